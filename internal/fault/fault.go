@@ -1,0 +1,110 @@
+// Package fault gives every failure of lockgen and fetch one of the exit
+// classes that docs/troubleshooting.md lists, and a mend: the command or the
+// edit that puts it right.
+//
+// Libraries return errors made by [Errorf]; only main turns one into text and
+// an exit status, by [Of] and [Mend].
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// A Class says whose matter a failure is. Its number is the exit status of the
+// program.
+type Class int
+
+// The exit classes, the same for lockgen and fetch.
+const (
+	OK          Class = 0   // it worked
+	Internal    Class = 1   // our own fault
+	Usage       Class = 2   // the command line or plugins.toml
+	Lock        Class = 3   // plugins.lock.toml is missing, malformed or out of date
+	Upstream    Class = 4   // the network, a registry or a server
+	Integrity   Class = 5   // bytes are not what was locked
+	Policy      Class = 6   // refused by a rule
+	Machine     Class = 7   // this machine: disk, permission, missing or too old tool
+	Interrupted Class = 130 // the user stopped it
+)
+
+// String is the name that --json prints.
+func (c Class) String() string {
+	switch c {
+	case OK:
+		return "ok"
+	case Usage:
+		return "usage"
+	case Lock:
+		return "lock"
+	case Upstream:
+		return "upstream"
+	case Integrity:
+		return "integrity"
+	case Policy:
+		return "policy"
+	case Machine:
+		return "machine"
+	case Interrupted:
+		return "interrupted"
+	}
+	return "internal"
+}
+
+// classified is an error with a class and, where one is known, a mend.
+type classified struct {
+	class Class
+	mend  string
+	err   error
+}
+
+func (e *classified) Error() string { return e.err.Error() }
+func (e *classified) Unwrap() error { return e.err }
+
+// Errorf makes an error of class c. Mend is a sentence or a command that puts
+// it right, "" where none is known; format and args are those of [fmt.Errorf]
+// and say what failed and why, in lower case and without a period.
+func Errorf(c Class, mend, format string, args ...any) error {
+	return &classified{class: c, mend: mend, err: fmt.Errorf(format, args...)}
+}
+
+// Of returns the class of err: that of the outermost classified error in its
+// chain. An unclassified error is [Interrupted] when a context was cancelled,
+// [Machine] when the operating system refused, else [Internal].
+// Of several joined errors the first classified one in tree order decides.
+func Of(err error) Class {
+	if err == nil {
+		return OK
+	}
+	var e *classified
+	if errors.As(err, &e) {
+		return e.class
+	}
+	if errors.Is(err, context.Canceled) {
+		return Interrupted
+	}
+	var path *fs.PathError
+	var link *os.LinkError
+	var sys *os.SyscallError
+	var errno syscall.Errno
+	if errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &sys) || errors.As(err, &errno) {
+		return Machine
+	}
+	return Internal
+}
+
+// Mend returns how to put err right, or "" when the error does not know.
+func Mend(err error) string {
+	var e *classified
+	for errors.As(err, &e) {
+		if e.mend != "" {
+			return e.mend
+		}
+		err = e.err
+	}
+	return ""
+}

@@ -1,0 +1,35 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+)
+
+func TestOf(t *testing.T) {
+	_, missing := os.Open("/does/not/exist")
+	for _, tt := range []struct {
+		name string
+		err  error
+		want Class
+		mend string
+	}{
+		{"nil", nil, OK, ""},
+		{"plain", errors.New("x"), Internal, ""},
+		{"classified", Errorf(Integrity, "try again", "x"), Integrity, "try again"},
+		{"wrapped", fmt.Errorf("outer: %w", Errorf(Lock, "run lockgen update", "x")), Lock, "run lockgen update"},
+		{"outermost class wins, inner mend is kept", Errorf(Upstream, "", "all failed: %w", Errorf(Integrity, "look", "x")), Upstream, "look"},
+		{"joined", errors.Join(Errorf(Policy, "", "a"), Errorf(Lock, "", "b")), Policy, ""},
+		{"interrupt", fmt.Errorf("downloading: %w", context.Canceled), Interrupted, ""},
+		{"operating system", fmt.Errorf("opening: %w", missing), Machine, ""},
+	} {
+		if got := Of(tt.err); got != tt.want {
+			t.Errorf("%s: Of = %v, want %v", tt.name, got, tt.want)
+		}
+		if got := Mend(tt.err); got != tt.mend {
+			t.Errorf("%s: Mend = %q, want %q", tt.name, got, tt.mend)
+		}
+	}
+}

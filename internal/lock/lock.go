@@ -1,0 +1,466 @@
+package lock
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"golang.org/x/mod/semver"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// FileName is the name of a lock. Buck2 loads data only from files whose name
+// ends in .toml or .json.
+const FileName = "plugins.lock.toml"
+
+// Schema is the version of the format that this program reads and writes.
+const Schema = 1
+
+// MaxSize bounds the bytes of a lock or a manifest that are read.
+const MaxSize = 64 << 20
+
+// The source kinds. All but HTTP and OCI are ecosystem kinds: their files carry
+// registry-relative coordinates instead of a URL.
+const (
+	HTTP  = "http"
+	OCI   = "oci"
+	NPM   = "npm"
+	Cargo = "cargo"
+	Pip   = "pip"
+	Go    = "go"
+)
+
+// Kinds lists every source kind, in the order in which they are tried.
+var Kinds = []string{NPM, Cargo, Pip, Go, OCI, HTTP}
+
+// A Lock is the content of a plugins.lock.toml.
+type Lock struct {
+	Schema  int                            `toml:"schema"`
+	Plugins map[string]map[string]*Version `toml:"plugins"` // by name, then by version
+}
+
+// A Version is one locked version of one plugin. Its JSON form is what a Buck2
+// action hands to fetch install.
+type Version struct {
+	Source  string `toml:"source" json:"source"`   // a source kind
+	Package string `toml:"package" json:"package"` // name in the source: npm, PyPI, …; "" for http
+	Include string `toml:"include" json:"include"` // folder of .proto files inside the tree, "" for none
+	Runtime string `toml:"runtime" json:"runtime"` // NAME@VERSION of the plugin that runs this one, "" for none
+	Trust   string `toml:"trust" json:"trust"`     // the weakest evidence among Files, see Trusts
+
+	// Files holds every file of the closure by its locked path: for npm the
+	// folder of the package, else the name of the file.
+	Files map[string]File `toml:"files" json:"files"`
+	// Platforms has one cell for each of the known platforms.
+	Platforms map[string]Cell `toml:"platforms" json:"platforms"`
+}
+
+// Trusts lists the kinds of evidence that an upstream digest rests on, weakest
+// first: nothing but our own first download, the registry's index, a checksum
+// file of the publisher, a transparency log, a signed provenance.
+var Trusts = []string{"first-use", "registry", "checksum-file", "transparency-log", "provenance"}
+
+// A File is one artifact of a closure.
+type File struct {
+	Name      string   `toml:"name" json:"name"`           // package, ecosystem kinds whose files are named by path
+	Version   string   `toml:"version" json:"version"`     // of that package
+	URL       string   `toml:"url" json:"url"`             // http only
+	Archive   string   `toml:"archive" json:"archive"`     // http: "zip", "tar.gz", … or "" for a bare executable
+	SHA256    string   `toml:"sha256" json:"sha256"`       // 64 lower-case hexadecimal digits
+	Size      int64    `toml:"size" json:"size"`           // bytes
+	Integrity string   `toml:"integrity" json:"integrity"` // upstream's own digest: "sha512-…" (npm), "h1:…" (Go)
+	Platforms []string `toml:"platforms" json:"platforms"` // sorted; empty means every platform
+}
+
+// For reports whether the file belongs to the tree of a platform.
+func (f File) For(platform string) bool {
+	return len(f.Platforms) == 0 || slices.Contains(f.Platforms, platform)
+}
+
+// A Cell is one plugin version on one platform. Exactly one of Tree, Emulate
+// and Unavailable is set.
+type Cell struct {
+	Binary      string `toml:"binary" json:"binary"`           // executable, relative to the tree
+	Tree        string `toml:"tree" json:"tree"`               // digest of the tree, see store.TreeHash
+	Emulate     string `toml:"emulate" json:"emulate"`         // platform whose cell is used instead
+	Unavailable string `toml:"unavailable" json:"unavailable"` // why there is none
+}
+
+// Read reads and validates the lock at a path. Its errors are of class
+// [fault.Lock], or [fault.Machine] where the file cannot be read.
+func Read(name string) (*Lock, []byte, error) {
+	data, err := readFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not exist: %w", name, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := Parse(name, data)
+	return l, data, err
+}
+
+// readFile reads a regular file of at most MaxSize bytes.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fault.Errorf(fault.Machine, "give the path of a file", "%s is not a regular file", name)
+	}
+	if info.Size() > MaxSize {
+		return nil, fault.Errorf(fault.Usage, "", "%s has %d bytes, more than the limit of %d", name, info.Size(), MaxSize)
+	}
+	return os.ReadFile(name)
+}
+
+// Parse reads a lock and checks every rule of the format except that it is
+// canonical, which is [Canonical]'s business. Name is used in messages only.
+func Parse(name string, data []byte) (*Lock, error) {
+	const mend = "run: lockgen update"
+	if line := mergeMarker(data); line > 0 {
+		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, then run: lockgen update",
+			"%s:%d: unresolved merge", name, line)
+	}
+	// The schema first: what a later one means cannot be said by this program.
+	var head struct {
+		Schema *int64 `toml:"schema"`
+	}
+	var l Lock
+	meta, err := toml.Decode(string(data), &head)
+	if err == nil {
+		switch {
+		case head.Schema == nil:
+			return nil, fault.Errorf(fault.Lock, mend, "%s has no schema, expected schema = %d", name, Schema)
+		case *head.Schema > Schema:
+			return nil, fault.Errorf(fault.Lock, "install the lockgen and fetch that wrote it",
+				"%s has schema %d, this program reads up to %d", name, *head.Schema, Schema)
+		case *head.Schema < 1:
+			return nil, fault.Errorf(fault.Lock, mend, "%s has schema %d, expected %d", name, *head.Schema, Schema)
+		}
+		meta, err = toml.Decode(string(data), &l)
+	}
+	if err != nil {
+		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, describe(err))
+	}
+	if keys := meta.Undecoded(); len(keys) > 0 {
+		return nil, fault.Errorf(fault.Lock, mend, "%s: unknown key %q", name, keys[0].String())
+	}
+	if err := l.validate(); err != nil {
+		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
+	}
+	return &l, nil
+}
+
+// describe gives a TOML error its position.
+func describe(err error) error {
+	var parse toml.ParseError
+	if errors.As(err, &parse) {
+		return fmt.Errorf("line %d: %s", parse.Position.Line, parse.Message)
+	}
+	return err
+}
+
+// mergeMarker returns the number of the first line that git left behind in a
+// conflict, or 0.
+func mergeMarker(data []byte) int {
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		for _, m := range []string{"<<<<<<< ", ">>>>>>> ", "||||||| "} {
+			if bytes.HasPrefix(line, []byte(m)) {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+func (l *Lock) validate() error {
+	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+		if err := CheckName(name); err != nil {
+			return err
+		}
+		if len(l.Plugins[name]) == 0 {
+			return fmt.Errorf("plugin %s has no version", name)
+		}
+		for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
+			if err := l.validateVersion(version, l.Plugins[name][version]); err != nil {
+				return fmt.Errorf("%s %s: %w", name, version, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Lock) validateVersion(version string, v *Version) error {
+	if err := CheckVersion(version); err != nil {
+		return err
+	}
+	if err := v.Validate(); err != nil {
+		return err
+	}
+	if v.Runtime != "" {
+		name, version, _ := strings.Cut(v.Runtime, "@")
+		if l.Plugins[name][version] == nil {
+			return fmt.Errorf("runtime %q is not in the lock", v.Runtime)
+		}
+	}
+	return nil
+}
+
+// Validate checks every rule that concerns this version alone. Its error has
+// no class.
+func (v *Version) Validate() error {
+	if !slices.Contains(Kinds, v.Source) {
+		return fmt.Errorf("source %q is not one of %s", v.Source, strings.Join(Kinds, ", "))
+	}
+	if v.Include != "" {
+		if err := CheckPath(v.Include); err != nil {
+			return fmt.Errorf("include: %w", err)
+		}
+	}
+	if !slices.Contains(Trusts, v.Trust) {
+		return fmt.Errorf("trust %q is not one of %s", v.Trust, strings.Join(Trusts, ", "))
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		if err := v.validateFile(key, v.Files[key]); err != nil {
+			return fmt.Errorf("file %q: %w", key, err)
+		}
+	}
+	for name := range v.Platforms {
+		if _, ok := LookupPlatform(name); !ok {
+			return fmt.Errorf("unknown platform %q, known are %s", name, strings.Join(PlatformNames(), ", "))
+		}
+	}
+	for _, p := range Platforms {
+		cell, ok := v.Platforms[p.Name]
+		if !ok {
+			return fmt.Errorf("platform %s is missing", p.Name)
+		}
+		if err := v.validateCell(cell); err != nil {
+			return fmt.Errorf("platform %s: %w", p.Name, err)
+		}
+		if cell.Tree != "" && len(v.FilesFor(p.Name)) == 0 {
+			return fmt.Errorf("platform %s has a tree but no file", p.Name)
+		}
+	}
+	return nil
+}
+
+func (v *Version) validateFile(key string, f File) error {
+	if err := CheckPath(key); err != nil {
+		return err
+	}
+	if err := CheckSHA256("sha256", f.SHA256); err != nil {
+		return err
+	}
+	if f.Size <= 0 {
+		return fmt.Errorf("size is %d, expected the number of bytes", f.Size)
+	}
+	if !slices.IsSorted(f.Platforms) {
+		return errors.New("platforms are not sorted")
+	}
+	for i, name := range f.Platforms {
+		if _, ok := LookupPlatform(name); !ok {
+			return fmt.Errorf("unknown platform %q", name)
+		}
+		if i > 0 && name == f.Platforms[i-1] {
+			return fmt.Errorf("platform %s twice", name)
+		}
+	}
+	switch v.Source {
+	case NPM:
+		if f.Name == "" || f.Version == "" {
+			return errors.New("name and version are needed")
+		}
+		if !strings.HasPrefix(f.Integrity, "sha512-") {
+			return fmt.Errorf("integrity %q is not of the form sha512-…", f.Integrity)
+		}
+	case HTTP:
+		if f.URL == "" {
+			return errors.New("url is missing")
+		}
+	}
+	if v.Source != HTTP && f.URL != "" {
+		return fmt.Errorf("a file of source %s has no url", v.Source)
+	}
+	return nil
+}
+
+func (v *Version) validateCell(c Cell) error {
+	set := 0
+	for _, s := range []string{c.Tree, c.Emulate, c.Unavailable} {
+		if s != "" {
+			set++
+		}
+	}
+	if set != 1 {
+		return errors.New("expected one of tree, emulate and unavailable")
+	}
+	switch {
+	case c.Tree != "":
+		if err := CheckSHA256("tree", c.Tree); err != nil {
+			return err
+		}
+		if err := CheckPath(c.Binary); err != nil {
+			return fmt.Errorf("binary: %w", err)
+		}
+	case c.Binary != "":
+		return errors.New("binary without a tree")
+	case c.Emulate != "":
+		if v.Platforms[c.Emulate].Tree == "" {
+			return fmt.Errorf("emulates %q, which is not locked", c.Emulate)
+		}
+	}
+	return nil
+}
+
+// Cell returns the cell that serves a platform, following emulation, and the
+// name of the platform whose files it uses. An unavailable cell is an error of
+// class [fault.Machine] that gives the lock's reason.
+func (v *Version) Cell(platform string) (Cell, string, error) {
+	c, ok := v.Platforms[platform]
+	if ok && c.Emulate != "" {
+		platform = c.Emulate
+		c, ok = v.Platforms[platform]
+	}
+	if !ok {
+		return Cell{}, "", fault.Errorf(fault.Usage, "known are "+strings.Join(PlatformNames(), ", "), "unknown platform %q", platform)
+	}
+	if c.Unavailable != "" {
+		return Cell{}, "", fault.Errorf(fault.Machine, "", "not available on %s: %s", platform, c.Unavailable)
+	}
+	return c, platform, nil
+}
+
+// FilesFor returns the keys of the files that a platform's tree is made of,
+// sorted.
+func (v *Version) FilesFor(platform string) []string {
+	var keys []string
+	for key, f := range v.Files {
+		if f.For(platform) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Find returns the version of a plugin that spec means: NAME@VERSION, or NAME
+// for the only or newest one. A miss is an error of class [fault.Usage] that
+// names what is locked.
+func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
+	name, version, exact := strings.Cut(spec, "@")
+	versions := l.Plugins[name]
+	if len(versions) == 0 {
+		names := slices.Sorted(maps.Keys(l.Plugins))
+		mend := "run: lockgen add " + spec
+		if near := Nearest(name, names); near != "" {
+			mend = fmt.Sprintf("did you mean %s? otherwise %s", near, mend)
+		}
+		return "", "", nil, fault.Errorf(fault.Usage, mend,
+			"plugin %q is not locked; locked are %s", name, strings.Join(names, ", "))
+	}
+	sorted := slices.SortedFunc(maps.Keys(versions), CompareVersions)
+	if !exact {
+		version = sorted[len(sorted)-1]
+	}
+	if versions[version] == nil {
+		return "", "", nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec,
+			"%s %s is not locked; locked are %s", name, version, strings.Join(sorted, ", "))
+	}
+	return name, version, versions[version], nil
+}
+
+// CompareVersions orders two versions as semantic versions do, however many
+// numbers they have; what is no such version sorts before all that are.
+func CompareVersions(a, b string) int {
+	if c := semver.Compare("v"+a, "v"+b); c != 0 {
+		return c
+	}
+	return strings.Compare(a, b)
+}
+
+// CheckSHA256 accepts exactly 64 lower-case hexadecimal digits, not all zero.
+func CheckSHA256(field, s string) error {
+	raw, err := hex.DecodeString(s)
+	if err != nil || len(raw) != 32 || s != strings.ToLower(s) || strings.Trim(s, "0") == "" {
+		return fmt.Errorf("%s %q is not a SHA-256 of 64 lower-case hexadecimal digits", field, s)
+	}
+	return nil
+}
+
+var (
+	nameForm    = regexp.MustCompile(`^[a-z][a-z0-9]*([._-][a-z0-9]+)*$`)
+	versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+_-]*$`)
+)
+
+// CheckName accepts the name of a plugin: lower-case ASCII letters and digits
+// in words joined by -, _ or a dot, at most 100 characters. It becomes part of file names
+// and of Buck2 target names.
+func CheckName(name string) error {
+	for _, r := range name {
+		if r > 0x7e || r < 0x20 {
+			return fmt.Errorf("name %q holds %U; use a-z, 0-9, -, _ and dots", name, r)
+		}
+	}
+	if len(name) > 100 || !nameForm.MatchString(name) || reserved(name) {
+		return fmt.Errorf("name %q is not allowed; use words of a-z and 0-9, joined by -, _ or a dot", name)
+	}
+	return nil
+}
+
+// CheckVersion accepts what may be a version in any of the ecosystems.
+func CheckVersion(version string) error {
+	if len(version) > 100 || !versionForm.MatchString(version) || strings.Contains(version, "..") {
+		return fmt.Errorf("version %q is not allowed; use digits, letters, dots, -, + and _", version)
+	}
+	return nil
+}
+
+// CheckPath accepts a relative, clean, slash-separated path that means the same
+// file on every platform: no "..", no backslash, no drive or stream colon, no
+// control character, no name that Windows reserves.
+func CheckPath(p string) error {
+	switch {
+	case p == "":
+		return errors.New("path is empty")
+	case strings.HasPrefix(p, "/"):
+		return fmt.Errorf("path %q is absolute", p)
+	case p != path.Clean(p) || p == "." || !fs.ValidPath(p):
+		return fmt.Errorf("path %q is not clean or leaves its folder", p)
+	}
+	for _, r := range p {
+		if r < 0x20 || r == 0x7f || strings.ContainsRune(`\:*?"<>|`, r) {
+			return fmt.Errorf("path %q holds the character %q", p, r)
+		}
+	}
+	for part := range strings.SplitSeq(p, "/") {
+		if reserved(part) || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
+			return fmt.Errorf("path %q has a part that Windows cannot hold: %q", p, part)
+		}
+	}
+	return nil
+}
+
+// reserved reports whether Windows takes a file name for a device.
+func reserved(name string) bool {
+	base, _, _ := strings.Cut(strings.ToUpper(name), ".")
+	switch strings.TrimRight(base, " ") {
+	case "CON", "PRN", "AUX", "NUL":
+		return true
+	}
+	return len(base) == 4 && (strings.HasPrefix(base, "COM") || strings.HasPrefix(base, "LPT")) && base[3] >= '1' && base[3] <= '9'
+}
