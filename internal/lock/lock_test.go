@@ -138,6 +138,12 @@ func TestParseRefuses(t *testing.T) {
 		{"version", `node."24.19.0"`, `node."../24"`, "version"},
 		{"duplicate file", "\n\"node-win.whl\"", "\n\"node-unix.whl\"", "line "},
 		{"duplicate platform", "\nlinux-x86_64 =", "\nlinux-aarch64 =", "line "},
+		{"deep arrays", "schema = 1", "schema = 1\nx = " + strings.Repeat("[", 1<<20), "nested more than"},
+		{"deep tables", "schema = 1", "schema = 1\nx = " + strings.Repeat("{a=", 1<<20), "nested more than"},
+		{"deep over lines", "schema = 1", "schema = 1\nx = " + strings.Repeat("[\n", 1<<20), "nested more than"},
+		{"long key", "schema = 1", "schema = 1\n" + strings.Repeat("a.", 1<<20) + "a = 1", "a key of more than"},
+		{"brackets in strings and comments only", "schema = 1", "schema = 1 # [[[[[[\nx = \"" + strings.Repeat("[.", 100) + "\"", "unknown key"},
+		{"brackets in a long string", "schema = 1", "schema = 1\nx = \"\"\"" + strings.Repeat("\n[.\\\"", 100) + "\"\"\"", "unknown key"},
 		{"not TOML", "schema = 1", "schema : 1", "line "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
