@@ -85,6 +85,10 @@ func TestServerBehaviours(t *testing.T) {
 		{name: "honest, size unknown", unknown: true, requests: 1},
 		{name: "no length", faults: []fake.Fault{fake.NoLength()}, requests: 1},
 		{name: "no length, size unknown", faults: []fake.Fault{fake.NoLength()}, unknown: true, requests: 1},
+		{name: "compressed in passing", faults: []fake.Fault{fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
+			w.Header().Set("Content-Encoding", "gzip") // as servers say of a .tar.gz: the bytes count
+			honest(w, r)
+		})}, requests: 1},
 		{name: "404", faults: []fake.Fault{fake.Status(404)}, class: fault.Upstream, parts: []string{"404 Not Found", "was it deleted?", "fake says 404"}, requests: 1},
 		{name: "410", faults: []fake.Fault{fake.Status(410)}, class: fault.Upstream, parts: []string{"410 Gone", "was it deleted?"}, requests: 1},
 		{name: "401", faults: []fake.Fault{fake.Status(401)}, class: fault.Upstream, parts: []string{"401 Unauthorized", "no credential sent"}, requests: 1},
