@@ -77,13 +77,13 @@ func (a *app) locate(ctx context.Context, spec string) (*place, error) {
 	if p := w.load(); p != nil {
 		return p, nil
 	}
-	before, err := w.identify(lockPath)
-	if err != nil {
-		return nil, err
-	}
+	before, unidentified := w.identify(lockPath)
 	l, _, err := lock.Read(lockPath)
 	if err != nil {
 		return nil, err
+	}
+	if unidentified != nil {
+		return nil, unidentified
 	}
 	if err := a.readManifest(lockPath); err != nil {
 		return nil, err

@@ -98,7 +98,7 @@ func (a *app) unpack(ctx context.Context, e *lock.Entry, platform, dir string) (
 			}
 			defer f.Close()
 			paths[i] = f.Name()
-			if err := unpackOne(ctx, f, dir, e.Locked, key, platform); err != nil {
+			if _, err := unpackOne(ctx, f, dir, e.Locked, key, platform); err != nil {
 				return fmt.Errorf("%s: %w", key, err)
 			}
 			return nil
@@ -162,7 +162,7 @@ func (a *app) findNPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
 }
 
 // unpackOne reads one artifact as its source kind demands.
-func unpackOne(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) error {
+func unpackOne(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]store.TreeFile, error) {
 	var o store.Options
 	switch v.Source {
 	case lock.NPM:
@@ -176,8 +176,7 @@ func unpackOne(ctx context.Context, f *os.File, dir string, v *lock.Version, key
 			o.Format = "raw"
 		}
 	}
-	_, err := store.Unpack(ctx, f, dir, o)
-	return err
+	return store.Unpack(ctx, f, dir, o)
 }
 
 // addBins makes the files executable that the package.json of an npm package
