@@ -45,8 +45,10 @@ func checkName(name string) error {
 				return fmt.Errorf("its path holds the control character %U", r)
 			}
 		}
-		// Some readers normalise before they split: U+FF0F becomes a slash.
-		if folded := foldPart(part); folded == "" || folded == "." || folded == ".." || strings.ContainsAny(folded, `/\:`) {
+		// Some readers normalise before they split: U+FF0F becomes a slash,
+		// and COM with a superscript 1 is a device like COM1.
+		folded := foldPart(part)
+		if strings.ContainsAny(folded, `/\`) || ascii(folded) && lock.CheckPath(folded) != nil {
 			return fmt.Errorf("its path becomes another one when Unicode is normalised")
 		}
 	}
