@@ -100,7 +100,10 @@ func foldPart(part string) string {
 // foldRune picks one of the letters that differ only in case, a lower one for
 // ASCII.
 func foldRune(r rune) rune {
-	if 'A' <= r && r <= 'Z' {
+	switch {
+	case 'a' <= r && r <= 'z':
+		return r
+	case 'A' <= r && r <= 'Z':
 		return r + 'a' - 'A'
 	}
 	least := r

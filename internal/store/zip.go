@@ -94,7 +94,7 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 	size := r.Size()
 	tail := make([]byte, min(size, zipEndLen+0xffff+zip64LocLen+zip64EndLen))
 	base := size - int64(len(tail))
-	if _, err := r.ReadAt(tail, base); err != nil {
+	if n, err := r.ReadAt(tail, base); n < len(tail) {
 		return 0, 0, 0, err
 	}
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
