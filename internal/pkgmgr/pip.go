@@ -289,7 +289,7 @@ func markerEnv(p lock.Platform, python string) (string, error) {
 	return string(data), err
 }
 
-var fromVersions = regexp.MustCompile(`\(from versions: ([^)]*?)\)?;`)
+var fromVersions = regexp.MustCompile(`\(from versions: ([^)]*)\)`)
 
 // explainPip recognises what pip says when there is nothing to install.
 func explainPip(err error, what string) error {
@@ -298,7 +298,7 @@ func explainPip(err error, what string) error {
 		return err
 	}
 	why := exit.tail
-	if m := fromVersions.FindStringSubmatch(exit.tail); m != nil {
+	if m := fromVersions.FindStringSubmatch(exit.raw); m != nil {
 		versions := strings.Split(m[1], ", ")
 		switch {
 		case m[1] == "none":
@@ -307,7 +307,7 @@ func explainPip(err error, what string) error {
 			versions = versions[len(versions)-5:]
 			fallthrough
 		default:
-			why = "the index has wheels of " + strings.Join(versions, ", ")
+			why = "the index has wheels of " + clean(strings.Join(versions, ", "))
 		}
 	}
 	return fault.Errorf(fault.Upstream, "only wheels are taken: look which files the index has, or take another source",

@@ -34,6 +34,7 @@ type exitError struct {
 	name   string
 	status string // "exit status 1", "signal: killed"
 	tail   string // the last lines of standard error, redacted and escaped
+	raw    string // more of it, as it came: not for messages
 }
 
 func (e *exitError) Error() string {
@@ -98,7 +99,7 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return stdout.buf.Bytes(), c.fail("%w", &exitError{name: c.name, status: exit.ProcessState.String(), tail: stderr.lines()})
+		return stdout.buf.Bytes(), c.fail("%w", &exitError{name: c.name, status: exit.ProcessState.String(), tail: stderr.lines(), raw: string(stderr.buf)})
 	}
 	return nil, c.fail("%s: %w", c.name, err)
 }
@@ -148,8 +149,8 @@ func (t *tail) lines() string {
 	var lines []string
 	for line := range strings.Lines(string(t.buf)) {
 		line = strings.TrimSpace(line)
-		if line == "" || strings.Trim(line, "-=^ ") == "" {
-			continue
+		if strings.Trim(line, "-=^ ") == "" || strings.Contains(line, "Log files were not written") {
+			continue // nothing said
 		}
 		lines = append(lines, clean(line))
 	}
