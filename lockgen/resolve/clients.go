@@ -140,7 +140,7 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 	u.UI.Detail("resolving with the npm of node %s", version)
 	dir, err := u.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		for _, key := range v.FilesFor(platform) {
-			if err := u.unpack(ctx, v.Package, key, v.Files[key], dir); err != nil {
+			if err := u.unpack(ctx, key, v.Files[key], dir); err != nil {
 				return err
 			}
 		}
@@ -157,14 +157,14 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 
 // unpack puts a locked wheel into a folder, downloading it where the store has
 // it no more.
-func (u *update) unpack(ctx context.Context, pkg, key string, f lock.File, dir string) error {
+func (u *update) unpack(ctx context.Context, key string, f lock.File, dir string) error {
 	d := store.Digest{SHA256: f.SHA256, Size: f.Size}
 	err := u.Store.AddBlob(ctx, d, func(ctx context.Context, in *store.Ingest) error {
 		source, err := u.source(ctx, lock.Pip)
 		if err != nil {
 			return err
 		}
-		a, err := source.Locked(nil, key, f)
+		a, err := source.Locked(&Want{}, key, f)
 		if err != nil {
 			return err
 		}

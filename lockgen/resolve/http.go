@@ -62,30 +62,28 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 		Key:      path.Base(u.Path),
 		Label:    path.Base(u.Path),
 		File:     lock.File{URL: address, Archive: archive},
-		identity: "http " + address,
+		identity: identity(lock.HTTP, "", lock.File{URL: address}),
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, address, in, remote.DownloadOptions{})
 		},
 		read: store.Options{Format: archive},
+		keep: w.keepBinaries(),
 	}
 	paths := w.binaries(p)
 	if archive == "" {
 		// The last candidate is the one that ends in .exe on Windows.
 		a.read = store.Options{Format: "raw", RawName: paths[len(paths)-1]}
 	}
-	keep := map[string]bool{}
-	for _, p := range lock.Platforms {
-		for _, b := range w.binaries(p) {
-			keep[b] = true
-		}
-	}
-	a.keep = func(path string) int {
-		if keep[path] {
-			return headSize
-		}
-		return 0
-	}
 	return a, nil
+}
+
+func (s *plain) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
+	for _, p := range lock.Platforms {
+		if f.For(p.Name) {
+			return s.artifact(w, p, f.URL)
+		}
+	}
+	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
 }
 
 func (s *plain) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {

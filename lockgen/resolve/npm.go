@@ -69,6 +69,10 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 	return res, nil
 }
 
+func (s *npm) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
+	return s.artifact(key, pkgmgr.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
+}
+
 // supports evaluates os, cpu and libc of a package as npm does: a list of what
 // is allowed, or of what is not, with an exclamation mark.
 func supports(p pkgmgr.LockedPackage, platform lock.Platform) bool {
@@ -124,7 +128,7 @@ func (s *npm) artifact(folder string, p pkgmgr.LockedPackage) (*Artifact, error)
 		Label:    label,
 		Prefix:   folder,
 		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest},
-		identity: "npm " + label,
+		identity: identity(lock.NPM, "", lock.File{Name: p.Name, Version: p.Version}),
 		digest:   digest,
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.download(ctx, name, version, in)

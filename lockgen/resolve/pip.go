@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -95,27 +96,47 @@ func (s *pip) report(ctx context.Context, w *Want, p lock.Platform) ([]pkgmgr.Wh
 }
 
 func (s *pip) artifact(w *Want, wheel pkgmgr.Wheel) *Artifact {
+	return &Artifact{
+		Key:      wheel.Filename,
+		Label:    wheel.Filename,
+		identity: identity(lock.Pip, wheel.Filename, lock.File{}),
+		digest:   "sha256-" + base64OfHex(wheel.SHA256),
+		get: func(ctx context.Context, in *store.Ingest) error {
+			return s.client.Download(ctx, wheel.URL, in, remote.DownloadOptions{})
+		},
+		read: store.Options{Format: "zip"},
+		keep: w.keepBinaries(),
+	}
+}
+
+func (s *pip) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
+	a := s.artifact(w, pkgmgr.Wheel{Filename: key, SHA256: f.SHA256})
+	// The name of a wheel begins with that of its project (PEP 427).
+	project, _, _ := strings.Cut(key, "-")
+	a.get = func(ctx context.Context, in *store.Ingest) error {
+		address, err := s.client.PyPIFile(ctx, s.index, project, key)
+		if err != nil {
+			return err
+		}
+		return s.client.Download(ctx, address, in, remote.DownloadOptions{})
+	}
+	return a, nil
+}
+
+// keepBinaries asks for the first bytes of every file that may be the
+// executable of w on some platform.
+func (w *Want) keepBinaries() func(path string) int {
 	keep := map[string]bool{}
 	for _, p := range lock.Platforms {
 		for _, b := range w.binaries(p) {
 			keep[b] = true
 		}
 	}
-	return &Artifact{
-		Key:      wheel.Filename,
-		Label:    wheel.Filename,
-		identity: "pip " + wheel.Filename,
-		digest:   "sha256-" + base64OfHex(wheel.SHA256),
-		get: func(ctx context.Context, in *store.Ingest) error {
-			return s.client.Download(ctx, wheel.URL, in, remote.DownloadOptions{})
-		},
-		read: store.Options{Format: "zip"},
-		keep: func(path string) int {
-			if keep[path] {
-				return headSize
-			}
-			return 0
-		},
+	return func(path string) int {
+		if keep[path] {
+			return headSize
+		}
+		return 0
 	}
 }
 

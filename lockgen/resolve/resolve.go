@@ -17,7 +17,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -39,7 +38,7 @@ type Outcome struct {
 	Lock       *lock.Lock
 	Changed    []string // NAME VERSION of what is new, resolved again or settled
 	Dropped    []string // NAME VERSION of what was taken out
-	Downloaded int      // artifacts
+	Downloaded int64    // artifacts
 	Notes      []string // for the user, one line each
 }
 
@@ -80,11 +79,10 @@ type update struct {
 	m   *lock.Manifest
 	out *Outcome
 
-	client     *remote.Client
-	transfer   *ui.Transfer
-	contents   map[string]*Content // by identity
-	npmTool    *pkgmgr.NPM
-	registries map[string]string
+	client   *remote.Client
+	transfer *ui.Transfer        // of the downloads that are under way
+	contents map[string]*Content // by identity
+	sources  map[string]Source   // by kind
 }
 
 // selected returns the NAME@VERSION keys that Names asks for.
@@ -252,12 +250,7 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 		}
 		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
 	}
-	u.contents = map[string]*Content{}
-	u.client = remote.New(remote.Options{Progress: func(_ string, n int64) {
-		if u.transfer != nil {
-			u.transfer.Add(n)
-		}
-	}})
+	u.connect()
 	var first, second []*Want
 	for _, w := range todo {
 		if w.From.Kind == lock.NPM {

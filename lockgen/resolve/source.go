@@ -25,6 +25,9 @@ import (
 type Source interface {
 	// Resolve finds the closure of w for each of the platforms.
 	Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error)
+	// Locked returns the artifact of a file that a lock holds, to download it
+	// again. W is the plugin version that the file belongs to.
+	Locked(w *Want, key string, f lock.File) (*Artifact, error)
 	// Executable finds the executable of w in the verified tree of a platform,
 	// and proves what can be proved of it. Contents are those of the
 	// resolution's artifacts, by key.
