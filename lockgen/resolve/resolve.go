@@ -26,6 +26,7 @@ import (
 type Options struct {
 	Old     *lock.Lock // nil where there is no lock yet
 	Names   []string   // NAME or NAME@VERSION to resolve again; empty for what does not fit
+	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
 	Verify  bool       // resolve and download everything again and compare
 	Offline bool       // refuse the network
 	Dir     string     // where the manifest lies: the package managers' project configuration applies
@@ -120,7 +121,12 @@ func (u *update) selected(wants []*Want) (map[string]bool, error) {
 // keepOrSettle takes over what fits, mends what can be mended here, and returns
 // what has to be resolved.
 func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
-	only := len(u.Names) > 0
+	touched := map[string]bool{} // names; all where empty
+	for _, spec := range slices.Concat(u.Names, u.Removed) {
+		name, _, _ := strings.Cut(spec, "@")
+		touched[name] = true
+	}
+	only := len(touched) > 0
 	needed := map[string]bool{} // runtimes of what is resolved
 	for _, w := range wants {
 		if again[w.Name+"@"+w.Version] && w.Runtime != "" {
@@ -133,12 +139,13 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		old := u.Old.Plugins[w.Name][w.Version]
 		diffs := w.differences(u.m, old)
 		local := !slices.ContainsFunc(diffs, func(d Difference) bool { return !d.local })
+		runtime, _, _ := strings.Cut(w.Runtime, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
 			todo = append(todo, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
-		case only || len(diffs) == 0:
+		case len(diffs) == 0 || only && !(local && touched[runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
 			v := w.settle(u.m, old)
@@ -158,14 +165,9 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 	}
 	for _, name := range slices.Sorted(maps.Keys(u.Old.Plugins)) {
 		for _, version := range slices.Sorted(maps.Keys(u.Old.Plugins[name])) {
-			// With names, only other versions of those plugins may go.
-			mine := !only || slices.ContainsFunc(u.Names, func(spec string) bool {
-				n, _, _ := strings.Cut(spec, "@")
-				return n == name
-			})
 			switch {
 			case asked[name+"@"+version]:
-			case mine:
+			case !only || touched[name]: // with names, only versions of those may go
 				u.out.Dropped = append(u.out.Dropped, name+" "+version)
 			default:
 				u.put(name, version, u.Old.Plugins[name][version])
