@@ -143,7 +143,7 @@ func ParseManifest(name string, data []byte) (*Manifest, error) {
 		}
 		return nil, fault.Errorf(fault.Usage, "correct the file", "%s: %w", name, err)
 	}
-	lines, err := scanKeys(text)
+	lines, _, err := scanKeys(text)
 	if err != nil {
 		return nil, fault.Errorf(fault.Usage, "keep one of the two", "%s: %w", name, err)
 	}
