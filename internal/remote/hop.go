@@ -1,0 +1,272 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+const maxRedirects = 10
+
+// A request is what every attempt of one transfer asks for.
+type request struct {
+	url        *url.URL // with its userinfo
+	header     http.Header
+	credential Credential
+}
+
+// request prepares a transfer from a URL.
+func (c *Client) request(raw string) (*request, error) {
+	u, err := c.parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	r := &request{url: u, header: http.Header{
+		"User-Agent":      {c.o.UserAgent},
+		"Accept-Encoding": {"identity"},
+	}}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		r.credential = Credential{
+			Name:          "the user name in the URL",
+			Authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)),
+		}
+	} else if c.o.Credential != nil {
+		r.credential = c.o.Credential(u)
+	}
+	return r, nil
+}
+
+// scrub removes the credential from a text that a server may have echoed.
+func (r *request) scrub(s string) string {
+	secrets := []string{r.credential.Authorization}
+	if _, secret, ok := strings.Cut(r.credential.Authorization, " "); ok {
+		secrets = append(secrets, secret)
+	}
+	if r.url.User != nil {
+		password, _ := r.url.User.Password()
+		secrets = append(secrets, password, url.QueryEscape(password), url.PathEscape(password))
+	}
+	for _, secret := range secrets {
+		if len(secret) > 3 {
+			s = strings.ReplaceAll(s, secret, "***")
+		}
+	}
+	return s
+}
+
+// An answer is a response that is no redirect, and how we got it.
+type answer struct {
+	*http.Response
+	req    *request
+	url    *url.URL // that answered; never with userinfo
+	public bool     // a host of the internet had a part in it
+	chain  []string // redacted URLs, when there were redirects
+	sent   string   // name of the credential that was sent to url, "" for none
+}
+
+// via says which way an answer came, for messages.
+func via(chain []string) string {
+	if len(chain) < 2 {
+		return ""
+	}
+	return " (redirected: " + strings.Join(chain, " -> ") + ")"
+}
+
+// get makes one request and follows its redirects. The caller closes the body.
+func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
+	u := bare(r.url)
+	auth, sent := r.credential.Authorization, r.credential.Name
+	public := false
+	var chain []string
+	for hop := 0; ; hop++ {
+		chain = append(chain, r.scrub(Redact(u.String())))
+		header := r.header.Clone()
+		if auth != "" {
+			header.Set("Authorization", auth)
+		} else {
+			sent = ""
+		}
+		var privatePeer atomic.Bool
+		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+			if a, err := netip.ParseAddrPort(info.Conn.RemoteAddr().String()); err == nil {
+				privatePeer.Store(isPrivate(a.Addr()))
+			}
+		}})
+		req := (&http.Request{Method: http.MethodGet, URL: u, Header: header, Host: u.Host}).WithContext(traced)
+		// Not through http.Client: it would follow redirects by its own rules,
+		// send a Referer, and put whole URLs into its errors.
+		transport := c.open
+		if public {
+			transport = c.guarded
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			return nil, connectFailure(r, err, chain)
+		}
+		// Through a proxy we do not see who answers.
+		proxy, _ := c.proxy(u)
+		public = public || !isPrivateName(u.Hostname()) && (proxy != nil || !privatePeer.Load())
+		switch resp.StatusCode {
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		default:
+			return &answer{Response: resp, req: r, url: u, public: public, chain: chain, sent: sent}, nil
+		}
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+		resp.Body.Close()
+		location := resp.Header.Get("Location")
+		next, err := u.Parse(location)
+		if location == "" || err != nil {
+			return nil, &failure{class: fault.Upstream, err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
+		}
+		if hop == maxRedirects {
+			return nil, &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror",
+				err: fmt.Errorf("more than %d redirects%s", maxRedirects, via(chain))}
+		}
+		if err := checkHop(u, next, public); err != nil {
+			return nil, &failure{class: fault.Policy, mend: fault.Mend(err), err: fmt.Errorf("%s%s", r.scrub(err.Error()), via(chain))}
+		}
+		if origin(next) != origin(u) {
+			auth = "" // for good: a way back leads through somebody else's hands
+		}
+		u = bare(next)
+	}
+}
+
+// bare is a URL as it goes on the wire. Userinfo that a redirect brings is
+// dropped as well: it would let a server choose who we are.
+func bare(u *url.URL) *url.URL {
+	b := *u
+	b.User, b.Fragment, b.RawFragment = nil, "", ""
+	return &b
+}
+
+// checkHop applies the rules for going from one URL to another on a server's
+// word. Public says that a host of the internet had a part in it.
+func checkHop(from, to *url.URL, public bool) error {
+	const mend = "use another mirror, or the address it means if you trust it"
+	switch {
+	case to.Scheme != "https" && to.Scheme != "http":
+		return fault.Errorf(fault.Policy, mend, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), printable(to.Scheme, 20))
+	case to.Hostname() == "":
+		return fault.Errorf(fault.Policy, mend, "%s leads to %s, which has no host", Redact(from.String()), Redact(to.String()))
+	case from.Scheme == "https" && to.Scheme == "http":
+		return fault.Errorf(fault.Policy, mend, "%s leads from https to http: %s", Redact(from.String()), Redact(to.String()))
+	case public && isPrivateName(to.Hostname()):
+		return fault.Errorf(fault.Policy, mend, "%s is public and leads into this machine or its network: %s", Redact(from.String()), Redact(to.String()))
+	}
+	return checkClear(to)
+}
+
+// guardedDial connects to public addresses only, and to the proxies of the
+// environment, which may well be private.
+func (c *Client) guardedDial(d *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	proxies := map[string]bool{}
+	for _, scheme := range []string{"https", "http"} {
+		// A documentation host (RFC 2606): is there a proxy for the internet?
+		if p, _ := c.proxy(&url.URL{Scheme: scheme, Host: "example.com"}); p != nil {
+			port := p.Port()
+			if port == "" {
+				port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[p.Scheme]
+			}
+			proxies[net.JoinHostPort(p.Hostname(), port)] = true
+		}
+	}
+	guarded := *d
+	guarded.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		a, err := netip.ParseAddrPort(address)
+		if err != nil || isPrivate(a.Addr()) {
+			return fault.Errorf(fault.Policy, "use another mirror, or the address it means if you trust it",
+				"a public host redirected to a name with the private address %s", address)
+		}
+		return nil
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if proxies[addr] {
+			return d.DialContext(ctx, network, addr)
+		}
+		return guarded.DialContext(ctx, network, addr)
+	}
+}
+
+// proxyAnswer explains a proxy that does not connect.
+func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{resp.StatusCode, fmt.Errorf("the proxy %s answered %s", Redact(proxy.String()), status(resp))}
+}
+
+type proxyError struct {
+	code int
+	error
+}
+
+// A failure is how one attempt ended.
+type failure struct {
+	class fault.Class
+	mend  string
+	err   error
+	retry bool  // another attempt may do better
+	after int64 // seconds that the server asked us to wait, 0 for none
+}
+
+var (
+	errStalled = errors.New("the server sends too slowly")
+	errShort   = errors.New("the answer ends too early")
+)
+
+// connectFailure classifies an error of the transport.
+func connectFailure(r *request, err error, chain []string) *failure {
+	text := &shown{r.scrub(printable(err.Error(), 300)) + via(chain), err}
+	f := &failure{class: fault.Upstream, err: text, retry: true,
+		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
+	var unverified *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	var dns *net.DNSError
+	var proxy *proxyError
+	switch {
+	case fault.Of(err) == fault.Policy:
+		f.class, f.mend, f.retry = fault.Policy, fault.Mend(err), false
+	case errors.As(err, &unverified), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
+		f.retry = false
+		f.mend = "if a proxy of your company opens TLS, add its authority to this machine (or SSL_CERT_FILE)"
+	case errors.As(err, &record), errors.As(err, &alert):
+		f.retry = false
+		f.mend = "check the address: the server does not speak TLS as we know it"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		f.retry = false
+		f.mend = "check the host name, the network and the proxy (HTTPS_PROXY)"
+	case errors.As(err, &proxy):
+		f.retry = proxy.code >= 500 || proxy.code == http.StatusTooManyRequests
+		f.mend = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
+	}
+	return f
+}
+
+// shown is an error with another text, made safe for a terminal.
+type shown struct {
+	text string
+	err  error
+}
+
+func (e *shown) Error() string { return e.text }
+func (e *shown) Unwrap() error { return e.err }

@@ -1,0 +1,224 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/url"
+	"path"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// Limits of the documents of registries, in bytes. The largest packuments and
+// project pages of today have some 10 MB.
+const (
+	maxPackument = 64 << 20
+	maxSimple    = 64 << 20
+)
+
+// NPMTarball returns where a registry of npm keeps the tarball of a package by
+// convention: REGISTRY/NAME/-/BASENAME-VERSION.tgz. Registries are free to keep
+// it elsewhere, see [Client.NPMTarballURL].
+func NPMTarball(registry, name, version string) string {
+	return under(registry, name+"/-/"+path.Base(name)+"-"+version+".tgz")
+}
+
+// under appends a path to a base URL, before its query if it has one.
+func under(base, rel string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return strings.TrimSuffix(base, "/") + "/" + rel // Download says what is wrong with it
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/") + "/" + rel
+	u.RawPath = ""
+	return u.String()
+}
+
+// NPMTarballURL asks a registry for dist.tarball of a version of a package
+// (npm's "abbreviated packument", github.com/npm/registry
+// docs/responses/package-metadata.md). Userinfo of the registry's URL is kept
+// when the tarball has the same origin. An unknown version matches
+// fs.ErrNotExist.
+func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version string) (string, error) {
+	// A scoped name is one segment: npm asks for @scope%2fname.
+	packument := under(registry, "")
+	if u, err := url.Parse(packument); err == nil {
+		u.RawPath = u.EscapedPath() + strings.Replace(url.PathEscape(name), "%40", "@", 1)
+		u.Path += name
+		packument = u.String()
+	}
+	body, a, err := c.document(ctx, packument, "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*", maxPackument)
+	if err != nil {
+		return "", fmt.Errorf("asking the registry for %s: %w", name, err)
+	}
+	where := Redact(packument)
+	var doc struct {
+		Versions map[string]struct {
+			Dist struct {
+				Tarball string `json:"tarball"`
+			} `json:"dist"`
+		} `json:"versions"`
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return "", badDocument(where, err)
+	}
+	v, ok := doc.Versions[version]
+	if !ok {
+		return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
+			"%s: the registry has no version %s of %s (it has %d others): was it deleted?: %w", where, version, name, len(doc.Versions), fs.ErrNotExist)
+	}
+	if v.Dist.Tarball == "" {
+		return "", badDocument(where, fmt.Errorf("versions[%q].dist.tarball is missing", version))
+	}
+	return link(a, a.url, v.Dist.Tarball)
+}
+
+// badDocument says that a registry's document is not what its format wants.
+func badDocument(where string, err error) error {
+	var field *json.UnmarshalTypeError
+	if errors.As(err, &field) {
+		err = fmt.Errorf("field %s is a %s, expected %s", field.Field, field.Value, field.Type)
+	}
+	return fault.Errorf(fault.Upstream, "try again later, or use another registry", "%s: malformed document: %s", where, printable(err.Error(), 300))
+}
+
+// link resolves a link of a document. It is held to the rules of a redirect,
+// for the server chose it; the credential of the document's URL goes with it if
+// the origin is the same.
+func link(a *answer, base *url.URL, href string) (string, error) {
+	u, err := base.Parse(strings.TrimSpace(href))
+	if err != nil {
+		return "", badDocument(Redact(a.url.String()), fmt.Errorf("%s is not a URL", Redact(href)))
+	}
+	if err := checkHop(a.url, u, a.public); err != nil {
+		return "", err
+	}
+	u = bare(u)
+	if origin(u) == origin(a.req.url) && len(a.chain) == 1 {
+		u.User = a.req.url.User
+	}
+	return u.String(), nil
+}
+
+// acceptSimple prefers JSON (PEP 691) and takes HTML (PEP 503).
+const acceptSimple = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+
+// PyPIFile asks an index of Python packages for the URL of a file of a project:
+// the simple repository API, in JSON (PEP 691) or HTML (PEP 503). The URL has
+// no fragment; userinfo of the index is kept when the file has the same origin.
+// A file that the index does not have matches fs.ErrNotExist.
+func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) (string, error) {
+	page := under(index, normalized(project)+"/") // with the slash, or servers redirect
+	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
+	if err != nil {
+		return "", fmt.Errorf("asking the index for %s: %w", project, err)
+	}
+	where := Redact(page)
+	base := a.url
+	var href string
+	var total int
+	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	switch {
+	case strings.HasSuffix(kind, "json"):
+		href, total, err = simpleJSON(body, filename)
+	case strings.HasSuffix(kind, "html"):
+		base, href, total = simpleHTML(body, base, filename)
+	default:
+		err = fmt.Errorf("content type %q is neither JSON nor HTML", printable(kind, 80))
+	}
+	if err != nil {
+		return "", badDocument(where, err)
+	}
+	if href == "" {
+		if total == 0 && strings.HasSuffix(kind, "html") {
+			return "", fault.Errorf(fault.Upstream, "open the address in a browser, and check the proxy and the credential",
+				"%s has no link to any file: is it an index, or a proxy or login page?: %w", where, fs.ErrNotExist)
+		}
+		return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
+			"%s: the index has no file %s (it has %d others): was it deleted?: %w", where, filename, total, fs.ErrNotExist)
+	}
+	return link(a, base, href)
+}
+
+// normalized is the name of a project as PEP 503 wants it in URLs: runs of
+// - _ . become one -, in lower case.
+func normalized(project string) string {
+	words := strings.FieldsFunc(project, func(r rune) bool { return strings.ContainsRune("-_.", r) })
+	return strings.ToLower(strings.Join(words, "-"))
+}
+
+// simpleJSON finds a file in a project page of PEP 691 and counts its files.
+func simpleJSON(body []byte, filename string) (href string, total int, err error) {
+	var doc struct {
+		Meta struct {
+			Version string `json:"api-version"`
+		} `json:"meta"`
+		Files []struct {
+			Filename string `json:"filename"`
+			URL      string `json:"url"`
+		} `json:"files"`
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return "", 0, err
+	}
+	if major, _, _ := strings.Cut(doc.Meta.Version, "."); major != "1" {
+		return "", 0, fmt.Errorf("meta.api-version is %q, expected 1.x", doc.Meta.Version)
+	}
+	for _, f := range doc.Files {
+		if f.Filename == filename {
+			if f.URL == "" {
+				return "", 0, fmt.Errorf("the file %s has no url", filename)
+			}
+			return f.URL, len(doc.Files), nil
+		}
+	}
+	return "", len(doc.Files), nil
+}
+
+// simpleHTML finds a file in a project page of PEP 503: an anchor whose link
+// ends in its name. A <base> moves what links are relative to, as pip has it.
+func simpleHTML(body []byte, page *url.URL, filename string) (base *url.URL, href string, total int) {
+	base = page
+	t := html.NewTokenizer(bytes.NewReader(body))
+	t.SetMaxBuf(1 << 20)
+	for {
+		kind := t.Next()
+		if kind == html.ErrorToken { // io.EOF, or a token of more than a megabyte
+			return base, href, total
+		}
+		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
+			continue
+		}
+		token := t.Token()
+		value := attribute(token, "href")
+		u, err := page.Parse(strings.TrimSpace(value))
+		switch {
+		case value == "" || err != nil:
+		case token.DataAtom == atom.Base:
+			base = u
+		case token.DataAtom == atom.A:
+			total++
+			if href == "" && path.Base(u.Path) == filename {
+				href = value
+			}
+		}
+	}
+}
+
+func attribute(t html.Token, name string) string {
+	for _, a := range t.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}

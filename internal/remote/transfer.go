@@ -1,0 +1,455 @@
+package remote
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// transfer tries until an attempt succeeds, fails for good, or the attempts are
+// used up.
+func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.Context, context.CancelCauseFunc) *failure) error {
+	wait := &backoff.ExponentialBackOff{
+		InitialInterval:     c.o.Timeouts.RetryWait,
+		RandomizationFactor: 0.5,
+		Multiplier:          2,
+		MaxInterval:         10 * time.Second,
+	}
+	var last *failure
+	attempts := 0
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		attempts++
+		// The context of an attempt ends with it, whatever still runs for it.
+		inner, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		last = attempt(inner, cancel)
+		switch {
+		case last == nil:
+			return struct{}{}, nil
+		case !last.retry:
+			return struct{}{}, backoff.Permanent(last.err)
+		case last.after > 0:
+			after := c.o.Timeouts.RetryAfter
+			if last.after < int64(after/time.Second) {
+				after = time.Duration(last.after) * time.Second
+			}
+			return struct{}{}, &backoff.RetryAfterError{Duration: after}
+		}
+		return struct{}{}, last.err
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(uint(c.o.Attempts)), backoff.WithMaxElapsedTime(0))
+	if err == nil {
+		return nil
+	}
+	name := Redact(r.url.String())
+	if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fault.Errorf(fault.Upstream, "try again with more time", "downloading %s: %w", name, ctx.Err())
+		}
+		return fmt.Errorf("downloading %s: %w", name, ctx.Err())
+	}
+	if attempts > 1 {
+		return fault.Errorf(last.class, last.mend, "downloading %s: %w (%d attempts)", name, last.err, attempts)
+	}
+	return fault.Errorf(last.class, last.mend, "downloading %s: %w", name, last.err)
+}
+
+// A statusError is an answer that is not the one we asked for.
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return e.text }
+
+// Is makes errors.Is(err, fs.ErrNotExist) true for a file that is not there.
+func (e *statusError) Is(target error) bool {
+	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone)
+}
+
+func status(resp *http.Response) string {
+	return strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
+}
+
+// statusFailure turns an answer without what we asked for into a failure.
+func (c *Client) statusFailure(a *answer) *failure {
+	f := &failure{class: fault.Upstream}
+	var b strings.Builder
+	b.WriteString("server answered " + status(a.Response))
+	switch code := a.StatusCode; {
+	case code == http.StatusNotFound || code == http.StatusGone:
+		b.WriteString(": was it deleted?")
+		f.mend = "check the name and the version, or use a mirror that still has it"
+	case code == http.StatusForbidden && a.Header.Get("X-Ratelimit-Remaining") == "0":
+		b.WriteString(": rate limit reached")
+		f.mend = "wait, or give a token of that host: its limit is higher"
+		if reset, err := strconv.ParseInt(a.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil && reset > 0 && reset < math.MaxInt32 {
+			b.WriteString(", it resets at " + time.Unix(reset, 0).UTC().Format("15:04 UTC"))
+		}
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		switch {
+		case a.sent != "":
+			b.WriteString(", credential sent: " + printable(a.sent, 80))
+		case a.req.credential.Name != "":
+			b.WriteString(", no credential sent: it left the host that " + printable(a.req.credential.Name, 80) + " is for")
+		default:
+			b.WriteString(", no credential sent")
+		}
+		f.mend = "check that the credential is valid and may read this package"
+	case code == http.StatusTooManyRequests || code >= 500:
+		f.retry = true
+		f.after = retryAfter(a.Header.Get("Retry-After"))
+		f.mend = "try again later, or use a mirror"
+	}
+	b.WriteString(via(a.chain))
+	if said := c.said(a); said != "" {
+		b.WriteString("; it said: " + said)
+	}
+	f.err = &statusError{a.StatusCode, b.String()}
+	return f
+}
+
+// said returns the beginning of what a server says, fit for a terminal.
+func (c *Client) said(a *answer) string {
+	head, _ := io.ReadAll(io.LimitReader(a.Body, 4<<10))
+	if looksLikeHTML(head) {
+		return "" // markup helps nobody; the status is said
+	}
+	return printable(a.req.scrub(string(head)), 200)
+}
+
+// printable keeps at most n printable characters of s, on one line, so that no
+// server plays with the terminal.
+func printable(s string, n int) string {
+	var b strings.Builder
+	count := 0
+	for _, word := range strings.Fields(strings.ToValidUTF8(s, "\uFFFD")) {
+		if count > 0 {
+			b.WriteByte(' ')
+			count++
+		}
+		for _, r := range word {
+			if count >= n {
+				return b.String() + "…"
+			}
+			if !unicode.IsPrint(r) {
+				r = '\uFFFD'
+			}
+			b.WriteRune(r)
+			count++
+		}
+	}
+	return b.String()
+}
+
+// retryAfter reads the header of that name (RFC 9110, 10.2.3): seconds or a
+// date. What makes no sense is 0, as is a time that has passed.
+func retryAfter(s string) int64 {
+	s = strings.TrimSpace(s)
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return max(n, 0)
+	} else if errors.Is(err, strconv.ErrRange) && !strings.HasPrefix(s, "-") {
+		return math.MaxInt64
+	}
+	t, err := http.ParseTime(s)
+	if err != nil {
+		return 0
+	}
+	return max(int64(math.Ceil(time.Until(t).Seconds())), 0)
+}
+
+// looksLikeHTML recognises the page of a proxy or a login in the place of a
+// file, whatever its content type says.
+func looksLikeHTML(head []byte) bool {
+	return strings.HasPrefix(http.DetectContentType(head), "text/html")
+}
+
+// A meter counts the bytes of a body.
+type meter struct {
+	body    io.Reader
+	count   atomic.Int64
+	reading atomic.Bool // we wait for the server, not the disk
+	stalled atomic.Pointer[error]
+}
+
+// watch puts a meter on the body of an answer and cancels the attempt when it
+// comes too slowly. The caller stops it, which closes the body.
+func (c *Client) watch(a *answer, cancel context.CancelCauseFunc) (stop func()) {
+	body := a.Body
+	m := &meter{body: body}
+	a.Body = io.NopCloser(m)
+	done := make(chan struct{})
+	window := c.o.Timeouts.Stall
+	need := max(1, int64(window.Seconds()*float64(c.o.Timeouts.MinRate)))
+	go func() {
+		tick := time.NewTicker(window)
+		defer tick.Stop()
+		last := int64(0)
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			n := m.count.Load()
+			if m.reading.Load() && n-last < need {
+				err := fmt.Errorf("%w: %d bytes in %s, expected at least %d", errStalled, n-last, window, need)
+				m.stalled.Store(&err)
+				cancel(err) // ends the Read that waits
+				return
+			}
+			last = n
+		}
+	}()
+	return func() {
+		close(done)
+		body.Close()
+	}
+}
+
+// Read is io.Reader's. It blames the floor, not the connection, for what the
+// floor did.
+func (m *meter) Read(p []byte) (int, error) {
+	m.reading.Store(true)
+	n, err := m.body.Read(p)
+	m.reading.Store(false)
+	m.count.Add(int64(n))
+	if cause := m.stalled.Load(); cause != nil && err != nil && err != io.EOF {
+		err = *cause
+	}
+	return n, err
+}
+
+// DownloadOptions say what is known of an artifact.
+type DownloadOptions struct {
+	Size int64 // bytes; 0 when unknown, then the sink bounds the length
+}
+
+// Download brings the artifact at a URL into a sink. A transfer that breaks is
+// taken up where it ended when the server can (Range with If-Range), else the
+// sink is reset. It stops at the first byte beyond Size. It does not know the
+// digest: that the sink received every byte does not make them the right ones.
+//
+// An error of the sink ends the download and keeps its class. After an error
+// the sink holds what came, for the caller to drop.
+func (c *Client) Download(ctx context.Context, url string, in Sink, opt DownloadOptions) error {
+	r, err := c.request(url)
+	if err != nil {
+		return err
+	}
+	d := &download{c: c, r: r, in: in, size: opt.Size, name: Redact(url)}
+	if err := d.reset(); err != nil { // bytes of an earlier call have no validator
+		return err
+	}
+	return c.transfer(ctx, r, d.attempt)
+}
+
+// A download is the state of one artifact between attempts.
+type download struct {
+	c         *Client
+	r         *request
+	in        Sink
+	size      int64  // 0 unknown
+	name      string // for Progress
+	validator string // of the bytes in the sink, for If-Range; "" for none
+}
+
+func (d *download) progress(n int64) {
+	if d.c.o.Progress != nil && n != 0 {
+		d.c.o.Progress(d.name, n)
+	}
+}
+
+func (d *download) reset() error {
+	d.validator = ""
+	n := d.in.Offset()
+	if n == 0 {
+		return nil
+	}
+	d.progress(-n)
+	if err := d.in.Reset(); err != nil {
+		return fault.Errorf(fault.Of(err), "", "starting %s afresh: %w", d.name, err)
+	}
+	return nil
+}
+
+func (d *download) attempt(ctx context.Context, cancel context.CancelCauseFunc) *failure {
+	offset := d.in.Offset()
+	if offset > 0 && d.validator == "" {
+		if err := d.reset(); err != nil {
+			return &failure{class: fault.Of(err), err: err}
+		}
+		offset = 0
+	}
+	r := *d.r
+	if offset > 0 {
+		r.header = r.header.Clone()
+		r.header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		r.header.Set("If-Range", d.validator)
+	}
+	a, f := d.c.get(ctx, &r)
+	if f != nil {
+		return f
+	}
+	defer d.c.watch(a, cancel)()
+	switch {
+	case a.StatusCode == http.StatusOK:
+		if err := d.reset(); err != nil { // its own bytes from the start
+			return &failure{class: fault.Of(err), err: err}
+		}
+		return d.receive(a, 0)
+	case offset > 0 && a.StatusCode == http.StatusPartialContent && d.continues(a, offset):
+		return d.receive(a, offset)
+	case offset > 0 && (a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable):
+		d.validator = "" // the next attempt asks for everything
+		return &failure{class: fault.Upstream, retry: true, mend: "try again later, or use a mirror",
+			err: fmt.Errorf("server cannot continue at byte %d: it answered %s, Content-Range %q", offset, status(a.Response), printable(a.Header.Get("Content-Range"), 80))}
+	}
+	return d.c.statusFailure(a)
+}
+
+// continues reports whether a partial answer is the rest of what the sink has.
+func (d *download) continues(a *answer, offset int64) bool {
+	var from, to, total int64
+	n, _ := fmt.Sscanf(a.Header.Get("Content-Range"), "bytes %d-%d/%d", &from, &to, &total)
+	if n < 2 || from != offset || to < from {
+		return false
+	}
+	if tag := a.Header.Get("Etag"); tag != "" && strings.HasPrefix(d.validator, `"`) && tag != d.validator {
+		return false
+	}
+	return n < 3 || d.size == 0 || total == d.size
+}
+
+// receive copies an answer, which starts at offset, into the sink.
+func (d *download) receive(a *answer, offset int64) *failure {
+	body := bufio.NewReaderSize(a.Body, 64<<10)
+	announced := a.ContentLength // -1 unknown
+	if offset == 0 {
+		d.validator = validator(a.Header)
+		head, _ := body.Peek(512)
+		// The digest decides about a page of exactly the right length.
+		if looksLikeHTML(head) && (d.size == 0 || announced != d.size) {
+			return &failure{class: fault.Integrity, mend: "open the address in a browser, and check the proxy and the credential",
+				err: fmt.Errorf("expected an artifact, got what looks like HTML (a proxy or login page?)%s", via(a.chain))}
+		}
+	}
+	if d.size > 0 && announced >= 0 && offset+announced != d.size {
+		return &failure{class: fault.Integrity, mend: otherBytes,
+			err: fmt.Errorf("expected %d bytes, the server announces %d%s", d.size, offset+announced, via(a.chain))}
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := body.Read(buf)
+		offset += int64(n)
+		if d.size > 0 && offset > d.size {
+			return &failure{class: fault.Integrity, mend: otherBytes,
+				err: fmt.Errorf("expected %d bytes, the server sends more%s", d.size, via(a.chain))}
+		}
+		if n > 0 {
+			if _, err := d.in.Write(buf[:n]); err != nil {
+				return &failure{class: fault.Of(err), err: err}
+			}
+			d.progress(int64(n))
+		}
+		switch {
+		case err == nil:
+		case d.size > 0 && offset == d.size: // all there; how it ended is no matter
+			return nil
+		case err == io.EOF && d.size == 0 && offset == 0:
+			return &failure{class: fault.Upstream, mend: "try again later, or use a mirror", err: errors.New("the server sent an empty body"), retry: true}
+		case err == io.EOF && d.size == 0:
+			return nil
+		default:
+			return bodyFailure(a, err, offset, max(d.size, announced))
+		}
+	}
+}
+
+const otherBytes = "somebody published other bytes under this address: look at upstream before you lock them again"
+
+// validator picks what If-Range takes (RFC 9110, 13.1.5): a strong entity tag,
+// else the date of the last change.
+func validator(h http.Header) string {
+	if tag := h.Get("Etag"); strings.HasPrefix(tag, `"`) {
+		return tag
+	}
+	return h.Get("Last-Modified")
+}
+
+// bodyFailure is about a body that broke off.
+func bodyFailure(a *answer, err error, got, want int64) *failure {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errShort
+	}
+	of := ""
+	if want > 0 {
+		of = fmt.Sprintf(" of %d", want)
+	}
+	text := fmt.Sprintf("%s, after %d%s bytes%s", a.req.scrub(printable(err.Error(), 300)), got, of, via(a.chain))
+	return &failure{class: fault.Upstream, err: &shown{text, err}, retry: true,
+		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
+}
+
+// Document returns the body of a registry's answer, of at most max bytes, and
+// its content type. Accept is the header of that name. Every failure of the
+// server is of class [fault.Upstream], also an HTML page where accept does not
+// ask for one.
+func (c *Client) Document(ctx context.Context, url, accept string, max int64) (body []byte, contentType string, err error) {
+	body, a, err := c.document(ctx, url, accept, max)
+	if err != nil {
+		return nil, "", err
+	}
+	return body, a.Header.Get("Content-Type"), nil
+}
+
+// document is Document, and the answer for those who resolve links against it.
+func (c *Client) document(ctx context.Context, url, accept string, limit int64) ([]byte, *answer, error) {
+	r, err := c.request(url)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.header.Set("Accept", accept)
+	var body []byte
+	var a *answer
+	err = c.transfer(ctx, r, func(ctx context.Context, cancel context.CancelCauseFunc) *failure {
+		var f *failure
+		if a, f = c.get(ctx, r); f != nil {
+			return f
+		}
+		defer c.watch(a, cancel)()
+		if a.StatusCode != http.StatusOK {
+			return c.statusFailure(a)
+		}
+		var buf bytes.Buffer
+		n, err := buf.ReadFrom(io.LimitReader(a.Body, limit+1))
+		body = buf.Bytes()
+		switch {
+		case n > limit || a.ContentLength > limit:
+			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is longer than the limit of %d bytes%s", limit, via(a.chain))}
+		case err != nil:
+			return bodyFailure(a, err, n, a.ContentLength)
+		case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
+			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", printable(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
+		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
+			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
+				err: fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain))}
+		}
+		return nil
+	})
+	return body, a, err
+}

@@ -1,0 +1,77 @@
+package ui
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+func TestFail(t *testing.T) {
+	err := fault.Errorf(fault.Integrity, "run: lockgen check", "ts-proto 2.7.2: \x1b[31mgot a\nwant b")
+	for _, tt := range []struct {
+		name   string
+		json   bool
+		err    error
+		status int
+		stdout string
+		stderr string
+	}{
+		{"nothing", false, nil, 0, "", ""},
+		{"text", false, err, 5, "", "fetch: error: ts-proto 2.7.2: \\u001b[31mgot a\n    want b\nfetch: hint: run: lockgen check\n"},
+		{"our fault", false, errors.New("x"), 1, "", "fetch: error: x\nfetch: hint: this is a fault of fetch itself; please report it\n"},
+		{"json", true, err, 5, `"class": "integrity"`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			u := New("fetch", &stdout, &stderr)
+			u.JSON = tt.json
+			if got := u.Fail(tt.err); got != tt.status {
+				t.Errorf("status %d, want %d", got, tt.status)
+			}
+			if tt.json && !json.Valid(stdout.Bytes()) {
+				t.Errorf("not JSON: %s", stdout.String())
+			}
+			if !strings.Contains(stdout.String(), tt.stdout) || (tt.stdout == "" && stdout.Len() > 0) {
+				t.Errorf("stdout %q, want %q", stdout.String(), tt.stdout)
+			}
+			if stderr.String() != tt.stderr {
+				t.Errorf("stderr %q, want %q", stderr.String(), tt.stderr)
+			}
+		})
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	u := New("fetch", &stdout, &stderr)
+	u.Quiet = true
+	u.Say("talk")
+	u.Detail("detail")
+	tr := u.Transfer()
+	tr.Expect("file", 10)
+	tr.Add(10)
+	tr.Done()
+	if stderr.Len() > 0 || stdout.Len() > 0 {
+		t.Errorf("quiet printed %q %q", stdout.String(), stderr.String())
+	}
+	u.Warn("careful")
+	if got := stderr.String(); got != "fetch: warning: careful\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTransferWithoutTerminal(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	u := New("lockgen", &stdout, &stderr)
+	tr := u.Transfer()
+	tr.Expect("a.whl", 3<<20)
+	tr.Add(3 << 20)
+	tr.Done()
+	if got, want := stderr.String(), "lockgen: downloading a.whl (3.0 MiB)\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
