@@ -113,15 +113,20 @@ def option_name(locked):
         locked: dict, the locked version.
 
     Returns:
-        str, or None for what is no protoc plugin.
+        str, or None for what is no protoc plugin. Of a plugin that no platform
+        has nobody knows, and nothing can be run.
     """
+    name = "unavailable"
     for cell in locked["platforms"].values():
-        base = cell.get("binary", "").rpartition("/")[2]
+        if not cell.get("binary"):
+            continue
+        name = None
+        base = cell["binary"].rpartition("/")[2]
         if base.startswith(_PREFIX):
             for suffix in [".exe", ".js", ".cjs", ".mjs"]:
                 base = base.removesuffix(suffix)
             return base.removeprefix(_PREFIX)
-    return None
+    return name
 
 def version_key(version):
     """Orders versions as `lockgen` and `fetch` do.

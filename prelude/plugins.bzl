@@ -43,7 +43,7 @@ def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
 def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], runtime: dict[str, typing.Any] | None) -> Artifact:
     """Declares the download and the folder of one version."""
     platform = ctx.attrs.platform
-    tree = ctx.actions.declare_output(version, "tree", dir = True, has_content_based_path = True)
+    tree = ctx.actions.declare_output(version + "/tree", dir = True, has_content_based_path = True)
     entry = ctx.actions.write_json(
         version + "/entry.json",
         _entry(ctx.attrs.plugin, version, locked, runtime),
@@ -56,7 +56,7 @@ def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], run
             url = direct_url(file)
             if url == None:
                 continue
-            download = ctx.actions.declare_output(version, "files", key, has_content_based_path = True)
+            download = ctx.actions.declare_output("{}/files/{}".format(version, key), has_content_based_path = True)
             ctx.actions.download_file(download, url, sha256 = file["sha256"], size_bytes = file["size"])
             cmd.add("--file", cmd_args(key, download, delimiter = "="))
     if ctx.attrs.registries:
@@ -96,7 +96,7 @@ def _launcher(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artif
             "unset NODE_OPTIONS NODE_PATH",
             cmd_args("exec", runtime, main, '"$@"', delimiter = " "),
         ]
-    launcher = ctx.actions.declare_output(version, name, has_content_based_path = True)
+    launcher = ctx.actions.declare_output("{}/{}".format(version, name), has_content_based_path = True)
     return ctx.actions.write(launcher, script, is_executable = True, with_inputs = True)
 
 def _version(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any]) -> struct:
