@@ -125,36 +125,27 @@ def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
         ctx: of the action that failed.
 
     Returns:
-        One error for each message about a .proto file.
+        One error for each message about a place in a .proto file.
     """
     errors = []
     for line in ctx.stderr.splitlines():
         message = line.rpartition("/" + _ROOT + "/")[2]
-        file, colon, rest = message.partition(".proto:")
-        if not colon or " " in file:
-            continue
+        file, _, rest = message.partition(".proto:")
         position = rest.split(":", 2)
+        if " " in file or len(position) < 3 or not (position[0].isdigit() and position[1].isdigit()):
+            continue
         remediation = None
-        if "was not found or had errors" in rest or "File not found" in rest:
+        if "was not found or had errors" in rest:
             remediation = "add the library that has the imported file to `deps`; an import path is a path from the root of the cell"
-        if len(position) == 3 and position[0].isdigit() and position[1].isdigit():
-            errors.append(ctx.new_sub_error(
-                category = "protoc",
-                file = file + ".proto",
-                lnum = int(position[0]),
-                col = int(position[1]),
-                message = position[2].strip(),
-                remediation = remediation,
-                show_in_stderr = True,
-            ))
-        else:
-            errors.append(ctx.new_sub_error(
-                category = "protoc",
-                file = file + ".proto",
-                message = rest.strip(),
-                remediation = remediation,
-                show_in_stderr = True,
-            ))
+        errors.append(ctx.new_sub_error(
+            category = "protoc",
+            file = file + ".proto",
+            lnum = int(position[0]),
+            col = int(position[1]),
+            message = position[2].strip(),
+            remediation = remediation,
+            show_in_stderr = True,
+        ))
     return errors
 
 def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
