@@ -7,6 +7,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -484,7 +485,9 @@ func TestHostileZip(t *testing.T) {
 		{"zip64 disagrees", zipFile{ents: []zipEnt{a}, zip64: true, end: func(e []byte) { put16(8, 2)(e); put16(10, 2)(e) }}.bytes(), `disagree`},
 		{"zip64 extra missing", zipOf(with(a, func(e *zipEnt) { e.dir = put32(24, 0xffffffff) })), `its zip64 extra field is too short or missing`},
 		{"zip64 extra disagrees", zipOf(with(a, func(e *zipEnt) { e.central = extra(1, "\x06\x00\x00\x00\x00\x00\x00\x00") })), `its header says 5, its zip64 extra field 6`},
-		{"zip64 extra too long", zipOf(with(a, func(e *zipEnt) { e.central = extra(1, strings.Repeat("\x05\x00\x00\x00\x00\x00\x00\x00", 2)+strings.Repeat("\x00", 20)) })), `its zip64 extra field is too long`},
+		{"zip64 extra too long", zipOf(with(a, func(e *zipEnt) {
+			e.central = extra(1, strings.Repeat("\x05\x00\x00\x00\x00\x00\x00\x00", 2)+strings.Repeat("\x00", 20))
+		})), `its zip64 extra field is too long`},
 		{"zip64 extra twice", zipOf(with(a, func(e *zipEnt) { e.central = append(extra(1, ""), extra(1, "")...) })), `two zip64 extra fields`},
 		{"extra malformed", zipOf(with(a, func(e *zipEnt) { e.central = []byte("\x01\x00\xff\x00") })), `a malformed extra field`},
 		{"unicode path", zipOf(with(a, func(e *zipEnt) { e.extra = extra(0x7075, up("../evil")) })), `its Unicode path extra field gives another name`},
@@ -805,3 +808,5 @@ func tempDirWith(t *testing.T, names ...string) string {
 	}
 	return dir
 }
+
+func sha(data []byte) [32]byte { return sha256.Sum256(data) }
