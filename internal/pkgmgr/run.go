@@ -25,6 +25,7 @@ type command struct {
 	env     []string      // the whole environment, never inherited
 	limit   int           // bytes of standard output, 0 for 16 MiB
 	timeout time.Duration // 0 for 10 minutes
+	offline bool          // without a network, where the system can do that
 	class   fault.Class   // of a failure
 	mend    string        // of a failure
 }
@@ -67,19 +68,28 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 
 	stdout := &head{limit: limit, full: func() { cancel(errTooMuch) }}
 	stderr := &tail{limit: 16 << 10}
-	cmd := exec.CommandContext(run, c.path, c.args...)
-	cmd.Dir, cmd.Env = c.dir, c.env
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	if cmd.Env == nil {
-		cmd.Env = []string{} // nil would mean ours
+	start := func(offline bool) (*exec.Cmd, *group, error) {
+		cmd := exec.CommandContext(run, c.path, c.args...)
+		cmd.Dir, cmd.Env = c.dir, c.env
+		cmd.Stdout, cmd.Stderr = stdout, stderr
+		if cmd.Env == nil {
+			cmd.Env = []string{} // nil would mean ours
+		}
+		// What still holds the pipes when the program is gone is not waited for.
+		cmd.WaitDelay = 5 * time.Second
+		group := newGroup(cmd)
+		cmd.Cancel = group.kill
+		if offline && !cutOff(cmd) {
+			return nil, group, errors.ErrUnsupported
+		}
+		return cmd, group, cmd.Start()
 	}
-	// What still holds the pipes when the program is gone is not waited for.
-	cmd.WaitDelay = 5 * time.Second
-	group := newGroup(cmd)
+	cmd, group, err := start(c.offline)
+	if err != nil && c.offline {
+		group.close()
+		cmd, group, err = start(false)
+	}
 	defer group.close()
-	cmd.Cancel = group.kill
-
-	err := cmd.Start()
 	if err == nil {
 		group.started()
 		err = cmd.Wait()
