@@ -102,8 +102,8 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 	var raw bytes.Buffer // all blocks of this entry, for the second reading
 	var pax map[string]string
 	var long string // name from GNU's L
+	block := make([]byte, tarBlock)
 	for {
-		block := make([]byte, tarBlock)
 		if _, err := io.ReadFull(r, block); err == io.EOF {
 			if raw.Len() > 0 {
 				return nil, unsafef("an extended header is the last thing in the tar")
