@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -201,11 +200,11 @@ func (a *app) indexOfWheels(ctx context.Context) (string, error) {
 	})
 }
 
-var projectSeparators = regexp.MustCompile(`[-_.]+`)
-
 // wheelProject returns the normalised project name of a wheel's file name,
 // which begins with it (PEP 427, PEP 503).
 func wheelProject(filename string) string {
 	name, _, _ := strings.Cut(filename, "-")
-	return strings.ToLower(projectSeparators.ReplaceAllString(name, "-"))
+	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
+		return r == '-' || r == '_' || r == '.'
+	}), "-")
 }

@@ -1,0 +1,397 @@
+package prelude_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/pluginpb"
+
+	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// The checkout itself: every target loads, and Buck2 finds no fault with any
+// Starlark file.
+func TestCheckout(t *testing.T) {
+	p := bucktest.Open(t, bucktest.Root(t), "gotest")
+	targets := p.Must("targets", "//...", "toolchains//...")
+	for _, want := range []string{
+		"buck2-protobuf//:fetch\n",
+		"buck2-protobuf//examples/typescript:shop_ts_proto\n",
+		"toolchains//:protobuf\n",
+		"toolchains//:ts-proto\n",
+	} {
+		if !strings.Contains(targets, want) {
+			t.Errorf("no target %s in\n%s", want, targets)
+		}
+	}
+	p.Must(append([]string{"starlark", "lint"}, starlarkFiles(t)...)...)
+}
+
+// A files server serves files by path and counts the requests for each.
+type files struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests []string
+}
+
+func serve(t *testing.T, content map[string][]byte) *files {
+	t.Helper()
+	f := &files{}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		f.requests = append(f.requests, r.Method+" "+r.URL.Path)
+		f.mu.Unlock()
+		data, ok := content[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+// take returns the requests so far and forgets them.
+func (f *files) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.requests
+	f.requests = nil
+	return r
+}
+
+// shellPlugin is a protoc plugin that needs /bin/sh alone: it writes one file.
+func shellPlugin(t *testing.T, name, content string) []byte {
+	t.Helper()
+	response, err := proto.Marshal(&pluginpb.CodeGeneratorResponse{
+		File: []*pluginpb.CodeGeneratorResponse_File{{Name: &name, Content: &content}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var octal strings.Builder
+	for _, b := range response {
+		fmt.Fprintf(&octal, `\%03o`, b)
+	}
+	return fmt.Appendf(nil, "#!/bin/sh\nwhile read -r line; do :; done\nprintf '%s'\n", &octal)
+}
+
+// httpPlugin returns the lock's tables of a bare executable at a URL.
+func httpPlugin(name, version, url string, data []byte, unavailable string) string {
+	digest := sha256.Sum256(data)
+	tree := sha256.Sum256(fmt.Appendf(nil, "%x x protoc-gen-%s\n", digest, name))
+	var s strings.Builder
+	fmt.Fprintf(&s, "\n[plugins.%s.%q]\nsource = \"http\"\ntrust = \"first-use\"\n", name, version)
+	fmt.Fprintf(&s, "[plugins.%s.%q.files]\n%q = { url = %q, sha256 = \"%x\", size = %d }\n",
+		name, version, "protoc-gen-"+name, url, digest, len(data))
+	fmt.Fprintf(&s, "[plugins.%s.%q.platforms]\n", name, version)
+	for _, p := range lock.Platforms {
+		if unavailable != "" {
+			fmt.Fprintf(&s, "%s = { unavailable = %q }\n", p.Name, unavailable)
+			continue
+		}
+		fmt.Fprintf(&s, "%s = { binary = %q, tree = \"%x\" }\n", p.Name, "protoc-gen-"+name, tree)
+	}
+	return s.String()
+}
+
+const scratchConfig = `
+[cells]
+root = .
+prelude = prelude
+toolchains = toolchains
+pb = pb
+[cell_aliases]
+buck2-protobuf = pb
+config = prelude
+ovr_config = prelude
+fbcode = prelude
+fbsource = prelude
+fbcode_macros = prelude
+buck = prelude
+[external_cells]
+prelude = bundled
+[parser]
+target_platform_detector_spec = target:root//...->prelude//platforms:default target:toolchains//...->prelude//platforms:default target:pb//...->prelude//platforms:default
+[build]
+execution_platforms = prelude//platforms:default
+`
+
+// scratch makes a project that takes this repository as a cell of another
+// name, with the repository's own lock and more tables at its end.
+func scratch(t *testing.T, more string, files map[string]string) *bucktest.Project {
+	t.Helper()
+	if bucktest.Find() == "" {
+		t.Skip("no buck2: put one on PATH or name it in BUCK2")
+	}
+	root := bucktest.Root(t)
+	own, err := os.ReadFile(filepath.Join(root, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	bucktest.CopyRepo(t, filepath.Join(dir, "pb"))
+	bucktest.Write(t, dir, map[string]string{
+		".buckroot":         "",
+		".buckconfig":       scratchConfig,
+		"plugins.lock.toml": string(own) + more,
+		"toolchains/BUCK": `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
+load("@root//:plugins.lock.toml", lock = "value")
+
+protobuf_toolchain(
+    name = "protobuf",
+    plugins = protobuf_plugins(lock = lock),
+    defaults = {"typescript": "echo"},
+    visibility = ["PUBLIC"],
+)
+`,
+	})
+	bucktest.Write(t, dir, files)
+	return bucktest.Open(t, dir, "v2")
+}
+
+const scratchProto = `syntax = "proto3";
+package scratch;
+import "google/protobuf/timestamp.proto";
+message M { google.protobuf.Timestamp at = 1; }
+`
+
+// One project, many questions: a daemon and a build of fetch cost seconds.
+func TestRules(t *testing.T) {
+	echo := shellPlugin(t, "echo.ts", "// echo 1.0.0\n")
+	other := shellPlugin(t, "echo.ts", "// echo 2.0.0\n")
+	server := serve(t, map[string][]byte{"/v1/echo": echo, "/v2/echo": other, "/lie/echo": other})
+	lie := append(slices.Clone(echo), '\n')
+	more := httpPlugin("echo", "1.0.0", server.URL+"/v1/echo", echo, "") +
+		httpPlugin("echo", "2.0.0", server.URL+"/v2/echo", other, "") +
+		httpPlugin("liar", "1.0.0", server.URL+"/lie/echo", lie, "") +
+		httpPlugin("nowhere", "1.0.0", server.URL+"/nowhere", echo, "its publisher has no build for it")
+	p := scratch(t, more, map[string]string{
+		"api/a.proto": scratchProto,
+		"api/b.proto": "syntax = \"proto3\";\nimport \"api/a.proto\";\nimport \"examples/typescript/common/money.proto\";\n" +
+			"// Holds an M.\nmessage B { scratch.M m = 1; example.common.Money price = 2 [deprecated = true]; }\n",
+		"api/bad.proto":    "syntax = \"proto3\";\n\nimport \"api/b.proto\";\nmessage Bad { B b = 1; }\n",
+		"api/syntax.proto": "syntax = \"proto3\";\nmessage {}\n",
+		"api/BUCK": `
+load("@buck2-protobuf//rules:proto.bzl", "proto_library")
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+
+proto_library(name = "a_proto", srcs = ["a.proto"], visibility = ["PUBLIC"])
+proto_library(name = "b_proto", srcs = ["b.proto"], deps = [":a_proto", "buck2-protobuf//examples/typescript/common:common_proto"])
+proto_library(name = "bad_proto", srcs = ["bad.proto"], deps = [":a_proto"])
+proto_library(name = "syntax_proto", srcs = ["syntax.proto"])
+typescript_proto_library(name = "newest", srcs = ["a.proto"])
+typescript_proto_library(name = "old", srcs = ["a.proto"], plugin_version = "1.0.0")
+typescript_proto_library(name = "liar", srcs = ["a.proto"], plugin = "liar")
+typescript_proto_library(name = "nowhere", srcs = ["a.proto"], plugin = "nowhere")
+typescript_proto_library(name = "from_proto", proto = ":b_proto", plugin = "ts-proto")
+typescript_proto_library(name = "from_ts", srcs = ["b.proto"], deps = [":old", "buck2-protobuf//examples/typescript/common:common_proto"], plugin = "protoc-gen-es", options = {
+    "import_extension": "none",
+    "keep_empty_files": True,
+    "rewrite_imports": ["./api/**/*_pb.js:@one", "./examples/**/*_pb.js:@two"],
+    "target": "ts",
+})
+`,
+		"wrong/a.proto": scratchProto,
+		"wrong/BUCK": `
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+
+typescript_proto_library(name = "version", srcs = ["a.proto"], plugin = "ts-proto", plugin_version = "9.9.9")
+typescript_proto_library(name = "plugin", srcs = ["a.proto"], plugin = "ts-protto", plugin_version = "2.7.2")
+typescript_proto_library(name = "node", srcs = ["a.proto"], plugin = "node")
+typescript_proto_library(name = "both", srcs = ["a.proto"], proto = "//api:a_proto")
+typescript_proto_library(name = "none")
+typescript_proto_library(name = "kind", srcs = ["BUCK"])
+`,
+	})
+
+	t.Run("analysis downloads nothing", func(t *testing.T) {
+		p := p.On(t)
+		p.Must("audit", "providers", "--quiet", "//api/...", "toolchains//...")
+		if got := server.take(); len(got) > 0 {
+			t.Errorf("requests: %q", got)
+		}
+	})
+	t.Run("a plugin target by itself builds nothing", func(t *testing.T) {
+		p := p.On(t)
+		p.Must("build", "toolchains//...")
+		if got := server.take(); len(got) > 0 {
+			t.Errorf("requests: %q", got)
+		}
+	})
+	t.Run("one library downloads its own file alone", func(t *testing.T) {
+		p := p.On(t)
+		folder := p.Build("//api:old")[0]
+		if got, want := server.take(), []string{"GET /v1/echo"}; !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+		expectFile(t, filepath.Join(folder, "echo.ts"), "// echo 1.0.0\n")
+	})
+	t.Run("newest is the default", func(t *testing.T) {
+		p := p.On(t)
+		folder := p.Build("//api:newest")[0]
+		if got, want := server.take(), []string{"GET /v2/echo"}; !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+		expectFile(t, filepath.Join(folder, "echo.ts"), "// echo 2.0.0\n")
+	})
+	t.Run("other bytes than the lock's", func(t *testing.T) {
+		p := p.On(t)
+		expect(t, p.Fails("build", "//api:liar"), "liar")
+	})
+	t.Run("unavailable fails when used", func(t *testing.T) {
+		p := p.On(t)
+		expect(t, p.Fails("build", "//api:nowhere"), "its publisher has no build for it")
+	})
+	t.Run("descriptor set", func(t *testing.T) {
+		p := p.On(t)
+		outs := p.Build("//api:b_proto", "//api:from_proto[descriptor]")
+		if len(outs) != 2 || outs[0] != outs[1] {
+			t.Errorf("[descriptor] of a library with proto = is not the proto_library's output: %q", outs)
+		}
+		set := readSet(t, outs[0])
+		if len(set.File) != 1 || set.File[0].GetName() != "api/b.proto" {
+			t.Fatalf("descriptor set holds %v", set)
+		}
+		b := set.File[0].MessageType[0]
+		if b.GetName() != "B" || b.Field[0].GetTypeName() != ".scratch.M" || b.Field[1].GetTypeName() != ".example.common.Money" || !b.Field[1].GetOptions().GetDeprecated() {
+			t.Errorf("message is %v", b)
+		}
+		var comments []string
+		for _, l := range set.File[0].GetSourceCodeInfo().GetLocation() {
+			comments = append(comments, l.GetLeadingComments())
+		}
+		if !slices.Contains(comments, " Holds an M.\n") {
+			t.Errorf("no source info: %q", comments)
+		}
+	})
+	t.Run("from a proto_library, over two cells", func(t *testing.T) {
+		p := p.On(t)
+		all := p.Build("//api:from_proto[all]")[0]
+		for _, name := range []string{"api/a.ts", "api/b.ts", "examples/typescript/common/money.ts", "google/protobuf/timestamp.ts"} {
+			if _, err := os.Stat(filepath.Join(all, name)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Run("from another library", func(t *testing.T) {
+		p := p.On(t)
+		own := p.Build("//api:from_ts")[0]
+		if got, want := tree(t, own), []string{"api/b_pb.ts"}; !slices.Equal(got, want) {
+			t.Errorf("files %q, want %q", got, want)
+		}
+		data, err := os.ReadFile(filepath.Join(own, "api/b_pb.ts"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, string(data), `with parameter "import_extension=none,keep_empty_files=true,`, `from "@one/`, `from "@two/`, "Holds an M.")
+	})
+	t.Run("import without a dependency", func(t *testing.T) {
+		p := p.On(t)
+		expect(t, p.Fails("build", "//api:bad_proto"), "api/bad.proto:3", "api/b.proto", "add the library")
+	})
+	t.Run("syntax error", func(t *testing.T) {
+		p := p.On(t)
+		expect(t, p.Fails("build", "//api:syntax_proto"), "api/syntax.proto:2", "Expected message name")
+	})
+	for target, want := range map[string]string{
+		"version": "version 9.9.9 of plugin `ts-proto` is not locked; locked are: 2.7.2. Run: lockgen add ts-proto@9.9.9",
+		"plugin":  "plugin `ts-protto` is not locked; locked are: echo, liar, node, nowhere, protoc, protoc-gen-es, protoc-gen-ts, ts-proto. Run: lockgen add ts-protto@2.7.2",
+		"node":    "`node` is locked, but it is no protoc plugin",
+		"both":    "`proto` has its own sources and dependencies",
+		"none":    "`srcs` names no .proto file",
+		"kind":    "`BUCK` is not a .proto file",
+	} {
+		t.Run("wrong "+target, func(t *testing.T) {
+			p := p.On(t)
+			expect(t, p.Fails("build", "//wrong:"+target), want)
+		})
+	}
+	t.Run("fetch is no input of codegen", func(t *testing.T) {
+		p := p.On(t)
+		inputs := p.Must("aquery", "all_actions(//api:from_ts)", "--output-attribute", "^(cmd|inputs|env)$")
+		if !strings.Contains(inputs, "protoc_generate") && !strings.Contains(inputs, "/bin/sh") {
+			t.Errorf("no codegen action in\n%s", inputs)
+		}
+		if strings.Contains(inputs, ":fetch") || strings.Contains(inputs, "__fetch__") {
+			t.Errorf("fetch is an input of codegen:\n%s", inputs)
+		}
+	})
+	t.Run("a second build runs nothing", func(t *testing.T) {
+		p := p.On(t)
+		p.Build("//api:old", "//api:newest")
+		if got := server.take(); slices.Contains(got, "GET /v1/echo") || slices.Contains(got, "GET /v2/echo") {
+			t.Errorf("requests: %q", got)
+		}
+	})
+}
+
+func expect(t *testing.T, got string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func expectFile(t *testing.T, name, want string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(data) != want {
+		t.Errorf("%s holds %q, want %q", name, data, want)
+	}
+}
+
+func readSet(t *testing.T, name string) *descriptorpb.FileDescriptorSet {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set descriptorpb.FileDescriptorSet
+	if err := proto.Unmarshal(data, &set); err != nil {
+		t.Fatal(err)
+	}
+	return &set
+}
+
+// tree lists the files below a folder, slash-separated and sorted.
+func tree(t *testing.T, dir string) []string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	err = filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			var rel string
+			rel, err = filepath.Rel(dir, name)
+			names = append(names, filepath.ToSlash(rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}

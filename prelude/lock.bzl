@@ -1,0 +1,243 @@
+"""Reads a plugins.lock.toml that a BUCK file has loaded.
+
+Everything here is a pure function of the lock: no rule, no action, no load. So
+a Go test runs it with Go's own Starlark, beside internal/lock, whose rules
+these are; for the same reason there are no type annotations, which Go's
+Starlark does not parse.
+
+A lock is a dict as `load("//:plugins.lock.toml", lock = "value")` gives it. A
+*locked* is the table of one plugin version in it. lockgen writes locks; `fetch`
+validates what it is given once more, and more strictly.
+"""
+
+# The version of the format that this file reads.
+SCHEMA = 1
+
+_PREFIX = "protoc-gen-"
+
+def plugins_of(lock):
+    """Returns the plugins of a lock after checking what an action relies on.
+
+    Args:
+        lock: dict, the value loaded from a plugins.lock.toml.
+
+    Returns:
+        A dict of the locked versions by plugin name, then by version. A lock
+        that is not fit for use fails, and the message says what to run.
+    """
+    schema = lock.get("schema")
+    if schema != SCHEMA:
+        if type(schema) == "int" and schema > SCHEMA:
+            fail("plugins.lock.toml has schema {}, this buck2-protobuf reads {}: take a newer buck2-protobuf".format(schema, SCHEMA))
+        fail("plugins.lock.toml has schema {}, expected {}. Run: lockgen update".format(schema, SCHEMA))
+    plugins = lock.get("plugins", {})
+    for name, versions in plugins.items():
+        for version, locked in versions.items():
+            problem = _problem(plugins, locked)
+            if problem:
+                fail("plugins.lock.toml: {} {}: {}. Run: lockgen update".format(name, version, problem))
+    return plugins
+
+def cell_of(locked, platform):
+    """Returns the cell of a locked version for a platform, emulation followed.
+
+    Args:
+        locked: dict, the locked version.
+        platform: str, a platform's name in the lock.
+
+    Returns:
+        A struct of `platform`, whose files are used; `binary`, relative to the
+        tree; and `unavailable`, the reason why there is none, else None.
+    """
+    cells = locked["platforms"]
+    cell = cells.get(platform)
+    if cell == None:
+        return struct(platform = platform, binary = None, unavailable = "the lock knows no such platform")
+    emulated = cell.get("emulate")
+    if emulated:
+        platform = emulated
+        cell = cells[platform]
+    return struct(
+        platform = platform,
+        binary = cell.get("binary"),
+        unavailable = cell.get("unavailable"),
+    )
+
+def files_of(locked, platform):
+    """Returns the files that the tree of a platform is made of.
+
+    Args:
+        locked: dict, the locked version.
+        platform: str, a platform's name in the lock, after emulation.
+
+    Returns:
+        A dict of the lock's file tables by their key.
+    """
+    return {
+        key: file
+        for key, file in locked["files"].items()
+        if not file.get("platforms") or platform in file["platforms"]
+    }
+
+def direct_url(file):
+    """Returns the URL from which Buck2 itself can download a file, or None.
+
+    Buck2 sends no credentials and asks no package manager, so that is a plain
+    public URL: https, or http on this machine, without user information.
+
+    Args:
+        file: dict, the lock's table of one file.
+
+    Returns:
+        The URL, or None where the file is the business of `fetch`.
+    """
+    url = file.get("url", "")
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    if not authority or "@" in authority:
+        return None
+    if scheme == "https":
+        return url
+    host = authority.rpartition(":")[0] or authority
+    if scheme == "http" and host in ["127.0.0.1", "[::1]", "localhost"]:
+        return url
+    return None
+
+def option_name(locked):
+    """Returns the NAME of `--NAME_out`.
+
+    protoc finds the plugin NAME as `protoc-gen-NAME`; the lock has the path of
+    the executable, which an npm package may call `protoc-gen-NAME.js`.
+
+    Args:
+        locked: dict, the locked version.
+
+    Returns:
+        str, or None for what is no protoc plugin. Of a plugin that no platform
+        has nobody knows, and nothing can be run.
+    """
+    name = "unavailable"
+    for cell in locked["platforms"].values():
+        if not cell.get("binary"):
+            continue
+        name = None
+        base = cell["binary"].rpartition("/")[2]
+        if base.startswith(_PREFIX):
+            for suffix in [".exe", ".js", ".cjs", ".mjs"]:
+                base = base.removesuffix(suffix)
+            return base.removeprefix(_PREFIX)
+    return name
+
+def version_key(version):
+    """Orders versions as `lockgen` and `fetch` do.
+
+    Semantic versions go by precedence, with or without the last numbers; what
+    is no such version comes before all that are.
+
+    Args:
+        version: str, a version.
+
+    Returns:
+        A key for `sorted`.
+    """
+    main, plus, build = version.partition("+")
+    numbers, dash, pre = main.partition("-")
+    parts = numbers.split(".")
+    ids = pre.split(".") if dash else []
+    valid = (
+        len(parts) <= 3 and
+        (len(parts) == 3 or not (dash or plus)) and
+        not [p for p in parts if not _is_number(p)] and
+        not [p for p in ids if not _is_word(p) or (p.isdigit() and not _is_number(p))] and
+        not [p for p in build.split(".") if plus and not _is_word(p)]
+    )
+    if not valid:
+        return (0, [], 0, [], version)
+    return (
+        1,
+        [int(p) for p in parts] + [0] * (3 - len(parts)),
+        0 if dash else 1,
+        [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in ids],
+        version,
+    )
+
+def newest(versions):
+    """Returns the newest of some versions.
+
+    Args:
+        versions: list of str, not empty.
+
+    Returns:
+        str, one of them.
+    """
+    return sorted(versions, key = version_key)[-1]
+
+def pick(plugins, name, version):
+    """Picks one version of one plugin, or fails with what to run.
+
+    Args:
+        plugins: dict by plugin name, then by version; values are not looked at.
+        name: str, the plugin that is wanted.
+        version: str, or None for the only or newest one.
+
+    Returns:
+        The version that is meant. A plugin or a version that is not there
+        fails, naming those that are and the `lockgen add` that gets it.
+    """
+    versions = plugins.get(name)
+    if not versions:
+        fail("plugin `{}` is not locked; locked are: {}. Run: lockgen add {}".format(
+            name,
+            ", ".join(sorted(plugins)) or "none",
+            "{}@{}".format(name, version) if version else name,
+        ))
+    if version == None:
+        return newest(list(versions))
+    if version not in versions:
+        fail("version {} of plugin `{}` is not locked; locked are: {}. Run: lockgen add {}@{}".format(
+            version,
+            name,
+            ", ".join(sorted(versions, key = version_key)),
+            name,
+            version,
+        ))
+    return version
+
+def _problem(plugins, locked):
+    """Returns what is wrong with a locked version, or None."""
+    for key in ["source", "files", "platforms"]:
+        if key not in locked:
+            return "`{}` is missing".format(key)
+    runtime = locked.get("runtime")
+    if runtime:
+        name, _, version = runtime.partition("@")
+        if version not in plugins.get(name, {}):
+            return "its runtime {} is not locked".format(runtime)
+    for key, file in locked["files"].items():
+        if not _is_sha256(file.get("sha256")):
+            return "sha256 of `{}` is not 64 lower-case hexadecimal digits".format(key)
+        if type(file.get("size")) != "int" or file["size"] <= 0:
+            return "size of `{}` is not a number of bytes".format(key)
+    for platform, cell in locked["platforms"].items():
+        kinds = [k for k in ["emulate", "tree", "unavailable"] if cell.get(k)]
+        if len(kinds) != 1:
+            return "platform {} has not exactly one of tree, emulate and unavailable".format(platform)
+        if kinds == ["tree"] and not (_is_sha256(cell["tree"]) and _is_path(cell.get("binary"))):
+            return "platform {} has a malformed tree or binary".format(platform)
+        if kinds == ["emulate"] and not locked["platforms"].get(cell["emulate"], {}).get("tree"):
+            return "platform {} emulates {}, which is not locked".format(platform, cell["emulate"])
+    return None
+
+def _is_sha256(value):
+    return type(value) == "string" and len(value) == 64 and not value.strip("0123456789abcdef") and bool(value.strip("0"))
+
+def _is_path(value):
+    if type(value) != "string" or "\\" in value or ":" in value:
+        return False
+    return not [part for part in value.split("/") if part in ["", ".", ".."]]
+
+def _is_word(value):
+    return bool(value) and value.replace("-", "a").isalnum()
+
+def _is_number(value):
+    return value.isdigit() and (value == "0" or not value.startswith("0"))

@@ -1,0 +1,196 @@
+"""protobuf_plugins: one target for every plugin of a lock.
+
+Loading and analysing declare downloads and start none. A version is fetched
+when a build needs it, for the platform on which protoc will run: http files by
+Buck2 itself, everything else by `fetch`, which also makes the folder of both
+and holds it against the lock. Both run on this machine, whatever machine the
+code is generated on.
+"""
+
+load(":lock.bzl", "cell_of", "direct_url", "files_of", "option_name", "plugins_of")
+load(":platforms.bzl", "host_constraints", "platform_select")
+load(":providers.bzl", "ProtobufPluginInfo")
+
+def _entry(name: str, version: str, locked: dict[str, typing.Any], runtime: dict[str, typing.Any] | None) -> dict[str, typing.Any]:
+    """Returns an entry as `fetch install --entry` reads it."""
+    return {"locked": locked, "name": name, "runtime": runtime, "version": version}
+
+def _runtime(ctx: AnalysisContext, locked: dict[str, typing.Any]) -> (dict[str, typing.Any] | None, typing.Any):
+    """Returns the entry and the version struct of what runs a plugin, or two None."""
+    wanted = locked.get("runtime")
+    if not wanted:
+        return None, None
+    name, _, version = wanted.partition("@")
+    for dep in ctx.attrs.runtimes:
+        info = dep[ProtobufPluginInfo]
+        if info.name == name:
+            found = info.versions[version]
+            return _entry(name, version, found.locked, None), found
+    fail("{}: runtime {} is not among the runtimes".format(ctx.label, wanted))
+
+def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
+    """Turns the last words of `fetch` into an error with a remedy."""
+    message, hint = None, None
+    for line in ctx.stderr.splitlines():
+        if line.startswith("fetch: error: "):
+            message = line.removeprefix("fetch: error: ")
+        elif line.startswith("fetch: hint: "):
+            hint = line.removeprefix("fetch: hint: ")
+    if message == None:
+        return []
+    return [ctx.new_sub_error(category = "fetch_plugin", message = message, remediation = hint, show_in_stderr = True)]
+
+def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], runtime: dict[str, typing.Any] | None) -> Artifact:
+    """Declares the download and the folder of one version."""
+    platform = ctx.attrs.platform
+    tree = ctx.actions.declare_output(version + "/tree", dir = True, has_content_based_path = True)
+    entry = ctx.actions.write_json(
+        version + "/entry.json",
+        _entry(ctx.attrs.plugin, version, locked, runtime),
+        has_content_based_path = True,
+    )
+    cmd = cmd_args(ctx.attrs._fetch[RunInfo], "install", "--entry", entry, "--platform", platform, "--out", tree.as_output())
+    cell = cell_of(locked, platform)
+    if locked["source"] == "http" and cell.unavailable == None:
+        for key, file in files_of(locked, cell.platform).items():
+            url = direct_url(file)
+            if url == None:
+                continue
+            download = ctx.actions.declare_output("{}/files/{}".format(version, key), has_content_based_path = True)
+            ctx.actions.download_file(download, url, sha256 = file["sha256"], size_bytes = file["size"])
+            cmd.add("--file", cmd_args(key, download, delimiter = "="))
+    if ctx.attrs.registries:
+        cmd.add("--registries", ctx.actions.write_json(version + "/registries.json", ctx.attrs.registries, has_content_based_path = True))
+    if ctx.attrs.node_manager:
+        cmd.add("--node-manager", ctx.attrs.node_manager)
+    if ctx.attrs.cache_dir:
+        cmd.add("--cache-dir", ctx.attrs.cache_dir)
+    ctx.actions.run(
+        cmd,
+        category = "fetch_plugin",
+        identifier = version,
+        # A folder that was made once comes from the remote cache ever after.
+        allow_cache_upload = True,
+        error_handler = _fetch_error,
+        local_only = True,
+    )
+    return tree
+
+def _launcher(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact) -> typing.Any:
+    """Writes the one file that protoc can start, as `--plugin` wants it.
+
+    The variables of the person who builds must not change what a runtime does.
+    """
+    if ctx.attrs.platform.startswith("windows-"):
+        name = ctx.attrs.plugin + ".cmd"
+        script = [
+            "@echo off",
+            "set NODE_OPTIONS=",
+            "set NODE_PATH=",
+            cmd_args(cmd_args(runtime, main, format = '"{}"'), "%*", delimiter = " "),
+        ]
+    else:
+        name = ctx.attrs.plugin
+        script = [
+            "#!/bin/sh",
+            "unset NODE_OPTIONS NODE_PATH",
+            cmd_args("exec", runtime, main, '"$@"', delimiter = " "),
+        ]
+    launcher = ctx.actions.declare_output("{}/{}".format(version, name), has_content_based_path = True)
+    return ctx.actions.write(launcher, script, is_executable = True, with_inputs = True)
+
+def _version(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any]) -> struct:
+    runtime_entry, runtime = _runtime(ctx, locked)
+    tree = _tree(ctx, version, locked, runtime_entry)
+
+    # The cell of a platform that has none still needs a name for the file that
+    # never comes into being: what asks for it gets the error of `fetch`.
+    binary = tree.project(cell_of(locked, ctx.attrs.platform).binary or "unavailable")
+    include = tree.project(locked["include"]) if locked.get("include") else None
+    program = _launcher(ctx, version, runtime.binary, binary) if runtime else binary
+    return struct(
+        binary = binary,
+        executable = cmd_args(program, hidden = include or tree),
+        include = include,
+        locked = locked,
+        option_name = option_name(locked),
+        tree = tree,
+    )
+
+def _protobuf_plugin_impl(ctx: AnalysisContext) -> list[Provider]:
+    versions = {version: _version(ctx, version, locked) for version, locked in ctx.attrs.versions.items()}
+    return [
+        # Neither an output nor a RunInfo of its own: `buck2 build //...` builds
+        # both, and shall fetch nothing that nobody uses.
+        DefaultInfo(
+            sub_targets = {
+                version: [DefaultInfo(default_output = v.tree), RunInfo(args = v.executable)]
+                for version, v in versions.items()
+            },
+        ),
+        ProtobufPluginInfo(name = ctx.attrs.plugin, platform = ctx.attrs.platform, versions = versions),
+    ]
+
+protobuf_plugin = rule(
+    impl = _protobuf_plugin_impl,
+    doc = "One plugin of a lock in all its versions; made by `protobuf_plugins`.",
+    attrs = {
+        "cache_dir": attrs.string(default = "", doc = "Folder of `fetch`'s cache, or empty for its own choice."),
+        "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` for our own unpacker, or empty for `fetch`'s choice."),
+        "platform": attrs.string(doc = "The lock's name of the configured platform."),
+        "plugin": attrs.string(doc = "The plugin's name in the lock."),
+        "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry of an ecosystem, where the package manager's own configuration shall not decide."),
+        "runtimes": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run a version of this one, such as node."),
+        "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
+        "_fetch": attrs.default_only(attrs.exec_dep(default = "//:fetch", providers = [RunInfo])),
+    },
+)
+
+def protobuf_plugins(
+        lock: dict[str, typing.Any],
+        registries: dict[str, str] = {},
+        visibility: list[str] = ["PUBLIC"]) -> list[str]:
+    """Declares one target for every plugin of a lock, under the plugin's name.
+
+    A target holds all locked versions of its plugin, each of them also as a
+    sub-target: `buck2 run toolchains//:protoc[30.2] -- --version`.
+
+        load("//:plugins.lock.toml", lock = "value")
+
+        protobuf_toolchain(
+            name = "protobuf",
+            plugins = protobuf_plugins(lock = lock),
+        )
+
+    The buckconfig of the root cell says how plugins are fetched, never which:
+    `[buck2_protobuf]` with `node_manager`, `disable_package_managers` and
+    `cache_dir`.
+
+    Args:
+        lock: the value of a plugins.lock.toml.
+        registries: URL by ecosystem (`npm`, `pip`), where the configuration of
+            the user's own package manager shall not decide.
+        visibility: who may use the targets.
+
+    Returns:
+        The labels of the targets, for `protobuf_toolchain`.
+    """
+    plugins = plugins_of(lock)
+    node_manager = read_root_config("buck2_protobuf", "node_manager", "")
+    if read_root_config("buck2_protobuf", "disable_package_managers", "").lower() in ["1", "true", "yes"]:
+        node_manager = "none"
+    for name, versions in plugins.items():
+        runtimes = {v["runtime"].partition("@")[0]: True for v in versions.values() if v.get("runtime")}
+        protobuf_plugin(
+            name = name,
+            cache_dir = read_root_config("buck2_protobuf", "cache_dir", ""),
+            node_manager = node_manager,
+            platform = platform_select(),
+            plugin = name,
+            registries = registries,
+            runtimes = [":" + runtime for runtime in runtimes],
+            versions = versions,
+            visibility = visibility,
+            exec_compatible_with = host_constraints(),
+        )
+    return [":" + name for name in plugins]

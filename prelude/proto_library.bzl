@@ -1,0 +1,175 @@
+"""proto_library: .proto files and the descriptor set that protoc makes of them."""
+
+load("@prelude//:artifact_tset.bzl", "make_artifact_tset", "project_artifacts")
+load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
+
+# The folder in which sources lie at their import paths. It is named so that no
+# other part of a path is mistaken for it.
+_ROOT = "__protos__"
+
+def proto_attrs() -> dict[str, Attr]:
+    """Returns the attributes that `compile_protos` reads."""
+    return {
+        "deps": attrs.list(
+            attrs.dep(providers = [ProtoInfo]),
+            default = [],
+            doc = "Libraries whose files are imported. The well-known types come with protoc and need none.",
+        ),
+        "srcs": attrs.list(
+            attrs.source(),
+            default = [],
+            doc = "The .proto files. Each is imported by its path from the root of the cell.",
+        ),
+        "_protobuf_toolchain": attrs.toolchain_dep(
+            default = "toolchains//:protobuf",
+            providers = [ProtobufToolchainInfo],
+        ),
+    }
+
+def compile_protos(ctx: AnalysisContext) -> Provider:
+    """Declares the descriptor set of a target's `srcs`.
+
+    Args:
+        ctx: of a rule with `proto_attrs`.
+
+    Returns:
+        The ProtoInfo of the target.
+    """
+    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
+    srcs = {}
+    for src in ctx.attrs.srcs:
+        path = _import_path(ctx, src)
+        if not path.endswith(".proto"):
+            fail("{}: `{}` is not a .proto file".format(ctx.label.raw_target(), src.short_path))
+        if path in srcs:
+            fail("{}: two sources have the import path `{}`".format(ctx.label.raw_target(), path))
+        srcs[path] = src
+    if not srcs:
+        fail("{}: `srcs` names no .proto file".format(ctx.label.raw_target()))
+    deps = [dep[ProtoInfo] for dep in ctx.attrs.deps]
+    imported = make_artifact_tset(
+        actions = ctx.actions,
+        children = [dep.descriptors for dep in deps],
+    )
+
+    # Copies: they depend on neither the place of the sources nor symlinks.
+    root = ctx.actions.copied_dir(_ROOT, srcs, has_content_based_path = True)
+    descriptor = ctx.actions.declare_output(ctx.label.name + ".binpb", has_content_based_path = True)
+    arguments = ctx.actions.write(
+        "descriptor.args",
+        [
+            cmd_args(root, format = "-I{}"),
+            include_args(toolchain),
+            descriptor_set_in(ctx.actions, toolchain, imported),
+            "--include_source_info",
+            "--retain_options",
+            list(srcs),
+        ],
+        has_content_based_path = True,
+        with_inputs = True,
+    )
+    ctx.actions.run(
+        cmd_args(
+            toolchain.protoc.executable,
+            cmd_args(arguments, format = "@{}"),
+            cmd_args(descriptor.as_output(), format = "--descriptor_set_out={}"),
+        ),
+        category = "protoc_descriptor",
+        allow_cache_upload = True,
+        env = {},
+        error_handler = protoc_error,
+    )
+    paths = list(srcs)
+    transitive = {path: True for path in paths}
+    for dep in deps:
+        transitive.update({path: True for path in dep.transitive_paths})
+    return ProtoInfo(
+        descriptor = descriptor,
+        descriptors = make_artifact_tset(
+            actions = ctx.actions,
+            label = ctx.label,
+            artifacts = [descriptor],
+            children = [imported],
+        ),
+        paths = paths,
+        transitive_paths = list(transitive),
+    )
+
+def include_args(toolchain: Provider) -> cmd_args:
+    """Returns the -I of the well-known types, which no descriptor set holds."""
+    return cmd_args(toolchain.protoc.include or [], format = "-I{}")
+
+def descriptor_set_in(actions: AnalysisActions, toolchain: Provider, descriptors: typing.Any) -> cmd_args | list[str]:
+    """Gives protoc descriptor sets in place of .proto files.
+
+    Args:
+        actions: of the rule's context.
+        toolchain: the ProtobufToolchainInfo.
+        descriptors: ArtifactTSet of descriptor sets.
+
+    Returns:
+        The argument, or an empty list where there is no descriptor set.
+    """
+    projected = project_artifacts(actions, descriptors)
+    if not projected:
+        return []
+    sets = cmd_args(projected, delimiter = ";" if toolchain.windows else ":")
+    return cmd_args("--descriptor_set_in=", sets, delimiter = "")
+
+def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
+    """Turns protoc's messages into errors at import paths.
+
+    protoc names a source by where it lies, `…/__protos__/a/b.proto:3:1: …`.
+
+    Args:
+        ctx: of the action that failed.
+
+    Returns:
+        One error for each message about a place in a .proto file.
+    """
+    errors = []
+    for line in ctx.stderr.splitlines():
+        message = line.rpartition("/" + _ROOT + "/")[2]
+        file, _, rest = message.partition(".proto:")
+        position = rest.split(":", 2)
+        if " " in file or len(position) < 3 or not (position[0].isdigit() and position[1].isdigit()):
+            continue
+        remediation = None
+        if "was not found or had errors" in rest:
+            remediation = "add the library that has the imported file to `deps`; an import path is a path from the root of the cell"
+        errors.append(ctx.new_sub_error(
+            category = "protoc",
+            file = file + ".proto",
+            lnum = int(position[0]),
+            col = int(position[1]),
+            message = position[2].strip(),
+            remediation = remediation,
+            show_in_stderr = True,
+        ))
+    return errors
+
+def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
+    """Returns the path of a source from the root of its cell."""
+    package = ctx.label.package if src.is_source else src.owner.package
+    return package + "/" + src.short_path if package else src.short_path
+
+def _proto_library_impl(ctx: AnalysisContext) -> list[Provider]:
+    info = compile_protos(ctx)
+    return [DefaultInfo(default_output = info.descriptor), info]
+
+proto_library = rule(
+    impl = _proto_library_impl,
+    doc = """Some .proto files, compiled to a FileDescriptorSet.
+
+    A file's import path is its path from the root of the cell. The descriptor
+    set holds the target's own files, with source info and options; those of
+    its dependencies have their own.
+
+        proto_library(
+            name = "shop_proto",
+            srcs = ["shop.proto"],
+            deps = ["//money:money_proto"],
+        )
+    """,
+    attrs = proto_attrs(),
+)

@@ -1,0 +1,61 @@
+"""What the targets of this cell tell each other.
+
+A .bzl file outside Buck2's prelude is evaluated once for every cell that loads
+it, so the same type exists several times. Looking a provider up works across
+cells; types of ours do not. So every field holds values of Buck2's own types,
+and transitive data uses the prelude's ArtifactTSet.
+"""
+
+ProtobufPluginInfo = provider(
+    doc = """One plugin of a lock, in all its locked versions, for one platform.
+
+    Fields:
+        name: its name in the lock.
+        platform: the lock's name of the platform on which it runs.
+        versions: dict by version of a struct of
+            `executable`: cmd_args that runs it, all that it needs attached;
+            `binary`: the executable file of its tree, without its runtime;
+            `include`: the folder of the .proto files that come with it, or None;
+            `option_name`: NAME of protoc's `--NAME_out`, or None;
+            `locked`: the table of the lock.
+    """,
+    fields = {
+        "name": provider_field(str),
+        "platform": provider_field(str),
+        "versions": provider_field(dict[str, typing.Any]),
+    },
+)
+
+ProtobufToolchainInfo = provider(
+    doc = """protoc and the plugins that libraries may use.
+
+    Fields:
+        defaults: dict of the plugin that each language uses unless told otherwise.
+        plugins: dict by plugin name of the `versions` of ProtobufPluginInfo.
+        protoc: one such version of protoc.
+        windows: whether protoc runs on Windows.
+    """,
+    fields = {
+        "defaults": provider_field(dict[str, str]),
+        "plugins": provider_field(dict[str, typing.Any]),
+        "protoc": provider_field(typing.Any),
+        "windows": provider_field(bool),
+    },
+)
+
+ProtoInfo = provider(
+    doc = """The .proto files of one target and of all that they import.
+
+    Fields:
+        descriptor: FileDescriptorSet of the target's own files.
+        descriptors: ArtifactTSet of `descriptor` and those of all dependencies.
+        paths: import paths of the target's own files.
+        transitive_paths: import paths of those and of all dependencies' files.
+    """,
+    fields = {
+        "descriptor": provider_field(Artifact),
+        "descriptors": provider_field(typing.Any),
+        "paths": provider_field(list[str]),
+        "transitive_paths": provider_field(list[str]),
+    },
+)

@@ -1,0 +1,50 @@
+"""protobuf_toolchain: protoc and the plugins, in one place.
+
+Every repository has one target `toolchains//:protobuf` of this rule, and says
+there what its libraries may use and what they use when they do not say.
+"""
+
+load(":lock.bzl", "pick")
+load(":providers.bzl", "ProtobufPluginInfo", "ProtobufToolchainInfo")
+
+# The plugin of each language where a toolchain names none.
+_DEFAULTS = {"typescript": "protoc-gen-ts"}
+
+def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
+    infos = {dep[ProtobufPluginInfo].name: dep[ProtobufPluginInfo] for dep in ctx.attrs.plugins}
+    plugins = {name: info.versions for name, info in infos.items()}
+    name = ctx.attrs.protoc
+    version = pick(plugins, name, ctx.attrs.protoc_version)
+    return [
+        DefaultInfo(),
+        ProtobufToolchainInfo(
+            defaults = _DEFAULTS | ctx.attrs.defaults,
+            plugins = plugins,
+            protoc = plugins[name][version],
+            windows = infos[name].platform.startswith("windows-"),
+        ),
+    ]
+
+protobuf_toolchain = rule(
+    impl = _protobuf_toolchain_impl,
+    is_toolchain_rule = True,
+    doc = """protoc and the plugins that the libraries of a repository may use.
+
+    Instantiated once, as `toolchains//:protobuf`:
+
+        load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
+        load("@buck2-protobuf//:plugins.lock.toml", lock = "value")
+
+        protobuf_toolchain(
+            name = "protobuf",
+            plugins = protobuf_plugins(lock = lock),
+            visibility = ["PUBLIC"],
+        )
+    """,
+    attrs = {
+        "defaults": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "The plugin of a language whose libraries name none: `{\"typescript\": \"ts-proto\"}`."),
+        "plugins": attrs.list(attrs.exec_dep(providers = [ProtobufPluginInfo]), doc = "Targets made by `protobuf_plugins`, protoc's among them."),
+        "protoc": attrs.string(default = "protoc", doc = "Name of protoc among the plugins."),
+        "protoc_version": attrs.option(attrs.string(), default = None, doc = "Version of protoc; the default is the lock's only or newest one."),
+    },
+)
