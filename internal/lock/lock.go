@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/BurntSushi/toml"
 	"golang.org/x/mod/semver"
@@ -405,9 +406,10 @@ func CheckSHA256(field, s string) error {
 	return nil
 }
 
+// Compiled when first needed: fetch starts thousands of times a day.
 var (
-	nameForm    = regexp.MustCompile(`^[a-z][a-z0-9]*([._-][a-z0-9]+)*$`)
-	versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+_-]*$`)
+	nameForm    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9]*([._-][a-z0-9]+)*$`) })
+	versionForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+_-]*$`) })
 )
 
 // CheckName accepts the name of a plugin: lower-case ASCII letters and digits
@@ -419,7 +421,7 @@ func CheckName(name string) error {
 			return fmt.Errorf("name %q holds %U; use a-z, 0-9, -, _ and dots", name, r)
 		}
 	}
-	if len(name) > 100 || !nameForm.MatchString(name) || reserved(name) {
+	if len(name) > 100 || !nameForm().MatchString(name) || reserved(name) {
 		return fmt.Errorf("name %q is not allowed; use words of a-z and 0-9, joined by -, _ or a dot", name)
 	}
 	return nil
@@ -427,7 +429,7 @@ func CheckName(name string) error {
 
 // CheckVersion accepts what may be a version in any of the ecosystems.
 func CheckVersion(version string) error {
-	if len(version) > 100 || !versionForm.MatchString(version) || strings.Contains(version, "..") {
+	if len(version) > 100 || !versionForm().MatchString(version) || strings.Contains(version, "..") {
 		return fmt.Errorf("version %q is not allowed; use digits, letters, dots, -, + and _", version)
 	}
 	return nil

@@ -251,6 +251,9 @@ func connectFailure(r *request, err error, chain []string) *failure {
 		f.mend = "if a proxy of your company opens TLS, add its authority to this machine (or SSL_CERT_FILE)"
 	case errors.As(err, &record), errors.As(err, &alert):
 		f.retry = false
+		if string(record.RecordHeader[:]) == "HTTP/" {
+			text.text = "the server speaks HTTP in clear where TLS was expected" + via(chain)
+		}
 		f.mend = "check the address: the server does not speak TLS as we know it"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		f.retry = false

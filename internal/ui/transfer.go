@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
@@ -47,10 +48,18 @@ func (t *Transfer) Expect(name string, size int64) {
 		return
 	}
 	if size > 0 {
-		t.ui.Say("downloading %s (%.1f MiB)", name, float64(size)/(1<<20))
+		t.ui.Say("downloading %s (%s)", name, sizeText(size))
 	} else {
 		t.ui.Say("downloading %s", name)
 	}
+}
+
+// sizeText writes a size as people read it.
+func sizeText(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
 // Add counts bytes that have arrived; a negative number takes bytes back that

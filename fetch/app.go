@@ -1,0 +1,76 @@
+package main
+
+import (
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+// app is one run of fetch.
+type app struct {
+	ui   *ui.UI
+	opts options
+	rest []string // the arguments after --
+
+	dir        string            // where the manifest lies: clients are asked there
+	registries lock.Registries   // of the manifest
+	given      map[string]string // install --file: path by key of the lock
+
+	store *store.Store
+	host  lock.Platform
+
+	netOnce  sync.Once
+	client   *remote.Client
+	transfer *ui.Transfer
+
+	npm        memo[*pkgmgr.NPM]
+	npmConfig  memo[map[string]string] // registry by scope
+	wheelIndex memo[string]
+}
+
+// open prepares what every command needs.
+func (a *app) open() error {
+	host, err := hostPlatform()
+	if err != nil {
+		return err
+	}
+	a.host = host
+	a.store, err = store.Open(a.opts.cacheDir)
+	return err
+}
+
+// net prepares the connections, once.
+func (a *app) net() (*remote.Client, *ui.Transfer) {
+	a.netOnce.Do(func() {
+		a.transfer = a.ui.Transfer()
+		a.client = remote.New(remote.Options{
+			Offline:   a.opts.offline,
+			UserAgent: "buck2-protobuf-fetch",
+			Progress:  func(_ string, delta int64) { a.transfer.Add(delta) },
+		})
+	})
+	return a.client, a.transfer
+}
+
+// close ends what the run began.
+func (a *app) close() {
+	if a.transfer != nil {
+		a.transfer.Done()
+	}
+}
+
+// memo computes a value once, for all goroutines.
+type memo[T any] struct {
+	once sync.Once
+	v    T
+	err  error
+}
+
+func (m *memo[T]) get(f func() (T, error)) (T, error) {
+	m.once.Do(func() { m.v, m.err = f() })
+	return m.v, m.err
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+)
+
+// BenchmarkWarm compares whole processes, in turn, in one run: fetch get of an
+// installed plugin, fetch --version, and a Go program that does nothing.
+//
+//	go test -run '^$' -bench Warm -benchtime 200x ./fetch
+func BenchmarkWarm(b *testing.B) {
+	dir := b.TempDir()
+	fetch := build(b, dir, "fetch", ".")
+	empty := filepath.Join(dir, "empty.go")
+	if err := os.WriteFile(empty, []byte("package main\n\nfunc main() {}\n"), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	nothing := build(b, dir, "nothing", empty)
+	get := []string{fetch, "get", "protoc-gen-ts", "--lock", repositoryLock(b)}
+	measure(b, get) // installs it
+	var warm, version, none sample
+	for b.Loop() {
+		warm.add(measure(b, get))
+		version.add(measure(b, []string{fetch, "--version"}))
+		none.add(measure(b, []string{nothing}))
+	}
+	b.ReportMetric(ratio(warm, version), "get/version")
+	b.ReportMetric(ratio(version, none), "version/empty")
+	b.ReportMetric(float64(warm.memory())/(1<<20), "MiB-peak")
+}
+
+// BenchmarkInstall compares, in turn, in one run: fetch get ts-proto with all
+// bytes in the cache and nothing installed, by npm and by our own unpacker,
+// and npm ci --offline of the same packages alone.
+//
+//	go test -run '^$' -bench Install -benchtime 10x ./fetch
+func BenchmarkInstall(b *testing.B) {
+	dir := b.TempDir()
+	fetch := build(b, dir, "fetch", ".")
+	lockPath := repositoryLock(b)
+	l, _, err := lock.Read(lockPath)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, version, v, err := l.Find("ts-proto")
+	if err != nil {
+		b.Fatal(err)
+	}
+	host, err := hostPlatform()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cell, _, err := v.Cell(host.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	get := []string{fetch, "get", "ts-proto", "--lock", lockPath}
+	measure(b, get)
+	a := &app{}
+	if err := a.open(); err != nil {
+		b.Fatal(err)
+	}
+	runtimeDir, _, err := a.tree(b.Context(), l.Entry("ts-proto", version).Runtime, host.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	npm := pkgmgr.LockedNPM(runtimeDir, host.Name)
+	var tarballs []pkgmgr.Tarball
+	for _, key := range v.FilesFor(host.Name) {
+		f := v.Files[key]
+		blob, err := a.store.Blob(b.Context(), digest(f))
+		if err != nil {
+			b.Fatal(err)
+		}
+		blob.Close()
+		tarballs = append(tarballs, pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: blob.Name(), Integrity: f.Integrity})
+	}
+	var byNPM, byUs, alone sample
+	for b.Loop() {
+		forget(b, a, cell.Tree)
+		byNPM.add(measure(b, get))
+		forget(b, a, cell.Tree)
+		byUs.add(measure(b, append(slices.Clone(get), "--node-manager", "none")))
+		out := filepath.Join(b.TempDir(), "out")
+		if err := os.Mkdir(out, 0o755); err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		if err := npm.Install(b.Context(), out, tarballs); err != nil {
+			b.Fatal(err)
+		}
+		alone.times = append(alone.times, time.Since(start))
+	}
+	b.ReportMetric(ratio(byNPM, alone), "get/npm-ci")
+	b.ReportMetric(alone.median().Seconds(), "npm-ci-s")
+	b.ReportMetric(byUs.median().Seconds(), "own-s")
+	b.ReportMetric(float64(max(byNPM.memory(), byUs.memory()))/(1<<20), "MiB-peak")
+}
+
+// forget removes an installed tree, but none of its bytes.
+func forget(b *testing.B, a *app, tree string) {
+	b.Helper()
+	for _, name := range []string{tree, tree + ".ok"} {
+		if err := os.RemoveAll(filepath.Join(a.store.Dir(), "trees", name)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// sample collects whole runs of one command.
+type sample struct {
+	times []time.Duration
+	peaks []int64
+}
+
+type cost struct {
+	time time.Duration
+	peak int64 // bytes
+}
+
+func (s *sample) add(u cost) {
+	s.times = append(s.times, u.time)
+	s.peaks = append(s.peaks, u.peak)
+}
+
+func (s *sample) median() time.Duration {
+	slices.Sort(s.times)
+	return s.times[len(s.times)/2]
+}
+
+func (s *sample) memory() int64 { return slices.Max(s.peaks) }
+
+func ratio(a, b sample) float64 { return float64(a.median()) / float64(b.median()) }
+
+// measure runs a command to its end and returns its time and peak memory.
+func measure(b *testing.B, command []string) cost {
+	b.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_NODE_MANAGER=")
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		b.Fatalf("%v: %v", command, err)
+	}
+	return cost{time.Since(start), peakMemory(cmd.ProcessState)}
+}
+
+func build(b *testing.B, dir, name, pkg string) string {
+	b.Helper()
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	out := filepath.Join(dir, name)
+	if text, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg).CombinedOutput(); err != nil {
+		b.Fatalf("go build %s: %v\n%s", pkg, err, text)
+	}
+	return out
+}
+
+// repositoryLock returns the lock at the root of this repository.
+func repositoryLock(tb testing.TB) string {
+	tb.Helper()
+	name, err := filepath.Abs(filepath.Join("..", lock.FileName))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := os.Stat(name); err != nil {
+		tb.Fatal(err)
+	}
+	return name
+}

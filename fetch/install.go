@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// install makes one folder out of one lock entry: exactly the locked tree, no
+// launcher, no metadata. It is what a Buck2 action calls.
+func install(ctx context.Context, a *app, args []string) error {
+	const synopsis = "fetch install --entry FILE --out DIR [--platform P] [--file KEY=PATH]..."
+	switch {
+	case len(args) > 0 || len(a.rest) > 0:
+		return fault.Errorf(fault.Usage, synopsis, "install takes no arguments")
+	case a.opts.entry == "" || a.opts.out == "":
+		return fault.Errorf(fault.Usage, synopsis, "install needs --entry and --out")
+	}
+	if err := a.open(); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(a.opts.entry)
+	if err != nil {
+		return err
+	}
+	e, err := lock.ParseEntry(a.opts.entry, data)
+	if err != nil {
+		return err
+	}
+	if err := a.readGiven(e); err != nil {
+		return err
+	}
+	platform := a.opts.platform
+	if platform == "" {
+		platform = a.host.Name
+	}
+	if a.dir, err = os.Getwd(); err != nil {
+		return err
+	}
+	if err := vacant(a.opts.out); err != nil {
+		return err
+	}
+	dir, cell, err := a.tree(ctx, e, platform)
+	if err != nil {
+		return err
+	}
+	if err := publish(ctx, dir, a.opts.out); err != nil {
+		return fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	if a.opts.json {
+		return a.ui.Data(place{Plugin: e.Name, Version: e.Version, Platform: platform, Tree: a.opts.out,
+			Path: filepath.Join(a.opts.out, filepath.FromSlash(cell.Binary))})
+	}
+	return nil
+}
+
+// readGiven reads --file and --registries.
+func (a *app) readGiven(e *lock.Entry) error {
+	a.given = make(map[string]string)
+	for _, arg := range a.opts.files {
+		key, path, ok := strings.Cut(arg, "=")
+		if !ok || path == "" {
+			return fault.Errorf(fault.Usage, "write --file KEY=PATH", "--file %q has no path", arg)
+		}
+		if _, known := e.Locked.Files[key]; !known {
+			return fault.Errorf(fault.Usage, "files are "+strings.Join(slices.Sorted(maps.Keys(e.Locked.Files)), ", "),
+				"--file %q: %s has no such file", key, e)
+		}
+		a.given[key] = path
+	}
+	if a.opts.registries == "" {
+		return nil
+	}
+	data, err := os.ReadFile(a.opts.registries)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&a.registries); err != nil {
+		return fault.Errorf(fault.Usage, `write {"npm": "https://…"}`, "%s: %w", a.opts.registries, err)
+	}
+	return nil
+}
+
+// vacant accepts an output folder that is missing or empty.
+func vacant(out string) error {
+	entries, err := os.ReadDir(out)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case len(entries) > 0:
+		return fault.Errorf(fault.Machine, "give a new folder, or remove this one yourself",
+			"%s is not empty; nothing in it was touched", out)
+	}
+	return nil
+}
+
+// publish copies a tree beside out and renames it, so that out is complete or
+// absent.
+func publish(ctx context.Context, tree, out string) error {
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(out), ".fetch-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	staged := filepath.Join(tmp, "tree")
+	if err := store.CopyTree(ctx, tree, staged); err != nil {
+		return err
+	}
+	// An empty folder may stand at out; nothing else does, see vacant.
+	if err := os.Remove(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(staged, out)
+}

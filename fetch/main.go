@@ -1,0 +1,160 @@
+// Command fetch turns one locked plugin into one folder, from verified bytes
+// only.
+//
+// It reads plugins.lock.toml, which lockgen wrote, and never picks a version.
+// Run "fetch --help" for the commands and the exit statuses.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+const usage = `fetch installs locked protobuf plugins from verified bytes.
+
+Usage:
+  fetch get NAME[@VERSION]              install if needed, print the path of its executable
+  fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
+  fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
+
+Examples:
+  fetch get ts-proto
+  protoc --plugin=protoc-gen-ts_proto="$(fetch get ts-proto@2.7.2)" --ts_proto_out=. api.proto
+  fetch run protoc -- --version
+
+Flags:
+%s
+Environment:
+  BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
+  BUCK2_PROTOBUF_NODE_MANAGER              npm (the default) or none: what builds the folder of an npm plugin
+  BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
+
+Exit status:
+  0 ok, 1 a fault of fetch, 2 usage or plugins.toml, 3 plugins.lock.toml, 4 network or registry,
+  5 wrong bytes, 6 refused by policy, 7 this machine (disk, permission, missing tool), 130 interrupted
+`
+
+// options are the flags of all commands.
+type options struct {
+	lock, manifest string
+	platform       string
+	entry, out     string
+	files          []string
+	registries     string
+	cacheDir       string
+	nodeManager    string
+	noManagers     bool
+	offline        bool
+	json           bool
+	quiet, verbose bool
+	version        bool
+}
+
+func flags(o *options, env func(string) string) *pflag.FlagSet {
+	f := pflag.NewFlagSet("fetch", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
+	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries] (default: plugins.toml beside the lock)")
+	f.StringVar(&o.platform, "platform", "", "platform to install for (default: this machine's)")
+	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
+	f.StringVar(&o.out, "out", "", "install: the folder to make")
+	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
+	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
+	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
+	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
+	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
+	f.BoolVar(&o.offline, "offline", false, "make no connection")
+	f.BoolVar(&o.json, "json", false, "print the result, or the error, as JSON")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress, no talk")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say more")
+	f.BoolVar(&o.version, "version", false, "print the version of fetch")
+	return f
+}
+
+// truth reads a switch of the environment.
+func truth(s string) bool { return s != "" && s != "0" && s != "false" }
+
+// commands maps each name to what it does with the arguments after it.
+var commands = map[string]func(context.Context, *app, []string) error{
+	"get":     get,
+	"install": install,
+	"run":     runPlugin,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
+	var o options
+	f := flags(&o, env)
+	u := ui.New("fetch", stdout, stderr)
+	// What follows -- belongs to the plugin, flags and all.
+	own, rest := args, []string(nil)
+	if i := slices.Index(args, "--"); i >= 0 {
+		own, rest = args[:i], args[i+1:]
+	}
+	err := f.Parse(own)
+	u.JSON, u.Quiet, u.Verbose = o.json, o.quiet, o.verbose
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(stdout, usage, f.FlagUsages())
+		return 0
+	case err != nil:
+		return u.Fail(fault.Errorf(fault.Usage, "run: fetch --help", "%w", err))
+	case o.version:
+		fmt.Fprintln(stdout, version())
+		return 0
+	case f.NArg() == 0:
+		return u.Fail(fault.Errorf(fault.Usage, "run: fetch --help", "no command"))
+	}
+	name := f.Arg(0)
+	command, ok := commands[name]
+	if !ok {
+		names := slices.Sorted(maps.Keys(commands))
+		mend := "commands are " + strings.Join(names, ", ")
+		if near := lock.Nearest(name, names); near != "" {
+			mend = "did you mean " + near + "? " + mend
+		}
+		return u.Fail(fault.Errorf(fault.Usage, mend, "unknown command %q", name))
+	}
+	a := &app{ui: u, opts: o, rest: rest}
+	err = command(ctx, a, f.Args()[1:])
+	a.close()
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = fault.Errorf(fault.Interrupted, "", "%w", err)
+	}
+	return u.Fail(err)
+}
+
+// version is the module version that Go recorded in the binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "fetch (unknown version)"
+	}
+	return "fetch " + info.Main.Version
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+)
+
+// become runs the plugin as a child with our standard streams and ends with
+// its exit status.
+func become(ctx context.Context, name string, args []string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exitStatus(exit.ExitCode())
+	}
+	return err
+}
+
+// identify returns the identity of a file: size and time of modification are
+// all that Windows gives without opening it.
+func identify(name string) (identity, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return identity{}, err
+	}
+	return identity{info.Size(), info.ModTime().UnixNano()}, nil
+}

@@ -1,0 +1,169 @@
+// Package catalog knows the plugins that people ask for by name: where each one
+// lives, which of its files is the executable, and which names cannot work and
+// why. The knowledge is in catalog.toml; a plugin is added there, not in code.
+package catalog
+
+import (
+	_ "embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+//go:embed catalog.toml
+var text string
+
+// A Recipe tells how to lock one known plugin.
+type Recipe struct {
+	About   string
+	Runtime string   // the plugin that runs this one, or ""
+	Sources []Source // at least one, in the order in which they are tried
+}
+
+// A Source is one place where a known plugin can be had.
+type Source struct {
+	From     lock.Source
+	Binary   string   // npm: name of the executable; else its path in the tree
+	Windows  string   // path of the executable on Windows, "" where only .exe differs
+	Include  string   // folder of .proto files in the tree, or ""
+	Requires []string // npm: templates of files that each platform needs, see [NAPI]
+}
+
+// refusal is a name that cannot be locked.
+type refusal struct {
+	Reason string `toml:"reason"`
+	Use    string `toml:"use"`
+}
+
+// A Catalog is the set of known names.
+type Catalog struct {
+	plugins map[string]Recipe
+	refused map[string]refusal
+}
+
+// Builtin returns the catalogue that is part of the program.
+var Builtin = sync.OnceValue(func() *Catalog {
+	c, err := parse(text)
+	if err != nil {
+		panic("catalog.toml: " + err.Error()) // a test parses it
+	}
+	return c
+})
+
+func parse(text string) (*Catalog, error) {
+	var file struct {
+		Plugins map[string]struct {
+			About   string `toml:"about"`
+			Runtime string `toml:"runtime"`
+			Sources []struct {
+				From     string   `toml:"from"`
+				Binary   string   `toml:"binary"`
+				Windows  string   `toml:"windows"`
+				Include  string   `toml:"include"`
+				Requires []string `toml:"requires"`
+			} `toml:"sources"`
+		} `toml:"plugins"`
+		Refused map[string]refusal `toml:"refused"`
+	}
+	meta, err := toml.Decode(text, &file)
+	if err != nil {
+		return nil, err
+	}
+	if keys := meta.Undecoded(); len(keys) > 0 {
+		return nil, fmt.Errorf("unknown key %s", keys[0])
+	}
+	c := &Catalog{plugins: map[string]Recipe{}, refused: file.Refused}
+	for name, p := range file.Plugins {
+		if err := lock.CheckName(name); err != nil {
+			return nil, err
+		}
+		r := Recipe{About: p.About, Runtime: p.Runtime}
+		if r.About == "" || len(p.Sources) == 0 {
+			return nil, fmt.Errorf("%s: about and sources are needed", name)
+		}
+		if _, ok := file.Plugins[r.Runtime]; r.Runtime != "" && !ok {
+			return nil, fmt.Errorf("%s: unknown runtime %s", name, r.Runtime)
+		}
+		for _, s := range p.Sources {
+			from, err := lock.ParseSource(s.From)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			if s.Binary == "" {
+				return nil, fmt.Errorf("%s: binary is missing", name)
+			}
+			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires})
+		}
+		c.plugins[name] = r
+	}
+	for name, r := range c.refused {
+		if _, ok := c.plugins[name]; ok || r.Reason == "" || r.Use == "" {
+			return nil, fmt.Errorf("refused %s: reason and use are needed, and no recipe", name)
+		}
+	}
+	return c, nil
+}
+
+// Names returns the names of all recipes, sorted.
+func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.plugins)) }
+
+// Lookup returns the recipe of a name; ok is false where there is none.
+func (c *Catalog) Lookup(name string) (r Recipe, ok bool) {
+	r, ok = c.plugins[name]
+	return r, ok
+}
+
+// Unknown explains, as an error of class [fault.Usage], why a name has no
+// recipe: it is one that cannot work, a misspelt one, or simply not known.
+// It returns nil for a name that has a recipe.
+func (c *Catalog) Unknown(name string) error {
+	if _, ok := c.plugins[name]; ok {
+		return nil
+	}
+	if err := c.Refused(name); err != nil {
+		return err
+	}
+	if near := c.Nearest(name); near != "" {
+		return fault.Errorf(fault.Usage, "did you mean "+near+"?", "unknown plugin %q", name)
+	}
+	return fault.Errorf(fault.Usage,
+		fmt.Sprintf("say where it is: [plugins.%s] with version, source and binary; known by name are %s", name, strings.Join(c.Names(), ", ")),
+		"unknown plugin %q", name)
+}
+
+// Refused returns an error of class [fault.Usage] with the reason and the
+// replacement for a name that cannot be locked, else nil.
+func (c *Catalog) Refused(name string) error {
+	r, ok := c.refused[name]
+	if !ok {
+		return nil
+	}
+	mend := "use " + r.Use
+	if _, ok := c.plugins[r.Use]; !ok {
+		mend += ", which this version of lockgen does not know by name yet"
+	}
+	return fault.Errorf(fault.Usage, mend, "%s cannot be locked: %s", name, r.Reason)
+}
+
+// Nearest returns the known name that a misspelt one most likely means, or "".
+func (c *Catalog) Nearest(name string) string { return lock.Nearest(name, c.Names()) }
+
+// NAPI is the name that napi-rs gives a platform in the file names of native
+// modules (https://napi.rs/docs/cross-build/summary): linux-x64-gnu,
+// darwin-arm64, win32-x64-msvc.
+func NAPI(p lock.Platform) string {
+	switch p.OS {
+	case "linux":
+		return p.NodeOS + "-" + p.NodeCPU + "-gnu"
+	case "windows":
+		return p.NodeOS + "-" + p.NodeCPU + "-msvc"
+	}
+	return p.NodeOS + "-" + p.NodeCPU
+}

@@ -1,0 +1,198 @@
+// Package fake is a server for tests, on a loopback port: a registry of npm, an
+// index of Python packages and plain files in one, good enough for the real npm
+// and pip, with a list of ways to misbehave (see [Fault]). What it serves is
+// made in memory by the test.
+//
+//	GET /NAME  /@SCOPE%2fNAME               packument, full or abbreviated
+//	GET /NAME/VERSION                       version document
+//	GET /NAME/-/BASENAME-VERSION.tgz        tarball
+//	GET /simple/  /simple/PROJECT/          PEP 503 and PEP 691
+//	GET /packages/FILE  …FILE.metadata      wheels, and PEP 658
+//	GET /ANY/PATH                           a file given to [Server.File]
+//
+// Every request is recorded, see [Server.Requests].
+package fake
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Released is when everything here was published.
+var Released = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// A Server is a fake registry. It is safe for concurrent use, also while it
+// serves.
+type Server struct {
+	URL string // "http://127.0.0.1:PORT", without a slash at the end
+
+	http     *httptest.Server
+	mu       sync.Mutex
+	requests []Request
+	files    map[string]file                      // by decoded path
+	faults   map[string][]*Fault                  // by decoded path
+	packages map[string]map[string]map[string]any // name, version, full manifest
+	projects map[string][]release                 // by normalized name
+	simple   bool                                 // HTML only
+}
+
+// A Request is one that the server received.
+type Request struct {
+	Method string
+	Path   string      // decoded, without the query
+	Range  string      // the header of that name
+	Header http.Header // all of them
+}
+
+type file struct {
+	body     []byte
+	mimeType string
+}
+
+// New starts a server over plain http; it stops with the test.
+func New(t testing.TB) *Server {
+	s := newServer()
+	s.http.Start()
+	return s.stopWith(t)
+}
+
+// NewTLS starts a server over https; clients need [Server.RootCAs]. Its
+// certificate is good for 127.0.0.1 and example.com.
+func NewTLS(t testing.TB) *Server {
+	s := newServer()
+	s.http.StartTLS()
+	return s.stopWith(t)
+}
+
+func newServer() *Server {
+	s := &Server{
+		files:    map[string]file{},
+		faults:   map[string][]*Fault{},
+		packages: map[string]map[string]map[string]any{},
+		projects: map[string][]release{},
+	}
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = quiet
+	return s
+}
+
+func (s *Server) stopWith(t testing.TB) *Server {
+	s.URL = s.http.URL
+	t.Cleanup(func() {
+		// A slow answer would hold Close up until it has ended.
+		s.http.CloseClientConnections()
+		s.http.Close()
+	})
+	return s
+}
+
+// RootCAs verifies the certificate of a server of [NewTLS].
+func (s *Server) RootCAs() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(s.http.Certificate())
+	return pool
+}
+
+// File serves a body under a path, which begins with a slash, with a strong
+// ETag and ranges, and returns its URL.
+func (s *Server) File(path string, body []byte) (url string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files[path] = file{body, "application/octet-stream"}
+	return s.URL + path
+}
+
+// Requests returns the requests of a decoded path in the order of their
+// arrival, of every path for "".
+func (s *Server) Requests(path string) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Request
+	for _, r := range s.requests {
+		if path == "" || r.Path == path {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// Count is the number of [Server.Requests].
+func (s *Server) Count(path string) int { return len(s.Requests(path)) }
+
+// Forget drops the record of requests, so that counting starts afresh.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = nil
+}
+
+// ServeHTTP is the server itself.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.Header.Get("Range"), r.Header.Clone()})
+	var fault *Fault
+	if list := s.faults[r.URL.Path]; len(list) > 0 {
+		fault = list[0]
+		if fault.times > 0 {
+			if fault.times--; fault.times == 0 {
+				s.faults[r.URL.Path] = list[1:]
+			}
+		}
+	}
+	s.mu.Unlock()
+	if fault != nil {
+		fault.serve(w, r, s.honest)
+		return
+	}
+	s.honest(w, r)
+}
+
+// honest serves what the test put there.
+func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	f, ok := s.files[r.URL.Path]
+	if !ok {
+		f, ok = s.document(r)
+	}
+	s.mu.Unlock()
+	if !ok {
+		http.Error(w, `{"error":"not found"}`, http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", f.mimeType)
+	w.Header().Set("Etag", `"`+sum(f.body)+`"`)
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(f.body)))
+}
+
+// document makes the answer of a registry. The caller holds the lock.
+func (s *Server) document(r *http.Request) (file, bool) {
+	switch p := r.URL.Path; {
+	case strings.HasPrefix(p, "/-/"): // ping, audit and the like
+		return file{[]byte("{}"), "application/json"}, true
+	case strings.HasPrefix(p, "/simple/"):
+		return s.simplePage(strings.Trim(strings.TrimPrefix(p, "/simple/"), "/"), r.Header.Get("Accept"))
+	default:
+		return s.npmDocument(strings.TrimPrefix(p, "/"), r.Header.Get("Accept"))
+	}
+}
+
+func sum(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+func jsonFile(v any, mimeType string) (file, bool) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic("fake: " + err.Error()) // the test gave what JSON cannot say
+	}
+	return file{body, mimeType}, true
+}

@@ -1,0 +1,213 @@
+package lock
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+const goodManifest = `# what we use
+platforms = ["windows-x86_64", "linux-x86_64"]
+python = ["3.11", "3.12"]
+
+[plugins]
+protoc = "30.2"
+protoc-gen-es = ["1.10.0", "2.17.0"]
+
+[plugins.ts-proto]
+version = "2.7.2"
+package = "@acme/ts-proto"
+optional = true
+
+[plugins.acme-lint]
+versions = ["1.4.0"]
+source = "https://example.com/v{version}/lint-{os}-{arch}.tar.gz"
+binary = "lint"
+
+[plugins.acme-lint.platforms.windows-x86_64]
+source = "https://example.com/v{version}/lint-win64.zip"
+binary = "lint.exe"
+
+[bundles]
+typescript = ["protoc", "ts-proto"]
+
+[registries]
+npm = "https://npm.example.com/"
+pip = "http://127.0.0.1:8080/simple"
+`
+
+func TestParseManifest(t *testing.T) {
+	for _, bom := range []string{"", "\xef\xbb\xbf"} {
+		m, err := ParseManifest("plugins.toml", []byte(bom+goodManifest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(m.Platforms, []string{"linux-x86_64", "windows-x86_64"}) {
+			t.Errorf("platforms %v", m.Platforms)
+		}
+		if got := m.Plugins["protoc-gen-es"].Versions; !slices.Equal(got, []string{"1.10.0", "2.17.0"}) {
+			t.Errorf("versions %v", got)
+		}
+		if p := m.Plugins["ts-proto"]; p.Package != "@acme/ts-proto" || !p.Optional {
+			t.Errorf("ts-proto %+v", p)
+		}
+		lint := m.Plugins["acme-lint"]
+		if lint.Source.Kind != HTTP || lint.Platforms["windows-x86_64"].Binary != "lint.exe" {
+			t.Errorf("acme-lint %+v", lint)
+		}
+		if got, want := m.At("plugins", "acme-lint", "platforms", "windows-x86_64", "binary"), "plugins.toml:21"; got != want {
+			t.Errorf("At = %s, want %s", got, want)
+		}
+		if m.Registries.Pip != "http://127.0.0.1:8080/simple" {
+			t.Errorf("registries %+v", m.Registries)
+		}
+	}
+}
+
+func TestParseManifestRefuses(t *testing.T) {
+	const head = "platforms = [\"linux-x86_64\"]\n[plugins]\n"
+	for _, tt := range []struct {
+		name, text string
+		class      fault.Class
+		want       []string // in the message or the mend
+	}{
+		{"empty", "", 2, []string{"no platforms", "add: platforms"}},
+		{"no plugins", `platforms = ["linux-x86_64"]`, 2, []string{"no [plugins]", "lockgen add"}},
+		{"duplicate table", head + "[plugins.a]\nversion = \"1.0.0\"\n[plugins.a]\nversion = \"1.0.0\"\n", 2, []string{"a"}},
+		{"value and table", head + "a = \"1.0.0\"\n[plugins.a]\nversion = \"1.0.0\"\n", 2, nil},
+		{"plugins twice", head + "a = \"1.0.0\"\n[plugins]\nb = \"1.0.0\"\n", 2, nil},
+		{"duplicate key", head + "a = \"1.0.0\"\na = \"1.0.1\"\n", 2, nil},
+		{"dotted into a table", head + "[plugins.a.platforms.linux-x86_64]\nbinary = \"x\"\n[plugins.a]\nversion = \"1.0.0\"\nplatforms.macos-x86_64 = {binary = \"x\"}\n", 2, []string{"lines 3 and 7"}},
+		{"duplicate inline", head + "a = {version = \"1.0.0\", version = \"1.0.0\"}\n", 2, nil},
+		{"merge markers", head + "<<<<<<< HEAD\na = \"1.0.0\"\n", 2, []string{"plugins.toml:3", "unresolved merge"}},
+		{"unknown key", head + "[plugins.a]\nversion = \"1.0.0\"\nsuorce = \"npm:a\"\n", 2, []string{"plugins.toml:5", `"suorce"`, "did you mean source?"}},
+		{"unknown top key", "platform = [\"linux-x86_64\"]\n", 2, []string{"plugins.toml:1", "did you mean platforms?"}},
+		{"float version", head + "a = 1.2\n", 2, []string{"plugins.toml:3", `quote it: "1.2"`}},
+		{"float version in a table", head + "[plugins.a]\nversion = 1.2\n", 2, []string{"plugins.toml:4", "quote it"}},
+		{"string platforms", "platforms = \"linux-x86_64\"\n", 2, []string{"not a list"}},
+		{"UTF-16", "\xff\xfep\x00", 2, []string{"UTF-16", "offset 0"}},
+		{"NUL", "platforms\x00", 2, []string{"offset 9"}},
+		{"not UTF-8", "abc\xff", 2, []string{"offset 3"}},
+		{"path as name", head + "\"../../bin/sh\" = \"1.0.0\"\n", 2, []string{"plugins.toml:3", "a-z"}},
+		{"slash", head + "\"a/b\" = \"1.0.0\"\n", 2, []string{"a-z"}},
+		{"dot", head + "\".\" = \"1.0.0\"\n", 2, []string{"a-z"}},
+		{"no name", head + "\"\" = \"1.0.0\"\n", 2, []string{"a-z"}},
+		{"device", head + "con = \"1.0.0\"\n", 2, []string{"not allowed"}},
+		{"option", head + "\"-rf\" = \"1.0.0\"\n", 2, []string{"a-z"}},
+		{"homograph", head + "\"protoc-gen-g\u043e\" = \"1.0.0\"\n", 2, []string{"U+043E"}},
+		{"folded", head + "a = \"1.0.0\"\nA = \"1.0.0\"\n", 2, []string{"same but for capitals"}},
+		{"latest", head + "a = \"latest\"\n", 2, []string{"exact", "2.18.0"}},
+		{"caret", head + "a = \"^2.7\"\n", 2, []string{"plugins.toml:3", "locks exact versions", `"2.7.0"`}},
+		{"at least", head + "a = [\">=1\"]\n", 2, []string{`"1.0.0"`}},
+		{"two bounds", head + "a = \"1.2.3 || 2\"\n", 2, []string{"exact"}},
+		{"v", head + "a = \"v1.2.3\"\n", 2, []string{`write "1.2.3"`}},
+		{"no versions", head + "a = []\n", 2, []string{"empty"}},
+		{"versions twice", head + "a = [\"1.0.0\", \"1.0.0\"]\n", 2, []string{"twice"}},
+		{"clear text", head + "a = {version = \"1.0.0\", source = \"http://example.com/a\"}\n", 6, []string{"plugins.toml:3", "https"}},
+		{"file URL", head + "a = {version = \"1.0.0\", source = \"file:///a\"}\n", 2, []string{"file"}},
+		{"ssh URL", head + "a = {version = \"1.0.0\", source = \"ssh://example.com/a\"}\n", 2, []string{"ssh"}},
+		{"cargo", head + "a = {version = \"1.0.0\", source = \"cargo:a\"}\n", 2, []string{"this version of lockgen does not lock cargo:"}},
+		{"oci", head + "a = {version = \"1.0.0\", source = \"oci://example.com/a\"}\n", 2, []string{"does not lock oci:"}},
+		{"unknown kind", head + "a = {version = \"1.0.0\", source = \"nmp:a\"}\n", 2, []string{"did you mean npm:?"}},
+		{"unknown platform", "platforms = [\"linux_amd46\"]\n", 2, []string{"linux_amd46", "known are linux-aarch64"}},
+		{"near platform", "platforms = [\"linux-x86-64\"]\n", 2, []string{"did you mean linux-x86_64?"}},
+		{"unknown variable", head + "a = {version = \"1.0.0\", source = \"https://example.com/{verison}\"}\n", 2, []string{"did you mean {version}?"}},
+		{"open brace", head + "a = {version = \"1.0.0\", source = \"https://example.com/{version\"}\n", 2, []string{"brace"}},
+		{"policy", head + "[policy]\nallow = []\n", 2, []string{"does not implement [policy]"}},
+		{"mirror", head + "[[mirror]]\nfrom = \"*\"\nto = \"https://example.com\"\n", 2, []string{"does not implement [mirror]"}},
+		{"bundle of nothing", head + "protoc = \"30.2\"\n[bundles]\nts = [\"protocs\"]\n", 2, []string{"plugins.toml:5", "did you mean protoc?"}},
+		{"binary that leaves", head + "a = {version = \"1.0.0\", binary = \"../a\"}\n", 2, []string{"plugins.toml:3", "leaves its folder"}},
+		{"args", head + "a = {version = \"1.0.0\", args = [\"-x\"]}\n", 2, []string{"args"}},
+		{"optional text", head + "a = {version = \"1.0.0\", optional = \"true\"}\n", 2, []string{"without quotes"}},
+		{"plugin number list", head + "a = [1]\n", 2, []string{"quote it"}},
+		{"syntax", head + "a = \n", 2, []string{"plugins.toml:3"}},
+		{"deep", "a = " + strings.Repeat("[", 10000), 2, []string{"limit of 100"}},
+		{"long", strings.Repeat("#", 10<<20), 2, []string{"limit of 1048576"}},
+		{"dots", strings.Repeat("a.", 500000) + "a = 1", 2, []string{"1000 dots"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			start := time.Now()
+			_, err := ParseManifest("plugins.toml", []byte(tt.text))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if fault.Of(err) != tt.class {
+				t.Errorf("class %v, want %v: %v", fault.Of(err), tt.class, err)
+			}
+			all := err.Error() + "\n" + fault.Mend(err)
+			for _, w := range append(tt.want, "plugins.toml") {
+				if !strings.Contains(all, w) {
+					t.Errorf("%q is not in:\n%s", w, all)
+				}
+			}
+			if d := time.Since(start); d > time.Second {
+				t.Errorf("took %v", d)
+			}
+		})
+	}
+}
+
+func TestCredentialsAreNotEchoed(t *testing.T) {
+	for _, text := range []string{
+		"a = {version = \"1.0.0\", source = \"https://me:s3cret@example.com/a\"}\n",
+		"a = {version = \"1.0.0\", source = \"https://me:s3cret%zz@example.com/a\"}\n",
+		"a = {version = \"1.0.0\", source = \"ftp://me:s3cret@example.com/a\"}\n",
+		"a = \"1.0.0\"\n[registries]\nnpm = \"https://me:s3cret@example.com/\"\n",
+	} {
+		_, err := ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\n"+text))
+		if fault.Of(err) != fault.Usage {
+			t.Errorf("%s: class %v: %v", text, fault.Of(err), err)
+		}
+		if all := err.Error() + fault.Mend(err); strings.Contains(all, "s3cret") {
+			t.Errorf("echoed: %s", all)
+		}
+	}
+}
+
+func TestFindManifest(t *testing.T) {
+	dir := t.TempDir()
+	deep := filepath.Join(dir, "a", "b")
+	if err := os.MkdirAll(deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FindManifest(deep); fault.Of(err) != fault.Usage {
+		t.Errorf("missing: %v", err)
+	}
+	if _, err := FindLock(deep); fault.Of(err) != fault.Lock {
+		t.Errorf("missing: %v", err)
+	}
+	want := filepath.Join(dir, ManifestName)
+	if err := os.WriteFile(want, []byte(goodManifest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := FindManifest(deep); err != nil || got != want {
+		t.Errorf("got %q, %v", got, err)
+	}
+	t.Chdir(deep)
+	if got, err := FindManifest("."); err != nil || got != filepath.Join("..", "..", ManifestName) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func FuzzParseManifest(f *testing.F) {
+	f.Add([]byte(goodManifest))
+	f.Add([]byte("platforms = [\"linux-x86_64\"]\n[plugins]\na.version = '''1.0.0'''\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := ParseManifest("plugins.toml", data)
+		if err == nil && (m == nil || len(m.Platforms) == 0) {
+			t.Errorf("accepted without platforms: %q", data)
+		}
+		if err != nil && fault.Of(err) != fault.Usage && fault.Of(err) != fault.Policy {
+			t.Errorf("class %v: %v", fault.Of(err), err)
+		}
+		if _, err := ParseManifest("plugins.toml", append(bytes.Clone(data), "\n[plugins]\n[plugins]\n"...)); err == nil {
+			t.Errorf("accepted a table twice: %q", data)
+		}
+	})
+}

@@ -1,0 +1,277 @@
+package lock
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The TOML decoder neither tells where a key stands nor refuses every
+// redefinition (a bad merge makes those). This file walks the structure of a
+// text that the decoder has accepted, by the rules of
+// https://toml.io/en/v1.0.0#table, and remembers the line of each key.
+
+// keyLines maps the path of a key, joined by NUL, to its line number.
+type keyLines map[string]int
+
+func (k keyLines) line(path ...string) int { return k[strings.Join(path, "\x00")] }
+
+// How a key came to be, which decides whether it may be named again.
+type origin int
+
+const (
+	absent   origin = iota
+	implicit        // a table that a longer [header] implies
+	explicit        // a table by its own [header]
+	dotted          // a table that a dotted key implies
+	value           // a value, or an inline table
+	array           // an array of tables
+)
+
+type scanner struct {
+	text  string
+	pos   int
+	row   int
+	lines keyLines
+	kind  map[string]origin
+	count map[string]int // elements of an array of tables
+}
+
+// scanKeys returns the lines of all keys, or an error that names both lines of
+// a key or table that is defined twice.
+func scanKeys(text string) (keyLines, error) {
+	s := &scanner{text: text, row: 1, lines: keyLines{}, kind: map[string]origin{}, count: map[string]int{}}
+	var table []string
+	for {
+		s.blank(true)
+		if s.pos >= len(s.text) {
+			return s.lines, nil
+		}
+		row := s.row
+		if s.text[s.pos] == '[' {
+			isArray := strings.HasPrefix(s.text[s.pos:], "[[")
+			s.pos++
+			if isArray {
+				s.pos++
+			}
+			key := s.key()
+			s.pos++ // ]
+			if isArray {
+				s.pos++
+			}
+			var err error
+			if table, err = s.define(key, isArray, row); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err := s.pair(table); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// define enters a [header] or [[header]].
+func (s *scanner) define(key []string, isArray bool, row int) ([]string, error) {
+	var at []string
+	for i, part := range key {
+		at = append(at, part)
+		p := strings.Join(at, "\x00")
+		last := i == len(key)-1
+		switch kind := s.kind[p]; {
+		case last && isArray && (kind == absent || kind == array):
+			s.kind[p] = array
+			s.count[p]++
+			at = append(at, fmt.Sprint(s.count[p]))
+			s.mark(at, explicit, row)
+		case last && !isArray && (kind == absent || kind == implicit):
+			s.mark(at, explicit, row)
+		case last || kind == value:
+			return nil, s.twice(key[:i+1], p, row)
+		case kind == absent:
+			s.mark(at, implicit, row)
+		case kind == array:
+			at = append(at, fmt.Sprint(s.count[p]))
+		}
+		if _, ok := s.lines[p]; !ok {
+			s.lines[p] = row
+		}
+	}
+	return at, nil
+}
+
+func (s *scanner) mark(at []string, kind origin, row int) {
+	p := strings.Join(at, "\x00")
+	s.kind[p] = kind
+	s.lines[p] = row
+}
+
+func (s *scanner) twice(key []string, p string, row int) error {
+	return fmt.Errorf("%s is defined twice, on lines %d and %d", strings.Join(key, "."), s.lines[p], row)
+}
+
+// pair reads KEY = VALUE inside a table.
+func (s *scanner) pair(table []string) error {
+	row := s.row
+	key := s.key()
+	at := append([]string(nil), table...)
+	for i, part := range key {
+		at = append(at, part)
+		p := strings.Join(at, "\x00")
+		kind := s.kind[p]
+		if i < len(key)-1 {
+			if kind != absent && kind != dotted {
+				return s.twice(at, p, row)
+			}
+			if kind == absent {
+				s.mark(at, dotted, row)
+			}
+			continue
+		}
+		if kind != absent {
+			return s.twice(at, p, row)
+		}
+		s.mark(at, value, row)
+	}
+	s.blank(false)
+	s.pos++ // =
+	s.blank(false)
+	return s.value(at)
+}
+
+// value skips a value; inline tables are checked like others.
+func (s *scanner) value(at []string) error {
+	if s.pos >= len(s.text) {
+		return nil
+	}
+	switch s.text[s.pos] {
+	case '"', '\'':
+		s.str()
+	case '[':
+		s.pos++
+		for n := 0; ; n++ {
+			s.blank(true)
+			if s.pos >= len(s.text) {
+				return nil
+			}
+			switch s.text[s.pos] {
+			case ']':
+				s.pos++
+				return nil
+			case ',':
+				s.pos++
+				continue
+			}
+			before := s.pos
+			if err := s.value(append(append([]string(nil), at...), fmt.Sprint(n))); err != nil {
+				return err
+			}
+			if s.pos == before {
+				s.pos++
+			}
+		}
+	case '{':
+		s.pos++
+		for {
+			s.blank(true)
+			if s.pos >= len(s.text) {
+				return nil
+			}
+			switch s.text[s.pos] {
+			case '}':
+				s.pos++
+				return nil
+			case ',':
+				s.pos++
+				continue
+			}
+			before := s.pos
+			if err := s.pair(at); err != nil {
+				return err
+			}
+			if s.pos == before {
+				s.pos++
+			}
+		}
+	default:
+		for s.pos < len(s.text) && !strings.ContainsRune(",]}#\r\n", rune(s.text[s.pos])) {
+			s.pos++
+		}
+	}
+	return nil
+}
+
+// key reads a bare, quoted or dotted key.
+func (s *scanner) key() []string {
+	var key []string
+	for {
+		s.blank(false)
+		if s.pos < len(s.text) && (s.text[s.pos] == '"' || s.text[s.pos] == '\'') {
+			key = append(key, s.str())
+		} else {
+			start := s.pos
+			for s.pos < len(s.text) && !strings.ContainsRune(".=]}, \t\r\n\"'", rune(s.text[s.pos])) {
+				s.pos++
+			}
+			key = append(key, s.text[start:s.pos])
+		}
+		s.blank(false)
+		if s.pos >= len(s.text) || s.text[s.pos] != '.' {
+			return key
+		}
+		s.pos++
+	}
+}
+
+// str skips a string of any of the four kinds and returns its text.
+func (s *scanner) str() string {
+	quote := s.text[s.pos : s.pos+1]
+	if triple := strings.Repeat(quote, 3); strings.HasPrefix(s.text[s.pos:], triple) {
+		quote = triple
+	}
+	s.pos += len(quote)
+	start := s.pos
+	for s.pos < len(s.text) && !strings.HasPrefix(s.text[s.pos:], quote) {
+		if s.text[s.pos] == '\\' && quote[0] == '"' {
+			s.pos++
+		}
+		if s.pos < len(s.text) && s.text[s.pos] == '\n' {
+			s.row++
+		}
+		s.pos++
+	}
+	s.pos = min(s.pos, len(s.text))
+	text := s.text[start:s.pos]
+	s.pos = min(s.pos+len(quote), len(s.text))
+	if quote == `"` && strings.Contains(text, `\`) {
+		if plain, err := strconv.Unquote(`"` + text + `"`); err == nil {
+			text = plain
+		}
+	}
+	if len(quote) == 3 { // up to two quotes may stand before the closing three
+		for s.pos < len(s.text) && s.text[s.pos] == quote[0] {
+			s.pos++
+		}
+	}
+	return text
+}
+
+// blank skips spaces, and with lines set also comments and line ends.
+func (s *scanner) blank(lines bool) {
+	for s.pos < len(s.text) {
+		switch c := s.text[s.pos]; {
+		case c == ' ' || c == '\t':
+		case c == '\n' && lines:
+			s.row++
+		case c == '\r' && lines:
+		case c == '#' && lines:
+			for s.pos < len(s.text) && s.text[s.pos] != '\n' {
+				s.pos++
+			}
+			continue
+		default:
+			return
+		}
+		s.pos++
+	}
+}

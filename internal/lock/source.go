@@ -1,0 +1,194 @@
+package lock
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// A Source is where a plugin comes from, as plugins.toml and the catalogue
+// write it: "npm:NAME", "pip:NAME" or the template of an https URL.
+type Source struct {
+	Kind string // NPM, Pip or HTTP
+	Name string // the package, or the template of the URL
+}
+
+// String is the form that [ParseSource] reads.
+func (s Source) String() string {
+	if s.Kind == HTTP {
+		return s.Name
+	}
+	return s.Kind + ":" + s.Name
+}
+
+// ParseSource reads a source. Its errors are of class [fault.Usage], and of
+// class [fault.Policy] for a URL in clear text; they never repeat credentials.
+func ParseSource(s string) (Source, error) {
+	const forms = "write npm:NAME, pip:NAME or https://…{version}…{os}…{arch}"
+	kind, rest, ok := strings.Cut(s, ":")
+	if !ok {
+		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
+	}
+	switch kind {
+	case NPM, Pip:
+		if err := checkPackage(kind, rest); err != nil {
+			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
+		}
+		return Source{kind, rest}, nil
+	case "http", "https":
+		if err := CheckURL(s); err != nil {
+			return Source{}, err
+		}
+		if err := checkTemplate(s); err != nil {
+			return Source{}, err
+		}
+		return Source{HTTP, s}, nil
+	case Cargo, Go, OCI:
+		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip: or https: source", "this version of lockgen does not lock %s: sources", kind)
+	}
+	mend := forms
+	if near := Nearest(kind, []string{NPM, Pip, "https"}); near != "" {
+		mend = "did you mean " + near + ":? " + forms
+	}
+	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)
+}
+
+// checkPackage accepts a package name of npm (with or without a scope) or PyPI.
+func checkPackage(kind, name string) error {
+	bare := name
+	if kind == NPM && strings.HasPrefix(name, "@") {
+		scope, rest, ok := strings.Cut(name[1:], "/")
+		if !ok || !word(scope) {
+			return fmt.Errorf("package %q is not of the form @SCOPE/NAME", name)
+		}
+		bare = rest
+	}
+	if !word(bare) || len(name) > 214 {
+		return fmt.Errorf("package %q is not a name", name)
+	}
+	return nil
+}
+
+func word(s string) bool {
+	for i, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || i > 0 && strings.ContainsRune("._-", r)) {
+			return false
+		}
+	}
+	return s != "" && s != ".."
+}
+
+// CheckURL accepts the address of a server that may be asked for artifacts:
+// https, or http on a loopback host. Credentials in it are refused and not
+// repeated.
+func CheckURL(s string) error {
+	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(s))
+	if err != nil {
+		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", redact(s))
+	}
+	if u.User != nil {
+		return fault.Errorf(fault.Usage, "remove USER:PASSWORD@; credentials belong into ~/.netrc or the client's own configuration",
+			"the URL for host %s holds credentials", u.Hostname())
+	}
+	switch {
+	case u.Host == "":
+		return fault.Errorf(fault.Usage, "write an https:// URL", "%q names no host", s)
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http" && loopback(u.Hostname()):
+		return nil
+	case u.Scheme == "http":
+		return fault.Errorf(fault.Policy, "use https://", "%q is not encrypted: http:// is allowed for loopback hosts only", s)
+	}
+	return fault.Errorf(fault.Usage, "write an https:// URL", "%q: scheme %q is not allowed", s, u.Scheme)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// redact takes what looks like credentials out of a URL that cannot be parsed.
+func redact(s string) string {
+	scheme, rest, ok := strings.Cut(s, "//")
+	if !ok {
+		return s
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		rest = "…" + rest[i:]
+	}
+	return scheme + "//" + rest
+}
+
+// templateVariables are the names that may stand in braces in a URL or in the
+// path of a binary.
+var templateVariables = []string{"version", "os", "arch", "goos", "goarch", "exe"}
+
+// Expand replaces the variables of a template for one version and platform:
+// {version}, {os} and {arch} (the lock's words: linux macos windows, x86_64
+// aarch64), {goos} and {goarch} (Go's words), {exe} (".exe" on Windows).
+func Expand(template, version string, p Platform) string {
+	return strings.NewReplacer(
+		"{version}", version,
+		"{os}", p.OS,
+		"{arch}", p.Arch,
+		"{goos}", p.GOOS,
+		"{goarch}", p.GOARCH,
+		"{exe}", p.Exe(),
+	).Replace(template)
+}
+
+// checkTemplate refuses a variable that [Expand] does not know.
+func checkTemplate(s string) error {
+	rest := s
+	for {
+		i := strings.IndexAny(rest, "{}")
+		if i < 0 {
+			return nil
+		}
+		end := strings.IndexByte(rest[i:], '}')
+		if rest[i] == '}' || end < 0 {
+			return fault.Errorf(fault.Usage, "write {version}", "%q has a brace without its partner", s)
+		}
+		name := rest[i+1 : i+end]
+		known := false
+		for _, v := range templateVariables {
+			known = known || v == name
+		}
+		if !known {
+			mend := "known are {" + strings.Join(templateVariables, "} {") + "}"
+			if near := Nearest(name, templateVariables); near != "" {
+				mend = "did you mean {" + near + "}? " + mend
+			}
+			return fault.Errorf(fault.Usage, mend, "%q holds the unknown variable {%s}", s, name)
+		}
+		rest = rest[i+end+1:]
+	}
+}
+
+// Archive returns the archive format that the last part of a URL's path tells,
+// in the lock's words, or "" for a bare executable. A format that this program
+// cannot unpack is an error of class [fault.Usage].
+func Archive(rawURL string) (string, error) {
+	base := rawURL
+	if u, err := url.Parse(rawURL); err == nil {
+		base = path.Base(u.Path)
+	}
+	base = strings.ToLower(base)
+	switch {
+	case strings.HasSuffix(base, ".tar.gz"), strings.HasSuffix(base, ".tgz"):
+		return "tar.gz", nil
+	case strings.HasSuffix(base, ".zip"):
+		return "zip", nil
+	}
+	for _, ext := range []string{".tar.xz", ".txz", ".tar.zst", ".tar.bz2", ".tbz2", ".tar", ".7z", ".rar", ".gz", ".xz", ".zst", ".bz2", ".dmg", ".msi", ".deb", ".rpm"} {
+		if strings.HasSuffix(base, ext) {
+			return "", fault.Errorf(fault.Usage, "use the .zip, the .tar.gz or the bare executable", "%s is an archive of a kind (%s) that this version does not unpack", base, ext)
+		}
+	}
+	return "", nil
+}

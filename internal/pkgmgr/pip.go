@@ -1,0 +1,387 @@
+package pkgmgr
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// The oldest pip whose installation report has its stable form.
+const pipMajor, pipMinor = 23, 0
+
+const noPip = "install Python with pip 23.0 or later, or set [registries] pip in plugins.toml"
+
+// A Pip is a python with pip in it. It is safe for use by several goroutines.
+type Pip struct {
+	python  []string // the program and the arguments that come first
+	version string   // of pip
+}
+
+// FindPip returns the pip of the first python on PATH (python3, python, the
+// launcher py) that has one. None, or only one older than 23.0, is an error of
+// class Machine that says what was found; none at all is an [fs.ErrNotExist].
+func FindPip(ctx context.Context) (*Pip, error) {
+	var tried []string
+	var old error
+	for _, name := range []string{"python3", "python", "py"} {
+		found, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		p := &Pip{python: []string{found, "-I"}}
+		out, err := p.command(found+" -m pip", "", fault.Machine, []string{"-c", "import pip; print(pip.__version__)"}).run(ctx)
+		if errors.Is(err, context.Canceled) {
+			return nil, err
+		}
+		if err != nil {
+			tried = append(tried, err.Error())
+			continue
+		}
+		p.version = strings.TrimSpace(string(out))
+		switch yes, ok := atLeast(p.version, pipMajor, pipMinor); {
+		case !ok:
+			tried = append(tried, fmt.Sprintf("%s says that the version of pip is %q", found, clean(p.version)))
+		case !yes:
+			old = cmp.Or(old, fault.Errorf(fault.Machine, noPip, "pip of %s has version %s, needed is %d.%d or later",
+				found, clean(p.version), pipMajor, pipMinor))
+		default:
+			return p, nil
+		}
+	}
+	switch {
+	case old != nil:
+		return nil, old
+	case len(tried) > 0:
+		return nil, fault.Errorf(fault.Machine, noPip, "no python on PATH has a pip that works: %s", strings.Join(tried, "; "))
+	}
+	return nil, fault.Errorf(fault.Machine, noPip, "neither python3 nor python nor py is on PATH: %w", fs.ErrNotExist)
+}
+
+// Version returns pip's own version.
+func (p *Pip) Version() string { return p.version }
+
+// command is a run of python, apart from the folder it runs in (-I), with the
+// user's environment.
+func (p *Pip) command(name, dir string, class fault.Class, args []string) command {
+	return command{
+		name: name, path: p.python[0], args: append(slices.Clone(p.python[1:]), args...), dir: dir,
+		env: userEnv(nil), timeout: 5 * time.Minute, class: class, mend: noPip,
+	}
+}
+
+// options is what the user's configuration of pip says of reaching an index.
+type options struct {
+	Index   string `json:"index_url"`
+	NoIndex bool   `json:"no_index"`
+	Cert    string `json:"cert"`
+	Client  string `json:"client_cert"`
+	Proxy   string `json:"proxy"`
+	Keyring string `json:"keyring_provider"`
+	Timeout any    `json:"timeout"`
+	Retries any    `json:"retries"`
+	Trusted any    `json:"trusted_hosts"`
+}
+
+//go:embed pip_options.py
+var pipOptions string
+
+// options asks pip what it is configured with, where it is run in dir: files,
+// PIP_ variables and pip's own defaults together. That is not a public
+// interface of pip; should it change, `pip config list` answers, which says
+// nothing of defaults.
+func (p *Pip) options(ctx context.Context, dir string) (options, error) {
+	var o options
+	out, err := p.command("asking pip for its index", dir, fault.Machine, []string{"-c", pipOptions}).run(ctx)
+	if err != nil && !isExit(err) {
+		return o, err
+	}
+	if err == nil && json.Unmarshal(out, &o) == nil && (o.Index != "" || o.NoIndex) {
+		return o, nil
+	}
+	out, err = p.command("pip config list", dir, fault.Machine, []string{"-m", "pip", "config", "list"}).run(ctx)
+	if err != nil {
+		return o, err
+	}
+	return parseConfigList(string(out)), nil
+}
+
+// parseConfigList reads lines of the form section.key='value'. What comes from
+// the environment goes before what is for the command, and that before what is
+// for all.
+func parseConfigList(text string) options {
+	rank := map[string]int{"global": 1, "install": 2, ":env:": 3}
+	best := map[string]int{}
+	said := map[string]string{}
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		section, option, ok := strings.Cut(key, ".")
+		if ok && rank[section] > best[option] {
+			best[option], said[option] = rank[section], strings.Trim(value, `'"`)
+		}
+	}
+	return options{
+		Index: said["index-url"], Cert: said["cert"], Client: said["client-cert"], Proxy: said["proxy"],
+		NoIndex: slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(said["no-index"])),
+	}
+}
+
+// Index returns the simple-repository index that the user's own pip is
+// configured with, run in dir. Additional indexes (extra-index-url) are not
+// looked at: with them anyone can take over a name. The URL may hold
+// credentials: redact it before it is printed.
+func (p *Pip) Index(ctx context.Context, dir string) (string, error) {
+	o, err := p.options(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	const mend = "set [registries] pip in plugins.toml"
+	if o.NoIndex {
+		return "", fault.Errorf(fault.Machine, mend, "pip is configured to use no index (no-index)")
+	}
+	if u, err := url.Parse(o.Index); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return "", fault.Errorf(fault.Machine, mend, "pip %s does not say which index it uses but %q", p.version, clean(o.Index))
+	}
+	return o.Index, nil
+}
+
+// A Requirement is one package for one platform and interpreter.
+type Requirement struct {
+	Package  string
+	Version  string        // exact
+	Platform lock.Platform //
+	Python   string        // of CPython, "3.12"
+}
+
+// A Wheel is one file of a closure.
+type Wheel struct {
+	Name     string // of the package, normalised as PEP 503 says
+	Version  string
+	Filename string
+	URL      string // without credentials
+	SHA256   string // as the index has it
+	Yanked   bool   // withdrawn by its publisher
+}
+
+//go:embed pip_report.py
+var pipReport string
+
+// Report lets pip find the wheels that a package needs on a platform, itself
+// included, sorted by name. Only wheels count, only those for the platform's
+// own tags (glibc, never musl), and environment markers are those of the
+// platform, not of this machine. Nothing is installed. Of the user's
+// configuration, proxy, certificates and credentials apply; no other index, no
+// other option.
+//
+// A package, version or wheel that the index does not have is an
+// [fs.ErrNotExist] of class Upstream, like every refusal of the index.
+func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Wheel, error) {
+	what := fmt.Sprintf("%s==%s for %s and Python %s", req.Package, req.Version, req.Platform.Name, req.Python)
+	markers, err := markerEnv(req.Platform, req.Python)
+	if err != nil {
+		return nil, fault.Errorf(fault.Usage, "", "pip package %s: %w", what, err)
+	}
+	scratch, err := os.MkdirTemp("", "buck2-protobuf-pip-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	o, err := p.options(ctx, scratch)
+	if err != nil {
+		return nil, err
+	}
+	report := filepath.Join(scratch, "report.json")
+	args := []string{
+		"install", "--isolated", "--dry-run", "--ignore-installed", "--report", report,
+		"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-color",
+		"--only-binary=:all:", "--implementation", "cp", "--python-version", req.Python,
+		"--target", filepath.Join(scratch, "target"), // pip demands one with --platform
+	}
+	for _, tag := range req.Platform.PipTags {
+		args = append(args, "--platform", tag)
+	}
+	args = append(args, o.flags()...)
+	args = append(args, req.Package+"=="+req.Version)
+	run := p.command("pip install --dry-run "+what, scratch, fault.Upstream, append([]string{"-c", pipReport, markers}, args...))
+	run.mend = ""
+	// No PIP_ variable but these, and no configuration file at all: --isolated
+	// alone still reads the global one. The index is in a variable, for other
+	// users see arguments.
+	run.env = userEnv(func(key string) bool {
+		return strings.HasPrefix(key, "pip_") || strings.HasPrefix(key, "python") || key == "tmpdir" || key == "temp" || key == "tmp"
+	}, "PIP_CONFIG_FILE="+os.DevNull, "BUCK2_PROTOBUF_PIP_INDEX="+index, "TMPDIR="+scratch, "TEMP="+scratch, "TMP="+scratch)
+	if _, err := run.run(ctx); err != nil {
+		return nil, explainPip(err, what)
+	}
+	data, err := os.ReadFile(report)
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, noPip, "pip wrote no report: %w", err)
+	}
+	wheels, err := parseReport(data, req.Platform)
+	if err != nil {
+		return nil, fault.Errorf(fault.Upstream, "", "pip package %s: %w", what, err)
+	}
+	return wheels, nil
+}
+
+// flags are the options that reach the index as the user's own pip would.
+func (o options) flags() []string {
+	var flags []string
+	add := func(name string, value any) {
+		if s := fmt.Sprint(value); value != nil && s != "" {
+			flags = append(flags, name, s)
+		}
+	}
+	add("--cert", o.Cert)
+	add("--client-cert", o.Client)
+	add("--proxy", o.Proxy)
+	add("--timeout", o.Timeout)
+	add("--retries", o.Retries)
+	if o.Keyring != "auto" { // the default, which older ones do not know
+		add("--keyring-provider", o.Keyring)
+	}
+	if hosts, ok := o.Trusted.([]any); ok {
+		for _, host := range hosts {
+			add("--trusted-host", host)
+		}
+	}
+	return flags
+}
+
+// markerEnv is what PEP 508 markers see on a platform, as JSON.
+func markerEnv(p lock.Platform, python string) (string, error) {
+	if _, ok := atLeast(python, 0, 0); !ok || len(p.PipTags) == 0 {
+		return "", fmt.Errorf("unknown platform, or %q is not the version of a Python", python)
+	}
+	env := map[string]string{
+		"python_version": python, "python_full_version": python + ".0", "implementation_version": python + ".0",
+		"implementation_name": "cpython", "platform_python_implementation": "CPython",
+		"platform_release": "", "platform_version": "",
+	}
+	machine := p.Arch
+	switch p.OS {
+	case "windows":
+		env["os_name"], env["sys_platform"], env["platform_system"] = "nt", "win32", "Windows"
+		machine = map[string]string{"x86_64": "AMD64", "aarch64": "ARM64"}[p.Arch]
+	case "macos":
+		env["os_name"], env["sys_platform"], env["platform_system"] = "posix", "darwin", "Darwin"
+		machine = map[string]string{"x86_64": "x86_64", "aarch64": "arm64"}[p.Arch]
+	default:
+		env["os_name"], env["sys_platform"], env["platform_system"] = "posix", "linux", "Linux"
+	}
+	env["platform_machine"] = machine
+	data, err := json.Marshal(env)
+	return string(data), err
+}
+
+var fromVersions = regexp.MustCompile(`\(from versions: ([^)]*?)\)?;`)
+
+// explainPip recognises what pip says when there is nothing to install.
+func explainPip(err error, what string) error {
+	var exit *exitError
+	if !errors.As(err, &exit) || !strings.Contains(exit.tail, "No matching distribution found") {
+		return err
+	}
+	why := exit.tail
+	if m := fromVersions.FindStringSubmatch(exit.tail); m != nil {
+		versions := strings.Split(m[1], ", ")
+		switch {
+		case m[1] == "none":
+			why = "the index has no such package, or no wheel of any version for this platform"
+		case len(versions) > 5:
+			versions = versions[len(versions)-5:]
+			fallthrough
+		default:
+			why = "the index has wheels of " + strings.Join(versions, ", ")
+		}
+	}
+	return fault.Errorf(fault.Upstream, "only wheels are taken: look which files the index has, or take another source",
+		"no wheel of %s: %s: %w", what, why, fs.ErrNotExist)
+}
+
+// parseReport reads pip's installation report of version 1.
+func parseReport(data []byte, platform lock.Platform) ([]Wheel, error) {
+	var report struct {
+		Version string
+		Install []struct {
+			Yanked   bool `json:"is_yanked"`
+			Metadata struct{ Name, Version string }
+			Download struct {
+				URL     string
+				Archive struct {
+					Hashes map[string]string
+				} `json:"archive_info"`
+			} `json:"download_info"`
+		}
+		Environment map[string]string
+	}
+	if err := json.Unmarshal(data, &report); err != nil {
+		return nil, fmt.Errorf("report of pip: %w", err)
+	}
+	if report.Version != "1" || len(report.Install) == 0 {
+		return nil, fmt.Errorf("report of pip has version %q and %d wheels, expected version 1", report.Version, len(report.Install))
+	}
+	var wheels []Wheel
+	for _, in := range report.Install {
+		u, err := url.Parse(in.Download.URL)
+		if err != nil {
+			return nil, fmt.Errorf("report of pip: url %q", clean(in.Download.URL))
+		}
+		u.User, u.Fragment = nil, ""
+		w := Wheel{
+			Name: normaliseName(in.Metadata.Name), Version: in.Metadata.Version, Filename: path.Base(u.Path),
+			URL: u.String(), SHA256: in.Download.Archive.Hashes["sha256"], Yanked: in.Yanked,
+		}
+		if err := lock.CheckSHA256("sha256", w.SHA256); err != nil {
+			return nil, fmt.Errorf("%s: the index gives no sha256: %w", clean(w.Filename), err)
+		}
+		if err := checkTags(w.Filename, platform); err != nil {
+			return nil, err
+		}
+		wheels = append(wheels, w)
+	}
+	slices.SortFunc(wheels, func(a, b Wheel) int { return cmp.Compare(a.Name, b.Name) })
+	return wheels, nil
+}
+
+// checkTags makes sure that a wheel's file name (PEP 427) has a platform tag
+// of the platform's own kind, or "any". Pip has matched the versions in it, and
+// knows more older ones of macOS than it was given.
+func checkTags(file string, platform lock.Platform) error {
+	parts := strings.Split(strings.TrimSuffix(file, ".whl"), "-")
+	if !strings.HasSuffix(file, ".whl") || len(parts) < 5 || lock.CheckPath(file) != nil {
+		return fmt.Errorf("%q is not the name of a wheel", clean(file))
+	}
+	for tag := range strings.SplitSeq(parts[len(parts)-1], ".") {
+		switch {
+		case tag == "any", slices.Contains(platform.PipTags, tag):
+			return nil
+		case platform.OS == "linux" && strings.HasPrefix(tag, "manylinux") && strings.HasSuffix(tag, "_"+platform.Arch):
+			return nil
+		case platform.OS == "macos" && strings.HasPrefix(tag, "macosx_"):
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not for %s", file, platform.Name)
+}
+
+// normaliseName is the form of a project's name that indexes use (PEP 503).
+func normaliseName(name string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_.", r) })
+	return strings.Join(words, "-")
+}

@@ -1,0 +1,107 @@
+// Package pkgmgr runs the package managers npm and pip: those of this machine
+// and the npm that a locked node brings along.
+//
+// There are two kinds of runs. At lock and download time a manager runs with
+// the user's own configuration, because only that knows which registry,
+// proxy, certificate and token apply ([NPM.Registries], [NPM.Resolve],
+// [Pip.Index], [Pip.Report]). At install time it runs with nothing of the
+// user's: an environment built from nothing, a private home, no network, no
+// install scripts, files that were verified before ([NPM.Install]).
+//
+// A manager that is missing, too old or broken is a fault of class Machine; a
+// registry that refuses is of class Upstream. Nothing that a manager prints
+// reaches a message before secrets are taken out of it.
+package pkgmgr
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// atLeast reports whether a dotted version is major.minor or later; ok is
+// false when it is no version at all.
+func atLeast(version string, major, minor int) (yes, ok bool) {
+	first, rest, _ := strings.Cut(version, ".")
+	a, err := strconv.Atoi(first)
+	if err != nil {
+		return false, false
+	}
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(rest)
+	}
+	b, err := strconv.Atoi(rest[:end])
+	if err != nil && rest != "" {
+		return false, false
+	}
+	return a > major || a == major && b >= minor, true
+}
+
+// privateEnv is an environment built from nothing: a home and temporary files
+// inside a folder of ours, an empty PATH, and a proxy that answers nothing,
+// should a manager look for the network after all.
+func privateEnv(home string) []string {
+	env := []string{
+		"HOME=" + home,
+		"USERPROFILE=" + home,
+		"APPDATA=" + home,
+		"LOCALAPPDATA=" + home,
+		"XDG_CACHE_HOME=" + home,
+		"XDG_CONFIG_HOME=" + home,
+		"TMPDIR=" + home,
+		"TEMP=" + home,
+		"TMP=" + home,
+		"PATH=" + filepath.Join(home, "empty"),
+		"LC_ALL=C",
+		"HTTP_PROXY=http://127.0.0.1:9",
+		"HTTPS_PROXY=http://127.0.0.1:9",
+	}
+	if runtime.GOOS == "windows" {
+		// Without these no program can open a socket or find its libraries.
+		for _, name := range []string{"SystemRoot", "SystemDrive", "windir", "NUMBER_OF_PROCESSORS"} {
+			if v, ok := os.LookupEnv(name); ok {
+				env = append(env, name+"="+v)
+			}
+		}
+	}
+	return env
+}
+
+// userEnv is the user's environment without the variables that drop names
+// (keys in lower case), and with those of set.
+func userEnv(drop func(key string) bool, set ...string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		return drop != nil && drop(strings.ToLower(key))
+	})
+	return append(env, set...)
+}
+
+// place makes the file from appear under the name to: as a symbolic link, or
+// as a copy where the system has none.
+func place(from, to string) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
+	if runtime.GOOS != "windows" && os.Symlink(from, to) == nil {
+		return nil
+	}
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	return errors.Join(err, dst.Close())
+}

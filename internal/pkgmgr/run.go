@@ -1,0 +1,192 @@
+package pkgmgr
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// A command is one run of a foreign program. Its standard input is empty, its
+// output is captured within a bound, and it ends with everything that it
+// started when the context or its time is over.
+type command struct {
+	name    string        // what messages call it, "npm ci"
+	path    string        // the program, absolute
+	args    []string      //
+	dir     string        // working directory
+	env     []string      // the whole environment, never inherited
+	limit   int           // bytes of standard output, 0 for 16 MiB
+	timeout time.Duration // 0 for 10 minutes
+	class   fault.Class   // of a failure
+	mend    string        // of a failure
+}
+
+// An exitError is a program that ran and did not end well.
+type exitError struct {
+	name   string
+	status string // "exit status 1", "signal: killed"
+	tail   string // the last lines of standard error, redacted and escaped
+}
+
+func (e *exitError) Error() string {
+	if e.tail == "" {
+		return e.name + ": " + e.status
+	}
+	return e.name + ": " + e.status + ": " + e.tail
+}
+
+var (
+	errTimeout = errors.New("out of time")
+	errTooMuch = errors.New("too much output")
+)
+
+// run returns the standard output, also of a program that failed: then the
+// error is of the command's class and wraps an *exitError. A cancelled context
+// is returned without a class.
+func (c command) run(ctx context.Context) ([]byte, error) {
+	limit, timeout := c.limit, c.timeout
+	if limit == 0 {
+		limit = 16 << 20
+	}
+	if timeout == 0 {
+		timeout = 10 * time.Minute
+	}
+	run, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(timeout, func() { cancel(errTimeout) })
+	defer timer.Stop()
+
+	stdout := &head{limit: limit, full: func() { cancel(errTooMuch) }}
+	stderr := &tail{limit: 16 << 10}
+	cmd := exec.CommandContext(run, c.path, c.args...)
+	cmd.Dir, cmd.Env = c.dir, c.env
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if cmd.Env == nil {
+		cmd.Env = []string{} // nil would mean ours
+	}
+	// What still holds the pipes when the program is gone is not waited for.
+	cmd.WaitDelay = 5 * time.Second
+	group := newGroup(cmd)
+	defer group.close()
+	cmd.Cancel = group.kill
+
+	err := cmd.Start()
+	if err == nil {
+		group.started()
+		err = cmd.Wait()
+	}
+	cause := context.Cause(run)
+	switch {
+	case err == nil:
+		return stdout.buf.Bytes(), nil
+	case errors.Is(cause, errTimeout):
+		return nil, c.fail("%s did not end within %s%s", c.name, timeout, after(stderr))
+	case errors.Is(cause, errTooMuch):
+		return nil, c.fail("%s wrote more than %d bytes of output", c.name, limit)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, fmt.Errorf("%s: %w", c.name, context.Canceled)
+	case ctx.Err() != nil:
+		return nil, c.fail("%s: %w", c.name, ctx.Err())
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return stdout.buf.Bytes(), c.fail("%w", &exitError{name: c.name, status: exit.ProcessState.String(), tail: stderr.lines()})
+	}
+	return nil, c.fail("%s: %w", c.name, err)
+}
+
+func (c command) fail(format string, args ...any) error {
+	return fault.Errorf(c.class, c.mend, format, args...)
+}
+
+func after(t *tail) string {
+	if s := t.lines(); s != "" {
+		return ": " + s
+	}
+	return ""
+}
+
+// head keeps the first bytes and calls full when there are more.
+type head struct {
+	buf   bytes.Buffer
+	limit int
+	full  func()
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	if h.buf.Len()+len(p) > h.limit {
+		h.full()
+		return 0, errTooMuch
+	}
+	return h.buf.Write(p)
+}
+
+// tail keeps the last bytes.
+type tail struct {
+	buf   []byte
+	limit int
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - t.limit; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+// lines returns the last eight lines that say something, as one.
+func (t *tail) lines() string {
+	var lines []string
+	for line := range strings.Lines(string(t.buf)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.Trim(line, "-=^ ") == "" {
+			continue
+		}
+		lines = append(lines, clean(line))
+	}
+	if len(lines) > 8 {
+		lines = lines[len(lines)-8:]
+	}
+	return strings.Join(lines, "; ")
+}
+
+// clean makes foreign text fit for a message: secrets are taken out, what is
+// not printable is escaped, and it has at most 500 characters.
+func clean(s string) string {
+	s = redact(s)
+	quoted := strconv.Quote(s)
+	quoted = strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	quoted = strings.ReplaceAll(quoted, `\\`, `\`)
+	if r := []rune(quoted); len(r) > 500 {
+		quoted = string(r[:500]) + "…"
+	}
+	return quoted
+}
+
+// secrets finds what package managers print of credentials: the user of a
+// URL, its query, an auth setting, and tokens by their known form.
+var secrets = []struct {
+	form *regexp.Regexp
+	with string
+}{
+	{regexp.MustCompile(`(://)[^/\s@'"]+@`), "${1}***@"},
+	{regexp.MustCompile(`(://[^\s?'"]+\?)[^\s'"]+`), "${1}***"},
+	{regexp.MustCompile(`(?i)((?:_auth|_authtoken|_password|password|passwd|token|secret|authorization)["']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+`), "${1}***"},
+	{regexp.MustCompile(`\b(?:npm_|pypi-|gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}`), "***"},
+}
+
+func redact(s string) string {
+	for _, secret := range secrets {
+		s = secret.form.ReplaceAllString(s, secret.with)
+	}
+	return s
+}

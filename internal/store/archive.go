@@ -1,0 +1,377 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// Options say how an archive is read.
+type Options struct {
+	// Format is "tar.gz", "zip" or "raw". A raw file is a single executable.
+	Format string
+	// StripTop drops the one top folder that every entry of the archive must
+	// then lie in, whatever its name, as npm does.
+	StripTop bool
+	// Prefix is put before every path, "" for none.
+	Prefix string
+	// RawName is the path of a raw file.
+	RawName string
+	// Tap is asked for every file, under its final path, for a writer that
+	// gets a copy of its content; nil for none.
+	Tap func(path string) io.Writer
+	// Exec names further executables, by their final path: the bins of an npm
+	// package. It is asked when every file was read, so it may know what Tap
+	// was told. It is not asked for files that are executable anyway.
+	Exec func(path string) bool
+}
+
+// A TreeFile is one file of a tree.
+type TreeFile struct {
+	Path   string // relative, slash-separated
+	Exec   bool
+	Size   int64 // bytes
+	SHA256 [32]byte
+}
+
+// limits bound what one archive may cost.
+type limits struct {
+	entries int   // headers of any kind
+	total   int64 // bytes of all files
+	// More than ratioFrom bytes must not come from less than 1/ratio of them.
+	ratio, ratioFrom int64
+}
+
+var defaultLimits = limits{entries: 100_000, total: 4 << 30, ratio: 200, ratioFrom: 64 << 20}
+
+const mendUnsafe = "do not use this file; tell its publisher"
+
+// Unpack reads the archive f from its first byte to its last and writes its
+// files below dst, which must exist; with dst "" it only reads. It returns the
+// files sorted by path. Files get mode 0644 or 0755, and folders are made where
+// a file needs them.
+//
+// An archive is refused, with an error of class [fault.Integrity] that names
+// the entry, when it could write outside dst, is damaged or cut, holds anything
+// but files and folders, holds names that some platform cannot hold or cannot
+// tell apart, is larger than its limits, or when two careful readers might
+// find different files in it. After an error dst may hold a part of the files.
+// Errors of class [fault.Machine] are those of the disk.
+func Unpack(ctx context.Context, f *os.File, dst string, o Options) ([]TreeFile, error) {
+	return unpack(ctx, f, dst, o, defaultLimits)
+}
+
+func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_ []TreeFile, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	u := &unpacker{
+		ctx: ctx, o: o, limits: l, dst: dst,
+		compressed: info.Size(),
+		names:      names{},
+		sum:        sha256.New(),
+		buf:        make([]byte, 128<<10),
+	}
+	if dst != "" {
+		if u.root, err = os.OpenRoot(dst); err != nil {
+			return nil, diskError(err, dst, "")
+		}
+		defer u.root.Close()
+		defer u.closeFolder()
+	}
+	// A section has its own offset, so readings of one file do not meet.
+	r := io.NewSectionReader(f, 0, info.Size())
+	switch o.Format {
+	case "tar.gz":
+		err = u.tarGz(r)
+	case "zip":
+		err = u.zip(r)
+	case "raw":
+		err = u.raw(r)
+	default:
+		return nil, fault.Errorf(fault.Internal, "", "unknown archive format %q", o.Format)
+	}
+	if err == nil && len(u.files) == 0 {
+		err = unsafef("the archive holds no file")
+	}
+	if err == nil {
+		err = u.markExec()
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(u.files, byPath)
+	return u.files, nil
+}
+
+func byPath(a, b TreeFile) int { return cmp.Compare(a.Path, b.Path) }
+
+// unsafef makes the error of an archive as a whole.
+func unsafef(format string, args ...any) error {
+	return fault.Errorf(fault.Integrity, mendUnsafe, format, args...)
+}
+
+// unsafeEntry makes the error of one entry.
+func unsafeEntry(name, format string, args ...any) error {
+	if len(name) > 200 {
+		name = name[:200] + "…"
+	}
+	return fault.Errorf(fault.Integrity, mendUnsafe, "unsafe entry %q: %w", name, fmt.Errorf(format, args...))
+}
+
+// broken classifies the error of a decompressor or of a second reader.
+func broken(what string, err error) error {
+	var path *fs.PathError
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &path) || fault.Of(err) != fault.Internal {
+		return err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return unsafef("%s: it is cut short", what)
+	}
+	return unsafef("%s: %w", what, err)
+}
+
+// unpacker is the reading of one archive. The formats feed it with entries;
+// every rule on names, sizes and writing is here.
+type unpacker struct {
+	ctx    context.Context
+	o      Options
+	limits limits
+	dst    string
+	root   *os.Root // nil when only scanning
+
+	names      names
+	files      []TreeFile
+	entries    int
+	total      int64 // bytes that came out of decompressors
+	compressed int64 // bytes of the archive
+	top        string
+
+	folder     *os.Root // of the last file written, at folderPath
+	folderPath string
+
+	sum hash.Hash
+	buf []byte
+}
+
+// count is called for every header of the archive.
+func (u *unpacker) count() error {
+	if u.entries++; u.entries > u.limits.entries {
+		return unsafef("the archive has more than %d entries", u.limits.entries)
+	}
+	return u.ctx.Err()
+}
+
+// name turns the name of an entry into its path in the tree, "" for what lies
+// above it.
+func (u *unpacker) name(raw string, dir bool) (string, error) {
+	name := strings.TrimPrefix(raw, "./")
+	if dir {
+		name = strings.TrimSuffix(name, "/")
+		if name == "" || name == "." {
+			return "", nil
+		}
+	}
+	if err := checkName(name); err != nil {
+		return "", unsafeEntry(raw, "%w", err)
+	}
+	if u.o.StripTop {
+		top, rest, below := strings.Cut(name, "/")
+		if !below && !dir {
+			return "", unsafeEntry(raw, "it lies beside the top folder")
+		}
+		if u.top != "" && top != u.top {
+			return "", unsafeEntry(raw, "it lies outside the top folder %q", u.top)
+		}
+		u.top = top
+		if !below {
+			return "", nil
+		}
+		name = rest
+	}
+	if u.o.Prefix != "" {
+		name = u.o.Prefix + "/" + name
+		if err := checkName(name); err != nil {
+			return "", unsafeEntry(raw, "%w", err)
+		}
+	}
+	if err := u.names.add(name, dir); err != nil {
+		return "", unsafeEntry(raw, "%w", err)
+	}
+	return name, nil
+}
+
+// dir takes a folder. It is checked and not made: trees have files only.
+func (u *unpacker) dir(raw string) error {
+	_, err := u.name(raw, true)
+	return err
+}
+
+// file takes a file of exactly size bytes.
+func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
+	name, err := u.name(raw, false)
+	if err != nil {
+		return err
+	}
+	if size < 0 || size > u.limits.total-u.total {
+		return unsafeEntry(raw, "with its %d bytes the archive has more than %d", size, u.limits.total)
+	}
+	var f *os.File
+	if u.root != nil {
+		if f, err = u.create(name, exec); err != nil {
+			if errors.Is(err, fs.ErrExist) {
+				return unsafeEntry(raw, "%q exists already", name)
+			}
+			return diskError(err, u.dst, "")
+		}
+		defer f.Close()
+	}
+	var tap io.Writer
+	if u.o.Tap != nil {
+		tap = u.o.Tap(name)
+	}
+	u.sum.Reset()
+	var n int64
+	for {
+		m, err := r.Read(u.buf)
+		n += int64(m)
+		if n > size {
+			return unsafeEntry(raw, "it has more bytes than the %d of its header", size)
+		}
+		u.sum.Write(u.buf[:m])
+		if f != nil && m > 0 {
+			if _, err := f.Write(u.buf[:m]); err != nil {
+				return diskError(err, u.dst, "")
+			}
+		}
+		if tap != nil && m > 0 {
+			if _, err := tap.Write(u.buf[:m]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return broken(fmt.Sprintf("entry %q", raw), err)
+		}
+	}
+	if n != size {
+		return unsafeEntry(raw, "it has %d bytes, its header says %d", n, size)
+	}
+	if f != nil {
+		if err := f.Close(); err != nil {
+			return diskError(err, u.dst, "")
+		}
+	}
+	tf := TreeFile{Path: name, Exec: exec, Size: n}
+	u.sum.Sum(tf.SHA256[:0])
+	u.files = append(u.files, tf)
+	return nil
+}
+
+// create makes a new file below dst. Archives list a folder's files in a row,
+// so the last folder is kept open: one system call instead of one per part.
+func (u *unpacker) create(name string, exec bool) (*os.File, error) {
+	dir, base := path.Split(name)
+	dir = strings.TrimSuffix(dir, "/")
+	if u.folder == nil || dir != u.folderPath {
+		u.closeFolder()
+		if dir == "" {
+			dir = "."
+		} else if err := u.root.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		folder, err := u.root.OpenRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		u.folder, u.folderPath = folder, strings.TrimSuffix(dir, ".")
+	}
+	perm := fs.FileMode(0o644)
+	if exec {
+		perm = 0o755
+	}
+	return u.folder.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+}
+
+func (u *unpacker) closeFolder() {
+	if u.folder != nil {
+		u.folder.Close()
+		u.folder = nil
+	}
+}
+
+// markExec applies Options.Exec.
+func (u *unpacker) markExec() error {
+	for i := range u.files {
+		f := &u.files[i]
+		if f.Exec || u.o.Exec == nil || !u.o.Exec(f.Path) {
+			continue
+		}
+		f.Exec = true
+		if u.root != nil {
+			if err := u.root.Chmod(f.Path, 0o755); err != nil {
+				return diskError(err, u.dst, "")
+			}
+		}
+	}
+	if u.root != nil {
+		return noteExec(u.dst, u.files)
+	}
+	return nil
+}
+
+// meter counts what comes out of a decompressor and ends the reading when it is
+// too much, or when the context ends.
+type meter struct {
+	u *unpacker
+	r io.Reader
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	u := m.u
+	if err := u.ctx.Err(); err != nil {
+		return 0, fmt.Errorf("unpacking: %w", err)
+	}
+	n, err := m.r.Read(p)
+	u.total += int64(n)
+	switch {
+	case u.total > u.limits.total:
+		return 0, unsafef("the archive unpacks to more than %d bytes", u.limits.total)
+	case u.total > u.limits.ratioFrom && u.total/u.limits.ratio > u.compressed:
+		return 0, unsafef("the archive unpacks to more than %d times its size", u.limits.ratio)
+	}
+	return n, err
+}
+
+// raw takes the whole file as one executable.
+func (u *unpacker) raw(r *io.SectionReader) error {
+	return u.file(u.o.RawName, true, r.Size(), &meter{u, r})
+}
+
+// looksLike names what a file that was no archive may be.
+func looksLike(head []byte) string {
+	for _, k := range []struct{ magic, name string }{
+		{"\x1f\x8b", "gzip"}, {"PK\x03\x04", "a zip"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"},
+		{"BZh", "bzip2"}, {"\x7fELF", "a Linux executable"}, {"MZ", "a Windows executable"},
+		{"\xcf\xfa\xed\xfe", "a macOS executable"}, {"<", "HTML or XML"}, {"{", "JSON"},
+	} {
+		if strings.HasPrefix(string(head), k.magic) {
+			return "it looks like " + k.name
+		}
+	}
+	return "its beginning is unknown"
+}

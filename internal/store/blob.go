@@ -1,0 +1,329 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// A Digest names a blob. Both fields are always known.
+type Digest struct {
+	SHA256 string // 64 lower-case hexadecimal digits
+	Size   int64  // bytes
+}
+
+// String is for messages.
+func (d Digest) String() string { return fmt.Sprintf("sha256 %s, %d bytes", d.SHA256, d.Size) }
+
+// Sums are the digests of bytes that were just read, raw.
+type Sums struct {
+	SHA256, SHA512 []byte
+	Size           int64 // bytes
+}
+
+// mendBytes says what to do when bytes are not the locked ones.
+const mendBytes = "try once more; if it stays so, the file is not the one that was locked: ask its publisher why before running lockgen update"
+
+// Blob opens a blob for reading, after it was hashed again through the same
+// file: what it returns has the digest. A blob that is missing, or was damaged
+// and therefore removed, is [fs.ErrNotExist]. The caller closes the file.
+func (s *Store) Blob(ctx context.Context, d Digest) (*os.File, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	f, err := s.openBlob(ctx, d)
+	var bad *damaged
+	if !errors.As(err, &bad) {
+		return f, err
+	}
+	// Under the lock, so that a good blob which another process is just
+	// putting in its place is not removed.
+	if unlock, lockErr := s.lock(ctx, "blob-"+d.SHA256); lockErr == nil {
+		defer unlock()
+		f, err = s.openBlob(ctx, d)
+		if !errors.As(err, &bad) {
+			return f, err
+		}
+		remove(s.blobPath(d))
+	}
+	return nil, err
+}
+
+// HasBlob reports whether a blob of that size is there, without reading it.
+func (s *Store) HasBlob(d Digest) bool {
+	if d.check() != nil {
+		return false
+	}
+	info, err := os.Lstat(s.blobPath(d))
+	return err == nil && info.Mode().IsRegular() && info.Size() == d.Size
+}
+
+// AddBlob makes sure that a blob is in the store. When it is not, get is
+// called, by one process at a time, to write its bytes; they must have the
+// digest or the error is of class [fault.Integrity], and writing past the size
+// stops at once. The error of get is returned as it is. After an error nothing
+// was added.
+func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context, *Ingest) error) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	if f, err := s.openBlob(ctx, d); err == nil {
+		return f.Close()
+	}
+	unlock, err := s.lock(ctx, "blob-"+d.SHA256)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	f, err := s.openBlob(ctx, d) // another process may have added it meanwhile
+	var bad *damaged
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.As(err, &bad):
+		remove(s.blobPath(d))
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	tmp, err := s.mkdir("tmp")
+	if err != nil {
+		return err
+	}
+	// The lock makes this name ours; what is there was left by a crash.
+	name := filepath.Join(tmp, d.SHA256+".part")
+	remove(name)
+	f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return s.refused(err)
+	}
+	in := &Ingest{s: s, f: f, limit: d.Size, sum256: sha256.New()}
+	defer in.drop()
+	if err := in.fill(ctx, get); err != nil {
+		return err
+	}
+	if got := in.digest(); got != d {
+		return fault.Errorf(fault.Integrity, mendBytes, "wrong bytes: got %s, expected %s", got, d)
+	}
+	return in.keep(d)
+}
+
+// AddUnknown stores bytes whose digest is not known beforehand: it is found
+// while get writes them, at most limit bytes. Check sees the sums before
+// anything is kept, and its error, like that of get, is returned as it is: it
+// is where the caller compares them with what upstream says.
+func (s *Store) AddUnknown(ctx context.Context, limit int64, get func(context.Context, *Ingest) error, check func(Sums) error) (Digest, error) {
+	tmp, err := s.mkdir("tmp")
+	if err != nil {
+		return Digest{}, err
+	}
+	f, err := os.CreateTemp(tmp, "blob-*.part")
+	if err != nil {
+		return Digest{}, s.refused(err)
+	}
+	in := &Ingest{s: s, f: f, limit: limit, sum256: sha256.New(), sum512: sha512.New()}
+	defer in.drop()
+	if err := in.fill(ctx, get); err != nil {
+		return Digest{}, err
+	}
+	d := in.digest()
+	if d.Size == 0 {
+		return Digest{}, fault.Errorf(fault.Integrity, "", "got an empty file")
+	}
+	if err := check(Sums{SHA256: in.sum256.Sum(nil), SHA512: in.sum512.Sum(nil), Size: in.n}); err != nil {
+		return Digest{}, err
+	}
+	unlock, err := s.lock(ctx, "blob-"+d.SHA256)
+	if err != nil {
+		return Digest{}, err
+	}
+	defer unlock()
+	switch f, err := s.openBlob(ctx, d); {
+	case err == nil:
+		return d, f.Close()
+	case ctx.Err() != nil:
+		return Digest{}, err
+	}
+	remove(s.blobPath(d)) // absent or damaged
+	if err := in.keep(d); err != nil {
+		return Digest{}, err
+	}
+	return d, nil
+}
+
+func (d Digest) check() error {
+	if err := lock.CheckSHA256("digest", d.SHA256); err != nil {
+		return fault.Errorf(fault.Internal, "", "%w", err)
+	}
+	if d.Size <= 0 {
+		return fault.Errorf(fault.Internal, "", "blob %s has size %d", d.SHA256, d.Size)
+	}
+	return nil
+}
+
+func (s *Store) blobPath(d Digest) string {
+	return s.path("blobs", "sha256", d.SHA256[:2], d.SHA256)
+}
+
+// damaged is the error of a blob that is there and is not what its name says.
+// To callers it does not exist.
+type damaged struct{ path, why string }
+
+func (e *damaged) Error() string {
+	return fmt.Sprintf("%s is damaged (%s) and counts as missing", e.path, e.why)
+}
+func (e *damaged) Is(target error) bool { return target == fs.ErrNotExist }
+
+// openBlob opens and hashes a blob. It changes nothing.
+func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
+	name := s.blobPath(d)
+	info, err := os.Lstat(name) // before opening: a pipe would block
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Machine, "make "+s.dir+" readable, or set "+EnvDir, "%w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &damaged{name, "not a regular file"}
+	}
+	if info.Size() != d.Size {
+		return nil, &damaged{name, fmt.Sprintf("%d bytes instead of %d", info.Size(), d.Size)}
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(name, 0o444) == nil {
+		f, err = os.Open(name)
+	}
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Machine, "make "+name+" readable, or remove it", "%w", err)
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, &contextReader{ctx, io.LimitReader(f, d.Size+1)})
+	if err == nil {
+		got := Digest{hex.EncodeToString(h.Sum(nil)), n}
+		if got == d {
+			if _, err = f.Seek(0, io.SeekStart); err == nil {
+				return f, nil
+			}
+		} else {
+			err = &damaged{name, got.String()}
+		}
+	}
+	f.Close()
+	return nil, err
+}
+
+// contextReader ends a long copy when its context does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// An Ingest takes the bytes of one blob, in order, and hashes them on the way.
+type Ingest struct {
+	s              *Store
+	f              *os.File
+	sum256, sum512 hash.Hash // sum512 only where the digest is unknown
+	n, limit       int64
+	err            error // the first failure of Write; outranks what get makes of it
+	done           bool
+}
+
+// Write appends bytes. Its errors are final: of class [fault.Integrity] when
+// there are more bytes than expected, of [fault.Machine] when the disk refuses.
+func (in *Ingest) Write(p []byte) (int, error) {
+	if in.err != nil {
+		return 0, in.err
+	}
+	if int64(len(p)) > in.limit-in.n {
+		in.err = fault.Errorf(fault.Integrity, mendBytes, "wrong bytes: more than the expected %d", in.limit)
+		return 0, in.err
+	}
+	n, err := in.f.Write(p)
+	in.sum256.Write(p[:n])
+	if in.sum512 != nil {
+		in.sum512.Write(p[:n])
+	}
+	in.n += int64(n)
+	if err != nil {
+		in.err = in.s.refused(err)
+		return n, in.err
+	}
+	return n, nil
+}
+
+// Offset is the number of bytes taken so far: where an interrupted download
+// goes on.
+func (in *Ingest) Offset() int64 { return in.n }
+
+// Reset forgets all bytes, for a retry that starts afresh.
+func (in *Ingest) Reset() error {
+	in.n, in.err = 0, nil
+	in.sum256.Reset()
+	if in.sum512 != nil {
+		in.sum512.Reset()
+	}
+	err := in.f.Truncate(0)
+	if err == nil {
+		_, err = in.f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		in.err = in.s.refused(err)
+	}
+	return in.err
+}
+
+func (in *Ingest) fill(ctx context.Context, get func(context.Context, *Ingest) error) error {
+	err := get(ctx, in)
+	if in.err != nil {
+		return in.err
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
+func (in *Ingest) digest() Digest {
+	return Digest{hex.EncodeToString(in.sum256.Sum(nil)), in.n}
+}
+
+// keep publishes the bytes as blob d. The caller holds the lock of d.
+func (in *Ingest) keep(d Digest) error {
+	if _, err := in.s.mkdir("blobs", "sha256", d.SHA256[:2]); err != nil {
+		return err
+	}
+	if err := publish(in.f, in.s.blobPath(d), 0o444); err != nil {
+		return in.s.refused(err)
+	}
+	in.done = true
+	return nil
+}
+
+// drop removes the temporary file unless it was kept.
+func (in *Ingest) drop() {
+	if !in.done {
+		in.f.Close()
+		remove(in.f.Name())
+	}
+}

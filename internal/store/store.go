@@ -1,0 +1,228 @@
+// Package store is the content-addressed cache of lockgen and fetch, and the
+// only place of the project where archives are opened.
+//
+// # Trees
+//
+// The `tree` of a lock is the digest of a folder: the lower-case hexadecimal
+// SHA-256 over one line per file, sorted bytewise by path,
+//
+//	<SHA-256 of the content, 64 lower-case hexadecimal digits> <x or -> <path>\n
+//
+// Paths are relative, slash-separated UTF-8 and obey [lock.CheckPath]. Only
+// regular files count: a tree has no empty folders, no symbolic links and no
+// owners, times or modes but the executable bit, which is x when the entry's
+// mode in its archive has any of 0111 (tar, and zip made on Unix), or when the
+// package manager would make it executable ([Options].Exec). Two paths of one
+// tree never fall together on a file system that ignores case or Unicode
+// normalisation. [TreeHash] computes the digest, [Unpack] and [HashDir] make
+// the list that it takes.
+//
+// # Layout
+//
+//	blobs/sha256/ab/<digest>   files as they were downloaded, mode 0444
+//	trees/<tree>/…             unpacked folders
+//	trees/<tree>.ok            what is in that folder; written last
+//	locks/                     one lock file per blob or tree being written
+//	tmp/                       unfinished work; what is older than a day is removed
+//
+// Nothing gets its final name before it was verified: bytes are hashed while
+// they are written to tmp, flushed to the disk, and renamed under a file lock
+// that all processes of the machine share. What is read is hashed again
+// ([Store.Blob]) or compared with its list ([Store.Tree]); what is damaged is
+// removed and made anew. Nothing is created before the first write, so a cache
+// that has everything may be read-only.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+	"github.com/rogpeppe/go-internal/robustio"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// EnvDir is the environment variable that moves the cache.
+const EnvDir = "BUCK2_PROTOBUF_CACHE_DIR"
+
+// staleAfter is the age at which something in tmp belongs to no living process.
+const staleAfter = 24 * time.Hour
+
+// A Store is a cache folder. Its methods may be called by many goroutines and
+// many processes at once.
+type Store struct {
+	dir   string
+	sweep sync.Once
+}
+
+// Open returns the store in dir; "" means the folder that EnvDir names, else
+// buck2-protobuf in the user's cache folder. It creates nothing. Its error is
+// of class [fault.Machine]: no such folder can be named.
+func Open(dir string) (*Store, error) {
+	const mend = "set " + EnvDir + " to an absolute path"
+	if dir == "" {
+		dir = os.Getenv(EnvDir)
+	}
+	if dir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fault.Errorf(fault.Machine, mend, "no folder for the cache: %w", err)
+		}
+		dir = filepath.Join(base, "buck2-protobuf")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, mend, "no folder for the cache: %w", err)
+	}
+	return &Store{dir: abs}, nil
+}
+
+// Dir is the absolute path of the cache folder, which need not exist yet.
+func (s *Store) Dir() string { return s.dir }
+
+func (s *Store) path(elem ...string) string {
+	return filepath.Join(append([]string{s.dir}, elem...)...)
+}
+
+// mkdir makes a folder of the store and removes, once per process, what dead
+// processes left in tmp.
+func (s *Store) mkdir(elem ...string) (string, error) {
+	dir := s.path(elem...)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", s.refused(err)
+	}
+	s.sweep.Do(func() {
+		tmp := s.path("tmp")
+		entries, _ := os.ReadDir(tmp) // absent: nothing to sweep
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleAfter {
+				os.RemoveAll(filepath.Join(tmp, e.Name())) // a failure costs space only
+			}
+		}
+	})
+	return dir, nil
+}
+
+// lock takes the file lock of that name, shared with other processes, and
+// stops waiting for it when ctx ends.
+func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
+	dir, err := s.mkdir("locks")
+	if err != nil {
+		return nil, err
+	}
+	type result struct {
+		unlock func()
+		err    error
+	}
+	got := make(chan result, 1)
+	go func() {
+		unlock, err := lockedfile.MutexAt(filepath.Join(dir, name)).Lock()
+		got <- result{unlock, err}
+	}()
+	select {
+	case r := <-got:
+		if r.err != nil {
+			return nil, s.refused(r.err)
+		}
+		return r.unlock, nil
+	case <-ctx.Done():
+		go func() {
+			if r := <-got; r.err == nil {
+				r.unlock()
+			}
+		}()
+		return nil, fmt.Errorf("waiting for another process at %s: %w", filepath.Join(dir, name), ctx.Err())
+	}
+}
+
+// Scratch makes an empty private folder inside the store, on the same file
+// system as its trees. Name becomes part of its path. Cleanup removes it with
+// all it holds and may be called more than once. Errors are of class
+// [fault.Machine].
+func (s *Store) Scratch(ctx context.Context, name string) (dir string, cleanup func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return "", nil, err
+	}
+	tmp, err := s.mkdir("tmp")
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err = os.MkdirTemp(tmp, filepath.Base(name)+"-*")
+	if err != nil {
+		return "", nil, s.refused(err)
+	}
+	return dir, func() {
+		remove(dir)
+		remove(dir + ".exec") // see keepsExec
+	}, nil
+}
+
+// remove deletes a file or a folder of ours. A failure costs space only: tmp is
+// swept again, and what replaces a damaged entry reports its own error.
+func remove(name string) {
+	if robustio.RemoveAll(name) == nil {
+		return
+	}
+	// Folders without write permission stop RemoveAll.
+	filepath.WalkDir(name, func(p string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() {
+			os.Chmod(p, 0o755)
+		}
+		return nil
+	})
+	robustio.RemoveAll(name)
+}
+
+// refused turns an error of the file system under the store into one of class
+// [fault.Machine] with a mend. Err names the path already.
+func (s *Store) refused(err error) error {
+	return diskError(err, s.dir, "or set "+EnvDir+" to another folder")
+}
+
+// diskError classifies an error of the file system below dir. Alternative ends
+// the mend.
+func diskError(err error, dir, alternative string) error {
+	mend := "make " + dir + " writable"
+	why := "cannot write"
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		mend, why = "free space on the disk of "+dir, "the disk is full"
+	case errors.Is(err, syscall.EROFS):
+		why = "the file system is read-only"
+	case errors.Is(err, fs.ErrPermission):
+		why = "permission is missing"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		mend, why = "raise the limit of open files (ulimit -n)", "too many open files"
+	case errors.Is(err, syscall.ENOLCK):
+		mend, why = "move the cache to a local disk", "the file system has no locks"
+	}
+	if alternative != "" {
+		mend += ", " + alternative
+	}
+	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
+}
+
+// publish flushes a finished file and gives it its final name.
+func publish(f *os.File, name string, perm fs.FileMode) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Chmod(f.Name(), perm); err != nil {
+		return err
+	}
+	if err := robustio.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}

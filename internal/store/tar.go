@@ -1,0 +1,363 @@
+package store
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// A tar is read twice at once: this file reads every header block by the
+// letter of POSIX (pax Interchange Format, IEEE Std 1003.1) and of GNU tar's
+// manual, and archive/tar must then understand the same blocks in the same way.
+
+const (
+	tarBlock     = 512
+	maxPaxHeader = 1 << 20 // bytes of one extended header
+)
+
+func (u *unpacker) tarGz(section *io.SectionReader) error {
+	head := make([]byte, 2)
+	if _, err := section.ReadAt(head, 0); err != nil || head[0] != 0x1f || head[1] != 0x8b {
+		head = make([]byte, 16)
+		n, _ := section.ReadAt(head, 0)
+		return unsafef("not a gzip file: %s", looksLike(head[:n]))
+	}
+	// A byte reader, so that gzip takes no byte after its end.
+	in := bufio.NewReaderSize(section, 64<<10)
+	zr, err := gzip.NewReader(in)
+	if err != nil {
+		return broken("gzip header", err)
+	}
+	zr.Multistream(false)
+	out := &meter{u, zr}
+	if err := u.tar(out); err != nil {
+		return err
+	}
+	// The tar ended; the gzip must too, with its checksum, and the file.
+	if err := u.zeros(out); err != nil {
+		return err
+	}
+	if rest, err := in.Peek(2); err == nil && rest[0] == 0x1f && rest[1] == 0x8b {
+		return unsafef("a second gzip member follows the first")
+	} else if len(rest) > 0 {
+		return unsafef("bytes follow the end of the gzip data")
+	}
+	return nil
+}
+
+// zeros reads to the end and accepts nothing but zeros: the padding of a tar.
+func (u *unpacker) zeros(r io.Reader) error {
+	for {
+		n, err := r.Read(u.buf)
+		if len(bytes.Trim(u.buf[:n], "\x00")) > 0 {
+			return unsafef("bytes follow the end of the tar")
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return broken("gzip data", err)
+		}
+	}
+}
+
+// tar reads entries up to the first block of zeros or the end of r.
+func (u *unpacker) tar(r io.Reader) error {
+	for {
+		h, err := u.tarHeader(r)
+		if err != nil || h == nil {
+			return err
+		}
+		if h.dir {
+			err = u.dir(h.name)
+		} else {
+			err = u.file(h.name, h.mode&0o111 != 0, h.size, io.LimitReader(r, h.size))
+		}
+		if err != nil {
+			return err
+		}
+		pad := u.buf[:-h.size&(tarBlock-1)]
+		if _, err := io.ReadFull(r, pad); err != nil {
+			return broken(fmt.Sprintf("padding after entry %q", h.name), err)
+		}
+	}
+}
+
+// tarEntry is one entry, extended headers applied.
+type tarEntry struct {
+	name string
+	mode int64
+	size int64
+	dir  bool
+}
+
+// tarHeader reads the header blocks of the next entry, nil at the end.
+func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
+	var raw bytes.Buffer // all blocks of this entry, for the second reading
+	var pax map[string]string
+	var long string // name from GNU's L
+	for {
+		block := make([]byte, tarBlock)
+		if _, err := io.ReadFull(r, block); err == io.EOF {
+			if raw.Len() > 0 {
+				return nil, unsafef("an extended header is the last thing in the tar")
+			}
+			return nil, nil
+		} else if err != nil {
+			return nil, broken("tar header", err)
+		}
+		if bytes.Count(block, []byte{0}) == tarBlock {
+			if raw.Len() > 0 {
+				return nil, unsafef("an extended header is the last thing in the tar")
+			}
+			return nil, nil
+		}
+		if err := u.count(); err != nil {
+			return nil, err
+		}
+		if err := checkTarSum(block); err != nil {
+			return nil, err
+		}
+		e, err := parseUstar(block)
+		if err != nil {
+			return nil, err
+		}
+		kind := block[156]
+		switch kind {
+		case 'x', 'g', 'L':
+			if e.size > maxPaxHeader {
+				return nil, unsafeEntry(e.name, "an extended header of %d bytes, more than %d", e.size, maxPaxHeader)
+			}
+			data := make([]byte, (e.size+tarBlock-1)/tarBlock*tarBlock)
+			if _, err := io.ReadFull(r, data); err != nil {
+				return nil, broken("extended tar header", err)
+			}
+			if pax != nil || long != "" {
+				return nil, unsafeEntry(e.name, "two extended headers in a row")
+			}
+			switch kind {
+			case 'g':
+				if err := checkGlobal(e.name, data[:e.size]); err != nil {
+					return nil, err
+				}
+				continue // it says nothing about any file
+			case 'x':
+				if pax, err = parsePax(e.name, data[:e.size]); err != nil {
+					return nil, err
+				}
+			case 'L':
+				long = strings.TrimSuffix(string(data[:e.size]), "\x00")
+				if long == "" || strings.Contains(long, "\x00") {
+					return nil, unsafeEntry(e.name, "a long name that is empty or holds NUL")
+				}
+			}
+			raw.Write(block)
+			raw.Write(data)
+			continue
+		}
+		raw.Write(block)
+		if long != "" {
+			e.name = long
+		}
+		if err := e.apply(pax); err != nil {
+			return nil, err
+		}
+		if err := e.setKind(kind); err != nil {
+			return nil, err
+		}
+		return e, e.compare(&raw)
+	}
+}
+
+// apply overrides the fields of the header with those of a pax header.
+func (e *tarEntry) apply(pax map[string]string) error {
+	if p, ok := pax["path"]; ok {
+		e.name = p
+	}
+	// A size that a plain reader would see differently moves the following
+	// headers for it: the TARmageddon attack (CVE-2025-62518).
+	if s, ok := pax["size"]; ok && s != strconv.FormatInt(e.size, 10) {
+		return unsafeEntry(e.name, "its pax header says size %s, its tar header %d", s, e.size)
+	}
+	return nil
+}
+
+func (e *tarEntry) setKind(kind byte) error {
+	slash := strings.HasSuffix(e.name, "/")
+	switch kind {
+	case '0':
+		if slash {
+			return unsafeEntry(e.name, "a file whose name ends in a slash")
+		}
+	case 0: // before POSIX, a slash made the folder
+		e.dir = slash
+	case '5':
+		e.dir = true
+	default:
+		what, ok := map[byte]string{
+			'1': "a hard link", '2': "a symbolic link", '3': "a character device", '4': "a block device",
+			'6': "a pipe", '7': "a contiguous file", 'S': "a sparse file", 'K': "a link with a long target",
+		}[kind]
+		if !ok {
+			what = fmt.Sprintf("an entry of the unknown type %q", kind)
+		}
+		return unsafeEntry(e.name, "%s is not allowed", what)
+	}
+	if e.dir && e.size != 0 {
+		return unsafeEntry(e.name, "a folder with %d bytes of content", e.size)
+	}
+	return nil
+}
+
+// compare lets archive/tar read the same header blocks.
+func (e *tarEntry) compare(raw *bytes.Buffer) error {
+	h, err := tar.NewReader(raw).Next()
+	switch {
+	case err != nil:
+		return unsafeEntry(e.name, "a second reader says: %w", err)
+	case h.Name != e.name && !(e.dir && strings.TrimSuffix(h.Name, "/") == strings.TrimSuffix(e.name, "/")):
+		return unsafeEntry(e.name, "a second reader finds the name %q", h.Name)
+	case h.Size != e.size:
+		return unsafeEntry(e.name, "a second reader finds the size %d instead of %d", h.Size, e.size)
+	case (h.Typeflag == tar.TypeDir) != e.dir || !e.dir && h.Typeflag != tar.TypeReg:
+		return unsafeEntry(e.name, "a second reader finds the type %q", h.Typeflag)
+	case (h.Mode^e.mode)&0o777 != 0:
+		return unsafeEntry(e.name, "a second reader finds the mode %o instead of %o", h.Mode, e.mode)
+	}
+	return nil
+}
+
+// checkTarSum compares the checksum of a header: the sum of its bytes with the
+// field itself taken as spaces.
+func checkTarSum(block []byte) error {
+	var sum int64
+	for i, b := range block {
+		if i >= 148 && i < 156 {
+			b = ' '
+		}
+		sum += int64(b)
+	}
+	if want, err := octal(block[148:156]); err != nil || want != sum {
+		return unsafef("tar header %q: its checksum is wrong", field(block[:100]))
+	}
+	return nil
+}
+
+// parseUstar reads the fields that matter of a v7, ustar or GNU header.
+func parseUstar(block []byte) (*tarEntry, error) {
+	e := &tarEntry{name: field(block[:100])}
+	var err error
+	if e.mode, err = octal(block[100:108]); err != nil {
+		return nil, unsafeEntry(e.name, "its mode is %w", err)
+	}
+	if e.size, err = octal(block[124:136]); err != nil {
+		return nil, unsafeEntry(e.name, "its size is %w", err)
+	}
+	switch magic := string(block[257:265]); {
+	case magic[:6] == "ustar\x00": // its version is 00, or blank in the wild
+		if string(block[508:512]) == "tar\x00" {
+			return nil, unsafeEntry(e.name, "a header of the star dialect")
+		}
+		if prefix := field(block[345:500]); prefix != "" {
+			e.name = prefix + "/" + e.name
+		}
+	case magic == "ustar  \x00", magic == strings.Repeat("\x00", 8):
+	default:
+		return nil, unsafeEntry(e.name, "an unknown tar dialect %q", magic)
+	}
+	return e, nil
+}
+
+// field is the text of a header field, which NUL may end early.
+func field(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
+	return s
+}
+
+// octal reads a number field. Base-256, which GNU tar uses for what octal
+// cannot hold, would be above all limits or negative.
+func octal(b []byte) (int64, error) {
+	s := strings.Trim(string(b), " \x00")
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 8, 62)
+	if err != nil {
+		return 0, fmt.Errorf("not an octal number: %q", s)
+	}
+	return int64(n), nil
+}
+
+// paxRecords reads the records "LENGTH KEY=VALUE\n" of an extended header.
+func paxRecords(data []byte, each func(key, value string) error) error {
+	for len(data) > 0 {
+		digits, _, ok := bytes.Cut(data[:min(len(data), 8)], []byte(" "))
+		n, err := strconv.ParseUint(string(digits), 10, 31)
+		if !ok || err != nil || int(n) > len(data) || int(n) < len(digits)+4 || data[n-1] != '\n' || digits[0] == '0' || digits[0] == '+' {
+			return errors.New("a malformed pax record")
+		}
+		key, value, ok := strings.Cut(string(data[len(digits)+1:n-1]), "=")
+		if !ok || key == "" {
+			return errors.New("a malformed pax record")
+		}
+		if err := each(key, value); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// parsePax reads the extended header of one entry.
+func parsePax(name string, data []byte) (map[string]string, error) {
+	pax := map[string]string{}
+	err := paxRecords(data, func(key, value string) error {
+		if _, ok := pax[key]; ok {
+			return fmt.Errorf("the pax record %q twice", key)
+		}
+		pax[key] = value
+		switch {
+		case sparseKey(key):
+			return fmt.Errorf("a sparse file (pax record %q) is not allowed", key)
+		case key == "hdrcharset":
+			return fmt.Errorf("the pax record %q is not allowed", key)
+		case key == "path" || key == "linkpath":
+			if value == "" || strings.Contains(value, "\x00") {
+				return fmt.Errorf("the pax record %q is empty or holds NUL", key)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unsafeEntry(name, "%w", err)
+	}
+	return pax, nil
+}
+
+// checkGlobal accepts a global header that changes no file, such as the comment
+// of git archive.
+func checkGlobal(name string, data []byte) error {
+	err := paxRecords(data, func(key, value string) error {
+		switch {
+		case key == "path", key == "linkpath", key == "size", key == "hdrcharset", sparseKey(key):
+			return fmt.Errorf("the global pax record %q is not allowed", key)
+		}
+		return nil
+	})
+	if err != nil {
+		return unsafeEntry(name, "%w", err)
+	}
+	return nil
+}
+
+// sparseKey knows the records by which GNU tar and star give a file another
+// size, name or type.
+func sparseKey(key string) bool {
+	return strings.HasPrefix(key, "GNU.sparse") || key == "SCHILY.realsize" || key == "SCHILY.filetype" || key == "SCHILY.offset"
+}

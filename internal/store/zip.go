@@ -1,0 +1,473 @@
+package store
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"cmp"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A zip says everything twice: in the central directory at its end, and in the
+// local header before each file. Readers differ in which one they believe. Here
+// every byte of the file must be accounted for, by the letter of PKWARE's
+// APPNOTE.TXT 6.3.10 (the section numbers below are its): local entries without
+// a gap from the first byte to the directory, the directory without a gap to the
+// end record, the end record to the last byte; and both sayings must agree.
+// archive/zip then has to find the same entries.
+
+const (
+	zipEndLen   = 22
+	zip64EndLen = 56
+	zip64LocLen = 20
+	maxZipDir   = 64 << 20 // bytes of the central directory
+)
+
+// zipEntry is one entry of the central directory.
+type zipEntry struct {
+	name          string
+	flags, method uint16
+	crc           uint32
+	csize, usize  int64 // compressed and not
+	offset        int64 // of the local header
+	data          int64 // of the content
+	exec, dir     bool
+}
+
+var le = binary.LittleEndian
+
+func (u *unpacker) zip(r *io.SectionReader) error {
+	dirStart, dirEnd, count, err := zipEnd(r)
+	if err != nil {
+		return err
+	}
+	if count > uint64(u.limits.entries) {
+		return unsafef("the archive has more than %d entries", u.limits.entries)
+	}
+	entries, err := u.zipDirectory(r, dirStart, dirEnd, count)
+	if err != nil {
+		return err
+	}
+	if err := zipSecondReader(r, entries); err != nil {
+		return err
+	}
+	slices.SortFunc(entries, func(a, b *zipEntry) int { return cmp.Compare(a.offset, b.offset) })
+	// The layout is proved before the first byte is written.
+	var at, total int64
+	for i, e := range entries {
+		next := dirStart
+		if i+1 < len(entries) {
+			next = entries[i+1].offset
+		}
+		if e.offset < at {
+			return unsafeEntry(e.name, "it overlaps the entry before it")
+		}
+		if e.offset > at {
+			return unsafeEntry(e.name, "%d bytes before it belong to nothing", e.offset-at)
+		}
+		if err := zipLocal(r, e, next); err != nil {
+			return err
+		}
+		at = next
+		if total += e.usize; total > u.limits.total || e.usize > u.limits.total {
+			return unsafef("the archive unpacks to more than %d bytes", u.limits.total)
+		}
+	}
+	if at != dirStart {
+		return unsafef("the zip has no entry before its directory")
+	}
+	return u.zipFiles(r, entries)
+}
+
+// zipEnd reads the end record (4.3.16) and its zip64 form (4.3.14, 4.3.15), and
+// returns where the central directory begins and ends.
+func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err error) {
+	size := r.Size()
+	tail := make([]byte, min(size, zipEndLen+0xffff+zip64LocLen+zip64EndLen))
+	base := size - int64(len(tail))
+	if _, err := r.ReadAt(tail, base); err != nil {
+		return 0, 0, 0, err
+	}
+	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
+	if at < 0 {
+		head := make([]byte, 16)
+		n, _ := r.ReadAt(head, 0)
+		return 0, 0, 0, unsafef("not a zip file, or cut short: no end record; %s", looksLike(head[:n]))
+	}
+	if at+zipEndLen > len(tail) || at+zipEndLen+int(le.Uint16(tail[at+20:])) != len(tail) {
+		// Where the last signature is not the record of the whole file, an
+		// earlier one might be: a comment that holds a second record.
+		return 0, 0, 0, unsafef("the zip has bytes after its end record, or two end records")
+	}
+	end := tail[at:]
+	thisDisk, dirDisk := le.Uint16(end[4:]), le.Uint16(end[6:])
+	onDisk, total := uint64(le.Uint16(end[8:])), uint64(le.Uint16(end[10:]))
+	dirSize, dirOff := uint64(le.Uint32(end[12:])), uint64(le.Uint32(end[16:]))
+	if thisDisk != dirDisk || thisDisk != 0 && thisDisk != 0xffff || onDisk != total {
+		return 0, 0, 0, unsafef("the zip is split over several disks")
+	}
+	stop := base + int64(at) // the directory, or its zip64 end, ends here
+	saturated := total == 0xffff || dirSize == 0xffffffff || dirOff == 0xffffffff || thisDisk == 0xffff
+	if loc := at - zip64LocLen; loc >= 0 && string(tail[loc:loc+4]) == "PK\x06\x07" {
+		rec := loc - zip64EndLen
+		if rec < 0 || string(tail[rec:rec+4]) != "PK\x06\x06" || le.Uint64(tail[rec+4:]) != zip64EndLen-12 ||
+			le.Uint64(tail[loc+8:]) != uint64(base)+uint64(rec) {
+			return 0, 0, 0, unsafef("the zip64 end record is not where its locator says")
+		}
+		end64 := tail[rec:loc]
+		if le.Uint32(tail[loc+4:]) != 0 || le.Uint32(tail[loc+16:]) > 1 || le.Uint32(end64[16:]) != 0 || le.Uint32(end64[20:]) != 0 {
+			return 0, 0, 0, unsafef("the zip is split over several disks")
+		}
+		on64, total64 := le.Uint64(end64[24:]), le.Uint64(end64[32:])
+		size64, off64 := le.Uint64(end64[40:]), le.Uint64(end64[48:])
+		if on64 != total64 || total != 0xffff && total != total64 ||
+			dirSize != 0xffffffff && dirSize != size64 || dirOff != 0xffffffff && dirOff != off64 {
+			return 0, 0, 0, unsafef("the end record and the zip64 end record of the zip disagree")
+		}
+		total, dirSize, dirOff = total64, size64, off64
+		stop = base + int64(rec)
+	} else if saturated && (thisDisk == 0xffff || dirSize == 0xffffffff || dirOff == 0xffffffff) {
+		return 0, 0, 0, unsafef("the zip64 end record is missing")
+	}
+	if dirSize > maxZipDir {
+		return 0, 0, 0, unsafef("the directory of the zip has %d bytes, more than %d", dirSize, maxZipDir)
+	}
+	if dirOff > uint64(stop) || dirOff+dirSize != uint64(stop) {
+		return 0, 0, 0, unsafef("the directory of the zip does not end at its end record: bytes before, between or after")
+	}
+	return int64(dirOff), stop, total, nil
+}
+
+// zipDirectory reads the central directory (4.3.12).
+func (u *unpacker) zipDirectory(r *io.SectionReader, start, end int64, count uint64) ([]*zipEntry, error) {
+	in := bufio.NewReaderSize(io.NewSectionReader(r, start, end-start), 64<<10)
+	var entries []*zipEntry
+	head := make([]byte, 46)
+	var text []byte
+	for left := end - start; left > 0; {
+		if err := u.count(); err != nil {
+			return nil, err
+		}
+		if _, err := io.ReadFull(in, head); err != nil || string(head[:4]) != "PK\x01\x02" {
+			return nil, unsafef("the directory of the zip is malformed")
+		}
+		nameLen, extraLen, commentLen := int(le.Uint16(head[28:])), int(le.Uint16(head[30:])), int(le.Uint16(head[32:]))
+		text = slices.Grow(text[:0], nameLen+extraLen+commentLen)[:nameLen+extraLen+commentLen]
+		if _, err := io.ReadFull(in, text); err != nil {
+			return nil, unsafef("the directory of the zip is malformed")
+		}
+		left -= int64(len(head) + len(text))
+		e, err := parseZipEntry(head, string(text[:nameLen]), text[nameLen:nameLen+extraLen])
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	if uint64(len(entries)) != count {
+		return nil, unsafef("the zip has %d entries, its end record says %d", len(entries), count)
+	}
+	return entries, nil
+}
+
+func parseZipEntry(head []byte, name string, extra []byte) (*zipEntry, error) {
+	e := &zipEntry{
+		name: name, flags: le.Uint16(head[8:]), method: le.Uint16(head[10:]), crc: le.Uint32(head[16:]),
+		dir: strings.HasSuffix(name, "/"),
+	}
+	x, err := parseZipExtra(e, extra)
+	if err == nil {
+		var disk int64
+		err = x.values([]saturable{
+			{&e.usize, uint64(le.Uint32(head[24:])), 0xffffffff, 8},
+			{&e.csize, uint64(le.Uint32(head[20:])), 0xffffffff, 8},
+			{&e.offset, uint64(le.Uint32(head[42:])), 0xffffffff, 8},
+			{&disk, uint64(le.Uint16(head[34:])), 0xffff, 4},
+		})
+		if err == nil && disk != 0 {
+			err = errors.New("it is on another disk")
+		}
+	}
+	if err != nil {
+		return nil, unsafeEntry(name, "%w", err)
+	}
+	const known = 0x0800 | 0x0008 | 0x0006 // 4.4.4: UTF-8, data descriptor, strength of deflate
+	switch {
+	case e.flags&0x2041 != 0:
+		return nil, unsafeEntry(name, "it is encrypted")
+	case e.flags&^known != 0:
+		return nil, unsafeEntry(name, "unknown flags %#04x", e.flags)
+	case e.method != zip.Store && e.method != zip.Deflate:
+		return nil, unsafeEntry(name, "compression method %d, allowed are stored (0) and deflated (8)", e.method)
+	case e.method == zip.Store && e.csize != e.usize:
+		return nil, unsafeEntry(name, "it is stored, with %d bytes as %d", e.usize, e.csize)
+	case !ascii(name) && e.flags&0x0800 == 0 && !x.unicodePath:
+		return nil, unsafeEntry(name, "its name may be UTF-8 or code page 437")
+	}
+	return e, e.setMode(head[5], le.Uint32(head[38:]))
+}
+
+// setMode reads the external attributes (4.4.15) in the way of their maker.
+func (e *zipEntry) setMode(maker byte, attr uint32) error {
+	mode := attr >> 16
+	const typeMask, typeFile, typeDir, typeLink = 0o170000, 0o100000, 0o040000, 0o120000
+	unix := maker == 3 || maker == 19
+	switch kind := mode & typeMask; {
+	case kind == typeLink: // whoever made it, some reader will believe it
+		return unsafeEntry(e.name, "a symbolic link is not allowed")
+	case !unix || kind == 0:
+	case kind != typeFile && kind != typeDir:
+		return unsafeEntry(e.name, "neither a file nor a folder: mode %o", mode)
+	case (kind == typeDir) && !e.dir:
+		return unsafeEntry(e.name, "its mode says folder, its name file")
+	}
+	if e.dir && e.usize != 0 {
+		return unsafeEntry(e.name, "a folder with %d bytes of content", e.usize)
+	}
+	e.exec = unix && mode&0o111 != 0
+	return nil
+}
+
+// zipExtra is what matters of an extra field (4.5).
+type zipExtra struct {
+	zip64       []byte // nil when there is none
+	unicodePath bool   // Info-ZIP's 0x7075 repeats the name
+}
+
+func parseZipExtra(e *zipEntry, extra []byte) (zipExtra, error) {
+	var x zipExtra
+	for len(extra) > 0 {
+		if len(extra) < 4 {
+			if len(bytes.Trim(extra, "\x00")) == 0 {
+				return x, nil // zipalign pads so
+			}
+			return x, errors.New("a malformed extra field")
+		}
+		tag, n := le.Uint16(extra), int(le.Uint16(extra[2:]))
+		if n > len(extra)-4 {
+			return x, errors.New("a malformed extra field")
+		}
+		data := extra[4 : 4+n]
+		extra = extra[4+n:]
+		switch tag {
+		case 0x0001:
+			if x.zip64 != nil {
+				return x, errors.New("two zip64 extra fields")
+			}
+			x.zip64 = append([]byte{}, data...)
+		case 0x7075: // 4.6.9
+			if n < 5 || data[0] != 1 || le.Uint32(data[1:]) != crc32.ChecksumIEEE([]byte(e.name)) ||
+				string(data[5:]) != e.name || !utf8.Valid(data[5:]) {
+				return x, errors.New("its Unicode path extra field gives another name")
+			}
+			x.unicodePath = true
+		case 0x9901:
+			return x, errors.New("it is encrypted")
+		}
+	}
+	return x, nil
+}
+
+// saturable is a field that may be too small for its value; then it is all
+// ones and the value is in the zip64 extra field (4.5.3).
+type saturable struct {
+	to    *int64
+	value uint64
+	full  uint64
+	width int // in the extra field
+}
+
+// values reads the fields. The specification wants only what is saturated in
+// the extra field, yet real writers (protobuf's own wheel) put all there: that
+// is fine where it repeats the header.
+func (x zipExtra) values(fields []saturable) error {
+	need := 0
+	for _, f := range fields {
+		if f.value == f.full {
+			need += f.width
+		}
+	}
+	data := x.zip64
+	if len(data) < need {
+		// A file may have exactly the largest size, without an extra field.
+		return errors.New("its zip64 extra field is too short or missing")
+	}
+	all := len(data) > need
+	for _, f := range fields {
+		v := f.value
+		if f.value == f.full || all && len(data) > 0 {
+			if len(data) < f.width {
+				return errors.New("a malformed zip64 extra field")
+			}
+			v = le.Uint64(append(slices.Clone(data[:f.width]), make([]byte, 8)...))
+			data = data[f.width:]
+			if f.value != f.full && f.value != v {
+				return fmt.Errorf("its header says %d, its zip64 extra field %d", f.value, v)
+			}
+		}
+		if v > 1<<62 {
+			return fmt.Errorf("a size or offset of %d", v)
+		}
+		*f.to = int64(v)
+	}
+	if len(data) > 0 {
+		return errors.New("its zip64 extra field is too long")
+	}
+	return nil
+}
+
+// zipLocal reads the local header (4.3.7) and the data descriptor (4.3.9) of an
+// entry whose bytes must end at next.
+func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
+	head := make([]byte, 30)
+	if _, err := r.ReadAt(head, e.offset); err != nil || string(head[:4]) != "PK\x03\x04" {
+		return unsafeEntry(e.name, "no local header where the directory says")
+	}
+	nameLen, extraLen := int(le.Uint16(head[26:])), int(le.Uint16(head[28:]))
+	text := make([]byte, nameLen+extraLen)
+	if e.offset+30+int64(len(text)) > next {
+		return unsafeEntry(e.name, "its local header overlaps what follows")
+	}
+	if _, err := r.ReadAt(text, e.offset+30); err != nil {
+		return err
+	}
+	if string(text[:nameLen]) != e.name {
+		return unsafeEntry(e.name, "its local header has the name %q", text[:min(nameLen, 200)])
+	}
+	x, err := parseZipExtra(e, text[nameLen:])
+	if err != nil {
+		return unsafeEntry(e.name, "local header: %w", err)
+	}
+	if flags := le.Uint16(head[6:]); flags != e.flags {
+		return unsafeEntry(e.name, "its local header has flags %#04x, the directory %#04x", flags, e.flags)
+	}
+	if method := le.Uint16(head[8:]); method != e.method {
+		return unsafeEntry(e.name, "its local header has method %d, the directory %d", method, e.method)
+	}
+	var usize, csize int64
+	if err := x.values([]saturable{
+		{&usize, uint64(le.Uint32(head[22:])), 0xffffffff, 8},
+		{&csize, uint64(le.Uint32(head[18:])), 0xffffffff, 8},
+	}); err != nil {
+		return unsafeEntry(e.name, "local header: %w", err)
+	}
+	crc := le.Uint32(head[14:])
+	later := e.flags&8 != 0 // then the header may leave them to the descriptor
+	if usize != e.usize && !(later && usize == 0) || csize != e.csize && !(later && csize == 0) {
+		return unsafeEntry(e.name, "its local header says %d bytes from %d, the directory %d from %d", usize, csize, e.usize, e.csize)
+	}
+	if crc != e.crc && !(later && crc == 0) {
+		return unsafeEntry(e.name, "its local header says crc %08x, the directory %08x", crc, e.crc)
+	}
+	e.data = e.offset + 30 + int64(len(text))
+	gap := next - e.data - e.csize
+	if gap < 0 {
+		return unsafeEntry(e.name, "its content overlaps what follows")
+	}
+	if !later {
+		if gap > 0 {
+			return unsafeEntry(e.name, "%d bytes after it belong to nothing", gap)
+		}
+		return nil
+	}
+	desc := make([]byte, min(gap, 25))
+	if _, err := r.ReadAt(desc, e.data+e.csize); err != nil && gap > 0 {
+		return err
+	}
+	if !e.descriptor(desc) {
+		return unsafeEntry(e.name, "its data descriptor disagrees with the directory")
+	}
+	return nil
+}
+
+// descriptor compares the bytes after the content with the four shapes of a
+// data descriptor: with and without signature, with sizes of 4 or 8 bytes.
+func (e *zipEntry) descriptor(b []byte) bool {
+	if len(b) == 16 || len(b) == 24 {
+		if string(b[:4]) != "PK\x07\x08" {
+			return false
+		}
+		b = b[4:]
+	}
+	switch len(b) {
+	case 12:
+		return le.Uint32(b) == e.crc && int64(le.Uint32(b[4:])) == e.csize && int64(le.Uint32(b[8:])) == e.usize
+	case 20:
+		return le.Uint32(b) == e.crc && int64(le.Uint64(b[4:])) == e.csize && int64(le.Uint64(b[12:])) == e.usize
+	}
+	return false
+}
+
+// zipSecondReader lets archive/zip read the directory.
+func zipSecondReader(r *io.SectionReader, entries []*zipEntry) error {
+	zr, err := zip.NewReader(r, r.Size())
+	if err != nil {
+		return unsafef("a second reader says: %w", err)
+	}
+	if len(zr.File) != len(entries) {
+		return unsafef("a second reader finds %d entries instead of %d", len(zr.File), len(entries))
+	}
+	for i, f := range zr.File {
+		e := entries[i]
+		mode := f.Mode()
+		if f.Name != e.name || f.Method != e.method || f.CRC32 != e.crc || mode&fs.ModeSymlink != 0 || e.exec && mode&0o111 == 0 ||
+			f.UncompressedSize64 != uint64(e.usize) || f.CompressedSize64 != uint64(e.csize) {
+			return unsafeEntry(e.name, "a second reader finds another name, method, size, mode or checksum: %q", f.Name)
+		}
+	}
+	return nil
+}
+
+// zipFiles unpacks the entries, whose layout was proved.
+func (u *unpacker) zipFiles(r *io.SectionReader, entries []*zipEntry) error {
+	in := bufio.NewReaderSize(nil, 64<<10)
+	var inflate io.ReadCloser
+	for _, e := range entries {
+		if e.dir {
+			if err := u.dir(e.name); err != nil {
+				return err
+			}
+			continue
+		}
+		in.Reset(io.NewSectionReader(r, e.data, e.csize))
+		var content io.Reader = in
+		if e.method == zip.Deflate {
+			if inflate == nil {
+				inflate = flate.NewReader(in)
+			} else if err := inflate.(flate.Resetter).Reset(in, nil); err != nil {
+				return err
+			}
+			content = inflate
+		}
+		sum := &crcReader{r: &meter{u, content}}
+		if err := u.file(e.name, e.exec, e.usize, sum); err != nil {
+			return err
+		}
+		if sum.crc != e.crc {
+			return unsafeEntry(e.name, "its content has crc %08x, its header says %08x", sum.crc, e.crc)
+		}
+		if _, err := in.ReadByte(); err != io.EOF {
+			return unsafeEntry(e.name, "bytes follow the end of its compressed data")
+		}
+	}
+	return nil
+}
+
+type crcReader struct {
+	r   io.Reader
+	crc uint32
+}
+
+func (c *crcReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.crc = crc32.Update(c.crc, crc32.IEEETable, p[:n])
+	return n, err
+}
