@@ -109,6 +109,20 @@ func httpPlugin(name, version, url string, data []byte, unavailable string) stri
 	return s.String()
 }
 
+// unheardOf returns a lock of one npm package that no cache has.
+func unheardOf() string {
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte("unheard of")))
+	var s strings.Builder
+	fmt.Fprintf(&s, "schema = 1\n[plugins.unheard-of.\"1.0.0\"]\nsource = \"npm\"\npackage = \"unheard-of\"\ntrust = \"registry\"\n")
+	fmt.Fprintf(&s, "[plugins.unheard-of.\"1.0.0\".files]\n\"node_modules/unheard-of\" = { name = \"unheard-of\", version = \"1.0.0\", sha256 = %q, size = 9, integrity = \"sha512-%s==\" }\n",
+		sum, strings.Repeat("A", 86))
+	fmt.Fprintf(&s, "[plugins.unheard-of.\"1.0.0\".platforms]\n")
+	for _, p := range lock.Platforms {
+		fmt.Fprintf(&s, "%s = { binary = \"node_modules/unheard-of/protoc-gen-x\", tree = %q }\n", p.Name, sum)
+	}
+	return s.String()
+}
+
 const scratchConfig = `
 [cells]
 root = .
@@ -207,7 +221,14 @@ typescript_proto_library(name = "from_ts", srcs = ["b.proto"], deps = [":old", "
     "target": "ts",
 })
 `,
-		"wrong/a.proto": scratchProto,
+		"registry/BUCK": `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins")
+load("@root//registry:plugins.lock.toml", lock = "value")
+
+protobuf_plugins(lock = lock, registries = {"npm": "` + server.URL + `/npm/"})
+`,
+		"registry/plugins.lock.toml": unheardOf(),
+		"wrong/a.proto":              scratchProto,
 		"wrong/BUCK": `
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 
@@ -322,14 +343,28 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			expect(t, p.Fails("build", "//wrong:"+target), want)
 		})
 	}
-	t.Run("fetch is no input of codegen", func(t *testing.T) {
+	t.Run("switches", func(t *testing.T) {
 		p := p.On(t)
-		inputs := p.Must("aquery", "all_actions(//api:from_ts)", "--output-attribute", "^(cmd|inputs|env)$")
-		if !strings.Contains(inputs, "protoc_generate") && !strings.Contains(inputs, "/bin/sh") {
-			t.Errorf("no codegen action in\n%s", inputs)
+		got := p.Must("aquery", "all_actions(toolchains//:ts-proto)", "--output-attribute", "^cmd$",
+			"-c", "buck2_protobuf.disable_package_managers=true", "-c", "buck2_protobuf.cache_dir=/some/where")
+		expect(t, got, "--node-manager, none, --cache-dir, /some/where]")
+	})
+	t.Run("registries", func(t *testing.T) {
+		p := p.On(t)
+		p.Fails("build", "//registry:unheard-of[1.0.0]")
+		if got, want := server.take(), "GET /npm/unheard-of/-/unheard-of-1.0.0.tgz"; !slices.Contains(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
 		}
-		if strings.Contains(inputs, ":fetch") || strings.Contains(inputs, "__fetch__") {
-			t.Errorf("fetch is an input of codegen:\n%s", inputs)
+	})
+	t.Run("another fetch generates nothing anew", func(t *testing.T) {
+		p := p.On(t)
+		p.Build("//api:old", "//api:from_ts")
+		bucktest.Write(t, p.Dir, map[string]string{"pb/fetch/changed.go": "package main\n\nimport \"os\"\n\nfunc init() { os.Unsetenv(\"BUCK2_PROTOBUF_CHANGED\") }\n"})
+		p.Build("//api:old", "//api:from_ts")
+		ran := p.Must("log", "what-ran")
+		expect(t, ran, "go_build", "fetch_plugin 1.0.0")
+		if strings.Contains(ran, "(protoc_generate") || strings.Contains(ran, "(protoc_descriptor") {
+			t.Errorf("protoc ran again:\n%s", ran)
 		}
 	})
 	t.Run("a second build runs nothing", func(t *testing.T) {
