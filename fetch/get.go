@@ -137,10 +137,11 @@ func (a *app) launcher(cell, runtimeCell lock.Cell, node, main string) (string, 
 	case ".js", ".cjs", ".mjs":
 		base = strings.TrimSuffix(base, ext)
 	}
-	text := "#!/bin/sh\nexec " + shellQuote(node) + " " + shellQuote(main) + " \"$@\"\n"
+	// What the user's shell says to node must not change what a plugin writes.
+	text := "#!/bin/sh\nunset NODE_OPTIONS NODE_PATH\nexec " + shellQuote(node) + " " + shellQuote(main) + " \"$@\"\n"
 	if a.host.OS == "windows" {
 		base += ".cmd"
-		text = "@\"" + node + "\" \"" + main + "\" %*\r\n"
+		text = "@echo off\r\nset NODE_OPTIONS=\r\nset NODE_PATH=\r\n\"" + node + "\" \"" + main + "\" %*\r\n"
 	}
 	name := filepath.Join(a.store.Dir(), "launchers", cell.Tree[:16]+"-"+runtimeCell.Tree[:16], base)
 	old, err := os.ReadFile(name)

@@ -16,6 +16,15 @@ type keyLines map[string]int
 
 func (k keyLines) line(path ...string) int { return k[strings.Join(path, "\x00")] }
 
+// A statement is one KEY = VALUE or one [header], by byte offsets in the text.
+type statement struct {
+	table      []string // of the header before it
+	key        []string // as written; of a header its whole path
+	isHeader   bool
+	start      int // of the key, or of the header's bracket
+	value, end int // of the value; of a header both are its end
+}
+
 // How a key came to be, which decides whether it may be named again.
 type origin int
 
@@ -35,19 +44,21 @@ type scanner struct {
 	lines keyLines
 	kind  map[string]origin
 	count map[string]int // elements of an array of tables
+
+	statements []statement
 }
 
-// scanKeys returns the lines of all keys, or an error that names both lines of
-// a key or table that is defined twice.
-func scanKeys(text string) (keyLines, error) {
+// scanKeys returns the lines of all keys and the statements in their order, or
+// an error that names both lines of a key or table that is defined twice.
+func scanKeys(text string) (keyLines, []statement, error) {
 	s := &scanner{text: text, row: 1, lines: keyLines{}, kind: map[string]origin{}, count: map[string]int{}}
 	var table []string
 	for {
 		s.blank(true)
 		if s.pos >= len(s.text) {
-			return s.lines, nil
+			return s.lines, s.statements, nil
 		}
-		row := s.row
+		row, start := s.row, s.pos
 		if s.text[s.pos] == '[' {
 			isArray := strings.HasPrefix(s.text[s.pos:], "[[")
 			s.pos++
@@ -59,14 +70,15 @@ func scanKeys(text string) (keyLines, error) {
 			if isArray {
 				s.pos++
 			}
+			s.statements = append(s.statements, statement{key: key, isHeader: true, start: start, value: s.pos, end: s.pos})
 			var err error
 			if table, err = s.define(key, isArray, row); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
-		if err := s.pair(table); err != nil {
-			return nil, err
+		if err := s.pair(table, true); err != nil {
+			return nil, nil, err
 		}
 	}
 }
@@ -111,8 +123,8 @@ func (s *scanner) twice(key []string, p string, row int) error {
 }
 
 // pair reads KEY = VALUE inside a table.
-func (s *scanner) pair(table []string) error {
-	row := s.row
+func (s *scanner) pair(table []string, top bool) error {
+	row, start := s.row, s.pos
 	key := s.key()
 	at := append([]string(nil), table...)
 	for i, part := range key {
@@ -136,7 +148,12 @@ func (s *scanner) pair(table []string) error {
 	s.blank(false)
 	s.pos++ // =
 	s.blank(false)
-	return s.value(at)
+	value := s.pos
+	err := s.value(at)
+	if top {
+		s.statements = append(s.statements, statement{table: table, key: key, start: start, value: value, end: s.pos})
+	}
+	return err
 }
 
 // value skips a value; inline tables are checked like others.
@@ -186,7 +203,7 @@ func (s *scanner) value(at []string) error {
 				continue
 			}
 			before := s.pos
-			if err := s.pair(at); err != nil {
+			if err := s.pair(at, false); err != nil {
 				return err
 			}
 			if s.pos == before {

@@ -61,12 +61,14 @@ func FindNPM(ctx context.Context) (*NPM, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	// Only a folder with a package.json has scripts, and "env" is one of npm's own.
+	// Only a folder with a package.json has scripts, and "env" is one of npm's
+	// own. --workspaces=false, here and elsewhere, keeps npm from looking above
+	// the folder for a project that it is a workspace of: /tmp is everyone's.
 	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte("{}\n"), 0o600); err != nil {
 		return nil, err
 	}
 	out, err := command{
-		name: found + " run env", path: found, args: []string{"run", "env", "--silent", "--no-update-notifier", "--logs-max=0"},
+		name: found + " run env", path: found, args: []string{"run", "env", "--silent", "--no-update-notifier", "--logs-max=0", "--workspaces=false"},
 		dir: dir, env: userEnv(nil), timeout: time.Minute, class: fault.Machine, mend: noNPM,
 	}.run(ctx)
 	if err != nil {
@@ -152,7 +154,10 @@ func (n *NPM) Registries(ctx context.Context, dir string, scopes ...string) (map
 			args = append(args, scope+":registry")
 		}
 	}
-	out, err := n.user("npm config get", dir, fault.Machine, args).run(ctx)
+	const mend = "set [registries] npm in plugins.toml, or mend npm's registry setting"
+	run := n.user("npm config get", dir, fault.Machine, args)
+	run.mend = mend // it refuses to tell a URL that holds a password
+	out, err := run.run(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +179,7 @@ func (n *NPM) Registries(ctx context.Context, dir string, scopes ...string) (map
 	}
 	for _, scope := range append([]string{""}, scopes...) {
 		if url := urls[scope]; !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
-			return nil, fault.Errorf(fault.Machine, "set [registries] npm in plugins.toml, or mend npm's registry setting",
-				"npm config get gives no registry for %q but %q", scope, clean(url))
+			return nil, fault.Errorf(fault.Machine, mend, "npm config get gives no registry for %q but %q", scope, clean(url))
 		}
 	}
 	return urls, nil
@@ -190,9 +194,9 @@ func (n *NPM) user(name, dir string, class fault.Class, args []string, env ...st
 }
 
 // Bins returns the executables that a package.json names in "bin": by name,
-// each the path of its file inside the package. npm makes exactly these files
-// executable, besides those that are so in the tarball ("directories.bin" has
-// no effect on an installed package). Paths are read as npm reads them: they
+// each the path of its file inside the package. In a tree exactly these files
+// of a package are executable, besides those that are so in its tarball;
+// "directories.bin" does not count, for npm is not consistent about it. Paths are read as npm reads them: they
 // cannot leave the package. Not JSON, or not an object, is an error without a
 // class.
 func Bins(packageJSON []byte) (map[string]string, error) {

@@ -2,6 +2,7 @@ package pkgmgr
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -74,6 +75,9 @@ func (n *NPM) Install(ctx context.Context, dir string, pkgs []Tarball) (err erro
 	args := []string{
 		n.cli, "ci", "--offline", "--ignore-scripts", "--allow-git=none", "--allow-file=all", "--bin-links=false",
 		"--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--logs-max=0", "--loglevel=error",
+		// Else npm looks above dir for a project that dir is a workspace of,
+		// and takes its .npmrc.
+		"--workspaces=false",
 	}
 	env := append(privateEnv(home),
 		// npm refuses one file for both, /dev/null as well.
@@ -83,7 +87,7 @@ func (n *NPM) Install(ctx context.Context, dir string, pkgs []Tarball) (err erro
 		"npm_config_registry=http://127.0.0.1:9/",
 	)
 	_, err = command{
-		name: "npm ci", path: n.node, args: args, dir: dir, env: env, class: fault.Machine,
+		name: "npm ci", path: n.node, args: args, dir: dir, env: env, offline: true, class: fault.Machine,
 		mend: "use another manager, or none: BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1",
 	}.run(ctx)
 	var exit *exitError
@@ -175,8 +179,10 @@ func (p Tarball) validate() error {
 	case err != nil:
 	case folder == "" || (parent == "" && p.Path != "node_modules/"+folder) || strings.HasPrefix(folder, "."):
 		err = fmt.Errorf("path %q is not of the form node_modules/NAME", p.Path)
-	case p.Name == "" || p.Version == "":
-		err = errors.New("name and version are needed")
+	case lock.CheckVersion(p.Version) != nil:
+		err = lock.CheckVersion(p.Version) // npm would take a URL here
+	case lock.CheckPath("node_modules/"+p.Name) != nil || !isName(p.Name):
+		err = fmt.Errorf("name %q is not one of npm", p.Name)
 	case !strings.HasPrefix(p.Integrity, "sha512-"):
 		// npm takes one without any, or with sha1 alone, as it comes.
 		err = fmt.Errorf("integrity %q is not of the form sha512-…", p.Integrity)
@@ -202,6 +208,12 @@ func split(p string) (parent, folder string) {
 	return strings.TrimSuffix(p[:i], "/"), folder
 }
 
+// isName accepts "name" and "@scope/name".
+func isName(name string) bool {
+	parent, folder := split("node_modules/" + name)
+	return parent == "" && folder == name && !strings.HasPrefix(name, ".")
+}
+
 // normalise takes away what npm adds of its own and undoes what it renames.
 func normalise(ctx context.Context, dir string, pkgs []Tarball) error {
 	modules := filepath.Join(dir, "node_modules")
@@ -212,7 +224,7 @@ func normalise(ctx context.Context, dir string, pkgs []Tarball) error {
 	}
 	// npm writes a .gitignore as .npmignore, or drops it where there is one
 	// already. So only a package with a .npmignore needs a second look.
-	touched := map[string]bool{}
+	again := map[string]bool{}
 	err := filepath.WalkDir(modules, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != ".npmignore" {
 			return err
@@ -221,20 +233,23 @@ func normalise(ctx context.Context, dir string, pkgs []Tarball) error {
 		if err != nil {
 			return err
 		}
-		touched[owner(filepath.ToSlash(rel), pkgs)] = true
+		again[owner(filepath.ToSlash(rel), pkgs)] = true
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	for _, p := range pkgs {
-		if touched[p.Path] {
-			if err := restoreIgnores(ctx, dir, p, pkgs); err != nil {
+		manifest, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(p.Path), "package.json"))
+		if err != nil {
+			return fault.Errorf(fault.Machine, "", "npm ci ended well but left out %s: %w", p.Path, err)
+		}
+		// npm makes some of the files in "directories.bin" executable: of those
+		// with the same name in two folders, one.
+		if again[p.Path] || bytes.Contains(manifest, []byte(`"directories"`)) {
+			if err := restore(ctx, dir, p, pkgs, manifest); err != nil {
 				return fmt.Errorf("npm package %s %s: %w", p.Name, p.Version, err)
 			}
-		}
-		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(p.Path))); err != nil {
-			return fault.Errorf(fault.Machine, "", "npm ci ended well but left out %s: %w", p.Path, err)
 		}
 	}
 	return nil
@@ -251,57 +266,47 @@ func owner(file string, pkgs []Tarball) string {
 	return best
 }
 
-// restoreIgnores writes the .gitignore and .npmignore files of a tarball as
-// they are in it and removes the .npmignore files that are not.
-func restoreIgnores(ctx context.Context, dir string, p Tarball, pkgs []Tarball) error {
+// restore makes the .gitignore and .npmignore files and the executable bits of
+// an installed package those of its tarball, and of its "bin".
+func restore(ctx context.Context, dir string, p Tarball, pkgs []Tarball, manifest []byte) error {
 	root, err := os.OpenRoot(filepath.Join(dir, filepath.FromSlash(p.Path)))
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	f, err := os.Open(p.File)
+	bins, err := Bins(manifest)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	gz, err := gzip.NewReader(f)
-	if err != nil {
-		return err
+	executable := map[string]bool{}
+	for _, file := range bins {
+		executable[file] = true
 	}
-	const limit = 1 << 20 // of the bytes of such a file
-	inside := map[string]bool{}
-	for tr := tar.NewReader(gz); ; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		_, name, ok := strings.Cut(path.Clean(h.Name), "/")
-		base := path.Base(name)
-		if !ok || h.Typeflag != tar.TypeReg || (base != ".gitignore" && base != ".npmignore") {
-			continue
-		}
-		data, err := io.ReadAll(io.LimitReader(tr, limit+1))
-		if err != nil {
-			return err
-		}
-		if len(data) > limit {
-			return fault.Errorf(fault.Integrity, "", "%s has more than %d bytes", name, limit)
-		}
+	inside := map[string]bool{} // the ignore files of the tarball
+	err = eachFile(ctx, p.File, func(name string, h *tar.Header, body io.Reader) error {
 		mode := fs.FileMode(0o644)
-		if h.Mode&0o111 != 0 {
+		if h.Mode&0o111 != 0 || executable[name] {
 			mode = 0o755
 		}
-		root.Remove(name)
-		if err := root.WriteFile(name, data, mode); err != nil {
-			return err
+		if base := path.Base(name); base == ".gitignore" || base == ".npmignore" {
+			inside[name] = true
+			root.Remove(name)
+			f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+			if err != nil {
+				return err
+			}
+			if _, err := io.Copy(f, body); err != nil {
+				f.Close()
+				return err
+			}
+			if err := f.Close(); err != nil {
+				return err
+			}
 		}
-		inside[name] = true
+		return root.Chmod(name, mode)
+	})
+	if err != nil {
+		return err
 	}
 	var extra []string
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
@@ -320,4 +325,38 @@ func restoreIgnores(ctx context.Context, dir string, p Tarball, pkgs []Tarball) 
 		}
 	}
 	return nil
+}
+
+// eachFile calls f for every regular file of a tarball that npm has unpacked,
+// by its path in the package. The bytes were verified, by npm as well, and were
+// unpacked strictly at lock time.
+func eachFile(ctx context.Context, file string, f func(name string, h *tar.Header, body io.Reader) error) error {
+	in, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	gz, err := gzip.NewReader(in)
+	if err != nil {
+		return err
+	}
+	for tr := tar.NewReader(gz); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, name, ok := strings.Cut(path.Clean(h.Name), "/")
+		if !ok || h.Typeflag != tar.TypeReg {
+			continue
+		}
+		if err := f(name, h, tr); err != nil {
+			return err
+		}
+	}
 }

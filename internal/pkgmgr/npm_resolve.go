@@ -94,7 +94,7 @@ func (n *NPM) Resolve(ctx context.Context, dir string, registries map[string]str
 		"--allow-git=none", "--allow-remote=none", "--allow-file=none", "--allow-directory=none",
 		// What the user's configuration may say otherwise and must not here.
 		"--package-lock", "--lockfile-version=3", "--omit-lockfile-registry-resolved=false", "--no-dry-run",
-		"--no-global", "--no-force", "--no-legacy-peer-deps", "--install-strategy=hoisted",
+		"--no-global", "--no-force", "--workspaces=false", "--no-legacy-peer-deps", "--install-strategy=hoisted",
 		"--include=prod", "--include=optional", "--include=peer", "--no-audit", "--no-fund",
 	}, env...)
 	run.env = append(userEnv(func(key string) bool { return npmVariable(key, names) }), env...)

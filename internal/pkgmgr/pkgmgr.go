@@ -90,6 +90,9 @@ func place(from, to string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(from); err != nil {
+		return err
+	}
 	if runtime.GOOS != "windows" && os.Symlink(from, to) == nil {
 		return nil
 	}

@@ -43,7 +43,7 @@ func (m *memory) Write(p []byte) (int, error) {
 // quick makes a client whose waits are short.
 func quick(change ...func(*Options)) *Client {
 	o := Options{Timeouts: Timeouts{
-		Connect: 2 * time.Second, TLS: 2 * time.Second, Header: 300 * time.Millisecond,
+		Connect: 2 * time.Second, TLS: 2 * time.Second, Header: 600 * time.Millisecond,
 		Stall: 200 * time.Millisecond, MinRate: 1000, RetryWait: time.Millisecond, RetryAfter: 20 * time.Millisecond,
 	}}
 	for _, f := range change {
@@ -123,8 +123,8 @@ func TestServerBehaviours(t *testing.T) {
 		{name: "slow loris once", faults: []fake.Fault{fake.Slow(1, 20*time.Millisecond).Once()}, requests: 2},
 		{name: "slow loris always", faults: []fake.Fault{fake.Slow(1, 20*time.Millisecond)}, class: fault.Upstream, parts: []string{"too slowly", "4 attempts"}, requests: 4},
 		{name: "slow but above the floor", faults: []fake.Fault{fake.Slow(2500, 20*time.Millisecond)}, requests: 1},
-		{name: "never answers", faults: []fake.Fault{fake.Silent(time.Second)}, class: fault.Upstream, parts: []string{"4 attempts", "timeout"}, requests: 4},
-		{name: "headers without end", faults: []fake.Fault{fake.SlowHeader(time.Second, 10*time.Millisecond)}, class: fault.Upstream, parts: []string{"4 attempts"}, requests: 4},
+		{name: "never answers", faults: []fake.Fault{fake.Silent(2 * time.Second)}, class: fault.Upstream, parts: []string{"4 attempts", "timeout"}, requests: 4},
+		{name: "headers without end", faults: []fake.Fault{fake.SlowHeader(2*time.Second, 10*time.Millisecond)}, class: fault.Upstream, parts: []string{"4 attempts"}, requests: 4},
 		{name: "huge header", faults: []fake.Fault{fake.HugeHeader(4 << 20)}, class: fault.Upstream, parts: []string{"4 attempts"}, requests: 4},
 		{name: "not HTTP", faults: []fake.Fault{fake.Raw("\x1b[31mSSH-2.0-OpenSSH\r\n")}, class: fault.Upstream, parts: []string{"4 attempts"}, requests: 4},
 		{name: "redirect loop", faults: []fake.Fault{fake.RedirectLoop()}, class: fault.Upstream, parts: []string{"more than 10 redirects", "->"}, requests: 11},
@@ -202,7 +202,7 @@ func TestDocumentBehaviours(t *testing.T) {
 		{name: "too long, announced", faults: []fake.Fault{fake.Longer(1 << 20)}, class: fault.Upstream, parts: []string{"limit of 1000 bytes"}, requests: 1},
 		{name: "endless", faults: []fake.Fault{fake.Endless()}, class: fault.Upstream, parts: []string{"limit of 1000 bytes"}, requests: 1},
 		{name: "slow loris", faults: []fake.Fault{fake.Slow(1, 30*time.Millisecond)}, class: fault.Upstream, parts: []string{"too slowly"}, requests: 4},
-		{name: "never answers", faults: []fake.Fault{fake.Silent(time.Second)}, class: fault.Upstream, requests: 4},
+		{name: "never answers", faults: []fake.Fault{fake.Silent(2 * time.Second)}, class: fault.Upstream, requests: 4},
 		{name: "reset", faults: []fake.Fault{fake.Reset(3)}, class: fault.Upstream, parts: []string{"4 attempts"}, requests: 4},
 		{name: "compressed unasked", faults: []fake.Fault{fake.Status(200, "Content-Encoding", "gzip")}, class: fault.Upstream, parts: []string{`encoded as "gzip"`}, requests: 1},
 		{name: "redirect loop", faults: []fake.Fault{fake.RedirectLoop()}, class: fault.Upstream, parts: []string{"more than 10 redirects"}, requests: 11},

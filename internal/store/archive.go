@@ -59,8 +59,8 @@ const mendUnsafe = "do not use this file; tell its publisher"
 
 // Unpack reads the archive f from its first byte to its last and writes its
 // files below dst, which must exist; with dst "" it only reads. It returns the
-// files sorted by path. Files get mode 0644 or 0755, and folders are made where
-// a file needs them.
+// files sorted by path. Files get mode 0644 or 0755, less the umask, and folders
+// are made where a file needs them. Several calls may share f and dst.
 //
 // An archive is refused, with an error of class [fault.Integrity] that names
 // the entry, when it could write outside dst, is damaged or cut, holds anything
@@ -133,9 +133,8 @@ func unsafeEntry(name, format string, args ...any) error {
 
 // broken classifies the error of a decompressor or of a second reader.
 func broken(what string, err error) error {
-	var path *fs.PathError
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &path) || fault.Of(err) != fault.Internal {
-		return err
+	if fault.Of(err) != fault.Internal || errors.Is(err, context.DeadlineExceeded) {
+		return err // of the disk, of a limit, of the user
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return unsafef("%s: it is cut short", what)

@@ -45,8 +45,10 @@ func checkName(name string) error {
 				return fmt.Errorf("its path holds the control character %U", r)
 			}
 		}
-		// Some readers normalise before they split: U+FF0F becomes a slash.
-		if folded := foldPart(part); folded == "" || folded == "." || folded == ".." || strings.ContainsAny(folded, `/\:`) {
+		// Some readers normalise before they split: U+FF0F becomes a slash,
+		// and COM with a superscript 1 is a device like COM1.
+		folded := foldPart(part)
+		if strings.ContainsAny(folded, `/\`) || ascii(folded) && lock.CheckPath(folded) != nil {
 			return fmt.Errorf("its path becomes another one when Unicode is normalised")
 		}
 	}
@@ -98,7 +100,10 @@ func foldPart(part string) string {
 // foldRune picks one of the letters that differ only in case, a lower one for
 // ASCII.
 func foldRune(r rune) rune {
-	if 'A' <= r && r <= 'Z' {
+	switch {
+	case 'a' <= r && r <= 'z':
+		return r
+	case 'A' <= r && r <= 'Z':
 		return r + 'a' - 'A'
 	}
 	least := r

@@ -51,15 +51,20 @@ func (u *unpacker) tarGz(section *io.SectionReader) error {
 	return nil
 }
 
-// zeros reads to the end and accepts nothing but zeros: the padding of a tar.
+// zeros reads to the end and accepts nothing but blocks of zeros: the padding of
+// a tar.
 func (u *unpacker) zeros(r io.Reader) error {
-	for {
+	for total := 0; ; {
 		n, err := r.Read(u.buf)
+		total += n
 		if len(bytes.Trim(u.buf[:n], "\x00")) > 0 {
 			return unsafef("bytes follow the end of the tar")
 		}
-		if err == io.EOF {
+		if err == io.EOF && total%tarBlock == 0 {
 			return nil
+		}
+		if err == io.EOF {
+			return unsafef("the tar does not end at the end of a block")
 		}
 		if err != nil {
 			return broken("gzip data", err)
@@ -102,8 +107,8 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 	var raw bytes.Buffer // all blocks of this entry, for the second reading
 	var pax map[string]string
 	var long string // name from GNU's L
+	block := make([]byte, tarBlock)
 	for {
-		block := make([]byte, tarBlock)
 		if _, err := io.ReadFull(r, block); err == io.EOF {
 			if raw.Len() > 0 {
 				return nil, unsafef("an extended header is the last thing in the tar")

@@ -29,7 +29,7 @@ const (
 	zipEndLen   = 22
 	zip64EndLen = 56
 	zip64LocLen = 20
-	maxZipDir   = 64 << 20 // bytes of the central directory
+	maxZipDir   = 16 << 20 // bytes of the central directory
 )
 
 // zipEntry is one entry of the central directory.
@@ -68,6 +68,9 @@ func (u *unpacker) zip(r *io.SectionReader) error {
 		if i+1 < len(entries) {
 			next = entries[i+1].offset
 		}
+		if next > dirStart {
+			return unsafeEntry(entries[i+1].name, "its local header does not lie before the directory")
+		}
 		if e.offset < at {
 			return unsafeEntry(e.name, "it overlaps the entry before it")
 		}
@@ -94,8 +97,8 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 	size := r.Size()
 	tail := make([]byte, min(size, zipEndLen+0xffff+zip64LocLen+zip64EndLen))
 	base := size - int64(len(tail))
-	if _, err := r.ReadAt(tail, base); err != nil {
-		return 0, 0, 0, err
+	if n, err := r.ReadAt(tail, base); n < len(tail) {
+		return 0, 0, 0, broken("end of the zip", err)
 	}
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
 	if at < 0 {
@@ -108,6 +111,12 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 		// earlier one might be: a comment that holds a second record.
 		return 0, 0, 0, unsafef("the zip has bytes after its end record, or two end records")
 	}
+	for i := bytes.Index(tail, []byte("PK\x05\x06")); i < at; {
+		if i+zipEndLen+int(le.Uint16(tail[i+20:])) == len(tail) {
+			return 0, 0, 0, unsafef("the zip has two end records")
+		}
+		i += 4 + bytes.Index(tail[i+4:], []byte("PK\x05\x06"))
+	}
 	end := tail[at:]
 	thisDisk, dirDisk := le.Uint16(end[4:]), le.Uint16(end[6:])
 	onDisk, total := uint64(le.Uint16(end[8:])), uint64(le.Uint16(end[10:]))
@@ -116,7 +125,6 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 		return 0, 0, 0, unsafef("the zip is split over several disks")
 	}
 	stop := base + int64(at) // the directory, or its zip64 end, ends here
-	saturated := total == 0xffff || dirSize == 0xffffffff || dirOff == 0xffffffff || thisDisk == 0xffff
 	if loc := at - zip64LocLen; loc >= 0 && string(tail[loc:loc+4]) == "PK\x06\x07" {
 		rec := loc - zip64EndLen
 		if rec < 0 || string(tail[rec:rec+4]) != "PK\x06\x06" || le.Uint64(tail[rec+4:]) != zip64EndLen-12 ||
@@ -135,7 +143,7 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 		}
 		total, dirSize, dirOff = total64, size64, off64
 		stop = base + int64(rec)
-	} else if saturated && (thisDisk == 0xffff || dirSize == 0xffffffff || dirOff == 0xffffffff) {
+	} else if thisDisk == 0xffff || dirSize == 0xffffffff || dirOff == 0xffffffff {
 		return 0, 0, 0, unsafef("the zip64 end record is missing")
 	}
 	if dirSize > maxZipDir {
@@ -337,7 +345,7 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 		return unsafeEntry(e.name, "its local header overlaps what follows")
 	}
 	if _, err := r.ReadAt(text, e.offset+30); err != nil {
-		return err
+		return broken("local zip header", err)
 	}
 	if string(text[:nameLen]) != e.name {
 		return unsafeEntry(e.name, "its local header has the name %q", text[:min(nameLen, 200)])
@@ -380,7 +388,7 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 	}
 	desc := make([]byte, min(gap, 25))
 	if _, err := r.ReadAt(desc, e.data+e.csize); err != nil && gap > 0 {
-		return err
+		return broken("zip data descriptor", err)
 	}
 	if !e.descriptor(desc) {
 		return unsafeEntry(e.name, "its data descriptor disagrees with the directory")

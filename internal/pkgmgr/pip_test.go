@@ -1,0 +1,234 @@
+package pkgmgr
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+func realPip(t *testing.T) *Pip {
+	t.Helper()
+	p, err := FindPip(t.Context())
+	if err != nil {
+		t.Skipf("no pip to try with: %v", err)
+	}
+	return p
+}
+
+func platform(t *testing.T, name string) lock.Platform {
+	t.Helper()
+	p, ok := lock.LookupPlatform(name)
+	if !ok {
+		t.Fatalf("no platform %s", name)
+	}
+	return p
+}
+
+// cleanPipEnv gives pip a home and no settings of the person who runs the test.
+func cleanPipEnv(t *testing.T) (home string) {
+	t.Helper()
+	for _, kv := range os.Environ() {
+		key, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(strings.ToUpper(key), "PIP_") {
+			t.Setenv(key, "")
+			os.Unsetenv(key)
+		}
+	}
+	home = t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	t.Setenv("XDG_CONFIG_DIRS", home)
+	return home
+}
+
+func TestFindPip(t *testing.T) {
+	find := func(says map[string]string) (*Pip, error) {
+		t.Setenv("PATH", fakes(t, says))
+		return FindPip(t.Context())
+	}
+	p, err := find(map[string]string{"python3": "complain No module named pip", "python": "print 22.3.1", "py": "print 24.0"})
+	if err != nil || p.Version() != "24.0" || !strings.Contains(p.python[0], "py") {
+		t.Errorf("found %+v, %v", p, err)
+	}
+	_, err = find(map[string]string{"python3": "print 22.3.1"})
+	wantFault(t, err, fault.Machine, "has version 22.3.1, needed is 23.0 or later")
+	_, err = find(map[string]string{"python3": "complain No module named pip", "python": "print Python 2"})
+	wantFault(t, err, fault.Machine, "no python on PATH", "No module named pip", `"Python 2"`)
+	_, err = find(nil)
+	wantFault(t, err, fault.Machine, "neither python3 nor python nor py")
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("not fs.ErrNotExist: %v", err)
+	}
+	if mend := fault.Mend(err); !strings.Contains(mend, "pip 23.0 or later") || !strings.Contains(mend, "[registries] pip") {
+		t.Errorf("mend %q", mend)
+	}
+}
+
+func TestIndex(t *testing.T) {
+	p := realPip(t)
+	home := cleanPipEnv(t)
+	url, err := p.Index(t.Context(), home)
+	if err != nil || !strings.HasPrefix(url, "https://") {
+		t.Errorf("pip's own default is %q, %v", url, err)
+	}
+	conf := filepath.Join(home, "chosen.conf")
+	write(t, conf, "[global]\nindex-url = https://me:SECRET@file.example.com/simple\n")
+	t.Setenv("PIP_CONFIG_FILE", conf)
+	if url, err = p.Index(t.Context(), home); err != nil || url != "https://me:SECRET@file.example.com/simple" {
+		t.Errorf("from a file: %q, %v", url, err)
+	}
+	t.Setenv("PIP_INDEX_URL", "https://env.example.com/simple")
+	if url, err = p.Index(t.Context(), home); err != nil || url != "https://env.example.com/simple" {
+		t.Errorf("from the environment: %q, %v", url, err)
+	}
+	t.Setenv("PIP_INDEX_URL", "ssh://me:SECRET@env.example.com/simple")
+	_, err = p.Index(t.Context(), home)
+	wantFault(t, err, fault.Machine, "which index")
+	if strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("a secret is in: %v", err)
+	}
+	t.Setenv("PIP_NO_INDEX", "1")
+	_, err = p.Index(t.Context(), home)
+	wantFault(t, err, fault.Machine, "no-index")
+}
+
+func TestParseConfigList(t *testing.T) {
+	got := parseConfigList("global.index-url='https://a/simple'\ninstall.index-url='https://b/simple'\n:env:.no-index='0'\n" +
+		"download.index-url='https://c/simple'\nglobal.no-index='true'\nglobal.cert='/etc/ca.pem'\n")
+	if got.Index != "https://b/simple" || got.NoIndex || got.Cert != "/etc/ca.pem" {
+		t.Errorf("got %+v", got)
+	}
+	// An index that pip's internals do not tell is taken from there.
+	p := &Pip{python: []string{filepath.Join(fakes(t, map[string]string{"python3": "print global.index-url='https://d/simple'"}), "python3")}, version: "99"}
+	if url, err := p.Index(t.Context(), ""); err != nil || url != "https://d/simple" {
+		t.Errorf("fallback: %q, %v", url, err)
+	}
+	p.python[0] = filepath.Join(fakes(t, map[string]string{"python3": "print"}), "python3")
+	_, err := p.Index(t.Context(), "")
+	wantFault(t, err, fault.Machine, "pip 99 does not say which index")
+}
+
+func TestReport(t *testing.T) {
+	p := realPip(t)
+	home := cleanPipEnv(t)
+	s := fake.New(t)
+	index := s.URL + "/simple/"
+	wheel := func(name, version, tag string, requires ...string) {
+		s.Wheel(fake.Wheel{Name: name, Version: version, Tag: tag, Requires: requires, Files: map[string]string{name + ".py": tag}})
+	}
+	wheel("gen", "1.0", "py3-none-any", "lib>=1", `winlib; sys_platform == "win32"`, `armlib; platform_machine in "arm64 aarch64"`,
+		`oldlib; python_version < "3.12"`, `thislib; extra == "this"`)
+	for _, tag := range []string{"musllinux_1_2_x86_64", "manylinux_2_17_x86_64", "manylinux_2_39_x86_64", "manylinux2014_aarch64",
+		"macosx_10_9_universal2", "win_amd64", "linux_x86_64"} {
+		wheel("lib", "1.0", "cp310-abi3-"+tag)
+	}
+	wheel("lib", "2.0", "cp310-abi3-musllinux_1_2_x86_64")
+	wheel("musl", "1.0", "py3-none-musllinux_1_2_x86_64")
+	for _, name := range []string{"winlib", "armlib", "oldlib"} {
+		wheel(name, "1.0", "py3-none-any")
+	}
+	s.Release("sdist", "sdist-1.0.tar.gz", fake.Tarball("sdist-1.0", map[string]string{"setup.py": "open('" + filepath.Join(home, "canary") + "','w')"}))
+
+	// What a person may have set, and a lock must not follow.
+	links := filepath.Join(home, "links")
+	evil := fake.Wheel{Name: "lib", Version: "9.0", Files: map[string]string{"lib.py": "evil"}}
+	write(t, filepath.Join(links, evil.Filename()), string(evil.Bytes()))
+	conf := "[global]\nfind-links = " + links + "\nindex-url = http://127.0.0.1:9/conf\nextra-index-url = http://127.0.0.1:9/extra\npre = true\n" +
+		"platform = plan9\nno-deps = true\n[install]\nuser = true\nrequire-hashes = true\nconstraint = " + filepath.Join(home, "none.txt") + "\n"
+	write(t, filepath.Join(home, "pip.conf"), conf)
+	write(t, filepath.Join(home, "pip", "pip.conf"), conf)
+	write(t, filepath.Join(home, "pip.py"), "raise SystemExit('another pip')\n")
+	for key, value := range map[string]string{
+		"PIP_CONFIG_FILE": filepath.Join(home, "pip.conf"), "PIP_FIND_LINKS": links, "PIP_INDEX_URL": "http://127.0.0.1:9/env",
+		"PIP_NO_DEPS": "1", "PIP_PRE": "1", "PIP_TARGET": home, "PIP_CACHE_DIR": filepath.Join(home, "cache"), "PIP_TIMEOUT": "10", "PIP_RETRIES": "1",
+		"PYTHONPATH": home, "PYTHONSTARTUP": filepath.Join(home, "pip.py"), "PYTHONHOME": "", "NO_PROXY": "127.0.0.1",
+	} {
+		t.Setenv(key, value)
+	}
+	t.Chdir(home)
+
+	for name, want := range map[string][]string{
+		"linux-x86_64 3.12":   {"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"},
+		"linux-aarch64 3.11":  {"armlib-1.0-py3-none-any.whl", "gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux2014_aarch64.whl", "oldlib-1.0-py3-none-any.whl"},
+		"macos-aarch64 3.12":  {"armlib-1.0-py3-none-any.whl", "gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-macosx_10_9_universal2.whl"},
+		"windows-x86_64 3.12": {"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-win_amd64.whl", "winlib-1.0-py3-none-any.whl"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on, python, _ := strings.Cut(name, " ")
+			wheels, err := p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Platform: platform(t, on), Python: python})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, w := range wheels {
+				got = append(got, w.Filename)
+				if w.URL != s.URL+"/packages/"+w.Filename || len(w.SHA256) != 64 || w.Version != "1.0" {
+					t.Errorf("%+v", w)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
+	}
+
+	linux := platform(t, "linux-x86_64")
+	for _, test := range []struct{ name, version, says string }{
+		{"musl", "1.0", "no such package, or no wheel"},
+		{"sdist", "1.0", "no such package, or no wheel"},
+		{"nothing", "1.0", "no such package, or no wheel"},
+		{"gen", "7.0", "the index has wheels of 1.0"},
+	} {
+		_, err := p.Report(t.Context(), index, Requirement{Package: test.name, Version: test.version, Platform: linux, Python: "3.12"})
+		wantFault(t, err, fault.Upstream, "no wheel of "+test.name+"=="+test.version+" for linux-x86_64 and Python 3.12", test.says)
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s %s is not fs.ErrNotExist: %v", test.name, test.version, err)
+		}
+	}
+	_, err := p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Platform: linux})
+	wantFault(t, err, fault.Usage, "version of a Python")
+
+	s.Fault("/simple/gen/", fake.Status(403))
+	_, err = p.Report(t.Context(), strings.Replace(index, "//", "//me:SECRET@", 1), Requirement{Package: "gen", Version: "1.0", Platform: linux, Python: "3.12"})
+	wantFault(t, err, fault.Upstream)
+	if strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("a secret is in: %v", err)
+	}
+	for _, name := range []string{"canary", "cache", "gen.py"} {
+		if _, err := os.Stat(filepath.Join(home, name)); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+}
+
+func TestParseReport(t *testing.T) {
+	const sum = `"archive_info":{"hashes":{"sha256":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}`
+	report := func(url, info string) string {
+		return `{"version":"1","install":[{"is_yanked":true,"metadata":{"name":"A_b.C","version":"1"},"download_info":{"url":"` + url + `",` + info + `}}]}`
+	}
+	linux := platform(t, "linux-x86_64")
+	wheels, err := parseReport([]byte(report("https://me:pw@h/x/a-1-py3-none-any.whl#sha256=1", sum)), linux)
+	if err != nil || len(wheels) != 1 || wheels[0].Name != "a-b-c" || wheels[0].URL != "https://h/x/a-1-py3-none-any.whl" || !wheels[0].Yanked {
+		t.Errorf("got %+v, %v", wheels, err)
+	}
+	for text, says := range map[string]string{
+		`junk`:                           "report of pip",
+		`{"version":"2","install":[{}]}`: "version",
+		`{"version":"1","install":[]}`:   "0 wheels",
+		report("https://h/a-1-py3-none-any.whl", `"archive_info":{}`):  "no sha256",
+		report("https://h/a-1.tar.gz", sum):                            "not the name of a wheel",
+		report("https://h/a-1-py3-none-musllinux_1_2_x86_64.whl", sum): "not for linux-x86_64",
+		report("https://h/a-1-py3-none-win_amd64.whl", sum):            "not for linux-x86_64",
+	} {
+		if _, err := parseReport([]byte(text), linux); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", text, err, says)
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// Tree returns the folder of a tree. When it is not in the store, build is
+// called, by one process at a time, to make it in the empty folder dir; the
+// result must hash to tree or the error is of class [fault.Integrity]. A folder
+// that is there is compared with its list by size, mode and time, and hashed
+// again where that leaves a doubt; when it was changed it is made anew. The
+// error of build is returned as it is. Callers do not write to the folder.
+func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Context, dir string) error) (string, error) {
+	if err := lock.CheckSHA256("tree", tree); err != nil {
+		return "", fault.Errorf(fault.Internal, "", "%w", err)
+	}
+	final := s.path("trees", tree)
+	if s.treeGood(ctx, tree) {
+		return final, nil
+	}
+	unlock, err := s.lock(ctx, "tree-"+tree)
+	if err != nil {
+		if fault.Of(err) == fault.Machine && s.treeHashes(ctx, tree) == nil {
+			return final, nil // a read-only cache whose stamp or times were lost
+		}
+		return "", err
+	}
+	defer unlock()
+	if s.treeGood(ctx, tree) {
+		return final, nil
+	}
+	old, _ := s.stamp(tree) // what should be there, if it is known
+	if _, err := os.Lstat(final); err == nil {
+		if s.treeHashes(ctx, tree) == nil {
+			return final, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+	}
+	if err := s.dropTree(tree); err != nil {
+		return "", err
+	}
+	tmp, err := s.mkdir("tmp", "tree-"+tree)
+	if err != nil {
+		return "", err
+	}
+	// The lock makes this name ours; what is in it was left by a crash.
+	remove(tmp)
+	defer remove(tmp)
+	dir := filepath.Join(tmp, "tree")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", s.refused(err)
+	}
+	if err := build(ctx, dir); err != nil {
+		return "", err
+	}
+	files, err := HashDir(ctx, dir, nil)
+	if err != nil {
+		return "", err
+	}
+	got, err := TreeHash(files)
+	if err != nil {
+		return "", err
+	}
+	if got != tree {
+		var size int64
+		for _, f := range files {
+			size += f.Size
+		}
+		err := fmt.Errorf("wrong tree: got %s (%d files, %d bytes), expected %s", got, len(files), size, tree)
+		if old != nil {
+			err = fmt.Errorf("%w: %s", err, Diff(old, files))
+		}
+		return "", fault.Errorf(fault.Integrity, mendBytes, "%w", err)
+	}
+	if _, err := s.mkdir("trees"); err != nil {
+		return "", err
+	}
+	if err := os.Rename(dir, final); err != nil {
+		return "", s.refused(err)
+	}
+	if err := s.writeStamp(tree, files); err != nil {
+		return "", err
+	}
+	return final, nil
+}
+
+// dropTree takes a tree out of the store: first its stamp, then its name, then
+// its files.
+func (s *Store) dropTree(tree string) error {
+	if err := os.Remove(s.path("trees", tree+".ok")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		remove(s.path("trees", tree+".ok"))
+	}
+	final := s.path("trees", tree)
+	if _, err := os.Lstat(final); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	tmp, err := s.mkdir("tmp")
+	if err != nil {
+		return err
+	}
+	grave, err := os.MkdirTemp(tmp, "damaged-*")
+	if err == nil {
+		err = os.Rename(final, filepath.Join(grave, tree))
+	}
+	if err != nil {
+		return s.refused(err)
+	}
+	remove(grave)
+	return nil
+}
+
+// The stamp of a tree has one line per file, "<sha256> <x or -> <size> <path>",
+// sorted by path. Without the sizes it hashes to the name of the tree, so it
+// proves itself.
+
+func (s *Store) writeStamp(tree string, files []TreeFile) error {
+	tmp, err := s.mkdir("tmp")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(tmp, "stamp-*")
+	if err != nil {
+		return s.refused(err)
+	}
+	w := bufio.NewWriter(f)
+	for _, t := range files {
+		fmt.Fprintf(w, "%x %s %d %s\n", t.SHA256, t.flag(), t.Size, t.Path)
+	}
+	err = w.Flush()
+	if err == nil {
+		err = publish(f, s.path("trees", tree+".ok"), 0o644)
+	}
+	if err != nil {
+		f.Close()
+		remove(f.Name())
+		return s.refused(err)
+	}
+	return nil
+}
+
+// stamp reads the list of a tree and checks that it is the tree's.
+func (s *Store) stamp(tree string) ([]TreeFile, error) {
+	data, err := os.ReadFile(s.path("trees", tree+".ok"))
+	if err != nil {
+		return nil, err
+	}
+	files := make([]TreeFile, 0, bytes.Count(data, []byte("\n")))
+	for line := range strings.Lines(string(data)) {
+		part := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		if len(part) != 4 {
+			return nil, errors.New("malformed stamp")
+		}
+		f := TreeFile{Path: part[3], Exec: part[1] == "x"}
+		sum, err1 := hex.DecodeString(part[0])
+		size, err2 := strconv.ParseInt(part[2], 10, 64)
+		if err := errors.Join(err1, err2); err != nil || len(sum) != len(f.SHA256) {
+			return nil, errors.New("malformed stamp")
+		}
+		copy(f.SHA256[:], sum)
+		f.Size = size
+		files = append(files, f)
+	}
+	if treeDigest(files) != tree {
+		return nil, errors.New("the stamp is not that of the tree")
+	}
+	return files, nil
+}
+
+// treeGood compares a tree with its stamp without reading it: every file has
+// its size and mode, and both files and folders are older than the stamp. Where
+// only times are in doubt it hashes. The files of a tree are not flushed one by
+// one: a loss of power leaves them too short, which shows here.
+func (s *Store) treeGood(ctx context.Context, tree string) bool {
+	stamp, err := os.Lstat(s.path("trees", tree+".ok"))
+	if err != nil {
+		return false
+	}
+	files, err := s.stamp(tree)
+	if err != nil {
+		return false
+	}
+	root := s.path("trees", tree)
+	doubt := false
+	look := func(rel string) fs.FileInfo {
+		info, err := os.Lstat(filepath.Join(root, filepath.FromSlash(rel)))
+		if err != nil {
+			return nil
+		}
+		doubt = doubt || !info.ModTime().Before(stamp.ModTime())
+		return info
+	}
+	seen := map[string]bool{}
+	for _, f := range files {
+		for dir := path.Dir(f.Path); !seen[dir]; dir = path.Dir(dir) {
+			seen[dir] = true
+			if info := look(dir); info == nil || !info.IsDir() {
+				return false
+			}
+		}
+		info := look(f.Path)
+		if info == nil || !info.Mode().IsRegular() || info.Size() != f.Size || keepsExec && (info.Mode()&0o111 != 0) != f.Exec {
+			return false
+		}
+	}
+	return !doubt || s.treeHashes(ctx, tree) == nil
+}
+
+// treeHashes hashes a tree that is there, and renews its stamp when it is good.
+func (s *Store) treeHashes(ctx context.Context, tree string) error {
+	dir := s.path("trees", tree)
+	files, err := HashDir(ctx, dir, nil)
+	if err != nil {
+		return err
+	}
+	if !keepsExec {
+		if old, err := s.stamp(tree); err == nil {
+			takeExec(files, old)
+		}
+	}
+	got, err := TreeHash(files)
+	if err != nil {
+		return err
+	}
+	if got != tree {
+		return fmt.Errorf("tree %s is damaged: its digest is %s", tree, got)
+	}
+	s.writeStamp(tree, files) // saves the next hashing; a read-only cache goes without
+	return nil
+}

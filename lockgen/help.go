@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// first is the first line of a command's help: what it does.
+func (c command) first() string {
+	line, _, _ := strings.Cut(c.help, "\n")
+	return line
+}
+
+// manual is the help of one command.
+func (c command) manual() string {
+	return "usage: lockgen " + c.name + c.args + " [flags]\n\n" + c.help + "\n" + helpFlags + "\n" + helpStatus
+}
+
+// manual is the help of the program.
+func manual() string {
+	var b strings.Builder
+	b.WriteString(helpTop)
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-9s%s\n", c.name, c.first())
+	}
+	b.WriteString("\nRun \"lockgen help COMMAND\" for one of them.\n\n" + helpFlags + "\n" + helpStatus)
+	return b.String()
+}
+
+const helpTop = `lockgen pins the protoc plugins that plugins.toml asks for in plugins.lock.toml:
+exact bytes, for every platform, down to the last transitive package.
+
+usage: lockgen COMMAND [flags]
+
+  lockgen init                   write a starter plugins.toml
+  lockgen add ts-proto@2.18.0    ask for a plugin and lock it
+  lockgen check                  does the lock fit? (for CI; no network)
+
+commands:
+`
+
+const helpInit = `write a starter plugins.toml
+
+It is written into the working directory, or to --manifest. A file that is
+there is never overwritten. The next command is: lockgen update
+
+  lockgen init
+`
+
+const helpUpdate = `make plugins.lock.toml fit plugins.toml
+
+Locks what the manifest asks for and the lock lacks, and drops what it does not
+ask for. What is locked already is neither resolved nor downloaded again; with
+nothing to do the file stays as it is, byte for byte. With names, those plugins
+are resolved again and no other entry is touched.
+
+All or nothing: when any plugin cannot be locked for any of the platforms, all
+of them are listed with the reason, and nothing is written. A version whose
+bytes differ from those that were locked under it is an alarm, never an update.
+
+  lockgen update
+  lockgen update ts-proto
+  lockgen update ts-proto@2.7.2
+  lockgen update --verify        download everything again and compare
+
+      --verify            resolve and download everything again and compare
+`
+
+const helpAdd = `ask for plugins and lock them
+
+Writes the version into plugins.toml, beside versions that are there, keeping
+comments and order, then locks this plugin alone. When it cannot be locked,
+plugins.toml stays as it was.
+
+  lockgen add node@24.19.0 ts-proto@2.18.0
+`
+
+const helpRemove = `ask for plugins no more
+
+Takes the plugins, or single versions, out of plugins.toml and of the lock.
+
+  lockgen remove protoc-gen-ts
+  lockgen remove ts-proto@2.7.2
+`
+
+const helpCheck = `tell whether plugins.lock.toml fits plugins.toml
+
+Reads both files and nothing else: no network, no cache, nothing is written. The
+lock must be well formed, in canonical form, and hold exactly what the manifest
+asks for; otherwise each difference is printed and the exit status is 3.
+
+  lockgen check
+  lockgen check --json
+`
+
+const helpList = `list what is locked
+
+One line for each version of each plugin. With --json also the state of each
+platform and the trust that the digests rest on.
+
+  lockgen list
+`
+
+const helpFlags = `flags of every command:
+      --manifest FILE     instead of plugins.toml here or in a folder above
+      --lock FILE         instead of plugins.lock.toml beside the manifest
+      --json              result and error as JSON on stdout
+      --offline           refuse the network
+  -q, --quiet             no talk, only errors and warnings
+  -v, --verbose           details
+      --version           version of this program
+  -h, --help              this text
+`
+
+const helpStatus = `exit status:
+    0  ok
+    1  a fault of lockgen itself
+    2  the command line or plugins.toml
+    3  the lock is missing, malformed or out of date
+    4  the network, a registry or a server
+    5  integrity: bytes are not what was promised or locked
+    6  refused by a rule: clear text, install scripts, git dependencies
+    7  this machine: disk, permission, a missing or too old npm or pip
+  130  interrupted
+`

@@ -1,0 +1,223 @@
+// Lockgen pins what plugins.toml asks for in plugins.lock.toml: every protoc
+// plugin, for every platform, down to the last transitive package. Run
+// "lockgen help" for its manual.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// A command is one verb of lockgen.
+type command struct {
+	name string
+	args string // after the name, in the usage line
+	run  func(ctx context.Context, p *program) error
+	// flags adds the command's own flags, nil for none.
+	flags func(fs *pflag.FlagSet, p *program)
+	help  string
+}
+
+// commands lists the verbs in the order of the manual.
+func commands() []command {
+	return []command{
+		{name: "init", run: runInit, help: helpInit},
+		{name: "update", args: " [NAME[@VERSION]…]", run: runUpdate, help: helpUpdate, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.BoolVar(&p.verify, "verify", false, "resolve and download everything again and compare")
+		}},
+		{name: "add", args: " NAME@VERSION…", run: runAdd, help: helpAdd},
+		{name: "remove", args: " NAME[@VERSION]…", run: runRemove, help: helpRemove},
+		{name: "check", run: runCheck, help: helpCheck},
+		{name: "list", run: runList, help: helpList},
+	}
+}
+
+// A program is one run of lockgen.
+type program struct {
+	ui     *ui.UI
+	env    func(string) string
+	args   []string // behind the command
+	stdout io.Writer
+
+	manifest, lock           string // paths; found where not given
+	manifestGiven, lockGiven string
+	offline, verify          bool
+}
+
+// run is the whole program: arguments without its name, the environment, and
+// where results and talk go. It returns the exit status.
+func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
+	p := &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
+	// Known before the flags are parsed, so that their errors are JSON as well.
+	p.ui.JSON = slices.Contains(args, "--json")
+	err := p.main(ctx, args)
+	var told *toldError
+	if errors.As(err, &told) {
+		return int(fault.Of(told.err))
+	}
+	return p.ui.Fail(err)
+}
+
+// A toldError is an error that was already printed, as part of a result.
+type toldError struct{ err error }
+
+func (e *toldError) Error() string { return e.err.Error() }
+
+func (p *program) main(ctx context.Context, args []string) error {
+	var help, version bool
+	global := func(fs *pflag.FlagSet) {
+		fs.StringVar(&p.manifestGiven, "manifest", p.manifestGiven, "")
+		fs.StringVar(&p.lockGiven, "lock", p.lockGiven, "")
+		fs.BoolVar(&p.offline, "offline", p.offline, "")
+		fs.BoolVar(&p.ui.JSON, "json", p.ui.JSON, "")
+		fs.BoolVarP(&p.ui.Quiet, "quiet", "q", p.ui.Quiet, "")
+		fs.BoolVarP(&p.ui.Verbose, "verbose", "v", p.ui.Verbose, "")
+		fs.BoolVarP(&help, "help", "h", help, "")
+		fs.BoolVar(&version, "version", version, "")
+	}
+	before := pflag.NewFlagSet("lockgen", pflag.ContinueOnError)
+	before.SetInterspersed(false)
+	global(before)
+	if err := parse(before, args, "lockgen help"); err != nil {
+		return err
+	}
+	rest := before.Args()
+	if version {
+		return p.printVersion()
+	}
+	if len(rest) > 0 && rest[0] == "help" {
+		help, rest = true, rest[1:]
+	}
+	if len(rest) == 0 {
+		if help {
+			p.ui.Result("%s", strings.TrimRight(manual(), "\n"))
+			return nil
+		}
+		return fault.Errorf(fault.Usage, "run: lockgen help", "no command given")
+	}
+	c, err := find(rest[0])
+	if err != nil {
+		return err
+	}
+	own := pflag.NewFlagSet("lockgen "+c.name, pflag.ContinueOnError)
+	global(own)
+	if c.flags != nil {
+		c.flags(own, p)
+	}
+	if err := parse(own, rest[1:], "lockgen help "+c.name); err != nil {
+		return err
+	}
+	p.args = own.Args()
+	if help {
+		p.ui.Result("%s", strings.TrimRight(c.manual(), "\n"))
+		return nil
+	}
+	if version {
+		return p.printVersion()
+	}
+	if c.args == "" && len(p.args) > 0 {
+		return fault.Errorf(fault.Usage, "run: lockgen help "+c.name, "lockgen %s takes no argument, got %q", c.name, p.args[0])
+	}
+	if own.Changed("manifest") && p.manifestGiven == "" || own.Changed("lock") && p.lockGiven == "" {
+		return fault.Errorf(fault.Usage, "give the path of a file", "an empty path")
+	}
+	return c.run(ctx, p)
+}
+
+func find(name string) (command, error) {
+	var names []string
+	for _, c := range commands() {
+		if c.name == name {
+			return c, nil
+		}
+		names = append(names, c.name)
+	}
+	mend := "commands are " + strings.Join(names, ", ")
+	if near := lock.Nearest(name, names); near != "" {
+		mend = "did you mean " + near + "? " + mend
+	}
+	return command{}, fault.Errorf(fault.Usage, mend, "unknown command %q", name)
+}
+
+// parse parses flags; an unknown one is told with the nearest known one.
+func parse(fs *pflag.FlagSet, args []string, help string) error {
+	fs.SortFlags = true
+	fs.Usage = func() {}
+	fs.SetOutput(io.Discard)
+	err := fs.Parse(args)
+	if err == nil {
+		return nil
+	}
+	mend := "run: " + help
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var known []string
+		fs.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		if near := lock.Nearest(unknown.GetSpecifiedName(), known); near != "" {
+			mend = "did you mean --" + near + "? otherwise " + mend
+		}
+	}
+	return fault.Errorf(fault.Usage, mend, "%w", err)
+}
+
+func (p *program) printVersion() error {
+	v := "devel"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		v = info.Main.Version
+	}
+	if p.ui.JSON {
+		return p.ui.Data(map[string]any{"version": v, "schema": lock.Schema})
+	}
+	p.ui.Result("lockgen %s (lock schema %d)", v, lock.Schema)
+	return nil
+}
+
+// locate finds the manifest and the lock: the manifest here or above, the lock
+// beside it, unless given.
+func (p *program) locate() error {
+	p.manifest, p.lock = p.manifestGiven, p.lockGiven
+	if p.manifest == "" {
+		name, err := lock.FindManifest(".")
+		if err != nil {
+			return err
+		}
+		p.manifest = name
+	}
+	if p.lock == "" {
+		p.lock = filepath.Join(filepath.Dir(p.manifest), lock.FileName)
+	}
+	if filepath.Ext(p.lock) != ".toml" {
+		return fault.Errorf(fault.Usage, "name it "+lock.FileName, "lock %s does not end in .toml, which Buck2 demands", p.lock)
+	}
+	return nil
+}
+
+// count is "1 plugin" or "2 plugins".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

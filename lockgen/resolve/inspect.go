@@ -1,0 +1,114 @@
+package resolve
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// headSize is how many bytes of an executable are looked at: enough for the
+// header of every format, and for the PE header where linkers put it.
+const headSize = 4096
+
+// checkMagic makes sure that an executable is one of the platform: ELF, Mach-O
+// or PE for its processor. A script, which begins with #!, is one everywhere
+// but on Windows. The error is of class [fault.Integrity].
+func checkMagic(p lock.Platform, path string, head []byte) error {
+	found := magic(head)
+	want := p.OS + " " + p.Arch
+	for _, f := range found {
+		if f == want || f == "script" && p.OS != "windows" {
+			return nil
+		}
+	}
+	return fault.Errorf(fault.Integrity, "is this the right file of the right version? see source and binary of the entry",
+		"%s is no executable for %s: found %s", path, p.Name, strings.Join(found, ", "))
+}
+
+// magic says what a file is by its first bytes, in words of the platform table;
+// a fat Mach-O is several things.
+func magic(head []byte) []string {
+	le, be := binary.LittleEndian, binary.BigEndian
+	switch {
+	case len(head) == 0:
+		return []string{"an empty file"}
+	case bytes.HasPrefix(head, []byte("#!")):
+		return []string{"script"}
+	case bytes.HasPrefix(head, []byte("\x7fELF")) && len(head) >= 20:
+		order := binary.ByteOrder(le)
+		if head[5] == 2 {
+			order = be
+		}
+		switch machine := order.Uint16(head[18:]); machine { // ELF: e_machine
+		case 62:
+			return []string{"linux x86_64"}
+		case 183:
+			return []string{"linux aarch64"}
+		default:
+			return []string{fmt.Sprintf("ELF for machine %d", machine)}
+		}
+	case len(head) >= 8 && le.Uint32(head) == 0xfeedfacf: // Mach-O, 64 bits
+		return []string{machO(le.Uint32(head[4:]))}
+	case len(head) >= 8 && be.Uint32(head) == 0xcafebabe && be.Uint32(head[4:]) < 20: // fat; more is a Java class
+		var found []string
+		for i := range int(be.Uint32(head[4:])) {
+			if at := 8 + 20*i; at+4 <= len(head) {
+				found = append(found, machO(be.Uint32(head[at:])))
+			}
+		}
+		return found
+	case bytes.HasPrefix(head, []byte("MZ")) && len(head) >= 64:
+		at := int(le.Uint32(head[60:]))
+		if at < 0 || at+6 > len(head) || string(head[at:at+4]) != "PE\x00\x00" {
+			return []string{"a DOS program"}
+		}
+		switch machine := le.Uint16(head[at+4:]); machine { // COFF: Machine
+		case 0x8664:
+			return []string{"windows x86_64"}
+		case 0xaa64:
+			return []string{"windows aarch64"}
+		default:
+			return []string{fmt.Sprintf("PE for machine %#x", machine)}
+		}
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return []string{"a zip archive"}
+	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		return []string{"gzip data"}
+	case looksLikeHTML(head):
+		return []string{"HTML (a proxy or login page?)"}
+	}
+	return []string{fmt.Sprintf("a file that begins with %q", head[:min(16, len(head))])}
+}
+
+func machO(cpu uint32) string {
+	switch cpu {
+	case 0x01000007:
+		return "macos x86_64"
+	case 0x0100000c:
+		return "macos aarch64"
+	}
+	return fmt.Sprintf("Mach-O for processor %#x", cpu)
+}
+
+func looksLikeHTML(head []byte) bool {
+	start := strings.ToLower(string(bytes.TrimLeft(head[:min(512, len(head))], " \t\r\n\xef\xbb\xbf")))
+	return strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html")
+}
+
+// listed sorts names and joins the first few.
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if more := len(names) - 8; more > 1 {
+		return strings.Join(names[:8], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(names, ", ")
+}

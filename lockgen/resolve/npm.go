@@ -1,0 +1,262 @@
+package resolve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// npm locks plugins from a registry of npm. npm itself resolves, once for all
+// platforms; what it leaves to the machine (os, cpu) is decided here.
+type npm struct {
+	tool       *pkgmgr.NPM
+	dir        string            // where the manifest lies
+	registries map[string]string // from plugins.toml, by scope; nil for npm's own
+	client     *remote.Client
+	// address returns the registry of a package.
+	address func(ctx context.Context, name string) (string, error)
+}
+
+func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+	if strings.Count(w.Version, ".") < 2 {
+		return nil, fault.Errorf(fault.Usage, "write the exact version: "+w.Version+strings.Repeat(".0", 2-strings.Count(w.Version, ".")),
+			"%q is a range to npm, whose versions have three numbers", w.Version)
+	}
+	closure, err := s.tool.Resolve(ctx, s.dir, s.registries, w.From.Name, w.Version)
+	if err != nil {
+		return nil, err
+	}
+	own, ok := closure.Packages[w.packageDir()]
+	if !ok || own.Version != w.Version {
+		return nil, fault.Errorf(fault.Upstream, "write the version as the registry has it", "npm resolved %s %s to version %q", w.From.Name, w.Version, own.Version)
+	}
+	for _, d := range closure.Dropped {
+		return nil, fault.Errorf(fault.Upstream, "take another version, or ask the operator of the registry for the package",
+			"npm left out the optional package %s@%s of %s: the registry does not have it", d.Name, d.Spec, d.Parent)
+	}
+	res := &Resolution{Missing: map[string]Missing{}}
+	for _, folder := range slices.Sorted(maps.Keys(closure.Packages)) {
+		p := closure.Packages[folder]
+		a, err := s.artifact(folder, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, platform := range platforms {
+			switch {
+			case supports(p, platform):
+				a.Platforms = append(a.Platforms, platform.Name)
+			case !p.Optional:
+				reason := fmt.Sprintf("npm package %s %s does not support %s %s", p.Name, p.Version, platform.NodeOS, platform.NodeCPU)
+				res.Missing[platform.Name] = Missing{reason, fault.Errorf(fault.Usage, "take another version or another source", "%s", reason)}
+			}
+		}
+		if len(a.Platforms) > 0 {
+			res.Artifacts = append(res.Artifacts, a)
+		}
+	}
+	return res, nil
+}
+
+func (s *npm) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
+	return s.artifact(key, pkgmgr.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
+}
+
+// supports evaluates os, cpu and libc of a package as npm does: a list of what
+// is allowed, or of what is not, with an exclamation mark.
+func supports(p pkgmgr.LockedPackage, platform lock.Platform) bool {
+	libc := ""
+	if platform.OS == "linux" {
+		libc = "glibc" // see design: linux means glibc
+	}
+	return allowed(p.OS, platform.NodeOS) && allowed(p.CPU, platform.NodeCPU) && (len(p.Libc) == 0 || libc != "" && allowed(p.Libc, libc))
+}
+
+func allowed(list []string, value string) bool {
+	if len(list) == 0 || len(list) == 1 && list[0] == "any" {
+		return true
+	}
+	negated := true
+	for _, item := range list {
+		if item == value {
+			return true
+		}
+		if not, ok := strings.CutPrefix(item, "!"); ok {
+			if not == value {
+				return false
+			}
+		} else {
+			negated = false
+		}
+	}
+	return negated
+}
+
+func (s *npm) artifact(folder string, p pkgmgr.LockedPackage) (*Artifact, error) {
+	label := p.Name + "@" + p.Version
+	if p.HasInstallScript {
+		return nil, scriptError(label, "an install script")
+	}
+	// npm may write several digests, space-separated.
+	digest := ""
+	for _, one := range strings.Fields(p.Integrity) {
+		if strings.HasPrefix(one, "sha512-") {
+			digest, _, _ = strings.Cut(one, "?")
+		}
+	}
+	if digest == "" {
+		return nil, fault.Errorf(fault.Policy, "take another version",
+			"the registry has no sha512 of npm package %s, only %q", label, p.Integrity)
+	}
+	if err := lock.CheckPath(folder); err != nil {
+		return nil, fault.Errorf(fault.Integrity, "take another version", "npm package %s: %w", label, err)
+	}
+	name, version := p.Name, p.Version
+	a := &Artifact{
+		Key:      folder,
+		Label:    label,
+		Prefix:   folder,
+		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest},
+		identity: identity(lock.NPM, "", lock.File{Name: p.Name, Version: p.Version}),
+		digest:   digest,
+		get: func(ctx context.Context, in *store.Ingest) error {
+			return s.download(ctx, name, version, in)
+		},
+		read: store.Options{Format: "tar.gz", StripTop: true},
+		keep: func(path string) int {
+			if path == "package.json" {
+				return 4 << 20
+			}
+			return 0
+		},
+	}
+	a.verify = func(c *Content) error { return checkPackageJSON(name, version, c) }
+	return a, nil
+}
+
+func scriptError(label, what string) error {
+	return fault.Errorf(fault.Policy, "scripts of packages are never run: take another version, or another source of this plugin such as its release asset",
+		"npm package %s has %s", label, what)
+}
+
+// download asks for the tarball at its conventional address first, which needs
+// no document, and asks the registry where it is otherwise.
+func (s *npm) download(ctx context.Context, name, version string, in *store.Ingest) error {
+	registry, err := s.address(ctx, name)
+	if err != nil {
+		return err
+	}
+	usual := remote.NPMTarball(registry, name, version)
+	err = s.client.Download(ctx, usual, in, remote.DownloadOptions{})
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	address, err2 := s.client.NPMTarballURL(ctx, registry, name, version)
+	if err2 != nil {
+		return err2
+	}
+	if address == usual {
+		return err
+	}
+	return s.client.Download(ctx, address, in, remote.DownloadOptions{})
+}
+
+// checkPackageJSON compares a tarball with what the registry said of it, marks
+// the files that npm makes executable, and refuses what npm would run.
+func checkPackageJSON(name, version string, c *Content) error {
+	label := name + "@" + version
+	raw, ok := c.Heads["package.json"]
+	if !ok {
+		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s has no package.json", label)
+	}
+	var pkg struct {
+		Name    string         `json:"name"`
+		Version string         `json:"version"`
+		Scripts map[string]any `json:"scripts"`
+	}
+	if err := json.Unmarshal(raw, &pkg); err != nil {
+		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s: package.json: %w", label, err)
+	}
+	if pkg.Name != name || strings.TrimLeft(pkg.Version, "v=") != version {
+		return fault.Errorf(fault.Integrity, "do not use it: ask the registry's operator and the publisher", "npm package %s says in its package.json that it is %s@%s", label, pkg.Name, pkg.Version)
+	}
+	for _, script := range []string{"preinstall", "install", "postinstall"} {
+		if _, ok := pkg.Scripts[script]; ok {
+			return scriptError(label, "the script "+script)
+		}
+	}
+	bins, err := pkgmgr.Bins(raw)
+	if err != nil {
+		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s: %w", label, err)
+	}
+	executable := map[string]bool{}
+	for _, file := range bins {
+		executable[file] = true
+	}
+	for i := range c.Files {
+		f := &c.Files[i]
+		if f.Path == "binding.gyp" {
+			return scriptError(label, "a binding.gyp, which npm would compile")
+		}
+		f.Exec = f.Exec || executable[f.Path]
+	}
+	return nil
+}
+
+func (s *npm) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	for _, template := range w.requires {
+		path := strings.ReplaceAll(template, "{napi}", catalog.NAPI(p))
+		if _, ok := tree[path]; !ok {
+			return "", &holeError{fmt.Sprintf("%s is not in it, only %s", path, tree.under(path))}
+		}
+	}
+	dir := w.packageDir()
+	var file string
+	if paths := w.binaries(p); len(paths) > 0 {
+		file = paths[0]
+		if _, ok := tree[file]; !ok {
+			return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", file, tree.under(file))
+		}
+		return file, nil
+	}
+	bins, err := pkgmgr.Bins(contents[dir].Heads["package.json"])
+	if err != nil {
+		return "", err
+	}
+	bin := w.binName()
+	if bins[bin] == "" {
+		mend := "set binary in the entry to one of them"
+		if len(bins) == 0 {
+			mend = "this package is a library; ask for the one that holds the plugin"
+		}
+		return "", fault.Errorf(fault.Usage, mend, "npm package %s %s has no executable %q; it has %s",
+			w.From.Name, w.Version, bin, listed(slices.Collect(maps.Keys(bins))))
+	}
+	file = dir + "/" + bins[bin]
+	if _, ok := tree[file]; !ok {
+		return "", fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s %s names %s as %s, but holds no such file; it holds %s",
+			w.From.Name, w.Version, bins[bin], bin, tree.under(file))
+	}
+	if !named(file, bin) {
+		return "", fault.Errorf(fault.Usage, fmt.Sprintf("write: binary = %q", file),
+			"the file of %s in npm package %s has another name, %s", bin, w.From.Name, bins[bin])
+	}
+	return file, nil
+}
+
+// A holeError says why a tree cannot serve its platform, which another
+// platform's tree may do by emulation.
+type holeError struct{ reason string }
+
+func (e *holeError) Error() string { return e.reason }

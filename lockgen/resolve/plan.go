@@ -1,0 +1,361 @@
+package resolve
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// NodeHint is the version of node that messages propose.
+const NodeHint = "24.19.0"
+
+// notAmong is the reason of a cell whose platform the manifest does not list.
+const notAmong = "not among the platforms of plugins.toml"
+
+// A Want is one plugin version that a manifest asks for, with everything that
+// the catalogue and the entry say about it.
+type Want struct {
+	Name, Version string
+	At            string // FILE:LINE of the entry, for messages
+
+	From     lock.Source
+	Include  string
+	Runtime  string // NAME@VERSION or ""
+	Optional bool
+	Python   []string // the interpreters that wheels must fit
+
+	binary    string // npm: name of a bin or path in the tree; else a path, or its template
+	windows   string // the path on Windows, "" where only .exe differs
+	requires  []string
+	overrides map[string]lock.Override
+}
+
+// String is NAME VERSION, as messages say it.
+func (w *Want) String() string { return w.Name + " " + w.Version }
+
+// Plan returns what a manifest asks for, sorted by name and version, runtimes
+// resolved. Its errors are of class [fault.Usage].
+func Plan(m *lock.Manifest) ([]*Want, error) {
+	var wants []*Want
+	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
+		proto, err := planPlugin(m, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, version := range slices.SortedFunc(slices.Values(m.Plugins[name].Versions), lock.CompareVersions) {
+			w := *proto
+			w.Version = version
+			wants = append(wants, &w)
+		}
+	}
+	return wants, nil
+}
+
+func planPlugin(m *lock.Manifest, name string) (*Want, error) {
+	p := m.Plugins[name]
+	at := m.At("plugins", name)
+	fail := func(mend, format string, args ...any) error {
+		return fault.Errorf(fault.Usage, mend, "%s: plugin %s: "+format, append([]any{at, name}, args...)...)
+	}
+	c := catalog.Builtin()
+	r, known := c.Lookup(name)
+	if p.Source == nil && !known || c.Refused(name) != nil {
+		return nil, fmt.Errorf("%s: %w", at, c.Unknown(name))
+	}
+	w := &Want{
+		Name: name, At: at,
+		Include: p.Include, Optional: p.Optional, Python: m.Python,
+		binary: p.Binary, overrides: p.Platforms,
+	}
+	runtime := p.Runtime
+	if p.Source != nil {
+		w.From = *p.Source
+	}
+	if known {
+		s := r.Sources[0]
+		if p.Source == nil {
+			w.From = s.From
+		}
+		if w.From.Kind == s.From.Kind {
+			if p.Package != "" {
+				w.From.Name = p.Package
+			}
+			if w.binary == "" {
+				w.binary, w.windows = s.Binary, s.Windows
+			}
+			if w.Include == "" {
+				w.Include = s.Include
+			}
+			w.requires = s.Requires
+		}
+		if runtime == "" {
+			runtime = r.Runtime
+		}
+	} else if p.Package != "" {
+		return nil, fail("write source instead", "package without a known plugin")
+	}
+	if w.binary == "" {
+		return nil, fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+	}
+	if w.From.Kind == lock.NPM && runtime == "" {
+		runtime = "node"
+	}
+	if runtime == "" {
+		return w, nil
+	}
+	of := m.Plugins[runtime]
+	if of == nil {
+		mend := "run: lockgen add " + runtime
+		if runtime == "node" {
+			mend += "@" + NodeHint
+		}
+		return nil, fail(mend, "runs on %s, which is not in [plugins]", runtime)
+	}
+	if of.Runtime != "" || runtime == name || of.Source != nil && of.Source.Kind == lock.NPM {
+		return nil, fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
+	}
+	w.Runtime = runtime + "@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
+	return w, nil
+}
+
+// Unknown warns of names that are not in the catalogue but one slip away from
+// a name that is: a possible typing error, or worse.
+func Unknown(m *lock.Manifest) []string {
+	var warnings []string
+	c := catalog.Builtin()
+	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
+		if _, ok := c.Lookup(name); ok {
+			continue
+		}
+		if near := c.Nearest(name); near != "" {
+			warnings = append(warnings, fmt.Sprintf("%s: plugin %s is not known by name; did you mean %s?", m.At("plugins", name), name, near))
+		}
+	}
+	return warnings
+}
+
+// url is the address of the file for a platform, kind HTTP only.
+func (w *Want) url(p lock.Platform) string {
+	template := w.From.Name
+	if o := w.overrides[p.Name]; o.Source != nil {
+		template = o.Source.Name
+	}
+	return lock.Expand(template, w.Version, p)
+}
+
+// binaries lists the paths, best first, at which the executable may lie in the
+// tree of a platform. For npm it is empty where only the bin's name is known.
+func (w *Want) binaries(p lock.Platform) []string {
+	if o := w.overrides[p.Name].Binary; o != "" {
+		return []string{lock.Expand(o, w.Version, p)}
+	}
+	if w.From.Kind == lock.NPM {
+		if w.binName() != "" {
+			return nil
+		}
+		return []string{lock.Expand(w.binary, w.Version, p)}
+	}
+	if p.OS == "windows" && w.windows != "" {
+		return []string{w.windows}
+	}
+	b := lock.Expand(w.binary, w.Version, p)
+	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
+		return []string{b, b + ".exe"}
+	}
+	return []string{b}
+}
+
+// binName is the name in the package's bin that is asked for, kind NPM only; ""
+// where the entry gives a path.
+func (w *Want) binName() string {
+	if w.From.Kind != lock.NPM || strings.Contains(w.binary, "/") {
+		return ""
+	}
+	return w.binary
+}
+
+// named reports whether the file of a bin tells the bin's name. Only such a bin
+// can be asked for by its name, because the lock keeps the path alone.
+func named(file, bin string) bool {
+	base := path.Base(file)
+	return base == bin || slices.Contains([]string{".js", ".cjs", ".mjs"}, strings.TrimPrefix(base, bin)) && strings.HasPrefix(base, bin)
+}
+
+// fitsBinary reports whether the executable of a locked cell is the one that
+// the entry asks for.
+func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
+	if bin := w.binName(); bin != "" && w.overrides[p.Name].Binary == "" {
+		return strings.HasPrefix(binary, w.packageDir()+"/") && named(binary, bin)
+	}
+	return slices.Contains(w.binaries(p), binary)
+}
+
+// packageDir is the folder of the plugin's own package, kind NPM only.
+func (w *Want) packageDir() string { return "node_modules/" + w.From.Name }
+
+// A Difference is one way in which a lock does not fit a manifest.
+type Difference struct {
+	Plugin  string `json:"plugin"`
+	Version string `json:"version"`
+	What    string `json:"what"`
+
+	local bool // can be settled without asking any source
+}
+
+// String is one readable line.
+func (d Difference) String() string { return d.Plugin + " " + d.Version + ": " + d.What }
+
+// Differences says how a lock does not fit a manifest: nothing when it does.
+// They are sorted by plugin and version. L may be nil for no lock at all.
+func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
+	if l == nil {
+		l = &lock.Lock{}
+	}
+	var out []Difference
+	asked := map[string]bool{}
+	for _, w := range wants {
+		asked[w.Name+"@"+w.Version] = true
+		out = append(out, w.differences(m, l.Plugins[w.Name][w.Version])...)
+	}
+	for name, versions := range l.Plugins {
+		for version := range versions {
+			if !asked[name+"@"+version] {
+				out = append(out, Difference{name, version, "is locked, but " + m.Name + " does not ask for it", true})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Difference) int {
+		if c := strings.Compare(a.Plugin, b.Plugin); c != 0 {
+			return c
+		}
+		return lock.CompareVersions(a.Version, b.Version)
+	})
+	return out
+}
+
+func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
+	if v == nil {
+		return []Difference{{w.Name, w.Version, "is asked for, but not locked", false}}
+	}
+	var out []Difference
+	add := func(local bool, format string, args ...any) {
+		out = append(out, Difference{w.Name, w.Version, fmt.Sprintf(format, args...), local})
+	}
+	compare := func(what, asked, locked string, local bool) {
+		if asked != locked {
+			add(local, "%s is %s in the lock, %s asked for", what, orNone(locked), orNone(asked))
+		}
+	}
+	compare("source", w.From.Kind, v.Source, false)
+	if w.From.Kind != lock.HTTP {
+		compare("package", w.From.Name, v.Package, false)
+	}
+	compare("include", w.Include, v.Include, false)
+	compare("runtime", w.Runtime, v.Runtime, true)
+	for _, p := range lock.Platforms {
+		c := v.Platforms[p.Name]
+		if !slices.Contains(m.Platforms, p.Name) {
+			if want := otherCell(m, v.Platforms, p); c != want {
+				add(true, "platform %s is %s in the lock, expected %s", p.Name, describeCell(c), describeCell(want))
+			}
+			continue
+		}
+		switch {
+		case c.Tree != "":
+			if !w.fitsBinary(p, c.Binary) {
+				add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
+			}
+			if w.From.Kind == lock.HTTP && v.Source == lock.HTTP {
+				for _, key := range v.FilesFor(p.Name) {
+					compare("url for "+p.Name, w.url(p), v.Files[key].URL, false)
+				}
+			}
+		case c.Emulate != "" && c.Emulate == p.Emulates && slices.Contains(m.Platforms, p.Emulates):
+		case c.Unavailable != "" && c.Unavailable != notAmong && w.Optional:
+		default:
+			add(false, "platform %s is %s in the lock, but %s lists it", p.Name, describeCell(c), m.Name)
+		}
+	}
+	return out
+}
+
+func (w *Want) binaryText(p lock.Platform) string {
+	if list := w.binaries(p); len(list) > 0 {
+		return strings.Join(list, " or ")
+	}
+	return w.binary
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func describeCell(c lock.Cell) string {
+	switch {
+	case c.Tree != "":
+		return "locked"
+	case c.Emulate != "":
+		return "emulated by " + c.Emulate
+	case c.Unavailable != "":
+		return fmt.Sprintf("unavailable (%s)", c.Unavailable)
+	}
+	return "missing"
+}
+
+// otherCell is the cell of a platform that the manifest does not list.
+func otherCell(m *lock.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
+	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Tree != "" {
+		return lock.Cell{Emulate: p.Emulates}
+	}
+	return lock.Cell{Unavailable: notAmong}
+}
+
+// settle makes a locked version fit a manifest where that needs nothing from
+// outside: platforms that are not listed any more, another runtime. It returns
+// a copy.
+func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
+	v := *old
+	v.Runtime = w.Runtime
+	v.Platforms = maps.Clone(old.Platforms)
+	for _, p := range lock.Platforms {
+		if !slices.Contains(m.Platforms, p.Name) {
+			v.Platforms[p.Name] = otherCell(m, v.Platforms, p)
+		}
+	}
+	use := map[string][]string{}
+	for name, c := range v.Platforms {
+		if c.Tree != "" {
+			for _, key := range old.FilesFor(name) {
+				use[key] = append(use[key], name)
+			}
+		}
+	}
+	v.Files = map[string]lock.File{}
+	for key, f := range old.Files {
+		if len(use[key]) > 0 {
+			f.Platforms = platformList(use[key], v.Platforms)
+			v.Files[key] = f
+		}
+	}
+	return &v
+}
+
+// platformList is the platforms key of a file that the trees of some platforms
+// are made of: empty when it belongs to every tree.
+func platformList(use []string, cells map[string]lock.Cell) []string {
+	for name, c := range cells {
+		if c.Tree != "" && !slices.Contains(use, name) {
+			return slices.Compact(slices.Sorted(slices.Values(use)))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,491 @@
+// Package resolve turns what plugins.toml asks for into what plugins.lock.toml
+// pins. There is one [Source] for each kind, a file each; the driver in this
+// file and fetch.go decides what has to be done, downloads every artifact once,
+// reads it strictly, and locks all or nothing.
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+// Options say what [Update] has to do.
+type Options struct {
+	Old     *lock.Lock // nil where there is no lock yet
+	Names   []string   // NAME or NAME@VERSION to resolve again; empty for what does not fit
+	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
+	Verify  bool       // resolve and download everything again and compare
+	Offline bool       // refuse the network
+	Dir     string     // where the manifest lies: the package managers' project configuration applies
+	Store   *store.Store
+	UI      *ui.UI
+}
+
+// An Outcome is what [Update] did.
+type Outcome struct {
+	Lock       *lock.Lock
+	Changed    []string // NAME VERSION of what is new, resolved again or settled
+	Dropped    []string // NAME VERSION of what was taken out
+	Downloaded int64    // artifacts
+	Notes      []string // for the user, one line each
+}
+
+// Update makes a lock that fits the manifest. It resolves and downloads only
+// what the old lock lacks, or what Options ask for. It writes nothing but the
+// store. When anything cannot be locked there is no lock at all, and the error
+// lists every plugin and platform that failed, why, and the mend.
+func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) {
+	wants, err := Plan(m)
+	if err != nil {
+		return nil, err
+	}
+	u := &update{Options: o, m: m, out: &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}}}
+	if u.Old == nil {
+		u.Old = &lock.Lock{}
+	}
+	again, err := u.selected(wants)
+	if err != nil {
+		return nil, err
+	}
+	todo := u.keepOrSettle(wants, again)
+	if len(todo) > 0 {
+		if err := u.resolve(ctx, todo); err != nil {
+			return nil, err
+		}
+	}
+	if o.Verify {
+		if err := u.verify(ctx, wants, todo); err != nil {
+			return nil, err
+		}
+	}
+	return u.out, nil
+}
+
+// update is the state of one Update.
+type update struct {
+	Options
+	m   *lock.Manifest
+	out *Outcome
+
+	client   *remote.Client
+	transfer *ui.Transfer        // of the downloads that are under way
+	contents map[string]*Content // by identity
+	sources  map[string]Source   // by kind
+}
+
+// selected returns the NAME@VERSION keys that Names asks for.
+func (u *update) selected(wants []*Want) (map[string]bool, error) {
+	again := map[string]bool{}
+	var names []string
+	for _, w := range wants {
+		names = append(names, w.Name)
+	}
+	for _, spec := range u.Names {
+		name, version, exact := strings.Cut(spec, "@")
+		var versions []string
+		for _, w := range wants {
+			if w.Name == name {
+				versions = append(versions, w.Version)
+				if !exact || w.Version == version {
+					again[w.Name+"@"+w.Version] = true
+				}
+			}
+		}
+		switch {
+		case len(versions) == 0:
+			mend := "run: lockgen add " + spec
+			if near := lock.Nearest(name, names); near != "" {
+				mend = "did you mean " + near + "? otherwise " + mend
+			}
+			return nil, fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
+		case exact && !slices.Contains(versions, version):
+			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not %s", u.m.Name, name, strings.Join(versions, " and "), version)
+		}
+	}
+	return again, nil
+}
+
+// keepOrSettle takes over what fits, mends what can be mended here, and returns
+// what has to be resolved.
+func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
+	touched := map[string]bool{} // names; all where empty
+	for _, spec := range slices.Concat(u.Names, u.Removed) {
+		name, _, _ := strings.Cut(spec, "@")
+		touched[name] = true
+	}
+	only := len(touched) > 0
+	needed := map[string]bool{} // runtimes of what is resolved
+	for _, w := range wants {
+		if again[w.Name+"@"+w.Version] && w.Runtime != "" {
+			needed[w.Runtime] = true
+		}
+	}
+	var todo []*Want
+	for _, w := range wants {
+		key := w.Name + "@" + w.Version
+		old := u.Old.Plugins[w.Name][w.Version]
+		diffs := w.differences(u.m, old)
+		local := !slices.ContainsFunc(diffs, func(d Difference) bool { return !d.local })
+		runtime, _, _ := strings.Cut(w.Runtime, "@")
+		switch {
+		case again[key] || old == nil && needed[key]:
+			todo = append(todo, w)
+		case only && old == nil:
+			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
+		case len(diffs) == 0 || only && !(local && touched[runtime]):
+			u.put(w.Name, w.Version, old)
+		case local:
+			v := w.settle(u.m, old)
+			if v.Validate() != nil { // such as no platform left
+				todo = append(todo, w)
+				continue
+			}
+			u.put(w.Name, w.Version, v)
+			u.out.Changed = append(u.out.Changed, w.String())
+		default:
+			todo = append(todo, w)
+		}
+	}
+	asked := map[string]bool{}
+	for _, w := range wants {
+		asked[w.Name+"@"+w.Version] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.Old.Plugins)) {
+		for _, version := range slices.Sorted(maps.Keys(u.Old.Plugins[name])) {
+			switch {
+			case asked[name+"@"+version]:
+			case !only || touched[name]: // with names, only versions of those may go
+				u.out.Dropped = append(u.out.Dropped, name+" "+version)
+			default:
+				u.put(name, version, u.Old.Plugins[name][version])
+			}
+		}
+	}
+	return todo
+}
+
+func (u *update) put(name, version string, v *lock.Version) {
+	if u.out.Lock.Plugins[name] == nil {
+		u.out.Lock.Plugins[name] = map[string]*lock.Version{}
+	}
+	u.out.Lock.Plugins[name][version] = v
+}
+
+// A failure is why one plugin, or one of its platforms, cannot be locked.
+type failure struct {
+	w        *Want
+	platform string // "" for all
+	err      error
+}
+
+// fail joins failures in the order of the manifest.
+func (u *update) fail(total int, failures []failure) error {
+	class := fault.Of(failures[0].err)
+	for _, f := range failures {
+		switch fault.Of(f.err) {
+		case fault.Interrupted:
+			return f.err
+		case fault.Integrity:
+			class = fault.Integrity
+		}
+	}
+	// One cause that several platforms share is said once.
+	type group struct {
+		w         *Want
+		platforms []string
+		err       error
+	}
+	var groups []group
+	for _, f := range failures {
+		if n := len(groups) - 1; n >= 0 && groups[n].w == f.w && groups[n].err.Error() == f.err.Error() {
+			groups[n].platforms = append(groups[n].platforms, f.platform)
+			continue
+		}
+		groups = append(groups, group{f.w, []string{f.platform}, f.err})
+	}
+	say := func(g group) string {
+		s := fmt.Sprintf("%s: %s", g.w.At, g.w)
+		if g.platforms[0] != "" {
+			s += " for " + strings.Join(g.platforms, ", ")
+		}
+		return s
+	}
+	if len(groups) == 1 {
+		return fault.Errorf(class, "", "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
+	}
+	names := map[*Want]bool{}
+	var b strings.Builder
+	errs := []any{}
+	for _, g := range groups {
+		names[g.w] = true
+		b.WriteString("\n" + say(g) + ": %w")
+		errs = append(errs, g.err)
+		if mend := fault.Mend(g.err); mend != "" {
+			b.WriteString("\n  mend: " + strings.ReplaceAll(mend, "%", "%%"))
+		}
+	}
+	mend := "mend each of them, then run lockgen again"
+	head := fmt.Sprintf("nothing was written, for %d of %d plugins cannot be locked:", len(names), total)
+	return fault.Errorf(class, mend, head+b.String(), errs...)
+}
+
+// resolve locks what has to be locked: what needs no other plugin first, then
+// what npm resolves, with the npm of the node that was just locked.
+func (u *update) resolve(ctx context.Context, todo []*Want) error {
+	if u.Offline {
+		var names []string
+		for _, w := range todo {
+			names = append(names, w.String())
+		}
+		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
+	}
+	u.connect()
+	var first, second []*Want
+	for _, w := range todo {
+		if w.From.Kind == lock.NPM {
+			second = append(second, w)
+		} else {
+			first = append(first, w)
+		}
+	}
+	var failures []failure
+	for _, wants := range [][]*Want{first, second} {
+		if len(wants) == 0 {
+			continue
+		}
+		failed, err := u.stage(ctx, wants)
+		if err != nil {
+			return err
+		}
+		failures = append(failures, failed...)
+		// Without its runtime the rest has no platforms; name the cause alone.
+		for _, f := range failed {
+			for _, w := range second {
+				if strings.HasPrefix(w.Runtime, f.w.Name+"@") {
+					return u.fail(len(todo), failures)
+				}
+			}
+		}
+	}
+	if len(failures) > 0 {
+		return u.fail(len(todo), failures)
+	}
+	for _, w := range todo {
+		u.out.Changed = append(u.out.Changed, w.String())
+	}
+	slices.Sort(u.out.Changed)
+	return nil
+}
+
+// attempt is one Want on its way into the lock.
+type attempt struct {
+	w         *Want
+	source    Source
+	platforms []lock.Platform
+	res       *Resolution
+	err       error
+}
+
+// stage resolves some wants, downloads what they need and locks them.
+func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
+	attempts := make([]*attempt, len(wants))
+	for i, w := range wants {
+		source, err := u.source(ctx, w.From.Kind)
+		if err != nil {
+			return nil, err
+		}
+		attempts[i] = &attempt{w: w, source: source, platforms: u.native(w)}
+		u.UI.Detail("resolving %s (%s)", w, w.From)
+	}
+	var g errgroup.Group
+	g.SetLimit(3)
+	for _, a := range attempts {
+		g.Go(func() error {
+			a.res, a.err = a.source.Resolve(ctx, a.w, a.platforms)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var failures []failure
+	var artifacts []*Artifact
+	for _, a := range attempts {
+		if a.err != nil {
+			failures = append(failures, failure{a.w, "", a.err})
+			continue
+		}
+		artifacts = append(artifacts, a.res.Artifacts...)
+	}
+	if len(failures) > 0 {
+		// The rest may be 300 MB: mend this first.
+		return failures, nil
+	}
+	errs, err := u.fetch(ctx, artifacts, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range attempts {
+		v, failed := u.lockVersion(a, errs)
+		failures = append(failures, failed...)
+		if v != nil {
+			u.put(a.w.Name, a.w.Version, v)
+		}
+	}
+	return failures, nil
+}
+
+// native lists the platforms for which w may have a tree of its own: those of
+// the manifest on which its runtime has one.
+func (u *update) native(w *Want) []lock.Platform {
+	var list []lock.Platform
+	name, version, _ := strings.Cut(w.Runtime, "@")
+	runtime := u.out.Lock.Plugins[name][version]
+	for _, p := range lock.Platforms {
+		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Tree != "") {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// lockVersion makes the version of an attempt whose artifacts are read. Errs
+// are those of the artifacts, by identity.
+func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, []failure) {
+	v := &lock.Version{
+		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
+		Trust: "registry",
+		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
+	}
+	if a.w.From.Kind == lock.HTTP {
+		v.Trust = "first-use"
+	} else {
+		v.Package = a.w.From.Name
+	}
+	var failures []failure
+	holes := maps.Clone(a.res.Missing)
+	if holes == nil {
+		holes = map[string]Missing{}
+	}
+	use := map[string][]string{}
+	for _, p := range a.platforms {
+		if _, ok := holes[p.Name]; ok {
+			continue
+		}
+		cell, err := u.cell(a, p, errs)
+		var hole *holeError
+		switch {
+		case errors.As(err, &hole):
+			holes[p.Name] = Missing{hole.reason, fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
+			continue
+		case a.w.From.Kind == lock.HTTP && errors.Is(err, fs.ErrNotExist):
+			holes[p.Name] = Missing{"the server has no file for it", err}
+			continue
+		case err != nil:
+			failures = append(failures, failure{a.w, p.Name, err})
+			continue
+		}
+		v.Platforms[p.Name] = cell
+		for _, artifact := range a.res.Artifacts {
+			if slices.Contains(artifact.Platforms, p.Name) {
+				use[artifact.Key] = append(use[artifact.Key], p.Name)
+			}
+		}
+	}
+	if len(failures) > 0 {
+		return nil, failures
+	}
+	for _, p := range lock.Platforms {
+		if v.Platforms[p.Name].Tree != "" {
+			continue
+		}
+		hole, known := holes[p.Name]
+		switch {
+		case !slices.Contains(u.m.Platforms, p.Name):
+			v.Platforms[p.Name] = otherCell(u.m, v.Platforms, p)
+		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Tree != "":
+			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
+		default:
+			if !known {
+				hole.Reason = "its runtime " + a.w.Runtime + " is not available for it"
+				hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
+			}
+			if !a.w.Optional {
+				failures = append(failures, failure{a.w, p.Name, hole.Err})
+			}
+			v.Platforms[p.Name] = lock.Cell{Unavailable: hole.Reason}
+		}
+	}
+	if len(use) == 0 && len(failures) == 0 {
+		failures = append(failures, failure{a.w, "", fault.Errorf(fault.Usage, "take it out of "+u.m.Name, "no platform can have it")})
+	}
+	if len(failures) > 0 {
+		return nil, failures
+	}
+	for _, artifact := range a.res.Artifacts {
+		if len(use[artifact.Key]) == 0 {
+			continue
+		}
+		f := artifact.File
+		d := u.contents[artifact.identity].Digest
+		f.SHA256, f.Size = d.SHA256, d.Size
+		f.Platforms = platformList(use[artifact.Key], v.Platforms)
+		v.Files[artifact.Key] = f
+	}
+	if err := v.Validate(); err != nil {
+		return nil, []failure{{a.w, "", fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
+	}
+	return v, nil
+}
+
+// cell makes the cell of one platform.
+func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
+	var files []store.TreeFile
+	contents := map[string]*Content{}
+	for _, artifact := range a.res.Artifacts {
+		if !slices.Contains(artifact.Platforms, p.Name) {
+			continue
+		}
+		if err := errs[artifact.identity]; err != nil {
+			return lock.Cell{}, err
+		}
+		c := u.contents[artifact.identity]
+		contents[artifact.Key] = c
+		for _, f := range c.Files {
+			if artifact.Prefix != "" {
+				f.Path = artifact.Prefix + "/" + f.Path
+			}
+			files = append(files, f)
+		}
+	}
+	hash, err := store.TreeHash(files)
+	if err != nil {
+		return lock.Cell{}, err
+	}
+	tree := make(Tree, len(files))
+	for _, f := range files {
+		tree[f.Path] = f
+	}
+	binary, err := a.source.Executable(a.w, p, tree, contents)
+	if err != nil {
+		return lock.Cell{}, err
+	}
+	if a.w.Include != "" && !slices.ContainsFunc(files, func(f store.TreeFile) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
+		return lock.Cell{}, fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.under(a.w.Include))
+	}
+	return lock.Cell{Binary: binary, Tree: hash}, nil
+}

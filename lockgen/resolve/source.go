@@ -1,0 +1,94 @@
+package resolve
+
+import (
+	"context"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// A Source locks plugins of one kind. It finds out what a plugin consists of;
+// the driver downloads, checks and hashes.
+//
+// What every implementation promises:
+//   - The closure is whole: every file that the plugin needs on a platform,
+//     direct and transitive, is an Artifact that names this platform.
+//   - The same answer of the upstream gives the same Resolution, in the same
+//     order; nothing of this machine enters it.
+//   - A platform that upstream does not serve is in Missing, with the reason.
+//     What a client leaves out in silence counts as missing.
+//   - An error means that nothing can be said of any platform: there is no
+//     such version (it matches [fs.ErrNotExist]), a refusal of the server, a
+//     policy. It has a class.
+//   - Nothing is installed and no code of a package runs.
+type Source interface {
+	// Resolve finds the closure of w for each of the platforms.
+	Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error)
+	// Locked returns the artifact of a file that a lock holds, to download it
+	// again. W is the plugin version that the file belongs to.
+	Locked(w *Want, key string, f lock.File) (*Artifact, error)
+	// Executable finds the executable of w in the verified tree of a platform,
+	// and proves what can be proved of it. Contents are those of the
+	// resolution's artifacts, by key.
+	Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error)
+}
+
+// A Resolution is what a source found.
+type Resolution struct {
+	Artifacts []*Artifact
+	Missing   map[string]Missing // by the name of a platform
+}
+
+// Missing says why a platform cannot have a plugin.
+type Missing struct {
+	Reason string // one line without hosts, for the lock
+	Err    error  // for the user
+}
+
+// An Artifact is one file to download.
+type Artifact struct {
+	Key       string    // its path in the lock
+	File      lock.File // what upstream says of it; the driver adds digest, size, platforms
+	Platforms []string  // whose trees it is part of
+	Label     string    // for messages, without a host
+	Prefix    string    // path of its files in the tree, "" for the root
+
+	// identity names the thing that may never change its bytes, such as
+	// name@version in one registry: two artifacts of one identity are one
+	// download, and the old lock is searched by it.
+	identity string
+	// digest is upstream's own, "sha512-…" or "sha256-…" and the standard
+	// base64 of it; "" where there is none.
+	digest string
+	// get brings the bytes.
+	get func(ctx context.Context, in *store.Ingest) error
+	// read says how to read the bytes, with paths relative to Prefix. Keep
+	// names the files whose first bytes the source wants to see.
+	read store.Options
+	keep func(path string) (bytes int)
+	// verify proves what can be proved of the content by itself; nil for none.
+	verify func(c *Content) error
+}
+
+// Content is what was found in an artifact.
+type Content struct {
+	Digest store.Digest
+	Files  []store.TreeFile // paths relative to the artifact's prefix
+	Heads  map[string][]byte
+}
+
+// A Tree is the files of one platform by their locked paths.
+type Tree map[string]store.TreeFile
+
+// under lists what lies beside a path that is missing, for messages.
+func (t Tree) under(missing string) string {
+	dir := missing[:strings.LastIndexByte(missing, '/')+1]
+	var names []string
+	for path := range t {
+		if strings.HasPrefix(path, dir) {
+			names = append(names, path)
+		}
+	}
+	return listed(names)
+}

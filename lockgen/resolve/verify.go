@@ -1,0 +1,99 @@
+package resolve
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// verify downloads every file that was taken over from the old lock again and
+// compares bytes and trees, then resolves each plugin again and notes what
+// would be locked now. It changes nothing: other bytes are an error of class
+// [fault.Integrity], another closure is a note.
+func (u *update) verify(ctx context.Context, wants, done []*Want) error {
+	var kept []*Want
+	for _, w := range wants {
+		if !slices.Contains(done, w) && u.out.Lock.Plugins[w.Name][w.Version] != nil {
+			kept = append(kept, w)
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	if u.Offline {
+		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --verify downloads everything again")
+	}
+	u.connect()
+	var failures []failure
+	for _, w := range kept {
+		v := u.out.Lock.Plugins[w.Name][w.Version]
+		if err := u.verifyOne(ctx, w, v); err != nil {
+			failures = append(failures, failure{w, "", err})
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if len(failures) > 0 {
+		return u.fail(len(kept), failures)
+	}
+	return nil
+}
+
+func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error {
+	source, err := u.source(ctx, v.Source)
+	if err != nil {
+		return err
+	}
+	a := &attempt{w: w, source: source, res: &Resolution{}}
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		artifact, err := source.Locked(w, key, v.Files[key])
+		if err != nil {
+			return err
+		}
+		artifact.Key = key
+		for _, p := range lock.Platforms {
+			if v.Files[key].For(p.Name) && v.Platforms[p.Name].Tree != "" {
+				artifact.Platforms = append(artifact.Platforms, p.Name)
+			}
+		}
+		a.res.Artifacts = append(a.res.Artifacts, artifact)
+	}
+	errs, err := u.fetch(ctx, a.res.Artifacts, true)
+	if err != nil {
+		return err
+	}
+	for _, p := range lock.Platforms {
+		locked := v.Platforms[p.Name]
+		if locked.Tree == "" {
+			continue
+		}
+		cell, err := u.cell(a, p, errs)
+		if err != nil {
+			return err
+		}
+		if cell != locked {
+			return fault.Errorf(fault.Integrity, "run: lockgen update "+w.Name,
+				"its files on %s make tree %s with binary %s, the lock says tree %s with binary %s", p.Name, cell.Tree, cell.Binary, locked.Tree, locked.Binary)
+		}
+	}
+	res, err := source.Resolve(ctx, w, u.native(w))
+	if err != nil {
+		return err
+	}
+	now := map[string]lock.File{}
+	for _, artifact := range res.Artifacts {
+		now[artifact.Key] = artifact.File
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f, ok := now[key]
+		if old := v.Files[key]; !ok || f.Version != old.Version || f.Name != old.Name {
+			u.out.Notes = append(u.out.Notes, w.String()+" resolves to other packages now, first at "+key+"; to take them run: lockgen update "+w.Name)
+			return nil
+		}
+	}
+	return nil
+}
