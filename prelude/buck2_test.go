@@ -430,3 +430,80 @@ func tree(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+// platformsBzl registers two execution platforms: remote executors of another
+// platform first, then this machine.
+const platformsBzl = `
+def _platform(ctx, cpu, os, **kwargs):
+    constraints = {}
+    constraints.update(cpu[ConfigurationInfo].constraints)
+    constraints.update(os[ConfigurationInfo].constraints)
+    return ExecutionPlatformInfo(
+        label = ctx.label.raw_target(),
+        configuration = ConfigurationInfo(constraints = constraints, values = {}),
+        executor_config = CommandExecutorConfig(**kwargs),
+    )
+
+def _impl(ctx):
+    remote = _platform(
+        ctx,
+        ctx.attrs.foreign_cpu,
+        ctx.attrs.foreign_os,
+        local_enabled = False,
+        remote_enabled = True,
+        remote_execution_properties = {},
+        remote_execution_use_case = "buck2-default",
+    )
+    local = _platform(ctx, ctx.attrs.cpu, ctx.attrs.os, local_enabled = True, remote_enabled = False)
+    return [
+        DefaultInfo(),
+        PlatformInfo(label = str(ctx.label.raw_target()), configuration = remote.configuration),
+        ExecutionPlatformRegistrationInfo(platforms = [remote, local]),
+    ]
+
+both = rule(impl = _impl, attrs = {name: attrs.dep(providers = [ConfigurationInfo]) for name in ["cpu", "foreign_cpu", "foreign_os", "os"]})
+`
+
+// Code is generated on remote executors of another platform; what they run is
+// fetched here, by a fetch of this platform.
+func TestForeignExecutors(t *testing.T) {
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	cpus := map[string]string{"aarch64": "arm64", "x86_64": "x86_64"} // Buck2's names
+	foreign := lock.Platform{Name: "linux-aarch64", OS: "linux", Arch: "aarch64"}
+	if host.Name == foreign.Name {
+		foreign = lock.Platform{Name: "linux-x86_64", OS: "linux", Arch: "x86_64"}
+	}
+	p := scratch(t, "", map[string]string{
+		".buckconfig":        strings.Replace(scratchConfig, "execution_platforms = prelude//platforms:default", "execution_platforms = root//platforms:both", 1),
+		"platforms/defs.bzl": platformsBzl,
+		"platforms/BUCK": fmt.Sprintf(`
+load(":defs.bzl", "both")
+
+both(name = "both", cpu = "prelude//cpu:%s", os = "prelude//os:%s", foreign_cpu = "prelude//cpu:%s", foreign_os = "prelude//os:%s", visibility = ["PUBLIC"])
+`, cpus[host.Arch], host.OS, cpus[foreign.Arch], foreign.OS),
+		"api/a.proto": scratchProto,
+		"api/BUCK": `
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+
+typescript_proto_library(name = "a_ts", srcs = ["a.proto"], plugin = "ts-proto")
+`,
+	})
+	got := p.Must("aquery", "deps(//api:a_ts)", "--output-attribute", "^cmd$")
+	expect(t, got, "install, --entry", "--platform, "+foreign.Name)
+	if strings.Contains(got, "--platform, "+host.Name) {
+		t.Errorf("something is fetched for %s:\n%s", host.Name, got)
+	}
+	folder := p.Build("toolchains//:protoc[30.2]", "--target-platforms", "root//platforms:both")[0]
+	data, err := os.ReadFile(filepath.Join(folder, "protoc/data/bin/protoc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// e_machine of an ELF file, see the System V ABI.
+	machine := map[string]byte{"aarch64": 0xb7, "x86_64": 0x3e}[foreign.Arch]
+	if !bytes.HasPrefix(data, []byte("\x7fELF")) || data[18] != machine {
+		t.Errorf("protoc for %s begins with %x", foreign.Name, data[:20])
+	}
+}
