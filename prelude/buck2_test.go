@@ -25,7 +25,7 @@ import (
 // The checkout itself: every target loads, and Buck2 finds no fault with any
 // Starlark file.
 func TestCheckout(t *testing.T) {
-	p := bucktest.Open(t, bucktest.Root(t), "gotest")
+	p := bucktest.Open(t, bucktest.Root(t), "test-prelude")
 	targets := p.Must("targets", "//...", "toolchains//...")
 	for _, want := range []string{
 		"buck2-protobuf//:fetch\n",
