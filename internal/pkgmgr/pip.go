@@ -307,7 +307,7 @@ func markerEnv(p lock.Platform, python string) (string, error) {
 	return string(data), err
 }
 
-var fromVersions = regexp.MustCompile(`\(from versions: ([^)]*)\)`)
+var fromVersions = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(from versions: ([^)]*)\)`) })
 
 // explainPip recognises what pip says when there is nothing to install.
 func explainPip(err error, what string) error {
@@ -316,7 +316,7 @@ func explainPip(err error, what string) error {
 		return err
 	}
 	why := exit.tail
-	if m := fromVersions.FindStringSubmatch(exit.raw); m != nil {
+	if m := fromVersions().FindStringSubmatch(exit.raw); m != nil {
 		versions := strings.Split(m[1], ", ")
 		switch {
 		case m[1] == "none":

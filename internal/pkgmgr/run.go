@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -185,18 +186,23 @@ func clean(s string) string {
 
 // secrets finds what package managers print of credentials: the user of a
 // URL, its query, an auth setting, and tokens by their known form.
-var secrets = []struct {
+var secrets = sync.OnceValue(func() []secret {
+	return []secret{
+		{regexp.MustCompile(`(://)[^/\s@'"]+@`), "${1}***@"},
+		{regexp.MustCompile(`(://[^\s?'"]+\?)[^\s'"]+`), "${1}***"},
+		{regexp.MustCompile(`(?i)((?:_auth|_authtoken|_password|password|passwd|token|secret|authorization)["']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+`), "${1}***"},
+		{regexp.MustCompile(`\b(?:npm_|pypi-|gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}`), "***"},
+	}
+})
+
+// A secret is a pattern and what is shown in its place.
+type secret struct {
 	form *regexp.Regexp
 	with string
-}{
-	{regexp.MustCompile(`(://)[^/\s@'"]+@`), "${1}***@"},
-	{regexp.MustCompile(`(://[^\s?'"]+\?)[^\s'"]+`), "${1}***"},
-	{regexp.MustCompile(`(?i)((?:_auth|_authtoken|_password|password|passwd|token|secret|authorization)["']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+`), "${1}***"},
-	{regexp.MustCompile(`\b(?:npm_|pypi-|gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}`), "***"},
 }
 
 func redact(s string) string {
-	for _, secret := range secrets {
+	for _, secret := range secrets() {
 		s = secret.form.ReplaceAllString(s, secret.with)
 	}
 	return s
