@@ -101,6 +101,25 @@ platform and the trust that the digests rest on.
   lockgen list
 `
 
+const helpExplain = `tell the whole story of a plugin
+
+What the manifest asks for, which sources there are in which order, which one is
+locked and on what evidence, the state of each platform, every file with its
+size, and what runs on it. Reads manifest and lock only.
+
+With --upstream every source is asked, to the last, whether it could serve all
+platforms today, and what it lacks is told; what they offer is downloaded into
+the cache. The lock stays as it is: it never moves to another source by itself.
+With --why the places of one package in an npm closure are told.
+
+  lockgen explain ts-proto
+  lockgen explain ts-proto@2.7.2 --why @bufbuild/protobuf
+  lockgen explain protoc --upstream
+
+      --upstream          ask every source whether it could serve
+      --why PACKAGE       why this package is in the closure
+`
+
 const helpDiff = `say what changed in the lock
 
 Compares the lock of a git revision, HEAD unless given, or another file, with

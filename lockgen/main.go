@@ -56,6 +56,10 @@ func commands() []command {
 		{name: "remove", args: " NAME[@VERSION]…", run: runRemove, help: helpRemove},
 		{name: "check", run: runCheck, help: helpCheck},
 		{name: "list", run: runList, help: helpList},
+		{name: "explain", args: " NAME[@VERSION]", run: runExplain, help: helpExplain, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.BoolVar(&p.upstream, "upstream", false, "ask every source whether it could serve")
+			fs.StringVar(&p.why, "why", "", "why this package is in the closure")
+		}},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
 	}
 }
@@ -70,6 +74,8 @@ type program struct {
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
 	offline, verify          bool
+	upstream                 bool   // check, explain: ask the sources
+	why                      string // explain: a package
 }
 
 // run is the whole program: arguments without its name, the environment, and

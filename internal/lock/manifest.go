@@ -52,12 +52,21 @@ type Registries struct {
 type Plugin struct {
 	Versions  []string // exact, in the order of the file, at least one
 	Source    *Source
-	Package   string // another package under the catalogue's recipe, npm and pip only
-	Binary    string // npm: name of a bin or path in the tree; else path in the tree, may be a template
-	Include   string // folder of .proto files in the tree
-	Runtime   string // name of the plugin that runs this one
-	Optional  bool   // a platform that cannot have it becomes unavailable
+	Sources   []Alternative // where the entry lists several, in the order in which they are tried; Source is the first
+	Package   string        // another package under the catalogue's recipe, npm and pip only
+	Binary    string        // npm: name of a bin or path in the tree; else path in the tree, may be a template
+	Include   string        // folder of .proto files in the tree
+	Runtime   string        // name of the plugin that runs this one
+	Optional  bool          // a platform that cannot have it becomes unavailable
 	Platforms map[string]Override
+}
+
+// An Alternative is one of several sources of an entry. Binary and Include are
+// those of the entry unless the alternative gives its own.
+type Alternative struct {
+	Source  Source
+	Binary  string
+	Include string
 }
 
 // An Override replaces parts of an entry for one platform.
@@ -364,7 +373,7 @@ func (d *decoder) plugins(v any) error {
 	return nil
 }
 
-var pluginKeys = []string{"version", "versions", "source", "package", "binary", "include", "runtime", "args", "optional", "platforms"}
+var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "include", "runtime", "args", "optional", "platforms"}
 
 func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
 	p := &Plugin{}
@@ -433,6 +442,11 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 			return nil, err
 		}
 	}
+	if v, ok := t["sources"]; ok {
+		if err := d.alternatives(key("sources"), p, v); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.paths(path, p); err != nil {
 		return nil, err
 	}
@@ -491,6 +505,62 @@ func (d *decoder) source(path []string, v any) (*Source, error) {
 	return &src, nil
 }
 
+// alternatives reads the sources of an entry: strings, or tables with source
+// and what differs there.
+func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
+	list, ok := v.([]any)
+	if tables, is := v.([]map[string]any); is {
+		ok = true
+		for _, t := range tables {
+			list = append(list, t)
+		}
+	}
+	name := strings.Join(path, ".")
+	switch {
+	case !ok || len(list) == 0:
+		return d.errorf(path, `write a list: ["npm:NAME", "https://…"]`, "%s is not a list of sources", name)
+	case p.Source != nil:
+		return d.errorf(path, "keep one of the two", "an entry has source or sources, not both")
+	}
+	for _, e := range list {
+		var a Alternative
+		t, isTable := e.(map[string]any)
+		if !isTable {
+			t = map[string]any{"source": e}
+		}
+		if err := d.known(path, t, "source", "binary", "include"); err != nil {
+			return err
+		}
+		source, err := d.source(path, t["source"])
+		if err != nil {
+			return err
+		}
+		a.Source = *source
+		if slices.ContainsFunc(p.Sources, func(b Alternative) bool { return a.Source == b.Source }) {
+			return d.errorf(path, "keep one of the two", "%s holds %q twice", name, a.Source)
+		}
+		if v, ok := t["binary"]; ok {
+			if a.Binary, err = d.str(path, v); err != nil {
+				return err
+			}
+			if err := checkBinary(a.Binary); err != nil {
+				return d.wrap(path, err)
+			}
+		}
+		if v, ok := t["include"]; ok {
+			if a.Include, err = d.str(path, v); err != nil {
+				return err
+			}
+			if err := CheckPath(a.Include); err != nil {
+				return d.wrap(path, err)
+			}
+		}
+		p.Sources = append(p.Sources, a)
+	}
+	p.Source = &p.Sources[0].Source
+	return nil
+}
+
 func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 	if v == nil {
 		return nil
@@ -498,6 +568,9 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 	table, err := d.table(path, v)
 	if err != nil {
 		return err
+	}
+	if len(p.Sources) > 1 {
+		return d.errorf(path, "give the entry one source", "an entry with several sources has no platforms of its own")
 	}
 	p.Platforms = map[string]Override{}
 	for _, name := range slices.Sorted(maps.Keys(table)) {

@@ -34,6 +34,26 @@ type Want struct {
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
 	overrides map[string]lock.Override
+
+	others []*Want // the same plugin from its further sources, in their order
+	out    []Tried // sources that are out of question before anyone is asked
+}
+
+// candidates is w from each of its sources, in the order in which they are
+// tried. The first that can serve every required platform is locked.
+func (w *Want) candidates() []*Want { return append([]*Want{w}, w.others...) }
+
+// lockedAs is the candidate that a locked version fits best: what the lock
+// records is never exchanged for an earlier source by itself.
+func (w *Want) lockedAs(m *lock.Manifest, v *lock.Version) *Want {
+	best, least := w, -1
+	for _, c := range w.candidates() {
+		diffs := c.own(m, v)
+		if n := len(diffs); least < 0 || n < least {
+			best, least = c, n
+		}
+	}
+	return best
 }
 
 // String is NAME VERSION, as messages say it.
@@ -50,7 +70,12 @@ func Plan(m *lock.Manifest) ([]*Want, error) {
 		}
 		for _, version := range slices.SortedFunc(slices.Values(m.Plugins[name].Versions), lock.CompareVersions) {
 			w := *proto
-			w.Version = version
+			w.Version, w.others = version, nil
+			for _, other := range proto.others {
+				o := *other
+				o.Version = version
+				w.others = append(w.others, &o)
+			}
 			wants = append(wants, &w)
 		}
 	}
@@ -68,21 +93,43 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	if p.Source == nil && !known || c.Refused(name) != nil {
 		return nil, fmt.Errorf("%s: %w", at, c.Unknown(name))
 	}
-	w := &Want{
-		Name: name, At: at,
-		Include: p.Include, Optional: p.Optional, Python: m.Python,
-		binary: p.Binary, overrides: p.Platforms,
+	// Sources in order: those of the entry, else those of the catalogue.
+	asked := p.Sources
+	if len(asked) == 0 && p.Source != nil {
+		asked = []lock.Alternative{{Source: *p.Source}}
 	}
-	runtime := p.Runtime
-	if p.Source != nil {
-		w.From = *p.Source
-	}
-	if known {
-		s := r.Sources[0]
-		if p.Source == nil {
-			w.From = s.From
+	if p.Source == nil {
+		if p.Package != "" { // another package under the first recipe
+			r.Sources = r.Sources[:1]
 		}
-		if w.From.Kind == s.From.Kind {
+		for _, s := range r.Sources {
+			asked = append(asked, lock.Alternative{Source: s.From})
+		}
+	}
+	if p.Source != nil && !known && p.Package != "" {
+		return nil, fail("write source instead", "package without a known plugin")
+	}
+	var list []*Want
+	var out []Tried
+	var first error
+	for _, a := range asked {
+		w := &Want{
+			Name: name, At: at, From: a.Source,
+			Include: a.Include, Optional: p.Optional, Python: m.Python,
+			binary: a.Binary, overrides: p.Platforms,
+		}
+		if w.binary == "" {
+			w.binary = p.Binary
+		}
+		if w.Include == "" {
+			w.Include = p.Include
+		}
+		i := slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From == a.Source })
+		if i < 0 {
+			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From.Kind == a.Source.Kind })
+		}
+		if i >= 0 {
+			s := r.Sources[i]
 			if p.Package != "" {
 				w.From.Name = p.Package
 			}
@@ -94,20 +141,42 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			}
 			w.requires = s.Requires
 		}
-		if runtime == "" {
+		// The runtime of a recipe is that of its first kind: what a later source
+		// has in compiled form needs none.
+		runtime := p.Runtime
+		if runtime == "" && (i < 0 || w.From.Kind == r.Sources[0].From.Kind) {
 			runtime = r.Runtime
 		}
-	} else if p.Package != "" {
-		return nil, fail("write source instead", "package without a known plugin")
+		err := w.plan(m, runtime, fail)
+		switch {
+		case err == nil:
+			list = append(list, w)
+		case p.Source != nil: // what a person wrote is meant
+			return nil, err
+		default:
+			if first == nil {
+				first = err
+			}
+			out = append(out, Tried{Source: w.From.String(), Why: err.Error()})
+		}
 	}
+	if len(list) == 0 {
+		return nil, first
+	}
+	list[0].others, list[0].out = list[1:], out
+	return list[0], nil
+}
+
+// plan completes a candidate: its executable and its runtime, by name.
+func (w *Want) plan(m *lock.Manifest, runtime string, fail func(mend, format string, args ...any) error) error {
 	if w.binary == "" {
-		return nil, fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
 	}
 	if w.From.Kind == lock.NPM && runtime == "" {
 		runtime = "node"
 	}
 	if runtime == "" {
-		return w, nil
+		return nil
 	}
 	of := m.Plugins[runtime]
 	if of == nil {
@@ -115,13 +184,13 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 		if runtime == "node" {
 			mend += "@" + NodeHint
 		}
-		return nil, fail(mend, "runs on %s, which is not in [plugins]", runtime)
+		return fail(mend, "runs on %s, which is not in [plugins]", runtime)
 	}
-	if of.Runtime != "" || runtime == name || of.Source != nil && of.Source.Kind == lock.NPM {
-		return nil, fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
+	if of.Runtime != "" || runtime == w.Name || of.Source != nil && of.Source.Kind == lock.NPM {
+		return fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
 	}
 	w.Runtime = runtime + "@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
-	return w, nil
+	return nil
 }
 
 // Unknown warns of names that are not in the catalogue but one slip away from
@@ -239,10 +308,17 @@ func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
 	return out
 }
 
+// differences says how a locked version, nil for none, does not fit w, taken
+// from that of its sources which fits best.
 func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 	if v == nil {
 		return []Difference{{w.Name, w.Version, "is asked for, but not locked", false}}
 	}
+	return w.lockedAs(m, v).own(m, v)
+}
+
+// own is differences with this very source.
+func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 	var out []Difference
 	add := func(local bool, format string, args ...any) {
 		out = append(out, Difference{w.Name, w.Version, fmt.Sprintf(format, args...), local})

@@ -41,6 +41,7 @@ type Outcome struct {
 	Dropped    []string // NAME VERSION of what was taken out
 	Downloaded int64    // artifacts
 	Notes      []string // for the user, one line each
+	Tried      []Tried  // sources that lost against a later one
 }
 
 // Update makes a lock that fits the manifest. It resolves and downloads only
@@ -129,8 +130,10 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 	only := len(touched) > 0
 	needed := map[string]bool{} // runtimes of what is resolved
 	for _, w := range wants {
-		if again[w.Name+"@"+w.Version] && w.Runtime != "" {
-			needed[w.Runtime] = true
+		if again[w.Name+"@"+w.Version] {
+			for _, c := range w.candidates() {
+				needed[c.Runtime] = true
+			}
 		}
 	}
 	var todo []*Want
@@ -139,7 +142,11 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		old := u.Old.Plugins[w.Name][w.Version]
 		diffs := w.differences(u.m, old)
 		local := !slices.ContainsFunc(diffs, func(d Difference) bool { return !d.local })
-		runtime, _, _ := strings.Cut(w.Runtime, "@")
+		fit := w // the source that was locked
+		if old != nil {
+			fit = w.lockedAs(u.m, old)
+		}
+		runtime, _, _ := strings.Cut(fit.Runtime, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
 			todo = append(todo, w)
@@ -148,7 +155,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
-			v := w.settle(u.m, old)
+			v := fit.settle(u.m, old)
 			if v.Validate() != nil { // such as no platform left
 				todo = append(todo, w)
 				continue
@@ -189,6 +196,7 @@ type failure struct {
 	w        *Want
 	platform string // "" for all
 	err      error
+	hole     bool // the source has nothing for the platform
 }
 
 // fail joins failures in the order of the manifest.
@@ -200,6 +208,14 @@ func (u *update) fail(total int, failures []failure) error {
 			return f.err
 		case fault.Integrity:
 			class = fault.Integrity
+		}
+	}
+	several := map[*Want]bool{} // plugins with more than one source
+	for _, f := range failures {
+		for _, other := range failures {
+			if f.w != other.w && f.w.String() == other.w.String() {
+				several[f.w] = true
+			}
 		}
 	}
 	// One cause that several platforms share is said once.
@@ -218,6 +234,9 @@ func (u *update) fail(total int, failures []failure) error {
 	}
 	say := func(g group) string {
 		s := fmt.Sprintf("%s: %s", g.w.At, g.w)
+		if several[g.w] {
+			s += " from " + g.w.From.String()
+		}
 		if g.platforms[0] != "" {
 			s += " for " + strings.Join(g.platforms, ", ")
 		}
@@ -233,11 +252,11 @@ func (u *update) fail(total int, failures []failure) error {
 	if len(groups) == 1 {
 		return fault.Errorf(class, mendOf(groups[0]), "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
 	}
-	names := map[*Want]bool{}
+	names := map[string]bool{}
 	var b strings.Builder
 	errs := []any{}
 	for _, g := range groups {
-		names[g.w] = true
+		names[g.w.String()] = true
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
 		if mend := mendOf(g); mend != "" {
@@ -260,28 +279,21 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
 	}
 	u.connect()
-	var first, second []*Want
-	for _, w := range todo {
-		if w.From.Kind == lock.NPM {
-			second = append(second, w)
-		} else {
-			first = append(first, w)
-		}
-	}
 	var failures []failure
-	for _, wants := range [][]*Want{first, second} {
-		if len(wants) == 0 {
-			continue
-		}
-		failed, err := u.stage(ctx, wants)
+	pending := contests(todo)
+	for len(pending) > 0 {
+		turn, wait := u.turn(pending)
+		failed, err := u.stage(ctx, turn)
 		if err != nil {
 			return err
 		}
-		failures = append(failures, failed...)
+		again, lost := u.judge(turn, failed)
+		failures = append(failures, lost...)
+		pending = append(wait, again...)
 		// Without its runtime the rest has no platforms; name the cause alone.
-		for _, f := range failed {
-			for _, w := range second {
-				if strings.HasPrefix(w.Runtime, f.w.Name+"@") {
+		for _, f := range lost {
+			for _, c := range pending {
+				if strings.HasPrefix(c.now().Runtime, f.w.Name+"@") {
 					return u.fail(len(todo), failures)
 				}
 			}
@@ -307,9 +319,10 @@ type attempt struct {
 }
 
 // stage resolves some wants, downloads what they need and locks them.
-func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
-	attempts := make([]*attempt, len(wants))
-	for i, w := range wants {
+func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) {
+	attempts := make([]*attempt, len(turn))
+	for i, c := range turn {
+		w := c.now()
 		source, err := u.source(ctx, w.From.Kind)
 		if err != nil {
 			return nil, err
@@ -331,14 +344,17 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 	}
 	var failures []failure
 	var artifacts []*Artifact
-	for _, a := range attempts {
+	final := false
+	for i, a := range attempts {
 		if a.err != nil {
-			failures = append(failures, failure{a.w, "", a.err})
+			f := failure{w: a.w, err: a.err}
+			failures = append(failures, f)
+			final = final || turn[i].last() || !f.lost()
 			continue
 		}
 		artifacts = append(artifacts, a.res.Artifacts...)
 	}
-	if len(failures) > 0 {
+	if final {
 		// The rest may be 300 MB: mend this first.
 		return failures, nil
 	}
@@ -347,6 +363,9 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 		return nil, err
 	}
 	for _, a := range attempts {
+		if a.err != nil {
+			continue
+		}
 		v, failed := u.lockVersion(a, errs)
 		failures = append(failures, failed...)
 		if v != nil {
@@ -403,7 +422,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 			holes[p.Name] = Missing{"the server has no file for it", err}
 			continue
 		case err != nil:
-			failures = append(failures, failure{a.w, p.Name, err})
+			failures = append(failures, failure{w: a.w, platform: p.Name, err: err})
 			continue
 		}
 		v.Platforms[p.Name] = cell
@@ -432,13 +451,13 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 				hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
 			}
 			if !a.w.Optional {
-				failures = append(failures, failure{a.w, p.Name, hole.Err})
+				failures = append(failures, failure{a.w, p.Name, hole.Err, true})
 			}
 			v.Platforms[p.Name] = lock.Cell{Unavailable: hole.Reason}
 		}
 	}
 	if len(use) == 0 && len(failures) == 0 {
-		failures = append(failures, failure{a.w, "", fault.Errorf(fault.Usage, "take it out of "+u.m.Name, "no platform can have it")})
+		failures = append(failures, failure{w: a.w, hole: true, err: fault.Errorf(fault.Usage, "take it out of "+u.m.Name, "no platform can have it")})
 	}
 	if len(failures) > 0 {
 		return nil, failures
@@ -454,7 +473,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		v.Files[artifact.Key] = f
 	}
 	if err := v.Validate(); err != nil {
-		return nil, []failure{{a.w, "", fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
+		return nil, []failure{{w: a.w, err: fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
 	return v, nil
 }

@@ -30,8 +30,9 @@ func (u *update) verify(ctx context.Context, wants, done []*Want) error {
 	var failures []failure
 	for _, w := range kept {
 		v := u.out.Lock.Plugins[w.Name][w.Version]
+		w = w.lockedAs(u.m, v)
 		if err := u.verifyOne(ctx, w, v); err != nil {
-			failures = append(failures, failure{w, "", err})
+			failures = append(failures, failure{w: w, err: err})
 		}
 		if err := ctx.Err(); err != nil {
 			return err

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+)
+
+// A story is all that is known of one plugin version.
+type story struct {
+	Name     string               `json:"name"`
+	Version  string               `json:"version"`
+	About    string               `json:"about,omitempty"`
+	Asked    string               `json:"asked"` // FILE:LINE, "" where the manifest does not ask for it
+	Sources  []string             `json:"sources"`
+	Out      []resolve.Tried      `json:"out_of_question,omitempty"`
+	Tried    []resolve.Tried      `json:"tried,omitempty"` // with --upstream
+	Locked   bool                 `json:"locked"`
+	From     string               `json:"from,omitempty"`
+	Runtime  string               `json:"runtime,omitempty"`
+	Trust    string               `json:"trust,omitempty"`
+	Evidence string               `json:"evidence,omitempty"`
+	Bundles  []string             `json:"bundles,omitempty"`
+	Runs     []string             `json:"runs,omitempty"` // plugins whose runtime this is
+	Cells    map[string]lock.Cell `json:"platforms,omitempty"`
+	Files    map[string]lock.File `json:"files,omitempty"`
+	Why      []string             `json:"why,omitempty"` // of --why
+	Fits     []string             `json:"differences,omitempty"`
+}
+
+// evidence says what a kind of trust means.
+var evidence = map[string]string{
+	"first-use":        "nothing but the first download: upstream publishes no digest",
+	"registry":         "the digests that the registry's index gives, compared with every download",
+	"checksum-file":    "a checksum file of the publisher",
+	"transparency-log": "a public log of checksums",
+	"provenance":       "a signed statement of the build",
+}
+
+// runExplain tells the whole story of one plugin.
+func runExplain(ctx context.Context, p *program) error {
+	if len(p.args) != 1 {
+		return fault.Errorf(fault.Usage, "write: lockgen explain NAME[@VERSION]", "lockgen explain takes one plugin")
+	}
+	if err := p.locate(); err != nil {
+		return err
+	}
+	m, _, err := lock.ReadManifest(p.manifest)
+	if err != nil {
+		return err
+	}
+	wants, err := resolve.Plan(m)
+	if err != nil {
+		return err
+	}
+	l, _, err := p.oldLock()
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		l = &lock.Lock{Schema: lock.Schema}
+	}
+	name, version, exact := strings.Cut(p.args[0], "@")
+	if !exact {
+		version = newest(wants, l, name)
+	}
+	var want *resolve.Want
+	for _, w := range wants {
+		if w.Name == name && w.Version == version {
+			want = w
+		}
+	}
+	v := l.Plugins[name][version]
+	if want == nil && v == nil {
+		return unknownPlugin(m, l, p.args[0])
+	}
+	s := tell(m, l, name, version, want, v)
+	if p.why != "" {
+		if v == nil {
+			return fault.Errorf(fault.Usage, "run: lockgen update", "%s %s is not locked", name, version)
+		}
+		if s.Why = resolve.Needs(v, p.why); len(s.Why) == 0 {
+			return fault.Errorf(fault.Usage, "its packages are told by: lockgen explain "+name+"@"+version, "%s %s has no package %s", name, version, p.why)
+		}
+	}
+	if p.upstream && want != nil {
+		if s.Tried, err = p.contest(ctx, m, want, l); err != nil {
+			return err
+		}
+	}
+	if p.ui.JSON {
+		return p.ui.Data(s)
+	}
+	p.ui.Result("%s", strings.TrimRight(s.text(p.why), "\n"))
+	return nil
+}
+
+func (p *program) contest(ctx context.Context, m *lock.Manifest, w *resolve.Want, l *lock.Lock) ([]resolve.Tried, error) {
+	s, err := store.Open(p.env("BUCK2_PROTOBUF_CACHE_DIR"))
+	if err != nil {
+		return nil, err
+	}
+	return resolve.Contest(ctx, m, w, resolve.Options{Old: l, Offline: p.offline, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui})
+}
+
+// newest is the newest version of a plugin that is asked for, else locked.
+func newest(wants []*resolve.Want, l *lock.Lock, name string) string {
+	var versions []string
+	for _, w := range wants {
+		if w.Name == name {
+			versions = append(versions, w.Version)
+		}
+	}
+	if len(versions) == 0 {
+		versions = slices.Collect(maps.Keys(l.Plugins[name]))
+	}
+	if len(versions) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(versions, lock.CompareVersions)
+}
+
+func unknownPlugin(m *lock.Manifest, l *lock.Lock, spec string) error {
+	name, _, _ := strings.Cut(spec, "@")
+	names := slices.Sorted(maps.Keys(m.Plugins))
+	if p := m.Plugins[name]; p != nil {
+		return fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not for %s, which is not locked either", m.Name, name, strings.Join(p.Versions, " and "), spec)
+	}
+	if versions := l.Plugins[name]; versions != nil {
+		return fault.Errorf(fault.Usage, "run: lockgen list", "%s is neither asked for nor locked", spec)
+	}
+	if err := catalog.Builtin().Refused(name); err != nil {
+		return err
+	}
+	mend := "run: lockgen add " + spec
+	if near := lock.Nearest(name, names); near != "" {
+		mend = "did you mean " + near + "? otherwise " + mend
+	}
+	return fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
+}
+
+// tell gathers what manifest, catalogue and lock say.
+func tell(m *lock.Manifest, l *lock.Lock, name, version string, want *resolve.Want, v *lock.Version) *story {
+	s := &story{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
+	if r, ok := catalog.Builtin().Lookup(name); ok {
+		s.About = r.About
+	}
+	if want != nil {
+		s.Asked, s.Runtime = want.At, want.Runtime
+		sources, out := want.Sources()
+		for _, from := range sources {
+			s.Sources = append(s.Sources, from.String())
+		}
+		s.Out = out
+	}
+	for _, bundle := range slices.Sorted(maps.Keys(m.Bundles)) {
+		if slices.Contains(m.Bundles[bundle], name) {
+			s.Bundles = append(s.Bundles, bundle)
+		}
+	}
+	for _, other := range slices.Sorted(maps.Keys(l.Plugins)) {
+		for _, at := range slices.SortedFunc(maps.Keys(l.Plugins[other]), lock.CompareVersions) {
+			if l.Plugins[other][at].Runtime == name+"@"+version {
+				s.Runs = append(s.Runs, other+" "+at)
+			}
+		}
+	}
+	if v == nil {
+		return s
+	}
+	s.From = strings.TrimSuffix(v.Source+":"+v.Package, ":")
+	if want != nil {
+		s.From = want.LockedFrom(m, v).String()
+		for _, d := range resolve.Differences(m, []*resolve.Want{want}, &lock.Lock{Plugins: map[string]map[string]*lock.Version{name: {version: v}}}) {
+			s.Fits = append(s.Fits, d.What)
+		}
+	}
+	s.Runtime, s.Trust, s.Evidence, s.Cells, s.Files = v.Runtime, v.Trust, evidence[v.Trust], v.Platforms, v.Files
+	return s
+}
+
+// text is the story for people. With why set, of that package alone.
+func (s *story) text(why string) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	if why != "" {
+		line("%s in %s %s:", why, s.Name, s.Version)
+		for _, w := range s.Why {
+			line("  %s", w)
+		}
+		return b.String()
+	}
+	line("%s %s%s", s.Name, s.Version, prefixed(": ", s.About))
+	if s.Asked == "" {
+		line("asked for: nowhere; lockgen update drops it")
+	} else {
+		line("asked for: %s%s", s.Asked, prefixed(", in the bundle ", strings.Join(s.Bundles, ", ")))
+	}
+	if len(s.Sources) > 0 {
+		line("sources, in order:")
+	}
+	for _, from := range s.Sources {
+		what := ""
+		if from == s.From {
+			what = "  <- locked"
+		}
+		line("  %s%s", from, what)
+		for _, t := range s.Tried {
+			if t.Source == from && t.Why == "" {
+				line("    can serve: would be locked if none before it could")
+			} else if t.Source == from {
+				line("    lost: %s", strings.ReplaceAll(t.Why, "\n", "\n      "))
+			}
+		}
+	}
+	for _, t := range s.Out {
+		line("  %s\n    out of question: %s", t.Source, t.Why)
+	}
+	if !s.Locked {
+		line("not locked; run: lockgen update")
+		return b.String()
+	}
+	line("locked from: %s", s.From)
+	line("trust: %s, %s", s.Trust, s.Evidence)
+	if s.Runtime != "" {
+		line("runs on: %s", s.Runtime)
+	}
+	if len(s.Runs) > 0 {
+		line("runs: %s", strings.Join(s.Runs, ", "))
+	}
+	for _, d := range s.Fits {
+		line("does not fit: %s", d)
+	}
+	line("platforms:")
+	for _, platform := range lock.PlatformNames() {
+		switch c := s.Cells[platform]; {
+		case c.Emulate != "":
+			line("  %-16s runs what %s has", platform, c.Emulate)
+		case c.Unavailable != "":
+			line("  %-16s unavailable: %s", platform, c.Unavailable)
+		default:
+			n, size := 0, int64(0)
+			for _, f := range s.Files {
+				if f.For(platform) {
+					n, size = n+1, size+f.Size
+				}
+			}
+			line("  %-16s %s (%s, %s)", platform, c.Binary, count(n, "file"), bytesText(size))
+		}
+	}
+	line("files:")
+	for _, key := range slices.Sorted(maps.Keys(s.Files)) {
+		f := s.Files[key]
+		what := key
+		if f.Version != "" && f.Name != "" {
+			what = f.Name + "@" + f.Version
+			if !strings.HasSuffix(key, "node_modules/"+f.Name) || strings.Count(key, "node_modules/") > 1 {
+				what += " at " + key
+			}
+		}
+		line("  %s (%s)%s", what, bytesText(f.Size), prefixed(" for ", strings.Join(f.Platforms, ", ")))
+	}
+	return b.String()
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+// bytesText is a size for people.
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -1,0 +1,83 @@
+package resolve
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// Sources returns the sources of a plugin version in the order in which they
+// are tried, and those that are out of question whatever they have.
+func (w *Want) Sources() (list []lock.Source, out []Tried) {
+	for _, c := range w.candidates() {
+		list = append(list, c.From)
+	}
+	for _, t := range w.out {
+		t.Plugin, t.Version = w.Name, w.Version
+		out = append(out, t)
+	}
+	return list, out
+}
+
+// LockedFrom is the source of w that a locked version came from.
+func (w *Want) LockedFrom(m *lock.Manifest, v *lock.Version) lock.Source {
+	return w.lockedAs(m, v).From
+}
+
+// Contest asks every source of a plugin version whether it can serve now, as
+// Update does, but to the last of them and without locking anything. It
+// downloads what they offer into the store. Why is "" for a source that can.
+func Contest(ctx context.Context, m *lock.Manifest, w *Want, o Options) ([]Tried, error) {
+	if o.Offline {
+		return nil, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source")
+	}
+	var list []Tried
+	for _, c := range w.candidates() {
+		// What is locked is there, for a runtime may be among it.
+		u := &update{Options: o, m: m, out: &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}}}
+		for name, versions := range o.Old.Plugins {
+			u.out.Lock.Plugins[name] = maps.Clone(versions)
+		}
+		u.connect()
+		failed, err := u.stage(ctx, []*contest{{candidates: []*Want{c}}})
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			failed = []failure{{w: c, err: err}} // such as no client on this machine
+		}
+		list = append(list, tried([]*Want{c}, failed)...)
+	}
+	return list, nil
+}
+
+// Needs says which packages of an npm plugin's closure can load a package, as
+// far as the places of the folders tell: node looks beside the package that
+// asks and above it, so a package inside another's node_modules is there for
+// that one. The lock holds places, not dependencies.
+func Needs(v *lock.Version, name string) []string {
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		if f.Name != name && key != name {
+			continue
+		}
+		i := strings.LastIndex(key, "/node_modules/")
+		switch {
+		case v.Source != lock.NPM:
+			lines = append(lines, key+": a file of "+v.Package)
+		case f.Name == v.Package && i < 0:
+			lines = append(lines, key+": the plugin itself")
+		case i < 0:
+			lines = append(lines, key+": at the top, so needed by the plugin or by any of its packages")
+		default:
+			parent := v.Files[key[:i]]
+			lines = append(lines, key+": inside "+parent.Name+"@"+parent.Version+", which needs this version and not the one at the top")
+		}
+	}
+	return lines
+}
