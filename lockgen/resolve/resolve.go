@@ -337,6 +337,7 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 			continue
 		}
 		artifacts = append(artifacts, a.res.Artifacts...)
+		u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	}
 	if len(failures) > 0 {
 		// The rest may be 300 MB: mend this first.

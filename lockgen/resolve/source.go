@@ -38,6 +38,7 @@ type Source interface {
 type Resolution struct {
 	Artifacts []*Artifact
 	Missing   map[string]Missing // by the name of a platform
+	Notes     []string           // what its publisher withdrew or advises against
 }
 
 // Missing says why a platform cannot have a plugin.
