@@ -60,14 +60,14 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	if err != nil {
 		return nil, err
 	}
-	todo := u.keepOrSettle(wants, again)
-	if len(todo) > 0 {
-		if err := u.resolve(ctx, todo); err != nil {
+	pending := u.keepOrSettle(wants, again)
+	if len(pending) > 0 {
+		if err := u.resolve(ctx, pending); err != nil {
 			return nil, err
 		}
 	}
 	if o.Verify {
-		if err := u.verify(ctx, wants, todo); err != nil {
+		if err := u.verify(ctx, wants, pending); err != nil {
 			return nil, err
 		}
 	}
@@ -133,7 +133,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			needed[w.Runtime] = true
 		}
 	}
-	var todo []*Want
+	var pending []*Want
 	for _, w := range wants {
 		key := w.Name + "@" + w.Version
 		old := u.Old.Plugins[w.Name][w.Version]
@@ -142,7 +142,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		runtime, _, _ := strings.Cut(w.Runtime, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
@@ -150,13 +150,13 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		case local:
 			v := w.settle(u.m, old)
 			if v.Validate() != nil { // such as no platform left
-				todo = append(todo, w)
+				pending = append(pending, w)
 				continue
 			}
 			u.put(w.Name, w.Version, v)
 			u.out.Changed = append(u.out.Changed, w.String())
 		default:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		}
 	}
 	asked := map[string]bool{}
@@ -174,7 +174,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			}
 		}
 	}
-	return todo
+	return pending
 }
 
 func (u *update) put(name, version string, v *lock.Version) {
@@ -251,17 +251,17 @@ func (u *update) fail(total int, failures []failure) error {
 
 // resolve locks what has to be locked: what needs no other plugin first, then
 // what npm resolves, with the npm of the node that was just locked.
-func (u *update) resolve(ctx context.Context, todo []*Want) error {
+func (u *update) resolve(ctx context.Context, pending []*Want) error {
 	if u.Offline {
 		var names []string
-		for _, w := range todo {
+		for _, w := range pending {
 			names = append(names, w.String())
 		}
 		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
 	}
 	u.connect()
 	var first, second []*Want
-	for _, w := range todo {
+	for _, w := range pending {
 		if w.From.Kind == lock.NPM {
 			second = append(second, w)
 		} else {
@@ -282,15 +282,15 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 		for _, f := range failed {
 			for _, w := range second {
 				if strings.HasPrefix(w.Runtime, f.w.Name+"@") {
-					return u.fail(len(todo), failures)
+					return u.fail(len(pending), failures)
 				}
 			}
 		}
 	}
 	if len(failures) > 0 {
-		return u.fail(len(todo), failures)
+		return u.fail(len(pending), failures)
 	}
-	for _, w := range todo {
+	for _, w := range pending {
 		u.out.Changed = append(u.out.Changed, w.String())
 	}
 	slices.Sort(u.out.Changed)
