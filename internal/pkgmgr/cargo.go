@@ -582,3 +582,7 @@ func word(s string) bool {
 	}
 	return s != "" && len(s) <= 64
 }
+
+// Source is the name of the registry in a Cargo.lock, "" before the first
+// [CrateIndex.Crate]. By source replacement crates may come from elsewhere.
+func (x *CrateIndex) Source() string { return x.source }
