@@ -428,8 +428,9 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	return name, version, versions[version], nil
 }
 
-// CompareVersions orders two versions as semantic versions do, however many
-// numbers they have; what is no such version sorts before all that are.
+// CompareVersions orders two versions as semantic versions do, of which the
+// last numbers may be missing ("30.2"); what is no such version, one of four
+// numbers among it, sorts as text before all that are.
 func CompareVersions(a, b string) int {
 	if c := semver.Compare("v"+a, "v"+b); c != 0 {
 		return c
