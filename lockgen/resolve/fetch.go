@@ -29,7 +29,7 @@ const (
 func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (errs map[string]error, err error) {
 	old := u.oldFiles()
 	errs = map[string]error{}
-	var todo []*Artifact
+	var pending []*Artifact
 	digests := map[string]string{}
 	for _, a := range artifacts {
 		if u.contents[a.identity] != nil {
@@ -46,9 +46,9 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 			errs[a.identity] = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
 			continue
 		}
-		todo = append(todo, a)
+		pending = append(pending, a)
 	}
-	if len(todo) == 0 {
+	if len(pending) == 0 {
 		return errs, nil
 	}
 	u.transfer = u.UI.Transfer()
@@ -60,7 +60,7 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 	reading := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var g errgroup.Group
 	g.SetLimit(downloads)
-	for _, a := range todo {
+	for _, a := range pending {
 		g.Go(func() error {
 			c, err := u.one(ctx, a, old, fresh, reading)
 			mu.Lock()

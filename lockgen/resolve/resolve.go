@@ -61,14 +61,14 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	if err != nil {
 		return nil, err
 	}
-	todo := u.keepOrSettle(wants, again)
-	if len(todo) > 0 {
-		if err := u.resolve(ctx, todo); err != nil {
+	pending := u.keepOrSettle(wants, again)
+	if len(pending) > 0 {
+		if err := u.resolve(ctx, pending); err != nil {
 			return nil, err
 		}
 	}
 	if o.Verify {
-		if err := u.verify(ctx, wants, todo); err != nil {
+		if err := u.verify(ctx, wants, pending); err != nil {
 			return nil, err
 		}
 	}
@@ -135,7 +135,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			needed[w.Runtime] = true
 		}
 	}
-	var todo []*Want
+	var pending []*Want
 	for _, w := range wants {
 		key := w.Name + "@" + w.Version
 		old := u.Old.Plugins[w.Name][w.Version]
@@ -144,7 +144,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		runtime, _, _ := strings.Cut(w.Runtime, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
@@ -152,13 +152,13 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		case local:
 			v := w.settle(u.m, old)
 			if v.Validate() != nil { // such as no platform left
-				todo = append(todo, w)
+				pending = append(pending, w)
 				continue
 			}
 			u.put(w.Name, w.Version, v)
 			u.out.Changed = append(u.out.Changed, w.String())
 		default:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		}
 	}
 	asked := map[string]bool{}
@@ -176,7 +176,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			}
 		}
 	}
-	return todo
+	return pending
 }
 
 func (u *update) put(name, version string, v *lock.Version) {
@@ -253,17 +253,17 @@ func (u *update) fail(total int, failures []failure) error {
 
 // resolve locks what has to be locked: what needs no other plugin first, then
 // what npm resolves, with the npm of the node that was just locked.
-func (u *update) resolve(ctx context.Context, todo []*Want) error {
+func (u *update) resolve(ctx context.Context, pending []*Want) error {
 	if u.Offline {
 		var names []string
-		for _, w := range todo {
+		for _, w := range pending {
 			names = append(names, w.String())
 		}
 		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
 	}
 	u.connect()
 	var first, second []*Want
-	for _, w := range todo {
+	for _, w := range pending {
 		if w.From.Kind == lock.NPM {
 			second = append(second, w)
 		} else {
@@ -284,15 +284,15 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 		for _, f := range failed {
 			for _, w := range second {
 				if strings.HasPrefix(w.Runtime, f.w.Name+"@") {
-					return u.fail(len(todo), failures)
+					return u.fail(len(pending), failures)
 				}
 			}
 		}
 	}
 	if len(failures) > 0 {
-		return u.fail(len(todo), failures)
+		return u.fail(len(pending), failures)
 	}
-	for _, w := range todo {
+	for _, w := range pending {
 		u.out.Changed = append(u.out.Changed, w.String())
 	}
 	slices.Sort(u.out.Changed)
@@ -339,6 +339,7 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 			continue
 		}
 		artifacts = append(artifacts, a.res.Artifacts...)
+		u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	}
 	if len(failures) > 0 {
 		// The rest may be 300 MB: mend this first.
@@ -457,7 +458,6 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		v.Files[artifact.Key] = f
 	}
 	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
-	u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{a.w, "", fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}

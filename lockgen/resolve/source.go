@@ -38,10 +38,10 @@ type Source interface {
 type Resolution struct {
 	Artifacts []*Artifact
 	Missing   map[string]Missing // by the name of a platform
+	Notes     []string           // what its publisher withdrew or advises against
 	// BuildScripts are the packages that run code when the plugin is compiled
 	// and may, as the lock has them.
 	BuildScripts []string
-	Notes        []string // for the user, one line each
 }
 
 // Missing says why a platform cannot have a plugin.
