@@ -92,10 +92,10 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy"}
 
 func (d *decoder) manifest(tree map[string]any) error {
-	for _, later := range []string{"policy", "mirror"} {
+	for _, later := range []string{"mirror"} {
 		if _, ok := tree[later]; ok {
 			return d.errorf([]string{later}, "remove it", "this version of lockgen and fetch does not implement [%s], and does not ignore it", later)
 		}
@@ -132,6 +132,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		return err
 	}
 	if err := d.bundles(tree["bundles"]); err != nil {
+		return err
+	}
+	if err := d.policy(tree["policy"]); err != nil {
 		return err
 	}
 	return d.registries(tree["registries"])
@@ -234,9 +237,6 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 			}
 		}
 	}
-	if _, ok := t["args"]; ok {
-		return nil, d.errorf(key("args"), "remove it", "args go to a compiler, and no source that this version of lockgen knows compiles")
-	}
 	if v, ok := t["optional"]; ok {
 		if p.Optional, ok = v.(bool); !ok {
 			return nil, d.errorf(key("optional"), "write true or false, without quotes", "%s.optional is not a boolean", strings.Join(path, "."))
@@ -244,6 +244,11 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	}
 	if v, ok := t["source"]; ok {
 		if p.Source, err = d.source(key("source"), v); err != nil {
+			return nil, err
+		}
+	}
+	if v, ok := t["args"]; ok {
+		if p.Args, err = d.args(key("args"), p, v); err != nil {
 			return nil, err
 		}
 	}
@@ -283,6 +288,31 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		}
 	}
 	return nil
+}
+
+// args reads arguments for a compiler. Without a source the catalogue knows
+// whether there is one.
+func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
+	list, ok := v.([]any)
+	if !ok || len(list) == 0 {
+		return nil, d.errorf(path, `write a list: ["--features", "…"]`, "%s is not a list of strings", strings.Join(path, "."))
+	}
+	var args []string
+	for _, e := range list {
+		s, err := d.str(path, e)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, s)
+	}
+	kind := Cargo
+	if p.Source != nil {
+		kind = p.Source.Kind
+	}
+	if err := CheckArgs(kind, args); err != nil {
+		return nil, d.wrap(path, err)
+	}
+	return args, nil
 }
 
 // checkBinary accepts the path of a binary, which may be a template.
@@ -418,6 +448,52 @@ func (d *decoder) bundles(v any) error {
 	return nil
 }
 
+// laterPolicies are keys of [policy] that are understood by a later version:
+// a rule that is not kept must not look as if it were.
+var laterPolicies = []string{"allow", "minimum-release-age", "min-trust", "exceptions"}
+
+func (d *decoder) policy(v any) error {
+	if v == nil {
+		return nil
+	}
+	at := []string{"policy"}
+	table, err := d.table(at, v)
+	if err != nil {
+		return err
+	}
+	for _, later := range laterPolicies {
+		if _, ok := table[later]; ok {
+			return d.errorf([]string{"policy", later}, "remove it", "this version of lockgen does not implement %s of [policy], and does not ignore it", later)
+		}
+	}
+	if err := d.known(at, table, "build-scripts"); err != nil {
+		return err
+	}
+	if v, ok := table["build-scripts"]; ok {
+		return d.buildScripts([]string{"policy", "build-scripts"}, v)
+	}
+	return nil
+}
+
+func (d *decoder) buildScripts(at []string, v any) error {
+	list, err := d.strs(at, v)
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(d.m.Plugins))
+	for _, name := range list {
+		if !slices.Contains(names, name) {
+			mend := "consent is given to a plugin by its name in [plugins]"
+			if near := Nearest(name, names); near != "" {
+				mend = "did you mean " + near + "? " + mend
+			}
+			return d.errorf(at, mend, "build-scripts names %q, which is not in [plugins]", name)
+		}
+	}
+	d.m.Policy.BuildScripts = slices.Sorted(slices.Values(list))
+	return nil
+}
+
 func (d *decoder) registries(v any) error {
 	if v == nil {
 		return nil
@@ -426,13 +502,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip); err != nil {
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}} {
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

@@ -31,6 +31,7 @@ type Manifest struct {
 	Plugins    map[string]*Plugin
 	Bundles    map[string][]string
 	Registries Registries
+	Policy     Policy
 
 	lines keyLines
 }
@@ -38,8 +39,16 @@ type Manifest struct {
 // Registries replace what the user's own package managers are configured with.
 // They do not change the lock. "" is the manager's own choice.
 type Registries struct {
-	NPM string `json:"npm,omitempty"`
-	Pip string `json:"pip,omitempty"`
+	NPM   string `json:"npm,omitempty"`
+	Pip   string `json:"pip,omitempty"`
+	Cargo string `json:"cargo,omitempty"` // a sparse index, without "sparse+"
+}
+
+// A Policy is what the people of a repository allow and demand.
+type Policy struct {
+	// BuildScripts lists the plugins that may run code of their closure while
+	// they are compiled, sorted.
+	BuildScripts []string
 }
 
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is
@@ -47,11 +56,12 @@ type Registries struct {
 type Plugin struct {
 	Versions  []string // exact, in the order of the file, at least one
 	Source    *Source
-	Package   string // another package under the catalogue's recipe, npm and pip only
-	Binary    string // npm: name of a bin or path in the tree; else path in the tree, may be a template
-	Include   string // folder of .proto files in the tree
-	Runtime   string // name of the plugin that runs this one
-	Optional  bool   // a platform that cannot have it becomes unavailable
+	Package   string   // another package under the catalogue's recipe, npm and pip only
+	Binary    string   // npm: name of a bin or path in the tree; else path in the tree, may be a template
+	Include   string   // folder of .proto files in the tree
+	Runtime   string   // name of the plugin that runs this one
+	Args      []string // for the compiler, see [CheckArgs]
+	Optional  bool     // a platform that cannot have it becomes unavailable
 	Platforms map[string]Override
 }
 

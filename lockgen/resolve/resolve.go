@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -84,6 +85,7 @@ type update struct {
 	transfer *ui.Transfer        // of the downloads that are under way
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
+	bringing sync.Mutex          // one bring at a time
 }
 
 // selected returns the NAME@VERSION keys that Names asks for.
@@ -364,7 +366,7 @@ func (u *update) native(w *Want) []lock.Platform {
 	name, version, _ := strings.Cut(w.Runtime, "@")
 	runtime := u.out.Lock.Plugins[name][version]
 	for _, p := range lock.Platforms {
-		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Tree != "") {
+		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
 		}
 	}
@@ -377,6 +379,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
 		Trust: "registry",
+		Args:  a.w.Args,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
 	if a.w.From.Kind == lock.HTTP {
@@ -418,14 +421,14 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		return nil, failures
 	}
 	for _, p := range lock.Platforms {
-		if v.Platforms[p.Name].Tree != "" {
+		if v.Platforms[p.Name].Locked() {
 			continue
 		}
 		hole, known := holes[p.Name]
 		switch {
 		case !slices.Contains(u.m.Platforms, p.Name):
 			v.Platforms[p.Name] = otherCell(u.m, v.Platforms, p)
-		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Tree != "":
+		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
 		default:
 			if !known {
@@ -454,6 +457,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		f.Platforms = platformList(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
 	}
+	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{a.w, "", fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
@@ -464,6 +468,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []store.TreeFile
 	contents := map[string]*Content{}
+	compiled := false
 	for _, artifact := range a.res.Artifacts {
 		if !slices.Contains(artifact.Platforms, p.Name) {
 			continue
@@ -473,12 +478,17 @@ func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.
 		}
 		c := u.contents[artifact.identity]
 		contents[artifact.Key] = c
+		compiled = compiled || artifact.compiled
 		for _, f := range c.Files {
 			if artifact.Prefix != "" {
 				f.Path = artifact.Prefix + "/" + f.Path
 			}
 			files = append(files, f)
 		}
+	}
+	if compiled {
+		binary, err := a.source.Executable(a.w, p, nil, contents)
+		return lock.Cell{Binary: binary}, err
 	}
 	hash, err := store.TreeHash(files)
 	if err != nil {
