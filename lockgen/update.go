@@ -74,6 +74,8 @@ func whichVersion(name string) string {
 	switch from := r.Sources[0].From; from.Kind {
 	case lock.NPM:
 		return example + "; the newest one is told by: npm view " + from.Name + " version"
+	case lock.Cargo:
+		return example + "; the newest one is told by: cargo search --limit 1 " + from.Name
 	case lock.Pip:
 		return example + "; which there are is told by: pip index versions " + from.Name
 	}

@@ -29,10 +29,15 @@ type Want struct {
 	Runtime  string // NAME@VERSION or ""
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
+	Args     []string // for the compiler
+
+	scripts bool // the manifest consents to code that runs when it is compiled
 
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
+	until     string // the first version that is refused for reason, "" for none
+	reason    string
 	overrides map[string]lock.Override
 
 	others []*Want // the same plugin from its further sources, in their order
@@ -69,17 +74,38 @@ func Plan(m *lock.Manifest) ([]*Want, error) {
 			return nil, err
 		}
 		for _, version := range slices.SortedFunc(slices.Values(m.Plugins[name].Versions), lock.CompareVersions) {
-			w := *proto
-			w.Version, w.others = version, nil
-			for _, other := range proto.others {
-				o := *other
-				o.Version = version
-				w.others = append(w.others, &o)
+			w, err := proto.at(version)
+			if err != nil {
+				return nil, err
 			}
-			wants = append(wants, &w)
+			wants = append(wants, w)
 		}
 	}
 	return wants, nil
+}
+
+// at is a plan for one version: without the sources that cannot have it.
+func (w *Want) at(version string) (*Want, error) {
+	var list []*Want
+	var first error
+	out := slices.Clone(w.out)
+	for _, c := range w.candidates() {
+		c := *c
+		c.Version, c.others, c.out = version, nil, nil
+		if c.until != "" && lock.CompareVersions(version, c.until) >= 0 {
+			if first == nil {
+				first = fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(c.until, "-0"), "%s: %s cannot be locked: %s", c.At, &c, c.reason)
+			}
+			out = append(out, Tried{Source: c.From.String(), Why: c.reason})
+			continue
+		}
+		list = append(list, &c)
+	}
+	if len(list) == 0 {
+		return nil, first
+	}
+	list[0].others, list[0].out = list[1:], out
+	return list[0], nil
 }
 
 func planPlugin(m *lock.Manifest, name string) (*Want, error) {
@@ -115,8 +141,12 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	for _, a := range asked {
 		w := &Want{
 			Name: name, At: at, From: a.Source,
-			Include: a.Include, Optional: p.Optional, Python: m.Python,
-			binary: a.Binary, overrides: p.Platforms,
+			Include: a.Include, Optional: p.Optional, Python: m.Python, Args: p.Args,
+			scripts: slices.Contains(m.Policy.BuildScripts, name),
+			binary:  a.Binary, overrides: p.Platforms,
+		}
+		if len(asked) > 1 && w.From.Kind != lock.Cargo { // those among them that compile
+			w.Args = nil
 		}
 		if w.binary == "" {
 			w.binary = p.Binary
@@ -140,6 +170,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 				w.Include = s.Include
 			}
 			w.requires = s.Requires
+			w.until, w.reason = s.Until, s.Reason
 		}
 		// The runtime of a recipe is that of its first kind: what a later source
 		// has in compiled form needs none.
@@ -171,6 +202,12 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 func (w *Want) plan(m *lock.Manifest, runtime string, fail func(mend, format string, args ...any) error) error {
 	if w.binary == "" {
 		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+	}
+	if err := lock.CheckArgs(w.From.Kind, w.Args); err != nil {
+		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
+	}
+	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.crateBin(), "/")) {
+		return fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
 	}
 	if w.From.Kind == lock.NPM && runtime == "" {
 		runtime = "node"
@@ -221,7 +258,7 @@ func (w *Want) url(p lock.Platform) string {
 // binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. For npm it is empty where only the bin's name is known.
 func (w *Want) binaries(p lock.Platform) []string {
-	if o := w.overrides[p.Name].Binary; o != "" {
+	if o := w.overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
 		return []string{lock.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
@@ -229,6 +266,9 @@ func (w *Want) binaries(p lock.Platform) []string {
 			return nil
 		}
 		return []string{lock.Expand(w.binary, w.Version, p)}
+	}
+	if w.From.Kind == lock.Cargo {
+		return []string{"bin/" + w.crateBin() + p.Exe()}
 	}
 	if p.OS == "windows" && w.windows != "" {
 		return []string{w.windows}
@@ -247,6 +287,11 @@ func (w *Want) binName() string {
 		return ""
 	}
 	return w.binary
+}
+
+// crateBin is the name of the executable, kind Cargo only.
+func (w *Want) crateBin() string {
+	return strings.TrimSuffix(strings.TrimPrefix(lock.Expand(w.binary, w.Version, lock.Platform{}), "bin/"), ".exe")
 }
 
 // named reports whether the file of a bin tells the bin's name. Only such a bin
@@ -334,6 +379,10 @@ func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 	}
 	compare("include", w.Include, v.Include, false)
 	compare("runtime", w.Runtime, v.Runtime, true)
+	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
+	if len(v.BuildScripts) > 0 && !w.scripts {
+		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", listed(slices.Clone(v.BuildScripts)))
+	}
 	for _, p := range lock.Platforms {
 		c := v.Platforms[p.Name]
 		if !slices.Contains(m.Platforms, p.Name) {
@@ -343,7 +392,7 @@ func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 			continue
 		}
 		switch {
-		case c.Tree != "":
+		case c.Locked():
 			if !w.fitsBinary(p, c.Binary) {
 				add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
 			}
@@ -377,7 +426,7 @@ func orNone(s string) string {
 
 func describeCell(c lock.Cell) string {
 	switch {
-	case c.Tree != "":
+	case c.Locked():
 		return "locked"
 	case c.Emulate != "":
 		return "emulated by " + c.Emulate
@@ -389,7 +438,7 @@ func describeCell(c lock.Cell) string {
 
 // otherCell is the cell of a platform that the manifest does not list.
 func otherCell(m *lock.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
-	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Tree != "" {
+	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Locked() {
 		return lock.Cell{Emulate: p.Emulates}
 	}
 	return lock.Cell{Unavailable: notAmong}
@@ -409,7 +458,7 @@ func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
 	}
 	use := map[string][]string{}
 	for name, c := range v.Platforms {
-		if c.Tree != "" {
+		if c.Locked() {
 			for _, key := range old.FilesFor(name) {
 				use[key] = append(use[key], name)
 			}
@@ -422,14 +471,26 @@ func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
 			v.Files[key] = f
 		}
 	}
+	v.BuildScripts = scriptsAmong(old.BuildScripts, v.Files)
 	return &v
+}
+
+// scriptsAmong leaves out the packages that no platform needs any more.
+func scriptsAmong(scripts []string, files map[string]lock.File) []string {
+	var left []string
+	for _, name := range scripts {
+		if _, ok := files[name+".crate"]; ok {
+			left = append(left, name)
+		}
+	}
+	return left
 }
 
 // platformList is the platforms key of a file that the trees of some platforms
 // are made of: empty when it belongs to every tree.
 func platformList(use []string, cells map[string]lock.Cell) []string {
 	for name, c := range cells {
-		if c.Tree != "" && !slices.Contains(use, name) {
+		if c.Locked() && !slices.Contains(use, name) {
 			return slices.Compact(slices.Sorted(slices.Values(use)))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -61,14 +62,14 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	if err != nil {
 		return nil, err
 	}
-	todo := u.keepOrSettle(wants, again)
-	if len(todo) > 0 {
-		if err := u.resolve(ctx, todo); err != nil {
+	pending := u.keepOrSettle(wants, again)
+	if len(pending) > 0 {
+		if err := u.resolve(ctx, pending); err != nil {
 			return nil, err
 		}
 	}
 	if o.Verify {
-		if err := u.verify(ctx, wants, todo); err != nil {
+		if err := u.verify(ctx, wants, pending); err != nil {
 			return nil, err
 		}
 	}
@@ -85,6 +86,7 @@ type update struct {
 	transfer *ui.Transfer        // of the downloads that are under way
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
+	bringing sync.Mutex          // one bring at a time
 }
 
 // selected returns the NAME@VERSION keys that Names asks for.
@@ -136,7 +138,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			}
 		}
 	}
-	var todo []*Want
+	var pending []*Want
 	for _, w := range wants {
 		key := w.Name + "@" + w.Version
 		old := u.Old.Plugins[w.Name][w.Version]
@@ -149,7 +151,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		runtime, _, _ := strings.Cut(fit.Runtime, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
@@ -157,13 +159,13 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		case local:
 			v := fit.settle(u.m, old)
 			if v.Validate() != nil { // such as no platform left
-				todo = append(todo, w)
+				pending = append(pending, w)
 				continue
 			}
 			u.put(w.Name, w.Version, v)
 			u.out.Changed = append(u.out.Changed, w.String())
 		default:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		}
 	}
 	asked := map[string]bool{}
@@ -181,7 +183,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			}
 		}
 	}
-	return todo
+	return pending
 }
 
 func (u *update) put(name, version string, v *lock.Version) {
@@ -270,39 +272,39 @@ func (u *update) fail(total int, failures []failure) error {
 
 // resolve locks what has to be locked: what needs no other plugin first, then
 // what npm resolves, with the npm of the node that was just locked.
-func (u *update) resolve(ctx context.Context, todo []*Want) error {
+func (u *update) resolve(ctx context.Context, pending []*Want) error {
 	if u.Offline {
 		var names []string
-		for _, w := range todo {
+		for _, w := range pending {
 			names = append(names, w.String())
 		}
 		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
 	}
 	u.connect()
 	var failures []failure
-	pending := contests(todo)
-	for len(pending) > 0 {
-		turn, wait := u.turn(pending)
+	waiting := contests(pending)
+	for len(waiting) > 0 {
+		turn, wait := u.turn(waiting)
 		failed, err := u.stage(ctx, turn)
 		if err != nil {
 			return err
 		}
 		again, lost := u.judge(turn, failed)
 		failures = append(failures, lost...)
-		pending = append(wait, again...)
+		waiting = append(wait, again...)
 		// Without its runtime the rest has no platforms; name the cause alone.
 		for _, f := range lost {
-			for _, c := range pending {
+			for _, c := range waiting {
 				if strings.HasPrefix(c.now().Runtime, f.w.Name+"@") {
-					return u.fail(len(todo), failures)
+					return u.fail(len(pending), failures)
 				}
 			}
 		}
 	}
 	if len(failures) > 0 {
-		return u.fail(len(todo), failures)
+		return u.fail(len(pending), failures)
 	}
-	for _, w := range todo {
+	for _, w := range pending {
 		u.out.Changed = append(u.out.Changed, w.String())
 	}
 	slices.Sort(u.out.Changed)
@@ -353,6 +355,7 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 			continue
 		}
 		artifacts = append(artifacts, a.res.Artifacts...)
+		u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	}
 	if final {
 		// The rest may be 300 MB: mend this first.
@@ -382,7 +385,7 @@ func (u *update) native(w *Want) []lock.Platform {
 	name, version, _ := strings.Cut(w.Runtime, "@")
 	runtime := u.out.Lock.Plugins[name][version]
 	for _, p := range lock.Platforms {
-		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Tree != "") {
+		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
 		}
 	}
@@ -395,6 +398,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
 		Trust: "registry",
+		Args:  a.w.Args,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
 	if a.w.From.Kind == lock.HTTP {
@@ -436,14 +440,14 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		return nil, failures
 	}
 	for _, p := range lock.Platforms {
-		if v.Platforms[p.Name].Tree != "" {
+		if v.Platforms[p.Name].Locked() {
 			continue
 		}
 		hole, known := holes[p.Name]
 		switch {
 		case !slices.Contains(u.m.Platforms, p.Name):
 			v.Platforms[p.Name] = otherCell(u.m, v.Platforms, p)
-		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Tree != "":
+		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
 		default:
 			if !known {
@@ -472,6 +476,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		f.Platforms = platformList(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
 	}
+	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{w: a.w, err: fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
@@ -482,6 +487,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []store.TreeFile
 	contents := map[string]*Content{}
+	compiled := false
 	for _, artifact := range a.res.Artifacts {
 		if !slices.Contains(artifact.Platforms, p.Name) {
 			continue
@@ -491,12 +497,17 @@ func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.
 		}
 		c := u.contents[artifact.identity]
 		contents[artifact.Key] = c
+		compiled = compiled || artifact.compiled
 		for _, f := range c.Files {
 			if artifact.Prefix != "" {
 				f.Path = artifact.Prefix + "/" + f.Path
 			}
 			files = append(files, f)
 		}
+	}
+	if compiled {
+		binary, err := a.source.Executable(a.w, p, nil, contents)
+		return lock.Cell{Binary: binary}, err
 	}
 	hash, err := store.TreeHash(files)
 	if err != nil {
