@@ -54,7 +54,10 @@ func commands() []command {
 		}},
 		{name: "add", args: " NAME@VERSION…", run: runAdd, help: helpAdd},
 		{name: "remove", args: " NAME[@VERSION]…", run: runRemove, help: helpRemove},
-		{name: "check", run: runCheck, help: helpCheck},
+		{name: "check", run: runCheck, help: helpCheck, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.BoolVar(&p.upstream, "upstream", false, "ask every source again")
+			fs.BoolVar(&p.verify, "verify", false, "with --upstream: download what has no digest upstream")
+		}},
 		{name: "list", run: runList, help: helpList},
 		{name: "explain", args: " NAME[@VERSION]", run: runExplain, help: helpExplain, flags: func(fs *pflag.FlagSet, p *program) {
 			fs.BoolVar(&p.upstream, "upstream", false, "ask every source whether it could serve")

@@ -25,6 +25,7 @@ type npm struct {
 	dir        string            // where the manifest lies
 	registries map[string]string // from plugins.toml, by scope; nil for npm's own
 	client     *remote.Client
+	listings   listings // what the registry said of packages
 	// address returns the registry of a package.
 	address func(ctx context.Context, name string) (string, error)
 }

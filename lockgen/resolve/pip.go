@@ -22,9 +22,10 @@ import (
 // pip locks plugins from a Python package index. pip itself resolves, once for
 // each platform and interpreter; only wheels count.
 type pip struct {
-	tool   *pkgmgr.Pip
-	index  string
-	client *remote.Client
+	tool     *pkgmgr.Pip
+	index    string
+	client   *remote.Client
+	listings listings // what the registry said of packages
 }
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {

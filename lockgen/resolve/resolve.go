@@ -87,6 +87,7 @@ type update struct {
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
 	bringing sync.Mutex          // one bring at a time
+	asking   bool                // only questions: no client is installed for them
 }
 
 // selected returns the NAME@VERSION keys that Names asks for.
