@@ -58,11 +58,15 @@ All or nothing: when any plugin cannot be locked for any of the platforms, all
 of them are listed with the reason, and nothing is written. A version whose
 bytes differ from those that were locked under it is an alarm, never an update.
 
+What is new is tried before the lock is written, where it has a cell for this
+machine: protoc generates code of a small file with it, without a network.
+
   lockgen update
   lockgen update ts-proto
   lockgen update ts-proto@2.7.2
   lockgen update --verify        download everything again and compare
 
+      --no-smoke          do not run what was locked
       --verify            resolve and download everything again and compare
 `
 
@@ -73,6 +77,8 @@ comments and order, then locks this plugin alone. When it cannot be locked,
 plugins.toml stays as it was.
 
   lockgen add node@24.19.0 ts-proto@2.18.0
+
+      --no-smoke          do not run what was locked
 `
 
 const helpRemove = `ask for plugins no more

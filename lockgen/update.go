@@ -138,7 +138,7 @@ func (p *program) change(ctx context.Context, c change) error {
 		return err
 	}
 	out, err := resolve.Update(ctx, m, resolve.Options{
-		Old: old, Names: c.names, Removed: c.removed, Verify: p.verify, Offline: p.offline,
+		Old: old, Names: c.names, Removed: c.removed, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
 		Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui,
 	})
 	if err != nil {
