@@ -67,6 +67,7 @@ func commands() []command {
 			fs.StringVar(&p.why, "why", "", "why this package is in the closure")
 		}},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
+		{name: "merge-driver", args: " BASE OURS THEIRS", run: runMergeDriver, help: helpMergeDriver},
 	}
 }
 
