@@ -11,13 +11,15 @@
 //
 //	[plugins.NAME."VERSION"]
 //	include = "…"   # folder of .proto files inside the tree, if it has one
+//	main = "…"      # go: folder of the main package in the module, if not its root
 //	package = "…"   # name in the source
 //	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
 //	source = "…"    # http, oci, npm, cargo, pip or go
+//	toolchain = "…" # go: NAME@VERSION of the locked Go that compiles it
 //	trust = "…"     # the weakest evidence that the files below rest on
 //
 //	[plugins.NAME."VERSION".files]
-//	"PATH" = { name = "…", version = "…", url = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", platforms = ["…"] }
+//	"PATH" = { name = "…", version = "…", url = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", platforms = ["…"] }
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked
@@ -30,6 +32,12 @@
 // sources (npm, cargo, pip, go) have no URL: the registry is the one that the
 // user's own package manager is configured with. A tree is the digest that
 // package store specifies.
+//
+// Files of source go are named MODULE@vVERSION.zip, and MODULE@vVERSION.mod for
+// a module of which only the go.mod is read; see [GoKey]. Integrity and gomod
+// are the lines that go.sum has for them. A tree of source go is the folder that
+// holds the compiled executable and nothing else; the plugin go, whose package
+// is [GoToolchain], is unpacked like any archive.
 //
 // [Print] writes the canonical text, [Parse] reads any text of that meaning,
 // and [Canonical] tells the two apart.

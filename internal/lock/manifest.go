@@ -44,6 +44,7 @@ type Manifest struct {
 type Registries struct {
 	NPM string `json:"npm,omitempty"`
 	Pip string `json:"pip,omitempty"`
+	Go  string `json:"go,omitempty"` // a module proxy
 }
 
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is
@@ -51,7 +52,7 @@ type Registries struct {
 type Plugin struct {
 	Versions  []string // exact, in the order of the file, at least one
 	Source    *Source
-	Package   string // another package under the catalogue's recipe, npm and pip only
+	Package   string // another package under the catalogue's recipe (npm, pip); folder of the main package (go)
 	Binary    string // npm: name of a bin or path in the tree; else path in the tree, may be a template
 	Include   string // folder of .proto files in the tree
 	Runtime   string // name of the plugin that runs this one
@@ -460,6 +461,11 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		switch {
 		case p.Source != nil && p.Source.Kind == HTTP:
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
+		case p.Source != nil && p.Source.Kind == Go:
+			if err := checkMain(p.Package); err != nil {
+				return d.wrap(at, err)
+			}
+			return nil
 		case p.Source != nil:
 			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
 		}
@@ -611,13 +617,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip); err != nil {
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Go); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}} {
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Go, &d.m.Registries.Go}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

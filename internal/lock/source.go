@@ -7,14 +7,16 @@ import (
 	"path"
 	"strings"
 
+	"golang.org/x/mod/module"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
-// write it: "npm:NAME", "pip:NAME" or the template of an https URL.
+// write it: "npm:NAME", "pip:NAME", "go:MODULE" or the template of an https URL.
 type Source struct {
-	Kind string // NPM, Pip or HTTP
-	Name string // the package, or the template of the URL
+	Kind string // NPM, Pip, Go or HTTP
+	Name string // the package or module, or the template of the URL
 }
 
 // String is the form that [ParseSource] reads.
@@ -28,13 +30,13 @@ func (s Source) String() string {
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME, go:MODULE or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
 	}
 	switch kind {
-	case NPM, Pip:
+	case NPM, Pip, Go:
 		if err := checkPackage(kind, rest); err != nil {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
@@ -47,18 +49,22 @@ func ParseSource(s string) (Source, error) {
 			return Source{}, err
 		}
 		return Source{HTTP, s}, nil
-	case Cargo, Go, OCI:
-		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip: or https: source", "this version of lockgen does not lock %s: sources", kind)
+	case Cargo, OCI:
+		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip:, go: or https: source", "this version of lockgen does not lock %s: sources", kind)
 	}
 	mend := forms
-	if near := Nearest(kind, []string{NPM, Pip, "https"}); near != "" {
+	if near := Nearest(kind, []string{NPM, Pip, Go, "https"}); near != "" {
 		mend = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)
 }
 
-// checkPackage accepts a package name of npm (with or without a scope) or PyPI.
+// checkPackage accepts a package name of npm (with or without a scope) or PyPI,
+// or the path of a Go module.
 func checkPackage(kind, name string) error {
+	if kind == Go {
+		return module.CheckPath(name)
+	}
 	bare := name
 	if kind == NPM && strings.HasPrefix(name, "@") {
 		scope, rest, ok := strings.Cut(name[1:], "/")
