@@ -12,7 +12,10 @@
 // regular files count: a tree has no empty folders, no symbolic links and no
 // owners, times or modes but the executable bit, which is x when the entry's
 // mode in its archive has any of 0111 (tar, and zip made on Unix), or when the
-// package manager would make it executable ([Options].Exec). Two paths of one
+// package manager would make it executable ([Options].Exec): a bin of an npm
+// package; in Go itself, whose zips carry no modes, every file below bin and
+// pkg/tool and every file below lib named go_*_*_exec, on every platform, as
+// cmd/go does it (cmd/go/internal/toolchain/select.go). Two paths of one
 // tree never fall together on a file system that ignores case or Unicode
 // normalisation. [TreeHash] computes the digest, [Unpack] and [HashDir] make
 // the list that it takes.
