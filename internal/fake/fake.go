@@ -1,13 +1,14 @@
 // Package fake is a server for tests, on a loopback port: a registry of npm, an
-// index of Python packages and plain files in one, good enough for the real npm
-// and pip, with a list of ways to misbehave (see [Fault]). What it serves is
-// made in memory by the test.
+// index of Python packages, a proxy of Go modules with a checksum database, and
+// plain files in one, good enough for the real npm, pip and go, with a list of
+// ways to misbehave (see [Fault]). What it serves is made in memory by the test.
 //
 //	GET /NAME  /@SCOPE%2fNAME               packument, full or abbreviated
 //	GET /NAME/VERSION                       version document
 //	GET /NAME/-/BASENAME-VERSION.tgz        tarball
 //	GET /simple/  /simple/PROJECT/          PEP 503 and PEP 691
 //	GET /packages/FILE  …FILE.metadata      wheels, and PEP 658
+//	GET /go/MODULE/@v/VERSION.zip …         module proxy, with its sumdb
 //	GET /ANY/PATH                           a file given to [Server.File]
 //
 // Every request is recorded, see [Server.Requests].
@@ -42,6 +43,8 @@ type Server struct {
 	packages map[string]map[string]map[string]any // name, version, full manifest
 	projects map[string][]release                 // by normalized name
 	simple   bool                                 // HTML only
+	modules  map[string]*moduleVersions           // by path
+	sumdb    *sumDB                               // nil before the first [Server.SumDB]
 }
 
 // A Request is one that the server received.
@@ -78,6 +81,7 @@ func newServer() *Server {
 		faults:   map[string][]*Fault{},
 		packages: map[string]map[string]map[string]any{},
 		projects: map[string][]release{},
+		modules:  map[string]*moduleVersions{},
 	}
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.ErrorLog = quiet
@@ -158,11 +162,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // honest serves what the test put there.
 func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
+	db := s.sumdb
 	f, ok := s.files[r.URL.Path]
 	if !ok {
 		f, ok = s.document(r)
 	}
 	s.mu.Unlock()
+	if db != nil && strings.HasPrefix(r.URL.Path, db.prefix) {
+		f, ok = db.document(r) // which asks for the modules
+	}
 	if !ok {
 		http.Error(w, `{"error":"not found"}`, http.StatusNotFound)
 		return
