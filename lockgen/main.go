@@ -23,7 +23,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
+// memory is what the garbage collector aims to stay below, in bytes: lockgen
+// reads files of any size in small pieces, and its peak is to stay below 64 MiB.
+const memory = 40 << 20
+
 func main() {
+	debug.SetMemoryLimit(memory)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
@@ -72,8 +77,18 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	p := &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
 	// Known before the flags are parsed, so that their errors are JSON as well.
 	p.ui.JSON = slices.Contains(args, "--json")
-	return p.ui.Fail(p.main(ctx, args))
+	err := p.main(ctx, args)
+	var told *toldError
+	if errors.As(err, &told) {
+		return int(fault.Of(told.err))
+	}
+	return p.ui.Fail(err)
 }
+
+// A toldError is an error that was already printed, as part of a result.
+type toldError struct{ err error }
+
+func (e *toldError) Error() string { return e.err.Error() }
 
 func (p *program) main(ctx context.Context, args []string) error {
 	var help, version bool

@@ -44,7 +44,7 @@ func runAdd(ctx context.Context, p *program) error {
 			}
 			if m.Plugins[name] == nil {
 				if err := lock.CheckName(name); err != nil {
-					return nil, fault.Errorf(fault.Usage, "", "%w", err)
+					return nil, fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
 				}
 				if err := catalog.Builtin().Unknown(name); err != nil {
 					return nil, err

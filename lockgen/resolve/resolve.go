@@ -223,8 +223,15 @@ func (u *update) fail(total int, failures []failure) error {
 		}
 		return s
 	}
+	mendOf := func(g group) string {
+		mend := fault.Mend(g.err)
+		if mend == "" && fault.Of(g.err) == fault.Upstream {
+			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list"
+		}
+		return mend
+	}
 	if len(groups) == 1 {
-		return fault.Errorf(class, "", "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
+		return fault.Errorf(class, mendOf(groups[0]), "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
 	}
 	names := map[*Want]bool{}
 	var b strings.Builder
@@ -233,7 +240,7 @@ func (u *update) fail(total int, failures []failure) error {
 		names[g.w] = true
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
-		if mend := fault.Mend(g.err); mend != "" {
+		if mend := mendOf(g); mend != "" {
 			b.WriteString("\n  mend: " + strings.ReplaceAll(mend, "%", "%%"))
 		}
 	}
