@@ -76,6 +76,11 @@ func whichVersion(name string) string {
 		return example + "; the newest one is told by: npm view " + from.Name + " version"
 	case lock.Pip:
 		return example + "; which there are is told by: pip index versions " + from.Name
+	case lock.Go:
+		if from.Name == lock.GoToolchain {
+			return "write: lockgen add " + name + "@" + resolve.GoHint
+		}
+		return example + "; which there are is told by: go list -m -versions " + from.Name
 	}
 	return example
 }

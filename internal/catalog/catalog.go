@@ -30,6 +30,7 @@ type Recipe struct {
 // A Source is one place where a known plugin can be had.
 type Source struct {
 	From     lock.Source
+	Main     string   // go: folder of the main package in the module, "" for its root
 	Binary   string   // npm: name of the executable; else its path in the tree
 	Windows  string   // path of the executable on Windows, "" where only .exe differs
 	Include  string   // folder of .proto files in the tree, or ""
@@ -64,6 +65,7 @@ func parse(text string) (*Catalog, error) {
 			Runtime string `toml:"runtime"`
 			Sources []struct {
 				From     string   `toml:"from"`
+				Package  string   `toml:"package"`
 				Binary   string   `toml:"binary"`
 				Windows  string   `toml:"windows"`
 				Include  string   `toml:"include"`
@@ -99,7 +101,10 @@ func parse(text string) (*Catalog, error) {
 			if s.Binary == "" {
 				return nil, fmt.Errorf("%s: binary is missing", name)
 			}
-			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires})
+			if s.Package != "" && from.Kind != lock.Go {
+				return nil, fmt.Errorf("%s: package is for go sources", name)
+			}
+			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Windows, s.Include, s.Requires})
 		}
 		c.plugins[name] = r
 	}

@@ -26,6 +26,7 @@
 //	trees/<tree>/…             unpacked folders
 //	trees/<tree>.ok            what is in that folder; written last
 //	locks/                     one lock file per blob or tree being written
+//	go-build/                  Go's own build cache, as `go help cache` says
 //	tmp/                       unfinished work; what is older than a day is removed
 //
 // Nothing gets its final name before it was verified: bytes are hashed while
@@ -168,6 +169,11 @@ func (s *Store) Scratch(ctx context.Context, name string) (dir string, cleanup f
 		remove(dir + ".exec") // see keepsExec
 	}, nil
 }
+
+// GoBuild returns the folder that Go keeps its build cache in (GOCACHE), so that
+// its standard library is compiled once for each platform. What is there is
+// Go's business: it trims it, and it believes it.
+func (s *Store) GoBuild() (string, error) { return s.mkdir("go-build") }
 
 // remove deletes a file or a folder of ours. A failure costs space only: tmp is
 // swept again, and what replaces a damaged entry reports its own error.

@@ -18,7 +18,7 @@ type plain struct {
 }
 
 func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
-	res := &Resolution{}
+	res := &Resolution{Trust: "first-use"}
 	byURL := map[string]*Artifact{}
 	keys := map[string]int{}
 	for _, p := range platforms {

@@ -24,9 +24,13 @@ type Want struct {
 	Name, Version string
 	At            string // FILE:LINE of the entry, for messages
 
-	From     lock.Source
-	Include  string
-	Runtime  string // NAME@VERSION or ""
+	From    lock.Source
+	Include string
+	Runtime string // NAME@VERSION or ""
+
+	Main      string // go: folder of the main package in the module
+	Toolchain string // go: NAME@VERSION of the Go that compiles it
+
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
 
@@ -83,8 +87,11 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			w.From = s.From
 		}
 		if w.From.Kind == s.From.Kind {
-			if p.Package != "" {
+			if p.Package != "" && w.From.Kind != lock.Go {
 				w.From.Name = p.Package
+			}
+			if w.From == s.From {
+				w.Main = s.Main
 			}
 			if w.binary == "" {
 				w.binary, w.windows = s.Binary, s.Windows
@@ -97,11 +104,14 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 		if runtime == "" {
 			runtime = r.Runtime
 		}
-	} else if p.Package != "" {
+	} else if p.Package != "" && w.From.Kind != lock.Go {
 		return nil, fail("write source instead", "package without a known plugin")
 	}
 	if w.binary == "" {
 		return nil, fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+	}
+	if err := planGo(m, p, w, fail); err != nil {
+		return nil, err
 	}
 	if w.From.Kind == lock.NPM && runtime == "" {
 		runtime = "node"
@@ -122,6 +132,28 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	w.Runtime = runtime + "@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
 	return w, nil
+}
+
+// planGo finds the toolchain of a plugin of kind Go.
+func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format string, args ...any) error) error {
+	if w.From.Kind != lock.Go {
+		return nil
+	}
+	if p.Package != "" {
+		w.Main = p.Package
+	}
+	if w.From.Name == lock.GoToolchain {
+		return nil
+	}
+	of := m.Plugins["go"]
+	switch {
+	case of == nil:
+		return fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")
+	case of.Source != nil && *of.Source != (lock.Source{Kind: lock.Go, Name: lock.GoToolchain}):
+		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
+	}
+	w.Toolchain = "go@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
+	return nil
 }
 
 // Unknown warns of names that are not in the catalogue but one slip away from
@@ -258,6 +290,8 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 	}
 	compare("include", w.Include, v.Include, false)
 	compare("runtime", w.Runtime, v.Runtime, true)
+	compare("main package", w.Main, v.Main, false)
+	compare("toolchain", w.Toolchain, v.Toolchain, false)
 	for _, p := range lock.Platforms {
 		c := v.Platforms[p.Name]
 		if !slices.Contains(m.Platforms, p.Name) {

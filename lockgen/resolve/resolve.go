@@ -5,6 +5,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,11 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	if u.Old == nil {
 		u.Old = &lock.Lock{}
 	}
+	defer func() {
+		for _, f := range u.cleanup {
+			f()
+		}
+	}()
 	again, err := u.selected(wants)
 	if err != nil {
 		return nil, err
@@ -84,6 +90,7 @@ type update struct {
 	transfer *ui.Transfer        // of the downloads that are under way
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
+	cleanup  []func()            // what sources left in the scratch of the store
 }
 
 // selected returns the NAME@VERSION keys that Names asks for.
@@ -127,10 +134,10 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		touched[name] = true
 	}
 	only := len(touched) > 0
-	needed := map[string]bool{} // runtimes of what is resolved
+	needed := map[string]bool{} // runtimes and toolchains of what is resolved
 	for _, w := range wants {
-		if again[w.Name+"@"+w.Version] && w.Runtime != "" {
-			needed[w.Runtime] = true
+		if again[w.Name+"@"+w.Version] {
+			needed[w.Runtime], needed[w.Toolchain] = true, true
 		}
 	}
 	var todo []*Want
@@ -140,11 +147,14 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		diffs := w.differences(u.m, old)
 		local := !slices.ContainsFunc(diffs, func(d Difference) bool { return !d.local })
 		runtime, _, _ := strings.Cut(w.Runtime, "@")
+		toolchain, _, _ := strings.Cut(w.Toolchain, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
 			todo = append(todo, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
+		case only && w.Toolchain != old.Toolchain && touched[toolchain]:
+			todo = append(todo, w) // compiled anew
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
@@ -226,7 +236,7 @@ func (u *update) fail(total int, failures []failure) error {
 	mendOf := func(g group) string {
 		mend := fault.Mend(g.err)
 		if mend == "" && fault.Of(g.err) == fault.Upstream {
-			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list"
+			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
 		return mend
 	}
@@ -250,7 +260,8 @@ func (u *update) fail(total int, failures []failure) error {
 }
 
 // resolve locks what has to be locked: what needs no other plugin first, then
-// what npm resolves, with the npm of the node that was just locked.
+// what npm resolves, with the npm of the node that was just locked, and what the
+// Go that was just locked compiles.
 func (u *update) resolve(ctx context.Context, todo []*Want) error {
 	if u.Offline {
 		var names []string
@@ -262,7 +273,7 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 	u.connect()
 	var first, second []*Want
 	for _, w := range todo {
-		if w.From.Kind == lock.NPM {
+		if w.From.Kind == lock.NPM || w.Toolchain != "" {
 			second = append(second, w)
 		} else {
 			first = append(first, w)
@@ -281,7 +292,7 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 		// Without its runtime the rest has no platforms; name the cause alone.
 		for _, f := range failed {
 			for _, w := range second {
-				if strings.HasPrefix(w.Runtime, f.w.Name+"@") {
+				if strings.HasPrefix(w.Runtime, f.w.Name+"@") || strings.HasPrefix(w.Toolchain, f.w.Name+"@") {
 					return u.fail(len(todo), failures)
 				}
 			}
@@ -337,6 +348,7 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 			continue
 		}
 		artifacts = append(artifacts, a.res.Artifacts...)
+		u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	}
 	if len(failures) > 0 {
 		// The rest may be 300 MB: mend this first.
@@ -347,7 +359,7 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 		return nil, err
 	}
 	for _, a := range attempts {
-		v, failed := u.lockVersion(a, errs)
+		v, failed := u.lockVersion(ctx, a, errs)
 		failures = append(failures, failed...)
 		if v != nil {
 			u.put(a.w.Name, a.w.Version, v)
@@ -372,15 +384,13 @@ func (u *update) native(w *Want) []lock.Platform {
 
 // lockVersion makes the version of an attempt whose artifacts are read. Errs
 // are those of the artifacts, by identity.
-func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, []failure) {
+func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Trust: "registry",
+		Main: a.w.Main, Toolchain: a.w.Toolchain, Trust: cmp.Or(a.res.Trust, "registry"),
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
-	if a.w.From.Kind == lock.HTTP {
-		v.Trust = "first-use"
-	} else {
+	if a.w.From.Kind != lock.HTTP {
 		v.Package = a.w.From.Name
 	}
 	var failures []failure
@@ -393,13 +403,13 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		if _, ok := holes[p.Name]; ok {
 			continue
 		}
-		cell, err := u.cell(a, p, errs)
+		cell, err := u.cell(ctx, a, p, errs)
 		var hole *holeError
 		switch {
 		case errors.As(err, &hole):
 			holes[p.Name] = Missing{hole.reason, fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
 			continue
-		case a.w.From.Kind == lock.HTTP && errors.Is(err, fs.ErrNotExist):
+		case (a.w.From.Kind == lock.HTTP || a.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
 			holes[p.Name] = Missing{"the server has no file for it", err}
 			continue
 		case err != nil:
@@ -460,8 +470,9 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 }
 
 // cell makes the cell of one platform.
-func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
+func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []store.TreeFile
+	var artifacts []*Artifact
 	contents := map[string]*Content{}
 	for _, artifact := range a.res.Artifacts {
 		if !slices.Contains(artifact.Platforms, p.Name) {
@@ -472,11 +483,17 @@ func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.
 		}
 		c := u.contents[artifact.identity]
 		contents[artifact.Key] = c
+		artifacts = append(artifacts, artifact)
 		for _, f := range c.Files {
 			if artifact.Prefix != "" {
 				f.Path = artifact.Prefix + "/" + f.Path
 			}
 			files = append(files, f)
+		}
+	}
+	if source, ok := a.source.(compiler); ok {
+		if cell, compiled, err := source.compile(ctx, a.w, p, artifacts, contents); compiled || err != nil {
+			return cell, err
 		}
 	}
 	hash, err := store.TreeHash(files)

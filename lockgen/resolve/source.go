@@ -38,6 +38,16 @@ type Source interface {
 type Resolution struct {
 	Artifacts []*Artifact
 	Missing   map[string]Missing // by the name of a platform
+	Trust     string             // see [lock.Trusts], "" for what a registry says
+	Notes     []string           // for the user, one line each
+}
+
+// A compiler is a [Source] whose plugins are compiled: their trees are not what
+// the artifacts hold, but what is made of them.
+type compiler interface {
+	// compile makes the cell of w on a platform from the artifacts for it and
+	// their contents, by key; compiled is false where w is unpacked after all.
+	compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error)
 }
 
 // Missing says why a platform cannot have a plugin.
