@@ -64,11 +64,12 @@ func (g *Go) Resolve(ctx context.Context, c GoConfig, scratch string, m GoMain, 
 		return nil, err
 	}
 	closure := &GoClosure{Missing: map[string]string{}}
-	if platforms, err = r.explore(ctx, platforms, closure.Missing); err != nil {
+	platforms, roots, err := r.explore(ctx, platforms, closure.Missing)
+	if err != nil {
 		return nil, err
 	}
 	if len(platforms) > 0 {
-		closure.Modules, err = r.narrow(ctx, platforms)
+		closure.Modules, err = r.narrow(ctx, platforms, roots)
 	}
 	return closure, err
 }
@@ -126,60 +127,73 @@ func verbs(stmt modfile.Expr) []string {
 }
 
 // explore lets Go find and download what the package needs on every platform,
-// and returns those that can have it.
-func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, missing map[string]string) ([]lock.Platform, error) {
+// and returns those that can have it, and the modules of its packages.
+func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, missing map[string]string) (served []lock.Platform, roots []module.Version, err error) {
 	dir := filepath.Join(r.scratch, "explore")
-	if err := r.scratchModule(dir, "", nil); err != nil {
-		return nil, err
+	own := module.Version{Path: r.main.Module, Version: "v" + r.main.Version}
+	if err := writeScratchModule(dir, "", []module.Version{own}, nil); err != nil {
+		return nil, nil, err
 	}
-	var served []lock.Platform
 	for _, p := range platforms {
 		env := r.c.downloadEnv(r.scratch, r.cache, goPlatform(p)...)
-		run := r.download("go list "+r.main.String()+" for "+p.Name, dir, env, []string{"list", "-modcacherw", "-mod=mod", "-deps", "-f", "{{.ImportPath}}", r.main.path()})
-		_, err := run.run(ctx)
+		run := r.download("go list "+r.main.String()+" for "+p.Name, dir, env, []string{"list", "-modcacherw", "-mod=mod", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}", r.main.path()})
+		out, err := run.run(ctx)
 		var exit *exitError
 		if errors.As(err, &exit) && strings.Contains(exit.raw, "build constraints exclude all Go files") {
 			missing[p.Name] = r.main.String() + " has no Go files for " + p.GOOS + "/" + p.GOARCH + " without cgo"
 			continue
 		}
 		if err != nil {
-			return nil, explainGo(err, r.main.Module+"@v"+r.main.Version, "")
+			return nil, nil, explainGo(err, r.main.Module+"@v"+r.main.Version, "")
+		}
+		for line := range strings.Lines(string(out)) {
+			if path, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+				roots = append(roots, module.Version{Path: path, Version: version})
+			}
 		}
 		served = append(served, p)
 	}
+	module.Sort(roots)
+	roots = slices.Compact(roots)
 	// A package that no module of the build list has, Go takes from the newest
 	// version of whatever module has it today: no answer for a lock.
 	data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file, err := modfile.Parse("go.mod", data, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, q := range file.Require {
-		if q.Mod.Path != r.main.Module || q.Mod.Version != "v"+r.main.Version {
-			return nil, fault.Errorf(fault.Usage, "take another version",
+		if q.Mod != own {
+			return nil, nil, fault.Errorf(fault.Usage, "take another version",
 				"the go.mod of go module %s@v%s is not complete: it does not say which version of %s it needs", r.main.Module, r.main.Version, q.Mod.Path)
 		}
 	}
-	return served, nil
+	return served, roots, nil
 }
 
-// narrow finds which of the downloaded files a build reads: it gives Go the
-// others as well, in a new module cache, and sees what it takes.
-func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform) ([]GoModule, error) {
+// narrow finds which of the downloaded files a build reads: it lets Go choose
+// from all of them, with a new module cache, and sees what it takes. The build
+// requires the chosen version of every module that has one of its packages, so
+// that Go need not read how they were chosen: for plugins from before Go 1.17
+// those are the go.mod files of more than a thousand modules.
+func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform, roots []module.Version) ([]GoModule, error) {
 	downloads := filepath.Join(r.cache, "cache", "download")
 	all, err := listDownloads(downloads)
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(m GoModule) bool {
+		return !slices.Contains(roots, module.Version{Path: m.Path, Version: "v" + m.Version})
+	})
 	sums, err := os.ReadFile(filepath.Join(r.scratch, "explore", "go.sum"))
 	if err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(r.scratch, "narrow")
-	if err := r.scratchModule(dir, newestGoLine(all), sums); err != nil {
+	if err := writeScratchModule(dir, newestGoLine(all), roots, sums); err != nil {
 		return nil, err
 	}
 	cache := filepath.Join(r.scratch, "narrow-mod")
@@ -217,21 +231,20 @@ func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform) ([]G
 	return modules, nil
 }
 
-// scratchModule makes the module from which the package is built: it requires
-// the package's module, and nothing else.
-func (r *goResolver) scratchModule(dir, goVersion string, sums []byte) error {
-	return writeScratchModule(dir, r.main, goVersion, sums)
-}
-
-func writeScratchModule(dir string, m GoMain, goVersion string, sums []byte) error {
+// writeScratchModule makes a module that requires some others.
+func writeScratchModule(dir, goVersion string, roots []module.Version, sums []byte) error {
 	if goVersion == "" {
 		goVersion = oldestGoLine
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	text := "module scratch.invalid\n\ngo " + goVersion + "\n\nrequire " + modfile.AutoQuote(m.Module) + " v" + m.Version + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o644); err != nil {
+	var text strings.Builder
+	text.WriteString("module scratch.invalid\n\ngo " + goVersion + "\n\n")
+	for _, m := range roots {
+		text.WriteString("require " + modfile.AutoQuote(m.Path) + " " + m.Version + "\n")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text.String()), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o644)
@@ -421,17 +434,19 @@ func (g *Go) Build(ctx context.Context, b GoBuild, out string) error {
 	defer os.RemoveAll(scratch)
 	proxy := filepath.Join(scratch, "proxy")
 	var sums strings.Builder
+	var roots []module.Version
 	for _, m := range b.Modules {
 		if err := m.serve(proxy); err != nil {
 			return err
 		}
 		if m.Zip != "" {
+			roots = append(roots, module.Version{Path: m.Path, Version: "v" + m.Version})
 			fmt.Fprintf(&sums, "%s v%s %s\n", m.Path, m.Version, m.Sum)
 		}
 		fmt.Fprintf(&sums, "%s v%s/go.mod %s\n", m.Path, m.Version, m.ModSum)
 	}
 	dir := filepath.Join(scratch, "main")
-	if err := writeScratchModule(dir, b.Main, newestGoLine(b.Modules), []byte(sums.String())); err != nil {
+	if err := writeScratchModule(dir, newestGoLine(b.Modules), roots, []byte(sums.String())); err != nil {
 		return err
 	}
 	env := append(privateEnv(scratch), goEnv(scratch, filepath.Join(scratch, "mod"))...)
