@@ -72,6 +72,12 @@ func (p *place) publishGo(version string) {
 	}
 }
 
+// goManifest is manifest with the server's module proxy.
+func (p *place) goManifest(entries string) {
+	p.manifest(entries)
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "[registries]\n", "[registries]\ngo = \""+p.server.GoProxy()+"\"\n", 1))
+}
+
 // plug is the entry of one of goPlugin's programs.
 func plug(program, more string) string {
 	return "[plugins." + program + "]\nversion = \"1.0.0\"\nsource = \"go:example.com/Plug\"\npackage = \"cmd/" + program + "\"\nbinary = \"" + program + "\"\n" + more
@@ -80,10 +86,10 @@ func plug(program, more string) string {
 // TestGo tells one story of plugins that Go compiles.
 func TestGo(t *testing.T) {
 	p, version := newGoPlace(t)
-	p.manifest(plug("protoc-gen-plug", ""))
+	p.goManifest(plug("protoc-gen-plug", ""))
 	p.fails(fault.Usage, []string{"is compiled by go, which is not in [plugins]", "lockgen add go@" + resolve.GoHint}, "update")
 	entries := "go = \"" + version + "\"\n" + plug("protoc-gen-plug", "")
-	p.manifest(entries)
+	p.goManifest(entries)
 	p.ok("update")
 	p.ok("check")
 	first := p.read("plugins.lock.toml")
@@ -136,42 +142,42 @@ func TestGo(t *testing.T) {
 	if err := os.Symlink(filepath.Join(p.cache, "go-build"), filepath.Join(other.cache, "go-build")); err != nil {
 		t.Fatal(err)
 	}
-	other.manifest(entries)
+	other.goManifest(entries)
 	other.ok("update")
 	if other.read("plugins.lock.toml") != first {
 		t.Error("another machine makes another lock")
 	}
 
 	// Another main package is another plugin.
-	p.manifest("go = \"" + version + "\"\n" + strings.Replace(plug("protoc-gen-plug", ""), "cmd/protoc-gen-plug", "cmd/posix", 1))
+	p.goManifest("go = \"" + version + "\"\n" + strings.Replace(plug("protoc-gen-plug", ""), "cmd/protoc-gen-plug", "cmd/posix", 1))
 	p.fails(fault.Lock, []string{"main package is cmd/protoc-gen-plug in the lock, cmd/posix asked for"}, "check")
 }
 
 func TestGoPlatforms(t *testing.T) {
 	p, version := newGoPlace(t)
 	head := "go = \"" + version + "\"\n"
-	p.manifest(head + plug("posix", ""))
+	p.goManifest(head + plug("posix", ""))
 	p.fails(fault.Usage, []string{"for windows-x86_64", "has no Go files for windows/amd64", "optional = true"}, "update")
-	p.manifest(head + plug("posix", "optional = true\n"))
+	p.goManifest(head + plug("posix", "optional = true\n"))
 	p.ok("update")
 	if c := p.locked().Plugins["posix"]["1.0.0"].Platforms["windows-x86_64"]; !strings.Contains(c.Unavailable, "no Go files for windows/amd64") {
 		t.Errorf("%+v", c)
 	}
-	p.manifest(head + plug("broken", ""))
+	p.goManifest(head + plug("broken", ""))
 	p.fails(fault.Usage, []string{"does not compile for linux/arm64 without cgo", "undefined"}, "update")
-	p.manifest(head + plug("lib", ""))
+	p.goManifest(head + plug("lib", ""))
 	p.fails(fault.Usage, []string{"cmd/protoc-gen-plug"}, "update")
-	p.manifest("go = \"1.2.3\"\n" + plug("protoc-gen-plug", ""))
+	p.goManifest("go = \"1.2.3\"\n" + plug("protoc-gen-plug", ""))
 	p.fails(fault.Upstream, []string{"go 1.2.3"}, "update")
 	p.publishGo("1.2.3")
 	p.fails(fault.Machine, []string{"needs Go 1.2.3", "has version " + version, "install Go 1.2.3"}, "update")
-	p.manifest("go = {version = \"" + version + "\", source = \"pip:go\", binary = \"go\"}\n" + plug("protoc-gen-plug", ""))
+	p.goManifest("go = {version = \"" + version + "\", source = \"pip:go\", binary = \"go\"}\n" + plug("protoc-gen-plug", ""))
 	p.fails(fault.Usage, []string{"must come from go:golang.org/toolchain"}, "check")
 }
 
 func TestGoTrust(t *testing.T) {
 	p, version := newGoPlace(t)
-	p.manifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
+	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
 	t.Setenv("GONOSUMDB", "example.com/dep")
 	p.ok("update")
 	l := p.locked()
@@ -216,7 +222,7 @@ func TestGoRetracted(t *testing.T) {
 	later.Version = "v1.0.1"
 	later.Files = map[string]string{"go.mod": "module example.com/Plug\n\ngo 1.21\n\nretract v1.0.0 // it writes nonsense\n"}
 	p.server.Module(later)
-	p.manifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
+	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
 	_, stderr := p.ok("update")
 	if !regexp.MustCompile(`retracted example.com/Plug@v1.0.0: it writes nonsense`).MatchString(stderr) {
 		t.Errorf("no word of it in\n%s", stderr)

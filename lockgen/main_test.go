@@ -72,8 +72,7 @@ func (p *place) read(name string) string {
 // platforms are not the host's, so that no run needs a locked node.
 func (p *place) manifest(entries string) {
 	p.write("plugins.toml", "platforms = [\"linux-aarch64\", \"windows-x86_64\"]\n\n[registries]\nnpm = \""+
-		p.server.URL+"/\"\npip = \""+p.server.URL+"/simple/\"\ngo = \""+
-		p.server.GoProxy()+"\"\n\n[plugins]\n"+entries)
+		p.server.URL+"/\"\npip = \""+p.server.URL+"/simple/\"\n\n[plugins]\n"+entries)
 }
 
 // run runs lockgen on the place's files.
