@@ -182,12 +182,16 @@ func Archive(rawURL string) (string, error) {
 	switch {
 	case strings.HasSuffix(base, ".tar.gz"), strings.HasSuffix(base, ".tgz"):
 		return "tar.gz", nil
+	case strings.HasSuffix(base, ".tar.xz"), strings.HasSuffix(base, ".txz"):
+		return "tar.xz", nil
+	case strings.HasSuffix(base, ".tar.zst"), strings.HasSuffix(base, ".tzst"):
+		return "tar.zst", nil
 	case strings.HasSuffix(base, ".zip"):
 		return "zip", nil
 	}
-	for _, ext := range []string{".tar.xz", ".txz", ".tar.zst", ".tar.bz2", ".tbz2", ".tar", ".7z", ".rar", ".gz", ".xz", ".zst", ".bz2", ".dmg", ".msi", ".deb", ".rpm"} {
+	for _, ext := range []string{".tar.bz2", ".tbz2", ".tar", ".7z", ".rar", ".gz", ".xz", ".zst", ".bz2", ".dmg", ".msi", ".deb", ".rpm"} {
 		if strings.HasSuffix(base, ext) {
-			return "", fault.Errorf(fault.Usage, "use the .zip, the .tar.gz or the bare executable", "%s is an archive of a kind (%s) that this version does not unpack", base, ext)
+			return "", fault.Errorf(fault.Usage, "use the .zip, the .tar.gz, .tar.xz, .tar.zst or the bare executable", "%s is an archive of a kind (%s) that this version does not unpack", base, ext)
 		}
 	}
 	return "", nil
