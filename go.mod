@@ -2,6 +2,12 @@ module github.com/birbparty/buck2-protobuf
 
 go 1.26.0
 
+// Buck2 unpacks its prelude there, Go files and all; npm likewise.
+ignore (
+	./buck-out
+	node_modules
+)
+
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/agext/levenshtein v1.2.3

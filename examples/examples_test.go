@@ -27,9 +27,9 @@ type program struct {
 }
 
 var programs = []program{
-	{"ts-proto", "shop_ts_proto", "ts_proto", []string{"env=node", "esModuleInterop=true", "outputServices=grpc-js"}},
-	{"protoc-gen-ts", "shop_protoc_gen_ts", "ts", nil},
-	{"protoc-gen-es", "shop_protoc_gen_es", "es", []string{"import_extension=none", "target=ts"}},
+	{"ts-proto", "ts-proto", "ts_proto", []string{"env=node", "esModuleInterop=true", "outputServices=grpc-js"}},
+	{"protoc-gen-ts", "protoc-gen-ts", "ts", nil},
+	{"protoc-gen-es", "protoc-gen-es", "es", []string{"import_extension=none", "target=ts"}},
 }
 
 var sources = []string{
@@ -118,7 +118,7 @@ func TestConsumer(t *testing.T) {
 		}
 	}
 	// As a cell, this repository loads whole.
-	if targets := p.Must("targets", "buck2-protobuf//..."); !strings.Contains(targets, "buck2-protobuf//examples/typescript:shop_ts_proto\n") {
+	if targets := p.Must("targets", "buck2-protobuf//..."); !strings.Contains(targets, "buck2-protobuf//examples/typescript:ts-proto\n") {
 		t.Errorf("the examples are not among the cell's targets:\n%s", targets)
 	}
 }

@@ -159,8 +159,11 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 			npm, err = a.findNPM(ctx, e)
 		}
 		if err != nil {
-			return nil, fault.Errorf(fault.Of(err), `install npm, or add to plugins.toml: [registries] npm = "https://…"`,
-				"no npm to ask for the registry: %w", err)
+			mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
+			if e.Runtime != nil {
+				mend = "" // the locked npm would do, so what it lacks is the cause
+			}
+			return nil, fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)
 		}
 		var scopes []string
 		for _, f := range e.Locked.Files {

@@ -48,7 +48,17 @@ func runCheck(_ context.Context, p *program) error {
 	for _, d := range diffs {
 		b.WriteString("\n" + d.String())
 	}
-	return fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, count(len(diffs), "difference"), b.String())
+	err = fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, count(len(diffs), "difference"), b.String())
+	if !p.ui.JSON {
+		return err
+	}
+	if err := p.ui.Data(map[string]any{
+		"ok": false, "lock": p.lock, "plugins": plugins(l), "differences": diffs,
+		"error": map[string]any{"class": fault.Lock.String(), "exit": int(fault.Lock), "message": err.Error(), "mend": fault.Mend(err)},
+	}); err != nil {
+		return err
+	}
+	return &toldError{err}
 }
 
 // A locked is one line of lockgen list.

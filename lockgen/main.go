@@ -72,8 +72,18 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	p := &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
 	// Known before the flags are parsed, so that their errors are JSON as well.
 	p.ui.JSON = slices.Contains(args, "--json")
-	return p.ui.Fail(p.main(ctx, args))
+	err := p.main(ctx, args)
+	var told *toldError
+	if errors.As(err, &told) {
+		return int(fault.Of(told.err))
+	}
+	return p.ui.Fail(err)
 }
+
+// A toldError is an error that was already printed, as part of a result.
+type toldError struct{ err error }
+
+func (e *toldError) Error() string { return e.err.Error() }
 
 func (p *program) main(ctx context.Context, args []string) error {
 	var help, version bool

@@ -29,7 +29,7 @@ func TestCheckout(t *testing.T) {
 	targets := p.Must("targets", "//...", "toolchains//...")
 	for _, want := range []string{
 		"buck2-protobuf//:fetch\n",
-		"buck2-protobuf//examples/typescript:shop_ts_proto\n",
+		"buck2-protobuf//examples/typescript:ts-proto\n",
 		"toolchains//:protobuf\n",
 		"toolchains//:ts-proto\n",
 	} {

@@ -21,6 +21,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
+// buildifier is the formatter, built by the go command and kept in its cache.
+const buildifier = "github.com/bazelbuild/buildtools/buildifier@v0.0.0-20260904073137-eaa4d125b423"
+
 // load runs a .bzl file of this folder that loads nothing.
 func load(t *testing.T, name string, shims starlark.StringDict) starlark.StringDict {
 	t.Helper()
@@ -350,13 +353,9 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%s holds a tab, which Buck2 refuses", name)
 		}
 	}
-	buildifier, err := exec.LookPath("buildifier")
-	if err != nil {
-		t.Skip("no buildifier: go install github.com/bazelbuild/buildtools/buildifier@latest")
-	}
 	// A BUCK file needs no docstring, and a lock's macro has no name.
-	args := append([]string{"-mode=check", "-lint=warn", "-warnings=-module-docstring,-unnamed-macro"}, files...)
-	if out, err := exec.Command(buildifier, args...).CombinedOutput(); err != nil {
+	args := append([]string{"run", buildifier, "-mode=check", "-lint=warn", "-warnings=-module-docstring,-unnamed-macro"}, files...)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Errorf("buildifier: %v\n%s", err, out)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -543,7 +544,7 @@ func (d *decoder) versions(path []string, versions []string) error {
 	return nil
 }
 
-var digits = regexp.MustCompile(`[0-9]+(\.[0-9]+)*`)
+var digits = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+(\.[0-9]+)*`) })
 
 // CheckExact accepts one exact version, and refuses a range or a word such as
 // latest, for which this version of lockgen has no resolver, with an error of
@@ -552,7 +553,7 @@ func CheckExact(version string) error {
 	if version != "" && version[0] >= '0' && version[0] <= '9' && CheckVersion(version) == nil && !strings.HasSuffix(version, ".x") {
 		return nil
 	}
-	number := digits.FindString(version)
+	number := digits().FindString(version)
 	switch {
 	case version != "" && (strings.ContainsAny(version[:1], "^~<>=!*") || strings.ContainsAny(version, " |,*") || number == "" && CheckVersion(version) == nil || strings.HasSuffix(version, ".x")):
 		example := "2.18.0"

@@ -87,7 +87,7 @@ func (n *NPM) Install(ctx context.Context, dir string, pkgs []Tarball) (err erro
 		"npm_config_registry=http://127.0.0.1:9/",
 	)
 	_, err = command{
-		name: "npm ci", path: n.node, args: args, dir: dir, env: env, class: fault.Machine,
+		name: "npm ci", path: n.node, args: args, dir: dir, env: env, offline: true, class: fault.Machine,
 		mend: "use another manager, or none: BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1",
 	}.run(ctx)
 	var exit *exitError

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -31,6 +32,9 @@ const noPip = "install Python with pip 23.0 or later, or set [registries] pip in
 type Pip struct {
 	python  []string // the program and the arguments that come first
 	version string   // of pip
+
+	mu    sync.Mutex
+	reach *options // what Report asked for, once
 }
 
 // FindPip returns the pip of the first python on PATH (python3, python, the
@@ -121,6 +125,20 @@ func (p *Pip) options(ctx context.Context, dir string) (options, error) {
 	return parseConfigList(string(out)), nil
 }
 
+// reachOptions are the options, asked for once: a lock needs many reports.
+func (p *Pip) reachOptions(ctx context.Context) (options, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reach == nil {
+		o, err := p.options(ctx, "")
+		if err != nil {
+			return o, err
+		}
+		p.reach = &o
+	}
+	return *p.reach, nil
+}
+
 // parseConfigList reads lines of the form section.key='value'. What comes from
 // the environment goes before what is for the command, and that before what is
 // for all.
@@ -201,7 +219,7 @@ func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Whee
 		return nil, err
 	}
 	defer os.RemoveAll(scratch)
-	o, err := p.options(ctx, scratch)
+	o, err := p.reachOptions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +307,7 @@ func markerEnv(p lock.Platform, python string) (string, error) {
 	return string(data), err
 }
 
-var fromVersions = regexp.MustCompile(`\(from versions: ([^)]*)\)`)
+var fromVersions = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(from versions: ([^)]*)\)`) })
 
 // explainPip recognises what pip says when there is nothing to install.
 func explainPip(err error, what string) error {
@@ -298,7 +316,7 @@ func explainPip(err error, what string) error {
 		return err
 	}
 	why := exit.tail
-	if m := fromVersions.FindStringSubmatch(exit.raw); m != nil {
+	if m := fromVersions().FindStringSubmatch(exit.raw); m != nil {
 		versions := strings.Split(m[1], ", ")
 		switch {
 		case m[1] == "none":

@@ -13,6 +13,43 @@ for key in ("sys_platform", "platform_machine", "python_version"):
     for value, want in ((env[key], True), ("other", False)):
         if markers.Marker("%s == '%s'" % (key, value)).evaluate() != want:
             sys.exit("this pip does not take the markers of another platform")
+
+
+def only_metadata():
+    """Before pip 25 even a report downloads every wheel whole. What a wheel
+    depends on is in its metadata, which the index gives (PEP 658) or a few
+    ranges of the wheel hold, and its digest is in the index."""
+    import inspect
+
+    from pip._internal.operations.prepare import RequirementPreparer as preparer
+    from pip._internal.req.req_install import InstallRequirement as requirement
+    from pip._internal.utils.direct_url_helpers import direct_url_from_link
+
+    init, fetch, rest, dist = preparer.__init__, preparer._fetch_metadata_only, preparer.prepare_linked_requirements_more, requirement.get_dist
+    if "lazy_wheel" not in inspect.signature(init).parameters:
+        return
+
+    def fetch_and_keep(self, req):
+        req.only_metadata = fetch(self, req)
+        return req.only_metadata
+
+    def more(self, reqs, parallel_builds=False):
+        for req in reqs:
+            if getattr(req, "only_metadata", None) and req.is_wheel and req.link.hash_name == "sha256":
+                req.download_info = req.download_info or direct_url_from_link(req.link, None)
+                req.needs_more_preparation = False
+        rest(self, [req for req in reqs if req.needs_more_preparation], parallel_builds)
+
+    preparer.__init__ = lambda self, *args, **kw: init(self, *args, **dict(kw, lazy_wheel=True))
+    preparer._fetch_metadata_only = fetch_and_keep
+    preparer.prepare_linked_requirements_more = more
+    requirement.get_dist = lambda self: getattr(self, "only_metadata", None) or dist(self)
+
+
+try:
+    only_metadata()
+except (ImportError, AttributeError, TypeError, ValueError):
+    pass  # another pip inside: it works, and downloads more than it needs
 sys.argv += ["--index-url", os.environ.pop("BUCK2_PROTOBUF_PIP_INDEX")]
 
 from pip._internal.cli.main import main

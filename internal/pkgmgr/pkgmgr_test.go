@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,9 @@ func fakeTool(says, me string) int {
 		}
 	case "env":
 		fmt.Println(strings.Join(os.Environ(), "\n"))
+	case "dial":
+		_, err := net.Dial("tcp", rest)
+		fmt.Println(err)
 	case "stdin":
 		data, err := io.ReadAll(os.Stdin)
 		fmt.Println(len(data), err)
@@ -200,6 +204,33 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 			}
 		})
+	}
+}
+
+func TestRunOffline(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux takes the network from a program")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := tool(t, "dial "+l.Addr().String())
+	out, err := c.run(t.Context())
+	if err != nil || strings.TrimSpace(string(out)) != "<nil>" {
+		t.Fatalf("with a network: %q, %v", out, err)
+	}
+	c.offline = true
+	out, err = c.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.TrimSpace(string(out)) == "<nil>" {
+		t.Skip("this machine does not let a program go without network")
+	}
+	if !strings.Contains(string(out), "unreachable") {
+		t.Errorf("without a network: %q", out)
 	}
 }
 

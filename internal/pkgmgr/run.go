@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -25,6 +26,7 @@ type command struct {
 	env     []string      // the whole environment, never inherited
 	limit   int           // bytes of standard output, 0 for 16 MiB
 	timeout time.Duration // 0 for 10 minutes
+	offline bool          // without a network, where the system can do that
 	class   fault.Class   // of a failure
 	mend    string        // of a failure
 }
@@ -67,19 +69,28 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 
 	stdout := &head{limit: limit, full: func() { cancel(errTooMuch) }}
 	stderr := &tail{limit: 16 << 10}
-	cmd := exec.CommandContext(run, c.path, c.args...)
-	cmd.Dir, cmd.Env = c.dir, c.env
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	if cmd.Env == nil {
-		cmd.Env = []string{} // nil would mean ours
+	start := func(offline bool) (*exec.Cmd, *group, error) {
+		cmd := exec.CommandContext(run, c.path, c.args...)
+		cmd.Dir, cmd.Env = c.dir, c.env
+		cmd.Stdout, cmd.Stderr = stdout, stderr
+		if cmd.Env == nil {
+			cmd.Env = []string{} // nil would mean ours
+		}
+		// What still holds the pipes when the program is gone is not waited for.
+		cmd.WaitDelay = 5 * time.Second
+		group := newGroup(cmd)
+		cmd.Cancel = group.kill
+		if offline && !cutOff(cmd) {
+			return nil, group, errors.ErrUnsupported
+		}
+		return cmd, group, cmd.Start()
 	}
-	// What still holds the pipes when the program is gone is not waited for.
-	cmd.WaitDelay = 5 * time.Second
-	group := newGroup(cmd)
+	cmd, group, err := start(c.offline)
+	if err != nil && c.offline {
+		group.close()
+		cmd, group, err = start(false)
+	}
 	defer group.close()
-	cmd.Cancel = group.kill
-
-	err := cmd.Start()
 	if err == nil {
 		group.started()
 		err = cmd.Wait()
@@ -175,18 +186,23 @@ func clean(s string) string {
 
 // secrets finds what package managers print of credentials: the user of a
 // URL, its query, an auth setting, and tokens by their known form.
-var secrets = []struct {
+var secrets = sync.OnceValue(func() []secret {
+	return []secret{
+		{regexp.MustCompile(`(://)[^/\s@'"]+@`), "${1}***@"},
+		{regexp.MustCompile(`(://[^\s?'"]+\?)[^\s'"]+`), "${1}***"},
+		{regexp.MustCompile(`(?i)((?:_auth|_authtoken|_password|password|passwd|token|secret|authorization)["']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+`), "${1}***"},
+		{regexp.MustCompile(`\b(?:npm_|pypi-|gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}`), "***"},
+	}
+})
+
+// A secret is a pattern and what is shown in its place.
+type secret struct {
 	form *regexp.Regexp
 	with string
-}{
-	{regexp.MustCompile(`(://)[^/\s@'"]+@`), "${1}***@"},
-	{regexp.MustCompile(`(://[^\s?'"]+\?)[^\s'"]+`), "${1}***"},
-	{regexp.MustCompile(`(?i)((?:_auth|_authtoken|_password|password|passwd|token|secret|authorization)["']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+`), "${1}***"},
-	{regexp.MustCompile(`\b(?:npm_|pypi-|gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}`), "***"},
 }
 
 func redact(s string) string {
-	for _, secret := range secrets {
+	for _, secret := range secrets() {
 		s = secret.form.ReplaceAllString(s, secret.with)
 	}
 	return s

@@ -40,6 +40,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -206,6 +207,9 @@ func diskError(err error, dir, alternative string) error {
 	}
 	if alternative != "" {
 		mend += ", " + alternative
+	}
+	if !strings.Contains(err.Error(), dir) { // the errors of os.Root are relative
+		return fault.Errorf(fault.Machine, mend, "%s: %s: %w", dir, why, err)
 	}
 	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
 }

@@ -389,7 +389,16 @@ func childAdd() error {
 		}
 		f.Close()
 	}
-	return nil
+	tree, err := TreeHash([]TreeFile{{Path: "d/a", Size: 1, SHA256: sha256.Sum256([]byte("a"))}})
+	if err != nil {
+		return err
+	}
+	_, err = s.Tree(context.Background(), tree, func(_ context.Context, dir string) error {
+		fmt.Fprintln(log, "tree")
+		time.Sleep(10 * time.Millisecond)
+		return errors.Join(os.Mkdir(filepath.Join(dir, "d"), 0o755), os.WriteFile(filepath.Join(dir, "d", "a"), []byte("a"), 0o644))
+	})
+	return err
 }
 
 func blobContent(i int) string { return strings.Repeat(fmt.Sprintf("%04d", i), 4*1024) }
@@ -419,6 +428,9 @@ func TestProcesses(t *testing.T) {
 		if n := strings.Count(string(data), fmt.Sprintf("%d\n", i)); n != 1 {
 			t.Errorf("blob %d was fetched %d times", i, n)
 		}
+	}
+	if n := strings.Count(string(data), "tree"); n != 1 {
+		t.Errorf("the tree was built %d times", n)
 	}
 	if left := leftovers(t, s); len(left) > 0 {
 		t.Errorf("left %v", left)

@@ -47,15 +47,20 @@ func (u *unpacker) tarGz(section *io.SectionReader) error {
 	return nil
 }
 
-// zeros reads to the end and accepts nothing but zeros: the padding of a tar.
+// zeros reads to the end and accepts nothing but blocks of zeros: the padding of
+// a tar.
 func (u *unpacker) zeros(kind string, r io.Reader) error {
-	for {
+	for total := 0; ; {
 		n, err := r.Read(u.buf)
+		total += n
 		if len(bytes.Trim(u.buf[:n], "\x00")) > 0 {
 			return unsafef("bytes follow the end of the tar")
 		}
-		if err == io.EOF {
+		if err == io.EOF && total%tarBlock == 0 {
 			return nil
+		}
+		if err == io.EOF {
+			return unsafef("the tar does not end at the end of a block")
 		}
 		if err != nil {
 			return broken(kind+" data", err)

@@ -149,7 +149,9 @@ func TestCopyTree(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	f := func(p string, x bool, c string) TreeFile { return TreeFile{p, x, int64(len(c)), sha256.Sum256([]byte(c))} }
+	f := func(p string, x bool, c string) TreeFile {
+		return TreeFile{p, x, int64(len(c)), sha256.Sum256([]byte(c))}
+	}
 	got := Diff([]TreeFile{f("a", true, ""), f("b", false, "1"), f("c", false, ""), f("same", true, "")},
 		[]TreeFile{f("a", false, ""), f("b", false, "2"), f("d", false, ""), f("same", true, "")})
 	for _, want := range []string{`"a" has executable bit -, expected x`, `"b" has other bytes (sha256 d4735e3a`, `"c" is missing`, `"d" is too many`} {

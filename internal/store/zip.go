@@ -68,6 +68,9 @@ func (u *unpacker) zip(r *io.SectionReader) error {
 		if i+1 < len(entries) {
 			next = entries[i+1].offset
 		}
+		if next > dirStart {
+			return unsafeEntry(entries[i+1].name, "its local header does not lie before the directory")
+		}
 		if e.offset < at {
 			return unsafeEntry(e.name, "it overlaps the entry before it")
 		}
@@ -95,7 +98,7 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 	tail := make([]byte, min(size, zipEndLen+0xffff+zip64LocLen+zip64EndLen))
 	base := size - int64(len(tail))
 	if n, err := r.ReadAt(tail, base); n < len(tail) {
-		return 0, 0, 0, err
+		return 0, 0, 0, broken("end of the zip", err)
 	}
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
 	if at < 0 {
@@ -342,7 +345,7 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 		return unsafeEntry(e.name, "its local header overlaps what follows")
 	}
 	if _, err := r.ReadAt(text, e.offset+30); err != nil {
-		return err
+		return broken("local zip header", err)
 	}
 	if string(text[:nameLen]) != e.name {
 		return unsafeEntry(e.name, "its local header has the name %q", text[:min(nameLen, 200)])
@@ -385,7 +388,7 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 	}
 	desc := make([]byte, min(gap, 25))
 	if _, err := r.ReadAt(desc, e.data+e.csize); err != nil && gap > 0 {
-		return err
+		return broken("zip data descriptor", err)
 	}
 	if !e.descriptor(desc) {
 		return unsafeEntry(e.name, "its data descriptor disagrees with the directory")

@@ -147,5 +147,10 @@ func Escape(s string) string {
 // terminal reports whether the talk goes to a terminal that can redraw a line.
 func (u *UI) terminal() bool {
 	f, ok := u.err.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	// Some pseudo-terminals have no size; nothing can be drawn there.
+	width, height, err := term.GetSize(int(f.Fd()))
+	return err == nil && width > 0 && height > 0
 }

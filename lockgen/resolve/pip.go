@@ -148,8 +148,12 @@ func (s *pip) Executable(w *Want, p lock.Platform, tree Tree, contents map[strin
 func nativeExecutable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	paths := w.binaries(p)
 	for _, path := range paths {
-		if _, ok := tree[path]; !ok {
+		f, ok := tree[path]
+		if !ok {
 			continue
+		}
+		if p.OS != "windows" && !f.Exec {
+			return "", fault.Errorf(fault.Integrity, "tell its publisher, or take another source", "%s is not marked as executable in its archive", path)
 		}
 		for _, c := range contents {
 			if head, ok := c.Heads[path]; ok {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// TestRealPlugins installs this repository's own npm plugins from the real
+// registries, by the locked npm and by our unpacker. Both folders are compared
+// with the lock, so both are the same. Bytes are kept between runs.
+func TestRealPlugins(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short, and this needs the registries")
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		t.Skip("skipped: no cache folder:", err)
+	}
+	cache := filepath.Join(base, "buck2-protobuf-test", "fetch")
+	lockPath := repositoryLock(t)
+	l, _, err := lock.Read(lockPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetch := func(args ...string) (status int, stdout, stderr string) {
+		var o, e bytes.Buffer
+		status = run(t.Context(), append([]string{"--lock", lockPath, "--cache-dir", cache, "-v"}, args...), func(string) string { return "" }, &o, &e)
+		return status, strings.TrimSpace(o.String()), e.String()
+	}
+	// One look whether there is a network at all.
+	if status, _, stderr := fetch("get", "protoc"); fault.Class(status) == fault.Upstream || fault.Class(status) == fault.Machine {
+		t.Skip("skipped: the registries cannot be reached:", stderr)
+	}
+	found := 0
+	for name, versions := range l.Plugins {
+		for version, v := range versions {
+			if v.Source != lock.NPM {
+				continue
+			}
+			found++
+			cell, _, err := v.Cell(host(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths := map[string]string{}
+			for _, manager := range []string{"npm", "none"} {
+				for _, old := range []string{cell.Tree, cell.Tree + ".ok"} {
+					if err := os.RemoveAll(filepath.Join(cache, "trees", old)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				status, stdout, stderr := fetch("get", name+"@"+version, "--node-manager", manager)
+				if status != 0 {
+					t.Fatalf("%s by %s: status %d\n%s", name, manager, status, stderr)
+				}
+				if byNPM := strings.Contains(stderr, "npm builds"); byNPM != (manager == "npm") {
+					t.Errorf("%s by %s: npm was used: %v\n%s", name, manager, byNPM, stderr)
+				}
+				paths[manager] = stdout
+			}
+			if paths["npm"] != paths["none"] {
+				t.Errorf("%s: %q", name, paths)
+			}
+		}
+	}
+	if found < 3 {
+		t.Errorf("the lock has %d npm plugins, want at least 3", found)
+	}
+}

