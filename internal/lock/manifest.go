@@ -36,6 +36,7 @@ type Manifest struct {
 	Plugins    map[string]*Plugin
 	Bundles    map[string][]string
 	Registries Registries
+	Mirrors    []Mirror // in the order in which they are tried
 
 	lines keyLines
 }
@@ -57,12 +58,14 @@ type Plugin struct {
 	Include   string // folder of .proto files in the tree
 	Runtime   string // name of the plugin that runs this one
 	Optional  bool   // a platform that cannot have it becomes unavailable
+	Naming    Naming // how the publisher names the files; with Source only
 	Platforms map[string]Override
 }
 
 // An Override replaces parts of an entry for one platform.
 type Override struct {
 	Source *Source
+	Asset  string // with a source github: only
 	Binary string
 }
 
@@ -278,10 +281,10 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "mirror"}
 
 func (d *decoder) manifest(tree map[string]any) error {
-	for _, later := range []string{"policy", "mirror"} {
+	for _, later := range []string{"policy"} {
 		if _, ok := tree[later]; ok {
 			return d.errorf([]string{later}, "remove it", "this version of lockgen and fetch does not implement [%s], and does not ignore it", later)
 		}
@@ -318,6 +321,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		return err
 	}
 	if err := d.bundles(tree["bundles"]); err != nil {
+		return err
+	}
+	if err := d.mirrors(tree["mirror"]); err != nil {
 		return err
 	}
 	return d.registries(tree["registries"])
@@ -364,7 +370,7 @@ func (d *decoder) plugins(v any) error {
 	return nil
 }
 
-var pluginKeys = []string{"version", "versions", "source", "package", "binary", "include", "runtime", "args", "optional", "platforms"}
+var pluginKeys = []string{"version", "versions", "source", "package", "binary", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
 
 func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
 	p := &Plugin{}
@@ -436,7 +442,96 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	if err := d.paths(path, p); err != nil {
 		return nil, err
 	}
-	return p, d.overrides(key("platforms"), p, t["platforms"])
+	if err := d.overrides(key("platforms"), p, t["platforms"]); err != nil {
+		return nil, err
+	}
+	return p, d.naming(path, p, t)
+}
+
+// naming reads how the publisher names the files of an entry.
+func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
+	n := &p.Naming
+	for _, f := range []struct {
+		key string
+		to  *string
+	}{{"tag", &n.Tag}, {"asset", &n.Asset}, {"checksums", &n.Checksums}} {
+		if v, ok := t[f.key]; ok {
+			at := append(slices.Clone(path), f.key)
+			var err error
+			if *f.to, err = d.str(at, v); err != nil {
+				return err
+			}
+			if p.Source == nil {
+				return d.errorf(at, "add the source that it belongs to", "%s without a source", strings.Join(at, "."))
+			}
+		}
+	}
+	for _, f := range []struct {
+		key string
+		to  *map[string]string
+	}{{"os", &n.OS}, {"arch", &n.Arch}} {
+		v, ok := t[f.key]
+		if !ok {
+			continue
+		}
+		at := append(slices.Clone(path), f.key)
+		words, err := d.table(at, v)
+		if err != nil {
+			return err
+		}
+		if p.Source == nil {
+			return d.errorf(at, "add the source that it belongs to", "%s without a source", strings.Join(at, "."))
+		}
+		*f.to = map[string]string{}
+		for _, from := range slices.Sorted(maps.Keys(words)) {
+			if (*f.to)[from], err = d.str(append(slices.Clone(at), from), words[from]); err != nil {
+				return err
+			}
+		}
+	}
+	if p.Source == nil {
+		return nil
+	}
+	if err := n.Check(*p.Source); err != nil {
+		return d.wrap(path, err)
+	}
+	return nil
+}
+
+// mirrors reads [[mirror]].
+func (d *decoder) mirrors(v any) error {
+	if v == nil {
+		return nil
+	}
+	path := []string{"mirror"}
+	list, ok := v.([]map[string]any)
+	if !ok {
+		return d.errorf(path, `write: [[mirror]] and below it from = "…" and to = "…"`, "mirror is not a list of tables")
+	}
+	for _, t := range list {
+		if err := d.known(path, t, "from", "to"); err != nil {
+			return err
+		}
+		var m Mirror
+		for _, f := range []struct {
+			key string
+			to  *string
+		}{{"from", &m.From}, {"to", &m.To}} {
+			v, ok := t[f.key]
+			if !ok {
+				return d.errorf(path, "add: "+f.key+` = "https://…/"`, "a mirror without %s", f.key)
+			}
+			var err error
+			if *f.to, err = d.str(append(slices.Clone(path), f.key), v); err != nil {
+				return err
+			}
+		}
+		if err := m.check(); err != nil {
+			return d.wrap(path, err)
+		}
+		d.m.Mirrors = append(d.m.Mirrors, m)
+	}
+	return nil
 }
 
 // paths checks what an entry says about its tree.
@@ -459,7 +554,7 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	if p.Package != "" {
 		at := append(slices.Clone(path), "package")
 		switch {
-		case p.Source != nil && p.Source.Kind == HTTP:
+		case p.Source != nil && (p.Source.Kind == HTTP || p.Source.Kind == OCI):
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
 		case p.Source != nil:
 			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
@@ -473,7 +568,7 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 
 // checkBinary accepts the path of a binary, which may be a template.
 func checkBinary(s string) error {
-	if err := checkTemplate(s); err != nil {
+	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
 	}
 	return CheckPath(Expand(s, "1", Platforms[0]))
@@ -509,7 +604,7 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 		if err != nil {
 			return err
 		}
-		if err := d.known(at, t, "source", "binary"); err != nil {
+		if err := d.known(at, t, "source", "asset", "binary"); err != nil {
 			return err
 		}
 		var o Override
@@ -519,6 +614,25 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			}
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
 				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
+			}
+			if _, _, ok := o.Source.GitHub(); ok {
+				return d.errorf(at, "write its URL", "another source on one platform is a URL")
+			}
+		}
+		if v, ok := t["asset"]; ok {
+			at := append(slices.Clone(at), "asset")
+			if o.Asset, err = d.str(at, v); err != nil {
+				return err
+			}
+			isGitHub := false
+			if p.Source != nil {
+				_, _, isGitHub = p.Source.GitHub()
+			}
+			if !isGitHub {
+				return d.errorf(at, "write the source as github:OWNER/REPO", "only a plugin by github: has assets")
+			}
+			if err := checkAsset(o.Asset); err != nil {
+				return d.wrap(at, err)
 			}
 		}
 		if v, ok := t["binary"]; ok {

@@ -11,15 +11,16 @@ import (
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
-// write it: "npm:NAME", "pip:NAME" or the template of an https URL.
+// write it: "npm:NAME", "pip:NAME", "github:OWNER/REPO" (kind HTTP), or the
+// template of an https or oci URL.
 type Source struct {
-	Kind string // NPM, Pip or HTTP
-	Name string // the package, or the template of the URL
+	Kind string // NPM, Pip, OCI or HTTP
+	Name string // the package, or the text itself for OCI and HTTP
 }
 
 // String is the form that [ParseSource] reads.
 func (s Source) String() string {
-	if s.Kind == HTTP {
+	if s.Kind == HTTP || s.Kind == OCI {
 		return s.Name
 	}
 	return s.Kind + ":" + s.Name
@@ -28,7 +29,7 @@ func (s Source) String() string {
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME, github:OWNER/REPO, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
@@ -39,19 +40,30 @@ func ParseSource(s string) (Source, error) {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
 		return Source{kind, rest}, nil
+	case "github":
+		owner, repo, ok := strings.Cut(rest, "/")
+		if !ok || !word(owner) || !word(repo) {
+			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q names no repository", s)
+		}
+		return Source{HTTP, s}, nil
+	case OCI:
+		if err := checkOCI(s); err != nil {
+			return Source{}, err
+		}
+		return Source{OCI, s}, nil
 	case "http", "https":
 		if err := CheckURL(s); err != nil {
 			return Source{}, err
 		}
-		if err := checkTemplate(s); err != nil {
+		if err := checkTemplate(s, templateVariables...); err != nil {
 			return Source{}, err
 		}
 		return Source{HTTP, s}, nil
-	case Cargo, Go, OCI:
+	case Cargo, Go:
 		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip: or https: source", "this version of lockgen does not lock %s: sources", kind)
 	}
 	mend := forms
-	if near := Nearest(kind, []string{NPM, Pip, "https"}); near != "" {
+	if near := Nearest(kind, []string{NPM, Pip, "https", "github", OCI}); near != "" {
 		mend = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)
@@ -142,8 +154,8 @@ func Expand(template, version string, p Platform) string {
 	).Replace(template)
 }
 
-// checkTemplate refuses a variable that [Expand] does not know.
-func checkTemplate(s string) error {
+// checkTemplate refuses a variable that is not among the known ones.
+func checkTemplate(s string, variables ...string) error {
 	rest := s
 	for {
 		i := strings.IndexAny(rest, "{}")
@@ -156,12 +168,12 @@ func checkTemplate(s string) error {
 		}
 		name := rest[i+1 : i+end]
 		known := false
-		for _, v := range templateVariables {
+		for _, v := range variables {
 			known = known || v == name
 		}
 		if !known {
-			mend := "known are {" + strings.Join(templateVariables, "} {") + "}"
-			if near := Nearest(name, templateVariables); near != "" {
+			mend := "known are {" + strings.Join(variables, "} {") + "}"
+			if near := Nearest(name, variables); near != "" {
 				mend = "did you mean {" + near + "}? " + mend
 			}
 			return fault.Errorf(fault.Usage, mend, "%q holds the unknown variable {%s}", s, name)

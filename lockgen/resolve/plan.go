@@ -33,6 +33,8 @@ type Want struct {
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
+	naming    lock.Naming
+	assets    map[string]string // by platform, where naming's does not fit
 	overrides map[string]lock.Override
 }
 
@@ -75,12 +77,12 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	runtime := p.Runtime
 	if p.Source != nil {
-		w.From = *p.Source
+		w.From, w.naming = *p.Source, p.Naming
 	}
 	if known {
 		s := r.Sources[0]
 		if p.Source == nil {
-			w.From = s.From
+			w.From, w.naming, w.assets = s.From, s.Naming, s.Assets
 		}
 		if w.From.Kind == s.From.Kind {
 			if p.Package != "" {
@@ -142,29 +144,31 @@ func Unknown(m *lock.Manifest) []string {
 
 // url is the address of the file for a platform, kind HTTP only.
 func (w *Want) url(p lock.Platform) string {
-	template := w.From.Name
+	from, asset := w.From, w.assets[p.Name]
 	if o := w.overrides[p.Name]; o.Source != nil {
-		template = o.Source.Name
+		from = *o.Source
+	} else if o.Asset != "" {
+		asset = o.Asset
 	}
-	return lock.Expand(template, w.Version, p)
+	return w.naming.URL(from, asset, w.Version, p)
 }
 
 // binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. For npm it is empty where only the bin's name is known.
 func (w *Want) binaries(p lock.Platform) []string {
 	if o := w.overrides[p.Name].Binary; o != "" {
-		return []string{lock.Expand(o, w.Version, p)}
+		return []string{w.naming.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
 		if w.binName() != "" {
 			return nil
 		}
-		return []string{lock.Expand(w.binary, w.Version, p)}
+		return []string{w.naming.Expand(w.binary, w.Version, p)}
 	}
 	if p.OS == "windows" && w.windows != "" {
 		return []string{w.windows}
 	}
-	b := lock.Expand(w.binary, w.Version, p)
+	b := w.naming.Expand(w.binary, w.Version, p)
 	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
 		return []string{b, b + ".exe"}
 	}
