@@ -137,7 +137,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	}
 	out, err := resolve.Update(ctx, m, resolve.Options{
 		Old: old, Names: c.names, Removed: c.removed, Verify: p.verify, Offline: p.offline,
-		Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui,
+		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
 	})
 	if err != nil {
 		return err

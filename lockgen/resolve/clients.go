@@ -21,7 +21,11 @@ func (u *update) connect() {
 	}
 	u.contents = map[string]*Content{}
 	u.sources = map[string]Source{}
-	u.client = remote.New(remote.Options{Offline: u.Offline, Progress: func(_ string, n int64) {
+	env := u.Env
+	if env == nil {
+		env = os.Getenv
+	}
+	u.client = remote.New(remote.Options{Offline: u.Offline, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
@@ -66,7 +70,7 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &pip{tool: tool, index: index, client: u.client}, nil
 	case lock.HTTP:
-		return &plain{client: u.client}, nil
+		return newPlain(u.client, u.m.Mirrors), nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }

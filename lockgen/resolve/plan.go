@@ -153,6 +153,29 @@ func (w *Want) url(p lock.Platform) string {
 	return w.naming.URL(from, asset, w.Version, p)
 }
 
+// asset is the name of the file in the release for a platform; ok is false
+// where the file is not one of a release of GitHub.
+func (w *Want) asset(p lock.Platform) (name string, ok bool) {
+	if _, _, ok := w.From.GitHub(); !ok || w.overrides[p.Name].Source != nil {
+		return "", false
+	}
+	template := w.naming.Asset
+	for _, other := range []string{w.assets[p.Name], w.overrides[p.Name].Asset} {
+		if other != "" {
+			template = other
+		}
+	}
+	return w.naming.Expand(template, w.Version, p), true
+}
+
+// packageName is what the lock calls package: "" for what has an address.
+func (w *Want) packageName() string {
+	if w.From.Kind == lock.HTTP {
+		return ""
+	}
+	return w.From.Name
+}
+
 // binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. For npm it is empty where only the bin's name is known.
 func (w *Want) binaries(p lock.Platform) []string {
@@ -257,9 +280,7 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 		}
 	}
 	compare("source", w.From.Kind, v.Source, false)
-	if w.From.Kind != lock.HTTP {
-		compare("package", w.From.Name, v.Package, false)
-	}
+	compare("package", w.packageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
 	compare("runtime", w.Runtime, v.Runtime, true)
 	for _, p := range lock.Platforms {

@@ -24,12 +24,13 @@ import (
 
 // Options say what [Update] has to do.
 type Options struct {
-	Old     *lock.Lock // nil where there is no lock yet
-	Names   []string   // NAME or NAME@VERSION to resolve again; empty for what does not fit
-	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
-	Verify  bool       // resolve and download everything again and compare
-	Offline bool       // refuse the network
-	Dir     string     // where the manifest lies: the package managers' project configuration applies
+	Old     *lock.Lock          // nil where there is no lock yet
+	Names   []string            // NAME or NAME@VERSION to resolve again; empty for what does not fit
+	Removed []string            // NAME or NAME@VERSION that was just taken out: only that may go
+	Verify  bool                // resolve and download everything again and compare
+	Offline bool                // refuse the network
+	Dir     string              // where the manifest lies: the package managers' project configuration applies
+	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
 	Store   *store.Store
 	UI      *ui.UI
 }
@@ -368,13 +369,8 @@ func (u *update) native(w *Want) []lock.Platform {
 func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Trust: "registry",
-		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
-	}
-	if a.w.From.Kind == lock.HTTP {
-		v.Trust = "first-use"
-	} else {
-		v.Package = a.w.From.Name
+		Package: a.w.packageName(),
+		Files:   map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
 	var failures []failure
 	holes := maps.Clone(a.res.Missing)
@@ -445,11 +441,24 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		f.SHA256, f.Size = d.SHA256, d.Size
 		f.Platforms = platformList(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
+		v.Trust = weaker(v.Trust, artifact.trust)
 	}
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{a.w, "", fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
 	return v, nil
+}
+
+// weaker is the weaker of two kinds of evidence, where "" for the first is none
+// seen yet.
+func weaker(a, b string) string {
+	if b == "" {
+		b = "registry"
+	}
+	if a == "" || slices.Index(lock.Trusts, b) < slices.Index(lock.Trusts, a) {
+		return b
+	}
+	return a
 }
 
 // cell makes the cell of one platform.
