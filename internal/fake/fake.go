@@ -42,6 +42,11 @@ type Server struct {
 	packages map[string]map[string]map[string]any // name, version, full manifest
 	projects map[string][]release                 // by normalized name
 	simple   bool                                 // HTML only
+
+	// before may answer instead of everything else, and other answers what is
+	// no file; nil for the registries of npm and Python.
+	before func(w http.ResponseWriter, r *http.Request) bool
+	other  http.Handler
 }
 
 // A Request is one that the server received.
@@ -157,12 +162,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // honest serves what the test put there.
 func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
+	if s.before != nil && s.before(w, r) {
+		return
+	}
 	s.mu.Lock()
 	f, ok := s.files[r.URL.Path]
-	if !ok {
+	if !ok && s.other == nil {
 		f, ok = s.document(r)
 	}
 	s.mu.Unlock()
+	if !ok && s.other != nil {
+		s.other.ServeHTTP(w, r)
+		return
+	}
 	if !ok {
 		http.Error(w, `{"error":"not found"}`, http.StatusNotFound)
 		return

@@ -17,7 +17,7 @@
 //	trust = "…"     # the weakest evidence that the files below rest on
 //
 //	[plugins.NAME."VERSION".files]
-//	"PATH" = { name = "…", version = "…", url = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", platforms = ["…"] }
+//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", platforms = ["…"] }
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked
@@ -28,7 +28,10 @@
 // the three states. Every file has a SHA-256 and a size in bytes; with both,
 // Buck2 asks a server nothing before it needs the file. Files of the ecosystem
 // sources (npm, cargo, pip, go) have no URL: the registry is the one that the
-// user's own package manager is configured with. A tree is the digest that
+// user's own package manager is configured with. For oci, package is HOST/REPO,
+// the name and the version of a file are the title of its layer (where the
+// source names one) and the tag, manifest is the SHA-256 of the image manifest,
+// and the blob is HOST/REPO@sha256:SHA256. A tree is the digest that
 // package store specifies.
 //
 // [Print] writes the canonical text, [Parse] reads any text of that meaning,

@@ -58,7 +58,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		n, err := body.ReadFrom(io.LimitReader(a.Body, maxMessage+1))
 		switch {
 		case n > maxMessage:
-			return &failure{class: fault.Upstream, err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
+			return &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
 		case err != nil:
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.StatusCode == http.StatusOK && looksLikeHTML(body.Bytes()):

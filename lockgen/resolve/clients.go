@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -71,6 +72,8 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		return &pip{tool: tool, index: index, client: u.client}, nil
 	case lock.HTTP:
 		return newPlain(u.client, u.m.Mirrors), nil
+	case lock.OCI:
+		return &artifacts{client: oci.New(u.client, ""), mirrors: u.m.Mirrors}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }

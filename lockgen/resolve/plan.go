@@ -170,8 +170,15 @@ func (w *Want) asset(p lock.Platform) (name string, ok bool) {
 
 // packageName is what the lock calls package: "" for what has an address.
 func (w *Want) packageName() string {
-	if w.From.Kind == lock.HTTP {
+	switch w.From.Kind {
+	case lock.HTTP:
 		return ""
+	case lock.OCI: // the same on every platform
+		ref, err := w.oci(lock.Platforms[0])
+		if err != nil {
+			return ""
+		}
+		return ref.Package()
 	}
 	return w.From.Name
 }
@@ -299,6 +306,13 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 			if w.From.Kind == lock.HTTP && v.Source == lock.HTTP {
 				for _, key := range v.FilesFor(p.Name) {
 					compare("url for "+p.Name, w.url(p), v.Files[key].URL, false)
+				}
+			}
+			if w.From.Kind == lock.OCI && v.Source == lock.OCI {
+				ref, _ := w.oci(p)
+				for _, key := range v.FilesFor(p.Name) {
+					compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
+					compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
 				}
 			}
 		case c.Emulate != "" && c.Emulate == p.Emulates && slices.Contains(m.Platforms, p.Emulates):
