@@ -201,7 +201,7 @@ func TestOCIFails(t *testing.T) {
 		}, fault.Usage, []string{"has no manifest for linux/arm64; it has linux/amd64, windows/amd64"}},
 		{"78 no tag", "", func(o *fake.OCI) {}, fault.Upstream, []string{"v1.2.0: the registry has nothing of that name"}},
 		{"78 platform not among the layers", source + "#tool-{os}-{arch}", func(o *fake.OCI) {
-			o.Manifest("v1.2.0", o.Blob(file, "tool-linux-x86_64", []byte("x")))
+			o.Manifest("v1.2.0", o.Blob(file, "tool-linux-x86_64", []byte(linuxX64)))
 		}, fault.Usage, []string{"its files are tool-linux-x86_64"}},
 		{"several layers and no name", "", func(o *fake.OCI) {
 			o.Manifest("v1.2.0", o.Blob(file, "a", []byte("a")), o.Blob(file, "b", []byte("b")))

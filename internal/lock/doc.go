@@ -34,6 +34,31 @@
 // and the blob is HOST/REPO@sha256:SHA256. A tree is the digest that
 // package store specifies.
 //
+// # Where the files of a plugin are
+//
+// An entry of [plugins] in plugins.toml may name files by templates, in which
+// {version}, {os} and {arch} (linux macos windows, x86_64 aarch64), {goos} and
+// {goarch} (Go's words) and {exe} (".exe" on Windows) are replaced:
+//
+//	source = "https://…"                # a file for each platform, or
+//	source = "github:OWNER/REPO"        # assets of a release, or
+//	source = "oci://HOST/REPO:TAG"      # an index with platforms, or the only layer
+//	source = "oci://HOST/REPO:TAG#FILE" # the layer of that title
+//	asset = "NAME"                      # github: the file in the release
+//	tag = "v{version}"                  # github: the release's tag, this if absent
+//	checksums = "NAME"                  # a published checksum file beside the file, or its
+//	                                    # URL; {file} is the name of the file it is about
+//	os = { macos = "osx" }              # the publisher's words for {os}
+//	arch = { aarch64 = "aarch_64" }     # and for {arch}
+//	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
+//
+// [[mirror]] lets another server stand in: what begins with from is asked for
+// where to is. The first that fits counts. It is in no lock.
+//
+//	[[mirror]]
+//	from = "https://github.com/"
+//	to = "https://proxy.example.com/github/"
+//
 // [Print] writes the canonical text, [Parse] reads any text of that meaning,
 // and [Canonical] tells the two apart.
 package lock
