@@ -41,7 +41,7 @@ var sources = []string{
 // With Buck2: every target of examples/typescript builds, and the generated
 // code of each plugin type-checks and round-trips a message.
 func TestTypeScriptBuck2(t *testing.T) {
-	p := bucktest.Open(t, bucktest.Root(t), "gotest")
+	p := bucktest.Open(t, bucktest.Root(t), "test-examples")
 	targets := strings.Fields(p.Must("targets", "//examples/typescript/..."))
 	if len(targets) < 8 {
 		t.Fatalf("only %d targets: %q", len(targets), targets)

@@ -495,6 +495,27 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
+// TestNoClients has neither npm nor pip to ask where their registries are: what
+// is missing is named, and [registries] is the way out. With everything in the
+// cache nobody is asked.
+func TestNoClients(t *testing.T) {
+	w := newWorld(t)
+	manifest := filepath.Join(w.dir, lock.ManifestName)
+	if err := os.WriteFile(manifest, []byte("platforms = [\"linux-x86_64\"]\n\n[plugins]\nprotoc = \"30.2\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	w.fails(7, []string{"pip", "[registries] pip ="}, "get", "tool")
+	w.fails(7, []string{"npm", "[registries]"}, "get", "script")
+	w.write() // with [registries]
+	w.must("get", "tool")
+	w.must("get", "script")
+	if err := os.Remove(manifest); err != nil {
+		t.Fatal(err)
+	}
+	w.must("get", "tool@1.0.0")
+}
+
 // TestNoCache names the path when there can be no cache.
 func TestNoCache(t *testing.T) {
 	w := newWorld(t)

@@ -23,7 +23,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
+// memory is what the garbage collector aims to stay below, in bytes: lockgen
+// reads files of any size in small pieces, and its peak is to stay below 64 MiB.
+const memory = 40 << 20
+
 func main() {
+	debug.SetMemoryLimit(memory)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()

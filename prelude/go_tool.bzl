@@ -7,8 +7,16 @@ toolchains. This one needs `go` on the PATH of the shell that starts Buck2.
 
 load(":platforms.bzl", "host_constraints")
 
+def _go_platform() -> (str, str):
+    """Returns Go's names of this machine; empty ones leave the choice to Go."""
+    host = host_info()
+    goos = "linux" if host.os.is_linux else "darwin" if host.os.is_macos else "windows" if host.os.is_windows else ""
+    goarch = "amd64" if host.arch.is_x86_64 else "arm64" if host.arch.is_aarch64 else ""
+    return goos, goarch
+
 def _go_tool_impl(ctx: AnalysisContext) -> list[Provider]:
-    suffix = ".exe" if host_info().os.is_windows else ""
+    goos, goarch = _go_platform()
+    suffix = ".exe" if goos == "windows" else ""
     out = ctx.actions.declare_output(ctx.label.name + suffix, has_content_based_path = True)
 
     # Copies, for go:embed refuses symlinks.
@@ -31,7 +39,10 @@ def _go_tool_impl(ctx: AnalysisContext) -> list[Provider]:
             ctx.attrs.package,
         ),
         category = "go_build",
-        env = {"CGO_ENABLED": "0", "GOARCH": "", "GOFLAGS": "", "GOOS": "", "GOWORK": "off"},
+        # Whatever Go built it, it is the same program: who has a remote cache
+        # builds it once for each kind of machine.
+        allow_cache_upload = True,
+        env = {"CGO_ENABLED": "0", "GOARCH": goarch, "GOFLAGS": "", "GOOS": goos, "GOWORK": "off"},
         local_only = True,
     )
     return [DefaultInfo(default_output = out), RunInfo(args = cmd_args(out))]

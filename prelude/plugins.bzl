@@ -155,7 +155,7 @@ def protobuf_plugins(
     A target holds all locked versions of its plugin, each of them also as a
     sub-target: `buck2 run toolchains//:protoc[30.2] -- --version`.
 
-        load("//:plugins.lock.toml", lock = "value")
+        load("@root//:plugins.lock.toml", lock = "value")
 
         protobuf_toolchain(
             name = "protobuf",

@@ -15,6 +15,7 @@ def proto_attrs() -> dict[str, Attr]:
             default = [],
             doc = "Libraries whose files are imported. The well-known types come with protoc and need none.",
         ),
+        "labels": attrs.list(attrs.string(), default = [], doc = "Words for queries; nothing here reads them."),
         "srcs": attrs.list(
             attrs.source(),
             default = [],

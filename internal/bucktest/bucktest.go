@@ -38,7 +38,8 @@ func Find() string {
 // Open returns the project at dir and stops its daemon when the test ends. It
 // skips the test where there is no Buck2. The isolation is the name of the
 // folder inside buck-out that keeps the project's outputs, so that a test in a
-// checkout neither disturbs nor uses those of the person who works in it.
+// checkout neither disturbs nor uses those of the person who works in it. Each
+// package needs a name of its own, for packages are tested side by side.
 func Open(t testing.TB, dir, isolation string) *Project {
 	t.Helper()
 	buck2 := Find()

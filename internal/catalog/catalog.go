@@ -30,10 +30,12 @@ type Recipe struct {
 // A Source is one place where a known plugin can be had.
 type Source struct {
 	From     lock.Source
-	Binary   string   // npm: name of the executable; else its path in the tree
+	Binary   string   // npm, cargo: name of the executable; else its path in the tree
 	Windows  string   // path of the executable on Windows, "" where only .exe differs
 	Include  string   // folder of .proto files in the tree, or ""
 	Requires []string // npm: templates of files that each platform needs, see [NAPI]
+	Until    string   // the first version that cannot be locked, "" for none
+	Reason   string   // why that is so
 	Naming   lock.Naming
 	Assets   map[string]string // github: the asset of a platform that Naming does not name
 }
@@ -70,6 +72,8 @@ func parse(text string) (*Catalog, error) {
 				Windows  string   `toml:"windows"`
 				Include  string   `toml:"include"`
 				Requires []string `toml:"requires"`
+				Until    string   `toml:"until"`
+				Reason   string   `toml:"reason"`
 
 				Tag       string            `toml:"tag"`
 				Asset     string            `toml:"asset"`
@@ -105,6 +109,9 @@ func parse(text string) (*Catalog, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
+			if (s.Until == "") != (s.Reason == "") {
+				return nil, fmt.Errorf("%s: until and reason need each other", name)
+			}
 			if s.Binary == "" {
 				return nil, fmt.Errorf("%s: binary is missing", name)
 			}
@@ -117,7 +124,7 @@ func parse(text string) (*Catalog, error) {
 					return nil, fmt.Errorf("%s: assets.%s: no such platform, or no asset", name, platform)
 				}
 			}
-			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires, naming, s.Assets})
+			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
 		}
 		c.plugins[name] = r
 	}

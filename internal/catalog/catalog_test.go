@@ -13,7 +13,8 @@ func TestBuiltin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"protoc", "node", "ts-proto", "protoc-gen-ts", "protoc-gen-es"} {
+	for _, name := range []string{"protoc", "node", "ts-proto", "protoc-gen-ts", "protoc-gen-es",
+		"protoc-gen-prost", "protoc-gen-tonic", "protoc-gen-prost-crate", "protoc-gen-prost-serde", "protobuf-codegen"} {
 		if _, ok := c.Lookup(name); !ok {
 			t.Errorf("%s has no recipe", name)
 		}
@@ -55,6 +56,7 @@ func TestParseRefuses(t *testing.T) {
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\" }]",
 		"[plugins.a]\nabout = \"a\"\nruntime = \"b\"\nsources = [{ from = \"npm:a\", binary = \"a\" }]",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"ftp:a\", binary = \"a\" }]",
+		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"cargo:a\", binary = \"a\", until = \"2\" }]",
 		"[refused.a]\nreason = \"a\"",
 	} {
 		if _, err := parse(text); err == nil {

@@ -1,13 +1,15 @@
-// Package fake is a server for tests, on a loopback port: a registry of npm, an
-// index of Python packages and plain files in one, good enough for the real npm
-// and pip, with a list of ways to misbehave (see [Fault]). What it serves is
-// made in memory by the test.
+// Package fake is a server for tests, on a loopback port: a registry of npm, one
+// of crates, an index of Python packages and plain files in one, good enough for
+// the real npm, cargo and pip, with a list of ways to misbehave (see [Fault]).
+// What it serves is made in memory by the test.
 //
 //	GET /NAME  /@SCOPE%2fNAME               packument, full or abbreviated
 //	GET /NAME/VERSION                       version document
 //	GET /NAME/-/BASENAME-VERSION.tgz        tarball
 //	GET /simple/  /simple/PROJECT/          PEP 503 and PEP 691
 //	GET /packages/FILE  …FILE.metadata      wheels, and PEP 658
+//	GET /index/config.json  /index/…/NAME   sparse index of crates
+//	GET /crates/NAME/VERSION/download       crate
 //	GET /ANY/PATH                           a file given to [Server.File]
 //
 // Every request is recorded, see [Server.Requests].

@@ -10,6 +10,8 @@
 //	schema = 1
 //
 //	[plugins.NAME."VERSION"]
+//	args = ["…"]             # for the compiler, cargo only
+//	build-scripts = ["…"]    # packages that run code when compiled, consented to, cargo only
 //	include = "…"   # folder of .proto files inside the tree, if it has one
 //	package = "…"   # name in the source
 //	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
@@ -21,6 +23,7 @@
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked
+//	PLATFORM = { binary = "…" }                  # locked, and compiled where it is used: cargo
 //	PLATFORM = { emulate = "PLATFORM" }          # uses another one's cell, its runtime too
 //	PLATFORM = { unavailable = "reason" }
 //

@@ -59,6 +59,13 @@ type Version struct {
 	Runtime string `toml:"runtime" json:"runtime"` // NAME@VERSION of the plugin that runs this one, "" for none
 	Trust   string `toml:"trust" json:"trust"`     // the weakest evidence among Files, see Trusts
 
+	// Args go to the compiler, kind Cargo only; see [CheckArgs].
+	Args []string `toml:"args" json:"args"`
+	// BuildScripts names the packages of the closure, as NAME-VERSION and
+	// sorted, that run code of their own while the plugin is compiled, and
+	// which the manifest consents to. Kind Cargo only.
+	BuildScripts []string `toml:"build-scripts" json:"build-scripts"`
+
 	// Files holds every file of the closure by its locked path: for npm the
 	// folder of the package, else the name of the file.
 	Files map[string]File `toml:"files" json:"files"`
@@ -89,14 +96,18 @@ func (f File) For(platform string) bool {
 	return len(f.Platforms) == 0 || slices.Contains(f.Platforms, platform)
 }
 
-// A Cell is one plugin version on one platform. Exactly one of Tree, Emulate
-// and Unavailable is set.
+// A Cell is one plugin version on one platform. Either it is locked, or exactly
+// one of Emulate and Unavailable is set. A locked cell has a Binary, and a Tree
+// unless the plugin is compiled where it is used (kind Cargo).
 type Cell struct {
 	Binary      string `toml:"binary" json:"binary"`           // executable, relative to the tree
 	Tree        string `toml:"tree" json:"tree"`               // digest of the tree, see store.TreeHash
 	Emulate     string `toml:"emulate" json:"emulate"`         // platform whose cell is used instead
 	Unavailable string `toml:"unavailable" json:"unavailable"` // why there is none
 }
+
+// Locked reports whether the platform has files of its own.
+func (c Cell) Locked() bool { return c.Binary != "" }
 
 // Read reads and validates the lock at a path. Its errors are of class
 // [fault.Lock], or [fault.Machine] where the file cannot be read.
@@ -239,6 +250,9 @@ func (v *Version) Validate() error {
 	if !slices.Contains(Trusts, v.Trust) {
 		return fmt.Errorf("trust %q is not one of %s", v.Trust, strings.Join(Trusts, ", "))
 	}
+	if err := v.validateCompiled(); err != nil {
+		return err
+	}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		if err := v.validateFile(key, v.Files[key]); err != nil {
 			return fmt.Errorf("file %q: %w", key, err)
@@ -257,8 +271,27 @@ func (v *Version) Validate() error {
 		if err := v.validateCell(cell); err != nil {
 			return fmt.Errorf("platform %s: %w", p.Name, err)
 		}
-		if cell.Tree != "" && len(v.FilesFor(p.Name)) == 0 {
-			return fmt.Errorf("platform %s has a tree but no file", p.Name)
+		if cell.Locked() && len(v.FilesFor(p.Name)) == 0 {
+			return fmt.Errorf("platform %s is locked but has no file", p.Name)
+		}
+	}
+	return nil
+}
+
+// validateCompiled checks what only a version that is compiled has.
+func (v *Version) validateCompiled() error {
+	if err := CheckArgs(v.Source, v.Args); err != nil {
+		return fmt.Errorf("args: %w", err)
+	}
+	if v.Source != Cargo && len(v.BuildScripts) > 0 {
+		return fmt.Errorf("source %s has no build-scripts", v.Source)
+	}
+	for i, name := range v.BuildScripts {
+		if _, ok := v.Files[name+".crate"]; !ok {
+			return fmt.Errorf("build-scripts: %q is not among the files", name)
+		}
+		if i > 0 && name <= v.BuildScripts[i-1] {
+			return errors.New("build-scripts are not sorted, or one is there twice")
 		}
 	}
 	return nil
@@ -293,6 +326,10 @@ func (v *Version) validateFile(key string, f File) error {
 		if !strings.HasPrefix(f.Integrity, "sha512-") {
 			return fmt.Errorf("integrity %q is not of the form sha512-…", f.Integrity)
 		}
+	case Cargo:
+		if want := f.Name + "-" + f.Version + ".crate"; f.Name == "" || f.Version == "" || key != want {
+			return fmt.Errorf("its name and version call it %q", want)
+		}
 	case HTTP:
 		if f.URL == "" {
 			return errors.New("url is missing")
@@ -318,9 +355,10 @@ func (v *Version) validateFile(key string, f File) error {
 }
 
 func (v *Version) validateCell(c Cell) error {
+	compiled := v.Source == Cargo && c.Locked()
 	set := 0
-	for _, s := range []string{c.Tree, c.Emulate, c.Unavailable} {
-		if s != "" {
+	for _, is := range []bool{c.Tree != "" || compiled, c.Emulate != "", c.Unavailable != ""} {
+		if is {
 			set++
 		}
 	}
@@ -328,9 +366,11 @@ func (v *Version) validateCell(c Cell) error {
 		return errors.New("expected one of tree, emulate and unavailable")
 	}
 	switch {
-	case c.Tree != "":
-		if err := CheckSHA256("tree", c.Tree); err != nil {
-			return err
+	case c.Tree != "" || compiled:
+		if c.Tree != "" {
+			if err := CheckSHA256("tree", c.Tree); err != nil {
+				return err
+			}
 		}
 		if err := CheckPath(c.Binary); err != nil {
 			return fmt.Errorf("binary: %w", err)
@@ -338,7 +378,7 @@ func (v *Version) validateCell(c Cell) error {
 	case c.Binary != "":
 		return errors.New("binary without a tree")
 	case c.Emulate != "":
-		if v.Platforms[c.Emulate].Tree == "" {
+		if !v.Platforms[c.Emulate].Locked() {
 			return fmt.Errorf("emulates %q, which is not locked", c.Emulate)
 		}
 	}
@@ -402,8 +442,9 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	return name, version, versions[version], nil
 }
 
-// CompareVersions orders two versions as semantic versions do, however many
-// numbers they have; what is no such version sorts before all that are.
+// CompareVersions orders two versions as semantic versions do, of which the
+// last numbers may be missing ("30.2"); what is no such version, one of four
+// numbers among it, sorts as text before all that are.
 func CompareVersions(a, b string) int {
 	if c := semver.Compare("v"+a, "v"+b); c != 0 {
 		return c

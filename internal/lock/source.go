@@ -11,10 +11,10 @@ import (
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
-// write it: "npm:NAME", "pip:NAME", "github:OWNER/REPO" (kind HTTP), or the
+// write it: "npm:NAME", "pip:NAME", "cargo:NAME", "github:OWNER/REPO" (kind HTTP), or the
 // template of an https or oci URL.
 type Source struct {
-	Kind string // NPM, Pip, OCI or HTTP
+	Kind string // NPM, Pip, Cargo, OCI or HTTP
 	Name string // the package, or the text itself for OCI and HTTP
 }
 
@@ -29,13 +29,13 @@ func (s Source) String() string {
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME, github:OWNER/REPO, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME, cargo:NAME, github:OWNER/REPO, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
 	}
 	switch kind {
-	case NPM, Pip:
+	case NPM, Pip, Cargo:
 		if err := checkPackage(kind, rest); err != nil {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
@@ -59,17 +59,18 @@ func ParseSource(s string) (Source, error) {
 			return Source{}, err
 		}
 		return Source{HTTP, s}, nil
-	case Cargo, Go:
-		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip: or https: source", "this version of lockgen does not lock %s: sources", kind)
+	case Go:
+		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip:, cargo:, oci: or https: source", "this version of lockgen does not lock %s: sources", kind)
 	}
 	mend := forms
-	if near := Nearest(kind, []string{NPM, Pip, "https", "github", OCI}); near != "" {
+	if near := Nearest(kind, []string{NPM, Pip, Cargo, "https", "github", OCI}); near != "" {
 		mend = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)
 }
 
-// checkPackage accepts a package name of npm (with or without a scope) or PyPI.
+// checkPackage accepts a package name of npm (with or without a scope), PyPI or
+// Cargo.
 func checkPackage(kind, name string) error {
 	bare := name
 	if kind == NPM && strings.HasPrefix(name, "@") {
@@ -78,6 +79,9 @@ func checkPackage(kind, name string) error {
 			return fmt.Errorf("package %q is not of the form @SCOPE/NAME", name)
 		}
 		bare = rest
+	}
+	if kind == Cargo && (strings.Contains(name, ".") || len(name) > 64) {
+		return fmt.Errorf("package %q is not the name of a crate", name)
 	}
 	if !word(bare) || len(name) > 214 {
 		return fmt.Errorf("package %q is not a name", name)
@@ -92,6 +96,38 @@ func word(s string) bool {
 		}
 	}
 	return s != "" && s != ".."
+}
+
+// CheckArgs accepts the arguments that an entry may give to the compiler of a
+// source kind. They reach a command line, so exactly those that choose features
+// are allowed, and only for [Cargo]: --features LIST (or -F), --all-features
+// and --no-default-features. An error is of class [fault.Usage].
+func CheckArgs(kind string, args []string) error {
+	if len(args) > 0 && kind != Cargo {
+		return fault.Errorf(fault.Usage, "remove args", "args go to a compiler, and source %s does not compile", kind)
+	}
+	const mend = "allowed are --features LIST, --all-features and --no-default-features"
+	for i := 0; i < len(args); i++ {
+		switch arg := args[i]; {
+		case arg == "--all-features" || arg == "--no-default-features":
+		case (arg == "--features" || arg == "-F") && i+1 < len(args) && features(args[i+1]):
+			i++
+		case strings.HasPrefix(arg, "--features=") && features(strings.TrimPrefix(arg, "--features=")):
+		default:
+			return fault.Errorf(fault.Usage, mend, "argument %q is not allowed", arg)
+		}
+	}
+	return nil
+}
+
+// features accepts names of features, separated by commas or spaces.
+func features(list string) bool {
+	for _, r := range list {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+./, ", r)) {
+			return false
+		}
+	}
+	return list != "" && list[0] != '-'
 }
 
 // CheckURL accepts the address of a server that may be asked for artifacts:

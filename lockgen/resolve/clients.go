@@ -70,6 +70,12 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 			}
 		}
 		return &pip{tool: tool, index: index, client: u.client}, nil
+	case lock.Cargo:
+		tool, err := pkgmgr.FindCargo(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &cargo{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
 	case lock.HTTP:
 		return newPlain(u.client, u.m.Mirrors), nil
 	case lock.OCI:

@@ -29,12 +29,17 @@ type Want struct {
 	Runtime  string // NAME@VERSION or ""
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
+	Args     []string // for the compiler
+
+	scripts bool // the manifest consents to code that runs when it is compiled
 
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
 	naming    lock.Naming
 	assets    map[string]string // by platform, where naming's does not fit
+	until     string            // the first version that is refused for reason, "" for none
+	reason    string
 	overrides map[string]lock.Override
 }
 
@@ -53,6 +58,9 @@ func Plan(m *lock.Manifest) ([]*Want, error) {
 		for _, version := range slices.SortedFunc(slices.Values(m.Plugins[name].Versions), lock.CompareVersions) {
 			w := *proto
 			w.Version = version
+			if w.until != "" && lock.CompareVersions(version, w.until) >= 0 {
+				return nil, fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, &w, w.reason)
+			}
 			wants = append(wants, &w)
 		}
 	}
@@ -72,8 +80,9 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	w := &Want{
 		Name: name, At: at,
-		Include: p.Include, Optional: p.Optional, Python: m.Python,
-		binary: p.Binary, overrides: p.Platforms,
+		Include: p.Include, Optional: p.Optional, Python: m.Python, Args: p.Args,
+		scripts: slices.Contains(m.Policy.BuildScripts, name),
+		binary:  p.Binary, overrides: p.Platforms,
 	}
 	runtime := p.Runtime
 	if p.Source != nil {
@@ -95,6 +104,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 				w.Include = s.Include
 			}
 			w.requires = s.Requires
+			w.until, w.reason = s.Until, s.Reason
 		}
 		if runtime == "" {
 			runtime = r.Runtime
@@ -104,6 +114,12 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	if w.binary == "" {
 		return nil, fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+	}
+	if err := lock.CheckArgs(w.From.Kind, w.Args); err != nil {
+		return nil, fmt.Errorf("%s: plugin %s: %w", at, name, err)
+	}
+	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.crateBin(), "/")) {
+		return nil, fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
 	}
 	if w.From.Kind == lock.NPM && runtime == "" {
 		runtime = "node"
@@ -186,7 +202,7 @@ func (w *Want) packageName() string {
 // binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. For npm it is empty where only the bin's name is known.
 func (w *Want) binaries(p lock.Platform) []string {
-	if o := w.overrides[p.Name].Binary; o != "" {
+	if o := w.overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
 		return []string{w.naming.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
@@ -194,6 +210,9 @@ func (w *Want) binaries(p lock.Platform) []string {
 			return nil
 		}
 		return []string{w.naming.Expand(w.binary, w.Version, p)}
+	}
+	if w.From.Kind == lock.Cargo {
+		return []string{"bin/" + w.crateBin() + p.Exe()}
 	}
 	if p.OS == "windows" && w.windows != "" {
 		return []string{w.windows}
@@ -212,6 +231,11 @@ func (w *Want) binName() string {
 		return ""
 	}
 	return w.binary
+}
+
+// crateBin is the name of the executable, kind Cargo only.
+func (w *Want) crateBin() string {
+	return strings.TrimSuffix(strings.TrimPrefix(lock.Expand(w.binary, w.Version, lock.Platform{}), "bin/"), ".exe")
 }
 
 // named reports whether the file of a bin tells the bin's name. Only such a bin
@@ -290,6 +314,10 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 	compare("package", w.packageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
 	compare("runtime", w.Runtime, v.Runtime, true)
+	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
+	if len(v.BuildScripts) > 0 && !w.scripts {
+		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", listed(slices.Clone(v.BuildScripts)))
+	}
 	for _, p := range lock.Platforms {
 		c := v.Platforms[p.Name]
 		if !slices.Contains(m.Platforms, p.Name) {
@@ -299,7 +327,7 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 			continue
 		}
 		switch {
-		case c.Tree != "":
+		case c.Locked():
 			if !w.fitsBinary(p, c.Binary) {
 				add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
 			}
@@ -340,7 +368,7 @@ func orNone(s string) string {
 
 func describeCell(c lock.Cell) string {
 	switch {
-	case c.Tree != "":
+	case c.Locked():
 		return "locked"
 	case c.Emulate != "":
 		return "emulated by " + c.Emulate
@@ -352,7 +380,7 @@ func describeCell(c lock.Cell) string {
 
 // otherCell is the cell of a platform that the manifest does not list.
 func otherCell(m *lock.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
-	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Tree != "" {
+	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Locked() {
 		return lock.Cell{Emulate: p.Emulates}
 	}
 	return lock.Cell{Unavailable: notAmong}
@@ -372,7 +400,7 @@ func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
 	}
 	use := map[string][]string{}
 	for name, c := range v.Platforms {
-		if c.Tree != "" {
+		if c.Locked() {
 			for _, key := range old.FilesFor(name) {
 				use[key] = append(use[key], name)
 			}
@@ -385,14 +413,26 @@ func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
 			v.Files[key] = f
 		}
 	}
+	v.BuildScripts = scriptsAmong(old.BuildScripts, v.Files)
 	return &v
+}
+
+// scriptsAmong leaves out the packages that no platform needs any more.
+func scriptsAmong(scripts []string, files map[string]lock.File) []string {
+	var left []string
+	for _, name := range scripts {
+		if _, ok := files[name+".crate"]; ok {
+			left = append(left, name)
+		}
+	}
+	return left
 }
 
 // platformList is the platforms key of a file that the trees of some platforms
 // are made of: empty when it belongs to every tree.
 func platformList(use []string, cells map[string]lock.Cell) []string {
 	for name, c := range cells {
-		if c.Tree != "" && !slices.Contains(use, name) {
+		if c.Locked() && !slices.Contains(use, name) {
 			return slices.Compact(slices.Sorted(slices.Values(use)))
 		}
 	}

