@@ -26,6 +26,10 @@ func (a *app) tree(ctx context.Context, e *lock.Entry, platform string) (dir str
 	if err != nil {
 		return "", cell, fmt.Errorf("%s: %w", e, err)
 	}
+	if cell.Tree == "" { // compiled where it is used
+		return "", cell, fault.Errorf(fault.Usage, "take the plugin from another source",
+			"%s for %s: this version of fetch does not compile plugins of source %q", e, platform, e.Locked.Source)
+	}
 	if a.opts.offline {
 		if missing := a.absent(ctx, e, platform); len(missing) > 0 {
 			return "", cell, fault.Errorf(fault.Upstream, "run the same command once without --offline",

@@ -96,7 +96,7 @@ func runList(_ context.Context, p *program) error {
 			row := locked{Name: name, Version: version, Source: v.Source, Package: v.Package, Runtime: v.Runtime, Trust: v.Trust, Files: len(v.Files), Cells: map[string]string{}}
 			for platform, c := range v.Platforms {
 				switch {
-				case c.Tree != "":
+				case c.Locked():
 					row.Cells[platform] = "locked"
 				case c.Emulate != "":
 					row.Cells[platform] = "emulates " + c.Emulate
@@ -155,8 +155,22 @@ protoc = "30.2"
 # A plugin that lockgen does not know by name:
 # [plugins.acme-lint]
 # version = "1.4.0"
-# source = "https://example.com/v{version}/lint-{os}-{arch}.tar.gz"    # or npm:NAME, pip:NAME
+# source = "https://example.com/v{version}/lint-{os}-{arch}.tar.gz"    # or npm:NAME, pip:NAME, cargo:NAME
 # binary = "lint"
+
+# One from the releases of a repository of GitHub, and one from a registry of OCI:
+# [plugins.acme-docs]
+# version = "2.0.1"
+# source = "github:acme/docs"
+# asset = "docs-{version}-{os}-{arch}.tar.gz"
+# os = { macos = "darwin" }                 # the publisher's words, where they differ
+# checksums = "checksums.txt"               # if it publishes such a file
+# binary = "docs"
+#
+# [plugins.acme-go]
+# version = "0.9.0"
+# source = "oci://registry.example.com/acme/go:v{version}"
+# binary = "protoc-gen-acme-go"
 `
 
 func runInit(_ context.Context, p *program) error {

@@ -119,7 +119,7 @@ const helpStatus = `exit status:
     3  the lock is missing, malformed or out of date
     4  the network, a registry or a server
     5  integrity: bytes are not what was promised or locked
-    6  refused by a rule: clear text, install scripts, git dependencies
-    7  this machine: disk, permission, a missing or too old npm or pip
+    6  refused by a rule: clear text, install scripts, build scripts, git dependencies
+    7  this machine: disk, permission, a missing or too old npm, pip or cargo
   130  interrupted
 `

@@ -74,6 +74,8 @@ func whichVersion(name string) string {
 	switch from := r.Sources[0].From; from.Kind {
 	case lock.NPM:
 		return example + "; the newest one is told by: npm view " + from.Name + " version"
+	case lock.Cargo:
+		return example + "; the newest one is told by: cargo search --limit 1 " + from.Name
 	case lock.Pip:
 		return example + "; which there are is told by: pip index versions " + from.Name
 	case lock.Go:
@@ -142,7 +144,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	}
 	out, err := resolve.Update(ctx, m, resolve.Options{
 		Old: old, Names: c.names, Removed: c.removed, Verify: p.verify, Offline: p.offline,
-		Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui,
+		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
 	})
 	if err != nil {
 		return err

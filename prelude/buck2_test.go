@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -109,6 +110,20 @@ func httpPlugin(name, version, url string, data []byte, unavailable string) stri
 	return s.String()
 }
 
+// packedPlugin returns the lock's tables of an executable in an archive.
+func packedPlugin(name, url, archive string, data, program []byte) string {
+	bare := httpPlugin(name, "1.0.0", url, program, "")
+	digest := func(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
+	tree := func(path string) string { return digest(fmt.Appendf(nil, "%s x %s\n", digest(program), path)) }
+	file := "protoc-gen-" + name
+	return strings.NewReplacer(
+		fmt.Sprintf("sha256 = %q, size = %d", digest(program), len(program)),
+		fmt.Sprintf("archive = %q, sha256 = %q, size = %d", archive, digest(data), len(data)),
+		fmt.Sprintf("binary = %q", file), fmt.Sprintf("binary = %q", "bin/"+file),
+		tree(file), tree("bin/"+file),
+	).Replace(bare)
+}
+
 // unheardOf returns a lock of one npm package that no cache has.
 func unheardOf() string {
 	sum := fmt.Sprintf("%x", sha256.Sum256([]byte("unheard of")))
@@ -189,11 +204,18 @@ message M { google.protobuf.Timestamp at = 1; }
 func TestRules(t *testing.T) {
 	echo := shellPlugin(t, "echo.ts", "// echo 1.0.0\n")
 	other := shellPlugin(t, "echo.ts", "// echo 2.0.0\n")
-	server := serve(t, map[string][]byte{"/v1/echo": echo, "/v2/echo": other, "/lie/echo": other})
+	packed := map[string]string{"bin/protoc-gen-packed": string(echo)}
+	zipped := map[string]string{"bin/protoc-gen-zipped": string(other)}
+	tarball, zip := fake.Tarball("", packed, "bin/protoc-gen-packed"), fake.Zip(zipped, "bin/protoc-gen-zipped")
+	server := serve(t, map[string][]byte{
+		"/v1/echo": echo, "/v2/echo": other, "/lie/echo": other, "/packed.tar.gz": tarball, "/zipped.zip": zip,
+	})
 	lie := append(slices.Clone(echo), '\n')
 	more := httpPlugin("echo", "1.0.0", server.URL+"/v1/echo", echo, "") +
 		httpPlugin("echo", "2.0.0", server.URL+"/v2/echo", other, "") +
 		httpPlugin("liar", "1.0.0", server.URL+"/lie/echo", lie, "") +
+		packedPlugin("packed", server.URL+"/packed.tar.gz", "tar.gz", tarball, echo) +
+		packedPlugin("zipped", server.URL+"/zipped.zip", "zip", zip, other) +
 		httpPlugin("nowhere", "1.0.0", server.URL+"/nowhere", echo, "its publisher has no build for it")
 	p := scratch(t, more, map[string]string{
 		"api/a.proto": scratchProto,
@@ -211,6 +233,8 @@ proto_library(name = "bad_proto", srcs = ["bad.proto"], deps = [":a_proto"])
 proto_library(name = "syntax_proto", srcs = ["syntax.proto"])
 typescript_proto_library(name = "newest", srcs = ["a.proto"])
 typescript_proto_library(name = "old", srcs = ["a.proto"], plugin_version = "1.0.0")
+typescript_proto_library(name = "packed", srcs = ["a.proto"], plugin = "packed")
+typescript_proto_library(name = "zipped", srcs = ["a.proto"], plugin = "zipped")
 typescript_proto_library(name = "liar", srcs = ["a.proto"], plugin = "liar")
 typescript_proto_library(name = "nowhere", srcs = ["a.proto"], plugin = "nowhere")
 typescript_proto_library(name = "from_proto", proto = ":b_proto", plugin = "ts-proto")
@@ -270,6 +294,14 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			t.Errorf("requests %q, want %q", got, want)
 		}
 		expectFile(t, filepath.Join(folder, "echo.ts"), "// echo 2.0.0\n")
+	})
+	t.Run("archives", func(t *testing.T) {
+		p := p.On(t)
+		expectFile(t, filepath.Join(p.Build("//api:packed")[0], "echo.ts"), "// echo 1.0.0\n")
+		expectFile(t, filepath.Join(p.Build("//api:zipped")[0], "echo.ts"), "// echo 2.0.0\n")
+		if got, want := server.take(), []string{"GET /packed.tar.gz", "GET /zipped.zip"}; !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
 	})
 	t.Run("other bytes than the lock's", func(t *testing.T) {
 		p := p.On(t)
@@ -332,7 +364,7 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	})
 	for target, want := range map[string]string{
 		"version": "version 9.9.9 of plugin `ts-proto` is not locked; locked are: 2.7.2. Run: lockgen add ts-proto@9.9.9",
-		"plugin":  "plugin `ts-protto` is not locked; locked are: echo, liar, node, nowhere, protoc, protoc-gen-es, protoc-gen-ts, ts-proto. Run: lockgen add ts-protto@2.7.2",
+		"plugin":  "plugin `ts-protto` is not locked; locked are: echo, liar, node, nowhere, packed, protoc, protoc-gen-es, protoc-gen-ts, ts-proto, zipped. Run: lockgen add ts-protto@2.7.2",
 		"node":    "`node` is locked, but it is no protoc plugin",
 		"both":    "`proto` has its own sources and dependencies",
 		"none":    "`srcs` names no .proto file",

@@ -220,11 +220,13 @@ def _problem(plugins, locked):
             return "size of `{}` is not a number of bytes".format(key)
     for platform, cell in locked["platforms"].items():
         kinds = [k for k in ["emulate", "tree", "unavailable"] if cell.get(k)]
+        if locked["source"] == "cargo" and kinds == [] and _is_path(cell.get("binary")):
+            continue  # compiled where it is used: its tree is not known beforehand
         if len(kinds) != 1:
             return "platform {} has not exactly one of tree, emulate and unavailable".format(platform)
         if kinds == ["tree"] and not (_is_sha256(cell["tree"]) and _is_path(cell.get("binary"))):
             return "platform {} has a malformed tree or binary".format(platform)
-        if kinds == ["emulate"] and not locked["platforms"].get(cell["emulate"], {}).get("tree"):
+        if kinds == ["emulate"] and not locked["platforms"].get(cell["emulate"], {}).get("binary"):
             return "platform {} emulates {}, which is not locked".format(platform, cell["emulate"])
     return None
 

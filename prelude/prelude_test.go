@@ -103,6 +103,14 @@ source = "pip"
 trust = "registry"
 files = { "node.whl" = { sha256 = "` + sum + `", size = 3 } }
 platforms.linux-x86_64 = { binary = "bin/node", tree = "` + sum + `" }
+[plugins.prost."0.2.3"]
+source = "cargo"
+trust = "registry"
+build-scripts = ["libc-0.2.139"]
+files = { "libc-0.2.139.crate" = { name = "libc", version = "0.2.139", sha256 = "` + sum + `", size = 8 } }
+[plugins.prost."0.2.3".platforms]
+linux-aarch64 = { emulate = "linux-x86_64" }
+linux-x86_64 = { binary = "bin/prost" }
 [plugins.x."1.9.0"]
 source = "http"
 trust = "first-use"
@@ -190,8 +198,8 @@ func TestLock(t *testing.T) {
 			{"x", starlark.None, `"1.10.0"`},
 			{"x", starlark.String("1.9.0"), `"1.9.0"`},
 			{"x", starlark.String("2.0.0"), "fail: version 2.0.0 of plugin `x` is not locked; locked are: 1.9.0, 1.10.0. Run: lockgen add x@2.0.0"},
-			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: node, x. Run: lockgen add z"},
-			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: node, x. Run: lockgen add z@1"},
+			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: node, prost, x. Run: lockgen add z"},
+			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: node, prost, x. Run: lockgen add z@1"},
 		} {
 			got, err := call(t, bzl["pick"], plugins, starlark.String(c.name), c.version)
 			text := fmt.Sprint(got)
@@ -218,6 +226,9 @@ func TestLockRefused(t *testing.T) {
 		{"size = 7", "size = 0", "x 1.10.0: size of `node_modules/x` is not a number of bytes"},
 		{"size = 3", `size = "3"`, "node 24.0.0: size of `node.whl` is not a number of bytes"},
 		{`binary = "bin/node"`, `binary = "../node"`, "node 24.0.0: platform linux-x86_64 has a malformed tree or binary"},
+		{`binary = "bin/prost"`, `binary = "../prost"`, "prost 0.2.3: platform linux-x86_64 has not exactly one of"},
+		{`binary = "bin/prost"`, `binary = "bin/prost", tree = "x"`, "prost 0.2.3: platform linux-x86_64 has a malformed tree"},
+		{`source = "cargo"`, `source = "pip"`, "prost 0.2.3: platform linux-x86_64 has not exactly one of"},
 		{`emulate = "windows-x86_64"`, `emulate = "macos-aarch64"`, "x 1.9.0: platform windows-aarch64 emulates macos-aarch64, which is not locked"},
 		{`unavailable = "no build for it"`, ``, "x 1.9.0: platform macos-aarch64 has not exactly one of tree, emulate and unavailable"},
 	} {

@@ -1,7 +1,8 @@
-// Package fake is a server for tests, on a loopback port: a registry of npm, an
-// index of Python packages, a proxy of Go modules with a checksum database, and
-// plain files in one, good enough for the real npm, pip and go, with a list of
-// ways to misbehave (see [Fault]). What it serves is made in memory by the test.
+// Package fake is a server for tests, on a loopback port: a registry of npm, one
+// of crates, an index of Python packages, a proxy of Go modules with a checksum
+// database, and plain files in one, good enough for the real npm, cargo, pip and
+// go, with a list of ways to misbehave (see [Fault]). What it serves is made in
+// memory by the test.
 //
 //	GET /NAME  /@SCOPE%2fNAME               packument, full or abbreviated
 //	GET /NAME/VERSION                       version document
@@ -9,6 +10,8 @@
 //	GET /simple/  /simple/PROJECT/          PEP 503 and PEP 691
 //	GET /packages/FILE  …FILE.metadata      wheels, and PEP 658
 //	GET /go/MODULE/@v/VERSION.zip …         module proxy, with its sumdb
+//	GET /index/config.json  /index/…/NAME   sparse index of crates
+//	GET /crates/NAME/VERSION/download       crate
 //	GET /ANY/PATH                           a file given to [Server.File]
 //
 // Every request is recorded, see [Server.Requests].
@@ -45,6 +48,11 @@ type Server struct {
 	simple   bool                                 // HTML only
 	modules  map[string]*moduleVersions           // by path
 	sumdb    *sumDB                               // nil before the first [Server.SumDB]
+
+	// before may answer instead of everything else, and other answers what is
+	// no file; nil for the registries of npm and Python.
+	before func(w http.ResponseWriter, r *http.Request) bool
+	other  http.Handler
 }
 
 // A Request is one that the server received.
@@ -161,15 +169,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // honest serves what the test put there.
 func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
+	if s.before != nil && s.before(w, r) {
+		return
+	}
 	s.mu.Lock()
 	db := s.sumdb
 	f, ok := s.files[r.URL.Path]
-	if !ok {
+	if !ok && s.other == nil {
 		f, ok = s.document(r)
 	}
 	s.mu.Unlock()
 	if db != nil && strings.HasPrefix(r.URL.Path, db.prefix) {
 		f, ok = db.document(r) // which asks for the modules
+	}
+	if !ok && s.other != nil {
+		s.other.ServeHTTP(w, r)
+		return
 	}
 	if !ok {
 		http.Error(w, `{"error":"not found"}`, http.StatusNotFound)

@@ -68,6 +68,9 @@ func RemoveVersion(manifest string, data []byte, name, version string) ([]byte, 
 			return nil, fault.Errorf(fault.Usage, "take it out of the bundle first", "%s: bundle %s names %s", m.At("bundles", bundle), bundle, name)
 		}
 	}
+	if slices.Contains(m.Policy.BuildScripts, name) && (version == "" || len(p.Versions) == 1) {
+		return nil, fault.Errorf(fault.Usage, "take it out of build-scripts first", "%s: build-scripts of [policy] names %s", m.At("policy", "build-scripts"), name)
+	}
 	var versions []string
 	for _, v := range p.Versions {
 		if version != "" && v != version {

@@ -63,6 +63,12 @@ type Version struct {
 	// Toolchain is NAME@VERSION of the plugin that compiles it. Source go only.
 	Main      string `toml:"main" json:"main"`
 	Toolchain string `toml:"toolchain" json:"toolchain"`
+	// Args go to the compiler, kind Cargo only; see [CheckArgs].
+	Args []string `toml:"args" json:"args"`
+	// BuildScripts names the packages of the closure, as NAME-VERSION and
+	// sorted, that run code of their own while the plugin is compiled, and
+	// which the manifest consents to. Kind Cargo only.
+	BuildScripts []string `toml:"build-scripts" json:"build-scripts"`
 
 	// Files holds every file of the closure by its locked path: for npm the
 	// folder of the package, else the name of the file.
@@ -78,10 +84,11 @@ var Trusts = []string{"first-use", "registry", "checksum-file", "transparency-lo
 
 // A File is one artifact of a closure.
 type File struct {
-	Name      string   `toml:"name" json:"name"`           // package, ecosystem kinds whose files are named by path
-	Version   string   `toml:"version" json:"version"`     // of that package
+	Name      string   `toml:"name" json:"name"`           // package, ecosystem kinds whose files are named by path; oci: title of the layer, where the source names it
+	Version   string   `toml:"version" json:"version"`     // of that package; oci: the tag
 	URL       string   `toml:"url" json:"url"`             // http only
-	Archive   string   `toml:"archive" json:"archive"`     // http: "zip", "tar.gz", … or "" for a bare executable
+	Manifest  string   `toml:"manifest" json:"manifest"`   // oci only: SHA-256 of the image manifest that lists the file
+	Archive   string   `toml:"archive" json:"archive"`     // http and oci: "zip", "tar.gz", … or "" for a bare executable
 	SHA256    string   `toml:"sha256" json:"sha256"`       // 64 lower-case hexadecimal digits
 	Size      int64    `toml:"size" json:"size"`           // bytes
 	Integrity string   `toml:"integrity" json:"integrity"` // upstream's own digest: "sha512-…" (npm), "h1:…" (Go)
@@ -94,14 +101,18 @@ func (f File) For(platform string) bool {
 	return len(f.Platforms) == 0 || slices.Contains(f.Platforms, platform)
 }
 
-// A Cell is one plugin version on one platform. Exactly one of Tree, Emulate
-// and Unavailable is set.
+// A Cell is one plugin version on one platform. Either it is locked, or exactly
+// one of Emulate and Unavailable is set. A locked cell has a Binary, and a Tree
+// unless the plugin is compiled where it is used (kind Cargo).
 type Cell struct {
 	Binary      string `toml:"binary" json:"binary"`           // executable, relative to the tree
 	Tree        string `toml:"tree" json:"tree"`               // digest of the tree, see store.TreeHash
 	Emulate     string `toml:"emulate" json:"emulate"`         // platform whose cell is used instead
 	Unavailable string `toml:"unavailable" json:"unavailable"` // why there is none
 }
+
+// Locked reports whether the platform has files of its own.
+func (c Cell) Locked() bool { return c.Binary != "" }
 
 // Read reads and validates the lock at a path. Its errors are of class
 // [fault.Lock], or [fault.Machine] where the file cannot be read.
@@ -250,6 +261,9 @@ func (v *Version) Validate() error {
 	if !slices.Contains(Trusts, v.Trust) {
 		return fmt.Errorf("trust %q is not one of %s", v.Trust, strings.Join(Trusts, ", "))
 	}
+	if err := v.validateCompiled(); err != nil {
+		return err
+	}
 	if err := v.validateGo(); err != nil {
 		return err
 	}
@@ -271,8 +285,27 @@ func (v *Version) Validate() error {
 		if err := v.validateCell(cell); err != nil {
 			return fmt.Errorf("platform %s: %w", p.Name, err)
 		}
-		if cell.Tree != "" && len(v.FilesFor(p.Name)) == 0 {
-			return fmt.Errorf("platform %s has a tree but no file", p.Name)
+		if cell.Locked() && len(v.FilesFor(p.Name)) == 0 {
+			return fmt.Errorf("platform %s is locked but has no file", p.Name)
+		}
+	}
+	return nil
+}
+
+// validateCompiled checks what only a version that is compiled has.
+func (v *Version) validateCompiled() error {
+	if err := CheckArgs(v.Source, v.Args); err != nil {
+		return fmt.Errorf("args: %w", err)
+	}
+	if v.Source != Cargo && len(v.BuildScripts) > 0 {
+		return fmt.Errorf("source %s has no build-scripts", v.Source)
+	}
+	for i, name := range v.BuildScripts {
+		if _, ok := v.Files[name+".crate"]; !ok {
+			return fmt.Errorf("build-scripts: %q is not among the files", name)
+		}
+		if i > 0 && name <= v.BuildScripts[i-1] {
+			return errors.New("build-scripts are not sorted, or one is there twice")
 		}
 	}
 	return nil
@@ -307,6 +340,10 @@ func (v *Version) validateFile(key string, f File) error {
 		if !strings.HasPrefix(f.Integrity, "sha512-") {
 			return fmt.Errorf("integrity %q is not of the form sha512-…", f.Integrity)
 		}
+	case Cargo:
+		if want := f.Name + "-" + f.Version + ".crate"; f.Name == "" || f.Version == "" || key != want {
+			return fmt.Errorf("its name and version call it %q", want)
+		}
 	case HTTP:
 		if f.URL == "" {
 			return errors.New("url is missing")
@@ -315,9 +352,22 @@ func (v *Version) validateFile(key string, f File) error {
 		if err := validateGoFile(key, f); err != nil {
 			return err
 		}
+	case OCI:
+		if f.Version == "" {
+			return errors.New("version, the tag, is missing")
+		}
+		if err := CheckSHA256("manifest", f.Manifest); err != nil {
+			return err
+		}
+		if v.Package == "" {
+			return errors.New("package, HOST/REPO, is missing")
+		}
 	}
-	if v.Source != Go && f.GoMod != "" {
+	switch {
+	case v.Source != Go && f.GoMod != "":
 		return fmt.Errorf("a file of source %s has no gomod", v.Source)
+	case v.Source != OCI && f.Manifest != "":
+		return fmt.Errorf("a file of source %s has no manifest", v.Source)
 	}
 	if v.Source != HTTP && f.URL != "" {
 		return fmt.Errorf("a file of source %s has no url", v.Source)
@@ -326,9 +376,10 @@ func (v *Version) validateFile(key string, f File) error {
 }
 
 func (v *Version) validateCell(c Cell) error {
+	compiled := v.Source == Cargo && c.Locked()
 	set := 0
-	for _, s := range []string{c.Tree, c.Emulate, c.Unavailable} {
-		if s != "" {
+	for _, is := range []bool{c.Tree != "" || compiled, c.Emulate != "", c.Unavailable != ""} {
+		if is {
 			set++
 		}
 	}
@@ -336,9 +387,11 @@ func (v *Version) validateCell(c Cell) error {
 		return errors.New("expected one of tree, emulate and unavailable")
 	}
 	switch {
-	case c.Tree != "":
-		if err := CheckSHA256("tree", c.Tree); err != nil {
-			return err
+	case c.Tree != "" || compiled:
+		if c.Tree != "" {
+			if err := CheckSHA256("tree", c.Tree); err != nil {
+				return err
+			}
 		}
 		if err := CheckPath(c.Binary); err != nil {
 			return fmt.Errorf("binary: %w", err)
@@ -346,7 +399,7 @@ func (v *Version) validateCell(c Cell) error {
 	case c.Binary != "":
 		return errors.New("binary without a tree")
 	case c.Emulate != "":
-		if v.Platforms[c.Emulate].Tree == "" {
+		if !v.Platforms[c.Emulate].Locked() {
 			return fmt.Errorf("emulates %q, which is not locked", c.Emulate)
 		}
 	}
@@ -410,8 +463,9 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	return name, version, versions[version], nil
 }
 
-// CompareVersions orders two versions as semantic versions do, however many
-// numbers they have; what is no such version sorts before all that are.
+// CompareVersions orders two versions as semantic versions do, of which the
+// last numbers may be missing ("30.2"); what is no such version, one of four
+// numbers among it, sorts as text before all that are.
 func CompareVersions(a, b string) int {
 	if c := semver.Compare("v"+a, "v"+b); c != 0 {
 		return c

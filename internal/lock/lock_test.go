@@ -20,7 +20,8 @@ func sum(digit string) string { return strings.Repeat(digit, 64) }
 // h1 returns a well-formed line of go.sum made of one repeated letter.
 func h1(letter string) string { return "h1:" + strings.Repeat(letter, 42) + "A=" }
 
-// sample is a lock with an npm plugin, its runtime and an http plugin.
+// sample is a lock with an npm plugin, its runtime, an http plugin and two that
+// are compiled, one with its compiler.
 func sample() *Lock {
 	cells := func(binary, exe string) map[string]Cell {
 		m := map[string]Cell{}
@@ -33,7 +34,24 @@ func sample() *Lock {
 	}
 	lint := cells("bin/lint", ".exe")
 	lint["macos-x86_64"] = Cell{Unavailable: `the publisher offers no "Intel" build`}
+	one := map[string]Cell{}
+	for _, p := range Platforms {
+		one[p.Name] = Cell{Unavailable: "the artifact has no file for it"}
+	}
+	one["linux-x86_64"] = Cell{Binary: "bin/lint", Tree: sum("a")}
+	compiled := cells("bin/protoc-gen-prost", ".exe")
+	for name, c := range compiled {
+		c.Tree = ""
+		compiled[name] = c
+	}
 	return &Lock{Schema: 1, Plugins: map[string]map[string]*Version{
+		"acme-registry": {"1.4.0": {
+			Source: OCI, Package: "registry.example.com/acme/lint", Trust: "registry",
+			Files: map[string]File{
+				"lint-linux.tar.zst": {Name: "lint-linux.tar.zst", Version: "v1.4.0", Manifest: sum("6"), Archive: "tar.zst", SHA256: sum("7"), Size: 10},
+			},
+			Platforms: one,
+		}},
 		"acme-lint": {"1.4.0": {
 			Source: HTTP, Trust: "first-use",
 			Files: map[string]File{
@@ -65,6 +83,15 @@ func sample() *Lock {
 				"github.com/!up/up@v1.35.2.zip": {Name: "github.com/Up/up", Version: "1.35.2", SHA256: sum("8"), Size: 80, Integrity: h1("w"), GoMod: h1("x")},
 			},
 			Platforms: cells("protoc-gen-up", ".exe"),
+		}},
+		"protoc-gen-prost": {"0.2.3": {
+			Source: Cargo, Package: "protoc-gen-prost", Trust: "registry",
+			Args: []string{"--no-default-features", "--features", "a b"}, BuildScripts: []string{"libc-0.2.139"},
+			Files: map[string]File{
+				"libc-0.2.139.crate":           {Name: "libc", Version: "0.2.139", SHA256: sum("6"), Size: 60, Platforms: []string{"linux-aarch64", "linux-x86_64"}},
+				"protoc-gen-prost-0.2.3.crate": {Name: "protoc-gen-prost", Version: "0.2.3", SHA256: sum("7"), Size: 70},
+			},
+			Platforms: compiled,
 		}},
 		"ts-proto": {"2.7.2": {
 			Source: NPM, Package: "ts-proto", Runtime: "node@24.19.0", Trust: "registry",
@@ -170,6 +197,16 @@ func TestParseRefuses(t *testing.T) {
 		{"runtime not locked", "node@24.19.0", "node@24.19.1", "is not in the lock"},
 		{"name", "[plugins.node", "[plugins.Node", "name \"Node\""},
 		{"version", `node."24.19.0"`, `node."../24"`, "version"},
+		{"crate key", "\"libc-0.2.139.crate\"", "\"libc.crate\"", "build-scripts"},
+		{"crate version", "version = \"0.2.139\"", "version = \"0.2.140\"", "call it"},
+		{"unsorted scripts", `["libc-0.2.139"]`, `["protoc-gen-prost-0.2.3", "libc-0.2.139"]`, "not sorted"},
+		{"script twice", `["libc-0.2.139"]`, `["libc-0.2.139", "libc-0.2.139"]`, "twice"},
+		{"foreign args", `"--no-default-features"`, `"--config"`, "not allowed"},
+		{"args of npm", "package = \"ts-proto\"", "args = [\"--all-features\"]\npackage = \"ts-proto\"", "does not compile"},
+		{"scripts of npm", "package = \"ts-proto\"", "build-scripts = [\"x\"]\npackage = \"ts-proto\"", "has no build-scripts"},
+		{"no tree of http", `, tree = "` + sum("a") + `"`, "", "expected one of"},
+		{"compiled and not", `{ binary = "bin/protoc-gen-prost" }`, `{ binary = "bin/protoc-gen-prost", unavailable = "x" }`, "expected one of"},
+		{"compiled leaves", `{ binary = "bin/protoc-gen-prost" }`, `{ binary = "../x" }`, "leaves its folder"},
 		{"duplicate file", "\n\"node-win.whl\"", "\n\"node-unix.whl\"", "line "},
 		{"duplicate platform", "\nlinux-x86_64 =", "\nlinux-aarch64 =", "line "},
 		{"deep arrays", "schema = 1", "schema = 1\nx = " + strings.Repeat("[", 1<<20), "nested more than"},
@@ -206,7 +243,7 @@ func TestParseRefuses(t *testing.T) {
 // is whole in itself; that it lacks what plugins.toml asks for is for lockgen
 // check to say.
 func TestTruncated(t *testing.T) {
-	text := Print(sample())
+	text, plugins := Print(sample()), len(sample().Plugins)
 	whole := 0
 	for n := range text {
 		cut := text[:n]
@@ -214,7 +251,7 @@ func TestTruncated(t *testing.T) {
 		if err == nil {
 			err = Canonical("lock", cut, l)
 		}
-		if err == nil && len(l.Plugins) < 5 && bytes.HasPrefix(text[n:], []byte("\n[plugins.")) {
+		if err == nil && len(l.Plugins) < plugins && bytes.HasPrefix(text[n:], []byte("\n[plugins.")) {
 			whole++
 			continue
 		}
@@ -222,8 +259,8 @@ func TestTruncated(t *testing.T) {
 			t.Fatalf("cut at byte %d of %d: class %v (%v), want lock", n, len(text), fault.Of(err), err)
 		}
 	}
-	if whole != 5 {
-		t.Errorf("found %d cuts between plugins, want 5", whole)
+	if whole != plugins {
+		t.Errorf("found %d cuts between plugins, want %d", whole, plugins)
 	}
 }
 

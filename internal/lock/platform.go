@@ -15,6 +15,10 @@ type Platform struct {
 	GOOS, GOARCH    string // Go's names
 	NodeOS, NodeCPU string // process.platform and process.arch, as in "os" and "cpu" of a package.json
 
+	// RustTarget is the target triple of rustc, as `rustc --print target-list`
+	// has it.
+	RustTarget string
+
 	// PipTags are the wheel platform tags that this platform accepts, best
 	// first. Linux means glibc 2.28 or later.
 	PipTags []string
@@ -39,33 +43,39 @@ var Platforms = []Platform{
 	{
 		Name: "linux-aarch64", OS: "linux", Arch: "aarch64",
 		GOOS: "linux", GOARCH: "arm64", NodeOS: "linux", NodeCPU: "arm64",
-		PipTags: manylinux("aarch64", 17),
+		RustTarget: "aarch64-unknown-linux-gnu",
+		PipTags:    manylinux("aarch64", 17),
 	},
 	{
 		Name: "linux-x86_64", OS: "linux", Arch: "x86_64",
 		GOOS: "linux", GOARCH: "amd64", NodeOS: "linux", NodeCPU: "x64",
-		PipTags: manylinux("x86_64", 5),
+		RustTarget: "x86_64-unknown-linux-gnu",
+		PipTags:    manylinux("x86_64", 5),
 	},
 	{
 		Name: "macos-aarch64", OS: "macos", Arch: "aarch64",
 		GOOS: "darwin", GOARCH: "arm64", NodeOS: "darwin", NodeCPU: "arm64",
-		PipTags: macosx("arm64", 11),
+		RustTarget: "aarch64-apple-darwin",
+		PipTags:    macosx("arm64", 11),
 	},
 	{
 		Name: "macos-x86_64", OS: "macos", Arch: "x86_64",
 		GOOS: "darwin", GOARCH: "amd64", NodeOS: "darwin", NodeCPU: "x64",
-		PipTags: macosx("x86_64", 10),
+		RustTarget: "x86_64-apple-darwin",
+		PipTags:    macosx("x86_64", 10),
 	},
 	{
 		Name: "windows-aarch64", OS: "windows", Arch: "aarch64",
 		GOOS: "windows", GOARCH: "arm64", NodeOS: "win32", NodeCPU: "arm64",
-		PipTags:  []string{"win_arm64"},
-		Emulates: "windows-x86_64",
+		RustTarget: "aarch64-pc-windows-msvc",
+		PipTags:    []string{"win_arm64"},
+		Emulates:   "windows-x86_64",
 	},
 	{
 		Name: "windows-x86_64", OS: "windows", Arch: "x86_64",
 		GOOS: "windows", GOARCH: "amd64", NodeOS: "win32", NodeCPU: "x64",
-		PipTags: []string{"win_amd64"},
+		RustTarget: "x86_64-pc-windows-msvc",
+		PipTags:    []string{"win_amd64"},
 	},
 }
 

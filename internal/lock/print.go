@@ -29,6 +29,17 @@ func Print(l *Lock) []byte {
 
 func printVersion(b *bytes.Buffer, table string, v *Version) {
 	b.WriteString("\n[" + table + "]\n")
+	for _, f := range []struct {
+		key  string
+		list []string
+	}{
+		{"args", v.Args},
+		{"build-scripts", v.BuildScripts},
+	} {
+		if len(f.list) > 0 {
+			b.WriteString(f.key + " = " + printList(f.list) + "\n")
+		}
+	}
 	for _, f := range []struct{ key, value string }{
 		{"include", v.Include},
 		{"main", v.Main},
@@ -49,6 +60,7 @@ func printVersion(b *bytes.Buffer, table string, v *Version) {
 		in.str("name", f.Name)
 		in.str("version", f.Version)
 		in.str("url", f.URL)
+		in.str("manifest", f.Manifest)
 		in.str("archive", f.Archive)
 		in.str("sha256", f.SHA256)
 		in.add("size", strconv.FormatInt(f.Size, 10))
@@ -82,11 +94,7 @@ func (in *inline) str(k, v string) {
 
 func (in *inline) list(k string, v []string) {
 	if len(v) > 0 {
-		q := make([]string, len(v))
-		for i, s := range v {
-			q[i] = quote(s)
-		}
-		in.add(k, "["+strings.Join(q, ", ")+"]")
+		in.add(k, printList(v))
 	}
 }
 

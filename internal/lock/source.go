@@ -13,15 +13,16 @@ import (
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
-// write it: "npm:NAME", "pip:NAME", "go:MODULE" or the template of an https URL.
+// write it: "npm:NAME", "pip:NAME", "cargo:NAME", "go:MODULE", "github:OWNER/REPO"
+// (kind HTTP), or the template of an https or oci URL.
 type Source struct {
-	Kind string // NPM, Pip, Go or HTTP
-	Name string // the package or module, or the template of the URL
+	Kind string // NPM, Pip, Cargo, Go, OCI or HTTP
+	Name string // the package or module, or the text itself for OCI and HTTP
 }
 
 // String is the form that [ParseSource] reads.
 func (s Source) String() string {
-	if s.Kind == HTTP {
+	if s.Kind == HTTP || s.Kind == OCI {
 		return s.Name
 	}
 	return s.Kind + ":" + s.Name
@@ -30,37 +31,46 @@ func (s Source) String() string {
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME, go:MODULE or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME, cargo:NAME, go:MODULE, github:OWNER/REPO, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
 	}
 	switch kind {
-	case NPM, Pip, Go:
+	case NPM, Pip, Cargo, Go:
 		if err := checkPackage(kind, rest); err != nil {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
 		return Source{kind, rest}, nil
+	case "github":
+		owner, repo, ok := strings.Cut(rest, "/")
+		if !ok || !word(owner) || !word(repo) {
+			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q names no repository", s)
+		}
+		return Source{HTTP, s}, nil
+	case OCI:
+		if err := checkOCI(s); err != nil {
+			return Source{}, err
+		}
+		return Source{OCI, s}, nil
 	case "http", "https":
 		if err := CheckURL(s); err != nil {
 			return Source{}, err
 		}
-		if err := checkTemplate(s); err != nil {
+		if err := checkTemplate(s, templateVariables...); err != nil {
 			return Source{}, err
 		}
 		return Source{HTTP, s}, nil
-	case Cargo, OCI:
-		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip:, go: or https: source", "this version of lockgen does not lock %s: sources", kind)
 	}
 	mend := forms
-	if near := Nearest(kind, []string{NPM, Pip, Go, "https"}); near != "" {
+	if near := Nearest(kind, []string{NPM, Pip, Cargo, Go, "https", "github", OCI}); near != "" {
 		mend = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)
 }
 
-// checkPackage accepts a package name of npm (with or without a scope) or PyPI,
-// or the path of a Go module.
+// checkPackage accepts a package name of npm (with or without a scope), PyPI or
+// Cargo, or the path of a Go module.
 func checkPackage(kind, name string) error {
 	if kind == Go {
 		return module.CheckPath(name)
@@ -72,6 +82,9 @@ func checkPackage(kind, name string) error {
 			return fmt.Errorf("package %q is not of the form @SCOPE/NAME", name)
 		}
 		bare = rest
+	}
+	if kind == Cargo && (strings.Contains(name, ".") || len(name) > 64) {
+		return fmt.Errorf("package %q is not the name of a crate", name)
 	}
 	if !word(bare) || len(name) > 214 {
 		return fmt.Errorf("package %q is not a name", name)
@@ -86,6 +99,38 @@ func word(s string) bool {
 		}
 	}
 	return s != "" && s != ".."
+}
+
+// CheckArgs accepts the arguments that an entry may give to the compiler of a
+// source kind. They reach a command line, so exactly those that choose features
+// are allowed, and only for [Cargo]: --features LIST (or -F), --all-features
+// and --no-default-features. An error is of class [fault.Usage].
+func CheckArgs(kind string, args []string) error {
+	if len(args) > 0 && kind != Cargo {
+		return fault.Errorf(fault.Usage, "remove args", "args go to a compiler, and source %s does not compile", kind)
+	}
+	const mend = "allowed are --features LIST, --all-features and --no-default-features"
+	for i := 0; i < len(args); i++ {
+		switch arg := args[i]; {
+		case arg == "--all-features" || arg == "--no-default-features":
+		case (arg == "--features" || arg == "-F") && i+1 < len(args) && features(args[i+1]):
+			i++
+		case strings.HasPrefix(arg, "--features=") && features(strings.TrimPrefix(arg, "--features=")):
+		default:
+			return fault.Errorf(fault.Usage, mend, "argument %q is not allowed", arg)
+		}
+	}
+	return nil
+}
+
+// features accepts names of features, separated by commas or spaces.
+func features(list string) bool {
+	for _, r := range list {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+./, ", r)) {
+			return false
+		}
+	}
+	return list != "" && list[0] != '-'
 }
 
 // CheckURL accepts the address of a server that may be asked for artifacts:
@@ -148,8 +193,8 @@ func Expand(template, version string, p Platform) string {
 	).Replace(template)
 }
 
-// checkTemplate refuses a variable that [Expand] does not know.
-func checkTemplate(s string) error {
+// checkTemplate refuses a variable that is not among the known ones.
+func checkTemplate(s string, variables ...string) error {
 	rest := s
 	for {
 		i := strings.IndexAny(rest, "{}")
@@ -162,12 +207,12 @@ func checkTemplate(s string) error {
 		}
 		name := rest[i+1 : i+end]
 		known := false
-		for _, v := range templateVariables {
+		for _, v := range variables {
 			known = known || v == name
 		}
 		if !known {
-			mend := "known are {" + strings.Join(templateVariables, "} {") + "}"
-			if near := Nearest(name, templateVariables); near != "" {
+			mend := "known are {" + strings.Join(variables, "} {") + "}"
+			if near := Nearest(name, variables); near != "" {
 				mend = "did you mean {" + near + "}? " + mend
 			}
 			return fault.Errorf(fault.Usage, mend, "%q holds the unknown variable {%s}", s, name)
@@ -188,12 +233,16 @@ func Archive(rawURL string) (string, error) {
 	switch {
 	case strings.HasSuffix(base, ".tar.gz"), strings.HasSuffix(base, ".tgz"):
 		return "tar.gz", nil
+	case strings.HasSuffix(base, ".tar.xz"), strings.HasSuffix(base, ".txz"):
+		return "tar.xz", nil
+	case strings.HasSuffix(base, ".tar.zst"), strings.HasSuffix(base, ".tzst"):
+		return "tar.zst", nil
 	case strings.HasSuffix(base, ".zip"):
 		return "zip", nil
 	}
-	for _, ext := range []string{".tar.xz", ".txz", ".tar.zst", ".tar.bz2", ".tbz2", ".tar", ".7z", ".rar", ".gz", ".xz", ".zst", ".bz2", ".dmg", ".msi", ".deb", ".rpm"} {
+	for _, ext := range []string{".tar.bz2", ".tbz2", ".tar", ".7z", ".rar", ".gz", ".xz", ".zst", ".bz2", ".dmg", ".msi", ".deb", ".rpm"} {
 		if strings.HasSuffix(base, ext) {
-			return "", fault.Errorf(fault.Usage, "use the .zip, the .tar.gz or the bare executable", "%s is an archive of a kind (%s) that this version does not unpack", base, ext)
+			return "", fault.Errorf(fault.Usage, "use the .zip, the .tar.gz, .tar.xz, .tar.zst or the bare executable", "%s is an archive of a kind (%s) that this version does not unpack", base, ext)
 		}
 	}
 	return "", nil

@@ -69,6 +69,19 @@ func (s *Store) HasBlob(d Digest) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == d.Size
 }
 
+// Find returns the digest of the blob with that SHA-256, if one is there, by
+// its size on disk: opening it with [Store.Blob] tells whether it is whole.
+func (s *Store) Find(sha256 string) (d Digest, ok bool) {
+	if lock.CheckSHA256("digest", sha256) != nil {
+		return Digest{}, false
+	}
+	info, err := os.Lstat(s.blobPath(Digest{SHA256: sha256}))
+	if err != nil || !info.Mode().IsRegular() || info.Size() <= 0 {
+		return Digest{}, false
+	}
+	return Digest{sha256, info.Size()}, true
+}
+
 // AddBlob makes sure that a blob is in the store. When it is not, get is
 // called, by one process at a time, to write its bytes; they must have the
 // digest or the error is of class [fault.Integrity], and writing past the size

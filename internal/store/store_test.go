@@ -276,6 +276,30 @@ func TestAddUnknown(t *testing.T) {
 }
 
 // TestBlobDamage damages a blob in every way and wants it found and healed.
+func TestFind(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := digestOf("here")
+	if got, ok := s.Find(d.SHA256); ok {
+		t.Errorf("found %v in an empty store", got)
+	}
+	err = s.AddBlob(t.Context(), d, func(_ context.Context, in *Ingest) error {
+		_, err := in.Write([]byte("here"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := s.Find(d.SHA256); !ok || got != d {
+		t.Errorf("found %v, %v, want %v", got, ok, d)
+	}
+	if _, ok := s.Find("../x"); ok {
+		t.Error("found what is no digest")
+	}
+}
+
 func TestBlobDamage(t *testing.T) {
 	ctx := context.Background()
 	const content = "the content of a blob"

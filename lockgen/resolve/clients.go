@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -21,7 +22,11 @@ func (u *update) connect() {
 	}
 	u.contents = map[string]*Content{}
 	u.sources = map[string]Source{}
-	u.client = remote.New(remote.Options{Offline: u.Offline, Progress: func(_ string, n int64) {
+	env := u.Env
+	if env == nil {
+		env = os.Getenv
+	}
+	u.client = remote.New(remote.Options{Offline: u.Offline, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
@@ -67,8 +72,16 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		return &pip{tool: tool, index: index, client: u.client}, nil
 	case lock.Go:
 		return u.newGo(ctx)
+	case lock.Cargo:
+		tool, err := pkgmgr.FindCargo(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &cargo{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
 	case lock.HTTP:
-		return &plain{client: u.client}, nil
+		return newPlain(u.client, u.m.Mirrors), nil
+	case lock.OCI:
+		return &artifacts{client: oci.New(u.client, ""), mirrors: u.m.Mirrors}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }

@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io"
 	"runtime"
@@ -28,7 +29,7 @@ const (
 func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (errs map[string]error, err error) {
 	old := u.oldFiles()
 	errs = map[string]error{}
-	var todo []*Artifact
+	var pending []*Artifact
 	digests := map[string]string{}
 	for _, a := range artifacts {
 		if u.contents[a.identity] != nil {
@@ -45,9 +46,9 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 			errs[a.identity] = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
 			continue
 		}
-		todo = append(todo, a)
+		pending = append(pending, a)
 	}
-	if len(todo) == 0 {
+	if len(pending) == 0 {
 		return errs, nil
 	}
 	u.transfer = u.UI.Transfer()
@@ -59,7 +60,7 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 	reading := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var g errgroup.Group
 	g.SetLimit(downloads)
-	for _, a := range todo {
+	for _, a := range pending {
 		g.Go(func() error {
 			c, err := u.one(ctx, a, old, fresh, reading)
 			mu.Lock()
@@ -76,6 +77,25 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 	return errs, ctx.Err()
 }
 
+// bring is fetch for a source that has to read artifacts in order to resolve.
+// The contents are by identity; the first error is that of the first artifact.
+func (u *update) bring(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error) {
+	u.bringing.Lock()
+	defer u.bringing.Unlock()
+	errs, err := u.fetch(ctx, artifacts, false)
+	if err != nil {
+		return nil, err
+	}
+	contents := map[string]*Content{}
+	for _, a := range artifacts {
+		if err := errs[a.identity]; err != nil {
+			return nil, err
+		}
+		contents[a.identity] = u.contents[a.identity]
+	}
+	return contents, nil
+}
+
 // one brings one artifact into the store and reads it.
 func (u *update) one(ctx context.Context, a *Artifact, old map[string]lock.File, fresh bool, reading chan struct{}) (*Content, error) {
 	if err := ctx.Err(); err != nil {
@@ -85,6 +105,9 @@ func (u *update) one(ctx context.Context, a *Artifact, old map[string]lock.File,
 	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
 	// Without a digest of upstream only a download tells whether it is the same.
 	if !known || a.digest == "" || fresh || !u.Store.HasBlob(d) {
+		if there, ok := u.stored(ctx, a); ok && !known && !fresh {
+			return u.reading(ctx, a, there, reading)
+		}
 		got, err := u.download(ctx, a, locked.Size)
 		if err != nil {
 			return nil, err
@@ -95,6 +118,11 @@ func (u *update) one(ctx context.Context, a *Artifact, old map[string]lock.File,
 		}
 		d = got
 	}
+	return u.reading(ctx, a, d, reading)
+}
+
+// reading is read, a few at a time.
+func (u *update) reading(ctx context.Context, a *Artifact, d store.Digest, reading chan struct{}) (*Content, error) {
 	select {
 	case reading <- struct{}{}:
 		defer func() { <-reading }()
@@ -102,6 +130,24 @@ func (u *update) one(ctx context.Context, a *Artifact, old map[string]lock.File,
 		return nil, ctx.Err()
 	}
 	return u.read(ctx, a, d)
+}
+
+// stored finds the blob of source code, of which more is read than is locked:
+// what was needed to resolve is not downloaded again.
+func (u *update) stored(ctx context.Context, a *Artifact) (store.Digest, bool) {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(a.digest, "sha256-"))
+	if err != nil || !a.compiled {
+		return store.Digest{}, false
+	}
+	d, ok := u.Store.Find(hex.EncodeToString(raw))
+	if !ok {
+		return store.Digest{}, false
+	}
+	f, err := u.Store.Blob(ctx, d) // a damaged one is removed
+	if err != nil {
+		return store.Digest{}, false
+	}
+	return d, f.Close() == nil
 }
 
 func (u *update) download(ctx context.Context, a *Artifact, size int64) (store.Digest, error) {
@@ -186,7 +232,11 @@ func (u *update) oldFiles() map[string]lock.File {
 	for _, versions := range u.Old.Plugins {
 		for _, v := range versions {
 			for key, f := range v.Files {
-				files[identity(v.Source, key, f)] = f
+				id := identity(v.Source, key, f)
+				if v.Source == lock.OCI {
+					id = ociIdentity(v.Package, key, f)
+				}
+				files[id] = f
 			}
 		}
 	}
@@ -199,10 +249,10 @@ func identity(kind, key string, f lock.File) string {
 	switch kind {
 	case lock.NPM:
 		return "npm " + f.Name + "@" + f.Version
-	case lock.Pip:
-		return "pip " + key
-	case lock.Go:
-		return "go " + key
+	case lock.Pip, lock.OCI, lock.Go: // see ociIdentity for the second's key
+		return kind + " " + key
+	case lock.Cargo:
+		return "cargo " + f.Name + "@" + f.Version
 	}
 	return kind + " " + f.URL
 }

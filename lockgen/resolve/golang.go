@@ -57,7 +57,7 @@ func (s *golang) Resolve(ctx context.Context, w *Want, platforms []lock.Platform
 	if err != nil {
 		return nil, err
 	}
-	res := &Resolution{Missing: map[string]Missing{}, Trust: "transparency-log"}
+	res := &Resolution{Missing: map[string]Missing{}}
 	for _, m := range closure.Modules {
 		a, err := s.artifact(m.Path, m.Version, m.Zip == "")
 		if err != nil {
@@ -75,8 +75,8 @@ func (s *golang) Resolve(ctx context.Context, w *Want, platforms []lock.Platform
 			}
 		}
 		res.Artifacts = append(res.Artifacts, a)
-		if !s.config.Transparent(m.Path) {
-			res.Trust = "first-use"
+		if a.trust = "transparency-log"; !s.config.Transparent(m.Path) {
+			a.trust = "first-use"
 		}
 	}
 	for name, reason := range closure.Missing {
@@ -99,7 +99,7 @@ func (s *golang) main(w *Want) pkgmgr.GoMain {
 // toolchain locks Go itself: a zip for each platform, whose hashes are known
 // when it was downloaded. Go takes it only with the checksum database.
 func (s *golang) toolchain(w *Want, platforms []lock.Platform) (*Resolution, error) {
-	res := &Resolution{Trust: "transparency-log"}
+	res := &Resolution{}
 	for _, p := range platforms {
 		a, err := s.artifact(lock.GoToolchain, "0.0.1-go"+w.Version+"."+p.GOOS+"-"+p.GOARCH, false)
 		if err != nil {
@@ -109,6 +109,7 @@ func (s *golang) toolchain(w *Want, platforms []lock.Platform) (*Resolution, err
 			a.File.Integrity, a.File.GoMod, a.digest = f.Integrity, f.GoMod, f.Integrity
 		}
 		a.Label = w.String() + " for " + p.Name
+		a.trust = "transparency-log"
 		a.Platforms = []string{p.Name}
 		a.keep = w.keepBinaries()
 		res.Artifacts = append(res.Artifacts, a)

@@ -62,6 +62,9 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 				res.Missing[platform.Name] = Missing{reason, fault.Errorf(fault.Usage, "take another version or another source", "%s", reason)}
 			}
 		}
+		if p.Deprecated != "" {
+			res.Notes = append(res.Notes, fmt.Sprintf("%s: %s is deprecated: %s", w, a.Label, p.Deprecated))
+		}
 		if len(a.Platforms) > 0 {
 			res.Artifacts = append(res.Artifacts, a)
 		}

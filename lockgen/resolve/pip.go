@@ -60,6 +60,9 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 				a = s.artifact(w, wheel)
 				byKey[wheel.Filename] = a
 				res.Artifacts = append(res.Artifacts, a)
+				if wheel.Yanked {
+					res.Notes = append(res.Notes, w.String()+": "+wheel.Filename+" was yanked by its publisher")
+				}
 			}
 			if want := "sha256-" + base64OfHex(wheel.SHA256); a.digest != want {
 				return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", wheel.Filename)

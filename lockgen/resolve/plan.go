@@ -33,10 +33,17 @@ type Want struct {
 
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
+	Args     []string // for the compiler
+
+	scripts bool // the manifest consents to code that runs when it is compiled
 
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
+	naming    lock.Naming
+	assets    map[string]string // by platform, where naming's does not fit
+	until     string            // the first version that is refused for reason, "" for none
+	reason    string
 	overrides map[string]lock.Override
 }
 
@@ -55,6 +62,9 @@ func Plan(m *lock.Manifest) ([]*Want, error) {
 		for _, version := range slices.SortedFunc(slices.Values(m.Plugins[name].Versions), lock.CompareVersions) {
 			w := *proto
 			w.Version = version
+			if w.until != "" && lock.CompareVersions(version, w.until) >= 0 {
+				return nil, fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, &w, w.reason)
+			}
 			wants = append(wants, &w)
 		}
 	}
@@ -74,17 +84,18 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	w := &Want{
 		Name: name, At: at,
-		Include: p.Include, Optional: p.Optional, Python: m.Python,
-		binary: p.Binary, overrides: p.Platforms,
+		Include: p.Include, Optional: p.Optional, Python: m.Python, Args: p.Args,
+		scripts: slices.Contains(m.Policy.BuildScripts, name),
+		binary:  p.Binary, overrides: p.Platforms,
 	}
 	runtime := p.Runtime
 	if p.Source != nil {
-		w.From = *p.Source
+		w.From, w.naming = *p.Source, p.Naming
 	}
 	if known {
 		s := r.Sources[0]
 		if p.Source == nil {
-			w.From = s.From
+			w.From, w.naming, w.assets = s.From, s.Naming, s.Assets
 		}
 		if w.From.Kind == s.From.Kind {
 			if p.Package != "" && w.From.Kind != lock.Go {
@@ -100,6 +111,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 				w.Include = s.Include
 			}
 			w.requires = s.Requires
+			w.until, w.reason = s.Until, s.Reason
 		}
 		if runtime == "" {
 			runtime = r.Runtime
@@ -112,6 +124,12 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	if err := planGo(m, p, w, fail); err != nil {
 		return nil, err
+	}
+	if err := lock.CheckArgs(w.From.Kind, w.Args); err != nil {
+		return nil, fmt.Errorf("%s: plugin %s: %w", at, name, err)
+	}
+	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.crateBin(), "/")) {
+		return nil, fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
 	}
 	if w.From.Kind == lock.NPM && runtime == "" {
 		runtime = "node"
@@ -174,29 +192,64 @@ func Unknown(m *lock.Manifest) []string {
 
 // url is the address of the file for a platform, kind HTTP only.
 func (w *Want) url(p lock.Platform) string {
-	template := w.From.Name
+	from, asset := w.From, w.assets[p.Name]
 	if o := w.overrides[p.Name]; o.Source != nil {
-		template = o.Source.Name
+		from = *o.Source
+	} else if o.Asset != "" {
+		asset = o.Asset
 	}
-	return lock.Expand(template, w.Version, p)
+	return w.naming.URL(from, asset, w.Version, p)
+}
+
+// asset is the name of the file in the release for a platform; ok is false
+// where the file is not one of a release of GitHub.
+func (w *Want) asset(p lock.Platform) (name string, ok bool) {
+	if _, _, ok := w.From.GitHub(); !ok || w.overrides[p.Name].Source != nil {
+		return "", false
+	}
+	template := w.naming.Asset
+	for _, other := range []string{w.assets[p.Name], w.overrides[p.Name].Asset} {
+		if other != "" {
+			template = other
+		}
+	}
+	return w.naming.Expand(template, w.Version, p), true
+}
+
+// packageName is what the lock calls package: "" for what has an address.
+func (w *Want) packageName() string {
+	switch w.From.Kind {
+	case lock.HTTP:
+		return ""
+	case lock.OCI: // the same on every platform
+		ref, err := w.oci(lock.Platforms[0])
+		if err != nil {
+			return ""
+		}
+		return ref.Package()
+	}
+	return w.From.Name
 }
 
 // binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. For npm it is empty where only the bin's name is known.
 func (w *Want) binaries(p lock.Platform) []string {
-	if o := w.overrides[p.Name].Binary; o != "" {
-		return []string{lock.Expand(o, w.Version, p)}
+	if o := w.overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
+		return []string{w.naming.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
 		if w.binName() != "" {
 			return nil
 		}
-		return []string{lock.Expand(w.binary, w.Version, p)}
+		return []string{w.naming.Expand(w.binary, w.Version, p)}
+	}
+	if w.From.Kind == lock.Cargo {
+		return []string{"bin/" + w.crateBin() + p.Exe()}
 	}
 	if p.OS == "windows" && w.windows != "" {
 		return []string{w.windows}
 	}
-	b := lock.Expand(w.binary, w.Version, p)
+	b := w.naming.Expand(w.binary, w.Version, p)
 	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
 		return []string{b, b + ".exe"}
 	}
@@ -210,6 +263,11 @@ func (w *Want) binName() string {
 		return ""
 	}
 	return w.binary
+}
+
+// crateBin is the name of the executable, kind Cargo only.
+func (w *Want) crateBin() string {
+	return strings.TrimSuffix(strings.TrimPrefix(lock.Expand(w.binary, w.Version, lock.Platform{}), "bin/"), ".exe")
 }
 
 // named reports whether the file of a bin tells the bin's name. Only such a bin
@@ -285,13 +343,15 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 		}
 	}
 	compare("source", w.From.Kind, v.Source, false)
-	if w.From.Kind != lock.HTTP {
-		compare("package", w.From.Name, v.Package, false)
-	}
+	compare("package", w.packageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
 	compare("runtime", w.Runtime, v.Runtime, true)
 	compare("main package", w.Main, v.Main, false)
 	compare("toolchain", w.Toolchain, v.Toolchain, false)
+	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
+	if len(v.BuildScripts) > 0 && !w.scripts {
+		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", listed(slices.Clone(v.BuildScripts)))
+	}
 	for _, p := range lock.Platforms {
 		c := v.Platforms[p.Name]
 		if !slices.Contains(m.Platforms, p.Name) {
@@ -301,13 +361,20 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 			continue
 		}
 		switch {
-		case c.Tree != "":
+		case c.Locked():
 			if !w.fitsBinary(p, c.Binary) {
 				add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
 			}
 			if w.From.Kind == lock.HTTP && v.Source == lock.HTTP {
 				for _, key := range v.FilesFor(p.Name) {
 					compare("url for "+p.Name, w.url(p), v.Files[key].URL, false)
+				}
+			}
+			if w.From.Kind == lock.OCI && v.Source == lock.OCI {
+				ref, _ := w.oci(p)
+				for _, key := range v.FilesFor(p.Name) {
+					compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
+					compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
 				}
 			}
 		case c.Emulate != "" && c.Emulate == p.Emulates && slices.Contains(m.Platforms, p.Emulates):
@@ -335,7 +402,7 @@ func orNone(s string) string {
 
 func describeCell(c lock.Cell) string {
 	switch {
-	case c.Tree != "":
+	case c.Locked():
 		return "locked"
 	case c.Emulate != "":
 		return "emulated by " + c.Emulate
@@ -347,7 +414,7 @@ func describeCell(c lock.Cell) string {
 
 // otherCell is the cell of a platform that the manifest does not list.
 func otherCell(m *lock.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
-	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Tree != "" {
+	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Locked() {
 		return lock.Cell{Emulate: p.Emulates}
 	}
 	return lock.Cell{Unavailable: notAmong}
@@ -367,7 +434,7 @@ func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
 	}
 	use := map[string][]string{}
 	for name, c := range v.Platforms {
-		if c.Tree != "" {
+		if c.Locked() {
 			for _, key := range old.FilesFor(name) {
 				use[key] = append(use[key], name)
 			}
@@ -380,14 +447,26 @@ func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
 			v.Files[key] = f
 		}
 	}
+	v.BuildScripts = scriptsAmong(old.BuildScripts, v.Files)
 	return &v
+}
+
+// scriptsAmong leaves out the packages that no platform needs any more.
+func scriptsAmong(scripts []string, files map[string]lock.File) []string {
+	var left []string
+	for _, name := range scripts {
+		if _, ok := files[name+".crate"]; ok {
+			left = append(left, name)
+		}
+	}
+	return left
 }
 
 // platformList is the platforms key of a file that the trees of some platforms
 // are made of: empty when it belongs to every tree.
 func platformList(use []string, cells map[string]lock.Cell) []string {
 	for name, c := range cells {
-		if c.Tree != "" && !slices.Contains(use, name) {
+		if c.Locked() && !slices.Contains(use, name) {
 			return slices.Compact(slices.Sorted(slices.Values(use)))
 		}
 	}

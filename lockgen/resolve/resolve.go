@@ -5,7 +5,6 @@
 package resolve
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,12 +25,13 @@ import (
 
 // Options say what [Update] has to do.
 type Options struct {
-	Old     *lock.Lock // nil where there is no lock yet
-	Names   []string   // NAME or NAME@VERSION to resolve again; empty for what does not fit
-	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
-	Verify  bool       // resolve and download everything again and compare
-	Offline bool       // refuse the network
-	Dir     string     // where the manifest lies: the package managers' project configuration applies
+	Old     *lock.Lock          // nil where there is no lock yet
+	Names   []string            // NAME or NAME@VERSION to resolve again; empty for what does not fit
+	Removed []string            // NAME or NAME@VERSION that was just taken out: only that may go
+	Verify  bool                // resolve and download everything again and compare
+	Offline bool                // refuse the network
+	Dir     string              // where the manifest lies: the package managers' project configuration applies
+	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
 	Store   *store.Store
 	UI      *ui.UI
 }
@@ -66,14 +67,14 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	if err != nil {
 		return nil, err
 	}
-	todo := u.keepOrSettle(wants, again)
-	if len(todo) > 0 {
-		if err := u.resolve(ctx, todo); err != nil {
+	pending := u.keepOrSettle(wants, again)
+	if len(pending) > 0 {
+		if err := u.resolve(ctx, pending); err != nil {
 			return nil, err
 		}
 	}
 	if o.Verify {
-		if err := u.verify(ctx, wants, todo); err != nil {
+		if err := u.verify(ctx, wants, pending); err != nil {
 			return nil, err
 		}
 	}
@@ -91,6 +92,7 @@ type update struct {
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
 	cleanup  []func()            // what sources left in the scratch of the store
+	bringing sync.Mutex          // one bring at a time
 }
 
 // selected returns the NAME@VERSION keys that Names asks for.
@@ -140,7 +142,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			needed[w.Runtime], needed[w.Toolchain] = true, true
 		}
 	}
-	var todo []*Want
+	var pending []*Want
 	for _, w := range wants {
 		key := w.Name + "@" + w.Version
 		old := u.Old.Plugins[w.Name][w.Version]
@@ -150,23 +152,23 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		toolchain, _, _ := strings.Cut(w.Toolchain, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case only && w.Toolchain != old.Toolchain && touched[toolchain]:
-			todo = append(todo, w) // compiled anew
+			pending = append(pending, w) // compiled anew
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
 			v := w.settle(u.m, old)
 			if v.Validate() != nil { // such as no platform left
-				todo = append(todo, w)
+				pending = append(pending, w)
 				continue
 			}
 			u.put(w.Name, w.Version, v)
 			u.out.Changed = append(u.out.Changed, w.String())
 		default:
-			todo = append(todo, w)
+			pending = append(pending, w)
 		}
 	}
 	asked := map[string]bool{}
@@ -184,7 +186,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			}
 		}
 	}
-	return todo
+	return pending
 }
 
 func (u *update) put(name, version string, v *lock.Version) {
@@ -262,17 +264,17 @@ func (u *update) fail(total int, failures []failure) error {
 // resolve locks what has to be locked: what needs no other plugin first, then
 // what npm resolves, with the npm of the node that was just locked, and what the
 // Go that was just locked compiles.
-func (u *update) resolve(ctx context.Context, todo []*Want) error {
+func (u *update) resolve(ctx context.Context, pending []*Want) error {
 	if u.Offline {
 		var names []string
-		for _, w := range todo {
+		for _, w := range pending {
 			names = append(names, w.String())
 		}
 		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
 	}
 	u.connect()
 	var first, second []*Want
-	for _, w := range todo {
+	for _, w := range pending {
 		if w.From.Kind == lock.NPM || w.Toolchain != "" {
 			second = append(second, w)
 		} else {
@@ -293,15 +295,15 @@ func (u *update) resolve(ctx context.Context, todo []*Want) error {
 		for _, f := range failed {
 			for _, w := range second {
 				if strings.HasPrefix(w.Runtime, f.w.Name+"@") || strings.HasPrefix(w.Toolchain, f.w.Name+"@") {
-					return u.fail(len(todo), failures)
+					return u.fail(len(pending), failures)
 				}
 			}
 		}
 	}
 	if len(failures) > 0 {
-		return u.fail(len(todo), failures)
+		return u.fail(len(pending), failures)
 	}
-	for _, w := range todo {
+	for _, w := range pending {
 		u.out.Changed = append(u.out.Changed, w.String())
 	}
 	slices.Sort(u.out.Changed)
@@ -375,7 +377,7 @@ func (u *update) native(w *Want) []lock.Platform {
 	name, version, _ := strings.Cut(w.Runtime, "@")
 	runtime := u.out.Lock.Plugins[name][version]
 	for _, p := range lock.Platforms {
-		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Tree != "") {
+		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
 		}
 	}
@@ -387,11 +389,8 @@ func (u *update) native(w *Want) []lock.Platform {
 func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Main: a.w.Main, Toolchain: a.w.Toolchain, Trust: cmp.Or(a.res.Trust, "registry"),
+		Package: a.w.packageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
-	}
-	if a.w.From.Kind != lock.HTTP {
-		v.Package = a.w.From.Name
 	}
 	var failures []failure
 	holes := maps.Clone(a.res.Missing)
@@ -427,14 +426,14 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		return nil, failures
 	}
 	for _, p := range lock.Platforms {
-		if v.Platforms[p.Name].Tree != "" {
+		if v.Platforms[p.Name].Locked() {
 			continue
 		}
 		hole, known := holes[p.Name]
 		switch {
 		case !slices.Contains(u.m.Platforms, p.Name):
 			v.Platforms[p.Name] = otherCell(u.m, v.Platforms, p)
-		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Tree != "":
+		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
 		default:
 			if !known {
@@ -462,11 +461,25 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		f.SHA256, f.Size = d.SHA256, d.Size
 		f.Platforms = platformList(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
+		v.Trust = weaker(v.Trust, artifact.trust)
 	}
+	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{a.w, "", fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
 	return v, nil
+}
+
+// weaker is the weaker of two kinds of evidence, where "" for the first is none
+// seen yet.
+func weaker(a, b string) string {
+	if b == "" {
+		b = "registry"
+	}
+	if a == "" || slices.Index(lock.Trusts, b) < slices.Index(lock.Trusts, a) {
+		return b
+	}
+	return a
 }
 
 // cell makes the cell of one platform.
@@ -474,6 +487,7 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 	var files []store.TreeFile
 	var artifacts []*Artifact
 	contents := map[string]*Content{}
+	compiled := false
 	for _, artifact := range a.res.Artifacts {
 		if !slices.Contains(artifact.Platforms, p.Name) {
 			continue
@@ -484,6 +498,7 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		c := u.contents[artifact.identity]
 		contents[artifact.Key] = c
 		artifacts = append(artifacts, artifact)
+		compiled = compiled || artifact.compiled
 		for _, f := range c.Files {
 			if artifact.Prefix != "" {
 				f.Path = artifact.Prefix + "/" + f.Path
@@ -492,9 +507,13 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		}
 	}
 	if source, ok := a.source.(compiler); ok {
-		if cell, compiled, err := source.compile(ctx, a.w, p, artifacts, contents); compiled || err != nil {
+		if cell, done, err := source.compile(ctx, a.w, p, artifacts, contents); done || err != nil {
 			return cell, err
 		}
+	}
+	if compiled {
+		binary, err := a.source.Executable(a.w, p, nil, contents)
+		return lock.Cell{Binary: binary}, err
 	}
 	hash, err := store.TreeHash(files)
 	if err != nil {

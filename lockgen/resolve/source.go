@@ -38,12 +38,14 @@ type Source interface {
 type Resolution struct {
 	Artifacts []*Artifact
 	Missing   map[string]Missing // by the name of a platform
-	Trust     string             // see [lock.Trusts], "" for what a registry says
-	Notes     []string           // for the user, one line each
+	Notes     []string           // what its publisher withdrew or advises against
+	// BuildScripts are the packages that run code when the plugin is compiled
+	// and may, as the lock has them.
+	BuildScripts []string
 }
 
-// A compiler is a [Source] whose plugins are compiled: their trees are not what
-// the artifacts hold, but what is made of them.
+// A compiler is a [Source] whose plugins are compiled when they are locked: their
+// trees are not what the artifacts hold, but what is made of them.
 type compiler interface {
 	// compile makes the cell of w on a platform from the artifacts for it and
 	// their contents, by key; compiled is false where w is unpacked after all.
@@ -64,6 +66,10 @@ type Artifact struct {
 	Label     string    // for messages, without a host
 	Prefix    string    // path of its files in the tree, "" for the root
 
+	// compiled marks source code: a cell that is made of it has no tree, for
+	// that depends on who compiles.
+	compiled bool
+
 	// identity names the thing that may never change its bytes, such as
 	// name@version in one registry: two artifacts of one identity are one
 	// download, and the old lock is searched by it.
@@ -71,6 +77,9 @@ type Artifact struct {
 	// digest is upstream's own, "sha512-…" or "sha256-…" and the standard
 	// base64 of it; "" where there is none.
 	digest string
+	// trust is the evidence that digest rests on, one of lock.Trusts; "" is
+	// "registry".
+	trust string
 	// get brings the bytes.
 	get func(ctx context.Context, in *store.Ingest) error
 	// read says how to read the bytes, with paths relative to Prefix. Keep

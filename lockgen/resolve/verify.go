@@ -56,7 +56,7 @@ func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error 
 		}
 		artifact.Key = key
 		for _, p := range lock.Platforms {
-			if v.Files[key].For(p.Name) && v.Platforms[p.Name].Tree != "" {
+			if v.Files[key].For(p.Name) && v.Platforms[p.Name].Locked() {
 				artifact.Platforms = append(artifact.Platforms, p.Name)
 			}
 		}
@@ -68,12 +68,15 @@ func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error 
 	}
 	for _, p := range lock.Platforms {
 		locked := v.Platforms[p.Name]
-		if locked.Tree == "" {
+		if !locked.Locked() {
 			continue
 		}
 		cell, err := u.cell(ctx, a, p, errs)
 		if err != nil {
 			return err
+		}
+		if cell.Tree == "" { // compiled: there is nothing to compare it with
+			cell.Tree = locked.Tree
 		}
 		if cell != locked {
 			return fault.Errorf(fault.Integrity, "run: lockgen update "+w.Name,

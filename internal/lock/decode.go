@@ -1,0 +1,548 @@
+package lock
+
+// The decoder of plugins.toml: from TOML values to a Manifest, with file and
+// line in every refusal.
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// decoder turns the decoded TOML into a Manifest, with a line for each error.
+type decoder struct{ m *Manifest }
+
+func (d *decoder) errorf(path []string, mend, format string, args ...any) error {
+	return fault.Errorf(fault.Usage, mend, "%s: "+format, append([]any{d.m.At(path...)}, args...)...)
+}
+
+// wrap puts the position of a key before an error and keeps its class.
+func (d *decoder) wrap(path []string, err error) error {
+	if fault.Of(err) == fault.Internal {
+		return d.errorf(path, "", "%s: %w", strings.Join(path, "."), err)
+	}
+	return fmt.Errorf("%s: %s: %w", d.m.At(path...), strings.Join(path, "."), err)
+}
+
+// known refuses a key of a table that is not in the list, and offers the
+// nearest one that is.
+func (d *decoder) known(path []string, table map[string]any, keys ...string) error {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if slices.Contains(keys, key) {
+			continue
+		}
+		mend := "known are " + strings.Join(keys, ", ")
+		if near := Nearest(key, keys); near != "" {
+			mend = "did you mean " + near + "? " + mend
+		}
+		where := ""
+		if len(path) > 0 {
+			where = " in [" + strings.Join(path, ".") + "]"
+		}
+		return d.errorf(append(slices.Clone(path), key), mend, "unknown key %q%s", key, where)
+	}
+	return nil
+}
+
+func (d *decoder) str(path []string, v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return "", d.errorf(path, "", "%s is empty", strings.Join(path, "."))
+		}
+		return v, nil
+	case int64, float64, bool:
+		return "", d.errorf(path, fmt.Sprintf("quote it: %q", fmt.Sprint(v)), "%s is not a string", strings.Join(path, "."))
+	}
+	return "", d.errorf(path, "write a string in quotes", "%s is not a string", strings.Join(path, "."))
+}
+
+func (d *decoder) strs(path []string, v any) ([]string, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, d.errorf(path, `write a list: ["…", "…"]`, "%s is not a list of strings", strings.Join(path, "."))
+	}
+	var out []string
+	for _, e := range list {
+		s, err := d.str(path, e)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(out, s) {
+			return nil, d.errorf(path, "keep one of the two", "%s holds %q twice", strings.Join(path, "."), s)
+		}
+		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return nil, d.errorf(path, "", "%s is empty", strings.Join(path, "."))
+	}
+	return out, nil
+}
+
+func (d *decoder) table(path []string, v any) (map[string]any, error) {
+	t, ok := v.(map[string]any)
+	if !ok {
+		return nil, d.errorf(path, "write a table: ["+strings.Join(path, ".")+"]", "%s is not a table", strings.Join(path, "."))
+	}
+	return t, nil
+}
+
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror"}
+
+func (d *decoder) manifest(tree map[string]any) error {
+	if err := d.known(nil, tree, topKeys...); err != nil {
+		return err
+	}
+	m := d.m
+	if _, ok := tree["platforms"]; !ok {
+		return fault.Errorf(fault.Usage, `add: platforms = ["linux-x86_64"]; known are `+strings.Join(PlatformNames(), ", "), "%s has no platforms", m.Name)
+	}
+	var err error
+	if m.Platforms, err = d.strs([]string{"platforms"}, tree["platforms"]); err != nil {
+		return err
+	}
+	slices.Sort(m.Platforms)
+	for _, p := range m.Platforms {
+		if err := d.platform([]string{"platforms"}, p); err != nil {
+			return err
+		}
+	}
+	m.Python = []string{"3.12"}
+	if v, ok := tree["python"]; ok {
+		if m.Python, err = d.strs([]string{"python"}, v); err != nil {
+			return err
+		}
+		for _, p := range m.Python {
+			if !regexp.MustCompile(`^3\.[0-9]{1,2}$`).MatchString(p) {
+				return d.errorf([]string{"python"}, `write the interpreters as "3.11"`, "python %q is not of the form 3.N", p)
+			}
+		}
+	}
+	if err := d.plugins(tree["plugins"]); err != nil {
+		return err
+	}
+	if err := d.bundles(tree["bundles"]); err != nil {
+		return err
+	}
+	if err := d.policy(tree["policy"]); err != nil {
+		return err
+	}
+	if err := d.mirrors(tree["mirror"]); err != nil {
+		return err
+	}
+	return d.registries(tree["registries"])
+}
+
+func (d *decoder) platform(path []string, name string) error {
+	if _, ok := LookupPlatform(name); ok {
+		return nil
+	}
+	mend := "known are " + strings.Join(PlatformNames(), ", ")
+	if near := Nearest(name, PlatformNames()); near != "" {
+		mend = "did you mean " + near + "? " + mend
+	}
+	return d.errorf(path, mend, "unknown platform %q", name)
+}
+
+func (d *decoder) plugins(v any) error {
+	if v == nil {
+		return fault.Errorf(fault.Usage, "run: lockgen add protoc@30.2, or write: [plugins] and below it protoc = \"30.2\"", "%s has no [plugins]", d.m.Name)
+	}
+	path := []string{"plugins"}
+	table, err := d.table(path, v)
+	if err != nil {
+		return err
+	}
+	d.m.Plugins = map[string]*Plugin{}
+	folded := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		at := append(slices.Clone(path), name)
+		if other, ok := folded[strings.ToLower(name)]; ok {
+			return d.errorf(at, "keep one of the two", "plugins %q and %q are the same but for capitals", other, name)
+		}
+		folded[strings.ToLower(name)] = name
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		at := append(slices.Clone(path), name)
+		if err := CheckName(name); err != nil {
+			return d.errorf(at, "", "%w", err)
+		}
+		if d.m.Plugins[name], err = d.plugin(at, table[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var pluginKeys = []string{"version", "versions", "source", "package", "binary", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
+
+func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
+	p := &Plugin{}
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		return d.pluginTable(path, v)
+	case []any:
+		p.Versions, err = d.strs(path, v)
+	default:
+		var s string
+		s, err = d.str(path, v)
+		p.Versions = []string{s}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, d.versions(path, p.Versions)
+}
+
+func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) {
+	if err := d.known(path, t, pluginKeys...); err != nil {
+		return nil, err
+	}
+	p := &Plugin{}
+	key := func(k string) []string { return append(slices.Clone(path), k) }
+	var err error
+	_, one := t["version"]
+	_, many := t["versions"]
+	switch {
+	case one == many:
+		return nil, d.errorf(path, `write: version = "1.2.3"`, "%s needs either version or versions", strings.Join(path, "."))
+	case one:
+		var s string
+		if s, err = d.str(key("version"), t["version"]); err == nil {
+			p.Versions, err = []string{s}, d.versions(key("version"), []string{s})
+		}
+	default:
+		if p.Versions, err = d.strs(key("versions"), t["versions"]); err == nil {
+			err = d.versions(key("versions"), p.Versions)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []struct {
+		key string
+		to  *string
+	}{{"package", &p.Package}, {"binary", &p.Binary}, {"include", &p.Include}, {"runtime", &p.Runtime}} {
+		if v, ok := t[f.key]; ok {
+			if *f.to, err = d.str(key(f.key), v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if v, ok := t["optional"]; ok {
+		if p.Optional, ok = v.(bool); !ok {
+			return nil, d.errorf(key("optional"), "write true or false, without quotes", "%s.optional is not a boolean", strings.Join(path, "."))
+		}
+	}
+	if v, ok := t["source"]; ok {
+		if p.Source, err = d.source(key("source"), v); err != nil {
+			return nil, err
+		}
+	}
+	if v, ok := t["args"]; ok {
+		if p.Args, err = d.args(key("args"), p, v); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.paths(path, p); err != nil {
+		return nil, err
+	}
+	if err := d.overrides(key("platforms"), p, t["platforms"]); err != nil {
+		return nil, err
+	}
+	return p, d.naming(path, p, t)
+}
+
+// paths checks what an entry says about its tree.
+func (d *decoder) paths(path []string, p *Plugin) error {
+	if p.Binary != "" {
+		if err := checkBinary(p.Binary); err != nil {
+			return d.wrap(append(slices.Clone(path), "binary"), err)
+		}
+	}
+	if p.Include != "" {
+		if err := CheckPath(p.Include); err != nil {
+			return d.wrap(append(slices.Clone(path), "include"), err)
+		}
+	}
+	if p.Runtime != "" {
+		if err := CheckName(p.Runtime); err != nil {
+			return d.wrap(append(slices.Clone(path), "runtime"), err)
+		}
+	}
+	if p.Package != "" {
+		at := append(slices.Clone(path), "package")
+		switch {
+		case p.Source != nil && (p.Source.Kind == HTTP || p.Source.Kind == OCI):
+			return d.errorf(at, "remove it", "a plugin by URL has no package")
+		case p.Source != nil && p.Source.Kind == Go:
+			if err := checkMain(p.Package); err != nil {
+				return d.wrap(at, err)
+			}
+			return nil
+		case p.Source != nil:
+			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
+		}
+		if err := checkPackage(NPM, p.Package); err != nil {
+			return d.wrap(at, err)
+		}
+	}
+	return nil
+}
+
+// args reads arguments for a compiler. Without a source the catalogue knows
+// whether there is one.
+func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
+	list, ok := v.([]any)
+	if !ok || len(list) == 0 {
+		return nil, d.errorf(path, `write a list: ["--features", "…"]`, "%s is not a list of strings", strings.Join(path, "."))
+	}
+	var args []string
+	for _, e := range list {
+		s, err := d.str(path, e)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, s)
+	}
+	kind := Cargo
+	if p.Source != nil {
+		kind = p.Source.Kind
+	}
+	if err := CheckArgs(kind, args); err != nil {
+		return nil, d.wrap(path, err)
+	}
+	return args, nil
+}
+
+// checkBinary accepts the path of a binary, which may be a template.
+func checkBinary(s string) error {
+	if err := checkTemplate(s, templateVariables...); err != nil {
+		return err
+	}
+	return CheckPath(Expand(s, "1", Platforms[0]))
+}
+
+func (d *decoder) source(path []string, v any) (*Source, error) {
+	s, err := d.str(path, v)
+	if err != nil {
+		return nil, err
+	}
+	src, err := ParseSource(s)
+	if err != nil {
+		return nil, d.wrap(path, err)
+	}
+	return &src, nil
+}
+
+func (d *decoder) overrides(path []string, p *Plugin, v any) error {
+	if v == nil {
+		return nil
+	}
+	table, err := d.table(path, v)
+	if err != nil {
+		return err
+	}
+	p.Platforms = map[string]Override{}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		at := append(slices.Clone(path), name)
+		if err := d.platform(at, name); err != nil {
+			return err
+		}
+		t, err := d.table(at, table[name])
+		if err != nil {
+			return err
+		}
+		if err := d.known(at, t, "source", "asset", "binary"); err != nil {
+			return err
+		}
+		var o Override
+		if v, ok := t["source"]; ok {
+			if o.Source, err = d.source(append(slices.Clone(at), "source"), v); err != nil {
+				return err
+			}
+			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
+				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
+			}
+			if _, _, ok := o.Source.GitHub(); ok {
+				return d.errorf(at, "write its URL", "another source on one platform is a URL")
+			}
+		}
+		if v, ok := t["asset"]; ok {
+			at := append(slices.Clone(at), "asset")
+			if o.Asset, err = d.str(at, v); err != nil {
+				return err
+			}
+			isGitHub := false
+			if p.Source != nil {
+				_, _, isGitHub = p.Source.GitHub()
+			}
+			if !isGitHub {
+				return d.errorf(at, "write the source as github:OWNER/REPO", "only a plugin by github: has assets")
+			}
+			if err := checkAsset(o.Asset); err != nil {
+				return d.wrap(at, err)
+			}
+		}
+		if v, ok := t["binary"]; ok {
+			if o.Binary, err = d.str(append(slices.Clone(at), "binary"), v); err != nil {
+				return err
+			}
+			if err := checkBinary(o.Binary); err != nil {
+				return d.wrap(append(slices.Clone(at), "binary"), err)
+			}
+		}
+		p.Platforms[name] = o
+	}
+	return nil
+}
+
+// versions accepts exact versions.
+func (d *decoder) versions(path []string, versions []string) error {
+	for _, v := range versions {
+		if err := CheckExact(v); err != nil {
+			return d.wrap(path, err)
+		}
+	}
+	return nil
+}
+
+var digits = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+(\.[0-9]+)*`) })
+
+// CheckExact accepts one exact version, and refuses a range or a word such as
+// latest, for which this version of lockgen has no resolver, with an error of
+// class [fault.Usage].
+func CheckExact(version string) error {
+	if version != "" && version[0] >= '0' && version[0] <= '9' && CheckVersion(version) == nil && !strings.HasSuffix(version, ".x") {
+		return nil
+	}
+	number := digits().FindString(version)
+	switch {
+	case version != "" && (strings.ContainsAny(version[:1], "^~<>=!*") || strings.ContainsAny(version, " |,*") || number == "" && CheckVersion(version) == nil || strings.HasSuffix(version, ".x")):
+		example := "2.18.0"
+		if number != "" {
+			example = number
+			for strings.Count(example, ".") < 2 {
+				example += ".0"
+			}
+		}
+		return fault.Errorf(fault.Usage, fmt.Sprintf("write the exact version, such as %q", example),
+			"version %q: this version of lockgen locks exact versions only", version)
+	case number != "" && version == "v"+number:
+		return fault.Errorf(fault.Usage, fmt.Sprintf("write %q", number), "version %q begins with a v", version)
+	}
+	return fault.Errorf(fault.Usage, `write it as "2.18.0"`, "version %q is not an exact version", version)
+}
+
+func (d *decoder) bundles(v any) error {
+	if v == nil {
+		return nil
+	}
+	table, err := d.table([]string{"bundles"}, v)
+	if err != nil {
+		return err
+	}
+	d.m.Bundles = map[string][]string{}
+	names := slices.Sorted(maps.Keys(d.m.Plugins))
+	for _, bundle := range slices.Sorted(maps.Keys(table)) {
+		at := []string{"bundles", bundle}
+		if err := CheckName(bundle); err != nil {
+			return d.errorf(at, "", "bundle %w", err)
+		}
+		list, err := d.strs(at, table[bundle])
+		if err != nil {
+			return err
+		}
+		for _, name := range list {
+			if !slices.Contains(names, name) {
+				mend := "run: lockgen add " + name
+				if near := Nearest(name, names); near != "" {
+					mend = "did you mean " + near + "? otherwise " + mend
+				}
+				return d.errorf(at, mend, "bundle %s names %q, which is not in [plugins]", bundle, name)
+			}
+		}
+		d.m.Bundles[bundle] = list
+	}
+	return nil
+}
+
+// laterPolicies are keys of [policy] that are understood by a later version:
+// a rule that is not kept must not look as if it were.
+var laterPolicies = []string{"allow", "minimum-release-age", "min-trust", "exceptions"}
+
+func (d *decoder) policy(v any) error {
+	if v == nil {
+		return nil
+	}
+	at := []string{"policy"}
+	table, err := d.table(at, v)
+	if err != nil {
+		return err
+	}
+	for _, later := range laterPolicies {
+		if _, ok := table[later]; ok {
+			return d.errorf([]string{"policy", later}, "remove it", "this version of lockgen does not implement %s of [policy], and does not ignore it", later)
+		}
+	}
+	if err := d.known(at, table, "build-scripts"); err != nil {
+		return err
+	}
+	if v, ok := table["build-scripts"]; ok {
+		return d.buildScripts([]string{"policy", "build-scripts"}, v)
+	}
+	return nil
+}
+
+func (d *decoder) buildScripts(at []string, v any) error {
+	list, err := d.strs(at, v)
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(d.m.Plugins))
+	for _, name := range list {
+		if !slices.Contains(names, name) {
+			mend := "consent is given to a plugin by its name in [plugins]"
+			if near := Nearest(name, names); near != "" {
+				mend = "did you mean " + near + "? " + mend
+			}
+			return d.errorf(at, mend, "build-scripts names %q, which is not in [plugins]", name)
+		}
+	}
+	d.m.Policy.BuildScripts = slices.Sorted(slices.Values(list))
+	return nil
+}
+
+func (d *decoder) registries(v any) error {
+	if v == nil {
+		return nil
+	}
+	table, err := d.table([]string{"registries"}, v)
+	if err != nil {
+		return err
+	}
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		key string
+		to  *string
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}} {
+		if v, ok := table[f.key]; ok {
+			at := []string{"registries", f.key}
+			if *f.to, err = d.str(at, v); err != nil {
+				return err
+			}
+			if err := CheckURL(*f.to); err != nil {
+				return d.wrap(at, err)
+			}
+		}
+	}
+	return nil
+}

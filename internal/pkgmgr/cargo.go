@@ -1,0 +1,422 @@
+package pkgmgr
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// The oldest cargo that reads a Cargo.lock of version 4.
+const cargoMajor, cargoMinor = 1, 78
+
+const noCargo = "install Rust with cargo 1.78 or later, or take the plugin from another source"
+
+// A Cargo is a cargo and the rustc that belongs to it. It is safe for use by
+// several goroutines.
+//
+// No method compiles, and none runs anything that a crate or the user's
+// configuration names: compiler wrappers are switched off, flags are dropped,
+// and cargo never sees more of a crate than its manifest and the names of its
+// source files.
+type Cargo struct {
+	cargo, rustc string
+	version      string
+}
+
+// FindCargo returns the cargo of PATH, the one behind it where that is the
+// proxy of rustup. None, or one older than 1.78, is an error of class Machine
+// that says what was found; none at all is an [fs.ErrNotExist].
+func FindCargo(ctx context.Context) (*Cargo, error) {
+	c := &Cargo{}
+	for name, to := range map[string]*string{"cargo": &c.cargo, "rustc": &c.rustc} {
+		found, err := exec.LookPath(name)
+		if err == nil {
+			found, err = filepath.Abs(found)
+		}
+		if err != nil {
+			return nil, fault.Errorf(fault.Machine, noCargo, "%s is not on PATH: %w", name, fs.ErrNotExist)
+		}
+		*to = found
+	}
+	dir, err := os.MkdirTemp("", "buck2-protobuf-cargo-") // no toolchain file here
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	ask := func(path string, args ...string) (string, error) {
+		out, err := command{
+			name: path + " " + strings.Join(args, " "), path: path, args: args, dir: dir,
+			env: cargoEnv(), timeout: time.Minute, class: fault.Machine, mend: noCargo,
+		}.run(ctx)
+		return strings.TrimSpace(string(out)), err
+	}
+	sysroot, err := ask(c.rustc, "--print", "sysroot")
+	if err != nil {
+		return nil, err
+	}
+	exe := ""
+	if runtime.GOOS == "windows" {
+		exe = ".exe"
+	}
+	real := &Cargo{cargo: filepath.Join(sysroot, "bin", "cargo"+exe), rustc: filepath.Join(sysroot, "bin", "rustc"+exe)}
+	if isFile(real.cargo) && isFile(real.rustc) {
+		c = real
+	}
+	said, err := ask(c.cargo, "--version")
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(said)
+	if len(fields) < 2 || fields[0] != "cargo" {
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, clean(said))
+	}
+	c.version = fields[1]
+	switch yes, ok := atLeast(c.version, cargoMajor, cargoMinor); {
+	case !ok:
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, clean(c.version))
+	case !yes:
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s, needed is %d.%d or later", c.cargo, clean(c.version), cargoMajor, cargoMinor)
+	}
+	return c, nil
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// Version returns cargo's own version.
+func (c *Cargo) Version() string { return c.version }
+
+// cargoEnv is the user's environment without what makes cargo run or compile
+// anything else. An empty wrapper also overrides that of a configuration file
+// (https://doc.rust-lang.org/cargo/reference/environment-variables.html).
+func cargoEnv(set ...string) []string {
+	return append(userEnv(func(key string) bool {
+		for _, prefix := range []string{"rustc", "rustdoc", "rustflags", "cargo_build_", "cargo_target_", "cargo_encoded_", "cargo_unstable_", "cargo_alias_", "cargo_profile_", "cargo_resolver_"} {
+			if strings.HasPrefix(key, prefix) {
+				return true
+			}
+		}
+		return key == "cargo_home" || key == "cargo" || key == "rustup_toolchain"
+	}, cargoGuards...), set...)
+}
+
+var cargoGuards = []string{
+	"RUSTC_WRAPPER=", "RUSTC_WORKSPACE_WRAPPER=", "CARGO_BUILD_RUSTC_WRAPPER=", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER=",
+	"CARGO_ENCODED_RUSTFLAGS=", "RUSTUP_AUTO_INSTALL=0",
+	"CARGO_TERM_COLOR=never", "CARGO_TERM_PROGRESS_WHEN=never", "CARGO_TERM_QUIET=false", "CARGO_TERM_VERBOSE=false",
+	// Else the newest version that fits depends on the rustc of this machine.
+	"CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=allow",
+}
+
+// cargoHome is where the user's own cargo keeps its configuration.
+func cargoHome() string {
+	if dir := os.Getenv("CARGO_HOME"); dir != "" {
+		return dir
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".cargo")
+	}
+	return ""
+}
+
+// A Crate is one version in a registry.
+type Crate struct {
+	Name, Version string
+	SHA256        string // of the .crate file, as the index has it
+	Yanked        bool   // withdrawn by its publisher
+}
+
+// String is NAME-VERSION, the name of the crate's file and folder.
+func (c Crate) String() string { return c.Name + "-" + c.Version }
+
+// A CrateSource is what was read of a .crate file.
+type CrateSource struct {
+	Crate
+	Manifest []byte   // Cargo.toml
+	Lockfile []byte   // Cargo.lock, nil for none
+	Files    []string // slash-separated paths below the crate's folder
+}
+
+// A CrateIndex is the registry that the user's own cargo takes crates from, by
+// default or by source replacement. It keeps what it learned in a folder of its
+// own until Close. It is not safe for use by several goroutines.
+type CrateIndex struct {
+	c       *Cargo
+	scratch string
+	dir     string   // where cargo runs: the configuration of the project there applies
+	config  []string // arguments of our own
+	source  string   // of every crate, in the words of a Cargo.lock; "" while unknown
+}
+
+// Index opens the registry. Dir is where the manifest lies: the user's
+// configuration applies, in files there and above, in that of the cargo home,
+// and in CARGO_ variables; tokens too. Relative paths in the cargo home's own
+// file are not understood. Registry, the URL of a sparse index or "", goes
+// before all of it.
+func (c *Cargo) Index(dir, registry string) (*CrateIndex, error) {
+	scratch, err := os.MkdirTemp("", "buck2-protobuf-cargo-")
+	if err != nil {
+		return nil, err
+	}
+	x := &CrateIndex{c: c, scratch: scratch, dir: cmp.Or(dir, ".")}
+	if registry != "" {
+		u := "sparse+" + strings.TrimSuffix(strings.TrimPrefix(registry, "sparse+"), "/") + "/"
+		x.config = []string{
+			"--config", `source.crates-io.replace-with="buck2-protobuf"`,
+			"--config", fmt.Sprintf("source.buck2-protobuf.registry=%q", u),
+		}
+	}
+	err = os.Mkdir(x.path("home"), 0o700)
+	for _, name := range []string{"config.toml", "config", "credentials.toml", "credentials"} {
+		data, readErr := os.ReadFile(filepath.Join(cargoHome(), name))
+		if readErr == nil {
+			err = errors.Join(err, os.WriteFile(x.path("home", name), data, 0o600))
+		}
+	}
+	// What lies above the scratch folder is not ours: cargo would take it for a
+	// workspace that the crate is part of.
+	err = errors.Join(err, os.WriteFile(x.path("Cargo.toml"), []byte("[workspace]\nexclude = [\"root\", \"query\"]\n"), 0o600))
+	if err != nil {
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// Close removes what the index keeps.
+func (x *CrateIndex) Close() { _ = os.RemoveAll(x.scratch) }
+
+func (x *CrateIndex) path(parts ...string) string {
+	return filepath.Join(append([]string{x.scratch}, parts...)...)
+}
+
+// run runs cargo with the user's configuration and our own cargo home.
+func (x *CrateIndex) run(ctx context.Context, title, folder string, args ...string) error {
+	args = append(args, "--manifest-path", x.path(folder, "Cargo.toml"))
+	_, err := command{
+		name: "cargo " + args[0] + " for " + title, path: x.c.cargo, args: append(slices.Clone(x.config), args...), dir: x.dir,
+		env: cargoEnv("CARGO_HOME="+x.path("home"), "RUSTC="+x.c.rustc), timeout: 5 * time.Minute, class: fault.Upstream,
+	}.run(ctx)
+	return err
+}
+
+// Crate asks the registry for a crate. One that it does not have is an
+// [fs.ErrNotExist] of class Upstream, like every refusal of the registry.
+func (x *CrateIndex) Crate(ctx context.Context, name, version string) (Crate, error) {
+	if lock.CheckVersion(version) != nil || strings.Count(version, ".") < 2 {
+		return Crate{}, fault.Errorf(fault.Usage, "write the exact version, with three numbers", "crate %s: %q is not a version of cargo", name, version)
+	}
+	query := fmt.Sprintf("[package]\nname = \"buck2-protobuf-query\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\n%q = \"=%s\"\n", name, version)
+	if err := x.write("query", []byte(query), []string{"lib.rs"}); err != nil {
+		return Crate{}, err
+	}
+	runErr := x.run(ctx, name+" "+version, "query", "generate-lockfile")
+	if errors.Is(runErr, context.Canceled) {
+		return Crate{}, runErr
+	}
+	// Where the dependencies could not be resolved, the crate may still be
+	// there, with a Cargo.lock of its own.
+	versions, err := x.entries(name)
+	if err != nil {
+		return Crate{}, cmp.Or(x.notThere(runErr, name), runErr, err)
+	}
+	found, ok := versions[version]
+	if !ok {
+		var near []string
+		for v, c := range versions {
+			if !c.Yanked {
+				near = append(near, v)
+			}
+		}
+		slices.SortFunc(near, lock.CompareVersions)
+		return Crate{}, fault.Errorf(fault.Upstream, "write a version that the registry has",
+			"the registry has no version %s of crate %s, but %s: %w", version, name, clean(strings.Join(near[max(0, len(near)-5):], ", ")), fs.ErrNotExist)
+	}
+	if runErr != nil && !isExit(runErr) {
+		return Crate{}, runErr
+	}
+	if data, err := os.ReadFile(x.path("query", "Cargo.lock")); err == nil {
+		packages, err := parseCargoLock(data)
+		if err != nil {
+			return Crate{}, err
+		}
+		for _, p := range packages {
+			if p.Source != "" {
+				x.source = p.Source
+			}
+		}
+	}
+	return found, nil
+}
+
+// notThere recognises what cargo says of a crate that the registry lacks.
+func (x *CrateIndex) notThere(err error, name string) error {
+	var exit *exitError
+	if errors.As(err, &exit) && strings.Contains(exit.raw, "no matching package named") && strings.Contains(exit.raw, name) {
+		return fault.Errorf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s: %w", name, fs.ErrNotExist)
+	}
+	return nil
+}
+
+// write makes the folder of a package: its manifest, and its source files
+// without content.
+func (x *CrateIndex) write(folder string, manifest []byte, files []string) error {
+	dir := x.path(folder)
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return writeStub(dir, manifest, files)
+}
+
+func writeStub(dir string, manifest []byte, files []string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, name := range files {
+		if !strings.HasSuffix(name, ".rs") {
+			continue
+		}
+		if i := strings.LastIndexByte(name, '/'); i >= 0 {
+			if err := root.MkdirAll(name[:i], 0o700); err != nil {
+				return err
+			}
+		}
+		if err := root.WriteFile(name, nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return root.WriteFile("Cargo.toml", manifest, 0o600)
+}
+
+// home finds the folder in which cargo keeps what it read of the registry. It
+// belongs to one registry, for the cargo home was made for it.
+func (x *CrateIndex) home() (string, error) {
+	dirs, err := filepath.Glob(x.path("home", "registry", "index", "*", "config.json"))
+	if err != nil || len(dirs) != 1 {
+		return "", fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to the URL of a sparse index",
+			"cargo is not configured with a sparse index but with a git index, a folder, or several registries (found %d)", len(dirs))
+	}
+	return filepath.Dir(dirs[0]), nil
+}
+
+// entries reads the versions of a crate as cargo keeps them: behind a header,
+// pairs of a version and its line of the index, each ended by NUL
+// (cargo src/cargo/sources/registry/index/cache.rs).
+func (x *CrateIndex) entries(name string) (map[string]Crate, error) {
+	home, err := x.home()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
+	if err != nil {
+		return nil, fault.Errorf(fault.Upstream, "", "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
+	}
+	found := map[string]Crate{}
+	for part := range bytes.SplitSeq(data, []byte{0}) {
+		if !bytes.HasPrefix(part, []byte("{")) {
+			continue
+		}
+		var e struct {
+			Name   string `json:"name"`
+			Vers   string `json:"vers"`
+			Cksum  string `json:"cksum"`
+			Yanked bool   `json:"yanked"`
+		}
+		if err := json.Unmarshal(part, &e); err != nil {
+			return nil, fault.Errorf(fault.Upstream, "", "the index entry of crate %s: %w", name, err)
+		}
+		if e.Name != name {
+			continue
+		}
+		if err := lock.CheckSHA256("cksum", e.Cksum); err != nil {
+			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s %s: %w", name, clean(e.Vers), err)
+		}
+		found[e.Vers] = Crate{Name: e.Name, Version: e.Vers, SHA256: e.Cksum, Yanked: e.Yanked}
+	}
+	if len(found) == 0 {
+		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s keeps its index in a form that this program cannot read (crate %s)", clean(x.c.version), name)
+	}
+	return found, nil
+}
+
+// indexPath is where an index has a crate
+// (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-files).
+func indexPath(name string) string {
+	name = strings.ToLower(name)
+	return indexPrefix(name) + "/" + name
+}
+
+func indexPrefix(name string) string {
+	switch len(name) {
+	case 1, 2:
+		return fmt.Sprint(len(name))
+	case 3:
+		return "3/" + name[:1]
+	}
+	return name[:2] + "/" + name[2:4]
+}
+
+// Template returns how this registry forms the URL of a .crate file, for
+// [CrateURL]. It is known after the first [CrateIndex.Crate].
+func (x *CrateIndex) Template() (string, error) {
+	home, err := x.home()
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(filepath.Join(home, "config.json"))
+	if err != nil {
+		return "", err
+	}
+	var config struct {
+		DL   string `json:"dl"`
+		Auth bool   `json:"auth-required"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil || config.DL == "" {
+		return "", fault.Errorf(fault.Upstream, "", "config.json of the index names no download address")
+	}
+	if config.Auth {
+		return "", fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to a registry that needs no token", "the registry of cargo demands a token for downloads, which this version does not send")
+	}
+	return config.DL, nil
+}
+
+// CrateURL fills the "dl" of an index
+// (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-configuration).
+func CrateURL(template string, c Crate) string {
+	if !strings.Contains(template, "{") {
+		return strings.TrimSuffix(template, "/") + "/" + url.PathEscape(c.Name) + "/" + url.PathEscape(c.Version) + "/download"
+	}
+	return strings.NewReplacer(
+		"{crate}", c.Name,
+		"{version}", url.PathEscape(c.Version),
+		"{prefix}", indexPrefix(c.Name),
+		"{lowerprefix}", strings.ToLower(indexPrefix(c.Name)),
+		"{sha256-checksum}", c.SHA256,
+	).Replace(template)
+}
+
+// Source is the name of the registry in a Cargo.lock, "" before the first
+// [CrateIndex.Crate]. By source replacement crates may come from elsewhere.
+func (x *CrateIndex) Source() string { return x.source }

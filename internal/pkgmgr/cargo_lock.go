@@ -1,0 +1,180 @@
+package pkgmgr
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"golang.org/x/mod/semver"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// Lock returns the crates that root may need on any platform, sorted and
+// without root itself, and the Cargo.lock that says so: root's own, checked
+// against the index, or a new one. Development dependencies are left out. What
+// does not come from the registry is an error of class Policy.
+func (x *CrateIndex) Lock(ctx context.Context, root *CrateSource) ([]Crate, *CrateSource, error) {
+	if err := checkCrateManifest(root); err != nil {
+		return nil, nil, err
+	}
+	if err := x.write("root", root.Manifest, root.Files); err != nil {
+		return nil, nil, err
+	}
+	file := x.path("root", "Cargo.lock")
+	step := []string{"generate-lockfile"}
+	if root.Lockfile != nil {
+		// Before cargo reads it: git would be run for a git source.
+		if _, err := x.crates(root, root.Lockfile, false); err != nil {
+			return nil, nil, err
+		}
+		if err := os.WriteFile(file, root.Lockfile, 0o600); err != nil {
+			return nil, nil, err
+		}
+		step = []string{"update", "--workspace", "--locked"}
+	}
+	if err := x.run(ctx, root.String(), "root", step...); err != nil {
+		return nil, nil, x.explainLock(err, root)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	result := *root
+	result.Lockfile = whole
+	if slim, ok := withoutDevelopment(root.Manifest); ok {
+		err := os.WriteFile(x.path("root", "Cargo.toml"), slim, 0o600)
+		if err == nil {
+			err = x.run(ctx, root.String(), "root", "update", "--workspace")
+		}
+		// A feature may name a development dependency; then all stay.
+		if err == nil {
+			less, err := os.ReadFile(file)
+			if err != nil {
+				return nil, nil, err
+			}
+			if part, err := subset(less, whole); err != nil {
+				return nil, nil, err
+			} else if part {
+				result.Manifest, result.Lockfile = slim, less
+			}
+		} else if !isExit(err) {
+			return nil, nil, err
+		}
+	}
+	crates, err := x.crates(root, result.Lockfile, true)
+	return crates, &result, err
+}
+
+func (x *CrateIndex) explainLock(err error, root *CrateSource) error {
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	switch {
+	case strings.Contains(exit.raw, "changed between lock files"):
+		return fault.Errorf(fault.Integrity, "do not use it: ask its publisher and the operator of the registry",
+			"the Cargo.lock of crate %s has other checksums than the index: %w", root, err)
+	case strings.Contains(exit.raw, "--locked"):
+		return fault.Errorf(fault.Upstream, "take another version", "the Cargo.lock of crate %s does not fit its Cargo.toml: %w", root, err)
+	}
+	return err
+}
+
+// A lockedCrate is one [[package]] of a Cargo.lock.
+type lockedCrate struct {
+	Name     string `toml:"name"`
+	Version  string `toml:"version"`
+	Source   string `toml:"source"`
+	Checksum string `toml:"checksum"`
+}
+
+func parseCargoLock(data []byte) ([]lockedCrate, error) {
+	var file struct {
+		Package []lockedCrate `toml:"package"`
+	}
+	if _, err := toml.Decode(string(data), &file); err != nil {
+		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.lock: %w", err)
+	}
+	return file.Package, nil
+}
+
+// subset reports whether every package of one Cargo.lock is in another.
+func subset(part, whole []byte) (bool, error) {
+	a, err := parseCargoLock(part)
+	if err != nil {
+		return false, err
+	}
+	b, err := parseCargoLock(whole)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range a {
+		if !slices.Contains(b, p) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// crates lists the packages of a Cargo.lock but root; as the index has them when
+// it was asked for them, else without digests.
+func (x *CrateIndex) crates(root *CrateSource, lockfile []byte, asked bool) ([]Crate, error) {
+	packages, err := parseCargoLock(lockfile)
+	if err != nil {
+		return nil, err
+	}
+	var list []Crate
+	for _, p := range packages {
+		c := Crate{Name: p.Name, Version: p.Version}
+		switch {
+		case p.Source == "" && p.Name == root.Name && p.Version == root.Version:
+			continue
+		case p.Source == "":
+			return nil, notFromRegistry(root, fmt.Sprintf("%s from a folder", clean(c.String())))
+		case !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
+			kind, _, _ := strings.Cut(p.Source, "+")
+			return nil, notFromRegistry(root, fmt.Sprintf("%s from %s", clean(c.String()), clean(kind)))
+		case x.source != "" && p.Source != x.source:
+			return nil, notFromRegistry(root, fmt.Sprintf("%s from another registry", clean(c.String())))
+		}
+		if !word(p.Name) || lock.CheckVersion(p.Version) != nil || !semver.IsValid("v"+p.Version) {
+			return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s names %q %q", root, clean(p.Name), clean(p.Version))
+		}
+		if asked {
+			versions, err := x.entries(p.Name)
+			if err != nil {
+				return nil, err
+			}
+			if c = versions[p.Version]; c.SHA256 == "" || p.Checksum != "" && p.Checksum != c.SHA256 {
+				return nil, fault.Errorf(fault.Integrity, "ask the operator of the registry", "crate %s needs %s %s with checksum %q, the index has %q",
+					root, p.Name, p.Version, clean(p.Checksum), c.SHA256)
+			}
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Crate) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), lock.CompareVersions(a.Version, b.Version))
+	})
+	return list, nil
+}
+
+func notFromRegistry(root *CrateSource, what string) error {
+	return fault.Errorf(fault.Policy, "take another version or another source of this plugin", "crate %s needs %s: only crates of the registry are locked", root, what)
+}
+
+// word accepts the name of a crate.
+func word(s string) bool {
+	for _, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}

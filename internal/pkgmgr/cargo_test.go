@@ -1,0 +1,113 @@
+package pkgmgr
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+func TestFindCargo(t *testing.T) {
+	find := func(says map[string]string) (*Cargo, error) {
+		t.Setenv("PATH", fakes(t, says))
+		return FindCargo(t.Context())
+	}
+	c, err := find(map[string]string{"cargo": "print cargo 1.95.0 (f2d3ce0bd 2026-03-21)", "rustc": "print /nowhere"})
+	if err != nil || c.Version() != "1.95.0" {
+		t.Errorf("found %+v, %v", c, err)
+	}
+	_, err = find(map[string]string{"cargo": "print cargo 1.70.0 (x)", "rustc": "print /nowhere"})
+	wantFault(t, err, fault.Machine, "has version 1.70.0, needed is 1.78 or later")
+	_, err = find(map[string]string{"cargo": "print hello", "rustc": "print /nowhere"})
+	wantFault(t, err, fault.Machine, `says its version is "hello"`)
+	_, err = find(map[string]string{"cargo": "complain no toolchain", "rustc": "complain no toolchain"})
+	wantFault(t, err, fault.Machine, "no toolchain")
+	for _, says := range []map[string]string{nil, {"cargo": "print cargo 1.95.0"}} {
+		_, err = find(says)
+		wantFault(t, err, fault.Machine, "is not on PATH")
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.Mend(err), "cargo 1.78 or later") {
+			t.Errorf("%v, mend %q", err, fault.Mend(err))
+		}
+	}
+}
+
+// The environment of cargo holds nothing that makes it run something else, and
+// the user's means of reaching a registry.
+func TestCargoEnv(t *testing.T) {
+	bad := []string{"RUSTC", "RUSTC_WRAPPER", "RUSTFLAGS", "CARGO_BUILD_RUSTC", "CARGO_TARGET_X_RUNNER", "CARGO_UNSTABLE_X", "CARGO_HOME", "RUSTC_BOOTSTRAP"}
+	for _, name := range bad {
+		t.Setenv(name, "canary")
+	}
+	t.Setenv("CARGO_HTTP_CAINFO", "mine")
+	t.Setenv("CARGO_REGISTRIES_MINE_TOKEN", "mine")
+	env := cargoEnv()
+	for _, kv := range env {
+		if strings.HasSuffix(kv, "=canary") {
+			t.Errorf("%s is there", kv)
+		}
+	}
+	for _, want := range []string{"CARGO_HTTP_CAINFO=mine", "CARGO_REGISTRIES_MINE_TOKEN=mine", "RUSTC_WRAPPER=", "CARGO_ENCODED_RUSTFLAGS="} {
+		if !slices.Contains(env, want) {
+			t.Errorf("%s is not there", want)
+		}
+	}
+}
+
+func TestCrateURL(t *testing.T) {
+	c := Crate{Name: "Serde-x", Version: "1.0.0+b", SHA256: "ab"}
+	for template, want := range map[string]string{
+		"https://example.com/crates":                              "https://example.com/crates/Serde-x/1.0.0+b/download",
+		"https://example.com/crates/":                             "https://example.com/crates/Serde-x/1.0.0+b/download",
+		"https://example.com/{prefix}/{crate}-{version}.crate":    "https://example.com/Se/rd/Serde-x-1.0.0+b.crate",
+		"https://example.com/{lowerprefix}/{sha256-checksum}.tgz": "https://example.com/se/rd/ab.tgz",
+	} {
+		if got := CrateURL(template, c); got != want {
+			t.Errorf("%s: %s, want %s", template, got, want)
+		}
+	}
+	for name, want := range map[string]string{"a": "1/a", "ab": "2/ab", "aBc": "3/a/abc", "Serde": "se/rd/serde"} {
+		if got := indexPath(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestCrateBins(t *testing.T) {
+	for _, tt := range []struct {
+		manifest string
+		files    []string
+		want     string
+	}{
+		{"", []string{"src/lib.rs"}, ""},
+		{"", []string{"src/main.rs", "src/bin/two.rs", "src/bin/three/main.rs", "src/bin/three/mod.rs", "src/bin/readme.md"}, "crate three two"},
+		{"autobins = false\n", []string{"src/main.rs"}, ""},
+		{"autobins = false\n[[bin]]\nname = \"one\"\npath = \"x.rs\"\n", []string{"x.rs"}, "one"},
+	} {
+		got, err := CrateBins(&CrateSource{Manifest: []byte("[package]\nname = \"crate\"\nversion = \"1.0.0\"\n" + tt.manifest), Files: tt.files})
+		if err != nil || strings.Join(got, " ") != tt.want {
+			t.Errorf("%q %v: %v, %v, want %q", tt.manifest, tt.files, got, err, tt.want)
+		}
+	}
+}
+
+// Names of files come from a crate: they cannot lead out of its folder.
+func TestWriteStub(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeStub(filepath.Join(dir, "a"), []byte("[package]\n"), []string{"src/lib.rs", "README.md"}); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "a", "src", "lib.rs")); err != nil || len(data) > 0 {
+		t.Errorf("%q, %v", data, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a", "README.md")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("README.md: %v", err)
+	}
+	if err := writeStub(filepath.Join(dir, "b"), nil, []string{"../out.rs"}); err == nil {
+		t.Error("left its folder")
+	}
+}

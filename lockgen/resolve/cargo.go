@@ -1,0 +1,235 @@
+package resolve
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// cargo locks plugins from a registry of crates. cargo itself resolves, on the
+// manifests of crates that were downloaded and verified before; nothing is
+// compiled, so cells have no tree.
+type cargo struct {
+	tool     *pkgmgr.Cargo
+	dir      string // where the manifest lies
+	registry string // from plugins.toml, "" for cargo's own
+	client   *remote.Client
+	// bring downloads artifacts that are not there yet and reads them.
+	bring func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+
+	mu       sync.Mutex
+	template string // of download addresses, "" while unknown
+}
+
+func (s *cargo) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
+		return nil, r
+	}
+	index, err := s.tool.Index(s.dir, s.registry)
+	if err != nil {
+		return nil, err
+	}
+	defer index.Close()
+	own, err := index.Crate(ctx, w.From.Name, w.Version)
+	if err != nil {
+		return nil, err
+	}
+	if own.Yanked {
+		return nil, fault.Errorf(fault.Policy, "take another version", "its publisher has yanked crate %s %s", own.Name, own.Version)
+	}
+	if err := s.learn(index); err != nil {
+		return nil, err
+	}
+	sources, artifacts, err := s.read(ctx, []pkgmgr.Crate{own})
+	if err != nil {
+		return nil, err
+	}
+	bins, err := pkgmgr.CrateBins(sources[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkBin(w, bins); err != nil {
+		return nil, err
+	}
+	crates, root, err := index.Lock(ctx, sources[0])
+	if err != nil {
+		return nil, err
+	}
+	sources, more, err := s.read(ctx, crates)
+	if err != nil {
+		return nil, err
+	}
+	artifacts = append(artifacts, more...)
+	closures, err := s.tool.Closures(ctx, root, sources, w.Args, w.crateBin(), platforms)
+	if err != nil {
+		return nil, err
+	}
+	return s.resolution(w, platforms, closures, artifacts)
+}
+
+// resolution keeps of the crates those that a platform needs, and asks whether
+// they may run code.
+func (s *cargo) resolution(w *Want, platforms []lock.Platform, closures []*pkgmgr.CrateClosure, artifacts []*Artifact) (*Resolution, error) {
+	byKey := map[string]*Artifact{}
+	for _, a := range artifacts {
+		byKey[a.Key] = a
+	}
+	res := &Resolution{}
+	scripts := map[string]bool{}
+	yanked := map[string]bool{}
+	for i, closure := range closures {
+		if err := s.checkBin(w, closure.Bins); err != nil {
+			return nil, err
+		}
+		if len(closure.Missing) > 0 {
+			return nil, fault.Errorf(fault.Usage, fmt.Sprintf("write: args = [\"--features\", %q]", strings.Join(closure.Missing, ",")),
+				"the executable %s of crate %s %s needs the features %s", w.crateBin(), w.From.Name, w.Version, strings.Join(closure.Missing, ", "))
+		}
+		for _, crate := range closure.Crates {
+			a := byKey[crate.String()+".crate"]
+			a.Platforms = append(a.Platforms, platforms[i].Name)
+			if crate.Yanked {
+				yanked[crate.String()] = true
+			}
+		}
+		for _, name := range closure.Scripts {
+			scripts[name] = true
+		}
+	}
+	for _, a := range artifacts {
+		if len(a.Platforms) > 0 {
+			res.Artifacts = append(res.Artifacts, a)
+		}
+	}
+	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
+	if len(scripts) > 0 && !w.scripts {
+		return nil, fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write in plugins.toml: [policy] and below it build-scripts = [%q]", w.Name),
+			"compiling it runs code of %d of its crates (build scripts and procedural macros), to which plugins.toml does not consent: %s",
+			len(scripts), strings.Join(res.BuildScripts, ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(yanked)) {
+		res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has yanked crate %s, which the plugin's own Cargo.lock names", w, name))
+	}
+	return res, nil
+}
+
+// checkBin makes sure that the crate has the executable.
+func (s *cargo) checkBin(w *Want, bins []string) error {
+	bin := w.crateBin()
+	switch {
+	case slices.Contains(bins, bin):
+		return nil
+	case len(bins) == 0:
+		return fault.Errorf(fault.Usage, "name the crate that holds the plugin, or take another version",
+			"crate %s %s is a library: it has no executable that protoc could run", w.From.Name, w.Version)
+	}
+	return fault.Errorf(fault.Usage, "set binary in the entry to one of them", "crate %s %s has no executable %q; it has %s", w.From.Name, w.Version, bin, listed(bins))
+}
+
+// learn remembers where the registry has its files.
+func (s *cargo) learn(index *pkgmgr.CrateIndex) error {
+	template, err := index.Template()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.template = template
+	return nil
+}
+
+// known returns where the registry has its files, asking for a crate where
+// that is not known yet.
+func (s *cargo) known(ctx context.Context, c pkgmgr.Crate) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.template != "" {
+		return s.template, nil
+	}
+	index, err := s.tool.Index(s.dir, s.registry)
+	if err != nil {
+		return "", err
+	}
+	defer index.Close()
+	if _, err := index.Crate(ctx, c.Name, c.Version); err != nil {
+		return "", err
+	}
+	s.template, err = index.Template()
+	return s.template, err
+}
+
+// read brings crates and reads what cargo needs of them.
+func (s *cargo) read(ctx context.Context, crates []pkgmgr.Crate) ([]*pkgmgr.CrateSource, []*Artifact, error) {
+	sources := make([]*pkgmgr.CrateSource, len(crates))
+	artifacts := make([]*Artifact, len(crates))
+	for i, c := range crates {
+		artifacts[i] = s.artifact(c)
+	}
+	contents, err := s.bring(ctx, artifacts)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, c := range crates {
+		sources[i] = crateSource(c, contents[artifacts[i].identity])
+	}
+	return sources, artifacts, nil
+}
+
+func crateSource(crate pkgmgr.Crate, c *Content) *pkgmgr.CrateSource {
+	source := &pkgmgr.CrateSource{Crate: crate, Manifest: c.Heads["Cargo.toml"], Lockfile: c.Heads["Cargo.lock"]}
+	for _, f := range c.Files {
+		source.Files = append(source.Files, f.Path)
+	}
+	return source
+}
+
+func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {
+	file := lock.File{Name: c.Name, Version: c.Version}
+	digest, _ := hex.DecodeString(c.SHA256)
+	return &Artifact{
+		Key:      c.String() + ".crate",
+		Label:    c.String() + ".crate",
+		File:     file,
+		Prefix:   c.String(),
+		compiled: true,
+		identity: identity(lock.Cargo, "", file),
+		digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
+		get: func(ctx context.Context, in *store.Ingest) error {
+			template, err := s.known(ctx, c)
+			if err != nil {
+				return err
+			}
+			return s.client.Download(ctx, pkgmgr.CrateURL(template, c), in, remote.DownloadOptions{})
+		},
+		read: store.Options{Format: "tar.gz", StripTop: true},
+		keep: func(path string) int {
+			if path == "Cargo.toml" || path == "Cargo.lock" {
+				return 16 << 20
+			}
+			return 0
+		},
+		verify: func(content *Content) error { return pkgmgr.CheckCrate(crateSource(c, content)) },
+	}
+}
+
+func (s *cargo) Locked(_ *Want, _ string, f lock.File) (*Artifact, error) {
+	return s.artifact(pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}), nil
+}
+
+// Executable is where cargo install puts it; that it will be there was proved
+// by the manifest.
+func (s *cargo) Executable(w *Want, p lock.Platform, _ Tree, _ map[string]*Content) (string, error) {
+	return w.binaries(p)[0], nil
+}
