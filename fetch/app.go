@@ -18,6 +18,7 @@ type app struct {
 
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest
+	mirrors    []lock.Mirror   // likewise
 
 	store     *store.Store
 	host      lock.Platform

@@ -78,6 +78,11 @@ func whichVersion(name string) string {
 		return example + "; the newest one is told by: cargo search --limit 1 " + from.Name
 	case lock.Pip:
 		return example + "; which there are is told by: pip index versions " + from.Name
+	case lock.Go:
+		if from.Name == lock.GoToolchain {
+			return "write: lockgen add " + name + "@" + resolve.GoHint
+		}
+		return example + "; which there are is told by: go list -m -versions " + from.Name
 	}
 	return example
 }
@@ -139,7 +144,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	}
 	out, err := resolve.Update(ctx, m, resolve.Options{
 		Old: old, Names: c.names, Removed: c.removed, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
-		Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui,
+		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
 	})
 	if err != nil {
 		return err

@@ -31,12 +31,15 @@ type Recipe struct {
 // A Source is one place where a known plugin can be had.
 type Source struct {
 	From     lock.Source
-	Binary   string   // npm, cargo: name of the executable; else its path in the tree
+	Main     string   // go: folder of the main package in the module, "" for its root
+	Binary   string   // npm, cargo, go: name of the executable; else its path in the tree
 	Windows  string   // path of the executable on Windows, "" where only .exe differs
 	Include  string   // folder of .proto files in the tree, or ""
 	Requires []string // npm: templates of files that each platform needs, see [NAPI]
 	Until    string   // the first version that cannot be locked, "" for none
 	Reason   string   // why that is so
+	Naming   lock.Naming
+	Assets   map[string]string // github: the asset of a platform that Naming does not name
 }
 
 // refusal is a name that cannot be locked.
@@ -68,12 +71,20 @@ func parse(text string) (*Catalog, error) {
 			Smoke   []string `toml:"smoke"`
 			Sources []struct {
 				From     string   `toml:"from"`
+				Package  string   `toml:"package"`
 				Binary   string   `toml:"binary"`
 				Windows  string   `toml:"windows"`
 				Include  string   `toml:"include"`
 				Requires []string `toml:"requires"`
 				Until    string   `toml:"until"`
 				Reason   string   `toml:"reason"`
+
+				Tag       string            `toml:"tag"`
+				Asset     string            `toml:"asset"`
+				Assets    map[string]string `toml:"assets"`
+				Checksums string            `toml:"checksums"`
+				OS        map[string]string `toml:"os"`
+				Arch      map[string]string `toml:"arch"`
 			} `toml:"sources"`
 		} `toml:"plugins"`
 		Refused map[string]refusal `toml:"refused"`
@@ -108,7 +119,19 @@ func parse(text string) (*Catalog, error) {
 			if s.Binary == "" {
 				return nil, fmt.Errorf("%s: binary is missing", name)
 			}
-			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason})
+			if s.Package != "" && from.Kind != lock.Go {
+				return nil, fmt.Errorf("%s: package is for go sources", name)
+			}
+			naming := lock.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
+			if err := naming.Check(from); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			for platform := range s.Assets {
+				if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
+					return nil, fmt.Errorf("%s: assets.%s: no such platform, or no asset", name, platform)
+				}
+			}
+			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
 		}
 		c.plugins[name] = r
 	}

@@ -25,6 +25,30 @@ func TestBuiltin(t *testing.T) {
 	}
 }
 
+// TestGoRecipes: each names a module, and a program of the name people use.
+func TestGoRecipes(t *testing.T) {
+	for name, want := range map[string]string{
+		"buf":                     "github.com/bufbuild/buf cmd/buf",
+		"go":                      "golang.org/toolchain ",
+		"protoc-gen-connect-go":   "connectrpc.com/connect cmd/protoc-gen-connect-go",
+		"protoc-gen-doc":          "github.com/pseudomuto/protoc-gen-doc cmd/protoc-gen-doc",
+		"protoc-gen-go":           "google.golang.org/protobuf cmd/protoc-gen-go",
+		"protoc-gen-go-grpc":      "google.golang.org/grpc/cmd/protoc-gen-go-grpc ",
+		"protoc-gen-grpc-gateway": "github.com/grpc-ecosystem/grpc-gateway/v2 protoc-gen-grpc-gateway",
+		"protoc-gen-openapiv2":    "github.com/grpc-ecosystem/grpc-gateway/v2 protoc-gen-openapiv2",
+		"protoc-gen-validate":     "github.com/envoyproxy/protoc-gen-validate ",
+	} {
+		r, ok := Builtin().Lookup(name)
+		found := false
+		for _, s := range r.Sources {
+			found = found || s.From.Kind == lock.Go && s.From.Name+" "+s.Main == want && (s.Binary == name || s.Binary == "bin/"+name)
+		}
+		if !ok || !found {
+			t.Errorf("%s: %+v, want %s", name, r.Sources, want)
+		}
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	c := Builtin()
 	if err := c.Unknown("protoc"); err != nil {
@@ -56,6 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\" }]",
 		"[plugins.a]\nabout = \"a\"\nruntime = \"b\"\nsources = [{ from = \"npm:a\", binary = \"a\" }]",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"ftp:a\", binary = \"a\" }]",
+		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\", package = \"b\", binary = \"a\" }]",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"cargo:a\", binary = \"a\", until = \"2\" }]",
 		"[refused.a]\nreason = \"a\"",
 	} {
@@ -75,5 +100,77 @@ func TestNAPI(t *testing.T) {
 		if got := NAPI(p); got != want[p.Name] {
 			t.Errorf("%s: %s, want %s", p.Name, got, want[p.Name])
 		}
+	}
+}
+
+// TestReleases compares what the recipes expand to with names of real assets,
+// which independent repositories use.
+func TestReleases(t *testing.T) {
+	const base = "https://github.com/"
+	want := map[string]map[string]string{
+		"protoc@30.2": {
+			"linux-x86_64":   base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-linux-x86_64.zip",
+			"linux-aarch64":  base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-linux-aarch_64.zip",
+			"macos-x86_64":   base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-osx-x86_64.zip",
+			"macos-aarch64":  base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-osx-aarch_64.zip",
+			"windows-x86_64": base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-win64.zip",
+		},
+		"protoc-gen-grpc-web@1.5.0": {
+			"linux-x86_64":   base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-linux-x86_64",
+			"macos-aarch64":  base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-darwin-aarch64",
+			"windows-x86_64": base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-windows-x86_64.exe",
+		},
+		"protoc-gen-validate@1.2.1": {
+			"linux-x86_64":  base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_linux_amd64.tar.gz",
+			"macos-aarch64": base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_darwin_arm64.tar.gz",
+			"checksums":     base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_checksums.txt",
+		},
+		"protoc-gen-doc@1.5.1": {
+			"linux-aarch64": base + "pseudomuto/protoc-gen-doc/releases/download/v1.5.1/protoc-gen-doc_1.5.1_linux_arm64.tar.gz",
+			"checksums":     base + "pseudomuto/protoc-gen-doc/releases/download/v1.5.1/checksums.txt",
+		},
+		"protoc-gen-connect-openapi@0.18.0": {
+			"linux-x86_64":   base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_linux_amd64.tar.gz",
+			"macos-aarch64":  base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_darwin_all.tar.gz",
+			"windows-x86_64": base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_windows_amd64.tar.gz",
+			"checksums":      base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/checksums.txt",
+		},
+	}
+	seen := 0
+	for _, name := range Builtin().Names() {
+		r, _ := Builtin().Lookup(name)
+		for _, s := range r.Sources {
+			if _, _, ok := s.From.GitHub(); !ok {
+				continue
+			}
+			seen++
+			found := false
+			for spec, addresses := range want {
+				plugin, version, _ := strings.Cut(spec, "@")
+				if plugin != name {
+					continue
+				}
+				found = true
+				for p, address := range addresses {
+					if p == "checksums" {
+						platform := lock.Platforms[0]
+						if got := s.Naming.ChecksumsURL(s.Naming.URL(s.From, "", version, platform), version, platform); got != address {
+							t.Errorf("%s: checksums at %s, expected %s", name, got, address)
+						}
+						continue
+					}
+					platform, ok := lock.LookupPlatform(p)
+					if got := s.Naming.URL(s.From, s.Assets[p], version, platform); !ok || got != address {
+						t.Errorf("%s for %s: %s, expected %s", name, p, got, address)
+					}
+				}
+			}
+			if !found {
+				t.Errorf("%s has no row here", name)
+			}
+		}
+	}
+	if seen != len(want) {
+		t.Errorf("%d recipes by GitHub, %d rows", seen, len(want))
 	}
 }

@@ -72,9 +72,19 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
 		}
 	}
+	built := false
 	dir, err = i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
+		built = true
 		return i.build(ctx, e, served, dir)
 	})
+	if err == nil && !i.bound(e, served, cell) {
+		if !built {
+			err = i.check(ctx, e, served, cell)
+		}
+		if err == nil {
+			i.bind(e, served, cell)
+		}
+	}
 	if err != nil {
 		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
 	}
@@ -91,7 +101,7 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 			continue // tree will say so
 		}
 		_, err = i.Store.Tree(ctx, cell.Tree, func(context.Context, string) error { return fs.ErrNotExist })
-		if err == nil {
+		if err == nil && i.bound(e, served, cell) {
 			continue
 		}
 		for _, key := range e.Locked.FilesFor(served) {
@@ -106,6 +116,11 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 // build fills an empty folder with the tree of an entry. The caller compares
 // the result with the lock.
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	switch e.Locked.Source {
+	case lock.NPM, lock.Pip, lock.HTTP:
+	default:
+		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
+	}
 	if e.Locked.Source == lock.NPM {
 		npm, err := i.nodeManager(ctx, e)
 		if err != nil {

@@ -228,13 +228,16 @@ func platformWords(f File) string {
 }
 
 // closure is the versions of the packages that a plugin is made of, by name.
-// Files that belong to no package, those of http, are left out.
+// Files that belong to no package, those of http and oci, are left out.
 func (v *Version) closure() map[string][]string {
 	found := map[string][]string{}
 	for key, f := range v.Files {
 		name, version := f.Name, f.Version
-		if v.Source == Pip {
+		switch v.Source {
+		case Pip:
 			name, version = wheelPackage(key)
+		case OCI:
+			name = ""
 		}
 		if name != "" && !slices.Contains(found[name], version) {
 			found[name] = append(found[name], version)
@@ -259,15 +262,15 @@ func wheelPackage(file string) (name, version string) {
 
 // identity names what may never change its bytes.
 func (f File) identity(v *Version, key string) string {
-	switch {
-	case f.URL != "":
+	switch v.Source {
+	case HTTP:
 		return f.URL
-	case f.Name != "":
+	case NPM, Cargo:
 		return f.Name + "@" + f.Version
-	case v.Source == Pip:
-		return key
+	case OCI:
+		return v.Package + ":" + f.Version + " " + key
 	}
-	return v.Package + " " + key
+	return key // of a wheel or a module, which says name and version
 }
 
 // minus is the elements of a that are not in b.

@@ -92,14 +92,9 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror"}
 
 func (d *decoder) manifest(tree map[string]any) error {
-	for _, later := range []string{"mirror"} {
-		if _, ok := tree[later]; ok {
-			return d.errorf([]string{later}, "remove it", "this version of lockgen and fetch does not implement [%s], and does not ignore it", later)
-		}
-	}
 	if err := d.known(nil, tree, topKeys...); err != nil {
 		return err
 	}
@@ -135,6 +130,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		return err
 	}
 	if err := d.policy(tree["policy"]); err != nil {
+		return err
+	}
+	if err := d.mirrors(tree["mirror"]); err != nil {
 		return err
 	}
 	return d.registries(tree["registries"])
@@ -181,7 +179,7 @@ func (d *decoder) plugins(v any) error {
 	return nil
 }
 
-var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "include", "runtime", "args", "optional", "platforms"}
+var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
 
 func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
 	p := &Plugin{}
@@ -260,7 +258,10 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	if err := d.paths(path, p); err != nil {
 		return nil, err
 	}
-	return p, d.overrides(key("platforms"), p, t["platforms"])
+	if err := d.overrides(key("platforms"), p, t["platforms"]); err != nil {
+		return nil, err
+	}
+	return p, d.naming(path, p, t)
 }
 
 // paths checks what an entry says about its tree.
@@ -283,8 +284,13 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	if p.Package != "" {
 		at := append(slices.Clone(path), "package")
 		switch {
-		case p.Source != nil && p.Source.Kind == HTTP:
+		case p.Source != nil && (p.Source.Kind == HTTP || p.Source.Kind == OCI):
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
+		case p.Source != nil && p.Source.Kind == Go:
+			if err := checkMain(p.Package); err != nil {
+				return d.wrap(at, err)
+			}
+			return nil
 		case p.Source != nil:
 			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
 		}
@@ -322,7 +328,7 @@ func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
 
 // checkBinary accepts the path of a binary, which may be a template.
 func checkBinary(s string) error {
-	if err := checkTemplate(s); err != nil {
+	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
 	}
 	return CheckPath(Expand(s, "1", Platforms[0]))
@@ -417,7 +423,7 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 		if err != nil {
 			return err
 		}
-		if err := d.known(at, t, "source", "binary"); err != nil {
+		if err := d.known(at, t, "source", "asset", "binary"); err != nil {
 			return err
 		}
 		var o Override
@@ -427,6 +433,25 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			}
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
 				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
+			}
+			if _, _, ok := o.Source.GitHub(); ok {
+				return d.errorf(at, "write its URL", "another source on one platform is a URL")
+			}
+		}
+		if v, ok := t["asset"]; ok {
+			at := append(slices.Clone(at), "asset")
+			if o.Asset, err = d.str(at, v); err != nil {
+				return err
+			}
+			isGitHub := false
+			if p.Source != nil {
+				_, _, isGitHub = p.Source.GitHub()
+			}
+			if !isGitHub {
+				return d.errorf(at, "write the source as github:OWNER/REPO", "only a plugin by github: has assets")
+			}
+			if err := checkAsset(o.Asset); err != nil {
+				return d.wrap(at, err)
 			}
 		}
 		if v, ok := t["binary"]; ok {
@@ -566,13 +591,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo); err != nil {
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}} {
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

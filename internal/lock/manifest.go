@@ -32,6 +32,7 @@ type Manifest struct {
 	Bundles    map[string][]string
 	Registries Registries
 	Policy     Policy
+	Mirrors    []Mirror // in the order in which they are tried
 
 	lines keyLines
 }
@@ -42,6 +43,7 @@ type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
 	Cargo string `json:"cargo,omitempty"` // a sparse index, without "sparse+"
+	Go    string `json:"go,omitempty"`    // a module proxy
 }
 
 // A Policy is what the people of a repository allow and demand.
@@ -57,12 +59,13 @@ type Plugin struct {
 	Versions  []string // exact, in the order of the file, at least one
 	Source    *Source
 	Sources   []Alternative // where the entry lists several, in the order in which they are tried; Source is the first
-	Package   string        // another package under the catalogue's recipe, npm and pip only
+	Package   string        // another package under the catalogue's recipe (npm, pip); folder of the main package (go)
 	Binary    string        // npm: name of a bin or path in the tree; else path in the tree, may be a template
 	Include   string        // folder of .proto files in the tree
 	Runtime   string        // name of the plugin that runs this one
 	Args      []string      // for the compiler, see [CheckArgs]
 	Optional  bool          // a platform that cannot have it becomes unavailable
+	Naming    Naming        // how the publisher names the files; with Source only
 	Platforms map[string]Override
 }
 
@@ -77,6 +80,7 @@ type Alternative struct {
 // An Override replaces parts of an entry for one platform.
 type Override struct {
 	Source *Source
+	Asset  string // with a source github: only
 	Binary string
 }
 

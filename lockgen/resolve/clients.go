@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 )
 
 // connect makes the client for downloads.
@@ -21,7 +22,11 @@ func (u *update) connect() {
 	}
 	u.contents = map[string]*Content{}
 	u.sources = map[string]Source{}
-	u.client = remote.New(remote.Options{Offline: u.Offline, Progress: func(_ string, n int64) {
+	env := u.Env
+	if env == nil {
+		env = os.Getenv
+	}
+	u.client = remote.New(remote.Options{Offline: u.Offline, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
@@ -65,6 +70,8 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 			}
 		}
 		return &pip{tool: tool, index: index, client: u.client}, nil
+	case lock.Go:
+		return u.newGo(ctx)
 	case lock.Cargo:
 		tool, err := pkgmgr.FindCargo(ctx)
 		if err != nil {
@@ -72,9 +79,36 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &cargo{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
 	case lock.HTTP:
-		return &plain{client: u.client}, nil
+		return newPlain(u.client, u.m.Mirrors), nil
+	case lock.OCI:
+		return &artifacts{client: oci.New(u.client, ""), mirrors: u.m.Mirrors}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
+}
+
+func (u *update) newGo(ctx context.Context) (Source, error) {
+	tool, err := pkgmgr.FindGo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config, err := tool.Config(ctx, u.Dir, u.m.Registries.Go)
+	if err != nil {
+		return nil, err
+	}
+	scratch, clean, err := u.Store.Scratch(ctx, "lockgen-go")
+	if err != nil {
+		return nil, err
+	}
+	u.cleanup = append(u.cleanup, clean)
+	return &golang{
+		tool: tool, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
+		progress: func(n int64) {
+			if u.transfer != nil {
+				u.transfer.Add(n)
+			}
+		},
+		old: u.oldFiles(), lock: u.out.Lock, compilers: map[string]*pkgmgr.Go{},
+	}, nil
 }
 
 // registries returns a function that says which registry has a package. Each

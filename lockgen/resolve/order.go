@@ -52,10 +52,11 @@ func (c *contest) now() *Want { return c.candidates[c.at] }
 func (c *contest) last() bool { return c.at == len(c.candidates)-1 }
 
 // turn takes those whose turn it is: what needs no other plugin first, then
-// what npm resolves, with the npm of the node that was just locked.
+// what npm resolves and what Go builds, with the node and the Go that were just
+// locked.
 func (u *update) turn(pending []*contest) (turn, wait []*contest) {
 	for _, c := range pending {
-		if c.now().From.Kind == lock.NPM {
+		if c.now().From.Kind == lock.NPM || c.now().Toolchain != "" {
 			wait = append(wait, c)
 		} else {
 			turn = append(turn, c)

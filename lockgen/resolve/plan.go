@@ -24,9 +24,13 @@ type Want struct {
 	Name, Version string
 	At            string // FILE:LINE of the entry, for messages
 
-	From     lock.Source
-	Include  string
-	Runtime  string // NAME@VERSION or ""
+	From    lock.Source
+	Include string
+	Runtime string // NAME@VERSION or ""
+
+	Main      string // go: folder of the main package in the module
+	Toolchain string // go: NAME@VERSION of the Go that compiles it
+
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
 	Args     []string // for the compiler
@@ -36,7 +40,9 @@ type Want struct {
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
-	until     string // the first version that is refused for reason, "" for none
+	naming    lock.Naming
+	assets    map[string]string // by platform, where naming's does not fit
+	until     string            // the first version that is refused for reason, "" for none
 	reason    string
 	overrides map[string]lock.Override
 
@@ -132,7 +138,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			asked = append(asked, lock.Alternative{Source: s.From})
 		}
 	}
-	if p.Source != nil && !known && p.Package != "" {
+	if p.Source != nil && !known && p.Package != "" && p.Source.Kind != lock.Go {
 		return nil, fail("write source instead", "package without a known plugin")
 	}
 	var list []*Want
@@ -145,6 +151,9 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			scripts: slices.Contains(m.Policy.BuildScripts, name),
 			binary:  a.Binary, overrides: p.Platforms,
 		}
+		if p.Source != nil {
+			w.naming = p.Naming
+		}
 		if len(asked) > 1 && w.From.Kind != lock.Cargo { // those among them that compile
 			w.Args = nil
 		}
@@ -155,13 +164,19 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			w.Include = p.Include
 		}
 		i := slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From == a.Source })
-		if i < 0 {
+		if i < 0 && a.Source.Kind != lock.HTTP && a.Source.Kind != lock.OCI { // at another address it may look otherwise
 			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From.Kind == a.Source.Kind })
 		}
 		if i >= 0 {
 			s := r.Sources[i]
-			if p.Package != "" {
+			if p.Source == nil {
+				w.naming, w.assets = s.Naming, s.Assets
+			}
+			if p.Package != "" && w.From.Kind != lock.Go {
 				w.From.Name = p.Package
+			}
+			if w.From == s.From {
+				w.Main = s.Main
 			}
 			if w.binary == "" {
 				w.binary, w.windows = s.Binary, s.Windows
@@ -178,7 +193,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 		if runtime == "" && (i < 0 || w.From.Kind == r.Sources[0].From.Kind) {
 			runtime = r.Runtime
 		}
-		err := w.plan(m, runtime, fail)
+		err := w.plan(m, p, runtime, fail)
 		switch {
 		case err == nil:
 			list = append(list, w)
@@ -199,9 +214,12 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 }
 
 // plan completes a candidate: its executable and its runtime, by name.
-func (w *Want) plan(m *lock.Manifest, runtime string, fail func(mend, format string, args ...any) error) error {
+func (w *Want) plan(m *lock.Manifest, p *lock.Plugin, runtime string, fail func(mend, format string, args ...any) error) error {
 	if w.binary == "" {
 		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+	}
+	if err := planGo(m, p, w, fail); err != nil {
+		return err
 	}
 	if err := lock.CheckArgs(w.From.Kind, w.Args); err != nil {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
@@ -230,6 +248,28 @@ func (w *Want) plan(m *lock.Manifest, runtime string, fail func(mend, format str
 	return nil
 }
 
+// planGo finds the toolchain of a plugin of kind Go.
+func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format string, args ...any) error) error {
+	if w.From.Kind != lock.Go {
+		return nil
+	}
+	if p.Package != "" {
+		w.Main = p.Package
+	}
+	if w.From.Name == lock.GoToolchain {
+		return nil
+	}
+	of := m.Plugins["go"]
+	switch {
+	case of == nil:
+		return fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")
+	case of.Source != nil && *of.Source != (lock.Source{Kind: lock.Go, Name: lock.GoToolchain}):
+		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
+	}
+	w.Toolchain = "go@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
+	return nil
+}
+
 // Unknown warns of names that are not in the catalogue but one slip away from
 // a name that is: a possible typing error, or worse.
 func Unknown(m *lock.Manifest) []string {
@@ -248,24 +288,56 @@ func Unknown(m *lock.Manifest) []string {
 
 // url is the address of the file for a platform, kind HTTP only.
 func (w *Want) url(p lock.Platform) string {
-	template := w.From.Name
+	from, asset := w.From, w.assets[p.Name]
 	if o := w.overrides[p.Name]; o.Source != nil {
-		template = o.Source.Name
+		from = *o.Source
+	} else if o.Asset != "" {
+		asset = o.Asset
 	}
-	return lock.Expand(template, w.Version, p)
+	return w.naming.URL(from, asset, w.Version, p)
+}
+
+// asset is the name of the file in the release for a platform; ok is false
+// where the file is not one of a release of GitHub.
+func (w *Want) asset(p lock.Platform) (name string, ok bool) {
+	if _, _, ok := w.From.GitHub(); !ok || w.overrides[p.Name].Source != nil {
+		return "", false
+	}
+	template := w.naming.Asset
+	for _, other := range []string{w.assets[p.Name], w.overrides[p.Name].Asset} {
+		if other != "" {
+			template = other
+		}
+	}
+	return w.naming.Expand(template, w.Version, p), true
+}
+
+// packageName is what the lock calls package: "" for what has an address.
+func (w *Want) packageName() string {
+	switch w.From.Kind {
+	case lock.HTTP:
+		return ""
+	case lock.OCI: // the same on every platform
+		ref, err := w.oci(lock.Platforms[0])
+		if err != nil {
+			return ""
+		}
+		return ref.Package()
+	}
+	return w.From.Name
 }
 
 // binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. For npm it is empty where only the bin's name is known.
 func (w *Want) binaries(p lock.Platform) []string {
 	if o := w.overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
-		return []string{lock.Expand(o, w.Version, p)}
+		return []string{w.naming.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
 		if w.binName() != "" {
 			return nil
 		}
-		return []string{lock.Expand(w.binary, w.Version, p)}
+		return []string{w.naming.Expand(w.binary, w.Version, p)}
 	}
 	if w.From.Kind == lock.Cargo {
 		return []string{"bin/" + w.crateBin() + p.Exe()}
@@ -273,7 +345,7 @@ func (w *Want) binaries(p lock.Platform) []string {
 	if p.OS == "windows" && w.windows != "" {
 		return []string{w.windows}
 	}
-	b := lock.Expand(w.binary, w.Version, p)
+	b := w.naming.Expand(w.binary, w.Version, p)
 	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
 		return []string{b, b + ".exe"}
 	}
@@ -374,11 +446,11 @@ func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 		}
 	}
 	compare("source", w.From.Kind, v.Source, false)
-	if w.From.Kind != lock.HTTP {
-		compare("package", w.From.Name, v.Package, false)
-	}
+	compare("package", w.packageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
 	compare("runtime", w.Runtime, v.Runtime, true)
+	compare("main package", w.Main, v.Main, false)
+	compare("toolchain", w.Toolchain, v.Toolchain, false)
 	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.scripts {
 		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", listed(slices.Clone(v.BuildScripts)))
@@ -399,6 +471,13 @@ func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 			if w.From.Kind == lock.HTTP && v.Source == lock.HTTP {
 				for _, key := range v.FilesFor(p.Name) {
 					compare("url for "+p.Name, w.url(p), v.Files[key].URL, false)
+				}
+			}
+			if w.From.Kind == lock.OCI && v.Source == lock.OCI {
+				ref, _ := w.oci(p)
+				for _, key := range v.FilesFor(p.Name) {
+					compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
+					compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
 				}
 			}
 		case c.Emulate != "" && c.Emulate == p.Emulates && slices.Contains(m.Platforms, p.Emulates):

@@ -25,13 +25,14 @@ import (
 
 // Options say what [Update] has to do.
 type Options struct {
-	Old     *lock.Lock // nil where there is no lock yet
-	Names   []string   // NAME or NAME@VERSION to resolve again; empty for what does not fit
-	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
-	Verify  bool       // resolve and download everything again and compare
-	Offline bool       // refuse the network
-	NoSmoke bool       // do not run what was locked
-	Dir     string     // where the manifest lies: the package managers' project configuration applies
+	Old     *lock.Lock          // nil where there is no lock yet
+	Names   []string            // NAME or NAME@VERSION to resolve again; empty for what does not fit
+	Removed []string            // NAME or NAME@VERSION that was just taken out: only that may go
+	Verify  bool                // resolve and download everything again and compare
+	Offline bool                // refuse the network
+	NoSmoke bool                // do not run what was locked
+	Dir     string              // where the manifest lies: the package managers' project configuration applies
+	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
 	Store   *store.Store
 	UI      *ui.UI
 }
@@ -59,6 +60,11 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	if u.Old == nil {
 		u.Old = &lock.Lock{}
 	}
+	defer func() {
+		for _, f := range u.cleanup {
+			f()
+		}
+	}()
 	again, err := u.selected(wants)
 	if err != nil {
 		return nil, err
@@ -87,6 +93,7 @@ type update struct {
 	transfer *ui.Transfer        // of the downloads that are under way
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
+	cleanup  []func()            // what sources left in the scratch of the store
 	bringing sync.Mutex          // one bring at a time
 	asking   bool                // only questions: no client is installed for them
 }
@@ -132,11 +139,11 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		touched[name] = true
 	}
 	only := len(touched) > 0
-	needed := map[string]bool{} // runtimes of what is resolved
+	needed := map[string]bool{} // runtimes and toolchains of what is resolved
 	for _, w := range wants {
 		if again[w.Name+"@"+w.Version] {
 			for _, c := range w.candidates() {
-				needed[c.Runtime] = true
+				needed[c.Runtime], needed[c.Toolchain] = true, true
 			}
 		}
 	}
@@ -151,11 +158,14 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			fit = w.lockedAs(u.m, old)
 		}
 		runtime, _, _ := strings.Cut(fit.Runtime, "@")
+		toolchain, _, _ := strings.Cut(fit.Toolchain, "@")
 		switch {
 		case again[key] || old == nil && needed[key]:
 			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
+		case only && w.Toolchain != old.Toolchain && touched[toolchain]:
+			pending = append(pending, w) // compiled anew
 		case len(diffs) == 0 || only && !(local && touched[runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
@@ -249,7 +259,7 @@ func (u *update) fail(total int, failures []failure) error {
 	mendOf := func(g group) string {
 		mend := fault.Mend(g.err)
 		if mend == "" && fault.Of(g.err) == fault.Upstream {
-			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list"
+			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
 		return mend
 	}
@@ -273,7 +283,8 @@ func (u *update) fail(total int, failures []failure) error {
 }
 
 // resolve locks what has to be locked: what needs no other plugin first, then
-// what npm resolves, with the npm of the node that was just locked.
+// what npm resolves, with the npm of the node that was just locked, and what the
+// Go that was just locked compiles.
 func (u *update) resolve(ctx context.Context, pending []*Want) error {
 	if u.Offline {
 		var names []string
@@ -297,7 +308,7 @@ func (u *update) resolve(ctx context.Context, pending []*Want) error {
 		// Without its runtime the rest has no platforms; name the cause alone.
 		for _, f := range lost {
 			for _, c := range waiting {
-				if strings.HasPrefix(c.now().Runtime, f.w.Name+"@") {
+				if strings.HasPrefix(c.now().Runtime, f.w.Name+"@") || strings.HasPrefix(c.now().Toolchain, f.w.Name+"@") {
 					return u.fail(len(pending), failures)
 				}
 			}
@@ -377,7 +388,7 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 		if a.err != nil {
 			continue
 		}
-		v, failed := u.lockVersion(a, errs)
+		v, failed := u.lockVersion(ctx, a, errs)
 		failures = append(failures, failed...)
 		if v != nil {
 			u.put(a.w.Name, a.w.Version, v)
@@ -402,17 +413,11 @@ func (u *update) native(w *Want) []lock.Platform {
 
 // lockVersion makes the version of an attempt whose artifacts are read. Errs
 // are those of the artifacts, by identity.
-func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, []failure) {
+func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Trust: "registry",
-		Args:  a.w.Args,
+		Package: a.w.packageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
-	}
-	if a.w.From.Kind == lock.HTTP {
-		v.Trust = "first-use"
-	} else {
-		v.Package = a.w.From.Name
 	}
 	var failures []failure
 	holes := maps.Clone(a.res.Missing)
@@ -424,13 +429,13 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		if _, ok := holes[p.Name]; ok {
 			continue
 		}
-		cell, err := u.cell(a, p, errs)
+		cell, err := u.cell(ctx, a, p, errs)
 		var hole *holeError
 		switch {
 		case errors.As(err, &hole):
 			holes[p.Name] = Missing{hole.reason, fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
 			continue
-		case a.w.From.Kind == lock.HTTP && errors.Is(err, fs.ErrNotExist):
+		case (a.w.From.Kind == lock.HTTP || a.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
 			holes[p.Name] = Missing{"the server has no file for it", err}
 			continue
 		case err != nil:
@@ -483,6 +488,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		f.SHA256, f.Size = d.SHA256, d.Size
 		f.Platforms = platformList(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
+		v.Trust = weaker(v.Trust, artifact.trust)
 	}
 	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
 	if err := v.Validate(); err != nil {
@@ -491,9 +497,22 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 	return v, nil
 }
 
+// weaker is the weaker of two kinds of evidence, where "" for the first is none
+// seen yet.
+func weaker(a, b string) string {
+	if b == "" {
+		b = "registry"
+	}
+	if a == "" || slices.Index(lock.Trusts, b) < slices.Index(lock.Trusts, a) {
+		return b
+	}
+	return a
+}
+
 // cell makes the cell of one platform.
-func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
+func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []store.TreeFile
+	var artifacts []*Artifact
 	contents := map[string]*Content{}
 	compiled := false
 	for _, artifact := range a.res.Artifacts {
@@ -505,12 +524,18 @@ func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.
 		}
 		c := u.contents[artifact.identity]
 		contents[artifact.Key] = c
+		artifacts = append(artifacts, artifact)
 		compiled = compiled || artifact.compiled
 		for _, f := range c.Files {
 			if artifact.Prefix != "" {
 				f.Path = artifact.Prefix + "/" + f.Path
 			}
 			files = append(files, f)
+		}
+	}
+	if source, ok := a.source.(compiler); ok {
+		if cell, done, err := source.compile(ctx, a.w, p, artifacts, contents); done || err != nil {
+			return cell, err
 		}
 	}
 	if compiled {

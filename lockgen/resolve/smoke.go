@@ -90,7 +90,7 @@ func reasonNoSmoke(err error) string {
 func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
 	p, _, err := i.Program(ctx, e, i.Host.Name)
 	if fault.Of(err) == fault.Usage {
-		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s was not tried: %v", e, err))
+		u.UI.Say("%s was not tried: %v", e, err)
 		return nil, nil
 	}
 	return p, err

@@ -271,7 +271,7 @@ func (s *plain) still(ctx context.Context, v *lock.Version) map[string]word {
 	slices.Sort(keys)
 	answers := each(keys, func(key string) (map[string]record, error) {
 		f := v.Files[key]
-		err := s.client.Download(ctx, f.URL, &glance{}, remote.DownloadOptions{Size: f.Size})
+		err := s.client.Download(ctx, lock.Rewrite(s.mirrors, f.URL), &glance{}, remote.DownloadOptions{Size: f.Size})
 		if errors.Is(err, errSeen) {
 			err = nil
 		}

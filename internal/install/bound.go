@@ -1,0 +1,89 @@
+package install
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// A tree that is in the cache already is not yet the one of an entry: a lock in
+// which two trees changed places names a tree that is there, and whose files are
+// those of another plugin or version. So the cache remembers which files each
+// tree was made of, and a tree that comes from there is taken for an entry only
+// with the files of that entry; the first time they are read to find out.
+
+// stamp names the file that says that a tree is made of the files of an entry.
+func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%s\n", cell.Tree, e.Locked.Source, cell.Binary)
+	for _, key := range e.Locked.FilesFor(served) {
+		f := e.Locked.Files[key]
+		fmt.Fprintf(h, "%q %s %d %q\n", key, f.SHA256, f.Size, f.Archive)
+	}
+	return filepath.Join(i.Store.Dir(), "bound", fmt.Sprintf("%x", h.Sum(nil)))
+}
+
+func (i *Installer) bound(e *lock.Entry, served string, cell lock.Cell) bool {
+	_, err := os.Stat(i.stamp(e, served, cell))
+	return err == nil
+}
+
+// bind remembers it. A cache that cannot be written asks again the next time.
+func (i *Installer) bind(e *lock.Entry, served string, cell lock.Cell) {
+	if err := WriteFile(i.stamp(e, served, cell), nil, 0o644); err != nil {
+		i.detail("%v", err)
+	}
+}
+
+// check reads the files of an entry and compares the tree that they make with
+// the locked one.
+func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
+	keys := e.Locked.FilesFor(served)
+	if err := i.need(ctx, e, keys); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var files []store.TreeFile
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelDownloads)
+	for _, key := range keys {
+		g.Go(func() error {
+			f, err := i.blob(ctx, e, key)
+			if err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			defer f.Close()
+			part, err := Unpack(ctx, f, "", e.Locked, key, served)
+			mu.Lock()
+			defer mu.Unlock()
+			files = append(files, part...)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	tree, err := store.TreeHash(files)
+	if err != nil {
+		return err
+	}
+	if tree != cell.Tree {
+		return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml; or lock the plugin again: lockgen update "+e.Name,
+			"its files make tree %s, the lock says %s, which is that of something else", tree, cell.Tree)
+	}
+	if !slices.ContainsFunc(files, func(f store.TreeFile) bool { return f.Path == cell.Binary }) {
+		return fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update "+e.Name, "there is no %s in its files: %w", cell.Binary, fs.ErrNotExist)
+	}
+	return nil
+}

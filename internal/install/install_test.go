@@ -1,0 +1,93 @@
+package install_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// bare is an entry of one bare executable, the same for every platform.
+func bare(t *testing.T, name, body string) *lock.Entry {
+	t.Helper()
+	sum := sha256.Sum256([]byte(body))
+	v := &lock.Version{Source: lock.HTTP, Trust: "first-use", Platforms: map[string]lock.Cell{}, Files: map[string]lock.File{
+		name: {URL: "https://example.com/" + name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body))},
+	}}
+	tree, err := store.TreeHash([]store.TreeFile{{Path: "bin/tool", Exec: true, Size: int64(len(body)), SHA256: sum}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range lock.PlatformNames() {
+		v.Platforms[p] = lock.Cell{Binary: "bin/tool", Tree: tree}
+	}
+	return &lock.Entry{Name: name, Version: "1.0", Locked: v}
+}
+
+// TestTreesChangedPlaces: a lock that names the tree of another plugin gives
+// that plugin nowhere, although the tree is in the cache and its digest is
+// right. (Found by the 10,000 mutations of lockgen's tests.)
+func TestTreesChangedPlaces(t *testing.T) {
+	bodies := map[string]string{"a": "one", "b": "two"}
+	downloads := 0
+	s, err := store.Open(filepath.Join(t.TempDir(), "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no lock knows this machine")
+	}
+	installer := func() *install.Installer {
+		return &install.Installer{Store: s, Host: host, Download: func(_ context.Context, e *lock.Entry, _ string, in *store.Ingest) error {
+			downloads++
+			_, err := in.Write([]byte(bodies[e.Name]))
+			return err
+		}}
+	}
+	a, b := bare(t, "a", "one"), bare(t, "b", "two")
+	for range 2 {
+		for _, e := range []*lock.Entry{a, b} {
+			p, _, err := installer().Program(t.Context(), e, host.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(p.Path); err != nil || string(got) != bodies[e.Name] {
+				t.Errorf("%s is %q: %v", e, got, err)
+			}
+		}
+	}
+	if downloads != 2 {
+		t.Errorf("%d downloads", downloads)
+	}
+	mine, other := a.Locked.Platforms[host.Name], b.Locked.Platforms[host.Name]
+	a.Locked.Platforms[host.Name] = other
+	for range 2 {
+		_, _, err := installer().Tree(t.Context(), a, host.Name)
+		if fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), "something else") {
+			t.Errorf("a with the tree of b: %v", err)
+		}
+	}
+	a.Locked.Platforms[host.Name] = mine
+	// A cache of before, which remembers nothing, is asked once more.
+	if err := os.RemoveAll(filepath.Join(s.Dir(), "bound")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := installer().Tree(t.Context(), a, host.Name); err != nil || downloads != 2 {
+		t.Errorf("%d downloads: %v", downloads, err)
+	}
+	// What cannot be installed is said.
+	a.Locked.Source = lock.OCI
+	a.Locked.Platforms[host.Name] = lock.Cell{Binary: "bin/tool", Tree: strings.Repeat("1", 64)}
+	if _, _, err := installer().Tree(t.Context(), a, host.Name); fault.Of(err) != fault.Usage {
+		t.Errorf("oci: %v", err)
+	}
+}

@@ -1,0 +1,161 @@
+package lock
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+const schemaFile = "../../schemas/plugins.lock.schema.json"
+
+func compileSchema(t *testing.T) (*jsonschema.Schema, map[string]any) {
+	t.Helper()
+	f, err := os.Open(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	doc, err := jsonschema.UnmarshalJSON(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	const id = "urn:buck2-protobuf:plugins.lock:1"
+	if err := c.AddResource(id, doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, doc.(map[string]any)
+}
+
+// instance is a TOML text as the value that a validator sees.
+func instance(t *testing.T, text string) any {
+	t.Helper()
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestSchemaKeys: the schema has exactly the keys of the types.
+func TestSchemaKeys(t *testing.T) {
+	_, doc := compileSchema(t)
+	defs := doc["$defs"].(map[string]any)
+	for _, tt := range []struct {
+		name string
+		typ  any
+		def  any
+	}{
+		{"lock", Lock{}, doc}, {"version", Version{}, defs["version"]}, {"file", File{}, defs["file"]}, {"cell", Cell{}, defs["cell"]},
+	} {
+		var want, got []string
+		typ := reflect.TypeOf(tt.typ)
+		for i := range typ.NumField() {
+			want = append(want, typ.Field(i).Tag.Get("toml"))
+		}
+		for key := range tt.def.(map[string]any)["properties"].(map[string]any) {
+			got = append(got, key)
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the schema has %v, the type %v", tt.name, got, want)
+		}
+	}
+	enum := func(of any) []string {
+		var list []string
+		for _, v := range of.(map[string]any)["enum"].([]any) {
+			list = append(list, v.(string))
+		}
+		return list
+	}
+	properties := defs["version"].(map[string]any)["properties"].(map[string]any)
+	for _, tt := range []struct {
+		name      string
+		got, want []string
+	}{
+		{"platforms", enum(defs["platform"]), PlatformNames()}, {"trust", enum(properties["trust"]), Trusts}, {"source", enum(properties["source"]), Kinds},
+	} {
+		if !slices.Equal(tt.got, tt.want) {
+			t.Errorf("%s: the schema has %v, the types %v", tt.name, tt.got, tt.want)
+		}
+	}
+}
+
+// TestSchemaValidates: real locks are valid; what Parse refuses and a schema can
+// say, the schema refuses.
+func TestSchemaValidates(t *testing.T) {
+	s, _ := compileSchema(t)
+	locks := []string{"../../plugins.lock.toml"}
+	more, err := filepath.Glob("testdata/*.toml")
+	if err != nil || len(more) == 0 {
+		t.Fatalf("no golden lock: %v", err)
+	}
+	for _, name := range append(locks, more...) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(instance(t, string(data))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	good := string(Print(sample()))
+	if err := s.Validate(instance(t, good)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, old, new string }{
+		{"schema", "schema = 1", "schema = 2"},
+		{"unknown key", "schema = 1", "schema = 1\nhash = \"x\""},
+		{"source", `source = "npm"`, `source = "nmp"`},
+		{"no source", "source = \"npm\"\n", ""},
+		{"trust", `trust = "first-use"`, `trust = "gut feeling"`},
+		{"short hash", sum("1"), sum("1")[1:]},
+		{"capitals", sum("a"), strings.ToUpper(sum("a"))},
+		{"zeros", sum("1"), sum("0")},
+		{"size", "size = 10 ", "size = 0 "},
+		{"no size", ", size = 10 ", " "},
+		{"platform", "linux-x86_64 =", "linux-amd64 ="},
+		{"missing platform", "windows-aarch64 = { emulate = \"windows-x86_64\" }\n", ""},
+		{"two states", `{ emulate = "windows-x86_64" }`, `{ emulate = "windows-x86_64", unavailable = "x" }`},
+		{"no state", `{ emulate = "windows-x86_64" }`, `{ }`},
+		{"path", `binary = "bin/lint"`, `binary = "../lint"`},
+		{"absolute", `binary = "bin/lint"`, `binary = "/lint"`},
+		{"name", "[plugins.node", "[plugins.Node"},
+		{"weak integrity", "sha512-", "sha1-"},
+		{"no url", `url = "https://example.com/v1.4.0/lint.tar.gz", `, ""},
+		{"args of npm", "package = \"ts-proto\"", "args = [\"x\"]\npackage = \"ts-proto\""},
+		{"no tree", `, tree = "` + sum("a") + `"`, ""},
+	} {
+		text := strings.ReplaceAll(good, tt.old, tt.new)
+		if text == good {
+			t.Errorf("%s: %q is not in the sample", tt.name, tt.old)
+			continue
+		}
+		if _, err := Parse("lock", []byte(text)); err == nil {
+			t.Errorf("%s: Parse takes it", tt.name)
+		}
+		if err := s.Validate(instance(t, text)); err == nil {
+			t.Errorf("%s: the schema takes it", tt.name)
+		}
+	}
+}
