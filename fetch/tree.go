@@ -70,6 +70,9 @@ func (a *app) absent(ctx context.Context, e *lock.Entry, platform string) []stri
 // build fills an empty folder with the tree of an entry. The caller compares
 // the result with the lock.
 func (a *app) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	if kind := e.Locked.Source; kind == lock.Go || kind == lock.Cargo {
+		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version of fetch does not install plugins of source %q", e, kind)
+	}
 	if e.Locked.Source == lock.NPM {
 		npm, err := a.nodeManager(ctx, e)
 		if err != nil {
