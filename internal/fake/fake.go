@@ -28,7 +28,7 @@ import (
 	"time"
 )
 
-// Released is when everything here was published.
+// Released is when everything here was published that does not say otherwise.
 var Released = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // A Server is a fake registry. It is safe for concurrent use, also while it
@@ -44,6 +44,9 @@ type Server struct {
 	packages map[string]map[string]map[string]any // name, version, full manifest
 	projects map[string][]release                 // by normalized name
 	simple   bool                                 // HTML only
+	released map[string]time.Time                 // of packages, by name@version
+	tags     map[string]string                    // "latest" of packages, by name
+	noTimes  bool                                 // say nothing of when
 }
 
 // A Request is one that the server received.
@@ -80,6 +83,8 @@ func newServer() *Server {
 		faults:   map[string][]*Fault{},
 		packages: map[string]map[string]map[string]any{},
 		projects: map[string][]release{},
+		released: map[string]time.Time{},
+		tags:     map[string]string{},
 	}
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.ErrorLog = quiet
@@ -134,6 +139,14 @@ func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
+}
+
+// NoTimes makes the registries leave out when things were published, as some
+// mirrors do.
+func (s *Server) NoTimes(none bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noTimes = none
 }
 
 // ServeHTTP is the server itself.
