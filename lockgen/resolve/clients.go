@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,11 +22,27 @@ func (u *update) connect() {
 	}
 	u.contents = map[string]*Content{}
 	u.sources = map[string]Source{}
-	u.client = remote.New(remote.Options{Offline: u.Offline, Progress: func(_ string, n int64) {
+	u.listers = map[string]Lister{}
+	u.client = remote.New(u.remote())
+}
+
+func (u *update) remote() remote.Options {
+	return remote.Options{Offline: u.Offline, Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
-	}})
+	}}
+}
+
+// hostClient is the client for files by address, whose hosts, those of
+// redirects too, must be in allow of [policy].
+func (u *update) hostClient() *remote.Client {
+	if u.m.Policy.Allow == nil {
+		return u.client
+	}
+	o := u.remote()
+	o.Allow = func(address *url.URL) error { return allowedHost(&u.m.Policy, address) }
+	return remote.New(o)
 }
 
 // source returns the source of a kind, with the client program that it needs.
@@ -48,7 +65,7 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &npm{tool: tool, dir: u.Dir, client: u.client, address: registries(tool, u.Dir, u.m.Registries.NPM)}
+		s := &npm{tool: tool, dir: u.Dir, client: u.client, gate: u.gate, address: registries(tool, u.Dir, u.m.Registries.NPM)}
 		if r := u.m.Registries.NPM; r != "" {
 			s.registries = map[string]string{"": r}
 		}
@@ -64,7 +81,7 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 				return nil, err
 			}
 		}
-		return &pip{tool: tool, index: index, client: u.client}, nil
+		return &pip{tool: tool, index: index, client: u.client, gate: u.gate}, nil
 	case lock.Cargo:
 		tool, err := pkgmgr.FindCargo(ctx)
 		if err != nil {
@@ -72,7 +89,7 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &cargo{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
 	case lock.HTTP:
-		return &plain{client: u.client}, nil
+		return &plain{client: u.hostClient()}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }
@@ -137,7 +154,9 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 	}
 	_, version, v, err := u.out.Lock.Find("node")
 	if err != nil {
-		return pkgmgr.FindNPM(ctx)
+		if _, version, v, err = u.Old.Find("node"); err != nil {
+			return pkgmgr.FindNPM(ctx)
+		}
 	}
 	cell, platform, err := v.Cell(host.Name)
 	if err != nil || v.Source != lock.Pip {
