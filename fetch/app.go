@@ -18,6 +18,7 @@ type app struct {
 
 	dir        string            // where the manifest lies: clients are asked there
 	registries lock.Registries   // of the manifest
+	mirrors    []lock.Mirror     // likewise
 	given      map[string]string // install --file: path by key of the lock
 
 	store *store.Store

@@ -161,7 +161,9 @@ func build(b *testing.B, dir, name, pkg string) string {
 		name += ".exe"
 	}
 	out := filepath.Join(dir, name)
-	if text, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg).CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as Buck2 builds it: no libc to load
+	if text, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("go build %s: %v\n%s", pkg, err, text)
 	}
 	return out

@@ -114,7 +114,7 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 	f := e.Locked.Files[key]
 	switch e.Locked.Source {
 	case lock.HTTP:
-		return func(try func(string) error) error { return try(f.URL) }, nil
+		return func(try func(string) error) error { return try(lock.Rewrite(a.mirrors, f.URL)) }, nil
 	case lock.NPM:
 		registry, err := a.npmRegistry(ctx, e, f.Name)
 		if err != nil {

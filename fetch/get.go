@@ -216,6 +216,6 @@ func (a *app) readManifest(lockPath string) error {
 	if err != nil {
 		return err
 	}
-	a.dir, a.registries = filepath.Dir(name), m.Registries
+	a.dir, a.registries, a.mirrors = filepath.Dir(name), m.Registries, m.Mirrors
 	return nil
 }

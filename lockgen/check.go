@@ -163,6 +163,20 @@ protoc = "30.2"
 # version = "1.4.0"
 # source = "https://example.com/v{version}/lint-{os}-{arch}.tar.gz"    # or npm:NAME, pip:NAME, cargo:NAME
 # binary = "lint"
+
+# One from the releases of a repository of GitHub, and one from a registry of OCI:
+# [plugins.acme-docs]
+# version = "2.0.1"
+# source = "github:acme/docs"
+# asset = "docs-{version}-{os}-{arch}.tar.gz"
+# os = { macos = "darwin" }                 # the publisher's words, where they differ
+# checksums = "checksums.txt"               # if it publishes such a file
+# binary = "docs"
+#
+# [plugins.acme-go]
+# version = "0.9.0"
+# source = "oci://registry.example.com/acme/go:v{version}"
+# binary = "protoc-gen-acme-go"
 `
 
 func runInit(_ context.Context, p *program) error {

@@ -30,7 +30,7 @@ func runOutdated(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	ages, err := resolve.Outdated(ctx, m, resolve.Options{Old: old, Offline: p.offline, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui})
+	ages, err := resolve.Outdated(ctx, m, resolve.Options{Old: old, Offline: p.offline, Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui})
 	if ages == nil && err != nil {
 		return err
 	}

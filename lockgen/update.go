@@ -155,7 +155,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	}
 	o := resolve.Options{
 		Old: old, All: p.all, Verify: p.verify, Offline: p.offline,
-		Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui,
+		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
 	}
 	after := before
 	if c.edit != nil {

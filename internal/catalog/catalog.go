@@ -36,6 +36,8 @@ type Source struct {
 	Requires []string // npm: templates of files that each platform needs, see [NAPI]
 	Until    string   // the first version that cannot be locked, "" for none
 	Reason   string   // why that is so
+	Naming   lock.Naming
+	Assets   map[string]string // github: the asset of a platform that Naming does not name
 }
 
 // refusal is a name that cannot be locked.
@@ -72,6 +74,13 @@ func parse(text string) (*Catalog, error) {
 				Requires []string `toml:"requires"`
 				Until    string   `toml:"until"`
 				Reason   string   `toml:"reason"`
+
+				Tag       string            `toml:"tag"`
+				Asset     string            `toml:"asset"`
+				Assets    map[string]string `toml:"assets"`
+				Checksums string            `toml:"checksums"`
+				OS        map[string]string `toml:"os"`
+				Arch      map[string]string `toml:"arch"`
 			} `toml:"sources"`
 		} `toml:"plugins"`
 		Refused map[string]refusal `toml:"refused"`
@@ -106,7 +115,16 @@ func parse(text string) (*Catalog, error) {
 			if s.Binary == "" {
 				return nil, fmt.Errorf("%s: binary is missing", name)
 			}
-			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason})
+			naming := lock.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
+			if err := naming.Check(from); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			for platform := range s.Assets {
+				if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
+					return nil, fmt.Errorf("%s: assets.%s: no such platform, or no asset", name, platform)
+				}
+			}
+			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
 		}
 		c.plugins[name] = r
 	}

@@ -77,3 +77,75 @@ func TestNAPI(t *testing.T) {
 		}
 	}
 }
+
+// TestReleases compares what the recipes expand to with names of real assets,
+// which independent repositories use.
+func TestReleases(t *testing.T) {
+	const base = "https://github.com/"
+	want := map[string]map[string]string{
+		"protoc@30.2": {
+			"linux-x86_64":   base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-linux-x86_64.zip",
+			"linux-aarch64":  base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-linux-aarch_64.zip",
+			"macos-x86_64":   base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-osx-x86_64.zip",
+			"macos-aarch64":  base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-osx-aarch_64.zip",
+			"windows-x86_64": base + "protocolbuffers/protobuf/releases/download/v30.2/protoc-30.2-win64.zip",
+		},
+		"protoc-gen-grpc-web@1.5.0": {
+			"linux-x86_64":   base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-linux-x86_64",
+			"macos-aarch64":  base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-darwin-aarch64",
+			"windows-x86_64": base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-windows-x86_64.exe",
+		},
+		"protoc-gen-validate@1.2.1": {
+			"linux-x86_64":  base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_linux_amd64.tar.gz",
+			"macos-aarch64": base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_darwin_arm64.tar.gz",
+			"checksums":     base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_checksums.txt",
+		},
+		"protoc-gen-doc@1.5.1": {
+			"linux-aarch64": base + "pseudomuto/protoc-gen-doc/releases/download/v1.5.1/protoc-gen-doc_1.5.1_linux_arm64.tar.gz",
+			"checksums":     base + "pseudomuto/protoc-gen-doc/releases/download/v1.5.1/checksums.txt",
+		},
+		"protoc-gen-connect-openapi@0.18.0": {
+			"linux-x86_64":   base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_linux_amd64.tar.gz",
+			"macos-aarch64":  base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_darwin_all.tar.gz",
+			"windows-x86_64": base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_windows_amd64.tar.gz",
+			"checksums":      base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/checksums.txt",
+		},
+	}
+	seen := 0
+	for _, name := range Builtin().Names() {
+		r, _ := Builtin().Lookup(name)
+		for _, s := range r.Sources {
+			if _, _, ok := s.From.GitHub(); !ok {
+				continue
+			}
+			seen++
+			found := false
+			for spec, addresses := range want {
+				plugin, version, _ := strings.Cut(spec, "@")
+				if plugin != name {
+					continue
+				}
+				found = true
+				for p, address := range addresses {
+					if p == "checksums" {
+						platform := lock.Platforms[0]
+						if got := s.Naming.ChecksumsURL(s.Naming.URL(s.From, "", version, platform), version, platform); got != address {
+							t.Errorf("%s: checksums at %s, expected %s", name, got, address)
+						}
+						continue
+					}
+					platform, ok := lock.LookupPlatform(p)
+					if got := s.Naming.URL(s.From, s.Assets[p], version, platform); !ok || got != address {
+						t.Errorf("%s for %s: %s, expected %s", name, p, got, address)
+					}
+				}
+			}
+			if !found {
+				t.Errorf("%s has no row here", name)
+			}
+		}
+	}
+	if seen != len(want) {
+		t.Errorf("%d recipes by GitHub, %d rows", seen, len(want))
+	}
+}

@@ -47,6 +47,11 @@ type Server struct {
 	released map[string]time.Time                 // of packages, by name@version
 	tags     map[string]string                    // "latest" of packages, by name
 	noTimes  bool                                 // say nothing of when
+
+	// before may answer instead of everything else, and other answers what is
+	// no file; nil for the registries of npm and Python.
+	before func(w http.ResponseWriter, r *http.Request) bool
+	other  http.Handler
 }
 
 // A Request is one that the server received.
@@ -172,12 +177,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // honest serves what the test put there.
 func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
+	if s.before != nil && s.before(w, r) {
+		return
+	}
 	s.mu.Lock()
 	f, ok := s.files[r.URL.Path]
-	if !ok {
+	if !ok && s.other == nil {
 		f, ok = s.document(r)
 	}
 	s.mu.Unlock()
+	if !ok && s.other != nil {
+		s.other.ServeHTTP(w, r)
+		return
+	}
 	if !ok {
 		http.Error(w, `{"error":"not found"}`, http.StatusNotFound)
 		return

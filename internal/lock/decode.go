@@ -91,14 +91,9 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror"}
 
 func (d *decoder) manifest(tree map[string]any) error {
-	for _, later := range []string{"mirror"} {
-		if _, ok := tree[later]; ok {
-			return d.errorf([]string{later}, "remove it", "this version of lockgen and fetch does not implement [%s], and does not ignore it", later)
-		}
-	}
 	if err := d.known(nil, tree, topKeys...); err != nil {
 		return err
 	}
@@ -134,6 +129,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		return err
 	}
 	if err := d.policy(tree["policy"]); err != nil {
+		return err
+	}
+	if err := d.mirrors(tree["mirror"]); err != nil {
 		return err
 	}
 	return d.registries(tree["registries"])
@@ -180,7 +178,7 @@ func (d *decoder) plugins(v any) error {
 	return nil
 }
 
-var pluginKeys = []string{"version", "versions", "source", "package", "binary", "include", "runtime", "args", "optional", "platforms"}
+var pluginKeys = []string{"version", "versions", "source", "package", "binary", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
 
 func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
 	p := &Plugin{}
@@ -254,7 +252,10 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	if err := d.paths(path, p); err != nil {
 		return nil, err
 	}
-	return p, d.overrides(key("platforms"), p, t["platforms"])
+	if err := d.overrides(key("platforms"), p, t["platforms"]); err != nil {
+		return nil, err
+	}
+	return p, d.naming(path, p, t)
 }
 
 // paths checks what an entry says about its tree.
@@ -277,7 +278,7 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	if p.Package != "" {
 		at := append(slices.Clone(path), "package")
 		switch {
-		case p.Source != nil && p.Source.Kind == HTTP:
+		case p.Source != nil && (p.Source.Kind == HTTP || p.Source.Kind == OCI):
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
 		case p.Source != nil:
 			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
@@ -316,7 +317,7 @@ func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
 
 // checkBinary accepts the path of a binary, which may be a template.
 func checkBinary(s string) error {
-	if err := checkTemplate(s); err != nil {
+	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
 	}
 	return CheckPath(Expand(s, "1", Platforms[0]))
@@ -352,7 +353,7 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 		if err != nil {
 			return err
 		}
-		if err := d.known(at, t, "source", "binary"); err != nil {
+		if err := d.known(at, t, "source", "asset", "binary"); err != nil {
 			return err
 		}
 		var o Override
@@ -362,6 +363,25 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			}
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
 				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
+			}
+			if _, _, ok := o.Source.GitHub(); ok {
+				return d.errorf(at, "write its URL", "another source on one platform is a URL")
+			}
+		}
+		if v, ok := t["asset"]; ok {
+			at := append(slices.Clone(at), "asset")
+			if o.Asset, err = d.str(at, v); err != nil {
+				return err
+			}
+			isGitHub := false
+			if p.Source != nil {
+				_, _, isGitHub = p.Source.GitHub()
+			}
+			if !isGitHub {
+				return d.errorf(at, "write the source as github:OWNER/REPO", "only a plugin by github: has assets")
+			}
+			if err := checkAsset(o.Asset); err != nil {
+				return d.wrap(at, err)
 			}
 		}
 		if v, ok := t["binary"]; ok {

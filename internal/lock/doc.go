@@ -19,7 +19,7 @@
 //	trust = "…"     # the weakest evidence that the files below rest on
 //
 //	[plugins.NAME."VERSION".files]
-//	"PATH" = { name = "…", version = "…", url = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", platforms = ["…"] }
+//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", platforms = ["…"] }
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked
@@ -31,8 +31,36 @@
 // the three states. Every file has a SHA-256 and a size in bytes; with both,
 // Buck2 asks a server nothing before it needs the file. Files of the ecosystem
 // sources (npm, cargo, pip, go) have no URL: the registry is the one that the
-// user's own package manager is configured with. A tree is the digest that
+// user's own package manager is configured with. For oci, package is HOST/REPO,
+// the name and the version of a file are the title of its layer (where the
+// source names one) and the tag, manifest is the SHA-256 of the image manifest,
+// and the blob is HOST/REPO@sha256:SHA256. A tree is the digest that
 // package store specifies.
+//
+// # Where the files of a plugin are
+//
+// An entry of [plugins] in plugins.toml may name files by templates, in which
+// {version}, {os} and {arch} (linux macos windows, x86_64 aarch64), {goos} and
+// {goarch} (Go's words) and {exe} (".exe" on Windows) are replaced:
+//
+//	source = "https://…"                # a file for each platform, or
+//	source = "github:OWNER/REPO"        # assets of a release, or
+//	source = "oci://HOST/REPO:TAG"      # an index with platforms, or the only layer
+//	source = "oci://HOST/REPO:TAG#FILE" # the layer of that title
+//	asset = "NAME"                      # github: the file in the release
+//	tag = "v{version}"                  # github: the release's tag, this if absent
+//	checksums = "NAME"                  # a published checksum file beside the file, or its
+//	                                    # URL; {file} is the name of the file it is about
+//	os = { macos = "osx" }              # the publisher's words for {os}
+//	arch = { aarch64 = "aarch_64" }     # and for {arch}
+//	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
+//
+// [[mirror]] lets another server stand in: what begins with from is asked for
+// where to is. The first that fits counts. It is in no lock.
+//
+//	[[mirror]]
+//	from = "https://github.com/"
+//	to = "https://proxy.example.com/github/"
 //
 // [Print] writes the canonical text, [Parse] reads any text of that meaning,
 // and [Canonical] tells the two apart.

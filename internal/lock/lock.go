@@ -80,10 +80,11 @@ var Trusts = []string{"first-use", "registry", "checksum-file", "transparency-lo
 
 // A File is one artifact of a closure.
 type File struct {
-	Name      string   `toml:"name" json:"name"`           // package, ecosystem kinds whose files are named by path
-	Version   string   `toml:"version" json:"version"`     // of that package
+	Name      string   `toml:"name" json:"name"`           // package, ecosystem kinds whose files are named by path; oci: title of the layer, where the source names it
+	Version   string   `toml:"version" json:"version"`     // of that package; oci: the tag
 	URL       string   `toml:"url" json:"url"`             // http only
-	Archive   string   `toml:"archive" json:"archive"`     // http: "zip", "tar.gz", … or "" for a bare executable
+	Manifest  string   `toml:"manifest" json:"manifest"`   // oci only: SHA-256 of the image manifest that lists the file
+	Archive   string   `toml:"archive" json:"archive"`     // http and oci: "zip", "tar.gz", … or "" for a bare executable
 	SHA256    string   `toml:"sha256" json:"sha256"`       // 64 lower-case hexadecimal digits
 	Size      int64    `toml:"size" json:"size"`           // bytes
 	Integrity string   `toml:"integrity" json:"integrity"` // upstream's own digest: "sha512-…" (npm), "h1:…" (Go)
@@ -333,6 +334,19 @@ func (v *Version) validateFile(key string, f File) error {
 		if f.URL == "" {
 			return errors.New("url is missing")
 		}
+	case OCI:
+		if f.Version == "" {
+			return errors.New("version, the tag, is missing")
+		}
+		if err := CheckSHA256("manifest", f.Manifest); err != nil {
+			return err
+		}
+		if v.Package == "" {
+			return errors.New("package, HOST/REPO, is missing")
+		}
+	}
+	if v.Source != OCI && f.Manifest != "" {
+		return fmt.Errorf("a file of source %s has no manifest", v.Source)
 	}
 	if v.Source != HTTP && f.URL != "" {
 		return fmt.Errorf("a file of source %s has no url", v.Source)

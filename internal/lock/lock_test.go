@@ -31,12 +31,24 @@ func sample() *Lock {
 	}
 	lint := cells("bin/lint", ".exe")
 	lint["macos-x86_64"] = Cell{Unavailable: `the publisher offers no "Intel" build`}
+	one := map[string]Cell{}
+	for _, p := range Platforms {
+		one[p.Name] = Cell{Unavailable: "the artifact has no file for it"}
+	}
+	one["linux-x86_64"] = Cell{Binary: "bin/lint", Tree: sum("a")}
 	compiled := cells("bin/protoc-gen-prost", ".exe")
 	for name, c := range compiled {
 		c.Tree = ""
 		compiled[name] = c
 	}
 	return &Lock{Schema: 1, Plugins: map[string]map[string]*Version{
+		"acme-registry": {"1.4.0": {
+			Source: OCI, Package: "registry.example.com/acme/lint", Trust: "registry",
+			Files: map[string]File{
+				"lint-linux.tar.zst": {Name: "lint-linux.tar.zst", Version: "v1.4.0", Manifest: sum("6"), Archive: "tar.zst", SHA256: sum("7"), Size: 10},
+			},
+			Platforms: one,
+		}},
 		"acme-lint": {"1.4.0": {
 			Source: HTTP, Trust: "first-use",
 			Files: map[string]File{
@@ -205,7 +217,7 @@ func TestTruncated(t *testing.T) {
 		if err == nil {
 			err = Canonical("lock", cut, l)
 		}
-		if err == nil && len(l.Plugins) < 4 && bytes.HasPrefix(text[n:], []byte("\n[plugins.")) {
+		if err == nil && len(l.Plugins) < 5 && bytes.HasPrefix(text[n:], []byte("\n[plugins.")) {
 			whole++
 			continue
 		}
@@ -213,8 +225,8 @@ func TestTruncated(t *testing.T) {
 			t.Fatalf("cut at byte %d of %d: class %v (%v), want lock", n, len(text), fault.Of(err), err)
 		}
 	}
-	if whole != 4 {
-		t.Errorf("found %d cuts between plugins, want 4", whole)
+	if whole != 5 {
+		t.Errorf("found %d cuts between plugins, want 5", whole)
 	}
 }
 

@@ -32,6 +32,7 @@ type Manifest struct {
 	Bundles    map[string][]string
 	Registries Registries
 	Policy     Policy
+	Mirrors    []Mirror // in the order in which they are tried
 
 	lines keyLines
 }
@@ -55,12 +56,14 @@ type Plugin struct {
 	Runtime   string   // name of the plugin that runs this one
 	Args      []string // for the compiler, see [CheckArgs]
 	Optional  bool     // a platform that cannot have it becomes unavailable
+	Naming    Naming   // how the publisher names the files; with Source only
 	Platforms map[string]Override
 }
 
 // An Override replaces parts of an entry for one platform.
 type Override struct {
 	Source *Source
+	Asset  string // with a source github: only
 	Binary string
 }
 

@@ -58,6 +58,7 @@ func printVersion(b *bytes.Buffer, table string, v *Version) {
 		in.str("name", f.Name)
 		in.str("version", f.Version)
 		in.str("url", f.URL)
+		in.str("manifest", f.Manifest)
 		in.str("archive", f.Archive)
 		in.str("sha256", f.SHA256)
 		in.add("size", strconv.FormatInt(f.Size, 10))

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,6 +25,8 @@ const maxRedirects = 10
 
 // A request is what every attempt of one transfer asks for.
 type request struct {
+	method     string   // "" is GET
+	body       []byte   // nil for none
 	url        *url.URL // with its userinfo
 	header     http.Header
 	credential Credential
@@ -107,7 +110,10 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 				privatePeer.Store(isPrivate(a.Addr()))
 			}
 		}})
-		req := (&http.Request{Method: http.MethodGet, URL: u, Header: header, Host: u.Host}).WithContext(traced)
+		req := (&http.Request{Method: r.method, URL: u, Header: header, Host: u.Host}).WithContext(traced)
+		if r.body != nil {
+			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(r.body)), int64(len(r.body))
+		}
 		// Not through http.Client: it would follow redirects by its own rules,
 		// send a Referer, and put whole URLs into its errors.
 		transport := c.open
@@ -132,6 +138,9 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		next, err := u.Parse(location)
 		if location == "" || err != nil {
 			return nil, &failure{class: fault.Upstream, err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
+		}
+		if r.method != "" && r.method != http.MethodGet && r.method != http.MethodHead {
+			return nil, &failure{class: fault.Policy, mend: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, Redact(next.String()), via(chain))}
 		}
 		if hop == maxRedirects {
 			return nil, &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror",

@@ -70,16 +70,29 @@ func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.
 
 // A statusError is an answer that is not the one we asked for.
 type statusError struct {
-	code int
-	text string
+	code  int
+	limit bool
+	text  string
 }
 
 func (e *statusError) Error() string { return e.text }
 
-// Is makes errors.Is(err, fs.ErrNotExist) true for a file that is not there.
+// Is makes errors.Is(err, fs.ErrNotExist) true for a file that is not there,
+// and errors.Is(err, ErrRateLimit) for a server that wants a pause.
 func (e *statusError) Is(target error) bool {
-	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone)
+	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone) ||
+		target == ErrRateLimit && e.limit ||
+		target == ErrUnauthorized && e.code == http.StatusUnauthorized
 }
+
+var (
+	// ErrRateLimit is matched by the error of a server whose rate limit is
+	// reached. The error's text says when it resets.
+	ErrRateLimit = errors.New("rate limit reached")
+	// ErrUnauthorized is matched by the error of a server that wants another
+	// credential, or one at all.
+	ErrUnauthorized = errors.New("unauthorized")
+)
 
 func status(resp *http.Response) string {
 	return strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
@@ -88,13 +101,14 @@ func status(resp *http.Response) string {
 // statusFailure turns an answer without what we asked for into a failure.
 func (c *Client) statusFailure(a *answer) *failure {
 	f := &failure{class: fault.Upstream}
+	limited := (a.StatusCode == http.StatusForbidden || a.StatusCode == http.StatusTooManyRequests) && a.Header.Get("X-Ratelimit-Remaining") == "0"
 	var b strings.Builder
 	b.WriteString("server answered " + status(a.Response))
 	switch code := a.StatusCode; {
 	case code == http.StatusNotFound || code == http.StatusGone:
 		b.WriteString(": was it deleted?")
 		f.mend = "check the name and the version, or use a mirror that still has it"
-	case code == http.StatusForbidden && a.Header.Get("X-Ratelimit-Remaining") == "0":
+	case limited:
 		b.WriteString(": rate limit reached")
 		f.mend = "wait, or give a token of that host: its limit is higher"
 		if reset, err := strconv.ParseInt(a.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil && reset > 0 && reset < math.MaxInt32 {
@@ -119,7 +133,7 @@ func (c *Client) statusFailure(a *answer) *failure {
 	if said := c.said(a); said != "" {
 		b.WriteString("; it said: " + said)
 	}
-	f.err = &statusError{a.StatusCode, b.String()}
+	f.err = &statusError{a.StatusCode, limited, b.String()}
 	return f
 }
 
@@ -237,6 +251,9 @@ func (m *meter) Read(p []byte) (int, error) {
 // DownloadOptions say what is known of an artifact.
 type DownloadOptions struct {
 	Size int64 // bytes; 0 when unknown, then the sink bounds the length
+	// Credential is for the URL's origin, where it has an Authorization;
+	// it replaces that of [Options.Credential].
+	Credential Credential
 }
 
 // Download brings the artifact at a URL into a sink. A transfer that breaks is
@@ -250,6 +267,9 @@ func (c *Client) Download(ctx context.Context, url string, in Sink, opt Download
 	r, err := c.request(url)
 	if err != nil {
 		return err
+	}
+	if opt.Credential.Authorization != "" {
+		r.credential = opt.Credential
 	}
 	d := &download{c: c, r: r, in: in, size: opt.Size, name: Redact(url)}
 	if err := d.reset(); err != nil { // bytes of an earlier call have no validator

@@ -19,7 +19,8 @@ import (
 
 // Options say how an archive is read.
 type Options struct {
-	// Format is "tar.gz", "zip" or "raw". A raw file is a single executable.
+	// Format is "tar.gz", "tar.xz", "tar.zst", "zip" or "raw". A raw file is a
+	// single executable.
 	Format string
 	// StripTop drops the one top folder that every entry of the archive must
 	// then lie in, whatever its name, as npm does.
@@ -96,6 +97,10 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 	switch o.Format {
 	case "tar.gz":
 		err = u.tarGz(r)
+	case "tar.xz":
+		err = u.tarXZ(r)
+	case "tar.zst":
+		err = u.tarZstd(r)
 	case "zip":
 		err = u.zip(r)
 	case "raw":

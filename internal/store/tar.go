@@ -35,12 +35,8 @@ func (u *unpacker) tarGz(section *io.SectionReader) error {
 		return broken("gzip header", err)
 	}
 	zr.Multistream(false)
-	out := &meter{u, zr}
-	if err := u.tar(out); err != nil {
-		return err
-	}
-	// The tar ended; the gzip must too, with its checksum, and the file.
-	if err := u.zeros(out); err != nil {
+	// Where the tar ended the gzip must end too, with its checksum, and the file.
+	if err := u.tarIn("gzip", zr); err != nil {
 		return err
 	}
 	if rest, err := in.Peek(2); err == nil && rest[0] == 0x1f && rest[1] == 0x8b {
@@ -53,7 +49,7 @@ func (u *unpacker) tarGz(section *io.SectionReader) error {
 
 // zeros reads to the end and accepts nothing but blocks of zeros: the padding of
 // a tar.
-func (u *unpacker) zeros(r io.Reader) error {
+func (u *unpacker) zeros(kind string, r io.Reader) error {
 	for total := 0; ; {
 		n, err := r.Read(u.buf)
 		total += n
@@ -67,7 +63,7 @@ func (u *unpacker) zeros(r io.Reader) error {
 			return unsafef("the tar does not end at the end of a block")
 		}
 		if err != nil {
-			return broken("gzip data", err)
+			return broken(kind+" data", err)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -27,21 +28,51 @@ func (u *update) connect() {
 }
 
 func (u *update) remote() remote.Options {
-	return remote.Options{Offline: u.Offline, Progress: func(_ string, n int64) {
+	env := u.Env
+	if env == nil {
+		env = os.Getenv
+	}
+	return remote.Options{Offline: u.Offline, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
 	}}
 }
 
-// hostClient is the client for files by address, whose hosts, those of
-// redirects too, must be in allow of [policy].
-func (u *update) hostClient() *remote.Client {
-	if u.m.Policy.Allow == nil {
+// hostClient is the client for files by address and of registries of OCI, whose
+// hosts, those of redirects too, must be in allow of [policy]. A mirror of the
+// manifest is allowed by being there, the interface of GitHub by its files, and
+// a registry by any of its repositories.
+func (u *update) hostClient(kind string) *remote.Client {
+	policy := &u.m.Policy
+	if policy.Allow == nil {
 		return u.client
 	}
+	implied := map[string]bool{}
+	imply := func(address string) {
+		if a, err := url.Parse(address); err == nil {
+			implied[lock.HostEntry(a)] = true
+		}
+	}
+	for _, m := range u.m.Mirrors {
+		imply(strings.Replace(m.To, "oci://", "https://", 1))
+	}
+	if policy.AllowsHost(&url.URL{Scheme: "https", Host: "github.com"}) {
+		imply(lock.GitHubAPI)
+	}
+	for _, entry := range policy.Allow {
+		if repository, ok := strings.CutPrefix(entry, "oci:"); ok && kind == lock.OCI {
+			host, _, _ := strings.Cut(repository, "/")
+			imply("https://" + host)
+		}
+	}
 	o := u.remote()
-	o.Allow = func(address *url.URL) error { return allowedHost(&u.m.Policy, address) }
+	o.Allow = func(address *url.URL) error {
+		if implied[lock.HostEntry(address)] {
+			return nil
+		}
+		return allowedHost(policy, address)
+	}
 	return remote.New(o)
 }
 
@@ -89,7 +120,9 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &cargo{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
 	case lock.HTTP:
-		return &plain{client: u.hostClient()}, nil
+		return newPlain(u.hostClient(kind), u.m.Mirrors), nil
+	case lock.OCI:
+		return &artifacts{client: oci.New(u.hostClient(kind), ""), mirrors: u.m.Mirrors}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }

@@ -231,7 +231,11 @@ func (u *update) oldFiles() map[string]lock.File {
 	for _, versions := range u.Old.Plugins {
 		for _, v := range versions {
 			for key, f := range v.Files {
-				files[identity(v.Source, key, f)] = f
+				id := identity(v.Source, key, f)
+				if v.Source == lock.OCI {
+					id = ociIdentity(v.Package, key, f)
+				}
+				files[id] = f
 			}
 		}
 	}
@@ -244,8 +248,8 @@ func identity(kind, key string, f lock.File) string {
 	switch kind {
 	case lock.NPM:
 		return "npm " + f.Name + "@" + f.Version
-	case lock.Pip:
-		return "pip " + key
+	case lock.Pip, lock.OCI: // see ociIdentity for the latter's key
+		return kind + " " + key
 	case lock.Cargo:
 		return "cargo " + f.Name + "@" + f.Version
 	}

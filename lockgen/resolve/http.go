@@ -2,8 +2,14 @@ package resolve
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/url"
 	"path"
+	"strings"
+	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -11,16 +17,52 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// plain locks plugins that lie at a URL for each platform. No digest is known
-// beforehand: the first download is believed.
+// plain locks plugins that lie at a URL for each platform, releases of GitHub
+// among them. A digest is known beforehand where the publisher has a checksum
+// file, or GitHub itself computed one; else the first download is believed.
 type plain struct {
-	client *remote.Client
+	client  *remote.Client
+	mirrors []lock.Mirror
+	// By URL: what GitHub says of a release, and published checksums.
+	documents documents
+}
+
+func newPlain(client *remote.Client, mirrors []lock.Mirror) *plain {
+	return &plain{client: client, mirrors: mirrors}
+}
+
+// documents asks for each document once.
+type documents struct {
+	mu    sync.Mutex
+	known map[string]func() ([]byte, error)
+}
+
+func (d *documents) get(address string, get func() ([]byte, error)) ([]byte, error) {
+	d.mu.Lock()
+	f := d.known[address]
+	if f == nil {
+		if d.known == nil {
+			d.known = map[string]func() ([]byte, error){}
+		}
+		f = sync.OnceValues(get)
+		d.known[address] = f
+	}
+	d.mu.Unlock()
+	return f()
+}
+
+func (s *plain) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
+	return s.documents.get(address, func() ([]byte, error) {
+		body, _, err := s.client.Document(ctx, lock.Rewrite(s.mirrors, address), accept, limit)
+		return body, err
+	})
 }
 
 func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
-	res := &Resolution{}
+	res := &Resolution{Missing: map[string]Missing{}}
 	byURL := map[string]*Artifact{}
 	keys := map[string]int{}
+	var missing error
 	for _, p := range platforms {
 		address := w.url(p)
 		if err := lock.CheckURL(address); err != nil {
@@ -32,11 +74,24 @@ func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 			if a, err = s.artifact(w, p, address); err != nil {
 				return nil, err
 			}
+			switch err := s.evidence(ctx, w, p, a); {
+			case errors.Is(err, errNoAsset):
+				res.Missing[p.Name] = Missing{"the release has no file for it", err}
+				if missing == nil {
+					missing = err
+				}
+				continue
+			case err != nil:
+				return nil, err
+			}
 			byURL[address] = a
 			keys[a.Key]++
 			res.Artifacts = append(res.Artifacts, a)
 		}
 		a.Platforms = append(a.Platforms, p.Name)
+	}
+	if missing != nil && len(res.Artifacts) == 0 {
+		return nil, missing
 	}
 	for _, a := range res.Artifacts {
 		if keys[a.Key] > 1 { // one file name in several folders
@@ -58,23 +113,110 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 	if err != nil {
 		return nil, err
 	}
-	a := &Artifact{
+	return &Artifact{
 		Key:      path.Base(u.Path),
 		Label:    path.Base(u.Path),
 		File:     lock.File{URL: address, Archive: archive},
 		identity: identity(lock.HTTP, "", lock.File{URL: address}),
+		trust:    "first-use",
 		get: func(ctx context.Context, in *store.Ingest) error {
-			return s.client.Download(ctx, address, in, remote.DownloadOptions{})
+			return s.client.Download(ctx, lock.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
-		read: store.Options{Format: archive},
+		read: w.reading(p, archive),
 		keep: w.keepBinaries(),
+	}, nil
+}
+
+// reading says how to read a file that is an archive, or an executable where
+// archive is "".
+func (w *Want) reading(p lock.Platform, archive string) store.Options {
+	if archive != "" {
+		return store.Options{Format: archive}
 	}
+	// The last candidate is the one that ends in .exe on Windows.
 	paths := w.binaries(p)
-	if archive == "" {
-		// The last candidate is the one that ends in .exe on Windows.
-		a.read = store.Options{Format: "raw", RawName: paths[len(paths)-1]}
+	return store.Options{Format: "raw", RawName: paths[len(paths)-1]}
+}
+
+// evidence looks for digests of an artifact that somebody else computed.
+func (s *plain) evidence(ctx context.Context, w *Want, p lock.Platform, a *Artifact) error {
+	if name, ok := w.asset(p); ok {
+		digest, err := s.assetDigest(ctx, w, name)
+		if err != nil {
+			return err
+		}
+		if digest != "" {
+			a.digest, a.trust = "sha256-"+base64OfHex(digest), "registry"
+		}
 	}
-	return a, nil
+	address := w.naming.ChecksumsURL(a.File.URL, w.Version, p)
+	if address == "" {
+		return nil
+	}
+	digest, err := s.published(ctx, address, path.Base(a.Key))
+	if err != nil {
+		return err
+	}
+	published := "sha256-" + base64OfHex(digest)
+	if a.digest != "" && a.digest != published {
+		return fault.Errorf(fault.Integrity, "do not use it before its publisher explains the difference",
+			"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.digest)
+	}
+	a.digest, a.trust = published, "checksum-file"
+	return nil
+}
+
+// maxChecksums bounds a checksum file, in bytes.
+const maxChecksums = 1 << 20
+
+// published returns the SHA-256 of a file that a checksum file gives, in lower
+// case hexadecimal.
+func (s *plain) published(ctx context.Context, address, name string) (string, error) {
+	shown := remote.Redact(address)
+	body, err := s.document(ctx, address, "*/*", maxChecksums)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Not that of a file that one platform has not.
+		return "", fault.Errorf(fault.Upstream, "correct checksums of the entry; without it the first download is believed", "there is no checksum file %s", shown)
+	}
+	if err != nil {
+		return "", err
+	}
+	digest, err := findChecksum(string(body), name)
+	if err != nil {
+		return "", fault.Errorf(fault.Upstream, "correct checksums of the entry; without it the first download is believed", "%s: %w", shown, err)
+	}
+	return digest, nil
+}
+
+// findChecksum reads what sha256sum prints ("HEX  NAME" or "HEX *NAME"), with
+// --tag ("SHA256 (NAME) = HEX"), or a digest alone, which is that of the only
+// file it can be about.
+func findChecksum(text, name string) (string, error) {
+	var found []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		digest, file, _ := strings.Cut(line, " ")
+		if tagged, ok := strings.CutPrefix(line, "SHA256 ("); ok {
+			file, digest, _ = strings.Cut(tagged, ") = ")
+		}
+		file = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(file), "*"), "./")
+		if file == name || file == "" && !strings.Contains(line, " ") {
+			found = append(found, strings.ToLower(digest))
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return "", fmt.Errorf("it has no line for %s", name)
+	case len(found) > 1:
+		return "", fmt.Errorf("it has %d lines for %s", len(found), name)
+	}
+	if raw, err := hex.DecodeString(found[0]); err != nil || len(raw) != 32 {
+		return "", fmt.Errorf("what it gives for %s is no SHA-256", name)
+	}
+	return found[0], nil
 }
 
 func (s *plain) Locked(w *Want, key string, f lock.File) (*Artifact, error) {

@@ -44,7 +44,9 @@ type Want struct {
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
-	until     string // the first version that is refused for reason, "" for none
+	naming    lock.Naming
+	assets    map[string]string // by platform, where naming's does not fit
+	until     string            // the first version that is refused for reason, "" for none
 	reason    string
 	overrides map[string]lock.Override
 }
@@ -102,7 +104,7 @@ func (w *Want) plan(l *lock.Lock) error {
 		return nil
 	}
 	for version, v := range l.Plugins[w.Name] {
-		same := v.Source == w.From.Kind && (v.Package == "" || v.Package == w.From.Name)
+		same := v.Source == w.From.Kind && v.Package == w.packageName()
 		if same && w.allows(version) && (w.Version == "" || CompareVersions(w.From.Kind, version, w.Version) > 0) {
 			w.Version = version
 		}
@@ -161,12 +163,12 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	runtime := p.Runtime
 	if p.Source != nil {
-		w.From = *p.Source
+		w.From, w.naming = *p.Source, p.Naming
 	}
 	if known {
 		s := r.Sources[0]
 		if p.Source == nil {
-			w.From = s.From
+			w.From, w.naming, w.assets = s.From, s.Naming, s.Assets
 		}
 		if w.From.Kind == s.From.Kind {
 			if p.Package != "" {
@@ -235,24 +237,56 @@ func Unknown(m *lock.Manifest) []string {
 
 // url is the address of the file for a platform, kind HTTP only.
 func (w *Want) url(p lock.Platform) string {
-	template := w.From.Name
+	from, asset := w.From, w.assets[p.Name]
 	if o := w.overrides[p.Name]; o.Source != nil {
-		template = o.Source.Name
+		from = *o.Source
+	} else if o.Asset != "" {
+		asset = o.Asset
 	}
-	return lock.Expand(template, w.Version, p)
+	return w.naming.URL(from, asset, w.Version, p)
+}
+
+// asset is the name of the file in the release for a platform; ok is false
+// where the file is not one of a release of GitHub.
+func (w *Want) asset(p lock.Platform) (name string, ok bool) {
+	if _, _, ok := w.From.GitHub(); !ok || w.overrides[p.Name].Source != nil {
+		return "", false
+	}
+	template := w.naming.Asset
+	for _, other := range []string{w.assets[p.Name], w.overrides[p.Name].Asset} {
+		if other != "" {
+			template = other
+		}
+	}
+	return w.naming.Expand(template, w.Version, p), true
+}
+
+// packageName is what the lock calls package: "" for what has an address.
+func (w *Want) packageName() string {
+	switch w.From.Kind {
+	case lock.HTTP:
+		return ""
+	case lock.OCI: // the same on every platform
+		ref, err := w.oci(lock.Platforms[0])
+		if err != nil {
+			return ""
+		}
+		return ref.Package()
+	}
+	return w.From.Name
 }
 
 // binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. For npm it is empty where only the bin's name is known.
 func (w *Want) binaries(p lock.Platform) []string {
 	if o := w.overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
-		return []string{lock.Expand(o, w.Version, p)}
+		return []string{w.naming.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
 		if w.binName() != "" {
 			return nil
 		}
-		return []string{lock.Expand(w.binary, w.Version, p)}
+		return []string{w.naming.Expand(w.binary, w.Version, p)}
 	}
 	if w.From.Kind == lock.Cargo {
 		return []string{"bin/" + w.crateBin() + p.Exe()}
@@ -260,7 +294,7 @@ func (w *Want) binaries(p lock.Platform) []string {
 	if p.OS == "windows" && w.windows != "" {
 		return []string{w.windows}
 	}
-	b := lock.Expand(w.binary, w.Version, p)
+	b := w.naming.Expand(w.binary, w.Version, p)
 	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
 		return []string{b, b + ".exe"}
 	}
@@ -360,9 +394,7 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 		}
 	}
 	compare("source", w.From.Kind, v.Source, false)
-	if w.From.Kind != lock.HTTP {
-		compare("package", w.From.Name, v.Package, false)
-	}
+	compare("package", w.packageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
 	if w.runs == nil || w.runs.Version != "" {
 		compare("runtime", w.Runtime, v.Runtime, true)
@@ -387,6 +419,13 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 			if w.From.Kind == lock.HTTP && v.Source == lock.HTTP {
 				for _, key := range v.FilesFor(p.Name) {
 					compare("url for "+p.Name, w.url(p), v.Files[key].URL, false)
+				}
+			}
+			if w.From.Kind == lock.OCI && v.Source == lock.OCI {
+				ref, _ := w.oci(p)
+				for _, key := range v.FilesFor(p.Name) {
+					compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
+					compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
 				}
 			}
 		case c.Emulate != "" && c.Emulate == p.Emulates && slices.Contains(m.Platforms, p.Emulates):

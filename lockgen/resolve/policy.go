@@ -231,7 +231,7 @@ func (u *update) admit(a *attempt) []error {
 	kind := a.w.From.Kind
 	locked := u.lockedPackages(kind)
 	for _, artifact := range a.res.Artifacts {
-		err := allowedBy(&u.m.Policy, kind, a.w.From.Name, artifact.Key, artifact.File)
+		err := allowedBy(&u.m.Policy, kind, a.w.packageName(), artifact.Key, artifact.File)
 		name, version := packageOf(kind, artifact.Key, artifact.File)
 		if err == nil && artifact.aged {
 			own := lock.NormalPackage(kind, name) == lock.NormalPackage(kind, a.w.From.Name)

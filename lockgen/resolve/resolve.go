@@ -26,14 +26,15 @@ import (
 
 // Options say what [Update] has to do.
 type Options struct {
-	Old     *lock.Lock // nil where there is no lock yet
-	Names   []string   // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
-	All     bool       // resolve everything again
-	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
-	Verify  bool       // resolve and download everything again and compare
-	Offline bool       // refuse the network
-	Now     time.Time  // for minimum-release-age; zero is the machine's clock
-	Dir     string     // where the manifest lies: the package managers' project configuration applies
+	Old     *lock.Lock          // nil where there is no lock yet
+	Names   []string            // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
+	All     bool                // resolve everything again
+	Removed []string            // NAME or NAME@VERSION that was just taken out: only that may go
+	Verify  bool                // resolve and download everything again and compare
+	Offline bool                // refuse the network
+	Now     time.Time           // for minimum-release-age; zero is the machine's clock
+	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
+	Dir     string              // where the manifest lies: the package managers' project configuration applies
 	Store   *store.Store
 	UI      *ui.UI
 }
@@ -479,14 +480,8 @@ func (u *update) native(w *Want) []lock.Platform {
 func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Trust: "registry",
-		Args:  a.w.Args,
+		Package: a.w.packageName(), Args: a.w.Args,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
-	}
-	if a.w.From.Kind == lock.HTTP {
-		v.Trust = "first-use"
-	} else {
-		v.Package = a.w.From.Name
 	}
 	var failures []failure
 	holes := maps.Clone(a.res.Missing)
@@ -557,6 +552,7 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		f.SHA256, f.Size = d.SHA256, d.Size
 		f.Platforms = platformList(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
+		v.Trust = weaker(v.Trust, artifact.trust)
 	}
 	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
 	if err := v.Validate(); err != nil {
@@ -566,6 +562,18 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		return nil, []failure{{a.w, "", err}}
 	}
 	return v, nil
+}
+
+// weaker is the weaker of two kinds of evidence, where "" for the first is none
+// seen yet.
+func weaker(a, b string) string {
+	if b == "" {
+		b = "registry"
+	}
+	if a == "" || slices.Index(lock.Trusts, b) < slices.Index(lock.Trusts, a) {
+		return b
+	}
+	return a
 }
 
 // cell makes the cell of one platform.

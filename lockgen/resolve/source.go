@@ -76,6 +76,9 @@ type Artifact struct {
 	// digest is upstream's own, "sha512-…" or "sha256-…" and the standard
 	// base64 of it; "" where there is none.
 	digest string
+	// trust is the evidence that digest rests on, one of lock.Trusts; "" is
+	// "registry".
+	trust string
 	// get brings the bytes.
 	get func(ctx context.Context, in *store.Ingest) error
 	// read says how to read the bytes, with paths relative to Prefix. Keep

@@ -1,0 +1,300 @@
+package lock
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// github begins a source that is the releases of a repository of GitHub,
+// "github:OWNER/REPO".
+const github = "github:"
+
+// A Naming says how a publisher names the files of a plugin. The zero value
+// uses the lock's own words for platforms.
+type Naming struct {
+	Tag       string // template of the release's tag, github: only; "" is "v{version}"
+	Asset     string // template of a file's name in the release, github: only
+	Checksums string // template of the published checksum file: a URL, or a name beside the file; "" for none
+
+	// OS and Arch are the publisher's words for the lock's: {"macos": "osx"}.
+	OS, Arch map[string]string
+}
+
+// Expand is [Expand] with the publisher's words for {os} and {arch}.
+func (n Naming) Expand(template, version string, p Platform) string {
+	if word, ok := n.OS[p.OS]; ok {
+		template = strings.ReplaceAll(template, "{os}", word)
+	}
+	if word, ok := n.Arch[p.Arch]; ok {
+		template = strings.ReplaceAll(template, "{arch}", word)
+	}
+	return Expand(template, version, p)
+}
+
+// URL is the address of the file of a source for one version and platform.
+// Asset replaces that of n where it is not "". Kind HTTP only.
+func (n Naming) URL(s Source, asset, version string, p Platform) string {
+	owner, repo, ok := s.GitHub()
+	if !ok {
+		return n.Expand(s.Name, version, p)
+	}
+	if asset == "" {
+		asset = n.Asset
+	}
+	return GitHubHost + "/" + owner + "/" + repo + "/releases/download/" +
+		(&url.URL{Path: n.ReleaseTag(version)}).EscapedPath() + "/" + url.PathEscape(n.Expand(asset, version, p))
+}
+
+// GitHubHost is where the files of releases are, and GitHubAPI what describes
+// them (docs.github.com/rest/releases).
+const (
+	GitHubHost = "https://github.com"
+	GitHubAPI  = "https://api.github.com"
+)
+
+// ReleaseTag is the tag of the release of a version, github: only.
+func (n Naming) ReleaseTag(version string) string {
+	tag := n.Tag
+	if tag == "" {
+		tag = "v{version}"
+	}
+	return strings.ReplaceAll(tag, "{version}", version)
+}
+
+// ChecksumsURL is the address of the file with the published checksum of the
+// file at an address, or "" where there is none. In its template {file} is the
+// name of that file.
+func (n Naming) ChecksumsURL(address, version string, p Platform) string {
+	if n.Checksums == "" {
+		return ""
+	}
+	base, rest := address, ""
+	if i := strings.LastIndexByte(address, '/'); i >= 0 {
+		base, rest = address[:i+1], address[i+1:]
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	name := n.Expand(strings.ReplaceAll(n.Checksums, "{file}", rest), version, p)
+	if strings.Contains(name, "://") {
+		return name
+	}
+	return base + name
+}
+
+// Check refuses, with an error of class [fault.Usage], a naming that does not
+// fit its source.
+func (n Naming) Check(s Source) error {
+	_, _, isGitHub := s.GitHub()
+	switch {
+	case !isGitHub && (n.Tag != "" || n.Asset != ""):
+		return fault.Errorf(fault.Usage, "remove it, or write the source as github:OWNER/REPO", "tag and asset are for a source github:OWNER/REPO, not for %s", s)
+	case isGitHub && n.Asset == "":
+		return fault.Errorf(fault.Usage, `add: asset = "NAME-{version}-{os}-{arch}.tar.gz"`, "source %s needs the name of its asset", s)
+	case s.Kind != HTTP && n.Checksums != "":
+		return fault.Errorf(fault.Usage, "remove it", "checksums are for a source by URL; %s has digests of its own", s)
+	case s.Kind != HTTP && s.Kind != OCI && (n.OS != nil || n.Arch != nil):
+		return fault.Errorf(fault.Usage, "remove it", "os and arch are words in a URL; %s has none", s)
+	}
+	if err := checkTemplate(n.Tag, "version"); err != nil {
+		return err
+	}
+	if err := checkAsset(n.Asset); err != nil {
+		return err
+	}
+	if err := checkTemplate(n.Checksums, append(slices.Clone(templateVariables), "file")...); err != nil {
+		return err
+	}
+	switch {
+	case strings.Contains(n.Checksums, "://"):
+		if err := CheckURL(n.Checksums); err != nil {
+			return err
+		}
+	case n.Checksums != "":
+		if err := checkAsset(strings.ReplaceAll(n.Checksums, "{file}", "file")); err != nil {
+			return err
+		}
+	}
+	for what, words := range map[string]map[string]string{"os": n.OS, "arch": n.Arch} {
+		for _, from := range slices.Sorted(maps.Keys(words)) {
+			to := words[from]
+			if !word(to) {
+				return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is no word for a file name", what, from, to)
+			}
+			known := slices.ContainsFunc(Platforms, func(p Platform) bool { return what == "os" && p.OS == from || what == "arch" && p.Arch == from })
+			if !known {
+				return fault.Errorf(fault.Usage, "known are "+map[string]string{"os": "linux, macos, windows", "arch": "aarch64, x86_64"}[what], "%s.%s is not a word of the lock", what, from)
+			}
+		}
+	}
+	return nil
+}
+
+// checkAsset accepts the template of one file's name.
+func checkAsset(s string) error {
+	if s == "" {
+		return nil
+	}
+	if err := checkTemplate(s, templateVariables...); err != nil {
+		return err
+	}
+	name := Expand(s, "1", Platforms[0])
+	if err := CheckPath(name); err != nil {
+		return fault.Errorf(fault.Usage, "write the name of a file", "%w", err)
+	}
+	if path.Base(name) != name {
+		return fault.Errorf(fault.Usage, "write the name of a file, without folders", "%q is not the name of a file", s)
+	}
+	return nil
+}
+
+// GitHub returns the repository of a source github:OWNER/REPO.
+func (s Source) GitHub() (owner, repo string, ok bool) {
+	rest, ok := strings.CutPrefix(s.Name, github)
+	if s.Kind != HTTP || !ok {
+		return "", "", false
+	}
+	owner, repo, ok = strings.Cut(rest, "/")
+	return owner, repo, ok
+}
+
+// An OCIRef names what a registry of OCI has under a tag.
+type OCIRef struct {
+	Host string // with its port
+	Repo string
+	Tag  string
+	File string // org.opencontainers.image.title of the layer, "" for the only one
+}
+
+// Package is HOST/REPO, as the lock has it.
+func (r OCIRef) Package() string { return r.Host + "/" + r.Repo }
+
+// String is HOST/REPO:TAG#FILE.
+func (r OCIRef) String() string {
+	s := r.Package() + ":" + r.Tag
+	if r.File != "" {
+		s += "#" + r.File
+	}
+	return s
+}
+
+// ParseOCI reads an expanded "oci://HOST/REPO:TAG", or
+// "oci://HOST/REPO:TAG#FILE", by the grammar of the distribution specification.
+// Its errors are of class [fault.Usage].
+func ParseOCI(s string) (OCIRef, error) {
+	const form = "write oci://HOST/REPO:TAG, or oci://HOST/REPO:TAG#FILE for one file of an artifact"
+	rest, ok := strings.CutPrefix(s, "oci://")
+	var r OCIRef
+	rest, r.File, _ = strings.Cut(rest, "#")
+	slash := strings.IndexByte(rest, '/')
+	colon := strings.LastIndexByte(rest, ':')
+	if !ok || slash <= 0 || colon < slash {
+		return r, fault.Errorf(fault.Usage, form, "source %q is not of the form oci://HOST/REPO:TAG", redact(s))
+	}
+	r.Host, r.Repo, r.Tag = rest[:slash], rest[slash+1:colon], rest[colon+1:]
+	u, err := url.Parse("https://" + r.Host)
+	switch {
+	case err != nil || u.Host != r.Host || u.User != nil || r.Host != strings.ToLower(r.Host):
+		return OCIRef{}, fault.Errorf(fault.Usage, form, "the host of an oci:// source is not one; credentials belong into docker's configuration")
+	case !ociRepo(r.Repo):
+		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not the name of a repository: words of a-z and 0-9, joined by . _ - and /", r.Repo)
+	case len(r.Tag) > 128 || !word(r.Tag) && !word(strings.TrimLeft(r.Tag, "_")):
+		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not a tag", r.Tag)
+	}
+	if r.File != "" {
+		if err := CheckPath(r.File); err != nil {
+			return OCIRef{}, fault.Errorf(fault.Usage, form, "%w", err)
+		}
+	}
+	return r, nil
+}
+
+// ociRepo accepts the name of a repository of at most 255 characters.
+func ociRepo(s string) bool {
+	for part := range strings.SplitSeq(s, "/") {
+		for i, r := range part {
+			edge := i == 0 || i == len(part)-1
+			if !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || !edge && strings.ContainsRune("._-", r)) {
+				return false
+			}
+		}
+		if part == "" {
+			return false
+		}
+	}
+	return len(s) <= 255
+}
+
+// checkOCI accepts the template of an oci:// source.
+func checkOCI(s string) error {
+	if err := checkTemplate(s, templateVariables...); err != nil {
+		return err
+	}
+	for _, p := range Platforms {
+		r, err := ParseOCI(Expand(s, "1", p))
+		if err != nil {
+			return err
+		}
+		first, err := ParseOCI(Expand(s, "1", Platforms[0]))
+		if err == nil && first.Package() != r.Package() {
+			return fault.Errorf(fault.Usage, "let the tag or the file behind # vary", "%q has another repository on each platform", s)
+		}
+	}
+	return nil
+}
+
+// A Mirror lets another server stand in for one: what begins with From is
+// asked for where To is. It never changes the lock.
+type Mirror struct {
+	From string `json:"from"` // "https://HOST/…", "oci://HOST/…"
+	To   string `json:"to"`   // of the same kind
+}
+
+// Rewrite returns the address at which to ask for what is at an address: that
+// of the first mirror whose From it begins with, or itself.
+func Rewrite(mirrors []Mirror, address string) string {
+	for _, m := range mirrors {
+		if rest, ok := strings.CutPrefix(address, m.From); ok {
+			return m.To + rest
+		}
+	}
+	return address
+}
+
+// check refuses a mirror that could match more than it says.
+func (m Mirror) check() error {
+	for _, part := range [][2]string{{"from", m.From}, {"to", m.To}} {
+		what, s := part[0], part[1]
+		scheme, rest, _ := strings.Cut(s, "://")
+		address := s
+		if scheme == OCI {
+			address = "https://" + rest
+			if what == "to" {
+				host, _, _ := strings.Cut(rest, "/")
+				if _, err := ParseOCI("oci://" + host + "/x:1"); err != nil {
+					return err
+				}
+			}
+		}
+		if err := CheckURL(address); err != nil {
+			return err
+		}
+		if !strings.Contains(rest, "/") {
+			return fault.Errorf(fault.Usage, fmt.Sprintf("write: %s = %q", what, s+"/"), "mirror %s = %q does not end the host with a slash", what, s)
+		}
+		if strings.ContainsAny(rest, "{}?#") {
+			return fault.Errorf(fault.Usage, "write the beginning of an address", "mirror %s = %q is no prefix of an address", what, s)
+		}
+	}
+	if strings.HasPrefix(m.From, "oci://") != strings.HasPrefix(m.To, "oci://") {
+		return fault.Errorf(fault.Usage, "mirror URLs by URLs and oci:// by oci://", "mirror from %q to %q changes the kind of server", m.From, m.To)
+	}
+	if strings.HasSuffix(m.From, "/") != strings.HasSuffix(m.To, "/") {
+		return fault.Errorf(fault.Usage, "end both with a slash, or none", "mirror from %q to %q joins words that belong apart", m.From, m.To)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package lock
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+func platform(t *testing.T, name string) Platform {
+	t.Helper()
+	p, ok := LookupPlatform(name)
+	if !ok {
+		t.Fatalf("no platform %s", name)
+	}
+	return p
+}
+
+func TestNaming(t *testing.T) {
+	n := Naming{
+		Tag: "cmd/tool/v{version}", Asset: "tool-{version}-{os}-{arch}{exe}", Checksums: "{file}.sha256",
+		OS: map[string]string{"macos": "osx", "windows": "win"}, Arch: map[string]string{"aarch64": "aarch_64"},
+	}
+	src, err := ParseSource("github:acme/tool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Check(src); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"macos-aarch64":  "https://github.com/acme/tool/releases/download/cmd/tool/v1.2.0-rc+1/tool-1.2.0-rc+1-osx-aarch_64",
+		"windows-x86_64": "https://github.com/acme/tool/releases/download/cmd/tool/v1.2.0-rc+1/tool-1.2.0-rc+1-win-x86_64.exe",
+	} {
+		p := platform(t, name)
+		address := n.URL(src, "", "1.2.0-rc+1", p)
+		if address != want {
+			t.Errorf("%s: %s, expected %s", name, address, want)
+		}
+		if got := n.ChecksumsURL(address, "1.2.0", p); got != want+".sha256" {
+			t.Errorf("%s: checksums at %s", name, got)
+		}
+	}
+	plain, err := ParseSource("https://example.com/{version}/{os}_{goos}_{arch}_{goarch}.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n = Naming{OS: n.OS, Checksums: "https://sums.example.com/{version}"}
+	if got := n.URL(plain, "", "2", platform(t, "macos-x86_64")); got != "https://example.com/2/osx_darwin_x86_64_amd64.zip" {
+		t.Error(got)
+	}
+	if got := n.ChecksumsURL("https://example.com/a", "2", Platforms[0]); got != "https://sums.example.com/2" {
+		t.Error(got)
+	}
+}
+
+func TestParseOCI(t *testing.T) {
+	for s, want := range map[string]OCIRef{
+		"oci://ghcr.example.com/acme/lint:v1.2.3":           {"ghcr.example.com", "acme/lint", "v1.2.3", ""},
+		"oci://127.0.0.1:5000/a:1#lint-linux-x86_64.tar.gz": {"127.0.0.1:5000", "a", "1", "lint-linux-x86_64.tar.gz"},
+	} {
+		if got, err := ParseOCI(s); err != nil || got != want || "oci://"+got.String() != s {
+			t.Errorf("%s: %+v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{
+		"oci://", "oci://host", "oci://host/repo", "oci://host:5000/repo", "oci:///repo:1", "oci://user:secret@host/repo:1",
+		"oci://host/Repo:1", "oci://host/../repo:1", "oci://host//repo:1", "oci://host/repo:", "oci://host/repo:a b",
+		"oci://host/repo:" + strings.Repeat("1", 129), "oci://host/repo:1#../x", "oci://host/repo:1#/x", "oci://HOST/repo:1", "oci://ho st/repo:1",
+		"oci://host?x/repo:1", "oci://[::1/repo:1", "oci://host/repo@sha256:00",
+	} {
+		_, err := ParseOCI(s)
+		if fault.Of(err) != fault.Usage {
+			t.Errorf("%s: %v", s, err)
+		}
+		if err != nil && strings.Contains(err.Error()+fault.Mend(err), "secret") {
+			t.Errorf("%v shows a secret", err)
+		}
+	}
+}
+
+func TestRewrite(t *testing.T) {
+	mirrors := []Mirror{
+		{"https://github.com/acme/", "https://acme.example.com/"},
+		{"https://github.com/", "https://proxy.example.com/github/"},
+		{"oci://registry.example.com/", "oci://127.0.0.1:5000/cache/"},
+	}
+	for _, m := range mirrors {
+		if err := m.check(); err != nil {
+			t.Error(err)
+		}
+	}
+	for address, want := range map[string]string{
+		"https://github.com/acme/x":          "https://acme.example.com/x",
+		"https://github.com/other/x":         "https://proxy.example.com/github/other/x",
+		"https://github.com.evil.example/x":  "https://github.com.evil.example/x",
+		"oci://registry.example.com/a/b:1#f": "oci://127.0.0.1:5000/cache/a/b:1#f",
+	} {
+		if got := Rewrite(mirrors, address); got != want {
+			t.Errorf("%s became %s, expected %s", address, got, want)
+		}
+	}
+	for _, m := range []Mirror{
+		{"https://github.com", "https://example.com"},
+		{"https://github.com/", "https://example.com"},
+		{"https://github.com/a", "https://example.com/a/"},
+		{"https://github.com/", "oci://example.com/"},
+		{"oci://example.com/", "https://example.com/"},
+		{"https://github.com/", "http://example.com/"},
+		{"https://github.com/", "https://user:secret@example.com/"},
+		{"*", "https://example.com/"},
+		{"ftp://example.com/", "https://example.com/"},
+		{"https://github.com/?a", "https://example.com/b"},
+	} {
+		err := m.check()
+		if c := fault.Of(err); c != fault.Usage && c != fault.Policy {
+			t.Errorf("%+v: %v", m, err)
+		}
+		if err != nil && strings.Contains(err.Error()+fault.Mend(err), "secret") {
+			t.Errorf("%v shows a secret", err)
+		}
+	}
+}
+
+func TestManifestNaming(t *testing.T) {
+	m, err := ParseManifest("plugins.toml", []byte(`platforms = ["linux-x86_64"]
+[plugins.a]
+version = "1.0.0"
+source = "github:acme/a"
+asset = "a-{os}-{arch}.tar.xz"
+checksums = "checksums.txt"
+binary = "a"
+os = { macos = "osx" }
+arch = { aarch64 = "aarch_64" }
+platforms.windows-x86_64.asset = "a-win64.zip"
+[[mirror]]
+from = "https://github.com/"
+to = "https://proxy.example.com/"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := m.Plugins["a"]
+	if p.Naming.OS["macos"] != "osx" || p.Naming.Arch["aarch64"] != "aarch_64" || p.Naming.Checksums != "checksums.txt" ||
+		p.Platforms["windows-x86_64"].Asset != "a-win64.zip" || len(m.Mirrors) != 1 {
+		t.Errorf("%+v, %+v", p, m.Mirrors)
+	}
+	for lines, want := range map[string]string{
+		`source = "github:acme"`:                                         "names no repository",
+		`source = "github:acme/a"`:                                       "needs the name of its asset",
+		"source = \"github:acme/a\"\nasset = \"../a\"":                   "leaves its folder",
+		"source = \"github:acme/a\"\nasset = \"d/a\"":                    "not the name of a file",
+		"source = \"github:acme/a\"\nasset = \"{verison}\"":              "did you mean {version}?",
+		"source = \"https://example.com/a\"\nasset = \"a\"":              "tag and asset are for",
+		"source = \"npm:a\"\nos = { macos = \"osx\" }":                   "os and arch are words in a URL",
+		"source = \"https://example.com/a\"\nos = { macosx = \"osx\" }":  "not a word of the lock",
+		"source = \"https://example.com/a\"\nos = { macos = \"../x\" }":  "no word for a file name",
+		"source = \"npm:a\"\nchecksums = \"a\"":                          "checksums are for a source by URL",
+		"source = \"https://example.com/a\"\nchecksums = \"http://b/c\"": "not encrypted",
+		`checksums = "a"`: "without a source",
+		"source = \"https://example.com/a\"\nplatforms.linux-x86_64.asset = \"a\"": "only a plugin by github: has assets",
+	} {
+		_, err := ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins.a]\nversion = \"1.0.0\"\nbinary = \"a\"\n"+lines+"\n"))
+		if c := fault.Of(err); c != fault.Usage && c != fault.Policy {
+			t.Errorf("%s: %v", lines, err)
+			continue
+		}
+		if all := err.Error() + "\n" + fault.Mend(err); !strings.Contains(all, want) || !strings.Contains(all, "plugins.toml:") {
+			t.Errorf("%s: %q is not in %s", lines, want, all)
+		}
+	}
+}

@@ -1,0 +1,486 @@
+// Package oci reads registries of the OCI distribution specification. oras-go
+// speaks the protocol, the token dance and docker's credentials included;
+// package remote carries every request, under its promises; and this package
+// believes neither: what a registry answers is checked against the digest it
+// was asked for, or hashed where a tag was.
+//
+// What it promises:
+//   - Only SHA-256. A descriptor with another digest is refused, as is one
+//     whose size is out of bounds, that says its content is at another address
+//     (urls), or whose inline data is not its content.
+//   - A document is either a manifest or an index, by its media type and by
+//     what is in it (CVE-2021-41190).
+//   - A credential goes to its registry. A registry may send its clients for a
+//     token to another host only over https and under the same registrable
+//     domain (public suffix list), as the public ones do.
+//   - http only to loopback hosts.
+//
+// It is apart from package remote because oras-go costs every program that has
+// it time at its start.
+//
+// Failures have the classes of package remote; one of docker's configuration or
+// of a credential helper is of class [fault.Machine].
+package oci
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/net/publicsuffix"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry"
+	oras "oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+const (
+	maxManifest = 4 << 20 // bytes: what registries have to take
+	maxBlob     = 2 << 30 // bytes
+	maxChildren = 1000    // of an index, or layers of a manifest
+
+	helperTime = 30 * time.Second // that a credential helper may take
+)
+
+// Media types of docker that mean the same as those of OCI.
+const (
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+// A Client reads registries. It is safe for concurrent use.
+type Client struct {
+	transport *remote.Client
+	store     func() (credentials.Store, error)
+	config    string // path of docker's configuration, for messages
+
+	mu    sync.Mutex
+	repos map[string]*Repository
+}
+
+// New makes a client. Config is the path of docker's configuration file, ""
+// for its usual place (DOCKER_CONFIG, else .docker in the home folder); it is
+// read when a registry asks for a credential.
+func New(transport *remote.Client, config string) *Client {
+	if config == "" {
+		dir := os.Getenv("DOCKER_CONFIG")
+		if dir == "" {
+			home, _ := os.UserHomeDir()
+			dir = filepath.Join(home, ".docker")
+		}
+		config = filepath.Join(dir, "config.json")
+	}
+	return &Client{
+		transport: transport, config: config, repos: map[string]*Repository{},
+		store: sync.OnceValues(func() (credentials.Store, error) {
+			return credentials.NewStore(config, credentials.StoreOptions{})
+		}),
+	}
+}
+
+// A Repository is one name in one registry.
+type Repository struct {
+	c      *Client
+	name   string // HOST/REPO
+	base   *url.URL
+	repo   *oras.Repository
+	tokens tokens
+}
+
+// Repository returns a repository, which need not exist.
+func (c *Client) Repository(host, repo string) (*Repository, error) {
+	ref := registry.Reference{Registry: host, Repository: repo}
+	name := host + "/" + repo
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.repos[name]; r != nil {
+		return r, nil
+	}
+	if err := ref.Validate(); err != nil {
+		return nil, fault.Errorf(fault.Usage, "write oci://HOST/REPO:TAG", "%s is no repository: %w", name, err)
+	}
+	r := &Repository{c: c, name: name, base: &url.URL{Scheme: "https", Host: ref.Host()}}
+	if h := r.base.Hostname(); h == "localhost" || net.ParseIP(h).IsLoopback() {
+		r.base.Scheme = "http"
+	}
+	r.repo = &oras.Repository{
+		Reference: ref,
+		PlainHTTP: r.base.Scheme == "http",
+		Client: &auth.Client{
+			Client:     &http.Client{Transport: r},
+			Credential: r.credential,
+			Cache:      &r.tokens,
+		},
+		MaxMetadataBytes: maxManifest,
+	}
+	c.repos[name] = r
+	return r, nil
+}
+
+// RoundTrip is http.RoundTripper's. What does not go to the registry is the
+// request for a token, which may hold a credential.
+func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != r.base.Scheme || !strings.EqualFold(req.URL.Host, r.base.Host) {
+		if req.URL.Scheme != "https" || !related(r.base.Hostname(), req.URL.Hostname()) {
+			return nil, fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent",
+				"registry %s sends its clients for a token to %s, which is another host", r.base.Host, remote.Redact(req.URL.Scheme+"://"+req.URL.Host))
+		}
+	}
+	return r.c.transport.RoundTrip(req)
+}
+
+// related reports whether two host names are under one registrable domain.
+func related(a, b string) bool {
+	if net.ParseIP(a) != nil || net.ParseIP(b) != nil {
+		return false
+	}
+	one, err1 := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(a))
+	two, err2 := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(b))
+	return err1 == nil && err2 == nil && one == two
+}
+
+// credential asks docker's configuration. Hostport is that of the registry
+// whatever oras-go thinks of asking for.
+func (r *Repository) credential(ctx context.Context, hostport string) (auth.Credential, error) {
+	if hostport != r.base.Host {
+		return auth.EmptyCredential, nil
+	}
+	store, err := r.c.store()
+	if err != nil {
+		return auth.EmptyCredential, fault.Errorf(fault.Machine, "mend the file, or run: docker login "+hostport,
+			"docker's configuration %s: %w", r.c.config, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperTime)
+	defer cancel()
+	type answer struct {
+		cred auth.Credential
+		err  error
+	}
+	got := make(chan answer, 1) // a helper's child may outlive its helper
+	go func() {
+		cred, err := credentials.Credential(store)(ctx, hostport)
+		got <- answer{cred, err}
+	}()
+	var a answer
+	select {
+	case a = <-got:
+	case <-ctx.Done():
+		a.err = ctx.Err()
+	}
+	if errors.Is(a.err, context.DeadlineExceeded) {
+		a.err = fmt.Errorf("it did not answer within %v", helperTime)
+	}
+	if a.err != nil {
+		return auth.EmptyCredential, fault.Errorf(fault.Machine, "run: docker login "+hostport+"; or remove the helper from "+r.c.config,
+			"the credential helper for %s that %s names: %s", hostport, r.c.config, printable(a.err.Error()))
+	}
+	return a.cred, nil
+}
+
+// printable keeps the beginning of a foreign text, fit for a terminal.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > 300 {
+		s = s[:300] + "…"
+	}
+	return s
+}
+
+// tokens keeps the one token of a repository. It is an auth.Cache that can be
+// asked for the header.
+type tokens struct {
+	mu     sync.Mutex
+	scheme auth.Scheme
+	token  string
+}
+
+// GetScheme is auth.Cache's.
+func (t *tokens) GetScheme(context.Context, string) (auth.Scheme, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token == "" {
+		return auth.SchemeUnknown, errdef.ErrNotFound
+	}
+	return t.scheme, nil
+}
+
+// GetToken is auth.Cache's.
+func (t *tokens) GetToken(_ context.Context, _ string, scheme auth.Scheme, _ string) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token == "" || scheme != t.scheme {
+		return "", errdef.ErrNotFound
+	}
+	return t.token, nil
+}
+
+// Set is auth.Cache's.
+func (t *tokens) Set(ctx context.Context, _ string, scheme auth.Scheme, _ string, fetch func(context.Context) (string, error)) (string, error) {
+	token, err := fetch(ctx)
+	if err != nil {
+		return "", err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.scheme, t.token = scheme, token
+	return token, nil
+}
+
+// authorization is the header for the registry, "" for none.
+func (t *tokens) authorization() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token == "" {
+		return ""
+	}
+	return t.scheme.String() + " " + t.token
+}
+
+// A Descriptor says what some content is. It was checked by the rules of the
+// package comment.
+type Descriptor struct {
+	SHA256      string // 64 lower-case hexadecimal digits
+	Size        int64  // bytes
+	MediaType   string
+	Title       string // org.opencontainers.image.title: the name of a file
+	Attestation bool   // about other content of the index, as buildkit makes them
+	OS, Arch    string // in Go's words; "" for none
+	Variant     string // of Arch, such as v8
+}
+
+// Manifest reports whether d is that of a manifest.
+func (d Descriptor) Manifest() bool {
+	return d.MediaType == ocispec.MediaTypeImageManifest || d.MediaType == dockerManifest
+}
+
+// Index reports whether d is that of an index.
+func (d Descriptor) Index() bool {
+	return d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerIndex
+}
+
+// A Node is a manifest or an index.
+type Node struct {
+	Descriptor
+	Children []Descriptor // of an index
+	Layers   []Descriptor // of a manifest
+}
+
+// Resolve returns what a tag names now. There being no such tag matches
+// fs.ErrNotExist.
+func (r *Repository) Resolve(ctx context.Context, tag string) (*Node, error) {
+	name := r.name + ":" + tag
+	desc, body, err := r.repo.Manifests().FetchReference(ctx, tag)
+	if err != nil {
+		return nil, r.explain(name, err)
+	}
+	data, err := readAll(body)
+	if err != nil {
+		return nil, r.explain(name, err)
+	}
+	sum := sha256.Sum256(data)
+	found := digest.NewDigestFromBytes(digest.SHA256, sum[:])
+	// The header is optional, and what it says of other bytes is no promise.
+	if desc.Digest.Algorithm() == digest.SHA256 && desc.Digest != found {
+		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry", "%s: the registry says %s and sends %s", name, desc.Digest, found)
+	}
+	desc.Digest, desc.Size = found, int64(len(data))
+	return r.parse(name, desc, data)
+}
+
+// Node returns the manifest or index of a descriptor.
+func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
+	name := r.name + "@sha256:" + d.SHA256
+	if d.Size > maxManifest {
+		return nil, fault.Errorf(fault.Upstream, "", "%s: a manifest of %d bytes, more than the limit of %d", name, d.Size, maxManifest)
+	}
+	desc := ocispec.Descriptor{MediaType: d.MediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, d.SHA256), Size: d.Size}
+	body, err := r.repo.Manifests().Fetch(ctx, desc)
+	if err != nil {
+		return nil, r.explain(name, err)
+	}
+	data, err := readAll(body)
+	if err != nil {
+		return nil, r.explain(name, err)
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != d.SHA256 || int64(len(data)) != d.Size {
+		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry",
+			"%s: the registry sends other bytes than it was asked for: sha256:%x, %d bytes", name, sum, len(data))
+	}
+	return r.parse(name, desc, data)
+}
+
+func readAll(body io.ReadCloser) ([]byte, error) {
+	defer body.Close()
+	data, err := io.ReadAll(io.LimitReader(body, maxManifest+1))
+	if err == nil && len(data) > maxManifest {
+		err = fault.Errorf(fault.Upstream, "", "a manifest longer than the limit of %d bytes", maxManifest)
+	}
+	return data, err
+}
+
+// parse reads a manifest or an index whose digest is right.
+func (r *Repository) parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
+	bad := func(format string, args ...any) error {
+		return fault.Errorf(fault.Upstream, "ask its publisher", "%s: "+format, append([]any{name}, args...)...)
+	}
+	var doc struct {
+		SchemaVersion int                  `json:"schemaVersion"`
+		MediaType     string               `json:"mediaType"`
+		Config        *ocispec.Descriptor  `json:"config"`
+		Layers        []ocispec.Descriptor `json:"layers"`
+		Manifests     []ocispec.Descriptor `json:"manifests"`
+		FSLayers      json.RawMessage      `json:"fsLayers"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&doc); err != nil {
+		return nil, bad("malformed manifest: %s", printable(err.Error()))
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, bad("malformed manifest: something follows it")
+	}
+	d := describe(desc)
+	isIndex, isManifest := d.Index(), d.Manifest()
+	switch {
+	case !isIndex && !isManifest:
+		return nil, bad("%q is neither an image manifest nor an index", printable(desc.MediaType))
+	case doc.SchemaVersion != 2 || doc.FSLayers != nil:
+		return nil, bad("a manifest of schema %d, expected 2", doc.SchemaVersion)
+	case doc.MediaType != "" && doc.MediaType != desc.MediaType:
+		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: the registry calls it %q and it calls itself %q", name, desc.MediaType, printable(doc.MediaType))
+	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil), isIndex && doc.Layers != nil, isManifest && doc.Manifests != nil:
+		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: it is a manifest and an index at once", name)
+	case len(doc.Manifests) > maxChildren || len(doc.Layers) > maxChildren:
+		return nil, bad("it lists more than %d parts", maxChildren)
+	case isManifest && doc.Config == nil:
+		return nil, bad("a manifest without config")
+	}
+	n := &Node{Descriptor: d}
+	if doc.Config != nil {
+		if err := check(name, "config", *doc.Config); err != nil {
+			return nil, err
+		}
+	}
+	for i, l := range doc.Layers {
+		if err := check(name, fmt.Sprintf("layer %d", i+1), l); err != nil {
+			return nil, err
+		}
+		n.Layers = append(n.Layers, describe(l))
+	}
+	for i, m := range doc.Manifests {
+		if err := check(name, fmt.Sprintf("manifest %d", i+1), m); err != nil {
+			return nil, err
+		}
+		n.Children = append(n.Children, describe(m))
+	}
+	return n, nil
+}
+
+// check applies the rules for descriptors.
+func check(name, part string, d ocispec.Descriptor) error {
+	if alg, hexa, _ := strings.Cut(string(d.Digest), ":"); alg != "sha256" {
+		return fault.Errorf(fault.Policy, "ask its publisher to push it with SHA-256", "%s, %s: digest %q is no SHA-256", name, part, printable(string(d.Digest)))
+	} else if err := lock.CheckSHA256("digest", hexa); err != nil {
+		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: %w", name, part, err)
+	}
+	if d.Size <= 0 || d.Size > maxBlob {
+		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: a size of %d bytes, expected 1 to %d", name, part, d.Size, int64(maxBlob))
+	}
+	if len(d.URLs) > 0 {
+		return fault.Errorf(fault.Upstream, "ask its publisher to push it to the registry", "%s, %s: its content is at another address, from which nothing is fetched", name, part)
+	}
+	if d.Data != nil {
+		if sum := sha256.Sum256(d.Data); int64(len(d.Data)) != d.Size || "sha256:"+hex.EncodeToString(sum[:]) != string(d.Digest) {
+			return fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s, %s: its inline data is not its content", name, part)
+		}
+	}
+	return nil
+}
+
+func describe(d ocispec.Descriptor) Descriptor {
+	out := Descriptor{
+		SHA256: d.Digest.Encoded(), Size: d.Size, MediaType: d.MediaType,
+		Title:       d.Annotations[ocispec.AnnotationTitle],
+		Attestation: d.Annotations["vnd.docker.reference.type"] != "",
+	}
+	if p := d.Platform; p != nil {
+		out.OS, out.Arch, out.Variant = p.OS, p.Architecture, p.Variant
+	}
+	return out
+}
+
+// Download brings a blob into a sink, by its digest alone. Like
+// [remote.Client.Download] it leaves the digest of what came to the caller.
+func (r *Repository) Download(ctx context.Context, sha256 string, size int64, sink remote.Sink) error {
+	address := r.base.String() + "/v2/" + r.repo.Reference.Repository + "/blobs/sha256:" + sha256
+	for attempt := 0; ; attempt++ {
+		o := remote.DownloadOptions{Size: size}
+		if header := r.tokens.authorization(); header != "" {
+			o.Credential = remote.Credential{Name: "that of docker for " + r.base.Host, Authorization: header}
+		}
+		err := r.c.transport.Download(ctx, address, sink, o)
+		if attempt > 0 || !errors.Is(err, remote.ErrUnauthorized) {
+			return err
+		}
+		// No token yet, or one that has expired: a small request gets one.
+		if _, err := r.repo.Blobs().Resolve(ctx, "sha256:"+sha256); err != nil {
+			return r.explain(r.name+"@sha256:"+sha256, err)
+		}
+	}
+}
+
+// explain gives an error of oras-go a class, and its name.
+func (r *Repository) explain(name string, err error) error {
+	var asked *url.Error
+	if errors.As(err, &asked) && fault.Of(asked.Err) != fault.Internal {
+		return fmt.Errorf("%s: %w", name, asked.Err) // ours; the rest is oras-go's wrapping
+	}
+	if c := fault.Of(err); c != fault.Internal {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var answer *errcode.ErrorResponse
+	switch {
+	case errors.Is(err, errdef.ErrNotFound):
+		return fault.Errorf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
+			"%s: the registry has nothing of that name: %w", name, fs.ErrNotExist)
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host, "%s: the registry wants a credential, and %s has none for it", name, r.c.config)
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+		return fault.Errorf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
+			"%s: the registry has nothing of that name: %w", name, fs.ErrNotExist)
+	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
+		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and see that you may read "+r.name,
+			"%s: the registry refuses: %d %s (credential from %s, if it has one)", name, answer.StatusCode, printable(answer.Errors.Error()), r.c.config)
+	case strings.Contains(err.Error(), "bearer realm"):
+		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent", "%s: %s", name, printable(err.Error()))
+	case strings.Contains(err.Error(), "digest mismatch"):
+		return fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry", "%s: %s", name, printable(err.Error()))
+	}
+	return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "%s: %s", name, printable(err.Error()))
+}

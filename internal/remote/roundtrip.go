@@ -1,0 +1,85 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// maxMessage bounds what [Client.RoundTrip] sends and receives, in bytes: the
+// limit of manifests that registries of OCI have.
+const maxMessage = 4 << 20
+
+// RoundTrip is http.RoundTripper's, for a library that speaks a protocol over
+// HTTP: with it, everything that this package promises holds for the library's
+// requests as well. Redirects are followed here, so the library sees none; the
+// Authorization of the request goes to its origin and nowhere else. An answer
+// of more than 4 MiB is an error, so artifacts come by [Client.Download]. What
+// a server may do better the next time (429, 5xx, a broken connection or body)
+// is tried again here and is an error in the end; other answers are returned
+// as they are.
+func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
+	r, err := c.request(req.URL.String())
+	if err != nil {
+		return nil, err
+	}
+	r.method = req.Method
+	if req.Body != nil {
+		defer req.Body.Close()
+		if r.body, err = io.ReadAll(io.LimitReader(req.Body, maxMessage)); err != nil {
+			return nil, err
+		}
+	}
+	for name, values := range req.Header {
+		if name != "Authorization" && name != "Accept-Encoding" && name != "User-Agent" {
+			r.header[name] = slices.Clone(values)
+		}
+	}
+	r.credential = Credential{}
+	if auth := req.Header.Get("Authorization"); auth != "" {
+		r.credential = Credential{Name: "that for " + req.URL.Host, Authorization: auth}
+	}
+	var resp *http.Response
+	err = c.transfer(req.Context(), r, func(ctx context.Context, cancel context.CancelCauseFunc) *failure {
+		a, f := c.get(ctx, r)
+		if f != nil {
+			return f
+		}
+		defer c.watch(a, cancel)()
+		if a.StatusCode == http.StatusTooManyRequests || a.StatusCode >= 500 {
+			return c.statusFailure(a)
+		}
+		var body bytes.Buffer
+		n, err := body.ReadFrom(io.LimitReader(a.Body, maxMessage+1))
+		switch {
+		case n > maxMessage:
+			return &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
+		case err != nil:
+			return bodyFailure(a, err, n, a.ContentLength)
+		case a.StatusCode == http.StatusOK && looksLikeHTML(body.Bytes()):
+			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
+				err: fmt.Errorf("got what looks like HTML (a proxy or login page?)%s", via(a.chain))}
+		}
+		answer := *a.Response
+		answer.Body = io.NopCloser(&body)
+		if r.method != http.MethodHead {
+			answer.ContentLength = n
+		}
+		// Where the answer came from, so that the library does not take a
+		// stranger's challenge for its server's.
+		asked := req.Clone(req.Context())
+		asked.URL, asked.Host, asked.Body = a.url, a.url.Host, nil
+		answer.Request = asked
+		resp = &answer
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}

@@ -1,0 +1,305 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// artifacts locks plugins from registries of OCI: from an index with platforms,
+// from one tag a platform, or from one artifact whose layers are named by
+// platform. A tag becomes digests, and what the lock has can be downloaded by
+// digest alone.
+type artifacts struct {
+	client  *oci.Client
+	mirrors []lock.Mirror
+}
+
+const (
+	maxIndexDepth = 3   // an index in an index in an index
+	maxNodes      = 100 // manifests and indexes that one plugin may take
+)
+
+// oci is what a source names for a platform, kind OCI only.
+func (w *Want) oci(p lock.Platform) (lock.OCIRef, error) {
+	return lock.ParseOCI(w.naming.Expand(w.From.Name, w.Version, p))
+}
+
+// repository returns where a package is asked for.
+func (s *artifacts) repository(pkg string) (*oci.Repository, error) {
+	// A tag makes a whole reference of it.
+	ref, err := lock.ParseOCI(lock.Rewrite(s.mirrors, "oci://"+pkg+":x"))
+	if err != nil {
+		return nil, err
+	}
+	return s.client.Repository(ref.Host, ref.Repo)
+}
+
+// A look is the reading of one repository.
+type look struct {
+	repo  *oci.Repository
+	tags  map[string]*oci.Node
+	nodes map[string]*oci.Node // by digest
+}
+
+func (l *look) tag(ctx context.Context, tag string) (*oci.Node, error) {
+	if n := l.tags[tag]; n != nil {
+		return n, nil
+	}
+	n, err := l.repo.Resolve(ctx, tag)
+	if err == nil {
+		l.tags[tag] = n
+	}
+	return n, err
+}
+
+func (l *look) node(ctx context.Context, d oci.Descriptor) (*oci.Node, error) {
+	if n := l.nodes[d.SHA256]; n != nil {
+		return n, nil
+	}
+	if len(l.nodes) >= maxNodes {
+		return nil, fault.Errorf(fault.Upstream, "name a smaller index", "the index needs more than %d manifests", maxNodes)
+	}
+	n, err := l.repo.Node(ctx, d)
+	if err == nil {
+		l.nodes[d.SHA256] = n
+	}
+	return n, err
+}
+
+// errNoPlatform is matched by the error for what a platform has not.
+var errNoPlatform = errors.New("nothing for the platform")
+
+// manifest finds the manifest of a platform. Offers collects what there is.
+func (l *look) manifest(ctx context.Context, n *oci.Node, p lock.Platform, depth int, offers map[string]bool) (*oci.Node, error) {
+	if n.Manifest() {
+		return n, nil
+	}
+	if depth > maxIndexDepth {
+		return nil, fault.Errorf(fault.Upstream, "name a smaller index", "an index in an index, deeper than %d", maxIndexDepth)
+	}
+	var exact, any []oci.Descriptor
+	for _, c := range n.Children {
+		switch {
+		case c.Attestation || !c.Manifest() && !c.Index():
+		case c.OS == p.GOOS && c.Arch == p.GOARCH:
+			exact = append(exact, c)
+		case c.OS == "" && c.Arch == "":
+			any = append(any, c)
+		default:
+			offers[strings.TrimSuffix(c.OS+"/"+c.Arch+"/"+c.Variant, "/")] = true
+		}
+	}
+	if len(exact) > 1 {
+		plain := slices.DeleteFunc(slices.Clone(exact), func(d oci.Descriptor) bool { return d.Variant != "" && d.Variant != "v8" })
+		if len(plain) != 1 {
+			return nil, fault.Errorf(fault.Upstream, "name a tag of one of them", "the index has %d manifests for %s/%s", len(exact), p.GOOS, p.GOARCH)
+		}
+		exact = plain
+	}
+	for _, c := range append(exact, any...) {
+		child, err := l.node(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		found, err := l.manifest(ctx, child, p, depth+1, offers)
+		if !errors.Is(err, errNoPlatform) {
+			return found, err
+		}
+	}
+	return nil, errNoPlatform
+}
+
+// layer picks the file of a manifest.
+func layer(ref lock.OCIRef, n *oci.Node) (oci.Descriptor, error) {
+	var titles []string
+	var found []oci.Descriptor
+	for _, l := range n.Layers {
+		if l.MediaType == "application/vnd.oci.empty.v1+json" {
+			continue
+		}
+		titles = append(titles, l.Title)
+		if ref.File == "" || l.Title == ref.File {
+			found = append(found, l)
+		}
+	}
+	named := slices.DeleteFunc(slices.Clone(titles), func(s string) bool { return s == "" })
+	switch {
+	case len(titles) == 0:
+		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "name a tag with files", "%s holds no file", ref)
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0:
+		return oci.Descriptor{}, fault.Errorf(fault.Usage, "correct the name behind #, or take another tag", "%s: %w: its files are %s", ref, errNoPlatform, listed(named))
+	case ref.File != "":
+		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "ask its publisher", "%s names %d files", ref, len(found))
+	}
+	return oci.Descriptor{}, fault.Errorf(fault.Usage, "say which: oci://HOST/REPO:TAG#FILE", "%s has %d files: %s", ref, len(found), listed(named))
+}
+
+func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+	res := &Resolution{Missing: map[string]Missing{}}
+	repo, err := s.repository(w.packageName())
+	if err != nil {
+		return nil, err
+	}
+	l := &look{repo: repo, tags: map[string]*oci.Node{}, nodes: map[string]*oci.Node{}}
+	byFile := map[string]*Artifact{}
+	keys := map[string]int{}
+	var missing error
+	for _, p := range platforms {
+		ref, err := w.oci(p)
+		if err != nil {
+			return nil, err
+		}
+		manifest, file, reason, err := s.find(ctx, l, ref, p)
+		switch {
+		case reason != "":
+			res.Missing[p.Name] = Missing{reason, err}
+			if missing == nil {
+				missing = err
+			}
+			continue
+		case err != nil:
+			return nil, err
+		}
+		id := ref.Tag + " " + file.SHA256
+		a := byFile[id]
+		if a == nil {
+			if a, err = s.artifact(w, p, repo, file); err != nil {
+				return nil, fmt.Errorf("%s: %w", ref, err)
+			}
+			a.File.Name, a.File.Version, a.File.Manifest = ref.File, ref.Tag, manifest.SHA256
+			byFile[id] = a
+			keys[a.Key]++
+			res.Artifacts = append(res.Artifacts, a)
+		}
+		a.Platforms = append(a.Platforms, p.Name)
+	}
+	if missing != nil && len(res.Artifacts) == 0 {
+		return nil, missing
+	}
+	for _, a := range res.Artifacts {
+		if keys[a.Key] > 1 { // one name for every platform
+			a.Key = a.Platforms[0] + "/" + a.Key
+		}
+		a.identity = ociIdentity(w.packageName(), a.Key, a.File)
+	}
+	return res, nil
+}
+
+// find returns the manifest and the file of a platform, or the reason why it
+// has none.
+func (s *artifacts) find(ctx context.Context, l *look, ref lock.OCIRef, p lock.Platform) (manifest *oci.Node, file oci.Descriptor, reason string, err error) {
+	top, err := l.tag(ctx, ref.Tag)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			reason = "the registry has no tag for it"
+		}
+		return nil, file, reason, err
+	}
+	offers := map[string]bool{}
+	manifest, err = l.manifest(ctx, top, p, 1, offers)
+	if errors.Is(err, errNoPlatform) {
+		return nil, file, "the index has no manifest for it", fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry",
+			"%s has no manifest for %s/%s; it has %s", ref, p.GOOS, p.GOARCH, listed(slices.Collect(maps.Keys(offers))))
+	}
+	if err != nil {
+		return nil, file, "", fmt.Errorf("%s: %w", ref, err)
+	}
+	file, err = layer(ref, manifest)
+	if errors.Is(err, errNoPlatform) {
+		reason = "the artifact has no file for it"
+	}
+	return manifest, file, reason, err
+}
+
+// artifact is a file by its digest.
+func (s *artifacts) artifact(w *Want, p lock.Platform, repo *oci.Repository, file oci.Descriptor) (*Artifact, error) {
+	archive, err := layerArchive(file)
+	if err != nil {
+		return nil, err
+	}
+	key := path.Base(file.Title)
+	if file.Title == "" {
+		key = w.Name
+		if archive != "" {
+			key += "." + archive
+		}
+	}
+	if err := lock.CheckPath(key); err != nil {
+		return nil, fault.Errorf(fault.Upstream, "ask its publisher", "the title of a layer: %w", err)
+	}
+	return &Artifact{
+		Key:    key,
+		Label:  key,
+		File:   lock.File{Archive: archive},
+		digest: "sha256-" + base64OfHex(file.SHA256),
+		get: func(ctx context.Context, in *store.Ingest) error {
+			return repo.Download(ctx, file.SHA256, file.Size, in)
+		},
+		read: w.reading(p, archive),
+		keep: w.keepBinaries(),
+	}, nil
+}
+
+// layerArchive tells the format of a layer by its title, else by its media
+// type.
+func layerArchive(d oci.Descriptor) (string, error) {
+	if archive, err := lock.Archive(d.Title); archive != "" || err != nil {
+		return archive, err
+	}
+	switch kind := d.MediaType; {
+	case strings.HasSuffix(kind, "tar+gzip"), strings.HasSuffix(kind, ".tar.gzip"):
+		return "tar.gz", nil
+	case strings.HasSuffix(kind, "tar+zstd"):
+		return "tar.zst", nil
+	case strings.HasSuffix(kind, "/zip"), strings.HasSuffix(kind, "+zip"):
+		return "zip", nil
+	case strings.HasSuffix(kind, ".tar"):
+		return "", fault.Errorf(fault.Usage, "ask its publisher to compress it", "its layer is a tar without compression, which this version does not unpack")
+	}
+	return "", nil
+}
+
+// ociIdentity names what a tag may never give other bytes for.
+func ociIdentity(pkg, key string, f lock.File) string {
+	return identity(lock.OCI, pkg+":"+f.Version+" "+key, f)
+}
+
+func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
+	repo, err := s.repository(w.packageName())
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range lock.Platforms {
+		if !f.For(p.Name) {
+			continue
+		}
+		return &Artifact{
+			Key: key, Label: key, File: f,
+			identity: ociIdentity(w.packageName(), key, f),
+			digest:   "sha256-" + base64OfHex(f.SHA256),
+			get: func(ctx context.Context, in *store.Ingest) error {
+				return repo.Download(ctx, f.SHA256, f.Size, in)
+			},
+			read: w.reading(p, f.Archive),
+			keep: w.keepBinaries(),
+		}, nil
+	}
+	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
+}
+
+func (s *artifacts) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	return nativeExecutable(w, p, tree, contents)
+}
