@@ -106,6 +106,11 @@ func whichVersion(name string) string {
 		return example + "; the newest one is told by: cargo search --limit 1 " + from.Name
 	case lock.Pip:
 		return example + "; which there are is told by: pip index versions " + from.Name
+	case lock.Go:
+		if from.Name == lock.GoToolchain {
+			return "write: lockgen add " + name + "@" + resolve.GoHint
+		}
+		return example + "; which there are is told by: go list -m -versions " + from.Name
 	}
 	return example
 }

@@ -396,3 +396,27 @@ func starlarkFiles(t *testing.T) []string {
 	}
 	return files
 }
+
+// TestLockOfEverySource reads the lock that package lock prints in its tests.
+func TestLockOfEverySource(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "internal", "lock", "testdata", "canonical.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bzl := load(t, "lock.bzl", nil)
+	plugins, err := call(t, bzl["plugins_of"], parse(t, string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"protoc-gen-up": `"up"`, "go": "None"} {
+		versions, found, err := plugins.(*starlark.Dict).Get(starlark.String(name))
+		if err != nil || !found {
+			t.Fatalf("no %s in the lock", name)
+		}
+		for _, item := range versions.(*starlark.Dict).Items() {
+			if got, err := call(t, bzl["option_name"], item[1]); err != nil || got.String() != want {
+				t.Errorf("option_name of %s = %v, %v, want %s", name, got, err, want)
+			}
+		}
+	}
+}

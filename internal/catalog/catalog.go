@@ -30,7 +30,8 @@ type Recipe struct {
 // A Source is one place where a known plugin can be had.
 type Source struct {
 	From     lock.Source
-	Binary   string   // npm, cargo: name of the executable; else its path in the tree
+	Main     string   // go: folder of the main package in the module, "" for its root
+	Binary   string   // npm, cargo, go: name of the executable; else its path in the tree
 	Windows  string   // path of the executable on Windows, "" where only .exe differs
 	Include  string   // folder of .proto files in the tree, or ""
 	Requires []string // npm: templates of files that each platform needs, see [NAPI]
@@ -68,6 +69,7 @@ func parse(text string) (*Catalog, error) {
 			Runtime string `toml:"runtime"`
 			Sources []struct {
 				From     string   `toml:"from"`
+				Package  string   `toml:"package"`
 				Binary   string   `toml:"binary"`
 				Windows  string   `toml:"windows"`
 				Include  string   `toml:"include"`
@@ -115,6 +117,9 @@ func parse(text string) (*Catalog, error) {
 			if s.Binary == "" {
 				return nil, fmt.Errorf("%s: binary is missing", name)
 			}
+			if s.Package != "" && from.Kind != lock.Go {
+				return nil, fmt.Errorf("%s: package is for go sources", name)
+			}
 			naming := lock.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
 			if err := naming.Check(from); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
@@ -124,7 +129,7 @@ func parse(text string) (*Catalog, error) {
 					return nil, fmt.Errorf("%s: assets.%s: no such platform, or no asset", name, platform)
 				}
 			}
-			r.Sources = append(r.Sources, Source{from, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
+			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
 		}
 		c.plugins[name] = r
 	}

@@ -25,6 +25,30 @@ func TestBuiltin(t *testing.T) {
 	}
 }
 
+// TestGoRecipes: each names a module, and a program of the name people use.
+func TestGoRecipes(t *testing.T) {
+	for name, want := range map[string]string{
+		"buf":                     "github.com/bufbuild/buf cmd/buf",
+		"go":                      "golang.org/toolchain ",
+		"protoc-gen-connect-go":   "connectrpc.com/connect cmd/protoc-gen-connect-go",
+		"protoc-gen-doc":          "github.com/pseudomuto/protoc-gen-doc cmd/protoc-gen-doc",
+		"protoc-gen-go":           "google.golang.org/protobuf cmd/protoc-gen-go",
+		"protoc-gen-go-grpc":      "google.golang.org/grpc/cmd/protoc-gen-go-grpc ",
+		"protoc-gen-grpc-gateway": "github.com/grpc-ecosystem/grpc-gateway/v2 protoc-gen-grpc-gateway",
+		"protoc-gen-openapiv2":    "github.com/grpc-ecosystem/grpc-gateway/v2 protoc-gen-openapiv2",
+		"protoc-gen-validate":     "github.com/envoyproxy/protoc-gen-validate ",
+	} {
+		r, ok := Builtin().Lookup(name)
+		found := false
+		for _, s := range r.Sources {
+			found = found || s.From.Kind == lock.Go && s.From.Name+" "+s.Main == want && (s.Binary == name || s.Binary == "bin/"+name)
+		}
+		if !ok || !found {
+			t.Errorf("%s: %+v, want %s", name, r.Sources, want)
+		}
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	c := Builtin()
 	if err := c.Unknown("protoc"); err != nil {
@@ -56,6 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\" }]",
 		"[plugins.a]\nabout = \"a\"\nruntime = \"b\"\nsources = [{ from = \"npm:a\", binary = \"a\" }]",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"ftp:a\", binary = \"a\" }]",
+		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\", package = \"b\", binary = \"a\" }]",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"cargo:a\", binary = \"a\", until = \"2\" }]",
 		"[refused.a]\nreason = \"a\"",
 	} {

@@ -1,13 +1,15 @@
 // Package fake is a server for tests, on a loopback port: a registry of npm, one
-// of crates, an index of Python packages and plain files in one, good enough for
-// the real npm, cargo and pip, with a list of ways to misbehave (see [Fault]).
-// What it serves is made in memory by the test.
+// of crates, an index of Python packages, a proxy of Go modules with a checksum
+// database, and plain files in one, good enough for the real npm, cargo, pip and
+// go, with a list of ways to misbehave (see [Fault]). What it serves is made in
+// memory by the test.
 //
 //	GET /NAME  /@SCOPE%2fNAME               packument, full or abbreviated
 //	GET /NAME/VERSION                       version document
 //	GET /NAME/-/BASENAME-VERSION.tgz        tarball
 //	GET /simple/  /simple/PROJECT/          PEP 503 and PEP 691
 //	GET /packages/FILE  …FILE.metadata      wheels, and PEP 658
+//	GET /go/MODULE/@v/VERSION.zip …         module proxy, with its sumdb
 //	GET /index/config.json  /index/…/NAME   sparse index of crates
 //	GET /crates/NAME/VERSION/download       crate
 //	GET /ANY/PATH                           a file given to [Server.File]
@@ -47,6 +49,8 @@ type Server struct {
 	released map[string]time.Time                 // of packages, by name@version
 	tags     map[string]string                    // "latest" of packages, by name
 	noTimes  bool                                 // say nothing of when
+	modules  map[string]*moduleVersions           // by path
+	sumdb    *sumDB                               // nil before the first [Server.SumDB]
 
 	// before may answer instead of everything else, and other answers what is
 	// no file; nil for the registries of npm and Python.
@@ -90,6 +94,7 @@ func newServer() *Server {
 		projects: map[string][]release{},
 		released: map[string]time.Time{},
 		tags:     map[string]string{},
+		modules:  map[string]*moduleVersions{},
 	}
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.ErrorLog = quiet
@@ -181,11 +186,15 @@ func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
+	db := s.sumdb
 	f, ok := s.files[r.URL.Path]
 	if !ok && s.other == nil {
 		f, ok = s.document(r)
 	}
 	s.mu.Unlock()
+	if db != nil && strings.HasPrefix(r.URL.Path, db.prefix) {
+		f, ok = db.document(r) // which asks for the modules
+	}
 	if !ok && s.other != nil {
 		s.other.ServeHTTP(w, r)
 		return

@@ -280,6 +280,11 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		switch {
 		case p.Source != nil && (p.Source.Kind == HTTP || p.Source.Kind == OCI):
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
+		case p.Source != nil && p.Source.Kind == Go:
+			if err := checkMain(p.Package); err != nil {
+				return d.wrap(at, err)
+			}
+			return nil
 		case p.Source != nil:
 			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
 		}
@@ -467,13 +472,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo); err != nil {
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}} {
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

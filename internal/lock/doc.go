@@ -13,13 +13,15 @@
 //	args = ["…"]             # for the compiler, cargo only
 //	build-scripts = ["…"]    # packages that run code when compiled, consented to, cargo only
 //	include = "…"   # folder of .proto files inside the tree, if it has one
+//	main = "…"      # go: folder of the main package in the module, if not its root
 //	package = "…"   # name in the source
 //	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
 //	source = "…"    # http, oci, npm, cargo, pip or go
+//	toolchain = "…" # go: NAME@VERSION of the locked Go that compiles it
 //	trust = "…"     # the weakest evidence that the files below rest on
 //
 //	[plugins.NAME."VERSION".files]
-//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", platforms = ["…"] }
+//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", platforms = ["…"] }
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked
@@ -36,6 +38,12 @@
 // source names one) and the tag, manifest is the SHA-256 of the image manifest,
 // and the blob is HOST/REPO@sha256:SHA256. A tree is the digest that
 // package store specifies.
+//
+// Files of source go are named MODULE@vVERSION.zip, and MODULE@vVERSION.mod for
+// a module of which only the go.mod is read; see [GoKey]. Integrity and gomod
+// are the lines that go.sum has for them. A tree of source go is the folder that
+// holds the compiled executable and nothing else; the plugin go, whose package
+// is [GoToolchain], is unpacked like any archive.
 //
 // # Where the files of a plugin are
 //

@@ -59,6 +59,10 @@ type Version struct {
 	Runtime string `toml:"runtime" json:"runtime"` // NAME@VERSION of the plugin that runs this one, "" for none
 	Trust   string `toml:"trust" json:"trust"`     // the weakest evidence among Files, see Trusts
 
+	// Main is the folder of the main package in the module, "" for its root;
+	// Toolchain is NAME@VERSION of the plugin that compiles it. Source go only.
+	Main      string `toml:"main" json:"main"`
+	Toolchain string `toml:"toolchain" json:"toolchain"`
 	// Args go to the compiler, kind Cargo only; see [CheckArgs].
 	Args []string `toml:"args" json:"args"`
 	// BuildScripts names the packages of the closure, as NAME-VERSION and
@@ -88,6 +92,7 @@ type File struct {
 	SHA256    string   `toml:"sha256" json:"sha256"`       // 64 lower-case hexadecimal digits
 	Size      int64    `toml:"size" json:"size"`           // bytes
 	Integrity string   `toml:"integrity" json:"integrity"` // upstream's own digest: "sha512-…" (npm), "h1:…" (Go)
+	GoMod     string   `toml:"gomod" json:"gomod"`         // "h1:…" of the go.mod of a module whose zip this is
 	Platforms []string `toml:"platforms" json:"platforms"` // sorted; empty means every platform
 }
 
@@ -233,6 +238,12 @@ func (l *Lock) validateVersion(version string, v *Version) error {
 			return fmt.Errorf("runtime %q is not in the lock", v.Runtime)
 		}
 	}
+	if v.Toolchain != "" {
+		name, version, _ := strings.Cut(v.Toolchain, "@")
+		if tool := l.Plugins[name][version]; tool == nil || tool.Source != Go || tool.Package != GoToolchain {
+			return fmt.Errorf("toolchain %q is not in the lock", v.Toolchain)
+		}
+	}
 	return nil
 }
 
@@ -251,6 +262,9 @@ func (v *Version) Validate() error {
 		return fmt.Errorf("trust %q is not one of %s", v.Trust, strings.Join(Trusts, ", "))
 	}
 	if err := v.validateCompiled(); err != nil {
+		return err
+	}
+	if err := v.validateGo(); err != nil {
 		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
@@ -334,6 +348,10 @@ func (v *Version) validateFile(key string, f File) error {
 		if f.URL == "" {
 			return errors.New("url is missing")
 		}
+	case Go:
+		if err := validateGoFile(key, f); err != nil {
+			return err
+		}
 	case OCI:
 		if f.Version == "" {
 			return errors.New("version, the tag, is missing")
@@ -345,7 +363,10 @@ func (v *Version) validateFile(key string, f File) error {
 			return errors.New("package, HOST/REPO, is missing")
 		}
 	}
-	if v.Source != OCI && f.Manifest != "" {
+	switch {
+	case v.Source != Go && f.GoMod != "":
+		return fmt.Errorf("a file of source %s has no gomod", v.Source)
+	case v.Source != OCI && f.Manifest != "":
 		return fmt.Errorf("a file of source %s has no manifest", v.Source)
 	}
 	if v.Source != HTTP && f.URL != "" {

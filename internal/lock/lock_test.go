@@ -17,8 +17,11 @@ import (
 // sum returns a well-formed digest made of one repeated digit.
 func sum(digit string) string { return strings.Repeat(digit, 64) }
 
-// sample is a lock with an npm plugin, its runtime, an http plugin and one that
-// is compiled.
+// h1 returns a well-formed line of go.sum made of one repeated letter.
+func h1(letter string) string { return "h1:" + strings.Repeat(letter, 42) + "A=" }
+
+// sample is a lock with an npm plugin, its runtime, an http plugin and two that
+// are compiled, one with its compiler.
 func sample() *Lock {
 	cells := func(binary, exe string) map[string]Cell {
 		m := map[string]Cell{}
@@ -63,6 +66,23 @@ func sample() *Lock {
 				"node-unix.whl": {SHA256: sum("3"), Size: 30, Platforms: []string{"linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64"}},
 			},
 			Platforms: cells("bin/node", ".exe"),
+		}},
+		"go": {"1.26.7": {
+			Source: Go, Package: GoToolchain, Trust: "transparency-log",
+			Files: map[string]File{
+				"golang.org/toolchain@v0.0.1-go1.26.7.linux-amd64.zip": {
+					Name: GoToolchain, Version: "0.0.1-go1.26.7.linux-amd64", SHA256: sum("6"), Size: 60, Integrity: h1("t"), GoMod: h1("u"),
+				},
+			},
+			Platforms: cells("bin/go", ".exe"),
+		}},
+		"protoc-gen-up": {"1.35.2": {
+			Source: Go, Package: "github.com/Up/up", Main: "cmd/protoc-gen-up", Toolchain: "go@1.26.7", Trust: "transparency-log",
+			Files: map[string]File{
+				"example.com/old@v1.0.0.mod":    {Name: "example.com/old", Version: "1.0.0", SHA256: sum("7"), Size: 70, Integrity: h1("v")},
+				"github.com/!up/up@v1.35.2.zip": {Name: "github.com/Up/up", Version: "1.35.2", SHA256: sum("8"), Size: 80, Integrity: h1("w"), GoMod: h1("x")},
+			},
+			Platforms: cells("protoc-gen-up", ".exe"),
 		}},
 		"protoc-gen-prost": {"0.2.3": {
 			Source: Cargo, Package: "protoc-gen-prost", Trust: "registry",
@@ -160,6 +180,20 @@ func TestParseRefuses(t *testing.T) {
 		{"no trust", "trust = \"first-use\"\n", "", "trust \"\""},
 		{"url on npm", `name = "ts-proto"`, `name = "ts-proto", url = "https://example.com/x"`, "has no url"},
 		{"weak integrity", "sha512-eQ==", "sha1-eQ==", "integrity"},
+		{"weak h1", h1("w"), "h1:AAAA", "integrity"},
+		{"no h1 of go.mod", `, gomod = "` + h1("x") + `"`, "", "gomod"},
+		{"h1 of go.mod for a go.mod", h1("v") + `"`, h1("v") + `", gomod = "` + h1("v") + `"`, "there is no gomod"},
+		{"gomod on npm", `integrity = "sha512-eQ=="`, `integrity = "sha512-eQ==", gomod = "x"`, "has no gomod"},
+		{"key of another version", "github.com/!up/up@v1.35.2.zip", "github.com/!up/up@v1.35.3.zip", "make the key"},
+		{"key not escaped", "github.com/!up/up@v1.35.2.zip", "github.com/Up/up@v1.35.2.zip", "make the key"},
+		{"key of another kind", "github.com/!up/up@v1.35.2.zip", "github.com/!up/up@v1.35.2.tgz", "make the key"},
+		{"not a module", `"github.com/Up/up"`, `"up"`, "package"},
+		{"main leaves", `"cmd/protoc-gen-up"`, `"../x"`, "main"},
+		{"main on npm", `package = "ts-proto"`, "main = \"x\"\npackage = \"ts-proto\"", "has no main"},
+		{"toolchain on npm", `source = "npm"`, "source = \"npm\"\ntoolchain = \"go@1.26.7\"", "has no toolchain"},
+		{"no toolchain", "toolchain = \"go@1.26.7\"\n", "", "toolchain \"\""},
+		{"toolchain not locked", "go@1.26.7", "go@1.26.8", "is not in the lock"},
+		{"toolchain is another plugin", "go@1.26.7", "node@24.19.0", "is not in the lock"},
 		{"runtime not locked", "node@24.19.0", "node@24.19.1", "is not in the lock"},
 		{"name", "[plugins.node", "[plugins.Node", "name \"Node\""},
 		{"version", `node."24.19.0"`, `node."../24"`, "version"},
@@ -209,7 +243,7 @@ func TestParseRefuses(t *testing.T) {
 // is whole in itself; that it lacks what plugins.toml asks for is for lockgen
 // check to say.
 func TestTruncated(t *testing.T) {
-	text := Print(sample())
+	text, plugins := Print(sample()), len(sample().Plugins)
 	whole := 0
 	for n := range text {
 		cut := text[:n]
@@ -217,7 +251,7 @@ func TestTruncated(t *testing.T) {
 		if err == nil {
 			err = Canonical("lock", cut, l)
 		}
-		if err == nil && len(l.Plugins) < 5 && bytes.HasPrefix(text[n:], []byte("\n[plugins.")) {
+		if err == nil && len(l.Plugins) < plugins && bytes.HasPrefix(text[n:], []byte("\n[plugins.")) {
 			whole++
 			continue
 		}
@@ -225,8 +259,8 @@ func TestTruncated(t *testing.T) {
 			t.Fatalf("cut at byte %d of %d: class %v (%v), want lock", n, len(text), fault.Of(err), err)
 		}
 	}
-	if whole != 5 {
-		t.Errorf("found %d cuts between plugins, want 5", whole)
+	if whole != plugins {
+		t.Errorf("found %d cuts between plugins, want %d", whole, plugins)
 	}
 }
 

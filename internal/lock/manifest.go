@@ -43,6 +43,7 @@ type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
 	Cargo string `json:"cargo,omitempty"` // a sparse index, without "sparse+"
+	Go    string `json:"go,omitempty"`    // a module proxy
 }
 
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is
@@ -50,7 +51,7 @@ type Registries struct {
 type Plugin struct {
 	Versions  []string // exact or ranges, in the order of the file, at least one
 	Source    *Source
-	Package   string   // another package under the catalogue's recipe, npm and pip only
+	Package   string   // another package under the catalogue's recipe (npm, pip); folder of the main package (go)
 	Binary    string   // npm: name of a bin or path in the tree; else path in the tree, may be a template
 	Include   string   // folder of .proto files in the tree
 	Runtime   string   // name of the plugin that runs this one

@@ -34,10 +34,17 @@ binary = "lint"
 source = "https://example.com/v{version}/lint-win64.zip"
 binary = "lint.exe"
 
+[plugins.openapi]
+version = "0.7.0"
+source = "go:github.com/google/gnostic"
+package = "cmd/protoc-gen-openapi"
+binary = "protoc-gen-openapi"
+
 [bundles]
 typescript = ["protoc", "ts-proto"]
 
 [registries]
+go = "https://go.example.com/"
 npm = "https://npm.example.com/"
 pip = "http://127.0.0.1:8080/simple"
 `
@@ -63,6 +70,12 @@ func TestParseManifest(t *testing.T) {
 		}
 		if got, want := m.At("plugins", "acme-lint", "platforms", "windows-x86_64", "binary"), "plugins.toml:21"; got != want {
 			t.Errorf("At = %s, want %s", got, want)
+		}
+		if p := m.Plugins["openapi"]; *p.Source != (Source{Go, "github.com/google/gnostic"}) || p.Package != "cmd/protoc-gen-openapi" {
+			t.Errorf("openapi %+v", p)
+		}
+		if m.Registries.Go != "https://go.example.com/" {
+			t.Errorf("registries %+v", m.Registries)
 		}
 		if m.Registries.Pip != "http://127.0.0.1:8080/simple" {
 			t.Errorf("registries %+v", m.Registries)
@@ -108,7 +121,9 @@ func TestParseManifestRefuses(t *testing.T) {
 		{"clear text", head + "a = {version = \"1.0.0\", source = \"http://example.com/a\"}\n", 6, []string{"plugins.toml:3", "https"}},
 		{"file URL", head + "a = {version = \"1.0.0\", source = \"file:///a\"}\n", 2, []string{"file"}},
 		{"ssh URL", head + "a = {version = \"1.0.0\", source = \"ssh://example.com/a\"}\n", 2, []string{"ssh"}},
-		{"golang", head + "a = {version = \"1.0.0\", source = \"go:a\"}\n", 2, []string{"this version of lockgen does not lock go:"}},
+		{"no module", head + "a = {version = \"1.0.0\", source = \"go:gnostic\"}\n", 2, []string{"plugins.toml:3", "go:MODULE"}},
+		{"main package that leaves", head + "a = {version = \"1.0.0\", source = \"go:example.com/a\", package = \"../a\"}\n", 2, []string{"plugins.toml:3", "leaves its folder"}},
+		{"package beside a source", head + "a = {version = \"1.0.0\", source = \"npm:a\", package = \"b\"}\n", 2, []string{"source already names the package"}},
 		{"oci", head + "a = {version = \"1.0.0\", source = \"oci://example.com/a\"}\n", 2, []string{"not of the form oci://HOST/REPO:TAG"}},
 		{"unknown kind", head + "a = {version = \"1.0.0\", source = \"nmp:a\"}\n", 2, []string{"did you mean npm:?"}},
 		{"unknown platform", "platforms = [\"linux_amd46\"]\n", 2, []string{"linux_amd46", "known are linux-aarch64"}},

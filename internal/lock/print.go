@@ -42,9 +42,11 @@ func printVersion(b *bytes.Buffer, table string, v *Version) {
 	}
 	for _, f := range []struct{ key, value string }{
 		{"include", v.Include},
+		{"main", v.Main},
 		{"package", v.Package},
 		{"runtime", v.Runtime},
 		{"source", v.Source},
+		{"toolchain", v.Toolchain},
 		{"trust", v.Trust},
 	} {
 		if f.value != "" {
@@ -63,6 +65,7 @@ func printVersion(b *bytes.Buffer, table string, v *Version) {
 		in.str("sha256", f.SHA256)
 		in.add("size", strconv.FormatInt(f.Size, 10))
 		in.str("integrity", f.Integrity)
+		in.str("gomod", f.GoMod)
 		in.list("platforms", f.Platforms)
 		b.WriteString(quote(path) + " = " + in.String() + "\n")
 	}

@@ -7,15 +7,17 @@ import (
 	"path"
 	"strings"
 
+	"golang.org/x/mod/module"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
-// write it: "npm:NAME", "pip:NAME", "cargo:NAME", "github:OWNER/REPO" (kind HTTP), or the
-// template of an https or oci URL.
+// write it: "npm:NAME", "pip:NAME", "cargo:NAME", "go:MODULE", "github:OWNER/REPO"
+// (kind HTTP), or the template of an https or oci URL.
 type Source struct {
-	Kind string // NPM, Pip, Cargo, OCI or HTTP
-	Name string // the package, or the text itself for OCI and HTTP
+	Kind string // NPM, Pip, Cargo, Go, OCI or HTTP
+	Name string // the package or module, or the text itself for OCI and HTTP
 }
 
 // String is the form that [ParseSource] reads.
@@ -29,13 +31,13 @@ func (s Source) String() string {
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME, cargo:NAME, github:OWNER/REPO, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME, cargo:NAME, go:MODULE, github:OWNER/REPO, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
 	}
 	switch kind {
-	case NPM, Pip, Cargo:
+	case NPM, Pip, Cargo, Go:
 		if err := checkPackage(kind, rest); err != nil {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
@@ -59,19 +61,20 @@ func ParseSource(s string) (Source, error) {
 			return Source{}, err
 		}
 		return Source{HTTP, s}, nil
-	case Go:
-		return Source{}, fault.Errorf(fault.Usage, "use an npm:, pip:, cargo:, oci: or https: source", "this version of lockgen does not lock %s: sources", kind)
 	}
 	mend := forms
-	if near := Nearest(kind, []string{NPM, Pip, Cargo, "https", "github", OCI}); near != "" {
+	if near := Nearest(kind, []string{NPM, Pip, Cargo, Go, "https", "github", OCI}); near != "" {
 		mend = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)
 }
 
 // checkPackage accepts a package name of npm (with or without a scope), PyPI or
-// Cargo.
+// Cargo, or the path of a Go module.
 func checkPackage(kind, name string) error {
+	if kind == Go {
+		return module.CheckPath(name)
+	}
 	bare := name
 	if kind == NPM && strings.HasPrefix(name, "@") {
 		scope, rest, ok := strings.Cut(name[1:], "/")

@@ -1,12 +1,12 @@
-// Package pkgmgr runs the package managers npm, pip and cargo: those of this
-// machine and the npm that a locked node brings along.
+// Package pkgmgr runs the package managers npm, pip, cargo and go: those of this
+// machine, the npm that a locked node brings along, and the Go that is locked.
 //
 // There are two kinds of runs. At lock and download time a manager runs with
 // the user's own configuration, because only that knows which registry,
 // proxy, certificate and token apply ([NPM.Registries], [NPM.Resolve],
-// [Pip.Index], [Pip.Report], [Cargo.Index]). At install time it runs with nothing of the
+// [Pip.Index], [Pip.Report], [Cargo.Index], [Go.Config], [Go.Resolve]). At install time it runs with nothing of the
 // user's: an environment built from nothing, a private home, no network, no
-// install scripts, files that were verified before ([NPM.Install]).
+// install scripts, files that were verified before ([NPM.Install], [Go.Build]).
 //
 // A manager that is missing, too old or broken is a fault of class Machine; a
 // registry that refuses is of class Upstream. Nothing that a manager prints

@@ -25,6 +25,9 @@ type Options struct {
 	// StripTop drops the one top folder that every entry of the archive must
 	// then lie in, whatever its name, as npm does.
 	StripTop bool
+	// StripPrefix drops this folder, in which every entry of the archive must
+	// then lie, "" for none: MODULE@vVERSION of a Go module, which has slashes.
+	StripPrefix string
 	// Prefix is put before every path, "" for none.
 	Prefix string
 	// RawName is the path of a raw file.
@@ -190,6 +193,16 @@ func (u *unpacker) name(raw string, dir bool) (string, error) {
 	}
 	if err := checkName(name); err != nil {
 		return "", unsafeEntry(raw, "%w", err)
+	}
+	if strip := u.o.StripPrefix; strip != "" {
+		rest, ok := strings.CutPrefix(name+"/", strip+"/")
+		switch {
+		case dir && (rest == "" || !ok && strings.HasPrefix(strip, name+"/")):
+			return "", nil
+		case !ok || rest == "":
+			return "", unsafeEntry(raw, "it lies outside the folder %q", strip)
+		}
+		name = strings.TrimSuffix(rest, "/")
 	}
 	if u.o.StripTop {
 		top, rest, below := strings.Cut(name, "/")

@@ -12,7 +12,10 @@
 // regular files count: a tree has no empty folders, no symbolic links and no
 // owners, times or modes but the executable bit, which is x when the entry's
 // mode in its archive has any of 0111 (tar, and zip made on Unix), or when the
-// package manager would make it executable ([Options].Exec). Two paths of one
+// package manager would make it executable ([Options].Exec): a bin of an npm
+// package; in Go itself, whose zips carry no modes, every file below bin and
+// pkg/tool and every file below lib named go_*_*_exec, on every platform, as
+// cmd/go does it (cmd/go/internal/toolchain/select.go). Two paths of one
 // tree never fall together on a file system that ignores case or Unicode
 // normalisation. [TreeHash] computes the digest, [Unpack] and [HashDir] make
 // the list that it takes.
@@ -23,6 +26,7 @@
 //	trees/<tree>/…             unpacked folders
 //	trees/<tree>.ok            what is in that folder; written last
 //	locks/                     one lock file per blob or tree being written
+//	go-build/                  Go's own build cache, as `go help cache` says
 //	tmp/                       unfinished work; what is older than a day is removed
 //
 // Nothing gets its final name before it was verified: bytes are hashed while
@@ -165,6 +169,11 @@ func (s *Store) Scratch(ctx context.Context, name string) (dir string, cleanup f
 		remove(dir + ".exec") // see keepsExec
 	}, nil
 }
+
+// GoBuild returns the folder that Go keeps its build cache in (GOCACHE), so that
+// its standard library is compiled once for each platform. What is there is
+// Go's business: it trims it, and it believes it.
+func (s *Store) GoBuild() (string, error) { return s.mkdir("go-build") }
 
 // remove deletes a file or a folder of ours. A failure costs space only: tmp is
 // swept again, and what replaces a damaged entry reports its own error.

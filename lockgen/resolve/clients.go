@@ -113,6 +113,8 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 			}
 		}
 		return &pip{tool: tool, index: index, client: u.client, gate: u.gate}, nil
+	case lock.Go:
+		return u.newGo(ctx)
 	case lock.Cargo:
 		tool, err := pkgmgr.FindCargo(ctx)
 		if err != nil {
@@ -125,6 +127,31 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		return &artifacts{client: oci.New(u.hostClient(kind), ""), mirrors: u.m.Mirrors}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
+}
+
+func (u *update) newGo(ctx context.Context) (Source, error) {
+	tool, err := pkgmgr.FindGo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config, err := tool.Config(ctx, u.Dir, u.m.Registries.Go)
+	if err != nil {
+		return nil, err
+	}
+	scratch, clean, err := u.Store.Scratch(ctx, "lockgen-go")
+	if err != nil {
+		return nil, err
+	}
+	u.cleanup = append(u.cleanup, clean)
+	return &golang{
+		tool: tool, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
+		progress: func(n int64) {
+			if u.transfer != nil {
+				u.transfer.Add(n)
+			}
+		},
+		old: u.oldFiles(), lock: u.out.Lock, compilers: map[string]*pkgmgr.Go{},
+	}, nil
 }
 
 // registries returns a function that says which registry has a package. Each

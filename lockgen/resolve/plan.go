@@ -31,9 +31,15 @@ type Want struct {
 	written bool  // a person wrote Version down, which is consent to its age
 	runs    *Want // the runtime, nil for none
 
-	From     lock.Source
-	Include  string
-	Runtime  string // NAME@VERSION, "" for none or one without a version yet
+	From    lock.Source
+	Include string
+	Runtime string // NAME@VERSION, "" for none or one without a version yet
+
+	Main      string // go: folder of the main package in the module
+	Toolchain string // go: NAME@VERSION of the Go that compiles it, "" as for Runtime
+	compiled  bool   // by plugin go
+	compiler  *Want  // that one, nil for none
+
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
 	Args     []string // for the compiler
@@ -125,7 +131,7 @@ func byVersion(a, b *Want) int {
 	return CompareVersions(a.From.Kind, a.Version, b.Version)
 }
 
-// link gives every plugin the newest version of its runtime.
+// link gives every plugin the newest version of its runtime and toolchain.
 func link(wants []*Want) {
 	newest := map[string]*Want{}
 	for _, w := range wants {
@@ -134,6 +140,12 @@ func link(wants []*Want) {
 		}
 	}
 	for _, w := range wants {
+		if w.compiled {
+			w.compiler, w.Toolchain = newest["go"], ""
+			if w.compiler.Version != "" {
+				w.Toolchain = "go@" + w.compiler.Version
+			}
+		}
 		if w.runtime == "" {
 			continue
 		}
@@ -171,8 +183,11 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			w.From, w.naming, w.assets = s.From, s.Naming, s.Assets
 		}
 		if w.From.Kind == s.From.Kind {
-			if p.Package != "" {
+			if p.Package != "" && w.From.Kind != lock.Go {
 				w.From.Name = p.Package
+			}
+			if w.From == s.From {
+				w.Main = s.Main
 			}
 			if w.binary == "" {
 				w.binary, w.windows = s.Binary, s.Windows
@@ -186,11 +201,14 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 		if runtime == "" {
 			runtime = r.Runtime
 		}
-	} else if p.Package != "" {
+	} else if p.Package != "" && w.From.Kind != lock.Go {
 		return nil, fail("write source instead", "package without a known plugin")
 	}
 	if w.binary == "" {
 		return nil, fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+	}
+	if err := planGo(m, p, w, fail); err != nil {
+		return nil, err
 	}
 	if err := lock.CheckArgs(w.From.Kind, w.Args); err != nil {
 		return nil, fmt.Errorf("%s: plugin %s: %w", at, name, err)
@@ -217,6 +235,28 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	}
 	w.runtime = runtime
 	return w, nil
+}
+
+// planGo finds the toolchain of a plugin of kind Go.
+func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format string, args ...any) error) error {
+	if w.From.Kind != lock.Go {
+		return nil
+	}
+	if p.Package != "" {
+		w.Main = p.Package
+	}
+	if w.From.Name == lock.GoToolchain {
+		return nil
+	}
+	of := m.Plugins["go"]
+	switch {
+	case of == nil:
+		return fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")
+	case of.Source != nil && *of.Source != (lock.Source{Kind: lock.Go, Name: lock.GoToolchain}):
+		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
+	}
+	w.compiled = true
+	return nil
 }
 
 // Unknown warns of names that are not in the catalogue but one slip away from
@@ -398,6 +438,10 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 	compare("include", w.Include, v.Include, false)
 	if w.runs == nil || w.runs.Version != "" {
 		compare("runtime", w.Runtime, v.Runtime, true)
+	}
+	compare("main package", w.Main, v.Main, false)
+	if w.compiler == nil || w.compiler.Version != "" {
+		compare("toolchain", w.Toolchain, v.Toolchain, false)
 	}
 	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.scripts {

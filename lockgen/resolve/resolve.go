@@ -58,6 +58,11 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 		return nil, err
 	}
 	u := newUpdate(m, o)
+	defer func() {
+		for _, f := range u.cleanup {
+			f()
+		}
+	}()
 	again, err := u.selected(wants)
 	if err != nil {
 		return nil, err
@@ -105,6 +110,7 @@ type update struct {
 	sources  map[string]Source   // by kind
 	listers  map[string]Lister   // by kind
 	moves    map[*Want]bool      // ranges that take the newest version allowed
+	cleanup  []func()            // what sources left in the scratch of the store
 	bringing sync.Mutex          // one bring at a time
 }
 
@@ -171,10 +177,10 @@ func (u *update) touched() (names map[string]bool, only bool) {
 // what has to be resolved.
 func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
 	touched, only := u.touched()
-	needed := map[*Want]bool{} // runtimes of what is resolved
+	needed := map[*Want]bool{} // runtimes and toolchains of what is resolved
 	for _, w := range wants {
-		if again[w] && w.runs != nil {
-			needed[w.runs] = true
+		if again[w] {
+			needed[w.runs], needed[w.compiler] = true, true
 		}
 	}
 	var pending []*Want
@@ -187,6 +193,8 @@ func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
 			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
+		case only && w.Toolchain != old.Toolchain && touched["go"]:
+			pending = append(pending, w) // compiled anew
 		case len(diffs) == 0 || only && !(local && touched[w.runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
@@ -269,7 +277,7 @@ func (u *update) fail(total int, failures []failure) error {
 	mendOf := func(g group) string {
 		mend := fault.Mend(g.err)
 		if mend == "" && fault.Of(g.err) == fault.Upstream {
-			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list"
+			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
 		return mend
 	}
@@ -293,7 +301,8 @@ func (u *update) fail(total int, failures []failure) error {
 }
 
 // resolve locks what has to be locked: what needs no other plugin first, then
-// what npm resolves, with the npm of the node that was just locked.
+// what npm resolves, with the npm of the node that was just locked, and what the
+// Go that was just locked compiles.
 func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 	if u.Offline {
 		var names []string
@@ -305,7 +314,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 	u.connect()
 	var first, second []*Want
 	for _, w := range pending {
-		if w.From.Kind == lock.NPM {
+		if w.From.Kind == lock.NPM || w.compiled {
 			second = append(second, w)
 		} else {
 			first = append(first, w)
@@ -325,7 +334,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 		// Without its runtime the rest has no platforms; name the cause alone.
 		for _, f := range failed {
 			for _, w := range second {
-				if w.runtime == f.w.Name {
+				if w.runtime == f.w.Name || w.compiled && f.w.Name == "go" {
 					return u.fail(len(pending), failures)
 				}
 			}
@@ -419,7 +428,7 @@ func (u *update) stage(ctx context.Context, wants []*Want) ([]failure, error) {
 		return nil, err
 	}
 	for _, a := range attempts {
-		v, failed := u.lockVersion(a, errs)
+		v, failed := u.lockVersion(ctx, a, errs)
 		failures = append(failures, failed...)
 		if v != nil {
 			u.put(a.w.Name, a.w.Version, v)
@@ -477,10 +486,10 @@ func (u *update) native(w *Want) []lock.Platform {
 
 // lockVersion makes the version of an attempt whose artifacts are read. Errs
 // are those of the artifacts, by identity.
-func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, []failure) {
+func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Package: a.w.packageName(), Args: a.w.Args,
+		Package: a.w.packageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
 	var failures []failure
@@ -493,13 +502,13 @@ func (u *update) lockVersion(a *attempt, errs map[string]error) (*lock.Version, 
 		if _, ok := holes[p.Name]; ok {
 			continue
 		}
-		cell, err := u.cell(a, p, errs)
+		cell, err := u.cell(ctx, a, p, errs)
 		var hole *holeError
 		switch {
 		case errors.As(err, &hole):
 			holes[p.Name] = Missing{hole.reason, fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
 			continue
-		case a.w.From.Kind == lock.HTTP && errors.Is(err, fs.ErrNotExist):
+		case (a.w.From.Kind == lock.HTTP || a.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
 			holes[p.Name] = Missing{"the server has no file for it", err}
 			continue
 		case err != nil:
@@ -577,8 +586,9 @@ func weaker(a, b string) string {
 }
 
 // cell makes the cell of one platform.
-func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
+func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []store.TreeFile
+	var artifacts []*Artifact
 	contents := map[string]*Content{}
 	compiled := false
 	for _, artifact := range a.res.Artifacts {
@@ -590,12 +600,18 @@ func (u *update) cell(a *attempt, p lock.Platform, errs map[string]error) (lock.
 		}
 		c := u.contents[artifact.identity]
 		contents[artifact.Key] = c
+		artifacts = append(artifacts, artifact)
 		compiled = compiled || artifact.compiled
 		for _, f := range c.Files {
 			if artifact.Prefix != "" {
 				f.Path = artifact.Prefix + "/" + f.Path
 			}
 			files = append(files, f)
+		}
+	}
+	if source, ok := a.source.(compiler); ok {
+		if cell, done, err := source.compile(ctx, a.w, p, artifacts, contents); done || err != nil {
+			return cell, err
 		}
 	}
 	if compiled {

@@ -45,6 +45,14 @@ type Resolution struct {
 	BuildScripts []string
 }
 
+// A compiler is a [Source] whose plugins are compiled when they are locked: their
+// trees are not what the artifacts hold, but what is made of them.
+type compiler interface {
+	// compile makes the cell of w on a platform from the artifacts for it and
+	// their contents, by key; compiled is false where w is unpacked after all.
+	compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error)
+}
+
 // Missing says why a platform cannot have a plugin.
 type Missing struct {
 	Reason string // one line without hosts, for the lock

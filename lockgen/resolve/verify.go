@@ -71,7 +71,7 @@ func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error 
 		if !locked.Locked() {
 			continue
 		}
-		cell, err := u.cell(a, p, errs)
+		cell, err := u.cell(ctx, a, p, errs)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,106 @@
+package lock
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/mod/module"
+)
+
+// GoToolchain is the module that Go itself is published as: a version
+// v0.0.1-goVERSION.GOOS-GOARCH for each Go and platform, without dependencies
+// (see cmd/go/internal/modfetch/toolchain.go of Go's source).
+const GoToolchain = "golang.org/toolchain"
+
+// GoKey is the key of a file of source go: MODULE@vVERSION and the suffix, "zip"
+// or "mod", capitals escaped as module proxies do, for a lock is read where they
+// do not count. Version is without the v. A path or a version that is none has
+// an error without a class.
+func GoKey(path, version, suffix string) (string, error) {
+	if err := module.Check(path, "v"+version); err != nil {
+		return "", err
+	}
+	p, err := module.EscapePath(path)
+	if err != nil {
+		return "", err
+	}
+	v, err := module.EscapeVersion("v" + version)
+	if err != nil {
+		return "", err
+	}
+	return p + "@" + v + "." + suffix, nil
+}
+
+// validateGo checks what only source go has.
+func (v *Version) validateGo() error {
+	if v.Source != Go {
+		switch {
+		case v.Main != "":
+			return fmt.Errorf("source %s has no main", v.Source)
+		case v.Toolchain != "":
+			return fmt.Errorf("source %s has no toolchain", v.Source)
+		}
+		return nil
+	}
+	if err := module.CheckPath(v.Package); err != nil {
+		return fmt.Errorf("package: %w", err)
+	}
+	if v.Main != "" {
+		if err := checkMain(v.Main); err != nil {
+			return fmt.Errorf("main: %w", err)
+		}
+	}
+	if toolchain := v.Package == GoToolchain; toolchain && v.Toolchain != "" {
+		return errors.New("a toolchain has no toolchain")
+	} else if !toolchain && !strings.Contains(v.Toolchain, "@") {
+		return fmt.Errorf("toolchain %q is not of the form NAME@VERSION", v.Toolchain)
+	}
+	return nil
+}
+
+func validateGoFile(key string, f File) error {
+	if f.Name == "" || f.Version == "" {
+		return errors.New("name and version are needed")
+	}
+	suffix := "mod"
+	if strings.HasSuffix(key, ".zip") {
+		suffix = "zip"
+	}
+	want, err := GoKey(f.Name, f.Version, suffix)
+	if err != nil {
+		return err
+	}
+	if key != want {
+		return fmt.Errorf("its name and version make the key %q", want)
+	}
+	if err := checkH1("integrity", f.Integrity); err != nil {
+		return err
+	}
+	if suffix == "zip" {
+		return checkH1("gomod", f.GoMod)
+	}
+	if f.GoMod != "" {
+		return errors.New("integrity is that of the go.mod, there is no gomod")
+	}
+	return nil
+}
+
+// checkH1 accepts a hash as go.sum has it.
+func checkH1(field, s string) error {
+	text, ok := strings.CutPrefix(s, "h1:")
+	raw, err := base64.StdEncoding.Strict().DecodeString(text)
+	if !ok || err != nil || len(raw) != 32 {
+		return fmt.Errorf("%s %q is not of the form h1:…", field, s)
+	}
+	return nil
+}
+
+// checkMain accepts the folder of a main package in its module.
+func checkMain(s string) error {
+	if err := CheckPath(s); err != nil {
+		return err
+	}
+	return module.CheckImportPath("m.invalid/" + s)
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+)
+
+// newGoPlace is a place whose server has Go itself, for platforms that are not
+// this machine's, under the version of this machine's go: so that is what
+// compiles. Go's build cache is kept for the next run.
+func newGoPlace(t *testing.T) (p *place, version string) {
+	t.Helper()
+	g, err := pkgmgr.FindGo(t.Context())
+	if err != nil {
+		t.Skipf("no go that works: %v", err)
+	}
+	if version, err = g.Version(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if lock.CheckExact(version) != nil || runtime.GOOS == "linux" && runtime.GOARCH == "arm64" || runtime.GOOS == "windows" {
+		t.Skipf("Go %s of this machine cannot stand in for a locked one", version)
+	}
+	p = newPlace(t)
+	// Nothing of the person's who runs the test.
+	t.Setenv("GOENV", "off")
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("GOPRIVATE", "")
+	t.Setenv("GONOSUMDB", "")
+	t.Setenv("GOSUMDB", p.server.SumDB())
+	p.publishGo(version)
+	p.server.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"dep\"\n"}})
+	p.server.Module(goPlugin)
+	if base, err := os.UserCacheDir(); err == nil {
+		kept := filepath.Join(base, "buck2-protobuf-test", "go-build")
+		if os.MkdirAll(kept, 0o755) == nil {
+			_ = os.Symlink(kept, filepath.Join(p.cache, "go-build"))
+		}
+	}
+	return p, version
+}
+
+// goPlugin has programs that compile everywhere, nowhere, and not on Windows.
+var goPlugin = fake.Module{Path: "example.com/Plug", Version: "v1.0.0", Files: map[string]string{
+	"go.mod":                      "module example.com/Plug\n\ngo 1.21\n\nrequire example.com/dep v1.1.0\n",
+	"cmd/protoc-gen-plug/main.go": "package main\n\nimport \"example.com/dep\"\n\nfunc main() { println(dep.Name) }\n",
+	"cmd/broken/main.go":          "package main\n\nfunc main() { undefined() }\n",
+	"cmd/posix/main.go":           "//go:build !windows\n\npackage main\n\nfunc main() {}\n",
+	"lib/lib.go":                  "package lib\n",
+}}
+
+// publishGo puts Go into the module proxy.
+func (p *place) publishGo(version string) {
+	for platform, files := range map[string]map[string]string{
+		"linux-arm64":   {"bin/go": linuxARM, "pkg/tool/linux_arm64/compile": linuxARM},
+		"windows-amd64": {"bin/go.exe": winX64, "pkg/tool/windows_amd64/compile.exe": winX64},
+	} {
+		files["src/_go.mod"] = "module std\n"
+		files["src/make.bash"] = "#!/bin/bash\n"
+		p.server.Module(fake.Module{Path: lock.GoToolchain, Version: "v0.0.1-go" + version + "." + platform, Files: files, Mod: "module golang.org/toolchain\n"})
+	}
+}
+
+// goManifest is manifest with the server's module proxy.
+func (p *place) goManifest(entries string) {
+	p.manifest(entries)
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "[registries]\n", "[registries]\ngo = \""+p.server.GoProxy()+"\"\n", 1))
+}
+
+// plug is the entry of one of goPlugin's programs.
+func plug(program, more string) string {
+	return "[plugins." + program + "]\nversion = \"1.0.0\"\nsource = \"go:example.com/Plug\"\npackage = \"cmd/" + program + "\"\nbinary = \"" + program + "\"\n" + more
+}
+
+// TestGo tells one story of plugins that Go compiles.
+func TestGo(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.goManifest(plug("protoc-gen-plug", ""))
+	p.fails(fault.Usage, []string{"is compiled by go, which is not in [plugins]", "lockgen add go@" + resolve.GoHint}, "update")
+	entries := "go = \"" + version + "\"\n" + plug("protoc-gen-plug", "")
+	p.goManifest(entries)
+	p.ok("update")
+	p.ok("check")
+	first := p.read("plugins.lock.toml")
+	if strings.Contains(first, "://") || strings.Contains(first, "127.0.0.1") {
+		t.Error("the lock names a host")
+	}
+	l := p.locked()
+	tool, v := l.Plugins["go"][version], l.Plugins["protoc-gen-plug"]["1.0.0"]
+	if v.Main != "cmd/protoc-gen-plug" || v.Toolchain != "go@"+version || v.Package != "example.com/Plug" || v.Trust != "transparency-log" || tool.Trust != v.Trust {
+		t.Errorf("plugin %+v, go %+v", v, tool)
+	}
+	if c := v.Platforms["linux-aarch64"]; c.Binary != "protoc-gen-plug" {
+		t.Errorf("%+v", c)
+	}
+	if c := v.Platforms["windows-x86_64"]; c.Binary != "protoc-gen-plug.exe" {
+		t.Errorf("%+v", c)
+	}
+	if c := tool.Platforms["windows-aarch64"]; c.Emulate != "windows-x86_64" {
+		t.Errorf("%+v", c)
+	}
+	zip, mod := goPlugin.Sums()
+	if f := v.Files["example.com/!plug@v1.0.0.zip"]; f.Integrity != zip || f.GoMod != mod || f.Name != "example.com/Plug" || len(f.Platforms) > 0 {
+		t.Errorf("file %+v", f)
+	}
+	if len(v.Files) != 2 || len(tool.Files) != 2 {
+		t.Errorf("%d files of the plugin, %d of go, want 2 and 2", len(v.Files), len(tool.Files))
+	}
+
+	// Nothing to do: no request. Locked again: the same bytes, nothing that the
+	// store has is downloaded into it.
+	p.server.Forget()
+	p.ok("update")
+	if n := p.server.Count(""); n > 0 {
+		t.Errorf("%d requests for nothing", n)
+	}
+	p.ok("update", "go", "protoc-gen-plug")
+	for _, r := range p.server.Requests("") {
+		if strings.Contains(r.Path, "toolchain") {
+			t.Errorf("asked for %s", r.Path)
+		}
+	}
+	if p.read("plugins.lock.toml") != first {
+		t.Error("locked again, it is another lock")
+	}
+	p.ok("update", "--verify")
+
+	// From nothing, in another cache.
+	other := *p
+	other.dir, other.cache = t.TempDir(), t.TempDir()
+	if err := os.Symlink(filepath.Join(p.cache, "go-build"), filepath.Join(other.cache, "go-build")); err != nil {
+		t.Fatal(err)
+	}
+	other.goManifest(entries)
+	other.ok("update")
+	if other.read("plugins.lock.toml") != first {
+		t.Error("another machine makes another lock")
+	}
+
+	// Another main package is another plugin.
+	p.goManifest("go = \"" + version + "\"\n" + strings.Replace(plug("protoc-gen-plug", ""), "cmd/protoc-gen-plug", "cmd/posix", 1))
+	p.fails(fault.Lock, []string{"main package is cmd/protoc-gen-plug in the lock, cmd/posix asked for"}, "check")
+}
+
+func TestGoPlatforms(t *testing.T) {
+	p, version := newGoPlace(t)
+	head := "go = \"" + version + "\"\n"
+	p.goManifest(head + plug("posix", ""))
+	p.fails(fault.Usage, []string{"for windows-x86_64", "has no Go files for windows/amd64", "optional = true"}, "update")
+	p.goManifest(head + plug("posix", "optional = true\n"))
+	p.ok("update")
+	if c := p.locked().Plugins["posix"]["1.0.0"].Platforms["windows-x86_64"]; !strings.Contains(c.Unavailable, "no Go files for windows/amd64") {
+		t.Errorf("%+v", c)
+	}
+	p.goManifest(head + plug("broken", ""))
+	p.fails(fault.Usage, []string{"does not compile for linux/arm64 without cgo", "undefined"}, "update")
+	p.goManifest(head + plug("lib", ""))
+	p.fails(fault.Usage, []string{"cmd/protoc-gen-plug"}, "update")
+	p.goManifest("go = \"1.2.3\"\n" + plug("protoc-gen-plug", ""))
+	p.fails(fault.Upstream, []string{"go 1.2.3"}, "update")
+	p.publishGo("1.2.3")
+	p.fails(fault.Machine, []string{"needs Go 1.2.3", "has version " + version, "install Go 1.2.3"}, "update")
+	p.goManifest("go = {version = \"" + version + "\", source = \"pip:go\", binary = \"go\"}\n" + plug("protoc-gen-plug", ""))
+	p.fails(fault.Usage, []string{"must come from go:golang.org/toolchain"}, "check")
+}
+
+func TestGoTrust(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
+	t.Setenv("GONOSUMDB", "example.com/dep")
+	p.ok("update")
+	l := p.locked()
+	if got := l.Plugins["protoc-gen-plug"]["1.0.0"].Trust; got != "first-use" {
+		t.Errorf("trust %s", got)
+	}
+	if got := l.Plugins["go"][version].Trust; got != "transparency-log" {
+		t.Errorf("trust of go %s", got)
+	}
+
+	// The same files in another zip are the same module.
+	const zip = "/go/example.com/dep/@v/v1.1.0.zip"
+	p.server.Fault(zip, fake.Map(func([]byte) []byte {
+		dep := fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"dep\"\n"}}
+		body := dep.Zip()
+		// Another time of modification, in the local header and the directory.
+		old, other := body[10:14], []byte{1, 0, 33, 80}
+		return bytes.ReplaceAll(body, slices.Clone(old), other)
+	}))
+	p.cache = t.TempDir()
+	p.ok("update", "protoc-gen-plug")
+
+	// Other files are an alarm, whether or not the log knows the module.
+	p.server.Fault(zip)
+	p.server.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"evil\"\n"}})
+	p.fails(fault.Integrity, []string{"SECURITY", "example.com/dep@v1.1.0"}, "update", "protoc-gen-plug")
+	p.fails(fault.Integrity, []string{"SECURITY", "example.com/dep@v1.1.0"}, "update", "--verify")
+	t.Setenv("GONOSUMDB", "")
+	p.fails(fault.Integrity, []string{"SECURITY ERROR", "example.com/dep@v1.1.0"}, "update", "protoc-gen-plug")
+
+	t.Setenv("GOSUMDB", "off")
+	p.cache = t.TempDir()
+	if err := os.Remove(p.path("plugins.lock.toml")); err != nil {
+		t.Fatal(err)
+	}
+	p.fails(fault.Policy, []string{"checksum database is off", "GOSUMDB=off"}, "update")
+}
+
+func TestGoRetracted(t *testing.T) {
+	p, version := newGoPlace(t)
+	later := goPlugin
+	later.Version = "v1.0.1"
+	later.Files = map[string]string{"go.mod": "module example.com/Plug\n\ngo 1.21\n\nretract v1.0.0 // it writes nonsense\n"}
+	p.server.Module(later)
+	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
+	_, stderr := p.ok("update")
+	if !regexp.MustCompile(`retracted example.com/Plug@v1.0.0: it writes nonsense`).MatchString(stderr) {
+		t.Errorf("no word of it in\n%s", stderr)
+	}
+}

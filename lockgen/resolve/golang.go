@@ -1,0 +1,383 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/mod/module"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// GoHint is the version of Go that messages propose.
+const GoHint = "1.26.7"
+
+// golang locks plugins that are published as Go source, and Go itself. The
+// user's own go says where modules come from; the locked one finds the closure
+// and compiles, so that every machine makes the same bytes.
+type golang struct {
+	tool     *pkgmgr.Go // of this machine
+	config   pkgmgr.GoConfig
+	store    *store.Store
+	scratch  string               // removed when the update is over
+	progress func(n int64)        // of downloads
+	say      func(string, ...any) // of long work
+	old      map[string]lock.File // of the old lock, by identity
+	lock     *lock.Lock           // being made: it has the toolchains
+
+	mu        sync.Mutex
+	compilers map[string]*pkgmgr.Go // by NAME@VERSION
+}
+
+func (s *golang) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+	if w.From.Name == lock.GoToolchain {
+		return s.toolchain(w, platforms)
+	}
+	if err := module.Check(w.From.Name, "v"+w.Version); err != nil {
+		return nil, fault.Errorf(fault.Usage, "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on", "%w", err)
+	}
+	compiler, err := s.compiler(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	scratch, err := os.MkdirTemp(s.scratch, "resolve-")
+	if err != nil {
+		return nil, err
+	}
+	closure, err := compiler.Resolve(ctx, s.config, scratch, s.main(w), platforms)
+	if err != nil {
+		return nil, err
+	}
+	res := &Resolution{Missing: map[string]Missing{}}
+	for _, m := range closure.Modules {
+		a, err := s.artifact(m.Path, m.Version, m.Zip == "")
+		if err != nil {
+			return nil, err
+		}
+		file := m.Zip
+		if a.File.Integrity, a.File.GoMod = m.Sum, m.ModSum; file == "" {
+			a.File.Integrity, a.File.GoMod, file = m.ModSum, "", m.Mod
+		}
+		a.digest = a.File.Integrity
+		a.get = func(_ context.Context, in *store.Ingest) error { return s.copy(file, in) }
+		for _, p := range platforms {
+			if closure.Missing[p.Name] == "" {
+				a.Platforms = append(a.Platforms, p.Name)
+			}
+		}
+		res.Artifacts = append(res.Artifacts, a)
+		if a.trust = "transparency-log"; !s.config.Transparent(m.Path) {
+			a.trust = "first-use"
+		}
+	}
+	for name, reason := range closure.Missing {
+		res.Missing[name] = Missing{reason, fault.Errorf(fault.Usage, "take another version or another source, or write optional = true in the entry", "%s", reason)}
+	}
+	res.Notes, err = compiler.Withdrawn(ctx, s.config, scratch, w.From.Name, w.Version)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		res.Notes = []string{fmt.Sprintf("%s: the module proxy does not say whether it was retracted: %v", w, err)}
+	}
+	return res, nil
+}
+
+func (s *golang) main(w *Want) pkgmgr.GoMain {
+	return pkgmgr.GoMain{Module: w.From.Name, Version: w.Version, Dir: w.Main}
+}
+
+// toolchain locks Go itself: a zip for each platform, whose hashes are known
+// when it was downloaded. Go takes it only with the checksum database.
+func (s *golang) toolchain(w *Want, platforms []lock.Platform) (*Resolution, error) {
+	res := &Resolution{}
+	for _, p := range platforms {
+		a, err := s.artifact(lock.GoToolchain, "0.0.1-go"+w.Version+"."+p.GOOS+"-"+p.GOARCH, false)
+		if err != nil {
+			return nil, fault.Errorf(fault.Usage, "write the version as "+GoHint, "go %s: %w", w.Version, err)
+		}
+		if f, ok := s.old[a.identity]; ok {
+			a.File.Integrity, a.File.GoMod, a.digest = f.Integrity, f.GoMod, f.Integrity
+		}
+		a.Label = w.String() + " for " + p.Name
+		a.trust = "transparency-log"
+		a.Platforms = []string{p.Name}
+		a.keep = w.keepBinaries()
+		res.Artifacts = append(res.Artifacts, a)
+	}
+	return res, nil
+}
+
+// artifact makes the artifact of a module's zip, or of its go.mod alone, that
+// is downloaded by itself.
+func (s *golang) artifact(path, version string, modOnly bool) (*Artifact, error) {
+	suffix := "zip"
+	if modOnly {
+		suffix = "mod"
+	}
+	key, err := lock.GoKey(path, version, suffix)
+	if err != nil {
+		return nil, err
+	}
+	name := path + "@v" + version
+	a := &Artifact{
+		Key: key, Label: name,
+		File:     lock.File{Name: path, Version: version},
+		identity: identity(lock.Go, key, lock.File{}),
+		read:     store.Options{Format: "zip", StripPrefix: name},
+		keep: func(path string) int {
+			if path == "go.mod" {
+				return 16 << 20 // as much as cmd/go reads
+			}
+			return 0
+		},
+	}
+	prefix := name + "/"
+	if modOnly {
+		prefix = ""
+		a.Label += "/go.mod"
+		a.read = store.Options{Format: "raw", RawName: "go.mod"}
+	}
+	if path == lock.GoToolchain {
+		a.read.Exec = pkgmgr.ToolchainExec
+	}
+	a.get = func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, a, modOnly, in) }
+	a.verify = func(c *Content) error {
+		if got := pkgmgr.GoSum(prefix, c.Files); got != a.File.Integrity {
+			return wrongSum(a.Label, a.File.Integrity, got)
+		}
+		if modOnly || path == lock.GoToolchain { // whose go.mod nothing reads
+			return nil
+		}
+		var inZip []byte
+		if head, ok := c.Heads["go.mod"]; ok {
+			inZip = head
+		}
+		if _, got := pkgmgr.GoModOf(path, inZip); got != a.File.GoMod {
+			return wrongSum(a.Label+"/go.mod", a.File.GoMod, got)
+		}
+		return nil
+	}
+	return a, nil
+}
+
+func wrongSum(label, want, got string) error {
+	return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy gives other code than the checksum database or the lock knows: do not use it",
+		"the files of %s have the hash %s, expected %s", label, got, want)
+}
+
+// download lets Go download one file and compare it with the checksum database.
+func (s *golang) download(ctx context.Context, a *Artifact, modOnly bool, in *store.Ingest) error {
+	scratch, err := os.MkdirTemp(s.scratch, "download-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	get := s.tool.Download
+	if modOnly {
+		get = s.tool.DownloadMod
+	}
+	m, err := get(ctx, s.config, scratch, a.File.Name, a.File.Version)
+	if err != nil {
+		return err
+	}
+	sum, gomod, file := m.Sum, m.ModSum, m.Zip
+	if modOnly {
+		sum, gomod, file = m.ModSum, "", m.Mod
+	}
+	switch {
+	case a.File.Integrity == "":
+		a.File.Integrity, a.File.GoMod = sum, gomod
+	case a.File.Integrity != sum:
+		return alarm(a, a.File.Integrity, sum)
+	}
+	return s.copy(file, in)
+}
+
+func (s *golang) copy(file string, in *store.Ingest) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := io.Copy(in, f)
+	s.progress(n)
+	return err
+}
+
+func (s *golang) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
+	a, err := s.artifact(f.Name, f.Version, strings.HasSuffix(key, ".mod"))
+	if err != nil {
+		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q: %w", key, err)
+	}
+	a.File.Integrity, a.File.GoMod, a.digest = f.Integrity, f.GoMod, f.Integrity
+	return a, nil
+}
+
+func (s *golang) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	return nativeExecutable(w, p, tree, contents)
+}
+
+// compile builds the executable for a platform, whichever this machine is.
+func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
+	if w.From.Name == lock.GoToolchain {
+		return lock.Cell{}, false, nil
+	}
+	compiler, err := s.compiler(ctx, w)
+	if err != nil {
+		return lock.Cell{}, true, err
+	}
+	dir, err := os.MkdirTemp(s.scratch, "compile-")
+	if err != nil {
+		return lock.Cell{}, true, err
+	}
+	defer os.RemoveAll(dir)
+	b := pkgmgr.GoBuild{Main: s.main(w), Platform: p}
+	if b.Cache, err = s.store.GoBuild(); err != nil {
+		return lock.Cell{}, true, err
+	}
+	for i, a := range artifacts {
+		m, err := s.module(ctx, a, contents[a.Key], filepath.Join(dir, fmt.Sprintf("%d.mod", i)))
+		if err != nil {
+			return lock.Cell{}, true, err
+		}
+		b.Modules = append(b.Modules, m)
+	}
+	// The last candidate is the one that ends in .exe on Windows.
+	paths := w.binaries(p)
+	binary := paths[len(paths)-1]
+	root := filepath.Join(dir, "tree")
+	out := filepath.Join(root, filepath.FromSlash(binary))
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return lock.Cell{}, true, err
+	}
+	s.say("compiling %s for %s", w, p.Name)
+	if err := compiler.Build(ctx, b, out); err != nil {
+		if errors.Is(err, pkgmgr.ErrCompile) {
+			err = fmt.Errorf("%w: %w", &holeError{"it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
+		}
+		return lock.Cell{}, true, err
+	}
+	files, err := store.HashDir(ctx, root, nil)
+	if err != nil {
+		return lock.Cell{}, true, err
+	}
+	if len(files) != 1 {
+		return lock.Cell{}, true, fault.Errorf(fault.Internal, "", "go build left %d files", len(files))
+	}
+	files[0].Exec = true // which not every file system keeps
+	if err := checkFile(p, binary, out); err != nil {
+		return lock.Cell{}, true, err
+	}
+	tree, err := store.TreeHash(files)
+	return lock.Cell{Binary: binary, Tree: tree}, true, err
+}
+
+// module makes the files of one module of the closure from what was verified.
+func (s *golang) module(ctx context.Context, a *Artifact, c *Content, modFile string) (pkgmgr.GoModule, error) {
+	m := pkgmgr.GoModule{Path: a.File.Name, Version: a.File.Version}
+	blob, err := s.store.Blob(ctx, c.Digest)
+	if err != nil {
+		return m, err
+	}
+	defer blob.Close()
+	if strings.HasSuffix(a.Key, ".mod") {
+		m.Mod, m.ModSum = blob.Name(), a.File.Integrity
+		return m, nil
+	}
+	m.Zip, m.Sum, m.Mod, m.ModSum = blob.Name(), a.File.Integrity, modFile, a.File.GoMod
+	text, _ := pkgmgr.GoModOf(m.Path, c.Heads["go.mod"])
+	return m, os.WriteFile(modFile, text, 0o644)
+}
+
+// checkFile is checkMagic for a file.
+func checkFile(p lock.Platform, path, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return checkMagic(p, path, head[:n])
+}
+
+// compiler returns the locked Go that compiles w, unpacked.
+func (s *golang) compiler(ctx context.Context, w *Want) (*pkgmgr.Go, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.compilers[w.Toolchain]; g != nil {
+		return g, nil
+	}
+	g, err := s.unpackCompiler(ctx, w.Toolchain)
+	if err == nil {
+		s.compilers[w.Toolchain] = g
+	}
+	return g, err
+}
+
+func (s *golang) unpackCompiler(ctx context.Context, toolchain string) (*pkgmgr.Go, error) {
+	name, version, _ := strings.Cut(toolchain, "@")
+	v := s.lock.Plugins[name][version]
+	if v == nil {
+		return nil, fault.Errorf(fault.Usage, "run: lockgen update", "its toolchain %s is not locked", toolchain)
+	}
+	host, ok := lock.Host()
+	if !ok || v.Platforms[host.Name].Tree == "" {
+		// No zip of it for this machine, but another Go of the same version
+		// compiles to the same bytes.
+		found, err := s.tool.Version(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if found != version {
+			return nil, fault.Errorf(fault.Machine, "add "+host.Name+" to platforms, or install Go "+version,
+				"compiling needs Go %s: it is not locked for this machine (%s), and go on PATH has version %s", version, host.Name, found)
+		}
+		return s.tool, nil
+	}
+	dir, err := s.store.Tree(ctx, v.Platforms[host.Name].Tree, func(ctx context.Context, dir string) error {
+		for _, key := range v.FilesFor(host.Name) {
+			if err := s.unpack(ctx, key, v.Files[key], dir); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pkgmgr.LockedGo(dir, host.Name), nil
+}
+
+// unpack puts a locked zip into a folder, downloading it where the store has it
+// no more.
+func (s *golang) unpack(ctx context.Context, key string, f lock.File, dir string) error {
+	a, err := s.Locked(nil, key, f)
+	if err != nil {
+		return err
+	}
+	d := store.Digest{SHA256: f.SHA256, Size: f.Size}
+	if err := s.store.AddBlob(ctx, d, a.get); err != nil {
+		return err
+	}
+	file, err := s.store.Blob(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = store.Unpack(ctx, file, dir, a.read)
+	return err
+}
