@@ -25,11 +25,14 @@ func runCheck(_ context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	wants, err := resolve.Plan(m)
-	if err != nil {
+	if _, err := resolve.Plan(m, nil); err != nil { // the manifest's faults before the lock's
 		return err
 	}
 	l, data, err := lock.Read(p.lock)
+	if err != nil {
+		return err
+	}
+	wants, err := resolve.Plan(m, l)
 	if err != nil {
 		return err
 	}
@@ -38,6 +41,9 @@ func runCheck(_ context.Context, p *program) error {
 	}
 	diffs := resolve.Differences(m, wants, l)
 	if len(diffs) == 0 {
+		if err := resolve.CheckPolicy(m, l); err != nil {
+			return err
+		}
 		if p.ui.JSON {
 			return p.ui.Data(map[string]any{"ok": true, "lock": p.lock, "plugins": plugins(l), "differences": []any{}})
 		}

@@ -50,12 +50,14 @@ func commands() []command {
 	return []command{
 		{name: "init", run: runInit, help: helpInit},
 		{name: "update", args: " [NAME[@VERSION]…]", run: runUpdate, help: helpUpdate, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.BoolVar(&p.all, "all", false, "resolve every plugin again")
 			fs.BoolVar(&p.verify, "verify", false, "resolve and download everything again and compare")
 		}},
-		{name: "add", args: " NAME@VERSION…", run: runAdd, help: helpAdd},
+		{name: "add", args: " NAME[@VERSION]…", run: runAdd, help: helpAdd},
 		{name: "remove", args: " NAME[@VERSION]…", run: runRemove, help: helpRemove},
 		{name: "check", run: runCheck, help: helpCheck},
 		{name: "list", run: runList, help: helpList},
+		{name: "outdated", run: runOutdated, help: helpOutdated},
 	}
 }
 
@@ -68,7 +70,7 @@ type program struct {
 
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
-	offline, verify          bool
+	offline, verify, all     bool
 }
 
 // run is the whole program: arguments without its name, the environment, and

@@ -30,7 +30,7 @@ import (
 	"time"
 )
 
-// Released is when everything here was published.
+// Released is when everything here was published that does not say otherwise.
 var Released = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // A Server is a fake registry. It is safe for concurrent use, also while it
@@ -46,6 +46,9 @@ type Server struct {
 	packages map[string]map[string]map[string]any // name, version, full manifest
 	projects map[string][]release                 // by normalized name
 	simple   bool                                 // HTML only
+	released map[string]time.Time                 // of packages, by name@version
+	tags     map[string]string                    // "latest" of packages, by name
+	noTimes  bool                                 // say nothing of when
 	modules  map[string]*moduleVersions           // by path
 	sumdb    *sumDB                               // nil before the first [Server.SumDB]
 
@@ -89,6 +92,8 @@ func newServer() *Server {
 		faults:   map[string][]*Fault{},
 		packages: map[string]map[string]map[string]any{},
 		projects: map[string][]release{},
+		released: map[string]time.Time{},
+		tags:     map[string]string{},
 		modules:  map[string]*moduleVersions{},
 	}
 	s.http = httptest.NewUnstartedServer(s)
@@ -144,6 +149,14 @@ func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
+}
+
+// NoTimes makes the registries leave out when things were published, as some
+// mirrors do.
+func (s *Server) NoTimes(none bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noTimes = none
 }
 
 // ServeHTTP is the server itself.

@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/semver"
 )
@@ -21,15 +22,16 @@ import (
 type Package struct {
 	Name, Version string
 	// Manifest has the other fields of package.json: "bin", "dependencies",
-	// "os", …
+	// "os", "deprecated", …
 	Manifest map[string]any
 	// Files are the package's files without the folder "package" around them.
 	// A package.json is made of the fields above unless there is one.
 	Files map[string]string
 	Exec  []string // those of Files with the executable bit
 
-	Tarball []byte         // instead of one made of Files
-	Dist    map[string]any // over the fields of "dist" that are made here; nil values remove
+	Released time.Time      // zero is [Released]
+	Tarball  []byte         // instead of one made of Files
+	Dist     map[string]any // over the fields of "dist" that are made here; nil values remove
 }
 
 // An Artifact is a file that the server serves.
@@ -94,7 +96,16 @@ func (s *Server) Package(p Package) Artifact {
 		s.packages[p.Name] = map[string]map[string]any{}
 	}
 	s.packages[p.Name][p.Version] = manifest
+	s.released[p.Name+"@"+p.Version] = p.Released
 	return a
+}
+
+// Latest makes a version the one that a package's dist-tag of that name means;
+// without it that is the newest.
+func (s *Server) Latest(name, version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tags[name] = version
 }
 
 // abbreviated lists the fields of a version in a packument for installing:
@@ -118,6 +129,9 @@ func (s *Server) npmDocument(p, accept string) (file, bool) {
 		return file{}, false
 	}
 	latest := slices.MaxFunc(slices.Collect(maps.Keys(versions)), newer)
+	if tag := s.tags[name]; tag != "" {
+		latest = tag
+	}
 	if version == "latest" {
 		version = latest
 	}
@@ -143,12 +157,22 @@ func (s *Server) npmDocument(p, accept string) (file, bool) {
 		doc["versions"], doc["modified"] = short, released
 		return jsonFile(doc, "application/vnd.npm.install-v1+json")
 	}
-	times := map[string]string{"created": released, "modified": released}
-	for v := range versions {
-		times[v] = released
+	doc["_id"], doc["versions"] = name, versions
+	if !s.noTimes {
+		times := map[string]string{"created": released, "modified": released}
+		for v := range versions {
+			times[v] = orReleased(s.released[name+"@"+v]).Format("2006-01-02T15:04:05.000Z")
+		}
+		doc["time"] = times
 	}
-	doc["_id"], doc["versions"], doc["time"] = name, versions, times
 	return jsonFile(doc, "application/json")
+}
+
+func orReleased(t time.Time) time.Time {
+	if t.IsZero() {
+		t = Released
+	}
+	return t.UTC()
 }
 
 // newer orders versions, releases above prereleases, as a registry tags latest.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Wheel is one wheel of one version of a Python project.
@@ -21,6 +22,8 @@ type Wheel struct {
 	Requires      []string          // Requires-Dist: "other>=1"
 	Python        string            // Requires-Python: ">=3.8"
 	EntryPoints   string            // content of entry_points.txt, "" for none
+	Released      time.Time         // zero is [Released]
+	Yanked        string            // the reason, "" for a wheel that is not
 }
 
 // Filename is the name that the wheel has in an index.
@@ -111,25 +114,27 @@ type release struct {
 	Artifact
 	python   string
 	metadata string // "" for none
+	released time.Time
+	yanked   string
 }
 
 // Wheel publishes a wheel.
 func (s *Server) Wheel(w Wheel) Artifact {
-	return s.release(w.Name, w.Filename(), w.Bytes(), w.Python, w.Metadata())
+	return s.release(w.Name, w.Filename(), w.Bytes(), release{python: w.Python, metadata: w.Metadata(), released: w.Released, yanked: w.Yanked})
 }
 
 // Release publishes any file of a project: a source distribution, a wheel that
 // lies. Publishing it again replaces it.
 func (s *Server) Release(name, filename string, body []byte) Artifact {
-	return s.release(name, filename, body, "", "")
+	return s.release(name, filename, body, release{})
 }
 
-func (s *Server) release(name, filename string, body []byte, python, metadata string) Artifact {
+func (s *Server) release(name, filename string, body []byte, r release) Artifact {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := release{s.artifact("/packages/"+filename, body), python, metadata}
-	if metadata != "" {
-		s.files[r.Path+".metadata"] = file{[]byte(metadata), "application/octet-stream"}
+	r.Artifact = s.artifact("/packages/"+filename, body)
+	if r.metadata != "" {
+		s.files[r.Path+".metadata"] = file{[]byte(r.metadata), "application/octet-stream"}
 	}
 	name = project(name)
 	s.projects[name] = slices.DeleteFunc(s.projects[name], func(old release) bool { return old.Name == filename })
@@ -172,9 +177,16 @@ func (s *Server) simplePage(name, accept string) (file, bool) {
 	for _, r := range s.projects[name] {
 		f := map[string]any{
 			"filename": r.Name, "url": r.URL, "hashes": map[string]string{"sha256": r.SHA256}, "size": r.Size,
-			"upload-time": Released.Format("2006-01-02T15:04:05.000000Z"), "yanked": false,
+			"yanked": false,
+		}
+		if !s.noTimes {
+			f["upload-time"] = orReleased(r.released).Format("2006-01-02T15:04:05.000000Z")
 		}
 		attributes := ""
+		if r.yanked != "" {
+			f["yanked"] = r.yanked
+			attributes += fmt.Sprintf(" data-yanked=\"%s\"", html.EscapeString(r.yanked))
+		}
 		if r.python != "" {
 			f["requires-python"] = r.python
 			attributes += fmt.Sprintf(" data-requires-python=\"%s\"", html.EscapeString(r.python))

@@ -146,7 +146,11 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			return nil, &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror",
 				err: fmt.Errorf("more than %d redirects%s", maxRedirects, via(chain))}
 		}
-		if err := checkHop(u, next, public); err != nil {
+		err = checkHop(u, next, public)
+		if err == nil && c.o.Allow != nil {
+			err = c.o.Allow(next)
+		}
+		if err != nil {
 			return nil, &failure{class: fault.Policy, mend: fault.Mend(err), err: fmt.Errorf("%s%s", r.scrub(err.Error()), via(chain))}
 		}
 		if origin(next) != origin(u) {

@@ -49,18 +49,12 @@ func under(base, rel string) string {
 // when the tarball has the same origin. An unknown version matches
 // fs.ErrNotExist.
 func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version string) (string, error) {
-	// A scoped name is one segment: npm asks for @scope%2fname.
-	packument := under(registry, "")
-	if u, err := url.Parse(packument); err == nil {
-		u.RawPath = u.EscapedPath() + strings.Replace(url.PathEscape(name), "%40", "@", 1)
-		u.Path += name
-		packument = u.String()
-	}
-	body, a, err := c.document(ctx, packument, "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*", maxPackument)
+	address := packument(registry, name)
+	body, a, err := c.document(ctx, address, "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*", maxPackument)
 	if err != nil {
 		return "", fmt.Errorf("asking the registry for %s: %w", name, err)
 	}
-	where := Redact(packument)
+	where := Redact(address)
 	var doc struct {
 		Versions map[string]struct {
 			Dist struct {
@@ -211,6 +205,36 @@ func simpleHTML(body []byte, page *url.URL, filename string) (base *url.URL, hre
 				href = value
 			}
 		}
+	}
+}
+
+// htmlWheels lists the wheels that a project page of PEP 503 links to.
+func htmlWheels(body []byte, page *url.URL) []WheelFile {
+	var wheels []WheelFile
+	t := html.NewTokenizer(bytes.NewReader(body))
+	t.SetMaxBuf(1 << 20)
+	for {
+		kind := t.Next()
+		if kind == html.ErrorToken {
+			return wheels
+		}
+		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
+			continue
+		}
+		token := t.Token()
+		u, err := page.Parse(strings.TrimSpace(attribute(token, "href")))
+		if token.DataAtom != atom.A || err != nil || !strings.HasSuffix(u.Path, ".whl") {
+			continue
+		}
+		w := WheelFile{Filename: path.Base(u.Path)}
+		for _, a := range token.Attr {
+			if a.Key == "data-yanked" {
+				if w.Yanked = printable(a.Val, 200); w.Yanked == "" {
+					w.Yanked = "yanked"
+				}
+			}
+		}
+		wheels = append(wheels, w)
 	}
 }
 

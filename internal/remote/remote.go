@@ -86,9 +86,13 @@ type Options struct {
 	// Credential gives the credential for a URL that has no userinfo. It is
 	// asked once per transfer, never for the target of a redirect.
 	Credential func(u *url.URL) Credential
-	RootCAs    *x509.CertPool // nil for those of the machine (and SSL_CERT_FILE)
-	Attempts   int            // of one transfer; default 4
-	Timeouts   Timeouts
+	// Allow refuses servers by an error, which is returned as it is, of class
+	// [fault.Policy]. It is asked of the URL of every request and of every
+	// redirect before anything is sent there; nil allows all.
+	Allow    func(u *url.URL) error
+	RootCAs  *x509.CertPool // nil for those of the machine (and SSL_CERT_FILE)
+	Attempts int            // of one transfer; default 4
+	Timeouts Timeouts
 }
 
 // A Client fetches. It is safe for concurrent use and keeps connections, so
@@ -195,6 +199,11 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 	}
 	if err := checkClear(u); err != nil {
 		return nil, err
+	}
+	if c.o.Allow != nil {
+		if err := c.o.Allow(u); err != nil {
+			return nil, err
+		}
 	}
 	if c.o.Offline {
 		return nil, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",

@@ -21,21 +21,31 @@ const notAmong = "not among the platforms of plugins.toml"
 // A Want is one plugin version that a manifest asks for, with everything that
 // the catalogue and the entry say about it.
 type Want struct {
-	Name, Version string
-	At            string // FILE:LINE of the entry, for messages
+	Name    string
+	Version string // "" for a range that no locked version fits
+	Spec    string // what the entry says: an exact version or a range
+	At      string // FILE:LINE of the entry, for messages
+
+	rng     Range // what Spec means, for a range
+	ranged  bool
+	written bool  // a person wrote Version down, which is consent to its age
+	runs    *Want // the runtime, nil for none
 
 	From    lock.Source
 	Include string
-	Runtime string // NAME@VERSION or ""
+	Runtime string // NAME@VERSION, "" for none or one without a version yet
 
 	Main      string // go: folder of the main package in the module
-	Toolchain string // go: NAME@VERSION of the Go that compiles it
+	Toolchain string // go: NAME@VERSION of the Go that compiles it, "" as for Runtime
+	compiled  bool   // by plugin go
+	compiler  *Want  // that one, nil for none
 
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
 	Args     []string // for the compiler
 
-	scripts bool // the manifest consents to code that runs when it is compiled
+	runtime string // name of the plugin that runs this one
+	scripts bool   // the manifest consents to code that runs when it is compiled
 
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
@@ -48,27 +58,102 @@ type Want struct {
 }
 
 // String is NAME VERSION, as messages say it.
-func (w *Want) String() string { return w.Name + " " + w.Version }
+func (w *Want) String() string {
+	if w.Version == "" {
+		return w.Name + " " + w.Spec
+	}
+	return w.Name + " " + w.Version
+}
 
 // Plan returns what a manifest asks for, sorted by name and version, runtimes
-// resolved. Its errors are of class [fault.Usage].
-func Plan(m *lock.Manifest) ([]*Want, error) {
+// resolved. A range means the newest locked version that fits it, whichever
+// entry brought that one; l is nil for no lock at all. Two entries may thus
+// mean one version. Its errors are of class [fault.Usage].
+func Plan(m *lock.Manifest, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
 		proto, err := planPlugin(m, name)
 		if err != nil {
 			return nil, err
 		}
-		for _, version := range slices.SortedFunc(slices.Values(m.Plugins[name].Versions), lock.CompareVersions) {
+		var list []*Want
+		for _, spec := range m.Plugins[name].Versions {
 			w := *proto
-			w.Version = version
-			if w.until != "" && lock.CompareVersions(version, w.until) >= 0 {
-				return nil, fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, &w, w.reason)
+			w.Spec = spec
+			if err := w.plan(l); err != nil {
+				return nil, err
 			}
-			wants = append(wants, &w)
+			list = append(list, &w)
+		}
+		slices.SortStableFunc(list, byVersion)
+		wants = append(wants, list...)
+	}
+	link(wants)
+	return wants, nil
+}
+
+// plan gives w the version that its entry means.
+func (w *Want) plan(l *lock.Lock) error {
+	if !lock.IsRange(w.Spec) {
+		w.Version, w.written = w.Spec, true
+		if w.until != "" && lock.CompareVersions(w.Version, w.until) >= 0 {
+			return fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.reason)
+		}
+		return nil
+	}
+	var err error
+	if w.rng, err = ParseRange(w.From.Kind, w.Spec); err != nil {
+		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
+	}
+	w.ranged = true
+	if l == nil {
+		return nil
+	}
+	for version, v := range l.Plugins[w.Name] {
+		same := v.Source == w.From.Kind && v.Package == w.packageName()
+		if same && w.allows(version) && (w.Version == "" || CompareVersions(w.From.Kind, version, w.Version) > 0) {
+			w.Version = version
 		}
 	}
-	return wants, nil
+	return nil
+}
+
+// byVersion orders wants of one plugin; what has no version yet comes last.
+func byVersion(a, b *Want) int {
+	switch {
+	case a.Version == "" && b.Version == "":
+		return 0
+	case a.Version == "":
+		return 1
+	case b.Version == "":
+		return -1
+	}
+	return CompareVersions(a.From.Kind, a.Version, b.Version)
+}
+
+// link gives every plugin the newest version of its runtime and toolchain.
+func link(wants []*Want) {
+	newest := map[string]*Want{}
+	for _, w := range wants {
+		if of := newest[w.Name]; of == nil || byVersion(w, of) >= 0 {
+			newest[w.Name] = w
+		}
+	}
+	for _, w := range wants {
+		if w.compiled {
+			w.compiler, w.Toolchain = newest["go"], ""
+			if w.compiler.Version != "" {
+				w.Toolchain = "go@" + w.compiler.Version
+			}
+		}
+		if w.runtime == "" {
+			continue
+		}
+		w.runs, w.Runtime = newest[w.runtime], ""
+		if w.runs.Version != "" {
+			w.Runtime = w.runtime + "@" + w.runs.Version
+		}
+	}
 }
 
 func planPlugin(m *lock.Manifest, name string) (*Want, error) {
@@ -148,7 +233,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	if of.Runtime != "" || runtime == name || of.Source != nil && of.Source.Kind == lock.NPM {
 		return nil, fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
 	}
-	w.Runtime = runtime + "@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
+	w.runtime = runtime
 	return w, nil
 }
 
@@ -170,7 +255,7 @@ func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format st
 	case of.Source != nil && *of.Source != (lock.Source{Kind: lock.Go, Name: lock.GoToolchain}):
 		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
-	w.Toolchain = "go@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
+	w.compiled = true
 	return nil
 }
 
@@ -310,8 +395,11 @@ func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
 	var out []Difference
 	asked := map[string]bool{}
 	for _, w := range wants {
-		asked[w.Name+"@"+w.Version] = true
-		out = append(out, w.differences(m, l.Plugins[w.Name][w.Version])...)
+		key := w.Name + "@" + w.Version
+		if w.Version == "" || !asked[key] {
+			out = append(out, w.differences(m, l.Plugins[w.Name][w.Version])...)
+		}
+		asked[key] = true
 	}
 	for name, versions := range l.Plugins {
 		for version := range versions {
@@ -331,6 +419,9 @@ func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
 
 func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 	if v == nil {
+		if w.ranged {
+			return []Difference{{w.Name, w.Spec, "is asked for, but no version that fits is locked", false}}
+		}
 		return []Difference{{w.Name, w.Version, "is asked for, but not locked", false}}
 	}
 	var out []Difference
@@ -345,9 +436,13 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 	compare("source", w.From.Kind, v.Source, false)
 	compare("package", w.packageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
-	compare("runtime", w.Runtime, v.Runtime, true)
+	if w.runs == nil || w.runs.Version != "" {
+		compare("runtime", w.Runtime, v.Runtime, true)
+	}
 	compare("main package", w.Main, v.Main, false)
-	compare("toolchain", w.Toolchain, v.Toolchain, false)
+	if w.compiler == nil || w.compiler.Version != "" {
+		compare("toolchain", w.Toolchain, v.Toolchain, false)
+	}
 	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.scripts {
 		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", listed(slices.Clone(v.BuildScripts)))

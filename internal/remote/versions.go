@@ -1,0 +1,144 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A Release is one version of a package, as its registry lists it.
+type Release struct {
+	Version  string
+	Released time.Time // by the registry's clock; zero where it does not say
+	// Yanked is why the publisher withdrew it, Deprecated why the publisher
+	// advises against it; "" where that is not so.
+	Yanked, Deprecated string
+	// Early marks a version above the one that the publisher calls latest.
+	Early bool
+}
+
+// packument is the address of a package's document. A scoped name is one
+// segment: npm asks for @scope%2fname.
+func packument(registry, name string) string {
+	address := under(registry, "")
+	if u, err := url.Parse(address); err == nil {
+		u.RawPath = u.EscapedPath() + strings.Replace(url.PathEscape(name), "%40", "@", 1)
+		u.Path += name
+		address = u.String()
+	}
+	return address
+}
+
+// NPMVersions lists the versions of a package that a registry of npm has, in no
+// order, and the version that its dist-tag latest means, "" for none. It is one
+// request, for the full packument, the only document that has times
+// (github.com/npm/registry docs/responses/package-metadata.md). A package that
+// is not there matches fs.ErrNotExist.
+func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releases []Release, latest string, err error) {
+	address := packument(registry, name)
+	body, _, err := c.document(ctx, address, "application/json", maxPackument)
+	if err != nil {
+		return nil, "", fmt.Errorf("asking the registry for %s: %w", name, err)
+	}
+	var doc struct {
+		Tags     map[string]string `json:"dist-tags"`
+		Time     map[string]any    `json:"time"` // of a package that was unpublished one is an object
+		Versions map[string]struct {
+			Deprecated any `json:"deprecated"`
+		} `json:"versions"`
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return nil, "", badDocument(Redact(address), err)
+	}
+	for version, v := range doc.Versions {
+		r := Release{Version: version}
+		if s, ok := doc.Time[version].(string); ok {
+			r.Released = moment(s)
+		}
+		switch v := v.Deprecated.(type) {
+		case string:
+			r.Deprecated = printable(v, 200)
+		case bool:
+			if v {
+				r.Deprecated = "deprecated"
+			}
+		}
+		releases = append(releases, r)
+	}
+	return releases, doc.Tags["latest"], nil
+}
+
+// A WheelFile is one wheel of a project, as an index lists it.
+type WheelFile struct {
+	Filename string
+	Uploaded time.Time // zero where the index does not say (PEP 700)
+	Yanked   string    // why, "" for a wheel that is not (PEP 592)
+}
+
+// PyPIWheels lists the wheels of a project in the index's order. It is one
+// request; an index without JSON (PEP 691) says nothing of times. A project that
+// is not there matches fs.ErrNotExist.
+func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]WheelFile, error) {
+	page := under(index, normalized(project)+"/")
+	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
+	if err != nil {
+		return nil, fmt.Errorf("asking the index for %s: %w", project, err)
+	}
+	where := Redact(page)
+	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	switch {
+	case strings.HasSuffix(kind, "html"):
+		return htmlWheels(body, a.url), nil
+	case !strings.HasSuffix(kind, "json"):
+		return nil, badDocument(where, fmt.Errorf("content type %q is neither JSON nor HTML", printable(kind, 80)))
+	}
+	var doc struct {
+		Meta struct {
+			Version string `json:"api-version"`
+		} `json:"meta"`
+		Files []struct {
+			Filename string `json:"filename"`
+			Uploaded string `json:"upload-time"`
+			Yanked   any    `json:"yanked"`
+		} `json:"files"`
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return nil, badDocument(where, err)
+	}
+	if major, _, _ := strings.Cut(doc.Meta.Version, "."); major != "1" {
+		return nil, badDocument(where, fmt.Errorf("meta.api-version is %q, expected 1.x", doc.Meta.Version))
+	}
+	var wheels []WheelFile
+	for _, f := range doc.Files {
+		if !strings.HasSuffix(f.Filename, ".whl") {
+			continue
+		}
+		w := WheelFile{Filename: f.Filename, Uploaded: moment(f.Uploaded)}
+		switch v := f.Yanked.(type) {
+		case string:
+			w.Yanked = printable(v, 200)
+			if w.Yanked == "" {
+				w.Yanked = "yanked"
+			}
+		case bool:
+			if v {
+				w.Yanked = "yanked"
+			}
+		}
+		wheels = append(wheels, w)
+	}
+	return wheels, nil
+}
+
+// moment reads a time of a registry, zero for what is none.
+func moment(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
