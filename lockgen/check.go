@@ -31,11 +31,14 @@ func runCheck(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	wants, err := resolve.Plan(m)
-	if err != nil {
+	if _, err := resolve.Plan(m, nil); err != nil { // the manifest's faults before the lock's
 		return err
 	}
 	l, data, err := lock.Read(p.lock)
+	if err != nil {
+		return err
+	}
+	wants, err := resolve.Plan(m, l)
 	if err != nil {
 		return err
 	}
@@ -51,6 +54,9 @@ func runCheck(ctx context.Context, p *program) error {
 		}
 		result["differences"] = diffs
 		return p.refuse(result, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, count(len(diffs), "difference"), b.String()))
+	}
+	if err := resolve.CheckPolicy(m, l); err != nil {
+		return err
 	}
 	if p.upstream {
 		return p.checkUpstream(ctx, m, l, result)

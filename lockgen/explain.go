@@ -21,6 +21,7 @@ type story struct {
 	Version  string               `json:"version"`
 	About    string               `json:"about,omitempty"`
 	Asked    string               `json:"asked"` // FILE:LINE, "" where the manifest does not ask for it
+	Spec     string               `json:"spec"`  // the version or range there
 	Sources  []string             `json:"sources"`
 	Out      []resolve.Tried      `json:"out_of_question,omitempty"`
 	Tried    []resolve.Tried      `json:"tried,omitempty"` // with --upstream
@@ -58,16 +59,16 @@ func runExplain(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	wants, err := resolve.Plan(m)
-	if err != nil {
-		return err
-	}
 	l, _, err := p.oldLock()
 	if err != nil {
 		return err
 	}
 	if l == nil {
 		l = &lock.Lock{Schema: lock.Schema}
+	}
+	wants, err := resolve.Plan(m, l)
+	if err != nil {
+		return err
 	}
 	name, version, exact := strings.Cut(p.args[0], "@")
 	if !exact {
@@ -155,7 +156,7 @@ func tell(m *lock.Manifest, l *lock.Lock, name, version string, want *resolve.Wa
 		s.About = r.About
 	}
 	if want != nil {
-		s.Asked, s.Runtime = want.At, want.Runtime
+		s.Asked, s.Spec, s.Runtime = want.At, want.Spec, want.Runtime
 		sources, out := want.Sources()
 		for _, from := range sources {
 			s.Sources = append(s.Sources, from.String())
@@ -203,7 +204,11 @@ func (s *story) text(why string) string {
 	if s.Asked == "" {
 		line("asked for: nowhere; lockgen update drops it")
 	} else {
-		line("asked for: %s%s", s.Asked, prefixed(", in the bundle ", strings.Join(s.Bundles, ", ")))
+		spec := ""
+		if s.Spec != s.Version {
+			spec = " as " + s.Spec
+		}
+		line("asked for: %s%s%s", s.Asked, spec, prefixed(", in the bundle ", strings.Join(s.Bundles, ", ")))
 	}
 	if len(s.Sources) > 0 {
 		line("sources, in order:")

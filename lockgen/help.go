@@ -51,8 +51,11 @@ const helpUpdate = `make plugins.lock.toml fit plugins.toml
 
 Locks what the manifest asks for and the lock lacks, and drops what it does not
 ask for. What is locked already is neither resolved nor downloaded again; with
-nothing to do the file stays as it is, byte for byte. With names, those plugins
-are resolved again and no other entry is touched.
+nothing to do the file stays as it is, byte for byte, and nobody is asked. So a
+range such as "^2.7" keeps the version that is locked for it as long as that
+fits. With names, those plugins are resolved again, ranges take the newest
+version that they and [policy] allow, and no other entry is touched; --all does
+so with every plugin. NAME@VERSION takes that version, out of a range too.
 
 All or nothing: when any plugin cannot be locked for any of the platforms, all
 of them are listed with the reason, and nothing is written. A version whose
@@ -64,8 +67,10 @@ machine: protoc generates code of a small file with it, without a network.
   lockgen update
   lockgen update ts-proto
   lockgen update ts-proto@2.7.2
+  lockgen update --all           take the newest versions allowed
   lockgen update --verify        download everything again and compare
 
+      --all               resolve every plugin again
       --no-smoke          do not run what was locked
       --verify            resolve and download everything again and compare
 `
@@ -73,10 +78,13 @@ machine: protoc generates code of a small file with it, without a network.
 const helpAdd = `ask for plugins and lock them
 
 Writes the version into plugins.toml, beside versions that are there, keeping
-comments and order, then locks this plugin alone. When it cannot be locked,
-plugins.toml stays as it was.
+comments and order, then locks this plugin alone. Without a version it is the
+newest one that [policy] allows, written as an exact version; a range is written
+as it is. When the plugin cannot be locked, plugins.toml stays as it was.
 
   lockgen add node@24.19.0 ts-proto@2.18.0
+  lockgen add ts-proto
+  lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest
 
       --no-smoke          do not run what was locked
 `
@@ -93,7 +101,8 @@ const helpCheck = `tell whether plugins.lock.toml fits plugins.toml
 
 Reads both files and nothing else: no network, no cache, nothing is written. The
 lock must be well formed, in canonical form, and hold exactly what the manifest
-asks for; otherwise each difference is printed and the exit status is 3.
+asks for; otherwise each difference is printed and the exit status is 3. What
+allow and min-trust of [policy] do not let through ends with exit status 6.
 
 With --upstream every source is asked as well for every locked file, without
 downloading: is it there, with the digest that was locked? Other bytes end with
@@ -161,6 +170,17 @@ lock whole, and to run lockgen update. Register it once for each clone:
   echo "plugins.lock.toml merge=lockgen" >> .gitattributes
 `
 
+const helpOutdated = `tell which newer versions there are
+
+One line for each entry of plugins.toml that is not at the newest version there
+is: what is locked, the newest version that the entry and [policy] allow, the
+newest of all, and why it is held back. Sources are asked, nothing is downloaded
+or written. To take what is allowed: lockgen update NAME, or update --all.
+
+  lockgen outdated
+  lockgen outdated --json
+`
+
 const helpFlags = `flags of every command:
       --manifest FILE     instead of plugins.toml here or in a folder above
       --lock FILE         instead of plugins.lock.toml beside the manifest
@@ -179,7 +199,7 @@ const helpStatus = `exit status:
     3  the lock is missing, malformed or out of date
     4  the network, a registry or a server
     5  integrity: bytes are not what was promised or locked
-    6  refused by a rule: clear text, install scripts, build scripts, git dependencies
+    6  refused by a rule: clear text, scripts, git dependencies, [policy]
     7  this machine: disk, permission, a missing or too old npm, pip or cargo
   130  interrupted
 `

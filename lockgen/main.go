@@ -50,10 +50,11 @@ func commands() []command {
 	return []command{
 		{name: "init", run: runInit, help: helpInit},
 		{name: "update", args: " [NAME[@VERSION]…]", run: runUpdate, help: helpUpdate, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.BoolVar(&p.all, "all", false, "resolve every plugin again")
 			fs.BoolVar(&p.verify, "verify", false, "resolve and download everything again and compare")
 			fs.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		}},
-		{name: "add", args: " NAME@VERSION…", run: runAdd, help: helpAdd, flags: func(fs *pflag.FlagSet, p *program) {
+		{name: "add", args: " NAME[@VERSION]…", run: runAdd, help: helpAdd, flags: func(fs *pflag.FlagSet, p *program) {
 			fs.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		}},
 		{name: "remove", args: " NAME[@VERSION]…", run: runRemove, help: helpRemove},
@@ -68,6 +69,7 @@ func commands() []command {
 		}},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
 		{name: "merge-driver", args: " BASE OURS THEIRS", run: runMergeDriver, help: helpMergeDriver},
+		{name: "outdated", run: runOutdated, help: helpOutdated},
 	}
 }
 
@@ -80,7 +82,7 @@ type program struct {
 
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
-	offline, verify          bool
+	offline, verify, all     bool
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package

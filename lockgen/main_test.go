@@ -259,7 +259,8 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{nil, 2, "no command given"},
 		{[]string{"updaet"}, 2, "did you mean update?"},
-		{[]string{"outdated"}, 2, "commands are init, update"},
+		{[]string{"obsolete"}, 2, "commands are init, update"},
+		{[]string{"outdatet"}, 2, "did you mean outdated?"},
 		{[]string{"check", "--ofline"}, 2, "did you mean --offline?"},
 		{[]string{"check", "x"}, 2, "takes no argument"},
 		{[]string{"check", "--manifest", ""}, 2, "an empty path"},

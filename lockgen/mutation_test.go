@@ -249,7 +249,7 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wants, err := resolve.Plan(m)
+	wants, err := resolve.Plan(m, r.lock)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,12 +22,16 @@ import (
 
 // change is one edit of the manifest and what follows from it for the lock.
 type change struct {
-	edit    func(data []byte) ([]byte, error) // nil for none
+	// edit makes the new text of the manifest and may change names; nil for none.
+	edit    func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error)
 	names   []string
 	removed []string
 }
 
 func runUpdate(ctx context.Context, p *program) error {
+	if p.all && len(p.args) > 0 {
+		return fault.Errorf(fault.Usage, "write either", "--all and the names of plugins")
+	}
 	return p.change(ctx, change{names: p.args})
 }
 
@@ -35,9 +39,9 @@ func runAdd(ctx context.Context, p *program) error {
 	if len(p.args) == 0 {
 		return fault.Errorf(fault.Usage, "write: lockgen add ts-proto@2.18.0", "lockgen add needs the name of a plugin")
 	}
-	return p.change(ctx, change{names: p.args, edit: func(data []byte) ([]byte, error) {
+	return p.change(ctx, change{edit: func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 		for _, spec := range p.args {
-			name, version, exact := strings.Cut(spec, "@")
+			name, version, given := strings.Cut(spec, "@")
 			m, err := lock.ParseManifest(p.manifest, data)
 			if err != nil {
 				return nil, err
@@ -50,18 +54,42 @@ func runAdd(ctx context.Context, p *program) error {
 					return nil, err
 				}
 			}
-			if !exact {
-				return nil, fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version?", name)
+			if !given {
+				if version, err = p.newest(ctx, data, name, o); err != nil {
+					return nil, err
+				}
 			}
-			if err := lock.CheckExact(version); err != nil {
+			if err := lock.CheckWanted(version); err != nil {
 				return nil, err
 			}
 			if data, err = lock.AddVersion(p.manifest, data, name, version); err != nil {
 				return nil, err
 			}
+			c.names = append(c.names, name+"@"+version)
 		}
 		return data, nil
 	}})
+}
+
+// newest is the version that an entry "latest" would get now.
+func (p *program) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, error) {
+	data, err := lock.AddVersion(p.manifest, data, name, lock.Latest)
+	if err != nil {
+		return "", err
+	}
+	m, err := lock.ParseManifest(p.manifest, data)
+	if err != nil {
+		return "", err
+	}
+	version, err := resolve.Newest(ctx, m, name, lock.Latest, o)
+	if fault.Of(err) == fault.Usage {
+		return "", fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("lockgen add %s: %w", name, err)
+	}
+	p.ui.Say("the newest version of %s that may be locked is %s", name, version)
+	return version, nil
 }
 
 // whichVersion says how to find out which versions there are.
@@ -91,7 +119,7 @@ func runRemove(ctx context.Context, p *program) error {
 	if len(p.args) == 0 {
 		return fault.Errorf(fault.Usage, "write: lockgen remove NAME", "lockgen remove needs the name of a plugin")
 	}
-	return p.change(ctx, change{removed: p.args, edit: func(data []byte) ([]byte, error) {
+	return p.change(ctx, change{removed: p.args, edit: func(_ context.Context, _ *change, data []byte, _ resolve.Options) ([]byte, error) {
 		for _, spec := range p.args {
 			name, version, exact := strings.Cut(spec, "@")
 			if exact && version == "" {
@@ -126,9 +154,17 @@ func (p *program) change(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
+	old, oldText, err := p.oldLock()
+	if err != nil {
+		return err
+	}
+	o := resolve.Options{
+		Old: old, All: p.all, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
+		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
+	}
 	after := before
 	if c.edit != nil {
-		if after, err = c.edit(before); err != nil {
+		if after, err = c.edit(ctx, &c, before, o); err != nil {
 			return err
 		}
 		if m, err = lock.ParseManifest(p.manifest, after); err != nil {
@@ -138,14 +174,8 @@ func (p *program) change(ctx context.Context, c change) error {
 	for _, w := range resolve.Unknown(m) {
 		p.ui.Warn("%s", w)
 	}
-	old, oldText, err := p.oldLock()
-	if err != nil {
-		return err
-	}
-	out, err := resolve.Update(ctx, m, resolve.Options{
-		Old: old, Names: c.names, Removed: c.removed, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
-		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
-	})
+	o.Names, o.Removed = c.names, c.removed
+	out, err := resolve.Update(ctx, m, o)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -467,41 +466,14 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 	return nil
 }
 
-// versions accepts exact versions.
+// versions accepts exact versions and ranges.
 func (d *decoder) versions(path []string, versions []string) error {
 	for _, v := range versions {
-		if err := CheckExact(v); err != nil {
+		if err := CheckWanted(v); err != nil {
 			return d.wrap(path, err)
 		}
 	}
 	return nil
-}
-
-var digits = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+(\.[0-9]+)*`) })
-
-// CheckExact accepts one exact version, and refuses a range or a word such as
-// latest, for which this version of lockgen has no resolver, with an error of
-// class [fault.Usage].
-func CheckExact(version string) error {
-	if version != "" && version[0] >= '0' && version[0] <= '9' && CheckVersion(version) == nil && !strings.HasSuffix(version, ".x") {
-		return nil
-	}
-	number := digits().FindString(version)
-	switch {
-	case version != "" && (strings.ContainsAny(version[:1], "^~<>=!*") || strings.ContainsAny(version, " |,*") || number == "" && CheckVersion(version) == nil || strings.HasSuffix(version, ".x")):
-		example := "2.18.0"
-		if number != "" {
-			example = number
-			for strings.Count(example, ".") < 2 {
-				example += ".0"
-			}
-		}
-		return fault.Errorf(fault.Usage, fmt.Sprintf("write the exact version, such as %q", example),
-			"version %q: this version of lockgen locks exact versions only", version)
-	case number != "" && version == "v"+number:
-		return fault.Errorf(fault.Usage, fmt.Sprintf("write %q", number), "version %q begins with a v", version)
-	}
-	return fault.Errorf(fault.Usage, `write it as "2.18.0"`, "version %q is not an exact version", version)
 }
 
 func (d *decoder) bundles(v any) error {
@@ -533,33 +505,6 @@ func (d *decoder) bundles(v any) error {
 			}
 		}
 		d.m.Bundles[bundle] = list
-	}
-	return nil
-}
-
-// laterPolicies are keys of [policy] that are understood by a later version:
-// a rule that is not kept must not look as if it were.
-var laterPolicies = []string{"allow", "minimum-release-age", "min-trust", "exceptions"}
-
-func (d *decoder) policy(v any) error {
-	if v == nil {
-		return nil
-	}
-	at := []string{"policy"}
-	table, err := d.table(at, v)
-	if err != nil {
-		return err
-	}
-	for _, later := range laterPolicies {
-		if _, ok := table[later]; ok {
-			return d.errorf([]string{"policy", later}, "remove it", "this version of lockgen does not implement %s of [policy], and does not ignore it", later)
-		}
-	}
-	if err := d.known(at, table, "build-scripts"); err != nil {
-		return err
-	}
-	if v, ok := table["build-scripts"]; ok {
-		return d.buildScripts([]string{"policy", "build-scripts"}, v)
 	}
 	return nil
 }

@@ -46,17 +46,10 @@ type Registries struct {
 	Go    string `json:"go,omitempty"`    // a module proxy
 }
 
-// A Policy is what the people of a repository allow and demand.
-type Policy struct {
-	// BuildScripts lists the plugins that may run code of their closure while
-	// they are compiled, sorted.
-	BuildScripts []string
-}
-
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is
 // empty comes from the catalogue.
 type Plugin struct {
-	Versions  []string // exact, in the order of the file, at least one
+	Versions  []string // exact or ranges, in the order of the file, at least one
 	Source    *Source
 	Sources   []Alternative // where the entry lists several, in the order in which they are tried; Source is the first
 	Package   string        // another package under the catalogue's recipe (npm, pip); folder of the main package (go)

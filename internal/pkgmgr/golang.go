@@ -221,7 +221,8 @@ func (m GoModule) String() string { return m.Path + "@v" + m.Version }
 // scratch, an existing folder, through the user's proxy. Go compares both with
 // the checksum database unless c says otherwise. The zip is not unpacked.
 //
-// What the proxy does not have is an [fs.ErrNotExist] of class Upstream; other
+// What the proxy does not have, or not for us (403), is an [fs.ErrNotExist] of
+// class Upstream; other
 // bytes than the checksum database knows are of class Integrity.
 func (g *Go) Download(ctx context.Context, c GoConfig, scratch, path, version string) (*GoModule, error) {
 	cache := filepath.Join(scratch, "mod")
@@ -353,7 +354,7 @@ func explainGo(err error, what, text string) error {
 		return fault.Errorf(fault.Upstream, "correct the module or the version; which versions there are is told by: go list -m -versions MODULE",
 			"the module proxy has no go module %s: %w: %w", what, fs.ErrNotExist, err)
 	case has("403 Forbidden"):
-		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w", what, err)
+		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w: %w", what, fs.ErrNotExist, err)
 	}
 	return fault.Errorf(fault.Upstream, "", "go module %s: %w", what, err)
 }

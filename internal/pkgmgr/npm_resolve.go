@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -35,6 +36,7 @@ type LockedPackage struct {
 	Optional         bool // an installation without it is a success to npm
 	HasInstallScript bool
 	Deprecated       string
+	Released         time.Time // by the registry's clock; zero without a [Gate] or where the registry has none
 }
 
 // A Dropped is an optional dependency that npm left out of the closure without
@@ -55,6 +57,13 @@ type Dropped struct {
 // of class Upstream, like every refusal of the registry; a dependency that
 // comes from git, a URL or a file is an error of class Policy.
 func (n *NPM) Resolve(ctx context.Context, dir string, registries map[string]string, name, version string) (*PackageLock, error) {
+	return n.ResolveGated(ctx, dir, registries, name, version, nil)
+}
+
+// ResolveGated is Resolve behind a gate: the closure is of versions that it lets
+// through, and says of each when it was released. Where they are too young for
+// any closure the error is an [fs.ErrNotExist], too.
+func (n *NPM) ResolveGated(ctx context.Context, dir string, registries map[string]string, name, version string, gate *Gate) (*PackageLock, error) {
 	if err := n.check(); err != nil {
 		return nil, err
 	}
@@ -98,6 +107,12 @@ func (n *NPM) Resolve(ctx context.Context, dir string, registries map[string]str
 		"--include=prod", "--include=optional", "--include=peer", "--no-audit", "--no-fund",
 	}, env...)
 	run.env = append(userEnv(func(key string) bool { return npmVariable(key, names) }), env...)
+	record := ""
+	if gate != nil {
+		if record, err = gate.npm(&run, scratch); err != nil {
+			return nil, err
+		}
+	}
 	out, err := run.run(ctx)
 	if err != nil {
 		return nil, explain(err, out, name, version)
@@ -106,7 +121,35 @@ func (n *NPM) Resolve(ctx context.Context, dir string, registries map[string]str
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, noNPM, "%s wrote no package-lock.json: %w", title, err)
 	}
-	return parsePackageLock(data)
+	closure, err := parsePackageLock(data)
+	if err != nil || gate == nil {
+		return closure, err
+	}
+	times, err := readRecord(record)
+	if err != nil {
+		return nil, err
+	}
+	for folder, p := range closure.Packages {
+		p.Released = times[p.Name+"@"+p.Version]
+		closure.Packages[folder] = p
+	}
+	return closure, nil
+}
+
+// npm puts the gate into a run of npm and returns the path of the record.
+func (g *Gate) npm(run *command, scratch string) (record string, err error) {
+	rule, record, err := g.file(scratch)
+	if err != nil {
+		return "", err
+	}
+	script := filepath.Join(scratch, "gate.cjs")
+	if err := os.WriteFile(script, []byte(npmGate), 0o600); err != nil {
+		return "", err
+	}
+	// With any date npm asks the registry for the documents that have times.
+	run.args = append([]string{"--require", script}, append(run.args, "--before="+time.Now().AddDate(100, 0, 0).UTC().Format(time.RFC3339))...)
+	run.env = append(run.env, "BUCK2_PROTOBUF_GATE="+rule)
+	return record, nil
 }
 
 // copyProjectConfig gives the scratch project the .npmrc of the project that
@@ -145,7 +188,7 @@ func explain(err error, out []byte, name, version string) error {
 	case "E404":
 		return fault.Errorf(fault.Upstream, "is the name right, and the registry? see: npm config get registry",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
-	case "ETARGET":
+	case "ETARGET", "ENOVERSIONS":
 		return fault.Errorf(fault.Upstream, "see which there are: npm view "+name+" versions",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
 	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY":

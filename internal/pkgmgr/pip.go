@@ -184,6 +184,7 @@ type Requirement struct {
 	Version  string        // exact
 	Platform lock.Platform //
 	Python   string        // of CPython, "3.12"
+	Gate     *Gate         // nil for none
 }
 
 // A Wheel is one file of a closure.
@@ -194,6 +195,9 @@ type Wheel struct {
 	URL      string // without credentials
 	SHA256   string // as the index has it
 	Yanked   bool   // withdrawn by its publisher
+	// Released is when the file was uploaded, by the index's clock; zero without
+	// a [Gate] or where the index has none.
+	Released time.Time
 }
 
 //go:embed pip_report.py
@@ -243,6 +247,14 @@ func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Whee
 	run.env = userEnv(func(key string) bool {
 		return strings.HasPrefix(key, "pip_") || strings.HasPrefix(key, "python") || key == "tmpdir" || key == "temp" || key == "tmp"
 	}, "PIP_CONFIG_FILE="+os.DevNull, "BUCK2_PROTOBUF_PIP_INDEX="+index, "TMPDIR="+scratch, "TEMP="+scratch, "TMP="+scratch)
+	record := ""
+	if req.Gate != nil {
+		var rule string
+		if rule, record, err = req.Gate.file(scratch); err != nil {
+			return nil, err
+		}
+		run.env = append(run.env, "BUCK2_PROTOBUF_GATE="+rule)
+	}
 	if _, err := run.run(ctx); err != nil {
 		return nil, explainPip(err, what)
 	}
@@ -253,6 +265,15 @@ func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Whee
 	wheels, err := parseReport(data, req.Platform)
 	if err != nil {
 		return nil, fault.Errorf(fault.Upstream, "", "pip package %s: %w", what, err)
+	}
+	if req.Gate != nil {
+		times, err := readRecord(record)
+		if err != nil {
+			return nil, err
+		}
+		for i := range wheels {
+			wheels[i].Released = times[wheels[i].Filename]
+		}
 	}
 	return wheels, nil
 }

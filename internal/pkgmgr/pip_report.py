@@ -50,6 +50,68 @@ try:
     only_metadata()
 except (ImportError, AttributeError, TypeError, ValueError):
     pass  # another pip inside: it works, and downloads more than it needs
+
+
+def gate(file):
+    """Lets only files through that were uploaded before a time or are named,
+    and writes down when each was (PEP 700). What this pip has no room for stays
+    without a time, which counts as too young."""
+    import atexit
+    import datetime
+    from urllib.parse import unquote, urlsplit
+
+    from pip._internal.models.link import Link
+    from pip._vendor.packaging.utils import canonicalize_name, parse_wheel_filename
+
+    with open(file) as f:
+        rule = json.load(f)
+    excepted, record = set(rule["except"]), {}
+
+    def write():
+        with open(rule["record"], "w") as f:
+            json.dump(record, f)
+
+    atexit.register(write)
+
+    def passes(name, when):
+        if rule["before"] is None or (when is not None and when <= rule["before"]):
+            return True
+        try:
+            project, version = parse_wheel_filename(name)[:2]
+        except ValueError:
+            return False
+        given = name.split("-")[1]
+        return any("%s@%s" % (canonicalize_name(project), v) in excepted for v in (str(version), given))
+
+    def milliseconds(text):
+        try:
+            when = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+            return when.timestamp() * 1000 if when.tzinfo else None
+        except (AttributeError, ValueError):
+            return None
+
+    def file_name(link):
+        return unquote(urlsplit(link.url_without_fragment).path).rsplit("/", 1)[-1]
+
+    from_json, from_element = Link.from_json.__func__, Link.from_element.__func__
+
+    def gated_json(cls, data, *args, **kw):
+        link, when = from_json(cls, data, *args, **kw), milliseconds(data.get("upload-time"))
+        if link is None or not passes(file_name(link), when):
+            return None
+        if when is not None:
+            record[file_name(link)] = when
+        return link
+
+    def gated_element(cls, *args, **kw):
+        link = from_element(cls, *args, **kw)
+        return link if link is not None and passes(file_name(link), None) else None
+
+    Link.from_json, Link.from_element = classmethod(gated_json), classmethod(gated_element)
+
+
+if "BUCK2_PROTOBUF_GATE" in os.environ:
+    gate(os.environ.pop("BUCK2_PROTOBUF_GATE"))
 sys.argv += ["--index-url", os.environ.pop("BUCK2_PROTOBUF_PIP_INDEX")]
 
 from pip._internal.cli.main import main

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,15 +23,57 @@ func (u *update) connect() {
 	}
 	u.contents = map[string]*Content{}
 	u.sources = map[string]Source{}
+	u.listers = map[string]Lister{}
+	u.client = remote.New(u.remote())
+}
+
+func (u *update) remote() remote.Options {
 	env := u.Env
 	if env == nil {
 		env = os.Getenv
 	}
-	u.client = remote.New(remote.Options{Offline: u.Offline, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
+	return remote.Options{Offline: u.Offline, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
-	}})
+	}}
+}
+
+// hostClient is the client for files by address and of registries of OCI, whose
+// hosts, those of redirects too, must be in allow of [policy]. A mirror of the
+// manifest is allowed by being there, the interface of GitHub by its files, and
+// a registry by any of its repositories.
+func (u *update) hostClient(kind string) *remote.Client {
+	policy := &u.m.Policy
+	if policy.Allow == nil {
+		return u.client
+	}
+	implied := map[string]bool{}
+	imply := func(address string) {
+		if a, err := url.Parse(address); err == nil {
+			implied[lock.HostEntry(a)] = true
+		}
+	}
+	for _, m := range u.m.Mirrors {
+		imply(strings.Replace(m.To, "oci://", "https://", 1))
+	}
+	if policy.AllowsHost(&url.URL{Scheme: "https", Host: "github.com"}) {
+		imply(lock.GitHubAPI)
+	}
+	for _, entry := range policy.Allow {
+		if repository, ok := strings.CutPrefix(entry, "oci:"); ok && kind == lock.OCI {
+			host, _, _ := strings.Cut(repository, "/")
+			imply("https://" + host)
+		}
+	}
+	o := u.remote()
+	o.Allow = func(address *url.URL) error {
+		if implied[lock.HostEntry(address)] {
+			return nil
+		}
+		return allowedHost(policy, address)
+	}
+	return remote.New(o)
 }
 
 // source returns the source of a kind, with the client program that it needs.
@@ -53,7 +96,7 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &npm{tool: tool, dir: u.Dir, client: u.client, address: registries(tool, u.Dir, u.m.Registries.NPM)}
+		s := &npm{tool: tool, dir: u.Dir, client: u.client, gate: u.gate, address: registries(tool, u.Dir, u.m.Registries.NPM)}
 		if r := u.m.Registries.NPM; r != "" {
 			s.registries = map[string]string{"": r}
 		}
@@ -69,7 +112,7 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 				return nil, err
 			}
 		}
-		return &pip{tool: tool, index: index, client: u.client}, nil
+		return &pip{tool: tool, index: index, client: u.client, gate: u.gate}, nil
 	case lock.Go:
 		return u.newGo(ctx)
 	case lock.Cargo:
@@ -79,9 +122,9 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &cargo{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
 	case lock.HTTP:
-		return newPlain(u.client, u.m.Mirrors), nil
+		return newPlain(u.hostClient(kind), u.m.Mirrors), nil
 	case lock.OCI:
-		return &artifacts{client: oci.New(u.client, ""), mirrors: u.m.Mirrors}, nil
+		return &artifacts{client: oci.New(u.hostClient(kind), ""), mirrors: u.m.Mirrors}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }
@@ -176,7 +219,9 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 	}
 	_, version, v, err := u.out.Lock.Find("node")
 	if err != nil {
-		return pkgmgr.FindNPM(ctx)
+		if _, version, v, err = u.Old.Find("node"); err != nil {
+			return pkgmgr.FindNPM(ctx)
+		}
 	}
 	_, platform, err := v.Cell(host.Name)
 	if err != nil || v.Source != lock.Pip {

@@ -38,12 +38,17 @@ func Contest(ctx context.Context, m *lock.Manifest, w *Want, o Options) ([]Tried
 	var list []Tried
 	for _, c := range w.candidates() {
 		// What is locked is there, for a runtime may be among it.
-		u := &update{Options: o, m: m, out: &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}}}
+		u := newUpdate(m, o)
 		for name, versions := range o.Old.Plugins {
 			u.out.Lock.Plugins[name] = maps.Clone(versions)
 		}
+		delete(u.out.Lock.Plugins[c.Name], c.Version)
+		u.moves = map[*Want]bool{c: c.ranged && c.Version == ""}
 		u.connect()
 		failed, err := u.stage(ctx, []*contest{{candidates: []*Want{c}}})
+		for _, f := range u.cleanup {
+			f()
+		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, err

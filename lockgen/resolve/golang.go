@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,6 +189,9 @@ func (s *golang) download(ctx context.Context, a *Artifact, modOnly bool, in *st
 	}
 	m, err := get(ctx, s.config, scratch, a.File.Name, a.File.Version)
 	if err != nil {
+		if a.File.Name == lock.GoToolchain && errors.Is(err, fs.ErrNotExist) {
+			err = fault.Errorf(fault.Of(err), `correct the version; or, where nobody compiles on that platform: go = { version = "…", optional = true }`, "%w", err)
+		}
 		return err
 	}
 	sum, gomod, file := m.Sum, m.ModSum, m.Zip

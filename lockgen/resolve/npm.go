@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -26,6 +27,7 @@ type npm struct {
 	registries map[string]string // from plugins.toml, by scope; nil for npm's own
 	client     *remote.Client
 	listings   listings // what the registry said of packages
+	gate       func(w *Want) *pkgmgr.Gate
 	// address returns the registry of a package.
 	address func(ctx context.Context, name string) (string, error)
 }
@@ -35,7 +37,8 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 		return nil, fault.Errorf(fault.Usage, "write the exact version: "+w.Version+strings.Repeat(".0", 2-strings.Count(w.Version, ".")),
 			"%q is a range to npm, whose versions have three numbers", w.Version)
 	}
-	closure, err := s.tool.Resolve(ctx, s.dir, s.registries, w.From.Name, w.Version)
+	gate := s.gate(w)
+	closure, err := s.closure(ctx, w, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +57,7 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 		if err != nil {
 			return nil, err
 		}
+		a.aged, a.released = gate != nil, p.Released
 		for _, platform := range platforms {
 			switch {
 			case supports(p, platform):
@@ -68,9 +72,41 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 		}
 		if len(a.Platforms) > 0 {
 			res.Artifacts = append(res.Artifacts, a)
+			if p.Deprecated != "" {
+				res.Notes = append(res.Notes, fmt.Sprintf("%s: npm package %s is deprecated: %s", w, a.Label, p.Deprecated))
+			}
 		}
 	}
 	return res, nil
+}
+
+// closure lets npm resolve behind the gate. Where that leaves nothing, it is
+// resolved without, so that the driver can name what is too young.
+func (s *npm) closure(ctx context.Context, w *Want, gate *pkgmgr.Gate) (*pkgmgr.PackageLock, error) {
+	closure, err := s.tool.ResolveGated(ctx, s.dir, s.registries, w.From.Name, w.Version, gate)
+	if gate == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
+		return closure, err
+	}
+	open := *gate
+	open.Before = time.Time{}
+	other, otherErr := s.tool.ResolveGated(ctx, s.dir, s.registries, w.From.Name, w.Version, &open)
+	if otherErr == nil && (err != nil || len(other.Dropped) < len(closure.Dropped)) {
+		return other, nil
+	}
+	return closure, err
+}
+
+// Versions is one request, for the full document of the package.
+func (s *npm) Versions(ctx context.Context, w *Want) ([]Release, error) {
+	registry, err := s.address(ctx, w.From.Name)
+	if err != nil {
+		return nil, err
+	}
+	releases, latest, err := s.client.NPMVersions(ctx, registry, w.From.Name)
+	for i := range releases {
+		releases[i].Early = latest != "" && CompareVersions(lock.NPM, releases[i].Version, latest) > 0
+	}
+	return releases, err
 }
 
 func (s *npm) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {

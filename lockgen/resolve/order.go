@@ -40,12 +40,30 @@ type contest struct {
 	failed     []failure // of the candidates before
 }
 
-func contests(todo []*Want) []*contest {
-	list := make([]*contest, len(todo))
-	for i, w := range todo {
+// contests makes a contest of each want. A range that may move may do so in each
+// of its sources.
+func (u *update) contests(pending []*Want) []*contest {
+	list := make([]*contest, len(pending))
+	for i, w := range pending {
 		list[i] = &contest{candidates: w.candidates()}
+		for _, c := range list[i].candidates {
+			u.moves[c] = u.moves[w] && c.ranged
+		}
 	}
 	return list
+}
+
+// final reports whether a failure among those of a stage cannot be put right by
+// another source.
+func (u *update) final(turn []*contest, failures []failure) bool {
+	for _, c := range turn {
+		for _, f := range failures {
+			if f.w == c.now() && (c.last() || !f.lost()) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *contest) now() *Want { return c.candidates[c.at] }
@@ -56,7 +74,7 @@ func (c *contest) last() bool { return c.at == len(c.candidates)-1 }
 // locked.
 func (u *update) turn(pending []*contest) (turn, wait []*contest) {
 	for _, c := range pending {
-		if c.now().From.Kind == lock.NPM || c.now().Toolchain != "" {
+		if c.now().From.Kind == lock.NPM || c.now().compiled {
 			wait = append(wait, c)
 		} else {
 			turn = append(turn, c)
@@ -82,6 +100,8 @@ func (u *update) judge(turn []*contest, failed []failure) (again []*contest, fin
 		case len(own) == 0:
 			if u.out.Lock.Plugins[c.now().Name][c.now().Version] != nil {
 				u.noteTried(c)
+				root := c.candidates[0]
+				root.adopt(c.now())
 			}
 		case c.last() || slices.ContainsFunc(own, func(f failure) bool { return !f.lost() }):
 			final = append(final, append(c.failed, own...)...)

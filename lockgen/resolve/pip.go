@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,16 +27,18 @@ type pip struct {
 	index    string
 	client   *remote.Client
 	listings listings // what the registry said of packages
+	gate     func(w *Want) *pkgmgr.Gate
 }
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+	gate := s.gate(w)
 	wheels := make([][]pkgmgr.Wheel, len(platforms))
 	errs := make([]error, len(platforms))
 	var g errgroup.Group
 	g.SetLimit(2) // each is a Python of its own
 	for i, p := range platforms {
 		g.Go(func() error {
-			wheels[i], errs[i] = s.report(ctx, w, p)
+			wheels[i], errs[i] = s.report(ctx, w, p, gate)
 			return nil
 		})
 	}
@@ -59,6 +62,10 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 			a := byKey[wheel.Filename]
 			if a == nil {
 				a = s.artifact(w, wheel)
+				a.aged, a.released = gate != nil, wheel.Released
+				if wheel.Yanked {
+					res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has withdrawn %s", w, wheel.Filename))
+				}
 				byKey[wheel.Filename] = a
 				res.Artifacts = append(res.Artifacts, a)
 				if wheel.Yanked {
@@ -77,12 +84,58 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 	return res, nil
 }
 
-// report asks pip for each interpreter of the manifest. They must agree, for a
+// report asks pip behind the gate. Where that leaves nothing it asks without, so
+// that the driver can name what is too young.
+func (s *pip) report(ctx context.Context, w *Want, p lock.Platform, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
+	wheels, err := s.reports(ctx, w, p, gate)
+	if gate == nil || !errors.Is(err, fs.ErrNotExist) {
+		return wheels, err
+	}
+	open := *gate
+	open.Before = time.Time{}
+	if wheels, openErr := s.reports(ctx, w, p, &open); openErr == nil {
+		return wheels, nil
+	}
+	return nil, err
+}
+
+// Versions is one request, for the page of the project. A version is as old as
+// its youngest wheel, and withdrawn when all of them are.
+func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
+	wheels, err := s.client.PyPIWheels(ctx, s.index, w.From.Name)
+	if err != nil {
+		return nil, err
+	}
+	byVersion := map[string]*Release{}
+	var order []string
+	for _, f := range wheels {
+		_, version := packageOf(lock.Pip, f.Filename, lock.File{})
+		r := byVersion[version]
+		if r == nil {
+			byVersion[version] = &Release{Version: version, Released: f.Uploaded, Yanked: f.Yanked}
+			order = append(order, version)
+			continue
+		}
+		if f.Uploaded.IsZero() || !r.Released.IsZero() && f.Uploaded.After(r.Released) {
+			r.Released = f.Uploaded
+		}
+		if f.Yanked == "" {
+			r.Yanked = ""
+		}
+	}
+	var releases []Release
+	for _, version := range order {
+		releases = append(releases, *byVersion[version])
+	}
+	return releases, nil
+}
+
+// reports asks pip for each interpreter of the manifest. They must agree, for a
 // cell of the lock has one tree.
-func (s *pip) report(ctx context.Context, w *Want, p lock.Platform) ([]pkgmgr.Wheel, error) {
+func (s *pip) reports(ctx context.Context, w *Want, p lock.Platform, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
 	var first []pkgmgr.Wheel
 	for i, python := range w.Python {
-		wheels, err := s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python})
+		wheels, err := s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
 		if err != nil {
 			return nil, err
 		}

@@ -21,21 +21,31 @@ const notAmong = "not among the platforms of plugins.toml"
 // A Want is one plugin version that a manifest asks for, with everything that
 // the catalogue and the entry say about it.
 type Want struct {
-	Name, Version string
-	At            string // FILE:LINE of the entry, for messages
+	Name    string
+	Version string // "" for a range that no locked version fits
+	Spec    string // what the entry says: an exact version or a range
+	At      string // FILE:LINE of the entry, for messages
+
+	rng     Range // what Spec means, for a range
+	ranged  bool
+	written bool  // a person wrote Version down, which is consent to its age
+	runs    *Want // the runtime, nil for none
 
 	From    lock.Source
 	Include string
-	Runtime string // NAME@VERSION or ""
+	Runtime string // NAME@VERSION, "" for none or one without a version yet
 
 	Main      string // go: folder of the main package in the module
-	Toolchain string // go: NAME@VERSION of the Go that compiles it
+	Toolchain string // go: NAME@VERSION of the Go that compiles it, "" as for Runtime
+	compiled  bool   // by plugin go
+	compiler  *Want  // that one, nil for none
 
 	Optional bool
 	Python   []string // the interpreters that wheels must fit
 	Args     []string // for the compiler
 
-	scripts bool // the manifest consents to code that runs when it is compiled
+	runtime string // name of the plugin that runs this one
+	scripts bool   // the manifest consents to code that runs when it is compiled
 
 	binary    string // npm: name of a bin or path in the tree; else a path, or its template
 	windows   string // the path on Windows, "" where only .exe differs
@@ -54,13 +64,23 @@ type Want struct {
 // tried. The first that can serve every required platform is locked.
 func (w *Want) candidates() []*Want { return append([]*Want{w}, w.others...) }
 
+// adopt makes w the candidate that was locked.
+func (w *Want) adopt(c *Want) {
+	if c == w {
+		return
+	}
+	others := slices.DeleteFunc(slices.Clone(w.others), func(o *Want) bool { return o == c })
+	out := w.out
+	*w = *c
+	w.others, w.out = others, out
+}
+
 // lockedAs is the candidate that a locked version fits best: what the lock
 // records is never exchanged for an earlier source by itself.
 func (w *Want) lockedAs(m *lock.Manifest, v *lock.Version) *Want {
 	best, least := w, -1
 	for _, c := range w.candidates() {
-		diffs := c.own(m, v)
-		if n := len(diffs); least < 0 || n < least {
+		if n := len(c.own(m, v)); least < 0 || n < least {
 			best, least = c, n
 		}
 	}
@@ -68,50 +88,135 @@ func (w *Want) lockedAs(m *lock.Manifest, v *lock.Version) *Want {
 }
 
 // String is NAME VERSION, as messages say it.
-func (w *Want) String() string { return w.Name + " " + w.Version }
+func (w *Want) String() string {
+	if w.Version == "" {
+		return w.Name + " " + w.Spec
+	}
+	return w.Name + " " + w.Version
+}
 
 // Plan returns what a manifest asks for, sorted by name and version, runtimes
-// resolved. Its errors are of class [fault.Usage].
-func Plan(m *lock.Manifest) ([]*Want, error) {
+// resolved. A range means the newest locked version that fits it, whichever
+// entry brought that one; l is nil for no lock at all. Two entries may thus
+// mean one version. Its errors are of class [fault.Usage].
+func Plan(m *lock.Manifest, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
 		proto, err := planPlugin(m, name)
 		if err != nil {
 			return nil, err
 		}
-		for _, version := range slices.SortedFunc(slices.Values(m.Plugins[name].Versions), lock.CompareVersions) {
-			w, err := proto.at(version)
+		var list []*Want
+		for _, spec := range m.Plugins[name].Versions {
+			w, err := proto.at(spec, l)
 			if err != nil {
 				return nil, err
 			}
-			wants = append(wants, w)
+			list = append(list, w)
 		}
+		slices.SortStableFunc(list, byVersion)
+		wants = append(wants, list...)
 	}
+	link(wants)
 	return wants, nil
 }
 
-// at is a plan for one version: without the sources that cannot have it.
-func (w *Want) at(version string) (*Want, error) {
+// at is a plan for one version or range of the entry: without the sources that
+// cannot have it.
+func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 	var list []*Want
 	var first error
 	out := slices.Clone(w.out)
+	var newest *Want
 	for _, c := range w.candidates() {
 		c := *c
-		c.Version, c.others, c.out = version, nil, nil
-		if c.until != "" && lock.CompareVersions(version, c.until) >= 0 {
+		c.Spec, c.others, c.out = spec, nil, nil
+		if err := c.plan(l); err != nil {
 			if first == nil {
-				first = fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(c.until, "-0"), "%s: %s cannot be locked: %s", c.At, &c, c.reason)
+				first = err
 			}
-			out = append(out, Tried{Source: c.From.String(), Why: c.reason})
+			out = append(out, Tried{Source: c.From.String(), Why: err.Error()})
 			continue
 		}
 		list = append(list, &c)
+		if newest == nil || newest.Version == "" || c.Version != "" && CompareVersions(c.From.Kind, c.Version, newest.Version) > 0 {
+			newest = &c
+		}
 	}
 	if len(list) == 0 {
 		return nil, first
 	}
+	for _, c := range list { // whatever source it came from, it is what is locked
+		c.Version = newest.Version
+	}
 	list[0].others, list[0].out = list[1:], out
 	return list[0], nil
+}
+
+// plan gives w the version that its entry means.
+func (w *Want) plan(l *lock.Lock) error {
+	if !lock.IsRange(w.Spec) {
+		w.Version, w.written = w.Spec, true
+		if w.until != "" && lock.CompareVersions(w.Version, w.until) >= 0 {
+			return fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.reason)
+		}
+		return nil
+	}
+	var err error
+	if w.rng, err = ParseRange(w.From.Kind, w.Spec); err != nil {
+		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
+	}
+	w.ranged = true
+	if l == nil {
+		return nil
+	}
+	for version, v := range l.Plugins[w.Name] {
+		same := v.Source == w.From.Kind && v.Package == w.packageName()
+		if same && w.allows(version) && (w.Version == "" || CompareVersions(w.From.Kind, version, w.Version) > 0) {
+			w.Version = version
+		}
+	}
+	return nil
+}
+
+// byVersion orders wants of one plugin; what has no version yet comes last.
+func byVersion(a, b *Want) int {
+	switch {
+	case a.Version == "" && b.Version == "":
+		return 0
+	case a.Version == "":
+		return 1
+	case b.Version == "":
+		return -1
+	}
+	return CompareVersions(a.From.Kind, a.Version, b.Version)
+}
+
+// link gives every plugin the newest version of its runtime and toolchain.
+func link(wants []*Want) {
+	newest := map[string]*Want{}
+	for _, w := range wants {
+		if of := newest[w.Name]; of == nil || byVersion(w, of) >= 0 {
+			newest[w.Name] = w
+		}
+	}
+	for _, root := range wants {
+		for _, w := range root.candidates() {
+			if w.compiled {
+				w.compiler, w.Toolchain = newest["go"], ""
+				if w.compiler.Version != "" {
+					w.Toolchain = "go@" + w.compiler.Version
+				}
+			}
+			if w.runtime == "" {
+				continue
+			}
+			w.runs, w.Runtime = newest[w.runtime], ""
+			if w.runs.Version != "" {
+				w.Runtime = w.runtime + "@" + w.runs.Version
+			}
+		}
+	}
 }
 
 func planPlugin(m *lock.Manifest, name string) (*Want, error) {
@@ -193,7 +298,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 		if runtime == "" && (i < 0 || w.From.Kind == r.Sources[0].From.Kind) {
 			runtime = r.Runtime
 		}
-		err := w.plan(m, p, runtime, fail)
+		err := w.complete(m, p, runtime, fail)
 		switch {
 		case err == nil:
 			list = append(list, w)
@@ -213,8 +318,8 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	return list[0], nil
 }
 
-// plan completes a candidate: its executable and its runtime, by name.
-func (w *Want) plan(m *lock.Manifest, p *lock.Plugin, runtime string, fail func(mend, format string, args ...any) error) error {
+// complete finishes a candidate: its executable and its runtime, by name.
+func (w *Want) complete(m *lock.Manifest, p *lock.Plugin, runtime string, fail func(mend, format string, args ...any) error) error {
 	if w.binary == "" {
 		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
 	}
@@ -244,7 +349,7 @@ func (w *Want) plan(m *lock.Manifest, p *lock.Plugin, runtime string, fail func(
 	if of.Runtime != "" || runtime == w.Name || of.Source != nil && of.Source.Kind == lock.NPM {
 		return fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
 	}
-	w.Runtime = runtime + "@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
+	w.runtime = runtime
 	return nil
 }
 
@@ -266,7 +371,7 @@ func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format st
 	case of.Source != nil && *of.Source != (lock.Source{Kind: lock.Go, Name: lock.GoToolchain}):
 		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
-	w.Toolchain = "go@" + slices.MaxFunc(of.Versions, lock.CompareVersions)
+	w.compiled = true
 	return nil
 }
 
@@ -406,8 +511,11 @@ func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
 	var out []Difference
 	asked := map[string]bool{}
 	for _, w := range wants {
-		asked[w.Name+"@"+w.Version] = true
-		out = append(out, w.differences(m, l.Plugins[w.Name][w.Version])...)
+		key := w.Name + "@" + w.Version
+		if w.Version == "" || !asked[key] {
+			out = append(out, w.differences(m, l.Plugins[w.Name][w.Version])...)
+		}
+		asked[key] = true
 	}
 	for name, versions := range l.Plugins {
 		for version := range versions {
@@ -429,6 +537,9 @@ func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
 // from that of its sources which fits best.
 func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 	if v == nil {
+		if w.ranged {
+			return []Difference{{w.Name, w.Spec, "is asked for, but no version that fits is locked", false}}
+		}
 		return []Difference{{w.Name, w.Version, "is asked for, but not locked", false}}
 	}
 	return w.lockedAs(m, v).own(m, v)
@@ -448,9 +559,13 @@ func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 	compare("source", w.From.Kind, v.Source, false)
 	compare("package", w.packageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
-	compare("runtime", w.Runtime, v.Runtime, true)
+	if w.runs == nil || w.runs.Version != "" {
+		compare("runtime", w.Runtime, v.Runtime, true)
+	}
 	compare("main package", w.Main, v.Main, false)
-	compare("toolchain", w.Toolchain, v.Toolchain, false)
+	if w.compiler == nil || w.compiler.Version != "" {
+		compare("toolchain", w.Toolchain, v.Toolchain, false)
+	}
 	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.scripts {
 		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", listed(slices.Clone(v.BuildScripts)))

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,13 +27,15 @@ import (
 // Options say what [Update] has to do.
 type Options struct {
 	Old     *lock.Lock          // nil where there is no lock yet
-	Names   []string            // NAME or NAME@VERSION to resolve again; empty for what does not fit
+	Names   []string            // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
+	All     bool                // resolve everything again
 	Removed []string            // NAME or NAME@VERSION that was just taken out: only that may go
 	Verify  bool                // resolve and download everything again and compare
 	Offline bool                // refuse the network
 	NoSmoke bool                // do not run what was locked
-	Dir     string              // where the manifest lies: the package managers' project configuration applies
+	Now     time.Time           // for minimum-release-age; zero is the machine's clock
 	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
+	Dir     string              // where the manifest lies: the package managers' project configuration applies
 	Store   *store.Store
 	UI      *ui.UI
 }
@@ -52,14 +55,11 @@ type Outcome struct {
 // store. When anything cannot be locked there is no lock at all, and the error
 // lists every plugin and platform that failed, why, and the mend.
 func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) {
-	wants, err := Plan(m)
+	wants, err := Plan(m, o.Old)
 	if err != nil {
 		return nil, err
 	}
-	u := &update{Options: o, m: m, out: &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}}}
-	if u.Old == nil {
-		u.Old = &lock.Lock{}
-	}
+	u := newUpdate(m, o)
 	defer func() {
 		for _, f := range u.cleanup {
 			f()
@@ -71,9 +71,13 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	}
 	pending := u.keepOrSettle(wants, again)
 	if len(pending) > 0 {
-		if err := u.resolve(ctx, pending); err != nil {
+		if err := u.resolve(ctx, wants, pending); err != nil {
 			return nil, err
 		}
+	}
+	u.drop()
+	if err := CheckPolicy(m, u.out.Lock); err != nil {
+		return nil, err
 	}
 	if o.Verify {
 		if err := u.verify(ctx, wants, pending); err != nil {
@@ -83,73 +87,109 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	return u.out, nil
 }
 
+func newUpdate(m *lock.Manifest, o Options) *update {
+	u := &update{Options: o, m: m, now: o.Now, out: &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}}}
+	if u.Old == nil {
+		u.Old = &lock.Lock{}
+	}
+	if u.now.IsZero() {
+		u.now = time.Now()
+	}
+	u.now = u.now.UTC()
+	return u
+}
+
 // update is the state of one Update.
 type update struct {
 	Options
 	m   *lock.Manifest
 	out *Outcome
+	now time.Time
 
 	client   *remote.Client
 	transfer *ui.Transfer        // of the downloads that are under way
 	contents map[string]*Content // by identity
 	sources  map[string]Source   // by kind
+	listers  map[string]Lister   // by kind
+	moves    map[*Want]bool      // ranges that take the newest version allowed
 	cleanup  []func()            // what sources left in the scratch of the store
 	bringing sync.Mutex          // one bring at a time
 	asking   bool                // only questions: no client is installed for them
 }
 
-// selected returns the NAME@VERSION keys that Names asks for.
-func (u *update) selected(wants []*Want) (map[string]bool, error) {
-	again := map[string]bool{}
+// selected returns the wants that Names asks for, and notes the ranges among
+// them that may move.
+func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
+	again := map[*Want]bool{}
+	u.moves = map[*Want]bool{}
 	var names []string
 	for _, w := range wants {
 		names = append(names, w.Name)
+		if w.Version == "" || u.All {
+			u.moves[w] = w.ranged
+		}
+		again[w] = u.All
 	}
 	for _, spec := range u.Names {
 		name, version, exact := strings.Cut(spec, "@")
-		var versions []string
+		var specs []string
+		found := false
 		for _, w := range wants {
-			if w.Name == name {
-				versions = append(versions, w.Version)
-				if !exact || w.Version == version {
-					again[w.Name+"@"+w.Version] = true
-				}
+			if w.Name != name {
+				continue
+			}
+			specs = append(specs, w.Spec)
+			if !exact || w.Spec == version || w.Version == version {
+				found, again[w] = true, true
+				u.moves[w] = w.ranged && (w.Version != version || !exact)
 			}
 		}
-		switch {
-		case len(versions) == 0:
+		if len(specs) == 0 {
 			mend := "run: lockgen add " + spec
 			if near := lock.Nearest(name, names); near != "" {
 				mend = "did you mean " + near + "? otherwise " + mend
 			}
 			return nil, fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
-		case exact && !slices.Contains(versions, version):
-			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not %s", u.m.Name, name, strings.Join(versions, " and "), version)
+		}
+		// One version out of a range, by a person's own word.
+		for _, w := range wants {
+			if !found && w.Name == name && w.ranged && lock.CheckExact(version) == nil && w.allows(version) {
+				found, again[w] = true, true
+				w.Version, w.written, u.moves[w] = version, true, false
+			}
+		}
+		if !found {
+			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not %s", u.m.Name, name, strings.Join(specs, " and "), version)
 		}
 	}
 	return again, nil
 }
 
-// keepOrSettle takes over what fits, mends what can be mended here, and returns
-// what has to be resolved.
-func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
-	touched := map[string]bool{} // names; all where empty
+// touched are the names that this update is about, and whether there are any:
+// otherwise it is about all.
+func (u *update) touched() (names map[string]bool, only bool) {
+	names = map[string]bool{}
 	for _, spec := range slices.Concat(u.Names, u.Removed) {
 		name, _, _ := strings.Cut(spec, "@")
-		touched[name] = true
+		names[name] = true
 	}
-	only := len(touched) > 0
-	needed := map[string]bool{} // runtimes and toolchains of what is resolved
+	return names, len(names) > 0 && !u.All
+}
+
+// keepOrSettle takes over what fits, mends what can be mended here, and returns
+// what has to be resolved.
+func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
+	touched, only := u.touched()
+	needed := map[*Want]bool{} // runtimes and toolchains of what is resolved
 	for _, w := range wants {
-		if again[w.Name+"@"+w.Version] {
+		if again[w] {
 			for _, c := range w.candidates() {
-				needed[c.Runtime], needed[c.Toolchain] = true, true
+				needed[c.runs], needed[c.compiler] = true, true
 			}
 		}
 	}
 	var pending []*Want
 	for _, w := range wants {
-		key := w.Name + "@" + w.Version
 		old := u.Old.Plugins[w.Name][w.Version]
 		diffs := w.differences(u.m, old)
 		local := !slices.ContainsFunc(diffs, func(d Difference) bool { return !d.local })
@@ -157,16 +197,14 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 		if old != nil {
 			fit = w.lockedAs(u.m, old)
 		}
-		runtime, _, _ := strings.Cut(fit.Runtime, "@")
-		toolchain, _, _ := strings.Cut(fit.Toolchain, "@")
 		switch {
-		case again[key] || old == nil && needed[key]:
+		case again[w] || old == nil && needed[w]:
 			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
-		case only && w.Toolchain != old.Toolchain && touched[toolchain]:
+		case only && fit.Toolchain != old.Toolchain && touched["go"]:
 			pending = append(pending, w) // compiled anew
-		case len(diffs) == 0 || only && !(local && touched[runtime]):
+		case len(diffs) == 0 || only && !(local && touched[fit.runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
 			v := fit.settle(u.m, old)
@@ -180,22 +218,23 @@ func (u *update) keepOrSettle(wants []*Want, again map[string]bool) []*Want {
 			pending = append(pending, w)
 		}
 	}
-	asked := map[string]bool{}
-	for _, w := range wants {
-		asked[w.Name+"@"+w.Version] = true
-	}
+	return pending
+}
+
+// drop takes out what nobody asks for; with names, only versions of those.
+func (u *update) drop() {
+	touched, only := u.touched()
 	for _, name := range slices.Sorted(maps.Keys(u.Old.Plugins)) {
 		for _, version := range slices.Sorted(maps.Keys(u.Old.Plugins[name])) {
 			switch {
-			case asked[name+"@"+version]:
-			case !only || touched[name]: // with names, only versions of those may go
+			case u.out.Lock.Plugins[name][version] != nil:
+			case !only || touched[name]:
 				u.out.Dropped = append(u.out.Dropped, name+" "+version)
 			default:
 				u.put(name, version, u.Old.Plugins[name][version])
 			}
 		}
 	}
-	return pending
 }
 
 func (u *update) put(name, version string, v *lock.Version) {
@@ -227,7 +266,7 @@ func (u *update) fail(total int, failures []failure) error {
 	several := map[*Want]bool{} // plugins with more than one source
 	for _, f := range failures {
 		for _, other := range failures {
-			if f.w != other.w && f.w.String() == other.w.String() {
+			if f.w != other.w && f.w.Name == other.w.Name && f.w.Spec == other.w.Spec {
 				several[f.w] = true
 			}
 		}
@@ -270,7 +309,7 @@ func (u *update) fail(total int, failures []failure) error {
 	var b strings.Builder
 	errs := []any{}
 	for _, g := range groups {
-		names[g.w.String()] = true
+		names[g.w.Name+"@"+g.w.Spec] = true
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
 		if mend := mendOf(g); mend != "" {
@@ -285,7 +324,7 @@ func (u *update) fail(total int, failures []failure) error {
 // resolve locks what has to be locked: what needs no other plugin first, then
 // what npm resolves, with the npm of the node that was just locked, and what the
 // Go that was just locked compiles.
-func (u *update) resolve(ctx context.Context, pending []*Want) error {
+func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 	if u.Offline {
 		var names []string
 		for _, w := range pending {
@@ -295,7 +334,7 @@ func (u *update) resolve(ctx context.Context, pending []*Want) error {
 	}
 	u.connect()
 	var failures []failure
-	waiting := contests(pending)
+	waiting := u.contests(pending)
 	for len(waiting) > 0 {
 		turn, wait := u.turn(waiting)
 		failed, err := u.stage(ctx, turn)
@@ -305,10 +344,11 @@ func (u *update) resolve(ctx context.Context, pending []*Want) error {
 		again, lost := u.judge(turn, failed)
 		failures = append(failures, lost...)
 		waiting = append(wait, again...)
+		u.relink(all, pending)
 		// Without its runtime the rest has no platforms; name the cause alone.
 		for _, f := range lost {
 			for _, c := range waiting {
-				if strings.HasPrefix(c.now().Runtime, f.w.Name+"@") || strings.HasPrefix(c.now().Toolchain, f.w.Name+"@") {
+				if w := c.now(); w.runtime == f.w.Name || w.compiled && f.w.Name == "go" {
 					return u.fail(len(pending), failures)
 				}
 			}
@@ -327,11 +367,33 @@ func (u *update) resolve(ctx context.Context, pending []*Want) error {
 		u.out.Changed = append(u.out.Changed, w.String())
 	}
 	slices.Sort(u.out.Changed)
+	u.out.Changed = slices.Compact(u.out.Changed)
 	return nil
+}
+
+// relink gives plugins the runtimes whose versions are known now, also those
+// that were taken over already.
+func (u *update) relink(all, pending []*Want) {
+	link(all)
+	for _, w := range all {
+		v := u.out.Lock.Plugins[w.Name][w.Version]
+		if v == nil || slices.Contains(pending, w) {
+			continue
+		}
+		w := w.lockedAs(u.m, v)
+		if v.Runtime == w.Runtime {
+			continue
+		}
+		if name, version, _ := strings.Cut(w.Runtime, "@"); u.out.Lock.Plugins[name][version] != nil {
+			u.put(w.Name, w.Version, w.settle(u.m, v))
+			u.out.Changed = append(u.out.Changed, w.String())
+		}
+	}
 }
 
 // attempt is one Want on its way into the lock.
 type attempt struct {
+	c         *contest
 	w         *Want
 	source    Source
 	platforms []lock.Platform
@@ -341,14 +403,28 @@ type attempt struct {
 
 // stage resolves some wants, downloads what they need and locks them.
 func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) {
-	attempts := make([]*attempt, len(turn))
+	wants := make([]*Want, len(turn))
 	for i, c := range turn {
-		w := c.now()
+		wants[i] = c.now()
+	}
+	failures, err := u.pickAll(ctx, wants)
+	if err != nil || u.final(turn, failures) {
+		return failures, err
+	}
+	var attempts []*attempt
+	for i, w := range wants {
+		if slices.ContainsFunc(failures, func(f failure) bool { return f.w == w }) {
+			continue
+		}
+		same := func(o *Want) bool { return o.Name == w.Name && o.Version == w.Version }
+		if slices.ContainsFunc(wants[:i], same) || u.out.Lock.Plugins[w.Name][w.Version] != nil {
+			continue // two entries may mean one version
+		}
 		source, err := u.source(ctx, w.From.Kind)
 		if err != nil {
 			return nil, err
 		}
-		attempts[i] = &attempt{w: w, source: source, platforms: u.native(w)}
+		attempts = append(attempts, &attempt{c: turn[i], w: w, source: source, platforms: u.native(w)})
 		u.UI.Detail("resolving %s (%s)", w, w.From)
 	}
 	var g errgroup.Group
@@ -363,20 +439,23 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var failures []failure
 	var artifacts []*Artifact
-	final := false
-	for i, a := range attempts {
+	for _, a := range attempts {
 		if a.err != nil {
-			f := failure{w: a.w, err: a.err}
-			failures = append(failures, f)
-			final = final || turn[i].last() || !f.lost()
+			failures = append(failures, failure{w: a.w, err: a.err})
+			continue
+		}
+		if refused := u.admit(a); len(refused) > 0 {
+			a.err = refused[0]
+			for _, err := range refused {
+				failures = append(failures, failure{w: a.w, err: err})
+			}
 			continue
 		}
 		artifacts = append(artifacts, a.res.Artifacts...)
 		u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	}
-	if final {
+	if u.final(turn, failures) {
 		// The rest may be 300 MB: mend this first.
 		return failures, nil
 	}
@@ -395,6 +474,39 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 		}
 	}
 	return failures, nil
+}
+
+// pickAll gives the ranges among the wants that may move a version.
+func (u *update) pickAll(ctx context.Context, wants []*Want) ([]failure, error) {
+	errs := make([]error, len(wants))
+	var g errgroup.Group
+	g.SetLimit(4)
+	for i, w := range wants {
+		if !u.moves[w] {
+			continue
+		}
+		l, err := u.lister(ctx, w)
+		if fault.Of(err) == fault.Usage {
+			errs[i] = err
+			continue
+		}
+		if err != nil {
+			_ = g.Wait()
+			return nil, err
+		}
+		g.Go(func() error {
+			errs[i] = u.pick(ctx, l, w)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	var failures []failure
+	for i, err := range errs {
+		if err != nil {
+			failures = append(failures, failure{w: wants[i], err: err})
+		}
+	}
+	return failures, ctx.Err()
 }
 
 // native lists the platforms for which w may have a tree of its own: those of
@@ -493,6 +605,9 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{w: a.w, err: fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
+	}
+	if err := u.keepsTrust(a.w, v); err != nil {
+		return nil, []failure{{w: a.w, err: err}}
 	}
 	return v, nil
 }

@@ -54,8 +54,13 @@ func (u *update) smoke(ctx context.Context, pending []*Want) ([]failure, error) 
 	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.bringFile, NodeManager: "none"}
 	protoc := u.smokeProtoc(ctx, i)
 	var failures []failure
+	tried := map[string]bool{} // two entries may mean one version
 	for _, w := range pending {
 		e := u.out.Lock.Entry(w.Name, w.Version)
+		if e == nil || tried[e.String()] {
+			continue
+		}
+		tried[e.String()] = true
 		args, plugin := smokeArgs(e, host.Name)
 		if _, _, err := e.Locked.Cell(host.Name); err != nil || !plugin && args == nil {
 			u.UI.Detail("%s: no smoke run: %s", w, reasonNoSmoke(err))

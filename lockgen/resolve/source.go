@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -69,6 +70,12 @@ type Artifact struct {
 	// compiled marks source code: a cell that is made of it has no tree, for
 	// that depends on who compiles.
 	compiled bool
+
+	// aged says that the version was chosen by a client, so that
+	// minimum-release-age applies; released is the registry's word, zero for
+	// none.
+	aged     bool
+	released time.Time
 
 	// identity names the thing that may never change its bytes, such as
 	// name@version in one registry: two artifacts of one identity are one

@@ -89,12 +89,18 @@ func Still(ctx context.Context, m *lock.Manifest, o Options) (findings []Finding
 	if o.Offline {
 		return nil, 0, nil, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source")
 	}
-	wants, err := Plan(m)
+	wants, err := Plan(m, o.Old)
 	if err != nil {
 		return nil, 0, nil, err
 	}
-	u := &update{Options: o, m: m, asking: true, out: &Outcome{Lock: o.Old}}
+	u := newUpdate(m, o)
+	u.asking, u.out.Lock = true, o.Old
 	u.connect()
+	defer func() {
+		for _, f := range u.cleanup {
+			f()
+		}
+	}()
 	said := map[string]bool{} // a file that several plugins have is told once for each
 	for _, w := range wants {
 		v := o.Old.Plugins[w.Name][w.Version]

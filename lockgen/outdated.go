@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+)
+
+// runOutdated writes nothing but to the store, where npm may come from.
+func runOutdated(ctx context.Context, p *program) error {
+	if err := p.locate(); err != nil {
+		return err
+	}
+	m, _, err := lock.ReadManifest(p.manifest)
+	if err != nil {
+		return err
+	}
+	old, _, err := p.oldLock()
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(p.env("BUCK2_PROTOBUF_CACHE_DIR"))
+	if err != nil {
+		return err
+	}
+	ages, err := resolve.Outdated(ctx, m, resolve.Options{Old: old, Offline: p.offline, Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui})
+	if ages == nil && err != nil {
+		return err
+	}
+	if err != nil {
+		err = fault.Errorf(fault.Of(err), fault.Mend(err), "not every source could be asked: %w", err)
+	}
+	if p.ui.JSON {
+		data := map[string]any{"entries": ages}
+		if err == nil {
+			return p.ui.Data(data)
+		}
+		data["error"] = map[string]any{"class": fault.Of(err).String(), "exit": int(fault.Of(err)), "message": err.Error(), "mend": fault.Mend(err)}
+		if err := p.ui.Data(data); err != nil {
+			return err
+		}
+		return &toldError{err}
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tLOCKED\tALLOWED\tLATEST\tWHY")
+	behind := 0
+	for _, a := range ages {
+		if !a.Behind() {
+			continue
+		}
+		behind++
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.Name, orDash(a.Locked), orDash(a.Allowed), orDash(a.Latest), why(a))
+	}
+	_ = w.Flush()
+	if behind > 0 {
+		p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
+	} else {
+		p.ui.Say("every plugin is at the newest version there is")
+	}
+	return err
+}
+
+// why says in one line what holds newer versions back, or what to run.
+func why(a resolve.Age) string {
+	switch {
+	case a.Error != "":
+		return strings.ReplaceAll(a.Error, "\n", " ")
+	case len(a.Held) > 0:
+		line := a.Held[0].Version + ": " + a.Held[0].Why
+		if more := len(a.Held) - 1; more > 0 {
+			line += fmt.Sprintf(" (and %d more)", more)
+		}
+		return line
+	case a.Locked != a.Allowed:
+		return "run: lockgen update " + a.Name
+	}
+	return ""
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,118 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// An Age is how one entry of the manifest compares with what its source has.
+type Age struct {
+	Name    string `json:"name"`
+	Asked   string `json:"asked"`   // what the entry says
+	Locked  string `json:"locked"`  // "" for nothing
+	Allowed string `json:"allowed"` // the newest version within the entry and the policy, "" for none
+	Latest  string `json:"latest"`  // the newest version there is, "" where that is not known
+	Held    []Held `json:"held"`    // versions newer than Allowed, newest first
+	Error   string `json:"error,omitempty"`
+}
+
+// Behind reports whether there is something to say of it.
+func (a Age) Behind() bool {
+	return a.Error != "" || a.Locked != a.Allowed || a.Locked != a.Latest
+}
+
+// Outdated compares every entry of the manifest with what its source has: one
+// request a plugin, nothing is downloaded. Where a source cannot list versions
+// the row says so; the error is of the sources that can and did not.
+func Outdated(ctx context.Context, m *lock.Manifest, o Options) ([]Age, error) {
+	wants, err := Plan(m, o.Old)
+	if err != nil {
+		return nil, err
+	}
+	u := newUpdate(m, o)
+	u.connect()
+	ages := make([]Age, len(wants))
+	errs := make([]error, len(wants))
+	lists := map[string]func() ([]Release, error){} // by source: entries of one plugin share a list
+	var g errgroup.Group
+	g.SetLimit(4)
+	for i, w := range wants {
+		ages[i] = Age{Name: w.Name, Asked: w.Spec, Held: []Held{}}
+		if u.Old.Plugins[w.Name][w.Version] != nil {
+			ages[i].Locked = w.Version
+		}
+		if v := u.Old.Plugins[w.Name][w.Version]; v != nil {
+			w = w.lockedAs(m, v) // of several sources the locked one
+		}
+		list := lists[w.From.String()]
+		if list == nil {
+			l, err := u.lister(ctx, w)
+			if ctx.Err() != nil {
+				_ = g.Wait()
+				return nil, ctx.Err()
+			}
+			list = sync.OnceValues(func() ([]Release, error) {
+				if err != nil {
+					return nil, err
+				}
+				return l.Versions(ctx, w)
+			})
+			lists[w.From.String()] = list
+		}
+		g.Go(func() error {
+			releases, err := list()
+			if err != nil {
+				ages[i].Error = err.Error()
+				if fault.Of(err) != fault.Usage {
+					errs[i] = err
+				} else if !w.ranged {
+					ages[i].Allowed = w.Version
+				}
+				return nil
+			}
+			c := w.choose(releases, ages[i].Locked, u.ages())
+			ages[i].Allowed, ages[i].Latest = c.version, c.newest
+			ages[i].Held = append(ages[i].Held, c.held...)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return ages, errors.Join(errs...)
+}
+
+// Newest returns the version of a plugin that [Update] would lock for an entry
+// that is a range. Name is one of the manifest's.
+func Newest(ctx context.Context, m *lock.Manifest, name, spec string, o Options) (string, error) {
+	wants, err := Plan(m, nil)
+	if err != nil {
+		return "", err
+	}
+	u := newUpdate(m, o)
+	if o.Offline {
+		return "", fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name)
+	}
+	u.connect()
+	for _, w := range wants {
+		if w.Name != name || w.Spec != spec {
+			continue
+		}
+		l, err := u.lister(ctx, w)
+		if err != nil {
+			return "", err
+		}
+		if err := u.pick(ctx, l, w); err != nil {
+			return "", err
+		}
+		return w.Version, nil
+	}
+	return "", fault.Errorf(fault.Internal, "", "no entry %s %s", name, spec)
+}

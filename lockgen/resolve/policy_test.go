@@ -1,0 +1,186 @@
+package resolve
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+var policyNow = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+
+// TestAgeTable is the decision table of minimum-release-age: age and clock, who
+// chose the version, whether it is locked already, and exceptions.
+func TestAgeTable(t *testing.T) {
+	const day = 24 * time.Hour
+	clocks := []struct {
+		name     string
+		released time.Time
+		old      bool // enough by itself
+		says     string
+	}{
+		{"old", policyNow.Add(-100 * day), true, ""},
+		{"exactly 7 days", policyNow.Add(-7 * day), true, ""},
+		{"a second less", policyNow.Add(-7*day + time.Second), false, "6 days ago"},
+		{"an hour", policyNow.Add(-time.Hour), false, "1 hour ago"},
+		{"now", policyNow, false, "0 hours ago"},
+		{"future", policyNow.Add(time.Second), false, "in the future"},
+		{"far future", policyNow.Add(1000 * day), false, "clock"},
+		{"missing", time.Time{}, false, "does not say"},
+	}
+	exceptions := []struct {
+		name  string
+		e     *lock.Exception
+		helps bool
+	}{
+		{"no exception", nil, false},
+		{"exception", &lock.Exception{Name: "dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, true},
+		{"with its kind", &lock.Exception{Name: "npm:dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(time.Second)}, true},
+		{"of another kind", &lock.Exception{Name: "pip:dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, false},
+		{"of another version", &lock.Exception{Name: "dep", Version: "1.2.4", Reason: "x", Until: policyNow.Add(day)}, false},
+		{"of another name", &lock.Exception{Name: "dep2", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, false},
+		{"ended", &lock.Exception{Name: "dep", Version: "1.2.3", Reason: "x", Until: policyNow}, false},
+	}
+	cells, refused := 0, 0
+	for _, clock := range clocks {
+		for _, exception := range exceptions {
+			for _, written := range []bool{false, true} { // a direct one by its exact version, or a range and transitive ones
+				for _, locked := range []bool{false, true} {
+					for _, off := range []bool{false, true} {
+						cells++
+						p := &lock.Policy{MinimumAge: 7 * day}
+						if off {
+							p.MinimumAge = 0
+						}
+						if exception.e != nil {
+							p.Exceptions = []lock.Exception{*exception.e}
+						}
+						why := ages{p, policyNow}.refuse(subject{
+							kind: lock.NPM, name: "dep", version: "1.2.3", released: clock.released, written: written, locked: locked,
+						})
+						name := fmt.Sprintf("%s, %s, written %v, locked %v, off %v", clock.name, exception.name, written, locked, off)
+						want := clock.old || exception.helps || written || locked || off
+						if (why == "") != want {
+							t.Errorf("%s: %q", name, why)
+						}
+						if why == "" {
+							continue
+						}
+						refused++
+						if !strings.Contains(why, clock.says) || exception.name == "ended" && !strings.Contains(why, "ended on 2026-06-14") {
+							t.Errorf("%s: %q", name, why)
+						}
+					}
+				}
+			}
+		}
+	}
+	if cells < 200 || refused != 6*5 {
+		t.Errorf("%d cells, %d refused", cells, refused)
+	}
+}
+
+// TestChoose is what the rules make of lists of versions: VERSION[@DAYS][!FLAG],
+// newest age 100 days, - for no clock; y yanked, d deprecated, e early.
+func TestChoose(t *testing.T) {
+	parse := func(list string) (releases []Release) {
+		for _, s := range strings.Fields(list) {
+			s, flags, _ := strings.Cut(s, "!")
+			version, age, _ := strings.Cut(s, "@")
+			r := Release{Version: version, Released: policyNow.AddDate(0, 0, -100), Early: strings.Contains(flags, "e")}
+			var days int
+			if _, err := fmt.Sscan(age, &days); err == nil {
+				r.Released = policyNow.AddDate(0, 0, -days)
+			} else if age == "-" {
+				r.Released = time.Time{}
+			}
+			if strings.Contains(flags, "y") {
+				r.Yanked = "broken"
+			}
+			if strings.Contains(flags, "d") {
+				r.Deprecated = "old"
+			}
+			releases = append(releases, r)
+		}
+		return releases
+	}
+	for _, tt := range []struct {
+		spec, list, locked string
+		want, held         string // held: VERSION=WORD of why
+		newest             string
+	}{
+		{"^1", "1.0.0 1.2.0 2.0.0", "", "1.2.0", "2.0.0=^1", "2.0.0"},
+		{"^1", "1.0.0 1.2.0@3 1.1.0", "", "1.1.0", "1.2.0=ago", "1.2.0"},
+		{"^1", "1.0.0 1.2.0@- 1.1.0", "", "1.1.0", "1.2.0=does-not-say", "1.2.0"},
+		{"^1", "1.0.0 1.2.0@-5 1.1.0", "", "1.1.0", "1.2.0=future", "1.2.0"},
+		{"^1", "1.0.0 1.2.0!y 1.1.0", "", "1.1.0", "1.2.0=withdrawn", "1.1.0"},
+		{"^1", "1.0.0 1.2.0!d 1.1.0", "", "1.1.0", "1.2.0=deprecated", "1.2.0"},
+		{"^1", "1.0.0!d 1.2.0!d", "", "1.2.0", "", "1.2.0"},
+		{"^1", "1.0.0 1.2.0!e", "", "1.0.0", "1.2.0=latest", "1.0.0"},
+		{"^2", "1.0.0 2.2.0!e", "", "2.2.0", "", "1.0.0"},
+		{"latest", "1.0.0 2.0.0!e 1.5.0", "", "1.5.0", "2.0.0=latest", "1.5.0"},
+		{"latest", "1.0.0 2.0.0-rc.1 1.5.0", "", "1.5.0", "", "1.5.0"},
+		{"latest", "1.0.0 2.0.0@1", "", "1.0.0", "2.0.0=ago", "2.0.0"},
+		{"latest", "1.0.0@1 2.0.0@1", "", "", "2.0.0=ago 1.0.0=ago", "2.0.0"},
+		{"^3", "1.0.0 2.0.0", "", "", "2.0.0=^3 1.0.0=^3", "2.0.0"},
+		{"^1", "", "", "", "", ""},
+		{"^1", "x 1.0.0 v1.3.0 1.4.0_1", "", "1.0.0", "", "1.0.0"},
+		// What is locked stays rather than going back.
+		{"^1", "1.0.0 1.2.0@3 1.1.0", "1.2.0", "1.2.0", "", "1.2.0"},
+		{"^1", "1.0.0 1.2.0 1.1.0@3", "1.1.0", "1.2.0", "", "1.2.0"},
+		{"^1", "1.0.0 1.2.0@3 1.1.0@4", "1.1.0", "1.1.0", "1.2.0=ago", "1.2.0"},
+		{"^1", "1.0.0 1.2.0!d 1.1.0@4", "1.1.0", "1.1.0", "1.2.0=deprecated", "1.2.0"},
+		{"^1", "1.0.0 1.2.0!y 1.1.0", "1.2.0", "1.1.0", "1.2.0=withdrawn", "1.1.0"},
+		{"^1", "1.0.0 1.1.0", "1.2.0", "1.1.0", "", "1.1.0"},
+		// Exact versions are consent.
+		{"1.2.0", "1.0.0 1.2.0@1 2.0.0", "", "1.2.0", "2.0.0=1.2.0", "2.0.0"},
+		{"1.2.0", "1.0.0 1.2.0@-!d", "", "1.2.0", "", "1.2.0"},
+	} {
+		w := &Want{Name: "x", Spec: tt.spec, From: lock.Source{Kind: lock.NPM, Name: "x"}}
+		if err := w.plan(nil); err != nil {
+			t.Fatal(err)
+		}
+		c := w.choose(parse(tt.list), tt.locked, ages{&lock.Policy{MinimumAge: lock.DefaultReleaseAge}, policyNow})
+		if c.version != tt.want || c.newest != tt.newest {
+			t.Errorf("%s of %s with %q locked: %q, newest %q; want %q, %q", tt.spec, tt.list, tt.locked, c.version, c.newest, tt.want, tt.newest)
+		}
+		want := strings.Fields(tt.held)
+		if len(c.held) != len(want) {
+			t.Errorf("%s of %s: held %v, want %v", tt.spec, tt.list, c.held, want)
+			continue
+		}
+		for i, h := range c.held {
+			version, word, _ := strings.Cut(want[i], "=")
+			if h.Version != version || !strings.Contains(h.Why, strings.ReplaceAll(word, "-", " ")) {
+				t.Errorf("%s of %s: held %v, want %v", tt.spec, tt.list, h, want[i])
+			}
+		}
+	}
+}
+
+// TestTrust: every pair of levels, and min-trust.
+func TestTrust(t *testing.T) {
+	pairs := 0
+	for i, before := range lock.Trusts {
+		for j, now := range lock.Trusts {
+			for _, version := range []string{"1.0.0", "2.0.0"} { // again, and another one
+				pairs++
+				u := newUpdate(&lock.Manifest{}, Options{Old: &lock.Lock{Plugins: map[string]map[string]*lock.Version{"x": {"1.0.0": {Trust: before}}}}})
+				err := u.keepsTrust(&Want{Name: "x", Version: version}, &lock.Version{Trust: now})
+				if (err == nil) != (j >= i) || err != nil && (fault.Of(err) != fault.Policy || !strings.Contains(fault.Mend(err), "lockgen remove x")) {
+					t.Errorf("%s after %s: %v", now, before, err)
+				}
+			}
+			err := trusted(&lock.Policy{MinTrust: before}, now)
+			if (err == nil) != (j >= i) || err != nil && fault.Of(err) != fault.Policy {
+				t.Errorf("%s where %s is demanded: %v", now, before, err)
+			}
+		}
+	}
+	if pairs != 50 {
+		t.Errorf("%d pairs", pairs)
+	}
+}
