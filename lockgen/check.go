@@ -81,14 +81,7 @@ type locked struct {
 }
 
 func runList(_ context.Context, p *program) error {
-	if p.lockGiven == "" && p.manifestGiven == "" {
-		// The lock alone tells; a manifest is not needed.
-		name, err := lock.FindLock(".")
-		if err != nil {
-			return err
-		}
-		p.lock = name
-	} else if err := p.locate(); err != nil && p.lockGiven == "" {
+	if err := p.locateLock(); err != nil {
 		return err
 	}
 	l, _, err := lock.Read(p.lock)

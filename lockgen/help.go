@@ -121,6 +121,18 @@ or written. To take what is allowed: lockgen update NAME, or update --all.
   lockgen outdated --json
 `
 
+const helpDiff = `say what changed in the lock
+
+Compares the lock of a git revision, HEAD unless given, or another file, with
+the lock here, and says it in words: versions, packages of a closure that came,
+moved and went, platforms, trust. Bytes that changed under one version are
+shouted. The exit status is 0 whether or not there is a difference.
+
+  lockgen diff                   since the last commit
+  lockgen diff main
+  lockgen diff ../other/plugins.lock.toml
+`
+
 const helpFlags = `flags of every command:
       --manifest FILE     instead of plugins.toml here or in a folder above
       --lock FILE         instead of plugins.lock.toml beside the manifest

@@ -58,6 +58,7 @@ func commands() []command {
 		{name: "check", run: runCheck, help: helpCheck},
 		{name: "list", run: runList, help: helpList},
 		{name: "outdated", run: runOutdated, help: helpOutdated},
+		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
 	}
 }
 
@@ -217,6 +218,22 @@ func (p *program) locate() error {
 	}
 	if filepath.Ext(p.lock) != ".toml" {
 		return fault.Errorf(fault.Usage, "name it "+lock.FileName, "lock %s does not end in .toml, which Buck2 demands", p.lock)
+	}
+	return nil
+}
+
+// locateLock finds the lock alone, for what needs no manifest.
+func (p *program) locateLock() error {
+	if p.lockGiven == "" && p.manifestGiven == "" {
+		name, err := lock.FindLock(".")
+		if err != nil {
+			return err
+		}
+		p.lock = name
+		return nil
+	}
+	if err := p.locate(); err != nil && p.lockGiven == "" {
+		return err
 	}
 	return nil
 }

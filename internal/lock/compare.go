@@ -1,0 +1,320 @@
+package lock
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// A Change is what happened to one plugin between two locks. From and To are
+// its versions; one of them is "" where the version is new or gone, and they
+// are equal where a version stayed and something in it changed.
+type Change struct {
+	Plugin string   `json:"plugin"`
+	From   string   `json:"from,omitempty"`
+	To     string   `json:"to,omitempty"`
+	New    []string `json:"new,omitempty"`     // NAME@VERSION of packages of its closure
+	Gone   []string `json:"dropped,omitempty"` // likewise
+	Moved  []string `json:"moved,omitempty"`   // NAME VERSION -> VERSION, likewise
+	// Replaced lists what has other bytes than before under the same name and
+	// version, which upstreams promise never to do.
+	Replaced []string `json:"replaced,omitempty"`
+	// Rest says everything else that changed, a phrase each.
+	Rest []string `json:"rest,omitempty"`
+}
+
+// String is one line in words: "ts-proto 2.7.2 -> 2.18.0: 1 new package: a@1".
+func (c Change) String() string {
+	var parts []string
+	add := func(list []string, one, many string) {
+		switch len(list) {
+		case 0:
+		case 1:
+			parts = append(parts, one+strings.Join(list, ", "))
+		default:
+			parts = append(parts, fmt.Sprintf(many, len(list))+strings.Join(list, ", "))
+		}
+	}
+	add(c.Replaced, "OTHER BYTES under the same version: ", "OTHER BYTES under the same version in %d files: ")
+	add(c.New, "1 new package: ", "%d new packages: ")
+	add(c.Moved, "", "%d packages moved: ")
+	add(c.Gone, "dropped ", "dropped %d packages: ")
+	parts = append(parts, c.Rest...)
+	what := strings.Join(parts, "; ")
+	switch {
+	case c.From == "":
+		return strings.TrimSuffix(fmt.Sprintf("%s %s is new: %s", c.Plugin, c.To, what), ": ")
+	case c.To == "":
+		return fmt.Sprintf("%s %s is gone", c.Plugin, c.From)
+	case c.From == c.To:
+		return fmt.Sprintf("%s %s: %s", c.Plugin, c.From, what)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%s %s -> %s: %s", c.Plugin, c.From, c.To, what), ": ")
+}
+
+// Compare says what changed between two locks, sorted by plugin and version:
+// nothing where they pin the same. Of a plugin whose versions changed, the
+// newest one that went and the newest one that came count as one bump, and so
+// on downwards.
+func Compare(old, now *Lock) []Change {
+	var changes []Change
+	names := map[string]bool{}
+	for name := range old.Plugins {
+		names[name] = true
+	}
+	for name := range now.Plugins {
+		names[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		before, after := old.Plugins[name], now.Plugins[name]
+		var went, came []string
+		for _, version := range newestFirst(before) {
+			if after[version] == nil {
+				went = append(went, version)
+			} else if c := compareVersion(before[version], after[version]); !c.empty() {
+				c.Plugin, c.From, c.To = name, version, version
+				changes = append(changes, c)
+			}
+		}
+		for _, version := range newestFirst(after) {
+			if before[version] == nil {
+				came = append(came, version)
+			}
+		}
+		for i := range max(len(went), len(came)) {
+			c := Change{}
+			switch {
+			case i >= len(went):
+				c.To, c.Rest = came[i], after[came[i]].summary()
+			case i >= len(came):
+				c.From = went[i]
+			default:
+				c = compareVersion(before[went[i]], after[came[i]])
+				c.From, c.To = went[i], came[i]
+			}
+			c.Plugin = name
+			changes = append(changes, c)
+		}
+	}
+	slices.SortStableFunc(changes, func(a, b Change) int {
+		if c := strings.Compare(a.Plugin, b.Plugin); c != 0 {
+			return c
+		}
+		return CompareVersions(a.at(), b.at())
+	})
+	return changes
+}
+
+func (c Change) at() string {
+	if c.To == "" {
+		return c.From
+	}
+	return c.To
+}
+
+func (c Change) empty() bool {
+	return len(c.New)+len(c.Gone)+len(c.Moved)+len(c.Replaced)+len(c.Rest) == 0
+}
+
+func newestFirst(versions map[string]*Version) []string {
+	list := slices.SortedFunc(maps.Keys(versions), CompareVersions)
+	slices.Reverse(list)
+	return list
+}
+
+// summary says what a version is that was not there before.
+func (v *Version) summary() []string {
+	from := v.Source
+	if v.Package != "" {
+		from += ":" + v.Package
+	}
+	files := fmt.Sprintf("%d files", len(v.Files))
+	if len(v.Files) == 1 {
+		files = "1 file"
+	}
+	return []string{"from " + from, files, "trust " + v.Trust}
+}
+
+// compareVersion compares two versions of a plugin, or a version with itself.
+func compareVersion(old, now *Version) Change {
+	var c Change
+	// Every key that is a string or a list of strings, so that none is forgotten.
+	a, b := reflect.ValueOf(*old), reflect.ValueOf(*now)
+	for i := range a.NumField() {
+		key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("toml"), ",")
+		switch a.Field(i).Kind() {
+		case reflect.String:
+			if from, to := a.Field(i).String(), b.Field(i).String(); from != to {
+				c.Rest = append(c.Rest, fmt.Sprintf("%s %s -> %s", key, orNone(from), orNone(to)))
+			}
+		case reflect.Slice:
+			from, _ := a.Field(i).Interface().([]string)
+			to, _ := b.Field(i).Interface().([]string)
+			if !slices.Equal(from, to) {
+				c.Rest = append(c.Rest, fmt.Sprintf("%s %s -> %s", key, orNone(strings.Join(from, " ")), orNone(strings.Join(to, " "))))
+			}
+		}
+	}
+	c.packages(old, now)
+	c.cells(old, now)
+	return c
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// packages compares the closures.
+func (c *Change) packages(old, now *Version) {
+	before, after := old.closure(), now.closure()
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		came, went := minus(after[name], before[name]), minus(before[name], after[name])
+		for i, version := range came {
+			switch {
+			case i >= len(went):
+				c.New = append(c.New, name+"@"+version)
+			case name != old.Package || name != now.Package: // that it moved is the bump itself
+				c.Moved = append(c.Moved, name+" "+went[i]+" -> "+version)
+			}
+		}
+		for i := len(came); i < len(went); i++ {
+			c.Gone = append(c.Gone, name+"@"+went[i])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if after[name] == nil {
+			for _, version := range before[name] {
+				c.Gone = append(c.Gone, name+"@"+version)
+			}
+		}
+	}
+	was := map[string]File{}
+	for key, f := range old.Files {
+		was[f.identity(old, key)] = f
+	}
+	seen := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(now.Files)) {
+		f := now.Files[key]
+		id := f.identity(now, key)
+		o, ok := was[id]
+		if ok && (o.SHA256 != f.SHA256 || o.Size != f.Size || o.Integrity != f.Integrity) && !seen[id] {
+			c.Replaced = append(c.Replaced, id)
+			seen[id] = true
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(now.Files)) {
+		f, o := now.Files[key], old.Files[key]
+		switch {
+		case o.SHA256 == "":
+			if before[f.Name] != nil && f.Name != "" && slices.Contains(before[f.Name], f.Version) {
+				c.Rest = append(c.Rest, fmt.Sprintf("%s@%s now also at %s", f.Name, f.Version, key))
+			}
+		case o.SHA256 == f.SHA256 && !slices.Equal(o.Platforms, f.Platforms):
+			c.Rest = append(c.Rest, fmt.Sprintf("%s is for %s, was for %s", key, platformWords(f), platformWords(o)))
+		}
+	}
+}
+
+func platformWords(f File) string {
+	if len(f.Platforms) == 0 {
+		return "every platform"
+	}
+	return strings.Join(f.Platforms, " ")
+}
+
+// closure is the versions of the packages that a plugin is made of, by name.
+// Files that belong to no package, those of http, are left out.
+func (v *Version) closure() map[string][]string {
+	found := map[string][]string{}
+	for key, f := range v.Files {
+		name, version := f.Name, f.Version
+		if v.Source == Pip {
+			name, version = wheelPackage(key)
+		}
+		if name != "" && !slices.Contains(found[name], version) {
+			found[name] = append(found[name], version)
+		}
+	}
+	for _, list := range found {
+		slices.SortFunc(list, CompareVersions)
+	}
+	return found
+}
+
+// wheelPackage reads project and version out of a wheel's file name (PEP 427),
+// the project as indexes spell it (PEP 503).
+func wheelPackage(file string) (name, version string) {
+	name, rest, ok := strings.Cut(file, "-")
+	if !ok {
+		return "", ""
+	}
+	version, _, _ = strings.Cut(rest, "-")
+	return strings.ToLower(strings.ReplaceAll(name, "_", "-")), version
+}
+
+// identity names what may never change its bytes.
+func (f File) identity(v *Version, key string) string {
+	switch {
+	case f.URL != "":
+		return f.URL
+	case f.Name != "":
+		return f.Name + "@" + f.Version
+	case v.Source == Pip:
+		return key
+	}
+	return v.Package + " " + key
+}
+
+// minus is the elements of a that are not in b.
+func minus(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+}
+
+// cells compares the platforms.
+func (c *Change) cells(old, now *Version) {
+	var trees []string
+	for _, p := range Platforms {
+		a, b := old.Platforms[p.Name], now.Platforms[p.Name]
+		switch from, to := a.state(), b.state(); {
+		case from != to:
+			c.Rest = append(c.Rest, "platform "+p.Name+" now "+to)
+		case a.Binary != b.Binary:
+			c.Rest = append(c.Rest, fmt.Sprintf("binary for %s %s -> %s", p.Name, a.Binary, b.Binary))
+		case a.Tree != b.Tree && sameFiles(old, now, p.Name):
+			trees = append(trees, p.Name)
+		}
+	}
+	if len(trees) > 0 {
+		c.Rest = append(c.Rest, "another tree from the same files on "+strings.Join(trees, ", "))
+	}
+}
+
+// sameFiles reports whether a platform's tree is made of the same bytes.
+func sameFiles(a, b *Version, platform string) bool {
+	keys := a.FilesFor(platform)
+	if !slices.Equal(keys, b.FilesFor(platform)) {
+		return false
+	}
+	for _, key := range keys {
+		if a.Files[key].SHA256 != b.Files[key].SHA256 {
+			return false
+		}
+	}
+	return true
+}
+
+// state is a cell in words.
+func (c Cell) state() string {
+	switch {
+	case c.Emulate != "":
+		return "emulated by " + c.Emulate
+	case c.Unavailable != "":
+		return "unavailable (" + c.Unavailable + ")"
+	}
+	return "locked"
+}

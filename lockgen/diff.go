@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// runDiff says what changed between an older lock and the lock here. A
+// difference is a result, not a failure.
+func runDiff(ctx context.Context, p *program) error {
+	if len(p.args) > 1 {
+		return fault.Errorf(fault.Usage, "run: lockgen help diff", "lockgen diff takes one revision or file, got %q", p.args[1])
+	}
+	if err := p.locateLock(); err != nil {
+		return err
+	}
+	now, _, err := lock.Read(p.lock)
+	if err != nil {
+		return err
+	}
+	from := "HEAD"
+	if len(p.args) == 1 {
+		from = p.args[0]
+	}
+	old, err := p.oldVersion(ctx, from)
+	if err != nil {
+		return err
+	}
+	changes := lock.Compare(old, now)
+	if p.ui.JSON {
+		if changes == nil {
+			changes = []lock.Change{}
+		}
+		return p.ui.Data(map[string]any{"from": from, "lock": p.lock, "changes": changes})
+	}
+	for _, c := range changes {
+		p.ui.Result("%s", c)
+	}
+	if len(changes) == 0 {
+		p.ui.Say("%s pins the same as %s", p.lock, from)
+	}
+	return nil
+}
+
+// oldVersion reads the lock of a file, or of a revision of git.
+func (p *program) oldVersion(ctx context.Context, from string) (*lock.Lock, error) {
+	if info, err := os.Stat(from); err == nil && !info.IsDir() {
+		l, _, err := lock.Read(from)
+		return l, err
+	}
+	if from == "" || strings.HasPrefix(from, "-") {
+		return nil, fault.Errorf(fault.Usage, "give a revision, such as HEAD~1 or main, or a file", "%q is not a revision", from)
+	}
+	dir, base := filepath.Dir(p.lock), filepath.Base(p.lock)
+	if _, err := git(ctx, dir, "rev-parse", "--git-dir"); err != nil {
+		if fault.Of(err) == fault.Machine || ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Machine, "give the other lock as a file: lockgen diff FILE", "%s is not in a git repository: %w", p.lock, err)
+	}
+	if _, err := git(ctx, dir, "rev-parse", "--quiet", "--verify", "--end-of-options", from+"^{tree}"); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Usage, "give a revision, such as HEAD~1 or main, or a file", "%q is neither a file nor a revision that git knows", from)
+	}
+	listed, err := git(ctx, dir, "ls-tree", "--name-only", from+"^{tree}", "--", base)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(listed)) == 0 {
+		p.ui.Say("%s has no %s yet", from, base)
+		return &lock.Lock{}, nil
+	}
+	data, err := git(ctx, dir, "cat-file", "blob", from+":./"+base)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lock.Parse(from+":"+base, data)
+	if err != nil {
+		return nil, fault.Errorf(fault.Of(err), "compare with another revision", "%w", err)
+	}
+	return l, nil
+}
+
+// git runs git in a folder and returns what it prints.
+func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	path, err := exec.LookPath("git")
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, "install git, or give the other lock as a file", "git is not on PATH: %w", fs.ErrNotExist)
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = dir
+	var out, talk bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			return nil, fault.Errorf(fault.Machine, "does git run here?", "git %s: %w", args[0], err)
+		}
+		return nil, fault.Errorf(fault.Usage, "", "git %s: %s", args[0], strings.TrimSpace(talk.String()))
+	}
+	return out.Bytes(), nil
+}
