@@ -3,8 +3,8 @@ package main
 import (
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -16,19 +16,18 @@ type app struct {
 	opts options
 	rest []string // the arguments after --
 
-	dir        string            // where the manifest lies: clients are asked there
-	registries lock.Registries   // of the manifest
-	mirrors    []lock.Mirror     // likewise
-	given      map[string]string // install --file: path by key of the lock
+	dir        string          // where the manifest lies: clients are asked there
+	registries lock.Registries // of the manifest
+	mirrors    []lock.Mirror   // likewise
 
-	store *store.Store
-	host  lock.Platform
+	store     *store.Store
+	host      lock.Platform
+	installer *install.Installer
 
 	netOnce  sync.Once
 	client   *remote.Client
 	transfer *ui.Transfer
 
-	npm        memo[*pkgmgr.NPM]
 	npmConfig  memo[map[string]string] // registry by scope
 	wheelIndex memo[string]
 }
@@ -40,8 +39,17 @@ func (a *app) open() error {
 		return err
 	}
 	a.host = host
-	a.store, err = store.Open(a.opts.cacheDir)
-	return err
+	if a.store, err = store.Open(a.opts.cacheDir); err != nil {
+		return err
+	}
+	a.installer = &install.Installer{
+		Store: a.store, Host: host, Download: a.download,
+		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
+	}
+	if a.ui != nil {
+		a.installer.Detail = a.ui.Detail
+	}
+	return nil
 }
 
 // net prepares the connections, once.

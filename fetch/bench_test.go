@@ -11,6 +11,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // BenchmarkWarm compares whole processes, in turn, in one run: fetch get of an
@@ -69,7 +70,7 @@ func BenchmarkInstall(b *testing.B) {
 	if err := a.open(); err != nil {
 		b.Fatal(err)
 	}
-	runtimeDir, _, err := a.tree(b.Context(), l.Entry("ts-proto", version).Runtime, host.Name)
+	runtimeDir, _, err := a.installer.Tree(b.Context(), l.Entry("ts-proto", version).Runtime, host.Name)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func BenchmarkInstall(b *testing.B) {
 	var tarballs []pkgmgr.Tarball
 	for _, key := range v.FilesFor(host.Name) {
 		f := v.Files[key]
-		blob, err := a.store.Blob(b.Context(), digest(f))
+		blob, err := a.store.Blob(b.Context(), store.Digest{SHA256: f.SHA256, Size: f.Size})
 		if err != nil {
 			b.Fatal(err)
 		}

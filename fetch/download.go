@@ -3,109 +3,35 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path"
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// parallelDownloads bounds the connections of one run.
-const parallelDownloads = 8
-
-func digest(f lock.File) store.Digest { return store.Digest{SHA256: f.SHA256, Size: f.Size} }
-
-// need brings the bytes of an entry's files into the cache, those that are not
-// there yet, several at a time.
-func (a *app) need(ctx context.Context, e *lock.Entry, keys []string) error {
-	var missing []string
-	for _, key := range keys {
-		if !a.store.HasBlob(digest(e.Locked.Files[key])) {
-			missing = append(missing, key)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelDownloads)
-	for _, key := range missing {
-		g.Go(func() error { return a.download(ctx, e, key) })
-	}
-	return g.Wait()
-}
-
-// blob opens the verified bytes of one file in the cache. A copy that was
-// damaged is fetched again.
-func (a *app) blob(ctx context.Context, e *lock.Entry, key string) (*os.File, error) {
-	d := digest(e.Locked.Files[key])
-	f, err := a.store.Blob(ctx, d)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	a.ui.Detail("%s is not, or no longer, good in the cache; fetching it again", key)
-	if err := a.need(ctx, e, []string{key}); err != nil {
-		return nil, err
-	}
-	return a.store.Blob(ctx, d)
-}
-
-// download brings one file into the cache: from where --file says it is, else
-// from its origin.
-func (a *app) download(ctx context.Context, e *lock.Entry, key string) error {
+// download brings one file from its origin.
+func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
-	err := a.store.AddBlob(ctx, digest(f), func(ctx context.Context, in *store.Ingest) error {
-		if name := a.given[key]; name != "" {
-			return copyFile(in, name)
-		}
-		client, transfer := a.net()
-		addresses, err := a.addresses(ctx, client, e, key)
-		if err != nil {
-			return err
-		}
-		transfer.Expect(label(key, f), f.Size)
-		return addresses(func(url string) error {
-			if in.Offset() > 0 {
-				if err := in.Reset(); err != nil {
-					return err
-				}
-			}
-			return client.Download(ctx, url, in, remote.DownloadOptions{Size: f.Size})
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
-	return nil
-}
-
-// label names a file for people: NAME@VERSION, or the name of the file.
-func label(key string, f lock.File) string {
-	if f.Name != "" {
-		return f.Name + "@" + f.Version
-	}
-	return path.Base(key)
-}
-
-// copyFile takes the bytes of a file that is on this machine already.
-func copyFile(in io.Writer, name string) error {
-	f, err := os.Open(name)
+	client, transfer := a.net()
+	addresses, err := a.addresses(ctx, client, e, key)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	_, err = io.Copy(in, f)
-	return err
+	transfer.Expect(install.Label(key, f), f.Size)
+	return addresses(func(url string) error {
+		if in.Offset() > 0 {
+			if err := in.Reset(); err != nil {
+				return err
+			}
+		}
+		return client.Download(ctx, url, in, remote.DownloadOptions{Size: f.Size})
+	})
 }
 
 // addresses finds out where a file is served. The function that it returns
@@ -156,7 +82,7 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 	registries, err := a.npmConfig.get(func() (map[string]string, error) {
 		npm, err := pkgmgr.FindNPM(ctx)
 		if fault.Of(err) == fault.Machine {
-			npm, err = a.findNPM(ctx, e)
+			npm, err = a.installer.NPM(ctx, e)
 		}
 		if err != nil {
 			mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -109,7 +110,7 @@ func (w *world) add(name, version string, v lock.Version, binary string, files m
 			w.Fatal(err)
 		}
 		v.Platforms[host(w)] = lock.Cell{Binary: binary}
-		part, err := unpackOne(w.Context(), f, "", &v, key, host(w))
+		part, err := install.Unpack(w.Context(), f, "", &v, key, host(w))
 		f.Close()
 		if err != nil {
 			w.Fatal(err)
@@ -248,7 +249,7 @@ func TestGet(t *testing.T) {
 	if again := w.must("get", "script"); again != w.must("get", "script", "--offline") || len(w.registry.Requests("")) != requests {
 		t.Errorf("a second get of %s asked the registry", again)
 	}
-	var p place
+	var p install.Program
 	if err := json.Unmarshal([]byte(w.must("get", "tool", "--json")), &p); err != nil {
 		t.Fatal(err)
 	}

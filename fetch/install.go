@@ -14,13 +14,14 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// install makes one folder out of one lock entry: exactly the locked tree, no
+// runInstall makes one folder out of one lock entry: exactly the locked tree, no
 // launcher, no metadata. It is what a Buck2 action calls.
-func install(ctx context.Context, a *app, args []string) error {
+func runInstall(ctx context.Context, a *app, args []string) error {
 	const synopsis = "fetch install --entry FILE --out DIR [--platform P] [--file KEY=PATH]..."
 	switch {
 	case len(args) > 0 || len(a.rest) > 0:
@@ -52,7 +53,7 @@ func install(ctx context.Context, a *app, args []string) error {
 	if err := vacant(a.opts.out); err != nil {
 		return err
 	}
-	dir, cell, err := a.tree(ctx, e, platform)
+	dir, cell, err := a.installer.Tree(ctx, e, platform)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func install(ctx context.Context, a *app, args []string) error {
 		return fmt.Errorf("%s for %s: %w", e, platform, err)
 	}
 	if a.opts.json {
-		return a.ui.Data(place{Plugin: e.Name, Version: e.Version, Platform: platform, Tree: a.opts.out,
+		return a.ui.Data(install.Program{Plugin: e.Name, Version: e.Version, Platform: platform, Tree: a.opts.out,
 			Path: filepath.Join(a.opts.out, filepath.FromSlash(cell.Binary))})
 	}
 	return nil
@@ -68,7 +69,7 @@ func install(ctx context.Context, a *app, args []string) error {
 
 // readGiven reads --file and --registries.
 func (a *app) readGiven(e *lock.Entry) error {
-	a.given = make(map[string]string)
+	a.installer.Given = make(map[string]string)
 	for _, arg := range a.opts.files {
 		key, path, ok := strings.Cut(arg, "=")
 		if !ok || path == "" {
@@ -78,7 +79,7 @@ func (a *app) readGiven(e *lock.Entry) error {
 			return fault.Errorf(fault.Usage, "files are "+strings.Join(slices.Sorted(maps.Keys(e.Locked.Files)), ", "),
 				"--file %q: %s has no such file", key, e)
 		}
-		a.given[key] = path
+		a.installer.Given[key] = path
 	}
 	if a.opts.registries == "" {
 		return nil

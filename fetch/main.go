@@ -93,7 +93,7 @@ func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 // commands maps each name to what it does with the arguments after it.
 var commands = map[string]func(context.Context, *app, []string) error{
 	"get":     get,
-	"install": install,
+	"install": runInstall,
 	"run":     runPlugin,
 }
 

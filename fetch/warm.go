@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/install"
 )
 
 // A warm remembers where a plugin was found, so that finding it again costs a
@@ -20,7 +22,7 @@ type warm struct {
 
 // memory is what a warm file holds.
 type memory struct {
-	Place   *place              `json:"place"`
+	Place   *install.Program    `json:"place"`
 	Depends map[string]identity `json:"depends"` // by path, the lock among them
 }
 
@@ -34,7 +36,7 @@ func (a *app) warm(lockPath, spec, platform string) warm {
 }
 
 // load returns what is remembered and still true, or nil.
-func (w warm) load() *place {
+func (w warm) load() *install.Program {
 	data, err := os.ReadFile(w.name)
 	if err != nil {
 		return nil
@@ -62,7 +64,7 @@ func (w warm) identify(lockPath string) (map[string]identity, error) {
 
 // save remembers p. A cache that cannot be written only costs time later, so
 // failure is silence.
-func (w warm) save(depends map[string]identity, p *place, files []string) {
+func (w warm) save(depends map[string]identity, p *install.Program, files []string) {
 	for _, name := range files {
 		id, err := identify(name)
 		if err != nil {
@@ -74,5 +76,5 @@ func (w warm) save(depends map[string]identity, p *place, files []string) {
 	if err != nil {
 		return
 	}
-	_ = writeFile(w.name, data, 0o644)
+	_ = install.WriteFile(w.name, data, 0o644)
 }

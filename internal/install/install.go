@@ -1,0 +1,323 @@
+// Package install turns a locked entry into a folder, and the folder into a
+// program: exactly the locked tree, made by npm or by our own strict unpacker
+// from bytes that were verified before, and where a plugin runs on another one
+// the launcher that starts both. Fetch installs with it for a build, lockgen for
+// the smoke run of what it has just locked.
+//
+// How the bytes of a missing file are brought is the caller's matter, see
+// [Installer.Download]; everything after that is the same for all.
+package install
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// An Installer installs entries on one machine. Store, Host and Download are
+// needed.
+type Installer struct {
+	Store *store.Store
+	Host  lock.Platform // this machine
+	// Download brings the bytes of one file of an entry, which the store lacks;
+	// the store compares them with the lock.
+	Download func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error
+
+	Given       map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
+	Offline     bool                 // name what is missing before any work
+	NodeManager string               // "npm", the default, or "none": what builds the folder of an npm plugin
+	NoManagers  bool                 // run no package manager
+	Detail      func(string, ...any) // is told what goes on, nil for nobody
+
+	npmOnce sync.Once
+	npm     *pkgmgr.NPM
+	npmErr  error
+}
+
+func (i *Installer) detail(format string, args ...any) {
+	if i.Detail != nil {
+		i.Detail(format, args...)
+	}
+}
+
+// Tree returns the folder in the cache that holds exactly the locked tree of
+// an entry on a platform, making it where it is missing.
+func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (dir string, cell lock.Cell, err error) {
+	cell, served, err := e.Locked.Cell(platform)
+	if err != nil {
+		return "", cell, fmt.Errorf("%s: %w", e, err)
+	}
+	if cell.Tree == "" { // compiled where it is used
+		return "", cell, fault.Errorf(fault.Usage, "take the plugin from another source",
+			"%s for %s: this version does not compile plugins of source %q", e, platform, e.Locked.Source)
+	}
+	if i.Offline {
+		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
+			return "", cell, fault.Errorf(fault.Upstream, "run the same command once without --offline",
+				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
+		}
+	}
+	dir, err = i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
+		return i.build(ctx, e, served, dir)
+	})
+	if err != nil {
+		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	return dir, cell, nil
+}
+
+// absent names the files of an entry and its runtime that an installation would
+// have to download: none where the tree is there already.
+func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) []string {
+	var missing []string
+	for ; e != nil; e = e.Runtime {
+		cell, served, err := e.Locked.Cell(platform)
+		if err != nil {
+			continue // tree will say so
+		}
+		_, err = i.Store.Tree(ctx, cell.Tree, func(context.Context, string) error { return fs.ErrNotExist })
+		if err == nil {
+			continue
+		}
+		for _, key := range e.Locked.FilesFor(served) {
+			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) {
+				missing = append(missing, Label(key, f))
+			}
+		}
+	}
+	return missing
+}
+
+// build fills an empty folder with the tree of an entry. The caller compares
+// the result with the lock.
+func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	if kind := e.Locked.Source; kind == lock.Go || kind == lock.Cargo {
+		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, kind)
+	}
+	if e.Locked.Source == lock.NPM {
+		npm, err := i.nodeManager(ctx, e)
+		if err != nil {
+			return err
+		}
+		if npm != nil {
+			return i.buildByNPM(ctx, npm, e, platform, dir)
+		}
+	}
+	_, err := i.unpack(ctx, e, platform, dir)
+	return err
+}
+
+// unpack reads every file of an entry strictly, several at a time, and writes
+// what it holds below dir; with dir == "" it only reads. It returns the paths of
+// the verified files in the cache, in the order of FilesFor.
+func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir string) ([]string, error) {
+	keys := e.Locked.FilesFor(platform)
+	if err := i.need(ctx, e, keys); err != nil {
+		return nil, err
+	}
+	paths := make([]string, len(keys))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for n, key := range keys {
+		g.Go(func() error {
+			f, err := i.blob(ctx, e, key)
+			if err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			defer f.Close()
+			paths[n] = f.Name()
+			if _, err := Unpack(ctx, f, dir, e.Locked, key, platform); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			return nil
+		})
+	}
+	return paths, g.Wait()
+}
+
+// buildByNPM lets npm make the folder, offline, from the verified tarballs.
+// They are read strictly first, so that npm meets nothing that we would refuse.
+func (i *Installer) buildByNPM(ctx context.Context, npm *pkgmgr.NPM, e *lock.Entry, platform, dir string) error {
+	paths, err := i.unpack(ctx, e, platform, "")
+	if err != nil {
+		return err
+	}
+	tarballs := make([]pkgmgr.Tarball, len(paths))
+	for n, key := range e.Locked.FilesFor(platform) {
+		f := e.Locked.Files[key]
+		tarballs[n] = pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: paths[n], Integrity: f.Integrity}
+	}
+	i.detail("npm builds %s", e)
+	return npm.Install(ctx, dir, tarballs)
+}
+
+// nodeManager returns the npm that builds the folder of an entry, or nil where
+// our own unpacker shall: the locked npm, else this machine's.
+func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
+	switch {
+	case i.NoManagers || i.NodeManager == "none":
+		return nil, nil
+	case i.NodeManager != "" && i.NodeManager != "npm":
+		return nil, fault.Errorf(fault.Usage, "use npm or none", "node manager %q is not supported", i.NodeManager)
+	}
+	npm, err := i.NPM(ctx, e)
+	if fault.Of(err) == fault.Machine {
+		i.detail("%v; unpacking %s without a package manager", err, e)
+		return nil, nil
+	}
+	return npm, err
+}
+
+// NPM returns the npm of the entry's locked runtime where that serves this
+// machine, else the machine's own.
+func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
+	i.npmOnce.Do(func() { i.npm, i.npmErr = i.findNPM(ctx, e) })
+	return i.npm, i.npmErr
+}
+
+func (i *Installer) findNPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
+	if e.Runtime != nil {
+		if _, _, err := e.Runtime.Locked.Cell(i.Host.Name); err == nil {
+			dir, _, err := i.Tree(ctx, e.Runtime, i.Host.Name)
+			if err != nil {
+				return nil, err
+			}
+			npm := pkgmgr.LockedNPM(dir, i.Host.Name)
+			if _, err := npm.Version(); err == nil {
+				return npm, nil
+			}
+			i.detail("%s brings no npm", e.Runtime)
+		}
+	}
+	return pkgmgr.FindNPM(ctx)
+}
+
+// Unpack reads one artifact of a version as its source kind demands and writes
+// what it holds below dir; with dir == "" it only reads.
+func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]store.TreeFile, error) {
+	var o store.Options
+	switch v.Source {
+	case lock.NPM:
+		o = store.Options{Format: "tar.gz", StripTop: true, Prefix: key}
+		addBins(&o, key)
+	case lock.Pip:
+		o = store.Options{Format: "zip"}
+	default:
+		o = store.Options{Format: v.Files[key].Archive, RawName: v.Platforms[platform].Binary}
+		if o.Format == "" {
+			o.Format = "raw"
+		}
+	}
+	return store.Unpack(ctx, f, dir, o)
+}
+
+// addBins makes the files executable that the package.json of an npm package
+// names in "bin", as npm does.
+func addBins(o *store.Options, folder string) {
+	var text bytes.Buffer
+	o.Tap = func(name string) io.Writer {
+		if name == folder+"/package.json" {
+			return &text
+		}
+		return nil
+	}
+	bins := sync.OnceValue(func() map[string]bool {
+		paths := make(map[string]bool)
+		// A package.json that is not JSON names nothing; then the tree differs
+		// from the lock, for lockgen refuses such a package.
+		named, _ := pkgmgr.Bins(text.Bytes())
+		for _, file := range named {
+			paths[folder+"/"+file] = true
+		}
+		return paths
+	})
+	o.Exec = func(name string) bool { return bins()[name] }
+}
+
+// parallelDownloads bounds the files that are brought at a time.
+const parallelDownloads = 8
+
+func digest(f lock.File) store.Digest { return store.Digest{SHA256: f.SHA256, Size: f.Size} }
+
+// need brings the bytes of an entry's files into the cache, those that are not
+// there yet, several at a time.
+func (i *Installer) need(ctx context.Context, e *lock.Entry, keys []string) error {
+	var missing []string
+	for _, key := range keys {
+		if !i.Store.HasBlob(digest(e.Locked.Files[key])) {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelDownloads)
+	for _, key := range missing {
+		g.Go(func() error { return i.bring(ctx, e, key) })
+	}
+	return g.Wait()
+}
+
+// blob opens the verified bytes of one file in the cache. A copy that was
+// damaged is fetched again.
+func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.File, error) {
+	d := digest(e.Locked.Files[key])
+	f, err := i.Store.Blob(ctx, d)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
+	if err := i.need(ctx, e, []string{key}); err != nil {
+		return nil, err
+	}
+	return i.Store.Blob(ctx, d)
+}
+
+// bring puts one file into the cache.
+func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error {
+	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), func(ctx context.Context, in *store.Ingest) error {
+		if name := i.Given[key]; name != "" {
+			return copyFile(in, name)
+		}
+		return i.Download(ctx, e, key, in)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// Label names a file for people: NAME@VERSION, or the name of the file.
+func Label(key string, f lock.File) string {
+	if f.Name != "" {
+		return f.Name + "@" + f.Version
+	}
+	return path.Base(key)
+}
+
+// copyFile takes the bytes of a file that is on this machine already.
+func copyFile(in io.Writer, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(in, f)
+	return err
+}
