@@ -7,19 +7,25 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
-// runCheck reads two files and writes none.
-func runCheck(_ context.Context, p *program) error {
+// runCheck reads two files and writes none; with --upstream it asks the sources
+// as well.
+func runCheck(ctx context.Context, p *program) error {
 	if err := p.locate(); err != nil {
 		return err
+	}
+	if p.verify && !p.upstream {
+		return fault.Errorf(fault.Usage, "run: lockgen check --upstream --verify", "--verify needs --upstream")
 	}
 	m, _, err := lock.ReadManifest(p.manifest)
 	if err != nil {
@@ -39,32 +45,90 @@ func runCheck(_ context.Context, p *program) error {
 	if err := lock.Canonical(p.lock, data, l); err != nil {
 		return err
 	}
+	result := map[string]any{"ok": true, "lock": p.lock, "plugins": plugins(l), "differences": []any{}}
 	diffs := resolve.Differences(m, wants, l)
-	if len(diffs) == 0 {
-		if err := resolve.CheckPolicy(m, l); err != nil {
-			return err
+	if len(diffs) > 0 {
+		var b strings.Builder
+		for _, d := range diffs {
+			b.WriteString("\n" + d.String())
 		}
-		if p.ui.JSON {
-			return p.ui.Data(map[string]any{"ok": true, "lock": p.lock, "plugins": plugins(l), "differences": []any{}})
-		}
-		p.ui.Say("%s fits %s (%s)", p.lock, p.manifest, count(plugins(l), "plugin"))
-		return nil
+		result["differences"] = diffs
+		return p.refuse(result, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, count(len(diffs), "difference"), b.String()))
 	}
-	var b strings.Builder
-	for _, d := range diffs {
-		b.WriteString("\n" + d.String())
+	if err := resolve.CheckPolicy(m, l); err != nil {
+		return err
 	}
-	err = fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, count(len(diffs), "difference"), b.String())
+	if p.upstream {
+		return p.checkUpstream(ctx, m, l, result)
+	}
+	if p.ui.JSON {
+		return p.ui.Data(result)
+	}
+	p.ui.Say("%s fits %s (%s)", p.lock, p.manifest, count(plugins(l), "plugin"))
+	return nil
+}
+
+// refuse ends a check with an error, with JSON as part of its result.
+func (p *program) refuse(result map[string]any, err error) error {
 	if !p.ui.JSON {
 		return err
 	}
-	if err := p.ui.Data(map[string]any{
-		"ok": false, "lock": p.lock, "plugins": plugins(l), "differences": diffs,
-		"error": map[string]any{"class": fault.Lock.String(), "exit": int(fault.Lock), "message": err.Error(), "mend": fault.Mend(err)},
-	}); err != nil {
+	class := fault.Of(err)
+	result["ok"] = false
+	result["error"] = map[string]any{"class": class.String(), "exit": int(class), "message": err.Error(), "mend": fault.Mend(err)}
+	if err := p.ui.Data(result); err != nil {
 		return err
 	}
 	return &toldError{err}
+}
+
+// checkUpstream asks every source for what is locked. The worst finding decides
+// the status: replaced bytes, then what cannot be had any more.
+func (p *program) checkUpstream(ctx context.Context, m *lock.Manifest, l *lock.Lock, result map[string]any) error {
+	s, err := store.Open(p.env("BUCK2_PROTOBUF_CACHE_DIR"))
+	if err != nil {
+		return err
+	}
+	findings, asked, unable, err := resolve.Still(ctx, m, resolve.Options{
+		Old: l, Offline: p.offline, Verify: p.verify, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui,
+	})
+	if err != nil {
+		return err
+	}
+	class, bad := fault.OK, 0
+	var b strings.Builder
+	for _, f := range findings {
+		switch c := f.Class(); {
+		case c == fault.OK:
+			if !p.ui.JSON {
+				p.ui.Warn("%s", f)
+			}
+			continue
+		case class != fault.Integrity && (class == fault.OK || c == fault.Integrity):
+			class = c
+		}
+		bad++
+		b.WriteString("\n" + f.String())
+	}
+	if findings == nil {
+		findings = []resolve.Finding{}
+	}
+	result["asked"], result["unable"], result["upstream"] = asked, list(unable), findings
+	if class != fault.OK {
+		mend := "a mirror may still have it; otherwise take another version: lockgen add NAME@VERSION"
+		if class == fault.Integrity {
+			mend = "do not take other bytes before their publisher explains them; what is in caches and mirrors is still what was locked"
+		}
+		return p.refuse(result, fault.Errorf(class, mend, "upstream does not have what is locked any more: %s%s", count(bad, "finding"), b.String()))
+	}
+	if p.ui.JSON {
+		return p.ui.Data(result)
+	}
+	for _, u := range unable {
+		p.ui.Warn("%s: its source cannot be asked by this version of lockgen", u)
+	}
+	p.ui.Say("%s fits %s, and upstream still has it (%s asked)", p.lock, p.manifest, count(asked, "file"))
+	return nil
 }
 
 // A locked is one line of lockgen list.

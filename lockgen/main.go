@@ -55,7 +55,10 @@ func commands() []command {
 		}},
 		{name: "add", args: " NAME[@VERSION]…", run: runAdd, help: helpAdd},
 		{name: "remove", args: " NAME[@VERSION]…", run: runRemove, help: helpRemove},
-		{name: "check", run: runCheck, help: helpCheck},
+		{name: "check", run: runCheck, help: helpCheck, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.BoolVar(&p.upstream, "upstream", false, "ask every source again")
+			fs.BoolVar(&p.verify, "verify", false, "with --upstream: download what has no digest upstream")
+		}},
 		{name: "list", run: runList, help: helpList},
 		{name: "outdated", run: runOutdated, help: helpOutdated},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
@@ -72,6 +75,7 @@ type program struct {
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
 	offline, verify, all     bool
+	upstream                 bool // check: ask the sources
 }
 
 // run is the whole program: arguments without its name, the environment, and

@@ -108,6 +108,14 @@ func (s *Server) Latest(name, version string) {
 	s.tags[name] = version
 }
 
+// Unpublish takes a version of a package out of the registry again; its tarball
+// stays where it is.
+func (s *Server) Unpublish(name, version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.packages[name], version)
+}
+
 // abbreviated lists the fields of a version in a packument for installing:
 // github.com/npm/registry docs/responses/package-metadata.md.
 var abbreviated = []string{"name", "version", "deprecated", "dependencies", "optionalDependencies", "devDependencies",

@@ -142,6 +142,14 @@ func (s *Server) release(name, filename string, body []byte, r release) Artifact
 	return r.Artifact
 }
 
+// Unrelease takes a file out of a project again; its bytes stay where they are.
+func (s *Server) Unrelease(name, filename string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name = project(name)
+	s.projects[name] = slices.DeleteFunc(s.projects[name], func(r release) bool { return r.Name == filename })
+}
+
 // HTMLOnly makes the index of Python packages one without JSON.
 func (s *Server) HTMLOnly(only bool) {
 	s.mu.Lock()

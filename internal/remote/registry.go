@@ -227,6 +227,9 @@ func htmlWheels(body []byte, page *url.URL) []WheelFile {
 			continue
 		}
 		w := WheelFile{Filename: path.Base(u.Path)}
+		if hash, ok := strings.CutPrefix(u.Fragment, "sha256="); ok {
+			w.SHA256 = hash
+		}
 		for _, a := range token.Attr {
 			if a.Key == "data-yanked" {
 				if w.Yanked = printable(a.Val, 200); w.Yanked == "" {

@@ -17,6 +17,9 @@ type Release struct {
 	// Yanked is why the publisher withdrew it, Deprecated why the publisher
 	// advises against it; "" where that is not so.
 	Yanked, Deprecated string
+	// Digest is the registry's own of the tarball, "sha512-…" or several of that
+	// form, separated by spaces; "" for none.
+	Digest string
 	// Early marks a version above the one that the publisher calls latest.
 	Early bool
 }
@@ -49,13 +52,16 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 		Time     map[string]any    `json:"time"` // of a package that was unpublished one is an object
 		Versions map[string]struct {
 			Deprecated any `json:"deprecated"`
+			Dist       struct {
+				Integrity string `json:"integrity"`
+			} `json:"dist"`
 		} `json:"versions"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return nil, "", badDocument(Redact(address), err)
 	}
 	for version, v := range doc.Versions {
-		r := Release{Version: version}
+		r := Release{Version: version, Digest: v.Dist.Integrity}
 		if s, ok := doc.Time[version].(string); ok {
 			r.Released = moment(s)
 		}
@@ -77,6 +83,7 @@ type WheelFile struct {
 	Filename string
 	Uploaded time.Time // zero where the index does not say (PEP 700)
 	Yanked   string    // why, "" for a wheel that is not (PEP 592)
+	SHA256   string    // 64 hexadecimal digits, "" where the index gives none
 }
 
 // PyPIWheels lists the wheels of a project in the index's order. It is one
@@ -101,9 +108,10 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 			Version string `json:"api-version"`
 		} `json:"meta"`
 		Files []struct {
-			Filename string `json:"filename"`
-			Uploaded string `json:"upload-time"`
-			Yanked   any    `json:"yanked"`
+			Filename string            `json:"filename"`
+			Uploaded string            `json:"upload-time"`
+			Yanked   any               `json:"yanked"`
+			Hashes   map[string]string `json:"hashes"`
 		} `json:"files"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
@@ -117,7 +125,7 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 		if !strings.HasSuffix(f.Filename, ".whl") {
 			continue
 		}
-		w := WheelFile{Filename: f.Filename, Uploaded: moment(f.Uploaded)}
+		w := WheelFile{Filename: f.Filename, Uploaded: moment(f.Uploaded), SHA256: f.Hashes["sha256"]}
 		switch v := f.Yanked.(type) {
 		case string:
 			w.Yanked = printable(v, 200)

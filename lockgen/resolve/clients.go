@@ -212,6 +212,11 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 	if !ok {
 		return pkgmgr.FindNPM(ctx)
 	}
+	if u.asking { // which registry there is any npm knows
+		if npm, err := pkgmgr.FindNPM(ctx); err == nil {
+			return npm, nil
+		}
+	}
 	_, version, v, err := u.out.Lock.Find("node")
 	if err != nil {
 		if _, version, v, err = u.Old.Find("node"); err != nil {

@@ -27,6 +27,7 @@ type npm struct {
 	registries map[string]string // from plugins.toml, by scope; nil for npm's own
 	client     *remote.Client
 	gate       func(w *Want) *pkgmgr.Gate
+	listings   listings // what the registry said of packages
 	// address returns the registry of a package.
 	address func(ctx context.Context, name string) (string, error)
 }

@@ -23,10 +23,11 @@ import (
 // pip locks plugins from a Python package index. pip itself resolves, once for
 // each platform and interpreter; only wheels count.
 type pip struct {
-	tool   *pkgmgr.Pip
-	index  string
-	client *remote.Client
-	gate   func(w *Want) *pkgmgr.Gate
+	tool     *pkgmgr.Pip
+	index    string
+	client   *remote.Client
+	listings listings // what the registry said of packages
+	gate     func(w *Want) *pkgmgr.Gate
 }
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {

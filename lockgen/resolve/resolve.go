@@ -112,6 +112,7 @@ type update struct {
 	moves    map[*Want]bool      // ranges that take the newest version allowed
 	cleanup  []func()            // what sources left in the scratch of the store
 	bringing sync.Mutex          // one bring at a time
+	asking   bool                // only questions: no client is installed for them
 }
 
 // selected returns the wants that Names asks for, and notes the ranges among
