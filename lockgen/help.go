@@ -61,6 +61,9 @@ All or nothing: when any plugin cannot be locked for any of the platforms, all
 of them are listed with the reason, and nothing is written. A version whose
 bytes differ from those that were locked under it is an alarm, never an update.
 
+What is new is tried before the lock is written, where it has a cell for this
+machine: protoc generates code of a small file with it, without a network.
+
   lockgen update
   lockgen update ts-proto
   lockgen update ts-proto@2.7.2
@@ -68,6 +71,7 @@ bytes differ from those that were locked under it is an alarm, never an update.
   lockgen update --verify        download everything again and compare
 
       --all               resolve every plugin again
+      --no-smoke          do not run what was locked
       --verify            resolve and download everything again and compare
 `
 
@@ -81,6 +85,8 @@ as it is. When the plugin cannot be locked, plugins.toml stays as it was.
   lockgen add node@24.19.0 ts-proto@2.18.0
   lockgen add ts-proto
   lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest
+
+      --no-smoke          do not run what was locked
 `
 
 const helpRemove = `ask for plugins no more

@@ -52,8 +52,11 @@ func commands() []command {
 		{name: "update", args: " [NAME[@VERSION]…]", run: runUpdate, help: helpUpdate, flags: func(fs *pflag.FlagSet, p *program) {
 			fs.BoolVar(&p.all, "all", false, "resolve every plugin again")
 			fs.BoolVar(&p.verify, "verify", false, "resolve and download everything again and compare")
+			fs.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		}},
-		{name: "add", args: " NAME[@VERSION]…", run: runAdd, help: helpAdd},
+		{name: "add", args: " NAME[@VERSION]…", run: runAdd, help: helpAdd, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
+		}},
 		{name: "remove", args: " NAME[@VERSION]…", run: runRemove, help: helpRemove},
 		{name: "check", run: runCheck, help: helpCheck, flags: func(fs *pflag.FlagSet, p *program) {
 			fs.BoolVar(&p.upstream, "upstream", false, "ask every source again")
@@ -75,6 +78,7 @@ type program struct {
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
 	offline, verify, all     bool
+	noSmoke                  bool // update, add
 	upstream                 bool // check: ask the sources
 }
 

@@ -159,7 +159,7 @@ func (p *program) change(ctx context.Context, c change) error {
 		return err
 	}
 	o := resolve.Options{
-		Old: old, All: p.all, Verify: p.verify, Offline: p.offline,
+		Old: old, All: p.all, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
 		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
 	}
 	after := before

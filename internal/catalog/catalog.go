@@ -24,6 +24,7 @@ var text string
 type Recipe struct {
 	About   string
 	Runtime string   // the plugin that runs this one, or ""
+	Smoke   []string // arguments with which a program that is no plugin proves that it runs, nil for a plugin
 	Sources []Source // at least one, in the order in which they are tried
 }
 
@@ -65,8 +66,9 @@ var Builtin = sync.OnceValue(func() *Catalog {
 func parse(text string) (*Catalog, error) {
 	var file struct {
 		Plugins map[string]struct {
-			About   string `toml:"about"`
-			Runtime string `toml:"runtime"`
+			About   string   `toml:"about"`
+			Runtime string   `toml:"runtime"`
+			Smoke   []string `toml:"smoke"`
 			Sources []struct {
 				From     string   `toml:"from"`
 				Package  string   `toml:"package"`
@@ -99,7 +101,7 @@ func parse(text string) (*Catalog, error) {
 		if err := lock.CheckName(name); err != nil {
 			return nil, err
 		}
-		r := Recipe{About: p.About, Runtime: p.Runtime}
+		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke}
 		if r.About == "" || len(p.Sources) == 0 {
 			return nil, fmt.Errorf("%s: about and sources are needed", name)
 		}

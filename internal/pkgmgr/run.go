@@ -15,8 +15,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// A command is one run of a foreign program. Its standard input is empty, its
-// output is captured within a bound, and it ends with everything that it
+// A command is one run of a foreign program. Its output is captured within a
+// bound, and it ends with everything that it
 // started when the context or its time is over.
 type command struct {
 	name    string        // what messages call it, "npm ci"
@@ -24,6 +24,7 @@ type command struct {
 	args    []string      //
 	dir     string        // working directory
 	env     []string      // the whole environment, never inherited
+	stdin   []byte        // nil for an empty one
 	limit   int           // bytes of standard output, 0 for 16 MiB
 	timeout time.Duration // 0 for 10 minutes
 	offline bool          // without a network, where the system can do that
@@ -73,6 +74,9 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 		cmd := exec.CommandContext(run, c.path, c.args...)
 		cmd.Dir, cmd.Env = c.dir, c.env
 		cmd.Stdout, cmd.Stderr = stdout, stderr
+		if c.stdin != nil {
+			cmd.Stdin = bytes.NewReader(c.stdin)
+		}
 		if cmd.Env == nil {
 			cmd.Env = []string{} // nil would mean ours
 		}

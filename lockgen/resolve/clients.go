@@ -9,11 +9,11 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // connect makes the client for downloads.
@@ -223,19 +223,13 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 			return pkgmgr.FindNPM(ctx)
 		}
 	}
-	cell, platform, err := v.Cell(host.Name)
+	_, platform, err := v.Cell(host.Name)
 	if err != nil || v.Source != lock.Pip {
 		return pkgmgr.FindNPM(ctx)
 	}
 	u.UI.Detail("resolving with the npm of node %s", version)
-	dir, err := u.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
-		for _, key := range v.FilesFor(platform) {
-			if err := u.unpack(ctx, key, v.Files[key], dir); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	i := &install.Installer{Store: u.Store, Host: host, Download: u.bringFile}
+	dir, _, err := i.Tree(ctx, &lock.Entry{Name: "node", Version: version, Locked: v}, host.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -243,39 +237,4 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 		return pkgmgr.FindNPM(ctx)
 	}
 	return pkgmgr.LockedNPM(dir, platform), nil
-}
-
-// unpack puts a locked wheel into a folder, downloading it where the store has
-// it no more.
-func (u *update) unpack(ctx context.Context, key string, f lock.File, dir string) error {
-	d := store.Digest{SHA256: f.SHA256, Size: f.Size}
-	err := u.Store.AddBlob(ctx, d, func(ctx context.Context, in *store.Ingest) error {
-		source, err := u.source(ctx, lock.Pip)
-		if err != nil {
-			return err
-		}
-		a, err := source.Locked(&Want{}, key, f)
-		if err != nil {
-			return err
-		}
-		if u.transfer == nil {
-			u.transfer = u.UI.Transfer()
-			defer func() {
-				u.transfer.Done()
-				u.transfer = nil
-			}()
-		}
-		u.transfer.Expect(a.Label, d.Size)
-		return a.get(ctx, in)
-	})
-	if err != nil {
-		return err
-	}
-	file, err := u.Store.Blob(ctx, d)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	_, err = store.Unpack(ctx, file, dir, store.Options{Format: "zip"})
-	return err
 }

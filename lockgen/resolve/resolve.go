@@ -32,6 +32,7 @@ type Options struct {
 	Removed []string            // NAME or NAME@VERSION that was just taken out: only that may go
 	Verify  bool                // resolve and download everything again and compare
 	Offline bool                // refuse the network
+	NoSmoke bool                // do not run what was locked
 	Now     time.Time           // for minimum-release-age; zero is the machine's clock
 	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
 	Dir     string              // where the manifest lies: the package managers' project configuration applies
@@ -339,6 +340,12 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 					return u.fail(len(pending), failures)
 				}
 			}
+		}
+	}
+	if len(failures) == 0 && !u.NoSmoke {
+		var err error
+		if failures, err = u.smoke(ctx, pending); err != nil {
+			return err
 		}
 	}
 	if len(failures) > 0 {

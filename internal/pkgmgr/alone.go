@@ -1,0 +1,39 @@
+package pkgmgr
+
+import (
+	"context"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// Alone is one run of a program that is not trusted with anything of the
+// user's: an environment built from nothing, a private home, no network where
+// the system can cut it off, bounded time and output.
+type Alone struct {
+	Name  string   // what messages call it
+	Path  string   // the program, absolute
+	Args  []string //
+	Dir   string   // working directory
+	Home  string   // its home, a folder of ours
+	Stdin []byte
+}
+
+// aloneTime and aloneOutput bound a run.
+const (
+	aloneTime   = 2 * time.Minute
+	aloneOutput = 16 << 20 // bytes
+)
+
+// Run runs the program and returns its standard output. A program that does not
+// end well is an error of class Integrity that holds the last lines of what it
+// said, see [Exited].
+func (a Alone) Run(ctx context.Context) ([]byte, error) {
+	return command{
+		name: a.Name, path: a.Path, args: a.Args, dir: a.Dir, env: privateEnv(a.Home), stdin: a.Stdin,
+		limit: aloneOutput, timeout: aloneTime, offline: true, class: fault.Integrity,
+	}.run(ctx)
+}
+
+// Exited reports whether err is a program that ran and did not end well.
+func Exited(err error) bool { return isExit(err) }

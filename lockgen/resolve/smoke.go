@@ -1,0 +1,282 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// The smoke run: what was just locked is installed from the store, as fetch
+// would do it, and run once on this machine, without a network and with nothing
+// of the user's, before the lock is written. A plugin gets an empty
+// CodeGeneratorRequest and, from the locked protoc where there is one, that of
+// smokeProto; a program of the catalogue that is no plugin is asked for what its
+// recipe says. Formats: google/protobuf/compiler/plugin.proto, descriptor.proto.
+
+const smokeName = "buck2_protobuf_smoke.proto"
+
+const smokeProto = `syntax = "proto3";
+
+package buck2_protobuf.smoke;
+
+option go_package = "example.com/buck2-protobuf/smoke;smoke";
+
+message Ping {
+  string text = 1;
+}
+
+service Smoke {
+  rpc Echo(Ping) returns (Ping);
+}
+`
+
+// smoke runs what was just locked. Failures are those of the plugins; the error
+// is an interruption or a fault of this machine.
+func (u *update) smoke(ctx context.Context, pending []*Want) ([]failure, error) {
+	host, ok := lock.Host()
+	if !ok {
+		return nil, nil
+	}
+	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.bringFile, NodeManager: "none"}
+	protoc := u.smokeProtoc(ctx, i)
+	var failures []failure
+	for _, w := range pending {
+		e := u.out.Lock.Entry(w.Name, w.Version)
+		args, plugin := smokeArgs(e, host.Name)
+		if _, _, err := e.Locked.Cell(host.Name); err != nil || !plugin && args == nil {
+			u.UI.Detail("%s: no smoke run: %s", w, reasonNoSmoke(err))
+			continue
+		}
+		p, err := u.installed(ctx, i, e)
+		if err == nil && p == nil {
+			continue
+		}
+		if err == nil {
+			u.UI.Detail("smoke run of %s", w)
+			err = u.smokeOne(ctx, p, protoc, args)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			failures = append(failures, failure{w: w, platform: host.Name, err: err})
+		}
+	}
+	return failures, nil
+}
+
+func reasonNoSmoke(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return "its executable is not called protoc-gen-…, so nothing says what it understands"
+}
+
+// installed installs an entry, nil where its kind cannot be installed yet.
+func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
+	p, _, err := i.Program(ctx, e, i.Host.Name)
+	if fault.Of(err) == fault.Usage {
+		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s was not tried: %v", e, err))
+		return nil, nil
+	}
+	return p, err
+}
+
+// smokeProtoc is the newest locked protoc that runs here, nil for none.
+func (u *update) smokeProtoc(ctx context.Context, i *install.Installer) *install.Program {
+	name, version, _, err := u.out.Lock.Find("protoc")
+	if err != nil {
+		return nil
+	}
+	e := u.out.Lock.Entry(name, version)
+	if _, _, err := e.Locked.Cell(i.Host.Name); err != nil {
+		return nil
+	}
+	p, _, err := i.Program(ctx, e, i.Host.Name)
+	if err != nil {
+		u.UI.Detail("smoke runs without protoc: %v", err)
+		return nil
+	}
+	return p
+}
+
+// smokeArgs says how an entry can be tried: as a plugin, or with the arguments
+// of its recipe; neither where nothing is known of it.
+func smokeArgs(e *lock.Entry, platform string) (args []string, plugin bool) {
+	if r, ok := catalog.Builtin().Lookup(e.Name); ok && len(r.Smoke) > 0 {
+		return r.Smoke, false
+	}
+	cell, _, err := e.Locked.Cell(platform)
+	return nil, err == nil && strings.HasPrefix(path.Base(cell.Binary), "protoc-gen-")
+}
+
+func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args []string) error {
+	dir, done, err := u.Store.Scratch(ctx, "smoke")
+	if err != nil {
+		return err
+	}
+	defer done()
+	home, out := filepath.Join(dir, "home"), filepath.Join(dir, "out")
+	for _, d := range []string{home, out} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+	}
+	run := pkgmgr.Alone{Name: p.Plugin, Path: p.Path, Dir: dir, Home: home}
+	if args != nil {
+		run.Args = args
+		_, err := run.Run(ctx)
+		return smokeError(err, "it does not run on this machine")
+	}
+	if protoc != nil {
+		if err := os.WriteFile(filepath.Join(dir, smokeName), []byte(smokeProto), 0o600); err != nil {
+			return err
+		}
+		by := pkgmgr.Alone{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
+			"--plugin=protoc-gen-smoke=" + p.Path, "--smoke_out=" + out, "--proto_path=" + dir, smokeName,
+		}}
+		_, err := by.Run(ctx)
+		switch {
+		case err == nil:
+		case pkgmgr.Exited(err) && answered(err):
+			// It speaks the protocol and wants options that only people know.
+			u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s %s runs, and answers a request without options: %v", p.Plugin, p.Version, err))
+			return nil
+		default:
+			return smokeError(err, "protoc cannot generate with it")
+		}
+	}
+	requests := map[string][]byte{"an empty request": {}}
+	order := []string{"an empty request"}
+	if protoc == nil {
+		requests["a small request"] = smokeRequest()
+		order = append(order, "a small request")
+	}
+	for _, name := range order {
+		run.Stdin = requests[name]
+		out, err := run.Run(ctx)
+		if err == nil {
+			var said string
+			if said, err = response(out); err == nil {
+				if said != "" {
+					u.UI.Detail("%s %s answers %s: %s", p.Plugin, p.Version, name, said)
+				}
+				continue
+			}
+		}
+		if name == "an empty request" && pkgmgr.Exited(err) {
+			// protoc never sends one; what it says to a real one counts.
+			u.UI.Detail("%s %s does not take %s: %v", p.Plugin, p.Version, name, err)
+			continue
+		}
+		return smokeError(err, "it does not answer "+name)
+	}
+	return nil
+}
+
+// smokeError gives a failed run its class and mend.
+func smokeError(err error, what string) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	class, mend := fault.Integrity, "take another version, or report it to its publisher; to lock it untried: lockgen update --no-smoke"
+	if fault.Of(err) == fault.Usage || strings.Contains(err.Error(), "unparseable") {
+		class, mend = fault.Usage, "is binary in the entry a protoc plugin? to lock it untried: lockgen update --no-smoke"
+	}
+	return fault.Errorf(class, mend, "smoke run: %s: %w", what, err)
+}
+
+// answered reports whether protoc relays what a plugin says, not that it broke.
+// protoc prefixes both with the name of the option (command_line_interface.cc).
+func answered(err error) bool {
+	text := err.Error()
+	if !strings.Contains(text, "--smoke_out: ") {
+		return false
+	}
+	return !slices.ContainsFunc([]string{"Plugin failed with status code", "Plugin killed by signal", "Plugin output is unparseable", "program not found"}, func(s string) bool {
+		return strings.Contains(text, s)
+	})
+}
+
+// smokeRequest is the CodeGeneratorRequest that protoc makes of the message of
+// smokeProto.
+func smokeRequest() []byte {
+	text := func(b []byte, n protowire.Number, s string) []byte {
+		return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), s)
+	}
+	number := func(b []byte, n protowire.Number, v uint64) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), v)
+	}
+	field := text(nil, 1, "text")
+	field = number(field, 3, 1) // number
+	field = number(field, 4, 1) // LABEL_OPTIONAL
+	field = number(field, 5, 9) // TYPE_STRING
+	field = text(field, 10, "text")
+	message := text(nil, 1, "Ping")
+	message = text(message, 2, string(field))
+	file := text(nil, 1, smokeName)
+	file = text(file, 2, "buck2_protobuf.smoke")
+	file = text(file, 4, string(message))
+	file = text(file, 8, string(text(nil, 11, "example.com/buck2-protobuf/smoke;smoke"))) // FileOptions.go_package
+	file = text(file, 12, "proto3")
+	request := text(nil, 1, smokeName)
+	return text(request, 15, string(file))
+}
+
+// response reads a CodeGeneratorResponse: well formed, and what it says in
+// error. The error is of class [fault.Usage]: this is no plugin.
+func response(b []byte) (said string, err error) {
+	for whole := b; len(b) > 0; {
+		n, kind, size := protowire.ConsumeField(b)
+		if size < 0 {
+			return "", fault.Errorf(fault.Usage, "", "what it prints is no CodeGeneratorResponse: %q", string(whole[:min(len(whole), 100)]))
+		}
+		if n == 1 && kind == protowire.BytesType {
+			_, _, tag := protowire.ConsumeTag(b)
+			v, _ := protowire.ConsumeBytes(b[tag:])
+			said = string(v)
+		}
+		b = b[size:]
+	}
+	return said, nil
+}
+
+// bringFile downloads a locked file for an installation, where the store has it
+// no more.
+func (u *update) bringFile(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+	f := e.Locked.Files[key]
+	u.bringing.Lock() // one at a time: the transfer that is drawn, the sources
+	defer u.bringing.Unlock()
+	source, err := u.source(ctx, e.Locked.Source)
+	if err != nil {
+		return err
+	}
+	w := &Want{Name: e.Name, Version: e.Version, From: lock.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
+	a, err := source.Locked(w, key, f)
+	if err != nil {
+		return err
+	}
+	if u.transfer == nil {
+		u.transfer = u.UI.Transfer()
+		defer func() {
+			u.transfer.Done()
+			u.transfer = nil
+		}()
+	}
+	u.transfer.Expect(a.Label, f.Size)
+	return a.get(ctx, in)
+}
