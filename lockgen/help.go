@@ -21,7 +21,7 @@ func manual() string {
 	var b strings.Builder
 	b.WriteString(helpTop)
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-9s%s\n", c.name, c.first())
+		fmt.Fprintf(&b, "  %-13s%s\n", c.name, c.first())
 	}
 	b.WriteString("\nRun \"lockgen help COMMAND\" for one of them.\n\n" + helpFlags + "\n" + helpStatus)
 	return b.String()
@@ -147,6 +147,19 @@ shouted. The exit status is 0 whether or not there is a difference.
   lockgen diff                   since the last commit
   lockgen diff main
   lockgen diff ../other/plugins.lock.toml
+`
+
+const helpMergeDriver = `merge two locks; git runs it
+
+Two branches that bump different plugins merge without it. It settles what git
+cannot: tables that were added or changed side by side. A plugin that both
+branches changed is a conflict; then both sides are in the file between git's
+markers, and the way out is to settle plugins.toml, to take either side of the
+lock whole, and to run lockgen update. Register it once for each clone:
+
+  git config merge.lockgen.name "lock of protoc plugins"
+  git config merge.lockgen.driver "lockgen merge-driver %O %A %B"
+  echo "plugins.lock.toml merge=lockgen" >> .gitattributes
 `
 
 const helpFlags = `flags of every command:

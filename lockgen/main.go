@@ -65,6 +65,7 @@ func commands() []command {
 		{name: "list", run: runList, help: helpList},
 		{name: "outdated", run: runOutdated, help: helpOutdated},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
+		{name: "merge-driver", args: " BASE OURS THEIRS", run: runMergeDriver, help: helpMergeDriver},
 	}
 }
 

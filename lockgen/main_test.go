@@ -19,7 +19,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 )
 
+// asLockgen is the variable that makes the test binary lockgen itself, for other
+// programs to run.
+const asLockgen = "LOCKGEN_TEST_AS_LOCKGEN"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asLockgen) != "" {
+		main()
+	}
 	// The user's configuration applies at lock time: here that is one attempt,
 	// and a private cache.
 	cache, err := os.MkdirTemp("", "lockgen-test-")

@@ -1,0 +1,161 @@
+package lock
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A Conflict is what [Merge] cannot settle.
+type Conflict struct {
+	Plugin, Version string
+	Why             string
+}
+
+// String is one readable line.
+func (c Conflict) String() string {
+	return strings.TrimSuffix(c.Plugin+" "+c.Version, " ") + ": " + c.Why
+}
+
+// Merge merges two locks that descend from a common one, as git has it: base,
+// ours, theirs. A version's table is one thing: it is taken from the side that
+// changed it. Versions that both sides add side by side are all kept; that both
+// sides replace one version by different ones is a conflict, as is a table that
+// both change, or one changes and the other drops. A runtime that one side
+// replaced is replaced in what the other side brings.
+//
+// With no conflict, text is the canonical text of the merged lock. Else it has
+// both sides of each conflict between git's markers, which [Parse] refuses.
+func Merge(base, ours, theirs *Lock) (text []byte, conflicts []Conflict) {
+	m := merger{base: base, ours: ours, theirs: theirs, out: &Lock{Schema: Schema, Plugins: map[string]map[string]*Version{}}, marked: map[string]bool{}}
+	for _, name := range unionKeys(base.Plugins, ours.Plugins, theirs.Plugins) {
+		m.plugin(name)
+	}
+	m.runtimes()
+	if err := m.out.validate(); err != nil && len(m.conflicts) == 0 {
+		m.conflicts = append(m.conflicts, Conflict{Why: err.Error()})
+		for name := range m.out.Plugins {
+			m.marked[name] = true
+		}
+	}
+	if len(m.conflicts) == 0 {
+		return Print(m.out), nil
+	}
+	return m.text(), m.conflicts
+}
+
+type merger struct {
+	base, ours, theirs, out *Lock
+	conflicts               []Conflict
+	marked                  map[string]bool // plugins to show from both sides
+}
+
+func (m *merger) conflict(name, version, why string) {
+	m.conflicts = append(m.conflicts, Conflict{name, version, why})
+	m.marked[name] = true
+}
+
+func (m *merger) plugin(name string) {
+	base, ours, theirs := m.base.Plugins[name], m.ours.Plugins[name], m.theirs.Plugins[name]
+	added := func(side map[string]*Version) []string {
+		return minus(slices.Sorted(maps.Keys(side)), slices.Collect(maps.Keys(base)))
+	}
+	dropped := func(side map[string]*Version) []string {
+		return minus(slices.Sorted(maps.Keys(base)), slices.Collect(maps.Keys(side)))
+	}
+	us, them := added(ours), added(theirs)
+	both := slices.ContainsFunc(dropped(ours), func(v string) bool { return slices.Contains(dropped(theirs), v) })
+	if (both || len(base) == 0) && len(us) > 0 && len(them) > 0 && !slices.Equal(us, them) {
+		m.conflict(name, "", "one side takes "+strings.Join(us, ", ")+", the other "+strings.Join(them, ", "))
+		return
+	}
+	if gone := len(ours) == 0 || len(theirs) == 0; gone && len(base) > 0 && len(us)+len(them) > 0 {
+		m.conflict(name, "", "one side takes "+strings.Join(append(us, them...), ", ")+", the other drops the plugin")
+		return
+	}
+	for _, version := range unionKeys(base, ours, theirs) {
+		was, a, b := tableText(name, version, base[version]), tableText(name, version, ours[version]), tableText(name, version, theirs[version])
+		var take *Version
+		switch {
+		case a == b, b == was:
+			take = ours[version]
+		case a == was:
+			take = theirs[version]
+		case a == "" || b == "":
+			m.conflict(name, version, "one side changes it, the other drops it")
+			return
+		case was == "":
+			m.conflict(name, version, "both sides add it, and not the same")
+			return
+		default:
+			m.conflict(name, version, "both sides change it")
+			return
+		}
+		if take != nil {
+			if m.out.Plugins[name] == nil {
+				m.out.Plugins[name] = map[string]*Version{}
+			}
+			c := *take
+			m.out.Plugins[name][version] = &c
+		}
+	}
+}
+
+// runtimes puts the newest locked version in the place of a runtime that went.
+func (m *merger) runtimes() {
+	for _, versions := range m.out.Plugins {
+		for _, v := range versions {
+			name, version, ok := strings.Cut(v.Runtime, "@")
+			there := m.out.Plugins[name]
+			if ok && there[version] == nil && len(there) > 0 {
+				v.Runtime = name + "@" + slices.MaxFunc(slices.Collect(maps.Keys(there)), CompareVersions)
+			}
+		}
+	}
+}
+
+// text prints the merged plugins, and of those in conflict both sides.
+func (m *merger) text() []byte {
+	var b bytes.Buffer
+	b.Write(Print(&Lock{Schema: Schema}))
+	for _, name := range unionKeys(m.ours.Plugins, m.theirs.Plugins, m.out.Plugins) {
+		if !m.marked[name] {
+			b.WriteString(pluginText(name, m.out.Plugins[name]))
+			continue
+		}
+		b.WriteString("<<<<<<< ours\n" + pluginText(name, m.ours.Plugins[name]) +
+			"=======\n" + pluginText(name, m.theirs.Plugins[name]) + ">>>>>>> theirs\n")
+	}
+	return b.Bytes()
+}
+
+func pluginText(name string, versions map[string]*Version) string {
+	var b strings.Builder
+	for _, version := range slices.Sorted(maps.Keys(versions)) {
+		b.WriteString(tableText(name, version, versions[version]))
+	}
+	return b.String()
+}
+
+// tableText is the canonical text of one version, "" for none.
+func tableText(name, version string, v *Version) string {
+	if v == nil {
+		return ""
+	}
+	var b bytes.Buffer
+	printVersion(&b, "plugins."+key(name)+"."+quote(version), v)
+	return b.String()
+}
+
+// unionKeys is the keys of several maps, sorted.
+func unionKeys[V any](maps ...map[string]V) []string {
+	var keys []string
+	for _, m := range maps {
+		for k := range m {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
