@@ -145,6 +145,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	out, err := resolve.Update(ctx, m, resolve.Options{
 		Old: old, Names: c.names, Removed: c.removed, Verify: p.verify, Offline: p.offline,
 		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
+		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
 	})
 	if err != nil {
 		return err

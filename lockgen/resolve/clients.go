@@ -26,7 +26,7 @@ func (u *update) connect() {
 	if env == nil {
 		env = os.Getenv
 	}
-	u.client = remote.New(remote.Options{Offline: u.Offline, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
+	u.client = remote.New(remote.Options{Offline: u.Offline, Timeouts: u.Timeouts, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}

@@ -152,7 +152,11 @@ func (u *update) stored(ctx context.Context, a *Artifact) (store.Digest, bool) {
 
 func (u *update) download(ctx context.Context, a *Artifact, size int64) (store.Digest, error) {
 	u.transfer.Expect(a.Label, size)
-	d, err := u.Store.AddUnknown(ctx, maxArtifact, a.get, func(sums store.Sums) error {
+	limit := u.MaxArtifact
+	if limit == 0 {
+		limit = maxArtifact
+	}
+	d, err := u.Store.AddUnknown(ctx, limit, a.get, func(sums store.Sums) error {
 		if a.digest == "" || strings.HasPrefix(a.digest, "h1:") { // of the files in it: see verify
 			return nil
 		}

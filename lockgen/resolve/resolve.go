@@ -34,6 +34,9 @@ type Options struct {
 	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
 	Store   *store.Store
 	UI      *ui.UI
+
+	Timeouts    remote.Timeouts // of requests; the zero value is good
+	MaxArtifact int64           // bytes of one download; default 2 GiB
 }
 
 // An Outcome is what [Update] did.
