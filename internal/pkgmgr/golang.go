@@ -371,5 +371,6 @@ func fileURL(dir string) string {
 	if runtime.GOOS == "windows" {
 		p = "/" + p
 	}
-	return (&url.URL{Scheme: "file", Path: p}).String()
+	// A comma ends an address in GOPROXY; the other mark, |, is always escaped.
+	return strings.ReplaceAll((&url.URL{Scheme: "file", Path: p}).String(), ",", "%2C")
 }
