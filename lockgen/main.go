@@ -79,8 +79,11 @@ type program struct {
 // run is the whole program: arguments without its name, the environment, and
 // where results and talk go. It returns the exit status.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
-	p := &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
-	return p.run(ctx, args)
+	return newProgram(env, stdout, stderr).run(ctx, args)
+}
+
+func newProgram(env func(string) string, stdout, stderr io.Writer) *program {
+	return &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
 }
 
 func (p *program) run(ctx context.Context, args []string) int {
