@@ -176,6 +176,7 @@ func npmStand() *stand {
 			return "/tool", r.server.Package(p).Path
 		},
 		missing: fault.Usage, missingReason: "npm package tool 1.4.0 does not support win32 x64",
+		says:   map[string][]string{"document HTML": {"is not valid JSON"}, "document 404": {"E404"}},
 		cannot: map[string]string{"document redirected in clear": "npm" + ownDocuments},
 	}
 }
@@ -202,6 +203,9 @@ func pipStand() *stand {
 		},
 		missing: fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
 		cannot: map[string]string{"document redirected in clear": "pip" + ownDocuments},
+		says: map[string][]string{
+			"document 404": {"the index has no such package"}, "document HTML": {"the index has no such package"},
+		},
 	}
 }
 
@@ -223,6 +227,9 @@ func cargoStand() *stand {
 		cannot: map[string]string{
 			"document redirected in clear": "cargo" + ownDocuments,
 			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms,
+		},
+		says: map[string][]string{
+			"document 404": {"the registry has no crate tool"}, "document HTML": {"the registry has no crate tool"},
 		},
 	}
 }
@@ -252,6 +259,7 @@ func httpStand() *stand {
 			return dir + "checksums.txt", path
 		},
 		missing: fault.Upstream, missingReason: "the checksum file has no line for it",
+		says: map[string][]string{"document 404": {"there is no checksum file"}},
 	}
 }
 
@@ -280,6 +288,7 @@ func ociStand() *stand {
 		says: map[string][]string{
 			"artifact longer": {"expected ", "the server announces"}, "artifact shorter": {"expected ", "the server announces"},
 			"artifact endless": {"the server sends more"},
+			"document 404":     {"the registry has nothing of that name"},
 		},
 		class: map[string]fault.Class{"document shorter": fault.Integrity},
 	}
@@ -345,6 +354,7 @@ func goStand(log *fake.Server) *stand {
 		},
 		says: map[string][]string{
 			"replaced bytes are an alarm": {"SECURITY ERROR", "checksum mismatch", "downloaded: h1:"},
+			"document HTML":               {"invalid response from proxy"},
 			"artifact 500":                {"500"},
 			"artifact cut":                {"unexpected EOF"},
 			"artifact of other bytes":     {"zip: checksum error"},

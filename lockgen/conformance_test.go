@@ -86,7 +86,7 @@ func (r *ring) locks(args ...string) {
 
 // refuses demands that an update fails as the case says, or as the stand says
 // of the case.
-func (r *ring) refuses(name string, class fault.Class, parts []string, args ...string) {
+func (r *ring) refuses(name string, class fault.Class, parts []string, args ...string) (text string) {
 	r.t.Helper()
 	if own, ok := r.stand.class[name]; ok {
 		class = own
@@ -94,10 +94,20 @@ func (r *ring) refuses(name string, class fault.Class, parts []string, args ...s
 	if own, ok := r.stand.says[name]; ok {
 		parts = own
 	}
-	r.fails(class, append([]string{"tool 1.2.0"}, parts...), append([]string{"update"}, args...)...)
+	text = r.fails(class, nil, append([]string{"update"}, args...)...)
+	// The name of the case is in that of the folder, and a port may look like
+	// anything.
+	bare := strings.NewReplacer(r.dir, "", r.cache, "", strings.TrimPrefix(r.server.URL, "http://"), "HOST").Replace(text)
+	for _, part := range append([]string{"tool 1.2.0"}, parts...) {
+		if !strings.Contains(bare, part) {
+			r.t.Errorf("lockgen update %v: %q is not in\n%s", args, part, text)
+		}
+	}
+	return text
 }
 
-// atArtifact is what a message must name: the file by its address or its label.
+// namesArtifact demands that a message names the file, by its address or its
+// label.
 func (r *ring) namesArtifact(text string) {
 	r.t.Helper()
 	if !strings.Contains(text, r.artifact) && !strings.Contains(text, r.stand.label) {
@@ -221,6 +231,12 @@ func documentCases() []conformanceCase {
 		refused("document shorter", fault.Upstream, nil, fake.Shorter(20)),
 		refused("document redirected in clear", fault.Policy, []string{"https", "elsewhere.invalid"}, fake.Redirect(http.StatusFound, "http://elsewhere.invalid/x")),
 		refused("document redirected for ever", fault.Upstream, nil, fake.RedirectLoop()),
+		{"document 500, optional", func(r *ring, name string) {
+			// Out of order is not absent: no platform may go for that.
+			r.asks("1.2.0", "optional = true\n", arm)
+			r.server.Fault(r.document, fake.Status(500))
+			r.refuses(name, fault.Upstream, []string{"500"})
+		}},
 		{"document 500 once", func(r *ring, _ string) {
 			r.server.Fault(r.document, fake.Status(500).Once())
 			r.locks()
@@ -243,13 +259,7 @@ func artifactCases() []conformanceCase {
 			if name == "artifact slow" {
 				r.timeouts.Stall = 300 * time.Millisecond
 			}
-			if own, ok := r.stand.class[name]; ok {
-				class = own
-			}
-			if own, ok := r.stand.says[name]; ok {
-				parts = own
-			}
-			r.namesArtifact(r.fails(class, append([]string{"tool 1.2.0"}, parts...), "update"))
+			r.namesArtifact(r.refuses(name, class, parts))
 			if n := r.server.Count(r.artifact); n == 0 || n > 20 {
 				r.t.Errorf("%d requests for %s", n, r.artifact)
 			}
