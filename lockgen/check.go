@@ -90,7 +90,8 @@ func (p *program) checkUpstream(ctx context.Context, m *lock.Manifest, l *lock.L
 		return err
 	}
 	findings, asked, unable, err := resolve.Still(ctx, m, resolve.Options{
-		Old: l, Offline: p.offline, Verify: p.verify, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui,
+		Old: l, Offline: p.offline, Verify: p.verify, Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
+		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
 	})
 	if err != nil {
 		return err

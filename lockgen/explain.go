@@ -110,7 +110,10 @@ func (p *program) contest(ctx context.Context, m *lock.Manifest, w *resolve.Want
 	if err != nil {
 		return nil, err
 	}
-	return resolve.Contest(ctx, m, w, resolve.Options{Old: l, Offline: p.offline, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui})
+	return resolve.Contest(ctx, m, w, resolve.Options{
+		Old: l, Offline: p.offline, Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
+		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
+	})
 }
 
 // newest is the newest version of a plugin that is asked for, else locked.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
@@ -67,9 +68,9 @@ func commands() []command {
 			fs.BoolVar(&p.upstream, "upstream", false, "ask every source whether it could serve")
 			fs.StringVar(&p.why, "why", "", "why this package is in the closure")
 		}},
+		{name: "outdated", run: runOutdated, help: helpOutdated},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
 		{name: "merge-driver", args: " BASE OURS THEIRS", run: runMergeDriver, help: helpMergeDriver},
-		{name: "outdated", run: runOutdated, help: helpOutdated},
 	}
 }
 
@@ -86,12 +87,23 @@ type program struct {
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
+
+	// Tests make them smaller; the zero values are good.
+	timeouts    remote.Timeouts
+	maxArtifact int64
 }
 
 // run is the whole program: arguments without its name, the environment, and
 // where results and talk go. It returns the exit status.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
-	p := &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
+	return newProgram(env, stdout, stderr).run(ctx, args)
+}
+
+func newProgram(env func(string) string, stdout, stderr io.Writer) *program {
+	return &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
 	// Known before the flags are parsed, so that their errors are JSON as well.
 	p.ui.JSON = slices.Contains(args, "--json")
 	err := p.main(ctx, args)

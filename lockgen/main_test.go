@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
 // asLockgen is the variable that makes the test binary lockgen itself, for other
@@ -49,6 +50,9 @@ type place struct {
 	dir    string
 	cache  string
 	server *fake.Server
+
+	timeouts    remote.Timeouts
+	maxArtifact int64
 }
 
 func newPlace(t *testing.T) *place {
@@ -87,6 +91,12 @@ func (p *place) manifest(entries string) {
 // run runs lockgen on the place's files.
 func (p *place) run(args ...string) (status int, stdout, stderr string) {
 	p.t.Helper()
+	return p.runUntil(context.Background(), args...)
+}
+
+// runUntil is run that is interrupted with a context.
+func (p *place) runUntil(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+	p.t.Helper()
 	var out, talk bytes.Buffer
 	env := func(name string) string {
 		if name == "BUCK2_PROTOBUF_CACHE_DIR" {
@@ -95,7 +105,9 @@ func (p *place) run(args ...string) (status int, stdout, stderr string) {
 		return ""
 	}
 	args = append([]string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml")}, args...)
-	status = run(context.Background(), args, env, &out, &talk)
+	prog := newProgram(env, &out, &talk)
+	prog.timeouts, prog.maxArtifact = p.timeouts, p.maxArtifact
+	status = prog.run(ctx, args)
 	return status, out.String(), talk.String()
 }
 
@@ -127,17 +139,25 @@ func (p *place) fails(class fault.Class, parts []string, args ...string) string 
 	if status != 0 && !strings.Contains(text, "hint: ") && !strings.Contains(text, "mend: ") && !strings.Contains(text, `"mend"`) {
 		p.t.Errorf("lockgen %v: no hint in\n%s", args, text)
 	}
+	p.asBefore(manifest, locked)
+	return text
+}
+
+// asBefore demands what holds after every failure: manifest and lock are
+// byte-equal, and nothing unfinished is left, also not in the cache.
+func (p *place) asBefore(manifest, locked string) {
+	p.t.Helper()
 	if p.read("plugins.toml") != manifest {
-		p.t.Errorf("lockgen %v changed the manifest", args)
+		p.t.Error("the manifest changed")
 	}
 	if p.read("plugins.lock.toml") != locked {
-		p.t.Errorf("lockgen %v changed the lock", args)
+		p.t.Error("the lock changed")
 	}
-	left, err := filepath.Glob(p.path(".lockgen-*"))
-	if err != nil || len(left) > 0 {
-		p.t.Errorf("left behind: %v %v", left, err)
+	for _, pattern := range []string{p.path(".lockgen-*"), filepath.Join(p.cache, "tmp", "*")} {
+		if left, err := filepath.Glob(pattern); err != nil || len(left) > 0 {
+			p.t.Errorf("left behind: %v %v", left, err)
+		}
 	}
-	return text
 }
 
 var (

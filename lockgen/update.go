@@ -161,6 +161,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	o := resolve.Options{
 		Old: old, All: p.all, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
 		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
+		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
 	}
 	after := before
 	if c.edit != nil {

@@ -343,6 +343,9 @@ func explainGo(err error, what, text string) error {
 	switch {
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", what, err)
+	case has("zip: not a valid zip file", "zip: checksum error", "downloaded zip file too large"):
+		return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy or something between gives other bytes than a module (a login page?): do not use them",
+			"go module %s: %w", what, err)
 	case has("checksum database disabled by GOSUMDB=off"):
 		return fault.Errorf(fault.Policy, "take GOSUMDB=off out of Go's settings", "go module %s: the checksum database is off, and Go takes a toolchain only with it: %w", what, err)
 	case has("requires go >= "):
@@ -372,5 +375,6 @@ func fileURL(dir string) string {
 	if runtime.GOOS == "windows" {
 		p = "/" + p
 	}
-	return (&url.URL{Scheme: "file", Path: p}).String()
+	// A comma ends an address in GOPROXY; the other mark, |, is always escaped.
+	return strings.ReplaceAll((&url.URL{Scheme: "file", Path: p}).String(), ",", "%2C")
 }

@@ -337,6 +337,11 @@ func explainPip(err error, what string) error {
 		return err
 	}
 	why := exit.tail
+	// A line of pip_report.py. Nothing can be said of what there is.
+	if _, refused, ok := strings.Cut(exit.raw, "the index refuses: "); ok {
+		refused, _, _ = strings.Cut(refused, "\n")
+		return fault.Errorf(fault.Upstream, "", "no wheel of %s: the index refuses: %s", what, clean(strings.TrimSpace(refused)))
+	}
 	if m := fromVersions().FindStringSubmatch(exit.raw); m != nil {
 		versions := strings.Split(m[1], ", ")
 		switch {

@@ -46,6 +46,26 @@ def only_metadata():
     requirement.get_dist = lambda self: getattr(self, "only_metadata", None) or dist(self)
 
 
+def refusals():
+    """Pip takes an index that refuses, or is out of order, for one that has
+    nothing, and says why only to those who debug it."""
+    from pip._internal.index import collector
+
+    skip = collector._handle_get_simple_fail
+
+    def say(link, reason, *args, **kw):
+        reason = str(reason).split(" for url")[0]
+        if not reason.startswith("404 "):
+            print("the index refuses: " + " ".join(reason.split()), file=sys.stderr)
+        skip(link, reason, *args, **kw)
+
+    collector._handle_get_simple_fail = say
+
+
+try:
+    refusals()
+except (ImportError, AttributeError):
+    pass  # another pip inside: it says less
 try:
     only_metadata()
 except (ImportError, AttributeError, TypeError, ValueError):

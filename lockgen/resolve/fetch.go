@@ -108,7 +108,11 @@ func (u *update) one(ctx context.Context, a *Artifact, old map[string]lock.File,
 		if there, ok := u.stored(ctx, a); ok && !known && !fresh {
 			return u.reading(ctx, a, there, reading)
 		}
-		got, err := u.download(ctx, a, locked.Size)
+		was := ""
+		if known && fresh {
+			was = d.String()
+		}
+		got, err := u.download(ctx, a, locked.Size, was)
 		if err != nil {
 			return nil, err
 		}
@@ -150,15 +154,24 @@ func (u *update) stored(ctx context.Context, a *Artifact) (store.Digest, bool) {
 	return d, f.Close() == nil
 }
 
-func (u *update) download(ctx context.Context, a *Artifact, size int64) (store.Digest, error) {
+// download brings the bytes of an artifact into the store. Was is set where its
+// digest is what the lock says, and nobody has asked upstream.
+func (u *update) download(ctx context.Context, a *Artifact, size int64, was string) (store.Digest, error) {
 	u.transfer.Expect(a.Label, size)
-	d, err := u.Store.AddUnknown(ctx, maxArtifact, a.get, func(sums store.Sums) error {
+	limit := u.MaxArtifact
+	if limit == 0 {
+		limit = maxArtifact
+	}
+	d, err := u.Store.AddUnknown(ctx, limit, a.get, func(sums store.Sums) error {
 		if a.digest == "" || strings.HasPrefix(a.digest, "h1:") { // of the files in it: see verify
 			return nil
 		}
 		got := "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
 		if strings.HasPrefix(a.digest, "sha256-") {
 			got = "sha256-" + base64.StdEncoding.EncodeToString(sums.SHA256)
+		}
+		if got != a.digest && was != "" {
+			return alarm(a, was, (store.Digest{SHA256: hex.EncodeToString(sums.SHA256), Size: sums.Size}).String())
 		}
 		if got != a.digest {
 			return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",

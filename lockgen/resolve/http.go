@@ -75,8 +75,12 @@ func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 				return nil, err
 			}
 			switch err := s.evidence(ctx, w, p, a); {
-			case errors.Is(err, errNoAsset):
-				res.Missing[p.Name] = Missing{"the release has no file for it", err}
+			case errors.Is(err, errNoAsset), errors.Is(err, errNoLine):
+				reason := "the release has no file for it"
+				if errors.Is(err, errNoLine) {
+					reason = "the checksum file has no line for it"
+				}
+				res.Missing[p.Name] = Missing{reason, err}
 				if missing == nil {
 					missing = err
 				}
@@ -188,6 +192,9 @@ func (s *plain) published(ctx context.Context, address, name string) (string, er
 	return digest, nil
 }
 
+// errNoLine is matched by the error for a file that a checksum file leaves out.
+var errNoLine = errors.New("it has no line")
+
 // findChecksum reads what sha256sum prints ("HEX  NAME" or "HEX *NAME"), with
 // --tag ("SHA256 (NAME) = HEX"), or a digest alone, which is that of the only
 // file it can be about.
@@ -209,7 +216,7 @@ func findChecksum(text, name string) (string, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return "", fmt.Errorf("it has no line for %s", name)
+		return "", fmt.Errorf("%w for %s", errNoLine, name)
 	case len(found) > 1:
 		return "", fmt.Errorf("it has %d lines for %s", len(found), name)
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	Dir     string              // where the manifest lies: the package managers' project configuration applies
 	Store   *store.Store
 	UI      *ui.UI
+
+	Timeouts    remote.Timeouts // of requests; the zero value is good
+	MaxArtifact int64           // bytes of one download; default 2 GiB
 }
 
 // An Outcome is what [Update] did.

@@ -88,9 +88,18 @@ func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error 
 	if err != nil {
 		return err
 	}
+	locked := map[string]*Artifact{}
+	for _, artifact := range a.res.Artifacts {
+		locked[artifact.identity] = artifact
+	}
 	now := map[string]lock.File{}
 	for _, artifact := range res.Artifacts {
 		now[artifact.Key] = artifact.File
+		// What is asked for by its digest, as in a registry of OCI, is the same
+		// for ever; its name need not be.
+		if l := locked[artifact.identity]; l != nil && l.digest != "" && artifact.digest != "" && l.digest != artifact.digest {
+			return alarm(artifact, "upstream digest "+l.digest, "upstream digest "+artifact.digest)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f, ok := now[key]

@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// A stand publishes a plugin "tool" in one kind of source, for the conformance
+// suite. Kinds with closures publish a second package that it needs.
+type stand struct {
+	kind string
+	need func(t *testing.T) // skips where a client program is missing; nil for none
+	// base publishes what the plugin runs on or is compiled by, and returns its
+	// line of [plugins]; nil for none.
+	base func(p *place) string
+	// entry is the lines of [plugins.tool] but for the version; SERVER and HOST
+	// are replaced.
+	entry string
+	// publish publishes a release, or replaces the bytes of one, and returns
+	// where its documents and its file for linux-aarch64 are.
+	publish func(r *ring, rel release) (document, artifact string)
+	label   string // what messages call the file of 1.2.0, besides its URL
+
+	missing       fault.Class // of a platform that upstream does not have
+	missingReason string      // in the lock, where it is optional
+
+	// cannot has the cases that the kind cannot have, with the reason.
+	cannot map[string]string
+	// says has the words that a message has instead of the table's, for those
+	// that a client program says in its own way.
+	says map[string][]string
+	// class has the classes that differ from the table's.
+	class map[string]fault.Class
+
+	once sync.Once
+	lock string // of base
+}
+
+// A release is a version of the plugin.
+type release struct {
+	version   string
+	salt      string   // one letter; another one makes other bytes of the same length
+	platforms []string // what upstream has
+}
+
+func (rel release) has(platform string) bool { return slices.Contains(rel.platforms, platform) }
+
+// program is the executable for a platform.
+func (rel release) program(platform string) string {
+	if platform == win {
+		return winX64 + rel.text()
+	}
+	return linuxARM + rel.text()
+}
+
+// text makes a release different from others, and so long, also compressed,
+// that it can be cut several times.
+func (rel release) text() string {
+	text := rel.version + rel.salt
+	for i := range 20 {
+		text += fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i), rel.salt[0]}))
+	}
+	return text
+}
+
+const (
+	arm = "linux-aarch64"
+	win = "windows-x86_64"
+)
+
+// A ring is one case of one stand: a place with a server of its own, on which
+// version 1.2.0 is published and not locked.
+type ring struct {
+	*place
+	stand *stand
+	oci   *fake.OCI // kind OCI
+
+	document, artifact string // decoded paths, of 1.2.0
+}
+
+// newRing asks for the plugin on one platform; cases about platforms write
+// another manifest.
+func (s *stand) newRing(t *testing.T) *ring {
+	t.Helper()
+	r := &ring{place: &place{t: t, dir: t.TempDir(), cache: t.TempDir()}, stand: s}
+	r.timeouts = remote.Timeouts{RetryWait: 10 * time.Millisecond}
+	if s.kind == lock.OCI {
+		r.oci = fake.NewOCI(t, "")
+		r.server = r.oci.Server
+	} else {
+		r.server = fake.New(t)
+	}
+	if s.base != nil {
+		s.once.Do(func() { // the lock holds no address
+			r.write("plugins.toml", r.text(s.base(r.place), arm, win))
+			r.ok("update")
+			s.lock = r.read("plugins.lock.toml")
+		})
+		r.write("plugins.lock.toml", s.lock)
+	}
+	r.keepGoBuild()
+	r.document, r.artifact = s.publish(r, release{"1.2.0", "a", []string{arm, win}})
+	r.asks("1.2.0", "", arm)
+	return r
+}
+
+// keepGoBuild takes Go's build cache from the last run.
+func (r *ring) keepGoBuild() {
+	base, err := os.UserCacheDir()
+	if r.stand.kind != lock.Go || err != nil {
+		return
+	}
+	kept := filepath.Join(base, "buck2-protobuf-test", "go-build")
+	if os.MkdirAll(kept, 0o755) == nil {
+		_ = os.Symlink(kept, filepath.Join(r.cache, "go-build"))
+	}
+}
+
+// text is a manifest whose registries are the fake server.
+func (r *ring) text(entries string, platforms ...string) string {
+	url := r.server.URL
+	return fmt.Sprintf("platforms = [\"%s\"]\n\n[registries]\nnpm = \"%s/\"\npip = \"%s/simple/\"\ncargo = \"%s/index/\"\ngo = \"%s/go\"\n\n[plugins]\n%s",
+		strings.Join(platforms, `", "`), url, url, url, url, entries)
+}
+
+// asks writes the manifest.
+func (r *ring) asks(version, lines string, platforms ...string) {
+	r.t.Helper()
+	base := ""
+	if r.stand.base != nil {
+		base = r.stand.base(r.place)
+		// Otherwise it is locked for more than is asked for.
+		platforms = slices.Compact(slices.Sorted(slices.Values(platforms)))
+	}
+	entry := strings.NewReplacer("SERVER", r.server.URL, "HOST", strings.TrimPrefix(r.server.URL, "http://")).Replace(r.stand.entry)
+	r.write("plugins.toml", r.text(base+"\n[plugins.tool]\nversion = \""+version+"\"\n"+entry+lines, platforms...))
+}
+
+// stands lists every kind.
+func stands(log *fake.Server) []*stand {
+	return []*stand{npmStand(), pipStand(), cargoStand(), httpStand(), ociStand(), goStand(log)}
+}
+
+const ownDocuments = " asks for its documents itself, by its own rules for redirects, lengths and time"
+
+func npmStand() *stand {
+	return &stand{
+		kind: lock.NPM, need: needNPM,
+		base: func(p *place) string {
+			p.publishNode("24.19.0")
+			return "node = \"24.19.0\"\n"
+		},
+		entry: "source = \"npm:tool\"\nbinary = \"tool\"\n", label: "tool@1.2.0",
+		publish: func(r *ring, rel release) (string, string) {
+			r.server.Package(fake.Package{Name: "tool-dep", Version: "1.0.0", Files: map[string]string{"index.js": "1\n"}})
+			p := fake.Package{Name: "tool", Version: rel.version, Files: map[string]string{"tool": "#!/usr/bin/env node\n// " + rel.text()},
+				Manifest: map[string]any{"bin": map[string]any{"tool": "tool"}, "dependencies": map[string]any{"tool-dep": "^1.0.0"}}}
+			if !rel.has(win) {
+				p.Manifest["os"] = []string{"linux"}
+			}
+			return "/tool", r.server.Package(p).Path
+		},
+		missing: fault.Usage, missingReason: "npm package tool 1.4.0 does not support win32 x64",
+		says:   map[string][]string{"document HTML": {"is not valid JSON"}, "document 404": {"E404"}},
+		cannot: map[string]string{"document redirected in clear": "npm" + ownDocuments},
+	}
+}
+
+func pipStand() *stand {
+	return &stand{
+		kind: lock.Pip, need: needPip,
+		entry: "source = \"pip:tool\"\nbinary = \"tool/bin/tool\"\n", label: "tool-1.2.0-py2.py3-none-manylinux2014_aarch64.whl",
+		publish: func(r *ring, rel release) (string, string) {
+			r.server.Wheel(fake.Wheel{Name: "tool-dep", Version: "1.0.0", Files: map[string]string{"tool_dep.py": "1\n"}})
+			tags := map[string]string{arm: "py2.py3-none-manylinux2014_aarch64", win: "py2.py3-none-win_amd64"}
+			paths := map[string]string{}
+			for _, platform := range rel.platforms {
+				exe := "tool/bin/tool"
+				if platform == win {
+					exe += ".exe"
+				}
+				paths[platform] = r.server.Wheel(fake.Wheel{
+					Name: "tool", Version: rel.version, Tag: tags[platform], Requires: []string{"tool-dep>=1"},
+					Files: map[string]string{exe: rel.program(platform)}, Exec: []string{exe},
+				}).Path
+			}
+			return "/simple/tool/", paths[arm]
+		},
+		missing: fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
+		cannot: map[string]string{"document redirected in clear": "pip" + ownDocuments},
+		says: map[string][]string{
+			"document 404": {"the index has no such package"}, "document HTML": {"the index has no such package"},
+		},
+	}
+}
+
+func cargoStand() *stand {
+	const noPlatforms = "a crate does not say which platforms it is for: who compiles it finds out"
+	return &stand{
+		kind: lock.Cargo, need: func(t *testing.T) {
+			if _, err := pkgmgr.FindCargo(t.Context()); err != nil {
+				t.Skipf("no cargo to try with: %v", err)
+			}
+		},
+		entry: "source = \"cargo:tool\"\nbinary = \"tool\"\n", label: "tool-1.2.0.crate",
+		publish: func(r *ring, rel release) (string, string) {
+			r.server.Crate(fake.Crate{Name: "tool-dep", Version: "1.0.0"})
+			a := r.server.Crate(fake.Crate{Name: "tool", Version: rel.version, Deps: []fake.CrateDep{{Name: "tool-dep", Req: "^1"}},
+				Files: map[string]string{"src/main.rs": "fn main() {} // " + rel.text()}})
+			return fake.CrateIndexPath("tool"), a.Path
+		},
+		cannot: map[string]string{
+			"document redirected in clear": "cargo" + ownDocuments,
+			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms,
+		},
+		says: map[string][]string{
+			"document 404": {"the registry has no crate tool"}, "document HTML": {"the registry has no crate tool"},
+		},
+	}
+}
+
+func httpStand() *stand {
+	return &stand{
+		kind:  lock.HTTP,
+		entry: "source = \"SERVER/v{version}/tool-{os}-{arch}.tar.gz\"\nbinary = \"tool{exe}\"\nchecksums = \"checksums.txt\"\n",
+		label: "tool-linux-aarch64.tar.gz",
+		publish: func(r *ring, rel release) (string, string) {
+			dir := "/v" + rel.version + "/"
+			sums, path := "", ""
+			for _, platform := range rel.platforms {
+				exe := "tool"
+				if platform == win {
+					exe += ".exe"
+				}
+				body := fake.Tarball("", map[string]string{exe: rel.program(platform)}, exe)
+				name := "tool-" + platform + ".tar.gz"
+				r.server.File(dir+name, body)
+				sums += hexSum(body) + "  " + name + "\n"
+				if platform == arm {
+					path = dir + name
+				}
+			}
+			r.server.File(dir+"checksums.txt", []byte(sums))
+			return dir + "checksums.txt", path
+		},
+		missing: fault.Upstream, missingReason: "the checksum file has no line for it",
+		says: map[string][]string{"document 404": {"there is no checksum file"}},
+	}
+}
+
+func ociStand() *stand {
+	return &stand{
+		kind:  lock.OCI,
+		entry: "source = \"oci://HOST/acme/tool:v{version}\"\nbinary = \"tool{exe}\"\n", label: "tool.tar.gz",
+		publish: func(r *ring, rel release) (string, string) {
+			var manifests []fake.Desc
+			path := ""
+			for _, platform := range rel.platforms {
+				if platform == arm {
+					l := r.oci.Blob(fake.OCILayer, "", toolTar(rel.program(arm)))
+					path = "/v2/acme/tool/blobs/" + l["digest"].(string)
+					manifests = append(manifests, r.oci.Manifest("", l).For("linux", "arm64"))
+				} else {
+					l := r.oci.Blob(fake.OCILayer, "", fake.Tarball("", map[string]string{"tool.exe": rel.program(win)}, "tool.exe"))
+					manifests = append(manifests, r.oci.Manifest("", l).For("windows", "amd64"))
+				}
+			}
+			r.oci.Index("v"+rel.version, manifests...)
+			return "/v2/acme/tool/manifests/v" + rel.version, path
+		},
+		missing: fault.Usage, missingReason: "the index has no manifest for it",
+		// Its size and its digest are known before.
+		says: map[string][]string{
+			"artifact longer": {"expected ", "the server announces"}, "artifact shorter": {"expected ", "the server announces"},
+			"artifact endless": {"the server sends more"},
+			"document 404":     {"the registry has nothing of that name"},
+		},
+		class: map[string]fault.Class{"document shorter": fault.Integrity},
+	}
+}
+
+// goVersion is that of the go of this machine, which stands in for a locked
+// one; "" where there is none that can.
+var goVersion = sync.OnceValues(func() (string, error) {
+	g, err := pkgmgr.FindGo(context.Background())
+	if err != nil {
+		return "", err
+	}
+	version, err := g.Version(context.Background())
+	if err != nil {
+		return "", err
+	}
+	if lock.CheckExact(version) != nil || runtime.GOOS == "linux" && runtime.GOARCH == "arm64" || runtime.GOOS == "windows" {
+		return "", fmt.Errorf("go %s of this machine cannot stand in for a locked one", version)
+	}
+	return version, nil
+})
+
+// goStand has one checksum database for all servers: it knows what was
+// published first.
+func goStand(log *fake.Server) *stand {
+	const (
+		module = "example.com/tool"
+		goOnce = "go asks a module proxy once, and lockgen does not start it again"
+	)
+	return &stand{
+		kind: lock.Go, need: func(t *testing.T) {
+			if _, err := goVersion(); err != nil {
+				t.Skipf("no go that works: %v", err)
+			}
+		},
+		base: func(p *place) string {
+			version, _ := goVersion()
+			p.publishGo(version)
+			(&place{server: log}).publishGo(version)
+			return "go = \"" + version + "\"\n"
+		},
+		entry: "source = \"go:" + module + "\"\npackage = \"cmd/tool\"\nbinary = \"tool\"\n", label: module + "@v1.2.0",
+		publish: func(r *ring, rel release) (string, string) {
+			dep := fake.Module{Path: module + "-dep", Version: "v1.0.0", Files: map[string]string{"dep.go": "package dep\n"}}
+			tool := fake.Module{Path: module, Version: "v" + rel.version, Files: map[string]string{
+				"go.mod":           "module " + module + "\n\ngo 1.21\n\nrequire " + module + "-dep v1.0.0\n",
+				"cmd/tool/main.go": "package main\n\nimport _ \"" + module + "-dep\"\n\nfunc main() {}\n\nvar _ = `" + rel.text() + "`\n",
+			}}
+			if !rel.has(win) {
+				tool.Files["cmd/tool/main.go"] = "//go:build !windows\n\n" + tool.Files["cmd/tool/main.go"]
+			}
+			log.Module(dep)
+			log.Module(tool)
+			r.server.Module(dep)
+			return "/go/" + module + "/@v/v" + rel.version + ".info", r.server.Module(tool).Path
+		},
+		missing: fault.Usage, missingReason: "no Go files for windows/amd64",
+		cannot: map[string]string{
+			"document redirected in clear": "go" + ownDocuments,
+			"artifact redirected in clear": "go follows the redirects of a module proxy by its own rules; the checksum database answers for the bytes",
+			"artifact slow":                "go has no floor of speed: its whole run has half an hour",
+			"document 500 once":            goOnce, "artifact 500 once": goOnce, "artifact reset once": goOnce, "artifact cut once": goOnce,
+		},
+		says: map[string][]string{
+			"replaced bytes are an alarm": {"SECURITY ERROR", "checksum mismatch", "downloaded: h1:"},
+			"document HTML":               {"invalid response from proxy"},
+			"artifact 500":                {"500"},
+			"artifact cut":                {"unexpected EOF"},
+			"artifact of other bytes":     {"zip: checksum error"},
+			"artifact longer":             {"after its end record"},
+			"artifact shorter":            {"zip: not a valid zip file"},
+			"artifact HTML":               {"zip: not a valid zip file"},
+			"artifact endless":            {"downloaded zip file too large"},
+		},
+	}
+}

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// TestConformance is what every kind of source must pass: one table of cases,
+// run on the stand of each kind (conformance_stand_test.go). A new kind needs a
+// stand and nothing else. What a kind cannot have is skipped with its reason.
+func TestConformance(t *testing.T) {
+	scratch, log := t.TempDir(), fake.New(t)
+	for k, v := range map[string]string{
+		// What the clients leave behind is looked for below.
+		"TMPDIR": scratch,
+		// The clients try twice, as fast as they can.
+		"npm_config_fetch_retries": "1", "npm_config_fetch_retry_mintimeout": "10", "npm_config_fetch_retry_maxtimeout": "10",
+		"PIP_RETRIES": "1", "CARGO_NET_RETRY": "1",
+		// Nothing of the person's who runs the test.
+		"CARGO_HOME": t.TempDir(), "DOCKER_CONFIG": t.TempDir(),
+		"GOENV": "off", "GOPROXY": "off", "GOPRIVATE": "", "GONOSUMDB": "", "GOSUMDB": log.SumDB(),
+	} {
+		t.Setenv(k, v)
+	}
+	t.Cleanup(func() {
+		if left, err := filepath.Glob(filepath.Join(scratch, "buck2-protobuf-*")); err != nil || len(left) > 0 {
+			t.Errorf("left in the folder of temporary files: %v %v", left, err)
+		}
+	})
+	cases := slices.Concat(lockCases(), documentCases(), artifactCases())
+	names := map[string]bool{}
+	for _, c := range cases {
+		if names[c.name] {
+			t.Errorf("two cases have the name %q", c.name)
+		}
+		names[c.name] = true
+	}
+	for _, s := range stands(log) {
+		for name := range s.cannot {
+			if !names[name] {
+				t.Errorf("%s cannot have the case %q, which there is not", s.kind, name)
+			}
+		}
+		t.Run(s.kind, func(t *testing.T) {
+			if s.need != nil {
+				s.need(t)
+			}
+			for _, c := range cases {
+				t.Run(c.name, func(t *testing.T) {
+					if why := s.cannot[c.name]; why != "" {
+						t.Skip(why)
+					}
+					t.Parallel()
+					c.run(s.newRing(t), c.name)
+				})
+			}
+		})
+	}
+}
+
+// A conformanceCase is run on a ring of its own.
+type conformanceCase struct {
+	name string
+	run  func(r *ring, name string)
+}
+
+// locks demands that the plugin can be locked, and is.
+func (r *ring) locks(args ...string) {
+	r.t.Helper()
+	r.ok(append([]string{"update"}, args...)...)
+	v := r.locked().Plugins["tool"]["1.2.0"]
+	if v == nil || !v.Platforms[arm].Locked() || v.Source != r.stand.kind {
+		r.t.Fatalf("locked %+v", v)
+	}
+	r.ok("check")
+}
+
+// refuses demands that an update fails as the case says, or as the stand says
+// of the case.
+func (r *ring) refuses(name string, class fault.Class, parts []string, args ...string) (text string) {
+	r.t.Helper()
+	if own, ok := r.stand.class[name]; ok {
+		class = own
+	}
+	if own, ok := r.stand.says[name]; ok {
+		parts = own
+	}
+	text = r.fails(class, nil, append([]string{"update"}, args...)...)
+	// The name of the case is in that of the folder, and a port may look like
+	// anything.
+	bare := strings.NewReplacer(r.dir, "", r.cache, "", strings.TrimPrefix(r.server.URL, "http://"), "HOST").Replace(text)
+	for _, part := range append([]string{"tool 1.2.0"}, parts...) {
+		if !strings.Contains(bare, part) {
+			r.t.Errorf("lockgen update %v: %q is not in\n%s", args, part, text)
+		}
+	}
+	return text
+}
+
+// namesArtifact demands that a message names the file, by its address or its
+// label.
+func (r *ring) namesArtifact(text string) {
+	r.t.Helper()
+	if !strings.Contains(text, r.artifact) && !strings.Contains(text, r.stand.label) {
+		r.t.Errorf("neither %s nor %s is named in\n%s", r.artifact, r.stand.label, text)
+	}
+}
+
+func lockCases() []conformanceCase {
+	return []conformanceCase{
+		{"locks, and the next run keeps it", func(r *ring, _ string) {
+			r.locks()
+			v := r.locked().Plugins["tool"]["1.2.0"]
+			if closures := r.stand.base != nil || r.stand.kind == lock.Pip || r.stand.kind == lock.Cargo; closures && len(v.Files) < 2 {
+				r.t.Errorf("the closure is not whole: %v", v.Files)
+			}
+			first := r.read("plugins.lock.toml")
+			r.server.Forget()
+			r.ok("update")
+			r.ok("update", "--offline")
+			if n := r.server.Count(""); n > 0 || r.read("plugins.lock.toml") != first {
+				r.t.Errorf("%d requests for nothing, or another lock", n)
+			}
+			// A second version: the first is not asked for, and stays as it is.
+			r.stand.publish(r, release{"1.3.0", "a", []string{arm, win}})
+			r.ok("add", "tool@1.3.0")
+			if n := r.server.Count(r.artifact); n > 0 {
+				r.t.Errorf("%d requests for %s", n, r.artifact)
+			}
+			second := r.read("plugins.lock.toml")
+			if strings.TrimSpace(cut(second, `plugins.tool."1.2.0"`)) != strings.TrimSpace(cut(first+"\n[", `plugins.tool."1.2.0"`)) || cut(second, `plugins.tool."1.3.0"`) == "" {
+				r.t.Errorf("after the second version:\n%s", second)
+			}
+			r.ok("remove", "tool@1.3.0")
+			if r.read("plugins.lock.toml") != first {
+				r.t.Error("adding and removing a version gives another lock")
+			}
+		}},
+		{"the same answer twice", func(r *ring, _ string) {
+			start := r.read("plugins.lock.toml")
+			r.asks("1.2.0", "", arm, win)
+			r.locks()
+			first := r.read("plugins.lock.toml")
+			r.locks("tool")
+			if r.read("plugins.lock.toml") != first {
+				r.t.Error("locking again gives other bytes")
+			}
+			other := *r
+			place := *r.place
+			other.place = &place
+			other.dir, other.cache = r.t.TempDir(), r.t.TempDir()
+			other.keepGoBuild()
+			other.asks("1.2.0", "", arm, win)
+			if start != "" {
+				other.write("plugins.lock.toml", start)
+			}
+			other.locks()
+			if other.read("plugins.lock.toml") != first {
+				r.t.Errorf("another machine makes another lock:\n%s\nand\n%s", first, other.read("plugins.lock.toml"))
+			}
+		}},
+		{"replaced bytes are an alarm", func(r *ring, name string) {
+			r.locks()
+			r.stand.publish(r, release{"1.2.0", "b", []string{arm, win}})
+			r.ok("update") // nothing asks
+			for _, args := range [][]string{{"tool"}, {"--verify"}} {
+				r.refuses(name, fault.Integrity, []string{"SECURITY", "other bytes than when it was locked", "locked:", "now:", "the lock was not touched"}, args...)
+			}
+			// Also where the store has nothing.
+			r.cache = r.t.TempDir()
+			r.refuses(name, fault.Integrity, []string{"SECURITY"}, "tool")
+		}},
+		{"no such version", func(r *ring, _ string) {
+			r.asks("1.9.9", "", arm)
+			r.fails(fault.Upstream, []string{"plugins.toml:", "tool 1.9.9"}, "update")
+		}},
+		{"a platform is missing", func(r *ring, _ string) {
+			r.stand.publish(r, release{"1.4.0", "a", []string{arm}})
+			r.asks("1.4.0", "", arm, win)
+			text := r.fails(r.stand.missing, []string{"tool 1.4.0 for " + win, "nothing was written"}, "update")
+			if _, text, _ = strings.Cut(text, "error:"); strings.Contains(text, arm+",") || strings.Contains(text, "for "+arm) {
+				r.t.Errorf("the platform that is there is named, too:\n%s", text)
+			}
+		}},
+		{"a platform is missing, optional", func(r *ring, _ string) {
+			r.stand.publish(r, release{"1.4.0", "a", []string{arm}})
+			r.asks("1.4.0", "optional = true\n", arm, win)
+			r.ok("update")
+			r.ok("check")
+			v := r.locked().Plugins["tool"]["1.4.0"]
+			if c := v.Platforms[win]; !strings.Contains(c.Unavailable, r.stand.missingReason) || strings.Contains(c.Unavailable, "127.0.0.1") || !v.Platforms[arm].Locked() {
+				r.t.Errorf("locked %+v", v.Platforms)
+			}
+		}},
+		{"offline", func(r *ring, _ string) {
+			r.server.Forget()
+			r.refuses("offline", fault.Upstream, []string{"offline"}, "--offline")
+			if n := r.server.Count(""); n > 0 {
+				r.t.Errorf("%d requests", n)
+			}
+		}},
+	}
+}
+
+// documentCases are faults of what says what there is.
+func documentCases() []conformanceCase {
+	refused := func(name string, class fault.Class, parts []string, faults ...fake.Fault) conformanceCase {
+		return conformanceCase{name, func(r *ring, name string) {
+			r.server.Fault(r.document, faults...)
+			r.refuses(name, class, parts)
+			if r.server.Count(r.document) == 0 {
+				r.t.Errorf("nobody asked for %s", r.document)
+			}
+		}}
+	}
+	return []conformanceCase{
+		refused("document 403", fault.Upstream, []string{"403"}, fake.Status(403)),
+		refused("document 404", fault.Upstream, []string{"404"}, fake.Status(404)),
+		refused("document 500", fault.Upstream, []string{"500"}, fake.Status(500)),
+		refused("document HTML", fault.Upstream, []string{"HTML"}, fake.HTML()),
+		refused("document garbage", fault.Upstream, nil, fake.Answer("application/json", "{\"garbage\": [\x00")),
+		refused("document shorter", fault.Upstream, nil, fake.Shorter(20)),
+		refused("document redirected in clear", fault.Policy, []string{"https", "elsewhere.invalid"}, fake.Redirect(http.StatusFound, "http://elsewhere.invalid/x")),
+		refused("document redirected for ever", fault.Upstream, nil, fake.RedirectLoop()),
+		{"document 500, optional", func(r *ring, name string) {
+			// Out of order is not absent: no platform may go for that.
+			r.asks("1.2.0", "optional = true\n", arm)
+			r.server.Fault(r.document, fake.Status(500))
+			r.refuses(name, fault.Upstream, []string{"500"})
+		}},
+		{"document 500 once", func(r *ring, _ string) {
+			r.server.Fault(r.document, fake.Status(500).Once())
+			r.locks()
+			if n := r.server.Count(r.document); n < 2 {
+				r.t.Errorf("%d requests for %s", n, r.document)
+			}
+		}},
+		{"document interrupted", func(r *ring, _ string) { r.interrupted(r.document) }},
+	}
+}
+
+// artifactCases are faults of a file.
+func artifactCases() []conformanceCase {
+	refused := func(name string, class fault.Class, parts []string, faults ...fake.Fault) conformanceCase {
+		return conformanceCase{name, func(r *ring, name string) {
+			r.server.Fault(r.artifact, faults...)
+			if name == "artifact endless" {
+				r.maxArtifact = 1 << 20
+			}
+			if name == "artifact slow" {
+				r.timeouts.Stall = 300 * time.Millisecond
+			}
+			r.namesArtifact(r.refuses(name, class, parts))
+			if n := r.server.Count(r.artifact); n == 0 || n > 20 {
+				r.t.Errorf("%d requests for %s", n, r.artifact)
+			}
+		}}
+	}
+	mended := func(name string, f fake.Fault) conformanceCase {
+		return conformanceCase{name, func(r *ring, _ string) {
+			r.server.Fault(r.artifact, f.Once())
+			r.locks()
+			if n := r.server.Count(r.artifact); n != 2 {
+				r.t.Errorf("%d requests for %s, want 2", n, r.artifact)
+			}
+		}}
+	}
+	promise := []string{"not what the registry promises", "got sha", "expected sha"}
+	return []conformanceCase{
+		refused("artifact 403", fault.Upstream, []string{"403"}, fake.Status(403)),
+		refused("artifact 404", fault.Upstream, []string{"404"}, fake.Status(404)),
+		refused("artifact 500", fault.Upstream, []string{"500", "attempts"}, fake.Status(500)),
+		refused("artifact cut", fault.Upstream, []string{"attempts"}, fake.Truncate(50)),
+		refused("artifact of other bytes", fault.Integrity, promise, fake.WrongBytes()),
+		refused("artifact longer", fault.Integrity, promise, fake.Longer(10)),
+		refused("artifact shorter", fault.Integrity, promise, fake.Shorter(50)),
+		refused("artifact HTML", fault.Integrity, []string{"looks like HTML", "proxy or login page"}, fake.HTML()),
+		refused("artifact redirected in clear", fault.Policy, []string{"https", "elsewhere.invalid"}, fake.Redirect(http.StatusFound, "http://elsewhere.invalid/x")),
+		refused("artifact redirected for ever", fault.Upstream, []string{"redirects"}, fake.RedirectLoop()),
+		refused("artifact endless", fault.Integrity, []string{"more than"}, fake.Endless()),
+		refused("artifact slow", fault.Upstream, []string{"too slowly"}, fake.Slow(1, 100*time.Millisecond)),
+		mended("artifact 500 once", fake.Status(500)),
+		mended("artifact reset once", fake.Reset(50)),
+		mended("artifact cut once", fake.Truncate(50)),
+		{"artifact interrupted", func(r *ring, _ string) { r.interrupted(r.artifact) }},
+	}
+}
+
+// interrupted stops an update while a path is asked for.
+func (r *ring) interrupted(path string) {
+	r.t.Helper()
+	manifest, locked := r.read("plugins.toml"), r.read("plugins.lock.toml")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r.server.Fault(path, fake.Do(func(_ http.ResponseWriter, req *http.Request, _ http.HandlerFunc) {
+		cancel()
+		<-req.Context().Done()
+		panic(http.ErrAbortHandler)
+	}))
+	start := time.Now()
+	status, stdout, stderr := r.runUntil(ctx, "update")
+	if status != int(fault.Interrupted) || !strings.Contains(stderr, "interrupted; nothing was changed") {
+		r.t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+	if d := time.Since(start); d > 20*time.Second {
+		r.t.Errorf("it took %s", d)
+	}
+	r.asBefore(manifest, locked)
+	// The next one finds nothing in its way.
+	r.server.Fault(path)
+	r.locks()
+}
