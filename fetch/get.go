@@ -113,7 +113,7 @@ func (a *app) findLock() (string, error) {
 	return filepath.Abs(name)
 }
 
-// readManifest reads the [registries] of the manifest. Only one that was named
+// readManifest reads the [registries] and mirrors of the manifest. Only one that was named
 // with --manifest has to be there: fetch works from a lock alone.
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest

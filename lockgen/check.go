@@ -7,14 +7,12 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -85,14 +83,11 @@ func (p *program) refuse(result map[string]any, err error) error {
 // checkUpstream asks every source for what is locked. The worst finding decides
 // the status: replaced bytes, then what cannot be had any more.
 func (p *program) checkUpstream(ctx context.Context, m *lock.Manifest, l *lock.Lock, result map[string]any) error {
-	s, err := store.Open(p.env("BUCK2_PROTOBUF_CACHE_DIR"))
+	o, err := p.options(l)
 	if err != nil {
 		return err
 	}
-	findings, asked, unable, err := resolve.Still(ctx, m, resolve.Options{
-		Old: l, Offline: p.offline, Verify: p.verify, Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
-		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
-	})
+	findings, asked, unable, err := resolve.Still(ctx, m, o)
 	if err != nil {
 		return err
 	}

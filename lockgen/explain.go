@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -106,14 +104,11 @@ func runExplain(ctx context.Context, p *program) error {
 }
 
 func (p *program) contest(ctx context.Context, m *lock.Manifest, w *resolve.Want, l *lock.Lock) ([]resolve.Tried, error) {
-	s, err := store.Open(p.env("BUCK2_PROTOBUF_CACHE_DIR"))
+	o, err := p.options(l)
 	if err != nil {
 		return nil, err
 	}
-	return resolve.Contest(ctx, m, w, resolve.Options{
-		Old: l, Offline: p.offline, Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
-		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
-	})
+	return resolve.Contest(ctx, m, w, o)
 }
 
 // newest is the newest version of a plugin that is asked for, else locked.

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -26,11 +24,11 @@ func runOutdated(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(p.env("BUCK2_PROTOBUF_CACHE_DIR"))
+	o, err := p.options(old)
 	if err != nil {
 		return err
 	}
-	ages, err := resolve.Outdated(ctx, m, resolve.Options{Old: old, Offline: p.offline, Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui})
+	ages, err := resolve.Outdated(ctx, m, o)
 	if ages == nil && err != nil {
 		return err
 	}

@@ -134,17 +134,28 @@ func runRemove(ctx context.Context, p *program) error {
 	}})
 }
 
+// options are those of every command that asks sources; old is the lock there
+// is, nil for none. The flags that a command does not have are zero.
+func (p *program) options(old *lock.Lock) (resolve.Options, error) {
+	s, err := store.Open(p.env(store.EnvDir))
+	return resolve.Options{
+		Old: old, All: p.all, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
+		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
+		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
+	}, err
+}
+
 // change edits the manifest, makes the lock that fits it, and writes both, or
 // neither.
 func (p *program) change(ctx context.Context, c change) error {
 	if err := p.locate(); err != nil {
 		return err
 	}
-	s, err := store.Open(p.env("BUCK2_PROTOBUF_CACHE_DIR"))
+	o, err := p.options(nil) // the lock is read when nobody else writes it
 	if err != nil {
 		return err
 	}
-	unlock, err := p.exclusive(ctx, s)
+	unlock, err := p.exclusive(ctx, o.Store)
 	if err != nil {
 		return err
 	}
@@ -158,11 +169,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
-	o := resolve.Options{
-		Old: old, All: p.all, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
-		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
-		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
-	}
+	o.Old = old
 	after := before
 	if c.edit != nil {
 		if after, err = c.edit(ctx, &c, before, o); err != nil {
