@@ -45,6 +45,7 @@ func (a *app) open() error {
 	a.installer = &install.Installer{
 		Store: a.store, Host: host, Download: a.download,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
+		Python: a.opts.python,
 	}
 	if a.ui != nil {
 		a.installer.Detail = a.ui.Detail
