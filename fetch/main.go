@@ -31,6 +31,8 @@ Usage:
   fetch get NAME[@VERSION]              install if needed, print the path of its executable
   fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
   fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
+  fetch cache verify [--repair]         read the whole cache again and say what is damaged
+  fetch cache clear [--older-than AGE]  free the space of what was not used lately
   fetch stats [--reset]                 where plugins came from, over all runs
 
 Examples:
@@ -65,6 +67,8 @@ type options struct {
 	quiet, verbose bool
 	version        bool
 	reset          bool
+	repair, dryRun bool
+	olderThan      string
 }
 
 func flags(o *options, env func(string) string) *pflag.FlagSet {
@@ -81,6 +85,9 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
+	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
+	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
+	f.BoolVar(&o.dryRun, "dry-run", false, "cache clear: only say what would be removed")
 	f.BoolVar(&o.reset, "reset", false, "stats: begin to count anew")
 	f.BoolVar(&o.offline, "offline", false, "make no connection")
 	f.BoolVar(&o.json, "json", false, "print the result, or the error, as JSON")
@@ -95,6 +102,7 @@ func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 
 // commands maps each name to what it does with the arguments after it.
 var commands = map[string]func(context.Context, *app, []string) error{
+	"cache":   runCache,
 	"get":     get,
 	"install": runInstall,
 	"run":     runPlugin,
@@ -144,6 +152,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	a := &app{ui: u, opts: o, rest: rest}
 	err = command(ctx, a, f.Args()[1:])
 	a.close()
+	if a.store != nil {
+		a.store.Release()
+	}
 	var status exitStatus
 	if errors.As(err, &status) {
 		return int(status)

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 const envChild = "STORE_TEST_CHILD"
 
-var children = map[string]func() error{"add": childAdd, "die": childDie}
+var children = map[string]func() error{"add": childAdd, "die": childDie, "hold": childHold, "clear": childClear}
 
 // child prepares another process that plays a part with a store.
 func child(part, dir string, env ...string) *exec.Cmd {
