@@ -87,7 +87,7 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 	// npm starts slowly, so it is asked once for all packages of the entry.
 	registries, err := a.npmConfig.get(func() (map[string]string, error) {
 		npm, err := pkgmgr.FindNPM(ctx)
-		if fault.Of(err) == fault.Machine {
+		if fault.Of(err) == fault.Machine && ctx.Err() == nil {
 			npm, err = a.installer.NPM(ctx, e)
 		}
 		if err != nil {

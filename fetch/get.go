@@ -48,7 +48,7 @@ func runPlugin(ctx context.Context, a *app, args []string) error {
 	}
 	a.close()
 	a.store.Bequeath()
-	return become(ctx, p.Path, a.rest)
+	return become(context.WithoutCancel(ctx), p.Path, a.rest) // it may take its time
 }
 
 // locate installs what spec names if needed. What was located before is found

@@ -155,7 +155,11 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 				r.unlock()
 			}
 		}()
-		return nil, fmt.Errorf("waiting for another process at %s: %w", filepath.Join(dir, name), ctx.Err())
+		err := fmt.Errorf("waiting for another process at %s: %w", filepath.Join(dir, name), ctx.Err())
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fault.Errorf(fault.Machine, "see what the process that holds it does", "%w", err)
+		}
+		return nil, err
 	}
 }
 
