@@ -30,7 +30,7 @@ def run():
 
 // pythonPlugin publishes wheels, those of native for one interpreter each, and
 // returns the lock's tables of the plugin that they make.
-func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []string, any fake.Wheel, native map[string]fake.Wheel) string {
+func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []string, common fake.Wheel, native map[string]fake.Wheel) string {
 	t.Helper()
 	v := &lock.Version{
 		Source: lock.Pip, Package: name, Trust: "registry", Python: interpreters, Program: "protoc-gen-stubs", Entry: "stubs.main:run",
@@ -58,7 +58,7 @@ func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []stri
 			files = append(files, part...)
 		}
 	}
-	add(any, lock.File{})
+	add(common, lock.File{})
 	for python, w := range native {
 		add(w, lock.File{Python: []string{python}})
 	}
@@ -87,13 +87,13 @@ func TestPythonPlugins(t *testing.T) {
 	}
 	version := strings.TrimSpace(string(out))
 	s := fake.New(t)
-	any := fake.Wheel{Name: "stubs", Version: "1.0", Files: map[string]string{"stubs/main.py": stubsMain, "stubs/__init__.py": "", "stubs-1.0.data/scripts/tool": "x"}}
+	common := fake.Wheel{Name: "stubs", Version: "1.0", Files: map[string]string{"stubs/main.py": stubsMain, "stubs/__init__.py": "", "stubs-1.0.data/scripts/tool": "x"}}
 	native := func(version string) fake.Wheel {
 		cp := "cp" + strings.ReplaceAll(version, ".", "")
 		return fake.Wheel{Name: "stubs-native", Version: "1.0", Tag: cp + "-" + cp + "-any", Files: map[string]string{"stubs_native.py": fmt.Sprintf("text = %q\n", version)}}
 	}
-	more := pythonPlugin(t, s, "stubs", []string{version, "3.98"}, any, map[string]fake.Wheel{version: native(version), "3.98": native("3.98")}) +
-		pythonPlugin(t, s, "young", []string{"3.98"}, any, nil)
+	more := pythonPlugin(t, s, "stubs", []string{version, "3.98"}, common, map[string]fake.Wheel{version: native(version), "3.98": native("3.98")}) +
+		pythonPlugin(t, s, "young", []string{"3.98"}, common, nil)
 	p := scratch(t, more, map[string]string{
 		"toolchains/BUCK": `
 load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
