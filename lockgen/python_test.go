@@ -2,6 +2,8 @@ package main
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -230,4 +232,44 @@ func TestPythonSmoke(t *testing.T) {
 	p.server.Wheel(fake.Wheel{Name: "stubs", Version: "2.0", EntryPoints: "[console_scripts]\nprotoc-gen-stubs = stubs:run\n", Files: map[string]string{"stubs.py": "import missing\n"}})
 	p.python(`"`+here+`"`, `"`+host.Name+`"`, strings.Replace(stubs, "1.0", "2.0", 1))
 	p.fails(fault.Integrity, []string{"stubs 2.0", "smoke run", "No module named 'missing'"}, "update")
+}
+
+// TestPythonReal locks mypy-protobuf from the index that pip of this machine
+// uses, and tries it by the locked protoc with a Python of this machine.
+func TestPythonReal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a real index is not asked in short mode")
+	}
+	needPip(t)
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no lock knows this machine")
+	}
+	if _, err := pkgmgr.FindPython(t.Context(), "", lock.DefaultPython); err != nil {
+		t.Skipf("no Python to try with: %v", err)
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		t.Skipf("no cache folder: %v", err)
+	}
+	p := own(t)
+	p.cache = filepath.Join(user, "buck2-protobuf-test")
+	p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n[plugins]\nprotoc = \"30.2\"\n")
+	p.ok("update", "--offline") // protoc is that of this repository's lock
+	status, _, talk := p.run("-v", "add", "mypy-protobuf@5.1.0", "protoc-gen-mypy_grpc@5.1.0")
+	if status == int(fault.Upstream) {
+		t.Skipf("the real index cannot be reached: %s", talk)
+	}
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, talk)
+	}
+	for name, entry := range map[string]string{"mypy-protobuf": "mypy_protobuf.main:main", "protoc-gen-mypy_grpc": "mypy_protobuf.main:grpc"} {
+		v := p.locked().Plugins[name]["5.1.0"]
+		if v == nil || v.Entry != entry || !slices.Equal(v.Python, lock.DefaultPython) || v.Platforms[host.Name].Binary != "mypy_protobuf/main.py" || len(v.Files) < 3 {
+			t.Errorf("locked %+v", v)
+		}
+		if !strings.Contains(talk, "smoke run of "+name+" 5.1.0") {
+			t.Errorf("%s was not tried:\n%s", name, talk)
+		}
+	}
 }
