@@ -41,7 +41,8 @@ Flags:
 %s
 Environment:
   BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
-  BUCK2_PROTOBUF_NODE_MANAGER              npm (the default) or none: what builds the folder of an npm plugin
+  BUCK2_PROTOBUF_NODE_MANAGER              npm, pnpm, yarn, bun or none: what builds the folder of an npm plugin
+                                           (default: the locked npm, else the first of them that is found)
   BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
 
 Exit status:
@@ -77,7 +78,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
 	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
-	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
+	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
 	f.BoolVar(&o.offline, "offline", false, "make no connection")
 	f.BoolVar(&o.json, "json", false, "print the result, or the error, as JSON")

@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -49,30 +46,13 @@ func (i *Installer) bind(e *lock.Entry, served string, cell lock.Cell) {
 // check reads the files of an entry and compares the tree that they make with
 // the locked one.
 func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
-	keys := e.Locked.FilesFor(served)
-	if err := i.need(ctx, e, keys); err != nil {
+	parts, err := i.unpack(ctx, e, served, "")
+	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
 	var files []store.TreeFile
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelDownloads)
-	for _, key := range keys {
-		g.Go(func() error {
-			f, err := i.blob(ctx, e, key)
-			if err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
-			defer f.Close()
-			part, err := Unpack(ctx, f, "", e.Locked, key, served)
-			mu.Lock()
-			defer mu.Unlock()
-			files = append(files, part...)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
+	for _, p := range parts {
+		files = append(files, p.files...)
 	}
 	tree, err := store.TreeHash(files)
 	if err != nil {

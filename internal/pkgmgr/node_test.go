@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -30,7 +28,7 @@ import (
 func unpack(t *testing.T, pkgs []Tarball) []store.TreeFile {
 	t.Helper()
 	var all []store.TreeFile
-	for _, p := range pkgs {
+	for i, p := range pkgs {
 		f, err := os.Open(p.File)
 		if err != nil {
 			t.Fatal(err)
@@ -57,6 +55,7 @@ func unpack(t *testing.T, pkgs []Tarball) []store.TreeFile {
 		if err != nil {
 			t.Fatal(err)
 		}
+		pkgs[i].Files = files
 		all = append(all, files...)
 	}
 	slices.SortFunc(all, func(a, b store.TreeFile) int { return strings.Compare(a.Path, b.Path) })
@@ -69,7 +68,8 @@ func installs(t *testing.T, n *NPM, pkgs []Tarball) {
 	t.Helper()
 	dir := t.TempDir()
 	start := time.Now()
-	if err := n.Install(t.Context(), dir, pkgs); err != nil {
+	m, _ := n.NodeManager()
+	if err := m.Install(t.Context(), dir, pkgs); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("npm ci of %d packages took %s", len(pkgs), time.Since(start).Round(10*time.Millisecond))
@@ -187,150 +187,6 @@ func TestInstallOddPackages(t *testing.T) {
 	}
 }
 
-// TestInstallIgnoresTheUser installs with everything of the user's set against
-// us: the folder stays the same, and nothing of theirs runs.
-func TestInstallIgnoresTheUser(t *testing.T) {
-	n := realNPM(t)
-	home := t.TempDir()
-	canary := filepath.Join(home, "canary")
-	hook := filepath.Join(home, "hook.js")
-	write(t, hook, "require('fs').appendFileSync("+fmt.Sprintf("%q", canary)+", process.argv.join(' ') + '\\n')\n")
-	rc := "registry=http://127.0.0.1:9/user/\nignore-scripts=false\nbin-links=true\ndry-run=true\nomit=optional\ninstall-strategy=linked\n" +
-		"node-options=--require " + hook + "\nscript-shell=" + hook + "\ngit=" + hook + "\nforce=true\nos=plan9\nglobal=true\nprefix=" + home + "\n" +
-		"engine-strict=true\nallow-git=all\nallow-file=none\noffline=false\nfund=true\naudit=true\numask=0777\nonload-script=" + hook + "\n"
-	write(t, filepath.Join(home, ".npmrc"), rc)
-	write(t, filepath.Join(home, "etc", "npmrc"), rc)
-	parent := t.TempDir() // of the folder to install in
-	write(t, filepath.Join(parent, ".npmrc"), rc)
-	write(t, filepath.Join(parent, "package.json"), `{"name":"above","workspaces":["*"],"scripts":{"preinstall":"node `+hook+`"},"overrides":{"bins":"9.9.9"}}`)
-	dir := filepath.Join(parent, "here")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	git := fakes(t, map[string]string{"git": "hang", "sh": "hang", "node-gyp": "hang"})
-	for key, value := range map[string]string{
-		"HOME": home, "USERPROFILE": home, "XDG_CONFIG_HOME": home, "PREFIX": home, "NODE_ENV": "production",
-		"NODE_OPTIONS": "--require " + hook, "NODE_PATH": home, "NODE_EXTRA_CA_CERTS": hook, "NODE_REPL_EXTERNAL_MODULE": hook,
-		"npm_config_userconfig": filepath.Join(home, ".npmrc"), "npm_config_globalconfig": filepath.Join(home, "etc", "npmrc"),
-		"npm_config_ignore_scripts": "false", "NPM_CONFIG_DRY_RUN": "true", "npm_config_global": "true", "npm_config_prefix": home,
-		"npm_config_omit": "dev optional peer", "npm_config_script_shell": hook, "npm_config_node_options": "--require " + hook,
-		"npm_config_install_strategy": "linked", "npm_config_package_lock": "false", "npm_config_cache": "/nonexistent",
-		"npm_config_registry": "http://127.0.0.1:9/env/", "npm_config_workspaces": "true", "INIT_CWD": home,
-		"HTTPS_PROXY": "http://127.0.0.1:9/hostile", "LD_LIBRARY_PATH": home,
-		"PATH": git + string(os.PathListSeparator) + os.Getenv("PATH"),
-	} {
-		t.Setenv(key, value)
-	}
-	// The hook is live: a node in the user's environment runs it.
-	if out, err := exec.Command(n.node, "-e", "0").CombinedOutput(); err != nil {
-		t.Fatalf("node in the hostile environment: %v, %s", err, out)
-	}
-	if _, err := os.Stat(canary); err != nil {
-		t.Fatalf("the canary of this test is dead: %v", err)
-	}
-	if err := os.Remove(canary); err != nil {
-		t.Fatal(err)
-	}
-
-	pkgs := oddPackages(t, canary)
-	if err := n.Install(t.Context(), dir, pkgs); err != nil {
-		t.Fatal(err)
-	}
-	got, err := store.HashDir(t.Context(), dir, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := store.Diff(unpack(t, pkgs), got); diff != "" {
-		t.Errorf("the user's configuration changed the folder: %s", diff)
-	}
-	if text, err := os.ReadFile(canary); err == nil {
-		t.Errorf("something of the user's ran: %s", text)
-	}
-}
-
-func TestInstallRefuses(t *testing.T) {
-	n := realNPM(t)
-	good := pack(t, "node_modules/a", "a", "1.0.0", inOrder(t, `{"name":"a","version":"1.0.0"}`, "index.js"))
-	change := func(f func(*Tarball)) []Tarball {
-		p := good
-		f(&p)
-		return []Tarball{good, p}
-	}
-	wrong := pack(t, "node_modules/b", "b", "1.0.0", []byte("this is no tarball"))
-	for name, test := range map[string]struct {
-		pkgs  []Tarball
-		class fault.Class
-		says  string
-	}{
-		"no integrity":   {change(func(p *Tarball) { p.Path, p.Integrity = "node_modules/b", "" }), fault.Lock, "sha512"},
-		"sha1":           {change(func(p *Tarball) { p.Path, p.Integrity = "node_modules/b", "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=" }), fault.Lock, "sha512"},
-		"twice":          {[]Tarball{good, good}, fault.Lock, "twice"},
-		"no parent":      {change(func(p *Tarball) { p.Path = "node_modules/b/node_modules/c" }), fault.Lock, "node_modules/b"},
-		"outside":        {change(func(p *Tarball) { p.Path = "node_modules/../../b" }), fault.Lock, "../../b"},
-		"not a folder":   {change(func(p *Tarball) { p.Path = "b" }), fault.Lock, "node_modules/NAME"},
-		"deep":           {change(func(p *Tarball) { p.Path = "node_modules/b/c" }), fault.Lock, "node_modules/NAME"},
-		"bin":            {change(func(p *Tarball) { p.Path = "node_modules/.bin" }), fault.Lock, "node_modules/NAME"},
-		"no version":     {change(func(p *Tarball) { p.Path, p.Version = "node_modules/b", "" }), fault.Lock, "version"},
-		"wrong bytes":    {change(func(p *Tarball) { p.Path, p.Integrity = "node_modules/b", wrong.Integrity }), fault.Integrity, "EINTEGRITY"},
-		"not a tarball":  {[]Tarball{good, wrong}, fault.Machine, "npm ci"},
-		"no such file":   {change(func(p *Tarball) { p.Path, p.File = "node_modules/b", "/nonexistent/b" }), fault.Machine, ""},
-		"git as version": {change(func(p *Tarball) { p.Path, p.Version = "node_modules/b", "git+https://127.0.0.1:9/x.git" }), fault.Lock, "version"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			err := n.Install(t.Context(), dir, test.pkgs)
-			wantFault(t, err, test.class, test.says)
-			if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-				t.Errorf("left behind: %v, %v", entries, err)
-			}
-		})
-	}
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "precious"), "")
-	if err := n.Install(t.Context(), dir, []Tarball{good}); err == nil || !strings.Contains(err.Error(), "not empty") {
-		t.Errorf("a folder with something in it: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "precious")); err != nil {
-		t.Error(err)
-	}
-}
-
-// brokenNPM is an npm whose node is a fake.
-func brokenNPM(t *testing.T, says string) *NPM {
-	dir := fakes(t, map[string]string{"node": says})
-	write(t, filepath.Join(dir, "npm", "package.json"), `{"name":"npm","version":"11.10.0"}`)
-	return &NPM{node: filepath.Join(dir, "node"), cli: filepath.Join(dir, "npm", "bin", "npm-cli.js")}
-}
-
-func TestInstallWithBrokenNPM(t *testing.T) {
-	good := pack(t, "node_modules/a", "a", "1.0.0", inOrder(t, `{"name":"a","version":"1.0.0"}`, "index.js"))
-	dir := t.TempDir()
-	err := brokenNPM(t, "complain npm error code EACCES").Install(t.Context(), dir, []Tarball{good})
-	wantFault(t, err, fault.Machine, "npm ci: exit status 3: npm error code EACCES")
-	if mend := fault.Mend(err); !strings.Contains(mend, "BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1") {
-		t.Errorf("mend %q", mend)
-	}
-	// It says that all is well and did nothing.
-	err = brokenNPM(t, "print added 1 package").Install(t.Context(), dir, []Tarball{good})
-	wantFault(t, err, fault.Machine, "node_modules")
-
-	ctx, cancel := context.WithCancel(t.Context())
-	n := brokenNPM(t, "hang")
-	go func() {
-		for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
-			if _, err := os.Stat(n.node + ".pid"); err == nil {
-				break
-			}
-		}
-		cancel()
-	}()
-	err = n.Install(ctx, dir, []Tarball{good})
-	wantFault(t, err, fault.Interrupted, "npm ci")
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		t.Errorf("left behind: %v, %v", entries, err)
-	}
-}
-
 // closure returns the locked tarballs of a real package, from a folder that
 // outlives the test, or from the registry that this machine's npm knows.
 func closure(t *testing.T, n *NPM, name, version string) []Tarball {
@@ -385,32 +241,4 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 		t.Fatal(err)
 	}
 	return pkgs
-}
-
-// TestInstallPlugins installs the real plugins, each with the npm of this
-// machine.
-func TestInstallPlugins(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short: needs packages of the registry")
-	}
-	n := realNPM(t)
-	for _, test := range []struct {
-		name, version, bin string
-		packages           int
-	}{
-		{"ts-proto", "2.7.2", "node_modules/ts-proto/protoc-gen-ts_proto", 7},
-		{"@bufbuild/protoc-gen-es", "1.10.0", "node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es", 8},
-		{"protoc-gen-ts", "0.8.7", "node_modules/protoc-gen-ts/protoc-gen-ts.js", 1},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			pkgs := closure(t, n, test.name, test.version)
-			if len(pkgs) != test.packages {
-				t.Errorf("%d packages, want %d", len(pkgs), test.packages)
-			}
-			if !slices.ContainsFunc(unpack(t, pkgs), func(f store.TreeFile) bool { return f.Path == test.bin && f.Exec }) {
-				t.Errorf("%s is not an executable of the tree", test.bin)
-			}
-			installs(t, n, pkgs)
-		})
-	}
 }
