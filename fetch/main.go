@@ -31,6 +31,7 @@ Usage:
   fetch get NAME[@VERSION]              install if needed, print the path of its executable
   fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
   fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
+  fetch stats [--reset]                 where plugins came from, over all runs
 
 Examples:
   fetch get ts-proto
@@ -64,6 +65,7 @@ type options struct {
 	json           bool
 	quiet, verbose bool
 	version        bool
+	reset          bool
 }
 
 func flags(o *options, env func(string) string) *pflag.FlagSet {
@@ -80,6 +82,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
+	f.BoolVar(&o.reset, "reset", false, "stats: begin to count anew")
 	f.BoolVar(&o.offline, "offline", false, "make no connection")
 	f.BoolVar(&o.json, "json", false, "print the result, or the error, as JSON")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress, no talk")
@@ -96,6 +99,7 @@ var commands = map[string]func(context.Context, *app, []string) error{
 	"get":     get,
 	"install": runInstall,
 	"run":     runPlugin,
+	"stats":   runStats,
 }
 
 func main() {

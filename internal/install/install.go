@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,6 +44,10 @@ type Installer struct {
 	NodeManager string               // what builds the folder of an npm plugin: one of [pkgmgr.NodeManagers], "none", or "" for the first that can
 	NoManagers  bool                 // run no package manager
 	Detail      func(string, ...any) // is told what goes on, nil for nobody
+	// Observe is told where each folder came from, nil for nobody; several
+	// goroutines may call it at once. Who brings files (Download) tells of them
+	// in the same way.
+	Observe func(Event)
 
 	npmOnce  sync.Once
 	npm      *pkgmgr.NPM
@@ -75,7 +80,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
 		}
 	}
-	built := false
+	built, start := false, time.Now()
 	dir, err = i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
 		return i.build(ctx, e, served, dir)
@@ -90,6 +95,9 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	}
 	if err != nil {
 		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	if !built {
+		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
 	return dir, cell, nil
 }
@@ -127,7 +135,17 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 	if e.Locked.Source == lock.NPM {
 		return i.buildNPM(ctx, e, platform, dir)
 	}
+	return i.buildOurselves(ctx, e, platform, dir)
+}
+
+// buildOurselves unpacks what an entry consists of.
+func (i *Installer) buildOurselves(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	if err := i.need(ctx, e, e.Locked.FilesFor(platform)); err != nil {
+		return err
+	}
+	start := time.Now()
 	_, err := i.unpack(ctx, e, platform, dir)
+	i.observe(ctx, Event{Tier: FromUnpacker, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -19,8 +20,7 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 		return err
 	}
 	if manager == nil {
-		_, err := i.unpack(ctx, e, platform, dir)
-		return err
+		return i.buildOurselves(ctx, e, platform, dir)
 	}
 	parts, err := i.unpack(ctx, e, platform, "")
 	if err != nil {
@@ -32,7 +32,10 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 		tarballs[n] = pkgmgr.Tarball{Path: p.key, Name: f.Name, Version: f.Version, File: p.path, Integrity: f.Integrity, Files: p.files}
 	}
 	i.detail("%s %s builds %s", manager.Name, manager.Version, e)
-	return manager.Install(ctx, dir, tarballs)
+	start := time.Now()
+	err = manager.Install(ctx, dir, tarballs)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	return err
 }
 
 // nodeManager returns what builds the folder of an entry, or nil where our own

@@ -42,8 +42,7 @@ type NodeManager struct {
 	Name    string // "npm", "pnpm", "yarn", "bun"
 	Version string
 
-	node string   // that runs it, "" where it needs none
-	run  []string // the program and the arguments that come first
+	run []string // the program and the arguments that come first
 }
 
 // NodeManagers are the names of the managers in the order in which one is
@@ -56,7 +55,7 @@ func (n *NPM) NodeManager() (*NodeManager, error) {
 		return nil, err
 	}
 	version, err := n.Version()
-	return &NodeManager{Name: "npm", Version: version, node: n.node, run: []string{n.node, n.cli}}, err
+	return &NodeManager{Name: "npm", Version: version, run: []string{n.node, n.cli}}, err
 }
 
 // Install makes dir/node_modules out of these tarballs and nothing else:
@@ -68,8 +67,9 @@ func (n *NPM) NodeManager() (*NodeManager, error) {
 // executable bits of Files. It is the caller's to compare it with the lock, for
 // managers accept in silence much that is wrong.
 //
-// A tarball that does not have its integrity is an error of class Integrity;
-// every other failure of a manager is one of class Machine.
+// A tarball that does not have its integrity is an error of class Integrity
+// (Yarn 4 does not look); every other failure of a manager is one of class
+// Machine.
 //
 // How it is done is the same for all, and was measured to give the same folder
 // with each: the manager meets a registry with these tarballs that knows of no
@@ -168,6 +168,9 @@ func aliases(pkgs []Tarball) ([]byte, error) {
 		if err := p.validate(); err != nil {
 			return nil, err
 		}
+		if _, err := os.Stat(p.File); err != nil {
+			return nil, err
+		}
 		if paths[p.Path] {
 			return nil, fault.Errorf(fault.Lock, "", "npm package folder %s occurs twice", p.Path)
 		}
@@ -194,7 +197,7 @@ func outerFirst(pkgs []Tarball) []int {
 }
 
 // prepare writes the project and says how the manager installs it: arguments
-// and environment. Scripts are off everywhere, git has nothing to do where no
+// and environment. What fails here fails again: no retries. Scripts are off everywhere, git has nothing to do where no
 // package has dependencies, and there is no PATH to find one on.
 func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte) (c command, err error) {
 	files := map[string]string{filepath.Join(project, "package.json"): string(packageJSON)}
@@ -202,7 +205,7 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 	switch m.Name {
 	case "npm":
 		c.args = []string{
-			"install", "--ignore-scripts", "--allow-git=none", "--bin-links=false", "--package-lock=false", "--min-release-age=0",
+			"install", "--ignore-scripts", "--allow-git=none", "--bin-links=false", "--package-lock=false", "--min-release-age=0", "--fetch-retries=0",
 			"--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--logs-max=0", "--loglevel=error",
 			// Else npm looks above the project for one that it is a workspace
 			// of, and takes its .npmrc.
@@ -218,7 +221,7 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 	case "pnpm":
 		c.args = []string{
 			"install", "--ignore-scripts", "--ignore-workspace", "--ignore-pnpmfile", "--no-lockfile", "--reporter=append-only",
-			"--config.node-linker=hoisted", "--config.package-import-method=copy", "--config.minimum-release-age=0",
+			"--config.node-linker=hoisted", "--config.package-import-method=copy", "--config.minimum-release-age=0", "--config.fetch-retries=0",
 			"--config.registry=" + registry + "/", "--config.store-dir=" + filepath.Join(home, "store"), "--config.cache-dir=" + cache,
 			"--config.engine-strict=false", "--config.side-effects-cache=false", "--config.manage-package-manager-versions=false",
 		}
@@ -234,7 +237,7 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 		c.env = []string{
 			// No .yarnrc.yml of a folder above counts.
 			"YARN_RC_FILENAME=.locked.yml", "YARN_NODE_LINKER=node-modules", "YARN_ENABLE_SCRIPTS=false",
-			"YARN_NPM_REGISTRY_SERVER=" + registry, "YARN_UNSAFE_HTTP_WHITELIST=127.0.0.1", "YARN_NPM_MINIMAL_AGE_GATE=0",
+			"YARN_NPM_REGISTRY_SERVER=" + registry, "YARN_UNSAFE_HTTP_WHITELIST=127.0.0.1", "YARN_NPM_MINIMAL_AGE_GATE=0", "YARN_HTTP_RETRY=0",
 			"YARN_ENABLE_TELEMETRY=0", "YARN_ENABLE_GLOBAL_CACHE=false", "YARN_CACHE_FOLDER=" + cache, "YARN_GLOBAL_FOLDER=" + filepath.Join(home, "global"),
 			"YARN_HTTP_PROXY=", "YARN_HTTPS_PROXY=", "YARN_COMPRESSION_LEVEL=0", "YARN_IGNORE_PATH=1",
 		}
@@ -244,7 +247,7 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 			"install", "--ignore-scripts", "--no-save", "--backend=copyfile", "--linker=hoisted", "--no-progress", "--no-summary",
 			"--registry=" + registry + "/", "--cache-dir=" + cache, "--minimum-release-age=0",
 		}
-		c.env = []string{"BUN_CONFIG_REGISTRY=" + registry + "/", "BUN_INSTALL_CACHE_DIR=" + cache}
+		c.env = []string{"BUN_CONFIG_REGISTRY=" + registry + "/", "BUN_INSTALL_CACHE_DIR=" + cache, "BUN_CONFIG_HTTP_RETRY_COUNT=0"}
 	}
 	c.env = append(c.env, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1", "CI=1")
 	for name, text := range files {

@@ -3,119 +3,63 @@ package pkgmgr
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
-
-// nodeNeeds says how old a manager may be: the oldest that knows every option
-// that prepare gives, and was tried.
-var nodeNeeds = map[string]struct {
-	major, minor int
-	text         string
-}{
-	"npm":  {npmMajor, npmMinor, "11.10 or later"},
-	"pnpm": {9, 0, "9.0 or later"},
-	"yarn": {1, 22, "1.22, or 4.0 or later"},
-	"bun":  {1, 3, "1.3 or later"},
-}
 
 // FindNode returns the manager of this name on PATH. Node runs it, where it is
 // a script: "" for the one on PATH. None there, one that only downloads
 // another, and one that is too old are errors of class Machine that say what
 // was found and what is needed; a missing one is an [fs.ErrNotExist].
 func FindNode(ctx context.Context, name, node string) (*NodeManager, error) {
-	need, known := nodeNeeds[name]
-	if !known {
-		return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(NodeManagers, ", ")+", and none", "node manager %q is not known", name)
-	}
-	mend := "install " + name + " " + need.text + ", or choose another: BUCK2_PROTOBUF_NODE_MANAGER=none needs none"
-	if name == "npm" {
+	if name == "npm" { // which says itself where its script is
 		n, err := FindNPM(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return n.NodeManager()
 	}
-	found, err := exec.LookPath(name)
-	if err != nil {
-		return nil, fault.Errorf(fault.Machine, mend, "%s is not on PATH: %w", name, fs.ErrNotExist)
+	if !slices.Contains(NodeManagers, name) {
+		return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(NodeManagers, ", ")+", and none", "node manager %q is not known", name)
 	}
-	m := &NodeManager{Name: name}
-	script, err := nodeScript(found)
+	const or = "; or use another, or none: BUCK2_PROTOBUF_NODE_MANAGER=none"
+	tool, err := Find(ctx, name)
 	if err != nil {
-		return nil, fault.Errorf(fault.Machine, mend, "%s: %w", found, err)
+		return nil, err
+	}
+	m := &NodeManager{Name: name, Version: tool.Version}
+	least, why := Least(name)
+	between, _ := CompareToolVersions("4.0", tool.Version)
+	classic, _ := CompareToolVersions(tool.Version, "2.0")
+	switch enough, _ := tool.AtLeast(least); {
+	case !enough:
+		return nil, fault.Errorf(fault.Machine, Remedy(name, true)+or, "%s has version %s, needed is %s or later, %s", tool.Path, tool.Version, least, why)
+	case name == "yarn" && between > 0 && classic >= 0:
+		return nil, fault.Errorf(fault.Machine, Remedy(name, true)+or, "%s has version %s, needed is 1.22, or 4.0 or later", tool.Path, tool.Version)
+	}
+	script, err := nodeScript(tool.Path)
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, Remedy(name, false)+or, "%s: %w", tool.Path, err)
 	}
 	if script == "" {
-		m.run = []string{found}
-	} else {
-		if m.node = node; node == "" {
-			if m.node, err = exec.LookPath("node"); err != nil {
-				return nil, fault.Errorf(fault.Machine, mend, "%s needs a node, and none is on PATH: %w", found, fs.ErrNotExist)
-			}
-		}
-		m.run = []string{m.node, script}
+		m.run = []string{tool.Path}
+		return m, nil
 	}
-	return m, m.ask(ctx, mend)
-}
-
-// ask finds out the version of a manager and whether it is new enough.
-func (m *NodeManager) ask(ctx context.Context, mend string) error {
-	need := nodeNeeds[m.Name]
-	program := m.run[len(m.run)-1]
-	if m.Version = scriptVersion(program, m.Name); m.Version == "" {
-		dir, err := os.MkdirTemp("", "buck2-protobuf-"+m.Name+"-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		out, err := command{
-			name: program + " --version", path: m.run[0], args: append(m.run[1:len(m.run):len(m.run)], "--version"), dir: dir,
-			env: userEnv(nil), timeout: time.Minute, class: fault.Machine, mend: mend,
-		}.run(ctx)
-		if err != nil {
-			return err
-		}
-		m.Version = strings.TrimSpace(string(out))
-	}
-	enough, ok := atLeast(m.Version, need.major, need.minor)
-	if m.Name == "yarn" && enough {
-		later, _ := atLeast(m.Version, 2, 0)
-		four, _ := atLeast(m.Version, 4, 0)
-		enough = !later || four
-	}
-	switch {
-	case !ok:
-		return fault.Errorf(fault.Machine, mend, "%s says its version is %q", program, clean(m.Version))
-	case !enough:
-		return fault.Errorf(fault.Machine, mend, "%s has version %s, needed is %s", program, clean(m.Version), need.text)
-	}
-	return nil
-}
-
-// scriptVersion returns the version of the package of this name that a script
-// lies in, "" where there is none: a run of node would take ten times as long.
-func scriptVersion(script, name string) string {
-	for dir := filepath.Dir(script); ; dir = filepath.Dir(dir) {
-		data, err := os.ReadFile(filepath.Join(dir, "package.json"))
-		var pkg struct{ Name, Version string }
-		if err == nil && json.Unmarshal(data, &pkg) == nil && pkg.Version != "" {
-			if pkg.Name == name || pkg.Name == "@yarnpkg/cli-dist" {
-				return pkg.Version
-			}
-			return ""
-		}
-		if dir == filepath.Dir(dir) {
-			return ""
+	if node == "" {
+		if node, err = exec.LookPath("node"); err != nil {
+			return nil, fault.Errorf(fault.Machine, Remedy("node", false), "%s needs a node, and none is on PATH: %w", tool.Path, fs.ErrNotExist)
 		}
 	}
+	m.run = []string{node, script}
+	return m, nil
 }
 
 // shimmed finds the script that a shim starts: the .cmd files and shell
@@ -142,13 +86,13 @@ func nodeScript(program string) (string, error) {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	switch ext := strings.ToLower(filepath.Ext(real)); {
 	case strings.Contains(filepath.ToSlash(real), "/corepack/") || bytes.Contains(head, []byte("corepack")):
-		return "", fault.Errorf(fault.Machine, "", "it is a shim of corepack, which downloads the manager when it runs")
+		return "", errors.New("it is a shim of corepack, which downloads the manager when it runs")
 	case shim != nil && (ext == ".cmd" || bytes.HasPrefix(head, []byte("#!"))):
 		return filepath.Join(filepath.Dir(real), filepath.FromSlash(strings.ReplaceAll(string(shim[1]), `\`, "/"))), nil
 	case bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(line, []byte("node")), ext == ".js", ext == ".cjs", ext == ".mjs":
 		return real, nil
 	case bytes.HasPrefix(head, []byte("#!")), ext == ".cmd", ext == ".bat", ext == ".ps1":
-		return "", fault.Errorf(fault.Machine, "", "it is a script that works only in the environment of its user")
+		return "", errors.New("it is a script that works only in the environment of its user")
 	}
 	return "", nil
 }

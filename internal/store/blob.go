@@ -197,7 +197,7 @@ func (e *damaged) Error() string {
 }
 func (e *damaged) Is(target error) bool { return target == fs.ErrNotExist }
 
-// openBlob opens and hashes a blob. It changes nothing.
+// openBlob opens and hashes a blob. It changes nothing but the time of last use.
 func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 	name := s.blobPath(d)
 	info, err := os.Lstat(name) // before opening: a pipe would block
@@ -229,6 +229,7 @@ func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 		got := Digest{hex.EncodeToString(h.Sum(nil)), n}
 		if got == d {
 			if _, err = f.Seek(0, io.SeekStart); err == nil {
+				touch(name, info)
 				return f, nil
 			}
 		} else {

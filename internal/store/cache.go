@@ -24,10 +24,12 @@ import (
 // that is there is compared with its list by size, mode and time, and hashed
 // again where that leaves a doubt; when it was changed it is made anew. The
 // error of build is returned as it is. Callers do not write to the folder.
+// [Store.Clear] leaves it alone as long as this process lives.
 func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Context, dir string) error) (string, error) {
 	if err := lock.CheckSHA256("tree", tree); err != nil {
 		return "", fault.Errorf(fault.Internal, "", "%w", err)
 	}
+	s.hold(tree)
 	final := s.path("trees", tree)
 	if s.treeGood(ctx, tree) {
 		return final, nil

@@ -66,6 +66,9 @@ const staleAfter = 24 * time.Hour
 type Store struct {
 	dir   string
 	sweep sync.Once
+
+	usesMu sync.Mutex
+	uses   map[string]*os.File // the lock of each tree in use, by tree
 }
 
 // Open returns the store in dir; "" means the folder that EnvDir names, else

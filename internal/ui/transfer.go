@@ -48,18 +48,21 @@ func (t *Transfer) Expect(name string, size int64) {
 		return
 	}
 	if size > 0 {
-		t.ui.Say("downloading %s (%s)", name, sizeText(size))
+		t.ui.Say("downloading %s (%s)", name, Size(size))
 	} else {
 		t.ui.Say("downloading %s", name)
 	}
 }
 
-// sizeText writes a size as people read it.
-func sizeText(n int64) string {
-	if n < 1<<20 {
+// Size writes a number of bytes as people read it.
+func Size(n int64) string {
+	switch {
+	case n < 1<<20:
 		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
 // Add counts bytes that have arrived; a negative number takes bytes back that
