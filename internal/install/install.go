@@ -41,7 +41,7 @@ type Installer struct {
 
 	Given       map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
 	Offline     bool                 // name what is missing before any work
-	NodeManager string               // what builds the folder of an npm plugin: one of [pkgmgr.NodeManagers], "none", or "" for the first that can
+	NodeManager string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
 	NoManagers  bool                 // run no package manager
 	Detail      func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
@@ -55,6 +55,9 @@ type Installer struct {
 	nodeOnce sync.Once
 	node     *pkgmgr.NodeManager
 	nodeErr  error
+
+	mu     sync.Mutex
+	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -120,6 +123,9 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 				missing = append(missing, Label(key, f))
 			}
 		}
+		if e.Toolchain != nil {
+			missing = append(missing, i.absent(ctx, e.Toolchain, i.Host.Name)...)
+		}
 	}
 	return missing
 }
@@ -128,12 +134,15 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 // the result with the lock.
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	switch e.Locked.Source {
-	case lock.NPM, lock.Pip, lock.HTTP:
+	case lock.NPM:
+		return i.buildNPM(ctx, e, platform, dir)
+	case lock.Go:
+		if e.Toolchain != nil {
+			return i.buildByGo(ctx, e, platform, dir)
+		}
+	case lock.Pip, lock.HTTP:
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
-	}
-	if e.Locked.Source == lock.NPM {
-		return i.buildNPM(ctx, e, platform, dir)
 	}
 	return i.buildOurselves(ctx, e, platform, dir)
 }
@@ -194,6 +203,9 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		addBins(&o, key)
 	case lock.Pip:
 		o = store.Options{Format: "zip"}
+	case lock.Go:
+		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
+		return files, err
 	default:
 		o = store.Options{Format: v.Files[key].Archive, RawName: v.Platforms[platform].Binary}
 		if o.Format == "" {
@@ -259,21 +271,31 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
+	if other, ok := i.packedAnew(key); ok {
+		return i.Store.Blob(ctx, other)
+	}
 	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
 	if err := i.need(ctx, e, []string{key}); err != nil {
 		return nil, err
+	}
+	if other, ok := i.packedAnew(key); ok {
+		d = other
 	}
 	return i.Store.Blob(ctx, d)
 }
 
 // bring puts one file into the cache.
 func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error {
-	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), func(ctx context.Context, in *store.Ingest) error {
+	get := func(ctx context.Context, in *store.Ingest) error {
 		if name := i.Given[key]; name != "" {
 			return copyFile(in, name)
 		}
 		return i.Download(ctx, e, key, in)
-	})
+	}
+	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), get)
+	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
+		err = i.bringPacked(ctx, key, get)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}

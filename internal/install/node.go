@@ -45,8 +45,8 @@ func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.Nod
 	if i.NoManagers || i.NodeManager == "none" {
 		return nil, nil
 	}
-	if i.NodeManager != "" && !slices.Contains(pkgmgr.NodeManagers, i.NodeManager) {
-		return nil, fault.Errorf(fault.Usage, "use "+strings.Join(pkgmgr.NodeManagers, ", ")+" or none", "node manager %q is not known", i.NodeManager)
+	if i.NodeManager != "" && !slices.Contains(lock.NodeManagers, i.NodeManager) {
+		return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(lock.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
 	}
 	i.nodeOnce.Do(func() { i.node, i.nodeErr = i.findNodeManager(ctx, e) })
 	return i.node, i.nodeErr
@@ -67,7 +67,10 @@ func (i *Installer) findNodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr
 	if i.NodeManager != "" {
 		return pkgmgr.FindNode(ctx, i.NodeManager, node)
 	}
-	for _, name := range pkgmgr.NodeManagers {
+	for _, name := range lock.NodeManagers {
+		if name == "none" {
+			break
+		}
 		manager, err := pkgmgr.FindNode(ctx, name, node)
 		if err == nil || fault.Of(err) != fault.Machine {
 			return manager, err

@@ -39,15 +39,11 @@ type Tarball struct {
 // interchangeable: each makes the same folder of the same tarballs. It is safe
 // for use by several goroutines.
 type NodeManager struct {
-	Name    string // "npm", "pnpm", "yarn", "bun"
+	Name    string // one of [lock.NodeManagers] but "none"
 	Version string
 
 	run []string // the program and the arguments that come first
 }
-
-// NodeManagers are the names of the managers in the order in which one is
-// looked for.
-var NodeManagers = []string{"npm", "pnpm", "yarn", "bun"}
 
 // NodeManager returns n as one of the managers that can install.
 func (n *NPM) NodeManager() (*NodeManager, error) {
@@ -156,7 +152,7 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 }
 
 // wrongBytes finds what the managers say of a tarball with another integrity.
-var wrongBytes = regexp.MustCompile(`(?i)EINTEGRITY|TARBALL_INTEGRITY|integrity check`)
+var wrongBytes = regexp.MustCompile(`(?i)EINTEGRITY|TARBALL_INTEGRITY|integrity\W+check`)
 
 func alias(i int) string { return "p" + strconv.Itoa(i) }
 

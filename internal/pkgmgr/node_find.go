@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // FindNode returns the manager of this name on PATH. Node runs it, where it is
@@ -27,8 +29,8 @@ func FindNode(ctx context.Context, name, node string) (*NodeManager, error) {
 		}
 		return n.NodeManager()
 	}
-	if !slices.Contains(NodeManagers, name) {
-		return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(NodeManagers, ", ")+", and none", "node manager %q is not known", name)
+	if !slices.Contains(lock.NodeManagers, name) || name == "none" {
+		return nil, fmt.Errorf("%q is no node manager", name)
 	}
 	const or = "; or use another, or none: BUCK2_PROTOBUF_NODE_MANAGER=none"
 	tool, err := Find(ctx, name)

@@ -521,7 +521,7 @@ func TestNodeManagersInstallPlugins(t *testing.T) {
 	}{
 		{"ts-proto", "2.7.2", "node_modules/ts-proto/protoc-gen-ts_proto", 7},
 		{"@protobuf-ts/plugin", "2.11.0", "node_modules/@protobuf-ts/plugin/bin/protoc-gen-ts", 11},
-		{"@bufbuild/protoc-gen-es", "2.17.0", "node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es", 8},
+		{"@bufbuild/protoc-gen-es", "2.17.0", "node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es", 7},
 		{"@connectrpc/protoc-gen-connect-es", "1.6.1", "node_modules/@connectrpc/protoc-gen-connect-es/bin/protoc-gen-connect-es", 7},
 	} {
 		t.Run(path.Base(test.name), func(t *testing.T) {

@@ -72,6 +72,17 @@ func (s *Store) hold(tree string) {
 	s.uses[tree] = f
 }
 
+// Release lets go of all trees that this store holds, as the end of the process
+// does.
+func (s *Store) Release() {
+	s.usesMu.Lock()
+	defer s.usesMu.Unlock()
+	for _, f := range s.uses {
+		f.Close()
+	}
+	s.uses = nil
+}
+
 // touch renews the time of a file where it is older than touchAfter.
 func touch(name string, info fs.FileInfo) {
 	now := time.Now()
