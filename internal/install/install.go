@@ -52,6 +52,9 @@ type Installer struct {
 	npmOnce sync.Once
 	npm     *pkgmgr.NPM
 	npmErr  error
+
+	mu     sync.Mutex
+	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -117,6 +120,9 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 				missing = append(missing, Label(key, f))
 			}
 		}
+		if e.Toolchain != nil {
+			missing = append(missing, i.absent(ctx, e.Toolchain, i.Host.Name)...)
+		}
 	}
 	return missing
 }
@@ -126,6 +132,10 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	switch e.Locked.Source {
 	case lock.NPM, lock.Pip, lock.HTTP:
+	case lock.Go:
+		if e.Toolchain != nil {
+			return i.buildByGo(ctx, e, platform, dir)
+		}
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
@@ -245,6 +255,9 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		addBins(&o, key)
 	case lock.Pip:
 		o = store.Options{Format: "zip"}
+	case lock.Go:
+		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
+		return files, err
 	default:
 		o = store.Options{Format: v.Files[key].Archive, RawName: v.Platforms[platform].Binary}
 		if o.Format == "" {
@@ -310,21 +323,31 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
+	if other, ok := i.packedAnew(key); ok {
+		return i.Store.Blob(ctx, other)
+	}
 	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
 	if err := i.need(ctx, e, []string{key}); err != nil {
 		return nil, err
+	}
+	if other, ok := i.packedAnew(key); ok {
+		d = other
 	}
 	return i.Store.Blob(ctx, d)
 }
 
 // bring puts one file into the cache.
 func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error {
-	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), func(ctx context.Context, in *store.Ingest) error {
+	get := func(ctx context.Context, in *store.Ingest) error {
 		if name := i.Given[key]; name != "" {
 			return copyFile(in, name)
 		}
 		return i.Download(ctx, e, key, in)
-	})
+	}
+	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), get)
+	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
+		err = i.bringPacked(ctx, key, get)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
