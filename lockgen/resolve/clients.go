@@ -32,7 +32,7 @@ func (u *update) remote() remote.Options {
 	if env == nil {
 		env = os.Getenv
 	}
-	return remote.Options{Offline: u.Offline, Timeouts: u.Timeouts, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
+	return remote.Options{Offline: u.Offline, Store: u.Store, Timeouts: u.Timeouts, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}

@@ -148,6 +148,9 @@ func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 				"registry %s sends its clients for a token to %s, which is another host", r.base.Host, remote.Redact(req.URL.Scheme+"://"+req.URL.Host))
 		}
 	}
+	if p := req.URL.Path; strings.HasPrefix(p, "/v2/") && (strings.Contains(p, "/manifests/") || strings.HasSuffix(p, "/tags/list")) {
+		req = req.WithContext(remote.Conditional(req.Context()))
+	}
 	return r.c.transport.RoundTrip(req)
 }
 
@@ -321,6 +324,9 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 		return nil, fault.Errorf(fault.Upstream, "", "%s: a manifest of %d bytes, more than the limit of %d", name, d.Size, maxManifest)
 	}
 	desc := ocispec.Descriptor{MediaType: d.MediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, d.SHA256), Size: d.Size}
+	if data, ok := r.c.transport.Kept(name); ok && int64(len(data)) == d.Size && digest.FromBytes(data) == desc.Digest {
+		return r.parse(name, desc, data)
+	}
 	body, err := r.repo.Manifests().Fetch(ctx, desc)
 	if err != nil {
 		return nil, r.explain(name, err)
@@ -333,6 +339,7 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry",
 			"%s: the registry sends other bytes than it was asked for: sha256:%x, %d bytes", name, sum, len(data))
 	}
+	r.c.transport.Keep(name, data)
 	return r.parse(name, desc, data)
 }
 
