@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -124,7 +125,10 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 	case lock.HTTP:
 		return newPlain(u.hostClient(kind), u.m.Mirrors), nil
 	case lock.OCI:
-		return &artifacts{client: oci.New(u.hostClient(kind), ""), mirrors: u.m.Mirrors}, nil
+		return &artifacts{
+			client: oci.New(u.hostClient(kind), ""), mirrors: u.m.Mirrors,
+			store: u.Store, now: u.now, believed: slices.Contains(u.m.Policy.PublisherTimes, lock.OCI),
+		}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }
@@ -144,13 +148,14 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 	}
 	u.cleanup = append(u.cleanup, clean)
 	return &golang{
-		tool: tool, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
+		tool: tool, client: u.client, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
 		progress: func(n int64) {
 			if u.transfer != nil {
 				u.transfer.Add(n)
 			}
 		},
 		old: u.oldFiles(), lock: u.out.Lock, compilers: map[string]*pkgmgr.Go{},
+		now: u.now, believed: slices.Contains(u.m.Policy.PublisherTimes, lock.Go),
 	}, nil
 }
 
