@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -472,7 +473,9 @@ func (w *Want) packageName() string {
 	case lock.HTTP:
 		return ""
 	case lock.OCI: // the same on every platform
-		ref, err := w.oci(lock.Platforms[0])
+		named := *w
+		named.Version = cmp.Or(w.Version, "1") // of a range that is not locked yet
+		ref, err := named.oci(lock.Platforms[0])
 		if err != nil {
 			return ""
 		}
