@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -30,7 +31,12 @@ func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store
 				return err
 			}
 		}
-		return client.Download(ctx, url, in, remote.DownloadOptions{Size: f.Size})
+		start := time.Now()
+		err := client.Download(ctx, url, in, remote.DownloadOptions{Size: f.Size})
+		if err == nil || ctx.Err() == nil {
+			a.counts.add(install.Event{Tier: install.FromHTTP, Bytes: in.Offset(), Duration: time.Since(start), Err: err})
+		}
+		return err
 	})
 }
 
@@ -81,7 +87,7 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 	// npm starts slowly, so it is asked once for all packages of the entry.
 	registries, err := a.npmConfig.get(func() (map[string]string, error) {
 		npm, err := pkgmgr.FindNPM(ctx)
-		if fault.Of(err) == fault.Machine {
+		if fault.Of(err) == fault.Machine && ctx.Err() == nil {
 			npm, err = a.installer.NPM(ctx, e)
 		}
 		if err != nil {

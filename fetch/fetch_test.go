@@ -451,7 +451,7 @@ func TestRefusals(t *testing.T) {
 			}
 			after := snapshot(t, w.cache)
 			for name, content := range cache {
-				if after[name] != content {
+				if after[name] != content && name != statsFile { // which counts failures
 					t.Errorf("%s in the cache was changed", name)
 				}
 			}

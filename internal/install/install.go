@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,6 +44,10 @@ type Installer struct {
 	NodeManager string               // "npm", the default, or "none": what builds the folder of an npm plugin
 	NoManagers  bool                 // run no package manager
 	Detail      func(string, ...any) // is told what goes on, nil for nobody
+	// Observe is told where each folder came from, nil for nobody; several
+	// goroutines may call it at once. Who brings files (Download) tells of them
+	// in the same way.
+	Observe func(Event)
 
 	npmOnce sync.Once
 	npm     *pkgmgr.NPM
@@ -72,7 +77,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
 		}
 	}
-	built := false
+	built, start := false, time.Now()
 	dir, err = i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
 		return i.build(ctx, e, served, dir)
@@ -87,6 +92,9 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	}
 	if err != nil {
 		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	if !built {
+		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
 	return dir, cell, nil
 }
@@ -130,7 +138,12 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 			return i.buildByNPM(ctx, npm, e, platform, dir)
 		}
 	}
+	if err := i.need(ctx, e, e.Locked.FilesFor(platform)); err != nil {
+		return err
+	}
+	start := time.Now()
 	_, err := i.unpack(ctx, e, platform, dir)
+	i.observe(ctx, Event{Tier: FromUnpacker, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
 	return err
 }
 
@@ -175,7 +188,10 @@ func (i *Installer) buildByNPM(ctx context.Context, npm *pkgmgr.NPM, e *lock.Ent
 		tarballs[n] = pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: paths[n], Integrity: f.Integrity}
 	}
 	i.detail("npm builds %s", e)
-	return npm.Install(ctx, dir, tarballs)
+	start := time.Now()
+	err = npm.Install(ctx, dir, tarballs)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	return err
 }
 
 // nodeManager returns the npm that builds the folder of an entry, or nil where
