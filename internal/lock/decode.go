@@ -442,7 +442,9 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
 				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
 			}
-			if _, _, ok := o.Source.GitHub(); ok {
+			_, _, gitHub := o.Source.GitHub()
+			_, _, maven := o.Source.Maven()
+			if gitHub || maven {
 				return d.errorf(at, "write its URL", "another source on one platform is a URL")
 			}
 		}
@@ -545,13 +547,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go); err != nil {
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go, "maven"); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}} {
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}, {"maven", &d.m.Registries.Maven}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

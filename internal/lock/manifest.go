@@ -38,12 +38,14 @@ type Manifest struct {
 }
 
 // Registries replace what the user's own package managers are configured with.
-// They do not change the lock. "" is the manager's own choice.
+// They do not change the lock, except for Maven, whose files are locked by URL.
+// "" is the manager's own choice.
 type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
 	Cargo string `json:"cargo,omitempty"` // a sparse index, without "sparse+"
 	Go    string `json:"go,omitempty"`    // a module proxy
+	Maven string `json:"-"`               // a repository; lockgen alone asks for it
 }
 
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is

@@ -361,6 +361,12 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 			}
 		}
 	}
+	if len(failures) == 0 {
+		var err error
+		if failures, err = u.fits(ctx, all, pending); err != nil {
+			return err
+		}
+	}
 	if len(failures) == 0 && !u.NoSmoke {
 		var err error
 		if failures, err = u.smoke(ctx, pending); err != nil {
