@@ -24,7 +24,7 @@ def proto_attrs() -> dict[str, Attr]:
         ),
         "strip_import_prefix": attrs.string(
             default = "",
-            doc = "Folder taken from the front of the import paths of `srcs`, relative to the package, or with a leading slash to the root of the cell.",
+            doc = "Folder taken from the front of the import paths of `srcs`, relative to the package (`.` is the package itself), or with a leading slash to the root of the cell.",
         ),
         "_protobuf_toolchain": attrs.toolchain_dep(
             default = "toolchains//:protobuf",
@@ -208,7 +208,8 @@ def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
     path = _join(package, src.short_path)
     strip = ctx.attrs.strip_import_prefix
     if strip:
-        folder = strip.strip("/") if strip.startswith("/") else _join(package, strip.rstrip("/"))
+        strip = strip.removesuffix("/") if strip != "." else ""
+        folder = strip.removeprefix("/") if strip.startswith("/") else _join(package, strip).removesuffix("/")
         if folder and not path.startswith(folder + "/"):
             fail("{}: `{}` is not below `{}`, which `strip_import_prefix` takes away".format(ctx.label.raw_target(), path, folder))
         path = path.removeprefix(folder + "/")
