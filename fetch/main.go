@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -31,6 +32,9 @@ Usage:
   fetch get NAME[@VERSION]              install if needed, print the path of its executable
   fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
   fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
+  fetch cache verify [--repair]         read the whole cache again and say what is damaged
+  fetch cache clear [--older-than AGE]  free the space of what was not used lately
+  fetch stats [--reset]                 where plugins came from, over all runs
 
 Examples:
   fetch get ts-proto
@@ -41,8 +45,10 @@ Flags:
 %s
 Environment:
   BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
-  BUCK2_PROTOBUF_NODE_MANAGER              npm (the default) or none: what builds the folder of an npm plugin
+  BUCK2_PROTOBUF_NODE_MANAGER              npm, pnpm, yarn, bun or none: what builds the folder of an npm plugin
+                                           (default: the locked npm, else the first of them that is found)
   BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
+  BUCK2_PROTOBUF_PYTHON                    the Python that runs plugins, a path or a name on PATH
 
 Exit status:
   0 ok, 1 a fault of fetch, 2 usage or plugins.toml, 3 plugins.lock.toml, 4 network or registry,
@@ -59,10 +65,15 @@ type options struct {
 	cacheDir       string
 	nodeManager    string
 	noManagers     bool
+	python         string
 	offline        bool
+	timeout        time.Duration
 	json           bool
 	quiet, verbose bool
 	version        bool
+	reset          bool
+	repair, dryRun bool
+	olderThan      string
 }
 
 func flags(o *options, env func(string) string) *pflag.FlagSet {
@@ -70,16 +81,22 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
-	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries] (default: plugins.toml beside the lock)")
+	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries] and node-manager (default: plugins.toml beside the lock)")
 	f.StringVar(&o.platform, "platform", "", "platform to install for (default: this machine's)")
 	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
 	f.StringVar(&o.out, "out", "", "install: the folder to make")
 	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
 	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
-	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
+	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
+	f.StringVar(&o.python, "python", env("BUCK2_PROTOBUF_PYTHON"), "the Python that runs plugins (default: one on PATH that is locked for)")
+	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
+	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
+	f.BoolVar(&o.dryRun, "dry-run", false, "cache clear: only say what would be removed")
+	f.BoolVar(&o.reset, "reset", false, "stats: begin to count anew")
 	f.BoolVar(&o.offline, "offline", false, "make no connection")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "time for the whole command, not for what run runs; 0 for no end")
 	f.BoolVar(&o.json, "json", false, "print the result, or the error, as JSON")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress, no talk")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say more")
@@ -92,9 +109,11 @@ func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 
 // commands maps each name to what it does with the arguments after it.
 var commands = map[string]func(context.Context, *app, []string) error{
+	"cache":   runCache,
 	"get":     get,
 	"install": runInstall,
 	"run":     runPlugin,
+	"stats":   runStats,
 }
 
 func main() {
@@ -138,8 +157,11 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		return u.Fail(fault.Errorf(fault.Usage, mend, "unknown command %q", name))
 	}
 	a := &app{ui: u, opts: o, rest: rest}
-	err = command(ctx, a, f.Args()[1:])
+	err = a.timed(ctx, func(ctx context.Context) error { return command(ctx, a, f.Args()[1:]) })
 	a.close()
+	if a.store != nil {
+		a.store.Release()
+	}
 	var status exitStatus
 	if errors.As(err, &status) {
 		return int(status)
@@ -148,6 +170,31 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		err = fault.Errorf(fault.Interrupted, "", "%w", err)
 	}
 	return u.Fail(err)
+}
+
+// timed runs a command for as long as --timeout says. What was going on when that
+// was over decides the class: Upstream for a download, else Machine, such as for
+// a child that hangs and was ended with all that it had started.
+func (a *app) timed(ctx context.Context, command func(context.Context) error) error {
+	if a.opts.timeout < 0 {
+		return fault.Errorf(fault.Usage, "write a duration such as 90s, 10m or 2h, or 0 for no end", "--timeout %s is negative", a.opts.timeout)
+	}
+	if a.opts.timeout == 0 {
+		return command(ctx)
+	}
+	over := errors.New("out of time")
+	timed, stop := context.WithTimeoutCause(ctx, a.opts.timeout, over)
+	defer stop()
+	err := command(timed)
+	if err == nil || context.Cause(timed) != over {
+		return err
+	}
+	class := fault.Machine
+	if fault.Of(err) == fault.Upstream {
+		class = fault.Upstream
+	}
+	return fault.Errorf(class, "see whether what it names hangs, or give it more time, such as --timeout "+(2*a.opts.timeout).String(),
+		"not done within %s: %w", a.opts.timeout, err)
 }
 
 // version is the module version that Go recorded in the binary.
