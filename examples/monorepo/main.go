@@ -119,7 +119,6 @@ func (p *pkg) write(root, plugin string, r *rand.Rand) error {
 typescript_proto_library(
     name = "api",
     srcs = glob(["*.proto"]),
-    options = {"emitImportedFiles": False},
     plugin = %q,
     visibility = ["PUBLIC"],
     deps = [
