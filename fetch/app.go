@@ -31,6 +31,7 @@ type app struct {
 
 	npmConfig  memo[map[string]string] // registry by scope
 	wheelIndex memo[string]
+	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.

@@ -210,11 +210,12 @@ def _problem(plugins, locked):
     for key in ["source", "files", "platforms"]:
         if key not in locked:
             return "`{}` is missing".format(key)
-    runtime = locked.get("runtime")
-    if runtime:
-        name, _, version = runtime.partition("@")
-        if version not in plugins.get(name, {}):
-            return "its runtime {} is not locked".format(runtime)
+    for key in ["runtime", "toolchain"]:
+        needed = locked.get(key)
+        if needed:
+            name, _, version = needed.partition("@")
+            if version not in plugins.get(name, {}):
+                return "its {} {} is not locked".format(key, needed)
     if locked.get("python"):
         # They become words of a script.
         for word in locked["python"] + [locked.get("program", ""), locked.get("entry", ""), locked.get("generator", "x")]:

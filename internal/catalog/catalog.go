@@ -25,7 +25,16 @@ type Recipe struct {
 	About   string
 	Runtime string   // the plugin that runs this one, or ""
 	Smoke   []string // arguments with which a program that is no plugin proves that it runs, nil for a plugin
+	Fits    []Fit
+	Agrees  string   // cargo: the crate with which the generated code is compiled, "" for none
 	Sources []Source // at least one, in the order in which they are tried
+}
+
+// A Fit is what one plugin needs of another one, where a lock has both.
+type Fit struct {
+	Plugin   string `toml:"plugin"`
+	Versions string `toml:"versions"` // a range, of which one version must be locked
+	Mend     string `toml:"mend"`     // what to do where none is
 }
 
 // A Source is one place where a known plugin can be had.
@@ -44,8 +53,9 @@ type Source struct {
 	Assets    map[string]string // github: the asset of a platform that Naming does not name
 }
 
-// refusal is a name that cannot be locked.
+// refusal is a name, or a source, that cannot be locked.
 type refusal struct {
+	From   string `toml:"from"`
 	Reason string `toml:"reason"`
 	Use    string `toml:"use"`
 }
@@ -53,7 +63,8 @@ type refusal struct {
 // A Catalog is the set of known names.
 type Catalog struct {
 	plugins map[string]Recipe
-	refused map[string]refusal
+	refused map[string]refusal // by name, and by source
+	called  map[string]string  // names of plugins by what people also call them
 }
 
 // Builtin returns the catalogue that is part of the program.
@@ -71,6 +82,8 @@ func parse(text string) (*Catalog, error) {
 			About   string   `toml:"about"`
 			Runtime string   `toml:"runtime"`
 			Smoke   []string `toml:"smoke"`
+			Fits    []Fit    `toml:"fits"`
+			Agrees  string   `toml:"agrees"`
 			Sources []struct {
 				From      string   `toml:"from"`
 				Package   string   `toml:"package"`
@@ -92,6 +105,7 @@ func parse(text string) (*Catalog, error) {
 			} `toml:"sources"`
 		} `toml:"plugins"`
 		Refused map[string]refusal `toml:"refused"`
+		Called  map[string]string  `toml:"called"`
 	}
 	meta, err := toml.Decode(text, &file)
 	if err != nil {
@@ -100,17 +114,22 @@ func parse(text string) (*Catalog, error) {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fmt.Errorf("unknown key %s", keys[0])
 	}
-	c := &Catalog{plugins: map[string]Recipe{}, refused: file.Refused}
+	c := &Catalog{plugins: map[string]Recipe{}, refused: map[string]refusal{}, called: file.Called}
 	for name, p := range file.Plugins {
 		if err := lock.CheckName(name); err != nil {
 			return nil, err
 		}
-		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke}
+		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke, Fits: p.Fits, Agrees: p.Agrees}
 		if r.About == "" || len(p.Sources) == 0 {
 			return nil, fmt.Errorf("%s: about and sources are needed", name)
 		}
 		if _, ok := file.Plugins[r.Runtime]; r.Runtime != "" && !ok {
 			return nil, fmt.Errorf("%s: unknown runtime %s", name, r.Runtime)
+		}
+		for _, f := range p.Fits {
+			if _, ok := file.Plugins[f.Plugin]; !ok || f.Versions == "" || f.Mend == "" {
+				return nil, fmt.Errorf("%s: fits needs a known plugin, versions and mend", name)
+			}
 		}
 		for _, s := range p.Sources {
 			from, err := lock.ParseSource(s.From)
@@ -142,9 +161,28 @@ func parse(text string) (*Catalog, error) {
 		}
 		c.plugins[name] = r
 	}
-	for name, r := range c.refused {
+	for name, r := range file.Refused {
 		if _, ok := c.plugins[name]; ok || r.Reason == "" || r.Use == "" {
 			return nil, fmt.Errorf("refused %s: reason and use are needed, and no recipe", name)
+		}
+		c.refused[name] = r
+		from := r.From
+		if strings.Contains(name, ":") {
+			from = name
+		}
+		if from == "" {
+			continue
+		}
+		if _, err := lock.ParseSource(from); err != nil {
+			return nil, fmt.Errorf("refused %s: %w", name, err)
+		}
+		c.refused[from] = r
+	}
+	for name, of := range c.called {
+		_, known := c.plugins[name]
+		_, refused := c.refused[name]
+		if _, ok := c.plugins[of]; !ok || known || refused {
+			return nil, fmt.Errorf("called %s: %s must be a recipe, and %s nothing else", name, of, name)
 		}
 	}
 	return c, nil
@@ -169,6 +207,9 @@ func (c *Catalog) Unknown(name string) error {
 	if err := c.Refused(name); err != nil {
 		return err
 	}
+	if of := c.called[name]; of != "" {
+		return fault.Errorf(fault.Usage, "write "+of+"; for something else of this name, say where it is by source and binary", "plugin %q is known as %s", name, of)
+	}
 	if near := c.Nearest(name); near != "" {
 		return fault.Errorf(fault.Usage, "did you mean "+near+"?", "unknown plugin %q", name)
 	}
@@ -178,7 +219,8 @@ func (c *Catalog) Unknown(name string) error {
 }
 
 // Refused returns an error of class [fault.Usage] with the reason and the
-// replacement for a name that cannot be locked, else nil.
+// replacement for a name, or a source in the form of [lock.Source.String], that
+// cannot be locked, else nil.
 func (c *Catalog) Refused(name string) error {
 	r, ok := c.refused[name]
 	if !ok {

@@ -90,7 +90,7 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager"}
 
 func (d *decoder) manifest(tree map[string]any) error {
 	if err := d.known(nil, tree, topKeys...); err != nil {
@@ -120,6 +120,15 @@ func (d *decoder) manifest(tree map[string]any) error {
 			}
 		}
 		slices.SortFunc(m.Python, CompareVersions)
+	}
+	if v, ok := tree["node-manager"]; ok {
+		path := []string{"node-manager"}
+		if m.NodeManager, err = d.str(path, v); err != nil {
+			return err
+		}
+		if !slices.Contains(NodeManagers, m.NodeManager) {
+			return d.errorf(path, "known are "+strings.Join(NodeManagers, ", "), "unknown node-manager %q", m.NodeManager)
+		}
 	}
 	if err := d.plugins(tree["plugins"]); err != nil {
 		return err
@@ -442,7 +451,9 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
 				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
 			}
-			if _, _, ok := o.Source.GitHub(); ok {
+			_, _, gitHub := o.Source.GitHub()
+			_, _, maven := o.Source.Maven()
+			if gitHub || maven {
 				return d.errorf(at, "write its URL", "another source on one platform is a URL")
 			}
 		}
@@ -545,13 +556,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go); err != nil {
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go, "maven"); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}} {
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}, {"maven", &d.m.Registries.Maven}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

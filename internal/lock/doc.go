@@ -62,6 +62,7 @@
 //
 //	source = "https://…"                # a file for each platform, or
 //	source = "github:OWNER/REPO"        # assets of a release, or
+//	source = "maven:GROUP:ARTIFACT"     # ARTIFACT-VERSION-OS-ARCH.exe in maven of [registries], or
 //	source = "oci://HOST/REPO:TAG"      # an index with platforms, or the only layer
 //	source = "oci://HOST/REPO:TAG#FILE" # the layer of that title
 //	asset = "NAME"                      # github: the file in the release

@@ -33,17 +33,27 @@ type Manifest struct {
 	Registries Registries
 	Policy     Policy
 	Mirrors    []Mirror // in the order in which they are tried
+	// NodeManager builds the folders of npm plugins: one of [NodeManagers], or
+	// "" for the choice of the machine. It does not change the lock.
+	NodeManager string
 
 	lines keyLines
 }
 
+// NodeManagers are what can build the folder of an npm plugin, all the same
+// one: package managers, in the order in which one is looked for, and "none",
+// which is our own unpacker.
+var NodeManagers = []string{"npm", "pnpm", "yarn", "bun", "none"}
+
 // Registries replace what the user's own package managers are configured with.
-// They do not change the lock. "" is the manager's own choice.
+// They do not change the lock, except for Maven, whose files are locked by URL.
+// "" is the manager's own choice.
 type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
 	Cargo string `json:"cargo,omitempty"` // a sparse index, without "sparse+"
 	Go    string `json:"go,omitempty"`    // a module proxy
+	Maven string `json:"-"`               // a repository; lockgen alone asks for it
 }
 
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is

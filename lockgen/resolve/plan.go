@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -53,6 +54,7 @@ type Want struct {
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
 	naming    lock.Naming
+	beside    bool              // checksum files lie beside the files, as in a repository of Maven
 	assets    map[string]string // by platform, where naming's does not fit
 	until     string            // the first version that is refused for reason, "" for none
 	reason    string
@@ -252,6 +254,9 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	var out []Tried
 	var first error
 	for _, a := range asked {
+		if err := c.Refused(a.Source.String()); err != nil {
+			return nil, fmt.Errorf("%s: plugin %s: %w", at, name, err)
+		}
 		w := &Want{
 			Name: name, At: at, From: a.Source,
 			Include: a.Include, Optional: p.Optional, Args: p.Args,
@@ -297,6 +302,14 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			}
 			w.requires = s.Requires
 			w.until, w.reason = s.Until, s.Reason
+		}
+		if _, _, ok := w.From.Maven(); ok {
+			if m.Registries.Maven == "" {
+				return nil, fail(`write into `+m.Name+`: [registries] and below it: maven = "https://…", the address of a repository of Maven, such as the one that your mvn uses`,
+					"%s is in a repository of Maven, and no one says in which", w.From)
+			}
+			w.From, w.naming = w.From.In(m.Registries.Maven, w.naming)
+			w.beside = true
 		}
 		// The runtime of a recipe is that of its first kind: what a later source
 		// has in compiled form needs none.
@@ -472,7 +485,9 @@ func (w *Want) packageName() string {
 	case lock.HTTP:
 		return ""
 	case lock.OCI: // the same on every platform
-		ref, err := w.oci(lock.Platforms[0])
+		named := *w
+		named.Version = cmp.Or(w.Version, "1") // of a range that is not locked yet
+		ref, err := named.oci(lock.Platforms[0])
 		if err != nil {
 			return ""
 		}

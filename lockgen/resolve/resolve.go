@@ -64,11 +64,7 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 		return nil, err
 	}
 	u := newUpdate(m, o)
-	defer func() {
-		for _, f := range u.cleanup {
-			f()
-		}
-	}()
+	defer u.clean()
 	again, err := u.selected(wants)
 	if err != nil {
 		return nil, err
@@ -101,6 +97,13 @@ func newUpdate(m *lock.Manifest, o Options) *update {
 	}
 	u.now = u.now.UTC()
 	return u
+}
+
+// clean removes what sources left in the scratch of the store.
+func (u *update) clean() {
+	for _, f := range u.cleanup {
+		f()
+	}
 }
 
 // update is the state of one Update.
@@ -356,6 +359,12 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 					return u.fail(len(pending), failures)
 				}
 			}
+		}
+	}
+	if len(failures) == 0 {
+		var err error
+		if failures, err = u.fits(ctx, all, pending); err != nil {
+			return err
 		}
 	}
 	if len(failures) == 0 && !u.NoSmoke {
