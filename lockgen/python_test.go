@@ -80,6 +80,12 @@ func TestPython(t *testing.T) {
 	if c := v.Platforms[arm]; c.Binary != "stubs/main.py" || c.Tree == v.Platforms[win].Tree || v.Platforms["windows-aarch64"].Emulate != win {
 		t.Errorf("cells %+v", v.Platforms)
 	}
+	out, _ := p.ok("explain", "stubs")
+	for _, want := range []string{"runs on: CPython 3.11, 3.12 of the machine, as protoc-gen-stubs (stubs.main:run)", "win_amd64.whl (", " for Python 3.12 for windows-x86_64"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("explain does not say %q:\n%s", want, out)
+		}
+	}
 	first := p.read("plugins.lock.toml")
 	p.server.Forget()
 	p.ok("update")
