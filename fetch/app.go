@@ -29,9 +29,10 @@ type app struct {
 	client   *remote.Client
 	transfer *ui.Transfer
 
-	npmConfig  memo[map[string]string] // registry by scope
-	wheelIndex memo[string]
-	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
+	npmConfig      memo[map[string]string] // registry by scope
+	wheelIndex     memo[string]
+	crateDownloads memo[string]       // the template of addresses
+	goClients      [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.
