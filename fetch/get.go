@@ -121,8 +121,9 @@ func (a *app) findLock() (string, error) {
 	return filepath.Abs(name)
 }
 
-// readManifest reads the [registries] and mirrors of the manifest. Only one that was named
-// with --manifest has to be there: fetch works from a lock alone.
+// readManifest reads what the manifest says of registries, mirrors and bundles.
+// Only one that was named with --manifest has to be there: fetch works from a
+// lock alone.
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest
 	if name == "" {
@@ -136,6 +137,6 @@ func (a *app) readManifest(lockPath string) error {
 	if err != nil {
 		return err
 	}
-	a.dir, a.registries, a.mirrors = filepath.Dir(name), m.Registries, m.Mirrors
+	a.dir, a.registries, a.mirrors, a.bundles = filepath.Dir(name), m.Registries, m.Mirrors, m.Bundles
 	return nil
 }

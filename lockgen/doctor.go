@@ -161,10 +161,12 @@ func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfi
 					add(who+" (compiles it)", "cargo", "rustc")
 				}
 			case lock.Go:
-				tool, toolVersion, _ := strings.Cut(v.Toolchain, "@")
-				if locked := l.Plugins[tool][toolVersion]; v.Toolchain != "" && locked != nil {
-					if _, _, err := locked.Cell(host.Name); err != nil {
-						add(who+" (compiles it; the lock has no Go for "+host.Name+")", "go")
+				if m.Registries.Go == "" {
+					add(who+" (names the module proxy)", "go")
+				}
+				if tool, toolVersion, ok := strings.Cut(v.Toolchain, "@"); ok && l.Plugins[tool][toolVersion] != nil {
+					if _, _, err := l.Plugins[tool][toolVersion].Cell(host.Name); err != nil {
+						add(who+" (compiled by exactly Go "+toolVersion+", which is not locked for "+host.Name+")", "go")
 					}
 				}
 			case lock.NPM:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -120,7 +121,10 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 	}
 	out := filepath.Join(scratch, "out")
 	i.detail("go compiles %s for %s", e, platform)
-	if err := compiler.Build(ctx, b, out); err != nil {
+	start := time.Now()
+	err = compiler.Build(ctx, b, out)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	if err != nil {
 		if errors.Is(err, pkgmgr.ErrCompile) {
 			err = fault.Errorf(fault.Machine, readyTree(e), "%w", err)
 		}
