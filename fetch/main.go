@@ -49,6 +49,7 @@ Environment:
   BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
   BUCK2_PROTOBUF_NODE_MANAGER              npm (the default) or none: what builds the folder of an npm plugin
   BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
+  BUCK2_PROTOBUF_PYTHON                    the Python that runs plugins, a path or a name on PATH
 
 Exit status:
   0 ok, 1 a fault of fetch, 2 usage or plugins.toml, 3 plugins.lock.toml, 4 network or registry,
@@ -65,6 +66,7 @@ type options struct {
 	cacheDir       string
 	nodeManager    string
 	noManagers     bool
+	python         string
 	offline        bool
 	timeout        time.Duration
 	json           bool
@@ -92,6 +94,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
 	f.StringVar(&o.bundle, "bundle", "", "env: the plugins of this bundle of plugins.toml")
 	f.StringVar(&o.shell, "shell", "", "env: sh, fish, powershell or cmd (default: this machine's)")
+	f.StringVar(&o.python, "python", env("BUCK2_PROTOBUF_PYTHON"), "the Python that runs plugins (default: one on PATH that is locked for)")
 	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
 	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
 	f.BoolVar(&o.dryRun, "dry-run", false, "cache clear: only say what would be removed")

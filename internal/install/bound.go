@@ -30,6 +30,9 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	for _, key := range e.Locked.FilesFor(served) {
 		f := e.Locked.Files[key]
 		fmt.Fprintf(h, "%q %s %d %q\n", key, f.SHA256, f.Size, f.Archive)
+		for _, python := range f.Python {
+			fmt.Fprintf(h, "python %s\n", python)
+		}
 	}
 	if e.Toolchain != nil {
 		fmt.Fprintf(h, "%q %q\n", e.Locked.Main, e.Locked.Toolchain)

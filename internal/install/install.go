@@ -43,6 +43,7 @@ type Installer struct {
 	Offline     bool                 // name what is missing before any work
 	NodeManager string               // "npm", the default, or "none": what builds the folder of an npm plugin
 	NoManagers  bool                 // run no package manager
+	Python      string               // the Python that runs plugins, "" for one of those on PATH
 	Detail      func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them
@@ -254,7 +255,15 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		o = store.Options{Format: "tar.gz", StripTop: true, Prefix: key}
 		addBins(&o, key)
 	case lock.Pip:
-		o = store.Options{Format: "zip"}
+		var files []store.TreeFile
+		for _, root := range v.Files[key].Roots() {
+			part, err := store.Unpack(ctx, f, dir, store.Options{Format: "zip", Prefix: root})
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, part...)
+		}
+		return files, nil
 	case lock.Go:
 		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
 		return files, err
