@@ -198,8 +198,8 @@ func (a *app) timed(ctx context.Context, command func(context.Context) error) er
 	if fault.Of(err) == fault.Upstream {
 		class = fault.Upstream
 	}
-	return fault.Errorf(class, "see whether what it names hangs, or give it more time, such as --timeout "+(2*a.opts.timeout).String(),
-		"not done within %s: %w", a.opts.timeout, err)
+	return fault.About(fault.AboutTime, fault.Errorf(class, "see whether what it names hangs, or give it more time, such as --timeout "+(2*a.opts.timeout).String(),
+		"not done within %s: %w", a.opts.timeout, err))
 }
 
 // version is the module version that Go recorded in the binary.
