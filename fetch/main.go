@@ -47,7 +47,8 @@ Flags:
 %s
 Environment:
   BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
-  BUCK2_PROTOBUF_NODE_MANAGER              npm (the default) or none: what builds the folder of an npm plugin
+  BUCK2_PROTOBUF_NODE_MANAGER              npm, pnpm, yarn, bun or none: what builds the folder of an npm plugin
+                                           (default: the locked npm, else the first of them that is found)
   BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
   BUCK2_PROTOBUF_PYTHON                    the Python that runs plugins, a path or a name on PATH
 
@@ -83,14 +84,14 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
-	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries] (default: plugins.toml beside the lock)")
+	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries] and node-manager (default: plugins.toml beside the lock)")
 	f.StringVar(&o.platform, "platform", "", "platform to install for (default: this machine's)")
 	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
 	f.StringVar(&o.out, "out", "", "install: the folder to make")
 	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
 	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
-	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
+	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
 	f.StringVar(&o.bundle, "bundle", "", "env: the plugins of this bundle of plugins.toml")
 	f.StringVar(&o.shell, "shell", "", "env: sh, fish, powershell or cmd (default: this machine's)")

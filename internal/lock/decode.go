@@ -90,7 +90,7 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager"}
 
 func (d *decoder) manifest(tree map[string]any) error {
 	if err := d.known(nil, tree, topKeys...); err != nil {
@@ -120,6 +120,15 @@ func (d *decoder) manifest(tree map[string]any) error {
 			}
 		}
 		slices.SortFunc(m.Python, CompareVersions)
+	}
+	if v, ok := tree["node-manager"]; ok {
+		path := []string{"node-manager"}
+		if m.NodeManager, err = d.str(path, v); err != nil {
+			return err
+		}
+		if !slices.Contains(NodeManagers, m.NodeManager) {
+			return d.errorf(path, "known are "+strings.Join(NodeManagers, ", "), "unknown node-manager %q", m.NodeManager)
+		}
 	}
 	if err := d.plugins(tree["plugins"]); err != nil {
 		return err

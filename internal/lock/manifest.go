@@ -33,9 +33,17 @@ type Manifest struct {
 	Registries Registries
 	Policy     Policy
 	Mirrors    []Mirror // in the order in which they are tried
+	// NodeManager builds the folders of npm plugins: one of [NodeManagers], or
+	// "" for the choice of the machine. It does not change the lock.
+	NodeManager string
 
 	lines keyLines
 }
+
+// NodeManagers are what can build the folder of an npm plugin, all the same
+// one: package managers, in the order in which one is looked for, and "none",
+// which is our own unpacker.
+var NodeManagers = []string{"npm", "pnpm", "yarn", "bun", "none"}
 
 // Registries replace what the user's own package managers are configured with.
 // They do not change the lock, except for Maven, whose files are locked by URL.
