@@ -19,6 +19,8 @@ type app struct {
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest
 	mirrors    []lock.Mirror   // likewise
+	bundles    map[string][]string
+	loginShell string // the name of the user's shell
 
 	store     *store.Store
 	host      lock.Platform

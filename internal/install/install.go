@@ -83,8 +83,8 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	}
 	if i.Offline {
 		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
-			return "", cell, fault.Errorf(fault.Upstream, "run the same command once without --offline",
-				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
+			return "", cell, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
+				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", ")))
 		}
 	}
 	built, start := false, time.Now()

@@ -41,7 +41,8 @@ type Cargo struct {
 // FindCargo returns the cargo of PATH, the one behind it where that is the
 // proxy of rustup. None, or one older than 1.78, is an error of class Machine
 // that says what was found; none at all is an [fs.ErrNotExist].
-func FindCargo(ctx context.Context) (*Cargo, error) {
+func FindCargo(ctx context.Context) (_ *Cargo, err error) {
+	defer aboutManagers(&err)
 	c := &Cargo{}
 	for name, to := range map[string]*string{"cargo": &c.cargo, "rustc": &c.rustc} {
 		found, err := exec.LookPath(name)
