@@ -19,6 +19,8 @@ type app struct {
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest
 	mirrors    []lock.Mirror   // likewise
+	bundles    map[string][]string
+	loginShell string // the name of the user's shell
 
 	store     *store.Store
 	host      lock.Platform
@@ -29,9 +31,10 @@ type app struct {
 	client   *remote.Client
 	transfer *ui.Transfer
 
-	npmConfig  memo[map[string]string] // registry by scope
-	wheelIndex memo[string]
-	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
+	npmConfig      memo[map[string]string] // registry by scope
+	wheelIndex     memo[string]
+	crateDownloads memo[string]       // the template of addresses
+	goClients      [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.

@@ -40,7 +40,8 @@ type Pip struct {
 // FindPip returns the pip of the first python on PATH (python3, python, the
 // launcher py) that has one. None, or only one older than 23.0, is an error of
 // class Machine that says what was found; none at all is an [fs.ErrNotExist].
-func FindPip(ctx context.Context) (*Pip, error) {
+func FindPip(ctx context.Context) (_ *Pip, err error) {
+	defer aboutManagers(&err)
 	var tried []string
 	var old error
 	for _, name := range []string{"python3", "python", "py"} {
