@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,10 +44,17 @@ type Installer struct {
 	NodeManager string               // "npm", the default, or "none": what builds the folder of an npm plugin
 	NoManagers  bool                 // run no package manager
 	Detail      func(string, ...any) // is told what goes on, nil for nobody
+	// Observe is told where each folder came from, nil for nobody; several
+	// goroutines may call it at once. Who brings files (Download) tells of them
+	// in the same way.
+	Observe func(Event)
 
 	npmOnce sync.Once
 	npm     *pkgmgr.NPM
 	npmErr  error
+
+	mu     sync.Mutex
+	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -72,7 +80,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
 		}
 	}
-	built := false
+	built, start := false, time.Now()
 	dir, err = i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
 		return i.build(ctx, e, served, dir)
@@ -87,6 +95,9 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	}
 	if err != nil {
 		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	if !built {
+		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
 	return dir, cell, nil
 }
@@ -109,6 +120,9 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 				missing = append(missing, Label(key, f))
 			}
 		}
+		if e.Toolchain != nil {
+			missing = append(missing, i.absent(ctx, e.Toolchain, i.Host.Name)...)
+		}
 	}
 	return missing
 }
@@ -118,6 +132,10 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	switch e.Locked.Source {
 	case lock.NPM, lock.Pip, lock.HTTP:
+	case lock.Go:
+		if e.Toolchain != nil {
+			return i.buildByGo(ctx, e, platform, dir)
+		}
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
@@ -130,7 +148,12 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 			return i.buildByNPM(ctx, npm, e, platform, dir)
 		}
 	}
+	if err := i.need(ctx, e, e.Locked.FilesFor(platform)); err != nil {
+		return err
+	}
+	start := time.Now()
 	_, err := i.unpack(ctx, e, platform, dir)
+	i.observe(ctx, Event{Tier: FromUnpacker, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
 	return err
 }
 
@@ -175,7 +198,10 @@ func (i *Installer) buildByNPM(ctx context.Context, npm *pkgmgr.NPM, e *lock.Ent
 		tarballs[n] = pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: paths[n], Integrity: f.Integrity}
 	}
 	i.detail("npm builds %s", e)
-	return npm.Install(ctx, dir, tarballs)
+	start := time.Now()
+	err = npm.Install(ctx, dir, tarballs)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	return err
 }
 
 // nodeManager returns the npm that builds the folder of an entry, or nil where
@@ -229,6 +255,9 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		addBins(&o, key)
 	case lock.Pip:
 		o = store.Options{Format: "zip"}
+	case lock.Go:
+		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
+		return files, err
 	default:
 		o = store.Options{Format: v.Files[key].Archive, RawName: v.Platforms[platform].Binary}
 		if o.Format == "" {
@@ -294,21 +323,31 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
+	if other, ok := i.packedAnew(key); ok {
+		return i.Store.Blob(ctx, other)
+	}
 	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
 	if err := i.need(ctx, e, []string{key}); err != nil {
 		return nil, err
+	}
+	if other, ok := i.packedAnew(key); ok {
+		d = other
 	}
 	return i.Store.Blob(ctx, d)
 }
 
 // bring puts one file into the cache.
 func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error {
-	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), func(ctx context.Context, in *store.Ingest) error {
+	get := func(ctx context.Context, in *store.Ingest) error {
 		if name := i.Given[key]; name != "" {
 			return copyFile(in, name)
 		}
 		return i.Download(ctx, e, key, in)
-	})
+	}
+	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), get)
+	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
+		err = i.bringPacked(ctx, key, get)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}

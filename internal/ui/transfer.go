@@ -19,7 +19,11 @@ type Transfer struct {
 }
 
 // Transfer begins to show a set of downloads. The caller must call Done.
-func (u *UI) Transfer() *Transfer {
+func (u *UI) Transfer() *Transfer { return u.Progress("downloading") }
+
+// Progress begins to show work on bytes by a bar with that title, on a terminal
+// only. The caller must call Done.
+func (u *UI) Progress(title string) *Transfer {
 	t := &Transfer{ui: u}
 	if u.Quiet || !u.terminal() {
 		return t
@@ -27,7 +31,7 @@ func (u *UI) Transfer() *Transfer {
 	t.progress = mpb.New(mpb.WithOutput(u.err), mpb.WithWidth(40))
 	t.bar = t.progress.AddBar(0,
 		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(u.Program+": downloading ")),
+		mpb.PrependDecorators(decor.Name(u.Program+": "+title+" ")),
 		mpb.AppendDecorators(
 			decor.CountersKibiByte("% .1f / % .1f"),
 			decor.Name(" "),
@@ -42,24 +46,34 @@ func (u *UI) Transfer() *Transfer {
 
 // Expect announces a file and its size in bytes, 0 where it is not known yet.
 func (t *Transfer) Expect(name string, size int64) {
-	total := t.total.Add(size)
+	t.Grow(size)
 	if t.bar != nil {
-		t.bar.SetTotal(total, false)
 		return
 	}
 	if size > 0 {
-		t.ui.Say("downloading %s (%s)", name, sizeText(size))
+		t.ui.Say("downloading %s (%s)", name, Size(size))
 	} else {
 		t.ui.Say("downloading %s", name)
 	}
 }
 
-// sizeText writes a size as people read it.
-func sizeText(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+// Grow adds bytes to what is to be done.
+func (t *Transfer) Grow(size int64) {
+	total := t.total.Add(size)
+	if t.bar != nil {
+		t.bar.SetTotal(total, false)
 	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// Size writes a number of bytes as people read it.
+func Size(n int64) string {
+	switch {
+	case n < 1<<20:
+		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
 // Add counts bytes that have arrived; a negative number takes bytes back that
