@@ -136,6 +136,6 @@ func (a *app) readManifest(lockPath string) error {
 	if err != nil {
 		return err
 	}
-	a.dir, a.registries, a.mirrors = filepath.Dir(name), m.Registries, m.Mirrors
+	a.dir, a.registries, a.mirrors, a.policy = filepath.Dir(name), m.Registries, m.Mirrors, m.Policy
 	return nil
 }

@@ -109,7 +109,7 @@ func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	byVersion := map[string]*Release{}
 	var order []string
 	for _, f := range wheels {
-		_, version := packageOf(lock.Pip, f.Filename, lock.File{})
+		_, version := lock.PackageOf(lock.Pip, f.Filename, lock.File{})
 		r := byVersion[version]
 		if r == nil {
 			byVersion[version] = &Release{Version: version, Released: f.Uploaded, Yanked: f.Yanked}
