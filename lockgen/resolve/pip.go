@@ -79,6 +79,10 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 		}
 	}
 	if absent == len(platforms) {
+		// A login page is to pip an index without files.
+		if _, err := s.client.PyPIWheels(ctx, s.index, w.From.Name); errors.Is(err, remote.ErrNotIndex) {
+			return nil, err
+		}
 		return nil, errs[0]
 	}
 	return res, nil
