@@ -106,9 +106,10 @@ allow and min-trust of [policy] do not let through ends with exit status 6.
 
 With --upstream every source is asked as well for every locked file, without
 downloading: is it there, with the digest that was locked? Other bytes end with
-status 5, what was deleted or cannot be reached with 4; what is yanked or
-deprecated can still be had and is a warning, as is a file by URL, of which only
-presence and size can be asked. --verify downloads such files and compares.
+status 5, what was deleted or cannot be reached with 4; what is yanked,
+retracted or deprecated can still be had and is a warning, as is a file by URL,
+of which only presence and size can be asked. --verify downloads such files and
+compares.
 
   lockgen check
   lockgen check --json
@@ -155,6 +156,23 @@ shouted. The exit status is 0 whether or not there is a difference.
   lockgen diff                   since the last commit
   lockgen diff main
   lockgen diff ../other/plugins.lock.toml
+`
+
+const helpDoctor = `tell what this machine has and what it lacks
+
+Finds package managers, compilers, Buck2 and git, compares their versions with
+the oldest that serve, and says which plugins of the lock need them; tries the
+cache; shows proxies (without passwords), the registries that clients are
+configured with, and the settings of Buck2 that our rules depend on. Nothing is
+changed and nobody is called. What the lock needs and the machine lacks ends
+with exit status 7 and the command that mends it.
+
+  lockgen doctor
+  lockgen doctor --json
+  lockgen doctor --manager cargo --min-version 1.70.0
+
+      --manager NAME      look at this tool alone
+      --min-version V     with --manager: the oldest version that will do
 `
 
 const helpMergeDriver = `merge two locks; git runs it

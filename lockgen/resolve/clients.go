@@ -28,15 +28,18 @@ func (u *update) connect() {
 }
 
 func (u *update) remote() remote.Options {
-	env := u.Env
-	if env == nil {
-		env = os.Getenv
-	}
-	return remote.Options{Offline: u.Offline, Store: u.Store, Timeouts: u.Timeouts, Credential: credentials(env), Progress: func(_ string, n int64) {
+	return remote.Options{Offline: u.Offline, Store: u.Store, Timeouts: u.Timeouts, Credential: credentials(u.getenv), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
 	}}
+}
+
+func (u *update) getenv(name string) string {
+	if u.Env == nil {
+		return os.Getenv(name)
+	}
+	return u.Env(name)
 }
 
 // hostClient is the client for files by address and of registries of OCI, whose
