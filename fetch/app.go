@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -21,6 +22,7 @@ type app struct {
 	mirrors    []lock.Mirror   // likewise
 	bundles    map[string][]string
 	loginShell string // the name of the user's shell
+	policy     lock.Policy     // likewise; what may be downloaded
 
 	store     *store.Store
 	host      lock.Platform
@@ -29,6 +31,7 @@ type app struct {
 
 	netOnce  sync.Once
 	client   *remote.Client
+	hosts    *remote.Client // for files by URL: it goes only where [policy] allows
 	transfer *ui.Transfer
 
 	npmConfig      memo[map[string]string] // registry by scope
@@ -63,11 +66,18 @@ func (a *app) open() error {
 func (a *app) net() (*remote.Client, *ui.Transfer) {
 	a.netOnce.Do(func() {
 		a.transfer = a.ui.Transfer()
-		a.client = remote.New(remote.Options{
-			Offline:   a.opts.offline,
-			UserAgent: "buck2-protobuf-fetch",
-			Progress:  func(_ string, delta int64) { a.transfer.Add(delta) },
-		})
+		o := remote.Options{
+			Offline:    a.opts.offline,
+			UserAgent:  "buck2-protobuf-fetch",
+			Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
+			Credential: remote.Netrc(os.Getenv),
+		}
+		a.client = remote.New(o)
+		a.hosts = a.client
+		if a.policy.Allow != nil {
+			o.Allow = a.policy.CheckHop(lock.HTTP, a.mirrors)
+			a.hosts = remote.New(o)
+		}
 	})
 	return a.client, a.transfer
 }
