@@ -21,8 +21,8 @@ type app struct {
 	registries lock.Registries // of the manifest
 	mirrors    []lock.Mirror   // likewise
 	bundles    map[string][]string
-	loginShell string // the name of the user's shell
-	policy     lock.Policy     // likewise; what may be downloaded
+	loginShell string      // the name of the user's shell
+	policy     lock.Policy // likewise; what may be downloaded
 
 	store     *store.Store
 	host      lock.Platform
