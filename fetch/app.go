@@ -31,6 +31,7 @@ type app struct {
 
 	npmConfig  memo[map[string]string] // registry by scope
 	wheelIndex memo[string]
+	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.
@@ -47,6 +48,7 @@ func (a *app) open() error {
 		Store: a.store, Host: host, Download: a.download,
 		Observe: a.counts.add,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
+		Python: a.opts.python,
 	}
 	if a.ui != nil {
 		a.installer.Detail = a.ui.Detail

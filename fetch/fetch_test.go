@@ -34,6 +34,8 @@ type world struct {
 	wheel    fake.Artifact // of tool
 	tarballs map[string]fake.Artifact
 	env      map[string]string
+
+	registries string // more lines of [registries]
 }
 
 // newWorld locks tool 1.0.0 (pip: an executable and a .proto file), script
@@ -90,7 +92,9 @@ func newWorld(t *testing.T) *world {
 // add locks a plugin whose tree is what our unpacker makes of its files.
 func (w *world) add(name, version string, v lock.Version, binary string, files map[string]fake.Artifact, say map[string]lock.File) {
 	w.Helper()
-	v.Trust, v.Files, v.Platforms = "registry", map[string]lock.File{}, map[string]lock.Cell{}
+	if v.Files, v.Platforms = map[string]lock.File{}, map[string]lock.Cell{}; v.Trust == "" {
+		v.Trust = "registry"
+	}
 	for key, a := range files {
 		f := say[key]
 		f.SHA256, f.Size = a.SHA256, a.Size
@@ -140,7 +144,7 @@ func (w *world) file(name, version, archive, binary, base string, body []byte) {
 // write writes the manifest and the lock.
 func (w *world) write() {
 	w.Helper()
-	manifest := fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins]\ntool = \"1.0.0\"\n\n[registries]\nnpm = %q\npip = %q\n", w.registry.URL+"/", w.registry.URL+"/simple/")
+	manifest := fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins]\ntool = \"1.0.0\"\n\n[registries]\nnpm = %q\npip = %q\n", w.registry.URL+"/", w.registry.URL+"/simple/") + w.registries
 	for name, data := range map[string][]byte{lock.ManifestName: []byte(manifest), lock.FileName: lock.Print(w.lock)} {
 		if err := os.WriteFile(filepath.Join(w.dir, name), data, 0o644); err != nil {
 			w.Fatal(err)
@@ -155,7 +159,7 @@ func (w *world) fetch(args ...string) (status int, stdout, stderr string) {
 	env := maps.Clone(w.env)
 	env["BUCK2_PROTOBUF_CACHE_DIR"] = w.cache
 	own := []string{"--lock", filepath.Join(w.dir, lock.FileName)}
-	if !slices.Contains(args, "--node-manager") {
+	if _, chosen := env["BUCK2_PROTOBUF_NODE_MANAGER"]; !chosen && !slices.Contains(args, "--node-manager") {
 		own = append(own, "--node-manager", "none")
 	}
 	status = run(context.Background(), append(own, args...), func(k string) string { return env[k] }, &o, &e)
@@ -405,7 +409,7 @@ func TestRefusals(t *testing.T) {
 		{"no plugin", nil, []string{"get"}, 2, []string{"get takes one plugin"}},
 		{"unknown platform", nil, []string{"get", "tool", "--platform", "linux_amd46"}, 2, []string{"linux_amd46", "linux-x86_64"}},
 		{"unavailable", nil, []string{"get", "tool", "--platform", "windows-x86_64"}, 7, []string{"this test knows one platform"}},
-		{"unknown manager", nil, []string{"get", "script", "--node-manager", "deno"}, 2, []string{`"deno"`, "npm or none"}},
+		{"unknown manager", nil, []string{"get", "script", "--node-manager", "deno"}, 2, []string{`"deno"`, "npm, pnpm, yarn, bun, none"}},
 		{"no lock", func(w *world) { os.Remove(filepath.Join(w.dir, lock.FileName)) }, []string{"get", "tool"}, 3, []string{"run: lockgen update"}},
 		{"merge markers", lockOf("schema = 1", "<<<<<<< ours\nschema = 1"), []string{"get", "tool"}, 3, []string{":2: unresolved merge", "take either side"}},
 		{"future schema", lockOf("schema = 1", "schema = 7"), []string{"get", "tool"}, 3, []string{"schema 7", "up to 1"}},

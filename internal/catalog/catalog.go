@@ -39,16 +39,18 @@ type Fit struct {
 
 // A Source is one place where a known plugin can be had.
 type Source struct {
-	From     lock.Source
-	Main     string   // go: folder of the main package in the module, "" for its root
-	Binary   string   // npm, cargo, go: name of the executable; else its path in the tree
-	Windows  string   // path of the executable on Windows, "" where only .exe differs
-	Include  string   // folder of .proto files in the tree, or ""
-	Requires []string // npm: templates of files that each platform needs, see [NAPI]
-	Until    string   // the first version that cannot be locked, "" for none
-	Reason   string   // why that is so
-	Naming   lock.Naming
-	Assets   map[string]string // github: the asset of a platform that Naming does not name
+	From      lock.Source
+	Main      string   // go: folder of the main package in the module, "" for its root
+	Binary    string   // npm, cargo, go: name of the executable; pip: that of a console script, or a path; else its path in the tree
+	Entry     string   // pip: what Python starts, "" for the console script; see [lock.CheckEntry]
+	Generator string   // pip: Entry is a protoc, whose --NAME_out of this name is the plugin
+	Windows   string   // path of the executable on Windows, "" where only .exe differs
+	Include   string   // folder of .proto files in the tree, or ""
+	Requires  []string // npm: templates of files that each platform needs, see [NAPI]
+	Until     string   // the first version that cannot be locked, "" for none
+	Reason    string   // why that is so
+	Naming    lock.Naming
+	Assets    map[string]string // github: the asset of a platform that Naming does not name
 }
 
 // refusal is a name, or a source, that cannot be locked.
@@ -83,14 +85,16 @@ func parse(text string) (*Catalog, error) {
 			Fits    []Fit    `toml:"fits"`
 			Agrees  string   `toml:"agrees"`
 			Sources []struct {
-				From     string   `toml:"from"`
-				Package  string   `toml:"package"`
-				Binary   string   `toml:"binary"`
-				Windows  string   `toml:"windows"`
-				Include  string   `toml:"include"`
-				Requires []string `toml:"requires"`
-				Until    string   `toml:"until"`
-				Reason   string   `toml:"reason"`
+				From      string   `toml:"from"`
+				Package   string   `toml:"package"`
+				Binary    string   `toml:"binary"`
+				Entry     string   `toml:"entry"`
+				Generator string   `toml:"generator"`
+				Windows   string   `toml:"windows"`
+				Include   string   `toml:"include"`
+				Requires  []string `toml:"requires"`
+				Until     string   `toml:"until"`
+				Reason    string   `toml:"reason"`
 
 				Tag       string            `toml:"tag"`
 				Asset     string            `toml:"asset"`
@@ -141,6 +145,9 @@ func parse(text string) (*Catalog, error) {
 			if s.Package != "" && from.Kind != lock.Go {
 				return nil, fmt.Errorf("%s: package is for go sources", name)
 			}
+			if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
+				return nil, fmt.Errorf("%s: entry %q, generator %q: not of source pip, or no entry", name, s.Entry, s.Generator)
+			}
 			naming := lock.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
 			if err := naming.Check(from); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
@@ -150,7 +157,7 @@ func parse(text string) (*Catalog, error) {
 					return nil, fmt.Errorf("%s: assets.%s: no such platform, or no asset", name, platform)
 				}
 			}
-			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
+			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Entry, s.Generator, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
 		}
 		c.plugins[name] = r
 	}

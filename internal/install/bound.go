@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -30,6 +27,12 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	for _, key := range e.Locked.FilesFor(served) {
 		f := e.Locked.Files[key]
 		fmt.Fprintf(h, "%q %s %d %q\n", key, f.SHA256, f.Size, f.Archive)
+		for _, python := range f.Python {
+			fmt.Fprintf(h, "python %s\n", python)
+		}
+	}
+	if e.Toolchain != nil {
+		fmt.Fprintf(h, "%q %q\n", e.Locked.Main, e.Locked.Toolchain)
 	}
 	return filepath.Join(i.Store.Dir(), "bound", fmt.Sprintf("%x", h.Sum(nil)))
 }
@@ -49,31 +52,39 @@ func (i *Installer) bind(e *lock.Entry, served string, cell lock.Cell) {
 // check reads the files of an entry and compares the tree that they make with
 // the locked one.
 func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
-	keys := e.Locked.FilesFor(served)
-	if err := i.need(ctx, e, keys); err != nil {
+	if e.Toolchain != nil {
+		return i.checkCompiled(ctx, e, served, cell)
+	}
+	parts, err := i.unpack(ctx, e, served, "")
+	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
 	var files []store.TreeFile
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelDownloads)
-	for _, key := range keys {
-		g.Go(func() error {
-			f, err := i.blob(ctx, e, key)
-			if err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
-			defer f.Close()
-			part, err := Unpack(ctx, f, "", e.Locked, key, served)
-			mu.Lock()
-			defer mu.Unlock()
-			files = append(files, part...)
-			return err
-		})
+	for _, p := range parts {
+		files = append(files, p.files...)
 	}
-	if err := g.Wait(); err != nil {
+	return compare(e, cell, files)
+}
+
+// checkCompiled is check for what was compiled: it compiles once more.
+func (i *Installer) checkCompiled(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
+	dir, clean, err := i.Store.Scratch(ctx, "check")
+	if err != nil {
 		return err
 	}
+	defer clean()
+	if err := i.build(ctx, e, served, dir); err != nil {
+		return err
+	}
+	files, err := store.HashDir(ctx, dir, nil)
+	if err != nil {
+		return err
+	}
+	return compare(e, cell, files)
+}
+
+// compare holds the files of an entry against its locked tree.
+func compare(e *lock.Entry, cell lock.Cell, files []store.TreeFile) error {
 	tree, err := store.TreeHash(files)
 	if err != nil {
 		return err

@@ -12,16 +12,20 @@
 //	[plugins.NAME."VERSION"]
 //	args = ["…"]             # for the compiler, cargo only
 //	build-scripts = ["…"]    # packages that run code when compiled, consented to, cargo only
+//	entry = "MODULE:FUNCTION" # what Python starts, or MODULE as python -m does
+//	generator = "…" # entry is the main function of a protoc, whose --NAME_out is the plugin
 //	include = "…"   # folder of .proto files inside the tree, if it has one
 //	main = "…"      # go: folder of the main package in the module, if not its root
 //	package = "…"   # name in the source
+//	program = "…"   # what a plugin run by Python is called
+//	python = ["…"]  # the interpreters that may run it, 3.N of CPython; pip only
 //	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
 //	source = "…"    # http, oci, npm, cargo, pip or go
 //	toolchain = "…" # go: NAME@VERSION of the locked Go that compiles it
 //	trust = "…"     # the weakest evidence that the files below rest on
 //
 //	[plugins.NAME."VERSION".files]
-//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", platforms = ["…"] }
+//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", python = ["…"], platforms = ["…"] }
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked
@@ -38,6 +42,11 @@
 // source names one) and the tag, manifest is the SHA-256 of the image manifest,
 // and the blob is HOST/REPO@sha256:SHA256. A tree is the digest that
 // package store specifies.
+//
+// A wheel is unpacked at the root of the tree. Of a plugin that Python runs, a
+// wheel that is not for all interpreters has python, and lies in py3.N of each of
+// them, so that one tree serves all; the binary is the file of the entry's
+// module for the first. The interpreter is that of the machine.
 //
 // Files of source go are named MODULE@vVERSION.zip, and MODULE@vVERSION.mod for
 // a module of which only the go.mod is read; see [GoKey]. Integrity and gomod

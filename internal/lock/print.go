@@ -37,13 +37,17 @@ type field struct {
 }
 
 // fields are the keys of a version, in canonical order, without its tables.
-func (v *Version) fields() [9]field {
+func (v *Version) fields() [13]field {
 	return [...]field{
 		{key: "args", list: &v.Args},
 		{key: "build-scripts", list: &v.BuildScripts},
+		{key: "entry", text: &v.Entry},
+		{key: "generator", text: &v.Generator},
 		{key: "include", text: &v.Include},
 		{key: "main", text: &v.Main},
 		{key: "package", text: &v.Package},
+		{key: "program", text: &v.Program},
+		{key: "python", list: &v.Python},
 		{key: "runtime", text: &v.Runtime},
 		{key: "source", text: &v.Source},
 		{key: "toolchain", text: &v.Toolchain},
@@ -51,7 +55,7 @@ func (v *Version) fields() [9]field {
 	}
 }
 
-func (f *File) fields() [10]field {
+func (f *File) fields() [11]field {
 	return [...]field{
 		{key: "name", text: &f.Name},
 		{key: "version", text: &f.Version},
@@ -62,6 +66,7 @@ func (f *File) fields() [10]field {
 		{key: "size", size: &f.Size},
 		{key: "integrity", text: &f.Integrity},
 		{key: "gomod", text: &f.GoMod},
+		{key: "python", list: &f.Python},
 		{key: "platforms", list: &f.Platforms},
 	}
 }

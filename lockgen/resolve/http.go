@@ -26,6 +26,9 @@ type plain struct {
 	mirrors []lock.Mirror
 	// By URL: what GitHub says of a release, and published checksums.
 	documents documents
+
+	mu       sync.Mutex
+	releases map[string]*gitHubRelease // by OWNER/REPO TAG, those that were listed
 }
 
 func newPlain(client *remote.Client, mirrors []lock.Mirror) *plain {
