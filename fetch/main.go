@@ -47,7 +47,8 @@ Environment:
   BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
   BUCK2_PROTOBUF_NODE_MANAGER              npm, pnpm, yarn, bun or none: what builds the folder of an npm plugin
                                            (default: the locked npm, else the first of them that is found)
-  BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
+  BUCK2_PROTOBUF_WHEEL_MANAGER             pip, uv or none (the default): what builds the folder of a pip plugin
+  BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm and pip plugins are unpacked by fetch itself
   BUCK2_PROTOBUF_PYTHON                    the Python that runs plugins, a path or a name on PATH
 
 Exit status:
@@ -64,6 +65,7 @@ type options struct {
 	registries     string
 	cacheDir       string
 	nodeManager    string
+	wheelManager   string
 	noManagers     bool
 	python         string
 	offline        bool
@@ -89,6 +91,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
+	f.StringVar(&o.wheelManager, "wheel-manager", env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "pip, uv or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
 	f.StringVar(&o.python, "python", env("BUCK2_PROTOBUF_PYTHON"), "the Python that runs plugins (default: one on PATH that is locked for)")
 	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
