@@ -121,7 +121,7 @@ func (a *app) findLock() (string, error) {
 	return filepath.Abs(name)
 }
 
-// readManifest reads the [registries] and mirrors of the manifest. Only one that was named
+// readManifest reads from the manifest how plugins are brought, never which. Only one that was named
 // with --manifest has to be there: fetch works from a lock alone.
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest
@@ -137,5 +137,8 @@ func (a *app) readManifest(lockPath string) error {
 		return err
 	}
 	a.dir, a.registries, a.mirrors = filepath.Dir(name), m.Registries, m.Mirrors
+	if a.opts.nodeManager == "" {
+		a.installer.NodeManager = m.NodeManager
+	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -70,6 +71,10 @@ func commands() []command {
 		}},
 		{name: "outdated", run: runOutdated, help: helpOutdated},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
+		{name: "doctor", run: runDoctor, help: helpDoctor, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.StringVar(&p.manager, "manager", "", "look at this tool alone")
+			fs.StringVar(&p.minVersion, "min-version", "", "with --manager: the oldest version that will do")
+		}},
 		{name: "merge-driver", args: " BASE OURS THEIRS", run: runMergeDriver, help: helpMergeDriver},
 	}
 }
@@ -87,10 +92,12 @@ type program struct {
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
+	manager, minVersion      string // doctor
 
-	// Tests make them smaller; the zero values are good.
+	// Tests set them; the zero values are good.
 	timeouts    remote.Timeouts
 	maxArtifact int64
+	now         time.Time
 }
 
 // run is the whole program: arguments without its name, the environment, and
