@@ -68,6 +68,7 @@ def generator(
         plugin: str,
         name: str | None = None,
         options: dict[str, typing.Any] = {},
+        own_options: dict[str, typing.Any] = {},
         files: typing.Any = None,
         compiler: bool = False,
         fill: str | None = None,
@@ -79,6 +80,9 @@ def generator(
         plugin: its name in the lock, or `PROTOC` for one of protoc's own.
         name: NAME of `--NAME_out`, where the lock's executable does not tell.
         options: those it gets beside a target's own.
+        own_options: those it gets, where a target does not say otherwise, when
+            it is run over the target's own files alone: what keeps it from
+            writing imported ones.
         files: function of an import path and of the options that returns the
             paths of the files that are written for it.
         compiler: whether the executable is a protoc that has the generator built
@@ -98,6 +102,7 @@ def generator(
         hint = hint,
         name = name,
         options = options,
+        own_options = own_options,
         plugin = plugin,
         unless = unless,
     )
@@ -159,6 +164,7 @@ def _pick(
         fill = known.fill,
         name = name,
         options = options,
+        own_options = known.own_options,
         plugin = plugin,
         title = "{} {}".format(plugin, version),
     )
@@ -168,7 +174,8 @@ def generate(
         generators: list[struct],
         out: str,
         paths: list[str],
-        descriptors: typing.Any) -> Artifact:
+        descriptors: typing.Any,
+        own: bool = True) -> Artifact:
     """Declares one action that runs some generators into one folder.
 
     Args:
@@ -177,6 +184,7 @@ def generate(
         out: name of the folder of generated code, or of the archive if it ends with `.jar`.
         paths: import paths to generate code for.
         descriptors: ArtifactTSet of the descriptor sets of those and of all that they import.
+        own: whether imported files are other targets' business.
 
     Returns:
         The folder, which holds what the generators write, at the paths they
@@ -197,7 +205,7 @@ def generate(
         runs[""] = runs.pop(default, []) + runs[""]
     script = (_CMD[:3] if archive else list(_CMD)) if toolchain.windows else (_SH[:1] if archive else list(_SH))
     for i, run in enumerate(runs.values()):
-        script.append(_protoc(ctx, toolchain, run, "{}.{}.args".format(out, i + 1), paths, descriptors))
+        script.append(_protoc(ctx, toolchain, run, "{}.{}.args".format(out, i + 1), paths, descriptors, own))
     command = ctx.actions.write(
         out + (".cmd" if toolchain.windows else ".sh"),
         script,
@@ -222,7 +230,8 @@ def _protoc(
         run: list[struct],
         arguments: str,
         paths: list[str],
-        descriptors: typing.Any) -> cmd_args:
+        descriptors: typing.Any,
+        own: bool) -> cmd_args:
     """Returns the line of a script that runs one protoc with some generators."""
     executable = toolchain.protoc.executable
     names = []
@@ -237,7 +246,7 @@ def _protoc(
                     name += "_plugin"
             lines.append(cmd_args("--plugin=protoc-gen-", name, "=", g.executable, delimiter = ""))
         names.append(name)
-        lines += ["--{}_opt={}".format(name, option) for option in _options(g.options)]
+        lines += ["--{}_opt={}".format(name, option) for option in _options(g.own_options | g.options if own else g.options)]
     file = ctx.actions.write(arguments, lines + [paths], has_content_based_path = True, with_inputs = True)
     if toolchain.windows:
         return cmd_args(

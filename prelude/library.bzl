@@ -144,7 +144,7 @@ def generated(
     """
     info = proto_of(ctx)
     own = generate(ctx, generators, folder, info.paths, info.descriptors)
-    everything = generate(ctx, generators, folder + "-all", info.transitive_paths, info.descriptors)
+    everything = generate(ctx, generators, folder + "-all", info.transitive_paths, info.descriptors, own = False)
     files = {
         file: g.fill
         for path in info.paths

@@ -37,7 +37,7 @@ _TYPESCRIPT = language(
         "protobuf-ts": generator("protobuf-ts", files = suffixes(".ts")),
         "protoc-gen-es": generator("protoc-gen-es", files = _es_files("_pb")),
         "protoc-gen-ts": generator("protoc-gen-ts", files = suffixes(".ts")),
-        "ts-proto": generator("ts-proto", files = suffixes(".ts")),
+        "ts-proto": generator("ts-proto", own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
     },
     extras = {
         "connect": generator("protoc-gen-connect-es", files = _es_files("_connect")),
@@ -54,10 +54,10 @@ typescript_proto_library = rule(
     doc = """TypeScript generated from .proto files by a locked protoc plugin.
 
     The output is one folder with the code of the target's own files, under
-    their import paths, and whatever else the plugin writes for them (ts-proto
-    and protoc-gen-ts write imported files as well). Sub-targets:
-    `[all]` is a folder with the code of all files, those of dependencies
-    included, made by one further run of protoc; `[srcs]` are the files of the
+    their import paths, and whatever else the plugin writes for them
+    (protoc-gen-ts writes imported files as well). Sub-targets: `[all]` is a
+    folder with the code of all files, those of dependencies and ts-proto's
+    well-known types included, made by one further run of protoc; `[srcs]` are the files of the
     target's own sources, each of which is a sub-target as well, such as
     `[api/shop.ts]`; `[descriptor]` is the descriptor set of the target's own
     files; `[sync]` copies the code into the source tree.
