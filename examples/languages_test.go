@@ -22,7 +22,9 @@ func TestLanguagesBuck2(t *testing.T) {
 		want     string
 	}{
 		{"go", "//examples/go:note_go", runGo, "go: ok\n"},
-		{"python", "//examples/python:note_py", runPython, "python: ok\n"},
+		{"python", "//examples/python:note_py", runPython("main.py", "."), "python: ok\n"},
+		{"python with grpc", "//examples/python:note_grpc", runPython("grpc_main.py", "."), "grpc: ok\n"},
+		{"python with betterproto2", "//examples/python:note_betterproto2", runPython("betterproto2_main.py", "gen"), "betterproto2: ok\n"},
 		{"java", "//examples/java:note_java", runJava, "java: ok\n"},
 		{"cpp", "//examples/cpp:note_cpp", readCpp, "note.pb.cc note.pb.h"},
 	} {
@@ -43,23 +45,26 @@ func runGo(t *testing.T, generated string) string {
 	return command(t, dir, "go", "run", "-mod=readonly", ".")
 }
 
-// runPython type-checks nothing: it runs the program with the protobuf of PyPI
-// that belongs to protoc 30.2.
-func runPython(t *testing.T, generated string) string {
-	t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 on PATH")
+// runPython runs a program with packages of the versions that belong to the
+// locked plugins; the generated code lies at the path `at` beside it.
+func runPython(program, at string) func(t *testing.T, generated string) string {
+	return func(t *testing.T, generated string) string {
+		t.Helper()
+		python, err := exec.LookPath("python3")
+		if err != nil {
+			t.Skip("no python3 on PATH")
+		}
+		if testing.Short() {
+			t.Skip("-short: needs packages from the registry of pip")
+		}
+		requirements := map[string]string{"requirements.txt": "betterproto2==0.10.0\ngrpcio==1.72.1\nprotobuf==6.30.2\n"}
+		venv := cached(t, "python", requirements, func(dir string) {
+			command(t, dir, python, "-m", "venv", "env")
+			command(t, dir, filepath.Join(dir, "env", "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r", "requirements.txt")
+		})
+		dir := workspace(t, "python", generated, at, program)
+		return command(t, dir, filepath.Join(venv, "env", "bin", "python"), program)
 	}
-	if testing.Short() {
-		t.Skip("-short: needs protobuf from the registry of pip")
-	}
-	venv := cached(t, "python", map[string]string{"requirements.txt": "protobuf==6.30.2\n"}, func(dir string) {
-		command(t, dir, python, "-m", "venv", "env")
-		command(t, dir, filepath.Join(dir, "env", "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r", "requirements.txt")
-	})
-	dir := workspace(t, "python", generated, ".", "main.py")
-	return command(t, dir, filepath.Join(venv, "env", "bin", "python"), "main.py")
 }
 
 func runJava(t *testing.T, generated string) string {
