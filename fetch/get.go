@@ -137,7 +137,7 @@ func (a *app) readManifest(lockPath string) error {
 	if err != nil {
 		return err
 	}
-	a.dir, a.registries, a.mirrors, a.bundles = filepath.Dir(name), m.Registries, m.Mirrors, m.Bundles
+	a.dir, a.registries, a.mirrors, a.bundles, a.policy = filepath.Dir(name), m.Registries, m.Mirrors, m.Bundles, m.Policy
 	if a.opts.nodeManager == "" {
 		a.installer.NodeManager = m.NodeManager
 	}

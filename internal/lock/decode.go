@@ -548,6 +548,8 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	return nil
 }
 
+var registryKeys = []string{NPM, Pip, Cargo, Go, "maven"}
+
 func (d *decoder) registries(v any) error {
 	if v == nil {
 		return nil
@@ -556,7 +558,7 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go, "maven"); err != nil {
+	if err := d.known([]string{"registries"}, table, registryKeys...); err != nil {
 		return err
 	}
 	for _, f := range []struct {

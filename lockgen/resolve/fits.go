@@ -106,6 +106,9 @@ func listedVersions(versions map[string]*lock.Version) string {
 // crate than that of a plugin, each pair once.
 func (u *update) agrees(plugin, crate string) {
 	own := u.minors(plugin, crate)
+	if len(own) == 0 {
+		return
+	}
 	for _, name := range slices.Sorted(maps.Keys(u.out.Lock.Plugins)) {
 		r, _ := catalog.Builtin().Lookup(name)
 		other := u.minors(name, crate)

@@ -93,6 +93,10 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 		}
 	}
 	if absent == len(platforms) {
+		// A login page is to pip an index without files.
+		if _, err := s.client.PyPIWheels(ctx, s.index, w.From.Name); errors.Is(err, remote.ErrNotIndex) {
+			return nil, err
+		}
 		return nil, res.Missing[platforms[0].Name].Err
 	}
 	for _, a := range res.Artifacts {
@@ -180,7 +184,7 @@ func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	byVersion := map[string]*Release{}
 	var order []string
 	for _, f := range wheels {
-		_, version := packageOf(lock.Pip, f.Filename, lock.File{})
+		_, version := lock.PackageOf(lock.Pip, f.Filename, lock.File{})
 		r := byVersion[version]
 		if r == nil {
 			byVersion[version] = &Release{Version: version, Released: f.Uploaded, Yanked: f.Yanked}
@@ -315,7 +319,7 @@ func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
 	entry, own := "", ""
 	var names []string
 	for _, key := range slices.Sorted(maps.Keys(contents)) {
-		if name, _ := packageOf(lock.Pip, key, lock.File{}); name != lock.NormalPackage(lock.Pip, w.From.Name) {
+		if name, _ := lock.PackageOf(lock.Pip, key, lock.File{}); name != lock.NormalPackage(lock.Pip, w.From.Name) {
 			continue
 		}
 		said := ""
