@@ -18,11 +18,18 @@ import (
 
 // download brings one file from its origin.
 func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+	// The lock may be poisoned, or older than the rule.
+	if err := a.policy.CheckFile(e.Locked.Source, e.Locked.Package, key, e.Locked.Files[key]); err != nil {
+		return err
+	}
 	if e.Locked.Source == lock.Go && a.registries.Go == "" {
 		return a.downloadByGo(ctx, e, key, in)
 	}
 	f := e.Locked.Files[key]
 	client, transfer := a.net()
+	if e.Locked.Source == lock.HTTP {
+		client = a.hosts
+	}
 	addresses, err := a.addresses(ctx, client, e, key)
 	if err != nil {
 		return err

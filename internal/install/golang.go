@@ -85,7 +85,7 @@ func (i *Installer) packedAnew(key string) (store.Digest, bool) {
 // the verified modules.
 func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	if i.NoManagers {
-		return fault.Errorf(fault.Machine, readyTree(e), "it is compiled by Go, and package managers are disabled")
+		return fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, readyTree(e), "it is compiled by Go, and package managers are disabled"))
 	}
 	compiler, err := i.Go(ctx, e.Toolchain)
 	if err != nil {
@@ -180,6 +180,6 @@ func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*pkgmgr.Go, 
 	} else if fault.Of(err) != fault.Machine {
 		return nil, err
 	}
-	return nil, fault.Errorf(fault.Machine, "install Go "+toolchain.Version+", or add "+i.Host.Name+" to platforms of plugins.toml",
-		"compiling needs Go %s: it is not locked for this machine (%s), and %s", toolchain.Version, i.Host.Name, found)
+	return nil, fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, "install Go "+toolchain.Version+", or add "+i.Host.Name+" to platforms of plugins.toml",
+		"compiling needs Go %s: it is not locked for this machine (%s), and %s", toolchain.Version, i.Host.Name, found))
 }
