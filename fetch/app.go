@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -19,6 +20,9 @@ type app struct {
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest
 	mirrors    []lock.Mirror   // likewise
+	bundles    map[string][]string
+	loginShell string      // the name of the user's shell
+	policy     lock.Policy // likewise; what may be downloaded
 
 	store     *store.Store
 	host      lock.Platform
@@ -27,11 +31,13 @@ type app struct {
 
 	netOnce  sync.Once
 	client   *remote.Client
+	hosts    *remote.Client // for files by URL: it goes only where [policy] allows
 	transfer *ui.Transfer
 
-	npmConfig  memo[map[string]string] // registry by scope
-	wheelIndex memo[string]
-	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
+	npmConfig      memo[map[string]string] // registry by scope
+	wheelIndex     memo[string]
+	crateDownloads memo[string]       // the template of addresses
+	goClients      [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.
@@ -47,7 +53,7 @@ func (a *app) open() error {
 	a.installer = &install.Installer{
 		Store: a.store, Host: host, Download: a.download,
 		Observe: a.counts.add,
-		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
+		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, WheelManager: a.opts.wheelManager, NoManagers: a.opts.noManagers,
 		Python: a.opts.python,
 	}
 	if a.ui != nil {
@@ -60,11 +66,18 @@ func (a *app) open() error {
 func (a *app) net() (*remote.Client, *ui.Transfer) {
 	a.netOnce.Do(func() {
 		a.transfer = a.ui.Transfer()
-		a.client = remote.New(remote.Options{
-			Offline:   a.opts.offline,
-			UserAgent: "buck2-protobuf-fetch",
-			Progress:  func(_ string, delta int64) { a.transfer.Add(delta) },
-		})
+		o := remote.Options{
+			Offline:    a.opts.offline,
+			UserAgent:  "buck2-protobuf-fetch",
+			Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
+			Credential: remote.Netrc(os.Getenv),
+		}
+		a.client = remote.New(o)
+		a.hosts = a.client
+		if a.policy.Allow != nil {
+			o.Allow = a.policy.CheckHop(lock.HTTP, a.mirrors)
+			a.hosts = remote.New(o)
+		}
 	})
 	return a.client, a.transfer
 }

@@ -18,11 +18,18 @@ import (
 
 // download brings one file from its origin.
 func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+	// The lock may be poisoned, or older than the rule.
+	if err := a.policy.CheckFile(e.Locked.Source, e.Locked.Package, key, e.Locked.Files[key]); err != nil {
+		return err
+	}
 	if e.Locked.Source == lock.Go && a.registries.Go == "" {
 		return a.downloadByGo(ctx, e, key, in)
 	}
 	f := e.Locked.Files[key]
 	client, transfer := a.net()
+	if e.Locked.Source == lock.HTTP {
+		client = a.hosts
+	}
 	addresses, err := a.addresses(ctx, client, e, key)
 	if err != nil {
 		return err
@@ -56,6 +63,13 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 		return func(try func(string) error) error { return try(lock.Rewrite(a.mirrors, f.URL)) }, nil
 	case lock.Go:
 		return func(try func(string) error) error { return try(remote.GoModule(a.registries.Go, key)) }, nil
+	case lock.Cargo:
+		template, err := a.crateTemplate(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		crate := pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
+		return func(try func(string) error) error { return try(pkgmgr.CrateURL(template, crate)) }, nil
 	case lock.NPM:
 		registry, err := a.npmRegistry(ctx, e, f.Name)
 		if err != nil {
@@ -141,6 +155,18 @@ func (a *app) indexOfWheels(ctx context.Context) (string, error) {
 				"no pip to ask for the package index: %w", err)
 		}
 		return pip.Index(ctx, a.dir)
+	})
+}
+
+// crateTemplate returns how the registry that the user's own cargo takes crates
+// from, or the manifest's, forms the address of a crate.
+func (a *app) crateTemplate(ctx context.Context, e *lock.Entry) (string, error) {
+	return a.crateDownloads.get(func() (string, error) {
+		cargo, err := pkgmgr.FindCargo(ctx)
+		if err != nil {
+			return "", fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
+		}
+		return cargo.CrateTemplate(ctx, a.dir, a.registries.Cargo, e.Locked.Package, e.Version)
 	})
 }
 

@@ -280,12 +280,12 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	}
 	if p.Entry != "" {
 		if err := CheckEntry(p.Entry); err != nil {
-			return d.wrap(append(slices.Clone(path), "entry"), err)
+			return d.errorf(append(slices.Clone(path), "entry"), `write: entry = "package.module:function"`, "%w", err)
 		}
 	}
 	if p.Generator != "" {
 		if err := CheckProgram("generator", p.Generator); err != nil {
-			return d.wrap(append(slices.Clone(path), "generator"), err)
+			return d.errorf(append(slices.Clone(path), "generator"), `write the NAME of --NAME_out`, "%w", err)
 		}
 	}
 	if p.Include != "" {

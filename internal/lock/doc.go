@@ -88,6 +88,12 @@
 //	arch = { aarch64 = "aarch_64" }     # and for {arch}
 //	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
 //
+// An entry of source pip may say how Python starts it:
+//
+//	binary = "protoc-gen-x"      # a console script; with a slash, the path of a native executable
+//	entry = "MODULE:FUNCTION"    # or MODULE, where there is no such script
+//	generator = "NAME"           # where entry is the main function of a protoc, NAME of its --NAME_out
+//
 // [[mirror]] lets another server stand in: what begins with from is asked for
 // where to is. The first that fits counts. It is in no lock.
 //

@@ -491,8 +491,8 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 		version = sorted[len(sorted)-1]
 	}
 	if versions[version] == nil {
-		return "", "", nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec,
-			"%s %s is not locked; locked are %s", name, version, strings.Join(sorted, ", "))
+		return "", "", nil, fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, "run: lockgen add "+spec,
+			"%s %s is not locked; locked are %s", name, version, strings.Join(sorted, ", ")))
 	}
 	return name, version, versions[version], nil
 }
