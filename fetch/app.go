@@ -20,7 +20,9 @@ type app struct {
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest
 	mirrors    []lock.Mirror   // likewise
-	policy     lock.Policy     // likewise; what may be downloaded
+	bundles    map[string][]string
+	loginShell string      // the name of the user's shell
+	policy     lock.Policy // likewise; what may be downloaded
 
 	store     *store.Store
 	host      lock.Platform
@@ -32,9 +34,10 @@ type app struct {
 	hosts    *remote.Client // for files by URL: it goes only where [policy] allows
 	transfer *ui.Transfer
 
-	npmConfig  memo[map[string]string] // registry by scope
-	wheelIndex memo[string]
-	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
+	npmConfig      memo[map[string]string] // registry by scope
+	wheelIndex     memo[string]
+	crateDownloads memo[string]       // the template of addresses
+	goClients      [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.
@@ -50,7 +53,7 @@ func (a *app) open() error {
 	a.installer = &install.Installer{
 		Store: a.store, Host: host, Download: a.download,
 		Observe: a.counts.add,
-		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
+		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, WheelManager: a.opts.wheelManager, NoManagers: a.opts.noManagers,
 		Python: a.opts.python,
 	}
 	if a.ui != nil {

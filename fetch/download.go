@@ -63,6 +63,13 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 		return func(try func(string) error) error { return try(lock.Rewrite(a.mirrors, f.URL)) }, nil
 	case lock.Go:
 		return func(try func(string) error) error { return try(remote.GoModule(a.registries.Go, key)) }, nil
+	case lock.Cargo:
+		template, err := a.crateTemplate(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		crate := pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
+		return func(try func(string) error) error { return try(pkgmgr.CrateURL(template, crate)) }, nil
 	case lock.NPM:
 		registry, err := a.npmRegistry(ctx, e, f.Name)
 		if err != nil {
@@ -148,6 +155,18 @@ func (a *app) indexOfWheels(ctx context.Context) (string, error) {
 				"no pip to ask for the package index: %w", err)
 		}
 		return pip.Index(ctx, a.dir)
+	})
+}
+
+// crateTemplate returns how the registry that the user's own cargo takes crates
+// from, or the manifest's, forms the address of a crate.
+func (a *app) crateTemplate(ctx context.Context, e *lock.Entry) (string, error) {
+	return a.crateDownloads.get(func() (string, error) {
+		cargo, err := pkgmgr.FindCargo(ctx)
+		if err != nil {
+			return "", fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
+		}
+		return cargo.CrateTemplate(ctx, a.dir, a.registries.Cargo, e.Locked.Package, e.Version)
 	})
 }
 

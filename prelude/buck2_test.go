@@ -371,7 +371,7 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	slices.Sort(names)
 	for target, want := range map[string]string{
 		"version": "version 9.9.9 of plugin `ts-proto` is not locked; locked are: 2.7.2. Run: lockgen add ts-proto@9.9.9",
-		"plugin":  "plugin `ts-protto` is not locked; locked are: "+strings.Join(names, ", ")+". Run: lockgen add ts-protto@2.7.2",
+		"plugin":  "plugin `ts-protto` is not locked; locked are: " + strings.Join(names, ", ") + ". Run: lockgen add ts-protto@2.7.2",
 		"node":    "`node` is locked, but it is no protoc plugin",
 		"both":    "`proto` has its own sources and dependencies",
 		"none":    "`srcs` names no .proto file",
@@ -385,8 +385,9 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	t.Run("switches", func(t *testing.T) {
 		p := p.On(t)
 		got := p.Must("aquery", "all_actions(toolchains//:ts-proto)", "--output-attribute", "^cmd$",
-			"-c", "buck2_protobuf.disable_package_managers=true", "-c", "buck2_protobuf.cache_dir=/some/where")
-		expect(t, got, "--disable-package-managers, --cache-dir, /some/where]")
+			"-c", "buck2_protobuf.disable_package_managers=true", "-c", "buck2_protobuf.cache_dir=/some/where",
+			"-c", "buck2_protobuf.node_manager=bun", "-c", "buck2_protobuf.wheel_manager=uv")
+		expect(t, got, "--node-manager, bun, --wheel-manager, uv, --disable-package-managers, --cache-dir, /some/where]")
 	})
 	t.Run("registries", func(t *testing.T) {
 		p := p.On(t)

@@ -39,12 +39,13 @@ type Installer struct {
 	// the store compares them with the lock.
 	Download func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error
 
-	Given       map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
-	Offline     bool                 // name what is missing before any work
-	NodeManager string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
-	NoManagers  bool                 // run no package manager
-	Python      string               // the Python that runs plugins, "" for one of those on PATH
-	Detail      func(string, ...any) // is told what goes on, nil for nobody
+	Given        map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
+	Offline      bool                 // name what is missing before any work
+	NodeManager  string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
+	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
+	NoManagers   bool                 // run no package manager
+	Python       string               // the Python that runs plugins, "" for one of those on PATH
+	Detail       func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them
 	// in the same way.
@@ -74,14 +75,17 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	if err != nil {
 		return "", cell, fmt.Errorf("%s: %w", e, err)
 	}
-	if cell.Tree == "" { // compiled where it is used
-		return "", cell, fault.Errorf(fault.Usage, "take the plugin from another source",
-			"%s for %s: this version does not compile plugins of source %q", e, platform, e.Locked.Source)
+	if cell.Tree == "" {
+		dir, err := i.compiled(ctx, e, platform, served)
+		if err != nil {
+			return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+		}
+		return dir, cell, nil
 	}
 	if i.Offline {
 		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
-			return "", cell, fault.Errorf(fault.Upstream, "run the same command once without --offline",
-				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
+			return "", cell, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
+				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", ")))
 		}
 	}
 	built, start := false, time.Now()
@@ -141,7 +145,11 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		if e.Toolchain != nil {
 			return i.buildByGo(ctx, e, platform, dir)
 		}
-	case lock.Pip, lock.HTTP:
+	case lock.Cargo:
+		return i.buildByCargo(ctx, e, platform, dir)
+	case lock.Pip:
+		return i.buildPip(ctx, e, platform, dir)
+	case lock.HTTP:
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}

@@ -70,36 +70,38 @@ exceptions = [
 	}
 }
 
+var badPolicies = []struct{ text, want string }{
+	{"minimum-release-age = \"7\"", `"7d"`},
+	{"minimum-release-age = \"-7d\"", "not an age"},
+	{"minimum-release-age = \"+7d\"", "not an age"},
+	{"minimum-release-age = \"7 fortnights\"", "hours, days or weeks"},
+	{"minimum-release-age = \"7m\"", "not an age"},
+	{"minimum-release-age = \"d\"", "not an age"},
+	{"minimum-release-age = \"1.5d\"", "not an age"},
+	{"minimum-release-age = \"99999w\"", "ten years"},
+	{"minimum-release-age = \"99999999999999999999d\"", "not an age"},
+	{"minimum-release-age = 7", "quote it"},
+	{"minimum-release-age = \"\"", "empty"},
+	{"minimum-relase-age = \"7d\"", "did you mean minimum-release-age?"},
+	{"min-age = \"7d\"", "known are allow"},
+	{"min-trust = \"regisrty\"", "did you mean registry?"},
+	{"min-trust = \"none\"", "first-use"},
+	{"allow = \"npm:x\"", "a list"},
+	{"allow = []", "empty"},
+	{"exceptions = \"x\"", "2026-12-31"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", until = 2026-12-31 }]", "without reason"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \" \", until = 2026-12-31 }]", "no reason"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\" }]", "without until"},
+	{"exceptions = [{ name = \"x\", version = \"^1\", reason = \"y\", until = 2026-12-31 }]", "exact"},
+	{"exceptions = [{ name = \"x/*\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31 }]", "exactly one"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = \"soon\" }]", "not a date"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31T10:00:00Z }]", "not a date"},
+	{"exceptions = [{ nmae = \"x\" }]", "did you mean name?"},
+}
+
 func TestPolicyRefuses(t *testing.T) {
 	n := 0
-	for _, tt := range []struct{ text, want string }{
-		{"minimum-release-age = \"7\"", `"7d"`},
-		{"minimum-release-age = \"-7d\"", "not an age"},
-		{"minimum-release-age = \"+7d\"", "not an age"},
-		{"minimum-release-age = \"7 fortnights\"", "hours, days or weeks"},
-		{"minimum-release-age = \"7m\"", "not an age"},
-		{"minimum-release-age = \"d\"", "not an age"},
-		{"minimum-release-age = \"1.5d\"", "not an age"},
-		{"minimum-release-age = \"99999w\"", "ten years"},
-		{"minimum-release-age = \"99999999999999999999d\"", "not an age"},
-		{"minimum-release-age = 7", "quote it"},
-		{"minimum-release-age = \"\"", "empty"},
-		{"minimum-relase-age = \"7d\"", "did you mean minimum-release-age?"},
-		{"min-age = \"7d\"", "known are allow"},
-		{"min-trust = \"regisrty\"", "did you mean registry?"},
-		{"min-trust = \"none\"", "first-use"},
-		{"allow = \"npm:x\"", "a list"},
-		{"allow = []", "empty"},
-		{"exceptions = \"x\"", "2026-12-31"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", until = 2026-12-31 }]", "without reason"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \" \", until = 2026-12-31 }]", "no reason"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\" }]", "without until"},
-		{"exceptions = [{ name = \"x\", version = \"^1\", reason = \"y\", until = 2026-12-31 }]", "exact"},
-		{"exceptions = [{ name = \"x/*\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31 }]", "exactly one"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = \"soon\" }]", "not a date"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31T10:00:00Z }]", "not a date"},
-		{"exceptions = [{ nmae = \"x\" }]", "did you mean name?"},
-	} {
+	for _, tt := range badPolicies {
 		n++
 		_, err := policyOf(t, "[policy]\n"+tt.text+"\n")
 		if fault.Of(err) != fault.Usage {

@@ -55,7 +55,8 @@ func ToolchainExec(path string) bool {
 // FindGo returns the go on PATH. None there, a broken one and one older than
 // 1.21 are errors of class Machine that say what was found and what is needed;
 // a missing one is an [fs.ErrNotExist].
-func FindGo(ctx context.Context) (*Go, error) {
+func FindGo(ctx context.Context) (_ *Go, err error) {
+	defer aboutManagers(&err)
 	found, err := exec.LookPath("go")
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, noGo, "go is not on PATH: %w", fs.ErrNotExist)

@@ -209,8 +209,8 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 		}
 	}
 	if c.o.Offline {
-		return nil, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",
-			"%s is needed and the network is not allowed (offline)", Redact(raw))
+		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",
+			"%s is needed and the network is not allowed (offline)", Redact(raw)))
 	}
 	return u, nil
 }

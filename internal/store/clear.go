@@ -28,7 +28,7 @@ const (
 
 // layout are the names at the top of a cache without a tag that is ours all the
 // same: one of before there were tags, or one that is just begun.
-var layout = []string{"blobs", "bound", "documents", "go-build", "launchers", "locks", "stats.json", "tmp", "trees", "warm", tagName}
+var layout = []string{"blobs", "bound", "compiled", "documents", "go-build", "launchers", "locks", "stats.json", "tmp", "trees", "warm", tagName}
 
 // ours reports whether the folder of the store is a cache of ours; what is
 // foreign in it is named.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,9 @@ type pip struct {
 	client   *remote.Client
 	listings listings // what the registry said of packages
 	gate     func(w *Want) *pkgmgr.Gate
+
+	mu    sync.Mutex
+	asked map[string]func() ([]pkgmgr.Wheel, error) // what pip was asked: several plugins may be in one package
 }
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
@@ -144,7 +148,19 @@ func (s *pip) interpreters(w *Want, a *Artifact, fits map[string][]string) error
 // that the driver can name what is too young.
 func (s *pip) report(ctx context.Context, w *Want, p lock.Platform, python string, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
 	ask := func(gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
-		return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
+		key := fmt.Sprintf("%s %s %s %s %+v", w.From.Name, w.Version, p.Name, python, gate)
+		s.mu.Lock()
+		if s.asked[key] == nil {
+			if s.asked == nil {
+				s.asked = map[string]func() ([]pkgmgr.Wheel, error){}
+			}
+			s.asked[key] = sync.OnceValues(func() ([]pkgmgr.Wheel, error) {
+				return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
+			})
+		}
+		once := s.asked[key]
+		s.mu.Unlock()
+		return once()
 	}
 	wheels, err := ask(gate)
 	if gate == nil || !errors.Is(err, fs.ErrNotExist) {
