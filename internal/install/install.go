@@ -39,12 +39,13 @@ type Installer struct {
 	// the store compares them with the lock.
 	Download func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error
 
-	Given       map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
-	Offline     bool                 // name what is missing before any work
-	NodeManager string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
-	NoManagers  bool                 // run no package manager
-	Python      string               // the Python that runs plugins, "" for one of those on PATH
-	Detail      func(string, ...any) // is told what goes on, nil for nobody
+	Given        map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
+	Offline      bool                 // name what is missing before any work
+	NodeManager  string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
+	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
+	NoManagers   bool                 // run no package manager
+	Python       string               // the Python that runs plugins, "" for one of those on PATH
+	Detail       func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them
 	// in the same way.
@@ -146,7 +147,9 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		}
 	case lock.Cargo:
 		return i.buildByCargo(ctx, e, platform, dir)
-	case lock.Pip, lock.HTTP:
+	case lock.Pip:
+		return i.buildPip(ctx, e, platform, dir)
+	case lock.HTTP:
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
