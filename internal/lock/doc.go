@@ -63,12 +63,16 @@
 //	arch = { aarch64 = "aarch_64" }     # and for {arch}
 //	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
 //
-// [[mirror]] lets another server stand in: what begins with from is asked for
-// where to is. The first that fits counts. It is in no lock.
+// [[mirror]] names places where bytes may be had before their origin is asked,
+// in the order in which they are tried; see [Mirror]. It is in no lock.
 //
 //	[[mirror]]
-//	from = "https://github.com/"
-//	to = "https://proxy.example.com/github/"
+//	from = "https://github.com/"                 # the beginning of a URL, of oci://…,
+//	to = "https://proxy.example.com/github/"     # npm:…, pip:…, cargo: or go:, or "*"
+//
+//	[[mirror]]
+//	from = "*"
+//	to = "oci://registry.example.com/plugins"    # filled by lockgen mirror; or oci-layout:DIR
 //
 // [Print] writes the canonical text, [Parse] reads any text of that meaning,
 // and [Canonical] tells the two apart.
