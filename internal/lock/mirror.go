@@ -79,9 +79,12 @@ func (m Mirror) Registry() bool { return !m.Holds() && m.kind() != "" }
 
 // kind is the ecosystem that From begins with, "" for none.
 func (m Mirror) kind() string {
-	switch kind, _, _ := strings.Cut(m.From, ":"); kind {
+	kind, _, ok := strings.Cut(m.From, ":")
+	switch kind {
 	case NPM, Pip, Cargo, Go:
-		return kind
+		if ok {
+			return kind
+		}
 	}
 	return ""
 }
