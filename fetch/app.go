@@ -5,7 +5,9 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -18,7 +20,8 @@ type app struct {
 
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest
-	mirrors    []lock.Mirror   // likewise
+	mirrors    []lock.Mirror   // likewise, behind --from
+	bundles    map[string][]string
 
 	store     *store.Store
 	host      lock.Platform
@@ -27,6 +30,8 @@ type app struct {
 	netOnce  sync.Once
 	client   *remote.Client
 	transfer *ui.Transfer
+	oci      once[*oci.Client]
+	tiers    once[*mirror.Tiers]
 
 	npmConfig  memo[map[string]string] // registry by scope
 	wheelIndex memo[string]
@@ -43,7 +48,7 @@ func (a *app) open() error {
 		return err
 	}
 	a.installer = &install.Installer{
-		Store: a.store, Host: host, Download: a.download,
+		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
 	}
 	if a.ui != nil {
@@ -65,11 +70,30 @@ func (a *app) net() (*remote.Client, *ui.Transfer) {
 	return a.client, a.transfer
 }
 
+// registry is the client of registries of OCI, made when it is asked for.
+func (a *app) registry() *oci.Client {
+	return a.oci.get(func() *oci.Client {
+		client, _ := a.net()
+		return oci.New(client, "")
+	})
+}
+
 // close ends what the run began.
 func (a *app) close() {
 	if a.transfer != nil {
 		a.transfer.Done()
 	}
+}
+
+// once makes a value when it is first asked for.
+type once[T any] struct {
+	once sync.Once
+	v    T
+}
+
+func (o *once[T]) get(f func() T) T {
+	o.once.Do(func() { o.v = f() })
+	return o.v
 }
 
 // memo computes a value once, for all goroutines.

@@ -10,21 +10,58 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// download brings one file from its origin.
+// bringing is the order in which bytes are looked for: mirrors, then the origin.
+func (a *app) bringing() *mirror.Tiers {
+	return &mirror.Tiers{
+		Mirrors: a.mirrors, Dir: a.dir, Offline: a.opts.offline, Web: a.web,
+		OCI:  a.registry,
+		Warn: a.ui.Warn, Detail: a.ui.Detail,
+	}
+}
+
+// download brings one file from the first tier that has it.
 func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
-	client, transfer := a.net()
-	addresses, err := a.addresses(ctx, client, e, key)
+	_, transfer := a.net()
+	transfer.Expect(install.Label(key, f), f.Size)
+	return a.tiers.get(a.bringing).File(ctx, e, key, in)
+}
+
+// ready brings the ready folder of an entry from a mirror.
+func (a *app) ready(ctx context.Context, e *lock.Entry, served, dir string) error {
+	return a.tiers.get(a.bringing).Tree(ctx, a.store, e, served, dir)
+}
+
+// local reports whether a file is in a folder among the mirrors.
+func (a *app) local(ctx context.Context, e *lock.Entry, key string) bool {
+	return a.tiers.get(a.bringing).Local(ctx, e, key)
+}
+
+// web brings one file over HTTP: from its origin, or by the mirror m.
+func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error {
+	f := e.Locked.Files[key]
+	client, _ := a.net()
+	registry := ""
+	if m != nil && m.Registry() {
+		registry = m.To
+	}
+	addresses, err := a.addresses(ctx, client, e, key, registry)
 	if err != nil {
 		return err
 	}
-	transfer.Expect(install.Label(key, f), f.Size)
 	return addresses(func(url string) error {
+		if m != nil && registry == "" {
+			var fits bool
+			if url, fits = m.Rewrite(url); !fits {
+				return mirror.ErrNoFit
+			}
+		}
 		if in.Offset() > 0 {
 			if err := in.Reset(); err != nil {
 				return err
@@ -34,17 +71,20 @@ func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store
 	})
 }
 
-// addresses finds out where a file is served. The function that it returns
+// addresses finds out where a file is served; registry, if it is not "", is
+// asked instead of the one that is configured. The function that it returns
 // tries the addresses in order until one serves the file.
-func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entry, key string) (func(try func(url string) error) error, error) {
+func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entry, key, registry string) (func(try func(url string) error) error, error) {
 	f := e.Locked.Files[key]
 	switch e.Locked.Source {
 	case lock.HTTP:
-		return func(try func(string) error) error { return try(lock.Rewrite(a.mirrors, f.URL)) }, nil
+		return func(try func(string) error) error { return try(f.URL) }, nil
 	case lock.NPM:
-		registry, err := a.npmRegistry(ctx, e, f.Name)
-		if err != nil {
-			return nil, err
+		if registry == "" {
+			var err error
+			if registry, err = a.npmRegistry(ctx, e, f.Name); err != nil {
+				return nil, err
+			}
 		}
 		return func(try func(string) error) error {
 			err := try(remote.NPMTarball(registry, f.Name, f.Version))
@@ -59,11 +99,13 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 			return try(url)
 		}, nil
 	case lock.Pip:
-		index, err := a.indexOfWheels(ctx)
-		if err != nil {
-			return nil, err
+		if registry == "" {
+			var err error
+			if registry, err = a.indexOfWheels(ctx); err != nil {
+				return nil, err
+			}
 		}
-		url, err := client.PyPIFile(ctx, index, wheelProject(key), key)
+		url, err := client.PyPIFile(ctx, registry, wheelProject(key), key)
 		if err != nil {
 			return nil, err
 		}
@@ -130,10 +172,8 @@ func (a *app) indexOfWheels(ctx context.Context) (string, error) {
 }
 
 // wheelProject returns the normalised project name of a wheel's file name,
-// which begins with it (PEP 427, PEP 503).
+// which begins with it (PEP 427).
 func wheelProject(filename string) string {
 	name, _, _ := strings.Cut(filename, "-")
-	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
-		return r == '-' || r == '_' || r == '.'
-	}), "-")
+	return lock.NormalProject(name)
 }

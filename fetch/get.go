@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -113,21 +114,41 @@ func (a *app) findLock() (string, error) {
 	return filepath.Abs(name)
 }
 
-// readManifest reads the [registries] and mirrors of the manifest. Only one that was named
-// with --manifest has to be there: fetch works from a lock alone.
+// readManifest reads what the manifest says of registries, mirrors and bundles.
+// Only one that was named with --manifest has to be there: fetch works from a
+// lock alone.
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest
 	if name == "" {
 		name = filepath.Join(filepath.Dir(lockPath), lock.ManifestName)
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 			a.dir = filepath.Dir(lockPath)
-			return nil
+			return a.readFrom()
 		}
 	}
 	m, _, err := lock.ReadManifest(name)
 	if err != nil {
 		return err
 	}
-	a.dir, a.registries, a.mirrors = filepath.Dir(name), m.Registries, m.Mirrors
+	a.dir, a.registries, a.mirrors, a.bundles = filepath.Dir(name), m.Registries, m.Mirrors, m.Bundles
+	return a.readFrom()
+}
+
+// readFrom puts --from before all mirrors. A folder there is one below the
+// working directory.
+func (a *app) readFrom() error {
+	if a.opts.from == "" {
+		return nil
+	}
+	place, err := lock.ParsePlace(a.opts.from)
+	if err != nil {
+		return err
+	}
+	if place.Dir != "" {
+		if place.Dir, err = filepath.Abs(place.Dir); err != nil {
+			return err
+		}
+	}
+	a.mirrors = slices.Insert(slices.Clone(a.mirrors), 0, lock.Mirror{From: lock.Everything, To: place.String()})
 	return nil
 }

@@ -31,11 +31,13 @@ Usage:
   fetch get NAME[@VERSION]              install if needed, print the path of its executable
   fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
   fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
+  fetch bundle NAME [--from PLACE]      install every plugin of a bundle, print a PATH line for each
 
 Examples:
   fetch get ts-proto
   protoc --plugin=protoc-gen-ts_proto="$(fetch get ts-proto@2.7.2)" --ts_proto_out=. api.proto
   fetch run protoc -- --version
+  eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"
 
 Flags:
 %s
@@ -56,6 +58,8 @@ type options struct {
 	entry, out     string
 	files          []string
 	registries     string
+	mirrors        string
+	from           string
 	cacheDir       string
 	nodeManager    string
 	noManagers     bool
@@ -70,12 +74,14 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
-	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries] (default: plugins.toml beside the lock)")
+	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries], [[mirror]] and [bundles] (default: plugins.toml beside the lock)")
 	f.StringVar(&o.platform, "platform", "", "platform to install for (default: this machine's)")
 	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
 	f.StringVar(&o.out, "out", "", "install: the folder to make")
 	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
 	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
+	f.StringVar(&o.mirrors, "mirrors", "", "install: the mirrors of the manifest, as JSON")
+	f.StringVar(&o.from, "from", "", "look there first for everything: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
@@ -92,6 +98,7 @@ func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 
 // commands maps each name to what it does with the arguments after it.
 var commands = map[string]func(context.Context, *app, []string) error{
+	"bundle":  runBundle,
 	"get":     get,
 	"install": runInstall,
 	"run":     runPlugin,

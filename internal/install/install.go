@@ -17,7 +17,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -37,6 +39,12 @@ type Installer struct {
 	// Download brings the bytes of one file of an entry, which the store lacks;
 	// the store compares them with the lock.
 	Download func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error
+	// Ready brings the ready folder of an entry from a mirror into the empty
+	// folder dir, for a machine that may run no package manager; nil for no
+	// mirror. The result is compared with the lock.
+	Ready func(ctx context.Context, e *lock.Entry, served, dir string) error
+	// Local reports whether Download needs no connection for a file; nil for no.
+	Local func(ctx context.Context, e *lock.Entry, key string) bool
 
 	Given       map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
 	Offline     bool                 // name what is missing before any work
@@ -105,7 +113,7 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 			continue
 		}
 		for _, key := range e.Locked.FilesFor(served) {
-			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) {
+			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) && (i.Local == nil || !i.Local(ctx, e, key)) {
 				missing = append(missing, Label(key, f))
 			}
 		}
@@ -117,9 +125,12 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 // the result with the lock.
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	switch e.Locked.Source {
-	case lock.NPM, lock.Pip, lock.HTTP:
+	case lock.NPM, lock.Pip, lock.HTTP, lock.OCI:
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
+	}
+	if taken, err := i.takeReady(ctx, e, platform, dir); taken || err != nil {
+		return err
 	}
 	if e.Locked.Source == lock.NPM {
 		npm, err := i.nodeManager(ctx, e)
@@ -131,6 +142,42 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		}
 	}
 	_, err := i.unpack(ctx, e, platform, dir)
+	return err
+}
+
+// takeReady takes the ready folder of an ecosystem plugin from a mirror, by one
+// pull instead of one a file, where no package manager may run and the files are
+// not here. That no mirror has it is no error: the files will do.
+func (i *Installer) takeReady(ctx context.Context, e *lock.Entry, platform, dir string) (taken bool, err error) {
+	if !i.NoManagers || i.Ready == nil || e.Locked.Source == lock.HTTP || e.Locked.Source == lock.OCI {
+		return false, nil
+	}
+	keys := e.Locked.FilesFor(platform)
+	if !slices.ContainsFunc(keys, func(key string) bool {
+		return i.Given[key] == "" && !i.Store.HasBlob(digest(e.Locked.Files[key]))
+	}) {
+		return false, nil
+	}
+	err = i.Ready(ctx, e, platform, dir)
+	if err == nil {
+		i.detail("took the ready folder of %s", e)
+		return true, nil
+	}
+	if ctx.Err() != nil || fault.Of(err) == fault.Machine {
+		return false, err
+	}
+	i.detail("no ready folder: %v", err)
+	return false, empty(dir)
+}
+
+// empty removes what is in a folder.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if err == nil {
+			err = os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
 	return err
 }
 
