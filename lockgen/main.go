@@ -70,6 +70,12 @@ func commands() []command {
 		}},
 		{name: "outdated", run: runOutdated, help: helpOutdated},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
+		{name: "mirror", args: " [NAME[@VERSION]…]", run: runMirror, help: helpMirror, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.StringVar(&p.to, "to", "", "where to push")
+			fs.BoolVar(&p.trees, "trees", false, "push ready folders as well")
+			fs.StringArrayVar(&p.platforms, "platform", nil, "only for this platform")
+			fs.StringArrayVar(&p.bundles, "bundle", nil, "only this bundle")
+		}},
 		{name: "merge-driver", args: " BASE OURS THEIRS", run: runMergeDriver, help: helpMergeDriver},
 	}
 }
@@ -87,6 +93,10 @@ type program struct {
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
+
+	to                 string   // mirror
+	trees              bool     // likewise
+	platforms, bundles []string // likewise
 
 	// Tests make them smaller; the zero values are good.
 	timeouts    remote.Timeouts

@@ -12,6 +12,7 @@ import (
 // one line a file elsewhere, nothing when the UI is quiet.
 type Transfer struct {
 	ui       *UI
+	verb     string
 	progress *mpb.Progress // nil where no bar is drawn
 	bar      *mpb.Bar
 	total    atomic.Int64
@@ -19,15 +20,20 @@ type Transfer struct {
 }
 
 // Transfer begins to show a set of downloads. The caller must call Done.
-func (u *UI) Transfer() *Transfer {
-	t := &Transfer{ui: u}
+func (u *UI) Transfer() *Transfer { return u.transfer("downloading") }
+
+// Pushing is Transfer for a set of uploads.
+func (u *UI) Pushing() *Transfer { return u.transfer("pushing") }
+
+func (u *UI) transfer(verb string) *Transfer {
+	t := &Transfer{ui: u, verb: verb}
 	if u.Quiet || !u.terminal() {
 		return t
 	}
 	t.progress = mpb.New(mpb.WithOutput(u.err), mpb.WithWidth(40))
 	t.bar = t.progress.AddBar(0,
 		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(u.Program+": downloading ")),
+		mpb.PrependDecorators(decor.Name(u.Program+": "+verb+" ")),
 		mpb.AppendDecorators(
 			decor.CountersKibiByte("% .1f / % .1f"),
 			decor.Name(" "),
@@ -41,25 +47,33 @@ func (u *UI) Transfer() *Transfer {
 }
 
 // Expect announces a file and its size in bytes, 0 where it is not known yet.
-func (t *Transfer) Expect(name string, size int64) {
+func (t *Transfer) Expect(name string, size int64) { t.expect(t.verb, name, size) }
+
+// Download is Expect for a file that has to be downloaded before it is pushed.
+func (t *Transfer) Download(name string, size int64) { t.expect("downloading", name, size) }
+
+func (t *Transfer) expect(verb, name string, size int64) {
 	total := t.total.Add(size)
 	if t.bar != nil {
 		t.bar.SetTotal(total, false)
 		return
 	}
 	if size > 0 {
-		t.ui.Say("downloading %s (%s)", name, sizeText(size))
+		t.ui.Say("%s %s (%s)", verb, name, Size(size))
 	} else {
-		t.ui.Say("downloading %s", name)
+		t.ui.Say("%s %s", verb, name)
 	}
 }
 
-// sizeText writes a size as people read it.
-func sizeText(n int64) string {
-	if n < 1<<20 {
+// Size writes a number of bytes as people read it.
+func Size(n int64) string {
+	switch {
+	case n < 1<<20:
 		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
 // Add counts bytes that have arrived; a negative number takes bytes back that
