@@ -202,6 +202,12 @@ func (p *Pusher) empty(ctx context.Context) error {
 // after a platform was added, ours gets a tag with a digest behind it.
 func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[string]string, d oci.Descriptor, body []byte, parts []oci.Descriptor) error {
 	other, err := p.Place.Resolve(ctx, tag)
+	if fault.Of(err) == fault.Integrity { // damaged: if it was this one, it is made anew
+		if err := p.Place.PushNode(ctx, "", d, body); err != nil {
+			return err
+		}
+		other, err = p.Place.Resolve(ctx, tag)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := p.empty(ctx); err != nil {

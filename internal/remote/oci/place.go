@@ -12,9 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path/filepath"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
@@ -133,32 +131,22 @@ func (r *Repository) Has(ctx context.Context, d Descriptor) (bool, error) {
 	return true, nil
 }
 
-// pushes is how often a push is tried.
-const pushes = 4
-
 // Push is Place's.
 func (r *Repository) Push(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
 	name := r.name + "@sha256:" + d.SHA256
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+	err := r.c.transport.Retry(ctx, func() error {
 		body, err := open()
 		if err != nil {
-			return struct{}{}, backoff.Permanent(err)
+			return err
 		}
-		err = r.repo.Blobs().Push(ctx, d.spec(), body)
-		body.Close()
-		if err != nil {
-			if err = r.explain(name, err); !mayPass(err) {
-				err = backoff.Permanent(err)
-			}
+		defer body.Close()
+		if err := r.repo.Blobs().Push(ctx, d.spec(), body); err != nil {
+			return r.explain(name, err)
 		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 10 * time.Second}),
-		backoff.WithMaxTries(pushes), backoff.WithMaxElapsedTime(0))
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("pushing %s: %w", name, ctx.Err())
-	}
+		return nil
+	}, mayPass)
 	if err != nil {
-		return fmt.Errorf("pushing %w", err)
+		return fmt.Errorf("pushing: %w", err)
 	}
 	return nil
 }
@@ -174,7 +162,7 @@ func (r *Repository) PushNode(ctx context.Context, tag string, d Descriptor, bod
 		tag = "sha256:" + d.SHA256
 	}
 	if err := r.repo.Manifests().PushReference(ctx, d.spec(), bytes.NewReader(body), tag); err != nil {
-		return fmt.Errorf("pushing %w", r.explain(r.name+":"+tag, err))
+		return fmt.Errorf("pushing: %w", r.explain(r.name+":"+tag, err))
 	}
 	return nil
 }
