@@ -26,6 +26,7 @@ type app struct {
 	store     *store.Store
 	host      lock.Platform
 	installer *install.Installer
+	counts    counts
 
 	netOnce  sync.Once
 	client   *remote.Client
@@ -35,6 +36,7 @@ type app struct {
 
 	npmConfig  memo[map[string]string] // registry by scope
 	wheelIndex memo[string]
+	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.
@@ -49,6 +51,7 @@ func (a *app) open() error {
 	}
 	a.installer = &install.Installer{
 		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local,
+		Observe: a.counts.add,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
 	}
 	if a.ui != nil {
@@ -80,6 +83,9 @@ func (a *app) registry() *oci.Client {
 
 // close ends what the run began.
 func (a *app) close() {
+	if a.store != nil {
+		a.counts.save(a.store, a.ui)
+	}
 	if a.transfer != nil {
 		a.transfer.Done()
 	}

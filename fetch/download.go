@@ -22,6 +22,13 @@ func (a *app) bringing() *mirror.Tiers {
 		Mirrors: a.mirrors, Dir: a.dir, Offline: a.opts.offline, Web: a.web,
 		OCI:  a.registry,
 		Warn: a.ui.Warn, Detail: a.ui.Detail,
+		Report: func(t mirror.Attempt) {
+			tier := install.FromHTTP
+			if t.OCI {
+				tier = install.FromOCI
+			}
+			a.counts.add(install.Event{Tier: tier, Bytes: t.Bytes, Duration: t.Duration, Err: t.Err})
+		},
 	}
 }
 
@@ -51,9 +58,19 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 	if m != nil && m.Registry() {
 		registry = m.To
 	}
+	if e.Locked.Source == lock.Go && registry == "" && a.registries.Go == "" {
+		if m != nil { // Go asks its proxies, at addresses of its own
+			return mirror.ErrNoFit
+		}
+		return a.downloadByGo(ctx, e, key, in)
+	}
 	addresses, err := a.addresses(ctx, client, e, key, registry)
 	if err != nil {
 		return err
+	}
+	size := f.Size
+	if e.Locked.Source == lock.Go { // a proxy may pack a module anew; whoever reads it compares its hash
+		size = 0
 	}
 	return addresses(func(url string) error {
 		if m != nil && registry == "" {
@@ -67,7 +84,7 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 				return err
 			}
 		}
-		return client.Download(ctx, url, in, remote.DownloadOptions{Size: f.Size})
+		return client.Download(ctx, url, in, remote.DownloadOptions{Size: size})
 	})
 }
 
@@ -79,6 +96,11 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 	switch e.Locked.Source {
 	case lock.HTTP:
 		return func(try func(string) error) error { return try(f.URL) }, nil
+	case lock.Go:
+		if registry == "" {
+			registry = a.registries.Go
+		}
+		return func(try func(string) error) error { return try(remote.GoModule(registry, key)) }, nil
 	case lock.NPM:
 		if registry == "" {
 			var err error
@@ -123,7 +145,7 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 	// npm starts slowly, so it is asked once for all packages of the entry.
 	registries, err := a.npmConfig.get(func() (map[string]string, error) {
 		npm, err := pkgmgr.FindNPM(ctx)
-		if fault.Of(err) == fault.Machine {
+		if fault.Of(err) == fault.Machine && ctx.Err() == nil {
 			npm, err = a.installer.NPM(ctx, e)
 		}
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -47,7 +48,8 @@ func runPlugin(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	a.close()
-	return become(ctx, p.Path, a.rest)
+	a.store.Bequeath()
+	return become(context.WithoutCancel(ctx), p.Path, a.rest) // it may take its time
 }
 
 // locate installs what spec names if needed. What was located before is found
@@ -65,8 +67,13 @@ func (a *app) locate(ctx context.Context, spec string) (*install.Program, error)
 		return nil, err
 	}
 	w := a.warm(lockPath, spec, platform)
-	if p := w.load(); p != nil {
-		return p, nil
+	start := time.Now()
+	if m := w.load(); m != nil {
+		took := time.Since(start)
+		for _, bytes := range m.Folders {
+			a.counts.add(install.Event{Tier: install.FromCache, Bytes: bytes, Duration: took / time.Duration(len(m.Folders))})
+		}
+		return m.Place, nil
 	}
 	before, unidentified := w.identify(lockPath)
 	l, _, err := lock.Read(lockPath)
@@ -83,11 +90,12 @@ func (a *app) locate(ctx context.Context, spec string) (*install.Program, error)
 	if err != nil {
 		return nil, err
 	}
-	p, depends, err := a.installer.Program(ctx, l.Entry(name, version), platform)
+	e := l.Entry(name, version)
+	p, depends, err := a.installer.Program(ctx, e, platform)
 	if err != nil {
 		return nil, err
 	}
-	w.save(before, p, depends)
+	w.save(before, p, install.Folders(e, platform), depends)
 	return p, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -32,6 +33,9 @@ Usage:
   fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
   fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
   fetch bundle NAME [--from PLACE]      install every plugin of a bundle, print a PATH line for each
+  fetch cache verify [--repair]         read the whole cache again and say what is damaged
+  fetch cache clear [--older-than AGE]  free the space of what was not used lately
+  fetch stats [--reset]                 where plugins came from, over all runs
 
 Examples:
   fetch get ts-proto
@@ -64,9 +68,13 @@ type options struct {
 	nodeManager    string
 	noManagers     bool
 	offline        bool
+	timeout        time.Duration
 	json           bool
 	quiet, verbose bool
 	version        bool
+	reset          bool
+	repair, dryRun bool
+	olderThan      string
 }
 
 func flags(o *options, env func(string) string) *pflag.FlagSet {
@@ -85,7 +93,12 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
+	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
+	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
+	f.BoolVar(&o.dryRun, "dry-run", false, "cache clear: only say what would be removed")
+	f.BoolVar(&o.reset, "reset", false, "stats: begin to count anew")
 	f.BoolVar(&o.offline, "offline", false, "make no connection")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "time for the whole command, not for what run runs; 0 for no end")
 	f.BoolVar(&o.json, "json", false, "print the result, or the error, as JSON")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress, no talk")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say more")
@@ -99,9 +112,11 @@ func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 // commands maps each name to what it does with the arguments after it.
 var commands = map[string]func(context.Context, *app, []string) error{
 	"bundle":  runBundle,
+	"cache":   runCache,
 	"get":     get,
 	"install": runInstall,
 	"run":     runPlugin,
+	"stats":   runStats,
 }
 
 func main() {
@@ -145,8 +160,11 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		return u.Fail(fault.Errorf(fault.Usage, mend, "unknown command %q", name))
 	}
 	a := &app{ui: u, opts: o, rest: rest}
-	err = command(ctx, a, f.Args()[1:])
+	err = a.timed(ctx, func(ctx context.Context) error { return command(ctx, a, f.Args()[1:]) })
 	a.close()
+	if a.store != nil {
+		a.store.Release()
+	}
 	var status exitStatus
 	if errors.As(err, &status) {
 		return int(status)
@@ -155,6 +173,31 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		err = fault.Errorf(fault.Interrupted, "", "%w", err)
 	}
 	return u.Fail(err)
+}
+
+// timed runs a command for as long as --timeout says. What was going on when that
+// was over decides the class: Upstream for a download, else Machine, such as for
+// a child that hangs and was ended with all that it had started.
+func (a *app) timed(ctx context.Context, command func(context.Context) error) error {
+	if a.opts.timeout < 0 {
+		return fault.Errorf(fault.Usage, "write a duration such as 90s, 10m or 2h, or 0 for no end", "--timeout %s is negative", a.opts.timeout)
+	}
+	if a.opts.timeout == 0 {
+		return command(ctx)
+	}
+	over := errors.New("out of time")
+	timed, stop := context.WithTimeoutCause(ctx, a.opts.timeout, over)
+	defer stop()
+	err := command(timed)
+	if err == nil || context.Cause(timed) != over {
+		return err
+	}
+	class := fault.Machine
+	if fault.Of(err) == fault.Upstream {
+		class = fault.Upstream
+	}
+	return fault.Errorf(class, "see whether what it names hangs, or give it more time, such as --timeout "+(2*a.opts.timeout).String(),
+		"not done within %s: %w", a.opts.timeout, err)
 }
 
 // version is the module version that Go recorded in the binary.

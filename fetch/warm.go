@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A warm remembers where a plugin was found, so that finding it again costs a
@@ -17,12 +18,14 @@ import (
 // and inode of the lock and of the installed files; anything else than full
 // agreement is a miss.
 type warm struct {
-	name string // of the file that holds the memory
+	name  string // of the file that holds the memory
+	store *store.Store
 }
 
 // memory is what a warm file holds.
 type memory struct {
 	Place   *install.Program    `json:"place"`
+	Folders []int64             `json:"folders"` // see [install.Folders]
 	Depends map[string]identity `json:"depends"` // by path, the lock among them
 }
 
@@ -32,11 +35,11 @@ type identity [4]int64
 // warm returns the memory of one question: this lock, spec and platform.
 func (a *app) warm(lockPath, spec, platform string) warm {
 	h := sha256.Sum256([]byte(strings.Join([]string{lockPath, spec, platform}, "\x00")))
-	return warm{filepath.Join(a.store.Dir(), "warm", hex.EncodeToString(h[:16])+".json")}
+	return warm{filepath.Join(a.store.Dir(), "warm", hex.EncodeToString(h[:16])+".json"), a.store}
 }
 
 // load returns what is remembered and still true, or nil.
-func (w warm) load() *install.Program {
+func (w warm) load() *memory {
 	data, err := os.ReadFile(w.name)
 	if err != nil {
 		return nil
@@ -46,11 +49,12 @@ func (w warm) load() *install.Program {
 		return nil
 	}
 	for name, want := range m.Depends {
+		w.store.Use(name) // before it is looked at
 		if got, err := identify(name); err != nil || got != want {
 			return nil
 		}
 	}
-	return m.Place
+	return &m
 }
 
 // identify returns the lock's identity before it is read, for save.
@@ -64,7 +68,7 @@ func (w warm) identify(lockPath string) (map[string]identity, error) {
 
 // save remembers p. A cache that cannot be written only costs time later, so
 // failure is silence.
-func (w warm) save(depends map[string]identity, p *install.Program, files []string) {
+func (w warm) save(depends map[string]identity, p *install.Program, folders []int64, files []string) {
 	for _, name := range files {
 		id, err := identify(name)
 		if err != nil {
@@ -72,7 +76,7 @@ func (w warm) save(depends map[string]identity, p *install.Program, files []stri
 		}
 		depends[name] = id
 	}
-	data, err := json.Marshal(memory{p, depends})
+	data, err := json.Marshal(memory{p, folders, depends})
 	if err != nil {
 		return
 	}

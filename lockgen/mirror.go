@@ -53,7 +53,7 @@ func runMirror(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	transfer := p.ui.Pushing()
+	transfer := p.ui.Progress("pushing")
 	defer transfer.Done()
 	b := resolve.NewBringer(m, o, transfer)
 	defer b.Close()
@@ -173,6 +173,7 @@ func closure(entries []*lock.Entry) []*lock.Entry {
 		seen[e.String()] = true
 		all = append(all, e)
 		add(e.Runtime)
+		add(e.Toolchain)
 	}
 	for _, e := range entries {
 		add(e)

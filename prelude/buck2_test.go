@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -496,19 +497,24 @@ def _impl(ctx):
 both = rule(impl = _impl, attrs = {name: attrs.dep(providers = [ConfigurationInfo]) for name in ["cpu", "foreign_cpu", "foreign_os", "os"]})
 `
 
-// Code is generated on remote executors of another platform; what they run is
-// fetched here, by a fetch of this platform.
-func TestForeignExecutors(t *testing.T) {
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("the lock has no name for this machine")
+// elfMachine is e_machine of an ELF file, see the System V ABI.
+var elfMachine = map[string]byte{"aarch64": 0xb7, "x86_64": 0x3e}
+
+// foreignTo is a Linux of another cpu, or another system.
+func foreignTo(host lock.Platform) lock.Platform {
+	name := "linux-aarch64"
+	if host.Name == name {
+		name = "linux-x86_64"
 	}
+	p, _ := lock.LookupPlatform(name)
+	return p
+}
+
+// executors are the files of a project whose code is generated on remote
+// executors of another platform, and whose local ones are this machine's.
+func executors(host, foreign lock.Platform) map[string]string {
 	cpus := map[string]string{"aarch64": "arm64", "x86_64": "x86_64"} // Buck2's names
-	foreign := lock.Platform{Name: "linux-aarch64", OS: "linux", Arch: "aarch64"}
-	if host.Name == foreign.Name {
-		foreign = lock.Platform{Name: "linux-x86_64", OS: "linux", Arch: "x86_64"}
-	}
-	p := scratch(t, "", map[string]string{
+	return map[string]string{
 		".buckconfig":        strings.Replace(scratchConfig, "execution_platforms = prelude//platforms:default", "execution_platforms = root//platforms:both", 1),
 		"platforms/defs.bzl": platformsBzl,
 		"platforms/BUCK": fmt.Sprintf(`
@@ -516,6 +522,19 @@ load(":defs.bzl", "both")
 
 both(name = "both", cpu = "prelude//cpu:%s", os = "prelude//os:%s", foreign_cpu = "prelude//cpu:%s", foreign_os = "prelude//os:%s", visibility = ["PUBLIC"])
 `, cpus[host.Arch], host.OS, cpus[foreign.Arch], foreign.OS),
+	}
+}
+
+// Code is generated on remote executors of another platform; what they run is
+// fetched here, by a fetch of this platform.
+func TestForeignExecutors(t *testing.T) {
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	foreign := foreignTo(host)
+	files := executors(host, foreign)
+	maps.Copy(files, map[string]string{
 		"api/a.proto": scratchProto,
 		"api/BUCK": `
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
@@ -523,6 +542,7 @@ load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 typescript_proto_library(name = "a_ts", srcs = ["a.proto"], plugin = "ts-proto")
 `,
 	})
+	p := scratch(t, "", files)
 	got := p.Must("aquery", "deps(//api:a_ts)", "--output-attribute", "^cmd$")
 	expect(t, got, "install, --entry", "--platform, "+foreign.Name)
 	if strings.Contains(got, "--platform, "+host.Name) {
@@ -533,9 +553,7 @@ typescript_proto_library(name = "a_ts", srcs = ["a.proto"], plugin = "ts-proto")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// e_machine of an ELF file, see the System V ABI.
-	machine := map[string]byte{"aarch64": 0xb7, "x86_64": 0x3e}[foreign.Arch]
-	if !bytes.HasPrefix(data, []byte("\x7fELF")) || data[18] != machine {
+	if !bytes.HasPrefix(data, []byte("\x7fELF")) || data[18] != elfMachine[foreign.Arch] {
 		t.Errorf("protoc for %s begins with %x", foreign.Name, data[:20])
 	}
 }

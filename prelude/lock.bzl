@@ -208,11 +208,12 @@ def _problem(plugins, locked):
     for key in ["source", "files", "platforms"]:
         if key not in locked:
             return "`{}` is missing".format(key)
-    runtime = locked.get("runtime")
-    if runtime:
-        name, _, version = runtime.partition("@")
-        if version not in plugins.get(name, {}):
-            return "its runtime {} is not locked".format(runtime)
+    for key in ["runtime", "toolchain"]:
+        needed = locked.get(key)
+        if needed:
+            name, _, version = needed.partition("@")
+            if version not in plugins.get(name, {}):
+                return "its {} {} is not locked".format(key, needed)
     for key, file in locked["files"].items():
         if not _is_sha256(file.get("sha256")):
             return "sha256 of `{}` is not 64 lower-case hexadecimal digits".format(key)

@@ -11,22 +11,23 @@ load(":lock.bzl", "cell_of", "direct_url", "files_of", "option_name", "plugins_o
 load(":platforms.bzl", "host_constraints", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
 
-def _entry(name: str, version: str, locked: dict[str, typing.Any], runtime: dict[str, typing.Any] | None) -> dict[str, typing.Any]:
-    """Returns an entry as `fetch install --entry` reads it."""
-    return {"locked": locked, "name": name, "runtime": runtime, "version": version}
-
-def _runtime(ctx: AnalysisContext, locked: dict[str, typing.Any]) -> (dict[str, typing.Any] | None, typing.Any):
-    """Returns the entry and the version struct of what runs a plugin, or two None."""
-    wanted = locked.get("runtime")
+def _needed(ctx: AnalysisContext, wanted: str | None) -> typing.Any:
+    """Returns the version struct of what runs or compiles a plugin, or None."""
     if not wanted:
-        return None, None
+        return None
     name, _, version = wanted.partition("@")
-    for dep in ctx.attrs.runtimes:
+    for dep in ctx.attrs.needs:
         info = dep[ProtobufPluginInfo]
         if info.name == name:
-            found = info.versions[version]
-            return _entry(name, version, found.locked, None), found
-    fail("{}: runtime {} is not among the runtimes".format(ctx.label, wanted))
+            return info.versions[version]
+    fail("{}: {} is not among its needs".format(ctx.label, wanted))
+
+def _entry(name: str, version: str, locked: dict[str, typing.Any], runtime: typing.Any, toolchain: typing.Any) -> dict[str, typing.Any]:
+    """Returns an entry as `fetch install --entry` reads it."""
+    entry = {"locked": locked, "name": name, "runtime": runtime and runtime.entry, "version": version}
+    if toolchain:
+        entry["toolchain"] = toolchain.entry
+    return entry
 
 def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
     """Turns the last words of `fetch` into an error with a remedy."""
@@ -40,13 +41,13 @@ def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
         return []
     return [ctx.new_sub_error(category = "fetch_plugin", message = message, remediation = hint, show_in_stderr = True)]
 
-def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], runtime: dict[str, typing.Any] | None) -> Artifact:
+def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], contents: dict[str, typing.Any]) -> Artifact:
     """Declares the download and the folder of one version."""
     platform = ctx.attrs.platform
     tree = ctx.actions.declare_output(version + "/tree", dir = True, has_content_based_path = True)
     entry = ctx.actions.write_json(
         version + "/entry.json",
-        _entry(ctx.attrs.plugin, version, locked, runtime),
+        contents,
         has_content_based_path = True,
     )
     cmd = cmd_args(ctx.attrs._fetch[RunInfo], "install", "--entry", entry, "--platform", platform, "--out", tree.as_output())
@@ -61,6 +62,8 @@ def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], run
             cmd.add("--file", cmd_args(key, download, delimiter = "="))
     if ctx.attrs.registries:
         cmd.add("--registries", ctx.actions.write_json(version + "/registries.json", ctx.attrs.registries, has_content_based_path = True))
+    if ctx.attrs.disable_package_managers:
+        cmd.add("--disable-package-managers")
     if ctx.attrs.node_manager:
         cmd.add("--node-manager", ctx.attrs.node_manager)
     if ctx.attrs.cache_dir:
@@ -100,8 +103,13 @@ def _launcher(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artif
     return ctx.actions.write(launcher, script, is_executable = True, with_inputs = True)
 
 def _version(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any]) -> struct:
-    runtime_entry, runtime = _runtime(ctx, locked)
-    tree = _tree(ctx, version, locked, runtime_entry)
+    runtime = _needed(ctx, locked.get("runtime"))
+
+    # What compiles is installed by `fetch` itself, on the machine that it runs
+    # on: its entry is all that is needed here.
+    toolchain = _needed(ctx, locked.get("toolchain"))
+    entry = _entry(ctx.attrs.plugin, version, locked, runtime, toolchain)
+    tree = _tree(ctx, version, locked, entry)
 
     # The cell of a platform that has none still needs a name for the file that
     # never comes into being: what asks for it gets the error of `fetch`.
@@ -110,6 +118,7 @@ def _version(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any]) 
     program = _launcher(ctx, version, runtime.binary, binary) if runtime else binary
     return struct(
         binary = binary,
+        entry = entry,
         executable = cmd_args(program, hidden = include or tree),
         include = include,
         locked = locked,
@@ -136,11 +145,12 @@ protobuf_plugin = rule(
     doc = "One plugin of a lock in all its versions; made by `protobuf_plugins`.",
     attrs = {
         "cache_dir": attrs.string(default = "", doc = "Folder of `fetch`'s cache, or empty for its own choice."),
+        "disable_package_managers": attrs.bool(default = False, doc = "Run no package manager: our own unpacker makes the folder, and what is compiled comes ready from a mirror."),
+        "needs": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run or compile a version of this one, such as node and go."),
         "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` for our own unpacker, or empty for `fetch`'s choice."),
         "platform": attrs.string(doc = "The lock's name of the configured platform."),
         "plugin": attrs.string(doc = "The plugin's name in the lock."),
         "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry of an ecosystem, where the package manager's own configuration shall not decide."),
-        "runtimes": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run a version of this one, such as node."),
         "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
         "_fetch": attrs.default_only(attrs.exec_dep(default = "//:fetch", providers = [RunInfo])),
     },
@@ -168,7 +178,7 @@ def protobuf_plugins(
 
     Args:
         lock: the value of a plugins.lock.toml.
-        registries: URL by ecosystem (`npm`, `pip`), where the configuration of
+        registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`), where the configuration of
             the user's own package manager shall not decide.
         visibility: who may use the targets.
 
@@ -176,19 +186,23 @@ def protobuf_plugins(
         The labels of the targets, for `protobuf_toolchain`.
     """
     plugins = plugins_of(lock)
-    node_manager = read_root_config("buck2_protobuf", "node_manager", "")
-    if read_root_config("buck2_protobuf", "disable_package_managers", "").lower() in ["1", "true", "yes"]:
-        node_manager = "none"
+    disabled = read_root_config("buck2_protobuf", "disable_package_managers", "").lower() in ["1", "true", "yes"]
     for name, versions in plugins.items():
-        runtimes = {v["runtime"].partition("@")[0]: True for v in versions.values() if v.get("runtime")}
+        needs = {
+            v[key].partition("@")[0]: True
+            for v in versions.values()
+            for key in ["runtime", "toolchain"]
+            if v.get(key)
+        }
         protobuf_plugin(
             name = name,
             cache_dir = read_root_config("buck2_protobuf", "cache_dir", ""),
-            node_manager = node_manager,
+            disable_package_managers = disabled,
+            needs = [":" + need for need in needs],
+            node_manager = read_root_config("buck2_protobuf", "node_manager", ""),
             platform = platform_select(),
             plugin = name,
             registries = registries,
-            runtimes = [":" + runtime for runtime in runtimes],
             versions = versions,
             visibility = visibility,
             exec_compatible_with = host_constraints(),

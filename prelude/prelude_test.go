@@ -98,6 +98,19 @@ var sum = strings.Repeat("ab", 32)
 // sample is a lock of one http plugin in two versions, which runs on node.
 var sample = `
 schema = 1
+[plugins.gen."1.0.0"]
+source = "go"
+package = "example.com/gen"
+toolchain = "go@1.26.7"
+trust = "transparency-log"
+files = { "example.com/gen@v1.0.0.zip" = { name = "example.com/gen", version = "1.0.0", sha256 = "` + sum + `", size = 9 } }
+platforms.linux-x86_64 = { binary = "protoc-gen-gen", tree = "` + sum + `" }
+[plugins.go."1.26.7"]
+source = "go"
+package = "golang.org/toolchain"
+trust = "transparency-log"
+files = { "go.zip" = { sha256 = "` + sum + `", size = 9 } }
+platforms.linux-x86_64 = { binary = "bin/go", tree = "` + sum + `" }
 [plugins.node."24.0.0"]
 source = "pip"
 trust = "registry"
@@ -198,8 +211,8 @@ func TestLock(t *testing.T) {
 			{"x", starlark.None, `"1.10.0"`},
 			{"x", starlark.String("1.9.0"), `"1.9.0"`},
 			{"x", starlark.String("2.0.0"), "fail: version 2.0.0 of plugin `x` is not locked; locked are: 1.9.0, 1.10.0. Run: lockgen add x@2.0.0"},
-			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: node, prost, x. Run: lockgen add z"},
-			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: node, prost, x. Run: lockgen add z@1"},
+			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: gen, go, node, prost, x. Run: lockgen add z"},
+			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: gen, go, node, prost, x. Run: lockgen add z@1"},
 		} {
 			got, err := call(t, bzl["pick"], plugins, starlark.String(c.name), c.version)
 			text := fmt.Sprint(got)
@@ -220,6 +233,7 @@ func TestLockRefused(t *testing.T) {
 		{"schema = 1", "", "has schema None, expected 1. Run: lockgen update"},
 		{`source = "npm"`, ``, "x 1.10.0: `source` is missing"},
 		{`"node@24.0.0"`, `"node@25.0.0"`, "x 1.10.0: its runtime node@25.0.0 is not locked"},
+		{`toolchain = "go@1.26.7"`, `toolchain = "go@1.26.8"`, "gen 1.0.0: its toolchain go@1.26.8 is not locked"},
 		{sum, sum[1:], "is not 64 lower-case hexadecimal digits"},
 		{sum, strings.ToUpper(sum), "is not 64 lower-case hexadecimal digits"},
 		{sum, strings.Repeat("0", 64), "is not 64 lower-case hexadecimal digits"},

@@ -31,6 +31,9 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 		f := e.Locked.Files[key]
 		fmt.Fprintf(h, "%q %s %d %q\n", key, f.SHA256, f.Size, f.Archive)
 	}
+	if e.Toolchain != nil {
+		fmt.Fprintf(h, "%q %q\n", e.Locked.Main, e.Locked.Toolchain)
+	}
 	return filepath.Join(i.Store.Dir(), "bound", fmt.Sprintf("%x", h.Sum(nil)))
 }
 
@@ -49,6 +52,9 @@ func (i *Installer) bind(e *lock.Entry, served string, cell lock.Cell) {
 // check reads the files of an entry and compares the tree that they make with
 // the locked one.
 func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
+	if e.Toolchain != nil {
+		return i.checkCompiled(ctx, e, served, cell)
+	}
 	keys := e.Locked.FilesFor(served)
 	if err := i.need(ctx, e, keys); err != nil {
 		return err
@@ -74,6 +80,28 @@ func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cel
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	return compare(e, cell, files)
+}
+
+// checkCompiled is check for what was compiled: it compiles once more.
+func (i *Installer) checkCompiled(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
+	dir, clean, err := i.Store.Scratch(ctx, "check")
+	if err != nil {
+		return err
+	}
+	defer clean()
+	if err := i.build(ctx, e, served, dir); err != nil {
+		return err
+	}
+	files, err := store.HashDir(ctx, dir, nil)
+	if err != nil {
+		return err
+	}
+	return compare(e, cell, files)
+}
+
+// compare holds the files of an entry against its locked tree.
+func compare(e *lock.Entry, cell lock.Cell, files []store.TreeFile) error {
 	tree, err := store.TreeHash(files)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -51,10 +52,17 @@ type Installer struct {
 	NodeManager string               // "npm", the default, or "none": what builds the folder of an npm plugin
 	NoManagers  bool                 // run no package manager
 	Detail      func(string, ...any) // is told what goes on, nil for nobody
+	// Observe is told where each folder came from, nil for nobody; several
+	// goroutines may call it at once. Who brings files (Download) tells of them
+	// in the same way.
+	Observe func(Event)
 
 	npmOnce sync.Once
 	npm     *pkgmgr.NPM
 	npmErr  error
+
+	mu     sync.Mutex
+	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -80,7 +88,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
 		}
 	}
-	built := false
+	built, start := false, time.Now()
 	dir, err = i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
 		return i.build(ctx, e, served, dir)
@@ -95,6 +103,9 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	}
 	if err != nil {
 		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	if !built {
+		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
 	return dir, cell, nil
 }
@@ -117,6 +128,9 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 				missing = append(missing, Label(key, f))
 			}
 		}
+		if e.Toolchain != nil {
+			missing = append(missing, i.absent(ctx, e.Toolchain, i.Host.Name)...)
+		}
 	}
 	return missing
 }
@@ -126,11 +140,19 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	switch e.Locked.Source {
 	case lock.NPM, lock.Pip, lock.HTTP, lock.OCI:
+	case lock.Go:
+		if e.Toolchain != nil {
+			return i.compiled(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
+		}
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
-	if taken, err := i.takeReady(ctx, e, platform, dir); taken || err != nil {
-		return err
+	if i.wantsReady(e, platform) {
+		err := i.ready(ctx, e, platform, dir)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		i.detail("no ready folder: %v", err) // the files will do
 	}
 	if e.Locked.Source == lock.NPM {
 		npm, err := i.nodeManager(ctx, e)
@@ -141,33 +163,57 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 			return i.buildByNPM(ctx, npm, e, platform, dir)
 		}
 	}
+	if err := i.need(ctx, e, e.Locked.FilesFor(platform)); err != nil {
+		return err
+	}
+	start := time.Now()
 	_, err := i.unpack(ctx, e, platform, dir)
+	i.observe(ctx, Event{Tier: FromUnpacker, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
 	return err
 }
 
-// takeReady takes the ready folder of an ecosystem plugin from a mirror, by one
-// pull instead of one a file, where no package manager may run and the files are
-// not here. That no mirror has it is no error: the files will do.
-func (i *Installer) takeReady(ctx context.Context, e *lock.Entry, platform, dir string) (taken bool, err error) {
-	if !i.NoManagers || i.Ready == nil || e.Locked.Source == lock.HTTP || e.Locked.Source == lock.OCI {
-		return false, nil
+// wantsReady reports whether the ready folder of an ecosystem plugin is looked
+// for in a mirror first, one pull instead of one a file: where no package manager
+// may run and the files are not all here.
+func (i *Installer) wantsReady(e *lock.Entry, platform string) bool {
+	return i.NoManagers && i.Ready != nil && e.Locked.Source != lock.HTTP && e.Locked.Source != lock.OCI &&
+		slices.ContainsFunc(e.Locked.FilesFor(platform), func(key string) bool {
+			return i.Given[key] == "" && !i.Store.HasBlob(digest(e.Locked.Files[key]))
+		})
+}
+
+// compiled ends the building of an entry that has to be compiled. Where this
+// machine could not (err), the ready folder is taken from a mirror.
+func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, dir string, err error) error {
+	if fault.Of(err) != fault.Machine || i.Ready == nil || ctx.Err() != nil {
+		return err
 	}
-	keys := e.Locked.FilesFor(platform)
-	if !slices.ContainsFunc(keys, func(key string) bool {
-		return i.Given[key] == "" && !i.Store.HasBlob(digest(e.Locked.Files[key]))
-	}) {
-		return false, nil
+	i.detail("%s is not compiled here: %v", e, err)
+	if rerr := i.ready(ctx, e, platform, dir); rerr != nil {
+		class := fault.Machine
+		if fault.Of(rerr) == fault.Integrity {
+			class = fault.Integrity
+		}
+		return fault.Errorf(class, fault.Mend(err), "%w; and a ready folder: %w", err, rerr)
 	}
-	err = i.Ready(ctx, e, platform, dir)
-	if err == nil {
-		i.detail("took the ready folder of %s", e)
-		return true, nil
+	return nil
+}
+
+// ready takes the ready folder of an entry from a mirror, or leaves the folder
+// empty.
+func (i *Installer) ready(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	if err := empty(dir); err != nil {
+		return err
 	}
-	if ctx.Err() != nil || fault.Of(err) == fault.Machine {
-		return false, err
+	err := i.Ready(ctx, e, platform, dir)
+	if err != nil {
+		if cerr := empty(dir); cerr != nil {
+			return cerr
+		}
+		return err
 	}
-	i.detail("no ready folder: %v", err)
-	return false, empty(dir)
+	i.detail("took the ready folder of %s", e)
+	return nil
 }
 
 // empty removes what is in a folder.
@@ -222,7 +268,10 @@ func (i *Installer) buildByNPM(ctx context.Context, npm *pkgmgr.NPM, e *lock.Ent
 		tarballs[n] = pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: paths[n], Integrity: f.Integrity}
 	}
 	i.detail("npm builds %s", e)
-	return npm.Install(ctx, dir, tarballs)
+	start := time.Now()
+	err = npm.Install(ctx, dir, tarballs)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	return err
 }
 
 // nodeManager returns the npm that builds the folder of an entry, or nil where
@@ -276,6 +325,9 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		addBins(&o, key)
 	case lock.Pip:
 		o = store.Options{Format: "zip"}
+	case lock.Go:
+		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
+		return files, err
 	default:
 		o = store.Options{Format: v.Files[key].Archive, RawName: v.Platforms[platform].Binary}
 		if o.Format == "" {
@@ -341,21 +393,31 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
+	if other, ok := i.packedAnew(key); ok {
+		return i.Store.Blob(ctx, other)
+	}
 	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
 	if err := i.need(ctx, e, []string{key}); err != nil {
 		return nil, err
+	}
+	if other, ok := i.packedAnew(key); ok {
+		d = other
 	}
 	return i.Store.Blob(ctx, d)
 }
 
 // bring puts one file into the cache.
 func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error {
-	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), func(ctx context.Context, in *store.Ingest) error {
+	get := func(ctx context.Context, in *store.Ingest) error {
 		if name := i.Given[key]; name != "" {
 			return copyFile(in, name)
 		}
 		return i.Download(ctx, e, key, in)
-	})
+	}
+	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), get)
+	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
+		err = i.bringPacked(ctx, key, get)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}

@@ -9,13 +9,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// An Entry is one locked version by itself, with the runtime it needs: all
-// that fetch install is told of a lock. Buck2 writes it as JSON.
+// An Entry is one locked version by itself, with the runtime or the toolchain
+// that it needs: all that fetch install is told of a lock. Buck2 writes it as
+// JSON.
 type Entry struct {
-	Name    string   `json:"name"`
-	Version string   `json:"version"`
-	Locked  *Version `json:"locked"`
-	Runtime *Entry   `json:"runtime"` // nil where the version names none
+	Name      string   `json:"name"`
+	Version   string   `json:"version"`
+	Locked    *Version `json:"locked"`
+	Runtime   *Entry   `json:"runtime"`             // nil where the version names none
+	Toolchain *Entry   `json:"toolchain,omitempty"` // likewise
 }
 
 // Entry returns the entry of a locked version.
@@ -28,6 +30,10 @@ func (l *Lock) Entry(name, version string) *Entry {
 	if v.Runtime != "" {
 		name, version, _ := strings.Cut(v.Runtime, "@")
 		e.Runtime = l.Entry(name, version)
+	}
+	if v.Toolchain != "" {
+		name, version, _ := strings.Cut(v.Toolchain, "@")
+		e.Toolchain = l.Entry(name, version)
 	}
 	return e
 }
@@ -56,7 +62,7 @@ func ParseEntry(source string, data []byte) (*Entry, error) {
 
 func (e *Entry) validate(depth int) error {
 	if depth > 1 {
-		return fmt.Errorf("%s: a runtime has no runtime of its own", e)
+		return fmt.Errorf("%s: what it is run or made with has a runtime or toolchain of its own", e)
 	}
 	if err := CheckName(e.Name); err != nil {
 		return err
@@ -70,14 +76,29 @@ func (e *Entry) validate(depth int) error {
 	if err := e.Locked.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
-	if e.Runtime == nil {
-		if e.Locked.Runtime != "" {
-			return fmt.Errorf("%s: its runtime %s is missing", e, e.Locked.Runtime)
+	if err := e.validateNeeded("runtime", e.Locked.Runtime, e.Runtime, depth); err != nil {
+		return err
+	}
+	if err := e.validateNeeded("toolchain", e.Locked.Toolchain, e.Toolchain, depth); err != nil {
+		return err
+	}
+	if t := e.Toolchain; t != nil && (t.Locked.Source != Go || t.Locked.Package != GoToolchain) {
+		return fmt.Errorf("%s: its toolchain %s is not Go", e, t)
+	}
+	return nil
+}
+
+// validateNeeded checks the entry of the runtime or toolchain that is wanted as
+// NAME@VERSION.
+func (e *Entry) validateNeeded(what, wanted string, needed *Entry, depth int) error {
+	if needed == nil {
+		if wanted != "" {
+			return fmt.Errorf("%s: its %s %s is missing", e, what, wanted)
 		}
 		return nil
 	}
-	if got := e.Runtime.Name + "@" + e.Runtime.Version; got != e.Locked.Runtime {
-		return fmt.Errorf("%s: runtime is %s, expected %s", e, got, e.Locked.Runtime)
+	if got := needed.Name + "@" + needed.Version; got != wanted {
+		return fmt.Errorf("%s: %s is %s, expected %s", e, what, got, wanted)
 	}
-	return e.Runtime.validate(depth + 1)
+	return needed.validate(depth + 1)
 }

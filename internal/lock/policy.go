@@ -173,7 +173,7 @@ func (d *decoder) policy(v any) error {
 		if err != nil {
 			return err
 		}
-		if p.MinimumAge, err = parseAge(s); err != nil {
+		if p.MinimumAge, err = ParseAge(s); err != nil {
 			return d.wrap(at("minimum-release-age"), err)
 		}
 	}
@@ -216,11 +216,14 @@ func (d *decoder) policy(v any) error {
 // maxAge bounds minimum-release-age: what is longer is a slip of the pen.
 const maxAge = 3650 * 24 * time.Hour
 
-// parseAge reads 7d, 12h, 2w or 0.
-func parseAge(s string) (time.Duration, error) {
+// ParseAge reads 7d, 12h, 2w or 0.
+func ParseAge(s string) (time.Duration, error) {
 	const mend = `write a number of hours, days or weeks: "36h", "7d", "2w"; "0" switches the rule off`
-	if s == "0" {
+	switch s {
+	case "0":
 		return 0, nil
+	case "":
+		return 0, fault.Errorf(fault.Usage, mend, "an empty age")
 	}
 	unit, ok := map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[s[len(s)-1]]
 	n, err := strconv.ParseUint(s[:len(s)-1], 10, 20)

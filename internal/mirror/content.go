@@ -111,7 +111,7 @@ func (t *Tiers) Tree(ctx context.Context, s *store.Store, e *lock.Entry, served,
 			continue
 		}
 		err := a.try(ctx, m.To, true, nil, func() error { return t.tree(ctx, s, m, e, served, dir) })
-		if err == nil || ctx.Err() != nil || fault.Of(err) == fault.Machine {
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
 	}

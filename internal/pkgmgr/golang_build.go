@@ -408,6 +408,46 @@ func GoModOf(path string, inZip []byte) (data []byte, sum string) {
 	return inZip, modSum(inZip)
 }
 
+// ReadGo says how a locked file of source go is read: the zip of a module, whose
+// files lose the folder MODULE@vVERSION, or a go.mod alone.
+func ReadGo(key string, f lock.File) store.Options {
+	if !strings.HasSuffix(key, ".zip") {
+		return store.Options{Format: "raw", RawName: "go.mod"}
+	}
+	o := store.Options{Format: "zip", StripPrefix: f.Name + "@v" + f.Version}
+	if f.Name == lock.GoToolchain {
+		o.Exec = ToolchainExec
+	}
+	return o
+}
+
+// CheckGo compares what [ReadGo] read of a locked file with its hashes, as go.sum
+// does it. GoMod is the go.mod among the files, nil where there is none. Other
+// files than the hashes are of are an error of class Integrity, however their
+// zip was packed.
+func CheckGo(key string, f lock.File, files []store.TreeFile, goMod []byte) error {
+	name := f.Name + "@v" + f.Version
+	if !strings.HasSuffix(key, ".zip") {
+		return checkSum(name+"/go.mod", f.Integrity, GoSum("", files))
+	}
+	if err := checkSum(name, f.Integrity, GoSum(name+"/", files)); err != nil {
+		return err
+	}
+	if f.Name == lock.GoToolchain { // whose go.mod nothing reads
+		return nil
+	}
+	_, sum := GoModOf(f.Name, goMod)
+	return checkSum(name+"/go.mod", f.GoMod, sum)
+}
+
+func checkSum(label, want, got string) error {
+	if got == want {
+		return nil
+	}
+	return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy gives other code than the checksum database or the lock knows: do not use it",
+		"the files of %s have the hash %s, expected %s", label, got, want)
+}
+
 // ErrCompile is in the error of a program that does not compile.
 var ErrCompile = errors.New("it does not compile")
 
@@ -456,7 +496,7 @@ func (g *Go) Build(ctx context.Context, b GoBuild, out string) error {
 	}
 	name := "go build " + b.Main.String() + " for " + b.Platform.Name
 	_, err = command{
-		name: name, path: g.path, dir: dir, env: env, timeout: time.Hour, class: fault.Machine,
+		name: name, path: g.path, dir: dir, env: env, timeout: time.Hour, offline: true, class: fault.Machine,
 		args: []string{
 			"build", "-mod=readonly", "-modcacherw", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
 			"-o", out, b.Main.path(),

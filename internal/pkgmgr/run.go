@@ -109,8 +109,8 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 		return nil, c.fail("%s wrote more than %d bytes of output", c.name, limit)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return nil, fmt.Errorf("%s: %w", c.name, context.Canceled)
-	case ctx.Err() != nil:
-		return nil, c.fail("%s: %w", c.name, ctx.Err())
+	case ctx.Err() != nil: // the time of the whole, so it is this one that hangs
+		return nil, fault.Errorf(fault.Machine, c.mend, "%s was ended%s: %w", c.name, after(stderr), ctx.Err())
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

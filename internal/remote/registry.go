@@ -32,6 +32,14 @@ func NPMTarball(registry, name, version string) string {
 	return under(registry, name+"/-/"+path.Base(name)+"-"+version+".tgz")
 }
 
+// GoModule returns where a module proxy has a file that a lock names
+// MODULE@vVERSION.zip or .mod, both escaped: PROXY/MODULE/@v/vVERSION.zip (see
+// `go help goproxy`).
+func GoModule(proxy, key string) string {
+	at := strings.LastIndexByte(key, '@')
+	return under(proxy, key[:at]+"/@v/"+key[at+1:])
+}
+
 // under appends a path to a base URL, before its query if it has one.
 func under(base, rel string) string {
 	u, err := url.Parse(base)

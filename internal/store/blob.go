@@ -42,7 +42,7 @@ func (s *Store) Blob(ctx context.Context, d Digest) (*os.File, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	f, err := s.openBlob(ctx, d)
+	f, err := s.useBlob(ctx, d)
 	var bad *damaged
 	if !errors.As(err, &bad) {
 		return f, err
@@ -51,7 +51,7 @@ func (s *Store) Blob(ctx context.Context, d Digest) (*os.File, error) {
 	// putting in its place is not removed.
 	if unlock, lockErr := s.lock(ctx, "blob-"+d.SHA256); lockErr == nil {
 		defer unlock()
-		f, err = s.openBlob(ctx, d)
+		f, err = s.useBlob(ctx, d)
 		if !errors.As(err, &bad) {
 			return f, err
 		}
@@ -91,7 +91,7 @@ func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context,
 	if err := d.check(); err != nil {
 		return err
 	}
-	if f, err := s.openBlob(ctx, d); err == nil {
+	if f, err := s.useBlob(ctx, d); err == nil {
 		return f.Close()
 	}
 	unlock, err := s.lock(ctx, "blob-"+d.SHA256)
@@ -99,7 +99,7 @@ func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context,
 		return err
 	}
 	defer unlock()
-	f, err := s.openBlob(ctx, d) // another process may have added it meanwhile
+	f, err := s.useBlob(ctx, d) // another process may have added it meanwhile
 	var bad *damaged
 	switch {
 	case err == nil:
@@ -161,7 +161,7 @@ func (s *Store) AddUnknown(ctx context.Context, limit int64, get func(context.Co
 		return Digest{}, err
 	}
 	defer unlock()
-	switch f, err := s.openBlob(ctx, d); {
+	switch f, err := s.useBlob(ctx, d); {
 	case err == nil:
 		return d, f.Close()
 	case ctx.Err() != nil:
@@ -196,6 +196,17 @@ func (e *damaged) Error() string {
 	return fmt.Sprintf("%s is damaged (%s) and counts as missing", e.path, e.why)
 }
 func (e *damaged) Is(target error) bool { return target == fs.ErrNotExist }
+
+// useBlob is openBlob for somebody who uses the blob, which is noted.
+func (s *Store) useBlob(ctx context.Context, d Digest) (*os.File, error) {
+	f, err := s.openBlob(ctx, d)
+	if err == nil {
+		if info, err := f.Stat(); err == nil {
+			touch(f.Name(), info)
+		}
+	}
+	return f, err
+}
 
 // openBlob opens and hashes a blob. It changes nothing.
 func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {

@@ -24,10 +24,12 @@ import (
 // that is there is compared with its list by size, mode and time, and hashed
 // again where that leaves a doubt; when it was changed it is made anew. The
 // error of build is returned as it is. Callers do not write to the folder.
+// [Store.Clear] leaves it alone as long as this process lives.
 func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Context, dir string) error) (string, error) {
 	if err := lock.CheckSHA256("tree", tree); err != nil {
 		return "", fault.Errorf(fault.Internal, "", "%w", err)
 	}
+	s.hold(tree)
 	final := s.path("trees", tree)
 	if s.treeGood(ctx, tree) {
 		return final, nil
@@ -103,26 +105,11 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 // dropTree takes a tree out of the store: first its stamp, then its name, then
 // its files.
 func (s *Store) dropTree(tree string) error {
-	if err := os.Remove(s.path("trees", tree+".ok")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		remove(s.path("trees", tree+".ok"))
+	grave, err := s.bury(tree)
+	if grave != "" {
+		remove(grave)
 	}
-	final := s.path("trees", tree)
-	if _, err := os.Lstat(final); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	tmp, err := s.mkdir("tmp")
-	if err != nil {
-		return err
-	}
-	grave, err := os.MkdirTemp(tmp, "damaged-*")
-	if err == nil {
-		err = os.Rename(final, filepath.Join(grave, tree))
-	}
-	if err != nil {
-		return s.refused(err)
-	}
-	remove(grave)
-	return nil
+	return err
 }
 
 // The stamp of a tree has one line per file, "<sha256> <x or -> <size> <path>",
@@ -223,17 +210,7 @@ func (s *Store) treeGood(ctx context.Context, tree string) bool {
 
 // treeHashes hashes a tree that is there, and renews its stamp when it is good.
 func (s *Store) treeHashes(ctx context.Context, tree string) error {
-	dir := s.path("trees", tree)
-	files, err := HashDir(ctx, dir, nil)
-	if err != nil {
-		return err
-	}
-	if !keepsExec {
-		if old, err := s.stamp(tree); err == nil {
-			takeExec(files, old)
-		}
-	}
-	got, err := TreeHash(files)
+	got, files, err := s.hashTree(ctx, tree)
 	if err != nil {
 		return err
 	}
@@ -242,4 +219,19 @@ func (s *Store) treeHashes(ctx context.Context, tree string) error {
 	}
 	s.writeStamp(tree, files) // saves the next hashing; a read-only cache goes without
 	return nil
+}
+
+// hashTree hashes a tree that is there.
+func (s *Store) hashTree(ctx context.Context, tree string) (got string, files []TreeFile, err error) {
+	files, err = HashDir(ctx, s.path("trees", tree), nil)
+	if err != nil {
+		return "", nil, err
+	}
+	if !keepsExec {
+		if old, err := s.stamp(tree); err == nil {
+			takeExec(files, old)
+		}
+	}
+	got, err = TreeHash(files)
+	return got, files, err
 }

@@ -25,9 +25,14 @@
 //	blobs/sha256/ab/<digest>   files as they were downloaded, mode 0444
 //	trees/<tree>/…             unpacked folders
 //	trees/<tree>.ok            what is in that folder; written last
-//	locks/                     one lock file per blob or tree being written
+//	locks/                     one lock file per blob or tree being written, and
+//	                           use-<tree>, held while a tree is in use
 //	go-build/                  Go's own build cache, as `go help cache` says
 //	tmp/                       unfinished work; what is older than a day is removed
+//	CACHEDIR.TAG               says that the folder is a cache, and ours
+//
+// Packages install and fetch keep small files that they derive from these in
+// bound/, launchers/, warm/ and stats.json.
 //
 // Nothing gets its final name before it was verified: bytes are hashed while
 // they are written to tmp, flushed to the disk, and renamed under a file lock
@@ -66,6 +71,9 @@ const staleAfter = 24 * time.Hour
 type Store struct {
 	dir   string
 	sweep sync.Once
+
+	usesMu sync.Mutex
+	uses   map[string]*os.File // the lock of each tree in use, by tree
 }
 
 // Open returns the store in dir; "" means the folder that EnvDir names, else
@@ -97,14 +105,17 @@ func (s *Store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
-// mkdir makes a folder of the store and removes, once per process, what dead
-// processes left in tmp.
+// mkdir makes a folder of the store and, once per process, marks the store as a
+// cache and removes what dead processes left in tmp.
 func (s *Store) mkdir(elem ...string) (string, error) {
 	dir := s.path(elem...)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", s.refused(err)
 	}
 	s.sweep.Do(func() {
+		if !s.mark() {
+			return // tmp may be somebody's
+		}
 		tmp := s.path("tmp")
 		entries, _ := os.ReadDir(tmp) // absent: nothing to sweep
 		for _, e := range entries {
@@ -144,7 +155,11 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 				r.unlock()
 			}
 		}()
-		return nil, fmt.Errorf("waiting for another process at %s: %w", filepath.Join(dir, name), ctx.Err())
+		err := fmt.Errorf("waiting for another process at %s: %w", filepath.Join(dir, name), ctx.Err())
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fault.Errorf(fault.Machine, "see what the process that holds it does", "%w", err)
+		}
+		return nil, err
 	}
 }
 
@@ -173,7 +188,10 @@ func (s *Store) Scratch(ctx context.Context, name string) (dir string, cleanup f
 // GoBuild returns the folder that Go keeps its build cache in (GOCACHE), so that
 // its standard library is compiled once for each platform. What is there is
 // Go's business: it trims it, and it believes it.
-func (s *Store) GoBuild() (string, error) { return s.mkdir("go-build") }
+func (s *Store) GoBuild() (string, error) {
+	s.hold("go-build")
+	return s.mkdir("go-build")
+}
 
 // remove deletes a file or a folder of ours. A failure costs space only: tmp is
 // swept again, and what replaces a damaged entry reports its own error.

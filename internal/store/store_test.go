@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 const envChild = "STORE_TEST_CHILD"
 
-var children = map[string]func() error{"add": childAdd, "die": childDie}
+var children = map[string]func() error{"add": childAdd, "die": childDie, "hold": childHold, "clear": childClear}
 
 // child prepares another process that plays a part with a store.
 func child(part, dir string, env ...string) *exec.Cmd {
@@ -554,7 +554,7 @@ func TestLockCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	err := s.AddBlob(ctx, d, mustNotFetch(t))
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for another process") {
+	if !errors.Is(err, context.DeadlineExceeded) || fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), "waiting for another process") {
 		t.Errorf("waiting: %v", err)
 	}
 	close(finish)

@@ -12,7 +12,7 @@ import (
 // one line a file elsewhere, nothing when the UI is quiet.
 type Transfer struct {
 	ui       *UI
-	verb     string
+	title    string
 	progress *mpb.Progress // nil where no bar is drawn
 	bar      *mpb.Bar
 	total    atomic.Int64
@@ -20,20 +20,19 @@ type Transfer struct {
 }
 
 // Transfer begins to show a set of downloads. The caller must call Done.
-func (u *UI) Transfer() *Transfer { return u.transfer("downloading") }
+func (u *UI) Transfer() *Transfer { return u.Progress("downloading") }
 
-// Pushing is Transfer for a set of uploads.
-func (u *UI) Pushing() *Transfer { return u.transfer("pushing") }
-
-func (u *UI) transfer(verb string) *Transfer {
-	t := &Transfer{ui: u, verb: verb}
+// Progress begins to show work on bytes by a bar with that title, such as
+// "pushing", on a terminal only. The caller must call Done.
+func (u *UI) Progress(title string) *Transfer {
+	t := &Transfer{ui: u, title: title}
 	if u.Quiet || !u.terminal() {
 		return t
 	}
 	t.progress = mpb.New(mpb.WithOutput(u.err), mpb.WithWidth(40))
 	t.bar = t.progress.AddBar(0,
 		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(u.Program+": "+verb+" ")),
+		mpb.PrependDecorators(decor.Name(u.Program+": "+title+" ")),
 		mpb.AppendDecorators(
 			decor.CountersKibiByte("% .1f / % .1f"),
 			decor.Name(" "),
@@ -47,21 +46,28 @@ func (u *UI) transfer(verb string) *Transfer {
 }
 
 // Expect announces a file and its size in bytes, 0 where it is not known yet.
-func (t *Transfer) Expect(name string, size int64) { t.expect(t.verb, name, size) }
+func (t *Transfer) Expect(name string, size int64) { t.expect(t.title, name, size) }
 
-// Download is Expect for a file that has to be downloaded before it is pushed.
+// Download is Expect for a file that has to be downloaded before other work.
 func (t *Transfer) Download(name string, size int64) { t.expect("downloading", name, size) }
 
-func (t *Transfer) expect(verb, name string, size int64) {
-	total := t.total.Add(size)
+func (t *Transfer) expect(title, name string, size int64) {
+	t.Grow(size)
 	if t.bar != nil {
-		t.bar.SetTotal(total, false)
 		return
 	}
 	if size > 0 {
-		t.ui.Say("%s %s (%s)", verb, name, Size(size))
+		t.ui.Say("%s %s (%s)", title, name, Size(size))
 	} else {
-		t.ui.Say("%s %s", verb, name)
+		t.ui.Say("%s %s", title, name)
+	}
+}
+
+// Grow adds bytes to what is to be done.
+func (t *Transfer) Grow(size int64) {
+	total := t.total.Add(size)
+	if t.bar != nil {
+		t.bar.SetTotal(total, false)
 	}
 }
 

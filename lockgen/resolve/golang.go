@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -134,7 +135,6 @@ func (s *golang) artifact(path, version string, modOnly bool) (*Artifact, error)
 		Key: key, Label: name,
 		File:     lock.File{Name: path, Version: version},
 		identity: identity(lock.Go, key, lock.File{}),
-		read:     store.Options{Format: "zip", StripPrefix: name},
 		keep: func(path string) int {
 			if path == "go.mod" {
 				return 16 << 20 // as much as cmd/go reads
@@ -142,38 +142,13 @@ func (s *golang) artifact(path, version string, modOnly bool) (*Artifact, error)
 			return 0
 		},
 	}
-	prefix := name + "/"
 	if modOnly {
-		prefix = ""
 		a.Label += "/go.mod"
-		a.read = store.Options{Format: "raw", RawName: "go.mod"}
 	}
-	if path == lock.GoToolchain {
-		a.read.Exec = pkgmgr.ToolchainExec
-	}
+	a.read = pkgmgr.ReadGo(key, a.File)
 	a.get = func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, a, modOnly, in) }
-	a.verify = func(c *Content) error {
-		if got := pkgmgr.GoSum(prefix, c.Files); got != a.File.Integrity {
-			return wrongSum(a.Label, a.File.Integrity, got)
-		}
-		if modOnly || path == lock.GoToolchain { // whose go.mod nothing reads
-			return nil
-		}
-		var inZip []byte
-		if head, ok := c.Heads["go.mod"]; ok {
-			inZip = head
-		}
-		if _, got := pkgmgr.GoModOf(path, inZip); got != a.File.GoMod {
-			return wrongSum(a.Label+"/go.mod", a.File.GoMod, got)
-		}
-		return nil
-	}
+	a.verify = func(c *Content) error { return pkgmgr.CheckGo(key, a.File, c.Files, c.Heads["go.mod"]) }
 	return a, nil
-}
-
-func wrongSum(label, want, got string) error {
-	return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy gives other code than the checksum database or the lock knows: do not use it",
-		"the files of %s have the hash %s, expected %s", label, got, want)
 }
 
 // download lets Go download one file and compare it with the checksum database.
@@ -334,54 +309,20 @@ func (s *golang) compiler(ctx context.Context, w *Want) (*pkgmgr.Go, error) {
 
 func (s *golang) unpackCompiler(ctx context.Context, toolchain string) (*pkgmgr.Go, error) {
 	name, version, _ := strings.Cut(toolchain, "@")
-	v := s.lock.Plugins[name][version]
-	if v == nil {
+	e := s.lock.Entry(name, version)
+	if e == nil {
 		return nil, fault.Errorf(fault.Usage, "run: lockgen update", "its toolchain %s is not locked", toolchain)
 	}
-	host, ok := lock.Host()
-	if !ok || v.Platforms[host.Name].Tree == "" {
-		// No zip of it for this machine, but another Go of the same version
-		// compiles to the same bytes.
-		found, err := s.tool.Version(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if found != version {
-			return nil, fault.Errorf(fault.Machine, "add "+host.Name+" to platforms, or install Go "+version,
-				"compiling needs Go %s: it is not locked for this machine (%s), and go on PATH has version %s", version, host.Name, found)
-		}
-		return s.tool, nil
-	}
-	dir, err := s.store.Tree(ctx, v.Platforms[host.Name].Tree, func(ctx context.Context, dir string) error {
-		for _, key := range v.FilesFor(host.Name) {
-			if err := s.unpack(ctx, key, v.Files[key], dir); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return pkgmgr.LockedGo(dir, host.Name), nil
+	host, _ := lock.Host()
+	i := &install.Installer{Store: s.store, Host: host, Download: s.bring}
+	return i.Go(ctx, e)
 }
 
-// unpack puts a locked zip into a folder, downloading it where the store has it
-// no more.
-func (s *golang) unpack(ctx context.Context, key string, f lock.File, dir string) error {
-	a, err := s.Locked(nil, key, f)
+// bring downloads a file of a toolchain that the store has no more.
+func (s *golang) bring(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+	a, err := s.Locked(nil, key, e.Locked.Files[key])
 	if err != nil {
 		return err
 	}
-	d := store.Digest{SHA256: f.SHA256, Size: f.Size}
-	if err := s.store.AddBlob(ctx, d, a.get); err != nil {
-		return err
-	}
-	file, err := s.store.Blob(ctx, d)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	_, err = store.Unpack(ctx, file, dir, a.read)
-	return err
+	return a.get(ctx, in)
 }

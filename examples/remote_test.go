@@ -1,0 +1,207 @@
+package examples_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+)
+
+// buildGrid is the remote cache of the test, a package for the Python of this machine.
+const buildGrid = "buildgrid==0.4.4"
+
+// With a remote cache, the configuration of examples/remote in one checkout
+// leaves nothing to run in a second one at another path: neither the generating
+// of code nor the fetching of plugins.
+func TestRemoteCache(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs a remote cache from its registry")
+	}
+	if bucktest.Find() == "" {
+		t.Skip("no buck2: put one on PATH or name it in BUCK2")
+	}
+	address := remoteCache(t)
+	root := bucktest.Root(t)
+	data, err := os.ReadFile(filepath.Join(root, "examples", "remote", "bazel-remote.buckconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := strings.ReplaceAll(string(data), "localhost:9092", address)
+	if strings.Count(config, address) != 3 {
+		t.Fatalf("the example does not name localhost:9092 three times:\n%s", data)
+	}
+	checkout := func(where string) *bucktest.Project {
+		dir := filepath.Join(t.TempDir(), where)
+		bucktest.CopyRepo(t, dir)
+		bucktest.Write(t, dir, map[string]string{".buckconfig.local": config})
+		return bucktest.Open(t, dir, "v2")
+	}
+	targets := []string{"build",
+		"//examples/typescript:ts-proto[all]", "//examples/typescript:protoc-gen-es", "//examples/typescript:protoc-gen-ts"}
+
+	first := checkout("first")
+	first.Must(targets...)
+	ran := executors(t, first)
+	if n := ran["protoc_generate"]["Local"]; n < 3 {
+		t.Fatalf("the first checkout generated code %d times itself, expected at least 3: %v", n, ran)
+	}
+
+	second := checkout("second/elsewhere")
+	second.Must(targets...)
+	again := executors(t, second)
+	for category, by := range again {
+		for executor, n := range by {
+			if executor != "Cache" {
+				t.Errorf("the second checkout ran %s %d times (%s), expected the cache alone", category, n, executor)
+			}
+		}
+	}
+	for _, category := range []string{"protoc_generate", "fetch_plugin"} {
+		if again[category]["Cache"] == 0 {
+			t.Errorf("no %s came from the cache: %v", category, again)
+		}
+	}
+}
+
+// Every configuration of examples/remote gives the execution platform that it
+// names to the actions that generate code, and a service of its own.
+func TestRemoteConfigurations(t *testing.T) {
+	p := bucktest.Open(t, bucktest.Root(t), "test-remote")
+	files, err := filepath.Glob(filepath.Join(p.Dir, "examples", "remote", "*.buckconfig"))
+	if err != nil || len(files) < 4 {
+		t.Fatalf("configurations: %q, %v", files, err)
+	}
+	platform := regexp.MustCompile(`execution_platforms = (buck2-protobuf//examples/remote:\w+)`)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := platform.FindSubmatch(data)
+			if want == nil {
+				t.Fatalf("no platform of examples/remote in\n%s", data)
+			}
+			out := p.On(t).Must("audit", "execution-platform-resolution", "--config-file", file, "//examples/typescript:ts-proto")
+			if !strings.Contains(out, "Execution platform: "+string(want[1])+"\n") {
+				t.Errorf("not on %s:\n%s", want[1], out)
+			}
+		})
+	}
+}
+
+// executors counts what ran in the last command of a project, by the category
+// of the action and by who executed it: Local, Re or Cache.
+func executors(t *testing.T, p *bucktest.Project) map[string]map[string]int {
+	t.Helper()
+	counts := make(map[string]map[string]int)
+	for _, line := range strings.Split(strings.TrimSpace(p.Must("log", "what-ran", "--format", "json")), "\n") {
+		var entry struct {
+			Identity   string
+			Reproducer struct{ Executor string }
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		_, action, ok := strings.Cut(entry.Identity, ") (")
+		if !ok {
+			t.Fatalf("no category in %q", entry.Identity)
+		}
+		category := strings.Fields(strings.Trim(action, "()"))[0]
+		if counts[category] == nil {
+			counts[category] = make(map[string]int)
+		}
+		counts[category][entry.Reproducer.Executor]++
+	}
+	return counts
+}
+
+// remoteCache starts a server of the Remote Execution API's cache on loopback
+// and returns its address. It stops with the test.
+func remoteCache(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	venv := filepath.Join(cache, "buck2-protobuf-test", strings.ReplaceAll(buildGrid, "==", "-"))
+	if err := os.MkdirAll(filepath.Dir(venv), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := lockedfile.MutexAt(venv + ".lock").Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := filepath.Join(venv, "bin", "bgd")
+	if _, err := os.Stat(server); err != nil {
+		for _, args := range [][]string{{"python3", "-m", "venv", venv}, {filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--only-binary", ":all:", buildGrid}} {
+			if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+				unlock()
+				t.Skipf("no %s here: %v\n%s", buildGrid, err, out)
+			}
+		}
+	}
+	unlock()
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	config := filepath.Join(t.TempDir(), "server.yml")
+	text := fmt.Sprintf(`server:
+  - !channel
+    address: %s
+    insecure-mode: true
+instances:
+  - name: ''
+    storages: [!lru-storage &cas {size: 4gb}]
+    caches: [!lru-action-cache &results {storage: *cas, max-cached-refs: 4096, allow-updates: true}]
+    services: [!cas {storage: *cas}, !bytestream {storage: *cas}, !action-cache {cache: *results}]
+`, address)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(server, "server", "start", config)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-ended
+	})
+	for range 300 {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			return address
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			said, _ := os.ReadFile(log.Name())
+			t.Fatalf("the remote cache ended: %v\n%s", err, said)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	t.Fatal("the remote cache does not answer")
+	return ""
+}

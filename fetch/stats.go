@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+// statsFile is the file in the cache that holds the totals of all runs. Each
+// run adds to it once, under a lock, so its size does not grow with their
+// number.
+const statsFile = "stats.json"
+
+// A total is what one tier did.
+type total struct {
+	Hits     int64   `json:"hits"`
+	Failures int64   `json:"failures"`
+	Bytes    int64   `json:"bytes"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// totals is what the file holds.
+type totals struct {
+	Since time.Time               `json:"since"` // of the first run that counted
+	Tiers map[install.Tier]*total `json:"tiers"`
+}
+
+func (t *totals) tier(name install.Tier) *total {
+	if t.Tiers == nil {
+		t.Tiers = map[install.Tier]*total{}
+	}
+	if t.Tiers[name] == nil {
+		t.Tiers[name] = &total{}
+	}
+	return t.Tiers[name]
+}
+
+// counts are the totals of this run. Several goroutines may add to them.
+type counts struct {
+	mu  sync.Mutex
+	run totals
+}
+
+func (c *counts) add(e install.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.run.tier(e.Tier)
+	if e.Err != nil {
+		t.Failures++
+	} else {
+		t.Hits++
+	}
+	t.Bytes += e.Bytes
+	t.Seconds += e.Duration.Seconds()
+}
+
+// save adds this run to those before it. Counting never fails a run, and does
+// not wait long for another one.
+func (c *counts) save(s *store.Store, u *ui.UI) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.run.Tiers) == 0 {
+		return
+	}
+	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	defer stop()
+	err := s.Update(ctx, statsFile, func(old []byte) ([]byte, error) {
+		all, err := parseTotals(old)
+		if err != nil {
+			u.Warn("%s: %v; counting from zero", statsFile, err)
+		}
+		for name, t := range c.run.Tiers {
+			sum := all.tier(name)
+			sum.Hits += t.Hits
+			sum.Failures += t.Failures
+			sum.Bytes += t.Bytes
+			sum.Seconds += t.Seconds
+		}
+		return json.Marshal(all)
+	})
+	c.run = totals{}
+	if err != nil { // such as a read-only cache
+		u.Detail("not counted: %v", err)
+	}
+}
+
+// parseTotals reads the file; what cannot be read counts as nothing.
+func parseTotals(data []byte) (*totals, error) {
+	fresh := &totals{Since: time.Now().UTC().Truncate(time.Second)}
+	if data == nil {
+		return fresh, nil
+	}
+	var t totals
+	if err := json.Unmarshal(data, &t); err != nil {
+		return fresh, err
+	}
+	return &t, nil
+}
+
+// report is what stats prints as JSON. The four numbers at the top are the ones
+// to watch: a build that suddenly goes to the origin shows there.
+type report struct {
+	Since              time.Time                `json:"since"`
+	CacheHits          int64                    `json:"cache_hits"`
+	PackageManagerHits int64                    `json:"package_manager_hits"`
+	UnpackerHits       int64                    `json:"unpacker_hits"`
+	OrasHits           int64                    `json:"oras_hits"`
+	HTTPFallbacks      int64                    `json:"http_fallbacks"`
+	Tiers              map[install.Tier]average `json:"tiers"`
+}
+
+type average struct {
+	Hits           int64   `json:"hits"`
+	Failures       int64   `json:"failures"`
+	Bytes          int64   `json:"bytes"`
+	AverageSeconds float64 `json:"average_seconds"`
+}
+
+func (t *total) average() average {
+	a := average{t.Hits, t.Failures, t.Bytes, 0}
+	if n := t.Hits + t.Failures; n > 0 {
+		a.AverageSeconds = t.Seconds / float64(n)
+	}
+	return a
+}
+
+// runStats prints where plugins came from since counting began.
+func runStats(ctx context.Context, a *app, args []string) error {
+	if len(args) > 0 || len(a.rest) > 0 {
+		return fault.Errorf(fault.Usage, "fetch stats [--json] [--reset]", "stats takes no arguments")
+	}
+	s, err := store.Open(a.opts.cacheDir)
+	if err != nil {
+		return err
+	}
+	data, err := s.Read(statsFile)
+	if err != nil {
+		return err
+	}
+	if a.opts.reset && data != nil {
+		// What is shown is what is forgotten, and no run is lost between.
+		if err := s.Update(ctx, statsFile, func(old []byte) ([]byte, error) {
+			data = old
+			return nil, nil
+		}); err != nil {
+			return err
+		}
+	}
+	t, err := parseTotals(data)
+	if err != nil {
+		return fault.Errorf(fault.Machine, "run: fetch stats --reset", "%s in %s: %w", statsFile, s.Dir(), err)
+	}
+	r := report{
+		Since:              t.Since,
+		CacheHits:          t.tier(install.FromCache).Hits,
+		PackageManagerHits: t.tier(install.FromManager).Hits,
+		UnpackerHits:       t.tier(install.FromUnpacker).Hits,
+		OrasHits:           t.tier(install.FromOCI).Hits,
+		HTTPFallbacks:      t.tier(install.FromHTTP).Hits,
+		Tiers:              map[install.Tier]average{},
+	}
+	for _, name := range install.Tiers() {
+		r.Tiers[name] = t.tier(name).average()
+	}
+	if a.opts.json {
+		return a.ui.Data(r)
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "tier\thits\tfailures\tsize\taverage\n")
+	for _, name := range install.Tiers() {
+		v := r.Tiers[name]
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", name, v.Hits, v.Failures, ui.Size(v.Bytes),
+			time.Duration(v.AverageSeconds*float64(time.Second)).Round(10*time.Microsecond))
+	}
+	w.Flush()
+	a.ui.Result("since %s\n%s", r.Since.Format(time.DateTime+" MST"), strings.TrimRight(b.String(), "\n"))
+	if a.opts.reset {
+		a.ui.Say("forgotten; counting begins anew")
+	}
+	return nil
+}

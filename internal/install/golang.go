@@ -1,0 +1,198 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+const (
+	maxGoMod  = 16 << 20  // bytes, as much as cmd/go reads
+	maxModule = 500 << 20 // bytes of a module zip, golang.org/x/mod/zip.MaxZipFile
+)
+
+// unpackGo is Unpack for a file of source go; it also returns the go.mod in it,
+// nil where there is none. Its hash decides, however its zip was packed.
+func unpackGo(ctx context.Context, f *os.File, dir, key string, file lock.File) (files []store.TreeFile, goMod []byte, err error) {
+	var text *bytes.Buffer
+	o := pkgmgr.ReadGo(key, file)
+	o.Tap = func(name string) io.Writer {
+		if name != "go.mod" {
+			return nil
+		}
+		text = new(bytes.Buffer)
+		return &limited{text, maxGoMod}
+	}
+	if files, err = store.Unpack(ctx, f, dir, o); err != nil {
+		return nil, nil, err
+	}
+	if text != nil {
+		goMod = text.Bytes()
+	}
+	return files, goMod, pkgmgr.CheckGo(key, file, files, goMod)
+}
+
+// limited takes so many bytes and refuses more.
+type limited struct {
+	w    io.Writer
+	room int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.room -= len(p); l.room < 0 {
+		return 0, fault.Errorf(fault.Integrity, "", "go.mod has more than %d bytes", maxGoMod)
+	}
+	return l.w.Write(p)
+}
+
+// bringPacked takes the zip of a module with other bytes than are locked: a
+// proxy may pack the same files anew. Whoever reads it compares their hash.
+func (i *Installer) bringPacked(ctx context.Context, key string, get func(context.Context, *store.Ingest) error) error {
+	d, err := i.Store.AddUnknown(ctx, maxModule, get, func(store.Sums) error { return nil })
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.packed == nil {
+		i.packed = map[string]store.Digest{}
+	}
+	i.packed[key] = d
+	return nil
+}
+
+func (i *Installer) packedAnew(key string) (store.Digest, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	d, ok := i.packed[key]
+	return d, ok
+}
+
+// buildByGo compiles the executable of an entry, for whichever platform, from
+// the verified modules.
+func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	if i.NoManagers {
+		return fault.Errorf(fault.Machine, readyTree(e), "it is compiled by Go, and package managers are disabled")
+	}
+	compiler, err := i.Go(ctx, e.Toolchain)
+	if err != nil {
+		return err
+	}
+	keys := e.Locked.FilesFor(platform)
+	if err := i.need(ctx, e, keys); err != nil {
+		return err
+	}
+	scratch, clean, err := i.Store.Scratch(ctx, "go")
+	if err != nil {
+		return err
+	}
+	defer clean()
+	b := pkgmgr.GoBuild{
+		Main:    pkgmgr.GoMain{Module: e.Locked.Package, Version: e.Version, Dir: e.Locked.Main},
+		Modules: make([]pkgmgr.GoModule, len(keys)),
+	}
+	b.Platform, _ = lock.LookupPlatform(platform)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelDownloads)
+	for n, key := range keys {
+		g.Go(func() (err error) {
+			b.Modules[n], err = i.module(gctx, e, key, filepath.Join(scratch, fmt.Sprintf("%d.mod", n)))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if b.Cache, err = i.Store.GoBuild(); err != nil {
+		return err
+	}
+	out := filepath.Join(scratch, "out")
+	i.detail("go compiles %s for %s", e, platform)
+	if err := compiler.Build(ctx, b, out); err != nil {
+		if errors.Is(err, pkgmgr.ErrCompile) {
+			err = fault.Errorf(fault.Machine, readyTree(e), "%w", err)
+		}
+		return err
+	}
+	return placeProgram(ctx, out, dir, e.Locked.Platforms[platform].Binary)
+}
+
+// placeProgram puts a compiled program into a folder, executable on whichever
+// file system.
+func placeProgram(ctx context.Context, program, dir, binary string) error {
+	f, err := os.Open(program)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = store.Unpack(ctx, f, dir, store.Options{Format: "raw", RawName: binary})
+	return err
+}
+
+// readyTree is the mend where a compiler cannot be run.
+func readyTree(e *lock.Entry) string {
+	return "take the compiled plugin from a mirror, which is made where it compiles, by: lockgen mirror --trees; or enable and install the compiler of source " + e.Locked.Source
+}
+
+// module makes the files of one module of a closure from what is locked.
+func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile string) (pkgmgr.GoModule, error) {
+	f := e.Locked.Files[key]
+	m := pkgmgr.GoModule{Path: f.Name, Version: f.Version}
+	blob, err := i.blob(ctx, e, key)
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", key, err)
+	}
+	defer blob.Close()
+	_, goMod, err := unpackGo(ctx, blob, "", key, f)
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", key, err)
+	}
+	if !strings.HasSuffix(key, ".zip") {
+		m.Mod, m.ModSum = blob.Name(), f.Integrity
+		return m, nil
+	}
+	m.Zip, m.Sum, m.Mod, m.ModSum = blob.Name(), f.Integrity, modFile, f.GoMod
+	text, _ := pkgmgr.GoModOf(m.Path, goMod)
+	return m, os.WriteFile(modFile, text, 0o644)
+}
+
+// Go returns the locked Go, unpacked for this machine; where the lock has none
+// for it, this machine's own if that has the same version, for it compiles to
+// the same bytes.
+func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*pkgmgr.Go, error) {
+	if _, served, err := toolchain.Locked.Cell(i.Host.Name); err == nil {
+		dir, _, err := i.Tree(ctx, toolchain, i.Host.Name)
+		if err != nil {
+			return nil, err
+		}
+		return pkgmgr.LockedGo(dir, served), nil
+	}
+	own, err := pkgmgr.FindGo(ctx)
+	found := "there is none here"
+	if err == nil {
+		version, err := own.Version(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if version == toolchain.Version {
+			return own, nil
+		}
+		found = "go on PATH has version " + version
+	} else if fault.Of(err) != fault.Machine {
+		return nil, err
+	}
+	return nil, fault.Errorf(fault.Machine, "install Go "+toolchain.Version+", or add "+i.Host.Name+" to platforms of plugins.toml",
+		"compiling needs Go %s: it is not locked for this machine (%s), and %s", toolchain.Version, i.Host.Name, found)
+}
