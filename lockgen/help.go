@@ -186,6 +186,23 @@ With names or --bundle only those plugins are pushed, and what runs them.
       --trees             push ready folders as well
 `
 
+const helpDoctor = `tell what this machine has and what it lacks
+
+Finds package managers, compilers, Buck2 and git, compares their versions with
+the oldest that serve, and says which plugins of the lock need them; tries the
+cache; shows proxies (without passwords), the registries that clients are
+configured with, and the settings of Buck2 that our rules depend on. Nothing is
+changed and nobody is called. What the lock needs and the machine lacks ends
+with exit status 7 and the command that mends it.
+
+  lockgen doctor
+  lockgen doctor --json
+  lockgen doctor --manager cargo --min-version 1.70.0
+
+      --manager NAME      look at this tool alone
+      --min-version V     with --manager: the oldest version that will do
+`
+
 const helpMergeDriver = `merge two locks; git runs it
 
 Two branches that bump different plugins merge without it. It settles what git

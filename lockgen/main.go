@@ -76,6 +76,10 @@ func commands() []command {
 			fs.StringArrayVar(&p.platforms, "platform", nil, "only for this platform")
 			fs.StringArrayVar(&p.bundles, "bundle", nil, "only this bundle")
 		}},
+		{name: "doctor", run: runDoctor, help: helpDoctor, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.StringVar(&p.manager, "manager", "", "look at this tool alone")
+			fs.StringVar(&p.minVersion, "min-version", "", "with --manager: the oldest version that will do")
+		}},
 		{name: "merge-driver", args: " BASE OURS THEIRS", run: runMergeDriver, help: helpMergeDriver},
 	}
 }
@@ -93,6 +97,7 @@ type program struct {
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
+	manager, minVersion      string // doctor
 
 	to                 string   // mirror
 	trees              bool     // likewise

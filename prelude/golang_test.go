@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // TestGoPlugin locks a Go plugin with lockgen and lets Buck2 fetch it, for this
@@ -60,9 +61,9 @@ go = %q
 	if text, err := exec.Command("go", "build", "-o", lockgen, "../lockgen").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	update := exec.Command(lockgen, "update", "--cache-dir", filepath.Join(t.TempDir(), "cache"))
+	update := exec.Command(lockgen, "update")
 	update.Dir = dir
-	update.Env = append(os.Environ(), "GOENV=off", "GOPRIVATE=", "GONOSUMDB=", "GOSUMDB="+proxy.SumDB())
+	update.Env = append(os.Environ(), store.EnvDir+"="+filepath.Join(t.TempDir(), "cache"), "GOENV=off", "GOPRIVATE=", "GONOSUMDB=", "GOSUMDB="+proxy.SumDB())
 	if text, err := update.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -86,7 +87,8 @@ protobuf_plugins(lock = lock, registries = {"go": "` + proxy.GoProxy() + `"})
 	if n := proxy.Count(""); n > 0 {
 		t.Errorf("%d requests for what nobody builds", n)
 	}
-	for platform, machine := range map[lock.Platform]string{host: "prelude//platforms:default", foreign: "root//platforms:both"} {
+	for _, platform := range []lock.Platform{host, foreign} {
+		machine := map[bool]string{true: "prelude//platforms:default", false: "root//platforms:both"}[platform.Name == host.Name]
 		folder := p.Build("//plugins:protoc-gen-gen[1.0.0]", "--target-platforms", machine)[0]
 		data, err := os.ReadFile(filepath.Join(folder, "protoc-gen-gen"))
 		if err != nil {

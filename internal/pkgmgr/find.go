@@ -66,7 +66,7 @@ func recipes() []recipe {
 		{name: "bun", programs: []string{"bun"}, ask: version, install: map[string]string{"": npmGlobal + "bun"}, renew: npmGlobal + "bun"},
 		{name: "pip", programs: python, args: []string{"-I", "-m", "pip"}, ask: version, least: dotted(pipMajor, pipMinor), why: "whose installation report has its stable form",
 			install: map[string]string{"apt-get": "apt-get install python3-pip", "dnf": "dnf install python3-pip", "apk": "apk add py3-pip",
-				"brew": "brew install python", "winget": "winget install Python.Python.3.13", "": "python3 -m ensurepip --upgrade"},
+				"brew": "brew install python", "winget": "winget install Python.Python.3.13", "": "install Python 3 with pip (python3 -m ensurepip --upgrade where Python has none)"},
 			renew: "python3 -m pip install --upgrade pip"},
 		{name: "uv", programs: []string{"uv"}, ask: version,
 			install: map[string]string{"brew": "brew install uv", "winget": "winget install astral-sh.uv", "": "python3 -m pip install uv"}, renew: "uv self update"},

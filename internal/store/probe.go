@@ -1,0 +1,61 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Health is what a machine gives to a cache.
+type Health struct {
+	Exists  bool  `json:"exists"`
+	Free    int64 `json:"free_bytes"` // on its disk, for this user; -1 where the system does not tell
+	Reflink bool  `json:"reflink"`    // copies share their blocks
+}
+
+// Probe tries the cache folder, or the folder that it would be made in: it
+// writes a small file there, copies it and removes both. An error is of class
+// [fault.Machine] or [fault.Usage]: the cache cannot be written, or it is no
+// cache of ours.
+func (s *Store) Probe() (Health, error) {
+	h := Health{Free: -1}
+	if err := s.mustBeOurs(); err != nil {
+		return h, err
+	}
+	dir := s.dir
+	for {
+		_, err := os.Stat(dir)
+		if err == nil {
+			h.Exists = dir == s.dir
+			break
+		}
+		parent := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || parent == dir {
+			return h, s.refused(err)
+		}
+		dir = parent
+	}
+	h.Free = freeSpace(dir)
+	tmp, err := os.MkdirTemp(dir, ".buck2-protobuf-probe-*")
+	if err != nil {
+		return h, s.refused(err)
+	}
+	defer os.RemoveAll(tmp)
+	a, err := os.Create(filepath.Join(tmp, "a"))
+	if err != nil {
+		return h, s.refused(err)
+	}
+	defer a.Close()
+	b, err := os.Create(filepath.Join(tmp, "b"))
+	if err != nil {
+		return h, s.refused(err)
+	}
+	defer b.Close()
+	if _, err := a.Write(bytes.Repeat([]byte("probe\n"), 64<<10)); err != nil {
+		return h, s.refused(err)
+	}
+	h.Reflink = reflink(b, a)
+	return h, nil
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// A buckconfig is the configuration of the Buck2 project that a folder lies in,
+// as far as files of the project say it: .buckconfig.d, .buckconfig and
+// .buckconfig.local, later ones first. Files that they include are not read.
+type buckconfig struct {
+	root   string // the folder of the project
+	file   string // its .buckconfig, "" where there is no project
+	values map[string]string
+}
+
+func (c *buckconfig) found() bool { return c.file != "" }
+
+// get returns a setting, "" where it is not set.
+func (c *buckconfig) get(section, key string) string { return c.values[section+"."+key] }
+
+// readBuckconfig looks for the project as Buck2 does: the outermost folder with
+// a .buckconfig, but none above one with a .buckroot, and never the home.
+func readBuckconfig(dir string) *buckconfig {
+	c := &buckconfig{values: map[string]string{}}
+	home, _ := os.UserHomeDir()
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, ".buckconfig")); err == nil && dir != home {
+			c.root, c.file = dir, filepath.Join(dir, ".buckconfig")
+		}
+		if _, err := os.Stat(filepath.Join(dir, ".buckroot")); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if !c.found() {
+		return c
+	}
+	files, _ := filepath.Glob(filepath.Join(c.root, ".buckconfig.d", "*"))
+	slices.Sort(files)
+	for _, name := range append(files, c.file, c.file+".local") {
+		if data, err := os.ReadFile(name); err == nil {
+			c.parse(string(data))
+		}
+	}
+	return c
+}
+
+// parse reads the INI dialect of Buck2: comments are lines of their own, and a
+// backslash at the end of a line joins the next one.
+func (c *buckconfig) parse(text string) {
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\\\n", "")
+	section := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		if line[0] == '[' && strings.HasSuffix(line, "]") {
+			section = strings.TrimSpace(line[1 : len(line)-1])
+			continue
+		}
+		if key, value, ok := strings.Cut(line, "="); ok {
+			c.values[section+"."+strings.TrimSpace(key)] = strings.TrimSpace(value)
+		}
+	}
+}
+
+// findings judges the settings that our rules depend on.
+func (c *buckconfig) findings(s *store.Store) []finding {
+	if !c.found() {
+		return []finding{{isAbsent, "project", "no .buckconfig here or above", "", ""}}
+	}
+	return []finding{
+		{isGood, "project", c.root, "", ""},
+		c.digests(), c.sqlite(), c.execution(), c.cacheDir(s), c.manager(), unzip(),
+	}
+}
+
+func (c *buckconfig) digests() finding {
+	f := finding{isGood, "[buck2] digest_algorithms", orDefault(c.get("buck2", "digest_algorithms"), "SHA256"), "", ""}
+	if !slices.Contains(strings.FieldsFunc(strings.ToUpper(f.Value), func(r rune) bool { return r == ',' || r == ' ' }), "SHA256") {
+		if strings.Contains(f.Value, "(default)") {
+			return f
+		}
+		f.State, f.Why = isNote, "the lock has SHA-256: without it every new daemon downloads at once what it would put off"
+		f.Mend = "add to .buckconfig: [buck2] digest_algorithms = SHA256"
+	}
+	return f
+}
+
+func (c *buckconfig) sqlite() finding {
+	f := finding{isGood, "[buck2] sqlite_materializer_state", orDefault(c.get("buck2", "sqlite_materializer_state"), "true"), "", ""}
+	if how := c.get("buck2", "materializations"); how != "" && !strings.HasPrefix(how, "deferred") {
+		f.State, f.Value, f.Why = isNote, "off, for materializations = "+how, "every download is made at once, needed or not"
+		f.Mend = "take materializations out of [buck2] in .buckconfig"
+	} else if f.Value == "false" || f.Value == "0" {
+		f.State, f.Why = isNote, "a new daemon forgets what is on the disk and fetches it again"
+		f.Mend = "take sqlite_materializer_state = false out of [buck2] in .buckconfig"
+	}
+	return f
+}
+
+// execution looks for a platform that runs actions here, which fetching needs.
+func (c *buckconfig) execution() finding {
+	label := c.get("build", "execution_platforms")
+	f := finding{isGood, "[build] execution_platforms", orDefault(label, "this machine"), "", ""}
+	cell, rest, _ := strings.Cut(label, "//")
+	folder, _, _ := strings.Cut(rest, ":")
+	switch {
+	case label == "":
+		return f
+	case strings.HasSuffix(label, "prelude//platforms:default"):
+		f.Why = "runs on this machine"
+		return f
+	}
+	cell = strings.TrimPrefix(cell, "@")
+	if path := c.get("cells", cell); path != "" {
+		folder = filepath.Join(path, folder)
+	}
+	local := regexp.MustCompile(`local_enabled\s*=\s*True`)
+	names, _ := filepath.Glob(filepath.Join(c.root, filepath.FromSlash(folder), "*"))
+	for _, name := range names {
+		if data, err := os.ReadFile(name); err == nil && local.Match(data) {
+			f.Why = "has local_enabled = True in " + name
+			return f
+		}
+	}
+	f.State, f.Why = isNote, "plugins are fetched on this machine, and no platform with local_enabled = True was found"
+	f.Mend = "see that one of them has CommandExecutorConfig(local_enabled = True, …)"
+	return f
+}
+
+func (c *buckconfig) cacheDir(s *store.Store) finding {
+	f := finding{isGood, "[buck2_protobuf] cache_dir", orDefault(c.get("buck2_protobuf", "cache_dir"), s.Dir()), "", ""}
+	if own := c.get("buck2_protobuf", "cache_dir"); own != "" && filepath.Clean(own) != s.Dir() {
+		f.State, f.Why = isNote, "fetch on the command line uses "+s.Dir()
+		f.Mend = "export " + store.EnvDir + "=" + own
+	}
+	return f
+}
+
+func (c *buckconfig) manager() finding {
+	value := c.get("buck2_protobuf", "node_manager")
+	f := finding{isGood, "[buck2_protobuf] node_manager", orDefault(value, "npm"), "", ""}
+	if off := c.get("buck2_protobuf", "disable_package_managers"); off == "true" {
+		f.Value, f.Why = "none", "disable_package_managers = true"
+	}
+	return f
+}
+
+// unzip is wanted by the http_archive of Buck2's prelude alone.
+func unzip() finding {
+	name, err := exec.LookPath("unzip")
+	if err != nil {
+		return finding{isNote, "unzip", "not on PATH", "our rules do without it; http_archive of Buck2's prelude does not", ""}
+	}
+	return finding{isGood, "unzip", name, "", ""}
+}
+
+func orDefault(value, standard string) string {
+	if value == "" {
+		return fmt.Sprintf("%s (default)", standard)
+	}
+	return value
+}

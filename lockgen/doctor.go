@@ -1,0 +1,526 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+// The states of a finding. Only bad ends with an exit status.
+const (
+	isGood   = "ok"
+	isNote   = "note" // worth knowing
+	isBad    = "bad"
+	isAbsent = "-" // not here, and nothing needs it
+)
+
+// A finding is one thing that doctor looked at.
+type finding struct {
+	State string `json:"state"` // ok, note, bad or -
+	What  string `json:"what"`
+	Value string `json:"value"`          // what was found
+	Why   string `json:"why,omitempty"`  // it matters
+	Mend  string `json:"mend,omitempty"` // a command or an edit
+}
+
+// A toolFinding is a finding about a foreign program.
+type toolFinding struct {
+	State    string   `json:"state"`
+	Name     string   `json:"name"`
+	Version  string   `json:"version,omitempty"`
+	Path     string   `json:"path,omitempty"`
+	Least    string   `json:"least,omitempty"` // the oldest version that serves
+	NeededBy []string `json:"needed_by"`       // plugins of the lock, or settings
+	Why      string   `json:"why,omitempty"`
+	Mend     string   `json:"mend,omitempty"`
+}
+
+// A diagnosis is what doctor found.
+type diagnosis struct {
+	OK         bool          `json:"ok"`
+	Platform   string        `json:"platform"`
+	Lock       string        `json:"lock,omitempty"`
+	Tools      []toolFinding `json:"tools"`
+	Cache      []finding     `json:"cache"`
+	Network    []finding     `json:"network"`
+	Registries []finding     `json:"registries"`
+	Buck2      []finding     `json:"buck2"`
+}
+
+// runDoctor changes nothing and makes no connection.
+func runDoctor(ctx context.Context, p *program) error {
+	if p.manager != "" {
+		return p.oneManager(ctx)
+	}
+	if p.minVersion != "" {
+		return fault.Errorf(fault.Usage, "write: lockgen doctor --manager cargo --min-version "+p.minVersion, "--min-version needs --manager")
+	}
+	d := &diagnosis{Tools: []toolFinding{}, Network: []finding{}, Registries: []finding{}}
+	host, known := lock.Host()
+	d.Platform = host.Name
+	if !known {
+		d.Platform = "unknown to any lock"
+	}
+	l, m, err := p.whatIsAsked(d)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(p.env(store.EnvDir))
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(filepath.Dir(p.manifest))
+	if err != nil {
+		return err
+	}
+	config := readBuckconfig(dir)
+	d.Cache = lookAtCache(s)
+	d.Network = p.lookAtProxies()
+	d.Buck2 = config.findings(s)
+	if d.Tools, err = p.lookAtTools(ctx, needs(l, m, host, config, p.env)); err != nil {
+		return err
+	}
+	d.Registries = lookAtRegistries(ctx, l, m, dir)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return p.report(d)
+}
+
+// whatIsAsked reads the lock and the manifest where they are; without them
+// nothing is needed.
+func (p *program) whatIsAsked(d *diagnosis) (*lock.Lock, *lock.Manifest, error) {
+	m := &lock.Manifest{}
+	switch err := p.locate(); {
+	case err == nil:
+		if m, _, err = lock.ReadManifest(p.manifest); err != nil {
+			return nil, nil, err
+		}
+	case p.manifestGiven != "" || !errors.Is(err, fs.ErrNotExist):
+		return nil, nil, err
+	case p.lock == "":
+		name, err := lock.FindLock(".")
+		if err != nil {
+			return &lock.Lock{}, m, nil
+		}
+		p.lock = name
+	}
+	l, _, err := lock.Read(p.lock)
+	switch {
+	case err == nil:
+		d.Lock = p.lock
+	case errors.Is(err, fs.ErrNotExist) && p.lockGiven == "":
+		l = &lock.Lock{}
+	default:
+		return nil, nil, err
+	}
+	return l, m, nil
+}
+
+// A need says who uses a tool on this machine, and whether they must have it.
+type need struct {
+	by   []string
+	must bool
+}
+
+// needs lists, for each tool, who uses it. Npm and pip plugins are unpacked by
+// us, so of their managers only the address of the registry is needed.
+func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfig, env func(string) string) map[string]need {
+	needs := map[string]need{}
+	use := func(must bool, who string, tools ...string) {
+		for _, t := range tools {
+			needs[t] = need{append(needs[t].by, who), needs[t].must || must}
+		}
+	}
+	add := func(who string, tools ...string) { use(true, who, tools...) }
+	for name, versions := range l.Plugins {
+		for version, v := range versions {
+			cell, served, err := v.Cell(host.Name)
+			if err != nil {
+				continue
+			}
+			who := name + " " + version
+			switch v.Source {
+			case lock.Cargo:
+				if cell.Tree == "" {
+					add(who+" (compiles it)", "cargo", "rustc")
+				}
+			case lock.Go:
+				tool, toolVersion, _ := strings.Cut(v.Toolchain, "@")
+				if locked := l.Plugins[tool][toolVersion]; v.Toolchain != "" && locked != nil {
+					if _, _, err := locked.Cell(host.Name); err != nil {
+						add(who+" (compiles it; the lock has no Go for "+host.Name+")", "go")
+					}
+				}
+			case lock.NPM:
+				if m.Registries.NPM == "" && !bringsNPM(l, v, served) {
+					add(who+" (names the registry)", "npm")
+				}
+			case lock.Pip:
+				if m.Registries.Pip == "" {
+					add(who+" (names the index)", "pip")
+				}
+			}
+		}
+	}
+	if config.found() { // who works without Buck2 does without both
+		use(false, "//:fetch (Buck2 builds it from source)", "go")
+		use(false, config.file, "buck2")
+	}
+	if manager := env("BUCK2_PROTOBUF_NODE_MANAGER"); manager != "" && manager != "none" {
+		if slices.Contains(pkgmgr.Tools(), manager) {
+			add("BUCK2_PROTOBUF_NODE_MANAGER", manager)
+		}
+	}
+	for _, n := range needs {
+		slices.Sort(n.by)
+	}
+	return needs
+}
+
+// bringsNPM reports whether the locked runtime of a plugin has an npm for this
+// machine.
+func bringsNPM(l *lock.Lock, v *lock.Version, platform string) bool {
+	name, version, _ := strings.Cut(v.Runtime, "@")
+	node := l.Plugins[name][version]
+	if node == nil {
+		return false
+	}
+	_, _, err := node.Cell(platform)
+	return err == nil
+}
+
+// lookAtTools asks every tool, several at once, for some start slowly.
+func (p *program) lookAtTools(ctx context.Context, needs map[string]need) ([]toolFinding, error) {
+	names := pkgmgr.Tools()
+	found := make([]toolFinding, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() {
+			least, why := pkgmgr.Least(name)
+			found[i] = judge(ctx, name, least, why, needs[name])
+		})
+	}
+	all.Wait()
+	return found, ctx.Err()
+}
+
+// judge finds a tool and compares its version with the least that serves.
+func judge(ctx context.Context, name, least, why string, by need) toolFinding {
+	f := toolFinding{State: isGood, Name: name, Least: least, NeededBy: append([]string{}, by.by...)}
+	lacking := isNote
+	if by.must {
+		lacking = isBad
+	}
+	tool, err := pkgmgr.Find(ctx, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.State, f.Why, f.Mend = lacking, err.Error(), fault.Mend(err)
+		if len(by.by) == 0 && !by.must {
+			f.State, f.Why, f.Mend = isAbsent, "", ""
+		}
+		return f
+	case err != nil:
+		f.State, f.Why, f.Mend = lacking, err.Error(), fault.Mend(err)
+		return f
+	}
+	f.Version, f.Path = tool.Version, tool.Path
+	if least == "" {
+		return f
+	}
+	if why != "" {
+		why = ", " + why
+	}
+	switch yes, ok := tool.AtLeast(least); {
+	case !ok:
+		f.State, f.Why = isNote, fmt.Sprintf("whether it is %s or later cannot be told from %q", least, tool.Version)
+	case !yes:
+		f.State, f.Mend = lacking, pkgmgr.Remedy(name, true)
+		f.Why = fmt.Sprintf("too old: needed is %s or later%s", least, why)
+	}
+	return f
+}
+
+// oneManager answers for one tool alone.
+func (p *program) oneManager(ctx context.Context) error {
+	least, why := p.minVersion, ""
+	if !slices.Contains(pkgmgr.Tools(), p.manager) {
+		mend := "tools are " + strings.Join(pkgmgr.Tools(), ", ")
+		if near := lock.Nearest(p.manager, pkgmgr.Tools()); near != "" {
+			mend = "did you mean " + near + "? " + mend
+		}
+		return fault.Errorf(fault.Usage, mend, "unknown tool %q", p.manager)
+	}
+	if least == "" {
+		least, why = pkgmgr.Least(p.manager)
+	} else if _, ok := pkgmgr.CompareToolVersions(least, least); !ok {
+		return fault.Errorf(fault.Usage, "write it as the tool does, such as 1.70.0", "--min-version %q is no version", least)
+	}
+	f := judge(ctx, p.manager, least, why, need{must: true})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if f.State == isNote { // asked for outright, a version that cannot be compared is none
+		f.State = isBad
+	}
+	var err error
+	if f.State == isBad {
+		err = fault.Errorf(fault.Machine, f.Mend, "%s: %s", strings.TrimSpace(f.Name+" "+f.Version), f.Why)
+	}
+	if p.ui.JSON {
+		if dataErr := p.ui.Data(f); dataErr != nil || err == nil {
+			return dataErr
+		}
+		return &toldError{err}
+	}
+	if err == nil {
+		p.ui.Result("%s %s %s", f.Name, f.Version, f.Path)
+	}
+	return err
+}
+
+// lowSpace is less than the largest closures need, in bytes.
+const lowSpace = 1 << 30
+
+func lookAtCache(s *store.Store) []finding {
+	h, err := s.Probe()
+	f := finding{isGood, "folder", s.Dir(), "", ""}
+	if err != nil {
+		f.State, f.Why, f.Mend = isBad, err.Error(), fault.Mend(err)
+		return []finding{f}
+	}
+	if !h.Exists {
+		f.Why = "it will be made by its first use"
+	}
+	findings := []finding{f}
+	if h.Free >= 0 {
+		f = finding{isGood, "free space", ui.Size(h.Free), "", ""}
+		if h.Free < lowSpace {
+			f.State, f.Why, f.Mend = isNote, "a node for one platform takes 250 MiB", "fetch cache clear --older-than 7d"
+		}
+		findings = append(findings, f)
+	}
+	f = finding{isGood, "reflink", "yes", "", ""}
+	if !h.Reflink {
+		f.State, f.Value, f.Why = isNote, "no", "every installed plugin is copied; btrfs, XFS and bcachefs would share the blocks"
+	}
+	return append(findings, f)
+}
+
+// lookAtProxies shows what the environment says of the way out, without
+// passwords.
+func (p *program) lookAtProxies() []finding {
+	findings := []finding{}
+	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"} {
+		for _, key := range []string{name, strings.ToLower(name)} {
+			if value := p.env(key); value != "" {
+				findings = append(findings, finding{isGood, key, remote.Redact(value), "", ""})
+			}
+		}
+	}
+	proxied := len(findings) > 0
+	for _, key := range []string{"NO_PROXY", "no_proxy"} {
+		if value := p.env(key); value != "" {
+			findings = append(findings, finding{isGood, key, value, "", ""})
+		}
+	}
+	for key, reader := range map[string]string{"SSL_CERT_FILE": "lockgen, fetch and go", "NODE_EXTRA_CA_CERTS": "npm", "PIP_CERT": "pip"} {
+		value := p.env(key)
+		if value == "" {
+			continue
+		}
+		f := finding{isGood, key, value, "certificates for " + reader, ""}
+		if _, err := os.Stat(value); err != nil {
+			f.State, f.Why, f.Mend = isBad, fmt.Sprintf("%s cannot read its certificates: %v", reader, err), "unset "+key+", or name a file that is there"
+		}
+		findings = append(findings, f)
+	}
+	if p.env("SSL_CERT_FILE") != "" && p.env("NODE_EXTRA_CA_CERTS") == "" {
+		findings = append(findings, finding{isNote, "NODE_EXTRA_CA_CERTS", "not set", "npm does not read SSL_CERT_FILE", "export NODE_EXTRA_CA_CERTS=\"$SSL_CERT_FILE\""})
+	}
+	if !proxied {
+		findings = append(findings, finding{isGood, "proxy", "none set", "", ""})
+	}
+	slices.SortStableFunc(findings, func(a, b finding) int { return strings.Compare(a.What, b.What) })
+	return findings
+}
+
+// lookAtRegistries asks the clients of the sources that the lock has, or of all
+// where there is no lock, which registry they are configured with.
+func lookAtRegistries(ctx context.Context, l *lock.Lock, m *lock.Manifest, dir string) []finding {
+	used := map[string]bool{}
+	var scopes []string
+	for _, versions := range l.Plugins {
+		for _, v := range versions {
+			used[v.Source] = true
+			for _, f := range v.Files {
+				if scope, _, ok := strings.Cut(f.Name, "/"); ok && v.Source == lock.NPM && !slices.Contains(scopes, scope) {
+					scopes = append(scopes, scope)
+				}
+			}
+		}
+	}
+	slices.Sort(scopes)
+	ask := []struct {
+		kind, manifest string
+		ask            func() (map[string]string, error)
+	}{
+		{lock.NPM, m.Registries.NPM, func() (map[string]string, error) {
+			npm, err := pkgmgr.FindNPM(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return npm.Registries(ctx, dir, scopes...)
+		}},
+		{lock.Pip, m.Registries.Pip, func() (map[string]string, error) {
+			pip, err := pkgmgr.FindPip(ctx)
+			if err != nil {
+				return nil, err
+			}
+			index, err := pip.Index(ctx, dir)
+			return map[string]string{"": index}, err
+		}},
+		{lock.Go, m.Registries.Go, func() (map[string]string, error) {
+			tool, err := pkgmgr.FindGo(ctx)
+			if err != nil {
+				return nil, err
+			}
+			c, err := tool.Config(ctx, dir, "")
+			return map[string]string{"": c.Proxy}, err
+		}},
+		{lock.Cargo, m.Registries.Cargo, func() (map[string]string, error) { return nil, nil }},
+	}
+	found := make([][]finding, len(ask))
+	var all sync.WaitGroup
+	for i, a := range ask {
+		if len(used) > 0 && !used[a.kind] {
+			continue
+		}
+		if a.manifest != "" {
+			found[i] = []finding{{isGood, a.kind, remote.Redact(a.manifest), "[registries] of plugins.toml", ""}}
+			continue
+		}
+		all.Go(func() {
+			urls, err := a.ask()
+			if err != nil {
+				found[i] = []finding{{isNote, a.kind, "not known", err.Error(), fault.Mend(err)}}
+				return
+			}
+			for _, scope := range slices.Sorted(maps.Keys(urls)) {
+				if scope != "" && urls[scope] == urls[""] {
+					continue
+				}
+				found[i] = append(found[i], finding{isGood, strings.TrimSpace(a.kind + " " + scope), redactList(urls[scope]), "", ""})
+			}
+		})
+	}
+	all.Wait()
+	return slices.Concat(append([][]finding{{}}, found...)...)
+}
+
+// redactList redacts the addresses of a list such as GOPROXY is.
+func redactList(s string) string {
+	var b strings.Builder
+	for s != "" {
+		end := strings.IndexAny(s, ",|")
+		if end < 0 {
+			end = len(s)
+		}
+		b.WriteString(remote.Redact(s[:end]))
+		if end < len(s) {
+			b.WriteByte(s[end])
+			end++
+		}
+		s = s[end:]
+	}
+	return b.String()
+}
+
+// report prints the diagnosis. Anything bad ends with class Machine.
+func (p *program) report(d *diagnosis) error {
+	var wrong []string
+	var mend string
+	see := func(state, what, how string) {
+		if state == isBad {
+			wrong = append(wrong, what)
+			if mend == "" {
+				mend = how
+			}
+		}
+	}
+	for _, t := range d.Tools {
+		see(t.State, t.Name, t.Mend)
+	}
+	sections := []struct {
+		title    string
+		findings []finding
+	}{{"cache", d.Cache}, {"network", d.Network}, {"registries", d.Registries}, {"buck2", d.Buck2}}
+	for _, s := range sections {
+		for _, f := range s.findings {
+			see(f.State, s.title+": "+f.What, f.Mend)
+		}
+	}
+	d.OK = len(wrong) == 0
+	var err error
+	if !d.OK {
+		if len(wrong) > 1 {
+			mend += "; then run lockgen doctor again"
+		}
+		err = fault.Errorf(fault.Machine, mend, "this machine lacks what is needed: %s", strings.Join(wrong, ", "))
+	}
+	if p.ui.JSON {
+		if dataErr := p.ui.Data(d); dataErr != nil || err == nil {
+			return dataErr
+		}
+		return &toldError{err}
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	explain := func(why, mend string) {
+		if why != "" {
+			fmt.Fprintf(w, "\t\t  %s\n", ui.Escape(why))
+		}
+		if mend != "" {
+			fmt.Fprintf(w, "\t\t  mend: %s\n", mend)
+		}
+	}
+	fmt.Fprintf(w, "tools on %s\n", d.Platform)
+	for _, t := range d.Tools {
+		if t.State == isAbsent {
+			continue
+		}
+		fmt.Fprintf(w, "  %-4s\t%s\t%s\n", t.State, t.Name, strings.TrimSpace(t.Version+" "+t.Path))
+		if len(t.NeededBy) > 0 {
+			fmt.Fprintf(w, "\t\t  needed by %s\n", strings.Join(t.NeededBy, ", "))
+		}
+		explain(t.Why, t.Mend)
+	}
+	if d.Lock == "" {
+		fmt.Fprintf(w, "  %-4s\tlock\tnone here or above, so nothing is needed yet\n", isNote)
+	}
+	for _, s := range sections {
+		fmt.Fprintf(w, "%s\n", s.title)
+		for _, f := range s.findings {
+			fmt.Fprintf(w, "  %-4s\t%s\t%s\n", f.State, f.What, ui.Escape(f.Value))
+			explain(f.Why, f.Mend)
+		}
+	}
+	_ = w.Flush()
+	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
+	return err
+}
