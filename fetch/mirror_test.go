@@ -272,3 +272,86 @@ func TestBundle(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestManyProcesses: 32 processes ask for the same cold plugin at once. Each
+// file is downloaded once, each folder is made once, and nobody fails.
+func TestManyProcesses(t *testing.T) {
+	w := newWorld(t)
+	binary := filepath.Join(t.TempDir(), "fetch")
+	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	o := fake.NewOCI(t, "")
+	o.Repo = "acme/plugins"
+	bodies := [][]byte{[]byte("#!/bin/sh\necho bare\n")}
+	for _, a := range w.tarballs {
+		bodies = append(bodies, a.Body)
+	}
+	for _, body := range bodies {
+		o.Blob("application/octet-stream", "", body)
+	}
+	for _, name := range []string{"bare", "script"} { // by URL, and npm with its runtime from pip
+		for what, mirrors := range map[string][]string{"origin": nil, "registry": {"npm:", "oci://" + o.Host + "/acme/plugins", w.registry.URL + "/", "oci://" + o.Host + "/acme/plugins"}} {
+			w.mirrors(mirrors...)
+			w.registry.Forget()
+			o.Forget()
+			cache := filepath.Join(t.TempDir(), "cache")
+			type result struct {
+				path, talk string
+				err        error
+			}
+			results := make(chan result)
+			const processes = 32
+			for range processes {
+				go func() {
+					cmd := exec.Command(binary, "get", name, "--node-manager", "none", "-v", "--lock", filepath.Join(w.dir, lock.FileName))
+					cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
+					var talk bytes.Buffer
+					cmd.Stderr = &talk
+					out, err := cmd.Output()
+					results <- result{string(out), talk.String(), err}
+				}()
+			}
+			paths, lines := map[string]bool{}, 0
+			for range processes {
+				r := <-results
+				if r.err != nil {
+					t.Errorf("%s from %s: %v\n%s", name, what, r.err, r.talk)
+				}
+				paths[r.path] = true
+				lines += strings.Count(r.talk, "downloading ")
+			}
+			files := map[string]int{"bare": 1, "script": 3}[name]
+			downloads := map[string]int{}
+			for _, r := range append(w.registry.Requests(""), o.Requests("")...) {
+				if !strings.HasSuffix(r.Path, "/") { // no index page
+					downloads[r.Path]++
+				}
+			}
+			for path, n := range downloads {
+				if n != 1 {
+					t.Errorf("%s from %s: %s was downloaded %d times", name, what, path, n)
+				}
+			}
+			if len(paths) != 1 || len(downloads) != files || lines != files {
+				t.Errorf("%s from %s: %d paths, %d files in %d downloads, expected %d: %v", name, what, len(paths), len(downloads), lines, files, downloads)
+			}
+			stats, err := os.ReadFile(filepath.Join(cache, "stats.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var total struct {
+				Tiers map[string]struct{ Hits, Failures int }
+			}
+			if err := json.Unmarshal(stats, &total); err != nil {
+				t.Fatal(err)
+			}
+			if made, trees := total.Tiers["unpacker"], map[string]int{"bare": 1, "script": 2}[name]; made.Hits != trees || made.Failures != 0 {
+				t.Errorf("%s from %s: %d folders were made, expected %d", name, what, made.Hits, trees)
+			}
+			if n := total.Tiers["oci"].Hits; n != map[string]int{"bare registry": 1, "script registry": 2}[name+" "+what] {
+				t.Errorf("%s from %s: %d files from the registry", name, what, n)
+			}
+		}
+	}
+}
