@@ -226,7 +226,7 @@ func run(t *testing.T, node, modules string, prog program, generated string) {
 
 // command runs a program and returns its standard output; a failure ends the
 // test.
-func command(t *testing.T, dir, name string, args ...string) string {
+func command(t testing.TB, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir = dir

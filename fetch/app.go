@@ -53,6 +53,7 @@ func (a *app) open() error {
 		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local,
 		Observe: a.counts.add,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
+		Python: a.opts.python,
 	}
 	if a.ui != nil {
 		a.installer.Detail = a.ui.Detail

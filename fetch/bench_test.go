@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -40,8 +41,8 @@ func BenchmarkWarm(b *testing.B) {
 }
 
 // BenchmarkInstall compares, in turn, in one run: fetch get ts-proto with all
-// bytes in the cache and nothing installed, by npm and by our own unpacker,
-// and npm ci --offline of the same packages alone.
+// bytes in the cache and nothing installed, by each Node manager that is on
+// PATH and by our own unpacker, and the managers alone, on the same packages.
 //
 //	go test -run '^$' -bench Install -benchtime 10x ./fetch
 func BenchmarkInstall(b *testing.B) {
@@ -75,6 +76,22 @@ func BenchmarkInstall(b *testing.B) {
 		b.Fatal(err)
 	}
 	npm := pkgmgr.LockedNPM(runtimeDir, host.Name)
+	type rival struct {
+		*pkgmgr.NodeManager
+		fetch, alone sample
+	}
+	var rivals []*rival
+	for _, name := range []string{"npm", "pnpm", "yarn", "bun"} {
+		m, err := npm.NodeManager()
+		if name != "npm" {
+			m, err = pkgmgr.FindNode(b.Context(), name, npm.Node())
+		}
+		if err != nil {
+			b.Log(err)
+			continue
+		}
+		rivals = append(rivals, &rival{NodeManager: m})
+	}
 	var tarballs []pkgmgr.Tarball
 	for _, key := range v.FilesFor(host.Name) {
 		f := v.Files[key]
@@ -82,27 +99,35 @@ func BenchmarkInstall(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		files, err := install.Unpack(b.Context(), blob, "", v, key, host.Name)
+		if err != nil {
+			b.Fatal(err)
+		}
 		blob.Close()
-		tarballs = append(tarballs, pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: blob.Name(), Integrity: f.Integrity})
+		tarballs = append(tarballs, pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: blob.Name(), Integrity: f.Integrity, Files: files})
 	}
-	var byNPM, byUs, alone sample
+	var byUs sample
 	for b.Loop() {
 		forget(b, a, cell.Tree)
-		byNPM.add(measure(b, get))
-		forget(b, a, cell.Tree)
 		byUs.add(measure(b, append(slices.Clone(get), "--node-manager", "none")))
-		out := filepath.Join(b.TempDir(), "out")
-		if err := os.Mkdir(out, 0o755); err != nil {
-			b.Fatal(err)
+		for _, r := range rivals {
+			forget(b, a, cell.Tree)
+			r.fetch.add(measure(b, append(slices.Clone(get), "--node-manager", r.Name)))
+			out := filepath.Join(b.TempDir(), "out")
+			if err := os.Mkdir(out, 0o755); err != nil {
+				b.Fatal(err)
+			}
+			start := time.Now()
+			if err := r.Install(b.Context(), out, tarballs); err != nil {
+				b.Fatal(err)
+			}
+			r.alone.times = append(r.alone.times, time.Since(start))
 		}
-		start := time.Now()
-		if err := npm.Install(b.Context(), out, tarballs); err != nil {
-			b.Fatal(err)
-		}
-		alone.times = append(alone.times, time.Since(start))
 	}
-	b.ReportMetric(ratio(byNPM, alone), "get/npm-ci")
-	b.ReportMetric(alone.median().Seconds(), "npm-ci-s")
+	for _, r := range rivals {
+		b.ReportMetric(ratio(r.fetch, r.alone), "get/"+r.Name)
+		b.ReportMetric(r.fetch.median().Seconds(), "by-"+r.Name+"-s")
+	}
 	b.ReportMetric(byUs.median().Seconds(), "own-s")
 	// Of fetch alone: the other peak is npm's, which the system counts as ours.
 	b.ReportMetric(float64(byUs.memory())/(1<<20), "own-MiB-peak")

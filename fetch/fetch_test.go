@@ -159,7 +159,7 @@ func (w *world) fetch(args ...string) (status int, stdout, stderr string) {
 	env := maps.Clone(w.env)
 	env["BUCK2_PROTOBUF_CACHE_DIR"] = w.cache
 	own := []string{"--lock", filepath.Join(w.dir, lock.FileName)}
-	if !slices.Contains(args, "--node-manager") {
+	if _, chosen := env["BUCK2_PROTOBUF_NODE_MANAGER"]; !chosen && !slices.Contains(args, "--node-manager") {
 		own = append(own, "--node-manager", "none")
 	}
 	status = run(context.Background(), append(own, args...), func(k string) string { return env[k] }, &o, &e)
@@ -409,7 +409,7 @@ func TestRefusals(t *testing.T) {
 		{"no plugin", nil, []string{"get"}, 2, []string{"get takes one plugin"}},
 		{"unknown platform", nil, []string{"get", "tool", "--platform", "linux_amd46"}, 2, []string{"linux_amd46", "linux-x86_64"}},
 		{"unavailable", nil, []string{"get", "tool", "--platform", "windows-x86_64"}, 7, []string{"this test knows one platform"}},
-		{"unknown manager", nil, []string{"get", "script", "--node-manager", "deno"}, 2, []string{`"deno"`, "npm or none"}},
+		{"unknown manager", nil, []string{"get", "script", "--node-manager", "deno"}, 2, []string{`"deno"`, "npm, pnpm, yarn, bun, none"}},
 		{"no lock", func(w *world) { os.Remove(filepath.Join(w.dir, lock.FileName)) }, []string{"get", "tool"}, 3, []string{"run: lockgen update"}},
 		{"merge markers", lockOf("schema = 1", "<<<<<<< ours\nschema = 1"), []string{"get", "tool"}, 3, []string{":2: unresolved merge", "take either side"}},
 		{"future schema", lockOf("schema = 1", "schema = 7"), []string{"get", "tool"}, 3, []string{"schema 7", "up to 1"}},

@@ -122,9 +122,9 @@ func (a *app) findLock() (string, error) {
 	return filepath.Abs(name)
 }
 
-// readManifest reads what the manifest says of registries, mirrors and bundles.
-// Only one that was named with --manifest has to be there: fetch works from a
-// lock alone.
+// readManifest reads from the manifest how plugins are brought, and what bundles
+// are, never which bytes. Only one that was named with --manifest has to be
+// there: fetch works from a lock alone.
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest
 	if name == "" {
@@ -139,6 +139,9 @@ func (a *app) readManifest(lockPath string) error {
 		return err
 	}
 	a.dir, a.registries, a.mirrors, a.bundles = filepath.Dir(name), m.Registries, m.Mirrors, m.Bundles
+	if a.opts.nodeManager == "" {
+		a.installer.NodeManager = m.NodeManager
+	}
 	return a.readFrom()
 }
 

@@ -47,8 +47,10 @@ Flags:
 %s
 Environment:
   BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
-  BUCK2_PROTOBUF_NODE_MANAGER              npm (the default) or none: what builds the folder of an npm plugin
+  BUCK2_PROTOBUF_NODE_MANAGER              npm, pnpm, yarn, bun or none: what builds the folder of an npm plugin
+                                           (default: the locked npm, else the first of them that is found)
   BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
+  BUCK2_PROTOBUF_PYTHON                    the Python that runs plugins, a path or a name on PATH
 
 Exit status:
   0 ok, 1 a fault of fetch, 2 usage or plugins.toml, 3 plugins.lock.toml, 4 network or registry,
@@ -67,6 +69,7 @@ type options struct {
 	cacheDir       string
 	nodeManager    string
 	noManagers     bool
+	python         string
 	offline        bool
 	timeout        time.Duration
 	json           bool
@@ -82,7 +85,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
-	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries], [[mirror]] and [bundles] (default: plugins.toml beside the lock)")
+	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries], [[mirror]], [bundles] and node-manager (default: plugins.toml beside the lock)")
 	f.StringVar(&o.platform, "platform", "", "platform to install for (default: this machine's)")
 	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
 	f.StringVar(&o.out, "out", "", "install: the folder to make")
@@ -91,8 +94,9 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.mirrors, "mirrors", "", "install: the mirrors of the manifest, as JSON")
 	f.StringVar(&o.from, "from", "", "look there first for everything: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
-	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm or none")
+	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
+	f.StringVar(&o.python, "python", env("BUCK2_PROTOBUF_PYTHON"), "the Python that runs plugins (default: one on PATH that is locked for)")
 	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
 	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
 	f.BoolVar(&o.dryRun, "dry-run", false, "cache clear: only say what would be removed")

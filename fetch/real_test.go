@@ -59,7 +59,7 @@ func TestRealPlugins(t *testing.T) {
 				if status != 0 {
 					t.Fatalf("%s by %s: status %d\n%s", name, manager, status, stderr)
 				}
-				if byNPM := strings.Contains(stderr, "npm builds"); byNPM != (manager == "npm") {
+				if byNPM := strings.Contains(stderr, " builds "+name+" "); byNPM != (manager == "npm") {
 					t.Errorf("%s by %s: npm was used: %v\n%s", name, manager, byNPM, stderr)
 				}
 				paths[manager] = stdout

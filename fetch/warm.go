@@ -34,7 +34,7 @@ type identity [4]int64
 
 // warm returns the memory of one question: this lock, spec and platform.
 func (a *app) warm(lockPath, spec, platform string) warm {
-	h := sha256.Sum256([]byte(strings.Join([]string{lockPath, spec, platform}, "\x00")))
+	h := sha256.Sum256([]byte(strings.Join([]string{lockPath, spec, platform, a.opts.python}, "\x00")))
 	return warm{filepath.Join(a.store.Dir(), "warm", hex.EncodeToString(h[:16])+".json"), a.store}
 }
 

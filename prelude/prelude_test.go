@@ -124,6 +124,14 @@ files = { "libc-0.2.139.crate" = { name = "libc", version = "0.2.139", sha256 = 
 [plugins.prost."0.2.3".platforms]
 linux-aarch64 = { emulate = "linux-x86_64" }
 linux-x86_64 = { binary = "bin/prost" }
+[plugins.stubs."1.0.0"]
+source = "pip"
+python = ["3.9", "3.12"]
+program = "protoc-gen-pyi_stubs"
+entry = "stubs.main:run"
+trust = "registry"
+files = { "stubs.whl" = { sha256 = "` + sum + `", size = 9 } }
+platforms.linux-x86_64 = { binary = "stubs/main.py", tree = "` + sum + `" }
 [plugins.x."1.9.0"]
 source = "http"
 trust = "first-use"
@@ -195,7 +203,7 @@ func TestLock(t *testing.T) {
 		}
 	})
 	t.Run("option_name", func(t *testing.T) {
-		for v, want := range map[starlark.Value]string{v190: `"x"`, v1100: "None"} {
+		for v, want := range map[starlark.Value]string{v190: `"x"`, v1100: "None", at(plugins, "stubs", "1.0.0"): `"pyi_stubs"`} {
 			got, err := call(t, bzl["option_name"], v)
 			if err != nil || got.String() != want {
 				t.Errorf("option_name = %v, %v, want %s", got, err, want)
@@ -211,8 +219,8 @@ func TestLock(t *testing.T) {
 			{"x", starlark.None, `"1.10.0"`},
 			{"x", starlark.String("1.9.0"), `"1.9.0"`},
 			{"x", starlark.String("2.0.0"), "fail: version 2.0.0 of plugin `x` is not locked; locked are: 1.9.0, 1.10.0. Run: lockgen add x@2.0.0"},
-			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: gen, go, node, prost, x. Run: lockgen add z"},
-			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: gen, go, node, prost, x. Run: lockgen add z@1"},
+			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: gen, go, node, prost, stubs, x. Run: lockgen add z"},
+			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: gen, go, node, prost, stubs, x. Run: lockgen add z@1"},
 		} {
 			got, err := call(t, bzl["pick"], plugins, starlark.String(c.name), c.version)
 			text := fmt.Sprint(got)
@@ -243,6 +251,10 @@ func TestLockRefused(t *testing.T) {
 		{`binary = "bin/prost"`, `binary = "../prost"`, "prost 0.2.3: platform linux-x86_64 has not exactly one of"},
 		{`binary = "bin/prost"`, `binary = "bin/prost", tree = "x"`, "prost 0.2.3: platform linux-x86_64 has a malformed tree"},
 		{`source = "cargo"`, `source = "pip"`, "prost 0.2.3: platform linux-x86_64 has not exactly one of"},
+		{`"stubs.main:run"`, `"stubs.main:run; rm"`, "stubs 1.0.0: python, program, entry or generator is malformed"},
+		{`"protoc-gen-pyi_stubs"`, `"$(rm)"`, "stubs 1.0.0: python, program, entry or generator is malformed"},
+		{`"3.9", `, `"3.9'", `, "stubs 1.0.0: python, program, entry or generator is malformed"},
+		{`program = "protoc-gen-pyi_stubs"`, ``, "stubs 1.0.0: python, program, entry or generator is malformed"},
 		{`emulate = "windows-x86_64"`, `emulate = "macos-aarch64"`, "x 1.9.0: platform windows-aarch64 emulates macos-aarch64, which is not locked"},
 		{`unavailable = "no build for it"`, ``, "x 1.9.0: platform macos-aarch64 has not exactly one of tree, emulate and unavailable"},
 	} {

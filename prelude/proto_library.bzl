@@ -15,11 +15,16 @@ def proto_attrs() -> dict[str, Attr]:
             default = [],
             doc = "Libraries whose files are imported. The well-known types come with protoc and need none.",
         ),
+        "import_prefix": attrs.string(default = "", doc = "Folder put before the import paths of `srcs`."),
         "labels": attrs.list(attrs.string(), default = [], doc = "Words for queries; nothing here reads them."),
         "srcs": attrs.list(
             attrs.source(),
             default = [],
             doc = "The .proto files. Each is imported by its path from the root of the cell.",
+        ),
+        "strip_import_prefix": attrs.string(
+            default = "",
+            doc = "Folder taken from the front of the import paths of `srcs`, relative to the package (`.` is the package itself), or with a leading slash to the root of the cell.",
         ),
         "_protobuf_toolchain": attrs.toolchain_dep(
             default = "toolchains//:protobuf",
@@ -92,7 +97,14 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
             artifacts = [descriptor],
             children = [imported],
         ),
+        folder = root,
         paths = paths,
+        sources = make_artifact_tset(
+            actions = ctx.actions,
+            label = ctx.label,
+            artifacts = [root],
+            children = [dep.sources for dep in deps],
+        ),
         transitive_paths = list(transitive),
     )
 
@@ -149,22 +161,90 @@ def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
         ))
     return errors
 
+def declare_image(ctx: AnalysisContext, name: str, paths: list[str], descriptors: typing.Any) -> Artifact:
+    """Declares one descriptor set of some files and of all that they import.
+
+    Args:
+        ctx: of a rule with `proto_attrs`, or with `_protobuf_toolchain` of them.
+        name: of the file.
+        paths: import paths of the files.
+        descriptors: ArtifactTSet of the descriptor sets of those and of all that they import.
+
+    Returns:
+        The descriptor set, imported files first, the well-known types among them.
+    """
+    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
+    image = ctx.actions.declare_output(name, has_content_based_path = True)
+    arguments = ctx.actions.write(
+        name + ".args",
+        [
+            include_args(toolchain),
+            descriptor_set_in(ctx.actions, toolchain, descriptors),
+            "--include_imports",
+            "--include_source_info",
+            "--retain_options",
+            paths,
+        ],
+        has_content_based_path = True,
+        with_inputs = True,
+    )
+    ctx.actions.run(
+        cmd_args(
+            toolchain.protoc.executable,
+            cmd_args(arguments, format = "@{}"),
+            cmd_args(image.as_output(), format = "--descriptor_set_out={}"),
+        ),
+        category = "protoc_image",
+        identifier = name,
+        allow_cache_upload = True,
+        env = {},
+        error_handler = protoc_error,
+    )
+    return image
+
 def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
-    """Returns the path of a source from the root of its cell."""
+    """Returns the path at which other files import a source."""
     package = ctx.label.package if src.is_source else src.owner.package
-    return package + "/" + src.short_path if package else src.short_path
+    path = _join(package, src.short_path)
+    strip = ctx.attrs.strip_import_prefix
+    if strip:
+        strip = strip.removesuffix("/") if strip != "." else ""
+        folder = strip.removeprefix("/") if strip.startswith("/") else _join(package, strip).removesuffix("/")
+        if folder and not path.startswith(folder + "/"):
+            fail("{}: `{}` is not below `{}`, which `strip_import_prefix` takes away".format(ctx.label.raw_target(), path, folder))
+        path = path.removeprefix(folder + "/")
+    return _join(ctx.attrs.import_prefix.strip("/"), path)
+
+def _join(folder: str, path: str) -> str:
+    return folder + "/" + path if folder else path
 
 def _proto_library_impl(ctx: AnalysisContext) -> list[Provider]:
     info = compile_protos(ctx)
-    return [DefaultInfo(default_output = info.descriptor), info]
+    return [
+        DefaultInfo(
+            default_output = info.descriptor,
+            sub_targets = {
+                "descriptor": [DefaultInfo(default_output = info.descriptor)],
+                "image": [DefaultInfo(default_output = declare_image(ctx, ctx.label.name + ".image.binpb", info.paths, info.descriptors))],
+                "sources": [DefaultInfo(default_output = info.folder)],
+            },
+        ),
+        info,
+    ]
 
 proto_library = rule(
     impl = _proto_library_impl,
     doc = """Some .proto files, compiled to a FileDescriptorSet.
 
-    A file's import path is its path from the root of the cell. The descriptor
-    set holds the target's own files, with source info and options; those of
-    its dependencies have their own.
+    A file's import path is its path from the root of the cell, unless
+    `strip_import_prefix` and `import_prefix` say otherwise. The descriptor set,
+    which is the output, holds the target's own files, with source info and
+    options; those of its dependencies have their own.
+
+    Sub-targets: `[descriptor]` is that same file; `[image]` is one descriptor
+    set with everything that the files import, the well-known types among it,
+    for tools such as buf and grpcurl; `[sources]` is a folder that holds the
+    target's own .proto files at their import paths.
 
         proto_library(
             name = "shop_proto",

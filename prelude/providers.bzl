@@ -31,14 +31,20 @@ ProtobufToolchainInfo = provider(
 
     Fields:
         defaults: dict of the plugin that each language uses unless told otherwise.
+        platform: the lock's name of the platform on which protoc runs.
         plugins: dict by plugin name of the `versions` of ProtobufPluginInfo.
         protoc: one such version of protoc.
+        protoc_name: its name in the lock.
+        protoc_version: its version.
         windows: whether protoc runs on Windows.
     """,
     fields = {
         "defaults": provider_field(dict[str, str]),
+        "platform": provider_field(str),
         "plugins": provider_field(dict[str, typing.Any]),
         "protoc": provider_field(typing.Any),
+        "protoc_name": provider_field(str),
+        "protoc_version": provider_field(str),
         "windows": provider_field(bool),
     },
 )
@@ -49,13 +55,17 @@ ProtoInfo = provider(
     Fields:
         descriptor: FileDescriptorSet of the target's own files.
         descriptors: ArtifactTSet of `descriptor` and those of all dependencies.
+        folder: folder that holds the target's own .proto files at their import paths.
         paths: import paths of the target's own files.
+        sources: ArtifactTSet of `folder` and those of all dependencies.
         transitive_paths: import paths of those and of all dependencies' files.
     """,
     fields = {
         "descriptor": provider_field(Artifact),
         "descriptors": provider_field(typing.Any),
+        "folder": provider_field(Artifact),
         "paths": provider_field(list[str]),
+        "sources": provider_field(typing.Any),
         "transitive_paths": provider_field(list[str]),
     },
 )

@@ -8,7 +8,14 @@ load(":lock.bzl", "pick")
 load(":providers.bzl", "ProtobufPluginInfo", "ProtobufToolchainInfo")
 
 # The plugin of each language where a toolchain names none.
-_DEFAULTS = {"typescript": "protoc-gen-ts"}
+_DEFAULTS = {
+    "cpp": "protoc",
+    "go": "protoc-gen-go",
+    "java": "protoc",
+    "python": "protoc",
+    "rust": "protoc-gen-prost",
+    "typescript": "protoc-gen-ts",
+}
 
 def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
     infos = {dep[ProtobufPluginInfo].name: dep[ProtobufPluginInfo] for dep in ctx.attrs.plugins}
@@ -19,8 +26,11 @@ def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
         DefaultInfo(),
         ProtobufToolchainInfo(
             defaults = _DEFAULTS | ctx.attrs.defaults,
+            platform = infos[name].platform,
             plugins = plugins,
             protoc = plugins[name][version],
+            protoc_name = name,
+            protoc_version = version,
             windows = infos[name].platform.startswith("windows-"),
         ),
     ]

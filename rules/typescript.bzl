@@ -10,56 +10,63 @@
     )
 """
 
-load("//prelude:generate.bzl", "generate", "pick_plugin", "plugin_attrs")
-load("//prelude:proto_library.bzl", "compile_protos", "proto_attrs")
-load("//prelude:providers.bzl", "ProtoInfo")
+load("//prelude:generate.bzl", "generator")
+load("//prelude:library.bzl", "language", "library", "library_attrs", "suffixes")
+
+def _es_files(ending: str) -> typing.Any:
+    """Returns the `files` of protoc-gen-es and of what is built like it."""
+
+    def files(path: str, options: dict[str, typing.Any]) -> list[str]:
+        targets = options.get("target", "js+dts")
+        targets = targets.split("+") if type(targets) == "string" else targets
+        suffix = {"dts": ".d.ts", "js": ".js", "ts": ".ts"}
+        return [path.removesuffix(".proto") + ending + suffix[t] for t in targets if t in suffix]
+
+    return files
+
+def _grpc_web_files(path: str, options: dict[str, typing.Any]) -> list[str]:
+    folder, slash, base = path.removesuffix(".proto").rpartition("/")
+    if options["import_style"] == "typescript":
+        parts = base.replace("-", "_").split("_")
+        return [folder + slash + "".join([p[:1].upper() + p[1:] for p in parts]) + "ServiceClientPb.ts"]
+    return []
+
+_TYPESCRIPT = language(
+    name = "typescript",
+    generators = {
+        "protobuf-ts": generator("protobuf-ts", files = suffixes(".ts")),
+        "protoc-gen-es": generator("protoc-gen-es", files = _es_files("_pb")),
+        "protoc-gen-ts": generator("protoc-gen-ts", files = suffixes(".ts")),
+        "ts-proto": generator("ts-proto", own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
+    },
+    extras = {
+        "connect": generator("protoc-gen-connect-es", files = _es_files("_connect")),
+        "grpc_web": generator("protoc-gen-grpc-web", options = {"import_style": "typescript", "mode": "grpcwebtext"}, files = _grpc_web_files),
+    },
+    groups = {"srcs": [".ts", ".js"]},
+)
 
 def _typescript_proto_library_impl(ctx: AnalysisContext) -> list[Provider]:
-    plugin = pick_plugin(ctx, "typescript")
-    if ctx.attrs.proto == None:
-        info = compile_protos(ctx)
-    elif ctx.attrs.srcs or ctx.attrs.deps:
-        fail("{}: `proto` has its own sources and dependencies; leave out `srcs` and `deps`".format(ctx.label.raw_target()))
-    else:
-        info = ctx.attrs.proto[ProtoInfo]
-    own = generate(ctx, plugin, "ts", info.paths, info.descriptors)
-    everything = generate(ctx, plugin, "ts-all", info.transitive_paths, info.descriptors)
-    return [
-        DefaultInfo(
-            default_output = own,
-            sub_targets = {
-                "all": [DefaultInfo(default_output = everything)],
-                "descriptor": [DefaultInfo(default_output = info.descriptor)],
-            },
-        ),
-        # The fields one by one: `info` may be another cell's copy of the type.
-        ProtoInfo(
-            descriptor = info.descriptor,
-            descriptors = info.descriptors,
-            paths = info.paths,
-            transitive_paths = info.transitive_paths,
-        ),
-    ]
+    return library(ctx, _TYPESCRIPT)
 
 typescript_proto_library = rule(
     impl = _typescript_proto_library_impl,
     doc = """TypeScript generated from .proto files by a locked protoc plugin.
 
     The output is one folder with the code of the target's own files, under
-    their import paths, and whatever else the plugin writes for them (ts-proto
-    and protoc-gen-ts write imported files as well). Sub-targets:
-    `[all]` is a folder with the code of all files, those of dependencies
-    included, made by one further run of protoc; `[descriptor]` is the
-    descriptor set of the target's own files.
+    their import paths, and whatever else the plugin writes for them
+    (protoc-gen-ts writes imported files as well). Sub-targets: `[all]` is a
+    folder with the code of all files, those of dependencies and ts-proto's
+    well-known types included, made by one further run of protoc; `[srcs]` are the files of the
+    target's own sources, each of which is a sub-target as well, such as
+    `[api/shop.ts]`; `[descriptor]` is the descriptor set of the target's own
+    files; `[sync]` copies the code into the source tree.
 
     Other libraries may have the target in their `deps`, as they may have a
     proto_library.
     """,
-    attrs = proto_attrs() | plugin_attrs() | {
-        "proto": attrs.option(
-            attrs.dep(providers = [ProtoInfo]),
-            default = None,
-            doc = "A proto_library to generate code of, in place of `srcs` and `deps`.",
-        ),
-    },
+    attrs = library_attrs(_TYPESCRIPT, about = {
+        "connect": "Whether protoc-gen-connect-es 1.x writes services, beside protoc-gen-es 1.x. From 2.x on protoc-gen-es writes them itself.",
+        "grpc_web": "Whether protoc-gen-grpc-web writes clients of services.",
+    }),
 )

@@ -25,25 +25,37 @@ type Recipe struct {
 	About   string
 	Runtime string   // the plugin that runs this one, or ""
 	Smoke   []string // arguments with which a program that is no plugin proves that it runs, nil for a plugin
+	Fits    []Fit
+	Agrees  string   // cargo: the crate with which the generated code is compiled, "" for none
 	Sources []Source // at least one, in the order in which they are tried
+}
+
+// A Fit is what one plugin needs of another one, where a lock has both.
+type Fit struct {
+	Plugin   string `toml:"plugin"`
+	Versions string `toml:"versions"` // a range, of which one version must be locked
+	Mend     string `toml:"mend"`     // what to do where none is
 }
 
 // A Source is one place where a known plugin can be had.
 type Source struct {
-	From     lock.Source
-	Main     string   // go: folder of the main package in the module, "" for its root
-	Binary   string   // npm, cargo, go: name of the executable; else its path in the tree
-	Windows  string   // path of the executable on Windows, "" where only .exe differs
-	Include  string   // folder of .proto files in the tree, or ""
-	Requires []string // npm: templates of files that each platform needs, see [NAPI]
-	Until    string   // the first version that cannot be locked, "" for none
-	Reason   string   // why that is so
-	Naming   lock.Naming
-	Assets   map[string]string // github: the asset of a platform that Naming does not name
+	From      lock.Source
+	Main      string   // go: folder of the main package in the module, "" for its root
+	Binary    string   // npm, cargo, go: name of the executable; pip: that of a console script, or a path; else its path in the tree
+	Entry     string   // pip: what Python starts, "" for the console script; see [lock.CheckEntry]
+	Generator string   // pip: Entry is a protoc, whose --NAME_out of this name is the plugin
+	Windows   string   // path of the executable on Windows, "" where only .exe differs
+	Include   string   // folder of .proto files in the tree, or ""
+	Requires  []string // npm: templates of files that each platform needs, see [NAPI]
+	Until     string   // the first version that cannot be locked, "" for none
+	Reason    string   // why that is so
+	Naming    lock.Naming
+	Assets    map[string]string // github: the asset of a platform that Naming does not name
 }
 
-// refusal is a name that cannot be locked.
+// refusal is a name, or a source, that cannot be locked.
 type refusal struct {
+	From   string `toml:"from"`
 	Reason string `toml:"reason"`
 	Use    string `toml:"use"`
 }
@@ -51,7 +63,8 @@ type refusal struct {
 // A Catalog is the set of known names.
 type Catalog struct {
 	plugins map[string]Recipe
-	refused map[string]refusal
+	refused map[string]refusal // by name, and by source
+	called  map[string]string  // names of plugins by what people also call them
 }
 
 // Builtin returns the catalogue that is part of the program.
@@ -69,15 +82,19 @@ func parse(text string) (*Catalog, error) {
 			About   string   `toml:"about"`
 			Runtime string   `toml:"runtime"`
 			Smoke   []string `toml:"smoke"`
+			Fits    []Fit    `toml:"fits"`
+			Agrees  string   `toml:"agrees"`
 			Sources []struct {
-				From     string   `toml:"from"`
-				Package  string   `toml:"package"`
-				Binary   string   `toml:"binary"`
-				Windows  string   `toml:"windows"`
-				Include  string   `toml:"include"`
-				Requires []string `toml:"requires"`
-				Until    string   `toml:"until"`
-				Reason   string   `toml:"reason"`
+				From      string   `toml:"from"`
+				Package   string   `toml:"package"`
+				Binary    string   `toml:"binary"`
+				Entry     string   `toml:"entry"`
+				Generator string   `toml:"generator"`
+				Windows   string   `toml:"windows"`
+				Include   string   `toml:"include"`
+				Requires  []string `toml:"requires"`
+				Until     string   `toml:"until"`
+				Reason    string   `toml:"reason"`
 
 				Tag       string            `toml:"tag"`
 				Asset     string            `toml:"asset"`
@@ -88,6 +105,7 @@ func parse(text string) (*Catalog, error) {
 			} `toml:"sources"`
 		} `toml:"plugins"`
 		Refused map[string]refusal `toml:"refused"`
+		Called  map[string]string  `toml:"called"`
 	}
 	meta, err := toml.Decode(text, &file)
 	if err != nil {
@@ -96,17 +114,22 @@ func parse(text string) (*Catalog, error) {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fmt.Errorf("unknown key %s", keys[0])
 	}
-	c := &Catalog{plugins: map[string]Recipe{}, refused: file.Refused}
+	c := &Catalog{plugins: map[string]Recipe{}, refused: map[string]refusal{}, called: file.Called}
 	for name, p := range file.Plugins {
 		if err := lock.CheckName(name); err != nil {
 			return nil, err
 		}
-		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke}
+		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke, Fits: p.Fits, Agrees: p.Agrees}
 		if r.About == "" || len(p.Sources) == 0 {
 			return nil, fmt.Errorf("%s: about and sources are needed", name)
 		}
 		if _, ok := file.Plugins[r.Runtime]; r.Runtime != "" && !ok {
 			return nil, fmt.Errorf("%s: unknown runtime %s", name, r.Runtime)
+		}
+		for _, f := range p.Fits {
+			if _, ok := file.Plugins[f.Plugin]; !ok || f.Versions == "" || f.Mend == "" {
+				return nil, fmt.Errorf("%s: fits needs a known plugin, versions and mend", name)
+			}
 		}
 		for _, s := range p.Sources {
 			from, err := lock.ParseSource(s.From)
@@ -122,6 +145,9 @@ func parse(text string) (*Catalog, error) {
 			if s.Package != "" && from.Kind != lock.Go {
 				return nil, fmt.Errorf("%s: package is for go sources", name)
 			}
+			if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
+				return nil, fmt.Errorf("%s: entry %q, generator %q: not of source pip, or no entry", name, s.Entry, s.Generator)
+			}
 			naming := lock.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
 			if err := naming.Check(from); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
@@ -131,13 +157,32 @@ func parse(text string) (*Catalog, error) {
 					return nil, fmt.Errorf("%s: assets.%s: no such platform, or no asset", name, platform)
 				}
 			}
-			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
+			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Entry, s.Generator, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
 		}
 		c.plugins[name] = r
 	}
-	for name, r := range c.refused {
+	for name, r := range file.Refused {
 		if _, ok := c.plugins[name]; ok || r.Reason == "" || r.Use == "" {
 			return nil, fmt.Errorf("refused %s: reason and use are needed, and no recipe", name)
+		}
+		c.refused[name] = r
+		from := r.From
+		if strings.Contains(name, ":") {
+			from = name
+		}
+		if from == "" {
+			continue
+		}
+		if _, err := lock.ParseSource(from); err != nil {
+			return nil, fmt.Errorf("refused %s: %w", name, err)
+		}
+		c.refused[from] = r
+	}
+	for name, of := range c.called {
+		_, known := c.plugins[name]
+		_, refused := c.refused[name]
+		if _, ok := c.plugins[of]; !ok || known || refused {
+			return nil, fmt.Errorf("called %s: %s must be a recipe, and %s nothing else", name, of, name)
 		}
 	}
 	return c, nil
@@ -162,6 +207,9 @@ func (c *Catalog) Unknown(name string) error {
 	if err := c.Refused(name); err != nil {
 		return err
 	}
+	if of := c.called[name]; of != "" {
+		return fault.Errorf(fault.Usage, "write "+of+"; for something else of this name, say where it is by source and binary", "plugin %q is known as %s", name, of)
+	}
 	if near := c.Nearest(name); near != "" {
 		return fault.Errorf(fault.Usage, "did you mean "+near+"?", "unknown plugin %q", name)
 	}
@@ -171,7 +219,8 @@ func (c *Catalog) Unknown(name string) error {
 }
 
 // Refused returns an error of class [fault.Usage] with the reason and the
-// replacement for a name that cannot be locked, else nil.
+// replacement for a name, or a source in the form of [lock.Source.String], that
+// cannot be locked, else nil.
 func (c *Catalog) Refused(name string) error {
 	r, ok := c.refused[name]
 	if !ok {

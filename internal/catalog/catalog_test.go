@@ -59,6 +59,11 @@ func TestUnknown(t *testing.T) {
 		"tonic-build":            "protoc-gen-tonic",
 		"buf-build-connect-rs":   "no crate",
 		"grpc-web-protoc-gen-ts": "protoc-gen-grpc-web",
+		"betterproto":            "source only",
+		"connect-go":             "protoc-gen-connect-go",
+		"grpc-tools":             "install script",
+		"grpc-web":               "protoc-gen-grpc-web",
+		"openapiv2":              "protoc-gen-openapiv2",
 		"ts-porto":               "did you mean ts-proto?",
 		"acme-lint":              "source",
 	} {
@@ -73,6 +78,31 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
+// TestNames: whatever people call a plugin that is asked for often is its name,
+// or an error that says the name.
+func TestNames(t *testing.T) {
+	c := Builtin()
+	for _, name := range strings.Fields(`protoc protoc-gen-go protoc-gen-go-grpc connect-go grpc-gateway openapiv2 validate ts-proto
+		protoc-gen-ts protobuf-ts protoc-gen-es connect-es grpc-web prost tonic rust-protobuf buf protoc-gen-doc grpc-java node
+		prost-build tonic-build buf-build-connect-rs grpc-web-protoc-gen-ts grpc-tools`) {
+		if _, ok := c.Lookup(name); ok {
+			continue
+		}
+		err := c.Unknown(name)
+		if fault.Of(err) != fault.Usage || !strings.Contains(fault.Mend(err), "use ") && !strings.Contains(fault.Mend(err), "write "+c.called[name]) || strings.Contains(err.Error(), "unknown") {
+			t.Errorf("%s: %v; %s", name, err, fault.Mend(err))
+		}
+	}
+	for _, source := range []string{"npm:grpc-tools", "npm:grpc-web", "npm:protoc-gen-grpc-web", "cargo:prost-build", "cargo:tonic-build"} {
+		if err := c.Refused(source); fault.Of(err) != fault.Usage || !strings.HasPrefix(fault.Mend(err), "use ") {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	if err := c.Refused("npm:ts-proto"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{
 		"x = 1",
@@ -83,6 +113,11 @@ func TestParseRefuses(t *testing.T) {
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\", package = \"b\", binary = \"a\" }]",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"cargo:a\", binary = \"a\", until = \"2\" }]",
 		"[refused.a]\nreason = \"a\"",
+		"[refused.\"ftp:a\"]\nreason = \"a\"\nuse = \"b\"",
+		"[called]\na = \"b\"",
+		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\", binary = \"a\" }]\n[called]\na = \"a\"",
+		"[plugins.a]\nabout = \"a\"\nfits = [{ plugin = \"b\", versions = \"1\", mend = \"c\" }]\nsources = [{ from = \"npm:a\", binary = \"a\" }]",
+		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"maven:a:b\", binary = \"a\", checksums = \"c\" }]",
 	} {
 		if _, err := parse(text); err == nil {
 			t.Errorf("accepted %s", text)
@@ -120,6 +155,11 @@ func TestReleases(t *testing.T) {
 			"macos-aarch64":  base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-darwin-aarch64",
 			"windows-x86_64": base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-windows-x86_64.exe",
 		},
+		"protoc-gen-grpc-java@1.76.0": {
+			"linux-aarch64":  "https://example.com/m/io/grpc/protoc-gen-grpc-java/1.76.0/protoc-gen-grpc-java-1.76.0-linux-aarch_64.exe",
+			"macos-x86_64":   "https://example.com/m/io/grpc/protoc-gen-grpc-java/1.76.0/protoc-gen-grpc-java-1.76.0-osx-x86_64.exe",
+			"windows-x86_64": "https://example.com/m/io/grpc/protoc-gen-grpc-java/1.76.0/protoc-gen-grpc-java-1.76.0-windows-x86_64.exe",
+		},
 		"protoc-gen-validate@1.2.1": {
 			"linux-x86_64":  base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_linux_amd64.tar.gz",
 			"macos-aarch64": base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_darwin_arm64.tar.gz",
@@ -140,7 +180,9 @@ func TestReleases(t *testing.T) {
 	for _, name := range Builtin().Names() {
 		r, _ := Builtin().Lookup(name)
 		for _, s := range r.Sources {
-			if _, _, ok := s.From.GitHub(); !ok {
+			if _, _, ok := s.From.Maven(); ok {
+				s.From, s.Naming = s.From.In("https://example.com/m/", s.Naming)
+			} else if _, _, ok := s.From.GitHub(); !ok {
 				continue
 			}
 			seen++
@@ -171,6 +213,6 @@ func TestReleases(t *testing.T) {
 		}
 	}
 	if seen != len(want) {
-		t.Errorf("%d recipes by GitHub, %d rows", seen, len(want))
+		t.Errorf("%d recipes by URL, %d rows", seen, len(want))
 	}
 }

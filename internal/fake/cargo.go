@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Crate is one version of a crate.
@@ -15,6 +16,7 @@ type Crate struct {
 	Deps          []CrateDep
 	Features      map[string][]string
 	Yanked        bool
+	Released      time.Time // its pubtime, zero is [Released]
 	// Files are the crate's files without its folder. A Cargo.toml is made of
 	// the fields above, and a src/lib.rs, unless there is one, or a src/main.rs.
 	Files map[string]string
@@ -71,7 +73,7 @@ func (s *Server) Crate(c Crate) Artifact {
 	config, err := json.Marshal(map[string]string{"dl": s.URL + "/crates"})
 	must(err)
 	s.files["/index/config.json"] = file{config, "application/json"}
-	line := c.entry(a.SHA256)
+	line := c.entry(a.SHA256, !s.noTimes)
 	var lines []string
 	page := CrateIndexPath(c.Name)
 	for old := range strings.Lines(string(s.files[page].body)) {
@@ -85,7 +87,7 @@ func (s *Server) Crate(c Crate) Artifact {
 
 // entry is the line of the index
 // (https://doc.rust-lang.org/cargo/reference/registry-index.html#json-schema).
-func (c Crate) entry(sum string) string {
+func (c Crate) entry(sum string, clock bool) string {
 	deps := []map[string]any{}
 	for _, d := range c.Deps {
 		dep := map[string]any{
@@ -107,9 +109,13 @@ func (c Crate) entry(sum string) string {
 	if features == nil {
 		features = map[string][]string{}
 	}
-	line, err := json.Marshal(map[string]any{
+	doc := map[string]any{
 		"name": c.Name, "vers": c.Version, "deps": deps, "cksum": sum, "features": features, "yanked": c.Yanked,
-	})
+	}
+	if clock {
+		doc["pubtime"] = orReleased(c.Released).Format(time.RFC3339)
+	}
+	line, err := json.Marshal(doc)
 	must(err)
 	return string(line) + "\n"
 }

@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -30,6 +27,9 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	for _, key := range e.Locked.FilesFor(served) {
 		f := e.Locked.Files[key]
 		fmt.Fprintf(h, "%q %s %d %q\n", key, f.SHA256, f.Size, f.Archive)
+		for _, python := range f.Python {
+			fmt.Fprintf(h, "python %s\n", python)
+		}
 	}
 	if e.Toolchain != nil {
 		fmt.Fprintf(h, "%q %q\n", e.Locked.Main, e.Locked.Toolchain)
@@ -55,30 +55,13 @@ func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cel
 	if e.Toolchain != nil {
 		return i.checkCompiled(ctx, e, served, cell)
 	}
-	keys := e.Locked.FilesFor(served)
-	if err := i.need(ctx, e, keys); err != nil {
+	parts, err := i.unpack(ctx, e, served, "")
+	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
 	var files []store.TreeFile
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelDownloads)
-	for _, key := range keys {
-		g.Go(func() error {
-			f, err := i.blob(ctx, e, key)
-			if err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
-			defer f.Close()
-			part, err := Unpack(ctx, f, "", e.Locked, key, served)
-			mu.Lock()
-			defer mu.Unlock()
-			files = append(files, part...)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
+	for _, p := range parts {
+		files = append(files, p.files...)
 	}
 	return compare(e, cell, files)
 }

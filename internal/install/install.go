@@ -17,9 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,17 +47,21 @@ type Installer struct {
 
 	Given       map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
 	Offline     bool                 // name what is missing before any work
-	NodeManager string               // "npm", the default, or "none": what builds the folder of an npm plugin
+	NodeManager string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
 	NoManagers  bool                 // run no package manager
+	Python      string               // the Python that runs plugins, "" for one of those on PATH
 	Detail      func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them
 	// in the same way.
 	Observe func(Event)
 
-	npmOnce sync.Once
-	npm     *pkgmgr.NPM
-	npmErr  error
+	npmOnce  sync.Once
+	npm      *pkgmgr.NPM
+	npmErr   error
+	nodeOnce sync.Once
+	node     *pkgmgr.NodeManager
+	nodeErr  error
 
 	mu     sync.Mutex
 	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
@@ -139,30 +141,30 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 // the result with the lock.
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	switch e.Locked.Source {
-	case lock.NPM, lock.Pip, lock.HTTP, lock.OCI:
+	case lock.NPM, lock.Pip:
+		if i.wantsReady(e, platform) {
+			err := i.ready(ctx, e, platform, dir)
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			i.detail("no ready folder: %v", err) // the files will do
+		}
+		if e.Locked.Source == lock.NPM {
+			return i.buildNPM(ctx, e, platform, dir)
+		}
 	case lock.Go:
 		if e.Toolchain != nil {
 			return i.compiled(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
 		}
+	case lock.HTTP, lock.OCI:
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
-	if i.wantsReady(e, platform) {
-		err := i.ready(ctx, e, platform, dir)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		i.detail("no ready folder: %v", err) // the files will do
-	}
-	if e.Locked.Source == lock.NPM {
-		npm, err := i.nodeManager(ctx, e)
-		if err != nil {
-			return err
-		}
-		if npm != nil {
-			return i.buildByNPM(ctx, npm, e, platform, dir)
-		}
-	}
+	return i.buildOurselves(ctx, e, platform, dir)
+}
+
+// buildOurselves unpacks what an entry consists of.
+func (i *Installer) buildOurselves(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	if err := i.need(ctx, e, e.Locked.FilesFor(platform)); err != nil {
 		return err
 	}
@@ -172,70 +174,21 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 	return err
 }
 
-// wantsReady reports whether the ready folder of an ecosystem plugin is looked
-// for in a mirror first, one pull instead of one a file: where no package manager
-// may run and the files are not all here.
-func (i *Installer) wantsReady(e *lock.Entry, platform string) bool {
-	return i.NoManagers && i.Ready != nil && e.Locked.Source != lock.HTTP && e.Locked.Source != lock.OCI &&
-		slices.ContainsFunc(e.Locked.FilesFor(platform), func(key string) bool {
-			return i.Given[key] == "" && !i.Store.HasBlob(digest(e.Locked.Files[key]))
-		})
-}
-
-// compiled ends the building of an entry that has to be compiled. Where this
-// machine could not (err), the ready folder is taken from a mirror.
-func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, dir string, err error) error {
-	if fault.Of(err) != fault.Machine || i.Ready == nil || ctx.Err() != nil {
-		return err
-	}
-	i.detail("%s is not compiled here: %v", e, err)
-	if rerr := i.ready(ctx, e, platform, dir); rerr != nil {
-		class := fault.Machine
-		if fault.Of(rerr) == fault.Integrity {
-			class = fault.Integrity
-		}
-		return fault.Errorf(class, fault.Mend(err), "%w; and a ready folder: %w", err, rerr)
-	}
-	return nil
-}
-
-// ready takes the ready folder of an entry from a mirror, or leaves the folder
-// empty.
-func (i *Installer) ready(ctx context.Context, e *lock.Entry, platform, dir string) error {
-	if err := empty(dir); err != nil {
-		return err
-	}
-	err := i.Ready(ctx, e, platform, dir)
-	if err != nil {
-		if cerr := empty(dir); cerr != nil {
-			return cerr
-		}
-		return err
-	}
-	i.detail("took the ready folder of %s", e)
-	return nil
-}
-
-// empty removes what is in a folder.
-func empty(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if err == nil {
-			err = os.RemoveAll(filepath.Join(dir, e.Name()))
-		}
-	}
-	return err
+// A part is one file of an entry: verified, in the cache, and read strictly.
+type part struct {
+	key, path string
+	files     []store.TreeFile // what it holds
 }
 
 // unpack reads every file of an entry strictly, several at a time, and writes
-// what it holds below dir; with dir == "" it only reads. It returns the paths of
-// the verified files in the cache, in the order of FilesFor.
-func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir string) ([]string, error) {
+// what it holds below dir; with dir == "" it only reads. The parts are in the
+// order of FilesFor.
+func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir string) ([]part, error) {
 	keys := e.Locked.FilesFor(platform)
 	if err := i.need(ctx, e, keys); err != nil {
 		return nil, err
 	}
-	paths := make([]string, len(keys))
+	parts := make([]part, len(keys))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for n, key := range keys {
@@ -245,74 +198,15 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 				return fmt.Errorf("%s: %w", key, err)
 			}
 			defer f.Close()
-			paths[n] = f.Name()
-			if _, err := Unpack(ctx, f, dir, e.Locked, key, platform); err != nil {
+			files, err := Unpack(ctx, f, dir, e.Locked, key, platform)
+			if err != nil {
 				return fmt.Errorf("%s: %w", key, err)
 			}
+			parts[n] = part{key, f.Name(), files}
 			return nil
 		})
 	}
-	return paths, g.Wait()
-}
-
-// buildByNPM lets npm make the folder, offline, from the verified tarballs.
-// They are read strictly first, so that npm meets nothing that we would refuse.
-func (i *Installer) buildByNPM(ctx context.Context, npm *pkgmgr.NPM, e *lock.Entry, platform, dir string) error {
-	paths, err := i.unpack(ctx, e, platform, "")
-	if err != nil {
-		return err
-	}
-	tarballs := make([]pkgmgr.Tarball, len(paths))
-	for n, key := range e.Locked.FilesFor(platform) {
-		f := e.Locked.Files[key]
-		tarballs[n] = pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: paths[n], Integrity: f.Integrity}
-	}
-	i.detail("npm builds %s", e)
-	start := time.Now()
-	err = npm.Install(ctx, dir, tarballs)
-	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
-	return err
-}
-
-// nodeManager returns the npm that builds the folder of an entry, or nil where
-// our own unpacker shall: the locked npm, else this machine's.
-func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
-	switch {
-	case i.NoManagers || i.NodeManager == "none":
-		return nil, nil
-	case i.NodeManager != "" && i.NodeManager != "npm":
-		return nil, fault.Errorf(fault.Usage, "use npm or none", "node manager %q is not supported", i.NodeManager)
-	}
-	npm, err := i.NPM(ctx, e)
-	if fault.Of(err) == fault.Machine {
-		i.detail("%v; unpacking %s without a package manager", err, e)
-		return nil, nil
-	}
-	return npm, err
-}
-
-// NPM returns the npm of the entry's locked runtime where that serves this
-// machine, else the machine's own.
-func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
-	i.npmOnce.Do(func() { i.npm, i.npmErr = i.findNPM(ctx, e) })
-	return i.npm, i.npmErr
-}
-
-func (i *Installer) findNPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
-	if e.Runtime != nil {
-		if _, _, err := e.Runtime.Locked.Cell(i.Host.Name); err == nil {
-			dir, _, err := i.Tree(ctx, e.Runtime, i.Host.Name)
-			if err != nil {
-				return nil, err
-			}
-			npm := pkgmgr.LockedNPM(dir, i.Host.Name)
-			if _, err := npm.Version(); err == nil {
-				return npm, nil
-			}
-			i.detail("%s brings no npm", e.Runtime)
-		}
-	}
-	return pkgmgr.FindNPM(ctx)
+	return parts, g.Wait()
 }
 
 // Unpack reads one artifact of a version as its source kind demands and writes
@@ -324,7 +218,15 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		o = store.Options{Format: "tar.gz", StripTop: true, Prefix: key}
 		addBins(&o, key)
 	case lock.Pip:
-		o = store.Options{Format: "zip"}
+		var files []store.TreeFile
+		for _, root := range v.Files[key].Roots() {
+			part, err := store.Unpack(ctx, f, dir, store.Options{Format: "zip", Prefix: root})
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, part...)
+		}
+		return files, nil
 	case lock.Go:
 		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
 		return files, err

@@ -35,6 +35,11 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 		p.Include = filepath.Join(dir, filepath.FromSlash(e.Locked.Include))
 	}
 	depends = []string{p.Path}
+	if len(e.Locked.Python) > 0 {
+		launcher, more, err := i.python(ctx, e, dir, cell)
+		p.Path = launcher
+		return p, append(depends, more...), err
+	}
 	if e.Runtime == nil {
 		return p, depends, nil
 	}
@@ -43,7 +48,13 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 		return nil, nil, err
 	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
-	launcher, err := i.launcher(cell, runtimeCell, node, p.Path)
+	base := path.Base(cell.Binary)
+	switch ext := path.Ext(base); ext {
+	case ".js", ".cjs", ".mjs":
+		base = strings.TrimSuffix(base, ext)
+	}
+	// What the user's shell says to node must not change what a plugin writes.
+	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], base), []string{"NODE_OPTIONS", "NODE_PATH"}, []string{node, p.Path})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -51,29 +62,43 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 	return p, append(depends, node, launcher), nil
 }
 
-// launcher writes the program that starts main with its runtime and returns
-// its path. It is named after the plugin's binary, as protoc expects.
-func (i *Installer) launcher(cell, runtimeCell lock.Cell, node, main string) (string, error) {
-	base := path.Base(cell.Binary)
-	switch ext := path.Ext(base); ext {
-	case ".js", ".cjs", ".mjs":
-		base = strings.TrimSuffix(base, ext)
-	}
-	// What the user's shell says to node must not change what a plugin writes.
-	text := "#!/bin/sh\nunset NODE_OPTIONS NODE_PATH\nexec " + shellQuote(node) + " " + shellQuote(main) + " \"$@\"\n"
+// launcher writes the program that runs argv and what else it is given, without
+// some variables of the environment, and returns its path: name below launchers.
+// Its base is that of the plugin's binary, as protoc expects.
+func (i *Installer) launcher(name string, unset, argv []string) (string, error) {
+	name = filepath.Join(i.Store.Dir(), "launchers", filepath.FromSlash(name))
+	var b strings.Builder
 	if i.Host.OS == "windows" {
-		base += ".cmd"
-		text = "@echo off\r\nset NODE_OPTIONS=\r\nset NODE_PATH=\r\n\"" + node + "\" \"" + main + "\" %*\r\n"
+		name += ".cmd"
+		b.WriteString("@echo off\r\n")
+		for _, v := range unset {
+			b.WriteString("set " + v + "=\r\n")
+		}
+		b.WriteString("\"" + strings.Join(argv, "\" \"") + "\" %*\r\n")
+	} else {
+		b.WriteString("#!/bin/sh\n")
+		if len(unset) > 0 {
+			b.WriteString("unset " + strings.Join(unset, " ") + "\n")
+		}
+		b.WriteString("exec ")
+		for _, arg := range argv {
+			b.WriteString(shellQuote(arg) + " ")
+		}
+		b.WriteString("\"$@\"\n")
 	}
-	name := filepath.Join(i.Store.Dir(), "launchers", cell.Tree[:16]+"-"+runtimeCell.Tree[:16], base)
+	return name, i.place(name, b.String(), 0o755)
+}
+
+// place writes a file of the cache that is not as it should be.
+func (i *Installer) place(name, text string, mode fs.FileMode) error {
 	old, err := os.ReadFile(name)
 	if err == nil && string(old) == text {
-		return name, nil
+		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+		return err
 	}
-	return name, WriteFile(name, []byte(text), 0o755)
+	return WriteFile(name, []byte(text), mode)
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

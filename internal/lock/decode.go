@@ -6,7 +6,6 @@ package lock
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -91,7 +90,7 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager"}
 
 func (d *decoder) manifest(tree map[string]any) error {
 	if err := d.known(nil, tree, topKeys...); err != nil {
@@ -111,15 +110,24 @@ func (d *decoder) manifest(tree map[string]any) error {
 			return err
 		}
 	}
-	m.Python = []string{"3.12"}
 	if v, ok := tree["python"]; ok {
 		if m.Python, err = d.strs([]string{"python"}, v); err != nil {
 			return err
 		}
 		for _, p := range m.Python {
-			if !regexp.MustCompile(`^3\.[0-9]{1,2}$`).MatchString(p) {
+			if !pythonForm().MatchString(p) {
 				return d.errorf([]string{"python"}, `write the interpreters as "3.11"`, "python %q is not of the form 3.N", p)
 			}
+		}
+		slices.SortFunc(m.Python, CompareVersions)
+	}
+	if v, ok := tree["node-manager"]; ok {
+		path := []string{"node-manager"}
+		if m.NodeManager, err = d.str(path, v); err != nil {
+			return err
+		}
+		if !slices.Contains(NodeManagers, m.NodeManager) {
+			return d.errorf(path, "known are "+strings.Join(NodeManagers, ", "), "unknown node-manager %q", m.NodeManager)
 		}
 	}
 	if err := d.plugins(tree["plugins"]); err != nil {
@@ -178,7 +186,7 @@ func (d *decoder) plugins(v any) error {
 	return nil
 }
 
-var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
+var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "entry", "generator", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
 
 func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
 	p := &Plugin{}
@@ -227,7 +235,7 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{"package", &p.Package}, {"binary", &p.Binary}, {"include", &p.Include}, {"runtime", &p.Runtime}} {
+	}{{"package", &p.Package}, {"binary", &p.Binary}, {"entry", &p.Entry}, {"generator", &p.Generator}, {"include", &p.Include}, {"runtime", &p.Runtime}} {
 		if v, ok := t[f.key]; ok {
 			if *f.to, err = d.str(key(f.key), v); err != nil {
 				return nil, err
@@ -268,6 +276,16 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	if p.Binary != "" {
 		if err := checkBinary(p.Binary); err != nil {
 			return d.wrap(append(slices.Clone(path), "binary"), err)
+		}
+	}
+	if p.Entry != "" {
+		if err := CheckEntry(p.Entry); err != nil {
+			return d.wrap(append(slices.Clone(path), "entry"), err)
+		}
+	}
+	if p.Generator != "" {
+		if err := CheckProgram("generator", p.Generator); err != nil {
+			return d.wrap(append(slices.Clone(path), "generator"), err)
 		}
 	}
 	if p.Include != "" {
@@ -433,7 +451,9 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
 				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
 			}
-			if _, _, ok := o.Source.GitHub(); ok {
+			_, _, gitHub := o.Source.GitHub()
+			_, _, maven := o.Source.Maven()
+			if gitHub || maven {
 				return d.errorf(at, "write its URL", "another source on one platform is a URL")
 			}
 		}
@@ -536,13 +556,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go); err != nil {
+	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go, "maven"); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}} {
+	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}, {"maven", &d.m.Registries.Maven}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

@@ -12,16 +12,20 @@
 //	[plugins.NAME."VERSION"]
 //	args = ["…"]             # for the compiler, cargo only
 //	build-scripts = ["…"]    # packages that run code when compiled, consented to, cargo only
+//	entry = "MODULE:FUNCTION" # what Python starts, or MODULE as python -m does
+//	generator = "…" # entry is the main function of a protoc, whose --NAME_out is the plugin
 //	include = "…"   # folder of .proto files inside the tree, if it has one
 //	main = "…"      # go: folder of the main package in the module, if not its root
 //	package = "…"   # name in the source
+//	program = "…"   # what a plugin run by Python is called
+//	python = ["…"]  # the interpreters that may run it, 3.N of CPython; pip only
 //	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
 //	source = "…"    # http, oci, npm, cargo, pip or go
 //	toolchain = "…" # go: NAME@VERSION of the locked Go that compiles it
 //	trust = "…"     # the weakest evidence that the files below rest on
 //
 //	[plugins.NAME."VERSION".files]
-//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", platforms = ["…"] }
+//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", python = ["…"], platforms = ["…"] }
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked
@@ -39,6 +43,11 @@
 // and the blob is HOST/REPO@sha256:SHA256. A tree is the digest that
 // package store specifies.
 //
+// A wheel is unpacked at the root of the tree. Of a plugin that Python runs, a
+// wheel that is not for all interpreters has python, and lies in py3.N of each of
+// them, so that one tree serves all; the binary is the file of the entry's
+// module for the first. The interpreter is that of the machine.
+//
 // Files of source go are named MODULE@vVERSION.zip, and MODULE@vVERSION.mod for
 // a module of which only the go.mod is read; see [GoKey]. Integrity and gomod
 // are the lines that go.sum has for them. A tree of source go is the folder that
@@ -53,6 +62,7 @@
 //
 //	source = "https://…"                # a file for each platform, or
 //	source = "github:OWNER/REPO"        # assets of a release, or
+//	source = "maven:GROUP:ARTIFACT"     # ARTIFACT-VERSION-OS-ARCH.exe in maven of [registries], or
 //	source = "oci://HOST/REPO:TAG"      # an index with platforms, or the only layer
 //	source = "oci://HOST/REPO:TAG#FILE" # the layer of that title
 //	asset = "NAME"                      # github: the file in the release

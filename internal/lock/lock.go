@@ -70,6 +70,16 @@ type Version struct {
 	// which the manifest consents to. Kind Cargo only.
 	BuildScripts []string `toml:"build-scripts" json:"build-scripts"`
 
+	// Python lists the interpreters, "3.N" of CPython and sorted, that may run
+	// the plugin: source pip only, and empty for what runs by itself. Program is
+	// what it is called, Entry what is started, see [CheckEntry]. Where Entry is
+	// the main function of a protoc, the plugin is that protoc's Generator, the
+	// NAME of --NAME_out; else that is "".
+	Python    []string `toml:"python" json:"python"`
+	Program   string   `toml:"program" json:"program"`
+	Entry     string   `toml:"entry" json:"entry"`
+	Generator string   `toml:"generator" json:"generator"`
+
 	// Files holds every file of the closure by its locked path: for npm the
 	// folder of the package, else the name of the file.
 	Files map[string]File `toml:"files" json:"files"`
@@ -93,6 +103,7 @@ type File struct {
 	Size      int64    `toml:"size" json:"size"`           // bytes
 	Integrity string   `toml:"integrity" json:"integrity"` // upstream's own digest: "sha512-…" (npm), "h1:…" (Go)
 	GoMod     string   `toml:"gomod" json:"gomod"`         // "h1:…" of the go.mod of a module whose zip this is
+	Python    []string `toml:"python" json:"python"`       // pip: sorted; empty means every interpreter of the version
 	Platforms []string `toml:"platforms" json:"platforms"` // sorted; empty means every platform
 }
 
@@ -267,6 +278,9 @@ func (v *Version) Validate() error {
 	if err := v.validateGo(); err != nil {
 		return err
 	}
+	if err := v.validatePython(); err != nil {
+		return err
+	}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		if err := v.validateFile(key, v.Files[key]); err != nil {
 			return fmt.Errorf("file %q: %w", key, err)
@@ -331,6 +345,9 @@ func (v *Version) validateFile(key string, f File) error {
 		if i > 0 && name == f.Platforms[i-1] {
 			return fmt.Errorf("platform %s twice", name)
 		}
+	}
+	if err := v.validatePythonFile(f); err != nil {
+		return err
 	}
 	switch v.Source {
 	case NPM:

@@ -27,23 +27,33 @@ const (
 type Manifest struct {
 	Name       string   // of the file, for messages
 	Platforms  []string // sorted; the platforms that every plugin must serve
-	Python     []string // versions MAJOR.MINOR that wheels are locked for; never empty
+	Python     []string // the interpreters, MAJOR.MINOR, that wheels are locked for; sorted, empty means [DefaultPython]
 	Plugins    map[string]*Plugin
 	Bundles    map[string][]string
 	Registries Registries
 	Policy     Policy
 	Mirrors    []Mirror // in the order in which they are tried
+	// NodeManager builds the folders of npm plugins: one of [NodeManagers], or
+	// "" for the choice of the machine. It does not change the lock.
+	NodeManager string
 
 	lines keyLines
 }
 
+// NodeManagers are what can build the folder of an npm plugin, all the same
+// one: package managers, in the order in which one is looked for, and "none",
+// which is our own unpacker.
+var NodeManagers = []string{"npm", "pnpm", "yarn", "bun", "none"}
+
 // Registries replace what the user's own package managers are configured with.
-// They do not change the lock. "" is the manager's own choice.
+// They do not change the lock, except for Maven, whose files are locked by URL.
+// "" is the manager's own choice.
 type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
 	Cargo string `json:"cargo,omitempty"` // a sparse index, without "sparse+"
 	Go    string `json:"go,omitempty"`    // a module proxy
+	Maven string `json:"-"`               // a repository; lockgen alone asks for it
 }
 
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is
@@ -53,7 +63,9 @@ type Plugin struct {
 	Source    *Source
 	Sources   []Alternative // where the entry lists several, in the order in which they are tried; Source is the first
 	Package   string        // another package under the catalogue's recipe (npm, pip); folder of the main package (go)
-	Binary    string        // npm: name of a bin or path in the tree; else path in the tree, may be a template
+	Binary    string        // npm, pip: name of a bin or console script, or path in the tree; else path in the tree, may be a template
+	Entry     string        // pip: what Python starts, where that is no console script; see [CheckEntry]
+	Generator string        // pip: Entry is the main function of a protoc, of which this is the NAME of --NAME_out
 	Include   string        // folder of .proto files in the tree
 	Runtime   string        // name of the plugin that runs this one
 	Args      []string      // for the compiler, see [CheckArgs]

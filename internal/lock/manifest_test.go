@@ -13,6 +13,7 @@ import (
 )
 
 const goodManifest = `# what we use
+node-manager = "pnpm"
 platforms = ["windows-x86_64", "linux-x86_64"]
 python = ["3.11", "3.12"]
 
@@ -68,11 +69,14 @@ func TestParseManifest(t *testing.T) {
 		if lint.Source.Kind != HTTP || lint.Platforms["windows-x86_64"].Binary != "lint.exe" {
 			t.Errorf("acme-lint %+v", lint)
 		}
-		if got, want := m.At("plugins", "acme-lint", "platforms", "windows-x86_64", "binary"), "plugins.toml:21"; got != want {
+		if got, want := m.At("plugins", "acme-lint", "platforms", "windows-x86_64", "binary"), "plugins.toml:22"; got != want {
 			t.Errorf("At = %s, want %s", got, want)
 		}
 		if p := m.Plugins["openapi"]; *p.Source != (Source{Go, "github.com/google/gnostic"}) || p.Package != "cmd/protoc-gen-openapi" {
 			t.Errorf("openapi %+v", p)
+		}
+		if m.NodeManager != "pnpm" {
+			t.Errorf("node-manager %q", m.NodeManager)
 		}
 		if m.Registries.Go != "https://go.example.com/" {
 			t.Errorf("registries %+v", m.Registries)
@@ -92,6 +96,7 @@ func TestParseManifestRefuses(t *testing.T) {
 	}{
 		{"empty", "", 2, []string{"no platforms", "add: platforms"}},
 		{"no plugins", `platforms = ["linux-x86_64"]`, 2, []string{"no [plugins]", "lockgen add"}},
+		{"unknown node-manager", "node-manager = \"deno\"\n" + head, 2, []string{"plugins.toml:1", `"deno"`, "bun"}},
 		{"duplicate table", head + "[plugins.a]\nversion = \"1.0.0\"\n[plugins.a]\nversion = \"1.0.0\"\n", 2, []string{"a"}},
 		{"value and table", head + "a = \"1.0.0\"\n[plugins.a]\nversion = \"1.0.0\"\n", 2, nil},
 		{"plugins twice", head + "a = \"1.0.0\"\n[plugins]\nb = \"1.0.0\"\n", 2, nil},
@@ -125,6 +130,9 @@ func TestParseManifestRefuses(t *testing.T) {
 		{"main package that leaves", head + "a = {version = \"1.0.0\", source = \"go:example.com/a\", package = \"../a\"}\n", 2, []string{"plugins.toml:3", "leaves its folder"}},
 		{"package beside a source", head + "a = {version = \"1.0.0\", source = \"npm:a\", package = \"b\"}\n", 2, []string{"source already names the package"}},
 		{"oci", head + "a = {version = \"1.0.0\", source = \"oci://example.com/a\"}\n", 2, []string{"not of the form oci://HOST/REPO:TAG"}},
+		{"maven version", head + "a = {version = \"1.0.0\", source = \"maven:io.grpc\", binary = \"a\"}\n", 2, []string{"maven:GROUP:ARTIFACT"}},
+		{"maven path", head + "a = {version = \"1.0.0\", source = \"maven:a..b:c\", binary = \"a\"}\n", 2, []string{"maven:GROUP:ARTIFACT"}},
+		{"maven in clear text", head + "a = \"1.0.0\"\n[registries]\nmaven = \"http://example.com/\"\n", 6, []string{"https"}},
 		{"unknown kind", head + "a = {version = \"1.0.0\", source = \"nmp:a\"}\n", 2, []string{"did you mean npm:?"}},
 		{"unknown platform", "platforms = [\"linux_amd46\"]\n", 2, []string{"linux_amd46", "known are linux-aarch64"}},
 		{"near platform", "platforms = [\"linux-x86-64\"]\n", 2, []string{"did you mean linux-x86_64?"}},

@@ -31,6 +31,10 @@ type Policy struct {
 	// Allow lists what may be locked, see [Policy.AllowsPackage] and
 	// [Policy.AllowsHost]. Nil allows everything.
 	Allow []string
+	// PublisherTimes lists the kinds of source of which the publishers' own times
+	// count as those of release, of [Go] and [OCI], which have no other. Elsewhere
+	// such a version is as old as this machine knows it.
+	PublisherTimes []string
 	// MinTrust is the weakest trust that a locked version may have, one of
 	// [Trusts]; "" for no demand.
 	MinTrust string
@@ -152,7 +156,7 @@ func normalHost(host string) (string, error) {
 	return host, nil
 }
 
-var policyKeys = []string{"allow", "build-scripts", "exceptions", "min-trust", "minimum-release-age"}
+var policyKeys = []string{"allow", "build-scripts", "exceptions", "min-trust", "minimum-release-age", "publisher-times"}
 
 func (d *decoder) policy(v any) error {
 	p := &d.m.Policy
@@ -175,6 +179,17 @@ func (d *decoder) policy(v any) error {
 		}
 		if p.MinimumAge, err = ParseAge(s); err != nil {
 			return d.wrap(at("minimum-release-age"), err)
+		}
+	}
+	if v, ok := table["publisher-times"]; ok {
+		if p.PublisherTimes, err = d.strs(at("publisher-times"), v); err != nil {
+			return err
+		}
+		for _, kind := range p.PublisherTimes {
+			if kind != Go && kind != OCI {
+				return d.errorf(at("publisher-times"), `write publisher-times = ["go", "oci"], or one of them`,
+					"%q is no kind of source whose publishers say when; the others have a clock of their registry", kind)
+			}
 		}
 	}
 	if v, ok := table["min-trust"]; ok {

@@ -29,28 +29,35 @@ func Print(l *Lock) []byte {
 
 func printVersion(b *bytes.Buffer, table string, v *Version) {
 	b.WriteString("\n[" + table + "]\n")
-	for _, f := range []struct {
-		key  string
-		list []string
-	}{
-		{"args", v.Args},
-		{"build-scripts", v.BuildScripts},
-	} {
-		if len(f.list) > 0 {
-			b.WriteString(f.key + " = " + printList(f.list) + "\n")
+	text := func(s string) string {
+		if s == "" {
+			return ""
 		}
+		return quote(s)
+	}
+	list := func(l []string) string {
+		if len(l) == 0 {
+			return ""
+		}
+		return printList(l)
 	}
 	for _, f := range []struct{ key, value string }{
-		{"include", v.Include},
-		{"main", v.Main},
-		{"package", v.Package},
-		{"runtime", v.Runtime},
-		{"source", v.Source},
-		{"toolchain", v.Toolchain},
-		{"trust", v.Trust},
+		{"args", list(v.Args)},
+		{"build-scripts", list(v.BuildScripts)},
+		{"entry", text(v.Entry)},
+		{"generator", text(v.Generator)},
+		{"include", text(v.Include)},
+		{"main", text(v.Main)},
+		{"package", text(v.Package)},
+		{"program", text(v.Program)},
+		{"python", list(v.Python)},
+		{"runtime", text(v.Runtime)},
+		{"source", text(v.Source)},
+		{"toolchain", text(v.Toolchain)},
+		{"trust", text(v.Trust)},
 	} {
 		if f.value != "" {
-			b.WriteString(f.key + " = " + quote(f.value) + "\n")
+			b.WriteString(f.key + " = " + f.value + "\n")
 		}
 	}
 	b.WriteString("\n[" + table + ".files]\n")
@@ -66,6 +73,7 @@ func printVersion(b *bytes.Buffer, table string, v *Version) {
 		in.add("size", strconv.FormatInt(f.Size, 10))
 		in.str("integrity", f.Integrity)
 		in.str("gomod", f.GoMod)
+		in.list("python", f.Python)
 		in.list("platforms", f.Platforms)
 		b.WriteString(quote(path) + " = " + in.String() + "\n")
 	}

@@ -14,7 +14,7 @@ import (
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
 // write it: "npm:NAME", "pip:NAME", "cargo:NAME", "go:MODULE", "github:OWNER/REPO"
-// (kind HTTP), or the template of an https or oci URL.
+// and "maven:GROUP:ARTIFACT" (kind HTTP), or the template of an https or oci URL.
 type Source struct {
 	Kind string // NPM, Pip, Cargo, Go, OCI or HTTP
 	Name string // the package or module, or the text itself for OCI and HTTP
@@ -31,7 +31,7 @@ func (s Source) String() string {
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME, cargo:NAME, go:MODULE, github:OWNER/REPO, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME, cargo:NAME, go:MODULE, github:OWNER/REPO, maven:GROUP:ARTIFACT, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
@@ -46,6 +46,12 @@ func ParseSource(s string) (Source, error) {
 		owner, repo, ok := strings.Cut(rest, "/")
 		if !ok || !word(owner) || !word(repo) {
 			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q names no repository", s)
+		}
+		return Source{HTTP, s}, nil
+	case "maven":
+		group, artifact, ok := strings.Cut(rest, ":")
+		if !ok || !word(group) || !word(artifact) || strings.Contains(rest, "..") {
+			return Source{}, fault.Errorf(fault.Usage, "write maven:GROUP:ARTIFACT, without a version", "source %q names no artifact", s)
 		}
 		return Source{HTTP, s}, nil
 	case OCI:
@@ -63,7 +69,7 @@ func ParseSource(s string) (Source, error) {
 		return Source{HTTP, s}, nil
 	}
 	mend := forms
-	if near := Nearest(kind, []string{NPM, Pip, Cargo, Go, "https", "github", OCI}); near != "" {
+	if near := Nearest(kind, []string{NPM, Pip, Cargo, Go, "https", "github", "maven", OCI}); near != "" {
 		mend = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)

@@ -119,7 +119,7 @@ func (p *Pusher) blob(ctx context.Context, d oci.Descriptor, bring func() error)
 }
 
 func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() error) error {
-	there, err := p.Place.Has(ctx, d)
+	there, err := p.Place.Contains(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (s *hashing) Reset() error                { s.n = 0; s.h.Reset(); return ni
 
 // empty makes sure of the config that all manifests name.
 func (p *Pusher) empty(ctx context.Context) error {
-	if there, err := p.Place.Has(ctx, oci.Empty); there || err != nil {
+	if there, err := p.Place.Contains(ctx, oci.Empty); there || err != nil {
 		return err
 	}
 	return p.Place.Push(ctx, oci.Empty, oci.EmptyBody)
@@ -267,7 +267,7 @@ func (p *Pusher) Folder(ctx context.Context, e *lock.Entry, platform string) (oc
 		if err != nil {
 			return fail(err)
 		}
-		ok, err := p.Place.Has(ctx, layer)
+		ok, err := p.Place.Contains(ctx, layer)
 		if err == nil && !ok {
 			err = fault.Errorf(fault.Integrity, "delete tag "+name+" there, then run it again", "%s lists it and has lost its content", p.Place)
 		}
@@ -322,7 +322,7 @@ func (p *Pusher) pack(ctx context.Context, tree string) (layer oci.Descriptor, e
 		return layer, err
 	}
 	layer = oci.Descriptor{SHA256: hex.EncodeToString(sum.h.Sum(nil)), Size: sum.n, MediaType: treeLayer, Title: "tree-" + tree + ".tar.gz"}
-	there, err := p.Place.Has(ctx, layer)
+	there, err := p.Place.Contains(ctx, layer)
 	if err != nil {
 		return layer, err
 	}

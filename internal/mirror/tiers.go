@@ -255,7 +255,7 @@ func (t *Tiers) Local(ctx context.Context, e *lock.Entry, key string) bool {
 		if err != nil {
 			continue
 		}
-		if ok, err := place.Has(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size}); ok && err == nil {
+		if ok, err := place.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size}); ok && err == nil {
 			return true
 		}
 	}

@@ -141,6 +141,9 @@ type Crate struct {
 	Name, Version string
 	SHA256        string // of the .crate file, as the index has it
 	Yanked        bool   // withdrawn by its publisher
+	// Released is when the registry received it, by the registry's clock; zero
+	// where the index does not say.
+	Released time.Time
 }
 
 // String is NAME-VERSION, the name of the crate's file and folder.
@@ -266,6 +269,44 @@ func (x *CrateIndex) Crate(ctx context.Context, name, version string) (Crate, er
 	return found, nil
 }
 
+// Crates asks the registry for every version of some crates, in one run of
+// cargo: by name, then version. A crate that it does not have is left out. Where
+// cargo has an answer for none of them, its own error is returned.
+func (x *CrateIndex) Crates(ctx context.Context, names []string) (map[string]map[string]Crate, error) {
+	var query strings.Builder
+	query.WriteString("[package]\nname = \"buck2-protobuf-query\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\n")
+	for i, name := range names {
+		if !word(name) {
+			return nil, fault.Errorf(fault.Usage, "correct the name", "%q is not the name of a crate", name)
+		}
+		// No version fits, so nothing of what they depend on is asked for.
+		fmt.Fprintf(&query, "d%d = { package = %q, version = \"=0.0.0-none\" }\n", i, name)
+	}
+	if err := x.write("query", []byte(query.String()), []string{"lib.rs"}); err != nil {
+		return nil, err
+	}
+	runErr := x.run(ctx, strings.Join(names[:min(3, len(names))], ", "), "query", "generate-lockfile")
+	if errors.Is(runErr, context.Canceled) {
+		return nil, runErr
+	}
+	// Cargo says so of the first of them, when it has read what there is of all.
+	var exit *exitError
+	read := errors.As(runErr, &exit) && (strings.Contains(exit.raw, "failed to select a version") || strings.Contains(exit.raw, "no matching package named"))
+	found := map[string]map[string]Crate{}
+	for _, name := range names {
+		versions, err := x.entries(name)
+		switch {
+		case err == nil:
+			found[name] = versions
+		case !read:
+			return nil, cmp.Or(runErr, err)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
 // notThere recognises what cargo says of a crate that the registry lacks.
 func (x *CrateIndex) notThere(err error, name string) error {
 	var exit *exitError
@@ -343,6 +384,7 @@ func (x *CrateIndex) entries(name string) (map[string]Crate, error) {
 			Vers   string `json:"vers"`
 			Cksum  string `json:"cksum"`
 			Yanked bool   `json:"yanked"`
+			Time   string `json:"pubtime"`
 		}
 		if err := json.Unmarshal(part, &e); err != nil {
 			return nil, fault.Errorf(fault.Upstream, "", "the index entry of crate %s: %w", name, err)
@@ -353,7 +395,11 @@ func (x *CrateIndex) entries(name string) (map[string]Crate, error) {
 		if err := lock.CheckSHA256("cksum", e.Cksum); err != nil {
 			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s %s: %w", name, clean(e.Vers), err)
 		}
-		found[e.Vers] = Crate{Name: e.Name, Version: e.Vers, SHA256: e.Cksum, Yanked: e.Yanked}
+		released, err := time.Parse(time.RFC3339, e.Time)
+		if err != nil {
+			released = time.Time{}
+		}
+		found[e.Vers] = Crate{Name: e.Name, Version: e.Vers, SHA256: e.Cksum, Yanked: e.Yanked, Released: released.UTC()}
 	}
 	if len(found) == 0 {
 		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s keeps its index in a form that this program cannot read (crate %s)", clean(x.c.version), name)

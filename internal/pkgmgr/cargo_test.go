@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -109,5 +111,53 @@ func TestWriteStub(t *testing.T) {
 	}
 	if err := writeStub(filepath.Join(dir, "b"), nil, []string{"../out.rs"}); err == nil {
 		t.Error("left its folder")
+	}
+}
+
+// TestCrates: one run of cargo asks for each crate once, and for nothing else.
+func TestCrates(t *testing.T) {
+	c, err := FindCargo(t.Context())
+	if err != nil {
+		t.Skipf("no cargo to try with: %v", err)
+	}
+	t.Setenv("CARGO_HOME", t.TempDir())
+	t.Setenv("CARGO_NET_RETRY", "0")
+	s := fake.New(t)
+	when := time.Date(2026, 6, 1, 2, 3, 4, 0, time.UTC)
+	s.Crate(fake.Crate{Name: "dep", Version: "1.0.0"})
+	s.Crate(fake.Crate{Name: "one", Version: "1.0.0", Deps: []fake.CrateDep{{Name: "dep", Req: "^1"}}})
+	s.Crate(fake.Crate{Name: "one", Version: "1.1.0-rc.1", Released: when})
+	s.Crate(fake.Crate{Name: "two_x", Version: "0.2.0", Yanked: true})
+	ask := func(names ...string) (map[string]map[string]Crate, error) {
+		t.Helper()
+		x, err := c.Index("", s.CrateIndex())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		return x.Crates(t.Context(), names)
+	}
+	got, err := ask("one", "two_x", "three")
+	if err != nil || len(got) != 2 || len(got["one"]) != 2 || !got["one"]["1.0.0"].Released.Equal(fake.Released) ||
+		!got["one"]["1.1.0-rc.1"].Released.Equal(when) || !got["two_x"]["0.2.0"].Yanked || got["one"]["1.0.0"].SHA256 == "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, name := range []string{"one", "two_x"} {
+		if n := s.Count(fake.CrateIndexPath(name)); n != 1 {
+			t.Errorf("%d requests for %s", n, name)
+		}
+	}
+	if n := s.Count(fake.CrateIndexPath("dep")); n != 0 {
+		t.Errorf("%d requests for what they depend on", n)
+	}
+	if got, err := ask("three"); err != nil || len(got) != 0 {
+		t.Errorf("a crate that is not there: %+v, %v", got, err)
+	}
+	s.Fault(fake.CrateIndexPath("one"), fake.Status(500))
+	if got, err := ask("one", "two_x"); err == nil || fault.Of(err) != fault.Upstream || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a registry out of order: %+v, %v", got, err)
+	}
+	if _, err := ask("a b"); fault.Of(err) != fault.Usage {
+		t.Errorf("not a name: %v", err)
 	}
 }

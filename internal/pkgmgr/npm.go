@@ -119,6 +119,9 @@ func (n *NPM) Version() (string, error) {
 	return pkg.Version, nil
 }
 
+// Node returns the path of the node that runs n.
+func (n *NPM) Node() string { return n.node }
+
 // check makes sure that n is new enough; every run begins with it.
 func (n *NPM) check() error {
 	version, err := n.Version()

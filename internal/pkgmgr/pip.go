@@ -256,7 +256,7 @@ func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Whee
 		run.env = append(run.env, "BUCK2_PROTOBUF_GATE="+rule)
 	}
 	if _, err := run.run(ctx); err != nil {
-		return nil, explainPip(err, what)
+		return nil, explainPip(err, req, what)
 	}
 	data, err := os.ReadFile(report)
 	if err != nil {
@@ -330,10 +330,46 @@ func markerEnv(p lock.Platform, python string) (string, error) {
 
 var fromVersions = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(from versions: ([^)]*)\)`) })
 
+var (
+	skippedPython = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`Ignored the following versions that require a different python version: ([^\n]*)`)
+	})
+	otherPython = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`ERROR: Package '([^']*)' requires a different Python: \S+ not in '([^']*)'|'([^']*)' \(required by ([^)]*)\)`)
+	})
+)
+
+// pythonConflict is what pip says of a package that does not admit the
+// interpreter (Requires-Python), nil for nothing.
+func pythonConflict(raw string, req Requirement, what string) error {
+	name, wants := req.Package+" "+req.Version, ""
+	if m := skippedPython().FindStringSubmatch(raw); m != nil {
+		for skipped := range strings.SplitSeq(m[1], ";") { // "1.0 Requires-Python >=3.13"
+			if version, requires, ok := strings.Cut(strings.TrimSpace(skipped), " Requires-Python "); ok && version == req.Version {
+				wants = requires
+			}
+		}
+	}
+	if m := otherPython().FindStringSubmatch(raw); m != nil {
+		name, wants = m[1]+m[4], m[2]+m[3]
+	}
+	if wants == "" {
+		return nil
+	}
+	return fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", req.Python),
+		"%s: %s requires Python %s", what, clean(name), clean(wants))
+}
+
 // explainPip recognises what pip says when there is nothing to install.
-func explainPip(err error, what string) error {
+func explainPip(err error, req Requirement, what string) error {
 	var exit *exitError
-	if !errors.As(err, &exit) || !strings.Contains(exit.tail, "No matching distribution found") {
+	if !errors.As(err, &exit) {
+		return err
+	}
+	if conflict := pythonConflict(exit.raw, req, what); conflict != nil {
+		return conflict
+	}
+	if !strings.Contains(exit.tail, "No matching distribution found") {
 		return err
 	}
 	why := exit.tail

@@ -14,6 +14,18 @@ for key in ("sys_platform", "platform_machine", "python_version"):
         if markers.Marker("%s == '%s'" % (key, value)).evaluate() != want:
             sys.exit("this pip does not take the markers of another platform")
 
+try:
+    # What a wheel says in Requires-Python pip holds against its own Python, also
+    # where --python-version names another.
+    from pip._internal.resolution.resolvelib.candidates import RequiresPythonCandidate as candidate
+
+    candidate_init, target = candidate.__init__, tuple(int(n) for n in env["python_version"].split("."))
+    candidate.__init__ = lambda self, *args, **kw: candidate_init(self, target)
+    if not str(candidate(None)).startswith("Python " + env["python_version"]):
+        raise TypeError
+except (ImportError, TypeError):
+    sys.exit("this pip does not take another Python")
+
 
 def only_metadata():
     """Before pip 25 even a report downloads every wheel whole. What a wheel

@@ -28,6 +28,7 @@ type command struct {
 	limit   int           // bytes of standard output, 0 for 16 MiB
 	timeout time.Duration // 0 for 10 minutes
 	offline bool          // without a network, where the system can do that
+	serve   *loopback     // what it may reach nevertheless, nil for nothing
 	class   fault.Class   // of a failure
 	mend    string        // of a failure
 }
@@ -84,10 +85,23 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 		cmd.WaitDelay = 5 * time.Second
 		group := newGroup(cmd)
 		cmd.Cancel = group.kill
-		if offline && !cutOff(cmd) {
+		served := func() error { return nil }
+		switch {
+		case offline && c.serve != nil:
+			var err error
+			if served, err = cutOffWith(cmd, c.serve); err != nil {
+				return nil, group, err
+			}
+		case offline && !cutOff(cmd):
 			return nil, group, errors.ErrUnsupported
 		}
-		return cmd, group, cmd.Start()
+		err := cmd.Start()
+		if e := served(); err == nil && e != nil {
+			group.kill()
+			cmd.Wait()
+			err = e
+		}
+		return cmd, group, err
 	}
 	cmd, group, err := start(c.offline)
 	if err != nil && c.offline {

@@ -41,6 +41,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // maxConnections bounds the connections to one host at a time; what is more
@@ -93,7 +94,10 @@ type Options struct {
 	// Allow refuses servers by an error, which is returned as it is, of class
 	// [fault.Policy]. It is asked of the URL of every request and of every
 	// redirect before anything is sent there; nil allows all.
-	Allow    func(u *url.URL) error
+	Allow func(u *url.URL) error
+	// Store keeps documents, so that they are asked for on condition the next
+	// time; nil for none.
+	Store    *store.Store
 	RootCAs  *x509.CertPool // nil for those of the machine (and SSL_CERT_FILE)
 	Attempts int            // of one transfer; default 4
 	Timeouts Timeouts

@@ -49,6 +49,10 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if auth := req.Header.Get("Authorization"); auth != "" {
 		r.credential = Credential{Name: "that for " + req.URL.Host, Authorization: auth}
 	}
+	var cond *condition
+	if req.Method == http.MethodGet && req.Context().Value(conditional{}) != nil {
+		cond = c.condition(r)
+	}
 	var resp *http.Response
 	err = c.transfer(req.Context(), r, func(ctx context.Context, cancel context.CancelCauseFunc) (f *failure) {
 		if r.stream != nil {
@@ -72,7 +76,15 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 			return c.statusFailure(a)
 		}
 		var body bytes.Buffer
-		n, err := body.ReadFrom(io.LimitReader(a.Body, maxMessage+1))
+		kept, ok, retry := cond.unchanged(a, r)
+		if retry {
+			return elsewhere(a)
+		}
+		from := io.Reader(bytes.NewReader(kept))
+		if !ok {
+			from = a.Body
+		}
+		n, err := body.ReadFrom(io.LimitReader(from, maxMessage+1))
 		switch {
 		case n > maxMessage:
 			return &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
@@ -81,6 +93,9 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		case a.StatusCode == http.StatusOK && looksLikeHTML(body.Bytes()):
 			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
 				err: fmt.Errorf("got what looks like HTML (a proxy or login page?)%s", via(a.chain))}
+		}
+		if a.StatusCode == http.StatusOK && !ok {
+			cond.keep(a, body.Bytes())
 		}
 		answer := *a.Response
 		answer.Body = io.NopCloser(&body)

@@ -452,6 +452,12 @@ func bodyFailure(a *answer, err error, got, want int64) *failure {
 		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 }
 
+// elsewhere is about a 304 from a place that did not give what was kept.
+func elsewhere(a *answer) *failure {
+	return &failure{class: fault.Upstream, retry: true, mend: "try again later, or use a mirror",
+		err: fmt.Errorf("server answered %s about a document that came from elsewhere%s", status(a.Response), via(a.chain))}
+}
+
 // Document returns the body of a registry's answer, of at most max bytes, and
 // its content type. Accept is the header of that name. Every failure of the
 // server is of class [fault.Upstream], also an HTML page where accept does not
@@ -473,13 +479,21 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 	r.header.Set("Accept", accept)
 	var body []byte
 	var a *answer
+	cond := c.condition(r)
 	err = c.transfer(ctx, r, func(ctx context.Context, cancel context.CancelCauseFunc) *failure {
 		var f *failure
 		if a, f = c.get(ctx, r); f != nil {
 			return f
 		}
 		defer c.watch(a, cancel)()
-		if a.StatusCode != http.StatusOK {
+		kept, ok, retry := cond.unchanged(a, r)
+		switch {
+		case ok:
+			body = kept
+			return nil
+		case retry:
+			return elsewhere(a)
+		case a.StatusCode != http.StatusOK:
 			return c.statusFailure(a)
 		}
 		var buf bytes.Buffer
@@ -496,6 +510,7 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
 				err: fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain))}
 		}
+		cond.keep(a, body)
 		return nil
 	})
 	return body, a, err

@@ -14,6 +14,12 @@ import (
 type Release struct {
 	Version  string
 	Released time.Time // by the registry's clock; zero where it does not say
+	// Seen says that Released is when this machine saw the version first, for
+	// a source that has no clock but its publishers'.
+	Seen bool
+	// Pre says that the publisher calls it a pre-release, whatever its version
+	// looks like.
+	Pre bool
 	// Yanked is why the publisher withdrew it, Deprecated why the publisher
 	// advises against it; "" where that is not so.
 	Yanked, Deprecated string

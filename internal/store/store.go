@@ -25,6 +25,7 @@
 //	blobs/sha256/ab/<digest>   files as they were downloaded, mode 0444
 //	trees/<tree>/…             unpacked folders
 //	trees/<tree>.ok            what is in that folder; written last
+//	documents/<digest of key>  answers of registries, with their validators, bounded
 //	locks/                     one lock file per blob or tree being written, and
 //	                           use-<tree>, held while a tree is in use
 //	go-build/                  Go's own build cache, as `go help cache` says

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ type cargo struct {
 
 	mu       sync.Mutex
 	template string // of download addresses, "" while unknown
+	// crates is what the index said of crates, by name and version.
+	crates map[string]map[string]pkgmgr.Crate
 }
 
 func (s *cargo) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
@@ -63,6 +66,7 @@ func (s *cargo) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 	if err := s.checkBin(w, bins); err != nil {
 		return nil, err
 	}
+	ownLock := sources[0].Lockfile != nil
 	crates, root, err := index.Lock(ctx, sources[0])
 	if err != nil {
 		return nil, err
@@ -70,6 +74,12 @@ func (s *cargo) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 	sources, more, err := s.read(ctx, crates)
 	if err != nil {
 		return nil, err
+	}
+	// What the crate's own Cargo.lock names its publisher chose, and was there
+	// before the crate. Without one cargo chooses, so each of them must be old
+	// enough.
+	for i, a := range more {
+		a.aged, a.released = !ownLock, crates[i].Released
 	}
 	artifacts = append(artifacts, more...)
 	closures, err := s.tool.Closures(ctx, root, sources, w.Args, w.crateBin(), platforms)
@@ -193,6 +203,26 @@ func crateSource(crate pkgmgr.Crate, c *Content) *pkgmgr.CrateSource {
 		source.Files = append(source.Files, f.Path)
 	}
 	return source
+}
+
+// Versions is one run of cargo, which reads what the index has of the crate.
+func (s *cargo) Versions(ctx context.Context, w *Want) ([]Release, error) {
+	crates, err := s.ask(ctx, []string{w.From.Name})
+	if err != nil {
+		return nil, err
+	}
+	if crates[w.From.Name] == nil {
+		return nil, fault.Errorf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s: %w", w.From.Name, fs.ErrNotExist)
+	}
+	var releases []Release
+	for version, c := range crates[w.From.Name] {
+		r := Release{Version: version, Released: c.Released, Digest: c.SHA256}
+		if c.Yanked {
+			r.Yanked = "yanked by its publisher"
+		}
+		releases = append(releases, r)
+	}
+	return releases, nil
 }
 
 func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {

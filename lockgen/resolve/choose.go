@@ -17,9 +17,48 @@ import (
 // that does not cannot serve a range.
 type Lister interface {
 	// Versions lists every version of the package of w, in no order, in one
-	// request. A package that is not there matches [fs.ErrNotExist]. Released is
-	// zero where the source has no clock that the publisher cannot set.
+	// request where the source is asked by us. A package that is not there
+	// matches [fs.ErrNotExist]. Released is zero where the source has no clock
+	// that the publisher cannot set.
 	Versions(ctx context.Context, w *Want) ([]Release, error)
+}
+
+// A dater is a [Lister] whose lists do not say when versions were released: it
+// has to ask for each.
+type dater interface {
+	// date fills in Released and Seen of some releases of w, those of which it
+	// can learn something.
+	date(ctx context.Context, w *Want, releases []*Release) error
+}
+
+// maxDated bounds for how many versions of an entry a dater is asked.
+const maxDated = 10
+
+// dated returns a list of versions with the times of the newest that the entry
+// allows, as far as they matter: those newer than what is locked.
+func (u *update) dated(ctx context.Context, l Lister, w *Want, releases []Release, locked string) ([]Release, error) {
+	d, ok := l.(dater)
+	if !ok || u.m.Policy.MinimumAge == 0 || !w.ranged {
+		return releases, nil
+	}
+	releases = slices.Clone(releases)
+	var ask []*Release
+	for i := range releases {
+		r := &releases[i]
+		if w.allows(r.Version) && r.Yanked == "" && (locked == "" || CompareVersions(w.From.Kind, r.Version, locked) > 0) {
+			ask = append(ask, r)
+		}
+	}
+	slices.SortFunc(ask, func(a, b *Release) int { return CompareVersions(w.From.Kind, b.Version, a.Version) })
+	if len(ask) == 0 {
+		return releases, nil
+	}
+	return releases, d.date(ctx, w, ask[:min(maxDated, len(ask))])
+}
+
+// noList is the error of a source that cannot be asked which versions there are.
+func noList(w *Want) error {
+	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Spec)
 }
 
 // A Release is one version that a source has.
@@ -58,7 +97,7 @@ func (w *Want) choose(releases []Release, locked string, rule ages) choice {
 	for _, r := range releases {
 		h := Held{Version: r.Version}
 		fits := w.allows(r.Version)
-		if c.newest == "" && r.Yanked == "" && !isPre(kind, r.Version) && !r.Early {
+		if c.newest == "" && r.Yanked == "" && !isPre(kind, r.Version) && !r.Early && !r.Pre {
 			c.newest = r.Version
 		}
 		switch {
@@ -69,6 +108,8 @@ func (w *Want) choose(releases []Release, locked string, rule ages) choice {
 			if w.until != "" && lock.CompareVersions(r.Version, w.until) >= 0 {
 				h.Why = w.reason
 			}
+		case w.ranged && r.Pre && !isPre(kind, r.Version) && r.Version != locked:
+			h.Why = "its publisher calls it a pre-release"
 		case w.Spec == lock.Latest && r.Early && r.Version != locked:
 			h.Why = "its publisher does not call it latest"
 		case r.Yanked != "":
@@ -76,7 +117,7 @@ func (w *Want) choose(releases []Release, locked string, rule ages) choice {
 		default:
 			c.fits = true
 			h.Why = rule.refuse(subject{
-				kind: kind, name: w.From.Name, version: r.Version, released: r.Released,
+				kind: kind, name: w.From.Name, version: r.Version, released: r.Released, seen: r.Seen,
 				written: !w.ranged, locked: r.Version == locked,
 			})
 			h.policy = h.Why != ""
@@ -137,7 +178,7 @@ func (u *update) lister(ctx context.Context, w *Want) (Lister, error) {
 		}
 		var ok bool
 		if l, ok = s.(Lister); !ok {
-			return nil, fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Spec)
+			return nil, noList(w)
 		}
 	}
 	u.listers[w.From.Kind] = l
@@ -153,6 +194,9 @@ func (u *update) pick(ctx context.Context, l Lister, w *Want) error {
 	locked := w.Version
 	if u.Old.Plugins[w.Name][locked] == nil {
 		locked = ""
+	}
+	if releases, err = u.dated(ctx, l, w, releases, locked); err != nil {
+		return err
 	}
 	c := w.choose(releases, locked, u.ages())
 	switch {

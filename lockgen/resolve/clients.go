@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,15 +29,18 @@ func (u *update) connect() {
 }
 
 func (u *update) remote() remote.Options {
-	env := u.Env
-	if env == nil {
-		env = os.Getenv
-	}
-	return remote.Options{Offline: u.Offline, Timeouts: u.Timeouts, Credential: gitHubToken(env), Progress: func(_ string, n int64) {
+	return remote.Options{Offline: u.Offline, Store: u.Store, Timeouts: u.Timeouts, Credential: gitHubToken(u.getenv), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
 	}}
+}
+
+func (u *update) getenv(name string) string {
+	if u.Env == nil {
+		return os.Getenv(name)
+	}
+	return u.Env(name)
 }
 
 // hostClient is the client for files by address and of registries of OCI, whose
@@ -124,7 +128,10 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 	case lock.HTTP:
 		return newPlain(u.hostClient(kind), u.m.Mirrors), nil
 	case lock.OCI:
-		return &artifacts{client: oci.New(u.hostClient(kind), ""), mirrors: u.m.Mirrors}, nil
+		return &artifacts{
+			client: oci.New(u.hostClient(kind), ""), mirrors: u.m.Mirrors,
+			store: u.Store, now: u.now, believed: slices.Contains(u.m.Policy.PublisherTimes, lock.OCI),
+		}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }
@@ -144,13 +151,14 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 	}
 	u.cleanup = append(u.cleanup, clean)
 	return &golang{
-		tool: tool, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
+		tool: tool, client: u.client, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
 		progress: func(n int64) {
 			if u.transfer != nil {
 				u.transfer.Add(n)
 			}
 		},
 		old: u.oldFiles(), lock: u.out.Lock, compilers: map[string]*pkgmgr.Go{},
+		now: u.now, believed: slices.Contains(u.m.Policy.PublisherTimes, lock.Go),
 	}, nil
 }
 

@@ -42,7 +42,7 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 			continue
 		}
 		digests[a.identity] = a.digest
-		if f, ok := old[a.identity]; ok && a.digest != "" && a.digest != oldDigest(a, f) {
+		if f, ok := old[a.identity]; ok && a.digest != "" && oldDigest(a, f) != "" && a.digest != oldDigest(a, f) {
 			errs[a.identity] = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
 			continue
 		}
@@ -270,7 +270,8 @@ func identity(kind, key string, f lock.File) string {
 	return kind + " " + f.URL
 }
 
-// oldDigest is a locked file's digest in the form of the artifact's.
+// oldDigest is a locked file's digest in the form of the artifact's, "" where
+// upstream had none of that form.
 func oldDigest(a *Artifact, f lock.File) string {
 	if strings.HasPrefix(a.digest, "sha256-") {
 		return "sha256-" + base64OfHex(f.SHA256)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/mod/module"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -28,6 +30,7 @@ const GoHint = "1.26.7"
 // and compiles, so that every machine makes the same bytes.
 type golang struct {
 	tool     *pkgmgr.Go // of this machine
+	client   *remote.Client
 	config   pkgmgr.GoConfig
 	store    *store.Store
 	scratch  string               // removed when the update is over
@@ -35,6 +38,8 @@ type golang struct {
 	say      func(string, ...any) // of long work
 	old      map[string]lock.File // of the old lock, by identity
 	lock     *lock.Lock           // being made: it has the toolchains
+	now      time.Time
+	believed bool // [policy] lets the times of authors count
 
 	mu        sync.Mutex
 	compilers map[string]*pkgmgr.Go // by NAME@VERSION
@@ -94,6 +99,69 @@ func (s *golang) Resolve(ctx context.Context, w *Want, platforms []lock.Platform
 	return res, nil
 }
 
+// Versions is two runs of Go. The only time that a proxy tells is that of the
+// commit, which its author sets: a version is as old as this machine knows it.
+func (s *golang) Versions(ctx context.Context, w *Want) ([]Release, error) {
+	scratch, err := os.MkdirTemp(s.scratch, "versions-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	news, err := s.tool.Versions(ctx, s.config, scratch, w.From.Name)
+	if err != nil {
+		return nil, err
+	}
+	var releases []Release
+	var versions []string
+	for _, n := range news {
+		if strings.HasSuffix(n.Version, "+incompatible") {
+			continue // from before modules: a person may name it
+		}
+		releases = append(releases, Release{Version: n.Version, Yanked: n.Retracted, Deprecated: n.Deprecated})
+		versions = append(versions, n.Version)
+	}
+	seen, err := s.store.FirstSeen(ctx, "go "+w.From.Name, versions, s.now)
+	for i := range releases {
+		releases[i].Released, releases[i].Seen = seen[releases[i].Version], true
+	}
+	return releases, err
+}
+
+// date asks for the times of commits, where they count.
+func (s *golang) date(ctx context.Context, w *Want, releases []*Release) error {
+	if !s.believed {
+		return nil
+	}
+	var modules []module.Version
+	for _, r := range releases {
+		m := module.Version{Path: w.From.Name, Version: "v" + r.Version}
+		if w.From.Name == lock.GoToolchain {
+			m.Version = toolchainVersion(r.Version, lock.Platforms[0])
+		}
+		modules = append(modules, m)
+	}
+	scratch, err := os.MkdirTemp(s.scratch, "dates-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	news, err := s.tool.News(ctx, s.config, scratch, modules)
+	if err != nil {
+		return err
+	}
+	for i, n := range news {
+		if !n.Committed.IsZero() && n.Committed.Before(releases[i].Released) {
+			releases[i].Released, releases[i].Seen = n.Committed, false
+		}
+	}
+	return nil
+}
+
+// toolchainVersion is that of the toolchain module, with its v.
+func toolchainVersion(version string, p lock.Platform) string {
+	return "v0.0.1-go" + version + "." + p.GOOS + "-" + p.GOARCH
+}
+
 func (s *golang) main(w *Want) pkgmgr.GoMain {
 	return pkgmgr.GoMain{Module: w.From.Name, Version: w.Version, Dir: w.Main}
 }
@@ -103,7 +171,7 @@ func (s *golang) main(w *Want) pkgmgr.GoMain {
 func (s *golang) toolchain(w *Want, platforms []lock.Platform) (*Resolution, error) {
 	res := &Resolution{}
 	for _, p := range platforms {
-		a, err := s.artifact(lock.GoToolchain, "0.0.1-go"+w.Version+"."+p.GOOS+"-"+p.GOARCH, false)
+		a, err := s.artifact(lock.GoToolchain, strings.TrimPrefix(toolchainVersion(w.Version, p), "v"), false)
 		if err != nil {
 			return nil, fault.Errorf(fault.Usage, "write the version as "+GoHint, "go %s: %w", w.Version, err)
 		}

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type plain struct {
 	mirrors []lock.Mirror
 	// By URL: what GitHub says of a release, and published checksums.
 	documents documents
+
+	mu       sync.Mutex
+	releases map[string]*gitHubRelease // by OWNER/REPO TAG, those that were listed
 }
 
 func newPlain(client *remote.Client, mirrors []lock.Mirror) *plain {
@@ -153,6 +157,9 @@ func (s *plain) evidence(ctx context.Context, w *Want, p lock.Platform, a *Artif
 			a.digest, a.trust = "sha256-"+base64OfHex(digest), "registry"
 		}
 	}
+	if w.beside {
+		return s.beside(ctx, a)
+	}
 	address := w.naming.ChecksumsURL(a.File.URL, w.Version, p)
 	if address == "" {
 		return nil
@@ -167,6 +174,37 @@ func (s *plain) evidence(ctx context.Context, w *Want, p lock.Platform, a *Artif
 			"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.digest)
 	}
 	a.digest, a.trust = published, "checksum-file"
+	return nil
+}
+
+// beside takes the strongest digest that a repository of Maven has in a file
+// beside the artifact (https://maven.apache.org/resolver/about-checksums.html).
+// SHA-1 and MD5, which it may have as well, are no evidence.
+func (s *plain) beside(ctx context.Context, a *Artifact) error {
+	for _, one := range []struct {
+		name string
+		size int // of the digest, in bytes
+	}{{"sha512", 64}, {"sha256", 32}} {
+		address := a.File.URL + "." + one.name
+		body, err := s.document(ctx, address, "*/*", maxChecksums)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		// Some write the file's name behind it.
+		digest, _, _ := strings.Cut(strings.TrimSpace(string(body)), " ")
+		raw, err := hex.DecodeString(digest)
+		if err != nil || len(raw) != one.size {
+			return fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s holds no digest", remote.Redact(address))
+		}
+		a.digest, a.trust = one.name+"-"+base64.StdEncoding.EncodeToString(raw), "checksum-file"
+		if one.name == "sha512" {
+			a.File.Integrity = a.digest // SHA-256 is in the lock anyway
+		}
+		return nil
+	}
 	return nil
 }
 
@@ -229,7 +267,11 @@ func findChecksum(text, name string) (string, error) {
 func (s *plain) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
 	for _, p := range lock.Platforms {
 		if f.For(p.Name) {
-			return s.artifact(w, p, f.URL)
+			a, err := s.artifact(w, p, f.URL)
+			if err == nil {
+				a.digest = f.Integrity
+			}
+			return a, err
 		}
 	}
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)

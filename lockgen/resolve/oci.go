@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -21,8 +22,11 @@ import (
 // platform. A tag becomes digests, and what the lock has can be downloaded by
 // digest alone.
 type artifacts struct {
-	client  *oci.Client
-	mirrors []lock.Mirror
+	client   *oci.Client
+	mirrors  []lock.Mirror
+	store    *store.Store
+	now      time.Time
+	believed bool // [policy] lets the times of publishers count
 }
 
 const (
@@ -33,6 +37,126 @@ const (
 // oci is what a source names for a platform, kind OCI only.
 func (w *Want) oci(p lock.Platform) (lock.OCIRef, error) {
 	return lock.ParseOCI(w.naming.Expand(w.From.Name, w.Version, p))
+}
+
+// Versions lists the tags that the template of the source makes, on whichever
+// platform. No registry says when a tag was made.
+func (s *artifacts) Versions(ctx context.Context, w *Want) ([]Release, error) {
+	patterns := w.tags()
+	if len(patterns) == 0 {
+		return nil, noList(w)
+	}
+	repo, err := s.repository(w.packageName())
+	if err != nil {
+		return nil, err
+	}
+	tags, err := repo.Tags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var versions []string
+	for _, tag := range tags {
+		for _, p := range patterns {
+			if version, ok := p.version(tag); ok {
+				versions = append(versions, version)
+			}
+		}
+	}
+	slices.Sort(versions)
+	var releases []Release
+	for _, version := range slices.Compact(versions) {
+		releases = append(releases, Release{Version: version})
+	}
+	return releases, nil
+}
+
+// date asks what the tags of each version name: a tag is as old as this machine
+// knows that it names this.
+func (s *artifacts) date(ctx context.Context, w *Want, releases []*Release) error {
+	repo, err := s.repository(w.packageName())
+	if err != nil {
+		return err
+	}
+	for _, r := range releases {
+		for _, p := range w.tags() {
+			when, seen, err := s.tagged(ctx, w, repo, p.of(r.Version))
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // not on this platform
+			case err != nil:
+				return err
+			case r.Released.Before(when):
+				r.Released, r.Seen = when, seen
+			}
+		}
+	}
+	return nil
+}
+
+// tagged says since when a tag names what it does.
+func (s *artifacts) tagged(ctx context.Context, w *Want, repo *oci.Repository, tag string) (when time.Time, seen bool, err error) {
+	digest, err := repo.Digest(ctx, tag)
+	if err != nil {
+		return when, false, err
+	}
+	id := tag + "@" + digest
+	first, err := s.store.FirstSeen(ctx, "oci "+w.packageName(), []string{id}, s.now)
+	if err != nil || !s.believed {
+		return first[id], true, err
+	}
+	n, err := repo.Resolve(ctx, tag)
+	if err != nil {
+		return when, false, err
+	}
+	if n.Created.IsZero() || first[id].Before(n.Created) {
+		return first[id], true, nil
+	}
+	return n.Created, false, nil
+}
+
+// A pattern is a tag with a version in it.
+type pattern struct{ before, after string }
+
+// anyVersion stands for the version where a pattern is made of a template.
+const anyVersion = "1version1"
+
+// newPattern takes the pattern out of a tag that has anyVersion, once.
+func newPattern(tag string) (pattern, bool) {
+	before, after, ok := strings.Cut(tag, anyVersion)
+	return pattern{before, after}, ok && !strings.Contains(after, anyVersion)
+}
+
+func (p pattern) of(version string) string { return p.before + version + p.after }
+
+// version is what a tag is the tag of.
+func (p pattern) version(tag string) (string, bool) {
+	rest, ok := strings.CutPrefix(tag, p.before)
+	if !ok {
+		return "", false
+	}
+	version, ok := strings.CutSuffix(rest, p.after)
+	return version, ok && lock.CheckExact(version) == nil
+}
+
+// tags are the patterns of the tags of w: one, unless each platform has its own,
+// and none where the template has no version.
+func (w *Want) tags() []pattern {
+	any := *w
+	any.Version = anyVersion
+	var list []pattern
+	for _, platform := range lock.Platforms {
+		ref, err := any.oci(platform)
+		if err != nil {
+			return nil
+		}
+		p, ok := newPattern(ref.Tag)
+		if !ok {
+			return nil
+		}
+		if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // repository returns where a package is asked for.

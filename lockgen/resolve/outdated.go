@@ -37,6 +37,7 @@ func Outdated(ctx context.Context, m *lock.Manifest, o Options) ([]Age, error) {
 	}
 	u := newUpdate(m, o)
 	u.connect()
+	defer u.clean()
 	ages := make([]Age, len(wants))
 	errs := make([]error, len(wants))
 	lists := map[string]func() ([]Release, error){} // by source: entries of one plugin share a list
@@ -50,13 +51,13 @@ func Outdated(ctx context.Context, m *lock.Manifest, o Options) ([]Age, error) {
 		if v := u.Old.Plugins[w.Name][w.Version]; v != nil {
 			w = w.lockedAs(m, v) // of several sources the locked one
 		}
+		l, err := u.lister(ctx, w)
+		if ctx.Err() != nil {
+			_ = g.Wait()
+			return nil, ctx.Err()
+		}
 		list := lists[w.From.String()]
 		if list == nil {
-			l, err := u.lister(ctx, w)
-			if ctx.Err() != nil {
-				_ = g.Wait()
-				return nil, ctx.Err()
-			}
 			list = sync.OnceValues(func() ([]Release, error) {
 				if err != nil {
 					return nil, err
@@ -67,6 +68,9 @@ func Outdated(ctx context.Context, m *lock.Manifest, o Options) ([]Age, error) {
 		}
 		g.Go(func() error {
 			releases, err := list()
+			if err == nil {
+				releases, err = u.dated(ctx, l, w, releases, ages[i].Locked)
+			}
 			if err != nil {
 				ages[i].Error = err.Error()
 				if fault.Of(err) != fault.Usage {
@@ -101,6 +105,7 @@ func Newest(ctx context.Context, m *lock.Manifest, name, spec string, o Options)
 		return "", fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name)
 	}
 	u.connect()
+	defer u.clean()
 	for _, w := range wants {
 		if w.Name != name || w.Spec != spec {
 			continue

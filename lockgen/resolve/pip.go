@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -32,15 +33,18 @@ type pip struct {
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
 	gate := s.gate(w)
-	wheels := make([][]pkgmgr.Wheel, len(platforms))
-	errs := make([]error, len(platforms))
+	wheels := make([][][]pkgmgr.Wheel, len(platforms)) // by platform and interpreter
+	errs := make([][]error, len(platforms))            // likewise
 	var g errgroup.Group
-	g.SetLimit(2) // each is a Python of its own
+	g.SetLimit(4) // each is a Python of its own, which mostly waits for the index
 	for i, p := range platforms {
-		g.Go(func() error {
-			wheels[i], errs[i] = s.report(ctx, w, p, gate)
-			return nil
-		})
+		wheels[i], errs[i] = make([][]pkgmgr.Wheel, len(w.Python)), make([]error, len(w.Python))
+		for j, python := range w.Python {
+			g.Go(func() error {
+				wheels[i][j], errs[i][j] = s.report(ctx, w, p, python, gate)
+				return nil
+			})
+		}
 	}
 	_ = g.Wait()
 	if err := ctx.Err(); err != nil {
@@ -48,52 +52,103 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 	}
 	res := &Resolution{Missing: map[string]Missing{}}
 	byKey := map[string]*Artifact{}
+	fits := map[string]map[string][]string{} // the interpreters that a wheel is for, by platform
 	absent := 0
 	for i, p := range platforms {
-		if err := errs[i]; err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
+		for _, err := range errs[i] {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err // the index or pip, not the platform
 			}
+		}
+		if j := slices.IndexFunc(errs[i], func(err error) bool { return err != nil }); j >= 0 {
 			absent++
-			res.Missing[p.Name] = Missing{fmt.Sprintf("%s %s has no wheel for it", w.From.Name, w.Version), err}
+			res.Missing[p.Name] = s.missing(w, errs[i], j)
 			continue
 		}
-		for _, wheel := range wheels[i] {
-			a := byKey[wheel.Filename]
-			if a == nil {
-				a = s.artifact(w, wheel)
-				a.aged, a.released = gate != nil, wheel.Released
-				if wheel.Yanked {
-					res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has withdrawn %s", w, wheel.Filename))
+		for j, list := range wheels[i] {
+			for _, wheel := range list {
+				a := byKey[wheel.Filename]
+				if a == nil {
+					a = s.artifact(w, wheel)
+					a.aged, a.released = gate != nil, wheel.Released
+					byKey[wheel.Filename] = a
+					fits[wheel.Filename] = map[string][]string{}
+					res.Artifacts = append(res.Artifacts, a)
+					if wheel.Yanked {
+						res.Notes = append(res.Notes, w.String()+": "+wheel.Filename+" was yanked by its publisher")
+					}
 				}
-				byKey[wheel.Filename] = a
-				res.Artifacts = append(res.Artifacts, a)
-				if wheel.Yanked {
-					res.Notes = append(res.Notes, w.String()+": "+wheel.Filename+" was yanked by its publisher")
+				if want := "sha256-" + base64OfHex(wheel.SHA256); a.digest != want {
+					return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", wheel.Filename)
 				}
+				if !slices.Contains(a.Platforms, p.Name) {
+					a.Platforms = append(a.Platforms, p.Name)
+				}
+				fits[wheel.Filename][p.Name] = append(fits[wheel.Filename][p.Name], w.Python[j])
 			}
-			if want := "sha256-" + base64OfHex(wheel.SHA256); a.digest != want {
-				return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", wheel.Filename)
-			}
-			a.Platforms = append(a.Platforms, p.Name)
 		}
 	}
 	if absent == len(platforms) {
-		return nil, errs[0]
+		return nil, res.Missing[platforms[0].Name].Err
+	}
+	for _, a := range res.Artifacts {
+		if err := s.interpreters(w, a, fits[a.Key]); err != nil {
+			return nil, err
+		}
 	}
 	return res, nil
 }
 
+// missing says why a platform has no tree: errs[j] is the first of its errors.
+func (s *pip) missing(w *Want, errs []error, j int) Missing {
+	reason := fmt.Sprintf("%s %s has no wheel for it", w.From.Name, w.Version)
+	var without []string
+	for i, err := range errs {
+		if err != nil {
+			without = append(without, w.Python[i])
+		}
+	}
+	if !w.interpreted() || len(without) == len(errs) {
+		return Missing{reason, errs[j]}
+	}
+	mend := "take " + strings.Join(without, " and ") + " out of python in plugins.toml, the interpreters that wheels are locked for"
+	return Missing{reason + " and Python " + strings.Join(without, " and "), fault.Errorf(fault.Usage, mend, "%w", errs[j])}
+}
+
+// interpreters notes for which of the interpreters an artifact is, which must be
+// the same on every platform: the lock has one list.
+func (s *pip) interpreters(w *Want, a *Artifact, fits map[string][]string) error {
+	first := fits[a.Platforms[0]]
+	for _, platform := range a.Platforms {
+		if !slices.Equal(first, fits[platform]) {
+			return fault.Errorf(fault.Usage, fmt.Sprintf("lock fewer interpreters: python = [%q]", first[0]),
+				"%s is taken for Python %s on %s, and for %s on %s", a.Key, strings.Join(first, " and "), a.Platforms[0], strings.Join(fits[platform], " and "), platform)
+		}
+	}
+	switch {
+	case len(first) == len(w.Python):
+	case !w.interpreted():
+		return fault.Errorf(fault.Usage, "give one interpreter in python = […]",
+			"%s has other wheels for Python %s than for others (%s), and %s is no console script, so its tree is the same for all", w.From.Name, strings.Join(first, " and "), a.Key, w.binary)
+	default:
+		a.File.Python = first
+	}
+	return nil
+}
+
 // report asks pip behind the gate. Where that leaves nothing it asks without, so
 // that the driver can name what is too young.
-func (s *pip) report(ctx context.Context, w *Want, p lock.Platform, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
-	wheels, err := s.reports(ctx, w, p, gate)
+func (s *pip) report(ctx context.Context, w *Want, p lock.Platform, python string, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
+	ask := func(gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
+		return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
+	}
+	wheels, err := ask(gate)
 	if gate == nil || !errors.Is(err, fs.ErrNotExist) {
 		return wheels, err
 	}
 	open := *gate
 	open.Before = time.Time{}
-	if wheels, openErr := s.reports(ctx, w, p, &open); openErr == nil {
+	if wheels, openErr := ask(&open); openErr == nil {
 		return wheels, nil
 	}
 	return nil, err
@@ -130,28 +185,6 @@ func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	return releases, nil
 }
 
-// reports asks pip for each interpreter of the manifest. They must agree, for a
-// cell of the lock has one tree.
-func (s *pip) reports(ctx context.Context, w *Want, p lock.Platform, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
-	var first []pkgmgr.Wheel
-	for i, python := range w.Python {
-		wheels, err := s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
-		if err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			first = wheels
-			continue
-		}
-		same := slices.EqualFunc(first, wheels, func(a, b pkgmgr.Wheel) bool { return a.Filename == b.Filename && a.SHA256 == b.SHA256 })
-		if !same {
-			return nil, fault.Errorf(fault.Usage, "give one interpreter in python = […]",
-				"%s has other wheels for Python %s than for %s, and this version of lockgen locks one tree a platform", w.From.Name, w.Python[0], python)
-		}
-	}
-	return first, nil
-}
-
 func (s *pip) artifact(w *Want, wheel pkgmgr.Wheel) *Artifact {
 	return &Artifact{
 		Key:      wheel.Filename,
@@ -162,7 +195,7 @@ func (s *pip) artifact(w *Want, wheel pkgmgr.Wheel) *Artifact {
 			return s.client.Download(ctx, wheel.URL, in, remote.DownloadOptions{})
 		},
 		read: store.Options{Format: "zip"},
-		keep: w.keepBinaries(),
+		keep: w.keepWheel(),
 	}
 }
 
@@ -197,8 +230,140 @@ func (w *Want) keepBinaries() func(path string) int {
 	}
 }
 
+// maxEntryPoints bounds the bytes of an entry_points.txt.
+const maxEntryPoints = 64 << 10
+
+// keepWheel asks for what Executable wants to see of a wheel, whichever plugin
+// has it first: several may be made of it.
+func (w *Want) keepWheel() func(path string) int {
+	binary := func(string) int { return 0 }
+	if !w.interpreted() {
+		binary = w.keepBinaries()
+	}
+	return func(path string) int {
+		if isEntryPoints(path) {
+			return maxEntryPoints
+		}
+		return binary(path)
+	}
+}
+
+func isEntryPoints(path string) bool {
+	dir, file, _ := strings.Cut(path, "/")
+	return file == "entry_points.txt" && strings.HasSuffix(dir, ".dist-info")
+}
+
 func (s *pip) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	return nativeExecutable(w, p, tree, contents)
+	if !w.interpreted() {
+		return nativeExecutable(w, p, tree, contents)
+	}
+	entry, err := w.entryPoint(contents)
+	if err != nil {
+		return "", err
+	}
+	module, function, _ := strings.Cut(entry, ":")
+	base := strings.ReplaceAll(module, ".", "/")
+	files := []string{base + ".py", base + "/__init__.py"}
+	if function == "" {
+		files = []string{base + ".py", base + "/__main__.py"}
+	}
+	binary := ""
+	for _, python := range w.Python {
+		found := ""
+		for _, root := range []string{"py" + python + "/", ""} {
+			for _, file := range files {
+				if _, ok := tree[root+file]; ok && found == "" {
+					found = root + file
+				}
+			}
+		}
+		if found == "" {
+			return "", fault.Errorf(fault.Integrity, "correct entry of the entry, or take another version",
+				"there is no %s in it for Python %s, which %s = %s needs; there is %s", files[0], python, w.binary, entry, tree.under(files[0]))
+		}
+		if binary == "" {
+			binary = found
+		}
+	}
+	return binary, nil
+}
+
+// entryPoint is what Python starts: the entry of the manifest or the catalogue,
+// else the console script of the plugin's own wheels, which must agree. Contents
+// are those of wheels, by their names. The format is that of
+// https://packaging.python.org/en/latest/specifications/entry-points/.
+func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
+	if w.entry != "" {
+		return w.entry, nil
+	}
+	entry, own := "", ""
+	var names []string
+	for _, key := range slices.Sorted(maps.Keys(contents)) {
+		if name, _ := packageOf(lock.Pip, key, lock.File{}); name != lock.NormalPackage(lock.Pip, w.From.Name) {
+			continue
+		}
+		said := ""
+		for path, text := range contents[key].Heads {
+			if !isEntryPoints(path) {
+				continue
+			}
+			for name, object := range consoleScripts(string(text)) {
+				names = append(names, name)
+				if name == w.binary {
+					said = object
+				}
+			}
+		}
+		if own != "" && said != entry {
+			return "", fault.Errorf(fault.Usage, "take another version", "%s is %s in %s and %s in %s", w.binary, orNone(entry), own, orNone(said), key)
+		}
+		own, entry = key, said
+	}
+	if entry == "" {
+		mend := `write binary = "…" in the entry as one of them is called, or entry = "MODULE:FUNCTION"`
+		if len(names) == 0 {
+			mend = `is it a library? take another package, or add: entry = "MODULE:FUNCTION"; of a native executable binary is its path in the wheel`
+		}
+		return "", fault.Errorf(fault.Usage, mend, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.binary, listed(names))
+	}
+	if err := lock.CheckEntry(entry); err != nil || !strings.Contains(entry, ":") {
+		return "", fault.Errorf(fault.Integrity, "tell its publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.binary, own, entry)
+	}
+	return entry, nil
+}
+
+// consoleScripts reads the section of an entry_points.txt: object reference by
+// name, without extras.
+func consoleScripts(text string) map[string]string {
+	scripts := map[string]string{}
+	section := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "" || line[0] == '#' || line[0] == ';':
+		case line[0] == '[':
+			section = strings.Trim(line, "[] ")
+		case section == "console_scripts":
+			name, object, _ := strings.Cut(line, "=")
+			object, _, _ = strings.Cut(object, "[")
+			scripts[strings.TrimSpace(name)] = strings.ReplaceAll(strings.TrimSpace(object), " ", "")
+		}
+	}
+	return scripts
+}
+
+// finish says how Python runs a plugin.
+func (s *pip) finish(w *Want, v *lock.Version, contents map[string]*Content) error {
+	if !w.interpreted() {
+		return nil
+	}
+	mine := map[string]*Content{}
+	for key := range v.Files {
+		mine[key] = contents[key]
+	}
+	entry, err := w.entryPoint(mine)
+	v.Python, v.Program, v.Entry, v.Generator = w.Python, w.binary, entry, w.generator
+	return err
 }
 
 // nativeExecutable finds a compiled executable by its path, and looks at it.

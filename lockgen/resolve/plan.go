@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -41,16 +42,19 @@ type Want struct {
 	compiler  *Want  // that one, nil for none
 
 	Optional bool
-	Python   []string // the interpreters that wheels must fit
+	Python   []string // pip: the interpreters that wheels must fit
 	Args     []string // for the compiler
 
 	runtime string // name of the plugin that runs this one
 	scripts bool   // the manifest consents to code that runs when it is compiled
 
-	binary    string // npm: name of a bin or path in the tree; else a path, or its template
+	binary    string // npm, pip: name of a bin or console script, or path in the tree; else a path, or its template
+	entry     string // pip: what Python starts, "" for the console script binary
+	generator string // pip: entry is a protoc, whose --NAME_out of this name is the plugin
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
 	naming    lock.Naming
+	beside    bool              // checksum files lie beside the files, as in a repository of Maven
 	assets    map[string]string // by platform, where naming's does not fit
 	until     string            // the first version that is refused for reason, "" for none
 	reason    string
@@ -250,9 +254,13 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	var out []Tried
 	var first error
 	for _, a := range asked {
+		if err := c.Refused(a.Source.String()); err != nil {
+			return nil, fmt.Errorf("%s: plugin %s: %w", at, name, err)
+		}
 		w := &Want{
 			Name: name, At: at, From: a.Source,
-			Include: a.Include, Optional: p.Optional, Python: m.Python, Args: p.Args,
+			Include: a.Include, Optional: p.Optional, Args: p.Args,
+			entry: p.Entry, generator: p.Generator,
 			scripts: slices.Contains(m.Policy.BuildScripts, name),
 			binary:  a.Binary, overrides: p.Platforms,
 		}
@@ -285,12 +293,23 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 			}
 			if w.binary == "" {
 				w.binary, w.windows = s.Binary, s.Windows
+				if p.Entry == "" && p.Generator == "" {
+					w.entry, w.generator = s.Entry, s.Generator
+				}
 			}
 			if w.Include == "" {
 				w.Include = s.Include
 			}
 			w.requires = s.Requires
 			w.until, w.reason = s.Until, s.Reason
+		}
+		if _, _, ok := w.From.Maven(); ok {
+			if m.Registries.Maven == "" {
+				return nil, fail(`write into `+m.Name+`: [registries] and below it: maven = "https://…", the address of a repository of Maven, such as the one that your mvn uses`,
+					"%s is in a repository of Maven, and no one says in which", w.From)
+			}
+			w.From, w.naming = w.From.In(m.Registries.Maven, w.naming)
+			w.beside = true
 		}
 		// The runtime of a recipe is that of its first kind: what a later source
 		// has in compiled form needs none.
@@ -332,6 +351,9 @@ func (w *Want) complete(m *lock.Manifest, p *lock.Plugin, runtime string, fail f
 	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.crateBin(), "/")) {
 		return fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
 	}
+	if err := w.planPython(m, runtime, fail); err != nil {
+		return err
+	}
 	if w.From.Kind == lock.NPM && runtime == "" {
 		runtime = "node"
 	}
@@ -372,6 +394,46 @@ func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format st
 		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
 	w.compiled = true
+	return nil
+}
+
+// interpreted reports whether w is a plugin that Python runs.
+func (w *Want) interpreted() bool {
+	return w.From.Kind == lock.Pip && (w.entry != "" || !strings.Contains(w.binary, "/"))
+}
+
+// planPython decides which interpreters the wheels of w must fit.
+func (w *Want) planPython(m *lock.Manifest, runtime string, fail func(mend, format string, args ...any) error) error {
+	if w.From.Kind != lock.Pip {
+		if w.entry != "" || w.generator != "" {
+			return fail("take entry and generator out", "entry and generator are for plugins of source pip")
+		}
+		return nil
+	}
+	w.Python = m.Python
+	if !w.interpreted() {
+		if w.generator != "" {
+			return fail(`add: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator without an entry")
+		}
+		if len(w.Python) == 0 { // any does: its wheels are for all
+			w.Python = lock.DefaultPython[len(lock.DefaultPython)-1:]
+		}
+		return nil
+	}
+	if len(w.Python) == 0 {
+		w.Python = lock.DefaultPython
+	}
+	switch {
+	case runtime != "":
+		return fail("take runtime out", "is run by Python and has no runtime")
+	case w.generator != "" && !strings.Contains(w.entry, ":"):
+		return fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, and its entry %q is no function", w.entry)
+	case slices.ContainsFunc(slices.Collect(maps.Values(w.overrides)), func(o lock.Override) bool { return o.Binary != "" }):
+		return fail("take binary out of its platforms", "is run by Python and is called %s on every platform", w.binary)
+	}
+	if err := lock.CheckProgram("binary", w.binary); err != nil {
+		return fail("write the name of the console script, such as protoc-gen-mypy", "%w", err)
+	}
 	return nil
 }
 
@@ -423,7 +485,9 @@ func (w *Want) packageName() string {
 	case lock.HTTP:
 		return ""
 	case lock.OCI: // the same on every platform
-		ref, err := w.oci(lock.Platforms[0])
+		named := *w
+		named.Version = cmp.Or(w.Version, "1") // of a range that is not locked yet
+		ref, err := named.oci(lock.Platforms[0])
 		if err != nil {
 			return ""
 		}
@@ -433,8 +497,12 @@ func (w *Want) packageName() string {
 }
 
 // binaries lists the paths, best first, at which the executable may lie in the
-// tree of a platform. For npm it is empty where only the bin's name is known.
+// tree of a platform. It is empty where only the name of a bin (npm) or of a
+// console script (pip) is known.
 func (w *Want) binaries(p lock.Platform) []string {
+	if w.interpreted() {
+		return nil
+	}
 	if o := w.overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
 		return []string{w.naming.Expand(o, w.Version, p)}
 	}
@@ -481,6 +549,9 @@ func named(file, bin string) bool {
 // fitsBinary reports whether the executable of a locked cell is the one that
 // the entry asks for.
 func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
+	if w.interpreted() { // see own
+		return true
+	}
 	if bin := w.binName(); bin != "" && w.overrides[p.Name].Binary == "" {
 		return strings.HasPrefix(binary, w.packageDir()+"/") && named(binary, bin)
 	}
@@ -561,6 +632,18 @@ func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 	compare("include", w.Include, v.Include, false)
 	if w.runs == nil || w.runs.Version != "" {
 		compare("runtime", w.Runtime, v.Runtime, true)
+	}
+	if program := ""; w.From.Kind == lock.Pip {
+		var python []string
+		if w.interpreted() {
+			program, python = w.binary, w.Python
+		}
+		compare("program", program, v.Program, false)
+		compare("python", strings.Join(python, " "), strings.Join(v.Python, " "), false)
+		compare("generator", w.generator, v.Generator, false)
+		if w.entry != "" {
+			compare("entry", w.entry, v.Entry, false)
+		}
 	}
 	compare("main package", w.Main, v.Main, false)
 	if w.compiler == nil || w.compiler.Version != "" {

@@ -24,6 +24,7 @@ type subject struct {
 	kind, name, version string
 	released            time.Time // by the registry's clock, zero for none
 	written             bool      // a person wrote this exact version down
+	seen                bool      // released is when this machine saw it first
 	locked              bool      // it is in the lock already
 }
 
@@ -45,6 +46,9 @@ func (a ages) refuse(s subject) string {
 		why = "the registry does not say when it was released"
 	case old < 0:
 		why = "it was released in the future, on " + s.released.Format(time.DateOnly) + ": the clock of the registry or of this machine is wrong"
+	case old < a.policy.MinimumAge && s.seen:
+		why = fmt.Sprintf("only its publisher says when it was released; this machine saw it first %s ago and it may be locked from %s",
+			span(old), s.released.Add(a.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
 	case old < a.policy.MinimumAge:
 		why = fmt.Sprintf("it was released %s ago and may be locked from %s", span(old), s.released.Add(a.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
 	default:

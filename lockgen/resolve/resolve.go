@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -63,11 +64,7 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 		return nil, err
 	}
 	u := newUpdate(m, o)
-	defer func() {
-		for _, f := range u.cleanup {
-			f()
-		}
-	}()
+	defer u.clean()
 	again, err := u.selected(wants)
 	if err != nil {
 		return nil, err
@@ -100,6 +97,13 @@ func newUpdate(m *lock.Manifest, o Options) *update {
 	}
 	u.now = u.now.UTC()
 	return u
+}
+
+// clean removes what sources left in the scratch of the store.
+func (u *update) clean() {
+	for _, f := range u.cleanup {
+		f()
+	}
 }
 
 // update is the state of one Update.
@@ -357,6 +361,12 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 			}
 		}
 	}
+	if len(failures) == 0 {
+		var err error
+		if failures, err = u.fits(ctx, all, pending); err != nil {
+			return err
+		}
+	}
 	if len(failures) == 0 && !u.NoSmoke {
 		var err error
 		if failures, err = u.smoke(ctx, pending); err != nil {
@@ -606,6 +616,15 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		v.Trust = weaker(v.Trust, artifact.trust)
 	}
 	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
+	if source, ok := a.source.(finisher); ok {
+		contents := map[string]*Content{}
+		for _, artifact := range a.res.Artifacts {
+			contents[artifact.Key] = u.contents[artifact.identity]
+		}
+		if err := source.finish(a.w, v, contents); err != nil {
+			return nil, []failure{{w: a.w, err: err}}
+		}
+	}
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{w: a.w, err: fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
@@ -645,10 +664,11 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		artifacts = append(artifacts, artifact)
 		compiled = compiled || artifact.compiled
 		for _, f := range c.Files {
-			if artifact.Prefix != "" {
-				f.Path = artifact.Prefix + "/" + f.Path
+			for _, root := range artifact.roots() {
+				f := f
+				f.Path = path.Join(root, f.Path)
+				files = append(files, f)
 			}
-			files = append(files, f)
 		}
 	}
 	if source, ok := a.source.(compiler); ok {

@@ -51,7 +51,7 @@ func (u *update) smoke(ctx context.Context, pending []*Want) ([]failure, error) 
 	if !ok {
 		return nil, nil
 	}
-	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.bringFile, NodeManager: "none"}
+	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.bringFile, NodeManager: "none", Python: u.getenv("BUCK2_PROTOBUF_PYTHON")}
 	protoc := u.smokeProtoc(ctx, i)
 	var failures []failure
 	tried := map[string]bool{} // two entries may mean one version
@@ -91,10 +91,11 @@ func reasonNoSmoke(err error) string {
 	return "its executable is not called protoc-gen-…, so nothing says what it understands"
 }
 
-// installed installs an entry, nil where its kind cannot be installed yet.
+// installed installs an entry, nil where its kind cannot be installed yet or no
+// Python of this machine can run it.
 func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
 	p, _, err := i.Program(ctx, e, i.Host.Name)
-	if fault.Of(err) == fault.Usage {
+	if fault.Of(err) == fault.Usage || len(e.Locked.Python) > 0 && fault.Of(err) == fault.Machine {
 		u.UI.Say("%s was not tried: %v", e, err)
 		return nil, nil
 	}
@@ -126,7 +127,11 @@ func smokeArgs(e *lock.Entry, platform string) (args []string, plugin bool) {
 		return r.Smoke, false
 	}
 	cell, _, err := e.Locked.Cell(platform)
-	return nil, err == nil && strings.HasPrefix(path.Base(cell.Binary), "protoc-gen-")
+	name := path.Base(cell.Binary)
+	if e.Locked.Program != "" { // Python runs it
+		name = e.Locked.Program
+	}
+	return nil, err == nil && strings.HasPrefix(name, "protoc-gen-")
 }
 
 func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args []string) error {

@@ -53,6 +53,12 @@ type compiler interface {
 	compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error)
 }
 
+// A finisher is a [Source] that says more of a version than its files and cells.
+type finisher interface {
+	// finish completes v. Contents are those of its files, by key.
+	finish(w *Want, v *lock.Version, contents map[string]*Content) error
+}
+
 // Missing says why a platform cannot have a plugin.
 type Missing struct {
 	Reason string // one line without hosts, for the lock
@@ -65,7 +71,7 @@ type Artifact struct {
 	File      lock.File // what upstream says of it; the driver adds digest, size, platforms
 	Platforms []string  // whose trees it is part of
 	Label     string    // for messages, without a host
-	Prefix    string    // path of its files in the tree, "" for the root
+	Prefix    string    // path of its files in the tree, "" for the root; pip: see [lock.File.Roots]
 
 	// compiled marks source code: a cell that is made of it has no tree, for
 	// that depends on who compiles.
@@ -95,6 +101,14 @@ type Artifact struct {
 	keep func(path string) (bytes int)
 	// verify proves what can be proved of the content by itself; nil for none.
 	verify func(c *Content) error
+}
+
+// roots lists the folders of the tree that an artifact is unpacked into.
+func (a *Artifact) roots() []string {
+	if a.Prefix != "" {
+		return []string{a.Prefix}
+	}
+	return a.File.Roots()
 }
 
 // Content is what was found in an artifact.

@@ -5,13 +5,18 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 
+	"golang.org/x/mod/module"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 )
 
 // What upstream says today of a locked file. The first two are errors of check,
@@ -76,7 +81,7 @@ type record struct {
 // A stillSource can be asked what it says today of files that are locked,
 // without downloading them. Sources that cannot are named by [Still].
 type stillSource interface {
-	still(ctx context.Context, v *lock.Version) map[string]word // by key
+	still(ctx context.Context, w *Want, v *lock.Version) map[string]word // by key
 }
 
 // Still asks the sources of everything that is locked whether it is still there
@@ -96,11 +101,7 @@ func Still(ctx context.Context, m *lock.Manifest, o Options) (findings []Finding
 	u := newUpdate(m, o)
 	u.asking, u.out.Lock = true, o.Old
 	u.connect()
-	defer func() {
-		for _, f := range u.cleanup {
-			f()
-		}
-	}()
+	defer u.clean()
 	said := map[string]bool{} // a file that several plugins have is told once for each
 	for _, w := range wants {
 		v := o.Old.Plugins[w.Name][w.Version]
@@ -116,7 +117,7 @@ func Still(ctx context.Context, m *lock.Manifest, o Options) (findings []Finding
 			unable = append(unable, w.String())
 			continue
 		}
-		words := s.still(ctx, v)
+		words := s.still(ctx, w.lockedAs(m, v), v)
 		if err := ctx.Err(); err != nil {
 			return nil, 0, nil, err
 		}
@@ -189,7 +190,7 @@ func (u *update) again(ctx context.Context, w *Want, source Source, key string, 
 }
 
 // still asks for the packument of each package, several at a time.
-func (s *npm) still(ctx context.Context, v *lock.Version) map[string]word {
+func (s *npm) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
 		return s.listings.get(name, func() (map[string]record, error) {
 			registry, err := s.address(ctx, name)
@@ -213,7 +214,7 @@ func (s *npm) still(ctx context.Context, v *lock.Version) map[string]word {
 }
 
 // still asks for the page of each project.
-func (s *pip) still(ctx context.Context, v *lock.Version) map[string]word {
+func (s *pip) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	project := func(key string) string {
 		name, _, _ := strings.Cut(key, "-") // PEP 427
 		return name
@@ -245,20 +246,20 @@ func (s *pip) still(ctx context.Context, v *lock.Version) map[string]word {
 	return words
 }
 
-// still asks the index of crates, one after the other: each is a run of cargo.
-func (s *cargo) still(ctx context.Context, v *lock.Version) map[string]word {
+// still asks the index for all crates, in one run of cargo.
+func (s *cargo) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
+	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(names(v))))
 	words := map[string]word{}
-	index, err := s.tool.Index(s.dir, s.registry)
-	if err == nil {
-		defer index.Close()
-	}
-	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
-		f := v.Files[key]
+	for key, f := range v.Files {
+		said, ok := crates[f.Name][f.Version]
 		w := word{err: err, expected: f.SHA256}
-		if err == nil && ctx.Err() == nil {
-			crate, err := index.Crate(ctx, f.Name, f.Version)
-			w.err, w.digest = err, crate.SHA256
-			if crate.Yanked {
+		switch {
+		case err != nil:
+		case !ok:
+			w.err = fault.Errorf(fault.Upstream, "", "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
+		default:
+			w.digest = said.SHA256
+			if said.Yanked {
 				w.yanked = "its publisher has yanked it"
 			}
 		}
@@ -267,9 +268,161 @@ func (s *cargo) still(ctx context.Context, v *lock.Version) map[string]word {
 	return words
 }
 
+// ask reads what the index has of crates that it was not asked for before.
+func (s *cargo) ask(ctx context.Context, names []string) (map[string]map[string]pkgmgr.Crate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var unknown []string
+	for _, name := range names {
+		if _, ok := s.crates[name]; !ok {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return s.crates, nil
+	}
+	index, err := s.tool.Index(s.dir, s.registry)
+	if err != nil {
+		return nil, err
+	}
+	defer index.Close()
+	found, err := index.Crates(ctx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	crates := maps.Clone(s.crates) // others read the one that they were given
+	if crates == nil {
+		crates = map[string]map[string]pkgmgr.Crate{}
+	}
+	for _, name := range unknown {
+		crates[name] = found[name] // nil for one that is not there
+	}
+	s.crates = crates
+	return crates, nil
+}
+
+// still asks Go, in one run for all modules, what their authors and the checksum
+// database say of them, and the proxy whether it has their zips.
+func (s *golang) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
+	words := map[string]word{}
+	keys := slices.Sorted(maps.Keys(v.Files))
+	var modules []module.Version
+	for _, key := range keys {
+		f := v.Files[key]
+		modules = append(modules, module.Version{Path: f.Name, Version: "v" + f.Version})
+	}
+	scratch, err := os.MkdirTemp(s.scratch, "still-")
+	if err == nil {
+		defer os.RemoveAll(scratch)
+	}
+	var news []pkgmgr.GoNews
+	if err == nil {
+		news, err = s.tool.News(ctx, s.config, scratch, modules)
+	}
+	if err != nil {
+		for _, key := range keys {
+			words[key] = word{err: err}
+		}
+		return words
+	}
+	zips := each(keys, func(key string) (map[string]record, error) {
+		f := v.Files[key]
+		if strings.HasSuffix(key, ".mod") {
+			return nil, nil
+		}
+		return nil, s.hasZip(ctx, f.Name, "v"+f.Version)
+	})
+	for i, key := range keys {
+		f, n := v.Files[key], news[i]
+		mod := f.GoMod
+		w := word{err: n.Err, expected: f.Integrity, record: record{digest: n.Sum, yanked: n.Retracted, deprecated: n.Deprecated}}
+		if strings.HasSuffix(key, ".mod") {
+			mod, w.digest = f.Integrity, n.ModSum
+		} else if w.err == nil {
+			w.err = zips[key].err
+		}
+		switch {
+		case n.ModSum != mod:
+			w.digest, w.expected = n.ModSum, mod
+		case w.digest == "":
+			w.unproved = "no checksum database was asked; only a download would tell whether it is the same; run: lockgen check --upstream --verify"
+		}
+		words[key] = w
+	}
+	return words
+}
+
+// hasZip asks the user's proxies for the beginning of a module's zip, in their
+// order, as far as they are servers: what Go gets from elsewhere it finds there.
+func (s *golang) hasZip(ctx context.Context, path, version string) error {
+	p, err1 := module.EscapePath(path)
+	v, err2 := module.EscapeVersion(version)
+	if err := errors.Join(err1, err2); err != nil || module.MatchPrefixPatterns(s.config.NoProxy, path) {
+		return err
+	}
+	var err error
+	for proxy := range strings.FieldsFuncSeq(s.config.Proxy, func(r rune) bool { return r == ',' || r == '|' }) {
+		proxy = strings.TrimSpace(proxy)
+		if !strings.HasPrefix(proxy, "https://") && !strings.HasPrefix(proxy, "http://") {
+			return nil
+		}
+		err = s.client.Download(ctx, strings.TrimSuffix(proxy, "/")+"/"+p+"/@v/"+v+".zip", &glance{}, remote.DownloadOptions{})
+		if errors.Is(err, errSeen) {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+// still resolves the tags again and asks for each blob.
+func (s *artifacts) still(ctx context.Context, w *Want, v *lock.Version) map[string]word {
+	words := map[string]word{}
+	repo, err := s.repository(v.Package)
+	l := &look{repo: repo, tags: map[string]*oci.Node{}, nodes: map[string]*oci.Node{}}
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		said := word{err: err}
+		for _, p := range lock.Platforms {
+			if said.err != nil || !f.For(p.Name) || !v.Platforms[p.Name].Locked() {
+				continue
+			}
+			said = s.stillOn(ctx, l, w, p, f)
+			if said.digest != said.expected {
+				break
+			}
+		}
+		if said.err == nil && said.digest == said.expected {
+			said.err = repo.Has(ctx, f.SHA256)
+		}
+		words[key] = said
+	}
+	return words
+}
+
+// stillOn asks what the tag of a locked file has for a platform.
+func (s *artifacts) stillOn(ctx context.Context, l *look, w *Want, p lock.Platform, f lock.File) word {
+	ref, err := w.oci(p)
+	if err != nil {
+		return word{err: err}
+	}
+	ref.Tag, ref.File = f.Version, f.Name // those of the lock
+	manifest, file, _, err := s.find(ctx, l, ref, p)
+	switch {
+	case errors.Is(err, errNoPlatform): // its tag is there, and names something else
+		return word{err: fault.Errorf(fault.Integrity, "", "%w", err)}
+	case err != nil:
+		return word{err: err}
+	}
+	form := func(manifest, file string) string { return "sha256:" + file + "(manifest_sha256:" + manifest + ")" }
+	return word{expected: form(f.Manifest, f.SHA256), record: record{digest: form(manifest.SHA256, file.SHA256)}}
+}
+
 // still asks each server for the beginning of its file: that it is there, and
 // the length that it announces.
-func (s *plain) still(ctx context.Context, v *lock.Version) map[string]word {
+func (s *plain) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	var keys []string
 	for key := range v.Files {
 		keys = append(keys, key)

@@ -147,8 +147,8 @@ func (s *stopping) Read(p []byte) (int, error) {
 	return s.r.Read(p)
 }
 
-// Has is Place's; it reads the blob.
-func (l Layout) Has(ctx context.Context, d Descriptor) (bool, error) {
+// Contains is Place's; it reads the blob.
+func (l Layout) Contains(ctx context.Context, d Descriptor) (bool, error) {
 	f, err := os.Open(l.blob(d.SHA256))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -167,7 +167,7 @@ func (l Layout) Has(ctx context.Context, d Descriptor) (bool, error) {
 
 // Push is Place's. What is there and damaged is replaced.
 func (l Layout) Push(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
-	if ok, err := l.Has(ctx, d); ok || err != nil {
+	if ok, err := l.Contains(ctx, d); ok || err != nil {
 		return err
 	}
 	body, err := open()

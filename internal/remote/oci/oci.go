@@ -152,6 +152,9 @@ func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 				"registry %s sends its clients for a token to %s, which is another host", r.base.Host, remote.Redact(req.URL.Scheme+"://"+req.URL.Host))
 		}
 	}
+	if p := req.URL.Path; strings.HasPrefix(p, "/v2/") && (strings.Contains(p, "/manifests/") || strings.HasSuffix(p, "/tags/list")) {
+		req = req.WithContext(remote.Conditional(req.Context()))
+	}
 	return r.c.transport.RoundTrip(req)
 }
 
@@ -296,6 +299,55 @@ type Node struct {
 	Annotations  map[string]string
 	Children     []Descriptor // of an index
 	Layers       []Descriptor // of a manifest
+	// Created is org.opencontainers.image.created, which is the publisher's own
+	// word; zero where it says nothing.
+	Created time.Time
+}
+
+// maxTags bounds what a repository lists, maxPages how often it is asked.
+const (
+	maxTags  = 50_000
+	maxPages = 100
+)
+
+// Tags lists the tags of the repository, in the registry's order. There being no
+// such repository matches fs.ErrNotExist.
+func (r *Repository) Tags(ctx context.Context) ([]string, error) {
+	var tags []string
+	pages := 0
+	err := r.repo.Tags(ctx, "", func(page []string) error {
+		tags = append(tags, page...)
+		if pages++; pages > maxPages || len(tags) > maxTags {
+			return fault.Errorf(fault.Upstream, "write an exact version", "%s lists more than %d pages or %d tags", r.name, maxPages, maxTags)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, r.explain(r.name, err)
+	}
+	return tags, nil
+}
+
+// Digest returns the SHA-256 of what a tag names now. Like that of [Repository.Has]
+// its answer is the registry's word; nothing is downloaded.
+func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err error) {
+	desc, err := r.repo.Manifests().Resolve(ctx, tag)
+	if err != nil {
+		return "", r.explain(r.name+":"+tag, err)
+	}
+	if err := check(r.name+":"+tag, "manifest", desc); err != nil {
+		return "", err
+	}
+	return desc.Digest.Encoded(), nil
+}
+
+// Has asks whether the registry has a blob. One that it has not matches
+// fs.ErrNotExist.
+func (r *Repository) Has(ctx context.Context, sha256 string) error {
+	if _, err := r.repo.Blobs().Resolve(ctx, "sha256:"+sha256); err != nil {
+		return r.explain(r.name+"@sha256:"+sha256, err)
+	}
+	return nil
 }
 
 // Resolve returns what a tag names now. There being no such tag matches
@@ -327,6 +379,9 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 		return nil, fault.Errorf(fault.Upstream, "", "%s: a manifest of %d bytes, more than the limit of %d", name, d.Size, maxManifest)
 	}
 	desc := ocispec.Descriptor{MediaType: d.MediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, d.SHA256), Size: d.Size}
+	if data, ok := r.c.transport.Kept(name); ok && int64(len(data)) == d.Size && digest.FromBytes(data) == desc.Digest {
+		return parse(name, desc, data)
+	}
 	body, err := r.repo.Manifests().Fetch(ctx, desc)
 	if err != nil {
 		return nil, r.explain(name, err)
@@ -339,6 +394,7 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry",
 			"%s: the registry sends other bytes than it was asked for: sha256:%x, %d bytes", name, sum, len(data))
 	}
+	r.c.transport.Keep(name, data)
 	return parse(name, desc, data)
 }
 
@@ -390,6 +446,9 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 		return nil, bad("a manifest without config")
 	}
 	n := &Node{Descriptor: d, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
+	if t, err := time.Parse(time.RFC3339, doc.Annotations[ocispec.AnnotationCreated]); err == nil {
+		n.Created = t.UTC()
+	}
 	if doc.Config != nil {
 		if err := check(name, "config", *doc.Config); err != nil {
 			return nil, err

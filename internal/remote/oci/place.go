@@ -34,8 +34,8 @@ type Place interface {
 	Node(ctx context.Context, d Descriptor) (*Node, error)
 	// Download brings a blob by its digest alone; the caller checks it.
 	Download(ctx context.Context, sha256 string, size int64, sink remote.Sink) error
-	// Has reports whether a blob of that digest and size is there.
-	Has(ctx context.Context, d Descriptor) (bool, error)
+	// Contains reports whether a blob of that digest and size is there.
+	Contains(ctx context.Context, d Descriptor) (bool, error)
 	// Push stores a blob. Open gives its bytes from the start, and is called
 	// again when a transfer broke.
 	Push(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error
@@ -115,8 +115,8 @@ func (d Descriptor) spec() ocispec.Descriptor {
 // String is oci://HOST/REPO.
 func (r *Repository) String() string { return "oci://" + r.name }
 
-// Has is Place's.
-func (r *Repository) Has(ctx context.Context, d Descriptor) (bool, error) {
+// Contains is Place's.
+func (r *Repository) Contains(ctx context.Context, d Descriptor) (bool, error) {
 	name := r.name + "@sha256:" + d.SHA256
 	found, err := r.repo.Blobs().Resolve(ctx, "sha256:"+d.SHA256)
 	var answer *errcode.ErrorResponse

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -25,12 +26,101 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
+// testCache is a folder for what comes from the registry; it outlives the test.
+func testCache(t *testing.T, name string) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skipf("no cache folder for the packages of the registry: %v", err)
+	}
+	return filepath.Join(cache, "buck2-protobuf-test", name)
+}
+
+// tools are the managers that the tests install. Program is a pattern of the
+// file that people have on their PATH once the package's install script has
+// run, which it does not here.
+var tools = []struct{ name, spec, program string }{
+	{"npm", "", ""},
+	{"pnpm", "pnpm@9.15.9", "pnpm/bin/pnpm.cjs"},
+	{"pnpm", "pnpm@12.21.0", "@pnpm/exe.*/pnpm*"},
+	{"yarn", "yarn@1.22.22", "yarn/bin/yarn.js"},
+	{"yarn", "@yarnpkg/cli-dist@4.18.0", "@yarnpkg/cli-dist/bin/yarn.js"},
+	{"bun", "bun@1.4.5", "@oven/bun-*/bin/bun*"},
+}
+
+// eachManager runs a test with every manager, found as FindNode finds them. The
+// registry is asked for them once.
+func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
+	npm := realNPM(t)
+	for _, tool := range tools {
+		name := tool.name
+		if tool.spec != "" {
+			name = path.Base(tool.spec)
+		}
+		t.Run(name, func(t *testing.T) {
+			if tool.spec == "" {
+				m, err := npm.NodeManager()
+				if err != nil {
+					t.Fatal(err)
+				}
+				test(t, m)
+				return
+			}
+			dir := testCache(t, "managers")
+			dir = filepath.Join(dir, strings.ReplaceAll(tool.spec, "/", "+"))
+			find := func() string {
+				found, err := filepath.Glob(filepath.Join(dir, "node_modules", filepath.FromSlash(tool.program)))
+				if err != nil || len(found) == 0 {
+					return ""
+				}
+				return found[0]
+			}
+			if find() == "" {
+				if testing.Short() {
+					t.Skipf("short: %s would come from the registry", tool.spec)
+				}
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				_, err := npm.user("npm install "+tool.spec, dir, fault.Upstream,
+					[]string{"install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", tool.spec}).run(t.Context())
+				if err != nil {
+					t.Skipf("%s cannot be had from the registry: %v", tool.spec, err)
+				}
+			}
+			program := find()
+			if program == "" {
+				t.Fatalf("%s has no %s", tool.spec, tool.program)
+			}
+			on := t.TempDir()
+			link := filepath.Join(on, tool.name)
+			if runtime.GOOS == "windows" {
+				link += filepath.Ext(program)
+			}
+			if err := place(program, link); err != nil {
+				t.Fatal(err)
+			}
+			old := os.Getenv("PATH")
+			t.Setenv("PATH", on+string(os.PathListSeparator)+filepath.Dir(npm.node)+string(os.PathListSeparator)+old)
+			m, err := FindNode(t.Context(), tool.name, npm.node)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", old)
+			if want := tool.spec[strings.LastIndexByte(tool.spec, '@')+1:]; m.Version != want {
+				t.Fatalf("found version %s, want %s", m.Version, want)
+			}
+			test(t, m)
+		})
+	}
+}
+
 // unpack returns what the tarballs hold, read by internal/store: what Install
-// has to make.
+// has to make. It sets their Files.
 func unpack(t *testing.T, pkgs []Tarball) []store.TreeFile {
 	t.Helper()
 	var all []store.TreeFile
-	for _, p := range pkgs {
+	for i, p := range pkgs {
 		f, err := os.Open(p.File)
 		if err != nil {
 			t.Fatal(err)
@@ -57,32 +147,31 @@ func unpack(t *testing.T, pkgs []Tarball) []store.TreeFile {
 		if err != nil {
 			t.Fatal(err)
 		}
+		pkgs[i].Files = files
 		all = append(all, files...)
 	}
 	slices.SortFunc(all, func(a, b store.TreeFile) int { return strings.Compare(a.Path, b.Path) })
 	return all
 }
 
-// installs compares what Install makes of the tarballs with their plain
-// unpacking.
-func installs(t *testing.T, n *NPM, pkgs []Tarball) {
+// installs compares what a manager makes of the tarballs, whose plain unpacking
+// is want.
+func installs(t *testing.T, m *NodeManager, dir string, pkgs []Tarball, want []store.TreeFile) {
 	t.Helper()
-	dir := t.TempDir()
 	start := time.Now()
-	if err := n.Install(t.Context(), dir, pkgs); err != nil {
+	if err := m.Install(t.Context(), dir, pkgs); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("npm ci of %d packages took %s", len(pkgs), time.Since(start).Round(10*time.Millisecond))
+	t.Logf("%s %s installed %d packages in %s", m.Name, m.Version, len(pkgs), time.Since(start).Round(10*time.Millisecond))
 	got, err := store.HashDir(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := unpack(t, pkgs)
 	if len(want) == 0 {
 		t.Fatal("the tarballs are empty")
 	}
 	if diff := store.Diff(want, got); diff != "" {
-		t.Errorf("npm made another folder: %s", diff)
+		t.Errorf("%s made another folder: %s", m.Name, diff)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("besides node_modules there are %v, %v", entries, err)
@@ -178,78 +267,96 @@ func oddPackages(t *testing.T, canary string) []Tarball {
 	}
 }
 
-func TestInstallOddPackages(t *testing.T) {
-	n := realNPM(t)
+// TestNodeManagersAreOne: every manager makes the same folder of packages on
+// which they have ideas of their own, and runs nothing of them.
+func TestNodeManagersAreOne(t *testing.T) {
 	canary := filepath.Join(t.TempDir(), "canary")
-	installs(t, n, oddPackages(t, canary))
-	if _, err := os.Stat(canary); err == nil {
-		t.Error("an install script ran")
-	}
+	pkgs := oddPackages(t, canary)
+	want := unpack(t, pkgs)
+	eachManager(t, func(t *testing.T, m *NodeManager) {
+		installs(t, m, t.TempDir(), pkgs, want)
+		if _, err := os.Stat(canary); err == nil {
+			t.Error("an install script ran")
+		}
+	})
 }
 
-// TestInstallIgnoresTheUser installs with everything of the user's set against
-// us: the folder stays the same, and nothing of theirs runs.
-func TestInstallIgnoresTheUser(t *testing.T) {
-	n := realNPM(t)
-	home := t.TempDir()
-	canary := filepath.Join(home, "canary")
-	hook := filepath.Join(home, "hook.js")
-	write(t, hook, "require('fs').appendFileSync("+fmt.Sprintf("%q", canary)+", process.argv.join(' ') + '\\n')\n")
-	rc := "registry=http://127.0.0.1:9/user/\nignore-scripts=false\nbin-links=true\ndry-run=true\nomit=optional\ninstall-strategy=linked\n" +
-		"node-options=--require " + hook + "\nscript-shell=" + hook + "\ngit=" + hook + "\nforce=true\nos=plan9\nglobal=true\nprefix=" + home + "\n" +
-		"engine-strict=true\nallow-git=all\nallow-file=none\noffline=false\nfund=true\naudit=true\numask=0777\nonload-script=" + hook + "\n"
-	write(t, filepath.Join(home, ".npmrc"), rc)
-	write(t, filepath.Join(home, "etc", "npmrc"), rc)
-	parent := t.TempDir() // of the folder to install in
-	write(t, filepath.Join(parent, ".npmrc"), rc)
-	write(t, filepath.Join(parent, "package.json"), `{"name":"above","workspaces":["*"],"scripts":{"preinstall":"node `+hook+`"},"overrides":{"bins":"9.9.9"}}`)
-	dir := filepath.Join(parent, "here")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	git := fakes(t, map[string]string{"git": "hang", "sh": "hang", "node-gyp": "hang"})
-	for key, value := range map[string]string{
-		"HOME": home, "USERPROFILE": home, "XDG_CONFIG_HOME": home, "PREFIX": home, "NODE_ENV": "production",
-		"NODE_OPTIONS": "--require " + hook, "NODE_PATH": home, "NODE_EXTRA_CA_CERTS": hook, "NODE_REPL_EXTERNAL_MODULE": hook,
-		"npm_config_userconfig": filepath.Join(home, ".npmrc"), "npm_config_globalconfig": filepath.Join(home, "etc", "npmrc"),
-		"npm_config_ignore_scripts": "false", "NPM_CONFIG_DRY_RUN": "true", "npm_config_global": "true", "npm_config_prefix": home,
-		"npm_config_omit": "dev optional peer", "npm_config_script_shell": hook, "npm_config_node_options": "--require " + hook,
-		"npm_config_install_strategy": "linked", "npm_config_package_lock": "false", "npm_config_cache": "/nonexistent",
-		"npm_config_registry": "http://127.0.0.1:9/env/", "npm_config_workspaces": "true", "INIT_CWD": home,
-		"HTTPS_PROXY": "http://127.0.0.1:9/hostile", "LD_LIBRARY_PATH": home,
-		"PATH": git + string(os.PathListSeparator) + os.Getenv("PATH"),
-	} {
-		t.Setenv(key, value)
-	}
-	// The hook is live: a node in the user's environment runs it.
-	if out, err := exec.Command(n.node, "-e", "0").CombinedOutput(); err != nil {
-		t.Fatalf("node in the hostile environment: %v, %s", err, out)
-	}
-	if _, err := os.Stat(canary); err != nil {
-		t.Fatalf("the canary of this test is dead: %v", err)
-	}
-	if err := os.Remove(canary); err != nil {
-		t.Fatal(err)
-	}
+// TestNodeManagersIgnoreTheUser installs with everything of the user's set
+// against us: the folder stays the same, and nothing of theirs runs.
+func TestNodeManagersIgnoreTheUser(t *testing.T) {
+	eachManager(t, func(t *testing.T, m *NodeManager) {
+		node := realNPM(t).node
+		home := t.TempDir()
+		canary := filepath.Join(home, "canary")
+		hook := filepath.Join(home, "hook.js")
+		write(t, hook, "require('fs').appendFileSync("+fmt.Sprintf("%q", canary)+", process.argv.join(' ') + '\\n')\n")
+		rc := "registry=http://127.0.0.1:9/user/\nignore-scripts=false\nbin-links=true\ndry-run=true\nomit=optional\ninstall-strategy=linked\n" +
+			"node-options=--require " + hook + "\nscript-shell=" + hook + "\ngit=" + hook + "\nforce=true\nos=plan9\nglobal=true\nprefix=" + home + "\n" +
+			"engine-strict=true\nallow-git=all\nallow-file=none\noffline=false\nfund=true\naudit=true\numask=0777\nonload-script=" + hook + "\n"
+		write(t, filepath.Join(home, "etc", "npmrc"), rc)
+		parent := t.TempDir() // of the folder to install in
+		for _, dir := range []string{home, parent, filepath.Join(home, "pnpm"), filepath.Join(home, ".config", "pnpm")} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for name, text := range map[string]string{
+				".npmrc":              rc + "node-linker=isolated\nhoist=false\nstore-dir=" + home + "\n",
+				"rc":                  rc,
+				"config.yaml":         "registry: http://127.0.0.1:9/pnpm/\nnodeLinker: isolated\npnpmfile: " + hook + "\n",
+				"pnpm-workspace.yaml": "packages: ['**']\nregistry: http://127.0.0.1:9/pnpm/\nnodeLinker: isolated\noverrides: {bins: 9.9.9}\nonlyBuiltDependencies: [scripts]\ndangerouslyAllowAllBuilds: true\n",
+				".pnpmfile.cjs":       "require(" + fmt.Sprintf("%q", hook) + ")\n",
+				".yarnrc":             "registry \"http://127.0.0.1:9/yarn/\"\nyarn-path \"" + hook + "\"\n--ignore-scripts false\n--install.production true\n",
+				".yarnrc.yml":         "yarnPath: " + hook + "\nnodeLinker: pnp\nenableScripts: true\nnpmRegistryServer: http://127.0.0.1:9/yarn/\nplugins: [{path: " + hook + ", spec: x}]\n",
+				"bunfig.toml":         "preload = [" + fmt.Sprintf("%q", hook) + "]\n[install]\nregistry = \"http://127.0.0.1:9/bun/\"\nlinker = \"isolated\"\nproduction = true\nminimumReleaseAge = 99999999\nglobalDir = \"" + home + "\"\n",
+				".bunfig.toml":        "[install]\nregistry = \"http://127.0.0.1:9/bun/\"\nlinker = \"isolated\"\nminimumReleaseAge = 99999999\n",
+			} {
+				write(t, filepath.Join(dir, name), text)
+			}
+		}
+		write(t, filepath.Join(parent, "package.json"), `{"name":"above","workspaces":["*"],"scripts":{"preinstall":"node `+hook+`"},"overrides":{"bins":"9.9.9"}}`)
+		dir := filepath.Join(parent, "here")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		git := fakes(t, map[string]string{"git": "hang", "sh": "hang", "node-gyp": "hang"})
+		for key, value := range map[string]string{
+			"HOME": home, "USERPROFILE": home, "XDG_CONFIG_HOME": home, "PREFIX": home, "NODE_ENV": "production",
+			"NODE_OPTIONS": "--require " + hook, "NODE_PATH": home, "NODE_EXTRA_CA_CERTS": hook, "NODE_REPL_EXTERNAL_MODULE": hook,
+			"npm_config_userconfig": filepath.Join(home, ".npmrc"), "npm_config_globalconfig": filepath.Join(home, "etc", "npmrc"),
+			"npm_config_ignore_scripts": "false", "NPM_CONFIG_DRY_RUN": "true", "npm_config_global": "true", "npm_config_prefix": home,
+			"npm_config_omit": "dev optional peer", "npm_config_script_shell": hook, "npm_config_node_options": "--require " + hook,
+			"npm_config_install_strategy": "linked", "npm_config_package_lock": "false", "npm_config_cache": "/nonexistent",
+			"npm_config_registry": "http://127.0.0.1:9/env/", "npm_config_workspaces": "true", "INIT_CWD": home,
+			"YARN_NODE_LINKER": "pnp", "YARN_ENABLE_SCRIPTS": "true", "YARN_PLUGINS": hook, "YARN_YARN_PATH": hook, "YARN_REGISTRY": "http://127.0.0.1:9/env/",
+			"BUN_CONFIG_REGISTRY": "http://127.0.0.1:9/env/", "BUN_INSTALL": home, "BUN_OPTIONS": "--preload " + hook, "pnpm_config_node_linker": "isolated",
+			"PNPM_HOME": home, "HTTP_PROXY": "http://127.0.0.1:9/hostile", "HTTPS_PROXY": "http://127.0.0.1:9/hostile", "LD_LIBRARY_PATH": home,
+			"PATH": git + string(os.PathListSeparator) + os.Getenv("PATH"),
+		} {
+			t.Setenv(key, value)
+		}
+		// The hook is live: a node in the user's environment runs it.
+		if out, err := exec.Command(node, "-e", "0").CombinedOutput(); err != nil {
+			t.Fatalf("node in the hostile environment: %v, %s", err, out)
+		}
+		if _, err := os.Stat(canary); err != nil {
+			t.Fatalf("the canary of this test is dead: %v", err)
+		}
+		if err := os.Remove(canary); err != nil {
+			t.Fatal(err)
+		}
+		pkgs := oddPackages(t, canary)
+		installs(t, m, dir, pkgs, unpack(t, pkgs))
+		if text, err := os.ReadFile(canary); err == nil {
+			t.Errorf("something of the user's ran: %s", text)
+		}
+	})
+}
 
-	pkgs := oddPackages(t, canary)
-	if err := n.Install(t.Context(), dir, pkgs); err != nil {
-		t.Fatal(err)
-	}
-	got, err := store.HashDir(t.Context(), dir, nil)
+func TestNodeManagerRefuses(t *testing.T) {
+	n, err := realNPM(t).NodeManager()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := store.Diff(unpack(t, pkgs), got); diff != "" {
-		t.Errorf("the user's configuration changed the folder: %s", diff)
-	}
-	if text, err := os.ReadFile(canary); err == nil {
-		t.Errorf("something of the user's ran: %s", text)
-	}
-}
-
-func TestInstallRefuses(t *testing.T) {
-	n := realNPM(t)
 	good := pack(t, "node_modules/a", "a", "1.0.0", inOrder(t, `{"name":"a","version":"1.0.0"}`, "index.js"))
 	change := func(f func(*Tarball)) []Tarball {
 		p := good
@@ -272,7 +379,7 @@ func TestInstallRefuses(t *testing.T) {
 		"bin":            {change(func(p *Tarball) { p.Path = "node_modules/.bin" }), fault.Lock, "node_modules/NAME"},
 		"no version":     {change(func(p *Tarball) { p.Path, p.Version = "node_modules/b", "" }), fault.Lock, "version"},
 		"wrong bytes":    {change(func(p *Tarball) { p.Path, p.Integrity = "node_modules/b", wrong.Integrity }), fault.Integrity, "EINTEGRITY"},
-		"not a tarball":  {[]Tarball{good, wrong}, fault.Machine, "npm ci"},
+		"not a tarball":  {[]Tarball{good, wrong}, fault.Machine, "npm install"},
 		"no such file":   {change(func(p *Tarball) { p.Path, p.File = "node_modules/b", "/nonexistent/b" }), fault.Machine, ""},
 		"git as version": {change(func(p *Tarball) { p.Path, p.Version = "node_modules/b", "git+https://127.0.0.1:9/x.git" }), fault.Lock, "version"},
 	} {
@@ -295,37 +402,56 @@ func TestInstallRefuses(t *testing.T) {
 	}
 }
 
-// brokenNPM is an npm whose node is a fake.
-func brokenNPM(t *testing.T, says string) *NPM {
-	dir := fakes(t, map[string]string{"node": says})
-	write(t, filepath.Join(dir, "npm", "package.json"), `{"name":"npm","version":"11.10.0"}`)
-	return &NPM{node: filepath.Join(dir, "node"), cli: filepath.Join(dir, "npm", "bin", "npm-cli.js")}
+// TestNodeManagersCompare: bytes that are not those of the lock are found by
+// the managers as well.
+func TestNodeManagersCompare(t *testing.T) {
+	good := pack(t, "node_modules/a", "a", "1.0.0", inOrder(t, `{"name":"a","version":"1.0.0"}`, "index.js"))
+	other := pack(t, "node_modules/a", "a", "1.0.0", inOrder(t, `{"name":"a","version":"1.0.0"}`, "other.js"))
+	want := unpack(t, []Tarball{good})
+	good.File = other.File
+	eachManager(t, func(t *testing.T, m *NodeManager) {
+		dir := t.TempDir()
+		err := m.Install(t.Context(), dir, []Tarball{good})
+		if m.Name == "yarn" && strings.HasPrefix(m.Version, "4.") { // compares with checksums of its own alone
+			got, hashErr := store.HashDir(t.Context(), dir, nil)
+			if err != nil || hashErr != nil || store.Diff(want, got) == "" {
+				t.Errorf("%v, %v: the tree shows nothing", err, hashErr)
+			}
+			return
+		}
+		wantFault(t, err, fault.Integrity, m.Name+" install: exit status 1")
+	})
 }
 
-func TestInstallWithBrokenNPM(t *testing.T) {
+// brokenManager is a manager that does one thing.
+func brokenManager(t *testing.T, says string) *NodeManager {
+	return &NodeManager{Name: "pnpm", Version: "9.0.0", run: []string{filepath.Join(fakes(t, map[string]string{"tool": says}), "tool")}}
+}
+
+func TestBrokenNodeManager(t *testing.T) {
 	good := pack(t, "node_modules/a", "a", "1.0.0", inOrder(t, `{"name":"a","version":"1.0.0"}`, "index.js"))
 	dir := t.TempDir()
-	err := brokenNPM(t, "complain npm error code EACCES").Install(t.Context(), dir, []Tarball{good})
-	wantFault(t, err, fault.Machine, "npm ci: exit status 3: npm error code EACCES")
+	err := brokenManager(t, "complain npm error code EACCES").Install(t.Context(), dir, []Tarball{good})
+	wantFault(t, err, fault.Machine, "pnpm install: exit status 3: npm error code EACCES")
 	if mend := fault.Mend(err); !strings.Contains(mend, "BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1") {
 		t.Errorf("mend %q", mend)
 	}
 	// It says that all is well and did nothing.
-	err = brokenNPM(t, "print added 1 package").Install(t.Context(), dir, []Tarball{good})
-	wantFault(t, err, fault.Machine, "node_modules")
+	err = brokenManager(t, "print added 1 package").Install(t.Context(), dir, []Tarball{good})
+	wantFault(t, err, fault.Machine, "left it out")
 
 	ctx, cancel := context.WithCancel(t.Context())
-	n := brokenNPM(t, "hang")
+	m := brokenManager(t, "hang")
 	go func() {
 		for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
-			if _, err := os.Stat(n.node + ".pid"); err == nil {
+			if _, err := os.Stat(m.run[0] + ".pid"); err == nil {
 				break
 			}
 		}
 		cancel()
 	}()
-	err = n.Install(ctx, dir, []Tarball{good})
-	wantFault(t, err, fault.Interrupted, "npm ci")
+	err = m.Install(ctx, dir, []Tarball{good})
+	wantFault(t, err, fault.Interrupted, "pnpm install")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
@@ -335,11 +461,7 @@ func TestInstallWithBrokenNPM(t *testing.T) {
 // outlives the test, or from the registry that this machine's npm knows.
 func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skipf("no cache folder for the packages of the registry: %v", err)
-	}
-	dir := filepath.Join(cache, "buck2-protobuf-test", "npm")
+	dir := testCache(t, "npm")
 	index := filepath.Join(dir, path.Base(name)+"-"+version+".json")
 	var pkgs []Tarball
 	if data, err := os.ReadFile(index); err == nil && json.Unmarshal(data, &pkgs) == nil && len(pkgs) > 0 {
@@ -387,30 +509,31 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 	return pkgs
 }
 
-// TestInstallPlugins installs the real plugins, each with the npm of this
-// machine.
-func TestInstallPlugins(t *testing.T) {
+// TestNodeManagersInstallPlugins installs the real plugins with each manager.
+func TestNodeManagersInstallPlugins(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs packages of the registry")
 	}
-	n := realNPM(t)
+	npm := realNPM(t)
 	for _, test := range []struct {
 		name, version, bin string
 		packages           int
 	}{
 		{"ts-proto", "2.7.2", "node_modules/ts-proto/protoc-gen-ts_proto", 7},
-		{"@bufbuild/protoc-gen-es", "1.10.0", "node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es", 8},
-		{"protoc-gen-ts", "0.8.7", "node_modules/protoc-gen-ts/protoc-gen-ts.js", 1},
+		{"@protobuf-ts/plugin", "2.11.0", "node_modules/@protobuf-ts/plugin/bin/protoc-gen-ts", 11},
+		{"@bufbuild/protoc-gen-es", "2.17.0", "node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es", 7},
+		{"@connectrpc/protoc-gen-connect-es", "1.6.1", "node_modules/@connectrpc/protoc-gen-connect-es/bin/protoc-gen-connect-es", 7},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			pkgs := closure(t, n, test.name, test.version)
+		t.Run(path.Base(test.name), func(t *testing.T) {
+			pkgs := closure(t, npm, test.name, test.version)
 			if len(pkgs) != test.packages {
 				t.Errorf("%d packages, want %d", len(pkgs), test.packages)
 			}
-			if !slices.ContainsFunc(unpack(t, pkgs), func(f store.TreeFile) bool { return f.Path == test.bin && f.Exec }) {
+			want := unpack(t, pkgs)
+			if !slices.ContainsFunc(want, func(f store.TreeFile) bool { return f.Path == test.bin && f.Exec }) {
 				t.Errorf("%s is not an executable of the tree", test.bin)
 			}
-			installs(t, n, pkgs)
+			eachManager(t, func(t *testing.T, m *NodeManager) { installs(t, m, t.TempDir(), pkgs, want) })
 		})
 	}
 }

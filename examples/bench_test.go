@@ -1,0 +1,180 @@
+package examples_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+)
+
+// BenchmarkMonorepo compares, in one run and by turns, a clean build of 2,500
+// .proto files in 400 targets with one `buf generate` over the same files by
+// the same plugin; then a build after a change of one file, and one after none.
+// Protoc, plugin and node are on the machine before the clock starts, for both.
+// Buf comes from npm: install @bufbuild/buf and put it on PATH.
+//
+//	go test -run '^$' -bench Monorepo -benchtime 1x -timeout 60m ./examples
+//
+// BUCK2_PROTOBUF_BENCH_TARGETS gives another number of targets, of as many
+// files each.
+func BenchmarkMonorepo(b *testing.B) {
+	buf, err := exec.LookPath("buf")
+	if err != nil {
+		b.Skip("no buf on PATH: npm install --global @bufbuild/buf")
+	}
+	if bucktest.Find() == "" {
+		b.Skip("no buck2: put one on PATH or name it in BUCK2")
+	}
+	targets := 400
+	if s := os.Getenv("BUCK2_PROTOBUF_BENCH_TARGETS"); s != "" {
+		if targets, err = strconv.Atoi(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	dir := filepath.Join(b.TempDir(), "repo")
+	bucktest.CopyRepo(b, dir)
+	command(b, bucktest.Root(b), "go", "run", "./examples/monorepo", "--targets", strconv.Itoa(targets), "--files", strconv.Itoa(targets*2500/400), filepath.Join(dir, "acme"))
+	protos, err := filepath.Glob(filepath.Join(dir, "acme", "*", "*", "v1", "*.proto"))
+	if err != nil || len(protos) < targets {
+		b.Fatalf("%d files: %v", len(protos), err)
+	}
+	fetch := filepath.Join(b.TempDir(), "fetch")
+	command(b, bucktest.Root(b), "go", "build", "-o", fetch, "./fetch")
+	plugin := strings.TrimSpace(command(b, dir, fetch, "-q", "get", "ts-proto"))
+	bucktest.Write(b, dir, map[string]string{
+		"buf.yaml":     "version: v2\nmodules:\n  - path: .\n    includes: [acme]\n",
+		"buf.gen.yaml": fmt.Sprintf("version: v2\nplugins:\n  - local: [%q]\n    out: generated\n    opt: [emitImportedFiles=false]\n", plugin),
+	})
+	generate := func() time.Duration {
+		if err := os.RemoveAll(filepath.Join(dir, "generated")); err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		command(b, dir, buf, "generate")
+		return time.Since(start)
+	}
+	p := bucktest.Open(b, dir, "v2")
+	build := func() time.Duration {
+		start := time.Now()
+		p.Must("build", "//acme/...")
+		return time.Since(start)
+	}
+	var clean, changed, unchanged, byBuf []time.Duration
+	for n := 0; b.Loop(); n++ {
+		p.Must("clean")
+		// One library fetches what all of them need.
+		p.Must("build", "//examples/typescript:ts-proto")
+		clean = append(clean, build())
+		unchanged = append(unchanged, build())
+		data, err := os.ReadFile(protos[len(protos)/2])
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(protos[len(protos)/2], fmt.Appendf(data, "\nmessage Changed%d {}\n", n), 0o644); err != nil {
+			b.Fatal(err)
+		}
+		changed = append(changed, build())
+		byBuf = append(byBuf, generate())
+	}
+	b.ReportMetric(float64(len(protos)), "files")
+	b.ReportMetric(seconds(clean), "clean-s")
+	b.ReportMetric(seconds(byBuf), "buf-s")
+	b.ReportMetric(seconds(clean)/seconds(byBuf), "clean/buf")
+	b.ReportMetric(seconds(changed)/seconds(clean), "changed/clean")
+	b.ReportMetric(seconds(changed), "changed-s")
+	b.ReportMetric(seconds(unchanged), "unchanged-s")
+	b.ReportMetric(daemonPeak(b, p), "daemon-MiB-peak")
+}
+
+// BenchmarkLock compares `buck2 targets` in a repository with 1,000 plugin
+// versions on 6 platforms and in one with 1,000 plain http_file targets, each
+// by a fresh daemon; the cost is what each adds to a repository with neither.
+//
+//	go test -run '^$' -bench Lock -benchtime 5x ./examples
+func BenchmarkLock(b *testing.B) {
+	if bucktest.Find() == "" {
+		b.Skip("no buck2: put one on PATH or name it in BUCK2")
+	}
+	const versions = 1000
+	project := func(files map[string]string) func() time.Duration {
+		dir := filepath.Join(b.TempDir(), "repo")
+		bucktest.CopyRepo(b, dir)
+		bucktest.Write(b, dir, files)
+		p := bucktest.Open(b, dir, "v2")
+		return func() time.Duration {
+			p.Must("kill")
+			start := time.Now()
+			if n := strings.Count(p.Must("targets", "//many:"), "\n"); n == 0 {
+				b.Fatal("no targets")
+			}
+			return time.Since(start)
+		}
+	}
+	platforms := []string{"linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-aarch64", "windows-x86_64"}
+	hash := strings.Repeat("0123456789abcdef", 4)
+	var text, plain strings.Builder
+	text.WriteString("schema = 1\n")
+	for n := range versions {
+		table := fmt.Sprintf("plugins.p%03d.\"1.%d.0\"", n/4, n%4)
+		fmt.Fprintf(&text, "\n[%s]\nsource = \"http\"\ntrust = \"first-use\"\n\n[%s.files]\n", table, table)
+		for _, platform := range platforms {
+			fmt.Fprintf(&text, "\"p-%s\" = { url = \"https://example.com/p%d-%s\", sha256 = %q, size = 1000, platforms = [%q] }\n", platform, n, platform, hash, platform)
+		}
+		fmt.Fprintf(&text, "\n[%s.platforms]\n", table)
+		for _, platform := range platforms {
+			fmt.Fprintf(&text, "%s = { binary = \"protoc-gen-p\", tree = %q }\n", platform, hash)
+		}
+		fmt.Fprintf(&plain, "http_file(name = \"f%d\", urls = [\"https://example.com/f%d\"], sha256 = %q, size_bytes = 1000)\n", n, n, hash)
+	}
+	empty := project(map[string]string{"many/BUCK": "filegroup(name = \"none\")\n"})
+	locked := project(map[string]string{
+		"many/plugins.lock.toml": text.String(),
+		"many/BUCK":              "load(\"@buck2-protobuf//rules:proto.bzl\", \"protobuf_plugins\")\nload(\":plugins.lock.toml\", lock = \"value\")\nprotobuf_plugins(lock = lock)\n",
+	})
+	files := project(map[string]string{"many/BUCK": plain.String()})
+	var none, many, http []time.Duration
+	for b.Loop() {
+		none, many, http = append(none, empty()), append(many, locked()), append(http, files())
+	}
+	b.ReportMetric(seconds(many)-seconds(none), "lock-s")
+	b.ReportMetric(seconds(http)-seconds(none), "http_file-s")
+	b.ReportMetric((seconds(many)-seconds(none))/(seconds(http)-seconds(none)), "lock/http_file")
+}
+
+// seconds is the shortest of some times: what is longer was disturbed.
+func seconds(times []time.Duration) float64 {
+	shortest := times[0]
+	for _, t := range times {
+		shortest = min(shortest, t)
+	}
+	return shortest.Seconds()
+}
+
+// daemonPeak is the most memory that the daemon of a project ever had, in MiB,
+// or 0 where the system does not say.
+func daemonPeak(b *testing.B, p *bucktest.Project) float64 {
+	b.Helper()
+	for _, line := range strings.Split(p.Must("status"), "\n") {
+		var pid int
+		if _, err := fmt.Sscanf(strings.TrimSpace(line), `"pid": %d,`, &pid); err != nil {
+			continue
+		}
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return 0
+		}
+		for _, line := range strings.Split(string(data), "\n") {
+			var kib int
+			if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+				return float64(kib) / 1024
+			}
+		}
+	}
+	return 0
+}

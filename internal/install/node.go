@@ -1,0 +1,114 @@
+package install
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+)
+
+// buildNPM lets a Node manager make the folder from the verified tarballs. They
+// are read strictly first, so that it meets nothing that we would refuse. Where
+// no manager shall or can do it, the strict unpacker does.
+func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	manager, err := i.nodeManager(ctx, e)
+	if err != nil {
+		return err
+	}
+	if manager == nil {
+		return i.buildOurselves(ctx, e, platform, dir)
+	}
+	parts, err := i.unpack(ctx, e, platform, "")
+	if err != nil {
+		return err
+	}
+	tarballs := make([]pkgmgr.Tarball, len(parts))
+	for n, p := range parts {
+		f := e.Locked.Files[p.key]
+		tarballs[n] = pkgmgr.Tarball{Path: p.key, Name: f.Name, Version: f.Version, File: p.path, Integrity: f.Integrity, Files: p.files}
+	}
+	i.detail("%s %s builds %s", manager.Name, manager.Version, e)
+	start := time.Now()
+	err = manager.Install(ctx, dir, tarballs)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	return err
+}
+
+// nodeManager returns what builds the folder of an entry, or nil where our own
+// unpacker shall: the one that was chosen; else the locked npm, else the first
+// one on this machine that is new enough.
+func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NodeManager, error) {
+	if i.NoManagers || i.NodeManager == "none" {
+		return nil, nil
+	}
+	if i.NodeManager != "" && !slices.Contains(lock.NodeManagers, i.NodeManager) {
+		return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(lock.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
+	}
+	i.nodeOnce.Do(func() { i.node, i.nodeErr = i.findNodeManager(ctx, e) })
+	return i.node, i.nodeErr
+}
+
+func (i *Installer) findNodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NodeManager, error) {
+	locked, err := i.lockedNPM(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	node := ""
+	if locked != nil {
+		if i.NodeManager == "" || i.NodeManager == "npm" {
+			return locked.NodeManager()
+		}
+		node = locked.Node()
+	}
+	if i.NodeManager != "" {
+		return pkgmgr.FindNode(ctx, i.NodeManager, node)
+	}
+	for _, name := range lock.NodeManagers {
+		if name == "none" {
+			break
+		}
+		manager, err := pkgmgr.FindNode(ctx, name, node)
+		if err == nil || fault.Of(err) != fault.Machine {
+			return manager, err
+		}
+		i.detail("%v", err)
+	}
+	i.detail("unpacking %s without a package manager", e)
+	return nil, nil
+}
+
+// NPM returns the npm of the entry's locked runtime where that serves this
+// machine, else the machine's own.
+func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
+	i.npmOnce.Do(func() {
+		if i.npm, i.npmErr = i.lockedNPM(ctx, e); i.npm == nil && i.npmErr == nil {
+			i.npm, i.npmErr = pkgmgr.FindNPM(ctx)
+		}
+	})
+	return i.npm, i.npmErr
+}
+
+// lockedNPM returns the npm of the entry's locked runtime, nil where that does
+// not serve this machine.
+func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
+	if e.Runtime == nil {
+		return nil, nil
+	}
+	if _, _, err := e.Runtime.Locked.Cell(i.Host.Name); err != nil {
+		return nil, nil
+	}
+	dir, _, err := i.Tree(ctx, e.Runtime, i.Host.Name)
+	if err != nil {
+		return nil, err
+	}
+	npm := pkgmgr.LockedNPM(dir, i.Host.Name)
+	if _, err := npm.Version(); err != nil {
+		i.detail("%s brings no npm", e.Runtime)
+		return nil, nil
+	}
+	return npm, nil
+}

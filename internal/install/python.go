@@ -1,0 +1,44 @@
+package install
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+)
+
+// pythonMain starts a plugin of Python; Buck2's launchers run the same file.
+//
+//go:embed python.py
+var pythonMain string
+
+// pythonFlags shut out what is the user's: environment, site-packages, locale;
+// and leave no bytecode in the tree.
+var pythonFlags = []string{"-I", "-S", "-B", "-X", "utf8"}
+
+// python returns the launcher of an installed plugin that Python runs, and the
+// files it rests on.
+func (i *Installer) python(ctx context.Context, e *lock.Entry, dir string, cell lock.Cell) (launcher string, depends []string, err error) {
+	python, err := pkgmgr.FindPython(ctx, i.Python, e.Locked.Python)
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: %w", e, err)
+	}
+	main := filepath.Join(i.Store.Dir(), "launchers", "python-"+short(pythonMain)+".py")
+	if err := i.place(main, pythonMain, 0o644); err != nil {
+		return "", nil, err
+	}
+	argv := append([]string{python}, pythonFlags...)
+	argv = append(argv, main, dir, strings.Join(e.Locked.Python, ","), e.Locked.Program, e.Locked.Entry, e.Locked.Generator)
+	launcher, err = i.launcher(path.Join(cell.Tree[:16]+"-"+short(python), e.Locked.Program), nil, argv)
+	return launcher, []string{python, main, launcher}, err
+}
+
+func short(s string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(s)))[:16]
+}

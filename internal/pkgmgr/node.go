@@ -1,0 +1,393 @@
+package pkgmgr
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// A Tarball is one locked package file of npm, already verified, and the
+// folder where it belongs.
+type Tarball struct {
+	Path      string // as in the lock: "node_modules/a/node_modules/@b/c"
+	Name      string // of the package, which may differ from the folder's
+	Version   string //
+	File      string // the tarball on this machine, under any name
+	Integrity string // "sha512-…", the digest that the managers compare themselves
+	// Files is what the tarball holds, read strictly: their paths in the tree,
+	// and whether they are executable there, see [Bins].
+	Files []store.TreeFile
+}
+
+// A NodeManager is an npm, pnpm, Yarn or bun that can be run. They are
+// interchangeable: each makes the same folder of the same tarballs. It is safe
+// for use by several goroutines.
+type NodeManager struct {
+	Name    string // one of [lock.NodeManagers] but "none"
+	Version string
+
+	run []string // the program and the arguments that come first
+}
+
+// NodeManager returns n as one of the managers that can install.
+func (n *NPM) NodeManager() (*NodeManager, error) {
+	if err := n.check(); err != nil {
+		return nil, err
+	}
+	version, err := n.Version()
+	return &NodeManager{Name: "npm", Version: version, run: []string{n.node, n.cli}}, err
+}
+
+// Install makes dir/node_modules out of these tarballs and nothing else:
+// without a network, without install scripts, without anything of the user's
+// configuration, and also for another platform than this one. Dir must exist
+// and be empty; a failure leaves it empty.
+//
+// The folder then holds what a plain unpacking of the tarballs holds, with the
+// executable bits of Files. It is the caller's to compare it with the lock, for
+// managers accept in silence much that is wrong.
+//
+// A tarball that does not have its integrity is an error of class Integrity
+// (Yarn 4 does not look); every other failure of a manager is one of class
+// Machine.
+//
+// How it is done is the same for all, and was measured to give the same folder
+// with each: the manager meets a registry with these tarballs that knows of no
+// dependency (see loopback), and a package.json that asks for each under an
+// alias of its own, so there is nothing to resolve and nothing to hoist. What
+// lies under the aliases is then put at its place, and nothing else is taken.
+func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty, %s needs a fresh folder", dir, m.Name)
+	}
+	work := filepath.Join(dir, ".work")
+	defer func() {
+		remove := []string{work}
+		if err != nil {
+			remove = append(remove, filepath.Join(dir, "node_modules"))
+		}
+		for _, name := range remove {
+			if e := os.RemoveAll(name); err == nil {
+				err = e
+			}
+		}
+	}()
+	project, home := filepath.Join(work, "project"), filepath.Join(work, "home")
+	for _, dir := range []string{project, filepath.Join(home, "empty")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	wanted, err := aliases(pkgs)
+	if err != nil {
+		return err
+	}
+	registry, err := newLoopback(pkgs)
+	if err != nil {
+		return err
+	}
+	defer registry.close()
+	run, err := m.prepare(registry.base, project, home, wanted)
+	if err != nil {
+		return err
+	}
+	run.name, run.path, run.args = m.Name+" install", m.run[0], slices.Concat(m.run[1:], run.args)
+	run.dir, run.env = project, append(privateEnv(home), run.env...)
+	run.offline, run.serve, run.class = true, registry, fault.Machine
+	run.mend = "use another manager, or none: BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1"
+	out, err := run.run(ctx)
+	var exit *exitError
+	if errors.As(err, &exit) {
+		// pnpm, Yarn and bun tell some of their errors on standard output.
+		if exit.tail == "" {
+			said := tail{buf: out}
+			exit.tail = said.lines()
+		}
+		if wrongBytes.MatchString(exit.tail) {
+			return fault.Errorf(fault.Integrity, "", "%w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for i, p := range pkgs {
+		from := filepath.Join(project, "node_modules", alias(i))
+		if err := normalise(ctx, from, p); err != nil {
+			return fmt.Errorf("npm package %s %s, installed by %s %s: %w", p.Name, p.Version, m.Name, m.Version, err)
+		}
+	}
+	for _, i := range outerFirst(pkgs) {
+		to := filepath.Join(dir, filepath.FromSlash(pkgs[i].Path))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(project, "node_modules", alias(i)), to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wrongBytes finds what the managers say of a tarball with another integrity.
+var wrongBytes = regexp.MustCompile(`(?i)EINTEGRITY|TARBALL_INTEGRITY|integrity\W+check`)
+
+func alias(i int) string { return "p" + strconv.Itoa(i) }
+
+// aliases returns the package.json that asks for each of the tarballs.
+func aliases(pkgs []Tarball) ([]byte, error) {
+	paths := map[string]bool{}
+	wanted := map[string]string{}
+	for i, p := range pkgs {
+		if err := p.validate(); err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(p.File); err != nil {
+			return nil, err
+		}
+		if paths[p.Path] {
+			return nil, fault.Errorf(fault.Lock, "", "npm package folder %s occurs twice", p.Path)
+		}
+		paths[p.Path] = true
+		wanted[alias(i)] = "npm:" + p.Name + "@" + p.Version
+	}
+	for _, p := range pkgs {
+		if parent, _ := split(p.Path); parent != "" && !paths[parent] {
+			return nil, fault.Errorf(fault.Lock, "run: lockgen update", "npm package folder %s lies in %s, where no package is locked", p.Path, parent)
+		}
+	}
+	return json.Marshal(map[string]any{"name": "tree", "version": "0.0.0", "private": true, "dependencies": wanted})
+}
+
+// outerFirst returns the indexes of the tarballs, each package before those
+// inside it.
+func outerFirst(pkgs []Tarball) []int {
+	order := make([]int, len(pkgs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(pkgs[a].Path, pkgs[b].Path) })
+	return order
+}
+
+// prepare writes the project and says how the manager installs it: arguments
+// and environment. What fails here fails again: no retries. Scripts are off everywhere, git has nothing to do where no
+// package has dependencies, and there is no PATH to find one on.
+func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte) (c command, err error) {
+	files := map[string]string{filepath.Join(project, "package.json"): string(packageJSON)}
+	cache := filepath.Join(home, "cache")
+	switch m.Name {
+	case "npm":
+		c.args = []string{
+			"install", "--ignore-scripts", "--allow-git=none", "--bin-links=false", "--package-lock=false", "--min-release-age=0", "--fetch-retries=0",
+			"--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--logs-max=0", "--loglevel=error",
+			// Else npm looks above the project for one that it is a workspace
+			// of, and takes its .npmrc.
+			"--workspaces=false",
+		}
+		// npm refuses one file for both, /dev/null as well.
+		user, global := filepath.Join(home, "user"), filepath.Join(home, "global")
+		files[user], files[global] = "", ""
+		c.env = []string{
+			"npm_config_userconfig=" + user, "npm_config_globalconfig=" + global,
+			"npm_config_cache=" + cache, "npm_config_registry=" + registry + "/",
+		}
+	case "pnpm":
+		c.args = []string{
+			"install", "--ignore-scripts", "--ignore-workspace", "--ignore-pnpmfile", "--no-lockfile", "--reporter=append-only",
+			"--config.node-linker=hoisted", "--config.package-import-method=copy", "--config.minimum-release-age=0", "--config.fetch-retries=0",
+			"--config.registry=" + registry + "/", "--config.store-dir=" + filepath.Join(home, "store"), "--config.cache-dir=" + cache,
+			"--config.engine-strict=false", "--config.side-effects-cache=false", "--config.manage-package-manager-versions=false",
+		}
+	case "yarn":
+		if classic, _ := atLeast(m.Version, 2, 0); !classic {
+			c.args = []string{
+				"install", "--no-default-rc", "--ignore-scripts", "--ignore-engines", "--ignore-platform", "--no-bin-links", "--no-lockfile",
+				"--non-interactive", "--no-progress", "--silent", "--registry", registry, "--cache-folder", cache,
+			}
+			break
+		}
+		c.args = []string{"install", "--no-immutable"}
+		c.env = []string{
+			// No .yarnrc.yml of a folder above counts.
+			"YARN_RC_FILENAME=.locked.yml", "YARN_NODE_LINKER=node-modules", "YARN_ENABLE_SCRIPTS=false",
+			"YARN_NPM_REGISTRY_SERVER=" + registry, "YARN_UNSAFE_HTTP_WHITELIST=127.0.0.1", "YARN_NPM_MINIMAL_AGE_GATE=0", "YARN_HTTP_RETRY=0",
+			"YARN_ENABLE_TELEMETRY=0", "YARN_ENABLE_GLOBAL_CACHE=false", "YARN_CACHE_FOLDER=" + cache, "YARN_GLOBAL_FOLDER=" + filepath.Join(home, "global"),
+			"YARN_HTTP_PROXY=", "YARN_HTTPS_PROXY=", "YARN_COMPRESSION_LEVEL=0", "YARN_IGNORE_PATH=1",
+		}
+		files[filepath.Join(project, "yarn.lock")] = ""
+	case "bun":
+		c.args = []string{
+			"install", "--ignore-scripts", "--no-save", "--backend=copyfile", "--linker=hoisted", "--no-progress", "--no-summary",
+			"--registry=" + registry + "/", "--cache-dir=" + cache, "--minimum-release-age=0",
+		}
+		c.env = []string{"BUN_CONFIG_REGISTRY=" + registry + "/", "BUN_INSTALL_CACHE_DIR=" + cache, "BUN_CONFIG_HTTP_RETRY_COUNT=0"}
+	}
+	c.env = append(c.env, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1", "CI=1")
+	for name, text := range files {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// normalise undoes in the folder of one package what managers do there of
+// their own. All of them set executable bits in their own ways. npm writes a
+// .gitignore as .npmignore, or drops it where there is one already; Yarn 4
+// leaves out packages that a package bundles; pnpm 9 takes the CR out of the
+// first line of an executable; some link executables below node_modules/.bin.
+// Everything else that differs stays so, and the tree shows it.
+func normalise(ctx context.Context, dir string, p Tarball) error {
+	if _, err := os.Stat(filepath.Join(dir, "package.json")); err != nil {
+		return fault.Errorf(fault.Machine, "", "the manager ended well but left it out: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	files := make(map[string]store.TreeFile, len(p.Files))
+	missing := map[string]bool{} // what to take from the tarball
+	ignore := func(name string) bool {
+		base := path.Base(name)
+		return base == ".gitignore" || base == ".npmignore"
+	}
+	for _, f := range p.Files {
+		name := strings.TrimPrefix(f.Path, p.Path+"/")
+		files[name] = f
+		missing[name] = ignore(name) || strings.HasPrefix(name, "node_modules/")
+	}
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		f, belongs := files[name]
+		switch {
+		case d.IsDir() && strings.HasSuffix(name, "node_modules/.bin"):
+			return errors.Join(root.RemoveAll(name), fs.SkipDir)
+		case d.IsDir():
+			return nil
+		case !belongs && path.Base(name) == ".npmignore":
+			return root.Remove(name)
+		case !belongs:
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		missing[name] = ignore(name) || info.Size() != f.Size && (f.Exec || missing[name])
+		if info.Mode() == mode(f) {
+			return nil
+		}
+		return root.Chmod(name, mode(f))
+	})
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(missing, func(_ string, yes bool) bool { return !yes })
+	if len(missing) == 0 {
+		return nil
+	}
+	tarball, err := os.Open(p.File)
+	if err != nil {
+		return err
+	}
+	defer tarball.Close()
+	texts := make(map[string]*bytes.Buffer, len(missing))
+	_, err = store.Unpack(ctx, tarball, "", store.Options{Format: "tar.gz", StripTop: true, Tap: func(name string) io.Writer {
+		if !missing[name] {
+			return nil
+		}
+		texts[name] = &bytes.Buffer{}
+		return texts[name]
+	}})
+	if err != nil {
+		return err
+	}
+	for name, text := range texts {
+		err := root.MkdirAll(path.Dir(name), 0o755)
+		if err == nil {
+			err = root.WriteFile(name, text.Bytes(), mode(files[name]))
+		}
+		if err == nil {
+			err = root.Chmod(name, mode(files[name]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mode(f store.TreeFile) fs.FileMode {
+	if f.Exec {
+		return 0o755
+	}
+	return 0o644
+}
+
+func (p Tarball) validate() error {
+	err := lock.CheckPath(p.Path)
+	parent, folder := split(p.Path)
+	switch {
+	case err != nil:
+	case folder == "" || (parent == "" && p.Path != "node_modules/"+folder) || strings.HasPrefix(folder, "."):
+		err = fmt.Errorf("path %q is not of the form node_modules/NAME", p.Path)
+	case lock.CheckVersion(p.Version) != nil:
+		err = lock.CheckVersion(p.Version) // npm would take a URL here
+	case lock.CheckPath("node_modules/"+p.Name) != nil || !isName(p.Name):
+		err = fmt.Errorf("name %q is not one of npm", p.Name)
+	case !strings.HasPrefix(p.Integrity, "sha512-"):
+		// npm takes one without any, or with sha1 alone, as it comes.
+		err = fmt.Errorf("integrity %q is not of the form sha512-…", p.Integrity)
+	}
+	if err != nil {
+		return fault.Errorf(fault.Lock, "run: lockgen update", "npm package %s %s: %w", p.Name, p.Version, err)
+	}
+	return nil
+}
+
+// split cuts the path of a package into that of the package around it, "" at
+// the top, and the folder's name: "@scope/name" or "name".
+func split(p string) (parent, folder string) {
+	const modules = "node_modules/"
+	i := strings.LastIndex("/"+p, "/"+modules)
+	if i < 0 {
+		return "", ""
+	}
+	folder = p[i+len(modules):]
+	if slashes := strings.Count(folder, "/"); slashes > 1 || (slashes == 1) != strings.HasPrefix(folder, "@") {
+		return "", ""
+	}
+	return strings.TrimSuffix(p[:i], "/"), folder
+}
+
+// isName accepts "name" and "@scope/name".
+func isName(name string) bool {
+	parent, folder := split("node_modules/" + name)
+	return parent == "" && folder == name && !strings.HasPrefix(name, ".")
+}

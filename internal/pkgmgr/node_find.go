@@ -1,0 +1,100 @@
+package pkgmgr
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// FindNode returns the manager of this name on PATH. Node runs it, where it is
+// a script: "" for the one on PATH. None there, one that only downloads
+// another, and one that is too old are errors of class Machine that say what
+// was found and what is needed; a missing one is an [fs.ErrNotExist].
+func FindNode(ctx context.Context, name, node string) (*NodeManager, error) {
+	if name == "npm" { // which says itself where its script is
+		n, err := FindNPM(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return n.NodeManager()
+	}
+	if !slices.Contains(lock.NodeManagers, name) || name == "none" {
+		return nil, fmt.Errorf("%q is no node manager", name)
+	}
+	const or = "; or use another, or none: BUCK2_PROTOBUF_NODE_MANAGER=none"
+	tool, err := Find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	m := &NodeManager{Name: name, Version: tool.Version}
+	least, why := Least(name)
+	between, _ := CompareToolVersions("4.0", tool.Version)
+	classic, _ := CompareToolVersions(tool.Version, "2.0")
+	switch enough, _ := tool.AtLeast(least); {
+	case !enough:
+		return nil, fault.Errorf(fault.Machine, Remedy(name, true)+or, "%s has version %s, needed is %s or later, %s", tool.Path, tool.Version, least, why)
+	case name == "yarn" && between > 0 && classic >= 0:
+		return nil, fault.Errorf(fault.Machine, Remedy(name, true)+or, "%s has version %s, needed is 1.22, or 4.0 or later", tool.Path, tool.Version)
+	}
+	script, err := nodeScript(tool.Path)
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, Remedy(name, false)+or, "%s: %w", tool.Path, err)
+	}
+	if script == "" {
+		m.run = []string{tool.Path}
+		return m, nil
+	}
+	if node == "" {
+		if node, err = exec.LookPath("node"); err != nil {
+			return nil, fault.Errorf(fault.Machine, Remedy("node", false), "%s needs a node, and none is on PATH: %w", tool.Path, fs.ErrNotExist)
+		}
+	}
+	m.run = []string{node, script}
+	return m, nil
+}
+
+// shimmed finds the script that a shim starts: the .cmd files and shell
+// scripts that npm and pnpm write in the form of the package cmd-shim.
+var shimmed = regexp.MustCompile(`(?:%~?dp0%?|\$basedir)[\\/]+([^"$%]+\.[cm]?js)"`)
+
+// nodeScript returns the script that a program on PATH is, "" for a program
+// that needs no node. A shim would find its node on the PATH of the user, which
+// it will not have: so what it starts is started without it.
+func nodeScript(program string) (string, error) {
+	real, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(real)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head := make([]byte, 4<<10)
+	n, _ := f.Read(head)
+	head = head[:n]
+	shim := shimmed.FindSubmatch(head)
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	switch ext := strings.ToLower(filepath.Ext(real)); {
+	case strings.Contains(filepath.ToSlash(real), "/corepack/") || bytes.Contains(head, []byte("corepack")):
+		return "", errors.New("it is a shim of corepack, which downloads the manager when it runs")
+	case shim != nil && (ext == ".cmd" || bytes.HasPrefix(head, []byte("#!"))):
+		return filepath.Join(filepath.Dir(real), filepath.FromSlash(strings.ReplaceAll(string(shim[1]), `\`, "/"))), nil
+	case bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(line, []byte("node")), ext == ".js", ext == ".cjs", ext == ".mjs":
+		return real, nil
+	case bytes.HasPrefix(head, []byte("#!")), ext == ".cmd", ext == ".bat", ext == ".ps1":
+		return "", errors.New("it is a script that works only in the environment of its user")
+	}
+	return "", nil
+}

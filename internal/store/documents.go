@@ -1,0 +1,155 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"time"
+)
+
+// What the store keeps of documents, in bytes: the answers of registries that
+// are asked again with their validators.
+const (
+	maxDocument  = 32 << 20
+	maxDocuments = 256 << 20
+)
+
+// A Document is what a server answered, or what this machine wants to remember
+// of one. It is worth keeping, never needed: whoever finds none asks again.
+type Document struct {
+	Body        []byte `json:"-"`
+	ContentType string `json:"type,omitempty"`
+	ETag        string `json:"etag,omitempty"`
+	Modified    string `json:"modified,omitempty"` // the header Last-Modified
+	Link        string `json:"link,omitempty"`     // the header of that name
+	From        string `json:"from,omitempty"`     // the address that answered, without secrets
+	SHA256      string `json:"sha256"`             // of Body, set by [Store.KeepDocument]
+}
+
+func (s *Store) document(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return s.path("documents", hex.EncodeToString(sum[:]))
+}
+
+// Document returns what was kept under a key. One whose body is not what was
+// kept is removed, and not found.
+func (s *Store) Document(key string) (Document, bool) {
+	var d Document
+	name := s.document(key)
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return d, false
+	}
+	header, body, ok := bytes.Cut(data, []byte("\n"))
+	sum := sha256.Sum256(body)
+	if !ok || json.Unmarshal(header, &d) != nil || d.SHA256 != hex.EncodeToString(sum[:]) {
+		remove(name)
+		return Document{}, false
+	}
+	d.Body = body
+	now := time.Now()
+	_ = os.Chtimes(name, now, now) // the oldest goes first; a read-only cache keeps all
+	return d, true
+}
+
+// KeepDocument keeps a document under a key, instead of an earlier one. One that
+// is larger than the bound of the store is not kept. When all of them are, those
+// not used for longest go. An error is of class Machine; nothing is lost by it.
+func (s *Store) KeepDocument(key string, d Document) error {
+	name := s.document(key)
+	if len(d.Body) > maxDocument {
+		remove(name)
+		return nil
+	}
+	sum := sha256.Sum256(d.Body)
+	d.SHA256 = hex.EncodeToString(sum[:])
+	header, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	if _, err := s.mkdir("documents"); err != nil {
+		return err
+	}
+	tmp, err := s.mkdir("tmp")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(tmp, "document-*")
+	if err != nil {
+		return s.refused(err)
+	}
+	_, err = f.Write(append(append(header, '\n'), d.Body...))
+	if err == nil {
+		err = publish(f, name, 0o600) // it may be of a registry that wants a token
+	}
+	if err != nil {
+		f.Close()
+		remove(f.Name())
+		return s.refused(err)
+	}
+	return s.trimDocuments(maxDocuments)
+}
+
+// trimDocuments removes documents until the rest has at most limit bytes.
+func (s *Store) trimDocuments(limit int64) error {
+	entries, err := os.ReadDir(s.path("documents"))
+	if err != nil {
+		return s.refused(err)
+	}
+	var infos []os.FileInfo
+	var total int64
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil { // another process may have removed it
+			infos = append(infos, info)
+			total += info.Size()
+		}
+	}
+	slices.SortFunc(infos, func(a, b os.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	for _, info := range infos {
+		if total <= limit {
+			break
+		}
+		total -= info.Size()
+		remove(s.path("documents", info.Name()))
+	}
+	return nil
+}
+
+// FirstSeen returns when this machine saw things for the first time, which for
+// those that it did not see before is now. Of are the things of one source, such
+// as the versions of a module. What is forgotten, because the cache was cleared,
+// was never seen.
+func (s *Store) FirstSeen(ctx context.Context, source string, of []string, now time.Time) (map[string]time.Time, error) {
+	unlock, err := s.lock(ctx, "seen")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	key := "seen " + source
+	known := map[string]time.Time{}
+	if d, ok := s.Document(key); ok {
+		if err := json.Unmarshal(d.Body, &known); err != nil {
+			known = map[string]time.Time{}
+		}
+	}
+	seen := map[string]time.Time{}
+	news := false
+	for _, one := range of {
+		when, ok := known[one]
+		if !ok || when.After(now) {
+			when, news = now.UTC(), true
+			known[one] = when
+		}
+		seen[one] = when
+	}
+	if !news {
+		return seen, nil
+	}
+	body, err := json.Marshal(known)
+	return seen, errors.Join(err, s.KeepDocument(key, Document{Body: body}))
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// versionCases are about which versions there are and what is said of them. Of
+// kinds without an honest clock, this machine's first sight counts: so each case
+// looks at a version when it is published.
+func versionCases() []conformanceCase {
+	return []conformanceCase{
+		{"a range waits", func(r *ring, _ string) {
+			now := time.Now()
+			r.now = now.AddDate(0, 0, -100)
+			r.offers("1.3.0", r.now)
+			r.asks("^1", "", arm)
+			r.ok("outdated")
+			r.now = now
+			r.offers("1.4.0", now.Add(-3*time.Hour))
+			r.ok("outdated") // first sight
+			r.ok("update")
+			r.ok("check")
+			r.onlyVersion("1.3.0")
+			r.now = now.Add(time.Hour)
+			if stdout, _ := r.ok("outdated"); !strings.Contains(stdout, "1.4.0: ") || !strings.Contains(stdout, "may be locked from") {
+				r.t.Errorf("outdated does not say what is held back, and until when:\n%s", stdout)
+			}
+			// Nothing but what is too young.
+			r.asks(">=1.4", "", arm)
+			r.fails(fault.Policy, []string{"every version", "1.4.0: ", "lockgen add tool@1.4.0"}, "update")
+			r.now = now.AddDate(0, 0, 8)
+			r.ok("update")
+			r.onlyVersion("1.4.0")
+		}},
+		{"a range leaves out what is not good", func(r *ring, _ string) {
+			now := time.Now()
+			r.now = now.AddDate(0, 0, -100)
+			if r.stand.kind == lock.Pip {
+				r.offers("1.5.0rc1", r.now)
+			} else {
+				r.offers("1.5.0-rc.1", r.now)
+			}
+			if r.stand.withdraws != "" || r.stand.name == "github" {
+				r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm, win}, released: r.now, withdrawn: true})
+			}
+			for _, spec := range []string{"^1", "latest"} {
+				r.now = now.AddDate(0, 0, -100)
+				r.asks(spec, "", arm)
+				r.ok("outdated")
+				r.now = now
+				r.ok("update", "--all")
+				r.onlyVersion("1.2.0")
+			}
+		}},
+		{"add without a version", func(r *ring, _ string) {
+			r.asks("1.2.0", "", arm)
+			r.locks()
+			now := time.Now()
+			r.now = now.AddDate(0, 0, -100)
+			r.offers("1.3.0", r.now)
+			r.ok("outdated")
+			r.asks("^1", "", arm) // a person looks at it
+			r.ok("outdated")
+			r.asks("1.2.0", "", arm)
+			r.now = now
+			r.ok("add", "tool")
+			if l := r.locked(); l.Plugins["tool"]["1.3.0"] == nil || !strings.Contains(r.read("plugins.toml"), `"1.3.0"`) {
+				r.t.Errorf("locked %v\n%s", l.Plugins["tool"], r.read("plugins.toml"))
+			}
+		}},
+		{"nothing new", func(r *ring, _ string) {
+			now := time.Now()
+			r.now = now.AddDate(0, 0, -100)
+			r.asks("^1", "", arm)
+			r.ok("outdated")
+			r.now = now
+			r.locks()
+			r.ok("outdated")
+			r.server.Forget()
+			r.ok("outdated")
+			ours, clients := r.byClient()
+			most := 1
+			if r.stand.base != nil {
+				most = 2 // what it runs on
+			}
+			if len(ours) > most || len(ours)+len(clients) == 0 {
+				r.t.Errorf("outdated asks %d times for %d plugins", len(ours), most)
+			}
+			r.onCondition("outdated", ours, clients)
+			r.ok("update", "--all")
+			first := r.read("plugins.lock.toml")
+			r.server.Forget()
+			r.ok("update", "--all")
+			ours, clients = r.byClient()
+			r.onCondition("update --all", ours, clients)
+			if r.stand.kind == lock.OCI {
+				most = 2 // the list, and the tag
+			}
+			if len(ours) > most {
+				r.t.Errorf("an update with nothing new asks %d times", len(ours))
+			}
+			// Go takes every module into a module cache of its own.
+			if n := r.server.Count(r.artifact); n != 0 && r.stand.kind != lock.Go {
+				r.t.Errorf("%d downloads of %s", n, r.artifact)
+			}
+			if r.read("plugins.lock.toml") != first {
+				r.t.Error("another lock")
+			}
+		}},
+		{"upstream: it is there", func(r *ring, _ string) {
+			r.locks()
+			r.server.Forget()
+			r.ok("check", "--upstream")
+			if r.server.Count("") == 0 {
+				r.t.Error("nobody was asked")
+			}
+		}},
+		{"upstream: a document is gone", func(r *ring, _ string) {
+			r.locks()
+			r.server.Fault(r.document, fake.Status(404))
+			r.fails(fault.Upstream, []string{"is deleted"}, "check", "--upstream")
+		}},
+		{"upstream: a document is out of order", func(r *ring, name string) {
+			r.locks()
+			r.server.Fault(r.document, fake.Status(500))
+			if r.stand.kind == lock.HTTP {
+				r.server.Fault(r.artifact, fake.Status(500))
+			}
+			if text := r.fails(fault.Upstream, []string{"is unreachable"}, "check", "--upstream"); strings.Contains(text, "is deleted") {
+				r.t.Errorf("%s:\n%s", name, text)
+			}
+		}},
+		{"upstream: the file is gone", func(r *ring, _ string) {
+			switch r.stand.kind {
+			case lock.NPM, lock.Pip, lock.Cargo:
+				r.t.Skip("its index says whether it is there")
+			}
+			r.locks()
+			r.server.Fault(r.artifact, fake.Status(404))
+			r.fails(fault.Upstream, []string{"is deleted"}, "check", "--upstream")
+		}},
+		{"upstream: other bytes", func(r *ring, _ string) {
+			switch {
+			case r.stand.kind == lock.Go:
+				r.t.Skip("the checksum database does not forget the first; other go.mod files: TestGoNews of internal/pkgmgr")
+			case r.stand.kind == lock.HTTP:
+				r.locks()
+				r.server.Fault(r.artifact, fake.WrongBytes())
+				r.fails(fault.Integrity, []string{"is replaced"}, "check", "--upstream", "--verify")
+				return
+			}
+			r.locks()
+			r.stand.publish(r, release{version: "1.2.0", salt: "b", platforms: []string{arm, win}})
+			r.fails(fault.Integrity, []string{"is replaced", "locked with"}, "check", "--upstream")
+		}},
+		{"upstream: withdrawn", func(r *ring, _ string) {
+			if r.stand.withdraws == "" {
+				r.t.Skip("nothing is withdrawn there")
+			}
+			r.locks()
+			r.stand.publish(r, release{version: "1.2.0", salt: "a", platforms: []string{arm, win}, withdrawn: true})
+			_, talk := r.ok("check", "--upstream")
+			want := r.stand.withdraws
+			if want == "retracted" {
+				want = "yanked: retracted by its author: not good"
+			}
+			if !strings.Contains(talk, "is "+want) {
+				r.t.Errorf("%q is not in\n%s", want, talk)
+			}
+		}},
+	}
+}
+
+// offers publishes another version for all platforms.
+func (r *ring) offers(version string, released time.Time) {
+	r.stand.publish(r, release{version: version, salt: "a", platforms: []string{arm, win}, released: released})
+}
+
+// onlyVersion demands that exactly one version of the plugin is locked.
+func (r *ring) onlyVersion(version string) {
+	r.t.Helper()
+	if l := r.locked().Plugins["tool"]; len(l) != 1 || l[version] == nil {
+		r.t.Errorf("locked %v, want %s", l, version)
+	}
+}
+
+// byClient tells our own requests from those of client programs.
+func (r *ring) byClient() (ours, clients []fake.Request) {
+	for _, q := range r.server.Requests("") {
+		if q.Header.Get("User-Agent") == "buck2-protobuf" {
+			ours = append(ours, q)
+		} else {
+			clients = append(clients, q)
+		}
+	}
+	return ours, clients
+}
+
+// onCondition demands that our requests were on condition.
+func (r *ring) onCondition(what string, ours, clients []fake.Request) {
+	r.t.Helper()
+	r.t.Logf("%s with nothing new: %d requests on condition, %d of client programs", what, len(ours), len(clients))
+	for _, q := range ours {
+		if q.Method != http.MethodGet || q.Header.Get("If-None-Match") == "" {
+			r.t.Errorf("%s: %s %s without a condition", what, q.Method, q.Path)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package resolve
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// What is known of plugins beside each other: each may be locked and run, and
+// still its code does not fit that of another one, or its publisher wants
+// another runtime. Two sources know it, the catalogue and what the packages say
+// of themselves: engines and peerDependencies of package.json
+// (docs.npmjs.com/cli/configuring-npm/package-json), the closures of crates.
+// What the publisher of the plugin itself says is a failure; what a dependency
+// of it says, or what only the compiler of the generated code would notice, is
+// a note.
+
+// fits compares what was just locked with the rest of the lock. The failures are
+// those of the plugins; the error is an interruption.
+func (u *update) fits(ctx context.Context, all, pending []*Want) ([]failure, error) {
+	moved := map[string]bool{} // names of what was just locked
+	for _, w := range pending {
+		moved[w.Name] = true
+	}
+	var failures []failure
+	seen := map[string]bool{} // two entries may mean one version
+	for _, w := range all {
+		v := u.out.Lock.Plugins[w.Name][w.Version]
+		if v == nil || seen[w.Name+"@"+w.Version] {
+			continue
+		}
+		seen[w.Name+"@"+w.Version] = true
+		w := w.lockedAs(u.m, v)
+		add := func(err error) {
+			if err != nil {
+				failures = append(failures, failure{w: w, err: err})
+			}
+		}
+		recipe, _ := catalog.Builtin().Lookup(w.Name)
+		told := map[string]bool{}
+		for _, f := range recipe.Fits {
+			if moved[w.Name] || moved[f.Plugin] {
+				err := u.fitsBeside(w, f)
+				add(err)
+				told[f.Plugin] = err != nil
+			}
+		}
+		if moved[w.Name] && recipe.Agrees != "" {
+			u.agrees(w.Name, recipe.Agrees)
+		}
+		if v.Source != lock.NPM {
+			continue
+		}
+		runtime, _, _ := strings.Cut(v.Runtime, "@")
+		if moved[w.Name] || moved[runtime] {
+			err := u.fitsNode(ctx, w, v)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			add(err)
+		}
+		peers := u.peers(v)
+		for _, other := range slices.Sorted(maps.Keys(peers)) {
+			if !told[other] && (moved[w.Name] || moved[other]) {
+				err := u.fitsPeer(ctx, w, v, other, peers[other])
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				add(err)
+			}
+		}
+	}
+	return failures, nil
+}
+
+// fitsBeside is what the catalogue knows of w and another plugin.
+func (u *update) fitsBeside(w *Want, f catalog.Fit) error {
+	versions := u.out.Lock.Plugins[f.Plugin]
+	if len(versions) == 0 {
+		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s works with the code that %s %s makes, which %s does not ask for", w, f.Plugin, f.Versions, u.m.Name))
+		return nil
+	}
+	for version, v := range versions {
+		if r, err := ParseRange(v.Source, f.Versions); err != nil || r.Allows(version) {
+			return err
+		}
+	}
+	return fault.Errorf(fault.Usage, f.Mend, "it works beside %s %s only, and %s is locked", f.Plugin, f.Versions, listedVersions(versions))
+}
+
+func listedVersions(versions map[string]*lock.Version) string {
+	return strings.Join(slices.SortedFunc(maps.Keys(versions), lock.CompareVersions), " and ")
+}
+
+// agrees notes plugins whose generated code is for another minor version of a
+// crate than that of a plugin, each pair once.
+func (u *update) agrees(plugin, crate string) {
+	own := u.minors(plugin, crate)
+	for _, name := range slices.Sorted(maps.Keys(u.out.Lock.Plugins)) {
+		r, _ := catalog.Builtin().Lookup(name)
+		other := u.minors(name, crate)
+		if r.Agrees != crate || len(other) == 0 || slices.ContainsFunc(own, func(m string) bool { return slices.Contains(other, m) }) {
+			continue
+		}
+		pair := []string{plugin + " for " + listed(own), name + " for " + listed(other)}
+		slices.Sort(pair)
+		note := fmt.Sprintf("%s make code for different versions of the crate %s, which does not compile together", strings.Join(pair, " and "), crate)
+		if !slices.Contains(u.out.Notes, note) {
+			u.out.Notes = append(u.out.Notes, note)
+		}
+	}
+}
+
+// minors are the MAJOR.MINOR of a crate in the closures of a plugin.
+func (u *update) minors(plugin, crate string) []string {
+	var list []string
+	for _, v := range u.out.Lock.Plugins[plugin] {
+		for _, f := range v.Files {
+			if part := strings.SplitN(f.Version, ".", 3); v.Source == lock.Cargo && f.Name == crate && len(part) == 3 {
+				list = append(list, part[0]+"."+part[1])
+			}
+		}
+	}
+	return list
+}
+
+// described is what a package.json says about others.
+type described struct {
+	Engines struct {
+		Node string `json:"node"`
+	} `json:"engines"`
+	Peers map[string]string `json:"peerDependencies"`
+}
+
+// describe reads the package.json of a locked file: of what was just read, or of
+// the store. Known is false where neither has it, or where it is of a form that
+// says nothing, as very old packages are.
+func (u *update) describe(ctx context.Context, key string, f lock.File) (d described, known bool) {
+	a, err := (&npm{}).Locked(nil, key, f)
+	if err != nil {
+		return d, false
+	}
+	c := u.contents[a.identity]
+	if c == nil {
+		blob := store.Digest{SHA256: f.SHA256, Size: f.Size}
+		if !u.Store.HasBlob(blob) {
+			u.UI.Detail("%s: what it asks for is not known, for it is not in the cache", a.Label)
+			return d, false
+		}
+		if c, err = u.read(ctx, a, blob); err != nil {
+			return d, false
+		}
+		u.contents[a.identity] = c
+	}
+	return d, json.Unmarshal(c.Heads["package.json"], &d) == nil
+}
+
+// fitsNode compares the locked node with what the packages of a closure say of
+// the versions that they run on.
+func (u *update) fitsNode(ctx context.Context, w *Want, v *lock.Version) error {
+	name, version, _ := strings.Cut(v.Runtime, "@")
+	node := threeNumbers().FindString(version)
+	if name != "node" || node == "" {
+		return nil
+	}
+	var own error
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		d, _ := u.describe(ctx, key, f)
+		r, err := ParseRange(lock.NPM, d.Engines.Node)
+		if d.Engines.Node == "" || err != nil || r.Allows(node) {
+			continue
+		}
+		if key != w.packageDir() {
+			u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s: npm package %s@%s asks for node %s, and node %s is locked", w, f.Name, f.Version, d.Engines.Node, version))
+			continue
+		}
+		mend := "take a node of that range: lockgen add node@VERSION"
+		if r.Allows(NodeHint) {
+			mend = "run: lockgen add node@" + NodeHint + ", or take an older version of " + w.Name
+		}
+		own = fault.Errorf(fault.Usage, mend, "it asks for node %s (engines in its package.json), and node %s is locked", d.Engines.Node, version)
+	}
+	return own
+}
+
+var threeNumbers = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+`) })
+
+// peers are the names of the plugins of the lock by the npm package that they
+// are, without v itself.
+func (u *update) peers(v *lock.Version) map[string]string {
+	packages := map[string]string{}
+	for name, versions := range u.out.Lock.Plugins {
+		for _, o := range versions {
+			if o.Source == lock.NPM && o.Package != v.Package {
+				packages[name] = o.Package
+			}
+		}
+	}
+	return packages
+}
+
+// fitsPeer compares the locked versions of another plugin with what the package
+// of w says of it.
+func (u *update) fitsPeer(ctx context.Context, w *Want, v *lock.Version, name, pkg string) error {
+	key := w.packageDir()
+	d, _ := u.describe(ctx, key, v.Files[key])
+	r, err := ParseRange(lock.NPM, d.Peers[pkg])
+	if d.Peers[pkg] == "" || err != nil {
+		return nil
+	}
+	versions := u.out.Lock.Plugins[name]
+	for version := range versions {
+		if r.Allows(version) {
+			return nil
+		}
+	}
+	return fault.Errorf(fault.Usage, fmt.Sprintf("run: lockgen add '%s@%s', or take another version of %s", name, r, w.Name),
+		"it works beside %s %s only (peerDependencies in its package.json), and %s is locked", name, r, listedVersions(versions))
+}

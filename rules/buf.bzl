@@ -1,0 +1,118 @@
+"""Checks of .proto files by buf, which the lock must have as `buf`.
+
+    load("@buck2-protobuf//rules:buf.bzl", "buf_breaking_test", "buf_lint_test")
+
+    buf_lint_test(
+        name = "api_lint",
+        proto = ":api_proto",
+    )
+
+    buf_breaking_test(
+        name = "api_breaking",
+        against = "api.binpb",
+        proto = ":api_proto",
+    )
+
+buf reads what protoc made of the files, so what it checks is what is built.
+"""
+
+load("//prelude:lock.bzl", "pick")
+load("//prelude:proto_library.bzl", "declare_image", "proto_attrs")
+load("//prelude:providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
+
+def _attrs(check: str, default: str) -> dict[str, Attr]:
+    shared = proto_attrs()
+    return {
+        "config": attrs.option(
+            attrs.source(),
+            default = None,
+            doc = "A buf.yaml, in place of `use` and `skip`.",
+        ),
+        "labels": shared["labels"],
+        "plugin": attrs.string(default = "buf", doc = "Name of buf in the lock."),
+        "plugin_version": attrs.option(
+            attrs.string(),
+            default = None,
+            doc = "Version of buf, which must be locked; the default is the lock's only or newest one.",
+        ),
+        "proto": attrs.dep(providers = [ProtoInfo], doc = "The library whose files are checked."),
+        "skip": attrs.list(attrs.string(), default = [], doc = "Rules and categories of rules that are left out."),
+        "use": attrs.list(attrs.string(), default = [default], doc = "Rules and categories of rules of `buf {}`.".format(check)),
+        "_protobuf_toolchain": shared["_protobuf_toolchain"],
+    }
+
+def _test(ctx: AnalysisContext, check: str, arguments: typing.Any) -> list[Provider]:
+    """Returns the providers of a test that runs buf on one image."""
+    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
+    version = pick(toolchain.plugins, ctx.attrs.plugin, ctx.attrs.plugin_version)
+    info = ctx.attrs.proto[ProtoInfo]
+    image = declare_image(ctx, ctx.label.name + ".binpb", info.paths, info.descriptors)
+    config = ctx.attrs.config
+    if config == None:
+        config = ctx.actions.write_json(
+            "buf.json",
+            {check: {"except": ctx.attrs.skip, "use": ctx.attrs.use}, "version": "v2"},
+            has_content_based_path = True,
+        )
+    command = cmd_args(
+        toolchain.plugins[ctx.attrs.plugin][version].executable,
+        check,
+        image,
+        "--config",
+        config,
+        arguments,
+    )
+    return [
+        DefaultInfo(default_output = image),
+        RunInfo(args = command),
+        ExternalRunnerTestInfo(
+            type = "custom",
+            command = [command],
+            labels = ctx.attrs.labels,
+            run_from_project_root = True,
+            use_project_relative_paths = True,
+        ),
+    ]
+
+def _buf_lint_test_impl(ctx: AnalysisContext) -> list[Provider]:
+    # The image holds what the files import, which is linted where it belongs.
+    return _test(ctx, "lint", [["--path", path] for path in ctx.attrs.proto[ProtoInfo].paths])
+
+buf_lint_test = rule(
+    impl = _buf_lint_test_impl,
+    doc = """Fails where the files of a library break rules of `buf lint`.
+
+        buf_lint_test(
+            name = "api_lint",
+            proto = ":api_proto",
+            skip = ["PACKAGE_VERSION_SUFFIX"],
+        )
+
+    Messages name files by their import paths. `buck2 run` shows them as well.
+    """,
+    attrs = _attrs("lint", "STANDARD"),
+)
+
+def _buf_breaking_test_impl(ctx: AnalysisContext) -> list[Provider]:
+    return _test(ctx, "breaking", ["--against", cmd_args(ctx.attrs.against, format = "{}#format=binpb")])
+
+buf_breaking_test = rule(
+    impl = _buf_breaking_test_impl,
+    doc = """Fails where a library is not compatible with what it was.
+
+        buf_breaking_test(
+            name = "api_breaking",
+            against = "api.binpb",
+            proto = ":api_proto",
+        )
+
+    What it was is an image that a proto_library gave at the time:
+
+        buck2 build //api:api_proto[image] --out api/api.binpb
+
+    It holds what the files import, which is compared as well.
+    """,
+    attrs = _attrs("breaking", "FILE") | {
+        "against": attrs.source(doc = "The image of the files as they were, or a target such as `:old_proto[image]`."),
+    },
+)

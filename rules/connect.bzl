@@ -1,0 +1,67 @@
+"""Services of Connect, for Go and TypeScript together.
+
+    load("@buck2-protobuf//rules:connect.bzl", "connect_proto_library")
+
+    connect_proto_library(
+        name = "api_connect",
+        srcs = ["api.proto"],
+    )
+"""
+
+load("//prelude:proto_library.bzl", "proto_library")
+load(":go.bzl", "go_proto_library")
+load(":typescript.bzl", "typescript_proto_library")
+
+def _both_impl(ctx: AnalysisContext) -> list[Provider]:
+    deps = {"go": ctx.attrs.go, "typescript": ctx.attrs.typescript}
+    return [DefaultInfo(
+        default_outputs = [out for dep in deps.values() for out in dep[DefaultInfo].default_outputs],
+        sub_targets = {name: dep.providers for name, dep in deps.items()},
+    )]
+
+_both = rule(
+    impl = _both_impl,
+    doc = "A service's code in two languages.",
+    attrs = {
+        "go": attrs.dep(doc = "The Go, which is the sub-target `[go]`."),
+        "typescript": attrs.dep(doc = "The TypeScript, which is the sub-target `[typescript]`."),
+    },
+)
+
+def connect_proto_library(
+        name: str,
+        srcs: list[str] = [],
+        deps: list[str] = [],
+        proto: str | None = None,
+        go: dict[str, typing.Any] = {},
+        typescript: dict[str, typing.Any] = {},
+        visibility: list[str] = []) -> None:
+    """Code of the two ends of a Connect service, made of the same files.
+
+    The messages and servers in Go are made by protoc-gen-go and
+    protoc-gen-connect-go, the messages and clients in TypeScript by
+    protoc-gen-es 2.x, which needs no other plugin for services.
+
+    Args:
+        name: of the target, whose sub-targets are `[go]` and `[typescript]`; they
+            are also the targets NAME-go and NAME-ts.
+        srcs: the .proto files.
+        deps: libraries whose files are imported.
+        proto: a proto_library, in place of `srcs` and `deps`.
+        go: further attributes of `go_proto_library`.
+        typescript: further attributes of `typescript_proto_library`.
+        visibility: of all targets.
+    """
+    if proto == None:
+        proto = ":{}-proto".format(name)
+        proto_library(name = name + "-proto", srcs = srcs, deps = deps, visibility = visibility)
+    elif srcs or deps:
+        fail("connect_proto_library {}: `proto` has its own sources and dependencies; leave out `srcs` and `deps`".format(name))
+    go_proto_library(**({"connect": True, "name": name + "-go", "proto": proto, "visibility": visibility} | go))
+    typescript_proto_library(**({"name": name + "-ts", "plugin": "protoc-gen-es", "proto": proto, "visibility": visibility} | typescript))
+    _both(
+        name = name,
+        go = ":{}-go".format(name),
+        typescript = ":{}-ts".format(name),
+        visibility = visibility,
+    )
