@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -22,6 +23,8 @@ type app struct {
 	registries lock.Registries // of the manifest
 	mirrors    []lock.Mirror   // likewise, behind --from
 	bundles    map[string][]string
+	loginShell string      // the name of the user's shell
+	policy     lock.Policy // likewise; what may be downloaded
 
 	store     *store.Store
 	host      lock.Platform
@@ -30,13 +33,15 @@ type app struct {
 
 	netOnce  sync.Once
 	client   *remote.Client
+	hosts    *remote.Client // for files by URL: it goes only where [policy] allows
 	transfer *ui.Transfer
 	oci      once[*oci.Client]
 	tiers    once[*mirror.Tiers]
 
-	npmConfig  memo[map[string]string] // registry by scope
-	wheelIndex memo[string]
-	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
+	npmConfig      memo[map[string]string] // registry by scope
+	wheelIndex     memo[string]
+	crateDownloads memo[string]       // the template of addresses
+	goClients      [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.
@@ -65,19 +70,37 @@ func (a *app) open() error {
 func (a *app) net() (*remote.Client, *ui.Transfer) {
 	a.netOnce.Do(func() {
 		a.transfer = a.ui.Transfer()
-		a.client = remote.New(remote.Options{
-			Offline:   a.opts.offline,
-			UserAgent: "buck2-protobuf-fetch",
-			Progress:  func(_ string, delta int64) { a.transfer.Add(delta) },
-		})
+		a.client = remote.New(a.netOptions(""))
+		a.hosts = a.client
+		if a.policy.Allow != nil {
+			a.hosts = remote.New(a.netOptions(lock.HTTP))
+		}
 	})
 	return a.client, a.transfer
+}
+
+// netOptions are those of connections for files of a source kind that names
+// hosts, to where [policy] allows, or of others for "".
+func (a *app) netOptions(kind string) remote.Options {
+	o := remote.Options{
+		Offline:    a.opts.offline,
+		UserAgent:  "buck2-protobuf-fetch",
+		Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
+		Credential: remote.Netrc(os.Getenv),
+	}
+	if kind != "" {
+		o.Allow = a.policy.CheckHop(kind, a.mirrors)
+	}
+	return o
 }
 
 // registry is the client of registries of OCI, made when it is asked for.
 func (a *app) registry() *oci.Client {
 	return a.oci.get(func() *oci.Client {
 		client, _ := a.net()
+		if a.policy.Allow != nil {
+			client = remote.New(a.netOptions(lock.OCI))
+		}
 		return oci.New(client, "")
 	})
 }

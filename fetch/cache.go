@@ -51,7 +51,7 @@ func (a *app) verifyCache(ctx context.Context, s *store.Store) error {
 		if a.opts.repair {
 			mend = "remove it yourself; it could not be removed"
 		}
-		damage = fault.Errorf(fault.Integrity, mend, "%s: %d of %d blobs and trees are damaged", s.Dir(), left, v.Blobs+v.Trees)
+		damage = fault.About(fault.AboutCache, fault.Errorf(fault.Integrity, mend, "%s: %d of %d blobs and trees are damaged", s.Dir(), left, v.Blobs+v.Trees))
 	}
 	if a.opts.json {
 		if err := a.ui.Data(struct {

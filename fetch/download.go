@@ -34,6 +34,10 @@ func (a *app) bringing() *mirror.Tiers {
 
 // download brings one file from the first tier that has it.
 func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+	// The lock may be poisoned, or older than the rule.
+	if err := a.policy.CheckFile(e.Locked.Source, e.Locked.Package, key, e.Locked.Files[key]); err != nil {
+		return err
+	}
 	f := e.Locked.Files[key]
 	_, transfer := a.net()
 	transfer.Expect(install.Label(key, f), f.Size)
@@ -54,6 +58,9 @@ func (a *app) local(ctx context.Context, e *lock.Entry, key string) bool {
 func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error {
 	f := e.Locked.Files[key]
 	client, _ := a.net()
+	if e.Locked.Source == lock.HTTP {
+		client = a.hosts
+	}
 	registry := ""
 	if m != nil && m.Registry() {
 		registry = m.To
@@ -101,6 +108,13 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 			registry = a.registries.Go
 		}
 		return func(try func(string) error) error { return try(remote.GoModule(registry, key)) }, nil
+	case lock.Cargo:
+		template, err := a.crateTemplate(ctx, e, registry)
+		if err != nil {
+			return nil, err
+		}
+		crate := pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
+		return func(try func(string) error) error { return try(pkgmgr.CrateURL(template, crate)) }, nil
 	case lock.NPM:
 		if registry == "" {
 			var err error
@@ -191,6 +205,25 @@ func (a *app) indexOfWheels(ctx context.Context) (string, error) {
 		}
 		return pip.Index(ctx, a.dir)
 	})
+}
+
+// crateTemplate returns how a registry forms the address of a crate: that of a
+// mirror, the manifest's, or the one that the user's own cargo takes crates from.
+func (a *app) crateTemplate(ctx context.Context, e *lock.Entry, registry string) (string, error) {
+	ask := func() (string, error) {
+		cargo, err := pkgmgr.FindCargo(ctx)
+		if err != nil {
+			return "", fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
+		}
+		if registry == "" {
+			registry = a.registries.Cargo
+		}
+		return cargo.CrateTemplate(ctx, a.dir, registry, e.Locked.Package, e.Version)
+	}
+	if registry != "" {
+		return ask()
+	}
+	return a.crateDownloads.get(ask)
 }
 
 // wheelProject returns the normalised project name of a wheel's file name,

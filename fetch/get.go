@@ -122,9 +122,9 @@ func (a *app) findLock() (string, error) {
 	return filepath.Abs(name)
 }
 
-// readManifest reads from the manifest how plugins are brought, and what bundles
-// are, never which bytes. Only one that was named with --manifest has to be
-// there: fetch works from a lock alone.
+// readManifest reads from the manifest how plugins are brought, never which, and
+// its bundles. Only one that was named with --manifest has to be there: fetch
+// works from a lock alone.
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest
 	if name == "" {
@@ -138,7 +138,7 @@ func (a *app) readManifest(lockPath string) error {
 	if err != nil {
 		return err
 	}
-	a.dir, a.registries, a.mirrors, a.bundles = filepath.Dir(name), m.Registries, m.Mirrors, m.Bundles
+	a.dir, a.registries, a.mirrors, a.bundles, a.policy = filepath.Dir(name), m.Registries, m.Mirrors, m.Bundles, m.Policy
 	if a.opts.nodeManager == "" {
 		a.installer.NodeManager = m.NodeManager
 	}

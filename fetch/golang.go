@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -45,7 +46,7 @@ func (a *app) goClient(ctx context.Context, e *lock.Entry) (*goClient, error) {
 func (a *app) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
 	if a.opts.offline {
-		return fault.Errorf(fault.Upstream, "run the same command once without --offline", "%s is needed and the network is not allowed (offline)", install.Label(key, f))
+		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline", "%s is needed and the network is not allowed (offline)", install.Label(key, f)))
 	}
 	client, err := a.goClient(ctx, e)
 	if err != nil {
@@ -61,7 +62,15 @@ func (a *app) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *s
 	if strings.HasSuffix(key, ".zip") {
 		get = client.tool.Download
 	}
+	start := time.Now()
 	m, err := get(ctx, client.config, scratch, f.Name, f.Version)
+	if err == nil || ctx.Err() == nil {
+		e := install.Event{Tier: install.FromHTTP, Duration: time.Since(start), Err: err}
+		if err == nil {
+			e.Bytes = f.Size
+		}
+		a.counts.add(e)
+	}
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ Usage:
   fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
   fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
   fetch bundle NAME [--from PLACE]      install every plugin of a bundle, print a PATH line for each
+  fetch env [NAME...]                   install plugins, print the line that puts them on PATH
   fetch cache verify [--repair]         read the whole cache again and say what is damaged
   fetch cache clear [--older-than AGE]  free the space of what was not used lately
   fetch stats [--reset]                 where plugins came from, over all runs
@@ -77,6 +79,7 @@ type options struct {
 	version        bool
 	reset          bool
 	repair, dryRun bool
+	bundle, shell  string
 	olderThan      string
 }
 
@@ -96,6 +99,8 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
+	f.StringVar(&o.bundle, "bundle", "", "env: the plugins of this bundle of plugins.toml")
+	f.StringVar(&o.shell, "shell", "", "env: sh, fish, powershell or cmd (default: this machine's)")
 	f.StringVar(&o.python, "python", env("BUCK2_PROTOBUF_PYTHON"), "the Python that runs plugins (default: one on PATH that is locked for)")
 	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
 	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
@@ -117,6 +122,7 @@ func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 var commands = map[string]func(context.Context, *app, []string) error{
 	"bundle":  runBundle,
 	"cache":   runCache,
+	"env":     runEnv,
 	"get":     get,
 	"install": runInstall,
 	"run":     runPlugin,
@@ -163,7 +169,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		}
 		return u.Fail(fault.Errorf(fault.Usage, mend, "unknown command %q", name))
 	}
-	a := &app{ui: u, opts: o, rest: rest}
+	a := &app{ui: u, opts: o, rest: rest, loginShell: filepath.Base(env("SHELL"))}
 	err = a.timed(ctx, func(ctx context.Context) error { return command(ctx, a, f.Args()[1:]) })
 	a.close()
 	if a.store != nil {
@@ -200,8 +206,8 @@ func (a *app) timed(ctx context.Context, command func(context.Context) error) er
 	if fault.Of(err) == fault.Upstream {
 		class = fault.Upstream
 	}
-	return fault.Errorf(class, "see whether what it names hangs, or give it more time, such as --timeout "+(2*a.opts.timeout).String(),
-		"not done within %s: %w", a.opts.timeout, err)
+	return fault.About(fault.AboutTime, fault.Errorf(class, "see whether what it names hangs, or give it more time, such as --timeout "+(2*a.opts.timeout).String(),
+		"not done within %s: %w", a.opts.timeout, err))
 }
 
 // version is the module version that Go recorded in the binary.

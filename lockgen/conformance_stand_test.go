@@ -226,7 +226,7 @@ func pipStand() *stand {
 		missing:   fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
 		cannot: map[string]string{"document redirected in clear": "pip" + ownDocuments},
 		says: map[string][]string{
-			"document 404": {"the index has no such package"}, "document HTML": {"the index has no such package"},
+			"document 404": {"the index has no such package"}, "document HTML": {"HTML of a proxy or login page"},
 		},
 	}
 }
@@ -252,7 +252,7 @@ func cargoStand() *stand {
 			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms,
 		},
 		says: map[string][]string{
-			"document 404": {"the registry has no crate tool"}, "document HTML": {"the registry has no crate tool"},
+			"document 404": {"the registry has no crate tool"}, "document HTML": {"the registry has no crate tool", "a proxy or login page"},
 		},
 	}
 }
@@ -396,10 +396,7 @@ var goVersion = sync.OnceValues(func() (string, error) {
 // goStand has one checksum database for all servers: it knows what was
 // published first.
 func goStand(log *fake.Server) *stand {
-	const (
-		module = "example.com/tool"
-		goOnce = "go asks a module proxy once, and lockgen does not start it again"
-	)
+	const module = "example.com/tool"
 	return &stand{
 		kind: lock.Go, need: func(t *testing.T) {
 			if _, err := goVersion(); err != nil {
@@ -439,7 +436,6 @@ func goStand(log *fake.Server) *stand {
 			"document redirected in clear": "go" + ownDocuments,
 			"artifact redirected in clear": "go follows the redirects of a module proxy by its own rules; the checksum database answers for the bytes",
 			"artifact slow":                "go has no floor of speed: its whole run has half an hour",
-			"document 500 once":            goOnce, "artifact 500 once": goOnce, "artifact reset once": goOnce, "artifact cut once": goOnce,
 		},
 		says: map[string][]string{
 			"replaced bytes are an alarm": {"SECURITY ERROR", "checksum mismatch", "downloaded: h1:"},

@@ -95,6 +95,7 @@ func runDoctor(ctx context.Context, p *program) error {
 	if d.Tools, err = p.lookAtTools(ctx, needs(l, m, host, config, p.env)); err != nil {
 		return err
 	}
+	lookAtPython(ctx, d.Tools, l, host, p.env("BUCK2_PROTOBUF_PYTHON"))
 	d.Registries = lookAtRegistries(ctx, l, m, dir)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -161,10 +162,12 @@ func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfi
 					add(who+" (compiles it)", "cargo", "rustc")
 				}
 			case lock.Go:
-				tool, toolVersion, _ := strings.Cut(v.Toolchain, "@")
-				if locked := l.Plugins[tool][toolVersion]; v.Toolchain != "" && locked != nil {
-					if _, _, err := locked.Cell(host.Name); err != nil {
-						add(who+" (compiles it; the lock has no Go for "+host.Name+")", "go")
+				if m.Registries.Go == "" {
+					add(who+" (names the module proxy)", "go")
+				}
+				if tool, toolVersion, ok := strings.Cut(v.Toolchain, "@"); ok && l.Plugins[tool][toolVersion] != nil {
+					if _, _, err := l.Plugins[tool][toolVersion].Cell(host.Name); err != nil {
+						add(who+" (compiled by exactly Go "+toolVersion+", which is not locked for "+host.Name+")", "go")
 					}
 				}
 			case lock.NPM:
@@ -175,6 +178,9 @@ func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfi
 				if m.Registries.Pip == "" {
 					add(who+" (names the index)", "pip")
 				}
+				if len(v.Python) > 0 {
+					add(who+" (runs on Python "+strings.Join(v.Python, ", ")+")", "python")
+				}
 			}
 		}
 	}
@@ -182,9 +188,9 @@ func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfi
 		use(false, "//:fetch (Buck2 builds it from source)", "go")
 		use(false, config.file, "buck2")
 	}
-	if manager := env("BUCK2_PROTOBUF_NODE_MANAGER"); manager != "" && manager != "none" {
+	for who, manager := range map[string]string{"BUCK2_PROTOBUF_NODE_MANAGER": env("BUCK2_PROTOBUF_NODE_MANAGER"), "node-manager of plugins.toml": m.NodeManager} {
 		if slices.Contains(pkgmgr.Tools(), manager) {
-			add("BUCK2_PROTOBUF_NODE_MANAGER", manager)
+			add(who, manager)
 		}
 	}
 	for _, n := range needs {
@@ -256,6 +262,27 @@ func judge(ctx context.Context, name, least, why string, by need) toolFinding {
 	return f
 }
 
+// lookAtPython looks for the interpreters that plugins of the lock run on.
+func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host lock.Platform, wanted string) {
+	i := slices.IndexFunc(tools, func(t toolFinding) bool { return t.Name == "python" })
+	runs := 0
+	for _, versions := range l.Plugins {
+		for _, v := range versions {
+			if _, _, err := v.Cell(host.Name); err != nil || len(v.Python) == 0 {
+				continue
+			}
+			if _, err := pkgmgr.FindPython(ctx, wanted, v.Python); err != nil {
+				tools[i].State, tools[i].Why, tools[i].Mend = isBad, err.Error(), fault.Mend(err)
+				return
+			}
+			runs++
+		}
+	}
+	if runs > 0 && tools[i].State == isBad { // there, but not on PATH by its plain name
+		tools[i].State, tools[i].Why, tools[i].Mend = isGood, "", ""
+	}
+}
+
 // oneManager answers for one tool alone.
 func (p *program) oneManager(ctx context.Context) error {
 	least, why := p.minVersion, ""
@@ -280,7 +307,7 @@ func (p *program) oneManager(ctx context.Context) error {
 	}
 	var err error
 	if f.State == isBad {
-		err = fault.Errorf(fault.Machine, f.Mend, "%s: %s", strings.TrimSpace(f.Name+" "+f.Version), f.Why)
+		err = fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, f.Mend, "%s: %s", strings.TrimSpace(f.Name+" "+f.Version), f.Why))
 	}
 	if p.ui.JSON {
 		if dataErr := p.ui.Data(f); dataErr != nil || err == nil {

@@ -103,6 +103,8 @@ func (p *patient) locks(kinds ...string) {
 		switch kind {
 		case lock.Cargo:
 			text += "\n[plugins.a-crate.\"0.4.0\"]\nsource = \"cargo\"\npackage = \"a-crate\"\ntrust = \"registry\"\n\n[plugins.a-crate.\"0.4.0\".files]\n\"a-crate-0.4.0.crate\" = { name = \"a-crate\", version = \"0.4.0\", sha256 = \"" + sum + "\", size = 1 }\n\n[plugins.a-crate.\"0.4.0\".platforms]\n" + cells("bin/a", "")
+		case "python":
+			text += "\n[plugins.c-python.\"1.0\"]\nsource = \"pip\"\npackage = \"c-python\"\npython = [\"3.11\", \"3.12\"]\nprogram = \"c-python\"\nentry = \"c:main\"\ntrust = \"registry\"\n\n[plugins.c-python.\"1.0\".files]\n\"c_python-1.0-py3-none-any.whl\" = { sha256 = \"" + sum + "\", size = 1 }\n\n[plugins.c-python.\"1.0\".platforms]\n" + cells("c/main.py", tree)
 		case lock.Pip:
 			text += "\n[plugins.b-wheel.\"1.0\"]\nsource = \"pip\"\npackage = \"b-wheel\"\ntrust = \"registry\"\n\n[plugins.b-wheel.\"1.0\".files]\n\"b_wheel-1.0-py3-none-any.whl\" = { sha256 = \"" + sum + "\", size = 1 }\n\n[plugins.b-wheel.\"1.0\".platforms]\n" + cells("b", tree)
 		}
@@ -158,8 +160,17 @@ func TestDoctor(t *testing.T) {
 	p.says(7, []string{"needed by BUCK2_PROTOBUF_NODE_MANAGER", "hint: npm install --global pnpm\n"})
 	delete(p.env, "BUCK2_PROTOBUF_NODE_MANAGER")
 
+	p.write("plugins.toml", "node-manager = \"bun\"\nplatforms = [\"linux-x86_64\"]\n\n[plugins]\n")
+	p.says(7, []string{"needed by node-manager of plugins.toml", "hint: npm install --global bun"})
 	p.write("plugins.lock.toml", "schema = 1\n[")
 	p.says(3, []string{"plugins.lock.toml"})
+}
+
+func TestDoctorPython(t *testing.T) {
+	p := newPatient(t)
+	p.locks("python")
+	p.has("python3", "cpython\n3.10\n/usr/bin/python3")
+	p.says(7, []string{"bad   python", "needed by c-python 1.0 (runs on Python 3.11, 3.12)", "it runs on CPython 3.11, 3.12, and none was found"})
 }
 
 func TestDoctorManager(t *testing.T) {

@@ -26,6 +26,9 @@ type story struct {
 	Locked   bool                 `json:"locked"`
 	From     string               `json:"from,omitempty"`
 	Runtime  string               `json:"runtime,omitempty"`
+	Python   []string             `json:"python,omitempty"`  // interpreters that run it
+	Program  string               `json:"program,omitempty"` // what it is called then
+	Entry    string               `json:"entry,omitempty"`   // what they start
 	Trust    string               `json:"trust,omitempty"`
 	Evidence string               `json:"evidence,omitempty"`
 	Bundles  []string             `json:"bundles,omitempty"`
@@ -183,6 +186,7 @@ func tell(m *lock.Manifest, l *lock.Lock, name, version string, want *resolve.Wa
 			s.Fits = append(s.Fits, d.What)
 		}
 	}
+	s.Python, s.Program, s.Entry = v.Python, v.Program, v.Entry
 	s.Runtime, s.Trust, s.Evidence, s.Cells, s.Files = v.Runtime, v.Trust, evidence[v.Trust], v.Platforms, v.Files
 	return s
 }
@@ -234,6 +238,9 @@ func (s *story) text(why string) string {
 	}
 	line("locked from: %s", s.From)
 	line("trust: %s, %s", s.Trust, s.Evidence)
+	if len(s.Python) > 0 {
+		line("runs on: CPython %s of the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
+	}
 	if s.Runtime != "" {
 		line("runs on: %s", s.Runtime)
 	}
@@ -270,7 +277,7 @@ func (s *story) text(why string) string {
 				what += " at " + key
 			}
 		}
-		line("  %s (%s)%s", what, bytesText(f.Size), prefixed(" for ", strings.Join(f.Platforms, ", ")))
+		line("  %s (%s)%s", what, bytesText(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
 	}
 	return b.String()
 }

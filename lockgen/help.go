@@ -106,9 +106,10 @@ allow and min-trust of [policy] do not let through ends with exit status 6.
 
 With --upstream every source is asked as well for every locked file, without
 downloading: is it there, with the digest that was locked? Other bytes end with
-status 5, what was deleted or cannot be reached with 4; what is yanked or
-deprecated can still be had and is a warning, as is a file by URL, of which only
-presence and size can be asked. --verify downloads such files and compares.
+status 5, what was deleted or cannot be reached with 4; what is yanked,
+retracted or deprecated can still be had and is a warning, as is a file by URL,
+of which only presence and size can be asked. --verify downloads such files and
+compares.
 
   lockgen check
   lockgen check --json

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -14,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -323,32 +319,5 @@ func TestRealRegistries(t *testing.T) {
 	}
 	if got := p.read("plugins.lock.toml"); got != want {
 		t.Errorf("the registries give another lock:\n%s\nwant:\n%s", got, want)
-	}
-}
-
-// BenchmarkCheck is lockgen check in one process; BenchmarkDecode is what any
-// reader of the same file must do. Their ratio is what matters.
-func BenchmarkCheck(b *testing.B) {
-	p := own(b)
-	args := []string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml"), "check"}
-	for b.Loop() {
-		var out, talk bytes.Buffer
-		if status := run(context.Background(), args, func(string) string { return "" }, &out, &talk); status != 0 {
-			b.Fatal(talk.String())
-		}
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	p := own(b)
-	data, err := os.ReadFile(p.path("plugins.lock.toml"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		var v map[string]any
-		if _, err := toml.Decode(string(data), &v); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

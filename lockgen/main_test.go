@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // A place is a folder with a manifest, a cache and a fake registry.
 type place struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	cache  string
 	server *fake.Server
@@ -56,7 +56,7 @@ type place struct {
 	now         time.Time // zero for the machine's
 }
 
-func newPlace(t *testing.T) *place {
+func newPlace(t testing.TB) *place {
 	t.Helper()
 	return &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: fake.New(t)}
 }

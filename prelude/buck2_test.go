@@ -379,7 +379,7 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	slices.Sort(names)
 	for target, want := range map[string]string{
 		"version": "version 9.9.9 of plugin `ts-proto` is not locked; locked are: 2.7.2. Run: lockgen add ts-proto@9.9.9",
-		"plugin":  "plugin `ts-protto` is not locked; locked are: "+strings.Join(names, ", ")+". Run: lockgen add ts-protto@2.7.2",
+		"plugin":  "plugin `ts-protto` is not locked; locked are: " + strings.Join(names, ", ") + ". Run: lockgen add ts-protto@2.7.2",
 		"node":    "`node` is locked, but it is no protoc plugin",
 		"both":    "`proto` has its own sources and dependencies",
 		"none":    "`srcs` names no .proto file",

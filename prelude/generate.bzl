@@ -70,7 +70,6 @@ def generator(
         options: dict[str, typing.Any] = {},
         own_options: dict[str, typing.Any] = {},
         files: typing.Any = None,
-        compiler: bool = False,
         fill: str | None = None,
         unless: list[str] = [],
         hint: str = "") -> struct:
@@ -85,8 +84,6 @@ def generator(
             writing imported ones.
         files: function of an import path and of the options that returns the
             paths of the files that are written for it.
-        compiler: whether the executable is a protoc that has the generator built
-            in, and no plugin.
         fill: content of a file that is not written because there was nothing to
             write, in the sources of a compiled library.
         unless: options of a target that stand in place of all of `options`.
@@ -96,7 +93,6 @@ def generator(
         The struct that `pick_generators` takes.
     """
     return struct(
-        compiler = compiler,
         files = files,
         fill = fill,
         hint = hint,
@@ -158,7 +154,7 @@ def _pick(
     options = {} if [key for key in known.unless if key in given] else dict(known.options)
     options.update(given)
     return struct(
-        compiler = own or known.compiler,
+        compiler = own,
         executable = found.executable,
         files = known.files,
         fill = known.fill,

@@ -21,7 +21,7 @@ _PYTHON = language(
     name = "python",
     generators = {PROTOC: generator(PROTOC, name = "python", files = suffixes("_pb2.py", stem = _module))},
     extras = {
-        "grpc": generator("grpcio-tools", name = "grpc_python", compiler = True, files = suffixes("_pb2_grpc.py", stem = _module)),
+        "grpc": generator("grpcio-tools", name = "grpc_python", files = suffixes("_pb2_grpc.py", stem = _module)),
         "mypy": generator("mypy-protobuf", name = "mypy", files = suffixes("_pb2.pyi", stem = _module)),
         "pyi": generator(PROTOC, name = "pyi", files = suffixes("_pb2.pyi", stem = _module)),
     },

@@ -25,6 +25,26 @@ func TestBuiltin(t *testing.T) {
 	}
 }
 
+// TestPythonRecipes: each names a console script, or says what to start.
+func TestPythonRecipes(t *testing.T) {
+	for name, want := range map[string]string{
+		"betterproto2":         "pip:betterproto2-compiler protoc-gen-python_betterproto2  ",
+		"grpcio-tools":         "pip:grpcio-tools protoc-gen-grpc_python grpc_tools.protoc:main grpc_python",
+		"mypy-protobuf":        "pip:mypy-protobuf protoc-gen-mypy  ",
+		"protoc-gen-mypy_grpc": "pip:mypy-protobuf protoc-gen-mypy_grpc  ",
+	} {
+		r, ok := Builtin().Lookup(name)
+		if !ok {
+			t.Errorf("%s has no recipe", name)
+			continue
+		}
+		s := r.Sources[0]
+		if got := strings.Join([]string{s.From.String(), s.Binary, s.Entry, s.Generator}, " "); got != want || r.Runtime != "" {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestGoRecipes: each names a module, and a program of the name people use.
 func TestGoRecipes(t *testing.T) {
 	for name, want := range map[string]string{

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -84,7 +85,7 @@ func (i *Installer) packedAnew(key string) (store.Digest, bool) {
 // the verified modules.
 func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	if i.NoManagers {
-		return fault.Errorf(fault.Machine, readyTree(e), "it is compiled by Go, and package managers are disabled")
+		return fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, readyTree(e), "it is compiled by Go, and package managers are disabled"))
 	}
 	compiler, err := i.Go(ctx, e.Toolchain)
 	if err != nil {
@@ -120,30 +121,16 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 	}
 	out := filepath.Join(scratch, "out")
 	i.detail("go compiles %s for %s", e, platform)
-	if err := compiler.Build(ctx, b, out); err != nil {
+	start := time.Now()
+	err = compiler.Build(ctx, b, out)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	if err != nil {
 		if errors.Is(err, pkgmgr.ErrCompile) {
 			err = fault.Errorf(fault.Machine, readyTree(e), "%w", err)
 		}
 		return err
 	}
 	return placeProgram(ctx, out, dir, e.Locked.Platforms[platform].Binary)
-}
-
-// placeProgram puts a compiled program into a folder, executable on whichever
-// file system.
-func placeProgram(ctx context.Context, program, dir, binary string) error {
-	f, err := os.Open(program)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = store.Unpack(ctx, f, dir, store.Options{Format: "raw", RawName: binary})
-	return err
-}
-
-// readyTree is the mend where a compiler cannot be run.
-func readyTree(e *lock.Entry) string {
-	return "take the compiled plugin from a mirror, which is made where it compiles, by: lockgen mirror --trees; or enable and install the compiler of source " + e.Locked.Source
 }
 
 // module makes the files of one module of a closure from what is locked.
@@ -193,6 +180,6 @@ func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*pkgmgr.Go, 
 	} else if fault.Of(err) != fault.Machine {
 		return nil, err
 	}
-	return nil, fault.Errorf(fault.Machine, "install Go "+toolchain.Version+", or add "+i.Host.Name+" to platforms of plugins.toml",
-		"compiling needs Go %s: it is not locked for this machine (%s), and %s", toolchain.Version, i.Host.Name, found)
+	return nil, fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, "install Go "+toolchain.Version+", or add "+i.Host.Name+" to platforms of plugins.toml",
+		"compiling needs Go %s: it is not locked for this machine (%s), and %s", toolchain.Version, i.Host.Name, found))
 }

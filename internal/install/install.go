@@ -80,14 +80,17 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	if err != nil {
 		return "", cell, fmt.Errorf("%s: %w", e, err)
 	}
-	if cell.Tree == "" { // compiled where it is used
-		return "", cell, fault.Errorf(fault.Usage, "take the plugin from another source",
-			"%s for %s: this version does not compile plugins of source %q", e, platform, e.Locked.Source)
+	if cell.Tree == "" {
+		dir, err := i.compiled(ctx, e, platform, served)
+		if err != nil {
+			return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+		}
+		return dir, cell, nil
 	}
 	if i.Offline {
 		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
-			return "", cell, fault.Errorf(fault.Upstream, "run the same command once without --offline",
-				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", "))
+			return "", cell, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
+				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", ")))
 		}
 	}
 	built, start := false, time.Now()
@@ -154,8 +157,10 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		}
 	case lock.Go:
 		if e.Toolchain != nil {
-			return i.compiled(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
+			return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
 		}
+	case lock.Cargo:
+		return i.readyOr(ctx, e, platform, dir, i.buildByCargo)
 	case lock.HTTP, lock.OCI:
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -85,9 +87,77 @@ func TestTreesChangedPlaces(t *testing.T) {
 		t.Errorf("%d downloads: %v", downloads, err)
 	}
 	// What cannot be installed is said.
-	a.Locked.Source = lock.Cargo
+	a.Locked.Source = "unheard-of"
 	a.Locked.Platforms[host.Name] = lock.Cell{Binary: "bin/tool", Tree: strings.Repeat("1", 64)}
 	if _, _, err := installer().Tree(t.Context(), a, host.Name); fault.Of(err) != fault.Usage {
-		t.Errorf("cargo: %v", err)
+		t.Errorf("an unknown source: %v", err)
+	}
+}
+
+// TestPythonOnWindows: the launcher there is a .cmd, which is only rendered here.
+func TestPythonOnWindows(t *testing.T) {
+	versions := []string{"3.10", "3.11", "3.12", "3.13", "3.14"}
+	python, err := pkgmgr.FindPython(t.Context(), "", versions)
+	if err != nil {
+		t.Skipf("no Python to try with: %v", err)
+	}
+	wheel := fake.Wheel{Name: "stubs", Version: "1.0", Files: map[string]string{"stubs.py": ""}}
+	sum := sha256.Sum256(wheel.Bytes())
+	v := &lock.Version{
+		Source: lock.Pip, Package: "stubs", Trust: "registry", Python: versions, Program: "protoc-gen-stubs", Entry: "stubs:run",
+		Files:     map[string]lock.File{wheel.Filename(): {SHA256: hex.EncodeToString(sum[:]), Size: int64(len(wheel.Bytes())), Python: []string{"3.10", "3.14"}}},
+		Platforms: map[string]lock.Cell{},
+	}
+	windows, ok := lock.LookupPlatform("windows-x86_64")
+	if !ok {
+		t.Fatal("no such platform")
+	}
+	file := filepath.Join(t.TempDir(), "wheel")
+	if err := os.WriteFile(file, wheel.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	files, err := install.Unpack(t.Context(), in, "", v, wheel.Filename(), windows.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]bool{}
+	for _, f := range files {
+		paths[f.Path] = true
+	}
+	if len(files) != 2*4 || !paths["py3.10/stubs.py"] || !paths["py3.14/stubs.py"] {
+		t.Errorf("unpacked %v", paths)
+	}
+	tree, err := store.TreeHash(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range lock.PlatformNames() {
+		v.Platforms[p] = lock.Cell{Binary: "py3.10/stubs.py", Tree: tree}
+	}
+	if err := v.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(filepath.Join(t.TempDir(), "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &install.Installer{Store: s, Host: windows, Given: map[string]string{wheel.Filename(): file}}
+	p, _, err := i.Program(t.Context(), &lock.Entry{Name: "stubs", Version: "1.0", Locked: v}, windows.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(p.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := "@echo off\r\n\"" + python + "\" \"-I\" \"-S\" \"-B\" \"-X\" \"utf8\" \"" + filepath.Join(s.Dir(), "launchers", "python-")
+	end := ".py\" \"" + p.Tree + "\" \"3.10,3.11,3.12,3.13,3.14\" \"protoc-gen-stubs\" \"stubs:run\" \"\" %*\r\n"
+	if filepath.Base(p.Path) != "protoc-gen-stubs.cmd" || !strings.HasPrefix(string(text), begin) || !strings.HasSuffix(string(text), end) {
+		t.Errorf("%s is\n%s", p.Path, text)
 	}
 }

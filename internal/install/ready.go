@@ -20,19 +20,41 @@ func (i *Installer) wantsReady(e *lock.Entry, platform string) bool {
 		})
 }
 
-// compiled ends the building of an entry that has to be compiled. Where this
+// readyOr takes the ready folder of a crate from a mirror, for its tree is locked
+// because somebody pushed it; only where that cannot be had it is compiled.
+func (i *Installer) readyOr(ctx context.Context, e *lock.Entry, platform, dir string, build func(context.Context, *lock.Entry, string, string) error) error {
+	if i.Ready == nil {
+		return build(ctx, e, platform, dir)
+	}
+	rerr := i.ready(ctx, e, platform, dir)
+	if rerr == nil || ctx.Err() != nil {
+		return rerr
+	}
+	i.detail("no ready folder: %v", rerr)
+	return both(build(ctx, e, platform, dir), rerr)
+}
+
+// both is the error of what was not built and not taken from a mirror either.
+func both(err, rerr error) error {
+	if err == nil {
+		return nil
+	}
+	class := fault.Of(err)
+	if fault.Of(rerr) == fault.Integrity {
+		class = fault.Integrity
+	}
+	return fault.Errorf(class, fault.Mend(err), "%w; and a ready folder: %w", err, rerr)
+}
+
+// orReady ends the building of an entry that has to be compiled. Where this
 // machine could not (err), the ready folder is taken from a mirror.
-func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, dir string, err error) error {
+func (i *Installer) orReady(ctx context.Context, e *lock.Entry, platform, dir string, err error) error {
 	if fault.Of(err) != fault.Machine || i.Ready == nil || ctx.Err() != nil {
 		return err
 	}
 	i.detail("%s is not compiled here: %v", e, err)
 	if rerr := i.ready(ctx, e, platform, dir); rerr != nil {
-		class := fault.Machine
-		if fault.Of(rerr) == fault.Integrity {
-			class = fault.Integrity
-		}
-		return fault.Errorf(class, fault.Mend(err), "%w; and a ready folder: %w", err, rerr)
+		return both(err, rerr)
 	}
 	return nil
 }

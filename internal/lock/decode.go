@@ -280,12 +280,12 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	}
 	if p.Entry != "" {
 		if err := CheckEntry(p.Entry); err != nil {
-			return d.wrap(append(slices.Clone(path), "entry"), err)
+			return d.errorf(append(slices.Clone(path), "entry"), `write: entry = "package.module:function"`, "%w", err)
 		}
 	}
 	if p.Generator != "" {
 		if err := CheckProgram("generator", p.Generator); err != nil {
-			return d.wrap(append(slices.Clone(path), "generator"), err)
+			return d.errorf(append(slices.Clone(path), "generator"), `write the NAME of --NAME_out`, "%w", err)
 		}
 	}
 	if p.Include != "" {
@@ -548,6 +548,8 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	return nil
 }
 
+var registryKeys = []string{NPM, Pip, Cargo, Go, "maven"}
+
 func (d *decoder) registries(v any) error {
 	if v == nil {
 		return nil
@@ -556,7 +558,7 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, NPM, Pip, Cargo, Go, "maven"); err != nil {
+	if err := d.known([]string{"registries"}, table, registryKeys...); err != nil {
 		return err
 	}
 	for _, f := range []struct {

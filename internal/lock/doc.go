@@ -54,6 +54,21 @@
 // holds the compiled executable and nothing else; the plugin go, whose package
 // is [GoToolchain], is unpacked like any archive.
 //
+// # Schema 1 is frozen
+//
+// A lock with schema = 1 means the same to every later version of both programs:
+// its keys, the values of source, trust and the platforms, the canonical order
+// and form, the digest of a tree, and which bytes end up where. Programs refuse
+// what they do not know, so each of these needs schema = 2: another key, a source
+// kind, a kind of trust or a platform more, another order or form. A program
+// reads every schema up to its own, and writes the newest one.
+//
+// Not part of it, and free to change: which plugins the catalogue knows, how
+// versions are chosen and resolved, what policies demand, all messages. A
+// plugins.toml has no schema of its own: keys may be added to it, and a program
+// that does not know one says so. schemas/plugins.lock.schema.json and
+// schemas/plugins.schema.json tell editors what they can check of both files.
+//
 // # Where the files of a plugin are
 //
 // An entry of [plugins] in plugins.toml may name files by templates, in which
@@ -72,6 +87,12 @@
 //	os = { macos = "osx" }              # the publisher's words for {os}
 //	arch = { aarch64 = "aarch_64" }     # and for {arch}
 //	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
+//
+// An entry of source pip may say how Python starts it:
+//
+//	binary = "protoc-gen-x"      # a console script; with a slash, the path of a native executable
+//	entry = "MODULE:FUNCTION"    # or MODULE, where there is no such script
+//	generator = "NAME"           # where entry is the main function of a protoc, NAME of its --NAME_out
 //
 // [[mirror]] names places where bytes may be had before their origin is asked,
 // in the order in which they are tried; see [Mirror]. It is in no lock.

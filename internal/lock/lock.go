@@ -158,6 +158,13 @@ func readFile(name string) ([]byte, error) {
 // canonical, which is [Canonical]'s business. Name is used in messages only.
 func Parse(name string, data []byte) (*Lock, error) {
 	const mend = "run: lockgen update"
+	text := string(data)
+	if l := readCanonical(text); l != nil && bytes.Equal(Print(l), data) {
+		if err := l.validate(); err != nil {
+			return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
+		}
+		return l, nil
+	}
 	if line := mergeMarker(data); line > 0 {
 		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
@@ -165,25 +172,14 @@ func Parse(name string, data []byte) (*Lock, error) {
 	if err := checkNesting(data); err != nil {
 		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
 	}
-	// The schema first: what a later one means cannot be said by this program.
-	var head struct {
-		Schema *int64 `toml:"schema"`
-	}
 	var l Lock
-	meta, err := toml.Decode(string(data), &head)
-	if err == nil {
-		switch {
-		case head.Schema == nil:
-			return nil, fault.Errorf(fault.Lock, mend, "%s has no schema, expected schema = %d", name, Schema)
-		case *head.Schema > Schema:
-			return nil, fault.Errorf(fault.Lock, "install the lockgen and fetch that wrote it",
-				"%s has schema %d, this program reads up to %d", name, *head.Schema, Schema)
-		case *head.Schema < 1:
-			return nil, fault.Errorf(fault.Lock, mend, "%s has schema %d, expected %d", name, *head.Schema, Schema)
+	meta, err := toml.Decode(text, &l)
+	if err != nil || l.Schema != Schema {
+		// What a later schema means cannot be said by this program; that it is
+		// one is said before anything else.
+		if err := checkSchema(name, text); err != nil {
+			return nil, err
 		}
-		meta, err = toml.Decode(string(data), &l)
-	}
-	if err != nil {
 		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, describe(err))
 	}
 	if keys := meta.Undecoded(); len(keys) > 0 {
@@ -193,6 +189,27 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
 	}
 	return &l, nil
+}
+
+// checkSchema refuses a text of another schema than ours.
+func checkSchema(name, text string) error {
+	const mend = "run: lockgen update"
+	var head struct {
+		Schema *int64 `toml:"schema"`
+	}
+	_, err := toml.Decode(text, &head)
+	switch {
+	case err != nil:
+		return fault.Errorf(fault.Lock, mend, "%s: %w", name, describe(err))
+	case head.Schema == nil:
+		return fault.Errorf(fault.Lock, mend, "%s has no schema, expected schema = %d", name, Schema)
+	case *head.Schema > Schema:
+		return fault.Errorf(fault.Lock, "install the lockgen and fetch that wrote it",
+			"%s has schema %d, this program reads up to %d", name, *head.Schema, Schema)
+	case *head.Schema < 1:
+		return fault.Errorf(fault.Lock, mend, "%s has schema %d, expected %d", name, *head.Schema, Schema)
+	}
+	return nil
 }
 
 // describe gives a TOML error its position.
@@ -474,8 +491,8 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 		version = sorted[len(sorted)-1]
 	}
 	if versions[version] == nil {
-		return "", "", nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec,
-			"%s %s is not locked; locked are %s", name, version, strings.Join(sorted, ", "))
+		return "", "", nil, fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, "run: lockgen add "+spec,
+			"%s %s is not locked; locked are %s", name, version, strings.Join(sorted, ", ")))
 	}
 	return name, version, versions[version], nil
 }

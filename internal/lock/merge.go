@@ -143,9 +143,9 @@ func tableText(name, version string, v *Version) string {
 	if v == nil {
 		return ""
 	}
-	var b bytes.Buffer
-	printVersion(&b, "plugins."+key(name)+"."+quote(version), v)
-	return b.String()
+	var p printer
+	p.version(name, version, v)
+	return string(p.b)
 }
 
 // unionKeys is the keys of several maps, sorted.

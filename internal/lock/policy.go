@@ -259,12 +259,12 @@ var (
 
 // parseAllow reads one entry of allow and returns its normal form.
 func parseAllow(s string) (string, error) {
-	const forms = "write npm:NAME, npm:@SCOPE/*, pip:NAME, cargo:NAME, go:MODULE, go:HOST/OWNER/*, oci:HOST/REPO, oci:HOST/NAMESPACE/* or host:HOST"
+	const forms = "write npm:NAME, npm:@SCOPE/*, pip:NAME, cargo:NAME, go:MODULE, go:HOST/OWNER/*, oci:HOST/REPO, oci:HOST/NAMESPACE/*, github:OWNER/REPO, github:OWNER/* or host:HOST"
 	refuse := func(why string) (string, error) {
 		return "", fault.Errorf(fault.Usage, forms, "%q allows nothing: %s", s, why)
 	}
 	kind, name, ok := strings.Cut(s, ":")
-	kinds := append([]string{"host"}, Kinds...)
+	kinds := append([]string{"host", "github"}, Kinds...)
 	switch {
 	case !ok:
 		return refuse("it has no kind")
@@ -298,6 +298,12 @@ func parseAllow(s string) (string, error) {
 			return refuse("only a scope of npm has members")
 		}
 		return s, nil
+	case kind == "github":
+		owner, repo, ok := strings.Cut(name, "/")
+		if !ok || !word(owner) || repo != "*" && (!word(repo) || repo == ".") {
+			return refuse("it needs an owner and one repository, or *")
+		}
+		return strings.ToLower(s), nil
 	case kind == NPM || kind == Pip || kind == Cargo:
 		if err := checkPackage(kind, name); err != nil {
 			return refuse(err.Error())

@@ -70,36 +70,38 @@ exceptions = [
 	}
 }
 
+var badPolicies = []struct{ text, want string }{
+	{"minimum-release-age = \"7\"", `"7d"`},
+	{"minimum-release-age = \"-7d\"", "not an age"},
+	{"minimum-release-age = \"+7d\"", "not an age"},
+	{"minimum-release-age = \"7 fortnights\"", "hours, days or weeks"},
+	{"minimum-release-age = \"7m\"", "not an age"},
+	{"minimum-release-age = \"d\"", "not an age"},
+	{"minimum-release-age = \"1.5d\"", "not an age"},
+	{"minimum-release-age = \"99999w\"", "ten years"},
+	{"minimum-release-age = \"99999999999999999999d\"", "not an age"},
+	{"minimum-release-age = 7", "quote it"},
+	{"minimum-release-age = \"\"", "empty"},
+	{"minimum-relase-age = \"7d\"", "did you mean minimum-release-age?"},
+	{"min-age = \"7d\"", "known are allow"},
+	{"min-trust = \"regisrty\"", "did you mean registry?"},
+	{"min-trust = \"none\"", "first-use"},
+	{"allow = \"npm:x\"", "a list"},
+	{"allow = []", "empty"},
+	{"exceptions = \"x\"", "2026-12-31"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", until = 2026-12-31 }]", "without reason"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \" \", until = 2026-12-31 }]", "no reason"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\" }]", "without until"},
+	{"exceptions = [{ name = \"x\", version = \"^1\", reason = \"y\", until = 2026-12-31 }]", "exact"},
+	{"exceptions = [{ name = \"x/*\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31 }]", "exactly one"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = \"soon\" }]", "not a date"},
+	{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31T10:00:00Z }]", "not a date"},
+	{"exceptions = [{ nmae = \"x\" }]", "did you mean name?"},
+}
+
 func TestPolicyRefuses(t *testing.T) {
 	n := 0
-	for _, tt := range []struct{ text, want string }{
-		{"minimum-release-age = \"7\"", `"7d"`},
-		{"minimum-release-age = \"-7d\"", "not an age"},
-		{"minimum-release-age = \"+7d\"", "not an age"},
-		{"minimum-release-age = \"7 fortnights\"", "hours, days or weeks"},
-		{"minimum-release-age = \"7m\"", "not an age"},
-		{"minimum-release-age = \"d\"", "not an age"},
-		{"minimum-release-age = \"1.5d\"", "not an age"},
-		{"minimum-release-age = \"99999w\"", "ten years"},
-		{"minimum-release-age = \"99999999999999999999d\"", "not an age"},
-		{"minimum-release-age = 7", "quote it"},
-		{"minimum-release-age = \"\"", "empty"},
-		{"minimum-relase-age = \"7d\"", "did you mean minimum-release-age?"},
-		{"min-age = \"7d\"", "known are allow"},
-		{"min-trust = \"regisrty\"", "did you mean registry?"},
-		{"min-trust = \"none\"", "first-use"},
-		{"allow = \"npm:x\"", "a list"},
-		{"allow = []", "empty"},
-		{"exceptions = \"x\"", "2026-12-31"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", until = 2026-12-31 }]", "without reason"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \" \", until = 2026-12-31 }]", "no reason"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\" }]", "without until"},
-		{"exceptions = [{ name = \"x\", version = \"^1\", reason = \"y\", until = 2026-12-31 }]", "exact"},
-		{"exceptions = [{ name = \"x/*\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31 }]", "exactly one"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = \"soon\" }]", "not a date"},
-		{"exceptions = [{ name = \"x\", version = \"1.0.0\", reason = \"y\", until = 2026-12-31T10:00:00Z }]", "not a date"},
-		{"exceptions = [{ nmae = \"x\" }]", "did you mean name?"},
-	} {
+	for _, tt := range badPolicies {
 		n++
 		_, err := policyOf(t, "[policy]\n"+tt.text+"\n")
 		if fault.Of(err) != fault.Usage {
@@ -114,7 +116,7 @@ func TestPolicyRefuses(t *testing.T) {
 		"github.com/*", "*", "npm:*", "npm:", "npm:@*/x", "npm:@scope*", "npm:@/*", "npm:left*", "npm:a/*", "npm:@a/../b", "npm:@a/b/*",
 		"pip:*", "pip:a/*", "pip:", "cargo:*", "go:*", "go:github.com/*", "go:github.com", "go:a/../b", "go:/x", "oci:*", "oci:ghcr.io/*", "oci:ghcr.io",
 		"host:*", "host:", "host:*.github.com", "host:github.com/x", "host:me@github.com", "host:git hub.com", "host:..", "host:a..b", "host:github.com:x",
-		"host:%67ithub.com", "https://github.com/x", "http:x", "mpn:x", "url:x",
+		"host:%67ithub.com", "https://github.com/x", "github:acme", "github:*/x", "github:acme/", "github:/x", "github:acme/x/y", "github:acme/x*", "http:x", "mpn:x", "url:x",
 	} {
 		n++
 		if _, err := parseAllow(entry); fault.Of(err) != fault.Usage {
@@ -142,6 +144,12 @@ func TestAllow(t *testing.T) {
 		"oci:ghcr.io/acme/lint":         {"oci:ghcr.io/acme/lint", "oci:ghcr.io/acme/lint2 oci:ghcr.io/acme/lint/x"},
 		"host:github.com": {"https://github.com/x https://GitHub.COM/x https://github.com./x https://github.com:443/x https://me@github.com/x",
 			"https://github.com.evil.example/x https://evil-github.com/x https://github.com:8443/x https://githubcom/x https://github.co/x https://api.github.com/x https://evil.example/github.com https://github.com@evil.example/ https://evil.example/?u=github.com https://evil.example#github.com http://github.com:443/x https://gıthub.com/x https://github.com../x"},
+		"github:Acme/Tool": {
+			"https://github.com/acme/tool/releases/download/v1/x https://GitHub.com./ACME/tool/releases/download/v1/x%20y https://github.com:443/acme/tool/releases/download/v1/x https://api.github.com/repos/acme/tool/releases/tags/v1 https://api.github.com/repos/acme/tool/releases?per_page=100",
+			"https://github.com/acme/tools/releases/download/v1/x https://github.com/acmee/tool/releases/download/v1/x https://github.com/acme/tool/archive/v1.tar.gz https://github.com/acme/tool https://github.com/evil/x/releases/../../../acme/tool/releases/download/v1/x https://github.com/acme/tool/releases/../../../evil/x https://github.com/acme/tool/releases/%2e%2e/%2e%2e/evil/x https://github.com/acme%2ftool/releases/download/v1/x https://github.com//acme/tool/releases/x https://github.com.evil/acme/tool/releases/download/v1/x https://evil.example/acme/tool/releases/download/v1/x https://me@github.com/acme/tool/releases/download/v1/x https://github.com:8443/acme/tool/releases/download/v1/x http://github.com/acme/tool/releases/download/v1/x https://api.github.com/repositories/1/releases/x https://api.github.com/acme/tool/releases/x https://objects.githubusercontent.com/acme/tool/releases/x https://raw.githubusercontent.com/acme/tool/releases/download/v1/x https://github.com/acme/tool/Releases/download/v1/x",
+		},
+		"github:acme/*": {"https://github.com/acme/tool/releases/download/v1/x https://github.com/Acme/other/releases/download/v1/x",
+			"https://github.com/acme-evil/tool/releases/download/v1/x https://github.com/x/acme/releases/download/v1/x https://github.com/acme/*"},
 		"host:Bücher.example":  {"https://xn--bcher-kva.example/ https://bücher.example/ https://BÜCHER.example./", "https://bucher.example/ https://bücher.example.evil/"},
 		"host:127.0.0.1:8080":  {"http://127.0.0.1:8080/x https://127.0.0.1:8080/x", "http://127.0.0.1/x http://127.0.0.1:80800/x http://127.0.0.1:808/x http://127.1:8080/x"},
 		"host:[::1]:8080":      {"http://[::1]:8080/", "http://[::1]/ http://[::11]:8080/"},
@@ -159,7 +167,7 @@ func TestAllow(t *testing.T) {
 				var got bool
 				if strings.Contains(name, "://") {
 					u, err := url.Parse(name)
-					got = err == nil && p.AllowsHost(u)
+					got = err == nil && p.AllowsURL(u)
 				} else {
 					kind, name, _ := strings.Cut(name, ":")
 					got = p.AllowsPackage(kind, name)
@@ -175,6 +183,43 @@ func TestAllow(t *testing.T) {
 	}
 	if p := (Policy{}); !p.AllowsPackage(NPM, "x") || !p.AllowsHost(&url.URL{Scheme: "https", Host: "x"}) {
 		t.Error("no list allows nothing")
+	}
+}
+
+// TestHops: what a redirect may lead to, apart from what may be locked.
+func TestHops(t *testing.T) {
+	p := Policy{Allow: []string{"github:acme/*", "oci:registry.invalid/acme/*"}}
+	mirrors := []Mirror{{From: "https://github.com/", To: "https://mirror.invalid/gh/"}}
+	asked := 0
+	for kind, hops := range map[string]map[string]bool{
+		HTTP: {
+			"https://github.com/acme/tool/releases/download/v1/x": true, "https://mirror.invalid/gh/any": true,
+			"https://objects.githubusercontent.com/any": true, "https://release-assets.githubusercontent.com/any": true,
+			"https://evil.githubusercontent.com/any": false, "https://objects.githubusercontent.com.evil/any": false,
+			"https://github.com/evil/tool/releases/download/v1/x": false, "https://registry.invalid/v2/": false, "https://mirror.invalid:444/": false,
+		},
+		OCI: {"https://registry.invalid/v2/": true, "https://objects.githubusercontent.com/any": false, "https://evil.invalid/": false},
+	} {
+		check := p.CheckHop(kind, mirrors)
+		for address, want := range hops {
+			u, err := url.Parse(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked++
+			if err := check(u); (err == nil) != want || err != nil && (fault.Of(err) != fault.Policy || fault.Mend(err) == "") {
+				t.Errorf("%s %s: %v", kind, address, err)
+			}
+		}
+	}
+	if asked < 12 {
+		t.Errorf("only %d hops", asked)
+	}
+	if err := p.CheckFile(HTTP, "", "x", File{URL: "https://objects.githubusercontent.com/x"}); fault.Of(err) != fault.Policy {
+		t.Errorf("the host of assets may be locked: %v", err)
+	}
+	if err := p.CheckFile(HTTP, "", "x", File{URL: "https://github.com/evil/tool/releases/download/v1/x"}); err == nil || !strings.Contains(fault.Mend(err), `"github:evil/tool"`) {
+		t.Errorf("%v, mend %q", err, fault.Mend(err))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -16,102 +17,153 @@ const header = "# Written by lockgen from plugins.toml. Do not edit: run \"lockg
 // Print returns the canonical text of a lock: sorted keys, one artifact a line,
 // line feeds only. Parsing it and printing again gives the same bytes.
 func Print(l *Lock) []byte {
-	var b bytes.Buffer
-	b.WriteString(header)
-	b.WriteString("schema = " + strconv.Itoa(l.Schema) + "\n")
+	p := &printer{b: make([]byte, 0, 4096)}
+	p.text(header, "schema = ", strconv.Itoa(l.Schema), "\n")
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
 		for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
-			printVersion(&b, "plugins."+key(name)+"."+quote(version), l.Plugins[name][version])
+			p.version(name, version, l.Plugins[name][version])
 		}
 	}
-	return b.Bytes()
+	return p.b
 }
 
-func printVersion(b *bytes.Buffer, table string, v *Version) {
-	b.WriteString("\n[" + table + "]\n")
-	text := func(s string) string {
-		if s == "" {
-			return ""
-		}
-		return quote(s)
+// A field is one key of a table and where its value is: in exactly one of text,
+// list and size. One that is empty is left out.
+type field struct {
+	key  string
+	text *string
+	list *[]string
+	size *int64
+}
+
+// fields are the keys of a version, in canonical order, without its tables.
+func (v *Version) fields() [13]field {
+	return [...]field{
+		{key: "args", list: &v.Args},
+		{key: "build-scripts", list: &v.BuildScripts},
+		{key: "entry", text: &v.Entry},
+		{key: "generator", text: &v.Generator},
+		{key: "include", text: &v.Include},
+		{key: "main", text: &v.Main},
+		{key: "package", text: &v.Package},
+		{key: "program", text: &v.Program},
+		{key: "python", list: &v.Python},
+		{key: "runtime", text: &v.Runtime},
+		{key: "source", text: &v.Source},
+		{key: "toolchain", text: &v.Toolchain},
+		{key: "trust", text: &v.Trust},
 	}
-	list := func(l []string) string {
-		if len(l) == 0 {
-			return ""
-		}
-		return printList(l)
+}
+
+func (f *File) fields() [11]field {
+	return [...]field{
+		{key: "name", text: &f.Name},
+		{key: "version", text: &f.Version},
+		{key: "url", text: &f.URL},
+		{key: "manifest", text: &f.Manifest},
+		{key: "archive", text: &f.Archive},
+		{key: "sha256", text: &f.SHA256},
+		{key: "size", size: &f.Size},
+		{key: "integrity", text: &f.Integrity},
+		{key: "gomod", text: &f.GoMod},
+		{key: "python", list: &f.Python},
+		{key: "platforms", list: &f.Platforms},
 	}
-	for _, f := range []struct{ key, value string }{
-		{"args", list(v.Args)},
-		{"build-scripts", list(v.BuildScripts)},
-		{"entry", text(v.Entry)},
-		{"generator", text(v.Generator)},
-		{"include", text(v.Include)},
-		{"main", text(v.Main)},
-		{"package", text(v.Package)},
-		{"program", text(v.Program)},
-		{"python", list(v.Python)},
-		{"runtime", text(v.Runtime)},
-		{"source", text(v.Source)},
-		{"toolchain", text(v.Toolchain)},
-		{"trust", text(v.Trust)},
-	} {
-		if f.value != "" {
-			b.WriteString(f.key + " = " + f.value + "\n")
+}
+
+func (c *Cell) fields() [4]field {
+	return [...]field{
+		{key: "binary", text: &c.Binary},
+		{key: "tree", text: &c.Tree},
+		{key: "emulate", text: &c.Emulate},
+		{key: "unavailable", text: &c.Unavailable},
+	}
+}
+
+func (f field) empty() bool {
+	return f.text != nil && *f.text == "" || f.list != nil && len(*f.list) == 0
+}
+
+// A printer writes TOML.
+type printer struct {
+	b    []byte
+	keys []string // room for sorting
+}
+
+func (p *printer) text(parts ...string) {
+	for _, s := range parts {
+		p.b = append(p.b, s...)
+	}
+}
+
+func (p *printer) version(name, version string, v *Version) {
+	table := "\n[plugins." + key(name) + "." + quote(version)
+	p.text(table, "]\n")
+	fields := v.fields()
+	for i := range fields {
+		if f := &fields[i]; !f.empty() {
+			p.field(f)
+			p.text("\n")
 		}
 	}
-	b.WriteString("\n[" + table + ".files]\n")
-	for _, path := range slices.Sorted(maps.Keys(v.Files)) {
+	p.text(table, ".files]\n")
+	for _, path := range sorted(p, v.Files) {
 		f := v.Files[path]
-		var in inline
-		in.str("name", f.Name)
-		in.str("version", f.Version)
-		in.str("url", f.URL)
-		in.str("manifest", f.Manifest)
-		in.str("archive", f.Archive)
-		in.str("sha256", f.SHA256)
-		in.add("size", strconv.FormatInt(f.Size, 10))
-		in.str("integrity", f.Integrity)
-		in.str("gomod", f.GoMod)
-		in.list("python", f.Python)
-		in.list("platforms", f.Platforms)
-		b.WriteString(quote(path) + " = " + in.String() + "\n")
+		fields := f.fields()
+		p.quote(path)
+		p.inline(fields[:])
 	}
-	b.WriteString("\n[" + table + ".platforms]\n")
-	for _, name := range slices.Sorted(maps.Keys(v.Platforms)) {
+	p.text(table, ".platforms]\n")
+	for _, name := range sorted(p, v.Platforms) {
 		c := v.Platforms[name]
-		var in inline
-		in.str("binary", c.Binary)
-		in.str("tree", c.Tree)
-		in.str("emulate", c.Emulate)
-		in.str("unavailable", c.Unavailable)
-		b.WriteString(key(name) + " = " + in.String() + "\n")
+		fields := c.fields()
+		p.text(key(name))
+		p.inline(fields[:])
 	}
 }
 
-// inline collects the pairs of an inline table; empty values are left out.
-type inline []string
+// sorted returns the keys of a map, until the next call.
+func sorted[V any](p *printer, m map[string]V) []string {
+	p.keys = slices.AppendSeq(p.keys[:0], maps.Keys(m))
+	slices.Sort(p.keys)
+	return p.keys
+}
 
-func (in *inline) add(k, v string) { *in = append(*in, k+" = "+v) }
+// inline writes an inline table after its key, and ends the line.
+func (p *printer) inline(fields []field) {
+	p.text(" = { ")
+	before := ""
+	for i := range fields {
+		if f := &fields[i]; !f.empty() {
+			p.text(before)
+			p.field(f)
+			before = ", "
+		}
+	}
+	p.text(" }\n")
+}
 
-func (in *inline) str(k, v string) {
-	if v != "" {
-		in.add(k, quote(v))
+func (p *printer) field(f *field) {
+	p.text(f.key, " = ")
+	switch {
+	case f.text != nil:
+		p.quote(*f.text)
+	case f.list != nil:
+		p.text(printList(*f.list))
+	default:
+		p.b = strconv.AppendInt(p.b, *f.size, 10)
 	}
 }
 
-func (in *inline) list(k string, v []string) {
-	if len(v) > 0 {
-		in.add(k, printList(v))
-	}
+// bare reports whether a byte may stand in a key without quotes.
+func bare(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-func (in inline) String() string { return "{ " + strings.Join(in, ", ") + " }" }
-
-// key writes a TOML key, bare where it may be.
+// key is a TOML key, bare where it may be.
 func key(s string) string {
-	for _, r := range s {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_') {
+	for i := range len(s) {
+		if !bare(s[i]) {
 			return quote(s)
 		}
 	}
@@ -121,26 +173,27 @@ func key(s string) string {
 	return s
 }
 
-// quote writes a TOML basic string.
+// quote is a TOML basic string.
 func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
+	var p printer
+	p.quote(s)
+	return string(p.b)
+}
+
+func (p *printer) quote(s string) {
+	p.b = append(p.b, '"')
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
+			p.b = append(p.b, '\\', byte(r))
 		case r < 0x20 || r == 0x7f:
 			const hex = "0123456789ABCDEF"
-			b.WriteString(`\u00`)
-			b.WriteByte(hex[r>>4])
-			b.WriteByte(hex[r&15])
+			p.b = append(p.b, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
 		default:
-			b.WriteRune(r)
+			p.b = utf8.AppendRune(p.b, r)
 		}
 	}
-	b.WriteByte('"')
-	return b.String()
+	p.b = append(p.b, '"')
 }
 
 // Canonical checks that data is the canonical text of l, which was parsed from

@@ -24,15 +24,18 @@ import (
 // The oldest cargo that reads a Cargo.lock of version 4.
 const cargoMajor, cargoMinor = 1, 78
 
+// To cargo a page in HTML is an index without the crate.
+const noCrate = "is the name right, and the registry of cargo? a proxy or login page in the place of its index looks the same to cargo: open that in a browser"
+
 const noCargo = "install Rust with cargo 1.78 or later, or take the plugin from another source"
 
 // A Cargo is a cargo and the rustc that belongs to it. It is safe for use by
 // several goroutines.
 //
-// No method compiles, and none runs anything that a crate or the user's
-// configuration names: compiler wrappers are switched off, flags are dropped,
-// and cargo never sees more of a crate than its manifest and the names of its
-// source files.
+// Only [Cargo.Build] compiles, and no other method runs anything that a crate
+// names: there cargo never sees more of one than its manifest and the names of
+// its source files. Nothing that the user's configuration names is run: compiler
+// wrappers are switched off, flags are dropped.
 type Cargo struct {
 	cargo, rustc string
 	version      string
@@ -41,7 +44,8 @@ type Cargo struct {
 // FindCargo returns the cargo of PATH, the one behind it where that is the
 // proxy of rustup. None, or one older than 1.78, is an error of class Machine
 // that says what was found; none at all is an [fs.ErrNotExist].
-func FindCargo(ctx context.Context) (*Cargo, error) {
+func FindCargo(ctx context.Context) (_ *Cargo, err error) {
+	defer aboutManagers(&err)
 	c := &Cargo{}
 	for name, to := range map[string]*string{"cargo": &c.cargo, "rustc": &c.rustc} {
 		found, err := exec.LookPath(name)
@@ -311,7 +315,7 @@ func (x *CrateIndex) Crates(ctx context.Context, names []string) (map[string]map
 func (x *CrateIndex) notThere(err error, name string) error {
 	var exit *exitError
 	if errors.As(err, &exit) && strings.Contains(exit.raw, "no matching package named") && strings.Contains(exit.raw, name) {
-		return fault.Errorf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s: %w", name, fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, as far as cargo can tell: %w", name, fs.ErrNotExist)
 	}
 	return nil
 }
@@ -446,6 +450,20 @@ func (x *CrateIndex) Template() (string, error) {
 		return "", fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to a registry that needs no token", "the registry of cargo demands a token for downloads, which this version does not send")
 	}
 	return config.DL, nil
+}
+
+// CrateTemplate returns how the registry that [Cargo.Index] opens forms the URL
+// of a .crate file, for [CrateURL]. Any crate that it has does to ask for.
+func (c *Cargo) CrateTemplate(ctx context.Context, dir, registry, name, version string) (string, error) {
+	index, err := c.Index(dir, registry)
+	if err != nil {
+		return "", err
+	}
+	defer index.Close()
+	if _, err := index.Crate(ctx, name, version); err != nil {
+		return "", err
+	}
+	return index.Template()
 }
 
 // CrateURL fills the "dl" of an index

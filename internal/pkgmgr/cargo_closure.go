@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -47,56 +48,82 @@ func (c *Cargo) Closures(ctx context.Context, root *CrateSource, crates []*Crate
 	if scratch, err = filepath.EvalSymlinks(scratch); err != nil {
 		return nil, err
 	}
-	at := func(parts ...string) string { return filepath.Join(append([]string{scratch}, parts...)...) }
-	config := fmt.Sprintf("[source.crates-io]\nreplace-with = \"locked\"\n[source.locked]\ndirectory = %q\n", at("locked"))
-	write := func(name, text string) {
-		if err == nil {
-			err = os.WriteFile(name, []byte(text), 0o600)
-		}
-	}
-	err = os.Mkdir(at("home"), 0o700)
-	write(at("home", "config.toml"), config)
-	write(at("Cargo.toml"), "[workspace]\nexclude = [\"root\", \"locked\"]\n")
+	f := crateFolder(scratch)
+	err = f.prepare()
 	if err == nil {
-		err = writeStub(at("root"), root.Manifest, root.Files)
+		err = writeStub(f.at("root"), root.Manifest, root.Files)
 	}
-	write(at("root", "Cargo.lock"), string(root.Lockfile))
+	if err == nil {
+		err = os.WriteFile(f.at("root", "Cargo.lock"), root.Lockfile, 0o600)
+	}
 	byID := map[string]Crate{root.String(): root.Crate}
 	for _, crate := range crates {
 		if err == nil {
-			err = writeStub(at("locked", crate.String()), crate.Manifest, crate.Files)
+			err = writeStub(f.at("locked", crate.String()), crate.Manifest, crate.Files)
 		}
-		write(at("locked", crate.String(), ".cargo-checksum.json"), fmt.Sprintf(`{"files":{},"package":%q}`, crate.SHA256))
+		if err == nil {
+			err = f.vouch(crate.Crate)
+		}
 		byID[crate.String()] = crate.Crate
-	}
-	if len(crates) == 0 && err == nil {
-		err = os.Mkdir(at("locked"), 0o700)
 	}
 	if err != nil {
 		return nil, err
 	}
 	var found []*CrateClosure
 	for _, p := range platforms {
-		run := command{
-			name: "cargo metadata for " + root.String() + " on " + p.Name, path: c.cargo, dir: scratch,
-			args: append([]string{
-				"metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", p.RustTarget,
-				"--manifest-path", at("root", "Cargo.toml"),
-			}, args...),
-			env:   append(append(privateEnv(at("home")), cargoGuards...), "CARGO_HOME="+at("home"), "RUSTC="+c.rustc),
-			limit: 64 << 20, timeout: time.Minute, class: fault.Upstream, mend: "take another version or another source of this plugin",
-		}
-		out, err := run.run(ctx)
-		if err != nil {
-			return nil, err
-		}
-		closure, err := parseMetadata(out, root, bin, byID)
+		closure, err := c.metadata(ctx, f, root, args, bin, p, byID, "--locked")
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, closure)
 	}
 	return found, nil
+}
+
+// A crateFolder is a folder in which cargo finds a root crate and, in the place
+// of the registry, the crates that were put there: root, locked/NAME-VERSION.
+type crateFolder string
+
+func (f crateFolder) at(parts ...string) string {
+	return filepath.Join(append([]string{string(f)}, parts...)...)
+}
+
+// prepare writes what cargo reads besides crates. What lies above the folder is
+// not ours: cargo would take it for a workspace that the crate is part of.
+func (f crateFolder) prepare() error {
+	config := fmt.Sprintf("[source.crates-io]\nreplace-with = \"locked\"\n[source.locked]\ndirectory = %q\n", f.at("locked"))
+	return errors.Join(
+		os.Mkdir(f.at("home"), 0o700), os.Mkdir(f.at("locked"), 0o700),
+		os.WriteFile(f.at("home", "config.toml"), []byte(config), 0o600),
+		os.WriteFile(f.at("Cargo.toml"), []byte("[workspace]\nexclude = [\"root\", \"locked\"]\n"), 0o600),
+	)
+}
+
+// vouch tells cargo which crate a folder in locked is. Its files are ours to
+// check.
+func (f crateFolder) vouch(c Crate) error {
+	return os.WriteFile(f.at("locked", c.String(), ".cargo-checksum.json"), fmt.Appendf(nil, `{"files":{},"package":%q}`, c.SHA256), 0o600)
+}
+
+// env is what every run of cargo in the folder has.
+func (f crateFolder) env(c *Cargo, set ...string) []string {
+	return append(append(append(privateEnv(f.at("home")), cargoGuards...), "CARGO_HOME="+f.at("home"), "RUSTC="+c.rustc), set...)
+}
+
+// metadata lets cargo say what bin needs on a platform.
+func (c *Cargo) metadata(ctx context.Context, f crateFolder, root *CrateSource, args []string, bin string, p lock.Platform, known map[string]Crate, more ...string) (*CrateClosure, error) {
+	out, err := command{
+		name: "cargo metadata for " + root.String() + " on " + p.Name, path: c.cargo, dir: string(f),
+		args: slices.Concat([]string{
+			"metadata", "--format-version", "1", "--offline", "--filter-platform", p.RustTarget,
+			"--manifest-path", f.at("root", "Cargo.toml"),
+		}, args, more),
+		env: f.env(c), limit: 64 << 20, timeout: time.Minute, class: fault.Upstream, mend: "take another version or another source of this plugin",
+	}.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return parseMetadata(out, root, bin, known)
 }
 
 // parseMetadata reads the output of cargo metadata

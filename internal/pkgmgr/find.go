@@ -140,7 +140,8 @@ func Remedy(name string, found bool) string {
 // The tool is asked in the user's environment, for a shim of a version manager
 // works in no other, and in an empty folder, where no file of a project names
 // another version to be run, or even downloaded.
-func Find(ctx context.Context, name string) (Tool, error) {
+func Find(ctx context.Context, name string) (_ Tool, err error) {
+	defer aboutManagers(&err)
 	r, err := recipeOf(name)
 	if err != nil {
 		return Tool{}, err
@@ -184,6 +185,14 @@ func Find(ctx context.Context, name string) (Tool, error) {
 		return Tool{}, fault.Errorf(fault.Machine, Remedy(name, false), "no %s on PATH works: %w", name, errors.Join(broken...))
 	}
 	return Tool{}, fault.Errorf(fault.Machine, Remedy(name, false), "%s is not on PATH: %w", strings.Join(r.programs, " or "), fs.ErrNotExist)
+}
+
+// aboutManagers sends whoever reads that a tool is missing or too old to the
+// paragraph on that.
+func aboutManagers(err *error) {
+	if fault.Of(*err) == fault.Machine {
+		*err = fault.About(fault.AboutManagers, *err)
+	}
 }
 
 // saidVersion takes the version out of what a program prints: the first word of

@@ -1,6 +1,7 @@
 package pkgmgr
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,7 +55,8 @@ func ToolchainExec(path string) bool {
 // FindGo returns the go on PATH. None there, a broken one and one older than
 // 1.21 are errors of class Machine that say what was found and what is needed;
 // a missing one is an [fs.ErrNotExist].
-func FindGo(ctx context.Context) (*Go, error) {
+func FindGo(ctx context.Context) (_ *Go, err error) {
+	defer aboutManagers(&err)
 	found, err := exec.LookPath("go")
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, noGo, "go is not on PATH: %w", fs.ErrNotExist)
@@ -207,6 +209,32 @@ func (g *Go) download(name, dir string, env, args []string) command {
 	return command{name: name, path: g.path, args: args, dir: dir, env: env, timeout: 30 * time.Minute, limit: 64 << 20, class: fault.Upstream}
 }
 
+// twice is run for Go with the network: Go asks once, so after a fault that may
+// pass it is started again. What it has by then is in its module cache.
+func (c command) twice(ctx context.Context) ([]byte, error) {
+	out, err := c.run(ctx)
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		return out, err
+	}
+	passing := slices.ContainsFunc([]string{
+		": 500 Internal", ": 502 Bad", ": 503 Service", ": 504 Gateway", ": 429 Too Many",
+		"connection reset by peer", "unexpected EOF", ": EOF", "TLS handshake timeout", "i/o timeout", "server closed idle connection", "stream error",
+	}, func(s string) bool { return strings.Contains(exit.raw, s) || bytes.Contains(out, []byte(s)) })
+	if !passing {
+		return out, err
+	}
+	select {
+	case <-ctx.Done():
+		return out, err
+	case <-time.After(goPause):
+	}
+	return c.run(ctx)
+}
+
+// goPause is the time before Go is started again.
+const goPause = 500 * time.Millisecond
+
 // A GoModule is a version of a module, as files. Versions have no v.
 type GoModule struct {
 	Path, Version string
@@ -246,7 +274,7 @@ func (g *Go) modDownload(ctx context.Context, c GoConfig, scratch, cache, path, 
 		return nil, err
 	}
 	run := g.download("go mod download "+what, dir, c.downloadEnv(scratch, cache), []string{"mod", "download", "-modcacherw", "-json", what})
-	out, err := run.run(ctx)
+	out, err := run.twice(ctx)
 	if err != nil && !isExit(err) {
 		return nil, err
 	}
@@ -277,7 +305,7 @@ func (g *Go) DownloadMod(ctx context.Context, c GoConfig, scratch, path, version
 		return nil, err
 	}
 	cache := filepath.Join(scratch, "mod")
-	out, err := g.download("go list -m "+what, dir, c.downloadEnv(scratch, cache), []string{"list", "-modcacherw", "-m", "-json", what}).run(ctx)
+	out, err := g.download("go list -m "+what, dir, c.downloadEnv(scratch, cache), []string{"list", "-modcacherw", "-m", "-json", what}).twice(ctx)
 	if err != nil {
 		return nil, explainGo(err, what, "")
 	}
@@ -301,7 +329,7 @@ func (g *Go) Withdrawn(ctx context.Context, c GoConfig, scratch, path, version s
 		return nil, err
 	}
 	env := c.downloadEnv(scratch, filepath.Join(scratch, "news"))
-	out, err := g.download("go list -m -u "+what, dir, env, []string{"list", "-modcacherw", "-m", "-u", "-json", what}).run(ctx)
+	out, err := g.download("go list -m -u "+what, dir, env, []string{"list", "-modcacherw", "-m", "-u", "-json", what}).twice(ctx)
 	if err != nil {
 		return nil, explainGo(err, what, "")
 	}

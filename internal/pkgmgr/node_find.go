@@ -21,7 +21,8 @@ import (
 // a script: "" for the one on PATH. None there, one that only downloads
 // another, and one that is too old are errors of class Machine that say what
 // was found and what is needed; a missing one is an [fs.ErrNotExist].
-func FindNode(ctx context.Context, name, node string) (*NodeManager, error) {
+func FindNode(ctx context.Context, name, node string) (_ *NodeManager, err error) {
+	defer aboutManagers(&err)
 	if name == "npm" { // which says itself where its script is
 		n, err := FindNPM(ctx)
 		if err != nil {

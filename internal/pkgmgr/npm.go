@@ -51,7 +51,8 @@ const noNPM = "install Node.js with npm 11.10 or later, or lock a node, which br
 // What is on PATH may be a script, a link or the shim of a version manager
 // that works only in the user's own environment, so npm itself is asked which
 // node and which npm-cli.js it is.
-func FindNPM(ctx context.Context) (*NPM, error) {
+func FindNPM(ctx context.Context) (n *NPM, err error) {
+	defer aboutManagers(&err)
 	found, err := exec.LookPath("npm")
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, noNPM, "npm is not on PATH: %w", fs.ErrNotExist)
@@ -80,7 +81,7 @@ func FindNPM(ctx context.Context) (*NPM, error) {
 			vars[key] = value
 		}
 	}
-	n := &NPM{node: vars["npm_node_execpath"], cli: vars["npm_execpath"]}
+	n = &NPM{node: vars["npm_node_execpath"], cli: vars["npm_execpath"]}
 	if !filepath.IsAbs(n.node) || !filepath.IsAbs(n.cli) {
 		return nil, fault.Errorf(fault.Machine, noNPM, "%s does not say where its node and its npm-cli.js are: is it npm?", found)
 	}

@@ -40,7 +40,8 @@ type Pip struct {
 // FindPip returns the pip of the first python on PATH (python3, python, the
 // launcher py) that has one. None, or only one older than 23.0, is an error of
 // class Machine that says what was found; none at all is an [fs.ErrNotExist].
-func FindPip(ctx context.Context) (*Pip, error) {
+func FindPip(ctx context.Context) (_ *Pip, err error) {
+	defer aboutManagers(&err)
 	var tried []string
 	var old error
 	for _, name := range []string{"python3", "python", "py"} {
@@ -334,6 +335,9 @@ var (
 	skippedPython = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`Ignored the following versions that require a different python version: ([^\n]*)`)
 	})
+	noMatch = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`No matching distribution found for ([0-9A-Za-z._-]+)`)
+	})
 	otherPython = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`ERROR: Package '([^']*)' requires a different Python: \S+ not in '([^']*)'|'([^']*)' \(required by ([^)]*)\)`)
 	})
@@ -342,11 +346,12 @@ var (
 // pythonConflict is what pip says of a package that does not admit the
 // interpreter (Requires-Python), nil for nothing.
 func pythonConflict(raw string, req Requirement, what string) error {
-	name, wants := req.Package+" "+req.Version, ""
-	if m := skippedPython().FindStringSubmatch(raw); m != nil {
-		for skipped := range strings.SplitSeq(m[1], ";") { // "1.0 Requires-Python >=3.13"
-			if version, requires, ok := strings.Cut(strings.TrimSpace(skipped), " Requires-Python "); ok && version == req.Version {
-				wants = requires
+	name, wants := "", ""
+	if m, of := skippedPython().FindStringSubmatch(raw), noMatch().FindStringSubmatch(raw); m != nil && of != nil {
+		own := normaliseName(of[1]) == normaliseName(req.Package)
+		for skipped := range strings.SplitSeq(m[1], ";") { // "1.0 Requires-Python >=3.13", of whichever package
+			if version, requires, ok := strings.Cut(strings.TrimSpace(skipped), " Requires-Python "); ok && (!own || version == req.Version) {
+				name, wants = of[1]+" "+version, requires
 			}
 		}
 	}

@@ -197,7 +197,7 @@ func TestReport(t *testing.T) {
 	needs := fake.Wheel{Name: "needs", Version: "1.0", Requires: []string{"hidden==1.0"}}
 	s.Wheel(needs)
 	s.Release("hidden", "hidden-1.0-py3-none-any.whl", fake.Wheel{Name: "hidden", Version: "1.0", Python: ">=3.13"}.Bytes())
-	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden"} {
+	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden requires Python >=3.13"} {
 		_, err := p.Report(t.Context(), index, Requirement{Package: name, Version: "1.0", Platform: linux, Python: "3.12"})
 		wantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
 		if mend := fault.Mend(err); !strings.Contains(mend, "take 3.12 out of python") {

@@ -22,7 +22,8 @@ print("\n".join(["free-threaded" if "t" in getattr(sys, "abiflags", "") else i.n
 // given, else the first on PATH of python3, python3.N (the newest first), python
 // and the launcher py. Nothing of the user's configuration of Python counts. None
 // is an error of class Machine that says what was found.
-func FindPython(ctx context.Context, wanted string, versions []string) (string, error) {
+func FindPython(ctx context.Context, wanted string, versions []string) (_ string, err error) {
+	defer aboutManagers(&err)
 	names := []string{wanted}
 	if wanted == "" {
 		names = []string{"python3"}

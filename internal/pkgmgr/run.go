@@ -118,7 +118,7 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 	case err == nil:
 		return stdout.buf.Bytes(), nil
 	case errors.Is(cause, errTimeout):
-		return nil, c.fail("%s did not end within %s%s", c.name, timeout, after(stderr))
+		return nil, fault.About(fault.AboutTime, c.fail("%s did not end within %s%s", c.name, timeout, after(stderr)))
 	case errors.Is(cause, errTooMuch):
 		return nil, c.fail("%s wrote more than %d bytes of output", c.name, limit)
 	case errors.Is(ctx.Err(), context.Canceled):

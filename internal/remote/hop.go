@@ -266,6 +266,7 @@ func connectFailure(r *request, err error, chain []string) *failure {
 		f.class, f.mend, f.retry = fault.Policy, fault.Mend(err), false
 	case errors.As(err, &unverified), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
 		f.retry = false
+		f.err = fault.About(fault.AboutProxy, text)
 		f.mend = "if a proxy of your company opens TLS, add its authority to this machine (or SSL_CERT_FILE)"
 	case errors.As(err, &record), errors.As(err, &alert):
 		f.retry = false
@@ -277,6 +278,7 @@ func connectFailure(r *request, err error, chain []string) *failure {
 		f.retry = false
 		f.mend = "check the host name, the network and the proxy (HTTPS_PROXY)"
 	case errors.As(err, &proxy):
+		f.err = fault.About(fault.AboutProxy, text)
 		f.retry = proxy.code >= 500 || proxy.code == http.StatusTooManyRequests
 		f.mend = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
 	}

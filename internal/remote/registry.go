@@ -142,8 +142,7 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 	}
 	if href == "" {
 		if total == 0 && strings.HasSuffix(kind, "html") {
-			return "", fault.Errorf(fault.Upstream, "open the address in a browser, and check the proxy and the credential",
-				"%s has no link to any file: is it an index, or a proxy or login page?: %w", where, fs.ErrNotExist)
+			return "", noLinks(where)
 		}
 		return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
 			"%s: the index has no file %s (it has %d others): was it deleted?: %w", where, filename, total, fs.ErrNotExist)
@@ -216,21 +215,33 @@ func simpleHTML(body []byte, page *url.URL, filename string) (base *url.URL, hre
 	}
 }
 
-// htmlWheels lists the wheels that a project page of PEP 503 links to.
-func htmlWheels(body []byte, page *url.URL) []WheelFile {
-	var wheels []WheelFile
+// ErrNotIndex is matched by the error for a page in the place of an index that
+// has no link to anything.
+var ErrNotIndex = errors.New("is it an index, or HTML of a proxy or login page?")
+
+func noLinks(where string) error {
+	return fault.Errorf(fault.Upstream, "open the address in a browser, and check the proxy and the credential",
+		"%s has no link to any file: %w: %w", where, ErrNotIndex, fs.ErrNotExist)
+}
+
+// htmlWheels lists the wheels that a project page of PEP 503 links to, and
+// counts all links.
+func htmlWheels(body []byte, page *url.URL) (wheels []WheelFile, links int) {
 	t := html.NewTokenizer(bytes.NewReader(body))
 	t.SetMaxBuf(1 << 20)
 	for {
 		kind := t.Next()
 		if kind == html.ErrorToken {
-			return wheels
+			return wheels, links
 		}
 		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
 			continue
 		}
 		token := t.Token()
 		u, err := page.Parse(strings.TrimSpace(attribute(token, "href")))
+		if token.DataAtom == atom.A {
+			links++
+		}
 		if token.DataAtom != atom.A || err != nil || !strings.HasSuffix(u.Path, ".whl") {
 			continue
 		}

@@ -16,9 +16,8 @@
 // [fault.Usage] (not a URL that this program fetches). One that means "there is
 // no such file", a 404 or 410, matches fs.ErrNotExist.
 //
-// Credentials come from the userinfo of a URL or from [Options.Credential].
-// There is no reading of .netrc: the package managers' own configuration is
-// where people keep these tokens, and the caller asks that.
+// Credentials come from the userinfo of a URL or from [Options.Credential],
+// such as [Netrc].
 //
 // Retries are timed by github.com/cenkalti/backoff/v5 and not by
 // hashicorp/go-retryablehttp: what must be tried again here is a whole transfer
@@ -215,8 +214,8 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 		}
 	}
 	if c.o.Offline {
-		return nil, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",
-			"%s is needed and the network is not allowed (offline)", Redact(raw))
+		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",
+			"%s is needed and the network is not allowed (offline)", Redact(raw)))
 	}
 	return u, nil
 }

@@ -92,7 +92,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.StatusCode == http.StatusOK && looksLikeHTML(body.Bytes()):
 			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
-				err: fmt.Errorf("got what looks like HTML (a proxy or login page?)%s", via(a.chain))}
+				err: fault.About(fault.AboutProxy, fmt.Errorf("got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
 		}
 		if a.StatusCode == http.StatusOK && !ok {
 			cond.keep(a, body.Bytes())

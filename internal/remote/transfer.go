@@ -392,7 +392,7 @@ func (d *download) receive(a *answer, offset int64) *failure {
 		// The digest decides about a page of exactly the right length.
 		if looksLikeHTML(head) && (d.size == 0 || announced != d.size) {
 			return &failure{class: fault.Integrity, mend: "open the address in a browser, and check the proxy and the credential",
-				err: fmt.Errorf("expected an artifact, got what looks like HTML (a proxy or login page?)%s", via(a.chain))}
+				err: fault.About(fault.AboutProxy, fmt.Errorf("expected an artifact, got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
 		}
 	}
 	if d.size > 0 && announced >= 0 && offset+announced != d.size {
@@ -508,7 +508,7 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", printable(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
 		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
 			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
-				err: fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain))}
+				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain)))}
 		}
 		cond.keep(a, body)
 		return nil

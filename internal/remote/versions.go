@@ -94,7 +94,8 @@ type WheelFile struct {
 
 // PyPIWheels lists the wheels of a project in the index's order. It is one
 // request; an index without JSON (PEP 691) says nothing of times. A project that
-// is not there matches fs.ErrNotExist.
+// is not there matches fs.ErrNotExist, and so does a page without any link, which
+// matches [ErrNotIndex] as well.
 func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]WheelFile, error) {
 	page := under(index, normalized(project)+"/")
 	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
@@ -105,7 +106,11 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	switch {
 	case strings.HasSuffix(kind, "html"):
-		return htmlWheels(body, a.url), nil
+		wheels, links := htmlWheels(body, a.url)
+		if links == 0 {
+			return nil, noLinks(where)
+		}
+		return wheels, nil
 	case !strings.HasSuffix(kind, "json"):
 		return nil, badDocument(where, fmt.Errorf("content type %q is neither JSON nor HTML", printable(kind, 80)))
 	}

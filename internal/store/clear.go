@@ -28,7 +28,7 @@ const (
 
 // layout are the names at the top of a cache without a tag that is ours all the
 // same: one of before there were tags, or one that is just begun.
-var layout = []string{"blobs", "bound", "go-build", "launchers", "locks", "stats.json", "tmp", "trees", "warm", tagName}
+var layout = []string{"blobs", "bound", "compiled", "documents", "go-build", "launchers", "locks", "stats.json", "tmp", "trees", "warm", tagName}
 
 // ours reports whether the folder of the store is a cache of ours; what is
 // foreign in it is named.
@@ -158,6 +158,7 @@ func (c *clearing) clear(ctx context.Context) error {
 	}
 	c.derived("launchers")
 	c.derived("warm")
+	c.documents()
 	return c.leavings()
 }
 
@@ -333,6 +334,22 @@ func (c *clearing) derived(folder string) {
 		}
 		return nil
 	})
+}
+
+// documents removes those not used since then.
+func (c *clearing) documents() {
+	entries, _ := os.ReadDir(c.s.path("documents")) // absent: nothing to clear
+	for _, e := range entries {
+		name := c.s.path("documents", e.Name())
+		info, err := e.Info()
+		if err != nil || !info.ModTime().Before(c.before) {
+			continue
+		}
+		used := usage(name)
+		if c.dry || os.Remove(name) == nil {
+			c.gone(used, "")
+		}
+	}
 }
 
 // leavings removes what dead processes left in tmp.

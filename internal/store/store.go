@@ -28,6 +28,7 @@
 //	documents/<digest of key>  answers of registries, with their validators, bounded
 //	locks/                     one lock file per blob or tree being written, and
 //	                           use-<tree>, held while a tree is in use
+//	compiled/                  the digests of trees that were compiled here, by what they were made of
 //	go-build/                  Go's own build cache, as `go help cache` says
 //	tmp/                       unfinished work; what is older than a day is removed
 //	CACHEDIR.TAG               says that the folder is a cache, and ours

@@ -2,7 +2,7 @@
 //
 // Results go to stdout, talk goes to stderr behind the program's name. Messages
 // begin in lower case and end without a period; an error is followed by a hint
-// that mends it. With JSON set, results and the final error are JSON on stdout
+// that mends it and the paragraph of docs/troubleshooting.md that explains it. With JSON set, results and the final error are JSON on stdout
 // and nothing else is. A progress bar is drawn only on a terminal. What comes
 // from outside is escaped before it reaches the terminal.
 package ui
@@ -89,8 +89,9 @@ func (u *UI) Fail(err error) int {
 			Exit    int    `json:"exit"`
 			Message string `json:"message"`
 			Mend    string `json:"mend,omitempty"`
+			Help    string `json:"help,omitempty"`
 		}
-		_ = u.Data(map[string]failure{"error": {class.String(), int(class), err.Error(), mend}})
+		_ = u.Data(map[string]failure{"error": {class.String(), int(class), err.Error(), mend, Help(err)}})
 		return int(class)
 	}
 	if class == fault.Interrupted {
@@ -104,7 +105,17 @@ func (u *UI) Fail(err error) int {
 	if class == fault.Internal {
 		u.talk("hint: ", "this is a fault of %s itself; please report it", u.Program)
 	}
+	u.talk("help: ", "%s", Help(err))
 	return int(class)
+}
+
+// Help names the paragraph that explains an error, "" where there is none.
+func Help(err error) string {
+	topic := fault.TopicOf(err)
+	if topic == "" {
+		return ""
+	}
+	return "docs/troubleshooting.md#" + string(topic)
 }
 
 func (u *UI) talk(kind, format string, args ...any) {

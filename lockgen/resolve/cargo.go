@@ -168,15 +168,8 @@ func (s *cargo) known(ctx context.Context, c pkgmgr.Crate) (string, error) {
 	if s.template != "" {
 		return s.template, nil
 	}
-	index, err := s.tool.Index(s.dir, s.registry)
-	if err != nil {
-		return "", err
-	}
-	defer index.Close()
-	if _, err := index.Crate(ctx, c.Name, c.Version); err != nil {
-		return "", err
-	}
-	s.template, err = index.Template()
+	var err error
+	s.template, err = s.tool.CrateTemplate(ctx, s.dir, s.registry, c.Name, c.Version)
 	return s.template, err
 }
 

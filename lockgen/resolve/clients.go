@@ -2,7 +2,6 @@ package resolve
 
 import (
 	"context"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +28,7 @@ func (u *update) connect() {
 }
 
 func (u *update) remote() remote.Options {
-	return remote.Options{Offline: u.Offline, Store: u.Store, Timeouts: u.Timeouts, Credential: gitHubToken(u.getenv), Progress: func(_ string, n int64) {
+	return remote.Options{Offline: u.Offline, Store: u.Store, Timeouts: u.Timeouts, Credential: credentials(u.getenv), Progress: func(_ string, n int64) {
 		if u.transfer != nil {
 			u.transfer.Add(n)
 		}
@@ -45,38 +44,14 @@ func (u *update) getenv(name string) string {
 
 // hostClient is the client for files by address and of registries of OCI, whose
 // hosts, those of redirects too, must be in allow of [policy]. A mirror of the
-// manifest is allowed by being there, the interface of GitHub by its files, and
-// a registry by any of its repositories.
+// manifest is allowed by being there.
 func (u *update) hostClient(kind string) *remote.Client {
 	policy := &u.m.Policy
 	if policy.Allow == nil {
 		return u.client
 	}
-	implied := map[string]bool{}
-	imply := func(address string) {
-		if a, err := url.Parse(address); err == nil {
-			implied[lock.HostEntry(a)] = true
-		}
-	}
-	for _, m := range u.m.Mirrors {
-		imply(strings.Replace(m.To, "oci://", "https://", 1))
-	}
-	if policy.AllowsHost(&url.URL{Scheme: "https", Host: "github.com"}) {
-		imply(lock.GitHubAPI)
-	}
-	for _, entry := range policy.Allow {
-		if repository, ok := strings.CutPrefix(entry, "oci:"); ok && kind == lock.OCI {
-			host, _, _ := strings.Cut(repository, "/")
-			imply("https://" + host)
-		}
-	}
 	o := u.remote()
-	o.Allow = func(address *url.URL) error {
-		if implied[lock.HostEntry(address)] {
-			return nil
-		}
-		return allowedHost(policy, address)
-	}
+	o.Allow = policy.CheckHop(kind, u.m.Mirrors)
 	return remote.New(o)
 }
 

@@ -33,7 +33,7 @@ func (w *Want) LockedFrom(m *lock.Manifest, v *lock.Version) lock.Source {
 // downloads what they offer into the store. Why is "" for a source that can.
 func Contest(ctx context.Context, m *lock.Manifest, w *Want, o Options) ([]Tried, error) {
 	if o.Offline {
-		return nil, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source")
+		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
 	}
 	var list []Tried
 	for _, c := range w.candidates() {

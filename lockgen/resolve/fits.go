@@ -95,7 +95,7 @@ func (u *update) fitsBeside(w *Want, f catalog.Fit) error {
 			return err
 		}
 	}
-	return fault.Errorf(fault.Usage, f.Mend, "it works beside %s %s only, and %s is locked", f.Plugin, f.Versions, listedVersions(versions))
+	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, f.Mend, "it works beside %s %s only, and %s is locked", f.Plugin, f.Versions, listedVersions(versions)))
 }
 
 func listedVersions(versions map[string]*lock.Version) string {
@@ -106,6 +106,9 @@ func listedVersions(versions map[string]*lock.Version) string {
 // crate than that of a plugin, each pair once.
 func (u *update) agrees(plugin, crate string) {
 	own := u.minors(plugin, crate)
+	if len(own) == 0 {
+		return
+	}
 	for _, name := range slices.Sorted(maps.Keys(u.out.Lock.Plugins)) {
 		r, _ := catalog.Builtin().Lookup(name)
 		other := u.minors(name, crate)
@@ -189,7 +192,7 @@ func (u *update) fitsNode(ctx context.Context, w *Want, v *lock.Version) error {
 		if r.Allows(NodeHint) {
 			mend = "run: lockgen add node@" + NodeHint + ", or take an older version of " + w.Name
 		}
-		own = fault.Errorf(fault.Usage, mend, "it asks for node %s (engines in its package.json), and node %s is locked", d.Engines.Node, version)
+		own = fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, mend, "it asks for node %s (engines in its package.json), and node %s is locked", d.Engines.Node, version))
 	}
 	return own
 }
@@ -225,6 +228,6 @@ func (u *update) fitsPeer(ctx context.Context, w *Want, v *lock.Version, name, p
 			return nil
 		}
 	}
-	return fault.Errorf(fault.Usage, fmt.Sprintf("run: lockgen add '%s@%s', or take another version of %s", name, r, w.Name),
-		"it works beside %s %s only (peerDependencies in its package.json), and %s is locked", name, r, listedVersions(versions))
+	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, fmt.Sprintf("run: lockgen add '%s@%s', or take another version of %s", name, r, w.Name),
+		"it works beside %s %s only (peerDependencies in its package.json), and %s is locked", name, r, listedVersions(versions)))
 }

@@ -214,13 +214,13 @@ func (s *plain) digestIn(ctx context.Context, w *Want, release *gitHubRelease, a
 		"release %s of %s/%s %w %s; it has %s", tag, owner, repo, errNoAsset, asset, listed(names))
 }
 
-// gitHubToken gives GITHUB_TOKEN to GitHub's API and to nobody else, a mirror
-// of it included.
-func gitHubToken(env func(string) string) func(u *url.URL) remote.Credential {
-	token := env("GITHUB_TOKEN")
+// credentials gives GITHUB_TOKEN to GitHub's API and to nobody else, a mirror of
+// it included, and to every other host what the user's netrc has for it.
+func credentials(env func(string) string) func(u *url.URL) remote.Credential {
+	token, netrc := env("GITHUB_TOKEN"), remote.Netrc(env)
 	return func(u *url.URL) remote.Credential {
 		if token == "" || fmt.Sprintf("%s://%s", u.Scheme, u.Host) != lock.GitHubAPI {
-			return remote.Credential{}
+			return netrc(u)
 		}
 		return remote.Credential{Name: "GITHUB_TOKEN", Authorization: "Bearer " + token}
 	}

@@ -7,7 +7,7 @@ import (
 
 // TestGitHubToken: the token is for GitHub's API and for nobody else.
 func TestGitHubToken(t *testing.T) {
-	give := gitHubToken(func(name string) string {
+	give := credentials(func(name string) string {
 		if name == "GITHUB_TOKEN" {
 			return "canary"
 		}

@@ -102,7 +102,7 @@ func Newest(ctx context.Context, m *lock.Manifest, name, spec string, o Options)
 	}
 	u := newUpdate(m, o)
 	if o.Offline {
-		return "", fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name)
+		return "", fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name))
 	}
 	u.connect()
 	defer u.clean()

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,9 @@ type pip struct {
 	client   *remote.Client
 	listings listings // what the registry said of packages
 	gate     func(w *Want) *pkgmgr.Gate
+
+	mu    sync.Mutex
+	asked map[string]func() ([]pkgmgr.Wheel, error) // what pip was asked: several plugins may be in one package
 }
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
@@ -89,6 +93,10 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 		}
 	}
 	if absent == len(platforms) {
+		// A login page is to pip an index without files.
+		if _, err := s.client.PyPIWheels(ctx, s.index, w.From.Name); errors.Is(err, remote.ErrNotIndex) {
+			return nil, err
+		}
 		return nil, res.Missing[platforms[0].Name].Err
 	}
 	for _, a := range res.Artifacts {
@@ -140,7 +148,19 @@ func (s *pip) interpreters(w *Want, a *Artifact, fits map[string][]string) error
 // that the driver can name what is too young.
 func (s *pip) report(ctx context.Context, w *Want, p lock.Platform, python string, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
 	ask := func(gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
-		return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
+		key := fmt.Sprintf("%s %s %s %s %+v", w.From.Name, w.Version, p.Name, python, gate)
+		s.mu.Lock()
+		if s.asked[key] == nil {
+			if s.asked == nil {
+				s.asked = map[string]func() ([]pkgmgr.Wheel, error){}
+			}
+			s.asked[key] = sync.OnceValues(func() ([]pkgmgr.Wheel, error) {
+				return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
+			})
+		}
+		once := s.asked[key]
+		s.mu.Unlock()
+		return once()
 	}
 	wheels, err := ask(gate)
 	if gate == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -164,7 +184,7 @@ func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	byVersion := map[string]*Release{}
 	var order []string
 	for _, f := range wheels {
-		_, version := packageOf(lock.Pip, f.Filename, lock.File{})
+		_, version := lock.PackageOf(lock.Pip, f.Filename, lock.File{})
 		r := byVersion[version]
 		if r == nil {
 			byVersion[version] = &Release{Version: version, Released: f.Uploaded, Yanked: f.Yanked}
@@ -299,7 +319,7 @@ func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
 	entry, own := "", ""
 	var names []string
 	for _, key := range slices.Sorted(maps.Keys(contents)) {
-		if name, _ := packageOf(lock.Pip, key, lock.File{}); name != lock.NormalPackage(lock.Pip, w.From.Name) {
+		if name, _ := lock.PackageOf(lock.Pip, key, lock.File{}); name != lock.NormalPackage(lock.Pip, w.From.Name) {
 			continue
 		}
 		said := ""

@@ -3,7 +3,6 @@ package resolve
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -78,52 +77,6 @@ func (a ages) mend(s subject) string {
 		s.kind, s.name, s.version, a.now.AddDate(0, 0, 14).Format(time.DateOnly))
 }
 
-// packageOf is what a file of the lock is a part of: name and version in the
-// source, the version "" where the file does not tell.
-func packageOf(kind, key string, f lock.File) (name, version string) {
-	if kind == lock.Pip {
-		parts := strings.Split(key, "-") // PEP 427
-		if len(parts) > 1 {
-			version = parts[1]
-		}
-		return lock.NormalPackage(lock.Pip, parts[0]), version
-	}
-	return f.Name, f.Version
-}
-
-// allowedBy refuses what allow of [policy] does not name. Of is the package of the
-// plugin, which matters for oci only.
-func allowedBy(p *lock.Policy, kind, of, key string, f lock.File) error {
-	const mend = "if you trust it, add to allow of [policy] in plugins.toml: "
-	switch kind {
-	case lock.HTTP:
-		u, err := url.Parse(f.URL)
-		if err != nil {
-			return fault.Errorf(fault.Policy, "", "%s has no address", key)
-		}
-		return allowedHost(p, u)
-	case lock.OCI:
-		if !p.AllowsPackage(kind, of) {
-			return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, "oci:"+of), "the repository %s is not in allow of [policy]", of)
-		}
-		return nil
-	}
-	name, _ := packageOf(kind, key, f)
-	if !p.AllowsPackage(kind, name) {
-		return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, kind+":"+name), "the %s package %s is not in allow of [policy]", kind, name)
-	}
-	return nil
-}
-
-func allowedHost(p *lock.Policy, u *url.URL) error {
-	if p.AllowsHost(u) {
-		return nil
-	}
-	entry := lock.HostEntry(u)
-	return fault.Errorf(fault.Policy, fmt.Sprintf("if you trust it, add to allow of [policy] in plugins.toml: %q", entry),
-		"the host %s is not in allow of [policy]", strings.TrimPrefix(entry, "host:"))
-}
-
 // trusted refuses what rests on less evidence than min-trust demands.
 func trusted(p *lock.Policy, trust string) error {
 	if p.MinTrust == "" || weight(trust) >= weight(p.MinTrust) {
@@ -153,7 +106,7 @@ func CheckPolicy(m *lock.Manifest, l *lock.Lock) error {
 			}
 			add(trusted(&m.Policy, v.Trust))
 			for _, key := range slices.Sorted(maps.Keys(v.Files)) {
-				add(allowedBy(&m.Policy, v.Source, v.Package, key, v.Files[key]))
+				add(m.Policy.CheckFile(v.Source, v.Package, key, v.Files[key]))
 			}
 		}
 	}
@@ -219,7 +172,7 @@ func (u *update) lockedPackages(kind string) map[string]bool {
 				continue
 			}
 			for key, f := range v.Files {
-				name, version := packageOf(kind, key, f)
+				name, version := lock.PackageOf(kind, key, f)
 				have[lock.NormalPackage(kind, name)+"@"+version] = true
 			}
 		}
@@ -235,8 +188,8 @@ func (u *update) admit(a *attempt) []error {
 	kind := a.w.From.Kind
 	locked := u.lockedPackages(kind)
 	for _, artifact := range a.res.Artifacts {
-		err := allowedBy(&u.m.Policy, kind, a.w.packageName(), artifact.Key, artifact.File)
-		name, version := packageOf(kind, artifact.Key, artifact.File)
+		err := u.m.Policy.CheckFile(kind, a.w.packageName(), artifact.Key, artifact.File)
+		name, version := lock.PackageOf(kind, artifact.Key, artifact.File)
 		if err == nil && artifact.aged {
 			own := lock.NormalPackage(kind, name) == lock.NormalPackage(kind, a.w.From.Name)
 			s := subject{

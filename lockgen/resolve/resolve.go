@@ -325,7 +325,11 @@ func (u *update) fail(total int, failures []failure) error {
 	}
 	mend := "mend each of them, then run lockgen again"
 	head := fmt.Sprintf("nothing was written, for %d of %d plugins cannot be locked:", len(names), total)
-	return fault.Errorf(class, mend, head+b.String(), errs...)
+	err := fault.Errorf(class, mend, head+b.String(), errs...)
+	if !slices.ContainsFunc(groups, func(g group) bool { return !several[g.w] }) {
+		return fault.About(fault.AboutSources, err)
+	}
+	return err
 }
 
 // resolve locks what has to be locked: what needs no other plugin first, then
@@ -337,7 +341,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 		for _, w := range pending {
 			names = append(names, w.String())
 		}
-		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", "))
+		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", ")))
 	}
 	u.connect()
 	var failures []failure

@@ -92,7 +92,7 @@ type stillSource interface {
 // of this machine.
 func Still(ctx context.Context, m *lock.Manifest, o Options) (findings []Finding, asked int, unable []string, err error) {
 	if o.Offline {
-		return nil, 0, nil, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source")
+		return nil, 0, nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
 	}
 	wants, err := Plan(m, o.Old)
 	if err != nil {

@@ -24,7 +24,7 @@ func (u *update) verify(ctx context.Context, wants, done []*Want) error {
 		return nil
 	}
 	if u.Offline {
-		return fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --verify downloads everything again")
+		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --verify downloads everything again"))
 	}
 	u.connect()
 	var failures []failure

@@ -329,9 +329,18 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 }
 
 // Digest returns the SHA-256 of what a tag names now. Like that of [Repository.Has]
-// its answer is the registry's word; nothing is downloaded.
+// its answer is the registry's word, unless it gives none and the manifest is
+// hashed.
 func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err error) {
 	desc, err := r.repo.Manifests().Resolve(ctx, tag)
+	if err != nil && strings.Contains(err.Error(), "Docker-Content-Digest") {
+		// The header is optional: then its bytes tell.
+		n, err := r.Resolve(ctx, tag)
+		if err != nil {
+			return "", err
+		}
+		return n.SHA256, nil
+	}
 	if err != nil {
 		return "", r.explain(r.name+":"+tag, err)
 	}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+)
+
+var (
+	cargoPlug = fake.Crate{
+		Name: "crab", Version: "1.0.0", Deps: []fake.CrateDep{{Name: "leaf", Req: "^1"}, {Name: "elsewhere", Req: "1", Target: "cfg(target_os = \"haiku\")"}},
+		Files: map[string]string{"src/main.rs": "fn main() { println!(\"{}\", leaf::NAME); }\n"},
+	}
+	cargoLeaf = fake.Crate{Name: "leaf", Version: "1.0.0", Files: map[string]string{"src/lib.rs": "pub const NAME: &str = \"leaf\";\n"}}
+)
+
+// newCargoWorld adds crab 1.0.0, which cargo compiles from two crates.
+func newCargoWorld(t *testing.T) *world {
+	t.Helper()
+	c, err := pkgmgr.FindCargo(t.Context())
+	if err != nil {
+		t.Skipf("skipped: no cargo that works: %v", err)
+	}
+	w := newWorld(t)
+	p, _ := lock.LookupPlatform(host(t))
+	if _, err := c.Identity(t.Context(), p); err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	if _, err := exec.LookPath("cc"); err != nil && runtime.GOOS != "windows" {
+		t.Skipf("skipped: no linker: %v", err)
+	}
+	w.Setenv("CARGO_HOME", t.TempDir())
+	w.Setenv("CARGO_NET_RETRY", "0")
+	w.lockCrates(cargoPlug, cargoLeaf)
+	w.registries = "cargo = \"" + w.registry.CrateIndex() + "\"\n"
+	w.write()
+	return w
+}
+
+// lockCrates publishes crates and locks them as crab, which is the first.
+func (w *world) lockCrates(crates ...fake.Crate) {
+	w.Helper()
+	v := &lock.Version{Source: lock.Cargo, Package: crates[0].Name, Trust: "registry", Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{}}
+	for _, c := range crates {
+		a := w.registry.Crate(c)
+		v.Files[a.Name] = lock.File{Name: c.Name, Version: c.Version, SHA256: a.SHA256, Size: a.Size}
+	}
+	for _, p := range lock.Platforms {
+		v.Platforms[p.Name] = lock.Cell{Binary: "bin/crab" + p.Exe()}
+	}
+	w.lock.Plugins["crab"] = map[string]*lock.Version{"1.0.0": v}
+}
+
+// TestCargo compiles a plugin from locked crates.
+func TestCargo(t *testing.T) {
+	w := newCargoWorld(t)
+	w.fails(4, []string{"offline", "crab@1.0.0", "leaf@1.0.0"}, "get", "crab", "--offline")
+	path := w.must("get", "crab")
+	if out, err := exec.Command(path).Output(); err != nil || string(out) != "leaf\n" {
+		t.Errorf("%s printed %q: %v", path, out, err)
+	}
+	one, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It is compiled once: then it comes from the cache, by what it was made of,
+	// without a compiler's work or a request.
+	if err := os.RemoveAll(filepath.Join(w.cache, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	w.registry.Forget()
+	entry := filepath.Join(w.dir, "entry.json")
+	data, err := json.Marshal(w.lock.Entry("crab", "1.0.0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(entry, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	w.must("install", "--entry", entry, "--out", out, "--offline")
+	if two, err := os.ReadFile(filepath.Join(out, "bin", "crab")); err != nil || !bytes.Equal(one, two) {
+		t.Errorf("another program was installed: %v", err)
+	}
+	if n := w.registry.Count(""); n > 0 {
+		t.Errorf("%d requests for what is there", n)
+	}
+	// What was changed in the cache is made anew, in another folder the same.
+	if err := os.WriteFile(path, []byte("changed"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if again := w.must("get", "crab"); again != path {
+		t.Errorf("%s, then %s", path, again)
+	}
+	if two, err := os.ReadFile(path); err != nil || !bytes.Equal(one, two) {
+		t.Errorf("compiled again it is another program: %v", err)
+	}
+}
+
+// TestCargoRefusals: each row changes one thing, from nothing in the cache.
+func TestCargoRefusals(t *testing.T) {
+	w := newCargoWorld(t)
+	broken, running := cargoPlug, cargoLeaf
+	broken.Files = map[string]string{"src/main.rs": "fn main() { undefined_thing(); }\n"}
+	canary := filepath.Join(t.TempDir(), "canary")
+	running.Files = map[string]string{"src/lib.rs": cargoLeaf.Files["src/lib.rs"], "build.rs": "fn main() { std::fs::write(\"" + canary + "\", \"ran\").unwrap(); }\n"}
+	for _, tt := range []struct {
+		name   string
+		change func(v *lock.Version)
+		status int
+		says   []string
+		args   []string
+	}{
+		{"other bytes", func(*lock.Version) {
+			other := cargoLeaf
+			other.Files = map[string]string{"src/lib.rs": "pub const NAME: &str = \"evil\";\n"}
+			w.registry.Crate(other)
+		}, 5, []string{"leaf-1.0.0.crate", "other bytes"}, nil},
+		{"a crate is gone", func(v *lock.Version) { delete(v.Files, "leaf-1.0.0.crate") }, 3, []string{"crab 1.0.0", "takes other crates than are locked: leaf-1.0.0"}, nil},
+		{"no consent", func(*lock.Version) { w.lockCrates(cargoPlug, running) }, 6, []string{"runs code of crate leaf-1.0.0", "build-scripts of [policy]"}, nil},
+		{"does not compile", func(*lock.Version) { w.lockCrates(broken, cargoLeaf) }, 7, []string{"crab 1.0.0", "does not compile", "cannot find function `undefined_thing`", "lockgen mirror --trees"}, nil},
+		{"package managers disabled", func(*lock.Version) {}, 7, []string{"package managers are disabled", "lockgen mirror --trees"}, []string{"--disable-package-managers"}},
+		{"another platform", func(*lock.Version) {}, 7, []string{"cargo compiles for the platform it runs on alone", "not for " + foreign, "lockgen mirror --trees"}, []string{"--platform", foreign}},
+		{"compiled by another rustc", func(v *lock.Version) {
+			cell := v.Platforms[host(t)]
+			cell.Tree = strings.Repeat("1", 64)
+			v.Platforms[host(t)] = cell
+		}, 7, []string{"of the locked crates; the lock has " + strings.Repeat("1", 64), "mirror"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w.lockCrates(cargoPlug, cargoLeaf)
+			tt.change(w.lock.Plugins["crab"]["1.0.0"])
+			w.write()
+			w.cache = t.TempDir()
+			w.fails(tt.status, tt.says, append([]string{"get", "crab"}, tt.args...)...)
+		})
+	}
+	if _, err := os.Stat(canary); err == nil {
+		t.Error("code of a crate ran without consent")
+	}
+	w.lockCrates(cargoPlug, cargoLeaf)
+	w.write()
+	t.Setenv("PATH", t.TempDir())
+	w.cache = t.TempDir()
+	w.fails(7, []string{"cargo is not on PATH", "lockgen mirror --trees"}, "get", "crab")
+}

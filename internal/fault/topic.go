@@ -1,0 +1,76 @@
+package fault
+
+import "errors"
+
+// A Topic is a paragraph of docs/troubleshooting.md, by the name of its heading
+// there. Every class has one; some kinds of failure have one of their own.
+type Topic string
+
+// The topics.
+const (
+	AboutOurs     Topic = "a-fault-of-ours"
+	AboutUsage    Topic = "usage"
+	AboutLock     Topic = "lock"
+	AboutConflict Topic = "version-conflict"   // a version that is not locked, or does not fit others
+	AboutNetwork  Topic = "network"            //
+	AboutProxy    Topic = "proxy"              // something between us and the server answered
+	AboutOffline  Topic = "offline"            //
+	AboutSources  Topic = "all-sources-failed" // cache, mirrors and origin
+	AboutBytes    Topic = "wrong-bytes"        //
+	AboutCache    Topic = "damaged-cache"      //
+	AboutPolicy   Topic = "policy"             //
+	AboutMachine  Topic = "machine"            //
+	AboutManagers Topic = "package-managers"   // not found, too old or forbidden
+	AboutTime     Topic = "out-of-time"        //
+)
+
+// Topics lists all of them.
+func Topics() []Topic {
+	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
+		AboutBytes, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutTime}
+}
+
+// topical is an error with a topic of its own.
+type topical struct {
+	topic Topic
+	error
+}
+
+func (e *topical) Unwrap() error { return e.error }
+
+// About gives an error a topic. Class, mend and text stay as they are; nil stays
+// nil.
+func About(t Topic, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &topical{t, err}
+}
+
+// TopicOf returns the outermost topic that an error was given, else that of its
+// class; "" for nil and for what the user stopped.
+func TopicOf(err error) Topic {
+	class := Of(err)
+	if class == OK || class == Interrupted {
+		return ""
+	}
+	var e *topical
+	if errors.As(err, &e) {
+		return e.topic
+	}
+	switch class {
+	case Usage:
+		return AboutUsage
+	case Lock:
+		return AboutLock
+	case Upstream:
+		return AboutNetwork
+	case Integrity:
+		return AboutBytes
+	case Policy:
+		return AboutPolicy
+	case Machine:
+		return AboutMachine
+	}
+	return AboutOurs
+}

@@ -1,0 +1,154 @@
+package install
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// compiled returns the folder of an entry that the lock has no tree of: it is
+// what the cargo of this machine makes of the locked crates, once for each rustc.
+func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, served string) (string, error) {
+	cargo, identity, err := i.cargo(ctx, e, served)
+	if err != nil {
+		return "", err
+	}
+	made := map[string]any{
+		"identity": identity, "crate": e.Locked.Package + "-" + e.Version, "args": e.Locked.Args, "binary": e.Locked.Platforms[served].Binary, "files": map[string]string{},
+	}
+	for _, key := range e.Locked.FilesFor(served) {
+		made["files"].(map[string]string)[key] = e.Locked.Files[key].SHA256
+	}
+	key, err := json.Marshal(made)
+	if err != nil {
+		return "", err
+	}
+	start := time.Now()
+	if dir, err := i.Store.Compiled(ctx, string(key), nil); err == nil {
+		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
+		return dir, nil
+	}
+	if i.Offline {
+		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
+			return "", fault.Errorf(fault.Upstream, "run the same command once without --offline",
+				"offline, and not in the cache %s: %s", i.Store.Dir(), strings.Join(missing, ", "))
+		}
+	}
+	return i.Store.Compiled(ctx, string(key), func(ctx context.Context, dir string) error {
+		return i.compile(ctx, cargo, e, served, dir)
+	})
+}
+
+// cargo returns the cargo of this machine that compiles an entry for a platform,
+// and with what it does so.
+func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (*pkgmgr.Cargo, string, error) {
+	if i.NoManagers {
+		return nil, "", fault.Errorf(fault.Machine, readyTree(e), "it is compiled by cargo, and package managers are disabled")
+	}
+	cargo, err := pkgmgr.FindCargo(ctx)
+	if err != nil {
+		return nil, "", fault.Errorf(fault.Of(err), readyTree(e), "it is compiled by cargo: %w", err)
+	}
+	p, _ := lock.LookupPlatform(platform)
+	identity, err := cargo.Identity(ctx, p)
+	return cargo, identity, err
+}
+
+// buildByCargo compiles an entry whose tree is locked: made elsewhere, and
+// brought from a mirror by everybody who cannot make the same.
+func (i *Installer) buildByCargo(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	cargo, identity, err := i.cargo(ctx, e, platform)
+	if err != nil {
+		return err
+	}
+	if err := i.compile(ctx, cargo, e, platform, dir); err != nil {
+		return err
+	}
+	files, err := store.HashDir(ctx, dir, nil)
+	if err != nil {
+		return err
+	}
+	got, err := store.TreeHash(files)
+	if err != nil {
+		return err
+	}
+	if want := e.Locked.Platforms[platform].Tree; got != want {
+		release, _, _ := strings.Cut(identity, "\n")
+		return fault.Errorf(fault.Machine, "take the compiled plugin from the mirror that it was pushed to: [[mirror]] in plugins.toml",
+			"the %s of this machine makes tree %s of the locked crates; the lock has %s, which another one made", release, got, want)
+	}
+	return nil
+}
+
+// compile fills an empty folder with the executable of an entry.
+func (i *Installer) compile(ctx context.Context, cargo *pkgmgr.Cargo, e *lock.Entry, platform, dir string) error {
+	keys := e.Locked.FilesFor(platform)
+	if err := i.need(ctx, e, keys); err != nil {
+		return err
+	}
+	p, _ := lock.LookupPlatform(platform)
+	binary := e.Locked.Platforms[platform].Binary
+	b := pkgmgr.CargoBuild{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p}
+	for _, key := range keys {
+		f := e.Locked.Files[key]
+		blob, err := i.blob(ctx, e, key)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		defer blob.Close() // a file that is open is not cleared away
+		crate := pkgmgr.CrateFile{Crate: pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}, File: blob.Name()}
+		if f.Name == e.Locked.Package && f.Version == e.Version {
+			b.Root = crate
+		} else {
+			b.Crates = append(b.Crates, crate)
+		}
+	}
+	if b.Root.File == "" {
+		return fault.Errorf(fault.Lock, "lock the plugin again: lockgen update "+e.Name, "crate %s %s is not among its files", e.Locked.Package, e.Version)
+	}
+	scratch, clean, err := i.Store.Scratch(ctx, "cargo")
+	if err != nil {
+		return err
+	}
+	defer clean()
+	out := filepath.Join(scratch, "out")
+	i.detail("cargo compiles %s from %d crates", e, len(keys))
+	start := time.Now()
+	err = cargo.Build(ctx, b, out)
+	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	if err != nil {
+		if errors.Is(err, pkgmgr.ErrCompile) {
+			err = fault.Errorf(fault.Machine, readyTree(e), "%w", err)
+		}
+		return err
+	}
+	return placeProgram(ctx, out, dir, binary)
+}
+
+// placeProgram puts a compiled program into a folder, executable on whichever
+// file system.
+func placeProgram(ctx context.Context, program, dir, binary string) error {
+	f, err := os.Open(program)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = store.Unpack(ctx, f, dir, store.Options{Format: "raw", RawName: binary})
+	return err
+}
+
+// readyTree is the mend where a compiler cannot be run.
+func readyTree(e *lock.Entry) string {
+	return "take the compiled plugin from a mirror, which is made where it compiles, by: lockgen mirror --trees; or enable and install the compiler of source " + e.Locked.Source
+}

@@ -1,0 +1,150 @@
+package lock
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// gitHubFiles are the hosts to which GitHub redirects for the files of a release
+// (docs.github.com/en/rest/releases/assets).
+var gitHubFiles = []string{"objects.githubusercontent.com", "release-assets.githubusercontent.com"}
+
+// AllowsURL reports whether what is at an address may be locked: its host is
+// allowed, or it is a file of a release of a repository of GitHub, or what
+// GitHub says of one, and an entry github:OWNER/REPO or github:OWNER/* is that
+// repository's.
+func (p *Policy) AllowsURL(u *url.URL) bool {
+	if p.AllowsHost(u) {
+		return true
+	}
+	owner, repo, ok := gitHubRepository(u)
+	return ok && (slices.Contains(p.Allow, github+owner+"/"+repo) || slices.Contains(p.Allow, github+owner+"/*"))
+}
+
+// gitHubRepository is the repository, in lower case, that an address of GitHub
+// is about; ok is false for every other address.
+func gitHubRepository(u *url.URL) (owner, repo string, ok bool) {
+	// Owners, repositories and the names of files need no percent-coding that
+	// could hide a slash or a dot.
+	escaped := strings.ToLower(u.EscapedPath())
+	if u.Scheme != "https" || u.User != nil || strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%2e") || strings.Contains(escaped, `%5c`) {
+		return "", "", false
+	}
+	host, err := hostPort(u)
+	if err != nil {
+		return "", "", false
+	}
+	path, ok := strings.CutPrefix(u.Path, "/")
+	least := 4 // OWNER/REPO/releases/FILE
+	switch "https://" + host {
+	case GitHubHost:
+	case GitHubAPI:
+		path, ok = strings.CutPrefix(path, "repos/")
+		least = 3 // the list of them
+	default:
+		return "", "", false
+	}
+	parts := strings.Split(path, "/")
+	for _, part := range parts {
+		ok = ok && part != "" && part != "." && part != ".."
+	}
+	if !ok || len(parts) < least || parts[2] != "releases" {
+		return "", "", false
+	}
+	return strings.ToLower(parts[0]), strings.ToLower(parts[1]), true
+}
+
+// CheckURL refuses an address that allow does not name, by an error of class
+// [fault.Policy] whose mend is the entry.
+func (p *Policy) CheckURL(u *url.URL) error {
+	if p.AllowsURL(u) {
+		return nil
+	}
+	entry := HostEntry(u)
+	mend := fmt.Sprintf("%q", entry)
+	if owner, repo, ok := gitHubRepository(u); ok {
+		mend = fmt.Sprintf("%q, or %q for all of this owner", github+owner+"/"+repo, github+owner+"/*")
+		return fault.Errorf(fault.Policy, "if you trust it, add to allow of [policy] in plugins.toml: "+mend,
+			"the repository %s/%s of GitHub is not in allow of [policy]", owner, repo)
+	}
+	return fault.Errorf(fault.Policy, "if you trust it, add to allow of [policy] in plugins.toml: "+mend,
+		"the host %s is not in allow of [policy]", strings.TrimPrefix(entry, "host:"))
+}
+
+// CheckHop is [Policy.CheckURL] for every request that brings files of a source
+// http or oci, redirects among them. A mirror is allowed by being there, a
+// registry by any of its repositories, and where a repository of GitHub is
+// allowed, so are the hosts to which GitHub sends for its files.
+func (p *Policy) CheckHop(kind string, mirrors []Mirror) func(u *url.URL) error {
+	implied := map[string]bool{}
+	imply := func(address string) {
+		if a, err := url.Parse(address); err == nil {
+			implied[HostEntry(a)] = true
+		}
+	}
+	for _, m := range mirrors {
+		imply(strings.Replace(m.To, "oci://", "https://", 1))
+	}
+	if p.AllowsHost(&url.URL{Scheme: "https", Host: "github.com"}) {
+		imply(GitHubAPI)
+	}
+	for _, entry := range p.Allow {
+		if repository, ok := strings.CutPrefix(entry, OCI+":"); ok && kind == OCI {
+			host, _, _ := strings.Cut(repository, "/")
+			imply("https://" + host)
+		}
+		if strings.HasPrefix(entry, github) && kind == HTTP {
+			for _, host := range gitHubFiles {
+				imply("https://" + host)
+			}
+		}
+	}
+	return func(u *url.URL) error {
+		if implied[HostEntry(u)] {
+			return nil
+		}
+		return p.CheckURL(u)
+	}
+}
+
+// PackageOf is what a file of the lock is a part of: name and version in the
+// source, the version "" where the file does not tell.
+func PackageOf(kind, key string, f File) (name, version string) {
+	if kind == Pip {
+		parts := strings.Split(key, "-") // PEP 427
+		if len(parts) > 1 {
+			version = parts[1]
+		}
+		return NormalPackage(Pip, parts[0]), version
+	}
+	return f.Name, f.Version
+}
+
+// CheckFile refuses a file of the lock that allow does not name, by an error of
+// class [fault.Policy]. Of is the package of the plugin, which matters for oci
+// only.
+func (p *Policy) CheckFile(kind, of, key string, f File) error {
+	const mend = "if you trust it, add to allow of [policy] in plugins.toml: "
+	switch kind {
+	case HTTP:
+		u, err := url.Parse(f.URL)
+		if err != nil {
+			return fault.Errorf(fault.Policy, "", "%s has no address", key)
+		}
+		return p.CheckURL(u)
+	case OCI:
+		if !p.AllowsPackage(kind, of) {
+			return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, "oci:"+of), "the repository %s is not in allow of [policy]", of)
+		}
+		return nil
+	}
+	name, _ := PackageOf(kind, key, f)
+	if !p.AllowsPackage(kind, name) {
+		return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, kind+":"+name), "the %s package %s is not in allow of [policy]", kind, name)
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+)
+
+// python writes a manifest of interpreters, platforms and entries.
+func (p *place) python(interpreters, platforms, entries string) {
+	p.write("plugins.toml", "python = ["+interpreters+"]\nplatforms = ["+platforms+"]\n[registries]\npip = \""+p.server.URL+"/simple/\"\n[plugins]\n"+entries)
+}
+
+const (
+	both  = `"linux-aarch64", "windows-x86_64"`
+	stubs = "stubs = { version = \"1.0\", source = \"pip:stubs\", binary = \"protoc-gen-stubs\" }\n"
+)
+
+// publishStubs publishes a plugin of Python with two console scripts, which
+// needs a module that is compiled for each interpreter and, before 3.12, one
+// more.
+func (p *place) publishStubs(interpreters ...string) {
+	p.server.Wheel(fake.Wheel{
+		Name: "Stubs", Version: "1.0", Requires: []string{"native>=1", `backport; python_version < "3.12"`},
+		EntryPoints: "[other]\nprotoc-gen-stubs = wrong:main\n\n[console_scripts]\nprotoc-gen-stubs = stubs.main:run\nprotoc-gen-extra=stubs.extra : Main.run [colour]\nprotoc-gen-gone = stubs.gone:main\n",
+		Files: map[string]string{
+			"stubs/__init__.py": "", "stubs/main.py": "import sys\nimport native\n\ndef run():\n    sys.stdin.buffer.read()\n", "stubs/extra/__init__.py": "", "stubs/__main__.py": "",
+		},
+	})
+	for _, python := range interpreters {
+		for _, platform := range []string{"manylinux_2_28_aarch64", "manylinux_2_28_x86_64", "macosx_11_0_universal2", "win_amd64"} {
+			p.publishNative(python, platform)
+		}
+	}
+	p.server.Wheel(fake.Wheel{Name: "backport", Version: "1.0", Files: map[string]string{"backport.py": ""}})
+}
+
+func (p *place) publishNative(python, platform string) {
+	cp := "cp" + strings.ReplaceAll(python, ".", "")
+	p.server.Wheel(fake.Wheel{Name: "native", Version: "1.0", Tag: cp + "-" + cp + "-" + platform, Files: map[string]string{"native.py": "# " + python}})
+}
+
+// TestPython locks plugins that Python runs: every interpreter of the manifest
+// finds its wheels in one tree.
+func TestPython(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	p.publishStubs("3.11", "3.12", "3.13")
+	p.python(`"3.12", "3.11"`, both, stubs)
+	p.ok("update")
+	p.ok("check")
+	v := p.locked().Plugins["stubs"]["1.0"]
+	if !slices.Equal(v.Python, []string{"3.11", "3.12"}) || v.Program != "protoc-gen-stubs" || v.Entry != "stubs.main:run" || v.Generator != "" || v.Package != "stubs" {
+		t.Errorf("locked %+v", v)
+	}
+	got := map[string]string{}
+	for key, f := range v.Files {
+		got[key] = strings.Join(f.Python, " ") + " " + strings.Join(f.Platforms, " ")
+	}
+	want := map[string]string{
+		"stubs-1.0-py3-none-any.whl":                        " ",
+		"backport-1.0-py3-none-any.whl":                     "3.11 ",
+		"native-1.0-cp311-cp311-manylinux_2_28_aarch64.whl": "3.11 linux-aarch64",
+		"native-1.0-cp311-cp311-win_amd64.whl":              "3.11 windows-x86_64",
+		"native-1.0-cp312-cp312-manylinux_2_28_aarch64.whl": "3.12 linux-aarch64",
+		"native-1.0-cp312-cp312-win_amd64.whl":              "3.12 windows-x86_64",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+	if c := v.Platforms[arm]; c.Binary != "stubs/main.py" || c.Tree == v.Platforms[win].Tree || v.Platforms["windows-aarch64"].Emulate != win {
+		t.Errorf("cells %+v", v.Platforms)
+	}
+	out, _ := p.ok("explain", "stubs")
+	for _, want := range []string{"runs on: CPython 3.11, 3.12 of the machine, as protoc-gen-stubs (stubs.main:run)", "win_amd64.whl (", " for Python 3.12 for windows-x86_64"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("explain does not say %q:\n%s", want, out)
+		}
+	}
+	first := p.read("plugins.lock.toml")
+	p.server.Forget()
+	p.ok("update")
+	if n := p.server.Count(""); n > 0 || p.read("plugins.lock.toml") != first {
+		t.Errorf("%d requests for nothing", n)
+	}
+	p.ok("update", "stubs")
+	if p.read("plugins.lock.toml") != first {
+		t.Error("locking again gives other bytes")
+	}
+	// Another interpreter is another lock.
+	p.python(`"3.11", "3.12", "3.13"`, both, stubs)
+	p.fails(fault.Lock, []string{"stubs 1.0: python is 3.11 3.12 in the lock, 3.11 3.12 3.13 asked for"}, "check")
+	p.ok("update")
+	v = p.locked().Plugins["stubs"]["1.0"]
+	if f := v.Files["native-1.0-cp313-cp313-win_amd64.whl"]; !slices.Equal(v.Python, []string{"3.11", "3.12", "3.13"}) || !slices.Equal(f.Python, []string{"3.13"}) {
+		t.Errorf("locked %+v", v)
+	}
+	// One alone needs no folders.
+	p.python(`"3.13"`, both, stubs)
+	p.ok("update")
+	for key, f := range p.locked().Plugins["stubs"]["1.0"].Files {
+		if len(f.Python) > 0 {
+			t.Errorf("%s is for %v", key, f.Python)
+		}
+	}
+	// Other ways to start, of the same wheels.
+	for name, want := range map[string]struct{ lines, entry, binary string }{
+		"protoc-gen-extra": {`binary = "protoc-gen-extra"`, "stubs.extra:Main.run", "stubs/extra/__init__.py"},
+		"protoc-gen-m":     {`binary = "protoc-gen-m", entry = "stubs"`, "stubs", "stubs/__main__.py"},
+		"protoc-gen-lib":   {`binary = "protoc-gen-lib", entry = "stubs.main:run", generator = "lib"`, "stubs.main:run", "stubs/main.py"},
+	} {
+		p.python(`"3.13"`, both, stubs+name+" = { version = \"1.0\", source = \"pip:stubs\", "+want.lines+" }\n")
+		p.ok("update")
+		v := p.locked().Plugins[name]["1.0"]
+		if v.Program != name || v.Entry != want.entry || v.Platforms[arm].Binary != want.binary || (v.Generator == "lib") != (name == "protoc-gen-lib") {
+			t.Errorf("%s: locked %+v", name, v)
+		}
+	}
+	p.python(`"3.13"`, both, strings.Replace(stubs, "protoc-gen-stubs", "protoc-gen-extra", 1))
+	p.fails(fault.Lock, []string{"program is protoc-gen-stubs in the lock, protoc-gen-extra asked for"}, "check")
+	// diff says it in words.
+	p.write("old.toml", first)
+	if out, _ := p.ok("diff", p.path("old.toml")); !strings.Contains(out, "python 3.11 3.12 -> 3.13") {
+		t.Errorf("diff says\n%s", out)
+	}
+}
+
+// TestPythonRefused: what cannot run with every interpreter is not locked.
+func TestPythonRefused(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	for _, tt := range []struct {
+		name         string
+		interpreters string
+		entries      string
+		publish      func(p *place)
+		class        fault.Class
+		says         []string
+	}{
+		{"no such script", `"3.12"`, strings.Replace(stubs, "protoc-gen-stubs", "protoc-gen-stub", 1), nil,
+			fault.Usage, []string{`pip package stubs 1.0 has no console script "protoc-gen-stub"`, "protoc-gen-extra, protoc-gen-gone, protoc-gen-stubs"}},
+		{"a library", `"3.12"`, "lib = { version = \"1.0\", source = \"pip:backport\", binary = \"protoc-gen-lib\" }\n", nil,
+			fault.Usage, []string{`has no console script "protoc-gen-lib"; it has nothing`, "is it a library?"}},
+		{"the module is not there", `"3.12"`, strings.Replace(stubs, "protoc-gen-stubs", "protoc-gen-gone", 1), nil,
+			fault.Integrity, []string{"there is no stubs/gone.py in it for Python 3.12", "stubs.gone:main"}},
+		{"a script of a shell", `"3.12"`, stubs, func(p *place) {
+			p.server.Wheel(fake.Wheel{Name: "stubs", Version: "1.0", EntryPoints: "[console_scripts]\nprotoc-gen-stubs = stubs:$(rm)\n", Files: map[string]string{"stubs.py": ""}})
+		}, fault.Integrity, []string{`console script protoc-gen-stubs of stubs-1.0-py3-none-any.whl is "stubs:$(rm)"`}},
+		{"one interpreter without a wheel", `"3.11", "3.12", "3.13"`, stubs, func(p *place) {
+			p.server.Unrelease("native", "native-1.0-cp312-cp312-win_amd64.whl")
+		}, fault.Usage, []string{"stubs 1.0 for windows-x86_64: no wheel of stubs==1.0 for windows-x86_64 and Python 3.12", "take 3.12 out of python"}},
+		{"Requires-Python", `"3.11", "3.12"`, stubs, func(p *place) {
+			p.server.Wheel(fake.Wheel{Name: "backport", Version: "1.0", Python: ">=3.13", Files: map[string]string{"backport.py": ""}})
+		}, fault.Usage, []string{"for linux-aarch64 and Python 3.11: backport 1.0 requires Python >=3.13", "take 3.11 out of python"}},
+		{"other interpreters on another platform", `"3.11", "3.12"`, stubs, func(p *place) {
+			p.server.Unrelease("native", "native-1.0-cp312-cp312-win_amd64.whl")
+			p.server.Unrelease("native", "native-1.0-cp312-cp312-manylinux_2_28_aarch64.whl")
+			p.server.Unrelease("native", "native-1.0-cp311-cp311-win_amd64.whl")
+			p.server.Wheel(fake.Wheel{Name: "native", Version: "1.0", Files: map[string]string{"native.py": ""}})
+		}, fault.Usage, []string{"native-1.0-py3-none-any.whl is taken for Python 3.12 on linux-aarch64, and for 3.11 and 3.12 on windows-x86_64", `python = ["3.12"]`}},
+		{"a native executable that differs", `"3.11", "3.12"`, strings.Replace(stubs, "protoc-gen-stubs", "bin/stubs", 1), nil,
+			fault.Usage, []string{"other wheels for Python 3.11 than for others", "give one interpreter"}},
+		{"with a runtime", `"3.12"`, strings.Replace(stubs, " }", ", runtime = \"node\" }", 1) + "node = \"24.19.0\"\n", nil,
+			fault.Usage, []string{"plugin stubs: is run by Python and has no runtime"}},
+		{"an entry of another source", `"3.12"`, "x = { version = \"1.0.0\", source = \"cargo:x\", binary = \"x\", entry = \"a:b\" }\n", nil,
+			fault.Usage, []string{"entry and generator are for plugins of source pip"}},
+		{"a generator without a function", `"3.12"`, strings.Replace(stubs, " }", ", entry = \"stubs\", generator = \"x\" }", 1), nil,
+			fault.Usage, []string{`its entry "stubs" is no function`}},
+		{"an entry that is none", `"3.12"`, strings.Replace(stubs, " }", ", entry = \"import os\" }", 1), nil,
+			fault.Usage, []string{`entry "import os" is not of the form MODULE:FUNCTION`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			p.publishStubs("3.11", "3.12", "3.13")
+			if tt.publish != nil {
+				tt.publish(p)
+			}
+			p.python(tt.interpreters, both, tt.entries)
+			text := p.fails(tt.class, append(tt.says, "plugins.toml:"), "update")
+			if p.read("plugins.lock.toml") != "" {
+				t.Errorf("a lock was written:\n%s", text)
+			}
+		})
+	}
+	t.Run("one interpreter without a wheel, optional", func(t *testing.T) {
+		t.Parallel()
+		p := newPlace(t)
+		p.publishStubs("3.11", "3.12")
+		p.server.Unrelease("native", "native-1.0-cp312-cp312-win_amd64.whl")
+		p.python(`"3.11", "3.12"`, both, strings.Replace(stubs, " }", ", optional = true }", 1))
+		p.ok("update")
+		v := p.locked().Plugins["stubs"]["1.0"]
+		if c := v.Platforms[win]; c.Unavailable != "stubs 1.0 has no wheel for it and Python 3.12" || !v.Platforms[arm].Locked() {
+			t.Errorf("locked %+v", v.Platforms)
+		}
+	})
+}
+
+// TestPythonSmoke: where a listed interpreter is on PATH, the plugin is tried.
+func TestPythonSmoke(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no lock knows this machine")
+	}
+	here := ""
+	for _, python := range []string{"3.10", "3.11", "3.12", "3.13", "3.14"} {
+		if _, err := pkgmgr.FindPython(t.Context(), "", []string{python}); err == nil {
+			here = python
+		}
+	}
+	if here == "" {
+		t.Skip("no Python to try with")
+	}
+	p := newPlace(t)
+	p.publishStubs(here, "3.98")
+	p.python(`"`+here+`"`, `"`+host.Name+`"`, stubs)
+	if _, talk := p.ok("update", "-v"); !strings.Contains(talk, "smoke run of stubs 1.0") {
+		t.Error(talk)
+	}
+	p.python(`"3.98"`, `"`+host.Name+`"`, stubs)
+	if _, talk := p.ok("update"); !strings.Contains(talk, "stubs 1.0 was not tried: stubs 1.0: it runs on CPython 3.98, and none was found") {
+		t.Error(talk)
+	}
+	// One that does not run is not locked.
+	p.remove("plugins.lock.toml")
+	p.server.Wheel(fake.Wheel{Name: "stubs", Version: "2.0", EntryPoints: "[console_scripts]\nprotoc-gen-stubs = stubs:run\n", Files: map[string]string{"stubs.py": "import missing\n"}})
+	p.python(`"`+here+`"`, `"`+host.Name+`"`, strings.Replace(stubs, "1.0", "2.0", 1))
+	p.fails(fault.Integrity, []string{"stubs 2.0", "smoke run", "No module named 'missing'"}, "update")
+}
+
+// TestPythonReal locks mypy-protobuf from the index that pip of this machine
+// uses, and tries it by the locked protoc with a Python of this machine.
+func TestPythonReal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a real index is not asked in short mode")
+	}
+	needPip(t)
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no lock knows this machine")
+	}
+	if _, err := pkgmgr.FindPython(t.Context(), "", lock.DefaultPython); err != nil {
+		t.Skipf("no Python to try with: %v", err)
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		t.Skipf("no cache folder: %v", err)
+	}
+	p := own(t)
+	p.cache = filepath.Join(user, "buck2-protobuf-test")
+	p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n[plugins]\nprotoc = \"30.2\"\n")
+	p.ok("update", "--offline") // protoc is that of this repository's lock
+	status, _, talk := p.run("-v", "add", "mypy-protobuf@5.1.0", "protoc-gen-mypy_grpc@5.1.0")
+	if status == int(fault.Upstream) {
+		t.Skipf("the real index cannot be reached: %s", talk)
+	}
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, talk)
+	}
+	for name, entry := range map[string]string{"mypy-protobuf": "mypy_protobuf.main:main", "protoc-gen-mypy_grpc": "mypy_protobuf.main:grpc"} {
+		v := p.locked().Plugins[name]["5.1.0"]
+		if v == nil || v.Entry != entry || !slices.Equal(v.Python, lock.DefaultPython) || v.Platforms[host.Name].Binary != "mypy_protobuf/main.py" || len(v.Files) < 3 {
+			t.Errorf("locked %+v", v)
+		}
+		if !strings.Contains(talk, "smoke run of "+name+" 5.1.0") {
+			t.Errorf("%s was not tried:\n%s", name, talk)
+		}
+	}
+}
