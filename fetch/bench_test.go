@@ -133,6 +133,58 @@ func BenchmarkInstall(b *testing.B) {
 	b.ReportMetric(float64(byUs.memory())/(1<<20), "own-MiB-peak")
 }
 
+// BenchmarkWheel compares, in turn, in one run: fetch get protoc with all bytes
+// in the cache and nothing installed, by our own unpacker and by those of pip
+// and uv that are on PATH.
+//
+//	go test -run '^$' -bench Wheel -benchtime 10x ./fetch
+func BenchmarkWheel(b *testing.B) {
+	dir := b.TempDir()
+	fetch := build(b, dir, "fetch", ".")
+	lockPath := repositoryLock(b)
+	l, _, err := lock.Read(lockPath)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, _, v, err := l.Find("protoc")
+	if err != nil {
+		b.Fatal(err)
+	}
+	host, err := hostPlatform()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cell, _, err := v.Cell(host.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	get := []string{fetch, "get", "protoc", "--lock", lockPath, "--wheel-manager"}
+	measure(b, append(slices.Clone(get), "none"))
+	a := &app{}
+	if err := a.open(); err != nil {
+		b.Fatal(err)
+	}
+	times := map[string]*sample{}
+	for _, name := range install.WheelManagers {
+		if name != "none" {
+			if _, err := pkgmgr.FindWheelManager(b.Context(), name); err != nil {
+				b.Log(err)
+				continue
+			}
+		}
+		times[name] = &sample{}
+	}
+	for b.Loop() {
+		for name, s := range times {
+			forget(b, a, cell.Tree)
+			s.add(measure(b, append(slices.Clone(get), name)))
+		}
+	}
+	for name, s := range times {
+		b.ReportMetric(s.median().Seconds(), "by-"+name+"-s")
+	}
+}
+
 // forget removes an installed tree, but none of its bytes.
 func forget(b *testing.B, a *app, tree string) {
 	b.Helper()

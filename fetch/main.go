@@ -51,7 +51,8 @@ Environment:
   BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
   BUCK2_PROTOBUF_NODE_MANAGER              npm, pnpm, yarn, bun or none: what builds the folder of an npm plugin
                                            (default: the locked npm, else the first of them that is found)
-  BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm plugins are unpacked by fetch itself
+  BUCK2_PROTOBUF_WHEEL_MANAGER             pip, uv or none (the default): what builds the folder of a pip plugin
+  BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm and pip plugins are unpacked by fetch itself
   BUCK2_PROTOBUF_PYTHON                    the Python that runs plugins, a path or a name on PATH
 
 Exit status:
@@ -70,6 +71,7 @@ type options struct {
 	from           string
 	cacheDir       string
 	nodeManager    string
+	wheelManager   string
 	noManagers     bool
 	python         string
 	offline        bool
@@ -98,6 +100,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.from, "from", "", "look there first for everything: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
+	f.StringVar(&o.wheelManager, "wheel-manager", env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "pip, uv or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
 	f.StringVar(&o.bundle, "bundle", "", "env: the plugins of this bundle of plugins.toml")
 	f.StringVar(&o.shell, "shell", "", "env: sh, fish, powershell or cmd (default: this machine's)")

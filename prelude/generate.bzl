@@ -154,7 +154,7 @@ def _pick(
     options = {} if [key for key in known.unless if key in given] else dict(known.options)
     options.update(given)
     return struct(
-        compiler = own,
+        own = own,
         executable = found.executable,
         files = known.files,
         fill = known.fill,
@@ -190,10 +190,10 @@ def generate(
     archive = out.endswith(".jar")
     folder = ctx.actions.declare_output(out, dir = not archive, has_content_based_path = True)
 
-    # One run of protoc for all plugins, and one for each other protoc.
+    # One run of protoc for all plugins, and one for each other version of protoc.
     runs = {}
     for g in generators:
-        key = g.title if g.compiler else ""
+        key = g.title if g.own else ""
         runs.setdefault(key, []).append(g)
     if "" in runs:
         # protoc's own generators of the toolchain's version join the plugins.
@@ -234,7 +234,7 @@ def _protoc(
     lines = [include_args(toolchain), descriptor_set_in(ctx.actions, toolchain, descriptors)]
     for g in run:
         name = g.name
-        if g.compiler:
+        if g.own:
             executable = g.executable
         else:
             for _ in range(len(run) + 1):

@@ -72,6 +72,8 @@ def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], con
         cmd.add("--disable-package-managers")
     if ctx.attrs.node_manager:
         cmd.add("--node-manager", ctx.attrs.node_manager)
+    if ctx.attrs.wheel_manager:
+        cmd.add("--wheel-manager", ctx.attrs.wheel_manager)
     if ctx.attrs.cache_dir:
         cmd.add("--cache-dir", ctx.attrs.cache_dir)
     ctx.actions.run(
@@ -177,6 +179,7 @@ protobuf_plugin = rule(
         "python": attrs.string(default = "", doc = "Command that starts the Python of the machines that generate code; empty for `python3`, on Windows `python`."),
         "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry of an ecosystem, where the package manager's own configuration shall not decide."),
         "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
+        "wheel_manager": attrs.string(default = "", doc = "Package manager that installs pip plugins, or empty for our own unpacker."),
         "_fetch": attrs.default_only(attrs.exec_dep(default = "//:fetch", providers = [RunInfo])),
         "_python_main": attrs.default_only(attrs.source(default = "//:python_main")),
     },
@@ -200,8 +203,8 @@ def protobuf_plugins(
         )
 
     The buckconfig of the root cell says how plugins are fetched, never which:
-    `[buck2_protobuf]` with `node_manager`, `disable_package_managers` and
-    `cache_dir`; and with `python` by which command the plugins of Python run,
+    `[buck2_protobuf]` with `node_manager`, `wheel_manager`,
+    `disable_package_managers` and `cache_dir`; and with `python` by which command the plugins of Python run,
     for which the lock names the versions that do.
 
     Args:
@@ -238,6 +241,7 @@ def protobuf_plugins(
             registries = registries,
             versions = versions,
             visibility = visibility,
+            wheel_manager = read_root_config("buck2_protobuf", "wheel_manager", ""),
             exec_compatible_with = host_constraints(),
         )
     return [":" + name for name in plugins]

@@ -21,8 +21,9 @@ _PYTHON = language(
     name = "python",
     generators = {PROTOC: generator(PROTOC, name = "python", files = suffixes("_pb2.py", stem = _module))},
     extras = {
-        "grpc": generator("grpcio-tools", name = "grpc_python", files = suffixes("_pb2_grpc.py", stem = _module)),
-        "mypy": generator("mypy-protobuf", name = "mypy", files = suffixes("_pb2.pyi", stem = _module)),
+        "grpc": generator("grpcio-tools", files = suffixes("_pb2_grpc.py", stem = _module)),
+        "mypy": generator("mypy-protobuf", files = suffixes("_pb2.pyi", stem = _module)),
+        "mypy_grpc": generator("protoc-gen-mypy_grpc", files = suffixes("_pb2_grpc.pyi", stem = _module)),
         "pyi": generator(PROTOC, name = "pyi", files = suffixes("_pb2.pyi", stem = _module)),
     },
     groups = {"srcs": [".py"], "stubs": [".pyi"]},
@@ -35,7 +36,8 @@ python_proto_codegen = rule(
     impl = _python_proto_codegen_impl,
     doc = """Python generated from .proto files; see `python_proto_library`.
 
-    The output is a folder to put on the path of Python: modules lie at their
+    The messages are protoc's own, unless `plugin` says `betterproto2`. The
+    output is a folder to put on the path of Python: modules lie at their
     import paths. Sub-targets: `[all]` is that with the code of dependencies
     included; `[srcs]` and `[stubs]` are the modules and the .pyi files, each of
     which is a sub-target as well, such as `[api/shop_pb2.py]`; `[descriptor]`
@@ -44,6 +46,7 @@ python_proto_codegen = rule(
     attrs = library_attrs(_PYTHON, about = {
         "grpc": "Whether grpcio-tools writes services for grpcio, `_pb2_grpc.py`.",
         "mypy": "Whether mypy-protobuf writes stubs for type checkers.",
+        "mypy_grpc": "Whether mypy-protobuf writes stubs of services.",
         "pyi": "Whether protoc itself writes stubs for type checkers.",
     }),
 )

@@ -45,12 +45,13 @@ type Installer struct {
 	// Local reports whether Download needs no connection for a file; nil for no.
 	Local func(ctx context.Context, e *lock.Entry, key string) bool
 
-	Given       map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
-	Offline     bool                 // name what is missing before any work
-	NodeManager string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
-	NoManagers  bool                 // run no package manager
-	Python      string               // the Python that runs plugins, "" for one of those on PATH
-	Detail      func(string, ...any) // is told what goes on, nil for nobody
+	Given        map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
+	Offline      bool                 // name what is missing before any work
+	NodeManager  string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
+	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
+	NoManagers   bool                 // run no package manager
+	Python       string               // the Python that runs plugins, "" for one of those on PATH
+	Detail       func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them
 	// in the same way.
@@ -155,6 +156,7 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		if e.Locked.Source == lock.NPM {
 			return i.buildNPM(ctx, e, platform, dir)
 		}
+		return i.buildPip(ctx, e, platform, dir)
 	case lock.Go:
 		if e.Toolchain != nil {
 			return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))

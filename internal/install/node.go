@@ -102,6 +102,10 @@ func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, 
 		return nil, nil
 	}
 	dir, _, err := i.Tree(ctx, e.Runtime, i.Host.Name)
+	if fault.Of(err) == fault.Machine { // who needs the runtime itself will say so
+		i.detail("%v", err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

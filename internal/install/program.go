@@ -64,29 +64,53 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 
 // launcher writes the program that runs argv and what else it is given, without
 // some variables of the environment, and returns its path: name below launchers.
-// Its base is that of the plugin's binary, as protoc expects.
 func (i *Installer) launcher(name string, unset, argv []string) (string, error) {
-	name = filepath.Join(i.Store.Dir(), "launchers", filepath.FromSlash(name))
-	var b strings.Builder
+	text := shLauncher(unset, argv)
 	if i.Host.OS == "windows" {
 		name += ".cmd"
-		b.WriteString("@echo off\r\n")
-		for _, v := range unset {
-			b.WriteString("set " + v + "=\r\n")
-		}
-		b.WriteString("\"" + strings.Join(argv, "\" \"") + "\" %*\r\n")
-	} else {
-		b.WriteString("#!/bin/sh\n")
-		if len(unset) > 0 {
-			b.WriteString("unset " + strings.Join(unset, " ") + "\n")
-		}
-		b.WriteString("exec ")
-		for _, arg := range argv {
-			b.WriteString(shellQuote(arg) + " ")
-		}
-		b.WriteString("\"$@\"\n")
+		text = cmdLauncher(i.Store.Dir(), name, unset, argv)
 	}
-	return name, i.place(name, b.String(), 0o755)
+	name = filepath.Join(i.Store.Dir(), "launchers", filepath.FromSlash(name))
+	return name, i.place(name, text, 0o755)
+}
+
+func shLauncher(unset, argv []string) string {
+	var b strings.Builder
+	b.WriteString("#!/bin/sh\n")
+	if len(unset) > 0 {
+		b.WriteString("unset " + strings.Join(unset, " ") + "\n")
+	}
+	b.WriteString("exec ")
+	for _, arg := range argv {
+		b.WriteString(shellQuote(arg) + " ")
+	}
+	b.WriteString("\"$@\"\n")
+	return b.String()
+}
+
+// cmdLauncher is a launcher for cmd.exe, which protoc starts by its path. What
+// lies in the cache is named from the launcher's own folder: cmd.exe reads the
+// file in the code page of the machine, in which the name of a user may have no
+// letters, and would take a % in a path for a variable. Quotes take the meaning
+// from & and ^, and ! has none without delayed expansion. The status of the last
+// command is that of the launcher.
+func cmdLauncher(cache, name string, unset, argv []string) string {
+	var b strings.Builder
+	b.WriteString("@echo off\r\nsetlocal DisableDelayedExpansion\r\n")
+	for _, v := range unset {
+		b.WriteString("set " + v + "=\r\n")
+	}
+	up := `%~dp0` + strings.Repeat(`..\`, 1+strings.Count(name, "/"))
+	for _, arg := range argv {
+		rest, inside := strings.CutPrefix(arg, strings.TrimSuffix(cache, `\`)+`\`)
+		rest = strings.ReplaceAll(rest, "%", "%%")
+		if inside {
+			rest = up + rest
+		}
+		b.WriteString(`"` + rest + `" `)
+	}
+	b.WriteString("%*\r\n")
+	return b.String()
 }
 
 // place writes a file of the cache that is not as it should be.

@@ -84,9 +84,11 @@ func (s *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	type m = map[string]any
-	versions, latest := m{}, ""
+	versions, times, latest := m{}, m{}, ""
 	for version, i := range s.packages[rest] {
 		latest = max(latest, version)
+		// Old enough for every manager that asks for an age.
+		times[version] = "2000-01-01T00:00:00.000Z"
 		versions[version] = m{"name": rest, "version": version, "dist": m{
 			"tarball": fmt.Sprintf("%s/-/%d.tgz", s.base, i), "integrity": s.pkgs[i].Integrity,
 		}}
@@ -96,5 +98,5 @@ func (s *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(m{"name": rest, "dist-tags": m{"latest": latest}, "versions": versions})
+	json.NewEncoder(w).Encode(m{"name": rest, "dist-tags": m{"latest": latest}, "versions": versions, "time": times})
 }

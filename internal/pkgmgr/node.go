@@ -1,14 +1,10 @@
 package pkgmgr
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -118,17 +114,10 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 	run.dir, run.env = project, append(privateEnv(home), run.env...)
 	run.offline, run.serve, run.class = true, registry, fault.Machine
 	run.mend = "use another manager, or none: BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1"
-	out, err := run.run(ctx)
+	_, err = run.run(ctx)
 	var exit *exitError
-	if errors.As(err, &exit) {
-		// pnpm, Yarn and bun tell some of their errors on standard output.
-		if exit.tail == "" {
-			said := tail{buf: out}
-			exit.tail = said.lines()
-		}
-		if wrongBytes.MatchString(exit.tail) {
-			return fault.Errorf(fault.Integrity, "", "%w", err)
-		}
+	if errors.As(err, &exit) && wrongBytes.MatchString(exit.tail) {
+		return fault.Errorf(fault.Integrity, "", "%w", err)
 	}
 	if err != nil {
 		return err
@@ -235,7 +224,7 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 			"YARN_RC_FILENAME=.locked.yml", "YARN_NODE_LINKER=node-modules", "YARN_ENABLE_SCRIPTS=false",
 			"YARN_NPM_REGISTRY_SERVER=" + registry, "YARN_UNSAFE_HTTP_WHITELIST=127.0.0.1", "YARN_NPM_MINIMAL_AGE_GATE=0", "YARN_HTTP_RETRY=0",
 			"YARN_ENABLE_TELEMETRY=0", "YARN_ENABLE_GLOBAL_CACHE=false", "YARN_CACHE_FOLDER=" + cache, "YARN_GLOBAL_FOLDER=" + filepath.Join(home, "global"),
-			"YARN_HTTP_PROXY=", "YARN_HTTPS_PROXY=", "YARN_COMPRESSION_LEVEL=0", "YARN_IGNORE_PATH=1",
+			"YARN_HTTP_PROXY=", "YARN_HTTPS_PROXY=", "YARN_COMPRESSION_LEVEL=0", "YARN_IGNORE_PATH=1", "YARN_ENABLE_STRICT_SETTINGS=false",
 		}
 		files[filepath.Join(project, "yarn.lock")] = ""
 	case "bun":
@@ -255,99 +244,33 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 }
 
 // normalise undoes in the folder of one package what managers do there of
-// their own. All of them set executable bits in their own ways. npm writes a
-// .gitignore as .npmignore, or drops it where there is one already; Yarn 4
-// leaves out packages that a package bundles; pnpm 9 takes the CR out of the
-// first line of an executable; some link executables below node_modules/.bin.
-// Everything else that differs stays so, and the tree shows it.
+// their own. npm writes a .gitignore as .npmignore, or drops it where there is
+// one already; Yarn 4 leaves out packages that a package bundles; pnpm 9 takes
+// the CR out of the first line of an executable; some link executables below
+// node_modules/.bin; all of them set executable bits in their own ways.
 func normalise(ctx context.Context, dir string, p Tarball) error {
 	if _, err := os.Stat(filepath.Join(dir, "package.json")); err != nil {
 		return fault.Errorf(fault.Machine, "", "the manager ended well but left it out: %w", err)
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	files := make(map[string]store.TreeFile, len(p.Files))
-	missing := map[string]bool{} // what to take from the tarball
-	ignore := func(name string) bool {
-		base := path.Base(name)
-		return base == ".gitignore" || base == ".npmignore"
+	t := tidying{
+		files: make(map[string]store.TreeFile, len(p.Files)),
+		drop: func(name string) bool {
+			return path.Base(name) == ".npmignore" || strings.HasSuffix(name, "node_modules/.bin")
+		},
+		again: func(name string) bool {
+			base := path.Base(name)
+			return base == ".gitignore" || base == ".npmignore"
+		},
+		mend: func(name string, f store.TreeFile) bool {
+			return f.Exec || strings.HasPrefix(name, "node_modules/")
+		},
+		archives: []string{p.File},
+		format:   store.Options{Format: "tar.gz", StripTop: true},
 	}
 	for _, f := range p.Files {
-		name := strings.TrimPrefix(f.Path, p.Path+"/")
-		files[name] = f
-		missing[name] = ignore(name) || strings.HasPrefix(name, "node_modules/")
+		t.files[strings.TrimPrefix(f.Path, p.Path+"/")] = f
 	}
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		f, belongs := files[name]
-		switch {
-		case d.IsDir() && strings.HasSuffix(name, "node_modules/.bin"):
-			return errors.Join(root.RemoveAll(name), fs.SkipDir)
-		case d.IsDir():
-			return nil
-		case !belongs && path.Base(name) == ".npmignore":
-			return root.Remove(name)
-		case !belongs:
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil || !info.Mode().IsRegular() {
-			return err
-		}
-		missing[name] = ignore(name) || info.Size() != f.Size && (f.Exec || missing[name])
-		if info.Mode() == mode(f) {
-			return nil
-		}
-		return root.Chmod(name, mode(f))
-	})
-	if err != nil {
-		return err
-	}
-	maps.DeleteFunc(missing, func(_ string, yes bool) bool { return !yes })
-	if len(missing) == 0 {
-		return nil
-	}
-	tarball, err := os.Open(p.File)
-	if err != nil {
-		return err
-	}
-	defer tarball.Close()
-	texts := make(map[string]*bytes.Buffer, len(missing))
-	_, err = store.Unpack(ctx, tarball, "", store.Options{Format: "tar.gz", StripTop: true, Tap: func(name string) io.Writer {
-		if !missing[name] {
-			return nil
-		}
-		texts[name] = &bytes.Buffer{}
-		return texts[name]
-	}})
-	if err != nil {
-		return err
-	}
-	for name, text := range texts {
-		err := root.MkdirAll(path.Dir(name), 0o755)
-		if err == nil {
-			err = root.WriteFile(name, text.Bytes(), mode(files[name]))
-		}
-		if err == nil {
-			err = root.Chmod(name, mode(files[name]))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func mode(f store.TreeFile) fs.FileMode {
-	if f.Exec {
-		return 0o755
-	}
-	return 0o644
+	return t.run(ctx, dir)
 }
 
 func (p Tarball) validate() error {

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
@@ -533,7 +535,125 @@ func TestNodeManagersInstallPlugins(t *testing.T) {
 			if !slices.ContainsFunc(want, func(f store.TreeFile) bool { return f.Path == test.bin && f.Exec }) {
 				t.Errorf("%s is not an executable of the tree", test.bin)
 			}
-			eachManager(t, func(t *testing.T, m *NodeManager) { installs(t, m, t.TempDir(), pkgs, want) })
+			eachManager(t, func(t *testing.T, m *NodeManager) {
+				if yes, _ := atLeast(m.Version, 10, 0); test.name != "ts-proto" && m.Name != "bun" && !yes {
+					t.Skip("the slow ones are tried with ts-proto")
+				}
+				installs(t, m, t.TempDir(), pkgs, want)
+			})
 		})
+	}
+}
+
+// TestLoopback: the registry tells what the managers need, to who has its URL.
+func TestLoopback(t *testing.T) {
+	one := pack(t, "node_modules/@a/b", "@a/b", "1.0.0", []byte("one"))
+	two := pack(t, "node_modules/x/node_modules/@a/b", "@a/b", "2.0.0", []byte("two"))
+	s, err := newLoopback([]Tarball{one, two})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	host := s.base[:strings.LastIndexByte(s.base, '/')]
+	get := func(url string) (int, string) {
+		r, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(body)
+	}
+	for _, name := range []string{"@a/b", "@a%2fb"} {
+		status, body := get(s.base + "/" + name)
+		var doc struct {
+			Name     string
+			Versions map[string]map[string]any
+		}
+		if err := json.Unmarshal([]byte(body), &doc); err != nil || status != 200 || doc.Name != "@a/b" || len(doc.Versions) != 2 {
+			t.Fatalf("%s: %d %s, %v", name, status, body, err)
+		}
+		for version, v := range doc.Versions {
+			if keys := slices.Sorted(maps.Keys(v)); !slices.Equal(keys, []string{"dist", "name", "version"}) {
+				t.Errorf("%s tells %v", version, keys)
+			}
+		}
+		dist := doc.Versions["2.0.0"]["dist"].(map[string]any)
+		if _, body := get(dist["tarball"].(string)); body != "two" || dist["integrity"] != two.Integrity {
+			t.Errorf("%v is %q", dist, body)
+		}
+	}
+	for _, url := range []string{s.base + "/other", s.base + "/-/2.tgz", s.base + "/-/x", host + "/@a/b", host + "/wrong/@a/b", host + "/"} {
+		if status, body := get(url); status != 404 {
+			t.Errorf("%s: %d %s", url, status, body)
+		}
+	}
+}
+
+// TestRunReachesLoopback: a program without a network reaches the one registry
+// and nothing else; where the machine has no such network it runs with its own.
+func TestRunReachesLoopback(t *testing.T) {
+	s, err := newLoopback(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	other, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	dial := func(address string) string {
+		c := tool(t, "dial "+address)
+		c.offline, c.serve = true, s
+		out, err := c.run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if got := dial(s.own.Addr().String()); got != "<nil>" {
+		t.Errorf("the registry: %s", got)
+	}
+	switch got := dial(other.Addr().String()); {
+	case got == "<nil>":
+		t.Skip("this machine does not let a program go without network")
+	case !strings.Contains(got, "refused"):
+		t.Errorf("another port: %s", got)
+	}
+}
+
+func TestNodeScript(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct{ name, text, script, says string }{
+		{"pnpm.cjs", "#!/usr/bin/env node\n", "pnpm.cjs", ""},
+		{"yarn", "#!/usr/bin/node\n", "yarn", ""},
+		{"yarn.js", "", "yarn.js", ""},
+		{"bun", "\x7fELF", "", ""},
+		{"bun.exe", "MZ", "", ""},
+		{"pnpm.cmd", "@ECHO off\r\nGOTO start\r\n:find_dp0\r\nSET dp0=%~dp0\r\nEXIT /b\r\n:start\r\n\"%_prog%\"  \"%dp0%\\node_modules\\pnpm\\bin\\pnpm.cjs\" %*\r\n",
+			"node_modules/pnpm/bin/pnpm.cjs", ""},
+		{"shim", "#!/bin/sh\nbasedir=$(dirname \"$0\")\nexec node  \"$basedir/../lib/node_modules/yarn/bin/yarn.js\" \"$@\"\n", "../lib/node_modules/yarn/bin/yarn.js", ""},
+		{"asdf", "#!/usr/bin/env bash\nexec asdf exec pnpm \"$@\"\n", "", "environment of its user"},
+		{"x.cmd", "@echo hello\r\n", "", "environment of its user"},
+		{"pnpx", "#!/usr/bin/env node\nrequire('./corepack.cjs')\n", "", "corepack"},
+	} {
+		file := filepath.Join(dir, test.name)
+		write(t, file, test.text)
+		got, err := nodeScript(file)
+		want := ""
+		if test.script != "" {
+			want = filepath.Join(dir, filepath.FromSlash(test.script))
+		}
+		if test.says != "" {
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		} else if err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", test.name, got, err, want)
+		}
 	}
 }

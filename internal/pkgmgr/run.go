@@ -37,7 +37,7 @@ type command struct {
 type exitError struct {
 	name   string
 	status string // "exit status 1", "signal: killed"
-	tail   string // the last lines of standard error, redacted and escaped
+	tail   string // the last lines of standard error, else of standard output, redacted and escaped
 	raw    string // more of it, as it came: not for messages
 }
 
@@ -128,7 +128,11 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return stdout.buf.Bytes(), c.fail("%w", &exitError{name: c.name, status: exit.ProcessState.String(), tail: stderr.lines(), raw: string(stderr.buf)})
+		said := stderr
+		if said.lines() == "" { // pnpm and Yarn tell their errors there
+			said = &tail{buf: stdout.buf.Bytes()}
+		}
+		return stdout.buf.Bytes(), c.fail("%w", &exitError{name: c.name, status: exit.ProcessState.String(), tail: said.lines(), raw: string(stderr.buf)})
 	}
 	return nil, c.fail("%s: %w", c.name, err)
 }

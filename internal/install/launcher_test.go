@@ -1,0 +1,53 @@
+package install
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+func TestCmdLauncher(t *testing.T) {
+	const cache = `C:\Users\Jürgen & 100%!\cache`
+	got := cmdLauncher(cache, "abc-def/protoc-gen-x.cmd", []string{"NODE_OPTIONS"},
+		[]string{cache + `\trees\abc\node.exe`, cache + `\trees\def\a%b&c\main`, `D:\50%\python.exe`, "-I", "a,b", ""})
+	want := "@echo off\r\nsetlocal DisableDelayedExpansion\r\nset NODE_OPTIONS=\r\n" +
+		`"%~dp0..\..\trees\abc\node.exe" "%~dp0..\..\trees\def\a%%b&c\main" "D:\50%%\python.exe" "-I" "a,b" "" %*` + "\r\n"
+	if got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// TestShLauncher: bytes in, bytes out, arguments and status as they are, from
+// paths that a shell could misread.
+func TestShLauncher(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	dir := filepath.Join(t.TempDir(), "it's a $HOME & `x` \"y\" ü")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program, launcher := filepath.Join(dir, "program"), filepath.Join(dir, "launcher")
+	for name, text := range map[string]string{
+		program:  "#!/bin/sh\nprintf '%s|' \"$#\" \"$@\" \"$GONE\" \"$KEPT\"\ncat\nexit 42\n",
+		launcher: shLauncher([]string{"GONE"}, []string{program, "first $(x)", ""}),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := []byte("\x00\xff\r\n\x1a end")
+	cmd := exec.Command(launcher, "a b", "*", "")
+	cmd.Env = []string{"GONE=no", "KEPT=yes", "PATH=" + os.Getenv("PATH")}
+	cmd.Stdin = bytes.NewReader(in)
+	out, err := cmd.Output()
+	if want := append([]byte("5|first $(x)||a b|*|||yes|"), in...); !bytes.Equal(out, want) {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	if cmd.ProcessState.ExitCode() != 42 {
+		t.Errorf("%v", err)
+	}
+}
