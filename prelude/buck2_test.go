@@ -253,6 +253,14 @@ load("@root//registry:plugins.lock.toml", lock = "value")
 protobuf_plugins(lock = lock, registries = {"npm": "` + server.URL + `/npm/"})
 `,
 		"registry/plugins.lock.toml": unheardOf(),
+		"mirrored/BUCK": `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins")
+load("@root//:plugins.lock.toml", lock = "value")
+load("@root//mirrored:plugins.toml", manifest = "value")
+
+protobuf_plugins(lock = lock, mirrors = manifest["mirror"])
+`,
+		"mirrored/plugins.toml": "[[mirror]]\nfrom = \"" + server.URL + "/v1/\"\nto = \"" + server.URL + "/mirror/v1/\"\n\n[[mirror]]\nfrom = \"*\"\nto = \"oci-layout:vendor\"\n",
 		"wrong/a.proto":              scratchProto,
 		"wrong/BUCK": `
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
@@ -393,6 +401,15 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		p := p.On(t)
 		p.Fails("build", "//registry:unheard-of[1.0.0]")
 		if got, want := server.take(), "GET /npm/unheard-of/-/unheard-of-1.0.0.tgz"; !slices.Contains(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+	})
+	t.Run("mirrors", func(t *testing.T) {
+		p := p.On(t)
+		// Nothing is there, so the origin serves, by fetch and not by Buck2.
+		p.Must("build", "//mirrored:echo[1.0.0]", "-c", "buck2_protobuf.cache_dir="+t.TempDir())
+		got := server.take()
+		if want := []string{"GET /mirror/v1/echo", "GET /v1/echo"}; !slices.Equal(got, want) {
 			t.Errorf("requests %q, want %q", got, want)
 		}
 	})
