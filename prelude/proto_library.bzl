@@ -29,6 +29,7 @@ def proto_attrs() -> dict[str, Attr]:
         "_protobuf_toolchain": attrs.toolchain_dep(
             default = "toolchains//:protobuf",
             providers = [ProtobufToolchainInfo],
+            doc = "protoc and the plugins.",
         ),
     }
 

@@ -91,9 +91,8 @@ func reasonNoSmoke(err error) string {
 	return "its executable is not called protoc-gen-…, so nothing says what it understands"
 }
 
-// installed installs an entry, nil where its kind cannot be installed yet, or
-// where this machine lacks what it takes: a Python that can run it, or a cargo
-// and a linker to compile it, which the lock of a plugin does not need.
+// installed installs an entry, nil where its kind cannot be installed yet, no
+// Python of this machine can run it, or no cargo compile it.
 func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
 	crate := e.Locked.Source == lock.Cargo
 	if crate {
