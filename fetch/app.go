@@ -6,7 +6,9 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -19,7 +21,7 @@ type app struct {
 
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest
-	mirrors    []lock.Mirror   // likewise
+	mirrors    []lock.Mirror   // likewise, behind --from
 	bundles    map[string][]string
 	loginShell string      // the name of the user's shell
 	policy     lock.Policy // likewise; what may be downloaded
@@ -33,6 +35,8 @@ type app struct {
 	client   *remote.Client
 	hosts    *remote.Client // for files by URL: it goes only where [policy] allows
 	transfer *ui.Transfer
+	oci      once[*oci.Client]
+	tiers    once[*mirror.Tiers]
 
 	npmConfig      memo[map[string]string] // registry by scope
 	wheelIndex     memo[string]
@@ -51,7 +55,7 @@ func (a *app) open() error {
 		return err
 	}
 	a.installer = &install.Installer{
-		Store: a.store, Host: host, Download: a.download,
+		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local,
 		Observe: a.counts.add,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, WheelManager: a.opts.wheelManager, NoManagers: a.opts.noManagers,
 		Python: a.opts.python,
@@ -66,20 +70,39 @@ func (a *app) open() error {
 func (a *app) net() (*remote.Client, *ui.Transfer) {
 	a.netOnce.Do(func() {
 		a.transfer = a.ui.Transfer()
-		o := remote.Options{
-			Offline:    a.opts.offline,
-			UserAgent:  "buck2-protobuf-fetch",
-			Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
-			Credential: remote.Netrc(os.Getenv),
-		}
-		a.client = remote.New(o)
+		a.client = remote.New(a.netOptions(""))
 		a.hosts = a.client
 		if a.policy.Allow != nil {
-			o.Allow = a.policy.CheckHop(lock.HTTP, a.mirrors)
-			a.hosts = remote.New(o)
+			a.hosts = remote.New(a.netOptions(lock.HTTP))
 		}
 	})
 	return a.client, a.transfer
+}
+
+// netOptions are those of connections for files of a source kind that names
+// hosts, to where [policy] allows, or of others for "".
+func (a *app) netOptions(kind string) remote.Options {
+	o := remote.Options{
+		Offline:    a.opts.offline,
+		UserAgent:  "buck2-protobuf-fetch",
+		Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
+		Credential: remote.Netrc(os.Getenv),
+	}
+	if kind != "" {
+		o.Allow = a.policy.CheckHop(kind, a.mirrors)
+	}
+	return o
+}
+
+// registry is the client of registries of OCI, made when it is asked for.
+func (a *app) registry() *oci.Client {
+	return a.oci.get(func() *oci.Client {
+		client, _ := a.net()
+		if a.policy.Allow != nil {
+			client = remote.New(a.netOptions(lock.OCI))
+		}
+		return oci.New(client, "")
+	})
 }
 
 // close ends what the run began.
@@ -90,6 +113,17 @@ func (a *app) close() {
 	if a.transfer != nil {
 		a.transfer.Done()
 	}
+}
+
+// once makes a value when it is first asked for.
+type once[T any] struct {
+	once sync.Once
+	v    T
+}
+
+func (o *once[T]) get(f func() T) T {
+	o.once.Do(func() { o.v = f() })
+	return o.v
 }
 
 // memo computes a value once, for all goroutines.

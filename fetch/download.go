@@ -6,74 +6,121 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// download brings one file from its origin.
+// bringing is the order in which bytes are looked for: mirrors, then the origin.
+func (a *app) bringing() *mirror.Tiers {
+	return &mirror.Tiers{
+		Mirrors: a.mirrors, Dir: a.dir, Offline: a.opts.offline, Web: a.web,
+		OCI:  a.registry,
+		Warn: a.ui.Warn, Detail: a.ui.Detail,
+		Report: func(t mirror.Attempt) {
+			tier := install.FromHTTP
+			if t.OCI {
+				tier = install.FromOCI
+			}
+			a.counts.add(install.Event{Tier: tier, Bytes: t.Bytes, Duration: t.Duration, Err: t.Err})
+		},
+	}
+}
+
+// download brings one file from the first tier that has it.
 func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	// The lock may be poisoned, or older than the rule.
 	if err := a.policy.CheckFile(e.Locked.Source, e.Locked.Package, key, e.Locked.Files[key]); err != nil {
 		return err
 	}
-	if e.Locked.Source == lock.Go && a.registries.Go == "" {
-		return a.downloadByGo(ctx, e, key, in)
-	}
 	f := e.Locked.Files[key]
-	client, transfer := a.net()
+	_, transfer := a.net()
+	transfer.Expect(install.Label(key, f), f.Size)
+	return a.tiers.get(a.bringing).File(ctx, e, key, in)
+}
+
+// ready brings the ready folder of an entry from a mirror.
+func (a *app) ready(ctx context.Context, e *lock.Entry, served, dir string) error {
+	return a.tiers.get(a.bringing).Tree(ctx, a.store, e, served, dir)
+}
+
+// local reports whether a file is in a folder among the mirrors.
+func (a *app) local(ctx context.Context, e *lock.Entry, key string) bool {
+	return a.tiers.get(a.bringing).Local(ctx, e, key)
+}
+
+// web brings one file over HTTP: from its origin, or by the mirror m.
+func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error {
+	f := e.Locked.Files[key]
+	client, _ := a.net()
 	if e.Locked.Source == lock.HTTP {
 		client = a.hosts
 	}
-	addresses, err := a.addresses(ctx, client, e, key)
+	registry := ""
+	if m != nil && m.Registry() {
+		registry = m.To
+	}
+	if e.Locked.Source == lock.Go && registry == "" && a.registries.Go == "" {
+		if m != nil { // Go asks its proxies, at addresses of its own
+			return mirror.ErrNoFit
+		}
+		return a.downloadByGo(ctx, e, key, in)
+	}
+	addresses, err := a.addresses(ctx, client, e, key, registry)
 	if err != nil {
 		return err
 	}
-	transfer.Expect(install.Label(key, f), f.Size)
 	size := f.Size
 	if e.Locked.Source == lock.Go { // a proxy may pack a module anew; whoever reads it compares its hash
 		size = 0
 	}
 	return addresses(func(url string) error {
+		if m != nil && registry == "" {
+			var fits bool
+			if url, fits = m.Rewrite(url); !fits {
+				return mirror.ErrNoFit
+			}
+		}
 		if in.Offset() > 0 {
 			if err := in.Reset(); err != nil {
 				return err
 			}
 		}
-		start := time.Now()
-		err := client.Download(ctx, url, in, remote.DownloadOptions{Size: size})
-		if err == nil || ctx.Err() == nil {
-			a.counts.add(install.Event{Tier: install.FromHTTP, Bytes: in.Offset(), Duration: time.Since(start), Err: err})
-		}
-		return err
+		return client.Download(ctx, url, in, remote.DownloadOptions{Size: size})
 	})
 }
 
-// addresses finds out where a file is served. The function that it returns
+// addresses finds out where a file is served; registry, if it is not "", is
+// asked instead of the one that is configured. The function that it returns
 // tries the addresses in order until one serves the file.
-func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entry, key string) (func(try func(url string) error) error, error) {
+func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entry, key, registry string) (func(try func(url string) error) error, error) {
 	f := e.Locked.Files[key]
 	switch e.Locked.Source {
 	case lock.HTTP:
-		return func(try func(string) error) error { return try(lock.Rewrite(a.mirrors, f.URL)) }, nil
+		return func(try func(string) error) error { return try(f.URL) }, nil
 	case lock.Go:
-		return func(try func(string) error) error { return try(remote.GoModule(a.registries.Go, key)) }, nil
+		if registry == "" {
+			registry = a.registries.Go
+		}
+		return func(try func(string) error) error { return try(remote.GoModule(registry, key)) }, nil
 	case lock.Cargo:
-		template, err := a.crateTemplate(ctx, e)
+		template, err := a.crateTemplate(ctx, e, registry)
 		if err != nil {
 			return nil, err
 		}
 		crate := pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
 		return func(try func(string) error) error { return try(pkgmgr.CrateURL(template, crate)) }, nil
 	case lock.NPM:
-		registry, err := a.npmRegistry(ctx, e, f.Name)
-		if err != nil {
-			return nil, err
+		if registry == "" {
+			var err error
+			if registry, err = a.npmRegistry(ctx, e, f.Name); err != nil {
+				return nil, err
+			}
 		}
 		return func(try func(string) error) error {
 			err := try(remote.NPMTarball(registry, f.Name, f.Version))
@@ -88,11 +135,13 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 			return try(url)
 		}, nil
 	case lock.Pip:
-		index, err := a.indexOfWheels(ctx)
-		if err != nil {
-			return nil, err
+		if registry == "" {
+			var err error
+			if registry, err = a.indexOfWheels(ctx); err != nil {
+				return nil, err
+			}
 		}
-		url, err := client.PyPIFile(ctx, index, wheelProject(key), key)
+		url, err := client.PyPIFile(ctx, registry, wheelProject(key), key)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +164,7 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 		}
 		if err != nil {
 			mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
-			if e.Runtime != nil {
+			if fault.Of(err) != fault.Machine {
 				mend = "" // the locked npm would do, so what it lacks is the cause
 			}
 			return nil, fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)
@@ -158,23 +207,28 @@ func (a *app) indexOfWheels(ctx context.Context) (string, error) {
 	})
 }
 
-// crateTemplate returns how the registry that the user's own cargo takes crates
-// from, or the manifest's, forms the address of a crate.
-func (a *app) crateTemplate(ctx context.Context, e *lock.Entry) (string, error) {
-	return a.crateDownloads.get(func() (string, error) {
+// crateTemplate returns how a registry forms the address of a crate: that of a
+// mirror, the manifest's, or the one that the user's own cargo takes crates from.
+func (a *app) crateTemplate(ctx context.Context, e *lock.Entry, registry string) (string, error) {
+	ask := func() (string, error) {
 		cargo, err := pkgmgr.FindCargo(ctx)
 		if err != nil {
 			return "", fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
 		}
-		return cargo.CrateTemplate(ctx, a.dir, a.registries.Cargo, e.Locked.Package, e.Version)
-	})
+		if registry == "" {
+			registry = a.registries.Cargo
+		}
+		return cargo.CrateTemplate(ctx, a.dir, registry, e.Locked.Package, e.Version)
+	}
+	if registry != "" {
+		return ask()
+	}
+	return a.crateDownloads.get(ask)
 }
 
 // wheelProject returns the normalised project name of a wheel's file name,
-// which begins with it (PEP 427, PEP 503).
+// which begins with it (PEP 427).
 func wheelProject(filename string) string {
 	name, _, _ := strings.Cut(filename, "-")
-	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
-		return r == '-' || r == '_' || r == '.'
-	}), "-")
+	return lock.NormalProject(name)
 }

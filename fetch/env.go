@@ -139,22 +139,6 @@ func folders(programs []*install.Program) []string {
 	return dirs
 }
 
-// bundle returns what a bundle of the manifest consists of.
-func (a *app) bundle(_ context.Context, name string) ([]string, error) {
-	if specs := a.bundles[name]; len(specs) > 0 {
-		return specs, nil
-	}
-	known := slices.Sorted(maps.Keys(a.bundles))
-	mend := "write it into plugins.toml, below [bundles]"
-	if len(known) > 0 {
-		mend = "bundles are " + strings.Join(known, ", ")
-	}
-	if near := lock.Nearest(name, known); near != "" {
-		mend = "did you mean " + near + "? " + mend
-	}
-	return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
-}
-
 // shells are those that pathLine can write for.
 var shells = []string{"sh", "fish", "powershell", "cmd"}
 

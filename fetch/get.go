@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,7 +131,7 @@ func (a *app) readManifest(lockPath string) error {
 		name = filepath.Join(filepath.Dir(lockPath), lock.ManifestName)
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 			a.dir = filepath.Dir(lockPath)
-			return nil
+			return a.readFrom()
 		}
 	}
 	m, _, err := lock.ReadManifest(name)
@@ -141,5 +142,24 @@ func (a *app) readManifest(lockPath string) error {
 	if a.opts.nodeManager == "" {
 		a.installer.NodeManager = m.NodeManager
 	}
+	return a.readFrom()
+}
+
+// readFrom puts --from before all mirrors. A folder there is one below the
+// working directory.
+func (a *app) readFrom() error {
+	if a.opts.from == "" {
+		return nil
+	}
+	place, err := lock.ParsePlace(a.opts.from)
+	if err != nil {
+		return err
+	}
+	if place.Dir != "" {
+		if place.Dir, err = filepath.Abs(place.Dir); err != nil {
+			return err
+		}
+	}
+	a.mirrors = slices.Insert(slices.Clone(a.mirrors), 0, lock.Mirror{From: lock.Everything, To: place.String()})
 	return nil
 }

@@ -58,7 +58,6 @@ func (a *app) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *s
 	}
 	defer clean()
 	_, transfer := a.net()
-	transfer.Expect(install.Label(key, f), f.Size)
 	get := client.tool.DownloadMod
 	if strings.HasSuffix(key, ".zip") {
 		get = client.tool.Download

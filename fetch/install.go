@@ -67,7 +67,7 @@ func runInstall(ctx context.Context, a *app, args []string) error {
 	return nil
 }
 
-// readGiven reads --file and --registries.
+// readGiven reads --file, --registries and --mirrors.
 func (a *app) readGiven(e *lock.Entry) error {
 	a.installer.Given = make(map[string]string)
 	for _, arg := range a.opts.files {
@@ -81,17 +81,33 @@ func (a *app) readGiven(e *lock.Entry) error {
 		}
 		a.installer.Given[key] = path
 	}
-	if a.opts.registries == "" {
+	if err := readJSON(a.opts.registries, `{"npm": "https://…"}`, &a.registries); err != nil {
+		return err
+	}
+	if err := readJSON(a.opts.mirrors, `[{"from": "*", "to": "oci://HOST/REPO"}]`, &a.mirrors); err != nil {
+		return err
+	}
+	for _, m := range a.mirrors {
+		if err := m.Check(); err != nil {
+			return fmt.Errorf("%s: %w", a.opts.mirrors, err)
+		}
+	}
+	return a.readFrom()
+}
+
+// readJSON reads the value of a flag that names a file, "" for none.
+func readJSON(name, form string, v any) error {
+	if name == "" {
 		return nil
 	}
-	data, err := os.ReadFile(a.opts.registries)
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&a.registries); err != nil {
-		return fault.Errorf(fault.Usage, `write {"npm": "https://…"}`, "%s: %w", a.opts.registries, err)
+	if err := dec.Decode(v); err != nil {
+		return fault.Errorf(fault.Usage, "write "+form, "%s: %w", name, err)
 	}
 	return nil
 }

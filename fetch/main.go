@@ -33,6 +33,7 @@ Usage:
   fetch get NAME[@VERSION]              install if needed, print the path of its executable
   fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
   fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
+  fetch bundle NAME [--from PLACE]      install every plugin of a bundle, print a PATH line for each
   fetch env [NAME...]                   install plugins, print the line that puts them on PATH
   fetch cache verify [--repair]         read the whole cache again and say what is damaged
   fetch cache clear [--older-than AGE]  free the space of what was not used lately
@@ -42,6 +43,7 @@ Examples:
   fetch get ts-proto
   protoc --plugin=protoc-gen-ts_proto="$(fetch get ts-proto@2.7.2)" --ts_proto_out=. api.proto
   fetch run protoc -- --version
+  eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"
 
 Flags:
 %s
@@ -65,6 +67,8 @@ type options struct {
 	entry, out     string
 	files          []string
 	registries     string
+	mirrors        string
+	from           string
 	cacheDir       string
 	nodeManager    string
 	wheelManager   string
@@ -86,12 +90,14 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
-	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries] and node-manager (default: plugins.toml beside the lock)")
+	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries], [[mirror]], [bundles] and node-manager (default: plugins.toml beside the lock)")
 	f.StringVar(&o.platform, "platform", "", "platform to install for (default: this machine's)")
 	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
 	f.StringVar(&o.out, "out", "", "install: the folder to make")
 	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
 	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
+	f.StringVar(&o.mirrors, "mirrors", "", "install: the mirrors of the manifest, as JSON")
+	f.StringVar(&o.from, "from", "", "look there first for everything: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
 	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
 	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
 	f.StringVar(&o.wheelManager, "wheel-manager", env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "pip, uv or none")
@@ -117,6 +123,7 @@ func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 
 // commands maps each name to what it does with the arguments after it.
 var commands = map[string]func(context.Context, *app, []string) error{
+	"bundle":  runBundle,
 	"cache":   runCache,
 	"env":     runEnv,
 	"get":     get,

@@ -158,6 +158,35 @@ shouted. The exit status is 0 whether or not there is a difference.
   lockgen diff ../other/plugins.lock.toml
 `
 
+const helpMirror = `push everything that is locked to a registry or a folder
+
+Every locked file goes there under its SHA-256, for all platforms: what is there
+already is not pushed again, what was pushed is read back, and a tag that names
+something else is never overwritten. Then, with the same lock, fetch needs no
+other server, once plugins.toml says
+
+  [[mirror]]
+  from = "*"
+  to = "oci://HOST/REPO"          # or "oci-layout:DIR"
+
+PLACE is a repository of any OCI registry, with docker's credentials, or a folder
+in the OCI image layout, which needs no server. For each plugin version there is
+a manifest with the tag NAME-VERSION, and for each bundle of plugins.toml an
+index with the tag bundle-NAME: fetch bundle NAME --from PLACE.
+
+With --trees the ready folders of plugins from npm, pip, cargo and go are pushed
+too, for machines that have no cargo or go or may run no package manager.
+With names or --bundle only those plugins are pushed, and what runs them.
+
+  lockgen mirror --to oci://registry.example.com/tools/plugins
+  lockgen mirror --to oci-layout:vendor --platform linux-x86_64 --trees
+
+      --bundle NAME       only this bundle; may be repeated
+      --platform NAME     only what this platform needs; may be repeated
+      --to PLACE          oci://HOST/REPO or oci-layout:DIR
+      --trees             push ready folders as well
+`
+
 const helpDoctor = `tell what this machine has and what it lacks
 
 Finds package managers, compilers, Buck2 and git, compares their versions with

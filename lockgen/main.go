@@ -71,6 +71,12 @@ func commands() []command {
 		}},
 		{name: "outdated", run: runOutdated, help: helpOutdated},
 		{name: "diff", args: " [REV|FILE]", run: runDiff, help: helpDiff},
+		{name: "mirror", args: " [NAME[@VERSION]…]", run: runMirror, help: helpMirror, flags: func(fs *pflag.FlagSet, p *program) {
+			fs.StringVar(&p.to, "to", "", "where to push")
+			fs.BoolVar(&p.trees, "trees", false, "push ready folders as well")
+			fs.StringArrayVar(&p.platforms, "platform", nil, "only for this platform")
+			fs.StringArrayVar(&p.bundles, "bundle", nil, "only this bundle")
+		}},
 		{name: "doctor", run: runDoctor, help: helpDoctor, flags: func(fs *pflag.FlagSet, p *program) {
 			fs.StringVar(&p.manager, "manager", "", "look at this tool alone")
 			fs.StringVar(&p.minVersion, "min-version", "", "with --manager: the oldest version that will do")
@@ -93,6 +99,10 @@ type program struct {
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
 	manager, minVersion      string // doctor
+
+	to                 string   // mirror
+	trees              bool     // likewise
+	platforms, bundles []string // likewise
 
 	// Tests set them; the zero values are good.
 	timeouts    remote.Timeouts

@@ -21,6 +21,7 @@ func (p *place) python(interpreters, platforms, entries string) {
 
 const (
 	both  = `"linux-aarch64", "windows-x86_64"`
+	one   = `"linux-aarch64"`
 	stubs = "stubs = { version = \"1.0\", source = \"pip:stubs\", binary = \"protoc-gen-stubs\" }\n"
 )
 
@@ -105,7 +106,7 @@ func TestPython(t *testing.T) {
 		t.Errorf("locked %+v", v)
 	}
 	// One alone needs no folders.
-	p.python(`"3.13"`, both, stubs)
+	p.python(`"3.13"`, one, stubs)
 	p.ok("update")
 	for key, f := range p.locked().Plugins["stubs"]["1.0"].Files {
 		if len(f.Python) > 0 {
@@ -113,19 +114,28 @@ func TestPython(t *testing.T) {
 		}
 	}
 	// Other ways to start, of the same wheels.
-	for name, want := range map[string]struct{ lines, entry, binary string }{
+	ways := map[string]struct{ lines, entry, binary string }{
 		"protoc-gen-extra": {`binary = "protoc-gen-extra"`, "stubs.extra:Main.run", "stubs/extra/__init__.py"},
 		"protoc-gen-m":     {`binary = "protoc-gen-m", entry = "stubs"`, "stubs", "stubs/__main__.py"},
 		"protoc-gen-lib":   {`binary = "protoc-gen-lib", entry = "stubs.main:run", generator = "lib"`, "stubs.main:run", "stubs/main.py"},
-	} {
-		p.python(`"3.13"`, both, stubs+name+" = { version = \"1.0\", source = \"pip:stubs\", "+want.lines+" }\n")
-		p.ok("update")
+	}
+	entries := stubs
+	for name, want := range ways {
+		entries += name + " = { version = \"1.0\", source = \"pip:stubs\", " + want.lines + " }\n"
+	}
+	p.python(`"3.13"`, one, entries)
+	p.server.Forget()
+	p.ok("update")
+	if n := p.server.Count("/simple/stubs/"); n != 1 {
+		t.Errorf("three plugins of one package ask for it %d times", n)
+	}
+	for name, want := range ways {
 		v := p.locked().Plugins[name]["1.0"]
 		if v.Program != name || v.Entry != want.entry || v.Platforms[arm].Binary != want.binary || (v.Generator == "lib") != (name == "protoc-gen-lib") {
 			t.Errorf("%s: locked %+v", name, v)
 		}
 	}
-	p.python(`"3.13"`, both, strings.Replace(stubs, "protoc-gen-stubs", "protoc-gen-extra", 1))
+	p.python(`"3.13"`, one, strings.Replace(stubs, "protoc-gen-stubs", "protoc-gen-extra", 1))
 	p.fails(fault.Lock, []string{"program is protoc-gen-stubs in the lock, protoc-gen-extra asked for"}, "check")
 	// diff says it in words.
 	p.write("old.toml", first)
@@ -185,7 +195,11 @@ func TestPythonRefused(t *testing.T) {
 			if tt.publish != nil {
 				tt.publish(p)
 			}
-			p.python(tt.interpreters, both, tt.entries)
+			platforms := one
+			if strings.Contains(tt.interpreters, ",") {
+				platforms = both
+			}
+			p.python(tt.interpreters, platforms, tt.entries)
 			text := p.fails(tt.class, append(tt.says, "plugins.toml:"), "update")
 			if p.read("plugins.lock.toml") != "" {
 				t.Errorf("a lock was written:\n%s", text)

@@ -253,6 +253,14 @@ load("@root//registry:plugins.lock.toml", lock = "value")
 protobuf_plugins(lock = lock, registries = {"npm": "` + server.URL + `/npm/"})
 `,
 		"registry/plugins.lock.toml": unheardOf(),
+		"mirrored/BUCK": `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins")
+load("@root//:plugins.lock.toml", lock = "value")
+load("@root//mirrored:plugins.toml", manifest = "value")
+
+protobuf_plugins(lock = lock, mirrors = manifest["mirror"])
+`,
+		"mirrored/plugins.toml": "[[mirror]]\nfrom = \"" + server.URL + "/v1/\"\nto = \"" + server.URL + "/mirror/v1/\"\n\n[[mirror]]\nfrom = \"*\"\nto = \"oci-layout:vendor\"\n",
 		"wrong/a.proto":              scratchProto,
 		"wrong/BUCK": `
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
@@ -387,12 +395,21 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		got := p.Must("aquery", "all_actions(toolchains//:ts-proto)", "--output-attribute", "^cmd$",
 			"-c", "buck2_protobuf.disable_package_managers=true", "-c", "buck2_protobuf.cache_dir=/some/where",
 			"-c", "buck2_protobuf.node_manager=bun", "-c", "buck2_protobuf.wheel_manager=uv")
-		expect(t, got, "--node-manager, bun, --wheel-manager, uv, --disable-package-managers, --cache-dir, /some/where]")
+		expect(t, got, "--disable-package-managers, --node-manager, bun, --wheel-manager, uv, --cache-dir, /some/where]")
 	})
 	t.Run("registries", func(t *testing.T) {
 		p := p.On(t)
 		p.Fails("build", "//registry:unheard-of[1.0.0]")
 		if got, want := server.take(), "GET /npm/unheard-of/-/unheard-of-1.0.0.tgz"; !slices.Contains(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+	})
+	t.Run("mirrors", func(t *testing.T) {
+		p := p.On(t)
+		// Nothing is there, so the origin serves, by fetch and not by Buck2.
+		p.Must("build", "//mirrored:echo[1.0.0]", "-c", "buck2_protobuf.cache_dir="+t.TempDir())
+		got := server.take()
+		if want := []string{"GET /mirror/v1/echo", "GET /v1/echo"}; !slices.Equal(got, want) {
 			t.Errorf("requests %q, want %q", got, want)
 		}
 	})

@@ -41,6 +41,10 @@ def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
         return []
     return [ctx.new_sub_error(category = "fetch_plugin", message = message, remediation = hint, show_in_stderr = True)]
 
+def _mirrored(mirrors: list[dict[str, str]], url: str) -> bool:
+    """Says whether a mirror may have what is at a URL."""
+    return any([m["from"] == "*" or url.startswith(m["from"]) for m in mirrors])
+
 def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], contents: dict[str, typing.Any]) -> Artifact:
     """Declares the download and the folder of one version."""
     platform = ctx.attrs.platform
@@ -55,13 +59,15 @@ def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], con
     if locked["source"] == "http" and cell.unavailable == None:
         for key, file in files_of(locked, cell.platform).items():
             url = direct_url(file)
-            if url == None:
-                continue
+            if url == None or _mirrored(ctx.attrs.mirrors, url):
+                continue  # `fetch` brings it
             download = ctx.actions.declare_output("{}/files/{}".format(version, key), has_content_based_path = True)
             ctx.actions.download_file(download, url, sha256 = file["sha256"], size_bytes = file["size"])
             cmd.add("--file", cmd_args(key, download, delimiter = "="))
     if ctx.attrs.registries:
         cmd.add("--registries", ctx.actions.write_json(version + "/registries.json", ctx.attrs.registries, has_content_based_path = True))
+    if ctx.attrs.mirrors:
+        cmd.add("--mirrors", ctx.actions.write_json(version + "/mirrors.json", ctx.attrs.mirrors, has_content_based_path = True))
     if ctx.attrs.disable_package_managers:
         cmd.add("--disable-package-managers")
     if ctx.attrs.node_manager:
@@ -166,6 +172,7 @@ protobuf_plugin = rule(
         "cache_dir": attrs.string(default = "", doc = "Folder of `fetch`'s cache, or empty for its own choice."),
         "disable_package_managers": attrs.bool(default = False, doc = "Run no package manager: our own unpacker makes the folder, and what is compiled comes ready from a mirror."),
         "needs": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run or compile a version of this one, such as node and go."),
+        "mirrors": attrs.list(attrs.dict(attrs.string(), attrs.string()), default = [], doc = "Where bytes are looked for before their origin is asked, in order: `from` and `to` as [[mirror]] of plugins.toml has them."),
         "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` for our own unpacker, or empty for `fetch`'s choice."),
         "platform": attrs.string(doc = "The lock's name of the configured platform."),
         "plugin": attrs.string(doc = "The plugin's name in the lock."),
@@ -181,6 +188,7 @@ protobuf_plugin = rule(
 def protobuf_plugins(
         lock: dict[str, typing.Any],
         registries: dict[str, str] = {},
+        mirrors: list[dict[str, str]] = [],
         visibility: list[str] = ["PUBLIC"]) -> list[str]:
     """Declares one target for every plugin of a lock, under the plugin's name.
 
@@ -203,6 +211,9 @@ def protobuf_plugins(
         lock: the value of a plugins.lock.toml.
         registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`), where the configuration of
             the user's own package manager shall not decide.
+        mirrors: where bytes are looked for before their origin is asked: the value
+            of `mirror` in plugins.toml, which `load` reads like the lock. A folder
+            (`oci-layout:DIR`) is one below the root of the project.
         visibility: who may use the targets.
 
     Returns:
@@ -221,6 +232,7 @@ def protobuf_plugins(
             name = name,
             cache_dir = read_root_config("buck2_protobuf", "cache_dir", ""),
             disable_package_managers = disabled,
+            mirrors = mirrors,
             needs = [":" + need for need in needs],
             node_manager = read_root_config("buck2_protobuf", "node_manager", ""),
             platform = platform_select(),

@@ -38,6 +38,12 @@ type Installer struct {
 	// Download brings the bytes of one file of an entry, which the store lacks;
 	// the store compares them with the lock.
 	Download func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error
+	// Ready brings the ready folder of an entry from a mirror into the empty
+	// folder dir, for a machine that may run no package manager; nil for no
+	// mirror. The result is compared with the lock.
+	Ready func(ctx context.Context, e *lock.Entry, served, dir string) error
+	// Local reports whether Download needs no connection for a file; nil for no.
+	Local func(ctx context.Context, e *lock.Entry, key string) bool
 
 	Given        map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
 	Offline      bool                 // name what is missing before any work
@@ -124,7 +130,7 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 			continue
 		}
 		for _, key := range e.Locked.FilesFor(served) {
-			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) {
+			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) && (i.Local == nil || !i.Local(ctx, e, key)) {
 				missing = append(missing, Label(key, f))
 			}
 		}
@@ -139,17 +145,25 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 // the result with the lock.
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	switch e.Locked.Source {
-	case lock.NPM:
-		return i.buildNPM(ctx, e, platform, dir)
+	case lock.NPM, lock.Pip:
+		if i.wantsReady(e, platform) {
+			err := i.ready(ctx, e, platform, dir)
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			i.detail("no ready folder: %v", err) // the files will do
+		}
+		if e.Locked.Source == lock.NPM {
+			return i.buildNPM(ctx, e, platform, dir)
+		}
+		return i.buildPip(ctx, e, platform, dir)
 	case lock.Go:
 		if e.Toolchain != nil {
-			return i.buildByGo(ctx, e, platform, dir)
+			return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
 		}
 	case lock.Cargo:
-		return i.buildByCargo(ctx, e, platform, dir)
-	case lock.Pip:
-		return i.buildPip(ctx, e, platform, dir)
-	case lock.HTTP:
+		return i.readyOr(ctx, e, platform, dir, i.buildByCargo)
+	case lock.HTTP, lock.OCI:
 	default:
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}

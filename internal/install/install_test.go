@@ -87,10 +87,10 @@ func TestTreesChangedPlaces(t *testing.T) {
 		t.Errorf("%d downloads: %v", downloads, err)
 	}
 	// What cannot be installed is said.
-	a.Locked.Source = lock.OCI
+	a.Locked.Source = "unheard-of"
 	a.Locked.Platforms[host.Name] = lock.Cell{Binary: "bin/tool", Tree: strings.Repeat("1", 64)}
 	if _, _, err := installer().Tree(t.Context(), a, host.Name); fault.Of(err) != fault.Usage {
-		t.Errorf("oci: %v", err)
+		t.Errorf("an unknown source: %v", err)
 	}
 }
 

@@ -86,7 +86,7 @@ func (d *decoder) mirrors(v any) error {
 				return err
 			}
 		}
-		if err := m.check(); err != nil {
+		if err := m.Check(); err != nil {
 			return d.wrap(path, err)
 		}
 		d.m.Mirrors = append(d.m.Mirrors, m)

@@ -94,12 +94,16 @@
 //	entry = "MODULE:FUNCTION"    # or MODULE, where there is no such script
 //	generator = "NAME"           # where entry is the main function of a protoc, NAME of its --NAME_out
 //
-// [[mirror]] lets another server stand in: what begins with from is asked for
-// where to is. The first that fits counts. It is in no lock.
+// [[mirror]] names places where bytes may be had before their origin is asked,
+// in the order in which they are tried; see [Mirror]. It is in no lock.
 //
 //	[[mirror]]
-//	from = "https://github.com/"
-//	to = "https://proxy.example.com/github/"
+//	from = "https://github.com/"                 # the beginning of a URL, of oci://…,
+//	to = "https://proxy.example.com/github/"     # npm:…, pip:…, cargo: or go:, or "*"
+//
+//	[[mirror]]
+//	from = "*"
+//	to = "oci://registry.example.com/plugins"    # filled by lockgen mirror; or oci-layout:DIR
 //
 // [Print] writes the canonical text, [Parse] reads any text of that meaning,
 // and [Canonical] tells the two apart.

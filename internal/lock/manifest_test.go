@@ -138,7 +138,7 @@ var badManifests = []struct {
 	{"near platform", "platforms = [\"linux-x86-64\"]\n", 2, []string{"did you mean linux-x86_64?"}},
 	{"unknown variable", manifestHead + "a = {version = \"1.0.0\", source = \"https://example.com/{verison}\"}\n", 2, []string{"did you mean {version}?"}},
 	{"open brace", manifestHead + "a = {version = \"1.0.0\", source = \"https://example.com/{version\"}\n", 2, []string{"brace"}},
-	{"mirror", manifestHead + "[[mirror]]\nfrom = \"*\"\nto = \"https://example.com/\"\n", 2, []string{"names no host"}},
+	{"mirror", manifestHead + "[[mirror]]\nfrom = \"*\"\nto = \"https://example.com/\"\n", 2, []string{"no registry of OCI"}},
 	{"bundle of nothing", manifestHead + "protoc = \"30.2\"\n[bundles]\nts = [\"protocs\"]\n", 2, []string{"plugins.toml:5", "did you mean protoc?"}},
 	{"binary that leaves", manifestHead + "a = {version = \"1.0.0\", binary = \"../a\"}\n", 2, []string{"plugins.toml:3", "leaves its folder"}},
 	{"unknown policy", manifestHead + "[policy]\nbuild-script = [\"a\"]\n", 2, []string{"did you mean build-scripts?"}},

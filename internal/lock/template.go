@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"path"
@@ -269,58 +268,6 @@ func checkOCI(s string) error {
 		if err == nil && first.Package() != r.Package() {
 			return fault.Errorf(fault.Usage, "let the tag or the file behind # vary", "%q has another repository on each platform", s)
 		}
-	}
-	return nil
-}
-
-// A Mirror lets another server stand in for one: what begins with From is
-// asked for where To is. It never changes the lock.
-type Mirror struct {
-	From string `json:"from"` // "https://HOST/…", "oci://HOST/…"
-	To   string `json:"to"`   // of the same kind
-}
-
-// Rewrite returns the address at which to ask for what is at an address: that
-// of the first mirror whose From it begins with, or itself.
-func Rewrite(mirrors []Mirror, address string) string {
-	for _, m := range mirrors {
-		if rest, ok := strings.CutPrefix(address, m.From); ok {
-			return m.To + rest
-		}
-	}
-	return address
-}
-
-// check refuses a mirror that could match more than it says.
-func (m Mirror) check() error {
-	for _, part := range [][2]string{{"from", m.From}, {"to", m.To}} {
-		what, s := part[0], part[1]
-		scheme, rest, _ := strings.Cut(s, "://")
-		address := s
-		if scheme == OCI {
-			address = "https://" + rest
-			if what == "to" {
-				host, _, _ := strings.Cut(rest, "/")
-				if _, err := ParseOCI("oci://" + host + "/x:1"); err != nil {
-					return err
-				}
-			}
-		}
-		if err := CheckURL(address); err != nil {
-			return err
-		}
-		if !strings.Contains(rest, "/") {
-			return fault.Errorf(fault.Usage, fmt.Sprintf("write: %s = %q", what, s+"/"), "mirror %s = %q does not end the host with a slash", what, s)
-		}
-		if strings.ContainsAny(rest, "{}?#") {
-			return fault.Errorf(fault.Usage, "write the beginning of an address", "mirror %s = %q is no prefix of an address", what, s)
-		}
-	}
-	if strings.HasPrefix(m.From, "oci://") != strings.HasPrefix(m.To, "oci://") {
-		return fault.Errorf(fault.Usage, "mirror URLs by URLs and oci:// by oci://", "mirror from %q to %q changes the kind of server", m.From, m.To)
-	}
-	if strings.HasSuffix(m.From, "/") != strings.HasSuffix(m.To, "/") {
-		return fault.Errorf(fault.Usage, "end both with a slash, or none", "mirror from %q to %q joins words that belong apart", m.From, m.To)
 	}
 	return nil
 }

@@ -79,49 +79,6 @@ func TestParseOCI(t *testing.T) {
 	}
 }
 
-func TestRewrite(t *testing.T) {
-	mirrors := []Mirror{
-		{"https://github.com/acme/", "https://acme.example.com/"},
-		{"https://github.com/", "https://proxy.example.com/github/"},
-		{"oci://registry.example.com/", "oci://127.0.0.1:5000/cache/"},
-	}
-	for _, m := range mirrors {
-		if err := m.check(); err != nil {
-			t.Error(err)
-		}
-	}
-	for address, want := range map[string]string{
-		"https://github.com/acme/x":          "https://acme.example.com/x",
-		"https://github.com/other/x":         "https://proxy.example.com/github/other/x",
-		"https://github.com.evil.example/x":  "https://github.com.evil.example/x",
-		"oci://registry.example.com/a/b:1#f": "oci://127.0.0.1:5000/cache/a/b:1#f",
-	} {
-		if got := Rewrite(mirrors, address); got != want {
-			t.Errorf("%s became %s, expected %s", address, got, want)
-		}
-	}
-	for _, m := range []Mirror{
-		{"https://github.com", "https://example.com"},
-		{"https://github.com/", "https://example.com"},
-		{"https://github.com/a", "https://example.com/a/"},
-		{"https://github.com/", "oci://example.com/"},
-		{"oci://example.com/", "https://example.com/"},
-		{"https://github.com/", "http://example.com/"},
-		{"https://github.com/", "https://user:secret@example.com/"},
-		{"*", "https://example.com/"},
-		{"ftp://example.com/", "https://example.com/"},
-		{"https://github.com/?a", "https://example.com/b"},
-	} {
-		err := m.check()
-		if c := fault.Of(err); c != fault.Usage && c != fault.Policy {
-			t.Errorf("%+v: %v", m, err)
-		}
-		if err != nil && strings.Contains(err.Error()+fault.Mend(err), "secret") {
-			t.Errorf("%v shows a secret", err)
-		}
-	}
-}
-
 func TestManifestNaming(t *testing.T) {
 	m, err := ParseManifest("plugins.toml", []byte(`platforms = ["linux-x86_64"]
 [plugins.a]

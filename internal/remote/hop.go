@@ -25,8 +25,10 @@ const maxRedirects = 10
 
 // A request is what every attempt of one transfer asks for.
 type request struct {
-	method     string   // "" is GET
-	body       []byte   // nil for none
+	method     string    // "" is GET
+	body       []byte    // nil for none
+	stream     io.Reader // instead of body, of length bytes; can be sent once
+	length     int64
 	url        *url.URL // with its userinfo
 	header     http.Header
 	credential Credential
@@ -113,6 +115,9 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		req := (&http.Request{Method: r.method, URL: u, Header: header, Host: u.Host}).WithContext(traced)
 		if r.body != nil {
 			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(r.body)), int64(len(r.body))
+		}
+		if r.stream != nil {
+			req.Body, req.ContentLength = io.NopCloser(r.stream), r.length
 		}
 		// Not through http.Client: it would follow redirects by its own rules,
 		// send a Referer, and put whole URLs into its errors.

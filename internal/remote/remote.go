@@ -43,6 +43,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
+// maxConnections bounds the connections to one host at a time; what is more
+// waits for its turn.
+const maxConnections = 16
+
 // A Sink takes the bytes of a download. *store.Ingest is one.
 type Sink interface {
 	io.Writer
@@ -137,6 +141,7 @@ func New(o Options) *Client {
 		DisableCompression:  true,
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 8,
+		MaxConnsPerHost:     maxConnections,
 		IdleConnTimeout:     30 * time.Second,
 	}
 	c.guarded = c.open.Clone()

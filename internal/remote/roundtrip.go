@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -17,7 +19,8 @@ const maxMessage = 4 << 20
 
 // RoundTrip is http.RoundTripper's, for a library that speaks a protocol over
 // HTTP: with it, everything that this package promises holds for the library's
-// requests as well. Redirects are followed here, so the library sees none; the
+// requests as well. A body of more than 4 MiB is streamed and sent once: the
+// library has it, so the library tries again. Redirects are followed here, so the library sees none; the
 // Authorization of the request goes to its origin and nowhere else. An answer
 // of more than 4 MiB is an error, so artifacts come by [Client.Download]. What
 // a server may do better the next time (429, 5xx, a broken connection or body)
@@ -31,7 +34,9 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.method = req.Method
 	if req.Body != nil {
 		defer req.Body.Close()
-		if r.body, err = io.ReadAll(io.LimitReader(req.Body, maxMessage)); err != nil {
+		if req.ContentLength > maxMessage {
+			r.stream, r.length = req.Body, req.ContentLength
+		} else if r.body, err = io.ReadAll(io.LimitReader(req.Body, maxMessage)); err != nil {
 			return nil, err
 		}
 	}
@@ -49,7 +54,19 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		cond = c.condition(r)
 	}
 	var resp *http.Response
-	err = c.transfer(req.Context(), r, func(ctx context.Context, cancel context.CancelCauseFunc) *failure {
+	err = c.transfer(req.Context(), r, func(ctx context.Context, cancel context.CancelCauseFunc) (f *failure) {
+		if r.stream != nil {
+			defer c.watchUpload(r, cancel)()
+			defer func() {
+				if f == nil {
+					return
+				}
+				f.retry = false
+				if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() {
+					f.err = cause
+				}
+			}()
+		}
 		a, f := c.get(ctx, r)
 		if f != nil {
 			return f
@@ -97,4 +114,48 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// watchUpload puts a meter on the body of a request and cancels the attempt
+// when the server takes it too slowly. The caller stops it.
+func (c *Client) watchUpload(r *request, cancel context.CancelCauseFunc) (stop func()) {
+	m := &uploadMeter{body: r.stream, length: r.length}
+	r.stream = m
+	window := c.o.Timeouts.Stall
+	need := max(1, int64(window.Seconds()*float64(c.o.Timeouts.MinRate)))
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(window)
+		defer tick.Stop()
+		last := int64(0)
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			n := m.count.Load()
+			if n >= m.length {
+				return // what remains is the answer, which has a timeout of its own
+			}
+			if n-last < need {
+				cancel(fmt.Errorf("the server takes too slowly: %d bytes in %s, expected at least %d", n-last, window, need))
+				return
+			}
+			last = n
+		}
+	}()
+	return func() { close(done) }
+}
+
+type uploadMeter struct {
+	body   io.Reader
+	length int64
+	count  atomic.Int64
+}
+
+func (m *uploadMeter) Read(p []byte) (int, error) {
+	n, err := m.body.Read(p)
+	m.count.Add(int64(n))
+	return n, err
 }

@@ -24,12 +24,6 @@ import (
 // transfer tries until an attempt succeeds, fails for good, or the attempts are
 // used up.
 func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.Context, context.CancelCauseFunc) *failure) error {
-	wait := &backoff.ExponentialBackOff{
-		InitialInterval:     c.o.Timeouts.RetryWait,
-		RandomizationFactor: 0.5,
-		Multiplier:          2,
-		MaxInterval:         10 * time.Second,
-	}
 	var last *failure
 	attempts := 0
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -51,7 +45,7 @@ func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.
 			return struct{}{}, &backoff.RetryAfterError{Duration: after}
 		}
 		return struct{}{}, last.err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(uint(c.o.Attempts)), backoff.WithMaxElapsedTime(0))
+	}, c.backoff()...)
 	if err == nil {
 		return nil
 	}
@@ -66,6 +60,39 @@ func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.
 		return fault.Errorf(last.class, last.mend, "downloading %s: %w (%d attempts)", name, last.err, attempts)
 	}
 	return fault.Errorf(last.class, last.mend, "downloading %s: %w", name, last.err)
+}
+
+// backoff is how all that is tried again waits between attempts.
+func (c *Client) backoff() []backoff.RetryOption {
+	return []backoff.RetryOption{
+		backoff.WithBackOff(&backoff.ExponentialBackOff{
+			InitialInterval:     c.o.Timeouts.RetryWait,
+			RandomizationFactor: 0.5,
+			Multiplier:          2,
+			MaxInterval:         10 * time.Second,
+		}),
+		backoff.WithMaxTries(uint(c.o.Attempts)), backoff.WithMaxElapsedTime(0),
+	}
+}
+
+// Retry tries something of several requests, such as an upload, as often and
+// with the same waits as this client tries a transfer, while again says that an
+// error may pass. It returns the last error.
+func (c *Client) Retry(ctx context.Context, try func() error, again func(error) bool) error {
+	var last error
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		if last = try(); last != nil && !again(last) {
+			return struct{}{}, backoff.Permanent(last)
+		}
+		return struct{}{}, last
+	}, c.backoff()...)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return last
 }
 
 // A statusError is an answer that is not the one we asked for.

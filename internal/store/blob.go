@@ -120,13 +120,13 @@ func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context,
 	if err != nil {
 		return s.refused(err)
 	}
-	in := &Ingest{s: s, f: f, limit: d.Size, sum256: sha256.New()}
+	in := &Ingest{s: s, f: f, limit: d.Size, sum256: sha256.New(), want: d}
 	defer in.drop()
 	if err := in.fill(ctx, get); err != nil {
 		return err
 	}
-	if got := in.digest(); got != d {
-		return fault.Errorf(fault.Integrity, mendBytes, "wrong bytes: got %s, expected %s", got, d)
+	if err := in.Check(); err != nil {
+		return err
 	}
 	return in.keep(d)
 }
@@ -269,7 +269,8 @@ type Ingest struct {
 	f              *os.File
 	sum256, sum512 hash.Hash // sum512 only where the digest is unknown
 	n, limit       int64
-	err            error // the first failure of Write; outranks what get makes of it
+	want           Digest // of AddBlob; zero where the digest is unknown
+	err            error  // the first failure of Write; outranks what get makes of it
 	done           bool
 }
 
@@ -295,6 +296,23 @@ func (in *Ingest) Write(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// Check reports whether the bytes so far are those that [Store.AddBlob] waits
+// for, for a caller that can have them from somewhere else; the error is the one
+// that AddBlob would return. With [Store.AddUnknown] nothing is expected.
+func (in *Ingest) Check() error {
+	if in.err != nil || in.want == (Digest{}) {
+		return in.err
+	}
+	if got := in.digest(); got != in.want {
+		return fault.Errorf(fault.Integrity, mendBytes, "wrong bytes: got %s, expected %s", got, in.want)
+	}
+	return nil
+}
+
+// Err is the first failure of Write since the start or the last Reset: too many
+// bytes, or what the disk said.
+func (in *Ingest) Err() error { return in.err }
 
 // Offset is the number of bytes taken so far: where an interrupted download
 // goes on.

@@ -12,6 +12,7 @@ import (
 // one line a file elsewhere, nothing when the UI is quiet.
 type Transfer struct {
 	ui       *UI
+	title    string
 	progress *mpb.Progress // nil where no bar is drawn
 	bar      *mpb.Bar
 	total    atomic.Int64
@@ -21,10 +22,10 @@ type Transfer struct {
 // Transfer begins to show a set of downloads. The caller must call Done.
 func (u *UI) Transfer() *Transfer { return u.Progress("downloading") }
 
-// Progress begins to show work on bytes by a bar with that title, on a terminal
-// only. The caller must call Done.
+// Progress begins to show work on bytes by a bar with that title, such as
+// "pushing", on a terminal only. The caller must call Done.
 func (u *UI) Progress(title string) *Transfer {
-	t := &Transfer{ui: u}
+	t := &Transfer{ui: u, title: title}
 	if u.Quiet || !u.terminal() {
 		return t
 	}
@@ -45,15 +46,20 @@ func (u *UI) Progress(title string) *Transfer {
 }
 
 // Expect announces a file and its size in bytes, 0 where it is not known yet.
-func (t *Transfer) Expect(name string, size int64) {
+func (t *Transfer) Expect(name string, size int64) { t.expect(t.title, name, size) }
+
+// Download is Expect for a file that has to be downloaded before other work.
+func (t *Transfer) Download(name string, size int64) { t.expect("downloading", name, size) }
+
+func (t *Transfer) expect(title, name string, size int64) {
 	t.Grow(size)
 	if t.bar != nil {
 		return
 	}
 	if size > 0 {
-		t.ui.Say("downloading %s (%s)", name, Size(size))
+		t.ui.Say("%s %s (%s)", title, name, Size(size))
 	} else {
-		t.ui.Say("downloading %s", name)
+		t.ui.Say("%s %s", title, name)
 	}
 }
 

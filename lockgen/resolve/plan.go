@@ -136,7 +136,7 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 		c := *c
 		c.Spec, c.others, c.out = spec, nil, nil
 		if err := c.plan(l); err != nil {
-			if first == nil {
+			if first == nil || c.until != "" { // of several ranges of one package, the last
 				first = err
 			}
 			out = append(out, Tried{Source: c.From.String(), Why: err.Error()})
@@ -253,7 +253,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	var list []*Want
 	var out []Tried
 	var first error
-	for _, a := range asked {
+	for n, a := range asked {
 		if err := c.Refused(a.Source.String()); err != nil {
 			return nil, fmt.Errorf("%s: plugin %s: %w", at, name, err)
 		}
@@ -276,7 +276,10 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 		if w.Include == "" {
 			w.Include = p.Include
 		}
-		i := slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From == a.Source })
+		i := n // one package may be in the catalogue twice, with another binary from some version on
+		if p.Source != nil {
+			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From == a.Source })
+		}
 		if i < 0 && a.Source.Kind != lock.HTTP && a.Source.Kind != lock.OCI { // at another address it may look otherwise
 			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From.Kind == a.Source.Kind })
 		}

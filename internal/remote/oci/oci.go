@@ -143,6 +143,10 @@ func (c *Client) Repository(host, repo string) (*Repository, error) {
 // request for a token, which may hold a credential.
 func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != r.base.Scheme || !strings.EqualFold(req.URL.Host, r.base.Host) {
+		if req.Method == http.MethodPut {
+			return nil, fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there",
+				"registry %s wants what is pushed at %s, which is another host", r.base.Host, remote.Redact(req.URL.Scheme+"://"+req.URL.Host))
+		}
 		if req.URL.Scheme != "https" || !related(r.base.Hostname(), req.URL.Hostname()) {
 			return nil, fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent",
 				"registry %s sends its clients for a token to %s, which is another host", r.base.Host, remote.Redact(req.URL.Scheme+"://"+req.URL.Host))
@@ -291,8 +295,10 @@ func (d Descriptor) Index() bool {
 // A Node is a manifest or an index.
 type Node struct {
 	Descriptor
-	Children []Descriptor // of an index
-	Layers   []Descriptor // of a manifest
+	ArtifactType string // "" for none
+	Annotations  map[string]string
+	Children     []Descriptor // of an index
+	Layers       []Descriptor // of a manifest
 	// Created is org.opencontainers.image.created, which is the publisher's own
 	// word; zero where it says nothing.
 	Created time.Time
@@ -372,7 +378,7 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (*Node, error) {
 		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry", "%s: the registry says %s and sends %s", name, desc.Digest, found)
 	}
 	desc.Digest, desc.Size = found, int64(len(data))
-	return r.parse(name, desc, data)
+	return parse(name, desc, data)
 }
 
 // Node returns the manifest or index of a descriptor.
@@ -383,7 +389,7 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 	}
 	desc := ocispec.Descriptor{MediaType: d.MediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, d.SHA256), Size: d.Size}
 	if data, ok := r.c.transport.Kept(name); ok && int64(len(data)) == d.Size && digest.FromBytes(data) == desc.Digest {
-		return r.parse(name, desc, data)
+		return parse(name, desc, data)
 	}
 	body, err := r.repo.Manifests().Fetch(ctx, desc)
 	if err != nil {
@@ -398,7 +404,7 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 			"%s: the registry sends other bytes than it was asked for: sha256:%x, %d bytes", name, sum, len(data))
 	}
 	r.c.transport.Keep(name, data)
-	return r.parse(name, desc, data)
+	return parse(name, desc, data)
 }
 
 func readAll(body io.ReadCloser) ([]byte, error) {
@@ -411,18 +417,19 @@ func readAll(body io.ReadCloser) ([]byte, error) {
 }
 
 // parse reads a manifest or an index whose digest is right.
-func (r *Repository) parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
+func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	bad := func(format string, args ...any) error {
 		return fault.Errorf(fault.Upstream, "ask its publisher", "%s: "+format, append([]any{name}, args...)...)
 	}
 	var doc struct {
 		SchemaVersion int                  `json:"schemaVersion"`
 		MediaType     string               `json:"mediaType"`
+		ArtifactType  string               `json:"artifactType"`
+		Annotations   map[string]string    `json:"annotations"`
 		Config        *ocispec.Descriptor  `json:"config"`
 		Layers        []ocispec.Descriptor `json:"layers"`
 		Manifests     []ocispec.Descriptor `json:"manifests"`
 		FSLayers      json.RawMessage      `json:"fsLayers"`
-		Annotations   map[string]string    `json:"annotations"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&doc); err != nil {
@@ -447,7 +454,7 @@ func (r *Repository) parse(name string, desc ocispec.Descriptor, data []byte) (*
 	case isManifest && doc.Config == nil:
 		return nil, bad("a manifest without config")
 	}
-	n := &Node{Descriptor: d}
+	n := &Node{Descriptor: d, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
 	if t, err := time.Parse(time.RFC3339, doc.Annotations[ocispec.AnnotationCreated]); err == nil {
 		n.Created = t.UTC()
 	}
@@ -524,6 +531,9 @@ func (r *Repository) Download(ctx context.Context, sha256 string, size int64, si
 	}
 }
 
+// errRefused is matched by an answer that stays the same when asked again.
+var errRefused = errors.New("refuses")
+
 // explain gives an error of oras-go a class, and its name.
 func (r *Repository) explain(name string, err error) error {
 	var asked *url.Error
@@ -545,7 +555,11 @@ func (r *Repository) explain(name string, err error) error {
 			"%s: the registry has nothing of that name: %w", name, fs.ErrNotExist)
 	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
 		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and see that you may read "+r.name,
-			"%s: the registry refuses: %d %s (credential from %s, if it has one)", name, answer.StatusCode, printable(answer.Errors.Error()), r.c.config)
+			"%s: the registry %w: %d %s (credential from %s, if it has one)", name, errRefused, answer.StatusCode, printable(answer.Errors.Error()), r.c.config)
+	case errors.As(err, &answer) && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests:
+		return fault.Errorf(fault.Upstream, "ask the registry's operator", "%s: the registry %w: %d %s", name, errRefused, answer.StatusCode, printable(answer.Errors.Error()))
+	case strings.Contains(err.Error(), "is on a different host"), strings.Contains(err.Error(), "downgrades scheme"):
+		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there", "%s: %s", name, printable(err.Error()))
 	case strings.Contains(err.Error(), "bearer realm"):
 		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent", "%s: %s", name, printable(err.Error()))
 	case strings.Contains(err.Error(), "digest mismatch"):

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// runBundle installs every plugin of a bundle and prints for each the line that
+// puts the folder of its executable on PATH.
+func runBundle(ctx context.Context, a *app, args []string) error {
+	if len(args) != 1 || len(a.rest) > 0 {
+		return fault.Errorf(fault.Usage, "fetch bundle NAME [--from PLACE] [--shell SHELL]", "bundle takes one bundle")
+	}
+	if err := a.open(); err != nil {
+		return err
+	}
+	lockPath, err := a.findLock()
+	if err != nil {
+		return err
+	}
+	l, _, err := lock.Read(lockPath)
+	if err != nil {
+		return err
+	}
+	if err := a.readManifest(lockPath); err != nil {
+		return err
+	}
+	shell, err := a.shell()
+	if err != nil {
+		return err
+	}
+	specs, err := a.bundle(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	platform := a.opts.platform
+	if platform == "" {
+		platform = a.host.Name
+	}
+	programs, err := a.programs(ctx, l, specs, platform)
+	if err != nil {
+		return fmt.Errorf("bundle %s: %w", args[0], err)
+	}
+	if a.opts.json {
+		return a.ui.Data(map[string]any{"bundle": args[0], "programs": programs})
+	}
+	for _, p := range programs {
+		line, err := pathLine(shell, []string{filepath.Dir(p.Path)})
+		if err != nil {
+			return err
+		}
+		a.ui.Result("%s", line)
+	}
+	return nil
+}
+
+// bundle returns what a bundle consists of: as the manifest says, else as the
+// place of --from does. Either way the lock says which bytes.
+func (a *app) bundle(ctx context.Context, name string) ([]string, error) {
+	if specs := a.bundles[name]; len(specs) > 0 {
+		return specs, nil
+	}
+	if a.opts.from != "" {
+		return a.tiers.get(a.bringing).Bundle(ctx, a.mirrors[0].To, name)
+	}
+	known := slices.Sorted(maps.Keys(a.bundles))
+	mend := "write it into plugins.toml, below [bundles]"
+	if len(known) > 0 {
+		mend = "bundles are " + strings.Join(known, ", ")
+	}
+	if near := lock.Nearest(name, known); near != "" {
+		mend = "did you mean " + near + "? " + mend
+	}
+	return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
+}

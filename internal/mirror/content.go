@@ -1,0 +1,189 @@
+package mirror
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// The artifact types of what is pushed, and the media types of its layers.
+const (
+	PluginType = "application/vnd.buck2-protobuf.plugin.v1"
+	TreeType   = "application/vnd.buck2-protobuf.tree.v1"
+	BundleType = "application/vnd.buck2-protobuf.bundle.v1"
+
+	fileLayer = "application/octet-stream"
+	treeLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
+)
+
+// The annotations of manifests.
+const (
+	annotationPlugin  = "com.github.birbparty.buck2-protobuf.plugin"  // NAME@VERSION
+	annotationTree    = "com.github.birbparty.buck2-protobuf.tree"    // as in the lock
+	annotationPlugins = "com.github.birbparty.buck2-protobuf.plugins" // of a bundle: NAME@VERSION, separated by spaces
+)
+
+// PluginTag is the tag of a plugin version: NAME-VERSION, every character that
+// no tag may have replaced by "_", at most 128 of them.
+func PluginTag(name, version string) string { return tag(name + "-" + version) }
+
+// BundleTag is the tag of a bundle.
+func BundleTag(name string) string { return tag("bundle-" + name) }
+
+// TreeTag is the tag of the ready folder of an entry on a platform that has a
+// cell of its own, see the package comment.
+func TreeTag(e *lock.Entry, served string) string {
+	return "tree-" + e.Locked.Platforms[served].Tree + "." + MadeOf(e, served)[:16]
+}
+
+func tag(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, s)
+	return s[:min(len(s), 128)]
+}
+
+// MadeOf is a digest of all that a ready folder was made of: the source, what
+// the compiler was told, and the files of the platform.
+func MadeOf(e *lock.Entry, served string) string {
+	v := e.Locked
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q %q %q\n", v.Source, v.Package, v.Main, v.Toolchain, v.Args)
+	for _, key := range v.FilesFor(served) {
+		fmt.Fprintf(h, "%q %s %d\n", key, v.Files[key].SHA256, v.Files[key].Size)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// coordinate names a version as a whole, for mirrors of ready folders.
+func coordinate(e *lock.Entry) string {
+	switch v := e.Locked; v.Source {
+	case lock.HTTP:
+		for _, key := range slices.Sorted(keys(v.Files)) {
+			return v.Coordinate(key)
+		}
+		return ""
+	case lock.OCI:
+		return "oci://" + v.Package
+	case lock.Pip:
+		return lock.Pip + ":" + lock.NormalProject(v.Package) + "@" + e.Version
+	case lock.Go:
+		return lock.Go + ":" + v.Package + "@v" + e.Version
+	default:
+		return v.Source + ":" + v.Package + "@" + e.Version
+	}
+}
+
+func keys(m map[string]lock.File) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// ErrNoTree is matched by the error of [Tiers.Tree] when no mirror may have
+// ready folders of that plugin.
+var ErrNoTree = errors.New("no mirror of plugins.toml has ready folders of it")
+
+// Tree brings the ready folder of an entry, on a platform that has a cell of its
+// own, into an empty folder. The caller compares it with the lock.
+func (t *Tiers) Tree(ctx context.Context, s *store.Store, e *lock.Entry, served, dir string) error {
+	name := coordinate(e)
+	a := &attempts{t: t, what: "the ready folder of " + e.String()}
+	for _, m := range t.Mirrors {
+		if !m.Holds() || !m.Fits(name) {
+			continue
+		}
+		err := a.try(ctx, m.To, true, nil, func() error { return t.tree(ctx, s, m, e, served, dir) })
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	if len(a.all) == 0 {
+		return ErrNoTree
+	}
+	return a.failed()
+}
+
+func (t *Tiers) tree(ctx context.Context, s *store.Store, m lock.Mirror, e *lock.Entry, served, dir string) error {
+	place, err := t.place(m)
+	if err != nil {
+		return err
+	}
+	n, err := place.Resolve(ctx, TreeTag(e, served))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.Errorf(fault.Upstream, "on a machine that can build it, run: lockgen mirror --trees --to "+m.To,
+			"no ready folder of %s for %s: %w", e, served, fs.ErrNotExist)
+	}
+	if err != nil {
+		return err
+	}
+	layer, err := treeOf(place, n)
+	if err != nil {
+		return err
+	}
+	d := store.Digest{SHA256: layer.SHA256, Size: layer.Size}
+	if err := s.AddBlob(ctx, d, func(ctx context.Context, in *store.Ingest) error {
+		return place.Download(ctx, layer.SHA256, layer.Size, in)
+	}); err != nil {
+		return err
+	}
+	f, err := s.Blob(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	files, err := store.Unpack(ctx, f, dir, store.Options{Format: "tar.gz"})
+	if err != nil {
+		return err
+	}
+	got, err := store.TreeHash(files)
+	if err != nil {
+		return err
+	}
+	if want := e.Locked.Platforms[served].Tree; got != want {
+		return fault.Errorf(fault.Integrity, "ask who runs the mirror; nothing of it was used", "the ready folder is tree %s, the lock says %s", got, want)
+	}
+	return nil
+}
+
+// treeOf is the layer of the manifest of a ready folder.
+func treeOf(place oci.Place, n *oci.Node) (oci.Descriptor, error) {
+	if n.ArtifactType != TreeType || len(n.Layers) != 1 {
+		return oci.Descriptor{}, fault.Errorf(fault.Integrity, "ask who runs the mirror", "%s@sha256:%s is no ready folder: it is a %q of %d layers", place, n.SHA256, n.ArtifactType, len(n.Layers))
+	}
+	return n.Layers[0], nil
+}
+
+// Bundle returns what a bundle in a place consists of: NAME@VERSION.
+func (t *Tiers) Bundle(ctx context.Context, to, name string) ([]string, error) {
+	place, err := t.place(lock.Mirror{To: to})
+	if err != nil {
+		return nil, err
+	}
+	n, err := place.Resolve(ctx, BundleTag(name))
+	if err != nil {
+		return nil, fmt.Errorf("bundle %s: %w", name, err)
+	}
+	plugins := strings.Fields(n.Annotations[annotationPlugins])
+	if n.ArtifactType != BundleType || len(plugins) == 0 {
+		return nil, fault.Errorf(fault.Integrity, "ask who runs it", "%s: tag %s is no bundle but a %q", place, BundleTag(name), n.ArtifactType)
+	}
+	return plugins, nil
+}

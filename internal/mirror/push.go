@@ -1,0 +1,392 @@
+package mirror
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// pushes bounds the blobs that are pushed at a time.
+const pushes = 4
+
+// A Pusher fills a place. What is there already, with that digest and size, is
+// not pushed again; what was pushed is read back and hashed. It is not safe for
+// concurrent use.
+type Pusher struct {
+	Place oci.Place
+	Store *store.Store
+	// Bring puts a file of an entry into the store, where that lacks it.
+	Bring func(ctx context.Context, e *lock.Entry, key string) error
+	// Tree puts the folder of an entry into the store.
+	Tree func(ctx context.Context, e *lock.Entry, platform string) error
+	// Compress wraps a writer, the same bytes for the same bytes.
+	Compress func(w io.Writer) (io.WriteCloser, error)
+	// Expect is told of a blob that has to be pushed, Progress of bytes that were.
+	Expect   func(name string, size int64)
+	Progress func(n int64)
+	Note     func(format string, args ...any)
+
+	Done Pushed
+
+	mu   sync.Mutex
+	once map[string]func() error // by digest: plugins share files
+}
+
+// Pushed says what a [Pusher] did, in blobs, manifests, and bytes of blobs.
+type Pushed struct {
+	Pushed  int      `json:"pushed"`
+	Present int      `json:"present"`
+	Bytes   int64    `json:"bytes"` // that were pushed
+	Tags    []string `json:"tags"`  // in the order in which they were looked at
+}
+
+// Plugin pushes the files of an entry for the platforms, and their manifest.
+func (p *Pusher) Plugin(ctx context.Context, e *lock.Entry, platforms []string) error {
+	layers, err := p.files(ctx, e, platforms)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	if len(layers) == 0 {
+		return nil
+	}
+	note := map[string]string{annotationPlugin: e.Name + "@" + e.Version}
+	d, body, err := oci.Manifest(PluginType, note, layers)
+	if err != nil {
+		return err
+	}
+	return p.tag(ctx, PluginTag(e.Name, e.Version), PluginType, note, d, body, layers)
+}
+
+// files pushes files and returns their layers, sorted by key.
+func (p *Pusher) files(ctx context.Context, e *lock.Entry, platforms []string) ([]oci.Descriptor, error) {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(e.Locked.Files)) {
+		if slices.ContainsFunc(platforms, func(name string) bool {
+			_, served, err := e.Locked.Cell(name)
+			return err == nil && e.Locked.Files[key].For(served)
+		}) {
+			keys = append(keys, key)
+		}
+	}
+	layers := make([]oci.Descriptor, len(keys))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(pushes)
+	for i, key := range keys {
+		f := e.Locked.Files[key]
+		layers[i] = oci.Descriptor{SHA256: f.SHA256, Size: f.Size, MediaType: fileLayer, Title: key}
+		g.Go(func() error {
+			err := p.blob(ctx, layers[i], func() error { return p.Bring(ctx, e, key) })
+			if err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			return nil
+		})
+	}
+	return layers, g.Wait()
+}
+
+// blob makes sure that a blob is in the place; bring puts it into the store
+// first. Each is looked at once.
+func (p *Pusher) blob(ctx context.Context, d oci.Descriptor, bring func() error) error {
+	p.mu.Lock()
+	if p.once == nil {
+		p.once = map[string]func() error{}
+	}
+	f := p.once[d.SHA256]
+	if f == nil {
+		f = sync.OnceValue(func() error { return p.pushBlob(ctx, d, bring) })
+		p.once[d.SHA256] = f
+	}
+	p.mu.Unlock()
+	return f()
+}
+
+func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() error) error {
+	there, err := p.Place.Contains(ctx, d)
+	if err != nil {
+		return err
+	}
+	if there {
+		p.mu.Lock()
+		p.Done.Present++
+		p.mu.Unlock()
+		return nil
+	}
+	if err := bring(); err != nil {
+		return err
+	}
+	f, err := p.Store.Blob(ctx, store.Digest{SHA256: d.SHA256, Size: d.Size})
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return p.pushFile(ctx, d, f)
+}
+
+// pushFile pushes the bytes of a file and reads them back.
+func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) error {
+	p.Expect(d.Title, d.Size)
+	sent := int64(0)
+	if err := p.Place.Push(ctx, d, func() (io.ReadCloser, error) {
+		p.Progress(-sent)
+		sent = 0
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		return io.NopCloser(readerFunc(func(b []byte) (int, error) {
+			n, err := f.Read(b)
+			sent += int64(n)
+			p.Progress(int64(n))
+			return n, err
+		})), nil
+	}); err != nil {
+		return err
+	}
+	back := &hashing{h: sha256.New()}
+	if err := p.Place.Download(ctx, d.SHA256, d.Size, back); err != nil {
+		return fmt.Errorf("reading it back: %w", err)
+	}
+	if got := hex.EncodeToString(back.h.Sum(nil)); got != d.SHA256 || back.n != d.Size {
+		return fault.Errorf(fault.Integrity, "ask who runs it, and do not use it", "%s took sha256:%s and gives sha256:%s, %d bytes", p.Place, d.SHA256, got, back.n)
+	}
+	p.mu.Lock()
+	p.Done.Pushed++
+	p.Done.Bytes += d.Size
+	p.mu.Unlock()
+	return nil
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// hashing is a sink that keeps nothing.
+type hashing struct {
+	h hash.Hash
+	n int64
+}
+
+func (s *hashing) Write(b []byte) (int, error) { s.n += int64(len(b)); return s.h.Write(b) }
+func (s *hashing) Offset() int64               { return s.n }
+func (s *hashing) Reset() error                { s.n = 0; s.h.Reset(); return nil }
+
+// empty makes sure of the config that all manifests name.
+func (p *Pusher) empty(ctx context.Context) error {
+	if there, err := p.Place.Contains(ctx, oci.Empty); there || err != nil {
+		return err
+	}
+	return p.Place.Push(ctx, oci.Empty, oci.EmptyBody)
+}
+
+// tag makes a tag name a manifest or an index whose parts are there. A tag that
+// names something else stays as it is: other bytes for what has the same name
+// are an alarm, and what nobody here pushed is not ours to judge. Only where the
+// other one is of the same plugin and differs in which files it lists, such as
+// after a platform was added, ours gets a tag with a digest behind it.
+func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[string]string, d oci.Descriptor, body []byte, parts []oci.Descriptor) error {
+	other, err := p.Place.Resolve(ctx, tag)
+	if fault.Of(err) == fault.Integrity { // damaged: if it was this one, it is made anew
+		if err := p.Place.PushNode(ctx, "", d, body); err != nil {
+			return err
+		}
+		other, err = p.Place.Resolve(ctx, tag)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := p.empty(ctx); err != nil {
+			return err
+		}
+		if err := p.Place.PushNode(ctx, tag, d, body); err != nil {
+			return err
+		}
+		back, err := p.Place.Resolve(ctx, tag)
+		if err != nil {
+			return fmt.Errorf("reading it back: %w", err)
+		}
+		if back.SHA256 != d.SHA256 {
+			return fault.Errorf(fault.Integrity, "run it again; does another lockgen mirror there?", "%s: tag %s was pushed as sha256:%s and names sha256:%s now", p.Place, tag, d.SHA256, back.SHA256)
+		}
+		p.Done.Pushed++
+		p.Done.Tags = append(p.Done.Tags, tag)
+		return nil
+	case err != nil:
+		return err
+	case other.SHA256 == d.SHA256:
+		p.Done.Present++
+		p.Done.Tags = append(p.Done.Tags, tag)
+		return nil
+	case other.ArtifactType != artifactType:
+		return fault.Errorf(fault.Policy, "mirror to another repository, or delete the tag if nobody needs it",
+			"%s: tag %s names something that lockgen mirror did not push (%q, sha256:%s); it is not overwritten", p.Place, tag, other.ArtifactType, other.SHA256)
+	}
+	if other.Annotations[annotationPlugin] == note[annotationPlugin] && artifactType == PluginType {
+		for _, l := range other.Layers {
+			for _, mine := range parts {
+				if l.Title == mine.Title && l.SHA256 != mine.SHA256 {
+					return fault.Errorf(fault.Integrity, "compare the two locks: who is right? then mirror to another repository",
+						"%s: tag %s has other bytes for %s than the lock: sha256:%s, expected sha256:%s; it is not overwritten", p.Place, tag, l.Title, l.SHA256, mine.SHA256)
+				}
+			}
+		}
+	}
+	if strings.HasSuffix(tag, "."+d.SHA256[:12]) {
+		return fault.Errorf(fault.Policy, "delete the tag", "%s: tag %s names sha256:%s; it is not overwritten", p.Place, tag, other.SHA256)
+	}
+	longer := tag[:min(len(tag), 115)] + "." + d.SHA256[:12]
+	p.Note("%s: tag %s lists other files and stays as it is; this lock's are under %s", p.Place, tag, longer)
+	return p.tag(ctx, longer, artifactType, note, d, body, parts)
+}
+
+// Folder pushes the ready folder of an entry on a platform that has a cell of
+// its own, and returns its layer.
+func (p *Pusher) Folder(ctx context.Context, e *lock.Entry, platform string) (oci.Descriptor, error) {
+	name := TreeTag(e, platform)
+	fail := func(err error) (oci.Descriptor, error) {
+		return oci.Descriptor{}, fmt.Errorf("the ready folder of %s for %s: %w", e, platform, err)
+	}
+	n, err := p.Place.Resolve(ctx, name)
+	if err == nil {
+		layer, err := treeOf(p.Place, n)
+		if err != nil {
+			return fail(err)
+		}
+		ok, err := p.Place.Contains(ctx, layer)
+		if err == nil && !ok {
+			err = fault.Errorf(fault.Integrity, "delete tag "+name+" there, then run it again", "%s lists it and has lost its content", p.Place)
+		}
+		if err != nil {
+			return fail(err)
+		}
+		p.Done.Present += 2
+		p.Done.Tags = append(p.Done.Tags, name)
+		return layer, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	if err := p.Tree(ctx, e, platform); err != nil {
+		return fail(err)
+	}
+	layer, err := p.pack(ctx, e.Locked.Platforms[platform].Tree)
+	if err != nil {
+		return fail(err)
+	}
+	d, body, err := oci.Manifest(TreeType, map[string]string{annotationTree: e.Locked.Platforms[platform].Tree}, []oci.Descriptor{layer})
+	if err == nil {
+		err = p.tag(ctx, name, TreeType, nil, d, body, []oci.Descriptor{layer})
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return layer, nil
+}
+
+// pack compresses a folder of the store and pushes it.
+func (p *Pusher) pack(ctx context.Context, tree string) (layer oci.Descriptor, err error) {
+	dir, clean, err := p.Store.Scratch(ctx, "pack")
+	if err != nil {
+		return layer, err
+	}
+	defer clean()
+	f, err := os.CreateTemp(dir, "tree-*.tar.gz")
+	if err != nil {
+		return layer, err
+	}
+	defer f.Close()
+	sum := &hashing{h: sha256.New()}
+	z, err := p.Compress(io.MultiWriter(f, sum))
+	if err != nil {
+		return layer, err
+	}
+	if err := p.Store.Pack(ctx, tree, z); err != nil {
+		return layer, err
+	}
+	if err := z.Close(); err != nil {
+		return layer, err
+	}
+	layer = oci.Descriptor{SHA256: hex.EncodeToString(sum.h.Sum(nil)), Size: sum.n, MediaType: treeLayer, Title: "tree-" + tree + ".tar.gz"}
+	there, err := p.Place.Contains(ctx, layer)
+	if err != nil {
+		return layer, err
+	}
+	if there {
+		p.Done.Present++
+		return layer, nil
+	}
+	return layer, p.pushFile(ctx, layer, f)
+}
+
+// Bundle pushes the index of a bundle. Its plugins, given with their runtimes,
+// were pushed for the platforms; folders are the layers of ready folders by
+// platform.
+func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.Entry, platforms []string, folders map[string][]oci.Descriptor) error {
+	var specs []string
+	for _, e := range plugins {
+		specs = append(specs, e.Name+"@"+e.Version)
+	}
+	note := map[string]string{annotationPlugins: strings.Join(specs, " ")}
+	var children []oci.Descriptor
+	for _, platform := range platforms {
+		var layers []oci.Descriptor
+		seen := map[string]bool{}
+		for _, e := range all {
+			_, served, err := e.Locked.Cell(platform)
+			if err != nil {
+				layers = nil // it has no such plugin, so no such bundle either
+				break
+			}
+			for _, key := range e.Locked.FilesFor(served) {
+				if f := e.Locked.Files[key]; !seen[f.SHA256] {
+					seen[f.SHA256] = true
+					layers = append(layers, oci.Descriptor{SHA256: f.SHA256, Size: f.Size, MediaType: fileLayer, Title: key})
+				}
+			}
+		}
+		if layers == nil {
+			p.Note("bundle %s has no manifest for %s: not all its plugins are locked for it", name, platform)
+			continue
+		}
+		layers = append(layers, folders[platform]...)
+		d, body, err := oci.Manifest(BundleType, note, layers)
+		if err != nil {
+			return err
+		}
+		if err := p.empty(ctx); err != nil {
+			return err
+		}
+		if err := p.Place.PushNode(ctx, "", d, body); err != nil {
+			return fmt.Errorf("bundle %s for %s: %w", name, platform, err)
+		}
+		known, _ := lock.LookupPlatform(platform)
+		d.OS, d.Arch = known.GOOS, known.GOARCH
+		children = append(children, d)
+	}
+	if len(children) == 0 {
+		return fault.Errorf(fault.Usage, "add the platform to platforms", "bundle %s: no platform has all its plugins", name)
+	}
+	d, body, err := oci.Index(BundleType, note, children)
+	if err != nil {
+		return err
+	}
+	if err := p.tag(ctx, BundleTag(name), BundleType, note, d, body, nil); err != nil {
+		return fmt.Errorf("bundle %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+// Package mirror is the transports that bring the bytes of a lock: mirrors in
+// the order of the manifest, then the origin. It also knows what `lockgen
+// mirror` puts into a repository of OCI, or a folder in the OCI image layout,
+// and reads it again:
+//
+//   - Every locked file is a blob under its own SHA-256. A reader asks for it by
+//     that digest and needs no manifest.
+//   - For each plugin version there is an image manifest of artifactType
+//     [PluginType] whose layers are those files, with their keys in the lock as
+//     titles (org.opencontainers.image.title), so that a registry's garbage
+//     collection keeps them. Its tag is NAME-VERSION, see [PluginTag].
+//   - A ready folder is one gzip-compressed tar, the only layer of a manifest of
+//     artifactType [TreeType] with the tag "tree-<tree>.<made of>": the digest
+//     that the lock has, and the first 16 digits of that of the files it is made
+//     of, see [MadeOf]. So a lock in which two trees changed places finds none.
+//   - A bundle is an index of artifactType [BundleType] with the tag
+//     bundle-NAME: for each platform a manifest of the same type that lists all
+//     files, and ready folders, of all its plugins and their runtimes.
+//
+// Manifests have no config and no time in them: the same lock makes the same
+// bytes. No tag is ever made to name something else than it did.
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// Tiers brings the bytes of locked files and ready folders, from mirrors and
+// the origin. It is safe for concurrent use.
+type Tiers struct {
+	Mirrors []lock.Mirror // in the order in which they are tried
+	Dir     string        // where the folders of mirrors are relative to
+	OCI     func() *oci.Client
+	// Web brings a file over HTTP: from its origin, or, where m is not nil, by a
+	// mirror that is no place of OCI. A mirror that turns out not to fit is
+	// [ErrNoFit].
+	Web func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error
+	// Warn is told of a tier that served wrong bytes, Detail of one that failed.
+	Warn, Detail func(format string, args ...any)
+	// Report is told of every attempt, nil for nobody.
+	Report func(Attempt)
+	// Offline leaves out what needs a connection.
+	Offline bool
+
+	mu   sync.Mutex
+	down map[string]error // places that could not be reached in this run
+}
+
+// ErrNoFit is returned by [Tiers.Web] for a mirror that does not have the file
+// by its own words.
+var ErrNoFit = errors.New("the mirror is for other addresses")
+
+// An Attempt is one try of one tier to bring a file or a ready folder.
+type Attempt struct {
+	OCI      bool // from a place of OCI; else over HTTP
+	Place    string
+	Bytes    int64
+	Duration time.Duration
+	Err      error // nil where it served
+}
+
+// attempts are what was tried for one file.
+type attempts struct {
+	t    *Tiers
+	what string
+	all  []Attempt
+}
+
+// File brings one file into a sink: by the first tier that has its locked
+// bytes. Where none has, the error lists what every tier said. It is of class
+// [fault.Integrity] when one of them had other bytes, else that of the origin's.
+func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+	f := e.Locked.Files[key]
+	coordinate := e.Locked.Coordinate(key)
+	a := &attempts{t: t, what: label(key, f)}
+	for i := range t.Mirrors {
+		m := &t.Mirrors[i]
+		switch {
+		case m.Holds() && m.Fits(coordinate):
+			if err := a.hold(ctx, *m, in, f); err == nil || ends(ctx, in, err) {
+				return err
+			}
+		case !m.Holds() && (m.Fits(coordinate) || strings.Contains(m.From, "://")):
+			err := a.try(ctx, m.To, false, in, func() error { return t.Web(ctx, e, key, in, m) })
+			if err == nil || ends(ctx, in, err) {
+				return err
+			}
+		}
+	}
+	origin := func() error { return t.Web(ctx, e, key, in, nil) }
+	if e.Locked.Source == lock.OCI {
+		origin = func() error {
+			host, repo, _ := strings.Cut(e.Locked.Package, "/")
+			place, err := t.OCI().Repository(host, repo)
+			if err != nil {
+				return err
+			}
+			return place.Download(ctx, f.SHA256, f.Size, in)
+		}
+	}
+	if err := a.try(ctx, "the origin", e.Locked.Source == lock.OCI, in, origin); err == nil || ends(ctx, in, err) {
+		return err
+	}
+	err := a.failed()
+	if len(a.all) > 1 && in.Offset() > 0 {
+		if rerr := in.Reset(); rerr != nil { // else the store tells only of the last tier
+			return rerr
+		}
+	}
+	return err
+}
+
+// ends reports whether an error is none of the tier's.
+func ends(ctx context.Context, in *store.Ingest, err error) bool {
+	return err != nil && (ctx.Err() != nil || fault.Of(in.Err()) == fault.Machine)
+}
+
+// hold tries a place of OCI.
+func (a *attempts) hold(ctx context.Context, m lock.Mirror, in *store.Ingest, f lock.File) error {
+	return a.try(ctx, m.To, true, in, func() error {
+		place, err := a.t.place(m)
+		if err != nil {
+			return err
+		}
+		return place.Download(ctx, f.SHA256, f.Size, in)
+	})
+}
+
+// place opens the place of a mirror.
+func (t *Tiers) place(m lock.Mirror) (oci.Place, error) {
+	p, err := lock.ParsePlace(m.To)
+	if err != nil {
+		return nil, err
+	}
+	if t.Offline && p.Dir == "" {
+		return nil, fault.Errorf(fault.Upstream, "run once without --offline", "offline: no connection is made")
+	}
+	return t.OCI().Open(p, t.Dir)
+}
+
+// try makes one attempt; what it brought is compared with the lock.
+func (a *attempts) try(ctx context.Context, place string, isOCI bool, in *store.Ingest, get func() error) error {
+	t := a.t
+	t.mu.Lock()
+	err := t.down[place]
+	t.mu.Unlock()
+	start := time.Now()
+	if err == nil {
+		if in != nil && (in.Offset() > 0 || in.Err() != nil) {
+			if err := in.Reset(); err != nil {
+				return err
+			}
+		}
+		err = get()
+		if err == nil && in != nil {
+			err = in.Check()
+		}
+		if errors.Is(err, ErrNoFit) {
+			return err
+		}
+	} else {
+		err = fault.Errorf(fault.Of(err), fault.Mend(err), "not asked again: %w", err)
+	}
+	at := Attempt{OCI: isOCI, Place: place, Duration: time.Since(start), Err: err}
+	if in != nil {
+		at.Bytes = in.Offset()
+	}
+	a.all = append(a.all, at)
+	if ctx.Err() != nil {
+		return err
+	}
+	if t.Report != nil {
+		t.Report(at)
+	}
+	switch {
+	case err == nil:
+	case fault.Of(err) == fault.Integrity:
+		if place != "the origin" {
+			t.Warn("%s has other bytes for %s than the lock: %v; they are not used", place, a.what, err)
+		}
+	default:
+		t.Detail("%s: %s: %v", a.what, place, err)
+		if fault.Of(err) == fault.Upstream && !errors.Is(err, fs.ErrNotExist) && place != "the origin" {
+			t.mu.Lock()
+			if t.down == nil {
+				t.down = map[string]error{}
+			}
+			if t.down[place] == nil {
+				t.down[place] = err
+			}
+			t.mu.Unlock()
+		}
+	}
+	return err
+}
+
+// failed is the error for all attempts together.
+func (a *attempts) failed() error {
+	last := a.all[len(a.all)-1]
+	if len(a.all) == 1 {
+		return last.Err
+	}
+	class, mend := fault.Of(last.Err), fault.Mend(last.Err)
+	fill := ""
+	var b strings.Builder
+	for _, at := range a.all {
+		fmt.Fprintf(&b, "\n%s: %v", at.Place, at.Err)
+		switch {
+		case fault.Of(at.Err) == fault.Integrity && class != fault.Integrity:
+			class, mend = fault.Integrity, fault.Mend(at.Err)
+		case at.OCI && errors.Is(at.Err, fs.ErrNotExist) && fill == "" && at.Place != "the origin":
+			fill = "where the origin can be reached, run: lockgen mirror --to " + at.Place
+		}
+	}
+	if class != fault.Integrity && fill != "" {
+		if mend != "" {
+			mend = fill + "; or " + mend
+		} else {
+			mend = fill
+		}
+	}
+	return fault.Errorf(class, mend, "none of %d sources has it:%s", len(a.all), b.String())
+}
+
+// label names a file for people.
+func label(key string, f lock.File) string {
+	if f.Name != "" {
+		return f.Name + "@" + f.Version
+	}
+	return path.Base(key)
+}
+
+// Local reports whether a file is in a folder among the mirrors, which needs no
+// connection.
+func (t *Tiers) Local(ctx context.Context, e *lock.Entry, key string) bool {
+	f := e.Locked.Files[key]
+	for _, m := range t.Mirrors {
+		p, err := lock.ParsePlace(m.To)
+		if err != nil || p.Dir == "" || !m.Fits(e.Locked.Coordinate(key)) {
+			continue
+		}
+		place, err := t.place(m)
+		if err != nil {
+			continue
+		}
+		if ok, err := place.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size}); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}

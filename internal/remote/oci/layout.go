@@ -1,0 +1,263 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// A Layout is a folder in the OCI image layout (image specification,
+// image-layout.md), which needs no server and may be carried about.
+//
+// It is not oras-go's content/oci: that believes a file by its name, so one
+// that was cut short is "already there" and read as it is, and flushes nothing
+// to the disk (v2.6.4). Here a blob is hashed before it counts as there, and
+// gets its name when it is whole and on the disk.
+type Layout string
+
+// String is oci-layout:DIR.
+func (l Layout) String() string { return "oci-layout:" + string(l) }
+
+func (l Layout) path(elem ...string) string {
+	return filepath.Join(append([]string{string(l)}, elem...)...)
+}
+
+func (l Layout) blob(sha256 string) string { return l.path("blobs", "sha256", sha256) }
+
+// missing is the error for what is not there.
+func (l Layout) missing(what string) error {
+	if _, err := os.Stat(l.path(ocispec.ImageLayoutFile)); err != nil {
+		return fault.Errorf(fault.Upstream, "check the path; to fill it run: lockgen mirror --to "+l.String(), "%s: the folder is no OCI image layout: %w", l, fs.ErrNotExist)
+	}
+	return fault.Errorf(fault.Upstream, "run: lockgen mirror --to "+l.String(), "%s has no %s: %w", l, what, fs.ErrNotExist)
+}
+
+// broken is about the machine.
+func (l Layout) broken(err error) error {
+	return fault.Errorf(fault.Machine, "make "+string(l)+" readable, and writable for lockgen mirror", "%s: %w", l, err)
+}
+
+// index reads index.json; where there is none it is empty.
+func (l Layout) index() (*ocispec.Index, error) {
+	x := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: IndexType}
+	f, err := os.Open(l.path(ocispec.ImageIndexFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return x, nil
+	}
+	if err != nil {
+		return nil, l.broken(err)
+	}
+	data, err := readAll(f)
+	if err != nil {
+		return nil, l.broken(err)
+	}
+	if err := json.Unmarshal(data, x); err != nil {
+		return nil, fault.Errorf(fault.Integrity, "make the folder anew: lockgen mirror --to oci-layout:DIR", "%s: its index.json is malformed: %s", l, printable(err.Error()))
+	}
+	return x, nil
+}
+
+// Resolve is Place's.
+func (l Layout) Resolve(ctx context.Context, tag string) (*Node, error) {
+	x, err := l.index()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range x.Manifests {
+		if d.Annotations[ocispec.AnnotationRefName] != tag {
+			continue
+		}
+		if err := check(l.String(), "tag "+tag, d); err != nil {
+			return nil, err
+		}
+		return l.Node(ctx, describe(d))
+	}
+	return nil, l.missing("tag " + tag)
+}
+
+// Node is Place's.
+func (l Layout) Node(_ context.Context, d Descriptor) (*Node, error) {
+	name := l.String() + "@sha256:" + d.SHA256
+	f, err := os.Open(l.blob(d.SHA256))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, l.missing("sha256:" + d.SHA256)
+	}
+	if err != nil {
+		return nil, l.broken(err)
+	}
+	data, err := readAll(f)
+	if err != nil {
+		return nil, err
+	}
+	if found := Describe(d.MediaType, data); found.SHA256 != d.SHA256 || found.Size != d.Size {
+		return nil, fault.Errorf(fault.Integrity, "mend it: lockgen mirror --to "+l.String(), "%s is damaged: sha256:%s, %d bytes", name, found.SHA256, found.Size)
+	}
+	return parse(name, d.spec(), data)
+}
+
+// Download is Place's.
+func (l Layout) Download(ctx context.Context, sha256 string, size int64, sink remote.Sink) error {
+	if sink.Offset() > 0 {
+		if err := sink.Reset(); err != nil {
+			return err
+		}
+	}
+	f, err := os.Open(l.blob(sha256))
+	if errors.Is(err, fs.ErrNotExist) {
+		return l.missing("sha256:" + sha256)
+	}
+	if err != nil {
+		return l.broken(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != size {
+		return fault.Errorf(fault.Integrity, "mend it: lockgen mirror --to "+l.String(), "%s: sha256:%s is damaged: not a file of %d bytes", l, sha256, size)
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{sink}, &stopping{ctx, f}, make([]byte, 256<<10))
+	return err
+}
+
+// stopping ends a long copy when its context does.
+type stopping struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (s *stopping) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.r.Read(p)
+}
+
+// Contains is Place's; it reads the blob.
+func (l Layout) Contains(ctx context.Context, d Descriptor) (bool, error) {
+	f, err := os.Open(l.blob(d.SHA256))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, l.broken(err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, &stopping{ctx, io.LimitReader(f, d.Size+1)})
+	if err != nil {
+		return false, l.broken(err)
+	}
+	return n == d.Size && hex.EncodeToString(h.Sum(nil)) == d.SHA256, nil
+}
+
+// Push is Place's. What is there and damaged is replaced.
+func (l Layout) Push(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
+	if ok, err := l.Contains(ctx, d); ok || err != nil {
+		return err
+	}
+	body, err := open()
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return l.write(l.blob(d.SHA256), func(f *os.File) error {
+		h := sha256.New()
+		n, err := io.Copy(io.MultiWriter(f, h), &stopping{ctx, io.LimitReader(body, d.Size+1)})
+		if err == nil && (n != d.Size || hex.EncodeToString(h.Sum(nil)) != d.SHA256) {
+			err = fault.Errorf(fault.Internal, "", "%s: pushed other bytes than sha256:%s", l, d.SHA256)
+		}
+		return err
+	})
+}
+
+// write puts a file in place when it is whole and on the disk.
+func (l Layout) write(name string, fill func(f *os.File) error) (err error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return l.broken(err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	if err != nil {
+		return l.broken(err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			if fault.Of(err) == fault.Machine {
+				err = l.broken(err)
+			}
+		}
+	}()
+	if err := fill(f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// PushNode is Place's.
+func (l Layout) PushNode(ctx context.Context, tag string, d Descriptor, body []byte) error {
+	if err := l.Push(ctx, d, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }); err != nil {
+		return err
+	}
+	unlock, err := lockedfile.MutexAt(l.path(".lock")).Lock()
+	if err != nil {
+		return l.broken(err)
+	}
+	defer unlock()
+	whole := func(name string, v any) error {
+		return l.write(l.path(name), func(f *os.File) error {
+			data, err := json.MarshalIndent(v, "", "  ")
+			if err == nil {
+				_, err = f.Write(append(data, '\n'))
+			}
+			return err
+		})
+	}
+	if _, err := os.Stat(l.path(ocispec.ImageLayoutFile)); errors.Is(err, fs.ErrNotExist) {
+		if err := whole(ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}); err != nil {
+			return err
+		}
+	}
+	if tag == "" { // listed by what is tagged
+		return nil
+	}
+	x, err := l.index()
+	if err != nil {
+		return err
+	}
+	x.Manifests = slices.DeleteFunc(x.Manifests, func(d ocispec.Descriptor) bool { return d.Annotations[ocispec.AnnotationRefName] == tag })
+	entry := d.spec()
+	entry.Annotations = map[string]string{ocispec.AnnotationRefName: tag}
+	x.Manifests = append(x.Manifests, entry)
+	slices.SortFunc(x.Manifests, func(a, b ocispec.Descriptor) int {
+		return strings.Compare(a.Annotations[ocispec.AnnotationRefName], b.Annotations[ocispec.AnnotationRefName])
+	})
+	if err := whole(ocispec.ImageIndexFile, x); err != nil {
+		return fmt.Errorf("tag %s: %w", tag, err)
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Pack writes a folder that [Store.Tree] returned as a tar: its files sorted by
+// path, with mode 0755 or 0644 and nothing else of the machine, so that the same
+// tree is always the same bytes, and unpacking it gives the tree. A file that is
+// not what its stamp says is an error; the caller who compresses drops the rest.
+func (s *Store) Pack(ctx context.Context, tree string, w io.Writer) error {
+	files, err := s.stamp(tree)
+	if err != nil {
+		return s.refused(err)
+	}
+	t := tar.NewWriter(w)
+	buf := make([]byte, 128<<10)
+	for _, f := range files {
+		if err := s.packFile(ctx, t, tree, f, buf); err != nil {
+			return fmt.Errorf("packing %s: %w", f.Path, err)
+		}
+	}
+	return t.Close()
+}
+
+func (s *Store) packFile(ctx context.Context, t *tar.Writer, tree string, f TreeFile, buf []byte) error {
+	in, err := os.Open(filepath.Join(s.path("trees", tree), filepath.FromSlash(f.Path)))
+	if err != nil {
+		return s.refused(err)
+	}
+	defer in.Close()
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: f.Path, Size: f.Size, Mode: 0o644}
+	if f.Exec {
+		h.Mode = 0o755
+	}
+	if err := t.WriteHeader(h); err != nil {
+		return err
+	}
+	// One byte more than there should be makes the tar writer refuse.
+	_, err = io.CopyBuffer(struct{ io.Writer }{t}, &contextReader{ctx, io.LimitReader(in, f.Size+1)}, buf)
+	return err
+}

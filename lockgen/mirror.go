@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+)
+
+// runMirror pushes what is locked to a place of OCI.
+func runMirror(ctx context.Context, p *program) error {
+	if p.to == "" {
+		return fault.Errorf(fault.Usage, "write: lockgen mirror --to oci://HOST/REPO, or --to oci-layout:DIR", "lockgen mirror needs --to")
+	}
+	to, err := lock.ParsePlace(p.to)
+	if err != nil {
+		return err
+	}
+	if to.Dir != "" {
+		if to.Dir, err = filepath.Abs(to.Dir); err != nil {
+			return err
+		}
+	}
+	if err := p.locate(); err != nil {
+		return err
+	}
+	m, _, err := lock.ReadManifest(p.manifest)
+	if err != nil {
+		return err
+	}
+	l, _, err := lock.Read(p.lock)
+	if err != nil {
+		return err
+	}
+	what, err := p.mirrored(m, l)
+	if err != nil {
+		return err
+	}
+	o, err := p.options(l)
+	if err != nil {
+		return err
+	}
+	transfer := p.ui.Progress("pushing")
+	defer transfer.Done()
+	b := resolve.NewBringer(m, o, transfer)
+	defer b.Close()
+	place, err := b.Registries().Open(to, "")
+	if err != nil {
+		return err
+	}
+	installer := &install.Installer{
+		Store: o.Store, Download: b.File, NodeManager: "none", Offline: p.offline, Detail: p.ui.Detail,
+	}
+	if host, ok := lock.Host(); ok {
+		installer.Host = host
+	}
+	push := &mirror.Pusher{
+		Place: place, Store: o.Store, Bring: b.Add,
+		Tree: func(ctx context.Context, e *lock.Entry, platform string) error {
+			_, _, err := installer.Tree(ctx, e, platform)
+			return err
+		},
+		Compress: func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, 5) },
+		Expect:   transfer.Expect, Progress: transfer.Add, Note: p.ui.Say,
+	}
+	if err := p.push(ctx, push, what); err != nil {
+		return fmt.Errorf("mirroring to %s: %w; what was pushed stays, and running it again goes on from there", place, err)
+	}
+	transfer.Done()
+	return p.tellPushed(place, &push.Done)
+}
+
+// mirrored is what a run of mirror pushes.
+type mirrored struct {
+	entries   []*lock.Entry // with their runtimes and compilers
+	bundles   []string      // sorted
+	members   map[string][]*lock.Entry
+	platforms []string
+	trees     bool
+}
+
+// mirrored finds out what the arguments mean.
+func (p *program) mirrored(m *lock.Manifest, l *lock.Lock) (*mirrored, error) {
+	what := &mirrored{platforms: lock.PlatformNames(), members: map[string][]*lock.Entry{}, trees: p.trees}
+	if len(p.platforms) > 0 {
+		what.platforms = nil
+		for _, name := range p.platforms {
+			if _, ok := lock.LookupPlatform(name); !ok {
+				mend := "known are " + strings.Join(lock.PlatformNames(), ", ")
+				if near := lock.Nearest(name, lock.PlatformNames()); near != "" {
+					mend = "did you mean " + near + "? " + mend
+				}
+				return nil, fault.Errorf(fault.Usage, mend, "unknown platform %q", name)
+			}
+			if !slices.Contains(what.platforms, name) {
+				what.platforms = append(what.platforms, name)
+			}
+		}
+		slices.Sort(what.platforms)
+	}
+	var chosen []*lock.Entry
+	for _, spec := range p.args {
+		name, version, _, err := l.Find(spec)
+		if err != nil {
+			return nil, err
+		}
+		if strings.Contains(spec, "@") {
+			chosen = append(chosen, l.Entry(name, version))
+			continue
+		}
+		for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
+			chosen = append(chosen, l.Entry(name, version))
+		}
+	}
+	known := slices.Sorted(maps.Keys(m.Bundles))
+	for _, name := range p.bundles {
+		if !slices.Contains(known, name) {
+			mend := "bundles of plugins.toml are " + strings.Join(known, ", ")
+			if near := lock.Nearest(name, known); near != "" {
+				mend = "did you mean " + near + "? " + mend
+			}
+			return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
+		}
+	}
+	all := len(p.args) == 0 && len(p.bundles) == 0
+	if all {
+		for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+			for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
+				chosen = append(chosen, l.Entry(name, version))
+			}
+		}
+	}
+	for _, name := range known {
+		if !all && !slices.Contains(p.bundles, name) {
+			continue
+		}
+		what.bundles = append(what.bundles, name)
+		for _, spec := range m.Bundles[name] {
+			plugin, version, _, err := l.Find(spec)
+			if err != nil {
+				return nil, fmt.Errorf("bundle %s: %w", name, err)
+			}
+			what.members[name] = append(what.members[name], l.Entry(plugin, version))
+		}
+		chosen = append(chosen, what.members[name]...)
+	}
+	what.entries = closure(chosen)
+	return what, nil
+}
+
+// closure is the entries and those that run or compile them, each once.
+func closure(entries []*lock.Entry) []*lock.Entry {
+	var all []*lock.Entry
+	seen := map[string]bool{}
+	var add func(e *lock.Entry)
+	add = func(e *lock.Entry) {
+		if e == nil || seen[e.String()] {
+			return
+		}
+		seen[e.String()] = true
+		all = append(all, e)
+		add(e.Runtime)
+		add(e.Toolchain)
+	}
+	for _, e := range entries {
+		add(e)
+	}
+	return all
+}
+
+func (p *program) push(ctx context.Context, push *mirror.Pusher, what *mirrored) error {
+	for _, e := range what.entries {
+		if err := push.Plugin(ctx, e, what.platforms); err != nil {
+			return err
+		}
+	}
+	folders := map[string]oci.Descriptor{} // by entry and platform
+	id := func(e *lock.Entry, served string) string { return e.String() + " " + served }
+	if what.trees {
+		for _, e := range what.entries {
+			for _, served := range ready(e, what.platforms) {
+				layer, err := push.Folder(ctx, e, served)
+				if err != nil {
+					return err
+				}
+				folders[id(e, served)] = layer
+			}
+		}
+	}
+	for _, name := range what.bundles {
+		all := closure(what.members[name])
+		byPlatform := map[string][]oci.Descriptor{}
+		for _, platform := range what.platforms {
+			for _, e := range all {
+				_, served, err := e.Locked.Cell(platform)
+				if layer, ok := folders[id(e, served)]; ok && err == nil {
+					byPlatform[platform] = append(byPlatform[platform], layer)
+				}
+			}
+		}
+		if err := push.Bundle(ctx, name, what.members[name], all, what.platforms, byPlatform); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready lists the platforms with a cell of their own for which the folder of an
+// entry is pushed: those of ecosystem plugins whose tree is locked. Go itself is
+// none: who takes a ready folder needs no compiler.
+func ready(e *lock.Entry, platforms []string) []string {
+	switch v := e.Locked; {
+	case v.Source == lock.HTTP, v.Source == lock.OCI, v.Source == lock.Go && v.Package == lock.GoToolchain:
+		return nil
+	}
+	var served []string
+	for _, platform := range platforms {
+		cell, name, err := e.Locked.Cell(platform)
+		if err == nil && cell.Tree != "" && !slices.Contains(served, name) {
+			served = append(served, name)
+		}
+	}
+	return served
+}
+
+func (p *program) tellPushed(place oci.Place, done *mirror.Pushed) error {
+	if p.ui.JSON {
+		return p.ui.Data(struct {
+			To string `json:"to"`
+			*mirror.Pushed
+		}{place.String(), done})
+	}
+	p.ui.Say("%s has everything: %d pushed (%s), %d were there", place, done.Pushed, ui.Size(done.Bytes), done.Present)
+	p.ui.Say("to take it from there, write into plugins.toml: [[mirror]] and below it from = \"*\" and to = %q", place.String())
+	return nil
+}

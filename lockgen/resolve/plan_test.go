@@ -1,0 +1,33 @@
+package resolve
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// TestRenamedProgram: where the program of a crate got another name, the version
+// says which one it is.
+func TestRenamedProgram(t *testing.T) {
+	for version, want := range map[string]string{"3.4.0": "bin/protoc-gen-rust", "3.7.2": "bin/protoc-gen-rs", "4.33.0": ""} {
+		m, err := lock.ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\nprotobuf-codegen = \""+version+"\"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wants, err := Plan(m, nil)
+		if want == "" {
+			if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), "another project under the same name") {
+				t.Errorf("%s: %v", version, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := wants[0].binaries(lock.Platforms[0]); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %v, expected %s", version, got, want)
+		}
+	}
+}
