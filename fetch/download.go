@@ -164,7 +164,7 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 		}
 		if err != nil {
 			mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
-			if e.Runtime != nil {
+			if fault.Of(err) != fault.Machine {
 				mend = "" // the locked npm would do, so what it lacks is the cause
 			}
 			return nil, fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)

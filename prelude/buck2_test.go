@@ -395,7 +395,7 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		got := p.Must("aquery", "all_actions(toolchains//:ts-proto)", "--output-attribute", "^cmd$",
 			"-c", "buck2_protobuf.disable_package_managers=true", "-c", "buck2_protobuf.cache_dir=/some/where",
 			"-c", "buck2_protobuf.node_manager=bun", "-c", "buck2_protobuf.wheel_manager=uv")
-		expect(t, got, "--node-manager, bun, --wheel-manager, uv, --disable-package-managers, --cache-dir, /some/where]")
+		expect(t, got, "--disable-package-managers, --node-manager, bun, --wheel-manager, uv, --cache-dir, /some/where]")
 	})
 	t.Run("registries", func(t *testing.T) {
 		p := p.On(t)

@@ -91,12 +91,16 @@ func reasonNoSmoke(err error) string {
 	return "its executable is not called protoc-gen-…, so nothing says what it understands"
 }
 
-// installed installs an entry, nil where its kind cannot be installed yet, no
-// Python of this machine can run it, or no cargo compile it.
+// installed installs an entry, nil where its kind cannot be installed yet, or
+// where this machine lacks what it takes: a Python that can run it, or a cargo
+// and a linker to compile it, which the lock of a plugin does not need.
 func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
+	crate := e.Locked.Source == lock.Cargo
+	if crate {
+		u.UI.Say("compiling %s to try it, which can take a minute (--no-smoke skips that)", e)
+	}
 	p, _, err := i.Program(ctx, e, i.Host.Name)
-	lacks := len(e.Locked.Python) > 0 || e.Locked.Source == lock.Cargo
-	if fault.Of(err) == fault.Usage || lacks && fault.Of(err) == fault.Machine {
+	if fault.Of(err) == fault.Usage || (crate || len(e.Locked.Python) > 0) && fault.Of(err) == fault.Machine {
 		u.UI.Say("%s was not tried: %v", e, err)
 		return nil, nil
 	}
