@@ -66,6 +66,7 @@ type Installer struct {
 
 	mu     sync.Mutex
 	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
+	had    map[string]string       // by stamp: the folder that Tree returned before
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -75,7 +76,8 @@ func (i *Installer) detail(format string, args ...any) {
 }
 
 // Tree returns the folder in the cache that holds exactly the locked tree of
-// an entry on a platform, making it where it is missing.
+// an entry on a platform, making it where it is missing. It looks at a folder
+// once: what this process uses stays in the cache.
 func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (dir string, cell lock.Cell, err error) {
 	cell, served, err := e.Locked.Cell(platform)
 	if err != nil {
@@ -86,6 +88,13 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 		if err != nil {
 			return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
 		}
+		return dir, cell, nil
+	}
+	stamp := i.stamp(e, served, cell)
+	i.mu.Lock()
+	dir = i.had[stamp]
+	i.mu.Unlock()
+	if dir != "" {
 		return dir, cell, nil
 	}
 	if i.Offline {
@@ -113,6 +122,12 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	if !built {
 		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.had == nil {
+		i.had = map[string]string{}
+	}
+	i.had[stamp] = dir
 	return dir, cell, nil
 }
 
