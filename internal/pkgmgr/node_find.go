@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -67,7 +68,7 @@ func FindNode(ctx context.Context, name, node string) (_ *NodeManager, err error
 
 // shimmed finds the script that a shim starts: the .cmd files and shell
 // scripts that npm and pnpm write in the form of the package cmd-shim.
-var shimmed = regexp.MustCompile(`(?:%~?dp0%?|\$basedir)[\\/]+([^"$%]+\.[cm]?js)"`)
+var shimmed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:%~?dp0%?|\$basedir)[\\/]+([^"$%]+\.[cm]?js)"`) })
 
 // nodeScript returns the script that a program on PATH is, "" for a program
 // that needs no node. A shim would find its node on the PATH of the user, which
@@ -85,7 +86,7 @@ func nodeScript(program string) (string, error) {
 	head := make([]byte, 4<<10)
 	n, _ := f.Read(head)
 	head = head[:n]
-	shim := shimmed.FindSubmatch(head)
+	shim := shimmed().FindSubmatch(head)
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	switch ext := strings.ToLower(filepath.Ext(real)); {
 	case strings.Contains(filepath.ToSlash(real), "/corepack/") || bytes.Contains(head, []byte("corepack")):

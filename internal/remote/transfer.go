@@ -399,7 +399,7 @@ func (d *download) receive(a *answer, offset int64) *failure {
 		return &failure{class: fault.Integrity, mend: otherBytes,
 			err: fmt.Errorf("expected %d bytes, the server announces %d%s", d.size, offset+announced, via(a.chain))}
 	}
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, 256<<10) // more than the reader's own, which it then leaves out
 	for {
 		n, err := body.Read(buf)
 		offset += int64(n)
