@@ -357,7 +357,7 @@ func (in *Ingest) keep(d Digest) error {
 	if _, err := in.s.mkdir("blobs", "sha256", d.SHA256[:2]); err != nil {
 		return err
 	}
-	if err := publish(in.f, in.s.blobPath(d), 0o444); err != nil {
+	if err := rename(in.f, in.s.blobPath(d), 0o444); err != nil {
 		return in.s.refused(err)
 	}
 	in.done = true
