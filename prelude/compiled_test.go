@@ -9,24 +9,19 @@ import (
 	"testing"
 )
 
-// compiledToolchains are what the Python rules of Buck2's prelude want.
+// compiledToolchains are what the Python rules of Buck2's prelude want, beside
+// all plugins of our lock and a toolchain that is called like one of them.
 const compiledToolchains = `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
 load("@prelude//toolchains:no_toolchain.bzl", "no_toolchain")
 load("@prelude//toolchains:python.bzl", "system_python_bootstrap_toolchain", "system_python_toolchain")
+load("@root//:plugins.lock.toml", lock = "value")
 
 no_toolchain(name = "cxx", visibility = ["PUBLIC"])
 system_python_bootstrap_toolchain(name = "python_bootstrap", visibility = ["PUBLIC"])
 system_python_toolchain(name = "python", visibility = ["PUBLIC"])
-toolchain_alias(name = "protobuf", actual = "//protobuf:protobuf", visibility = ["PUBLIC"])
-`
-
-// protobufToolchain stands in a package of its own, for a lock may have a plugin
-// that is called go, as Buck2's toolchain for Go is.
-const protobufToolchain = `
-load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
-load("@root//:plugins.lock.toml", lock = "value")
-
 protobuf_toolchain(name = "protobuf", plugins = protobuf_plugins(lock = lock), visibility = ["PUBLIC"])
+no_toolchain(name = "go", visibility = ["PUBLIC"])
 `
 
 // With a runtime, a library is one of Buck2's own prelude: programs of its
@@ -41,11 +36,10 @@ func TestCompiled(t *testing.T) {
 		}
 	}
 	p := scratch(t, "", map[string]string{
-		"toolchains/BUCK":          compiledToolchains,
-		"toolchains/protobuf/BUCK": protobufToolchain,
-		"api/a.proto":              "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
-		"api/b.proto":              "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
-		"api/main.py":              "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
+		"toolchains/BUCK": compiledToolchains,
+		"api/a.proto":     "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
+		"api/b.proto":     "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
+		"api/main.py":     "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
 		"api/BUCK": `
 load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
 
