@@ -43,7 +43,7 @@ def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
 
 def _mirrored(mirrors: list[dict[str, str]], url: str) -> bool:
     """Says whether a mirror may have what is at a URL."""
-    return any([m["from"] == "*" or url.startswith(m["from"]) for m in mirrors])
+    return bool([m for m in mirrors if m["from"] == "*" or url.startswith(m["from"])])
 
 def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], contents: dict[str, typing.Any]) -> Artifact:
     """Declares the download and the folder of one version."""

@@ -25,7 +25,8 @@
 //	blobs/sha256/ab/<digest>   files as they were downloaded, mode 0444
 //	trees/<tree>/…             unpacked folders
 //	trees/<tree>.ok            what is in that folder; written last
-//	documents/<digest of key>  answers of registries, with their validators, bounded
+//	documents/<digest of key>  answers of registries, with their validators, and what was
+//	                           found in archives, see [Store.Listed]; bounded
 //	locks/                     one lock file per blob or tree being written, and
 //	                           use-<tree>, held while a tree is in use
 //	compiled/                  the digests of trees that were compiled here, by what they were made of
