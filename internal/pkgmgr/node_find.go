@@ -93,7 +93,7 @@ func packaged(name string) (tool Tool, ok bool) {
 	if json.Unmarshal(data, &pkg) != nil || pkg.Name != name && (name != "yarn" || pkg.Name != "@yarnpkg/cli-dist") {
 		return tool, false
 	}
-	return Tool{Name: name, Path: found, Version: pkg.Version}, saidVersion(pkg.Version) == pkg.Version
+	return Tool{Name: name, Path: found, Version: pkg.Version}, pkg.Version != "" && saidVersion(pkg.Version) == pkg.Version
 }
 
 // shimmed finds the script that a shim starts: the .cmd files and shell
