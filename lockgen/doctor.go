@@ -287,10 +287,7 @@ func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host l
 func (p *program) oneManager(ctx context.Context) error {
 	least, why := p.minVersion, ""
 	if !slices.Contains(pkgmgr.Tools(), p.manager) {
-		mend := "tools are " + strings.Join(pkgmgr.Tools(), ", ")
-		if near := lock.Nearest(p.manager, pkgmgr.Tools()); near != "" {
-			mend = "did you mean " + near + "? " + mend
-		}
+		mend := lock.DidYouMean(p.manager, pkgmgr.Tools(), "tools are "+strings.Join(pkgmgr.Tools(), ", "))
 		return fault.Errorf(fault.Usage, mend, "unknown tool %q", p.manager)
 	}
 	if least == "" {
