@@ -140,8 +140,8 @@ func TestAllow(t *testing.T) {
 		"go:github.com/google/*": {"go:github.com/google/gnostic go:github.com/google/gnostic/v2",
 			"go:github.com/google go:github.com/googlex/gnostic go:github.com/Google/gnostic go:github.com.evil/google/gnostic go:github.com/google/../evil/x"},
 		"go:google.golang.org/protobuf": {"go:google.golang.org/protobuf", "go:google.golang.org/protobuf/v2 go:google.golang.org/grpc go:google.golang.org"},
-		"oci:reg.example/acme/*":            {"oci:reg.example/acme/lint oci:REG.example/acme/lint oci:reg.example./acme/lint", "oci:reg.example/acme oci:reg.example/acmee/lint oci:reg.example.evil/acme/lint oci:evil/reg.example/acme/lint"},
-		"oci:reg.example/acme/lint":         {"oci:reg.example/acme/lint", "oci:reg.example/acme/lint2 oci:reg.example/acme/lint/x"},
+		"oci:reg.example/acme/*":        {"oci:reg.example/acme/lint oci:REG.example/acme/lint oci:reg.example./acme/lint", "oci:reg.example/acme oci:reg.example/acmee/lint oci:reg.example.evil/acme/lint oci:evil/reg.example/acme/lint"},
+		"oci:reg.example/acme/lint":     {"oci:reg.example/acme/lint", "oci:reg.example/acme/lint2 oci:reg.example/acme/lint/x"},
 		"host:github.com": {"https://github.com/x https://GitHub.COM/x https://github.com./x https://github.com:443/x https://me@github.com/x",
 			"https://github.com.evil.example/x https://evil-github.com/x https://github.com:8443/x https://githubcom/x https://github.co/x https://api.github.com/x https://evil.example/github.com https://github.com@evil.example/ https://evil.example/?u=github.com https://evil.example#github.com http://github.com:443/x https://gıthub.com/x https://github.com../x"},
 		"github:Acme/Tool": {
