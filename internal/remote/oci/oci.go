@@ -1,4 +1,5 @@
-// Package oci reads registries of the OCI distribution specification. oras-go
+// Package oci reads and fills registries of the OCI distribution specification,
+// and folders in the OCI image layout. With registries oras-go
 // speaks the protocol, the token dance and docker's credentials included;
 // package remote carries every request, under its promises; and this package
 // believes neither: what a registry answers is checked against the digest it
@@ -70,7 +71,7 @@ const (
 	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-// A Client reads registries. It is safe for concurrent use.
+// A Client speaks with registries. It is safe for concurrent use.
 type Client struct {
 	transport *remote.Client
 	store     func() (credentials.Store, error)
