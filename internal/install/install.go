@@ -1,8 +1,8 @@
 // Package install turns a locked entry into a folder, and the folder into a
 // program: exactly the locked tree, made by a package manager, a compiler or our
 // own strict unpacker from bytes that were verified before, and where a plugin
-// runs on another one the launcher that starts both. Fetch installs with it for a build, lockgen for
-// the smoke run of what it has just locked.
+// runs on another one the launcher that starts both. Fetch installs with it for
+// a build, lockgen for the smoke run of what it has just locked.
 //
 // How the bytes of a missing file are brought is the caller's matter, see
 // [Installer.Download]; everything after that is the same for all.

@@ -1,6 +1,6 @@
 // Package oci reads and fills registries of the OCI distribution specification,
-// and folders in the OCI image layout. With registries oras-go
-// speaks the protocol, the token dance and docker's credentials included;
+// and folders in the OCI image layout. With registries oras-go speaks the
+// protocol, the token dance and docker's credentials included;
 // package remote carries every request, under its promises; and this package
 // believes neither: what a registry answers is checked against the digest it
 // was asked for, or hashed where a tag was.
