@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -445,7 +446,7 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 		u.UI.Detail("resolving %s (%s)", w, w.From)
 	}
 	var g errgroup.Group
-	g.SetLimit(3)
+	g.SetLimit(max(2, runtime.GOMAXPROCS(0))) // each is mostly a client program, which computes
 	for _, a := range attempts {
 		g.Go(func() error {
 			a.res, a.err = a.source.Resolve(ctx, a.w, a.platforms)
