@@ -26,6 +26,8 @@ func TestLanguagesBuck2(t *testing.T) {
 		{"python with grpc", "//examples/python:note_grpc", runPython("grpc_main.py", "."), "grpc: ok\n"},
 		{"python with betterproto2", "//examples/python:note_betterproto2", runPython("betterproto2_main.py", "gen"), "betterproto2: ok\n"},
 		{"java", "//examples/java:note_java", runJava, "java: ok\n"},
+		{"rust", "//examples/rust:note_rs", runRust, "rust: ok\n"},
+		{"rust with tonic", "//examples/rust:note_tonic", readTonic, "example/notes/example.notes.rs example/notes/example.notes.tonic.rs mod.rs"},
 		{"cpp", "//examples/cpp:note_cpp", readCpp, "note.pb.cc note.pb.h"},
 	} {
 		t.Run(row.language, func(t *testing.T) {
@@ -91,6 +93,27 @@ func runJava(t *testing.T, generated string) string {
 	}
 	command(t, dir, "javac", append([]string{"-d", "out", "-classpath", classpath}, sources...)...)
 	return command(t, dir, "java", "-classpath", classpath, "Main")
+}
+
+func runRust(t *testing.T, generated string) string {
+	t.Helper()
+	if _, err := exec.LookPath("cargo"); err != nil {
+		t.Skip("no cargo on PATH")
+	}
+	if testing.Short() {
+		t.Skip("-short: needs crates from their registry")
+	}
+	dir := workspace(t, "rust", generated, "gen", "main.rs", "Cargo.toml")
+	return command(t, dir, "cargo", "run", "--quiet")
+}
+
+// readTonic compiles nothing: tonic and what it needs take minutes.
+func readTonic(t *testing.T, generated string) string {
+	t.Helper()
+	if code := read(t, filepath.Join(generated, "example", "notes", "example.notes.tonic.rs")); !strings.Contains(code, "pub mod notes_client") {
+		t.Errorf("no client in\n%s", code)
+	}
+	return filepath.ToSlash(strings.Join(files(t, generated), " "))
 }
 
 // readCpp compiles nothing: no registry has libprotobuf of protoc's version.

@@ -1,6 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +44,70 @@ func BenchmarkWarm(b *testing.B) {
 	b.ReportMetric(ratio(warm, version), "get/version")
 	b.ReportMetric(ratio(version, none), "version/empty")
 	b.ReportMetric(float64(warm.memory())/(1<<20), "MiB-peak")
+}
+
+// BenchmarkDotSlash compares whole processes, in turn, in one run: fetch get of an
+// installed plugin and the same question to DotSlash, both of which print a path.
+//
+//	go test -run '^$' -bench DotSlash -benchtime 200x ./fetch
+func BenchmarkDotSlash(b *testing.B) {
+	dotslash := findDotSlash(b)
+	dir := b.TempDir()
+	fetch := build(b, dir, "fetch", ".")
+	body, err := os.ReadFile(fetch) // a program like any other
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
+	defer server.Close()
+	platform := map[string]any{"size": len(body), "hash": "sha256", "digest": fmt.Sprintf("%x", sha256.Sum256(body)), "path": "tool",
+		"providers": []any{map[string]string{"url": server.URL + "/tool"}}}
+	// https://dotslash-cli.com/docs/dotslash-file/ has the form, and these names.
+	names := map[string]string{"darwin": "macos", "amd64": "x86_64", "arm64": "aarch64"}
+	goos, arch := cmp.Or(names[runtime.GOOS], runtime.GOOS), cmp.Or(names[runtime.GOARCH], runtime.GOARCH)
+	text, err := json.Marshal(map[string]any{"name": "tool", "platforms": map[string]any{goos + "-" + arch: platform}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	file := filepath.Join(dir, "tool")
+	if err := os.WriteFile(file, append([]byte("#!/usr/bin/env dotslash\n"), text...), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	b.Setenv("DOTSLASH_CACHE", filepath.Join(dir, "dotslash"))
+	get := []string{fetch, "get", "protoc-gen-ts", "--lock", repositoryLock(b)}
+	locate := []string{dotslash, "--", "fetch", file}
+	measure(b, get)
+	measure(b, locate)
+	var ours, theirs sample
+	for b.Loop() {
+		ours.add(measure(b, get))
+		theirs.add(measure(b, locate))
+	}
+	b.ReportMetric(ratio(ours, theirs), "get/dotslash")
+	b.ReportMetric(theirs.median().Seconds()*1e3, "dotslash-ms")
+	b.ReportMetric(ours.median().Seconds()*1e3, "get-ms")
+}
+
+// findDotSlash returns the program, from a folder that outlives the benchmark or
+// from the package index of this machine's pip.
+func findDotSlash(b *testing.B) string {
+	b.Helper()
+	const release = "dotslash==0.5.8"
+	base, err := os.UserCacheDir()
+	if err != nil {
+		b.Skipf("no folder for DotSlash: %v", err)
+	}
+	venv := filepath.Join(base, "buck2-protobuf-test", release)
+	program := filepath.Join(venv, "bin", "dotslash")
+	if _, err := os.Stat(program); err == nil {
+		return program
+	}
+	for _, command := range [][]string{{"python3", "-m", "venv", venv}, {filepath.Join(venv, "bin", "pip"), "install", "--quiet", release}} {
+		if text, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			b.Skipf("DotSlash cannot be had: %v: %v\n%s", command, err, text)
+		}
+	}
+	return program
 }
 
 // BenchmarkInstall compares, in turn, in one run: fetch get ts-proto with all

@@ -32,6 +32,7 @@ type enclosed struct {
 	Plugins  []string // NAME
 	Trees    string   // folder that has the same trees, made outside
 	Origin   string   // URL that can be reached outside
+	Bundle   string   // that was pushed, "" for none
 }
 
 // TestAirGap: after lockgen mirror, in an empty network namespace, with the same
@@ -98,11 +99,15 @@ func TestAirGapReal(t *testing.T) {
 
 // enclosed mirrors to a folder and goes on without a network.
 func (p *place) enclosed(t *testing.T, platform string, plugins, args []string) {
+	bundle := ""
+	if len(args) == 0 {
+		bundle = "all"
+	}
 	if out, err := exec.Command("unshare", "--user", "--map-root-user", "--net", "true").CombinedOutput(); err != nil {
 		t.Skipf("skipped: this machine gives no network namespace: %v %s", err, out)
 	}
 	in := enclosed{
-		Dir: p.dir, Layout: filepath.Join(t.TempDir(), "layout"), Platform: platform, Plugins: plugins,
+		Bundle: bundle, Dir: p.dir, Layout: filepath.Join(t.TempDir(), "layout"), Platform: platform, Plugins: plugins,
 		Trees: filepath.Join(p.cache, "trees"), Origin: p.server.URL + "/simple/", Fetch: filepath.Join(t.TempDir(), "fetch"),
 	}
 	if text, err := exec.Command("go", "build", "-o", in.Fetch, "../fetch").CombinedOutput(); err != nil {
@@ -197,6 +202,23 @@ func TestAirGapInside(t *testing.T) {
 				if err != nil || len(got) == 0 || want != nil && store.Diff(want, got) != "" {
 					t.Errorf("from %s, %s: %s: %v %s", to, more, name, err, store.Diff(want, got))
 				}
+			}
+		}
+	}
+	if in.Bundle != "" { // a lock alone: the place knows what the bundle is
+		alone := filepath.Join(t.TempDir(), "plugins.lock.toml")
+		if err := os.WriteFile(alone, locked, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []string{"oci-layout:" + in.Layout, registry} {
+			if to == registry {
+				p.ok("mirror", "--to", registry, "--bundle", in.Bundle, "--platform", in.Platform)
+			}
+			cmd := exec.CommandContext(t.Context(), in.Fetch, "bundle", in.Bundle, "--from", to, "--platform", in.Platform, "--lock", alone, "--shell", "sh")
+			cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+			out, err := cmd.Output()
+			if n := strings.Count(string(out), "export PATH="); err != nil || n != 2 {
+				t.Errorf("bundle from %s: %d lines, %v\n%s", to, n, err, out)
 			}
 		}
 	}

@@ -175,7 +175,9 @@ a manifest with the tag NAME-VERSION, and for each bundle of plugins.toml an
 index with the tag bundle-NAME: fetch bundle NAME --from PLACE.
 
 With --trees the ready folders of plugins from npm, pip, cargo and go are pushed
-too, for machines that have no cargo or go or may run no package manager.
+too, for machines that have no cargo or go or may run no package manager. Those
+of crates are compiled for this machine's platform only, and their digest enters
+the lock, so that everybody gets the same one.
 With names or --bundle only those plugins are pushed, and what runs them.
 
   lockgen mirror --to oci://registry.example.com/tools/plugins

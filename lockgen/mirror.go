@@ -63,9 +63,22 @@ func runMirror(ctx context.Context, p *program) error {
 	}
 	installer := &install.Installer{
 		Store: o.Store, Download: b.File, NodeManager: "none", Offline: p.offline, Detail: p.ui.Detail,
+		Ready: func(ctx context.Context, e *lock.Entry, served, dir string) error {
+			return b.Tree(ctx, o.Store, e, served, dir)
+		},
 	}
-	if host, ok := lock.Host(); ok {
-		installer.Host = host
+	host, known := lock.Host()
+	installer.Host = host
+	compiled := false
+	if p.trees && known {
+		unlock, err := p.exclusive(ctx, o.Store)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if compiled, err = p.compile(ctx, installer, what); err != nil {
+			return err
+		}
 	}
 	push := &mirror.Pusher{
 		Place: place, Store: o.Store, Bring: b.Add,
@@ -80,7 +93,38 @@ func runMirror(ctx context.Context, p *program) error {
 		return fmt.Errorf("mirroring to %s: %w; what was pushed stays, and running it again goes on from there", place, err)
 	}
 	transfer.Done()
+	if compiled {
+		if err := replace(p.lock, lock.Print(l)); err != nil {
+			return err
+		}
+		p.ui.Say("wrote %s: the trees of what was compiled here", p.lock)
+	}
 	return p.tellPushed(place, &push.Done)
+}
+
+// compile builds the crates among the entries for this machine, which have no
+// tree in the lock yet, and gives them the one that came out: it becomes the one
+// for everybody. It reports whether there were any.
+func (p *program) compile(ctx context.Context, i *install.Installer, what *mirrored) (compiled bool, err error) {
+	host := i.Host.Name
+	if !slices.Contains(what.platforms, host) {
+		return false, nil
+	}
+	for _, e := range what.entries {
+		cell := e.Locked.Platforms[host]
+		if e.Locked.Source != lock.Cargo || cell.Binary == "" || cell.Tree != "" {
+			continue
+		}
+		p.ui.Say("compiling %s for %s", e, host)
+		dir, _, err := i.Tree(ctx, e, host)
+		if err != nil {
+			return false, fault.Errorf(fault.Of(err), "install cargo, or leave out --trees; "+fault.Mend(err), "%w", err)
+		}
+		cell.Tree = filepath.Base(dir) // a folder of the store is called by its digest
+		e.Locked.Platforms[host] = cell
+		compiled = true
+	}
+	return compiled, nil
 }
 
 // mirrored is what a run of mirror pushes.

@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -415,5 +416,75 @@ func TestMirrorRefused(t *testing.T) {
 				t.Errorf("another host was sent %d requests", n)
 			}
 		})
+	}
+}
+
+// TestMirrorCargo: what cargo made here gets its tree into the lock, and a
+// machine without cargo takes it from the mirror.
+func TestMirrorCargo(t *testing.T) {
+	needCargo(t)
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("skipped: no lock knows this machine")
+	}
+	p := newPlace(t)
+	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Files: map[string]string{"src/main.rs": "fn main() { println!(\"acme\"); }\n"}})
+	manifest := "platforms = [\"" + host.Name + "\"]\n\n[registries]\ncargo = \"" + p.server.CrateIndex() + "\"\n\n" + acme
+	p.write("plugins.toml", manifest)
+	p.ok("update", "--no-smoke")
+	if c := p.locked().Plugins["acme"]["1.0.0"].Platforms[host.Name]; c.Tree != "" {
+		t.Fatalf("%+v", c)
+	}
+	dir := filepath.Join(t.TempDir(), "layout")
+	p.pushed("--to", "oci-layout:"+dir)
+	before := p.read("plugins.lock.toml")
+	first := p.pushed("--to", "oci-layout:"+dir, "--trees")
+	tree := p.locked().Plugins["acme"]["1.0.0"].Platforms[host.Name].Tree
+	if tree == "" || p.read("plugins.lock.toml") == before || !strings.HasPrefix(first.Tags[len(first.Tags)-1], "tree-"+tree+".") {
+		t.Fatalf("tree %q, %+v", tree, first)
+	}
+	p.ok("check")
+	// Nothing that is the same takes it away again.
+	after := p.read("plugins.lock.toml")
+	p.ok("update", "acme", "--no-smoke")
+	if got := p.read("plugins.lock.toml"); got != after {
+		t.Errorf("locked again:\n%s\nbefore:\n%s", got, after)
+	}
+	if again := p.pushed("--to", "oci-layout:"+dir, "--trees"); again.Pushed != 0 {
+		t.Errorf("%+v", again)
+	}
+	p.write("plugins.toml", manifest+"\n[[mirror]]\nfrom = \"cargo:\"\nto = \"oci-layout:"+dir+"\"\n")
+	binary := filepath.Join(t.TempDir(), "fetch")
+	if text, err := exec.Command("go", "build", "-o", binary, "../fetch").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	p.server.Forget()
+	for what, env := range map[string][]string{
+		"without cargo":    {"PATH=" + t.TempDir()},
+		"without managers": {"PATH=" + os.Getenv("PATH"), "BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1"},
+	} {
+		cmd := exec.Command(binary, "get", "acme", "--lock", p.path("plugins.lock.toml"))
+		cmd.Env = append(env, "HOME="+t.TempDir(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+		var talk bytes.Buffer
+		cmd.Stderr = &talk
+		path, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", what, err, talk.String())
+			continue
+		}
+		if out, err := exec.Command(strings.TrimSpace(string(path))).Output(); err != nil || string(out) != "acme\n" {
+			t.Errorf("%s: %q, %v", what, out, err)
+		}
+	}
+	if got := p.server.Requests(""); len(got) != 0 {
+		t.Errorf("asked for %v", got)
+	}
+	// Without the mirror the message says what to do.
+	p.write("plugins.toml", manifest)
+	cmd := exec.Command(binary, "get", "acme", "--lock", p.path("plugins.lock.toml"))
+	cmd.Env = []string{"PATH=" + t.TempDir(), "HOME=" + t.TempDir(), "BUCK2_PROTOBUF_CACHE_DIR=" + t.TempDir()}
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != int(fault.Machine) || !strings.Contains(string(out), "no mirror of plugins.toml has ready folders of it") || !strings.Contains(string(out), "lockgen mirror --trees") {
+		t.Errorf("status %d\n%s", cmd.ProcessState.ExitCode(), out)
 	}
 }

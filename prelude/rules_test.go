@@ -212,7 +212,7 @@ func testSync(t *testing.T, p *bucktest.Project) {
 // the language.
 func TestSameBytesElsewhere(t *testing.T) {
 	targets := []string{
-		"//examples/buf:shop_proto[image]", "//examples/cpp:note_cpp", "//examples/go:note_go[srcs]", "//examples/go:note_go", "//examples/java:note_java[archive]",
+		"//examples/buf:shop_proto[image]", "//examples/cpp:note_cpp", "//examples/go:note_go", "//examples/java:note_java[archive]",
 		"//examples/polyglot:greet_connect[typescript]", "//examples/python:note_py", "//examples/typescript:protobuf-ts[all]", "//examples/typescript:ts-proto",
 	}
 	here := bucktest.Open(t, bucktest.Root(t), "test-prelude")

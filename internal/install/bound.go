@@ -55,7 +55,7 @@ func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cel
 	if e.Toolchain != nil || e.Locked.Source == lock.Cargo {
 		return i.checkCompiled(ctx, e, served, cell)
 	}
-	parts, err := i.unpack(ctx, e, served, "")
+	parts, err := i.unpack(ctx, e, served, "", new(work))
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,7 @@ type Installer struct {
 
 	mu     sync.Mutex
 	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
+	had    map[string]string       // by stamp: the folder that Tree returned before
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -75,7 +76,8 @@ func (i *Installer) detail(format string, args ...any) {
 }
 
 // Tree returns the folder in the cache that holds exactly the locked tree of
-// an entry on a platform, making it where it is missing.
+// an entry on a platform, making it where it is missing. It looks at a folder
+// once: what this process uses stays in the cache.
 func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (dir string, cell lock.Cell, err error) {
 	cell, served, err := e.Locked.Cell(platform)
 	if err != nil {
@@ -86,6 +88,13 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 		if err != nil {
 			return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
 		}
+		return dir, cell, nil
+	}
+	stamp := i.stamp(e, served, cell)
+	i.mu.Lock()
+	dir = i.had[stamp]
+	i.mu.Unlock()
+	if dir != "" {
 		return dir, cell, nil
 	}
 	if i.Offline {
@@ -113,6 +122,12 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	if !built {
 		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.had == nil {
+		i.had = map[string]string{}
+	}
+	i.had[stamp] = dir
 	return dir, cell, nil
 }
 
@@ -172,12 +187,38 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 
 // buildOurselves unpacks what an entry consists of.
 func (i *Installer) buildOurselves(ctx context.Context, e *lock.Entry, platform, dir string) error {
-	if err := i.need(ctx, e, e.Locked.FilesFor(platform)); err != nil {
-		return err
+	var w work
+	_, err := i.unpack(ctx, e, platform, dir, &w)
+	if err == nil || w.err != nil { // else a download failed, and was told of
+		i.observe(ctx, Event{Tier: FromUnpacker, Bytes: bytesOf(e.Locked, platform), Duration: w.total, Err: err})
 	}
-	start := time.Now()
-	_, err := i.unpack(ctx, e, platform, dir)
-	i.observe(ctx, Event{Tier: FromUnpacker, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	return err
+}
+
+// work measures how long at least one of several goroutines is at work.
+type work struct {
+	mu    sync.Mutex
+	busy  int
+	since time.Time
+	total time.Duration
+	err   error // of the work itself, nil when it worked or was not done
+}
+
+func (w *work) do(ctx context.Context, f func() error) error {
+	w.mu.Lock()
+	if w.busy++; w.busy == 1 {
+		w.since = time.Now()
+	}
+	w.mu.Unlock()
+	err := f()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.busy--; w.busy == 0 {
+		w.total += time.Since(w.since)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.err = err
+	}
 	return err
 }
 
@@ -187,33 +228,55 @@ type part struct {
 	files     []store.TreeFile // what it holds
 }
 
-// unpack reads every file of an entry strictly, several at a time, and writes
-// what it holds below dir; with dir == "" it only reads. The parts are in the
-// order of FilesFor.
-func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir string) ([]part, error) {
+// unpack reads every file of an entry strictly, each as soon as it is here, and
+// writes what it holds below dir; with dir == "" it only reads, or remembers what
+// was read before. The parts are in the order of FilesFor. W measures it, without
+// the downloads.
+func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir string, w *work) ([]part, error) {
 	keys := e.Locked.FilesFor(platform)
-	if err := i.need(ctx, e, keys); err != nil {
-		return nil, err
-	}
 	parts := make([]part, len(keys))
+	readers := make(chan struct{}, runtime.GOMAXPROCS(0))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(parallelDownloads)
 	for n, key := range keys {
 		g.Go(func() error {
-			f, err := i.blob(ctx, e, key)
-			if err != nil {
-				return fmt.Errorf("%s: %w", key, err)
+			if err := i.need(ctx, e, []string{key}); err != nil {
+				return err
 			}
-			defer f.Close()
-			files, err := Unpack(ctx, f, dir, e.Locked, key, platform)
-			if err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
-			parts[n] = part{key, f.Name(), files}
-			return nil
+			readers <- struct{}{}
+			defer func() { <-readers }()
+			return w.do(ctx, func() error {
+				f, err := i.blob(ctx, e, key)
+				if err != nil {
+					return fmt.Errorf("%s: %w", key, err)
+				}
+				defer f.Close()
+				files, err := i.read(ctx, f, dir, e.Locked, key, platform)
+				if err != nil {
+					return fmt.Errorf("%s: %w", key, err)
+				}
+				parts[n] = part{key, f.Name(), files}
+				return nil
+			})
 		})
 	}
 	return parts, g.Wait()
+}
+
+// read is Unpack, but remembers what the package files hold that a manager will
+// unpack: reading them takes as long as the fastest of them needs for its work.
+func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]store.TreeFile, error) {
+	read := func() ([]store.TreeFile, error) { return Unpack(ctx, f, dir, v, key, platform) }
+	file := v.Files[key]
+	switch {
+	case dir != "":
+		return read()
+	case v.Source == lock.NPM:
+		return i.Store.Listed(digest(file), fmt.Sprintf("npm %d %q", pkgmgr.BinsRule, key), read)
+	case v.Source == lock.Pip:
+		return i.Store.Listed(digest(file), fmt.Sprintf("pip %q", file.Roots()), read)
+	}
+	return read()
 }
 
 // Unpack reads one artifact of a version as its source kind demands and writes

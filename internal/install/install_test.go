@@ -155,7 +155,7 @@ func TestPythonOnWindows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin := "@echo off\r\n\"" + python + "\" \"-I\" \"-S\" \"-B\" \"-X\" \"utf8\" \"" + filepath.Join(s.Dir(), "launchers", "python-")
+	begin := "@echo off\r\nsetlocal DisableDelayedExpansion\r\n\"" + python + "\" \"-I\" \"-S\" \"-B\" \"-X\" \"utf8\" \"" + filepath.Join(s.Dir(), "launchers", "python-")
 	end := ".py\" \"" + p.Tree + "\" \"3.10,3.11,3.12,3.13,3.14\" \"protoc-gen-stubs\" \"stubs:run\" \"\" %*\r\n"
 	if filepath.Base(p.Path) != "protoc-gen-stubs.cmd" || !strings.HasPrefix(string(text), begin) || !strings.HasSuffix(string(text), end) {
 		t.Errorf("%s is\n%s", p.Path, text)

@@ -15,16 +15,34 @@ import (
 // are read strictly first, so that it meets nothing that we would refuse. Where
 // no manager shall or can do it, the strict unpacker does.
 func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	if i.NoManagers || i.NodeManager == "none" {
+		return i.buildOurselves(ctx, e, platform, dir)
+	}
+	if i.NodeManager != "" && !slices.Contains(lock.NodeManagers, i.NodeManager) {
+		return fault.Errorf(fault.Usage, "known are "+strings.Join(lock.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
+	}
+	// Looking for the manager brings the locked runtime: meanwhile the tarballs
+	// are brought and read.
+	var parts []part
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		parts, err = i.unpack(reading, e, platform, "", new(work))
+		read <- err
+	}()
 	manager, err := i.nodeManager(ctx, e)
 	if err != nil {
+		cancel()
+		<-read
+		return err
+	}
+	if err := <-read; err != nil {
 		return err
 	}
 	if manager == nil {
 		return i.buildOurselves(ctx, e, platform, dir)
-	}
-	parts, err := i.unpack(ctx, e, platform, "")
-	if err != nil {
-		return err
 	}
 	tarballs := make([]pkgmgr.Tarball, len(parts))
 	for n, p := range parts {
@@ -42,12 +60,6 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 // unpacker shall: the one that was chosen; else the locked npm, else the first
 // one on this machine that is new enough.
 func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NodeManager, error) {
-	if i.NoManagers || i.NodeManager == "none" {
-		return nil, nil
-	}
-	if i.NodeManager != "" && !slices.Contains(lock.NodeManagers, i.NodeManager) {
-		return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(lock.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
-	}
 	i.nodeOnce.Do(func() { i.node, i.nodeErr = i.findNodeManager(ctx, e) })
 	return i.node, i.nodeErr
 }

@@ -27,7 +27,7 @@ func (i *Installer) buildPip(ctx context.Context, e *lock.Entry, platform, dir s
 	if i.NoManagers || i.WheelManager == "" || i.WheelManager == "none" {
 		return i.buildOurselves(ctx, e, platform, dir)
 	}
-	parts, err := i.unpack(ctx, e, platform, "")
+	parts, err := i.unpack(ctx, e, platform, "", new(work))
 	if err != nil {
 		return err
 	}

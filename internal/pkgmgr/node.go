@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -116,7 +117,7 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 	run.mend = "use another manager, or none: BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1"
 	_, err = run.run(ctx)
 	var exit *exitError
-	if errors.As(err, &exit) && wrongBytes.MatchString(exit.tail) {
+	if errors.As(err, &exit) && wrongBytes().MatchString(exit.tail) {
 		return fault.Errorf(fault.Integrity, "", "%w", err)
 	}
 	if err != nil {
@@ -141,7 +142,7 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 }
 
 // wrongBytes finds what the managers say of a tarball with another integrity.
-var wrongBytes = regexp.MustCompile(`(?i)EINTEGRITY|TARBALL_INTEGRITY|integrity\W+check`)
+var wrongBytes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)EINTEGRITY|TARBALL_INTEGRITY|integrity\W+check`) })
 
 func alias(i int) string { return "p" + strconv.Itoa(i) }
 

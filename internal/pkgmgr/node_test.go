@@ -626,6 +626,49 @@ func TestRunReachesLoopback(t *testing.T) {
 	}
 }
 
+// TestPackagedManager: a script says its version by the package that it is of,
+// without being run; anything else is asked.
+func TestPackagedManager(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("programs are found by their extension there, and these have none")
+	}
+	for _, test := range []struct{ name, program, script, pkg, version string }{
+		{"yarn", "yarn", "#!/usr/bin/env node\nprocess.exit(1)\n", `{"name": "yarn", "version": "1.22.22"}`, "1.22.22"},
+		{"yarn", "yarn.js", "#!/usr/bin/env node\nprocess.exit(1)\n", `{"name": "@yarnpkg/cli-dist", "version": "4.18.0"}`, "4.18.0"},
+		{"pnpm", "pnpm.cjs", "#!/usr/bin/env node\nprocess.exit(1)\n", `{"name": "pnpm", "version": "9.15.9"}`, "9.15.9"},
+		{"pnpm", "pnpm.cjs", "#!/usr/bin/env node\n", `{"name": "yarn", "version": "1.22.22"}`, ""}, // somebody else's
+		{"pnpm", "pnpm.cjs", "#!/usr/bin/env node\n", `{"name": "pnpm", "version": "latest"}`, ""},
+		{"pnpm", "pnpm.cjs", "#!/usr/bin/env node\n", `{"name": "pnpm"}`, ""},
+		{"pnpm", "pnpm.cjs", "#!/usr/bin/env node\n", `{`, ""},
+		{"pnpm", "pnpm.cjs", "#!/usr/bin/env node\n", "", ""},
+		{"pnpm", "pnpm", "\x7fELF", `{"name": "pnpm", "version": "12.21.0"}`, ""},
+		{"yarn", "yarn", "#!/bin/sh\nexec corepack yarn\n", `{"name": "yarn", "version": "1.22.22"}`, ""},
+	} {
+		dir, on := t.TempDir(), t.TempDir()
+		program := filepath.Join(dir, "bin", test.program)
+		write(t, program, test.script)
+		if err := os.Chmod(program, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if test.pkg != "" {
+			write(t, filepath.Join(dir, "package.json"), test.pkg)
+		}
+		link := filepath.Join(on, test.name)
+		if err := os.Symlink(program, link); err != nil {
+			t.Skipf("no symbolic links here: %v", err)
+		}
+		t.Setenv("PATH", on)
+		tool, ok := packaged(test.name)
+		if ok != (test.version != "") || ok && (tool.Version != test.version || tool.Path != link) {
+			t.Errorf("%s with %s: %+v, %v", test.program, test.pkg, tool, ok)
+		}
+	}
+	t.Setenv("PATH", t.TempDir())
+	if tool, ok := packaged("pnpm"); ok {
+		t.Errorf("on an empty PATH: %+v", tool)
+	}
+}
+
 func TestNodeScript(t *testing.T) {
 	dir := t.TempDir()
 	for _, test := range []struct{ name, text, script, says string }{

@@ -197,6 +197,10 @@ func (n *NPM) user(name, dir string, class fault.Class, args []string, env ...st
 	}
 }
 
+// BinsRule is the number of the rule of [Bins], under which the package install
+// remembers what it said: another rule has another number.
+const BinsRule = 1
+
 // Bins returns the executables that a package.json names in "bin": by name,
 // each the path of its file inside the package. In a tree exactly these files
 // of a package are executable, besides those that are so in its tarball;

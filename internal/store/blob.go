@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -267,7 +268,9 @@ func (c *contextReader) Read(p []byte) (int, error) {
 type Ingest struct {
 	s              *Store
 	f              *os.File
-	sum256, sum512 hash.Hash // sum512 only where the digest is unknown
+	sum256, sum512 hash.Hash      // sum512 only where the digest is unknown
+	chunks         chan []byte    // to be hashed by a goroutine of its own; nil for none yet
+	pending        sync.WaitGroup // of the chunks
 	n, limit       int64
 	want           Digest // of AddBlob; zero where the digest is unknown
 	err            error  // the first failure of Write; outranks what get makes of it
@@ -285,10 +288,7 @@ func (in *Ingest) Write(p []byte) (int, error) {
 		return 0, in.err
 	}
 	n, err := in.f.Write(p)
-	in.sum256.Write(p[:n])
-	if in.sum512 != nil {
-		in.sum512.Write(p[:n])
-	}
+	in.sum(p[:n])
 	in.n += int64(n)
 	if err != nil {
 		in.err = in.s.refused(err)
@@ -321,6 +321,7 @@ func (in *Ingest) Offset() int64 { return in.n }
 // Reset forgets all bytes, for a retry that starts afresh.
 func (in *Ingest) Reset() error {
 	in.n, in.err = 0, nil
+	in.pending.Wait()
 	in.sum256.Reset()
 	if in.sum512 != nil {
 		in.sum512.Reset()
@@ -347,6 +348,7 @@ func (in *Ingest) fill(ctx context.Context, get func(context.Context, *Ingest) e
 }
 
 func (in *Ingest) digest() Digest {
+	in.pending.Wait()
 	return Digest{hex.EncodeToString(in.sum256.Sum(nil)), in.n}
 }
 
@@ -355,15 +357,55 @@ func (in *Ingest) keep(d Digest) error {
 	if _, err := in.s.mkdir("blobs", "sha256", d.SHA256[:2]); err != nil {
 		return err
 	}
-	if err := publish(in.f, in.s.blobPath(d), 0o444); err != nil {
+	if err := rename(in.f, in.s.blobPath(d), 0o444); err != nil {
 		return in.s.refused(err)
 	}
 	in.done = true
 	return nil
 }
 
+// Hashing takes about as long as reading and writing: files of some size are
+// hashed beside that, so that a second processor halves the time.
+const (
+	hashBeside = 1 << 20 // bytes; smaller files are not worth a goroutine
+	hashAhead  = 8       // chunks that may wait to be hashed
+)
+
+var chunkPool = sync.Pool{New: func() any { return new([]byte) }}
+
+// sum hashes p, now or soon; who reads the sums waits for pending.
+func (in *Ingest) sum(p []byte) {
+	if in.limit < hashBeside {
+		in.hash(p)
+		return
+	}
+	if in.chunks == nil {
+		in.chunks = make(chan []byte, hashAhead)
+		go func(chunks <-chan []byte) {
+			for chunk := range chunks {
+				in.hash(chunk)
+				chunkPool.Put(&chunk)
+				in.pending.Done()
+			}
+		}(in.chunks)
+	}
+	chunk := append((*chunkPool.Get().(*[]byte))[:0], p...)
+	in.pending.Add(1)
+	in.chunks <- chunk
+}
+
+func (in *Ingest) hash(p []byte) {
+	in.sum256.Write(p)
+	if in.sum512 != nil {
+		in.sum512.Write(p)
+	}
+}
+
 // drop removes the temporary file unless it was kept.
 func (in *Ingest) drop() {
+	if in.chunks != nil {
+		close(in.chunks)
+	}
 	if !in.done {
 		in.f.Close()
 		remove(in.f.Name())

@@ -1,18 +1,13 @@
 package store
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -112,9 +107,8 @@ func (s *Store) dropTree(tree string) error {
 	return err
 }
 
-// The stamp of a tree has one line per file, "<sha256> <x or -> <size> <path>",
-// sorted by path. Without the sizes it hashes to the name of the tree, so it
-// proves itself.
+// The stamp of a tree is the list of its files, see [printFiles], sorted by path.
+// Without the sizes it hashes to the name of the tree, so it proves itself.
 
 func (s *Store) writeStamp(tree string, files []TreeFile) error {
 	tmp, err := s.mkdir("tmp")
@@ -125,11 +119,7 @@ func (s *Store) writeStamp(tree string, files []TreeFile) error {
 	if err != nil {
 		return s.refused(err)
 	}
-	w := bufio.NewWriter(f)
-	for _, t := range files {
-		fmt.Fprintf(w, "%x %s %d %s\n", t.SHA256, t.flag(), t.Size, t.Path)
-	}
-	err = w.Flush()
+	_, err = f.Write(printFiles(files))
 	if err == nil {
 		err = publish(f, s.path("trees", tree+".ok"), 0o644)
 	}
@@ -147,21 +137,9 @@ func (s *Store) stamp(tree string) ([]TreeFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := make([]TreeFile, 0, bytes.Count(data, []byte("\n")))
-	for line := range strings.Lines(string(data)) {
-		part := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
-		if len(part) != 4 {
-			return nil, errors.New("malformed stamp")
-		}
-		f := TreeFile{Path: part[3], Exec: part[1] == "x"}
-		sum, err1 := hex.DecodeString(part[0])
-		size, err2 := strconv.ParseInt(part[2], 10, 64)
-		if err := errors.Join(err1, err2); err != nil || len(sum) != len(f.SHA256) {
-			return nil, errors.New("malformed stamp")
-		}
-		copy(f.SHA256[:], sum)
-		f.Size = size
-		files = append(files, f)
+	files, err := parseFiles(data)
+	if err != nil {
+		return nil, err
 	}
 	if treeDigest(files) != tree {
 		return nil, errors.New("the stamp is not that of the tree")

@@ -25,7 +25,8 @@
 //	blobs/sha256/ab/<digest>   files as they were downloaded, mode 0444
 //	trees/<tree>/…             unpacked folders
 //	trees/<tree>.ok            what is in that folder; written last
-//	documents/<digest of key>  answers of registries, with their validators, bounded
+//	documents/<digest of key>  answers of registries, with their validators, and what was
+//	                           found in archives, see [Store.Listed]; bounded
 //	locks/                     one lock file per blob or tree being written, and
 //	                           use-<tree>, held while a tree is in use
 //	compiled/                  the digests of trees that were compiled here, by what they were made of
@@ -37,10 +38,11 @@
 // bound/, launchers/, warm/ and stats.json.
 //
 // Nothing gets its final name before it was verified: bytes are hashed while
-// they are written to tmp, flushed to the disk, and renamed under a file lock
-// that all processes of the machine share. What is read is hashed again
-// ([Store.Blob]) or compared with its list ([Store.Tree]); what is damaged is
-// removed and made anew. Nothing is created before the first write, so a cache
+// they are written to tmp, and renamed under a file lock that all processes of
+// the machine share. What is read is hashed again ([Store.Blob]) or compared
+// with its list ([Store.Tree]); what is damaged is removed and made anew. So
+// only what is believed without being hashed is flushed to the disk: waiting for
+// the disk costs a download half of its speed. Nothing is created before the first write, so a cache
 // that has everything may be read-only.
 package store
 
@@ -243,19 +245,25 @@ func diskError(err error, dir, alternative string) error {
 	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
 }
 
-// publish flushes a finished file and gives it its final name.
+// publish flushes a finished file and gives it its final name, lastingly.
 func publish(f *os.File, name string, perm fs.FileMode) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
+	if err := rename(f, name, perm); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// rename gives a finished file its final name. What a loss of power then leaves
+// of it is found by whoever hashes it.
+func rename(f *os.File, name string, perm fs.FileMode) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
 	if err := os.Chmod(f.Name(), perm); err != nil {
 		return err
 	}
-	if err := robustio.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
+	return robustio.Rename(f.Name(), name)
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -488,6 +489,7 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 		v, failed := u.lockVersion(ctx, a, errs)
 		failures = append(failures, failed...)
 		if v != nil {
+			keepTrees(v, u.Old.Plugins[a.w.Name][a.w.Version])
 			u.put(a.w.Name, a.w.Version, v)
 		}
 	}
@@ -543,6 +545,22 @@ func (u *update) native(w *Want) []lock.Platform {
 
 // lockVersion makes the version of an attempt whose artifacts are read. Errs
 // are those of the artifacts, by identity.
+// keepTrees takes over from the old lock the trees of what somebody compiled and
+// pushed (lockgen mirror --trees), where it is made of the same files.
+func keepTrees(v, old *lock.Version) {
+	if old == nil {
+		return
+	}
+	for name, cell := range v.Platforms {
+		was := old.Platforms[name]
+		if cell.Binary == "" || cell.Tree != "" || was.Tree == "" || was.Binary != cell.Binary ||
+			mirror.MadeOf(&lock.Entry{Locked: v}, name) != mirror.MadeOf(&lock.Entry{Locked: old}, name) {
+			continue
+		}
+		v.Platforms[name] = was
+	}
+}
+
 func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,

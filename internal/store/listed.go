@@ -1,0 +1,92 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// strict is the source of the rules of [Unpack] for tar.gz and zip: a list that
+// was made by other ones is made again. The second readers are Go's own.
+//
+//go:embed archive.go compress.go tar.go zip.go names.go
+var strict embed.FS
+
+// rules names them.
+var rules = sync.OnceValue(func() string {
+	h := sha256.New()
+	err := fs.WalkDir(strict, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := strict.ReadFile(name)
+		fmt.Fprintf(h, "%s %d\n%s", name, len(text), text)
+		return err
+	})
+	if err != nil {
+		panic(err) // a file of this program itself
+	}
+	return hex.EncodeToString(h.Sum(nil)) + " " + runtime.Version()
+})
+
+// Listed returns what a strict reading of a blob, a tar.gz or a zip, found in it.
+// It calls read where none did on this machine by the same rules of [Unpack], and
+// then remembers its result. How is all that read depends on besides these and
+// the bytes. Those the caller has hashed, by [Store.Blob], whether it reads them
+// or not.
+//
+// What is remembered is one document: written in one step, with a digest over
+// it, bounded and cleared as all are. Its paths obey the rules each time.
+func (s *Store) Listed(d Digest, how string, read func() ([]TreeFile, error)) ([]TreeFile, error) {
+	key := "files of " + d.String() + "\n" + rules() + "\n" + how
+	if doc, ok := s.Document(key); ok && doc.From == key {
+		files, err := parseFiles(doc.Body)
+		if err == nil && len(files) > 0 {
+			if _, err = TreeHash(files); err == nil {
+				return files, nil
+			}
+		}
+	}
+	files, err := read()
+	if err == nil {
+		_ = s.KeepDocument(key, Document{Body: printFiles(files), From: key}) // else it is read again
+	}
+	return files, err
+}
+
+// printFiles writes a list of files, one to a line, "<sha256> <x or -> <size> <path>".
+func printFiles(files []TreeFile) []byte {
+	var b bytes.Buffer
+	for _, f := range files {
+		fmt.Fprintf(&b, "%x %s %d %s\n", f.SHA256, f.flag(), f.Size, f.Path)
+	}
+	return b.Bytes()
+}
+
+func parseFiles(data []byte) ([]TreeFile, error) {
+	files := make([]TreeFile, 0, bytes.Count(data, []byte("\n")))
+	for line := range strings.Lines(string(data)) {
+		part := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		if len(part) != 4 {
+			return nil, errors.New("malformed list of files")
+		}
+		f := TreeFile{Path: part[3], Exec: part[1] == "x"}
+		sum, err1 := hex.DecodeString(part[0])
+		size, err2 := strconv.ParseInt(part[2], 10, 64)
+		if err := errors.Join(err1, err2); err != nil || len(sum) != len(f.SHA256) {
+			return nil, errors.New("malformed list of files")
+		}
+		copy(f.SHA256[:], sum)
+		f.Size = size
+		files = append(files, f)
+	}
+	return files, nil
+}
