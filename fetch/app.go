@@ -38,7 +38,9 @@ type app struct {
 	oci      once[*oci.Client]
 	tiers    once[*mirror.Tiers]
 
-	npmConfig      memo[map[string]string] // registry by scope
+	npmMu         sync.Mutex
+	npmRegistries map[string]string // by scope, as far as npm was asked
+
 	wheelIndex     memo[string]
 	crateDownloads memo[string]       // the template of addresses
 	goClients      [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download

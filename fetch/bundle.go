@@ -18,31 +18,13 @@ func runBundle(ctx context.Context, a *app, args []string) error {
 	if len(args) != 1 || len(a.rest) > 0 {
 		return fault.Errorf(fault.Usage, "fetch bundle NAME [--from PLACE] [--shell SHELL]", "bundle takes one bundle")
 	}
-	if err := a.open(); err != nil {
-		return err
-	}
-	lockPath, err := a.findLock()
-	if err != nil {
-		return err
-	}
-	l, _, err := lock.Read(lockPath)
-	if err != nil {
-		return err
-	}
-	if err := a.readManifest(lockPath); err != nil {
-		return err
-	}
-	shell, err := a.shell()
+	l, platform, shell, err := a.prepare()
 	if err != nil {
 		return err
 	}
 	specs, err := a.bundle(ctx, args[0])
 	if err != nil {
 		return err
-	}
-	platform := a.opts.platform
-	if platform == "" {
-		platform = a.host.Name
 	}
 	programs, err := a.programs(ctx, l, specs, platform)
 	if err != nil {

@@ -120,6 +120,11 @@ func TestCacheClear(t *testing.T) {
 	}
 	w.fails(2, []string{`--older-than "soon" is not an age`, "30d"}, "cache", "clear", "--older-than", "soon")
 	w.fails(2, []string{"is not an age"}, "cache", "clear", "--older-than", "")
+	w.fails(2, []string{"--dry-run is a flag of fetch cache clear"}, "cache", "verify", "--repair", "--dry-run")
+	w.fails(2, []string{"--repair is a flag of fetch cache verify"}, "get", "tool", "--repair")
+	w.fails(2, []string{"--shell is a flag of fetch env and fetch bundle"}, "get", "tool", "--shell", "sh")
+	w.fails(2, []string{`"" for "--platform" flag: it is empty`}, "get", "tool", "--platform", "")
+	w.fails(2, []string{"it was linux-x86_64 before"}, "get", "tool", "--platform", "linux-x86_64", "--platform", "macos-x86_64")
 	w.fails(2, []string{"what was used within the last hour is never removed", "remove the folder " + w.cache}, "cache", "clear", "--older-than", "0")
 }
 

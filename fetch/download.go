@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -157,29 +158,36 @@ func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (stri
 		return a.registries.NPM, nil
 	}
 	// npm starts slowly, so it is asked once for all packages of the entry.
-	registries, err := a.npmConfig.get(func() (map[string]string, error) {
-		npm, err := pkgmgr.FindNPM(ctx)
-		if fault.Of(err) == fault.Machine && ctx.Err() == nil {
-			npm, err = a.installer.NPM(ctx, e)
+	a.npmMu.Lock()
+	defer a.npmMu.Unlock()
+	if url, ok := a.npmRegistries[scope(name)]; ok {
+		return url, nil
+	}
+	npm, err := pkgmgr.FindNPM(ctx)
+	if fault.Of(err) == fault.Machine && ctx.Err() == nil {
+		npm, err = a.installer.NPM(ctx, e)
+	}
+	if err != nil {
+		mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
+		if fault.Of(err) != fault.Machine {
+			mend = "" // the locked npm would do, so what it lacks is the cause
 		}
-		if err != nil {
-			mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
-			if fault.Of(err) != fault.Machine {
-				mend = "" // the locked npm would do, so what it lacks is the cause
-			}
-			return nil, fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)
+		return "", fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)
+	}
+	var scopes []string
+	for _, f := range e.Locked.Files {
+		if s := scope(f.Name); s != "" && !slices.Contains(scopes, s) {
+			scopes = append(scopes, s)
 		}
-		var scopes []string
-		for _, f := range e.Locked.Files {
-			if s := scope(f.Name); s != "" && !slices.Contains(scopes, s) {
-				scopes = append(scopes, s)
-			}
-		}
-		return npm.Registries(ctx, a.dir, scopes...)
-	})
+	}
+	registries, err := npm.Registries(ctx, a.dir, scopes...)
 	if err != nil {
 		return "", err
 	}
+	if a.npmRegistries == nil {
+		a.npmRegistries = map[string]string{}
+	}
+	maps.Copy(a.npmRegistries, registries)
 	return registries[scope(name)], nil
 }
 

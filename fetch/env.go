@@ -22,27 +22,9 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 	if len(a.rest) > 0 || len(args) > 0 && a.opts.bundle != "" {
 		return fault.Errorf(fault.Usage, synopsis, "env takes plugins or a bundle")
 	}
-	if err := a.open(); err != nil {
-		return err
-	}
-	lockPath, err := a.findLock()
+	l, platform, shell, err := a.prepare()
 	if err != nil {
 		return err
-	}
-	l, _, err := lock.Read(lockPath)
-	if err != nil {
-		return err
-	}
-	if err := a.readManifest(lockPath); err != nil {
-		return err
-	}
-	shell, err := a.shell()
-	if err != nil {
-		return err
-	}
-	platform := a.opts.platform
-	if platform == "" {
-		platform = a.host.Name
 	}
 	switch {
 	case a.opts.bundle != "":
@@ -62,6 +44,9 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 			args = append(args, name)
 		}
 	}
+	if len(args) == 0 { // an empty folder on PATH would be the working directory
+		return fault.Errorf(fault.Usage, "lock one: lockgen add NAME", "no plugin is locked for %s", platform)
+	}
 	programs, err := a.programs(ctx, l, args, platform)
 	if err != nil {
 		return err
@@ -80,6 +65,30 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 	}
 	a.ui.Result("%s", line)
 	return nil
+}
+
+// prepare reads what a command needs that prints lines for a shell: the lock, the
+// manifest, the platform and the shell.
+func (a *app) prepare() (l *lock.Lock, platform, shell string, err error) {
+	if err := a.open(); err != nil {
+		return nil, "", "", err
+	}
+	lockPath, err := a.findLock()
+	if err != nil {
+		return nil, "", "", err
+	}
+	if l, _, err = lock.Read(lockPath); err != nil {
+		return nil, "", "", err
+	}
+	if err := a.readManifest(lockPath); err != nil {
+		return nil, "", "", err
+	}
+	platform = a.opts.platform
+	if platform == "" {
+		platform = a.host.Name
+	}
+	shell, err = a.shell()
+	return l, platform, shell, err
 }
 
 // programs installs several plugins at once. Two whose executables have one name
@@ -179,7 +188,9 @@ func pathLine(shell string, dirs []string) (string, error) {
 		}
 		return "set -gx PATH " + strings.Join(append(quoted, "$PATH"), " "), nil
 	case "powershell":
-		return "$env:PATH = '" + strings.ReplaceAll(list, "'", "''") + string(os.PathListSeparator) + "' + $env:PATH", nil
+		// Typographic quotes end a string there as well.
+		quoted := strings.NewReplacer("'", "''", "‘", "‘‘", "’", "’’", "‚", "‚‚", "‛", "‛‛").Replace(list)
+		return "$env:PATH = '" + quoted + string(os.PathListSeparator) + "' + $env:PATH", nil
 	case "cmd":
 		return `set "PATH=` + list + string(os.PathListSeparator) + `%PATH%"`, nil
 	}

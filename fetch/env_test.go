@@ -63,6 +63,7 @@ func TestEnv(t *testing.T) {
 	v := *w.lock.Plugins["bare"]["3.0.0"]
 	w.lock.Plugins["bare2"] = map[string]*lock.Version{"1.0.0": &v}
 	w.write()
+	w.fails(2, []string{"no plugin is locked for windows-x86_64"}, "env", "--platform", "windows-x86_64")
 	w.fails(2, []string{"bare 3.0.0 and bare2 1.0.0 both have an executable called bare"}, "env", "bare", "bare2")
 }
 

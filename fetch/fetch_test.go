@@ -521,6 +521,40 @@ func TestNoClients(t *testing.T) {
 	w.must("get", "tool@1.0.0")
 }
 
+// TestScopes: plugins that are installed in one run may have packages of
+// different scopes, each with the registry that the user's npm has for it.
+func TestScopes(t *testing.T) {
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip("skipped: npm is not on PATH")
+	}
+	w := newWorld(t)
+	other := map[string]fake.Artifact{
+		"node_modules/other":      w.registry.Package(fake.Package{Name: "other", Version: "1.0.0", Manifest: map[string]any{"bin": "other.js"}, Files: map[string]string{"other.js": "echo other\n"}}),
+		"node_modules/@other/lib": w.registry.Package(fake.Package{Name: "@other/lib", Version: "1.0.0", Files: map[string]string{"lib.js": "\n"}}),
+	}
+	w.add("other", "1.0.0", lock.Version{Source: lock.NPM, Package: "other", Runtime: "shell@5.0.0"}, "node_modules/other/other.js",
+		other, map[string]lock.File{
+			"node_modules/other":      {Name: "other", Version: "1.0.0"},
+			"node_modules/@other/lib": {Name: "@other/lib", Version: "1.0.0"},
+		})
+	w.write()
+	manifest := fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins]\ntool = \"1.0.0\"\n\n[registries]\npip = %q\n", w.registry.URL+"/simple/")
+	// What is of no scope that is known is nowhere.
+	npmrc := fmt.Sprintf("registry=%s/nowhere/\n@acme:registry=%[1]s/\n@other:registry=%[1]s/\n", w.registry.URL)
+	for name, text := range map[string]string{lock.ManifestName: manifest, ".npmrc": npmrc} {
+		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"script", "other"} {
+		w.registry.File("/nowhere/"+name+"/-/"+name+"-"+map[string]string{"script": "2.0.0", "other": "1.0.0"}[name]+".tgz", map[string]fake.Artifact{
+			"script": w.tarballs["node_modules/script"], "other": other["node_modules/other"]}[name].Body)
+	}
+	if line := w.must("env", "script", "other", "--shell", "sh"); strings.Count(line, ":") != 2 {
+		t.Errorf("two folders, then PATH: %s", line)
+	}
+}
+
 // TestNoCache names the path when there can be no cache.
 func TestNoCache(t *testing.T) {
 	w := newWorld(t)

@@ -91,7 +91,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.Usage = func() {}
 	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
 	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries], [[mirror]], [bundles] and node-manager (default: plugins.toml beside the lock)")
-	f.StringVar(&o.platform, "platform", "", "platform to install for (default: this machine's)")
+	f.Var((*single)(&o.platform), "platform", "platform to install for (default: this machine's)")
 	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
 	f.StringVar(&o.out, "out", "", "install: the folder to make")
 	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
@@ -103,7 +103,7 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.StringVar(&o.wheelManager, "wheel-manager", env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "pip, uv or none")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
 	f.StringVar(&o.bundle, "bundle", "", "env: the plugins of this bundle of plugins.toml")
-	f.StringVar(&o.shell, "shell", "", "env: sh, fish, powershell or cmd (default: this machine's)")
+	f.StringVar(&o.shell, "shell", "", "env, bundle: sh, fish, powershell or cmd (default: this machine's)")
 	f.StringVar(&o.python, "python", env("BUCK2_PROTOBUF_PYTHON"), "the Python that runs plugins (default: one on PATH that is locked for)")
 	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
 	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
@@ -116,6 +116,47 @@ func flags(o *options, env func(string) string) *pflag.FlagSet {
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say more")
 	f.BoolVar(&o.version, "version", false, "print the version of fetch")
 	return f
+}
+
+// single is a flag that is given once, with a value.
+type single string
+
+// String is pflag.Value's.
+func (s *single) String() string { return string(*s) }
+
+// Type is pflag.Value's.
+func (s *single) Type() string { return "string" }
+
+// Set is pflag.Value's.
+func (s *single) Set(value string) error {
+	switch {
+	case value == "":
+		return errors.New("it is empty")
+	case *s != "":
+		return fmt.Errorf("it was %s before", *s)
+	}
+	*s = single(value)
+	return nil
+}
+
+// owners are the commands of the flags that are not for all.
+var owners = map[string][]string{
+	"entry": {"install"}, "out": {"install"}, "file": {"install"}, "registries": {"install"}, "mirrors": {"install"},
+	"bundle": {"env"}, "shell": {"env", "bundle"},
+	"repair": {"cache verify"}, "older-than": {"cache clear"}, "dry-run": {"cache clear"},
+	"reset": {"stats"},
+}
+
+// misplaced is the error for a flag that belongs to other commands.
+func misplaced(f *pflag.FlagSet) (err error) {
+	f.Visit(func(g *pflag.Flag) {
+		of, ok := owners[g.Name]
+		command := strings.Join(f.Args(), " ") + " "
+		if ok && err == nil && !slices.ContainsFunc(of, func(name string) bool { return strings.HasPrefix(command, name+" ") }) {
+			err = fault.Errorf(fault.Usage, "leave it out, or see: fetch --help", "--%s is a flag of fetch %s", g.Name, strings.Join(of, " and fetch "))
+		}
+	})
+	return err
 }
 
 // truth reads a switch of the environment.
@@ -171,6 +212,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 			mend = "did you mean " + near + "? " + mend
 		}
 		return u.Fail(fault.Errorf(fault.Usage, mend, "unknown command %q", name))
+	}
+	if err := misplaced(f); err != nil {
+		return u.Fail(err)
 	}
 	a := &app{ui: u, opts: o, rest: rest, loginShell: filepath.Base(env("SHELL"))}
 	err = a.timed(ctx, func(ctx context.Context) error { return command(ctx, a, f.Args()[1:]) })

@@ -170,6 +170,19 @@ func TestMirrorLies(t *testing.T) {
 	if _, _, stderr := w.fetch("get", "bare"); !strings.Contains(stderr, "warning: oci-layout:"+dir+" has other bytes") {
 		t.Errorf("no warning:\n%s", stderr)
 	}
+	// What is no file there is not waited for.
+	for _, pipe := range []string{filepath.Join(dir, "blobs", "sha256", sum256(honest)), filepath.Join(dir, "index.json")} {
+		os.Remove(pipe)
+		if out, err := exec.Command("mkfifo", pipe).CombinedOutput(); err != nil {
+			t.Skipf("skipped: mkfifo: %s (%v)", out, err)
+		}
+	}
+	w.cache = filepath.Join(t.TempDir(), "cache")
+	w.fails(4, []string{"not in the cache", "bare-linux"}, "get", "bare", "--offline")
+	if _, _, stderr := w.fetch("get", "bare"); !strings.Contains(stderr, "is not a file; they are not used") {
+		t.Errorf("no warning:\n%s", stderr)
+	}
+	w.fails(5, []string{"index.json is not a file", "hint: remove "}, "bundle", "any", "--from", "oci-layout:"+dir)
 }
 
 // TestMirrorOffline: a folder needs no connection.

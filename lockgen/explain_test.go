@@ -9,13 +9,13 @@ import (
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	p := own(t)
+	p := five(t)
 	for _, tt := range []struct {
 		args []string
 		want []string
 	}{
 		{[]string{"explain", "ts-proto"}, []string{
-			"ts-proto 2.7.2: idiomatic TypeScript", "plugins.toml:9, in the bundle typescript", "npm:ts-proto  <- locked", "trust: registry, the digests",
+			"ts-proto 2.7.2: idiomatic TypeScript", "plugins.toml:6, in the bundle typescript", "npm:ts-proto  <- locked", "trust: registry, the digests",
 			"runs on: node@24.19.0", "windows-aarch64  runs what windows-x86_64 has", "dprint-node@1.0.8 (9.5 MiB)",
 		}},
 		{[]string{"explain", "node"}, []string{"runs: protoc-gen-es 1.10.0, protoc-gen-ts 0.8.7, ts-proto 2.7.2", "for linux-x86_64", "(1 file, "}},

@@ -20,14 +20,20 @@ import (
 const root = ".." // of the repository
 
 // own is a place with the repository's own manifest and lock.
-func own(t testing.TB) *place {
+func own(t testing.TB) *place { return copied(t, root) }
+
+// five returns a place with the manifest and the lock of five plugins, which do
+// not change when those of this repository do.
+func five(t testing.TB) *place { return copied(t, filepath.Join("testdata", "five")) }
+
+func copied(t testing.TB, from string) *place {
 	t.Helper()
 	p := &place{dir: t.TempDir(), cache: t.TempDir()}
 	if t, ok := t.(*testing.T); ok {
 		p.t = t
 	}
 	for _, name := range []string{"plugins.toml", "plugins.lock.toml"} {
-		data, err := os.ReadFile(filepath.Join(root, name))
+		data, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			t.Fatal(err)
 		}

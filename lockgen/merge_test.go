@@ -67,7 +67,7 @@ func ownVersions(t *testing.T, p *place) map[string]string {
 // not neighbours.
 func TestMergeByGit(t *testing.T) {
 	t.Parallel()
-	p := own(t)
+	p := five(t)
 	versions := ownVersions(t, p)
 	good := p.read("plugins.lock.toml")
 	// Neighbouring lines of a manifest are git's own conflict, so there are none.
@@ -113,7 +113,7 @@ func TestMergeByGit(t *testing.T) {
 // stays one.
 func TestMergeDriver(t *testing.T) {
 	t.Parallel()
-	p := own(t)
+	p := five(t)
 	good := p.read("plugins.lock.toml")
 	versions := ownVersions(t, p)
 	self, err := os.Executable()

@@ -261,7 +261,7 @@ load("@root//mirrored:plugins.toml", manifest = "value")
 protobuf_plugins(lock = lock, mirrors = manifest["mirror"])
 `,
 		"mirrored/plugins.toml": "[[mirror]]\nfrom = \"" + server.URL + "/v1/\"\nto = \"" + server.URL + "/mirror/v1/\"\n\n[[mirror]]\nfrom = \"*\"\nto = \"oci-layout:vendor\"\n",
-		"wrong/a.proto":              scratchProto,
+		"wrong/a.proto":         scratchProto,
 		"wrong/BUCK": `
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 
@@ -422,6 +422,16 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		expect(t, ran, "go_build", "fetch_plugin 1.0.0")
 		if strings.Contains(ran, "(protoc_generate") || strings.Contains(ran, "(protoc_descriptor") {
 			t.Errorf("protoc ran again:\n%s", ran)
+		}
+	})
+	t.Run("a switch generates nothing anew", func(t *testing.T) {
+		p := p.On(t)
+		p.Build("//api:old", "//api:from_ts")
+		p.Must("build", "//api:old", "//api:from_ts", "-c", "buck2_protobuf.disable_package_managers=true")
+		ran := p.Must("log", "what-ran")
+		expect(t, ran, "(fetch_plugin ")
+		if strings.Contains(ran, "(protoc_generate") || strings.Contains(ran, "(protoc_descriptor") || strings.Contains(ran, "(go_build") {
+			t.Errorf("more than fetch ran again:\n%s", ran)
 		}
 	})
 	t.Run("a second build runs nothing", func(t *testing.T) {

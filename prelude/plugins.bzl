@@ -43,7 +43,7 @@ def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
 
 def _mirrored(mirrors: list[dict[str, str]], url: str) -> bool:
     """Says whether a mirror may have what is at a URL."""
-    return any([m["from"] == "*" or url.startswith(m["from"]) for m in mirrors])
+    return bool([m for m in mirrors if m["from"] == "*" or url.startswith(m["from"])])
 
 def _tree(ctx: AnalysisContext, version: str, locked: dict[str, typing.Any], contents: dict[str, typing.Any]) -> Artifact:
     """Declares the download and the folder of one version."""
@@ -185,6 +185,12 @@ protobuf_plugin = rule(
     },
 )
 
+# Names that Buck2's own rules look for in the package of the toolchains.
+_TAKEN = ["csharp", "cxx", "erlang", "genrule", "go", "haskell", "java", "kotlin", "ocaml", "python", "rust", "swift"]
+
+def _target_name(plugin: str) -> str:
+    return plugin + "-plugin" if plugin in _TAKEN else plugin
+
 def protobuf_plugins(
         lock: dict[str, typing.Any],
         registries: dict[str, str] = {},
@@ -192,7 +198,8 @@ def protobuf_plugins(
         visibility: list[str] = ["PUBLIC"]) -> list[str]:
     """Declares one target for every plugin of a lock, under the plugin's name.
 
-    A target holds all locked versions of its plugin, each of them also as a
+    A plugin that is called like a toolchain of Buck2's own rules, such as `go`,
+    gets `go-plugin`, for both may stand in one package. A target holds all locked versions of its plugin, each of them also as a
     sub-target: `buck2 run toolchains//:protoc[30.2] -- --version`.
 
         load("@root//:plugins.lock.toml", lock = "value")
@@ -229,11 +236,11 @@ def protobuf_plugins(
             if v.get(key)
         }
         protobuf_plugin(
-            name = name,
+            name = _target_name(name),
             cache_dir = read_root_config("buck2_protobuf", "cache_dir", ""),
             disable_package_managers = disabled,
             mirrors = mirrors,
-            needs = [":" + need for need in needs],
+            needs = [":" + _target_name(need) for need in needs],
             node_manager = read_root_config("buck2_protobuf", "node_manager", ""),
             platform = platform_select(),
             python = read_root_config("buck2_protobuf", "python", ""),
@@ -244,4 +251,4 @@ def protobuf_plugins(
             wheel_manager = read_root_config("buck2_protobuf", "wheel_manager", ""),
             exec_compatible_with = host_constraints(),
         )
-    return [":" + name for name in plugins]
+    return [":" + _target_name(name) for name in plugins]

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -72,7 +73,7 @@ func MadeOf(e *lock.Entry, served string) string {
 func coordinate(e *lock.Entry) string {
 	switch v := e.Locked; v.Source {
 	case lock.HTTP:
-		for _, key := range slices.Sorted(keys(v.Files)) {
+		for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 			return v.Coordinate(key)
 		}
 		return ""
@@ -84,16 +85,6 @@ func coordinate(e *lock.Entry) string {
 		return lock.Go + ":" + v.Package + "@v" + e.Version
 	default:
 		return v.Source + ":" + v.Package + "@" + e.Version
-	}
-}
-
-func keys(m map[string]lock.File) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 

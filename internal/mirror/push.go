@@ -143,19 +143,15 @@ func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() er
 // pushFile pushes the bytes of a file and reads them back.
 func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) error {
 	p.Expect(d.Title, d.Size)
-	sent := int64(0)
+	// A transport may still read the body of an attempt that has failed, so every
+	// attempt reads the file at offsets of its own.
+	var last *counted
 	if err := p.Place.Push(ctx, d, func() (io.ReadCloser, error) {
-		p.Progress(-sent)
-		sent = 0
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return nil, err
+		if last != nil {
+			p.Progress(-last.stop())
 		}
-		return io.NopCloser(readerFunc(func(b []byte) (int, error) {
-			n, err := f.Read(b)
-			sent += int64(n)
-			p.Progress(int64(n))
-			return n, err
-		})), nil
+		last = &counted{r: io.NewSectionReader(f, 0, d.Size+1), told: p.Progress}
+		return io.NopCloser(last), nil
 	}); err != nil {
 		return err
 	}
@@ -173,9 +169,35 @@ func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) err
 	return nil
 }
 
-type readerFunc func([]byte) (int, error)
+// counted tells how many bytes were read, until it is stopped.
+type counted struct {
+	r    io.Reader
+	told func(n int64)
 
-func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+	mu   sync.Mutex
+	n    int64
+	over bool
+}
+
+// Read is io.Reader's.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.n += int64(n)
+		c.told(int64(n))
+	}
+	return n, err
+}
+
+// stop returns the bytes that were told; no more will be.
+func (c *counted) stop() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	return c.n
+}
 
 // hashing is a sink that keeps nothing.
 type hashing struct {

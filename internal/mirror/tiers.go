@@ -192,7 +192,10 @@ func (a *attempts) try(ctx context.Context, place string, isOCI bool, in *store.
 		}
 	default:
 		t.Detail("%s: %s: %v", a.what, place, err)
-		if fault.Of(err) == fault.Upstream && !errors.Is(err, fs.ErrNotExist) && place != "the origin" {
+		// Some servers forbid what they do not have, so that says nothing of the
+		// next file.
+		one := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+		if fault.Of(err) == fault.Upstream && !one && place != "the origin" {
 			t.mu.Lock()
 			if t.down == nil {
 				t.down = map[string]error{}

@@ -86,8 +86,8 @@ func TestPipGate(t *testing.T) {
 	}
 	s.Wheel(fake.Wheel{Name: "gen", Version: "1.0", Released: young, Requires: []string{"some-dep>=1"}})
 	host, _ := lock.LookupPlatform("linux-x86_64")
-	report := func(gate *Gate) ([]Wheel, error) {
-		return p.Report(t.Context(), s.URL+"/simple/", Requirement{Package: "gen", Version: "1.0", Platform: host, Python: "3.12", Gate: gate})
+	ask := func(gate *Gate) ([]Wheel, error) {
+		return report(t, p, s.URL+"/simple/", Requirement{Package: "gen", Version: "1.0", Gate: gate}, host, "3.12")
 	}
 	for _, tt := range []struct {
 		gate *Gate
@@ -100,7 +100,7 @@ func TestPipGate(t *testing.T) {
 		{&Gate{Before: gateNow, Except: []string{"gen@1.0"}}, "1.1", gateNow},
 		{&Gate{Before: gateNow, Except: []string{"gen@1.0", "some-dep@1.2"}}, "1.2", young},
 	} {
-		wheels, err := report(tt.gate)
+		wheels, err := ask(tt.gate)
 		if tt.dep == "" {
 			if !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%+v: %v", tt.gate, err)
@@ -117,10 +117,10 @@ func TestPipGate(t *testing.T) {
 	}
 	for name, clockless := range map[string]func(bool){"HTML": s.HTMLOnly, "no times": s.NoTimes} {
 		clockless(true)
-		if _, err := report(&Gate{Before: young}); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := ask(&Gate{Before: young}); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if wheels, err := report(&Gate{}); err != nil || len(wheels) != 2 || !wheels[0].Released.IsZero() {
+		if wheels, err := ask(&Gate{}); err != nil || len(wheels) != 2 || !wheels[0].Released.IsZero() {
 			t.Errorf("%s: %v, %v", name, wheels, err)
 		}
 		clockless(false)

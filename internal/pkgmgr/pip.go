@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -179,13 +180,25 @@ func (p *Pip) Index(ctx context.Context, dir string) (string, error) {
 	return o.Index, nil
 }
 
-// A Requirement is one package for one platform and interpreter.
+// A Requirement is one package for some platforms and interpreters.
 type Requirement struct {
-	Package  string
-	Version  string        // exact
-	Platform lock.Platform //
-	Python   string        // of CPython, "3.12"
-	Gate     *Gate         // nil for none
+	Package string
+	Version string // exact
+	Targets []Target
+	Gate    *Gate // nil for none
+}
+
+// A Target is what a wheel may be for.
+type Target struct {
+	Platform lock.Platform
+	Python   string // of CPython, "3.12"
+}
+
+// A Closure is what a package needs on one [Target]: its wheels sorted by name,
+// itself included, or why there is none.
+type Closure struct {
+	Wheels []Wheel
+	Err    error
 }
 
 // A Wheel is one file of a closure.
@@ -204,21 +217,18 @@ type Wheel struct {
 //go:embed pip_report.py
 var pipReport string
 
-// Report lets pip find the wheels that a package needs on a platform, itself
-// included, sorted by name. Only wheels count, only those for the platform's
-// own tags (glibc, never musl), and environment markers are those of the
-// platform, not of this machine. Nothing is installed. Of the user's
+// Report lets pip find the wheels that a package needs on each of its targets,
+// in their order, all in one process. Only wheels count, only those for the
+// platform's own tags (glibc, never musl), and environment markers are those of
+// the platform, not of this machine. Nothing is installed. Of the user's
 // configuration, proxy, certificates and credentials apply; no other index, no
 // other option.
 //
-// A package, version or wheel that the index does not have is an
-// [fs.ErrNotExist] of class Upstream, like every refusal of the index.
-func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Wheel, error) {
-	what := fmt.Sprintf("%s==%s for %s and Python %s", req.Package, req.Version, req.Platform.Name, req.Python)
-	markers, err := markerEnv(req.Platform, req.Python)
-	if err != nil {
-		return nil, fault.Errorf(fault.Usage, "", "pip package %s: %w", what, err)
-	}
+// Where the index does not have the package, the version or a wheel for a
+// target, its Err is an [fs.ErrNotExist] of class Upstream, like every refusal of
+// the index. After another failure the index is not asked any more, and the
+// targets that are left fail with it.
+func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Closure, error) {
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-pip-")
 	if err != nil {
 		return nil, err
@@ -228,24 +238,47 @@ func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Whee
 	if err != nil {
 		return nil, err
 	}
-	report := filepath.Join(scratch, "report.json")
-	args := []string{
-		"install", "--isolated", "--dry-run", "--ignore-installed", "--report", report,
-		"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-color",
-		"--only-binary=:all:", "--implementation", "cp", "--python-version", req.Python,
-		"--target", filepath.Join(scratch, "target"), // pip demands one with --platform
+	type run struct {
+		Markers   map[string]string `json:"markers"`
+		Arguments []string          `json:"arguments"`
+		Said      string            `json:"said"`
+		report    string
 	}
-	for _, tag := range req.Platform.PipTags {
-		args = append(args, "--platform", tag)
+	var runs []run
+	for i, t := range req.Targets {
+		markers, err := markerEnv(t.Platform, t.Python)
+		if err != nil {
+			return nil, fault.Errorf(fault.Usage, "", "pip package %s: %w", req.what(t), err)
+		}
+		name := filepath.Join(scratch, strconv.Itoa(i))
+		args := []string{
+			"install", "--isolated", "--dry-run", "--ignore-installed", "--report", name + ".json",
+			"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-color",
+			"--only-binary=:all:", "--implementation", "cp", "--python-version", t.Python,
+			"--target", name, // pip demands one with --platform
+		}
+		for _, tag := range t.Platform.PipTags {
+			args = append(args, "--platform", tag)
+		}
+		args = append(args, o.flags()...)
+		runs = append(runs, run{markers, append(args, req.Package+"=="+req.Version), name + ".txt", name + ".json"})
 	}
-	args = append(args, o.flags()...)
-	args = append(args, req.Package+"=="+req.Version)
-	run := p.command("pip install --dry-run "+what, scratch, fault.Upstream, append([]string{"-c", pipReport, markers}, args...))
-	run.mend = ""
+	data, err := json.Marshal(runs)
+	if err != nil {
+		return nil, err
+	}
+	jobs := filepath.Join(scratch, "runs.json")
+	if err := os.WriteFile(jobs, data, 0o600); err != nil {
+		return nil, err
+	}
+	title := "pip install --dry-run " + req.Package + "==" + req.Version
+	all := p.command(title, scratch, fault.Upstream, []string{"-c", pipReport, jobs})
+	all.mend = ""
+	all.timeout = 5*time.Minute + time.Duration(len(runs))*time.Minute
 	// No PIP_ variable but these, and no configuration file at all: --isolated
 	// alone still reads the global one. The index is in a variable, for other
 	// users see arguments.
-	run.env = userEnv(func(key string) bool {
+	all.env = userEnv(func(key string) bool {
 		return strings.HasPrefix(key, "pip_") || strings.HasPrefix(key, "python") || key == "tmpdir" || key == "temp" || key == "tmp"
 	}, "PIP_CONFIG_FILE="+os.DevNull, "BUCK2_PROTOBUF_PIP_INDEX="+index, "TMPDIR="+scratch, "TEMP="+scratch, "TMP="+scratch)
 	record := ""
@@ -254,27 +287,62 @@ func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Whee
 		if rule, record, err = req.Gate.file(scratch); err != nil {
 			return nil, err
 		}
-		run.env = append(run.env, "BUCK2_PROTOBUF_GATE="+rule)
+		all.env = append(all.env, "BUCK2_PROTOBUF_GATE="+rule)
 	}
-	if _, err := run.run(ctx); err != nil {
-		return nil, explainPip(err, req, what)
+	out, err := all.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var codes []int
+	if err := json.Unmarshal(out, &codes); err != nil || len(codes) > len(runs) || len(codes) == 0 && len(runs) > 0 {
+		return nil, fault.Errorf(fault.Machine, noPip, "%s ended %q times of %d", title, clean(string(out)), len(runs))
+	}
+	var times map[string]time.Time
+	if req.Gate != nil {
+		if times, err = readRecord(record); err != nil {
+			return nil, err
+		}
+	}
+	closures := make([]Closure, len(runs))
+	for i, run := range runs {
+		if i >= len(codes) {
+			closures[i] = Closure{Err: closures[len(codes)-1].Err}
+			continue
+		}
+		wheels, err := req.closure(req.Targets[i], title, codes[i], run.Said, run.report)
+		for j := range wheels {
+			wheels[j].Released = times[wheels[j].Filename]
+		}
+		closures[i] = Closure{wheels, err}
+	}
+	return closures, nil
+}
+
+// what is a requirement on one of its targets, for messages.
+func (r Requirement) what(t Target) string {
+	return fmt.Sprintf("%s==%s for %s and Python %s", r.Package, r.Version, t.Platform.Name, t.Python)
+}
+
+// closure reads what a run of pip left: its exit code, what it said, its report.
+func (r Requirement) closure(t Target, title string, code int, said, report string) ([]Wheel, error) {
+	what := r.what(t)
+	if code != 0 {
+		data, err := os.ReadFile(said)
+		if err != nil {
+			return nil, err
+		}
+		text := &tail{limit: 16 << 10}
+		_, _ = text.Write(data)
+		exit := &exitError{name: title, status: "exit status " + strconv.Itoa(code), tail: text.lines(), raw: string(text.buf)}
+		return nil, explainPip(fault.Errorf(fault.Upstream, "", "%w", exit), exit, r, t)
 	}
 	data, err := os.ReadFile(report)
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, noPip, "pip wrote no report: %w", err)
 	}
-	wheels, err := parseReport(data, req.Platform)
+	wheels, err := parseReport(data, t.Platform)
 	if err != nil {
 		return nil, fault.Errorf(fault.Upstream, "", "pip package %s: %w", what, err)
-	}
-	if req.Gate != nil {
-		times, err := readRecord(record)
-		if err != nil {
-			return nil, err
-		}
-		for i := range wheels {
-			wheels[i].Released = times[wheels[i].Filename]
-		}
 	}
 	return wheels, nil
 }
@@ -303,10 +371,10 @@ func (o options) flags() []string {
 	return flags
 }
 
-// markerEnv is what PEP 508 markers see on a platform, as JSON.
-func markerEnv(p lock.Platform, python string) (string, error) {
+// markerEnv is what PEP 508 markers see on a platform.
+func markerEnv(p lock.Platform, python string) (map[string]string, error) {
 	if _, ok := atLeast(python, 0, 0); !ok || len(p.PipTags) == 0 {
-		return "", fmt.Errorf("unknown platform, or %q is not the version of a Python", python)
+		return nil, fmt.Errorf("unknown platform, or %q is not the version of a Python", python)
 	}
 	env := map[string]string{
 		"python_version": python, "python_full_version": python + ".0", "implementation_version": python + ".0",
@@ -325,8 +393,7 @@ func markerEnv(p lock.Platform, python string) (string, error) {
 		env["os_name"], env["sys_platform"], env["platform_system"] = "posix", "linux", "Linux"
 	}
 	env["platform_machine"] = machine
-	data, err := json.Marshal(env)
-	return string(data), err
+	return env, nil
 }
 
 var fromVersions = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(from versions: ([^)]*)\)`) })
@@ -345,7 +412,7 @@ var (
 
 // pythonConflict is what pip says of a package that does not admit the
 // interpreter (Requires-Python), nil for nothing.
-func pythonConflict(raw string, req Requirement, what string) error {
+func pythonConflict(raw string, req Requirement, t Target) error {
 	name, wants := "", ""
 	if m, of := skippedPython().FindStringSubmatch(raw), noMatch().FindStringSubmatch(raw); m != nil && of != nil {
 		own := normaliseName(of[1]) == normaliseName(req.Package)
@@ -361,17 +428,14 @@ func pythonConflict(raw string, req Requirement, what string) error {
 	if wants == "" {
 		return nil
 	}
-	return fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", req.Python),
-		"%s: %s requires Python %s", what, clean(name), clean(wants))
+	return fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
+		"%s: %s requires Python %s", req.what(t), clean(name), clean(wants))
 }
 
 // explainPip recognises what pip says when there is nothing to install.
-func explainPip(err error, req Requirement, what string) error {
-	var exit *exitError
-	if !errors.As(err, &exit) {
-		return err
-	}
-	if conflict := pythonConflict(exit.raw, req, what); conflict != nil {
+func explainPip(err error, exit *exitError, req Requirement, t Target) error {
+	what := req.what(t)
+	if conflict := pythonConflict(exit.raw, req, t); conflict != nil {
 		return conflict
 	}
 	if !strings.Contains(exit.tail, "No matching distribution found") {

@@ -1,29 +1,40 @@
-# Runs pip with environment markers of another platform, which no option of pip
-# can give: python -c THIS MARKERS-AS-JSON ARGUMENTS-OF-PIP...
+# Runs pip with environment markers of other platforms, which no option of pip
+# can give, once for each of them and all in one process, so that the index is
+# asked once: python -c THIS RUNS-AS-JSON. A run has its markers, the arguments of
+# pip, and the file for what pip says. Written are the exit codes, as a list. It
+# is shorter than that of the runs where one failed for another reason than that
+# there is no wheel.
 import json
 import os
 import sys
+import traceback
 
 from pip._vendor.packaging import markers
 
-env = dict(markers.default_environment())
-env.update(json.loads(sys.argv.pop(1)))
+real, env = markers.default_environment(), {}
 markers.default_environment = lambda: dict(env)
-for key in ("sys_platform", "platform_machine", "python_version"):
-    for value, want in ((env[key], True), ("other", False)):
-        if markers.Marker("%s == '%s'" % (key, value)).evaluate() != want:
-            sys.exit("this pip does not take the markers of another platform")
+
+
+def pretend(other):
+    env.clear()
+    env.update(real)
+    env.update(other)
+    for key in ("sys_platform", "platform_machine", "python_version"):
+        for value, want in ((env[key], True), ("other", False)):
+            if markers.Marker("%s == '%s'" % (key, value)).evaluate() != want:
+                sys.exit("this pip does not take the markers of another platform")
+    if not str(candidate(None)).startswith("Python " + env["python_version"]):
+        sys.exit("this pip does not take another Python")
+
 
 try:
     # What a wheel says in Requires-Python pip holds against its own Python, also
     # where --python-version names another.
     from pip._internal.resolution.resolvelib.candidates import RequiresPythonCandidate as candidate
 
-    candidate_init, target = candidate.__init__, tuple(int(n) for n in env["python_version"].split("."))
-    candidate.__init__ = lambda self, *args, **kw: candidate_init(self, target)
-    if not str(candidate(None)).startswith("Python " + env["python_version"]):
-        raise TypeError
-except (ImportError, TypeError):
+    candidate_init = candidate.__init__
+    candidate.__init__ = lambda self, *args, **kw: candidate_init(self, tuple(int(n) for n in env["python_version"].split(".")))
+except ImportError:
     sys.exit("this pip does not take another Python")
 
 
@@ -74,10 +85,59 @@ def refusals():
     collector._handle_get_simple_fail = say
 
 
+def once(ask, key):
+    answers = {}
+
+    def asked(*args, **kw):
+        name = key(*args)
+        if name is None or name not in answers:
+            answers[name] = ask(*args, **kw)
+        return answers[name]
+
+    return asked
+
+
+def ask_once():
+    """A page of the index, and the metadata of a wheel, are the same for all."""
+    import shutil
+    import tempfile
+
+    from pip._internal.index import collector
+    from pip._internal.network import session
+    from pip._internal.operations import prepare
+
+    page, file, kept = collector._get_index_content, prepare.get_http_url, tempfile.mkdtemp()
+
+    def parsed_once(link, *args, **kw):
+        content = page(link, *args, **kw)
+        if content is not None:
+            content.cache_link_parsing = True
+        return content
+
+    def keep(link, *args, **kw):
+        got = file(link, *args, **kw)
+        if is_metadata(link):  # a run of pip removes its files
+            got.path = shutil.copy(got.path, tempfile.mkdtemp(dir=kept))
+        return got
+
+    def is_metadata(link, *args):
+        return link.url_without_fragment.endswith(".metadata") and link.url or None
+
+    preparer = prepare.RequirementPreparer
+    preparer._fetch_metadata_using_lazy_wheel = once(preparer._fetch_metadata_using_lazy_wheel, lambda self, link: link.url)
+    prepare.get_http_url = once(keep, is_metadata)
+    collector._get_index_content = once(parsed_once, lambda link: link.url)
+    session.user_agent = once(session.user_agent, lambda: "")  # which runs programs to know it
+
+
 try:
     refusals()
 except (ImportError, AttributeError):
     pass  # another pip inside: it says less
+try:
+    ask_once()
+except (ImportError, AttributeError):
+    pass  # another pip inside: it asks again
 try:
     only_metadata()
 except (ImportError, AttributeError, TypeError, ValueError):
@@ -144,8 +204,40 @@ def gate(file):
 
 if "BUCK2_PROTOBUF_GATE" in os.environ:
     gate(os.environ.pop("BUCK2_PROTOBUF_GATE"))
-sys.argv += ["--index-url", os.environ.pop("BUCK2_PROTOBUF_PIP_INDEX")]
 
 from pip._internal.cli.main import main
 
-sys.exit(main())
+
+def run(arguments, file):
+    """Returns what pip ends with, and what it says on standard error."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with open(file, "w+b") as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except Exception:
+            traceback.print_exc()
+            status = 1
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+            os.close(before)
+        said.seek(0)
+        return int(status or 0), said.read()
+
+
+index, codes, answer = os.environ.pop("BUCK2_PROTOBUF_PIP_INDEX"), [], os.dup(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+with open(sys.argv.pop(1)) as f:
+    runs = json.load(f)
+for each in runs:
+    pretend(each["markers"])
+    code, said = run(each["arguments"] + ["--index-url", index], each["said"])
+    codes.append(code)
+    if code and (b"No matching distribution found" not in said or b"the index refuses: " in said):
+        break
+with open(answer, "w") as f:
+    json.dump(codes, f)

@@ -154,29 +154,43 @@ func TestReport(t *testing.T) {
 	}
 	t.Chdir(home)
 
-	for name, want := range map[string][]string{
-		"linux-x86_64 3.12":   {"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"},
-		"linux-aarch64 3.11":  {"armlib-1.0-py3-none-any.whl", "gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux2014_aarch64.whl", "oldlib-1.0-py3-none-any.whl"},
-		"macos-aarch64 3.12":  {"armlib-1.0-py3-none-any.whl", "gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-macosx_10_9_universal2.whl"},
-		"windows-x86_64 3.12": {"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-win_amd64.whl", "winlib-1.0-py3-none-any.whl"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			on, python, _ := strings.Cut(name, " ")
-			wheels, err := p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Platform: platform(t, on), Python: python})
-			if err != nil {
-				t.Fatal(err)
+	// The platforms come one after another in one process of pip, and go back.
+	var targets []Target
+	wants := []struct {
+		on, python string
+		wheels     []string
+	}{
+		{"linux-x86_64", "3.12", []string{"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"}},
+		{"linux-aarch64", "3.11", []string{"armlib-1.0-py3-none-any.whl", "gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux2014_aarch64.whl", "oldlib-1.0-py3-none-any.whl"}},
+		{"windows-aarch64", "3.12", nil},
+		{"macos-aarch64", "3.12", []string{"armlib-1.0-py3-none-any.whl", "gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-macosx_10_9_universal2.whl"}},
+		{"windows-x86_64", "3.12", []string{"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-win_amd64.whl", "winlib-1.0-py3-none-any.whl"}},
+		{"linux-x86_64", "3.12", []string{"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"}},
+	}
+	for _, want := range wants {
+		targets = append(targets, Target{platform(t, want.on), want.python})
+	}
+	closures, err := p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Targets: targets})
+	if err != nil || len(closures) != len(wants) {
+		t.Fatalf("%d closures: %v", len(closures), err)
+	}
+	for i, want := range wants {
+		var got []string
+		for _, w := range closures[i].Wheels {
+			got = append(got, w.Filename)
+			if w.URL != s.URL+"/packages/"+w.Filename || len(w.SHA256) != 64 || w.Version != "1.0" {
+				t.Errorf("%+v", w)
 			}
-			var got []string
-			for _, w := range wheels {
-				got = append(got, w.Filename)
-				if w.URL != s.URL+"/packages/"+w.Filename || len(w.SHA256) != 64 || w.Version != "1.0" {
-					t.Errorf("%+v", w)
-				}
-			}
-			if !slices.Equal(got, want) {
-				t.Errorf("got %v, want %v", got, want)
-			}
-		})
+		}
+		if !slices.Equal(got, want.wheels) || (closures[i].Err != nil) != (want.wheels == nil) {
+			t.Errorf("%s %s: got %v, %v, want %v", want.on, want.python, got, closures[i].Err, want.wheels)
+		}
+	}
+	wantFault(t, closures[2].Err, fault.Upstream, "no wheel of gen==1.0 for windows-aarch64 and Python 3.12")
+	for _, page := range []string{"/simple/gen/", "/simple/lib/"} {
+		if n := s.Count(page); n != 1 {
+			t.Errorf("%s was asked for %d times", page, n)
+		}
 	}
 
 	linux := platform(t, "linux-x86_64")
@@ -186,7 +200,7 @@ func TestReport(t *testing.T) {
 		{"nothing", "1.0", "no such package, or no wheel"},
 		{"gen", "7.0", "the index has wheels of 1.0"},
 	} {
-		_, err := p.Report(t.Context(), index, Requirement{Package: test.name, Version: test.version, Platform: linux, Python: "3.12"})
+		_, err := report(t, p, index, Requirement{Package: test.name, Version: test.version}, linux, "3.12")
 		wantFault(t, err, fault.Upstream, "no wheel of "+test.name+"=="+test.version+" for linux-x86_64 and Python 3.12", test.says)
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s %s is not fs.ErrNotExist: %v", test.name, test.version, err)
@@ -198,29 +212,49 @@ func TestReport(t *testing.T) {
 	s.Wheel(needs)
 	s.Release("hidden", "hidden-1.0-py3-none-any.whl", fake.Wheel{Name: "hidden", Version: "1.0", Python: ">=3.13"}.Bytes())
 	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden requires Python >=3.13"} {
-		_, err := p.Report(t.Context(), index, Requirement{Package: name, Version: "1.0", Platform: linux, Python: "3.12"})
+		_, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.12")
 		wantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
 		if mend := fault.Mend(err); !strings.Contains(mend, "take 3.12 out of python") {
 			t.Errorf("%s: mend %q", name, mend)
 		}
-		if wheels, err := p.Report(t.Context(), index, Requirement{Package: name, Version: "1.0", Platform: linux, Python: "3.13"}); err != nil {
+		if wheels, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.13"); err != nil {
 			t.Errorf("%s for 3.13: %v, %v", name, wheels, err)
 		}
 	}
-	_, err := p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Platform: linux})
+	_, err = report(t, p, index, Requirement{Package: "gen", Version: "1.0"}, linux, "")
 	wantFault(t, err, fault.Usage, "version of a Python")
 
 	s.Fault("/simple/gen/", fake.Status(403))
-	_, err = p.Report(t.Context(), strings.Replace(index, "//", "//me:SECRET@", 1), Requirement{Package: "gen", Version: "1.0", Platform: linux, Python: "3.12"})
+	_, err = report(t, p, strings.Replace(index, "//", "//me:SECRET@", 1), Requirement{Package: "gen", Version: "1.0"}, linux, "3.12")
 	wantFault(t, err, fault.Upstream)
 	if strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("a secret is in: %v", err)
+	}
+	// A refusal ends it: the other targets have the same answer.
+	s.Fault("/simple/gen/", fake.Status(403))
+	closures, err = p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Targets: targets[:2]})
+	if err != nil || len(closures) != 2 || closures[1].Err != closures[0].Err {
+		t.Errorf("after a refusal: %+v, %v", closures, err)
 	}
 	for _, name := range []string{"canary", "cache", "gen.py"} {
 		if _, err := os.Stat(filepath.Join(home, name)); err == nil {
 			t.Errorf("%s was written", name)
 		}
 	}
+}
+
+// report is a Report for one target.
+func report(t *testing.T, p *Pip, index string, req Requirement, on lock.Platform, python string) ([]Wheel, error) {
+	t.Helper()
+	req.Targets = []Target{{on, python}}
+	closures, err := p.Report(t.Context(), index, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(closures) != 1 {
+		t.Fatalf("%d closures of one target", len(closures))
+	}
+	return closures[0].Wheels, closures[0].Err
 }
 
 func TestParseReport(t *testing.T) {

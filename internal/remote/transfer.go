@@ -105,9 +105,11 @@ type statusError struct {
 func (e *statusError) Error() string { return e.text }
 
 // Is makes errors.Is(err, fs.ErrNotExist) true for a file that is not there,
-// and errors.Is(err, ErrRateLimit) for a server that wants a pause.
+// errors.Is(err, fs.ErrPermission) for one that the server does not give us, and
+// errors.Is(err, ErrRateLimit) for a server that wants a pause.
 func (e *statusError) Is(target error) bool {
 	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone) ||
+		target == fs.ErrPermission && (e.code == http.StatusUnauthorized || e.code == http.StatusForbidden) ||
 		target == ErrRateLimit && e.limit ||
 		target == ErrUnauthorized && e.code == http.StatusUnauthorized
 }

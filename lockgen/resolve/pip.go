@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
@@ -22,8 +20,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// pip locks plugins from a Python package index. pip itself resolves, once for
-// each platform and interpreter; only wheels count.
+// pip locks plugins from a Python package index. pip itself resolves, for each
+// platform and interpreter; only wheels count.
 type pip struct {
 	tool     *pkgmgr.Pip
 	index    string
@@ -32,27 +30,28 @@ type pip struct {
 	gate     func(w *Want) *pkgmgr.Gate
 
 	mu    sync.Mutex
-	asked map[string]func() ([]pkgmgr.Wheel, error) // what pip was asked: several plugins may be in one package
+	asked map[string]func() ([]pkgmgr.Closure, error) // what pip was asked: several plugins may be in one package
 }
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
 	gate := s.gate(w)
-	wheels := make([][][]pkgmgr.Wheel, len(platforms)) // by platform and interpreter
-	errs := make([][]error, len(platforms))            // likewise
-	var g errgroup.Group
-	g.SetLimit(4) // each is a Python of its own, which mostly waits for the index
-	for i, p := range platforms {
-		wheels[i], errs[i] = make([][]pkgmgr.Wheel, len(w.Python)), make([]error, len(w.Python))
-		for j, python := range w.Python {
-			g.Go(func() error {
-				wheels[i][j], errs[i][j] = s.report(ctx, w, p, python, gate)
-				return nil
-			})
+	var targets []pkgmgr.Target
+	for _, p := range platforms {
+		for _, python := range w.Python {
+			targets = append(targets, pkgmgr.Target{Platform: p, Python: python})
 		}
 	}
-	_ = g.Wait()
-	if err := ctx.Err(); err != nil {
+	closures, err := s.report(ctx, w, targets, gate)
+	if err != nil {
 		return nil, err
+	}
+	wheels := make([][][]pkgmgr.Wheel, len(platforms)) // by platform and interpreter
+	errs := make([][]error, len(platforms))            // likewise
+	for i := range platforms {
+		for range w.Python {
+			wheels[i], errs[i] = append(wheels[i], closures[0].Wheels), append(errs[i], closures[0].Err)
+			closures = closures[1:]
+		}
 	}
 	res := &Resolution{Missing: map[string]Missing{}}
 	byKey := map[string]*Artifact{}
@@ -146,32 +145,47 @@ func (s *pip) interpreters(w *Want, a *Artifact, fits map[string][]string) error
 
 // report asks pip behind the gate. Where that leaves nothing it asks without, so
 // that the driver can name what is too young.
-func (s *pip) report(ctx context.Context, w *Want, p lock.Platform, python string, gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
-	ask := func(gate *pkgmgr.Gate) ([]pkgmgr.Wheel, error) {
-		key := fmt.Sprintf("%s %s %s %s %+v", w.From.Name, w.Version, p.Name, python, gate)
+func (s *pip) report(ctx context.Context, w *Want, targets []pkgmgr.Target, gate *pkgmgr.Gate) ([]pkgmgr.Closure, error) {
+	ask := func(targets []pkgmgr.Target, gate *pkgmgr.Gate) ([]pkgmgr.Closure, error) {
+		key := fmt.Sprintf("%s %s %v %+v", w.From.Name, w.Version, targets, gate)
 		s.mu.Lock()
 		if s.asked[key] == nil {
 			if s.asked == nil {
-				s.asked = map[string]func() ([]pkgmgr.Wheel, error){}
+				s.asked = map[string]func() ([]pkgmgr.Closure, error){}
 			}
-			s.asked[key] = sync.OnceValues(func() ([]pkgmgr.Wheel, error) {
-				return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Platform: p, Python: python, Gate: gate})
+			s.asked[key] = sync.OnceValues(func() ([]pkgmgr.Closure, error) {
+				return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: gate})
 			})
 		}
 		once := s.asked[key]
 		s.mu.Unlock()
 		return once()
 	}
-	wheels, err := ask(gate)
-	if gate == nil || !errors.Is(err, fs.ErrNotExist) {
-		return wheels, err
+	said, err := ask(targets, gate)
+	if err != nil || gate == nil {
+		return said, err
+	}
+	closures := slices.Clone(said) // which others may ask for
+	var at []int
+	var shut []pkgmgr.Target
+	for i, c := range closures {
+		if errors.Is(c.Err, fs.ErrNotExist) {
+			at, shut = append(at, i), append(shut, targets[i])
+		}
+	}
+	if len(shut) == 0 {
+		return closures, nil
 	}
 	open := *gate
 	open.Before = time.Time{}
-	if wheels, openErr := ask(&open); openErr == nil {
-		return wheels, nil
+	if opened, err := ask(shut, &open); err == nil {
+		for i, c := range opened {
+			if c.Err == nil {
+				closures[at[i]] = c
+			}
+		}
 	}
-	return nil, err
+	return closures, nil
 }
 
 // Versions is one request, for the page of the project. A version is as old as

@@ -54,15 +54,41 @@ func (l Layout) broken(err error) error {
 	return fault.Errorf(fault.Machine, "make "+string(l)+" readable, and writable for lockgen mirror", "%s: %w", l, err)
 }
 
+// open opens a file of the layout; that there is none matches fs.ErrNotExist.
+// The folder was carried about, so a pipe in it would block for ever.
+func (l Layout) open(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fault.Errorf(fault.Integrity, "remove "+name+", then run: lockgen mirror --to "+l.String(), "%s: %s is not a file", l, name)
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(name)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = l.broken(err)
+	}
+	return f, err
+}
+
+// openBlob is open for a blob that has to be there.
+func (l Layout) openBlob(sha256 string) (*os.File, error) {
+	f, err := l.open(l.blob(sha256))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, l.missing("sha256:" + sha256)
+	}
+	return f, err
+}
+
 // index reads index.json; where there is none it is empty.
 func (l Layout) index() (*ocispec.Index, error) {
 	x := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: IndexType}
-	f, err := os.Open(l.path(ocispec.ImageIndexFile))
+	f, err := l.open(l.path(ocispec.ImageIndexFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return x, nil
 	}
 	if err != nil {
-		return nil, l.broken(err)
+		return nil, err
 	}
 	data, err := readAll(f)
 	if err != nil {
@@ -95,16 +121,13 @@ func (l Layout) Resolve(ctx context.Context, tag string) (*Node, error) {
 // Node is Place's.
 func (l Layout) Node(_ context.Context, d Descriptor) (*Node, error) {
 	name := l.String() + "@sha256:" + d.SHA256
-	f, err := os.Open(l.blob(d.SHA256))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, l.missing("sha256:" + d.SHA256)
-	}
+	f, err := l.openBlob(d.SHA256)
 	if err != nil {
-		return nil, l.broken(err)
+		return nil, err
 	}
 	data, err := readAll(f)
 	if err != nil {
-		return nil, err
+		return nil, l.broken(err)
 	}
 	if found := Describe(d.MediaType, data); found.SHA256 != d.SHA256 || found.Size != d.Size {
 		return nil, fault.Errorf(fault.Integrity, "mend it: lockgen mirror --to "+l.String(), "%s is damaged: sha256:%s, %d bytes", name, found.SHA256, found.Size)
@@ -119,15 +142,12 @@ func (l Layout) Download(ctx context.Context, sha256 string, size int64, sink re
 			return err
 		}
 	}
-	f, err := os.Open(l.blob(sha256))
-	if errors.Is(err, fs.ErrNotExist) {
-		return l.missing("sha256:" + sha256)
-	}
+	f, err := l.openBlob(sha256)
 	if err != nil {
-		return l.broken(err)
+		return err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != size {
+	if info, err := f.Stat(); err != nil || info.Size() != size {
 		return fault.Errorf(fault.Integrity, "mend it: lockgen mirror --to "+l.String(), "%s: sha256:%s is damaged: not a file of %d bytes", l, sha256, size)
 	}
 	_, err = io.CopyBuffer(struct{ io.Writer }{sink}, &stopping{ctx, f}, make([]byte, 256<<10))
@@ -149,12 +169,12 @@ func (s *stopping) Read(p []byte) (int, error) {
 
 // Contains is Place's; it reads the blob.
 func (l Layout) Contains(ctx context.Context, d Descriptor) (bool, error) {
-	f, err := os.Open(l.blob(d.SHA256))
+	f, err := l.open(l.blob(d.SHA256))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, l.broken(err)
+		return false, err
 	}
 	defer f.Close()
 	h := sha256.New()
