@@ -16,7 +16,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"runtime"
 	"strings"
 	"sync"
@@ -146,7 +145,7 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 		}
 		for _, key := range e.Locked.FilesFor(served) {
 			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) && (i.Local == nil || !i.Local(ctx, e, key)) {
-				missing = append(missing, Label(key, f))
+				missing = append(missing, f.Label(key))
 			}
 		}
 		if e.Toolchain != nil {
@@ -394,14 +393,6 @@ func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error 
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
-}
-
-// Label names a file for people: NAME@VERSION, or the name of the file.
-func Label(key string, f lock.File) string {
-	if f.Name != "" {
-		return f.Name + "@" + f.Version
-	}
-	return path.Base(key)
 }
 
 // copyFile takes the bytes of a file that is on this machine already.

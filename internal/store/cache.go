@@ -133,7 +133,7 @@ func (s *Store) writeStamp(tree string, files []TreeFile) error {
 
 // stamp reads the list of a tree and checks that it is the tree's.
 func (s *Store) stamp(tree string) ([]TreeFile, error) {
-	data, err := os.ReadFile(s.path("trees", tree+".ok"))
+	data, err := readFile(s.path("trees", tree+".ok"))
 	if err != nil {
 		return nil, err
 	}

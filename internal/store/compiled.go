@@ -63,7 +63,7 @@ func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context
 
 // noted returns the folder that was made before, if it is still there and good.
 func (s *Store) noted(ctx context.Context, name string) (string, error) {
-	data, err := os.ReadFile(s.path("compiled", name))
+	data, err := readFile(s.path("compiled", name))
 	if err != nil {
 		return "", err
 	}

@@ -41,7 +41,7 @@ func (s *Store) document(key string) string {
 func (s *Store) Document(key string) (Document, bool) {
 	var d Document
 	name := s.document(key)
-	data, err := os.ReadFile(name)
+	data, err := readFile(name)
 	if err != nil {
 		return d, false
 	}

@@ -153,10 +153,7 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 			}
 		}
 		if len(specs) == 0 {
-			mend := "run: lockgen add " + spec
-			if near := lock.Nearest(name, names); near != "" {
-				mend = "did you mean " + near + "? otherwise " + mend
-			}
+			mend := lock.DidYouMean(name, names, "run: lockgen add "+spec)
 			return nil, fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
 		}
 		// One version out of a range, by a person's own word.

@@ -328,9 +328,8 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	return tags, nil
 }
 
-// Digest returns the SHA-256 of what a tag names now. Like that of [Repository.Has]
-// its answer is the registry's word, unless it gives none and the manifest is
-// hashed.
+// Digest returns the SHA-256 of what a tag names now. It is the registry's word,
+// unless that gives none and the manifest is hashed.
 func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err error) {
 	desc, err := r.repo.Manifests().Resolve(ctx, tag)
 	if err != nil && strings.Contains(err.Error(), "Docker-Content-Digest") {
@@ -348,15 +347,6 @@ func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err
 		return "", err
 	}
 	return desc.Digest.Encoded(), nil
-}
-
-// Has asks whether the registry has a blob. One that it has not matches
-// fs.ErrNotExist.
-func (r *Repository) Has(ctx context.Context, sha256 string) error {
-	if _, err := r.repo.Blobs().Resolve(ctx, "sha256:"+sha256); err != nil {
-		return r.explain(r.name+"@sha256:"+sha256, err)
-	}
-	return nil
 }
 
 // Resolve returns what a tag names now. There being no such tag matches
