@@ -187,15 +187,18 @@ func BenchmarkInstall(b *testing.B) {
 			if err := os.Mkdir(out, 0o755); err != nil {
 				b.Fatal(err)
 			}
-			start := time.Now()
-			if err := r.Install(b.Context(), out, tarballs); err != nil {
-				b.Fatal(err)
-			}
-			r.alone.times = append(r.alone.times, time.Since(start))
+			r.alone.add(spend(func() {
+				if err := r.Install(b.Context(), out, tarballs); err != nil {
+					b.Fatal(err)
+				}
+			}))
 		}
 	}
 	for _, r := range rivals {
 		b.ReportMetric(ratio(r.fetch, r.alone), "get/"+r.Name)
+		if processors := r.alone.processors(); processors > 0 { // steadier than time on a busy machine
+			b.ReportMetric(float64(r.fetch.processors())/float64(processors), "get/"+r.Name+"-cpu")
+		}
 		b.ReportMetric(r.fetch.median().Seconds(), "by-"+r.Name+"-s")
 	}
 	b.ReportMetric(byUs.median().Seconds(), "own-s")
@@ -267,23 +270,27 @@ func forget(b *testing.B, a *app, tree string) {
 
 // sample collects whole runs of one command.
 type sample struct {
-	times []time.Duration
-	peaks []int64
+	times, cpus []time.Duration
+	peaks       []int64
 }
 
 type cost struct {
-	time time.Duration
-	peak int64 // bytes
+	time, cpu time.Duration
+	peak      int64 // bytes
 }
 
 func (s *sample) add(u cost) {
 	s.times = append(s.times, u.time)
+	s.cpus = append(s.cpus, u.cpu)
 	s.peaks = append(s.peaks, u.peak)
 }
 
-func (s *sample) median() time.Duration {
-	slices.Sort(s.times)
-	return s.times[len(s.times)/2]
+func (s *sample) median() time.Duration     { return median(s.times) }
+func (s *sample) processors() time.Duration { return median(s.cpus) }
+
+func median(of []time.Duration) time.Duration {
+	slices.Sort(of)
+	return of[len(of)/2]
 }
 
 func (s *sample) memory() int64 { return slices.Max(s.peaks) }
@@ -296,11 +303,20 @@ func measure(b *testing.B, command []string) cost {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_NODE_MANAGER=")
-	start := time.Now()
-	if err := cmd.Run(); err != nil {
-		b.Fatalf("%v: %v", command, err)
-	}
-	return cost{time.Since(start), peakMemory(cmd.ProcessState)}
+	used := spend(func() {
+		if err := cmd.Run(); err != nil {
+			b.Fatalf("%v: %v", command, err)
+		}
+	})
+	used.peak = peakMemory(cmd.ProcessState)
+	return used
+}
+
+// spend measures the time of f, and that of processors for it and all it starts.
+func spend(f func()) cost {
+	start, cpu := time.Now(), cpuTime()
+	f()
+	return cost{time: time.Since(start), cpu: cpuTime() - cpu}
 }
 
 func build(b *testing.B, dir, name, pkg string) string {

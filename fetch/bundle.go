@@ -57,8 +57,6 @@ func (a *app) bundle(ctx context.Context, name string) ([]string, error) {
 	if len(known) > 0 {
 		mend = "bundles are " + strings.Join(known, ", ")
 	}
-	if near := lock.Nearest(name, known); near != "" {
-		mend = "did you mean " + near + "? " + mend
-	}
+	mend = lock.DidYouMean(name, known, mend)
 	return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
 }

@@ -41,7 +41,7 @@ func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store
 	}
 	f := e.Locked.Files[key]
 	_, transfer := a.net()
-	transfer.Expect(install.Label(key, f), f.Size)
+	transfer.Expect(f.Label(key), f.Size)
 	return a.tiers.get(a.bringing).File(ctx, e, key, in)
 }
 

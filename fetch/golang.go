@@ -46,7 +46,7 @@ func (a *app) goClient(ctx context.Context, e *lock.Entry) (*goClient, error) {
 func (a *app) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
 	if a.opts.offline {
-		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline", "%s is needed and the network is not allowed (offline)", install.Label(key, f)))
+		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline", "%s is needed and the network is not allowed (offline)", f.Label(key)))
 	}
 	client, err := a.goClient(ctx, e)
 	if err != nil {

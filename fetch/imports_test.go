@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -27,5 +29,34 @@ func TestImports(t *testing.T) {
 				t.Errorf("fetch imports %s", p)
 			}
 		}
+	}
+}
+
+// TestInit keeps our own packages from making regular expressions, tables and the
+// like before main: fetch starts often, and most starts need none of them.
+func TestInit(t *testing.T) {
+	const most = 8 << 10 // bytes; a regular expression alone takes about as many
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	found := 0
+	for line := range strings.Lines(string(out)) {
+		// init internal/bytealg @0.008 ms, 0 ms clock, 0 bytes, 0 allocs
+		var name string
+		var at, clock float64
+		var bytes, allocs int
+		if n, _ := fmt.Sscanf(line, "init %s @%f ms, %f ms clock, %d bytes, %d allocs", &name, &at, &clock, &bytes, &allocs); n < 5 || !strings.HasPrefix(name, "github.com/birbparty/") {
+			continue
+		}
+		found++
+		if bytes > most {
+			t.Errorf("package %s takes %d bytes before main, more than %d: make it when it is needed", name, bytes, most)
+		}
+	}
+	if found < 3 {
+		t.Fatalf("found %d packages only:\n%s", found, out)
 	}
 }

@@ -207,10 +207,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	command, ok := commands[name]
 	if !ok {
 		names := slices.Sorted(maps.Keys(commands))
-		mend := "commands are " + strings.Join(names, ", ")
-		if near := lock.Nearest(name, names); near != "" {
-			mend = "did you mean " + near + "? " + mend
-		}
+		mend := lock.DidYouMean(name, names, "commands are "+strings.Join(names, ", "))
 		return u.Fail(fault.Errorf(fault.Usage, mend, "unknown command %q", name))
 	}
 	if err := misplaced(f); err != nil {

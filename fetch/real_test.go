@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -23,6 +25,15 @@ func TestRealPlugins(t *testing.T) {
 		t.Skip("skipped: no cache folder:", err)
 	}
 	cache := filepath.Join(base, "buck2-protobuf-test", "fetch")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Another run of this test would make anew what this one has just removed.
+	unlock, err := lockedfile.MutexAt(cache + ".lock").Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
 	lockPath := repositoryLock(t)
 	l, _, err := lock.Read(lockPath)
 	if err != nil {

@@ -156,7 +156,9 @@ func runStats(ctx context.Context, a *app, args []string) error {
 		}
 	}
 	t, err := parseTotals(data)
-	if err != nil {
+	if err != nil && a.opts.reset {
+		a.ui.Warn("%s: %v; it told nothing", statsFile, err)
+	} else if err != nil {
 		return fault.Errorf(fault.Machine, "run: fetch stats --reset", "%s in %s: %w", statsFile, s.Dir(), err)
 	}
 	r := report{

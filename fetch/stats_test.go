@@ -73,6 +73,21 @@ func TestStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.fails(7, []string{"stats.json in ", "hint: run: fetch stats --reset"}, "stats")
+	if status, _, stderr := w.fetch("stats", "--reset"); status != 0 || !strings.Contains(stderr, "warning: stats.json: unexpected end of JSON input; it told nothing") {
+		t.Errorf("status %d:\n%s", status, stderr)
+	}
+	// What is no file stops nobody, and is told to who asks.
+	if err := os.Mkdir(filepath.Join(w.cache, statsFile), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.must("get", "tool")
+	w.fails(7, []string{"stats.json is not a file", "hint: remove "}, "stats")
+	if err := os.Remove(filepath.Join(w.cache, statsFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.cache, statsFile), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if status, _, stderr := w.fetch("get", "tool"); status != 0 || !strings.Contains(stderr, "warning: stats.json: unexpected end of JSON input; counting from zero") {
 		t.Errorf("status %d:\n%s", status, stderr)
 	}

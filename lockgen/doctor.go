@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
@@ -92,7 +93,11 @@ func runDoctor(ctx context.Context, p *program) error {
 	d.Cache = lookAtCache(s)
 	d.Network = p.lookAtProxies()
 	d.Buck2 = config.findings(s)
-	if d.Tools, err = p.lookAtTools(ctx, needs(l, m, host, config, p.env)); err != nil {
+	needs, err := needs(l, m, host, config, p.env)
+	if err != nil {
+		return err
+	}
+	if d.Tools, err = p.lookAtTools(ctx, needs); err != nil {
 		return err
 	}
 	lookAtPython(ctx, d.Tools, l, host, p.env("BUCK2_PROTOBUF_PYTHON"))
@@ -140,8 +145,9 @@ type need struct {
 }
 
 // needs lists, for each tool, who uses it. Npm and pip plugins are unpacked by
-// us, so of their managers only the address of the registry is needed.
-func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfig, env func(string) string) map[string]need {
+// us, so of their managers only the address of the registry is needed, unless one
+// was chosen; a choice of what is no manager is of class Usage.
+func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfig, env func(string) string) (map[string]need, error) {
 	needs := map[string]need{}
 	use := func(must bool, who string, tools ...string) {
 		for _, t := range tools {
@@ -188,15 +194,28 @@ func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfi
 		use(false, "//:fetch (Buck2 builds it from source)", "go")
 		use(false, config.file, "buck2")
 	}
-	for who, manager := range map[string]string{"BUCK2_PROTOBUF_NODE_MANAGER": env("BUCK2_PROTOBUF_NODE_MANAGER"), "node-manager of plugins.toml": m.NodeManager} {
-		if slices.Contains(pkgmgr.Tools(), manager) {
-			add(who, manager)
+	for _, chosen := range []struct {
+		who, manager string
+		of           []string
+	}{
+		{"BUCK2_PROTOBUF_NODE_MANAGER", env("BUCK2_PROTOBUF_NODE_MANAGER"), lock.NodeManagers},
+		{"node-manager of plugins.toml", m.NodeManager, lock.NodeManagers},
+		{"BUCK2_PROTOBUF_WHEEL_MANAGER", env("BUCK2_PROTOBUF_WHEEL_MANAGER"), install.WheelManagers},
+		{"[buck2_protobuf] node_manager", config.get("buck2_protobuf", "node_manager"), lock.NodeManagers},
+		{"[buck2_protobuf] wheel_manager", config.get("buck2_protobuf", "wheel_manager"), install.WheelManagers},
+	} {
+		switch {
+		case chosen.manager == "" || chosen.manager == "none":
+		case slices.Contains(chosen.of, chosen.manager):
+			add(chosen.who, chosen.manager)
+		default:
+			return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(chosen.of, ", "), "%s: unknown manager %q", chosen.who, chosen.manager)
 		}
 	}
 	for _, n := range needs {
 		slices.Sort(n.by)
 	}
-	return needs
+	return needs, nil
 }
 
 // bringsNPM reports whether the locked runtime of a plugin has an npm for this
@@ -287,10 +306,7 @@ func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host l
 func (p *program) oneManager(ctx context.Context) error {
 	least, why := p.minVersion, ""
 	if !slices.Contains(pkgmgr.Tools(), p.manager) {
-		mend := "tools are " + strings.Join(pkgmgr.Tools(), ", ")
-		if near := lock.Nearest(p.manager, pkgmgr.Tools()); near != "" {
-			mend = "did you mean " + near + "? " + mend
-		}
+		mend := lock.DidYouMean(p.manager, pkgmgr.Tools(), "tools are "+strings.Join(pkgmgr.Tools(), ", "))
 		return fault.Errorf(fault.Usage, mend, "unknown tool %q", p.manager)
 	}
 	if least == "" {

@@ -158,7 +158,12 @@ func TestDoctor(t *testing.T) {
 	// A manager that is asked for must be there.
 	p.env["BUCK2_PROTOBUF_NODE_MANAGER"] = "pnpm"
 	p.says(7, []string{"needed by BUCK2_PROTOBUF_NODE_MANAGER", "hint: npm install --global pnpm\n"})
+	p.env["BUCK2_PROTOBUF_NODE_MANAGER"] = "pnmp"
+	p.says(2, []string{`BUCK2_PROTOBUF_NODE_MANAGER: unknown manager "pnmp"`, "hint: known are "})
 	delete(p.env, "BUCK2_PROTOBUF_NODE_MANAGER")
+	p.env["BUCK2_PROTOBUF_WHEEL_MANAGER"] = "uv"
+	p.says(7, []string{"needed by BUCK2_PROTOBUF_WHEEL_MANAGER"})
+	delete(p.env, "BUCK2_PROTOBUF_WHEEL_MANAGER")
 
 	p.write("plugins.toml", "node-manager = \"bun\"\nplatforms = [\"linux-x86_64\"]\n\n[plugins]\n")
 	p.says(7, []string{"needed by node-manager of plugins.toml", "hint: npm install --global bun"})

@@ -143,10 +143,7 @@ func unknownPlugin(m *lock.Manifest, l *lock.Lock, spec string) error {
 	if err := catalog.Builtin().Refused(name); err != nil {
 		return err
 	}
-	mend := "run: lockgen add " + spec
-	if near := lock.Nearest(name, names); near != "" {
-		mend = "did you mean " + near + "? otherwise " + mend
-	}
+	mend := lock.DidYouMean(name, names, "run: lockgen add "+spec)
 	return fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
 }
 

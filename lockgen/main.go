@@ -205,10 +205,7 @@ func find(name string) (command, error) {
 		}
 		names = append(names, c.name)
 	}
-	mend := "commands are " + strings.Join(names, ", ")
-	if near := lock.Nearest(name, names); near != "" {
-		mend = "did you mean " + near + "? " + mend
-	}
+	mend := lock.DidYouMean(name, names, "commands are "+strings.Join(names, ", "))
 	return command{}, fault.Errorf(fault.Usage, mend, "unknown command %q", name)
 }
 

@@ -143,10 +143,7 @@ func (p *program) mirrored(m *lock.Manifest, l *lock.Lock) (*mirrored, error) {
 		what.platforms = nil
 		for _, name := range p.platforms {
 			if _, ok := lock.LookupPlatform(name); !ok {
-				mend := "known are " + strings.Join(lock.PlatformNames(), ", ")
-				if near := lock.Nearest(name, lock.PlatformNames()); near != "" {
-					mend = "did you mean " + near + "? " + mend
-				}
+				mend := lock.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
 				return nil, fault.Errorf(fault.Usage, mend, "unknown platform %q", name)
 			}
 			if !slices.Contains(what.platforms, name) {
@@ -172,10 +169,7 @@ func (p *program) mirrored(m *lock.Manifest, l *lock.Lock) (*mirrored, error) {
 	known := slices.Sorted(maps.Keys(m.Bundles))
 	for _, name := range p.bundles {
 		if !slices.Contains(known, name) {
-			mend := "bundles of plugins.toml are " + strings.Join(known, ", ")
-			if near := lock.Nearest(name, known); near != "" {
-				mend = "did you mean " + near + "? " + mend
-			}
+			mend := lock.DidYouMean(name, known, "bundles of plugins.toml are "+strings.Join(known, ", "))
 			return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
 		}
 	}

@@ -11,17 +11,17 @@ const (
 	AboutOurs     Topic = "a-fault-of-ours"
 	AboutUsage    Topic = "usage"
 	AboutLock     Topic = "lock"
-	AboutConflict Topic = "version-conflict"   // a version that is not locked, or does not fit others
-	AboutNetwork  Topic = "network"            //
-	AboutProxy    Topic = "proxy"              // something between us and the server answered
-	AboutOffline  Topic = "offline"            //
+	AboutConflict Topic = "version-conflict" // a version that is not locked, or does not fit others
+	AboutNetwork  Topic = "network"
+	AboutProxy    Topic = "proxy" // something between us and the server answered
+	AboutOffline  Topic = "offline"
 	AboutSources  Topic = "all-sources-failed" // cache, mirrors and origin
-	AboutBytes    Topic = "wrong-bytes"        //
-	AboutCache    Topic = "damaged-cache"      //
-	AboutPolicy   Topic = "policy"             //
-	AboutMachine  Topic = "machine"            //
-	AboutManagers Topic = "package-managers"   // not found, too old or forbidden
-	AboutTime     Topic = "out-of-time"        //
+	AboutBytes    Topic = "wrong-bytes"
+	AboutCache    Topic = "damaged-cache"
+	AboutPolicy   Topic = "policy"
+	AboutMachine  Topic = "machine"
+	AboutManagers Topic = "package-managers" // not found, too old or forbidden
+	AboutTime     Topic = "out-of-time"
 )
 
 // Topics lists all of them.

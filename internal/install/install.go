@@ -1,8 +1,8 @@
 // Package install turns a locked entry into a folder, and the folder into a
-// program: exactly the locked tree, made by npm or by our own strict unpacker
-// from bytes that were verified before, and where a plugin runs on another one
-// the launcher that starts both. Fetch installs with it for a build, lockgen for
-// the smoke run of what it has just locked.
+// program: exactly the locked tree, made by a package manager, a compiler or our
+// own strict unpacker from bytes that were verified before, and where a plugin
+// runs on another one the launcher that starts both. Fetch installs with it for
+// a build, lockgen for the smoke run of what it has just locked.
 //
 // How the bytes of a missing file are brought is the caller's matter, see
 // [Installer.Download]; everything after that is the same for all.
@@ -16,7 +16,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"runtime"
 	"strings"
 	"sync"
@@ -146,7 +145,7 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 		}
 		for _, key := range e.Locked.FilesFor(served) {
 			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) && (i.Local == nil || !i.Local(ctx, e, key)) {
-				missing = append(missing, Label(key, f))
+				missing = append(missing, f.Label(key))
 			}
 		}
 		if e.Toolchain != nil {
@@ -394,14 +393,6 @@ func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error 
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
-}
-
-// Label names a file for people: NAME@VERSION, or the name of the file.
-func Label(key string, f lock.File) string {
-	if f.Name != "" {
-		return f.Name + "@" + f.Version
-	}
-	return path.Base(key)
 }
 
 // copyFile takes the bytes of a file that is on this machine already.

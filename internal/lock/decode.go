@@ -34,10 +34,7 @@ func (d *decoder) known(path []string, table map[string]any, keys ...string) err
 		if slices.Contains(keys, key) {
 			continue
 		}
-		mend := "known are " + strings.Join(keys, ", ")
-		if near := Nearest(key, keys); near != "" {
-			mend = "did you mean " + near + "? " + mend
-		}
+		mend := DidYouMean(key, keys, "known are "+strings.Join(keys, ", "))
 		where := ""
 		if len(path) > 0 {
 			where = " in [" + strings.Join(path, ".") + "]"
@@ -149,10 +146,7 @@ func (d *decoder) platform(path []string, name string) error {
 	if _, ok := LookupPlatform(name); ok {
 		return nil
 	}
-	mend := "known are " + strings.Join(PlatformNames(), ", ")
-	if near := Nearest(name, PlatformNames()); near != "" {
-		mend = "did you mean " + near + "? " + mend
-	}
+	mend := DidYouMean(name, PlatformNames(), "known are "+strings.Join(PlatformNames(), ", "))
 	return d.errorf(path, mend, "unknown platform %q", name)
 }
 
@@ -517,10 +511,7 @@ func (d *decoder) bundles(v any) error {
 		}
 		for _, name := range list {
 			if !slices.Contains(names, name) {
-				mend := "run: lockgen add " + name
-				if near := Nearest(name, names); near != "" {
-					mend = "did you mean " + near + "? otherwise " + mend
-				}
+				mend := DidYouMean(name, names, "run: lockgen add "+name)
 				return d.errorf(at, mend, "bundle %s names %q, which is not in [plugins]", bundle, name)
 			}
 		}
@@ -537,10 +528,7 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, name := range list {
 		if !slices.Contains(names, name) {
-			mend := "consent is given to a plugin by its name in [plugins]"
-			if near := Nearest(name, names); near != "" {
-				mend = "did you mean " + near + "? " + mend
-			}
+			mend := DidYouMean(name, names, "consent is given to a plugin by its name in [plugins]")
 			return d.errorf(at, mend, "build-scripts names %q, which is not in [plugins]", name)
 		}
 	}

@@ -107,6 +107,15 @@ type File struct {
 	Platforms []string `toml:"platforms" json:"platforms"` // sorted; empty means every platform
 }
 
+// Label names a file, whose key is given, for people: NAME@VERSION, or the name
+// of the file.
+func (f File) Label(key string) string {
+	if f.Name != "" {
+		return f.Name + "@" + f.Version
+	}
+	return path.Base(key)
+}
+
 // For reports whether the file belongs to the tree of a platform.
 func (f File) For(platform string) bool {
 	return len(f.Platforms) == 0 || slices.Contains(f.Platforms, platform)
@@ -479,10 +488,7 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	versions := l.Plugins[name]
 	if len(versions) == 0 {
 		names := slices.Sorted(maps.Keys(l.Plugins))
-		mend := "run: lockgen add " + spec
-		if near := Nearest(name, names); near != "" {
-			mend = fmt.Sprintf("did you mean %s? otherwise %s", near, mend)
-		}
+		mend := DidYouMean(name, names, "run: lockgen add "+spec)
 		return "", "", nil, fault.Errorf(fault.Usage, mend,
 			"plugin %q is not locked; locked are %s", name, strings.Join(names, ", "))
 	}

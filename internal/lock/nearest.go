@@ -1,6 +1,8 @@
 package lock
 
 import (
+	"strings"
+
 	"github.com/agext/levenshtein"
 )
 
@@ -13,4 +15,17 @@ func Nearest(word string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// DidYouMean puts what a misspelt word most likely means before the mend of the
+// error about it.
+func DidYouMean(word string, candidates []string, mend string) string {
+	near := Nearest(word, candidates)
+	if near == "" {
+		return mend
+	}
+	if strings.HasPrefix(mend, "run: ") {
+		mend = "otherwise " + mend
+	}
+	return "did you mean " + near + "? " + mend
 }

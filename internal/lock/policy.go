@@ -197,10 +197,7 @@ func (d *decoder) policy(v any) error {
 			return err
 		}
 		if !slices.Contains(Trusts, p.MinTrust) {
-			mend := "known are, weakest first, " + strings.Join(Trusts, ", ")
-			if near := Nearest(p.MinTrust, Trusts); near != "" {
-				mend = "did you mean " + near + "? " + mend
-			}
+			mend := DidYouMean(p.MinTrust, Trusts, "known are, weakest first, "+strings.Join(Trusts, ", "))
 			return d.errorf(at("min-trust"), mend, "unknown trust %q", p.MinTrust)
 		}
 	}

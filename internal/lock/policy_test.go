@@ -114,7 +114,7 @@ func TestPolicyRefuses(t *testing.T) {
 	}
 	for _, entry := range []string{
 		"github.com/*", "*", "npm:*", "npm:", "npm:@*/x", "npm:@scope*", "npm:@/*", "npm:left*", "npm:a/*", "npm:@a/../b", "npm:@a/b/*",
-		"pip:*", "pip:a/*", "pip:", "cargo:*", "go:*", "go:github.com/*", "go:github.com", "go:a/../b", "go:/x", "oci:*", "oci:ghcr.io/*", "oci:ghcr.io",
+		"pip:*", "pip:a/*", "pip:", "cargo:*", "go:*", "go:github.com/*", "go:github.com", "go:a/../b", "go:/x", "oci:*", "oci:reg.example/*", "oci:reg.example",
 		"host:*", "host:", "host:*.github.com", "host:github.com/x", "host:me@github.com", "host:git hub.com", "host:..", "host:a..b", "host:github.com:x",
 		"host:%67ithub.com", "https://github.com/x", "github:acme", "github:*/x", "github:acme/", "github:/x", "github:acme/x/y", "github:acme/x*", "http:x", "mpn:x", "url:x",
 	} {
@@ -140,8 +140,8 @@ func TestAllow(t *testing.T) {
 		"go:github.com/google/*": {"go:github.com/google/gnostic go:github.com/google/gnostic/v2",
 			"go:github.com/google go:github.com/googlex/gnostic go:github.com/Google/gnostic go:github.com.evil/google/gnostic go:github.com/google/../evil/x"},
 		"go:google.golang.org/protobuf": {"go:google.golang.org/protobuf", "go:google.golang.org/protobuf/v2 go:google.golang.org/grpc go:google.golang.org"},
-		"oci:ghcr.io/acme/*":            {"oci:ghcr.io/acme/lint oci:GHCR.io/acme/lint oci:ghcr.io./acme/lint", "oci:ghcr.io/acme oci:ghcr.io/acmee/lint oci:ghcr.io.evil/acme/lint oci:evil/ghcr.io/acme/lint"},
-		"oci:ghcr.io/acme/lint":         {"oci:ghcr.io/acme/lint", "oci:ghcr.io/acme/lint2 oci:ghcr.io/acme/lint/x"},
+		"oci:reg.example/acme/*":        {"oci:reg.example/acme/lint oci:REG.example/acme/lint oci:reg.example./acme/lint", "oci:reg.example/acme oci:reg.example/acmee/lint oci:reg.example.evil/acme/lint oci:evil/reg.example/acme/lint"},
+		"oci:reg.example/acme/lint":     {"oci:reg.example/acme/lint", "oci:reg.example/acme/lint2 oci:reg.example/acme/lint/x"},
 		"host:github.com": {"https://github.com/x https://GitHub.COM/x https://github.com./x https://github.com:443/x https://me@github.com/x",
 			"https://github.com.evil.example/x https://evil-github.com/x https://github.com:8443/x https://githubcom/x https://github.co/x https://api.github.com/x https://evil.example/github.com https://github.com@evil.example/ https://evil.example/?u=github.com https://evil.example#github.com http://github.com:443/x https://gıthub.com/x https://github.com../x"},
 		"github:Acme/Tool": {

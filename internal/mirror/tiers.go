@@ -26,7 +26,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"strings"
 	"sync"
 	"time"
@@ -84,7 +83,7 @@ type attempts struct {
 func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
 	coordinate := e.Locked.Coordinate(key)
-	a := &attempts{t: t, what: label(key, f)}
+	a := &attempts{t: t, what: f.Label(key)}
 	for i := range t.Mirrors {
 		m := &t.Mirrors[i]
 		switch {
@@ -235,14 +234,6 @@ func (a *attempts) failed() error {
 		}
 	}
 	return fault.Errorf(class, mend, "none of %d sources has it:%s", len(a.all), b.String())
-}
-
-// label names a file for people.
-func label(key string, f lock.File) string {
-	if f.Name != "" {
-		return f.Name + "@" + f.Version
-	}
-	return path.Base(key)
 }
 
 // Local reports whether a file is in a folder among the mirrors, which needs no

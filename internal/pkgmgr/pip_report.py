@@ -130,14 +130,34 @@ def ask_once():
     session.user_agent = once(session.user_agent, lambda: "")  # which runs programs to know it
 
 
+def look_up():
+    """Before pip 24.1 each of thousands of wheels of an index is compared with
+    each of hundreds of tags."""
+    from pip._internal.index import package_finder
+    from pip._internal.models.wheel import Wheel
+
+    if not isinstance(Wheel("a-1-py3-none-any.whl").file_tags, (set, frozenset)):
+        return
+    last = [(), frozenset()]
+
+    def supported(self, tags):
+        if last[0] is not tags:
+            last[:] = tags, frozenset(tags)
+        return not self.file_tags.isdisjoint(last[1])
+
+    Wheel.supported = supported
+    package_finder.Wheel = once(Wheel, lambda name: name)
+
+
 try:
     refusals()
 except (ImportError, AttributeError):
     pass  # another pip inside: it says less
 try:
     ask_once()
+    look_up()
 except (ImportError, AttributeError):
-    pass  # another pip inside: it asks again
+    pass  # another pip inside: it asks again, and is slower
 try:
     only_metadata()
 except (ImportError, AttributeError, TypeError, ValueError):

@@ -111,29 +111,12 @@ func (s *Store) dropTree(tree string) error {
 // Without the sizes it hashes to the name of the tree, so it proves itself.
 
 func (s *Store) writeStamp(tree string, files []TreeFile) error {
-	tmp, err := s.mkdir("tmp")
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(tmp, "stamp-*")
-	if err != nil {
-		return s.refused(err)
-	}
-	_, err = f.Write(printFiles(files))
-	if err == nil {
-		err = publish(f, s.path("trees", tree+".ok"), 0o644)
-	}
-	if err != nil {
-		f.Close()
-		remove(f.Name())
-		return s.refused(err)
-	}
-	return nil
+	return s.put(s.path("trees", tree+".ok"), 0o644, printFiles(files))
 }
 
 // stamp reads the list of a tree and checks that it is the tree's.
 func (s *Store) stamp(tree string) ([]TreeFile, error) {
-	data, err := os.ReadFile(s.path("trees", tree+".ok"))
+	data, err := readFile(s.path("trees", tree+".ok"))
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ var layout = []string{"blobs", "bound", "compiled", "documents", "go-build", "la
 // ours reports whether the folder of the store is a cache of ours; what is
 // foreign in it is named.
 func (s *Store) ours() (yes bool, foreign string) {
-	if tag, err := os.ReadFile(s.path(tagName)); err == nil && strings.HasPrefix(string(tag), tagSignature+tagOurs) {
+	if tag, err := readFile(s.path(tagName)); err == nil && strings.HasPrefix(string(tag), tagSignature+tagOurs) {
 		return true, ""
 	}
 	entries, err := os.ReadDir(s.dir)

@@ -63,7 +63,7 @@ func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context
 
 // noted returns the folder that was made before, if it is still there and good.
 func (s *Store) noted(ctx context.Context, name string) (string, error) {
-	data, err := os.ReadFile(s.path("compiled", name))
+	data, err := readFile(s.path("compiled", name))
 	if err != nil {
 		return "", err
 	}
@@ -75,22 +75,8 @@ func (s *Store) noted(ctx context.Context, name string) (string, error) {
 }
 
 func (s *Store) note(name, tree string) error {
-	dir, err := s.mkdir("compiled")
-	if err != nil {
+	if _, err := s.mkdir("compiled"); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".tmp-*")
-	if err != nil {
-		return s.refused(err)
-	}
-	_, err = f.WriteString(tree + "\n")
-	if err == nil {
-		err = publish(f, s.path("compiled", name), 0o644)
-	}
-	if err != nil {
-		f.Close()
-		remove(f.Name())
-		return s.refused(err)
-	}
-	return nil
+	return s.put(s.path("compiled", name), 0o644, []byte(tree+"\n"))
 }

@@ -41,7 +41,7 @@ func (s *Store) document(key string) string {
 func (s *Store) Document(key string) (Document, bool) {
 	var d Document
 	name := s.document(key)
-	data, err := os.ReadFile(name)
+	data, err := readFile(name)
 	if err != nil {
 		return d, false
 	}
@@ -75,22 +75,9 @@ func (s *Store) KeepDocument(key string, d Document) error {
 	if _, err := s.mkdir("documents"); err != nil {
 		return err
 	}
-	tmp, err := s.mkdir("tmp")
-	if err != nil {
+	// 0600: it may be of a registry that wants a token.
+	if err := s.put(name, 0o600, append(append(header, '\n'), d.Body...)); err != nil {
 		return err
-	}
-	f, err := os.CreateTemp(tmp, "document-*")
-	if err != nil {
-		return s.refused(err)
-	}
-	_, err = f.Write(append(append(header, '\n'), d.Body...))
-	if err == nil {
-		err = publish(f, name, 0o600) // it may be of a registry that wants a token
-	}
-	if err != nil {
-		f.Close()
-		remove(f.Name())
-		return s.refused(err)
 	}
 	return s.trimDocuments(maxDocuments)
 }

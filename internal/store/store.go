@@ -245,6 +245,28 @@ func diskError(err error, dir, alternative string) error {
 	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
 }
 
+// put writes a small file of the store in one step, lastingly. Its folder is
+// there.
+func (s *Store) put(name string, perm fs.FileMode, data []byte) error {
+	tmp, err := s.mkdir("tmp")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(tmp, "put-*")
+	if err != nil {
+		return s.refused(err)
+	}
+	if _, err = f.Write(data); err == nil {
+		err = publish(f, name, perm)
+	}
+	if err != nil {
+		f.Close()
+		remove(f.Name())
+		return s.refused(err)
+	}
+	return nil
+}
+
 // publish flushes a finished file and gives it its final name, lastingly.
 func publish(f *os.File, name string, perm fs.FileMode) error {
 	if err := f.Sync(); err != nil {

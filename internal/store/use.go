@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/robustio"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -107,11 +108,24 @@ func (s *Store) tryLock(name string) (unlock func(), ok bool) {
 
 // Read returns a small file at the top of the store, nil where there is none.
 func (s *Store) Read(name string) ([]byte, error) {
-	data, err := os.ReadFile(s.path(name))
+	data, err := readFile(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return data, err
+}
+
+// readFile reads a small file of the store. A pipe in its place would block for
+// ever.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fault.Errorf(fault.Machine, "remove "+name, "%s is not a file", name)
+	}
+	return os.ReadFile(name)
 }
 
 // Update changes a small file at the top of the store in one step, one process

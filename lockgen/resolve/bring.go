@@ -25,7 +25,7 @@ func NewBringer(m *lock.Manifest, o Options, transfer *ui.Transfer) *Bringer {
 	u := newUpdate(m, o)
 	u.asking, u.out.Lock = true, o.Old
 	u.connect()
-	u.transfer = transfer
+	u.transfer.Store(transfer)
 	b := &Bringer{u: u}
 	client := sync.OnceValue(func() *oci.Client { return oci.New(u.hostClient(lock.OCI), "") })
 	b.Tiers = &mirror.Tiers{Mirrors: m.Mirrors, Dir: o.Dir, Offline: o.Offline, OCI: client, Web: b.web, Warn: o.UI.Warn, Detail: o.UI.Detail}
@@ -61,7 +61,7 @@ func (b *Bringer) web(ctx context.Context, e *lock.Entry, key string, in *store.
 	if err != nil {
 		return err
 	}
-	b.u.transfer.Download(a.Label, e.Locked.Files[key].Size)
+	b.u.transfer.Load().Download(a.Label, e.Locked.Files[key].Size)
 	return a.get(ctx, in)
 }
 

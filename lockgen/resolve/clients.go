@@ -29,8 +29,8 @@ func (u *update) connect() {
 
 func (u *update) remote() remote.Options {
 	return remote.Options{Offline: u.Offline, Store: u.Store, Timeouts: u.Timeouts, Credential: credentials(u.getenv), Progress: func(_ string, n int64) {
-		if u.transfer != nil {
-			u.transfer.Add(n)
+		if t := u.transfer.Load(); t != nil {
+			t.Add(n)
 		}
 	}}
 }
@@ -128,8 +128,8 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 	return &golang{
 		tool: tool, client: u.client, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
 		progress: func(n int64) {
-			if u.transfer != nil {
-				u.transfer.Add(n)
+			if t := u.transfer.Load(); t != nil {
+				t.Add(n)
 			}
 		},
 		old: u.oldFiles(), lock: u.out.Lock, compilers: map[string]*pkgmgr.Go{},

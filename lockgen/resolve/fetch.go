@@ -28,20 +28,14 @@ const (
 // interruption. With fresh set, nothing that the store has counts.
 func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (errs map[string]error, err error) {
 	old := u.oldFiles()
-	errs = map[string]error{}
+	errs = conflicts(artifacts)
 	var pending []*Artifact
-	digests := map[string]string{}
+	asked := map[string]bool{}
 	for _, a := range artifacts {
-		if u.contents[a.identity] != nil {
+		if u.contents[a.identity] != nil || errs[a.identity] != nil || asked[a.identity] {
 			continue
 		}
-		if d, ok := digests[a.identity]; ok {
-			if d != a.digest {
-				errs[a.identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, d, a.digest)
-			}
-			continue
-		}
-		digests[a.identity] = a.digest
+		asked[a.identity] = true
 		if f, ok := old[a.identity]; ok && a.digest != "" && oldDigest(a, f) != "" && a.digest != oldDigest(a, f) {
 			errs[a.identity] = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
 			continue
@@ -51,10 +45,11 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 	if len(pending) == 0 {
 		return errs, nil
 	}
-	u.transfer = u.UI.Transfer()
+	transfer := u.UI.Transfer()
+	u.transfer.Store(transfer)
 	defer func() {
-		u.transfer.Done()
-		u.transfer = nil
+		u.transfer.Store(nil)
+		transfer.Done()
 	}()
 	var mu sync.Mutex
 	reading := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -75,6 +70,20 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (
 	}
 	_ = g.Wait()
 	return errs, ctx.Err()
+}
+
+// conflicts are the artifacts for which there are two digests, by identity.
+func conflicts(artifacts []*Artifact) map[string]error {
+	errs := map[string]error{}
+	digests := map[string]string{}
+	for _, a := range artifacts {
+		if d, ok := digests[a.identity]; ok && d != a.digest {
+			errs[a.identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, d, a.digest)
+		} else if !ok {
+			digests[a.identity] = a.digest
+		}
+	}
+	return errs
 }
 
 // bring is fetch for a source that has to read artifacts in order to resolve.
@@ -157,7 +166,7 @@ func (u *update) stored(ctx context.Context, a *Artifact) (store.Digest, bool) {
 // download brings the bytes of an artifact into the store. Was is set where its
 // digest is what the lock says, and nobody has asked upstream.
 func (u *update) download(ctx context.Context, a *Artifact, size int64, was string) (store.Digest, error) {
-	u.transfer.Expect(a.Label, size)
+	u.transfer.Load().Expect(a.Label, size)
 	limit := u.MaxArtifact
 	if limit == 0 {
 		limit = maxArtifact

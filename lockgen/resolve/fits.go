@@ -20,7 +20,7 @@ import (
 // still its code does not fit that of another one, or its publisher wants
 // another runtime. Two sources know it, the catalogue and what the packages say
 // of themselves: engines and peerDependencies of package.json
-// (docs.npmjs.com/cli/configuring-npm/package-json), the closures of crates.
+// (`npm help package.json`), the closures of crates.
 // What the publisher of the plugin itself says is a failure; what a dependency
 // of it says, or what only the compiler of the generated code would notice, is
 // a note.

@@ -11,9 +11,11 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -115,14 +117,14 @@ type update struct {
 	now time.Time
 
 	client   *remote.Client
-	transfer *ui.Transfer        // of the downloads that are under way
-	contents map[string]*Content // by identity
-	sources  map[string]Source   // by kind
-	listers  map[string]Lister   // by kind
-	moves    map[*Want]bool      // ranges that take the newest version allowed
-	cleanup  []func()            // what sources left in the scratch of the store
-	bringing sync.Mutex          // one bring at a time
-	asking   bool                // only questions: no client is installed for them
+	transfer atomic.Pointer[ui.Transfer] // of the downloads that are under way
+	contents map[string]*Content         // by identity
+	sources  map[string]Source           // by kind
+	listers  map[string]Lister           // by kind
+	moves    map[*Want]bool              // ranges that take the newest version allowed
+	cleanup  []func()                    // what sources left in the scratch of the store
+	bringing sync.Mutex                  // one bring at a time
+	asking   bool                        // only questions: no client is installed for them
 }
 
 // selected returns the wants that Names asks for, and notes the ranges among
@@ -153,10 +155,7 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 			}
 		}
 		if len(specs) == 0 {
-			mend := "run: lockgen add " + spec
-			if near := lock.Nearest(name, names); near != "" {
-				mend = "did you mean " + near + "? otherwise " + mend
-			}
+			mend := lock.DidYouMean(name, names, "run: lockgen add "+spec)
 			return nil, fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
 		}
 		// One version out of a range, by a person's own word.
@@ -416,6 +415,7 @@ type attempt struct {
 	source    Source
 	platforms []lock.Platform
 	res       *Resolution
+	refused   []error // by a policy
 	err       error
 }
 
@@ -445,11 +445,37 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 		attempts = append(attempts, &attempt{c: turn[i], w: w, source: source, platforms: u.native(w)})
 		u.UI.Detail("resolving %s (%s)", w, w.From)
 	}
+	// What one needs is downloaded while others are still resolved, until there
+	// is a failure that no other source puts right: the rest may be 300 MB.
+	early := map[string]error{}
+	download, stop := context.WithCancel(ctx)
+	defer stop()
+	var begun sync.WaitGroup
+	defer begun.Wait()
 	var g errgroup.Group
-	g.SetLimit(3)
+	g.SetLimit(max(2, runtime.GOMAXPROCS(0))) // each is mostly a client program, which computes
 	for _, a := range attempts {
 		g.Go(func() error {
-			a.res, a.err = a.source.Resolve(ctx, a.w, a.platforms)
+			if a.res, a.err = a.source.Resolve(ctx, a.w, a.platforms); a.err == nil {
+				a.refused = u.admit(a)
+			}
+			if a.err != nil || len(a.refused) > 0 {
+				if a.c.last() || a.err != nil && !(failure{err: a.err}).lost() {
+					stop()
+				}
+				return nil
+			}
+			begun.Go(func() {
+				u.bringing.Lock()
+				defer u.bringing.Unlock()
+				if download.Err() != nil {
+					return
+				}
+				errs, err := u.fetch(download, a.res.Artifacts, false)
+				if err == nil { // else whatever went wrong may be the interruption
+					maps.Copy(early, errs)
+				}
+			})
 			return nil
 		})
 	}
@@ -463,9 +489,9 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 			failures = append(failures, failure{w: a.w, err: a.err})
 			continue
 		}
-		if refused := u.admit(a); len(refused) > 0 {
-			a.err = refused[0]
-			for _, err := range refused {
+		if len(a.refused) > 0 {
+			a.err = a.refused[0]
+			for _, err := range a.refused {
 				failures = append(failures, failure{w: a.w, err: err})
 			}
 			continue
@@ -474,13 +500,17 @@ func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) 
 		u.out.Notes = append(u.out.Notes, a.res.Notes...)
 	}
 	if u.final(turn, failures) {
-		// The rest may be 300 MB: mend this first.
+		stop() // mend this first
 		return failures, nil
 	}
-	errs, err := u.fetch(ctx, artifacts, false)
+	begun.Wait()
+	left := slices.DeleteFunc(slices.Clone(artifacts), func(a *Artifact) bool { return early[a.identity] != nil })
+	errs, err := u.fetch(ctx, left, false)
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(errs, early)
+	maps.Copy(errs, conflicts(artifacts))
 	for _, a := range attempts {
 		if a.err != nil {
 			continue

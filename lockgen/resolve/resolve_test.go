@@ -121,3 +121,15 @@ func TestWithoutUser(t *testing.T) {
 		}
 	}
 }
+
+func TestConflicts(t *testing.T) {
+	a, same := &Artifact{identity: "npm a@1", digest: "sha512-1"}, &Artifact{identity: "npm a@1", digest: "sha512-1"}
+	if errs := conflicts([]*Artifact{a, same, {identity: "npm b@1", digest: "sha512-2"}}); len(errs) != 0 {
+		t.Errorf("of one digest: %v", errs)
+	}
+	other := &Artifact{Label: "a@1", identity: "npm a@1", digest: "sha512-3"}
+	errs := conflicts([]*Artifact{a, same, other})
+	if err := errs["npm a@1"]; len(errs) != 1 || fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), "two digests for a@1: sha512-1 and sha512-3") {
+		t.Errorf("of two digests: %v", errs)
+	}
+}

@@ -285,13 +285,15 @@ func (u *update) bringFile(ctx context.Context, e *lock.Entry, key string, in *s
 	if err != nil {
 		return err
 	}
-	if u.transfer == nil {
-		u.transfer = u.UI.Transfer()
+	transfer := u.transfer.Load()
+	if transfer == nil {
+		transfer = u.UI.Transfer()
+		u.transfer.Store(transfer)
 		defer func() {
-			u.transfer.Done()
-			u.transfer = nil
+			u.transfer.Store(nil)
+			transfer.Done()
 		}()
 	}
-	u.transfer.Expect(a.Label, f.Size)
+	transfer.Expect(a.Label, f.Size)
 	return a.get(ctx, in)
 }

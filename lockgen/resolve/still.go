@@ -395,7 +395,11 @@ func (s *artifacts) still(ctx context.Context, w *Want, v *lock.Version) map[str
 			}
 		}
 		if said.err == nil && said.digest == said.expected {
-			said.err = repo.Has(ctx, f.SHA256)
+			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
+			if err == nil && !there {
+				err = fault.Errorf(fault.Upstream, "", "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
+			}
+			said.err = err
 		}
 		words[key] = said
 	}

@@ -1,5 +1,6 @@
-// Package oci reads registries of the OCI distribution specification. oras-go
-// speaks the protocol, the token dance and docker's credentials included;
+// Package oci reads and fills registries of the OCI distribution specification,
+// and folders in the OCI image layout. With registries oras-go speaks the
+// protocol, the token dance and docker's credentials included;
 // package remote carries every request, under its promises; and this package
 // believes neither: what a registry answers is checked against the digest it
 // was asked for, or hashed where a tag was.
@@ -70,7 +71,7 @@ const (
 	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-// A Client reads registries. It is safe for concurrent use.
+// A Client speaks with registries. It is safe for concurrent use.
 type Client struct {
 	transport *remote.Client
 	store     func() (credentials.Store, error)
@@ -328,9 +329,8 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	return tags, nil
 }
 
-// Digest returns the SHA-256 of what a tag names now. Like that of [Repository.Has]
-// its answer is the registry's word, unless it gives none and the manifest is
-// hashed.
+// Digest returns the SHA-256 of what a tag names now. It is the registry's word,
+// unless that gives none and the manifest is hashed.
 func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err error) {
 	desc, err := r.repo.Manifests().Resolve(ctx, tag)
 	if err != nil && strings.Contains(err.Error(), "Docker-Content-Digest") {
@@ -348,15 +348,6 @@ func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err
 		return "", err
 	}
 	return desc.Digest.Encoded(), nil
-}
-
-// Has asks whether the registry has a blob. One that it has not matches
-// fs.ErrNotExist.
-func (r *Repository) Has(ctx context.Context, sha256 string) error {
-	if _, err := r.repo.Blobs().Resolve(ctx, "sha256:"+sha256); err != nil {
-		return r.explain(r.name+"@sha256:"+sha256, err)
-	}
-	return nil
 }
 
 // Resolve returns what a tag names now. There being no such tag matches

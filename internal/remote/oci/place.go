@@ -76,9 +76,8 @@ func EmptyBody() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(ocispec.DescriptorEmptyJSON.Data)), nil
 }
 
-// Manifest makes an image manifest of layers without a config, or an index of
-// manifests with their platforms where artifactType's children are manifests.
-// It is the same bytes for the same arguments.
+// Manifest makes an image manifest of layers without a config. It is the same
+// bytes for the same arguments.
 func Manifest(artifactType string, annotations map[string]string, layers []Descriptor) (Descriptor, []byte, error) {
 	m := ocispec.Manifest{MediaType: ManifestType, ArtifactType: artifactType, Config: Empty.spec(), Annotations: annotations}
 	m.SchemaVersion = 2
@@ -89,7 +88,7 @@ func Manifest(artifactType string, annotations map[string]string, layers []Descr
 	return Describe(ManifestType, body), body, err
 }
 
-// Index makes an index of manifests.
+// Index makes an index of manifests with their platforms, likewise.
 func Index(artifactType string, annotations map[string]string, manifests []Descriptor) (Descriptor, []byte, error) {
 	x := ocispec.Index{MediaType: IndexType, ArtifactType: artifactType, Annotations: annotations}
 	x.SchemaVersion = 2
