@@ -52,17 +52,20 @@ func write(dir, plugin string, targets, files int) error {
 	all := make([]*pkg, targets)
 	for n := range all {
 		p := &pkg{dir: path.Join(root, areas[n%len(areas)], fmt.Sprintf("p%03d", n), "v1")}
-		// The files are shared out evenly; a package imports few others, near
-		// ones mostly, and none that comes after it.
+		// The files are shared out evenly.
 		for f := range files*(n+1)/targets - files*n/targets {
 			p.files = append(p.files, fmt.Sprintf("%s_%d", nouns[(n+f)%len(nouns)], f))
 		}
-		for range min(n, 1+r.IntN(4)) {
-			far := n
-			if r.IntN(4) > 0 {
-				far = min(n, 12)
+		// A twentieth of the packages is what the others have in common; now and
+		// then a package imports a neighbour as well.
+		common := max(1, targets/20)
+		for range min(n, 1+r.IntN(3)) {
+			if q := all[r.IntN(min(n, common))]; !p.imports(q) {
+				p.deps = append(p.deps, q)
 			}
-			if q := all[n-1-r.IntN(far)]; !p.imports(q) {
+		}
+		if n >= common && r.IntN(4) == 0 {
+			if q := all[max(0, n-len(areas))]; !p.imports(q) {
 				p.deps = append(p.deps, q)
 			}
 		}
