@@ -17,6 +17,9 @@ if [ "$1" = --version ]; then echo libprotoc 1; exit 0; fi
 plugin=${1#--plugin=protoc-gen-smoke=}
 [ -f "$4" ] || { echo "no $4" >&2; exit 1; }
 "$plugin" < "$4" > answer || { echo "--smoke_out: protoc-gen-smoke: Plugin failed with status code $?." >&2; exit 1; }
+while read -r line || [ -n "$line" ]; do
+  case $line in *x.rs*) echo "x.rs: Tried to insert into file that doesn't exist." >&2; exit 1;; esac
+done < answer
 if [ -s answer ]; then echo "--smoke_out: which mode?" >&2; exit 1; fi
 `
 
@@ -48,6 +51,7 @@ func TestSmoke(t *testing.T) {
 		{"chats", "echo hello", fault.Usage, []string{"no CodeGeneratorResponse", "hello", "protoc plugin?"}, []string{"no CodeGeneratorResponse"}},
 		{"killed", "kill -9 $$", fault.Integrity, []string{"killed"}, []string{"137"}},
 		{"wants", "[ -n \"$(read x && echo $x)\" ] || exit 0; printf '\\012\\005sorry'", fault.OK, nil, []string{"runs, and answers a request without options", "which mode?"}},
+		{"inserts", "printf '\\172\\012\\012\\004x.rs\\022\\002pt'", fault.OK, nil, []string{"runs, and answers a request without options", "Tried to insert"}},
 		{"sees", "[ -z \"$HTTPS_PROXY$CANARY\" ] && exit 9; [ \"$CANARY\" = \"\" ] || { echo the environment leaks >&2; exit 8; }; exit 0", fault.OK, nil, nil},
 	} {
 		p.server.File("/"+tt.name, []byte("#!/bin/sh\n"+tt.script+"\n"))
