@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -121,31 +120,12 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 func (c *Client) watchUpload(r *request, cancel context.CancelCauseFunc) (stop func()) {
 	m := &uploadMeter{body: r.stream, length: r.length}
 	r.stream = m
-	window := c.o.Timeouts.Stall
-	need := max(1, int64(window.Seconds()*float64(c.o.Timeouts.MinRate)))
-	done := make(chan struct{})
-	go func() {
-		tick := time.NewTicker(window)
-		defer tick.Stop()
-		last := int64(0)
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			n := m.count.Load()
-			if n >= m.length {
-				return // what remains is the answer, which has a timeout of its own
-			}
-			if n-last < need {
-				cancel(fmt.Errorf("the server takes too slowly: %d bytes in %s, expected at least %d", n-last, window, need))
-				return
-			}
-			last = n
+	return c.floor(&m.count, func(slow string) bool {
+		if m.count.Load() < m.length { // else what remains is the answer, which has a timeout of its own
+			cancel(fmt.Errorf("the server takes too slowly: %s", slow))
 		}
-	}()
-	return func() { close(done) }
+		return false
+	})
 }
 
 type uploadMeter struct {

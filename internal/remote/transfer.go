@@ -235,9 +235,28 @@ func (c *Client) watch(a *answer, cancel context.CancelCauseFunc) (stop func()) 
 	body := a.Body
 	m := &meter{body: body}
 	a.Body = io.NopCloser(m)
-	done := make(chan struct{})
+	unwatch := c.floor(&m.count, func(slow string) bool {
+		if !m.reading.Load() {
+			return true // it is we who wait
+		}
+		err := fmt.Errorf("%w: %s", errStalled, slow)
+		m.stalled.Store(&err)
+		cancel(err) // ends the Read that waits
+		return false
+	})
+	return func() {
+		unwatch()
+		body.Close()
+	}
+}
+
+// floor calls tooSlow with the figures after every window of time in which
+// count grew by less than Timeouts.MinRate asks for, until that returns false
+// or the caller stops it.
+func (c *Client) floor(count *atomic.Int64, tooSlow func(slow string) (goOn bool)) (stop func()) {
 	window := c.o.Timeouts.Stall
 	need := max(1, int64(window.Seconds()*float64(c.o.Timeouts.MinRate)))
+	done := make(chan struct{})
 	go func() {
 		tick := time.NewTicker(window)
 		defer tick.Stop()
@@ -248,20 +267,14 @@ func (c *Client) watch(a *answer, cancel context.CancelCauseFunc) (stop func()) 
 				return
 			case <-tick.C:
 			}
-			n := m.count.Load()
-			if m.reading.Load() && n-last < need {
-				err := fmt.Errorf("%w: %d bytes in %s, expected at least %d", errStalled, n-last, window, need)
-				m.stalled.Store(&err)
-				cancel(err) // ends the Read that waits
+			n := count.Load()
+			if n-last < need && !tooSlow(fmt.Sprintf("%d bytes in %s, expected at least %d", n-last, window, need)) {
 				return
 			}
 			last = n
 		}
 	}()
-	return func() {
-		close(done)
-		body.Close()
-	}
+	return func() { close(done) }
 }
 
 // Read is io.Reader's. It blames the floor, not the connection, for what the
