@@ -116,32 +116,14 @@ func findDotSlash(b *testing.B) string {
 //
 //	go test -run '^$' -bench Install -benchtime 10x ./fetch
 func BenchmarkInstall(b *testing.B) {
-	dir := b.TempDir()
-	fetch := build(b, dir, "fetch", ".")
-	lockPath := repositoryLock(b)
-	l, _, err := lock.Read(lockPath)
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, version, v, err := l.Find("ts-proto")
-	if err != nil {
-		b.Fatal(err)
-	}
-	host, err := hostPlatform()
-	if err != nil {
-		b.Fatal(err)
-	}
-	cell, _, err := v.Cell(host.Name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	get := []string{fetch, "get", "ts-proto", "--lock", lockPath}
+	e, host, cell, get := benched(b, "ts-proto")
+	v := e.Locked
 	measure(b, get)
 	a := &app{}
 	if err := a.open(); err != nil {
 		b.Fatal(err)
 	}
-	runtimeDir, _, err := a.installer.Tree(b.Context(), l.Entry("ts-proto", version).Runtime, host.Name)
+	runtimeDir, _, err := a.installer.Tree(b.Context(), e.Runtime, host.Name)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -212,26 +194,8 @@ func BenchmarkInstall(b *testing.B) {
 //
 //	go test -run '^$' -bench Wheel -benchtime 10x ./fetch
 func BenchmarkWheel(b *testing.B) {
-	dir := b.TempDir()
-	fetch := build(b, dir, "fetch", ".")
-	lockPath := repositoryLock(b)
-	l, _, err := lock.Read(lockPath)
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, _, v, err := l.Find("protoc")
-	if err != nil {
-		b.Fatal(err)
-	}
-	host, err := hostPlatform()
-	if err != nil {
-		b.Fatal(err)
-	}
-	cell, _, err := v.Cell(host.Name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	get := []string{fetch, "get", "protoc", "--lock", lockPath, "--wheel-manager"}
+	_, _, cell, get := benched(b, "protoc")
+	get = append(get, "--wheel-manager")
 	measure(b, append(slices.Clone(get), "none"))
 	a := &app{}
 	if err := a.open(); err != nil {
@@ -256,6 +220,30 @@ func BenchmarkWheel(b *testing.B) {
 	for name, s := range times {
 		b.ReportMetric(s.median().Seconds(), "by-"+name+"-s")
 	}
+}
+
+// benched returns a plugin of this repository's lock, what it is on this
+// machine, and the command that gets it.
+func benched(b *testing.B, plugin string) (*lock.Entry, lock.Platform, lock.Cell, []string) {
+	b.Helper()
+	lockPath := repositoryLock(b)
+	l, _, err := lock.Read(lockPath)
+	if err != nil {
+		b.Fatal(err)
+	}
+	name, version, v, err := l.Find(plugin)
+	if err != nil {
+		b.Fatal(err)
+	}
+	host, err := hostPlatform()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cell, _, err := v.Cell(host.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l.Entry(name, version), host, cell, []string{build(b, b.TempDir(), "fetch", "."), "get", plugin, "--lock", lockPath}
 }
 
 // forget removes an installed tree, but none of its bytes.
