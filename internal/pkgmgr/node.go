@@ -70,15 +70,8 @@ func (n *NPM) NodeManager() (*NodeManager, error) {
 // alias of its own, so there is nothing to resolve and nothing to hoist. What
 // lies under the aliases is then put at its place, and nothing else is taken.
 func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (err error) {
-	if dir, err = filepath.Abs(dir); err != nil {
+	if dir, err = fresh(dir, m.Name); err != nil {
 		return err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty, %s needs a fresh folder", dir, m.Name)
 	}
 	work := filepath.Join(dir, ".work")
 	defer func() {
@@ -139,6 +132,19 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 		}
 	}
 	return nil
+}
+
+// fresh returns the absolute path of a folder that must be there and be empty.
+func fresh(dir, manager string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s is not empty, %s needs a fresh folder", dir, manager)
+	}
+	return dir, err
 }
 
 // wrongBytes finds what the managers say of a tarball with another integrity.

@@ -100,15 +100,8 @@ func FindWheelManager(ctx context.Context, name string) (*WheelManager, error) {
 // Which wheel serves which machine was settled at lock time, so the manager
 // meets each of them under a name that says it serves all.
 func (m *WheelManager) Install(ctx context.Context, dir string, wheels []LocalWheel) (err error) {
-	if dir, err = filepath.Abs(dir); err != nil {
+	if dir, err = fresh(dir, m.Name); err != nil {
 		return err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty, %s needs a fresh folder", dir, m.Name)
 	}
 	defer func() {
 		if err == nil {
