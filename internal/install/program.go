@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -23,7 +25,26 @@ type Program struct {
 // Program installs an entry for a platform and says where its executable is, and
 // which files that rests on.
 func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string) (p *Program, depends []string, err error) {
+	// What a plugin runs on is looked at, or made, at the same time. Of two errors
+	// that of the plugin is told.
+	var runtimeDir string
+	var runtimeCell lock.Cell
+	var beside errgroup.Group
+	rctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if _, _, err := e.Locked.Cell(platform); err == nil && e.Runtime != nil {
+		beside.Go(func() (err error) {
+			runtimeDir, runtimeCell, err = i.Tree(rctx, e.Runtime, platform)
+			return err
+		})
+	}
 	dir, cell, err := i.Tree(ctx, e, platform)
+	if err != nil {
+		cancel()
+	}
+	if rerr := beside.Wait(); err == nil {
+		err = rerr
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,10 +61,6 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 	}
 	if e.Runtime == nil {
 		return p, depends, nil
-	}
-	runtimeDir, runtimeCell, err := i.Tree(ctx, e.Runtime, platform)
-	if err != nil {
-		return nil, nil, err
 	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
 	base := path.Base(cell.Binary)
