@@ -35,12 +35,12 @@ _TYPESCRIPT = language(
     name = "typescript",
     generators = {
         "protobuf-ts": generator("protobuf-ts", files = suffixes(".ts")),
-        "protoc-gen-es": generator("protoc-gen-es", files = _es_files("_pb")),
+        "protoc-gen-es": generator("protoc-gen-es", own_comments = True, files = _es_files("_pb")),
         "protoc-gen-ts": generator("protoc-gen-ts", files = suffixes(".ts")),
-        "ts-proto": generator("ts-proto", own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
+        "ts-proto": generator("ts-proto", own_comments = True, own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
     },
     extras = {
-        "connect": generator("protoc-gen-connect-es", files = _es_files("_connect")),
+        "connect": generator("protoc-gen-connect-es", own_comments = True, files = _es_files("_connect")),
         "grpc_web": generator("protoc-gen-grpc-web", options = {"import_style": "typescript", "mode": "grpcwebtext"}, files = _grpc_web_files),
     },
     groups = {"srcs": [".ts", ".js"]},
