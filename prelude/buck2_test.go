@@ -413,6 +413,26 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			t.Errorf("requests %q, want %q", got, want)
 		}
 	})
+	t.Run("a comment of an imported file generates nothing anew", func(t *testing.T) {
+		p := p.On(t)
+		p.Build("//api:from_ts")
+		for _, row := range []struct {
+			name, add string
+			again     bool
+		}{
+			{"comment", "// Nobody imports this.\n", false},
+			{"message", "message Added {}\n", true},
+		} {
+			bucktest.Write(t, p.Dir, map[string]string{"api/a.proto": scratchProto + row.add})
+			p.Build("//api:from_ts")
+			ran := p.Must("log", "what-ran")
+			expect(t, ran, "(protoc_descriptor old.bare.binpb)")
+			if got := strings.Contains(ran, "(protoc_generate"); got != row.again {
+				t.Errorf("%s: generated anew: %t, want %t\n%s", row.name, got, row.again, ran)
+			}
+		}
+		bucktest.Write(t, p.Dir, map[string]string{"api/a.proto": scratchProto})
+	})
 	t.Run("another fetch generates nothing anew", func(t *testing.T) {
 		p := p.On(t)
 		p.Build("//api:old", "//api:from_ts")
