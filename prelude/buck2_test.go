@@ -161,6 +161,17 @@ target_platform_detector_spec = target:root//...->prelude//platforms:default tar
 execution_platforms = prelude//platforms:default
 `
 
+const scratchToolchain = `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
+load("@root//:plugins.lock.toml", lock = "value")
+
+protobuf_toolchain(
+    name = "protobuf",
+    plugins = protobuf_plugins(lock = lock),
+    visibility = ["PUBLIC"],
+)
+`
+
 // scratch makes a project that takes this repository as a cell of another
 // name, with the repository's own lock and more tables at its end.
 func scratch(t *testing.T, more string, files map[string]string) *bucktest.Project {
@@ -179,17 +190,7 @@ func scratch(t *testing.T, more string, files map[string]string) *bucktest.Proje
 		".buckroot":         "",
 		".buckconfig":       scratchConfig,
 		"plugins.lock.toml": string(own) + more,
-		"toolchains/BUCK": `
-load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
-load("@root//:plugins.lock.toml", lock = "value")
-
-protobuf_toolchain(
-    name = "protobuf",
-    plugins = protobuf_plugins(lock = lock),
-    defaults = {"typescript": "echo"},
-    visibility = ["PUBLIC"],
-)
-`,
+		"toolchains/BUCK":   scratchToolchain,
 	})
 	bucktest.Write(t, dir, files)
 	return bucktest.Open(t, dir, "v2")
