@@ -23,18 +23,80 @@ import (
 const compiledToolchains = `
 load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
 load("@prelude//toolchains:cxx.bzl", "system_cxx_toolchain")
+load("@prelude//toolchains:dex.bzl", "system_noop_dex_toolchain")
 load("@prelude//toolchains:go.bzl", "system_go_bootstrap_toolchain", "system_go_toolchain")
+load("@prelude//toolchains:java.bzl", "system_java_tool", "system_prebuilt_jar_bootstrap_toolchain")
 load("@prelude//toolchains:python.bzl", "system_python_bootstrap_toolchain", "system_python_toolchain")
 load("@prelude//toolchains:rust.bzl", "system_rust_toolchain")
 load("@root//:plugins.lock.toml", lock = "value")
+load(":java.bzl", "jdk_toolchain")
 
 system_cxx_toolchain(name = "cxx", compiler = "gcc", compiler_type = "gcc", cxx_compiler = "g++", linker = "g++", visibility = ["PUBLIC"])
 system_go_bootstrap_toolchain(name = "go_bootstrap", visibility = ["PUBLIC"])
 system_go_toolchain(name = "go", visibility = ["PUBLIC"])
+jdk_toolchain(name = "java", java = ":jdk", jar_builder = "jar_builder.sh", visibility = ["PUBLIC"])
+system_java_tool(name = "jdk", tool_name = "java")
+system_noop_dex_toolchain(name = "dex", visibility = ["PUBLIC"])
+system_prebuilt_jar_bootstrap_toolchain(name = "prebuilt_jar", java = ":jdk", visibility = ["PUBLIC"])
 system_python_bootstrap_toolchain(name = "python_bootstrap", visibility = ["PUBLIC"])
 system_python_toolchain(name = "python", visibility = ["PUBLIC"])
 system_rust_toolchain(name = "rust", default_edition = "2021", visibility = ["PUBLIC"])
 protobuf_toolchain(name = "protobuf", plugins = protobuf_plugins(lock = lock), visibility = ["PUBLIC"])
+`
+
+// jdkToolchain is a toolchain of Java for the JDK on PATH. The prelude's own ones
+// take the tools that pack a jar and strip times from one as jars from a release
+// of Buck2; here the JDK's jar packs, and nothing strips.
+const jdkToolchain = `
+load("@prelude//java:java_toolchain.bzl", "AbiGenerationMode", "JavaPlatformInfo", "JavaToolchainInfo")
+
+def _impl(ctx):
+    return [
+        DefaultInfo(),
+        JavaPlatformInfo(name = ctx.label.name),
+        JavaToolchainInfo(
+            abi_generation_mode = AbiGenerationMode("none"),
+            compile_and_package = ctx.attrs._compile_and_package,
+            fat_jar = ctx.attrs._fat_jar,
+            gen_class_to_source_map = ctx.attrs._gen_class_to_source_map,
+            gen_class_to_source_map_include_sourceless_compiled_packages = [],
+            global_code_config = {},
+            is_bootstrap_toolchain = True,
+            jar_builder = RunInfo(args = cmd_args("/bin/sh", ctx.attrs.jar_builder)),
+            java = ctx.attrs.java,
+            javac = "javac",
+            javac_protocol = "classic",
+            merge_class_to_source_maps = ctx.attrs._merge_class_to_source_maps,
+            source_level = "11",
+            target_level = "11",
+            track_class_usage = False,
+            zip_scrubber = RunInfo(args = ["true"]),
+        ),
+    ]
+
+jdk_toolchain = rule(
+    impl = _impl,
+    is_toolchain_rule = True,
+    attrs = {
+        "_" + tool: attrs.default_only(attrs.exec_dep(default = "prelude//java/tools:" + tool))
+        for tool in ["compile_and_package", "fat_jar", "gen_class_to_source_map", "merge_class_to_source_maps"]
+    } | {
+        "jar_builder": attrs.source(),
+        "java": attrs.exec_dep(providers = [RunInfo]),
+    },
+)
+`
+
+// jarBuilder packs the folders that a file lists.
+const jarBuilder = `while [ $# -gt 0 ]; do
+  case $1 in
+    --entries-to-jar) entries=$2 ;;
+    --output) out=$2 ;;
+  esac
+  shift
+done
+while IFS= read -r folder || [ -n "$folder" ]; do set -- "$@" -C "$folder" .; done <"$entries"
+exec jar --create --no-manifest --file "$out" "$@"
 `
 
 // olderProtoc is the protoc whose C++ fits the libprotobuf of Debian 12, 3.21.
@@ -61,10 +123,12 @@ windows-x86_64 = { unavailable = "not among the platforms of plugins.toml" }
 // other, and a program that has both in its deps and prints "LANGUAGE: ok" if a
 // message that it writes is the message that it reads.
 var compiledProject = map[string]string{
-	"toolchains/BUCK": compiledToolchains,
-	"api/a.proto":     "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
-	"api/b.proto":     "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
-	"api/main.py":     "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
+	"toolchains/BUCK":           compiledToolchains,
+	"toolchains/java.bzl":       jdkToolchain,
+	"toolchains/jar_builder.sh": jarBuilder,
+	"api/a.proto":               "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
+	"api/b.proto":               "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
+	"api/main.py":               "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
 	"api/main.go": `package main
 
 import (
@@ -108,9 +172,22 @@ fn main() {
     println!("rust: ok");
 }
 `,
+	"api/Main.java": `import api.AOuterClass.A;
+import api.BOuterClass.B;
+
+class Main {
+  public static void main(String[] args) throws Exception {
+    B want = B.newBuilder().setA(A.newBuilder().setName("x")).build();
+    B got = B.parseFrom(want.toByteArray());
+    if (!got.equals(want) || !got.getA().getName().equals("x")) throw new AssertionError(got);
+    System.out.println("java: ok");
+  }
+}
+`,
 	"api/BUCK": `
 load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
 load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
+load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
 load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
 load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
 
@@ -128,12 +205,18 @@ cpp_proto_library(name = "a_cpp", srcs = ["a.proto"], plugin_version = "21.11", 
 cpp_proto_library(name = "b_cpp", srcs = ["b.proto"], deps = [":a_cpp"], plugin_version = "21.11", runtime = ["//cpp:protobuf"])
 cxx_binary(name = "main_cpp", srcs = ["main.cc"], deps = [":a_cpp", ":b_cpp"])
 
+java_proto_library(name = "a_java", srcs = ["a.proto"], runtime = ["//java:protobuf"])
+java_proto_library(name = "b_java", srcs = ["b.proto"], deps = [":a_java"], runtime = ["//java:protobuf"])
+java_library(name = "main_java_lib", srcs = ["Main.java"], deps = [":a_java", ":b_java"])
+java_binary(name = "main_java", main_class = "Main", generate_wrapper = True, deps = [":main_java_lib"])
+
 RUST = ["//rust:prost", "//rust:prost-types"]
 
 rust_proto_library(name = "a_rs", srcs = ["a.proto"], runtime = RUST)
 rust_proto_library(name = "b_rs", srcs = ["b.proto"], deps = [":a_rs"], options = {"extern_path": ".api.A=::a_rs::api::A"}, runtime = RUST)
 rust_binary(name = "main_rs", srcs = ["main.rs"], crate_root = "main.rs", deps = [":a_rs", ":b_rs"] + RUST)
 `,
+	"java/BUCK":   "prebuilt_jar(name = \"protobuf\", binary_jar = glob([\"*.jar\"])[0], visibility = [\"PUBLIC\"])\n",
 	"python/BUCK": "prebuilt_python_library(name = \"protobuf\", binary_src = glob([\"*.whl\"])[0], visibility = [\"PUBLIC\"])\n",
 }
 
@@ -176,6 +259,12 @@ func TestCompiled(t *testing.T) {
 			list(t, strings.Fields(command(t, "", "pkg-config", "--libs", "protobuf"))),
 		)})
 		runs(t, p, "cpp", "cpp", "api/b.pb.cc", "api/b.pb.h")
+	})
+	t.Run("java", func(t *testing.T) {
+		needs(t, "mvn", "javac", "jar", "java", "python3")
+		p := p.On(t)
+		command(t, "", "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact=com.google.protobuf:protobuf-java:4.30.2", "-DoutputDirectory="+filepath.Join(p.Dir, "java"))
+		runs(t, p, "java", "java", "api/BOuterClass.java")
 	})
 	t.Run("rust", func(t *testing.T) {
 		needs(t, "cargo", "gcc", "python3")

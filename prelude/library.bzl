@@ -67,6 +67,11 @@ def library_attrs(lang: struct, about: dict[str, str] = {}) -> dict[str, Attr]:
         for name, extra in lang.extras.items()
     }
     return proto_attrs() | plugin_attrs() | sync_attrs() | extras | {
+        "files": attrs.list(
+            attrs.string(),
+            default = [],
+            doc = "Paths of generated files that shall be sub-targets, where what is in a .proto file names them and not its path: those of Java, Rust and betterproto2, and of `plugins`.",
+        ),
         "proto": attrs.option(
             attrs.dep(providers = [ProtoInfo]),
             default = None,
@@ -153,7 +158,7 @@ def generated(
         for g in generators
         if g.files
         for file in g.files(path, g.options)
-    }
+    } | {file: None for file in ctx.attrs.files}
     sub_targets = {file: [DefaultInfo(default_output = own.project(file))] for file in files}
     sub_targets |= {
         "all": [DefaultInfo(default_output = everything)],

@@ -30,7 +30,32 @@ func TestLanguages(t *testing.T) {
 		"api/a.proto":       scratchProto,
 		"api/service.proto": "syntax = \"proto3\";\npackage scratch;\nimport \"api/a.proto\";\noption go_package = \"example.com/api\";\nservice S { rpc Get(M) returns (M); }\n",
 		"api/go.proto":      "syntax = \"proto3\";\npackage scratch;\noption go_package = \"example.com/api\";\nmessage G {}\n",
-		"moved/b.proto":     "syntax = \"proto3\";\nmessage B {}\n",
+		"svc/svc.proto":     "syntax = \"proto3\";\npackage svc.v1;\noption go_package = \"example.com/svc\";\noption java_multiple_files = true;\nmessage M {}\nservice S { rpc Get(M) returns (M); }\n",
+		"svc/msg.proto":     "syntax = \"proto3\";\npackage svc.v1;\noption go_package = \"example.com/svc\";\noption java_multiple_files = true;\nmessage N {}\n",
+		"svc/BUCK": `
+load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
+load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
+load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
+load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
+load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+
+SRCS = ["msg.proto", "svc.proto"]
+
+cpp_proto_library(name = "cpp", srcs = SRCS)
+go_proto_library(name = "go", srcs = SRCS, connect = True, grpc = True, gateway = {"generate_unbound_methods": True}, openapi = {"generate_unbound_methods": True})
+java_proto_library(name = "java", srcs = SRCS, files = ["svc/v1/{}.java".format(c) for c in ["M", "MOrBuilder", "Msg", "N", "NOrBuilder", "Svc"]])
+python_proto_library(name = "python", srcs = SRCS, grpc = True, mypy = True, mypy_grpc = True)
+python_proto_library(name = "python-pyi", srcs = SRCS, pyi = True)
+python_proto_library(name = "python-betterproto2", srcs = SRCS, plugin = "betterproto2", files = ["__init__.py", "message_pool.py", "py.typed", "svc/__init__.py", "svc/v1/__init__.py"])
+rust_proto_library(name = "rust", srcs = SRCS, modules = True, serde = True, tonic = True, files = ["svc/v1/svc.v1{}.rs".format(part) for part in ["", ".serde", ".tonic"]])
+typescript_proto_library(name = "typescript-connect", srcs = SRCS, plugin = "protoc-gen-es", plugin_version = "1.10.0", connect = True)
+[
+    typescript_proto_library(name = "typescript-" + plugin, srcs = SRCS, plugin = plugin)
+    for plugin in ["protobuf-ts", "protoc-gen-es", "protoc-gen-ts", "ts-proto"]
+]
+`,
+		"moved/b.proto": "syntax = \"proto3\";\nmessage B {}\n",
 		"api/BUCK": `
 load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
 load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
@@ -103,6 +128,37 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 			t.Errorf("[all] holds %q, want %q", got, want)
 		}
 	})
+	t.Run("a sub-target for each file", func(t *testing.T) {
+		p := p.On(t)
+		targets := strings.Fields(p.Must("targets", "//svc:"))
+		if len(targets) < 12 {
+			t.Fatalf("only %d targets: %q", len(targets), targets)
+		}
+		folders := outputs(t, p, targets)
+		var files, groups []string
+		for target, folder := range folders {
+			for _, name := range tree(t, folder) {
+				files = append(files, target+"["+name+"]")
+			}
+			// What a rule of the prelude takes, of a file without services as well.
+			language, _, _ := strings.Cut(strings.TrimPrefix(target, "root//svc:"), "-")
+			for _, group := range map[string][]string{"cpp": {"headers", "srcs"}, "go": {"srcs"}, "python": {"srcs", "stubs"}, "typescript": {"srcs"}}[language] {
+				groups = append(groups, target+"["+group+"]")
+			}
+		}
+		for sub, out := range outputs(t, p, files) {
+			target, name, _ := strings.Cut(strings.TrimSuffix(sub, "]"), "[")
+			want, err := os.ReadFile(filepath.Join(folders[target], filepath.FromSlash(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			expectFile(t, out, string(want))
+		}
+		if len(groups) != 14 {
+			t.Fatalf("groups %q", groups)
+		}
+		p.Must(append([]string{"build"}, groups...)...)
+	})
 	t.Run("Go sources of a file without services", func(t *testing.T) {
 		p := p.On(t)
 		outs := strings.Fields(p.Must("build", "//api:go", "//api:go[srcs]", "--show-simple-output"))
@@ -145,6 +201,19 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 		expect(t, p.Fails("build", "//api:cpp_grpc"), "plugin `grpc-cpp` is not locked", "[plugins.grpc-cpp]", "then run: lockgen update")
 	})
 	t.Run("sync", func(t *testing.T) { testSync(t, p.On(t)) })
+}
+
+// outputs builds targets that have one output each, and returns it by target.
+func outputs(t *testing.T, p *bucktest.Project, targets []string) map[string]string {
+	t.Helper()
+	var outs map[string]string
+	if err := json.Unmarshal([]byte(p.Must(append([]string{"build", "--show-full-json-output"}, targets...)...)), &outs); err != nil {
+		t.Fatal(err)
+	}
+	if len(outs) != len(targets) {
+		t.Fatalf("%d outputs of %d targets", len(outs), len(targets))
+	}
+	return outs
 }
 
 // treeOf is the lock's digest of a folder with one executable.

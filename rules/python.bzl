@@ -40,8 +40,9 @@ python_proto_codegen = rule(
     output is a folder to put on the path of Python: modules lie at their
     import paths. Sub-targets: `[all]` is that with the code of dependencies
     included; `[srcs]` and `[stubs]` are the modules and the .pyi files, each of
-    which is a sub-target as well, such as `[api/shop_pb2.py]`; `[descriptor]`
-    is the descriptor set; `[sync]` copies the code into the source tree.
+    which is a sub-target as well, such as `[api/shop_pb2.py]` (betterproto2
+    names its modules after packages: `files` tells which); `[descriptor]` is
+    the descriptor set; `[sync]` copies the code into the source tree.
     """,
     attrs = library_attrs(_PYTHON, about = {
         "grpc": "Whether grpcio-tools writes services for grpcio, `_pb2_grpc.py`.",
