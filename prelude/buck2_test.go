@@ -233,6 +233,8 @@ proto_library(name = "a_proto", srcs = ["a.proto"], visibility = ["PUBLIC"])
 proto_library(name = "b_proto", srcs = ["b.proto"], deps = [":a_proto", "buck2-protobuf//examples/typescript/common:common_proto"], visibility = ["PUBLIC"])
 proto_library(name = "bad_proto", srcs = ["bad.proto"], deps = [":a_proto"])
 proto_library(name = "syntax_proto", srcs = ["syntax.proto"])
+typescript_proto_library(name = "bad_ts", proto = ":bad_proto", plugin = "ts-proto")
+typescript_proto_library(name = "syntax_ts", srcs = ["syntax.proto"])
 typescript_proto_library(name = "newest", srcs = ["a.proto"])
 typescript_proto_library(name = "old", srcs = ["a.proto"], plugin_version = "1.0.0")
 typescript_proto_library(name = "packed", srcs = ["a.proto"], plugin = "packed")
@@ -409,11 +411,15 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	})
 	t.Run("import without a dependency", func(t *testing.T) {
 		p := p.On(t)
-		expect(t, p.Fails("build", "//api:bad_proto"), "api/bad.proto:3", "api/b.proto", "add the library")
+		for _, target := range []string{"//api:bad_proto", "//api:bad_ts"} {
+			expect(t, p.Fails("build", target), "api/bad.proto:3", "api/b.proto", "add the library")
+		}
 	})
 	t.Run("syntax error", func(t *testing.T) {
 		p := p.On(t)
-		expect(t, p.Fails("build", "//api:syntax_proto"), "api/syntax.proto:2", "Expected message name")
+		for _, target := range []string{"//api:syntax_proto", "//api:syntax_ts"} {
+			expect(t, p.Fails("build", target), "api/syntax.proto:2", "Expected message name")
+		}
 	})
 	own, _, err := lock.Read(filepath.Join(bucktest.Root(t), lock.FileName))
 	if err != nil {
@@ -456,6 +462,26 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		if want := []string{"GET /mirror/v1/echo", "GET /v1/echo"}; !slices.Equal(got, want) {
 			t.Errorf("requests %q, want %q", got, want)
 		}
+	})
+	t.Run("a comment of an imported file generates nothing anew", func(t *testing.T) {
+		p := p.On(t)
+		p.Build("//api:from_ts")
+		for _, row := range []struct {
+			name, add string
+			again     bool
+		}{
+			{"comment", "// Nobody imports this.\n", false},
+			{"message", "message Added {}\n", true},
+		} {
+			bucktest.Write(t, p.Dir, map[string]string{"api/a.proto": scratchProto + row.add})
+			p.Build("//api:from_ts")
+			ran := p.Must("log", "what-ran")
+			expect(t, ran, "(protoc_descriptor old.bare.binpb)")
+			if got := strings.Contains(ran, "(protoc_generate"); got != row.again {
+				t.Errorf("%s: generated anew: %t, want %t\n%s", row.name, got, row.again, ran)
+			}
+		}
+		bucktest.Write(t, p.Dir, map[string]string{"api/a.proto": scratchProto})
 	})
 	t.Run("another fetch generates nothing anew", func(t *testing.T) {
 		p := p.On(t)

@@ -99,6 +99,8 @@ def proto_of(ctx: AnalysisContext) -> Provider:
         descriptor = info.descriptor,
         descriptors = info.descriptors,
         folder = info.folder,
+        importable = info.importable,
+        imported = info.imported,
         paths = info.paths,
         sources = info.sources,
         transitive_paths = info.transitive_paths,
@@ -148,8 +150,8 @@ def generated(
         A DefaultInfo with the folder and its sub-targets, and a ProtoInfo.
     """
     info = proto_of(ctx)
-    own = generate(ctx, generators, folder, info.paths, info.descriptors)
-    everything = generate(ctx, generators, folder + "-all", info.transitive_paths, info.descriptors, own = False)
+    own = generate(ctx, generators, folder, info)
+    everything = generate(ctx, generators, folder + "-all", info, own = False)
     files = {
         file: g.fill
         for path in info.paths
@@ -169,7 +171,7 @@ def generated(
         sub_targets[group] = [DefaultInfo(default_outputs = [whole.project(f, hide_prefix = True) for f in members])]
     if archive:
         name = ctx.label.name + archive
-        sub_targets["archive"] = [DefaultInfo(default_output = generate(ctx, generators, name, info.paths, info.descriptors))]
+        sub_targets["archive"] = [DefaultInfo(default_output = generate(ctx, generators, name, info))]
     return [DefaultInfo(default_output = own, sub_targets = sub_targets), info]
 
 def _filled(ctx: AnalysisContext, folder: Artifact, files: dict[str, str | None]) -> Artifact:

@@ -42,6 +42,7 @@ def _generator(plugin: str, suffix: str, fill: str | None = _NOTHING, options: d
         plugin,
         files = _files(suffix),
         fill = fill,
+        own_comments = True,
         options = {"paths": "source_relative"} | options,
         unless = ["module"],
     )

@@ -21,9 +21,9 @@ _PYTHON = language(
     name = "python",
     generators = {PROTOC: generator(PROTOC, name = "python", files = suffixes("_pb2.py", stem = _module))},
     extras = {
-        "grpc": generator("grpcio-tools", files = suffixes("_pb2_grpc.py", stem = _module)),
-        "mypy": generator("mypy-protobuf", files = suffixes("_pb2.pyi", stem = _module)),
-        "mypy_grpc": generator("protoc-gen-mypy_grpc", files = suffixes("_pb2_grpc.pyi", stem = _module)),
+        "grpc": generator("grpcio-tools", own_comments = True, files = suffixes("_pb2_grpc.py", stem = _module)),
+        "mypy": generator("mypy-protobuf", own_comments = True, files = suffixes("_pb2.pyi", stem = _module)),
+        "mypy_grpc": generator("protoc-gen-mypy_grpc", own_comments = True, files = suffixes("_pb2_grpc.pyi", stem = _module)),
         "pyi": generator(PROTOC, name = "pyi", files = suffixes("_pb2.pyi", stem = _module)),
     },
     groups = {"srcs": [".py"], "stubs": [".pyi"]},

@@ -20,11 +20,11 @@ def _root(_path: str, options: dict[str, typing.Any]) -> list[str]:
 _RUST = language(
     name = "rust",
     # One file for each package: its name is not that of a .proto file.
-    generators = {"protoc-gen-prost": generator("protoc-gen-prost")},
+    generators = {"protoc-gen-prost": generator("protoc-gen-prost", own_comments = True)},
     extras = {
-        "modules": generator("protoc-gen-prost-crate", options = {"include_file": "mod.rs", "no_features": ""}, files = _root, unless = ["gen_crate"]),
+        "modules": generator("protoc-gen-prost-crate", own_comments = True, options = {"include_file": "mod.rs", "no_features": ""}, files = _root, unless = ["gen_crate"]),
         "serde": generator("protoc-gen-prost-serde"),
-        "tonic": generator("protoc-gen-tonic"),
+        "tonic": generator("protoc-gen-tonic", own_comments = True),
     },
 )
 

@@ -53,12 +53,12 @@ _TYPESCRIPT = language(
     name = "typescript",
     generators = {
         "protobuf-ts": generator("protobuf-ts", files = _protobuf_ts_files, fill = _NOTHING),
-        "protoc-gen-es": generator("protoc-gen-es", files = _es_files("_pb")),
+        "protoc-gen-es": generator("protoc-gen-es", own_comments = True, files = _es_files("_pb")),
         "protoc-gen-ts": generator("protoc-gen-ts", files = suffixes(".ts")),
-        "ts-proto": generator("ts-proto", own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
+        "ts-proto": generator("ts-proto", own_comments = True, own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
     },
     extras = {
-        "connect": generator("protoc-gen-connect-es", files = _es_files("_connect"), fill = _NOTHING),
+        "connect": generator("protoc-gen-connect-es", own_comments = True, files = _es_files("_connect"), fill = _NOTHING),
         "grpc_web": generator("protoc-gen-grpc-web", options = {"import_style": "typescript", "mode": "grpcwebtext"}, files = _grpc_web_files, fill = _NOTHING),
     },
     groups = {"srcs": [".ts", ".js"]},

@@ -178,7 +178,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
-	if err := checkNesting(data); err != nil {
+	if err := checkNesting(text); err != nil {
 		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
 	}
 	var l Lock

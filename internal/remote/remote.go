@@ -82,7 +82,7 @@ type Credential struct {
 type Options struct {
 	Offline   bool   // refuse every request, class Upstream
 	UserAgent string // default "buck2-protobuf"
-	// Progress is told of every number of bytes that reached a sink, with the
+	// Progress is told of every number of bytes that came for a sink, with the
 	// redacted URL; negative when a transfer starts afresh. It is called from
 	// the goroutine of the download, so it must allow concurrent calls when
 	// there are concurrent downloads.
