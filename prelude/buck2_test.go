@@ -249,8 +249,9 @@ typescript_proto_library(name = "from_ts", srcs = ["b.proto"], deps = [":old", "
     "target": "ts",
 })
 `,
-		".buckconfig":   strings.NewReplacer("pb = pb", "other = other\npb = pb", "target:pb//", "target:other//...->prelude//platforms:default target:pb//").Replace(scratchConfig),
-		"other/c.proto": "syntax = \"proto3\";\npackage other;\nimport \"api/b.proto\";\nmessage C { .B b = 1; }\n",
+		"toolchains/BUCK": strings.Replace(scratchToolchain, "visibility", "defaults = {\"typescript\": \"echo\"},\n    visibility", 1),
+		".buckconfig":     strings.NewReplacer("pb = pb", "other = other\npb = pb", "target:pb//", "target:other//...->prelude//platforms:default target:pb//").Replace(scratchConfig),
+		"other/c.proto":   "syntax = \"proto3\";\npackage other;\nimport \"api/b.proto\";\nmessage C { .B b = 1; }\n",
 		"other/defs.bzl": `
 load("@buck2-protobuf//rules:proto.bzl", "ProtoInfo")
 load("@prelude//:artifact_tset.bzl", "project_artifacts")
