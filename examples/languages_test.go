@@ -117,20 +117,56 @@ func runGo(t *testing.T, generated string) string {
 func runPython(program, at string) func(t *testing.T, generated string) string {
 	return func(t *testing.T, generated string) string {
 		t.Helper()
-		python, err := exec.LookPath("python3")
-		if err != nil {
-			t.Skip("no python3 on PATH")
+		python := python(t)
+		return command(t, workspace(t, "python", generated, at, program), python, program)
+	}
+}
+
+// python returns an interpreter that has the packages of the example, and mypy.
+func python(t *testing.T) string {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 on PATH")
+	}
+	if testing.Short() {
+		t.Skip("-short: needs packages from the registry of pip")
+	}
+	requirements := map[string]string{"requirements.txt": "betterproto2==0.10.0\ngrpcio==1.72.1\nmypy==1.18.2\nprotobuf==6.30.2\ntypes-grpcio==1.0.0.20251009\ntypes-protobuf==6.32.1.20260221\n"}
+	venv := cached(t, "python", requirements, func(dir string) {
+		command(t, dir, python, "-m", "venv", "env")
+		command(t, dir, filepath.Join(dir, "env", "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r", "requirements.txt")
+	})
+	return filepath.Join(venv, "env", "bin", "python")
+}
+
+// The stubs that protoc and mypy-protobuf write tell a type checker what a
+// field and a method take.
+func TestStubs(t *testing.T) {
+	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
+	python := python(t)
+	for target, program := range map[string]string{
+		"note_py":   "from examples.python import note_pb2\n\nnote_pb2.Note(title=\"right\")\nnote_pb2.Note(title=4)\n",
+		"note_grpc": "from examples.python import note_pb2, note_pb2_grpc\n\nnote_pb2.Note(title=\"right\")\nnote_pb2.Note(title=4)\nasync def put(stub: note_pb2_grpc.NotesAsyncStub) -> None:\n    await stub.Put(note_pb2.Note())\n    await stub.Put(7)\n",
+	} {
+		dir := workspace(t, "python", p.Build("//examples/python:" + target)[0], ".")
+		bucktest.Write(t, dir, map[string]string{"wrong.py": program})
+		cmd := exec.CommandContext(t.Context(), python, "-m", "mypy", "--explicit-package-bases", "wrong.py")
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		var lines []string
+		for line := range strings.Lines(string(out)) {
+			if place, _, ok := strings.Cut(line, " error: "); ok {
+				lines = append(lines, place)
+			}
 		}
-		if testing.Short() {
-			t.Skip("-short: needs packages from the registry of pip")
+		want := []string{"wrong.py:4:"}
+		if target == "note_grpc" {
+			want = append(want, "wrong.py:7:")
 		}
-		requirements := map[string]string{"requirements.txt": "betterproto2==0.10.0\ngrpcio==1.72.1\nprotobuf==6.30.2\n"}
-		venv := cached(t, "python", requirements, func(dir string) {
-			command(t, dir, python, "-m", "venv", "env")
-			command(t, dir, filepath.Join(dir, "env", "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r", "requirements.txt")
-		})
-		dir := workspace(t, "python", generated, at, program)
-		return command(t, dir, filepath.Join(venv, "env", "bin", "python"), program)
+		if err == nil || !slices.Equal(lines, want) {
+			t.Errorf("%s: errors at %q, want %q: %v\n%s", target, lines, want, err, out)
+		}
 	}
 }
 
