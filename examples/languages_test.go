@@ -289,6 +289,39 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// A small repository of the generator that the benchmark measures with: every
+// file of it is generated, by the target that has it.
+func TestMonorepo(t *testing.T) {
+	if bucktest.Find() == "" {
+		t.Skip("no buck2: put one on PATH or name it in BUCK2")
+	}
+	dir := filepath.Join(t.TempDir(), "repo")
+	bucktest.CopyRepo(t, dir)
+	command(t, bucktest.Root(t), "go", "run", "./examples/monorepo", "--targets", "6", "--files", "20", filepath.Join(dir, "acme"))
+	p := bucktest.Open(t, dir, "v2")
+	generated := map[string]bool{}
+	for _, out := range p.Build("//acme/...") {
+		if filepath.Ext(out) == ".binpb" {
+			continue
+		}
+		for _, name := range files(t, out) {
+			generated[name] = true
+		}
+	}
+	protos := 0
+	for _, name := range files(t, filepath.Join(dir, "acme")) {
+		if stem, ok := strings.CutSuffix(name, ".proto"); ok {
+			protos++
+			if !generated[filepath.Join("acme", stem+".ts")] {
+				t.Errorf("no code of %s", name)
+			}
+		}
+	}
+	if protos != 20 || len(generated) != 20 {
+		t.Errorf("%d .proto files, %d generated ones, expected 20 of both", protos, len(generated))
+	}
+}
+
 // buf lints what protoc made of the files, and compares it with what it was.
 func TestBuf(t *testing.T) {
 	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
