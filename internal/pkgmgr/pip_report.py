@@ -149,15 +149,53 @@ def look_up():
     package_finder.Wheel = once(Wheel, lambda name: name)
 
 
+def leave_out():
+    """Most files of an index are for other platforms or no wheels, and pip takes
+    a while to say so of each. It still judges what is left."""
+    from itertools import product
+
+    from pip._internal.index import package_finder
+    from pip._internal.metadata.importlib import _dists
+
+    finder, known, last = package_finder.PackageFinder, {}, [None, frozenset()]
+    every = finder.evaluate_links
+
+    def tags_of(link):
+        name = link.filename
+        if not name.endswith(".whl"):
+            return frozenset()
+        parts = name[:-4].rsplit("-", 3)
+        if len(parts) != 4:
+            return None  # pip says what it is
+        return frozenset(map("-".join, product(*(part.split(".") for part in parts[1:]))))
+
+    def may_fit(link):
+        if id(link) not in known:
+            known[id(link)] = link, tags_of(link)
+        tags = known[id(link)][1]
+        return tags is None or not tags.isdisjoint(last[1])
+
+    def evaluate(self, evaluator, links):
+        python = evaluator._target_python
+        tags = (getattr(python, "get_sorted_tags", None) or python.get_tags)()
+        if last[0] is not tags:
+            last[:] = tags, frozenset(map(str, tags))
+        return every(self, evaluator, [link for link in links if may_fit(link)])
+
+    finder.evaluate_links = evaluate
+    package_finder.check_requires_python = once(package_finder.check_requires_python, lambda *args: args)
+    _dists.Requirement = once(_dists.Requirement, lambda text: text)
+
+
 try:
     refusals()
 except (ImportError, AttributeError):
     pass  # another pip inside: it says less
-try:
-    ask_once()
-    look_up()
-except (ImportError, AttributeError):
-    pass  # another pip inside: it asks again, and is slower
+for faster in ask_once, look_up, leave_out:
+    try:
+        faster()
+    except (ImportError, AttributeError):
+        pass  # another pip inside: it asks again, and is slower
 try:
     only_metadata()
 except (ImportError, AttributeError, TypeError, ValueError):
