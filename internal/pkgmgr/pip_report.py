@@ -11,6 +11,8 @@ import traceback
 
 from pip._vendor.packaging import markers
 
+with open(sys.argv.pop(1)) as f:
+    runs = json.load(f)
 real, env = markers.default_environment(), {}
 markers.default_environment = lambda: dict(env)
 
@@ -151,38 +153,47 @@ def look_up():
 
 def leave_out():
     """Most files of an index are for other platforms or no wheels, and pip takes
-    a while to say so of each. It still judges what is left."""
+    a while to say so of each, for each run. It still judges what is left."""
     from itertools import product
 
     from pip._internal.index import package_finder
     from pip._internal.metadata.importlib import _dists
+    from pip._internal.models.link import Link
+    from pip._internal.models.target_python import TargetPython
 
-    finder, known, last = package_finder.PackageFinder, {}, [None, frozenset()]
-    every = finder.evaluate_links
+    finder, every, known = package_finder.PackageFinder, package_finder.PackageFinder.evaluate_links, {}
+    from_json = Link.from_json.__func__
 
-    def tags_of(link):
-        name = link.filename
-        if not name.endswith(".whl"):
-            return frozenset()
+    def tags(python):
+        return frozenset(map(str, (getattr(python, "get_sorted_tags", None) or python.get_tags)()))
+
+    def target(arguments):
+        def given(option):
+            return [arguments[i + 1] for i, a in enumerate(arguments) if a == option]
+
+        version = tuple(int(n) for n in given("--python-version")[0].split("."))
+        return TargetPython(platforms=given("--platform"), py_version_info=version, implementation=given("--implementation")[0])
+
+    def may_fit(name, tags):
         parts = name[:-4].rsplit("-", 3)
-        if len(parts) != 4:
-            return None  # pip says what it is
-        return frozenset(map("-".join, product(*(part.split(".") for part in parts[1:]))))
+        if not name.endswith(".whl") or len(parts) != 4:
+            return not name.endswith((".tar.gz", ".zip"))  # pip says what it is
+        return not tags.isdisjoint(map("-".join, product(*(part.split(".") for part in parts[1:]))))
 
-    def may_fit(link):
-        if id(link) not in known:
-            known[id(link)] = link, tags_of(link)
-        tags = known[id(link)][1]
-        return tags is None or not tags.isdisjoint(last[1])
+    wanted = frozenset().union(*(tags(target(each["arguments"])) for each in runs))
+
+    def parsed(cls, data, *args, **kw):
+        return from_json(cls, data, *args, **kw) if may_fit(data.get("filename") or "", wanted) else None
 
     def evaluate(self, evaluator, links):
-        python = evaluator._target_python
-        tags = (getattr(python, "get_sorted_tags", None) or python.get_tags)()
-        if last[0] is not tags:
-            last[:] = tags, frozenset(map(str, tags))
-        return every(self, evaluator, [link for link in links if may_fit(link)])
+        mine = tags(evaluator._target_python)
+        for link in links:
+            if id(link) not in known:
+                known[id(link)] = link, link.filename
+        return every(self, evaluator, [link for link in links if may_fit(known[id(link)][1], mine)])
 
     finder.evaluate_links = evaluate
+    Link.from_json = classmethod(parsed)
     package_finder.check_requires_python = once(package_finder.check_requires_python, lambda *args: args)
     _dists.Requirement = once(_dists.Requirement, lambda text: text)
 
@@ -289,8 +300,6 @@ def run(arguments, file):
 
 index, codes, answer = os.environ.pop("BUCK2_PROTOBUF_PIP_INDEX"), [], os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-with open(sys.argv.pop(1)) as f:
-    runs = json.load(f)
 for each in runs:
     pretend(each["markers"])
     code, said = run(each["arguments"] + ["--index-url", index], each["said"])
