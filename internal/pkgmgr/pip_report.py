@@ -113,7 +113,7 @@ def ask_once():
     def parsed_once(link, *args, **kw):
         content = page(link, *args, **kw)
         if content is not None:
-            content.cache_link_parsing = True
+            object.__setattr__(content, "cache_link_parsing", True)  # frozen since pip 24.1
         return content
 
     def keep(link, *args, **kw):
