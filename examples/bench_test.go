@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,9 +17,16 @@ import (
 
 // BenchmarkMonorepo compares, in one run and by turns, a clean build of 2,500
 // .proto files in 400 targets with one `buf generate` over the same files by
-// the same plugin; then a build after a change of one file, and one after none.
+// the same plugin; then it builds after no change and after changes of one file.
 // Protoc, plugin and node are on the machine before the clock starts, for both.
 // Buf comes from npm: install @bufbuild/buf and put it on PATH.
+//
+// What a change of one file costs depends on how many targets import it, by way
+// of others or not. So twenty files are changed, one after the other, in the
+// middle of each twentieth of all files ordered by that number: "changed" is
+// their mean, when a message is added to each, and "median" that of their times
+// which half of the others exceed. "worst" is the file that most targets import.
+// "comment" and "worst-comment" are the same files with another line in a comment.
 //
 //	go test -run '^$' -bench Monorepo -benchtime 1x -timeout 60m ./examples
 //
@@ -65,31 +74,120 @@ func BenchmarkMonorepo(b *testing.B) {
 		p.Must("build", "//acme/...")
 		return time.Since(start)
 	}
-	var clean, changed, unchanged, byBuf []time.Duration
-	for n := 0; b.Loop(); n++ {
+	dependents := dependents(b, dir)
+	imports := func(file string) int { return dependents[filepath.Dir(file)] }
+	slices.SortStableFunc(protos, func(f, g string) int { return imports(f) - imports(g) })
+	var sample []string
+	for n := range 20 {
+		sample = append(sample, protos[(2*n+1)*len(protos)/40])
+	}
+	worst := protos[len(protos)-1]
+	edits := 0
+	edit := func(file string, change func(text string, n int) string) time.Duration {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		edits++
+		changed := change(string(data), edits)
+		if changed == string(data) {
+			b.Fatalf("%s is what it was", file)
+		}
+		if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+			b.Fatal(err)
+		}
+		return build()
+	}
+	message := func(text string, n int) string {
+		return text + fmt.Sprintf("\nmessage Changed%d {}\n", n)
+	}
+	comment := func(text string, n int) string {
+		return strings.Replace(text, "\nmessage ", fmt.Sprintf("\n// Edited %d.\nmessage ", n), 1)
+	}
+	var clean, unchanged, byBuf, changed, median, commented, worsts, worstCommented []time.Duration
+	for b.Loop() {
 		p.Must("clean")
 		// One library fetches what all of them need.
 		p.Must("build", "//examples/typescript:ts-proto")
 		clean = append(clean, build())
-		unchanged = append(unchanged, build())
-		data, err := os.ReadFile(protos[len(protos)/2])
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := os.WriteFile(protos[len(protos)/2], fmt.Appendf(data, "\nmessage Changed%d {}\n", n), 0o644); err != nil {
-			b.Fatal(err)
-		}
-		changed = append(changed, build())
 		byBuf = append(byBuf, generate())
+		unchanged = append(unchanged, build())
+		var sum, sumCommented time.Duration
+		var times []time.Duration
+		for _, file := range sample {
+			t := edit(file, message)
+			times = append(times, t)
+			sum += t
+			sumCommented += edit(file, comment)
+		}
+		slices.Sort(times)
+		changed = append(changed, sum/time.Duration(len(sample)))
+		median = append(median, times[len(times)/2])
+		commented = append(commented, sumCommented/time.Duration(len(sample)))
+		worsts = append(worsts, edit(worst, message))
+		worstCommented = append(worstCommented, edit(worst, comment))
+	}
+	sum := 0
+	for _, file := range protos {
+		sum += imports(file)
 	}
 	b.ReportMetric(float64(len(protos)), "files")
+	b.ReportMetric(float64(sum)/float64(len(protos)), "dependents")
+	b.ReportMetric(float64(imports(worst)), "worst-dependents")
 	b.ReportMetric(seconds(clean), "clean-s")
 	b.ReportMetric(seconds(byBuf), "buf-s")
 	b.ReportMetric(seconds(clean)/seconds(byBuf), "clean/buf")
-	b.ReportMetric(seconds(changed)/seconds(clean), "changed/clean")
-	b.ReportMetric(seconds(changed), "changed-s")
+	for _, row := range []struct {
+		name  string
+		times []time.Duration
+	}{
+		{"changed", changed},
+		{"median", median},
+		{"comment", commented},
+		{"worst", worsts},
+		{"worst-comment", worstCommented},
+	} {
+		b.ReportMetric(seconds(row.times), row.name+"-s")
+		b.ReportMetric(seconds(row.times)/seconds(clean), row.name+"/clean")
+	}
 	b.ReportMetric(seconds(unchanged), "unchanged-s")
 	b.ReportMetric(daemonPeak(b, p), "daemon-MiB-peak")
+}
+
+// dependents counts, for each folder with a target of examples/monorepo below
+// dir/acme, the targets that import it, by way of others or not.
+func dependents(b *testing.B, dir string) map[string]int {
+	b.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "acme", "*", "*", "v1", "BUCK"))
+	if err != nil || len(files) == 0 {
+		b.Fatalf("%d BUCK files: %v", len(files), err)
+	}
+	label := regexp.MustCompile(`"//(acme/.*):api"`)
+	importers := map[string][]string{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, found := range label.FindAllStringSubmatch(string(data), -1) {
+			folder := filepath.Join(dir, filepath.FromSlash(found[1]))
+			importers[folder] = append(importers[folder], filepath.Dir(file))
+		}
+	}
+	counts := map[string]int{}
+	for folder := range importers {
+		seen := map[string]bool{}
+		for next := []string{folder}; len(next) > 0; next = next[1:] {
+			for _, i := range importers[next[0]] {
+				if !seen[i] {
+					seen[i] = true
+					next = append(next, i)
+				}
+			}
+		}
+		counts[folder] = len(seen)
+	}
+	return counts
 }
 
 // BenchmarkLock compares `buck2 targets` in a repository with 1,000 plugin

@@ -136,7 +136,7 @@ func BenchmarkInstall(b *testing.B) {
 	for _, name := range []string{"npm", "pnpm", "yarn", "bun"} {
 		m, err := npm.NodeManager()
 		if name != "npm" {
-			m, err = pkgmgr.FindNode(b.Context(), name, npm.Node())
+			m, err = pkgmgr.FindNode(b.Context(), name, func() (string, error) { return npm.Node(), nil })
 		}
 		if err != nil {
 			b.Log(err)

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -18,7 +16,7 @@ import (
 // and inode of the lock and of the installed files; anything else than full
 // agreement is a miss.
 type warm struct {
-	name  string // of the file that holds the memory
+	name  string // of the file that holds the memory, for [store.Store.Read]
 	store *store.Store
 }
 
@@ -35,12 +33,12 @@ type identity [4]int64
 // warm returns the memory of one question: this lock, spec and platform.
 func (a *app) warm(lockPath, spec, platform string) warm {
 	h := sha256.Sum256([]byte(strings.Join([]string{lockPath, spec, platform, a.opts.python}, "\x00")))
-	return warm{filepath.Join(a.store.Dir(), "warm", hex.EncodeToString(h[:16])+".json"), a.store}
+	return warm{"warm/" + hex.EncodeToString(h[:16]) + ".json", a.store}
 }
 
 // load returns what is remembered and still true, or nil.
 func (w warm) load() *memory {
-	data, err := os.ReadFile(w.name)
+	data, err := w.store.Read(w.name)
 	if err != nil {
 		return nil
 	}
@@ -80,5 +78,5 @@ func (w warm) save(depends map[string]identity, p *install.Program, folders []in
 	if err != nil {
 		return
 	}
-	_ = install.WriteFile(w.name, data, 0o644)
+	_ = w.store.Put(w.name, 0o644, data)
 }

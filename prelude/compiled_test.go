@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,18 +24,80 @@ import (
 const compiledToolchains = `
 load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
 load("@prelude//toolchains:cxx.bzl", "system_cxx_toolchain")
+load("@prelude//toolchains:dex.bzl", "system_noop_dex_toolchain")
 load("@prelude//toolchains:go.bzl", "system_go_bootstrap_toolchain", "system_go_toolchain")
+load("@prelude//toolchains:java.bzl", "system_java_tool", "system_prebuilt_jar_bootstrap_toolchain")
 load("@prelude//toolchains:python.bzl", "system_python_bootstrap_toolchain", "system_python_toolchain")
 load("@prelude//toolchains:rust.bzl", "system_rust_toolchain")
 load("@root//:plugins.lock.toml", lock = "value")
+load(":java.bzl", "jdk_toolchain")
 
 system_cxx_toolchain(name = "cxx", compiler = "gcc", compiler_type = "gcc", cxx_compiler = "g++", linker = "g++", visibility = ["PUBLIC"])
 system_go_bootstrap_toolchain(name = "go_bootstrap", visibility = ["PUBLIC"])
 system_go_toolchain(name = "go", visibility = ["PUBLIC"])
+jdk_toolchain(name = "java", java = ":jdk", jar_builder = "jar_builder.sh", visibility = ["PUBLIC"])
+system_java_tool(name = "jdk", tool_name = "java")
+system_noop_dex_toolchain(name = "dex", visibility = ["PUBLIC"])
+system_prebuilt_jar_bootstrap_toolchain(name = "prebuilt_jar", java = ":jdk", visibility = ["PUBLIC"])
 system_python_bootstrap_toolchain(name = "python_bootstrap", visibility = ["PUBLIC"])
 system_python_toolchain(name = "python", visibility = ["PUBLIC"])
 system_rust_toolchain(name = "rust", default_edition = "2021", visibility = ["PUBLIC"])
 protobuf_toolchain(name = "protobuf", plugins = protobuf_plugins(lock = lock), visibility = ["PUBLIC"])
+`
+
+// jdkToolchain is a toolchain of Java for the JDK on PATH. The prelude's own ones
+// take the tools that pack a jar and strip times from one as jars from a release
+// of Buck2; here the JDK's jar packs, and nothing strips.
+const jdkToolchain = `
+load("@prelude//java:java_toolchain.bzl", "AbiGenerationMode", "JavaPlatformInfo", "JavaToolchainInfo")
+
+def _impl(ctx):
+    return [
+        DefaultInfo(),
+        JavaPlatformInfo(name = ctx.label.name),
+        JavaToolchainInfo(
+            abi_generation_mode = AbiGenerationMode("none"),
+            compile_and_package = ctx.attrs._compile_and_package,
+            fat_jar = ctx.attrs._fat_jar,
+            gen_class_to_source_map = ctx.attrs._gen_class_to_source_map,
+            gen_class_to_source_map_include_sourceless_compiled_packages = [],
+            global_code_config = {},
+            is_bootstrap_toolchain = True,
+            jar_builder = RunInfo(args = cmd_args("/bin/sh", ctx.attrs.jar_builder)),
+            java = ctx.attrs.java,
+            javac = "javac",
+            javac_protocol = "classic",
+            merge_class_to_source_maps = ctx.attrs._merge_class_to_source_maps,
+            source_level = "11",
+            target_level = "11",
+            track_class_usage = False,
+            zip_scrubber = RunInfo(args = ["true"]),
+        ),
+    ]
+
+jdk_toolchain = rule(
+    impl = _impl,
+    is_toolchain_rule = True,
+    attrs = {
+        "_" + tool: attrs.default_only(attrs.exec_dep(default = "prelude//java/tools:" + tool))
+        for tool in ["compile_and_package", "fat_jar", "gen_class_to_source_map", "merge_class_to_source_maps"]
+    } | {
+        "jar_builder": attrs.source(),
+        "java": attrs.exec_dep(providers = [RunInfo]),
+    },
+)
+`
+
+// jarBuilder packs the folders that a file lists.
+const jarBuilder = `while [ $# -gt 0 ]; do
+  case $1 in
+    --entries-to-jar) entries=$2 ;;
+    --output) out=$2 ;;
+  esac
+  shift
+done
+while IFS= read -r folder || [ -n "$folder" ]; do set -- "$@" -C "$folder" .; done <"$entries"
+exec jar --create --no-manifest --file "$out" "$@"
 `
 
 // olderProtoc is the protoc whose C++ fits the libprotobuf of Debian 12, 3.21.
@@ -61,10 +124,12 @@ windows-x86_64 = { unavailable = "not among the platforms of plugins.toml" }
 // other, and a program that has both in its deps and prints "LANGUAGE: ok" if a
 // message that it writes is the message that it reads.
 var compiledProject = map[string]string{
-	"toolchains/BUCK": compiledToolchains,
-	"api/a.proto":     "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
-	"api/b.proto":     "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
-	"api/main.py":     "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
+	"toolchains/BUCK":           compiledToolchains,
+	"toolchains/java.bzl":       jdkToolchain,
+	"toolchains/jar_builder.sh": jarBuilder,
+	"api/a.proto":               "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
+	"api/b.proto":               "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
+	"api/main.py":               "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
 	"api/main.go": `package main
 
 import (
@@ -108,9 +173,22 @@ fn main() {
     println!("rust: ok");
 }
 `,
+	"api/Main.java": `import api.AOuterClass.A;
+import api.BOuterClass.B;
+
+class Main {
+  public static void main(String[] args) throws Exception {
+    B want = B.newBuilder().setA(A.newBuilder().setName("x")).build();
+    B got = B.parseFrom(want.toByteArray());
+    if (!got.equals(want) || !got.getA().getName().equals("x")) throw new AssertionError(got);
+    System.out.println("java: ok");
+  }
+}
+`,
 	"api/BUCK": `
 load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
 load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
+load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
 load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
 load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
 
@@ -128,12 +206,18 @@ cpp_proto_library(name = "a_cpp", srcs = ["a.proto"], plugin_version = "21.11", 
 cpp_proto_library(name = "b_cpp", srcs = ["b.proto"], deps = [":a_cpp"], plugin_version = "21.11", runtime = ["//cpp:protobuf"])
 cxx_binary(name = "main_cpp", srcs = ["main.cc"], deps = [":a_cpp", ":b_cpp"])
 
+java_proto_library(name = "a_java", srcs = ["a.proto"], runtime = ["//java:protobuf"])
+java_proto_library(name = "b_java", srcs = ["b.proto"], deps = [":a_java"], runtime = ["//java:protobuf"])
+java_library(name = "main_java_lib", srcs = ["Main.java"], deps = [":a_java", ":b_java"])
+java_binary(name = "main_java", main_class = "Main", generate_wrapper = True, deps = [":main_java_lib"])
+
 RUST = ["//rust:prost", "//rust:prost-types"]
 
 rust_proto_library(name = "a_rs", srcs = ["a.proto"], runtime = RUST)
 rust_proto_library(name = "b_rs", srcs = ["b.proto"], deps = [":a_rs"], options = {"extern_path": ".api.A=::a_rs::api::A"}, runtime = RUST)
 rust_binary(name = "main_rs", srcs = ["main.rs"], crate_root = "main.rs", deps = [":a_rs", ":b_rs"] + RUST)
 `,
+	"java/BUCK":   "prebuilt_jar(name = \"protobuf\", binary_jar = glob([\"*.jar\"])[0], visibility = [\"PUBLIC\"])\n",
 	"python/BUCK": "prebuilt_python_library(name = \"protobuf\", binary_src = glob([\"*.whl\"])[0], visibility = [\"PUBLIC\"])\n",
 }
 
@@ -161,21 +245,17 @@ func TestCompiled(t *testing.T) {
 		runs(t, p, "python", "py", "api/b_pb2.py")
 	})
 	t.Run("cpp", func(t *testing.T) {
-		needs(t, "g++", "pkg-config", "python3")
-		if host, ok := lock.Host(); !ok || host.Name != "linux-x86_64" {
-			t.Skip("protoc 21.11 is locked for linux-x86_64 alone")
-		}
-		version, err := exec.Command("pkg-config", "--modversion", "protobuf").Output()
-		if err != nil || !strings.HasPrefix(string(version), "3.21.") {
-			t.Skipf("no libprotobuf 3.21, as in libprotobuf-dev of Debian 12: pkg-config knows %q: %v", version, err)
-		}
+		needs(t, "g++", "python3")
+		library := installed(t, "protobuf")
 		p := p.On(t)
-		bucktest.Write(t, p.Dir, map[string]string{"cpp/BUCK": fmt.Sprintf(
-			"prebuilt_cxx_library(name = \"protobuf\", header_only = True, exported_preprocessor_flags = %s, exported_linker_flags = %s, visibility = [\"PUBLIC\"])\n",
-			list(t, strings.Fields(command(t, "", "pkg-config", "--cflags", "protobuf"))),
-			list(t, strings.Fields(command(t, "", "pkg-config", "--libs", "protobuf"))),
-		)})
+		bucktest.Write(t, p.Dir, map[string]string{"cpp/BUCK": library})
 		runs(t, p, "cpp", "cpp", "api/b.pb.cc", "api/b.pb.h")
+	})
+	t.Run("java", func(t *testing.T) {
+		needs(t, "mvn", "javac", "jar", "java", "python3")
+		p := p.On(t)
+		command(t, "", "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact=com.google.protobuf:protobuf-java:4.30.2", "-DoutputDirectory="+filepath.Join(p.Dir, "java"))
+		runs(t, p, "java", "java", "api/BOuterClass.java")
 	})
 	t.Run("rust", func(t *testing.T) {
 		needs(t, "cargo", "gcc", "python3")
@@ -192,6 +272,194 @@ func TestCompiled(t *testing.T) {
 		goRuntime(t, filepath.Join(p.Dir, "golang"))
 		runs(t, p, "go", "go", "api/b.pb.go")
 	})
+}
+
+// installed returns a prebuilt_cxx_library called protobuf of packages that
+// belong to libprotobuf 3.21, as Debian 12 has it, or skips.
+func installed(t *testing.T, packages ...string) string {
+	t.Helper()
+	needs(t, "pkg-config")
+	if host, ok := lock.Host(); !ok || host.Name != "linux-x86_64" {
+		t.Skip("protoc 21.11 is locked for linux-x86_64 alone")
+	}
+	version, err := exec.Command("pkg-config", "--modversion", "protobuf").Output()
+	if err != nil || !strings.HasPrefix(string(version), "3.21.") {
+		t.Skipf("no libprotobuf 3.21, as in libprotobuf-dev of Debian 12: pkg-config knows %q: %v", version, err)
+	}
+	if out, err := exec.Command("pkg-config", append([]string{"--exists", "--print-errors"}, packages...)...).CombinedOutput(); err != nil {
+		t.Skipf("pkg-config: %s", out)
+	}
+	flags := func(which string) string {
+		return list(t, strings.Fields(command(t, "", "pkg-config", append([]string{which}, packages...)...)))
+	}
+	return fmt.Sprintf("prebuilt_cxx_library(name = \"protobuf\", header_only = True, exported_preprocessor_flags = %s, exported_linker_flags = %s, visibility = [\"PUBLIC\"])\n",
+		flags("--cflags"), flags("--libs"))
+}
+
+// TestCompiledGRPCCpp: gRPC's plugin for C++, which no catalogue has, from this
+// machine by way of a file server, and a server and a client of what it
+// generates.
+func TestCompiledGRPCCpp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs protoc from its registry")
+	}
+	needs(t, "go", "g++", "python3", "grpc_cpp_plugin")
+	library := installed(t, "protobuf", "grpc++")
+	path, err := exec.LookPath("grpc_cpp_plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := serve(t, map[string][]byte{"/plugin": plugin})
+	tables := httpPlugin("grpc-cpp", "1.51.1", server.URL+"/plugin", plugin, "")
+	tables = strings.ReplaceAll(strings.ReplaceAll(tables, `"protoc-gen-grpc-cpp"`, `"grpc_cpp_plugin"`), treeOf("protoc-gen-grpc-cpp", plugin), treeOf("grpc_cpp_plugin", plugin))
+	p := scratch(t, olderProtoc+tables, map[string]string{
+		"toolchains/BUCK":           compiledToolchains,
+		"toolchains/java.bzl":       jdkToolchain,
+		"toolchains/jar_builder.sh": jarBuilder,
+		"cpp/BUCK":                  library,
+		"api/greet.proto":           greetProto,
+		"api/BUCK": `
+load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
+
+cpp_proto_library(name = "greet_cpp", srcs = ["greet.proto"], grpc = True, plugin_version = "21.11", runtime = ["//cpp:protobuf"])
+cxx_binary(name = "main", srcs = ["main.cc"], deps = [":greet_cpp"])
+`,
+		"api/main.cc": `#include <grpcpp/grpcpp.h>
+#include <iostream>
+#include "api/greet.grpc.pb.h"
+
+struct Greeter final : api::Greeter::Service {
+  grpc::Status Greet(grpc::ServerContext*, const api::Name* name, api::Name* answer) override {
+    answer->set_name("Hello, " + name->name());
+    return grpc::Status::OK;
+  }
+};
+
+int main() {
+  Greeter greeter;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&greeter);
+  auto server = builder.BuildAndStart();
+  auto stub = api::Greeter::NewStub(server->InProcessChannel({}));
+  grpc::ClientContext context;
+  api::Name name, answer;
+  name.set_name("C++");
+  if (!stub->Greet(&context, name, &answer).ok()) return 1;
+  std::cout << answer.name() << "\n";
+}
+`,
+	})
+	if got, want := p.Must("run", "//api:main"), "Hello, C++\n"; got != want {
+		t.Errorf("program printed %q, want %q", got, want)
+	}
+	if got, want := tree(t, p.Build("//api:greet_cpp[code]")[0]), []string{"api/greet.grpc.pb.cc", "api/greet.grpc.pb.h", "api/greet.pb.cc", "api/greet.pb.h"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+}
+
+const greetProto = "syntax = \"proto3\";\npackage api;\noption java_multiple_files = true;\nmessage Name { string name = 1; }\nservice Greeter { rpc Greet(Name) returns (Name); }\n"
+
+// TestCompiledGRPCJava: gRPC's plugin for Java, which only repositories of Maven
+// have, locked from the one that this machine's mvn uses, and a server and a
+// client of what it generates.
+func TestCompiledGRPCJava(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs a plugin and runtimes from a repository of Maven")
+	}
+	needs(t, "go", "mvn", "javac", "jar", "java", "python3")
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	dir := t.TempDir()
+	mvn := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "mvn", append([]string{"--batch-mode", "--quiet"}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	said, err := mvn("help:evaluate", "-Dexpression=project.remoteArtifactRepositories[0].url", "-DforceStdout")
+	repository := regexp.MustCompile(`https?://[^\s\x1b]+`).FindString(said)
+	if err != nil || repository == "" {
+		t.Skipf("mvn does not say which repository it uses: %v\n%s", err, said)
+	}
+	const version = "1.76.0"
+	bucktest.Write(t, dir, map[string]string{
+		"plugins.toml": fmt.Sprintf("platforms = [%q]\n\n[plugins]\nprotoc-gen-grpc-java = %q\n\n[registries]\nmaven = %q\n", host.Name, version, repository),
+		"pom.xml": `<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>test</artifactId><version>1</version><dependencies>
+<dependency><groupId>com.google.protobuf</groupId><artifactId>protobuf-java</artifactId><version>4.30.2</version></dependency>
+<dependency><groupId>io.grpc</groupId><artifactId>grpc-inprocess</artifactId><version>` + version + `</version></dependency>
+<dependency><groupId>io.grpc</groupId><artifactId>grpc-protobuf</artifactId><version>` + version + `</version></dependency>
+<dependency><groupId>io.grpc</groupId><artifactId>grpc-stub</artifactId><version>` + version + `</version></dependency>
+</dependencies></project>
+`,
+	})
+	lockgen := filepath.Join(t.TempDir(), "lockgen")
+	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
+	command(t, dir, lockgen, "update")
+	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(locked), "\n\n")
+	p := scratch(t, "\n"+tables, map[string]string{
+		"toolchains/BUCK":           compiledToolchains,
+		"toolchains/java.bzl":       jdkToolchain,
+		"toolchains/jar_builder.sh": jarBuilder,
+		"java/BUCK": `
+JARS = glob(["*.jar"])
+
+[prebuilt_jar(name = jar, binary_jar = jar) for jar in JARS]
+
+java_library(name = "grpc", exported_deps = [":" + jar for jar in JARS], visibility = ["PUBLIC"])
+`,
+		"api/greet.proto": greetProto,
+		"api/BUCK": `
+load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
+
+java_proto_library(name = "greet_java", srcs = ["greet.proto"], grpc = {"@generated": "omit"}, runtime = ["//java:grpc"])
+java_library(name = "main_lib", srcs = ["Main.java"], deps = [":greet_java"])
+java_binary(name = "main", main_class = "Main", generate_wrapper = True, deps = [":main_lib"])
+`,
+		"api/Main.java": `import api.GreeterGrpc;
+import api.Name;
+import io.grpc.inprocess.InProcessChannelBuilder;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.grpc.stub.StreamObserver;
+
+class Main {
+  static class Greeter extends GreeterGrpc.GreeterImplBase {
+    @Override
+    public void greet(Name name, StreamObserver<Name> answer) {
+      answer.onNext(Name.newBuilder().setName("Hello, " + name.getName()).build());
+      answer.onCompleted();
+    }
+  }
+
+  public static void main(String[] args) throws Exception {
+    var server = InProcessServerBuilder.forName("greet").addService(new Greeter()).build().start();
+    var channel = InProcessChannelBuilder.forName("greet").build();
+    var answer = GreeterGrpc.newBlockingStub(channel).greet(Name.newBuilder().setName("Java").build());
+    System.out.println(answer.getName());
+    channel.shutdownNow();
+    server.shutdownNow();
+  }
+}
+`,
+	})
+	if out, err := mvn("dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(p.Dir, "java")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, want := p.Must("run", "//api:main"), "Hello, Java\n"; got != want {
+		t.Errorf("program printed %q, want %q", got, want)
+	}
+	if got, want := tree(t, p.Build("//api:greet_java[code]")[0]), []string{"api/Greet.java", "api/GreeterGrpc.java", "api/Name.java", "api/NameOrBuilder.java"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
 }
 
 // goRuntime makes dir a package of Buck2 that has a go_library for each Go

@@ -1,12 +1,14 @@
 """Runs protoc's generators and locked plugins over the files of a ProtoInfo.
 
 What every language shares: which generator, which version, how it is called. An
-action of this file has protoc, the plugins and descriptor sets as inputs and
-nothing else, so it runs on any executor and comes from any cache.
+action of this file has protoc, the plugins and .proto files, or descriptor sets
+of imported ones, as inputs and nothing else, so it runs on any executor and
+comes from any cache.
 """
 
+load("@prelude//:artifact_tset.bzl", "project_artifacts")
 load(":lock.bzl", "pick")
-load(":proto_library.bzl", "descriptor_set_in", "include_args", "protoc_error")
+load(":proto_library.bzl", "protoc_error", "protoc_inputs")
 load(":providers.bzl", "ProtobufToolchainInfo")
 
 # The name that means protoc's own generators, whatever the lock calls protoc.
@@ -71,6 +73,7 @@ def generator(
         own_options: dict[str, typing.Any] = {},
         files: typing.Any = None,
         fill: str | None = None,
+        own_comments: bool = False,
         unless: list[str] = [],
         hint: str = "") -> struct:
     """Describes a generator that a language knows.
@@ -86,6 +89,10 @@ def generator(
             paths of the files that are written for it.
         fill: content of a file that is not written because there was nothing to
             write, in the sources of a compiled library.
+        own_comments: whether it reads the comments of no imported file, when it
+            is run over the target's own files alone and no option of the target
+            stands in place of one of `own_options`: then it need not run again
+            where nothing else of an imported file was changed.
         unless: options of a target that stand in place of all of `options`.
         hint: what plugins.toml must say, where the catalogue does not know the plugin.
 
@@ -98,6 +105,7 @@ def generator(
         hint = hint,
         name = name,
         options = options,
+        own_comments = own_comments,
         own_options = own_options,
         plugin = plugin,
         unless = unless,
@@ -160,6 +168,8 @@ def _pick(
         fill = known.fill,
         name = name,
         options = options,
+        # protoc's own generators write the comments of own files alone.
+        own_comments = own or (known.own_comments and not [key for key in known.own_options if key in given]),
         own_options = known.own_options,
         plugin = plugin,
         title = "{} {}".format(plugin, version),
@@ -169,8 +179,7 @@ def generate(
         ctx: AnalysisContext,
         generators: list[struct],
         out: str,
-        paths: list[str],
-        descriptors: typing.Any,
+        info: Provider,
         own: bool = True) -> Artifact:
     """Declares one action that runs some generators into one folder.
 
@@ -178,8 +187,7 @@ def generate(
         ctx: of a rule with `plugin_attrs` and `proto_attrs`.
         generators: what `pick_generators` returned.
         out: name of the folder of generated code, or of the archive if it ends with `.jar`.
-        paths: import paths to generate code for.
-        descriptors: ArtifactTSet of the descriptor sets of those and of all that they import.
+        info: the ProtoInfo of the files.
         own: whether imported files are other targets' business.
 
     Returns:
@@ -201,7 +209,7 @@ def generate(
         runs[""] = runs.pop(default, []) + runs[""]
     script = (_CMD[:3] if archive else list(_CMD)) if toolchain.windows else (_SH[:1] if archive else list(_SH))
     for i, run in enumerate(runs.values()):
-        script.append(_protoc(ctx, toolchain, run, "{}.{}.args".format(out, i + 1), paths, descriptors, own))
+        script.append(_protoc(ctx, toolchain, run, "{}.{}.args".format(out, i + 1), info, own))
     command = ctx.actions.write(
         out + (".cmd" if toolchain.windows else ".sh"),
         script,
@@ -225,13 +233,15 @@ def _protoc(
         toolchain: Provider,
         run: list[struct],
         arguments: str,
-        paths: list[str],
-        descriptors: typing.Any,
+        info: Provider,
         own: bool) -> cmd_args:
     """Returns the line of a script that runs one protoc with some generators."""
     executable = toolchain.protoc.executable
     names = []
-    lines = [include_args(toolchain), descriptor_set_in(ctx.actions, toolchain, descriptors)]
+    if own and not [g for g in run if not g.own_comments]:
+        lines = protoc_inputs(ctx, [info.folder], info.imported)
+    else:
+        lines = protoc_inputs(ctx, project_artifacts(ctx.actions, info.sources))
     for g in run:
         name = g.name
         if g.own:
@@ -243,7 +253,7 @@ def _protoc(
             lines.append(cmd_args("--plugin=protoc-gen-", name, "=", g.executable, delimiter = ""))
         names.append(name)
         lines += ["--{}_opt={}".format(name, option) for option in _options(g.own_options | g.options if own else g.options)]
-    file = ctx.actions.write(arguments, lines + [paths], has_content_based_path = True, with_inputs = True)
+    file = ctx.actions.write(arguments, lines + [info.paths if own else info.transitive_paths], has_content_based_path = True, with_inputs = True)
     if toolchain.windows:
         return cmd_args(
             "call",

@@ -67,6 +67,11 @@ def library_attrs(lang: struct, about: dict[str, str] = {}) -> dict[str, Attr]:
         for name, extra in lang.extras.items()
     }
     return proto_attrs() | plugin_attrs() | sync_attrs() | extras | {
+        "files": attrs.list(
+            attrs.string(),
+            default = [],
+            doc = "Paths of generated files that shall be sub-targets, where what is in a .proto file names them and not its path: those of Java, Rust and betterproto2, and of `plugins`.",
+        ),
         "proto": attrs.option(
             attrs.dep(providers = [ProtoInfo]),
             default = None,
@@ -94,6 +99,8 @@ def proto_of(ctx: AnalysisContext) -> Provider:
         descriptor = info.descriptor,
         descriptors = info.descriptors,
         folder = info.folder,
+        importable = info.importable,
+        imported = info.imported,
         paths = info.paths,
         sources = info.sources,
         transitive_paths = info.transitive_paths,
@@ -143,15 +150,15 @@ def generated(
         A DefaultInfo with the folder and its sub-targets, and a ProtoInfo.
     """
     info = proto_of(ctx)
-    own = generate(ctx, generators, folder, info.paths, info.descriptors)
-    everything = generate(ctx, generators, folder + "-all", info.transitive_paths, info.descriptors, own = False)
+    own = generate(ctx, generators, folder, info)
+    everything = generate(ctx, generators, folder + "-all", info, own = False)
     files = {
         file: g.fill
         for path in info.paths
         for g in generators
         if g.files
         for file in g.files(path, g.options)
-    }
+    } | {file: None for file in ctx.attrs.files}
     sub_targets = {file: [DefaultInfo(default_output = own.project(file))] for file in files}
     sub_targets |= {
         "all": [DefaultInfo(default_output = everything)],
@@ -164,7 +171,7 @@ def generated(
         sub_targets[group] = [DefaultInfo(default_outputs = [whole.project(f, hide_prefix = True) for f in members])]
     if archive:
         name = ctx.label.name + archive
-        sub_targets["archive"] = [DefaultInfo(default_output = generate(ctx, generators, name, info.paths, info.descriptors))]
+        sub_targets["archive"] = [DefaultInfo(default_output = generate(ctx, generators, name, info))]
     return [DefaultInfo(default_output = own, sub_targets = sub_targets), info]
 
 def _filled(ctx: AnalysisContext, folder: Artifact, files: dict[str, str | None]) -> Artifact:

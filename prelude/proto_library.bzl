@@ -34,7 +34,11 @@ def proto_attrs() -> dict[str, Attr]:
     }
 
 def compile_protos(ctx: AnalysisContext) -> Provider:
-    """Declares the descriptor set of a target's `srcs`.
+    """Declares the descriptor sets of a target's `srcs`.
+
+    One has comments, for what shows them. The other has none: it is all that an
+    importer needs, and an edit that changes no declaration ends with it. Each
+    is made when something asks for it.
 
     Args:
         ctx: of a rule with `proto_attrs`.
@@ -42,7 +46,6 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
     Returns:
         The ProtoInfo of the target.
     """
-    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     srcs = {}
     for src in ctx.attrs.srcs:
         path = _import_path(ctx, src)
@@ -56,37 +59,15 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
     deps = [dep[ProtoInfo] for dep in ctx.attrs.deps]
     imported = make_artifact_tset(
         actions = ctx.actions,
-        children = [dep.descriptors for dep in deps],
+        children = [dep.importable for dep in deps],
     )
 
     # Copies: they depend on neither the place of the sources nor symlinks.
     root = ctx.actions.copied_dir(_ROOT, srcs, has_content_based_path = True)
-    descriptor = ctx.actions.declare_output(ctx.label.name + ".binpb", has_content_based_path = True)
-    arguments = ctx.actions.write(
-        "descriptor.args",
-        [
-            cmd_args(root, format = "-I{}"),
-            include_args(toolchain),
-            descriptor_set_in(ctx.actions, toolchain, imported),
-            "--include_source_info",
-            "--retain_options",
-            list(srcs),
-        ],
-        has_content_based_path = True,
-        with_inputs = True,
-    )
-    ctx.actions.run(
-        cmd_args(
-            toolchain.protoc.executable,
-            cmd_args(arguments, format = "@{}"),
-            cmd_args(descriptor.as_output(), format = "--descriptor_set_out={}"),
-        ),
-        category = "protoc_descriptor",
-        allow_cache_upload = True,
-        env = {},
-        error_handler = protoc_error,
-    )
     paths = list(srcs)
+    inputs = protoc_inputs(ctx, [root], imported)
+    descriptor = _descriptor_set(ctx, ctx.label.name + ".binpb", inputs + ["--include_source_info"], paths)
+    bare = _descriptor_set(ctx, ctx.label.name + ".bare.binpb", inputs, paths)
     transitive = {path: True for path in paths}
     for dep in deps:
         transitive.update({path: True for path in dep.transitive_paths})
@@ -96,9 +77,16 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
             actions = ctx.actions,
             label = ctx.label,
             artifacts = [descriptor],
-            children = [imported],
+            children = [dep.descriptors for dep in deps],
         ),
         folder = root,
+        importable = make_artifact_tset(
+            actions = ctx.actions,
+            label = ctx.label,
+            artifacts = [bare],
+            children = [imported],
+        ),
+        imported = imported,
         paths = paths,
         sources = make_artifact_tset(
             actions = ctx.actions,
@@ -109,26 +97,57 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
         transitive_paths = list(transitive),
     )
 
-def include_args(toolchain: Provider) -> cmd_args:
-    """Returns the -I of the well-known types, which no descriptor set holds."""
-    return cmd_args(toolchain.protoc.include or [], format = "-I{}")
-
-def descriptor_set_in(actions: AnalysisActions, toolchain: Provider, descriptors: typing.Any) -> cmd_args | list[str]:
-    """Gives protoc descriptor sets in place of .proto files.
+def protoc_inputs(ctx: AnalysisContext, folders: list[typing.Any] = [], descriptors: typing.Any = None) -> list[typing.Any]:
+    """Tells protoc where the files are that it compiles and that those import.
 
     Args:
-        actions: of the rule's context.
-        toolchain: the ProtobufToolchainInfo.
-        descriptors: ArtifactTSet of descriptor sets.
+        ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
+        folders: where .proto files lie at their import paths.
+        descriptors: ArtifactTSet of descriptor sets that stand in for .proto
+            files; where `folders` have a file as well, theirs counts.
 
     Returns:
-        The argument, or an empty list where there is no descriptor set.
+        Lines of a file of arguments. The well-known types, which come with
+        protoc, are found as well.
     """
-    projected = project_artifacts(actions, descriptors)
-    if not projected:
-        return []
-    sets = cmd_args(projected, delimiter = ";" if toolchain.windows else ":")
-    return cmd_args("--descriptor_set_in=", sets, delimiter = "")
+    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
+    lines = [cmd_args(folders, toolchain.protoc.include or [], format = "-I{}")]
+    projected = project_artifacts(ctx.actions, descriptors) if descriptors else []
+    if projected:
+        sets = cmd_args(projected, delimiter = ";" if toolchain.windows else ":")
+        lines.append(cmd_args("--descriptor_set_in=", sets, delimiter = ""))
+    return lines
+
+def _descriptor_set(ctx: AnalysisContext, name: str, arguments: list[typing.Any], paths: list[str]) -> Artifact:
+    """Declares the descriptor set of some files.
+
+    Args:
+        ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
+        name: of the file.
+        arguments: `protoc_inputs`, and what the set shall hold beside the files.
+        paths: import paths of the files.
+    """
+    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
+    descriptor = ctx.actions.declare_output(name, has_content_based_path = True)
+    file = ctx.actions.write(
+        name + ".args",
+        arguments + ["--retain_options", paths],
+        has_content_based_path = True,
+        with_inputs = True,
+    )
+    ctx.actions.run(
+        cmd_args(
+            toolchain.protoc.executable,
+            cmd_args(file, format = "@{}"),
+            cmd_args(descriptor.as_output(), format = "--descriptor_set_out={}"),
+        ),
+        category = "protoc_descriptor",
+        identifier = name,
+        allow_cache_upload = True,
+        env = {},
+        error_handler = protoc_error,
+    )
+    return descriptor
 
 def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
     """Turns protoc's messages into errors at import paths.
@@ -174,34 +193,7 @@ def declare_image(ctx: AnalysisContext, name: str, paths: list[str], descriptors
     Returns:
         The descriptor set, imported files first, the well-known types among them.
     """
-    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
-    image = ctx.actions.declare_output(name, has_content_based_path = True)
-    arguments = ctx.actions.write(
-        name + ".args",
-        [
-            include_args(toolchain),
-            descriptor_set_in(ctx.actions, toolchain, descriptors),
-            "--include_imports",
-            "--include_source_info",
-            "--retain_options",
-            paths,
-        ],
-        has_content_based_path = True,
-        with_inputs = True,
-    )
-    ctx.actions.run(
-        cmd_args(
-            toolchain.protoc.executable,
-            cmd_args(arguments, format = "@{}"),
-            cmd_args(image.as_output(), format = "--descriptor_set_out={}"),
-        ),
-        category = "protoc_image",
-        identifier = name,
-        allow_cache_upload = True,
-        env = {},
-        error_handler = protoc_error,
-    )
-    return image
+    return _descriptor_set(ctx, name, protoc_inputs(ctx, descriptors = descriptors) + ["--include_imports", "--include_source_info"], paths)
 
 def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
     """Returns the path at which other files import a source."""

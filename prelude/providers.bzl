@@ -53,9 +53,13 @@ ProtoInfo = provider(
     doc = """The .proto files of one target and of all that they import.
 
     Fields:
-        descriptor: FileDescriptorSet of the target's own files.
+        descriptor: FileDescriptorSet of the target's own files, with source info.
         descriptors: ArtifactTSet of `descriptor` and those of all dependencies.
         folder: folder that holds the target's own .proto files at their import paths.
+        importable: ArtifactTSet of `imported` and of such a set of the target's own files.
+        imported: ArtifactTSet of the FileDescriptorSets of all dependencies
+            without source info, so that no edit of a comment changes one:
+            beside `folder`, what protoc needs to compile the target's own files.
         paths: import paths of the target's own files.
         sources: ArtifactTSet of `folder` and those of all dependencies.
         transitive_paths: import paths of those and of all dependencies' files.
@@ -64,6 +68,8 @@ ProtoInfo = provider(
         "descriptor": provider_field(Artifact),
         "descriptors": provider_field(typing.Any),
         "folder": provider_field(Artifact),
+        "importable": provider_field(typing.Any),
+        "imported": provider_field(typing.Any),
         "paths": provider_field(list[str]),
         "sources": provider_field(typing.Any),
         "transitive_paths": provider_field(list[str]),

@@ -30,7 +30,47 @@ func TestLanguages(t *testing.T) {
 		"api/a.proto":       scratchProto,
 		"api/service.proto": "syntax = \"proto3\";\npackage scratch;\nimport \"api/a.proto\";\noption go_package = \"example.com/api\";\nservice S { rpc Get(M) returns (M); }\n",
 		"api/go.proto":      "syntax = \"proto3\";\npackage scratch;\noption go_package = \"example.com/api\";\nmessage G {}\n",
-		"moved/b.proto":     "syntax = \"proto3\";\nmessage B {}\n",
+		"svc/svc.proto":     "syntax = \"proto3\";\npackage svc.v1;\noption go_package = \"example.com/svc\";\noption java_multiple_files = true;\nmessage M {}\nservice S { rpc Get(M) returns (M); }\n",
+		"svc/msg.proto":     "syntax = \"proto3\";\npackage svc.v1;\noption go_package = \"example.com/svc\";\noption java_multiple_files = true;\nmessage N {}\n",
+		"svc/BUCK": `
+load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
+load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
+load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
+load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
+load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+
+SRCS = ["msg.proto", "svc.proto"]
+
+cpp_proto_library(name = "cpp", srcs = SRCS)
+go_proto_library(name = "go", srcs = SRCS, connect = True, grpc = True, gateway = {"generate_unbound_methods": True}, openapi = {"generate_unbound_methods": True})
+java_proto_library(name = "java", srcs = SRCS, files = ["svc/v1/{}.java".format(c) for c in ["M", "MOrBuilder", "Msg", "N", "NOrBuilder", "Svc"]])
+python_proto_library(name = "python", srcs = SRCS, grpc = True, mypy = True, mypy_grpc = True)
+python_proto_library(name = "python-pyi", srcs = SRCS, pyi = True)
+python_proto_library(name = "python-betterproto2", srcs = SRCS, plugin = "betterproto2", files = ["__init__.py", "message_pool.py", "py.typed", "svc/__init__.py", "svc/v1/__init__.py"])
+rust_proto_library(name = "rust", srcs = SRCS, modules = True, serde = True, tonic = True, files = ["svc/v1/svc.v1{}.rs".format(part) for part in ["", ".serde", ".tonic"]])
+typescript_proto_library(name = "typescript-connect", srcs = SRCS, plugin = "protoc-gen-es", plugin_version = "1.10.0", connect = True)
+[
+    typescript_proto_library(name = "typescript-" + plugin, srcs = SRCS, plugin = plugin)
+    for plugin in ["protobuf-ts", "protoc-gen-es", "protoc-gen-ts", "ts-proto"]
+]
+`,
+		"buf/then/b.proto": "syntax = \"proto3\";\npackage bad;\nmessage B { string kept = 1; string gone = 2; }\n",
+		"buf/b.proto":      "syntax = \"proto3\";\npackage bad;\nmessage B { string kept = 1; }\n",
+		"buf/buf.yaml":     "version: v2\nlint:\n  use: [PACKAGE_DEFINED]\n",
+		"buf/BUCK": `
+load("@buck2-protobuf//rules:buf.bzl", "buf_breaking_test", "buf_lint_test")
+load("@buck2-protobuf//rules:proto.bzl", "proto_library")
+
+proto_library(name = "now_proto", srcs = ["b.proto"], strip_import_prefix = ".")
+proto_library(name = "then_proto", srcs = ["then/b.proto"], strip_import_prefix = "then")
+buf_lint_test(name = "lint", proto = ":now_proto")
+buf_lint_test(name = "lint_less", proto = ":now_proto", skip = ["PACKAGE_DIRECTORY_MATCH", "PACKAGE_VERSION_SUFFIX"])
+buf_lint_test(name = "lint_config", proto = ":now_proto", config = "buf.yaml")
+buf_breaking_test(name = "breaking", proto = ":now_proto", against = ":then_proto[image]")
+buf_breaking_test(name = "breaking_less", proto = ":now_proto", against = ":then_proto[image]", skip = ["FIELD_NO_DELETE"])
+`,
+		"moved/b.proto": "syntax = \"proto3\";\nmessage B {}\n",
 		"api/BUCK": `
 load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
 load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
@@ -103,6 +143,37 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 			t.Errorf("[all] holds %q, want %q", got, want)
 		}
 	})
+	t.Run("a sub-target for each file", func(t *testing.T) {
+		p := p.On(t)
+		targets := strings.Fields(p.Must("targets", "//svc:"))
+		if len(targets) < 12 {
+			t.Fatalf("only %d targets: %q", len(targets), targets)
+		}
+		folders := outputs(t, p, targets)
+		var files, groups []string
+		for target, folder := range folders {
+			for _, name := range tree(t, folder) {
+				files = append(files, target+"["+name+"]")
+			}
+			// What a rule of the prelude takes, of a file without services as well.
+			language, _, _ := strings.Cut(strings.TrimPrefix(target, "root//svc:"), "-")
+			for _, group := range map[string][]string{"cpp": {"headers", "srcs"}, "go": {"srcs"}, "python": {"srcs", "stubs"}, "typescript": {"srcs"}}[language] {
+				groups = append(groups, target+"["+group+"]")
+			}
+		}
+		for sub, out := range outputs(t, p, files) {
+			target, name, _ := strings.Cut(strings.TrimSuffix(sub, "]"), "[")
+			want, err := os.ReadFile(filepath.Join(folders[target], filepath.FromSlash(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			expectFile(t, out, string(want))
+		}
+		if len(groups) != 14 {
+			t.Fatalf("groups %q", groups)
+		}
+		p.Must(append([]string{"build"}, groups...)...)
+	})
 	t.Run("Go sources of a file without services", func(t *testing.T) {
 		p := p.On(t)
 		outs := strings.Fields(p.Must("build", "//api:go", "//api:go[srcs]", "--show-simple-output"))
@@ -114,6 +185,12 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 			t.Fatalf("found %q, %v", stub, err)
 		}
 		expectFile(t, stub[0], "//go:build ignore\n\npackage nothing\n")
+	})
+	t.Run("buf", func(t *testing.T) {
+		p := p.On(t)
+		p.Must("test", "//buf:lint_less", "//buf:lint_config", "//buf:breaking_less")
+		expect(t, p.Fails("test", "//buf:lint"), "b.proto:2:1:", "should be suffixed with a correctly formed version")
+		expect(t, p.Fails("test", "//buf:breaking"), "b.proto:3:1:", `Previously present field "2" with name "gone"`)
 	})
 	t.Run("import paths", func(t *testing.T) {
 		p := p.On(t)
@@ -145,6 +222,19 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 		expect(t, p.Fails("build", "//api:cpp_grpc"), "plugin `grpc-cpp` is not locked", "[plugins.grpc-cpp]", "then run: lockgen update")
 	})
 	t.Run("sync", func(t *testing.T) { testSync(t, p.On(t)) })
+}
+
+// outputs builds targets that have one output each, and returns it by target.
+func outputs(t *testing.T, p *bucktest.Project, targets []string) map[string]string {
+	t.Helper()
+	var outs map[string]string
+	if err := json.Unmarshal([]byte(p.Must(append([]string{"build", "--show-full-json-output"}, targets...)...)), &outs); err != nil {
+		t.Fatal(err)
+	}
+	if len(outs) != len(targets) {
+		t.Fatalf("%d outputs of %d targets", len(outs), len(targets))
+	}
+	return outs
 }
 
 // treeOf is the lock's digest of a folder with one executable.
@@ -208,52 +298,63 @@ func testSync(t *testing.T, p *bucktest.Project) {
 	p.Must("test", "//api:fresh")
 }
 
-// Two builds of the same sources in two places give the same bytes, whatever
-// the language.
+// Two builds of the same sources in two places give the same bytes: every
+// target of the examples, which are of every rule.
 func TestSameBytesElsewhere(t *testing.T) {
-	targets := []string{
-		"//examples/buf:shop_proto[image]", "//examples/cpp:note_cpp", "//examples/go:note_go", "//examples/java:note_java[archive]",
-		"//examples/polyglot:greet_connect[typescript]", "//examples/python:note_py", "//examples/typescript:protobuf-ts[all]", "//examples/typescript:ts-proto",
-	}
 	here := bucktest.Open(t, bucktest.Root(t), "test-prelude")
 	there := scratch(t, "", nil)
-	outs := func(p *bucktest.Project, cell string) []map[string]string {
-		var all []map[string]string
+	targets := []string{"//examples/java:note_java[archive]", "//examples/typescript:ts-proto[all]", "//examples/buf:shop_proto[image]"}
+	for _, target := range strings.Fields(here.Must("targets", "//examples/...")) {
+		targets = append(targets, strings.TrimPrefix(target, "buck2-protobuf"))
+	}
+	// What a target's outputs hold, by the target's label without its cell.
+	contents := func(p *bucktest.Project, cell string) map[string]map[string]string {
+		var labels []string
 		for _, target := range targets {
-			content := map[string]string{}
-			for _, out := range p.Build(cell + target) {
-				if info, err := os.Stat(out); err != nil {
-					t.Fatal(err)
-				} else if !info.IsDir() {
-					data, err := os.ReadFile(out)
-					if err != nil {
-						t.Fatal(err)
-					}
-					content[filepath.Base(out)] = string(data)
-					continue
-				}
-				for _, name := range tree(t, out) {
-					data, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(name)))
-					if err != nil {
-						t.Fatal(err)
-					}
-					content[name] = string(data)
-				}
+			labels = append(labels, cell+target)
+		}
+		var outs map[string]string
+		if err := json.Unmarshal([]byte(p.Must(append([]string{"build", "--show-full-json-output"}, labels...)...)), &outs); err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]map[string]string{}
+		for label, out := range outs {
+			_, target, _ := strings.Cut(label, "//")
+			all[target] = map[string]string{}
+			if out == "" {
+				continue // it has no output, or some that are outputs of others
 			}
-			all = append(all, content)
+			names := []string{"."}
+			if info, err := os.Stat(out); err != nil {
+				t.Fatal(err)
+			} else if info.IsDir() {
+				names = tree(t, out)
+			}
+			for _, name := range names {
+				data, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(name)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				all[target][name] = string(data)
+			}
 		}
 		return all
 	}
-	a, b := outs(here, ""), outs(there, "pb")
-	for i, target := range targets {
-		if len(a[i]) == 0 || len(a[i]) != len(b[i]) {
-			t.Errorf("%s: %d files here, %d there", target, len(a[i]), len(b[i]))
+	a, b := contents(here, ""), contents(there, "pb")
+	files := 0
+	for target := range a {
+		if len(a[target]) != len(b[target]) {
+			t.Errorf("%s: %d files here, %d there", target, len(a[target]), len(b[target]))
 		}
-		for name, data := range a[i] {
-			if b[i][name] != data {
+		for name, data := range a[target] {
+			files++
+			if b[target][name] != data {
 				t.Errorf("%s: %s differs", target, name)
 			}
 		}
+	}
+	if len(a) < 35 || files < 80 {
+		t.Errorf("%d targets with %d files", len(a), files)
 	}
 }
 

@@ -31,11 +31,18 @@ def _files(suffix: str) -> typing.Any:
 
     return files
 
+def _openapi_files(path: str, options: dict[str, typing.Any]) -> list[str]:
+    """Returns the document of a file, which has one unless all are merged."""
+    if options.get("allow_merge"):
+        return []
+    return [path.removesuffix(".proto") + ".swagger." + options.get("output_format", "json")]
+
 def _generator(plugin: str, suffix: str, fill: str | None = _NOTHING, options: dict[str, typing.Any] = {}) -> struct:
     return generator(
         plugin,
         files = _files(suffix),
         fill = fill,
+        own_comments = True,
         options = {"paths": "source_relative"} | options,
         unless = ["module"],
     )
@@ -48,7 +55,7 @@ _GO = language(
         "connect": _generator("protoc-gen-connect-go", ".connect.go", options = {"package_suffix": ""}),
         "gateway": _generator("protoc-gen-grpc-gateway", ".pb.gw.go"),
         "grpc": _generator("protoc-gen-go-grpc", "_grpc.pb.go"),
-        "openapi": generator("protoc-gen-openapiv2"),
+        "openapi": generator("protoc-gen-openapiv2", files = _openapi_files),
     },
     groups = {"srcs": [".go"]},
 )

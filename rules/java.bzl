@@ -32,8 +32,9 @@ java_proto_codegen = rule(
 
     The output is a folder of sources at the paths of their packages, which the
     options in the .proto files decide. Sub-targets: `[all]` is that with the
-    code of dependencies included; `[archive]` is a sources jar; `[descriptor]`
-    is the descriptor set; `[sync]` copies the code into the source tree.
+    code of dependencies included; `[archive]` is a sources jar; each of `files`;
+    `[descriptor]` is the descriptor set; `[sync]` copies the code into the
+    source tree.
     """,
     attrs = library_attrs(_JAVA, about = {
         "grpc": "Whether gRPC's plugin for Java writes services.",

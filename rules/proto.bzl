@@ -21,8 +21,7 @@ protobuf_plugins = _protobuf_plugins
 protobuf_toolchain = _protobuf_toolchain
 
 def _proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
-    files = lambda _path, _options: ctx.attrs.files
-    return generated(ctx, pick_generators(ctx, generator(ctx.attrs.plugin, files = files)), "gen", groups = {"srcs": [""]})
+    return generated(ctx, pick_generators(ctx, generator(ctx.attrs.plugin)), "gen", groups = {"srcs": [""]})
 
 proto_codegen = rule(
     impl = _proto_codegen_impl,
@@ -48,7 +47,6 @@ proto_codegen = rule(
     `[srcs]`, which is all of those; `[descriptor]`; and `[sync]`.
     """,
     attrs = library_attrs(language("gen", {})) | {
-        "files": attrs.list(attrs.string(), default = [], doc = "Paths of generated files that shall be sub-targets."),
         "plugin": attrs.string(doc = "Name of the plugin in the lock, or `protoc` for a generator of its own."),
     },
 )

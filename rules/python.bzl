@@ -21,9 +21,9 @@ _PYTHON = language(
     name = "python",
     generators = {PROTOC: generator(PROTOC, name = "python", files = suffixes("_pb2.py", stem = _module))},
     extras = {
-        "grpc": generator("grpcio-tools", files = suffixes("_pb2_grpc.py", stem = _module)),
-        "mypy": generator("mypy-protobuf", files = suffixes("_pb2.pyi", stem = _module)),
-        "mypy_grpc": generator("protoc-gen-mypy_grpc", files = suffixes("_pb2_grpc.pyi", stem = _module)),
+        "grpc": generator("grpcio-tools", own_comments = True, files = suffixes("_pb2_grpc.py", stem = _module)),
+        "mypy": generator("mypy-protobuf", own_comments = True, files = suffixes("_pb2.pyi", stem = _module)),
+        "mypy_grpc": generator("protoc-gen-mypy_grpc", own_comments = True, files = suffixes("_pb2_grpc.pyi", stem = _module)),
         "pyi": generator(PROTOC, name = "pyi", files = suffixes("_pb2.pyi", stem = _module)),
     },
     groups = {"srcs": [".py"], "stubs": [".pyi"]},
@@ -40,8 +40,9 @@ python_proto_codegen = rule(
     output is a folder to put on the path of Python: modules lie at their
     import paths. Sub-targets: `[all]` is that with the code of dependencies
     included; `[srcs]` and `[stubs]` are the modules and the .pyi files, each of
-    which is a sub-target as well, such as `[api/shop_pb2.py]`; `[descriptor]`
-    is the descriptor set; `[sync]` copies the code into the source tree.
+    which is a sub-target as well, such as `[api/shop_pb2.py]` (betterproto2
+    names its modules after packages: `files` tells which); `[descriptor]` is
+    the descriptor set; `[sync]` copies the code into the source tree.
     """,
     attrs = library_attrs(_PYTHON, about = {
         "grpc": "Whether grpcio-tools writes services for grpcio, `_pb2_grpc.py`.",

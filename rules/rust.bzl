@@ -13,14 +13,18 @@
 load("//prelude:generate.bzl", "generator")
 load("//prelude:library.bzl", "compile", "language", "library", "library_attrs")
 
+def _root(_path: str, options: dict[str, typing.Any]) -> list[str]:
+    """Returns the one file of all modules, if the options name it."""
+    return [options["include_file"]] if "include_file" in options else []
+
 _RUST = language(
     name = "rust",
     # One file for each package: its name is not that of a .proto file.
-    generators = {"protoc-gen-prost": generator("protoc-gen-prost")},
+    generators = {"protoc-gen-prost": generator("protoc-gen-prost", own_comments = True)},
     extras = {
-        "modules": generator("protoc-gen-prost-crate", options = {"include_file": "mod.rs", "no_features": ""}, unless = ["gen_crate"]),
+        "modules": generator("protoc-gen-prost-crate", own_comments = True, options = {"include_file": "mod.rs", "no_features": ""}, files = _root, unless = ["gen_crate"]),
         "serde": generator("protoc-gen-prost-serde"),
-        "tonic": generator("protoc-gen-tonic"),
+        "tonic": generator("protoc-gen-tonic", own_comments = True),
     },
 )
 
@@ -33,8 +37,9 @@ rust_proto_codegen = rule(
 
     The output is a folder with one file for each package of the .proto files,
     named after it. Sub-targets: `[all]` is that with the code of dependencies
-    included; `[descriptor]` is the descriptor set; `[sync]` copies the code
-    into the source tree.
+    included; each of `files`, such as `files = ["shop/v1/shop.v1.rs"]`;
+    `[descriptor]` is the descriptor set; `[sync]` copies the code into the
+    source tree.
     """,
     attrs = library_attrs(_RUST, about = {
         "modules": "Whether protoc-gen-prost-crate writes `mod.rs`, which has the modules of all packages.",

@@ -24,6 +24,24 @@ def _es_files(ending: str) -> typing.Any:
 
     return files
 
+def _protobuf_ts_files(path: str, options: dict[str, typing.Any]) -> list[str]:
+    endings = [ending for style, ending in _STYLES.items() if style in options]
+    if not [style for style in options if style.startswith("client_")]:
+        endings.append(_STYLES["client_generic"])
+    suffixes = [".js", ".d.ts"] if [o for o in options if o.startswith("output_javascript")] else [".ts"]
+    return [path.removesuffix(".proto") + ending + suffix for ending in [""] + endings for suffix in suffixes]
+
+# What protobuf-ts writes of services, by option.
+_STYLES = {
+    "client_generic": ".client",
+    "client_grpc1": ".grpc-client",
+    "server_generic": ".server",
+    "server_grpc1": ".grpc-server",
+}
+
+# Stands in for code that a plugin had no reason to write.
+_NOTHING = "export {};\n"
+
 def _grpc_web_files(path: str, options: dict[str, typing.Any]) -> list[str]:
     folder, slash, base = path.removesuffix(".proto").rpartition("/")
     if options["import_style"] == "typescript":
@@ -34,14 +52,14 @@ def _grpc_web_files(path: str, options: dict[str, typing.Any]) -> list[str]:
 _TYPESCRIPT = language(
     name = "typescript",
     generators = {
-        "protobuf-ts": generator("protobuf-ts", files = suffixes(".ts")),
-        "protoc-gen-es": generator("protoc-gen-es", files = _es_files("_pb")),
+        "protobuf-ts": generator("protobuf-ts", files = _protobuf_ts_files, fill = _NOTHING),
+        "protoc-gen-es": generator("protoc-gen-es", own_comments = True, files = _es_files("_pb")),
         "protoc-gen-ts": generator("protoc-gen-ts", files = suffixes(".ts")),
-        "ts-proto": generator("ts-proto", own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
+        "ts-proto": generator("ts-proto", own_comments = True, own_options = {"emitImportedFiles": False}, files = suffixes(".ts")),
     },
     extras = {
-        "connect": generator("protoc-gen-connect-es", files = _es_files("_connect")),
-        "grpc_web": generator("protoc-gen-grpc-web", options = {"import_style": "typescript", "mode": "grpcwebtext"}, files = _grpc_web_files),
+        "connect": generator("protoc-gen-connect-es", own_comments = True, files = _es_files("_connect"), fill = _NOTHING),
+        "grpc_web": generator("protoc-gen-grpc-web", options = {"import_style": "typescript", "mode": "grpcwebtext"}, files = _grpc_web_files, fill = _NOTHING),
     },
     groups = {"srcs": [".ts", ".js"]},
 )

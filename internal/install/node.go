@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -21,7 +22,7 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 	if i.NodeManager != "" && !slices.Contains(lock.NodeManagers, i.NodeManager) {
 		return fault.Errorf(fault.Usage, "known are "+strings.Join(lock.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
 	}
-	// Looking for the manager brings the locked runtime: meanwhile the tarballs
+	// Looking for the manager may bring the locked runtime: meanwhile the tarballs
 	// are brought and read.
 	var parts []part
 	reading, cancel := context.WithCancel(ctx)
@@ -58,50 +59,62 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 
 // nodeManager returns what builds the folder of an entry, or nil where our own
 // unpacker shall: the one that was chosen; else the locked npm, else the first
-// one on this machine that is new enough.
+// one on this machine that is new enough. The locked node is brought only where
+// it runs that manager.
 func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NodeManager, error) {
-	i.nodeOnce.Do(func() { i.node, i.nodeErr = i.findNodeManager(ctx, e) })
-	return i.node, i.nodeErr
+	return i.nodes.get(runtimeOf(e), func() (*pkgmgr.NodeManager, error) {
+		locked := sync.OnceValues(func() (*pkgmgr.NPM, error) { return i.lockedNPM(ctx, e) })
+		if i.NodeManager == "" || i.NodeManager == "npm" {
+			npm, err := locked()
+			if err != nil {
+				return nil, err
+			}
+			if npm != nil {
+				return npm.NodeManager()
+			}
+		}
+		node := func() (string, error) {
+			npm, err := locked()
+			if npm == nil {
+				return "", err
+			}
+			return npm.Node(), nil
+		}
+		if i.NodeManager != "" {
+			return pkgmgr.FindNode(ctx, i.NodeManager, node)
+		}
+		for _, name := range lock.NodeManagers {
+			if name == "none" {
+				break
+			}
+			manager, err := pkgmgr.FindNode(ctx, name, node)
+			if err == nil || fault.Of(err) != fault.Machine {
+				return manager, err
+			}
+			i.detail("%v", err)
+		}
+		i.detail("unpacking %s without a package manager", e)
+		return nil, nil
+	})
 }
 
-func (i *Installer) findNodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NodeManager, error) {
-	locked, err := i.lockedNPM(ctx, e)
-	if err != nil {
-		return nil, err
+// runtimeOf names the runtime of an entry, "" for none.
+func runtimeOf(e *lock.Entry) string {
+	if e.Runtime == nil {
+		return ""
 	}
-	node := ""
-	if locked != nil {
-		if i.NodeManager == "" || i.NodeManager == "npm" {
-			return locked.NodeManager()
-		}
-		node = locked.Node()
-	}
-	if i.NodeManager != "" {
-		return pkgmgr.FindNode(ctx, i.NodeManager, node)
-	}
-	for _, name := range lock.NodeManagers {
-		if name == "none" {
-			break
-		}
-		manager, err := pkgmgr.FindNode(ctx, name, node)
-		if err == nil || fault.Of(err) != fault.Machine {
-			return manager, err
-		}
-		i.detail("%v", err)
-	}
-	i.detail("unpacking %s without a package manager", e)
-	return nil, nil
+	return e.Runtime.String()
 }
 
 // NPM returns the npm of the entry's locked runtime where that serves this
 // machine, else the machine's own.
 func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
-	i.npmOnce.Do(func() {
-		if i.npm, i.npmErr = i.lockedNPM(ctx, e); i.npm == nil && i.npmErr == nil {
-			i.npm, i.npmErr = pkgmgr.FindNPM(ctx)
+	return i.npms.get(runtimeOf(e), func() (*pkgmgr.NPM, error) {
+		if locked, err := i.lockedNPM(ctx, e); err != nil || locked != nil {
+			return locked, err
 		}
+		return pkgmgr.FindNPM(ctx)
 	})
-	return i.npm, i.npmErr
 }
 
 // lockedNPM returns the npm of the entry's locked runtime, nil where that does

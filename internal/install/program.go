@@ -2,12 +2,12 @@ package install
 
 import (
 	"context"
-	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -25,7 +25,26 @@ type Program struct {
 // Program installs an entry for a platform and says where its executable is, and
 // which files that rests on.
 func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string) (p *Program, depends []string, err error) {
+	// What a plugin runs on is looked at, or made, at the same time. Of two errors
+	// that of the plugin is told.
+	var runtimeDir string
+	var runtimeCell lock.Cell
+	var beside errgroup.Group
+	rctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if _, _, err := e.Locked.Cell(platform); err == nil && e.Runtime != nil {
+		beside.Go(func() (err error) {
+			runtimeDir, runtimeCell, err = i.Tree(rctx, e.Runtime, platform)
+			return err
+		})
+	}
 	dir, cell, err := i.Tree(ctx, e, platform)
+	if err != nil {
+		cancel()
+	}
+	if rerr := beside.Wait(); err == nil {
+		err = rerr
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,23 +62,27 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 	if e.Runtime == nil {
 		return p, depends, nil
 	}
-	runtimeDir, runtimeCell, err := i.Tree(ctx, e.Runtime, platform)
-	if err != nil {
-		return nil, nil, err
-	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
-	base := path.Base(cell.Binary)
-	switch ext := path.Ext(base); ext {
-	case ".js", ".cjs", ".mjs":
-		base = strings.TrimSuffix(base, ext)
-	}
 	// What the user's shell says to node must not change what a plugin writes.
-	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], base), []string{"NODE_OPTIONS", "NODE_PATH"}, []string{node, p.Path})
+	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell)), []string{"NODE_OPTIONS", "NODE_PATH"}, []string{node, p.Path})
 	if err != nil {
 		return nil, nil, err
 	}
 	p.Path = launcher
 	return p, append(depends, node, launcher), nil
+}
+
+// Command is the name under which a shell finds the executable of an entry that
+// [Installer.Program] installed: that of its file without .exe, .cmd or .js.
+func Command(e *lock.Entry, cell lock.Cell) string {
+	base := path.Base(cell.Binary)
+	switch ext := path.Ext(base); {
+	case len(e.Locked.Python) > 0:
+		return e.Locked.Program
+	case ext == ".exe", e.Runtime != nil && (ext == ".js" || ext == ".cjs" || ext == ".mjs"):
+		return strings.TrimSuffix(base, ext)
+	}
+	return base
 }
 
 // launcher writes the program that runs argv and what else it is given, without
@@ -70,8 +93,7 @@ func (i *Installer) launcher(name string, unset, argv []string) (string, error) 
 		name += ".cmd"
 		text = cmdLauncher(i.Store.Dir(), name, unset, argv)
 	}
-	name = filepath.Join(i.Store.Dir(), "launchers", filepath.FromSlash(name))
-	return name, i.place(name, text, 0o755)
+	return i.place("launchers/"+name, text, 0o755)
 }
 
 func shLauncher(unset, argv []string) string {
@@ -113,38 +135,15 @@ func cmdLauncher(cache, name string, unset, argv []string) string {
 	return b.String()
 }
 
-// place writes a file of the cache that is not as it should be.
-func (i *Installer) place(name, text string, mode fs.FileMode) error {
-	old, err := os.ReadFile(name)
-	if err == nil && string(old) == text {
-		return nil
+// place writes a file of the cache that is not as it should be, and returns its
+// path.
+func (i *Installer) place(name, text string, mode fs.FileMode) (string, error) {
+	file := filepath.Join(i.Store.Dir(), filepath.FromSlash(name))
+	old, err := i.Store.Read(name)
+	if err != nil || string(old) == text {
+		return file, err
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return WriteFile(name, []byte(text), mode)
+	return file, i.Store.Put(name, mode, []byte(text))
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-// WriteFile puts a file in place in one step.
-func WriteFile(name string, data []byte, mode fs.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if _, err = tmp.Write(data); err == nil {
-		err = tmp.Chmod(mode)
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
-}

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -29,8 +28,8 @@ func (i *Installer) python(ctx context.Context, e *lock.Entry, dir string, cell 
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", e, err)
 	}
-	main := filepath.Join(i.Store.Dir(), "launchers", "python-"+short(pythonMain)+".py")
-	if err := i.place(main, pythonMain, 0o644); err != nil {
+	main, err := i.place("launchers/python-"+short(pythonMain)+".py", pythonMain, 0o644)
+	if err != nil {
 		return "", nil, err
 	}
 	argv := append([]string{python}, pythonFlags...)

@@ -238,6 +238,7 @@ func TestParseRefuses(t *testing.T) {
 		{"long key", "schema = 1", "schema = 1\n" + strings.Repeat("a.", 1<<20) + "a = 1", "a key of more than"},
 		{"brackets in strings and comments only", "schema = 1", "schema = 1 # [[[[[[\nx = \"" + strings.Repeat("[.", 100) + "\"", "unknown key"},
 		{"brackets in a long string", "schema = 1", "schema = 1\nx = \"\"\"" + strings.Repeat("\n[.\\\"", 100) + "\"\"\"", "unknown key"},
+		{"strings that end with four quotes", "schema = 1", "schema = 1\nx = [" + strings.Repeat("[\"\"\"a\"\"\"\"],\n", 100) + "]", "unknown key"},
 		{"not TOML", "schema = 1", "schema : 1", "line "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

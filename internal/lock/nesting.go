@@ -1,8 +1,8 @@
 package lock
 
 import (
-	"bytes"
 	"fmt"
+	"strings"
 )
 
 // The deepest nesting and the longest dotted key that a lock or a manifest may
@@ -15,22 +15,22 @@ const (
 // checkNesting refuses text whose nesting would make the TOML decoder slow: its
 // time grows with the square of the depth. It knows strings and comments and
 // leaves every other rule of the syntax to the decoder.
-func checkNesting(data []byte) error {
+func checkNesting(text string) error {
 	line, depth, dots := 1, 0, 0
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; c {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
 		case '\n':
 			line++
 			dots = 0
 		case '#':
-			if end := bytes.IndexByte(data[i:], '\n'); end >= 0 {
+			if end := strings.IndexByte(text[i:], '\n'); end >= 0 {
 				i += end - 1
 			} else {
-				i = len(data)
+				i = len(text)
 			}
 		case '"', '\'':
-			end := stringEnd(data[i:])
-			line += bytes.Count(data[i:i+end], []byte("\n"))
+			end := stringEnd(text[i:])
+			line += strings.Count(text[i:i+end], "\n")
 			i += end - 1
 		case '[', '{':
 			if depth++; depth > maxDepth {
@@ -49,22 +49,34 @@ func checkNesting(data []byte) error {
 	return nil
 }
 
-// stringEnd returns the length of the TOML string that data begins with, or of
-// all of data where it does not end.
-func stringEnd(data []byte) int {
-	quote := data[:1]
-	if triple := bytes.Repeat(quote, 3); bytes.HasPrefix(data, triple) {
-		quote = triple
-	}
-	for i := len(quote); i < len(data); i++ {
+// stringEnd returns the length of the TOML string that text begins with, or of
+// all up to the end of its line or of text where it is not closed.
+func stringEnd(text string) int {
+	quote := openingQuote(text)
+	for i := len(quote); i < len(text); i++ {
 		switch {
-		case data[i] == '\\' && quote[0] == '"':
+		case text[i] == '\\' && quote[0] == '"':
 			i++
-		case bytes.HasPrefix(data[i:], quote):
-			return i + len(quote)
-		case data[i] == '\n' && len(quote) == 1:
+		case strings.HasPrefix(text[i:], quote):
+			i += len(quote)
+			if len(quote) == 3 { // the text itself may end with up to two quotes
+				for n := 0; n < 2 && i < len(text) && text[i] == quote[0]; n++ {
+					i++
+				}
+			}
+			return i
+		case text[i] == '\n' && len(quote) == 1:
 			return i // the decoder will say what is wrong
 		}
 	}
-	return len(data)
+	return len(text)
+}
+
+// openingQuote returns what the TOML string that text begins with is opened and
+// closed by: one quote, or three.
+func openingQuote(text string) string {
+	if triple := strings.Repeat(text[:1], 3); strings.HasPrefix(text, triple) {
+		return triple
+	}
+	return text[:1]
 }

@@ -242,32 +242,14 @@ func (s *scanner) key() []string {
 
 // str skips a string of any of the four kinds and returns its text.
 func (s *scanner) str() string {
-	quote := s.text[s.pos : s.pos+1]
-	if triple := strings.Repeat(quote, 3); strings.HasPrefix(s.text[s.pos:], triple) {
-		quote = triple
-	}
-	s.pos += len(quote)
-	start := s.pos
-	for s.pos < len(s.text) && !strings.HasPrefix(s.text[s.pos:], quote) {
-		if s.text[s.pos] == '\\' && quote[0] == '"' {
-			s.pos++
-		}
-		if s.pos < len(s.text) && s.text[s.pos] == '\n' {
-			s.row++
-		}
-		s.pos++
-	}
-	s.pos = min(s.pos, len(s.text))
-	text := s.text[start:s.pos]
-	s.pos = min(s.pos+len(quote), len(s.text))
+	whole := s.text[s.pos : s.pos+stringEnd(s.text[s.pos:])]
+	s.pos += len(whole)
+	s.row += strings.Count(whole, "\n")
+	quote := openingQuote(whole)
+	text := strings.TrimSuffix(whole[len(quote):], quote)
 	if quote == `"` && strings.Contains(text, `\`) {
-		if plain, err := strconv.Unquote(`"` + text + `"`); err == nil {
+		if plain, err := strconv.Unquote(whole); err == nil {
 			text = plain
-		}
-	}
-	if len(quote) == 3 { // up to two quotes may stand before the closing three
-		for s.pos < len(s.text) && s.text[s.pos] == quote[0] {
-			s.pos++
 		}
 	}
 	return text

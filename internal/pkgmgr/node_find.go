@@ -19,11 +19,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// FindNode returns the manager of this name on PATH. Node runs it, where it is
-// a script: "" for the one on PATH. None there, one that only downloads
+// FindNode returns the manager of this name on PATH. Where it is a script, node
+// is asked for the path of the node that shall run it, "" for the one on PATH. None there, one that only downloads
 // another, and one that is too old are errors of class Machine that say what
 // was found and what is needed; a missing one is an [fs.ErrNotExist].
-func FindNode(ctx context.Context, name, node string) (_ *NodeManager, err error) {
+func FindNode(ctx context.Context, name string, node func() (string, error)) (_ *NodeManager, err error) {
 	defer aboutManagers(&err)
 	if name == "npm" { // which says itself where its script is
 		n, err := FindNPM(ctx)
@@ -60,12 +60,16 @@ func FindNode(ctx context.Context, name, node string) (_ *NodeManager, err error
 		m.run = []string{tool.Path}
 		return m, nil
 	}
-	if node == "" {
-		if node, err = exec.LookPath("node"); err != nil {
+	interpreter, err := node()
+	if err != nil {
+		return nil, err
+	}
+	if interpreter == "" {
+		if interpreter, err = exec.LookPath("node"); err != nil {
 			return nil, fault.Errorf(fault.Machine, Remedy("node", false), "%s needs a node, and none is on PATH: %w", tool.Path, fs.ErrNotExist)
 		}
 	}
-	m.run = []string{node, script}
+	m.run = []string{interpreter, script}
 	return m, nil
 }
 

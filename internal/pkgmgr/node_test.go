@@ -104,7 +104,7 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 			}
 			old := os.Getenv("PATH")
 			t.Setenv("PATH", on+string(os.PathListSeparator)+filepath.Dir(npm.node)+string(os.PathListSeparator)+old)
-			m, err := FindNode(t.Context(), tool.name, npm.node)
+			m, err := FindNode(t.Context(), tool.name, func() (string, error) { return npm.node, nil })
 			if err != nil {
 				t.Fatal(err)
 			}

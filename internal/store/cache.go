@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -111,7 +112,7 @@ func (s *Store) dropTree(tree string) error {
 // Without the sizes it hashes to the name of the tree, so it proves itself.
 
 func (s *Store) writeStamp(tree string, files []TreeFile) error {
-	return s.put(s.path("trees", tree+".ok"), 0o644, printFiles(files))
+	return s.Put("trees/"+tree+".ok", 0o644, printFiles(files))
 }
 
 // stamp reads the list of a tree and checks that it is the tree's.
@@ -143,30 +144,40 @@ func (s *Store) treeGood(ctx context.Context, tree string) bool {
 	if err != nil {
 		return false
 	}
-	root := s.path("trees", tree)
-	doubt := false
-	look := func(rel string) fs.FileInfo {
-		info, err := os.Lstat(filepath.Join(root, filepath.FromSlash(rel)))
-		if err != nil {
-			return nil
-		}
-		doubt = doubt || !info.ModTime().Before(stamp.ModTime())
-		return info
-	}
+	var folders []string
 	seen := map[string]bool{}
 	for _, f := range files {
 		for dir := path.Dir(f.Path); !seen[dir]; dir = path.Dir(dir) {
 			seen[dir] = true
-			if info := look(dir); info == nil || !info.IsDir() {
-				return false
-			}
-		}
-		info := look(f.Path)
-		if info == nil || !info.Mode().IsRegular() || info.Size() != f.Size || keepsExec && (info.Mode()&0o111 != 0) != f.Exec {
-			return false
+			folders = append(folders, dir)
 		}
 	}
-	return !doubt || s.treeHashes(ctx, tree) == nil
+	root := s.path("trees", tree) + string(filepath.Separator)
+	var doubt atomic.Bool
+	look := func(rel string) (fs.FileInfo, error) {
+		info, err := os.Lstat(root + filepath.FromSlash(rel))
+		if err == nil && !info.ModTime().Before(stamp.ModTime()) {
+			doubt.Store(true)
+		}
+		return info, err
+	}
+	errOther := errors.New("not what was there")
+	err = each(context.WithoutCancel(ctx), len(folders)+len(files), func(i int) error {
+		if i < len(folders) {
+			info, err := look(folders[i])
+			if err == nil && !info.IsDir() {
+				err = errOther
+			}
+			return err
+		}
+		f := files[i-len(folders)]
+		info, err := look(f.Path)
+		if err == nil && (!info.Mode().IsRegular() || info.Size() != f.Size || keepsExec && (info.Mode()&0o111 != 0) != f.Exec) {
+			err = errOther
+		}
+		return err
+	})
+	return err == nil && (!doubt.Load() || s.treeHashes(ctx, tree) == nil)
 }
 
 // treeHashes hashes a tree that is there, and renews its stamp when it is good.

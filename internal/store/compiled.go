@@ -58,7 +58,7 @@ func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context
 	if err != nil {
 		return "", err
 	}
-	return dir, s.note(name, tree)
+	return dir, s.Put("compiled/"+name, 0o644, []byte(tree+"\n"))
 }
 
 // noted returns the folder that was made before, if it is still there and good.
@@ -72,11 +72,4 @@ func (s *Store) noted(ctx context.Context, name string) (string, error) {
 		return "", fs.ErrNotExist
 	}
 	return s.Tree(ctx, tree, func(context.Context, string) error { return fs.ErrNotExist })
-}
-
-func (s *Store) note(name, tree string) error {
-	if _, err := s.mkdir("compiled"); err != nil {
-		return err
-	}
-	return s.put(s.path("compiled", name), 0o644, []byte(tree+"\n"))
 }

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // CopyTree copies the files of folder src into dst, which is made and must not
@@ -40,23 +38,10 @@ func CopyTree(ctx context.Context, src, dst string) error {
 			}
 		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	n := workers()
-	for w := range n {
-		g.Go(func() error {
-			for i := w; i < len(files); i += n {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				name := filepath.FromSlash(files[i].Path)
-				if err := copyFile(filepath.Join(dst, name), filepath.Join(src, name), files[i].Exec); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return g.Wait()
+	return each(ctx, len(files), func(i int) error {
+		name := filepath.FromSlash(files[i].Path)
+		return copyFile(filepath.Join(dst, name), filepath.Join(src, name), files[i].Exec)
+	})
 }
 
 func copyFile(dst, src string, exec bool) error {

@@ -31,16 +31,16 @@ type Document struct {
 	SHA256      string `json:"sha256"`             // of Body, set by [Store.KeepDocument]
 }
 
-func (s *Store) document(key string) string {
+func document(key string) string {
 	sum := sha256.Sum256([]byte(key))
-	return s.path("documents", hex.EncodeToString(sum[:]))
+	return "documents/" + hex.EncodeToString(sum[:])
 }
 
 // Document returns what was kept under a key. One whose body is not what was
 // kept is removed, and not found.
 func (s *Store) Document(key string) (Document, bool) {
 	var d Document
-	name := s.document(key)
+	name := s.path(document(key))
 	data, err := readFile(name)
 	if err != nil {
 		return d, false
@@ -61,9 +61,9 @@ func (s *Store) Document(key string) (Document, bool) {
 // is larger than the bound of the store is not kept. When all of them are, those
 // not used for longest go. An error is of class Machine; nothing is lost by it.
 func (s *Store) KeepDocument(key string, d Document) error {
-	name := s.document(key)
+	name := document(key)
 	if len(d.Body) > maxDocument {
-		remove(name)
+		remove(s.path(name))
 		return nil
 	}
 	sum := sha256.Sum256(d.Body)
@@ -72,11 +72,8 @@ func (s *Store) KeepDocument(key string, d Document) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.mkdir("documents"); err != nil {
-		return err
-	}
 	// 0600: it may be of a registry that wants a token.
-	if err := s.put(name, 0o600, append(append(header, '\n'), d.Body...)); err != nil {
+	if err := s.Put(name, 0o600, append(append(header, '\n'), d.Body...)); err != nil {
 		return err
 	}
 	return s.trimDocuments(maxDocuments)

@@ -29,7 +29,7 @@ func TestDocuments(t *testing.T) {
 	if _, ok := s.Document("b"); ok {
 		t.Error("found another's")
 	}
-	whole, err := os.ReadFile(s.document("a"))
+	whole, err := os.ReadFile(s.path(document("a")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestDocuments(t *testing.T) {
 		bad := bytes.Clone(whole)
 		bad[i] ^= 1
 		for _, damaged := range [][]byte{bad, whole[:i]} {
-			if err := os.WriteFile(s.document("a"), damaged, 0o600); err != nil {
+			if err := os.WriteFile(s.path(document("a")), damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if got, ok := s.Document("a"); ok && !bytes.Equal(got.Body, want.Body) {
@@ -67,7 +67,7 @@ func TestDocumentsBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		old := time.Now().Add(time.Duration(i-10) * time.Hour)
-		if err := os.Chtimes(s.document(key), old, old); err != nil {
+		if err := os.Chtimes(s.path(document(key)), old, old); err != nil {
 			t.Fatal(err)
 		}
 	}

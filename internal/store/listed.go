@@ -73,19 +73,22 @@ func printFiles(files []TreeFile) []byte {
 
 func parseFiles(data []byte) ([]TreeFile, error) {
 	files := make([]TreeFile, 0, bytes.Count(data, []byte("\n")))
-	for line := range strings.Lines(string(data)) {
-		part := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
-		if len(part) != 4 {
-			return nil, errors.New("malformed list of files")
+	malformed := errors.New("malformed list of files")
+	for line := range strings.Lines(string(data)) { // one string, which the paths share
+		sum, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		flag, rest, _ := strings.Cut(rest, " ")
+		size, name, ok := strings.Cut(rest, " ")
+		f := TreeFile{Path: name, Exec: flag == "x"}
+		if !ok || len(sum) != hex.EncodedLen(len(f.SHA256)) {
+			return nil, malformed
 		}
-		f := TreeFile{Path: part[3], Exec: part[1] == "x"}
-		sum, err1 := hex.DecodeString(part[0])
-		size, err2 := strconv.ParseInt(part[2], 10, 64)
-		if err := errors.Join(err1, err2); err != nil || len(sum) != len(f.SHA256) {
-			return nil, errors.New("malformed list of files")
+		if _, err := hex.Decode(f.SHA256[:], []byte(sum)); err != nil {
+			return nil, malformed
 		}
-		copy(f.SHA256[:], sum)
-		f.Size = size
+		var err error
+		if f.Size, err = strconv.ParseInt(size, 10, 64); err != nil {
+			return nil, malformed
+		}
 		files = append(files, f)
 	}
 	return files, nil

@@ -40,10 +40,10 @@
 // Nothing gets its final name before it was verified: bytes are hashed while
 // they are written to tmp, and renamed under a file lock that all processes of
 // the machine share. What is read is hashed again ([Store.Blob]) or compared
-// with its list ([Store.Tree]); what is damaged is removed and made anew. So
-// only what is believed without being hashed is flushed to the disk: waiting for
-// the disk costs a download half of its speed. Nothing is created before the first write, so a cache
-// that has everything may be read-only.
+// with its list ([Store.Tree]), which hashes to the name of the tree; what is
+// damaged is removed and made anew. So nothing is flushed to the disk: waiting for
+// it costs a download half of its speed. Nothing is created before the first write,
+// so a cache that has everything may be read-only.
 package store
 
 import (
@@ -52,6 +52,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -245,9 +246,14 @@ func diskError(err error, dir, alternative string) error {
 	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
 }
 
-// put writes a small file of the store in one step, lastingly. Its folder is
-// there.
-func (s *Store) put(name string, perm fs.FileMode, data []byte) error {
+// Put writes a small file of the store in one step. Name is its path below
+// [Store.Dir], slash-separated. It is not flushed to the disk: what a loss of
+// power leaves of it must tell whoever reads it that it is not whole. Errors are
+// of class [fault.Machine].
+func (s *Store) Put(name string, perm fs.FileMode, data []byte) error {
+	if _, err := s.mkdir(path.Dir(name)); err != nil {
+		return err
+	}
 	tmp, err := s.mkdir("tmp")
 	if err != nil {
 		return err
@@ -257,7 +263,7 @@ func (s *Store) put(name string, perm fs.FileMode, data []byte) error {
 		return s.refused(err)
 	}
 	if _, err = f.Write(data); err == nil {
-		err = publish(f, name, perm)
+		err = rename(f, s.path(name), perm)
 	}
 	if err != nil {
 		f.Close()
@@ -267,19 +273,8 @@ func (s *Store) put(name string, perm fs.FileMode, data []byte) error {
 	return nil
 }
 
-// publish flushes a finished file and gives it its final name, lastingly.
-func publish(f *os.File, name string, perm fs.FileMode) error {
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := rename(f, name, perm); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
-}
-
 // rename gives a finished file its final name. What a loss of power then leaves
-// of it is found by whoever hashes it.
+// of it is found by whoever reads it.
 func rename(f *os.File, name string, perm fs.FileMode) error {
 	if err := f.Close(); err != nil {
 		return err

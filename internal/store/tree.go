@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -51,11 +52,13 @@ func treeDigest(files []TreeFile) string {
 		files = slices.SortedFunc(slices.Values(files), byPath)
 	}
 	h := sha256.New()
-	w := bufio.NewWriterSize(h, 32<<10)
+	line := make([]byte, 0, 512) // not by Fprintf: a tree has thousands of them
 	for _, f := range files {
-		fmt.Fprintf(w, "%x %s %s\n", f.SHA256, f.flag(), f.Path)
+		line = hex.AppendEncode(line[:0], f.SHA256[:])
+		line = append(append(append(line, ' '), f.flag()...), ' ')
+		line = append(append(line, f.Path...), '\n')
+		h.Write(line)
 	}
-	w.Flush()
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -80,23 +83,28 @@ func HashDir(ctx context.Context, dir string, ignore func(path string) bool) ([]
 			return nil, err
 		}
 	}
+	err = each(ctx, len(files), func(i int) error { return hashFile(ctx, dir, &files[i]) })
+	return files, err
+}
+
+// each calls f for the numbers below n, several at once, until one fails.
+func each(ctx context.Context, n int, f func(i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	n := workers()
-	for w := range n {
+	var next atomic.Int64
+	for range min(n, workers()) {
 		g.Go(func() error {
-			buf := make([]byte, 128<<10)
-			for i := w; i < len(files); i += n {
-				if err := hashFile(ctx, dir, &files[i], buf); err != nil {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := f(i); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	return files, nil
+	return g.Wait()
 }
 
 // listDir fills everything of the files but their hashes.
@@ -154,14 +162,18 @@ func kindOf(t fs.FileMode) string {
 	return "a device"
 }
 
-func hashFile(ctx context.Context, dir string, f *TreeFile, buf []byte) error {
+var hashBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+func hashFile(ctx context.Context, dir string, f *TreeFile) error {
 	in, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.Path)))
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	h := sha256.New()
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, &contextReader{ctx, in}, buf)
+	buf := hashBuffers.Get().(*[128 << 10]byte)
+	defer hashBuffers.Put(buf)
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, &contextReader{ctx, in}, buf[:])
 	if err != nil {
 		return err
 	}

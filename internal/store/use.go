@@ -106,7 +106,8 @@ func (s *Store) tryLock(name string) (unlock func(), ok bool) {
 	return func() { f.Close() }, true
 }
 
-// Read returns a small file at the top of the store, nil where there is none.
+// Read returns a small file of the store, nil where there is none. Name is as in
+// [Store.Put]. What is no file is an error of class [fault.Machine].
 func (s *Store) Read(name string) ([]byte, error) {
 	data, err := readFile(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -125,7 +125,7 @@ func (s *cargo) resolution(w *Want, platforms []lock.Platform, closures []*pkgmg
 	}
 	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
 	if len(scripts) > 0 && !w.scripts {
-		return nil, fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write in plugins.toml: [policy] and below it build-scripts = [%q]", w.Name),
+		return nil, fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write in plugins.toml: [policy] and below it build-scripts = [%q], and the plugin in [plugins] if it is not there yet; then run: lockgen update %s", w.Name, w.Name),
 			"compiling it runs code of %d of its crates (build scripts and procedural macros), to which plugins.toml does not consent: %s",
 			len(scripts), strings.Join(res.BuildScripts, ", "))
 	}
