@@ -65,13 +65,7 @@ func TestTypeScriptDirect(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: needs plugins from their registries")
 	}
-	root := bucktest.Root(t)
-	fetch := filepath.Join(t.TempDir(), "fetch")
-	command(t, root, "go", "build", "-o", fetch, "./fetch")
-	get := func(name string) string {
-		t.Helper()
-		return strings.TrimSpace(command(t, root, fetch, "-q", "get", name))
-	}
+	root, get := bucktest.Root(t), fetcher(t)
 	protoc, node := get("protoc"), get("node")
 	include := filepath.Join(filepath.Dir(filepath.Dir(protoc)), "include")
 	modules := install(t, node, "typescript")
@@ -89,6 +83,19 @@ func TestTypeScriptDirect(t *testing.T) {
 			command(t, root, protoc, append(args, sources...)...)
 			run(t, node, modules, prog, out)
 		})
+	}
+}
+
+// fetcher builds fetch and returns what asks it for the path of a plugin's
+// executable.
+func fetcher(t *testing.T) func(name string) string {
+	t.Helper()
+	root := bucktest.Root(t)
+	fetch := filepath.Join(t.TempDir(), "fetch")
+	command(t, root, "go", "build", "-o", fetch, "./fetch")
+	return func(name string) string {
+		t.Helper()
+		return strings.TrimSpace(command(t, root, fetch, "-q", "get", name))
 	}
 }
 

@@ -6,34 +6,98 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 )
 
+// A sample is one target of an example, and the program that uses its code.
+type sample struct {
+	name   string
+	target string
+	run    func(t *testing.T, generated string) string
+	want   string
+	// The same without Buck2: protoc's own generators, and plugins of the lock
+	// with their options.
+	proto   string
+	own     []string
+	plugins []string
+}
+
+var samples = []sample{
+	{"go", "//examples/go:note_go", runGo, "go: ok\n", "notepb/note.proto", nil, []string{"protoc-gen-go paths=source_relative", "protoc-gen-go-grpc paths=source_relative"}},
+	{"python", "//examples/python:note_py", runPython("main.py", "."), "python: ok\n", "examples/python/note.proto", []string{"python", "pyi"}, nil},
+	{"python with grpc", "//examples/python:note_grpc", runPython("grpc_main.py", "."), "grpc: ok\n", "examples/python/note.proto", []string{"python"}, []string{"grpcio-tools", "mypy-protobuf", "protoc-gen-mypy_grpc"}},
+	{"python with betterproto2", "//examples/python:note_betterproto2", runPython("betterproto2_main.py", "gen"), "betterproto2: ok\n", "examples/python/note.proto", nil, []string{"betterproto2"}},
+	{"java", "//examples/java:note_java", runJava, "java: ok\n", "examples/java/note.proto", []string{"java"}, nil},
+	{"rust", "//examples/rust:note_rs", runRust("prost"), "rust: ok\n", "examples/rust/note.proto", nil, []string{"protoc-gen-prost", prostCrate}},
+	{"rust with serde", "//examples/rust:note_serde", runRust("serde", "serde"), "serde: ok\n", "examples/rust/note.proto", nil, []string{"protoc-gen-prost", "protoc-gen-prost-serde", prostCrate}},
+	{"rust with tonic", "//examples/rust:note_tonic", runRust("tonic", "tonic"), "tonic: ok\n", "examples/rust/note.proto", nil, []string{"protoc-gen-prost", "protoc-gen-tonic", prostCrate}},
+	{"cpp", "//examples/cpp:note_cpp", readCpp, "note.pb.cc note.pb.h", "examples/cpp/note.proto", []string{"cpp"}, nil},
+}
+
+const prostCrate = "protoc-gen-prost-crate include_file=mod.rs,no_features"
+
 // The code of each language is used by a program, which reads what it wrote.
 func TestLanguagesBuck2(t *testing.T) {
 	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
-	for _, row := range []struct {
-		language string
-		target   string
-		run      func(t *testing.T, generated string) string
-		want     string
-	}{
-		{"go", "//examples/go:note_go", runGo, "go: ok\n"},
-		{"python", "//examples/python:note_py", runPython("main.py", "."), "python: ok\n"},
-		{"python with grpc", "//examples/python:note_grpc", runPython("grpc_main.py", "."), "grpc: ok\n"},
-		{"python with betterproto2", "//examples/python:note_betterproto2", runPython("betterproto2_main.py", "gen"), "betterproto2: ok\n"},
-		{"java", "//examples/java:note_java", runJava, "java: ok\n"},
-		{"rust", "//examples/rust:note_rs", runRust("prost"), "rust: ok\n"},
-		{"rust with serde", "//examples/rust:note_serde", runRust("serde", "serde"), "serde: ok\n"},
-		{"rust with tonic", "//examples/rust:note_tonic", runRust("tonic", "tonic"), "tonic: ok\n"},
-		{"cpp", "//examples/cpp:note_cpp", readCpp, "note.pb.cc note.pb.h"},
-	} {
-		t.Run(row.language, func(t *testing.T) {
-			if got := row.run(t, p.On(t).Build(row.target)[0]); got != row.want {
-				t.Errorf("got %q, want %q", got, row.want)
+	for _, s := range samples {
+		t.Run(s.name, func(t *testing.T) {
+			if got := s.run(t, p.On(t).Build(s.target)[0]); got != s.want {
+				t.Errorf("got %q, want %q", got, s.want)
+			}
+		})
+	}
+}
+
+// Without Buck2: what fetch installs, protoc called by hand. What plugins make
+// is what they make under Buck2, and is used where there is none; protoc's own
+// generators write descriptors with the JSON names of fields under Buck2, where
+// they read descriptor sets.
+func TestLanguagesDirect(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs plugins from their registries")
+	}
+	root, get := bucktest.Root(t), fetcher(t)
+	var p *bucktest.Project
+	if bucktest.Find() != "" {
+		p = bucktest.Open(t, root, "test-languages")
+	}
+	protoc := get("protoc")
+	include := filepath.Join(filepath.Dir(filepath.Dir(protoc)), "include")
+	for _, s := range samples {
+		t.Run(s.name, func(t *testing.T) {
+			out := t.TempDir()
+			args := []string{"-I.", "-Inotepb=examples/go", "-I" + include, s.proto}
+			for _, name := range s.own {
+				args = append(args, "--"+name+"_out="+out)
+			}
+			for _, plugin := range s.plugins {
+				locked, options, _ := strings.Cut(plugin, " ")
+				executable := get(locked)
+				_, name, _ := strings.Cut(filepath.Base(executable), "protoc-gen-")
+				args = append(args, "--plugin=protoc-gen-"+name+"="+executable, "--"+name+"_out="+out)
+				if options != "" {
+					args = append(args, "--"+name+"_opt="+options)
+				}
+			}
+			command(t, root, protoc, args...)
+			if p == nil || len(s.own) > 0 {
+				if got := s.run(t, out); got != s.want {
+					t.Errorf("got %q, want %q", got, s.want)
+				}
+				return
+			}
+			built := p.On(t).Build(s.target)[0]
+			if got, want := files(t, out), files(t, built); !slices.Equal(got, want) {
+				t.Fatalf("files %q, Buck2 makes %q", got, want)
+			}
+			for _, name := range files(t, out) {
+				if read(t, filepath.Join(out, name)) != read(t, filepath.Join(built, name)) {
+					t.Errorf("Buck2 makes another %s", name)
+				}
 			}
 		})
 	}
@@ -175,6 +239,17 @@ func TestPolyglot(t *testing.T) {
 	command(t, client, node, filepath.Join("node_modules", "typescript", "bin", "tsc"), "--project", ".")
 	if got, want := command(t, client, node, filepath.Join("out", "main.js"), strings.TrimSpace(url)), "polyglot: ok\n"; got != want {
 		t.Errorf("client printed %q, want %q", got, want)
+	}
+}
+
+// Two versions of a plugin make the code of one file, each its own.
+func TestVersions(t *testing.T) {
+	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
+	for target, version := range map[string]string{"note_v1": "v1.10.0", "note_v2": "v2.17.0"} {
+		code := read(t, filepath.Join(p.Build("//examples/versions:" + target)[0], "examples", "versions", "note_pb.ts"))
+		if !strings.Contains(code, "@generated by protoc-gen-es "+version+" with") {
+			t.Errorf("%s was not made by %s:\n%s", target, version, code)
+		}
 	}
 }
 

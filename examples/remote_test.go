@@ -56,7 +56,10 @@ func TestRemoteCache(t *testing.T) {
 		t.Fatalf("the first checkout generated code %d times itself, expected at least 3: %v", n, ran)
 	}
 
+	// Its daemon finds no program by its name: what generates code brings its own.
 	second := checkout("second/elsewhere")
+	t.Setenv("BUCK2", bucktest.Find())
+	t.Setenv("PATH", filepath.Join(second.Dir, "nothing"))
 	second.Must(targets...)
 	again := executors(t, second)
 	for category, by := range again {
@@ -70,6 +73,18 @@ func TestRemoteCache(t *testing.T) {
 		if again[category]["Cache"] == 0 {
 			t.Errorf("no %s came from the cache: %v", category, again)
 		}
+	}
+
+	bucktest.Write(t, second.Dir, map[string]string{"examples/typescript/shop.proto": read(t, filepath.Join(second.Dir, "examples/typescript/shop.proto")) + "\nmessage Added {}\n"})
+	second.Must(targets...)
+	ran = executors(t, second)
+	if n := ran["protoc_generate"]["Local"]; n < 3 {
+		t.Errorf("code was generated %d times after a change, expected at least 3: %v", n, ran)
+	}
+	delete(ran, "protoc_generate")
+	delete(ran, "protoc_descriptor")
+	if len(ran) > 0 {
+		t.Errorf("a changed .proto file ran %v", ran)
 	}
 }
 

@@ -31,18 +31,8 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 		if args, err = a.bundle(ctx, a.opts.bundle); err != nil {
 			return err
 		}
-	case len(args) == 0: // all that this platform has
-		for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
-			_, _, v, err := l.Find(name)
-			if err != nil {
-				return err
-			}
-			if _, _, err := v.Cell(platform); err != nil {
-				a.ui.Say("without %s: %v", name, err)
-				continue
-			}
-			args = append(args, name)
-		}
+	case len(args) == 0:
+		args = a.everything(l, platform)
 	}
 	if len(args) == 0 { // an empty folder on PATH would be the working directory
 		return fault.Errorf(fault.Usage, "lock one: lockgen add NAME", "no plugin is locked for %s", platform)
@@ -91,19 +81,64 @@ func (a *app) prepare() (l *lock.Lock, platform, shell string, err error) {
 	return l, platform, shell, err
 }
 
+// everything returns all plugins that a platform has. Two whose executables have
+// one name are both left out, as neither is meant more than the other.
+func (a *app) everything(l *lock.Lock, platform string) (names []string) {
+	commands := map[string][]string{} // the plugins, by command
+	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+		_, version, v, err := l.Find(name)
+		if err == nil {
+			var cell lock.Cell
+			if cell, _, err = v.Cell(platform); err == nil {
+				command := command(l.Entry(name, version), cell)
+				commands[command] = append(commands[command], name)
+			}
+		}
+		if err != nil {
+			a.ui.Say("without %s: %v", name, err)
+		}
+	}
+	for _, command := range slices.Sorted(maps.Keys(commands)) {
+		if same := commands[command]; len(same) > 1 {
+			a.ui.Say("without %s: each has an executable called %s; name the plugins that you want, with one of these: fetch env NAME..., or write them into a bundle: fetch env --bundle NAME", strings.Join(same, " and "), command)
+			continue
+		}
+		names = append(names, commands[command]...)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// command is what tells executables on PATH apart, as Windows and macOS do.
+func command(e *lock.Entry, cell lock.Cell) string {
+	return strings.ToLower(install.Command(e, cell))
+}
+
 // programs installs several plugins at once. Two whose executables have one name
 // are refused, for only one of them would be found.
 func (a *app) programs(ctx context.Context, l *lock.Lock, specs []string, platform string) ([]*install.Program, error) {
 	var entries []*lock.Entry
+	seen := map[string]*lock.Entry{} // by command
 	for _, spec := range specs {
-		name, version, _, err := l.Find(spec)
+		name, version, v, err := l.Find(spec)
 		if err != nil {
 			return nil, err
 		}
 		same := func(e *lock.Entry) bool { return e.Name == name && e.Version == version }
-		if !slices.ContainsFunc(entries, same) {
-			entries = append(entries, l.Entry(name, version))
+		if slices.ContainsFunc(entries, same) {
+			continue
 		}
+		e := l.Entry(name, version)
+		entries = append(entries, e)
+		cell, _, err := v.Cell(platform)
+		if err != nil {
+			continue // installing it will say so
+		}
+		command := command(e, cell)
+		if other := seen[command]; other != nil {
+			return nil, fault.Errorf(fault.Usage, "name one of them only", "%s and %s both have an executable called %s", other, e, command)
+		}
+		seen[command] = e
 	}
 	programs := make([]*install.Program, len(entries))
 	g, gctx := errgroup.WithContext(ctx)
@@ -114,27 +149,7 @@ func (a *app) programs(ctx context.Context, l *lock.Lock, specs []string, platfo
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	return programs, distinct(programs)
-}
-
-// distinct refuses two plugins whose executables have one name.
-func distinct(programs []*install.Program) error {
-	seen := map[string]*install.Program{}
-	for _, p := range programs {
-		base := strings.ToLower(filepath.Base(p.Path)) // as Windows and macOS find it
-		for _, ext := range []string{".exe", ".cmd"} {
-			base = strings.TrimSuffix(base, ext)
-		}
-		if other := seen[base]; other != nil {
-			return fault.Errorf(fault.Usage, "name one of them only",
-				"%s %s and %s %s both have an executable called %s", other.Plugin, other.Version, p.Plugin, p.Version, base)
-		}
-		seen[base] = p
-	}
-	return nil
+	return programs, g.Wait()
 }
 
 // folders are those of the executables, each once, in the order of the plugins.

@@ -161,6 +161,17 @@ target_platform_detector_spec = target:root//...->prelude//platforms:default tar
 execution_platforms = prelude//platforms:default
 `
 
+const scratchToolchain = `
+load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
+load("@root//:plugins.lock.toml", lock = "value")
+
+protobuf_toolchain(
+    name = "protobuf",
+    plugins = protobuf_plugins(lock = lock),
+    visibility = ["PUBLIC"],
+)
+`
+
 // scratch makes a project that takes this repository as a cell of another
 // name, with the repository's own lock and more tables at its end.
 func scratch(t *testing.T, more string, files map[string]string) *bucktest.Project {
@@ -179,17 +190,7 @@ func scratch(t *testing.T, more string, files map[string]string) *bucktest.Proje
 		".buckroot":         "",
 		".buckconfig":       scratchConfig,
 		"plugins.lock.toml": string(own) + more,
-		"toolchains/BUCK": `
-load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
-load("@root//:plugins.lock.toml", lock = "value")
-
-protobuf_toolchain(
-    name = "protobuf",
-    plugins = protobuf_plugins(lock = lock),
-    defaults = {"typescript": "echo"},
-    visibility = ["PUBLIC"],
-)
-`,
+		"toolchains/BUCK":   scratchToolchain,
 	})
 	bucktest.Write(t, dir, files)
 	return bucktest.Open(t, dir, "v2")
@@ -229,7 +230,7 @@ load("@buck2-protobuf//rules:proto.bzl", "proto_library")
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 
 proto_library(name = "a_proto", srcs = ["a.proto"], visibility = ["PUBLIC"])
-proto_library(name = "b_proto", srcs = ["b.proto"], deps = [":a_proto", "buck2-protobuf//examples/typescript/common:common_proto"])
+proto_library(name = "b_proto", srcs = ["b.proto"], deps = [":a_proto", "buck2-protobuf//examples/typescript/common:common_proto"], visibility = ["PUBLIC"])
 proto_library(name = "bad_proto", srcs = ["bad.proto"], deps = [":a_proto"])
 proto_library(name = "syntax_proto", srcs = ["syntax.proto"])
 typescript_proto_library(name = "bad_ts", proto = ":bad_proto", plugin = "ts-proto")
@@ -247,6 +248,31 @@ typescript_proto_library(name = "from_ts", srcs = ["b.proto"], deps = [":old", "
     "rewrite_imports": ["./api/**/*_pb.js:@one", "./examples/**/*_pb.js:@two"],
     "target": "ts",
 })
+`,
+		".buckconfig":   strings.NewReplacer("pb = pb", "other = other\npb = pb", "target:pb//", "target:other//...->prelude//platforms:default target:pb//").Replace(scratchConfig),
+		"other/c.proto": "syntax = \"proto3\";\npackage other;\nimport \"api/b.proto\";\nmessage C { .B b = 1; }\n",
+		"other/defs.bzl": `
+load("@buck2-protobuf//rules:proto.bzl", "ProtoInfo")
+load("@prelude//:artifact_tset.bzl", "project_artifacts")
+
+def _impl(ctx):
+    info = ctx.attrs.proto[ProtoInfo]
+    out = ctx.actions.declare_output("all", dir = True)
+    ctx.actions.run(
+        cmd_args("/bin/sh", "-c", 'out=$1; mkdir "$out"; shift; for d; do cp -R "$d/." "$out"; done', "sh", out.as_output(), project_artifacts(ctx.actions, info.sources)),
+        category = "copy",
+    )
+    paths = ctx.actions.write("paths", info.transitive_paths)
+    return [DefaultInfo(default_output = out, sub_targets = {"paths": [DefaultInfo(default_output = paths)]})]
+
+all_sources = rule(impl = _impl, attrs = {"proto": attrs.dep(providers = [ProtoInfo])})
+`,
+		"other/BUCK": `
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+load(":defs.bzl", "all_sources")
+
+typescript_proto_library(name = "c_ts", srcs = ["c.proto"], deps = ["root//api:b_proto"], plugin = "ts-proto")
+all_sources(name = "sources", proto = ":c_ts")
 `,
 		"registry/BUCK": `
 load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins")
@@ -316,11 +342,12 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	})
 	t.Run("other bytes than the lock's", func(t *testing.T) {
 		p := p.On(t)
-		expect(t, p.Fails("build", "//api:liar"), "liar")
+		expect(t, p.Fails("build", "//api:liar"), "toolchains//:liar", "Invalid sha256 digest. Expected ", server.URL+"/lie/echo")
 	})
 	t.Run("unavailable fails when used", func(t *testing.T) {
 		p := p.On(t)
-		expect(t, p.Fails("build", "//api:nowhere"), "its publisher has no build for it")
+		host, _ := lock.Host()
+		expect(t, p.Fails("build", "//api:nowhere"), "toolchains//:nowhere", "nowhere 1.0.0: not available on "+host.Name+": its publisher has no build for it", "Hint: ", "lockgen explain NAME")
 	})
 	t.Run("descriptor set", func(t *testing.T) {
 		p := p.On(t)
@@ -351,6 +378,23 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			if _, err := os.Stat(filepath.Join(all, name)); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+	t.Run("over the cells of two consumers, and a rule of one's own", func(t *testing.T) {
+		p := p.On(t)
+		data, err := os.ReadFile(filepath.Join(p.Build("other//:c_ts")[0], "c.ts"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, string(data), `from "./api/b"`)
+		outs := append(p.Build("other//:sources"), p.Build("other//:sources[paths]")...)
+		protos := []string{"api/a.proto", "api/b.proto", "c.proto", "examples/typescript/common/money.proto"}
+		if got := tree(t, outs[0]); !slices.Equal(got, protos) {
+			t.Errorf("sources %q, want %q", got, protos)
+		}
+		paths, err := os.ReadFile(outs[1])
+		if got := strings.Fields(string(paths)); err != nil || !slices.Equal(slices.Sorted(slices.Values(got)), protos) {
+			t.Errorf("paths %q, %v, want %q", got, err, protos)
 		}
 	})
 	t.Run("from another library", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -244,20 +245,10 @@ func TestCompiled(t *testing.T) {
 		runs(t, p, "python", "py", "api/b_pb2.py")
 	})
 	t.Run("cpp", func(t *testing.T) {
-		needs(t, "g++", "pkg-config", "python3")
-		if host, ok := lock.Host(); !ok || host.Name != "linux-x86_64" {
-			t.Skip("protoc 21.11 is locked for linux-x86_64 alone")
-		}
-		version, err := exec.Command("pkg-config", "--modversion", "protobuf").Output()
-		if err != nil || !strings.HasPrefix(string(version), "3.21.") {
-			t.Skipf("no libprotobuf 3.21, as in libprotobuf-dev of Debian 12: pkg-config knows %q: %v", version, err)
-		}
+		needs(t, "g++", "python3")
+		library := installed(t, "protobuf")
 		p := p.On(t)
-		bucktest.Write(t, p.Dir, map[string]string{"cpp/BUCK": fmt.Sprintf(
-			"prebuilt_cxx_library(name = \"protobuf\", header_only = True, exported_preprocessor_flags = %s, exported_linker_flags = %s, visibility = [\"PUBLIC\"])\n",
-			list(t, strings.Fields(command(t, "", "pkg-config", "--cflags", "protobuf"))),
-			list(t, strings.Fields(command(t, "", "pkg-config", "--libs", "protobuf"))),
-		)})
+		bucktest.Write(t, p.Dir, map[string]string{"cpp/BUCK": library})
 		runs(t, p, "cpp", "cpp", "api/b.pb.cc", "api/b.pb.h")
 	})
 	t.Run("java", func(t *testing.T) {
@@ -281,6 +272,194 @@ func TestCompiled(t *testing.T) {
 		goRuntime(t, filepath.Join(p.Dir, "golang"))
 		runs(t, p, "go", "go", "api/b.pb.go")
 	})
+}
+
+// installed returns a prebuilt_cxx_library called protobuf of packages that
+// belong to libprotobuf 3.21, as Debian 12 has it, or skips.
+func installed(t *testing.T, packages ...string) string {
+	t.Helper()
+	needs(t, "pkg-config")
+	if host, ok := lock.Host(); !ok || host.Name != "linux-x86_64" {
+		t.Skip("protoc 21.11 is locked for linux-x86_64 alone")
+	}
+	version, err := exec.Command("pkg-config", "--modversion", "protobuf").Output()
+	if err != nil || !strings.HasPrefix(string(version), "3.21.") {
+		t.Skipf("no libprotobuf 3.21, as in libprotobuf-dev of Debian 12: pkg-config knows %q: %v", version, err)
+	}
+	if out, err := exec.Command("pkg-config", append([]string{"--exists", "--print-errors"}, packages...)...).CombinedOutput(); err != nil {
+		t.Skipf("pkg-config: %s", out)
+	}
+	flags := func(which string) string {
+		return list(t, strings.Fields(command(t, "", "pkg-config", append([]string{which}, packages...)...)))
+	}
+	return fmt.Sprintf("prebuilt_cxx_library(name = \"protobuf\", header_only = True, exported_preprocessor_flags = %s, exported_linker_flags = %s, visibility = [\"PUBLIC\"])\n",
+		flags("--cflags"), flags("--libs"))
+}
+
+// TestCompiledGRPCCpp: gRPC's plugin for C++, which no catalogue has, from this
+// machine by way of a file server, and a server and a client of what it
+// generates.
+func TestCompiledGRPCCpp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs protoc from its registry")
+	}
+	needs(t, "go", "g++", "python3", "grpc_cpp_plugin")
+	library := installed(t, "protobuf", "grpc++")
+	path, err := exec.LookPath("grpc_cpp_plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := serve(t, map[string][]byte{"/plugin": plugin})
+	tables := httpPlugin("grpc-cpp", "1.51.1", server.URL+"/plugin", plugin, "")
+	tables = strings.ReplaceAll(strings.ReplaceAll(tables, `"protoc-gen-grpc-cpp"`, `"grpc_cpp_plugin"`), treeOf("protoc-gen-grpc-cpp", plugin), treeOf("grpc_cpp_plugin", plugin))
+	p := scratch(t, olderProtoc+tables, map[string]string{
+		"toolchains/BUCK":           compiledToolchains,
+		"toolchains/java.bzl":       jdkToolchain,
+		"toolchains/jar_builder.sh": jarBuilder,
+		"cpp/BUCK":                  library,
+		"api/greet.proto":           greetProto,
+		"api/BUCK": `
+load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
+
+cpp_proto_library(name = "greet_cpp", srcs = ["greet.proto"], grpc = True, plugin_version = "21.11", runtime = ["//cpp:protobuf"])
+cxx_binary(name = "main", srcs = ["main.cc"], deps = [":greet_cpp"])
+`,
+		"api/main.cc": `#include <grpcpp/grpcpp.h>
+#include <iostream>
+#include "api/greet.grpc.pb.h"
+
+struct Greeter final : api::Greeter::Service {
+  grpc::Status Greet(grpc::ServerContext*, const api::Name* name, api::Name* answer) override {
+    answer->set_name("Hello, " + name->name());
+    return grpc::Status::OK;
+  }
+};
+
+int main() {
+  Greeter greeter;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&greeter);
+  auto server = builder.BuildAndStart();
+  auto stub = api::Greeter::NewStub(server->InProcessChannel({}));
+  grpc::ClientContext context;
+  api::Name name, answer;
+  name.set_name("C++");
+  if (!stub->Greet(&context, name, &answer).ok()) return 1;
+  std::cout << answer.name() << "\n";
+}
+`,
+	})
+	if got, want := p.Must("run", "//api:main"), "Hello, C++\n"; got != want {
+		t.Errorf("program printed %q, want %q", got, want)
+	}
+	if got, want := tree(t, p.Build("//api:greet_cpp[code]")[0]), []string{"api/greet.grpc.pb.cc", "api/greet.grpc.pb.h", "api/greet.pb.cc", "api/greet.pb.h"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+}
+
+const greetProto = "syntax = \"proto3\";\npackage api;\noption java_multiple_files = true;\nmessage Name { string name = 1; }\nservice Greeter { rpc Greet(Name) returns (Name); }\n"
+
+// TestCompiledGRPCJava: gRPC's plugin for Java, which only repositories of Maven
+// have, locked from the one that this machine's mvn uses, and a server and a
+// client of what it generates.
+func TestCompiledGRPCJava(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs a plugin and runtimes from a repository of Maven")
+	}
+	needs(t, "go", "mvn", "javac", "jar", "java", "python3")
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	dir := t.TempDir()
+	mvn := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "mvn", append([]string{"--batch-mode", "--quiet"}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	said, err := mvn("help:evaluate", "-Dexpression=project.remoteArtifactRepositories[0].url", "-DforceStdout")
+	repository := regexp.MustCompile(`https?://[^\s\x1b]+`).FindString(said)
+	if err != nil || repository == "" {
+		t.Skipf("mvn does not say which repository it uses: %v\n%s", err, said)
+	}
+	const version = "1.76.0"
+	bucktest.Write(t, dir, map[string]string{
+		"plugins.toml": fmt.Sprintf("platforms = [%q]\n\n[plugins]\nprotoc-gen-grpc-java = %q\n\n[registries]\nmaven = %q\n", host.Name, version, repository),
+		"pom.xml": `<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>test</artifactId><version>1</version><dependencies>
+<dependency><groupId>com.google.protobuf</groupId><artifactId>protobuf-java</artifactId><version>4.30.2</version></dependency>
+<dependency><groupId>io.grpc</groupId><artifactId>grpc-inprocess</artifactId><version>` + version + `</version></dependency>
+<dependency><groupId>io.grpc</groupId><artifactId>grpc-protobuf</artifactId><version>` + version + `</version></dependency>
+<dependency><groupId>io.grpc</groupId><artifactId>grpc-stub</artifactId><version>` + version + `</version></dependency>
+</dependencies></project>
+`,
+	})
+	lockgen := filepath.Join(t.TempDir(), "lockgen")
+	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
+	command(t, dir, lockgen, "update")
+	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(locked), "\n\n")
+	p := scratch(t, "\n"+tables, map[string]string{
+		"toolchains/BUCK":           compiledToolchains,
+		"toolchains/java.bzl":       jdkToolchain,
+		"toolchains/jar_builder.sh": jarBuilder,
+		"java/BUCK": `
+JARS = glob(["*.jar"])
+
+[prebuilt_jar(name = jar, binary_jar = jar) for jar in JARS]
+
+java_library(name = "grpc", exported_deps = [":" + jar for jar in JARS], visibility = ["PUBLIC"])
+`,
+		"api/greet.proto": greetProto,
+		"api/BUCK": `
+load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
+
+java_proto_library(name = "greet_java", srcs = ["greet.proto"], grpc = {"@generated": "omit"}, runtime = ["//java:grpc"])
+java_library(name = "main_lib", srcs = ["Main.java"], deps = [":greet_java"])
+java_binary(name = "main", main_class = "Main", generate_wrapper = True, deps = [":main_lib"])
+`,
+		"api/Main.java": `import api.GreeterGrpc;
+import api.Name;
+import io.grpc.inprocess.InProcessChannelBuilder;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.grpc.stub.StreamObserver;
+
+class Main {
+  static class Greeter extends GreeterGrpc.GreeterImplBase {
+    @Override
+    public void greet(Name name, StreamObserver<Name> answer) {
+      answer.onNext(Name.newBuilder().setName("Hello, " + name.getName()).build());
+      answer.onCompleted();
+    }
+  }
+
+  public static void main(String[] args) throws Exception {
+    var server = InProcessServerBuilder.forName("greet").addService(new Greeter()).build().start();
+    var channel = InProcessChannelBuilder.forName("greet").build();
+    var answer = GreeterGrpc.newBlockingStub(channel).greet(Name.newBuilder().setName("Java").build());
+    System.out.println(answer.getName());
+    channel.shutdownNow();
+    server.shutdownNow();
+  }
+}
+`,
+	})
+	if out, err := mvn("dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(p.Dir, "java")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, want := p.Must("run", "//api:main"), "Hello, Java\n"; got != want {
+		t.Errorf("program printed %q, want %q", got, want)
+	}
+	if got, want := tree(t, p.Build("//api:greet_java[code]")[0]), []string{"api/Greet.java", "api/GreeterGrpc.java", "api/Name.java", "api/NameOrBuilder.java"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
 }
 
 // goRuntime makes dir a package of Buck2 that has a go_library for each Go

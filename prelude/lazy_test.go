@@ -35,18 +35,9 @@ func TestClosure(t *testing.T) {
 	}
 	_, tables, _ := strings.Cut(string(lock.Print(&lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{"counted": v}})), "\n\n")
 	p := scratch(t, more+"\n"+tables, map[string]string{
-		".buckconfig": scratchConfig + "[buck2_protobuf]\nnode_manager = none\ncache_dir = " + t.TempDir() + "\n",
-		"toolchains/BUCK": `
-load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
-load("@root//:plugins.lock.toml", lock = "value")
-
-protobuf_toolchain(
-    name = "protobuf",
-    plugins = protobuf_plugins(lock = lock, registries = {"npm": "` + s.URL + `/"}),
-    visibility = ["PUBLIC"],
-)
-`,
-		"api/a.proto": scratchProto,
+		".buckconfig":     scratchConfig + "[buck2_protobuf]\nnode_manager = none\ncache_dir = " + t.TempDir() + "\n",
+		"toolchains/BUCK": strings.Replace(scratchToolchain, "(lock = lock", "(lock = lock, registries = {\"npm\": \""+s.URL+"/\"}", 1),
+		"api/a.proto":     scratchProto,
 		"api/BUCK": `
 load("@buck2-protobuf//rules:proto.bzl", "proto_library")
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
@@ -150,13 +141,7 @@ func TestWithoutNetwork(t *testing.T) {
 		return
 	}
 	p := scratch(t, "", map[string]string{
-		".buckconfig": scratchConfig + "[buck2_protobuf]\ncache_dir = " + t.TempDir() + "\n",
-		"toolchains/BUCK": `
-load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
-load("@root//:plugins.lock.toml", lock = "value")
-
-protobuf_toolchain(name = "protobuf", plugins = protobuf_plugins(lock = lock), visibility = ["PUBLIC"])
-`,
+		".buckconfig":  scratchConfig + "[buck2_protobuf]\ncache_dir = " + t.TempDir() + "\n",
 		"api/a.proto":  scratchProto,
 		"api/notes.md": "",
 		"api/BUCK": `

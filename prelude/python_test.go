@@ -132,5 +132,11 @@ typescript_proto_library(name = "young", srcs = ["a.proto"], plugin = "young")
 		if _, err := os.Stat(marker); err != nil {
 			t.Errorf("it did not run: %v", err)
 		}
+		// Whatever else there is stays as it is.
+		for line := range strings.Lines(p.Must("log", "what-ran")) {
+			if !strings.Contains(line, "(protoc_generate ") {
+				t.Errorf("another Python ran %s", line)
+			}
+		}
 	})
 }

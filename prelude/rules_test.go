@@ -55,6 +55,21 @@ typescript_proto_library(name = "typescript-connect", srcs = SRCS, plugin = "pro
     for plugin in ["protobuf-ts", "protoc-gen-es", "protoc-gen-ts", "ts-proto"]
 ]
 `,
+		"buf/then/b.proto": "syntax = \"proto3\";\npackage bad;\nmessage B { string kept = 1; string gone = 2; }\n",
+		"buf/b.proto":      "syntax = \"proto3\";\npackage bad;\nmessage B { string kept = 1; }\n",
+		"buf/buf.yaml":     "version: v2\nlint:\n  use: [PACKAGE_DEFINED]\n",
+		"buf/BUCK": `
+load("@buck2-protobuf//rules:buf.bzl", "buf_breaking_test", "buf_lint_test")
+load("@buck2-protobuf//rules:proto.bzl", "proto_library")
+
+proto_library(name = "now_proto", srcs = ["b.proto"], strip_import_prefix = ".")
+proto_library(name = "then_proto", srcs = ["then/b.proto"], strip_import_prefix = "then")
+buf_lint_test(name = "lint", proto = ":now_proto")
+buf_lint_test(name = "lint_less", proto = ":now_proto", skip = ["PACKAGE_DIRECTORY_MATCH", "PACKAGE_VERSION_SUFFIX"])
+buf_lint_test(name = "lint_config", proto = ":now_proto", config = "buf.yaml")
+buf_breaking_test(name = "breaking", proto = ":now_proto", against = ":then_proto[image]")
+buf_breaking_test(name = "breaking_less", proto = ":now_proto", against = ":then_proto[image]", skip = ["FIELD_NO_DELETE"])
+`,
 		"moved/b.proto": "syntax = \"proto3\";\nmessage B {}\n",
 		"api/BUCK": `
 load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
@@ -171,6 +186,12 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 		}
 		expectFile(t, stub[0], "//go:build ignore\n\npackage nothing\n")
 	})
+	t.Run("buf", func(t *testing.T) {
+		p := p.On(t)
+		p.Must("test", "//buf:lint_less", "//buf:lint_config", "//buf:breaking_less")
+		expect(t, p.Fails("test", "//buf:lint"), "b.proto:2:1:", "should be suffixed with a correctly formed version")
+		expect(t, p.Fails("test", "//buf:breaking"), "b.proto:3:1:", `Previously present field "2" with name "gone"`)
+	})
 	t.Run("import paths", func(t *testing.T) {
 		p := p.On(t)
 		for target, want := range map[string]string{"here": "b.proto", "there": "x/y/b.proto", "before": "z/moved/b.proto"} {
@@ -277,52 +298,63 @@ func testSync(t *testing.T, p *bucktest.Project) {
 	p.Must("test", "//api:fresh")
 }
 
-// Two builds of the same sources in two places give the same bytes, whatever
-// the language.
+// Two builds of the same sources in two places give the same bytes: every
+// target of the examples, which are of every rule.
 func TestSameBytesElsewhere(t *testing.T) {
-	targets := []string{
-		"//examples/buf:shop_proto[image]", "//examples/cpp:note_cpp", "//examples/go:note_go", "//examples/java:note_java[archive]",
-		"//examples/polyglot:greet_connect[typescript]", "//examples/python:note_py", "//examples/typescript:protobuf-ts[all]", "//examples/typescript:ts-proto",
-	}
 	here := bucktest.Open(t, bucktest.Root(t), "test-prelude")
 	there := scratch(t, "", nil)
-	outs := func(p *bucktest.Project, cell string) []map[string]string {
-		var all []map[string]string
+	targets := []string{"//examples/java:note_java[archive]", "//examples/typescript:ts-proto[all]", "//examples/buf:shop_proto[image]"}
+	for _, target := range strings.Fields(here.Must("targets", "//examples/...")) {
+		targets = append(targets, strings.TrimPrefix(target, "buck2-protobuf"))
+	}
+	// What a target's outputs hold, by the target's label without its cell.
+	contents := func(p *bucktest.Project, cell string) map[string]map[string]string {
+		var labels []string
 		for _, target := range targets {
-			content := map[string]string{}
-			for _, out := range p.Build(cell + target) {
-				if info, err := os.Stat(out); err != nil {
-					t.Fatal(err)
-				} else if !info.IsDir() {
-					data, err := os.ReadFile(out)
-					if err != nil {
-						t.Fatal(err)
-					}
-					content[filepath.Base(out)] = string(data)
-					continue
-				}
-				for _, name := range tree(t, out) {
-					data, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(name)))
-					if err != nil {
-						t.Fatal(err)
-					}
-					content[name] = string(data)
-				}
+			labels = append(labels, cell+target)
+		}
+		var outs map[string]string
+		if err := json.Unmarshal([]byte(p.Must(append([]string{"build", "--show-full-json-output"}, labels...)...)), &outs); err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]map[string]string{}
+		for label, out := range outs {
+			_, target, _ := strings.Cut(label, "//")
+			all[target] = map[string]string{}
+			if out == "" {
+				continue // it has no output, or some that are outputs of others
 			}
-			all = append(all, content)
+			names := []string{"."}
+			if info, err := os.Stat(out); err != nil {
+				t.Fatal(err)
+			} else if info.IsDir() {
+				names = tree(t, out)
+			}
+			for _, name := range names {
+				data, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(name)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				all[target][name] = string(data)
+			}
 		}
 		return all
 	}
-	a, b := outs(here, ""), outs(there, "pb")
-	for i, target := range targets {
-		if len(a[i]) == 0 || len(a[i]) != len(b[i]) {
-			t.Errorf("%s: %d files here, %d there", target, len(a[i]), len(b[i]))
+	a, b := contents(here, ""), contents(there, "pb")
+	files := 0
+	for target := range a {
+		if len(a[target]) != len(b[target]) {
+			t.Errorf("%s: %d files here, %d there", target, len(a[target]), len(b[target]))
 		}
-		for name, data := range a[i] {
-			if b[i][name] != data {
+		for name, data := range a[target] {
+			files++
+			if b[target][name] != data {
 				t.Errorf("%s: %s differs", target, name)
 			}
 		}
+	}
+	if len(a) < 35 || files < 80 {
+		t.Errorf("%d targets with %d files", len(a), files)
 	}
 }
 

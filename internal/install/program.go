@@ -63,18 +63,26 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 		return p, depends, nil
 	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
-	base := path.Base(cell.Binary)
-	switch ext := path.Ext(base); ext {
-	case ".js", ".cjs", ".mjs":
-		base = strings.TrimSuffix(base, ext)
-	}
 	// What the user's shell says to node must not change what a plugin writes.
-	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], base), []string{"NODE_OPTIONS", "NODE_PATH"}, []string{node, p.Path})
+	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell)), []string{"NODE_OPTIONS", "NODE_PATH"}, []string{node, p.Path})
 	if err != nil {
 		return nil, nil, err
 	}
 	p.Path = launcher
 	return p, append(depends, node, launcher), nil
+}
+
+// Command is the name under which a shell finds the executable of an entry that
+// [Installer.Program] installed: that of its file without .exe, .cmd or .js.
+func Command(e *lock.Entry, cell lock.Cell) string {
+	base := path.Base(cell.Binary)
+	switch ext := path.Ext(base); {
+	case len(e.Locked.Python) > 0:
+		return e.Locked.Program
+	case ext == ".exe", e.Runtime != nil && (ext == ".js" || ext == ".cjs" || ext == ".mjs"):
+		return strings.TrimSuffix(base, ext)
+	}
+	return base
 }
 
 // launcher writes the program that runs argv and what else it is given, without

@@ -462,7 +462,7 @@ func (v *Version) Cell(platform string) (Cell, string, error) {
 		return Cell{}, "", fault.Errorf(fault.Usage, "known are "+strings.Join(PlatformNames(), ", "), "unknown platform %q", platform)
 	}
 	if c.Unavailable != "" {
-		return Cell{}, "", fault.Errorf(fault.Machine, "", "not available on %s: %s", platform, c.Unavailable)
+		return Cell{}, "", fault.Errorf(fault.Machine, "list the platform in plugins.toml if it is not there and run: lockgen update; or lock a version or a source that has a build for it, see: lockgen explain NAME", "not available on %s: %s", platform, c.Unavailable)
 	}
 	return c, platform, nil
 }

@@ -179,7 +179,7 @@ func checkHop(from, to *url.URL, public bool) error {
 	const mend = "use another mirror, or the address it means if you trust it"
 	switch {
 	case to.Scheme != "https" && to.Scheme != "http":
-		return fault.Errorf(fault.Policy, mend, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), printable(to.Scheme, 20))
+		return fault.Errorf(fault.Policy, mend, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), Printable(to.Scheme, 20))
 	case to.Hostname() == "":
 		return fault.Errorf(fault.Policy, mend, "%s leads to %s, which has no host", Redact(from.String()), Redact(to.String()))
 	case from.Scheme == "https" && to.Scheme == "http":
@@ -250,7 +250,7 @@ var (
 
 // connectFailure classifies an error of the transport.
 func connectFailure(r *request, err error, chain []string) *failure {
-	text := &shown{r.scrub(printable(err.Error(), 300)) + via(chain), err}
+	text := &shown{r.scrub(Printable(err.Error(), 300)) + via(chain), err}
 	f := &failure{class: fault.Upstream, err: text, retry: true,
 		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 	var unverified *tls.CertificateVerificationError

@@ -90,7 +90,7 @@ func badDocument(where string, err error) error {
 	if errors.As(err, &field) {
 		err = fmt.Errorf("field %s is a %s, expected %s", field.Field, field.Value, field.Type)
 	}
-	return fault.Errorf(fault.Upstream, "try again later, or use another registry", "%s: malformed document: %s", where, printable(err.Error(), 300))
+	return fault.Errorf(fault.Upstream, "try again later, or use another registry", "%s: malformed document: %s", where, Printable(err.Error(), 300))
 }
 
 // link resolves a link of a document. It is held to the rules of a redirect,
@@ -135,7 +135,7 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 	case strings.HasSuffix(kind, "html"):
 		base, href, total = simpleHTML(body, base, filename)
 	default:
-		err = fmt.Errorf("content type %q is neither JSON nor HTML", printable(kind, 80))
+		err = fmt.Errorf("content type %q is neither JSON nor HTML", Printable(kind, 80))
 	}
 	if err != nil {
 		return "", badDocument(where, err)
@@ -251,7 +251,7 @@ func htmlWheels(body []byte, page *url.URL) (wheels []WheelFile, links int) {
 		}
 		for _, a := range token.Attr {
 			if a.Key == "data-yanked" {
-				if w.Yanked = printable(a.Val, 200); w.Yanked == "" {
+				if w.Yanked = Printable(a.Val, 200); w.Yanked == "" {
 					w.Yanked = "yanked"
 				}
 			}

@@ -82,7 +82,7 @@ type Credential struct {
 type Options struct {
 	Offline   bool   // refuse every request, class Upstream
 	UserAgent string // default "buck2-protobuf"
-	// Progress is told of every number of bytes that reached a sink, with the
+	// Progress is told of every number of bytes that came for a sink, with the
 	// redacted URL; negative when a transfer starts afresh. It is called from
 	// the goroutine of the download, so it must allow concurrent calls when
 	// there are concurrent downloads.
@@ -175,7 +175,7 @@ func Redact(raw string) string {
 		if ok {
 			rest = scheme + ":" + rest
 		}
-		return printable(rest, 300)
+		return Printable(rest, 300)
 	}
 	bare := *u
 	bare.User, bare.RawQuery, bare.ForceQuery, bare.Fragment, bare.RawFragment = nil, "", false, "", ""
@@ -186,7 +186,7 @@ func Redact(raw string) string {
 	if u.RawQuery != "" {
 		text += "?***"
 	}
-	return printable(text, 1000)
+	return Printable(text, 1000)
 }
 
 // parse reads a URL that a person, the lock or a registry gave, and applies the

@@ -146,9 +146,9 @@ func (c *Client) statusFailure(a *answer) *failure {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		switch {
 		case a.sent != "":
-			b.WriteString(", credential sent: " + printable(a.sent, 80))
+			b.WriteString(", credential sent: " + Printable(a.sent, 80))
 		case a.req.credential.Name != "":
-			b.WriteString(", no credential sent: it left the host that " + printable(a.req.credential.Name, 80) + " is for")
+			b.WriteString(", no credential sent: it left the host that " + Printable(a.req.credential.Name, 80) + " is for")
 		default:
 			b.WriteString(", no credential sent")
 		}
@@ -172,12 +172,12 @@ func (c *Client) said(a *answer) string {
 	if looksLikeHTML(head) {
 		return "" // markup helps nobody; the status is said
 	}
-	return printable(a.req.scrub(string(head)), 200)
+	return Printable(a.req.scrub(string(head)), 200)
 }
 
-// printable keeps at most n printable characters of s, on one line, so that no
+// Printable keeps at most n printable characters of s, on one line, so that no
 // server plays with the terminal.
-func printable(s string, n int) string {
+func Printable(s string, n int) string {
 	var b strings.Builder
 	count := 0
 	for _, word := range strings.Fields(strings.ToValidUTF8(s, "\uFFFD")) {
@@ -379,7 +379,7 @@ func (d *download) attempt(ctx context.Context, cancel context.CancelCauseFunc) 
 	case offset > 0 && (a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable):
 		d.validator = "" // the next attempt asks for everything
 		return &failure{class: fault.Upstream, retry: true, mend: "try again later, or use a mirror",
-			err: fmt.Errorf("server cannot continue at byte %d: it answered %s, Content-Range %q", offset, status(a.Response), printable(a.Header.Get("Content-Range"), 80))}
+			err: fmt.Errorf("server cannot continue at byte %d: it answered %s, Content-Range %q", offset, status(a.Response), Printable(a.Header.Get("Content-Range"), 80))}
 	}
 	return d.c.statusFailure(a)
 }
@@ -414,19 +414,30 @@ func (d *download) receive(a *answer, offset int64) *failure {
 		return &failure{class: fault.Integrity, mend: otherBytes,
 			err: fmt.Errorf("expected %d bytes, the server announces %d%s", d.size, offset+announced, via(a.chain))}
 	}
-	buf := make([]byte, 256<<10) // more than the reader's own, which it then leaves out
+	// Large writes cost the file system half as much as those of what a connection
+	// gives at a time. Into more than its own buffer the reader reads at once.
+	room := int64(1 << 20)
+	if announced >= 0 {
+		room = min(room, announced+1)
+	}
+	buf := make([]byte, 0, room)
 	for {
-		n, err := body.Read(buf)
+		n, err := body.Read(buf[len(buf):cap(buf)])
 		offset += int64(n)
-		if d.size > 0 && offset > d.size {
-			return &failure{class: fault.Integrity, mend: otherBytes,
-				err: fmt.Errorf("expected %d bytes, the server sends more%s", d.size, via(a.chain))}
+		tooLong := d.size > 0 && offset > d.size
+		if !tooLong {
+			buf = buf[:len(buf)+n]
+			d.progress(int64(n))
 		}
-		if n > 0 {
-			if _, err := d.in.Write(buf[:n]); err != nil {
+		if len(buf) > 0 && (tooLong || err != nil || len(buf) == cap(buf) || offset == d.size) {
+			if _, err := d.in.Write(buf); err != nil {
 				return &failure{class: fault.Of(err), err: err}
 			}
-			d.progress(int64(n))
+			buf = buf[:0]
+		}
+		if tooLong {
+			return &failure{class: fault.Integrity, mend: otherBytes,
+				err: fmt.Errorf("expected %d bytes, the server sends more%s", d.size, via(a.chain))}
 		}
 		switch {
 		case err == nil:
@@ -462,7 +473,7 @@ func bodyFailure(a *answer, err error, got, want int64) *failure {
 	if want > 0 {
 		of = fmt.Sprintf(" of %d", want)
 	}
-	text := fmt.Sprintf("%s, after %d%s bytes%s", a.req.scrub(printable(err.Error(), 300)), got, of, via(a.chain))
+	text := fmt.Sprintf("%s, after %d%s bytes%s", a.req.scrub(Printable(err.Error(), 300)), got, of, via(a.chain))
 	return &failure{class: fault.Upstream, err: &shown{text, err}, retry: true,
 		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 }
@@ -520,7 +531,7 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 		case err != nil:
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
-			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", printable(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
+			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", Printable(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
 		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
 			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain)))}

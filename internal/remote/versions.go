@@ -73,7 +73,7 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 		}
 		switch v := v.Deprecated.(type) {
 		case string:
-			r.Deprecated = printable(v, 200)
+			r.Deprecated = Printable(v, 200)
 		case bool:
 			if v {
 				r.Deprecated = "deprecated"
@@ -112,7 +112,7 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 		}
 		return wheels, nil
 	case !strings.HasSuffix(kind, "json"):
-		return nil, badDocument(where, fmt.Errorf("content type %q is neither JSON nor HTML", printable(kind, 80)))
+		return nil, badDocument(where, fmt.Errorf("content type %q is neither JSON nor HTML", Printable(kind, 80)))
 	}
 	var doc struct {
 		Meta struct {
@@ -139,7 +139,7 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 		w := WheelFile{Filename: f.Filename, Uploaded: moment(f.Uploaded), SHA256: f.Hashes["sha256"]}
 		switch v := f.Yanked.(type) {
 		case string:
-			w.Yanked = printable(v, 200)
+			w.Yanked = Printable(v, 200)
 			if w.Yanked == "" {
 				w.Yanked = "yanked"
 			}

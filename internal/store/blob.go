@@ -368,7 +368,7 @@ func (in *Ingest) keep(d Digest) error {
 // hashed beside that, so that a second processor halves the time.
 const (
 	hashBeside = 1 << 20 // bytes; smaller files are not worth a goroutine
-	hashAhead  = 8       // chunks that may wait to be hashed
+	hashAhead  = 1       // chunks that may wait to be hashed, each as long as a Write
 )
 
 var chunkPool = sync.Pool{New: func() any { return new([]byte) }}

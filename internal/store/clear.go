@@ -156,8 +156,10 @@ func (c *clearing) clear(ctx context.Context) error {
 	if err := c.goBuild(); err != nil {
 		return err
 	}
-	c.derived("launchers")
-	c.derived("warm")
+	path := regexp.MustCompile(`trees(?:/|\\+)([0-9a-f]{64})\b`)
+	c.derived("launchers", path)
+	c.derived("warm", path)
+	c.derived("compiled", regexp.MustCompile(`^([0-9a-f]{64})\n$`))
 	c.documents()
 	return c.leavings()
 }
@@ -297,9 +299,9 @@ func (c *clearing) gone(used space, grave string) {
 
 // derived removes the files of a folder that speak of trees which are not there:
 // launchers, and what was remembered of them. They are written by who holds
-// the tree, so they go under the lock of a tree that is missing.
-func (c *clearing) derived(folder string) {
-	form := regexp.MustCompile(`trees(?:/|\\+)([0-9a-f]{64})\b`)
+// the tree, so they go under the lock of a tree that is missing. Form finds the
+// trees in them.
+func (c *clearing) derived(folder string, form *regexp.Regexp) {
 	filepath.WalkDir(c.s.path(folder), func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil

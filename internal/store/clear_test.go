@@ -126,6 +126,9 @@ func TestClear(t *testing.T) {
 		if err := os.WriteFile(name, []byte("exec '"+s.path("trees", tree, "a")+"'\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
+		if err := s.Put("compiled/"+tree, 0o644, []byte(tree+"\n")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Release()
 	age(t, s, 31*24*time.Hour)
@@ -181,6 +184,7 @@ func TestClear(t *testing.T) {
 	for name, there := range map[string]bool{
 		s.path("trees", oldTree): false, s.path("trees", oldTree+".ok"): false, s.path("trees", youngTree): true,
 		s.blobPath(oldBlob): false, s.blobPath(linked): false, s.blobPath(youngBlob): true,
+		s.path("compiled", oldTree): false, s.path("compiled", youngTree): true,
 		s.path("go-build"): false, s.path("launchers", "old", "x"): false, s.path("launchers", "young", "x"): true, outside: true,
 	} {
 		if _, err := os.Lstat(name); (err == nil) != there {

@@ -95,7 +95,7 @@ func (l Layout) index() (*ocispec.Index, error) {
 		return nil, l.broken(err)
 	}
 	if err := json.Unmarshal(data, x); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "remove "+f.Name()+", then run: lockgen mirror --to "+l.String(), "%s: its index.json is malformed: %s", l, printable(err.Error()))
+		return nil, fault.Errorf(fault.Integrity, "remove "+f.Name()+", then run: lockgen mirror --to "+l.String(), "%s: its index.json is malformed: %s", l, remote.Printable(err.Error(), 300))
 	}
 	return x, nil
 }
