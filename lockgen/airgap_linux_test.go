@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,9 @@ func TestAirGapReal(t *testing.T) {
 			if v.Source != lock.NPM && v.Source != lock.Pip {
 				continue
 			}
-			names = append(names, name)
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 			for _, key := range v.FilesFor(host.Name) {
 				if f := v.Files[key]; !s.HasBlob(store.Digest{SHA256: f.SHA256, Size: f.Size}) {
 					t.Skipf("skipped: %s is not in %s, which go test ./fetch fills", key, p.cache)
@@ -175,6 +178,12 @@ func TestAirGapInside(t *testing.T) {
 		for _, more := range []string{"--node-manager=none", "--disable-package-managers"} {
 			cache := t.TempDir()
 			for _, name := range in.Plugins {
+				_, _, v, err := l.Find(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tree := v.Platforms[in.Platform].Tree
+				_, missing := os.Stat(filepath.Join(cache, "trees", tree)) // two plugins may be of one folder
 				cmd := exec.CommandContext(t.Context(), in.Fetch, "get", name, "--platform", in.Platform, more, "--lock", p.path("plugins.lock.toml"), "-v")
 				cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
 				var talk bytes.Buffer
@@ -183,14 +192,9 @@ func TestAirGapInside(t *testing.T) {
 					t.Errorf("from %s, %s: %s: %v\n%s", to, more, name, err, talk.String())
 					continue
 				}
-				if ready := strings.Contains(talk.String(), "took the ready folder of "+name); ready != (more == "--disable-package-managers" && name != "tool") && name != "node" {
+				if ready := strings.Contains(talk.String(), "took the ready folder of "+name); ready != (more == "--disable-package-managers" && name != "tool" && missing != nil) && name != "node" {
 					t.Errorf("from %s, %s: %s by its ready folder: %v\n%s", to, more, name, ready, talk.String())
 				}
-				_, _, v, err := l.Find(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				tree := v.Platforms[in.Platform].Tree
 				want, err := store.HashDir(t.Context(), filepath.Join(in.Trees, tree), nil)
 				if name == "tool" { // by URL: there is no ready folder of it outside
 					want, err = nil, nil
