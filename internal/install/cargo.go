@@ -45,6 +45,13 @@ func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, serve
 				"offline, and not in the cache %s: %s", i.Store.Dir(), strings.Join(missing, ", "))
 		}
 	}
+	if i.Trials != nil {
+		dir, err := os.MkdirTemp(i.Trials.Dir, "compiled-")
+		if err != nil {
+			return "", err
+		}
+		return dir, i.compile(ctx, cargo, e, served, dir)
+	}
 	return i.Store.Compiled(ctx, string(key), func(ctx context.Context, dir string) error {
 		return i.compile(ctx, cargo, e, served, dir)
 	})
@@ -99,7 +106,7 @@ func (i *Installer) compile(ctx context.Context, cargo *pkgmgr.Cargo, e *lock.En
 	}
 	p, _ := lock.LookupPlatform(platform)
 	binary := e.Locked.Platforms[platform].Binary
-	b := pkgmgr.CargoBuild{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p}
+	b := pkgmgr.CargoBuild{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p, Trials: i.Trials}
 	for _, key := range keys {
 		f := e.Locked.Files[key]
 		blob, err := i.blob(ctx, e, key)

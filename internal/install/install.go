@@ -51,6 +51,7 @@ type Installer struct {
 	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
 	NoManagers   bool                 // run no package manager
 	Python       string               // the Python that runs plugins, "" for one of those on PATH
+	Trials       *pkgmgr.CargoTrials  // what cargo compiles is only tried, and not kept in the store; nil to keep it
 	Detail       func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them

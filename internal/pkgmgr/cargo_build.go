@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -41,6 +42,47 @@ type CargoBuild struct {
 	Bin      string        // the executable of Root
 	Scripts  []string      // NAME-VERSION of the crates that may run code while it is compiled
 	Platform lock.Platform // for which the closure was locked: it must be rustc's own
+	Trials   *CargoTrials  // nil for a build that is kept
+}
+
+// CargoTrials are builds that are run once and thrown away: of the same sources
+// under the same checks, without optimisation, and what several of them have in
+// common is compiled once. They share a folder, so there is one at a time. The
+// owner calls Close.
+type CargoTrials struct {
+	Dir string // for what they make, the owner's
+
+	mu  sync.Mutex
+	dir string // where they are made, in Dir if it can be
+}
+
+// Close removes the folder in which the builds ran.
+func (t *CargoTrials) Close() error { return os.RemoveAll(t.dir) }
+
+// folder returns the folder of all trials, empty but for what was compiled.
+func (t *CargoTrials) folder() (_ string, err error) {
+	if t.dir == "" {
+		t.dir, err = quietFolder(t.Dir)
+		return t.dir, err
+	}
+	entries, err := os.ReadDir(t.dir)
+	for _, e := range entries {
+		if e.Name() != "target" {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(t.dir, e.Name())))
+		}
+	}
+	return t.dir, err
+}
+
+// age makes the files of crates as old as they can be, for cargo compiles again
+// what is younger than what it made of it. A crate of a registry never changes.
+func age(dir string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = os.Chtimes(name, time.Time{}, time.Unix(1, 0))
+		}
+		return err
+	})
 }
 
 // Identity says with what c compiles: the answer of rustc -vV, and our own
@@ -92,11 +134,20 @@ func (c *Cargo) Build(ctx context.Context, b CargoBuild, out string) error {
 	if err != nil {
 		return err
 	}
-	scratch, err := quietFolder(filepath.Dir(out))
+	var scratch string
+	var trial []string
+	if b.Trials == nil {
+		scratch, err = quietFolder(filepath.Dir(out))
+		defer func() { os.RemoveAll(scratch) }()
+	} else {
+		b.Trials.mu.Lock()
+		defer b.Trials.mu.Unlock()
+		scratch, err = b.Trials.folder()
+		trial = []string{"CARGO_PROFILE_RELEASE_OPT_LEVEL=0", "CARGO_PROFILE_RELEASE_LTO=off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256"}
+	}
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
 	f := crateFolder(scratch)
 	if err := f.prepare(); err != nil {
 		return err
@@ -145,14 +196,19 @@ func (c *Cargo) Build(ctx context.Context, b CargoBuild, out string) error {
 	if err := b.agrees(closure); err != nil {
 		return err
 	}
+	if b.Trials != nil {
+		if err := age(f.at("locked")); err != nil {
+			return err
+		}
+	}
 	_, err = command{
 		name: "cargo install " + root.String(), path: c.cargo, dir: scratch, timeout: time.Hour, offline: true, class: fault.Machine,
 		args: slices.Concat([]string{
 			"install", "--path", f.at("root"), "--locked", "--offline", "--no-track", "--root", f.at("out"), "--bin", b.Bin,
 		}, b.Args),
-		env: f.env(c,
+		env: f.env(c, append(trial,
 			"PATH="+path, "CARGO_TARGET_DIR="+f.at("target"), "CARGO_INCREMENTAL=0", "SOURCE_DATE_EPOCH=0",
-			"CARGO_ENCODED_RUSTFLAGS="+strings.Join(rustFlags(scratch), "\x1f")),
+			"CARGO_ENCODED_RUSTFLAGS="+strings.Join(rustFlags(scratch), "\x1f"))...),
 	}.run(ctx)
 	if err != nil {
 		return explainCargo(err, root.String())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -117,6 +119,42 @@ func TestCargoBuild(t *testing.T) {
 	}
 	if _, said, err = build(func(b *CargoBuild) { b.Args = []string{"--features", "more"} }); err != nil || !strings.HasPrefix(said, "LEAF ") {
 		t.Errorf("with a feature it says %q: %v", said, err)
+	}
+
+	// Trials share what they have in common, and nothing of the plugin itself.
+	trials := &CargoTrials{Dir: t.TempDir()}
+	compiled := func() map[string]time.Time {
+		files, err := filepath.Glob(filepath.Join(trials.dir, "target", "release", "deps", "libleaf-*.rlib"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("the trials made %v, %v", files, err)
+		}
+		info, err := os.Stat(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return map[string]time.Time{files[0]: info.ModTime()}
+	}
+	other := cargoPlug
+	other.Version = "1.0.1"
+	other.Files = map[string]string{"src/main.rs": strings.Replace(cargoPlug.Files["src/main.rs"], "fn main() {", "fn main() { print!(\"other \");", 1)}
+	if _, said, err = build(func(b *CargoBuild) { b.Trials = trials }); err != nil || !strings.HasPrefix(said, "leaf ") {
+		t.Errorf("a trial says %q: %v", said, err)
+	}
+	before := compiled()
+	if _, said, err = build(func(b *CargoBuild) { b.Trials, b.Root = trials, crateFile(t, s, other) }); err != nil || !strings.HasPrefix(said, "other leaf ") {
+		t.Errorf("a second trial says %q: %v", said, err)
+	}
+	if after := compiled(); !maps.Equal(after, before) {
+		t.Errorf("compiled anew: %v, before %v", after, before)
+	}
+	if _, _, err := build(func(b *CargoBuild) { b.Trials, b.Crates = trials, nil }); fault.Of(err) != fault.Lock {
+		t.Errorf("a trial with a crate missing: %v", err)
+	}
+	if err := trials.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(trials.Dir); len(left) > 0 {
+		t.Errorf("the trials left %v", left)
 	}
 
 	broken := cargoPlug

@@ -11,6 +11,8 @@ import traceback
 
 from pip._vendor.packaging import markers
 
+with open(sys.argv.pop(1)) as f:
+    runs = json.load(f)
 real, env = markers.default_environment(), {}
 markers.default_environment = lambda: dict(env)
 
@@ -111,7 +113,7 @@ def ask_once():
     def parsed_once(link, *args, **kw):
         content = page(link, *args, **kw)
         if content is not None:
-            content.cache_link_parsing = True
+            object.__setattr__(content, "cache_link_parsing", True)  # frozen since pip 24.1
         return content
 
     def keep(link, *args, **kw):
@@ -149,15 +151,62 @@ def look_up():
     package_finder.Wheel = once(Wheel, lambda name: name)
 
 
+def leave_out():
+    """Most files of an index are for other platforms or no wheels, and pip takes
+    a while to say so of each, for each run. It still judges what is left."""
+    from itertools import product
+
+    from pip._internal.index import package_finder
+    from pip._internal.metadata.importlib import _dists
+    from pip._internal.models.link import Link
+    from pip._internal.models.target_python import TargetPython
+
+    finder, every, known = package_finder.PackageFinder, package_finder.PackageFinder.evaluate_links, {}
+    from_json = Link.from_json.__func__
+
+    def tags(python):
+        return frozenset(map(str, (getattr(python, "get_sorted_tags", None) or python.get_tags)()))
+
+    def target(arguments):
+        def given(option):
+            return [arguments[i + 1] for i, a in enumerate(arguments) if a == option]
+
+        version = tuple(int(n) for n in given("--python-version")[0].split("."))
+        return TargetPython(platforms=given("--platform"), py_version_info=version, implementation=given("--implementation")[0])
+
+    def may_fit(name, tags):
+        parts = name[:-4].rsplit("-", 3)
+        if not name.endswith(".whl") or len(parts) != 4:
+            return not name.endswith((".tar.gz", ".zip"))  # pip says what it is
+        return not tags.isdisjoint(map("-".join, product(*(part.split(".") for part in parts[1:]))))
+
+    wanted = frozenset().union(*(tags(target(each["arguments"])) for each in runs))
+
+    def parsed(cls, data, *args, **kw):
+        return from_json(cls, data, *args, **kw) if may_fit(data.get("filename") or "", wanted) else None
+
+    def evaluate(self, evaluator, links):
+        mine = tags(evaluator._target_python)
+        for link in links:
+            if id(link) not in known:
+                known[id(link)] = link, link.filename
+        return every(self, evaluator, [link for link in links if may_fit(known[id(link)][1], mine)])
+
+    finder.evaluate_links = evaluate
+    Link.from_json = classmethod(parsed)
+    package_finder.check_requires_python = once(package_finder.check_requires_python, lambda *args: args)
+    _dists.Requirement = once(_dists.Requirement, lambda text: text)
+
+
 try:
     refusals()
 except (ImportError, AttributeError):
     pass  # another pip inside: it says less
-try:
-    ask_once()
-    look_up()
-except (ImportError, AttributeError):
-    pass  # another pip inside: it asks again, and is slower
+for faster in ask_once, look_up, leave_out:
+    try:
+        faster()
+    except (ImportError, AttributeError):
+        pass  # another pip inside: it asks again, and is slower
 try:
     only_metadata()
 except (ImportError, AttributeError, TypeError, ValueError):
@@ -251,8 +300,6 @@ def run(arguments, file):
 
 index, codes, answer = os.environ.pop("BUCK2_PROTOBUF_PIP_INDEX"), [], os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-with open(sys.argv.pop(1)) as f:
-    runs = json.load(f)
 for each in runs:
     pretend(each["markers"])
     code, said = run(each["arguments"] + ["--index-url", index], each["said"])

@@ -159,30 +159,25 @@ func (w *Want) allows(version string) bool {
 // lister returns what lists the versions of a plugin. For npm the npm on PATH
 // will do, which only says where the registry is.
 func (u *update) lister(ctx context.Context, w *Want) (Lister, error) {
-	if u.listers[w.From.Kind] != nil {
-		return u.listers[w.From.Kind], nil
-	}
-	var l Lister
-	if w.From.Kind == lock.NPM {
-		tool, err := pkgmgr.FindNPM(ctx)
-		if err != nil {
-			if tool, err = u.findNPM(ctx); err != nil {
-				return nil, err
+	return u.listers.get(w.From.Kind, func() (Lister, error) {
+		if w.From.Kind == lock.NPM {
+			tool, err := pkgmgr.FindNPM(ctx)
+			if err != nil {
+				if tool, err = u.findNPM(ctx); err != nil {
+					return nil, err
+				}
 			}
+			return &npm{client: u.client, address: registries(tool, u.Dir, u.m.Registries.NPM)}, nil
 		}
-		l = &npm{client: u.client, address: registries(tool, u.Dir, u.m.Registries.NPM)}
-	} else {
 		s, err := u.source(ctx, w.From.Kind)
 		if err != nil {
 			return nil, err
 		}
-		var ok bool
-		if l, ok = s.(Lister); !ok {
-			return nil, noList(w)
+		if l, ok := s.(Lister); ok {
+			return l, nil
 		}
-	}
-	u.listers[w.From.Kind] = l
-	return l, nil
+		return nil, noList(w)
+	})
 }
 
 // pick lists the versions of a range and settles on one.

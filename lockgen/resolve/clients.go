@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,9 +22,9 @@ func (u *update) connect() {
 	if u.client != nil {
 		return
 	}
-	u.contents = map[string]*Content{}
-	u.sources = map[string]Source{}
-	u.listers = map[string]Lister{}
+	u.arrivals, u.early, u.claims = map[string]*arrival{}, map[string]*lock.Version{}, map[string]*contest{}
+	processors := runtime.GOMAXPROCS(0)
+	u.clients, u.downloads, u.reading, u.trying = newQueue(max(4, processors)), newQueue(downloads), newQueue(processors), newQueue(processors)
 	u.client = remote.New(u.remote())
 }
 
@@ -57,15 +58,7 @@ func (u *update) hostClient(kind string) *remote.Client {
 
 // source returns the source of a kind, with the client program that it needs.
 func (u *update) source(ctx context.Context, kind string) (Source, error) {
-	if s := u.sources[kind]; s != nil {
-		return s, nil
-	}
-	s, err := u.newSource(ctx, kind)
-	if err != nil {
-		return nil, err
-	}
-	u.sources[kind] = s
-	return s, nil
+	return u.sources.get(kind, func() (Source, error) { return u.newSource(ctx, kind) })
 }
 
 func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
@@ -124,7 +117,9 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	u.mu.Lock()
 	u.cleanup = append(u.cleanup, clean)
+	u.mu.Unlock()
 	return &golang{
 		tool: tool, client: u.client, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
 		progress: func(n int64) {
@@ -132,7 +127,7 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 				t.Add(n)
 			}
 		},
-		old: u.oldFiles(), lock: u.out.Lock, compilers: map[string]*pkgmgr.Go{},
+		old: u.old(), locked: u.entry, compilers: map[string]*pkgmgr.Go{}, builds: map[string]*queue{}, building: newQueue(runtime.GOMAXPROCS(0)),
 		now: u.now, believed: slices.Contains(u.m.Policy.PublisherTimes, lock.Go),
 	}, nil
 }
@@ -200,7 +195,9 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 			return npm, nil
 		}
 	}
+	u.mu.Lock()
 	_, version, v, err := u.out.Lock.Find("node")
+	u.mu.Unlock()
 	if err != nil {
 		if _, version, v, err = u.Old.Find("node"); err != nil {
 			return pkgmgr.FindNPM(ctx)
@@ -212,7 +209,7 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 	}
 	u.UI.Detail("resolving with the npm of node %s", version)
 	i := &install.Installer{Store: u.Store, Host: host, Download: u.bringFile}
-	dir, _, err := i.Tree(ctx, u.out.Lock.Entry("node", version), host.Name)
+	dir, _, err := i.Tree(ctx, u.entry("node", version), host.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func Contest(ctx context.Context, m *lock.Manifest, w *Want, o Options) ([]Tried
 		delete(u.out.Lock.Plugins[c.Name], c.Version)
 		u.moves = map[*Want]bool{c: c.ranged && c.Version == ""}
 		u.connect()
-		failed, err := u.stage(ctx, []*contest{{candidates: []*Want{c}}})
+		failed, err := u.try(ctx, ctx, nil, newContest(c))
 		for _, f := range u.cleanup {
 			f()
 		}

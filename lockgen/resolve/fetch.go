@@ -6,12 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"runtime"
+	"maps"
 	"strings"
-	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -23,75 +20,85 @@ const (
 	downloads   = 8       // at once
 )
 
-// fetch downloads every artifact once and reads it strictly, several at a time.
-// What went wrong with an artifact is in errs, by identity; err is an
-// interruption. With fresh set, nothing that the store has counts.
-func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh bool) (errs map[string]error, err error) {
-	old := u.oldFiles()
-	errs = conflicts(artifacts)
-	var pending []*Artifact
-	asked := map[string]bool{}
+// An arrival is an artifact that is downloaded and read once, for everybody who
+// needs it.
+type arrival struct {
+	digest  string // that upstream gave
+	done    flag
+	content *Content
+	err     error
+}
+
+// fetch downloads every artifact once and reads it strictly, several at a time;
+// what is urgent goes first. What went wrong with an artifact is in errs, by
+// identity; err is an interruption. With fresh set, nothing that the store has
+// counts. Several may fetch at once.
+func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh, urgent bool) (errs map[string]error, err error) {
+	defer u.show()()
+	errs = map[string]error{}
+	old := u.old()
+	waiting := map[string]*arrival{}
 	for _, a := range artifacts {
-		if u.contents[a.identity] != nil || errs[a.identity] != nil || asked[a.identity] {
+		u.mu.Lock()
+		there := u.arrivals[a.identity]
+		begin := there == nil && errs[a.identity] == nil
+		if begin {
+			there = &arrival{digest: a.digest, done: newFlag()}
+			u.arrivals[a.identity] = there
+		}
+		u.mu.Unlock()
+		if there != nil && there.digest != a.digest {
+			errs[a.identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, there.digest, a.digest)
+		}
+		waiting[a.identity] = there
+		if !begin {
 			continue
 		}
-		asked[a.identity] = true
-		if f, ok := old[a.identity]; ok && a.digest != "" && oldDigest(a, f) != "" && a.digest != oldDigest(a, f) {
-			errs[a.identity] = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
-			continue
-		}
-		pending = append(pending, a)
-	}
-	if len(pending) == 0 {
-		return errs, nil
-	}
-	transfer := u.UI.Transfer()
-	u.transfer.Store(transfer)
-	defer func() {
-		u.transfer.Store(nil)
-		transfer.Done()
-	}()
-	var mu sync.Mutex
-	reading := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var g errgroup.Group
-	g.SetLimit(downloads)
-	for _, a := range pending {
-		g.Go(func() error {
-			c, err := u.one(ctx, a, old, fresh, reading)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs[a.identity] = err
+		go func() {
+			defer there.done.open()
+			if f, ok := old[a.identity]; ok && a.digest != "" && oldDigest(a, f) != "" && a.digest != oldDigest(a, f) {
+				there.err = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
 			} else {
-				u.contents[a.identity] = c
+				there.content, there.err = u.one(ctx, a, fresh, urgent)
 			}
-			return nil
-		})
+			if there.err != nil { // the next one who needs it may try again
+				u.mu.Lock()
+				delete(u.arrivals, a.identity)
+				u.mu.Unlock()
+			}
+		}()
 	}
-	_ = g.Wait()
+	var again []*Artifact
+	for _, a := range artifacts {
+		there := waiting[a.identity]
+		<-there.done.opened
+		switch {
+		case there.err == nil || errs[a.identity] != nil:
+		case errors.Is(there.err, context.Canceled) && ctx.Err() == nil: // by somebody else
+			again = append(again, a)
+		default:
+			errs[a.identity] = there.err
+		}
+	}
+	if len(again) > 0 {
+		more, err := u.fetch(ctx, again, fresh, urgent)
+		maps.Copy(errs, more)
+		return errs, err
+	}
 	return errs, ctx.Err()
 }
 
-// conflicts are the artifacts for which there are two digests, by identity.
-func conflicts(artifacts []*Artifact) map[string]error {
-	errs := map[string]error{}
-	digests := map[string]string{}
-	for _, a := range artifacts {
-		if d, ok := digests[a.identity]; ok && d != a.digest {
-			errs[a.identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, d, a.digest)
-		} else if !ok {
-			digests[a.identity] = a.digest
-		}
-	}
-	return errs
+// content is what was found in an artifact that was fetched.
+func (u *update) content(a *Artifact) *Content {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.arrivals[a.identity].content
 }
 
 // bring is fetch for a source that has to read artifacts in order to resolve.
 // The contents are by identity; the first error is that of the first artifact.
 func (u *update) bring(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error) {
-	u.bringing.Lock()
-	defer u.bringing.Unlock()
-	errs, err := u.fetch(ctx, artifacts, false)
+	errs, err := u.fetch(ctx, artifacts, false, true)
 	if err != nil {
 		return nil, err
 	}
@@ -100,49 +107,68 @@ func (u *update) bring(ctx context.Context, artifacts []*Artifact) (map[string]*
 		if err := errs[a.identity]; err != nil {
 			return nil, err
 		}
-		contents[a.identity] = u.contents[a.identity]
+		contents[a.identity] = u.content(a)
 	}
 	return contents, nil
 }
 
-// one brings one artifact into the store and reads it.
-func (u *update) one(ctx context.Context, a *Artifact, old map[string]lock.File, fresh bool, reading chan struct{}) (*Content, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// show draws the downloads from now on, unless that is done already, until done.
+// Who lets several fetch at once calls it first.
+func (u *update) show() (done func()) {
+	if u.transfer.Load() != nil {
+		return func() {}
 	}
-	locked, known := old[a.identity]
-	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
-	// Without a digest of upstream only a download tells whether it is the same.
-	if !known || a.digest == "" || fresh || !u.Store.HasBlob(d) {
-		if there, ok := u.stored(ctx, a); ok && !known && !fresh {
-			return u.reading(ctx, a, there, reading)
-		}
-		was := ""
-		if known && fresh {
-			was = d.String()
-		}
-		got, err := u.download(ctx, a, locked.Size, was)
-		if err != nil {
-			return nil, err
-		}
-		// A proxy may pack the files of a module anew: their hash decides.
-		if known && got != d && !strings.HasPrefix(a.digest, "h1:") {
-			return nil, alarm(a, d.String(), got.String())
-		}
-		d = got
+	transfer := u.UI.Transfer()
+	u.transfer.Store(transfer)
+	return func() {
+		u.transfer.Store(nil)
+		transfer.Done()
 	}
-	return u.reading(ctx, a, d, reading)
 }
 
-// reading is read, a few at a time.
-func (u *update) reading(ctx context.Context, a *Artifact, d store.Digest, reading chan struct{}) (*Content, error) {
-	select {
-	case reading <- struct{}{}:
-		defer func() { <-reading }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// one brings one artifact into the store and reads it.
+func (u *update) one(ctx context.Context, a *Artifact, fresh, urgent bool) (*Content, error) {
+	d, err := u.blob(ctx, a, fresh, urgent)
+	if err != nil {
+		return nil, err
 	}
+	leave, err := u.reading.enter(ctx, urgent)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	return u.read(ctx, a, d)
+}
+
+// blob is the artifact in the store.
+func (u *update) blob(ctx context.Context, a *Artifact, fresh, urgent bool) (store.Digest, error) {
+	leave, err := u.downloads.enter(ctx, urgent)
+	if err != nil {
+		return store.Digest{}, err
+	}
+	defer leave()
+	locked, known := u.old()[a.identity]
+	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
+	// Without a digest of upstream only a download tells whether it is the same.
+	if known && a.digest != "" && !fresh && u.Store.HasBlob(d) {
+		return d, nil
+	}
+	if there, ok := u.stored(ctx, a); ok && !known && !fresh {
+		return there, nil
+	}
+	was := ""
+	if known && fresh {
+		was = d.String()
+	}
+	got, err := u.download(ctx, a, locked.Size, was)
+	if err != nil {
+		return got, err
+	}
+	// A proxy may pack the files of a module anew: their hash decides.
+	if known && got != d && !strings.HasPrefix(a.digest, "h1:") {
+		return got, alarm(a, d.String(), got.String())
+	}
+	return got, nil
 }
 
 // stored finds the blob of source code, of which more is read than is locked:

@@ -153,19 +153,25 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 	if err != nil {
 		return d, false
 	}
-	c := u.contents[a.identity]
-	if c == nil {
+	u.mu.Lock()
+	there := u.arrivals[a.identity]
+	u.mu.Unlock()
+	if there == nil {
 		blob := store.Digest{SHA256: f.SHA256, Size: f.Size}
 		if !u.Store.HasBlob(blob) {
 			u.UI.Detail("%s: what it asks for is not known, for it is not in the cache", a.Label)
 			return d, false
 		}
-		if c, err = u.read(ctx, a, blob); err != nil {
+		there = &arrival{digest: a.digest, done: newFlag()}
+		if there.content, err = u.read(ctx, a, blob); err != nil {
 			return d, false
 		}
-		u.contents[a.identity] = c
+		there.done.open()
+		u.mu.Lock()
+		u.arrivals[a.identity] = there
+		u.mu.Unlock()
 	}
-	return d, json.Unmarshal(c.Heads["package.json"], &d) == nil
+	return d, json.Unmarshal(there.content.Heads["package.json"], &d) == nil
 }
 
 // fitsNode compares the locked node with what the packages of a closure say of

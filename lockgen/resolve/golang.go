@@ -33,16 +33,18 @@ type golang struct {
 	client   *remote.Client
 	config   pkgmgr.GoConfig
 	store    *store.Store
-	scratch  string               // removed when the update is over
-	progress func(n int64)        // of downloads
-	say      func(string, ...any) // of long work
-	old      map[string]lock.File // of the old lock, by identity
-	lock     *lock.Lock           // being made: it has the toolchains
+	scratch  string                                 // removed when the update is over
+	progress func(n int64)                          // of downloads
+	say      func(string, ...any)                   // of long work
+	old      map[string]lock.File                   // of the old lock, by identity
+	locked   func(name, version string) *lock.Entry // by now: the toolchains
 	now      time.Time
-	believed bool // [policy] lets the times of authors count
+	believed bool   // [policy] lets the times of authors count
+	building *queue // compilations
 
 	mu        sync.Mutex
 	compilers map[string]*pkgmgr.Go // by NAME@VERSION
+	builds    map[string]*queue     // by platform, one at a time: they share the standard library
 }
 
 func (s *golang) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
@@ -307,6 +309,11 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return lock.Cell{}, true, err
 	}
+	leave, err := s.turn(ctx, p)
+	if err != nil {
+		return lock.Cell{}, true, err
+	}
+	defer leave()
 	s.say("compiling %s for %s", w, p.Name)
 	if err := compiler.Build(ctx, b, out); err != nil {
 		if errors.Is(err, pkgmgr.ErrCompile) {
@@ -327,6 +334,26 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 	}
 	tree, err := store.TreeHash(files)
 	return lock.Cell{Binary: binary, Tree: tree}, true, err
+}
+
+// turn waits until p can be compiled for.
+func (s *golang) turn(ctx context.Context, p lock.Platform) (leave func(), err error) {
+	s.mu.Lock()
+	if s.builds[p.Name] == nil {
+		s.builds[p.Name] = newQueue(1)
+	}
+	own := s.builds[p.Name]
+	s.mu.Unlock()
+	first, err := own.enter(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	second, err := s.building.enter(ctx, false)
+	if err != nil {
+		first()
+		return nil, err
+	}
+	return func() { second(); first() }, nil
 }
 
 // module makes the files of one module of the closure from what was verified.
@@ -377,7 +404,7 @@ func (s *golang) compiler(ctx context.Context, w *Want) (*pkgmgr.Go, error) {
 
 func (s *golang) unpackCompiler(ctx context.Context, toolchain string) (*pkgmgr.Go, error) {
 	name, version, _ := strings.Cut(toolchain, "@")
-	e := s.lock.Entry(name, version)
+	e := s.locked(name, version)
 	if e == nil {
 		return nil, fault.Errorf(fault.Usage, "run: lockgen update", "its toolchain %s is not locked", toolchain)
 	}

@@ -1,11 +1,13 @@
 package resolve
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -38,80 +40,121 @@ type contest struct {
 	candidates []*Want
 	at         int
 	failed     []failure // of the candidates before
+	needed     bool      // others wait for it
+
+	picked, usable, done flag // its version is settled; this machine can use it; nothing more will happen
+
+	// How it ended, to be read when it is done.
+	unresolved bool          // lost before anything was downloaded
+	lost       []failure     // final
+	fatal      error         // no plugin's fault
+	locked     *lock.Version // nil for nothing, or where another contest has locked it
+	notes      []string
+	tried      []Tried
+	tryNote    string // of the smoke run
+	tryErr     error
+}
+
+func newContest(candidates ...*Want) *contest {
+	return &contest{candidates: candidates, picked: newFlag(), usable: newFlag(), done: newFlag()}
 }
 
 // contests makes a contest of each want. A range that may move may do so in each
 // of its sources.
 func (u *update) contests(pending []*Want) []*contest {
 	list := make([]*contest, len(pending))
+	needed := map[string]bool{"protoc": !u.NoSmoke}
 	for i, w := range pending {
-		list[i] = &contest{candidates: w.candidates()}
+		list[i] = newContest(w.candidates()...)
 		for _, c := range list[i].candidates {
 			u.moves[c] = u.moves[w] && c.ranged
+			for _, name := range c.needs() {
+				needed[name] = true
+			}
 		}
+	}
+	for _, c := range list {
+		c.needed = needed[c.candidates[0].Name]
 	}
 	return list
 }
 
-// final reports whether a failure among those of a stage cannot be put right by
-// another source.
-func (u *update) final(turn []*contest, failures []failure) bool {
-	for _, c := range turn {
-		for _, f := range failures {
-			if f.w == c.now() && (c.last() || !f.lost()) {
-				return true
-			}
+// needs are the names of the plugins that resolving and running w takes.
+func (w *Want) needs() []string {
+	var names []string
+	if w.runtime != "" {
+		names = append(names, w.runtime)
+	}
+	if w.From.Kind == lock.NPM {
+		names = append(names, "node")
+	}
+	if w.compiled {
+		names = append(names, "go")
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == w.Name })
+}
+
+// await waits for what the candidate needs. Where that cannot be had, it has no
+// platforms: ok is false, for the cause alone is named.
+func (c *contest) await(ctx context.Context, contests []*contest) (ok bool) {
+	w := c.now()
+	for _, other := range contests {
+		name := other.candidates[0].Name
+		if other == c || !slices.Contains(w.needs(), name) {
+			continue
+		}
+		ready := other.done
+		if w.compiled && name == "go" {
+			ready = other.usable
+		}
+		if !ready.wait(ctx) {
+			return false
+		}
+		if other.done.isOpen() && len(other.lost) > 0 && (name == w.runtime || w.compiled && name == "go") {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// end tells everybody that nothing more will happen.
+func (c *contest) end() {
+	c.picked.open()
+	c.done.open()
+	c.usable.open()
 }
 
 func (c *contest) now() *Want { return c.candidates[c.at] }
 func (c *contest) last() bool { return c.at == len(c.candidates)-1 }
 
-// turn takes those whose turn it is: what needs no other plugin first, then
-// what npm resolves and what Go builds, with the node and the Go that were just
-// locked.
-func (u *update) turn(pending []*contest) (turn, wait []*contest) {
-	for _, c := range pending {
-		if c.now().From.Kind == lock.NPM || c.now().compiled {
-			wait = append(wait, c)
-		} else {
-			turn = append(turn, c)
-		}
-	}
-	if len(turn) == 0 {
-		return wait, nil
-	}
-	return turn, wait
+// A flag is something that many may wait for.
+type flag struct {
+	opened chan struct{}
+	open   func()
 }
 
-// judge decides, after a stage, which contests go on with their next source,
-// and which failures are final.
-func (u *update) judge(turn []*contest, failed []failure) (again []*contest, final []failure) {
-	for _, c := range turn {
-		var own []failure
-		for _, f := range failed {
-			if f.w == c.now() {
-				own = append(own, f)
-			}
-		}
-		switch {
-		case len(own) == 0:
-			if u.out.Lock.Plugins[c.now().Name][c.now().Version] != nil {
-				u.noteTried(c)
-				root := c.candidates[0]
-				root.adopt(c.now())
-			}
-		case c.last() || slices.ContainsFunc(own, func(f failure) bool { return !f.lost() }):
-			final = append(final, append(c.failed, own...)...)
-		default:
-			c.failed = append(c.failed, own...)
-			c.at++
-			again = append(again, c)
-		}
+func newFlag() flag {
+	opened := make(chan struct{})
+	return flag{opened, sync.OnceFunc(func() { close(opened) })}
+}
+
+// wait reports whether it happened before ctx ended.
+func (f flag) wait(ctx context.Context) bool {
+	select {
+	case <-f.opened:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	return again, final
+}
+
+func (f flag) isOpen() bool {
+	select {
+	case <-f.opened:
+		return true
+	default:
+		return false
+	}
 }
 
 // lost reports whether a failure is the source's own word that it cannot serve.
@@ -129,9 +172,9 @@ func (f failure) lost() bool {
 func (u *update) noteTried(c *contest) {
 	tried := tried(c.candidates[:c.at], c.failed)
 	for _, t := range tried {
-		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s is locked from %s, not from %s: %s", c.now(), c.now().From, t.Source, t.Why))
+		c.notes = append(c.notes, fmt.Sprintf("%s is locked from %s, not from %s: %s", c.now(), c.now().From, t.Source, t.Why))
 	}
-	u.out.Tried = append(u.out.Tried, tried...)
+	c.tried = append(c.tried, tried...)
 }
 
 // tried says in a line for each of some candidates why it lost.

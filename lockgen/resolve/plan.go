@@ -198,28 +198,36 @@ func byVersion(a, b *Want) int {
 
 // link gives every plugin the newest version of its runtime and toolchain.
 func link(wants []*Want) {
-	newest := map[string]*Want{}
-	for _, w := range wants {
-		if of := newest[w.Name]; of == nil || byVersion(w, of) >= 0 {
-			newest[w.Name] = w
-		}
-	}
 	for _, root := range wants {
 		for _, w := range root.candidates() {
-			if w.compiled {
-				w.compiler, w.Toolchain = newest["go"], ""
-				if w.compiler.Version != "" {
-					w.Toolchain = "go@" + w.compiler.Version
-				}
-			}
-			if w.runtime == "" {
-				continue
-			}
-			w.runs, w.Runtime = newest[w.runtime], ""
-			if w.runs.Version != "" {
-				w.Runtime = w.runtime + "@" + w.runs.Version
+			w.link(wants)
+		}
+	}
+}
+
+// link gives w the newest version of its runtime and toolchain among all. It
+// looks at no other wants than those.
+func (w *Want) link(all []*Want) {
+	newest := func(name string) (of *Want) {
+		for _, o := range all {
+			if o.Name == name && (of == nil || byVersion(o, of) >= 0) {
+				of = o
 			}
 		}
+		return of
+	}
+	if w.compiled {
+		w.compiler, w.Toolchain = newest("go"), ""
+		if w.compiler.Version != "" {
+			w.Toolchain = "go@" + w.compiler.Version
+		}
+	}
+	if w.runtime == "" {
+		return
+	}
+	w.runs, w.Runtime = newest(w.runtime), ""
+	if w.runs.Version != "" {
+		w.Runtime = w.runtime + "@" + w.runs.Version
 	}
 }
 

@@ -11,14 +11,11 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -99,6 +96,7 @@ func newUpdate(m *lock.Manifest, o Options) *update {
 		u.now = time.Now()
 	}
 	u.now = u.now.UTC()
+	u.old = sync.OnceValue(u.oldFiles)
 	return u
 }
 
@@ -118,13 +116,20 @@ type update struct {
 
 	client   *remote.Client
 	transfer atomic.Pointer[ui.Transfer] // of the downloads that are under way
-	contents map[string]*Content         // by identity
-	sources  map[string]Source           // by kind
-	listers  map[string]Lister           // by kind
+	sources  onceEach[Source]            // by kind
+	listers  onceEach[Lister]            // by kind
 	moves    map[*Want]bool              // ranges that take the newest version allowed
-	cleanup  []func()                    // what sources left in the scratch of the store
-	bringing sync.Mutex                  // one bring at a time
 	asking   bool                        // only questions: no client is installed for them
+	old      func() map[string]lock.File // every file of the old lock by the identity of its artifact
+
+	// What may go on at once: client programs, downloads, readings, smoke runs.
+	clients, downloads, reading, trying *queue
+
+	mu       sync.Mutex               // guards what follows, and the plugins of out.Lock
+	arrivals map[string]*arrival      // artifacts, by identity
+	early    map[string]*lock.Version // by NAME@VERSION: toolchains that are usable here before they are locked
+	claims   map[string]*contest      // by NAME@VERSION: who locks it
+	cleanup  []func()                 // what sources left in the scratch of the store
 }
 
 // selected returns the wants that Names asks for, and notes the ranges among
@@ -245,6 +250,8 @@ func (u *update) drop() {
 }
 
 func (u *update) put(name, version string, v *lock.Version) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if u.out.Lock.Plugins[name] == nil {
 		u.out.Lock.Plugins[name] = map[string]*lock.Version{}
 	}
@@ -332,9 +339,9 @@ func (u *update) fail(total int, failures []failure) error {
 	return err
 }
 
-// resolve locks what has to be locked: what needs no other plugin first, then
-// what npm resolves, with the npm of the node that was just locked, and what the
-// Go that was just locked compiles.
+// resolve locks what has to be locked. Everything goes on at once, and each
+// plugin as soon as what it needs of others is there: the node whose npm resolves
+// it, the Go that compiles it, the protoc that it is tried with.
 func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 	if u.Offline {
 		var names []string
@@ -344,41 +351,62 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", ")))
 	}
 	u.connect()
-	var failures []failure
-	waiting := u.contests(pending)
-	for len(waiting) > 0 {
-		turn, wait := u.turn(waiting)
-		failed, err := u.stage(ctx, turn)
-		if err != nil {
-			return err
-		}
-		again, lost := u.judge(turn, failed)
-		failures = append(failures, lost...)
-		waiting = append(wait, again...)
-		u.relink(all, pending)
-		// Without its runtime the rest has no platforms; name the cause alone.
-		for _, f := range lost {
-			for _, c := range waiting {
-				if w := c.now(); w.runtime == f.w.Name || w.compiled && f.w.Name == "go" {
-					return u.fail(len(pending), failures)
-				}
+	defer u.show()()
+	contests := u.contests(pending)
+	trials, err := u.newTrials(ctx, contests)
+	if err != nil {
+		return err
+	}
+	defer trials.close()
+	run, cancel := context.WithCancel(ctx)
+	defer cancel()
+	download, stop := context.WithCancel(run)
+	defer stop()
+	var running sync.WaitGroup
+	for _, c := range contests {
+		running.Go(func() {
+			u.settleContest(run, download, stop, all, contests, c)
+			if c.fatal != nil {
+				cancel()
 			}
+			c.end()
+			if c.locked != nil && c.fatal == nil {
+				c.tryNote, c.tryErr = trials.try(download, c)
+			}
+		})
+	}
+	running.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var failures, tried []failure
+	for _, c := range contests {
+		if c.fatal != nil && !errors.Is(c.fatal, context.Canceled) {
+			return c.fatal
+		}
+		failures = append(failures, c.lost...)
+		u.out.Notes = append(u.out.Notes, c.notes...)
+		u.out.Tried = append(u.out.Tried, c.tried...)
+		if c.tryErr != nil {
+			tried = append(tried, failure{w: c.now().lockedAs(u.m, c.locked), platform: trials.host.Name, err: c.tryErr})
 		}
 	}
+	u.relink(all, pending)
 	if len(failures) == 0 {
-		var err error
 		if failures, err = u.fits(ctx, all, pending); err != nil {
 			return err
 		}
 	}
-	if len(failures) == 0 && !u.NoSmoke {
-		var err error
-		if failures, err = u.smoke(ctx, pending); err != nil {
-			return err
-		}
+	if len(failures) == 0 {
+		failures = tried
 	}
 	if len(failures) > 0 {
 		return u.fail(len(pending), failures)
+	}
+	for _, c := range contests {
+		if c.tryNote != "" {
+			u.out.Notes = append(u.out.Notes, c.tryNote)
+		}
 	}
 	for _, w := range pending {
 		u.out.Changed = append(u.out.Changed, w.String())
@@ -388,8 +416,8 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 	return nil
 }
 
-// relink gives plugins the runtimes whose versions are known now, also those
-// that were taken over already.
+// relink gives plugins that were taken over the runtimes whose versions are known
+// now.
 func (u *update) relink(all, pending []*Want) {
 	link(all)
 	for _, w := range all {
@@ -408,154 +436,193 @@ func (u *update) relink(all, pending []*Want) {
 	}
 }
 
+// settleContest takes one plugin through its sources until one of them serves or
+// none is left. Download ends early when there is a failure that no other source
+// puts right: the rest may be 300 MB.
+func (u *update) settleContest(ctx, download context.Context, stop func(), all []*Want, contests []*contest, c *contest) {
+	for {
+		if ok := c.await(ctx, contests); !ok {
+			return
+		}
+		c.now().link(all)
+		failed, err := u.try(ctx, download, contests, c)
+		switch {
+		case err != nil:
+			c.fatal = err
+			return
+		case len(failed) == 0:
+			if u.locked(c.now()) != nil {
+				u.noteTried(c)
+				c.candidates[0].adopt(c.now())
+			}
+			return
+		case c.last() || slices.ContainsFunc(failed, func(f failure) bool { return !f.lost() }):
+			c.lost = append(c.failed, failed...)
+			if c.unresolved {
+				stop() // mend this first
+			}
+			return
+		}
+		c.failed = append(c.failed, failed...)
+		c.at++
+	}
+}
+
 // attempt is one Want on its way into the lock.
 type attempt struct {
-	c         *contest
 	w         *Want
 	source    Source
 	platforms []lock.Platform
 	res       *Resolution
-	refused   []error // by a policy
-	err       error
 }
 
-// stage resolves some wants, downloads what they need and locks them.
-func (u *update) stage(ctx context.Context, turn []*contest) ([]failure, error) {
-	wants := make([]*Want, len(turn))
-	for i, c := range turn {
-		wants[i] = c.now()
-	}
-	failures, err := u.pickAll(ctx, wants)
-	if err != nil || u.final(turn, failures) {
+// try resolves one plugin from the source whose turn it is, downloads what it
+// needs and locks it. There is neither a failure nor a lock of it where another
+// entry means the same version, or download has ended.
+func (u *update) try(ctx, download context.Context, contests []*contest, c *contest) ([]failure, error) {
+	w := c.now()
+	a := &attempt{w: w}
+	failures, err := u.resolveOne(ctx, contests, c, a)
+	c.unresolved = len(failures) > 0
+	if err != nil || len(failures) > 0 || a.res == nil || download.Err() != nil {
 		return failures, err
 	}
-	var attempts []*attempt
-	for i, w := range wants {
-		if slices.ContainsFunc(failures, func(f failure) bool { return f.w == w }) {
-			continue
-		}
-		same := func(o *Want) bool { return o.Name == w.Name && o.Version == w.Version }
-		if slices.ContainsFunc(wants[:i], same) || u.out.Lock.Plugins[w.Name][w.Version] != nil {
-			continue // two entries may mean one version
-		}
-		source, err := u.source(ctx, w.From.Kind)
-		if err != nil {
-			return nil, err
-		}
-		attempts = append(attempts, &attempt{c: turn[i], w: w, source: source, platforms: u.native(w)})
-		u.UI.Detail("resolving %s (%s)", w, w.From)
+	artifacts, urgent := a.res.Artifacts, c.needed
+	if w.From.Name == lock.GoToolchain && w.From.Kind == lock.Go && c.at == 0 {
+		u.offer(download, c, a)
+		urgent = false
 	}
-	// What one needs is downloaded while others are still resolved, until there
-	// is a failure that no other source puts right: the rest may be 300 MB.
-	early := map[string]error{}
-	download, stop := context.WithCancel(ctx)
-	defer stop()
-	var begun sync.WaitGroup
-	defer begun.Wait()
-	var g errgroup.Group
-	g.SetLimit(max(2, runtime.GOMAXPROCS(0))) // each is mostly a client program, which computes
-	for _, a := range attempts {
-		g.Go(func() error {
-			if a.res, a.err = a.source.Resolve(ctx, a.w, a.platforms); a.err == nil {
-				a.refused = u.admit(a)
-			}
-			if a.err != nil || len(a.refused) > 0 {
-				if a.c.last() || a.err != nil && !(failure{err: a.err}).lost() {
-					stop()
-				}
-				return nil
-			}
-			begun.Go(func() {
-				u.bringing.Lock()
-				defer u.bringing.Unlock()
-				if download.Err() != nil {
-					return
-				}
-				errs, err := u.fetch(download, a.res.Artifacts, false)
-				if err == nil { // else whatever went wrong may be the interruption
-					maps.Copy(early, errs)
-				}
-			})
-			return nil
-		})
+	errs, err := u.fetch(download, artifacts, false, urgent)
+	var v *lock.Version
+	if err == nil {
+		v, failures = u.lockVersion(download, a, errs)
 	}
-	_ = g.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if download.Err() != nil { // whatever went wrong may be that
+		return nil, ctx.Err()
 	}
-	var artifacts []*Artifact
-	for _, a := range attempts {
-		if a.err != nil {
-			failures = append(failures, failure{w: a.w, err: a.err})
-			continue
-		}
-		if len(a.refused) > 0 {
-			a.err = a.refused[0]
-			for _, err := range a.refused {
-				failures = append(failures, failure{w: a.w, err: err})
-			}
-			continue
-		}
-		artifacts = append(artifacts, a.res.Artifacts...)
-		u.out.Notes = append(u.out.Notes, a.res.Notes...)
+	if v != nil {
+		keepTrees(v, u.Old.Plugins[w.Name][w.Version])
+		u.put(w.Name, w.Version, v)
+		c.locked = v
+		c.notes = append(c.notes, a.res.Notes...)
 	}
-	if u.final(turn, failures) {
-		stop() // mend this first
-		return failures, nil
-	}
-	begun.Wait()
-	left := slices.DeleteFunc(slices.Clone(artifacts), func(a *Artifact) bool { return early[a.identity] != nil })
-	errs, err := u.fetch(ctx, left, false)
+	return failures, err
+}
+
+// resolveOne settles on a version, claims it, and asks the source what it
+// consists of.
+func (u *update) resolveOne(ctx context.Context, contests []*contest, c *contest, a *attempt) ([]failure, error) {
+	leave, err := u.clients.enter(ctx, c.needed)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(errs, early)
-	maps.Copy(errs, conflicts(artifacts))
-	for _, a := range attempts {
-		if a.err != nil {
-			continue
+	defer leave()
+	w := a.w
+	failed := func(err error) []failure { return []failure{{w: w, err: err}} }
+	if u.moves[w] {
+		l, err := u.lister(ctx, w)
+		if err != nil && fault.Of(err) != fault.Usage {
+			return nil, err
 		}
-		v, failed := u.lockVersion(ctx, a, errs)
-		failures = append(failures, failed...)
-		if v != nil {
-			keepTrees(v, u.Old.Plugins[a.w.Name][a.w.Version])
-			u.put(a.w.Name, a.w.Version, v)
+		if err == nil {
+			err = u.pick(ctx, l, w)
 		}
+		if err != nil {
+			return failed(err), ctx.Err()
+		}
+	}
+	if !u.claim(ctx, contests, c) {
+		return nil, ctx.Err() // two entries may mean one version
+	}
+	if a.source, err = u.source(ctx, w.From.Kind); err != nil {
+		return nil, err
+	}
+	a.platforms = u.native(w)
+	u.UI.Detail("resolving %s (%s)", w, w.From)
+	res, err := a.source.Resolve(ctx, w, a.platforms)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return failed(err), nil
+	}
+	a.res = res
+	var failures []failure
+	for _, err := range u.admit(a) {
+		failures = append(failures, failure{w: w, err: err})
 	}
 	return failures, nil
 }
 
-// pickAll gives the ranges among the wants that may move a version.
-func (u *update) pickAll(ctx context.Context, wants []*Want) ([]failure, error) {
-	errs := make([]error, len(wants))
-	var g errgroup.Group
-	g.SetLimit(4)
-	for i, w := range wants {
-		if !u.moves[w] {
-			continue
+// claim reports whether it is for c to lock its version: of several entries that
+// mean one, the first does.
+func (u *update) claim(ctx context.Context, contests []*contest, c *contest) bool {
+	w := c.now()
+	for _, other := range contests {
+		if other == c {
+			break
 		}
-		l, err := u.lister(ctx, w)
-		if fault.Of(err) == fault.Usage {
-			errs[i] = err
-			continue
-		}
-		if err != nil {
-			_ = g.Wait()
-			return nil, err
-		}
-		g.Go(func() error {
-			errs[i] = u.pick(ctx, l, w)
-			return nil
-		})
-	}
-	_ = g.Wait()
-	var failures []failure
-	for i, err := range errs {
-		if err != nil {
-			failures = append(failures, failure{w: wants[i], err: err})
+		if other.candidates[0].Name == w.Name && !other.picked.wait(ctx) {
+			return false
 		}
 	}
-	return failures, ctx.Err()
+	defer c.picked.open()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := w.Name + "@" + w.Version
+	if u.claims[key] == nil {
+		u.claims[key] = c
+	}
+	return u.claims[key] == c && u.out.Lock.Plugins[w.Name][w.Version] == nil
+}
+
+// offer makes the Go for this machine usable before the others are there: much
+// waits for it.
+func (u *update) offer(ctx context.Context, c *contest, a *attempt) {
+	host, ok := lock.Host()
+	if !ok || !slices.ContainsFunc(a.platforms, func(p lock.Platform) bool { return p.Name == host.Name }) {
+		return
+	}
+	v := &lock.Version{Source: a.w.From.Kind, Package: a.w.packageName(), Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{}}
+	own := slices.DeleteFunc(slices.Clone(a.res.Artifacts), func(x *Artifact) bool { return !slices.Contains(x.Platforms, host.Name) })
+	errs, err := u.fetch(ctx, own, false, true)
+	if err != nil {
+		return
+	}
+	cell, err := u.cell(ctx, a, host, errs)
+	if err != nil {
+		return // it is told when all are looked at
+	}
+	v.Platforms[host.Name] = cell
+	for _, x := range own {
+		f, d := x.File, u.content(x).Digest
+		f.SHA256, f.Size = d.SHA256, d.Size
+		v.Files[x.Key] = f
+	}
+	u.mu.Lock()
+	u.early[a.w.Name+"@"+a.w.Version] = v
+	u.mu.Unlock()
+	c.usable.open()
+}
+
+// entry is a version that is locked by now, or usable, nil for none.
+func (u *update) entry(name, version string) *lock.Entry {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if e := u.out.Lock.Entry(name, version); e != nil {
+		return e
+	}
+	if v := u.early[name+"@"+version]; v != nil {
+		return &lock.Entry{Name: name, Version: version, Locked: v}
+	}
+	return nil
+}
+
+// locked is what is locked of w by now, nil for nothing.
+func (u *update) locked(w *Want) *lock.Version {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.out.Lock.Plugins[w.Name][w.Version]
 }
 
 // native lists the platforms for which w may have a tree of its own: those of
@@ -563,7 +630,7 @@ func (u *update) pickAll(ctx context.Context, wants []*Want) ([]failure, error) 
 func (u *update) native(w *Want) []lock.Platform {
 	var list []lock.Platform
 	name, version, _ := strings.Cut(w.Runtime, "@")
-	runtime := u.out.Lock.Plugins[name][version]
+	runtime := u.locked(&Want{Name: name, Version: version})
 	for _, p := range lock.Platforms {
 		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
@@ -572,8 +639,6 @@ func (u *update) native(w *Want) []lock.Platform {
 	return list
 }
 
-// lockVersion makes the version of an attempt whose artifacts are read. Errs
-// are those of the artifacts, by identity.
 // keepTrees takes over from the old lock the trees of what somebody compiled and
 // pushed (lockgen mirror --trees), where it is made of the same files.
 func keepTrees(v, old *lock.Version) {
@@ -590,6 +655,8 @@ func keepTrees(v, old *lock.Version) {
 	}
 }
 
+// lockVersion makes the version of an attempt whose artifacts are read. Errs
+// are those of the artifacts, by identity.
 func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
@@ -602,11 +669,19 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		holes = map[string]Missing{}
 	}
 	use := map[string][]string{}
-	for _, p := range a.platforms {
+	cells, cellErrs := make([]lock.Cell, len(a.platforms)), make([]error, len(a.platforms))
+	var making sync.WaitGroup
+	for i, p := range a.platforms {
+		if _, ok := holes[p.Name]; !ok {
+			making.Go(func() { cells[i], cellErrs[i] = u.cell(ctx, a, p, errs) })
+		}
+	}
+	making.Wait()
+	for i, p := range a.platforms {
 		if _, ok := holes[p.Name]; ok {
 			continue
 		}
-		cell, err := u.cell(ctx, a, p, errs)
+		cell, err := cells[i], cellErrs[i]
 		var hole *holeError
 		switch {
 		case errors.As(err, &hole):
@@ -661,7 +736,7 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 			continue
 		}
 		f := artifact.File
-		d := u.contents[artifact.identity].Digest
+		d := u.content(artifact).Digest
 		f.SHA256, f.Size = d.SHA256, d.Size
 		f.Platforms = platformList(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
@@ -671,7 +746,7 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 	if source, ok := a.source.(finisher); ok {
 		contents := map[string]*Content{}
 		for _, artifact := range a.res.Artifacts {
-			contents[artifact.Key] = u.contents[artifact.identity]
+			contents[artifact.Key] = u.content(artifact)
 		}
 		if err := source.finish(a.w, v, contents); err != nil {
 			return nil, []failure{{w: a.w, err: err}}
@@ -711,7 +786,7 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		if err := errs[artifact.identity]; err != nil {
 			return lock.Cell{}, err
 		}
-		c := u.contents[artifact.identity]
+		c := u.content(artifact)
 		contents[artifact.Key] = c
 		artifacts = append(artifacts, artifact)
 		compiled = compiled || artifact.compiled

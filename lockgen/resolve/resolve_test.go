@@ -1,12 +1,22 @@
 package resolve
 
 import (
+	"context"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/binary"
+	"errors"
+	"io"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 func elf(order binary.ByteOrder, machine uint16) []byte {
@@ -122,14 +132,82 @@ func TestWithoutUser(t *testing.T) {
 	}
 }
 
-func TestConflicts(t *testing.T) {
-	a, same := &Artifact{identity: "npm a@1", digest: "sha512-1"}, &Artifact{identity: "npm a@1", digest: "sha512-1"}
-	if errs := conflicts([]*Artifact{a, same, {identity: "npm b@1", digest: "sha512-2"}}); len(errs) != 0 {
-		t.Errorf("of one digest: %v", errs)
+func TestFetchOnce(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
-	other := &Artifact{Label: "a@1", identity: "npm a@1", digest: "sha512-3"}
-	errs := conflicts([]*Artifact{a, same, other})
-	if err := errs["npm a@1"]; len(errs) != 1 || fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), "two digests for a@1: sha512-1 and sha512-3") {
+	u := newUpdate(&lock.Manifest{}, Options{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)})
+	u.connect()
+	defer u.show()()
+	sum := sha512.Sum512([]byte("x"))
+	digest := "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
+	var downloads atomic.Int32
+	artifact := func(identity, digest string) *Artifact {
+		return &Artifact{
+			Label: identity, identity: identity, digest: digest,
+			get: func(_ context.Context, in *store.Ingest) error {
+				downloads.Add(1)
+				_, err := in.Write([]byte("x"))
+				return err
+			},
+			read: store.Options{Format: "raw", RawName: "x"}, keep: func(string) int { return 1 },
+		}
+	}
+	var fetching sync.WaitGroup
+	for range 8 {
+		fetching.Go(func() {
+			if errs, err := u.fetch(t.Context(), []*Artifact{artifact("a@1", digest), artifact("a@1", digest), artifact("b@1", digest)}, false, false); err != nil || len(errs) != 0 {
+				t.Errorf("of one digest: %v, %v", errs, err)
+			}
+		})
+	}
+	fetching.Wait()
+	if n := downloads.Load(); n != 2 || string(u.content(artifact("a@1", "")).Heads["x"]) != "x" {
+		t.Errorf("%d downloads of 2 artifacts", n)
+	}
+	errs, _ := u.fetch(t.Context(), []*Artifact{artifact("b@1", digest), artifact("a@1", "sha512-3")}, false, false)
+	if err := errs["a@1"]; len(errs) != 1 || fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), "two digests for a@1: "+digest+" and sha512-3") {
 		t.Errorf("of two digests: %v", errs)
 	}
+}
+
+func TestQueue(t *testing.T) {
+	q := newQueue(1)
+	leave, err := q.enter(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := q.enter(ended, true); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
+	}
+	order := make(chan string, 2)
+	var waiting sync.WaitGroup
+	for i, name := range []string{"last", "urgent"} {
+		waiting.Go(func() {
+			leave, err := q.enter(t.Context(), name == "urgent")
+			if err != nil {
+				t.Error(err)
+			}
+			order <- name
+			leave()
+			leave() // once counts
+		})
+		for q.length() != i+1 {
+			runtime.Gosched()
+		}
+	}
+	leave()
+	waiting.Wait()
+	if first, second := <-order, <-order; first != "urgent" || second != "last" || q.free != 1 {
+		t.Errorf("%s, then %s, and %d places are free", first, second, q.free)
+	}
+}
+
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting[0]) + len(q.waiting[1])
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -44,44 +45,76 @@ service Smoke {
 }
 `
 
-// smoke runs what was just locked. Failures are those of the plugins; the error
-// is an interruption or a fault of this machine.
-func (u *update) smoke(ctx context.Context, pending []*Want) ([]failure, error) {
+// trials are the smoke runs of an update.
+type trials struct {
+	u         *update
+	host      lock.Platform
+	installer *install.Installer
+	compiling *queue                  // for those that cargo compiles, one at a time
+	protoc    func() *install.Program // nil for none
+	close     func()
+}
+
+// newTrials prepares smoke runs, none where nobody wants them. The caller closes
+// them.
+func (u *update) newTrials(ctx context.Context, contests []*contest) (*trials, error) {
 	host, ok := lock.Host()
-	if !ok {
-		return nil, nil
+	t := &trials{u: u, host: host, compiling: newQueue(1), close: func() {}}
+	if !ok || u.NoSmoke {
+		return t, nil
 	}
-	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.bringFile, NodeManager: "none", Python: u.getenv("BUCK2_PROTOBUF_PYTHON")}
-	protoc := u.smokeProtoc(ctx, i)
-	var failures []failure
-	tried := map[string]bool{} // two entries may mean one version
-	for _, w := range pending {
-		e := u.out.Lock.Entry(w.Name, w.Version)
-		if e == nil || tried[e.String()] {
-			continue
-		}
-		tried[e.String()] = true
-		args, plugin := smokeArgs(e, host.Name)
-		if _, _, err := e.Locked.Cell(host.Name); err != nil || !plugin && args == nil {
-			u.UI.Detail("%s: no smoke run: %s", w, reasonNoSmoke(err))
-			continue
-		}
-		p, err := u.installed(ctx, i, e)
-		if err == nil && p == nil {
-			continue
-		}
-		if err == nil {
-			u.UI.Detail("smoke run of %s", w)
-			err = u.smokeOne(ctx, p, protoc, args)
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err != nil {
-			failures = append(failures, failure{w: w.lockedAs(u.m, e.Locked), platform: host.Name, err: err})
-		}
+	scratch, done, err := u.Store.Scratch(ctx, "smoke")
+	if err != nil {
+		return nil, err
 	}
-	return failures, nil
+	cargo := &pkgmgr.CargoTrials{Dir: scratch}
+	t.close = func() {
+		cargo.Close()
+		done()
+	}
+	t.installer = &install.Installer{
+		Store: u.Store, Host: host, Offline: u.Offline, Download: u.bringFile, NodeManager: "none", Python: u.getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
+	}
+	t.protoc = sync.OnceValue(func() *install.Program {
+		for _, c := range contests {
+			if c.candidates[0].Name == "protoc" && !c.done.wait(ctx) {
+				return nil
+			}
+		}
+		return u.smokeProtoc(ctx, t.installer)
+	})
+	return t, nil
+}
+
+// try runs what c has locked. The error is what is wrong with it, or an
+// interruption.
+func (t *trials) try(ctx context.Context, c *contest) (note string, err error) {
+	if t.installer == nil {
+		return "", nil
+	}
+	w := c.now()
+	e := t.u.entry(w.Name, w.Version)
+	args, plugin := smokeArgs(e, t.host.Name)
+	if _, _, err := e.Locked.Cell(t.host.Name); err != nil || !plugin && args == nil {
+		t.u.UI.Detail("%s: no smoke run: %s", w, reasonNoSmoke(err))
+		return "", nil
+	}
+	protoc := t.protoc()
+	line := t.u.trying
+	if e.Locked.Source == lock.Cargo {
+		line = t.compiling
+	}
+	leave, err := line.enter(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	p, err := t.u.installed(ctx, t.installer, e)
+	if err != nil || p == nil {
+		return "", err
+	}
+	t.u.UI.Detail("smoke run of %s", w)
+	return t.u.smokeOne(ctx, p, protoc, args)
 }
 
 func reasonNoSmoke(err error) string {
@@ -109,11 +142,13 @@ func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.En
 
 // smokeProtoc is the newest locked protoc that runs here, nil for none.
 func (u *update) smokeProtoc(ctx context.Context, i *install.Installer) *install.Program {
+	u.mu.Lock()
 	name, version, _, err := u.out.Lock.Find("protoc")
+	u.mu.Unlock()
 	if err != nil {
 		return nil
 	}
-	e := u.out.Lock.Entry(name, version)
+	e := u.entry(name, version)
 	if _, _, err := e.Locked.Cell(i.Host.Name); err != nil {
 		return nil
 	}
@@ -139,27 +174,28 @@ func smokeArgs(e *lock.Entry, platform string) (args []string, plugin bool) {
 	return nil, err == nil && strings.HasPrefix(name, "protoc-gen-")
 }
 
-func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args []string) error {
+// smokeOne runs one program. The note is what it says to people, "" for nothing.
+func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args []string) (note string, err error) {
 	dir, done, err := u.Store.Scratch(ctx, "smoke")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer done()
 	home, out := filepath.Join(dir, "home"), filepath.Join(dir, "out")
 	for _, d := range []string{home, out} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return err
+			return "", err
 		}
 	}
 	run := pkgmgr.Alone{Name: p.Plugin, Path: p.Path, Dir: dir, Home: home}
 	if args != nil {
 		run.Args = args
 		_, err := run.Run(ctx)
-		return smokeError(err, "it does not run on this machine")
+		return "", smokeError(err, "it does not run on this machine")
 	}
 	if protoc != nil {
 		if err := os.WriteFile(filepath.Join(dir, smokeName), []byte(smokeProto), 0o600); err != nil {
-			return err
+			return "", err
 		}
 		by := pkgmgr.Alone{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
 			"--plugin=protoc-gen-smoke=" + p.Path, "--smoke_out=" + out, "--proto_path=" + dir, smokeName,
@@ -169,10 +205,9 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 		case err == nil:
 		case pkgmgr.Exited(err) && answered(err):
 			// It speaks the protocol and wants options that only people know.
-			u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s %s runs, and answers a request without options: %v", p.Plugin, p.Version, err))
-			return nil
+			return fmt.Sprintf("%s %s runs, and answers a request without options: %v", p.Plugin, p.Version, err), nil
 		default:
-			return smokeError(err, "protoc cannot generate with it")
+			return "", smokeError(err, "protoc cannot generate with it")
 		}
 	}
 	requests := map[string][]byte{"an empty request": {}}
@@ -198,9 +233,9 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 			u.UI.Detail("%s %s does not take %s: %v", p.Plugin, p.Version, name, err)
 			continue
 		}
-		return smokeError(err, "it does not answer "+name)
+		return "", smokeError(err, "it does not answer "+name)
 	}
-	return nil
+	return "", nil
 }
 
 // smokeError gives a failed run its class and mend.
@@ -279,8 +314,6 @@ func response(b []byte) (said string, err error) {
 // no more.
 func (u *update) bringFile(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
-	u.bringing.Lock() // one at a time: the transfer that is drawn, the sources
-	defer u.bringing.Unlock()
 	source, err := u.source(ctx, e.Locked.Source)
 	if err != nil {
 		return err
@@ -290,15 +323,7 @@ func (u *update) bringFile(ctx context.Context, e *lock.Entry, key string, in *s
 	if err != nil {
 		return err
 	}
-	transfer := u.transfer.Load()
-	if transfer == nil {
-		transfer = u.UI.Transfer()
-		u.transfer.Store(transfer)
-		defer func() {
-			u.transfer.Store(nil)
-			transfer.Done()
-		}()
-	}
-	transfer.Expect(a.Label, f.Size)
+	defer u.show()()
+	u.transfer.Load().Expect(a.Label, f.Size)
 	return a.get(ctx, in)
 }

@@ -179,7 +179,7 @@ func (u *update) again(ctx context.Context, w *Want, source Source, key string, 
 	a, err := source.Locked(w, key, f)
 	if err == nil {
 		var errs map[string]error
-		if errs, err = u.fetch(ctx, []*Artifact{a}, true); err == nil {
+		if errs, err = u.fetch(ctx, []*Artifact{a}, true, false); err == nil {
 			err = errs[a.identity]
 		}
 	}

@@ -63,7 +63,7 @@ func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error 
 		}
 		a.res.Artifacts = append(a.res.Artifacts, artifact)
 	}
-	errs, err := u.fetch(ctx, a.res.Artifacts, true)
+	errs, err := u.fetch(ctx, a.res.Artifacts, true, false)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/module"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// BenchmarkColdCatalogue compares, in turn, in one run: a process of lockgen
+// update with nothing in its cache, and a plain download of the files that it
+// locks, as many at once. It asks for the plugins of this repository, on all six
+// platforms, of the registries of the clients of this machine: all of them
+// (whole), and without those that have to be compiled (ready). It is run by hand:
+//
+//	BUCK2_PROTOBUF_BENCH_CATALOGUE=1 go test -run '^$' -bench ColdCatalogue -benchtime 1x -timeout 2h ./lockgen
+//
+// With BUCK2_PROTOBUF_BENCH_MBIT both go through a line of as many Mbit/s.
+func BenchmarkColdCatalogue(b *testing.B) {
+	if os.Getenv("BUCK2_PROTOBUF_BENCH_CATALOGUE") == "" {
+		b.Skip("BUCK2_PROTOBUF_BENCH_CATALOGUE is not set: it downloads a gigabyte from real registries, each time")
+	}
+	manifest, err := os.ReadFile("../plugins.toml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, _, err := lock.Read("../plugins.lock.toml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var names []string
+	for _, p := range lock.Platforms {
+		names = append(names, strconv.Quote(p.Name))
+	}
+	whole := slices.Collect(strings.Lines(string(manifest)))
+	i := slices.IndexFunc(whole, func(line string) bool { return strings.HasPrefix(line, "platforms = ") })
+	whole[i] = "platforms = [" + strings.Join(names, ", ") + "]\n"
+	consent := func(line string) bool { return strings.HasPrefix(line, "build-scripts = ") } // names what is taken out
+	ready := []byte(strings.Join(slices.DeleteFunc(slices.Clone(whole), consent), ""))
+	for name, versions := range l.Plugins {
+		for _, v := range versions {
+			if v.Source == lock.Go || v.Source == lock.Cargo {
+				if ready, err = lock.RemoveVersion("plugins.toml", ready, name, ""); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	env := os.Environ()
+	client := &http.Client{}
+	if speed := os.Getenv("BUCK2_PROTOBUF_BENCH_MBIT"); speed != "" {
+		mbit, err := strconv.Atoi(speed)
+		if err != nil {
+			b.Fatal(err)
+		}
+		line := pacedLine(b, mbit)
+		env = append(env, "HTTPS_PROXY="+line, "https_proxy="+line)
+		through, _ := url.Parse(line)
+		client.Transport = &http.Transport{Proxy: http.ProxyURL(through)}
+	}
+	lockgen := filepath.Join(b.TempDir(), "lockgen")
+	if out, err := exec.Command("go", "build", "-o", lockgen, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	b.Run("ready", func(b *testing.B) { coldCatalogue(b, lockgen, string(ready), env, client) })
+	b.Run("whole", func(b *testing.B) { coldCatalogue(b, lockgen, strings.Join(whole, ""), env, client) })
+}
+
+func coldCatalogue(b *testing.B, lockgen, manifest string, env []string, client *http.Client) {
+	dir := b.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "plugins.toml"), []byte(manifest), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	var update, plain []time.Duration
+	var processor time.Duration
+	var memory, size int64
+	var files []catalogueFile
+	for b.Loop() {
+		cache := b.TempDir()
+		cmd := exec.Command(lockgen, "update", "-q")
+		cmd.Dir, cmd.Env = dir, append(slices.Clone(env), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
+		os.Remove(filepath.Join(dir, "plugins.lock.toml"))
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		start := time.Now()
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		stop := make(chan struct{})
+		peak := watchMemory(cmd.Process.Pid, stop)
+		err := cmd.Wait()
+		update = append(update, time.Since(start))
+		close(stop)
+		memory = max(memory, <-peak)
+		if err != nil {
+			b.Fatalf("%v\n%s", err, out.String())
+		}
+		processor = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		if err := os.RemoveAll(cache); err != nil {
+			b.Fatal(err)
+		}
+		if files == nil {
+			files = catalogueFiles(b, filepath.Join(dir, "plugins.lock.toml"))
+			for _, f := range files {
+				size += f.size
+			}
+		}
+		into := b.TempDir()
+		start = time.Now()
+		var g errgroup.Group
+		g.SetLimit(8)
+		for i, f := range files {
+			g.Go(func() error { return f.download(client, filepath.Join(into, strconv.Itoa(i))) })
+		}
+		if err := g.Wait(); err != nil {
+			b.Fatal(err)
+		}
+		plain = append(plain, time.Since(start))
+		if err := os.RemoveAll(into); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(median(update).Seconds()/median(plain).Seconds(), "update/download")
+	b.ReportMetric(median(update).Seconds(), "update-s")
+	b.ReportMetric(median(plain).Seconds(), "download-s")
+	b.ReportMetric(processor.Seconds(), "processor-s")
+	b.ReportMetric(float64(size)/(1<<20), "MiB")
+	b.ReportMetric(float64(len(files)), "files")
+	if memory > 0 {
+		b.ReportMetric(float64(memory)/(1<<10), "MiB-peak")
+	}
+}
+
+// A catalogueFile is a locked file and where the client of this machine has it.
+type catalogueFile struct {
+	url  string
+	size int64
+}
+
+func (f catalogueFile) download(client *http.Client, name string) error {
+	resp, err := client.Get(f.url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	out, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(out, resp.Body)
+	if err = errors.Join(err, out.Close()); err == nil && (resp.StatusCode != http.StatusOK || n != f.size) {
+		err = fmt.Errorf("%s: %s, %d bytes instead of %d", f.url, resp.Status, n, f.size)
+	}
+	return err
+}
+
+// catalogueFiles finds the addresses of the files of a lock, each once. Of Go
+// modules those are left out of which only the go.mod is locked.
+func catalogueFiles(b *testing.B, name string) []catalogueFile {
+	ctx := context.Background()
+	l, _, err := lock.Read(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	must := func(err error) {
+		if err != nil {
+			b.Helper()
+			b.Fatal(err)
+		}
+	}
+	documents := remote.New(remote.Options{})
+	npm, err := pkgmgr.FindNPM(ctx)
+	must(err)
+	pip, err := pkgmgr.FindPip(ctx)
+	must(err)
+	index, err := pip.Index(ctx, ".")
+	must(err)
+	var proxy, crates string
+	sizes := map[string]int64{}
+	for _, versions := range l.Plugins {
+		for _, v := range versions {
+			for key, f := range v.Files {
+				address := f.URL
+				switch v.Source {
+				case lock.NPM:
+					scope := ""
+					if strings.HasPrefix(f.Name, "@") {
+						scope, _, _ = strings.Cut(f.Name, "/")
+					}
+					said, err := npm.Registries(ctx, ".", scope)
+					must(err)
+					address = remote.NPMTarball(said[scope], f.Name, f.Version)
+				case lock.Pip:
+					project, _, _ := strings.Cut(key, "-")
+					address, err = documents.PyPIFile(ctx, index, project, key)
+					must(err)
+				case lock.Cargo:
+					if crates == "" {
+						cargo, err := pkgmgr.FindCargo(ctx)
+						must(err)
+						crates, err = cargo.CrateTemplate(ctx, ".", "", f.Name, f.Version)
+						must(err)
+					}
+					address = pkgmgr.CrateURL(crates, pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256})
+				case lock.Go:
+					if strings.HasSuffix(key, ".mod") {
+						continue
+					}
+					if proxy == "" {
+						tool, err := pkgmgr.FindGo(ctx)
+						must(err)
+						config, err := tool.Config(ctx, ".", "")
+						must(err)
+						proxy, _, _ = strings.Cut(strings.ReplaceAll(config.Proxy, "|", ","), ",")
+					}
+					path, err := module.EscapePath(f.Name)
+					must(err)
+					version, err := module.EscapeVersion("v" + f.Version)
+					must(err)
+					address = proxy + "/" + path + "/@v/" + version + ".zip"
+				}
+				sizes[address] = f.Size
+			}
+		}
+	}
+	var files []catalogueFile
+	for address, size := range sizes {
+		files = append(files, catalogueFile{address, size})
+	}
+	// The largest first: the best that a plain download can do.
+	slices.SortFunc(files, func(a, b catalogueFile) int { return int(b.size - a.size) })
+	return files
+}
+
+// pacedLine is an HTTP proxy for connections, all of which share one line. It
+// returns its address.
+func pacedLine(b *testing.B, mbit int) string {
+	var pipe sync.Mutex
+	free := time.Now() // when the line has carried what it has
+	carry := func(to io.Writer, from io.Reader) {
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buf)
+			pipe.Lock()
+			if now := time.Now(); free.Before(now) {
+				free = now
+			}
+			free = free.Add(time.Duration(n) * 8 * time.Second / time.Duration(mbit*1_000_000))
+			wait := time.Until(free)
+			pipe.Unlock()
+			time.Sleep(wait)
+			if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+				return
+			}
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect {
+			http.Error(w, "only CONNECT", http.StatusMethodNotAllowed)
+			return
+		}
+		there, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		here, rest, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			there.Close()
+			return
+		}
+		_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() {
+			_, _ = io.Copy(there, rest) // requests are small
+			_ = there.(*net.TCPConn).CloseWrite()
+		}()
+		carry(here, there)
+		here.Close()
+		there.Close()
+	}))
+	b.Cleanup(server.Close)
+	return server.URL
+}

@@ -1,0 +1,89 @@
+package resolve
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// A queue lets a number of things go on at once. Who waits is let in in order,
+// what is urgent first.
+type queue struct {
+	mu      sync.Mutex
+	free    int
+	waiting [2][]chan struct{} // urgent, and not
+}
+
+func newQueue(n int) *queue { return &queue{free: n} }
+
+// enter waits for a place, which leave gives back.
+func (q *queue) enter(ctx context.Context, urgent bool) (leave func(), err error) {
+	line := &q.waiting[1]
+	if urgent {
+		line = &q.waiting[0]
+	}
+	turn := make(chan struct{})
+	q.mu.Lock()
+	*line = append(*line, turn)
+	q.admit()
+	q.mu.Unlock()
+	leave = sync.OnceFunc(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.free++
+		q.admit()
+	})
+	select {
+	case <-turn:
+		return leave, nil
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	i := slices.Index(*line, turn)
+	if i >= 0 {
+		*line = slices.Delete(*line, i, i+1)
+	}
+	q.mu.Unlock()
+	if i < 0 { // it was let in at the same time
+		leave()
+	}
+	return nil, ctx.Err()
+}
+
+// admit lets in as many as there are places. The caller holds the lock.
+func (q *queue) admit() {
+	for i := range q.waiting {
+		for q.free > 0 && len(q.waiting[i]) > 0 {
+			close(q.waiting[i][0])
+			q.waiting[i] = q.waiting[i][1:]
+			q.free--
+		}
+	}
+}
+
+// onceEach makes one thing of each kind, when somebody asks for it first. What
+// could not be made is tried again by the next who asks.
+type onceEach[T any] struct {
+	mu   sync.Mutex
+	made map[string]func() (T, error)
+}
+
+func (o *onceEach[T]) get(kind string, make func() (T, error)) (T, error) {
+	o.mu.Lock()
+	if o.made == nil {
+		o.made = map[string]func() (T, error){}
+	}
+	once := o.made[kind]
+	if once == nil {
+		once = sync.OnceValues(make)
+		o.made[kind] = once
+	}
+	o.mu.Unlock()
+	thing, err := once()
+	if err != nil {
+		o.mu.Lock()
+		delete(o.made, kind)
+		o.mu.Unlock()
+	}
+	return thing, err
+}
