@@ -151,7 +151,7 @@ func TestStubs(t *testing.T) {
 	} {
 		dir := workspace(t, "python", p.Build("//examples/python:" + target)[0], ".")
 		bucktest.Write(t, dir, map[string]string{"wrong.py": program})
-		cmd := exec.CommandContext(t.Context(), python, "-m", "mypy", "--explicit-package-bases", "wrong.py")
+		cmd := exec.CommandContext(t.Context(), python, "-m", "mypy", "--cache-dir", filepath.Join(filepath.Dir(python), "mypy"), "--explicit-package-bases", "wrong.py")
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		var lines []string
