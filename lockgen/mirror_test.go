@@ -488,3 +488,55 @@ func TestMirrorCargo(t *testing.T) {
 		t.Errorf("status %d\n%s", cmd.ProcessState.ExitCode(), out)
 	}
 }
+
+// TestMirrorGo: the folder of what Go compiles is pushed for every platform, and
+// a machine without a Go, or that may run none, takes it; Go itself is no folder.
+func TestMirrorGo(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
+	p.ok("update")
+	dir := filepath.Join(t.TempDir(), "layout")
+	done := p.pushed("--to", "oci-layout:"+dir, "--trees")
+	var trees []string
+	for _, tag := range done.Tags {
+		if strings.HasPrefix(tag, "tree-") {
+			trees = append(trees, tag)
+		}
+	}
+	magic := map[string]string{"linux-aarch64": "\x7fELF", "windows-x86_64": "MZ"}
+	if len(trees) != len(magic) {
+		t.Errorf("folders pushed: %v, want one for each of %d platforms", trees, len(magic))
+	}
+	p.write("plugins.toml", p.read("plugins.toml")+"\n[[mirror]]\nfrom = \"go:\"\nto = \"oci-layout:"+dir+"\"\n")
+	binary := filepath.Join(t.TempDir(), "fetch")
+	if text, err := exec.Command("go", "build", "-o", binary, "../fetch").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	p.server.Forget()
+	for what, env := range map[string][]string{
+		"without go":       {"PATH=" + t.TempDir()},
+		"without managers": {"PATH=" + os.Getenv("PATH"), "BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1"},
+	} {
+		for platform, begins := range magic {
+			cell := p.locked().Plugins["protoc-gen-plug"]["1.0.0"].Platforms[platform]
+			if !slices.ContainsFunc(trees, func(tag string) bool { return strings.HasPrefix(tag, "tree-"+cell.Tree) }) {
+				t.Errorf("the tree %s of %s is not among %v", cell.Tree, platform, trees)
+			}
+			cmd := exec.Command(binary, "get", "protoc-gen-plug", "--platform", platform, "--lock", p.path("plugins.lock.toml"))
+			cmd.Env = append(env, "HOME="+t.TempDir(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+			var talk bytes.Buffer
+			cmd.Stderr = &talk
+			path, err := cmd.Output()
+			if err != nil {
+				t.Errorf("%s, %s: %v\n%s", what, platform, err, talk.String())
+				continue
+			}
+			if program, err := os.ReadFile(strings.TrimSpace(string(path))); err != nil || !strings.HasPrefix(string(program), begins) {
+				t.Errorf("%s, %s: %d bytes, %v", what, platform, len(program), err)
+			}
+		}
+	}
+	if got := p.server.Requests(""); len(got) != 0 {
+		t.Errorf("asked for %v", got)
+	}
+}

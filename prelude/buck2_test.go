@@ -249,8 +249,9 @@ typescript_proto_library(name = "from_ts", srcs = ["b.proto"], deps = [":old", "
     "target": "ts",
 })
 `,
-		".buckconfig":   strings.NewReplacer("pb = pb", "other = other\npb = pb", "target:pb//", "target:other//...->prelude//platforms:default target:pb//").Replace(scratchConfig),
-		"other/c.proto": "syntax = \"proto3\";\npackage other;\nimport \"api/b.proto\";\nmessage C { .B b = 1; }\n",
+		"toolchains/BUCK": strings.Replace(scratchToolchain, "visibility", "defaults = {\"typescript\": \"echo\"},\n    visibility", 1),
+		".buckconfig":     strings.NewReplacer("pb = pb", "other = other\npb = pb", "target:pb//", "target:other//...->prelude//platforms:default target:pb//").Replace(scratchConfig),
+		"other/c.proto":   "syntax = \"proto3\";\npackage other;\nimport \"api/b.proto\";\nmessage C { .B b = 1; }\n",
 		"other/defs.bzl": `
 load("@buck2-protobuf//rules:proto.bzl", "ProtoInfo")
 load("@prelude//:artifact_tset.bzl", "project_artifacts")
@@ -288,8 +289,10 @@ load("@root//mirrored:plugins.toml", manifest = "value")
 
 protobuf_plugins(lock = lock, mirrors = manifest["mirror"])
 `,
-		"mirrored/plugins.toml": "[[mirror]]\nfrom = \"" + server.URL + "/v1/\"\nto = \"" + server.URL + "/mirror/v1/\"\n\n[[mirror]]\nfrom = \"*\"\nto = \"oci-layout:vendor\"\n",
-		"wrong/a.proto":         scratchProto,
+		"mirrored/plugins.toml":   "[[mirror]]\nfrom = \"" + server.URL + "/v1/\"\nto = \"" + server.URL + "/mirror/v1/\"\n\n[[mirror]]\nfrom = \"*\"\nto = \"oci-layout:vendor\"\n",
+		"newer/plugins.lock.toml": "schema = 2\n",
+		"newer/BUCK":              strings.ReplaceAll(scratchToolchain, "@root//:", "@root//newer:"),
+		"wrong/a.proto":           scratchProto,
 		"wrong/BUCK": `
 load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 
@@ -440,6 +443,10 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			expect(t, p.Fails("build", "//wrong:"+target), want)
 		})
 	}
+	t.Run("a lock of a newer format", func(t *testing.T) {
+		p := p.On(t)
+		expect(t, p.Fails("targets", "//newer:"), "newer/BUCK", "plugins.lock.toml has schema 2, this buck2-protobuf reads 1: take a newer buck2-protobuf")
+	})
 	t.Run("switches", func(t *testing.T) {
 		p := p.On(t)
 		got := p.Must("aquery", "all_actions(toolchains//:ts-proto)", "--output-attribute", "^cmd$",

@@ -407,6 +407,8 @@ func starlarkFiles(t *testing.T) []string {
 			return err
 		}
 		switch {
+		case d.Name() == "PACKAGE" || d.Name() == "BUCK_TREE":
+			t.Errorf("%s: what it sets would be set in the repositories of consumers", name)
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "buck-out" || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case !d.IsDir() && (d.Name() == "BUCK" || filepath.Ext(name) == ".bzl"):

@@ -20,12 +20,15 @@ import (
 func TestLanguages(t *testing.T) {
 	lint := shellPlugin(t, "api/lint.txt", "linted\n")
 	other := shellPlugin(t, "api/other.txt", "other\n")
+	// It stands in for the real one, which is a release's file: what it is called and where it writes.
+	web := shellPlugin(t, "svc/SvcServiceClientPb.ts", "export {};\n")
 	broken := []byte("#!/bin/sh\necho 'broken: no such level' >&2\nexit 1\n")
-	server := serve(t, map[string][]byte{"/lint": lint, "/other": other, "/broken": broken})
+	server := serve(t, map[string][]byte{"/lint": lint, "/other": other, "/broken": broken, "/web": web})
 	// An executable that is called like no protoc plugin is.
 	bare := strings.NewReplacer(`"protoc-gen-lint"`, `"acme-lint"`).Replace(httpPlugin("lint", "1.0.0", server.URL+"/lint", lint, ""))
 	bare = strings.ReplaceAll(bare, treeOf("protoc-gen-lint", lint), treeOf("acme-lint", lint))
-	more := bare + httpPlugin("other", "1.0.0", server.URL+"/other", other, "") + httpPlugin("broken", "1.0.0", server.URL+"/broken", broken, "")
+	more := bare + httpPlugin("other", "1.0.0", server.URL+"/other", other, "") + httpPlugin("broken", "1.0.0", server.URL+"/broken", broken, "") +
+		httpPlugin("protoc-gen-grpc-web", "1.5.0", server.URL+"/web", web, "")
 	p := scratch(t, more, map[string]string{
 		"api/a.proto":       scratchProto,
 		"api/service.proto": "syntax = \"proto3\";\npackage scratch;\nimport \"api/a.proto\";\noption go_package = \"example.com/api\";\nservice S { rpc Get(M) returns (M); }\n",
@@ -49,6 +52,7 @@ python_proto_library(name = "python", srcs = SRCS, grpc = True, mypy = True, myp
 python_proto_library(name = "python-pyi", srcs = SRCS, pyi = True)
 python_proto_library(name = "python-betterproto2", srcs = SRCS, plugin = "betterproto2", files = ["__init__.py", "message_pool.py", "py.typed", "svc/__init__.py", "svc/v1/__init__.py"])
 rust_proto_library(name = "rust", srcs = SRCS, modules = True, serde = True, tonic = True, files = ["svc/v1/svc.v1{}.rs".format(part) for part in ["", ".serde", ".tonic"]])
+typescript_proto_library(name = "typescript-web", srcs = SRCS, plugin = "protoc-gen-es", grpc_web = True)
 typescript_proto_library(name = "typescript-connect", srcs = SRCS, plugin = "protoc-gen-es", plugin_version = "1.10.0", connect = True)
 [
     typescript_proto_library(name = "typescript-" + plugin, srcs = SRCS, plugin = plugin)
@@ -169,7 +173,7 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 			}
 			expectFile(t, out, string(want))
 		}
-		if len(groups) != 14 {
+		if len(groups) != 15 {
 			t.Fatalf("groups %q", groups)
 		}
 		p.Must(append([]string{"build"}, groups...)...)

@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // buildNPM lets a Node manager make the folder from the verified tarballs. They
@@ -54,6 +55,17 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 	start := time.Now()
 	err = manager.Install(ctx, dir, tarballs)
 	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
+	return noted(err, dir, parts)
+}
+
+// noted tells the store which files are executable that a manager put into a
+// folder, unless it failed.
+func noted(err error, dir string, parts []part) error {
+	for _, p := range parts {
+		if err == nil {
+			err = store.NoteExec(dir, p.files)
+		}
+	}
 	return err
 }
 

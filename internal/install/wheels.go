@@ -59,5 +59,5 @@ func (i *Installer) buildPip(ctx context.Context, e *lock.Entry, platform, dir s
 	start := time.Now()
 	err = manager.Install(ctx, dir, wheels)
 	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
-	return err
+	return noted(err, dir, parts)
 }

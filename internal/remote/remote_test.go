@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -467,6 +469,41 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestConnectionsPerHost: more downloads than a host may be asked for at a time
+// wait for each other.
+func TestConnectionsPerHost(t *testing.T) {
+	const downloads = 3 * maxConnections
+	arrived, goOn := make(chan struct{}, downloads), make(chan struct{})
+	var now, most atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		most.Store(max(most.Load(), now.Add(1)))
+		arrived <- struct{}{}
+		<-goOn
+		now.Add(-1)
+		w.Write(content)
+	}))
+	defer s.Close()
+	c := quick()
+	var wg sync.WaitGroup
+	for range downloads {
+		wg.Go(func() {
+			var in memory
+			if err := c.Download(t.Context(), s.URL+"/f", &in, DownloadOptions{Size: int64(len(content))}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range maxConnections {
+		<-arrived
+	}
+	time.Sleep(50 * time.Millisecond) // one too many would come now
+	close(goOn)
+	wg.Wait()
+	if n := most.Load(); n != maxConnections {
+		t.Errorf("%d at a time, want %d", n, maxConnections)
+	}
 }
 
 func TestIsPrivate(t *testing.T) {

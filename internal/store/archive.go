@@ -346,7 +346,7 @@ func (u *unpacker) markExec() error {
 		}
 	}
 	if u.root != nil {
-		return noteExec(u.dst, u.files)
+		return NoteExec(u.dst, u.files)
 	}
 	return nil
 }

@@ -223,9 +223,10 @@ func takeExec(files, known []TreeFile) {
 	}
 }
 
-// noteExec adds the executables among files to the list beside dir, where the
-// file system does not keep them.
-func noteExec(dir string, files []TreeFile) error {
+// NoteExec remembers which of the files that were put into dir are executable,
+// where the file system does not: in a list beside dir, for [HashDir]. [Unpack]
+// does it itself. Errors are of class [fault.Machine].
+func NoteExec(dir string, files []TreeFile) error {
 	if keepsExec {
 		return nil
 	}
