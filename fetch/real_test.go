@@ -13,9 +13,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// TestRealPlugins installs this repository's own npm plugins from the real
-// registries, by the locked npm and by our unpacker. Both folders are compared
-// with the lock, so both are the same. Bytes are kept between runs.
+// TestRealPlugins installs this repository's own pip and npm plugins from the real
+// registries, those of npm by the locked npm and by our unpacker. Both folders are
+// compared with the lock, so both are the same. Bytes are kept between runs.
 func TestRealPlugins(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: -short, and this needs the registries")
@@ -51,7 +51,7 @@ func TestRealPlugins(t *testing.T) {
 	found := 0
 	for name, versions := range l.Plugins {
 		for version, v := range versions {
-			if v.Source != lock.NPM {
+			if v.Source != lock.NPM && v.Source != lock.Pip {
 				continue
 			}
 			found++
@@ -59,13 +59,23 @@ func TestRealPlugins(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			paths := map[string]string{}
-			for _, manager := range []string{"npm", "none"} {
+			forget := func() {
 				for _, old := range []string{cell.Tree, cell.Tree + ".ok"} {
 					if err := os.RemoveAll(filepath.Join(cache, "trees", old)); err != nil {
 						t.Fatal(err)
 					}
 				}
+			}
+			if v.Source == lock.Pip {
+				forget()
+				if status, _, stderr := fetch("get", name+"@"+version); status != 0 && fault.Class(status) != fault.Machine {
+					t.Errorf("%s: status %d\n%s", name, status, stderr)
+				}
+				continue
+			}
+			paths := map[string]string{}
+			for _, manager := range []string{"npm", "none"} {
+				forget()
 				status, stdout, stderr := fetch("get", name+"@"+version, "--node-manager", manager)
 				if status != 0 {
 					t.Fatalf("%s by %s: status %d\n%s", name, manager, status, stderr)
@@ -80,7 +90,7 @@ func TestRealPlugins(t *testing.T) {
 			}
 		}
 	}
-	if found < 3 {
-		t.Errorf("the lock has %d npm plugins, want at least 3", found)
+	if found < 6 {
+		t.Errorf("the lock has %d npm and pip plugins, want at least 6", found)
 	}
 }

@@ -51,7 +51,7 @@ func TestWine(t *testing.T) {
 		defer talk.Close()
 		cmd := exec.CommandContext(t.Context(), wine, args...)
 		cmd.Dir, cmd.Stderr = dir, talk
-		cmd.Env = append(os.Environ(), "WINEDEBUG=-all", "WINEPREFIX="+filepath.Join(kept, strings.Fields(string(release)+" unknown")[0]))
+		cmd.Env = append(os.Environ(), "WINEDEBUG=-all", "WINEPREFIX="+filepath.Join(kept, strings.Fields(string(release) + " unknown")[0]))
 		out, err := cmd.Output()
 		_, _ = talk.Seek(0, io.SeekStart)
 		said, _ := io.ReadAll(talk)
