@@ -130,6 +130,28 @@ var compiledProject = map[string]string{
 	"api/a.proto":               "syntax = \"proto3\";\npackage api;\nimport \"google/protobuf/timestamp.proto\";\noption go_package = \"example.com/a\";\nmessage A { string name = 1; google.protobuf.Timestamp at = 2; }\n",
 	"api/b.proto":               "syntax = \"proto3\";\npackage api;\nimport \"api/a.proto\";\noption go_package = \"example.com/b\";\nmessage B { A a = 1; }\n",
 	"api/main.py":               "from api import a_pb2, b_pb2\n\nb = b_pb2.B(a = a_pb2.A(name = \"x\"))\nassert b_pb2.B.FromString(b.SerializeToString()) == b\nprint(\"python: ok\")\n",
+	"api/greet.proto":           greetProto,
+	"api/greet.py": `from concurrent import futures
+
+import grpc
+
+from api import greet_pb2, greet_pb2_grpc
+
+
+class Greeter(greet_pb2_grpc.GreeterServicer):
+    def Greet(self, request, context):
+        return greet_pb2.Name(name = "Hello, " + request.name)
+
+
+server = grpc.server(futures.ThreadPoolExecutor())
+greet_pb2_grpc.add_GreeterServicer_to_server(Greeter(), server)
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+with grpc.insecure_channel("127.0.0.1:{}".format(port)) as channel:
+    assert greet_pb2_grpc.GreeterStub(channel).Greet(greet_pb2.Name(name = "Python")).name == "Hello, Python"
+server.stop(None)
+print("python: ok")
+`,
 	"api/main.go": `package main
 
 import (
@@ -195,6 +217,8 @@ load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
 python_proto_library(name = "a_py", srcs = ["a.proto"], runtime = ["//python:protobuf"])
 python_proto_library(name = "b_py", srcs = ["b.proto"], deps = [":a_py"], runtime = ["//python:protobuf"])
 python_binary(name = "main_py", main = "main.py", deps = [":a_py", ":b_py"])
+python_proto_library(name = "greet_py", srcs = ["greet.proto"], grpc = True, pyi = True, runtime = ["//python:protobuf", "//python:grpcio"])
+python_binary(name = "main_greet_py", main = "greet.py", deps = [":greet_py"])
 
 GO = ["//golang:google.golang.org/protobuf/" + p for p in ["proto", "reflect/protoreflect", "runtime/protoimpl", "types/known/timestamppb"]]
 
@@ -218,7 +242,7 @@ rust_proto_library(name = "b_rs", srcs = ["b.proto"], deps = [":a_rs"], options 
 rust_binary(name = "main_rs", srcs = ["main.rs"], crate_root = "main.rs", deps = [":a_rs", ":b_rs"] + RUST)
 `,
 	"java/BUCK":   "prebuilt_jar(name = \"protobuf\", binary_jar = glob([\"*.jar\"])[0], visibility = [\"PUBLIC\"])\n",
-	"python/BUCK": "prebuilt_python_library(name = \"protobuf\", binary_src = glob([\"*.whl\"])[0], visibility = [\"PUBLIC\"])\n",
+	"python/BUCK": "[prebuilt_python_library(name = wheel.split(\"-\")[0], binary_src = wheel, visibility = [\"PUBLIC\"]) for wheel in glob([\"*.whl\"])]\n",
 }
 
 // With a runtime, a library is one of Buck2's own prelude: programs of its
@@ -229,39 +253,40 @@ func TestCompiled(t *testing.T) {
 	}
 	needs(t, "go") // builds fetch
 	p := scratch(t, olderProtoc, compiledProject)
-	runs := func(t *testing.T, p *bucktest.Project, language, target string, code ...string) {
+	runs := func(t *testing.T, p *bucktest.Project, language, program, library string, code ...string) {
 		t.Helper()
-		if got, want := p.Must("run", "//api:main_"+target), language+": ok\n"; got != want {
+		if got, want := p.Must("run", "//api:"+program), language+": ok\n"; got != want {
 			t.Errorf("program printed %q, want %q", got, want)
 		}
-		if got := tree(t, p.Build("//api:b_" + target + "[code]")[0]); !slices.Equal(got, code) {
+		if got := tree(t, p.Build("//api:" + library + "[code]")[0]); !slices.Equal(got, code) {
 			t.Errorf("[code] holds %q, want %q", got, code)
 		}
 	}
 	t.Run("python", func(t *testing.T) {
 		needs(t, "python3")
 		p := p.On(t)
-		command(t, filepath.Join(p.Dir, "python"), "python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "protobuf==6.30.2")
-		runs(t, p, "python", "py", "api/b_pb2.py")
+		command(t, filepath.Join(p.Dir, "python"), "python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "protobuf==6.30.2", "grpcio==1.72.1")
+		runs(t, p, "python", "main_py", "b_py", "api/b_pb2.py")
+		runs(t, p, "python", "main_greet_py", "greet_py", "api/greet_pb2.py", "api/greet_pb2.pyi", "api/greet_pb2_grpc.py")
 	})
 	t.Run("cpp", func(t *testing.T) {
 		needs(t, "g++", "python3")
 		library := installed(t, "protobuf")
 		p := p.On(t)
 		bucktest.Write(t, p.Dir, map[string]string{"cpp/BUCK": library})
-		runs(t, p, "cpp", "cpp", "api/b.pb.cc", "api/b.pb.h")
+		runs(t, p, "cpp", "main_cpp", "b_cpp", "api/b.pb.cc", "api/b.pb.h")
 	})
 	t.Run("java", func(t *testing.T) {
 		needs(t, "mvn", "javac", "jar", "java", "python3")
 		p := p.On(t)
 		command(t, "", "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact=com.google.protobuf:protobuf-java:4.30.2", "-DoutputDirectory="+filepath.Join(p.Dir, "java"))
-		runs(t, p, "java", "java", "api/BOuterClass.java")
+		runs(t, p, "java", "main_java", "b_java", "api/BOuterClass.java")
 	})
 	t.Run("rust", func(t *testing.T) {
 		needs(t, "cargo", "gcc", "python3")
 		p := p.On(t)
 		rustRuntime(t, filepath.Join(p.Dir, "rust"))
-		runs(t, p, "rust", "rs", "api/api.rs", "mod.rs")
+		runs(t, p, "rust", "main_rs", "b_rs", "api/api.rs", "mod.rs")
 	})
 	t.Run("go", func(t *testing.T) {
 		if os.Getenv("BUCK2_PROTOBUF_TEST_GO") == "" {
@@ -270,7 +295,7 @@ func TestCompiled(t *testing.T) {
 		needs(t, "gcc", "python3")
 		p := p.On(t)
 		goRuntime(t, filepath.Join(p.Dir, "golang"))
-		runs(t, p, "go", "go", "api/b.pb.go")
+		runs(t, p, "go", "main_go", "b_go", "api/b.pb.go")
 	})
 }
 

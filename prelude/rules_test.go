@@ -46,7 +46,8 @@ load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 SRCS = ["msg.proto", "svc.proto"]
 
 cpp_proto_library(name = "cpp", srcs = SRCS)
-go_proto_library(name = "go", srcs = SRCS, connect = True, grpc = True, gateway = {"generate_unbound_methods": True}, openapi = {"generate_unbound_methods": True})
+go_proto_library(name = "go-connect", srcs = SRCS, connect = True)
+go_proto_library(name = "go", srcs = SRCS, connect = {"package_suffix": "connect"}, files = ["svc/svcconnect/svc.connect.go"], grpc = True, gateway = {"generate_unbound_methods": True}, openapi = {"generate_unbound_methods": True})
 java_proto_library(name = "java", srcs = SRCS, files = ["svc/v1/{}.java".format(c) for c in ["M", "MOrBuilder", "Msg", "N", "NOrBuilder", "Svc"]])
 python_proto_library(name = "python", srcs = SRCS, grpc = True, mypy = True, mypy_grpc = True)
 python_proto_library(name = "python-pyi", srcs = SRCS, pyi = True)
@@ -96,6 +97,7 @@ cpp_proto_library(name = "cpp", srcs = ["service.proto"], deps = [":py"])
 cpp_proto_library(name = "cpp_grpc", srcs = ["service.proto"], deps = [":a_proto"], grpc = True)
 java_proto_library(name = "java", srcs = ["a.proto"])
 go_proto_library(name = "go", srcs = ["go.proto"], grpc = True)
+go_proto_library(name = "go_both", srcs = ["go.proto"], grpc = True, connect = True)
 proto_sync_test(name = "fresh", library = ":py")
 `,
 		"moved/BUCK": `
@@ -173,7 +175,7 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 			}
 			expectFile(t, out, string(want))
 		}
-		if len(groups) != 15 {
+		if len(groups) != 16 {
 			t.Fatalf("groups %q", groups)
 		}
 		p.Must(append([]string{"build"}, groups...)...)
@@ -223,6 +225,7 @@ proto_library(name = "elsewhere", srcs = ["b.proto"], strip_import_prefix = "els
 		expect(t, p.Fails("build", "//api:which"), "which of protoc's generators?", "out_name = \"python\"")
 		expect(t, p.Fails("build", "//api:nameless"), "`lint` is locked, but it is no protoc plugin", "give the name with `out_name`")
 		expect(t, p.Fails("build", "//api:unused"), "`versions` speaks of `lint`, which the target does not use")
+		expect(t, p.Fails("build", "//api:go_both"), "root//api:go_both: gRPC and Connect would both declare", `connect = {"package_suffix": "connect"}`)
 		expect(t, p.Fails("build", "//api:cpp_grpc"), "plugin `grpc-cpp` is not locked", "[plugins.grpc-cpp]", "then run: lockgen update")
 	})
 	t.Run("sync", func(t *testing.T) { testSync(t, p.On(t)) })

@@ -61,6 +61,9 @@ _GO = language(
 )
 
 def _go_proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
+    connect = ctx.attrs.connect
+    if ctx.attrs.grpc != False and connect != False and (connect == True or not connect.get("package_suffix")):
+        fail("{}: gRPC and Connect would both declare a service's client in the package of the messages. Give Connect's code a package of its own: connect = {{\"package_suffix\": \"connect\"}}".format(ctx.label.raw_target()))
     return library(ctx, _GO)
 
 go_proto_codegen = rule(
@@ -75,7 +78,7 @@ go_proto_codegen = rule(
     the code into the source tree.
     """,
     attrs = library_attrs(_GO, about = {
-        "connect": "Whether protoc-gen-connect-go, 1.18 or later, writes services for Connect, into the package of the messages.",
+        "connect": "Whether protoc-gen-connect-go, 1.18 or later, writes services for Connect, into the package of the messages; beside `grpc` only into one of its own, `{\"package_suffix\": \"connect\"}`.",
         "gateway": "Whether protoc-gen-grpc-gateway writes a reverse proxy.",
         "grpc": "Whether protoc-gen-go-grpc writes services for gRPC.",
         "openapi": "Whether protoc-gen-openapiv2 writes OpenAPI documents.",

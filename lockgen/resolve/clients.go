@@ -24,7 +24,7 @@ func (u *update) connect() {
 	}
 	u.arrivals, u.early, u.claims = map[string]*arrival{}, map[string]*lock.Version{}, map[string]*contest{}
 	processors := runtime.GOMAXPROCS(0)
-	u.clients, u.downloads, u.reading, u.trying = newQueue(max(4, processors)), newQueue(downloads), newQueue(processors), newQueue(processors)
+	u.clients, u.downloads, u.reading, u.trying = newQueue(processors+1), newQueue(downloads), newQueue(processors), newQueue(processors)
 	u.client = remote.New(u.remote())
 }
 

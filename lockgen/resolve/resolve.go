@@ -511,12 +511,14 @@ func (u *update) try(ctx, download context.Context, contests []*contest, c *cont
 
 // resolveOne settles on a version, claims it, and asks the source what it
 // consists of.
-func (u *update) resolveOne(ctx context.Context, contests []*contest, c *contest, a *attempt) ([]failure, error) {
-	leave, err := u.clients.enter(ctx, c.needed)
-	if err != nil {
-		return nil, err
+func (u *update) resolveOne(ctx context.Context, contests []*contest, c *contest, a *attempt) (_ []failure, err error) {
+	if !c.needed { // others wait for those few
+		leave, err := u.clients.enter(ctx, false)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
 	}
-	defer leave()
 	w := a.w
 	failed := func(err error) []failure { return []failure{{w: w, err: err}} }
 	if u.moves[w] {
