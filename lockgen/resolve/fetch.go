@@ -47,7 +47,10 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh, urgent
 			u.arrivals[a.identity] = there
 		}
 		u.mu.Unlock()
-		if there != nil && there.digest != a.digest {
+		if there == nil { // it failed already, and two digests are said of it
+			continue
+		}
+		if there.digest != a.digest {
 			errs[a.identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, there.digest, a.digest)
 		}
 		waiting[a.identity] = there
