@@ -1,18 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/mod/module"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
@@ -79,105 +73,15 @@ func BenchmarkColdCatalogue(b *testing.B) {
 		through, _ := url.Parse(line)
 		client.Transport = &http.Transport{Proxy: http.ProxyURL(through)}
 	}
-	lockgen := filepath.Join(b.TempDir(), "lockgen")
-	if out, err := exec.Command("go", "build", "-o", lockgen, ".").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
-	b.Run("ready", func(b *testing.B) { coldCatalogue(b, lockgen, string(ready), env, client) })
-	b.Run("whole", func(b *testing.B) { coldCatalogue(b, lockgen, strings.Join(whole, ""), env, client) })
-}
-
-func coldCatalogue(b *testing.B, lockgen, manifest string, env []string, client *http.Client) {
-	dir := b.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "plugins.toml"), []byte(manifest), 0o644); err != nil {
-		b.Fatal(err)
-	}
-	var update, plain []time.Duration
-	var processor time.Duration
-	var memory, size int64
-	var files []catalogueFile
-	for b.Loop() {
-		cache := b.TempDir()
-		cmd := exec.Command(lockgen, "update", "-q")
-		cmd.Dir, cmd.Env = dir, append(slices.Clone(env), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
-		os.Remove(filepath.Join(dir, "plugins.lock.toml"))
-		var out bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &out
-		start := time.Now()
-		if err := cmd.Start(); err != nil {
-			b.Fatal(err)
-		}
-		stop := make(chan struct{})
-		peak := watchMemory(cmd.Process.Pid, stop)
-		err := cmd.Wait()
-		update = append(update, time.Since(start))
-		close(stop)
-		memory = max(memory, <-peak)
-		if err != nil {
-			b.Fatalf("%v\n%s", err, out.String())
-		}
-		processor = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		if err := os.RemoveAll(cache); err != nil {
-			b.Fatal(err)
-		}
-		if files == nil {
-			files = catalogueFiles(b, filepath.Join(dir, "plugins.lock.toml"))
-			for _, f := range files {
-				size += f.size
-			}
-		}
-		into := b.TempDir()
-		start = time.Now()
-		var g errgroup.Group
-		g.SetLimit(8)
-		for i, f := range files {
-			g.Go(func() error { return f.download(client, filepath.Join(into, strconv.Itoa(i))) })
-		}
-		if err := g.Wait(); err != nil {
-			b.Fatal(err)
-		}
-		plain = append(plain, time.Since(start))
-		if err := os.RemoveAll(into); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(median(update).Seconds()/median(plain).Seconds(), "update/download")
-	b.ReportMetric(median(update).Seconds(), "update-s")
-	b.ReportMetric(median(plain).Seconds(), "download-s")
-	b.ReportMetric(processor.Seconds(), "processor-s")
-	b.ReportMetric(float64(size)/(1<<20), "MiB")
-	b.ReportMetric(float64(len(files)), "files")
-	if memory > 0 {
-		b.ReportMetric(float64(memory)/(1<<10), "MiB-peak")
-	}
-}
-
-// A catalogueFile is a locked file and where the client of this machine has it.
-type catalogueFile struct {
-	url  string
-	size int64
-}
-
-func (f catalogueFile) download(client *http.Client, name string) error {
-	resp, err := client.Get(f.url)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	out, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	n, err := io.Copy(out, resp.Body)
-	if err = errors.Join(err, out.Close()); err == nil && (resp.StatusCode != http.StatusOK || n != f.size) {
-		err = fmt.Errorf("%s: %s, %d bytes instead of %d", f.url, resp.Status, n, f.size)
-	}
-	return err
+	lockgen := buildLockgen(b)
+	files := func(lockfile string) []remoteFile { return catalogueFiles(b, lockfile) }
+	b.Run("ready", func(b *testing.B) { coldUpdate(b, lockgen, string(ready), env, client, files) })
+	b.Run("whole", func(b *testing.B) { coldUpdate(b, lockgen, strings.Join(whole, ""), env, client, files) })
 }
 
 // catalogueFiles finds the addresses of the files of a lock, each once. Of Go
 // modules those are left out of which only the go.mod is locked.
-func catalogueFiles(b *testing.B, name string) []catalogueFile {
+func catalogueFiles(b *testing.B, name string) []remoteFile {
 	ctx := context.Background()
 	l, _, err := lock.Read(name)
 	if err != nil {
@@ -244,12 +148,12 @@ func catalogueFiles(b *testing.B, name string) []catalogueFile {
 			}
 		}
 	}
-	var files []catalogueFile
+	var files []remoteFile
 	for address, size := range sizes {
-		files = append(files, catalogueFile{address, size})
+		files = append(files, remoteFile{address, size})
 	}
 	// The largest first: the best that a plain download can do.
-	slices.SortFunc(files, func(a, b catalogueFile) int { return int(b.size - a.size) })
+	slices.SortFunc(files, func(a, b remoteFile) int { return int(b.size - a.size) })
 	return files
 }
 

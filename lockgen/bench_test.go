@@ -109,7 +109,7 @@ func BenchmarkCheck(b *testing.B) {
 //
 //	go test -run '^$' -bench Cold -benchtime 3x ./lockgen
 func BenchmarkCold(b *testing.B) {
-	const files, size, rate, atOnce = 24, 8 << 20, 50 << 20, 8
+	const files, size, rate = 24, 8 << 20, 50 << 20
 	// What cannot be compressed, as most of what plugins are made of is not.
 	program := make([]byte, size)
 	for i := range program {
@@ -136,28 +136,46 @@ func BenchmarkCold(b *testing.B) {
 		}
 	}))
 	b.Cleanup(server.Close)
-	dir := b.TempDir()
-	lockgen := filepath.Join(dir, "lockgen")
+	manifest := "platforms = [\"linux-x86_64\"]\n[plugins]\n"
+	var locked []remoteFile
+	for i := range files {
+		address := fmt.Sprintf("%s/%d.tar.gz", server.URL, i)
+		manifest += fmt.Sprintf("p%d = { version = \"1.0.0\", source = \"%s\", binary = \"bin/tool\" }\n", i, address)
+		locked = append(locked, remoteFile{address, int64(len(archives[fmt.Sprintf("/%d.tar.gz", i)]))})
+	}
+	coldUpdate(b, buildLockgen(b), manifest, os.Environ(), http.DefaultClient, func(string) []remoteFile { return locked })
+}
+
+// buildLockgen builds the program and returns its path.
+func buildLockgen(b *testing.B) string {
+	b.Helper()
+	lockgen := filepath.Join(b.TempDir(), "lockgen")
 	if out, err := exec.Command("go", "build", "-o", lockgen, ".").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	manifest := "platforms = [\"linux-x86_64\"]\n[plugins]\n"
-	for i := range files {
-		manifest += fmt.Sprintf("p%d = { version = \"1.0.0\", source = \"%s/%d.tar.gz\", binary = \"bin/tool\" }\n", i, server.URL, i)
-	}
+	return lockgen
+}
+
+// coldUpdate compares, in turn, a process of lockgen update that has nothing in
+// its cache with a plain download, by client, of the files of the lock that it
+// writes, eight at once as lockgen does. Locked finds those in that lock.
+func coldUpdate(b *testing.B, lockgen, manifest string, env []string, client *http.Client, locked func(lockfile string) []remoteFile) {
+	dir := b.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "plugins.toml"), []byte(manifest), 0o644); err != nil {
 		b.Fatal(err)
 	}
 	var update, plain []time.Duration
-	var memory int64
+	var processor time.Duration
+	var memory, size int64
+	var files []remoteFile
 	for b.Loop() {
+		cache := b.TempDir()
 		cmd := exec.Command(lockgen, "update", "-q")
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+b.TempDir())
+		cmd.Dir, cmd.Env = dir, append(slices.Clone(env), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
 		os.Remove(filepath.Join(dir, "plugins.lock.toml"))
-		start := time.Now()
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
+		start := time.Now()
 		if err := cmd.Start(); err != nil {
 			b.Fatal(err)
 		}
@@ -166,40 +184,67 @@ func BenchmarkCold(b *testing.B) {
 		err := cmd.Wait()
 		update = append(update, time.Since(start))
 		close(stop)
-		if memory = max(memory, <-peak); err != nil {
+		memory = max(memory, <-peak)
+		if err != nil {
 			b.Fatalf("%v\n%s", err, out.String())
 		}
-
+		processor = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		if err := os.RemoveAll(cache); err != nil {
+			b.Fatal(err)
+		}
+		if files == nil {
+			files = locked(filepath.Join(dir, "plugins.lock.toml"))
+			for _, f := range files {
+				size += f.size
+			}
+		}
 		into := b.TempDir()
 		start = time.Now()
 		var g errgroup.Group
-		g.SetLimit(atOnce)
-		for i := range files {
-			g.Go(func() error {
-				resp, err := http.Get(fmt.Sprintf("%s/%d.tar.gz", server.URL, i))
-				if err != nil {
-					return err
-				}
-				defer resp.Body.Close()
-				f, err := os.Create(filepath.Join(into, strconv.Itoa(i)))
-				if err != nil {
-					return err
-				}
-				_, err = io.Copy(f, resp.Body)
-				return errors.Join(err, f.Close())
-			})
+		g.SetLimit(8)
+		for i, f := range files {
+			g.Go(func() error { return f.download(client, filepath.Join(into, strconv.Itoa(i))) })
 		}
 		if err := g.Wait(); err != nil {
 			b.Fatal(err)
 		}
 		plain = append(plain, time.Since(start))
+		if err := os.RemoveAll(into); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportMetric(median(update).Seconds()/median(plain).Seconds(), "update/download")
 	b.ReportMetric(median(update).Seconds(), "update-s")
 	b.ReportMetric(median(plain).Seconds(), "download-s")
+	b.ReportMetric(processor.Seconds(), "processor-s")
+	b.ReportMetric(float64(size)/(1<<20), "MiB")
+	b.ReportMetric(float64(len(files)), "files")
 	if memory > 0 {
 		b.ReportMetric(float64(memory)/(1<<10), "MiB-peak")
 	}
+}
+
+// A remoteFile is a locked file and where it comes from.
+type remoteFile struct {
+	url  string
+	size int64
+}
+
+func (f remoteFile) download(client *http.Client, name string) error {
+	resp, err := client.Get(f.url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	out, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(out, resp.Body)
+	if err = errors.Join(err, out.Close()); err == nil && (resp.StatusCode != http.StatusOK || n != f.size) {
+		err = fmt.Errorf("%s: %s, %d bytes instead of %d", f.url, resp.Status, n, f.size)
+	}
+	return err
 }
 
 // watchMemory sends the largest resident size of a process in KiB, until stop,
