@@ -130,8 +130,8 @@ func unheardOf() string {
 	sum := fmt.Sprintf("%x", sha256.Sum256([]byte("unheard of")))
 	var s strings.Builder
 	fmt.Fprintf(&s, "schema = 1\n[plugins.unheard-of.\"1.0.0\"]\nsource = \"npm\"\npackage = \"unheard-of\"\ntrust = \"registry\"\n")
-	fmt.Fprintf(&s, "[plugins.unheard-of.\"1.0.0\".files]\n\"node_modules/unheard-of\" = { name = \"unheard-of\", version = \"1.0.0\", sha256 = %q, size = 9, integrity = \"sha512-%s==\" }\n",
-		sum, strings.Repeat("A", 86))
+	fmt.Fprintf(&s, "[plugins.unheard-of.\"1.0.0\".files]\n\"node_modules/unheard-of\" = { name = \"unheard-of\", version = \"1.0.0\", sha256 = %q, size = 9, integrity = \"sha512-%sA==\" }\n",
+		sum, strings.Repeat("B", 85))
 	fmt.Fprintf(&s, "[plugins.unheard-of.\"1.0.0\".platforms]\n")
 	for _, p := range lock.Platforms {
 		fmt.Fprintf(&s, "%s = { binary = \"node_modules/unheard-of/protoc-gen-x\", tree = %q }\n", p.Name, sum)

@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -89,10 +88,8 @@ func validateGoFile(key string, f File) error {
 
 // checkH1 accepts a hash as go.sum has it.
 func checkH1(field, s string) error {
-	text, ok := strings.CutPrefix(s, "h1:")
-	raw, err := base64.StdEncoding.Strict().DecodeString(text)
-	if !ok || err != nil || len(raw) != 32 {
-		return fmt.Errorf("%s %q is not of the form h1:…", field, s)
+	if !isBase64Of(32, s, "h1:") {
+		return fmt.Errorf("%s %q is not of the form h1:… with the base64 of 32 bytes", field, s)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package lock
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -380,8 +381,8 @@ func (v *Version) validateFile(key string, f File) error {
 		if f.Name == "" || f.Version == "" {
 			return errors.New("name and version are needed")
 		}
-		if !strings.HasPrefix(f.Integrity, "sha512-") {
-			return fmt.Errorf("integrity %q is not of the form sha512-…", f.Integrity)
+		if err := CheckSHA512("integrity", f.Integrity); err != nil {
+			return err
 		}
 	case Cargo:
 		if want := f.Name + "-" + f.Version + ".crate"; f.Name == "" || f.Version == "" || key != want {
@@ -520,6 +521,24 @@ func CheckSHA256(field, s string) error {
 		return fmt.Errorf("%s %q is not a SHA-256 of 64 lower-case hexadecimal digits", field, s)
 	}
 	return nil
+}
+
+// CheckSHA512 accepts one SHA-512 as npm writes it: "sha512-" and the base64 of
+// 64 bytes in its only form, not all zero (Subresource Integrity, W3C, 3.5,
+// without options).
+func CheckSHA512(field, s string) error {
+	if !isBase64Of(64, s, "sha512-") {
+		return fmt.Errorf("%s %q is not of the form sha512-… with the base64 of 64 bytes", field, s)
+	}
+	return nil
+}
+
+// isBase64Of reports whether s is a prefix and the base64 of n bytes, not all
+// zero, in the one form that an encoder writes: decoders pass over line breaks.
+func isBase64Of(n int, s, prefix string) bool {
+	text, ok := strings.CutPrefix(s, prefix)
+	raw, err := base64.StdEncoding.DecodeString(text)
+	return ok && err == nil && len(raw) == n && base64.StdEncoding.EncodeToString(raw) == text && len(bytes.Trim(raw, "\x00")) > 0
 }
 
 // Compiled when first needed: fetch starts thousands of times a day.

@@ -17,6 +17,9 @@ import (
 // sum returns a well-formed digest made of one repeated digit.
 func sum(digit string) string { return strings.Repeat(digit, 64) }
 
+// sri returns a well-formed integrity of npm made of one repeated letter.
+func sri(letter string) string { return "sha512-" + strings.Repeat(letter, 85) + "A==" }
+
 // h1 returns a well-formed line of go.sum made of one repeated letter.
 func h1(letter string) string { return "h1:" + strings.Repeat(letter, 42) + "A=" }
 
@@ -106,8 +109,8 @@ func sample() *Lock {
 		"ts-proto": {"2.7.2": {
 			Source: NPM, Package: "ts-proto", Runtime: "node@24.19.0", Trust: "registry",
 			Files: map[string]File{
-				"node_modules/@bufbuild/protobuf": {Name: "@bufbuild/protobuf", Version: "2.17.0", SHA256: sum("4"), Size: 40, Integrity: "sha512-eA=="},
-				"node_modules/ts-proto":           {Name: "ts-proto", Version: "2.7.2", SHA256: sum("5"), Size: 50, Integrity: "sha512-eQ=="},
+				"node_modules/@bufbuild/protobuf": {Name: "@bufbuild/protobuf", Version: "2.17.0", SHA256: sum("4"), Size: 40, Integrity: sri("x")},
+				"node_modules/ts-proto":           {Name: "ts-proto", Version: "2.7.2", SHA256: sum("5"), Size: 50, Integrity: sri("y")},
 			},
 			Platforms: cells("node_modules/ts-proto/protoc-gen-ts_proto", ""),
 		}},
@@ -189,11 +192,26 @@ func TestParseRefuses(t *testing.T) {
 		{"unknown source", `source = "http"`, `source = "ftp"`, "source \"ftp\""},
 		{"no trust", "trust = \"first-use\"\n", "", "trust \"\""},
 		{"url on npm", `name = "ts-proto"`, `name = "ts-proto", url = "https://example.com/x"`, "has no url"},
-		{"weak integrity", "sha512-eQ==", "sha1-eQ==", "integrity"},
+		{"weak integrity", sri("y"), "sha1-" + strings.Repeat("A", 27) + "=", "integrity"},
+		{"no bytes of integrity", sri("y"), "sha512-", "integrity"},
+		{"junk as integrity", sri("y"), "sha512-junk", "integrity"},
+		{"short integrity", sri("y"), "sha512-eQ==", "integrity"},
+		{"long integrity", sri("y"), "sha512-" + strings.Repeat("y", 87) + "=", "integrity"},
+		{"integrity of zeros", sri("y"), sri("A"), "integrity"},
+		{"integrity without its end", sri("y"), strings.TrimSuffix(sri("y"), "=="), "integrity"},
+		{"integrity for URLs", sri("y"), strings.Replace(sri("y"), "yy", "y_", 1), "integrity"},
+		{"integrity with stray bits", sri("y"), strings.Replace(sri("y"), "A==", "B==", 1), "integrity"},
+		{"integrity of two lines", sri("y"), strings.Replace(sri("y"), "yy", `y\ny`, 1), "integrity"},
+		{"two integrities", sri("y"), sri("y") + " " + sri("z"), "integrity"},
+		{"integrity with an option", sri("y"), sri("y") + "?x", "integrity"},
+		{"integrity in capitals", sri("y"), strings.Replace(sri("y"), "sha", "SHA", 1), "integrity"},
+		{"h1 with stray bits", h1("w"), strings.Replace(h1("w"), "A=", "B=", 1), "integrity"},
+		{"h1 of two lines", h1("w"), strings.Replace(h1("w"), "ww", `w\nw`, 1), "integrity"},
+		{"gomod of two lines", h1("x"), strings.Replace(h1("x"), "xx", `x\nx`, 1), "gomod"},
 		{"weak h1", h1("w"), "h1:AAAA", "integrity"},
 		{"no h1 of go.mod", `, gomod = "` + h1("x") + `"`, "", "gomod"},
 		{"h1 of go.mod for a go.mod", h1("v") + `"`, h1("v") + `", gomod = "` + h1("v") + `"`, "there is no gomod"},
-		{"gomod on npm", `integrity = "sha512-eQ=="`, `integrity = "sha512-eQ==", gomod = "x"`, "has no gomod"},
+		{"gomod on npm", `integrity = "` + sri("y") + `"`, `integrity = "` + sri("y") + `", gomod = "x"`, "has no gomod"},
 		{"key of another version", "github.com/!up/up@v1.35.2.zip", "github.com/!up/up@v1.35.3.zip", "make the key"},
 		{"key not escaped", "github.com/!up/up@v1.35.2.zip", "github.com/Up/up@v1.35.2.zip", "make the key"},
 		{"key of another kind", "github.com/!up/up@v1.35.2.zip", "github.com/!up/up@v1.35.2.tgz", "make the key"},

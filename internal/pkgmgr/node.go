@@ -291,9 +291,8 @@ func (p Tarball) validate() error {
 		err = lock.CheckVersion(p.Version) // npm would take a URL here
 	case lock.CheckPath("node_modules/"+p.Name) != nil || !isName(p.Name):
 		err = fmt.Errorf("name %q is not one of npm", p.Name)
-	case !strings.HasPrefix(p.Integrity, "sha512-"):
-		// npm takes one without any, or with sha1 alone, as it comes.
-		err = fmt.Errorf("integrity %q is not of the form sha512-…", p.Integrity)
+	default: // npm takes one without any, or with sha1 alone, as it comes
+		err = lock.CheckSHA512("integrity", p.Integrity)
 	}
 	if err != nil {
 		return fault.Errorf(fault.Lock, "run: lockgen update", "npm package %s %s: %w", p.Name, p.Version, err)

@@ -64,11 +64,8 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 				a.Platforms = append(a.Platforms, platform.Name)
 			case !p.Optional:
 				reason := fmt.Sprintf("npm package %s %s does not support %s %s", p.Name, p.Version, platform.NodeOS, platform.NodeCPU)
-				res.Missing[platform.Name] = Missing{reason, fault.Errorf(fault.Usage, "take another version or another source", "%s", reason)}
+				res.Missing[platform.Name] = Missing{reason, fault.Errorf(fault.Machine, "take another version or another source, or write optional = true in the entry", "%s", reason)}
 			}
-		}
-		if p.Deprecated != "" {
-			res.Notes = append(res.Notes, fmt.Sprintf("%s: %s is deprecated: %s", w, a.Label, p.Deprecated))
 		}
 		if len(a.Platforms) > 0 {
 			res.Artifacts = append(res.Artifacts, a)
@@ -151,8 +148,8 @@ func (s *npm) artifact(folder string, p pkgmgr.LockedPackage) (*Artifact, error)
 	// npm may write several digests, space-separated.
 	digest := ""
 	for _, one := range strings.Fields(p.Integrity) {
-		if strings.HasPrefix(one, "sha512-") {
-			digest, _, _ = strings.Cut(one, "?")
+		if one, _, _ = strings.Cut(one, "?"); lock.CheckSHA512("", one) == nil {
+			digest = one
 		}
 	}
 	if digest == "" {
