@@ -239,6 +239,9 @@ func TestCargoRefuses(t *testing.T) {
 	s.Crate(fake.Crate{Name: "wrong-sum", Version: "1.0.0", Cksum: strings.Repeat("ab", 32), Files: map[string]string{"src/main.rs": mainFile}})
 	s.Crate(fake.Crate{Name: "no-sum", Version: "1.0.0", Cksum: strings.Repeat("0", 64), Files: map[string]string{"src/main.rs": mainFile}})
 	s.Crate(fake.Crate{Name: "gated", Version: "1.0.0", Features: map[string][]string{"cli": {}}, Extra: "\n[[bin]]\nname = \"gated\"\npath = \"src/main.rs\"\nrequired-features = [\"cli\"]\n", Files: map[string]string{"src/main.rs": mainFile}})
+	hang := strings.Repeat("a.", 40<<10) + "a = 1\n"
+	s.Crate(fake.Crate{Name: "hanging", Version: "1.0.0", Extra: hang, Files: map[string]string{"src/main.rs": mainFile}})
+	s.Crate(fake.Crate{Name: "hanging-lock", Version: "1.0.0", Files: map[string]string{"src/main.rs": mainFile, "Cargo.lock": "version = 4\n" + hang}})
 	for _, name := range []string{"dropped", "html", "bits", "absent"} {
 		s.Crate(fake.Crate{Name: name, Version: "1.0.0", Files: map[string]string{"src/main.rs": mainFile}})
 	}
@@ -275,6 +278,8 @@ func TestCargoRefuses(t *testing.T) {
 		{"by-patch", fault.Policy, []string{"[patch]"}},
 		{"by-target", fault.Policy, []string{"x by git"}},
 		{"by-space", fault.Policy, []string{"[workspace]"}},
+		{"hanging", fault.Integrity, []string{"Cargo.toml of crate hanging-1.0.0", "a key of more than 64 parts"}},
+		{"hanging-lock", fault.Integrity, []string{"Cargo.lock", "a key of more than 64 parts"}},
 		{"liar", fault.Integrity, []string{"says in its Cargo.toml that it is other-1.0.0"}},
 		{"linked", fault.Integrity, []string{"linked-1.0.0.crate", "unsafe entry"}},
 		{"wrong-sum", fault.Integrity, []string{"not what the registry promises"}},

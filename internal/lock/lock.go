@@ -179,8 +179,8 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
-	if err := checkNesting(text); err != nil {
-		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
+	if err := checkTOML(text); err != nil {
+		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, describe(err))
 	}
 	var l Lock
 	meta, err := toml.Decode(text, &l)

@@ -154,9 +154,9 @@ var badManifests = []struct {
 	{"optional text", manifestHead + "a = {version = \"1.0.0\", optional = \"true\"}\n", 2, []string{"without quotes"}},
 	{"plugin number list", manifestHead + "a = [1]\n", 2, []string{"quote it"}},
 	{"syntax", manifestHead + "a = \n", 2, []string{"plugins.toml:3"}},
-	{"deep", "a = " + strings.Repeat("[", 10000), 2, []string{"limit of 100"}},
+	{"deep", "a = " + strings.Repeat("[", 10000), 2, []string{"plugins.toml:1: nested more than 32 deep"}},
 	{"long", strings.Repeat("#", 10<<20), 2, []string{"limit of 1048576"}},
-	{"dots", strings.Repeat("a.", 500000) + "a = 1", 2, []string{"1000 dots"}},
+	{"dots", strings.Repeat("a.", 500000) + "a = 1", 2, []string{"plugins.toml:1: a key of more than 64 parts"}},
 }
 
 func TestParseManifestRefuses(t *testing.T) {

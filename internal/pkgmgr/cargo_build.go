@@ -18,7 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/BurntSushi/toml"
 	"golang.org/x/mod/semver"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -351,7 +350,7 @@ func (f crateFolder) standIns(sources []*CrateSource, known map[string]Crate) er
 	features, versions := map[string]map[string]bool{}, map[Crate]bool{}
 	for n, source := range sources {
 		var m map[string]any
-		if _, err := toml.Decode(string(source.Manifest), &m); err != nil {
+		if _, err := lock.DecodeTOML(string(source.Manifest), &m); err != nil {
 			return badManifest(source, err)
 		}
 		tables := []map[string]any{m}
@@ -499,8 +498,8 @@ func trimmedLock(root *CrateSource, known map[string]Crate) ([]byte, error) {
 			Dependencies []string `toml:"dependencies"`
 		} `toml:"package"`
 	}
-	if _, err := toml.Decode(string(root.Lockfile), &file); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s: %w", root, err)
+	if _, err := lock.DecodeTOML(string(root.Lockfile), &file); err != nil {
+		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s: %s", root, clean(err.Error()))
 	}
 	var text strings.Builder
 	if file.Version > 0 {

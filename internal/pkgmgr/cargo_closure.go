@@ -226,7 +226,7 @@ func CrateBins(crate *CrateSource) ([]string, error) {
 			Name string `toml:"name"`
 		} `toml:"bin"`
 	}
-	if _, err := toml.Decode(string(crate.Manifest), &m); err != nil {
+	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
 		return nil, badManifest(crate, err)
 	}
 	names := map[string]bool{}
@@ -250,7 +250,7 @@ func CrateBins(crate *CrateSource) ([]string, error) {
 }
 
 func badManifest(crate *CrateSource, err error) error {
-	return fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.toml of crate %s: %w", crate, err)
+	return fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.toml of crate %s: %s", crate, clean(err.Error()))
 }
 
 // CheckCrate makes sure that the Cargo.toml of a crate is that of the name and
@@ -262,7 +262,7 @@ func CheckCrate(crate *CrateSource) error {
 			Version string `toml:"version"`
 		} `toml:"package"`
 	}
-	if _, err := toml.Decode(string(crate.Manifest), &m); err != nil {
+	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
 		return badManifest(crate, err)
 	}
 	if m.Package.Name != crate.Name || m.Package.Version != crate.Version {
@@ -277,7 +277,7 @@ func CheckCrate(crate *CrateSource) error {
 // registry, patches, workspaces. The manifest of a published crate has none.
 func checkCrateManifest(crate *CrateSource) error {
 	var m map[string]any
-	if _, err := toml.Decode(string(crate.Manifest), &m); err != nil {
+	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
 		return badManifest(crate, err)
 	}
 	for _, key := range []string{"patch", "replace", "workspace"} {
@@ -318,7 +318,7 @@ func checkCrateManifest(crate *CrateSource) error {
 // ok is false where it has none.
 func withoutDevelopment(manifest []byte) (slim []byte, ok bool) {
 	var m map[string]any
-	if _, err := toml.Decode(string(manifest), &m); err != nil {
+	if _, err := lock.DecodeTOML(string(manifest), &m); err != nil {
 		return nil, false
 	}
 	drop := func(t map[string]any) {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
 	"golang.org/x/mod/semver"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -99,8 +98,8 @@ func parseCargoLock(data []byte) ([]lockedCrate, error) {
 	var file struct {
 		Package []lockedCrate `toml:"package"`
 	}
-	if _, err := toml.Decode(string(data), &file); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.lock: %w", err)
+	if _, err := lock.DecodeTOML(string(data), &file); err != nil {
+		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.lock: %s", clean(err.Error()))
 	}
 	return file.Package, nil
 }

@@ -239,7 +239,7 @@ func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {
 		read: store.Options{Format: "tar.gz", StripTop: true},
 		keep: func(path string) int {
 			if path == "Cargo.toml" || path == "Cargo.lock" {
-				return 16 << 20
+				return 4 << 20 // more than is decoded
 			}
 			return 0
 		},
