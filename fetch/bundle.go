@@ -38,7 +38,9 @@ func runBundle(ctx context.Context, a *app, args []string) error {
 		if err != nil {
 			return err
 		}
-		a.ui.Result("%s", line)
+		if err := a.ui.Exact("PATH", line); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (a *app) verifyCache(ctx context.Context, s *store.Store) error {
 		if d.Repaired {
 			what = "damaged and removed; its next use fetches it again"
 		}
-		a.ui.Result("%s", ui.Escape(fmt.Sprintf("%s: %s %s: %s", d.Path, d.Kind, what, d.Why)))
+		a.ui.Result("%s: %s %s: %s", d.Path, d.Kind, what, d.Why)
 	}
 	a.ui.Say("%s: read %d blobs and %d trees, %s", s.Dir(), v.Blobs, v.Trees, ui.Size(v.Bytes))
 	return damage

@@ -53,8 +53,7 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 			Programs []*install.Program `json:"programs"`
 		}{shell, line, folders(programs), programs})
 	}
-	a.ui.Result("%s", line)
-	return nil
+	return a.ui.Exact("PATH", line)
 }
 
 // prepare reads what a command needs that prints lines for a shell: the lock, the

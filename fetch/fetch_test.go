@@ -163,6 +163,9 @@ func (w *world) fetch(args ...string) (status int, stdout, stderr string) {
 		own = append(own, "--node-manager", "none")
 	}
 	status = run(context.Background(), append(own, args...), func(k string) string { return env[k] }, &o, &e)
+	if !slices.Contains(args, "run") { // what the plugin prints is its own
+		fake.Speech(w, args, status, o.String(), e.String())
+	}
 	return status, o.String(), e.String()
 }
 

@@ -29,8 +29,7 @@ func get(ctx context.Context, a *app, args []string) error {
 	if a.opts.json {
 		return a.ui.Data(p)
 	}
-	a.ui.Result("%s", p.Path)
-	return nil
+	return a.ui.Exact("the path of "+args[0], p.Path)
 }
 
 // exitStatus ends the program with the status of the plugin it ran.

@@ -12,12 +12,10 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -174,7 +172,7 @@ var commands = map[string]func(context.Context, *app, []string) error{
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := ui.Context()
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
@@ -193,13 +191,13 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	u.JSON, u.Quiet, u.Verbose = o.json, o.quiet, o.verbose
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, usage, f.FlagUsages())
-		return 0
+		u.Result("%s", strings.TrimRight(fmt.Sprintf(usage, f.FlagUsages()), "\n"))
+		return u.Fail(nil)
 	case err != nil:
 		return u.Fail(fault.Errorf(fault.Usage, "run: fetch --help", "%w", err))
 	case o.version:
-		fmt.Fprintln(stdout, version())
-		return 0
+		u.Result("%s", version())
+		return u.Fail(nil)
 	case f.NArg() == 0:
 		return u.Fail(fault.Errorf(fault.Usage, "run: fetch --help", "no command"))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 // runDiff says what changed between an older lock and the lock here. A
@@ -43,7 +44,7 @@ func runDiff(ctx context.Context, p *program) error {
 		return p.ui.Data(map[string]any{"from": from, "lock": p.lock, "changes": changes})
 	}
 	for _, c := range changes {
-		p.ui.Result("%s", c)
+		p.ui.Result("%s", plain.Row(c.String()))
 	}
 	if len(changes) == 0 {
 		p.ui.Say("%s pins the same as %s", p.lock, from)

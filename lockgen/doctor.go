@@ -536,7 +536,7 @@ func (p *program) report(d *diagnosis) error {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	explain := func(why, mend string) {
 		if why != "" {
-			fmt.Fprintf(w, "\t\t  %s\n", ui.Escape(why))
+			fmt.Fprintf(w, "\t\t  %s\n", why)
 		}
 		if mend != "" {
 			fmt.Fprintf(w, "\t\t  mend: %s\n", mend)
@@ -559,7 +559,7 @@ func (p *program) report(d *diagnosis) error {
 	for _, s := range sections {
 		fmt.Fprintf(w, "%s\n", s.title)
 		for _, f := range s.findings {
-			fmt.Fprintf(w, "  %-4s\t%s\t%s\n", f.State, f.What, ui.Escape(f.Value))
+			fmt.Fprintf(w, "  %-4s\t%s\t%s\n", f.State, f.What, f.Value)
 			explain(f.Why, f.Mend)
 		}
 	}

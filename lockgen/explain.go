@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -191,7 +192,14 @@ func tell(m *lock.Manifest, l *lock.Lock, name, version string, want *resolve.Wa
 // text is the story for people. With why set, of that package alone.
 func (s *story) text(why string) string {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line := func(format string, args ...any) {
+		for i, arg := range args {
+			if text, ok := arg.(string); ok {
+				args[i] = plain.Row(text)
+			}
+		}
+		fmt.Fprintf(&b, format+"\n", args...)
+	}
 	if why != "" {
 		line("%s in %s %s:", why, s.Name, s.Version)
 		for _, w := range s.Why {
@@ -222,7 +230,9 @@ func (s *story) text(why string) string {
 			if t.Source == from && t.Why == "" {
 				line("    can serve: would be locked if none before it could")
 			} else if t.Source == from {
-				line("    lost: %s", strings.ReplaceAll(t.Why, "\n", "\n      "))
+				for i, why := range strings.Split(t.Why, "\n") {
+					line([]string{"    lost: %s", "      %s"}[min(i, 1)], why)
+				}
 			}
 		}
 	}

@@ -9,12 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -31,7 +29,7 @@ const memory = 40 << 20
 
 func main() {
 	debug.SetMemoryLimit(memory)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := ui.Context()
 	status := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
@@ -87,10 +85,9 @@ func commands() []command {
 
 // A program is one run of lockgen.
 type program struct {
-	ui     *ui.UI
-	env    func(string) string
-	args   []string // behind the command
-	stdout io.Writer
+	ui   *ui.UI
+	env  func(string) string
+	args []string // behind the command
 
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
@@ -117,7 +114,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 }
 
 func newProgram(env func(string) string, stdout, stderr io.Writer) *program {
-	return &program{ui: ui.New("lockgen", stdout, stderr), env: env, stdout: stdout}
+	return &program{ui: ui.New("lockgen", stdout, stderr), env: env}
 }
 
 func (p *program) run(ctx context.Context, args []string) int {

@@ -109,6 +109,7 @@ func (p *place) runUntil(ctx context.Context, args ...string) (status int, stdou
 	prog := newProgram(env, &out, &talk)
 	prog.timeouts, prog.maxArtifact, prog.now = p.timeouts, p.maxArtifact, p.now
 	status = prog.run(ctx, args)
+	fake.Speech(p.t, args, status, out.String(), talk.String())
 	return status, out.String(), talk.String()
 }
 
@@ -136,9 +137,6 @@ func (p *place) fails(class fault.Class, parts []string, args ...string) string 
 		if !strings.Contains(text, part) {
 			p.t.Errorf("lockgen %v: %q is not in\n%s", args, part, text)
 		}
-	}
-	if status != 0 && !strings.Contains(text, "hint: ") && !strings.Contains(text, "mend: ") && !strings.Contains(text, `"mend"`) {
-		p.t.Errorf("lockgen %v: no hint in\n%s", args, text)
 	}
 	p.asBefore(manifest, locked)
 	return text

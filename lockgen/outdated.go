@@ -8,6 +8,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -55,7 +56,7 @@ func runOutdated(ctx context.Context, p *program) error {
 			continue
 		}
 		behind++
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.Name, orDash(a.Locked), orDash(a.Allowed), orDash(a.Latest), why(a))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(why(a)))
 	}
 	_ = w.Flush()
 	if behind > 0 {

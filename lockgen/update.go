@@ -204,7 +204,7 @@ func (p *program) change(ctx context.Context, c change) error {
 			}
 			if !p.ui.JSON {
 				p.ui.Say("the lock could not be written; it follows on stdout")
-				_, _ = p.stdout.Write(text)
+				p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
 			}
 			return err
 		}

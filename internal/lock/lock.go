@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 // FileName is the name of a lock. Buck2 loads data only from files whose name
@@ -571,8 +572,8 @@ func CheckVersion(version string) error {
 }
 
 // CheckPath accepts a relative, clean, slash-separated path that means the same
-// file on every platform: no "..", no backslash, no drive or stream colon, no
-// control character, no name that Windows reserves.
+// file on every platform: no "..", no backslash, no drive or stream colon,
+// nothing that is not [plain.Printable], no name that Windows reserves.
 func CheckPath(p string) error {
 	switch {
 	case p == "":
@@ -583,7 +584,7 @@ func CheckPath(p string) error {
 		return fmt.Errorf("path %q is not clean or leaves its folder", p)
 	}
 	for _, r := range p {
-		if r < 0x20 || r == 0x7f || strings.ContainsRune(`\:*?"<>|`, r) {
+		if !plain.Printable(r) || strings.ContainsRune(`\:*?"<>|`, r) {
 			return fmt.Errorf("path %q holds the character %q", p, r)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 const maxRedirects = 10
@@ -179,7 +180,7 @@ func checkHop(from, to *url.URL, public bool) error {
 	const mend = "use another mirror, or the address it means if you trust it"
 	switch {
 	case to.Scheme != "https" && to.Scheme != "http":
-		return fault.Errorf(fault.Policy, mend, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), Printable(to.Scheme, 20))
+		return fault.Errorf(fault.Policy, mend, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), plain.Line(to.Scheme, 20))
 	case to.Hostname() == "":
 		return fault.Errorf(fault.Policy, mend, "%s leads to %s, which has no host", Redact(from.String()), Redact(to.String()))
 	case from.Scheme == "https" && to.Scheme == "http":
@@ -250,7 +251,7 @@ var (
 
 // connectFailure classifies an error of the transport.
 func connectFailure(r *request, err error, chain []string) *failure {
-	text := &shown{r.scrub(Printable(err.Error(), 300)) + via(chain), err}
+	text := &shown{r.scrub(plain.Line(err.Error(), 300)) + via(chain), err}
 	f := &failure{class: fault.Upstream, err: text, retry: true,
 		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 	var unverified *tls.CertificateVerificationError

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/html/atom"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 // Limits of the documents of registries, in bytes. The largest packuments and
@@ -90,7 +91,7 @@ func badDocument(where string, err error) error {
 	if errors.As(err, &field) {
 		err = fmt.Errorf("field %s is a %s, expected %s", field.Field, field.Value, field.Type)
 	}
-	return fault.Errorf(fault.Upstream, "try again later, or use another registry", "%s: malformed document: %s", where, Printable(err.Error(), 300))
+	return fault.Errorf(fault.Upstream, "try again later, or use another registry", "%s: malformed document: %s", where, plain.Line(err.Error(), 300))
 }
 
 // link resolves a link of a document. It is held to the rules of a redirect,
@@ -135,7 +136,7 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 	case strings.HasSuffix(kind, "html"):
 		base, href, total = simpleHTML(body, base, filename)
 	default:
-		err = fmt.Errorf("content type %q is neither JSON nor HTML", Printable(kind, 80))
+		err = fmt.Errorf("content type %q is neither JSON nor HTML", plain.Line(kind, 80))
 	}
 	if err != nil {
 		return "", badDocument(where, err)
@@ -251,7 +252,7 @@ func htmlWheels(body []byte, page *url.URL) (wheels []WheelFile, links int) {
 		}
 		for _, a := range token.Attr {
 			if a.Key == "data-yanked" {
-				if w.Yanked = Printable(a.Val, 200); w.Yanked == "" {
+				if w.Yanked = plain.Line(a.Val, 200); w.Yanked == "" {
 					w.Yanked = "yanked"
 				}
 			}

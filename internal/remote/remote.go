@@ -40,6 +40,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -175,7 +176,7 @@ func Redact(raw string) string {
 		if ok {
 			rest = scheme + ":" + rest
 		}
-		return Printable(rest, 300)
+		return plain.Line(rest, 300)
 	}
 	bare := *u
 	bare.User, bare.RawQuery, bare.ForceQuery, bare.Fragment, bare.RawFragment = nil, "", false, "", ""
@@ -186,7 +187,7 @@ func Redact(raw string) string {
 	if u.RawQuery != "" {
 		text += "?***"
 	}
-	return Printable(text, 1000)
+	return plain.Line(text, 1000)
 }
 
 // parse reads a URL that a person, the lock or a registry gave, and applies the

@@ -531,7 +531,7 @@ func TestRedact(t *testing.T) {
 		"https://user:pa/ss@host/x":              "https://***@host/x",
 		"https://user:p?w@host/x":                "https://***@host/x",
 		"https:user:pw@host":                     "https://***@host",
-		"https://host/\x1b[31m":                  "https://host/\uFFFD[31m",
+		"https://host/\x1b[31m":                  "https://host/\\u001b[31m",
 		"not a url at all?secret":                "not%20a%20url%20at%20all?***",
 		"https://[broken/?x=secret":              "https://[broken/?***",
 		"//user:pw@host/x":                       "//***@host/x",

@@ -14,11 +14,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 // transfer tries until an attempt succeeds, fails for good, or the attempts are
@@ -146,9 +146,9 @@ func (c *Client) statusFailure(a *answer) *failure {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		switch {
 		case a.sent != "":
-			b.WriteString(", credential sent: " + Printable(a.sent, 80))
+			b.WriteString(", credential sent: " + plain.Line(a.sent, 80))
 		case a.req.credential.Name != "":
-			b.WriteString(", no credential sent: it left the host that " + Printable(a.req.credential.Name, 80) + " is for")
+			b.WriteString(", no credential sent: it left the host that " + plain.Line(a.req.credential.Name, 80) + " is for")
 		default:
 			b.WriteString(", no credential sent")
 		}
@@ -172,31 +172,7 @@ func (c *Client) said(a *answer) string {
 	if looksLikeHTML(head) {
 		return "" // markup helps nobody; the status is said
 	}
-	return Printable(a.req.scrub(string(head)), 200)
-}
-
-// Printable keeps at most n printable characters of s, on one line, so that no
-// server plays with the terminal.
-func Printable(s string, n int) string {
-	var b strings.Builder
-	count := 0
-	for _, word := range strings.Fields(strings.ToValidUTF8(s, "\uFFFD")) {
-		if count > 0 {
-			b.WriteByte(' ')
-			count++
-		}
-		for _, r := range word {
-			if count >= n {
-				return b.String() + "…"
-			}
-			if !unicode.IsPrint(r) {
-				r = '\uFFFD'
-			}
-			b.WriteRune(r)
-			count++
-		}
-	}
-	return b.String()
+	return plain.Line(a.req.scrub(string(head)), 200)
 }
 
 // retryAfter reads the header of that name (RFC 9110, 10.2.3): seconds or a
@@ -379,7 +355,7 @@ func (d *download) attempt(ctx context.Context, cancel context.CancelCauseFunc) 
 	case offset > 0 && (a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable):
 		d.validator = "" // the next attempt asks for everything
 		return &failure{class: fault.Upstream, retry: true, mend: "try again later, or use a mirror",
-			err: fmt.Errorf("server cannot continue at byte %d: it answered %s, Content-Range %q", offset, status(a.Response), Printable(a.Header.Get("Content-Range"), 80))}
+			err: fmt.Errorf("server cannot continue at byte %d: it answered %s, Content-Range %q", offset, status(a.Response), plain.Line(a.Header.Get("Content-Range"), 80))}
 	}
 	return d.c.statusFailure(a)
 }
@@ -473,7 +449,7 @@ func bodyFailure(a *answer, err error, got, want int64) *failure {
 	if want > 0 {
 		of = fmt.Sprintf(" of %d", want)
 	}
-	text := fmt.Sprintf("%s, after %d%s bytes%s", a.req.scrub(Printable(err.Error(), 300)), got, of, via(a.chain))
+	text := fmt.Sprintf("%s, after %d%s bytes%s", a.req.scrub(plain.Line(err.Error(), 300)), got, of, via(a.chain))
 	return &failure{class: fault.Upstream, err: &shown{text, err}, retry: true,
 		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 }
@@ -531,7 +507,7 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 		case err != nil:
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
-			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", Printable(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
+			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
 		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
 			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain)))}

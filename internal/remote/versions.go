@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 // A Release is one version of a package, as its registry lists it.
@@ -73,7 +75,7 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 		}
 		switch v := v.Deprecated.(type) {
 		case string:
-			r.Deprecated = Printable(v, 200)
+			r.Deprecated = plain.Line(v, 200)
 		case bool:
 			if v {
 				r.Deprecated = "deprecated"
@@ -112,7 +114,7 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 		}
 		return wheels, nil
 	case !strings.HasSuffix(kind, "json"):
-		return nil, badDocument(where, fmt.Errorf("content type %q is neither JSON nor HTML", Printable(kind, 80)))
+		return nil, badDocument(where, fmt.Errorf("content type %q is neither JSON nor HTML", plain.Line(kind, 80)))
 	}
 	var doc struct {
 		Meta struct {
@@ -139,7 +141,7 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 		w := WheelFile{Filename: f.Filename, Uploaded: moment(f.Uploaded), SHA256: f.Hashes["sha256"]}
 		switch v := f.Yanked.(type) {
 		case string:
-			w.Yanked = Printable(v, 200)
+			w.Yanked = plain.Line(v, 200)
 			if w.Yanked == "" {
 				w.Yanked = "yanked"
 			}

@@ -3,22 +3,26 @@
 // Results go to stdout, talk goes to stderr behind the program's name. Messages
 // begin in lower case and end without a period; an error is followed by a hint
 // that mends it and the paragraph of docs/troubleshooting.md that explains it. With JSON set, results and the final error are JSON on stdout
-// and nothing else is. A progress bar is drawn only on a terminal. What comes
-// from outside is escaped before it reaches the terminal.
+// and nothing else is. A progress bar is drawn only on a terminal.
+//
+// All that a program prints goes through a UI, which writes nothing that is not
+// [plain.Printable], and a result that could not be written is an error of
+// [UI.Fail].
 package ui
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
-	"unicode"
 
 	"golang.org/x/term"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 // A UI speaks for one run of one program. Its methods may be called by several
@@ -32,6 +36,7 @@ type UI struct {
 	mu       sync.Mutex
 	out, err io.Writer
 	bar      *Transfer // drawn now, or nil
+	lost     error     // why a result could not be written
 }
 
 // New returns a UI that writes results to stdout and talk to stderr.
@@ -39,21 +44,44 @@ func New(program string, stdout, stderr io.Writer) *UI {
 	return &UI{Program: program, out: stdout, err: stderr}
 }
 
-// Result prints one line of the result, or several.
+// Result prints one line of the result, or several. What is not printable is
+// escaped; for text that must arrive as it is, see [UI.Exact].
 func (u *UI) Result(format string, args ...any) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	fmt.Fprintf(u.out, format+"\n", args...)
+	_ = u.write(plain.Escape(fmt.Sprintf(format, args...)) + "\n")
+}
+
+// Exact prints one line of the result that another program reads, such as a
+// path. One with something in it that is not printable is an error of class
+// [fault.Machine], as an escape would be another path; what names it for the
+// message.
+func (u *UI) Exact(what, line string) error {
+	if plain.Escape(line) != line || strings.Contains(line, "\n") {
+		return fault.Errorf(fault.Machine, "set BUCK2_PROTOBUF_CACHE_DIR to a path of printable characters, or read it with --json",
+			"%s has characters that are not printable: %s", what, line)
+	}
+	return u.write(line + "\n")
 }
 
 // Data prints the whole result as indented JSON.
 func (u *UI) Data(v any) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	enc := json.NewEncoder(u.out)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	return u.write(string(plain.JSON(b.Bytes())))
+}
+
+// write writes a result. The first error stays, for [UI.Fail].
+func (u *UI) write(s string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, err := io.WriteString(u.out, s); err != nil && u.lost == nil {
+		u.lost = fault.Errorf(fault.Machine, "see where standard output goes: is the disk full, or has its reader ended?", "the result could not be written: %w", err)
+	}
+	return u.lost
 }
 
 // Say tells the user what is going on, unless Quiet.
@@ -76,9 +104,15 @@ func (u *UI) Warn(format string, args ...any) {
 	u.talk("warning: ", format, args...)
 }
 
-// Fail reports the error that ends the program and returns its exit status; a
-// nil error is silence and status 0.
+// Fail reports the error that ends the program and returns its exit status. A
+// nil error is silence and status 0, unless a result could not be written.
 func (u *UI) Fail(err error) int {
+	u.mu.Lock()
+	lost := u.lost
+	u.mu.Unlock()
+	if err == nil {
+		err = lost
+	}
 	if err == nil {
 		return 0
 	}
@@ -91,8 +125,9 @@ func (u *UI) Fail(err error) int {
 			Mend    string `json:"mend,omitempty"`
 			Help    string `json:"help,omitempty"`
 		}
-		_ = u.Data(map[string]failure{"error": {class.String(), int(class), err.Error(), mend, Help(err)}})
-		return int(class)
+		if u.Data(map[string]failure{"error": {class.String(), int(class), err.Error(), mend, Help(err)}}) == nil {
+			return int(class)
+		} // else it is at least said
 	}
 	if class == fault.Interrupted {
 		u.talk("", "interrupted; nothing was changed")
@@ -119,7 +154,7 @@ func Help(err error) string {
 }
 
 func (u *UI) talk(kind, format string, args ...any) {
-	text := Escape(fmt.Sprintf(format, args...))
+	text := plain.Escape(fmt.Sprintf(format, args...))
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var b strings.Builder
@@ -135,24 +170,6 @@ func (u *UI) talk(kind, format string, args ...any) {
 		return
 	}
 	_, _ = io.WriteString(u.err, b.String())
-}
-
-// Escape makes text from outside harmless for a terminal: control characters
-// except the line feed and the tab, and what reorders text, are written as
-// escapes.
-func Escape(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\n' || r == '\t':
-			b.WriteRune(r)
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }
 
 // terminal reports whether the talk goes to a terminal that can redraw a line.

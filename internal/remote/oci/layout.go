@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -95,7 +96,7 @@ func (l Layout) index() (*ocispec.Index, error) {
 		return nil, l.broken(err)
 	}
 	if err := json.Unmarshal(data, x); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "remove "+f.Name()+", then run: lockgen mirror --to "+l.String(), "%s: its index.json is malformed: %s", l, remote.Printable(err.Error(), 300))
+		return nil, fault.Errorf(fault.Integrity, "remove "+f.Name()+", then run: lockgen mirror --to "+l.String(), "%s: its index.json is malformed: %s", l, plain.Line(err.Error(), 300))
 	}
 	return x, nil
 }

@@ -54,6 +54,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -202,7 +203,7 @@ func (r *Repository) credential(ctx context.Context, hostport string) (auth.Cred
 	}
 	if a.err != nil {
 		return auth.EmptyCredential, fault.Errorf(fault.Machine, "run: docker login "+hostport+"; or remove the helper from "+r.c.config,
-			"the credential helper for %s that %s names: %s", hostport, r.c.config, remote.Printable(a.err.Error(), 300))
+			"the credential helper for %s that %s names: %s", hostport, r.c.config, plain.Line(a.err.Error(), 300))
 	}
 	return a.cred, nil
 }
@@ -410,7 +411,7 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&doc); err != nil {
-		return nil, bad("malformed manifest: %s", remote.Printable(err.Error(), 300))
+		return nil, bad("malformed manifest: %s", plain.Line(err.Error(), 300))
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, bad("malformed manifest: something follows it")
@@ -419,11 +420,11 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	isIndex, isManifest := d.Index(), d.Manifest()
 	switch {
 	case !isIndex && !isManifest:
-		return nil, bad("%q is neither an image manifest nor an index", remote.Printable(desc.MediaType, 300))
+		return nil, bad("%q is neither an image manifest nor an index", plain.Line(desc.MediaType, 300))
 	case doc.SchemaVersion != 2 || doc.FSLayers != nil:
 		return nil, bad("a manifest of schema %d, expected 2", doc.SchemaVersion)
 	case doc.MediaType != "" && doc.MediaType != desc.MediaType:
-		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: the registry calls it %q and it calls itself %q", name, desc.MediaType, remote.Printable(doc.MediaType, 300))
+		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: the registry calls it %q and it calls itself %q", name, desc.MediaType, plain.Line(doc.MediaType, 300))
 	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil), isIndex && doc.Layers != nil, isManifest && doc.Manifests != nil:
 		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: it is a manifest and an index at once", name)
 	case len(doc.Manifests) > maxChildren || len(doc.Layers) > maxChildren:
@@ -458,7 +459,7 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 // check applies the rules for descriptors.
 func check(name, part string, d ocispec.Descriptor) error {
 	if alg, hexa, _ := strings.Cut(string(d.Digest), ":"); alg != "sha256" {
-		return fault.Errorf(fault.Policy, "ask its publisher to push it with SHA-256", "%s, %s: digest %q is no SHA-256", name, part, remote.Printable(string(d.Digest), 300))
+		return fault.Errorf(fault.Policy, "ask its publisher to push it with SHA-256", "%s, %s: digest %q is no SHA-256", name, part, plain.Line(string(d.Digest), 300))
 	} else if err := lock.CheckSHA256("digest", hexa); err != nil {
 		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: %w", name, part, err)
 	}
@@ -532,15 +533,15 @@ func (r *Repository) explain(name string, err error) error {
 			"%s: the registry has nothing of that name: %w", name, fs.ErrNotExist)
 	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
 		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and see that you may read "+r.name,
-			"%s: the registry %w: %d %s (credential from %s, if it has one)", name, errRefused, answer.StatusCode, remote.Printable(answer.Errors.Error(), 300), r.c.config)
+			"%s: the registry %w: %d %s (credential from %s, if it has one)", name, errRefused, answer.StatusCode, plain.Line(answer.Errors.Error(), 300), r.c.config)
 	case errors.As(err, &answer) && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests:
-		return fault.Errorf(fault.Upstream, "ask the registry's operator", "%s: the registry %w: %d %s", name, errRefused, answer.StatusCode, remote.Printable(answer.Errors.Error(), 300))
+		return fault.Errorf(fault.Upstream, "ask the registry's operator", "%s: the registry %w: %d %s", name, errRefused, answer.StatusCode, plain.Line(answer.Errors.Error(), 300))
 	case strings.Contains(err.Error(), "is on a different host"), strings.Contains(err.Error(), "downgrades scheme"):
-		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there", "%s: %s", name, remote.Printable(err.Error(), 300))
+		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there", "%s: %s", name, plain.Line(err.Error(), 300))
 	case strings.Contains(err.Error(), "bearer realm"):
-		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent", "%s: %s", name, remote.Printable(err.Error(), 300))
+		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent", "%s: %s", name, plain.Line(err.Error(), 300))
 	case strings.Contains(err.Error(), "digest mismatch"):
-		return fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry", "%s: %s", name, remote.Printable(err.Error(), 300))
+		return fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry", "%s: %s", name, plain.Line(err.Error(), 300))
 	}
-	return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "%s: %s", name, remote.Printable(err.Error(), 300))
+	return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "%s: %s", name, plain.Line(err.Error(), 300))
 }

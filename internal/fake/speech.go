@@ -1,0 +1,22 @@
+package fake
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+)
+
+// Speech demands what holds for every run of lockgen and fetch: nothing that is
+// not printable is on their streams, and a failure tells how to mend it.
+func Speech(t testing.TB, args []string, status int, stdout, stderr string) {
+	t.Helper()
+	for _, text := range []string{stdout, stderr} {
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !plain.Printable(r) }); i >= 0 {
+			t.Errorf("%q: printed %+q", args, text[max(0, i-60):min(len(text), i+60)])
+		}
+	}
+	if status != 0 && status != 130 && !strings.Contains(stderr, "hint: ") && !strings.Contains(stderr, "mend: ") && !strings.Contains(stdout, "mend") {
+		t.Errorf("%q: status %d without a hint:\n%s%s", args, status, stdout, stderr)
+	}
+}

@@ -1,0 +1,108 @@
+// Package plain says what text from outside may look like when it is printed.
+// There is one rule, [Printable], and everything that reaches a terminal or a
+// pipe is held to it by [Escape] or [JSON].
+package plain
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// invisible are marks that show nothing and are of category M, which
+// unicode.IsPrint takes: text can be hidden in them.
+var invisible = []*unicode.RangeTable{unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point}
+
+// Printable reports whether a character is seen as it is: a letter, mark,
+// number, punctuation, symbol or the ASCII space. Controls, what joins or
+// reorders text, byte order marks, tags, variation selectors, other spaces,
+// what ends a line, private and unassigned characters are not; nor is U+FFFD,
+// which stands for bytes that are no text.
+func Printable(r rune) bool {
+	return unicode.IsPrint(r) && r != utf8.RuneError && !unicode.In(r, invisible...)
+}
+
+// Escape writes everything but printable characters, the line feed and the tab
+// as escapes: \x9b for a byte that is no text, \u202e, \U000e0041.
+func Escape(s string) string {
+	return escape(s, func(r rune) bool { return r == '\n' || r == '\t' || Printable(r) }, func(b *strings.Builder, r rune, bad string) {
+		switch {
+		case bad != "":
+			fmt.Fprintf(b, `\x%02x`, bad)
+		case r > 0xffff:
+			fmt.Fprintf(b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(b, `\u%04x`, r)
+		}
+	})
+}
+
+// Row is Escape for what has to stay on its line and in its column.
+func Row(s string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(Escape(s))
+}
+
+// JSON escapes in a JSON text what is not printable, so that it means the same.
+func JSON(text []byte) []byte {
+	return []byte(escape(string(text), func(r rune) bool { return r == '\n' || r == '\t' || Printable(r) }, func(b *strings.Builder, r rune, bad string) {
+		switch {
+		case bad != "": // encoding/json leaves none
+			b.WriteString(`\ufffd`)
+		case r > 0xffff: // RFC 8259, 7: a surrogate pair
+			r -= 0x10000
+			fmt.Fprintf(b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		default:
+			fmt.Fprintf(b, `\u%04x`, r)
+		}
+	}))
+}
+
+// escape copies s and has with write what keep refuses; bad is the byte where
+// it is not of a character.
+func escape(s string, keep func(rune) bool, write func(b *strings.Builder, r rune, bad string)) string {
+	clean := func(r rune) bool { return !keep(r) }
+	if strings.IndexFunc(s, clean) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			write(&b, r, s[i:i+1])
+		case keep(r):
+			b.WriteRune(r)
+		default:
+			write(&b, r, "")
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// Line makes one line of s with at most n characters, an escape counted as one,
+// and … where it was longer. Runs of spaces become one. No character is cut.
+func Line(s string, n int) string {
+	var b strings.Builder
+	count := 0
+	for _, word := range strings.Fields(s) {
+		if count > 0 {
+			if count == n {
+				return b.String() + "…"
+			}
+			b.WriteByte(' ')
+			count++
+		}
+		for i := 0; i < len(word); {
+			if count >= n {
+				return b.String() + "…"
+			}
+			_, size := utf8.DecodeRuneInString(word[i:])
+			b.WriteString(Escape(word[i : i+size]))
+			i += size
+			count++
+		}
+	}
+	return b.String()
+}
