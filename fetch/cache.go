@@ -56,8 +56,9 @@ func (a *app) verifyCache(ctx context.Context, s *store.Store) error {
 	if a.opts.json {
 		if err := a.ui.Data(struct {
 			Cache string `json:"cache"`
+			Mend  string `json:"mend,omitempty"` // where something is damaged
 			store.Verified
-		}{s.Dir(), v}); err != nil {
+		}{s.Dir(), fault.Mend(damage), v}); err != nil {
 			return err
 		}
 		if damage != nil {
