@@ -16,8 +16,8 @@ import (
 // app is one run of fetch.
 type app struct {
 	ui   *ui.UI
+	env  func(string) string
 	opts options
-	rest []string // the arguments after --
 
 	dir        string          // where the manifest lies: clients are asked there
 	registries lock.Registries // of the manifest

@@ -8,15 +8,28 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
+var bundleVerb = &cli.Verb[app]{
+	Name: "bundle", Args: "NAME", Short: "install every plugin of a bundle, print a PATH line for each",
+	Long: `A bundle is a list of plugins in [bundles] of plugins.toml. Each line puts the
+folder of one executable on PATH, for the eval of a shell. A bundle that is not
+there is looked for in the place of --from, to which lockgen mirror pushed it.
+Either way the lock says which bytes.`,
+	Example: `fetch bundle typescript
+eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"`,
+	JSON: true, Uses: installs, Run: runBundle,
+	Flags: shellFlag,
+}
+
 // runBundle installs every plugin of a bundle and prints for each the line that
 // puts the folder of its executable on PATH.
 func runBundle(ctx context.Context, a *app, args []string) error {
-	if len(args) != 1 || len(a.rest) > 0 {
-		return fault.Errorf(fault.Usage, "fetch bundle NAME [--from PLACE] [--shell SHELL]", "bundle takes one bundle")
+	if len(args) != 1 {
+		return fault.Errorf(fault.Usage, "", "bundle takes one bundle, got %d arguments", len(args))
 	}
 	l, platform, shell, err := a.prepare()
 	if err != nil {
@@ -30,7 +43,7 @@ func runBundle(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return fmt.Errorf("bundle %s: %w", args[0], err)
 	}
-	if a.opts.json {
+	if a.ui.JSON {
 		return a.ui.Data(map[string]any{"bundle": args[0], "programs": programs})
 	}
 	for _, p := range programs {

@@ -5,34 +5,47 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// runCache looks after the cache as a whole.
-func runCache(ctx context.Context, a *app, args []string) error {
-	const synopsis = "fetch cache verify [--repair], or fetch cache clear [--older-than AGE] [--dry-run]"
-	if len(args) != 1 || len(a.rest) > 0 {
-		return fault.Errorf(fault.Usage, synopsis, "cache takes one of verify and clear")
-	}
-	s, err := store.Open(a.opts.cacheDir)
-	if err != nil {
-		return err
-	}
-	switch args[0] {
-	case "verify":
-		return a.verifyCache(ctx, s)
-	case "clear":
-		return a.clearCache(ctx, s)
-	}
-	return fault.Errorf(fault.Usage, synopsis, "cache has no command %q", args[0])
+var cacheVerifyVerb = &cli.Verb[app]{
+	Name: "cache verify", Short: "read the whole cache again and say what is damaged",
+	Long: `Every file and every installed plugin is hashed. What is damaged is printed and
+ends with exit status 5; what --repair removed is fetched again when it is used.`,
+	Example: `fetch cache verify
+fetch cache verify --repair`,
+	JSON: true, Run: verifyCache,
+	Flags: func(f *pflag.FlagSet, a *app) {
+		f.BoolVar(&a.opts.repair, "repair", false, "remove what is damaged; its next use fetches it again")
+	},
+}
+
+var cacheClearVerb = &cli.Verb[app]{
+	Name: "cache clear", Short: "free the space of what was not used lately",
+	Long: `What is in use now is kept, and so is what was used within an hour. Bytes are
+counted as du counts them.`,
+	Example: `fetch cache clear --older-than 30d
+fetch cache clear --older-than 2w --dry-run`,
+	JSON: true, Run: clearCache,
+	Flags: func(f *pflag.FlagSet, a *app) {
+		f.StringVar(&a.opts.olderThan, "older-than", "1h", "remove what was not used for that long; `AGE` is such as 12h, 30d or 2w (default: 1h)")
+		f.BoolVar(&a.opts.dryRun, "dry-run", false, "only say what would be removed")
+	},
 }
 
 // verifyCache prints what is damaged. What was not repaired ends with class
 // Integrity.
-func (a *app) verifyCache(ctx context.Context, s *store.Store) error {
+func verifyCache(ctx context.Context, a *app, _ []string) error {
+	s, err := store.Open(a.opts.cacheDir)
+	if err != nil {
+		return err
+	}
 	bar := a.ui.Progress("reading")
 	v, err := s.Verify(ctx, a.opts.repair, bar.Grow, bar.Add)
 	bar.Done()
@@ -53,7 +66,7 @@ func (a *app) verifyCache(ctx context.Context, s *store.Store) error {
 		}
 		damage = fault.About(fault.AboutCache, fault.Errorf(fault.Integrity, mend, "%s: %d of %d blobs and trees are damaged", s.Dir(), left, v.Blobs+v.Trees))
 	}
-	if a.opts.json {
+	if a.ui.JSON {
 		if err := a.ui.Data(struct {
 			Cache string `json:"cache"`
 			Mend  string `json:"mend,omitempty"` // where something is damaged
@@ -78,7 +91,11 @@ func (a *app) verifyCache(ctx context.Context, s *store.Store) error {
 }
 
 // clearCache frees the space of what was not used for some time.
-func (a *app) clearCache(ctx context.Context, s *store.Store) error {
+func clearCache(ctx context.Context, a *app, _ []string) error {
+	s, err := store.Open(a.opts.cacheDir)
+	if err != nil {
+		return err
+	}
 	age, err := lock.ParseAge(a.opts.olderThan)
 	if err != nil {
 		return fault.Errorf(fault.Usage, `write hours, days or weeks: "12h", "30d", "2w"`, "--older-than %q is not an age", a.opts.olderThan)
@@ -87,7 +104,7 @@ func (a *app) clearCache(ctx context.Context, s *store.Store) error {
 	if err != nil {
 		return err
 	}
-	if a.opts.json {
+	if a.ui.JSON {
 		return a.ui.Data(struct {
 			Cache  string `json:"cache"`
 			DryRun bool   `json:"dry_run"`

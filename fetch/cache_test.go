@@ -69,7 +69,7 @@ func TestCacheVerify(t *testing.T) {
 		t.Errorf("%q, %v", data, err)
 	}
 	for _, args := range [][]string{{"cache"}, {"cache", "wipe"}, {"cache", "verify", "tool"}} {
-		w.fails(2, []string{"hint: fetch cache verify [--repair], or fetch cache clear"}, args...)
+		w.fails(2, []string{"fetch: hint: ", "verify"}, args...)
 	}
 	w.fails(2, []string{"is not a cache of buck2-protobuf", "plugins.lock.toml"}, "cache", "verify", "--cache-dir", w.dir)
 	w.fails(2, []string{"is not a cache of buck2-protobuf", "nothing in it was touched"}, "cache", "clear", "--cache-dir", w.dir)

@@ -8,19 +8,40 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
+var envVerb = &cli.Verb[app]{
+	Name: "env", Args: "[NAME[@VERSION]…]", Short: "install plugins, print the line that puts them on PATH",
+	Long: `Without names it is the whole lock, but for plugins whose executables have one
+name. The folders of the executables come before everything else on PATH.`,
+	Example: `eval "$(fetch env)"
+eval "$(fetch env protoc ts-proto@2.7.2)"
+eval "$(fetch env --bundle typescript)"
+fetch env --shell fish | source`,
+	JSON: true, Uses: installs, Run: runEnv,
+	Flags: func(f *pflag.FlagSet, a *app) {
+		f.StringVar(&a.opts.bundle, "bundle", "", "the plugins of the bundle `NAME` of plugins.toml")
+		shellFlag(f, a)
+	},
+}
+
+// shellFlag adds --shell.
+func shellFlag(f *pflag.FlagSet, a *app) {
+	f.StringVar(&a.opts.shell, "shell", "", "what reads the line; `SHELL` is sh, fish, powershell or cmd (default: this machine's)")
+}
+
 // runEnv installs plugins and prints the line that puts their executables before
 // everything else on PATH.
 func runEnv(ctx context.Context, a *app, args []string) error {
-	const synopsis = "fetch env [NAME[@VERSION]...] or fetch env --bundle NAME, with --shell sh, fish, powershell or cmd"
-	if len(a.rest) > 0 || len(args) > 0 && a.opts.bundle != "" {
-		return fault.Errorf(fault.Usage, synopsis, "env takes plugins or a bundle")
+	if len(args) > 0 && a.opts.bundle != "" {
+		return fault.Errorf(fault.Usage, "", "env takes plugins or a bundle, not both")
 	}
 	l, platform, shell, err := a.prepare()
 	if err != nil {
@@ -45,7 +66,7 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	if a.opts.json {
+	if a.ui.JSON {
 		return a.ui.Data(struct {
 			Shell    string             `json:"shell"`
 			Line     string             `json:"line"`

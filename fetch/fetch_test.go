@@ -408,7 +408,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown plugin", nil, []string{"get", "toll"}, 2, []string{"did you mean tool?"}},
 		{"unknown version", nil, []string{"get", "tool@9"}, 2, []string{"tool 9 is not locked; locked are 1.0.0", "lockgen add tool@9"}},
 		{"unknown command", nil, []string{"gett", "tool"}, 2, []string{"did you mean get?"}},
-		{"unknown flag", nil, []string{"get", "tool", "--ofline"}, 2, []string{"--ofline", "fetch --help"}},
+		{"unknown flag", nil, []string{"get", "tool", "--ofline"}, 2, []string{"did you mean --offline?", "run: fetch help get"}},
 		{"no plugin", nil, []string{"get"}, 2, []string{"get takes one plugin"}},
 		{"unknown platform", nil, []string{"get", "tool", "--platform", "linux_amd46"}, 2, []string{"linux_amd46", "linux-x86_64"}},
 		{"unavailable", nil, []string{"get", "tool", "--platform", "windows-x86_64"}, 7, []string{"this test knows one platform"}},

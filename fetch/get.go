@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,43 +11,36 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
+var getVerb = &cli.Verb[app]{
+	Name: "get", Args: "NAME[@VERSION]", Short: "install a plugin if needed, print the path of its executable",
+	Long: `Without a version it is the only one that is locked, or the newest. What was
+installed before is found again without reading the lock. With --json the folder
+of the plugin, that of its .proto files and the version are told as well.`,
+	Example: `fetch get ts-proto
+protoc --plugin=protoc-gen-ts_proto="$(fetch get ts-proto@2.7.2)" \
+  --ts_proto_out=. api.proto`,
+	JSON: true, Uses: installs, Run: get,
+}
+
 // get installs a plugin if needed and prints the path of its executable.
 func get(ctx context.Context, a *app, args []string) error {
-	if len(args) != 1 || len(a.rest) > 0 {
-		return fault.Errorf(fault.Usage, "fetch get NAME[@VERSION]", "get takes one plugin")
+	if len(args) != 1 {
+		return fault.Errorf(fault.Usage, "", "get takes one plugin, got %d arguments", len(args))
 	}
 	p, err := a.locate(ctx, args[0])
 	if err != nil {
 		return err
 	}
-	if a.opts.json {
+	if a.ui.JSON {
 		return a.ui.Data(p)
 	}
 	return a.ui.Exact("the path of "+args[0], p.Path)
-}
-
-// exitStatus ends the program with the status of the plugin it ran.
-type exitStatus int
-
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
-
-// runPlugin installs a plugin if needed and becomes it.
-func runPlugin(ctx context.Context, a *app, args []string) error {
-	if len(args) != 1 {
-		return fault.Errorf(fault.Usage, "fetch run NAME[@VERSION] -- ARGS...", "run takes one plugin, and its arguments after --")
-	}
-	p, err := a.locate(ctx, args[0])
-	if err != nil {
-		return err
-	}
-	a.close()
-	a.store.Bequeath()
-	return become(context.WithoutCancel(ctx), p.Path, a.rest) // it may take its time
 }
 
 // locate installs what spec names if needed. What was located before is found

@@ -13,21 +13,37 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
+var installVerb = &cli.Verb[app]{
+	Name: "install", Short: "make a new folder of one lock entry (what a Buck2 action calls)",
+	Long: `The folder holds exactly the locked tree: no launcher, no metadata. It is
+complete or absent. Neither lock nor manifest is read: what matters of them is
+in the files of --entry, --registries and --mirrors.`,
+	Example: `fetch install --entry entry.json --out plugin
+fetch install --entry entry.json --file protoc.zip=protoc.zip --out plugin`,
+	JSON: true, Uses: installs[2:], Run: runInstall,
+	Flags: func(f *pflag.FlagSet, a *app) {
+		f.StringVar(&a.opts.entry, "entry", "", "the `FILE` with the lock entry, as JSON")
+		f.StringVar(&a.opts.out, "out", "", "the `DIR` to make; it is missing or empty")
+		f.StringArrayVar(&a.opts.files, "file", nil, "a file that is here already, by its key in the entry: `KEY=PATH`; may be repeated")
+		f.StringVar(&a.opts.registries, "registries", "", "the `FILE` with the [registries] of the manifest, as JSON")
+		f.StringVar(&a.opts.mirrors, "mirrors", "", "the `FILE` with the mirrors of the manifest, as JSON")
+	},
+}
+
 // runInstall makes one folder out of one lock entry: exactly the locked tree, no
 // launcher, no metadata. It is what a Buck2 action calls.
-func runInstall(ctx context.Context, a *app, args []string) error {
-	const synopsis = "fetch install --entry FILE --out DIR [--platform P] [--file KEY=PATH]..."
-	switch {
-	case len(args) > 0 || len(a.rest) > 0:
-		return fault.Errorf(fault.Usage, synopsis, "install takes no arguments")
-	case a.opts.entry == "" || a.opts.out == "":
-		return fault.Errorf(fault.Usage, synopsis, "install needs --entry and --out")
+func runInstall(ctx context.Context, a *app, _ []string) error {
+	if a.opts.entry == "" || a.opts.out == "" {
+		return fault.Errorf(fault.Usage, "", "install needs --entry and --out")
 	}
 	if err := a.open(); err != nil {
 		return err
@@ -60,7 +76,7 @@ func runInstall(ctx context.Context, a *app, args []string) error {
 	if err := publish(ctx, dir, a.opts.out); err != nil {
 		return fmt.Errorf("%s for %s: %w", e, platform, err)
 	}
-	if a.opts.json {
+	if a.ui.JSON {
 		return a.ui.Data(install.Program{Plugin: e.Name, Version: e.Version, Platform: platform, Tree: a.opts.out,
 			Path: filepath.Join(a.opts.out, filepath.FromSlash(cell.Binary))})
 	}

@@ -2,7 +2,7 @@
 // only.
 //
 // It reads plugins.lock.toml, which lockgen wrote, and never picks a version.
-// Run "fetch --help" for the commands and the exit statuses.
+// Run "fetch help" for the commands and the exit statuses.
 package main
 
 import (
@@ -10,62 +10,40 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-const usage = `fetch installs locked protobuf plugins from verified bytes.
+// table is the command line of fetch.
+var table = cli.Program[app]{
+	Name: "fetch",
+	Long: `fetch installs locked protobuf plugins from verified bytes: exactly those that
+plugins.lock.toml says. It never picks a version.`,
+	Example: `fetch get ts-proto             print the path of its executable
+fetch run protoc --version     run it
+fetch env                      print a line that puts plugins on PATH`,
+	Verbs: []*cli.Verb[app]{getVerb, runVerb, installVerb, envVerb, bundleVerb, cacheVerifyVerb, cacheClearVerb, statsVerb},
+	Flags: flags,
+	Notes: `environment:
+  BUCK2_PROTOBUF_CACHE_DIR                 as --cache-dir
+  BUCK2_PROTOBUF_NODE_MANAGER              as --node-manager
+  BUCK2_PROTOBUF_WHEEL_MANAGER             as --wheel-manager
+  BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 is --disable-package-managers
+  BUCK2_PROTOBUF_PYTHON                    as --python
+  NO_COLOR                                 any value is --color never`,
+}
 
-Usage:
-  fetch get NAME[@VERSION]              install if needed, print the path of its executable
-  fetch run NAME[@VERSION] -- ARGS...   install if needed, then run it
-  fetch install --entry FILE --out DIR  install one lock entry into a new folder (what a Buck2 action calls)
-  fetch bundle NAME [--from PLACE]      install every plugin of a bundle, print a PATH line for each
-  fetch env [NAME...]                   install plugins, print the line that puts them on PATH
-  fetch cache verify [--repair]         read the whole cache again and say what is damaged
-  fetch cache clear [--older-than AGE]  free the space of what was not used lately
-  fetch stats [--reset]                 where plugins came from, over all runs
-
-Examples:
-  fetch get ts-proto
-  protoc --plugin=protoc-gen-ts_proto="$(fetch get ts-proto@2.7.2)" --ts_proto_out=. api.proto
-  fetch run protoc -- --version
-  eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"
-
-Flags:
-%s
-Environment:
-  BUCK2_PROTOBUF_CACHE_DIR                 where verified bytes and installed plugins are kept
-  BUCK2_PROTOBUF_NODE_MANAGER              npm, pnpm, yarn, bun or none: what builds the folder of an npm plugin
-                                           (default: the locked npm, else the first of them that is found)
-  BUCK2_PROTOBUF_WHEEL_MANAGER             pip, uv or none (the default): what builds the folder of a pip plugin
-  BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 runs no package manager; npm and pip plugins are unpacked by fetch itself
-  BUCK2_PROTOBUF_PYTHON                    the Python that runs plugins, a path or a name on PATH
-
-Exit status:
-  0 ok, 1 a fault of fetch, 2 usage or plugins.toml, 3 plugins.lock.toml, 4 network or registry,
-  5 wrong bytes, 6 refused by policy, 7 this machine (disk, permission, missing tool), 130 interrupted
-`
-
-// options are the flags of all commands.
+// options are the flags of all verbs.
 type options struct {
 	lock, manifest string
 	platform       string
-	entry, out     string
-	files          []string
-	registries     string
-	mirrors        string
 	from           string
 	cacheDir       string
 	nodeManager    string
@@ -74,47 +52,40 @@ type options struct {
 	python         string
 	offline        bool
 	timeout        time.Duration
-	json           bool
-	quiet, verbose bool
-	version        bool
-	reset          bool
-	repair, dryRun bool
-	bundle, shell  string
-	olderThan      string
+
+	entry, out     string   // install
+	files          []string // likewise
+	registries     string   // likewise
+	mirrors        string   // likewise
+	bundle         string   // env
+	shell          string   // env, bundle
+	repair, dryRun bool     // cache verify; cache clear
+	olderThan      string   // cache clear
+	reset          bool     // stats
 }
 
-func flags(o *options, env func(string) string) *pflag.FlagSet {
-	f := pflag.NewFlagSet("fetch", pflag.ContinueOnError)
-	f.SortFlags = false
-	f.Usage = func() {}
-	f.StringVar(&o.lock, "lock", "", "the lock (default: plugins.lock.toml here or above)")
-	f.StringVar(&o.manifest, "manifest", "", "the manifest, for its [registries], [[mirror]], [bundles] and node-manager (default: plugins.toml beside the lock)")
-	f.Var((*single)(&o.platform), "platform", "platform to install for (default: this machine's)")
-	f.StringVar(&o.entry, "entry", "", "install: the lock entry, as JSON")
-	f.StringVar(&o.out, "out", "", "install: the folder to make")
-	f.StringArrayVar(&o.files, "file", nil, "install: KEY=PATH of a file that is here already; repeatable")
-	f.StringVar(&o.registries, "registries", "", "install: the [registries] of the manifest, as JSON")
-	f.StringVar(&o.mirrors, "mirrors", "", "install: the mirrors of the manifest, as JSON")
-	f.StringVar(&o.from, "from", "", "look there first for everything: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
-	f.StringVar(&o.cacheDir, "cache-dir", env("BUCK2_PROTOBUF_CACHE_DIR"), "where verified bytes are kept")
-	f.StringVar(&o.nodeManager, "node-manager", env("BUCK2_PROTOBUF_NODE_MANAGER"), "npm, pnpm, yarn, bun or none")
-	f.StringVar(&o.wheelManager, "wheel-manager", env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "pip, uv or none")
-	f.BoolVar(&o.noManagers, "disable-package-managers", truth(env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager")
-	f.StringVar(&o.bundle, "bundle", "", "env: the plugins of this bundle of plugins.toml")
-	f.StringVar(&o.shell, "shell", "", "env, bundle: sh, fish, powershell or cmd (default: this machine's)")
-	f.StringVar(&o.python, "python", env("BUCK2_PROTOBUF_PYTHON"), "the Python that runs plugins (default: one on PATH that is locked for)")
-	f.BoolVar(&o.repair, "repair", false, "cache verify: remove what is damaged; its next use fetches it again")
-	f.StringVar(&o.olderThan, "older-than", "1h", "cache clear: remove what was not used for that long: 12h, 30d, 2w")
-	f.BoolVar(&o.dryRun, "dry-run", false, "cache clear: only say what would be removed")
-	f.BoolVar(&o.reset, "reset", false, "stats: begin to count anew")
+// flags adds the flags that every verb takes. Those that mean nothing to some
+// verbs are hidden, and shown by those to which they do.
+func flags(f *pflag.FlagSet, a *app) {
+	o := &a.opts
+	f.StringVar(&o.lock, "lock", "", "the lock `FILE` (default: plugins.lock.toml here or in a folder above)")
+	f.StringVar(&o.manifest, "manifest", "", "the manifest `FILE`, for [registries], [[mirror]], [bundles] and node-manager (default: plugins.toml beside the lock)")
+	f.Var((*single)(&o.platform), "platform", "the platform `NAME` to install for (default: this machine's)")
+	f.StringVar(&o.from, "from", "", "look for everything in this `PLACE` first: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
+	f.StringVar(&o.nodeManager, "node-manager", a.env("BUCK2_PROTOBUF_NODE_MANAGER"), "what builds the folder of an npm plugin; `TOOL` is npm, pnpm, yarn, bun or none (default: the locked npm, else the first of them that is found)")
+	f.StringVar(&o.wheelManager, "wheel-manager", a.env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "what builds the folder of a pip plugin; `TOOL` is pip, uv or none (default: none)")
+	f.BoolVar(&o.noManagers, "disable-package-managers", truth(a.env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager: fetch unpacks npm and pip plugins itself")
+	f.StringVar(&o.python, "python", a.env("BUCK2_PROTOBUF_PYTHON"), "what runs plugins of Python; `PYTHON` is a path or a name on PATH (default: one on PATH that is locked for)")
 	f.BoolVar(&o.offline, "offline", false, "make no connection")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "time for the whole command, not for what run runs; 0 for no end")
-	f.BoolVar(&o.json, "json", false, "print the result, or the error, as JSON")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress, no talk")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "say more")
-	f.BoolVar(&o.version, "version", false, "print the version of fetch")
-	return f
+	for _, name := range installs {
+		f.Lookup(name).Hidden = true
+	}
+	f.StringVar(&o.cacheDir, "cache-dir", a.env("BUCK2_PROTOBUF_CACHE_DIR"), "keep verified bytes and installed plugins in this `DIR`")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "the `TIME` for the whole command, not for what run runs (default: 30m); 0 for no end")
 }
+
+// installs are the flags of verbs that install plugins of a lock.
+var installs = []string{"lock", "manifest", "platform", "from", "node-manager", "wheel-manager", "disable-package-managers", "python", "offline"}
 
 // single is a flag that is given once, with a value.
 type single string
@@ -137,39 +108,8 @@ func (s *single) Set(value string) error {
 	return nil
 }
 
-// owners are the commands of the flags that are not for all.
-var owners = map[string][]string{
-	"entry": {"install"}, "out": {"install"}, "file": {"install"}, "registries": {"install"}, "mirrors": {"install"},
-	"bundle": {"env"}, "shell": {"env", "bundle"},
-	"repair": {"cache verify"}, "older-than": {"cache clear"}, "dry-run": {"cache clear"},
-	"reset": {"stats"},
-}
-
-// misplaced is the error for a flag that belongs to other commands.
-func misplaced(f *pflag.FlagSet) (err error) {
-	f.Visit(func(g *pflag.Flag) {
-		of, ok := owners[g.Name]
-		command := strings.Join(f.Args(), " ") + " "
-		if ok && err == nil && !slices.ContainsFunc(of, func(name string) bool { return strings.HasPrefix(command, name+" ") }) {
-			err = fault.Errorf(fault.Usage, "leave it out, or see: fetch --help", "--%s is a flag of fetch %s", g.Name, strings.Join(of, " and fetch "))
-		}
-	})
-	return err
-}
-
 // truth reads a switch of the environment.
 func truth(s string) bool { return s != "" && s != "0" && s != "false" }
-
-// commands maps each name to what it does with the arguments after it.
-var commands = map[string]func(context.Context, *app, []string) error{
-	"bundle":  runBundle,
-	"cache":   runCache,
-	"env":     runEnv,
-	"get":     get,
-	"install": runInstall,
-	"run":     runPlugin,
-	"stats":   runStats,
-}
 
 func main() {
 	ctx, stop := ui.Context()
@@ -179,40 +119,12 @@ func main() {
 
 // run is the whole program but for the process around it.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
-	var o options
-	f := flags(&o, env)
-	u := ui.New("fetch", stdout, stderr)
-	// What follows -- belongs to the plugin, flags and all.
-	own, rest := args, []string(nil)
-	if i := slices.Index(args, "--"); i >= 0 {
-		own, rest = args[:i], args[i+1:]
+	a := &app{ui: ui.New("fetch", stdout, stderr), env: env, loginShell: filepath.Base(env("SHELL"))}
+	command, err := table.Parse(a.ui, a, args)
+	if err != nil {
+		return a.ui.Fail(err)
 	}
-	err := f.Parse(own)
-	u.JSON, u.Quiet, u.Verbose = o.json, o.quiet, o.verbose
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		u.Result("%s", strings.TrimRight(fmt.Sprintf(usage, f.FlagUsages()), "\n"))
-		return u.Fail(nil)
-	case err != nil:
-		return u.Fail(fault.Errorf(fault.Usage, "run: fetch --help", "%w", err))
-	case o.version:
-		u.Result("%s", version())
-		return u.Fail(nil)
-	case f.NArg() == 0:
-		return u.Fail(fault.Errorf(fault.Usage, "run: fetch --help", "no command"))
-	}
-	name := f.Arg(0)
-	command, ok := commands[name]
-	if !ok {
-		names := slices.Sorted(maps.Keys(commands))
-		mend := lock.DidYouMean(name, names, "commands are "+strings.Join(names, ", "))
-		return u.Fail(fault.Errorf(fault.Usage, mend, "unknown command %q", name))
-	}
-	if err := misplaced(f); err != nil {
-		return u.Fail(err)
-	}
-	a := &app{ui: u, opts: o, rest: rest, loginShell: filepath.Base(env("SHELL"))}
-	err = a.timed(ctx, func(ctx context.Context) error { return command(ctx, a, f.Args()[1:]) })
+	err = a.timed(ctx, command)
 	a.close()
 	if a.store != nil {
 		a.store.Release()
@@ -224,7 +136,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	if err != nil && ctx.Err() != nil {
 		err = fault.Errorf(fault.Interrupted, "", "%w", err)
 	}
-	return u.Fail(err)
+	return a.ui.Fail(err)
 }
 
 // timed runs a command for as long as --timeout says. What was going on when that
@@ -250,13 +162,4 @@ func (a *app) timed(ctx context.Context, command func(context.Context) error) er
 	}
 	return fault.About(fault.AboutTime, fault.Errorf(class, "see whether what it names hangs, or give it more time, such as --timeout "+(2*a.opts.timeout).String(),
 		"not done within %s: %w", a.opts.timeout, err))
-}
-
-// version is the module version that Go recorded in the binary.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "fetch (unknown version)"
-	}
-	return "fetch " + info.Main.Version
 }

@@ -9,11 +9,26 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
+
+var statsVerb = &cli.Verb[app]{
+	Name: "stats", Short: "say where plugins came from, over all runs",
+	Long: `From the cache, a package manager, our own unpacker, an OCI registry or by HTTP:
+how often, how often that failed, how many bytes and how long it took.`,
+	Example: `fetch stats
+fetch stats --json --reset`,
+	JSON: true, Run: runStats,
+	Flags: func(f *pflag.FlagSet, a *app) {
+		f.BoolVar(&a.opts.reset, "reset", false, "begin to count anew")
+	},
+}
 
 // statsFile is the file in the cache that holds the totals of all runs. Each
 // run adds to it once, under a lock, so its size does not grow with their
@@ -134,10 +149,7 @@ func (t *total) average() average {
 }
 
 // runStats prints where plugins came from since counting began.
-func runStats(ctx context.Context, a *app, args []string) error {
-	if len(args) > 0 || len(a.rest) > 0 {
-		return fault.Errorf(fault.Usage, "fetch stats [--json] [--reset]", "stats takes no arguments")
-	}
+func runStats(ctx context.Context, a *app, _ []string) error {
 	s, err := store.Open(a.opts.cacheDir)
 	if err != nil {
 		return err
@@ -173,7 +185,7 @@ func runStats(ctx context.Context, a *app, args []string) error {
 	for _, name := range install.Tiers() {
 		r.Tiers[name] = t.tier(name).average()
 	}
-	if a.opts.json {
+	if a.ui.JSON {
 		return a.ui.Data(r)
 	}
 	var b strings.Builder

@@ -10,16 +10,29 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
+var diffVerb = &cli.Verb[program]{
+	Name: "diff", Args: "[REV|FILE]", Short: "say what changed in the lock",
+	Long: `Compares the lock of a git revision, HEAD unless given, or another file, with
+the lock here, and says it in words: versions, packages of a closure that came,
+moved and went, platforms, trust. Bytes that changed under one version are
+shouted. The exit status is 0 whether or not there is a difference.`,
+	Example: `lockgen diff                   since the last commit
+lockgen diff main
+lockgen diff ../other/plugins.lock.toml`,
+	JSON: true, Run: runDiff,
+}
+
 // runDiff says what changed between an older lock and the lock here. A
 // difference is a result, not a failure.
-func runDiff(ctx context.Context, p *program) error {
-	if len(p.args) > 1 {
-		return fault.Errorf(fault.Usage, "run: lockgen help diff", "lockgen diff takes one revision or file, got %q", p.args[1])
+func runDiff(ctx context.Context, p *program, args []string) error {
+	if len(args) > 1 {
+		return fault.Errorf(fault.Usage, "run: lockgen help diff", "lockgen diff takes one revision or file, got %q", args[1])
 	}
 	if err := p.locateLock(); err != nil {
 		return err
@@ -29,8 +42,8 @@ func runDiff(ctx context.Context, p *program) error {
 		return err
 	}
 	from := "HEAD"
-	if len(p.args) == 1 {
-		from = p.args[0]
+	if len(args) == 1 {
+		from = args[0]
 	}
 	old, err := p.oldVersion(ctx, from)
 	if err != nil {

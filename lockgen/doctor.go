@@ -13,6 +13,9 @@ import (
 	"sync"
 	"text/tabwriter"
 
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -63,8 +66,26 @@ type diagnosis struct {
 	Buck2      []finding     `json:"buck2"`
 }
 
+var doctorVerb = &cli.Verb[program]{
+	Name: "doctor", Short: "tell what this machine has and what it lacks",
+	Long: `Finds package managers, compilers, Buck2 and git, compares their versions with
+the oldest that serve, and says which plugins of the lock need them; tries the
+cache; shows proxies (without passwords), the registries that clients are
+configured with, and the settings of Buck2 that our rules depend on. Nothing is
+changed and nobody is called. What the lock needs and the machine lacks ends
+with exit status 7 and the command that mends it.`,
+	Example: `lockgen doctor
+lockgen doctor --json
+lockgen doctor --manager cargo --min-version 1.70.0`,
+	JSON: true, Run: runDoctor,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.StringVar(&p.manager, "manager", "", "look at the tool `NAME` alone")
+		f.StringVar(&p.minVersion, "min-version", "", "with --manager: the oldest `VERSION` that will do")
+	},
+}
+
 // runDoctor changes nothing and makes no connection.
-func runDoctor(ctx context.Context, p *program) error {
+func runDoctor(ctx context.Context, p *program, _ []string) error {
 	if p.manager != "" {
 		return p.oneManager(ctx)
 	}

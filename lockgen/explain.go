@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
@@ -49,9 +52,29 @@ var evidence = map[string]string{
 	"provenance":       "a signed statement of the build",
 }
 
+var explainVerb = &cli.Verb[program]{
+	Name: "explain", Args: "NAME[@VERSION]", Short: "tell the whole story of a plugin",
+	Long: `What the manifest asks for, which sources there are in which order, which one is
+locked and on what evidence, the state of each platform, every file with its
+size, and what runs on it. Reads manifest and lock only.
+
+With --upstream every source is asked, to the last, whether it could serve all
+platforms today, and what it lacks is told; what they offer is downloaded into
+the cache. The lock stays as it is: it never moves to another source by itself.
+With --why the places of one package in an npm closure are told.`,
+	Example: `lockgen explain ts-proto
+lockgen explain ts-proto@2.7.2 --why @bufbuild/protobuf
+lockgen explain protoc --upstream`,
+	JSON: true, Run: runExplain,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.BoolVar(&p.upstream, "upstream", false, "ask every source whether it could serve")
+		f.StringVar(&p.why, "why", "", "why this `PACKAGE` is in the closure")
+	},
+}
+
 // runExplain tells the whole story of one plugin.
-func runExplain(ctx context.Context, p *program) error {
-	if len(p.args) != 1 {
+func runExplain(ctx context.Context, p *program, args []string) error {
+	if len(args) != 1 {
 		return fault.Errorf(fault.Usage, "write: lockgen explain NAME[@VERSION]", "lockgen explain takes one plugin")
 	}
 	if err := p.locate(); err != nil {
@@ -72,7 +95,7 @@ func runExplain(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	name, version, exact := strings.Cut(p.args[0], "@")
+	name, version, exact := strings.Cut(args[0], "@")
 	if !exact {
 		version = newest(wants, l, name)
 	}
@@ -84,7 +107,7 @@ func runExplain(ctx context.Context, p *program) error {
 	}
 	v := l.Plugins[name][version]
 	if want == nil && v == nil {
-		return unknownPlugin(m, l, p.args[0])
+		return unknownPlugin(m, l, args[0])
 	}
 	s := tell(m, l, name, version, want, v)
 	if p.why != "" {

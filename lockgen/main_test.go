@@ -290,6 +290,14 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check"}, 2, "lockgen init"},
 		{[]string{"--version"}, 0, "lock schema 1"},
 		{[]string{"check", "--version"}, 0, "lock schema 1"},
+		{[]string{"version"}, 0, "lock schema 1"},
+		{[]string{"check", "--json=maybe"}, 2, "run: lockgen help check"},
+		{[]string{"check", "--trees"}, 2, "--trees is a flag of lockgen mirror"},
+		{[]string{"--upstraem", "check"}, 2, "did you mean --upstream?"},
+		{[]string{"help", "chekc"}, 2, "did you mean check?"},
+		{[]string{"add", "--no-smoke"}, 2, "needs the name"},
+		{[]string{"update", "--all", "x"}, 2, "run: lockgen update --all, or: lockgen update x"},
+		{[]string{"check", "--color", "red"}, 2, "write one of auto, always, never"},
 	} {
 		status, stdout, stderr := p.run(tt.args...)
 		if status != tt.status || !strings.Contains(stdout+stderr, tt.want) {
@@ -321,19 +329,20 @@ func TestInit(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder
-	for _, c := range append([]command{{}}, commands()...) {
-		args := strings.Fields("help " + c.name)
+	names := []string{"", "help", "version"}
+	for _, v := range table.Verbs {
+		names = append(names, v.Name)
+	}
+	for _, name := range names {
+		args := strings.Fields("help " + name)
 		var out, talk bytes.Buffer
 		if status := run(context.Background(), args, func(string) string { return "" }, &out, &talk); status != 0 || talk.Len() > 0 {
 			t.Errorf("%v: status %d %s", args, status, talk.String())
 		}
 		fmt.Fprintf(&all, "$ lockgen %s\n%s\n", strings.Join(args, " "), out.String())
-		if c.name == "" {
-			continue
-		}
 		var same bytes.Buffer
-		if run(context.Background(), []string{c.name, "-h"}, func(string) string { return "" }, &same, &talk); same.String() != out.String() {
-			t.Errorf("%s -h is not lockgen help %s", c.name, c.name)
+		if run(context.Background(), append(args[1:], "--help"), func(string) string { return "" }, &same, &talk); same.String() != out.String() {
+			t.Errorf("lockgen %s --help is not lockgen help %s", name, name)
 		}
 	}
 	const golden = "testdata/help.txt"
@@ -373,6 +382,14 @@ func TestJSON(t *testing.T) {
 		if strings.Contains(stderr, "error:") {
 			t.Errorf("%v: the error is on stderr, too: %s", tt.args, stderr)
 		}
+	}
+}
+
+// TestTable: the table of verbs is whole, and its help is not too wide.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	if err := table.Check(&program{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,20 +5,34 @@ import (
 	"os"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
+
+var mergeDriverVerb = &cli.Verb[program]{
+	Name: "merge-driver", Args: "BASE OURS THEIRS", Short: "merge two locks; git runs it",
+	Long: `Two branches that bump different plugins merge without it. It settles what git
+cannot: tables that were added or changed side by side. A plugin that both
+branches changed is a conflict; then both sides are in the file between git's
+markers, and the way out is to settle plugins.toml, to take either side of the
+lock whole, and to run lockgen update. Register it once for each clone:`,
+	Example: `git config merge.lockgen.name "lock of protoc plugins"
+git config merge.lockgen.driver "lockgen merge-driver %O %A %B"
+echo "plugins.lock.toml merge=lockgen" >> .gitattributes`,
+	Run: runMergeDriver,
+}
 
 // runMergeDriver is what git runs for a lock that both branches changed
 // (gitattributes(5), "Defining a custom merge driver"): the files of the common
 // ancestor, of ours and of theirs; the result replaces that of ours. Any status
 // but 0 tells git of a conflict, and git refuses to go on above 128.
-func runMergeDriver(_ context.Context, p *program) error {
-	if len(p.args) != 3 {
-		return fault.Errorf(fault.Usage, "it is run by git; see: lockgen help merge-driver", "lockgen merge-driver takes three files, got %d", len(p.args))
+func runMergeDriver(_ context.Context, p *program, args []string) error {
+	if len(args) != 3 {
+		return fault.Errorf(fault.Usage, "it is run by git; see: lockgen help merge-driver", "lockgen merge-driver takes three files, got %d", len(args))
 	}
 	var locks [3]*lock.Lock
-	for i, name := range p.args {
+	for i, name := range args {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return err
@@ -32,7 +46,7 @@ func runMergeDriver(_ context.Context, p *program) error {
 		}
 	}
 	text, conflicts := lock.Merge(locks[0], locks[1], locks[2])
-	if err := replace(p.args[1], text); err != nil {
+	if err := replace(args[1], text); err != nil {
 		return err
 	}
 	if len(conflicts) == 0 {

@@ -11,6 +11,9 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -20,8 +23,40 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
+var mirrorVerb = &cli.Verb[program]{
+	Name: "mirror", Args: "[NAME[@VERSION]…]", Short: "push everything that is locked to a registry or a folder",
+	Long: `Every locked file goes there under its SHA-256, for all platforms: what is there
+already is not pushed again, what was pushed is read back, and a tag that names
+something else is never overwritten. Then, with the same lock, fetch needs no
+other server, once plugins.toml says
+
+  [[mirror]]
+  from = "*"
+  to = "oci://HOST/REPO"          # or "oci-layout:DIR"
+
+PLACE is a repository of any OCI registry, with docker's credentials, or a
+folder in the OCI image layout, which needs no server. For each plugin version
+there is a manifest with the tag NAME-VERSION, and for each bundle of
+plugins.toml an index with the tag bundle-NAME: fetch bundle NAME --from PLACE.
+
+With --trees the ready folders of plugins from npm, pip, cargo and go are pushed
+too, for machines that have no cargo or go or may run no package manager. Those
+of crates are compiled for this machine's platform only, and their digest enters
+the lock, so that everybody gets the same one.
+With names or --bundle only those plugins are pushed, and what runs them.`,
+	Example: `lockgen mirror --to oci://registry.example.com/tools/plugins
+lockgen mirror --to oci-layout:vendor --platform linux-x86_64 --trees`,
+	JSON: true, Run: runMirror,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.StringArrayVar(&p.bundles, "bundle", nil, "only the bundle `NAME`; may be repeated")
+		f.StringArrayVar(&p.platforms, "platform", nil, "only what the platform `NAME` needs; may be repeated")
+		f.StringVar(&p.to, "to", "", "where to push; `PLACE` is oci://HOST/REPO or oci-layout:DIR")
+		f.BoolVar(&p.trees, "trees", false, "push ready folders as well")
+	},
+}
+
 // runMirror pushes what is locked to a place of OCI.
-func runMirror(ctx context.Context, p *program) error {
+func runMirror(ctx context.Context, p *program, args []string) error {
 	if p.to == "" {
 		return fault.Errorf(fault.Usage, "write: lockgen mirror --to oci://HOST/REPO, or --to oci-layout:DIR", "lockgen mirror needs --to")
 	}
@@ -45,7 +80,7 @@ func runMirror(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	what, err := p.mirrored(m, l)
+	what, err := p.mirrored(m, l, args)
 	if err != nil {
 		return err
 	}
@@ -137,7 +172,7 @@ type mirrored struct {
 }
 
 // mirrored finds out what the arguments mean.
-func (p *program) mirrored(m *lock.Manifest, l *lock.Lock) (*mirrored, error) {
+func (p *program) mirrored(m *lock.Manifest, l *lock.Lock, args []string) (*mirrored, error) {
 	what := &mirrored{platforms: lock.PlatformNames(), members: map[string][]*lock.Entry{}, trees: p.trees}
 	if len(p.platforms) > 0 {
 		what.platforms = nil
@@ -153,7 +188,7 @@ func (p *program) mirrored(m *lock.Manifest, l *lock.Lock) (*mirrored, error) {
 		slices.Sort(what.platforms)
 	}
 	var chosen []*lock.Entry
-	for _, spec := range p.args {
+	for _, spec := range args {
 		name, version, _, err := l.Find(spec)
 		if err != nil {
 			return nil, err
@@ -173,7 +208,7 @@ func (p *program) mirrored(m *lock.Manifest, l *lock.Lock) (*mirrored, error) {
 			return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
 		}
 	}
-	all := len(p.args) == 0 && len(p.bundles) == 0
+	all := len(args) == 0 && len(p.bundles) == 0
 	if all {
 		for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
 			for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {

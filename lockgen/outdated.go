@@ -6,14 +6,26 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
+var outdatedVerb = &cli.Verb[program]{
+	Name: "outdated", Short: "tell which newer versions there are",
+	Long: `One line for each entry of plugins.toml that is not at the newest version there
+is: what is locked, the newest version that the entry and [policy] allow, the
+newest of all, and why it is held back. Sources are asked, nothing is downloaded
+or written. To take what is allowed: lockgen update NAME, or update --all.`,
+	Example: `lockgen outdated
+lockgen outdated --json`,
+	JSON: true, Run: runOutdated,
+}
+
 // runOutdated writes nothing but to the store, where npm may come from.
-func runOutdated(ctx context.Context, p *program) error {
+func runOutdated(ctx context.Context, p *program, _ []string) error {
 	if err := p.locate(); err != nil {
 		return err
 	}

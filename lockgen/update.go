@@ -13,7 +13,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
-	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -28,110 +30,40 @@ type change struct {
 	removed []string
 }
 
-func runUpdate(ctx context.Context, p *program) error {
-	if p.all && len(p.args) > 0 {
-		return fault.Errorf(fault.Usage, "write either", "--all and the names of plugins")
-	}
-	return p.change(ctx, change{names: p.args})
+var updateVerb = &cli.Verb[program]{
+	Name: "update", Args: "[NAME[@VERSION]…]", Short: "make plugins.lock.toml fit plugins.toml",
+	Long: `Locks what the manifest asks for and the lock lacks, and drops what it does not
+ask for. What is locked already is neither resolved nor downloaded again; with
+nothing to do the file stays as it is, byte for byte, and nobody is asked. So a
+range such as "^2.7" keeps the version that is locked for it as long as that
+fits. With names, those plugins are resolved again, ranges take the newest
+version that they and [policy] allow, and no other entry is touched; --all does
+so with every plugin. NAME@VERSION takes that version, out of a range too.
+
+All or nothing: when any plugin cannot be locked for any of the platforms, all
+of them are listed with the reason, and nothing is written. A version whose
+bytes differ from those that were locked under it is an alarm, never an update.
+
+What is new is tried before the lock is written, where it has a cell for this
+machine: protoc generates code of a small file with it, without a network.`,
+	Example: `lockgen update
+lockgen update ts-proto
+lockgen update ts-proto@2.7.2
+lockgen update --all           take the newest versions allowed
+lockgen update --verify        download everything again and compare`,
+	JSON: true, Run: runUpdate,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.BoolVar(&p.all, "all", false, "resolve every plugin again")
+		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
+		f.BoolVar(&p.verify, "verify", false, "resolve and download everything again and compare")
+	},
 }
 
-func runAdd(ctx context.Context, p *program) error {
-	if len(p.args) == 0 {
-		return fault.Errorf(fault.Usage, "write: lockgen add ts-proto@2.18.0", "lockgen add needs the name of a plugin")
+func runUpdate(ctx context.Context, p *program, args []string) error {
+	if p.all && len(args) > 0 {
+		return fault.Errorf(fault.Usage, "run: lockgen update --all, or: lockgen update "+args[0], "--all and the names of plugins")
 	}
-	return p.change(ctx, change{edit: func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
-		for _, spec := range p.args {
-			name, version, given := strings.Cut(spec, "@")
-			m, err := lock.ParseManifest(p.manifest, data)
-			if err != nil {
-				return nil, err
-			}
-			if m.Plugins[name] == nil {
-				if err := lock.CheckName(name); err != nil {
-					return nil, fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
-				}
-				if err := catalog.Builtin().Unknown(name); err != nil {
-					return nil, err
-				}
-			}
-			if !given {
-				if version, err = p.newest(ctx, data, name, o); err != nil {
-					return nil, err
-				}
-			}
-			if err := lock.CheckWanted(version); err != nil {
-				return nil, err
-			}
-			if data, err = lock.AddVersion(p.manifest, data, name, version); err != nil {
-				return nil, err
-			}
-			c.names = append(c.names, name+"@"+version)
-		}
-		return data, nil
-	}})
-}
-
-// newest is the version that an entry "latest" would get now.
-func (p *program) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, error) {
-	data, err := lock.AddVersion(p.manifest, data, name, lock.Latest)
-	if err != nil {
-		return "", err
-	}
-	m, err := lock.ParseManifest(p.manifest, data)
-	if err != nil {
-		return "", err
-	}
-	version, err := resolve.Newest(ctx, m, name, lock.Latest, o)
-	if fault.Of(err) == fault.Usage {
-		return "", fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
-	}
-	if err != nil {
-		return "", fmt.Errorf("lockgen add %s: %w", name, err)
-	}
-	p.ui.Say("the newest version of %s that may be locked is %s", name, version)
-	return version, nil
-}
-
-// whichVersion says how to find out which versions there are.
-func whichVersion(name string) string {
-	example := "write: lockgen add " + name + "@1.2.3"
-	r, ok := catalog.Builtin().Lookup(name)
-	if !ok {
-		return example
-	}
-	switch from := r.Sources[0].From; from.Kind {
-	case lock.NPM:
-		return example + "; the newest one is told by: npm view " + from.Name + " version"
-	case lock.Cargo:
-		return example + "; the newest one is told by: cargo search --limit 1 " + from.Name
-	case lock.Pip:
-		return example + "; which there are is told by: pip index versions " + from.Name
-	case lock.Go:
-		if from.Name == lock.GoToolchain {
-			return "write: lockgen add " + name + "@" + resolve.GoHint
-		}
-		return example + "; which there are is told by: go list -m -versions " + from.Name
-	}
-	return example
-}
-
-func runRemove(ctx context.Context, p *program) error {
-	if len(p.args) == 0 {
-		return fault.Errorf(fault.Usage, "write: lockgen remove NAME", "lockgen remove needs the name of a plugin")
-	}
-	return p.change(ctx, change{removed: p.args, edit: func(_ context.Context, _ *change, data []byte, _ resolve.Options) ([]byte, error) {
-		for _, spec := range p.args {
-			name, version, exact := strings.Cut(spec, "@")
-			if exact && version == "" {
-				return nil, fault.Errorf(fault.Usage, "write: lockgen remove "+name, "%q has no version behind the @", spec)
-			}
-			var err error
-			if data, err = lock.RemoveVersion(p.manifest, data, name, version); err != nil {
-				return nil, err
-			}
-		}
-		return data, nil
-	}})
+	return p.change(ctx, change{names: args})
 }
 
 // options are those of every command that asks sources; old is the lock there

@@ -35,6 +35,7 @@ type UI struct {
 
 	mu       sync.Mutex
 	out, err io.Writer
+	color    bool      // of the words error, warning and hint
 	bar      *Transfer // drawn now, or nil
 	lost     error     // why a result could not be written
 }
@@ -153,8 +154,31 @@ func Help(err error) string {
 	return "docs/troubleshooting.md#" + string(topic)
 }
 
+// SetColor says whether the words error, warning and hint are coloured: "always",
+// "never", or "auto", which means on a terminal where NO_COLOR is not set
+// (https://no-color.org).
+func (u *UI) SetColor(when string) {
+	u.color = when == "always" || when == "auto" && os.Getenv("NO_COLOR") == "" && u.terminal()
+}
+
+// paint is the SGR sequence (ECMA-48, 8.3.117) of a kind of talk, "" for none.
+func paint(kind string) string {
+	switch kind {
+	case "error: ":
+		return "\x1b[1;31m"
+	case "warning: ":
+		return "\x1b[1;33m"
+	case "hint: ":
+		return "\x1b[1;36m"
+	}
+	return ""
+}
+
 func (u *UI) talk(kind, format string, args ...any) {
 	text := plain.Escape(fmt.Sprintf(format, args...))
+	if start := paint(kind); u.color && start != "" {
+		kind = start + kind + "\x1b[0m"
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var b strings.Builder

@@ -76,3 +76,19 @@ func TestTransferWithoutTerminal(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestColor(t *testing.T) {
+	for when, want := range map[string]string{
+		"always": "fetch: \x1b[1;31merror: \x1b[0mx\nfetch: \x1b[1;36mhint: \x1b[0my\n",
+		"auto":   "fetch: error: x\nfetch: hint: y\n", // not a terminal
+		"never":  "fetch: error: x\nfetch: hint: y\n",
+	} {
+		var stdout, stderr bytes.Buffer
+		u := New("fetch", &stdout, &stderr)
+		u.SetColor(when)
+		u.Fail(fault.Errorf(fault.Usage, "y", "x"))
+		if got := stderr.String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+}

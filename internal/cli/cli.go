@@ -1,0 +1,406 @@
+// Package cli is the command line of lockgen and fetch: a table of verbs that
+// parses arguments and prints help.
+//
+// A program is a [Program], a verb is a [Verb]: a value that says what the verb
+// is called, which flags and arguments it takes, what its help says and what it
+// does. All of them work on one T, which is one run of the program. The verbs
+// help and version, and the flags --json, --quiet, --verbose, --color, --help
+// and --version, come with every program.
+//
+// A flag may stand before its verb or behind it, until a "--"; the words behind
+// that are arguments. A verb that runs another program ([Verb.Passes]) ends its
+// own flags at its first argument: what follows belongs to that program.
+//
+// An error of the command line is of class [fault.Usage]. It has a hint that
+// names the nearest verb or flag, and the help that tells more.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+// A Verb is one command of a program.
+type Verb[T any] struct {
+	Name string // one word, or two as in "cache verify"
+	// Args are the arguments in the usage line, such as "NAME[@VERSION]…". A verb
+	// without any is refused arguments before it runs; others count their own.
+	Args    string
+	Short   string // what it does, in one line
+	Long    string // the rest of its help, in lines of at most 80 columns
+	Example string // command lines, one a line
+	JSON    bool   // --json prints its result as JSON; every verb prints its error so
+	// Passes says that the verb runs another program: what stands behind its first
+	// argument is not parsed but passed on.
+	Passes bool
+	// Flags adds the flags of this verb alone, nil for none.
+	Flags func(f *pflag.FlagSet, t *T)
+	// Uses names the hidden flags of the program that mean something to this verb;
+	// its help shows them.
+	Uses []string
+	Run  func(ctx context.Context, t *T, args []string) error
+}
+
+// A Program is a table of verbs.
+type Program[T any] struct {
+	Name    string
+	Long    string // what the program does, in lines of at most 80 columns
+	Example string // command lines, one a line
+	Notes   string // the end of its help, such as the environment
+	Verbs   []*Verb[T]
+	// Flags adds flags that every verb takes, nil for none. One that is hidden is
+	// shown in the help of the verbs that use it, and does nothing elsewhere: so an
+	// alias of the program with flags serves for every verb.
+	Flags func(f *pflag.FlagSet, t *T)
+	// Topics are the pages that help prints besides verbs, NAME.md each; nil for
+	// none.
+	Topics fs.FS
+}
+
+// common are the flags that come with every program.
+type common struct {
+	json, quiet, verbose, help, version bool
+	color                               string
+}
+
+// A call is a command line taken apart.
+type call[T any] struct {
+	name string   // of the verb, or the first word of some
+	verb *Verb[T] // nil where there is none
+	args []string
+	*common
+}
+
+// Parse finds the verb of a command line, sets its flags in t and those of every
+// program in u, and returns what is to be run. It prints nothing and runs
+// nothing.
+func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Context) error, err error) {
+	c, err := p.parse(u, t, args)
+	if err != nil {
+		own := args
+		if i := slices.Index(args, "--"); i >= 0 {
+			own = args[:i]
+		}
+		u.JSON = slices.Contains(own, "--json") // the flags were not all parsed
+		return nil, p.hint(c.verb, err)
+	}
+	u.JSON, u.Quiet, u.Verbose = c.json, c.quiet, c.verbose
+	u.SetColor(c.color)
+	switch below := p.below(c.name); {
+	case c.version:
+		return func(context.Context) error { return p.version(u) }, nil
+	case c.help:
+		return func(context.Context) error { return p.help(u, t, c.name) }, nil
+	case len(below) > 0:
+		return nil, p.hint(nil, fault.Errorf(fault.Usage, "run: "+p.Name+" help "+c.name, "%s %s needs one of: %s", p.Name, c.name, strings.Join(below, ", ")))
+	case c.verb == nil:
+		return nil, p.hint(nil, fault.Errorf(fault.Usage, "", "no command given; commands are\n%s", p.list(u)))
+	case c.verb.Args == "" && len(c.args) > 0:
+		return nil, p.hint(c.verb, fault.Errorf(fault.Usage, "", "%s %s takes no arguments, got %q", p.Name, c.name, c.args[0]))
+	}
+	return func(ctx context.Context) error { return p.hint(c.verb, c.verb.Run(ctx, t, c.args)) }, nil
+}
+
+// hint gives an error of the command line without a hint one.
+func (p *Program[T]) hint(v *Verb[T], err error) error {
+	if err == nil || fault.Of(err) != fault.Usage || fault.Mend(err) != "" {
+		return err
+	}
+	return fault.Errorf(fault.Usage, p.moreHelp(v), "%w", err)
+}
+
+// moreHelp is the command that tells how a verb is used, or the program for nil.
+func (p *Program[T]) moreHelp(v *Verb[T]) string {
+	if v == nil {
+		return "run: " + p.Name + " help"
+	}
+	return "run: " + p.Name + " help " + v.Name
+}
+
+// parse takes a command line apart. A call that comes with an error has the verb
+// if one was found.
+func (p *Program[T]) parse(u *ui.UI, t *T, args []string) (call[T], error) {
+	c, flags, err := p.find(u, t, args)
+	if err != nil {
+		return c, err
+	}
+	f, common := p.flags(c.verb, t)
+	c.common = common
+	passes := c.verb != nil && c.verb.Passes
+	f.SetInterspersed(!passes)
+	err = f.Parse(append(flags, c.args...))
+	if c.args = f.Args(); passes && err == nil {
+		c.args, err = passed(f, c.args)
+	}
+	if err != nil {
+		err = p.badFlag(c.verb, f, t, err)
+	}
+	return c, err
+}
+
+// find looks for the verb: the first word that is neither a flag nor the value
+// of one, and the second for a verb of two words. Flags are those before it.
+func (p *Program[T]) find(u *ui.UI, t *T, args []string) (c call[T], flags []string, err error) {
+	for len(args) > 0 && args[0] != "--" {
+		if strings.HasPrefix(args[0], "-") {
+			known := p.union(t)
+			n := leading(args, known)
+			if n == 0 {
+				return c, nil, p.badFlag(nil, known, t, known.Parse(args[:1]))
+			}
+			flags, args = append(flags, args[:n]...), args[n:]
+			continue
+		}
+		c.name = strings.TrimPrefix(c.name+" "+args[0], " ")
+		args = args[1:]
+		if c.verb = p.verb(u, c.name); c.verb != nil {
+			break
+		}
+		if len(p.below(c.name)) == 0 {
+			return c, nil, p.unknown(u, c.name)
+		}
+	}
+	c.args = args
+	return c, flags, nil
+}
+
+// passed takes the arguments of a verb that runs another program apart. Before a
+// "--", flags of f may stand behind the first argument too.
+func passed(f *pflag.FlagSet, args []string) ([]string, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	end := slices.Index(args, "--")
+	if end < 1 {
+		return args, nil
+	}
+	between := args[1:end]
+	if leading(between, f) < len(between) || slices.ContainsFunc(between, func(arg string) bool { return arg == "--help" || arg == "-h" || arg == "--version" }) {
+		return args, nil
+	}
+	rest := append([]string{args[0]}, args[end+1:]...)
+	return rest, f.Parse(append(slices.Clone(between), "--"))
+}
+
+// leading counts the arguments at the front that are flags of f and their
+// values.
+func leading(args []string, f *pflag.FlagSet) int {
+	n := 0
+	for n < len(args) && len(args[n]) > 1 && args[n][0] == '-' && args[n] != "--" {
+		name, long := strings.CutPrefix(args[n], "--")
+		if !long {
+			for _, letter := range args[n][1:] { // such a flag has no value
+				if f.ShorthandLookup(string(letter)) == nil {
+					return n
+				}
+			}
+			n++
+			continue
+		}
+		name, _, valued := strings.Cut(name, "=")
+		flag := f.Lookup(name)
+		if flag == nil {
+			return n
+		}
+		if n++; !valued && flag.NoOptDefVal == "" {
+			n++
+		}
+	}
+	return min(n, len(args))
+}
+
+// flags is the set of a verb, or of the program for nil.
+func (p *Program[T]) flags(v *Verb[T], t *T) (*pflag.FlagSet, *common) {
+	f := pflag.NewFlagSet(p.Name, pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.SetOutput(io.Discard)
+	if v != nil && v.Flags != nil {
+		v.Flags(f, t)
+	}
+	if p.Flags != nil {
+		p.Flags(f, t)
+	}
+	c := &common{}
+	if v == nil || v.JSON {
+		f.BoolVar(&c.json, "json", false, "print the result, or the error, as JSON")
+	} else {
+		f.BoolVar(&c.json, "json", false, "print an error as JSON")
+	}
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "only errors and warnings")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "details as well")
+	Choice(f, &c.color, "color", "auto", "colour errors: `WHEN` is auto (the default), always or never", "auto", "always", "never")
+	f.BoolVarP(&c.help, "help", "h", false, "this text")
+	f.BoolVar(&c.version, "version", false, "the version of "+p.Name)
+	return f, c
+}
+
+// union is a set of the flags of all verbs.
+func (p *Program[T]) union(t *T) *pflag.FlagSet {
+	all, _ := p.flags(nil, t)
+	for _, v := range p.Verbs {
+		if v.Flags != nil {
+			f, _ := p.flags(v, t)
+			f.VisitAll(func(flag *pflag.Flag) {
+				if all.Lookup(flag.Name) == nil {
+					all.AddFlag(flag)
+				}
+			})
+		}
+	}
+	return all
+}
+
+// badFlag puts err, with which parsing f failed, into words.
+func (p *Program[T]) badFlag(v *Verb[T], f *pflag.FlagSet, t *T, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return fault.Errorf(fault.Usage, "", "%w", err)
+	}
+	name := unknown.GetSpecifiedName()
+	var of []string
+	for _, other := range p.Verbs {
+		if g, _ := p.flags(other, t); g.Lookup(name) != nil {
+			of = append(of, p.Name+" "+other.Name)
+		}
+	}
+	if len(of) > 0 {
+		return fault.Errorf(fault.Usage, "", "--%s is a flag of %s", name, strings.Join(of, " and "))
+	}
+	var known []string
+	f.VisitAll(func(flag *pflag.Flag) { known = append(known, flag.Name) })
+	hint := p.moreHelp(v)
+	if near := lock.Nearest(name, known); near != "" {
+		hint = "did you mean --" + near + "? otherwise " + hint
+	}
+	return fault.Errorf(fault.Usage, hint, "%w", err)
+}
+
+// all are the verbs of the table and those that come with every program.
+func (p *Program[T]) all(u *ui.UI) []*Verb[T] {
+	return append(slices.Clone(p.Verbs),
+		&Verb[T]{
+			Name: "help", Args: "[COMMAND|TOPIC]", Short: "tell how a command is used", Example: p.Name + " help " + p.Verbs[0].Name,
+			Long: "Without an argument it lists the commands. COMMAND --help prints the same.",
+			Run:  func(_ context.Context, t *T, args []string) error { return p.help(u, t, strings.Join(args, " ")) },
+		},
+		&Verb[T]{
+			Name: "version", Short: "print the version of this program", Example: p.Name + " version --json", JSON: true,
+			Long: "The version of the module, the schema of plugins.lock.toml that is read, and the\ncommit that the program was built from, as far as Go recorded them.",
+			Run:  func(context.Context, *T, []string) error { return p.version(u) },
+		})
+}
+
+// verb returns the verb of a name, or nil.
+func (p *Program[T]) verb(u *ui.UI, name string) *Verb[T] {
+	for _, v := range p.Verbs {
+		if v.Name == name {
+			return v
+		}
+	}
+	all := p.all(u)
+	if i := slices.IndexFunc(all, func(v *Verb[T]) bool { return v.Name == name }); i >= 0 {
+		return all[i]
+	}
+	return nil
+}
+
+// below returns the second words of the verbs whose first word is name.
+func (p *Program[T]) below(name string) (words []string) {
+	for _, v := range p.Verbs {
+		if second, ok := strings.CutPrefix(v.Name, name+" "); ok {
+			words = append(words, second)
+		}
+	}
+	return words
+}
+
+// unknown is the error about a verb that does not exist.
+func (p *Program[T]) unknown(u *ui.UI, name string) error {
+	first, second, two := strings.Cut(name, " ")
+	var names []string
+	for _, v := range p.all(u) {
+		names = append(names, v.Name)
+	}
+	if two {
+		names = p.below(first)
+		return fault.Errorf(fault.Usage, lock.DidYouMean(second, names, "they are "+strings.Join(names, ", ")), "%s %s has no command %q", p.Name, first, second)
+	}
+	return fault.Errorf(fault.Usage, lock.DidYouMean(name, names, "commands are "+strings.Join(names, ", ")), "unknown command %q", name)
+}
+
+// A Version is what --json prints for version.
+type Version struct {
+	Version string `json:"version"` // of the module; "devel" where Go recorded none
+	Schema  int    `json:"schema"`  // of plugins.lock.toml
+	Commit  string `json:"commit,omitempty"`
+	Dirty   bool   `json:"dirty,omitempty"` // built from changed files
+	Go      string `json:"go"`
+}
+
+// version prints which program this is.
+func (p *Program[T]) version(u *ui.UI) error {
+	v := Version{Version: "devel", Schema: lock.Schema, Go: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if main := info.Main.Version; main != "" && main != "(devel)" {
+			v.Version = main
+		}
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				v.Commit = s.Value
+			case "vcs.modified":
+				v.Dirty = s.Value == "true"
+			}
+		}
+	}
+	if u.JSON {
+		return u.Data(v)
+	}
+	commit := ""
+	if v.Commit != "" {
+		commit = ", commit " + v.Commit[:min(12, len(v.Commit))]
+	}
+	u.Result("%s %s (lock schema %d%s)", p.Name, v.Version, v.Schema, commit)
+	return nil
+}
+
+// choice is a flag with a few values.
+type choice struct {
+	value  *string
+	values []string
+}
+
+// String is pflag.Value's.
+func (c *choice) String() string { return *c.value }
+
+// Type is pflag.Value's.
+func (c *choice) Type() string { return "string" }
+
+// Set is pflag.Value's.
+func (c *choice) Set(value string) error {
+	if !slices.Contains(c.values, value) {
+		return fmt.Errorf("write one of %s", strings.Join(c.values, ", "))
+	}
+	*c.value = value
+	return nil
+}
+
+// Choice adds a flag that takes one of some values.
+func Choice(f *pflag.FlagSet, s *string, name, value, usage string, values ...string) {
+	*s = value
+	f.Var(&choice{s, values}, name, usage)
+}

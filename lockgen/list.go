@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+var listVerb = &cli.Verb[program]{
+	Name: "list", Short: "list what is locked",
+	Long: `One line for each version of each plugin. With --json also the state of each
+platform and the trust that the digests rest on.`,
+	Example: `lockgen list`,
+	JSON:    true, Run: runList,
+}
+
+// A locked is one line of lockgen list.
+type locked struct {
+	Name      string               `json:"name"`
+	Version   string               `json:"version"`
+	Source    string               `json:"source"`
+	Package   string               `json:"package,omitempty"`
+	Runtime   string               `json:"runtime,omitempty"`
+	Trust     string               `json:"trust"`
+	Files     int                  `json:"files"`
+	Platforms map[string]lock.Cell `json:"-"`
+	Cells     map[string]string    `json:"platforms"`
+}
+
+func runList(_ context.Context, p *program, _ []string) error {
+	if err := p.locateLock(); err != nil {
+		return err
+	}
+	l, _, err := lock.Read(p.lock)
+	if err != nil {
+		return err
+	}
+	rows := []locked{}
+	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+		for _, version := range slices.SortedFunc(maps.Keys(l.Plugins[name]), lock.CompareVersions) {
+			v := l.Plugins[name][version]
+			row := locked{Name: name, Version: version, Source: v.Source, Package: v.Package, Runtime: v.Runtime, Trust: v.Trust, Files: len(v.Files), Cells: map[string]string{}}
+			for platform, c := range v.Platforms {
+				switch {
+				case c.Locked():
+					row.Cells[platform] = "locked"
+				case c.Emulate != "":
+					row.Cells[platform] = "emulates " + c.Emulate
+				default:
+					row.Cells[platform] = "unavailable: " + c.Unavailable
+				}
+			}
+			rows = append(rows, row)
+		}
+	}
+	if p.ui.JSON {
+		return p.ui.Data(rows)
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tVERSION\tSOURCE\tFILES\tPLATFORMS")
+	for _, r := range rows {
+		source := r.Source
+		if r.Package != "" {
+			source += ":" + r.Package
+		}
+		var have []string
+		for _, platform := range lock.PlatformNames() {
+			switch state := r.Cells[platform]; {
+			case state == "locked":
+				have = append(have, platform)
+			case strings.HasPrefix(state, "emulates"):
+				have = append(have, platform+"*")
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", r.Name, r.Version, source, r.Files, strings.Join(have, " "))
+	}
+	_ = w.Flush()
+	text := strings.TrimRight(b.String(), "\n")
+	if strings.Contains(text, "*") {
+		text += "\n* by emulation"
+	}
+	p.ui.Result("%s", text)
+	return nil
+}
