@@ -596,12 +596,19 @@ func CheckPath(p string) error {
 	return nil
 }
 
-// reserved reports whether Windows takes a file name for a device.
+// reserved reports whether Windows takes a file name for a device: whatever
+// follows a dot, and spaces before it, do not count, and the superscripts 1 to 3
+// are digits ("Naming Files, Paths, and Namespaces" of the Windows documentation).
 func reserved(name string) bool {
 	base, _, _ := strings.Cut(strings.ToUpper(name), ".")
-	switch strings.TrimRight(base, " ") {
-	case "CON", "PRN", "AUX", "NUL":
+	base = strings.TrimRight(base, " ")
+	switch base {
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
 		return true
 	}
-	return len(base) == 4 && (strings.HasPrefix(base, "COM") || strings.HasPrefix(base, "LPT")) && base[3] >= '1' && base[3] <= '9'
+	digit, ok := strings.CutPrefix(base, "COM")
+	if !ok {
+		digit, ok = strings.CutPrefix(base, "LPT")
+	}
+	return ok && slices.Contains([]string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "¹", "²", "³"}, digit)
 }

@@ -474,3 +474,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestCheckPath: what Windows takes for a device is no name of a file, however it
+// is written; what only looks like one is.
+func TestCheckPath(t *testing.T) {
+	for _, p := range []string{
+		"aux", "AUX.h", "aux .h", "a/nul", "NUL.tar.gz", "com1", "COM1 .txt", "com9.a.b", "COM¹", "LPT².c", "lpt³ .c", "CONIN$", "conout$.log", "con/x",
+		"a.", "a ", "a./b", "b /c", "a:b", `a\b`, "a\x00b", "a\x7f", "a?", "../a", "a/../b", "/a", "a//b", "a/", ".", "",
+	} {
+		if CheckPath(p) == nil {
+			t.Errorf("%q is taken", p)
+		}
+	}
+	for _, p := range []string{"com", "com10", "COM⁴", "com1x", "console", "conin", "lpt0", "auxiliary.h", "nulls", " aux", "a b", ".gitignore", "a.b/c", "$con"} {
+		if err := CheckPath(p); err != nil {
+			t.Errorf("%q: %v", p, err)
+		}
+	}
+}

@@ -19,9 +19,14 @@ import (
 
 // Options say how an archive is read.
 type Options struct {
-	// Format is "tar.gz", "tar.xz", "tar.zst", "zip" or "raw". A raw file is a
-	// single executable.
+	// Format is one of [Formats]: "zip", a compressed tar such as "tar.gz", or one
+	// executable file, compressed such as "gz" or as it is, "raw".
 	Format string
+	// Release takes what publishers of programs do on purpose, and what those who
+	// read packages disagree about: a file that is there twice with equal bytes,
+	// links that end at a file of the archive, which become copies of it, and a
+	// compressed file of several parts. Not with StripTop, StripPrefix or Prefix.
+	Release bool
 	// StripTop drops the one top folder that every entry of the archive must
 	// then lie in, whatever its name, as npm does.
 	StripTop bool
@@ -30,10 +35,11 @@ type Options struct {
 	StripPrefix string
 	// Prefix is put before every path, "" for none.
 	Prefix string
-	// RawName is the path of a raw file.
+	// RawName is the path of the one file where Format has no more.
 	RawName string
 	// Tap is asked for every file, under its final path, for a writer that
-	// gets a copy of its content; nil for none.
+	// gets a copy of its content; nil for none. The content of a link comes when
+	// all files were read.
 	Tap func(path string) io.Writer
 	// Exec names further executables, by their final path: the bins of an npm
 	// package. It is asked when every file was read, so it may know what Tap
@@ -59,7 +65,10 @@ type limits struct {
 
 var defaultLimits = limits{entries: 100_000, total: 4 << 30, ratio: 200, ratioFrom: 64 << 20}
 
-const mendUnsafe = "do not use this file; tell its publisher"
+const mendUnsafe = "no key of plugins.toml allows it: do not use this file, and tell its publisher"
+
+// unknownSize is the size of a file that only its end tells.
+const unknownSize = -1
 
 // Unpack reads the archive f from its first byte to its last and writes its
 // files below dst, which must exist; with dst "" it only reads. It returns the
@@ -68,9 +77,10 @@ const mendUnsafe = "do not use this file; tell its publisher"
 //
 // An archive is refused, with an error of class [fault.Integrity] that names
 // the entry, when it could write outside dst, is damaged or cut, holds anything
-// but files and folders, holds names that some platform cannot hold or cannot
-// tell apart, is larger than its limits, or when two careful readers might
-// find different files in it. After an error dst may hold a part of the files.
+// but files and folders (and with Release links to files), holds names that some
+// platform cannot hold or cannot tell apart, is larger than its limits, copies
+// included, or when two careful readers might find different files in it. After
+// an error dst may hold a part of the files.
 // Errors of class [fault.Machine] are those of the disk.
 func Unpack(ctx context.Context, f *os.File, dst string, o Options) ([]TreeFile, error) {
 	return unpack(ctx, f, dst, o, defaultLimits)
@@ -85,6 +95,7 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 		ctx: ctx, o: o, limits: l, dst: dst,
 		compressed: info.Size(),
 		names:      names{},
+		index:      map[string]int{},
 		sum:        sha256.New(),
 		buf:        make([]byte, 128<<10),
 	}
@@ -97,22 +108,21 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 	}
 	// A section has its own offset, so readings of one file do not meet.
 	r := io.NewSectionReader(f, 0, info.Size())
-	switch o.Format {
-	case "tar.gz":
-		err = u.tarGz(r)
-	case "tar.xz":
-		err = u.tarXZ(r)
-	case "tar.zst":
-		err = u.tarZstd(r)
-	case "zip":
+	switch form, ok := forms[o.Format]; {
+	case ok:
+		err = u.compressedAs(form, r)
+	case o.Format == "zip":
 		err = u.zip(r)
-	case "raw":
+	case o.Format == "raw":
 		err = u.raw(r)
 	default:
 		return nil, fault.Errorf(fault.Internal, "", "unknown archive format %q", o.Format)
 	}
 	if err == nil && len(u.files) == 0 {
 		err = unsafef("the archive holds no file")
+	}
+	if err == nil {
+		err = u.copyLinks(f)
 	}
 	if err == nil {
 		err = u.markExec()
@@ -133,10 +143,7 @@ func unsafef(format string, args ...any) error {
 
 // unsafeEntry makes the error of one entry.
 func unsafeEntry(name, format string, args ...any) error {
-	if len(name) > 200 {
-		name = name[:200] + "…"
-	}
-	return fault.Errorf(fault.Integrity, mendUnsafe, "unsafe entry %q: %w", name, fmt.Errorf(format, args...))
+	return fault.Errorf(fault.Integrity, mendUnsafe, "unsafe entry %q: %w", clip(name), fmt.Errorf(format, args...))
 }
 
 // broken classifies the error of a decompressor or of a second reader.
@@ -161,6 +168,8 @@ type unpacker struct {
 
 	names      names
 	files      []TreeFile
+	index      map[string]int // in files, by path
+	links      []link
 	entries    int
 	total      int64 // bytes that came out of decompressors
 	compressed int64 // bytes of the archive
@@ -182,7 +191,7 @@ func (u *unpacker) count() error {
 }
 
 // name turns the name of an entry into its path in the tree, "" for what lies
-// above it.
+// above it. Of one that is there already the path comes with errTwice.
 func (u *unpacker) name(raw string, dir bool) (string, error) {
 	name := strings.TrimPrefix(raw, "./")
 	if dir {
@@ -225,7 +234,7 @@ func (u *unpacker) name(raw string, dir bool) (string, error) {
 		}
 	}
 	if err := u.names.add(name, dir); err != nil {
-		return "", unsafeEntry(raw, "%w", err)
+		return name, unsafeEntry(raw, "%w", err)
 	}
 	return name, nil
 }
@@ -236,27 +245,25 @@ func (u *unpacker) dir(raw string) error {
 	return err
 }
 
-// file takes a file of exactly size bytes.
+// file takes a file of exactly size bytes, or of unknownSize.
 func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	name, err := u.name(raw, false)
-	if err != nil {
+	twice := u.o.Release && errors.Is(err, errTwice)
+	if err != nil && !twice {
 		return err
 	}
-	if size < 0 || size > u.limits.total-u.total {
+	if size != unknownSize && (size < 0 || size > u.limits.total-u.total) {
 		return unsafeEntry(raw, "with its %d bytes the archive has more than %d", size, u.limits.total)
 	}
 	var f *os.File
-	if u.root != nil {
-		if f, err = u.create(name, exec); err != nil {
-			if errors.Is(err, fs.ErrExist) {
-				return unsafeEntry(raw, "%q exists already", name)
-			}
-			return diskError(err, u.dst, "")
+	if u.root != nil && !twice {
+		if f, err = u.createNew(raw, name, exec); err != nil {
+			return err
 		}
 		defer f.Close()
 	}
 	var tap io.Writer
-	if u.o.Tap != nil {
+	if u.o.Tap != nil && !twice {
 		tap = u.o.Tap(name)
 	}
 	u.sum.Reset()
@@ -264,7 +271,7 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	for {
 		m, err := r.Read(u.buf)
 		n += int64(m)
-		if n > size {
+		if n > size && size != unknownSize {
 			return unsafeEntry(raw, "it has more bytes than the %d of its header", size)
 		}
 		u.sum.Write(u.buf[:m])
@@ -285,7 +292,7 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 			return broken(fmt.Sprintf("entry %q", raw), err)
 		}
 	}
-	if n != size {
+	if n != size && size != unknownSize {
 		return unsafeEntry(raw, "it has %d bytes, its header says %d", n, size)
 	}
 	if f != nil {
@@ -295,8 +302,38 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	}
 	tf := TreeFile{Path: name, Exec: exec, Size: n}
 	u.sum.Sum(tf.SHA256[:0])
+	if twice {
+		return u.same(raw, tf)
+	}
+	u.index[name] = len(u.files)
 	u.files = append(u.files, tf)
 	return nil
+}
+
+// same compares a file with the one that was there before it.
+func (u *unpacker) same(raw string, again TreeFile) error {
+	i, ok := u.index[again.Path]
+	switch {
+	case !ok:
+		return unsafeEntry(raw, "%q is there twice, as a link and as a file: readers take either", again.Path)
+	case u.files[i].SHA256 != again.SHA256:
+		return unsafeEntry(raw, "%q is there twice, with different bytes: readers take either", again.Path)
+	case u.files[i].Exec != again.Exec:
+		return unsafeEntry(raw, "%q is there twice, and executable once: readers take either", again.Path)
+	}
+	return nil
+}
+
+// createNew is create for an entry, in the words of errors.
+func (u *unpacker) createNew(raw, name string, exec bool) (*os.File, error) {
+	f, err := u.create(name, exec)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, unsafeEntry(raw, "%q exists already", name)
+	}
+	if err != nil {
+		return nil, diskError(err, u.dst, "")
+	}
+	return f, nil
 }
 
 // create makes a new file below dst. Archives list a folder's files in a row,
@@ -364,14 +401,22 @@ func (m *meter) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("unpacking: %w", err)
 	}
 	n, err := m.r.Read(p)
-	u.total += int64(n)
-	switch {
-	case u.total > u.limits.total:
-		return 0, unsafef("the archive unpacks to more than %d bytes", u.limits.total)
-	case u.total > u.limits.ratioFrom && u.total/u.limits.ratio > u.compressed:
-		return 0, unsafef("the archive unpacks to more than %d times its size", u.limits.ratio)
+	if err := u.spend(int64(n)); err != nil {
+		return 0, err
 	}
 	return n, err
+}
+
+// spend counts bytes that the archive makes.
+func (u *unpacker) spend(n int64) error {
+	u.total += n
+	switch {
+	case u.total > u.limits.total:
+		return unsafef("the archive unpacks to more than %d bytes", u.limits.total)
+	case u.total > u.limits.ratioFrom && u.total/u.limits.ratio > u.compressed:
+		return unsafef("the archive unpacks to more than %d times its size", u.limits.ratio)
+	}
+	return nil
 }
 
 // raw takes the whole file as one executable.

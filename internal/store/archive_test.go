@@ -90,7 +90,14 @@ func TestHostileTar(t *testing.T) {
 		{"C1 control", tgz(file("a\u0085b")), `holds the control character U+0085`},
 		{"not UTF-8", tgz(file("a\xff")), `not UTF-8`},
 		{"reserved", tgz(file("lib/aux.txt")), `Windows cannot hold: "aux.txt"`},
-		{"reserved superscript", tgz(file("com¹")), `becomes another one when Unicode is normalised`},
+		{"reserved superscript", tgz(file("com¹")), `Windows cannot hold: "com¹"`},
+		{"reserved superscript with an end", tgz(file("LPT².tar.gz")), `Windows cannot hold`},
+		{"reserved before spaces", tgz(file("COM1 .txt")), `Windows cannot hold: "COM1 .txt"`},
+		{"reserved before spaces too", tgz(file("d/aux  .h")), `Windows cannot hold`},
+		{"reserved console", tgz(file("conin$")), `Windows cannot hold: "conin$"`},
+		{"reserved console out", tgz(file("CONOUT$.log/x")), `Windows cannot hold`},
+		{"reserved with two ends", tgz(file("NUL.tar.gz")), `Windows cannot hold: "NUL.tar.gz"`},
+		{"reserved wide", tgz(file("ＣＯＭ1")), `becomes another one when Unicode is normalised`},
 		{"wide slash", tgz(file("a／..／b")), `becomes another one when Unicode is normalised`},
 		{"wide dots", tgz(file("‥/b")), `becomes another one when Unicode is normalised`},
 		{"trailing dot", tgz(file("a./b")), `Windows cannot hold: "a."`},
@@ -111,7 +118,7 @@ func TestHostileTar(t *testing.T) {
 		{"Kelvin sign", tgz(file("\u212a"), file("k")), `falls together with`},
 		{"long s", tgz(file("\u017fh"), file("sh")), `falls together with`},
 		{"invisible", tgz(file("a\u200cb"), file("ab")), `falls together with`},
-		{"symlink", tgz(tarHdr{name: "l", kind: '2', link: "a"}), `unsafe entry "l": a symbolic link is not allowed`},
+		{"symlink", tgz(tarHdr{name: "l", kind: '2', link: "a"}), `unsafe entry "l": a symbolic link is not allowed in a package`},
 		{"symlink out", tgz(tarHdr{name: "l", kind: '2', link: "../../etc"}, file("l/x")), `unsafe entry "l": a symbolic link`},
 		{"hard link", tgz(file("a"), tarHdr{name: "h", kind: '1', link: "a"}), `unsafe entry "h": a hard link is not allowed`},
 		{"character device", tgz(tarHdr{name: "c", kind: '3'}), `unsafe entry "c": a character device is not allowed`},
@@ -120,7 +127,13 @@ func TestHostileTar(t *testing.T) {
 		{"contiguous", tgz(tarHdr{name: "p", kind: '7'}), `a contiguous file is not allowed`},
 		{"old sparse", tgz(tarHdr{name: "s", kind: 'S', magic: "ustar  \x00"}), `unsafe entry "s": a sparse file is not allowed`},
 		{"multi-volume", tgz(tarHdr{name: "s", kind: 'M', magic: "ustar  \x00"}), `the unknown type 'M'`},
-		{"GNU long link", tgz(tarHdr{name: "././@LongLink", kind: 'K', body: "x\x00"}), `a link with a long target`},
+		{"GNU long link for nothing", tgz(tarHdr{name: "././@LongLink", kind: 'K', body: "x\x00"}), `an extended header is the last thing in the tar`},
+		{"GNU long link of a file", tgz(tarHdr{name: "././@LongLink", kind: 'K', body: "x\x00"}, file("a")), `a long target of what is no link`},
+		{"GNU long link twice", tgz(tarHdr{name: "././@LongLink", kind: 'K', body: "x\x00"}, tarHdr{name: "././@LongLink", kind: 'K', body: "x\x00"}, file("a")), `two extended headers in a row`},
+		{"pax mode", tgz(pax('x', "mode=511"), file("s")), `the unknown pax record "mode" is not allowed`},
+		{"pax type", tgz(pax('x', "type=SymbolicLink"), file("s")), `the unknown pax record "type" is not allowed`},
+		{"pax without a maker", tgz(pax('x', ".mode=511"), file("s")), `the unknown pax record ".mode"`},
+		{"global mode", tgz(pax('g', "mode=511"), file("s")), `the unknown pax record "mode" is not allowed`},
 		{"Solaris extended", tgz(tarHdr{name: "s", kind: 'X'}), `the unknown type 'X'`},
 		{"sparse pax", tgz(pax('x', "GNU.sparse.major=1", "GNU.sparse.minor=0"), file("s")), `a sparse file (pax record "GNU.sparse.major")`},
 		{"sparse name", tgz(pax('x', "GNU.sparse.name=../evil"), file("s")), `a sparse file (pax record "GNU.sparse.name")`},
@@ -167,6 +180,8 @@ func TestHostileTar(t *testing.T) {
 		{"trailing garbage", append(tgz(file("a")), "junk"...), `bytes follow the end of the gzip data`},
 		{"trailing zeros", append(tgz(file("a")), 0, 0, 0), `bytes follow the end of the gzip data`},
 		{"second member", append(tgz(file("a")), tgz(file("b"))...), `a second gzip member follows the first`},
+		{"reserved flags of gzip", func() []byte { b := tgz(file("a")); b[3] |= 0x20; return b }(), `reserved flags 0x20`},
+		{"all reserved flags of gzip", func() []byte { b := tgz(file("a")); b[3] |= 0xe0; return b }(), `reserved flags 0xe0`},
 		{"bad crc", badCRC, `checksum`},
 		{"flipped data", badData, ``},
 		{"cut", cut[:len(cut)-9], `it is cut short`},
@@ -220,6 +235,8 @@ func TestHostileZip(t *testing.T) {
 		return string(b)
 	}
 	crc := crc32.ChecksumIEEE([]byte("hello"))
+	hello := zipEnt{name: "a", body: "hello", method: zip.Deflate}
+	csize := uint32(len(deflated("hello")))
 	good := zipOf(a)
 	up := func(name string) string {
 		return string(binary.LittleEndian.AppendUint32([]byte{1}, crc32.ChecksumIEEE([]byte("a")))) + name
@@ -296,10 +313,17 @@ func TestHostileZip(t *testing.T) {
 		{"extra malformed", zipOf(with(a, func(e *zipEnt) { e.central = []byte("\x01\x00\xff\x00") })), `a malformed extra field`},
 		{"unicode path", zipOf(with(a, func(e *zipEnt) { e.extra = extra(0x7075, up("../evil")) })), `its Unicode path extra field gives another name`},
 		{"unicode path crc", zipOf(with(a, func(e *zipEnt) { e.extra = extra(0x7075, "\x01\x00\x00\x00\x00a") })), `its Unicode path extra field gives another name`},
-		{"descriptor missing", zipOf(with(a, func(e *zipEnt) { e.flags = 8 })), `its data descriptor disagrees`},
-		{"descriptor crc", zipOf(with(a, func(e *zipEnt) { e.flags, e.after = 8, desc(*e, true, 1, 5, 5) })), `its data descriptor disagrees`},
-		{"descriptor size", zipOf(with(a, func(e *zipEnt) { e.flags, e.after = 8, desc(*e, false, crc, 5, 6) })), `its data descriptor disagrees`},
-		{"descriptor and gap", zipOf(with(a, func(e *zipEnt) { e.flags, e.after = 8, desc(*e, true, crc, 5, 5)+"gap" })), `its data descriptor disagrees`},
+		{"stored with a descriptor", zipOf(with(a, func(e *zipEnt) { e.flags, e.after = 8, desc(*e, true, crc, 5, 5) })), `it is stored, with a data descriptor`},
+		{"folder by attributes of DOS", zipOf(with(a, func(e *zipEnt) { e.maker, e.mode, e.dir = 255, 0o100644, func(b []byte) { b[38] |= 0x10 } })), `its attributes say folder`},
+		{"folder with hidden bytes", zipOf(zipEnt{name: "p/", mode: 0o040755, method: zip.Deflate, raw: []byte("\x03\x00hidden")}), `a folder with 8 bytes of compressed content`},
+		{"link by an extra field", zipOf(with(a, func(e *zipEnt) {
+			e.extra = extra(0x756e, "\x00\x00\x00\x00\xff\xa1"+"\x04\x00\x00\x00\x00\x00\x00\x00evil")
+		})), `makes it a link`},
+		{"link by an extra field of Unix", zipOf(with(a, func(e *zipEnt) { e.extra = extra(0x000d, strings.Repeat("\x00", 12)+"evil") })), `makes it a link`},
+		{"descriptor missing", zipOf(with(hello, func(e *zipEnt) { e.flags = 8 })), `its data descriptor disagrees`},
+		{"descriptor crc", zipOf(with(hello, func(e *zipEnt) { e.flags, e.after = 8, desc(*e, true, 1, csize, 5) })), `its data descriptor disagrees`},
+		{"descriptor size", zipOf(with(hello, func(e *zipEnt) { e.flags, e.after = 8, desc(*e, false, crc, 5, 6) })), `its data descriptor disagrees`},
+		{"descriptor and gap", zipOf(with(hello, func(e *zipEnt) { e.flags, e.after = 8, desc(*e, true, crc, csize, 5)+"gap" })), `its data descriptor disagrees`},
 		{"cut", good[:len(good)-1], `end record`},
 		{"empty file", nil, `not a zip file, or cut short`},
 		{"empty zip", zipOf(), `no file`},
@@ -323,8 +347,10 @@ func TestUnpackAccepts(t *testing.T) {
 	a := zipEnt{name: "a", body: "hello"}
 	crc := binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte("hello")))
 	five, five64 := "\x05\x00\x00\x00", "\x05\x00\x00\x00\x00\x00\x00\x00"
+	packed := string(binary.LittleEndian.AppendUint32(nil, uint32(len(deflated("hello")))))
+	packed64 := packed + "\x00\x00\x00\x00"
 	later := func(after string) zipEnt {
-		return zipEnt{name: "a", body: "hello", flags: 8, after: after, local: func(b []byte) { clear(b[14:26]) }}
+		return zipEnt{name: "a", body: "hello", method: zip.Deflate, flags: 8, after: after, local: func(b []byte) { clear(b[14:26]) }}
 	}
 	innerZip := string(zipOf(a))
 	for _, tt := range []struct {
@@ -368,10 +394,10 @@ func TestUnpackAccepts(t *testing.T) {
 		{"zip64 end", Options{Format: "zip"}, zipFile{ents: []zipEnt{a}, zip64: true}.bytes(), "a:-"},
 		{"zip64 extra as protobuf's wheel has it", Options{Format: "zip"}, zipOf(zipEnt{name: "a", body: "hello", central: extra(1, five64+five64)}), "a:-"},
 		{"zip64 sizes", Options{Format: "zip"}, zipOf(zipEnt{name: "a", body: "hello", extra: extra(1, five64+five64), local: func(b []byte) { put32(18, 0xffffffff)(b); put32(22, 0xffffffff)(b) }, dir: func(b []byte) { put32(20, 0xffffffff)(b); put32(24, 0xffffffff)(b) }}), "a:-"},
-		{"zip descriptor", Options{Format: "zip"}, zipOf(later("PK\x07\x08"+string(crc)+five+five), zipEnt{name: "b"}), "a:- b:-"},
-		{"zip bare descriptor", Options{Format: "zip"}, zipOf(later(string(crc) + five + five)), "a:-"},
-		{"zip64 descriptor", Options{Format: "zip"}, zipOf(later("PK\x07\x08" + string(crc) + five64 + five64)), "a:-"},
-		{"zip64 bare descriptor", Options{Format: "zip"}, zipOf(later(string(crc) + five64 + five64)), "a:-"},
+		{"zip descriptor", Options{Format: "zip"}, zipOf(later("PK\x07\x08"+string(crc)+packed+five), zipEnt{name: "b"}), "a:- b:-"},
+		{"zip bare descriptor", Options{Format: "zip"}, zipOf(later(string(crc) + packed + five)), "a:-"},
+		{"zip64 descriptor", Options{Format: "zip"}, zipOf(later("PK\x07\x08" + string(crc) + packed64 + five64)), "a:-"},
+		{"zip64 bare descriptor", Options{Format: "zip"}, zipOf(later(string(crc) + packed64 + five64)), "a:-"},
 		{"zip with zips stored", Options{Format: "zip"}, zipOf(zipEnt{name: "x.zip", body: innerZip}, zipEnt{name: "y.zip", body: innerZip}), "x.zip:- y.zip:-"},
 		{"zip padded by zipalign", Options{Format: "zip"}, zipOf(zipEnt{name: "a", extra: []byte{0, 0, 0}}), "a:-"},
 
@@ -580,6 +606,14 @@ func TestWriters(t *testing.T) {
 	w := zip.NewWriter(&b)
 	w.SetComment("a comment")
 	for _, method := range []uint16{zip.Store, zip.Deflate} {
+		if method == zip.Store { // not CreateHeader, which adds a descriptor
+			f, err := w.CreateRaw(&zip.FileHeader{Name: "é0", Method: method, CRC32: crc32.ChecksumIEEE([]byte("hello")), CompressedSize64: 5, UncompressedSize64: 5, Flags: 0x800})
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(f, "hello")
+			continue
+		}
 		f, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("é%d", method), Method: method, Modified: time.Unix(1e9, 0)})
 		if err != nil {
 			t.Fatal(err)

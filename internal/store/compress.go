@@ -3,257 +3,252 @@ package store
 import (
 	"bufio"
 	"bytes"
-	"debug/elf"
-	"encoding/binary"
-	"hash/crc32"
+	"compress/bzip2"
+	"compress/gzip"
 	"io"
+	"slices"
+	"strings"
 
-	"github.com/ulikunitz/xz"
+	"github.com/klauspost/compress/zstd"
 )
 
-// xz and zstd files are read twice: this file walks their frames by the letter
-// of the formats, so that there is one frame that ends where the file ends and
-// that asks for a bounded memory; then the libraries decompress it, and check
-// its checksums.
+// The decompressors, of files that anybody may have written: the standard
+// library's for deflate, gzip and bzip2, klauspost/compress for zstd, and
+// ulikunitz/xz for the LZMA2 in an xz file. Each checks its checksums. What they
+// leave open is decided here, by the letter of the formats: how much memory a
+// file may ask for, how many parts it may have, and that it ends where its last
+// part ends.
+//
+// Several parts one after the other (members of gzip, frames of zstd, streams of
+// xz and bzip2) are one content by each of the formats, which parallel
+// compressors rely on. Readers of packages disagree about them, so they are for
+// [Options.Release] alone. Bytes behind the last part, zeros too, are refused:
+// each reader makes something else of them.
 
-const (
-	// maxDictionary bounds what an xz decompressor holds in memory, in bytes:
-	// what "xz -9" asks for.
-	maxDictionary = 64 << 20
-	// maxWindow is the same for zstd: what every decoder has (RFC 8878,
-	// 3.1.1.1.2), up to "zstd -19".
-	maxWindow = 8 << 20
-	// maxXZIndex bounds the index of an xz file in bytes. A block has some
-	// five bytes in it, and holds 24 MB or more in files of the xz tool.
-	maxXZIndex = 1 << 20
-)
+// maxWindow bounds what a zstd decompressor holds in memory, in bytes: what
+// every decoder has (RFC 8878, 3.1.1.1.2), up to "zstd -19".
+const maxWindow = 8 << 20
 
-func (u *unpacker) tarXZ(section *io.SectionReader) error {
-	if err := checkXZ(section); err != nil {
+// A form is one of [Options.Format]: a tar in a compressed file, or one file.
+type form struct {
+	tar  bool
+	open func(u *unpacker, section *io.SectionReader) (io.Reader, error) // to an EOF at the end of the file
+	kind string
+}
+
+// forms are the formats that are compressed as a whole.
+var forms = map[string]form{
+	"tar.gz":  {true, (*unpacker).gzip, "gzip"},
+	"tar.xz":  {true, (*unpacker).xz, "xz"},
+	"tar.zst": {true, (*unpacker).zstd, "zstd"},
+	"tar.bz2": {true, (*unpacker).bzip2, "bzip2"},
+	"gz":      {false, (*unpacker).gzip, "gzip"},
+	"xz":      {false, (*unpacker).xz, "xz"},
+	"zst":     {false, (*unpacker).zstd, "zstd"},
+	"bz2":     {false, (*unpacker).bzip2, "bzip2"},
+}
+
+// compressedAs reads a file of a form.
+func (u *unpacker) compressedAs(f form, section *io.SectionReader) error {
+	r, err := f.open(u, section)
+	if err != nil {
 		return err
 	}
-	// With the smallest capacity the block headers decide, which checkXZ read.
-	zr, err := xz.ReaderConfig{DictCap: 1 << 12, SingleStream: true}.NewReader(bufio.NewReaderSize(section, 64<<10))
-	if err != nil {
-		return broken("xz header", err)
+	if c, ok := r.(interface{ Close() }); ok {
+		defer c.Close()
 	}
-	return u.tarIn("xz", zr)
-}
-
-func (u *unpacker) tarZstd(section *io.SectionReader) error {
-	if err := checkZstd(section); err != nil {
-		return err
-	}
-	zr, err := zstdReader(section)
-	if err != nil {
-		return broken("zstd header", err)
-	}
-	return u.tarIn("zstd", zr)
-}
-
-// zstdReader decompresses with the decoder of the standard library, which it
-// shows only as that of compressed sections of ELF files (generic ABI, chapter
-// 4): so the file becomes the one section of an ELF file. The libraries that
-// there are cost every start of fetch more than the rest of this package does.
-func zstdReader(section *io.SectionReader) (io.Reader, error) {
-	const headerSize, sectionSize, chdrSize = 64, 64, 24
-	const names = headerSize + 2*sectionSize // one NUL, the name of both sections, and seven more
-	const data = names + 8
-	var b bytes.Buffer
-	for _, part := range []any{
-		elf.Header64{
-			Ident: [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
-			Type:  uint16(elf.ET_REL), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT),
-			Shoff: headerSize, Ehsize: headerSize, Shentsize: sectionSize, Shnum: 2,
-		},
-		elf.Section64{Type: uint32(elf.SHT_STRTAB), Off: names, Size: 1},
-		elf.Section64{Type: uint32(elf.SHT_PROGBITS), Flags: uint64(elf.SHF_COMPRESSED), Off: data, Size: uint64(chdrSize + section.Size())},
-		[data - names]byte{},
-		elf.Chdr64{Type: uint32(elf.COMPRESS_ZSTD), Addralign: 1},
-	} {
-		if err := binary.Write(&b, binary.LittleEndian, part); err != nil {
-			return nil, err
-		}
-	}
-	f, err := elf.NewFile(&prefixed{b.Bytes(), section})
-	if err != nil {
-		return nil, err
-	}
-	return f.Sections[1].Open(), nil
-}
-
-// prefixed is a file with some bytes before it.
-type prefixed struct {
-	prefix []byte
-	r      io.ReaderAt
-}
-
-// ReadAt is io.ReaderAt's.
-func (p *prefixed) ReadAt(b []byte, off int64) (int, error) {
-	n := 0
-	if off < int64(len(p.prefix)) {
-		if n = copy(b, p.prefix[off:]); n == len(b) {
-			return n, nil
-		}
-		off = int64(len(p.prefix))
-	}
-	m, err := p.r.ReadAt(b[n:], off-int64(len(p.prefix)))
-	return n + m, err
-}
-
-// tarIn reads a tar that comes out of a decompressor, and this one to its end,
-// where it checks what it came from.
-func (u *unpacker) tarIn(kind string, r io.Reader) error {
 	out := &meter{u, r}
+	if !f.tar {
+		return u.file(u.o.RawName, true, unknownSize, out)
+	}
 	if err := u.tar(out); err != nil {
 		return err
 	}
-	return u.zeros(kind, out)
+	// Where the tar ended the decompressor must end too, with its checksum, and
+	// the file.
+	return u.zeros(f.kind, out)
 }
 
-// checkXZ walks the index and the block headers of an xz file (The .xz File
-// Format, version 1.2.1): one stream without padding, whose blocks lie where
-// the index says, use LZMA2 alone, and ask for bounded dictionaries. The
-// checksums and the sizes are left to the decompressor.
-func checkXZ(section *io.SectionReader) error {
-	const headerSize, footerSize = 12, 12
+// reader is what a decompressor reads: it ends when the context does, however
+// long the decompressor goes on without a byte of content.
+func (u *unpacker) reader(section *io.SectionReader) *bufio.Reader {
+	return bufio.NewReaderSize(&contextReader{u.ctx, io.NewSectionReader(section, 0, section.Size())}, 64<<10)
+}
+
+// begins refuses a file without the magic number of its format.
+func begins(section *io.SectionReader, what, magic string) error {
 	head := make([]byte, 16)
 	n, _ := section.ReadAt(head, 0)
-	if !bytes.HasPrefix(head[:n], []byte("\xfd7zXZ\x00")) {
-		return unsafef("not an xz file: %s", looksLike(head[:n]))
-	}
-	size := section.Size()
-	footer := make([]byte, footerSize)
-	if size < headerSize+footerSize+8 || size%4 != 0 {
-		return unsafef("xz: it is cut short, or bytes follow its end")
-	}
-	if _, err := section.ReadAt(footer, size-footerSize); err != nil {
-		return broken("xz footer", err)
-	}
-	if string(footer[10:]) != "YZ" || binary.LittleEndian.Uint32(footer) != crc32.ChecksumIEEE(footer[4:10]) {
-		return unsafef("xz: it is cut short, or bytes follow its end")
-	}
-	indexSize := (int64(binary.LittleEndian.Uint32(footer[4:])) + 1) * 4
-	if indexSize > maxXZIndex || indexSize > size-headerSize-footerSize {
-		return unsafef("xz: its index has %d bytes, more than the file or %d", indexSize, maxXZIndex)
-	}
-	index := make([]byte, indexSize)
-	if _, err := section.ReadAt(index, size-footerSize-indexSize); err != nil {
-		return broken("xz index", err)
-	}
-	body := index[:indexSize-4]
-	if body[0] != 0 || binary.LittleEndian.Uint32(index[indexSize-4:]) != crc32.ChecksumIEEE(body) {
-		return unsafef("xz: its index is damaged")
-	}
-	body = body[1:]
-	count, ok := xzNumber(&body)
-	if !ok || count > uint64(indexSize) {
-		return unsafef("xz: its index is damaged")
-	}
-	at, total, memory := int64(headerSize), int64(0), int64(0)
-	end := size - footerSize - indexSize
-	for range count {
-		unpadded, ok1 := xzNumber(&body)
-		content, ok2 := xzNumber(&body)
-		if !ok1 || !ok2 || unpadded == 0 || unpadded > uint64(end-at) || content > 1<<40 {
-			return unsafef("xz: its index does not fit its blocks")
-		}
-		dict, err := xzDictionary(section, at)
-		if err != nil {
-			return err
-		}
-		at += (int64(unpadded) + 3) &^ 3
-		total += int64(content)
-		// Each block gets a dictionary of its own. Many blocks with little
-		// in them would keep us busy with memory.
-		if memory += dict; memory > maxDictionary+total {
-			return unsafef("xz: its blocks ask for more memory than they have bytes")
-		}
-	}
-	if at != end {
-		return unsafef("xz: its blocks end at byte %d and its index begins at %d: two streams, or bytes between them", at, end)
-	}
-	if len(bytes.Trim(body, "\x00")) > 0 || len(body) > 3 {
-		return unsafef("xz: its index is damaged")
+	if !strings.HasPrefix(string(head[:n]), magic) {
+		return unsafef("not %s file: %s", what, looksLike(head[:n]))
 	}
 	return nil
 }
 
-// xzNumber takes a variable-length integer: seven bits a byte, least first, at
-// most nine bytes, in its shortest form.
-func xzNumber(b *[]byte) (uint64, bool) {
-	n, used := binary.Uvarint(*b)
-	if used <= 0 || used > 9 || used > 1 && (*b)[used-1] == 0 {
-		return 0, false
+// part refuses the nth member, frame or stream: a second one where packages have
+// one, or one too many.
+func (u *unpacker) part(n int, what, reading string) error {
+	switch {
+	case n > 1 && !u.o.Release:
+		return unsafef("a second %s follows the first, %s; in a package nothing allows it, for its readers disagree about it", what, reading)
+	case n > u.limits.entries:
+		return unsafef("it has more than %d %ss", u.limits.entries, what)
 	}
-	*b = (*b)[used:]
-	return n, true
+	return nil
 }
 
-// xzDictionary reads a block header and returns the size of its dictionary.
-func xzDictionary(section *io.SectionReader, at int64) (int64, error) {
-	damaged := func() (int64, error) { return 0, unsafef("xz: the header of the block at byte %d is damaged", at) }
-	var length [1]byte
-	if _, err := section.ReadAt(length[:], at); err != nil || length[0] == 0 {
-		return damaged()
+// gzip reads a file of gzip members (RFC 1952, 2.2).
+func (u *unpacker) gzip(section *io.SectionReader) (io.Reader, error) {
+	if err := begins(section, "a gzip", "\x1f\x8b"); err != nil {
+		return nil, err
 	}
-	header := make([]byte, (int(length[0])+1)*4)
-	if _, err := section.ReadAt(header, at); err != nil {
-		return damaged()
+	// A byte reader, so that gzip takes no byte after its end.
+	g := &members{u: u, in: u.reader(section)}
+	return g, g.next()
+}
+
+// members are the members of a gzip file.
+type members struct {
+	u  *unpacker
+	in *bufio.Reader
+	zr *gzip.Reader
+	n  int
+}
+
+// next begins a member.
+func (g *members) next() (err error) {
+	g.n++
+	if err := g.u.part(g.n, "gzip member", "as pigz and bgzip write them"); err != nil {
+		return err
 	}
-	sum := len(header) - 4
-	if binary.LittleEndian.Uint32(header[sum:]) != crc32.ChecksumIEEE(header[:sum]) {
-		return damaged()
+	// RFC 1952, 2.3.1.2: a decompressor must give up where a reserved bit is
+	// set, for what follows may be a field that it does not know.
+	if head, err := g.in.Peek(4); err == nil && head[3]&0xe0 != 0 {
+		return unsafef("gzip header: it has the reserved flags %#02x", head[3]&0xe0)
 	}
-	flags, b := header[1], header[2:sum]
-	for _, present := range []byte{0x40, 0x80} { // compressed size, uncompressed size
-		if flags&present != 0 {
-			if _, ok := xzNumber(&b); !ok {
-				return damaged()
-			}
+	if g.zr == nil {
+		g.zr, err = gzip.NewReader(g.in)
+	} else {
+		err = g.zr.Reset(g.in)
+	}
+	if err != nil {
+		return broken("gzip header", err)
+	}
+	g.zr.Multistream(false)
+	return nil
+}
+
+func (g *members) Read(p []byte) (int, error) {
+	for {
+		n, err := g.zr.Read(p)
+		if err != io.EOF {
+			return n, err
+		}
+		switch rest, err := g.in.Peek(2); {
+		case len(rest) == 0:
+			return n, err // io.EOF, or of the disk
+		case string(rest) != "\x1f\x8b":
+			return n, unsafef("bytes follow the end of the gzip data")
+		}
+		if err := g.next(); err != nil || n > 0 {
+			return n, err
 		}
 	}
-	if flags&0x3c != 0 {
-		return damaged()
-	}
-	id, ok := xzNumber(&b)
-	if flags&3 != 0 || !ok || id != 0x21 || len(b) < 2 || b[0] != 1 {
-		return 0, unsafef("xz: a block uses another filter than LZMA2")
-	}
-	bits := b[1]
-	if bits > 40 || len(bytes.Trim(b[2:], "\x00")) > 0 {
-		return damaged()
-	}
-	dict := int64(2|bits&1) << (bits/2 + 11)
-	if dict > maxDictionary {
-		return 0, unsafef("xz: a block asks for a dictionary of %d bytes, more than %d", dict, maxDictionary)
-	}
-	return dict, nil
 }
 
-// checkZstd walks the blocks of a zstd file (RFC 8878): one frame that ends
-// where the file ends, no skippable frame, no dictionary from elsewhere, a
-// bounded window. The sizes and the checksum are left to the decompressor.
-func checkZstd(section *io.SectionReader) error {
-	in := bufio.NewReaderSize(io.NewSectionReader(section, 0, section.Size()), 256<<10)
-	head, _ := in.Peek(16)
-	if !bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")) {
-		return unsafef("not a zstd file: %s", looksLike(head))
+// bzip2 reads a file of bzip2 streams, which the decompressor joins: it ends with
+// an error where anything else follows one.
+func (u *unpacker) bzip2(section *io.SectionReader) (io.Reader, error) {
+	if err := begins(section, "a bzip2", "BZh"); err != nil {
+		return nil, err
 	}
+	return bzip2.NewReader(u.reader(section)), nil
+}
+
+// zstd reads a file of zstd frames.
+func (u *unpacker) zstd(section *io.SectionReader) (io.Reader, error) {
+	if err := u.checkZstd(section); err != nil {
+		return nil, err
+	}
+	zr, err := zstd.NewReader(u.reader(section), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(max(u.limits.total, maxWindow))))
+	if err != nil {
+		return nil, broken("zstd header", err)
+	}
+	return zr, nil
+}
+
+// checkZstd walks the blocks of a zstd file (RFC 8878): frames without a
+// dictionary from elsewhere, of a bounded window, and the last ends where the
+// file ends. Skippable frames (3.1.2), in which parallel compressors keep sizes
+// and container tools an index, hold no content. The sizes and the checksums are
+// left to the decompressor.
+func (u *unpacker) checkZstd(section *io.SectionReader) error {
+	in := u.reader(section)
+	for n, frames := 1, 0; ; n++ {
+		head, err := in.Peek(18)
+		switch {
+		case len(head) == 0 && err != io.EOF:
+			return err
+		case len(head) == 0 && frames > 0:
+			return nil
+		case n > 1 && (len(head) == 0 || !isFrame(head)):
+			return unsafef("bytes follow the end of the zstd frame")
+		case !isFrame(head):
+			return unsafef("not a zstd file: %s", looksLike(head))
+		}
+		if err := u.part(n, "zstd frame", "as pzstd writes them"); err != nil {
+			return err
+		}
+		if head[0] != 0x28 { // skippable
+			if len(head) < 8 {
+				return broken("zstd header", io.ErrUnexpectedEOF)
+			}
+			if err := skip(in, 8+int64(le.Uint32(head[4:]))); err != nil {
+				return broken("zstd data", err)
+			}
+			continue
+		}
+		frames++
+		if err := zstdFrame(in, head); err != nil {
+			return err
+		}
+	}
+}
+
+func isFrame(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")) || len(head) >= 4 && le.Uint32(head)&^15 == 0x184d2a50
+}
+
+func skip(in *bufio.Reader, n int64) error {
+	for n > 0 {
+		m, err := in.Discard(int(min(n, 1<<20)))
+		if n -= int64(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// zstdFrame walks one frame, whose first bytes are head.
+func zstdFrame(in *bufio.Reader, head []byte) error {
 	if len(head) < 6 {
 		return broken("zstd header", io.ErrUnexpectedEOF)
 	}
 	flags, rest := head[4], head[5:]
 	single := flags&0x20 != 0 // then the window is the whole content
 	if flags&3 != 0 {
-		return unsafef("zstd: it needs a dictionary")
+		return unsafef("zstd: it needs a dictionary, and nobody says which")
 	}
-	skip := 5
+	if flags&8 != 0 {
+		return unsafef("zstd: the reserved bit of its header is set")
+	}
+	next := int64(5)
 	var window uint64
 	if !single {
 		window = 1 << (10 + rest[0]>>3)
 		window += window / 8 * uint64(rest[0]&7)
-		skip++
+		next++
 	}
 	sizeField := []int{0, 2, 4, 8}[flags>>6]
 	if single && sizeField == 0 {
@@ -262,14 +257,17 @@ func checkZstd(section *io.SectionReader) error {
 	if single && len(rest) >= sizeField {
 		var field [8]byte
 		copy(field[:], rest[:sizeField])
-		window = binary.LittleEndian.Uint64(field[:])
+		window = le.Uint64(field[:])
+		if sizeField == 2 {
+			window += 256
+		}
 	}
 	if window > maxWindow {
 		return unsafef("zstd: it asks for a window of %d bytes, more than the %d that every reader has (RFC 8878): it was made with --ultra or --long", window, maxWindow)
 	}
-	skip += sizeField
+	next += int64(sizeField)
 	for {
-		if _, err := in.Discard(skip); err != nil {
+		if err := skip(in, next); err != nil {
 			return broken("zstd data", err)
 		}
 		header, err := in.Peek(3)
@@ -278,28 +276,38 @@ func checkZstd(section *io.SectionReader) error {
 		}
 		bits := int(header[0]) | int(header[1])<<8 | int(header[2])<<16
 		last, kind, size := bits&1 != 0, bits>>1&3, bits>>3
-		skip = 3 + size
+		next = 3 + int64(size)
 		switch {
 		case kind == 1: // one byte, repeated
-			skip = 4
+			next = 4
 		case kind == 3:
 			return unsafef("zstd: a block of the reserved type")
 		}
 		if size == 0 && !last {
 			return unsafef("zstd: an empty block in the middle")
 		}
+		if size > 128<<10 {
+			return unsafef("zstd: a block of %d bytes, more than 128 KiB", size)
+		}
 		if last {
 			break
 		}
 	}
 	if flags&4 != 0 { // checksum
-		skip += 4
+		next += 4
 	}
-	if _, err := in.Discard(skip); err != nil {
+	if err := skip(in, next); err != nil {
 		return broken("zstd data", err)
 	}
-	if _, err := in.Peek(1); err != io.EOF {
-		return unsafef("bytes follow the end of the zstd frame")
-	}
 	return nil
+}
+
+// Formats lists every format that [Unpack] knows, sorted.
+func Formats() []string {
+	list := []string{"raw", "zip"}
+	for name := range forms {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
 }

@@ -17,7 +17,7 @@ import (
 // strict is the source of the rules of [Unpack] for tar.gz and zip: a list that
 // was made by other ones is made again. The second readers are Go's own.
 //
-//go:embed archive.go compress.go tar.go zip.go names.go
+//go:embed archive.go compress.go links.go names.go tar.go xz.go zip.go
 var strict embed.FS
 
 // rules names them.

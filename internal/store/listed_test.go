@@ -105,7 +105,7 @@ func TestListed(t *testing.T) {
 
 // TestRules: what the reader of archives consists of is among the rules.
 func TestRules(t *testing.T) {
-	for _, name := range []string{"archive.go", "compress.go", "names.go", "tar.go", "zip.go"} {
+	for _, name := range []string{"archive.go", "compress.go", "links.go", "names.go", "tar.go", "xz.go", "zip.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

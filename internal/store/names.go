@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -116,6 +117,9 @@ func foldRune(r rune) rune {
 	return least
 }
 
+// errTwice is matched by the error for a file that is there already.
+var errTwice = errors.New("is there twice")
+
 // names holds the paths of one tree, folders included, and finds those that
 // cannot live side by side everywhere.
 type names map[string]nameEntry // by fold(path)
@@ -138,7 +142,7 @@ func (n names) add(path string, dir bool) error {
 		case e.dir != dir:
 			return fmt.Errorf("%q is both a file and a folder", path)
 		case !dir:
-			return fmt.Errorf("%q is there twice", path)
+			return fmt.Errorf("%q %w", path, errTwice)
 		default:
 			return nil // this folder and those above are known
 		}

@@ -2,12 +2,11 @@ package store
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,32 +19,6 @@ const (
 	tarBlock     = 512
 	maxPaxHeader = 1 << 20 // bytes of one extended header
 )
-
-func (u *unpacker) tarGz(section *io.SectionReader) error {
-	head := make([]byte, 2)
-	if _, err := section.ReadAt(head, 0); err != nil || head[0] != 0x1f || head[1] != 0x8b {
-		head = make([]byte, 16)
-		n, _ := section.ReadAt(head, 0)
-		return unsafef("not a gzip file: %s", looksLike(head[:n]))
-	}
-	// A byte reader, so that gzip takes no byte after its end.
-	in := bufio.NewReaderSize(section, 64<<10)
-	zr, err := gzip.NewReader(in)
-	if err != nil {
-		return broken("gzip header", err)
-	}
-	zr.Multistream(false)
-	// Where the tar ended the gzip must end too, with its checksum, and the file.
-	if err := u.tarIn("gzip", zr); err != nil {
-		return err
-	}
-	if rest, err := in.Peek(2); err == nil && rest[0] == 0x1f && rest[1] == 0x8b {
-		return unsafef("a second gzip member follows the first")
-	} else if len(rest) > 0 {
-		return unsafef("bytes follow the end of the gzip data")
-	}
-	return nil
-}
 
 // zeros reads to the end and accepts nothing but blocks of zeros: the padding of
 // a tar.
@@ -75,9 +48,12 @@ func (u *unpacker) tar(r io.Reader) error {
 		if err != nil || h == nil {
 			return err
 		}
-		if h.dir {
+		switch {
+		case h.dir:
 			err = u.dir(h.name)
-		} else {
+		case h.link != "":
+			err = u.link(h.name, h.link, h.hard)
+		default:
 			err = u.file(h.name, h.mode&0o111 != 0, h.size, io.LimitReader(r, h.size))
 		}
 		if err != nil {
@@ -96,13 +72,15 @@ type tarEntry struct {
 	mode int64
 	size int64
 	dir  bool
+	link string // target of a link, as it stands there; "" for none
+	hard bool
 }
 
 // tarHeader reads the header blocks of the next entry, nil at the end.
 func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 	var raw bytes.Buffer // all blocks of this entry, for the second reading
 	var pax map[string]string
-	var long string // name from GNU's L
+	var long, longLink string // name and target from GNU's L and K
 	block := make([]byte, tarBlock)
 	for {
 		if _, err := io.ReadFull(r, block); err == io.EOF {
@@ -131,7 +109,7 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 		}
 		kind := block[156]
 		switch kind {
-		case 'x', 'g', 'L':
+		case 'x', 'g', 'L', 'K':
 			if e.size > maxPaxHeader {
 				return nil, unsafeEntry(e.name, "an extended header of %d bytes, more than %d", e.size, maxPaxHeader)
 			}
@@ -139,7 +117,7 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 			if _, err := io.ReadFull(r, data); err != nil {
 				return nil, broken("extended tar header", err)
 			}
-			if pax != nil || long != "" {
+			if pax != nil || long != "" && kind != 'K' || longLink != "" && kind != 'L' {
 				return nil, unsafeEntry(e.name, "two extended headers in a row")
 			}
 			switch kind {
@@ -152,10 +130,15 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 				if pax, err = parsePax(e.name, data[:e.size]); err != nil {
 					return nil, err
 				}
-			case 'L':
-				long = strings.TrimSuffix(string(data[:e.size]), "\x00")
-				if long == "" || strings.Contains(long, "\x00") {
+			case 'L', 'K':
+				text := strings.TrimSuffix(string(data[:e.size]), "\x00")
+				if text == "" || strings.Contains(text, "\x00") {
 					return nil, unsafeEntry(e.name, "a long name that is empty or holds NUL")
+				}
+				if kind == 'L' {
+					long = text
+				} else {
+					longLink = text
 				}
 			}
 			raw.Write(block)
@@ -165,6 +148,12 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 		raw.Write(block)
 		if long != "" {
 			e.name = long
+		}
+		if longLink != "" {
+			if kind != '1' && kind != '2' {
+				return nil, unsafeEntry(e.name, "a long target of what is no link")
+			}
+			e.link = longLink
 		}
 		if err := e.apply(pax); err != nil {
 			return nil, err
@@ -181,6 +170,9 @@ func (e *tarEntry) apply(pax map[string]string) error {
 	if p, ok := pax["path"]; ok {
 		e.name = p
 	}
+	if p, ok := pax["linkpath"]; ok {
+		e.link = p
+	}
 	// A size that a plain reader would see differently moves the following
 	// headers for it: the TARmageddon attack (CVE-2025-62518).
 	if s, ok := pax["size"]; ok && s != strconv.FormatInt(e.size, 10) {
@@ -191,6 +183,17 @@ func (e *tarEntry) apply(pax map[string]string) error {
 
 func (e *tarEntry) setKind(kind byte) error {
 	slash := strings.HasSuffix(e.name, "/")
+	if kind == '1' || kind == '2' {
+		e.hard = kind == '1'
+		switch {
+		case e.size != 0: // some skip as many bytes, some none
+			return unsafeEntry(e.name, "a link with %d bytes of content", e.size)
+		case slash || e.link == "":
+			return unsafeEntry(e.name, "a link without a name or a target")
+		}
+		return nil
+	}
+	e.link = "" // it means nothing here
 	switch kind {
 	case '0':
 		if slash {
@@ -202,8 +205,8 @@ func (e *tarEntry) setKind(kind byte) error {
 		e.dir = true
 	default:
 		what, ok := map[byte]string{
-			'1': "a hard link", '2': "a symbolic link", '3': "a character device", '4': "a block device",
-			'6': "a pipe", '7': "a contiguous file", 'S': "a sparse file", 'K': "a link with a long target",
+			'3': "a character device", '4': "a block device",
+			'6': "a pipe", '7': "a contiguous file", 'S': "a sparse file",
 		}[kind]
 		if !ok {
 			what = fmt.Sprintf("an entry of the unknown type %q", kind)
@@ -218,6 +221,15 @@ func (e *tarEntry) setKind(kind byte) error {
 
 // compare lets archive/tar read the same header blocks.
 func (e *tarEntry) compare(raw *bytes.Buffer) error {
+	kind := byte(tar.TypeReg)
+	switch {
+	case e.dir:
+		kind = tar.TypeDir
+	case e.hard:
+		kind = tar.TypeLink
+	case e.link != "":
+		kind = tar.TypeSymlink
+	}
 	h, err := tar.NewReader(raw).Next()
 	switch {
 	case err != nil:
@@ -226,7 +238,9 @@ func (e *tarEntry) compare(raw *bytes.Buffer) error {
 		return unsafeEntry(e.name, "a second reader finds the name %q", h.Name)
 	case h.Size != e.size:
 		return unsafeEntry(e.name, "a second reader finds the size %d instead of %d", h.Size, e.size)
-	case (h.Typeflag == tar.TypeDir) != e.dir || !e.dir && h.Typeflag != tar.TypeReg:
+	case e.link != "" && h.Linkname != e.link:
+		return unsafeEntry(e.name, "a second reader finds the target %q", h.Linkname)
+	case h.Typeflag != kind:
 		return unsafeEntry(e.name, "a second reader finds the type %q", h.Typeflag)
 	case (h.Mode^e.mode)&0o777 != 0:
 		return unsafeEntry(e.name, "a second reader finds the mode %o instead of %o", h.Mode, e.mode)
@@ -252,7 +266,7 @@ func checkTarSum(block []byte) error {
 
 // parseUstar reads the fields that matter of a v7, ustar or GNU header.
 func parseUstar(block []byte) (*tarEntry, error) {
-	e := &tarEntry{name: field(block[:100])}
+	e := &tarEntry{name: field(block[:100]), link: field(block[157:257])}
 	var err error
 	if e.mode, err = octal(block[100:108]); err != nil {
 		return nil, unsafeEntry(e.name, "its mode is %w", err)
@@ -315,6 +329,19 @@ func paxRecords(data []byte, each func(key, value string) error) error {
 	return nil
 }
 
+// paxKeys are the records of POSIX. Others begin with who made them, in capitals
+// and with a dot; any else is refused, for node-tar lets one overwrite the field
+// of that name: "mode" or "type".
+var paxKeys = []string{"atime", "charset", "comment", "ctime", "gid", "gname", "hdrcharset", "linkpath", "mtime", "path", "size", "uid", "uname"}
+
+func checkPaxKey(key string) error {
+	maker, _, ok := strings.Cut(key, ".")
+	if !slices.Contains(paxKeys, key) && (!ok || maker == "") {
+		return fmt.Errorf("the unknown pax record %q is not allowed", key)
+	}
+	return nil
+}
+
 // parsePax reads the extended header of one entry.
 func parsePax(name string, data []byte) (map[string]string, error) {
 	pax := map[string]string{}
@@ -333,7 +360,7 @@ func parsePax(name string, data []byte) (map[string]string, error) {
 				return fmt.Errorf("the pax record %q is empty or holds NUL", key)
 			}
 		}
-		return nil
+		return checkPaxKey(key)
 	})
 	if err != nil {
 		return nil, unsafeEntry(name, "%w", err)
@@ -349,7 +376,7 @@ func checkGlobal(name string, data []byte) error {
 		case key == "path", key == "linkpath", key == "size", key == "hdrcharset", sparseKey(key):
 			return fmt.Errorf("the global pax record %q is not allowed", key)
 		}
-		return nil
+		return checkPaxKey(key)
 	})
 	if err != nil {
 		return unsafeEntry(name, "%w", err)

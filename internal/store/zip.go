@@ -41,6 +41,7 @@ type zipEntry struct {
 	offset        int64 // of the local header
 	data          int64 // of the content
 	exec, dir     bool
+	link          bool // symbolic, to what its content says
 }
 
 var le = binary.LittleEndian
@@ -174,7 +175,7 @@ func (u *unpacker) zipDirectory(r *io.SectionReader, start, end int64, count uin
 			return nil, unsafef("the directory of the zip is malformed")
 		}
 		left -= int64(len(head) + len(text))
-		e, err := parseZipEntry(head, string(text[:nameLen]), text[nameLen:nameLen+extraLen])
+		e, err := parseZipEntry(head, string(text[:nameLen]), text[nameLen:nameLen+extraLen], u.o.Release)
 		if err != nil {
 			return nil, err
 		}
@@ -186,7 +187,7 @@ func (u *unpacker) zipDirectory(r *io.SectionReader, start, end int64, count uin
 	return entries, nil
 }
 
-func parseZipEntry(head []byte, name string, extra []byte) (*zipEntry, error) {
+func parseZipEntry(head []byte, name string, extra []byte, release bool) (*zipEntry, error) {
 	e := &zipEntry{
 		name: name, flags: le.Uint16(head[8:]), method: le.Uint16(head[10:]), crc: le.Uint32(head[16:]),
 		dir: strings.HasSuffix(name, "/"),
@@ -219,18 +220,27 @@ func parseZipEntry(head []byte, name string, extra []byte) (*zipEntry, error) {
 		return nil, unsafeEntry(name, "it is stored, with %d bytes as %d", e.usize, e.csize)
 	case !ascii(name) && e.flags&0x0800 == 0 && !x.unicodePath:
 		return nil, unsafeEntry(name, "its name may be UTF-8 or code page 437")
+	case e.method == zip.Store && e.flags&0x0008 != 0: // 4.3.9 tells where it ends to nobody who reads from the front
+		return nil, unsafeEntry(name, "it is stored, with a data descriptor: its end cannot be found from its beginning")
+	case e.dir && e.csize > 2: // what deflate makes of nothing
+		return nil, unsafeEntry(name, "a folder with %d bytes of compressed content", e.csize)
 	}
-	return e, e.setMode(head[5], le.Uint32(head[38:]))
+	return e, e.setMode(head[5], le.Uint32(head[38:]), release)
 }
 
 // setMode reads the external attributes (4.4.15) in the way of their maker.
-func (e *zipEntry) setMode(maker byte, attr uint32) error {
+func (e *zipEntry) setMode(maker byte, attr uint32, release bool) error {
 	mode := attr >> 16
 	const typeMask, typeFile, typeDir, typeLink = 0o170000, 0o100000, 0o040000, 0o120000
 	unix := maker == 3 || maker == 19
 	switch kind := mode & typeMask; {
+	case kind == typeLink && unix && release && !e.dir:
+		e.link = true
+		return nil
 	case kind == typeLink: // whoever made it, some reader will believe it
-		return unsafeEntry(e.name, "a symbolic link is not allowed")
+		return unsafeEntry(e.name, notInPackages, "a symbolic link")
+	case attr&0x10 != 0 && !e.dir: // of DOS
+		return unsafeEntry(e.name, "its attributes say folder, its name file")
 	case !unix || kind == 0:
 	case kind != typeFile && kind != typeDir:
 		return unsafeEntry(e.name, "neither a file nor a folder: mode %o", mode)
@@ -277,6 +287,14 @@ func parseZipExtra(e *zipEntry, extra []byte) (zipExtra, error) {
 				return x, errors.New("its Unicode path extra field gives another name")
 			}
 			x.unicodePath = true
+		case 0x756e: // Info-ZIP's for ASi: CRC, mode, length of a target, uid, gid, target
+			if n < 14 || le.Uint16(data[4:])&0o170000 == 0o120000 || n > 14 {
+				return x, errors.New("its extra field of ASi makes it a link")
+			}
+		case 0x000d: // 4.5.7: times, uid, gid, and then a target
+			if n > 12 {
+				return x, errors.New("its extra field of Unix makes it a link")
+			}
 		case 0x9901:
 			return x, errors.New("it is encrypted")
 		}
@@ -426,7 +444,7 @@ func zipSecondReader(r *io.SectionReader, entries []*zipEntry) error {
 	for i, f := range zr.File {
 		e := entries[i]
 		mode := f.Mode()
-		if f.Name != e.name || f.Method != e.method || f.CRC32 != e.crc || mode&fs.ModeSymlink != 0 || e.exec && mode&0o111 == 0 ||
+		if f.Name != e.name || f.Method != e.method || f.CRC32 != e.crc || (mode&fs.ModeSymlink != 0) != e.link || e.exec && mode&0o111 == 0 ||
 			f.UncompressedSize64 != uint64(e.usize) || f.CompressedSize64 != uint64(e.csize) {
 			return unsafeEntry(e.name, "a second reader finds another name, method, size, mode or checksum: %q", f.Name)
 		}
@@ -456,7 +474,7 @@ func (u *unpacker) zipFiles(r *io.SectionReader, entries []*zipEntry) error {
 			content = inflate
 		}
 		sum := &crcReader{r: &meter{u, content}}
-		if err := u.file(e.name, e.exec, e.usize, sum); err != nil {
+		if err := u.zipFile(e, sum); err != nil {
 			return err
 		}
 		if sum.crc != e.crc {
@@ -467,6 +485,24 @@ func (u *unpacker) zipFiles(r *io.SectionReader, entries []*zipEntry) error {
 		}
 	}
 	return nil
+}
+
+// zipFile takes a file or a link.
+func (u *unpacker) zipFile(e *zipEntry, r io.Reader) error {
+	if !e.link {
+		return u.file(e.name, e.exec, e.usize, r)
+	}
+	if e.usize > maxPath {
+		return unsafeEntry(e.name, "a symbolic link with a target of %d bytes, more than %d", e.usize, maxPath)
+	}
+	target, err := io.ReadAll(io.LimitReader(r, maxPath+1))
+	if err != nil {
+		return broken(fmt.Sprintf("entry %q", e.name), err)
+	}
+	if int64(len(target)) != e.usize || len(target) == 0 {
+		return unsafeEntry(e.name, "a symbolic link with a target of %d bytes, its header says %d", len(target), e.usize)
+	}
+	return u.link(e.name, string(target), false)
 }
 
 type crcReader struct {
