@@ -44,6 +44,7 @@ lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)`,
 	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, explainVerb, outdatedVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb},
+	Values: values,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.Var((*filePath)(&p.manifestGiven), "manifest", "read `FILE` instead of plugins.toml here or in a folder above")
 		f.Var((*filePath)(&p.lockGiven), "lock", "use `FILE` instead of plugins.lock.toml beside the manifest")

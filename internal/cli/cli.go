@@ -65,6 +65,10 @@ type Program[T any] struct {
 	// shown in the help of the verbs that use it, and does nothing elsewhere: so an
 	// alias of the program with flags serves for every verb.
 	Flags func(f *pflag.FlagSet, t *T)
+	// Values are the words that completion offers for what help of a verb calls by
+	// a name such as NAME or PLATFORM: the value of a flag, or an argument, for
+	// which flag is "". Nil for none.
+	Values func(t *T, verb, flag, name string) []string
 	// Topics are the pages that help prints besides verbs, NAME.md each; nil for
 	// none.
 	Topics fs.FS
@@ -88,6 +92,9 @@ type call[T any] struct {
 // program in u, and returns what is to be run. It prints nothing and runs
 // nothing.
 func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Context) error, err error) {
+	if len(args) > 0 && args[0] == "__complete" {
+		return func(context.Context) error { return p.complete(u, t, args[1:]) }, nil
+	}
 	c, err := p.parse(u, t, args)
 	if err != nil {
 		own := args
@@ -301,7 +308,8 @@ func (p *Program[T]) all(u *ui.UI) []*Verb[T] {
 			Name: "version", Short: "print the version of this program", Example: p.Name + " version --json", JSON: true,
 			Long: "The version of the module, the schema of plugins.lock.toml that is read, and the\ncommit that the program was built from, as far as Go recorded them.",
 			Run:  func(context.Context, *T, []string) error { return p.version(u) },
-		})
+		},
+		p.completion(u))
 }
 
 // verb returns the verb of a name, or nil.

@@ -35,10 +35,23 @@ func sample() *Program[state] {
 			f.BoolVar(&s.offline, "offline", false, "make no connection")
 			f.Lookup("offline").Hidden = true
 		},
+		Values: func(s *state, verb, flag, name string) []string {
+			switch {
+			case flag == "" && name == "NAME":
+				return []string{"ant", "ant@1", "ant@2", "ape", s.place + "bee"}
+			case flag == "bundle":
+				return []string{"beasts", "of-" + verb}
+			}
+			return nil
+		},
 		Topics: fstest.MapFS{"policy.md": {Data: []byte("# Policy\n")}, "notes.txt": {}},
 		Verbs: []*Verb[state]{
 			{Name: "get", Args: "NAME", Short: "get it", Long: "It gets.", Example: "tool get x", JSON: true, Uses: []string{"offline"}, Run: does("get"),
-				Flags: func(f *pflag.FlagSet, s *state) { f.StringVar(&s.bundle, "bundle", "", "a `BUNDLE`") }},
+				Flags: func(f *pflag.FlagSet, s *state) {
+					f.StringVar(&s.bundle, "bundle", "", "a `BUNDLE`")
+					f.String("out", "", "a `DIR`")
+					f.String("in", "", "a `FILE`")
+				}},
 			{Name: "run", Args: "NAME [ARG…]", Short: "run it", Long: "It runs.", Example: "tool run x -- y", Passes: true, Run: does("run"), Uses: []string{"offline"}},
 			{Name: "cache verify", Short: "verify it", Long: "It verifies.", Example: "tool cache verify", Run: does("verify"),
 				Flags: func(f *pflag.FlagSet, s *state) { f.BoolVar(&s.all, "all", false, "all of it") }},
@@ -93,7 +106,7 @@ func TestParse(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ args, message, hint string }{
 		{"", "no command given; commands are\n  get           get it\n", "run: tool help"},
-		{"gte x", `unknown command "gte"`, "did you mean get? commands are get, run, cache verify, cache clear, help, version"},
+		{"gte x", `unknown command "gte"`, "did you mean get? commands are get, run, cache verify, cache clear, help, version, completion"},
 		{"helo", `unknown command "helo"`, "did you mean help?"},
 		{"frobnicate", `unknown command "frobnicate"`, "commands are get, run"},
 		{"cache", "tool cache needs one of: verify, clear", "run: tool help cache"},
@@ -186,6 +199,77 @@ func TestCheck(t *testing.T) {
 		spoil(p)
 		if err := p.Check(&state{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// TestComplete: the words that may stand behind others; the last is the one that
+// is typed.
+func TestComplete(t *testing.T) {
+	for _, tt := range []struct{ typed, want string }{
+		{"", "get run cache help version completion"},
+		{"c", "cache completion"},
+		{"-q g", "get"},
+		{"--place p ru", "run"},
+		{"cache ", "verify clear"},
+		{"cache c", "clear"},
+		{"get ", "ant ape bee"},
+		{"get a", "ant ape"},
+		{"get ant@", "ant@1 ant@2"},
+		{"get ant@2", "ant@2"},
+		{"get --place z ", "ant ape zbee"}, // flags count
+		{"--place z get ", "ant ape zbee"},
+		{"get ant ", ""},
+		{"get -- a", "ant ape"},
+		{"get --b", "--bundle"},
+		{"get ant --j", "--json"},
+		{"get --off", "--offline"},
+		{"cache verify --off", ""}, // hidden there
+		{"cache verify --a", "--all"},
+		{"get --bundle ", "beasts of-get"},
+		{"get --bundle=b", "--bundle=beasts"},
+		{"get --color a", "auto always"},
+		{"get --color=n", "--color=never"},
+		{"--color ", "auto always never"},
+		{"--bundle ", "beasts of-"},
+		{"get --out ", ":dirs"},
+		{"get --in=x", ":files"},
+		{"run ", "ant ape bee"},
+		{"run --of", "--offline"},
+		{"run ant -", ":files"}, // not ours
+		{"run ant x", ":files"},
+		{"run ant --place ", ":files"},
+		{"help ca", "cache"},
+		{"help cache v", ""},
+		{"help pol", "policy"},
+		{"completion ", "bash zsh fish powershell"},
+		{"gte ", ""},
+		{"get --bogus x ", "ant ape bee"}, // running it will say
+	} {
+		words := strings.Split(tt.typed, " ")
+		words[len(words)-1] = "=" + words[len(words)-1]
+		_, said, err := do(append([]string{"__complete"}, words...)...)
+		var got []string
+		for line := range strings.Lines(said) {
+			word, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+			got = append(got, word)
+		}
+		if strings.Join(got, " ") != tt.want || err != nil {
+			t.Errorf("%q: %v (%v), want %s", tt.typed, got, err, tt.want)
+		}
+	}
+}
+
+// TestCompletion: only shells that we know have a script.
+func TestCompletion(t *testing.T) {
+	for _, shell := range shells {
+		if _, said, err := do("completion", shell); err != nil || !strings.Contains(said, "tool __complete") && !strings.Contains(said, " __complete ") || strings.Contains(said, "PROGRAM") {
+			t.Errorf("%s: %v\n%s", shell, err, said)
+		}
+	}
+	for args, hint := range map[string]string{"completion": "run: tool completion bash", "completion fisch": "did you mean fish?", "completion bash zsh": "run: tool completion bash"} {
+		if _, _, err := do(strings.Fields(args)...); fault.Of(err) != fault.Usage || !strings.Contains(fault.Mend(err), hint) {
+			t.Errorf("%s: %v, hint %s, want %s", args, err, fault.Mend(err), hint)
 		}
 	}
 }

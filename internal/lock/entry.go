@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -36,6 +37,19 @@ func (l *Lock) Entry(name, version string) *Entry {
 		e.Toolchain = l.Entry(name, version)
 	}
 	return e
+}
+
+// Specs returns every way to ask for what is locked, NAME and NAME@VERSION,
+// sorted.
+func (l *Lock) Specs() (specs []string) {
+	for name, versions := range l.Plugins {
+		specs = append(specs, name)
+		for version := range versions {
+			specs = append(specs, name+"@"+version)
+		}
+	}
+	slices.Sort(specs)
+	return specs
 }
 
 // String is NAME VERSION, as messages say it.

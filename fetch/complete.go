@@ -1,0 +1,50 @@
+package main
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// values are what completion offers. What cannot be read offers nothing: the
+// command itself will say why.
+func values(a *app, verb, flag, name string) []string {
+	switch {
+	case flag == "bundle" || verb == "bundle" && flag == "":
+		lockPath, err := a.findLock()
+		if err != nil {
+			return nil
+		}
+		manifest := a.opts.manifest
+		if manifest == "" {
+			manifest = filepath.Join(filepath.Dir(lockPath), lock.ManifestName)
+		}
+		m, _, err := lock.ReadManifest(manifest)
+		if err != nil {
+			return nil
+		}
+		return slices.Sorted(maps.Keys(m.Bundles))
+	case flag == "platform":
+		return lock.PlatformNames()
+	case flag == "shell":
+		return shells
+	case flag == "node-manager":
+		return lock.NodeManagers
+	case flag == "wheel-manager":
+		return install.WheelManagers
+	case flag == "" && name == "NAME":
+		lockPath, err := a.findLock()
+		if err != nil {
+			return nil
+		}
+		l, _, err := lock.Read(lockPath)
+		if err != nil {
+			return nil
+		}
+		return l.Specs()
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+)
+
+// values are what completion offers. What cannot be read offers nothing: the
+// command itself will say why.
+func values(p *program, verb, flag, name string) []string {
+	switch {
+	case flag == "platform":
+		return lock.PlatformNames()
+	case flag == "manager":
+		return pkgmgr.Tools()
+	case verb == "add" && flag == "":
+		return catalog.Builtin().Names()
+	}
+	if flag != "bundle" && name != "NAME" || p.locate() != nil {
+		return nil
+	}
+	m, _, err := lock.ReadManifest(p.manifest)
+	if err != nil {
+		return nil
+	}
+	if flag == "bundle" {
+		return slices.Sorted(maps.Keys(m.Bundles))
+	}
+	specs := slices.Collect(maps.Keys(m.Plugins))
+	if l, _, err := lock.Read(p.lock); err == nil {
+		specs = append(specs, l.Specs()...)
+	}
+	slices.Sort(specs)
+	return slices.Compact(specs)
+}
