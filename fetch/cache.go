@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -61,10 +62,13 @@ func verifyCache(ctx context.Context, a *app, _ []string) error {
 	var damage error
 	if left > 0 {
 		mend := "remove what is damaged: fetch cache verify --repair"
-		if a.opts.repair {
+		switch {
+		case a.opts.repair && slices.ContainsFunc(v.Damaged, func(d store.Damage) bool { return d.InUse }):
+			mend = "wait until nothing runs from the cache, then run: fetch cache verify --repair"
+		case a.opts.repair:
 			mend = "remove it yourself; it could not be removed"
 		}
-		damage = fault.About(fault.AboutCache, fault.Errorf(fault.Integrity, mend, "%s: %d of %d blobs and trees are damaged", s.Dir(), left, v.Blobs+v.Trees))
+		damage = fault.About(fault.AboutCache, fault.Errorf(fault.Integrity, mend, "%s: %d of %d blobs, trees and other files are damaged", s.Dir(), left, v.Blobs+v.Trees+v.Records+v.Builds))
 	}
 	if a.ui.JSON {
 		if err := a.ui.Data(struct {
@@ -81,12 +85,22 @@ func verifyCache(ctx context.Context, a *app, _ []string) error {
 	}
 	for _, d := range v.Damaged {
 		what := "damaged"
-		if d.Repaired {
+		switch {
+		case d.Repaired:
 			what = "damaged and removed; its next use fetches it again"
+		case d.InUse:
+			what = "damaged, and not removed, for a program uses it; its next use fetches it again"
 		}
 		a.ui.Result("%s: %s %s: %s", d.Path, d.Kind, what, d.Why)
 	}
-	a.ui.Say("%s: read %d blobs and %d trees, %s", s.Dir(), v.Blobs, v.Trees, ui.Size(v.Bytes))
+	more := ""
+	if v.Records > 0 {
+		more = fmt.Sprintf(", %d records", v.Records)
+	}
+	if v.Builds > 0 {
+		more += fmt.Sprintf(", %d files of Go's build cache", v.Builds)
+	}
+	a.ui.Say("%s: read %d blobs and %d trees%s, %s", s.Dir(), v.Blobs, v.Trees, more, ui.Size(v.Bytes))
 	return damage
 }
 

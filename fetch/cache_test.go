@@ -39,7 +39,7 @@ func TestCacheVerify(t *testing.T) {
 		t.Errorf("no cache: %d %q %q", status, stdout, stderr)
 	}
 	path := w.must("get", "tool")
-	if status, stdout, stderr := w.fetch("cache", "verify"); status != 0 || stdout != "" || !strings.Contains(stderr, "read 1 blobs and 1 trees") {
+	if status, stdout, stderr := w.fetch("cache", "verify"); status != 0 || stdout != "" || !strings.Contains(stderr, "read 1 blobs and 1 trees, 2 records") {
 		t.Errorf("sound: %d %q %q", status, stdout, stderr)
 	}
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho evil\n"), 0o755); err != nil {
@@ -47,7 +47,7 @@ func TestCacheVerify(t *testing.T) {
 	}
 	status, stdout, stderr := w.fetch("cache", "verify")
 	if status != 5 || !strings.Contains(stdout, "tree damaged: its digest is ") || !strings.Contains(stdout, `"tool/bin/tool" has other bytes`) ||
-		!strings.Contains(stderr, "1 of 2 blobs and trees are damaged") || !strings.Contains(stderr, "hint: remove what is damaged: fetch cache verify --repair") {
+		!strings.Contains(stderr, "1 of 4 blobs, trees and other files are damaged") || !strings.Contains(stderr, "hint: remove what is damaged: fetch cache verify --repair") {
 		t.Errorf("damaged: %d\n%s\n%s", status, stdout, stderr)
 	}
 	var doc struct {

@@ -19,7 +19,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 var installVerb = &cli.Verb[app]{
@@ -69,12 +68,9 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 	if err := vacant(a.opts.out); err != nil {
 		return err
 	}
-	dir, cell, err := a.installer.Tree(ctx, e, platform)
+	cell, err := publish(a.opts.out, func(dir string) (lock.Cell, error) { return a.installer.Copy(ctx, e, platform, dir) })
 	if err != nil {
 		return err
-	}
-	if err := publish(ctx, dir, a.opts.out); err != nil {
-		return fmt.Errorf("%s for %s: %w", e, platform, err)
 	}
 	if a.ui.JSON {
 		return a.ui.Data(install.Program{Plugin: e.Name, Version: e.Version, Platform: platform, Tree: a.opts.out,
@@ -143,24 +139,24 @@ func vacant(out string) error {
 	return nil
 }
 
-// publish copies a tree beside out and renames it, so that out is complete or
-// absent.
-func publish(ctx context.Context, tree, out string) error {
+// publish lets fill make a folder beside out and renames it, so that out is
+// complete or absent.
+func publish(out string, fill func(dir string) (lock.Cell, error)) (cell lock.Cell, err error) {
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return err
+		return cell, err
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(out), ".fetch-*")
 	if err != nil {
-		return err
+		return cell, err
 	}
 	defer os.RemoveAll(tmp)
 	staged := filepath.Join(tmp, "tree")
-	if err := store.CopyTree(ctx, tree, staged); err != nil {
-		return err
+	if cell, err = fill(staged); err != nil {
+		return cell, err
 	}
 	// An empty folder may stand at out; nothing else does, see vacant.
 	if err := os.Remove(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return cell, err
 	}
-	return os.Rename(staged, out)
+	return cell, os.Rename(staged, out)
 }

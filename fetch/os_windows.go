@@ -19,13 +19,3 @@ func become(ctx context.Context, name string, args []string) error {
 	}
 	return err
 }
-
-// identify returns the identity of a file: size and time of modification are
-// all that Windows gives without opening it.
-func identify(name string) (identity, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return identity{}, err
-	}
-	return identity{info.Size(), info.ModTime().UnixNano()}, nil
-}

@@ -116,7 +116,7 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if b.Cache, err = i.Store.GoBuild(); err != nil {
+	if b.Cache, err = i.Store.GoBuild(ctx); err != nil {
 		return err
 	}
 	out := filepath.Join(scratch, "out")

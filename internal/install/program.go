@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ type Program struct {
 }
 
 // Program installs an entry for a platform and says where its executable is, and
-// which files that rests on.
+// which files that rests on besides its folder: all that is run.
 func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string) (p *Program, depends []string, err error) {
 	// What a plugin runs on is looked at, or made, at the same time. Of two errors
 	// that of the plugin is told.
@@ -139,9 +140,11 @@ func cmdLauncher(cache, name string, unset, argv []string) string {
 // path.
 func (i *Installer) place(name, text string, mode fs.FileMode) (string, error) {
 	file := filepath.Join(i.Store.Dir(), filepath.FromSlash(name))
-	old, err := i.Store.Read(name)
-	if err != nil || string(old) == text {
-		return file, err
+	info, err := os.Lstat(file)
+	if err == nil && info.Mode().IsRegular() && (i.Host.OS == "windows" || info.Mode()&mode == mode) {
+		if old, err := os.ReadFile(file); err == nil && string(old) == text {
+			return file, nil
+		}
 	}
 	return file, i.Store.Put(name, mode, []byte(text))
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -17,9 +14,9 @@ import (
 // Tree returns the folder of a tree. When it is not in the store, build is
 // called, by one process at a time, to make it in the empty folder dir; the
 // result must hash to tree or the error is of class [fault.Integrity]. A folder
-// that is there is compared with its list by size, mode and time, and hashed
-// again where that leaves a doubt; when it was changed it is made anew. The
-// error of build is returned as it is. Callers do not write to the folder.
+// of which stat says what it said when it was hashed is taken as it is, see
+// [Store.Unchanged]; any other is hashed again, and made anew when it was changed.
+// The error of build is returned as it is. Callers do not write to the folder.
 // [Store.Clear] leaves it alone as long as this process lives.
 func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Context, dir string) error) (string, error) {
 	if err := lock.CheckSHA256("tree", tree); err != nil {
@@ -27,18 +24,18 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	}
 	s.hold(tree)
 	final := s.path("trees", tree)
-	if s.treeGood(ctx, tree) {
+	if s.Unchanged(tree) {
 		return final, nil
 	}
 	unlock, err := s.lock(ctx, "tree-"+tree)
 	if err != nil {
 		if fault.Of(err) == fault.Machine && s.treeHashes(ctx, tree) == nil {
-			return final, nil // a read-only cache whose stamp or times were lost
+			return final, nil // a read-only cache, such as one that was copied
 		}
 		return "", err
 	}
 	defer unlock()
-	if s.treeGood(ctx, tree) {
+	if s.Unchanged(tree) {
 		return final, nil
 	}
 	old, _ := s.stamp(tree) // what should be there, if it is known
@@ -50,9 +47,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 			return "", err
 		}
 	}
-	if err := s.dropTree(tree); err != nil {
-		return "", err
-	}
+	s.Doubt(tree)
 	tmp, err := s.mkdir("tmp", "tree-"+tree)
 	if err != nil {
 		return "", err
@@ -66,6 +61,10 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	}
 	if err := build(ctx, dir); err != nil {
 		return "", err
+	}
+	seen, settled, err := view(dir)
+	if err != nil {
+		return "", s.refused(err)
 	}
 	files, err := HashDir(ctx, dir, nil)
 	if err != nil {
@@ -86,20 +85,48 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 		}
 		return "", fault.Errorf(fault.Integrity, mendBytes, "%w", err)
 	}
-	if _, err := s.mkdir("trees"); err != nil {
+	if err := s.replace(dir, final); err != nil {
 		return "", err
-	}
-	if err := os.Rename(dir, final); err != nil {
-		return "", s.refused(err)
 	}
 	if err := s.writeStamp(tree, files); err != nil {
 		return "", err
 	}
+	// Its new name gave the folder itself another time of change, nothing else.
+	if root, err := lookAt(final); err == nil && settled {
+		was := seen[0].Identity
+		was[idChanged] = root[idChanged]
+		if was == root {
+			seen[0].Identity = root
+			s.remember(tree, seen)
+		}
+	}
 	return final, nil
 }
 
-// dropTree takes a tree out of the store: first its stamp, then its name, then
-// its files.
+// replace gives a finished folder its name. What has the name now, and may be in
+// use, is there until then; it ends up in tmp.
+func (s *Store) replace(dir, final string) error {
+	if _, err := s.mkdir("trees"); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(final); err == nil {
+		if exchange(dir, final) == nil {
+			return nil // the caller removes what is in dir now
+		}
+		grave, err := s.toGrave(final)
+		if err != nil {
+			return err
+		}
+		defer remove(grave)
+	}
+	if err := os.Rename(dir, final); err != nil {
+		return s.refused(err)
+	}
+	return nil
+}
+
+// dropTree takes a tree out of the store: first what is known of it, then its
+// name, then its files.
 func (s *Store) dropTree(tree string) error {
 	grave, err := s.bury(tree)
 	if grave != "" {
@@ -131,57 +158,12 @@ func (s *Store) stamp(tree string) ([]TreeFile, error) {
 	return files, nil
 }
 
-// treeGood compares a tree with its stamp without reading it: every file has
-// its size and mode, and both files and folders are older than the stamp. Where
-// only times are in doubt it hashes. The files of a tree are not flushed one by
-// one: a loss of power leaves them too short, which shows here.
-func (s *Store) treeGood(ctx context.Context, tree string) bool {
-	stamp, err := os.Lstat(s.path("trees", tree+".ok"))
-	if err != nil {
-		return false
-	}
-	files, err := s.stamp(tree)
-	if err != nil {
-		return false
-	}
-	var folders []string
-	seen := map[string]bool{}
-	for _, f := range files {
-		for dir := path.Dir(f.Path); !seen[dir]; dir = path.Dir(dir) {
-			seen[dir] = true
-			folders = append(folders, dir)
-		}
-	}
-	root := s.path("trees", tree) + string(filepath.Separator)
-	var doubt atomic.Bool
-	look := func(rel string) (fs.FileInfo, error) {
-		info, err := os.Lstat(root + filepath.FromSlash(rel))
-		if err == nil && !info.ModTime().Before(stamp.ModTime()) {
-			doubt.Store(true)
-		}
-		return info, err
-	}
-	errOther := errors.New("not what was there")
-	err = each(context.WithoutCancel(ctx), len(folders)+len(files), func(i int) error {
-		if i < len(folders) {
-			info, err := look(folders[i])
-			if err == nil && !info.IsDir() {
-				err = errOther
-			}
-			return err
-		}
-		f := files[i-len(folders)]
-		info, err := look(f.Path)
-		if err == nil && (!info.Mode().IsRegular() || info.Size() != f.Size || keepsExec && (info.Mode()&0o111 != 0) != f.Exec) {
-			err = errOther
-		}
-		return err
-	})
-	return err == nil && (!doubt.Load() || s.treeHashes(ctx, tree) == nil)
-}
-
-// treeHashes hashes a tree that is there, and renews its stamp when it is good.
+// treeHashes hashes a tree that is there, and remembers it when it is good.
 func (s *Store) treeHashes(ctx context.Context, tree string) error {
+	seen, settled, err := view(s.path("trees", tree))
+	if err != nil {
+		return err
+	}
 	got, files, err := s.hashTree(ctx, tree)
 	if err != nil {
 		return err
@@ -189,7 +171,10 @@ func (s *Store) treeHashes(ctx context.Context, tree string) error {
 	if got != tree {
 		return fmt.Errorf("tree %s is damaged: its digest is %s", tree, got)
 	}
-	s.writeStamp(tree, files) // saves the next hashing; a read-only cache goes without
+	// A read-only cache is hashed each time that stat says something else of it.
+	if s.writeStamp(tree, files) == nil && settled {
+		s.remember(tree, seen)
+	}
 	return nil
 }
 

@@ -159,7 +159,7 @@ func (c *clearing) clear(ctx context.Context) error {
 	path := regexp.MustCompile(`trees(?:/|\\+)([0-9a-f]{64})\b`)
 	c.derived("launchers", path)
 	c.derived("warm", path)
-	c.derived("compiled", regexp.MustCompile(`^([0-9a-f]{64})\n$`))
+	c.derived("compiled", regexp.MustCompile(`\n([0-9a-f]{64})\n$`))
 	c.documents()
 	return c.leavings()
 }
@@ -195,7 +195,7 @@ func (c *clearing) alone(remove func() error, locks ...string) (bool, error) {
 
 func (c *clearing) tree(tree string) error {
 	dir, stamp, use := c.s.path("trees", tree), c.s.path("trees", tree+".ok"), "use-"+tree
-	used := usage(dir, stamp)
+	used := usage(dir, stamp, c.s.path("trees", tree+".seen"))
 	keep := func() {
 		c.KeptTrees++
 		c.Kept += used.disk
@@ -375,13 +375,11 @@ func (c *clearing) leavings() error {
 	return err
 }
 
-// bury takes a tree out of the store, its stamp first, and returns the folder in
+// bury takes a tree out of the store, what is known of it first, and returns the folder in
 // tmp that it then lies in, "" when there was none.
 func (s *Store) bury(tree string) (grave string, err error) {
-	stamp := s.path("trees", tree+".ok")
-	if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		remove(stamp)
-	}
+	s.Doubt(tree)
+	remove(s.path("trees", tree+".ok"))
 	final := s.path("trees", tree)
 	if _, err := os.Lstat(final); errors.Is(err, fs.ErrNotExist) {
 		return "", nil

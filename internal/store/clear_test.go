@@ -110,7 +110,7 @@ func TestClear(t *testing.T) {
 	ctx := t.Context()
 	oldTree, oldBlob := mustTree(t, s, "old"), mustBlob(t, s, strings.Repeat("old", 5000))
 	linked := mustBlob(t, s, strings.Repeat("linked", 5000))
-	if _, err := s.GoBuild(); err != nil {
+	if _, err := s.GoBuild(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(s.path("go-build", "x"), make([]byte, 9000), 0o644); err != nil {
@@ -126,7 +126,7 @@ func TestClear(t *testing.T) {
 		if err := os.WriteFile(name, []byte("exec '"+s.path("trees", tree, "a")+"'\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Put("compiled/"+tree, 0o644, []byte(tree+"\n")); err != nil {
+		if err := s.Seal("compiled/"+tree, 0o644, []byte(tree+"\n")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -574,6 +574,7 @@ func TestVerify(t *testing.T) {
 	if os.Symlink("a", at(3, "sub/link")) == nil {
 		wants = append(wants, struct{ path, why string }{s.path("trees", trees[3]), "a symbolic link is not allowed"})
 	}
+	s.Release()
 	for _, repair := range []bool{false, true} {
 		v := verify(repair)
 		if len(v.Damaged) != len(wants) || v.Blobs != len(texts) || v.Trees != len(bodies) {

@@ -53,22 +53,20 @@ func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context
 		return "", err
 	}
 	dir, err := s.Tree(ctx, tree, func(ctx context.Context, dir string) error {
-		return CopyTree(ctx, made, dir)
+		_, err := CopyTree(ctx, made, dir)
+		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	return dir, s.Put("compiled/"+name, 0o644, []byte(tree+"\n"))
+	return dir, s.Seal("compiled/"+name, 0o644, []byte(tree+"\n"))
 }
 
 // noted returns the folder that was made before, if it is still there and good.
 func (s *Store) noted(ctx context.Context, name string) (string, error) {
-	data, err := readFile(s.path("compiled", name))
-	if err != nil {
-		return "", err
-	}
+	data, ok := s.Sealed("compiled/" + name)
 	tree := strings.TrimSpace(string(data))
-	if lock.CheckSHA256("tree", tree) != nil {
+	if !ok || lock.CheckSHA256("tree", tree) != nil {
 		return "", fs.ErrNotExist
 	}
 	return s.Tree(ctx, tree, func(context.Context, string) error { return fs.ErrNotExist })

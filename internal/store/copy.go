@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
@@ -16,52 +17,61 @@ import (
 // or 0755 when they were executable. Symbolic links, devices and pipes in src
 // are an error of class [fault.Integrity]; errors of the disk are of class
 // [fault.Machine]. After an error dst may hold a part of the files.
-func CopyTree(ctx context.Context, src, dst string) error {
+//
+// What it returns is what dst has now: the hashes are of the bytes that were
+// written, whatever somebody does to src meanwhile.
+func CopyTree(ctx context.Context, src, dst string) ([]TreeFile, error) {
 	files, err := listDir(ctx, src, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !keepsExec {
 		if err := readExec(src, files); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := os.MkdirAll(dst, 0o755); err != nil {
-		return diskError(err, dst, "")
+		return nil, diskError(err, dst, "")
 	}
 	made := map[string]bool{".": true}
 	for _, f := range files {
 		if dir := path.Dir(f.Path); !made[dir] {
 			made[dir] = true
 			if err := os.MkdirAll(filepath.Join(dst, filepath.FromSlash(dir)), 0o755); err != nil {
-				return diskError(err, dst, "")
+				return nil, diskError(err, dst, "")
 			}
 		}
 	}
-	return each(ctx, len(files), func(i int) error {
-		name := filepath.FromSlash(files[i].Path)
-		return copyFile(filepath.Join(dst, name), filepath.Join(src, name), files[i].Exec)
-	})
+	return files, each(ctx, len(files), func(i int) error { return copyFile(ctx, dst, src, &files[i]) })
 }
 
-func copyFile(dst, src string, exec bool) error {
-	in, err := os.Open(src)
+// copyFile copies one file of a tree and hashes what it writes.
+func copyFile(ctx context.Context, dst, src string, f *TreeFile) error {
+	name := filepath.FromSlash(f.Path)
+	in, err := os.Open(filepath.Join(src, name))
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	perm := fs.FileMode(0o644)
-	if exec {
+	if f.Exec {
 		perm = 0o755
 	}
-	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	out, err := os.OpenFile(filepath.Join(dst, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return diskError(err, filepath.Dir(dst), "")
 	}
-	if !reflink(out, in) {
-		// On Linux this is copy_file_range: the bytes stay in the kernel.
-		_, err = io.Copy(out, in)
+	h := sha256.New()
+	read, sink := in, io.Writer(h)
+	if reflink(out, in) {
+		read = out
+	} else {
+		sink = io.MultiWriter(out, h)
 	}
+	buf := hashBuffers.Get().(*[128 << 10]byte)
+	f.Size, err = io.CopyBuffer(struct{ io.Writer }{sink}, &contextReader{ctx, read}, buf[:])
+	hashBuffers.Put(buf)
+	h.Sum(f.SHA256[:0])
 	if err := errors.Join(err, out.Close()); err != nil {
 		return diskError(err, filepath.Dir(dst), "")
 	}

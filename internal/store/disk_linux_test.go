@@ -107,7 +107,8 @@ func childFull() error {
 	if err := os.WriteFile(filepath.Join(outside, "big"), []byte(big), 0o644); err != nil {
 		return err
 	}
-	errs = append(errs, wantMachine("copying", CopyTree(ctx, outside, filepath.Join(scratch, "copy")), scratch, "the disk is full", "free space"))
+	_, err = CopyTree(ctx, outside, filepath.Join(scratch, "copy"))
+	errs = append(errs, wantMachine("copying", err, scratch, "the disk is full", "free space"))
 	cleanup()
 
 	// Many small files: no inodes are left.

@@ -28,7 +28,6 @@ type Document struct {
 	Modified    string `json:"modified,omitempty"` // the header Last-Modified
 	Link        string `json:"link,omitempty"`     // the header of that name
 	From        string `json:"from,omitempty"`     // the address that answered, without secrets
-	SHA256      string `json:"sha256"`             // of Body, set by [Store.KeepDocument]
 }
 
 func document(key string) string {
@@ -36,18 +35,14 @@ func document(key string) string {
 	return "documents/" + hex.EncodeToString(sum[:])
 }
 
-// Document returns what was kept under a key. One whose body is not what was
-// kept is removed, and not found.
+// Document returns what was kept under a key. One that is not what was kept is
+// removed, and not found.
 func (s *Store) Document(key string) (Document, bool) {
 	var d Document
 	name := s.path(document(key))
-	data, err := readFile(name)
-	if err != nil {
-		return d, false
-	}
-	header, body, ok := bytes.Cut(data, []byte("\n"))
-	sum := sha256.Sum256(body)
-	if !ok || json.Unmarshal(header, &d) != nil || d.SHA256 != hex.EncodeToString(sum[:]) {
+	data, ok := s.Sealed(document(key))
+	header, body, cut := bytes.Cut(data, []byte("\n"))
+	if !ok || !cut || json.Unmarshal(header, &d) != nil {
 		remove(name)
 		return Document{}, false
 	}
@@ -66,14 +61,12 @@ func (s *Store) KeepDocument(key string, d Document) error {
 		remove(s.path(name))
 		return nil
 	}
-	sum := sha256.Sum256(d.Body)
-	d.SHA256 = hex.EncodeToString(sum[:])
 	header, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
 	// 0600: it may be of a registry that wants a token.
-	if err := s.Put(name, 0o600, append(append(header, '\n'), d.Body...)); err != nil {
+	if err := s.Seal(name, 0o600, append(append(header, '\n'), d.Body...)); err != nil {
 		return err
 	}
 	return s.trimDocuments(maxDocuments)

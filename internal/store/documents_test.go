@@ -33,8 +33,7 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each byte flipped, and each length: never another body. A flip in the
-	// header may change what it says beside the digest.
+	// Each byte flipped, and each length: nothing is there.
 	for i := range whole {
 		bad := bytes.Clone(whole)
 		bad[i] ^= 1
@@ -42,8 +41,8 @@ func TestDocuments(t *testing.T) {
 			if err := os.WriteFile(s.path(document("a")), damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if got, ok := s.Document("a"); ok && !bytes.Equal(got.Body, want.Body) {
-				t.Fatalf("byte %d: body %q", i, got.Body)
+			if got, ok := s.Document("a"); ok {
+				t.Fatalf("byte %d: %+v", i, got)
 			}
 		}
 	}

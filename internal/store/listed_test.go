@@ -62,7 +62,7 @@ func TestListed(t *testing.T) {
 		listed(name+", then known", d, "npm", 0)
 	}
 	all("cut", func(_ string, data []byte) []byte { return data[:len(data)-5] })
-	all("cut to the header", func(_ string, data []byte) []byte { return data[:slices.Index(data, '\n')+1] })
+	all("cut to the seal", func(_ string, data []byte) []byte { return data[:slices.Index(data, '\n')+1] })
 	all("empty", func(string, []byte) []byte { return nil })
 	all("flipped", func(_ string, data []byte) []byte {
 		data[len(data)-1] ^= 1

@@ -2,11 +2,15 @@ package store
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // Pack writes a folder that [Store.Tree] returned as a tar: its files sorted by
@@ -42,6 +46,11 @@ func (s *Store) packFile(ctx context.Context, t *tar.Writer, tree string, f Tree
 		return err
 	}
 	// One byte more than there should be makes the tar writer refuse.
-	_, err = io.CopyBuffer(struct{ io.Writer }{t}, &contextReader{ctx, io.LimitReader(in, f.Size+1)}, buf)
+	sum := sha256.New()
+	_, err = io.CopyBuffer(io.MultiWriter(t, sum), &contextReader{ctx, io.LimitReader(in, f.Size+1)}, buf)
+	if err == nil && !bytes.Equal(sum.Sum(nil), f.SHA256[:]) {
+		s.Doubt(tree)
+		err = fault.Errorf(fault.Integrity, "run the same command once more", "it was changed in the cache; its next use makes it anew")
+	}
 	return err
 }

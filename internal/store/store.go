@@ -24,7 +24,8 @@
 //
 //	blobs/sha256/ab/<digest>   files as they were downloaded, mode 0444
 //	trees/<tree>/…             unpacked folders
-//	trees/<tree>.ok            what is in that folder; written last
+//	trees/<tree>.ok            what is in that folder
+//	trees/<tree>.seen          what stat said of it when it was hashed; written last
 //	documents/<digest of key>  answers of registries, with their validators, and what was
 //	                           found in archives, see [Store.Listed]; bounded
 //	locks/                     one lock file per blob or tree being written, and
@@ -39,9 +40,10 @@
 //
 // Nothing gets its final name before it was verified: bytes are hashed while
 // they are written to tmp, and renamed under a file lock that all processes of
-// the machine share. What is read is hashed again ([Store.Blob]) or compared
-// with its list ([Store.Tree]), which hashes to the name of the tree; what is
-// damaged is removed and made anew. So nothing is flushed to the disk: waiting for
+// the machine share. What is read is hashed again ([Store.Blob]), or as long as
+// stat says of it what it did when it was hashed, taken as it is ([Store.Tree]);
+// what goes out is hashed on the way ([CopyTree], [Store.Pack]). What is damaged
+// is made anew. So nothing is flushed to the disk: waiting for
 // it costs a download half of its speed. Nothing is created before the first write,
 // so a cache that has everything may be read-only.
 package store
@@ -79,6 +81,8 @@ type Store struct {
 
 	usesMu sync.Mutex
 	uses   map[string]*os.File // the lock of each tree in use, by tree
+
+	buildMu sync.Mutex // of looking at Go's build cache
 }
 
 // Open returns the store in dir; "" means the folder that EnvDir names, else
@@ -190,14 +194,6 @@ func (s *Store) Scratch(ctx context.Context, name string) (dir string, cleanup f
 	}, nil
 }
 
-// GoBuild returns the folder that Go keeps its build cache in (GOCACHE), so that
-// its standard library is compiled once for each platform. What is there is
-// Go's business: it trims it, and it believes it.
-func (s *Store) GoBuild() (string, error) {
-	s.hold("go-build")
-	return s.mkdir("go-build")
-}
-
 // remove deletes a file or a folder of ours. A failure costs space only: tmp is
 // swept again, and what replaces a damaged entry reports its own error.
 func remove(name string) {
@@ -261,6 +257,9 @@ func (s *Store) Put(name string, perm fs.FileMode, data []byte) error {
 	f, err := os.CreateTemp(tmp, "put-*")
 	if err != nil {
 		return s.refused(err)
+	}
+	if info, err := os.Lstat(s.path(name)); err == nil && info.IsDir() {
+		remove(s.path(name)) // damage; nothing could be renamed to it
 	}
 	if _, err = f.Write(data); err == nil {
 		err = rename(f, s.path(name), perm)

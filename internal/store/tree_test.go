@@ -105,7 +105,7 @@ func TestHashDir(t *testing.T) {
 	if _, err := HashDir(ctx, dir, nil); fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), filepath.Join(dir, "l")+": a symbolic link is not allowed") {
 		t.Errorf("symlink: %v", err)
 	}
-	if err := CopyTree(ctx, dir, filepath.Join(t.TempDir(), "out")); fault.Of(err) != fault.Integrity {
+	if _, err := CopyTree(ctx, dir, filepath.Join(t.TempDir(), "out")); fault.Of(err) != fault.Integrity {
 		t.Errorf("copying a symlink: %v", err)
 	}
 	if _, err := HashDir(ctx, dir, func(p string) bool { return p == "l" }); err != nil {
@@ -119,7 +119,7 @@ func TestCopyTree(t *testing.T) {
 	os.Chmod(filepath.Join(src, "a"), 0o400)
 	os.Chmod(filepath.Join(src, "bin", "run"), 0o700)
 	dst := filepath.Join(t.TempDir(), "new", "out")
-	if err := CopyTree(ctx, src, dst); err != nil {
+	if _, err := CopyTree(ctx, src, dst); err != nil {
 		t.Fatal(err)
 	}
 	want, err := HashDir(ctx, src, nil)
@@ -140,10 +140,10 @@ func TestCopyTree(t *testing.T) {
 			t.Errorf("%s has mode %v", f.Path, b.Mode())
 		}
 	}
-	if err := CopyTree(ctx, src, dst); fault.Of(err) != fault.Machine || !errors.Is(err, fs.ErrExist) {
+	if _, err := CopyTree(ctx, src, dst); fault.Of(err) != fault.Machine || !errors.Is(err, fs.ErrExist) {
 		t.Errorf("over another: %v", err)
 	}
-	if err := CopyTree(ctx, filepath.Join(src, "missing"), dst); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := CopyTree(ctx, filepath.Join(src, "missing"), dst); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -215,17 +215,15 @@ func TestTree(t *testing.T) {
 	if again, err := s.Tree(ctx, tree, never); again != dir || err != nil {
 		t.Errorf("again: %s, %v", again, err)
 	}
-	// The first look may hash, for the files are as young as the stamp; then
-	// looking changes nothing.
-	time.Sleep(20 * time.Millisecond)
-	if err := s.writeStamp(tree, mustHash(t, dir)); err != nil {
-		t.Fatal(err)
+	if !s.Unchanged(tree) {
+		t.Error("a new tree would be hashed again")
 	}
-	stampBefore, _ := os.Stat(dir + ".ok")
+	// Looking changes nothing.
+	before, _ := os.Stat(dir + ".seen")
 	if _, err := s.Tree(ctx, tree, never); err != nil {
 		t.Error(err)
 	}
-	if stampAfter, err := os.Stat(dir + ".ok"); err != nil || !os.SameFile(stampBefore, stampAfter) {
+	if after, err := os.Stat(dir + ".seen"); err != nil || !os.SameFile(before, after) {
 		t.Errorf("a warm tree was hashed again: %v", err)
 	}
 
@@ -258,11 +256,15 @@ func TestTree(t *testing.T) {
 		{"stamp of another tree", func() error {
 			return errors.Join(os.WriteFile(dir+".ok", []byte("x"), 0o644), os.WriteFile(filepath.Join(dir, "a"), []byte("A"), 0o644))
 		}},
+		{"changed with its times set back", func() error {
+			info, err := os.Stat(filepath.Join(dir, "a"))
+			return errors.Join(err, os.WriteFile(filepath.Join(dir, "a"), []byte("A"), 0o644), os.Chtimes(filepath.Join(dir, "a"), info.ModTime(), info.ModTime()))
+		}},
 		{"stamp is a folder", func() error {
 			return errors.Join(os.Remove(dir+".ok"), os.Mkdir(dir+".ok", 0o755), os.WriteFile(filepath.Join(dir, "a"), []byte("A"), 0o644))
 		}},
 	} {
-		if runtime.GOOS == "windows" && (tt.what == "executable" || tt.what == "symlink") {
+		if runtime.GOOS == "windows" && (tt.what == "executable" || tt.what == "symlink" || strings.HasPrefix(tt.what, "changed with")) {
 			continue
 		}
 		if err := tt.do(); err != nil {
@@ -277,23 +279,39 @@ func TestTree(t *testing.T) {
 			t.Errorf("%s: healed to %s, %v", tt.what, hash, err)
 		}
 	}
-	// Without its stamp, but sound: kept.
-	if err := os.Remove(dir + ".ok"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Tree(ctx, tree, never); err != nil {
-		t.Errorf("lost stamp: %v", err)
-	}
-	// Touched, but sound: kept.
-	if err := os.Chtimes(filepath.Join(dir, "a"), time.Time{}, time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Tree(ctx, tree, never); err != nil {
-		t.Errorf("touched: %v", err)
+	// Sound, but stat says something else, or what it said is not known: hashed,
+	// kept, and known again.
+	for what, do := range map[string]func() error{
+		"list lost":     func() error { return os.Remove(dir + ".ok") },
+		"list changed":  func() error { return os.WriteFile(dir+".ok", []byte("x"), 0o644) },
+		"sights lost":   func() error { return os.Remove(dir + ".seen") },
+		"sights cut":    func() error { return os.Truncate(dir+".seen", 100) },
+		"touched":       func() error { return os.Chtimes(filepath.Join(dir, "a"), time.Time{}, time.Now().Add(time.Hour)) },
+		"empty folder":  func() error { return os.Mkdir(filepath.Join(dir, "none"), 0o755) },
+		"another inode": func() error { return other(dir) },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(what, err)
+		}
+		if s.Unchanged(tree) {
+			t.Errorf("%s: taken without looking", what)
+		}
+		if _, err := s.Tree(ctx, tree, never); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := s.stamp(tree); !s.Unchanged(tree) || err != nil {
+			t.Errorf("%s: it would be hashed again (%v)", what, err)
+		}
 	}
 	if left := leftovers(t, s); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
+}
+
+// other makes a copy of a folder take its place.
+func other(dir string) error {
+	_, err := CopyTree(context.Background(), dir, dir+"-copy")
+	return errors.Join(err, os.RemoveAll(dir), os.Rename(dir+"-copy", dir))
 }
 
 func mustHash(t *testing.T, dir string) []TreeFile {

@@ -97,6 +97,9 @@ func touch(name string, info fs.FileInfo) {
 func (s *Store) tryLock(name string) (unlock func(), ok bool) {
 	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
+		f, err = os.Open(s.path("locks", name)) // of another user, or read-only
+	}
+	if err != nil {
 		return nil, false
 	}
 	if flock(f, true) != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -13,25 +14,30 @@ import (
 
 // A Damage is something in the store that is not what its name says.
 type Damage struct {
-	Kind     string `json:"kind"` // "blob" or "tree"
-	Name     string `json:"name"` // the digest that it should have
+	Kind     string `json:"kind"` // "blob", "tree", "record" or "build cache"
+	Name     string `json:"name"` // the digest that it should have; of a record, the last part of its path
 	Path     string `json:"path"`
 	Why      string `json:"why"`
 	Repaired bool   `json:"repaired"` // it was removed, and is made anew by its next use
+	InUse    bool   `json:"in_use"`   // it was not removed because a process uses it
 }
 
 // Verified is what [Store.Verify] found.
 type Verified struct {
 	Blobs   int      `json:"blobs"`
 	Trees   int      `json:"trees"`
-	Bytes   int64    `json:"bytes"` // that were read
+	Records int      `json:"records"` // small files that somebody believes
+	Builds  int      `json:"builds"`  // files of Go's build cache
+	Bytes   int64    `json:"bytes"`   // that were read
 	Damaged []Damage `json:"damaged"`
 }
 
-// Verify reads and hashes all blobs and trees, several files at once. Expect is
+// Verify reads and hashes all blobs, trees and records and Go's build cache,
+// several files at once. Expect is
 // told beforehand how many bytes that are, and read how many of them have been,
 // from several goroutines. With repair, what is damaged is removed under its
-// lock. Without, nothing is changed. Errors are of class [fault.Usage], for a
+// lock; but not a tree that a process uses, which is then made anew by its next
+// use. Without, nothing is changed. Errors are of class [fault.Usage], for a
 // folder that is no cache of ours, or [fault.Machine]; damage is none.
 func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes int64)) (Verified, error) {
 	v := Verified{Damaged: []Damage{}}
@@ -52,7 +58,7 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 		sizes[i] = usage(s.path("trees", tree)).size
 		all += sizes[i]
 	}
-	all += usage(s.path("blobs")).size
+	all += usage(s.path("blobs"), s.path("go-build")).size
 	expect(all)
 
 	var mu sync.Mutex
@@ -108,10 +114,7 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 		}
 		d := &Damage{Kind: "tree", Name: tree, Path: s.path("trees", tree), Why: why}
 		if repair {
-			if err := s.mend(ctx, "tree-"+tree, d, func() (bool, error) {
-				there, why, err := s.checkTree(ctx, tree)
-				return there && why != "", err
-			}, func() error { return s.dropTree(tree) }); err != nil {
+			if err := s.mendTree(ctx, tree, d); err != nil {
 				return v, err
 			}
 		}
@@ -122,7 +125,89 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 			v.Damaged = append(v.Damaged, *d)
 		}
 	}
-	return v, nil
+	broken, sealed := s.brokenSeals()
+	for _, tree := range trees {
+		broken = append(broken, s.brokenLists(tree)...)
+	}
+	v.Records = sealed + len(trees)
+	for _, name := range broken {
+		d := Damage{Kind: "record", Name: filepath.Base(name), Path: s.path(name), Why: "it is not what was written"}
+		if repair {
+			remove(d.Path)
+			_, err := os.Lstat(d.Path)
+			d.Repaired = errors.Is(err, fs.ErrNotExist)
+		}
+		v.Damaged = append(v.Damaged, d)
+	}
+	err = s.verifyGoBuild(ctx, repair, &v, read)
+	return v, err
+}
+
+// verifyGoBuild looks at Go's build cache, unless it is in use: Go writes its
+// files in place.
+func (s *Store) verifyGoBuild(ctx context.Context, repair bool, v *Verified, read func(int64)) error {
+	if _, err := os.Lstat(s.path("locks", "use-"+goBuildUse)); err == nil {
+		unlock, ok := s.tryLock("use-" + goBuildUse)
+		if !ok {
+			return nil
+		}
+		defer unlock()
+	}
+	return s.checkGoBuild(ctx, func(name string, size int64, why string) {
+		if size >= 0 {
+			v.Builds++
+			v.Bytes += size
+			read(size)
+		}
+		if why == "" {
+			return
+		}
+		d := Damage{Kind: "build cache", Name: filepath.Base(name), Path: name, Why: why}
+		if repair {
+			remove(name)
+			_, err := os.Lstat(name)
+			d.Repaired = errors.Is(err, fs.ErrNotExist)
+		}
+		v.Damaged = append(v.Damaged, d)
+	})
+}
+
+// brokenLists names what is known of a tree and is not what was written.
+func (s *Store) brokenLists(tree string) (broken []string) {
+	list, sights := filepath.Join("trees", tree+".ok"), filepath.Join("trees", tree+".seen")
+	if _, err := s.stamp(tree); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		broken = append(broken, list)
+	}
+	data, err := readFile(s.path(sights))
+	if errors.Is(err, fs.ErrNotExist) {
+		return broken
+	}
+	if _, ok := parseSights(tree, data); err != nil || !ok {
+		broken = append(broken, sights)
+	}
+	return broken
+}
+
+// mendTree removes a damaged tree, unless somebody uses it or is about to: who
+// does, and who comes, has locked it as used before looking at it.
+func (s *Store) mendTree(ctx context.Context, tree string, d *Damage) error {
+	s.Doubt(tree) // or what stat says would be believed
+	if _, err := s.mkdir("locks"); err != nil {
+		return err
+	}
+	unlock, ok := s.tryLock("use-" + tree)
+	if !ok || busyTrees(s.path("trees"))[tree] {
+		if ok {
+			unlock()
+		}
+		d.InUse = true
+		return nil
+	}
+	defer unlock()
+	return s.mend(ctx, "tree-"+tree, d, func() (bool, error) {
+		there, why, err := s.checkTree(ctx, tree)
+		return there && why != "", err
+	}, func() error { return s.dropTree(tree) })
 }
 
 // mend removes what is still damaged under its lock: another process may have

@@ -291,7 +291,7 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 	}
 	defer os.RemoveAll(dir)
 	b := pkgmgr.GoBuild{Main: s.main(w), Platform: p}
-	if b.Cache, err = s.store.GoBuild(); err != nil {
+	if b.Cache, err = s.store.GoBuild(ctx); err != nil {
 		return lock.Cell{}, true, err
 	}
 	for i, a := range artifacts {

@@ -1,0 +1,67 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// Copy makes the folder dir, which is not there yet, hold exactly the tree of an
+// entry on a platform: the locked one, or of what is compiled here the one that
+// was noted when it was. The bytes are hashed while they are copied, whatever the
+// cache remembers of them; a tree that was changed in the cache is made anew.
+func (i *Installer) Copy(ctx context.Context, e *lock.Entry, platform, dir string) (lock.Cell, error) {
+	for again := false; ; again = true {
+		from, cell, err := i.Tree(ctx, e, platform)
+		if err != nil {
+			return cell, err
+		}
+		tree := filepath.Base(from) // also where the lock has none
+		files, err := store.CopyTree(ctx, from, dir)
+		switch {
+		case err == nil && treeOf(files) == tree:
+			return cell, nil
+		case err == nil:
+			err = fault.Errorf(fault.Integrity, "", "copied tree %s, expected %s", treeOf(files), tree)
+		case fault.Of(err) != fault.Integrity && !errors.Is(err, fs.ErrNotExist):
+			return cell, fmt.Errorf("%s for %s: %w", e, platform, err)
+		}
+		if ctx.Err() != nil || again {
+			return cell, fault.Errorf(fault.Integrity, "see what writes to "+i.Store.Dir()+", then check the cache: fetch cache verify",
+				"%s for %s: the folder in the cache changes while it is copied: %w", e, platform, err)
+		}
+		i.detail("%s was changed in the cache (%v); making it anew", e, err)
+		i.Store.Doubt(tree)
+		i.forget(from)
+		if err := os.RemoveAll(dir); err != nil {
+			return cell, err
+		}
+	}
+}
+
+// treeOf is the digest of a list, "" for one that is no tree.
+func treeOf(files []store.TreeFile) string {
+	tree, err := store.TreeHash(files)
+	if err != nil {
+		return ""
+	}
+	return tree
+}
+
+// forget makes Tree look at a folder again.
+func (i *Installer) forget(dir string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for stamp, had := range i.had {
+		if had == dir {
+			delete(i.had, stamp)
+		}
+	}
+}
