@@ -300,14 +300,17 @@ func (s *story) text(why string) string {
 	line("files:")
 	for _, key := range slices.Sorted(maps.Keys(s.Files)) {
 		f := s.Files[key]
-		what := key
+		what, form := key, ""
 		if f.Version != "" && f.Name != "" {
 			what = f.Name + "@" + f.Version
 			if !strings.HasSuffix(key, "node_modules/"+f.Name) || strings.Count(key, "node_modules/") > 1 {
 				what += " at " + key
 			}
 		}
-		line("  %s (%s)%s", what, bytesText(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
+		if f.Archive != "" {
+			form = f.Archive + ", "
+		}
+		line("  %s (%s%s)%s", what, form, bytesText(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
 	}
 	return b.String()
 }

@@ -13,6 +13,11 @@ validates what it is given once more, and more strictly.
 # The version of the format that this file reads.
 SCHEMA = 1
 
+# The words that a lock may use, as internal/lock has them; a test compares.
+SOURCES = ["cargo", "go", "http", "npm", "oci", "pip"]
+ARCHIVES = ["bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"]
+PLATFORMS = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-aarch64", "windows-x86_64"]
+
 _PREFIX = "protoc-gen-"
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
 
@@ -210,6 +215,8 @@ def _problem(plugins, locked):
     for key in ["source", "files", "platforms"]:
         if key not in locked:
             return "`{}` is missing".format(key)
+    if locked["source"] not in SOURCES:
+        return "source {} is not one of {}".format(repr(locked["source"]), ", ".join(SOURCES))
     for key in ["runtime", "toolchain"]:
         needed = locked.get(key)
         if needed:
@@ -226,7 +233,14 @@ def _problem(plugins, locked):
             return "sha256 of `{}` is not 64 lower-case hexadecimal digits".format(key)
         if type(file.get("size")) != "int" or file["size"] <= 0:
             return "size of `{}` is not a number of bytes".format(key)
+        if "archive" in file and (file["archive"] not in ARCHIVES or locked["source"] not in ["http", "oci"]):
+            return "archive {} of `{}` is not one of {}, of source http or oci".format(repr(file["archive"]), key, ", ".join(ARCHIVES))
+        for platform in file.get("platforms", []):
+            if platform not in PLATFORMS:
+                return "unknown platform {} of `{}`".format(repr(platform), key)
     for platform, cell in locked["platforms"].items():
+        if platform not in PLATFORMS:
+            return "unknown platform {}".format(repr(platform))
         kinds = [k for k in ["emulate", "tree", "unavailable"] if cell.get(k)]
         if locked["source"] == "cargo" and kinds == [] and _is_path(cell.get("binary")):
             continue  # compiled where it is used: its tree is not known beforehand

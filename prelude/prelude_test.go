@@ -240,6 +240,10 @@ func TestLockRefused(t *testing.T) {
 		{"schema = 1", "schema = 2", "has schema 2, this buck2-protobuf reads 1: take a newer"},
 		{"schema = 1", "", "has schema None, expected 1. Run: lockgen update"},
 		{`source = "npm"`, ``, "x 1.10.0: `source` is missing"},
+		{`source = "npm"`, `source = "nmp"`, "source \"nmp\" is not one of cargo, go, http, npm, oci, pip"},
+		{"size = 7", `size = 7, archive = "zip"`, "archive \"zip\" of `node_modules/x` is not one of bz2, "},
+		{"size = 3", `size = 3, platforms = ["linux-amd64"]`, "unknown platform \"linux-amd64\" of `node.whl`"},
+		{"platforms.linux-x86_64", "platforms.linux-amd64", "unknown platform \"linux-amd64\""},
 		{`"node@24.0.0"`, `"node@25.0.0"`, "x 1.10.0: its runtime node@25.0.0 is not locked"},
 		{`toolchain = "go@1.26.7"`, `toolchain = "go@1.26.8"`, "gen 1.0.0: its toolchain go@1.26.8 is not locked"},
 		{sum, sum[1:], "is not 64 lower-case hexadecimal digits"},
@@ -265,6 +269,29 @@ func TestLockRefused(t *testing.T) {
 		_, err := call(t, bzl["plugins_of"], parse(t, text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.new, err, c.want)
+		}
+	}
+}
+
+// TestLockWords: the words of a lock are those of internal/lock, and an unknown
+// one is refused where a lock by URL has it.
+func TestLockWords(t *testing.T) {
+	bzl := load(t, "lock.bzl", nil)
+	for name, want := range map[string][]string{"SOURCES": slices.Sorted(slices.Values(lock.Kinds)), "ARCHIVES": lock.Archives, "PLATFORMS": lock.PlatformNames()} {
+		var got []string
+		for v := range bzl[name].(*starlark.List).Elements() {
+			s, _ := starlark.AsString(v)
+			got = append(got, s)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s is %v, internal/lock has %v", name, got, want)
+		}
+	}
+	text := "schema = 1\n[plugins.a.\"1\"]\nsource = \"http\"\nfiles.a = { url = \"https://example.com/a\", archive = %q, sha256 = %q, size = 1 }\nplatforms.linux-x86_64 = { binary = \"a\", tree = %q }\n"
+	for _, archive := range append([]string{"rar", "raw", "", "tgz"}, lock.Archives...) {
+		_, err := call(t, bzl["plugins_of"], parse(t, fmt.Sprintf(text, archive, sum, sum)))
+		if known := slices.Contains(lock.Archives, archive); known != (err == nil) {
+			t.Errorf("archive %q: %v", archive, err)
 		}
 	}
 }

@@ -314,12 +314,20 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
 		return files, err
 	default:
-		o = store.Options{Format: v.Files[key].Archive, RawName: v.Platforms[platform].Binary}
-		if o.Format == "" {
-			o.Format = "raw"
-		}
+		o = Release(v.Files[key].Archive, v.Platforms[platform].Binary)
+		executable := v.Executable(platform)
+		o.Exec = func(path string) bool { return path == executable }
 	}
 	return store.Unpack(ctx, f, dir, o)
+}
+
+// Release says how a file of kind HTTP or OCI is read: an archive, or a file whose
+// one executable gets the path of the binary.
+func Release(archive, binary string) store.Options {
+	if archive == "" {
+		archive = "raw"
+	}
+	return store.Options{Format: archive, Release: true, RawName: binary}
 }
 
 // addBins makes the files executable that the package.json of an npm package

@@ -421,9 +421,6 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 	if err != nil {
 		return err
 	}
-	if len(p.Sources) > 1 {
-		return d.errorf(path, "give the entry one source", "an entry with several sources has no platforms of its own")
-	}
 	p.Platforms = map[string]Override{}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		at := append(slices.Clone(path), name)
@@ -434,16 +431,26 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 		if err != nil {
 			return err
 		}
-		if err := d.known(at, t, "source", "asset", "binary"); err != nil {
+		if err := d.known(at, t, "source", "asset", "binary", "emulate"); err != nil {
 			return err
 		}
 		var o Override
+		if v, ok := t["emulate"]; ok {
+			if o.Emulate, err = d.emulate(append(slices.Clone(at), "emulate"), name, t, v); err != nil {
+				return err
+			}
+			p.Platforms[name] = o
+			continue
+		}
+		if len(p.Sources) > 1 {
+			return d.errorf(at, "give the entry one source; emulate alone goes with several", "an entry with several sources has no files of its own for a platform")
+		}
 		if v, ok := t["source"]; ok {
 			if o.Source, err = d.source(append(slices.Clone(at), "source"), v); err != nil {
 				return err
 			}
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
-				return d.errorf(at, "", "only a plugin by URL can have another source on one platform")
+				return d.errorf(at, "give the entry a source by URL; to run what another platform has, write emulate instead", "only a plugin by URL can have another source on one platform")
 			}
 			_, _, gitHub := o.Source.GitHub()
 			_, _, maven := o.Source.Maven()
@@ -466,6 +473,9 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			if err := checkAsset(o.Asset); err != nil {
 				return d.wrap(at, err)
 			}
+			if _, err := Archive(o.Asset); err != nil {
+				return d.wrap(at, err)
+			}
 		}
 		if v, ok := t["binary"]; ok {
 			if o.Binary, err = d.str(append(slices.Clone(at), "binary"), v); err != nil {
@@ -478,6 +488,36 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 		p.Platforms[name] = o
 	}
 	return nil
+}
+
+// emulate reads the consent to run the programs of another platform, which is
+// all that is said of a platform then.
+func (d *decoder) emulate(path []string, name string, t map[string]any, v any) (string, error) {
+	other, err := d.str(path, v)
+	if err != nil {
+		return "", err
+	}
+	if err := d.platform(path, other); err != nil {
+		return "", err
+	}
+	p, _ := LookupPlatform(name)
+	switch {
+	case len(t) > 1:
+		return "", d.errorf(path, "keep emulate alone, or take it out", "a platform that emulates another has no files of its own")
+	case !p.Runs(other):
+		var can []string
+		for _, p := range Platforms {
+			for _, o := range []string{p.Emulates, p.Rosetta} {
+				if o != "" {
+					can = append(can, o+" on "+p.Name)
+				}
+			}
+		}
+		return "", d.errorf(path, "take it out; can be emulated: "+strings.Join(can, ", "), "%s cannot run programs of %s", name, other)
+	case !slices.Contains(d.m.Platforms, other):
+		return "", d.errorf(path, "add "+other+" to platforms", "%s emulates %s, which is not among the platforms", name, other)
+	}
+	return other, nil
 }
 
 // versions accepts exact versions and ranges.

@@ -40,7 +40,10 @@
 // user's own package manager is configured with. For oci, package is HOST/REPO,
 // the name and the version of a file are the title of its layer (where the
 // source names one) and the tag, manifest is the SHA-256 of the image manifest,
-// and the blob is HOST/REPO@sha256:SHA256. A tree is the digest that
+// and the blob is HOST/REPO@sha256:SHA256. Archive is the form of a file of http and
+// oci, one of [Archives]; without it the file is the executable itself. Their binary
+// is executable whatever the archive says, and a link in one that ends at a file of
+// it is a copy of that. A tree is the digest that
 // package store specifies.
 //
 // A wheel is unpacked at the root of the tree. Of a plugin that Python runs, a
@@ -87,6 +90,11 @@
 //	os = { macos = "osx" }              # the publisher's words for {os}
 //	arch = { aarch64 = "aarch_64" }     # and for {arch}
 //	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
+//	platforms.macos-aarch64 = { emulate = "macos-x86_64" } # consent to Rosetta, of any source
+//
+// The end of a file's name tells its form: .zip; .tar.gz, .tar.xz, .tar.zst, .tar.bz2
+// and their short forms; .gz, .xz, .zst or .bz2 of one executable; else it is the
+// executable. What is named by binary is executable.
 //
 // An entry of source pip may say how Python starts it:
 //

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path"
 	"regexp"
@@ -94,13 +95,17 @@ type Version struct {
 // file of the publisher, a transparency log, a signed provenance.
 var Trusts = []string{"first-use", "registry", "checksum-file", "transparency-log", "provenance"}
 
+// Archives lists the forms in which a file of kind HTTP or OCI may be: an archive,
+// or one executable compressed by itself, sorted.
+var Archives = []string{"bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"}
+
 // A File is one artifact of a closure.
 type File struct {
 	Name      string   `toml:"name" json:"name"`           // package, ecosystem kinds whose files are named by path; oci: title of the layer, where the source names it
 	Version   string   `toml:"version" json:"version"`     // of that package; oci: the tag
 	URL       string   `toml:"url" json:"url"`             // http only
 	Manifest  string   `toml:"manifest" json:"manifest"`   // oci only: SHA-256 of the image manifest that lists the file
-	Archive   string   `toml:"archive" json:"archive"`     // http and oci: "zip", "tar.gz", … or "" for a bare executable
+	Archive   string   `toml:"archive" json:"archive"`     // http and oci: one of Archives, or "" for a bare executable
 	SHA256    string   `toml:"sha256" json:"sha256"`       // 64 lower-case hexadecimal digits
 	Size      int64    `toml:"size" json:"size"`           // bytes
 	Integrity string   `toml:"integrity" json:"integrity"` // upstream's own digest: "sha512-…" (npm), "h1:…" (Go)
@@ -393,6 +398,9 @@ func (v *Version) validateFile(key string, f File) error {
 		if f.URL == "" {
 			return errors.New("url is missing")
 		}
+		if u, err := url.Parse(f.URL); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+			return fmt.Errorf("url %q is not of the form https://HOST/…", redact(f.URL))
+		}
 	case Go:
 		if err := validateGoFile(key, f); err != nil {
 			return err
@@ -413,6 +421,14 @@ func (v *Version) validateFile(key string, f File) error {
 		return fmt.Errorf("a file of source %s has no gomod", v.Source)
 	case v.Source != OCI && f.Manifest != "":
 		return fmt.Errorf("a file of source %s has no manifest", v.Source)
+	}
+	if f.Archive != "" {
+		switch {
+		case v.Source != HTTP && v.Source != OCI:
+			return fmt.Errorf("a file of source %s has no archive", v.Source)
+		case !slices.Contains(Archives, f.Archive):
+			return fmt.Errorf("archive %q is not one of %s; a bare executable has none", f.Archive, strings.Join(Archives, ", "))
+		}
 	}
 	if v.Source != HTTP && f.URL != "" {
 		return fmt.Errorf("a file of source %s has no url", v.Source)
@@ -467,6 +483,18 @@ func (v *Version) Cell(platform string) (Cell, string, error) {
 		return Cell{}, "", fault.Errorf(fault.Machine, "list the platform in plugins.toml if it is not there and run: lockgen update; or lock a version or a source that has a build for it, see: lockgen explain NAME", "not available on %s: %s", platform, c.Unavailable)
 	}
 	return c, platform, nil
+}
+
+// Executable returns the path of the file that is executable on a platform
+// whatever its archive says, or "": the binary of kinds HTTP and OCI. Whoever
+// wrote it into plugins.toml said so, and no package manager disagrees. On
+// Windows nothing is marked.
+func (v *Version) Executable(platform string) string {
+	p, _ := LookupPlatform(platform)
+	if v.Source != HTTP && v.Source != OCI || p.OS == "windows" {
+		return ""
+	}
+	return v.Platforms[platform].Binary
 }
 
 // FilesFor returns the keys of the files that a platform's tree is made of,

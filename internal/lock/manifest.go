@@ -81,9 +81,10 @@ type Alternative struct {
 
 // An Override replaces parts of an entry for one platform.
 type Override struct {
-	Source *Source
-	Asset  string // with a source github: only
-	Binary string
+	Source  *Source
+	Asset   string // with a source github: only
+	Binary  string
+	Emulate string // the platform whose cell is used instead; then nothing else is set
 }
 
 // At returns FILE:LINE of a key, or FILE where the key is not in it.

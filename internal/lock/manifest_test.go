@@ -94,6 +94,12 @@ var badManifests = []struct {
 	class      fault.Class
 	want       []string // in the message or the mend
 }{
+	{"archive of another form", manifestHead + "a = { version = \"1\", source = \"https://example.com/a-{version}.RAR\", binary = \"a\" }\n", 2, []string{"plugins.toml:3", "(.rar)", ".tar.bz2", "no key allows another form"}},
+	{"asset of another form", manifestHead + "a = { version = \"1\", source = \"github:a/b\", asset = \"a.7z\", binary = \"a\" }\n", 2, []string{"plugins.toml:3", "(.7z)"}},
+	{"emulates what is not asked for", manifestHead + "a = { version = \"1\", source = \"npm:a\", binary = \"a\", platforms.macos-aarch64 = { emulate = \"macos-x86_64\" } }\n", 2, []string{"plugins.toml:3", "add macos-x86_64 to platforms"}},
+	{"emulates what it cannot run", manifestHead + "a = { version = \"1\", source = \"npm:a\", binary = \"a\", platforms.linux-aarch64 = { emulate = \"macos-x86_64\" } }\n", 2, []string{"linux-aarch64 cannot run programs of macos-x86_64"}},
+	{"emulates a word", manifestHead + "a = { version = \"1\", source = \"npm:a\", binary = \"a\", platforms.linux-aarch64 = { emulate = \"linux\" } }\n", 2, []string{"unknown platform"}},
+	{"emulates and has files", manifestHead + "a = { version = \"1\", source = \"npm:a\", binary = \"a\", platforms.macos-aarch64 = { emulate = \"macos-x86_64\", binary = \"b\" } }\n", 2, []string{"no files of its own", "keep emulate alone"}},
 	{"empty", "", 2, []string{"no platforms", "add: platforms"}},
 	{"no plugins", `platforms = ["linux-x86_64"]`, 2, []string{"no [plugins]", "lockgen add"}},
 	{"unknown node-manager", "node-manager = \"deno\"\n" + manifestHead, 2, []string{"plugins.toml:1", `"deno"`, "bun"}},

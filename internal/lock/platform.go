@@ -26,6 +26,14 @@ type Platform struct {
 	// Emulates names the platform whose programs this one runs out of the
 	// box, or is "".
 	Emulates string
+	// Rosetta names the platform whose programs this one runs once somebody has
+	// installed what it takes, or is "": only an entry that says so emulates it.
+	Rosetta string
+}
+
+// Runs reports whether p can be made to run the programs of another platform.
+func (p Platform) Runs(other string) bool {
+	return other != "" && (other == p.Emulates || other == p.Rosetta)
 }
 
 // Exe is the suffix of an executable file on p.
@@ -57,6 +65,7 @@ var Platforms = []Platform{
 		GOOS: "darwin", GOARCH: "arm64", NodeOS: "darwin", NodeCPU: "arm64",
 		RustTarget: "aarch64-apple-darwin",
 		PipTags:    macosx("arm64", 11),
+		Rosetta:    "macos-x86_64",
 	},
 	{
 		Name: "macos-x86_64", OS: "macos", Arch: "x86_64",

@@ -96,6 +96,7 @@ func TestSchemaKeys(t *testing.T) {
 		got, want []string
 	}{
 		{"platforms", enum(defs["platform"]), PlatformNames()}, {"trust", enum(properties["trust"]), Trusts}, {"source", enum(properties["source"]), Kinds},
+		{"archive", enum(defs["file"].(map[string]any)["properties"].(map[string]any)["archive"]), Archives},
 	} {
 		if !slices.Equal(tt.got, tt.want) {
 			t.Errorf("%s: the schema has %v, the types %v", tt.name, tt.got, tt.want)
@@ -143,6 +144,10 @@ func TestSchemaValidates(t *testing.T) {
 		{"path", `binary = "bin/lint"`, `binary = "../lint"`},
 		{"absolute", `binary = "bin/lint"`, `binary = "/lint"`},
 		{"name", "[plugins.node", "[plugins.Node"},
+		{"archive", `archive = "tar.gz"`, `archive = "rar"`},
+		{"archive by another word", `archive = "tar.gz"`, `archive = "tgz"`},
+		{"archive of nothing", `archive = "tar.gz"`, `archive = "raw"`},
+		{"emulates a word", `emulate = "windows-x86_64"`, `emulate = "windows-amd64"`},
 		{"weak integrity", "sha512-", "sha1-"},
 		{"no url", `url = "https://example.com/v1.4.0/lint.tar.gz", `, ""},
 		{"args of npm", "package = \"ts-proto\"", "args = [\"x\"]\npackage = \"ts-proto\""},
@@ -227,6 +232,10 @@ allow = ["npm:@bufbuild/*", "host:example.com:8443"]
 exceptions = [{ name = "npm:left-pad", version = "1.3.0", reason = "CVE", until = 2026-12-31 }, { name = "x", version = "2.0.0", reason = "bug 7", until = "2026-01-31" }]
 min-trust = "registry"
 minimum-release-age = "36h"
+`, `platforms = ["macos-aarch64", "macos-x86_64"]
+[plugins]
+a = { version = "1", source = "npm:a", binary = "a", platforms.macos-aarch64 = { emulate = "macos-x86_64" } }
+b = { version = "1", sources = ["npm:b", "https://example.com/b.bz2"], binary = "b", platforms.macos-aarch64.emulate = "macos-x86_64" }
 `}
 	for _, name := range []string{"../../plugins.toml"} {
 		data, err := os.ReadFile(name)
@@ -244,7 +253,7 @@ minimum-release-age = "36h"
 		}
 	}
 	// What relates one part of the file to another, or to the calendar.
-	beyond := []string{"dotted into a table", "mirror", "bundle of nothing", "consent to nothing", "minimum-release-age = \"99999w\"", "main package that leaves"}
+	beyond := []string{"archive of another form", "asset of another form", "emulates what is not asked for", "emulates what it cannot run", "dotted into a table", "mirror", "bundle of nothing", "consent to nothing", "minimum-release-age = \"99999w\"", "main package that leaves"}
 	bad, said := map[string]string{}, 0
 	for _, tt := range badManifests {
 		bad[tt.name] = tt.text

@@ -66,6 +66,9 @@ func ParseSource(s string) (Source, error) {
 		if err := checkTemplate(s, templateVariables...); err != nil {
 			return Source{}, err
 		}
+		if _, err := Archive(s); err != nil {
+			return Source{}, err
+		}
 		return Source{HTTP, s}, nil
 	}
 	mend := forms
@@ -227,28 +230,37 @@ func checkTemplate(s string, variables ...string) error {
 	}
 }
 
-// Archive returns the archive format that the last part of a URL's path tells,
-// in the lock's words, or "" for a bare executable. A format that this program
-// cannot unpack is an error of class [fault.Usage].
+// archiveEnds are the ends of names that tell the form of a file.
+var archiveEnds = []struct{ end, archive string }{
+	{".tar.gz", "tar.gz"}, {".tgz", "tar.gz"},
+	{".tar.xz", "tar.xz"}, {".txz", "tar.xz"},
+	{".tar.zst", "tar.zst"}, {".tzst", "tar.zst"},
+	{".tar.bz2", "tar.bz2"}, {".tbz2", "tar.bz2"}, {".tbz", "tar.bz2"},
+	{".zip", "zip"},
+	{".gz", "gz"}, {".xz", "xz"}, {".zst", "zst"}, {".bz2", "bz2"},
+}
+
+// otherEnds are those of archives that this program does not unpack.
+var otherEnds = []string{".tar", ".7z", ".rar", ".dmg", ".pkg", ".msi", ".deb", ".rpm", ".cab", ".lz", ".lz4", ".lzma", ".tlz", ".z", ".zipx", ".br"}
+
+// Archive returns the form of a file, one of [Archives], that the last part of a
+// URL's path tells, or "" for a bare executable. A form that this program cannot
+// unpack is an error of class [fault.Usage].
 func Archive(rawURL string) (string, error) {
 	base := rawURL
 	if u, err := url.Parse(rawURL); err == nil {
 		base = path.Base(u.Path)
 	}
 	base = strings.ToLower(base)
-	switch {
-	case strings.HasSuffix(base, ".tar.gz"), strings.HasSuffix(base, ".tgz"):
-		return "tar.gz", nil
-	case strings.HasSuffix(base, ".tar.xz"), strings.HasSuffix(base, ".txz"):
-		return "tar.xz", nil
-	case strings.HasSuffix(base, ".tar.zst"), strings.HasSuffix(base, ".tzst"):
-		return "tar.zst", nil
-	case strings.HasSuffix(base, ".zip"):
-		return "zip", nil
+	for _, known := range archiveEnds {
+		if strings.HasSuffix(base, known.end) {
+			return known.archive, nil
+		}
 	}
-	for _, ext := range []string{".tar.bz2", ".tbz2", ".tar", ".7z", ".rar", ".gz", ".xz", ".zst", ".bz2", ".dmg", ".msi", ".deb", ".rpm"} {
-		if strings.HasSuffix(base, ext) {
-			return "", fault.Errorf(fault.Usage, "use the .zip, the .tar.gz, .tar.xz, .tar.zst or the bare executable", "%s is an archive of a kind (%s) that this version does not unpack", base, ext)
+	for _, end := range otherEnds {
+		if strings.HasSuffix(base, end) {
+			return "", fault.Errorf(fault.Usage, "name another file of the release: unpacked are ."+strings.Join(Archives, ", .")+", and a bare executable; no key allows another form",
+				"%s is an archive of a kind (%s) that this version does not unpack", redact(base), end)
 		}
 	}
 	return "", nil

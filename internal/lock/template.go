@@ -106,6 +106,9 @@ func (n Naming) Check(s Source) error {
 	if err := checkAsset(n.Asset); err != nil {
 		return err
 	}
+	if _, err := Archive(n.Asset); err != nil {
+		return err
+	}
 	if err := checkTemplate(n.Checksums, append(slices.Clone(templateVariables), "file")...); err != nil {
 		return err
 	}
@@ -233,6 +236,9 @@ func ParseOCI(s string) (OCIRef, error) {
 	if r.File != "" {
 		if err := CheckPath(r.File); err != nil {
 			return OCIRef{}, fault.Errorf(fault.Usage, form, "%w", err)
+		}
+		if _, err := Archive(r.File); err != nil {
+			return OCIRef{}, err
 		}
 	}
 	return r, nil

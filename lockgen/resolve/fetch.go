@@ -243,7 +243,7 @@ func (u *update) read(ctx context.Context, a *Artifact, d store.Digest) (*Conten
 		return heads[path]
 	}
 	if c.Files, err = store.Unpack(ctx, f, "", o); err != nil {
-		return nil, annotate(a.Label, err)
+		return nil, unfit(annotate(a.Label, err))
 	}
 	for path, h := range heads {
 		c.Heads[path] = h.bytes

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -135,15 +136,12 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 	}, nil
 }
 
-// reading says how to read a file that is an archive, or an executable where
-// archive is "".
+// reading says how to read a file of a form of [lock.Archives], or an executable
+// where archive is "".
 func (w *Want) reading(p lock.Platform, archive string) store.Options {
-	if archive != "" {
-		return store.Options{Format: archive}
-	}
 	// The last candidate is the one that ends in .exe on Windows.
 	paths := w.binaries(p)
-	return store.Options{Format: "raw", RawName: paths[len(paths)-1]}
+	return install.Release(archive, paths[len(paths)-1])
 }
 
 // evidence looks for digests of an artifact that somebody else computed.

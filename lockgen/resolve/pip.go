@@ -408,8 +408,9 @@ func nativeExecutable(w *Want, p lock.Platform, tree Tree, contents map[string]*
 		if !ok {
 			continue
 		}
-		if p.OS != "windows" && !f.Exec {
-			return "", fault.Errorf(fault.Integrity, "tell its publisher, or take another source", "%s is not marked as executable in its archive", path)
+		// What no package manager unpacks is executable by the word of the entry.
+		if p.OS != "windows" && !f.Exec && w.From.Kind == lock.Pip {
+			return "", fault.Errorf(fault.Integrity, "no key allows it, for pip would not make it executable either: tell its publisher, or take another source", "%s is not marked as executable in its wheel", path)
 		}
 		for _, c := range contents {
 			if head, ok := c.Heads[path]; ok {

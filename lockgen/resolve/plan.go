@@ -672,7 +672,12 @@ func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
 			}
 			continue
 		}
+		emulated := w.overrides[p.Name].Emulate
 		switch {
+		case emulated != "" && c.Emulate == emulated:
+		case emulated != "" && c.Emulate == "" && !v.Platforms[emulated].Locked() && c.Unavailable != "" && c.Unavailable != notAmong && w.Optional:
+		case emulated != "":
+			add(v.Platforms[emulated].Locked(), "platform %s is %s in the lock, expected emulated by %s", p.Name, describeCell(c), emulated)
 		case c.Locked():
 			if !w.fitsBinary(p, c.Binary) {
 				add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
@@ -740,8 +745,12 @@ func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
 	v.Runtime = w.Runtime
 	v.Platforms = maps.Clone(old.Platforms)
 	for _, p := range lock.Platforms {
-		if !slices.Contains(m.Platforms, p.Name) {
+		emulated := w.overrides[p.Name].Emulate
+		switch {
+		case !slices.Contains(m.Platforms, p.Name):
 			v.Platforms[p.Name] = otherCell(m, v.Platforms, p)
+		case v.Platforms[emulated].Locked():
+			v.Platforms[p.Name] = lock.Cell{Emulate: emulated}
 		}
 	}
 	use := map[string][]string{}

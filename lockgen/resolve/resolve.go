@@ -628,13 +628,13 @@ func (u *update) locked(w *Want) *lock.Version {
 }
 
 // native lists the platforms for which w may have a tree of its own: those of
-// the manifest on which its runtime has one.
+// the manifest on which its runtime has one, and that emulate no other.
 func (u *update) native(w *Want) []lock.Platform {
 	var list []lock.Platform
 	name, version, _ := strings.Cut(w.Runtime, "@")
 	runtime := u.locked(&Want{Name: name, Version: version})
 	for _, p := range lock.Platforms {
-		if slices.Contains(u.m.Platforms, p.Name) && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
+		if slices.Contains(u.m.Platforms, p.Name) && w.overrides[p.Name].Emulate == "" && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
 		}
 	}
@@ -665,7 +665,7 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		Package: a.w.packageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
-	var failures []failure
+	var failures, unfits []failure
 	holes := maps.Clone(a.res.Missing)
 	if holes == nil {
 		holes = map[string]Missing{}
@@ -685,12 +685,17 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		}
 		cell, err := cells[i], cellErrs[i]
 		var hole *holeError
+		var misfit *unfitError
 		switch {
 		case errors.As(err, &hole):
 			holes[p.Name] = Missing{hole.reason, fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
 			continue
 		case (a.w.From.Kind == lock.HTTP || a.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
 			holes[p.Name] = Missing{"the server has no file for it", err}
+			continue
+		case errors.As(err, &misfit):
+			unfits = append(unfits, failure{w: a.w, platform: p.Name, err: orOptional(err, p)})
+			holes[p.Name] = Missing{reasonOf(err), err}
 			continue
 		case err != nil:
 			failures = append(failures, failure{w: a.w, platform: p.Name, err: err})
@@ -703,21 +708,33 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 			}
 		}
 	}
+	if !a.w.Optional || len(use) == 0 {
+		failures = append(failures, unfits...)
+	}
 	if len(failures) > 0 {
 		return nil, failures
+	}
+	for _, f := range unfits {
+		a.res.Notes = append(a.res.Notes, fmt.Sprintf("%s is unavailable on %s, for it is optional: %s", a.w, f.platform, holes[f.platform].Reason))
 	}
 	for _, p := range lock.Platforms {
 		if v.Platforms[p.Name].Locked() {
 			continue
 		}
 		hole, known := holes[p.Name]
+		emulated := a.w.overrides[p.Name].Emulate
 		switch {
+		case emulated != "" && slices.Contains(u.m.Platforms, p.Name) && v.Platforms[emulated].Locked():
+			v.Platforms[p.Name] = lock.Cell{Emulate: emulated}
 		case !slices.Contains(u.m.Platforms, p.Name):
 			v.Platforms[p.Name] = otherCell(u.m, v.Platforms, p)
 		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
 		default:
-			if !known {
+			if !known && emulated != "" {
+				hole.Reason = "it emulates " + emulated + ", which has none"
+				hole.Err = fault.Errorf(fault.Usage, "take emulate out of the entry, or write optional = true in it", "%s", hole.Reason)
+			} else if !known {
 				hole.Reason = "its runtime " + a.w.Runtime + " is not available for it"
 				hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
 			}
@@ -775,6 +792,38 @@ func weaker(a, b string) string {
 	return a
 }
 
+// An unfitError is the refusal of what came as it was published, for a platform
+// that it does not serve: no sign of other bytes, and no fault of a server.
+type unfitError struct{ error }
+
+func (e *unfitError) Unwrap() error { return e.error }
+
+// unfit marks an error of class [fault.Integrity].
+func unfit(err error) error {
+	if fault.Of(err) != fault.Integrity {
+		return err
+	}
+	return &unfitError{err}
+}
+
+// orOptional adds what an entry can say about it to the mend of an error.
+func orOptional(err error, p lock.Platform) error {
+	mend := fmt.Sprintf("optional = true in the entry makes %s unavailable instead", p.Name)
+	if own := fault.Mend(err); own != "" {
+		mend = own + "; " + mend
+	}
+	return fault.Errorf(fault.Of(err), mend, "%w", err)
+}
+
+// reasonOf is an error in the words of the lock.
+func reasonOf(err error) string {
+	text := oneLine(err)
+	if runes := []rune(text); len(runes) > 200 {
+		text = string(runes[:200]) + "…"
+	}
+	return text
+}
+
 // cell makes the cell of one platform.
 func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []store.TreeFile
@@ -809,20 +858,24 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		binary, err := a.source.Executable(a.w, p, nil, contents)
 		return lock.Cell{Binary: binary}, err
 	}
-	hash, err := store.TreeHash(files)
-	if err != nil {
-		return lock.Cell{}, err
-	}
 	tree := make(Tree, len(files))
 	for _, f := range files {
 		tree[f.Path] = f
 	}
 	binary, err := a.source.Executable(a.w, p, tree, contents)
 	if err != nil {
-		return lock.Cell{}, err
+		return lock.Cell{}, unfit(err)
+	}
+	executable := (&lock.Version{Source: a.w.From.Kind, Platforms: map[string]lock.Cell{p.Name: {Binary: binary}}}).Executable(p.Name)
+	for i := range files {
+		files[i].Exec = files[i].Exec || files[i].Path == executable
+	}
+	hash, err := store.TreeHash(files)
+	if err != nil {
+		return lock.Cell{}, unfit(err)
 	}
 	if a.w.Include != "" && !slices.ContainsFunc(files, func(f store.TreeFile) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
-		return lock.Cell{}, fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.under(a.w.Include))
+		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.under(a.w.Include)))
 	}
 	return lock.Cell{Binary: binary, Tree: hash}, nil
 }
