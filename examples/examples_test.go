@@ -292,3 +292,38 @@ func command(t testing.TB, dir, name string, args ...string) string {
 	}
 	return string(out)
 }
+
+// The table in README.md has a row for every example, whose file and test exist.
+func TestTable(t *testing.T) {
+	rows := regexp.MustCompile(`(?m)^\| \[([a-z-]+)\]\(([^)]+)\) \| .+ \| (Test\w+) \|$`).FindAllStringSubmatch(read(t, "README.md"), -1)
+	tests := ""
+	names, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		tests += read(t, name)
+	}
+	var listed, folders []string
+	for _, row := range rows {
+		listed = append(listed, row[1])
+		if _, err := os.Stat(filepath.FromSlash(row[2])); err != nil || !strings.HasPrefix(row[2], row[1]+"/") {
+			t.Errorf("the file of %s is %s: %v", row[1], row[2], err)
+		}
+		if !strings.Contains(tests, "\nfunc "+row[3]+"(") {
+			t.Errorf("%s has no test %s", row[1], row[3])
+		}
+	}
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "generated" {
+			folders = append(folders, e.Name())
+		}
+	}
+	if len(folders) < 14 || !slices.Equal(listed, folders) {
+		t.Errorf("the table has %q, the folders are %q", listed, folders)
+	}
+}
