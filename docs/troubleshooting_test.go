@@ -1,4 +1,3 @@
-// Package docs holds the manual; its tests run what the manual shows.
 package docs
 
 import (

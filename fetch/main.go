@@ -38,7 +38,9 @@ fetch env                      print a line that puts plugins on PATH`,
   BUCK2_PROTOBUF_WHEEL_MANAGER             as --wheel-manager
   BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 is --disable-package-managers
   BUCK2_PROTOBUF_PYTHON                    as --python
-  NO_COLOR                                 any value is --color never`,
+  NO_COLOR                                 any value is --color never
+
+The manual is in the other program: lockgen help TOPIC`,
 }
 
 // options are the flags of all verbs.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/birbparty/buck2-protobuf/docs"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -41,10 +42,12 @@ var table = cli.Program[program]{
 exact bytes, for every platform, down to the last transitive package.`,
 	Example: `lockgen init                   write a starter plugins.toml
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
-lockgen check                  does the lock fit? (for CI; no network)`,
+lockgen check                  does the lock fit? (for CI; no network)
+lockgen help policy            read a page of the manual`,
 	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, explainVerb, outdatedVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb},
 	Values: values,
+	Topics: docs.Pages,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.Var((*filePath)(&p.manifestGiven), "manifest", "read `FILE` instead of plugins.toml here or in a folder above")
 		f.Var((*filePath)(&p.lockGiven), "lock", "use `FILE` instead of plugins.lock.toml beside the manifest")

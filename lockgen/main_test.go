@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // asLockgen is the variable that makes the test binary lockgen itself, for other
@@ -294,6 +295,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check", "--json=maybe"}, 2, "run: lockgen help check"},
 		{[]string{"check", "--trees"}, 2, "--trees is a flag of lockgen mirror"},
 		{[]string{"--upstraem", "check"}, 2, "did you mean --upstream?"},
+		{[]string{"help", "polisy"}, 2, "did you mean policy?"},
 		{[]string{"help", "chekc"}, 2, "did you mean check?"},
 		{[]string{"add", "--no-smoke"}, 2, "needs the name"},
 		{[]string{"update", "--all", "x"}, 2, "run: lockgen update --all, or: lockgen update x"},
@@ -390,6 +392,23 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	if err := table.Check(&program{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTopics: the pages of the manual are in the program, and so is what the
+// "help:" line of each error names.
+func TestTopics(t *testing.T) {
+	t.Parallel()
+	topics := []string{"policy", "mirrors", "troubleshooting", "fetching", "rules"}
+	for _, topic := range fault.Topics() {
+		topics = append(topics, ui.Help(fault.About(topic, fault.Errorf(fault.Machine, "", "x"))))
+	}
+	for _, topic := range topics {
+		var out, talk bytes.Buffer
+		status := run(context.Background(), []string{"help", topic}, func(string) string { return "" }, &out, &talk)
+		if status != 0 || !strings.HasPrefix(out.String(), "#") || len(out.String()) < 80 {
+			t.Errorf("lockgen help %s: status %d\n%s%s", topic, status, out.String(), talk.String())
+		}
 	}
 }
 

@@ -59,13 +59,36 @@ func (p *Program[T]) topics() (names []string) {
 	return names
 }
 
-// topic returns a page, "" where there is none.
+// topic returns a page, or the section below one heading, as NAME#HEADING; also
+// by the path that errors give. It returns "" where there is none.
 func (p *Program[T]) topic(name string) (string, error) {
+	name, heading, section := strings.Cut(name, "#")
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "docs/"), ".md")
 	if !slices.Contains(p.topics(), name) {
 		return "", nil
 	}
 	text, err := fs.ReadFile(p.Topics, name+".md")
-	return string(text), err
+	if err != nil || !section {
+		return string(text), err
+	}
+	var b strings.Builder
+	depth, code := 0, false
+	for line := range strings.Lines(string(text)) {
+		marks, title, _ := strings.Cut(line, " ")
+		code = code != strings.HasPrefix(line, "```")
+		if !code && marks != "" && strings.Trim(marks, "#") == "" { // a heading
+			switch {
+			case depth > 0 && len(marks) <= depth:
+				return b.String(), nil
+			case depth == 0 && strings.ReplaceAll(strings.ToLower(strings.TrimSpace(title)), " ", "-") == heading:
+				depth = len(marks)
+			}
+		}
+		if depth > 0 {
+			b.WriteString(line)
+		}
+	}
+	return b.String(), nil
 }
 
 // unknownTopic is the error about help on what is neither a verb nor a page.
@@ -190,7 +213,7 @@ func (p *Program[T]) manual(u *ui.UI, t *T) string {
 	b.WriteString("\ncommands:\n" + p.list(u))
 	fmt.Fprintf(&b, "\nRun \"%s help COMMAND\" for one of them.\n", p.Name)
 	if topics := p.topics(); len(topics) > 0 {
-		fmt.Fprintf(&b, "Run \"%s help TOPIC\" for a page of the manual: %s.\n", p.Name, strings.Join(topics, ", "))
+		fmt.Fprintf(&b, "Run \"%s help TOPIC\" for a page of the manual:\n  %s\n", p.Name, strings.Join(topics, " "))
 	}
 	_, shared := p.shown(nil, t)
 	b.WriteString("\nflags of every command:\n" + flagTable(shared))
