@@ -38,12 +38,14 @@ type app struct {
 	oci      once[*oci.Client]
 	tiers    once[*mirror.Tiers]
 
+	cratesMu sync.Mutex
+	crates   map[string]*crates // by registry, "" for cargo's own
+
 	npmMu         sync.Mutex
 	npmRegistries map[string]string // by scope, as far as npm was asked
 
-	wheelIndex     memo[string]
-	crateDownloads memo[string]       // the template of addresses
-	goClients      [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
+	wheelIndex memo[string]
+	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.

@@ -153,3 +153,45 @@ func TestCargoRefusals(t *testing.T) {
 	w.cache = t.TempDir()
 	w.fails(7, []string{"cargo is not on PATH", "lockgen mirror --trees"}, "get", "crab")
 }
+
+// TestCargoToken: crates of a registry that demands a token are downloaded with
+// what the user's cargo has for it, whatever else is in the project's settings.
+// No mirror gets the token.
+func TestCargoToken(t *testing.T) {
+	w := newCargoWorld(t)
+	const token = "s3cret-canary"
+	w.registry.CrateToken(token)
+	w.registries = ""
+	named := "[registries.my-corp]\nindex = \"sparse+" + w.registry.CrateIndex() + "\"\n"
+	replaced := "[source.crates-io]\nreplace-with = \"my-corp\"\n"
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	home := filepath.Join(os.Getenv("CARGO_HOME"), "config.toml")
+	write(filepath.Join(w.dir, ".cargo", "config.toml"), "[source.crates-io]\nreplace-with = \"v\"\n[source.v]\ndirectory = \"vendor\"\n[net]\noffline = true\n[patch.crates-io]\nleaf = { path = \"/nonexistent\" }\n[build]\nrustc-wrapper = \"/nonexistent\"\n")
+	write(home, replaced+named)
+	w.write()
+	w.fails(7, []string{"demands a token", "CARGO_REGISTRIES_MY_CORP_TOKEN"}, "get", "crab")
+	write(home, replaced+named+"token = \"wrong\"\n")
+	w.fails(4, []string{"401"}, "get", "crab")
+	write(home, replaced+named+"token = \""+token+"\"\n")
+	mirror := fake.New(t)
+	w.mirrors(w.registry.URL+"/", mirror.URL+"/")
+	w.registry.Forget()
+	w.must("get", "crab")
+	for _, name := range []string{"crab", "leaf"} {
+		path := "/crates/" + name + "/1.0.0/download"
+		if got := w.registry.Requests(path); len(got) != 1 || got[0].Header.Get("Authorization") != token {
+			t.Errorf("%s: %+v", path, got)
+		}
+		if got := mirror.Requests(path); len(got) == 0 || got[0].Header.Get("Authorization") != "" {
+			t.Errorf("%s of the mirror: %+v", path, got)
+		}
+	}
+}

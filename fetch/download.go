@@ -72,13 +72,22 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 		}
 		return a.downloadByGo(ctx, e, key, in)
 	}
+	options := remote.DownloadOptions{Size: f.Size}
+	if e.Locked.Source == lock.Cargo {
+		crates, err := a.cratesOf(ctx, client, e, registry)
+		if err != nil {
+			return err
+		}
+		if m == nil || registry != "" { // else the mirror is another server
+			client, options.Credential = crates.client, crates.Credential
+		}
+	}
 	addresses, err := a.addresses(ctx, client, e, key, registry)
 	if err != nil {
 		return err
 	}
-	size := f.Size
 	if e.Locked.Source == lock.Go { // a proxy may pack a module anew; whoever reads it compares its hash
-		size = 0
+		options.Size = 0
 	}
 	return addresses(func(url string) error {
 		if m != nil && registry == "" {
@@ -92,7 +101,7 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 				return err
 			}
 		}
-		return client.Download(ctx, url, in, remote.DownloadOptions{Size: size})
+		return client.Download(ctx, url, in, options)
 	})
 }
 
@@ -110,12 +119,12 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 		}
 		return func(try func(string) error) error { return try(remote.GoModule(registry, key)) }, nil
 	case lock.Cargo:
-		template, err := a.crateTemplate(ctx, e, registry)
+		crates, err := a.cratesOf(ctx, client, e, registry)
 		if err != nil {
 			return nil, err
 		}
 		crate := pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
-		return func(try func(string) error) error { return try(pkgmgr.CrateURL(template, crate)) }, nil
+		return func(try func(string) error) error { return try(pkgmgr.CrateURL(crates.Template, crate)) }, nil
 	case lock.NPM:
 		if registry == "" {
 			var err error
@@ -215,23 +224,40 @@ func (a *app) indexOfWheels(ctx context.Context) (string, error) {
 	})
 }
 
-// crateTemplate returns how a registry forms the address of a crate: that of a
-// mirror, the manifest's, or the one that the user's own cargo takes crates from.
-func (a *app) crateTemplate(ctx context.Context, e *lock.Entry, registry string) (string, error) {
-	ask := func() (string, error) {
+// crates is how a registry gives crates away.
+type crates struct {
+	*pkgmgr.CrateDownloads
+	client *remote.Client
+	err    error
+}
+
+// cratesOf asks, once, how a registry gives crates away: that of a mirror, the
+// manifest's, or the one that the user's own cargo takes crates from.
+func (a *app) cratesOf(ctx context.Context, client *remote.Client, e *lock.Entry, registry string) (*crates, error) {
+	if registry == "" {
+		registry = a.registries.Cargo
+	}
+	a.cratesMu.Lock()
+	defer a.cratesMu.Unlock()
+	known := a.crates[registry]
+	if known == nil {
+		known = &crates{}
 		cargo, err := pkgmgr.FindCargo(ctx)
 		if err != nil {
-			return "", fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
+			err = fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
+		} else {
+			known.CrateDownloads, err = cargo.CrateDownloads(ctx, a.dir, registry, e.Locked.Package, e.Version)
 		}
-		if registry == "" {
-			registry = a.registries.Cargo
+		if err == nil {
+			known.client, err = client.By(known.Way)
 		}
-		return cargo.CrateTemplate(ctx, a.dir, registry, e.Locked.Package, e.Version)
+		known.err = err
+		if a.crates == nil {
+			a.crates = map[string]*crates{}
+		}
+		a.crates[registry] = known
 	}
-	if registry != "" {
-		return ask()
-	}
-	return a.crateDownloads.get(ask)
+	return known, known.err
 }
 
 // wheelProject returns the normalised project name of a wheel's file name,

@@ -123,8 +123,9 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 					if crates == "" {
 						cargo, err := pkgmgr.FindCargo(ctx)
 						must(err)
-						crates, err = cargo.CrateTemplate(ctx, ".", "", f.Name, f.Version)
+						gives, err := cargo.CrateDownloads(ctx, ".", "", f.Name, f.Version)
 						must(err)
+						crates = gives.Template
 					}
 					address = pkgmgr.CrateURL(crates, pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256})
 				case lock.Go:

@@ -70,9 +70,7 @@ func (s *Server) Crate(c Crate) Artifact {
 	defer s.mu.Unlock()
 	a := s.artifact("/crates/"+c.Name+"/"+c.Version+"/download", body)
 	a.Name = c.Name + "-" + c.Version + ".crate"
-	config, err := json.Marshal(map[string]string{"dl": s.URL + "/crates"})
-	must(err)
-	s.files["/index/config.json"] = file{config, "application/json"}
+	s.crateConfig()
 	line := c.entry(a.SHA256, !s.noTimes)
 	var lines []string
 	page := CrateIndexPath(c.Name)
@@ -83,6 +81,27 @@ func (s *Server) Crate(c Crate) Artifact {
 	}
 	s.files[page] = file{[]byte(strings.Join(append(lines, line), "")), "text/plain"}
 	return a
+}
+
+// CrateToken makes the index and the crates demand a token
+// (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-configuration,
+// auth-required); "" lets everybody in again.
+func (s *Server) CrateToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.token = token
+	s.crateConfig()
+}
+
+// crateConfig writes config.json. The caller holds the lock.
+func (s *Server) crateConfig() {
+	config := map[string]any{"dl": s.URL + "/crates"}
+	if s.token != "" {
+		config["auth-required"] = true
+	}
+	data, err := json.Marshal(config)
+	must(err)
+	s.files["/index/config.json"] = file{data, "application/json"}
 }
 
 // entry is the line of the index

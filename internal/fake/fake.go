@@ -51,6 +51,7 @@ type Server struct {
 	noTimes  bool                                 // say nothing of when
 	modules  map[string]*moduleVersions           // by path
 	sumdb    *sumDB                               // nil before the first [Server.SumDB]
+	token    string                               // that crates demand, see [Server.CrateToken]
 
 	// before may answer instead of everything else, and other answers what is
 	// no file; nil for the registries of npm and Python.
@@ -117,6 +118,9 @@ func (s *Server) RootCAs() *x509.CertPool {
 	pool.AddCert(s.http.Certificate())
 	return pool
 }
+
+// Certificate is that of a server of [NewTLS], which signed it itself.
+func (s *Server) Certificate() *x509.Certificate { return s.http.Certificate() }
 
 // File serves a body under a path, which begins with a slash, with a strong
 // ETag and ranges, and returns its URL.
@@ -187,6 +191,12 @@ func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	db := s.sumdb
+	if s.token != "" && r.Header.Get("Authorization") != s.token && (strings.HasPrefix(r.URL.Path, "/index/") || strings.HasPrefix(r.URL.Path, "/crates/")) {
+		s.mu.Unlock()
+		w.Header().Set("WWW-Authenticate", `Cargo login_url="https://example.com/login"`)
+		http.Error(w, `{"error":"unauthorized"}`, http.StatusUnauthorized)
+		return
+	}
 	f, ok := s.files[r.URL.Path]
 	if !ok && s.other == nil {
 		f, ok = s.document(r)

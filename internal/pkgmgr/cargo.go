@@ -19,6 +19,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
 // The oldest cargo that reads a Cargo.lock of version 4.
@@ -34,8 +35,8 @@ const noCargo = "install Rust with cargo 1.78 or later, or take the plugin from 
 //
 // Only [Cargo.Build] compiles, and no other method runs anything that a crate
 // names: there cargo never sees more of one than its manifest and the names of
-// its source files. Nothing that the user's configuration names is run: compiler
-// wrappers are switched off, flags are dropped.
+// its source files. Nothing that the user's settings name is run: cargo does not
+// see them, see [reach].
 type Cargo struct {
 	cargo, rustc string
 	version      string
@@ -57,15 +58,10 @@ func FindCargo(ctx context.Context) (_ *Cargo, err error) {
 		}
 		*to = found
 	}
-	dir, err := os.MkdirTemp("", "buck2-protobuf-cargo-") // no toolchain file here
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
 	ask := func(path string, args ...string) (string, error) {
 		out, err := command{
-			name: path + " " + strings.Join(args, " "), path: path, args: args, dir: dir,
-			env: cargoEnv(), timeout: time.Minute, class: fault.Machine, mend: noCargo,
+			name: path + " " + strings.Join(args, " "), path: path, args: args, dir: nowhere(),
+			env: askEnv("RUSTUP_AUTO_INSTALL=0"), timeout: time.Minute, class: fault.Machine, mend: noCargo,
 		}.run(ctx)
 		return strings.TrimSpace(string(out)), err
 	}
@@ -107,18 +103,12 @@ func isFile(name string) bool {
 // Version returns cargo's own version.
 func (c *Cargo) Version() string { return c.version }
 
-// cargoEnv is the user's environment without what makes cargo run or compile
-// anything else. An empty wrapper also overrides that of a configuration file
+// cargoEnv is the environment of a run that asks a registry: nothing of the
+// user's but the way to servers. What else counts is in the settings, see
+// [reach]. An empty wrapper also overrides that of a configuration file
 // (https://doc.rust-lang.org/cargo/reference/environment-variables.html).
-func cargoEnv(set ...string) []string {
-	return append(userEnv(func(key string) bool {
-		for _, prefix := range []string{"rustc", "rustdoc", "rustflags", "cargo_build_", "cargo_target_", "cargo_encoded_", "cargo_unstable_", "cargo_alias_", "cargo_profile_", "cargo_resolver_"} {
-			if strings.HasPrefix(key, prefix) {
-				return true
-			}
-		}
-		return key == "cargo_home" || key == "cargo" || key == "rustup_toolchain"
-	}, cargoGuards...), set...)
+func cargoEnv(home string, set ...string) []string {
+	return slices.Concat(reachEnv(home), cargoGuards, []string{"CARGO_HOME=" + home}, set)
 }
 
 var cargoGuards = []string{
@@ -166,45 +156,46 @@ type CrateSource struct {
 // own until Close. It is not safe for use by several goroutines.
 type CrateIndex struct {
 	c       *Cargo
-	scratch string
-	dir     string   // where cargo runs: the configuration of the project there applies
-	config  []string // arguments of our own
-	source  string   // of every crate, in the words of a Cargo.lock; "" while unknown
+	scratch string // where cargo runs, and its home
+	reach   *cargoReach
+	source  string // of every crate, in the words of a Cargo.lock; "" while unknown
 }
 
-// Index opens the registry. Dir is where the manifest lies: the user's
-// configuration applies, in files there and above, in that of the cargo home,
-// and in CARGO_ variables; tokens too. Relative paths in the cargo home's own
-// file are not understood. Registry, the URL of a sparse index or "", goes
-// before all of it.
+// Index opens the registry that the user's cargo takes crates from when it runs
+// in dir, where the manifest lies, or registry, the URL of a sparse index. Of the
+// user's settings only those count that say which registry that is and how it is
+// reached, see [reach]; cargo itself runs in a folder of its own.
 func (c *Cargo) Index(dir, registry string) (*CrateIndex, error) {
-	scratch, err := os.MkdirTemp("", "buck2-protobuf-cargo-")
+	r, err := reach(cmp.Or(dir, "."), registry)
 	if err != nil {
 		return nil, err
 	}
-	x := &CrateIndex{c: c, scratch: scratch, dir: cmp.Or(dir, ".")}
-	if registry != "" {
-		u := "sparse+" + strings.TrimSuffix(strings.TrimPrefix(registry, "sparse+"), "/") + "/"
-		x.config = []string{
-			"--config", `source.crates-io.replace-with="buck2-protobuf"`,
-			"--config", fmt.Sprintf("source.buck2-protobuf.registry=%q", u),
-		}
+	scratch, err := quietFolder(os.TempDir())
+	if err != nil {
+		return nil, err
 	}
-	err = os.Mkdir(x.path("home"), 0o700)
-	for _, name := range []string{"config.toml", "config", "credentials.toml", "credentials"} {
-		data, readErr := os.ReadFile(filepath.Join(cargoHome(), name))
-		if readErr == nil {
-			err = errors.Join(err, os.WriteFile(x.path("home", name), data, 0o600))
-		}
-	}
-	// What lies above the scratch folder is not ours: cargo would take it for a
-	// workspace that the crate is part of.
-	err = errors.Join(err, os.WriteFile(x.path("Cargo.toml"), []byte("[workspace]\nexclude = [\"root\", \"query\"]\n"), 0o600))
+	x := &CrateIndex{c: c, scratch: scratch, reach: r}
+	err = errors.Join(
+		os.Mkdir(x.path("home"), 0o700),
+		x.configure(),
+		// What lies above the scratch folder is not ours: cargo would take it for
+		// a workspace that the crate is part of.
+		os.WriteFile(x.path("Cargo.toml"), []byte("[workspace]\nexclude = [\"root\", \"query\"]\n"), 0o600),
+	)
 	if err != nil {
 		x.Close()
 		return nil, err
 	}
 	return x, nil
+}
+
+// configure writes the settings of cargo.
+func (x *CrateIndex) configure() error {
+	data, err := x.reach.config()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(x.path("home", "config.toml"), data, 0o600)
 }
 
 // Close removes what the index keeps.
@@ -214,13 +205,28 @@ func (x *CrateIndex) path(parts ...string) string {
 	return filepath.Join(append([]string{x.scratch}, parts...)...)
 }
 
-// run runs cargo with the user's configuration and our own cargo home.
+// run runs cargo with the settings that count and our own cargo home.
 func (x *CrateIndex) run(ctx context.Context, title, folder string, args ...string) error {
 	args = append(args, "--manifest-path", x.path(folder, "Cargo.toml"))
-	_, err := command{
-		name: "cargo " + args[0] + " for " + title, path: x.c.cargo, args: append(slices.Clone(x.config), args...), dir: x.dir,
-		env: cargoEnv("CARGO_HOME="+x.path("home"), "RUSTC="+x.c.rustc), timeout: 5 * time.Minute, class: fault.Upstream,
-	}.run(ctx)
+	run := command{
+		name: "cargo " + args[0] + " for " + title, path: x.c.cargo, args: args, dir: x.scratch,
+		env: cargoEnv(x.path("home"), "RUSTC="+x.c.rustc), timeout: 5 * time.Minute, class: fault.Upstream,
+	}
+	_, err := run.run(ctx)
+	var exit *exitError
+	switch {
+	case !errors.As(err, &exit):
+		return err
+	case x.reach.index != "" && strings.Contains(exit.raw, "that source is already defined by `crates-io`"):
+		// It is cargo's own default, which nothing can stand for twice.
+		x.reach.index = ""
+		if err := x.configure(); err != nil {
+			return err
+		}
+		_, err = run.run(ctx)
+	case x.reach.token == "" && strings.Contains(exit.raw, "no token found"):
+		return x.reach.noToken()
+	}
 	return err
 }
 
@@ -314,7 +320,7 @@ func (x *CrateIndex) Crates(ctx context.Context, names []string) (map[string]map
 // notThere recognises what cargo says of a crate that the registry lacks.
 func (x *CrateIndex) notThere(err error, name string) error {
 	var exit *exitError
-	if errors.As(err, &exit) && strings.Contains(exit.raw, "no matching package named") && strings.Contains(exit.raw, name) {
+	if errors.As(err, &exit) && strings.Contains(exit.raw, "no matching package named `"+name+"`") {
 		return fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, as far as cargo can tell: %w", name, fs.ErrNotExist)
 	}
 	return nil
@@ -428,42 +434,55 @@ func indexPrefix(name string) string {
 	return name[:2] + "/" + name[2:4]
 }
 
-// Template returns how this registry forms the URL of a .crate file, for
-// [CrateURL]. It is known after the first [CrateIndex.Crate].
-func (x *CrateIndex) Template() (string, error) {
+// CrateDownloads is how a registry gives its .crate files away.
+type CrateDownloads struct {
+	Template   string            // of their URLs, for [CrateURL]
+	Credential remote.Credential // that it demands for them, which is for it alone
+	Way        remote.Way        // by which it is reached
+}
+
+// Downloads returns how this registry gives crates away. It is known after the
+// first [CrateIndex.Crate].
+func (x *CrateIndex) Downloads() (*CrateDownloads, error) {
 	home, err := x.home()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	data, err := os.ReadFile(filepath.Join(home, "config.json"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var config struct {
 		DL   string `json:"dl"`
 		Auth bool   `json:"auth-required"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil || config.DL == "" {
-		return "", fault.Errorf(fault.Upstream, "", "config.json of the index names no download address")
+		return nil, fault.Errorf(fault.Upstream, "", "config.json of the index names no download address")
 	}
+	d := &CrateDownloads{Template: config.DL}
+	d.Way.Proxy, _ = x.reach.http["proxy"].(string)
+	d.Way.CAFile, _ = x.reach.http["cainfo"].(string)
 	if config.Auth {
-		return "", fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to a registry that needs no token", "the registry of cargo demands a token for downloads, which this version does not send")
+		if x.reach.token == "" {
+			return nil, x.reach.noToken()
+		}
+		d.Credential = remote.Credential{Name: "the token of registry " + x.reach.name + " of cargo", Authorization: x.reach.token}
 	}
-	return config.DL, nil
+	return d, nil
 }
 
-// CrateTemplate returns how the registry that [Cargo.Index] opens forms the URL
-// of a .crate file, for [CrateURL]. Any crate that it has does to ask for.
-func (c *Cargo) CrateTemplate(ctx context.Context, dir, registry, name, version string) (string, error) {
+// CrateDownloads is [CrateIndex.Downloads] of the registry that [Cargo.Index]
+// opens. Any crate that it has does to ask for.
+func (c *Cargo) CrateDownloads(ctx context.Context, dir, registry, name, version string) (*CrateDownloads, error) {
 	index, err := c.Index(dir, registry)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer index.Close()
 	if _, err := index.Crate(ctx, name, version); err != nil {
-		return "", err
+		return nil, err
 	}
-	return index.Template()
+	return index.Downloads()
 }
 
 // CrateURL fills the "dl" of an index

@@ -90,7 +90,7 @@ func age(dir string) error {
 // Machine: there is no building for others.
 func (c *Cargo) Identity(ctx context.Context, p lock.Platform) (string, error) {
 	out, err := command{
-		name: c.rustc + " -vV", path: c.rustc, args: []string{"-vV"}, dir: filepath.Dir(c.rustc), env: cargoEnv(),
+		name: c.rustc + " -vV", path: c.rustc, args: []string{"-vV"}, dir: nowhere(), env: askEnv("RUSTUP_AUTO_INSTALL=0"),
 		timeout: time.Minute, class: fault.Machine, mend: noCargo,
 	}.run(ctx)
 	if err != nil {

@@ -83,6 +83,37 @@ func userEnv(drop func(key string) bool, set ...string) []string {
 	return append(env, set...)
 }
 
+// ofTools and ofToolsAll are the variables, and their beginnings, that cargo,
+// rustc, rustup, Go, git and the compilers of C document as theirs, in lower case.
+var (
+	ofTools    = strings.Fields("cc cxx cpp fc ar ld cpath cflags cppflags cxxflags fflags ldflags ssh_askpass")
+	ofToolsAll = strings.Fields("cargo rust go gccgo cgo_ git_ cc_ cxx_ ar_ pkg_config")
+)
+
+// askEnv is the environment in which a program of PATH is asked for its version,
+// where it may be the shim of a version manager: the user's without anything that
+// cargo, rustc, Go or git take for an order. RUSTUP_HOME and GOENV_ROOT, of the
+// version managers of these names, say where the programs are.
+func askEnv(set ...string) []string {
+	return userEnv(func(key string) bool {
+		return key != "rustup_home" && key != "goenv_root" && (slices.Contains(ofTools, key) ||
+			slices.ContainsFunc(ofToolsAll, func(o string) bool { return strings.HasPrefix(key, o) }))
+	}, set...)
+}
+
+// reachEnv is [privateEnv] with what of the user's environment says how servers
+// are reached.
+func reachEnv(home string) []string {
+	env := slices.DeleteFunc(privateEnv(home), func(kv string) bool { return strings.Contains(kv, "_PROXY=") })
+	return append(env, userEnv(func(key string) bool { return !slices.Contains(reaching, key) })...)
+}
+
+var reaching = []string{"http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir"}
+
+// nowhere is a folder in which and above which nobody but the machine's owner
+// can have put a file that chooses which version of a program runs.
+func nowhere() string { return filepath.VolumeName(os.TempDir()) + string(filepath.Separator) }
+
 // place makes the file from appear under the name to: as a symbolic link, or
 // as a copy where the system has none.
 func place(from, to string) error {

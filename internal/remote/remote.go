@@ -116,7 +116,9 @@ type Client struct {
 
 // New makes a client. The proxies of the environment (HTTPS_PROXY, NO_PROXY, …)
 // are read here, once.
-func New(o Options) *Client {
+func New(o Options) *Client { return newClient(o, httpproxy.FromEnvironment().ProxyFunc()) }
+
+func newClient(o Options, proxy func(*url.URL) (*url.URL, error)) *Client {
 	setDefault(&o.UserAgent, "buck2-protobuf")
 	setDefault(&o.Attempts, 4)
 	t := &o.Timeouts
@@ -128,7 +130,7 @@ func New(o Options) *Client {
 	setDefault(&t.RetryWait, 500*time.Millisecond)
 	setDefault(&t.RetryAfter, 30*time.Second)
 
-	c := &Client{o: o, proxy: httpproxy.FromEnvironment().ProxyFunc()}
+	c := &Client{o: o, proxy: proxy}
 	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
 	c.open = &http.Transport{
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return c.proxy(r.URL) },

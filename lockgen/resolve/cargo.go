@@ -30,8 +30,9 @@ type cargo struct {
 	// bring downloads artifacts that are not there yet and reads them.
 	bring func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
-	mu       sync.Mutex
-	template string // of download addresses, "" while unknown
+	mu    sync.Mutex
+	gives *pkgmgr.CrateDownloads // nil while unknown
+	by    *remote.Client         // the way there, with gives
 	// crates is what the index said of crates, by name and version.
 	crates map[string]map[string]pkgmgr.Crate
 }
@@ -148,29 +149,45 @@ func (s *cargo) checkBin(w *Want, bins []string) error {
 	return fault.Errorf(fault.Usage, "set binary in the entry to one of them", "crate %s %s has no executable %q; it has %s", w.From.Name, w.Version, bin, listed(bins))
 }
 
-// learn remembers where the registry has its files.
+// learn remembers how the registry gives its files away.
 func (s *cargo) learn(index *pkgmgr.CrateIndex) error {
-	template, err := index.Template()
+	gives, err := index.Downloads()
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.template = template
-	return nil
+	return s.keep(gives)
 }
 
-// known returns where the registry has its files, asking for a crate where
-// that is not known yet.
-func (s *cargo) known(ctx context.Context, c pkgmgr.Crate) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.template != "" {
-		return s.template, nil
+func (s *cargo) keep(gives *pkgmgr.CrateDownloads) error {
+	if s.gives != nil {
+		return nil
 	}
-	var err error
-	s.template, err = s.tool.CrateTemplate(ctx, s.dir, s.registry, c.Name, c.Version)
-	return s.template, err
+	by, err := s.client.By(gives.Way)
+	if err == nil {
+		s.gives, s.by = gives, by
+	}
+	return err
+}
+
+// download brings a crate, after asking for it how the registry gives its files
+// away, where that is not known yet.
+func (s *cargo) download(ctx context.Context, c pkgmgr.Crate, in *store.Ingest) error {
+	s.mu.Lock()
+	if s.gives == nil {
+		gives, err := s.tool.CrateDownloads(ctx, s.dir, s.registry, c.Name, c.Version)
+		if err == nil {
+			err = s.keep(gives)
+		}
+		if err != nil {
+			s.mu.Unlock()
+			return err
+		}
+	}
+	gives, by := s.gives, s.by
+	s.mu.Unlock()
+	return by.Download(ctx, pkgmgr.CrateURL(gives.Template, c), in, remote.DownloadOptions{Credential: gives.Credential})
 }
 
 // read brings crates and reads what cargo needs of them.
@@ -229,14 +246,8 @@ func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {
 		compiled: true,
 		identity: identity(lock.Cargo, "", file),
 		digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
-		get: func(ctx context.Context, in *store.Ingest) error {
-			template, err := s.known(ctx, c)
-			if err != nil {
-				return err
-			}
-			return s.client.Download(ctx, pkgmgr.CrateURL(template, c), in, remote.DownloadOptions{})
-		},
-		read: store.Options{Format: "tar.gz", StripTop: true},
+		get:      func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, c, in) },
+		read:     store.Options{Format: "tar.gz", StripTop: true},
 		keep: func(path string) int {
 			if path == "Cargo.toml" || path == "Cargo.lock" {
 				return 4 << 20 // more than is decoded
