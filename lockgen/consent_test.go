@@ -197,6 +197,9 @@ func TestReleaseRefused(t *testing.T) {
 			if tt.class == fault.Integrity && !strings.Contains(text, "optional = true in the entry makes linux-x86_64 unavailable") {
 				t.Errorf("no word of optional:\n%s", text)
 			}
+			if !strings.Contains(text, "docs/troubleshooting.md#") {
+				t.Errorf("no help:\n%s", text)
+			}
 			if tt.class == fault.Usage {
 				p.fails(tt.class, tt.want, "check")
 			}

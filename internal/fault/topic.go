@@ -17,6 +17,7 @@ const (
 	AboutOffline  Topic = "offline"
 	AboutSources  Topic = "all-sources-failed" // cache, mirrors and origin
 	AboutBytes    Topic = "wrong-bytes"
+	AboutArchives Topic = "archives" // what is in them, and which forms they have
 	AboutCache    Topic = "damaged-cache"
 	AboutPolicy   Topic = "policy"
 	AboutMachine  Topic = "machine"
@@ -27,7 +28,7 @@ const (
 // Topics lists all of them.
 func Topics() []Topic {
 	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
-		AboutBytes, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutTime}
+		AboutBytes, AboutArchives, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutTime}
 }
 
 // topical is an error with a topic of its own.

@@ -259,8 +259,8 @@ func Archive(rawURL string) (string, error) {
 	}
 	for _, end := range otherEnds {
 		if strings.HasSuffix(base, end) {
-			return "", fault.Errorf(fault.Usage, "name another file of the release: unpacked are ."+strings.Join(Archives, ", .")+", and a bare executable; no key allows another form",
-				"%s is an archive of a kind (%s) that this version does not unpack", redact(base), end)
+			return "", fault.About(fault.AboutArchives, fault.Errorf(fault.Usage, "name another file of the release: unpacked are ."+strings.Join(Archives, ", .")+", and a bare executable; no key allows another form",
+				"%s is an archive of a kind (%s) that this version does not unpack", redact(base), end))
 		}
 	}
 	return "", nil

@@ -138,12 +138,12 @@ func byPath(a, b TreeFile) int { return cmp.Compare(a.Path, b.Path) }
 
 // unsafef makes the error of an archive as a whole.
 func unsafef(format string, args ...any) error {
-	return fault.Errorf(fault.Integrity, mendUnsafe, format, args...)
+	return fault.About(fault.AboutArchives, fault.Errorf(fault.Integrity, mendUnsafe, format, args...))
 }
 
 // unsafeEntry makes the error of one entry.
 func unsafeEntry(name, format string, args ...any) error {
-	return fault.Errorf(fault.Integrity, mendUnsafe, "unsafe entry %q: %w", clip(name), fmt.Errorf(format, args...))
+	return unsafef("unsafe entry %q: %w", clip(name), fmt.Errorf(format, args...))
 }
 
 // broken classifies the error of a decompressor or of a second reader.

@@ -29,8 +29,8 @@ func checkMagic(p lock.Platform, path string, head []byte) error {
 	if p.Rosetta != "" {
 		other, _ := lock.LookupPlatform(p.Rosetta)
 		if slices.Contains(found, other.OS+" "+other.Arch) {
-			return fault.Errorf(fault.Integrity, fmt.Sprintf("to run it by Rosetta, write into the entry: platforms.%s = { emulate = %q }", p.Name, other.Name),
-				"%s is no executable for %s: found %s", path, p.Name, strings.Join(found, ", "))
+			return fault.About(fault.AboutArchives, fault.Errorf(fault.Integrity, fmt.Sprintf("to run it by Rosetta, write into the entry: platforms.%s = { emulate = %q }", p.Name, other.Name),
+				"%s is no executable for %s: found %s", path, p.Name, strings.Join(found, ", ")))
 		}
 	}
 	return fault.Errorf(fault.Integrity, "is this the right file of the right version? see source and binary of the entry",
