@@ -144,3 +144,91 @@ func sameWords(a, b []string) bool {
 	}
 	return len(a) == len(b)
 }
+
+// TestReference: cli.md is what the programs say of themselves.
+func TestReference(t *testing.T) {
+	t.Parallel()
+	const page = "cli.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	intro, _, found := strings.Cut(string(text), "\n## ")
+	if !found {
+		t.Fatalf("%s has no section", page)
+	}
+	want := intro + "\n"
+	for _, name := range []string{"lockgen", "fetch"} {
+		want += reference(t, name, "__markdown") + "\n"
+	}
+	want = strings.TrimSuffix(want, "\n")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(text) != want {
+		t.Errorf("%s is stale; look at the help and run: UPDATE_GOLDEN=1 go test ./docs -run TestReference", page)
+	}
+	for _, verb := range []string{"lockgen update", "lockgen help", "fetch get", "fetch cache clear", "fetch completion"} {
+		if !strings.Contains(want, "\n### "+verb+"\n") {
+			t.Errorf("no section of %s", verb)
+		}
+	}
+}
+
+// TestMan: the manual pages are well formed, and have every verb of cli.md.
+func TestMan(t *testing.T) {
+	t.Parallel()
+	checks := map[string][]string{"man": {"--warnings", "-l"}, "mandoc": {"-Tlint", "-Wwarning"}}
+	page, err := os.ReadFile("cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"lockgen", "fetch"} {
+		file := filepath.Join(t.TempDir(), name+".1")
+		text := reference(t, name, "__man")
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		verbs := 0
+		for line := range strings.Lines(string(page)) {
+			if verb, ok := strings.CutPrefix(line, "### "+name+" "); ok {
+				verbs++
+				if heading := ".SS " + name + " " + strings.ReplaceAll(strings.TrimSpace(verb), "-", `\-`); !strings.Contains(text, heading) {
+					t.Errorf("%s.1 has no %q", name, heading)
+				}
+			}
+		}
+		if verbs < 8 {
+			t.Errorf("found %d verbs of %s only", verbs, name)
+		}
+		for tool, args := range checks {
+			if _, err := exec.LookPath(tool); err != nil {
+				t.Logf("not checked with %s: %v", tool, err)
+				continue
+			}
+			cmd := exec.Command(tool, append(args, file)...)
+			var complaints strings.Builder
+			cmd.Stderr = &complaints
+			shown, err := cmd.Output()
+			if tool == "mandoc" { // which complains on stdout
+				complaints.Write(shown)
+			}
+			if err != nil || complaints.Len() > 0 {
+				t.Errorf("%s %s.1: %v\n%s", tool, name, err, complaints.String())
+			}
+		}
+	}
+}
+
+// reference is what a program says of itself.
+func reference(t *testing.T, name, what string) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(programs(t), name), what)
+	cmd.Env = []string{"HOME=" + t.TempDir()}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}

@@ -37,7 +37,8 @@ func main() {
 
 // table is the command line of lockgen.
 var table = cli.Program[program]{
-	Name: "lockgen",
+	Name:  "lockgen",
+	Short: "pin protoc plugins for every platform",
 	Long: `lockgen pins the protoc plugins that plugins.toml asks for in plugins.lock.toml:
 exact bytes, for every platform, down to the last transitive package.`,
 	Example: `lockgen init                   write a starter plugins.toml

@@ -13,6 +13,10 @@
 //
 // An error of the command line is of class [fault.Usage]. It has a hint that
 // names the nearest verb or flag, and the help that tells more.
+//
+// The table also makes what is not for people to type: "PROGRAM __markdown"
+// prints the program's part of docs/cli.md, "PROGRAM __man" its manual page, and
+// the scripts that the verb completion prints run "PROGRAM __complete".
 package cli
 
 import (
@@ -57,7 +61,8 @@ type Verb[T any] struct {
 // A Program is a table of verbs.
 type Program[T any] struct {
 	Name    string
-	Long    string // what the program does, in lines of at most 80 columns
+	Short   string // what the program does, in a few words
+	Long    string // the same in full, in lines of at most 80 columns
 	Example string // command lines, one a line
 	Notes   string // the end of its help, such as the environment
 	Verbs   []*Verb[T]
@@ -92,8 +97,15 @@ type call[T any] struct {
 // program in u, and returns what is to be run. It prints nothing and runs
 // nothing.
 func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Context) error, err error) {
-	if len(args) > 0 && args[0] == "__complete" {
-		return func(context.Context) error { return p.complete(u, t, args[1:]) }, nil
+	if len(args) > 0 {
+		switch args[0] { // not for people, see the package's comment
+		case "__complete":
+			return func(context.Context) error { return p.complete(u, t, args[1:]) }, nil
+		case "__markdown":
+			return func(context.Context) error { return p.print(u, p.markdown(u, t)) }, nil
+		case "__man":
+			return func(context.Context) error { return p.print(u, p.man(u, t)) }, nil
+		}
 	}
 	c, err := p.parse(u, t, args)
 	if err != nil {

@@ -44,8 +44,7 @@ and their values, and the names of plugins.`,
 			if err != nil {
 				return err
 			}
-			u.Result("%s", strings.TrimRight(strings.ReplaceAll(string(script), "PROGRAM", p.Name), "\n"))
-			return nil
+			return p.print(u, strings.ReplaceAll(string(script), "PROGRAM", p.Name))
 		},
 	}
 }

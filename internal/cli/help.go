@@ -43,6 +43,11 @@ func (p *Program[T]) help(u *ui.UI, t *T, name string) error {
 		}
 		text = page
 	}
+	return p.print(u, text)
+}
+
+// print prints lines.
+func (p *Program[T]) print(u *ui.UI, text string) error {
 	u.Result("%s", strings.TrimRight(text, "\n"))
 	return nil
 }
@@ -119,18 +124,21 @@ func (p *Program[T]) usage(v *Verb[T]) string {
 
 // verbManual is the help of a verb.
 func (p *Program[T]) verbManual(v *Verb[T], t *T) string {
+	_, shared := p.shown(v, t)
+	return p.ownManual(v, t) + "\nflags of every command:\n" + flagTable(shared) + "\n" + p.status()
+}
+
+// ownManual is the help of a verb without what is the same for every verb.
+func (p *Program[T]) ownManual(v *Verb[T], t *T) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "usage: %s\n\n%s\n", p.usage(v), v.Short)
 	if v.Long != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.Trim(v.Long, "\n"))
 	}
 	writeExample(&b, v.Example)
-	own, shared := p.shown(v, t)
-	if own.HasFlags() {
+	if own, _ := p.shown(v, t); own.HasFlags() {
 		b.WriteString("\nflags:\n" + flagTable(own))
 	}
-	b.WriteString("\nflags of every command:\n" + flagTable(shared))
-	b.WriteString("\n" + p.status())
 	return b.String()
 }
 
