@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -166,7 +165,7 @@ func TestCargoOwnLock(t *testing.T) {
 	}
 	// The name that cargo itself gives the registry, which no file of ours has.
 	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Deps: []fake.CrateDep{{Name: "leaf", Req: "^1"}}, Files: map[string]string{"src/main.rs": mainFile}})
-	source := sourceOfCargo(t, p.server)
+	source := sourceOfCargo(t)
 	p.cargoManifest(acme)
 	p.server.Crate(own(source, old.SHA256))
 	_, talk := p.ok("update")
@@ -201,21 +200,17 @@ func TestCargoOwnLock(t *testing.T) {
 
 // sourceOfCargo is the source that cargo writes into a Cargo.lock for crates of
 // its default registry.
-func sourceOfCargo(t *testing.T, s *fake.Server) string {
+func sourceOfCargo(t *testing.T) string {
 	t.Helper()
 	tool, err := pkgmgr.FindCargo(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := tool.Index("", s.CrateIndex())
+	source, err := tool.Source(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer index.Close()
-	if _, err := index.Crate(context.Background(), "leaf", "1.1.0"); err != nil {
-		t.Fatal(err)
-	}
-	return index.Source()
+	return source
 }
 
 func TestCargoRefuses(t *testing.T) {
@@ -234,6 +229,25 @@ func TestCargoRefuses(t *testing.T) {
 	} {
 		s.Crate(fake.Crate{Name: "by-" + name, Version: "1.0.0", Extra: dep, Files: map[string]string{"src/main.rs": mainFile}})
 	}
+	other := fake.New(t)
+	other.Crate(fake.Crate{Name: "elsewhere", Version: "1.0.0"})
+	elsewhere := func(index string) []fake.CrateDep {
+		return []fake.CrateDep{{Name: "elsewhere", Req: "^1", Registry: index}}
+	}
+	s.Crate(fake.Crate{Name: "mid-registry", Version: "1.0.0", Deps: elsewhere("sparse+" + other.CrateIndex())})
+	s.Crate(fake.Crate{Name: "mid-git-registry", Version: "1.0.0", Deps: elsewhere("https://127.0.0.1:9/index")})
+	for name, text := range map[string]string{
+		"mid-git": "[dependencies.x]\ngit = \"https://127.0.0.1:9/x\"\n", "mid-path": "[build-dependencies]\nx = { version = \"1\", path = \"../x\" }\n",
+		"mid-patch": "[patch.crates-io]\nleaf = { path = \"/tmp\" }\n", "mid-replace": "[replace]\n\"leaf:1.0.0\" = { path = \"/tmp\" }\n",
+		"mid-other": "[target.x86_64-unknown-linux-gnu.dependencies]\nx = { version = \"1\", registry-index = \"https://127.0.0.1:9/x\" }\n",
+	} {
+		s.Crate(fake.Crate{Name: name, Version: "1.0.0", Files: map[string]string{"Cargo.toml": "[package]\nname = \"" + name + "\"\nversion = \"1.0.0\"\n" + text}})
+	}
+	for _, mid := range []string{"mid-registry", "mid-git-registry", "mid-git", "mid-path", "mid-patch", "mid-replace", "mid-other"} {
+		s.Crate(fake.Crate{Name: "through-" + mid, Version: "1.0.0", Deps: []fake.CrateDep{{Name: mid, Req: "^1"}}, Files: map[string]string{"src/main.rs": mainFile}})
+	}
+	s.Crate(fake.Crate{Name: "by-registry", Version: "1.0.0", Deps: elsewhere("sparse+" + other.CrateIndex()), Files: map[string]string{"src/main.rs": mainFile}})
+	s.Crate(fake.Crate{Name: "by-its-name", Version: "1.0.0", Deps: []fake.CrateDep{{Name: "leaf", Req: "^1", Registry: strings.TrimPrefix(sourceOfCargo(t), "registry+")}}, Files: map[string]string{"src/main.rs": mainFile}})
 	s.Crate(fake.Crate{Name: "liar", Version: "1.0.0", Files: map[string]string{"src/main.rs": mainFile, "Cargo.toml": "[package]\nname = \"other\"\nversion = \"1.0.0\"\n"}})
 	s.Crate(fake.Crate{Name: "linked", Version: "1.0.0", Tarball: withLink(t, "linked-1.0.0")})
 	s.Crate(fake.Crate{Name: "wrong-sum", Version: "1.0.0", Cksum: strings.Repeat("ab", 32), Files: map[string]string{"src/main.rs": mainFile}})
@@ -278,6 +292,14 @@ func TestCargoRefuses(t *testing.T) {
 		{"by-patch", fault.Policy, []string{"[patch]"}},
 		{"by-target", fault.Policy, []string{"x by git"}},
 		{"by-space", fault.Policy, []string{"[workspace]"}},
+		{"by-registry", fault.Policy, []string{"crate by-registry-1.0.0 needs elsewhere from the registry sparse+" + other.CrateIndex()}},
+		{"through-mid-registry", fault.Policy, []string{"crate mid-registry-1.0.0 needs elsewhere-1.0.0 from another registry"}},
+		{"through-mid-git-registry", fault.Policy, []string{"crate mid-git-registry-1.0.0 needs elsewhere from the registry https://127.0.0.1:9/index"}},
+		{"through-mid-git", fault.Policy, []string{"crate mid-git-1.0.0 needs x by git"}},
+		{"through-mid-path", fault.Policy, []string{"crate mid-path-1.0.0 needs x by path"}},
+		{"through-mid-patch", fault.Policy, []string{"crate mid-patch-1.0.0 needs [patch] in its Cargo.toml"}},
+		{"through-mid-replace", fault.Policy, []string{"crate mid-replace-1.0.0 needs [replace]"}},
+		{"through-mid-other", fault.Policy, []string{"crate mid-other-1.0.0 needs x by registry-index"}},
 		{"hanging", fault.Integrity, []string{"Cargo.toml of crate hanging-1.0.0", "a key of more than 64 parts"}},
 		{"hanging-lock", fault.Integrity, []string{"Cargo.lock", "a key of more than 64 parts"}},
 		{"liar", fault.Integrity, []string{"says in its Cargo.toml that it is other-1.0.0"}},
@@ -308,6 +330,11 @@ func TestCargoRefuses(t *testing.T) {
 	p.fails(fault.Usage, []string{`no executable "protoc-gen-acne"; it has protoc-gen-acme`}, "update")
 	p.cargoManifest("[plugins]\nprotobuf-codegen = \"4.33.0\"\n")
 	p.fails(fault.Usage, []string{"another project under the same name", "before 4.0.0"}, "update")
+	if n := other.Count("/index/config.json"); n > 1 { // by-registry does not lead there
+		t.Errorf("the other registry was asked %d times", n)
+	}
+	p.cargoManifest("[plugins.acme]\nversion = \"1.0.0\"\nsource = \"cargo:by-its-name\"\nbinary = \"by-its-name\"\n")
+	p.ok("update")
 	// The user's wrappers stay out also where everything works.
 	p.cargoManifest(acme + "[policy]\nbuild-scripts = [\"acme\"]\n")
 	p.ok("update")

@@ -30,7 +30,7 @@ func TestAgeOfCrates(t *testing.T) {
 	p.ok("update")
 	p.ok("remove", "tool")
 
-	files := map[string]string{"src/main.rs": "fn main() {}\n", "Cargo.lock": "version = 3\n\n[[package]]\nname = \"leaf\"\nversion = \"1.1.0\"\nsource = \"" + sourceOfCargo(t, p.server) +
+	files := map[string]string{"src/main.rs": "fn main() {}\n", "Cargo.lock": "version = 3\n\n[[package]]\nname = \"leaf\"\nversion = \"1.1.0\"\nsource = \"" + sourceOfCargo(t) +
 		"\"\nchecksum = \"" + leaf.SHA256 + "\"\n\n[[package]]\nname = \"tool\"\nversion = \"1.1.0\"\ndependencies = [\n \"leaf\",\n]\n"}
 	p.server.Crate(fake.Crate{Name: "tool", Version: "1.1.0", Deps: deps, Files: files})
 	write("1.1.0", "")

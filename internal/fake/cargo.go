@@ -32,6 +32,7 @@ type CrateDep struct {
 	Kind      string // "normal" for "", "build" or "dev"
 	Target    string // cfg(…) or a triple, "" for all
 	Optional  bool
+	Registry  string // of another index, in the index alone
 }
 
 // CrateIndex is the URL of the sparse index of crates, for [registries] cargo.
@@ -118,6 +119,9 @@ func (c Crate) entry(sum string, clock bool) string {
 		}
 		if d.Target != "" {
 			dep["target"] = d.Target
+		}
+		if d.Registry != "" {
+			dep["registry"] = d.Registry
 		}
 		deps = append(deps, dep)
 	}

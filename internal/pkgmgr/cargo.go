@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -40,6 +41,9 @@ const noCargo = "install Rust with cargo 1.78 or later, or take the plugin from 
 type Cargo struct {
 	cargo, rustc string
 	version      string
+
+	mu     sync.Mutex
+	source string // see [Cargo.Source]
 }
 
 // FindCargo returns the cargo of PATH, the one behind it where that is the
@@ -158,7 +162,7 @@ type CrateIndex struct {
 	c       *Cargo
 	scratch string // where cargo runs, and its home
 	reach   *cargoReach
-	source  string // of every crate, in the words of a Cargo.lock; "" while unknown
+	index   string // where cargo keeps what it read of the registry; "" before it was asked
 }
 
 // Index opens the registry that the user's cargo takes crates from when it runs
@@ -231,24 +235,19 @@ func (x *CrateIndex) run(ctx context.Context, title, folder string, args ...stri
 }
 
 // Crate asks the registry for a crate. One that it does not have is an
-// [fs.ErrNotExist] of class Upstream, like every refusal of the registry.
+// [fs.ErrNotExist] of class Upstream, like every refusal of the registry. What
+// the crate depends on is not asked for.
 func (x *CrateIndex) Crate(ctx context.Context, name, version string) (Crate, error) {
 	if lock.CheckVersion(version) != nil || strings.Count(version, ".") < 2 {
 		return Crate{}, fault.Errorf(fault.Usage, "write the exact version, with three numbers", "crate %s: %q is not a version of cargo", name, version)
 	}
-	query := fmt.Sprintf("[package]\nname = \"buck2-protobuf-query\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\n%q = \"=%s\"\n", name, version)
-	if err := x.write("query", []byte(query), []string{"lib.rs"}); err != nil {
+	all, err := x.Crates(ctx, []string{name})
+	if err != nil {
 		return Crate{}, err
 	}
-	runErr := x.run(ctx, name+" "+version, "query", "generate-lockfile")
-	if errors.Is(runErr, context.Canceled) {
-		return Crate{}, runErr
-	}
-	// Where the dependencies could not be resolved, the crate may still be
-	// there, with a Cargo.lock of its own.
-	versions, err := x.entries(name)
-	if err != nil {
-		return Crate{}, cmp.Or(x.notThere(runErr, name), runErr, err)
+	versions := all[name]
+	if versions == nil {
+		return Crate{}, fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, as far as cargo can tell: %w", name, fs.ErrNotExist)
 	}
 	found, ok := versions[version]
 	if !ok {
@@ -261,20 +260,6 @@ func (x *CrateIndex) Crate(ctx context.Context, name, version string) (Crate, er
 		slices.SortFunc(near, lock.CompareVersions)
 		return Crate{}, fault.Errorf(fault.Upstream, "write a version that the registry has",
 			"the registry has no version %s of crate %s, but %s: %w", version, name, clean(strings.Join(near[max(0, len(near)-5):], ", ")), fs.ErrNotExist)
-	}
-	if runErr != nil && !isExit(runErr) {
-		return Crate{}, runErr
-	}
-	if data, err := os.ReadFile(x.path("query", "Cargo.lock")); err == nil {
-		packages, err := parseCargoLock(data)
-		if err != nil {
-			return Crate{}, err
-		}
-		for _, p := range packages {
-			if p.Source != "" {
-				x.source = p.Source
-			}
-		}
 	}
 	return found, nil
 }
@@ -317,15 +302,6 @@ func (x *CrateIndex) Crates(ctx context.Context, names []string) (map[string]map
 	return found, nil
 }
 
-// notThere recognises what cargo says of a crate that the registry lacks.
-func (x *CrateIndex) notThere(err error, name string) error {
-	var exit *exitError
-	if errors.As(err, &exit) && strings.Contains(exit.raw, "no matching package named `"+name+"`") {
-		return fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, as far as cargo can tell: %w", name, fs.ErrNotExist)
-	}
-	return nil
-}
-
 // write makes the folder of a package: its manifest, and its source files
 // without content.
 func (x *CrateIndex) write(folder string, manifest []byte, files []string) error {
@@ -361,47 +337,44 @@ func writeStub(dir string, manifest []byte, files []string) error {
 	return root.WriteFile("Cargo.toml", manifest, 0o600)
 }
 
-// home finds the folder in which cargo keeps what it read of the registry. It
-// belongs to one registry, for the cargo home was made for it.
+// home finds the folder in which cargo keeps what it read of the registry: the
+// only one in a cargo home that was made for it, at the first question, which is
+// after nothing that a crate depends on.
 func (x *CrateIndex) home() (string, error) {
+	if x.index != "" {
+		return x.index, nil
+	}
 	dirs, err := filepath.Glob(x.path("home", "registry", "index", "*", "config.json"))
 	if err != nil || len(dirs) != 1 {
 		return "", fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to the URL of a sparse index",
 			"cargo is not configured with a sparse index but with a git index, a folder, or several registries (found %d)", len(dirs))
 	}
-	return filepath.Dir(dirs[0]), nil
+	x.index = filepath.Dir(dirs[0])
+	return x.index, nil
 }
 
-// entries reads the versions of a crate as cargo keeps them: behind a header,
-// pairs of a version and its line of the index, each ended by NUL
-// (cargo src/cargo/sources/registry/index/cache.rs).
+// An indexEntry is what an index has of one version of a crate
+// (https://doc.rust-lang.org/cargo/reference/registry-index.html#json-schema).
+type indexEntry struct {
+	Name   string `json:"name"`
+	Vers   string `json:"vers"`
+	Cksum  string `json:"cksum"`
+	Yanked bool   `json:"yanked"`
+	Time   string `json:"pubtime"`
+	Deps   []struct {
+		Name     string  `json:"name"`
+		Registry *string `json:"registry"` // of another index
+	} `json:"deps"`
+}
+
+// entries reads the versions of a crate.
 func (x *CrateIndex) entries(name string) (map[string]Crate, error) {
-	home, err := x.home()
+	lines, err := x.lines(name)
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
-	if err != nil {
-		return nil, fault.Errorf(fault.Upstream, "", "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
-	}
 	found := map[string]Crate{}
-	for part := range bytes.SplitSeq(data, []byte{0}) {
-		if !bytes.HasPrefix(part, []byte("{")) {
-			continue
-		}
-		var e struct {
-			Name   string `json:"name"`
-			Vers   string `json:"vers"`
-			Cksum  string `json:"cksum"`
-			Yanked bool   `json:"yanked"`
-			Time   string `json:"pubtime"`
-		}
-		if err := json.Unmarshal(part, &e); err != nil {
-			return nil, fault.Errorf(fault.Upstream, "", "the index entry of crate %s: %w", name, err)
-		}
-		if e.Name != name {
-			continue
-		}
+	for _, e := range lines {
 		if err := lock.CheckSHA256("cksum", e.Cksum); err != nil {
 			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s %s: %w", name, clean(e.Vers), err)
 		}
@@ -410,6 +383,34 @@ func (x *CrateIndex) entries(name string) (map[string]Crate, error) {
 			released = time.Time{}
 		}
 		found[e.Vers] = Crate{Name: e.Name, Version: e.Vers, SHA256: e.Cksum, Yanked: e.Yanked, Released: released.UTC()}
+	}
+	return found, nil
+}
+
+// lines reads the versions of a crate as cargo keeps them: behind a header,
+// pairs of a version and its line of the index, each ended by NUL
+// (cargo src/cargo/sources/registry/index/cache.rs).
+func (x *CrateIndex) lines(name string) ([]indexEntry, error) {
+	home, err := x.home()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
+	if err != nil {
+		return nil, fault.Errorf(fault.Upstream, "", "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
+	}
+	var found []indexEntry
+	for part := range bytes.SplitSeq(data, []byte{0}) {
+		if !bytes.HasPrefix(part, []byte("{")) {
+			continue
+		}
+		var e indexEntry
+		if err := json.Unmarshal(part, &e); err != nil {
+			return nil, fault.Errorf(fault.Upstream, "", "the index entry of crate %s: %w", name, err)
+		}
+		if e.Name == name {
+			found = append(found, e)
+		}
 	}
 	if len(found) == 0 {
 		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s keeps its index in a form that this program cannot read (crate %s)", clean(x.c.version), name)
@@ -500,6 +501,55 @@ func CrateURL(template string, c Crate) string {
 	).Replace(template)
 }
 
-// Source is the name of the registry in a Cargo.lock, "" before the first
-// [CrateIndex.Crate]. By source replacement crates may come from elsewhere.
-func (x *CrateIndex) Source() string { return x.source }
+// Source is what a Cargo.lock calls the default registry, whatever stands for
+// it: cargo tells it of a crate in a folder, without a network.
+func (c *Cargo) Source(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.source != "" {
+		return c.source, nil
+	}
+	scratch, err := quietFolder(os.TempDir())
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(scratch)
+	f := crateFolder(scratch)
+	one := Crate{Name: "one", Version: "1.0.0", SHA256: strings.Repeat("0", 64)}
+	stub := func(name, more string) []byte {
+		return []byte("[package]\nname = \"" + name + "\"\nversion = \"1.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n" + more)
+	}
+	err = errors.Join(
+		f.prepare(),
+		writeStub(f.at("locked", one.String()), stub("one", ""), []string{"lib.rs"}),
+		f.vouch(one),
+		writeStub(f.at("root"), stub("root", "[dependencies]\none = \"1\"\n"), []string{"lib.rs"}),
+	)
+	if err != nil {
+		return "", err
+	}
+	_, err = command{
+		name: "cargo generate-lockfile", path: c.cargo, dir: scratch, args: []string{"generate-lockfile", "--offline", "--manifest-path", f.at("root", "Cargo.toml")},
+		env: f.env(c), timeout: time.Minute, class: fault.Machine, mend: noCargo,
+	}.run(ctx)
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(f.at("root", "Cargo.lock"))
+	if err != nil {
+		return "", err
+	}
+	packages, err := parseCargoLock(data)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range packages {
+		if p.Name == "one" {
+			c.source = p.Source
+		}
+	}
+	if c.source == "" {
+		return "", fault.Errorf(fault.Machine, noCargo, "cargo %s writes a Cargo.lock that this program cannot read", clean(c.version))
+	}
+	return c.source, nil
+}

@@ -167,6 +167,9 @@ func (c *Cargo) Build(ctx context.Context, b CargoBuild, out string) error {
 	for _, crate := range b.Crates {
 		source, err := unpackCrate(ctx, crate, f.at("locked", crate.String()))
 		if err == nil {
+			err = checkCrateManifest(source)
+		}
+		if err == nil {
 			err = f.vouch(crate.Crate)
 		}
 		if err != nil {

@@ -59,6 +59,9 @@ func (c *Cargo) Closures(ctx context.Context, root *CrateSource, crates []*Crate
 	byID := map[string]Crate{root.String(): root.Crate}
 	for _, crate := range crates {
 		if err == nil {
+			err = checkCrateManifest(crate)
+		}
+		if err == nil {
 			err = writeStub(f.at("locked", crate.String()), crate.Manifest, crate.Files)
 		}
 		if err == nil {
@@ -178,9 +181,9 @@ func parseMetadata(data []byte, root *CrateSource, bin string, known map[string]
 		crate, locked := known[p.Name+"-"+p.Version]
 		switch {
 		case !ok || !locked:
-			return nil, notFromRegistry(root, clean(cmp.Or(p.Name, id))+" from outside of its Cargo.lock")
+			return nil, notFromRegistry(root.String(), clean(cmp.Or(p.Name, id))+" from outside of its Cargo.lock")
 		case id != file.Resolve.Root && !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
-			return nil, notFromRegistry(root, clean(p.Name)+" from elsewhere")
+			return nil, notFromRegistry(root.String(), clean(p.Name)+" from elsewhere")
 		}
 		closure.Crates = append(closure.Crates, crate)
 		for _, t := range p.Targets {
@@ -282,12 +285,12 @@ func checkCrateManifest(crate *CrateSource) error {
 	}
 	for _, key := range []string{"patch", "replace", "workspace"} {
 		if _, ok := m[key]; ok {
-			return notFromRegistry(crate, "["+key+"] in its Cargo.toml")
+			return notFromRegistry(crate.String(), "["+key+"] in its Cargo.toml")
 		}
 	}
 	if p, ok := m["package"].(map[string]any); ok {
 		if _, ok := p["workspace"]; ok {
-			return notFromRegistry(crate, "a workspace")
+			return notFromRegistry(crate.String(), "a workspace")
 		}
 	}
 	tables := []map[string]any{m}
@@ -305,7 +308,7 @@ func checkCrateManifest(crate *CrateSource) error {
 				d, _ := deps[name].(map[string]any)
 				for _, from := range []string{"git", "path", "registry", "registry-index", "base", "workspace"} {
 					if _, ok := d[from]; ok {
-						return notFromRegistry(crate, clean(name)+" by "+from)
+						return notFromRegistry(crate.String(), clean(name)+" by "+from)
 					}
 				}
 			}

@@ -1,11 +1,15 @@
 package pkgmgr
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,6 +27,13 @@ func (x *CrateIndex) Lock(ctx context.Context, root *CrateSource) ([]Crate, *Cra
 	if err := checkCrateManifest(root); err != nil {
 		return nil, nil, err
 	}
+	source, err := x.c.Source(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := x.stranger(source, root.Name, root.Version); err != nil {
+		return nil, nil, err
+	}
 	if err := x.write("root", root.Manifest, root.Files); err != nil {
 		return nil, nil, err
 	}
@@ -30,7 +41,7 @@ func (x *CrateIndex) Lock(ctx context.Context, root *CrateSource) ([]Crate, *Cra
 	step := []string{"generate-lockfile"}
 	if root.Lockfile != nil {
 		// Before cargo reads it: git would be run for a git source.
-		if _, err := x.crates(root, root.Lockfile, false); err != nil {
+		if _, err := x.crates(source, root, root.Lockfile, false); err != nil {
 			return nil, nil, err
 		}
 		if err := os.WriteFile(file, root.Lockfile, 0o600); err != nil {
@@ -39,6 +50,11 @@ func (x *CrateIndex) Lock(ctx context.Context, root *CrateSource) ([]Crate, *Cra
 		step = []string{"update", "--workspace", "--locked"}
 	}
 	if err := x.run(ctx, root.String(), "root", step...); err != nil {
+		if isExit(err) {
+			if stranger := x.strangers(source); stranger != nil {
+				return nil, nil, stranger
+			}
+		}
 		return nil, nil, x.explainLock(err, root)
 	}
 	whole, err := os.ReadFile(file)
@@ -67,7 +83,7 @@ func (x *CrateIndex) Lock(ctx context.Context, root *CrateSource) ([]Crate, *Cra
 			return nil, nil, err
 		}
 	}
-	crates, err := x.crates(root, result.Lockfile, true)
+	crates, err := x.crates(source, root, result.Lockfile, true)
 	return crates, &result, err
 }
 
@@ -80,7 +96,7 @@ func (x *CrateIndex) explainLock(err error, root *CrateSource) error {
 	case strings.Contains(exit.raw, "changed between lock files"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask its publisher and the operator of the registry",
 			"the Cargo.lock of crate %s has other checksums than the index: %w", root, err)
-	case strings.Contains(exit.raw, "--locked"):
+	case strings.Contains(exit.raw, "but --locked was passed"):
 		return fault.Errorf(fault.Upstream, "take another version", "the Cargo.lock of crate %s does not fit its Cargo.toml: %w", root, err)
 	}
 	return err
@@ -124,7 +140,7 @@ func subset(part, whole []byte) (bool, error) {
 
 // crates lists the packages of a Cargo.lock but root; as the index has them when
 // it was asked for them, else without digests.
-func (x *CrateIndex) crates(root *CrateSource, lockfile []byte, asked bool) ([]Crate, error) {
+func (x *CrateIndex) crates(source string, root *CrateSource, lockfile []byte, asked bool) ([]Crate, error) {
 	packages, err := parseCargoLock(lockfile)
 	if err != nil {
 		return nil, err
@@ -136,12 +152,12 @@ func (x *CrateIndex) crates(root *CrateSource, lockfile []byte, asked bool) ([]C
 		case p.Source == "" && p.Name == root.Name && p.Version == root.Version:
 			continue
 		case p.Source == "":
-			return nil, notFromRegistry(root, fmt.Sprintf("%s from a folder", clean(c.String())))
+			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from a folder", clean(c.String())))
 		case !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
 			kind, _, _ := strings.Cut(p.Source, "+")
-			return nil, notFromRegistry(root, fmt.Sprintf("%s from %s", clean(c.String()), clean(kind)))
-		case x.source != "" && p.Source != x.source:
-			return nil, notFromRegistry(root, fmt.Sprintf("%s from another registry", clean(c.String())))
+			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from %s", clean(c.String()), clean(kind)))
+		case p.Source != source:
+			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from another registry", clean(c.String())))
 		}
 		if !word(p.Name) || lock.CheckVersion(p.Version) != nil || !semver.IsValid("v"+p.Version) {
 			return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s names %q %q", root, clean(p.Name), clean(p.Version))
@@ -164,8 +180,88 @@ func (x *CrateIndex) crates(root *CrateSource, lockfile []byte, asked bool) ([]C
 	return list, nil
 }
 
-func notFromRegistry(root *CrateSource, what string) error {
-	return fault.Errorf(fault.Policy, "take another version or another source of this plugin", "crate %s needs %s: only crates of the registry are locked", root, what)
+// asks is the crate that a Cargo.lock says needs a package: root where it does,
+// or where nobody is named.
+func asks(lockfile []byte, p lockedCrate, root *CrateSource) string {
+	var file struct {
+		Package []struct {
+			Name, Version string
+			Dependencies  []string
+		}
+	}
+	if _, err := lock.DecodeTOML(string(lockfile), &file); err != nil {
+		return root.String()
+	}
+	who := ""
+	for _, one := range file.Package {
+		for _, d := range one.Dependencies { // NAME, NAME VERSION or NAME VERSION (SOURCE)
+			words := strings.Fields(d)
+			if len(words) == 0 || words[0] != p.Name || len(words) > 1 && words[1] != p.Version || len(words) > 2 && words[2] != "("+p.Source+")" {
+				continue
+			}
+			if one.Name == root.Name && one.Version == root.Version {
+				return root.String()
+			}
+			who = cmp.Or(who, Crate{Name: one.Name, Version: one.Version}.String())
+		}
+	}
+	return clean(cmp.Or(who, root.String()))
+}
+
+// stranger refuses a version of a crate that wants, by the index, another one of
+// another registry. The index may also call the default registry by its name.
+func (x *CrateIndex) stranger(source, name, version string) error {
+	lines, err := x.lines(name)
+	if err != nil {
+		return err
+	}
+	for _, e := range lines {
+		if e.Vers != version {
+			continue
+		}
+		for _, d := range e.Deps {
+			if d.Registry != nil && "registry+"+*d.Registry != source && *d.Registry != source {
+				return notFromRegistry(Crate{Name: e.Name, Version: e.Vers}.String(), fmt.Sprintf("%s from the registry %s", clean(d.Name), clean(*d.Registry)))
+			}
+		}
+	}
+	return nil
+}
+
+// strangers is stranger for every version that cargo has read, nil for none.
+func (x *CrateIndex) strangers(source string) error {
+	home, err := x.home()
+	if err != nil {
+		return nil
+	}
+	var found error
+	_ = filepath.WalkDir(filepath.Join(home, ".cache"), func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !word(d.Name()) {
+			return err
+		}
+		data, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(data, []byte(`"registry"`)) {
+			return err
+		}
+		for part := range bytes.SplitSeq(data, []byte{0}) {
+			var e indexEntry
+			if !bytes.HasPrefix(part, []byte("{")) || json.Unmarshal(part, &e) != nil {
+				continue
+			}
+			if found = x.stranger(source, e.Name, e.Vers); fault.Of(found) == fault.Policy {
+				return fs.SkipAll
+			}
+		}
+		return nil
+	})
+	if fault.Of(found) != fault.Policy {
+		return nil
+	}
+	return found
+}
+
+func notFromRegistry(crate, what string) error {
+	return fault.Errorf(fault.Policy, "take another version or another source of this plugin", "crate %s needs %s: only crates of the registry are locked", crate, what)
 }
 
 // word accepts the name of a crate.
