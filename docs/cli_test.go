@@ -179,7 +179,7 @@ func TestReference(t *testing.T) {
 // TestMan: the manual pages are well formed, and have every verb of cli.md.
 func TestMan(t *testing.T) {
 	t.Parallel()
-	checks := map[string][]string{"man": {"--warnings", "-l"}, "mandoc": {"-Tlint", "-Wwarning"}}
+	checks := map[string][]string{"man": {"--warnings", "-l"}, "mandoc": {"-Tlint", "-Werror"}}
 	page, err := os.ReadFile("cli.md")
 	if err != nil {
 		t.Fatal(err)

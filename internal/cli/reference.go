@@ -31,9 +31,9 @@ func (p *Program[T]) man(u *ui.UI, t *T) string {
 	fmt.Fprintf(&b, "%s.SH OPTIONS\nEvery command takes these.\n%s.SH COMMANDS\n", roffExamples(p.Example), roffFlags(shared))
 	for _, v := range p.all(u) {
 		own, _ := p.shown(v, t)
-		fmt.Fprintf(&b, ".SS %s\n%s%s%s%s", roff(p.usage(v)), roffText(v.Short), roffText(v.Long), roffFlags(own), roffExamples(v.Example))
+		fmt.Fprintf(&b, ".SS %s\n%s.PP\n%s%s%s", roff(p.usage(v)), roffText(v.Short), roffText(v.Long), roffFlags(own), roffExamples(v.Example))
 		if v.JSON {
-			b.WriteString(roffText("With --json the result is JSON."))
+			b.WriteString(".PP\n" + roffText("With --json the result is JSON."))
 		}
 	}
 	_, statuses, _ := strings.Cut(p.status(), "\n")
@@ -57,12 +57,11 @@ func roff(line string) string {
 func roffText(text string) string {
 	var b strings.Builder
 	verbatim := false
-	b.WriteString(".PP\n")
 	for line := range strings.Lines(strings.Trim(text, "\n") + "\n") {
 		line = strings.TrimSuffix(line, "\n")
 		switch indented := strings.HasPrefix(line, "  "); {
 		case indented && !verbatim:
-			b.WriteString(".PP\n.nf\n")
+			b.WriteString(".nf\n")
 			verbatim = true
 		case !indented && verbatim:
 			b.WriteString(".fi\n")
@@ -85,7 +84,7 @@ func roffExamples(text string) string {
 	if text == "" {
 		return ""
 	}
-	return ".PP\nExamples:\n" + roffText("  "+strings.ReplaceAll(strings.Trim(text, "\n"), "\n", "\n  "))
+	return ".PP\nExamples:\n.PP\n" + roffText("  "+strings.ReplaceAll(strings.Trim(text, "\n"), "\n", "\n  "))
 }
 
 func roffFlags(f *pflag.FlagSet) string {
