@@ -215,6 +215,7 @@ func (x *CrateIndex) run(ctx context.Context, title, folder string, args ...stri
 	run := command{
 		name: "cargo " + args[0] + " for " + title, path: x.c.cargo, args: args, dir: x.scratch,
 		env: cargoEnv(x.path("home"), "RUSTC="+x.c.rustc), timeout: 5 * time.Minute, class: fault.Upstream,
+		mend: "check the network, and the registry, token and proxy in the settings of cargo; then try again",
 	}
 	_, err := run.run(ctx)
 	var exit *exitError
