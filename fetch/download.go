@@ -157,7 +157,7 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 		}
 		return func(try func(string) error) error { return try(url) }, nil
 	}
-	return nil, fault.Errorf(fault.Usage, "", "%s: files of source %q cannot be fetched", e, e.Locked.Source)
+	return nil, fault.Errorf(fault.Usage, "lock it anew with this version of the programs: lockgen update", "%s: files of source %q cannot be fetched", e, e.Locked.Source)
 }
 
 // npmRegistry returns the registry of a package: the manifest's, else what the

@@ -124,7 +124,7 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 		if !errors.As(err, &exit) {
 			return nil, fault.Errorf(fault.Machine, "does git run here?", "git %s: %w", args[0], err)
 		}
-		return nil, fault.Errorf(fault.Usage, "", "git %s: %s", args[0], strings.TrimSpace(talk.String()))
+		return nil, fault.Errorf(fault.Usage, "see what git says of it, or give the other lock as a file: lockgen diff FILE", "git %s: %s", args[0], strings.TrimSpace(talk.String()))
 	}
 	return out.Bytes(), nil
 }

@@ -90,6 +90,7 @@ func (p *place) open(to string) oci.Place {
 type sink struct{ bytes.Buffer }
 
 func (s *sink) Offset() int64 { return int64(s.Len()) }
+func (s *sink) From(string)   {}
 func (s *sink) Reset() error  { s.Buffer.Reset(); return nil }
 
 // has demands that every locked file is in a place, byte by byte.

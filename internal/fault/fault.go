@@ -66,7 +66,8 @@ func (e *classified) Error() string { return e.err.Error() }
 func (e *classified) Unwrap() error { return e.err }
 
 // Errorf makes an error of class c. Mend is a sentence or a command that puts
-// it right, "" where none is known; format and args are those of [fmt.Errorf]
+// it right; "" is for [Internal] and [Interrupted], and where an error in args
+// has one, see [MendOr] (a test demands that). Format and args are those of [fmt.Errorf]
 // and say what failed and why, in lower case and without a period.
 func Errorf(c Class, mend, format string, args ...any) error {
 	return &classified{class: c, mend: mend, err: fmt.Errorf(format, args...)}
@@ -97,8 +98,29 @@ func Of(err error) Class {
 	return Internal
 }
 
-// Mend returns how to put err right, or "" when the error does not know.
+// Mend returns how to put err right: what the outermost error that knows it
+// says, else what follows from the reason of the operating system. It is "" for
+// faults of ours and for what the user stopped.
 func Mend(err error) string {
+	if mend := told(err); mend != "" {
+		return mend
+	}
+	if Of(err) == Machine {
+		return MachineMend(err)
+	}
+	return ""
+}
+
+// MendOr is Mend of an error that is going to be wrapped, or another mend where
+// that has none.
+func MendOr(err error, mend string) string {
+	if m := Mend(err); m != "" {
+		return m
+	}
+	return mend
+}
+
+func told(err error) string {
 	var e *classified
 	for errors.As(err, &e) {
 		if e.mend != "" {

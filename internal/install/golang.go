@@ -53,7 +53,7 @@ type limited struct {
 
 func (l *limited) Write(p []byte) (int, error) {
 	if l.room -= len(p); l.room < 0 {
-		return 0, fault.Errorf(fault.Integrity, "", "go.mod has more than %d bytes", maxGoMod)
+		return 0, fault.Errorf(fault.Integrity, "do not use it; tell the author of the module", "go.mod has more than %d bytes", maxGoMod)
 	}
 	return l.w.Write(p)
 }

@@ -133,7 +133,7 @@ func (p *Policy) CheckFile(kind, of, key string, f File) error {
 	case HTTP:
 		u, err := url.Parse(f.URL)
 		if err != nil {
-			return fault.Errorf(fault.Policy, "", "%s has no address", key)
+			return fault.Errorf(fault.Policy, "run: lockgen update", "%s has no address", key)
 		}
 		return p.CheckURL(u)
 	case OCI:

@@ -165,7 +165,7 @@ func readFile(name string) ([]byte, error) {
 		return nil, fault.Errorf(fault.Machine, "give the path of a file", "%s is not a regular file", name)
 	}
 	if info.Size() > MaxSize {
-		return nil, fault.Errorf(fault.Usage, "", "%s has %d bytes, more than the limit of %d", name, info.Size(), MaxSize)
+		return nil, fault.Errorf(fault.Usage, "is it the right file? restore it, such as by: git checkout -- "+name, "%s has %d bytes, more than the limit of %d", name, info.Size(), MaxSize)
 	}
 	return os.ReadFile(name)
 }

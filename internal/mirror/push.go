@@ -207,6 +207,7 @@ type hashing struct {
 
 func (s *hashing) Write(b []byte) (int, error) { s.n += int64(len(b)); return s.h.Write(b) }
 func (s *hashing) Offset() int64               { return s.n }
+func (s *hashing) From(string)                 {}
 func (s *hashing) Reset() error                { s.n = 0; s.h.Reset(); return nil }
 
 // empty makes sure of the config that all manifests name.

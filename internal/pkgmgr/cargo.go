@@ -459,7 +459,7 @@ func (x *CrateIndex) Downloads() (*CrateDownloads, error) {
 		Auth bool   `json:"auth-required"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil || config.DL == "" {
-		return nil, fault.Errorf(fault.Upstream, "", "config.json of the index names no download address")
+		return nil, fault.Errorf(fault.Upstream, "check the address of the registry in [registries] cargo of plugins.toml, or ask its operator", "config.json of the index names no download address")
 	}
 	d := &CrateDownloads{Template: config.DL}
 	d.Way.Proxy, _ = x.reach.http["proxy"].(string)

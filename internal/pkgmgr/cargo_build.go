@@ -553,5 +553,5 @@ func explainCargo(err error, what string) error {
 	case has("linker `") && has("not found"):
 		return fault.Errorf(fault.Machine, noLinker, "crate %s: %w", what, err)
 	}
-	return fault.Errorf(fault.Machine, "", "%w: %w", ErrCompile, err)
+	return fault.Errorf(fault.Machine, fault.MendOr(err, "see what the compiler says; a newer Rust may do (rustup update), or another version of the plugin"), "%w: %w", ErrCompile, err)
 }

@@ -257,7 +257,7 @@ func (g *Go) Download(ctx context.Context, c GoConfig, scratch, path, version st
 	p, err1 := module.EscapePath(path)
 	v, err2 := module.EscapeVersion("v" + version)
 	if err := errors.Join(err1, err2); err != nil {
-		return nil, fault.Errorf(fault.Usage, "", "go module %s: %w", path, err)
+		return nil, fault.Errorf(fault.Usage, "write go:MODULE as Go does, such as go:google.golang.org/protobuf", "go module %s: %w", path, err)
 	}
 	// Go takes a folder that is there for the unpacked module: a toolchain has
 	// 11,000 files. One that would not only unpacks in vain.
@@ -283,7 +283,7 @@ func (g *Go) modDownload(ctx context.Context, c GoConfig, scratch, cache, path, 
 	}
 	if json.Unmarshal(out, &said) != nil || said.Error == "" && err != nil {
 		if err == nil {
-			err = fault.Errorf(fault.Upstream, "", "go mod download %s says nothing", what)
+			err = fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go mod download %s says nothing", what)
 		}
 		return nil, explainGo(err, what, "")
 	}
@@ -311,7 +311,7 @@ func (g *Go) DownloadMod(ctx context.Context, c GoConfig, scratch, path, version
 	}
 	var said struct{ GoMod string }
 	if err := json.Unmarshal(out, &said); err != nil || said.GoMod == "" {
-		return nil, fault.Errorf(fault.Upstream, "", "go list -m %s names no go.mod", what)
+		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m %s names no go.mod", what)
 	}
 	data, err := os.ReadFile(said.GoMod)
 	if err != nil {
@@ -338,7 +338,7 @@ func (g *Go) Withdrawn(ctx context.Context, c GoConfig, scratch, path, version s
 		Deprecated string
 	}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return nil, fault.Errorf(fault.Upstream, "", "go list -m -u %s does not answer in JSON", what)
+		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m -u %s does not answer in JSON", what)
 	}
 	var notes []string
 	if len(said.Retracted) > 0 {
@@ -349,6 +349,9 @@ func (g *Go) Withdrawn(ctx context.Context, c GoConfig, scratch, path, version s
 	}
 	return notes, nil
 }
+
+// goMend is for what Go says in its own words.
+const goMend = "see that GOPROXY and the network are right: go env GOPROXY GONOPROXY GOPRIVATE"
 
 // explainGo classifies what Go says when it cannot get a module. Text is used
 // where there is no error of a program.
@@ -363,7 +366,7 @@ func explainGo(err error, what, text string) error {
 	if err == nil {
 		t := &tail{limit: 16 << 10}
 		_, _ = t.Write([]byte(text))
-		err = fault.Errorf(fault.Upstream, "", "%s", t.lines())
+		err = fault.Errorf(fault.Upstream, goMend, "%s", t.lines())
 	}
 	has := func(list ...string) bool {
 		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })
@@ -387,7 +390,7 @@ func explainGo(err error, what, text string) error {
 	case has("403 Forbidden"):
 		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w: %w", what, fs.ErrNotExist, err)
 	}
-	return fault.Errorf(fault.Upstream, "", "go module %s: %w", what, err)
+	return fault.Errorf(fault.Upstream, fault.MendOr(err, goMend), "go module %s: %w", what, err)
 }
 
 func newerGo(what, needed string, err error) error {

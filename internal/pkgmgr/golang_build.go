@@ -507,9 +507,9 @@ func (g *Go) Build(ctx context.Context, b GoBuild, out string) error {
 	case !errors.As(err, &exit):
 		return err
 	case strings.Contains(exit.raw, "SECURITY ERROR") || strings.Contains(exit.raw, "checksum mismatch"):
-		return fault.Errorf(fault.Integrity, "", "%w", err)
+		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "%w", err)
 	}
-	return fault.Errorf(fault.Machine, "", "%w for %s/%s without cgo: %w", ErrCompile, b.Platform.GOOS, b.Platform.GOARCH, err)
+	return fault.Errorf(fault.Machine, fault.MendOr(err, "see what the compiler says; lock another Go (lockgen add go@VERSION), or another version of the plugin"), "%w for %s/%s without cgo: %w", ErrCompile, b.Platform.GOOS, b.Platform.GOARCH, err)
 }
 
 // serve puts the files of a module where Go looks for them in a proxy.

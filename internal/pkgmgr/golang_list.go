@@ -63,7 +63,7 @@ func (g *Go) list(ctx context.Context, c GoConfig, scratch string, args ...strin
 		case err == io.EOF:
 			return all, nil
 		case err != nil:
-			return nil, fault.Errorf(fault.Upstream, "", "go list -m %s does not answer in JSON", what)
+			return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m %s does not answer in JSON", what)
 		}
 		all = append(all, one)
 	}
@@ -86,7 +86,7 @@ func (g *Go) Versions(ctx context.Context, c GoConfig, scratch, path string) ([]
 		return nil, err
 	}
 	if len(all) != 1 || len(good) != 1 {
-		return nil, fault.Errorf(fault.Upstream, "", "go list -m -versions %s says nothing", path)
+		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says; is GOPROXY right? go env GOPROXY", "go list -m -versions %s says nothing", path)
 	}
 	if len(all[0].Versions) == 0 && strings.TrimPrefix(good[0].Version, "v") != "" && module.IsPseudoVersion(good[0].Version) {
 		return nil, fault.Errorf(fault.Upstream, "name a commit's version, as go list -m "+latest+" tells it", "go module %s has no version: %w", path, fs.ErrNotExist)
@@ -134,7 +134,7 @@ func (g *Go) News(ctx context.Context, c GoConfig, scratch string, modules []mod
 		one, ok := said[m]
 		switch {
 		case !ok:
-			n.Err = fault.Errorf(fault.Upstream, "", "go list -m says nothing of %s", m)
+			n.Err = fault.Errorf(fault.Upstream, "ask by hand: go list -m "+m.String(), "go list -m says nothing of %s", m)
 			continue
 		case one.Error != nil:
 			n.Err = explainGo(nil, m.String(), one.Error.Err)

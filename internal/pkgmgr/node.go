@@ -111,7 +111,7 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 	_, err = run.run(ctx)
 	var exit *exitError
 	if errors.As(err, &exit) && wrongBytes().MatchString(exit.tail) {
-		return fault.Errorf(fault.Integrity, "", "%w", err)
+		return fault.Errorf(fault.Integrity, "ask the registry again; if it stays so, do not use it: lockgen check --upstream", "%w", err)
 	}
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func aliases(pkgs []Tarball) ([]byte, error) {
 			return nil, err
 		}
 		if paths[p.Path] {
-			return nil, fault.Errorf(fault.Lock, "", "npm package folder %s occurs twice", p.Path)
+			return nil, fault.Errorf(fault.Lock, "run: lockgen update", "npm package folder %s occurs twice", p.Path)
 		}
 		paths[p.Path] = true
 		wanted[alias(i)] = "npm:" + p.Name + "@" + p.Version
@@ -257,7 +257,7 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 // node_modules/.bin; all of them set executable bits in their own ways.
 func normalise(ctx context.Context, dir string, p Tarball) error {
 	if _, err := os.Stat(filepath.Join(dir, "package.json")); err != nil {
-		return fault.Errorf(fault.Machine, "", "the manager ended well but left it out: %w", err)
+		return fault.Errorf(fault.Machine, "let fetch unpack it itself: --node-manager none", "the manager ended well but left it out: %w", err)
 	}
 	t := tidying{
 		files: make(map[string]store.TreeFile, len(p.Files)),

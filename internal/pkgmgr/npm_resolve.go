@@ -68,7 +68,7 @@ func (n *NPM) ResolveGated(ctx context.Context, dir string, registries map[strin
 		return nil, err
 	}
 	if name == "" || version == "" || strings.ContainsAny(version, ":/@") {
-		return nil, fault.Errorf(fault.Usage, "", "npm package %q, version %q: expected a name and a version or a range", name, version)
+		return nil, fault.Errorf(fault.Usage, "write npm:NAME, and a version such as 1.2.3 or ^1.2", "npm package %q, version %q: expected a name and a version or a range", name, version)
 	}
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-npm-")
 	if err != nil {
@@ -195,7 +195,7 @@ func explain(err error, out []byte, name, version string) error {
 		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
 			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what)
 	}
-	return fault.Errorf(fault.Upstream, "", "npm package %s@%s: %s", name, version, what)
+	return fault.Errorf(fault.Upstream, "ask by hand: npm view "+name+"@"+version, "npm package %s@%s: %s", name, version, what)
 }
 
 // parsePackageLock reads a package-lock.json of version 3.

@@ -248,7 +248,7 @@ func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Clos
 	for i, t := range req.Targets {
 		markers, err := markerEnv(t.Platform, t.Python)
 		if err != nil {
-			return nil, fault.Errorf(fault.Usage, "", "pip package %s: %w", req.what(t), err)
+			return nil, fault.Errorf(fault.Usage, "correct platforms, or python of the entry, in plugins.toml", "pip package %s: %w", req.what(t), err)
 		}
 		name := filepath.Join(scratch, strconv.Itoa(i))
 		args := []string{
@@ -334,7 +334,7 @@ func (r Requirement) closure(t Target, title string, code int, said, report stri
 		text := &tail{limit: 16 << 10}
 		_, _ = text.Write(data)
 		exit := &exitError{name: title, status: "exit status " + strconv.Itoa(code), tail: text.lines(), raw: string(text.buf)}
-		return nil, explainPip(fault.Errorf(fault.Upstream, "", "%w", exit), exit, r, t)
+		return nil, explainPip(fault.Errorf(fault.Upstream, "run it by hand for its full words: pip download "+r.Package+"=="+r.Version, "%w", exit), exit, r, t)
 	}
 	data, err := os.ReadFile(report)
 	if err != nil {
@@ -342,7 +342,7 @@ func (r Requirement) closure(t Target, title string, code int, said, report stri
 	}
 	wheels, err := parseReport(data, t.Platform)
 	if err != nil {
-		return nil, fault.Errorf(fault.Upstream, "", "pip package %s: %w", what, err)
+		return nil, fault.Errorf(fault.Upstream, "ask the operator of the index, or use another: [registries] pip of plugins.toml", "pip package %s: %w", what, err)
 	}
 	return wheels, nil
 }
@@ -445,7 +445,7 @@ func explainPip(err error, exit *exitError, req Requirement, t Target) error {
 	// A line of pip_report.py. Nothing can be said of what there is.
 	if _, refused, ok := strings.Cut(exit.raw, "the index refuses: "); ok {
 		refused, _, _ = strings.Cut(refused, "\n")
-		return fault.Errorf(fault.Upstream, "", "no wheel of %s: the index refuses: %s", what, clean(strings.TrimSpace(refused)))
+		return fault.Errorf(fault.Upstream, "run: pip config list; is the index the right one, and may you read this package?", "no wheel of %s: the index refuses: %s", what, clean(strings.TrimSpace(refused)))
 	}
 	if m := fromVersions().FindStringSubmatch(exit.raw); m != nil {
 		versions := strings.Split(m[1], ", ")

@@ -143,7 +143,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		location := resp.Header.Get("Location")
 		next, err := u.Parse(location)
 		if location == "" || err != nil {
-			return nil, &failure{class: fault.Upstream, err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
+			return nil, &failure{class: fault.Upstream, mend: "try again later, or use a mirror: the server is set up wrongly", err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
 		}
 		if r.method != "" && r.method != http.MethodGet && r.method != http.MethodHead {
 			return nil, &failure{class: fault.Policy, mend: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, Redact(next.String()), via(chain))}
@@ -263,6 +263,9 @@ func connectFailure(r *request, err error, chain []string) *failure {
 	var dns *net.DNSError
 	var proxy *proxyError
 	switch {
+	case fault.IsMachine(err):
+		// For want of files or memory another attempt may do better, later.
+		f.class, f.mend = fault.Machine, fault.MachineMend(err)
 	case fault.Of(err) == fault.Policy:
 		f.class, f.mend, f.retry = fault.Policy, fault.Mend(err), false
 	case errors.As(err, &unverified), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):

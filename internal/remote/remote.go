@@ -55,6 +55,9 @@ type Sink interface {
 	Offset() int64
 	// Reset drops everything written, for a transfer that starts afresh.
 	Reset() error
+	// From says where the bytes that follow come from: a redacted URL, and how a
+	// redirect led there. It is for messages about other bytes than expected.
+	From(place string)
 }
 
 // Timeouts bound the phases of a request. A zero field means its default.

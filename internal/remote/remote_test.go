@@ -28,6 +28,7 @@ type memory struct {
 }
 
 func (m *memory) Offset() int64 { return int64(m.Len()) }
+func (m *memory) From(string)   {}
 
 func (m *memory) Reset() error {
 	m.resets++

@@ -129,7 +129,7 @@ func status(resp *http.Response) string {
 
 // statusFailure turns an answer without what we asked for into a failure.
 func (c *Client) statusFailure(a *answer) *failure {
-	f := &failure{class: fault.Upstream}
+	f := &failure{class: fault.Upstream, mend: "check the address; if it is right, ask the operator of the server, or use a mirror"}
 	limited := (a.StatusCode == http.StatusForbidden || a.StatusCode == http.StatusTooManyRequests) && a.Header.Get("X-Ratelimit-Remaining") == "0"
 	var b strings.Builder
 	b.WriteString("server answered " + status(a.Response))
@@ -153,7 +153,13 @@ func (c *Client) statusFailure(a *answer) *failure {
 			b.WriteString(", no credential sent")
 		}
 		f.mend = "check that the credential is valid and may read this package"
-	case code == http.StatusTooManyRequests || code >= 500:
+	case code == http.StatusProxyAuthRequired:
+		f.mend = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
+	case code == http.StatusUnavailableForLegalReasons:
+		f.mend = "the server may not serve it to you: use a mirror that may"
+	case code == http.StatusPaymentRequired:
+		f.mend = "see whether the account of the credential is in order, or use a mirror"
+	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly || code >= 500:
 		f.retry = true
 		f.after = retryAfter(a.Header.Get("Retry-After"))
 		f.mend = "try again later, or use a mirror"
@@ -375,6 +381,7 @@ func (d *download) continues(a *answer, offset int64) bool {
 
 // receive copies an answer, which starts at offset, into the sink.
 func (d *download) receive(a *answer, offset int64) *failure {
+	d.in.From(d.name + via(a.chain))
 	body := bufio.NewReaderSize(a.Body, 64<<10)
 	announced := a.ContentLength // -1 unknown
 	if offset == 0 {
@@ -450,6 +457,9 @@ func bodyFailure(a *answer, err error, got, want int64) *failure {
 		of = fmt.Sprintf(" of %d", want)
 	}
 	text := fmt.Sprintf("%s, after %d%s bytes%s", a.req.scrub(plain.Line(err.Error(), 300)), got, of, via(a.chain))
+	if fault.IsMachine(err) {
+		return &failure{class: fault.Machine, err: &shown{text, err}, retry: true, mend: fault.MachineMend(err)}
+	}
 	return &failure{class: fault.Upstream, err: &shown{text, err}, retry: true,
 		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 }
@@ -503,11 +513,11 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 		body = buf.Bytes()
 		switch {
 		case n > limit || a.ContentLength > limit:
-			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is longer than the limit of %d bytes%s", limit, via(a.chain))}
+			return &failure{class: fault.Upstream, mend: "check the address: is it that of a registry? otherwise ask its operator", err: fmt.Errorf("the document is longer than the limit of %d bytes%s", limit, via(a.chain))}
 		case err != nil:
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
-			return &failure{class: fault.Upstream, err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
+			return &failure{class: fault.Upstream, mend: "ask the operator of the server or of the proxy between, or use a mirror", err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
 		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
 			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain)))}

@@ -87,7 +87,7 @@ func TestHostileTar(t *testing.T) {
 		{"unc", tgz(file(`\\srv\x`)), `holds the character '\\'`},
 		{"control", tgz(file("a\x1b[31m")), `holds the character '\x1b'`},
 		{"newline", tgz(file("a\nb")), `holds the character '\n'`},
-		{"C1 control", tgz(file("a\u0085b")), `holds the character`},
+		{"C1 control", tgz(file("a\u0085b")), `holds the control character U+0085`},
 		{"not UTF-8", tgz(file("a\xff")), `not UTF-8`},
 		{"reserved", tgz(file("lib/aux.txt")), `Windows cannot hold: "aux.txt"`},
 		{"reserved superscript", tgz(file("com¹")), `Windows cannot hold: "com¹"`},

@@ -30,7 +30,8 @@ func (d Digest) String() string { return fmt.Sprintf("sha256 %s, %d bytes", d.SH
 // Sums are the digests of bytes that were just read, raw.
 type Sums struct {
 	SHA256, SHA512 []byte
-	Size           int64 // bytes
+	Size           int64  // bytes
+	From           string // " from URL", as far as it is known
 }
 
 // mendBytes says what to do when bytes are not the locked ones.
@@ -152,9 +153,9 @@ func (s *Store) AddUnknown(ctx context.Context, limit int64, get func(context.Co
 	}
 	d := in.digest()
 	if d.Size == 0 {
-		return Digest{}, fault.Errorf(fault.Integrity, "", "got an empty file")
+		return Digest{}, fault.Errorf(fault.Integrity, "look at the address in a browser: nothing is published there (yet)", "got an empty file%s", in.from)
 	}
-	if err := check(Sums{SHA256: in.sum256.Sum(nil), SHA512: in.sum512.Sum(nil), Size: in.n}); err != nil {
+	if err := check(Sums{SHA256: in.sum256.Sum(nil), SHA512: in.sum512.Sum(nil), Size: in.n, From: in.from}); err != nil {
 		return Digest{}, err
 	}
 	unlock, err := s.lock(ctx, "blob-"+d.SHA256)
@@ -273,6 +274,7 @@ type Ingest struct {
 	pending        sync.WaitGroup // of the chunks
 	n, limit       int64
 	want           Digest // of AddBlob; zero where the digest is unknown
+	from           string // " from URL", for messages
 	err            error  // the first failure of Write; outranks what get makes of it
 	done           bool
 }
@@ -284,7 +286,7 @@ func (in *Ingest) Write(p []byte) (int, error) {
 		return 0, in.err
 	}
 	if int64(len(p)) > in.limit-in.n {
-		in.err = fault.Errorf(fault.Integrity, mendBytes, "wrong bytes: more than the expected %d", in.limit)
+		in.err = fault.Errorf(fault.Integrity, mendBytes, "wrong bytes%s: more than the expected %d", in.from, in.limit)
 		return 0, in.err
 	}
 	n, err := in.f.Write(p)
@@ -305,10 +307,13 @@ func (in *Ingest) Check() error {
 		return in.err
 	}
 	if got := in.digest(); got != in.want {
-		return fault.Errorf(fault.Integrity, mendBytes, "wrong bytes: got %s, expected %s", got, in.want)
+		return fault.Errorf(fault.Integrity, mendBytes, "wrong bytes%s: got %s, expected %s", in.from, got, in.want)
 	}
 	return nil
 }
+
+// From says where the bytes that follow come from, for messages.
+func (in *Ingest) From(place string) { in.from = " from " + place }
 
 // Err is the first failure of Write since the start or the last Reset: too many
 // bytes, or what the disk said.

@@ -119,7 +119,7 @@ func listDir(ctx context.Context, dir string, ignore func(path string) bool) ([]
 		}
 		if name == dir {
 			if !d.IsDir() {
-				return fault.Errorf(fault.Integrity, "", "%s is not a folder", dir)
+				return fault.Errorf(fault.Integrity, "remove it, and run this again", "%s is not a folder", dir)
 			}
 			return nil
 		}
@@ -137,7 +137,7 @@ func listDir(ctx context.Context, dir string, ignore func(path string) bool) ([]
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
-			return fault.Errorf(fault.Integrity, "", "%s: %s is not allowed in a tree", name, kindOf(d.Type()))
+			return fault.Errorf(fault.Integrity, "remove the folder, and run this again; if it comes back, take another version of the plugin", "%s: %s is not allowed in a tree", name, kindOf(d.Type()))
 		}
 		info, err := d.Info()
 		if err != nil {

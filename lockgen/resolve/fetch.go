@@ -201,6 +201,9 @@ func (u *update) download(ctx context.Context, a *Artifact, size int64, was stri
 		limit = maxArtifact
 	}
 	d, err := u.Store.AddUnknown(ctx, limit, a.get, func(sums store.Sums) error {
+		if sums.From != " from "+a.Label {
+			a.from = sums.From
+		}
 		if a.digest == "" || strings.HasPrefix(a.digest, "h1:") { // of the files in it: see verify
 			return nil
 		}
@@ -213,7 +216,7 @@ func (u *update) download(ctx context.Context, a *Artifact, size int64, was stri
 		}
 		if got != a.digest {
 			return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",
-				"the download of %s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, got, sums.Size, a.digest)
+				"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.from, got, sums.Size, a.digest)
 		}
 		return nil
 	})
@@ -320,6 +323,6 @@ func oldDigest(a *Artifact, f lock.File) string {
 func alarm(a *Artifact, want, got string) error {
 	return fault.Errorf(fault.Integrity,
 		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
-		"SECURITY: %s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
-		a.Label, want, got)
+		"SECURITY: %s%s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
+		a.Label, a.from, want, got)
 }

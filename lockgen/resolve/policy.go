@@ -102,7 +102,7 @@ func CheckPolicy(m *lock.Manifest, l *lock.Lock) error {
 					return
 				}
 				said[err.Error()] = true
-				errs = append(errs, fault.Errorf(fault.Policy, "", "%s: %s %s: %w", m.At("plugins", name), name, version, err))
+				errs = append(errs, fault.Errorf(fault.Policy, fault.Mend(err), "%s: %s %s: %w", m.At("plugins", name), name, version, err))
 			}
 			add(trusted(&m.Policy, v.Trust))
 			for _, key := range slices.Sorted(maps.Keys(v.Files)) {

@@ -298,7 +298,7 @@ func response(b []byte) (said string, err error) {
 	for whole := b; len(b) > 0; {
 		n, kind, size := protowire.ConsumeField(b)
 		if size < 0 {
-			return "", fault.Errorf(fault.Usage, "", "what it prints is no CodeGeneratorResponse: %q", string(whole[:min(len(whole), 100)]))
+			return "", fault.Errorf(fault.Usage, "is binary in the entry a protoc plugin? to lock it untried: lockgen update --no-smoke", "what it prints is no CodeGeneratorResponse: %q", string(whole[:min(len(whole), 100)]))
 		}
 		if n == 1 && kind == protowire.BytesType {
 			_, _, tag := protowire.ConsumeTag(b)

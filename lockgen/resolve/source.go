@@ -93,6 +93,7 @@ type Artifact struct {
 	// trust is the evidence that digest rests on, one of lock.Trusts; "" is
 	// "registry".
 	trust string
+	from  string // " from URL" of the last download, unless Label says so
 	// get brings the bytes.
 	get func(ctx context.Context, in *store.Ingest) error
 	// read says how to read the bytes, with paths relative to Prefix. Keep

@@ -256,7 +256,7 @@ func (s *cargo) still(ctx context.Context, _ *Want, v *lock.Version) map[string]
 		switch {
 		case err != nil:
 		case !ok:
-			w.err = fault.Errorf(fault.Upstream, "", "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
+			w.err = fault.Errorf(fault.Upstream, goneMend, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
 		default:
 			w.digest = said.SHA256
 			if said.Yanked {
@@ -397,7 +397,7 @@ func (s *artifacts) still(ctx context.Context, w *Want, v *lock.Version) map[str
 		if said.err == nil && said.digest == said.expected {
 			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
 			if err == nil && !there {
-				err = fault.Errorf(fault.Upstream, "", "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
+				err = fault.Errorf(fault.Upstream, goneMend, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
 			}
 			said.err = err
 		}
@@ -416,7 +416,7 @@ func (s *artifacts) stillOn(ctx context.Context, l *look, w *Want, p lock.Platfo
 	manifest, file, _, err := s.find(ctx, l, ref, p)
 	switch {
 	case errors.Is(err, errNoPlatform): // its tag is there, and names something else
-		return word{err: fault.Errorf(fault.Integrity, "", "%w", err)}
+		return word{err: fault.Errorf(fault.Integrity, "the tag was moved: ask its publisher why before you lock it again", "%w", err)}
 	case err != nil:
 		return word{err: err}
 	}
@@ -455,6 +455,7 @@ type glance struct{}
 
 func (*glance) Write([]byte) (int, error) { return 0, errSeen }
 func (*glance) Offset() int64             { return 0 }
+func (*glance) From(string)               {}
 func (*glance) Reset() error              { return nil }
 
 func names(v *lock.Version) func(yield func(string) bool) {
@@ -473,6 +474,9 @@ type listing struct {
 	err  error
 }
 
+// goneMend is for what upstream has no more.
+const goneMend = "it stays usable from a cache and from a mirror (lockgen mirror); which newer versions there are: lockgen outdated"
+
 // word is what a listing says of one entry.
 func (l listing) word(entry, gone, expected string) word {
 	if l.err != nil {
@@ -480,7 +484,7 @@ func (l listing) word(entry, gone, expected string) word {
 	}
 	entryOf, ok := l.said[entry]
 	if !ok {
-		return word{err: fault.Errorf(fault.Upstream, "", "%s: %w", gone, fs.ErrNotExist)}
+		return word{err: fault.Errorf(fault.Upstream, goneMend, "%s: %w", gone, fs.ErrNotExist)}
 	}
 	return word{record: entryOf, expected: expected}
 }

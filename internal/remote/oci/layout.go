@@ -151,6 +151,7 @@ func (l Layout) Download(ctx context.Context, sha256 string, size int64, sink re
 	if info, err := f.Stat(); err != nil || info.Size() != size {
 		return fault.Errorf(fault.Integrity, "mend it: lockgen mirror --to "+l.String(), "%s: sha256:%s is damaged: not a file of %d bytes", l, sha256, size)
 	}
+	sink.From(f.Name())
 	_, err = io.CopyBuffer(struct{ io.Writer }{sink}, &stopping{ctx, f}, make([]byte, 256<<10))
 	return err
 }

@@ -363,7 +363,7 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (*Node, error) {
 func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 	name := r.name + "@sha256:" + d.SHA256
 	if d.Size > maxManifest {
-		return nil, fault.Errorf(fault.Upstream, "", "%s: a manifest of %d bytes, more than the limit of %d", name, d.Size, maxManifest)
+		return nil, fault.Errorf(fault.Upstream, "ask its publisher for a smaller index", "%s: a manifest of %d bytes, more than the limit of %d", name, d.Size, maxManifest)
 	}
 	desc := ocispec.Descriptor{MediaType: d.MediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, d.SHA256), Size: d.Size}
 	if data, ok := r.c.transport.Kept(name); ok && int64(len(data)) == d.Size && digest.FromBytes(data) == desc.Digest {
@@ -389,7 +389,7 @@ func readAll(body io.ReadCloser) ([]byte, error) {
 	defer body.Close()
 	data, err := io.ReadAll(io.LimitReader(body, maxManifest+1))
 	if err == nil && len(data) > maxManifest {
-		err = fault.Errorf(fault.Upstream, "", "a manifest longer than the limit of %d bytes", maxManifest)
+		err = fault.Errorf(fault.Upstream, "ask its publisher for a smaller index", "a manifest longer than the limit of %d bytes", maxManifest)
 	}
 	return data, err
 }
