@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/child"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -106,25 +108,29 @@ func (p *program) oldVersion(ctx context.Context, from string) (*lock.Lock, erro
 	return l, nil
 }
 
+// gitTime is what git may take: a partial clone fetches what it lacks.
+const gitTime = 5 * time.Minute
+
 // git runs git in a folder and returns what it prints.
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	path, err := exec.LookPath("git")
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, "install git, or give the other lock as a file", "git is not on PATH: %w", fs.ErrNotExist)
 	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Dir = dir
-	var out, talk bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &talk
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			return nil, fault.Errorf(fault.Machine, "does git run here?", "git %s: %w", args[0], err)
-		}
-		return nil, fault.Errorf(fault.Usage, "see what git says of it, or give the other lock as a file: lockgen diff FILE", "git %s: %s", args[0], strings.TrimSpace(talk.String()))
+	out, talk, err := child.Output(ctx, func(ctx context.Context) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Dir = dir
+		return cmd
+	}, gitTime, lock.MaxSize)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &exit):
+		return nil, fault.Errorf(fault.Usage, "see what git says of it, or give the other lock as a file: lockgen diff FILE", "git %s: %s", args[0], plain.Line(talk, 500))
+	default:
+		return nil, fault.Errorf(fault.Machine, "does git run here? otherwise give the other lock as a file: lockgen diff FILE", "git %s: %w", args[0], err)
 	}
-	return out.Bytes(), nil
+	return out, nil
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,7 +182,38 @@ func TestOCIFails(t *testing.T) {
 				w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("a", 64))
 				honest(w, r)
 			}))
-		}, fault.Integrity, []string{"the registry says sha256:aaaa"}},
+		}, fault.Integrity, []string{"the registry says sha256:aaaa", "http://", "bytes)"}},
+		{"75 a longer manifest under a digest", "", func(o *fake.OCI) {
+			m := o.Manifest("", one(o))
+			o.Index("v1.2.0", m.For("linux", "arm64"))
+			o.Fault("/v2/acme/tool/manifests/"+m["digest"].(string), fake.Map(func(b []byte) []byte { return append(b, ' ') }))
+		}, fault.Integrity, []string{"other bytes than it was asked for", "http://"}},
+		{"75 a longer manifest, and no digest in the header", "", func(o *fake.OCI) {
+			m := o.Manifest("", one(o))
+			o.Index("v1.2.0", m.For("linux", "arm64"))
+			o.Fault("/v2/acme/tool/manifests/"+m["digest"].(string), fake.Answer(fake.OCIManifest, "{}"))
+		}, fault.Integrity, []string{"other bytes than it was asked for", "got sha256:", "2 bytes, expected sha256:"}},
+		{"75 a listed size that is not the manifest's", "", func(o *fake.OCI) {
+			o.Index("v1.2.0", o.Manifest("", one(o)).For("linux", "arm64").With("size", 7))
+		}, fault.Integrity, []string{"expected 7 bytes"}},
+		{"75 chunks that lie about a manifest", "", func(o *fake.OCI) {
+			m := o.Manifest("", one(o))
+			o.Index("v1.2.0", m.For("linux", "arm64"))
+			o.Fault("/v2/acme/tool/manifests/"+m["digest"].(string), fake.Raw("HTTP/1.1 200 OK\r\nContent-Type: "+fake.OCIManifest+"\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n{}\r\n0\r\n\r\n"))
+		}, fault.Upstream, []string{"ends too early", "attempts"}},
+		{"75 another SHA-512 in the header", "", func(o *fake.OCI) {
+			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o)))
+			o.Fault("/v2/acme/tool/manifests/v1.2.0", fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
+				w = header{w, "sha512:" + strings.Repeat("a", 128)}
+				honest(w, r)
+			}))
+		}, fault.Integrity, []string{"the registry says sha512:aaaa", "and sends sha512:", "http://"}},
+		{"an encrypted layer", "", func(o *fake.OCI) {
+			o.Manifest("v1.2.0", o.Blob("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "tool.tar.gz", toolTar(linuxARM)))
+		}, fault.Policy, []string{"its layer is encrypted", "+encrypted"}},
+		{"a strange status", "", func(o *fake.OCI) {
+			o.Fault("/v2/acme/tool/manifests/v1.2.0", fake.Status(418))
+		}, fault.Upstream, []string{"the registry refuses: 418"}},
 		{"76 wrong bytes of a blob", "", func(o *fake.OCI) {
 			l := one(o)
 			o.Manifest("v1.2.0", l)
@@ -308,6 +341,47 @@ func TestOCIFails(t *testing.T) {
 	}
 }
 
+// header is an answer with another Docker-Content-Digest.
+type header struct {
+	http.ResponseWriter
+	digest string
+}
+
+func (h header) WriteHeader(code int) {
+	h.Header().Set("Docker-Content-Digest", h.digest)
+	h.ResponseWriter.WriteHeader(code)
+}
+
+func (h header) Write(p []byte) (int, error) {
+	h.Header().Set("Docker-Content-Digest", h.digest)
+	return h.ResponseWriter.Write(p)
+}
+
+// TestOCISHA512: a registry that names its content by SHA-512 in the header says
+// nothing that is locked; what it says is compared, and the manifest is hashed.
+func TestOCISHA512(t *testing.T) {
+	p, o := newRegistry(t, "")
+	d := o.Manifest("v1.2.0", o.Blob(file, "tool", []byte(linuxARM)))
+	for _, ref := range []string{"v1.2.0", d["digest"].(string)} {
+		o.Fault("/v2/acme/tool/manifests/"+ref, fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
+			rec := httptest.NewRecorder()
+			honest(rec, r.Clone(r.Context()))
+			get := r.Clone(r.Context())
+			get.Method, get.Header = http.MethodGet, http.Header{"Accept": r.Header["Accept"]}
+			whole := httptest.NewRecorder()
+			honest(whole, get)
+			honest(header{w, fmt.Sprintf("sha512:%x", sha512.Sum512(whole.Body.Bytes()))}, r)
+		}))
+	}
+	p.oci(`"linux-aarch64"`, "oci://"+o.Host+"/acme/tool:v{version}", "")
+	p.ok("update")
+	if f := p.locked().Plugins["tool"]["1.2.0"].Files["tool"]; "sha256:"+f.Manifest != d["digest"] {
+		t.Errorf("%+v", f)
+	}
+	p.ok("check", "--upstream")
+	p.ok("update", "--verify")
+}
+
 // TestOCITagMoved: 77, another digest under a locked tag is an alarm.
 func TestOCITagMoved(t *testing.T) {
 	p, o := newRegistry(t, "")
@@ -351,7 +425,8 @@ func TestOCICredentials(t *testing.T) {
 	const canary = "s3cr3t-canary"
 	helper := t.TempDir()
 	for name, script := range map[string]string{
-		"junk": "echo this is no json", "fails": "echo no session >&2; exit 1", "works": `echo '{"Username":"me","Secret":"` + canary + `"}'`,
+		"junk": "echo this is no json", "nasty": `printf '\033]0;x\007\342\200\256\n' >&2; printf 'no\033[31m\357\273\277' ; exit 1`,
+		"leaves": `sleep 300 & echo $! >"` + helper + `/pid"; echo '{"Username":"me","Secret":"` + canary + `"}'`, "fails": "echo no session >&2; exit 1", "works": `echo '{"Username":"me","Secret":"` + canary + `"}'`,
 	} {
 		if err := os.WriteFile(filepath.Join(helper, "docker-credential-"+name), []byte("#!/bin/sh\ncat >/dev/null\n"+script+"\n"), 0o755); err != nil {
 			t.Fatal(err)
@@ -376,7 +451,10 @@ func TestOCICredentials(t *testing.T) {
 		{"broken file", func(host, other string) string { return `{"auths": [` }, nil, fault.Machine, []string{"docker's configuration", "config.json"}},
 		{"helper missing", func(host, other string) string { return `{"credsStore": "missing"}` }, nil, fault.Machine, []string{"the credential helper for 127.0.0.1", "docker-credential-missing"}},
 		{"helper prints junk", func(host, other string) string { return `{"credsStore": "junk"}` }, nil, fault.Machine, []string{"the credential helper for 127.0.0.1", "invalid character"}},
-		{"helper fails", func(host, other string) string { return `{"credHelpers": {"` + host + `": "fails"}}` }, nil, fault.Machine, []string{"the credential helper for 127.0.0.1"}},
+		{"helper fails", func(host, other string) string { return `{"credHelpers": {"` + host + `": "fails"}}` }, nil, fault.Machine, []string{"the credential helper for 127.0.0.1", "no session"}},
+		{"helper plays with the terminal", func(host, other string) string { return `{"credsStore": "nasty"}` }, nil, fault.Machine, []string{`no\u001b[31m\ufeff`}},
+		{"helper of a path", func(host, other string) string { return `{"credsStore": "../works"}` }, nil, fault.Machine, []string{"is not the name of a helper"}},
+		{"helper leaves a child", func(host, other string) string { return `{"credsStore": "leaves"}` }, nil, 0, nil},
 		{"helper works", func(host, other string) string { return `{"credsStore": "works"}` }, nil, 0, nil},
 		{"realm on another port", func(host, other string) string { return `{"credsStore": "works"}` },
 			func(other *fake.Server) string { return other.URL + "/token" }, fault.Policy, []string{"sends its clients for a token to", "no credential was sent"}},
@@ -418,6 +496,11 @@ func TestOCICredentials(t *testing.T) {
 				}
 			} else {
 				p.ok("update")
+				if data, err := os.ReadFile(filepath.Join(helper, "pid")); err == nil {
+					if stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(data)) + "/stat"); err == nil && !strings.Contains(string(stat), ") Z ") {
+						t.Errorf("its child lives on: %s", stat)
+					}
+				}
 				if other.Count("/storage") == 0 {
 					t.Error("nothing came from the storage")
 				}

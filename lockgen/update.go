@@ -251,7 +251,7 @@ func replace(name string, data []byte) (err error) {
 		if err != nil {
 			f.Close()
 			os.Remove(f.Name())
-			err = fault.Errorf(fault.Machine, "", "writing %s: %w", name, err)
+			err = fault.Errorf(fault.Machine, fault.MachineMend(err), "writing %s: %w", name, err)
 		}
 	}()
 	if _, err := f.Write(data); err != nil {

@@ -23,7 +23,7 @@ func TestOf(t *testing.T) {
 		{"outermost class wins, inner mend is kept", Errorf(Upstream, "", "all failed: %w", Errorf(Integrity, "look", "x")), Upstream, "look"},
 		{"joined", errors.Join(Errorf(Policy, "", "a"), Errorf(Lock, "", "b")), Policy, ""},
 		{"interrupt", fmt.Errorf("downloading: %w", context.Canceled), Interrupted, ""},
-		{"operating system", fmt.Errorf("opening: %w", missing), Machine, ""},
+		{"operating system", fmt.Errorf("opening: %w", missing), Machine, "see whether it was moved or removed, then run this again"},
 	} {
 		if got := Of(tt.err); got != tt.want {
 			t.Errorf("%s: Of = %v, want %v", tt.name, got, tt.want)

@@ -536,13 +536,11 @@ func explainCargo(err error, what string) error {
 	if !errors.As(err, &exit) {
 		return err
 	}
-	said := &tail{limit: 4 << 10}
 	_, rest, ok := strings.Cut("\n"+exit.raw, "\nerror")
 	if ok {
 		rest = "error" + rest
-		_, _ = said.Write([]byte(rest[:min(len(rest), 1200)]))
-		lines := strings.SplitN(string(said.buf), "\n", 9)
-		said.buf = []byte(strings.Join(lines[:min(len(lines), 8)], "\n"))
+		lines := strings.SplitN(rest[:min(len(rest), 1200)], "\n", 9)
+		said := tailOf([]byte(strings.Join(lines[:min(len(lines), 8)], "\n")), 4<<10)
 		err = fmt.Errorf("%s: %s: %s", exit.name, exit.status, said.lines())
 	}
 	has := func(s string) bool { return strings.Contains(exit.raw, s) }

@@ -364,8 +364,7 @@ func explainGo(err error, what, text string) error {
 		return err
 	}
 	if err == nil {
-		t := &tail{limit: 16 << 10}
-		_, _ = t.Write([]byte(text))
+		t := tailOf([]byte(text), 16<<10)
 		err = fault.Errorf(fault.Upstream, goMend, "%s", t.lines())
 	}
 	has := func(list ...string) bool {

@@ -331,9 +331,8 @@ func (r Requirement) closure(t Target, title string, code int, said, report stri
 		if err != nil {
 			return nil, err
 		}
-		text := &tail{limit: 16 << 10}
-		_, _ = text.Write(data)
-		exit := &exitError{name: title, status: "exit status " + strconv.Itoa(code), tail: text.lines(), raw: string(text.buf)}
+		text := tailOf(data, 16<<10)
+		exit := &exitError{name: title, status: "exit status " + strconv.Itoa(code), tail: text.lines(), raw: string(text.Bytes())}
 		return nil, explainPip(fault.Errorf(fault.Upstream, "run it by hand for its full words: pip download "+r.Package+"=="+r.Version, "%w", exit), exit, r, t)
 	}
 	data, err := os.ReadFile(report)

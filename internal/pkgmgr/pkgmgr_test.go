@@ -50,7 +50,7 @@ func fakeTool(says, me string) int {
 	case "stdin":
 		data, err := io.ReadAll(os.Stdin)
 		fmt.Println(len(data), err)
-	case "hang": // with a child that hangs as well and holds the pipes
+	case "hang", "leave": // with a child that hangs as well and holds the pipes
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), "FAKE_CHILD=1")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
@@ -61,6 +61,10 @@ func fakeTool(says, me string) int {
 			if err := os.WriteFile(me+".pid", fmt.Append(nil, child.Process.Pid), 0o600); err != nil {
 				return 1
 			}
+		}
+		if word == "leave" && os.Getenv("FAKE_CHILD") == "" {
+			fmt.Println("left")
+			return 0
 		}
 		time.Sleep(time.Minute)
 	}
@@ -136,7 +140,7 @@ func TestRun(t *testing.T) {
 	}
 
 	_, err = tool(t, `complain GET https://me:pw@h/x?sig=abc failed, \e[31m_authToken=npm_abcdefghijklmnopqrstuvwx`).run(ctx)
-	wantFault(t, err, fault.Upstream, "tool: exit status 3", "https://***@h/x?***", `\x1b[31m`, "_authToken=***")
+	wantFault(t, err, fault.Upstream, "tool: exit status 3", "https://***@h/x?***", `\u001b[31m`, "_authToken=***")
 	for _, secret := range []string{"pw", "abc", "\x1b"} {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("%q is in: %v", secret, err)
@@ -161,11 +165,11 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("looks for a process in the way of Unix")
 	}
-	for _, how := range []string{"cancel", "timeout"} {
+	for _, how := range []string{"cancel", "timeout", "end"} {
 		t.Run(how, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			c := tool(t, "hang")
+			c := tool(t, map[string]string{"cancel": "hang", "timeout": "hang", "end": "leave"}[how])
 			c.timeout = time.Minute
 			if how == "timeout" {
 				c.timeout = 2 * time.Second
@@ -189,9 +193,14 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 				cancel()
 			}
 			err := <-done
-			if how == "cancel" {
+			switch how {
+			case "cancel":
 				wantFault(t, err, fault.Interrupted, "tool: context canceled")
-			} else {
+			case "end":
+				if err != nil {
+					t.Error(err)
+				}
+			default:
 				wantFault(t, err, fault.Upstream, "did not end within 2s")
 			}
 			if d := time.Since(start); d > 10*time.Second {

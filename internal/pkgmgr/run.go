@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/child"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 // A command is one run of a foreign program. Its output is captured within a
@@ -48,11 +49,6 @@ func (e *exitError) Error() string {
 	return e.name + ": " + e.status + ": " + e.tail
 }
 
-var (
-	errTimeout = errors.New("out of time")
-	errTooMuch = errors.New("too much output")
-)
-
 // run returns the standard output, also of a program that failed: then the
 // error is of the command's class and wraps an *exitError. A cancelled context
 // is returned without a class.
@@ -66,12 +62,12 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 	}
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(timeout, func() { cancel(errTimeout) })
+	timer := time.AfterFunc(timeout, func() { cancel(child.ErrTimeout) })
 	defer timer.Stop()
 
-	stdout := &head{limit: limit, full: func() { cancel(errTooMuch) }}
-	stderr := &tail{limit: 16 << 10}
-	start := func(offline bool) (*exec.Cmd, *group, error) {
+	stdout := &child.Head{Limit: limit, Full: func() { cancel(child.ErrTooMuch) }}
+	stderr := &tail{child.Tail{Limit: 16 << 10}}
+	start := func(offline bool) (*child.Process, error) {
 		cmd := exec.CommandContext(run, c.path, c.args...)
 		cmd.Dir, cmd.Env = c.dir, c.env
 		cmd.Stdout, cmd.Stderr = stdout, stderr
@@ -81,45 +77,38 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 		if cmd.Env == nil {
 			cmd.Env = []string{} // nil would mean ours
 		}
-		// What still holds the pipes when the program is gone is not waited for.
-		cmd.WaitDelay = 5 * time.Second
-		group := newGroup(cmd)
-		cmd.Cancel = group.kill
 		served := func() error { return nil }
 		switch {
 		case offline && c.serve != nil:
 			var err error
 			if served, err = cutOffWith(cmd, c.serve); err != nil {
-				return nil, group, err
+				return nil, err
 			}
 		case offline && !cutOff(cmd):
-			return nil, group, errors.ErrUnsupported
+			return nil, errors.ErrUnsupported
 		}
-		err := cmd.Start()
+		p, err := child.Start(cmd)
 		if e := served(); err == nil && e != nil {
-			group.kill()
-			cmd.Wait()
+			_ = p.Kill()
+			_ = p.Wait()
 			err = e
 		}
-		return cmd, group, err
+		return p, err
 	}
-	cmd, group, err := start(c.offline)
+	p, err := start(c.offline)
 	if err != nil && c.offline {
-		group.close()
-		cmd, group, err = start(false)
+		p, err = start(false)
 	}
-	defer group.close()
 	if err == nil {
-		group.started()
-		err = cmd.Wait()
+		err = p.Wait()
 	}
 	cause := context.Cause(run)
 	switch {
 	case err == nil:
-		return stdout.buf.Bytes(), nil
-	case errors.Is(cause, errTimeout):
+		return stdout.Bytes(), nil
+	case errors.Is(cause, child.ErrTimeout):
 		return nil, fault.About(fault.AboutTime, c.fail("%s did not end within %s%s", c.name, timeout, after(stderr)))
-	case errors.Is(cause, errTooMuch):
+	case errors.Is(cause, child.ErrTooMuch):
 		return nil, c.fail("%s wrote more than %d bytes of output", c.name, limit)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return nil, fmt.Errorf("%s: %w", c.name, context.Canceled)
@@ -130,15 +119,38 @@ func (c command) run(ctx context.Context) ([]byte, error) {
 	if errors.As(err, &exit) {
 		said := stderr
 		if said.lines() == "" { // pnpm and Yarn tell their errors there
-			said = &tail{buf: stdout.buf.Bytes()}
+			said = tailOf(stdout.Bytes(), limit)
 		}
-		return stdout.buf.Bytes(), c.fail("%w", &exitError{name: c.name, status: exit.ProcessState.String(), tail: said.lines(), raw: string(stderr.buf)})
+		return stdout.Bytes(), c.fail("%w", &exitError{name: c.name, status: exit.ProcessState.String(), tail: said.lines(), raw: string(stderr.Bytes())})
 	}
 	return nil, c.fail("%s: %w", c.name, err)
 }
 
 func (c command) fail(format string, args ...any) error {
-	return fault.Errorf(c.class, c.mend, format, args...)
+	err := fmt.Errorf(format, args...)
+	mend := c.mend
+	if mend == "" {
+		mend = "see what it says; " + map[fault.Class]string{
+			fault.Upstream:  "check the network, the registry and the settings of " + c.program() + ", then run this again",
+			fault.Integrity: "take another version, or report it to its publisher",
+		}[c.class]
+	}
+	class := c.class
+	var exit *exitError
+	if errors.As(err, &exit) && class != fault.Integrity { // what a plugin says of itself proves nothing
+		if reason := refusedBySystem(exit.raw); reason != nil {
+			class, mend = fault.Machine, fault.MachineMend(reason)
+		}
+	} else if fault.IsMachine(err) {
+		class, mend = fault.Machine, fault.MachineMend(err)
+	}
+	return fault.Errorf(class, mend, "%w", err)
+}
+
+// program is what the command runs, in one word.
+func (c command) program() string {
+	word, _, _ := strings.Cut(c.name, " ")
+	return word
 }
 
 func after(t *tail) string {
@@ -148,39 +160,19 @@ func after(t *tail) string {
 	return ""
 }
 
-// head keeps the first bytes and calls full when there are more.
-type head struct {
-	buf   bytes.Buffer
-	limit int
-	full  func()
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	if h.buf.Len()+len(p) > h.limit {
-		h.full()
-		return 0, errTooMuch
-	}
-	return h.buf.Write(p)
-}
-
 // tail keeps the last bytes.
-type tail struct {
-	buf   []byte
-	limit int
-}
+type tail struct{ child.Tail }
 
-func (t *tail) Write(p []byte) (int, error) {
-	t.buf = append(t.buf, p...)
-	if over := len(t.buf) - t.limit; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
-	}
-	return len(p), nil
+func tailOf(data []byte, limit int) *tail {
+	t := &tail{child.Tail{Limit: limit}}
+	_, _ = t.Write(data)
+	return t
 }
 
 // lines returns the last eight lines that say something, as one.
 func (t *tail) lines() string {
 	var lines []string
-	for line := range strings.Lines(string(t.buf)) {
+	for line := range strings.Lines(string(t.Bytes())) {
 		line = strings.TrimSpace(line)
 		if strings.Trim(line, "-=^ ") == "" || strings.Contains(line, "Log files were not written") {
 			continue // nothing said
@@ -193,18 +185,9 @@ func (t *tail) lines() string {
 	return strings.Join(lines, "; ")
 }
 
-// clean makes foreign text fit for a message: secrets are taken out, what is
-// not printable is escaped, and it has at most 500 characters.
-func clean(s string) string {
-	s = redact(s)
-	quoted := strconv.Quote(s)
-	quoted = strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
-	quoted = strings.ReplaceAll(quoted, `\\`, `\`)
-	if r := []rune(quoted); len(r) > 500 {
-		quoted = string(r[:500]) + "…"
-	}
-	return quoted
-}
+// clean makes foreign text fit for a message: secrets are taken out, and it is
+// one line of at most 500 characters.
+func clean(s string) string { return plain.Line(redact(s), 500) }
 
 // secrets finds what package managers print of credentials: the user of a
 // URL, its query, an auth setting, and tokens by their known form.

@@ -17,6 +17,9 @@ import (
 // lets root do that, and others in a user namespace of their own, unless the
 // machine forbids it: then Start fails and the caller tries without.
 func cutOff(cmd *exec.Cmd) bool {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
 	attr := cmd.SysProcAttr
 	attr.Cloneflags |= syscall.CLONE_NEWNET
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,6 +68,9 @@ func check(t *testing.T, err error, class fault.Class, parts ...string) {
 			t.Errorf("the message lacks %q: %v", part, err)
 		}
 	}
+	if err != nil && class != fault.Internal && class != fault.Interrupted && fault.Mend(err) == "" {
+		t.Errorf("no mend: %v", err)
+	}
 	if err != nil && (class == fault.Upstream || class == fault.Integrity) && !strings.Contains(err.Error(), "http") {
 		t.Errorf("the message names no URL: %v", err)
 	}
@@ -112,6 +117,12 @@ func TestServerBehaviours(t *testing.T) {
 		{name: "login page", faults: []fake.Fault{fake.HTML()}, class: fault.Integrity, parts: []string{"looks like HTML (a proxy or login page?)"}, requests: 1},
 		{name: "login page, size unknown", faults: []fake.Fault{fake.HTML()}, unknown: true, class: fault.Integrity, parts: []string{"looks like HTML"}, requests: 1},
 		{name: "login page that says it is not", faults: []fake.Fault{fake.Answer("application/gzip", fake.LoginPage)}, class: fault.Integrity, parts: []string{"looks like HTML"}, requests: 1},
+		{name: "chunks and another length", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(content), content))}, requests: 1},
+		{name: "chunks and another length, size unknown", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(content), content))}, unknown: true, requests: 1},
+		{name: "a chunk shorter than it says", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\nx\r\n0\r\n\r\n")}, unknown: true, class: fault.Upstream, parts: []string{"ends too early", "4 attempts"}, requests: 4},
+		{name: "a chunk longer than it says", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n0\r\n\r\n")}, unknown: true, class: fault.Upstream, parts: []string{"malformed chunked encoding", "4 attempts"}, requests: 4},
+		{name: "a chunk of 2^70 bytes", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff1\r\nx\r\n0\r\n\r\n")}, unknown: true, class: fault.Upstream, parts: []string{"chunk", "4 attempts"}, requests: 4},
+		{name: "more chunks than locked", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s!\r\n0\r\n\r\n", len(content)+1, content))}, class: fault.Integrity, parts: []string{"the server sends more"}, requests: 1},
 		{name: "truncated once", faults: []fake.Fault{fake.Truncate(4000).Once()}, requests: 2},
 		{name: "truncated always", faults: []fake.Fault{fake.Truncate(100), fake.NoRanges()}, class: fault.Upstream, parts: []string{"ends too early", "4 attempts"}, requests: 4},
 		{name: "chunks cut once", faults: []fake.Fault{fake.TruncateChunked(4000).Once()}, requests: 2},
@@ -172,6 +183,27 @@ func TestServerBehaviours(t *testing.T) {
 				t.Errorf("errors.Is(err, fs.ErrNotExist) = %t", !missing)
 			}
 		})
+	}
+}
+
+// TestStatuses: whatever status a server answers, the error says how to go on.
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	s := fake.New(t)
+	c := quick(func(o *Options) { o.Attempts = 1 })
+	told := map[string]bool{}
+	for code := 201; code < 600; code++ {
+		url := s.File(fmt.Sprintf("/%d", code), content)
+		s.Fault(fmt.Sprintf("/%d", code), fake.Status(code))
+		var in memory
+		err := c.Download(t.Context(), url, &in, DownloadOptions{Size: 1})
+		check(t, err, fault.Upstream, strconv.Itoa(code))
+		told[fault.Mend(err)] = true
+		_, _, err = c.Document(t.Context(), url, "*/*", 1<<20)
+		check(t, err, fault.Upstream, strconv.Itoa(code))
+	}
+	if len(told) < 7 {
+		t.Errorf("only %d mends for all statuses", len(told))
 	}
 }
 

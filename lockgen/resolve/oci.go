@@ -380,6 +380,10 @@ func (s *artifacts) artifact(w *Want, p lock.Platform, repo *oci.Repository, fil
 // layerArchive tells the format of a layer by its title, else by its media
 // type.
 func layerArchive(d oci.Descriptor) (string, error) {
+	if strings.Contains(d.MediaType, "encrypted") { // ocicrypt: …+encrypted behind any other type
+		return "", fault.Errorf(fault.Policy, "ask its publisher for one that is not encrypted, or take another source of this plugin",
+			"its layer is encrypted (%q), so nobody can check what is in it", d.MediaType)
+	}
 	if archive, err := lock.Archive(d.Title); archive != "" || err != nil {
 		return archive, err
 	}

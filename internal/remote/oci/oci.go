@@ -49,7 +49,6 @@ import (
 	"oras.land/oras-go/v2/registry"
 	oras "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -62,8 +61,6 @@ const (
 	maxManifest = 4 << 20 // bytes: what registries have to take
 	maxBlob     = 2 << 30 // bytes
 	maxChildren = 1000    // of an index, or layers of a manifest
-
-	helperTime = 30 * time.Second // that a credential helper may take
 )
 
 // Media types of docker that mean the same as those of OCI.
@@ -75,7 +72,7 @@ const (
 // A Client speaks with registries. It is safe for concurrent use.
 type Client struct {
 	transport *remote.Client
-	store     func() (credentials.Store, error)
+	docker    func() (*docker, error)
 	config    string // path of docker's configuration, for messages
 
 	mu    sync.Mutex
@@ -96,9 +93,7 @@ func New(transport *remote.Client, config string) *Client {
 	}
 	return &Client{
 		transport: transport, config: config, repos: map[string]*Repository{},
-		store: sync.OnceValues(func() (credentials.Store, error) {
-			return credentials.NewStore(config, credentials.StoreOptions{})
-		}),
+		docker: sync.OnceValues(func() (*docker, error) { return readDocker(config) }),
 	}
 }
 
@@ -157,7 +152,52 @@ func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p := req.URL.Path; strings.HasPrefix(p, "/v2/") && (strings.Contains(p, "/manifests/") || strings.HasSuffix(p, "/tags/list")) {
 		req = req.WithContext(remote.Conditional(req.Context()))
 	}
-	return r.c.transport.RoundTrip(req)
+	resp, err := r.c.transport.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusOK {
+		err = checkBody(req.URL, resp)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// digestHeader is what a registry says of the manifest or blob that it sends
+// (distribution specification, "Pulling manifests"). It is optional.
+const digestHeader = "Docker-Content-Digest"
+
+// checkBody compares the body of an answer with the digest that its address asks
+// for, and with that of the header, by any algorithm that the image specification
+// registers. Then it takes away a header of all but SHA-256: here a SHA-512 is
+// true or false, but names nothing. One of another form says nothing.
+func checkBody(asked *url.URL, resp *http.Response) error {
+	said := digest.Digest(resp.Header.Get(digestHeader))
+	known := said.Validate() == nil && said.Algorithm().Available()
+	_, ref, _ := strings.Cut(asked.Path, "/manifests/")
+	wanted := digest.Digest(ref)
+	if resp.Request.Method == http.MethodGet && (known || wanted.Validate() == nil) {
+		body, err := io.ReadAll(resp.Body) // it is in memory, see [remote.Client.RoundTrip]
+		if err != nil {
+			return err
+		}
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		const mend = "try again; if it stays so, do not use this registry"
+		if wanted.Validate() == nil {
+			if found := wanted.Algorithm().FromBytes(body); found != wanted {
+				return fault.Errorf(fault.Integrity, mend, "%s: the registry sends other bytes than it was asked for: got %s, %d bytes, expected %s",
+					remote.Redact(asked.String()), found, len(body), wanted)
+			}
+		}
+		if known {
+			if found := said.Algorithm().FromBytes(body); found != said {
+				return fault.Errorf(fault.Integrity, mend, "%s: the registry says %s and sends %s (%d bytes)", remote.Redact(asked.String()), said, found, len(body))
+			}
+		}
+	}
+	if !known || said.Algorithm() != digest.SHA256 {
+		resp.Header.Del(digestHeader)
+	}
+	return nil
 }
 
 // related reports whether two host names are under one registrable domain.
@@ -168,44 +208,6 @@ func related(a, b string) bool {
 	one, err1 := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(a))
 	two, err2 := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(b))
 	return err1 == nil && err2 == nil && one == two
-}
-
-// credential asks docker's configuration. Hostport is that of the registry
-// whatever oras-go thinks of asking for.
-func (r *Repository) credential(ctx context.Context, hostport string) (auth.Credential, error) {
-	if hostport != r.base.Host {
-		return auth.EmptyCredential, nil
-	}
-	store, err := r.c.store()
-	if err != nil {
-		return auth.EmptyCredential, fault.Errorf(fault.Machine, "mend the file, or run: docker login "+hostport,
-			"docker's configuration %s: %w", r.c.config, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, helperTime)
-	defer cancel()
-	type answer struct {
-		cred auth.Credential
-		err  error
-	}
-	got := make(chan answer, 1) // a helper's child may outlive its helper
-	go func() {
-		cred, err := credentials.Credential(store)(ctx, hostport)
-		got <- answer{cred, err}
-	}()
-	var a answer
-	select {
-	case a = <-got:
-	case <-ctx.Done():
-		a.err = ctx.Err()
-	}
-	if errors.Is(a.err, context.DeadlineExceeded) {
-		a.err = fmt.Errorf("it did not answer within %v", helperTime)
-	}
-	if a.err != nil {
-		return auth.EmptyCredential, fault.Errorf(fault.Machine, "run: docker login "+hostport+"; or remove the helper from "+r.c.config,
-			"the credential helper for %s that %s names: %s", hostport, r.c.config, plain.Line(a.err.Error(), 300))
-	}
-	return a.cred, nil
 }
 
 // tokens keeps the one token of a repository. It is an auth.Cache that can be
@@ -320,8 +322,8 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 // unless that gives none and the manifest is hashed.
 func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err error) {
 	desc, err := r.repo.Manifests().Resolve(ctx, tag)
-	if err != nil && strings.Contains(err.Error(), "Docker-Content-Digest") {
-		// The header is optional: then its bytes tell.
+	if err != nil && strings.Contains(err.Error(), digestHeader) {
+		// There is none, or none that names anything: then its bytes tell.
 		n, err := r.Resolve(ctx, tag)
 		if err != nil {
 			return "", err
@@ -351,10 +353,6 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (*Node, error) {
 	}
 	sum := sha256.Sum256(data)
 	found := digest.NewDigestFromBytes(digest.SHA256, sum[:])
-	// The header is optional, and what it says of other bytes is no promise.
-	if desc.Digest.Algorithm() == digest.SHA256 && desc.Digest != found {
-		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry", "%s: the registry says %s and sends %s", name, desc.Digest, found)
-	}
 	desc.Digest, desc.Size = found, int64(len(data))
 	return parse(name, desc, data)
 }
@@ -369,7 +367,8 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 	if data, ok := r.c.transport.Kept(name); ok && int64(len(data)) == d.Size && digest.FromBytes(data) == desc.Digest {
 		return parse(name, desc, data)
 	}
-	body, err := r.repo.Manifests().Fetch(ctx, desc)
+	// By reference, not by descriptor: then oras-go leaves the comparison to us.
+	found, body, err := r.repo.Manifests().FetchReference(ctx, desc.Digest.String())
 	if err != nil {
 		return nil, r.explain(name, err)
 	}
@@ -379,7 +378,11 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != d.SHA256 || int64(len(data)) != d.Size {
 		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry",
-			"%s: the registry sends other bytes than it was asked for: sha256:%x, %d bytes", name, sum, len(data))
+			"%s: the registry sends other bytes than it was asked for: got sha256:%x, %d bytes, expected %d bytes", name, sum, len(data), d.Size)
+	}
+	if found.MediaType != d.MediaType {
+		return nil, fault.Errorf(fault.Upstream, "ask the registry's operator, or its publisher", "%s: the registry sends it as %q, and what lists it says %q",
+			name, plain.Line(found.MediaType, 300), plain.Line(d.MediaType, 300))
 	}
 	r.c.transport.Keep(name, data)
 	return parse(name, desc, data)

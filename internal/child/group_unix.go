@@ -1,6 +1,6 @@
 //go:build unix
 
-package pkgmgr
+package child
 
 import (
 	"errors"
@@ -13,14 +13,21 @@ import (
 type group struct{ cmd *exec.Cmd }
 
 func newGroup(cmd *exec.Cmd) *group {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	return &group{cmd}
 }
 
 func (g *group) started() {}
 func (g *group) close()   {}
 
+// kill ends the group, also when its head has ended already.
 func (g *group) kill() error {
+	if g.cmd.Process == nil {
+		return os.ErrProcessDone
+	}
 	err := syscall.Kill(-g.cmd.Process.Pid, syscall.SIGKILL)
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone

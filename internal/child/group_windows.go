@@ -1,6 +1,7 @@
-package pkgmgr
+package child
 
 import (
+	"os"
 	"os/exec"
 	"unsafe"
 
@@ -51,12 +52,16 @@ func (g *group) started() {
 func (g *group) close() {
 	if g.job != 0 {
 		windows.CloseHandle(g.job)
+		g.job = 0
 	}
 }
 
 func (g *group) kill() error {
 	if g.job != 0 {
 		windows.TerminateJobObject(g.job, 1)
+	}
+	if g.cmd.Process == nil {
+		return os.ErrProcessDone
 	}
 	return g.cmd.Process.Kill()
 }

@@ -1,0 +1,190 @@
+// Package child runs other programs so that nothing of them outlives the run:
+// a program is started as the head of a group (a job on Windows), and when it
+// has ended, was cancelled or ran out of time, the whole group is ended. What
+// takes itself out of the group is a service that is meant to stay, such as
+// gpg-agent, and is left alone; it is not waited for either.
+package child
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// linger is how long what still holds the output of an ended program is waited
+// for.
+const linger = 5 * time.Second
+
+// A Process is a program that runs.
+type Process struct {
+	cmd     *exec.Cmd
+	group   *group
+	streams []*os.File // our ends
+	copying sync.WaitGroup
+	after   []*os.File // the child's ends, until it runs
+}
+
+// Start starts a program. Its standard streams may be any writers and readers,
+// and its context any; Cancel and WaitDelay are set here, and fields of
+// SysProcAttr may be. The caller calls Wait.
+func Start(cmd *exec.Cmd) (*Process, error) {
+	p := &Process{cmd: cmd, group: newGroup(cmd)}
+	cmd.Cancel, cmd.WaitDelay = p.Kill, linger
+	// Pipes of our own, so that the end of the program is seen while others hold
+	// them: then those are ended, and the pipes with them.
+	var copies []func()
+	for _, w := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
+		if _, file := (*w).(*os.File); *w == nil || file {
+			continue
+		}
+		r, theirs, err := os.Pipe()
+		if err != nil {
+			p.abandon()
+			return nil, err
+		}
+		p.streams, p.after = append(p.streams, r), append(p.after, theirs)
+		to := *w
+		*w = theirs
+		copies = append(copies, func() {
+			_, _ = io.Copy(to, r)
+			_, _ = io.Copy(io.Discard, r) // it may finish its sentence
+		})
+	}
+	if in := cmd.Stdin; in != nil {
+		if _, file := in.(*os.File); !file {
+			theirs, w, err := os.Pipe()
+			if err != nil {
+				p.abandon()
+				return nil, err
+			}
+			p.streams, p.after = append(p.streams, w), append(p.after, theirs)
+			cmd.Stdin = theirs
+			copies = append(copies, func() {
+				_, _ = io.Copy(w, in)
+				w.Close()
+			})
+		}
+	}
+	err := cmd.Start()
+	for _, f := range p.after {
+		f.Close()
+	}
+	p.after = nil
+	if err != nil {
+		p.abandon()
+		return nil, err
+	}
+	p.group.started()
+	for _, c := range copies {
+		p.copying.Go(c)
+	}
+	return p, nil
+}
+
+func (p *Process) abandon() {
+	for _, f := range append(p.streams, p.after...) {
+		f.Close()
+	}
+	p.group.close()
+}
+
+// Kill ends the program and all of its group.
+func (p *Process) Kill() error { return p.group.kill() }
+
+// Wait waits for the end of the program, ends what is left of its group, and
+// waits until the streams are copied. The error is that of [exec.Cmd.Wait].
+func (p *Process) Wait() error {
+	err := p.cmd.Wait()
+	_ = p.group.kill()
+	p.group.close()
+	done := make(chan struct{})
+	go func() {
+		p.copying.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C: // a service has them
+	}
+	for _, f := range p.streams {
+		f.Close()
+	}
+	<-done
+	return err
+}
+
+var (
+	// ErrTimeout is matched by the error of a program that took too long.
+	ErrTimeout = errors.New("out of time")
+	// ErrTooMuch is matched by the error of a program that wrote too much.
+	ErrTooMuch = errors.New("too much output")
+)
+
+// Output runs a program for at most that time and returns what it wrote to
+// standard output, at most limit bytes, and the last of standard error. The
+// error is that of [exec.Cmd.Run], or matches [ErrTimeout], [ErrTooMuch] or what
+// the context says. The last of standard error is text from outside.
+func Output(ctx context.Context, cmd func(context.Context) *exec.Cmd, timeout time.Duration, limit int) (stdout []byte, stderr string, err error) {
+	run, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("%w: it did not end within %s", ErrTimeout, timeout)) })
+	defer timer.Stop()
+	out := &Head{Limit: limit, Full: func() { cancel(fmt.Errorf("%w: more than %d bytes", ErrTooMuch, limit)) }}
+	talk := &Tail{Limit: 4 << 10}
+	c := cmd(run)
+	c.Stdout, c.Stderr = out, talk
+	p, err := Start(c)
+	if err == nil {
+		err = p.Wait()
+	}
+	if cause := context.Cause(run); err != nil && cause != nil {
+		err = cause
+	}
+	return out.Bytes(), strings.TrimSpace(string(talk.Bytes())), err
+}
+
+// Head keeps the first bytes and calls Full when there are more.
+type Head struct {
+	Limit int
+	Full  func()
+	buf   bytes.Buffer
+}
+
+// Write is io.Writer's.
+func (h *Head) Write(p []byte) (int, error) {
+	if h.buf.Len()+len(p) > h.Limit {
+		h.Full()
+		return 0, ErrTooMuch
+	}
+	return h.buf.Write(p)
+}
+
+// Bytes are those that were kept.
+func (h *Head) Bytes() []byte { return h.buf.Bytes() }
+
+// Tail keeps the last bytes.
+type Tail struct {
+	Limit int
+	buf   []byte
+}
+
+// Write is io.Writer's.
+func (t *Tail) Write(p []byte) (int, error) {
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - t.Limit; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+// Bytes are those that were kept.
+func (t *Tail) Bytes() []byte { return t.buf }
