@@ -32,11 +32,13 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 		return fault.Errorf(fault.Usage, "it is run by git; see: lockgen help merge-driver", "lockgen merge-driver takes three files, got %d", len(args))
 	}
 	var locks [3]*lock.Lock
+	var before [3][]byte
 	for i, name := range args {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
+		before[i] = data
 		if i == 0 && len(data) == 0 { // both sides added it
 			locks[i] = &lock.Lock{Schema: lock.Schema}
 			continue
@@ -46,7 +48,7 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 		}
 	}
 	text, conflicts := lock.Merge(locks[0], locks[1], locks[2])
-	if err := replace(args[1], text); err != nil {
+	if err := replace(write{args[1], before[1], text}); err != nil {
 		return err
 	}
 	if len(conflicts) == 0 {

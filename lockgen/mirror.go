@@ -76,7 +76,15 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	l, _, err := lock.Read(p.lock)
+	host, known := lock.Host()
+	if p.trees && known { // it may write the lock
+		unlock, err := p.exclusive(ctx, p.lock)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	l, before, err := lock.Read(p.lock)
 	if err != nil {
 		return err
 	}
@@ -102,15 +110,9 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 			return b.Tree(ctx, o.Store, e, served, dir)
 		},
 	}
-	host, known := lock.Host()
 	installer.Host = host
 	compiled := false
 	if p.trees && known {
-		unlock, err := p.exclusive(ctx, o.Store)
-		if err != nil {
-			return err
-		}
-		defer unlock()
 		if compiled, err = p.compile(ctx, installer, what); err != nil {
 			return err
 		}
@@ -129,7 +131,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	transfer.Done()
 	if compiled {
-		if err := replace(p.lock, lock.Print(l)); err != nil {
+		if err := replace(write{p.lock, before, lock.Print(l)}); err != nil {
 			return err
 		}
 		p.ui.Say("wrote %s: the trees of what was compiled here", p.lock)

@@ -1,17 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/spf13/pflag"
 
@@ -77,22 +71,35 @@ func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	}, err
 }
 
+// tries is how often a change is made of files that others edit meanwhile.
+const tries = 3
+
 // change edits the manifest, makes the lock that fits it, and writes both, or
-// neither.
+// neither. Where somebody else has edited one of them meanwhile, it is made once
+// more of the new text: what was downloaded is in the store.
 func (p *program) change(ctx context.Context, c change) error {
 	if err := p.locate(); err != nil {
 		return err
 	}
-	o, err := p.options(nil) // the lock is read when nobody else writes it
-	if err != nil {
-		return err
-	}
-	unlock, err := p.exclusive(ctx, o.Store)
+	unlock, err := p.exclusive(ctx, p.manifest, p.lock)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	for try := 1; ; try++ {
+		err := p.changeOnce(ctx, c)
+		if try == tries || !errors.Is(err, errEdited) {
+			return err
+		}
+		p.ui.Say("%v; once more, with its new text", err)
+	}
+}
 
+func (p *program) changeOnce(ctx context.Context, c change) error {
+	o, err := p.options(nil)
+	if err != nil {
+		return err
+	}
 	m, before, err := lock.ReadManifest(p.manifest)
 	if err != nil {
 		return err
@@ -123,25 +130,15 @@ func (p *program) change(ctx context.Context, c change) error {
 	if _, err := lock.Parse(p.lock, text); err != nil {
 		return fault.Errorf(fault.Internal, "", "made a lock that does not parse: %w", err)
 	}
-	if !bytes.Equal(after, before) {
-		if err := replace(p.manifest, after); err != nil {
-			return err
+	locked := write{p.lock, oldText, text}
+	if err := replace(write{p.manifest, before, after}, locked); err != nil {
+		if locked.changes() && !errors.Is(err, errEdited) && !p.ui.JSON {
+			p.ui.Say("the lock could not be written; it follows on stdout")
+			p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
 		}
+		return err
 	}
-	written := !bytes.Equal(text, oldText)
-	if written {
-		if err := replace(p.lock, text); err != nil {
-			if !bytes.Equal(after, before) {
-				err = errors.Join(err, replace(p.manifest, before))
-			}
-			if !p.ui.JSON {
-				p.ui.Say("the lock could not be written; it follows on stdout")
-				p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
-			}
-			return err
-		}
-	}
-	return p.tell(out, written)
+	return p.tell(out, locked.changes())
 }
 
 func (p *program) tell(out *resolve.Outcome, written bool) error {
@@ -201,70 +198,4 @@ func (p *program) oldLock() (*lock.Lock, []byte, error) {
 		return nil, nil, fault.Errorf(fault.Lock, "restore the file, such as by: git checkout -- "+p.lock+"; or delete it to lock everything anew", "%w", err)
 	}
 	return nil, nil, err
-}
-
-// exclusive waits until no other lockgen works on the same lock.
-func (p *program) exclusive(ctx context.Context, s *store.Store) (unlock func(), err error) {
-	full, err := filepath.Abs(p.lock)
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(s.Dir(), "locks")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fault.Errorf(fault.Machine, "set BUCK2_PROTOBUF_CACHE_DIR to a folder that can be written", "%w", err)
-	}
-	mutex := lockedfile.MutexAt(filepath.Join(dir, fmt.Sprintf("lockgen-%x.lock", sha256.Sum256([]byte(full)))[:40]))
-	type result struct {
-		unlock func()
-		err    error
-	}
-	got := make(chan result, 1)
-	go func() {
-		unlock, err := mutex.Lock()
-		got <- result{unlock, err}
-	}()
-	select {
-	case r := <-got:
-		return r.unlock, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// replace writes a file whole or not at all: beside it, then renamed. A link is
-// followed, and a file that is read-only stays as it is.
-func replace(name string, data []byte) (err error) {
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		name = real
-	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(name); err == nil {
-		if mode = info.Mode().Perm(); mode&0o200 == 0 {
-			return fault.Errorf(fault.Machine, "make it writable: chmod u+w "+name, "%s is read-only: %w", name, fs.ErrPermission)
-		}
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".lockgen-*.tmp")
-	if err != nil {
-		return fault.Errorf(fault.Machine, "make the folder writable", "writing %s: %w", name, err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fault.Errorf(fault.Machine, fault.MachineMend(err), "writing %s: %w", name, err)
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Chmod(mode); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

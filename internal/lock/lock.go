@@ -298,7 +298,7 @@ func (v *Version) Validate() error {
 		return fmt.Errorf("source %q is not one of %s", v.Source, strings.Join(Kinds, ", "))
 	}
 	if v.Include != "" {
-		if err := CheckPath(v.Include); err != nil {
+		if err := checkShown(v.Include); err != nil {
 			return fmt.Errorf("include: %w", err)
 		}
 	}
@@ -359,7 +359,7 @@ func (v *Version) validateCompiled() error {
 }
 
 func (v *Version) validateFile(key string, f File) error {
-	if err := CheckPath(key); err != nil {
+	if err := checkShown(key); err != nil {
 		return err
 	}
 	if err := CheckSHA256("sha256", f.SHA256); err != nil {
@@ -454,7 +454,7 @@ func (v *Version) validateCell(c Cell) error {
 				return err
 			}
 		}
-		if err := CheckPath(c.Binary); err != nil {
+		if err := checkShown(c.Binary); err != nil {
 			return fmt.Errorf("binary: %w", err)
 		}
 	case c.Binary != "":
@@ -599,9 +599,23 @@ func CheckVersion(version string) error {
 	return nil
 }
 
+// checkShown is CheckPath for what is printed for other programs and in
+// diffs: nothing in it may be invisible.
+func checkShown(p string) error {
+	if err := CheckPath(p); err != nil {
+		return err
+	}
+	for _, r := range p {
+		if !plain.Printable(r) {
+			return fmt.Errorf("path %q holds the character %U", p, r)
+		}
+	}
+	return nil
+}
+
 // CheckPath accepts a relative, clean, slash-separated path that means the same
 // file on every platform: no "..", no backslash, no drive or stream colon,
-// nothing that is not [plain.Printable], no name that Windows reserves.
+// no control character, no name that Windows reserves.
 func CheckPath(p string) error {
 	switch {
 	case p == "":
@@ -612,7 +626,7 @@ func CheckPath(p string) error {
 		return fmt.Errorf("path %q is not clean or leaves its folder", p)
 	}
 	for _, r := range p {
-		if !plain.Printable(r) || strings.ContainsRune(`\:*?"<>|`, r) {
+		if r < 0x20 || r == 0x7f || strings.ContainsRune(`\:*?"<>|`, r) {
 			return fmt.Errorf("path %q holds the character %q", p, r)
 		}
 	}

@@ -139,12 +139,21 @@ func (c command) fail(format string, args ...any) error {
 	var exit *exitError
 	if errors.As(err, &exit) && class != fault.Integrity { // what a plugin says of itself proves nothing
 		if reason := refusedBySystem(exit.raw); reason != nil {
-			class, mend = fault.Machine, fault.MachineMend(reason)
+			mend = fault.MachineMend(reason) + otherwise(c)
+			class = fault.Machine
 		}
 	} else if fault.IsMachine(err) {
-		class, mend = fault.Machine, fault.MachineMend(err)
+		class, mend = fault.Machine, fault.MachineMend(err)+otherwise(c)
 	}
 	return fault.Errorf(class, mend, "%w", err)
+}
+
+// otherwise is the mend that the command has for a fault of this machine.
+func otherwise(c command) string {
+	if c.class != fault.Machine || c.mend == "" {
+		return ""
+	}
+	return "; or " + c.mend
 }
 
 // program is what the command runs, in one word.

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// lockName is a file that is in a folder while lockgen works on the files there.
+// It is beside them and not in the cache, so that all who work on them meet
+// there, whatever their cache and by whatever path they come.
+const lockName = ".lockgen.lock"
+
+// exclusive waits until no other lockgen works in the folders of the files,
+// links followed. In a folder that cannot be written nothing can be changed, so
+// nothing is waited for.
+func (p *program) exclusive(ctx context.Context, files ...string) (unlock func(), err error) {
+	var dirs []string
+	for _, name := range files {
+		dir, err := filepath.Abs(filepath.Dir(followed(name)))
+		if err != nil {
+			return nil, err
+		}
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+		dirs = append(dirs, dir)
+	}
+	slices.Sort(dirs)
+	var unlocks []func()
+	unlock = func() {
+		for _, u := range unlocks {
+			u()
+		}
+	}
+	for _, dir := range slices.Compact(dirs) {
+		u, err := p.exclusiveIn(ctx, dir)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		unlocks = append(unlocks, u)
+	}
+	return unlock, nil
+}
+
+func (p *program) exclusiveIn(ctx context.Context, dir string) (unlock func(), err error) {
+	type result struct {
+		unlock func()
+		err    error
+	}
+	got := make(chan result)
+	go func() {
+		unlock, err := lockFolder(dir)
+		select {
+		case got <- result{unlock, err}:
+		case <-ctx.Done():
+			if err == nil {
+				unlock()
+			}
+		}
+	}()
+	slow := time.NewTimer(time.Second)
+	defer slow.Stop()
+	for {
+		select {
+		case r := <-got:
+			switch {
+			case r.err == nil:
+				return r.unlock, nil
+			case errors.Is(r.err, fs.ErrPermission), errors.Is(r.err, fs.ErrNotExist), fault.IsMachine(r.err):
+				return func() {}, nil // whoever writes will say why that is not possible
+			}
+			p.ui.Warn("another lockgen at the same time would not be waited for: %v", r.err)
+			return func() {}, nil
+		case <-slow.C:
+			p.ui.Say("waiting for another lockgen that works in %s", dir)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// lockFolder makes and locks the file of [lockName]. Who unlocks it removes it,
+// so a lock counts only for the file that has the name.
+func lockFolder(dir string) (unlock func(), err error) {
+	name := filepath.Join(dir, lockName)
+	for {
+		f, err := lockedfile.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+		if err != nil {
+			return nil, err
+		}
+		ours, err1 := f.Stat()
+		named, err2 := os.Stat(name)
+		if err1 == nil && err2 == nil && os.SameFile(ours, named) {
+			return func() {
+				if runtime.GOOS == "windows" { // a file that somebody has open stays
+					f.Close()
+					os.Remove(name)
+					return
+				}
+				os.Remove(name)
+				f.Close()
+			}, nil
+		}
+		f.Close()
+	}
+}
+
+// followed is the file that a link leads to.
+func followed(name string) string {
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		return real
+	}
+	return name
+}
+
+// errEdited is matched by the error of a file that somebody else has changed
+// since it was read.
+var errEdited = errors.New("it was changed by somebody else during the run")
+
+// A write is a file and its new text. Before is the text that it was made of,
+// nil for a file that was not there.
+type write struct {
+	name          string
+	before, after []byte
+}
+
+func (w write) changes() bool { return w.before == nil || !bytes.Equal(w.before, w.after) }
+
+// replace writes files, all of them or none. Each is written whole beside the
+// old one, then all are looked at again, those that do not change as well: one
+// that is not what its new text was made of is an error that matches
+// [errEdited]. Then they are renamed. A link is followed, and a file that is
+// read-only stays as it is.
+func replace(files ...write) (err error) {
+	temps := make([]string, len(files))
+	defer func() {
+		for _, t := range temps {
+			if t != "" {
+				os.Remove(t)
+			}
+		}
+	}()
+	for i, w := range files {
+		if !w.changes() {
+			continue
+		}
+		if temps[i], err = beside(followed(w.name), w.after); err != nil {
+			return err
+		}
+	}
+	for _, w := range files {
+		if now, err := os.ReadFile(w.name); err != nil && !(errors.Is(err, fs.ErrNotExist) && w.before == nil) ||
+			err == nil && (w.before == nil || !bytes.Equal(now, w.before)) {
+			return edited(w.name)
+		}
+	}
+	for i, w := range files {
+		if !w.changes() {
+			continue
+		}
+		if err := os.Rename(temps[i], followed(w.name)); err != nil {
+			err = fault.Errorf(fault.Machine, fault.MachineMend(err), "writing %s: %w", w.name, err)
+			for _, done := range files[:i] {
+				if done.changes() && done.before != nil {
+					err = errors.Join(err, replace(write{done.name, done.after, done.before}))
+				}
+			}
+			return err
+		}
+		temps[i] = ""
+	}
+	return nil
+}
+
+func edited(name string) error {
+	return fault.Errorf(fault.Lock, "run the same command again when nobody else edits it", "%s: %w; nothing was written", name, errEdited)
+}
+
+// beside writes a text into a new file beside another, which it is to replace.
+func beside(name string, text []byte) (temp string, err error) {
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(name); err == nil {
+		if mode = info.Mode().Perm(); mode&0o200 == 0 {
+			return "", fault.Errorf(fault.Machine, "make it writable: chmod u+w "+name, "%s is read-only: %w", name, fs.ErrPermission)
+		}
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".lockgen-*.tmp")
+	if err != nil {
+		return "", fault.Errorf(fault.Machine, "make the folder writable", "writing %s: %w", name, err)
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return "", fault.Errorf(fault.Machine, fault.MachineMend(err), "writing %s: %w", name, err)
+	}
+	return f.Name(), nil
+}
