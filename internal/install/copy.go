@@ -29,7 +29,7 @@ func (i *Installer) Copy(ctx context.Context, e *lock.Entry, platform, dir strin
 		case err == nil && treeOf(files) == tree:
 			return cell, nil
 		case err == nil:
-			err = fault.Errorf(fault.Integrity, "", "copied tree %s, expected %s", treeOf(files), tree)
+			err = fault.Errorf(fault.Integrity, "see what is damaged, and remove it: fetch cache verify --repair", "copied tree %s, expected %s", treeOf(files), tree)
 		case fault.Of(err) != fault.Integrity && !errors.Is(err, fs.ErrNotExist):
 			return cell, fmt.Errorf("%s for %s: %w", e, platform, err)
 		}

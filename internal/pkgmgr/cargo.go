@@ -398,7 +398,7 @@ func (x *CrateIndex) lines(name string) ([]indexEntry, error) {
 	}
 	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
 	if err != nil {
-		return nil, fault.Errorf(fault.Upstream, "", "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
+		return nil, fault.Errorf(fault.Upstream, "check the name of the crate: cargo search --limit 5 "+name, "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
 	}
 	var found []indexEntry
 	for part := range bytes.SplitSeq(data, []byte{0}) {
@@ -407,7 +407,7 @@ func (x *CrateIndex) lines(name string) ([]indexEntry, error) {
 		}
 		var e indexEntry
 		if err := json.Unmarshal(part, &e); err != nil {
-			return nil, fault.Errorf(fault.Upstream, "", "the index entry of crate %s: %w", name, err)
+			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s: %w", name, err)
 		}
 		if e.Name == name {
 			found = append(found, e)
