@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -170,5 +171,82 @@ func TestClearWhileRunning(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(w.cache, "trees", "*")); len(left) != 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// TestChangedPlaces: of each source that this world has, a lock in which the
+// digests of two plugins changed places ends with 5, and gives neither, on a warm
+// cache as on a cold one; so does a URL or a version that was changed.
+func TestChangedPlaces(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"a", "b"} {
+		w.file("http-"+name, "1.0.0", "", "prog", name+"-linux", []byte("#!/bin/sh\necho "+name+"\n"))
+		wheel := w.registry.Wheel(fake.Wheel{Name: "pip-" + name, Version: "1.0.0", Files: map[string]string{"bin/prog": "#!/bin/sh\necho " + name + "\n"}, Exec: []string{"bin/prog"}})
+		w.add("pip-"+name, "1.0.0", lock.Version{Source: lock.Pip, Package: "pip-" + name}, "bin/prog", map[string]fake.Artifact{wheel.Name: wheel}, nil)
+		pkg := w.registry.Package(fake.Package{Name: "npm-" + name, Version: "1.0.0", Manifest: map[string]any{"bin": "prog.js"}, Files: map[string]string{"prog.js": "echo " + name + "\n"}})
+		key := "node_modules/npm-" + name
+		w.add("npm-"+name, "1.0.0", lock.Version{Source: lock.NPM, Package: "npm-" + name, Runtime: "shell@5.0.0"}, key+"/prog.js",
+			map[string]fake.Artifact{key: pkg}, map[string]lock.File{key: {Name: "npm-" + name, Version: "1.0.0"}})
+	}
+	w.registry.File("/files/evil", []byte("#!/bin/sh\necho evil\n"))
+	w.write()
+	only := func(name string) (v *lock.Version, key string, f lock.File) {
+		v = w.lock.Plugins[name]["1.0.0"]
+		for key, f = range v.Files {
+		}
+		return v, key, f
+	}
+	warm := w.cache
+	cold := func() { w.cache = filepath.Join(t.TempDir(), "cold") }
+	for _, kind := range []string{"http", "pip", "npm"} {
+		a, b := kind+"-a", kind+"-b"
+		w.must("get", a)
+		w.must("get", b)
+		va, ka, fa := only(a)
+		vb, kb, fb := only(b)
+		cellA, cellB := va.Platforms[host(t)], vb.Platforms[host(t)]
+		swap := func(f, other lock.File) lock.File {
+			f.SHA256, f.Size, f.Integrity = other.SHA256, other.Size, other.Integrity
+			return f
+		}
+		va.Files[ka], vb.Files[kb] = swap(fa, fb), swap(fb, fa)
+		for name, cells := range map[string][2]lock.Cell{
+			"digests":           {cellA, cellB},
+			"digests and trees": {{Binary: cellA.Binary, Tree: cellB.Tree}, {Binary: cellB.Binary, Tree: cellA.Tree}},
+		} {
+			va.Platforms[host(t)], vb.Platforms[host(t)] = cells[0], cells[1]
+			w.write()
+			for _, where := range []string{"warm", "warm again", "cold"} {
+				if where == "cold" {
+					cold()
+				}
+				for _, plugin := range []string{a, b} {
+					if status, stdout, stderr := w.fetch("get", plugin); status != 5 || stdout != "" {
+						t.Errorf("%s of %s, %s: %d %q\n%s", name, plugin, where, status, stdout, stderr)
+					}
+				}
+			}
+			w.cache = warm
+		}
+		va.Files[ka], vb.Files[kb] = fa, fb
+		va.Platforms[host(t)], vb.Platforms[host(t)] = cellA, cellB
+		w.write()
+		w.must("get", a)
+	}
+	v, key, f := only("http-a")
+	good := f
+	f.URL = w.registry.URL + "/files/evil"
+	v.Files[key] = f
+	w.write()
+	w.fails(5, []string{"files/evil", "expected 17 bytes"}, "get", "http-a")
+	w.fails(4, []string{"offline", "not in the cache"}, "get", "http-a", "--offline")
+	v.Files[key] = good
+	v, key, f = only("npm-a")
+	f.Version = "2.0.0"
+	v.Files[key] = f
+	w.write()
+	w.must("get", "http-a", "--offline")
+	if status, stdout, _ := w.fetch("get", "npm-a"); status == 0 || stdout != "" {
+		t.Errorf("another version of an npm package: %d %q", status, stdout)
 	}
 }

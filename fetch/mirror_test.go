@@ -66,7 +66,7 @@ func TestMirrorOrder(t *testing.T) {
 	if n := first.Count("/one/files/bare-linux"); n != 1 {
 		t.Errorf("the first mirror was asked %d times", n)
 	}
-	if len(o.Requests("")) != 1 || second.Count("/two/files/bare-linux") != 1 || len(w.registry.Requests("")) != 0 {
+	if len(o.Requests("")) != 2 || second.Count("/two/files/bare-linux") != 1 || len(w.registry.Requests("")) != 0 {
 		t.Errorf("asked: oci %d, second %d, origin %d", len(o.Requests("")), second.Count("/two/files/bare-linux"), len(w.registry.Requests("")))
 	}
 	// None has it: all are named, with what they said and the mend.
@@ -205,9 +205,12 @@ func TestOCISource(t *testing.T) {
 	o := fake.NewOCI(t, "")
 	body := fake.Tarball("", map[string]string{"bin/lint": "#!/bin/sh\necho lint\n"}, "bin/lint")
 	d := o.Blob(fake.OCILayer, "lint.tar.gz", body)
+	other := fake.Tarball("", map[string]string{"bin/lint": "#!/bin/sh\necho other\n"}, "bin/lint")
+	o.Blob(fake.OCILayer, "lint.tar.gz", other) // of another plugin, in the same repository
+	manifest := strings.TrimPrefix(o.Manifest("v1.4.0", d)["digest"].(string), "sha256:")
 	w.add("lint", "1.4.0", lock.Version{Source: lock.OCI, Package: o.Host + "/acme/tool"}, "bin/lint",
 		map[string]fake.Artifact{"lint.tar.gz": {Body: body, Size: int64(len(body)), SHA256: sum256(body)}},
-		map[string]lock.File{"lint.tar.gz": {Version: "v1.4.0", Archive: "tar.gz", Manifest: strings.Repeat("1", 64)}})
+		map[string]lock.File{"lint.tar.gz": {Version: "v1.4.0", Archive: "tar.gz", Manifest: manifest}})
 	w.write()
 	out, err := exec.Command(w.must("get", "lint")).Output()
 	if err != nil || string(out) != "lint\n" {
@@ -216,6 +219,11 @@ func TestOCISource(t *testing.T) {
 	w.cache = filepath.Join(t.TempDir(), "cache")
 	o.Fault("/v2/acme/tool/blobs/"+d["digest"].(string), fake.WrongBytes())
 	w.fails(5, []string{"lint 1.4.0", "wrong bytes"}, "get", "lint")
+	f := w.lock.Plugins["lint"]["1.4.0"].Files["lint.tar.gz"]
+	f.SHA256, f.Size = sum256(other), int64(len(other))
+	w.lock.Plugins["lint"]["1.4.0"].Files["lint.tar.gz"] = f
+	w.write()
+	w.fails(5, []string{"lint 1.4.0", "does not list", "git checkout"}, "get", "lint")
 }
 
 // entry writes an entry as Buck2 does.

@@ -18,6 +18,8 @@ var checkVerb = &cli.Verb[program]{
 lock must be well formed, in canonical form, and hold exactly what the manifest
 asks for; otherwise each difference is printed and the exit status is 3. What
 allow and min-trust of [policy] do not let through ends with exit status 6.
+Whether a digest is that of the file beside it, only its source can tell: fetch
+asks it for every pair that it has not seen, and so does --upstream.
 
 With --upstream every source is asked as well for every locked file, without
 downloading: is it there, with the digest that was locked? Other bytes end with
@@ -60,6 +62,9 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 		return err
 	}
 	if err := lock.Canonical(p.lock, data, l); err != nil {
+		return err
+	}
+	if err := l.Consistent(); err != nil {
 		return err
 	}
 	result := map[string]any{"ok": true, "lock": p.lock, "plugins": plugins(l), "differences": []any{}}

@@ -17,16 +17,32 @@ import (
 // A tree that is in the cache already is not yet the one of an entry: a lock in
 // which two trees changed places names a tree that is there, and whose files are
 // those of another plugin or version. So the cache remembers which files each
-// tree was made of, and a tree that comes from there is taken for an entry only
-// with the files of that entry; the first time they are read to find out.
+// tree was made of, and what these were asked for by; a tree that comes from there
+// is taken for an entry only with the files of that entry, and the first time they
+// are read to find out. The same holds for files, see [store.Proof]: what is in
+// the cache under the digest of one file is not yet another file with that digest.
+
+// Proof is what the cache has to know of a file of an entry, besides having its
+// bytes.
+func Proof(e *lock.Entry, key string) store.Proof {
+	f := e.Locked.Files[key]
+	return store.Proof{Identity: lock.Identity(e.Locked.Source, e.Locked.Package, key, f), Manifest: f.Manifest, Digest: digest(f)}
+}
+
+// here reports whether the cache has a file, and knows it for what the entry
+// says, or has it from the caller.
+func (i *Installer) here(e *lock.Entry, key string) bool {
+	p := Proof(e, key)
+	return i.Store.HasBlob(p.Digest) && (i.Given[key] != "" || i.Store.Proven(p))
+}
 
 // stamp names the file that says that a tree is made of the files of an entry.
 func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s\n", cell.Tree, e.Locked.Source, cell.Binary)
+	fmt.Fprintf(h, "%s\n%q %q %q\n%q %q %q\n", cell.Tree, e.Locked.Source, e.Locked.Package, e.Version, cell.Binary, e.Locked.Args, e.Locked.Main)
 	for _, key := range e.Locked.FilesFor(served) {
-		f := e.Locked.Files[key]
-		fmt.Fprintf(h, "%q %s %d %q\n", key, f.SHA256, f.Size, f.Archive)
+		f, proof := e.Locked.Files[key], Proof(e, key)
+		fmt.Fprintf(h, "%q %q %q %s %q\n", key, proof.Identity, proof.Manifest, proof.Digest, f.Archive)
 		for _, python := range f.Python {
 			fmt.Fprintf(h, "python %s\n", python)
 		}

@@ -158,7 +158,7 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 			continue
 		}
 		for _, key := range e.Locked.FilesFor(served) {
-			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.Store.HasBlob(digest(f)) && (i.Local == nil || !i.Local(ctx, e, key)) {
+			if f := e.Locked.Files[key]; i.Given[key] == "" && !i.here(e, key) && (i.Local == nil || !i.Local(ctx, e, key)) {
 				missing = append(missing, f.Label(key))
 			}
 		}
@@ -363,7 +363,7 @@ func digest(f lock.File) store.Digest { return store.Digest{SHA256: f.SHA256, Si
 func (i *Installer) need(ctx context.Context, e *lock.Entry, keys []string) error {
 	var missing []string
 	for _, key := range keys {
-		if !i.Store.HasBlob(digest(e.Locked.Files[key])) {
+		if !i.here(e, key) {
 			missing = append(missing, key)
 		}
 	}
@@ -382,12 +382,12 @@ func (i *Installer) need(ctx context.Context, e *lock.Entry, keys []string) erro
 // damaged is fetched again.
 func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.File, error) {
 	d := digest(e.Locked.Files[key])
+	if other, ok := i.packedAnew(key); ok {
+		d = other
+	}
 	f, err := i.Store.Blob(ctx, d)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
-	}
-	if other, ok := i.packedAnew(key); ok {
-		return i.Store.Blob(ctx, other)
 	}
 	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
 	if err := i.need(ctx, e, []string{key}); err != nil {
@@ -407,7 +407,7 @@ func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error 
 		}
 		return i.Download(ctx, e, key, in)
 	}
-	err := i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), get)
+	err := i.add(ctx, e, key, get)
 	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
 		err = i.bringPacked(ctx, key, get)
 	}
@@ -415,6 +415,15 @@ func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error 
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
+}
+
+// add puts the bytes of one file into the cache. What the caller gave it vouches
+// for itself, and proves nothing to others.
+func (i *Installer) add(ctx context.Context, e *lock.Entry, key string, get func(context.Context, *store.Ingest) error) error {
+	if i.Given[key] != "" {
+		return i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), get)
+	}
+	return i.Store.AddProven(ctx, Proof(e, key), get)
 }
 
 // copyFile takes the bytes of a file that is on this machine already.

@@ -81,11 +81,11 @@ func TestTreesChangedPlaces(t *testing.T) {
 		}
 	}
 	a.Locked.Platforms[host.Name] = mine
-	// A cache of before, which remembers nothing, is asked once more.
+	// A cache of before, which remembers nothing, is filled once more.
 	if err := os.RemoveAll(filepath.Join(s.Dir(), "bound")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := installer().Tree(t.Context(), a, host.Name); err != nil || downloads != 2 {
+	if _, _, err := installer().Tree(t.Context(), a, host.Name); err != nil || downloads != 3 {
 		t.Errorf("%d downloads: %v", downloads, err)
 	}
 	// What cannot be installed is said.

@@ -16,7 +16,7 @@ import (
 func (i *Installer) wantsReady(e *lock.Entry, platform string) bool {
 	return i.NoManagers && i.Ready != nil &&
 		slices.ContainsFunc(e.Locked.FilesFor(platform), func(key string) bool {
-			return i.Given[key] == "" && !i.Store.HasBlob(digest(e.Locked.Files[key]))
+			return i.Given[key] == "" && !i.here(e, key)
 		})
 }
 

@@ -8,7 +8,8 @@
 //   - For each plugin version there is an image manifest of artifactType
 //     [PluginType] whose layers are those files, with their keys in the lock as
 //     titles (org.opencontainers.image.title), so that a registry's garbage
-//     collection keeps them. Its tag is NAME-VERSION, see [PluginTag].
+//     collection keeps them. Its tag is NAME-VERSION, see [PluginTag]. A reader
+//     who finds it takes no other bytes for a file than it says.
 //   - A ready folder is one gzip-compressed tar, the only layer of a manifest of
 //     artifactType [TreeType] with the tag "tree-<tree>.<made of>": the digest
 //     that the lock has, and the first 16 digits of that of the files it is made
@@ -22,6 +23,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +57,8 @@ type Tiers struct {
 
 	mu   sync.Mutex
 	down map[string]error // places that could not be reached in this run
+
+	manifests map[string]func() (*oci.Node, error) // of plugins, by place and tag
 }
 
 // ErrNoFit is returned by [Tiers.Web] for a mirror that does not have the file
@@ -88,7 +92,7 @@ func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.I
 		m := &t.Mirrors[i]
 		switch {
 		case m.Holds() && m.Fits(coordinate):
-			if err := a.hold(ctx, *m, in, f); err == nil || ends(ctx, in, err) {
+			if err := a.hold(ctx, *m, in, e, key); err == nil || ends(ctx, in, err) {
 				return err
 			}
 		case !m.Holds() && (m.Fits(coordinate) || strings.Contains(m.From, "://")):
@@ -103,6 +107,9 @@ func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.I
 		origin = func() error {
 			host, repo, _ := strings.Cut(e.Locked.Package, "/")
 			place, err := t.OCI().Repository(host, repo)
+			if err == nil {
+				err = listed(ctx, place, f)
+			}
 			if err != nil {
 				return err
 			}
@@ -126,10 +133,71 @@ func ends(ctx context.Context, in *store.Ingest, err error) bool {
 	return err != nil && (ctx.Err() != nil || fault.Of(in.Err()) == fault.Machine)
 }
 
+// listed is whether the locked manifest lists a file of a repository: its digest
+// alone would also be found there if it were that of another plugin or platform.
+func listed(ctx context.Context, place oci.Place, f lock.File) error {
+	n, err := place.Resolve(ctx, "sha256:"+f.Manifest)
+	if err != nil {
+		return err
+	}
+	for _, l := range n.Layers {
+		if n.SHA256 == f.Manifest && l.SHA256 == f.SHA256 && l.Size == f.Size && (f.Name == "" || l.Title == f.Name) {
+			return nil
+		}
+	}
+	return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml",
+		"%s: manifest sha256:%s does not list %s as sha256:%s, %d bytes", place, f.Manifest, cmp.Or(f.Name, "a file"), f.SHA256, f.Size)
+}
+
+// A repository or a folder that holds files by their digest has any file of any
+// lock that was mirrored to it. What the file of a plugin is, the manifest of that
+// plugin there says; where there is none, or it is silent on the file, the digest
+// is all that there is to go by.
+
+// contradicts is the error where a place says that a file of a plugin is another.
+func (t *Tiers) contradicts(ctx context.Context, place oci.Place, e *lock.Entry, key string) error {
+	tag := PluginTag(e.Name, e.Version)
+	t.mu.Lock()
+	if t.manifests == nil {
+		t.manifests = map[string]func() (*oci.Node, error){}
+	}
+	name := place.String() + " " + tag
+	resolve := t.manifests[name]
+	if resolve == nil {
+		resolve = sync.OnceValues(func() (*oci.Node, error) {
+			n, err := place.Resolve(ctx, tag)
+			if fault.Of(err) == fault.Upstream && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+				return nil, err // it cannot be reached
+			}
+			if err != nil || n.ArtifactType != PluginType || n.Annotations[annotationPlugin] != e.Name+"@"+e.Version {
+				return &oci.Node{}, nil
+			}
+			return n, nil
+		})
+		t.manifests[name] = resolve
+	}
+	t.mu.Unlock()
+	n, err := resolve()
+	if err != nil {
+		return err
+	}
+	for _, l := range n.Layers {
+		if l.Title == key && l.SHA256 != e.Locked.Files[key].SHA256 {
+			return fault.Errorf(fault.Integrity, "compare the lock with the one that was mirrored: who is right?",
+				"%s: tag %s has sha256:%s for %s, the lock says sha256:%s", place, tag, l.SHA256, key, e.Locked.Files[key].SHA256)
+		}
+	}
+	return nil
+}
+
 // hold tries a place of OCI.
-func (a *attempts) hold(ctx context.Context, m lock.Mirror, in *store.Ingest, f lock.File) error {
+func (a *attempts) hold(ctx context.Context, m lock.Mirror, in *store.Ingest, e *lock.Entry, key string) error {
+	f := e.Locked.Files[key]
 	return a.try(ctx, m.To, true, in, func() error {
 		place, err := a.t.place(m)
+		if err == nil {
+			err = a.t.contradicts(ctx, place, e, key)
+		}
 		if err != nil {
 			return err
 		}

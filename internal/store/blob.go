@@ -90,11 +90,18 @@ func (s *Store) Find(sha256 string) (d Digest, ok bool) {
 // stops at once. The error of get is returned as it is. After an error nothing
 // was added.
 func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context, *Ingest) error) error {
+	return s.addBlob(ctx, d, false, get)
+}
+
+// addBlob is AddBlob; with again it calls get even if the blob is there.
+func (s *Store) addBlob(ctx context.Context, d Digest, again bool, get func(context.Context, *Ingest) error) error {
 	if err := d.check(); err != nil {
 		return err
 	}
-	if f, err := s.useBlob(ctx, d); err == nil {
-		return f.Close()
+	if !again {
+		if f, err := s.useBlob(ctx, d); err == nil {
+			return f.Close()
+		}
 	}
 	unlock, err := s.lock(ctx, "blob-"+d.SHA256)
 	if err != nil {
@@ -102,10 +109,13 @@ func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context,
 	}
 	defer unlock()
 	f, err := s.useBlob(ctx, d) // another process may have added it meanwhile
+	there := err == nil
 	var bad *damaged
 	switch {
-	case err == nil:
-		return f.Close()
+	case there:
+		if err := f.Close(); err != nil || !again {
+			return err
+		}
 	case errors.As(err, &bad):
 		remove(s.blobPath(d))
 	case !errors.Is(err, fs.ErrNotExist):
@@ -127,7 +137,7 @@ func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context,
 	if err := in.fill(ctx, get); err != nil {
 		return err
 	}
-	if err := in.Check(); err != nil {
+	if err := in.Check(); err != nil || there {
 		return err
 	}
 	return in.keep(d)

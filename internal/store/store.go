@@ -36,7 +36,7 @@
 //	CACHEDIR.TAG               says that the folder is a cache, and ours
 //
 // Packages install and fetch keep small files that they derive from these in
-// bound/, launchers/, warm/ and stats.json.
+// bound/, where proofs are as well (see [Proof]), launchers/, warm/ and stats.json.
 //
 // Nothing gets its final name before it was verified: bytes are hashed while
 // they are written to tmp, and renamed under a file lock that all processes of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
@@ -34,8 +35,7 @@ func NewBringer(m *lock.Manifest, o Options, transfer *ui.Transfer) *Bringer {
 
 // Add brings a file into the store, where that lacks it.
 func (b *Bringer) Add(ctx context.Context, e *lock.Entry, key string) error {
-	f := e.Locked.Files[key]
-	return b.u.Store.AddBlob(ctx, store.Digest{SHA256: f.SHA256, Size: f.Size}, func(ctx context.Context, in *store.Ingest) error {
+	return b.u.Store.AddProven(ctx, install.Proof(e, key), func(ctx context.Context, in *store.Ingest) error {
 		return b.File(ctx, e, key, in)
 	})
 }

@@ -244,7 +244,7 @@ func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {
 		File:     file,
 		Prefix:   c.String(),
 		compiled: true,
-		identity: identity(lock.Cargo, "", file),
+		identity: lock.Identity(lock.Cargo, "", "", file),
 		digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
 		get:      func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, c, in) },
 		read:     store.Options{Format: "tar.gz", StripTop: true},

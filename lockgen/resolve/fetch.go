@@ -224,6 +224,7 @@ func (u *update) download(ctx context.Context, a *Artifact, size int64, was stri
 		return d, err
 	}
 	atomic.AddInt64(&u.out.Downloaded, 1)
+	u.Store.Prove(store.Proof{Identity: a.identity, Manifest: a.File.Manifest, Digest: d})
 	return d, nil
 }
 
@@ -286,29 +287,11 @@ func (u *update) oldFiles() map[string]lock.File {
 	for _, versions := range u.Old.Plugins {
 		for _, v := range versions {
 			for key, f := range v.Files {
-				id := identity(v.Source, key, f)
-				if v.Source == lock.OCI {
-					id = ociIdentity(v.Package, key, f)
-				}
-				files[id] = f
+				files[lock.Identity(v.Source, v.Package, key, f)] = f
 			}
 		}
 	}
 	return files
-}
-
-// identity names what may never change its bytes: two artifacts of one
-// identity are one download, and the old lock is searched by it.
-func identity(kind, key string, f lock.File) string {
-	switch kind {
-	case lock.NPM:
-		return "npm " + f.Name + "@" + f.Version
-	case lock.Pip, lock.OCI, lock.Go: // see ociIdentity for the second's key
-		return kind + " " + key
-	case lock.Cargo:
-		return "cargo " + f.Name + "@" + f.Version
-	}
-	return kind + " " + f.URL
 }
 
 // oldDigest is a locked file's digest in the form of the artifact's, "" where

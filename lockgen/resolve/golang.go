@@ -204,7 +204,7 @@ func (s *golang) artifact(path, version string, modOnly bool) (*Artifact, error)
 	a := &Artifact{
 		Key: key, Label: name,
 		File:     lock.File{Name: path, Version: version},
-		identity: identity(lock.Go, key, lock.File{}),
+		identity: lock.Identity(lock.Go, "", key, lock.File{}),
 		keep: func(path string) int {
 			if path == "go.mod" {
 				return 16 << 20 // as much as cmd/go reads

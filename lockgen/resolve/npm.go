@@ -165,7 +165,7 @@ func (s *npm) artifact(folder string, p pkgmgr.LockedPackage) (*Artifact, error)
 		Label:    label,
 		Prefix:   folder,
 		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest},
-		identity: identity(lock.NPM, "", lock.File{Name: p.Name, Version: p.Version}),
+		identity: lock.Identity(lock.NPM, "", "", lock.File{Name: p.Name, Version: p.Version}),
 		digest:   digest,
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.download(ctx, name, version, in)

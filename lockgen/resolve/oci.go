@@ -317,7 +317,7 @@ func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 		if keys[a.Key] > 1 { // one name for every platform
 			a.Key = a.Platforms[0] + "/" + a.Key
 		}
-		a.identity = ociIdentity(w.packageName(), a.Key, a.File)
+		a.identity = lock.Identity(lock.OCI, w.packageName(), a.Key, a.File)
 	}
 	return res, nil
 }
@@ -400,11 +400,6 @@ func layerArchive(d oci.Descriptor) (string, error) {
 	return "", nil
 }
 
-// ociIdentity names what a tag may never give other bytes for.
-func ociIdentity(pkg, key string, f lock.File) string {
-	return identity(lock.OCI, pkg+":"+f.Version+" "+key, f)
-}
-
 func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
 	repo, err := s.repository(w.packageName())
 	if err != nil {
@@ -416,7 +411,7 @@ func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) 
 		}
 		return &Artifact{
 			Key: key, Label: key, File: f,
-			identity: ociIdentity(w.packageName(), key, f),
+			identity: lock.Identity(lock.OCI, w.packageName(), key, f),
 			digest:   "sha256-" + base64OfHex(f.SHA256),
 			get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)

@@ -223,7 +223,7 @@ func (s *pip) artifact(w *Want, wheel pkgmgr.Wheel) *Artifact {
 	return &Artifact{
 		Key:      wheel.Filename,
 		Label:    wheel.Filename,
-		identity: identity(lock.Pip, wheel.Filename, lock.File{}),
+		identity: lock.Identity(lock.Pip, "", wheel.Filename, lock.File{}),
 		digest:   "sha256-" + base64OfHex(wheel.SHA256),
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, wheel.URL, in, remote.DownloadOptions{})
