@@ -41,9 +41,7 @@ type app struct {
 	cratesMu sync.Mutex
 	crates   map[string]*crates // by registry, "" for cargo's own
 
-	npmMu         sync.Mutex
-	npmRegistries map[string]string // by scope, as far as npm was asked
-
+	npmOrigin  memo[*npmOrigin]
 	wheelIndex memo[string]
 	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -73,7 +71,9 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 		return a.downloadByGo(ctx, e, key, in)
 	}
 	options := remote.DownloadOptions{Size: f.Size}
-	if e.Locked.Source == lock.Cargo {
+	base, credential := registry, func(string) remote.Credential { return options.Credential }
+	switch e.Locked.Source {
+	case lock.Cargo:
 		crates, err := a.cratesOf(ctx, client, e, registry)
 		if err != nil {
 			return err
@@ -81,8 +81,19 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 		if m == nil || registry != "" { // else the mirror is another server
 			client, options.Credential = crates.client, crates.Credential
 		}
+	case lock.NPM:
+		npm, err := a.npm(ctx, e)
+		if err != nil {
+			return err
+		}
+		if base == "" {
+			if base, err = npm.config.RegistryOf(ctx, f.Name, a.registries.NPM); err != nil {
+				return err
+			}
+		}
+		client, credential = npm.client, func(url string) remote.Credential { return npm.config.CredentialFor(url, base) }
 	}
-	addresses, err := a.addresses(ctx, client, e, key, registry)
+	addresses, err := a.addresses(ctx, client, e, key, base)
 	if err != nil {
 		return err
 	}
@@ -101,12 +112,14 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 				return err
 			}
 		}
+		options := options
+		options.Credential = credential(url)
 		return client.Download(ctx, url, in, options)
 	})
 }
 
 // addresses finds out where a file is served; registry, if it is not "", is
-// asked instead of the one that is configured. The function that it returns
+// asked instead of the one that is configured; for npm it is always given. The function that it returns
 // tries the addresses in order until one serves the file.
 func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entry, key, registry string) (func(try func(url string) error) error, error) {
 	f := e.Locked.Files[key]
@@ -126,12 +139,6 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 		crate := pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
 		return func(try func(string) error) error { return try(pkgmgr.CrateURL(crates.Template, crate)) }, nil
 	case lock.NPM:
-		if registry == "" {
-			var err error
-			if registry, err = a.npmRegistry(ctx, e, f.Name); err != nil {
-				return nil, err
-			}
-		}
 		return func(try func(string) error) error {
 			err := try(remote.NPMTarball(registry, f.Name, f.Version))
 			if !errors.Is(err, fs.ErrNotExist) {
@@ -160,52 +167,38 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 	return nil, fault.Errorf(fault.Usage, "lock it anew with this version of the programs: lockgen update", "%s: files of source %q cannot be fetched", e, e.Locked.Source)
 }
 
-// npmRegistry returns the registry of a package: the manifest's, else what the
-// user's own npm is configured with for its scope.
-func (a *app) npmRegistry(ctx context.Context, e *lock.Entry, name string) (string, error) {
-	if a.registries.NPM != "" {
-		return a.registries.NPM, nil
-	}
-	// npm starts slowly, so it is asked once for all packages of the entry.
-	a.npmMu.Lock()
-	defer a.npmMu.Unlock()
-	if url, ok := a.npmRegistries[scope(name)]; ok {
-		return url, nil
-	}
-	npm, err := pkgmgr.FindNPM(ctx)
-	if fault.Of(err) == fault.Machine && ctx.Err() == nil {
-		npm, err = a.installer.NPM(ctx, e)
-	}
-	if err != nil {
-		mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
-		if fault.Of(err) != fault.Machine {
-			mend = "" // the locked npm would do, so what it lacks is the cause
-		}
-		return "", fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)
-	}
-	var scopes []string
-	for _, f := range e.Locked.Files {
-		if s := scope(f.Name); s != "" && !slices.Contains(scopes, s) {
-			scopes = append(scopes, s)
-		}
-	}
-	registries, err := npm.Registries(ctx, a.dir, scopes...)
-	if err != nil {
-		return "", err
-	}
-	if a.npmRegistries == nil {
-		a.npmRegistries = map[string]string{}
-	}
-	maps.Copy(a.npmRegistries, registries)
-	return registries[scope(name)], nil
+// npmOrigin is how this run reaches registries of npm.
+type npmOrigin struct {
+	config *pkgmgr.NPMConfig
+	client *remote.Client
 }
 
-// scope returns the scope of a package of npm, "" where it has none.
-func scope(name string) string {
-	if s, _, ok := strings.Cut(name, "/"); ok && strings.HasPrefix(s, "@") {
-		return s
-	}
-	return ""
+// npm returns what the user's own npm is configured with where the manifest lies,
+// and the client for that. Where this machine has no npm, the one of the entry's
+// locked runtime is asked for the default registry.
+func (a *app) npm(ctx context.Context, e *lock.Entry) (*npmOrigin, error) {
+	return a.npmOrigin.get(func() (*npmOrigin, error) {
+		config, err := pkgmgr.ReadNPMConfig(ctx, a.dir, func(ctx context.Context) (*pkgmgr.NPM, error) {
+			npm, err := a.installer.NPM(ctx, e)
+			if err != nil {
+				mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
+				if fault.Of(err) != fault.Machine {
+					mend = "" // the locked npm would do, so what it lacks is the cause
+				}
+				return nil, fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)
+			}
+			return npm, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		a.net()
+		options, err := config.Options(a.netOptions(""))
+		if err != nil {
+			return nil, err
+		}
+		return &npmOrigin{config, remote.New(options)}, nil
+	})
 }
 
 // indexOfWheels returns the package index: the manifest's, else what the user's

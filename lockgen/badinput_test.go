@@ -157,7 +157,7 @@ func TestBadPackages(t *testing.T) {
 			p.manifest(baseEntries + "ts-proto = \"2.99.0\"\n")
 		}, fault.Upstream, []string{"plugins.toml:10", "ts-proto 2.99.0", "npm view ts-proto versions"}},
 		{"a range to npm", func(p *place) { p.manifest(baseEntries + "ts-proto = \"2.7\"\n") }, fault.Usage, []string{"2.7.0"}},
-		{"no such package", broken(doc, fake.Status(404)), fault.Upstream, []string{"ts-proto 2.7.2", "E404"}},
+		{"no such package", broken(doc, fake.Status(404)), fault.Upstream, []string{"ts-proto 2.7.2", "404 Not Found"}},
 		{"registry 403", broken(doc, fake.Status(403)), fault.Upstream, []string{"ts-proto 2.7.2", "403"}},
 		{"registry 500", broken(doc, fake.Status(500)), fault.Upstream, []string{"ts-proto 2.7.2", "500"}},
 		{"registry HTML", broken(doc, fake.HTML()), fault.Upstream, []string{"ts-proto 2.7.2"}},
@@ -191,7 +191,7 @@ func TestBadPackages(t *testing.T) {
 			fault.Upstream, []string{"y-linux", "left out"}},
 		{"a weak digest", x(fake.Package{Manifest: bin(nil), Dist: map[string]any{"integrity": nil}}), fault.Policy, []string{"no sha512", "x@1.0.0"}},
 		{"a platform that is not supported", x(fake.Package{Manifest: bin(map[string]any{"os": []string{host.NodeOS}})}),
-			fault.Usage, []string{"x 1.0.0 for ", "x 1.0.0 does not support "}},
+			fault.Machine, []string{"x 1.0.0 for ", "x 1.0.0 does not support "}},
 		{"an unsafe tarball", x(fake.Package{Manifest: bin(nil), Files: map[string]string{"x": "x", "../../evil": "x"}}), fault.Integrity, []string{"x@1.0.0", "evil"}},
 		{"several at once", func(p *place) {
 			x(fake.Package{Manifest: bin(map[string]any{"scripts": map[string]any{"install": "x"}})})(p)

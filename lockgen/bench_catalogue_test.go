@@ -94,7 +94,7 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 		}
 	}
 	documents := remote.New(remote.Options{})
-	npm, err := pkgmgr.FindNPM(ctx)
+	npm, err := pkgmgr.ReadNPMConfig(ctx, ".", pkgmgr.FindNPM)
 	must(err)
 	pip, err := pkgmgr.FindPip(ctx)
 	must(err)
@@ -108,13 +108,9 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 				address := f.URL
 				switch v.Source {
 				case lock.NPM:
-					scope := ""
-					if strings.HasPrefix(f.Name, "@") {
-						scope, _, _ = strings.Cut(f.Name, "/")
-					}
-					said, err := npm.Registries(ctx, ".", scope)
+					registry, err := npm.RegistryOf(ctx, f.Name, "")
 					must(err)
-					address = remote.NPMTarball(said[scope], f.Name, f.Version)
+					address = remote.NPMTarball(registry, f.Name, f.Version)
 				case lock.Pip:
 					project, _, _ := strings.Cut(key, "-")
 					address, err = documents.PyPIFile(ctx, index, project, key)

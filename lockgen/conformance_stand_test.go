@@ -192,9 +192,7 @@ func npmStand() *stand {
 			return "/tool", a.Path
 		},
 		withdraws: "deprecated",
-		missing:   fault.Usage, missingReason: "npm package tool 1.4.0 does not support win32 x64",
-		says:   map[string][]string{"document HTML": {"is not valid JSON"}, "document 404": {"E404"}},
-		cannot: map[string]string{"document redirected in clear": "npm" + ownDocuments},
+		missing:   fault.Machine, missingReason: "npm package tool 1.4.0 does not support win32 x64",
 	}
 }
 

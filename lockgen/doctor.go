@@ -445,11 +445,11 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *lock.Manifest, dir s
 		ask            func() (map[string]string, error)
 	}{
 		{lock.NPM, m.Registries.NPM, func() (map[string]string, error) {
-			npm, err := pkgmgr.FindNPM(ctx)
+			config, err := pkgmgr.ReadNPMConfig(ctx, dir, pkgmgr.FindNPM)
 			if err != nil {
 				return nil, err
 			}
-			return npm.Registries(ctx, dir, scopes...)
+			return config.Registries(ctx, scopes...)
 		}},
 		{lock.Pip, m.Registries.Pip, func() (map[string]string, error) {
 			pip, err := pkgmgr.FindPip(ctx)

@@ -18,10 +18,16 @@
 package fake
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,6 +71,8 @@ type Request struct {
 	Path   string      // decoded, without the query
 	Range  string      // the header of that name
 	Header http.Header // all of them
+
+	Certified bool // with a client's certificate
 }
 
 type file struct {
@@ -80,9 +88,10 @@ func New(t testing.TB) *Server {
 }
 
 // NewTLS starts a server over https; clients need [Server.RootCAs]. Its
-// certificate is good for 127.0.0.1 and example.com.
+// certificate is good for 127.0.0.1 and example.com. It asks clients for theirs.
 func NewTLS(t testing.TB) *Server {
 	s := newServer()
+	s.http.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	s.http.StartTLS()
 	return s.stopWith(t)
 }
@@ -121,6 +130,23 @@ func (s *Server) RootCAs() *x509.CertPool {
 
 // Certificate is that of a server of [NewTLS], which signed it itself.
 func (s *Server) Certificate() *x509.Certificate { return s.http.Certificate() }
+
+// CertificatePEM is that of a server of [NewTLS], as PEM.
+func (s *Server) CertificatePEM() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw}))
+}
+
+// ClientCertificate makes a certificate and its key, as PEM.
+func ClientCertificate() (certificate, key string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	must(err)
+	secret, err := x509.MarshalECPrivateKey(private)
+	must(err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}))
+}
 
 // File serves a body under a path, which begins with a slash, with a strong
 // ETag and ranges, and returns its URL.
@@ -166,7 +192,7 @@ func (s *Server) NoTimes(none bool) {
 // ServeHTTP is the server itself.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.Header.Get("Range"), r.Header.Clone()})
+	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.Header.Get("Range"), r.Header.Clone(), r.TLS != nil && len(r.TLS.PeerCertificates) > 0})
 	var fault *Fault
 	if list := s.faults[r.URL.Path]; len(list) > 0 {
 		fault = list[0]

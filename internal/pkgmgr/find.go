@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // A Tool is a foreign program of this machine that works and says its version.
@@ -91,6 +93,16 @@ func recipes() []recipe {
 
 func dotted(major, minor int) string { return fmt.Sprintf("%d.%d", major, minor) }
 
+// env is the environment in which a tool is asked for its version. None may load
+// anything to answer: corepack, rustup, Yarn, go.
+func (r recipe) env() []string {
+	set := []string{"COREPACK_ENABLE_NETWORK=0", "RUSTUP_AUTO_INSTALL=0", "YARN_IGNORE_PATH=1", "YARN_RC_FILENAME=.none.yml", "GOTOOLCHAIN=local", "GOFLAGS=", "NO_UPDATE_NOTIFIER=1"}
+	if r.name == "node" || slices.Contains(lock.NodeManagers, r.name) {
+		return shimEnv(set...)
+	}
+	return userEnv(func(key string) bool { return key == "goflags" }, set...)
+}
+
 // Tools are the names that [Find] knows.
 func Tools() []string {
 	var names []string
@@ -137,8 +149,8 @@ func Remedy(name string, found bool) string {
 // error is of class Machine and an [fs.ErrNotExist]; where none works it is of
 // class Machine and says what was tried. Their mend is [Remedy].
 //
-// The tool is asked in the user's environment, for a shim of a version manager
-// works in no other, and in an empty folder, where no file of a project names
+// The tool is asked in the user's environment, those of Node in what a shim of a
+// version manager needs of it, and in an empty folder, where no file of a project names
 // another version to be run, or even downloaded.
 func Find(ctx context.Context, name string) (_ Tool, err error) {
 	defer aboutManagers(&err)
@@ -165,9 +177,7 @@ func Find(ctx context.Context, name string) (_ Tool, err error) {
 		asked := append(append([]string{}, r.args...), r.ask...)
 		out, err := command{
 			name: strings.Join(append([]string{found}, asked...), " "), path: found, args: asked, dir: dir,
-			env: userEnv(func(key string) bool { return key == "goflags" },
-				// None of them may load anything to answer: corepack, rustup, yarn, go.
-				"COREPACK_ENABLE_NETWORK=0", "RUSTUP_AUTO_INSTALL=0", "YARN_IGNORE_PATH=1", "GOTOOLCHAIN=local", "GOFLAGS=", "NO_UPDATE_NOTIFIER=1"),
+			env:     r.env(),
 			timeout: 30 * time.Second, limit: 64 << 10, class: fault.Machine, mend: Remedy(name, false),
 		}.run(ctx)
 		if ctx.Err() != nil {

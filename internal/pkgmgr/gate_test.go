@@ -30,7 +30,7 @@ func TestNPMGate(t *testing.T) {
 	s.Package(fake.Package{Name: "gen", Version: "1.0.0", Released: young, Manifest: map[string]any{"dependencies": map[string]any{"@x/dep": "^1.0.0"}}})
 	s.Package(fake.Package{Name: "tagged", Version: "1.0.0", Manifest: map[string]any{"dependencies": map[string]any{"@x/dep": "latest"}}})
 	s.Package(fake.Package{Name: "strict", Version: "1.0.0", Manifest: map[string]any{"dependencies": map[string]any{"@x/dep": "1.2.0"}}})
-	here := map[string]string{"": s.URL + "/", "@x": s.URL + "/"}
+	here := registryAt(s.URL)
 	const dep = "node_modules/@x/dep"
 	for _, tt := range []struct {
 		name string
@@ -48,7 +48,7 @@ func TestNPMGate(t *testing.T) {
 		{"strict", &Gate{Before: gateNow}, "", time.Time{}},
 		{"strict", &Gate{Before: young}, "1.2.0", young},
 	} {
-		l, err := n.ResolveGated(t.Context(), "", here, tt.name, "1.0.0", tt.gate)
+		l, err := n.Resolve(t.Context(), here, tt.name, "1.0.0", tt.gate)
 		if tt.dep == "" {
 			if !errors.Is(err, fs.ErrNotExist) || fault.Of(err) != fault.Upstream {
 				t.Errorf("%s %+v: %v", tt.name, tt.gate, err)
@@ -65,10 +65,10 @@ func TestNPMGate(t *testing.T) {
 	}
 	// A registry without a clock: nothing passes, and nothing is said.
 	s.NoTimes(true)
-	if _, err := n.ResolveGated(t.Context(), "", here, "strict", "1.0.0", &Gate{Before: young}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := n.Resolve(t.Context(), here, "strict", "1.0.0", &Gate{Before: young}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a clock: %v", err)
 	}
-	l, err := n.ResolveGated(t.Context(), "", here, "strict", "1.0.0", &Gate{})
+	l, err := n.Resolve(t.Context(), here, "strict", "1.0.0", &Gate{})
 	if err != nil || !l.Packages[dep].Released.IsZero() {
 		t.Errorf("without a clock: %+v, %v", l, err)
 	}

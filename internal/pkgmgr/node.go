@@ -95,7 +95,7 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 	if err != nil {
 		return err
 	}
-	registry, err := newLoopback(pkgs)
+	registry, err := newLoopback(newTarballs(pkgs).answer, nil)
 	if err != nil {
 		return err
 	}

@@ -84,10 +84,9 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 				if err := os.MkdirAll(dir, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				_, err := npm.user("npm install "+tool.spec, dir, fault.Upstream,
-					[]string{"install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", tool.spec}).run(t.Context())
+				out, err := exec.Command(npm.node, npm.cli, "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", tool.spec).CombinedOutput()
 				if err != nil {
-					t.Skipf("%s cannot be had from the registry: %v", tool.spec, err)
+					t.Skipf("%s cannot be had from the registry: %v: %s", tool.spec, err, out)
 				}
 			}
 			program := find()
@@ -469,7 +468,7 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 	if data, err := os.ReadFile(index); err == nil && json.Unmarshal(data, &pkgs) == nil && len(pkgs) > 0 {
 		return pkgs // npm compares the integrity
 	}
-	l, err := n.Resolve(t.Context(), "", nil, name, version)
+	l, err := n.Resolve(t.Context(), registryOf(t), name, version, nil)
 	if err != nil {
 		t.Skipf("%s %s cannot be had from the registry: %v", name, version, err)
 	}
@@ -482,8 +481,7 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 	scratch := t.TempDir()
 	for _, folder := range slices.Sorted(maps.Keys(l.Packages)) {
 		p := l.Packages[folder]
-		out, err := n.user("npm pack "+p.Name, scratch, fault.Upstream,
-			[]string{"pack", p.Name + "@" + p.Version, "--silent", "--ignore-scripts", "--pack-destination", scratch}).run(t.Context())
+		out, err := exec.Command(n.node, n.cli, "pack", p.Name+"@"+p.Version, "--silent", "--ignore-scripts", "--pack-destination", scratch).Output()
 		if err != nil {
 			t.Skipf("%s %s cannot be had from the registry: %v", p.Name, p.Version, err)
 		}
@@ -549,7 +547,7 @@ func TestNodeManagersInstallPlugins(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	one := pack(t, "node_modules/@a/b", "@a/b", "1.0.0", []byte("one"))
 	two := pack(t, "node_modules/x/node_modules/@a/b", "@a/b", "2.0.0", []byte("two"))
-	s, err := newLoopback([]Tarball{one, two})
+	s, err := newLoopback(newTarballs([]Tarball{one, two}).answer, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -596,7 +594,7 @@ func TestLoopback(t *testing.T) {
 // TestRunReachesLoopback: a program without a network reaches the one registry
 // and nothing else; where the machine has no such network it runs with its own.
 func TestRunReachesLoopback(t *testing.T) {
-	s, err := newLoopback(nil)
+	s, err := newLoopback(newTarballs(nil).answer, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

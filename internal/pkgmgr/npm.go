@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,51 +47,89 @@ const noNPM = "install Node.js with npm 11.10 or later, or lock a node, which br
 // FindNPM returns the first npm on PATH. None there, a broken one and one
 // older than 11.10 are errors of class Machine that say what was found and
 // what is needed; a missing one is an [fs.ErrNotExist].
-//
-// What is on PATH may be a script, a link or the shim of a version manager
-// that works only in the user's own environment, so npm itself is asked which
-// node and which npm-cli.js it is.
 func FindNPM(ctx context.Context) (n *NPM, err error) {
 	defer aboutManagers(&err)
+	if n, err = UserNPM(ctx); err != nil {
+		return nil, err
+	}
+	return n, n.check()
+}
+
+// UserNPM is FindNPM for an npm of any version: its configuration counts where
+// another one runs.
+//
+// Npm itself is not asked what it is, for it would read the user's
+// configuration and run what that names. What is on PATH is npm-cli.js, or leads
+// to it; where it is the shim of a version manager, the npm that counts is the
+// one beside the node that the manager runs.
+func UserNPM(ctx context.Context) (n *NPM, err error) {
+	defer aboutManagers(&err)
 	found, err := exec.LookPath("npm")
+	if err == nil {
+		found, err = filepath.Abs(found)
+	}
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, noNPM, "npm is not on PATH: %w", fs.ErrNotExist)
 	}
-	dir, err := os.MkdirTemp("", "buck2-protobuf-npm-")
+	node, err := findNode(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fault.Errorf(fault.Machine, noNPM, "%s needs a node: %w", found, err)
+	}
+	bin := filepath.Dir(node)
+	places := []string{filepath.Join(filepath.Dir(bin), "lib", "node_modules", "npm", "bin"), filepath.Join(bin, "node_modules", "npm", "bin")}
+	if script, err := nodeScript(found); err == nil && script != "" {
+		places = []string{filepath.Dir(script)}
+	}
+	for _, dir := range places {
+		n := &NPM{node: node, cli: filepath.Join(dir, "npm-cli.js")}
+		if isFile(n.cli) {
+			_, err := n.Version()
+			return n, err
+		}
+	}
+	return nil, fault.Errorf(fault.Machine, noNPM, "%s leads to no npm-cli.js, expected in %s: is it npm?", found, strings.Join(places, " or "))
+}
+
+// findNode returns the program that node on PATH is, whatever shim leads to it.
+func findNode(ctx context.Context) (string, error) {
+	found, err := exec.LookPath("node")
+	if err == nil {
+		found, err = filepath.Abs(found)
+	}
+	if err != nil {
+		return "", fmt.Errorf("node is not on PATH: %w", fs.ErrNotExist)
+	}
+	real, err := filepath.EvalSymlinks(found)
+	if err != nil {
+		return "", err
+	}
+	if base := strings.TrimSuffix(filepath.Base(real), ".exe"); base == "node" || base == "nodejs" {
+		f, err := os.Open(real)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		head := make([]byte, 2)
+		if _, err := io.ReadFull(f, head); err == nil && string(head) != "#!" {
+			return real, nil
+		}
+	}
+	dir, err := os.MkdirTemp("", "buck2-protobuf-node-")
+	if err != nil {
+		return "", err
 	}
 	defer os.RemoveAll(dir)
-	// Only a folder with a package.json has scripts, and "env" is one of npm's
-	// own. --workspaces=false, here and elsewhere, keeps npm from looking above
-	// the folder for a project that it is a workspace of: /tmp is everyone's.
-	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte("{}\n"), 0o600); err != nil {
-		return nil, err
-	}
 	out, err := command{
-		name: found + " run env", path: found, args: []string{"run", "env", "--silent", "--no-update-notifier", "--logs-max=0", "--workspaces=false"},
-		dir: dir, env: userEnv(nil), timeout: time.Minute, class: fault.Machine, mend: noNPM,
+		name: found + " -p process.execPath", path: found, args: []string{"-p", "process.execPath"}, dir: dir,
+		env: shimEnv(), timeout: 30 * time.Second, limit: 64 << 10, class: fault.Machine, mend: noNPM,
 	}.run(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	vars := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		if key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "="); ok && strings.HasPrefix(key, "npm_") {
-			vars[key] = value
-		}
+	if node := strings.TrimSpace(string(out)); filepath.IsAbs(node) {
+		return node, nil
 	}
-	n = &NPM{node: vars["npm_node_execpath"], cli: vars["npm_execpath"]}
-	if !filepath.IsAbs(n.node) || !filepath.IsAbs(n.cli) {
-		return nil, fault.Errorf(fault.Machine, noNPM, "%s does not say where its node and its npm-cli.js are: is it npm?", found)
-	}
-	// The version from here too: npm before 7 has no package.json where we look.
-	if agent, _, _ := strings.Cut(vars["npm_config_user_agent"], " "); strings.HasPrefix(agent, "npm/") {
-		if err := enough(found, strings.TrimPrefix(agent, "npm/")); err != nil {
-			return nil, err
-		}
-	}
-	return n, n.check()
+	return "", fmt.Errorf("%s does not say where it is but %q", found, clean(string(out)))
 }
 
 func enough(npm, version string) error {
@@ -132,69 +170,63 @@ func (n *NPM) check() error {
 	return enough(n.cli, version)
 }
 
-// Registry returns the registry that the user's own npm asks for packages of a
-// scope ("@bufbuild"), or for those without one (""). See [NPM.Registries].
-func (n *NPM) Registry(ctx context.Context, dir, scope string) (string, error) {
-	urls, err := n.Registries(ctx, dir, scope)
-	return urls[scope], err
-}
-
-// Registries returns the registry for each of the scopes and for "", as npm
-// run in dir, with the user's own configuration, knows them: a scope without
-// one of its own has the default. One run of npm answers for all. The URLs may
-// hold credentials: redact them before they are printed.
-func (n *NPM) Registries(ctx context.Context, dir string, scopes ...string) (map[string]string, error) {
-	if err := n.check(); err != nil {
-		return nil, err
+// alone is a run of npm that reads no file and no variable of the user's: it has
+// a home and a cache in scratch, and its registry is serve, if that is not nil:
+// nothing else of the network is there for it.
+func (n *NPM) alone(name, scratch string, serve *loopback, args []string) (command, error) {
+	home := filepath.Join(scratch, "home")
+	if err := os.MkdirAll(filepath.Join(home, "empty"), 0o700); err != nil {
+		return command{}, err
 	}
-	// Not `npm config ls --json`: that prints everything else, too. With two
-	// keys or more, `get` answers in lines of the form key=value.
-	args := []string{"config", "get", "registry", "registry"}
-	for _, scope := range scopes {
-		if scope != "" {
-			if !strings.HasPrefix(scope, "@") || strings.ContainsAny(scope, "=/: \n") {
-				return nil, fmt.Errorf("npm scope %q is not of the form @name", scope)
-			}
-			args = append(args, scope+":registry")
+	// npm refuses one file for both, /dev/null as well. Without a package.json it
+	// looks above the folder for a project, and --workspaces=false keeps it from
+	// looking for one that this is a workspace of: /tmp is everyone's.
+	user, global, project := filepath.Join(home, "user"), filepath.Join(home, "global"), filepath.Join(scratch, "package.json")
+	files := map[string]string{user: "", global: ""}
+	if !isFile(project) {
+		files[project] = "{}\n"
+	}
+	for file, text := range files {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return command{}, err
 		}
 	}
-	const mend = "set [registries] npm in plugins.toml, or mend npm's registry setting"
-	run := n.user("npm config get", dir, fault.Machine, args)
-	run.mend = mend // it refuses to tell a URL that holds a password
+	env := append(privateEnv(home), "npm_config_userconfig="+user, "npm_config_globalconfig="+global, "npm_config_cache="+filepath.Join(home, "cache"), "CI=1")
+	if serve != nil {
+		// As a proxy it sees, and refuses, what is asked of others.
+		proxy := fmt.Sprintf("http://127.0.0.1:%d/", serve.port)
+		env = append(env, "npm_config_registry="+serve.base+"/", "npm_config_proxy="+proxy, "npm_config_https_proxy="+proxy)
+	}
+	return command{
+		name: name, path: n.node, args: append([]string{n.cli}, append(args, "--workspaces=false", "--no-update-notifier", "--logs-max=0", "--loglevel=error")...),
+		dir: scratch, env: env, timeout: 5 * time.Minute, offline: true, serve: serve, class: fault.Machine, mend: noNPM,
+	}, nil
+}
+
+// defaultRegistry is the registry of an npm that nobody has configured.
+func (n *NPM) defaultRegistry(ctx context.Context) (string, error) {
+	if _, err := n.Version(); err != nil {
+		return "", err
+	}
+	scratch, err := os.MkdirTemp("", "buck2-protobuf-npm-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(scratch)
+	run, err := n.alone("npm config get registry", scratch, nil, []string{"config", "get", "registry"})
+	if err != nil {
+		return "", err
+	}
+	run.mend = npmRegistryMend
 	out, err := run.run(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	said := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			said[strings.TrimSuffix(key, ":registry")] = value
-		}
+	said := strings.TrimSpace(string(out))
+	if !strings.HasPrefix(said, "https://") {
+		return "", fault.Errorf(fault.Machine, npmRegistryMend, "npm config get registry says %q", clean(said))
 	}
-	urls := map[string]string{"": said["registry"]}
-	for _, scope := range scopes {
-		switch url := said[scope]; {
-		case scope == "":
-		case url == "" || url == "undefined" || url == "null":
-			urls[scope] = said["registry"]
-		default:
-			urls[scope] = url
-		}
-	}
-	for _, scope := range append([]string{""}, scopes...) {
-		if url := urls[scope]; !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
-			return nil, fault.Errorf(fault.Machine, mend, "npm config get gives no registry for %q but %q", scope, clean(url))
-		}
-	}
-	return urls, nil
-}
-
-// user is a run of npm with the user's own environment and configuration.
-func (n *NPM) user(name, dir string, class fault.Class, args []string, env ...string) command {
-	return command{
-		name: name, path: n.node, args: append([]string{n.cli}, append(args, "--no-update-notifier", "--logs-max=0", "--loglevel=error")...),
-		dir: dir, env: userEnv(nil, env...), timeout: 5 * time.Minute, class: class,
-	}
+	return said, nil
 }
 
 // BinsRule is the number of the rule of [Bins], under which the package install
@@ -247,11 +279,4 @@ func Bins(packageJSON []byte) (map[string]string, error) {
 func isExit(err error) bool {
 	var exit *exitError
 	return errors.As(err, &exit)
-}
-
-// npmVariable reports whether an environment variable (in lower case) sets an
-// option of npm that is in names.
-func npmVariable(key string, names []string) bool {
-	name, ok := strings.CutPrefix(key, "npm_config_")
-	return ok && slices.Contains(names, strings.ReplaceAll(name, "-", "_"))
 }

@@ -3,7 +3,6 @@ package pkgmgr
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -22,13 +21,12 @@ type PackageLock struct {
 	Dropped  []Dropped                // sorted by parent and name
 }
 
-// A LockedPackage is what npm wrote down of one package. Integrity is as the
-// registry has it: of very old packages it may be sha1 or empty, and Resolved,
-// the URL of the tarball, may hold credentials.
+// A LockedPackage is what npm wrote down of one package, and what its registry
+// says of it. Integrity is as the registry has it: of very old packages it may be
+// sha1 or empty.
 type LockedPackage struct {
 	Name             string // which may differ from the folder's: an alias
 	Version          string
-	Resolved         string
 	Integrity        string
 	OS, CPU, Libc    []string // node's names, with ! for "not"; empty means all
 	Bin              map[string]string
@@ -48,26 +46,23 @@ type Dropped struct {
 }
 
 // Resolve lets npm find the closure of a package at lock time. Version is an
-// exact version or a range, of which npm takes the newest that fits. Dir is
-// where the manifest lies: the user's own configuration applies, also that of
-// the project there. Registries, by scope and "" for the default, goes before
-// it and may be nil. Nothing is installed and no script or git is run.
+// exact version or a range, of which npm takes the newest that fits. Behind a
+// gate, which may be nil, the closure is of versions that it lets through, and
+// says of each when it was released.
 //
-// A package or version that the registry does not have is an [fs.ErrNotExist]
-// of class Upstream, like every refusal of the registry; a dependency that
-// comes from git, a URL or a file is an error of class Policy.
-func (n *NPM) Resolve(ctx context.Context, dir string, registries map[string]string, name, version string) (*PackageLock, error) {
-	return n.ResolveGated(ctx, dir, registries, name, version, nil)
-}
-
-// ResolveGated is Resolve behind a gate: the closure is of versions that it lets
-// through, and says of each when it was released. Where they are too young for
-// any closure the error is an [fs.ErrNotExist], too.
-func (n *NPM) ResolveGated(ctx context.Context, dir string, registries map[string]string, name, version string, gate *Gate) (*PackageLock, error) {
+// Npm runs without anything of the user's, and without a network but for the
+// registry, which answers through this program. Nothing is installed, and no
+// script, git or compiler is run.
+//
+// A package or version that the registry does not have, or that is too young, is
+// an [fs.ErrNotExist] of class Upstream; every other failure of the registry is
+// its own error. A dependency that comes from git, a URL or a file is an error of
+// class Policy that names the package which asks for it, before npm sees it.
+func (n *NPM) Resolve(ctx context.Context, registry Registry, name, version string, gate *Gate) (*PackageLock, error) {
 	if err := n.check(); err != nil {
 		return nil, err
 	}
-	if name == "" || version == "" || strings.ContainsAny(version, ":/@") {
+	if !isName(name) || version == "" || !fromRegistry(version) {
 		return nil, fault.Errorf(fault.Usage, "write npm:NAME, and a version such as 1.2.3 or ^1.2", "npm package %q, version %q: expected a name and a version or a range", name, version)
 	}
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-npm-")
@@ -84,29 +79,29 @@ func (n *NPM) ResolveGated(ctx context.Context, dir string, registries map[strin
 	if err := os.WriteFile(filepath.Join(scratch, "package.json"), project, 0o600); err != nil {
 		return nil, err
 	}
-	if err := n.copyProjectConfig(ctx, dir, scratch); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	up := newUpstream(ctx, registry, gate != nil, scratch)
+	loop, err := newLoopback(up.answer, up.elsewhere)
+	if err != nil {
 		return nil, err
 	}
-	// In the environment and not among the arguments, which other users see.
-	var env, names []string
-	for _, scope := range slices.Sorted(maps.Keys(registries)) {
-		key := "registry"
-		if scope != "" {
-			key = scope + ":registry"
-		}
-		names = append(names, key)
-		env = append(env, "npm_config_"+key+"="+registries[scope])
-	}
+	defer loop.close()
 	title := "npm install --package-lock-only " + name + "@" + version
-	run := n.user(title, scratch, fault.Upstream, []string{
+	run, err := n.alone(title, scratch, loop, []string{
+		// Remote is allowed, for that is what npm calls our tarballs where it has
+		// to open one; nothing but the registry can be reached.
 		"install", "--package-lock-only", "--json", "--ignore-scripts",
-		"--allow-git=none", "--allow-remote=none", "--allow-file=none", "--allow-directory=none",
-		// What the user's configuration may say otherwise and must not here.
+		"--allow-git=none", "--allow-file=none", "--allow-directory=none",
+		// The defaults, but for the configuration beside npm itself.
 		"--package-lock", "--lockfile-version=3", "--omit-lockfile-registry-resolved=false", "--no-dry-run",
-		"--no-global", "--no-force", "--workspaces=false", "--no-legacy-peer-deps", "--install-strategy=hoisted",
+		"--no-global", "--no-force", "--no-legacy-peer-deps", "--install-strategy=hoisted", "--fetch-retries=0",
 		"--include=prod", "--include=optional", "--include=peer", "--no-audit", "--no-fund",
-	}, env...)
-	run.env = append(userEnv(func(key string) bool { return npmVariable(key, names) }), env...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	run.class, run.mend = fault.Upstream, ""
 	record := ""
 	if gate != nil {
 		if record, err = gate.npm(&run, scratch); err != nil {
@@ -115,15 +110,25 @@ func (n *NPM) ResolveGated(ctx context.Context, dir string, registries map[strin
 	}
 	out, err := run.run(ctx)
 	if err != nil {
-		return nil, explain(err, out, name, version)
+		if why := up.verdict(err, nil); why != nil && ctx.Err() == nil {
+			return nil, fmt.Errorf("npm package %s@%s: %w", name, version, why)
+		}
+		return nil, up.explain(err, out, loop.base, name, version)
 	}
 	data, err := os.ReadFile(filepath.Join(scratch, "package-lock.json"))
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, noNPM, "%s wrote no package-lock.json: %w", title, err)
 	}
-	closure, err := parsePackageLock(data)
-	if err != nil || gate == nil {
-		return closure, err
+	closure, err := parsePackageLock(data, loop.base)
+	if err == nil {
+		err = up.verdict(nil, closure)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("npm package %s@%s: %w", name, version, err)
+	}
+	up.complete(closure)
+	if gate == nil {
+		return closure, nil
 	}
 	times, err := readRecord(record)
 	if err != nil {
@@ -152,28 +157,8 @@ func (g *Gate) npm(run *command, scratch string) (record string, err error) {
 	return record, nil
 }
 
-// copyProjectConfig gives the scratch project the .npmrc of the project that
-// dir belongs to, which npm reads only from the project's own folder.
-func (n *NPM) copyProjectConfig(ctx context.Context, dir, scratch string) error {
-	if dir == "" {
-		return nil
-	}
-	out, err := n.user("npm prefix", dir, fault.Machine, []string{"prefix"}).run(ctx)
-	if err != nil {
-		return err
-	}
-	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), ".npmrc"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(scratch, ".npmrc"), data, 0o600)
-}
-
 // explain gives a failure of npm its class, by the code that npm prints.
-func explain(err error, out []byte, name, version string) error {
+func (u *upstream) explain(err error, out []byte, base, name, version string) error {
 	if !isExit(err) {
 		return err
 	}
@@ -183,30 +168,36 @@ func explain(err error, out []byte, name, version string) error {
 	if json.Unmarshal(out, &said) != nil || said.Error.Code == "" {
 		return err
 	}
-	what := said.Error.Code + ": " + clean(strings.TrimSpace(said.Error.Summary))
+	summary := strings.ReplaceAll(strings.TrimSpace(said.Error.Summary), "GET "+base+"/", "")
+	what := said.Error.Code + ": " + clean(strings.ReplaceAll(summary, base, "the registry"))
 	switch said.Error.Code {
 	case "E404":
+		for _, absent := range slices.Sorted(maps.Keys(u.absent)) {
+			if strings.Contains(summary, strings.ReplaceAll(absent, "/", "%2f")) {
+				return fmt.Errorf("npm package %s@%s: %w", name, version, u.absent[absent])
+			}
+		}
 		return fault.Errorf(fault.Upstream, "is the name right, and the registry? see: npm config get registry",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
 	case "ETARGET", "ENOVERSIONS":
 		return fault.Errorf(fault.Upstream, "see which there are: npm view "+name+" versions",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
-	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY":
+	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
 		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
 			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what)
 	}
 	return fault.Errorf(fault.Upstream, "ask by hand: npm view "+name+"@"+version, "npm package %s@%s: %s", name, version, what)
 }
 
-// parsePackageLock reads a package-lock.json of version 3.
-func parsePackageLock(data []byte) (*PackageLock, error) {
+// parsePackageLock reads a package-lock.json of version 3, whose tarballs are all
+// those of the registry at base.
+func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 	type entry struct {
 		Name                 string
 		Version              string
 		Resolved             string
 		Integrity            string
-		OS, CPU, Libc        texts
-		Bin, Engines         table
+		Bin                  table
 		Dependencies         table
 		OptionalDependencies table
 		Optional             bool
@@ -228,28 +219,38 @@ func parsePackageLock(data []byte) (*PackageLock, error) {
 	l := &PackageLock{Packages: map[string]LockedPackage{}}
 	for _, folder := range slices.Sorted(maps.Keys(file.Packages)) {
 		e := file.Packages[folder]
-		for _, name := range slices.Sorted(maps.Keys(e.OptionalDependencies)) {
-			if find(folder, name, func(p string) bool { _, ok := file.Packages[p]; return ok }) == "" {
-				l.Dropped = append(l.Dropped, Dropped{Parent: folder, Name: name, Spec: e.OptionalDependencies[name]})
-			}
-		}
-		if folder == "" {
-			continue
-		}
 		_, last := split(folder)
 		if e.Name == "" {
 			e.Name = last
 		}
-		if e.InBundle {
+		label := e.Name + "@" + e.Version
+		for _, deps := range []table{e.Dependencies, e.OptionalDependencies} {
+			for _, name := range slices.Sorted(maps.Keys(deps)) {
+				found := find(folder, name, func(p string) bool { _, ok := file.Packages[p]; return ok }) != ""
+				switch _, optional := e.OptionalDependencies[name]; {
+				case !fromRegistry(deps[name]) && !(found && e.InBundle): // in a tarball only what is not there would be looked for
+					return nil, direct(label, name, deps[name])
+				case !found && optional:
+					l.Dropped = append(l.Dropped, Dropped{Parent: folder, Name: name, Spec: deps[name]})
+				}
+			}
+		}
+		if folder == "" || e.InBundle {
 			continue
 		}
-		if err := fromRegistry(e.Link, last != "", e.Resolved, e.Dependencies, e.OptionalDependencies); err != nil {
+		if folder == "" {
+			continue
+		}
+		switch {
+		case e.Link || last == "":
 			return nil, fault.Errorf(fault.Policy, "take another version or another source of this plugin",
-				"npm package %s@%s (%s): %w", e.Name, e.Version, folder, err)
+				"npm package %s (%s) is a link to a folder, not a package of a registry", label, folder)
+		case e.Resolved != "" && !strings.HasPrefix(e.Resolved, base+"/"):
+			return nil, fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+				"npm package %s (%s) comes from %s, not from a registry", label, folder, clean(e.Resolved))
 		}
 		l.Packages[folder] = LockedPackage{
-			Name: e.Name, Version: e.Version, Resolved: e.Resolved, Integrity: e.Integrity,
-			OS: e.OS, CPU: e.CPU, Libc: e.Libc, Bin: e.Bin, Engines: e.Engines,
+			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin,
 			Optional: e.Optional || e.DevOptional, HasInstallScript: e.HasInstallScript, Deprecated: e.Deprecated,
 		}
 	}
@@ -257,27 +258,6 @@ func parsePackageLock(data []byte) (*PackageLock, error) {
 		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm lists no package")
 	}
 	return l, nil
-}
-
-// fromRegistry refuses a package, and dependencies, that come from elsewhere.
-func fromRegistry(link, folder bool, resolved string, dependencies ...table) error {
-	scheme, _, _ := strings.Cut(resolved, ":")
-	switch {
-	case link || !folder:
-		return errors.New("is a link to a folder, not a package of a registry")
-	case resolved != "" && scheme != "https" && scheme != "http":
-		return fmt.Errorf("comes from %s, not from a registry", clean(resolved))
-	}
-	for _, deps := range dependencies {
-		for _, name := range slices.Sorted(maps.Keys(deps)) {
-			spec, _ := strings.CutPrefix(deps[name], "npm:")
-			// A range holds none of these; a scope of an alias begins with @.
-			if at := strings.TrimPrefix(spec, "@"); strings.Contains(spec, ":") || strings.Contains(at, "/") && at == spec {
-				return fmt.Errorf("depends on %s from %s, not from a registry", name, clean(deps[name]))
-			}
-		}
-	}
-	return nil
 }
 
 // find returns the folder where node finds a dependency of the package in a

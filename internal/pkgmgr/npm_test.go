@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
 // realNPM is the npm of this machine; tests of ours need it unless there is
@@ -28,47 +26,90 @@ func realNPM(t *testing.T) *NPM {
 	return n
 }
 
-func TestFindNPM(t *testing.T) {
-	home := t.TempDir()
-	pkg := filepath.Join(home, "npm", "package.json")
-	if err := os.MkdirAll(filepath.Join(home, "npm", "bin"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	says := func(version string) string {
-		if err := os.WriteFile(pkg, []byte(`{"name":"npm","version":"`+version+`"}`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return "print \nnpm_execpath=" + filepath.Join(home, "npm", "bin", "npm-cli.js") + "\nnpm_node_execpath=" + filepath.Join(home, "node") +
-			"\nnpm_config_user_agent=npm/" + version + " node/v20.0.0 linux x64\n"
-	}
-	find := func(text string) (*NPM, error) {
-		t.Setenv("PATH", fakes(t, map[string]string{"npm": text}))
-		return FindNPM(t.Context())
-	}
+// registryAt is a registry without a configuration, and registryOf the one of
+// this machine's npm.
+type registryAt string
 
-	n, err := find(says("11.10.0"))
+func (r registryAt) Document(ctx context.Context, name string, full bool) ([]byte, error) {
+	return remote.New(remote.Options{Attempts: 1}).NPMDocument(ctx, string(r), name, full)
+}
+
+func (r registryAt) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
+	return remote.New(remote.Options{Attempts: 1}).Download(ctx, remote.NPMTarball(string(r), name, version), in, remote.DownloadOptions{})
+}
+
+func registryOf(t *testing.T) registryAt {
+	t.Helper()
+	c, err := ReadNPMConfig(t.Context(), ".", FindNPM)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, err := n.Version(); err != nil || v != "11.10.0" {
-		t.Errorf("version %q, %v", v, err)
+	url, err := c.Registry(t.Context(), "")
+	if err != nil {
+		t.Skipf("no registry to try with: %v", err)
+	}
+	return registryAt(url)
+}
+
+func TestFindNPM(t *testing.T) {
+	home := t.TempDir()
+	node := filepath.Join(home, "bin", "node")
+	install := func(dir, version string) {
+		write(t, filepath.Join(dir, "package.json"), `{"name":"npm","version":"`+version+`"}`)
+		write(t, filepath.Join(dir, "bin", "npm-cli.js"), "#!/usr/bin/env node\n")
+		if err := os.Chmod(filepath.Join(dir, "bin", "npm-cli.js"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beside, own := filepath.Join(home, "lib", "node_modules", "npm"), filepath.Join(home, "own", "npm")
+	on := func(says map[string]string, npm string) {
+		dir := fakes(t, says)
+		if npm != "" {
+			if err := place(npm, filepath.Join(dir, "npm")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv("PATH", dir)
+	}
+	asNode := map[string]string{"node": "print " + node}
+
+	// The script of npm itself, and a shim, which stands for the npm beside its node.
+	install(beside, "11.12.0")
+	for version, class := range map[string]fault.Class{"11.10.0": fault.OK, "12.0.1": fault.OK, "11.9.2": fault.Machine, "6.14.18": fault.Machine} {
+		install(own, version)
+		on(asNode, filepath.Join(own, "bin", "npm-cli.js"))
+		n, err := FindNPM(t.Context())
+		if class == fault.OK {
+			if err != nil || n.node != node || filepath.Dir(filepath.Dir(n.cli)) != own {
+				t.Errorf("%s: %+v, %v", version, n, err)
+			}
+			continue
+		}
+		wantFault(t, err, class, "has version "+version, "needed is 11.10")
+		if mend := fault.Mend(err); !strings.Contains(mend, "npm 11.10 or later") || !strings.Contains(mend, "lockgen add node") {
+			t.Errorf("mend %q", mend)
+		}
+	}
+	on(map[string]string{"node": "print " + node, "npm": "hang"}, "")
+	if n, err := FindNPM(t.Context()); err != nil || n.cli != filepath.Join(beside, "bin", "npm-cli.js") {
+		t.Errorf("a shim: %+v, %v", n, err)
 	}
 
-	_, err = find(says("11.9.2"))
-	wantFault(t, err, fault.Machine, "has version 11.9.2", "needed is 11.10")
-	if mend := fault.Mend(err); !strings.Contains(mend, "npm 11.10 or later") || !strings.Contains(mend, "lockgen add node") {
-		t.Errorf("mend %q", mend)
-	}
-	_, err = find(says("6.14.18"))
-	wantFault(t, err, fault.Machine, "has version 6.14.18", "needed is 11.10")
-	_, err = find(says("eleven"))
+	install(own, "eleven")
+	on(asNode, filepath.Join(own, "bin", "npm-cli.js"))
+	_, err := FindNPM(t.Context())
 	wantFault(t, err, fault.Machine, `its version is "eleven"`)
-	_, err = find("print all is well")
+	on(map[string]string{"node": "print /nowhere/bin/node", "npm": "hang"}, "")
+	_, err = FindNPM(t.Context())
 	wantFault(t, err, fault.Machine, "is it npm?")
-	_, err = find("complain no such node")
+	on(map[string]string{"node": "complain no such node", "npm": "hang"}, "")
+	_, err = FindNPM(t.Context())
 	wantFault(t, err, fault.Machine, "exit status 3", "no such node")
+	on(map[string]string{"npm": "hang"}, "")
+	_, err = FindNPM(t.Context())
+	wantFault(t, err, fault.Machine, "needs a node")
 
-	t.Setenv("PATH", fakes(t, map[string]string{"npm": "hang"}))
+	on(map[string]string{"node": "hang", "npm": "hang"}, "")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err = FindNPM(ctx)
@@ -101,50 +142,8 @@ func TestLockedNPM(t *testing.T) {
 	if err := os.WriteFile(old, []byte(`{"name":"npm","version":"10.9.2"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = n.Registry(t.Context(), "", "")
+	_, err = n.Resolve(t.Context(), registryAt(""), "x", "1.0.0", nil)
 	wantFault(t, err, fault.Machine, "version 10.9.2, needed is 11.10")
-}
-
-func TestRegistries(t *testing.T) {
-	n := realNPM(t)
-	home, dir := t.TempDir(), t.TempDir()
-	write(t, filepath.Join(home, ".npmrc"), "registry=https://npm.example.com/a/\n@acme:registry=https://acme.example.com/\n//npm.example.com/a/:_authToken=SECRET\n")
-	write(t, filepath.Join(dir, "package.json"), "{}")
-	write(t, filepath.Join(dir, ".npmrc"), "@here:registry=https://here.example.com/\n")
-	cleanNPMEnv(t, home)
-	t.Setenv("npm_config_@env:registry", "https://env.example.com/")
-	got, err := n.Registries(t.Context(), dir, "@acme", "@here", "@env", "@other", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{
-		"": "https://npm.example.com/a/", "@acme": "https://acme.example.com/", "@here": "https://here.example.com/",
-		"@env": "https://env.example.com/", "@other": "https://npm.example.com/a/",
-	}
-	if !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if url, err := n.Registry(t.Context(), dir, ""); err != nil || url != want[""] {
-		t.Errorf("default: %q, %v", url, err)
-	}
-	if _, err := n.Registries(t.Context(), dir, "acme"); err == nil {
-		t.Error("a scope without @ is taken")
-	}
-
-	for url, says := range map[string]string{
-		"ftp://here.example.com/":              `no registry for "@bad" but "ftp://here.example.com/"`,
-		"https://me:SECRET@here.example.com/a": "npm config get",
-	} {
-		write(t, filepath.Join(dir, ".npmrc"), "@bad:registry="+url+"\n")
-		_, err = n.Registries(t.Context(), dir, "@bad")
-		wantFault(t, err, fault.Machine, says)
-		if strings.Contains(err.Error(), "SECRET") {
-			t.Errorf("a secret is in: %v", err)
-		}
-		if mend := fault.Mend(err); !strings.Contains(mend, "[registries] npm") {
-			t.Errorf("mend %q", mend)
-		}
-	}
 }
 
 // cleanNPMEnv gives npm a home and no settings of the person who runs the test.
@@ -174,126 +173,31 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-func TestResolve(t *testing.T) {
-	n := realNPM(t)
-	s := fake.New(t)
-	home, dir := t.TempDir(), t.TempDir()
-	cleanNPMEnv(t, home)
-	canary := filepath.Join(home, "canary")
-	// What a user may have set, and the lock must not follow.
-	write(t, filepath.Join(home, ".npmrc"), "registry=http://127.0.0.1:9/\nomit=optional\npackage-lock=false\nlockfile-version=1\n"+
-		"omit-lockfile-registry-resolved=true\ninstall-strategy=nested\nlegacy-peer-deps=true\ndry-run=true\nignore-scripts=false\n")
-	write(t, filepath.Join(dir, "package.json"), "{}")
-	write(t, filepath.Join(dir, ".npmrc"), "registry="+s.URL+"/\n")
-
-	pkg := func(name, version string, manifest map[string]any) {
-		s.Package(fake.Package{Name: name, Version: version, Manifest: manifest, Files: map[string]string{"x.js": name}})
-	}
-	type m = map[string]any
-	pkg("gen", "1.0.0", m{
-		"bin": "x.js", "dependencies": m{"@s/lib": "^1", "old": "npm:lib@^1"}, "peerDependencies": m{"peer": "*"},
-		"optionalDependencies": m{"gen-linux": "1.0.0", "gen-plan9": "1.0.0"}, "engines": m{"node": ">=18"},
-		"scripts": m{"postinstall": "node -e \"require('fs').writeFileSync('" + canary + "','')\""},
-	})
-	pkg("gen", "1.1.0", m{"dependencies": m{"@s/lib": "^1"}})
-	pkg("gen-linux", "1.0.0", m{"os": []string{"linux"}, "cpu": []string{"x64"}, "libc": []string{"glibc"}})
-	pkg("@s/lib", "1.2.0", m{"dependencies": m{"lib": "2.0.0"}})
-	pkg("lib", "1.5.0", nil)
-	pkg("lib", "2.0.0", nil)
-	pkg("peer", "3.0.0", nil)
-	pkg("git", "1.0.0", m{"dependencies": m{"bad": "git+https://127.0.0.1:9/bad.git"}})
-	pkg("url", "1.0.0", m{"dependencies": m{"bad": s.URL + "/lib/-/lib-1.5.0.tgz"}})
-	pkg("hub", "1.0.0", m{"optionalDependencies": m{"bad": "someone/bad"}})
-
-	l, err := n.Resolve(t.Context(), dir, nil, "gen", "1.0.0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"node_modules/@s/lib", "node_modules/gen", "node_modules/gen-linux", "node_modules/lib", "node_modules/old", "node_modules/peer"}
-	if got := slices.Sorted(maps.Keys(l.Packages)); !slices.Equal(got, want) {
-		t.Errorf("closure %v, want %v", got, want)
-	}
-	gen := l.Packages["node_modules/gen"]
-	if gen.Name != "gen" || gen.Version != "1.0.0" || gen.Bin["gen"] != "x.js" || gen.Engines["node"] != ">=18" || !gen.HasInstallScript || gen.Optional ||
-		!strings.HasPrefix(gen.Integrity, "sha512-") || !strings.HasPrefix(gen.Resolved, s.URL) {
-		t.Errorf("gen is %+v", gen)
-	}
-	if old := l.Packages["node_modules/old"]; old.Name != "lib" || old.Version != "1.5.0" {
-		t.Errorf("the alias old is %+v", old)
-	}
-	if p := l.Packages["node_modules/gen-linux"]; !p.Optional || !slices.Equal(p.OS, []string{"linux"}) || !slices.Equal(p.CPU, []string{"x64"}) ||
-		!slices.Equal(p.Libc, []string{"glibc"}) {
-		t.Errorf("gen-linux is %+v", p)
-	}
-	if d := []Dropped{{"node_modules/gen", "gen-plan9", "1.0.0"}}; !slices.Equal(l.Dropped, d) {
-		t.Errorf("dropped %+v, want %+v", l.Dropped, d)
-	}
-	if s.Count("/gen/-/gen-1.0.0.tgz") != 0 {
-		t.Error("resolving downloaded a tarball")
-	}
-
-	// A range, from a registry that the caller names, which goes before the user's.
-	write(t, filepath.Join(dir, ".npmrc"), "registry=http://127.0.0.1:9/\n@s:registry=http://127.0.0.1:9/\n")
-	l, err = n.Resolve(t.Context(), dir, map[string]string{"": s.URL + "/", "@s": s.URL + "/"}, "gen", "^1.0.0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := l.Packages["node_modules/gen"].Version; got != "1.1.0" || len(l.Packages) != 3 {
-		t.Errorf("gen@^1.0.0 is %s with %d packages", got, len(l.Packages))
-	}
-
-	here := map[string]string{"": s.URL}
-	_, err = n.Resolve(t.Context(), dir, here, "gen", "9.9.9")
-	wantFault(t, err, fault.Upstream, "gen@9.9.9", "ETARGET")
-	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing version is not fs.ErrNotExist: %v", err)
-	}
-	_, err = n.Resolve(t.Context(), dir, here, "nothing", "1.0.0")
-	wantFault(t, err, fault.Upstream, "nothing@1.0.0", "E404")
-	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing package is not fs.ErrNotExist: %v", err)
-	}
-	git := fakes(t, map[string]string{"git": "complain git was run"})
-	t.Setenv("PATH", git+string(os.PathListSeparator)+os.Getenv("PATH"))
-	for _, name := range []string{"git", "url", "hub"} {
-		_, err = n.Resolve(t.Context(), dir, here, name, "1.0.0")
-		wantFault(t, err, fault.Policy, "registry", name+"@1.0.0")
-	}
-	s.Fault("/gen", fake.Status(403))
-	write(t, filepath.Join(dir, ".npmrc"), "fetch-retries=0\n")
-	t.Setenv("npm_config_cache", t.TempDir())
-	_, err = n.Resolve(t.Context(), dir, here, "gen", "1.0.0")
-	wantFault(t, err, fault.Upstream, "403")
-	_, err = n.Resolve(t.Context(), dir, here, "gen", "file:../x")
-	wantFault(t, err, fault.Usage, "file:../x")
-	if _, err := os.Stat(canary); err == nil {
-		t.Error("an install script ran")
-	}
-}
-
 func TestParsePackageLock(t *testing.T) {
 	l, err := parsePackageLock([]byte(`{"lockfileVersion":3,"packages":{
 		"":{"dependencies":{"a":"1"}},
-		"node_modules/a":{"version":"1.0.0","engines":["node >= 0.2"],"os":"linux","optionalDependencies":{"b":"1","c":"1"}},
+		"node_modules/a":{"version":"1.0.0","optionalDependencies":{"b":"1","c":"1"}},
 		"node_modules/a/node_modules/b":{"version":"1.0.0","inBundle":true},
-		"node_modules/c":{"version":"1.0.0"}}}`))
+		"node_modules/c":{"version":"1.0.0"}}}`), "http://127.0.0.1:1/x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(l.Dropped) != 0 || len(l.Packages) != 2 || !slices.Equal(l.Packages["node_modules/a"].OS, []string{"linux"}) {
+	if len(l.Dropped) != 0 || len(l.Packages) != 2 {
 		t.Errorf("got %+v", l)
 	}
 	for text, class := range map[string]fault.Class{
 		`junk`:                                fault.Machine,
 		`{"lockfileVersion":2}`:               fault.Machine,
 		`{"lockfileVersion":3,"packages":{}}`: fault.Machine,
-		`{"lockfileVersion":3,"packages":{"node_modules/a":{"resolved":"packages/a","link":true}}}`:                            fault.Policy,
-		`{"lockfileVersion":3,"packages":{"packages/a":{"version":"1.0.0"}}}`:                                                  fault.Policy,
-		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","resolved":"git+ssh://git@h/a.git#abc"}}}`:       fault.Policy,
-		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","dependencies":{"b":"file:../b"}}}}`:             fault.Policy,
-		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","optionalDependencies":{"b":"github:some/b"}}}}`: fault.Policy,
+		`{"lockfileVersion":3,"packages":{"node_modules/a":{"resolved":"packages/a","link":true}}}`:                                                    fault.Policy,
+		`{"lockfileVersion":3,"packages":{"packages/a":{"version":"1.0.0"}}}`:                                                                          fault.Policy,
+		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","resolved":"git+ssh://git@h/a.git#abc"}}}`:                               fault.Policy,
+		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","dependencies":{"b":"file:../b"}}}}`:                                     fault.Policy,
+		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","resolved":"https://elsewhere.invalid/a.tgz"}}}`:                         fault.Policy,
+		`{"lockfileVersion":3,"packages":{"node_modules/a/node_modules/b":{"version":"1.0.0","inBundle":true,"optionalDependencies":{"c":"some/c"}}}}`: fault.Policy,
+		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","optionalDependencies":{"b":"github:some/b"}}}}`:                         fault.Policy,
 	} {
-		_, err := parsePackageLock([]byte(text))
+		_, err := parsePackageLock([]byte(text), "http://127.0.0.1:1/x")
 		wantFault(t, err, class)
 	}
 }

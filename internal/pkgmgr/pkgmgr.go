@@ -73,6 +73,26 @@ func privateEnv(home string) []string {
 	return env
 }
 
+// shimEnv is what the shim of a version manager needs of the user's environment
+// to find the program that it stands for, and nothing that node, npm, pnpm, Yarn
+// or bun read themselves.
+func shimEnv(set ...string) []string {
+	return append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		key = strings.ToUpper(key)
+		return !slices.Contains(shimVariables, key) && !slices.ContainsFunc(shimPrefixes, func(p string) bool { return strings.HasPrefix(key, p) })
+	}), set...)
+}
+
+var (
+	shimVariables = []string{
+		"HOME", "USER", "LOGNAME", "PATH", "TMPDIR", "TEMP", "TMP", "N_PREFIX",
+		"USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT",
+		"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+	}
+	shimPrefixes = []string{"ASDF_", "FNM_", "MISE_", "NODENV_", "NVM_", "PROTO_", "RTX_", "VOLTA_"}
+)
+
 // userEnv is the user's environment without the variables that drop names
 // (keys in lower case), and with those of set.
 func userEnv(drop func(key string) bool, set ...string) []string {

@@ -33,6 +33,8 @@ type request struct {
 	url        *url.URL // with its userinfo
 	header     http.Header
 	credential Credential
+
+	certificate *tls.Certificate // for the origin of url, nil for none
 }
 
 // request prepares a transfer from a URL.
@@ -53,6 +55,9 @@ func (c *Client) request(raw string) (*request, error) {
 		}
 	} else if c.o.Credential != nil {
 		r.credential = c.o.Credential(u)
+	}
+	if c.o.Certificate != nil && u.Scheme == "https" {
+		r.certificate = c.o.Certificate(u)
 	}
 	return r, nil
 }
@@ -96,7 +101,7 @@ func via(chain []string) string {
 // get makes one request and follows its redirects. The caller closes the body.
 func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 	u := bare(r.url)
-	auth, sent := r.credential.Authorization, r.credential.Name
+	auth, sent, certificate := r.credential.Authorization, r.credential.Name, r.certificate
 	public := false
 	var chain []string
 	for hop := 0; ; hop++ {
@@ -122,11 +127,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		}
 		// Not through http.Client: it would follow redirects by its own rules,
 		// send a Referer, and put whole URLs into its errors.
-		transport := c.open
-		if public {
-			transport = c.guarded
-		}
-		resp, err := transport.RoundTrip(req)
+		resp, err := c.transport(certificate, public).RoundTrip(req)
 		if err != nil {
 			return nil, connectFailure(r, err, chain)
 		}
@@ -160,7 +161,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			return nil, &failure{class: fault.Policy, mend: fault.Mend(err), err: fmt.Errorf("%s%s", r.scrub(err.Error()), via(chain))}
 		}
 		if origin(next) != origin(u) {
-			auth = "" // for good: a way back leads through somebody else's hands
+			auth, certificate = "", nil // for good: a way back leads through somebody else's hands
 		}
 		u = bare(next)
 	}

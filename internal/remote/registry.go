@@ -26,6 +26,8 @@ const (
 	maxSimple    = 64 << 20
 )
 
+const acceptAbbreviated = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"
+
 // NPMTarball returns where a registry of npm keeps the tarball of a package by
 // convention: REGISTRY/NAME/-/BASENAME-VERSION.tgz. Registries are free to keep
 // it elsewhere, see [Client.NPMTarballURL].
@@ -59,7 +61,7 @@ func under(base, rel string) string {
 // fs.ErrNotExist.
 func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version string) (string, error) {
 	address := packument(registry, name)
-	body, a, err := c.document(ctx, address, "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*", maxPackument)
+	body, a, err := c.document(ctx, address, acceptAbbreviated, maxPackument)
 	if err != nil {
 		return "", fmt.Errorf("asking the registry for %s: %w", name, err)
 	}

@@ -27,6 +27,7 @@
 package remote
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -35,6 +36,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -100,7 +102,13 @@ type Options struct {
 	Allow func(u *url.URL) error
 	// Store keeps documents, so that they are asked for on condition the next
 	// time; nil for none.
-	Store    *store.Store
+	Store *store.Store
+	// Certificate gives the client's certificate for a URL, nil for none. It is
+	// asked once per transfer; the target of a redirect to another origin sees none.
+	Certificate func(u *url.URL) *tls.Certificate
+	// Proxy gives the proxy for a URL, nil for none; by default it is
+	// [EnvironmentProxy].
+	Proxy    func(u *url.URL) (*url.URL, error)
 	RootCAs  *x509.CertPool // nil for those of the machine (and SSL_CERT_FILE)
 	Attempts int            // of one transfer; default 4
 	Timeouts Timeouts
@@ -115,6 +123,14 @@ type Client struct {
 	// not public, and serves redirects that a public host sent. They share no
 	// connections, or one could lend the other what it may not have.
 	open, guarded *http.Transport
+	// certified are transports with a client's certificate, by its bytes.
+	certified sync.Map // string -> *Client
+}
+
+// EnvironmentProxy is the proxy for a URL that the environment names
+// (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), nil for none.
+func EnvironmentProxy(u *url.URL) (*url.URL, error) {
+	return httpproxy.FromEnvironment().ProxyFunc()(u)
 }
 
 // New makes a client. The proxies of the environment (HTTPS_PROXY, NO_PROXY, …)
@@ -133,6 +149,9 @@ func newClient(o Options, proxy func(*url.URL) (*url.URL, error)) *Client {
 	setDefault(&t.RetryWait, 500*time.Millisecond)
 	setDefault(&t.RetryAfter, 30*time.Second)
 
+	if o.Proxy != nil {
+		proxy = o.Proxy
+	}
 	c := &Client{o: o, proxy: proxy}
 	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
 	c.open = &http.Transport{
@@ -153,6 +172,27 @@ func newClient(o Options, proxy func(*url.URL) (*url.URL, error)) *Client {
 	c.guarded = c.open.Clone()
 	c.guarded.DialContext = c.guardedDial(dialer)
 	return c
+}
+
+// transport returns what sends a request: with the client's certificate, if
+// there is one, over connections of its own.
+func (c *Client) transport(certificate *tls.Certificate, public bool) *http.Transport {
+	if certificate != nil {
+		key := string(bytes.Join(certificate.Certificate, nil))
+		made, ok := c.certified.Load(key)
+		if !ok {
+			with := &Client{open: c.open.Clone(), guarded: c.guarded.Clone()}
+			for _, t := range []*http.Transport{with.open, with.guarded} {
+				t.TLSClientConfig.Certificates = []tls.Certificate{*certificate}
+			}
+			made, _ = c.certified.LoadOrStore(key, with)
+		}
+		c = made.(*Client)
+	}
+	if public {
+		return c.guarded
+	}
+	return c.open
 }
 
 func setDefault[T comparable](p *T, v T) {

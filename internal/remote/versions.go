@@ -44,6 +44,21 @@ func packument(registry, name string) string {
 	return address
 }
 
+// NPMDocument is what a registry of npm says of a package: the full packument,
+// or, without times, the abbreviated one if it has that. A package that is not
+// there matches fs.ErrNotExist.
+func (c *Client) NPMDocument(ctx context.Context, registry, name string, full bool) ([]byte, error) {
+	accept := acceptAbbreviated
+	if full {
+		accept = "application/json"
+	}
+	body, _, err := c.document(ctx, packument(registry, name), accept, maxPackument)
+	if err != nil {
+		return nil, fmt.Errorf("asking the registry for %s: %w", name, err)
+	}
+	return body, nil
+}
+
 // NPMVersions lists the versions of a package that a registry of npm has, in no
 // order, and the version that its dist-tag latest means, "" for none. It is one
 // request, for the full packument, the only document that has times
@@ -51,9 +66,9 @@ func packument(registry, name string) string {
 // is not there matches fs.ErrNotExist.
 func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releases []Release, latest string, err error) {
 	address := packument(registry, name)
-	body, _, err := c.document(ctx, address, "application/json", maxPackument)
+	body, err := c.NPMDocument(ctx, registry, name, true)
 	if err != nil {
-		return nil, "", fmt.Errorf("asking the registry for %s: %w", name, err)
+		return nil, "", err
 	}
 	var doc struct {
 		Tags     map[string]string `json:"dist-tags"`

@@ -9,7 +9,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -156,18 +155,16 @@ func (w *Want) allows(version string) bool {
 	return w.rng.Allows(version) && (w.until == "" || lock.CompareVersions(version, w.until) < 0)
 }
 
-// lister returns what lists the versions of a plugin. For npm the npm on PATH
-// will do, which only says where the registry is.
+// lister returns what lists the versions of a plugin. For npm that takes no npm,
+// unless only npm knows where the registry is.
 func (u *update) lister(ctx context.Context, w *Want) (Lister, error) {
 	return u.listers.get(w.From.Kind, func() (Lister, error) {
 		if w.From.Kind == lock.NPM {
-			tool, err := pkgmgr.FindNPM(ctx)
+			config, client, err := u.npmConfig(ctx)
 			if err != nil {
-				if tool, err = u.findNPM(ctx); err != nil {
-					return nil, err
-				}
+				return nil, err
 			}
-			return &npm{client: u.client, address: registries(tool, u.Dir, u.m.Registries.NPM)}, nil
+			return &npm{config: config, client: client, ours: u.m.Registries.NPM}, nil
 		}
 		s, err := u.source(ctx, w.From.Kind)
 		if err != nil {

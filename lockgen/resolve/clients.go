@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -68,11 +66,11 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &npm{tool: tool, dir: u.Dir, client: u.client, gate: u.gate, address: registries(tool, u.Dir, u.m.Registries.NPM)}
-		if r := u.m.Registries.NPM; r != "" {
-			s.registries = map[string]string{"": r}
+		config, client, err := u.npmConfig(ctx)
+		if err != nil {
+			return nil, err
 		}
-		return s, nil
+		return &npm{tool: tool, config: config, client: client, gate: u.gate, ours: u.m.Registries.NPM}, nil
 	case lock.Pip:
 		tool, err := pkgmgr.FindPip(ctx)
 		if err != nil {
@@ -132,54 +130,18 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 	}, nil
 }
 
-// registries returns a function that says which registry has a package. Each
-// scope is asked for once. Ours, if any, replaces npm's default, and leaves
-// scopes that have a registry of their own alone.
-func registries(tool *pkgmgr.NPM, dir, ours string) func(ctx context.Context, name string) (string, error) {
-	var mu sync.Mutex
-	known := map[string]string{}
-	return func(ctx context.Context, name string) (string, error) {
-		scope := ""
-		if strings.HasPrefix(name, "@") {
-			scope, _, _ = strings.Cut(name, "/")
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if r, ok := known[scope]; ok {
-			return r, nil
-		}
-		if scope == "" && ours != "" {
-			known[scope] = ours
-			return ours, nil
-		}
-		said, err := tool.Registries(ctx, dir, scope)
-		if err != nil {
-			return "", err
-		}
-		r := said[scope]
-		if ours != "" && r == said[""] {
-			r = ours
-		}
-		if err := lock.CheckURL(withoutUser(r)); err != nil {
-			return "", err
-		}
-		known[scope] = r
-		return r, nil
+// npmConfig is what the user's own npm is configured with where the manifest
+// lies, and the client for what is configured there.
+func (u *update) npmConfig(ctx context.Context) (*pkgmgr.NPMConfig, *remote.Client, error) {
+	config, err := pkgmgr.ReadNPMConfig(ctx, u.Dir, u.findNPM)
+	if err != nil {
+		return nil, nil, err
 	}
-}
-
-// withoutUser takes the credentials out of a URL that npm's own configuration
-// gives, where they are allowed.
-func withoutUser(address string) string {
-	scheme, rest, ok := strings.Cut(address, "://")
-	host, path, slash := strings.Cut(rest, "/")
-	if i := strings.LastIndexByte(host, '@'); ok && i >= 0 {
-		host = host[i+1:]
+	options, err := config.Options(u.remote())
+	if err != nil {
+		return nil, nil, err
 	}
-	if slash {
-		path = "/" + path
-	}
-	return scheme + "://" + host + path
+	return config, remote.New(options), nil
 }
 
 // findNPM returns the npm that resolves: the one that comes with the locked

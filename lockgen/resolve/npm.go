@@ -22,14 +22,12 @@ import (
 // npm locks plugins from a registry of npm. npm itself resolves, once for all
 // platforms; what it leaves to the machine (os, cpu) is decided here.
 type npm struct {
-	tool       *pkgmgr.NPM
-	dir        string            // where the manifest lies
-	registries map[string]string // from plugins.toml, by scope; nil for npm's own
-	client     *remote.Client
-	listings   listings // what the registry said of packages
-	gate       func(w *Want) *pkgmgr.Gate
-	// address returns the registry of a package.
-	address func(ctx context.Context, name string) (string, error)
+	tool     *pkgmgr.NPM
+	config   *pkgmgr.NPMConfig
+	client   *remote.Client // with npm's own settings
+	listings listings       // what the registry said of packages
+	gate     func(w *Want) *pkgmgr.Gate
+	ours     string // registry of plugins.toml, "" for none
 }
 
 func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
@@ -80,22 +78,31 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 // closure lets npm resolve behind the gate. Where that leaves nothing, it is
 // resolved without, so that the driver can name what is too young.
 func (s *npm) closure(ctx context.Context, w *Want, gate *pkgmgr.Gate) (*pkgmgr.PackageLock, error) {
-	closure, err := s.tool.ResolveGated(ctx, s.dir, s.registries, w.From.Name, w.Version, gate)
+	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Version, gate)
 	if gate == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
 		return closure, err
 	}
 	open := *gate
 	open.Before = time.Time{}
-	other, otherErr := s.tool.ResolveGated(ctx, s.dir, s.registries, w.From.Name, w.Version, &open)
+	other, otherErr := s.tool.Resolve(ctx, s, w.From.Name, w.Version, &open)
 	if otherErr == nil && (err != nil || len(other.Dropped) < len(closure.Dropped)) {
 		return other, nil
 	}
 	return closure, err
 }
 
+// Document is [pkgmgr.Registry]'s.
+func (s *npm) Document(ctx context.Context, name string, full bool) ([]byte, error) {
+	registry, err := s.config.RegistryOf(ctx, name, s.ours)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.NPMDocument(ctx, registry, name, full)
+}
+
 // Versions is one request, for the full document of the package.
 func (s *npm) Versions(ctx context.Context, w *Want) ([]Release, error) {
-	registry, err := s.address(ctx, w.From.Name)
+	registry, err := s.config.RegistryOf(ctx, w.From.Name, s.ours)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +175,7 @@ func (s *npm) artifact(folder string, p pkgmgr.LockedPackage) (*Artifact, error)
 		identity: lock.Identity(lock.NPM, "", "", lock.File{Name: p.Name, Version: p.Version}),
 		digest:   digest,
 		get: func(ctx context.Context, in *store.Ingest) error {
-			return s.download(ctx, name, version, in)
+			return s.Tarball(ctx, name, version, in)
 		},
 		read: store.Options{Format: "tar.gz", StripTop: true},
 		keep: func(path string) int {
@@ -187,15 +194,16 @@ func scriptError(label, what string) error {
 		"npm package %s has %s", label, what)
 }
 
-// download asks for the tarball at its conventional address first, which needs
-// no document, and asks the registry where it is otherwise.
-func (s *npm) download(ctx context.Context, name, version string, in *store.Ingest) error {
-	registry, err := s.address(ctx, name)
+// Tarball asks for the tarball at its conventional address first, which needs
+// no document, and asks the registry where it is otherwise. It is
+// [pkgmgr.Registry]'s as well.
+func (s *npm) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
+	registry, err := s.config.RegistryOf(ctx, name, s.ours)
 	if err != nil {
 		return err
 	}
 	usual := remote.NPMTarball(registry, name, version)
-	err = s.client.Download(ctx, usual, in, remote.DownloadOptions{})
+	err = s.fetch(ctx, registry, usual, in)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -206,7 +214,11 @@ func (s *npm) download(ctx context.Context, name, version string, in *store.Inge
 	if address == usual {
 		return err
 	}
-	return s.client.Download(ctx, address, in, remote.DownloadOptions{})
+	return s.fetch(ctx, registry, address, in)
+}
+
+func (s *npm) fetch(ctx context.Context, registry, address string, in remote.Sink) error {
+	return s.client.Download(ctx, address, in, remote.DownloadOptions{Credential: s.config.CredentialFor(address, registry)})
 }
 
 // checkPackageJSON compares a tarball with what the registry said of it, marks

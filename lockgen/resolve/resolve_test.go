@@ -122,16 +122,6 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-func TestWithoutUser(t *testing.T) {
-	for in, want := range map[string]string{
-		"https://me:pass@example.com/x@y": "https://example.com/x@y", "https://example.com": "https://example.com", "https://a@b@example.com/": "https://example.com/",
-	} {
-		if got := withoutUser(in); got != want {
-			t.Errorf("%s: %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestFetchOnce(t *testing.T) {
 	s, err := store.Open(t.TempDir())
 	if err != nil {

@@ -193,7 +193,7 @@ func (u *update) again(ctx context.Context, w *Want, source Source, key string, 
 func (s *npm) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
 		return s.listings.get(name, func() (map[string]record, error) {
-			registry, err := s.address(ctx, name)
+			registry, err := s.config.RegistryOf(ctx, name, s.ours)
 			if err != nil {
 				return nil, err
 			}
