@@ -289,7 +289,7 @@ func TestEmulateAndOptional(t *testing.T) {
 		{all, `platforms.macos-aarch64 = { emulate = "macos-x86_64", binary = "x" }`, []string{"has no files of its own"}},
 		{all, `platforms.macos-aarch64 = { emulate = true }`, []string{"is not a string"}},
 		{`"macos-aarch64"`, emulate, []string{"macos-x86_64, which is not among the platforms", "add macos-x86_64 to platforms"}},
-		{all, `platforms.macos-aarch64 = { source = "` + p.server.URL + `/x" }`, []string{"only a plugin by URL", "emulate"}},
+		{all, `platforms.macos-aarch64 = { source = "` + p.server.URL + `/x" }`, []string{"only a plugin by URL", "write: " + emulate}},
 	} {
 		manifest(tt.platforms, tt.entry)
 		p.fails(fault.Usage, tt.want, "check")

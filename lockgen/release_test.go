@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,11 @@ import (
 
 func hexSum(b []byte) string {
 	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+func hexSum512(b []byte) string {
+	h := sha512.Sum512(b)
 	return hex.EncodeToString(h[:])
 }
 
@@ -113,6 +119,7 @@ func TestReleaseEvidence(t *testing.T) {
 	arm := []byte(linuxARM)
 	sum := hexSum(arm)
 	other := hexSum([]byte("other"))
+	sum512, other512 := hexSum512(arm), hexSum512([]byte("other"))
 	for _, tt := range []struct {
 		what    string
 		digests bool
@@ -127,11 +134,20 @@ func TestReleaseEvidence(t *testing.T) {
 		{"binary mode, capitals, comment", false, "# sums\r\n" + strings.ToUpper(sum) + " *./tool-arm\r\n", `checksums = "checksums.txt"`, 0, "checksum-file"},
 		{"tagged", true, "SHA256 (tool-arm) = " + sum + "\n", `checksums = "checksums.txt"`, 0, "checksum-file"},
 		{"a digest alone", false, sum + "\n", `checksums = "{file}.txt"`, 0, "checksum-file"},
+		{"SHA-512 alone", false, sum512 + "  tool-arm\n", `checksums = "checksums.txt"`, 0, "checksum-file"},
+		{"SHA-512 beside GitHub's digest", true, sum512 + "  tool-arm\n", `checksums = "checksums.txt"`, 0, "checksum-file"},
+		{"both", false, sum512 + "  tool-arm\n" + sum + "  tool-arm\n", `checksums = "checksums.txt"`, 0, "checksum-file"},
+		{"SHA-512 of other bytes", false, other512 + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Integrity, "not what the registry promises"},
+		{"SHA-512 of other bytes beside the right SHA-256", false, sum + "  tool-arm\n" + other512 + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Integrity, "and another SHA-512"},
+		{"SHA-512 of other bytes beside GitHub's digest", true, other512 + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Integrity, "and another SHA-512"},
+		{"markdown", false, "| File | SHA |\n|--|--|\n| tool-arm | " + sum + " |\n", `checksums = "checksums.txt"`, 0, "checksum-file"},
+		{"two files in one line", false, sum + " tool-arm tool-x64\n", `checksums = "checksums.txt"`, fault.Upstream, "it can be read in two ways"},
+		{"too large", false, strings.Repeat(other+"  x\n", 20_000), `checksums = "checksums.txt"`, fault.Upstream, "checksums.txt"},
 		{"other bytes than published", false, other + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Integrity, "not what the registry promises"},
 		{"two witnesses disagree", true, other + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Integrity, "give two digests for tool-arm"},
 		{"not in the file", false, other + "  tool-x64\n", `checksums = "checksums.txt"`, fault.Upstream, "it has no line for tool-arm"},
-		{"twice in the file", false, sum + "  tool-arm\n" + other + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Upstream, "it has 2 lines for tool-arm"},
-		{"SHA-1", false, strings.Repeat("a", 40) + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Upstream, "is no SHA-256"},
+		{"twice in the file", false, sum + "  tool-arm\n" + other + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Upstream, "lines 1 and 2 give two digests for tool-arm"},
+		{"SHA-1", false, strings.Repeat("a", 40) + "  tool-arm\n", `checksums = "checksums.txt"`, fault.Upstream, "has neither a SHA-256 nor a SHA-512"},
 		{"no file", true, "", `checksums = "checksums.txt"`, fault.Upstream, "there is no checksum file"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
@@ -147,6 +163,7 @@ func TestReleaseEvidence(t *testing.T) {
 				return
 			}
 			p.ok("update")
+			p.ok("update", "--verify")
 			if got := p.locked().Plugins["tool"]["1.2.0"]; got.Trust != tt.want || got.Files["tool-arm"].SHA256 != sum {
 				t.Errorf("%+v", got)
 			}

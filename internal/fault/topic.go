@@ -17,6 +17,7 @@ const (
 	AboutOffline  Topic = "offline"
 	AboutSources  Topic = "all-sources-failed" // cache, mirrors and origin
 	AboutBytes    Topic = "wrong-bytes"
+	AboutSums     Topic = "checksum-files"
 	AboutArchives Topic = "archives" // what is in them, and which forms they have
 	AboutCache    Topic = "damaged-cache"
 	AboutPolicy   Topic = "policy"
@@ -28,7 +29,7 @@ const (
 // Topics lists all of them.
 func Topics() []Topic {
 	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
-		AboutBytes, AboutArchives, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutTime}
+		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutTime}
 }
 
 // topical is an error with a topic of its own.

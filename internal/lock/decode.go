@@ -450,7 +450,11 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 				return err
 			}
 			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
-				return d.errorf(at, "give the entry a source by URL; to run what another platform has, write emulate instead", "only a plugin by URL can have another source on one platform")
+				mend := "give the entry a source by URL"
+				if of, _ := LookupPlatform(name); of.Rosetta != "" {
+					mend += fmt.Sprintf("; to run what %s has, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
+				}
+				return d.errorf(at, mend, "only a plugin by URL can have another source on one platform")
 			}
 			_, _, gitHub := o.Source.GitHub()
 			_, _, maven := o.Source.Maven()

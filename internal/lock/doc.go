@@ -86,7 +86,9 @@
 //	asset = "NAME"                      # github: the file in the release
 //	tag = "v{version}"                  # github: the release's tag, this if absent
 //	checksums = "NAME"                  # a published checksum file beside the file, or its
-//	                                    # URL; {file} is the name of the file it is about
+//	                                    # URL; {file} is the name of the file it is about.
+//	                                    # Any form that names the file and its SHA-256 or
+//	                                    # SHA-512, and can be read in one way only
 //	os = { macos = "osx" }              # the publisher's words for {os}
 //	arch = { aarch64 = "aarch_64" }     # and for {arch}
 //	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }

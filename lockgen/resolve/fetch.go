@@ -214,6 +214,14 @@ func (u *update) download(ctx context.Context, a *Artifact, size int64, was stri
 		if got != a.digest && was != "" {
 			return alarm(a, was, (store.Digest{SHA256: hex.EncodeToString(sums.SHA256), Size: sums.Size}).String())
 		}
+		if got == a.digest && strings.HasPrefix(a.also, "sha512-") {
+			got = "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
+			if got != a.also {
+				return fault.Errorf(fault.Integrity, "ask its publisher which of the two is right",
+					"the download of %s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, got, a.also)
+			}
+			return nil
+		}
 		if got != a.digest {
 			return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",
 				"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.from, got, sums.Size, a.digest)

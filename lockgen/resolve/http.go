@@ -2,14 +2,10 @@ package resolve
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"path"
-	"strings"
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -162,16 +158,25 @@ func (s *plain) evidence(ctx context.Context, w *Want, p lock.Platform, a *Artif
 	if address == "" {
 		return nil
 	}
-	digest, err := s.published(ctx, address, path.Base(a.Key))
+	found, err := s.published(ctx, address, path.Base(a.Key))
 	if err != nil {
 		return err
 	}
-	published := "sha256-" + base64OfHex(digest)
-	if a.digest != "" && a.digest != published {
-		return fault.Errorf(fault.Integrity, "do not use it before its publisher explains the difference",
-			"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.digest)
+	if found.sha256 != "" {
+		published := "sha256-" + base64OfHex(found.sha256)
+		if a.digest != "" && a.digest != published {
+			return fault.Errorf(fault.Integrity, "do not use it before its publisher explains the difference",
+				"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.digest)
+		}
+		a.digest = published
 	}
-	a.digest, a.trust = published, "checksum-file"
+	if found.sha512 != "" {
+		a.File.Integrity = "sha512-" + base64OfHex(found.sha512)
+		if a.also = a.File.Integrity; a.digest == "" {
+			a.digest, a.also = a.also, ""
+		}
+	}
+	a.trust = "checksum-file"
 	return nil
 }
 
@@ -179,11 +184,8 @@ func (s *plain) evidence(ctx context.Context, w *Want, p lock.Platform, a *Artif
 // beside the artifact (https://maven.apache.org/resolver/about-checksums.html).
 // SHA-1 and MD5, which it may have as well, are no evidence.
 func (s *plain) beside(ctx context.Context, a *Artifact) error {
-	for _, one := range []struct {
-		name string
-		size int // of the digest, in bytes
-	}{{"sha512", 64}, {"sha256", 32}} {
-		address := a.File.URL + "." + one.name
+	for _, kind := range []string{"sha512", "sha256"} {
+		address := a.File.URL + "." + kind
 		body, err := s.document(ctx, address, "*/*", maxChecksums)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -191,14 +193,14 @@ func (s *plain) beside(ctx context.Context, a *Artifact) error {
 		if err != nil {
 			return err
 		}
-		// Some write the file's name behind it.
-		digest, _, _ := strings.Cut(strings.TrimSpace(string(body)), " ")
-		raw, err := hex.DecodeString(digest)
-		if err != nil || len(raw) != one.size {
+		// Some write the file's name behind it, or that of another one.
+		found, err := findSums(body, path.Base(a.Key), true)
+		digest := map[string]string{"sha512": found.sha512, "sha256": found.sha256}[kind]
+		if err != nil || digest == "" {
 			return fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s holds no digest", remote.Redact(address))
 		}
-		a.digest, a.trust = one.name+"-"+base64.StdEncoding.EncodeToString(raw), "checksum-file"
-		if one.name == "sha512" {
+		a.digest, a.trust = kind+"-"+base64OfHex(digest), "checksum-file"
+		if kind == "sha512" {
 			a.File.Integrity = a.digest // SHA-256 is in the lock anyway
 		}
 		return nil
@@ -209,57 +211,23 @@ func (s *plain) beside(ctx context.Context, a *Artifact) error {
 // maxChecksums bounds a checksum file, in bytes.
 const maxChecksums = 1 << 20
 
-// published returns the SHA-256 of a file that a checksum file gives, in lower
-// case hexadecimal.
-func (s *plain) published(ctx context.Context, address, name string) (string, error) {
+// published returns what a checksum file gives for a file.
+func (s *plain) published(ctx context.Context, address, name string) (sums, error) {
+	const mend = "correct checksums of the entry; without it the first download is believed"
 	shown := remote.Redact(address)
 	body, err := s.document(ctx, address, "*/*", maxChecksums)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not that of a file that one platform has not.
-		return "", fault.Errorf(fault.Upstream, "correct checksums of the entry; without it the first download is believed", "there is no checksum file %s", shown)
+		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, mend, "there is no checksum file %s", shown))
 	}
 	if err != nil {
-		return "", err
+		return sums{}, err
 	}
-	digest, err := findChecksum(string(body), name)
+	found, err := findSums(body, name, false)
 	if err != nil {
-		return "", fault.Errorf(fault.Upstream, "correct checksums of the entry; without it the first download is believed", "%s: %w", shown, err)
+		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, mend, "%s: %w", shown, err))
 	}
-	return digest, nil
-}
-
-// errNoLine is matched by the error for a file that a checksum file leaves out.
-var errNoLine = errors.New("it has no line")
-
-// findChecksum reads what sha256sum prints ("HEX  NAME" or "HEX *NAME"), with
-// --tag ("SHA256 (NAME) = HEX"), or a digest alone, which is that of the only
-// file it can be about.
-func findChecksum(text, name string) (string, error) {
-	var found []string
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		digest, file, _ := strings.Cut(line, " ")
-		if tagged, ok := strings.CutPrefix(line, "SHA256 ("); ok {
-			file, digest, _ = strings.Cut(tagged, ") = ")
-		}
-		file = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(file), "*"), "./")
-		if file == name || file == "" && !strings.Contains(line, " ") {
-			found = append(found, strings.ToLower(digest))
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return "", fmt.Errorf("%w for %s", errNoLine, name)
-	case len(found) > 1:
-		return "", fmt.Errorf("it has %d lines for %s", len(found), name)
-	}
-	if raw, err := hex.DecodeString(found[0]); err != nil || len(raw) != 32 {
-		return "", fmt.Errorf("what it gives for %s is no SHA-256", name)
-	}
-	return found[0], nil
+	return found, nil
 }
 
 func (s *plain) Locked(w *Want, key string, f lock.File) (*Artifact, error) {

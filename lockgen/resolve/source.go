@@ -90,6 +90,8 @@ type Artifact struct {
 	// digest is upstream's own, "sha512-…" or "sha256-…" and the standard
 	// base64 of it; "" where there is none.
 	digest string
+	// also is a second one of the same form, "" for none.
+	also string
 	// trust is the evidence that digest rests on, one of lock.Trusts; "" is
 	// "registry".
 	trust string

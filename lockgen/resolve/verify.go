@@ -97,8 +97,12 @@ func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error 
 		now[artifact.Key] = artifact.File
 		// What is asked for by its digest, as in a registry of OCI, is the same
 		// for ever; its name need not be.
-		if l := locked[artifact.identity]; l != nil && l.digest != "" && artifact.digest != "" && l.digest != artifact.digest {
-			return alarm(artifact, "upstream digest "+l.digest, "upstream digest "+artifact.digest)
+		l := locked[artifact.identity]
+		if l == nil || artifact.digest == "" {
+			continue
+		}
+		if old := oldDigest(artifact, v.Files[l.Key]); old != "" && old != artifact.digest {
+			return alarm(artifact, "upstream digest "+old, "upstream digest "+artifact.digest)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {

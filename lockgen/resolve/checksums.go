@@ -1,0 +1,341 @@
+package resolve
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// A checksum file has no standard: this is what sha256sum, shasum, openssl and
+// the BSDs print, signed or not, and what people write by hand. A line counts when
+// it names the file and holds its SHA-256 or SHA-512, and nothing else that could
+// have another meaning.
+
+// sums are what a checksum file gives for one file, in lower-case hexadecimal,
+// "" for what it does not give.
+type sums struct{ sha256, sha512 string }
+
+// errNoLine is matched by the error for a file that a checksum file leaves out.
+var errNoLine = errors.New("it has no line")
+
+// findSums looks for a file in a checksum file. A digest alone is that of the only
+// file that it can be about; with single set, so is one beside whatever name. An
+// error has the class [fault.Upstream], without a mend, or matches errNoLine.
+func findSums(data []byte, name string, single bool) (sums, error) {
+	refuse := func(format string, args ...any) (sums, error) {
+		return sums{}, fault.Errorf(fault.Upstream, "", format, args...)
+	}
+	text, err := plainText(data)
+	if err != nil {
+		return refuse("%w", err)
+	}
+	p := sumParser{name: name, single: single}
+	p.signed.any = strings.Contains("\n"+text, "\n"+signedBegin)
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if line, ok := p.signed.line(strings.TrimSpace(line)); ok {
+			p.line(n, line)
+		}
+	}
+	if p.err != nil {
+		return refuse("%w", p.err)
+	}
+	found := p.named
+	if len(found) == 0 && p.others == 0 {
+		found = p.alone
+	} else if p.others == 0 && !single {
+		found = append(found, p.alone...)
+	}
+	var s sums
+	lines := map[int]int{} // by the length of the digest
+	for _, f := range found {
+		to := &s.sha256
+		if len(f.hex) == 128 {
+			to = &s.sha512
+		}
+		if *to != "" && *to != f.hex {
+			return refuse("lines %d and %d give two digests for %s", lines[len(f.hex)], f.line, name)
+		}
+		if *to == "" {
+			*to, lines[len(f.hex)] = f.hex, f.line
+		}
+	}
+	switch {
+	case s != sums{}:
+		return s, nil
+	case p.bare > 0:
+		return refuse("line %d names %s, and has neither a SHA-256 nor a SHA-512 of it", p.bare, name)
+	}
+	return s, fmt.Errorf("%w for %s", errNoLine, name)
+}
+
+// plainText decodes UTF-16 that says so.
+func plainText(data []byte) (string, error) {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(data, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	}
+	text := string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	if order != nil {
+		if len(data)%2 != 0 {
+			return "", errors.New("it is no UTF-16: its last character is cut")
+		}
+		units := make([]uint16, 0, len(data)/2)
+		for i := 2; i < len(data); i += 2 {
+			units = append(units, order.Uint16(data[i:]))
+		}
+		text = string(utf16.Decode(units))
+	}
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		return "", fmt.Errorf("it is no text: a NUL byte at offset %d", i)
+	}
+	return text, nil
+}
+
+// signedText finds the text of a message that is signed in clear (RFC 9580, 7):
+// what stands around it is not signed, and counts for nothing.
+type signedText struct{ any, head, in bool }
+
+const signedBegin = "-----BEGIN PGP SIGNED MESSAGE-----"
+
+// line returns a line of the text, ok false for one that is none.
+func (s *signedText) line(line string) (text string, ok bool) {
+	switch {
+	case line == signedBegin:
+		s.any, s.head, s.in = true, true, false
+		return "", false
+	case line == "-----BEGIN PGP SIGNATURE-----":
+		s.head, s.in = false, false
+		return "", false
+	case s.head:
+		if line == "" {
+			s.head, s.in = false, true
+		}
+		return "", false
+	case s.in:
+		return strings.TrimPrefix(line, "- "), true
+	}
+	return line, !s.any
+}
+
+// sumParser gathers what lines say about one file.
+type sumParser struct {
+	name   string
+	single bool
+	signed signedText
+
+	named, alone []sumLine
+	others       int   // lines with a digest of another file
+	bare         int   // number of a line that names the file, without a digest that counts
+	err          error // of the first line that can be read in two ways
+}
+
+type sumLine struct {
+	line int
+	hex  string
+}
+
+// line reads one line.
+func (p *sumParser) line(n int, line string) {
+	if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") || p.err != nil {
+		return
+	}
+	// sha256sum begins a line with a backslash where it escaped the name.
+	rest, escaped := strings.CutPrefix(line, `\`)
+	if word, file, ok := gnu(rest); ok {
+		if escaped {
+			file = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r").Replace(file)
+		}
+		p.found(n, file, escaped, "", word)
+		return
+	}
+	if alg, file, word, ok := tagged(rest); ok {
+		p.found(n, file, escaped, alg, word)
+		return
+	}
+	p.words(n, line)
+}
+
+// is reports whether a path is that of the file, in whatever folder.
+func (p *sumParser) is(file string, escaped bool) bool {
+	separators := `/\`
+	if escaped {
+		separators = "/"
+	}
+	return file[strings.LastIndexAny(file, separators)+1:] == p.name
+}
+
+// found takes a digest of the file, or of another one.
+func (p *sumParser) found(n int, file string, escaped bool, alg, word string) {
+	ours := p.is(file, escaped)
+	hex, foreign := digestOf(word)
+	if alg != "" {
+		size, known := algorithms[normal(alg)]
+		foreign = foreign || known && size == 0
+		if hex != "" && (!known || size != len(hex)) && !foreign {
+			hex = ""
+		}
+	}
+	switch {
+	case foreign:
+		if ours && p.bare == 0 {
+			p.bare = n
+		}
+	case hex == "" && ours:
+		if p.bare == 0 {
+			p.bare = n
+		}
+	case hex == "":
+	case ours:
+		p.named = append(p.named, sumLine{n, hex})
+	case file == "-" || p.single: // of a pipe
+		p.alone = append(p.alone, sumLine{n, hex})
+	default:
+		p.others++
+	}
+}
+
+// gnu reads what sha256sum prints: "HEX  NAME", or "HEX *NAME" of a binary file.
+// All behind the second character is the name, spaces too.
+func gnu(line string) (word, file string, ok bool) {
+	i := strings.IndexByte(line, ' ')
+	if i < 0 || len(line) < i+3 || line[i+1] != ' ' && line[i+1] != '*' {
+		return "", "", false
+	}
+	word, file = line[:i], strings.TrimSpace(line[i+2:])
+	if hex, foreign := digestOf(word); hex == "" && !foreign {
+		return "", "", false
+	}
+	return word, file, file != ""
+}
+
+// tagged reads what the BSDs, sha256sum --tag and openssl print: "ALG (NAME) = HEX".
+func tagged(line string) (alg, file, word string, ok bool) {
+	open, end := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
+	if open <= 0 || end < open {
+		return "", "", "", false
+	}
+	alg = strings.TrimSpace(line[:open])
+	word, ok = strings.CutPrefix(strings.TrimSpace(line[end+1:]), "=")
+	word = strings.TrimSpace(word)
+	if _, known := algorithms[normal(alg)]; !ok || !known {
+		return "", "", "", false
+	}
+	return alg, line[open+1 : end], word, true
+}
+
+// algorithms are the words for algorithms that a line may hold, by [normal], with
+// the hexadecimal digits of those that count. One that is 0 is another algorithm.
+var algorithms = map[string]int{
+	"sha256": 64, "sha2256": 64, "sha256sum": 64, "sha512": 128, "sha2512": 128, "sha512sum": 128,
+	"md4": 0, "md5": 0, "md5sum": 0, "sha1": 0, "sha1sum": 0, "sha224": 0, "sha2224": 0, "sha384": 0, "sha2384": 0,
+	"sha512224": 0, "sha512256": 0, "sha2512224": 0, "sha2512256": 0,
+	"sha3": 0, "sha3224": 0, "sha3256": 0, "sha3384": 0, "sha3512": 0, "shake128": 0, "shake256": 0, "keccak256": 0, "sm3": 0,
+	"blake2": 0, "blake2b": 0, "blake2s": 0, "blake2b256": 0, "blake2b512": 0, "blake2s256": 0, "blake3": 0, "b2": 0, "b3": 0, "b2sum": 0, "b3sum": 0,
+	"rmd160": 0, "ripemd160": 0, "tiger": 0, "whirlpool": 0, "crc32": 0, "adler32": 0,
+}
+
+// normal is the word for an algorithm without what people put into it.
+func normal(word string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("-_/. ", r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, word)
+}
+
+// digestOf returns the SHA-256 or SHA-512 that a word is, in hexadecimal, with or
+// without its algorithm before it; foreign is true for the digest of another one.
+func digestOf(word string) (digest string, foreign bool) {
+	want, tagged := 0, false
+	if alg, rest, ok := strings.Cut(word, ":"); ok {
+		if want, tagged = algorithms[normal(alg)]; !tagged {
+			return "", false
+		}
+		word = rest
+	}
+	raw, err := hex.DecodeString(word)
+	if err != nil {
+		return "", false
+	}
+	switch size := len(word); {
+	case tagged && want == 0:
+		return "", size >= 8
+	case size != 64 && size != 128:
+		return "", size == 32 || size == 40 || size == 56 || size == 96
+	case tagged && want != size, len(bytes.Trim(raw, "\x00")) == 0:
+		return "", false
+	}
+	return strings.ToLower(word), false
+}
+
+// decoration are words that say nothing about which file or digest is meant.
+var decoration = map[string]bool{
+	"file": true, "filename": true, "name": true, "asset": true, "checksum": true, "checksums": true, "sum": true, "hash": true, "digest": true,
+	"sha": true, "hex": true, "size": true, "bytes": true, "byte": true, "kb": true, "mb": true, "kib": true, "mib": true, "for": true, "of": true, "is": true,
+}
+
+// words reads a line in any other order and with other marks between: a table, a
+// list, "NAME: HEX". It must hold nothing but the name, digests and decoration.
+func (p *sumParser) words(n int, line string) {
+	var digests []string
+	var ours, known, foreign, foreignDigest bool // known and foreign are names of algorithms
+	size, left := 0, 0
+	for _, word := range strings.FieldsFunc(line, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,;\"'`=<>()[]{}", r) }) {
+		word = strings.TrimPrefix(strings.TrimRight(word, ":"), "*")
+		if before, after, ok := strings.Cut(word, ":"); ok && p.is(before, false) {
+			ours, word = true, after
+		}
+		hex, other := digestOf(word)
+		digits, alg := algorithms[normal(word)]
+		switch {
+		case hex != "":
+			digests = append(digests, hex)
+		case other:
+			foreignDigest = true
+		case p.is(word, false):
+			ours = true
+		case alg && digits > 0:
+			known, size = true, digits
+		case alg:
+			foreign = true
+		case decoration[strings.ToLower(word)], !strings.ContainsFunc(word, unicode.IsLetter):
+		default:
+			left++
+		}
+	}
+	// The digest beside the name of another algorithm is one of that algorithm.
+	foreign = foreign && !foreignDigest
+	switch {
+	case len(digests) == 0 || foreign && !known:
+		if ours && p.bare == 0 {
+			p.bare = n
+		}
+	case !ours && left > 0 && !p.single:
+		p.others++
+	case !ours:
+		for _, hex := range digests {
+			p.alone = append(p.alone, sumLine{n, hex})
+		}
+	case left > 0 || foreign:
+		p.err = fmt.Errorf("line %d names %s and something else beside a digest: it can be read in two ways", n, p.name)
+	case known && len(digests) == 1 && len(digests[0]) != size:
+		p.err = fmt.Errorf("line %d gives %s a digest of another length than that of its algorithm", n, p.name)
+	default:
+		for _, hex := range digests {
+			p.named = append(p.named, sumLine{n, hex})
+		}
+	}
+}

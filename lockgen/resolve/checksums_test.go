@@ -1,0 +1,192 @@
+package resolve
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// utf16Of encodes a text with its byte order mark.
+func utf16Of(text string, order binary.AppendByteOrder) string {
+	b := order.AppendUint16(nil, 0xfeff)
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = order.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
+func TestFindSums(t *testing.T) {
+	const f = "good.tar.gz"
+	data := []byte("what it is about")
+	of := func(sum []byte) string { return hex.EncodeToString(sum) }
+	s256, s512, s1, m5 := sha256.Sum256(data), sha512.Sum512(data), sha1.Sum(data), md5.Sum(data)
+	h, h5 := of(s256[:]), of(s512[:])
+	other256, other512 := sha256.Sum256([]byte("other")), sha512.Sum512([]byte("other"))
+	o, o5 := of(other256[:]), of(other512[:])
+	pgp := func(text string) string {
+		return "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n" + text + "-----BEGIN PGP SIGNATURE-----\n\niQ\n-----END PGP SIGNATURE-----\n"
+	}
+	const lineless = "it has no line for good.tar.gz"
+	none := func(line int) string {
+		return fmt.Sprintf("line %d names good.tar.gz, and has neither a SHA-256 nor a SHA-512 of it", line)
+	}
+	for _, tt := range []struct {
+		what, text string
+		want       string // "256", "512" or both; else part of the message
+	}{
+		// The twenty of public projects.
+		{"plain", h + "  " + f + "\n", "256"},
+		{"in a folder", h + "  dist/" + f + "\n", "256"},
+		{"in folders, binary", h + " *./build/out/" + f + "\n", "256"},
+		{"absolute", h + "  /home/runner/work/x/" + f + "\n", "256"},
+		{"tab", h + "\t" + f + "\n", "256"},
+		{"openssl", "SHA256(" + f + ")= " + h + "\n", "256"},
+		{"openssl 3", "SHA2-256(" + f + ")= " + h + "\n", "256"},
+		{"BSD", "SHA256 (" + f + ") = " + h + "\n", "256"},
+		{"CRLF", h + "  " + f + "\r\n", "256"},
+		{"colon", f + ": " + h + "\n", "256"},
+		{"name first", f + " " + h + "\n", "256"},
+		{"three algorithms", of(s1[:]) + "  " + f + "\n" + h + "  " + f + "\n" + h5 + "  " + f + "\n", "256 512"},
+		{"twice the same", h + "  " + f + "\n" + h + "  " + f + "\n", "256"},
+		{"SHA-512", h5 + "  " + f + "\n", "512"},
+		{"markdown", "| File | SHA |\n|--|--|\n| " + f + " | " + h + " |\n", "256"},
+		{"PGP", pgp(h + "  " + f + "\n"), "256"},
+		{"capitals", strings.ToUpper(h) + "  " + f + "\n", "256"},
+		{"escaped by sha256sum", `\` + h + "  " + f + "\n", "256"},
+		{"prefix", "sha256:" + h + "  " + f + "\n", "256"},
+		{"UTF-16", utf16Of(h+"  "+f+"\r\n", binary.LittleEndian), "256"},
+
+		// Ours.
+		{"UTF-16, the other order", utf16Of(h+"  "+f+"\n", binary.BigEndian), "256"},
+		{"UTF-8 mark", "\xef\xbb\xbf" + h + "  " + f + "\n", "256"},
+		{"no newline", h + "  " + f, "256"},
+		{"one space", h + " " + f, "256"},
+		{"much space", "  " + h + "      " + f + "   ", "256"},
+		{"folder of Windows", h + " *dist\\" + f + "\r\n", "256"},
+		{"drive of Windows", h + "  C:\\x\\" + f + "\r\n", "256"},
+		{"BSD in a folder", "SHA512 (dist/" + f + ") = " + h5 + "\n", "512"},
+		{"markdown with code", "| `" + f + "` | `" + h + "` |\n", "256"},
+		{"list", "* " + f + ": `" + h + "`\n", "256"},
+		{"list of digests", "- " + h + " " + f + "\n", "256"},
+		{"colon without space", f + ":" + h + "\n", "256"},
+		{"equals", f + " = " + h + "\n", "256"},
+		{"CSV", f + "," + h + ",12345\n", "256"},
+		{"JSON", "{\n  \"" + f + "\": \"sha256:" + h + "\",\n  \"bad.tar.gz\": \"sha256:" + o + "\"\n}\n", "256"},
+		{"YAML", "files:\n  " + f + ": " + h + "\n", "256"},
+		{"named algorithms in a row", f + " md5 " + of(m5[:]) + " sha1 " + of(s1[:]) + " sha256 " + h + "\n", "256"},
+		{"size behind it", h + " 12345 " + f + "\n", "256"},
+		{"comment and headline", "# SHA-256 of " + f + "\nSHA256 checksums:\n" + h + "  " + f + "\n", "256"},
+		{"among others", o + "  not-" + f + "\n" + o + "  " + f + ".sig\n" + h + "  " + f + "\n" + o + "  Good.tar.gz\n", "256"},
+		{"dash in PGP", pgp("- -- sums --\n" + h + "  " + f + "\n"), "256"},
+		{"digest alone", h + "\n", "256"},
+		{"digest alone, tagged", "SHA256: " + strings.ToUpper(h), "256"},
+		{"digest of a pipe", h + "  -\n", "256"},
+		{"digest alone beside the name", h + "\n" + h + "  " + f + "\n", "256"},
+		{"both algorithms of BSD", "SHA256 (" + f + ") = " + h + "\nSHA512 (" + f + ") = " + h5 + "\nMD5 (" + f + ") = " + of(m5[:]) + "\nSHA3-256 (" + f + ") = " + o + "\n", "256 512"},
+		{"not UTF-8 elsewhere", o + "  \xe9.tar.gz\n" + h + "  " + f + "\n", "256"},
+
+		// Contradictions, and what can be read in two ways.
+		{"two sums", h + "  " + f + "\n" + o + "  " + f + "\n", "lines 1 and 2 give two digests for good.tar.gz"},
+		{"two sums of SHA-512", h5 + "  " + f + "\n\nSHA512(" + f + ")= " + o5 + "\n", "lines 1 and 3 give two digests"},
+		{"two folders", h + "  linux/" + f + "\n" + o + "  darwin/" + f + "\n", "lines 1 and 2 give two digests"},
+		{"two digests alone", h + "\n" + o + "\n", "lines 1 and 2 give two digests"},
+		{"a digest alone beside another", h + "\n" + o + "  " + f + "\n", "give two digests"},
+		{"two in a row", f + " " + h + " " + o + "\n", "lines 1 and 1 give two digests"},
+		{"two files in a row", f + " bad.tar.gz " + h + "\n", "line 1 names good.tar.gz and something else"},
+		{"prose", "the sum of " + f + " is not " + h + "\n", "can be read in two ways"},
+		{"two algorithms for one digest", "sha256 or sha3-256 " + f + " " + h + "\n", "can be read in two ways"},
+		{"another length than its algorithm", "sha512 " + f + " " + h + "\n", "another length than that of its algorithm"},
+		{"unsigned beside signed", h + "  bad.tar.gz\n" + pgp(o+"  x\n") + h + "  " + f + "\n", lineless},
+		{"unsigned contradicts signed", o + "  " + f + "\n" + pgp(h+"  "+f+"\n") + o + "  " + f + "\n", "256"},
+
+		// Nothing that counts.
+		{"empty", "", lineless},
+		{"only a suffix", h + "  not-" + f + "\n", lineless},
+		{"only a prefix", h + "  " + f + ".asc\n", lineless},
+		{"another case", h + "  GOOD.tar.gz\n", lineless},
+		{"a name with spaces", h + "  not " + f + "\n", lineless},
+		{"escaped into another", `\` + h + `  dist\\` + f + "\n", lineless},
+		{"in a comment", "# " + h + "  " + f + "\n", lineless},
+		{"SHA-1 alone", of(s1[:]) + "  " + f + "\n", none(1)},
+		{"MD5 of BSD", "MD5 (" + f + ") = " + of(m5[:]) + "\n", none(1)},
+		{"SHA3-256 of BSD", "SHA3-256 (" + f + ") = " + h + "\n", none(1)},
+		{"SHA-512/256", "\nSHA512/256 " + f + " " + h + "\n", none(2)},
+		{"BLAKE3", "blake3:" + h + "  " + f + "\n", none(1)},
+		{"one digit short", h[1:] + "  " + f + "\n", none(1)},
+		{"one digit more", h + "0  " + f + "\n", none(1)},
+		{"no hexadecimal", strings.Replace(h, h[:1], "g", 1) + "  " + f + "\n", none(1)},
+		{"zeros", strings.Repeat("0", 64) + "  " + f + "\n", none(1)},
+		{"SHA-256 of 128 digits", "SHA256 (" + f + ") = " + h5 + "\n", none(1)},
+		{"name alone", f + "\n", none(1)},
+		{"HTML", "<html><body>404 not found</body></html>", lineless},
+		{"a digest among others", o + "  bad.tar.gz\n" + h + "\n", lineless},
+		{"NUL", h + "  " + f + "\n\x00", "it is no text: a NUL byte"},
+		{"UTF-16 cut", utf16Of(h+"  "+f, binary.LittleEndian) + "x", "it is no UTF-16"},
+		{"UTF-16 without a mark", utf16Of(h+"  "+f, binary.LittleEndian)[2:], "it is no text: a NUL byte"},
+	} {
+		got, err := findSums([]byte(tt.text), f, false)
+		want := sums{}
+		if strings.Contains(tt.want, "256") && len(tt.want) <= 7 {
+			want.sha256 = h
+		}
+		if strings.Contains(tt.want, "512") && len(tt.want) <= 7 {
+			want.sha512 = h5
+		}
+		if got != want || want == (sums{}) && (err == nil || !strings.Contains(err.Error(), tt.want)) || want != (sums{}) && err != nil {
+			t.Errorf("%s: %v, %v, want %s", tt.what, got, err, tt.want)
+		}
+		if err != nil && errors.Is(err, errNoLine) != strings.Contains(tt.want, lineless) || err != nil && !errors.Is(err, errNoLine) && fault.Of(err) != fault.Upstream {
+			t.Errorf("%s: class %v of %v", tt.what, fault.Of(err), err)
+		}
+	}
+
+	// Beside a file of Maven a digest counts whatever name is behind it.
+	for text, want := range map[string]string{h: h, h + "  gen\n": h, h + " *x/gen": h, "gen: " + h: h, "SHA256(gen)= " + h: h, h + "\n" + o: "", o + "  gen\n" + h + "  " + f: h, "abc": "", of(s1[:]): ""} {
+		if got, err := findSums([]byte(text), f, true); got.sha256 != want || (err == nil) != (want != "") {
+			t.Errorf("beside: %q: %v, %v", text, got, err)
+		}
+	}
+
+	// As much as is read of a server, in lines and without.
+	for what, text := range map[string]string{
+		"lines":       strings.Repeat("x\n", maxChecksums/2-50),
+		"words":       strings.Repeat("x ", maxChecksums/2-50),
+		"digests":     strings.Repeat(o+"  x\n", maxChecksums/70),
+		"backslashes": strings.Repeat("\\", maxChecksums-100),
+		"colons":      strings.Repeat("a:", maxChecksums/2-100),
+		"parentheses": strings.Repeat("(", maxChecksums-100),
+	} {
+		start := time.Now()
+		got, err := findSums([]byte(text+"\n"+h+"  "+f), f, false)
+		if took := time.Since(start); got.sha256 != h || err != nil || took > 5*time.Second {
+			t.Errorf("%s: %v, %v in %v", what, got, err, took)
+		}
+	}
+}
+
+func FuzzFindSums(f *testing.F) {
+	h := strings.Repeat("ab", 32)
+	for _, s := range []string{h + "  a\n", "SHA256 (a) = " + h, "| a | " + h + " |", `\` + h + "  a\\n", "\xff\xfea\x00", "-----BEGIN PGP SIGNED MESSAGE-----\n\n" + h + "  a"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := findSums(data, "a", len(data)%2 == 0)
+		if (err == nil) == (got == sums{}) {
+			t.Errorf("%v, %v", got, err)
+		}
+		if got.sha256 != "" && !strings.Contains(strings.ToLower(string(data)), got.sha256) && data[0] < 0xfe {
+			t.Errorf("%s is not in it", got.sha256)
+		}
+	})
+}
