@@ -139,7 +139,7 @@ func TestClearWhileRunning(t *testing.T) {
 	w.must("get", "tool")
 	w.must("get", "bare")
 	for _, memory := range []bool{true, false} {
-		cmd := exec.Command(binary, "run", "tool", "--lock", filepath.Join(w.dir, lock.FileName), "--cache-dir", w.cache)
+		cmd := exec.Command(binary, "run", "--lock", filepath.Join(w.dir, lock.FileName), "--cache-dir", w.cache, "tool")
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -174,11 +174,14 @@ func (p *Program[T]) parse(u *ui.UI, t *T, args []string) (call[T], error) {
 // of one, and the second for a verb of two words. Flags are those before it.
 func (p *Program[T]) find(u *ui.UI, t *T, args []string) (c call[T], flags []string, err error) {
 	for len(args) > 0 && args[0] != "--" {
-		if strings.HasPrefix(args[0], "-") {
+		if strings.HasPrefix(args[0], "-") && args[0] != "-" {
 			known := p.union(t)
 			n := leading(args, known)
 			if n == 0 {
-				return c, nil, p.badFlag(nil, known, t, known.Parse(args[:1]))
+				if err := known.Parse(args[:1]); err != nil {
+					return c, nil, p.badFlag(nil, known, t, err)
+				}
+				n = 1
 			}
 			flags, args = append(flags, args[:n]...), args[n:]
 			continue
@@ -221,8 +224,8 @@ func leading(args []string, f *pflag.FlagSet) int {
 	for n < len(args) && len(args[n]) > 1 && args[n][0] == '-' && args[n] != "--" {
 		name, long := strings.CutPrefix(args[n], "--")
 		if !long {
-			for _, letter := range args[n][1:] { // such a flag has no value
-				if f.ShorthandLookup(string(letter)) == nil {
+			for i := 1; i < len(args[n]); i++ { // such a flag has no value
+				if f.ShorthandLookup(args[n][i:i+1]) == nil {
 					return n
 				}
 			}
@@ -350,14 +353,13 @@ func (p *Program[T]) below(name string) (words []string) {
 
 // unknown is the error about a verb that does not exist.
 func (p *Program[T]) unknown(u *ui.UI, name string) error {
-	first, second, two := strings.Cut(name, " ")
+	first, second, _ := strings.Cut(name, " ")
+	if names := p.below(first); len(names) > 0 {
+		return fault.Errorf(fault.Usage, lock.DidYouMean(second, names, "they are "+strings.Join(names, ", ")), "%s %s has no command %q", p.Name, first, second)
+	}
 	var names []string
 	for _, v := range p.all(u) {
 		names = append(names, v.Name)
-	}
-	if two {
-		names = p.below(first)
-		return fault.Errorf(fault.Usage, lock.DidYouMean(second, names, "they are "+strings.Join(names, ", ")), "%s %s has no command %q", p.Name, first, second)
 	}
 	return fault.Errorf(fault.Usage, lock.DidYouMean(name, names, "commands are "+strings.Join(names, ", ")), "unknown command %q", name)
 }

@@ -93,6 +93,8 @@ func TestParse(t *testing.T) {
 		{"run x --other -- z", `run["x" "--other" "--" "z"] place= bundle= all=false offline=false`},
 		{"run x --version -- z", `run["x" "--version" "--" "z"] place= bundle= all=false offline=false`},
 		{"run x --", `run["x"] place= bundle= all=false offline=false`},
+		{"-q=true get x", `get["x"] place= bundle= all=false offline=false`},
+		{"get - x", `get["-" "x"] place= bundle= all=false offline=false`},
 		{"run -- x y", `run["x" "y"] place= bundle= all=false offline=false`},
 		{"run", `run[] place= bundle= all=false offline=false`},
 	} {
@@ -126,6 +128,11 @@ func TestRefused(t *testing.T) {
 		{"help notes", `unknown command or topic "notes"`, "topics are policy"},
 		{"help policy#third", `unknown command or topic "policy#third"`, "topics are policy"},
 		{"help gte", `unknown command "gte"`, "did you mean get?"},
+		{"- get", `unknown command "-"`, "commands are get"},
+		{"-é get", "unknown shorthand flag", "run: tool help"},
+		{"--=x get", "bad flag syntax", "run: tool help"},
+		{"help gte verify", `unknown command or topic "gte verify"`, "commands are get"},
+		{"help cache vrify", `tool cache has no command "vrify"`, "did you mean verify?"},
 		{"cache clear", "not so", "run: tool help cache clear"},
 	} {
 		did, said, err := do(strings.Fields(tt.args)...)
@@ -275,4 +282,21 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: %v, hint %s, want %s", args, err, fault.Mend(err), hint)
 		}
 	}
+}
+
+// FuzzParse: no command line ends otherwise than by running something or by an
+// error with a class and a hint.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"", "get x --place p", "--bundle get get x", "run x -- y", "-q=true cache verify", "--=", "-é", "- -- -", "help cache x", "__complete get =", "__complete --place =", "__complete", "completion x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		did, said, err := do(strings.Split(line, " ")...)
+		switch {
+		case err != nil && (fault.Of(err) != fault.Usage || fault.Mend(err) == "" || strings.Contains(err.Error(), "%!")):
+			t.Errorf("%q: %v, hint %q", line, err, fault.Mend(err))
+		case err == nil && did == "" && said == "" && !strings.HasPrefix(line, "__complete"):
+			t.Errorf("%q: nothing", line)
+		}
+	})
 }
