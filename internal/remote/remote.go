@@ -71,6 +71,9 @@ type Timeouts struct {
 	// in windows of this length while we wait for the server; default 30 s.
 	Stall   time.Duration
 	MinRate int64 // bytes per second; default 1024
+	// Document is how long a document or a message of a protocol may take, with
+	// all attempts: what keeps above MinRate would else never end; default 2 min.
+	Document time.Duration
 	// RetryWait is the wait before the second attempt; it doubles each time up
 	// to 10 s, and is randomised by half; default 500 ms.
 	RetryWait time.Duration
@@ -146,6 +149,7 @@ func newClient(o Options, proxy func(*url.URL) (*url.URL, error)) *Client {
 	setDefault(&t.Header, 30*time.Second)
 	setDefault(&t.Stall, 30*time.Second)
 	setDefault(&t.MinRate, 1024)
+	setDefault(&t.Document, 2*time.Minute)
 	setDefault(&t.RetryWait, 500*time.Millisecond)
 	setDefault(&t.RetryAfter, 30*time.Second)
 

@@ -593,3 +593,35 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+// TestDocumentTime: a document that comes above the floor and never ends, and
+// attempts that never end, have an end.
+func TestDocumentTime(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]fake.Fault{
+		"trickles": fake.Slow(20, 20*time.Millisecond), "unavailable": fake.Status(503, "Retry-After", "1"), "silent": fake.Silent(time.Minute),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := fake.New(t)
+			url := s.File("/x", bytes.Repeat([]byte("x"), 100_000))
+			s.Fault("/x", f)
+			c := New(Options{Attempts: 1000, Timeouts: Timeouts{Document: 300 * time.Millisecond, MinRate: 1, Stall: time.Minute}})
+			begin := time.Now()
+			_, _, err := c.Document(t.Context(), url, "*/*", 1<<20)
+			if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "did not come within 300ms") || fault.Mend(err) == "" {
+				t.Errorf("a document: %v", err)
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = c.RoundTrip(req); fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "did not come within 300ms") {
+				t.Errorf("a message: %v", err)
+			}
+			if took := time.Since(begin); took > 20*time.Second {
+				t.Errorf("took %s", took)
+			}
+		})
+	}
+}

@@ -53,7 +53,11 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		cond = c.condition(r)
 	}
 	var resp *http.Response
-	err = c.transfer(req.Context(), r, func(ctx context.Context, cancel context.CancelCauseFunc) (f *failure) {
+	transfer := c.inTime
+	if r.stream != nil { // of any length, and with a floor of its own
+		transfer = c.transfer
+	}
+	err = transfer(req.Context(), r, func(ctx context.Context, cancel context.CancelCauseFunc) (f *failure) {
 		if r.stream != nil {
 			defer c.watchUpload(r, cancel)()
 			defer func() {

@@ -62,6 +62,17 @@ func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.
 	return fault.Errorf(last.class, last.mend, "downloading %s: %w", name, last.err)
 }
 
+// inTime is transfer for what is kept in memory, which has Timeouts.Document.
+func (c *Client) inTime(ctx context.Context, r *request, attempt func(context.Context, context.CancelCauseFunc) *failure) error {
+	bounded, cancel := context.WithTimeout(ctx, c.o.Timeouts.Document)
+	defer cancel()
+	err := c.transfer(bounded, r, attempt)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "downloading %s: it did not come within %s", Redact(r.url.String()), c.o.Timeouts.Document)
+	}
+	return err
+}
+
 // backoff is how all that is tried again waits between attempts.
 func (c *Client) backoff() []backoff.RetryOption {
 	return []backoff.RetryOption{
@@ -492,7 +503,7 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 	var body []byte
 	var a *answer
 	cond := c.condition(r)
-	err = c.transfer(ctx, r, func(ctx context.Context, cancel context.CancelCauseFunc) *failure {
+	err = c.inTime(ctx, r, func(ctx context.Context, cancel context.CancelCauseFunc) *failure {
 		var f *failure
 		if a, f = c.get(ctx, r); f != nil {
 			return f
