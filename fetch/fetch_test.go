@@ -304,15 +304,27 @@ func TestRun(t *testing.T) {
 	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	cmd := exec.Command(binary, "run", "tool", "--lock", filepath.Join(w.dir, lock.FileName), "--", "--json", "x  y")
-	cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+w.cache)
-	cmd.Stdin = strings.NewReader("in\x00put\r\n")
-	out, err := cmd.Output()
-	if cmd.ProcessState.ExitCode() != 3 {
-		t.Errorf("exit status %d (%v), want the plugin's 3", cmd.ProcessState.ExitCode(), err)
-	}
-	if want := "tool --json x  y\nin\x00put\r\n"; string(out) != want {
-		t.Errorf("stdout %q, want %q", out, want)
+	own := []string{"--lock", filepath.Join(w.dir, lock.FileName)}
+	for _, tt := range []struct {
+		args []string // behind run
+		says string   // by the plugin
+	}{
+		{slices.Concat([]string{"tool"}, own, []string{"--", "--json", "x  y"}), "--json x  y"},
+		{slices.Concat(own, []string{"tool", "--json", "x  y"}), "--json x  y"},
+		{slices.Concat(own, []string{"tool@1.0.0", "--version", "--help", "-q", "--lock=none"}), "--version --help -q --lock=none"},
+		{slices.Concat(own, []string{"tool", "x", "--", "y"}), "x -- y"},
+		{slices.Concat(own, []string{"--", "tool", "--", "y"}), "y"},
+	} {
+		cmd := exec.Command(binary, append([]string{"run"}, tt.args...)...)
+		cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+w.cache)
+		cmd.Stdin = strings.NewReader("in\x00put\r\n")
+		out, err := cmd.Output()
+		if cmd.ProcessState.ExitCode() != 3 {
+			t.Errorf("%q: exit status %d (%v), want the plugin's 3", tt.args, cmd.ProcessState.ExitCode(), err)
+		}
+		if want := "tool " + tt.says + "\nin\x00put\r\n"; string(out) != want {
+			t.Errorf("%q: stdout %q, want %q", tt.args, out, want)
+		}
 	}
 }
 
