@@ -36,7 +36,7 @@ func (a *app) goClient(ctx context.Context, e *lock.Entry) (*goClient, error) {
 			return nil, fault.Errorf(fault.Of(err), `install Go, or add to plugins.toml: [registries] go = "https://…", a module proxy`,
 				"no go to ask for the module proxy: %w", err)
 		}
-		config, err := tool.Config(ctx, a.dir, "")
+		config, err := tool.Config(ctx, "")
 		return &goClient{tool, config}, err
 	})
 }

@@ -131,7 +131,7 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 					if proxy == "" {
 						tool, err := pkgmgr.FindGo(ctx)
 						must(err)
-						config, err := tool.Config(ctx, ".", "")
+						config, err := tool.Config(ctx, "")
 						must(err)
 						proxy, _, _ = strings.Cut(strings.ReplaceAll(config.Proxy, "|", ","), ",")
 					}

@@ -464,7 +464,7 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *lock.Manifest, dir s
 			if err != nil {
 				return nil, err
 			}
-			c, err := tool.Config(ctx, dir, "")
+			c, err := tool.Config(ctx, "")
 			return map[string]string{"": c.Proxy}, err
 		}},
 		{lock.Cargo, m.Registries.Cargo, func() (map[string]string, error) { return nil, nil }},

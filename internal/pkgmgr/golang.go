@@ -52,7 +52,7 @@ func ToolchainExec(path string) bool {
 	return wrapper && strings.HasPrefix(path, "lib/")
 }
 
-// FindGo returns the go on PATH. None there, a broken one and one older than
+// FindGo returns the go on PATH, the one behind it where that is a shim. None there, a broken one and one older than
 // 1.21 are errors of class Machine that say what was found and what is needed;
 // a missing one is an [fs.ErrNotExist].
 func FindGo(ctx context.Context) (_ *Go, err error) {
@@ -64,10 +64,15 @@ func FindGo(ctx context.Context) (_ *Go, err error) {
 	if found, err = filepath.Abs(found); err != nil {
 		return nil, err
 	}
-	g := &Go{found}
-	version, err := g.Version(ctx)
+	// What is on PATH may be the shim of a version manager, which needs the
+	// user's environment; the Go behind it does not.
+	said, err := goSays(ctx, found, askEnv("GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION", "GOROOT")
 	if err != nil {
 		return nil, err
+	}
+	g, version := &Go{found}, strings.TrimPrefix(said["GOVERSION"], "go")
+	if real := filepath.Join(said["GOROOT"], "bin", filepath.Base(found)); filepath.IsAbs(said["GOROOT"]) && isFile(real) {
+		g.path = real
 	}
 	switch yes, ok := atLeast(version, goMajor, goMinor); {
 	case !ok:
@@ -81,32 +86,26 @@ func FindGo(ctx context.Context) (_ *Go, err error) {
 // Version returns the version without "go", "1.26.7", and what a Go that was
 // built with experiments says behind it.
 func (g *Go) Version(ctx context.Context) (string, error) {
-	out, err := g.env(ctx, "", "GOVERSION")
+	said, err := goSays(ctx, g.path, append(homeless(privateEnv(nowhere())), "GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION")
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimPrefix(out["GOVERSION"], "go"), nil
+	return strings.TrimPrefix(said["GOVERSION"], "go"), nil
 }
 
-// env asks for settings in the user's own environment, in dir.
-func (g *Go) env(ctx context.Context, dir string, names ...string) (map[string]string, error) {
-	if dir == "" {
-		dir = filepath.Dir(g.path) // where no go.mod names another toolchain
-	}
+// goSays asks a Go for its settings, in a folder where no go.mod or go.work says
+// anything of them.
+func goSays(ctx context.Context, path string, env []string, names ...string) (map[string]string, error) {
 	out, err := command{
-		name: g.path + " env", path: g.path, args: append([]string{"env", "-json"}, names...), dir: dir,
-		// Flags that are broken, and the toolchain that a go.mod asks for, do
-		// not concern what is asked here.
-		env: userEnv(func(key string) bool { return key == "goflags" || key == "gotoolchain" || key == "gowork" },
-			"GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off"),
-		timeout: time.Minute, class: fault.Machine, mend: noGo,
+		name: path + " env", path: path, args: append([]string{"env", "-json"}, names...), dir: nowhere(),
+		env: env, timeout: time.Minute, class: fault.Machine, mend: noGo,
 	}.run(ctx)
 	if err != nil {
 		return nil, err
 	}
 	said := map[string]string{}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return nil, fault.Errorf(fault.Machine, noGo, "%s env does not answer in JSON: is it Go?", g.path)
+		return nil, fault.Errorf(fault.Machine, noGo, "%s env does not answer in JSON: is it Go?", path)
 	}
 	return said, nil
 }
@@ -114,36 +113,64 @@ func (g *Go) env(ctx context.Context, dir string, names ...string) (map[string]s
 // GoConfig is how the user's own Go reaches modules; the fields are the
 // variables of `go help environment`. It may hold credentials.
 type GoConfig struct {
-	Proxy, NoProxy string // GOPROXY, GONOPROXY
+	Proxy, NoProxy string // GOPROXY without direct, GONOPROXY
 	SumDB, NoSumDB string // GOSUMDB, GONOSUMDB
-	Auth, VCS      string // GOAUTH, GOVCS
+	Auth           string // GOAUTH, as far as it is no program
+	program        string // what else of GOAUTH there is
 }
 
-// Config returns what the user's Go, run in dir, is configured with; GOPRIVATE
-// is in NoProxy and NoSumDB. A proxy that is not "" is asked instead of the
-// configured ones. Proxies in clear text are refused with class Policy.
-func (g *Go) Config(ctx context.Context, dir, proxy string) (GoConfig, error) {
-	said, err := g.env(ctx, dir, "GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOAUTH", "GOVCS")
+// goSettings are the variables that count of the user's: servers, and what is
+// believed of them.
+var goSettings = []string{"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOAUTH"}
+
+// Config returns what the user's Go is configured with, by variables and by the
+// file of go env -w; GOPRIVATE is in NoProxy and NoSumDB. A proxy that is not ""
+// is asked instead of the configured ones. Proxies in clear text are refused with
+// class Policy.
+//
+// Modules come from proxies alone: for "direct", Go would run git or whatever the
+// address of a module leads to. So it does nothing behind a proxy, and is of
+// class Policy where it stands first.
+func (g *Go) Config(ctx context.Context, proxy string) (GoConfig, error) {
+	env := append(homeless(privateEnv(nowhere())), "GOTOOLCHAIN=local", "GO111MODULE=off", "GOENV="+goEnvFile())
+	env = append(env, userEnv(func(key string) bool { return !slices.Contains(goSettings, strings.ToUpper(key)) })...)
+	said, err := goSays(ctx, g.path, env, goSettings...)
 	if err != nil {
 		return GoConfig{}, err
 	}
-	c := GoConfig{
-		Proxy: said["GOPROXY"], NoProxy: said["GONOPROXY"], SumDB: said["GOSUMDB"], NoSumDB: said["GONOSUMDB"],
-		Auth: said["GOAUTH"], VCS: said["GOVCS"],
-	}
+	c := GoConfig{Proxy: said["GOPROXY"], NoProxy: said["GONOPROXY"], SumDB: said["GOSUMDB"], NoSumDB: said["GONOSUMDB"]}
+	c.Auth, c.program = goAuth(said["GOAUTH"])
 	if proxy != "" {
 		c.Proxy = proxy
 	}
 	const mend = "set [registries] go in plugins.toml, or mend GOPROXY"
 	first := true
-	for one := range strings.FieldsFuncSeq(c.Proxy, func(r rune) bool { return r == ',' || r == '|' }) {
+	var proxies strings.Builder
+	for rest := c.Proxy; rest != ""; {
+		one, mark := rest, ""
+		if i := strings.IndexAny(rest, ",|"); i >= 0 {
+			one, mark, rest = rest[:i], rest[i:i+1], rest[i+1:]
+		} else {
+			rest = ""
+		}
 		one = strings.TrimSpace(one)
+		if one == "direct" || one == "off" {
+			rest = "" // nothing counts behind it
+		}
 		switch one {
+		case "direct":
+			if first {
+				return c, fault.Errorf(fault.Policy, "set [registries] go in plugins.toml to a module proxy, or GOPROXY",
+					"go is configured to use no module proxy (GOPROXY=direct): it would run git, which is not done")
+			}
+			continue
 		case "off":
 			if first {
 				return c, fault.Errorf(fault.Machine, mend, "go is configured to use no module proxy (GOPROXY=off)")
 			}
-		case "", "direct":
+			continue
+		case "":
+			continue
 		default:
 			u, err := url.Parse(one)
 			if err != nil || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "file" {
@@ -156,11 +183,44 @@ func (g *Go) Config(ctx context.Context, dir, proxy string) (GoConfig, error) {
 			}
 		}
 		first = false
+		proxies.WriteString(one + mark)
 	}
 	if first {
 		return c, fault.Errorf(fault.Machine, mend, "go names no module proxy (GOPROXY is empty)")
 	}
+	c.Proxy = strings.TrimRight(proxies.String(), ",|")
 	return c, nil
+}
+
+// goAuth parts GOAUTH (`go help goauth`) into what Go does itself and the
+// programs, which are not run: git and others of the user's.
+func goAuth(value string) (own, program string) {
+	var kept []string
+	for one := range strings.SplitSeq(value, ";") {
+		switch one = strings.TrimSpace(one); one {
+		case "":
+		case "netrc", "off":
+			kept = append(kept, one)
+		default:
+			program, _, _ = strings.Cut(one, " ")
+		}
+	}
+	if len(kept) == 0 && program != "" {
+		kept = []string{"off"}
+	}
+	return strings.Join(kept, ";"), program
+}
+
+// goEnvFile is where go env -w keeps settings, "off" for nowhere.
+func goEnvFile() string {
+	if file := os.Getenv("GOENV"); file != "" {
+		return file
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "off"
+	}
+	return filepath.Join(dir, "go", "env")
 }
 
 // Transparent reports whether cmd/go compares what it downloads of a module
@@ -169,36 +229,51 @@ func (c GoConfig) Transparent(path string) bool {
 	return c.SumDB != "off" && !module.MatchPrefixPatterns(c.NoSumDB, path)
 }
 
-// downloadVariables are the ones of the user's that reaching a server takes:
-// the way there, certificates, and where tokens are.
-var downloadVariables = []string{
-	"PATH", "HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "NETRC", "SSH_AUTH_SOCK",
-	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
-	"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_ASKPASS", "GIT_CONFIG_GLOBAL",
-	"SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PATHEXT", "COMSPEC",
-}
-
 // downloadEnv is the environment of a run that downloads: what c says of
-// servers, and of everything else nothing that is the user's.
+// servers, the way there, the file with the user's passwords, and of everything
+// else nothing that is the user's. No version control is on PATH, or allowed.
 func (c GoConfig) downloadEnv(scratch, cache string, set ...string) []string {
-	env := userEnv(func(key string) bool { return !slices.Contains(downloadVariables, strings.ToUpper(key)) },
-		"GOPROXY="+c.Proxy, "GONOPROXY="+c.NoProxy, "GOPRIVATE=", "GOSUMDB="+c.SumDB, "GONOSUMDB="+c.NoSumDB,
-		"TMPDIR="+scratch, "TEMP="+scratch, "TMP="+scratch, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	env := append(homeless(reachEnv(scratch)), "GOPROXY="+c.Proxy, "GONOPROXY="+c.NoProxy, "GOPRIVATE=", "GOSUMDB="+c.SumDB, "GONOSUMDB="+c.NoSumDB)
 	if c.Auth != "" {
 		env = append(env, "GOAUTH="+c.Auth)
 	}
-	if c.VCS != "" {
-		env = append(env, "GOVCS="+c.VCS)
+	if file := netrc(); file != "" {
+		env = append(env, "NETRC="+file)
 	}
 	return append(append(env, goEnv(scratch, cache)...), set...)
 }
 
+// netrc is the user's netrc file, "" where there is no home.
+func netrc() string {
+	if file := os.Getenv("NETRC"); file != "" {
+		return file
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	if runtime.GOOS == "windows" {
+		return filepath.Join(home, "_netrc")
+	}
+	return filepath.Join(home, ".netrc")
+}
+
+// homeless takes the home folder out of an environment. Go needs none, and where
+// it finds one it starts a process that stays behind to count what was run
+// (`go help telemetry`).
+func homeless(env []string) []string {
+	return slices.DeleteFunc(env, func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		return slices.Contains([]string{"HOME", "XDG_CONFIG_HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"}, key)
+	})
+}
+
 // goEnv is what every run of Go has: no file of settings, no other toolchain,
-// no workspace, no cgo, and the oldest processors of each kind.
+// no workspace, no cgo, no version control, and the oldest processors of each kind.
 func goEnv(scratch, cache string) []string {
 	return []string{
 		"GOENV=off", "GOTOOLCHAIN=local", "GOWORK=off", "GO111MODULE=on", "GOEXPERIMENT=", "GODEBUG=", "CGO_ENABLED=0",
-		"GOAMD64=v1", "GOARM64=v8.0", "GOINSECURE=", "GOFLAGS=",
+		"GOAMD64=v1", "GOARM64=v8.0", "GOINSECURE=", "GOFLAGS=", "GOVCS=*:off",
 		"GOPATH=" + filepath.Join(scratch, "gopath"), "GOMODCACHE=" + cache, "GOCACHE=" + filepath.Join(scratch, "gocache"),
 		"GOTMPDIR=" + scratch,
 	}
@@ -285,10 +360,10 @@ func (g *Go) modDownload(ctx context.Context, c GoConfig, scratch, cache, path, 
 		if err == nil {
 			err = fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go mod download %s says nothing", what)
 		}
-		return nil, explainGo(err, what, "")
+		return nil, c.explain(err, what, "")
 	}
 	if said.Error != "" {
-		return nil, explainGo(nil, what, said.Error)
+		return nil, c.explain(nil, what, said.Error)
 	}
 	if said.Version != "v"+version {
 		return nil, fault.Errorf(fault.Usage, "write the version as "+strings.TrimPrefix(said.Version, "v"),
@@ -307,7 +382,7 @@ func (g *Go) DownloadMod(ctx context.Context, c GoConfig, scratch, path, version
 	cache := filepath.Join(scratch, "mod")
 	out, err := g.download("go list -m "+what, dir, c.downloadEnv(scratch, cache), []string{"list", "-modcacherw", "-m", "-json", what}).twice(ctx)
 	if err != nil {
-		return nil, explainGo(err, what, "")
+		return nil, c.explain(err, what, "")
 	}
 	var said struct{ GoMod string }
 	if err := json.Unmarshal(out, &said); err != nil || said.GoMod == "" {
@@ -331,7 +406,7 @@ func (g *Go) Withdrawn(ctx context.Context, c GoConfig, scratch, path, version s
 	env := c.downloadEnv(scratch, filepath.Join(scratch, "news"))
 	out, err := g.download("go list -m -u "+what, dir, env, []string{"list", "-modcacherw", "-m", "-u", "-json", what}).twice(ctx)
 	if err != nil {
-		return nil, explainGo(err, what, "")
+		return nil, c.explain(err, what, "")
 	}
 	var said struct {
 		Retracted  []string
@@ -353,9 +428,9 @@ func (g *Go) Withdrawn(ctx context.Context, c GoConfig, scratch, path, version s
 // goMend is for what Go says in its own words.
 const goMend = "see that GOPROXY and the network are right: go env GOPROXY GONOPROXY GOPRIVATE"
 
-// explainGo classifies what Go says when it cannot get a module. Text is used
+// explain classifies what Go says when it cannot get a module. Text is used
 // where there is no error of a program.
-func explainGo(err error, what, text string) error {
+func (c GoConfig) explain(err error, what, text string) error {
 	var exit *exitError
 	switch {
 	case errors.As(err, &exit):
@@ -371,6 +446,12 @@ func explainGo(err error, what, text string) error {
 		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })
 	}
 	switch {
+	case has("GOVCS disallows using"):
+		return fault.Errorf(fault.Policy, "name a module proxy that has it: [registries] go in plugins.toml, or GOPROXY; GONOPROXY=none keeps Go from passing it by (see GOPRIVATE)",
+			"go module %s is not asked of a proxy, and Go would run a version control for it, which is not done: %w", what, err)
+	case c.program != "" && has("401 Unauthorized", "403 Forbidden", "404 Not Found"):
+		return fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, and GOAUTH=netrc",
+			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w: %w", what, clean(c.program), fs.ErrNotExist, err)
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", what, err)
 	case has("zip: not a valid zip file", "zip: checksum error", "downloaded zip file too large"):

@@ -51,9 +51,9 @@ type GoClosure struct {
 // else uses; Go compares it with the checksum database unless c says otherwise.
 // No code of a module runs.
 //
-// A module with replace or exclude, which `go install` refuses as well, one
-// that needs a newer Go than g, and a package that is no program are errors of
-// class Usage.
+// A module with replace or exclude, which `go install` refuses as well, is an
+// error of class Policy or Usage; one that needs a newer Go than g, and a package
+// that is no program, of class Usage.
 func (g *Go) Resolve(ctx context.Context, c GoConfig, scratch string, m GoMain, platforms []lock.Platform) (*GoClosure, error) {
 	r := &goResolver{Go: g, c: c, main: m, scratch: scratch, cache: filepath.Join(scratch, "mod")}
 	own, err := g.modDownload(ctx, c, scratch, r.cache, m.Module, m.Version)
@@ -95,7 +95,11 @@ func (r *goResolver) inspect(ctx context.Context, own *GoModule) error {
 	for _, line := range file.Syntax.Stmt {
 		for _, verb := range verbs(line) {
 			if verb == "replace" || verb == "exclude" {
-				return fault.Errorf(fault.Usage, "take another version, or another source of this plugin",
+				class := fault.Usage
+				if verb == "replace" { // by code of elsewhere
+					class = fault.Policy
+				}
+				return fault.Errorf(class, "take another version, or another source of this plugin",
 					"the go.mod of go module %s has %s: its author builds it with other code than it names, and go install refuses it as well", own, verb)
 			}
 		}
@@ -144,7 +148,7 @@ func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, mis
 			continue
 		}
 		if err != nil {
-			return nil, nil, explainGo(err, r.main.Module+"@v"+r.main.Version, "")
+			return nil, nil, r.c.explain(err, r.main.Module+"@v"+r.main.Version, "")
 		}
 		for line := range strings.Lines(string(out)) {
 			if path, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
@@ -198,14 +202,14 @@ func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform, root
 	}
 	cache := filepath.Join(r.scratch, "narrow-mod")
 	for _, p := range platforms {
-		env := append(privateEnv(r.scratch), goEnv(r.scratch, cache)...)
+		env := append(homeless(privateEnv(r.scratch)), goEnv(r.scratch, cache)...)
 		env = append(append(env, goPlatform(p)...), "GOSUMDB=off", "GOPROXY="+fileURL(downloads))
 		run := command{
 			name: "go list " + r.main.String() + " for " + p.Name, path: r.path, dir: dir, env: env, limit: 64 << 20, class: fault.Upstream,
 			args: []string{"list", "-modcacherw", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", r.main.path()},
 		}
 		if _, err := run.run(ctx); err != nil {
-			return nil, explainGo(err, r.main.Module+"@v"+r.main.Version, "")
+			return nil, r.c.explain(err, r.main.Module+"@v"+r.main.Version, "")
 		}
 	}
 	modules, err := listDownloads(filepath.Join(cache, "cache", "download"))
@@ -489,8 +493,8 @@ func (g *Go) Build(ctx context.Context, b GoBuild, out string) error {
 	if err := writeScratchModule(dir, newestGoLine(b.Modules), roots, []byte(sums.String())); err != nil {
 		return err
 	}
-	env := append(privateEnv(scratch), goEnv(scratch, filepath.Join(scratch, "mod"))...)
-	env = append(append(env, goPlatform(b.Platform)...), "GOSUMDB=off", "GOPROXY="+fileURL(proxy), "GOVCS=*:off")
+	env := append(homeless(privateEnv(scratch)), goEnv(scratch, filepath.Join(scratch, "mod"))...)
+	env = append(append(env, goPlatform(b.Platform)...), "GOSUMDB=off", "GOPROXY="+fileURL(proxy))
 	if b.Cache != "" {
 		env = append(env, "GOCACHE="+b.Cache)
 	}

@@ -54,7 +54,7 @@ func (g *Go) list(ctx context.Context, c GoConfig, scratch string, args ...strin
 	args = append([]string{"list", "-modcacherw", "-m", "-json"}, args...)
 	out, err := g.download("go list -m "+what, dir, c.downloadEnv(scratch, newsCache(scratch)), args).twice(ctx)
 	if err != nil {
-		return nil, explainGo(err, what, "")
+		return nil, c.explain(err, what, "")
 	}
 	var all []listed
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
@@ -137,7 +137,7 @@ func (g *Go) News(ctx context.Context, c GoConfig, scratch string, modules []mod
 			n.Err = fault.Errorf(fault.Upstream, "ask by hand: go list -m "+m.String(), "go list -m says nothing of %s", m)
 			continue
 		case one.Error != nil:
-			n.Err = explainGo(nil, m.String(), one.Error.Err)
+			n.Err = c.explain(nil, m.String(), one.Error.Err)
 			continue
 		}
 		n.Committed = one.Time

@@ -27,7 +27,7 @@ func TestRealGo(t *testing.T) {
 	config := GoConfig{Proxy: fileURL(modules), SumDB: "off", Auth: "off"}
 	_, err := os.Stat(modules)
 	if err != nil {
-		if config, err = g.Config(t.Context(), t.TempDir(), ""); err != nil {
+		if config, err = g.Config(t.Context(), ""); err != nil {
 			t.Skipf("go has no proxy to try with: %v", err)
 		}
 	}

@@ -61,29 +61,32 @@ func TestGoConfig(t *testing.T) {
 	t.Setenv("GOPRIVATE", "corp.example.com/*")
 	t.Setenv("GOPROXY", "https://me:s3cret@proxy.example.com|direct")
 	t.Setenv("GOSUMDB", "sums.example.com")
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module m.invalid\n\ngo 1.99\n\ntoolchain go1.99.0\n"), 0o600); err != nil {
-		t.Fatal(err)
+	// Nothing of the project in which we run counts.
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"go.mod": "module m.invalid\n\ngo 1.99\n\ntoolchain go1.99.0\n", "go.work": "broken", ".tool-versions": "golang 1.2\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	c, err := g.Config(t.Context(), dir, "")
+	c, err := g.Config(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Proxy != "https://me:s3cret@proxy.example.com|direct" || c.NoProxy != "corp.example.com/*" || c.SumDB != "sums.example.com" {
+	if c.Proxy != "https://me:s3cret@proxy.example.com" || c.NoProxy != "corp.example.com/*" || c.SumDB != "sums.example.com" {
 		t.Errorf("%+v", c)
 	}
 	if !c.Transparent("example.com/a") || c.Transparent("corp.example.com/a") {
 		t.Errorf("%+v", c)
 	}
-	if c, err := g.Config(t.Context(), dir, "http://127.0.0.1:1/go"); err != nil || c.Proxy != "http://127.0.0.1:1/go" {
+	if c, err := g.Config(t.Context(), "http://127.0.0.1:1/go"); err != nil || c.Proxy != "http://127.0.0.1:1/go" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for proxy, want := range map[string]fault.Class{
-		"off": fault.Machine, ",": fault.Machine, "proxy.example.com": fault.Machine,
+		"off": fault.Machine, ",": fault.Machine, "direct": fault.Policy, "direct,https://proxy.example.com": fault.Policy, "proxy.example.com": fault.Machine,
 		"http://me:s3cret@proxy.example.com": fault.Policy, "https://proxy.example.com,http://proxy.example.com": fault.Policy,
 	} {
 		t.Setenv("GOPROXY", proxy)
-		_, err := g.Config(t.Context(), dir, "")
+		_, err := g.Config(t.Context(), "")
 		if fault.Of(err) != want || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: class %v, want %v: %v", proxy, fault.Of(err), want, err)
 		}
@@ -243,7 +246,7 @@ func TestGoResolve(t *testing.T) {
 			s.Module(fake.Module{Path: "example.com/" + name, Version: "v1.0.0", Files: map[string]string{
 				"go.mod": "module example.com/" + name + "\n\ngo 1.21\n\n" + lines + "\n", "main.go": "package main\n\nfunc main() {}\n"}})
 			_, err := resolve(t, sumdb, GoMain{"example.com/" + name, "1.0.0", ""})
-			wantFault(t, err, fault.Usage, "has "+name)
+			wantFault(t, err, map[string]fault.Class{"replace": fault.Policy, "exclude": fault.Usage}[name], "example.com/"+name+"@v1.0.0 has "+name)
 		})
 	}
 	t.Run("newer go", func(t *testing.T) {

@@ -107,7 +107,7 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := tool.Config(ctx, u.Dir, u.m.Registries.Go)
+	config, err := tool.Config(ctx, u.m.Registries.Go)
 	if err != nil {
 		return nil, err
 	}
