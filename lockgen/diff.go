@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,6 +112,21 @@ func (p *program) oldVersion(ctx context.Context, from string) (*lock.Lock, erro
 // gitTime is what git may take: a partial clone fetches what it lacks.
 const gitTime = 5 * time.Minute
 
+// gitEnv is the environment without git's own variables, but for those that say
+// where its settings are and how far it looks for a repository. In a hook git sets
+// some that lead to the repository of the hook, wherever the lock is; the folder
+// says which repository it is.
+func gitEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		key, _, _ := strings.Cut(strings.ToUpper(kv), "=")
+		switch key {
+		case "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM":
+			return false
+		}
+		return strings.HasPrefix(key, "GIT_") && !strings.HasPrefix(key, "GIT_CONFIG_KEY_") && !strings.HasPrefix(key, "GIT_CONFIG_VALUE_")
+	})
+}
+
 // git runs git in a folder and returns what it prints.
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	path, err := exec.LookPath("git")
@@ -119,7 +135,7 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	}
 	out, talk, err := child.Output(ctx, func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, path, args...)
-		cmd.Dir = dir
+		cmd.Dir, cmd.Env = dir, gitEnv()
 		return cmd
 	}, gitTime, lock.MaxSize)
 	var exit *exec.ExitError

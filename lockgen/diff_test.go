@@ -96,6 +96,41 @@ func TestDiff(t *testing.T) {
 	p.fails(fault.Lock, []string{"HEAD:plugins.lock.toml has schema 9"}, "diff")
 }
 
+// TestDiffInHook: git sets variables in a hook, and people do; the repository is
+// the one that the lock is in.
+func TestDiffInHook(t *testing.T) {
+	p, other := own(t), own(t)
+	for _, p := range []*place{p, other} {
+		p.git("init", "--quiet", "--initial-branch=main")
+		p.commit("lock")
+	}
+	other.write("plugins.lock.toml", strings.ReplaceAll(other.read("plugins.lock.toml"), `"registry"`, `"first-use"`))
+	other.commit("another lock")
+	p.write("plugins.lock.toml", strings.Replace(p.read("plugins.lock.toml"), "trust = \"registry\"", "trust = \"first-use\"", 1))
+	want, _ := p.ok("diff")
+	if !strings.Contains(want, "trust registry -> first-use") {
+		t.Fatal(want)
+	}
+	theirs := other.path(".git")
+	for name, env := range map[string]map[string]string{
+		"a hook":                     {"GIT_DIR": ".git", "GIT_INDEX_FILE": ".git/index", "GIT_PREFIX": "", "GIT_EXEC_PATH": "/nonexistent", "GIT_EDITOR": ":"},
+		"a hook of another":          {"GIT_DIR": theirs, "GIT_INDEX_FILE": theirs + "/index", "GIT_WORK_TREE": other.dir},
+		"a worktree of another":      {"GIT_DIR": theirs, "GIT_COMMON_DIR": theirs},
+		"the objects of another":     {"GIT_OBJECT_DIRECTORY": theirs + "/objects", "GIT_ALTERNATE_OBJECT_DIRECTORIES": theirs + "/objects"},
+		"settings of a command line": {"GIT_CONFIG_PARAMETERS": "'core.worktree=/nonexistent'", "GIT_CONFIG": "/nonexistent"},
+		"a namespace":                {"GIT_NAMESPACE": "x", "GIT_REPLACE_REF_BASE": "refs/x", "GIT_SHALLOW_FILE": "/nonexistent", "GIT_LITERAL_PATHSPECS": "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for key, value := range env {
+				t.Setenv(key, value)
+			}
+			if got, _ := p.ok("diff"); got != want {
+				t.Errorf("%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
 // TestDiffWithoutGit is a machine that has none.
 func TestDiffWithoutGit(t *testing.T) {
 	p := own(t)

@@ -58,6 +58,7 @@ type Server struct {
 	modules  map[string]*moduleVersions           // by path
 	sumdb    *sumDB                               // nil before the first [Server.SumDB]
 	token    string                               // that crates demand, see [Server.CrateToken]
+	login    [2]string                            // that modules demand, see [Server.GoLogin]
 
 	// before may answer instead of everything else, and other answers what is
 	// no file; nil for the registries of npm and Python.
@@ -221,6 +222,12 @@ func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		w.Header().Set("WWW-Authenticate", `Cargo login_url="https://example.com/login"`)
 		http.Error(w, `{"error":"unauthorized"}`, http.StatusUnauthorized)
+		return
+	}
+	if user, password, _ := r.BasicAuth(); s.login != [2]string{} && s.login != [2]string{user, password} && strings.HasPrefix(r.URL.Path, "/go/") {
+		s.mu.Unlock()
+		w.Header().Set("WWW-Authenticate", "Basic")
+		http.Error(w, "unauthorized", http.StatusUnauthorized)
 		return
 	}
 	f, ok := s.files[r.URL.Path]

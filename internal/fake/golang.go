@@ -81,6 +81,13 @@ type moduleVersions struct {
 // GoProxy is the address of the module proxy, for GOPROXY.
 func (s *Server) GoProxy() string { return s.URL + "/go" }
 
+// GoLogin makes the module proxy demand a user name and a password.
+func (s *Server) GoLogin(user, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.login = [2]string{user, password}
+}
+
 // Module publishes a version of a Go module. Publishing it again replaces it;
 // the checksum database goes on to know the first one.
 func (s *Server) Module(m Module) Artifact {
