@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -275,7 +276,7 @@ func xzFile(chunks []byte, content int) []byte {
 }
 
 // TestXZChunks: the sizes that a chunk gives of itself are true, or the file is
-// refused, as xz and 7-Zip do. The library alone believes them.
+// refused, as xz and CPython do. The library alone believes them.
 func TestXZChunks(t *testing.T) {
 	script := []byte("#!/bin/sh\necho a script that is long enough to be compressed, compressed, compressed\n")
 	var b bytes.Buffer
@@ -370,5 +371,50 @@ func TestFormats(t *testing.T) {
 		if _, err := Unpack(t.Context(), tempArchive(t, nil), "", Options{Format: format}); err == nil || fault.Of(err) != fault.Integrity {
 			t.Errorf("%s of an empty file: %v", format, err)
 		}
+	}
+}
+
+// TestRealCompressors reads what the compressors of this machine write, those that
+// are there, in one part and in several.
+func TestRealCompressors(t *testing.T) {
+	t.Parallel()
+	tarball := tarOf(tarHdr{name: "bin/tool", mode: "0000755", body: string(noise(120<<10)) + strings.Repeat("the same again, ", 1<<14)}, file("a"))
+	want, err := Unpack(t.Context(), tempArchive(t, gz(tarball)), "", Options{Format: "tar.gz"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for _, line := range []string{
+		"gzip -c", "pigz -c", "pigz -i -b 128 -c", "bgzip -c",
+		"xz -c", "xz -9 -c", "xz -T2 --block-size=65536 -c", "xz --check=none -c", "xz --check=sha256 -c", "pixz -t",
+		"zstd -c", "zstd -19 -c", "zstd --fast=5 -c", "zstd -T2 -c", "zstd --no-check -c", "pzstd -c",
+		"bzip2 -c", "bzip2 -1 -c", "lbzip2 -c", "pbzip2 -c",
+	} {
+		args := strings.Fields(line)
+		program, err := exec.LookPath(args[0])
+		if err != nil {
+			continue
+		}
+		format := map[byte]string{'g': "tar.gz", 'x': "tar.xz", 'd': "tar.zst", '2': "tar.bz2"}[map[string]byte{
+			"gzip": 'g', "pigz": 'g', "bgzip": 'g', "xz": 'x', "pixz": 'x', "zstd": 'd', "pzstd": 'd', "bzip2": '2', "lbzip2": '2', "pbzip2": '2'}[args[0]]]
+		compress := func(part []byte) []byte {
+			cmd := exec.CommandContext(t.Context(), program, args[1:]...)
+			cmd.Stdin = bytes.NewReader(part)
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			return out
+		}
+		tried++
+		for what, data := range map[string][]byte{"one": compress(tarball), "two": append(compress(tarball[:100_000]), compress(tarball[100_000:])...)} {
+			files, err := Unpack(t.Context(), tempArchive(t, data), "", Options{Format: format, Release: true})
+			if err != nil || Diff(want, files) != "" {
+				t.Errorf("%s, %s: %v, %s", line, what, err, Diff(want, files))
+			}
+		}
+	}
+	if tried == 0 {
+		t.Skip("no compressor is on PATH")
 	}
 }

@@ -52,7 +52,6 @@ func (u *unpacker) xz(section *io.SectionReader) (io.Reader, error) {
 		return nil, err
 	}
 	var blocks []xzBlock // last first
-	var memory, total int64
 	streams := 0
 	for end := section.Size(); end > 0; {
 		streams++
@@ -62,14 +61,6 @@ func (u *unpacker) xz(section *io.SectionReader) (io.Reader, error) {
 		own, start, err := xzStream(section, end)
 		if err != nil {
 			return nil, err
-		}
-		for _, b := range own {
-			// Each block gets a dictionary of its own. Many blocks with
-			// little in them would keep us busy with memory.
-			total += b.content
-			if memory += b.dict; memory > maxDictionary+total {
-				return nil, unsafef("xz: its blocks ask for more memory than they have bytes")
-			}
 		}
 		slices.Reverse(own)
 		blocks = append(blocks, own...)
@@ -367,7 +358,10 @@ func (x *xzContent) chunk() error {
 	}
 	if !x.begun {
 		x.begun = true
-		if x.lzma, err = (lzma.Reader2Config{DictCap: int(max(x.b.dict, lzma.MinDictCap))}).NewReader2(x.in); err != nil {
+		// Nothing in a block lies farther back than its beginning, so many
+		// blocks with little in them do not keep us busy with memory.
+		dict := max(min(x.b.dict, x.b.content), lzma.MinDictCap)
+		if x.lzma, err = (lzma.Reader2Config{DictCap: int(dict)}).NewReader2(x.in); err != nil {
 			return xzBroken(err)
 		}
 	}
