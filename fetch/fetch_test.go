@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -565,6 +566,22 @@ func TestScopes(t *testing.T) {
 		w.registry.File("/nowhere/"+name+"/-/"+name+"-"+map[string]string{"script": "2.0.0", "other": "1.0.0"}[name]+".tgz", map[string]fake.Artifact{
 			"script": w.tarballs["node_modules/script"], "other": other["node_modules/other"]}[name].Body)
 	}
+	// What npm sends, and what npm holds against its project: the one counts, the other does not.
+	const want = "Bearer s3cret-token"
+	for _, path := range []string{"/@acme/lib/-/lib-0.1.0.tgz", "/@other/lib/-/lib-1.0.0.tgz"} {
+		w.registry.Fault(path, fake.Do(func(out http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
+			if r.Header.Get("Authorization") != want {
+				http.Error(out, "who are you?", http.StatusUnauthorized)
+				return
+			}
+			honest(out, r)
+		}))
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "package.json"), []byte(`{"devEngines": {"packageManager": {"name": "pnpm"}}, "scripts": {"env": "exit 1"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(4, []string{"401 Unauthorized", "no credential sent"}, "get", "script")
+	t.Setenv("npm_config_//"+strings.TrimPrefix(w.registry.URL, "http://")+"/:_authToken", "s3cret-token")
 	if line := w.must("env", "script", "other", "--shell", "sh"); strings.Count(line, ":") != 2 {
 		t.Errorf("two folders, then PATH: %s", line)
 	}

@@ -414,9 +414,6 @@ func (p *program) lookAtProxies() []finding {
 		}
 		findings = append(findings, f)
 	}
-	if p.env("SSL_CERT_FILE") != "" && p.env("NODE_EXTRA_CA_CERTS") == "" {
-		findings = append(findings, finding{isNote, "NODE_EXTRA_CA_CERTS", "not set", "npm does not read SSL_CERT_FILE", "export NODE_EXTRA_CA_CERTS=\"$SSL_CERT_FILE\""})
-	}
 	if !proxied {
 		findings = append(findings, finding{isGood, "proxy", "none set", "", ""})
 	}

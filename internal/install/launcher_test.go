@@ -20,6 +20,29 @@ func TestCmdLauncher(t *testing.T) {
 	}
 }
 
+// TestNodeLauncher: nothing that the user says to node reaches a plugin.
+func TestNodeLauncher(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	env, err := exec.LookPath("env")
+	if err != nil {
+		t.Skip(err)
+	}
+	launcher := filepath.Join(t.TempDir(), "launcher")
+	if err := os.WriteFile(launcher, []byte(shLauncher(nodeVariables, []string{env})), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range nodeVariables {
+		t.Setenv(name, "canary")
+	}
+	t.Setenv("KEPT", "kept")
+	out, err := exec.Command(launcher).Output()
+	if err != nil || bytes.Contains(out, []byte("canary")) || !bytes.Contains(out, []byte("KEPT=kept")) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // TestShLauncher: bytes in, bytes out, arguments and status as they are, from
 // paths that a shell could misread.
 func TestShLauncher(t *testing.T) {

@@ -65,12 +65,19 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
 	// What the user's shell says to node must not change what a plugin writes.
-	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell)), []string{"NODE_OPTIONS", "NODE_PATH"}, []string{node, p.Path})
+	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell)), nodeVariables, []string{node, p.Path})
 	if err != nil {
 		return nil, nil, err
 	}
 	p.Path = launcher
 	return p, append(depends, node, launcher), nil
+}
+
+// nodeVariables are those of node itself with which it would load, write or print
+// something else (`node --help`, "Environment variables").
+var nodeVariables = []string{
+	"NODE_OPTIONS", "NODE_PATH", "NODE_REPL_EXTERNAL_MODULE", "NODE_PRESERVE_SYMLINKS", "NODE_PRESERVE_SYMLINKS_MAIN", "NODE_ICU_DATA", "OPENSSL_CONF",
+	"NODE_V8_COVERAGE", "NODE_COMPILE_CACHE", "NODE_REDIRECT_WARNINGS", "NODE_TEST_CONTEXT", "NODE_DEBUG", "NODE_DEBUG_NATIVE", "NODE_PENDING_DEPRECATION",
 }
 
 // Command is the name under which a shell finds the executable of an entry that

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/base64"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// monorepo is the package.json of a user whose project is for pnpm alone.
+const monorepo = `{"name": "monorepo", "private": true, "packageManager": "pnpm@10.0.0", "workspaces": ["packages/*"], "engines": {"node": "99", "npm": "99"},
+	"devEngines": {"packageManager": {"name": "pnpm", "version": "10.x", "onFail": "error"}}, "overrides": {"x-lib": "file:../lib"},
+	"scripts": {"preinstall": "exit 1", "env": "exit 1"}}`
+
+// guard lets a server answer only to who sends this.
+func guard(s *fake.Server, authorization string, paths ...string) {
+	for _, path := range paths {
+		s.Fault(path, fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
+			if r.Header.Get("Authorization") != authorization {
+				http.Error(w, "who are you?", http.StatusUnauthorized)
+				return
+			}
+			honest(w, r)
+		}))
+	}
+}
+
+// TestNPMConfiguration: what lets `npm view` work lets lockgen work, in a project
+// that npm itself refuses: the registry of a scope and the credential for it, for
+// documents and for tarballs, and for no other host.
+func TestNPMConfiguration(t *testing.T) {
+	needNPM(t)
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:s3cret"))
+	t.Setenv("ACME_TOKEN", "s3cret-token")
+	for name, tt := range map[string]struct {
+		config, want string
+		fails        bool
+	}{
+		"token":                {"//HOST/:_authToken=s3cret-token\n", "Bearer s3cret-token", false},
+		"token of a variable":  {"//HOST/:_authToken=${ACME_TOKEN}\n", "Bearer s3cret-token", false},
+		"basic":                {"//HOST/:_auth=" + strings.TrimPrefix(basic, "Basic ") + "\n", basic, false},
+		"name and password":    {"//HOST/:username=me\n//HOST/:_password=" + base64.StdEncoding.EncodeToString([]byte("s3cret")) + "\n", basic, false},
+		"of another host":      {"//elsewhere.example.com/:_authToken=s3cret-token\n", "Bearer s3cret-token", true},
+		"another token":        {"//HOST/:_authToken=s3cret-other\n", "Bearer s3cret-token", true},
+		"variable without one": {"//HOST/:_authToken=${NO_SUCH_VARIABLE}\n", "Bearer s3cret-token", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newBase(t)
+			private, cdn := fake.New(t), fake.New(t)
+			private.Package(fake.Package{Name: "@acme/x", Version: "1.0.0", Files: map[string]string{"x": "#!/usr/bin/env node\n"},
+				Manifest: map[string]any{"bin": map[string]any{"x": "x"}, "dependencies": map[string]any{"x-lib": "^1.0.0", "@acme/far": "1.0.0"}}})
+			far := cdn.Package(fake.Package{Name: "@acme/far", Version: "1.0.0"})
+			private.Package(fake.Package{Name: "@acme/far", Version: "1.0.0"})
+			p.server.Package(fake.Package{Name: "x-lib", Version: "1.0.0", Manifest: map[string]any{"deprecated": "use another"}})
+			const doc, file = "/@acme/x", "/@acme/x/-/x-1.0.0.tgz"
+			guard(private, tt.want, doc, file, "/@acme/far")
+			private.Fault("/@acme/far/-/far-1.0.0.tgz", fake.Redirect(http.StatusFound, far.URL))
+			p.write(".npmrc", strings.ReplaceAll("@acme:registry="+private.URL+"/\n"+tt.config, "HOST", strings.TrimPrefix(private.URL, "http://")))
+			p.write("package.json", monorepo)
+			p.write(".nvmrc", "v99\n")
+			p.write("pnpm-workspace.yaml", "packages: ['**']\n")
+			p.manifest(baseEntries + "x = { version = \"1.0.0\", source = \"npm:@acme/x\", binary = \"x\" }\n")
+			if tt.fails {
+				text := p.fails(fault.Upstream, []string{"401 Unauthorized", private.URL, "@acme"}, "update")
+				if strings.Contains(text, "s3cret") || strings.Contains(text, "EBADDEVENGINES") {
+					t.Errorf("it says %s", text)
+				}
+				return
+			}
+			_, said := p.ok("update")
+			if n := strings.Count(said, "x-lib@1.0.0 is deprecated"); n != 1 {
+				t.Errorf("a deprecation is told %d times: %s", n, said)
+			}
+			for _, path := range []string{doc, file, "/@acme/far"} {
+				if private.Count(path) == 0 {
+					t.Errorf("%s was not asked for", path)
+				}
+			}
+			if cdn.Count("") == 0 {
+				t.Error("the redirect was not followed")
+			}
+			for who, s := range map[string]*fake.Server{"the other registry": p.server, "the target of a redirect": cdn} {
+				for _, r := range s.Requests("") {
+					if auth := r.Header.Get("Authorization"); auth != "" {
+						t.Errorf("%s got %s with %s", who, auth, r.Path)
+					}
+				}
+			}
+			if text := p.read("plugins.lock.toml"); strings.Contains(text, "s3cret") || strings.Contains(text, "127.0.0.1") {
+				t.Error("the lock holds a secret or a host")
+			}
+		})
+	}
+}
+
+// TestDirectReferences: lockgen ends with the class of policy, and says which
+// package asks for what.
+func TestDirectReferences(t *testing.T) {
+	needNPM(t)
+	p := newBase(t)
+	p.server.Package(fake.Package{Name: "mid", Version: "1.0.0", Manifest: map[string]any{"optionalDependencies": map[string]any{"evil": "git+file:///tmp/evil"}}})
+	p.server.Package(fake.Package{Name: "x", Version: "1.0.0", Files: map[string]string{"x": "#!/usr/bin/env node\n"},
+		Manifest: map[string]any{"bin": map[string]any{"x": "x"}, "dependencies": map[string]any{"mid": "*"}}})
+	p.manifest(baseEntries + "x = { version = \"1.0.0\", source = \"npm:x\", binary = \"x\" }\n")
+	before := p.read("plugins.lock.toml")
+	p.fails(fault.Policy, []string{"x 1.0.0", "npm package mid@1.0.0 depends on evil from git+file:///tmp/evil, not from a registry"}, "update")
+	if p.read("plugins.lock.toml") != before {
+		t.Error("the lock has changed")
+	}
+	if _, err := os.Stat(p.path("package.json")); err == nil {
+		t.Error("npm wrote into the project")
+	}
+}
