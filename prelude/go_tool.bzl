@@ -1,25 +1,17 @@
 """Builds a Go program that runs on this machine.
 
-The prelude's go_bootstrap_binary would do, but its action may be sent to a
-remote executor, which has no Go, and it asks every repository for two more
-toolchains. This one needs `go` on the PATH of the shell that starts Buck2.
+It needs `go` on the PATH of the shell that starts Buck2. The prelude's
+go_bootstrap_binary needs two more toolchains in every repository, and its action
+may be sent to a remote executor, which has no Go.
 """
 
-load(":platforms.bzl", "host_constraints")
-
-def _go_platform() -> (str, str):
-    """Returns Go's names of this machine; empty ones leave the choice to Go."""
-    host = host_info()
-    goos = "linux" if host.os.is_linux else "darwin" if host.os.is_macos else "windows" if host.os.is_windows else ""
-    goarch = "amd64" if host.arch.is_x86_64 else "arm64" if host.arch.is_aarch64 else ""
-    return goos, goarch
+load(":platforms.bzl", "host", "host_constraints")
 
 def _go_tool_impl(ctx: AnalysisContext) -> list[Provider]:
-    goos, goarch = _go_platform()
-    suffix = ".exe" if goos == "windows" else ""
-    out = ctx.actions.declare_output(ctx.label.name + suffix, has_content_based_path = True)
+    os, cpu = host()
+    out = ctx.actions.declare_output(ctx.label.name + (".exe" if os == "windows" else ""), has_content_based_path = True)
 
-    # Copies, for go:embed refuses symlinks.
+    # Copies, because go:embed refuses symlinks.
     srcs = ctx.actions.copied_dir(
         "__srcs__",
         {src.short_path: src for src in ctx.attrs.srcs},
@@ -39,17 +31,23 @@ def _go_tool_impl(ctx: AnalysisContext) -> list[Provider]:
             ctx.attrs.package,
         ),
         category = "go_build",
-        # Whatever Go built it, it is the same program: who has a remote cache
-        # builds it once for each kind of machine.
+        # The program is the same, whichever Go built it: with a remote cache it
+        # is built once for each kind of machine.
         allow_cache_upload = True,
-        env = {"CGO_ENABLED": "0", "GOARCH": goarch, "GOFLAGS": "", "GOOS": goos, "GOWORK": "off"},
+        env = {
+            "CGO_ENABLED": "0",
+            "GOARCH": {"x86_64": "amd64"}.get(cpu, cpu),
+            "GOFLAGS": "",
+            "GOOS": {"macos": "darwin"}.get(os, os),
+            "GOWORK": "off",
+        },
         local_only = True,
     )
     return [DefaultInfo(default_output = out), RunInfo(args = cmd_args(out))]
 
 _go_tool = rule(
     impl = _go_tool_impl,
-    doc = "A Go program built with the machine's own Go, for the machine.",
+    doc = "A Go program, built by the Go of this machine for this machine.",
     attrs = {
         "package": attrs.string(doc = "Main package, relative to the folder of the BUCK file: `./fetch`."),
         "srcs": attrs.list(attrs.source(), doc = "Every file of the module that the build reads, go.mod and go.sum among them."),
@@ -57,7 +55,7 @@ _go_tool = rule(
 )
 
 def go_tool(name: str, package: str, srcs: list[str], visibility: list[str] = []) -> None:
-    """Declares a Go program that Buck2 actions run on this machine.
+    """Declares a Go program that actions run on this machine.
 
     Args:
         name: name of the target.

@@ -1,100 +1,149 @@
 """What the library rules of all languages have in common.
 
-A language is a table: which plugins it knows, what it tells them, and how their
-files are called. `library` is the implementation of its rule, and `compiled`
-puts the language's own rule of Buck2's prelude behind the generated code.
+A `Language` says which plugins a language knows, how they are called and which files
+they write. `codegen_rule` makes the rule from it, and `compile` adds a library of
+Buck2's prelude that is made of the generated code.
 """
 
-load(":generate.bzl", "generate", "generator", "options_attr", "pick_generators", "plugin_attrs")
-load(":proto_library.bzl", "compile_protos", "proto_attrs")
+load(":generate.bzl", "Files", "Generator", "Picked", "generate", "options_attr", "pick_generators", "plugin_attrs", "run_script")
+load(":proto_library.bzl", "LABELS", "compile_protos", "proto_attrs")
 load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 load(":sync.bzl", "sync", "sync_attrs")
 
-def language(
-        name: str,
-        generators: dict[str, struct],
-        extras: dict[str, struct] = {},
-        groups: dict[str, list[str]] = {},
-        archive: str | None = None) -> struct:
-    """Describes a language.
+# Attributes of a target of any rule, whose values have any type.
+Attributes = dict[str, typing.Any]
 
-    Args:
-        name: key of the toolchain's `defaults`, and name of the folder.
-        generators: those that an attribute `plugin` may name, by that name; what
-            is not among them is taken for a plugin that needs nothing said.
-        extras: those that an attribute of their own adds, by its name.
-        groups: suffixes of the files of a sub-target, by its name.
-        archive: suffix of an archive of the code, which is then a sub-target.
+# A language.
+Language = record(
+    # Key of the toolchain's `defaults`, and name of the folder of generated code.
+    name = str,
+    # Plugin of a target that names none, unless `defaults` has one.
+    plugin = field(str, ""),
+    # What is known of plugins that a target may name. Any other is run with
+    # nothing but the target's own options.
+    generators = field(list[Generator], []),
+    # Generators that an attribute of their own adds, by its name.
+    extras = field(dict[str, Generator], {}),
+    # Suffixes of the files of a sub-target, by its name.
+    groups = field(dict[str, list[str]], {}),
+    # Suffix of an archive of the code, which is then the sub-target `[archive]`.
+    archive = field(str | None, None),
+)
 
-    Returns:
-        The struct that `library_attrs` and `library` take.
-    """
-    return struct(
-        archive = archive,
-        extras = extras,
-        generators = generators,
-        groups = groups,
-        name = name,
-    )
-
-def suffixes(*endings, stem: typing.Any = None) -> typing.Any:
+def suffixes(*endings, stem: typing.Callable[[str], str] | None = None) -> Files:
     """Returns the `files` of a generator that writes beside each source.
 
     Args:
-        *endings: in place of `.proto`.
-        stem: function that makes the rest of the path, where that is not it.
+        *endings: what stands in place of `.proto`, one for each file.
+        stem: makes the path before the ending of a source's import path, where
+            that is more than to remove `.proto`.
 
     Returns:
-        A function of import path and options.
+        The `files` of a `Generator`.
     """
-    return lambda path, _options: [(stem or _stem)(path) + ending for ending in endings]
+    return lambda path, _options: [(stem(path) if stem else path.removesuffix(".proto")) + ending for ending in endings]
 
-def _stem(path: str) -> str:
-    return path.removesuffix(".proto")
-
-def library_attrs(lang: struct, about: dict[str, str] = {}) -> dict[str, Attr]:
-    """Returns the attributes of a language's rule.
+def library_attrs(lang: Language) -> dict[str, Attr]:
+    """Returns the attributes of a language's rule, which `library` reads.
 
     Args:
-        lang: what `language` returned.
-        about: documentation of the attribute of each extra.
-
-    Returns:
-        Them, for `rule`.
+        lang: the language.
     """
     extras = {
-        name: attrs.one_of(attrs.bool(), options_attr(), default = False, doc = about[name] + " True, or the options of `{}`.".format(extra.plugin))
+        name: attrs.one_of(attrs.bool(), options_attr(), default = False, doc = "{} True, or the options of `{}`.".format(extra.doc, extra.plugin))
         for name, extra in lang.extras.items()
     }
     return proto_attrs() | plugin_attrs() | sync_attrs() | extras | {
         "files": attrs.list(
             attrs.string(),
             default = [],
-            doc = "Paths of generated files that shall be sub-targets, where what is in a .proto file names them and not its path: those of Java, Rust and betterproto2, and of `plugins`.",
+            doc = "Paths of generated files to offer as sub-targets, where what is in a .proto file names them and not its path, and those that `plugins` write.",
         ),
         "proto": attrs.option(
             attrs.dep(providers = [ProtoInfo]),
             default = None,
-            doc = "A proto_library to generate code of, in place of `srcs` and `deps`.",
+            doc = "A proto_library to generate code from, in place of `srcs` and `deps`.",
         ),
     }
 
-def proto_of(ctx: AnalysisContext) -> Provider:
-    """Returns the ProtoInfo of a target that has `proto`, or `srcs` and `deps`.
+# What the documentation of every language's rule ends with.
+_DOC = """
+    Further sub-targets: `[all]` is the folder with the code of dependencies
+    included; `[descriptor]` is the descriptor set; `[sync]` copies the code into
+    the source tree; each of `files` is that file. Other libraries may have the
+    target in their `deps`, as they may have a proto_library.
+
+    A plugin or a version that is not locked is an error that says what to run.
+    """
+
+def codegen_rule(lang: Language, doc: str, check: typing.Callable[[AnalysisContext], None] | None = None) -> typing.Callable:
+    """Returns the rule that generates code of a language, for a global variable.
+
+    Args:
+        lang: the language.
+        doc: documentation of the rule, which goes on with what all languages share.
+        check: fails where a target's attributes contradict each other.
+
+    Returns:
+        The rule, with the attributes of `library_attrs`.
+    """
+
+    def impl(ctx: AnalysisContext) -> list[Provider]:
+        if check:
+            check(ctx)
+        return library(ctx, lang)
+
+    return rule(impl = impl, doc = doc + _DOC, attrs = library_attrs(lang))
+
+def library(ctx: AnalysisContext, lang: Language) -> list[Provider]:
+    """Declares the generated code of a target.
 
     Args:
         ctx: of a rule with `library_attrs`.
+        lang: the language.
 
     Returns:
-        That of `proto`, or that of the target's own sources.
+        A DefaultInfo with the folder of generated code and its sub-targets, and a
+        ProtoInfo. It fails as `pick_generators` and `compile_protos` do, and
+        where a target has both `proto` and sources of its own.
     """
+    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
+    plugin = ctx.attrs.plugin or toolchain.defaults.get(lang.name, lang.plugin)
+    known = {g.plugin: g for g in lang.generators}
+    extras = []
+    for name, extra in lang.extras.items():
+        given = getattr(ctx.attrs, name)
+        if given != False:
+            extras.append((extra, {} if given == True else given))
+    generators = pick_generators(ctx, known.get(plugin) or Generator(plugin = plugin), extras)
+    info = _proto(ctx)
+    own = generate(ctx, generators, lang.name, info)
+    everything = generate(ctx, generators, lang.name + "-all", info, own = False)
+    files = _files(generators, info.paths) | {file: None for file in ctx.attrs.files}
+    sub_targets = {file: [DefaultInfo(default_output = own.project(file))] for file in files}
+    sub_targets |= {
+        "all": [DefaultInfo(default_output = everything)],
+        "descriptor": [DefaultInfo(default_output = info.descriptor)],
+        "sync": sync(ctx, own),
+    }
+    whole = _filled(ctx, own, files) if [f for f in files.values() if f != None] else own
+    for group, endings in lang.groups.items():
+        members = [f for f in files if [e for e in endings if f.endswith(e)]]
+        sub_targets[group] = [DefaultInfo(default_outputs = [whole.project(f, hide_prefix = True) for f in members])]
+    if lang.archive:
+        archive = generate(ctx, generators, ctx.label.name + lang.archive, info)
+        sub_targets["archive"] = [DefaultInfo(default_output = archive)]
+    return [DefaultInfo(default_output = own, sub_targets = sub_targets), info]
+
+def _proto(ctx: AnalysisContext) -> Provider:
+    """Returns the ProtoInfo of a target that has `proto`, or `srcs` and `deps`."""
     if ctx.attrs.proto == None:
         return compile_protos(ctx)
     if ctx.attrs.srcs or ctx.attrs.deps:
         fail("{}: `proto` has its own sources and dependencies; leave out `srcs` and `deps`".format(ctx.label.raw_target()))
     info = ctx.attrs.proto[ProtoInfo]
 
-    # The fields one by one: `info` may be another cell's copy of the type.
+    # Field by field, for `info` may be another cell's copy of the type.
     return ProtoInfo(
         descriptor = info.descriptor,
         descriptors = info.descriptors,
@@ -106,111 +155,42 @@ def proto_of(ctx: AnalysisContext) -> Provider:
         transitive_paths = info.transitive_paths,
     )
 
-def library(ctx: AnalysisContext, lang: struct) -> list[Provider]:
-    """Implements the rule of a language.
-
-    Args:
-        ctx: of a rule with `library_attrs`.
-        lang: what `language` returned.
-
-    Returns:
-        A DefaultInfo with the folder and its sub-targets, and a ProtoInfo.
-    """
-    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
-    plugin = ctx.attrs.plugin or toolchain.defaults[lang.name]
-    extras = []
-    for name, extra in lang.extras.items():
-        given = getattr(ctx.attrs, name)
-        if given != False:
-            extras.append((extra, {} if given == True else given))
-    return generated(
-        ctx,
-        pick_generators(ctx, lang.generators.get(plugin) or generator(plugin), extras),
-        lang.name,
-        lang.groups,
-        lang.archive,
-    )
-
-def generated(
-        ctx: AnalysisContext,
-        generators: list[struct],
-        folder: str,
-        groups: dict[str, list[str]] = {},
-        archive: str | None = None) -> list[Provider]:
-    """Declares what some generators make of a target's files.
-
-    Args:
-        ctx: of a rule with `library_attrs`.
-        generators: what `pick_generators` returned.
-        folder: name of the folder.
-        groups: as in `language`.
-        archive: as in `language`.
-
-    Returns:
-        A DefaultInfo with the folder and its sub-targets, and a ProtoInfo.
-    """
-    info = proto_of(ctx)
-    own = generate(ctx, generators, folder, info)
-    everything = generate(ctx, generators, folder + "-all", info, own = False)
-    files = {
-        file: g.fill
-        for path in info.paths
+def _files(generators: list[Picked], paths: list[str]) -> dict[str, str | None]:
+    """Returns the files that generators are known to write for some sources, with what stands in for each."""
+    return {
+        file: g.generator.fill
+        for path in paths
         for g in generators
-        if g.files
-        for file in g.files(path, g.options)
-    } | {file: None for file in ctx.attrs.files}
-    sub_targets = {file: [DefaultInfo(default_output = own.project(file))] for file in files}
-    sub_targets |= {
-        "all": [DefaultInfo(default_output = everything)],
-        "descriptor": [DefaultInfo(default_output = info.descriptor)],
-        "sync": sync(ctx, own),
+        if g.generator.files
+        for file in g.generator.files(path, g.options)
     }
-    whole = _filled(ctx, own, files) if [f for f in files.values() if f != None] else own
-    for group, endings in groups.items():
-        members = [f for f in files if [e for e in endings if f.endswith(e)]]
-        sub_targets[group] = [DefaultInfo(default_outputs = [whole.project(f, hide_prefix = True) for f in members])]
-    if archive:
-        name = ctx.label.name + archive
-        sub_targets["archive"] = [DefaultInfo(default_output = generate(ctx, generators, name, info))]
-    return [DefaultInfo(default_output = own, sub_targets = sub_targets), info]
 
 def _filled(ctx: AnalysisContext, folder: Artifact, files: dict[str, str | None]) -> Artifact:
-    """Declares a folder in which no file is missing.
+    """Declares a copy of a folder in which no file is missing.
 
-    A rule of the prelude needs to know its sources before anything runs, but a
+    A rule of the prelude must know its sources before anything runs, but a
     generator of services writes nothing for a file that has none.
     """
-    toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     filled = ctx.actions.declare_output("filled", dir = True, has_content_based_path = True)
+    contents = {content: True for content in files.values() if content != None}
     empty = {
         content: ctx.actions.write("empty.{}".format(i), content, has_content_based_path = True)
-        for i, content in enumerate({f: True for f in files.values() if f != None})
+        for i, content in enumerate(contents)
     }
-    if toolchain.windows:
-        script = ["@echo off", "setlocal", 'set "in=%~1"', 'set "in=%in:/=\\%"', 'set "out=%~2"', 'set "out=%out:/=\\%"', 'xcopy "%in%" "%out%" /e /i /q >nul || exit /b 1']
-        for file, content in files.items():
-            if content != None:
-                path = "%out%\\" + file.replace("/", "\\")
-                script.append(cmd_args('if not exist "{}" copy /y'.format(path), cmd_args(empty[content], format = '"{}"', replace_regex = ("/", "\\")), '"{}" >nul || exit /b 1'.format(path), delimiter = " "))
+    missing = {file: empty[content] for file, content in files.items() if content != None}
+    if ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo].windows:
+        lines = ['set "in=%~1"', 'set "in=%in:/=\\%"', 'set "out=%~2"', 'set "out=%out:/=\\%"', 'xcopy "%in%" "%out%" /e /i /q >nul || exit /b 1']
+        for file, source in missing.items():
+            path = "%out%\\" + file.replace("/", "\\")
+            source = cmd_args(source, format = '"{}"', replace_regex = ("/", "\\"))
+            lines.append(cmd_args('if not exist "{}" copy /y'.format(path), source, '"{}" >nul || exit /b 1'.format(path), delimiter = " "))
     else:
-        script = ["#!/bin/sh", 'command -p cp -R -- "$1/." "$2" || exit']
-        for file, content in files.items():
-            if content != None:
-                path = cmd_args('"$2"', cmd_args("/" + file, quote = "shell"), delimiter = "")
-                script.append(cmd_args("[ -e", path, "] || command -p cp --", cmd_args(empty[content], quote = "shell"), path, "|| exit", delimiter = " "))
-    command = ctx.actions.write(
-        "fill" + (".cmd" if toolchain.windows else ".sh"),
-        script,
-        has_content_based_path = True,
-        is_executable = True,
-        with_inputs = True,
-    )
-    ctx.actions.run(
-        cmd_args([] if toolchain.windows else "/bin/sh", command, folder, filled.as_output()),
-        category = "protoc_fill",
-        allow_cache_upload = True,
-        env = {},
-    )
+        lines = ['command -p cp -R -- "$1/." "$2" || exit']
+        for file, source in missing.items():
+            path = cmd_args('"$2"', cmd_args("/" + file, quote = "shell"), delimiter = "")
+            source = cmd_args(source, quote = "shell")
+            lines.append(cmd_args("[ -e", path, "] || command -p cp --", source, path, "|| exit", delimiter = " "))
+    run_script(ctx, "fill", lines, [folder, filled.as_output()], category = "protoc_fill")
     return filled
 
 def _compiled_impl(ctx: AnalysisContext) -> list[Provider]:
@@ -224,41 +204,40 @@ def _compiled_impl(ctx: AnalysisContext) -> list[Provider]:
 
 _compiled = rule(
     impl = _compiled_impl,
-    doc = "Generated code and the library that was compiled of it, as one target.",
+    doc = "Generated code and the library that was compiled from it, as one target.",
     attrs = {
-        "generated": attrs.dep(providers = [ProtoInfo], doc = "The generated code, which is the sub-target `[code]`; its sub-targets are the target's."),
-        "labels": attrs.list(attrs.string(), default = [], doc = "Words for queries; nothing here reads them."),
+        "generated": attrs.dep(providers = [ProtoInfo], doc = "The generated code, which is the sub-target `[code]`; the target has its sub-targets too."),
+        "labels": LABELS,
         "library": attrs.dep(doc = "The library."),
     },
 )
 
 def compile(
         name: str,
-        rule: typing.Any,
-        library: typing.Any,
         runtime: list[str] | None,
         visibility: list[str],
-        attributes: dict[str, typing.Any],
-        about: dict[str, typing.Any],
+        codegen: typing.Callable,
+        attributes: Attributes,
+        library: typing.Callable,
+        library_attributes: Attributes,
         deps: str = "deps") -> None:
-    """Declares generated code, and the library made of it where a runtime is given.
+    """Declares generated code, and with a runtime the library compiled from it.
 
     Args:
         name: of the target. With a runtime it has the providers of both.
-        rule: the rule that generates code.
-        library: the rule of Buck2's prelude.
         runtime: what the generated code needs at compile time, or None for code only.
         visibility: of the target.
-        attributes: of `rule`.
-        about: attributes of `library`, for which NAME-gen is the target that has the code.
+        codegen: the rule that generates code.
+        attributes: of `codegen`.
+        library: the rule of Buck2's prelude.
+        library_attributes: of `library`, in which NAME-gen is the target that has the code.
         deps: the attribute of `library` for dependencies.
     """
     if runtime == None:
-        rule(name = name, visibility = visibility, **attributes)
+        codegen(name = name, visibility = visibility, **attributes)
         return
-    rule(name = name + "-gen", **attributes)
-    about = about | {deps: runtime + attributes.get("deps", [])}
-    library(name = name + "-lib", **about)
+    codegen(name = name + "-gen", **attributes)
+    library(name = name + "-lib", **(library_attributes | {deps: runtime + attributes.get("deps", [])}))
     _compiled(
         name = name,
         generated = ":{}-gen".format(name),

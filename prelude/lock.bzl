@@ -1,17 +1,16 @@
 """Reads a plugins.lock.toml that a BUCK file has loaded.
 
-Everything here is a pure function of the lock: no rule, no action, no load. So
-a Go test runs it with Go's own Starlark, beside internal/lock, whose rules
-these are; for the same reason there are no type annotations, which Go's
-Starlark does not parse.
+Everything here is a pure function of the lock. The file loads nothing and has no
+type annotations, which Go's Starlark does not parse, so that a Go test can run it
+and compare it with internal/lock, which defines the format.
 
-A lock is a dict as `load("//:plugins.lock.toml", lock = "value")` gives it. A
-*locked* is the table of one plugin version in it. lockgen writes locks; `fetch`
-validates what it is given once more, and more strictly.
+A lock is the dict that `load("//:plugins.lock.toml", lock = "value")` gives. A
+*locked version* is the table of one version of a plugin in it. lockgen writes
+locks; `fetch` validates each entry again, more strictly.
 """
 
 # The version of the format that this file reads.
-SCHEMA = 1
+_SCHEMA = 1
 
 # The words that a lock may use, as internal/lock has them; a test compares.
 SOURCES = ["cargo", "go", "http", "npm", "oci", "pip"]
@@ -22,20 +21,21 @@ _PREFIX = "protoc-gen-"
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
 
 def plugins_of(lock):
-    """Returns the plugins of a lock after checking what an action relies on.
+    """Checks what actions rely on in a lock, and returns its plugins.
 
     Args:
         lock: dict, the value loaded from a plugins.lock.toml.
 
     Returns:
-        A dict of the locked versions by plugin name, then by version. A lock
-        that is not fit for use fails, and the message says what to run.
+        A dict of the locked versions by plugin name, then by version. It fails
+        where the lock is malformed or of another schema; the message says what to
+        run.
     """
     schema = lock.get("schema")
-    if schema != SCHEMA:
-        if type(schema) == "int" and schema > SCHEMA:
-            fail("plugins.lock.toml has schema {}, this buck2-protobuf reads {}: take a newer buck2-protobuf".format(schema, SCHEMA))
-        fail("plugins.lock.toml has schema {}, expected {}. Run: lockgen update".format(schema, SCHEMA))
+    if schema != _SCHEMA:
+        if type(schema) == "int" and schema > _SCHEMA:
+            fail("plugins.lock.toml has schema {}, this buck2-protobuf reads {}: take a newer buck2-protobuf".format(schema, _SCHEMA))
+        fail("plugins.lock.toml has schema {}, expected {}. Run: lockgen update".format(schema, _SCHEMA))
     plugins = lock.get("plugins", {})
     for name, versions in plugins.items():
         for version, locked in versions.items():
@@ -45,15 +45,15 @@ def plugins_of(lock):
     return plugins
 
 def cell_of(locked, platform):
-    """Returns the cell of a locked version for a platform, emulation followed.
+    """Returns the cell of a locked version for a platform, after emulation.
 
     Args:
         locked: dict, the locked version.
         platform: str, a platform's name in the lock.
 
     Returns:
-        A struct of `platform`, whose files are used; `binary`, relative to the
-        tree; and `unavailable`, the reason why there is none, else None.
+        A struct of `platform`, the one whose files are used; `binary`, relative to
+        the tree; and `unavailable`, the reason why there is no binary, or None.
     """
     cells = locked["platforms"]
     cell = cells.get(platform)
@@ -70,7 +70,7 @@ def cell_of(locked, platform):
     )
 
 def files_of(locked, platform):
-    """Returns the files that the tree of a platform is made of.
+    """Returns the files that make up the tree of a platform.
 
     Args:
         locked: dict, the locked version.
@@ -88,14 +88,14 @@ def files_of(locked, platform):
 def direct_url(file):
     """Returns the URL from which Buck2 itself can download a file, or None.
 
-    Buck2 sends no credentials and asks no package manager, so that is a plain
+    Buck2 sends no credentials and asks no package manager, so it can use only a
     public URL: https, or http on this machine, without user information.
 
     Args:
         file: dict, the lock's table of one file.
 
     Returns:
-        The URL, or None where the file is the business of `fetch`.
+        The URL, or None where `fetch` must download the file.
     """
     url = file.get("url", "")
     scheme, _, rest = url.partition("://")
@@ -112,16 +112,16 @@ def direct_url(file):
 def option_name(locked):
     """Returns the NAME of `--NAME_out`.
 
-    protoc finds the plugin NAME as `protoc-gen-NAME`; the lock has the path of
-    the executable, which an npm package may call `protoc-gen-NAME.js`, or what
-    a plugin of Python is called.
+    protoc finds the plugin NAME as `protoc-gen-NAME`. The lock has the path of its
+    executable, which an npm package may call `protoc-gen-NAME.js`, and for a
+    plugin of Python the name.
 
     Args:
         locked: dict, the locked version.
 
     Returns:
-        str, or None for what is no protoc plugin. Of a plugin that no platform
-        has nobody knows, and nothing can be run.
+        str, or None for what is no protoc plugin. For a plugin that no platform
+        has it is `unavailable`: the name is not known, and nothing can run.
     """
     name = "unavailable"
     for cell in locked["platforms"].values():
@@ -138,8 +138,8 @@ def option_name(locked):
 def version_key(version):
     """Orders versions as `lockgen` and `fetch` do.
 
-    Semantic versions go by precedence, with or without the last numbers; what
-    is no such version comes before all that are.
+    Semantic versions are ordered by precedence, and may lack the last numbers.
+    Any other version comes before them.
 
     Args:
         version: str, a version.
@@ -180,16 +180,16 @@ def newest(versions):
     return sorted(versions, key = version_key)[-1]
 
 def pick(plugins, name, version):
-    """Picks one version of one plugin, or fails with what to run.
+    """Picks one version of one plugin.
 
     Args:
-        plugins: dict by plugin name, then by version; values are not looked at.
-        name: str, the plugin that is wanted.
+        plugins: dict by plugin name, then by version, of any values.
+        name: str, the plugin.
         version: str, or None for the only or newest one.
 
     Returns:
-        The version that is meant. A plugin or a version that is not there
-        fails, naming those that are and the `lockgen add` that gets it.
+        The version. It fails where the plugin or the version is not locked, and
+        names those that are and the `lockgen add` that locks it.
     """
     versions = plugins.get(name)
     if not versions:
@@ -224,7 +224,7 @@ def _problem(plugins, locked):
             if version not in plugins.get(name, {}):
                 return "its {} {} is not locked".format(key, needed)
     if locked.get("python"):
-        # They become words of a script.
+        # These become words of a script.
         for word in locked["python"] + [locked.get("program", ""), locked.get("entry", ""), locked.get("generator", "x")]:
             if type(word) != "string" or not word or word.strip(_WORD):
                 return "python, program, entry or generator is malformed: {}".format(repr(word))
@@ -243,7 +243,7 @@ def _problem(plugins, locked):
             return "unknown platform {}".format(repr(platform))
         kinds = [k for k in ["emulate", "tree", "unavailable"] if cell.get(k)]
         if locked["source"] == "cargo" and kinds == [] and _is_path(cell.get("binary")):
-            continue  # compiled where it is used: its tree is not known beforehand
+            continue  # compiled where it is used, so its tree is not known beforehand
         if len(kinds) != 1:
             return "platform {} has not exactly one of tree, emulate and unavailable".format(platform)
         if kinds == ["tree"] and not (_is_sha256(cell["tree"]) and _is_path(cell.get("binary"))):

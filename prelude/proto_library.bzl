@@ -1,11 +1,14 @@
-"""proto_library: .proto files and the descriptor set that protoc makes of them."""
+"""proto_library: .proto files, and the descriptor sets that protoc makes of them."""
 
-load("@prelude//:artifact_tset.bzl", "make_artifact_tset", "project_artifacts")
+load("@prelude//:artifact_tset.bzl", "ArtifactTSet", "make_artifact_tset", "project_artifacts")
 load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 
-# The folder in which sources lie at their import paths. It is named so that no
-# other part of a path is mistaken for it.
+# The folder in which sources lie at their import paths. No other part of a path
+# is likely to have this name.
 _ROOT = "__protos__"
+
+# The attribute `labels` of every rule.
+LABELS = attrs.list(attrs.string(), default = [], doc = "Labels for queries and test runners; no rule reads them.")
 
 def proto_attrs() -> dict[str, Attr]:
     """Returns the attributes that `compile_protos` reads."""
@@ -16,7 +19,7 @@ def proto_attrs() -> dict[str, Attr]:
             doc = "Libraries whose files are imported. The well-known types come with protoc and need none.",
         ),
         "import_prefix": attrs.string(default = "", doc = "Folder put before the import paths of `srcs`."),
-        "labels": attrs.list(attrs.string(), default = [], doc = "Words for queries; nothing here reads them."),
+        "labels": LABELS,
         "srcs": attrs.list(
             attrs.source(),
             default = [],
@@ -34,18 +37,46 @@ def proto_attrs() -> dict[str, Attr]:
     }
 
 def compile_protos(ctx: AnalysisContext) -> Provider:
-    """Declares the descriptor sets of a target's `srcs`.
+    """Declares the descriptor sets of a target's `srcs`, each of which is made on demand.
 
-    One has comments, for what shows them. The other has none: it is all that an
-    importer needs, and an edit that changes no declaration ends with it. Each
-    is made when something asks for it.
+    One has comments, for tools that show them. The other has none and is all
+    that importers read, so an edit that changes no declaration does not reach
+    them.
 
     Args:
         ctx: of a rule with `proto_attrs`.
 
     Returns:
-        The ProtoInfo of the target.
+        The ProtoInfo of the target. It fails where `srcs` names no file, a file
+        that is not a .proto file, two files of one import path, or one that is
+        not below `strip_import_prefix`.
     """
+    srcs = _sources(ctx)
+    deps = [dep[ProtoInfo] for dep in ctx.attrs.deps]
+    imported = make_artifact_tset(actions = ctx.actions, children = [dep.importable for dep in deps])
+
+    def joined(artifact: Artifact, children: list[ArtifactTSet]) -> ArtifactTSet:
+        return make_artifact_tset(actions = ctx.actions, label = ctx.label, artifacts = [artifact], children = children)
+
+    # Copies, so that neither the place of the sources nor a symlink matters.
+    folder = ctx.actions.copied_dir(_ROOT, srcs, has_content_based_path = True)
+    paths = list(srcs)
+    inputs = protoc_inputs(ctx, [folder], imported)
+    descriptor = _descriptor_set(ctx, ctx.label.name + ".binpb", inputs + ["--include_source_info"], paths)
+    bare = _descriptor_set(ctx, ctx.label.name + ".bare.binpb", inputs, paths)
+    return ProtoInfo(
+        descriptor = descriptor,
+        descriptors = joined(descriptor, [dep.descriptors for dep in deps]),
+        folder = folder,
+        importable = joined(bare, [imported]),
+        imported = imported,
+        paths = paths,
+        sources = joined(folder, [dep.sources for dep in deps]),
+        transitive_paths = list({path: True for some in [paths] + [dep.transitive_paths for dep in deps] for path in some}),
+    )
+
+def _sources(ctx: AnalysisContext) -> dict[str, Artifact]:
+    """Returns the sources of a target by import path."""
     srcs = {}
     for src in ctx.attrs.srcs:
         path = _import_path(ctx, src)
@@ -56,59 +87,23 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
         srcs[path] = src
     if not srcs:
         fail("{}: `srcs` names no .proto file".format(ctx.label.raw_target()))
-    deps = [dep[ProtoInfo] for dep in ctx.attrs.deps]
-    imported = make_artifact_tset(
-        actions = ctx.actions,
-        children = [dep.importable for dep in deps],
-    )
+    return srcs
 
-    # Copies: they depend on neither the place of the sources nor symlinks.
-    root = ctx.actions.copied_dir(_ROOT, srcs, has_content_based_path = True)
-    paths = list(srcs)
-    inputs = protoc_inputs(ctx, [root], imported)
-    descriptor = _descriptor_set(ctx, ctx.label.name + ".binpb", inputs + ["--include_source_info"], paths)
-    bare = _descriptor_set(ctx, ctx.label.name + ".bare.binpb", inputs, paths)
-    transitive = {path: True for path in paths}
-    for dep in deps:
-        transitive.update({path: True for path in dep.transitive_paths})
-    return ProtoInfo(
-        descriptor = descriptor,
-        descriptors = make_artifact_tset(
-            actions = ctx.actions,
-            label = ctx.label,
-            artifacts = [descriptor],
-            children = [dep.descriptors for dep in deps],
-        ),
-        folder = root,
-        importable = make_artifact_tset(
-            actions = ctx.actions,
-            label = ctx.label,
-            artifacts = [bare],
-            children = [imported],
-        ),
-        imported = imported,
-        paths = paths,
-        sources = make_artifact_tset(
-            actions = ctx.actions,
-            label = ctx.label,
-            artifacts = [root],
-            children = [dep.sources for dep in deps],
-        ),
-        transitive_paths = list(transitive),
-    )
-
-def protoc_inputs(ctx: AnalysisContext, folders: list[typing.Any] = [], descriptors: typing.Any = None) -> list[typing.Any]:
-    """Tells protoc where the files are that it compiles and that those import.
+def protoc_inputs(
+        ctx: AnalysisContext,
+        folders: list[Artifact | TransitiveSetArgsProjection] = [],
+        descriptors: ArtifactTSet | None = None) -> list[str | cmd_args]:
+    """Returns the arguments that tell protoc where to find files.
 
     Args:
         ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
         folders: where .proto files lie at their import paths.
-        descriptors: ArtifactTSet of descriptor sets that stand in for .proto
-            files; where `folders` have a file as well, theirs counts.
+        descriptors: descriptor sets that stand in for .proto files; a file that
+            is in `folders` as well is read there.
 
     Returns:
-        Lines of a file of arguments. The well-known types, which come with
-        protoc, are found as well.
+        Lines of an argument file. The well-known types, which come with protoc,
+        are found too.
     """
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     lines = [cmd_args(folders, toolchain.protoc.include or [], format = "-I{}")]
@@ -118,15 +113,8 @@ def protoc_inputs(ctx: AnalysisContext, folders: list[typing.Any] = [], descript
         lines.append(cmd_args("--descriptor_set_in=", sets, delimiter = ""))
     return lines
 
-def _descriptor_set(ctx: AnalysisContext, name: str, arguments: list[typing.Any], paths: list[str]) -> Artifact:
-    """Declares the descriptor set of some files.
-
-    Args:
-        ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
-        name: of the file.
-        arguments: `protoc_inputs`, and what the set shall hold beside the files.
-        paths: import paths of the files.
-    """
+def _descriptor_set(ctx: AnalysisContext, name: str, arguments: list[str | cmd_args], paths: list[str]) -> Artifact:
+    """Declares the descriptor set of the files at `paths`, with arguments that say what else it holds."""
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     descriptor = ctx.actions.declare_output(name, has_content_based_path = True)
     file = ctx.actions.write(
@@ -150,12 +138,11 @@ def _descriptor_set(ctx: AnalysisContext, name: str, arguments: list[typing.Any]
     return descriptor
 
 def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
-    """Turns protoc's messages into errors at import paths.
-
-    protoc names a source by where it lies, `…/__protos__/a/b.proto:3:1: …`.
+    """Turns protoc's messages into errors that name files by import path.
 
     Args:
-        ctx: of the action that failed.
+        ctx: of the action that failed. Its messages name a source by where it
+            lies, `…/__protos__/a/b.proto:3:1: …`.
 
     Returns:
         One error for each message about a place in a .proto file.
@@ -181,19 +168,20 @@ def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
         ))
     return errors
 
-def declare_image(ctx: AnalysisContext, name: str, paths: list[str], descriptors: typing.Any) -> Artifact:
-    """Declares one descriptor set of some files and of all that they import.
+def declare_image(ctx: AnalysisContext, name: str, paths: list[str], descriptors: ArtifactTSet) -> Artifact:
+    """Declares one descriptor set of some files and of everything they import.
 
     Args:
-        ctx: of a rule with `proto_attrs`, or with `_protobuf_toolchain` of them.
-        name: of the file.
+        ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
+        name: of the descriptor set.
         paths: import paths of the files.
-        descriptors: ArtifactTSet of the descriptor sets of those and of all that they import.
+        descriptors: descriptor sets of the files and of everything they import.
 
     Returns:
-        The descriptor set, imported files first, the well-known types among them.
+        The descriptor set: imported files first, the well-known types among them.
     """
-    return _descriptor_set(ctx, name, protoc_inputs(ctx, descriptors = descriptors) + ["--include_imports", "--include_source_info"], paths)
+    arguments = protoc_inputs(ctx, descriptors = descriptors) + ["--include_imports", "--include_source_info"]
+    return _descriptor_set(ctx, name, arguments, paths)
 
 def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
     """Returns the path at which other files import a source."""
@@ -213,12 +201,13 @@ def _join(folder: str, path: str) -> str:
 
 def _proto_library_impl(ctx: AnalysisContext) -> list[Provider]:
     info = compile_protos(ctx)
+    image = declare_image(ctx, ctx.label.name + ".image.binpb", info.paths, info.descriptors)
     return [
         DefaultInfo(
             default_output = info.descriptor,
             sub_targets = {
                 "descriptor": [DefaultInfo(default_output = info.descriptor)],
-                "image": [DefaultInfo(default_output = declare_image(ctx, ctx.label.name + ".image.binpb", info.paths, info.descriptors))],
+                "image": [DefaultInfo(default_output = image)],
                 "sources": [DefaultInfo(default_output = info.folder)],
             },
         ),
@@ -227,17 +216,17 @@ def _proto_library_impl(ctx: AnalysisContext) -> list[Provider]:
 
 proto_library = rule(
     impl = _proto_library_impl,
-    doc = """Some .proto files, compiled to a FileDescriptorSet.
+    doc = """.proto files, compiled to a FileDescriptorSet.
 
     A file's import path is its path from the root of the cell, unless
-    `strip_import_prefix` and `import_prefix` say otherwise. The descriptor set,
-    which is the output, holds the target's own files, with source info and
-    options; those of its dependencies have their own.
+    `strip_import_prefix` and `import_prefix` say otherwise. The output is a
+    descriptor set of the target's own files, with source info and options;
+    dependencies have descriptor sets of their own.
 
-    Sub-targets: `[descriptor]` is that same file; `[image]` is one descriptor
-    set with everything that the files import, the well-known types among it,
-    for tools such as buf and grpcurl; `[sources]` is a folder that holds the
-    target's own .proto files at their import paths.
+    Sub-targets: `[descriptor]` is the same descriptor set; `[image]` is one with
+    everything that the files import, the well-known types included, for tools
+    such as buf and grpcurl; `[sources]` is a folder with the target's own .proto
+    files at their import paths.
 
         proto_library(
             name = "shop_proto",

@@ -1,10 +1,14 @@
-"""What the targets of this cell tell each other.
+"""The providers through which the targets of these rules talk to each other.
 
-A .bzl file outside Buck2's prelude is evaluated once for every cell that loads
-it, so the same type exists several times. Looking a provider up works across
-cells; types of ours do not. So every field holds values of Buck2's own types,
-and transitive data uses the prelude's ArtifactTSet.
+Buck2 evaluates a .bzl file outside its own prelude once for every cell whose
+BUCK files load it, so each of our types exists several times. A provider is
+still found across cells, but a record, an enum, a transitive set or a provider
+of ours fails every type check there. Fields therefore hold values of Buck2's
+own types alone, and transitive data is an ArtifactTSet of Buck2's prelude, which
+is evaluated once.
 """
+
+load("@prelude//:artifact_tset.bzl", "ArtifactTSet")
 
 ProtobufPluginInfo = provider(
     doc = """One plugin of a lock, in all its locked versions, for one platform.
@@ -13,16 +17,17 @@ ProtobufPluginInfo = provider(
         name: its name in the lock.
         platform: the lock's name of the platform on which it runs.
         versions: dict by version of a struct of
-            `executable`: cmd_args that runs it, all that it needs attached;
             `binary`: the executable file of its tree, without its runtime;
+            `entry`: what `fetch install --entry` reads;
+            `executable`: cmd_args that runs it, with everything it needs attached;
             `include`: the folder of the .proto files that come with it, or None;
             `option_name`: NAME of protoc's `--NAME_out`, or None;
-            `locked`: the table of the lock.
+            `tree`: the folder that `fetch` makes.
     """,
     fields = {
         "name": provider_field(str),
         "platform": provider_field(str),
-        "versions": provider_field(dict[str, typing.Any]),
+        "versions": provider_field(dict[str, struct]),
     },
 )
 
@@ -30,10 +35,10 @@ ProtobufToolchainInfo = provider(
     doc = """protoc and the plugins that libraries may use.
 
     Fields:
-        defaults: dict of the plugin that each language uses unless told otherwise.
+        defaults: plugin by language, where the language's own default is not wanted.
         platform: the lock's name of the platform on which protoc runs.
         plugins: dict by plugin name of the `versions` of ProtobufPluginInfo.
-        protoc: one such version of protoc.
+        protoc: one such version, of protoc.
         protoc_name: its name in the lock.
         protoc_version: its version.
         windows: whether protoc runs on Windows.
@@ -41,8 +46,8 @@ ProtobufToolchainInfo = provider(
     fields = {
         "defaults": provider_field(dict[str, str]),
         "platform": provider_field(str),
-        "plugins": provider_field(dict[str, typing.Any]),
-        "protoc": provider_field(typing.Any),
+        "plugins": provider_field(dict[str, dict[str, struct]]),
+        "protoc": provider_field(struct),
         "protoc_name": provider_field(str),
         "protoc_version": provider_field(str),
         "windows": provider_field(bool),
@@ -50,7 +55,7 @@ ProtobufToolchainInfo = provider(
 )
 
 ProtoInfo = provider(
-    doc = """The .proto files of one target and of all that they import.
+    doc = """The .proto files of one target and of everything they import.
 
     Fields:
         descriptor: FileDescriptorSet of the target's own files, with source info.
@@ -58,20 +63,21 @@ ProtoInfo = provider(
         folder: folder that holds the target's own .proto files at their import paths.
         importable: ArtifactTSet of `imported` and of such a set of the target's own files.
         imported: ArtifactTSet of the FileDescriptorSets of all dependencies
-            without source info, so that no edit of a comment changes one:
-            beside `folder`, what protoc needs to compile the target's own files.
+            without source info, so that an edit of a comment changes none of
+            them. With `folder` it is all that protoc needs to compile the
+            target's own files.
         paths: import paths of the target's own files.
         sources: ArtifactTSet of `folder` and those of all dependencies.
-        transitive_paths: import paths of those and of all dependencies' files.
+        transitive_paths: import paths of the target's own files and of those of all dependencies.
     """,
     fields = {
         "descriptor": provider_field(Artifact),
-        "descriptors": provider_field(typing.Any),
+        "descriptors": provider_field(ArtifactTSet),
         "folder": provider_field(Artifact),
-        "importable": provider_field(typing.Any),
-        "imported": provider_field(typing.Any),
+        "importable": provider_field(ArtifactTSet),
+        "imported": provider_field(ArtifactTSet),
         "paths": provider_field(list[str]),
-        "sources": provider_field(typing.Any),
+        "sources": provider_field(ArtifactTSet),
         "transitive_paths": provider_field(list[str]),
     },
 )

@@ -1,9 +1,8 @@
 """[sync]: copies of generated code in the source tree, for editors.
 
-The sub-target runs with `buck2 run`, which copies, and with `buck2 test`, which
-fails with a difference where the copies are stale. What was copied is listed in
-a file of its own beside them: only what is listed there is ever overwritten or
-deleted.
+`buck2 run` on the sub-target copies; `buck2 test` fails with a difference where the
+copies are stale. A file beside the copies lists them: only what it lists is ever
+overwritten or deleted.
 """
 
 # The arguments: `write` or `check`, the folder, where to, the list, the target.
@@ -140,19 +139,20 @@ def sync_attrs() -> dict[str, Attr]:
     return {
         "sync_to": attrs.string(
             default = "",
-            doc = "Folder of the cell to which `[sync]` copies the generated code; it must exist. The default is the root of the cell, so that code lies beside its .proto file.",
+            doc = "Folder of the cell to which `[sync]` copies the generated code; it must exist. The default is the root of the cell, which puts code beside its .proto file.",
         ),
     }
 
 def sync(ctx: AnalysisContext, folder: Artifact) -> list[Provider]:
-    """Returns the providers of a sub-target that copies a folder to the sources.
+    """Returns the providers of a sub-target that copies a folder into the source tree.
 
     Args:
         ctx: of a rule with `sync_attrs`.
-        folder: what is copied.
+        folder: the folder.
 
     Returns:
-        A RunInfo that copies and an ExternalRunnerTestInfo that compares.
+        A DefaultInfo with the folder, a RunInfo that copies it, and an
+        ExternalRunnerTestInfo that compares the copies with it.
     """
     windows = host_info().os.is_windows
     script = ctx.actions.write(

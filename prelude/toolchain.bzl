@@ -1,21 +1,11 @@
 """protobuf_toolchain: protoc and the plugins, in one place.
 
-Every repository has one target `toolchains//:protobuf` of this rule, and says
-there what its libraries may use and what they use when they do not say.
+Every repository has one target of this rule, `toolchains//:protobuf`, which says
+what its libraries may use and what they use by default.
 """
 
 load(":lock.bzl", "pick")
 load(":providers.bzl", "ProtobufPluginInfo", "ProtobufToolchainInfo")
-
-# The plugin of each language where a toolchain names none.
-_DEFAULTS = {
-    "cpp": "protoc",
-    "go": "protoc-gen-go",
-    "java": "protoc",
-    "python": "protoc",
-    "rust": "protoc-gen-prost",
-    "typescript": "protoc-gen-ts",
-}
 
 def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
     infos = {dep[ProtobufPluginInfo].name: dep[ProtobufPluginInfo] for dep in ctx.attrs.plugins}
@@ -25,7 +15,7 @@ def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
     return [
         DefaultInfo(),
         ProtobufToolchainInfo(
-            defaults = _DEFAULTS | ctx.attrs.defaults,
+            defaults = ctx.attrs.defaults,
             platform = infos[name].platform,
             plugins = plugins,
             protoc = plugins[name][version],
@@ -52,7 +42,7 @@ protobuf_toolchain = rule(
         )
     """,
     attrs = {
-        "defaults": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "The plugin of a language whose libraries name none: `{\"typescript\": \"ts-proto\"}`."),
+        "defaults": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "Plugin by language for libraries that name none, such as `{\"typescript\": \"ts-proto\"}`; every language has a default of its own."),
         "plugins": attrs.list(attrs.exec_dep(providers = [ProtobufPluginInfo]), doc = "Targets made by `protobuf_plugins`, protoc's among them."),
         "protoc": attrs.string(default = "protoc", doc = "Name of protoc among the plugins."),
         "protoc_version": attrs.option(attrs.string(), default = None, doc = "Version of protoc; the default is the lock's only or newest one."),

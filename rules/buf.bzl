@@ -13,22 +13,21 @@
         proto = ":api_proto",
     )
 
-buf reads what protoc made of the files, so what it checks is what is built.
+buf reads the descriptor sets that protoc makes, so it checks what is built.
 """
 
 load("//prelude:lock.bzl", "pick")
-load("//prelude:proto_library.bzl", "declare_image", "proto_attrs")
+load("//prelude:proto_library.bzl", "LABELS", "declare_image", "proto_attrs")
 load("//prelude:providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 
 def _attrs(check: str, default: str) -> dict[str, Attr]:
-    shared = proto_attrs()
     return {
         "config": attrs.option(
             attrs.source(),
             default = None,
-            doc = "A buf.yaml, in place of `use` and `skip`.",
+            doc = "A buf.yaml that replaces `use` and `skip`.",
         ),
-        "labels": shared["labels"],
+        "labels": LABELS,
         "plugin": attrs.string(default = "buf", doc = "Name of buf in the lock."),
         "plugin_version": attrs.option(
             attrs.string(),
@@ -36,12 +35,12 @@ def _attrs(check: str, default: str) -> dict[str, Attr]:
             doc = "Version of buf, which must be locked; the default is the lock's only or newest one.",
         ),
         "proto": attrs.dep(providers = [ProtoInfo], doc = "The library whose files are checked."),
-        "skip": attrs.list(attrs.string(), default = [], doc = "Rules and categories of rules that are left out."),
+        "skip": attrs.list(attrs.string(), default = [], doc = "Rules and categories of rules to leave out."),
         "use": attrs.list(attrs.string(), default = [default], doc = "Rules and categories of rules of `buf {}`.".format(check)),
-        "_protobuf_toolchain": shared["_protobuf_toolchain"],
+        "_protobuf_toolchain": proto_attrs()["_protobuf_toolchain"],
     }
 
-def _test(ctx: AnalysisContext, check: str, arguments: typing.Any) -> list[Provider]:
+def _test(ctx: AnalysisContext, check: str, arguments: cmd_args) -> list[Provider]:
     """Returns the providers of a test that runs buf on one image."""
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     version = pick(toolchain.plugins, ctx.attrs.plugin, ctx.attrs.plugin_version)
@@ -75,8 +74,8 @@ def _test(ctx: AnalysisContext, check: str, arguments: typing.Any) -> list[Provi
     ]
 
 def _buf_lint_test_impl(ctx: AnalysisContext) -> list[Provider]:
-    # The image holds what the files import, which is linted where it belongs.
-    return _test(ctx, "lint", [["--path", path] for path in ctx.attrs.proto[ProtoInfo].paths])
+    # The image also holds imported files, which other targets lint.
+    return _test(ctx, "lint", cmd_args([["--path", path] for path in ctx.attrs.proto[ProtoInfo].paths]))
 
 buf_lint_test = rule(
     impl = _buf_lint_test_impl,
@@ -94,11 +93,11 @@ buf_lint_test = rule(
 )
 
 def _buf_breaking_test_impl(ctx: AnalysisContext) -> list[Provider]:
-    return _test(ctx, "breaking", ["--against", cmd_args(ctx.attrs.against, format = "{}#format=binpb")])
+    return _test(ctx, "breaking", cmd_args("--against", cmd_args(ctx.attrs.against, format = "{}#format=binpb")))
 
 buf_breaking_test = rule(
     impl = _buf_breaking_test_impl,
-    doc = """Fails where a library is not compatible with what it was.
+    doc = """Fails where a library is not compatible with an earlier state of it.
 
         buf_breaking_test(
             name = "api_breaking",
@@ -106,11 +105,11 @@ buf_breaking_test = rule(
             proto = ":api_proto",
         )
 
-    What it was is an image that a proto_library gave at the time:
+    The earlier state is an image that a proto_library made at the time:
 
         buck2 build //api:api_proto[image] --out api/api.binpb
 
-    It holds what the files import, which is compared as well.
+    An image holds imported files too, and they are compared as well.
     """,
     attrs = _attrs("breaking", "FILE") | {
         "against": attrs.source(doc = "The image of the files as they were, or a target such as `:old_proto[image]`."),

@@ -1,4 +1,4 @@
-"""Services of Connect, for Go and TypeScript together.
+"""Services of Connect, in Go and TypeScript together.
 
     load("@buck2-protobuf//rules:connect.bzl", "connect_proto_library")
 
@@ -8,6 +8,7 @@
     )
 """
 
+load("//prelude:library.bzl", "Attributes")
 load("//prelude:proto_library.bzl", "proto_library")
 load(":go.bzl", "go_proto_library")
 load(":typescript.bzl", "typescript_proto_library")
@@ -33,20 +34,20 @@ def connect_proto_library(
         srcs: list[str] = [],
         deps: list[str] = [],
         proto: str | None = None,
-        go: dict[str, typing.Any] = {},
-        typescript: dict[str, typing.Any] = {},
+        go: Attributes = {},
+        typescript: Attributes = {},
         visibility: list[str] = []) -> None:
-    """Code of the two ends of a Connect service, made of the same files.
+    """Both ends of a Connect service, generated from the same files.
 
-    The messages and servers in Go are made by protoc-gen-go and
-    protoc-gen-connect-go, the messages and clients in TypeScript by
-    protoc-gen-es 2.x, which needs no other plugin for services.
+    protoc-gen-go and protoc-gen-connect-go generate messages and servers in Go;
+    protoc-gen-es 2.x, which needs no other plugin for services, generates
+    messages and clients in TypeScript.
 
     Args:
-        name: of the target, whose sub-targets are `[go]` and `[typescript]`; they
-            are also the targets NAME-go and NAME-ts.
+        name: of the target. Its sub-targets `[go]` and `[typescript]` are also the
+            targets NAME-go and NAME-ts.
         srcs: the .proto files.
-        deps: libraries whose files are imported.
+        deps: libraries whose files `srcs` import.
         proto: a proto_library, in place of `srcs` and `deps`.
         go: further attributes of `go_proto_library`.
         typescript: further attributes of `typescript_proto_library`.

@@ -9,16 +9,18 @@
     )
 """
 
-load("//prelude:generate.bzl", "PROTOC", "generator")
-load("//prelude:library.bzl", "compile", "language", "library", "library_attrs", "suffixes")
+load("//prelude:generate.bzl", "Generator", "PROTOC")
+load("//prelude:library.bzl", "Language", "codegen_rule", "compile", "suffixes")
 
-_CPP = language(
+_CPP = Language(
     name = "cpp",
-    generators = {PROTOC: generator(PROTOC, name = "cpp", files = suffixes(".pb.cc", ".pb.h"))},
+    plugin = PROTOC,
+    generators = [Generator(plugin = PROTOC, name = "cpp", files = suffixes(".pb.cc", ".pb.h"))],
     extras = {
-        "grpc": generator(
-            "grpc-cpp",
+        "grpc": Generator(
+            plugin = "grpc-cpp",
             name = "grpc",
+            doc = "Whether gRPC's plugin, which the lock must have as grpc-cpp, writes services.",
             files = suffixes(".grpc.pb.cc", ".grpc.pb.h"),
             hint = "The catalogue has no build of grpc_cpp_plugin: add [plugins.grpc-cpp] with version, source (where your builds of it lie) and binary = \"grpc_cpp_plugin\" to plugins.toml",
         ),
@@ -26,22 +28,14 @@ _CPP = language(
     groups = {"headers": [".h"], "srcs": [".cc"]},
 )
 
-def _cpp_proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
-    return library(ctx, _CPP)
-
-cpp_proto_codegen = rule(
-    impl = _cpp_proto_codegen_impl,
+cpp_proto_codegen = codegen_rule(
+    _CPP,
     doc = """C++ generated from .proto files; see `cpp_proto_library`.
 
-    The output is a folder for `-I`: files lie at their import paths.
-    Sub-targets: `[all]` is that with the code of dependencies included;
-    `[srcs]` and `[headers]` are the .cc and the .h files, each of which is a
-    sub-target as well, such as `[api/shop.pb.h]`; `[descriptor]` is the
-    descriptor set; `[sync]` copies the code into the source tree.
+    The output is a folder for `-I`: files lie at their import paths. `[srcs]` and
+    `[headers]` are the .cc and the .h files, each of which is a sub-target as
+    well, such as `[api/shop.pb.h]`.
     """,
-    attrs = library_attrs(_CPP, about = {
-        "grpc": "Whether gRPC's plugin, which the lock must have as grpc-cpp, writes services.",
-    }),
 )
 
 def cpp_proto_library(
@@ -63,12 +57,12 @@ def cpp_proto_library(
     """
     compile(
         name = name,
-        rule = cpp_proto_codegen,
-        library = native.cxx_library,
         runtime = runtime,
         visibility = visibility,
+        codegen = cpp_proto_codegen,
         attributes = kwargs,
-        about = {
+        library = native.cxx_library,
+        library_attributes = {
             "exported_headers": [":{}-gen[headers]".format(name)],
             "header_namespace": "",
             "srcs": [":{}-gen[srcs]".format(name)],

@@ -11,78 +11,71 @@
     )
 """
 
-load("//prelude:generate.bzl", "generator")
-load("//prelude:library.bzl", "compile", "language", "library", "library_attrs")
+load("//prelude:generate.bzl", "Generator", "Options")
+load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
 
-# A file that go_library leaves out: what stands in for code that a plugin had
-# no reason to write.
+# Stands in for a file that a plugin had no reason to write; go_library ignores it.
 _NOTHING = "//go:build ignore\n\npackage nothing\n"
 
-def _files(suffix: str) -> typing.Any:
-    """Returns the `files` of a Go plugin, whose options say where it writes."""
+def _generator(plugin: str, suffix: str, doc: str = "", fill: str | None = _NOTHING, options: Options = {}) -> Generator:
+    """Returns a plugin that writes one file beside each source, if its options say so."""
 
-    def files(path: str, options: dict[str, typing.Any]) -> list[str]:
-        if options.get("paths") != "source_relative":
+    def files(path: str, options: Options) -> list[str]:
+        # Other options give the code another folder.
+        if options.get("paths") != "source_relative" or (suffix == ".connect.go" and options.get("package_suffix", "connect")):
             return []
-        folder, slash, base = path.removesuffix(".proto").rpartition("/")
-        if suffix == ".connect.go" and options.get("package_suffix", "connect"):
-            return []
-        return [folder + slash + base + suffix]
+        return [path.removesuffix(".proto") + suffix]
 
-    return files
+    return Generator(
+        plugin = plugin,
+        doc = doc,
+        files = files,
+        fill = fill,
+        options = {"paths": "source_relative"} | options,
+        own_comments = True,
+        unless = ["module"],
+    )
 
-def _openapi_files(path: str, options: dict[str, typing.Any]) -> list[str]:
-    """Returns the document of a file, which has one unless all are merged."""
+def _openapi_files(path: str, options: Options) -> list[str]:
+    """Returns the document of a source, unless one document has all of them."""
     if options.get("allow_merge"):
         return []
     return [path.removesuffix(".proto") + ".swagger." + options.get("output_format", "json")]
 
-def _generator(plugin: str, suffix: str, fill: str | None = _NOTHING, options: dict[str, typing.Any] = {}) -> struct:
-    return generator(
-        plugin,
-        files = _files(suffix),
-        fill = fill,
-        own_comments = True,
-        options = {"paths": "source_relative"} | options,
-        unless = ["module"],
-    )
-
-_GO = language(
+_GO = Language(
     name = "go",
-    generators = {"protoc-gen-go": _generator("protoc-gen-go", ".pb.go", fill = None)},
+    plugin = "protoc-gen-go",
+    generators = [_generator("protoc-gen-go", ".pb.go", fill = None)],
     extras = {
-        # In the package of the messages: a package of its own would need another go_library.
-        "connect": _generator("protoc-gen-connect-go", ".connect.go", options = {"package_suffix": ""}),
-        "gateway": _generator("protoc-gen-grpc-gateway", ".pb.gw.go"),
-        "grpc": _generator("protoc-gen-go-grpc", "_grpc.pb.go"),
-        "openapi": generator("protoc-gen-openapiv2", files = _openapi_files),
+        "connect": _generator(
+            "protoc-gen-connect-go",
+            ".connect.go",
+            "Whether protoc-gen-connect-go, 1.18 or later, writes services for Connect, into the package of the messages; beside `grpc` only into one of its own, `{\"package_suffix\": \"connect\"}`.",
+            # Into the package of the messages: another would need a go_library of its own.
+            options = {"package_suffix": ""},
+        ),
+        "gateway": _generator("protoc-gen-grpc-gateway", ".pb.gw.go", "Whether protoc-gen-grpc-gateway writes a reverse proxy."),
+        "grpc": _generator("protoc-gen-go-grpc", "_grpc.pb.go", "Whether protoc-gen-go-grpc writes services for gRPC."),
+        "openapi": Generator(plugin = "protoc-gen-openapiv2", doc = "Whether protoc-gen-openapiv2 writes OpenAPI documents.", files = _openapi_files),
     },
     groups = {"srcs": [".go"]},
 )
 
-def _go_proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
+def _check(ctx: AnalysisContext) -> None:
     connect = ctx.attrs.connect
     if ctx.attrs.grpc != False and connect != False and (connect == True or not connect.get("package_suffix")):
         fail("{}: gRPC and Connect would both declare a service's client in the package of the messages. Give Connect's code a package of its own: connect = {{\"package_suffix\": \"connect\"}}".format(ctx.label.raw_target()))
-    return library(ctx, _GO)
 
-go_proto_codegen = rule(
-    impl = _go_proto_codegen_impl,
+go_proto_codegen = codegen_rule(
+    _GO,
     doc = """Go generated from .proto files; see `go_proto_library`.
 
     The output is a folder in which files lie at their import paths
-    (`paths=source_relative`, unless `options` say `paths` or `module`).
-    Sub-targets: `[all]` is that with the code of dependencies included;
-    `[srcs]` are the Go files, each of which is a sub-target as well, such as
-    `[api/shop.pb.go]`; `[descriptor]` is the descriptor set; `[sync]` copies
-    the code into the source tree.
+    (`paths=source_relative`, unless `options` say `paths` or `module`). `[srcs]`
+    are the Go files, each of which is a sub-target as well, such as
+    `[api/shop.pb.go]`.
     """,
-    attrs = library_attrs(_GO, about = {
-        "connect": "Whether protoc-gen-connect-go, 1.18 or later, writes services for Connect, into the package of the messages; beside `grpc` only into one of its own, `{\"package_suffix\": \"connect\"}`.",
-        "gateway": "Whether protoc-gen-grpc-gateway writes a reverse proxy.",
-        "grpc": "Whether protoc-gen-go-grpc writes services for gRPC.",
-        "openapi": "Whether protoc-gen-openapiv2 writes OpenAPI documents.",
-    }),
+    check = _check,
 )
 
 def go_proto_library(
@@ -106,10 +99,10 @@ def go_proto_library(
     """
     compile(
         name = name,
-        rule = go_proto_codegen,
-        library = native.go_library,
         runtime = runtime,
         visibility = visibility,
+        codegen = go_proto_codegen,
         attributes = kwargs,
-        about = {"package_name": package_name, "srcs": [":{}-gen[srcs]".format(name)]},
+        library = native.go_library,
+        library_attributes = {"package_name": package_name, "srcs": [":{}-gen[srcs]".format(name)]},
     )

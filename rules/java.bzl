@@ -9,37 +9,28 @@
     )
 """
 
-load("//prelude:generate.bzl", "PROTOC", "generator")
-load("//prelude:library.bzl", "compile", "language", "library", "library_attrs")
+load("//prelude:generate.bzl", "Generator", "PROTOC")
+load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
 
-_JAVA = language(
+_JAVA = Language(
     name = "java",
-    generators = {PROTOC: generator(PROTOC, name = "java")},
+    plugin = PROTOC,
+    generators = [Generator(plugin = PROTOC, name = "java")],
     extras = {
-        "grpc": generator("protoc-gen-grpc-java", name = "grpc-java"),
-        "kotlin": generator(PROTOC, name = "kotlin"),
+        "grpc": Generator(plugin = "protoc-gen-grpc-java", name = "grpc-java", doc = "Whether gRPC's plugin for Java writes services."),
+        "kotlin": Generator(plugin = PROTOC, name = "kotlin", doc = "Whether protoc writes its Kotlin beside the Java."),
     },
     # What java_library takes for an archive of sources.
     archive = "-sources.jar",
 )
 
-def _java_proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
-    return library(ctx, _JAVA)
-
-java_proto_codegen = rule(
-    impl = _java_proto_codegen_impl,
+java_proto_codegen = codegen_rule(
+    _JAVA,
     doc = """Java generated from .proto files; see `java_proto_library`.
 
-    The output is a folder of sources at the paths of their packages, which the
-    options in the .proto files decide. Sub-targets: `[all]` is that with the
-    code of dependencies included; `[archive]` is a sources jar; each of `files`;
-    `[descriptor]` is the descriptor set; `[sync]` copies the code into the
-    source tree.
+    The output is a folder of sources at the paths of their packages, which
+    options in the .proto files decide. `[archive]` is a sources jar.
     """,
-    attrs = library_attrs(_JAVA, about = {
-        "grpc": "Whether gRPC's plugin for Java writes services.",
-        "kotlin": "Whether protoc writes its Kotlin beside the Java.",
-    }),
 )
 
 def java_proto_library(
@@ -61,11 +52,11 @@ def java_proto_library(
     """
     compile(
         name = name,
-        rule = java_proto_codegen,
-        library = native.java_library,
         runtime = runtime,
         visibility = visibility,
+        codegen = java_proto_codegen,
         attributes = kwargs,
-        about = {"srcs": [":{}-gen[archive]".format(name)]},
+        library = native.java_library,
+        library_attributes = {"srcs": [":{}-gen[archive]".format(name)]},
         deps = "exported_deps",
     )

@@ -1,17 +1,16 @@
-"""The door to what every language shares.
+"""What every language shares.
 
 - `proto_library`: .proto files and their descriptor set.
-- `proto_codegen`: what any locked plugin makes of them.
+- `proto_codegen`: what any locked plugin generates from them.
 - `proto_sync_test`: whether the copies of generated code are fresh.
 - `protobuf_plugins`: one target for every plugin of a plugins.lock.toml.
 - `protobuf_toolchain`: protoc and the plugins, as `toolchains//:protobuf`.
-- `ProtoInfo`: what a proto_library tells a rule of yours.
+- `ProtoInfo`: the provider of a proto_library, for rules of your own.
 """
 
-load("//prelude:generate.bzl", "generator", "pick_generators")
-load("//prelude:library.bzl", "generated", "language", "library_attrs")
+load("//prelude:library.bzl", "Language", "library", "library_attrs")
 load("//prelude:plugins.bzl", _protobuf_plugins = "protobuf_plugins")
-load("//prelude:proto_library.bzl", _proto_library = "proto_library")
+load("//prelude:proto_library.bzl", "LABELS", _proto_library = "proto_library")
 load("//prelude:providers.bzl", _ProtoInfo = "ProtoInfo")
 load("//prelude:toolchain.bzl", _protobuf_toolchain = "protobuf_toolchain")
 
@@ -20,12 +19,15 @@ proto_library = _proto_library
 protobuf_plugins = _protobuf_plugins
 protobuf_toolchain = _protobuf_toolchain
 
+# Of no language in particular: nothing is known of the plugin but its name.
+_ANY = Language(name = "gen", groups = {"srcs": [""]})
+
 def _proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
-    return generated(ctx, pick_generators(ctx, generator(ctx.attrs.plugin)), "gen", groups = {"srcs": [""]})
+    return library(ctx, _ANY)
 
 proto_codegen = rule(
     impl = _proto_codegen_impl,
-    doc = """What any locked plugin, or any generator of protoc, makes of .proto files.
+    doc = """What any locked plugin, or any generator of protoc, generates from .proto files.
 
         proto_codegen(
             name = "api_lint",
@@ -42,11 +44,11 @@ proto_codegen = rule(
             options = {"base_namespace": ""},
         )
 
-    The output is the folder that the plugin writes. Sub-targets: `[all]`
-    is a folder for all files, those of dependencies included; each of `files`;
-    `[srcs]`, which is all of those; `[descriptor]`; and `[sync]`.
+    The output is the folder that the plugin writes. Sub-targets: `[all]` is that
+    with the code of dependencies included; each of `files`; `[srcs]`, all of
+    those; `[descriptor]`; and `[sync]`.
     """,
-    attrs = library_attrs(language("gen", {})) | {
+    attrs = library_attrs(_ANY) | {
         "plugin": attrs.string(doc = "Name of the plugin in the lock, or `protoc` for a generator of its own."),
     },
 )
@@ -65,10 +67,10 @@ proto_sync_test = rule(
         )
 
     `buck2 run //api:api_ts_fresh` makes them fresh, as `buck2 run //api:api_ts[sync]` does.
-    The test reads the source tree and so runs on this machine.
+    The test reads the source tree, so it runs on this machine.
     """,
     attrs = {
-        "labels": attrs.list(attrs.string(), default = [], doc = "Words for queries; nothing here reads them."),
+        "labels": LABELS,
         "library": attrs.dep(providers = [ProtoInfo], doc = "The library whose generated code was copied."),
     },
 )

@@ -10,46 +10,39 @@
     )
 """
 
-load("//prelude:generate.bzl", "PROTOC", "generator")
-load("//prelude:library.bzl", "compile", "language", "library", "library_attrs", "suffixes")
+load("//prelude:generate.bzl", "Generator", "PROTOC")
+load("//prelude:library.bzl", "Language", "codegen_rule", "compile", "suffixes")
 
 def _module(path: str) -> str:
     """Returns the path of the module that protoc's Python generator writes."""
     return path.removesuffix(".proto").replace("-", "_").replace(".", "/")
 
-_PYTHON = language(
+def _generator(plugin: str, ending: str, doc: str = "", name: str | None = None) -> Generator:
+    return Generator(plugin = plugin, name = name, doc = doc, files = suffixes(ending, stem = _module), own_comments = True)
+
+_PYTHON = Language(
     name = "python",
-    generators = {PROTOC: generator(PROTOC, name = "python", files = suffixes("_pb2.py", stem = _module))},
+    plugin = PROTOC,
+    generators = [_generator(PROTOC, "_pb2.py", name = "python")],
     extras = {
-        "grpc": generator("grpcio-tools", own_comments = True, files = suffixes("_pb2_grpc.py", stem = _module)),
-        "mypy": generator("mypy-protobuf", own_comments = True, files = suffixes("_pb2.pyi", stem = _module)),
-        "mypy_grpc": generator("protoc-gen-mypy_grpc", own_comments = True, files = suffixes("_pb2_grpc.pyi", stem = _module)),
-        "pyi": generator(PROTOC, name = "pyi", files = suffixes("_pb2.pyi", stem = _module)),
+        "grpc": _generator("grpcio-tools", "_pb2_grpc.py", "Whether grpcio-tools writes services for grpcio, `_pb2_grpc.py`."),
+        "mypy": _generator("mypy-protobuf", "_pb2.pyi", "Whether mypy-protobuf writes stubs for type checkers."),
+        "mypy_grpc": _generator("protoc-gen-mypy_grpc", "_pb2_grpc.pyi", "Whether mypy-protobuf writes stubs of services."),
+        "pyi": _generator(PROTOC, "_pb2.pyi", "Whether protoc itself writes stubs for type checkers.", name = "pyi"),
     },
     groups = {"srcs": [".py"], "stubs": [".pyi"]},
 )
 
-def _python_proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
-    return library(ctx, _PYTHON)
-
-python_proto_codegen = rule(
-    impl = _python_proto_codegen_impl,
+python_proto_codegen = codegen_rule(
+    _PYTHON,
     doc = """Python generated from .proto files; see `python_proto_library`.
 
-    The messages are protoc's own, unless `plugin` says `betterproto2`. The
-    output is a folder to put on the path of Python: modules lie at their
-    import paths. Sub-targets: `[all]` is that with the code of dependencies
-    included; `[srcs]` and `[stubs]` are the modules and the .pyi files, each of
-    which is a sub-target as well, such as `[api/shop_pb2.py]` (betterproto2
-    names its modules after packages: `files` tells which); `[descriptor]` is
-    the descriptor set; `[sync]` copies the code into the source tree.
+    The output is a folder to put on the path of Python: modules lie at their
+    import paths. `[srcs]` and `[stubs]` are the modules and the .pyi files, each
+    of which is a sub-target as well, such as `[api/shop_pb2.py]`. The messages are
+    protoc's own, unless `plugin` is `betterproto2`, which names its modules after
+    packages, so that `files` must name them.
     """,
-    attrs = library_attrs(_PYTHON, about = {
-        "grpc": "Whether grpcio-tools writes services for grpcio, `_pb2_grpc.py`.",
-        "mypy": "Whether mypy-protobuf writes stubs for type checkers.",
-        "mypy_grpc": "Whether mypy-protobuf writes stubs of services.",
-        "pyi": "Whether protoc itself writes stubs for type checkers.",
-    }),
 )
 
 def python_proto_library(
@@ -71,10 +64,10 @@ def python_proto_library(
     """
     compile(
         name = name,
-        rule = python_proto_codegen,
-        library = native.python_library,
         runtime = runtime,
         visibility = visibility,
+        codegen = python_proto_codegen,
         attributes = kwargs,
-        about = {"base_module": "", "srcs": [":{}-gen[srcs]".format(name)]},
+        library = native.python_library,
+        library_attributes = {"base_module": "", "srcs": [":{}-gen[srcs]".format(name)]},
     )

@@ -10,42 +10,40 @@
     )
 """
 
-load("//prelude:generate.bzl", "generator")
-load("//prelude:library.bzl", "compile", "language", "library", "library_attrs")
+load("//prelude:generate.bzl", "Generator", "Options")
+load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
 
-def _root(_path: str, options: dict[str, typing.Any]) -> list[str]:
-    """Returns the one file of all modules, if the options name it."""
+def _root(_path: str, options: Options) -> list[str]:
+    """Returns the file of all modules, if the options name it."""
     return [options["include_file"]] if "include_file" in options else []
 
-_RUST = language(
+_RUST = Language(
     name = "rust",
-    # One file for each package: its name is not that of a .proto file.
-    generators = {"protoc-gen-prost": generator("protoc-gen-prost", own_comments = True)},
+    plugin = "protoc-gen-prost",
+    # It writes one file for each package, whose name is not that of a .proto file.
+    generators = [Generator(plugin = "protoc-gen-prost", own_comments = True)],
     extras = {
-        "modules": generator("protoc-gen-prost-crate", own_comments = True, options = {"include_file": "mod.rs", "no_features": ""}, files = _root, unless = ["gen_crate"]),
-        "serde": generator("protoc-gen-prost-serde"),
-        "tonic": generator("protoc-gen-tonic", own_comments = True),
+        "modules": Generator(
+            plugin = "protoc-gen-prost-crate",
+            doc = "Whether protoc-gen-prost-crate writes `mod.rs`, which has the modules of all packages.",
+            files = _root,
+            options = {"include_file": "mod.rs", "no_features": ""},
+            own_comments = True,
+            unless = ["gen_crate"],
+        ),
+        "serde": Generator(plugin = "protoc-gen-prost-serde", doc = "Whether protoc-gen-prost-serde writes the JSON of proto3 for serde."),
+        "tonic": Generator(plugin = "protoc-gen-tonic", doc = "Whether protoc-gen-tonic writes services for gRPC.", own_comments = True),
     },
 )
 
-def _rust_proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
-    return library(ctx, _RUST)
-
-rust_proto_codegen = rule(
-    impl = _rust_proto_codegen_impl,
+rust_proto_codegen = codegen_rule(
+    _RUST,
     doc = """Rust generated from .proto files; see `rust_proto_library`.
 
     The output is a folder with one file for each package of the .proto files,
-    named after it. Sub-targets: `[all]` is that with the code of dependencies
-    included; each of `files`, such as `files = ["shop/v1/shop.v1.rs"]`;
-    `[descriptor]` is the descriptor set; `[sync]` copies the code into the
-    source tree.
+    named after it. `files` makes one a sub-target, such as
+    `files = ["shop/v1/shop.v1.rs"]`.
     """,
-    attrs = library_attrs(_RUST, about = {
-        "modules": "Whether protoc-gen-prost-crate writes `mod.rs`, which has the modules of all packages.",
-        "serde": "Whether protoc-gen-prost-serde writes the JSON of proto3 for serde.",
-        "tonic": "Whether protoc-gen-tonic writes services for gRPC.",
-    }),
 )
 
 def rust_proto_library(
@@ -70,12 +68,12 @@ def rust_proto_library(
     attributes = kwargs if runtime == None else {"modules": True} | kwargs
     compile(
         name = name,
-        rule = rust_proto_codegen,
-        library = native.rust_library,
         runtime = runtime,
         visibility = visibility,
+        codegen = rust_proto_codegen,
         attributes = attributes,
-        about = {
+        library = native.rust_library,
+        library_attributes = {
             "crate": crate or name.replace("-", "_"),
             "crate_root": "src/mod.rs",
             "mapped_srcs": {":{}-gen".format(name): "src"},
