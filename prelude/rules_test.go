@@ -376,37 +376,64 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	extras := 0
 	for _, name := range names {
-		file := "//rules:" + filepath.Base(name)
-		out := p.Must("docs", "starlark", file, "--format", "json")
-		var symbols []symbol
-		if err := json.Unmarshal([]byte(out), &symbols); err != nil {
-			t.Fatalf("%s: %v\n%s", file, err, out)
-		}
-		functions := 0
-		for _, s := range symbols {
-			if s.Item.Docs == nil || s.Item.Docs.Summary == "" {
-				t.Errorf("%s: %s has no documentation", file, s.ID.Name)
-			}
-			if s.Item.Kind != "function" {
-				continue
-			}
-			functions++
-			for _, param := range s.Item.Params {
-				if param.Name != "" && (param.Docs == nil || param.Docs.Summary == "") {
-					t.Errorf("%s: %s of %s has no documentation", file, param.Name, s.ID.Name)
-				}
-			}
-			if !strings.Contains(string(page), "`"+s.ID.Name+"`") {
-				t.Errorf("docs/rules.md does not speak of `%s`", s.ID.Name)
-			}
-		}
-		if functions == 0 {
-			t.Errorf("%s has no public rule", file)
-		}
+		extras += testDocumented(t, p, "//rules:"+filepath.Base(name), string(page))
+	}
+	if extras < 16 {
+		t.Errorf("only %d attributes that add a generator", extras)
 	}
 	testExcerpts(t, p.Dir, string(page))
 }
+
+// testDocumented compares what Buck2 says of one file of rules/ with the page. It
+// returns how many attributes add a generator: the row of the language names each,
+// and its plugin.
+func testDocumented(t *testing.T, p *bucktest.Project, file, page string) (extras int) {
+	t.Helper()
+	_, base, _ := strings.Cut(file, ":")
+	out := p.Must("docs", "starlark", file, "--format", "json")
+	var symbols []symbol
+	if err := json.Unmarshal([]byte(out), &symbols); err != nil {
+		t.Fatalf("%s: %v\n%s", file, err, out)
+	}
+	row := regexp.MustCompile(`(?m)^\| \[[^]]+\]\(#` + strings.ReplaceAll(base, ".", "") + `\) .*`).FindString(page)
+	functions := 0
+	for _, s := range symbols {
+		if s.Item.Docs == nil || s.Item.Docs.Summary == "" {
+			t.Errorf("%s: %s has no documentation", file, s.ID.Name)
+		}
+		if s.Item.Kind != "function" {
+			continue
+		}
+		functions++
+		for _, param := range s.Item.Params {
+			if param.Name == "" {
+				continue
+			}
+			if param.Docs == nil || param.Docs.Summary == "" {
+				t.Errorf("%s: %s of %s has no documentation", file, param.Name, s.ID.Name)
+				continue
+			}
+			if m := addsGenerator.FindStringSubmatch(param.Docs.Summary); m != nil {
+				extras++
+				if !strings.Contains(row, fmt.Sprintf("`%s`: %s", param.Name, m[1])) {
+					t.Errorf("docs/rules.md: the row of %s does not say that `%s` adds %s: %q", base, param.Name, m[1], row)
+				}
+			}
+		}
+		if !strings.Contains(page, "`"+s.ID.Name+"`") {
+			t.Errorf("docs/rules.md does not speak of `%s`", s.ID.Name)
+		}
+	}
+	if functions == 0 {
+		t.Errorf("%s has no public rule", file)
+	}
+	return extras
+}
+
+// addsGenerator matches the documentation of an attribute that adds a generator.
+var addsGenerator = regexp.MustCompile("True, or the options of `([^`]+)`[.]$")
 
 // A symbol is what `buck2 docs starlark --format json` says of a public name.
 type symbol struct {
