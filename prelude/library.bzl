@@ -93,7 +93,7 @@ def codegen_rule(lang: Language, doc: str, check: typing.Callable[[AnalysisConte
             check(ctx)
         return library(ctx, lang)
 
-    return rule(impl = impl, doc = doc + _DOC, attrs = library_attrs(lang))
+    return rule(impl = impl, doc = doc.rstrip() + "\n" + _DOC, attrs = library_attrs(lang))
 
 def library(ctx: AnalysisContext, lang: Language) -> list[Provider]:
     """Declares the generated code of a target.
