@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
-
-	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // A checksum file has no standard: this is what sha256sum, shasum, openssl and
@@ -27,10 +25,10 @@ var errNoLine = errors.New("it has no line")
 
 // findSums looks for a file in a checksum file. A digest alone is that of the only
 // file that it can be about; with single set, so is one beside whatever name. An
-// error has the class [fault.Upstream], without a mend, or matches errNoLine.
+// error has no class; that of a file that is left out matches errNoLine.
 func findSums(data []byte, name string, single bool) (sums, error) {
 	refuse := func(format string, args ...any) (sums, error) {
-		return sums{}, fault.Errorf(fault.Upstream, "", format, args...)
+		return sums{}, fmt.Errorf(format, args...)
 	}
 	text, err := plainText(data)
 	if err != nil {
