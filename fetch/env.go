@@ -87,7 +87,7 @@ func (a *app) prepare() (l *lock.Lock, platform, shell string, err error) {
 	if err != nil {
 		return nil, "", "", err
 	}
-	if l, _, err = lock.Read(lockPath); err != nil {
+	if l, err = a.readLock(lockPath); err != nil {
 		return nil, "", "", err
 	}
 	if err := a.readManifest(lockPath); err != nil {

@@ -67,7 +67,7 @@ func (a *app) locate(ctx context.Context, spec string) (*install.Program, error)
 		return m.Place, nil
 	}
 	before, unidentified := w.identify(lockPath)
-	l, _, err := lock.Read(lockPath)
+	l, err := a.readLock(lockPath)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +111,16 @@ func (a *app) findLock() (string, error) {
 		}
 	}
 	return filepath.Abs(name)
+}
+
+// readLock reads the lock. One whose line ends git has changed is read as what
+// it is, and told.
+func (a *app) readLock(name string) (*lock.Lock, error) {
+	l, data, err := lock.Read(name)
+	if err == nil && lock.CRLF(data, l) {
+		a.ui.Say("%s: its lines end in CRLF, as git writes them where core.autocrlf is on; how to end that is told by: lockgen check", name)
+	}
+	return l, err
 }
 
 // readManifest reads from the manifest how plugins are brought, never which, and

@@ -61,6 +61,9 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if lock.CRLF(data, l) {
+		return crlf(p.lock)
+	}
 	if err := lock.Canonical(p.lock, data, l); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func runDiff(ctx context.Context, p *program, args []string) error {
 	if err := p.locateLock(); err != nil {
 		return err
 	}
-	now, _, err := lock.Read(p.lock)
+	now, _, err := p.readLock()
 	if err != nil {
 		return err
 	}

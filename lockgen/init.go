@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -12,9 +12,14 @@ import (
 )
 
 var initVerb = &cli.Verb[program]{
-	Name: "init", Short: "write a starter plugins.toml",
+	Name: "init", Short: "write a starter plugins.toml, and .gitattributes",
 	Long: `It is written into the working directory, or to --manifest. A file that is
-there is never overwritten. The next command is: lockgen update`,
+there is never overwritten. The next command is: lockgen update
+
+Into .gitattributes beside the lock goes a line that keeps git from changing the
+line ends of the lock (core.autocrlf), and that names the drivers for merges and
+diffs; other lines stay as they are. In a repository that has a plugins.toml
+lockgen init adds that line alone.`,
 	Example: `lockgen init`,
 	JSON:    true, Run: runInit,
 }
@@ -54,25 +59,57 @@ protoc = "30.2"
 # binary = "protoc-gen-acme-go"
 `
 
-func runInit(_ context.Context, p *program, _ []string) error {
+func runInit(ctx context.Context, p *program, _ []string) error {
 	name := p.manifestGiven
 	if name == "" {
 		name = lock.ManifestName
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return fault.Errorf(fault.Usage, "edit it, or run: lockgen add NAME@VERSION", "%s is there already; it was not touched", name)
+	lockName := p.lockGiven
+	if lockName == "" {
+		lockName = filepath.Join(filepath.Dir(name), lock.FileName)
 	}
+	unlock, err := p.exclusive(ctx, name, lockName)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(starter)
-	if err := errors.Join(err, f.Close()); err != nil {
+	defer unlock()
+	var writes []write
+	_, err = os.Lstat(name)
+	there := err == nil
+	if !there {
+		writes = append(writes, write{name: name, after: []byte(starter)})
+	}
+	attributes, missing, err := attribute(lockName)
+	if err != nil {
+		return err
+	}
+	if missing {
+		writes = append(writes, attributes)
+	}
+	if len(writes) == 0 {
+		return fault.Errorf(fault.Usage, "edit it, or run: lockgen add NAME@VERSION", "%s is there already; it was not touched", name)
+	}
+	if err := replace(writes...); err != nil {
 		return err
 	}
 	if p.ui.JSON {
-		return p.ui.Data(map[string]string{"created": name})
+		result := map[string]any{}
+		if !there {
+			result["created"] = name
+		}
+		if missing {
+			result["attributes"], result["git_config"] = attributes.name, gitConfig
+		}
+		return p.ui.Data(result)
 	}
-	p.ui.Say("wrote %s; edit it, then run: lockgen update", name)
+	if there {
+		p.ui.Say("%s is there already; it was not touched", name)
+	} else {
+		p.ui.Say("wrote %s; edit it, then run: lockgen update", name)
+	}
+	if missing {
+		p.ui.Say("wrote %s: git keeps the line ends of %s; its drivers for merges and diffs are known to a clone after:\n%s",
+			attributes.name, filepath.Base(lockName), strings.Join(gitConfig, "\n"))
+	}
 	return nil
 }

@@ -37,7 +37,7 @@ func runList(_ context.Context, p *program, _ []string) error {
 	if err := p.locateLock(); err != nil {
 		return err
 	}
-	l, _, err := lock.Read(p.lock)
+	l, _, err := p.readLock()
 	if err != nil {
 		return err
 	}

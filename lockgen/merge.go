@@ -19,7 +19,7 @@ markers, and the way out is to settle plugins.toml, to take either side of the
 lock whole, and to run lockgen update. Register it once for each clone:`,
 	Example: `git config merge.lockgen.name "lock of protoc plugins"
 git config merge.lockgen.driver "lockgen merge-driver %O %A %B"
-echo "plugins.lock.toml merge=lockgen" >> .gitattributes`,
+lockgen init                   adds merge=lockgen to .gitattributes`,
 	Run: runMergeDriver,
 }
 

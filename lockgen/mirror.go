@@ -84,7 +84,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		}
 		defer unlock()
 	}
-	l, before, err := lock.Read(p.lock)
+	l, before, err := p.readLock()
 	if err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func plugins(l *lock.Lock) int {
 // oldLock reads the lock there is, nil where there is none. One that cannot be
 // read is not replaced in silence: it is what a replaced artifact is noticed by.
 func (p *program) oldLock() (*lock.Lock, []byte, error) {
-	l, data, err := lock.Read(p.lock)
+	l, data, err := p.readLock()
 	switch {
 	case err == nil:
 		return l, data, nil

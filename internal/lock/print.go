@@ -209,6 +209,12 @@ func Canonical(name string, data []byte, l *Lock) error {
 		"%s:%d: not canonical: found %q, lockgen writes %q", name, n, got, expected)
 }
 
+// CRLF reports whether data is the canonical text of l but for its line ends,
+// which git makes CRLF of where core.autocrlf is on.
+func CRLF(data []byte, l *Lock) bool {
+	return bytes.Contains(data, []byte("\r\n")) && bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), Print(l))
+}
+
 func firstDifference(a, b []byte) (line int, inA, inB string) {
 	as, bs := strings.SplitAfter(string(a), "\n"), strings.SplitAfter(string(b), "\n")
 	for i := 0; ; i++ {

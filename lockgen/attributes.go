@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// attributesName is the file in which git looks for what a file is
+// (gitattributes(5)).
+const attributesName = ".gitattributes"
+
+// attributes are those of a lock: its line ends stay whatever core.autocrlf
+// says, two branches are merged by lockgen, hunks of a diff are headed by their
+// plugin, and code hosts fold it. Merge and diff do nothing more than git alone
+// until a clone is told what to run: see [gitConfig].
+const attributes = "text eol=lf merge=lockgen linguist-generated diff=lockgen"
+
+// gitConfig are the commands that make the drivers known to a clone. There is no
+// textconv: a diff must not hide a digest.
+var gitConfig = []string{
+	`git config merge.lockgen.driver "lockgen merge-driver %O %A %B"`,
+	`git config diff.lockgen.xfuncname "^\[plugins\..*"`,
+}
+
+// attributed reports whether a .gitattributes keeps the line ends of a file that
+// lies beside it. As in git, the last line that says something counts.
+func attributed(text []byte, file string) bool {
+	kept := false
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		if pattern := strings.TrimPrefix(strings.TrimPrefix(fields[0], "**"), "/"); pattern != file && fields[0] != attributePattern(file) {
+			continue
+		}
+		switch said := fields[1:]; {
+		case slices.Contains(said, "eol=lf"), slices.Contains(said, "-text"), slices.Contains(said, "binary"):
+			kept = true
+		case slices.Contains(said, "eol=crlf"), slices.Contains(said, "!eol"), slices.Contains(said, "-eol"):
+			kept = false
+		}
+	}
+	return kept
+}
+
+// attributePattern is the pattern of exactly one name.
+func attributePattern(file string) string {
+	p := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(file)
+	if strings.ContainsAny(p, " \t\"\\") || strings.HasPrefix(p, "#") || strings.HasPrefix(p, "!") {
+		return strconv.Quote(p)
+	}
+	return p
+}
+
+// attribute is what has to be written so that git keeps the line ends of a lock:
+// its .gitattributes with one line more, behind all others. Ok is false where
+// that is said already.
+func attribute(lockName string) (w write, ok bool, err error) {
+	w.name = filepath.Join(filepath.Dir(lockName), attributesName)
+	w.before, err = os.ReadFile(w.name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return w, false, err
+	}
+	file := filepath.Base(lockName)
+	if attributed(w.before, file) {
+		return w, false, nil
+	}
+	newline := "\n"
+	if bytes.Contains(w.before, []byte("\r\n")) {
+		newline = "\r\n"
+	}
+	text := string(w.before)
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += newline
+	}
+	w.after = []byte(text + attributePattern(file) + " " + attributes + newline)
+	return w, true, nil
+}
+
+// crlf is about a lock whose line ends git has changed: what is the matter, and
+// the mend that lasts.
+func crlf(lockName string) error {
+	mend := "run: lockgen update; then: git add --renormalize " + filepath.Base(lockName)
+	if _, missing, err := attribute(lockName); err == nil && missing {
+		mend = "run: lockgen init, which adds to " + attributesName + " the line that keeps git from it; then: lockgen update; then: git add --renormalize " +
+			attributesName + " " + filepath.Base(lockName)
+	}
+	return fault.Errorf(fault.Lock, mend, "%s: its lines end in CRLF, as git writes them where core.autocrlf is on; lockgen writes LF", lockName)
+}
+
+// readLock is lock.Read, and tells of a lock that git has changed; it is read as
+// what it is.
+func (p *program) readLock() (*lock.Lock, []byte, error) {
+	l, data, err := lock.Read(p.lock)
+	if err == nil && lock.CRLF(data, l) {
+		err := crlf(p.lock)
+		p.ui.Warn("%v\n%s", err, fault.Mend(err))
+	}
+	return l, data, err
+}
