@@ -87,7 +87,8 @@ type Store struct {
 
 // Open returns the store in dir; "" means the folder that EnvDir names, else
 // buck2-protobuf in the user's cache folder. It creates nothing. Its error is
-// of class [fault.Machine]: no such folder can be named.
+// of class [fault.Machine]: no such folder can be named, or another user can write
+// to it.
 func Open(dir string) (*Store, error) {
 	const mend = "set " + EnvDir + " to an absolute path"
 	if dir == "" {
@@ -104,7 +105,8 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, mend, "no folder for the cache: %w", err)
 	}
-	return &Store{dir: abs}, nil
+	s := &Store{dir: abs}
+	return s, s.safe()
 }
 
 // Dir is the absolute path of the cache folder, which need not exist yet.
