@@ -22,14 +22,15 @@ const (
 	AboutCache    Topic = "damaged-cache"
 	AboutPolicy   Topic = "policy"
 	AboutMachine  Topic = "machine"
-	AboutManagers Topic = "package-managers" // not found, too old or forbidden
+	AboutManagers Topic = "package-managers"         // not found, too old or forbidden
+	AboutSettings Topic = "settings-of-cargo-and-go" // which count, and that they start no program
 	AboutTime     Topic = "out-of-time"
 )
 
 // Topics lists all of them.
 func Topics() []Topic {
 	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
-		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutTime}
+		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutSettings, AboutTime}
 }
 
 // topical is an error with a topic of its own.

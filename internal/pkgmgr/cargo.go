@@ -172,7 +172,7 @@ type CrateIndex struct {
 func (c *Cargo) Index(dir, registry string) (*CrateIndex, error) {
 	r, err := reach(cmp.Or(dir, "."), registry)
 	if err != nil {
-		return nil, err
+		return nil, fault.About(fault.AboutSettings, err)
 	}
 	scratch, err := quietFolder(os.TempDir())
 	if err != nil {

@@ -428,7 +428,9 @@ func (r *cargoReach) noToken() error {
 		mend = fmt.Sprintf("name the registry in the settings of cargo, [registries.NAME] index = %q, and run: cargo login --registry NAME", r.index)
 	}
 	if r.provider != "" && r.provider != "cargo:token" {
-		return fault.Errorf(fault.Machine, mend, "registry %s demands a token, which cargo would get from %s, a program that is not run here", name, clean(r.provider))
+		return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, mend,
+			"registry %s demands a token, which cargo would get from %s, a program that is not run here", name, clean(r.provider)))
 	}
-	return fault.Errorf(fault.Machine, mend, "the registry %s demands a token, and the settings of cargo have none for it", clean(r.index))
+	return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, mend,
+		"the registry %s demands a token, and the settings of cargo have none for it", clean(r.index)))
 }

@@ -100,7 +100,7 @@ func (r recipe) env() []string {
 	if r.name == "node" || slices.Contains(lock.NodeManagers, r.name) {
 		return shimEnv(set...)
 	}
-	return userEnv(func(key string) bool { return key == "goflags" }, set...)
+	return askEnv(set...)
 }
 
 // Tools are the names that [Find] knows.

@@ -160,8 +160,8 @@ func (g *Go) Config(ctx context.Context, proxy string) (GoConfig, error) {
 		switch one {
 		case "direct":
 			if first {
-				return c, fault.Errorf(fault.Policy, "set [registries] go in plugins.toml to a module proxy, or GOPROXY",
-					"go is configured to use no module proxy (GOPROXY=direct): it would run git, which is not done")
+				return c, fault.About(fault.AboutSettings, fault.Errorf(fault.Policy, "set [registries] go in plugins.toml to a module proxy, or GOPROXY",
+					"go is configured to use no module proxy (GOPROXY=direct): it would run git, which is not done"))
 			}
 			continue
 		case "off":
@@ -447,11 +447,12 @@ func (c GoConfig) explain(err error, what, text string) error {
 	}
 	switch {
 	case has("GOVCS disallows using"):
-		return fault.Errorf(fault.Policy, "name a module proxy that has it: [registries] go in plugins.toml, or GOPROXY; GONOPROXY=none keeps Go from passing it by (see GOPRIVATE)",
-			"go module %s is not asked of a proxy, and Go would run a version control for it, which is not done: %w", what, err)
-	case c.program != "" && has("401 Unauthorized", "403 Forbidden", "404 Not Found"):
-		return fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, and GOAUTH=netrc",
-			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w: %w", what, clean(c.program), fs.ErrNotExist, err)
+		return fault.About(fault.AboutSettings, fault.Errorf(fault.Policy,
+			"name a module proxy that has it: [registries] go in plugins.toml, or GOPROXY; GONOPROXY=none keeps Go from passing it by (see GOPRIVATE)",
+			"go module %s is not asked of a proxy, and Go would run a version control for it, which is not done: %w", what, err))
+	case c.program != "" && has("401 Unauthorized", "403 Forbidden"):
+		return fault.About(fault.AboutSettings, fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, and GOAUTH=netrc",
+			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w", what, clean(c.program), err))
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", what, err)
 	case has("zip: not a valid zip file", "zip: checksum error", "downloaded zip file too large"):
