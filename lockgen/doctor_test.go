@@ -205,7 +205,7 @@ func TestDoctorNetwork(t *testing.T) {
 	p.env["http_proxy"] = "me:secret@proxy.example.com:3128"
 	p.env["NO_PROXY"] = "localhost,.example.com"
 	p.env["SSL_CERT_FILE"] = cert
-	text := p.says(0, []string{"HTTPS_PROXY          http://***@proxy.example.com:3128", "NO_PROXY             localhost,.example.com"})
+	text := p.says(0, []string{"HTTPS_PROXY    http://***@proxy.example.com:3128", "NO_PROXY       localhost,.example.com"})
 	if strings.Contains(text, "secret") {
 		t.Errorf("a password is shown:\n%s", text)
 	}

@@ -314,7 +314,8 @@ func TestNodeManagersIgnoreTheUser(t *testing.T) {
 				write(t, filepath.Join(dir, name), text)
 			}
 		}
-		write(t, filepath.Join(parent, "package.json"), `{"name":"above","workspaces":["*"],"scripts":{"preinstall":"node `+hook+`"},"overrides":{"bins":"9.9.9"}}`)
+		write(t, filepath.Join(parent, "package.json"), `{"name":"above","workspaces":["*"],"packageManager":"deno@1.0.0","engines":{"node":"99","npm":"99","pnpm":"99","yarn":"99","bun":"99"},`+
+			`"devEngines":{"packageManager":{"name":"deno","version":"1.x","onFail":"error"},"runtime":{"name":"deno","onFail":"error"}},"scripts":{"preinstall":"node `+hook+`"},"overrides":{"bins":"9.9.9"}}`)
 		dir := filepath.Join(parent, "here")
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
