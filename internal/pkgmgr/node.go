@@ -223,6 +223,8 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 				"install", "--no-default-rc", "--ignore-scripts", "--ignore-engines", "--ignore-platform", "--no-bin-links", "--no-lockfile",
 				"--non-interactive", "--no-progress", "--silent", "--registry", registry, "--cache-folder", cache,
 			}
+			// Else it looks above the project for a packageManager, and obeys it.
+			c.env = []string{"SKIP_YARN_COREPACK_CHECK=1"}
 			break
 		}
 		c.args = []string{"install", "--no-immutable"}
