@@ -21,8 +21,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// BenchmarkWarm compares whole processes, in turn, in one run: fetch get of an
-// installed plugin, fetch --version, and a Go program that does nothing.
+// BenchmarkWarm compares whole processes, in turn, in one run: fetch get of
+// installed plugins, of a few files, some hundred and 5,000, fetch --version, and a
+// Go program that does nothing.
 //
 //	go test -run '^$' -bench Warm -benchtime 200x ./fetch
 func BenchmarkWarm(b *testing.B) {
@@ -33,17 +34,28 @@ func BenchmarkWarm(b *testing.B) {
 		b.Fatal(err)
 	}
 	nothing := build(b, dir, "nothing", empty)
-	get := []string{fetch, "get", "protoc-gen-ts", "--lock", repositoryLock(b)}
-	measure(b, get) // installs it
-	var warm, version, none sample
+	plugins := []string{"protoc", "ts-proto", "node"}
+	get := func(plugin string) []string { return []string{fetch, "get", plugin, "--lock", repositoryLock(b)} }
+	for _, plugin := range plugins {
+		measure(b, get(plugin)) // installs it
+	}
+	warm := map[string]*sample{}
+	var version, none sample
 	for b.Loop() {
-		warm.add(measure(b, get))
+		for _, plugin := range plugins {
+			if warm[plugin] == nil {
+				warm[plugin] = new(sample)
+			}
+			warm[plugin].add(measure(b, get(plugin)))
+		}
 		version.add(measure(b, []string{fetch, "--version"}))
 		none.add(measure(b, []string{nothing}))
 	}
-	b.ReportMetric(ratio(warm, version), "get/version")
+	for _, plugin := range plugins {
+		b.ReportMetric(ratio(*warm[plugin], version), plugin+"/version")
+	}
 	b.ReportMetric(ratio(version, none), "version/empty")
-	b.ReportMetric(float64(warm.memory())/(1<<20), "MiB-peak")
+	b.ReportMetric(float64(warm["node"].memory())/(1<<20), "MiB-peak")
 }
 
 // BenchmarkDotSlash compares whole processes, in turn, in one run: fetch get of an

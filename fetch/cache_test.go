@@ -250,3 +250,22 @@ func TestChangedPlaces(t *testing.T) {
 		t.Errorf("another version of an npm package: %d %q", status, stdout)
 	}
 }
+
+// TestNoHome: the cache folder is all that a user without a home has to name, and
+// without it that is what the hint says.
+func TestNoHome(t *testing.T) {
+	w := newWorld(t)
+	for _, home := range []string{"", "/"} {
+		for _, name := range []string{"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BUCK2_PROTOBUF_CACHE_DIR"} {
+			t.Setenv(name, "")
+		}
+		t.Setenv("HOME", home)
+		w.cache = filepath.Join(t.TempDir(), "cache")
+		w.must("get", "tool")
+		w.must("get", "script")
+		w.cache = ""
+		if home == "" {
+			w.fails(7, []string{"no folder for the cache", "hint: set BUCK2_PROTOBUF_CACHE_DIR"}, "get", "tool")
+		}
+	}
+}
