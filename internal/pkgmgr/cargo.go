@@ -52,7 +52,7 @@ type Cargo struct {
 func FindCargo(ctx context.Context) (_ *Cargo, err error) {
 	defer aboutManagers(&err)
 	c := &Cargo{}
-	for name, to := range map[string]*string{"cargo": &c.cargo, "rustc": &c.rustc} {
+	for _, name := range []string{"cargo", "rustc"} {
 		found, err := exec.LookPath(name)
 		if err == nil {
 			found, err = filepath.Abs(found)
@@ -60,7 +60,11 @@ func FindCargo(ctx context.Context) (_ *Cargo, err error) {
 		if err != nil {
 			return nil, fault.Errorf(fault.Machine, noCargo, "%s is not on PATH: %w", name, fs.ErrNotExist)
 		}
-		*to = found
+		if name == "cargo" {
+			c.cargo = found
+		} else {
+			c.rustc = found
+		}
 	}
 	ask := func(path string, args ...string) (string, error) {
 		out, err := command{
