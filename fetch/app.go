@@ -41,9 +41,9 @@ type app struct {
 	cratesMu sync.Mutex
 	crates   map[string]*crates // by registry, "" for cargo's own
 
-	npmOrigin  memo[*npmOrigin]
-	wheelIndex memo[string]
-	goClients  [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
+	npmOrigin memo[*npmOrigin]
+	pipOrigin memo[*pipOrigin]
+	goClients [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.

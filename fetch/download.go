@@ -71,7 +71,7 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 		return a.downloadByGo(ctx, e, key, in)
 	}
 	options := remote.DownloadOptions{Size: f.Size}
-	base, credential := registry, func(string) remote.Credential { return options.Credential }
+	asked, base, credential := client, registry, func(string) remote.Credential { return options.Credential }
 	switch e.Locked.Source {
 	case lock.Cargo:
 		crates, err := a.cratesOf(ctx, client, e, registry)
@@ -92,8 +92,20 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 			}
 		}
 		client, credential = npm.client, func(url string) remote.Credential { return npm.config.CredentialFor(url, base) }
+		asked = client
+	case lock.Pip:
+		if registry != "" {
+			break
+		}
+		pip, err := a.pip(ctx)
+		if err != nil {
+			return err
+		}
+		if asked, base = pip.client, pip.index; m == nil { // likewise
+			client = asked
+		}
 	}
-	addresses, err := a.addresses(ctx, client, e, key, base)
+	addresses, err := a.addresses(ctx, asked, e, key, base)
 	if err != nil {
 		return err
 	}
@@ -119,7 +131,7 @@ func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Inge
 }
 
 // addresses finds out where a file is served; registry, if it is not "", is
-// asked instead of the one that is configured; for npm it is always given. The function that it returns
+// asked instead of the one that is configured; for npm and pip it is always given. The function that it returns
 // tries the addresses in order until one serves the file.
 func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entry, key, registry string) (func(try func(url string) error) error, error) {
 	f := e.Locked.Files[key]
@@ -152,12 +164,6 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 			return try(url)
 		}, nil
 	case lock.Pip:
-		if registry == "" {
-			var err error
-			if registry, err = a.indexOfWheels(ctx); err != nil {
-				return nil, err
-			}
-		}
 		url, err := client.PyPIFile(ctx, registry, wheelProject(key), key)
 		if err != nil {
 			return nil, err
@@ -201,19 +207,37 @@ func (a *app) npm(ctx context.Context, e *lock.Entry) (*npmOrigin, error) {
 	})
 }
 
-// indexOfWheels returns the package index: the manifest's, else what the user's
-// own pip is configured with.
-func (a *app) indexOfWheels(ctx context.Context) (string, error) {
-	if a.registries.Pip != "" {
-		return a.registries.Pip, nil
-	}
-	return a.wheelIndex.get(func() (string, error) {
+// pipOrigin is how this run reaches indexes of Python packages.
+type pipOrigin struct {
+	index  string
+	client *remote.Client
+}
+
+// pip returns the package index, the manifest's or else what the user's own pip is
+// configured with, and the client for it. The pip also says how the manifest's is
+// reached; where there is none, it is reached like every other server.
+func (a *app) pip(ctx context.Context) (*pipOrigin, error) {
+	return a.pipOrigin.get(func() (*pipOrigin, error) {
+		client, _ := a.net()
 		pip, err := pkgmgr.FindPip(ctx)
-		if err != nil {
-			return "", fault.Errorf(fault.Of(err), `install pip, or add to plugins.toml: [registries] pip = "https://…"`,
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && a.registries.Pip != "":
+			a.ui.Detail("no pip to ask how %s is reached: %v", remote.Redact(a.registries.Pip), err)
+			return &pipOrigin{index: a.registries.Pip, client: client}, nil
+		case err != nil:
+			return nil, fault.Errorf(fault.Of(err), `install pip, or add to plugins.toml: [registries] pip = "https://…"`,
 				"no pip to ask for the package index: %w", err)
 		}
-		return pip.Index(ctx, a.dir)
+		config, err := pip.Config(ctx, a.dir, a.registries.Pip)
+		if err != nil {
+			return nil, err
+		}
+		if client, err = config.Client(a.netOptions("")); err != nil {
+			return nil, err
+		}
+		return &pipOrigin{index: config.Index, client: client}, nil
 	})
 }
 

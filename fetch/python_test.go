@@ -15,6 +15,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // machinePython returns a Python of this machine and its version.
@@ -249,4 +250,91 @@ func TestPythonGenerator(t *testing.T) {
 func treeOf(w *world, name string) string {
 	w.Helper()
 	return filepath.Join(w.cache, "trees", w.lock.Plugins[name]["1.0"].Platforms[host(w)].Tree)
+}
+
+// TestPythonRelease: a plugin is locked for a series of Python; a patch release
+// that a wheel does not want is refused when it starts.
+func TestPythonRelease(t *testing.T) {
+	python, version := machinePython(t)
+	out, err := exec.Command(python, "-I", "-S", "-c", `import sys; print("%d.%d.%d" % sys.version_info[:3])`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := strings.TrimSpace(string(out))
+	w := newWorld(t)
+	refused := map[string]bool{
+		">=3.8, !=" + release: true, "<" + release: true, ">" + release: true, "!=" + version + ".*": true, "==" + version + ".998": true,
+		">=" + version + ".998": true, "~=" + version + ".998": true, ">=4": true,
+		"": false, ">=3.8": false, "!=" + version + ".998": false, "==" + version + ".*": false, "~=" + version + ".0": false, "<=" + release: false,
+		">=" + release + "rc1": false, "===" + release: false, ">=3.8.*": false,
+	}
+	names := map[string]string{}
+	for requires := range refused {
+		name := fmt.Sprintf("wants%d", len(names))
+		names[name] = requires
+		a := w.registry.Wheel(fake.Wheel{Name: name, Version: "1.0", Python: requires, Files: map[string]string{"tool.py": "def main(): print('ran')\n"}})
+		w.add(name, "1.0", lock.Version{Source: lock.Pip, Package: name, Python: []string{version}, Program: name, Entry: "tool:main"},
+			"tool.py", map[string]fake.Artifact{a.Name: a}, nil)
+	}
+	w.write()
+	for name, requires := range names {
+		cmd := exec.Command(w.must("get", name))
+		out, err := cmd.CombinedOutput()
+		switch text := string(out); {
+		case refused[requires]:
+			if cmd.ProcessState.ExitCode() != 7 || !strings.Contains(text, "is Python "+release+", and "+name+" 1.0 says Requires-Python: "+requires) || !strings.Contains(text, "hint: ") {
+				t.Errorf("%q: %v: %s", requires, err, out)
+			}
+		case err != nil || text != "ran\n":
+			t.Errorf("%q: %v: %s", requires, err, out)
+		}
+	}
+}
+
+// TestLyingWheel: a lock may be poisoned. What a wheel says of itself must be
+// true when it is installed as well, whoever installs it.
+func TestLyingWheel(t *testing.T) {
+	w := newWorld(t)
+	good := fake.Wheel{Name: "gen", Version: "1.0", Files: map[string]string{"gen/bin": "#!/bin/sh\n"}, Exec: []string{"gen/bin"}}
+	other := good
+	other.Name = "neg"
+	script := good
+	script.EntryPoints = "[console_scripts]\npython3 = gen:main\n"
+	for name, body := range map[string][]byte{
+		"another-name": other.Bytes(), "script": script.Bytes(),
+		"no-record": fake.Zip(map[string]string{"gen/bin": "#!/bin/sh\n", "gen-1.0.dist-info/METADATA": good.Metadata(), "gen-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n"}, "gen/bin"),
+		"honest":    good.Bytes(),
+	} {
+		a := w.registry.Wheel(good)
+		w.add(name, "1.0", lock.Version{Source: lock.Pip, Package: "gen"}, "gen/bin", map[string]fake.Artifact{a.Name: a}, nil)
+		// What the lock says of the bytes is right.
+		v, file := w.lock.Plugins[name]["1.0"], filepath.Join(t.TempDir(), "wheel")
+		a = w.registry.Release("gen", a.Name, body)
+		if err := os.WriteFile(file, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := store.Unpack(t.Context(), f, "", store.Options{Format: "zip"})
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, err := store.TreeHash(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Files[a.Name] = lock.File{SHA256: a.SHA256, Size: a.Size}
+		v.Platforms[host(w)] = lock.Cell{Binary: "gen/bin", Tree: tree}
+		w.write()
+		for _, manager := range []string{"none", "pip"} {
+			t.Setenv("BUCK2_PROTOBUF_WHEEL_MANAGER", manager)
+			status, _, stderr := w.fetch("get", name)
+			if want := map[bool]int{true: 0, false: 5}[name == "honest"]; status != want || want == 5 && !strings.Contains(stderr, "does not say the truth of itself") {
+				t.Errorf("%s by %s: exit %d: %s", name, manager, status, stderr)
+			}
+		}
+	}
 }

@@ -98,7 +98,7 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 	must(err)
 	pip, err := pkgmgr.FindPip(ctx)
 	must(err)
-	index, err := pip.Index(ctx, ".")
+	config, err := pip.Config(ctx, ".", "")
 	must(err)
 	var proxy, crates string
 	sizes := map[string]int64{}
@@ -113,7 +113,7 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 					address = remote.NPMTarball(registry, f.Name, f.Version)
 				case lock.Pip:
 					project, _, _ := strings.Cut(key, "-")
-					address, err = documents.PyPIFile(ctx, index, project, key)
+					address, err = documents.PyPIFile(ctx, config.Index, project, key)
 					must(err)
 				case lock.Cargo:
 					if crates == "" {

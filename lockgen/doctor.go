@@ -453,8 +453,11 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *lock.Manifest, dir s
 			if err != nil {
 				return nil, err
 			}
-			index, err := pip.Index(ctx, dir)
-			return map[string]string{"": index}, err
+			config, err := pip.Config(ctx, dir, "")
+			if err != nil {
+				return nil, err
+			}
+			return map[string]string{"": config.Index}, nil
 		}},
 		{lock.Go, m.Registries.Go, func() (map[string]string, error) {
 			tool, err := pkgmgr.FindGo(ctx)

@@ -3,6 +3,7 @@ package fake
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -24,6 +25,7 @@ type Wheel struct {
 	EntryPoints   string            // content of entry_points.txt, "" for none
 	Released      time.Time         // zero is [Released]
 	Yanked        string            // the reason, "" for a wheel that is not
+	Beside        string            // the METADATA that the index gives of it, "" for its own
 }
 
 // Filename is the name that the wheel has in an index.
@@ -120,7 +122,7 @@ type release struct {
 
 // Wheel publishes a wheel.
 func (s *Server) Wheel(w Wheel) Artifact {
-	return s.release(w.Name, w.Filename(), w.Bytes(), release{python: w.Python, metadata: w.Metadata(), released: w.Released, yanked: w.Yanked})
+	return s.release(w.Name, w.Filename(), w.Bytes(), release{python: w.Python, metadata: cmp.Or(w.Beside, w.Metadata()), released: w.Released, yanked: w.Yanked})
 }
 
 // Release publishes any file of a project: a source distribution, a wheel that

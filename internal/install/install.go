@@ -28,6 +28,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 // An Installer installs entries on one machine. Store, Host and Download are
@@ -287,7 +288,7 @@ func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Ve
 	case v.Source == lock.NPM:
 		return i.Store.Listed(digest(file), fmt.Sprintf("npm %d %q", pkgmgr.BinsRule, key), read)
 	case v.Source == lock.Pip:
-		return i.Store.Listed(digest(file), fmt.Sprintf("pip %q", file.Roots()), read)
+		return i.Store.Listed(digest(file), fmt.Sprintf("wheel %d %q %q", wheel.Rule, key, file.Roots()), read)
 	}
 	return read()
 }
@@ -303,7 +304,7 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 	case lock.Pip:
 		var files []store.TreeFile
 		for _, root := range v.Files[key].Roots() {
-			part, err := store.Unpack(ctx, f, dir, store.Options{Format: "zip", Prefix: root})
+			part, err := wheel.Unpack(ctx, f, dir, key, root)
 			if err != nil {
 				return nil, err
 			}

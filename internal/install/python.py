@@ -22,7 +22,9 @@ def main():
         kind = "free-threaded " + kind
     if version not in pythons.split(",") or kind != "cpython":
         refuse(program, pythons, kind, version)
-    find_wheels([os.path.join(tree, "py" + version), tree])
+    refused = find_wheels([os.path.join(tree, "py" + version), tree])
+    if refused:
+        refuse_release(program, refused)
     try:
         run = load(entry)
     except ImportError:
@@ -45,13 +47,69 @@ def refuse(program, pythons, kind, version):
     sys.exit(7)
 
 
+def refuse_release(program, refused):
+    release = "%d.%d.%d" % sys.version_info[:3]
+    sys.stderr.write(
+        "%s: error: %s is Python %s, and %s says Requires-Python: %s\n"
+        "%s: hint: install another patch release and name it: BUCK2_PROTOBUF_PYTHON=COMMAND for fetch, [buck2_protobuf] python = COMMAND in .buckconfig for Buck2\n"
+        % ((program, sys.executable, release) + refused + (program,))
+    )
+    sys.exit(7)
+
+
+def requires(info):
+    """Returns what a .dist-info folder says in Requires-Python."""
+    try:
+        with open(os.path.join(info, "METADATA"), encoding="utf-8", errors="replace") as f:
+            for line in f:
+                name, _, value = line.strip().partition(":")
+                if name.lower() == "requires-python":
+                    return value.strip()
+                if not name:
+                    break  # the description
+    except OSError:
+        pass
+    return ""
+
+
+def fits(wanted, release):
+    """Compares a release with version specifiers (PEP 440)."""
+    for clause in filter(None, (clause.strip() for clause in wanted.split(","))):
+        version = clause.lstrip("=<>!~")
+        operator, version = clause[: len(clause) - len(version)], version.strip()
+        star, before, numbers = version.endswith(".*"), False, []
+        for part in version[: -2 if star else None].split("."):
+            digits = part[: len(part) - len(part.lstrip("0123456789"))]
+            if digits:
+                numbers.append(int(digits))
+            if digits != part:  # a pre-release
+                before = True
+                break
+        have = list(release) + [0] * (len(numbers) - len(release))
+        want = numbers + [0] * (len(have) - len(numbers))
+        order = (have > want) - (have < want) or int(before)
+        equal = have[: len(numbers)] == numbers if star else order == 0
+        good = {
+            "==": equal, "===": equal, "!=": not equal, ">=": order >= 0, "<=": order <= 0, ">": order > 0, "<": order < 0,
+            "~=": order >= 0 and have[: len(numbers) - 1] == numbers[:-1],
+        }
+        if not good.get(operator, True):
+            return False
+    return True
+
+
 def find_wheels(roots):
     """Puts wheels where an installation would have them: modules on sys.path,
-    scripts on PATH (PEP 427, "The .data directory")."""
-    scripts = []
+    scripts on PATH (PEP 427, "The .data directory"). A wheel that does not want
+    this release of Python is returned, with what it wants."""
+    scripts, refused = [], None
     for root in filter(os.path.isdir, roots):
         sys.path.append(root)
         for name in sorted(os.listdir(root)):
+            if name.endswith(".dist-info"):
+                wanted = requires(os.path.join(root, name))
+                if not fits(wanted, sys.version_info[:3]):
+                    refused = (name[: -len(".dist-info")].replace("-", " "), wanted)
             if not name.endswith(".data"):
                 continue
             for part in ("purelib", "platlib"):
@@ -60,6 +118,7 @@ def find_wheels(roots):
             if os.path.isdir(os.path.join(root, name, "scripts")):
                 scripts.append(os.path.abspath(os.path.join(root, name, "scripts")))
     os.environ["PATH"] = os.pathsep.join(scripts + [os.environ.get("PATH", os.defpath)])
+    return refused
 
 
 def load(entry):

@@ -7,9 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 // A Gate keeps a package manager from choosing versions that are too young, and
@@ -19,8 +23,9 @@ import (
 // The managers' own options (npm --before, pip --uploaded-prior-to) are not
 // enough: npm lets a version through that the registry has no time for, both
 // judge versions that a person chose by themselves as well, and neither says
-// afterwards what it saw. So a few lines of ours run inside of them, as
-// npm_gate.js and in pip_report.py, on the documents that they ask for anyway.
+// afterwards what it saw. So npm runs with a few lines of ours inside of it,
+// npm_gate.js, on the documents that it asks for anyway, and pip sees an index of
+// ours.
 type Gate struct {
 	// Before is the latest time of release; zero lets everything through and
 	// only writes down. A version without a time is too young.
@@ -69,4 +74,16 @@ func readRecord(file string) (map[string]time.Time, error) {
 		}
 	}
 	return times, nil
+}
+
+// passes reports whether a wheel may be chosen. Nil lets all through.
+func (g *Gate) passes(f remote.IndexFile) bool {
+	if g == nil || g.Before.IsZero() || !f.Uploaded.IsZero() && !f.Uploaded.After(g.Before) {
+		return true
+	}
+	name, err := wheel.ParseName(f.Filename)
+	return err == nil && slices.ContainsFunc(g.Except, func(except string) bool {
+		project, version, _ := strings.Cut(except, "@")
+		return normaliseName(project) == normaliseName(name.Project) && wheel.SameVersion(version, name.Version)
+	})
 }

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,6 +22,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 // The oldest pip whose installation report has its stable form.
@@ -33,9 +34,6 @@ const noPip = "install Python with pip 23.0 or later, or set [registries] pip in
 type Pip struct {
 	python  []string // the program and the arguments that come first
 	version string   // of pip
-
-	mu    sync.Mutex
-	reach *options // what Report asked for, once
 }
 
 // FindPip returns the pip of the first python on PATH (python3, python, the
@@ -51,7 +49,7 @@ func FindPip(ctx context.Context) (_ *Pip, err error) {
 			continue
 		}
 		p := &Pip{python: []string{found, "-I"}}
-		out, err := p.command(found+" -m pip", "", fault.Machine, []string{"-c", "import pip; print(pip.__version__)"}).run(ctx)
+		out, err := p.command(found+" -m pip", "", fault.Machine, []string{"-c", "import pip, sys; print(pip.__version__); print(sys.executable)"}).run(ctx)
 		if errors.Is(err, context.Canceled) {
 			return nil, err
 		}
@@ -59,7 +57,12 @@ func FindPip(ctx context.Context) (_ *Pip, err error) {
 			tried = append(tried, err.Error())
 			continue
 		}
-		p.version = strings.TrimSpace(string(out))
+		// What is on PATH may be the shim of a version manager, which needs the
+		// user's environment.
+		version, program, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		if p.version = strings.TrimSpace(version); filepath.IsAbs(strings.TrimSpace(program)) {
+			p.python[0] = strings.TrimSpace(program)
+		}
 		switch yes, ok := atLeast(p.version, pipMajor, pipMinor); {
 		case !ok:
 			tried = append(tried, fmt.Sprintf("%s says that the version of pip is %q", found, clean(p.version)))
@@ -99,9 +102,6 @@ type options struct {
 	Client  string `json:"client_cert"`
 	Proxy   string `json:"proxy"`
 	Keyring string `json:"keyring_provider"`
-	Timeout any    `json:"timeout"`
-	Retries any    `json:"retries"`
-	Trusted any    `json:"trusted_hosts"`
 }
 
 //go:embed pip_options.py
@@ -127,20 +127,6 @@ func (p *Pip) options(ctx context.Context, dir string) (options, error) {
 	return parseConfigList(string(out)), nil
 }
 
-// reachOptions are the options, asked for once: a lock needs many reports.
-func (p *Pip) reachOptions(ctx context.Context) (options, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.reach == nil {
-		o, err := p.options(ctx, "")
-		if err != nil {
-			return o, err
-		}
-		p.reach = &o
-	}
-	return *p.reach, nil
-}
-
 // parseConfigList reads lines of the form section.key='value'. What comes from
 // the environment goes before what is for the command, and that before what is
 // for all.
@@ -157,19 +143,15 @@ func parseConfigList(text string) options {
 	}
 	return options{
 		Index: said["index-url"], Cert: said["cert"], Client: said["client-cert"], Proxy: said["proxy"],
+		Keyring: said["keyring-provider"],
 		NoIndex: slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(said["no-index"])),
 	}
 }
 
-// Index returns the simple-repository index that the user's own pip is
-// configured with, run in dir. Additional indexes (extra-index-url) are not
-// looked at: with them anyone can take over a name. The URL may hold
-// credentials: redact it before it is printed.
-func (p *Pip) Index(ctx context.Context, dir string) (string, error) {
-	o, err := p.options(ctx, dir)
-	if err != nil {
-		return "", err
-	}
+// index is the simple-repository index that the user's own pip is configured
+// with. Additional indexes (extra-index-url) are not looked at: with them anyone
+// can take over a name.
+func (p *Pip) index(o options) (string, error) {
 	const mend = "set [registries] pip in plugins.toml"
 	if o.NoIndex {
 		return "", fault.Errorf(fault.Machine, mend, "pip is configured to use no index (no-index)")
@@ -191,14 +173,22 @@ type Requirement struct {
 // A Target is what a wheel may be for.
 type Target struct {
 	Platform lock.Platform
-	Python   string // of CPython, "3.12"
+	Python   string // of CPython, "3.12": each of its patch releases
+
+	patch int // the one that is asked for
 }
+
+// full is the release of Python that is asked for.
+func (t Target) full() string { return t.Python + "." + strconv.Itoa(t.patch) }
 
 // A Closure is what a package needs on one [Target]: its wheels sorted by name,
 // itself included, or why there is none.
 type Closure struct {
 	Wheels []Wheel
 	Err    error
+	// Not lists releases of the Python that a wheel does not want, such as
+	// "3.11.0", with what it wants.
+	Not []string
 }
 
 // A Wheel is one file of a closure.
@@ -206,9 +196,10 @@ type Wheel struct {
 	Name     string // of the package, normalised as PEP 503 says
 	Version  string
 	Filename string
-	URL      string // without credentials
+	URL      string // with the credential of the index where it has the same origin: not for the lock
 	SHA256   string // as the index has it
 	Yanked   bool   // withdrawn by its publisher
+	Python   string // its Requires-Python
 	// Released is when the file was uploaded, by the index's clock; zero without
 	// a [Gate] or where the index has none.
 	Released time.Time
@@ -220,102 +211,254 @@ var pipReport string
 // Report lets pip find the wheels that a package needs on each of its targets,
 // in their order, all in one process. Only wheels count, only those for the
 // platform's own tags (glibc, never musl), and environment markers are those of
-// the platform, not of this machine. Nothing is installed. Of the user's
-// configuration, proxy, certificates and credentials apply; no other index, no
-// other option.
+// the platform, not of this machine. Nothing is installed, and no code but pip's
+// runs: pip sees an index of ours and has nothing of the user's, no other server,
+// no program to start (see [pipIndex] and pip_report.py).
+//
+// A target stands for each patch release of its Python. Where metadata tell them
+// apart, all are asked for: what one of them needs is in the closure, and those
+// that a wheel does not want are in Not. Two versions of one package, or nothing
+// that any of them wants, are errors.
 //
 // Where the index does not have the package, the version or a wheel for a
-// target, its Err is an [fs.ErrNotExist] of class Upstream, like every refusal of
-// the index. After another failure the index is not asked any more, and the
-// targets that are left fail with it.
-func (p *Pip) Report(ctx context.Context, index string, req Requirement) ([]Closure, error) {
+// target, its Err is an [fs.ErrNotExist]; it is of class Upstream, and of class
+// Policy where a source distribution is all there is. A wheel that asks for a
+// direct reference is refused with an Err of class Policy. After a failure of the
+// index it is not asked any more, and the targets that are left fail with it.
+func (p *Pip) Report(ctx context.Context, index Index, req Requirement) ([]Closure, error) {
+	first, turns, err := p.report(ctx, index, req, req.Targets)
+	if err != nil {
+		return nil, err
+	}
+	var more []Target
+	var of []int // whose
+	for i, t := range req.Targets {
+		for _, n := range turns[i] {
+			if first[i].Err == nil || errors.Is(first[i].Err, errPython) {
+				t.patch = n
+				more, of = append(more, t), append(of, i)
+			}
+		}
+	}
+	if len(more) == 0 {
+		return first, nil
+	}
+	second, _, err := p.report(ctx, index, req, more)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range req.Targets {
+		var asked []Target
+		var closures []Closure
+		for j := range more {
+			if of[j] == i {
+				asked, closures = append(asked, more[j]), append(closures, second[j])
+			}
+		}
+		if len(asked) > 0 {
+			first[i] = req.series(t, asked, closures)
+		}
+	}
+	return first, nil
+}
+
+// series is the closure of all patch releases of a Python, of which some were
+// asked for, in their order. The newest decides. One that a wheel of the closure
+// does not want is in Not, and so refused when the plugin starts; what another one
+// needs besides is in the closure too.
+func (r Requirement) series(t Target, asked []Target, closures []Closure) Closure {
+	var all Closure
+	var refused error
+	byName := map[string]Wheel{}
+	var fits []Target
+	wants := func(t Target) (Wheel, bool) {
+		for _, name := range slices.Sorted(maps.Keys(byName)) {
+			if yes, err := wheel.AllowsPython(byName[name].Python, t.full()); err != nil || !yes {
+				return byName[name], false
+			}
+		}
+		return Wheel{}, true
+	}
+	for i, c := range slices.Backward(closures) {
+		if errors.Is(c.Err, errPython) {
+			refused = cmp.Or(refused, c.Err)
+			all.Not = append(all.Not, asked[i].full())
+			continue
+		}
+		if c.Err != nil {
+			return c
+		}
+		if _, ok := wants(asked[i]); !ok {
+			all.Not = append(all.Not, asked[i].full())
+			continue
+		}
+		fits = append(fits, asked[i])
+		for _, w := range c.Wheels {
+			if newer, ok := byName[w.Name]; ok && newer.Filename != w.Filename {
+				return Closure{Err: fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
+					"%s: its patch releases need different wheels, %s for %s and %s for later ones, and the lock is for all of them", r.what(t), w.Filename, asked[i].full(), newer.Filename)}
+			}
+			byName[w.Name] = w
+		}
+	}
+	if len(fits) == 0 {
+		return Closure{Err: refused}
+	}
+	for _, t := range fits { // which a wheel that another one needs may not want
+		if w, ok := wants(t); !ok {
+			return Closure{Err: needsPython(r.what(t), w.Name+" "+w.Version+", which other releases of it need,", w.Python, t)}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all.Wheels = append(all.Wheels, byName[name])
+	}
+	return all
+}
+
+// report asks for each of the targets. Turns are the patch releases, by target,
+// at which the answer may be another.
+func (p *Pip) report(ctx context.Context, index Index, req Requirement, targets []Target) (closures []Closure, turns [][]int, err error) {
+	if !projectForm().MatchString(req.Package) || !versionForm().MatchString(req.Version) {
+		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is no name and version of a Python package", clean(req.Package), clean(req.Version))
+	}
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-pip-")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer os.RemoveAll(scratch)
-	o, err := p.reachOptions(ctx)
+	if scratch, err = filepath.EvalSymlinks(scratch); err != nil {
+		return nil, nil, err
+	}
+	if err := os.Mkdir(filepath.Join(scratch, "empty"), 0o700); err != nil {
+		return nil, nil, err
+	}
+	s, err := p.serve(ctx, index, req, targets)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	type run struct {
-		Markers   map[string]string `json:"markers"`
-		Arguments []string          `json:"arguments"`
-		Said      string            `json:"said"`
-		report    string
-	}
-	var runs []run
-	for i, t := range req.Targets {
-		markers, err := markerEnv(t.Platform, t.Python)
-		if err != nil {
-			return nil, fault.Errorf(fault.Usage, "correct platforms, or python of the entry, in plugins.toml", "pip package %s: %w", req.what(t), err)
-		}
-		name := filepath.Join(scratch, strconv.Itoa(i))
-		args := []string{
-			"install", "--isolated", "--dry-run", "--ignore-installed", "--report", name + ".json",
-			"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-color",
-			"--only-binary=:all:", "--implementation", "cp", "--python-version", t.Python,
-			"--target", name, // pip demands one with --platform
-		}
-		for _, tag := range t.Platform.PipTags {
-			args = append(args, "--platform", tag)
-		}
-		args = append(args, o.flags()...)
-		runs = append(runs, run{markers, append(args, req.Package+"=="+req.Version), name + ".txt", name + ".json"})
-	}
-	data, err := json.Marshal(runs)
-	if err != nil {
-		return nil, err
-	}
-	jobs := filepath.Join(scratch, "runs.json")
-	if err := os.WriteFile(jobs, data, 0o600); err != nil {
-		return nil, err
-	}
+	defer s.close()
 	title := "pip install --dry-run " + req.Package + "==" + req.Version
-	all := p.command(title, scratch, fault.Upstream, []string{"-c", pipReport, jobs})
-	all.mend = ""
-	all.timeout = 5*time.Minute + time.Duration(len(runs))*time.Minute
-	// No PIP_ variable but these, and no configuration file at all: --isolated
-	// alone still reads the global one. The index is in a variable, for other
-	// users see arguments.
-	all.env = userEnv(func(key string) bool {
-		return strings.HasPrefix(key, "pip_") || strings.HasPrefix(key, "python") || key == "tmpdir" || key == "temp" || key == "tmp"
-	}, "PIP_CONFIG_FILE="+os.DevNull, "BUCK2_PROTOBUF_PIP_INDEX="+index, "TMPDIR="+scratch, "TEMP="+scratch, "TMP="+scratch)
-	record := ""
-	if req.Gate != nil {
-		var rule string
-		if rule, record, err = req.Gate.file(scratch); err != nil {
-			return nil, err
+	var runs []pipRun
+	for i, t := range targets {
+		run, err := newPipRun(scratch, i, t, s.url(i), req.Package+"=="+req.Version)
+		if err != nil {
+			return nil, nil, fault.Errorf(fault.Usage, "correct platforms, or python of the entry, in plugins.toml", "pip package %s: %w", req.what(t), err)
 		}
-		all.env = append(all.env, "BUCK2_PROTOBUF_GATE="+rule)
+		runs = append(runs, run)
 	}
+	answer, err := p.ask(ctx, title, scratch, s.loopback, runs)
+	s.mu.Lock() // pip is gone, a request of it may not
+	defer s.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case err != nil:
+		return nil, nil, cmp.Or(s.err, err)
+	case s.err == nil && len(answer.Refused) > 0:
+		return nil, nil, fault.Errorf(fault.Policy, "take another version; and tell us, for it should not have come to that", "%s wanted to %s, which was refused", title, clean(answer.Refused[0]))
+	}
+	for i, run := range runs {
+		c := Closure{}
+		switch {
+		case s.err != nil && i >= s.at:
+			c.Err = s.err
+		case answer.Runs[i].Code != 0:
+			c.Err = s.failed(i, title, answer.Runs[i].Code, answer.Runs[i].Causes, run.Said)
+		default:
+			data, err := os.ReadFile(run.report)
+			if err != nil {
+				return nil, nil, fault.Errorf(fault.Machine, noPip, "pip wrote no report: %w", err)
+			}
+			c.Wheels, c.Err = s.report(data, req.what(targets[i]))
+		}
+		closures = append(closures, c)
+		turns = append(turns, wheel.Turns(targets[i].Python, slices.Collect(maps.Keys(s.heard[i]))...))
+	}
+	return closures, turns, nil
+}
+
+// A pipRun is one run of pip in a job of pip_report.py.
+type pipRun struct {
+	Markers   map[string]string `json:"markers"`
+	Arguments []string          `json:"arguments"`
+	Said      string            `json:"said"`
+	report    string
+}
+
+func newPipRun(scratch string, n int, t Target, index, requirement string) (pipRun, error) {
+	markers, err := markerEnv(t)
+	name := filepath.Join(scratch, strconv.Itoa(n))
+	args := []string{
+		"install", "--isolated", "--dry-run", "--ignore-installed", "--report", name + ".json",
+		"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-color",
+		"--only-binary=:all:", "--no-build-isolation", "--implementation", "cp", "--python-version", t.full(),
+		"--target", name, // pip demands one with --platform
+		"--index-url", index, "--retries", "0", "--timeout", strconv.Itoa(int(pipTime.Seconds())),
+	}
+	for _, tag := range t.Platform.PipTags {
+		args = append(args, "--platform", tag)
+	}
+	return pipRun{markers, append(args, requirement), name + ".txt", name + ".json"}, err
+}
+
+// A pipAnswer is what pip_report.py writes.
+type pipAnswer struct {
+	Runs []struct {
+		Code   int
+		Causes []pipCause
+	}
+	Refused []string // what pip wanted to start or to reach
+}
+
+// ask lets pip do its runs, with nothing of the user's, not even pip's global
+// configuration, which --isolated alone still reads; and nothing to reach but s.
+func (p *Pip) ask(ctx context.Context, title, scratch string, s *loopback, runs []pipRun) (*pipAnswer, error) {
+	data, err := json.Marshal(map[string]any{"port": s.port, "runs": runs})
+	if err != nil {
+		return nil, err
+	}
+	job := filepath.Join(scratch, "job.json")
+	if err := os.WriteFile(job, data, 0o600); err != nil {
+		return nil, err
+	}
+	all := p.command(title, scratch, fault.Upstream, []string{"-c", pipReport, job})
+	all.mend = ""
+	all.timeout = pipTime + time.Duration(len(runs))*time.Minute
+	all.env = append(privateEnv(scratch), "PIP_CONFIG_FILE="+os.DevNull, "NO_PROXY=127.0.0.1")
+	all.offline, all.serve = true, s
 	out, err := all.run(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var codes []int
-	if err := json.Unmarshal(out, &codes); err != nil || len(codes) > len(runs) || len(codes) == 0 && len(runs) > 0 {
+	var answer pipAnswer
+	if err := json.Unmarshal(out, &answer); err != nil || len(answer.Runs) != len(runs) {
 		return nil, fault.Errorf(fault.Machine, noPip, "%s ended %q times of %d", title, clean(string(out)), len(runs))
 	}
-	var times map[string]time.Time
-	if req.Gate != nil {
-		if times, err = readRecord(record); err != nil {
-			return nil, err
-		}
+	return &answer, nil
+}
+
+// pipTime bounds the time of one answer of our index, which may wait for a
+// download.
+const pipTime = 10 * time.Minute
+
+var (
+	// https://packaging.python.org/en/latest/specifications/name-normalization/
+	projectForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`) })
+	versionForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z.!+_-]+$`) })
+)
+
+// failed says why a run of pip did not end well.
+func (s *pipIndex) failed(run int, title string, code int, causes []pipCause, said string) error {
+	if err := s.explain(run, causes); err != nil {
+		return err
 	}
-	closures := make([]Closure, len(runs))
-	for i, run := range runs {
-		if i >= len(codes) {
-			closures[i] = Closure{Err: closures[len(codes)-1].Err}
-			continue
-		}
-		wheels, err := req.closure(req.Targets[i], title, codes[i], run.Said, run.report)
-		for j := range wheels {
-			wheels[j].Released = times[wheels[j].Filename]
-		}
-		closures[i] = Closure{wheels, err}
+	data, err := os.ReadFile(said)
+	if err != nil {
+		return err
 	}
-	return closures, nil
+	text := tailOf(data, 16<<10)
+	return fault.Errorf(fault.Upstream, "run it by hand for its full words: pip download "+s.req.Package+"=="+s.req.Version, "%w",
+		&exitError{name: title, status: "exit status " + strconv.Itoa(code), tail: text.lines(), raw: string(text.Bytes())})
 }
 
 // what is a requirement on one of its targets, for messages.
@@ -323,60 +466,14 @@ func (r Requirement) what(t Target) string {
 	return fmt.Sprintf("%s==%s for %s and Python %s", r.Package, r.Version, t.Platform.Name, t.Python)
 }
 
-// closure reads what a run of pip left: its exit code, what it said, its report.
-func (r Requirement) closure(t Target, title string, code int, said, report string) ([]Wheel, error) {
-	what := r.what(t)
-	if code != 0 {
-		data, err := os.ReadFile(said)
-		if err != nil {
-			return nil, err
-		}
-		text := tailOf(data, 16<<10)
-		exit := &exitError{name: title, status: "exit status " + strconv.Itoa(code), tail: text.lines(), raw: string(text.Bytes())}
-		return nil, explainPip(fault.Errorf(fault.Upstream, "run it by hand for its full words: pip download "+r.Package+"=="+r.Version, "%w", exit), exit, r, t)
-	}
-	data, err := os.ReadFile(report)
-	if err != nil {
-		return nil, fault.Errorf(fault.Machine, noPip, "pip wrote no report: %w", err)
-	}
-	wheels, err := parseReport(data, t.Platform)
-	if err != nil {
-		return nil, fault.Errorf(fault.Upstream, "ask the operator of the index, or use another: [registries] pip of plugins.toml", "pip package %s: %w", what, err)
-	}
-	return wheels, nil
-}
-
-// flags are the options that reach the index as the user's own pip would.
-func (o options) flags() []string {
-	var flags []string
-	add := func(name string, value any) {
-		if s := fmt.Sprint(value); value != nil && s != "" {
-			flags = append(flags, name, s)
-		}
-	}
-	add("--cert", o.Cert)
-	add("--client-cert", o.Client)
-	add("--proxy", o.Proxy)
-	add("--timeout", o.Timeout)
-	add("--retries", o.Retries)
-	if o.Keyring != "auto" { // the default, which older ones do not know
-		add("--keyring-provider", o.Keyring)
-	}
-	if hosts, ok := o.Trusted.([]any); ok {
-		for _, host := range hosts {
-			add("--trusted-host", host)
-		}
-	}
-	return flags
-}
-
 // markerEnv is what PEP 508 markers see on a platform.
-func markerEnv(p lock.Platform, python string) (map[string]string, error) {
+func markerEnv(t Target) (map[string]string, error) {
+	p, python := t.Platform, t.Python
 	if _, ok := atLeast(python, 0, 0); !ok || len(p.PipTags) == 0 {
 		return nil, fmt.Errorf("unknown platform, or %q is not the version of a Python", python)
 	}
 	env := map[string]string{
-		"python_version": python, "python_full_version": python + ".0", "implementation_version": python + ".0",
+		"python_version": python, "python_full_version": t.full(), "implementation_version": t.full(),
 		"implementation_name": "cpython", "platform_python_implementation": "CPython",
 		"platform_release": "", "platform_version": "",
 	}
@@ -393,118 +490,6 @@ func markerEnv(p lock.Platform, python string) (map[string]string, error) {
 	}
 	env["platform_machine"] = machine
 	return env, nil
-}
-
-var fromVersions = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(from versions: ([^)]*)\)`) })
-
-var (
-	skippedPython = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`Ignored the following versions that require a different python version: ([^\n]*)`)
-	})
-	noMatch = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`No matching distribution found for ([0-9A-Za-z._-]+)`)
-	})
-	otherPython = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`ERROR: Package '([^']*)' requires a different Python: \S+ not in '([^']*)'|'([^']*)' \(required by ([^)]*)\)`)
-	})
-)
-
-// pythonConflict is what pip says of a package that does not admit the
-// interpreter (Requires-Python), nil for nothing.
-func pythonConflict(raw string, req Requirement, t Target) error {
-	name, wants := "", ""
-	if m, of := skippedPython().FindStringSubmatch(raw), noMatch().FindStringSubmatch(raw); m != nil && of != nil {
-		own := normaliseName(of[1]) == normaliseName(req.Package)
-		for skipped := range strings.SplitSeq(m[1], ";") { // "1.0 Requires-Python >=3.13", of whichever package
-			if version, requires, ok := strings.Cut(strings.TrimSpace(skipped), " Requires-Python "); ok && (!own || version == req.Version) {
-				name, wants = of[1]+" "+version, requires
-			}
-		}
-	}
-	if m := otherPython().FindStringSubmatch(raw); m != nil {
-		name, wants = m[1]+m[4], m[2]+m[3]
-	}
-	if wants == "" {
-		return nil
-	}
-	return fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
-		"%s: %s requires Python %s", req.what(t), clean(name), clean(wants))
-}
-
-// explainPip recognises what pip says when there is nothing to install.
-func explainPip(err error, exit *exitError, req Requirement, t Target) error {
-	what := req.what(t)
-	if conflict := pythonConflict(exit.raw, req, t); conflict != nil {
-		return conflict
-	}
-	if !strings.Contains(exit.tail, "No matching distribution found") {
-		return err
-	}
-	why := exit.tail
-	// A line of pip_report.py. Nothing can be said of what there is.
-	if _, refused, ok := strings.Cut(exit.raw, "the index refuses: "); ok {
-		refused, _, _ = strings.Cut(refused, "\n")
-		return fault.Errorf(fault.Upstream, "run: pip config list; is the index the right one, and may you read this package?", "no wheel of %s: the index refuses: %s", what, clean(strings.TrimSpace(refused)))
-	}
-	if m := fromVersions().FindStringSubmatch(exit.raw); m != nil {
-		versions := strings.Split(m[1], ", ")
-		switch {
-		case m[1] == "none":
-			why = "the index has no such package, or no wheel of any version for this platform"
-		case len(versions) > 5:
-			versions = versions[len(versions)-5:]
-			fallthrough
-		default:
-			why = "the index has wheels of " + clean(strings.Join(versions, ", "))
-		}
-	}
-	return fault.Errorf(fault.Upstream, "only wheels are taken: look which files the index has, or take another source",
-		"no wheel of %s: %s: %w", what, why, fs.ErrNotExist)
-}
-
-// parseReport reads pip's installation report of version 1.
-func parseReport(data []byte, platform lock.Platform) ([]Wheel, error) {
-	var report struct {
-		Version string
-		Install []struct {
-			Yanked   bool `json:"is_yanked"`
-			Metadata struct{ Name, Version string }
-			Download struct {
-				URL     string
-				Archive struct {
-					Hashes map[string]string
-				} `json:"archive_info"`
-			} `json:"download_info"`
-		}
-		Environment map[string]string
-	}
-	if err := json.Unmarshal(data, &report); err != nil {
-		return nil, fmt.Errorf("report of pip: %w", err)
-	}
-	if report.Version != "1" || len(report.Install) == 0 {
-		return nil, fmt.Errorf("report of pip has version %q and %d wheels, expected version 1", report.Version, len(report.Install))
-	}
-	var wheels []Wheel
-	for _, in := range report.Install {
-		u, err := url.Parse(in.Download.URL)
-		if err != nil {
-			return nil, fmt.Errorf("report of pip: url %q", clean(in.Download.URL))
-		}
-		u.User, u.Fragment = nil, ""
-		w := Wheel{
-			Name: normaliseName(in.Metadata.Name), Version: in.Metadata.Version, Filename: path.Base(u.Path),
-			URL: u.String(), SHA256: in.Download.Archive.Hashes["sha256"], Yanked: in.Yanked,
-		}
-		if err := lock.CheckSHA256("sha256", w.SHA256); err != nil {
-			return nil, fmt.Errorf("%s: the index gives no sha256: %w", clean(w.Filename), err)
-		}
-		if err := checkTags(w.Filename, platform); err != nil {
-			return nil, err
-		}
-		wheels = append(wheels, w)
-	}
-	slices.SortFunc(wheels, func(a, b Wheel) int { return cmp.Compare(a.Name, b.Name) })
-	return wheels, nil
 }
 
 // checkTags makes sure that a wheel's file name (PEP 427) has a platform tag

@@ -52,7 +52,7 @@ func eachWheelManager(t *testing.T, test func(t *testing.T, m *WheelManager)) {
 }
 
 // wheel writes a wheel and describes it.
-func wheel(t *testing.T, root, name string, body []byte) LocalWheel {
+func localWheel(t *testing.T, root, name string, body []byte) LocalWheel {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "blob")
 	if err := os.WriteFile(file, body, 0o400); err != nil {
@@ -86,7 +86,7 @@ func oddWheels(t *testing.T) []LocalWheel {
 		{"py3.10", fake.Wheel{Name: "native", Version: "1.0", Tag: "cp310-cp310-manylinux_2_28_aarch64", Files: map[string]string{"native.so": "for 3.10"}}},
 		{"py3.13", fake.Wheel{Name: "native", Version: "1.0", Tag: "cp313-cp313-manylinux_2_28_aarch64", Files: map[string]string{"native.so": "for 3.13"}}},
 	} {
-		all = append(all, wheel(t, w.root, w.Filename(), w.Bytes()))
+		all = append(all, localWheel(t, w.root, w.Filename(), w.Bytes()))
 	}
 	return all
 }
@@ -154,9 +154,9 @@ func TestWheelManagersRefuse(t *testing.T) {
 	other := fake.Wheel{Name: "good", Version: "1.0", Files: map[string]string{"good.py": "other"}}
 	spread := fake.Wheel{Name: "spread", Version: "1.0", Files: map[string]string{"spread-1.0.data/scripts/tool": "#!python\n"}}
 	eachWheelManager(t, func(t *testing.T, m *WheelManager) {
-		wrong := wheel(t, "", good.Filename(), good.Bytes())
-		wrong.File = wheel(t, "", other.Filename(), other.Bytes()).File
-		noWheel := wheel(t, "", good.Filename(), good.Bytes())
+		wrong := localWheel(t, "", good.Filename(), good.Bytes())
+		wrong.File = localWheel(t, "", other.Filename(), other.Bytes()).File
+		noWheel := localWheel(t, "", good.Filename(), good.Bytes())
 		noWheel.Name = "good.zip"
 		for name, test := range map[string]struct {
 			wheel LocalWheel
@@ -165,7 +165,7 @@ func TestWheelManagersRefuse(t *testing.T) {
 		}{
 			"wrong bytes": {wrong, fault.Machine, m.Name + " install: exit status"},
 			"no wheel":    {noWheel, fault.Lock, "good.zip"},
-			"spread":      {wheel(t, "", spread.Filename(), spread.Bytes()), fault.Internal, ".data"},
+			"spread":      {localWheel(t, "", spread.Filename(), spread.Bytes()), fault.Internal, ".data"},
 		} {
 			dir := t.TempDir()
 			err := m.Install(t.Context(), dir, []LocalWheel{test.wheel})

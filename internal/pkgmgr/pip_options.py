@@ -4,5 +4,5 @@ import json
 from pip._internal.commands import create_command
 
 values = create_command("install").parser.get_default_values()
-keys = "index_url no_index cert client_cert proxy keyring_provider timeout retries trusted_hosts"
+keys = "index_url no_index cert client_cert proxy keyring_provider"
 print(json.dumps({key: getattr(values, key, None) for key in keys.split()}))

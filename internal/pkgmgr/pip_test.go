@@ -1,17 +1,23 @@
 package pkgmgr
 
 import (
+	"archive/zip"
+	"bytes"
+	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
 func realPip(t *testing.T) *Pip {
@@ -74,28 +80,35 @@ func TestFindPip(t *testing.T) {
 func TestIndex(t *testing.T) {
 	p := realPip(t)
 	home := cleanPipEnv(t)
-	url, err := p.Index(t.Context(), home)
+	index := func() (string, error) {
+		c, err := p.Config(t.Context(), home, "")
+		if err != nil {
+			return "", err
+		}
+		return c.Index, nil
+	}
+	url, err := index()
 	if err != nil || !strings.HasPrefix(url, "https://") {
 		t.Errorf("pip's own default is %q, %v", url, err)
 	}
 	conf := filepath.Join(home, "chosen.conf")
 	write(t, conf, "[global]\nindex-url = https://me:SECRET@file.example.com/simple\n")
 	t.Setenv("PIP_CONFIG_FILE", conf)
-	if url, err = p.Index(t.Context(), home); err != nil || url != "https://me:SECRET@file.example.com/simple" {
+	if url, err = index(); err != nil || url != "https://me:SECRET@file.example.com/simple" {
 		t.Errorf("from a file: %q, %v", url, err)
 	}
 	t.Setenv("PIP_INDEX_URL", "https://env.example.com/simple")
-	if url, err = p.Index(t.Context(), home); err != nil || url != "https://env.example.com/simple" {
+	if url, err = index(); err != nil || url != "https://env.example.com/simple" {
 		t.Errorf("from the environment: %q, %v", url, err)
 	}
 	t.Setenv("PIP_INDEX_URL", "ssh://me:SECRET@env.example.com/simple")
-	_, err = p.Index(t.Context(), home)
+	_, err = index()
 	wantFault(t, err, fault.Machine, "which index")
 	if strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("a secret is in: %v", err)
 	}
 	t.Setenv("PIP_NO_INDEX", "1")
-	_, err = p.Index(t.Context(), home)
+	_, err = index()
 	wantFault(t, err, fault.Machine, "no-index")
 }
 
@@ -107,11 +120,11 @@ func TestParseConfigList(t *testing.T) {
 	}
 	// An index that pip's internals do not tell is taken from there.
 	p := &Pip{python: []string{filepath.Join(fakes(t, map[string]string{"python3": "print global.index-url='https://d/simple'"}), "python3")}, version: "99"}
-	if url, err := p.Index(t.Context(), ""); err != nil || url != "https://d/simple" {
-		t.Errorf("fallback: %q, %v", url, err)
+	if c, err := p.Config(t.Context(), "", ""); err != nil || c.Index != "https://d/simple" {
+		t.Errorf("fallback: %+v, %v", c, err)
 	}
 	p.python[0] = filepath.Join(fakes(t, map[string]string{"python3": "print"}), "python3")
-	_, err := p.Index(t.Context(), "")
+	_, err := p.Config(t.Context(), "", "")
 	wantFault(t, err, fault.Machine, "pip 99 does not say which index")
 }
 
@@ -168,9 +181,9 @@ func TestReport(t *testing.T) {
 		{"linux-x86_64", "3.12", []string{"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"}},
 	}
 	for _, want := range wants {
-		targets = append(targets, Target{platform(t, want.on), want.python})
+		targets = append(targets, Target{Platform: platform(t, want.on), Python: want.python})
 	}
-	closures, err := p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Targets: targets})
+	closures, err := p.Report(t.Context(), indexAt(index), Requirement{Package: "gen", Version: "1.0", Targets: targets})
 	if err != nil || len(closures) != len(wants) {
 		t.Fatalf("%d closures: %v", len(closures), err)
 	}
@@ -195,9 +208,8 @@ func TestReport(t *testing.T) {
 
 	linux := platform(t, "linux-x86_64")
 	for _, test := range []struct{ name, version, says string }{
-		{"musl", "1.0", "no such package, or no wheel"},
-		{"sdist", "1.0", "no such package, or no wheel"},
-		{"nothing", "1.0", "no such package, or no wheel"},
+		{"musl", "1.0", "the index has musl-1.0-py3-none-musllinux_1_2_x86_64.whl"},
+		{"nothing", "1.0", "no such package as nothing"},
 		{"gen", "7.0", "the index has wheels of 1.0"},
 	} {
 		_, err := report(t, p, index, Requirement{Package: test.name, Version: test.version}, linux, "3.12")
@@ -211,7 +223,7 @@ func TestReport(t *testing.T) {
 	needs := fake.Wheel{Name: "needs", Version: "1.0", Requires: []string{"hidden==1.0"}}
 	s.Wheel(needs)
 	s.Release("hidden", "hidden-1.0-py3-none-any.whl", fake.Wheel{Name: "hidden", Version: "1.0", Python: ">=3.13"}.Bytes())
-	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden requires Python >=3.13"} {
+	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden 1.0 requires Python >=3.13"} {
 		_, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.12")
 		wantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
 		if mend := fault.Mend(err); !strings.Contains(mend, "take 3.12 out of python") {
@@ -232,7 +244,7 @@ func TestReport(t *testing.T) {
 	}
 	// A refusal ends it: the other targets have the same answer.
 	s.Fault("/simple/gen/", fake.Status(403))
-	closures, err = p.Report(t.Context(), index, Requirement{Package: "gen", Version: "1.0", Targets: targets[:2]})
+	closures, err = p.Report(t.Context(), indexAt(index), Requirement{Package: "gen", Version: "1.0", Targets: targets[:2]})
 	if err != nil || len(closures) != 2 || closures[1].Err != closures[0].Err {
 		t.Errorf("after a refusal: %+v, %v", closures, err)
 	}
@@ -243,11 +255,58 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// indexAt is an index of the network, without a memory of more than a project's
+// page. Metadata are those beside the wheel, or in it.
+func indexAt(url string) Index {
+	client := remote.New(remote.Options{Attempts: 1})
+	var mu sync.Mutex
+	pages := map[string][]remote.IndexFile{}
+	return Index{
+		Files: func(ctx context.Context, project string) ([]remote.IndexFile, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if files, ok := pages[project]; ok {
+				return files, nil
+			}
+			files, err := client.PyPIFiles(ctx, url, project)
+			if err == nil {
+				pages[project] = files
+			}
+			return files, err
+		},
+		Metadata: func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
+			if f.Metadata {
+				text, _, err := client.Document(ctx, f.URL+".metadata", "*/*", 1<<20)
+				return text, err
+			}
+			data, _, err := client.Document(ctx, f.URL, "*/*", 1<<20)
+			if err != nil {
+				return nil, err
+			}
+			z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+			if err != nil {
+				return nil, err
+			}
+			for _, file := range z.File {
+				if strings.HasSuffix(file.Name, ".dist-info/METADATA") {
+					r, err := file.Open()
+					if err != nil {
+						return nil, err
+					}
+					defer r.Close()
+					return io.ReadAll(r)
+				}
+			}
+			return nil, fs.ErrNotExist
+		},
+	}
+}
+
 // report is a Report for one target.
 func report(t *testing.T, p *Pip, index string, req Requirement, on lock.Platform, python string) ([]Wheel, error) {
 	t.Helper()
-	req.Targets = []Target{{on, python}}
-	closures, err := p.Report(t.Context(), index, req)
+	req.Targets = []Target{{Platform: on, Python: python}}
+	closures, err := p.Report(t.Context(), indexAt(index), req)
 	if err != nil {
 		return nil, err
 	}
@@ -255,29 +314,4 @@ func report(t *testing.T, p *Pip, index string, req Requirement, on lock.Platfor
 		t.Fatalf("%d closures of one target", len(closures))
 	}
 	return closures[0].Wheels, closures[0].Err
-}
-
-func TestParseReport(t *testing.T) {
-	const sum = `"archive_info":{"hashes":{"sha256":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}`
-	report := func(url, info string) string {
-		return `{"version":"1","install":[{"is_yanked":true,"metadata":{"name":"A_b.C","version":"1"},"download_info":{"url":"` + url + `",` + info + `}}]}`
-	}
-	linux := platform(t, "linux-x86_64")
-	wheels, err := parseReport([]byte(report("https://me:pw@h/x/a-1-py3-none-any.whl#sha256=1", sum)), linux)
-	if err != nil || len(wheels) != 1 || wheels[0].Name != "a-b-c" || wheels[0].URL != "https://h/x/a-1-py3-none-any.whl" || !wheels[0].Yanked {
-		t.Errorf("got %+v, %v", wheels, err)
-	}
-	for text, says := range map[string]string{
-		`junk`:                           "report of pip",
-		`{"version":"2","install":[{}]}`: "version",
-		`{"version":"1","install":[]}`:   "0 wheels",
-		report("https://h/a-1-py3-none-any.whl", `"archive_info":{}`):  "no sha256",
-		report("https://h/a-1.tar.gz", sum):                            "not the name of a wheel",
-		report("https://h/a-1-py3-none-musllinux_1_2_x86_64.whl", sum): "not for linux-x86_64",
-		report("https://h/a-1-py3-none-win_amd64.whl", sum):            "not for linux-x86_64",
-	} {
-		if _, err := parseReport([]byte(text), linux); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %q", text, err, says)
-		}
-	}
 }

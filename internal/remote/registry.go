@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/url"
 	"path"
 	"strings"
@@ -122,35 +121,17 @@ const acceptSimple = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.
 // no fragment; userinfo of the index is kept when the file has the same origin.
 // A file that the index does not have matches fs.ErrNotExist.
 func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) (string, error) {
-	page := under(index, normalized(project)+"/") // with the slash, or servers redirect
-	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
+	files, err := c.PyPIFiles(ctx, index, project)
 	if err != nil {
-		return "", fmt.Errorf("asking the index for %s: %w", project, err)
+		return "", err
 	}
-	where := Redact(page)
-	base := a.url
-	var href string
-	var total int
-	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
-	switch {
-	case strings.HasSuffix(kind, "json"):
-		href, total, err = simpleJSON(body, filename)
-	case strings.HasSuffix(kind, "html"):
-		base, href, total = simpleHTML(body, base, filename)
-	default:
-		err = fmt.Errorf("content type %q is neither JSON nor HTML", plain.Line(kind, 80))
-	}
-	if err != nil {
-		return "", badDocument(where, err)
-	}
-	if href == "" {
-		if total == 0 && strings.HasSuffix(kind, "html") {
-			return "", noLinks(where)
+	for _, f := range files {
+		if f.Filename == filename {
+			return f.URL, f.Refused
 		}
-		return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
-			"%s: the index has no file %s (it has %d others): was it deleted?: %w", where, filename, total, fs.ErrNotExist)
 	}
-	return link(a, base, href)
+	return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
+		"%s: the index has no file %s (it has %d others): was it deleted?: %w", Redact(under(index, normalized(project)+"/")), filename, len(files), fs.ErrNotExist)
 }
 
 // normalized is the name of a project as PEP 503 wants it in URLs: runs of
@@ -158,64 +139,6 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 func normalized(project string) string {
 	words := strings.FieldsFunc(project, func(r rune) bool { return strings.ContainsRune("-_.", r) })
 	return strings.ToLower(strings.Join(words, "-"))
-}
-
-// simpleJSON finds a file in a project page of PEP 691 and counts its files.
-func simpleJSON(body []byte, filename string) (href string, total int, err error) {
-	var doc struct {
-		Meta struct {
-			Version string `json:"api-version"`
-		} `json:"meta"`
-		Files []struct {
-			Filename string `json:"filename"`
-			URL      string `json:"url"`
-		} `json:"files"`
-	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return "", 0, err
-	}
-	if major, _, _ := strings.Cut(doc.Meta.Version, "."); major != "1" {
-		return "", 0, fmt.Errorf("meta.api-version is %q, expected 1.x", doc.Meta.Version)
-	}
-	for _, f := range doc.Files {
-		if f.Filename == filename {
-			if f.URL == "" {
-				return "", 0, fmt.Errorf("the file %s has no url", filename)
-			}
-			return f.URL, len(doc.Files), nil
-		}
-	}
-	return "", len(doc.Files), nil
-}
-
-// simpleHTML finds a file in a project page of PEP 503: an anchor whose link
-// ends in its name. A <base> moves what links are relative to, as pip has it.
-func simpleHTML(body []byte, page *url.URL, filename string) (base *url.URL, href string, total int) {
-	base = page
-	t := html.NewTokenizer(bytes.NewReader(body))
-	t.SetMaxBuf(1 << 20)
-	for {
-		kind := t.Next()
-		if kind == html.ErrorToken { // io.EOF, or a token of more than a megabyte
-			return base, href, total
-		}
-		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
-			continue
-		}
-		token := t.Token()
-		value := attribute(token, "href")
-		u, err := page.Parse(strings.TrimSpace(value))
-		switch {
-		case value == "" || err != nil:
-		case token.DataAtom == atom.Base:
-			base = u
-		case token.DataAtom == atom.A:
-			total++
-			if href == "" && path.Base(u.Path) == filename {
-				href = value
-			}
-		}
-	}
 }
 
 // ErrNotIndex is matched by the error for a page in the place of an index that
@@ -227,39 +150,50 @@ func noLinks(where string) error {
 		"%s has no link to any file: %w: %w", where, ErrNotIndex, fs.ErrNotExist)
 }
 
-// htmlWheels lists the wheels that a project page of PEP 503 links to, and
-// counts all links.
-func htmlWheels(body []byte, page *url.URL) (wheels []WheelFile, links int) {
+// htmlFiles lists the files that a project page of PEP 503 links to. A <base>
+// moves what links are relative to, as pip has it.
+func htmlFiles(a *answer, body []byte) []IndexFile {
+	base := a.url
+	var files []IndexFile
 	t := html.NewTokenizer(bytes.NewReader(body))
 	t.SetMaxBuf(1 << 20)
 	for {
 		kind := t.Next()
-		if kind == html.ErrorToken {
-			return wheels, links
+		if kind == html.ErrorToken { // io.EOF, or a token of more than a megabyte
+			return files
 		}
 		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
 			continue
 		}
 		token := t.Token()
-		u, err := page.Parse(strings.TrimSpace(attribute(token, "href")))
-		if token.DataAtom == atom.A {
-			links++
-		}
-		if token.DataAtom != atom.A || err != nil || !strings.HasSuffix(u.Path, ".whl") {
-			continue
-		}
-		w := WheelFile{Filename: path.Base(u.Path)}
-		if hash, ok := strings.CutPrefix(u.Fragment, "sha256="); ok {
-			w.SHA256 = hash
-		}
-		for _, a := range token.Attr {
-			if a.Key == "data-yanked" {
-				if w.Yanked = plain.Line(a.Val, 200); w.Yanked == "" {
-					w.Yanked = "yanked"
+		href := strings.TrimSpace(attribute(token, "href"))
+		u, err := base.Parse(href)
+		switch {
+		case href == "" || err != nil:
+		case token.DataAtom == atom.Base:
+			base = u
+		case token.DataAtom == atom.A:
+			f := IndexFile{Filename: path.Base(u.Path), Python: attribute(token, "data-requires-python")}
+			f.URL, f.Refused = link(a, base, href)
+			if name, hash, ok := strings.Cut(u.Fragment, "="); ok {
+				f.Hashes = []string{name}
+				if name == "sha256" {
+					f.SHA256 = hash
 				}
 			}
+			for _, attr := range token.Attr {
+				switch attr.Key {
+				case "data-yanked":
+					f.Yanked = yanked(attr.Val)
+				case "data-core-metadata", "data-dist-info-metadata":
+					f.Metadata = attr.Val != "false"
+					if hash, ok := strings.CutPrefix(attr.Val, "sha256="); ok {
+						f.MetadataSHA256 = hash
+					}
+				}
+			}
+			files = append(files, f)
 		}
-		wheels = append(wheels, w)
 	}
 }
 

@@ -1,11 +1,14 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,20 +104,41 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 	return releases, doc.Tags["latest"], nil
 }
 
-// A WheelFile is one wheel of a project, as an index lists it.
-type WheelFile struct {
+// An IndexFile is one file of a project, as an index lists it: a wheel, a source
+// distribution, or something else.
+type IndexFile struct {
 	Filename string
+	// URL is where it is, with the credential of the index where it has the same
+	// origin; "" where the link must not be followed, and Refused says why.
+	URL      string
+	Refused  error
 	Uploaded time.Time // zero where the index does not say (PEP 700)
-	Yanked   string    // why, "" for a wheel that is not (PEP 592)
+	Yanked   string    // why, "" for a file that is not (PEP 592)
 	SHA256   string    // 64 hexadecimal digits, "" where the index gives none
+	Hashes   []string  // the names of the digests that the index gives, sorted
+	Python   string    // its Requires-Python
+	// Metadata says that the index has the METADATA of a wheel beside it, at its
+	// address and ".metadata" (PEP 658); MetadataSHA256 is the digest of that, ""
+	// where the index gives none.
+	Metadata       bool
+	MetadataSHA256 string
 }
 
-// PyPIWheels lists the wheels of a project in the index's order. It is one
+// Wheel reports whether it is a wheel, by its name.
+func (f IndexFile) Wheel() bool { return strings.HasSuffix(f.Filename, ".whl") }
+
+// PyPIWheels lists the wheels of a project, see [Client.PyPIFiles].
+func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]IndexFile, error) {
+	files, err := c.PyPIFiles(ctx, index, project)
+	return slices.DeleteFunc(files, func(f IndexFile) bool { return !f.Wheel() }), err
+}
+
+// PyPIFiles lists the files of a project in the index's order. It is one
 // request; an index without JSON (PEP 691) says nothing of times. A project that
 // is not there matches fs.ErrNotExist, and so does a page without any link, which
 // matches [ErrNotIndex] as well.
-func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]WheelFile, error) {
-	page := under(index, normalized(project)+"/")
+func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexFile, error) {
+	page := under(index, normalized(project)+"/") // with the slash, or servers redirect
 	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
 	if err != nil {
 		return nil, fmt.Errorf("asking the index for %s: %w", project, err)
@@ -123,11 +147,11 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	switch {
 	case strings.HasSuffix(kind, "html"):
-		wheels, links := htmlWheels(body, a.url)
-		if links == 0 {
+		files := htmlFiles(a, body)
+		if len(files) == 0 {
 			return nil, noLinks(where)
 		}
-		return wheels, nil
+		return files, nil
 	case !strings.HasSuffix(kind, "json"):
 		return nil, badDocument(where, fmt.Errorf("content type %q is neither JSON nor HTML", plain.Line(kind, 80)))
 	}
@@ -137,9 +161,13 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 		} `json:"meta"`
 		Files []struct {
 			Filename string            `json:"filename"`
+			URL      string            `json:"url"`
 			Uploaded string            `json:"upload-time"`
 			Yanked   any               `json:"yanked"`
 			Hashes   map[string]string `json:"hashes"`
+			Python   string            `json:"requires-python"`
+			Core     any               `json:"core-metadata"`
+			DistInfo any               `json:"dist-info-metadata"`
 		} `json:"files"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
@@ -148,27 +176,37 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Wheel
 	if major, _, _ := strings.Cut(doc.Meta.Version, "."); major != "1" {
 		return nil, badDocument(where, fmt.Errorf("meta.api-version is %q, expected 1.x", doc.Meta.Version))
 	}
-	var wheels []WheelFile
+	var files []IndexFile
 	for _, f := range doc.Files {
-		if !strings.HasSuffix(f.Filename, ".whl") {
-			continue
+		w := IndexFile{Filename: f.Filename, Uploaded: moment(f.Uploaded), SHA256: f.Hashes["sha256"], Hashes: slices.Sorted(maps.Keys(f.Hashes)), Python: f.Python}
+		if w.URL, w.Refused = link(a, a.url, f.URL); f.URL == "" {
+			w.URL, w.Refused = "", badDocument(where, fmt.Errorf("the file %s has no url", plain.Line(f.Filename, 200)))
 		}
-		w := WheelFile{Filename: f.Filename, Uploaded: moment(f.Uploaded), SHA256: f.Hashes["sha256"]}
 		switch v := f.Yanked.(type) {
 		case string:
-			w.Yanked = plain.Line(v, 200)
-			if w.Yanked == "" {
-				w.Yanked = "yanked"
-			}
+			w.Yanked = yanked(v)
 		case bool:
 			if v {
-				w.Yanked = "yanked"
+				w.Yanked = yanked("")
 			}
 		}
-		wheels = append(wheels, w)
+		if f.Core == nil {
+			f.Core = f.DistInfo
+		}
+		switch v := f.Core.(type) {
+		case bool:
+			w.Metadata = v
+		case map[string]any:
+			w.Metadata = true
+			w.MetadataSHA256, _ = v["sha256"].(string)
+		}
+		files = append(files, w)
 	}
-	return wheels, nil
+	return files, nil
 }
+
+// yanked is the reason for which a file was withdrawn, never "".
+func yanked(reason string) string { return cmp.Or(plain.Line(reason, 200), "yanked") }
 
 // moment reads a time of a registry, zero for what is none.
 func moment(s string) time.Time {

@@ -76,13 +76,15 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		index := u.m.Registries.Pip
-		if index == "" {
-			if index, err = tool.Index(ctx, u.Dir); err != nil {
-				return nil, err
-			}
+		config, err := tool.Config(ctx, u.Dir, u.m.Registries.Pip)
+		if err != nil {
+			return nil, err
 		}
-		return &pip{tool: tool, index: index, client: u.client, gate: u.gate}, nil
+		client, err := config.Client(u.remote())
+		if err != nil {
+			return nil, err
+		}
+		return &pip{tool: tool, index: config.Index, client: client, gate: u.gate, bring: u.bring}, nil
 	case lock.Go:
 		return u.newGo(ctx)
 	case lock.Cargo:

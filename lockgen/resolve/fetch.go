@@ -261,6 +261,13 @@ func (u *update) read(ctx context.Context, a *Artifact, d store.Digest) (*Conten
 		c.Heads[path] = h.bytes
 	}
 	if a.verify != nil {
+		c.again = func(tap func(path string) io.Writer) error {
+			o := a.read
+			o.Tap = tap
+			_, err := store.Unpack(ctx, f, "", o)
+			return err
+		}
+		defer func() { c.again = nil }()
 		if err := a.verify(c); err != nil {
 			return nil, err
 		}

@@ -2,12 +2,14 @@ package resolve
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 // pip locks plugins from a Python package index. pip itself resolves, for each
@@ -28,9 +31,12 @@ type pip struct {
 	client   *remote.Client
 	listings listings // what the registry said of packages
 	gate     func(w *Want) *pkgmgr.Gate
+	bring    func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
 	asked map[string]func() ([]pkgmgr.Closure, error) // what pip was asked: several plugins may be in one package
+	pages map[string][]remote.IndexFile               // by project
+	said  map[string][sha256.Size]byte                // the METADATA that the index gave of a wheel, by its name
 }
 
 func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
@@ -47,13 +53,18 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 	}
 	wheels := make([][][]pkgmgr.Wheel, len(platforms)) // by platform and interpreter
 	errs := make([][]error, len(platforms))            // likewise
+	var not []string                                   // releases of Python that do not do
 	for i := range platforms {
 		for range w.Python {
+			not = append(not, closures[0].Not...)
 			wheels[i], errs[i] = append(wheels[i], closures[0].Wheels), append(errs[i], closures[0].Err)
 			closures = closures[1:]
 		}
 	}
 	res := &Resolution{Missing: map[string]Missing{}}
+	if slices.Sort(not); len(not) > 0 {
+		res.Notes = append(res.Notes, w.String()+" does not run on Python "+strings.Join(slices.Compact(not), ", ")+" and what is alike, says Requires-Python; its launcher refuses them")
+	}
 	byKey := map[string]*Artifact{}
 	fits := map[string]map[string][]string{} // the interpreters that a wheel is for, by platform
 	absent := 0
@@ -92,10 +103,6 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 		}
 	}
 	if absent == len(platforms) {
-		// A login page is to pip an index without files.
-		if _, err := s.client.PyPIWheels(ctx, s.index, w.From.Name); errors.Is(err, remote.ErrNotIndex) {
-			return nil, err
-		}
 		return nil, res.Missing[platforms[0].Name].Err
 	}
 	for _, a := range res.Artifacts {
@@ -154,7 +161,7 @@ func (s *pip) report(ctx context.Context, w *Want, targets []pkgmgr.Target, gate
 				s.asked = map[string]func() ([]pkgmgr.Closure, error){}
 			}
 			s.asked[key] = sync.OnceValues(func() ([]pkgmgr.Closure, error) {
-				return s.tool.Report(ctx, s.index, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: gate})
+				return s.tool.Report(ctx, pkgmgr.Index{Files: s.files, Metadata: s.metadata(w)}, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: gate})
 			})
 		}
 		once := s.asked[key]
@@ -188,16 +195,114 @@ func (s *pip) report(ctx context.Context, w *Want, targets []pkgmgr.Target, gate
 	return closures, nil
 }
 
+// files is the page of a project, asked for once.
+func (s *pip) files(ctx context.Context, project string) ([]remote.IndexFile, error) {
+	project = lock.NormalProject(project)
+	s.mu.Lock()
+	files, ok := s.pages[project]
+	s.mu.Unlock()
+	if ok {
+		return files, nil
+	}
+	files, err := s.client.PyPIFiles(ctx, s.index, project)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pages == nil {
+		s.pages = map[string][]remote.IndexFile{}
+	}
+	s.pages[project] = files
+	return files, nil
+}
+
+// metadata returns what finds the METADATA of wheels that w may need: beside the
+// wheel (PEP 658), else in it, which has to be downloaded anyway if it is taken.
+func (s *pip) metadata(w *Want) func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
+	return func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
+		if !f.Metadata {
+			a := s.artifact(w, pkgmgr.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)})
+			contents, err := s.bring(ctx, []*Artifact{a})
+			if err != nil {
+				return nil, err
+			}
+			return metadataIn(contents[a.identity]), nil // there, or verify had refused it
+		}
+		u, err := url.Parse(f.URL)
+		if err != nil {
+			return nil, err
+		}
+		u.Path, u.RawPath = u.Path+".metadata", ""
+		text, _, err := s.client.Document(ctx, u.String(), "*/*", maxMetadata)
+		if err != nil {
+			return nil, fmt.Errorf("the metadata of %s: %w", f.Filename, err)
+		}
+		sum := sha256.Sum256(text)
+		if got := hex.EncodeToString(sum[:]); f.MetadataSHA256 != "" && got != strings.ToLower(f.MetadataSHA256) {
+			return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, the index or a proxy gives other bytes than it promises: do not use them",
+				"the metadata of %s is not what the index promises: got sha256 %s (%d bytes), expected %s", f.Filename, got, len(text), f.MetadataSHA256)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.said == nil {
+			s.said = map[string][sha256.Size]byte{}
+		}
+		s.said[f.Filename] = sum
+		return text, nil
+	}
+}
+
+// maxMetadata bounds a METADATA file, in bytes.
+const maxMetadata = 4 << 20
+
+func metadataIn(c *Content) []byte {
+	for path, text := range c.Heads {
+		if dir, file, _ := strings.Cut(path, "/"); file == "METADATA" && strings.HasSuffix(dir, ".dist-info") {
+			return text
+		}
+	}
+	return nil
+}
+
+// check proves that what a wheel says of itself is true, that it is what the
+// index said of it when pip resolved, and that it asks for no direct reference.
+func (s *pip) check(file string, c *Content) error {
+	if err := wheel.Check(file, c.Files, c.Heads, c.again); err != nil {
+		return err
+	}
+	text := metadataIn(c)
+	s.mu.Lock()
+	said, ok := s.said[file]
+	s.mu.Unlock()
+	if ok && said != sha256.Sum256(text) {
+		return fault.Errorf(fault.Integrity, "ask the operator of the index", "the wheel %s has other metadata than the index gives of it", file)
+	}
+	for path := range c.Heads { // large, and of no more use
+		if strings.HasSuffix(path, "/RECORD") && wheel.Keep(path) > 0 {
+			delete(c.Heads, path)
+		}
+	}
+	m, err := wheel.ParseMetadata(text)
+	if err != nil {
+		return err
+	}
+	return pkgmgr.Direct(file, m)
+}
+
 // Versions is one request, for the page of the project. A version is as old as
 // its youngest wheel, and withdrawn when all of them are.
 func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
-	wheels, err := s.client.PyPIWheels(ctx, s.index, w.From.Name)
+	files, err := s.files(ctx, w.From.Name)
 	if err != nil {
 		return nil, err
 	}
 	byVersion := map[string]*Release{}
 	var order []string
-	for _, f := range wheels {
+	for _, f := range files {
+		if !f.Wheel() {
+			continue
+		}
 		_, version := lock.PackageOf(lock.Pip, f.Filename, lock.File{})
 		r := byVersion[version]
 		if r == nil {
@@ -219,17 +324,18 @@ func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	return releases, nil
 }
 
-func (s *pip) artifact(w *Want, wheel pkgmgr.Wheel) *Artifact {
+func (s *pip) artifact(w *Want, of pkgmgr.Wheel) *Artifact {
 	return &Artifact{
-		Key:      wheel.Filename,
-		Label:    wheel.Filename,
-		identity: lock.Identity(lock.Pip, "", wheel.Filename, lock.File{}),
-		digest:   "sha256-" + base64OfHex(wheel.SHA256),
+		Key:      of.Filename,
+		Label:    of.Filename,
+		identity: lock.Identity(lock.Pip, "", of.Filename, lock.File{}),
+		digest:   "sha256-" + base64OfHex(of.SHA256),
 		get: func(ctx context.Context, in *store.Ingest) error {
-			return s.client.Download(ctx, wheel.URL, in, remote.DownloadOptions{})
+			return s.client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
-		read: store.Options{Format: "zip"},
-		keep: w.keepWheel(),
+		read:   store.Options{Format: "zip"},
+		keep:   w.keepWheel(),
+		verify: func(c *Content) error { return s.check(of.Filename, c) },
 	}
 }
 
@@ -264,9 +370,6 @@ func (w *Want) keepBinaries() func(path string) int {
 	}
 }
 
-// maxEntryPoints bounds the bytes of an entry_points.txt.
-const maxEntryPoints = 64 << 10
-
 // keepWheel asks for what Executable wants to see of a wheel, whichever plugin
 // has it first: several may be made of it.
 func (w *Want) keepWheel() func(path string) int {
@@ -275,10 +378,7 @@ func (w *Want) keepWheel() func(path string) int {
 		binary = w.keepBinaries()
 	}
 	return func(path string) int {
-		if isEntryPoints(path) {
-			return maxEntryPoints
-		}
-		return binary(path)
+		return max(wheel.Keep(path), binary(path))
 	}
 }
 
@@ -341,10 +441,13 @@ func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
 			if !isEntryPoints(path) {
 				continue
 			}
-			for name, object := range consoleScripts(string(text)) {
-				names = append(names, name)
-				if name == w.binary {
-					said = object
+			for _, e := range wheel.EntryPoints(text) {
+				if e.Group != "console_scripts" {
+					continue
+				}
+				names = append(names, e.Name)
+				if e.Name == w.binary {
+					said = e.Object
 				}
 			}
 		}
@@ -364,26 +467,6 @@ func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
 		return "", fault.Errorf(fault.Integrity, "tell its publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.binary, own, entry)
 	}
 	return entry, nil
-}
-
-// consoleScripts reads the section of an entry_points.txt: object reference by
-// name, without extras.
-func consoleScripts(text string) map[string]string {
-	scripts := map[string]string{}
-	section := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		switch {
-		case line == "" || line[0] == '#' || line[0] == ';':
-		case line[0] == '[':
-			section = strings.Trim(line, "[] ")
-		case section == "console_scripts":
-			name, object, _ := strings.Cut(line, "=")
-			object, _, _ = strings.Cut(object, "[")
-			scripts[strings.TrimSpace(name)] = strings.ReplaceAll(strings.TrimSpace(object), " ", "")
-		}
-	}
-	return scripts
 }
 
 // finish says how Python runs a plugin.

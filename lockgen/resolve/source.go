@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"io"
 	"strings"
 	"time"
 
@@ -119,6 +120,8 @@ type Content struct {
 	Digest store.Digest
 	Files  []store.TreeFile // paths relative to the artifact's prefix
 	Heads  map[string][]byte
+
+	again func(tap func(path string) io.Writer) error // reads it once more, for verify
 }
 
 // A Tree is the files of one platform by their locked paths.

@@ -1,0 +1,194 @@
+package wheel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Metadata is what resolving needs of a METADATA file, the core metadata of
+// https://packaging.python.org/en/latest/specifications/core-metadata/.
+type Metadata struct {
+	Name, Version string
+	Python        string // Requires-Python, "" for any
+	Requires      []Requirement
+	Extras        []string // Provides-Extra
+}
+
+// A Requirement is one Requires-Dist, in the notation of
+// https://packaging.python.org/en/latest/specifications/dependency-specifiers/.
+type Requirement struct {
+	Text   string // the whole, on one line
+	Name   string
+	Direct string // the address of a direct reference, "" for one that an index answers
+	Marker string // what follows the ;
+}
+
+// ParseMetadata reads a METADATA file. What is no requirement is an error.
+func ParseMetadata(text []byte) (*Metadata, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("its METADATA is not UTF-8")
+	}
+	fields := headers(text)
+	m := &Metadata{Extras: fields["provides-extra"]}
+	for _, f := range []struct {
+		name string
+		to   *string
+		must bool
+	}{{"Name", &m.Name, true}, {"Version", &m.Version, true}, {"Requires-Python", &m.Python, false}} {
+		values := fields[strings.ToLower(f.name)]
+		if len(values) > 1 || f.must && len(values) == 0 {
+			return nil, fmt.Errorf("its METADATA has %d lines of %s", len(values), f.name)
+		}
+		if len(values) == 1 {
+			*f.to = values[0]
+		}
+	}
+	for _, line := range fields["requires-dist"] {
+		r, err := ParseRequirement(line)
+		if err != nil {
+			return nil, fmt.Errorf("its METADATA has Requires-Dist: %w", err)
+		}
+		m.Requires = append(m.Requires, r)
+	}
+	return m, nil
+}
+
+// Print writes them as METADATA: what is not in m is not in it.
+func (m *Metadata) Print() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Metadata-Version: 2.1\nName: %s\nVersion: %s\n", m.Name, m.Version)
+	if m.Python != "" {
+		fmt.Fprintf(&b, "Requires-Python: %s\n", m.Python)
+	}
+	for _, extra := range m.Extras {
+		fmt.Fprintf(&b, "Provides-Extra: %s\n", extra)
+	}
+	for _, r := range m.Requires {
+		fmt.Fprintf(&b, "Requires-Dist: %s\n", r.Text)
+	}
+	return b.Bytes()
+}
+
+var (
+	requirement = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?) *(?:\[[A-Za-z0-9._, -]*\])? *(.*)$`)
+	})
+	// Versions in the notation of PEP 440, with the brackets of PEP 345.
+	specifiers = sync.OnceValue(func() *regexp.Regexp {
+		const one = `(?:===|==|~=|!=|<=|>=|<|>) *[A-Za-z0-9.*+!_-]+`
+		return regexp.MustCompile(`^\(? *(?:` + one + ` *(?:, *` + one + ` *)*,? *)?\)?$`)
+	})
+)
+
+// ParseRequirement reads one requirement.
+func ParseRequirement(line string) (Requirement, error) {
+	text := strings.Join(strings.Fields(line), " ")
+	r := Requirement{Text: text}
+	m := requirement().FindStringSubmatch(text)
+	if m == nil || strings.ContainsFunc(text, unicode.IsControl) {
+		return r, fmt.Errorf("%q is no requirement", text)
+	}
+	r.Name = m[1]
+	if address, ok := strings.CutPrefix(m[2], "@"); ok {
+		// The ; of a marker comes after a space, for URLs may have one.
+		r.Direct, r.Marker, _ = strings.Cut(strings.TrimSpace(address), " ;")
+		r.Direct, r.Marker = strings.TrimSpace(r.Direct), strings.TrimSpace(r.Marker)
+		if r.Direct == "" {
+			return r, fmt.Errorf("%q is no requirement", text)
+		}
+		return r, nil
+	}
+	versions, marker, _ := strings.Cut(m[2], ";")
+	r.Marker = strings.TrimSpace(marker)
+	if !specifiers().MatchString(strings.TrimSpace(versions)) || strings.ContainsAny(r.Marker, "@") {
+		return r, fmt.Errorf("%q is no requirement", text)
+	}
+	return r, nil
+}
+
+// headers reads the header of an RFC 822 message, as METADATA and WHEEL are, by
+// names in lower case. Lines that begin with a space go on with the one before.
+func headers(text []byte) map[string][]string {
+	fields := map[string][]string{}
+	last := ""
+	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\ufeff")))) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			break // the description
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if values := fields[last]; len(values) > 0 {
+				values[len(values)-1] += " " + strings.TrimSpace(line)
+			}
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			last = ""
+			continue
+		}
+		last = strings.ToLower(strings.TrimSpace(name))
+		fields[last] = append(fields[last], strings.TrimSpace(value))
+	}
+	return fields
+}
+
+// release is the grammar of PEP 440, "Version scheme", appendix B.
+var release = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)` +
+		`(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?([0-9]*))?` +
+		`(?:-([0-9]+)|[-_.]?(post|rev|r)[-_.]?([0-9]*))?` +
+		`(?:[-_.]?(dev)[-_.]?([0-9]*))?(?:[+_]([a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
+})
+
+// SameVersion reports whether two spellings are one version (PEP 440), where a
+// file name may have _ for +.
+func SameVersion(a, b string) bool { return normalVersion(a) == normalVersion(b) }
+
+func normalVersion(v string) string {
+	v = strings.ToLower(strings.TrimSpace(v))
+	m := release().FindStringSubmatch(v)
+	if m == nil {
+		return v
+	}
+	number := func(s string) string {
+		if s = strings.TrimLeft(s, "0"); s == "" {
+			return "0"
+		}
+		return s
+	}
+	numbers := strings.Split(m[2], ".")
+	for i, n := range numbers {
+		numbers[i] = number(n)
+	}
+	for len(numbers) > 1 && numbers[len(numbers)-1] == "0" {
+		numbers = slices.Delete(numbers, len(numbers)-1, len(numbers))
+	}
+	out := number(m[1]) + "!" + strings.Join(numbers, ".")
+	if m[3] != "" {
+		kind := map[string]string{"alpha": "a", "beta": "b", "preview": "rc", "pre": "rc", "c": "rc"}[m[3]]
+		if kind == "" {
+			kind = m[3]
+		}
+		out += kind + number(m[4])
+	}
+	if m[5] != "" {
+		out += ".post" + number(m[5])
+	} else if m[6] != "" {
+		out += ".post" + number(m[7])
+	}
+	if m[8] != "" {
+		out += ".dev" + number(m[9])
+	}
+	if m[10] != "" {
+		out += "+" + strings.NewReplacer("-", ".", "_", ".").Replace(m[10])
+	}
+	return out
+}

@@ -1,0 +1,416 @@
+// Package wheel reads what a wheel says of itself: its file name, METADATA,
+// WHEEL, RECORD and entry points, and proves that it is true. Installers believe
+// most of it unread, so what is wrong is told nowhere else.
+//
+// The format is that of
+// https://packaging.python.org/en/latest/specifications/binary-distribution-format/
+// and of the documents it refers to. Unpacking is not done here: package store
+// has read the archive strictly before.
+//
+// A .pth file is a file like others: it must be in RECORD. It runs nowhere, for
+// the Python of a plugin is started without site (-I -S), and the folders of its
+// tree are added to sys.path and not to site's.
+package wheel
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+)
+
+// A Name is the file name of a wheel, in its parts.
+type Name struct {
+	Project string // as the file name spells it
+	Version string
+	Build   string // "" for none
+	Python  []string
+	ABI     []string
+	Systems []string // tags of platforms
+}
+
+// ParseName reads NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl.
+func ParseName(file string) (Name, error) {
+	base, ok := strings.CutSuffix(file, ".whl")
+	parts := strings.Split(base, "-")
+	if !ok || len(parts) < 5 || len(parts) > 6 || slices.Contains(parts, "") || lock.CheckPath(file) != nil || strings.Contains(file, "/") {
+		return Name{}, fmt.Errorf("%q is not the name of a wheel", file)
+	}
+	n := Name{Project: parts[0], Version: parts[1]}
+	if len(parts) == 6 {
+		n.Build = parts[2]
+	}
+	parts = parts[len(parts)-3:]
+	n.Python, n.ABI, n.Systems = strings.Split(parts[0], "."), strings.Split(parts[1], "."), strings.Split(parts[2], ".")
+	return n, nil
+}
+
+// tags are the tags that a file name stands for, sorted.
+func (n Name) tags() []string {
+	var all []string
+	for _, python := range n.Python {
+		for _, abi := range n.ABI {
+			for _, system := range n.Systems {
+				all = append(all, python+"-"+abi+"-"+system)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// owns reports whether a name and a version are those of the wheel.
+func (n Name) owns(project, version string) bool {
+	return lock.NormalProject(project) == lock.NormalProject(n.Project) && SameVersion(version, n.Version)
+}
+
+// Limits of the documents of a wheel, in bytes.
+const (
+	maxRecord   = 32 << 20
+	maxDocument = 4 << 20
+)
+
+// Keep returns how many bytes of a file of a wheel [Check] wants to see, 0 for
+// none.
+func Keep(path string) int {
+	dir, file, _ := strings.Cut(path, "/")
+	if !strings.HasSuffix(dir, ".dist-info") {
+		return 0
+	}
+	switch file {
+	case "RECORD":
+		return maxRecord
+	case "METADATA", "WHEEL", "entry_points.txt":
+		return maxDocument
+	}
+	return 0
+}
+
+// Rule numbers what [Check] refuses: raise it with every change.
+const Rule = 1
+
+// Unpack is [store.Unpack] of the wheel with this file name, and Check of what is in it.
+// Prefix is put before every path, "" for none.
+func Unpack(ctx context.Context, f *os.File, dst, file, prefix string) ([]store.TreeFile, error) {
+	texts := map[string]*bytes.Buffer{}
+	own := func(path string) string { return strings.TrimPrefix(path, prefix+"/") }
+	o := store.Options{Format: "zip", Prefix: prefix, Tap: func(path string) io.Writer {
+		if path = own(path); Keep(path) == 0 {
+			return nil
+		}
+		texts[path] = new(bytes.Buffer)
+		return &most{texts[path], Keep(path)}
+	}}
+	files, err := store.Unpack(ctx, f, dst, o)
+	if err != nil {
+		return nil, err
+	}
+	inside, kept := slices.Clone(files), map[string][]byte{}
+	for i := range inside {
+		inside[i].Path = own(inside[i].Path)
+	}
+	for path, text := range texts {
+		kept[path] = text.Bytes()
+	}
+	return files, Check(file, inside, kept, func(tap func(path string) io.Writer) error {
+		_, err := store.Unpack(ctx, f, "", store.Options{Format: "zip", Tap: tap})
+		return err
+	})
+}
+
+// Check proves that what a wheel says of itself is true: that its RECORD has
+// each of its files, with size and a digest of SHA-256 or better, and nothing
+// else; that METADATA has the project and the version, and WHEEL the tags, of its
+// file name; that its scripts have names that take the place of no other
+// program. Files is what a strict reading found, texts what [Keep] asked for. Read
+// reads the wheel once more, for digests other than SHA-256.
+//
+// Every error is of class Integrity, but those of read.
+func Check(file string, files []store.TreeFile, texts map[string][]byte, read func(tap func(path string) io.Writer) error) error {
+	name, err := ParseName(file)
+	if err != nil {
+		return lie(file, "%w", err)
+	}
+	info, err := folders(name, files)
+	if err != nil {
+		return lie(file, "%w", err)
+	}
+	there := map[string]store.TreeFile{}
+	for _, f := range files {
+		there[f.Path] = f
+	}
+	for _, must := range []string{"RECORD", "METADATA", "WHEEL"} {
+		if _, ok := there[info+"/"+must]; !ok {
+			return lie(file, "it has no %s/%s", info, must)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(texts)) {
+		if limit := Keep(path); limit > 0 && there[path].Size > int64(limit) {
+			return lie(file, "%s has %d bytes, more than %d", path, there[path].Size, limit)
+		}
+	}
+	var strong map[string]digest
+	for _, err := range []error{
+		checkMetadata(name, texts[info+"/METADATA"]),
+		checkWheel(name, texts[info+"/WHEEL"]),
+		checkScripts(name, texts[info+"/entry_points.txt"], files),
+	} {
+		if err != nil {
+			return lie(file, "%w", err)
+		}
+	}
+	if strong, err = checkRecord(info, there, texts[info+"/RECORD"]); err != nil {
+		return lie(file, "%w", err)
+	}
+	if len(strong) == 0 {
+		return nil
+	}
+	sums := map[string]hash.Hash{}
+	err = read(func(path string) io.Writer {
+		d, ok := strong[path]
+		if !ok {
+			return nil
+		}
+		sums[path] = d.make()
+		return sums[path]
+	})
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Sorted(maps.Keys(strong)) {
+		if sum := sums[path]; sum == nil || string(sum.Sum(nil)) != string(strong[path].sum) {
+			return lie(file, "its RECORD has another digest of %q than the file", path)
+		}
+	}
+	return nil
+}
+
+func lie(file, format string, args ...any) error {
+	return fault.Errorf(fault.Integrity, "take another version, and tell the publisher of the wheel",
+		"the wheel %s does not say the truth of itself: %w", file, fmt.Errorf(format, args...))
+}
+
+// folders returns the .dist-info folder, and looks at the .data folder.
+func folders(name Name, files []store.TreeFile) (info string, err error) {
+	for _, f := range files {
+		top, rest, inside := strings.Cut(f.Path, "/")
+		if !inside {
+			continue
+		}
+		switch own, kind := strings.LastIndexByte(top, '.'), top[strings.LastIndexByte(top, '.')+1:]; {
+		case own < 0 || kind != "dist-info" && kind != "data":
+		default:
+			project, version, _ := strings.Cut(top[:own], "-")
+			if !name.owns(project, version) {
+				return "", fmt.Errorf("%s is not its own folder", top)
+			}
+			if kind == "data" {
+				if scheme, _, ok := strings.Cut(rest, "/"); !ok || !slices.Contains([]string{"purelib", "platlib", "headers", "scripts", "data"}, scheme) {
+					return "", fmt.Errorf("%q is nowhere in an installation", f.Path)
+				}
+				continue
+			}
+			if info != "" && info != top {
+				return "", fmt.Errorf("it has two .dist-info folders, %s and %s", info, top)
+			}
+			info = top
+		}
+	}
+	if info == "" {
+		return "", errors.New("it has no .dist-info folder")
+	}
+	return info, nil
+}
+
+func checkMetadata(name Name, text []byte) error {
+	m, err := ParseMetadata(text)
+	if err != nil {
+		return err
+	}
+	return m.Of(name)
+}
+
+// Of makes sure that metadata are those of a wheel.
+func (m *Metadata) Of(name Name) error {
+	if !name.owns(m.Name, m.Version) {
+		return fmt.Errorf("its METADATA is that of %q %q", m.Name, m.Version)
+	}
+	return nil
+}
+
+// checkWheel compares the WHEEL file with the file name.
+func checkWheel(name Name, text []byte) error {
+	fields := headers(text)
+	if major, _, _ := strings.Cut(strings.Join(fields["wheel-version"], " "), "."); major != "1" {
+		return fmt.Errorf("its WHEEL has Wheel-Version %q, expected 1.0", strings.Join(fields["wheel-version"], " "))
+	}
+	if build := strings.Join(fields["build"], " "); build != "" && build != name.Build {
+		return fmt.Errorf("its WHEEL has the build %q, its name %q", build, name.Build)
+	}
+	var tags []string
+	for _, tag := range fields["tag"] {
+		parts := strings.Split(tag, "-") // writers may compress them as in a file name
+		if len(parts) != 3 {
+			return fmt.Errorf("its WHEEL has the tag %q", tag)
+		}
+		tags = append(tags, Name{Python: strings.Split(parts[0], "."), ABI: strings.Split(parts[1], "."), Systems: strings.Split(parts[2], ".")}.tags()...)
+	}
+	slices.Sort(tags)
+	if tags = slices.Compact(tags); !slices.Equal(tags, name.tags()) {
+		return fmt.Errorf("its WHEEL has the tags %s, its name %s", strings.Join(tags, " "), strings.Join(name.tags(), " "))
+	}
+	return nil
+}
+
+// A digest is one of a RECORD that is not SHA-256.
+type digest struct {
+	make func() hash.Hash
+	sum  []byte
+}
+
+// checkRecord compares RECORD with the files, and returns the digests that are
+// left to compare.
+func checkRecord(info string, there map[string]store.TreeFile, text []byte) (map[string]digest, error) {
+	in := csv.NewReader(strings.NewReader(string(text)))
+	in.FieldsPerRecord = 3
+	in.ReuseRecord = true
+	listed, strong := map[string]bool{}, map[string]digest{}
+	// Nothing can have a digest of itself, and signatures come after it.
+	free := func(path string) bool {
+		return path == info+"/RECORD" || path == info+"/RECORD.jws" || path == info+"/RECORD.p7s"
+	}
+	for {
+		row, err := in.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("its RECORD is malformed: %w", err)
+		}
+		path, said, size := row[0], row[1], row[2]
+		f, ok := there[path]
+		switch {
+		case listed[path]:
+			return nil, fmt.Errorf("its RECORD has %q twice", path)
+		case !ok:
+			return nil, fmt.Errorf("its RECORD has %q, which is not in it", path)
+		case path == info+"/RECORD" && said != "":
+			return nil, errors.New("its RECORD has a digest of itself")
+		}
+		listed[path] = true
+		if n, err := strconv.ParseInt(size, 10, 64); size != "" && (err != nil || n != f.Size) {
+			return nil, fmt.Errorf("its RECORD has %q bytes for %q, which has %d", size, path, f.Size)
+		}
+		if free(path) && said == "" {
+			continue
+		}
+		algorithm, value, _ := strings.Cut(said, "=")
+		sum, err := base64.RawURLEncoding.Strict().DecodeString(value)
+		switch {
+		case algorithm == "":
+			return nil, fmt.Errorf("its RECORD has no digest of %q", path)
+		case algorithm != "sha256" && algorithm != "sha384" && algorithm != "sha512":
+			return nil, fmt.Errorf("its RECORD has a digest of %q by %q, expected sha256 or better", path, algorithm)
+		case err != nil:
+			return nil, fmt.Errorf("its RECORD has a malformed digest of %q: %w", path, err)
+		case algorithm == "sha384":
+			strong[path] = digest{sha512.New384, sum}
+		case algorithm == "sha512":
+			strong[path] = digest{sha512.New, sum}
+		case string(sum) != string(f.SHA256[:]):
+			return nil, fmt.Errorf("its RECORD has another digest of %q than the file", path)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(there)) {
+		if !listed[path] && !free(path) {
+			return nil, fmt.Errorf("%q is not in its RECORD", path)
+		}
+	}
+	return strong, nil
+}
+
+// checkScripts looks at the names that an installation puts on PATH.
+func checkScripts(name Name, text []byte, files []store.TreeFile) error {
+	var names []string
+	for _, e := range EntryPoints(text) {
+		if e.Group == "console_scripts" || e.Group == "gui_scripts" {
+			names = append(names, e.Name)
+		}
+	}
+	for _, f := range files {
+		if parts := strings.SplitN(f.Path, "/", 3); len(parts) == 3 && strings.HasSuffix(parts[0], ".data") && parts[1] == "scripts" {
+			names = append(names, parts[2])
+		}
+	}
+	for _, script := range names {
+		if lock.CheckPath(script) != nil || strings.ContainsAny(script, `/\`) || script[0] == '-' {
+			return fmt.Errorf("it has a script %q, which is not the name of a program", script)
+		}
+		if m := taken().FindStringSubmatch(script); m != nil && lock.NormalProject(name.Project) != m[1] {
+			return fmt.Errorf("it has a script %q, which takes the place of another program", script)
+		}
+	}
+	return nil
+}
+
+// taken are the names of interpreters and installers. The project of a name may
+// have it.
+var taken = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?i)(python|pythonw|pypy|pip|py|pyw|sh|bash|env)[0-9.]*(?:t|-config)?(?:\.(?:exe|cmd|bat|com|py))?$`)
+})
+
+// An EntryPoint is one line of an entry_points.txt.
+type EntryPoint struct{ Group, Name, Object string }
+
+// EntryPoints reads an entry_points.txt, in its order; objects are without
+// extras and spaces. The format is that of
+// https://packaging.python.org/en/latest/specifications/entry-points/.
+func EntryPoints(text []byte) []EntryPoint {
+	var points []EntryPoint
+	group := ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "" || line[0] == '#' || line[0] == ';':
+		case line[0] == '[':
+			group = strings.Trim(line, "[] ")
+		default:
+			name, object, ok := strings.Cut(line, "=")
+			if !ok { // configparser takes both
+				name, object, _ = strings.Cut(line, ":")
+			}
+			object, _, _ = strings.Cut(object, "[")
+			points = append(points, EntryPoint{group, strings.TrimSpace(name), strings.ReplaceAll(strings.TrimSpace(object), " ", "")})
+		}
+	}
+	return points
+}
+
+// most keeps the first bytes of a file; that there are more [Check] knows.
+type most struct {
+	to   *bytes.Buffer
+	room int
+}
+
+func (m *most) Write(p []byte) (int, error) {
+	n := min(len(p), m.room)
+	m.room -= n
+	m.to.Write(p[:n])
+	return len(p), nil
+}
