@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,5 +96,99 @@ func TestWheelTruth(t *testing.T) {
 	p.ok("update")
 	if !strings.Contains(p.read("plugins.lock.toml"), good.Filename()) {
 		t.Error("not locked")
+	}
+}
+
+// TestWheelClasses: what the index gives in the place of a wheel ends in the
+// class that it is of.
+func TestWheelClasses(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	wheel := func(name string, requires ...string) fake.Wheel {
+		return fake.Wheel{Name: name, Version: "1.0", Requires: requires, Files: map[string]string{name + ".py": "def main(): pass\n"}, EntryPoints: "[console_scripts]\ngen = " + name + ":main\n"}
+	}
+	entry := func(name string) {
+		p.python(`"3.12"`, one, fmt.Sprintf("%s = { version = \"1.0\", source = \"pip:%s\", binary = \"gen\" }\n", name, name))
+	}
+	sdist := fake.Tarball("src-1.0", map[string]string{"setup.py": "raise SystemExit(1)\n"})
+	p.server.Release("src", "src-1.0.tar.gz", sdist)
+	entry("src")
+	p.fails(fault.Policy, []string{"src==1.0", "nothing but a source distribution, src-1.0.tar.gz", "what is missing is a wheel (py3-none-any, or one for CPython 3.12 and linux-aarch64)"}, "update")
+	p.server.Wheel(wheel("asks", "src>=0.5"))
+	entry("asks")
+	p.fails(fault.Policy, []string{"which needs src>=0.5 for asks 1.0", "src-1.0.tar.gz"}, "update")
+
+	md5 := wheel("md5")
+	a := p.server.Wheel(md5)
+	page := fmt.Sprintf(`{"meta":{"api-version":"1.0"},"name":"md5","files":[{"filename":%q,"url":%q,"hashes":{"md5":"0123456789abcdef0123456789abcdef"}}]}`, a.Name, a.URL)
+	p.server.Fault("/simple/md5/", fake.Answer("application/vnd.pypi.simple.v1+json", page))
+	entry("md5")
+	p.fails(fault.Integrity, []string{"the index gives no sha256 of md5-1.0-py3-none-any.whl but only md5"}, "update")
+
+	// The bytes are not what the index promises, with and without metadata beside.
+	for _, beside := range []bool{true, false} {
+		name := map[bool]string{true: "beside", false: "within"}[beside]
+		good := wheel(name)
+		var a fake.Artifact
+		if beside {
+			a = p.server.Wheel(good)
+		} else {
+			a = p.server.Release(name, good.Filename(), good.Bytes())
+		}
+		p.server.File(a.Path, append(good.Bytes(), 0))
+		entry(name)
+		p.fails(fault.Integrity, []string{"the download of " + a.Name + " from ", " is not what the registry promises"}, "update")
+	}
+	// Metadata that are not what the index promises.
+	cut := wheel("cut")
+	a = p.server.Wheel(cut)
+	p.server.File(a.Path+".metadata", []byte(cut.Metadata()+"Requires-Dist: evil\n"))
+	entry("cut")
+	p.fails(fault.Integrity, []string{"the metadata of cut-1.0-py3-none-any.whl is not what the index promises"}, "update")
+}
+
+// TestPipCredential: a credential of the index serves for resolving and for our
+// own download, of an index with JSON and of one without, and goes to that index
+// alone.
+func TestPipCredential(t *testing.T) {
+	needPip(t)
+	p := newPlace(t)
+	p.server.Wheel(fake.Wheel{Name: "gen", Version: "1.0", Files: map[string]string{"gen.py": "def main(): pass\n"}, EntryPoints: "[console_scripts]\ngen = gen:main\n"})
+	behind, err := url.Parse(p.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(behind)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, ok := r.BasicAuth(); !ok || user != "me" || password != "S3CRET" {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		r.Header.Del("Authorization")
+		proxy.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	p.write("plugins.toml", "python = [\"3.12\"]\nplatforms = ["+one+"]\n[plugins]\ngen = { version = \"1.0\", source = \"pip:gen\", binary = \"gen\" }\n")
+	// Links of JSON lead to another origin here, those of HTML to the same.
+	for _, html := range []bool{false, true} {
+		p.server.HTMLOnly(html)
+		p.server.Forget()
+		if err := os.RemoveAll(p.path("plugins.lock.toml")); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PIP_INDEX_URL", front.URL+"/simple/")
+		p.fails(fault.Upstream, []string{"401 Unauthorized, no credential sent"}, "update")
+		t.Setenv("PIP_INDEX_URL", strings.Replace(front.URL, "//", "//me:S3CRET@", 1)+"/simple/")
+		out, said := p.ok("update")
+		if text := p.read("plugins.lock.toml") + out + said; strings.Contains(text, "S3CRET") || !strings.Contains(text, "gen-1.0-py3-none-any.whl") {
+			t.Errorf("a secret is told, or nothing is locked:\n%s", text)
+		}
+		for _, r := range p.server.Requests("") {
+			if r.Header.Get("Authorization") != "" {
+				t.Errorf("%s got the credential", r.Path)
+			}
+		}
 	}
 }
