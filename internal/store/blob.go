@@ -247,7 +247,7 @@ func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 		return nil, fault.Errorf(fault.Machine, "make "+name+" readable, or remove it", "%w", err)
 	}
 	h := sha256.New()
-	n, err := io.Copy(h, &contextReader{ctx, io.LimitReader(f, d.Size+1)})
+	n, err := io.Copy(h, withContext(ctx, io.LimitReader(f, d.Size+1)))
 	if err == nil {
 		got := Digest{hex.EncodeToString(h.Sum(nil)), n}
 		if got == d {
@@ -260,19 +260,6 @@ func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 	}
 	f.Close()
 	return nil, err
-}
-
-// contextReader ends a long copy when its context does.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }
 
 // An Ingest takes the bytes of one blob, in order, and hashes them on the way.

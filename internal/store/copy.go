@@ -69,7 +69,7 @@ func copyFile(ctx context.Context, dst, src string, f *TreeFile) error {
 		sink = io.MultiWriter(out, h)
 	}
 	buf := hashBuffers.Get().(*[128 << 10]byte)
-	f.Size, err = io.CopyBuffer(struct{ io.Writer }{sink}, &contextReader{ctx, read}, buf[:])
+	f.Size, err = io.CopyBuffer(struct{ io.Writer }{sink}, withContext(ctx, read), buf[:])
 	hashBuffers.Put(buf)
 	h.Sum(f.SHA256[:0])
 	if err := errors.Join(err, out.Close()); err != nil {

@@ -134,7 +134,7 @@ func checkOutput(ctx context.Context, name string) (size int64, why string, err 
 	}
 	defer f.Close()
 	h := sha256.New()
-	size, err = io.Copy(h, &contextReader{ctx, f})
+	size, err = io.Copy(h, withContext(ctx, f))
 	switch {
 	case ctx.Err() != nil:
 		return 0, "", ctx.Err()

@@ -183,7 +183,7 @@ func (u *unpacker) copyFile(raw string, from, to TreeFile, tap io.Writer) error 
 	if tap != nil {
 		w = io.MultiWriter(out, u.sum, tap)
 	}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{&contextReader{u.ctx, in}}, u.buf); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{withContext(u.ctx, in)}, u.buf); err != nil {
 		if u.ctx.Err() != nil {
 			return u.ctx.Err()
 		}

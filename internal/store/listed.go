@@ -2,40 +2,12 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 )
-
-// strict is the source of the rules of [Unpack] for tar.gz and zip: a list that
-// was made by other ones is made again. The second readers are Go's own.
-//
-//go:embed archive.go compress.go links.go names.go tar.go xz.go zip.go
-var strict embed.FS
-
-// rules names them.
-var rules = sync.OnceValue(func() string {
-	h := sha256.New()
-	err := fs.WalkDir(strict, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := strict.ReadFile(name)
-		fmt.Fprintf(h, "%s %d\n%s", name, len(text), text)
-		return err
-	})
-	if err != nil {
-		panic(err) // a file of this program itself
-	}
-	return hex.EncodeToString(h.Sum(nil)) + " " + runtime.Version()
-})
 
 // Listed returns what a strict reading of a blob, a tar.gz or a zip, found in it.
 // It calls read where none did on this machine by the same rules of [Unpack], and
@@ -46,7 +18,7 @@ var rules = sync.OnceValue(func() string {
 // What is remembered is one document: written in one step, with a digest over
 // it, bounded and cleared as all are. Its paths obey the rules each time.
 func (s *Store) Listed(d Digest, how string, read func() ([]TreeFile, error)) ([]TreeFile, error) {
-	key := "files of " + d.String() + "\n" + rules() + "\n" + how
+	key := "files of " + d.String() + "\n" + Rules() + "\n" + how
 	if doc, ok := s.Document(key); ok && doc.From == key {
 		files, err := parseFiles(doc.Body)
 		if err == nil && len(files) > 0 {

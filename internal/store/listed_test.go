@@ -73,7 +73,7 @@ func TestListed(t *testing.T) {
 	})
 
 	// What was kept by whichever way obeys the rules of paths all the same.
-	key := "files of " + d.String() + "\n" + rules() + "\nnpm"
+	key := "files of " + d.String() + "\n" + Rules() + "\nnpm"
 	for _, name := range []string{"../z", "a/../z", "/z", "aux", "x\n"} {
 		bad := []TreeFile{{Path: name, Size: 1}}
 		if err := s.KeepDocument(key, Document{Body: printFiles(bad), From: key}); err != nil {
@@ -114,7 +114,7 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s is not among the rules: %v", name, err)
 		}
 	}
-	if hash, _, _ := strings.Cut(rules(), " "); len(hash) != 64 {
-		t.Errorf("rules are %q", rules())
+	if hash, _, _ := strings.Cut(Rules(), " "); len(hash) != 64 {
+		t.Errorf("rules are %q", Rules())
 	}
 }

@@ -47,7 +47,7 @@ func (s *Store) packFile(ctx context.Context, t *tar.Writer, tree string, f Tree
 	}
 	// One byte more than there should be makes the tar writer refuse.
 	sum := sha256.New()
-	_, err = io.CopyBuffer(io.MultiWriter(t, sum), &contextReader{ctx, io.LimitReader(in, f.Size+1)}, buf)
+	_, err = io.CopyBuffer(io.MultiWriter(t, sum), withContext(ctx, io.LimitReader(in, f.Size+1)), buf)
 	if err == nil && !bytes.Equal(sum.Sum(nil), f.SHA256[:]) {
 		s.Doubt(tree)
 		err = fault.Errorf(fault.Integrity, "run the same command once more", "it was changed in the cache; its next use makes it anew")

@@ -56,9 +56,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -216,32 +214,6 @@ func remove(name string) {
 // [fault.Machine] with a mend. Err names the path already.
 func (s *Store) refused(err error) error {
 	return diskError(err, s.dir, "or set "+EnvDir+" to another folder")
-}
-
-// diskError classifies an error of the file system below dir. Alternative ends
-// the mend.
-func diskError(err error, dir, alternative string) error {
-	mend := "make " + dir + " writable"
-	why := "cannot write"
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		mend, why = "free space on the disk of "+dir, "the disk is full"
-	case errors.Is(err, syscall.EROFS):
-		why = "the file system is read-only"
-	case errors.Is(err, fs.ErrPermission):
-		why = "permission is missing"
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		mend, why = "raise the limit of open files (ulimit -n)", "too many open files"
-	case errors.Is(err, syscall.ENOLCK):
-		mend, why = "move the cache to a local disk", "the file system has no locks"
-	}
-	if alternative != "" {
-		mend += ", " + alternative
-	}
-	if !strings.Contains(err.Error(), dir) { // the errors of os.Root are relative
-		return fault.Errorf(fault.Machine, mend, "%s: %s: %w", dir, why, err)
-	}
-	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
 }
 
 // Put writes a small file of the store in one step. Name is its path below

@@ -173,7 +173,7 @@ func hashFile(ctx context.Context, dir string, f *TreeFile) error {
 	h := sha256.New()
 	buf := hashBuffers.Get().(*[128 << 10]byte)
 	defer hashBuffers.Put(buf)
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, &contextReader{ctx, in}, buf[:])
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, withContext(ctx, in), buf[:])
 	if err != nil {
 		return err
 	}

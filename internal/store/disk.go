@@ -1,0 +1,36 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// diskError classifies an error of the file system below dir. Alternative ends
+// the mend.
+func diskError(err error, dir, alternative string) error {
+	mend := "make " + dir + " writable"
+	why := "cannot write"
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		mend, why = "free space on the disk of "+dir, "the disk is full"
+	case errors.Is(err, syscall.EROFS):
+		why = "the file system is read-only"
+	case errors.Is(err, fs.ErrPermission):
+		why = "permission is missing"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		mend, why = "raise the limit of open files (ulimit -n)", "too many open files"
+	case errors.Is(err, syscall.ENOLCK):
+		mend, why = "move the cache to a local disk", "the file system has no locks"
+	}
+	if alternative != "" {
+		mend += ", " + alternative
+	}
+	if !strings.Contains(err.Error(), dir) { // the errors of os.Root are relative
+		return fault.Errorf(fault.Machine, mend, "%s: %s: %w", dir, why, err)
+	}
+	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
+}
