@@ -1,6 +1,9 @@
 package store
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -101,7 +104,7 @@ func childFull() error {
 	if err != nil {
 		return err
 	}
-	f.Write(tgz(tarHdr{name: "big", body: big}))
+	f.Write(tarball(map[string]string{"big": big}))
 	_, err = Unpack(ctx, f, scratch, Options{Format: "tar.gz"})
 	errs = append(errs, wantMachine("unpacking", err, scratch, "the disk is full", "free space on the disk of "+scratch))
 	if err := os.WriteFile(filepath.Join(outside, "big"), []byte(big), 0o644); err != nil {
@@ -112,15 +115,15 @@ func childFull() error {
 	cleanup()
 
 	// Many small files: no inodes are left.
-	many := make([]tarHdr, 60)
-	for i := range many {
-		many[i] = file(fmt.Sprint("f", i))
+	many := map[string]string{}
+	for i := range 60 {
+		many[fmt.Sprint("f", i)] = "hello"
 	}
 	m, err := os.Create(filepath.Join(outside, "m.tgz"))
 	if err != nil {
 		return err
 	}
-	m.Write(tgz(many...))
+	m.Write(tarball(many))
 	files, err := Unpack(ctx, m, "", Options{Format: "tar.gz"})
 	if err != nil {
 		return err
@@ -231,4 +234,18 @@ func childReadOnly() error {
 		errs = append(errs, fmt.Errorf("tree without stamp: %s, %w", got, err))
 	}
 	return errors.Join(errs...)
+}
+
+// tarball is a tar.gz of files.
+func tarball(files map[string]string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	t := tar.NewWriter(z)
+	for name, body := range files {
+		t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(body))})
+		io.WriteString(t, body)
+	}
+	t.Close()
+	z.Close()
+	return b.Bytes()
 }

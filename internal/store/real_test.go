@@ -329,14 +329,9 @@ func TestClosure(t *testing.T) {
 	if len(archives) != 7 {
 		t.Fatalf("%d archives", len(archives))
 	}
-	s := testStore(t)
 	best := time.Hour
 	for round := range 3 {
-		dst, cleanup, err := s.Scratch(context.Background(), "closure")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cleanup()
+		dst := t.TempDir()
 		start := time.Now()
 		lists := make([][]TreeFile, len(archives))
 		errs := make([]error, len(archives))
