@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A section is a heading of the page and what it shows.
@@ -123,7 +123,7 @@ func (w *world) cells(v *lock.Version, key, binary string, a fake.Artifact) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	tree, err := store.TreeHash(files)
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -18,10 +18,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // world is a repository with a lock, a fake registry that serves it, and an
@@ -104,7 +104,7 @@ func (w *world) add(name, version string, v lock.Version, binary string, files m
 		}
 		v.Files[key] = f
 	}
-	var list []store.TreeFile
+	var list []archive.File
 	for key, a := range files {
 		name := filepath.Join(w.TempDir(), "artifact")
 		if err := os.WriteFile(name, a.Body, 0o600); err != nil {
@@ -122,7 +122,7 @@ func (w *world) add(name, version string, v lock.Version, binary string, files m
 		}
 		list = append(list, part...)
 	}
-	tree, err := store.TreeHash(list)
+	tree, err := archive.TreeHash(list)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // goDep and goPlug are the modules of the plugin plug: a program with one
@@ -132,11 +132,11 @@ func (w *world) compiled(tool *pkgmgr.Go, cache, platform string) lock.Cell {
 	if err := tool.Build(w.Context(), b, out); err != nil {
 		w.Fatal(err)
 	}
-	files, err := store.HashDir(w.Context(), filepath.Dir(out), nil)
+	files, err := archive.HashDir(w.Context(), filepath.Dir(out), nil)
 	if err != nil {
 		w.Fatal(err)
 	}
-	tree, err := store.TreeHash(files)
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // machinePython returns a Python of this machine and its version.
@@ -317,12 +317,12 @@ func TestLyingWheel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := store.Unpack(t.Context(), f, "", store.Options{Format: "zip"})
+		files, err := archive.Unpack(t.Context(), f, "", archive.Options{Format: "zip"})
 		f.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
-		tree, err := store.TreeHash(files)
+		tree, err := archive.TreeHash(files)
 		if err != nil {
 			t.Fatal(err)
 		}

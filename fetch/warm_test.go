@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -36,11 +37,11 @@ func (w *world) wide() (program, tree string) {
 // isTree reports whether a folder has the digest that it is called by.
 func isTree(t *testing.T, dir, want string) bool {
 	t.Helper()
-	files, err := store.HashDir(t.Context(), dir, nil)
+	files, err := archive.HashDir(t.Context(), dir, nil)
 	if err != nil {
 		return false
 	}
-	got, err := store.TreeHash(files)
+	got, err := archive.TreeHash(files)
 	return err == nil && got == want
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -195,16 +196,16 @@ func TestAirGapInside(t *testing.T) {
 				if ready := strings.Contains(talk.String(), "took the ready folder of "+name); ready != (more == "--disable-package-managers" && name != "tool" && missing != nil) && name != "node" {
 					t.Errorf("from %s, %s: %s by its ready folder: %v\n%s", to, more, name, ready, talk.String())
 				}
-				want, err := store.HashDir(t.Context(), filepath.Join(in.Trees, tree), nil)
+				want, err := archive.HashDir(t.Context(), filepath.Join(in.Trees, tree), nil)
 				if name == "tool" { // by URL: there is no ready folder of it outside
 					want, err = nil, nil
 				}
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := store.HashDir(t.Context(), filepath.Join(cache, "trees", tree), nil)
-				if err != nil || len(got) == 0 || want != nil && store.Diff(want, got) != "" {
-					t.Errorf("from %s, %s: %s: %v %s", to, more, name, err, store.Diff(want, got))
+				got, err := archive.HashDir(t.Context(), filepath.Join(cache, "trees", tree), nil)
+				if err != nil || len(got) == 0 || want != nil && archive.Diff(want, got) != "" {
+					t.Errorf("from %s, %s: %s: %v %s", to, more, name, err, archive.Diff(want, got))
 				}
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -158,7 +159,7 @@ func TestReleaseForms(t *testing.T) {
 				t.Errorf("%v, %v", info, err)
 			}
 			dir := strings.TrimSuffix(program, filepath.FromSlash(tt.binary))
-			if files, err := store.HashDir(t.Context(), dir, nil); err != nil || len(files) != tt.files {
+			if files, err := archive.HashDir(t.Context(), dir, nil); err != nil || len(files) != tt.files {
 				t.Errorf("%d files, %v", len(files), err)
 			}
 			if out, _ := p.ok("explain", name); tt.archive != "" && !strings.Contains(out, "("+tt.archive+", ") {

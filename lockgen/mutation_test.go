@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -61,7 +62,7 @@ func (r *upstream) add(name, version string, v lock.Version, bodies map[string][
 	}
 	for platform, binary := range cells {
 		v.Platforms[platform] = lock.Cell{Binary: binary}
-		var files []store.TreeFile
+		var files []archive.File
 		for _, key := range v.FilesFor(platform) {
 			file := filepath.Join(r.t.TempDir(), "body")
 			if err := os.WriteFile(file, bodies[key], 0o600); err != nil {
@@ -78,7 +79,7 @@ func (r *upstream) add(name, version string, v lock.Version, bodies map[string][
 			}
 			files = append(files, part...)
 		}
-		tree, err := store.TreeHash(files)
+		tree, err := archive.TreeHash(files)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -293,11 +294,11 @@ func TestMutations(t *testing.T) {
 			if missing != nil || cell.Binary != want.Binary || cell.Tree != want.Tree || e.Locked.Runtime != old.Runtime || e.Locked.Include != old.Include {
 				return installed, fmt.Errorf("%s for %s: %+v, locked was %+v", spec, platform, cell, want)
 			}
-			list, err := store.HashDir(t.Context(), dir, nil)
+			list, err := archive.HashDir(t.Context(), dir, nil)
 			if err != nil {
 				return installed, err
 			}
-			if tree, err := store.TreeHash(list); err != nil || tree != want.Tree {
+			if tree, err := archive.TreeHash(list); err != nil || tree != want.Tree {
 				return installed, fmt.Errorf("%s for %s: the folder is %s, locked was %s: %v", spec, platform, tree, want.Tree, err)
 			}
 		}

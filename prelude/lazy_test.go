@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A library of TypeScript brings the closure of its plugin for the platform on
@@ -76,7 +76,7 @@ func npmPlugin(t *testing.T, s *fake.Server, version string, main []byte, platfo
 		Source: lock.NPM, Package: "counted", Trust: "registry", Runtime: "shell@1.0.0",
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
-	add := func(p fake.Package, only ...string) []store.TreeFile {
+	add := func(p fake.Package, only ...string) []archive.File {
 		p.Version = version
 		a := s.Package(p)
 		key := "node_modules/" + p.Name
@@ -90,7 +90,7 @@ func npmPlugin(t *testing.T, s *fake.Server, version string, main []byte, platfo
 			t.Fatal(err)
 		}
 		defer in.Close()
-		files, err := store.Unpack(t.Context(), in, "", store.Options{Format: "tar.gz", StripTop: true, Prefix: key})
+		files, err := archive.Unpack(t.Context(), in, "", archive.Options{Format: "tar.gz", StripTop: true, Prefix: key})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func npmPlugin(t *testing.T, s *fake.Server, version string, main []byte, platfo
 		v.Platforms[p.Name] = lock.Cell{Unavailable: "its publisher has no build for it"}
 	}
 	for _, p := range platforms {
-		tree, err := store.TreeHash(append(slices.Clone(common), add(fake.Package{Name: "native-" + p.Name}, p.Name)...))
+		tree, err := archive.TreeHash(append(slices.Clone(common), add(fake.Package{Name: "native-" + p.Name}, p.Name)...))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // stubsMain is a plugin of Python: it says what it sees of the world.
@@ -36,7 +36,7 @@ func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []stri
 		Source: lock.Pip, Package: name, Trust: "registry", Python: interpreters, Program: "protoc-gen-stubs", Entry: "stubs.main:run",
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
-	var files []store.TreeFile
+	var files []archive.File
 	add := func(w fake.Wheel, f lock.File) {
 		a := s.Wheel(w)
 		f.SHA256, f.Size = a.SHA256, int64(len(w.Bytes()))
@@ -51,7 +51,7 @@ func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []stri
 		}
 		defer in.Close()
 		for _, root := range f.Roots() {
-			part, err := store.Unpack(t.Context(), in, "", store.Options{Format: "zip", Prefix: root})
+			part, err := archive.Unpack(t.Context(), in, "", archive.Options{Format: "zip", Prefix: root})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +62,7 @@ func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []stri
 	for python, w := range native {
 		add(w, lock.File{Python: []string{python}})
 	}
-	tree, err := store.TreeHash(files)
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -75,7 +76,7 @@ func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cel
 	if err != nil {
 		return err
 	}
-	var files []store.TreeFile
+	var files []archive.File
 	for _, p := range parts {
 		files = append(files, p.files...)
 	}
@@ -92,7 +93,7 @@ func (i *Installer) checkCompiled(ctx context.Context, e *lock.Entry, served str
 	if err := i.build(ctx, e, served, dir); err != nil {
 		return err
 	}
-	files, err := store.HashDir(ctx, dir, nil)
+	files, err := archive.HashDir(ctx, dir, nil)
 	if err != nil {
 		return err
 	}
@@ -100,8 +101,8 @@ func (i *Installer) checkCompiled(ctx context.Context, e *lock.Entry, served str
 }
 
 // compare holds the files of an entry against its locked tree.
-func compare(e *lock.Entry, cell lock.Cell, files []store.TreeFile) error {
-	tree, err := store.TreeHash(files)
+func compare(e *lock.Entry, cell lock.Cell, files []archive.File) error {
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func compare(e *lock.Entry, cell lock.Cell, files []store.TreeFile) error {
 		return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml; or lock the plugin again: lockgen update "+e.Name,
 			"its files make tree %s, the lock says %s, which is that of something else", tree, cell.Tree)
 	}
-	if !slices.ContainsFunc(files, func(f store.TreeFile) bool { return f.Path == cell.Binary }) {
+	if !slices.ContainsFunc(files, func(f archive.File) bool { return f.Path == cell.Binary }) {
 		return fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update "+e.Name, "there is no %s in its files: %w", cell.Binary, fs.ErrNotExist)
 	}
 	return nil

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // compiled returns the folder of an entry that the lock has no tree of: it is
@@ -82,11 +82,11 @@ func (i *Installer) buildByCargo(ctx context.Context, e *lock.Entry, platform, d
 	if err := i.compile(ctx, cargo, e, platform, dir); err != nil {
 		return err
 	}
-	files, err := store.HashDir(ctx, dir, nil)
+	files, err := archive.HashDir(ctx, dir, nil)
 	if err != nil {
 		return err
 	}
-	got, err := store.TreeHash(files)
+	got, err := archive.TreeHash(files)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func placeProgram(ctx context.Context, program, dir, binary string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = store.Unpack(ctx, f, dir, store.Options{Format: "raw", RawName: binary})
+	_, err = archive.Unpack(ctx, f, dir, archive.Options{Format: "raw", RawName: binary})
 	return err
 }
 

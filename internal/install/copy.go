@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // Copy makes the folder dir, which is not there yet, hold exactly the tree of an
@@ -24,7 +24,7 @@ func (i *Installer) Copy(ctx context.Context, e *lock.Entry, platform, dir strin
 			return cell, err
 		}
 		tree := filepath.Base(from) // also where the lock has none
-		files, err := store.CopyTree(ctx, from, dir)
+		files, err := archive.CopyTree(ctx, from, dir)
 		switch {
 		case err == nil && treeOf(files) == tree:
 			return cell, nil
@@ -47,8 +47,8 @@ func (i *Installer) Copy(ctx context.Context, e *lock.Entry, platform, dir strin
 }
 
 // treeOf is the digest of a list, "" for one that is no tree.
-func treeOf(files []store.TreeFile) string {
-	tree, err := store.TreeHash(files)
+func treeOf(files []archive.File) string {
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		return ""
 	}

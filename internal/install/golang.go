@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
@@ -26,7 +27,7 @@ const (
 
 // unpackGo is Unpack for a file of source go; it also returns the go.mod in it,
 // nil where there is none. Its hash decides, however its zip was packed.
-func unpackGo(ctx context.Context, f *os.File, dir, key string, file lock.File) (files []store.TreeFile, goMod []byte, err error) {
+func unpackGo(ctx context.Context, f *os.File, dir, key string, file lock.File) (files []archive.File, goMod []byte, err error) {
 	var text *bytes.Buffer
 	o := pkgmgr.ReadGo(key, file)
 	o.Tap = func(name string) io.Writer {
@@ -36,7 +37,7 @@ func unpackGo(ctx context.Context, f *os.File, dir, key string, file lock.File) 
 		text = new(bytes.Buffer)
 		return &limited{text, maxGoMod}
 	}
-	if files, err = store.Unpack(ctx, f, dir, o); err != nil {
+	if files, err = archive.Unpack(ctx, f, dir, o); err != nil {
 		return nil, nil, err
 	}
 	if text != nil {

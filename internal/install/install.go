@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
@@ -239,7 +240,7 @@ func (w *work) do(ctx context.Context, f func() error) error {
 // A part is one file of an entry: verified, in the cache, and read strictly.
 type part struct {
 	key, path string
-	files     []store.TreeFile // what it holds
+	files     []archive.File // what it holds
 }
 
 // unpack reads every file of an entry strictly, each as soon as it is here, and
@@ -279,8 +280,8 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 
 // read is Unpack, but remembers what the package files hold that a manager will
 // unpack: reading them takes as long as the fastest of them needs for its work.
-func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]store.TreeFile, error) {
-	read := func() ([]store.TreeFile, error) { return Unpack(ctx, f, dir, v, key, platform) }
+func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
+	read := func() ([]archive.File, error) { return Unpack(ctx, f, dir, v, key, platform) }
 	file := v.Files[key]
 	switch {
 	case dir != "":
@@ -295,14 +296,14 @@ func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Ve
 
 // Unpack reads one artifact of a version as its source kind demands and writes
 // what it holds below dir; with dir == "" it only reads.
-func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]store.TreeFile, error) {
-	var o store.Options
+func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
+	var o archive.Options
 	switch v.Source {
 	case lock.NPM:
-		o = store.Options{Format: "tar.gz", StripTop: true, Prefix: key}
+		o = archive.Options{Format: "tar.gz", StripTop: true, Prefix: key}
 		addBins(&o, key)
 	case lock.Pip:
-		var files []store.TreeFile
+		var files []archive.File
 		for _, root := range v.Files[key].Roots() {
 			part, err := wheel.Unpack(ctx, f, dir, key, root)
 			if err != nil {
@@ -319,21 +320,21 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 		executable := v.Executable(platform)
 		o.Exec = func(path string) bool { return path == executable }
 	}
-	return store.Unpack(ctx, f, dir, o)
+	return archive.Unpack(ctx, f, dir, o)
 }
 
 // Release says how a file of kind HTTP or OCI is read: an archive, or a file whose
 // one executable gets the path of the binary.
-func Release(archive, binary string) store.Options {
-	if archive == "" {
-		archive = "raw"
+func Release(file, binary string) archive.Options {
+	if file == "" {
+		file = "raw"
 	}
-	return store.Options{Format: archive, Release: true, RawName: binary}
+	return archive.Options{Format: file, Release: true, RawName: binary}
 }
 
 // addBins makes the files executable that the package.json of an npm package
 // names in "bin", as npm does.
-func addBins(o *store.Options, folder string) {
+func addBins(o *archive.Options, folder string) {
 	var text bytes.Buffer
 	o.Tap = func(name string) io.Writer {
 		if name == folder+"/package.json" {

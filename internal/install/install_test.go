@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -26,7 +27,7 @@ func bare(t *testing.T, name, body string) *lock.Entry {
 	v := &lock.Version{Source: lock.HTTP, Trust: "first-use", Platforms: map[string]lock.Cell{}, Files: map[string]lock.File{
 		name: {URL: "https://example.com/" + name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body))},
 	}}
-	tree, err := store.TreeHash([]store.TreeFile{{Path: "bin/tool", Exec: true, Size: int64(len(body)), SHA256: sum}})
+	tree, err := archive.TreeHash([]archive.File{{Path: "bin/tool", Exec: true, Size: int64(len(body)), SHA256: sum}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func TestPythonOnWindows(t *testing.T) {
 
 // unpacked writes a wheel to a file and returns what a platform has of it, and
 // the digest of that.
-func unpacked(t *testing.T, v *lock.Version, wheel fake.Wheel, platform string) (file string, files []store.TreeFile, tree string) {
+func unpacked(t *testing.T, v *lock.Version, wheel fake.Wheel, platform string) (file string, files []archive.File, tree string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "wheel")
 	if err := os.WriteFile(file, wheel.Bytes(), 0o600); err != nil {
@@ -164,7 +165,7 @@ func unpacked(t *testing.T, v *lock.Version, wheel fake.Wheel, platform string) 
 	if files, err = install.Unpack(t.Context(), in, "", v, wheel.Filename(), platform); err != nil {
 		t.Fatal(err)
 	}
-	if tree, err = store.TreeHash(files); err != nil {
+	if tree, err = archive.TreeHash(files); err != nil {
 		t.Fatal(err)
 	}
 	return file, files, tree

@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // buildNPM lets a Node manager make the folder from the verified tarballs. They
@@ -63,7 +63,7 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 func noted(err error, dir string, parts []part) error {
 	for _, p := range parts {
 		if err == nil {
-			err = store.NoteExec(dir, p.files)
+			err = archive.NoteExec(dir, p.files)
 		}
 	}
 	return err

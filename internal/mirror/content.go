@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
@@ -140,11 +141,11 @@ func (t *Tiers) tree(ctx context.Context, s *store.Store, m lock.Mirror, e *lock
 		return err
 	}
 	defer f.Close()
-	files, err := store.Unpack(ctx, f, dir, store.Options{Format: "tar.gz"})
+	files, err := archive.Unpack(ctx, f, dir, archive.Options{Format: "tar.gz"})
 	if err != nil {
 		return err
 	}
-	got, err := store.TreeHash(files)
+	got, err := archive.TreeHash(files)
 	if err != nil {
 		return err
 	}

@@ -20,9 +20,9 @@ import (
 
 	"golang.org/x/mod/semver"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 const noLinker = "install a C compiler, which links, such as by: apt-get install gcc (Linux), xcode-select --install (macOS)"
@@ -284,7 +284,7 @@ func unpackCrate(ctx context.Context, crate CrateFile, dir string) (*CrateSource
 		return nil, err
 	}
 	var manifest, lockfile *bytes.Buffer
-	files, err := store.Unpack(ctx, file, dir, store.Options{Format: "tar.gz", StripTop: true, Tap: func(path string) io.Writer {
+	files, err := archive.Unpack(ctx, file, dir, archive.Options{Format: "tar.gz", StripTop: true, Tap: func(path string) io.Writer {
 		switch path {
 		case "Cargo.toml":
 			manifest = new(bytes.Buffer)

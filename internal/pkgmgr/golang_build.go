@@ -19,9 +19,9 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A GoMain is a main package of one version of a module.
@@ -387,10 +387,10 @@ func mustEscapeVersion(v string) string {
 // GoSum returns the hash "h1:…" that go.sum has for a module zip with the given
 // files, whose paths lack the prefix MODULE@vVERSION/: what
 // golang.org/x/mod/sumdb/dirhash computes, from a reading that was strict.
-func GoSum(prefix string, files []store.TreeFile) string {
+func GoSum(prefix string, files []archive.File) string {
 	lines := make([]string, len(files))
 	byName := slices.Clone(files)
-	slices.SortFunc(byName, func(a, b store.TreeFile) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(byName, func(a, b archive.File) int { return strings.Compare(a.Path, b.Path) })
 	for i, f := range byName {
 		lines[i] = fmt.Sprintf("%x  %s%s\n", f.SHA256, prefix, f.Path)
 	}
@@ -400,7 +400,7 @@ func GoSum(prefix string, files []store.TreeFile) string {
 
 // modSum is the hash that go.sum has for a go.mod.
 func modSum(data []byte) string {
-	return GoSum("", []store.TreeFile{{Path: "go.mod", SHA256: sha256.Sum256(data)}})
+	return GoSum("", []archive.File{{Path: "go.mod", SHA256: sha256.Sum256(data)}})
 }
 
 // GoModOf returns the go.mod that belongs to the zip of a module, given the one
@@ -414,11 +414,11 @@ func GoModOf(path string, inZip []byte) (data []byte, sum string) {
 
 // ReadGo says how a locked file of source go is read: the zip of a module, whose
 // files lose the folder MODULE@vVERSION, or a go.mod alone.
-func ReadGo(key string, f lock.File) store.Options {
+func ReadGo(key string, f lock.File) archive.Options {
 	if !strings.HasSuffix(key, ".zip") {
-		return store.Options{Format: "raw", RawName: "go.mod"}
+		return archive.Options{Format: "raw", RawName: "go.mod"}
 	}
-	o := store.Options{Format: "zip", StripPrefix: f.Name + "@v" + f.Version}
+	o := archive.Options{Format: "zip", StripPrefix: f.Name + "@v" + f.Version}
 	if f.Name == lock.GoToolchain {
 		o.Exec = ToolchainExec
 	}
@@ -429,7 +429,7 @@ func ReadGo(key string, f lock.File) store.Options {
 // does it. GoMod is the go.mod among the files, nil where there is none. Other
 // files than the hashes are of are an error of class Integrity, however their
 // zip was packed.
-func CheckGo(key string, f lock.File, files []store.TreeFile, goMod []byte) error {
+func CheckGo(key string, f lock.File, files []archive.File, goMod []byte) error {
 	name := f.Name + "@v" + f.Version
 	if !strings.HasSuffix(key, ".zip") {
 		return checkSum(name+"/go.mod", f.Integrity, GoSum("", files))

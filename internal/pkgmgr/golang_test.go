@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/mod/sumdb/dirhash"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 func realGo(t *testing.T) *Go {
@@ -119,7 +119,7 @@ func TestGoSum(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	files, err := store.Unpack(t.Context(), f, "", store.Options{Format: "zip", StripPrefix: "example.com/m@v1.0.0"})
+	files, err := archive.Unpack(t.Context(), f, "", archive.Options{Format: "zip", StripPrefix: "example.com/m@v1.0.0"})
 	if err != nil {
 		t.Fatal(err)
 	}

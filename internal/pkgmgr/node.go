@@ -14,9 +14,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A Tarball is one locked package file of npm, already verified, and the
@@ -29,7 +29,7 @@ type Tarball struct {
 	Integrity string // "sha512-…", the digest that the managers compare themselves
 	// Files is what the tarball holds, read strictly: their paths in the tree,
 	// and whether they are executable there, see [Bins].
-	Files []store.TreeFile
+	Files []archive.File
 }
 
 // A NodeManager is an npm, pnpm, Yarn or bun that can be run. They are
@@ -262,7 +262,7 @@ func normalise(ctx context.Context, dir string, p Tarball) error {
 		return fault.Errorf(fault.Machine, "let fetch unpack it itself: --node-manager none", "the manager ended well but left it out: %w", err)
 	}
 	t := tidying{
-		files: make(map[string]store.TreeFile, len(p.Files)),
+		files: make(map[string]archive.File, len(p.Files)),
 		drop: func(name string) bool {
 			return path.Base(name) == ".npmignore" || strings.HasSuffix(name, "node_modules/.bin")
 		},
@@ -270,11 +270,11 @@ func normalise(ctx context.Context, dir string, p Tarball) error {
 			base := path.Base(name)
 			return base == ".gitignore" || base == ".npmignore"
 		},
-		mend: func(name string, f store.TreeFile) bool {
+		mend: func(name string, f archive.File) bool {
 			return f.Exec || strings.HasPrefix(name, "node_modules/")
 		},
 		archives: []string{p.File},
-		format:   store.Options{Format: "tar.gz", StripTop: true},
+		format:   archive.Options{Format: "tar.gz", StripTop: true},
 	}
 	for _, f := range p.Files {
 		t.files[strings.TrimPrefix(f.Path, p.Path+"/")] = f

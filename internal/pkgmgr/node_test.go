@@ -23,9 +23,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // testCache is a folder for what comes from the registry; it outlives the test.
@@ -116,11 +116,11 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 	}
 }
 
-// unpack returns what the tarballs hold, read by internal/store: what Install
+// unpack returns what the tarballs hold, read by internal/archive: what Install
 // has to make. It sets their Files.
-func unpack(t *testing.T, pkgs []Tarball) []store.TreeFile {
+func unpack(t *testing.T, pkgs []Tarball) []archive.File {
 	t.Helper()
-	var all []store.TreeFile
+	var all []archive.File
 	for i, p := range pkgs {
 		f, err := os.Open(p.File)
 		if err != nil {
@@ -128,7 +128,7 @@ func unpack(t *testing.T, pkgs []Tarball) []store.TreeFile {
 		}
 		defer f.Close()
 		var manifest bytes.Buffer
-		files, err := store.Unpack(t.Context(), f, "", store.Options{
+		files, err := archive.Unpack(t.Context(), f, "", archive.Options{
 			Format: "tar.gz", StripTop: true, Prefix: p.Path,
 			Tap: func(name string) io.Writer {
 				if name == p.Path+"/package.json" {
@@ -151,27 +151,27 @@ func unpack(t *testing.T, pkgs []Tarball) []store.TreeFile {
 		pkgs[i].Files = files
 		all = append(all, files...)
 	}
-	slices.SortFunc(all, func(a, b store.TreeFile) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(all, func(a, b archive.File) int { return strings.Compare(a.Path, b.Path) })
 	return all
 }
 
 // installs compares what a manager makes of the tarballs, whose plain unpacking
 // is want.
-func installs(t *testing.T, m *NodeManager, dir string, pkgs []Tarball, want []store.TreeFile) {
+func installs(t *testing.T, m *NodeManager, dir string, pkgs []Tarball, want []archive.File) {
 	t.Helper()
 	start := time.Now()
 	if err := m.Install(t.Context(), dir, pkgs); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%s %s installed %d packages in %s", m.Name, m.Version, len(pkgs), time.Since(start).Round(10*time.Millisecond))
-	got, err := store.HashDir(t.Context(), dir, nil)
+	got, err := archive.HashDir(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(want) == 0 {
 		t.Fatal("the tarballs are empty")
 	}
-	if diff := store.Diff(want, got); diff != "" {
+	if diff := archive.Diff(want, got); diff != "" {
 		t.Errorf("%s made another folder: %s", m.Name, diff)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
@@ -415,8 +415,8 @@ func TestNodeManagersCompare(t *testing.T) {
 		dir := t.TempDir()
 		err := m.Install(t.Context(), dir, []Tarball{good})
 		if m.Name == "yarn" && strings.HasPrefix(m.Version, "4.") { // compares with checksums of its own alone
-			got, hashErr := store.HashDir(t.Context(), dir, nil)
-			if err != nil || hashErr != nil || store.Diff(want, got) == "" {
+			got, hashErr := archive.HashDir(t.Context(), dir, nil)
+			if err != nil || hashErr != nil || archive.Diff(want, got) == "" {
 				t.Errorf("%v, %v: the tree shows nothing", err, hashErr)
 			}
 			return
@@ -531,7 +531,7 @@ func TestNodeManagersInstallPlugins(t *testing.T) {
 				t.Errorf("%d packages, want %d", len(pkgs), test.packages)
 			}
 			want := unpack(t, pkgs)
-			if !slices.ContainsFunc(want, func(f store.TreeFile) bool { return f.Path == test.bin && f.Exec }) {
+			if !slices.ContainsFunc(want, func(f archive.File) bool { return f.Path == test.bin && f.Exec }) {
 				t.Errorf("%s is not an executable of the tree", test.bin)
 			}
 			eachManager(t, func(t *testing.T, m *NodeManager) {

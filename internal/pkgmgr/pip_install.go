@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A LocalWheel is one locked wheel, already verified, and the folder of the
@@ -22,14 +22,14 @@ type LocalWheel struct {
 	Name   string // the name of its file in an index
 	File   string // the wheel on this machine, under any name
 	SHA256 [32]byte
-	Files  []store.TreeFile // what it holds, read strictly: paths in the tree
+	Files  []archive.File // what it holds, read strictly: paths in the tree
 }
 
 // Spread reports whether installing a wheel moves what it holds, from its .data
 // folder to where the interpreter wants it (PEP 427). The tree has it where the
 // wheel has it: such a wheel is for a strict unpacker.
 func (w LocalWheel) Spread() bool {
-	return slices.ContainsFunc(w.Files, func(f store.TreeFile) bool {
+	return slices.ContainsFunc(w.Files, func(f archive.File) bool {
 		top, _, _ := strings.Cut(strings.TrimPrefix(f.Path, w.Root+"/"), "/")
 		return strings.HasSuffix(top, ".data")
 	})
@@ -148,15 +148,15 @@ func (m *WheelManager) installRoot(ctx context.Context, work, target string, whe
 		}
 	}
 	t := tidying{
-		files: map[string]store.TreeFile{},
+		files: map[string]archive.File{},
 		drop: func(name string) bool { // launchers with absolute paths, and notes of the manager
 			top, rest, _ := strings.Cut(name, "/")
 			return top == "bin" || top == "Scripts" || name == ".lock" || strings.HasSuffix(top, ".dist-info") && slices.Contains(notes, rest)
 		},
 		// It lists what the manager wrote.
 		again:  func(name string) bool { return path.Base(name) == "RECORD" },
-		mend:   func(string, store.TreeFile) bool { return false },
-		format: store.Options{Format: "zip"},
+		mend:   func(string, archive.File) bool { return false },
+		format: archive.Options{Format: "zip"},
 	}
 	var wanted strings.Builder
 	for _, w := range wheels {

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // eachWheelManager runs a test with pip and uv, found as FindWheelManager finds
@@ -63,7 +63,7 @@ func localWheel(t *testing.T, root, name string, body []byte) LocalWheel {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	files, err := store.Unpack(t.Context(), f, "", store.Options{Format: "zip", Prefix: root})
+	files, err := archive.Unpack(t.Context(), f, "", archive.Options{Format: "zip", Prefix: root})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,19 +98,19 @@ func installsWheels(t *testing.T, m *WheelManager, wheels []LocalWheel) {
 	if err := m.Install(t.Context(), dir, wheels); err != nil {
 		t.Fatal(err)
 	}
-	got, err := store.HashDir(t.Context(), dir, nil)
+	got, err := archive.HashDir(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []store.TreeFile
+	var want []archive.File
 	for _, w := range wheels {
 		want = append(want, w.Files...)
 	}
-	slices.SortFunc(want, func(a, b store.TreeFile) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(want, func(a, b archive.File) int { return strings.Compare(a.Path, b.Path) })
 	if len(want) == 0 {
 		t.Fatal("the wheels are empty")
 	}
-	if diff := store.Diff(want, got); diff != "" {
+	if diff := archive.Diff(want, got); diff != "" {
 		t.Errorf("%s made another folder: %s", m.Name, diff)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"os"
 	"path"
 
-	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
 // A tidying makes a folder that a package manager filled what a strict
 // unpacking would have made of it. It undoes only what is known of managers:
 // everything else that differs stays so, and the tree shows it.
 type tidying struct {
-	files map[string]store.TreeFile // what belongs there, by path below the folder
+	files map[string]archive.File // what belongs there, by path below the folder
 	// drop names what a manager adds: it goes where it does not belong.
 	drop func(name string) bool
 	// again names files that managers write in their own way: they are always
@@ -24,9 +24,9 @@ type tidying struct {
 	again func(name string) bool
 	// mend names files that some managers leave out or change: they are taken
 	// from the archive where they are missing or have another size.
-	mend     func(name string, f store.TreeFile) bool
+	mend     func(name string, f archive.File) bool
 	archives []string // the files that were installed
-	format   store.Options
+	format   archive.Options
 }
 
 func (t tidying) run(ctx context.Context, dir string) error {
@@ -80,8 +80,8 @@ func (t tidying) run(ctx context.Context, dir string) error {
 }
 
 // restore writes the named files as an archive has them.
-func (t tidying) restore(ctx context.Context, root *os.Root, archive string, take map[string]bool) error {
-	f, err := os.Open(archive)
+func (t tidying) restore(ctx context.Context, root *os.Root, file string, take map[string]bool) error {
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (t tidying) restore(ctx context.Context, root *os.Root, archive string, tak
 		texts[name] = &bytes.Buffer{}
 		return texts[name]
 	}
-	if _, err := store.Unpack(ctx, f, "", o); err != nil {
+	if _, err := archive.Unpack(ctx, f, "", o); err != nil {
 		return err
 	}
 	for name, text := range texts {
@@ -113,7 +113,7 @@ func (t tidying) restore(ctx context.Context, root *os.Root, archive string, tak
 	return nil
 }
 
-func mode(f store.TreeFile) fs.FileMode {
+func mode(f archive.File) fs.FileMode {
 	if f.Exec {
 		return 0o755
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -247,7 +248,7 @@ func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 		return nil, fault.Errorf(fault.Machine, "make "+name+" readable, or remove it", "%w", err)
 	}
 	h := sha256.New()
-	n, err := io.Copy(h, withContext(ctx, io.LimitReader(f, d.Size+1)))
+	n, err := io.Copy(h, archive.WithContext(ctx, io.LimitReader(f, d.Size+1)))
 	if err == nil {
 		got := Digest{hex.EncodeToString(h.Sum(nil)), n}
 		if got == d {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -66,11 +67,11 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	if err != nil {
 		return "", s.refused(err)
 	}
-	files, err := HashDir(ctx, dir, nil)
+	files, err := archive.HashDir(ctx, dir, nil)
 	if err != nil {
 		return "", err
 	}
-	got, err := TreeHash(files)
+	got, err := archive.TreeHash(files)
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +82,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 		}
 		err := fmt.Errorf("wrong tree: got %s (%d files, %d bytes), expected %s", got, len(files), size, tree)
 		if old != nil {
-			err = fmt.Errorf("%w: %s", err, Diff(old, files))
+			err = fmt.Errorf("%w: %s", err, archive.Diff(old, files))
 		}
 		return "", fault.Errorf(fault.Integrity, mendBytes, "%w", err)
 	}
@@ -138,12 +139,12 @@ func (s *Store) dropTree(tree string) error {
 // The stamp of a tree is the list of its files, see [printFiles], sorted by path.
 // Without the sizes it hashes to the name of the tree, so it proves itself.
 
-func (s *Store) writeStamp(tree string, files []TreeFile) error {
+func (s *Store) writeStamp(tree string, files []archive.File) error {
 	return s.Put("trees/"+tree+".ok", 0o644, printFiles(files))
 }
 
 // stamp reads the list of a tree and checks that it is the tree's.
-func (s *Store) stamp(tree string) ([]TreeFile, error) {
+func (s *Store) stamp(tree string) ([]archive.File, error) {
 	data, err := readFile(s.path("trees", tree+".ok"))
 	if err != nil {
 		return nil, err
@@ -152,7 +153,7 @@ func (s *Store) stamp(tree string) ([]TreeFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if treeDigest(files) != tree {
+	if archive.SortedDigest(files) != tree {
 		return nil, errors.New("the stamp is not that of the tree")
 	}
 	return files, nil
@@ -179,16 +180,16 @@ func (s *Store) treeHashes(ctx context.Context, tree string) error {
 }
 
 // hashTree hashes a tree that is there.
-func (s *Store) hashTree(ctx context.Context, tree string) (got string, files []TreeFile, err error) {
-	files, err = HashDir(ctx, s.path("trees", tree), nil)
+func (s *Store) hashTree(ctx context.Context, tree string) (got string, files []archive.File, err error) {
+	files, err = archive.HashDir(ctx, s.path("trees", tree), nil)
 	if err != nil {
 		return "", nil, err
 	}
-	if !keepsExec {
+	if !archive.KeepsExec {
 		if old, err := s.stamp(tree); err == nil {
-			takeExec(files, old)
+			archive.TakeExec(files, old)
 		}
 	}
-	got, err = TreeHash(files)
+	got, err = archive.TreeHash(files)
 	return got, files, err
 }

@@ -13,17 +13,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // treeOf returns the digest of files that hold their own names, and a builder.
 func treeOf(t *testing.T, paths ...string) (string, func(context.Context, string) error) {
 	t.Helper()
-	var files []TreeFile
+	var files []archive.File
 	for _, p := range paths {
-		files = append(files, TreeFile{p, false, int64(len(p)), sha256.Sum256([]byte(p))})
+		files = append(files, archive.File{Path: p, Size: int64(len(p)), SHA256: sha256.Sum256([]byte(p))})
 	}
-	tree, err := TreeHash(files)
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if files, err := HashDir(ctx, dir, nil); err != nil || len(files) != 3 || dir != s.path("trees", tree) {
+	if files, err := archive.HashDir(ctx, dir, nil); err != nil || len(files) != 3 || dir != s.path("trees", tree) {
 		t.Errorf("%s holds %v, %v", dir, files, err)
 	}
 	if again, err := s.Tree(ctx, tree, never); again != dir || err != nil {
@@ -120,11 +121,11 @@ func TestTree(t *testing.T) {
 		if err != nil || got != dir || built != 1 {
 			t.Errorf("%s: built %d times, %v", tt.what, built, err)
 		}
-		files, err := HashDir(ctx, dir, nil)
+		files, err := archive.HashDir(ctx, dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if hash, err := TreeHash(files); hash != tree || err != nil {
+		if hash, err := archive.TreeHash(files); hash != tree || err != nil {
 			t.Errorf("%s: healed to %s, %v", tt.what, hash, err)
 		}
 	}
@@ -159,7 +160,7 @@ func TestTree(t *testing.T) {
 
 // other makes a copy of a folder take its place.
 func other(dir string) error {
-	_, err := CopyTree(context.Background(), dir, dir+"-copy")
+	_, err := archive.CopyTree(context.Background(), dir, dir+"-copy")
 	return errors.Join(err, os.RemoveAll(dir), os.Rename(dir+"-copy", dir))
 }
 

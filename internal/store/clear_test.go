@@ -18,17 +18,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // leaf is a tree of three files whose content begins with body.
 func leaf(body string) (tree string, build func(context.Context, string) error) {
 	files := map[string]string{"a": body, "sub/b": strings.Repeat(body, 3000), "sub/c": body + "c"}
-	var list []TreeFile
+	var list []archive.File
 	for name, text := range files {
-		list = append(list, TreeFile{Path: name, Size: int64(len(text)), SHA256: sha256.Sum256([]byte(text))})
+		list = append(list, archive.File{Path: name, Size: int64(len(text)), SHA256: sha256.Sum256([]byte(text))})
 	}
-	tree, err := TreeHash(list)
+	tree, err := archive.TreeHash(list)
 	if err != nil {
 		panic(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -44,16 +45,16 @@ func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context
 	if err := build(ctx, made); err != nil {
 		return "", err
 	}
-	files, err := HashDir(ctx, made, nil)
+	files, err := archive.HashDir(ctx, made, nil)
 	if err != nil {
 		return "", err
 	}
-	tree, err := TreeHash(files)
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		return "", err
 	}
 	dir, err := s.Tree(ctx, tree, func(ctx context.Context, dir string) error {
-		_, err := CopyTree(ctx, made, dir)
+		_, err := archive.CopyTree(ctx, made, dir)
 		return err
 	})
 	if err != nil {

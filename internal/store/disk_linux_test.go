@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -52,7 +53,7 @@ func mount(size string) (string, error) {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return "", fmt.Errorf("%w: %w", errNoMount, err)
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, size); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, size+",mode=700"); err != nil {
 		return "", fmt.Errorf("%w: %w", errNoMount, err)
 	}
 	return dir, nil
@@ -105,12 +106,12 @@ func childFull() error {
 		return err
 	}
 	f.Write(tarball(map[string]string{"big": big}))
-	_, err = Unpack(ctx, f, scratch, Options{Format: "tar.gz"})
+	_, err = archive.Unpack(ctx, f, scratch, archive.Options{Format: "tar.gz"})
 	errs = append(errs, wantMachine("unpacking", err, scratch, "the disk is full", "free space on the disk of "+scratch))
 	if err := os.WriteFile(filepath.Join(outside, "big"), []byte(big), 0o644); err != nil {
 		return err
 	}
-	_, err = CopyTree(ctx, outside, filepath.Join(scratch, "copy"))
+	_, err = archive.CopyTree(ctx, outside, filepath.Join(scratch, "copy"))
 	errs = append(errs, wantMachine("copying", err, scratch, "the disk is full", "free space"))
 	cleanup()
 
@@ -124,16 +125,16 @@ func childFull() error {
 		return err
 	}
 	m.Write(tarball(many))
-	files, err := Unpack(ctx, m, "", Options{Format: "tar.gz"})
+	files, err := archive.Unpack(ctx, m, "", archive.Options{Format: "tar.gz"})
 	if err != nil {
 		return err
 	}
-	tree, err := TreeHash(files)
+	tree, err := archive.TreeHash(files)
 	if err != nil {
 		return err
 	}
 	_, err = s.Tree(ctx, tree, func(ctx context.Context, dir string) error {
-		_, err := Unpack(ctx, m, dir, Options{Format: "tar.gz"})
+		_, err := archive.Unpack(ctx, m, dir, archive.Options{Format: "tar.gz"})
 		return err
 	})
 	errs = append(errs, wantMachine("tree", err, dir, "the disk is full", "free space"))
@@ -160,7 +161,7 @@ func childReadOnly() error {
 	if err != nil {
 		return err
 	}
-	tree, err := TreeHash([]TreeFile{{Path: "a", Size: 1, SHA256: sha256.Sum256([]byte("a"))}})
+	tree, err := archive.TreeHash([]archive.File{{Path: "a", Size: 1, SHA256: sha256.Sum256([]byte("a"))}})
 	if err != nil {
 		return err
 	}

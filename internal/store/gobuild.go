@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -103,7 +104,7 @@ func (s *Store) checkGoBuild(ctx context.Context, tell func(name string, size in
 		}
 	}
 	var mu sync.Mutex
-	return each(ctx, len(outputs), func(i int) error {
+	return archive.ForEach(ctx, len(outputs), func(i int) error {
 		size, why, err := checkOutput(ctx, outputs[i])
 		if err != nil {
 			return err
@@ -134,7 +135,7 @@ func checkOutput(ctx context.Context, name string) (size int64, why string, err 
 	}
 	defer f.Close()
 	h := sha256.New()
-	size, err = io.Copy(h, withContext(ctx, f))
+	size, err = io.Copy(h, archive.WithContext(ctx, f))
 	switch {
 	case ctx.Err() != nil:
 		return 0, "", ctx.Err()

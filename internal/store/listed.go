@@ -5,24 +5,25 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"strconv"
 	"strings"
 )
 
 // Listed returns what a strict reading of a blob, a tar.gz or a zip, found in it.
-// It calls read where none did on this machine by the same rules of [Unpack], and
+// It calls read where none did on this machine by the same rules of [archive.Unpack], and
 // then remembers its result. How is all that read depends on besides these and
 // the bytes. Those the caller has hashed, by [Store.Blob], whether it reads them
 // or not.
 //
 // What is remembered is one document: written in one step, with a digest over
 // it, bounded and cleared as all are. Its paths obey the rules each time.
-func (s *Store) Listed(d Digest, how string, read func() ([]TreeFile, error)) ([]TreeFile, error) {
-	key := "files of " + d.String() + "\n" + Rules() + "\n" + how
+func (s *Store) Listed(d Digest, how string, read func() ([]archive.File, error)) ([]archive.File, error) {
+	key := "files of " + d.String() + "\n" + archive.Rules() + "\n" + how
 	if doc, ok := s.Document(key); ok && doc.From == key {
 		files, err := parseFiles(doc.Body)
 		if err == nil && len(files) > 0 {
-			if _, err = TreeHash(files); err == nil {
+			if _, err = archive.TreeHash(files); err == nil {
 				return files, nil
 			}
 		}
@@ -35,22 +36,22 @@ func (s *Store) Listed(d Digest, how string, read func() ([]TreeFile, error)) ([
 }
 
 // printFiles writes a list of files, one to a line, "<sha256> <x or -> <size> <path>".
-func printFiles(files []TreeFile) []byte {
+func printFiles(files []archive.File) []byte {
 	var b bytes.Buffer
 	for _, f := range files {
-		fmt.Fprintf(&b, "%x %s %d %s\n", f.SHA256, f.flag(), f.Size, f.Path)
+		fmt.Fprintf(&b, "%x %s %d %s\n", f.SHA256, f.Flag(), f.Size, f.Path)
 	}
 	return b.Bytes()
 }
 
-func parseFiles(data []byte) ([]TreeFile, error) {
-	files := make([]TreeFile, 0, bytes.Count(data, []byte("\n")))
+func parseFiles(data []byte) ([]archive.File, error) {
+	files := make([]archive.File, 0, bytes.Count(data, []byte("\n")))
 	malformed := errors.New("malformed list of files")
 	for line := range strings.Lines(string(data)) { // one string, which the paths share
 		sum, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		flag, rest, _ := strings.Cut(rest, " ")
 		size, name, ok := strings.Cut(rest, " ")
-		f := TreeFile{Path: name, Exec: flag == "x"}
+		f := archive.File{Path: name, Exec: flag == "x"}
 		if !ok || len(sum) != hex.EncodedLen(len(f.SHA256)) {
 			return nil, malformed
 		}

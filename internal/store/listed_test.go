@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,9 +19,9 @@ func TestListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := Digest{strings.Repeat("a", 64), 12}
-	want := []TreeFile{{Path: "bin/x y", Exec: true, Size: 3, SHA256: [32]byte{1, 2}}, {Path: "z", Size: 1 << 40}}
+	want := []archive.File{{Path: "bin/x y", Exec: true, Size: 3, SHA256: [32]byte{1, 2}}, {Path: "z", Size: 1 << 40}}
 	reads := 0
-	read := func() ([]TreeFile, error) {
+	read := func() ([]archive.File, error) {
 		reads++
 		return want, nil
 	}
@@ -73,9 +74,9 @@ func TestListed(t *testing.T) {
 	})
 
 	// What was kept by whichever way obeys the rules of paths all the same.
-	key := "files of " + d.String() + "\n" + Rules() + "\nnpm"
+	key := "files of " + d.String() + "\n" + archive.Rules() + "\nnpm"
 	for _, name := range []string{"../z", "a/../z", "/z", "aux", "x\n"} {
-		bad := []TreeFile{{Path: name, Size: 1}}
+		bad := []archive.File{{Path: name, Size: 1}}
 		if err := s.KeepDocument(key, Document{Body: printFiles(bad), From: key}); err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func TestListed(t *testing.T) {
 	// A refusal is not remembered, and is one each time.
 	refusal := errors.New("unsafe")
 	for range 2 {
-		if _, err := s.Listed(Digest{strings.Repeat("c", 64), 1}, "npm", func() ([]TreeFile, error) { return nil, refusal }); err != refusal {
+		if _, err := s.Listed(Digest{strings.Repeat("c", 64), 1}, "npm", func() ([]archive.File, error) { return nil, refusal }); err != refusal {
 			t.Errorf("a refusal: %v", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -32,7 +33,7 @@ func (s *Store) Pack(ctx context.Context, tree string, w io.Writer) error {
 	return t.Close()
 }
 
-func (s *Store) packFile(ctx context.Context, t *tar.Writer, tree string, f TreeFile, buf []byte) error {
+func (s *Store) packFile(ctx context.Context, t *tar.Writer, tree string, f archive.File, buf []byte) error {
 	in, err := os.Open(filepath.Join(s.path("trees", tree), filepath.FromSlash(f.Path)))
 	if err != nil {
 		return s.refused(err)
@@ -47,7 +48,7 @@ func (s *Store) packFile(ctx context.Context, t *tar.Writer, tree string, f Tree
 	}
 	// One byte more than there should be makes the tar writer refuse.
 	sum := sha256.New()
-	_, err = io.CopyBuffer(io.MultiWriter(t, sum), withContext(ctx, io.LimitReader(in, f.Size+1)), buf)
+	_, err = io.CopyBuffer(io.MultiWriter(t, sum), archive.WithContext(ctx, io.LimitReader(in, f.Size+1)), buf)
 	if err == nil && !bytes.Equal(sum.Sum(nil), f.SHA256[:]) {
 		s.Doubt(tree)
 		err = fault.Errorf(fault.Integrity, "run the same command once more", "it was changed in the cache; its next use makes it anew")

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,6 +57,6 @@ func (s *Store) Probe() (Health, error) {
 	if _, err := a.Write(bytes.Repeat([]byte("probe\n"), 64<<10)); err != nil {
 		return h, s.refused(err)
 	}
-	h.Reflink = reflink(b, a)
+	h.Reflink = archive.Reflink(b, a)
 	return h, nil
 }

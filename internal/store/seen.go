@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"hash/crc32"
 	"io/fs"
 	"os"
@@ -103,7 +104,7 @@ func same(all []sight, dir string) bool {
 	}
 	defer at.close()
 	const part = 256 // sights, so that a small tree is not shared out
-	err = each(context.Background(), (len(all)+part-1)/part, func(i int) error {
+	err = archive.ForEach(context.Background(), (len(all)+part-1)/part, func(i int) error {
 		for _, s := range all[i*part : min((i+1)*part, len(all))] {
 			if id, err := at.look(s.name); err != nil || id != s.Identity {
 				return errChanged

@@ -1,24 +1,6 @@
-// Package store is the content-addressed cache of lockgen and fetch, and the
-// only place of the project where archives are opened.
-//
-// # Trees
-//
-// The `tree` of a lock is the digest of a folder: the lower-case hexadecimal
-// SHA-256 over one line per file, sorted bytewise by path,
-//
-//	<SHA-256 of the content, 64 lower-case hexadecimal digits> <x or -> <path>\n
-//
-// Paths are relative, slash-separated UTF-8 and obey [lock.CheckPath]. Only
-// regular files count: a tree has no empty folders, no symbolic links and no
-// owners, times or modes but the executable bit, which is x when the entry's
-// mode in its archive has any of 0111 (tar, and zip made on Unix), or when the
-// package manager would make it executable ([Options].Exec): a bin of an npm
-// package; in Go itself, whose zips carry no modes, every file below bin and
-// pkg/tool and every file below lib named go_*_*_exec, on every platform, as
-// cmd/go does it (cmd/go/internal/toolchain/select.go). Two paths of one
-// tree never fall together on a file system that ignores case or Unicode
-// normalisation. [TreeHash] computes the digest, [Unpack] and [HashDir] make
-// the list that it takes.
+// Package store is the content-addressed cache of lockgen and fetch: blobs as they
+// were downloaded, trees as package archive defines them, and what was learned
+// on the way.
 //
 // # Layout
 //
@@ -42,7 +24,7 @@
 // they are written to tmp, and renamed under a file lock that all processes of
 // the machine share. What is read is hashed again ([Store.Blob]), or as long as
 // stat says of it what it did when it was hashed, taken as it is ([Store.Tree]);
-// what goes out is hashed on the way ([CopyTree], [Store.Pack]). What is damaged
+// what goes out is hashed on the way ([archive.CopyTree], [Store.Pack]). What is damaged
 // is made anew. So nothing is flushed to the disk: waiting for
 // it costs a download half of its speed. Nothing is created before the first write,
 // so a cache that has everything may be read-only.
@@ -213,7 +195,7 @@ func remove(name string) {
 // refused turns an error of the file system under the store into one of class
 // [fault.Machine] with a mend. Err names the path already.
 func (s *Store) refused(err error) error {
-	return diskError(err, s.dir, "or set "+EnvDir+" to another folder")
+	return fault.Disk(err, s.dir, "or set "+EnvDir+" to another folder")
 }
 
 // Put writes a small file of the store in one step. Name is its path below

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -413,7 +414,7 @@ func childAdd() error {
 		}
 		f.Close()
 	}
-	tree, err := TreeHash([]TreeFile{{Path: "d/a", Size: 1, SHA256: sha256.Sum256([]byte("a"))}})
+	tree, err := archive.TreeHash([]archive.File{{Path: "d/a", Size: 1, SHA256: sha256.Sum256([]byte("a"))}})
 	if err != nil {
 		return err
 	}
@@ -462,7 +463,7 @@ func TestProcesses(t *testing.T) {
 
 	// The same inside one process, with trees.
 	var fetches, builds atomic.Int32
-	tree, _ := TreeHash([]TreeFile{{Path: "a", Size: 1, SHA256: sha256.Sum256([]byte("a"))}})
+	tree, _ := archive.TreeHash([]archive.File{{Path: "a", Size: 1, SHA256: sha256.Sum256([]byte("a"))}})
 	for range 16 {
 		wg.Go(func() {
 			if err := s.AddBlob(t.Context(), digestOf("goroutine"), func(ctx context.Context, in *Ingest) error {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -64,7 +65,7 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 	var mu sync.Mutex
 	found := make([]*Damage, len(blobs)+len(trees)) // in the order of the names
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(workers())
+	g.SetLimit(archive.Workers())
 	for i, sha256 := range blobs {
 		g.Go(func() error {
 			info, why, err := s.checkBlob(gctx, sha256)
@@ -283,7 +284,7 @@ func (s *Store) checkTree(ctx context.Context, tree string) (there bool, why str
 	}
 	why = "its digest is " + got
 	if want, err := s.stamp(tree); err == nil {
-		why = fmt.Sprintf("%s: %s", why, Diff(want, files))
+		why = fmt.Sprintf("%s: %s", why, archive.Diff(want, files))
 	}
 	return true, why, nil
 }

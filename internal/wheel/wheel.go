@@ -30,9 +30,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A Name is the file name of a wheel, in its parts.
@@ -107,17 +107,17 @@ const Rule = 1
 
 // Unpack is [store.Unpack] of the wheel with this file name, and Check of what is in it.
 // Prefix is put before every path, "" for none.
-func Unpack(ctx context.Context, f *os.File, dst, file, prefix string) ([]store.TreeFile, error) {
+func Unpack(ctx context.Context, f *os.File, dst, file, prefix string) ([]archive.File, error) {
 	texts := map[string]*bytes.Buffer{}
 	own := func(path string) string { return strings.TrimPrefix(path, prefix+"/") }
-	o := store.Options{Format: "zip", Prefix: prefix, Tap: func(path string) io.Writer {
+	o := archive.Options{Format: "zip", Prefix: prefix, Tap: func(path string) io.Writer {
 		if path = own(path); Keep(path) == 0 {
 			return nil
 		}
 		texts[path] = new(bytes.Buffer)
 		return &most{texts[path], Keep(path)}
 	}}
-	files, err := store.Unpack(ctx, f, dst, o)
+	files, err := archive.Unpack(ctx, f, dst, o)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func Unpack(ctx context.Context, f *os.File, dst, file, prefix string) ([]store.
 		kept[path] = text.Bytes()
 	}
 	return files, Check(file, inside, kept, func(tap func(path string) io.Writer) error {
-		_, err := store.Unpack(ctx, f, "", store.Options{Format: "zip", Tap: tap})
+		_, err := archive.Unpack(ctx, f, "", archive.Options{Format: "zip", Tap: tap})
 		return err
 	})
 }
@@ -142,7 +142,7 @@ func Unpack(ctx context.Context, f *os.File, dst, file, prefix string) ([]store.
 // reads the wheel once more, for digests other than SHA-256.
 //
 // Every error is of class Integrity, but those of read.
-func Check(file string, files []store.TreeFile, texts map[string][]byte, read func(tap func(path string) io.Writer) error) error {
+func Check(file string, files []archive.File, texts map[string][]byte, read func(tap func(path string) io.Writer) error) error {
 	name, err := ParseName(file)
 	if err != nil {
 		return lie(file, "%w", err)
@@ -151,7 +151,7 @@ func Check(file string, files []store.TreeFile, texts map[string][]byte, read fu
 	if err != nil {
 		return lie(file, "%w", err)
 	}
-	there := map[string]store.TreeFile{}
+	there := map[string]archive.File{}
 	for _, f := range files {
 		there[f.Path] = f
 	}
@@ -207,7 +207,7 @@ func lie(file, format string, args ...any) error {
 }
 
 // folders returns the .dist-info folder, and looks at the .data folder.
-func folders(name Name, files []store.TreeFile) (info string, err error) {
+func folders(name Name, files []archive.File) (info string, err error) {
 	for _, f := range files {
 		top, rest, inside := strings.Cut(f.Path, "/")
 		if !inside {
@@ -286,7 +286,7 @@ type digest struct {
 
 // checkRecord compares RECORD with the files, and returns the digests that are
 // left to compare.
-func checkRecord(info string, there map[string]store.TreeFile, text []byte) (map[string]digest, error) {
+func checkRecord(info string, there map[string]archive.File, text []byte) (map[string]digest, error) {
 	in := csv.NewReader(strings.NewReader(string(text)))
 	in.FieldsPerRecord = 3
 	in.ReuseRecord = true
@@ -346,7 +346,7 @@ func checkRecord(info string, there map[string]store.TreeFile, text []byte) (map
 }
 
 // checkScripts looks at the names that an installation puts on PATH.
-func checkScripts(name Name, text []byte, files []store.TreeFile) error {
+func checkScripts(name Name, text []byte, files []archive.File) error {
 	var names []string
 	for _, e := range EntryPoints(text) {
 		if e.Group == "console_scripts" || e.Group == "gui_scripts" {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -247,7 +248,7 @@ func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {
 		identity: lock.Identity(lock.Cargo, "", "", file),
 		digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
 		get:      func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, c, in) },
-		read:     store.Options{Format: "tar.gz", StripTop: true},
+		read:     archive.Options{Format: "tar.gz", StripTop: true},
 		keep: func(path string) int {
 			if path == "Cargo.toml" || path == "Cargo.lock" {
 				return 4 << 20 // more than is decoded

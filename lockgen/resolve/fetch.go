@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -254,7 +255,7 @@ func (u *update) read(ctx context.Context, a *Artifact, d store.Digest) (*Conten
 		heads[path] = &head{room: n}
 		return heads[path]
 	}
-	if c.Files, err = store.Unpack(ctx, f, "", o); err != nil {
+	if c.Files, err = archive.Unpack(ctx, f, "", o); err != nil {
 		return nil, unfit(annotate(a.Label, err))
 	}
 	for path, h := range heads {
@@ -264,7 +265,7 @@ func (u *update) read(ctx context.Context, a *Artifact, d store.Digest) (*Conten
 		c.again = func(tap func(path string) io.Writer) error {
 			o := a.read
 			o.Tap = tap
-			_, err := store.Unpack(ctx, f, "", o)
+			_, err := archive.Unpack(ctx, f, "", o)
 			return err
 		}
 		defer func() { c.again = nil }()

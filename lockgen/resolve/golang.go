@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/mod/module"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -321,7 +322,7 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 		}
 		return lock.Cell{}, true, err
 	}
-	files, err := store.HashDir(ctx, root, nil)
+	files, err := archive.HashDir(ctx, root, nil)
 	if err != nil {
 		return lock.Cell{}, true, err
 	}
@@ -332,7 +333,7 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 	if err := checkFile(p, binary, out); err != nil {
 		return lock.Cell{}, true, err
 	}
-	tree, err := store.TreeHash(files)
+	tree, err := archive.TreeHash(files)
 	return lock.Cell{Binary: binary, Tree: tree}, true, err
 }
 

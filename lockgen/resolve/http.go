@@ -8,6 +8,7 @@ import (
 	"path"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -134,7 +135,7 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 
 // reading says how to read a file of a form of [lock.Archives], or an executable
 // where archive is "".
-func (w *Want) reading(p lock.Platform, archive string) store.Options {
+func (w *Want) reading(p lock.Platform, archive string) archive.Options {
 	// The last candidate is the one that ends in .exe on Windows.
 	paths := w.binaries(p)
 	return install.Release(archive, paths[len(paths)-1])

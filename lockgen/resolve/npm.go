@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -177,7 +178,7 @@ func (s *npm) artifact(folder string, p pkgmgr.LockedPackage) (*Artifact, error)
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.Tarball(ctx, name, version, in)
 		},
-		read: store.Options{Format: "tar.gz", StripTop: true},
+		read: archive.Options{Format: "tar.gz", StripTop: true},
 		keep: func(path string) int {
 			if path == "package.json" {
 				return 4 << 20

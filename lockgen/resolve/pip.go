@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
@@ -333,7 +334,7 @@ func (s *pip) artifact(w *Want, of pkgmgr.Wheel) *Artifact {
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
-		read:   store.Options{Format: "zip"},
+		read:   archive.Options{Format: "zip"},
 		keep:   w.keepWheel(),
 		verify: func(c *Content) error { return s.check(of.Filename, c) },
 	}

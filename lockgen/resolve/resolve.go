@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
@@ -826,7 +827,7 @@ func reasonOf(err error) string {
 
 // cell makes the cell of one platform.
 func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
-	var files []store.TreeFile
+	var files []archive.File
 	var artifacts []*Artifact
 	contents := map[string]*Content{}
 	compiled := false
@@ -870,11 +871,11 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 	for i := range files {
 		files[i].Exec = files[i].Exec || files[i].Path == executable
 	}
-	hash, err := store.TreeHash(files)
+	hash, err := archive.TreeHash(files)
 	if err != nil {
 		return lock.Cell{}, unfit(err)
 	}
-	if a.w.Include != "" && !slices.ContainsFunc(files, func(f store.TreeFile) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
+	if a.w.Include != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
 		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.under(a.w.Include)))
 	}
 	return lock.Cell{Binary: binary, Tree: hash}, nil

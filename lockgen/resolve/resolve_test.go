@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -141,7 +142,7 @@ func TestFetchOnce(t *testing.T) {
 				_, err := in.Write([]byte("x"))
 				return err
 			},
-			read: store.Options{Format: "raw", RawName: "x"}, keep: func(string) int { return 1 },
+			read: archive.Options{Format: "raw", RawName: "x"}, keep: func(string) int { return 1 },
 		}
 	}
 	var fetching sync.WaitGroup

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -101,7 +102,7 @@ type Artifact struct {
 	get func(ctx context.Context, in *store.Ingest) error
 	// read says how to read the bytes, with paths relative to Prefix. Keep
 	// names the files whose first bytes the source wants to see.
-	read store.Options
+	read archive.Options
 	keep func(path string) (bytes int)
 	// verify proves what can be proved of the content by itself; nil for none.
 	verify func(c *Content) error
@@ -118,14 +119,14 @@ func (a *Artifact) roots() []string {
 // Content is what was found in an artifact.
 type Content struct {
 	Digest store.Digest
-	Files  []store.TreeFile // paths relative to the artifact's prefix
+	Files  []archive.File // paths relative to the artifact's prefix
 	Heads  map[string][]byte
 
 	again func(tap func(path string) io.Writer) error // reads it once more, for verify
 }
 
 // A Tree is the files of one platform by their locked paths.
-type Tree map[string]store.TreeFile
+type Tree map[string]archive.File
 
 // under lists what lies beside a path that is missing, for messages.
 func (t Tree) under(missing string) string {

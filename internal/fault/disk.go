@@ -1,17 +1,15 @@
-package store
+package fault
 
 import (
 	"errors"
 	"io/fs"
 	"strings"
 	"syscall"
-
-	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// diskError classifies an error of the file system below dir. Alternative ends
+// Disk classifies an error of the file system below dir. Alternative ends
 // the mend.
-func diskError(err error, dir, alternative string) error {
+func Disk(err error, dir, alternative string) error {
 	mend := "make " + dir + " writable"
 	why := "cannot write"
 	switch {
@@ -30,7 +28,7 @@ func diskError(err error, dir, alternative string) error {
 		mend += ", " + alternative
 	}
 	if !strings.Contains(err.Error(), dir) { // the errors of os.Root are relative
-		return fault.Errorf(fault.Machine, mend, "%s: %s: %w", dir, why, err)
+		return Errorf(Machine, mend, "%s: %s: %w", dir, why, err)
 	}
-	return fault.Errorf(fault.Machine, mend, "%s: %w", why, err)
+	return Errorf(Machine, mend, "%s: %w", why, err)
 }

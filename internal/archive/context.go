@@ -1,12 +1,12 @@
-package store
+package archive
 
 import (
 	"context"
 	"io"
 )
 
-// withContext returns a reader of r that ends when the context does.
-func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
+// WithContext returns a reader of r that ends when the context does.
+func WithContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
 
 type contextReader struct {
 	ctx context.Context

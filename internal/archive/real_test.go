@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"archive/tar"
@@ -128,10 +128,10 @@ func TestRealArchives(t *testing.T) {
 			}
 			for _, f := range files {
 				if f.Path == a.exec && !f.Exec || f.Path == a.plain && f.Exec {
-					t.Errorf("%s has executable bit %s", f.Path, f.flag())
+					t.Errorf("%s has executable bit %s", f.Path, f.Flag())
 				}
 			}
-			if a.exec != "" && !slices.ContainsFunc(files, func(f TreeFile) bool { return f.Path == a.exec }) {
+			if a.exec != "" && !slices.ContainsFunc(files, func(f File) bool { return f.Path == a.exec }) {
 				t.Errorf("%s is missing", a.exec)
 			}
 			if info, err := f.Stat(); err != nil || info.Size() < 4<<20 { // the large ones would take the race detector minutes
@@ -146,15 +146,15 @@ func TestRealArchives(t *testing.T) {
 
 // secondReading is what archive/tar and archive/zip find in an archive, without
 // any rule of ours.
-func secondReading(t testing.TB, f *os.File, o Options) []TreeFile {
+func secondReading(t testing.TB, f *os.File, o Options) []File {
 	t.Helper()
-	var files []TreeFile
+	var files []File
 	add := func(name string, mode int64, r io.Reader) {
 		name = strings.TrimPrefix(name, "./")
 		if o.StripTop {
 			_, name, _ = strings.Cut(name, "/")
 		}
-		tf := TreeFile{Path: name, Exec: mode&0o111 != 0}
+		tf := File{Path: name, Exec: mode&0o111 != 0}
 		data, err := io.ReadAll(r)
 		if err != nil {
 			t.Fatalf("second reading of %q: %v", name, err)
@@ -333,7 +333,7 @@ func TestClosure(t *testing.T) {
 	for round := range 3 {
 		dst := t.TempDir()
 		start := time.Now()
-		lists := make([][]TreeFile, len(archives))
+		lists := make([][]File, len(archives))
 		errs := make([]error, len(archives))
 		var wg sync.WaitGroup
 		for i, f := range archives {

@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"bufio"
@@ -72,7 +72,7 @@ func (u *unpacker) compressedAs(f form, section *io.SectionReader) error {
 // reader is what a decompressor reads: it ends when the context does, however
 // long the decompressor goes on without a byte of content.
 func (u *unpacker) reader(section *io.SectionReader) *bufio.Reader {
-	return bufio.NewReaderSize(withContext(u.ctx, io.NewSectionReader(section, 0, section.Size())), 64<<10)
+	return bufio.NewReaderSize(WithContext(u.ctx, io.NewSectionReader(section, 0, section.Size())), 64<<10)
 }
 
 // begins refuses a file without the magic number of its format.

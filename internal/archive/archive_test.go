@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"archive/tar"
@@ -38,7 +38,7 @@ func tempArchive(t testing.TB, data []byte) *os.File {
 
 // unpackInJail unpacks into a folder and fails when anything but regular files
 // and folders appears, or anything beside the folder.
-func unpackInJail(t testing.TB, f *os.File, o Options, l limits) ([]TreeFile, string, error) {
+func unpackInJail(t testing.TB, f *os.File, o Options, l limits) ([]File, string, error) {
 	t.Helper()
 	jail := t.TempDir()
 	dst := filepath.Join(jail, "a", "b", "dst")
@@ -204,7 +204,7 @@ func TestHostileTar(t *testing.T) {
 	}
 }
 
-func checkRefused(t *testing.T, files []TreeFile, err error, want string) {
+func checkRefused(t *testing.T, files []File, err error, want string) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("accepted, with %d files", len(files))
@@ -414,7 +414,7 @@ func TestUnpackAccepts(t *testing.T) {
 			}
 			var got []string
 			for _, f := range files {
-				got = append(got, f.Path+":"+f.flag())
+				got = append(got, f.Path+":"+f.Flag())
 			}
 			if s := strings.Join(got, " "); s != tt.want {
 				t.Errorf("got %s, expected %s", s, tt.want)

@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"cmp"
@@ -47,8 +47,8 @@ type Options struct {
 	Exec func(path string) bool
 }
 
-// A TreeFile is one file of a tree.
-type TreeFile struct {
+// A File is one file of a tree.
+type File struct {
 	Path   string // relative, slash-separated
 	Exec   bool
 	Size   int64 // bytes
@@ -82,11 +82,11 @@ const unknownSize = -1
 // included, or when two careful readers might find different files in it. After
 // an error dst may hold a part of the files.
 // Errors of class [fault.Machine] are those of the disk.
-func Unpack(ctx context.Context, f *os.File, dst string, o Options) ([]TreeFile, error) {
+func Unpack(ctx context.Context, f *os.File, dst string, o Options) ([]File, error) {
 	return unpack(ctx, f, dst, o, defaultLimits)
 }
 
-func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_ []TreeFile, err error) {
+func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_ []File, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 	}
 	if dst != "" {
 		if u.root, err = os.OpenRoot(dst); err != nil {
-			return nil, diskError(err, dst, "")
+			return nil, fault.Disk(err, dst, "")
 		}
 		defer u.root.Close()
 		defer u.closeFolder()
@@ -134,7 +134,7 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 	return u.files, nil
 }
 
-func byPath(a, b TreeFile) int { return cmp.Compare(a.Path, b.Path) }
+func byPath(a, b File) int { return cmp.Compare(a.Path, b.Path) }
 
 // unsafef makes the error of an archive as a whole.
 func unsafef(format string, args ...any) error {
@@ -167,7 +167,7 @@ type unpacker struct {
 	root   *os.Root // nil when only scanning
 
 	names      names
-	files      []TreeFile
+	files      []File
 	index      map[string]int // in files, by path
 	links      []link
 	entries    int
@@ -277,7 +277,7 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 		u.sum.Write(u.buf[:m])
 		if f != nil && m > 0 {
 			if _, err := f.Write(u.buf[:m]); err != nil {
-				return diskError(err, u.dst, "")
+				return fault.Disk(err, u.dst, "")
 			}
 		}
 		if tap != nil && m > 0 {
@@ -297,10 +297,10 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	}
 	if f != nil {
 		if err := f.Close(); err != nil {
-			return diskError(err, u.dst, "")
+			return fault.Disk(err, u.dst, "")
 		}
 	}
-	tf := TreeFile{Path: name, Exec: exec, Size: n}
+	tf := File{Path: name, Exec: exec, Size: n}
 	u.sum.Sum(tf.SHA256[:0])
 	if twice {
 		return u.same(raw, tf)
@@ -311,7 +311,7 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 }
 
 // same compares a file with the one that was there before it.
-func (u *unpacker) same(raw string, again TreeFile) error {
+func (u *unpacker) same(raw string, again File) error {
 	i, ok := u.index[again.Path]
 	switch {
 	case !ok:
@@ -331,7 +331,7 @@ func (u *unpacker) createNew(raw, name string, exec bool) (*os.File, error) {
 		return nil, unsafeEntry(raw, "%q exists already", name)
 	}
 	if err != nil {
-		return nil, diskError(err, u.dst, "")
+		return nil, fault.Disk(err, u.dst, "")
 	}
 	return f, nil
 }
@@ -378,7 +378,7 @@ func (u *unpacker) markExec() error {
 		f.Exec = true
 		if u.root != nil {
 			if err := u.root.Chmod(f.Path, 0o755); err != nil {
-				return diskError(err, u.dst, "")
+				return fault.Disk(err, u.dst, "")
 			}
 		}
 	}

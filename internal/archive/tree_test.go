@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func TestTreeFormat(t *testing.T) {
 	sum := sha256.Sum256([]byte(lines))
 	want := hex.EncodeToString(sum[:])
 	hello, empty := sha256.Sum256([]byte("hello")), sha256.Sum256(nil)
-	files := []TreeFile{{"lib/é", false, 0, empty}, {"bin/run", true, 5, hello}, {"lib-a", false, 0, empty}}
+	files := []File{{"lib/é", false, 0, empty}, {"bin/run", true, 5, hello}, {"lib-a", false, 0, empty}}
 	before := slices.Clone(files)
 	got, err := TreeHash(files)
 	if got != want || err != nil {
@@ -67,9 +67,9 @@ func TestTreeFormat(t *testing.T) {
 		{[]string{"../a"}, `unsafe entry "../a"`},
 		{[]string{""}, `path is empty`},
 	} {
-		var files []TreeFile
+		var files []File
 		for _, p := range tt.paths {
-			files = append(files, TreeFile{Path: p})
+			files = append(files, File{Path: p})
 		}
 		if _, err := TreeHash(files); fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v", tt.paths, err)
@@ -148,11 +148,11 @@ func TestCopyTree(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	f := func(p string, x bool, c string) TreeFile {
-		return TreeFile{p, x, int64(len(c)), sha256.Sum256([]byte(c))}
+	f := func(p string, x bool, c string) File {
+		return File{p, x, int64(len(c)), sha256.Sum256([]byte(c))}
 	}
-	got := Diff([]TreeFile{f("a", true, ""), f("b", false, "1"), f("c", false, ""), f("same", true, "")},
-		[]TreeFile{f("a", false, ""), f("b", false, "2"), f("d", false, ""), f("same", true, "")})
+	got := Diff([]File{f("a", true, ""), f("b", false, "1"), f("c", false, ""), f("same", true, "")},
+		[]File{f("a", false, ""), f("b", false, "2"), f("d", false, ""), f("same", true, "")})
 	for _, want := range []string{`"a" has executable bit -, expected x`, `"b" has other bytes (sha256 d4735e3a`, `"c" is missing`, `"d" is too many`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: expected %s in it", got, want)
@@ -161,7 +161,7 @@ func TestDiff(t *testing.T) {
 	if strings.Contains(got, "same") {
 		t.Error(got)
 	}
-	var many []TreeFile
+	var many []File
 	for i := range 20 {
 		many = append(many, f(fmt.Sprint(i), false, ""))
 	}
@@ -170,7 +170,7 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-func mustHash(t *testing.T, dir string) []TreeFile {
+func mustHash(t *testing.T, dir string) []File {
 	t.Helper()
 	files, err := HashDir(context.Background(), dir, nil)
 	if err != nil {
@@ -182,14 +182,14 @@ func mustHash(t *testing.T, dir string) []TreeFile {
 // TestExecList covers what file systems without an executable bit need.
 func TestExecList(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tree")
-	files := []TreeFile{{Path: "a"}, {Path: "bin/b", Exec: true}}
+	files := []File{{Path: "a"}, {Path: "bin/b", Exec: true}}
 	if err := appendExec(dir, files); err != nil {
 		t.Fatal(err)
 	}
-	if err := appendExec(dir, []TreeFile{{Path: "c", Exec: true}, {Path: "d"}}); err != nil {
+	if err := appendExec(dir, []File{{Path: "c", Exec: true}, {Path: "d"}}); err != nil {
 		t.Fatal(err)
 	}
-	got := []TreeFile{{Path: "a", Exec: true}, {Path: "bin/b"}, {Path: "c"}, {Path: "d"}}
+	got := []File{{Path: "a", Exec: true}, {Path: "bin/b"}, {Path: "c"}, {Path: "d"}}
 	if err := readExec(dir, got); err != nil {
 		t.Fatal(err)
 	}

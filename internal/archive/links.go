@@ -1,7 +1,8 @@
-package store
+package archive
 
 import (
 	"fmt"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"io"
 	"os"
 	"strings"
@@ -103,14 +104,14 @@ func (u *unpacker) copyLinks(f *os.File) error {
 }
 
 // follow returns the file that a link ends at.
-func (u *unpacker) follow(l link, byPath map[string]link) (TreeFile, error) {
+func (u *unpacker) follow(l link, byPath map[string]link) (File, error) {
 	at := l
 	for range maxHops {
 		to := at.target
 		if !at.hard {
 			var err error
 			if to, err = u.walk(at); err != nil {
-				return TreeFile{}, unsafeEntry(l.raw, "a symbolic link to %q: %w", clip(at.target), err)
+				return File{}, unsafeEntry(l.raw, "a symbolic link to %q: %w", clip(at.target), err)
 			}
 		}
 		if i, ok := u.index[to]; ok {
@@ -118,11 +119,11 @@ func (u *unpacker) follow(l link, byPath map[string]link) (TreeFile, error) {
 		}
 		next, ok := byPath[to]
 		if !ok {
-			return TreeFile{}, unsafeEntry(l.raw, "a symbolic link to %q, which is not in the archive", clip(at.target))
+			return File{}, unsafeEntry(l.raw, "a symbolic link to %q, which is not in the archive", clip(at.target))
 		}
 		at = next
 	}
-	return TreeFile{}, unsafeEntry(l.raw, "a symbolic link that goes in a circle, or over more than %d others", maxHops)
+	return File{}, unsafeEntry(l.raw, "a symbolic link that goes in a circle, or over more than %d others", maxHops)
 }
 
 // walk goes from the folder of a symbolic link along its target, step by step as
@@ -167,10 +168,10 @@ func (u *unpacker) walk(l link) (string, error) {
 
 // copyFile writes the file of a link below dst, and proves that it is the one
 // that was read.
-func (u *unpacker) copyFile(raw string, from, to TreeFile, tap io.Writer) error {
+func (u *unpacker) copyFile(raw string, from, to File, tap io.Writer) error {
 	in, err := u.root.Open(from.Path)
 	if err != nil {
-		return diskError(err, u.dst, "")
+		return fault.Disk(err, u.dst, "")
 	}
 	defer in.Close()
 	out, err := u.createNew(raw, to.Path, to.Exec)
@@ -183,14 +184,14 @@ func (u *unpacker) copyFile(raw string, from, to TreeFile, tap io.Writer) error 
 	if tap != nil {
 		w = io.MultiWriter(out, u.sum, tap)
 	}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{withContext(u.ctx, in)}, u.buf); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{WithContext(u.ctx, in)}, u.buf); err != nil {
 		if u.ctx.Err() != nil {
 			return u.ctx.Err()
 		}
-		return diskError(err, u.dst, "")
+		return fault.Disk(err, u.dst, "")
 	}
 	if err := out.Close(); err != nil {
-		return diskError(err, u.dst, "")
+		return fault.Disk(err, u.dst, "")
 	}
 	var got [32]byte
 	u.sum.Sum(got[:0])

@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"context"
@@ -21,19 +21,19 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// keepsExec says whether the file system here has an executable bit. Where it
+// KeepsExec says whether the file system here has an executable bit. Where it
 // has none, Unpack writes the list of executables beside the folder and HashDir
 // reads it.
-const keepsExec = runtime.GOOS != "windows"
+const KeepsExec = runtime.GOOS != "windows"
 
-// workers bounds the files that are read or copied at once.
-func workers() int { return min(runtime.GOMAXPROCS(0), 8) }
+// Workers bounds the files that are read or copied at once.
+func Workers() int { return min(runtime.GOMAXPROCS(0), 8) }
 
 // TreeHash returns the digest of a tree, see the package comment. Paths that
 // break the rule of trees, or that fall together, within one archive or across
 // several, are an error of class [fault.Integrity]. The order of files does not
 // matter and is not changed.
-func TreeHash(files []TreeFile) (string, error) {
+func TreeHash(files []File) (string, error) {
 	all := names{}
 	for _, f := range files {
 		if err := checkName(f.Path); err != nil {
@@ -43,11 +43,11 @@ func TreeHash(files []TreeFile) (string, error) {
 			return "", unsafeEntry(f.Path, "%w", err)
 		}
 	}
-	return treeDigest(files), nil
+	return SortedDigest(files), nil
 }
 
-// treeDigest hashes a list that is known to be sound.
-func treeDigest(files []TreeFile) string {
+// SortedDigest hashes a list that is known to be sound.
+func SortedDigest(files []File) string {
 	if !slices.IsSortedFunc(files, byPath) {
 		files = slices.SortedFunc(slices.Values(files), byPath)
 	}
@@ -55,14 +55,15 @@ func treeDigest(files []TreeFile) string {
 	line := make([]byte, 0, 512) // not by Fprintf: a tree has thousands of them
 	for _, f := range files {
 		line = hex.AppendEncode(line[:0], f.SHA256[:])
-		line = append(append(append(line, ' '), f.flag()...), ' ')
+		line = append(append(append(line, ' '), f.Flag()...), ' ')
 		line = append(append(line, f.Path...), '\n')
 		h.Write(line)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func (f TreeFile) flag() string {
+// Flag is the mark of an executable in the digest of a tree, x or -.
+func (f File) Flag() string {
 	if f.Exec {
 		return "x"
 	}
@@ -73,25 +74,25 @@ func (f TreeFile) flag() string {
 // several at once. Ignore, which may be nil, is asked for every path below dir
 // and drops a file, or a folder with all it holds. Symbolic links, devices and
 // pipes that are not ignored are an error of class [fault.Integrity].
-func HashDir(ctx context.Context, dir string, ignore func(path string) bool) ([]TreeFile, error) {
+func HashDir(ctx context.Context, dir string, ignore func(path string) bool) ([]File, error) {
 	files, err := listDir(ctx, dir, ignore)
 	if err != nil {
 		return nil, err
 	}
-	if !keepsExec {
+	if !KeepsExec {
 		if err := readExec(dir, files); err != nil {
 			return nil, err
 		}
 	}
-	err = each(ctx, len(files), func(i int) error { return hashFile(ctx, dir, &files[i]) })
+	err = ForEach(ctx, len(files), func(i int) error { return hashFile(ctx, dir, &files[i]) })
 	return files, err
 }
 
-// each calls f for the numbers below n, several at once, until one fails.
-func each(ctx context.Context, n int, f func(i int) error) error {
+// ForEach calls f for the numbers below n, several at once, until one fails.
+func ForEach(ctx context.Context, n int, f func(i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	for range min(n, workers()) {
+	for range min(n, Workers()) {
 		g.Go(func() error {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				if err := ctx.Err(); err != nil {
@@ -108,8 +109,8 @@ func each(ctx context.Context, n int, f func(i int) error) error {
 }
 
 // listDir fills everything of the files but their hashes.
-func listDir(ctx context.Context, dir string, ignore func(path string) bool) ([]TreeFile, error) {
-	var files []TreeFile
+func listDir(ctx context.Context, dir string, ignore func(path string) bool) ([]File, error) {
+	var files []File
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -143,7 +144,7 @@ func listDir(ctx context.Context, dir string, ignore func(path string) bool) ([]
 		if err != nil {
 			return err
 		}
-		files = append(files, TreeFile{Path: rel, Exec: info.Mode()&0o111 != 0, Size: info.Size()})
+		files = append(files, File{Path: rel, Exec: info.Mode()&0o111 != 0, Size: info.Size()})
 		return nil
 	})
 	slices.SortFunc(files, byPath)
@@ -164,7 +165,7 @@ func kindOf(t fs.FileMode) string {
 
 var hashBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
-func hashFile(ctx context.Context, dir string, f *TreeFile) error {
+func hashFile(ctx context.Context, dir string, f *File) error {
 	in, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.Path)))
 	if err != nil {
 		return err
@@ -173,7 +174,7 @@ func hashFile(ctx context.Context, dir string, f *TreeFile) error {
 	h := sha256.New()
 	buf := hashBuffers.Get().(*[128 << 10]byte)
 	defer hashBuffers.Put(buf)
-	n, err := io.CopyBuffer(struct{ io.Writer }{h}, withContext(ctx, in), buf[:])
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, WithContext(ctx, in), buf[:])
 	if err != nil {
 		return err
 	}
@@ -183,9 +184,9 @@ func hashFile(ctx context.Context, dir string, f *TreeFile) error {
 }
 
 // Diff says in a few words in which files got differs from want, "" for none.
-func Diff(want, got []TreeFile) string {
+func Diff(want, got []File) string {
 	const most = 5
-	w := map[string]TreeFile{}
+	w := map[string]File{}
 	for _, f := range want {
 		w[f.Path] = f
 	}
@@ -199,7 +200,7 @@ func Diff(want, got []TreeFile) string {
 		case f.SHA256 != g.SHA256:
 			facts = append(facts, fmt.Sprintf("%q has other bytes (sha256 %x, expected %x)", g.Path, g.SHA256, f.SHA256))
 		case f.Exec != g.Exec:
-			facts = append(facts, fmt.Sprintf("%q has executable bit %s, expected %s", g.Path, g.flag(), f.flag()))
+			facts = append(facts, fmt.Sprintf("%q has executable bit %s, expected %s", g.Path, g.Flag(), f.Flag()))
 		}
 	}
 	for p := range w {
@@ -212,8 +213,8 @@ func Diff(want, got []TreeFile) string {
 	return strings.Join(facts, "; ")
 }
 
-// takeExec gives files the executable bits of the same paths in known.
-func takeExec(files, known []TreeFile) {
+// TakeExec gives files the executable bits of the same paths in known.
+func TakeExec(files, known []File) {
 	exec := map[string]bool{}
 	for _, f := range known {
 		exec[f.Path] = f.Exec
@@ -226,14 +227,14 @@ func takeExec(files, known []TreeFile) {
 // NoteExec remembers which of the files that were put into dir are executable,
 // where the file system does not: in a list beside dir, for [HashDir]. [Unpack]
 // does it itself. Errors are of class [fault.Machine].
-func NoteExec(dir string, files []TreeFile) error {
-	if keepsExec {
+func NoteExec(dir string, files []File) error {
+	if KeepsExec {
 		return nil
 	}
 	return appendExec(dir, files)
 }
 
-func appendExec(dir string, files []TreeFile) error {
+func appendExec(dir string, files []File) error {
 	var b strings.Builder
 	for _, f := range files {
 		if f.Exec {
@@ -246,13 +247,13 @@ func appendExec(dir string, files []TreeFile) error {
 		err = errors.Join(err, list.Close())
 	}
 	if err != nil {
-		return diskError(err, filepath.Dir(dir), "")
+		return fault.Disk(err, filepath.Dir(dir), "")
 	}
 	return nil
 }
 
 // readExec sets the executable bits from the list beside dir, if there is one.
-func readExec(dir string, files []TreeFile) error {
+func readExec(dir string, files []File) error {
 	data, err := os.ReadFile(filepath.Clean(dir) + ".exec")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -260,10 +261,10 @@ func readExec(dir string, files []TreeFile) error {
 	if err != nil {
 		return err
 	}
-	var known []TreeFile
+	var known []File
 	for line := range strings.Lines(string(data)) {
-		known = append(known, TreeFile{Path: strings.TrimSuffix(line, "\n"), Exec: true})
+		known = append(known, File{Path: strings.TrimSuffix(line, "\n"), Exec: true})
 	}
-	takeExec(files, known)
+	TakeExec(files, known)
 	return nil
 }

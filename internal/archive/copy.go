@@ -1,9 +1,10 @@
-package store
+package archive
 
 import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"io"
 	"io/fs"
 	"os"
@@ -20,33 +21,33 @@ import (
 //
 // What it returns is what dst has now: the hashes are of the bytes that were
 // written, whatever somebody does to src meanwhile.
-func CopyTree(ctx context.Context, src, dst string) ([]TreeFile, error) {
+func CopyTree(ctx context.Context, src, dst string) ([]File, error) {
 	files, err := listDir(ctx, src, nil)
 	if err != nil {
 		return nil, err
 	}
-	if !keepsExec {
+	if !KeepsExec {
 		if err := readExec(src, files); err != nil {
 			return nil, err
 		}
 	}
 	if err := os.MkdirAll(dst, 0o755); err != nil {
-		return nil, diskError(err, dst, "")
+		return nil, fault.Disk(err, dst, "")
 	}
 	made := map[string]bool{".": true}
 	for _, f := range files {
 		if dir := path.Dir(f.Path); !made[dir] {
 			made[dir] = true
 			if err := os.MkdirAll(filepath.Join(dst, filepath.FromSlash(dir)), 0o755); err != nil {
-				return nil, diskError(err, dst, "")
+				return nil, fault.Disk(err, dst, "")
 			}
 		}
 	}
-	return files, each(ctx, len(files), func(i int) error { return copyFile(ctx, dst, src, &files[i]) })
+	return files, ForEach(ctx, len(files), func(i int) error { return copyFile(ctx, dst, src, &files[i]) })
 }
 
 // copyFile copies one file of a tree and hashes what it writes.
-func copyFile(ctx context.Context, dst, src string, f *TreeFile) error {
+func copyFile(ctx context.Context, dst, src string, f *File) error {
 	name := filepath.FromSlash(f.Path)
 	in, err := os.Open(filepath.Join(src, name))
 	if err != nil {
@@ -59,21 +60,21 @@ func copyFile(ctx context.Context, dst, src string, f *TreeFile) error {
 	}
 	out, err := os.OpenFile(filepath.Join(dst, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
-		return diskError(err, filepath.Dir(dst), "")
+		return fault.Disk(err, filepath.Dir(dst), "")
 	}
 	h := sha256.New()
 	read, sink := in, io.Writer(h)
-	if reflink(out, in) {
+	if Reflink(out, in) {
 		read = out
 	} else {
 		sink = io.MultiWriter(out, h)
 	}
 	buf := hashBuffers.Get().(*[128 << 10]byte)
-	f.Size, err = io.CopyBuffer(struct{ io.Writer }{sink}, withContext(ctx, read), buf[:])
+	f.Size, err = io.CopyBuffer(struct{ io.Writer }{sink}, WithContext(ctx, read), buf[:])
 	hashBuffers.Put(buf)
 	h.Sum(f.SHA256[:0])
 	if err := errors.Join(err, out.Close()); err != nil {
-		return diskError(err, filepath.Dir(dst), "")
+		return fault.Disk(err, filepath.Dir(dst), "")
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"bytes"
@@ -95,7 +95,7 @@ func TestRelease(t *testing.T) {
 			}
 			var got []string
 			for _, f := range files {
-				got = append(got, fmt.Sprintf("%s:%s:%d", f.Path, f.flag(), f.Size))
+				got = append(got, fmt.Sprintf("%s:%s:%d", f.Path, f.Flag(), f.Size))
 			}
 			if s := strings.Join(got, " "); s != tt.want {
 				t.Errorf("got %s, expected %s", s, tt.want)
@@ -118,7 +118,7 @@ func TestRelease(t *testing.T) {
 			if o.Tap = nil; tt.format == "zip" || strings.HasPrefix(tt.format, "tar.") {
 				return
 			}
-			if info, err := os.Stat(filepath.Join(dst, "bin", "tool")); err != nil || keepsExec && info.Mode()&0o111 == 0 {
+			if info, err := os.Stat(filepath.Join(dst, "bin", "tool")); err != nil || KeepsExec && info.Mode()&0o111 == 0 {
 				t.Errorf("%v, %v", info, err)
 			}
 		})
@@ -356,7 +356,7 @@ func TestReleaseExec(t *testing.T) {
 		t.Fatalf("%v, %v", files, err)
 	}
 	info, err := os.Stat(filepath.Join(dst, "bin", "tool"))
-	if err != nil || keepsExec && info.Mode().Perm()&fs.FileMode(0o111) == 0 {
+	if err != nil || KeepsExec && info.Mode().Perm()&fs.FileMode(0o111) == 0 {
 		t.Errorf("%v, %v", info, err)
 	}
 }

@@ -1,4 +1,4 @@
-package store
+package archive
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reflink makes dst share the blocks of src where the file system can (btrfs,
+// Reflink makes dst share the blocks of src where the file system can (btrfs,
 // XFS, bcachefs), and reports whether it did.
-func reflink(dst, src *os.File) bool {
+func Reflink(dst, src *os.File) bool {
 	return unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())) == nil
 }
