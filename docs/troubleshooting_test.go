@@ -25,10 +25,10 @@ type section struct {
 	blocks [][]string // lines of its console blocks
 }
 
-// sections reads the page.
-func sections(t *testing.T) []section {
+// sections reads a page.
+func sections(t *testing.T, page string) []section {
 	t.Helper()
-	text, err := os.ReadFile("troubleshooting.md")
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func sections(t *testing.T) []section {
 // is named.
 func TestTopics(t *testing.T) {
 	var anchors []string
-	for _, s := range sections(t) {
+	for _, s := range sections(t, "troubleshooting.md") {
 		anchors = append(anchors, s.anchor)
 	}
 	for _, topic := range fault.Topics() {
@@ -177,6 +177,31 @@ var prepare = map[string]func(*world){
 // paragraph is about, and wants what the page shows of its output: "…" stands
 // for anything.
 func TestCommands(t *testing.T) {
+	bin := path(t)
+	if err := os.WriteFile(filepath.Join(bin, "cargo"), []byte("#!/bin/sh\necho 'cargo 1.95.0 (f2d3ce0bd 2026-03-21)'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	commands := 0
+	for _, s := range sections(t, "troubleshooting.md") {
+		if len(s.blocks) == 0 {
+			continue
+		}
+		t.Run(s.anchor, func(t *testing.T) {
+			w := newWorld(t, bin)
+			if do := prepare[s.anchor]; do != nil {
+				do(w)
+			}
+			commands += w.show(s.blocks)
+		})
+	}
+	if commands < 15 {
+		t.Errorf("the page shows %d commands only", commands)
+	}
+}
+
+// path returns a folder with the programs of a user: lockgen, fetch and git.
+func path(t *testing.T) string {
+	t.Helper()
 	bin := t.TempDir()
 	for _, name := range []string{"fetch", "lockgen"} {
 		if err := os.Symlink(filepath.Join(programs(t), name), filepath.Join(bin, name)); err != nil {
@@ -190,39 +215,29 @@ func TestCommands(t *testing.T) {
 	if err := os.Symlink(git, filepath.Join(bin, "git")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(bin, "cargo"), []byte("#!/bin/sh\necho 'cargo 1.95.0 (f2d3ce0bd 2026-03-21)'\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	commands := 0
-	for _, s := range sections(t) {
-		if len(s.blocks) == 0 {
-			continue
+	return bin
+}
+
+// show runs the commands of a section and wants what it shows of their output,
+// and returns how many there are.
+func (w *world) show(blocks [][]string) (commands int) {
+	w.Helper()
+	for _, block := range blocks {
+		for len(block) > 0 {
+			command, ok := strings.CutPrefix(block[0], "$ ")
+			if !ok {
+				w.Fatalf("a block does not begin with a command: %q", block[0])
+			}
+			end := 1 + slices.IndexFunc(append(slices.Clone(block[1:]), "$ "), func(line string) bool { return strings.HasPrefix(line, "$ ") })
+			want := strings.Join(block[1:end], "\n")
+			commands++
+			got := strings.TrimSpace(w.run(command))
+			form := "(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(want)), "…", ".*") + "$"
+			if !regexp.MustCompile(form).MatchString(got) {
+				w.Errorf("$ %s\nprinted\n%s\nand the page shows\n%s", command, got, want)
+			}
+			block = block[end:]
 		}
-		t.Run(s.anchor, func(t *testing.T) {
-			w := newWorld(t, bin)
-			if do := prepare[s.anchor]; do != nil {
-				do(w)
-			}
-			for _, block := range s.blocks {
-				for len(block) > 0 {
-					command, ok := strings.CutPrefix(block[0], "$ ")
-					if !ok {
-						t.Fatalf("a block does not begin with a command: %q", block[0])
-					}
-					end := 1 + slices.IndexFunc(append(slices.Clone(block[1:]), "$ "), func(line string) bool { return strings.HasPrefix(line, "$ ") })
-					want := strings.Join(block[1:end], "\n")
-					commands++
-					got := strings.TrimSpace(w.run(command))
-					form := "(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(want)), "…", ".*") + "$"
-					if !regexp.MustCompile(form).MatchString(got) {
-						t.Errorf("$ %s\nprinted\n%s\nand the page shows\n%s", command, got, want)
-					}
-					block = block[end:]
-				}
-			}
-		})
 	}
-	if commands < 15 {
-		t.Errorf("the page shows %d commands only", commands)
-	}
+	return commands
 }

@@ -20,6 +20,16 @@ func values(p *program, verb, flag, name string) []string {
 	case verb == "add" && flag == "":
 		return catalog.Builtin().Names()
 	}
+	if name == "PACKAGE" || name == "PACKAGE[@VERSION]" {
+		if p.locateLock() != nil {
+			return nil
+		}
+		l, _, err := lock.Read(p.lock)
+		if err != nil {
+			return nil
+		}
+		return packageNames(l)
+	}
 	if flag != "bundle" && name != "NAME" || p.locate() != nil {
 		return nil
 	}

@@ -61,7 +61,8 @@ size, and what runs on it. Reads manifest and lock only.
 With --upstream every source is asked, to the last, whether it could serve all
 platforms today, and what it lacks is told; what they offer is downloaded into
 the cache. The lock stays as it is: it never moves to another source by itself.
-With --why the places of one package in an npm closure are told.`,
+With --why the places of one package in the closure are told, as lockgen why
+does for all plugins.`,
 	Example: `lockgen explain ts-proto
 lockgen explain ts-proto@2.7.2 --why @bufbuild/protobuf
 lockgen explain protoc --upstream`,
@@ -114,7 +115,10 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 		if v == nil {
 			return fault.Errorf(fault.Usage, "run: lockgen update", "%s %s is not locked", name, version)
 		}
-		if s.Why = resolve.Needs(v, p.why); len(s.Why) == 0 {
+		for _, f := range reasons(closureOf(name, version, v), v.Source, p.why) {
+			s.Why = append(s.Why, f.line())
+		}
+		if len(s.Why) == 0 {
 			return fault.Errorf(fault.Usage, "its packages are told by: lockgen explain "+name+"@"+version, "%s %s has no package %s", name, version, p.why)
 		}
 	}

@@ -45,7 +45,7 @@ exact bytes, for every platform, down to the last transitive package.`,
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
-	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, explainVerb, outdatedVerb,
+	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb},
 	Values: values,
 	Topics: docs.Pages,

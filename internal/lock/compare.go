@@ -231,15 +231,8 @@ func platformWords(f File) string {
 // Files that belong to no package, those of http and oci, are left out.
 func (v *Version) closure() map[string][]string {
 	found := map[string][]string{}
-	for key, f := range v.Files {
-		name, version := f.Name, f.Version
-		switch v.Source {
-		case Pip:
-			name, version = wheelPackage(key)
-		case OCI:
-			name = ""
-		}
-		if name != "" && !slices.Contains(found[name], version) {
+	for key := range v.Files {
+		if name, version := v.PackageOf(key); name != "" && !slices.Contains(found[name], version) {
 			found[name] = append(found[name], version)
 		}
 	}
@@ -247,6 +240,18 @@ func (v *Version) closure() map[string][]string {
 		slices.SortFunc(list, CompareVersions)
 	}
 	return found
+}
+
+// PackageOf returns the package that a file of the closure belongs to, "" for
+// those of http and oci.
+func (v *Version) PackageOf(key string) (name, version string) {
+	switch v.Source {
+	case Pip:
+		return wheelPackage(key)
+	case HTTP, OCI:
+		return "", ""
+	}
+	return v.Files[key].Name, v.Files[key].Version
 }
 
 // wheelPackage reads project and version out of a wheel's file name (PEP 427),

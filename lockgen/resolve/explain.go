@@ -3,8 +3,6 @@ package resolve
 import (
 	"context"
 	"maps"
-	"slices"
-	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -58,31 +56,4 @@ func Contest(ctx context.Context, m *lock.Manifest, w *Want, o Options) ([]Tried
 		list = append(list, tried([]*Want{c}, failed)...)
 	}
 	return list, nil
-}
-
-// Needs says which packages of an npm plugin's closure can load a package, as
-// far as the places of the folders tell: node looks beside the package that
-// asks and above it, so a package inside another's node_modules is there for
-// that one. The lock holds places, not dependencies.
-func Needs(v *lock.Version, name string) []string {
-	var lines []string
-	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
-		f := v.Files[key]
-		if f.Name != name && key != name {
-			continue
-		}
-		i := strings.LastIndex(key, "/node_modules/")
-		switch {
-		case v.Source != lock.NPM:
-			lines = append(lines, key+": a file of "+v.Package)
-		case f.Name == v.Package && i < 0:
-			lines = append(lines, key+": the plugin itself")
-		case i < 0:
-			lines = append(lines, key+": at the top, so needed by the plugin or by any of its packages")
-		default:
-			parent := v.Files[key[:i]]
-			lines = append(lines, key+": inside "+parent.Name+"@"+parent.Version+", which needs this version and not the one at the top")
-		}
-	}
-	return lines
 }

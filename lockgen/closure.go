@@ -1,0 +1,288 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// This file is what the lock knows of closures, for tree, why, explain, sbom and
+// report. The lock holds which files a plugin is made of and, for npm, in which
+// folders they lie; it does not hold which package asks for which. So a plugin
+// has its packages below it, and only a package in the node_modules of another
+// is below that one: npm puts it there for that one, or for what is inside it.
+
+// What a branch is to the one above it.
+const (
+	aPlugin    = "plugin"
+	aPackage   = "package"
+	aFile      = "file"      // of http and oci, which have no packages
+	aGoMod     = "go.mod"    // a module of which only the go.mod is read
+	aRuntime   = "runtime"   // the plugin that runs the one above
+	aToolchain = "toolchain" // the plugin that compiles the one above
+	aMachine   = "machine"   // not in the lock: the interpreter of a plugin of Python, or cargo
+)
+
+// A branch is a plugin or a package of a closure, with what is below it.
+type branch struct {
+	Kind      string    `json:"kind"`
+	Name      string    `json:"name"`
+	Version   string    `json:"version,omitempty"`
+	From      string    `json:"from,omitempty"`      // of a plugin: KIND:PACKAGE
+	Self      bool      `json:"self,omitempty"`      // the plugin's own package
+	Runs      bool      `json:"runs_code,omitempty"` // a package with a build script, which runs when it is compiled
+	Files     []string  `json:"files,omitempty"`     // keys of the lock, sorted
+	Size      int64     `json:"size,omitempty"`      // of those together, in bytes
+	Platforms []string  `json:"platforms,omitempty"` // that have one of the files; empty for all
+	Below     []*branch `json:"below,omitempty"`
+
+	above *branch // nil for a plugin
+}
+
+// label is NAME VERSION.
+func (b *branch) label() string { return strings.TrimSuffix(b.Name+" "+b.Version, " ") }
+
+// closureOf returns a locked version with its packages below it: its own first,
+// then by name and version. What runs or compiles it is the last, without its
+// own closure.
+func closureOf(name, version string, v *lock.Version) *branch {
+	top := &branch{Kind: aPlugin, Name: name, Version: version, From: from(v)}
+	at := map[string]*branch{} // npm: by folder; else by package
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		pkg, of := v.PackageOf(key)
+		b := &branch{Kind: aPackage, Name: pkg, Version: of, above: top}
+		id := pkg + "@" + of
+		switch {
+		case pkg == "":
+			b.Kind, b.Name, b.Version, id = aFile, key, "", key
+		case v.Source == lock.NPM:
+			id = key
+			for above, nested := key, true; nested && b.above == top; {
+				i := strings.LastIndex(above, "/node_modules/")
+				if nested = i >= 0; nested {
+					if above = above[:i]; at[above] != nil { // sorted, so it was there before
+						b.above = at[above]
+					}
+				}
+			}
+		case v.Source == lock.Go && !strings.HasSuffix(key, ".zip"):
+			b.Kind = aGoMod
+		}
+		if known := at[id]; known != nil {
+			b = known
+		} else {
+			at[id] = b
+			b.Self = b.Kind == aPackage && b.above == top && lock.NormalPackage(v.Source, pkg) == lock.NormalPackage(v.Source, v.Package)
+			b.Runs = slices.Contains(v.BuildScripts, pkg+"-"+of)
+			b.above.Below = append(b.above.Below, b)
+		}
+		if b.Kind == aGoMod && strings.HasSuffix(key, ".zip") {
+			b.Kind = aPackage
+		}
+		b.Files = append(b.Files, key)
+		b.Size += f.Size
+		b.Platforms = append(b.Platforms, f.Platforms...)
+		if len(f.Platforms) == 0 {
+			b.Platforms = append(b.Platforms, lock.PlatformNames()...)
+		}
+	}
+	own := 0
+	for _, platform := range lock.PlatformNames() {
+		if v.Platforms[platform].Locked() {
+			own++
+		}
+	}
+	for _, b := range at {
+		slices.Sort(b.Platforms)
+		if b.Platforms = slices.Compact(b.Platforms); len(b.Platforms) >= own {
+			b.Platforms = nil
+		}
+		b.sort()
+	}
+	top.sort()
+	for kind, spec := range map[string]string{aRuntime: v.Runtime, aToolchain: v.Toolchain} {
+		if spec != "" {
+			name, version, _ := strings.Cut(spec, "@")
+			top.Below = append(top.Below, &branch{Kind: kind, Name: name, Version: version, above: top})
+		}
+	}
+	if len(v.Python) > 0 {
+		top.Below = append(top.Below, &branch{Kind: aMachine, Name: "CPython", Version: strings.Join(v.Python, ", "), above: top})
+	}
+	if v.Source == lock.Cargo {
+		top.Below = append(top.Below, &branch{Kind: aMachine, Name: "cargo", above: top})
+	}
+	return top
+}
+
+// closures returns the closures of a whole lock, by name and version.
+func closures(l *lock.Lock) (all []*branch) {
+	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+		for _, version := range slices.SortedFunc(maps.Keys(l.Plugins[name]), lock.CompareVersions) {
+			all = append(all, closureOf(name, version, l.Plugins[name][version]))
+		}
+	}
+	return all
+}
+
+// from is KIND:PACKAGE of a locked version.
+func from(v *lock.Version) string { return strings.TrimSuffix(v.Source+":"+v.Package, ":") }
+
+// sort puts what is below b in order.
+func (b *branch) sort() {
+	slices.SortFunc(b.Below, func(x, y *branch) int {
+		switch {
+		case x.Self != y.Self && x.Self:
+			return -1
+		case x.Self != y.Self:
+			return 1
+		case x.Name != y.Name:
+			return strings.Compare(x.Name, y.Name)
+		}
+		return lock.CompareVersions(x.Version, y.Version)
+	})
+}
+
+// sum counts the packages and files of b and of what is below it, and the bytes
+// of these, but not what runs or compiles it. A package of npm counts in each of
+// its folders.
+func (b *branch) sum() (packages, files int, size int64) {
+	if b.Kind == aPackage {
+		packages = 1
+	}
+	files, size = len(b.Files), b.Size
+	for _, c := range b.Below {
+		if c.Kind != aRuntime && c.Kind != aToolchain {
+			p, f, s := c.sum()
+			packages, files, size = packages+p, files+f, size+s
+		}
+	}
+	return packages, files, size
+}
+
+// note says in words what a branch is and has.
+func (b *branch) note() string {
+	var notes []string
+	if b.Self {
+		notes = append(notes, "its own package")
+	}
+	switch b.Kind {
+	case aPlugin:
+		packages, files, size := b.sum()
+		notes = append(notes, b.From)
+		if packages > 0 {
+			notes = append(notes, count(packages, "package"))
+		}
+		notes = append(notes, count(files, "file"), bytesText(size))
+	case aGoMod:
+		notes = append(notes, "only its go.mod is read")
+	case aRuntime:
+		return "runs it"
+	case aToolchain:
+		return "compiles it"
+	case aMachine:
+		if b.Name == "cargo" {
+			return "compiles it; of the machine, not in the lock"
+		}
+		return "runs it; of the machine, not in the lock"
+	default:
+		what := bytesText(b.Size)
+		if len(b.Files) > 1 {
+			what = fmt.Sprintf("%d files, %s", len(b.Files), what)
+		}
+		notes = append(notes, what)
+	}
+	if b.Runs {
+		notes = append(notes, "runs code when it is compiled")
+	}
+	if len(b.Platforms) > 0 {
+		notes = append(notes, "for "+strings.Join(b.Platforms, ", "))
+	}
+	return strings.Join(notes, "; ")
+}
+
+// walk calls f for b and all below it, from above.
+func (b *branch) walk(f func(*branch)) {
+	f(b)
+	for _, c := range b.Below {
+		c.walk(f)
+	}
+}
+
+// A found is one place of a package in the lock.
+type found struct {
+	Plugin        string   `json:"plugin"`
+	PluginVersion string   `json:"plugin_version"`
+	Kind          string   `json:"kind"`
+	Name          string   `json:"name"`
+	Version       string   `json:"version"`
+	Path          string   `json:"path,omitempty"` // npm: its folder; else its file, where it is one
+	Files         []string `json:"files,omitempty"`
+	Through       []string `json:"through"` // the packages between the plugin and it, from above, NAME@VERSION
+	Why           string   `json:"why"`
+}
+
+// reasons returns the places in the closure of a plugin of what a word names: a
+// package, NAME or NAME@VERSION, as its ecosystem writes it or not; a folder or
+// file of the lock; or a plugin that runs or compiles this one.
+func reasons(top *branch, source, word string) (all []found) {
+	top.walk(func(b *branch) {
+		if b.Kind == aPlugin || b.Kind == aMachine || !b.named(source, word) {
+			return
+		}
+		f := found{Plugin: top.Name, PluginVersion: top.Version, Kind: b.Kind, Name: b.Name, Version: b.Version, Files: b.Files, Through: []string{}}
+		if len(b.Files) == 1 {
+			f.Path = b.Files[0]
+		}
+		for up := b.above; up != nil && up.Kind == aPackage; up = up.above {
+			f.Through = append(f.Through, up.Name+"@"+up.Version)
+		}
+		slices.Reverse(f.Through)
+		f.Why = b.why(top, source)
+		all = append(all, f)
+	})
+	return all
+}
+
+// why says why b is in the closure of a plugin, as far as the lock knows.
+func (b *branch) why(top *branch, source string) string {
+	switch {
+	case b.Kind == aRuntime:
+		return "runs the plugin"
+	case b.Kind == aToolchain:
+		return "compiles the plugin"
+	case b.Self:
+		return "the plugin itself"
+	case b.Kind == aGoMod:
+		return "in its closure, of which only the go.mod is read"
+	case b.Kind == aFile:
+		return "a file of " + top.From
+	case b.above.Kind == aPackage:
+		return "inside " + b.above.Name + "@" + b.above.Version + ", which needs this version and not the one further up, or holds a package that does"
+	case source == lock.NPM && !strings.Contains(b.Files[0], "/node_modules/"):
+		return "at the top, so needed by the plugin or by any of its packages"
+	}
+	return "in its closure; which package asks for it is not in the lock"
+}
+
+// named reports whether a word means b.
+func (b *branch) named(source, word string) bool {
+	if slices.Contains(b.Files, word) {
+		return true
+	}
+	if b.Kind == aRuntime || b.Kind == aToolchain {
+		return word == b.Name || word == b.Name+"@"+b.Version
+	}
+	name, version := word, ""
+	if i := strings.LastIndex(word, "@"); i > 0 { // npm's scopes begin with one
+		name, version = word[:i], word[i+1:]
+	}
+	if source == lock.Go {
+		version = strings.TrimPrefix(version, "v")
+	}
+	return lock.NormalPackage(source, name) == lock.NormalPackage(source, b.Name) && (version == "" || version == b.Version)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+)
+
+var whyVerb = &cli.Verb[program]{
+	Name: "why", Args: "PACKAGE[@VERSION]", Short: "tell which plugins a package is locked for",
+	Long: `PACKAGE is the name of a package in any closure, of a file or folder of the
+lock, or of a plugin. Each place is told with the plugin and what the lock knows
+of the way to it: for npm the packages in whose folders it lies. For one plugin:
+lockgen explain NAME --why PACKAGE`,
+	Example: `lockgen why @bufbuild/protobuf
+lockgen why prost@0.14.1
+lockgen why node`,
+	JSON: true, Run: runWhy,
+}
+
+func runWhy(_ context.Context, p *program, args []string) error {
+	if len(args) != 1 {
+		return fault.Errorf(fault.Usage, "write: lockgen why PACKAGE", "lockgen why takes one package")
+	}
+	if err := p.locateLock(); err != nil {
+		return err
+	}
+	l, _, err := p.readLock()
+	if err != nil {
+		return err
+	}
+	word := args[0]
+	places := []found{}
+	var plugins []string // that are called so
+	for _, t := range closures(l) {
+		places = append(places, reasons(t, l.Plugins[t.Name][t.Version].Source, word)...)
+		if word == t.Name || word == t.Name+"@"+t.Version {
+			plugins = append(plugins, t.Name+"@"+t.Version)
+		}
+	}
+	if len(places)+len(plugins) == 0 {
+		mend := lock.DidYouMean(word, packageNames(l), "see what there is: lockgen tree")
+		return fault.Errorf(fault.Usage, mend, "no plugin of %s has a package %s", p.lock, word)
+	}
+	if p.ui.JSON {
+		if plugins == nil {
+			plugins = []string{}
+		}
+		return p.ui.Data(map[string]any{"package": word, "plugins": plugins, "places": places})
+	}
+	var b strings.Builder
+	for _, spec := range plugins {
+		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a plugin of its own; who asks for it: lockgen explain " + spec + "\n")
+	}
+	slices.SortStableFunc(places, func(x, y found) int {
+		if x.Name != y.Name {
+			return strings.Compare(x.Name, y.Name)
+		}
+		return lock.CompareVersions(x.Version, y.Version)
+	})
+	last := ""
+	for _, f := range places {
+		if head := strings.TrimSuffix(f.Name+" "+f.Version, " "); head != last {
+			b.WriteString(plain.Row(head) + "\n")
+			last = head
+		}
+		b.WriteString("  " + plain.Row(f.way()+": "+f.line()) + "\n")
+	}
+	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
+	return nil
+}
+
+// line is a place in words, for one plugin.
+func (f found) line() string {
+	if f.Path != "" {
+		return f.Path + ": " + f.Why
+	}
+	return f.Name + ": " + f.Why
+}
+
+// way is the plugin and the packages between it and the place.
+func (f found) way() string {
+	return strings.Join(append([]string{f.Plugin + " " + f.PluginVersion}, f.Through...), " > ")
+}
+
+// packageNames returns the names of all packages and plugins of a lock, sorted.
+func packageNames(l *lock.Lock) []string {
+	names := map[string]bool{}
+	for _, t := range closures(l) {
+		t.walk(func(b *branch) {
+			if b.Kind != aFile && b.Kind != aMachine {
+				names[b.Name] = true
+			}
+		})
+	}
+	return slices.Sorted(maps.Keys(names))
+}
