@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // A section is a heading of the page and what it shows.
@@ -208,10 +209,7 @@ func path(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	git, err := exec.LookPath("git")
-	if err != nil {
-		t.Skip("skipped: no git:", err)
-	}
+	git := testenv.Program(t, "git")
 	if err := os.Symlink(git, filepath.Join(bin, "git")); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // BenchmarkMonorepo compares, in one run and by turns, a clean build of 2,500
@@ -37,15 +38,13 @@ import (
 // BUCK2_PROTOBUF_BENCH_TARGETS gives another number of targets, of as many
 // files each.
 func BenchmarkMonorepo(b *testing.B) {
-	buf, err := exec.LookPath("buf")
-	if err != nil {
-		b.Skip("no buf on PATH: npm install --global @bufbuild/buf")
-	}
+	buf := testenv.Program(b, "buf")
 	if bucktest.Find() == "" {
 		b.Skip("no buck2: put one on PATH or name it in BUCK2")
 	}
 	targets := 400
 	if s := os.Getenv("BUCK2_PROTOBUF_BENCH_TARGETS"); s != "" {
+		var err error
 		if targets, err = strconv.Atoi(s); err != nil {
 			b.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // A program is one folder of examples/typescript that uses generated code.
@@ -62,9 +63,7 @@ func TestTypeScriptBuck2(t *testing.T) {
 
 // Without Buck2: what fetch installs, protoc called by hand.
 func TestTypeScriptDirect(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs plugins from their registries")
-	}
+	testenv.Real(t, "needs plugins from their registries")
 	root, get := bucktest.Root(t), fetcher(t)
 	protoc, node := get("protoc"), get("node")
 	include := filepath.Join(filepath.Dir(filepath.Dir(protoc)), "include")

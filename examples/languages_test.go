@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // A sample is one target of an example, and the program that uses its code.
@@ -55,9 +56,7 @@ func TestLanguagesBuck2(t *testing.T) {
 // Without Buck2: what fetch installs, protoc called by hand. What they make is
 // what they make under Buck2, and is used where there is none.
 func TestLanguagesDirect(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs plugins from their registries")
-	}
+	testenv.Real(t, "needs plugins from their registries")
 	root, get := bucktest.Root(t), fetcher(t)
 	var p *bucktest.Project
 	if bucktest.Find() != "" {
@@ -103,9 +102,7 @@ func TestLanguagesDirect(t *testing.T) {
 
 func runGo(t *testing.T, generated string) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: needs modules from the proxy")
-	}
+	testenv.Real(t, "needs modules from the proxy")
 	dir := workspace(t, "go", generated, ".", "main.go", "go.mod", "go.sum")
 	return command(t, dir, "go", "run", "-mod=readonly", ".")
 }
@@ -123,13 +120,8 @@ func runPython(program, at string) func(t *testing.T, generated string) string {
 // python returns an interpreter that has the packages of the example, and mypy.
 func python(t *testing.T) string {
 	t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 on PATH")
-	}
-	if testing.Short() {
-		t.Skip("-short: needs packages from the registry of pip")
-	}
+	python := testenv.Program(t, "python3")
+	testenv.Real(t, "needs packages from the registry of pip")
 	requirements := map[string]string{"requirements.txt": "betterproto2==0.10.0\ngrpcio==1.72.1\nmypy==1.18.2\nprotobuf==6.30.2\ntypes-grpcio==1.0.0.20251009\ntypes-protobuf==6.32.1.20260221\n"}
 	venv := cached(t, "python", requirements, func(dir string) {
 		command(t, dir, python, "-m", "venv", "env")
@@ -171,13 +163,9 @@ func TestStubs(t *testing.T) {
 func runJava(t *testing.T, generated string) string {
 	t.Helper()
 	for _, tool := range []string{"mvn", "javac", "java"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s on PATH", tool)
-		}
+		testenv.Program(t, tool)
 	}
-	if testing.Short() {
-		t.Skip("-short: needs protobuf-java from the repository of Maven")
-	}
+	testenv.Real(t, "needs protobuf-java from the repository of Maven")
 	const artifact = "com.google.protobuf:protobuf-java:4.30.2"
 	jars := cached(t, "java", map[string]string{"artifact": artifact}, func(dir string) {
 		command(t, dir, "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+dir)
@@ -199,12 +187,8 @@ func runJava(t *testing.T, generated string) string {
 func runRust(binary string, features ...string) func(t *testing.T, generated string) string {
 	return func(t *testing.T, generated string) string {
 		t.Helper()
-		if _, err := exec.LookPath("cargo"); err != nil {
-			t.Skip("no cargo on PATH")
-		}
-		if testing.Short() {
-			t.Skip("-short: needs crates from their registry")
-		}
+		testenv.Program(t, "cargo")
+		testenv.Real(t, "needs crates from their registry")
 		dir := workspace(t, "rust", generated, "gen", "main.rs", "serde_main.rs", "tonic_main.rs", "Cargo.toml")
 		target := cached(t, "rust", map[string]string{"Cargo.toml": read(t, filepath.Join(dir, "Cargo.toml"))}, func(string) {})
 		t.Setenv("CARGO_TARGET_DIR", target)
@@ -228,9 +212,7 @@ func readCpp(t *testing.T, generated string) string {
 
 // One service, whose server in Go is asked by a client in TypeScript.
 func TestPolyglot(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs packages from their registries")
-	}
+	testenv.Real(t, "needs packages from their registries")
 	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
 	targets := strings.Fields(p.Must("targets", "//examples/polyglot:"))
 	if len(targets) < 7 {

@@ -9,14 +9,13 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // examples/own-plugin, with a file server and a registry on this machine in
 // place of the ones that it names.
 func TestOwnPlugin(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs protoc from its registry")
-	}
+	testenv.Real(t, "needs protoc from its registry")
 	if runtime.GOOS != "linux" {
 		t.Skip("the example's plugin is locked for Linux")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // buildGrid is the remote cache of the test, a package for the Python of this machine.
@@ -24,9 +25,7 @@ const buildGrid = "buildgrid==0.4.4"
 // leaves nothing to run in a second one at another path: neither the generating
 // of code nor the fetching of plugins.
 func TestRemoteCache(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs a remote cache from its registry")
-	}
+	testenv.Real(t, "needs a remote cache from its registry")
 	if bucktest.Find() == "" {
 		t.Skip("no buck2: put one on PATH or name it in BUCK2")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 var (
@@ -26,6 +27,7 @@ var (
 // newCargoWorld adds crab 1.0.0, which cargo compiles from two crates.
 func newCargoWorld(t *testing.T) *world {
 	t.Helper()
+	testenv.Real(t, "it starts cargo")
 	c, err := pkgmgr.FindCargo(t.Context())
 	if err != nil {
 		t.Skipf("skipped: no cargo that works: %v", err)
@@ -35,8 +37,8 @@ func newCargoWorld(t *testing.T) *world {
 	if _, err := c.Identity(t.Context(), p); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	if _, err := exec.LookPath("cc"); err != nil && runtime.GOOS != "windows" {
-		t.Skipf("skipped: no linker: %v", err)
+	if runtime.GOOS != "windows" {
+		testenv.Program(t, "cc") // the linker
 	}
 	w.Setenv("CARGO_HOME", t.TempDir())
 	w.Setenv("CARGO_NET_RETRY", "0")

@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // world is a repository with a lock, a fake registry that serves it, and an
@@ -540,9 +541,7 @@ func TestNoClients(t *testing.T) {
 // TestScopes: plugins that are installed in one run may have packages of
 // different scopes, each with the registry that the user's npm has for it.
 func TestScopes(t *testing.T) {
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Skip("skipped: npm is not on PATH")
-	}
+	testenv.Program(t, "npm")
 	w := newWorld(t)
 	other := map[string]fake.Artifact{
 		"node_modules/other":      w.registry.Package(fake.Package{Name: "other", Version: "1.0.0", Manifest: map[string]any{"bin": "other.js"}, Files: map[string]string{"other.js": "echo other\n"}}),

@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // goDep and goPlug are the modules of the plugin plug: a program with one
@@ -32,7 +33,7 @@ var (
 func goItself(t *testing.T) fake.Module {
 	return fake.Module{
 		Path: lock.GoToolchain, Version: "v0.0.1-go1.99.0.test", Mod: "module golang.org/toolchain\n",
-		Files: map[string]string{"bin/go": "#!/bin/sh\nexec '" + look(t, "go") + "' \"$@\"\n", "src/_go.mod": "module std\n"},
+		Files: map[string]string{"bin/go": "#!/bin/sh\nexec '" + testenv.Program(t, "go") + "' \"$@\"\n", "src/_go.mod": "module std\n"},
 	}
 }
 
@@ -43,6 +44,7 @@ const foreign = "windows-aarch64"
 // kept for the next run.
 func newGoWorld(t *testing.T) *world {
 	t.Helper()
+	testenv.Real(t, "it starts go")
 	tool, err := pkgmgr.FindGo(t.Context())
 	if err != nil {
 		t.Skipf("skipped: no go that works: %v", err)
@@ -143,15 +145,6 @@ func (w *world) compiled(tool *pkgmgr.Go, cache, platform string) lock.Cell {
 	return lock.Cell{Binary: binary, Tree: tree}
 }
 
-func look(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("skipped: %v", err)
-	}
-	return path
-}
-
 // TestGo compiles a plugin from locked modules with the locked Go.
 func TestGo(t *testing.T) {
 	w := newGoWorld(t)
@@ -180,7 +173,7 @@ func TestGo(t *testing.T) {
 	other := *w
 	other.cache, other.registries = t.TempDir(), "go = \""+w.registry.GoProxy()+"\"\n"
 	other.write()
-	realGo := look(t, "go")
+	realGo := testenv.Program(t, "go")
 	t.Setenv("PATH", t.TempDir())
 	second := runs(&other)
 	one, err1 := os.ReadFile(first)

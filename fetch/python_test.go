@@ -16,15 +16,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // machinePython returns a Python of this machine and its version.
 func machinePython(t *testing.T) (path, version string) {
 	t.Helper()
-	path, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 on PATH")
-	}
+	path = testenv.Program(t, "python3")
 	out, err := exec.Command(path, "-I", "-S", "-c", `import sys; print(sys.executable); print("%d.%d" % sys.version_info[:2])`).Output()
 	if err != nil {
 		t.Skipf("python3 does not run: %v", err)

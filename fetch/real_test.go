@@ -11,15 +11,14 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestRealPlugins installs this repository's own pip and npm plugins from the real
 // registries, those of npm by the locked npm and by our unpacker. Both folders are
 // compared with the lock, so both are the same. Bytes are kept between runs.
 func TestRealPlugins(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: -short, and this needs the registries")
-	}
+	testenv.Real(t, "needs the registries")
 	base, err := os.UserCacheDir()
 	if err != nil {
 		t.Skip("skipped: no cache folder:", err)

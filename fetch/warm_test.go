@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // wide locks a plugin of some files in some folders, installs it, and returns its
@@ -45,13 +46,8 @@ func isTree(t *testing.T, dir, want string) bool {
 	return err == nil && got == want
 }
 
-// full is a count for BUCK2_PROTOBUF_TEST=full, else a tenth of it.
-func full(n int) int {
-	if os.Getenv("BUCK2_PROTOBUF_TEST") == "full" {
-		return n
-	}
-	return n / 10
-}
+// full is a count for the full suite, else a tenth of it.
+func full(n int) int { return testenv.Count(n/10, n) }
 
 // TestWarmRecord: no flipped bit of what a warm start believes gives another
 // path, or none.

@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestWine: under Wine 9 or later, fetch.exe installs a plugin of npm by the
@@ -19,13 +20,8 @@ import (
 // runs the launcher, through cmd.exe as it always does. Bytes and what Wine
 // needs are kept between runs.
 func TestWine(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: -short, and this needs the registries")
-	}
-	wine, err := exec.LookPath("wine")
-	if err != nil {
-		t.Skip("skipped:", err)
-	}
+	testenv.Real(t, "needs the registries")
+	wine := testenv.Program(t, "wine")
 	release, err := exec.Command(wine, "--version").Output()
 	if err != nil {
 		t.Skip("skipped: wine does not start:", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // airGap tells the test binary what to do in a network namespace of its own.
@@ -55,9 +56,7 @@ func TestAirGap(t *testing.T) {
 // TestAirGapReal is TestAirGap with this repository's own npm and pip plugins,
 // where their bytes are in the cache that tests keep.
 func TestAirGapReal(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: -short, and this copies real plugins")
-	}
+	testenv.Real(t, "copies real plugins")
 	base, err := os.UserCacheDir()
 	if err != nil {
 		t.Skip("skipped: no cache folder:", err)

@@ -15,11 +15,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // needCargo skips where no cargo is, and gives it a home of its own.
 func needCargo(t *testing.T) (home string) {
 	t.Helper()
+	testenv.Real(t, "it starts cargo")
 	if _, err := pkgmgr.FindCargo(t.Context()); err != nil {
 		t.Skipf("no cargo to try with: %v", err)
 	}
@@ -406,9 +408,7 @@ func TestCargoOwnConfiguration(t *testing.T) {
 // TestCargoReal locks protoc-gen-prost from the registry that cargo is
 // configured with. What it downloads is kept for the next time.
 func TestCargoReal(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: protoc-gen-prost 0.2.3 comes from the network")
-	}
+	testenv.Real(t, "protoc-gen-prost 0.2.3 comes from the network")
 	tool, err := pkgmgr.FindCargo(t.Context())
 	if err != nil {
 		t.Skipf("TestCargoReal needs cargo: %v", err)

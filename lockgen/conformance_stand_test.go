@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // A stand publishes a plugin "tool" in one kind of source, for the conformance
@@ -233,6 +234,7 @@ func cargoStand() *stand {
 	const noPlatforms = "a crate does not say which platforms it is for: who compiles it finds out"
 	return &stand{
 		kind: lock.Cargo, need: func(t *testing.T) {
+			testenv.Real(t, "it starts cargo")
 			if _, err := pkgmgr.FindCargo(t.Context()); err != nil {
 				t.Skipf("no cargo to try with: %v", err)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // git runs git in the place's folder, with nothing of the user's configuration.
@@ -21,10 +22,7 @@ func (p *place) git(args ...string) string {
 
 func (p *place) tryGit(args ...string) (string, error) {
 	p.t.Helper()
-	path, err := exec.LookPath("git")
-	if err != nil {
-		p.t.Skip("git is not on PATH")
-	}
+	path := testenv.Program(p.t, "git")
 	cmd := exec.Command(path, args...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 const root = ".." // of the repository
@@ -291,9 +292,7 @@ func TestImports(t *testing.T) {
 // from the real registries that npm and pip of this machine use. The committed
 // lock must come out. What was downloaded is kept for the next run.
 func TestRealRegistries(t *testing.T) {
-	if testing.Short() {
-		t.Skip("real registries are not asked in short mode")
-	}
+	testenv.Real(t, "asks real registries")
 	needNPM(t)
 	p := own(t)
 	user, err := os.UserCacheDir()

@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
@@ -167,6 +168,7 @@ var (
 
 func needPip(t *testing.T) {
 	t.Helper()
+	testenv.Real(t, "it starts pip")
 	if err := pipOnce(); err != nil {
 		t.Skipf("no pip that works: %v", err)
 	}
@@ -174,6 +176,7 @@ func needPip(t *testing.T) {
 
 func needNPM(t *testing.T) {
 	t.Helper()
+	testenv.Real(t, "it starts npm")
 	needPip(t) // node is a wheel
 	if err := npmOnce(); err != nil {
 		t.Skipf("no npm that works: %v", err)

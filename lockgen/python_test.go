@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // python writes a manifest of interpreters, platforms and entries.
@@ -257,9 +258,7 @@ func TestPythonSmoke(t *testing.T) {
 // TestPythonReal locks mypy-protobuf from the index that pip of this machine
 // uses, and tries it by the locked protoc with a Python of this machine.
 func TestPythonReal(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a real index is not asked in short mode")
-	}
+	testenv.Real(t, "asks a real index")
 	needPip(t)
 	host, ok := lock.Host()
 	if !ok {

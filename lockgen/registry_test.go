@@ -23,6 +23,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // The registries that others wrote: that of distribution, built from its Go
@@ -36,14 +38,12 @@ const distribution = "github.com/distribution/distribution/v3/cmd/registry@v3.0.
 // registryPrograms finds the registries, by name. What is not there is said.
 func registryPrograms(t *testing.T) map[string]string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("skipped: -short, and this builds and runs registries")
-	}
+	testenv.Real(t, "builds and runs registries")
 	found := map[string]string{}
-	if name, err := exec.LookPath("docker-registry"); err == nil {
+	if name, err := testenv.Find("docker-registry"); err == nil {
 		found["docker-registry"] = name
 	} else {
-		t.Log("not tried: docker-registry is not on PATH (apt-get install docker-registry)")
+		t.Log("not tried: docker-registry does not run (apt-get install docker-registry)")
 	}
 	base, err := os.UserCacheDir()
 	if err != nil {

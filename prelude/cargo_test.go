@@ -9,15 +9,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestCargoPlugin: Buck2 has a plugin compiled from the locked crates on this
 // machine and runs it; one of its crates runs code then, if the lock says that
 // somebody consented.
 func TestCargoPlugin(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs protoc from its registry")
-	}
+	testenv.Real(t, "needs protoc from its registry")
 	host, ok := lock.Host()
 	if !ok {
 		t.Skip("the lock has no name for this machine")
@@ -29,8 +28,8 @@ func TestCargoPlugin(t *testing.T) {
 	if _, err := cargo.Identity(t.Context(), host); err != nil {
 		t.Skip(err)
 	}
-	if _, err := exec.LookPath("cc"); err != nil && host.OS != "windows" {
-		t.Skip("no linker:", err)
+	if host.OS != "windows" {
+		testenv.Program(t, "cc") // the linker
 	}
 	t.Setenv("CARGO_HOME", t.TempDir())
 	s := fake.New(t)

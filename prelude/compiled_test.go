@@ -17,6 +17,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // compiledToolchains are what the rules of Buck2's prelude want, beside all
@@ -248,9 +249,7 @@ rust_binary(name = "main_rs", srcs = ["main.rs"], crate_root = "main.rs", deps =
 // With a runtime, a library is one of Buck2's own prelude: programs of its
 // rules have it in their deps.
 func TestCompiled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs runtimes from their registries")
-	}
+	testenv.Real(t, "needs runtimes from their registries")
 	needs(t, "go") // builds fetch
 	p := scratch(t, olderProtoc, compiledProject)
 	runs := func(t *testing.T, p *bucktest.Project, language, program, library string, code ...string) {
@@ -325,9 +324,7 @@ func installed(t *testing.T, packages ...string) string {
 // machine by way of a file server, and a server and a client of what it
 // generates.
 func TestCompiledGRPCCpp(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs protoc from its registry")
-	}
+	testenv.Real(t, "needs protoc from its registry")
 	needs(t, "go", "g++", "python3", "grpc_cpp_plugin")
 	library := installed(t, "protobuf", "grpc++")
 	path, err := exec.LookPath("grpc_cpp_plugin")
@@ -392,9 +389,7 @@ const greetProto = "syntax = \"proto3\";\npackage api;\noption java_multiple_fil
 // have, locked from the one that this machine's mvn uses, and a server and a
 // client of what it generates.
 func TestCompiledGRPCJava(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs a plugin and runtimes from a repository of Maven")
-	}
+	testenv.Real(t, "needs a plugin and runtimes from a repository of Maven")
 	needs(t, "go", "mvn", "javac", "jar", "java", "python3")
 	host, ok := lock.Host()
 	if !ok {
@@ -619,13 +614,11 @@ func list(t *testing.T, s []string) string {
 	return string(data)
 }
 
-// needs skips a test where a tool is not on PATH.
+// needs skips a test where a tool is not there.
 func needs(t *testing.T, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s on PATH", tool)
-		}
+		testenv.Program(t, tool)
 	}
 }
 

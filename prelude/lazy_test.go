@@ -13,15 +13,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // A library of TypeScript brings the closure of its plugin for the platform on
 // which code is generated, what runs it, and nothing else: neither the packages
 // of other platforms nor those of the plugin's other version.
 func TestClosure(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: needs protoc from its registry")
-	}
+	testenv.Real(t, "needs protoc from its registry")
 	host, ok := lock.Host()
 	if !ok {
 		t.Skip("the lock has no name for this machine")

@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // stubsMain is a plugin of Python: it says what it sees of the world.
@@ -77,10 +78,7 @@ func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []stri
 // TestPythonPlugins: one tree serves every interpreter, and the machine's own
 // Python runs it, seeing nothing else of the machine.
 func TestPythonPlugins(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 on PATH")
-	}
+	python := testenv.Program(t, "python3")
 	out, err := exec.Command(python, "-I", "-c", `import sys; print("%d.%d" % sys.version_info[:2])`).Output()
 	if err != nil {
 		t.Fatal(err)

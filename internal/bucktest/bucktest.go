@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // A Project is a Buck2 project on disk with a daemon of its own.
@@ -22,13 +24,14 @@ type Project struct {
 	isolation string
 }
 
-// Find returns the path of the Buck2 that $BUCK2 or $PATH names, or "".
+// Find returns the path of the Buck2 that $BUCK2 or $PATH names, or "" where none
+// runs.
 func Find() string {
 	name := os.Getenv("BUCK2")
 	if name == "" {
 		name = "buck2"
 	}
-	path, err := exec.LookPath(name)
+	path, err := testenv.Find(name)
 	if err != nil {
 		return ""
 	}
@@ -36,12 +39,13 @@ func Find() string {
 }
 
 // Open returns the project at dir and stops its daemon when the test ends. It
-// skips the test where there is no Buck2. The isolation is the name of the
+// skips the test where there is no Buck2, and with -short. The isolation is the name of the
 // folder inside buck-out that keeps the project's outputs, so that a test in a
 // checkout neither disturbs nor uses those of the person who works in it. Each
 // package needs a name of its own, for packages are tested side by side.
 func Open(t testing.TB, dir, isolation string) *Project {
 	t.Helper()
+	testenv.Real(t, "it starts Buck2")
 	buck2 := Find()
 	if buck2 == "" {
 		t.Skip("no buck2: put one on PATH or name it in BUCK2")

@@ -17,17 +17,8 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
-
-// tool skips the test, by name, where a program is missing.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("%s is not on PATH", name)
-	}
-	return path
-}
 
 // run runs a program with the environment of the test, less what configures npm
 // and pip.
@@ -61,7 +52,8 @@ func read(t *testing.T, path string) string {
 }
 
 func TestRealNPMInstalls(t *testing.T) {
-	npm := tool(t, "npm")
+	testenv.Real(t, "it starts npm")
+	npm := testenv.Program(t, "npm")
 	s := fake.New(t)
 	s.Package(fake.Package{Name: "@fake/lib", Version: "1.2.0", Files: map[string]string{"index.js": "module.exports = 'lib'\n"}})
 	s.Package(fake.Package{Name: "@fake/lib", Version: "2.0.0"})
@@ -81,7 +73,7 @@ func TestRealNPMInstalls(t *testing.T) {
 			t.Errorf("package-lock.json lacks %s:\n%s", want, lock)
 		}
 	}
-	if node, err := exec.LookPath("node"); err == nil {
+	if node, err := testenv.Find("node"); err == nil {
 		if got := run(t, dir, nil, node, "node_modules/protoc-gen-fake/main.js"); got != "lib\n" {
 			t.Errorf("the plugin prints %q", got)
 		}
@@ -95,7 +87,8 @@ func TestRealNPMInstalls(t *testing.T) {
 }
 
 func TestRealPipDownloads(t *testing.T) {
-	pip := tool(t, "pip")
+	testenv.Real(t, "it starts pip")
+	pip := testenv.Program(t, "pip")
 	s := fake.New(t)
 	lib := s.Wheel(fake.Wheel{Name: "Fake.Lib", Version: "1.2", Files: map[string]string{"fake_lib.py": "X = 1\n"}, Python: ">=3.6"})
 	s.Wheel(fake.Wheel{Name: "fake-lib", Version: "3.0", Python: ">=99"})

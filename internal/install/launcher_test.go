@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 func TestCmdLauncher(t *testing.T) {
@@ -25,10 +27,7 @@ func TestNodeLauncher(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a shell")
 	}
-	env, err := exec.LookPath("env")
-	if err != nil {
-		t.Skip(err)
-	}
+	env := testenv.Program(t, "env", "true")
 	launcher := filepath.Join(t.TempDir(), "launcher")
 	if err := os.WriteFile(launcher, []byte(shLauncher(nodeVariables, []string{env})), 0o755); err != nil {
 		t.Fatal(err)

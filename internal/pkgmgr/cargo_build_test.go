@@ -18,10 +18,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 func realCargo(t *testing.T) (*Cargo, lock.Platform) {
 	t.Helper()
+	testenv.Real(t, "it starts cargo")
 	c, err := FindCargo(t.Context())
 	if err != nil {
 		t.Skipf("skipped: no cargo that works: %v", err)
@@ -33,8 +35,8 @@ func realCargo(t *testing.T) (*Cargo, lock.Platform) {
 	if _, err := c.Identity(t.Context(), host); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	if _, err := exec.LookPath("cc"); err != nil && runtime.GOOS != "windows" {
-		t.Skipf("skipped: no linker: %v", err)
+	if runtime.GOOS != "windows" {
+		testenv.Program(t, "cc") // the linker
 	}
 	return c, host
 }

@@ -9,15 +9,14 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestRealGo resolves and builds protoc-gen-go 1.35.2 with the Go and the module
 // proxy of this machine. What was downloaded once, and what was compiled, stays
 // in buck2-protobuf-test in the user's cache folder.
 func TestRealGo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: it compiles the standard library")
-	}
+	testenv.Real(t, "it compiles the standard library")
 	g := realGo(t)
 	cache := goCache(t)
 	modules := filepath.Join(filepath.Dir(cache), "go-protobuf-1.35.2")

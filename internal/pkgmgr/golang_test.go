@@ -16,10 +16,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 func realGo(t *testing.T) *Go {
 	t.Helper()
+	testenv.Real(t, "it starts go")
 	g, err := FindGo(t.Context())
 	if err != nil {
 		t.Skipf("no go to try with: %v", err)

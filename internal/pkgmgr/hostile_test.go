@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // nodeVariables are what node, npm, pnpm, Yarn, bun and corepack document as
@@ -50,6 +51,7 @@ func hostileNode(t *testing.T) hostileSetup {
 	if runtime.GOOS == "windows" {
 		t.Skip("the traps are shell scripts")
 	}
+	node := testenv.Program(t, "node")
 	h := hostileSetup{home: t.TempDir(), project: t.TempDir()}
 	h.canary = filepath.Join(h.home, "canary")
 	h.touch = "echo script >> " + h.canary
@@ -110,10 +112,6 @@ func hostileNode(t *testing.T) hostileSetup {
 	t.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 
 	// The traps are live: a node in this environment falls into one.
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("no node to try with")
-	}
 	if out, err := exec.Command(node, "-e", "0").CombinedOutput(); err != nil {
 		t.Fatalf("node in the hostile environment: %v, %s", err, out)
 	}

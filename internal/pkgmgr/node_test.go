@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // testCache is a folder for what comes from the registry; it outlives the test.
@@ -512,9 +513,7 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 
 // TestNodeManagersInstallPlugins installs the real plugins with each manager.
 func TestNodeManagersInstallPlugins(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short: needs packages of the registry")
-	}
+	testenv.Real(t, "needs packages of the registry")
 	npm := realNPM(t)
 	for _, test := range []struct {
 		name, version, bin string

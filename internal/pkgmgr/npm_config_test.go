@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // npmHome is a user of npm with these files, below a folder that it returns,
@@ -119,7 +120,7 @@ func TestNPMConfigSources(t *testing.T) {
 			if err != nil || got != want {
 				t.Errorf("got %s, %v; want %s", got, err, want)
 			}
-			if os.Getenv("BUCK2_PROTOBUF_TEST") != "full" {
+			if !testenv.Full() {
 				return
 			}
 			n := realNPM(t)

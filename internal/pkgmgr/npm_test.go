@@ -13,12 +13,14 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // realNPM is the npm of this machine; tests of ours need it unless there is
 // none.
 func realNPM(t *testing.T) *NPM {
 	t.Helper()
+	testenv.Real(t, "it starts npm")
 	n, err := FindNPM(t.Context())
 	if err != nil {
 		t.Skipf("no npm to try with: %v", err)

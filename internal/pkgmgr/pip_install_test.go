@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // eachWheelManager runs a test with pip and uv, found as FindWheelManager finds
@@ -25,9 +26,7 @@ func eachWheelManager(t *testing.T, test func(t *testing.T, m *WheelManager)) {
 				dir := testCache(t, "managers")
 				dir = filepath.Join(dir, spec)
 				if _, err := os.Stat(filepath.Join(dir, "bin")); err != nil {
-					if testing.Short() {
-						t.Skip("short: uv would come from the index")
-					}
+					testenv.Real(t, "uv would come from the index")
 					p, err := FindPip(t.Context())
 					if err != nil {
 						t.Skipf("no pip to install uv with: %v", err)

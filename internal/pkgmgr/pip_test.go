@@ -18,10 +18,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 func realPip(t *testing.T) *Pip {
 	t.Helper()
+	testenv.Real(t, "it starts pip")
 	p, err := FindPip(t.Context())
 	if err != nil {
 		t.Skipf("no pip to try with: %v", err)

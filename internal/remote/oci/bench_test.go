@@ -23,6 +23,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // artifact is 100 MB that nobody can compress.
@@ -82,10 +83,7 @@ func median(times []time.Duration) time.Duration {
 //
 //	go test -run '^$' -bench HTTP -benchtime 10x ./internal/remote/oci
 func BenchmarkHTTP(b *testing.B) {
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		b.Skip("skipped: no curl on PATH")
-	}
+	curl := testenv.Program(b, "curl")
 	body := artifact()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "artifact", time.Time{}, bytes.NewReader(body))
@@ -119,14 +117,8 @@ func BenchmarkHTTP(b *testing.B) {
 //	apt-get install docker-registry; go install oras.land/oras/cmd/oras@v1.3.0
 //	go test -run '^$' -bench Pull -benchtime 10x ./internal/remote/oci
 func BenchmarkPull(b *testing.B) {
-	oras, err := exec.LookPath("oras")
-	if err != nil {
-		b.Skip("skipped: no oras on PATH")
-	}
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		b.Skip("skipped: no curl on PATH")
-	}
+	oras := testenv.Program(b, "oras", "version")
+	curl := testenv.Program(b, "curl")
 	body := artifact()
 	for _, r := range []struct {
 		name  string
@@ -218,10 +210,7 @@ func serve(b *testing.B, command func(address string) *exec.Cmd) server {
 
 // dockerRegistry is Debian's, to which oras pushes the artifact.
 func dockerRegistry(b *testing.B, oras string, body []byte) server {
-	program, err := exec.LookPath("docker-registry")
-	if err != nil {
-		b.Skip("skipped: no docker-registry on PATH")
-	}
+	program := testenv.Program(b, "docker-registry")
 	dir := b.TempDir()
 	s := serve(b, func(address string) *exec.Cmd {
 		config := filepath.Join(dir, "config.yml")
