@@ -34,6 +34,3 @@ func (a Alone) Run(ctx context.Context) ([]byte, error) {
 		limit: aloneOutput, timeout: aloneTime, offline: true, class: fault.Integrity,
 	}.run(ctx)
 }
-
-// Exited reports whether err is a program that ran and did not end well.
-func Exited(err error) bool { return isExit(err) }

@@ -23,9 +23,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// The oldest cargo that reads a Cargo.lock of version 4.
-const cargoMajor, cargoMinor = 1, 78
-
 // To cargo a page in HTML is an index without the crate.
 const noCrate = "is the name right, and the registry of cargo? a proxy or login page in the place of its index looks the same to cargo: open that in a browser"
 
@@ -94,18 +91,13 @@ func FindCargo(ctx context.Context) (_ *Cargo, err error) {
 		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, clean(said))
 	}
 	c.version = fields[1]
-	switch yes, ok := atLeast(c.version, cargoMajor, cargoMinor); {
+	switch yes, ok := serves("cargo", c.version); {
 	case !ok:
 		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, clean(c.version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s, needed is %d.%d or later", c.cargo, clean(c.version), cargoMajor, cargoMinor)
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s, needed is %s or later", c.cargo, clean(c.version), leastOf("cargo"))
 	}
 	return c, nil
-}
-
-func isFile(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // Version returns cargo's own version.

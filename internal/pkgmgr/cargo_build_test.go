@@ -200,7 +200,7 @@ func TestCargoBuild(t *testing.T) {
 			}
 			continue
 		}
-		wantFault(t, err, tt.class, tt.says)
+		fake.WantFault(t, err, tt.class, tt.says)
 	}
 	if _, err := os.Stat(canary); err == nil {
 		t.Error("code of a crate ran without consent")
@@ -225,12 +225,12 @@ func TestCargoBuild(t *testing.T) {
 		_, _, err = build(func(b *CargoBuild) {
 			b.Crates, b.Scripts = []CrateFile{crateFile(t, s, calling)}, []string{"leaf-1.2.0"}
 		})
-		wantFault(t, err, fault.Machine, "Network is unreachable")
+		fake.WantFault(t, err, fault.Machine, "Network is unreachable")
 	}
 	t.Setenv("PATH", t.TempDir())
 	if runtime.GOOS != "windows" {
 		_, _, err = build(func(*CargoBuild) {})
-		wantFault(t, err, fault.Machine, "cc is not on PATH")
+		fake.WantFault(t, err, fault.Machine, "cc is not on PATH")
 	}
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(fault.Mend(err), "gcc") {
 		t.Errorf("%v, mend %q", err, fault.Mend(err))
@@ -251,7 +251,7 @@ func TestCargoPlatform(t *testing.T) {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 		if err != nil {
-			wantFault(t, err, fault.Machine, "not for "+p.Name)
+			fake.WantFault(t, err, fault.Machine, "not for "+p.Name)
 		}
 	}
 }
@@ -295,6 +295,6 @@ func TestQuietFolder(t *testing.T) {
 	t.Setenv("TMPDIR", inner)
 	if runtime.GOOS != "windows" {
 		_, err = quietFolder(inner)
-		wantFault(t, err, fault.Machine, "cargo would read")
+		fake.WantFault(t, err, fault.Machine, "cargo would read")
 	}
 }

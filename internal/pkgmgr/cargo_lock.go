@@ -50,7 +50,7 @@ func (x *CrateIndex) Lock(ctx context.Context, root *CrateSource) ([]Crate, *Cra
 		step = []string{"update", "--workspace", "--locked"}
 	}
 	if err := x.run(ctx, root.String(), "root", step...); err != nil {
-		if isExit(err) {
+		if Exited(err) {
 			if stranger := x.strangers(source); stranger != nil {
 				return nil, nil, stranger
 			}
@@ -79,7 +79,7 @@ func (x *CrateIndex) Lock(ctx context.Context, root *CrateSource) ([]Crate, *Cra
 			} else if part {
 				result.Manifest, result.Lockfile = slim, less
 			}
-		} else if !isExit(err) {
+		} else if !Exited(err) {
 			return nil, nil, err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestFindCargo(t *testing.T) {
 	find := func(says map[string]string) (*Cargo, error) {
-		t.Setenv("PATH", fakes(t, says))
+		t.Setenv("PATH", fake.Programs(t, says))
 		return FindCargo(t.Context())
 	}
 	c, err := find(map[string]string{"cargo": "print cargo 1.95.0 (f2d3ce0bd 2026-03-21)", "rustc": "print /nowhere"})
@@ -24,46 +24,24 @@ func TestFindCargo(t *testing.T) {
 		t.Errorf("found %+v, %v", c, err)
 	}
 	_, err = find(map[string]string{"cargo": "print cargo 1.70.0 (x)", "rustc": "print /nowhere"})
-	wantFault(t, err, fault.Machine, "has version 1.70.0, needed is 1.78 or later")
+	fake.WantFault(t, err, fault.Machine, "has version 1.70.0, needed is 1.78 or later")
 	_, err = find(map[string]string{"cargo": "print hello", "rustc": "print /nowhere"})
-	wantFault(t, err, fault.Machine, `says its version is "hello"`)
+	fake.WantFault(t, err, fault.Machine, `says its version is "hello"`)
 	_, err = find(map[string]string{"cargo": "complain no toolchain", "rustc": "complain no toolchain"})
-	wantFault(t, err, fault.Machine, "no toolchain")
+	fake.WantFault(t, err, fault.Machine, "no toolchain")
 	for _, says := range []map[string]string{nil, {"cargo": "print cargo 1.95.0"}} {
 		_, err = find(says)
-		wantFault(t, err, fault.Machine, "is not on PATH")
+		fake.WantFault(t, err, fault.Machine, "is not on PATH")
 		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.Mend(err), "cargo 1.78 or later") {
 			t.Errorf("%v, mend %q", err, fault.Mend(err))
 		}
 	}
 }
 
-// documented are variables that cargo, rustc, rustup, Go, cgo, git and the C
-// compilers document as theirs, and some that they may come to have.
-var documented = strings.Fields(`
-	CARGO CARGO_HOME CARGO_TARGET_DIR CARGO_INCREMENTAL CARGO_CACHE_RUSTC_INFO CARGO_LOG CARGO_MAKEFLAGS CARGO_ALIAS_FETCH CARGO_BUILD_JOBS
-	CARGO_BUILD_RUSTC CARGO_BUILD_RUSTC_WRAPPER CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_RUSTDOC CARGO_BUILD_TARGET CARGO_BUILD_TARGET_DIR
-	CARGO_BUILD_RUSTFLAGS CARGO_BUILD_RUSTDOCFLAGS CARGO_BUILD_INCREMENTAL CARGO_BUILD_DEP_INFO_BASEDIR CARGO_CARGO_NEW_VCS CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY
-	CARGO_NET_OFFLINE CARGO_NET_GIT_FETCH_WITH_CLI CARGO_NET_SSH_KNOWN_HOSTS CARGO_HTTP_DEBUG CARGO_PROFILE_RELEASE_LTO CARGO_RESOLVER_FEATURE_UNIFICATION
-	CARGO_REGISTRIES_MINE_CREDENTIAL_PROVIDER CARGO_REGISTRIES_MINE_TOKEN CARGO_REGISTRY_DEFAULT CARGO_REGISTRY_TOKEN CARGO_REGISTRY_CREDENTIAL_PROVIDER
-	CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS CARGO_CREDENTIAL_ALIAS_X CARGO_SOURCE_X_REPLACE_WITH CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER
-	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS CARGO_UNSTABLE_CONFIG_INCLUDE CARGO_ENCODED_RUSTFLAGS
-	CARGO_ENCODED_RUSTDOCFLAGS CARGO_WORKSPACE_DIR CARGO_SOMETHING_NEW
-	RUSTC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTC_BOOTSTRAP RUSTC_LOG RUSTC_FORCE_RUSTC_VERSION RUSTC_SOMETHING_NEW RUSTDOC RUSTDOCFLAGS RUSTFLAGS RUST_BACKTRACE
-	RUST_MIN_STACK RUST_TARGET_PATH RUST_LOG RUSTUP_TOOLCHAIN RUSTUP_DIST_SERVER RUSTUP_UPDATE_ROOT RUSTUP_DIST_ROOT RUSTUP_PERMIT_COPY_RENAME RUSTUP_OVERRIDE_HOST_TRIPLE
-	GO111MODULE GCCGO GOARCH GOAMD64 GOARM64 GOBIN GOCACHE GOCACHEPROG GODEBUG GOENV GOEXE GOEXPERIMENT GOFIPS140 GOFLAGS GOHOSTARCH GOINSECURE GOMODCACHE GOOS
-	GOPATH GOROOT GOTMPDIR GOTOOLCHAIN GOTOOLDIR GOVCS GOVERSION GOWORK GO_EXTLINK_ENABLED GOSOMETHINGNEW GOGCCFLAGS GOCOVERDIR
-	CGO_ENABLED CGO_CFLAGS CGO_CFLAGS_ALLOW CGO_CPPFLAGS CGO_CXXFLAGS CGO_FFLAGS CGO_LDFLAGS CC CXX AR FC PKG_CONFIG PKG_CONFIG_PATH CFLAGS LDFLAGS CPPFLAGS CXXFLAGS CC_x86_64 CPATH
-	GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_NAMESPACE GIT_CEILING_DIRECTORIES GIT_CONFIG
-	GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_VALUE_0 GIT_CONFIG_PARAMETERS GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_EXEC_PATH GIT_TEMPLATE_DIR
-	GIT_SSH GIT_SSH_COMMAND GIT_SSH_VARIANT GIT_ASKPASS GIT_PROXY_COMMAND GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_TRACE GIT_ALLOW_PROTOCOL GIT_QUARANTINE_PATH
-	GIT_SSL_CAINFO GIT_SSL_NO_VERIFY GIT_SOMETHING_NEW SSH_ASKPASS SSH_AUTH_SOCK
-`)
-
 // The environment of every run of cargo that asks a registry holds nothing of the
 // user's but the way to servers.
 func TestCargoEnv(t *testing.T) {
-	for _, name := range append(documented, "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "EDITOR", "SECRET") {
+	for _, name := range append(fake.Variables, "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "EDITOR", "SECRET") {
 		t.Setenv(name, "canary")
 	}
 	reach := []string{"HTTPS_PROXY=http://mine", "https_proxy=http://mine", "NO_PROXY=mine", "ALL_PROXY=mine", "SSL_CERT_FILE=mine", "SSL_CERT_DIR=mine"}
@@ -88,7 +66,7 @@ func TestCargoEnv(t *testing.T) {
 	t.Setenv("ASDF_DATA_DIR", "mine")
 	t.Setenv("CCC", "mine")
 	env = askEnv()
-	for _, name := range documented {
+	for _, name := range fake.Variables {
 		if slices.Contains(env, name+"=canary") && name != "SSH_AUTH_SOCK" {
 			t.Errorf("%s is there", name)
 		}

@@ -54,25 +54,25 @@ func recipes() []recipe {
 	version := []string{"--version"}
 	python := []string{"python3", "python", "py"}
 	return []recipe{
-		{name: "cargo", programs: []string{"cargo"}, ask: version, least: dotted(cargoMajor, cargoMinor), why: "which reads a Cargo.lock of version 4",
+		{name: "cargo", programs: []string{"cargo"}, ask: version, least: "1.78", why: "which reads a Cargo.lock of version 4",
 			install: map[string]string{"apt-get": "apt-get install rustup && rustup default stable", "dnf": "dnf install cargo", "apk": "apk add cargo",
 				"brew": "brew install rust", "winget": "winget install Rustlang.Rustup", "": "install rustup (rustup.rs), then run: rustup default stable"},
 			renew: "rustup update stable"},
-		{name: "rustc", programs: []string{"rustc"}, ask: version, least: dotted(cargoMajor, cargoMinor), why: "the compiler of cargo",
+		{name: "rustc", programs: []string{"rustc"}, ask: version, least: "1.78", why: "the compiler of cargo",
 			install: map[string]string{"": "install rustup (rustup.rs), then run: rustup default stable"}, renew: "rustup update stable"},
-		{name: "npm", programs: []string{"npm"}, ask: version, least: dotted(npmMajor, npmMinor), why: "which can refuse git dependencies",
+		{name: "npm", programs: []string{"npm"}, ask: version, least: "11.10", why: "which can refuse git dependencies",
 			install: map[string]string{"brew": "brew install node", "winget": "winget install OpenJS.NodeJS", "": "lock a node, which brings an npm: lockgen add node"},
 			renew:   npmGlobal + "npm@11"},
 		{name: "yarn", programs: []string{"yarn"}, ask: version, least: "1.22", why: "which needs nothing of the user's configuration", install: map[string]string{"": npmGlobal + "yarn"}, renew: npmGlobal + "yarn"},
 		{name: "pnpm", programs: []string{"pnpm"}, ask: version, least: "9.0", why: "which installs without links", install: map[string]string{"": npmGlobal + "pnpm"}, renew: npmGlobal + "pnpm"},
 		{name: "bun", programs: []string{"bun"}, ask: version, least: "1.3", why: "which knows of the age of packages", install: map[string]string{"": npmGlobal + "bun"}, renew: npmGlobal + "bun"},
-		{name: "pip", programs: python, args: []string{"-I", "-m", "pip"}, ask: version, least: dotted(pipMajor, pipMinor), why: "whose installation report has its stable form",
+		{name: "pip", programs: python, args: []string{"-I", "-m", "pip"}, ask: version, least: "23.0", why: "whose installation report has its stable form",
 			install: map[string]string{"apt-get": "apt-get install python3-pip", "dnf": "dnf install python3-pip", "apk": "apk add py3-pip",
 				"brew": "brew install python", "winget": "winget install Python.Python.3.13", "": "install Python 3 with pip (python3 -m ensurepip --upgrade where Python has none)"},
 			renew: "python3 -m pip install --upgrade pip"},
 		{name: "uv", programs: []string{"uv"}, ask: version,
 			install: map[string]string{"brew": "brew install uv", "winget": "winget install astral-sh.uv", "": "python3 -m pip install uv"}, renew: "uv self update"},
-		{name: "go", programs: []string{"go"}, ask: []string{"env", "GOVERSION"}, least: dotted(goMajor, goMinor), why: "which can be kept from running another toolchain",
+		{name: "go", programs: []string{"go"}, ask: []string{"env", "GOVERSION"}, least: "1.21", why: "which can be kept from running another toolchain",
 			install: map[string]string{"apt-get": "apt-get install golang", "dnf": "dnf install golang", "apk": "apk add go",
 				"brew": "brew install go", "winget": "winget install GoLang.Go", "": "install Go (go.dev/doc/install)"},
 			renew: "install a newer Go (go.dev/doc/install)"},
@@ -90,8 +90,6 @@ func recipes() []recipe {
 			install: map[string]string{"": "install Buck2 (buck2.build/docs/getting_started/install)"}, renew: "install a newer Buck2 (buck2.build/docs/getting_started/install)"},
 	}
 }
-
-func dotted(major, minor int) string { return fmt.Sprintf("%d.%d", major, minor) }
 
 // env is the environment in which a tool is asked for its version. None may load
 // anything to answer: corepack, rustup, Yarn, go.
@@ -126,6 +124,20 @@ func recipeOf(name string) (recipe, error) {
 func Least(name string) (version, why string) {
 	r, _ := recipeOf(name)
 	return r.least, r.why
+}
+
+func leastOf(name string) string {
+	least, _ := Least(name)
+	return least
+}
+
+// serves reports whether a version of a tool is its [Least] one or later; ok is
+// false where it is no version.
+func serves(name, version string) (yes, ok bool) {
+	least := strings.Split(leastOf(name), ".")
+	major, _ := strconv.Atoi(least[0])
+	minor, _ := strconv.Atoi(least[1])
+	return atLeast(version, major, minor)
 }
 
 // Remedy is the command that installs a tool on this machine, or renews one

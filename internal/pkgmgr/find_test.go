@@ -164,3 +164,23 @@ func TestFindReal(t *testing.T) {
 		t.Logf("%+v", tool)
 	}
 }
+
+// TestToolEnvironments: what a child sees is built from nothing.
+func TestToolEnvironments(t *testing.T) {
+	const canary = "canary-of-the-user"
+	for _, name := range []string{"NODE_OPTIONS", "NPM_CONFIG_SCRIPT_SHELL", "npm_config_node_options", "YARN_YARN_PATH", "PNPM_CONFIG_PNPMFILE", "BUN_OPTIONS",
+		"BASH_ENV", "LD_PRELOAD", "https_proxy", "ALL_PROXY", "NPM_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"} {
+		t.Setenv(name, canary)
+	}
+	yarn, err := recipeOf("yarn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, env := range map[string][]string{"a shim": shimEnv(), "a version": yarn.env(), "an installation": privateEnv("home")} {
+		for _, kv := range env {
+			if strings.HasSuffix(kv, canary) {
+				t.Errorf("%s sees %s", what, kv)
+			}
+		}
+	}
+}

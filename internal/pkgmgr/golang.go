@@ -22,9 +22,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// The oldest Go that takes GOTOOLCHAIN=local, and with it never runs another.
-const goMajor, goMinor = 1, 21
-
 const noGo = "install Go 1.21 or later, or take the plugin from another source"
 
 // A Go is a Go toolchain that can be run. It is safe for use by several
@@ -74,11 +71,11 @@ func FindGo(ctx context.Context) (_ *Go, err error) {
 	if real := filepath.Join(said["GOROOT"], "bin", filepath.Base(found)); filepath.IsAbs(said["GOROOT"]) && isFile(real) {
 		g.path = real
 	}
-	switch yes, ok := atLeast(version, goMajor, goMinor); {
+	switch yes, ok := serves("go", version); {
 	case !ok:
 		return nil, fault.Errorf(fault.Machine, noGo, "%s says its version is %q", found, clean(version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s, needed is %d.%d or later", found, clean(version), goMajor, goMinor)
+		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s, needed is %s or later", found, clean(version), leastOf("go"))
 	}
 	return g, nil
 }
@@ -350,7 +347,7 @@ func (g *Go) modDownload(ctx context.Context, c GoConfig, scratch, cache, path, 
 	}
 	run := g.download("go mod download "+what, dir, c.downloadEnv(scratch, cache), []string{"mod", "download", "-modcacherw", "-json", what})
 	out, err := run.twice(ctx)
-	if err != nil && !isExit(err) {
+	if err != nil && !Exited(err) {
 		return nil, err
 	}
 	var said struct {

@@ -452,9 +452,6 @@ func checkSum(label, want, got string) error {
 		"the files of %s have the hash %s, expected %s", label, got, want)
 }
 
-// ErrCompile is in the error of a program that does not compile.
-var ErrCompile = errors.New("it does not compile")
-
 // A GoBuild is everything that an executable is made from.
 type GoBuild struct {
 	Main     GoMain

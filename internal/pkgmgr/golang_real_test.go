@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
@@ -21,7 +22,7 @@ func TestRealGo(t *testing.T) {
 	cache := goCache(t)
 	modules := filepath.Join(filepath.Dir(cache), "go-protobuf-1.35.2")
 	main := GoMain{"google.golang.org/protobuf", "1.35.2", "cmd/protoc-gen-go"}
-	p := platform(t, "macos-aarch64")
+	p := fake.Platform(t, "macos-aarch64")
 
 	config := GoConfig{Proxy: fileURL(modules), SumDB: "off", Auth: "off"}
 	_, err := os.Stat(modules)

@@ -16,7 +16,7 @@ import (
 // servers, and where passwords are.
 func TestGoEnv(t *testing.T) {
 	scratch := t.TempDir()
-	for _, name := range append(documented, "GOROOT", "LD_PRELOAD", "EDITOR", "SECRET", "XDG_CONFIG_HOME") {
+	for _, name := range append(fake.Variables, "GOROOT", "LD_PRELOAD", "EDITOR", "SECRET", "XDG_CONFIG_HOME") {
 		t.Setenv(name, "canary")
 	}
 	t.Setenv("NETRC", "mine")

@@ -31,22 +31,22 @@ func realGo(t *testing.T) *Go {
 
 func TestFindGo(t *testing.T) {
 	find := func(says map[string]string) (*Go, error) {
-		t.Setenv("PATH", fakes(t, says))
+		t.Setenv("PATH", fake.Programs(t, says))
 		return FindGo(t.Context())
 	}
 	_, err := find(nil)
-	wantFault(t, err, fault.Machine, "go is not on PATH")
+	fake.WantFault(t, err, fault.Machine, "go is not on PATH")
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.Mend(err), "Go 1.21 or later") {
 		t.Errorf("%v; mend %q", err, fault.Mend(err))
 	}
 	_, err = find(map[string]string{"go": `print {"GOVERSION": "go1.20.14"}`})
-	wantFault(t, err, fault.Machine, "has version 1.20.14, needed is 1.21 or later")
+	fake.WantFault(t, err, fault.Machine, "has version 1.20.14, needed is 1.21 or later")
 	_, err = find(map[string]string{"go": `print {"GOVERSION": "devel"}`})
-	wantFault(t, err, fault.Machine, `its version is "devel"`)
+	fake.WantFault(t, err, fault.Machine, `its version is "devel"`)
 	_, err = find(map[string]string{"go": "print a board game"})
-	wantFault(t, err, fault.Machine, "is it Go?")
+	fake.WantFault(t, err, fault.Machine, "is it Go?")
 	_, err = find(map[string]string{"go": "complain no such thing"})
-	wantFault(t, err, fault.Machine, "no such thing")
+	fake.WantFault(t, err, fault.Machine, "no such thing")
 	g, err := find(map[string]string{"go": `print {"GOVERSION": "go1.26.7"}`})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ var plug = GoMain{Module: "example.com/Plug/v2", Version: "2.1.0", Dir: "cmd/plu
 func TestGoResolve(t *testing.T) {
 	g := realGo(t)
 	s := goProxy(t)
-	both := []lock.Platform{platform(t, "linux-x86_64"), platform(t, "windows-x86_64")}
+	both := []lock.Platform{fake.Platform(t, "linux-x86_64"), fake.Platform(t, "windows-x86_64")}
 	resolve := func(t *testing.T, sumdb string, m GoMain) (*GoClosure, error) {
 		return g.Resolve(t.Context(), goOf(s, sumdb), t.TempDir(), m, both)
 	}
@@ -240,7 +240,7 @@ func TestGoResolve(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := resolve(t, sumdb, tt.main)
-			wantFault(t, err, tt.class, tt.texts...)
+			fake.WantFault(t, err, tt.class, tt.texts...)
 		})
 	}
 	for name, lines := range map[string]string{"replace": "replace example.com/dep => ../dep", "exclude": "exclude (\n\texample.com/dep v1.0.0\n)"} {
@@ -248,7 +248,7 @@ func TestGoResolve(t *testing.T) {
 			s.Module(fake.Module{Path: "example.com/" + name, Version: "v1.0.0", Files: map[string]string{
 				"go.mod": "module example.com/" + name + "\n\ngo 1.21\n\n" + lines + "\n", "main.go": "package main\n\nfunc main() {}\n"}})
 			_, err := resolve(t, sumdb, GoMain{"example.com/" + name, "1.0.0", ""})
-			wantFault(t, err, map[string]fault.Class{"replace": fault.Policy, "exclude": fault.Usage}[name], "example.com/"+name+"@v1.0.0 has "+name)
+			fake.WantFault(t, err, map[string]fault.Class{"replace": fault.Policy, "exclude": fault.Usage}[name], "example.com/"+name+"@v1.0.0 has "+name)
 		})
 	}
 	t.Run("newer go", func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestGoResolve(t *testing.T) {
 			"go.mod": "module example.com/newdep\n\ngo 1.21\n\nrequire example.com/new v1.0.0\n", "main.go": "package main\n\nimport _ \"example.com/new/lib\"\n\nfunc main() {}\n"}})
 		for _, path := range []string{"example.com/new", "example.com/newdep"} {
 			_, err := resolve(t, sumdb, GoMain{path, "1.0.0", ""})
-			wantFault(t, err, fault.Usage, "needs a newer Go")
+			fake.WantFault(t, err, fault.Usage, "needs a newer Go")
 			if mend := fault.Mend(err); mend != "lock a newer Go: lockgen add go@1.99" {
 				t.Errorf("mend %q", mend)
 			}
@@ -275,7 +275,7 @@ func TestGoResolve(t *testing.T) {
 		// The proxy gives other code than the database knows.
 		s.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"evil\"\n"}})
 		_, err := resolve(t, sumdb, plug)
-		wantFault(t, err, fault.Integrity, "SECURITY ERROR")
+		fake.WantFault(t, err, fault.Integrity, "SECURITY ERROR")
 		if _, err := resolve(t, "off", plug); err != nil {
 			t.Errorf("without the database: %v", err)
 		}
@@ -329,14 +329,14 @@ func TestGoDownload(t *testing.T) {
 		t.Errorf("the go.mod: %+v, %v", only, err)
 	}
 	_, err = g.Download(t.Context(), goOf(s, "off"), t.TempDir(), toolchain.Path, toolchain.Version[1:])
-	wantFault(t, err, fault.Policy, "checksum database is off")
+	fake.WantFault(t, err, fault.Policy, "checksum database is off")
 }
 
 // TestGoBuild builds in two folders, for this platform and for another one.
 func TestGoBuild(t *testing.T) {
 	g := realGo(t)
 	s := goProxy(t)
-	platforms := []lock.Platform{platform(t, "macos-aarch64"), platform(t, "windows-x86_64")}
+	platforms := []lock.Platform{fake.Platform(t, "macos-aarch64"), fake.Platform(t, "windows-x86_64")}
 	closure, err := g.Resolve(t.Context(), goOf(s, "off"), t.TempDir(), plug, platforms)
 	if err != nil {
 		t.Fatal(err)
@@ -380,16 +380,16 @@ func TestGoBuild(t *testing.T) {
 	broken := b
 	broken.Main.Dir = "cmd/broken"
 	err = g.Build(t.Context(), broken, out)
-	wantFault(t, err, fault.Machine, "does not compile for darwin/arm64", "undefined")
+	fake.WantFault(t, err, fault.Machine, "does not compile for darwin/arm64", "undefined")
 	if !errors.Is(err, ErrCompile) {
 		t.Errorf("not ErrCompile: %v", err)
 	}
 	b.Modules = slices.Clone(b.Modules)
 	b.Modules[0].Sum = b.Modules[1].Sum
-	wantFault(t, g.Build(t.Context(), b, out), fault.Integrity, "checksum mismatch")
+	fake.WantFault(t, g.Build(t.Context(), b, out), fault.Integrity, "checksum mismatch")
 	b.Modules[0] = closure.Modules[0]
 	b.Modules[1].ModSum = b.Modules[0].ModSum
-	wantFault(t, g.Build(t.Context(), b, out), fault.Integrity, "checksum mismatch")
+	fake.WantFault(t, g.Build(t.Context(), b, out), fault.Integrity, "checksum mismatch")
 }
 
 // goCache is a build cache that outlives the test: without it every run

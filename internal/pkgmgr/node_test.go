@@ -291,11 +291,11 @@ func TestNodeManagersIgnoreTheUser(t *testing.T) {
 		home := t.TempDir()
 		canary := filepath.Join(home, "canary")
 		hook := filepath.Join(home, "hook.js")
-		write(t, hook, "require('fs').appendFileSync("+fmt.Sprintf("%q", canary)+", process.argv.join(' ') + '\\n')\n")
+		fake.Write(t, hook, "require('fs').appendFileSync("+fmt.Sprintf("%q", canary)+", process.argv.join(' ') + '\\n')\n")
 		rc := "registry=http://127.0.0.1:9/user/\nignore-scripts=false\nbin-links=true\ndry-run=true\nomit=optional\ninstall-strategy=linked\n" +
 			"node-options=--require " + hook + "\nscript-shell=" + hook + "\ngit=" + hook + "\nforce=true\nos=plan9\nglobal=true\nprefix=" + home + "\n" +
 			"engine-strict=true\nallow-git=all\nallow-file=none\noffline=false\nfund=true\naudit=true\numask=0777\nonload-script=" + hook + "\n"
-		write(t, filepath.Join(home, "etc", "npmrc"), rc)
+		fake.Write(t, filepath.Join(home, "etc", "npmrc"), rc)
 		parent := t.TempDir() // of the folder to install in
 		for _, dir := range []string{home, parent, filepath.Join(home, "pnpm"), filepath.Join(home, ".config", "pnpm")} {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -312,16 +312,16 @@ func TestNodeManagersIgnoreTheUser(t *testing.T) {
 				"bunfig.toml":         "preload = [" + fmt.Sprintf("%q", hook) + "]\n[install]\nregistry = \"http://127.0.0.1:9/bun/\"\nlinker = \"isolated\"\nproduction = true\nminimumReleaseAge = 99999999\nglobalDir = \"" + home + "\"\n",
 				".bunfig.toml":        "[install]\nregistry = \"http://127.0.0.1:9/bun/\"\nlinker = \"isolated\"\nminimumReleaseAge = 99999999\n",
 			} {
-				write(t, filepath.Join(dir, name), text)
+				fake.Write(t, filepath.Join(dir, name), text)
 			}
 		}
-		write(t, filepath.Join(parent, "package.json"), `{"name":"above","workspaces":["*"],"packageManager":"deno@1.0.0","engines":{"node":"99","npm":"99","pnpm":"99","yarn":"99","bun":"99"},`+
+		fake.Write(t, filepath.Join(parent, "package.json"), `{"name":"above","workspaces":["*"],"packageManager":"deno@1.0.0","engines":{"node":"99","npm":"99","pnpm":"99","yarn":"99","bun":"99"},`+
 			`"devEngines":{"packageManager":{"name":"deno","version":"1.x","onFail":"error"},"runtime":{"name":"deno","onFail":"error"}},"scripts":{"preinstall":"node `+hook+`"},"overrides":{"bins":"9.9.9"}}`)
 		dir := filepath.Join(parent, "here")
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		git := fakes(t, map[string]string{"git": "hang", "sh": "hang", "node-gyp": "hang"})
+		git := fake.Programs(t, map[string]string{"git": "hang", "sh": "hang", "node-gyp": "hang"})
 		for key, value := range map[string]string{
 			"HOME": home, "USERPROFILE": home, "XDG_CONFIG_HOME": home, "PREFIX": home, "NODE_ENV": "production",
 			"NODE_OPTIONS": "--require " + hook, "NODE_PATH": home, "NODE_EXTRA_CA_CERTS": hook, "NODE_REPL_EXTERNAL_MODULE": hook,
@@ -389,14 +389,14 @@ func TestNodeManagerRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			err := n.Install(t.Context(), dir, test.pkgs)
-			wantFault(t, err, test.class, test.says)
+			fake.WantFault(t, err, test.class, test.says)
 			if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 				t.Errorf("left behind: %v, %v", entries, err)
 			}
 		})
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "precious"), "")
+	fake.Write(t, filepath.Join(dir, "precious"), "")
 	if err := n.Install(t.Context(), dir, []Tarball{good}); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a folder with something in it: %v", err)
 	}
@@ -422,26 +422,26 @@ func TestNodeManagersCompare(t *testing.T) {
 			}
 			return
 		}
-		wantFault(t, err, fault.Integrity, m.Name+" install: exit status 1")
+		fake.WantFault(t, err, fault.Integrity, m.Name+" install: exit status 1")
 	})
 }
 
 // brokenManager is a manager that does one thing.
 func brokenManager(t *testing.T, says string) *NodeManager {
-	return &NodeManager{Name: "pnpm", Version: "9.0.0", run: []string{filepath.Join(fakes(t, map[string]string{"tool": says}), "tool")}}
+	return &NodeManager{Name: "pnpm", Version: "9.0.0", run: []string{filepath.Join(fake.Programs(t, map[string]string{"tool": says}), "tool")}}
 }
 
 func TestBrokenNodeManager(t *testing.T) {
 	good := pack(t, "node_modules/a", "a", "1.0.0", inOrder(t, `{"name":"a","version":"1.0.0"}`, "index.js"))
 	dir := t.TempDir()
 	err := brokenManager(t, "complain npm error code EACCES").Install(t.Context(), dir, []Tarball{good})
-	wantFault(t, err, fault.Machine, "pnpm install: exit status 3: npm error code EACCES")
+	fake.WantFault(t, err, fault.Machine, "pnpm install: exit status 3: npm error code EACCES")
 	if mend := fault.Mend(err); !strings.Contains(mend, "BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1") {
 		t.Errorf("mend %q", mend)
 	}
 	// It says that all is well and did nothing.
 	err = brokenManager(t, "print added 1 package").Install(t.Context(), dir, []Tarball{good})
-	wantFault(t, err, fault.Machine, "left it out")
+	fake.WantFault(t, err, fault.Machine, "left it out")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	m := brokenManager(t, "hang")
@@ -454,7 +454,7 @@ func TestBrokenNodeManager(t *testing.T) {
 		cancel()
 	}()
 	err = m.Install(ctx, dir, []Tarball{good})
-	wantFault(t, err, fault.Interrupted, "pnpm install")
+	fake.WantFault(t, err, fault.Interrupted, "pnpm install")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
@@ -644,12 +644,12 @@ func TestPackagedManager(t *testing.T) {
 	} {
 		dir, on := t.TempDir(), t.TempDir()
 		program := filepath.Join(dir, "bin", test.program)
-		write(t, program, test.script)
+		fake.Write(t, program, test.script)
 		if err := os.Chmod(program, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if test.pkg != "" {
-			write(t, filepath.Join(dir, "package.json"), test.pkg)
+			fake.Write(t, filepath.Join(dir, "package.json"), test.pkg)
 		}
 		link := filepath.Join(on, test.name)
 		if err := os.Symlink(program, link); err != nil {
@@ -683,7 +683,7 @@ func TestNodeScript(t *testing.T) {
 		{"pnpx", "#!/usr/bin/env node\nrequire('./corepack.cjs')\n", "", "corepack"},
 	} {
 		file := filepath.Join(dir, test.name)
-		write(t, file, test.text)
+		fake.Write(t, file, test.text)
 		got, err := nodeScript(file)
 		want := ""
 		if test.script != "" {

@@ -3,7 +3,6 @@ package pkgmgr
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -16,10 +15,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
-
-// The oldest npm that can refuse git dependencies (--allow-git=none). Older
-// ones run git even with --offline --ignore-scripts.
-const npmMajor, npmMinor = 11, 10
 
 // An NPM is an npm that can be run: a node and the npm-cli.js that it runs.
 // It is safe for use by several goroutines.
@@ -133,13 +128,13 @@ func findNode(ctx context.Context) (string, error) {
 }
 
 func enough(npm, version string) error {
-	yes, ok := atLeast(version, npmMajor, npmMinor)
+	yes, ok := serves("npm", version)
 	switch {
 	case !ok:
 		return fault.Errorf(fault.Machine, noNPM, "%s says its version is %q", npm, clean(version))
 	case !yes:
-		return fault.Errorf(fault.Machine, noNPM, "%s has version %s, needed is %d.%d or later, which can refuse git dependencies",
-			npm, clean(version), npmMajor, npmMinor)
+		return fault.Errorf(fault.Machine, noNPM, "%s has version %s, needed is %s or later, which can refuse git dependencies",
+			npm, clean(version), leastOf("npm"))
 	}
 	return nil
 }
@@ -273,10 +268,4 @@ func Bins(packageJSON []byte) (map[string]string, error) {
 		}
 	}
 	return bins, nil
-}
-
-// isExit reports whether err is a program that ran and failed.
-func isExit(err error) bool {
-	var exit *exitError
-	return errors.As(err, &exit)
 }

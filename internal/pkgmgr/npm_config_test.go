@@ -30,7 +30,7 @@ func npmHome(t *testing.T, files map[string]string) (root string) {
 	os.Unsetenv("npm_config_globalconfig")
 	t.Setenv("npm_config_globalconfig", filepath.Join(root, "etc", "npmrc"))
 	for name, text := range files {
-		write(t, filepath.Join(root, name), strings.ReplaceAll(text, "ROOT", root))
+		fake.Write(t, filepath.Join(root, name), strings.ReplaceAll(text, "ROOT", root))
 	}
 	if err := os.MkdirAll(filepath.Join(root, "work"), 0o700); err != nil {
 		t.Fatal(err)
@@ -242,9 +242,9 @@ func TestNPMCredentials(t *testing.T) {
 		t.Errorf("a URL with a user: %+v", c)
 	}
 
-	write(t, filepath.Join(root, ".npmrc"), "_authToken=x\n")
+	fake.Write(t, filepath.Join(root, ".npmrc"), "_authToken=x\n")
 	_, err := ReadNPMConfig(t.Context(), root, nil)
-	wantFault(t, err, fault.Machine, "_authToken for no registry")
+	fake.WantFault(t, err, fault.Machine, "_authToken for no registry")
 	if mend := fault.Mend(err); mend != "run: npm config fix" {
 		t.Errorf("mend %q", mend)
 	}
@@ -268,7 +268,7 @@ func TestNPMRegistry(t *testing.T) {
 	}
 	for _, scope := range []string{"@bad", "@worse", "@flag"} {
 		_, err := c.Registry(t.Context(), scope)
-		wantFault(t, err, fault.Machine, `no registry for "`+scope+`"`)
+		fake.WantFault(t, err, fault.Machine, `no registry for "`+scope+`"`)
 		if strings.Contains(err.Error(), "SECRET") || !strings.Contains(fault.Mend(err), "[registries] npm") {
 			t.Errorf("%v; mend %s", err, fault.Mend(err))
 		}
@@ -375,7 +375,7 @@ func TestNPMAuthorities(t *testing.T) {
 	for rc, says := range map[string]string{"cafile=ROOT/.npmrc\n": "holds no certificate", "ca=junk\n": "ca of npm's configuration"} {
 		root := npmHome(t, map[string]string{".npmrc": rc})
 		_, err := readNPMConfig(t, root).Options(remote.Options{})
-		wantFault(t, err, fault.Machine, says)
+		fake.WantFault(t, err, fault.Machine, says)
 	}
 }
 
@@ -418,7 +418,7 @@ func TestNPMClientCertificate(t *testing.T) {
 	}
 	// Without a folder of its own: cert and key, for the registry's host.
 	line := func(s string) string { return strings.ReplaceAll(s, "\n", `\n`) }
-	write(t, filepath.Join(root, ".npmrc"), fmt.Sprintf("cafile=%s/ca.pem\nregistry=%s/\ncert=\"%s\"\nkey=\"%s\"\n", root, mine.URL, line(cert), line(key)))
+	fake.Write(t, filepath.Join(root, ".npmrc"), fmt.Sprintf("cafile=%s/ca.pem\nregistry=%s/\ncert=\"%s\"\nkey=\"%s\"\n", root, mine.URL, line(cert), line(key)))
 	if o, err = readNPMConfig(t, root).Options(remote.Options{Attempts: 1}); err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func (n *NPM) Resolve(ctx context.Context, registry Registry, name, version stri
 
 // npm puts the gate into a run of npm and returns the path of the record.
 func (g *Gate) npm(run *command, scratch string) (record string, err error) {
-	rule, record, err := g.file(scratch)
+	rule, record, err := gateFile(g, scratch)
 	if err != nil {
 		return "", err
 	}
@@ -159,7 +159,7 @@ func (g *Gate) npm(run *command, scratch string) (record string, err error) {
 
 // explain gives a failure of npm its class, by the code that npm prints.
 func (u *upstream) explain(err error, out []byte, base, name, version string) error {
-	if !isExit(err) {
+	if !Exited(err) {
 		return err
 	}
 	var said struct {

@@ -77,22 +77,22 @@ func TestResolve(t *testing.T) {
 	}
 
 	_, err = n.Resolve(t.Context(), here, "gen", "9.9.9", nil)
-	wantFault(t, err, fault.Upstream, "gen@9.9.9", "ETARGET")
+	fake.WantFault(t, err, fault.Upstream, "gen@9.9.9", "ETARGET")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing version is not fs.ErrNotExist: %v", err)
 	}
 	_, err = n.Resolve(t.Context(), here, "nothing", "1.0.0", nil)
-	wantFault(t, err, fault.Upstream, "nothing@1.0.0", "404", s.URL)
+	fake.WantFault(t, err, fault.Upstream, "nothing@1.0.0", "404", s.URL)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing package is not fs.ErrNotExist: %v", err)
 	}
 	for _, version := range []string{"file:../x", "x.tgz", "some/repository", "../x", ""} {
 		_, err = n.Resolve(t.Context(), here, "gen", version, nil)
-		wantFault(t, err, fault.Usage, version)
+		fake.WantFault(t, err, fault.Usage, version)
 	}
 	s.Fault("/@s/lib", fake.Status(403))
 	_, err = n.Resolve(t.Context(), here, "gen", "1.0.0", nil)
-	wantFault(t, err, fault.Upstream, "403", "@s/lib")
+	fake.WantFault(t, err, fault.Upstream, "403", "@s/lib")
 	hostile.check(t)
 }
 
@@ -106,8 +106,8 @@ func TestResolveRefuses(t *testing.T) {
 	other := fake.New(t)
 	type m = map[string]any
 	trap := filepath.Join(t.TempDir(), "trap")
-	write(t, filepath.Join(trap, "package.json"), `{"name":"bad","version":"1.0.0","scripts":{"preinstall":"`+hostile.touch+`","prepare":"`+hostile.touch+`"}}`)
-	write(t, filepath.Join(trap, "binding.gyp"), "{}")
+	fake.Write(t, filepath.Join(trap, "package.json"), `{"name":"bad","version":"1.0.0","scripts":{"preinstall":"`+hostile.touch+`","prepare":"`+hostile.touch+`"}}`)
+	fake.Write(t, filepath.Join(trap, "binding.gyp"), "{}")
 	s.Package(fake.Package{Name: "lib", Version: "1.5.0"})
 	specs := []string{
 		"git+https://127.0.0.1:9/bad.git", "git+ssh://git@127.0.0.1/bad.git#v1", "git://127.0.0.1:9/bad.git", "git+file://" + trap, "git@127.0.0.1:some/bad.git",
@@ -119,7 +119,7 @@ func TestResolveRefuses(t *testing.T) {
 		t.Helper()
 		s.Forget()
 		_, err := n.Resolve(t.Context(), registryAt(s.URL), name, "1.0.0", nil)
-		wantFault(t, err, fault.Policy, append(says, name+"@1.0.0", "registry")...)
+		fake.WantFault(t, err, fault.Policy, append(says, name+"@1.0.0", "registry")...)
 		for _, r := range s.Requests("") {
 			if strings.Contains(r.Path, "bad") {
 				t.Errorf("%s was asked for", r.Path)
@@ -144,7 +144,7 @@ func TestResolveRefuses(t *testing.T) {
 				t.Errorf("%s %q is let through", field, spec)
 				continue
 			}
-			wantFault(t, err, fault.Policy, name+"@1.0.0 depends on bad from "+clean(spec))
+			fake.WantFault(t, err, fault.Policy, name+"@1.0.0 depends on bad from "+clean(spec))
 			if strings.Contains(data, "bad") || !strings.Contains(data, `"lib":"^1.0.0"`) {
 				t.Errorf("%s %q: npm sees %s", field, spec, data)
 			}
@@ -158,7 +158,7 @@ func TestResolveRefuses(t *testing.T) {
 	} {
 		s.Package(fake.Package{Name: name, Version: "1.0.0", Manifest: manifest})
 		_, err := seen(name)
-		wantFault(t, err, fault.Policy, name+"@1.0.0 depends on ")
+		fake.WantFault(t, err, fault.Policy, name+"@1.0.0 depends on ")
 	}
 
 	// Npm says whether it is part of the tree.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
@@ -57,15 +58,15 @@ func TestFindNPM(t *testing.T) {
 	home := t.TempDir()
 	node := filepath.Join(home, "bin", "node")
 	install := func(dir, version string) {
-		write(t, filepath.Join(dir, "package.json"), `{"name":"npm","version":"`+version+`"}`)
-		write(t, filepath.Join(dir, "bin", "npm-cli.js"), "#!/usr/bin/env node\n")
+		fake.Write(t, filepath.Join(dir, "package.json"), `{"name":"npm","version":"`+version+`"}`)
+		fake.Write(t, filepath.Join(dir, "bin", "npm-cli.js"), "#!/usr/bin/env node\n")
 		if err := os.Chmod(filepath.Join(dir, "bin", "npm-cli.js"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	beside, own := filepath.Join(home, "lib", "node_modules", "npm"), filepath.Join(home, "own", "npm")
 	on := func(says map[string]string, npm string) {
-		dir := fakes(t, says)
+		dir := fake.Programs(t, says)
 		if npm != "" {
 			if err := place(npm, filepath.Join(dir, "npm")); err != nil {
 				t.Fatal(err)
@@ -87,7 +88,7 @@ func TestFindNPM(t *testing.T) {
 			}
 			continue
 		}
-		wantFault(t, err, class, "has version "+version, "needed is 11.10")
+		fake.WantFault(t, err, class, "has version "+version, "needed is 11.10")
 		if mend := fault.Mend(err); !strings.Contains(mend, "npm 11.10 or later") || !strings.Contains(mend, "lockgen add node") {
 			t.Errorf("mend %q", mend)
 		}
@@ -100,26 +101,26 @@ func TestFindNPM(t *testing.T) {
 	install(own, "eleven")
 	on(asNode, filepath.Join(own, "bin", "npm-cli.js"))
 	_, err := FindNPM(t.Context())
-	wantFault(t, err, fault.Machine, `its version is "eleven"`)
+	fake.WantFault(t, err, fault.Machine, `its version is "eleven"`)
 	on(map[string]string{"node": "print /nowhere/bin/node", "npm": "hang"}, "")
 	_, err = FindNPM(t.Context())
-	wantFault(t, err, fault.Machine, "is it npm?")
+	fake.WantFault(t, err, fault.Machine, "is it npm?")
 	on(map[string]string{"node": "complain no such node", "npm": "hang"}, "")
 	_, err = FindNPM(t.Context())
-	wantFault(t, err, fault.Machine, "exit status 3", "no such node")
+	fake.WantFault(t, err, fault.Machine, "exit status 3", "no such node")
 	on(map[string]string{"npm": "hang"}, "")
 	_, err = FindNPM(t.Context())
-	wantFault(t, err, fault.Machine, "needs a node")
+	fake.WantFault(t, err, fault.Machine, "needs a node")
 
 	on(map[string]string{"node": "hang", "npm": "hang"}, "")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err = FindNPM(ctx)
-	wantFault(t, err, fault.Machine, "deadline exceeded")
+	fake.WantFault(t, err, fault.Machine, "deadline exceeded")
 
 	t.Setenv("PATH", t.TempDir())
 	_, err = FindNPM(t.Context())
-	wantFault(t, err, fault.Machine, "npm is not on PATH")
+	fake.WantFault(t, err, fault.Machine, "npm is not on PATH")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("not fs.ErrNotExist: %v", err)
 	}
@@ -135,7 +136,7 @@ func TestLockedNPM(t *testing.T) {
 		t.Errorf("node on Linux is %s", got)
 	}
 	_, err := n.NodeManager()
-	wantFault(t, err, fault.Machine, "no npm at")
+	fake.WantFault(t, err, fault.Machine, "no npm at")
 
 	old := filepath.Join(filepath.Dir(filepath.Dir(n.cli)), "package.json")
 	if err := os.MkdirAll(filepath.Dir(old), 0o700); err != nil {
@@ -145,7 +146,7 @@ func TestLockedNPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = n.Resolve(t.Context(), registryAt(""), "x", "1.0.0", nil)
-	wantFault(t, err, fault.Machine, "version 10.9.2, needed is 11.10")
+	fake.WantFault(t, err, fault.Machine, "version 10.9.2, needed is 11.10")
 }
 
 // cleanNPMEnv gives npm a home and no settings of the person who runs the test.
@@ -163,16 +164,6 @@ func cleanNPMEnv(t *testing.T, home string) {
 	t.Setenv("npm_config_globalconfig", filepath.Join(home, "no-such-npmrc"))
 	t.Setenv("npm_config_cache", filepath.Join(home, "cache"))
 	t.Setenv("npm_config_userconfig", filepath.Join(home, ".npmrc"))
-}
-
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestParsePackageLock(t *testing.T) {
@@ -200,7 +191,7 @@ func TestParsePackageLock(t *testing.T) {
 		`{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0","optionalDependencies":{"b":"github:some/b"}}}}`:                         fault.Policy,
 	} {
 		_, err := parsePackageLock([]byte(text), "http://127.0.0.1:1/x")
-		wantFault(t, err, class)
+		fake.WantFault(t, err, class)
 	}
 }
 

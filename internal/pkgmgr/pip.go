@@ -25,9 +25,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
-// The oldest pip whose installation report has its stable form.
-const pipMajor, pipMinor = 23, 0
-
 const noPip = "install Python with pip 23.0 or later, or set [registries] pip in plugins.toml"
 
 // A Pip is a python with pip in it. It is safe for use by several goroutines.
@@ -63,12 +60,12 @@ func FindPip(ctx context.Context) (_ *Pip, err error) {
 		if p.version = strings.TrimSpace(version); filepath.IsAbs(strings.TrimSpace(program)) {
 			p.python[0] = strings.TrimSpace(program)
 		}
-		switch yes, ok := atLeast(p.version, pipMajor, pipMinor); {
+		switch yes, ok := serves("pip", p.version); {
 		case !ok:
 			tried = append(tried, fmt.Sprintf("%s says that the version of pip is %q", found, clean(p.version)))
 		case !yes:
-			old = cmp.Or(old, fault.Errorf(fault.Machine, noPip, "pip of %s has version %s, needed is %d.%d or later",
-				found, clean(p.version), pipMajor, pipMinor))
+			old = cmp.Or(old, fault.Errorf(fault.Machine, noPip, "pip of %s has version %s, needed is %s or later",
+				found, clean(p.version), leastOf("pip")))
 		default:
 			return p, nil
 		}
@@ -114,7 +111,7 @@ var pipOptions string
 func (p *Pip) options(ctx context.Context, dir string) (options, error) {
 	var o options
 	out, err := p.command("asking pip for its index", dir, fault.Machine, []string{"-c", pipOptions}).run(ctx)
-	if err != nil && !isExit(err) {
+	if err != nil && !Exited(err) {
 		return o, err
 	}
 	if err == nil && json.Unmarshal(out, &o) == nil && (o.Index != "" || o.NoIndex) {

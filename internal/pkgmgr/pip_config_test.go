@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
@@ -35,7 +36,7 @@ func TestPipConfig(t *testing.T) {
 		"setup.cfg":      "[easy_install]\nindex_url = http://127.0.0.1:9/setup\n[install]\nuser = 1\n", "setup.py": "open(" + strings.ReplaceAll("'"+canary+"'", `\`, `/`) + ", 'w')\n",
 		"pip.py": "raise SystemExit('another pip')\n", "sitecustomize.py": "open('" + canary + "', 'w')\n", "requirements.txt": "evil\n", "Pipfile": "[[source]]\nurl = \"http://127.0.0.1:9\"\n",
 	} {
-		write(t, filepath.Join(project, name), text)
+		fake.Write(t, filepath.Join(project, name), text)
 	}
 	const index = "https://pip.example.com/simple"
 	says := func(what string) {
@@ -59,13 +60,13 @@ func TestPipConfig(t *testing.T) {
 		}
 		return text
 	}
-	write(t, filepath.Join(home, "install.conf"), conf("install"))
-	write(t, filepath.Join(home, "global.conf"), strings.Replace(conf("x"), "[x]\n", "", 1))
+	fake.Write(t, filepath.Join(home, "install.conf"), conf("install"))
+	fake.Write(t, filepath.Join(home, "global.conf"), strings.Replace(conf("x"), "[x]\n", "", 1))
 	for _, file := range []string{"install.conf", "global.conf"} {
 		t.Setenv("PIP_CONFIG_FILE", filepath.Join(home, file))
 		says(file)
 	}
-	write(t, filepath.Join(home, "pip", "pip.conf"), conf("install"))
+	fake.Write(t, filepath.Join(home, "pip", "pip.conf"), conf("install"))
 	t.Setenv("PIP_CONFIG_FILE", "")
 	if runtime.GOOS == "linux" {
 		says("the file of the user")
@@ -97,7 +98,7 @@ func TestPipReach(t *testing.T) {
 	t.Setenv("PIP_CONFIG_FILE", os.DevNull) // nor those of this machine
 	mine, key := certificate(t)
 	client := filepath.Join(home, "client.pem")
-	write(t, client, mine+key)
+	fake.Write(t, client, mine+key)
 	shown := map[string]int{}
 	server := func(name string) *httptest.Server {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,7 +113,7 @@ func TestPipReach(t *testing.T) {
 	index, other := server("index"), server("other")
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: index.Certificate().Raw}) // both have it
 	ca := filepath.Join(home, "ca.pem")
-	write(t, ca, string(bundle))
+	fake.Write(t, ca, string(bundle))
 	t.Setenv("PIP_INDEX_URL", index.URL+"/simple/")
 	get := func() error {
 		c, err := p.Config(t.Context(), home, "")
@@ -148,10 +149,10 @@ func TestPipReach(t *testing.T) {
 		t.Errorf("certificates %v: %v", shown, err)
 	}
 	t.Setenv("PIP_CLIENT_CERT", ca)
-	wantFault(t, get(), fault.Machine, "client-cert", ca)
+	fake.WantFault(t, get(), fault.Machine, "client-cert", ca)
 	t.Setenv("PIP_CLIENT_CERT", "")
 	t.Setenv("PIP_CERT", filepath.Join(home, "none.pem"))
-	wantFault(t, get(), fault.Machine, "certificate authorities", "none.pem")
+	fake.WantFault(t, get(), fault.Machine, "certificate authorities", "none.pem")
 	t.Setenv("PIP_CERT", "")
 
 	t.Setenv("PIP_PROXY", "http://proxy.example.com:3128")
@@ -167,7 +168,7 @@ func TestPipReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Client(remote.Options{})
-	wantFault(t, err, fault.Machine, "no address of a proxy")
+	fake.WantFault(t, err, fault.Machine, "no address of a proxy")
 }
 
 // TestPipKeyring: a keyring is asked only where the user chose one.
@@ -177,7 +178,7 @@ func TestPipKeyring(t *testing.T) {
 	}
 	p := realPip(t)
 	home := cleanPipEnv(t)
-	write(t, filepath.Join(home, "bin", "keyring"), "#!/bin/sh\necho \"$@\" >> "+home+"/asked\n[ \"$2\" = pip.example.com:8443 ] && [ \"$3\" = me ] && echo SECRET && exit\nexit 1\n")
+	fake.Write(t, filepath.Join(home, "bin", "keyring"), "#!/bin/sh\necho \"$@\" >> "+home+"/asked\n[ \"$2\" = pip.example.com:8443 ] && [ \"$3\" = me ] && echo SECRET && exit\nexit 1\n")
 	if err := os.Chmod(filepath.Join(home, "bin", "keyring"), 0o755); err != nil {
 		t.Fatal(err)
 	}

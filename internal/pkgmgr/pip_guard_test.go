@@ -27,11 +27,11 @@ func TestPipGuard(t *testing.T) {
 		"pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = \"evil\"\nbackend-path = [\".\"]\n", "evil.py": setup,
 	})
 	legacy := fake.Tarball("sdx-1.0", map[string]string{"setup.py": setup, "PKG-INFO": "Metadata-Version: 2.1\nName: sdx\nVersion: 1.0\n"})
-	write(t, filepath.Join(home, "sdx-1.0.tar.gz"), string(sdist))
-	write(t, filepath.Join(home, "old", "sdx-1.0.tar.gz"), string(legacy))
-	write(t, filepath.Join(home, "dir", "setup.py"), setup)
+	fake.Write(t, filepath.Join(home, "sdx-1.0.tar.gz"), string(sdist))
+	fake.Write(t, filepath.Join(home, "old", "sdx-1.0.tar.gz"), string(legacy))
+	fake.Write(t, filepath.Join(home, "dir", "setup.py"), setup)
 	for _, tool := range []string{"git", "hg", "svn", "bzr", "python", "python3"} {
-		write(t, filepath.Join(home, "bin", tool), "#!/bin/sh\necho > "+canary+"\n")
+		fake.Write(t, filepath.Join(home, "bin", tool), "#!/bin/sh\necho > "+canary+"\n")
 		if err := os.Chmod(filepath.Join(home, "bin", tool), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestPipGuard(t *testing.T) {
 	for _, cut := range []bool{true, false} {
 		var runs []pipRun
 		for i := range forms {
-			run, err := newPipRun(scratch, i, Target{Platform: platform(t, "linux-x86_64"), Python: "3.12"}, fmt.Sprintf("%s/%d/simple/", s.base, i), "gen==1.0")
+			run, err := newPipRun(scratch, i, Target{Platform: fake.Platform(t, "linux-x86_64"), Python: "3.12"}, fmt.Sprintf("%s/%d/simple/", s.base, i), "gen==1.0")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestPipGuard(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, filepath.Join(scratch, "job.json"), string(job))
+			fake.Write(t, filepath.Join(scratch, "job.json"), string(job))
 			out, err := p.command("pip", scratch, 0, []string{"-c", pipReport, filepath.Join(scratch, "job.json")}).run(t.Context())
 			if err != nil || json.Unmarshal(out, &answer) != nil {
 				t.Fatalf("%v: %s", err, out)

@@ -121,7 +121,7 @@ func (s *pipIndex) page(run int, project string) ([]byte, error) {
 	type m = map[string]any
 	files := []m{}
 	for _, f := range all {
-		if !s.fits(run, f) || !s.req.Gate.passes(f) {
+		if !s.fits(run, f) || !passes(s.req.Gate, f) {
 			continue
 		}
 		if old, ok := s.wheels[f.Filename]; ok && old.SHA256 != f.SHA256 {
@@ -333,7 +333,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 			others = append(others, f.Filename)
 			continue
 		}
-		if fitting++; !s.req.Gate.passes(f) {
+		if fitting++; !passes(s.req.Gate, f) {
 			young++
 		}
 		if yes, err := wheel.AllowsPython(f.Python, t.full()); err == nil && !yes {
@@ -418,4 +418,16 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 	}
 	slices.SortFunc(wheels, func(a, b Wheel) int { return strings.Compare(a.Name, b.Name) })
 	return wheels, nil
+}
+
+// passes reports whether a wheel may be chosen. Nil lets all through.
+func passes(g *Gate, f remote.IndexFile) bool {
+	if g == nil || g.Before.IsZero() || !f.Uploaded.IsZero() && !f.Uploaded.After(g.Before) {
+		return true
+	}
+	name, err := wheel.ParseName(f.Filename)
+	return err == nil && slices.ContainsFunc(g.Except, func(except string) bool {
+		project, version, _ := strings.Cut(except, "@")
+		return normaliseName(project) == normaliseName(name.Project) && wheel.SameVersion(version, name.Version)
+	})
 }

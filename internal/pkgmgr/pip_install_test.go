@@ -132,7 +132,7 @@ func TestWheelManagersAreOne(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(home, name)), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			write(t, filepath.Join(home, name), text)
+			fake.Write(t, filepath.Join(home, name), text)
 		}
 		for key, value := range map[string]string{
 			"HOME": home, "XDG_CONFIG_HOME": home, "PYTHONPATH": home, "PYTHONSTARTUP": filepath.Join(home, "pip.py"), "PIP_CONFIG_FILE": filepath.Join(home, "pip.conf"),
@@ -182,9 +182,9 @@ func TestFindWheelManager(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the fake programs are shell scripts")
 	}
-	t.Setenv("PATH", fakes(t, map[string]string{"python3": "print pip 22.3.1 from /somewhere (python 3.11)"}))
+	t.Setenv("PATH", fake.Programs(t, map[string]string{"python3": "print pip 22.3.1 from /somewhere (python 3.11)"}))
 	_, err := FindWheelManager(t.Context(), "pip")
-	wantFault(t, err, fault.Machine, "version 22.3.1, needed is 23.0 or later")
+	fake.WantFault(t, err, fault.Machine, "version 22.3.1, needed is 23.0 or later")
 	_, err = FindWheelManager(t.Context(), "uv")
-	wantFault(t, err, fault.Machine, "uv is not on PATH")
+	fake.WantFault(t, err, fault.Machine, "uv is not on PATH")
 }

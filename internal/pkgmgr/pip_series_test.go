@@ -44,7 +44,7 @@ func TestSeries(t *testing.T) {
 		{"gone", "", []string{`gone-too; python_full_version < "3.11.4"`}, "", "", "the index has no such package as gone-too"},
 	} {
 		wheel(tt.name, "1.0", tt.python, tt.requires...)
-		closures, err := p.Report(t.Context(), indexAt(s.URL+"/simple/"), Requirement{Package: tt.name, Version: "1.0", Targets: []Target{{Platform: platform(t, "linux-x86_64"), Python: "3.11"}}})
+		closures, err := p.Report(t.Context(), indexAt(s.URL+"/simple/"), Requirement{Package: tt.name, Version: "1.0", Targets: []Target{{Platform: fake.Platform(t, "linux-x86_64"), Python: "3.11"}}})
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue

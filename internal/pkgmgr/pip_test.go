@@ -31,15 +31,6 @@ func realPip(t *testing.T) *Pip {
 	return p
 }
 
-func platform(t *testing.T, name string) lock.Platform {
-	t.Helper()
-	p, ok := lock.LookupPlatform(name)
-	if !ok {
-		t.Fatalf("no platform %s", name)
-	}
-	return p
-}
-
 // cleanPipEnv gives pip a home and no settings of the person who runs the test.
 func cleanPipEnv(t *testing.T) (home string) {
 	t.Helper()
@@ -58,7 +49,7 @@ func cleanPipEnv(t *testing.T) (home string) {
 
 func TestFindPip(t *testing.T) {
 	find := func(says map[string]string) (*Pip, error) {
-		t.Setenv("PATH", fakes(t, says))
+		t.Setenv("PATH", fake.Programs(t, says))
 		return FindPip(t.Context())
 	}
 	p, err := find(map[string]string{"python3": "complain No module named pip", "python": "print 22.3.1", "py": "print 24.0"})
@@ -66,11 +57,11 @@ func TestFindPip(t *testing.T) {
 		t.Errorf("found %+v, %v", p, err)
 	}
 	_, err = find(map[string]string{"python3": "print 22.3.1"})
-	wantFault(t, err, fault.Machine, "has version 22.3.1, needed is 23.0 or later")
+	fake.WantFault(t, err, fault.Machine, "has version 22.3.1, needed is 23.0 or later")
 	_, err = find(map[string]string{"python3": "complain No module named pip", "python": "print Python 2"})
-	wantFault(t, err, fault.Machine, "no python on PATH", "No module named pip", `"Python 2"`)
+	fake.WantFault(t, err, fault.Machine, "no python on PATH", "No module named pip", `"Python 2"`)
 	_, err = find(nil)
-	wantFault(t, err, fault.Machine, "neither python3 nor python nor py")
+	fake.WantFault(t, err, fault.Machine, "neither python3 nor python nor py")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("not fs.ErrNotExist: %v", err)
 	}
@@ -94,7 +85,7 @@ func TestIndex(t *testing.T) {
 		t.Errorf("pip's own default is %q, %v", url, err)
 	}
 	conf := filepath.Join(home, "chosen.conf")
-	write(t, conf, "[global]\nindex-url = https://me:SECRET@file.example.com/simple\n")
+	fake.Write(t, conf, "[global]\nindex-url = https://me:SECRET@file.example.com/simple\n")
 	t.Setenv("PIP_CONFIG_FILE", conf)
 	if url, err = index(); err != nil || url != "https://me:SECRET@file.example.com/simple" {
 		t.Errorf("from a file: %q, %v", url, err)
@@ -105,13 +96,13 @@ func TestIndex(t *testing.T) {
 	}
 	t.Setenv("PIP_INDEX_URL", "ssh://me:SECRET@env.example.com/simple")
 	_, err = index()
-	wantFault(t, err, fault.Machine, "which index")
+	fake.WantFault(t, err, fault.Machine, "which index")
 	if strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("a secret is in: %v", err)
 	}
 	t.Setenv("PIP_NO_INDEX", "1")
 	_, err = index()
-	wantFault(t, err, fault.Machine, "no-index")
+	fake.WantFault(t, err, fault.Machine, "no-index")
 }
 
 func TestParseConfigList(t *testing.T) {
@@ -121,13 +112,13 @@ func TestParseConfigList(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	// An index that pip's internals do not tell is taken from there.
-	p := &Pip{python: []string{filepath.Join(fakes(t, map[string]string{"python3": "print global.index-url='https://d/simple'"}), "python3")}, version: "99"}
+	p := &Pip{python: []string{filepath.Join(fake.Programs(t, map[string]string{"python3": "print global.index-url='https://d/simple'"}), "python3")}, version: "99"}
 	if c, err := p.Config(t.Context(), "", ""); err != nil || c.Index != "https://d/simple" {
 		t.Errorf("fallback: %+v, %v", c, err)
 	}
-	p.python[0] = filepath.Join(fakes(t, map[string]string{"python3": "print"}), "python3")
+	p.python[0] = filepath.Join(fake.Programs(t, map[string]string{"python3": "print"}), "python3")
 	_, err := p.Config(t.Context(), "", "")
-	wantFault(t, err, fault.Machine, "pip 99 does not say which index")
+	fake.WantFault(t, err, fault.Machine, "pip 99 does not say which index")
 }
 
 func TestReport(t *testing.T) {
@@ -154,12 +145,12 @@ func TestReport(t *testing.T) {
 	// What a person may have set, and a lock must not follow.
 	links := filepath.Join(home, "links")
 	evil := fake.Wheel{Name: "lib", Version: "9.0", Files: map[string]string{"lib.py": "evil"}}
-	write(t, filepath.Join(links, evil.Filename()), string(evil.Bytes()))
+	fake.Write(t, filepath.Join(links, evil.Filename()), string(evil.Bytes()))
 	conf := "[global]\nfind-links = " + links + "\nindex-url = http://127.0.0.1:9/conf\nextra-index-url = http://127.0.0.1:9/extra\npre = true\n" +
 		"platform = plan9\nno-deps = true\n[install]\nuser = true\nrequire-hashes = true\nconstraint = " + filepath.Join(home, "none.txt") + "\n"
-	write(t, filepath.Join(home, "pip.conf"), conf)
-	write(t, filepath.Join(home, "pip", "pip.conf"), conf)
-	write(t, filepath.Join(home, "pip.py"), "raise SystemExit('another pip')\n")
+	fake.Write(t, filepath.Join(home, "pip.conf"), conf)
+	fake.Write(t, filepath.Join(home, "pip", "pip.conf"), conf)
+	fake.Write(t, filepath.Join(home, "pip.py"), "raise SystemExit('another pip')\n")
 	for key, value := range map[string]string{
 		"PIP_CONFIG_FILE": filepath.Join(home, "pip.conf"), "PIP_FIND_LINKS": links, "PIP_INDEX_URL": "http://127.0.0.1:9/env",
 		"PIP_NO_DEPS": "1", "PIP_PRE": "1", "PIP_TARGET": home, "PIP_CACHE_DIR": filepath.Join(home, "cache"), "PIP_TIMEOUT": "10", "PIP_RETRIES": "1",
@@ -183,7 +174,7 @@ func TestReport(t *testing.T) {
 		{"linux-x86_64", "3.12", []string{"gen-1.0-py3-none-any.whl", "lib-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"}},
 	}
 	for _, want := range wants {
-		targets = append(targets, Target{Platform: platform(t, want.on), Python: want.python})
+		targets = append(targets, Target{Platform: fake.Platform(t, want.on), Python: want.python})
 	}
 	closures, err := p.Report(t.Context(), indexAt(index), Requirement{Package: "gen", Version: "1.0", Targets: targets})
 	if err != nil || len(closures) != len(wants) {
@@ -201,21 +192,21 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s %s: got %v, %v, want %v", want.on, want.python, got, closures[i].Err, want.wheels)
 		}
 	}
-	wantFault(t, closures[2].Err, fault.Upstream, "no wheel of gen==1.0 for windows-aarch64 and Python 3.12")
+	fake.WantFault(t, closures[2].Err, fault.Upstream, "no wheel of gen==1.0 for windows-aarch64 and Python 3.12")
 	for _, page := range []string{"/simple/gen/", "/simple/lib/"} {
 		if n := s.Count(page); n != 1 {
 			t.Errorf("%s was asked for %d times", page, n)
 		}
 	}
 
-	linux := platform(t, "linux-x86_64")
+	linux := fake.Platform(t, "linux-x86_64")
 	for _, test := range []struct{ name, version, says string }{
 		{"musl", "1.0", "the index has musl-1.0-py3-none-musllinux_1_2_x86_64.whl"},
 		{"nothing", "1.0", "no such package as nothing"},
 		{"gen", "7.0", "the index has wheels of 1.0"},
 	} {
 		_, err := report(t, p, index, Requirement{Package: test.name, Version: test.version}, linux, "3.12")
-		wantFault(t, err, fault.Upstream, "no wheel of "+test.name+"=="+test.version+" for linux-x86_64 and Python 3.12", test.says)
+		fake.WantFault(t, err, fault.Upstream, "no wheel of "+test.name+"=="+test.version+" for linux-x86_64 and Python 3.12", test.says)
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s %s is not fs.ErrNotExist: %v", test.name, test.version, err)
 		}
@@ -227,7 +218,7 @@ func TestReport(t *testing.T) {
 	s.Release("hidden", "hidden-1.0-py3-none-any.whl", fake.Wheel{Name: "hidden", Version: "1.0", Python: ">=3.13"}.Bytes())
 	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden 1.0 requires Python >=3.13"} {
 		_, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.12")
-		wantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
+		fake.WantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
 		if mend := fault.Mend(err); !strings.Contains(mend, "take 3.12 out of python") {
 			t.Errorf("%s: mend %q", name, mend)
 		}
@@ -236,11 +227,11 @@ func TestReport(t *testing.T) {
 		}
 	}
 	_, err = report(t, p, index, Requirement{Package: "gen", Version: "1.0"}, linux, "")
-	wantFault(t, err, fault.Usage, "version of a Python")
+	fake.WantFault(t, err, fault.Usage, "version of a Python")
 
 	s.Fault("/simple/gen/", fake.Status(403))
 	_, err = report(t, p, strings.Replace(index, "//", "//me:SECRET@", 1), Requirement{Package: "gen", Version: "1.0"}, linux, "3.12")
-	wantFault(t, err, fault.Upstream)
+	fake.WantFault(t, err, fault.Upstream)
 	if strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("a secret is in: %v", err)
 	}

@@ -3,117 +3,22 @@ package pkgmgr
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// TestMain lets a link to the test binary be a program: what its name says, as
-// the file NAME.says beside it tells, one word or line each.
-func TestMain(m *testing.M) {
-	me := strings.TrimSuffix(os.Args[0], ".exe")
-	says, err := os.ReadFile(me + ".says")
-	if err != nil {
-		os.Exit(m.Run())
-	}
-	os.Exit(fakeTool(strings.TrimSpace(string(says)), me))
-}
-
-// fakeTool is a program that does one thing.
-func fakeTool(says, me string) int {
-	word, rest, _ := strings.Cut(says, " ")
-	switch word {
-	case "print":
-		fmt.Println(rest)
-	case "complain": // on stderr, then fail
-		fmt.Fprintln(os.Stderr, strings.ReplaceAll(rest, `\e`, "\x1b"))
-		return 3
-	case "flood":
-		for {
-			if _, err := fmt.Println(strings.Repeat("x", 1<<10)); err != nil {
-				return 1
-			}
-		}
-	case "env":
-		fmt.Println(strings.Join(os.Environ(), "\n"))
-	case "dial":
-		_, err := net.Dial("tcp", rest)
-		fmt.Println(err)
-	case "stdin":
-		data, err := io.ReadAll(os.Stdin)
-		fmt.Println(len(data), err)
-	case "hang", "leave": // with a child that hangs as well and holds the pipes
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), "FAKE_CHILD=1")
-		child.Stdout, child.Stderr = os.Stdout, os.Stderr
-		if os.Getenv("FAKE_CHILD") == "" {
-			if err := child.Start(); err != nil {
-				return 1
-			}
-			if err := os.WriteFile(me+".pid", fmt.Append(nil, child.Process.Pid), 0o600); err != nil {
-				return 1
-			}
-		}
-		if word == "leave" && os.Getenv("FAKE_CHILD") == "" {
-			fmt.Println("left")
-			return 0
-		}
-		time.Sleep(time.Minute)
-	}
-	return 0
-}
-
-// fakes makes programs in a new folder and returns it. Says is by name.
-func fakes(t *testing.T, says map[string]string) string {
-	t.Helper()
-	me, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for name, text := range says {
-		link := filepath.Join(dir, name)
-		if err := os.WriteFile(link+".says", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if runtime.GOOS == "windows" {
-			link += ".exe"
-		}
-		if err := place(me, link); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // tool is a command that runs one fake program.
 func tool(t *testing.T, says string) command {
-	dir := fakes(t, map[string]string{"tool": says})
+	dir := fake.Programs(t, map[string]string{"tool": says})
 	return command{name: "tool", path: filepath.Join(dir, "tool"), dir: dir, class: fault.Upstream, mend: "mend it"}
-}
-
-// wantFault checks the class of an error and what its text says.
-func wantFault(t *testing.T, err error, class fault.Class, texts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want class %s and %q", class, texts)
-	}
-	if got := fault.Of(err); got != class {
-		t.Errorf("class %s, want %s: %v", got, class, err)
-	}
-	for _, text := range texts {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("%q is not in: %v", text, err)
-		}
-	}
 }
 
 func TestRun(t *testing.T) {
@@ -140,7 +45,7 @@ func TestRun(t *testing.T) {
 	}
 
 	_, err = tool(t, `complain GET https://me:pw@h/x?sig=abc failed, \e[31m_authToken=npm_abcdefghijklmnopqrstuvwx`).run(ctx)
-	wantFault(t, err, fault.Upstream, "tool: exit status 3", "https://***@h/x?***", `\u001b[31m`, "_authToken=***")
+	fake.WantFault(t, err, fault.Upstream, "tool: exit status 3", "https://***@h/x?***", `\u001b[31m`, "_authToken=***")
 	for _, secret := range []string{"pw", "abc", "\x1b"} {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("%q is in: %v", secret, err)
@@ -153,12 +58,12 @@ func TestRun(t *testing.T) {
 	c = tool(t, "flood")
 	c.limit = 1 << 20
 	_, err = c.run(ctx)
-	wantFault(t, err, fault.Upstream, "more than 1048576 bytes")
+	fake.WantFault(t, err, fault.Upstream, "more than 1048576 bytes")
 
 	c = tool(t, "print")
 	c.path += "-missing"
 	_, err = c.run(ctx)
-	wantFault(t, err, fault.Upstream, "tool-missing")
+	fake.WantFault(t, err, fault.Upstream, "tool-missing")
 }
 
 func TestRunEndsWithAllItStarted(t *testing.T) {
@@ -195,13 +100,13 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 			err := <-done
 			switch how {
 			case "cancel":
-				wantFault(t, err, fault.Interrupted, "tool: context canceled")
+				fake.WantFault(t, err, fault.Interrupted, "tool: context canceled")
 			case "end":
 				if err != nil {
 					t.Error(err)
 				}
 			default:
-				wantFault(t, err, fault.Upstream, "did not end within 2s")
+				fake.WantFault(t, err, fault.Upstream, "did not end within 2s")
 			}
 			if d := time.Since(start); d > 10*time.Second {
 				t.Errorf("took %s", d)

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -42,7 +43,7 @@ func TestRefusedClass(t *testing.T) {
 		c := tool(t, "complain OSError: [Errno 28] No space left on device")
 		c.class, c.mend = class, ""
 		_, err := c.run(t.Context())
-		wantFault(t, err, want, "exit status 3", "No space left on device")
+		fake.WantFault(t, err, want, "exit status 3", "No space left on device")
 		if mend := fault.Mend(err); mend == "" || want == fault.Machine && !strings.Contains(mend, "make room") {
 			t.Errorf("%s: mend %q", class, mend)
 		}

@@ -221,3 +221,12 @@ func redact(s string) string {
 	}
 	return s
 }
+
+// Exited reports whether err is a program that ran and did not end well.
+func Exited(err error) bool {
+	var exit *exitError
+	return errors.As(err, &exit)
+}
+
+// ErrCompile is in the error of a program that does not compile.
+var ErrCompile = errors.New("it does not compile")
