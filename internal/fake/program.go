@@ -89,7 +89,7 @@ func Programs(t *testing.T, says map[string]string) string {
 		if runtime.GOOS == "windows" {
 			link += ".exe"
 		}
-		if err := os.Link(me, link); err != nil && os.Symlink(me, link) != nil {
+		if err := os.Symlink(me, link); err != nil && os.Link(me, link) != nil {
 			t.Fatal(err)
 		}
 	}
