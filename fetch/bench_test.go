@@ -146,7 +146,7 @@ func BenchmarkInstall(b *testing.B) {
 	}
 	var rivals []*rival
 	for _, name := range []string{"npm", "pnpm", "yarn", "bun"} {
-		m, err := npm.NodeManager()
+		m, err := pkgmgr.NPMManager(npm)
 		if name != "npm" {
 			m, err = pkgmgr.FindNode(b.Context(), name, func() (string, error) { return npm.Node(), nil })
 		}

@@ -82,7 +82,7 @@ func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.Nod
 				return nil, err
 			}
 			if npm != nil {
-				return npm.NodeManager()
+				return pkgmgr.NPMManager(npm)
 			}
 		}
 		node := func() (string, error) {

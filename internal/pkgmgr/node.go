@@ -42,8 +42,8 @@ type NodeManager struct {
 	run []string // the program and the arguments that come first
 }
 
-// NodeManager returns n as one of the managers that can install.
-func (n *NPM) NodeManager() (*NodeManager, error) {
+// NPMManager returns n as one of the managers that can install.
+func NPMManager(n *NPM) (*NodeManager, error) {
 	if err := n.check(); err != nil {
 		return nil, err
 	}

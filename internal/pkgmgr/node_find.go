@@ -25,7 +25,7 @@ func FindNode(ctx context.Context, name string, node func() (string, error)) (_ 
 		if err != nil {
 			return nil, err
 		}
-		return n.NodeManager()
+		return NPMManager(n)
 	}
 	if !slices.Contains(lock.NodeManagers, name) || name == "none" {
 		return nil, fmt.Errorf("%q is no node manager", name)

