@@ -283,7 +283,7 @@ func (g *Go) download(name, dir string, env, args []string) command {
 
 // twice is run for Go with the network: Go asks once, so after a fault that may
 // pass it is started again. What it has by then is in its module cache.
-func (c command) twice(ctx context.Context) ([]byte, error) {
+func twice(ctx context.Context, c command) ([]byte, error) {
 	out, err := c.run(ctx)
 	var exit *exitError
 	if !errors.As(err, &exit) {
@@ -346,7 +346,7 @@ func (g *Go) modDownload(ctx context.Context, c GoConfig, scratch, cache, path, 
 		return nil, err
 	}
 	run := g.download("go mod download "+what, dir, c.downloadEnv(scratch, cache), []string{"mod", "download", "-modcacherw", "-json", what})
-	out, err := run.twice(ctx)
+	out, err := twice(ctx, run)
 	if err != nil && !Exited(err) {
 		return nil, err
 	}
@@ -377,7 +377,7 @@ func (g *Go) DownloadMod(ctx context.Context, c GoConfig, scratch, path, version
 		return nil, err
 	}
 	cache := filepath.Join(scratch, "mod")
-	out, err := g.download("go list -m "+what, dir, c.downloadEnv(scratch, cache), []string{"list", "-modcacherw", "-m", "-json", what}).twice(ctx)
+	out, err := twice(ctx, g.download("go list -m "+what, dir, c.downloadEnv(scratch, cache), []string{"list", "-modcacherw", "-m", "-json", what}))
 	if err != nil {
 		return nil, c.explain(err, what, "")
 	}
@@ -401,7 +401,7 @@ func (g *Go) Withdrawn(ctx context.Context, c GoConfig, scratch, path, version s
 		return nil, err
 	}
 	env := c.downloadEnv(scratch, filepath.Join(scratch, "news"))
-	out, err := g.download("go list -m -u "+what, dir, env, []string{"list", "-modcacherw", "-m", "-u", "-json", what}).twice(ctx)
+	out, err := twice(ctx, g.download("go list -m -u "+what, dir, env, []string{"list", "-modcacherw", "-m", "-u", "-json", what}))
 	if err != nil {
 		return nil, c.explain(err, what, "")
 	}

