@@ -138,7 +138,6 @@ func TestNothingOfTheUserRuns(t *testing.T) {
 		if found, err := Find(t.Context(), name); err == nil && found.Version == "" {
 			t.Errorf("%s has no version", name)
 		}
-		_, _ = FindNode(t.Context(), name, func() (string, error) { return n.node, nil })
 	}
 	h.check(t)
 

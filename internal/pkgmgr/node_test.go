@@ -359,6 +359,7 @@ func TestNodeManagersIgnoreTheUser(t *testing.T) {
 		if err := os.Remove(canary); err != nil {
 			t.Fatal(err)
 		}
+		_, _ = FindNode(t.Context(), m.Name, func() (string, error) { return node, nil })
 		pkgs := oddPackages(t, canary)
 		installs(t, m, dir, pkgs, unpack(t, pkgs))
 		if text, err := os.ReadFile(canary); err == nil {
