@@ -17,7 +17,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/managers"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -139,16 +140,16 @@ func BenchmarkInstall(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	npm := pkgmgr.LockedNPM(runtimeDir, host.Name)
+	npm := npm.Locked(runtimeDir, host.Name)
 	type rival struct {
-		*pkgmgr.NodeManager
+		*managers.NodeManager
 		fetch, alone sample
 	}
 	var rivals []*rival
 	for _, name := range []string{"npm", "pnpm", "yarn", "bun"} {
-		m, err := pkgmgr.NPMManager(npm)
+		m, err := managers.OfNPM(npm)
 		if name != "npm" {
-			m, err = pkgmgr.FindNode(b.Context(), name, func() (string, error) { return npm.Node(), nil })
+			m, err = managers.FindNode(b.Context(), name, func() (string, error) { return npm.Node(), nil })
 		}
 		if err != nil {
 			b.Log(err)
@@ -156,7 +157,7 @@ func BenchmarkInstall(b *testing.B) {
 		}
 		rivals = append(rivals, &rival{NodeManager: m})
 	}
-	var tarballs []pkgmgr.Tarball
+	var tarballs []managers.Tarball
 	for _, key := range v.FilesFor(host.Name) {
 		f := v.Files[key]
 		blob, err := a.store.Blob(b.Context(), store.Digest{SHA256: f.SHA256, Size: f.Size})
@@ -168,7 +169,7 @@ func BenchmarkInstall(b *testing.B) {
 			b.Fatal(err)
 		}
 		blob.Close()
-		tarballs = append(tarballs, pkgmgr.Tarball{Path: key, Name: f.Name, Version: f.Version, File: blob.Name(), Integrity: f.Integrity, Files: files})
+		tarballs = append(tarballs, managers.Tarball{Path: key, Name: f.Name, Version: f.Version, File: blob.Name(), Integrity: f.Integrity, Files: files})
 	}
 	var byUs sample
 	for b.Loop() {
@@ -216,7 +217,7 @@ func BenchmarkWheel(b *testing.B) {
 	times := map[string]*sample{}
 	for _, name := range install.WheelManagers {
 		if name != "none" {
-			if _, err := pkgmgr.FindWheelManager(b.Context(), name); err != nil {
+			if _, err := managers.FindWheelManager(b.Context(), name); err != nil {
 				b.Log(err)
 				continue
 			}

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -28,7 +28,7 @@ var (
 func newCargoWorld(t *testing.T) *world {
 	t.Helper()
 	testenv.Real(t, "it starts cargo")
-	c, err := pkgmgr.FindCargo(t.Context())
+	c, err := cargo.Find(t.Context())
 	if err != nil {
 		t.Skipf("skipped: no cargo that works: %v", err)
 	}

@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -148,8 +150,8 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 		if err != nil {
 			return nil, err
 		}
-		crate := pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
-		return func(try func(string) error) error { return try(pkgmgr.CrateURL(crates.Template, crate)) }, nil
+		crate := cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}
+		return func(try func(string) error) error { return try(cargo.URL(crates.Template, crate)) }, nil
 	case lock.NPM:
 		return func(try func(string) error) error {
 			err := try(remote.NPMTarball(registry, f.Name, f.Version))
@@ -175,7 +177,7 @@ func (a *app) addresses(ctx context.Context, client *remote.Client, e *lock.Entr
 
 // npmOrigin is how this run reaches registries of npm.
 type npmOrigin struct {
-	config *pkgmgr.NPMConfig
+	config *npm.Config
 	client *remote.Client
 }
 
@@ -184,7 +186,7 @@ type npmOrigin struct {
 // locked runtime is asked for the default registry.
 func (a *app) npm(ctx context.Context, e *lock.Entry) (*npmOrigin, error) {
 	return a.npmOrigin.get(func() (*npmOrigin, error) {
-		config, err := pkgmgr.ReadNPMConfig(ctx, a.dir, func(ctx context.Context) (*pkgmgr.NPM, error) {
+		config, err := npm.ReadConfig(ctx, a.dir, func(ctx context.Context) (*npm.Client, error) {
 			npm, err := a.installer.NPM(ctx, e)
 			if err != nil {
 				mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
@@ -219,7 +221,7 @@ type pipOrigin struct {
 func (a *app) pip(ctx context.Context) (*pipOrigin, error) {
 	return a.pipOrigin.get(func() (*pipOrigin, error) {
 		client, _ := a.net()
-		pip, err := pkgmgr.FindPip(ctx)
+		pip, err := pip.Find(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -243,7 +245,7 @@ func (a *app) pip(ctx context.Context) (*pipOrigin, error) {
 
 // crates is how a registry gives crates away.
 type crates struct {
-	*pkgmgr.CrateDownloads
+	*cargo.Downloads
 	client *remote.Client
 	err    error
 }
@@ -259,11 +261,11 @@ func (a *app) cratesOf(ctx context.Context, client *remote.Client, e *lock.Entry
 	known := a.crates[registry]
 	if known == nil {
 		known = &crates{}
-		cargo, err := pkgmgr.FindCargo(ctx)
+		cargo, err := cargo.Find(ctx)
 		if err != nil {
 			err = fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
 		} else {
-			known.CrateDownloads, err = cargo.CrateDownloads(ctx, a.dir, registry, e.Locked.Package, e.Version)
+			known.Downloads, err = cargo.CrateDownloads(ctx, a.dir, registry, e.Locked.Package, e.Version)
 		}
 		if err == nil {
 			known.client, err = client.By(known.Way)

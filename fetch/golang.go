@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A goClient is a Go that downloads as its user has configured it.
 type goClient struct {
-	tool   *pkgmgr.Go
-	config pkgmgr.GoConfig
+	tool   *gotool.Client
+	config gotool.Config
 }
 
 // goClient returns the user's own Go. Where there is none the locked one, which
@@ -28,7 +28,7 @@ func (a *app) goClient(ctx context.Context, e *lock.Entry) (*goClient, error) {
 		known = &a.goClients[1]
 	}
 	return known.get(func() (*goClient, error) {
-		tool, err := pkgmgr.FindGo(ctx)
+		tool, err := gotool.Find(ctx)
 		if fault.Of(err) == fault.Machine && e.Toolchain != nil {
 			tool, err = a.installer.Go(ctx, e.Toolchain)
 		}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -45,7 +45,7 @@ const foreign = "windows-aarch64"
 func newGoWorld(t *testing.T) *world {
 	t.Helper()
 	testenv.Real(t, "it starts go")
-	tool, err := pkgmgr.FindGo(t.Context())
+	tool, err := gotool.Find(t.Context())
 	if err != nil {
 		t.Skipf("skipped: no go that works: %v", err)
 	}
@@ -107,10 +107,10 @@ func (w *world) module(name, version string, v lock.Version, modules ...fake.Mod
 }
 
 // compiled builds plug as lockgen does, and returns the cell of it.
-func (w *world) compiled(tool *pkgmgr.Go, cache, platform string) lock.Cell {
+func (w *world) compiled(tool *gotool.Client, cache, platform string) lock.Cell {
 	w.Helper()
 	dir := w.TempDir()
-	b := pkgmgr.GoBuild{Main: pkgmgr.GoMain{Module: goPlug.Path, Version: "1.0.0", Dir: "cmd/plug"}, Cache: cache}
+	b := gotool.Build{Main: gotool.Main{Module: goPlug.Path, Version: "1.0.0", Dir: "cmd/plug"}, Cache: cache}
 	b.Platform, _ = lock.LookupPlatform(platform)
 	for _, m := range []fake.Module{goPlug, goDep} {
 		base := filepath.Join(dir, filepath.Base(m.Path))
@@ -124,7 +124,7 @@ func (w *world) compiled(tool *pkgmgr.Go, cache, platform string) lock.Cell {
 				w.Fatal(err)
 			}
 		}
-		b.Modules = append(b.Modules, pkgmgr.GoModule{Path: m.Path, Version: strings.TrimPrefix(m.Version, "v"), Zip: base + ".zip", Mod: base + ".mod", Sum: zip, ModSum: mod})
+		b.Modules = append(b.Modules, gotool.Module{Path: m.Path, Version: strings.TrimPrefix(m.Version, "v"), Zip: base + ".zip", Mod: base + ".mod", Sum: zip, ModSum: mod})
 	}
 	binary := "plug" + b.Platform.Exe()
 	out := filepath.Join(dir, "tree", binary)

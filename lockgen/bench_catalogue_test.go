@@ -17,8 +17,11 @@ import (
 
 	"golang.org/x/mod/module"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -94,9 +97,9 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 		}
 	}
 	documents := remote.New(remote.Options{})
-	npm, err := pkgmgr.ReadNPMConfig(ctx, ".", pkgmgr.FindNPM)
+	npm, err := npm.ReadConfig(ctx, ".", npm.Find)
 	must(err)
-	pip, err := pkgmgr.FindPip(ctx)
+	pip, err := pip.Find(ctx)
 	must(err)
 	config, err := pip.Config(ctx, ".", "")
 	must(err)
@@ -117,19 +120,19 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 					must(err)
 				case lock.Cargo:
 					if crates == "" {
-						cargo, err := pkgmgr.FindCargo(ctx)
+						cargo, err := cargo.Find(ctx)
 						must(err)
 						gives, err := cargo.CrateDownloads(ctx, ".", "", f.Name, f.Version)
 						must(err)
 						crates = gives.Template
 					}
-					address = pkgmgr.CrateURL(crates, pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256})
+					address = cargo.URL(crates, cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256})
 				case lock.Go:
 					if strings.HasSuffix(key, ".mod") {
 						continue
 					}
 					if proxy == "" {
-						tool, err := pkgmgr.FindGo(ctx)
+						tool, err := gotool.Find(ctx)
 						must(err)
 						config, err := tool.Config(ctx, "")
 						must(err)

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -22,7 +22,7 @@ import (
 func needCargo(t *testing.T) (home string) {
 	t.Helper()
 	testenv.Real(t, "it starts cargo")
-	if _, err := pkgmgr.FindCargo(t.Context()); err != nil {
+	if _, err := cargo.Find(t.Context()); err != nil {
 		t.Skipf("no cargo to try with: %v", err)
 	}
 	home = t.TempDir()
@@ -204,7 +204,7 @@ func TestCargoOwnLock(t *testing.T) {
 // its default registry.
 func sourceOfCargo(t *testing.T) string {
 	t.Helper()
-	tool, err := pkgmgr.FindCargo(t.Context())
+	tool, err := cargo.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +409,7 @@ func TestCargoOwnConfiguration(t *testing.T) {
 // configured with. What it downloads is kept for the next time.
 func TestCargoReal(t *testing.T) {
 	testenv.Real(t, "protoc-gen-prost 0.2.3 comes from the network")
-	tool, err := pkgmgr.FindCargo(t.Context())
+	tool, err := cargo.Find(t.Context())
 	if err != nil {
 		t.Skipf("TestCargoReal needs cargo: %v", err)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
 // values are what completion offers. What cannot be read offers nothing: the
@@ -16,7 +16,7 @@ func values(p *program, verb, flag, name string) []string {
 	case flag == "platform":
 		return lock.PlatformNames()
 	case flag == "manager":
-		return pkgmgr.Tools()
+		return proc.Tools()
 	case verb == "add" && flag == "":
 		return catalog.Builtin().Names()
 	}

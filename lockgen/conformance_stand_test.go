@@ -15,10 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -235,7 +236,7 @@ func cargoStand() *stand {
 	return &stand{
 		kind: lock.Cargo, need: func(t *testing.T) {
 			testenv.Real(t, "it starts cargo")
-			if _, err := pkgmgr.FindCargo(t.Context()); err != nil {
+			if _, err := cargo.Find(t.Context()); err != nil {
 				t.Skipf("no cargo to try with: %v", err)
 			}
 		},
@@ -379,7 +380,7 @@ func ociStand() *stand {
 // goVersion is that of the go of this machine, which stands in for a locked
 // one; "" where there is none that can.
 var goVersion = sync.OnceValues(func() (string, error) {
-	g, err := pkgmgr.FindGo(context.Background())
+	g, err := gotool.Find(context.Background())
 	if err != nil {
 		return "", err
 	}

@@ -155,7 +155,7 @@ func versionCases() []conformanceCase {
 		{"upstream: other bytes", func(r *ring, _ string) {
 			switch {
 			case r.stand.kind == lock.Go:
-				r.t.Skip("the checksum database does not forget the first; other go.mod files: TestGoNews of internal/pkgmgr")
+				r.t.Skip("the checksum database does not forget the first; other go.mod files: TestGoNews of internal/gotool")
 			case r.stand.kind == lock.HTTP:
 				r.locks()
 				r.server.Fault(r.artifact, fake.WrongBytes())

@@ -17,9 +17,12 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -253,12 +256,12 @@ func bringsNPM(l *lock.Lock, v *lock.Version, platform string) bool {
 
 // lookAtTools asks every tool, several at once, for some start slowly.
 func (p *program) lookAtTools(ctx context.Context, needs map[string]need) ([]toolFinding, error) {
-	names := pkgmgr.Tools()
+	names := proc.Tools()
 	found := make([]toolFinding, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
 		all.Go(func() {
-			least, why := pkgmgr.Least(name)
+			least, why := proc.Least(name)
 			found[i] = judge(ctx, name, least, why, needs[name])
 		})
 	}
@@ -273,7 +276,7 @@ func judge(ctx context.Context, name, least, why string, by need) toolFinding {
 	if by.must {
 		lacking = isBad
 	}
-	tool, err := pkgmgr.Find(ctx, name)
+	tool, err := proc.Find(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.State, f.Why, f.Mend = lacking, err.Error(), fault.Mend(err)
@@ -296,7 +299,7 @@ func judge(ctx context.Context, name, least, why string, by need) toolFinding {
 	case !ok:
 		f.State, f.Why = isNote, fmt.Sprintf("whether it is %s or later cannot be told from %q", least, tool.Version)
 	case !yes:
-		f.State, f.Mend = lacking, pkgmgr.Remedy(name, true)
+		f.State, f.Mend = lacking, proc.Remedy(name, true)
 		f.Why = fmt.Sprintf("too old: needed is %s or later%s", least, why)
 	}
 	return f
@@ -311,7 +314,7 @@ func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host l
 			if _, _, err := v.Cell(host.Name); err != nil || len(v.Python) == 0 {
 				continue
 			}
-			if _, err := pkgmgr.FindPython(ctx, wanted, v.Python); err != nil {
+			if _, err := pip.FindPython(ctx, wanted, v.Python); err != nil {
 				tools[i].State, tools[i].Why, tools[i].Mend = isBad, err.Error(), fault.Mend(err)
 				return
 			}
@@ -326,13 +329,13 @@ func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host l
 // oneManager answers for one tool alone.
 func (p *program) oneManager(ctx context.Context) error {
 	least, why := p.minVersion, ""
-	if !slices.Contains(pkgmgr.Tools(), p.manager) {
-		mend := lock.DidYouMean(p.manager, pkgmgr.Tools(), "tools are "+strings.Join(pkgmgr.Tools(), ", "))
+	if !slices.Contains(proc.Tools(), p.manager) {
+		mend := lock.DidYouMean(p.manager, proc.Tools(), "tools are "+strings.Join(proc.Tools(), ", "))
 		return fault.Errorf(fault.Usage, mend, "unknown tool %q", p.manager)
 	}
 	if least == "" {
-		least, why = pkgmgr.Least(p.manager)
-	} else if _, ok := pkgmgr.CompareToolVersions(least, least); !ok {
+		least, why = proc.Least(p.manager)
+	} else if _, ok := proc.CompareToolVersions(least, least); !ok {
 		return fault.Errorf(fault.Usage, "write it as the tool does, such as 1.70.0", "--min-version %q is no version", least)
 	}
 	f := judge(ctx, p.manager, least, why, need{must: true})
@@ -442,14 +445,14 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *lock.Manifest, dir s
 		ask            func() (map[string]string, error)
 	}{
 		{lock.NPM, m.Registries.NPM, func() (map[string]string, error) {
-			config, err := pkgmgr.ReadNPMConfig(ctx, dir, pkgmgr.FindNPM)
+			config, err := npm.ReadConfig(ctx, dir, npm.Find)
 			if err != nil {
 				return nil, err
 			}
 			return config.Registries(ctx, scopes...)
 		}},
 		{lock.Pip, m.Registries.Pip, func() (map[string]string, error) {
-			pip, err := pkgmgr.FindPip(ctx)
+			pip, err := pip.Find(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -460,7 +463,7 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *lock.Manifest, dir s
 			return map[string]string{"": config.Index}, nil
 		}},
 		{lock.Go, m.Registries.Go, func() (map[string]string, error) {
-			tool, err := pkgmgr.FindGo(ctx)
+			tool, err := gotool.Find(ctx)
 			if err != nil {
 				return nil, err
 			}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -22,7 +22,7 @@ import (
 // compiles. Go's build cache is kept for the next run.
 func newGoPlace(t *testing.T) (p *place, version string) {
 	t.Helper()
-	g, err := pkgmgr.FindGo(t.Context())
+	g, err := gotool.Find(t.Context())
 	if err != nil {
 		t.Skipf("no go that works: %v", err)
 	}

@@ -16,7 +16,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -162,8 +163,8 @@ func (p *place) asBefore(manifest, locked string) {
 }
 
 var (
-	pipOnce = sync.OnceValue(func() error { _, err := pkgmgr.FindPip(context.Background()); return err })
-	npmOnce = sync.OnceValue(func() error { _, err := pkgmgr.FindNPM(context.Background()); return err })
+	pipOnce = sync.OnceValue(func() error { _, err := pip.Find(context.Background()); return err })
+	npmOnce = sync.OnceValue(func() error { _, err := npm.Find(context.Background()); return err })
 )
 
 func needPip(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -231,7 +231,7 @@ func TestPythonSmoke(t *testing.T) {
 	}
 	here := ""
 	for _, python := range []string{"3.10", "3.11", "3.12", "3.13", "3.14"} {
-		if _, err := pkgmgr.FindPython(t.Context(), "", []string{python}); err == nil {
+		if _, err := pip.FindPython(t.Context(), "", []string{python}); err == nil {
 			here = python
 		}
 	}
@@ -264,7 +264,7 @@ func TestPythonReal(t *testing.T) {
 	if !ok {
 		t.Skip("no lock knows this machine")
 	}
-	if _, err := pkgmgr.FindPython(t.Context(), "", lock.DefaultPython); err != nil {
+	if _, err := pip.FindPython(t.Context(), "", lock.DefaultPython); err != nil {
 		t.Skipf("no Python to try with: %v", err)
 	}
 	user, err := os.UserCacheDir()

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -21,7 +21,7 @@ func TestCargoPlugin(t *testing.T) {
 	if !ok {
 		t.Skip("the lock has no name for this machine")
 	}
-	cargo, err := pkgmgr.FindCargo(t.Context())
+	cargo, err := cargo.Find(t.Context())
 	if err != nil {
 		t.Skipf("no cargo that works: %v", err)
 	}

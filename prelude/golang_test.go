@@ -12,8 +12,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -24,7 +24,7 @@ func TestGoPlugin(t *testing.T) {
 	if !ok {
 		t.Skip("skipped: the lock has no name for this machine")
 	}
-	tool, err := pkgmgr.FindGo(t.Context())
+	tool, err := gotool.Find(t.Context())
 	if err != nil {
 		t.Skip("skipped:", err)
 	}

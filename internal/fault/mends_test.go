@@ -66,7 +66,7 @@ func TestEveryFaultHasAMend(t *testing.T) {
 					t.Errorf("%s: a fault without a mend", set.Position(n.Pos()))
 				case *ast.CompositeLit:
 					if id, ok := n.Type.(*ast.Ident); !ok || id.Name != "failure" {
-						break // command of pkgmgr has a mend of its own for each class
+						break // Command of proc has a mend of its own for each class
 					}
 					var class, mend ast.Expr
 					for _, e := range n.Elts {

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
 // compiled returns the folder of an entry that the lock has no tree of: it is
@@ -59,11 +60,11 @@ func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, serve
 
 // cargo returns the cargo of this machine that compiles an entry for a platform,
 // and with what it does so.
-func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (*pkgmgr.Cargo, string, error) {
+func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (*cargo.Client, string, error) {
 	if i.NoManagers {
 		return nil, "", fault.Errorf(fault.Machine, readyTree(e), "it is compiled by cargo, and package managers are disabled")
 	}
-	cargo, err := pkgmgr.FindCargo(ctx)
+	cargo, err := cargo.Find(ctx)
 	if err != nil {
 		return nil, "", fault.Errorf(fault.Of(err), readyTree(e), "it is compiled by cargo: %w", err)
 	}
@@ -99,14 +100,14 @@ func (i *Installer) buildByCargo(ctx context.Context, e *lock.Entry, platform, d
 }
 
 // compile fills an empty folder with the executable of an entry.
-func (i *Installer) compile(ctx context.Context, cargo *pkgmgr.Cargo, e *lock.Entry, platform, dir string) error {
+func (i *Installer) compile(ctx context.Context, client *cargo.Client, e *lock.Entry, platform, dir string) error {
 	keys := e.Locked.FilesFor(platform)
 	if err := i.need(ctx, e, keys); err != nil {
 		return err
 	}
 	p, _ := lock.LookupPlatform(platform)
 	binary := e.Locked.Platforms[platform].Binary
-	b := pkgmgr.CargoBuild{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p, Trials: i.Trials}
+	b := cargo.Build{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p, Trials: i.Trials}
 	for _, key := range keys {
 		f := e.Locked.Files[key]
 		blob, err := i.blob(ctx, e, key)
@@ -114,7 +115,7 @@ func (i *Installer) compile(ctx context.Context, cargo *pkgmgr.Cargo, e *lock.En
 			return fmt.Errorf("%s: %w", key, err)
 		}
 		defer blob.Close() // a file that is open is not cleared away
-		crate := pkgmgr.CrateFile{Crate: pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}, File: blob.Name()}
+		crate := cargo.File{Crate: cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}, File: blob.Name()}
 		if f.Name == e.Locked.Package && f.Version == e.Version {
 			b.Root = crate
 		} else {
@@ -132,10 +133,10 @@ func (i *Installer) compile(ctx context.Context, cargo *pkgmgr.Cargo, e *lock.En
 	out := filepath.Join(scratch, "out")
 	i.detail("cargo compiles %s from %d crates", e, len(keys))
 	start := time.Now()
-	err = cargo.Build(ctx, b, out)
+	err = client.Build(ctx, b, out)
 	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
 	if err != nil {
-		if errors.Is(err, pkgmgr.ErrCompile) {
+		if errors.Is(err, proc.ErrCompile) {
 			err = fault.Errorf(fault.Machine, readyTree(e), "%w", err)
 		}
 		return err

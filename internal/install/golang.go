@@ -15,8 +15,9 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -29,7 +30,7 @@ const (
 // nil where there is none. Its hash decides, however its zip was packed.
 func unpackGo(ctx context.Context, f *os.File, dir, key string, file lock.File) (files []archive.File, goMod []byte, err error) {
 	var text *bytes.Buffer
-	o := pkgmgr.ReadGo(key, file)
+	o := gotool.Unpacking(key, file)
 	o.Tap = func(name string) io.Writer {
 		if name != "go.mod" {
 			return nil
@@ -43,7 +44,7 @@ func unpackGo(ctx context.Context, f *os.File, dir, key string, file lock.File) 
 	if text != nil {
 		goMod = text.Bytes()
 	}
-	return files, goMod, pkgmgr.CheckGo(key, file, files, goMod)
+	return files, goMod, gotool.Check(key, file, files, goMod)
 }
 
 // limited takes so many bytes and refuses more.
@@ -101,9 +102,9 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 		return err
 	}
 	defer clean()
-	b := pkgmgr.GoBuild{
-		Main:    pkgmgr.GoMain{Module: e.Locked.Package, Version: e.Version, Dir: e.Locked.Main},
-		Modules: make([]pkgmgr.GoModule, len(keys)),
+	b := gotool.Build{
+		Main:    gotool.Main{Module: e.Locked.Package, Version: e.Version, Dir: e.Locked.Main},
+		Modules: make([]gotool.Module, len(keys)),
 	}
 	b.Platform, _ = lock.LookupPlatform(platform)
 	g, gctx := errgroup.WithContext(ctx)
@@ -126,7 +127,7 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 	err = compiler.Build(ctx, b, out)
 	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})
 	if err != nil {
-		if errors.Is(err, pkgmgr.ErrCompile) {
+		if errors.Is(err, proc.ErrCompile) {
 			err = fault.Errorf(fault.Machine, readyTree(e), "%w", err)
 		}
 		return err
@@ -135,9 +136,9 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 }
 
 // module makes the files of one module of a closure from what is locked.
-func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile string) (pkgmgr.GoModule, error) {
+func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile string) (gotool.Module, error) {
 	f := e.Locked.Files[key]
-	m := pkgmgr.GoModule{Path: f.Name, Version: f.Version}
+	m := gotool.Module{Path: f.Name, Version: f.Version}
 	blob, err := i.blob(ctx, e, key)
 	if err != nil {
 		return m, fmt.Errorf("%s: %w", key, err)
@@ -152,22 +153,22 @@ func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile stri
 		return m, nil
 	}
 	m.Zip, m.Sum, m.Mod, m.ModSum = blob.Name(), f.Integrity, modFile, f.GoMod
-	text, _ := pkgmgr.GoModOf(m.Path, goMod)
+	text, _ := gotool.ModOf(m.Path, goMod)
 	return m, os.WriteFile(modFile, text, 0o644)
 }
 
 // Go returns the locked Go, unpacked for this machine; where the lock has none
 // for it, this machine's own if that has the same version, for it compiles to
 // the same bytes.
-func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*pkgmgr.Go, error) {
+func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*gotool.Client, error) {
 	if _, served, err := toolchain.Locked.Cell(i.Host.Name); err == nil {
 		dir, _, err := i.Tree(ctx, toolchain, i.Host.Name)
 		if err != nil {
 			return nil, err
 		}
-		return pkgmgr.LockedGo(dir, served), nil
+		return gotool.Locked(dir, served), nil
 	}
-	own, err := pkgmgr.FindGo(ctx)
+	own, err := gotool.Find(ctx)
 	found := "there is none here"
 	if err == nil {
 		version, err := own.Version(ctx)

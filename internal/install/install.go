@@ -25,9 +25,11 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/managers"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
@@ -53,16 +55,16 @@ type Installer struct {
 	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
 	NoManagers   bool                 // run no package manager
 	Python       string               // the Python that runs plugins, "" for one of those on PATH
-	Trials       *pkgmgr.CargoTrials  // what cargo compiles is only tried, and not kept in the store; nil to keep it
+	Trials       *cargo.Trials        // what cargo compiles is only tried, and not kept in the store; nil to keep it
 	Detail       func(string, ...any) // is told what goes on, nil for nobody
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them
 	// in the same way.
 	Observe func(Event)
 
-	npms   memo[*pkgmgr.NPM]         // by runtime
-	nodes  memo[*pkgmgr.NodeManager] // by runtime
-	making singleflight.Group        // of folders, by stamp
+	npms   memo[*npm.Client]           // by runtime
+	nodes  memo[*managers.NodeManager] // by runtime
+	making singleflight.Group          // of folders, by stamp
 
 	mu     sync.Mutex
 	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
@@ -287,7 +289,7 @@ func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Ve
 	case dir != "":
 		return read()
 	case v.Source == lock.NPM:
-		return i.Store.Listed(digest(file), fmt.Sprintf("npm %d %q", pkgmgr.BinsRule, key), read)
+		return i.Store.Listed(digest(file), fmt.Sprintf("npm %d %q", npm.BinsRule, key), read)
 	case v.Source == lock.Pip:
 		return i.Store.Listed(digest(file), fmt.Sprintf("wheel %d %q %q", wheel.Rule, key, file.Roots()), read)
 	}
@@ -346,7 +348,7 @@ func addBins(o *archive.Options, folder string) {
 		paths := make(map[string]bool)
 		// A package.json that is not JSON names nothing; then the tree differs
 		// from the lock, for lockgen refuses such a package.
-		named, _ := pkgmgr.Bins(text.Bytes())
+		named, _ := npm.Bins(text.Bytes())
 		for _, file := range named {
 			paths[folder+"/"+file] = true
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -100,7 +100,7 @@ func TestTreesChangedPlaces(t *testing.T) {
 // TestPythonOnWindows: the launcher there is a .cmd, which is only rendered here.
 func TestPythonOnWindows(t *testing.T) {
 	versions := []string{"3.10", "3.11", "3.12", "3.13", "3.14"}
-	python, err := pkgmgr.FindPython(t.Context(), "", versions)
+	python, err := pip.FindPython(t.Context(), "", versions)
 	if err != nil {
 		t.Skipf("no Python to try with: %v", err)
 	}

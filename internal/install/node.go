@@ -10,7 +10,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/managers"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
 )
 
 // buildNPM lets a Node manager make the folder from the verified tarballs. They
@@ -46,10 +47,10 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 	if manager == nil {
 		return i.buildOurselves(ctx, e, platform, dir)
 	}
-	tarballs := make([]pkgmgr.Tarball, len(parts))
+	tarballs := make([]managers.Tarball, len(parts))
 	for n, p := range parts {
 		f := e.Locked.Files[p.key]
-		tarballs[n] = pkgmgr.Tarball{Path: p.key, Name: f.Name, Version: f.Version, File: p.path, Integrity: f.Integrity, Files: p.files}
+		tarballs[n] = managers.Tarball{Path: p.key, Name: f.Name, Version: f.Version, File: p.path, Integrity: f.Integrity, Files: p.files}
 	}
 	i.detail("%s %s builds %s", manager.Name, manager.Version, e)
 	start := time.Now()
@@ -73,16 +74,16 @@ func noted(err error, dir string, parts []part) error {
 // unpacker shall: the one that was chosen; else the locked npm, else the first
 // one on this machine that is new enough. The locked node is brought only where
 // it runs that manager.
-func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.NodeManager, error) {
-	return i.nodes.get(runtimeOf(e), func() (*pkgmgr.NodeManager, error) {
-		locked := sync.OnceValues(func() (*pkgmgr.NPM, error) { return i.lockedNPM(ctx, e) })
+func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*managers.NodeManager, error) {
+	return i.nodes.get(runtimeOf(e), func() (*managers.NodeManager, error) {
+		locked := sync.OnceValues(func() (*npm.Client, error) { return i.lockedNPM(ctx, e) })
 		if i.NodeManager == "" || i.NodeManager == "npm" {
 			npm, err := locked()
 			if err != nil {
 				return nil, err
 			}
 			if npm != nil {
-				return pkgmgr.NPMManager(npm)
+				return managers.OfNPM(npm)
 			}
 		}
 		node := func() (string, error) {
@@ -93,13 +94,13 @@ func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*pkgmgr.Nod
 			return npm.Node(), nil
 		}
 		if i.NodeManager != "" {
-			return pkgmgr.FindNode(ctx, i.NodeManager, node)
+			return managers.FindNode(ctx, i.NodeManager, node)
 		}
 		for _, name := range lock.NodeManagers {
 			if name == "none" {
 				break
 			}
-			manager, err := pkgmgr.FindNode(ctx, name, node)
+			manager, err := managers.FindNode(ctx, name, node)
 			if err == nil || fault.Of(err) != fault.Machine {
 				return manager, err
 			}
@@ -120,18 +121,18 @@ func runtimeOf(e *lock.Entry) string {
 
 // NPM returns the npm of the entry's locked runtime where that serves this
 // machine, else the machine's own.
-func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
-	return i.npms.get(runtimeOf(e), func() (*pkgmgr.NPM, error) {
+func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
+	return i.npms.get(runtimeOf(e), func() (*npm.Client, error) {
 		if locked, err := i.lockedNPM(ctx, e); err != nil || locked != nil {
 			return locked, err
 		}
-		return pkgmgr.FindNPM(ctx)
+		return npm.Find(ctx)
 	})
 }
 
 // lockedNPM returns the npm of the entry's locked runtime, nil where that does
 // not serve this machine.
-func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, error) {
+func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
 	if e.Runtime == nil {
 		return nil, nil
 	}
@@ -146,7 +147,7 @@ func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*pkgmgr.NPM, 
 	if err != nil {
 		return nil, err
 	}
-	npm := pkgmgr.LockedNPM(dir, i.Host.Name)
+	npm := npm.Locked(dir, i.Host.Name)
 	if _, err := npm.Version(); err != nil {
 		i.detail("%s brings no npm", e.Runtime)
 		return nil, nil

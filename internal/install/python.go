@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 )
 
 // pythonMain starts a plugin of Python; Buck2's launchers run the same file.
@@ -24,7 +24,7 @@ var pythonFlags = []string{"-I", "-S", "-B", "-X", "utf8"}
 // python returns the launcher of an installed plugin that Python runs, and the
 // files it rests on.
 func (i *Installer) python(ctx context.Context, e *lock.Entry, dir string, cell lock.Cell) (launcher string, depends []string, err error) {
-	python, err := pkgmgr.FindPython(ctx, i.Python, e.Locked.Python)
+	python, err := pip.FindPython(ctx, i.Python, e.Locked.Python)
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", e, err)
 	}

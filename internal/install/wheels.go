@@ -9,7 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/managers"
 )
 
 // WheelManagers are what can build the folder of a pip plugin, all the same one.
@@ -31,11 +31,11 @@ func (i *Installer) buildPip(ctx context.Context, e *lock.Entry, platform, dir s
 	if err != nil {
 		return err
 	}
-	var wheels []pkgmgr.LocalWheel
+	var wheels []managers.LocalWheel
 	for _, p := range parts {
 		f := e.Locked.Files[p.key]
 		for _, root := range f.Roots() {
-			w := pkgmgr.LocalWheel{Root: root, Name: p.key, File: p.path}
+			w := managers.LocalWheel{Root: root, Name: p.key, File: p.path}
 			if _, err := hex.Decode(w.SHA256[:], []byte(f.SHA256)); err != nil {
 				return fault.Errorf(fault.Lock, "run: lockgen update", "%s: %w", p.key, err)
 			}
@@ -51,7 +51,7 @@ func (i *Installer) buildPip(ctx context.Context, e *lock.Entry, platform, dir s
 			wheels = append(wheels, w)
 		}
 	}
-	manager, err := pkgmgr.FindWheelManager(ctx, i.WheelManager)
+	manager, err := managers.FindWheelManager(ctx, i.WheelManager)
 	if err != nil {
 		return err
 	}

@@ -12,19 +12,19 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// cargo locks plugins from a registry of crates. cargo itself resolves, on the
+// cargoSource locks plugins from a registry of crates. cargo itself resolves, on the
 // manifests of crates that were downloaded and verified before; nothing is
 // compiled, so cells have no tree.
-type cargo struct {
-	tool     *pkgmgr.Cargo
+type cargoSource struct {
+	tool     *cargo.Client
 	dir      string // where the manifest lies
 	registry string // from plugins.toml, "" for cargo's own
 	client   *remote.Client
@@ -32,13 +32,13 @@ type cargo struct {
 	bring func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
-	gives *pkgmgr.CrateDownloads // nil while unknown
-	by    *remote.Client         // the way there, with gives
+	gives *cargo.Downloads // nil while unknown
+	by    *remote.Client   // the way there, with gives
 	// crates is what the index said of crates, by name and version.
-	crates map[string]map[string]pkgmgr.Crate
+	crates map[string]map[string]cargo.Crate
 }
 
-func (s *cargo) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *cargoSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
 	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
 		return nil, r
 	}
@@ -57,11 +57,11 @@ func (s *cargo) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 	if err := s.learn(index); err != nil {
 		return nil, err
 	}
-	sources, artifacts, err := s.read(ctx, []pkgmgr.Crate{own})
+	sources, artifacts, err := s.read(ctx, []cargo.Crate{own})
 	if err != nil {
 		return nil, err
 	}
-	bins, err := pkgmgr.CrateBins(sources[0])
+	bins, err := cargo.Bins(sources[0])
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *cargo) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 
 // resolution keeps of the crates those that a platform needs, and asks whether
 // they may run code.
-func (s *cargo) resolution(w *Want, platforms []lock.Platform, closures []*pkgmgr.CrateClosure, artifacts []*Artifact) (*Resolution, error) {
+func (s *cargoSource) resolution(w *Want, platforms []lock.Platform, closures []*cargo.Closure, artifacts []*Artifact) (*Resolution, error) {
 	byKey := map[string]*Artifact{}
 	for _, a := range artifacts {
 		byKey[a.Key] = a
@@ -138,7 +138,7 @@ func (s *cargo) resolution(w *Want, platforms []lock.Platform, closures []*pkgmg
 }
 
 // checkBin makes sure that the crate has the executable.
-func (s *cargo) checkBin(w *Want, bins []string) error {
+func (s *cargoSource) checkBin(w *Want, bins []string) error {
 	bin := w.crateBin()
 	switch {
 	case slices.Contains(bins, bin):
@@ -151,7 +151,7 @@ func (s *cargo) checkBin(w *Want, bins []string) error {
 }
 
 // learn remembers how the registry gives its files away.
-func (s *cargo) learn(index *pkgmgr.CrateIndex) error {
+func (s *cargoSource) learn(index *cargo.Index) error {
 	gives, err := index.Downloads()
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (s *cargo) learn(index *pkgmgr.CrateIndex) error {
 	return s.keep(gives)
 }
 
-func (s *cargo) keep(gives *pkgmgr.CrateDownloads) error {
+func (s *cargoSource) keep(gives *cargo.Downloads) error {
 	if s.gives != nil {
 		return nil
 	}
@@ -174,7 +174,7 @@ func (s *cargo) keep(gives *pkgmgr.CrateDownloads) error {
 
 // download brings a crate, after asking for it how the registry gives its files
 // away, where that is not known yet.
-func (s *cargo) download(ctx context.Context, c pkgmgr.Crate, in *store.Ingest) error {
+func (s *cargoSource) download(ctx context.Context, c cargo.Crate, in *store.Ingest) error {
 	s.mu.Lock()
 	if s.gives == nil {
 		gives, err := s.tool.CrateDownloads(ctx, s.dir, s.registry, c.Name, c.Version)
@@ -188,12 +188,12 @@ func (s *cargo) download(ctx context.Context, c pkgmgr.Crate, in *store.Ingest) 
 	}
 	gives, by := s.gives, s.by
 	s.mu.Unlock()
-	return by.Download(ctx, pkgmgr.CrateURL(gives.Template, c), in, remote.DownloadOptions{Credential: gives.Credential})
+	return by.Download(ctx, cargo.URL(gives.Template, c), in, remote.DownloadOptions{Credential: gives.Credential})
 }
 
 // read brings crates and reads what cargo needs of them.
-func (s *cargo) read(ctx context.Context, crates []pkgmgr.Crate) ([]*pkgmgr.CrateSource, []*Artifact, error) {
-	sources := make([]*pkgmgr.CrateSource, len(crates))
+func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.Source, []*Artifact, error) {
+	sources := make([]*cargo.Source, len(crates))
 	artifacts := make([]*Artifact, len(crates))
 	for i, c := range crates {
 		artifacts[i] = s.artifact(c)
@@ -208,8 +208,8 @@ func (s *cargo) read(ctx context.Context, crates []pkgmgr.Crate) ([]*pkgmgr.Crat
 	return sources, artifacts, nil
 }
 
-func crateSource(crate pkgmgr.Crate, c *Content) *pkgmgr.CrateSource {
-	source := &pkgmgr.CrateSource{Crate: crate, Manifest: c.Heads["Cargo.toml"], Lockfile: c.Heads["Cargo.lock"]}
+func crateSource(crate cargo.Crate, c *Content) *cargo.Source {
+	source := &cargo.Source{Crate: crate, Manifest: c.Heads["Cargo.toml"], Lockfile: c.Heads["Cargo.lock"]}
 	for _, f := range c.Files {
 		source.Files = append(source.Files, f.Path)
 	}
@@ -217,7 +217,7 @@ func crateSource(crate pkgmgr.Crate, c *Content) *pkgmgr.CrateSource {
 }
 
 // Versions is one run of cargo, which reads what the index has of the crate.
-func (s *cargo) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *cargoSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	crates, err := s.ask(ctx, []string{w.From.Name})
 	if err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (s *cargo) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	return releases, nil
 }
 
-func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {
+func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
 	file := lock.File{Name: c.Name, Version: c.Version}
 	digest, _ := hex.DecodeString(c.SHA256)
 	return &Artifact{
@@ -255,16 +255,16 @@ func (s *cargo) artifact(c pkgmgr.Crate) *Artifact {
 			}
 			return 0
 		},
-		verify: func(content *Content) error { return pkgmgr.CheckCrate(crateSource(c, content)) },
+		verify: func(content *Content) error { return cargo.Check(crateSource(c, content)) },
 	}
 }
 
-func (s *cargo) Locked(_ *Want, _ string, f lock.File) (*Artifact, error) {
-	return s.artifact(pkgmgr.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}), nil
+func (s *cargoSource) Locked(_ *Want, _ string, f lock.File) (*Artifact, error) {
+	return s.artifact(cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}), nil
 }
 
 // Executable is where cargo install puts it; that it will be there was proved
 // by the manifest.
-func (s *cargo) Executable(w *Want, p lock.Platform, _ Tree, _ map[string]*Content) (string, error) {
+func (s *cargoSource) Executable(w *Want, p lock.Platform, _ Tree, _ map[string]*Content) (string, error) {
 	return w.binaries(p)[0], nil
 }

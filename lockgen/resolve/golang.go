@@ -16,9 +16,10 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -26,13 +27,13 @@ import (
 // GoHint is the version of Go that messages propose.
 const GoHint = "1.26.7"
 
-// golang locks plugins that are published as Go source, and Go itself. The
+// goSource locks plugins that are published as Go source, and Go itself. The
 // user's own go says where modules come from; the locked one finds the closure
 // and compiles, so that every machine makes the same bytes.
-type golang struct {
-	tool     *pkgmgr.Go // of this machine
+type goSource struct {
+	tool     *gotool.Client // of this machine
 	client   *remote.Client
-	config   pkgmgr.GoConfig
+	config   gotool.Config
 	store    *store.Store
 	scratch  string                                 // removed when the update is over
 	progress func(n int64)                          // of downloads
@@ -44,11 +45,11 @@ type golang struct {
 	building *queue // compilations
 
 	mu        sync.Mutex
-	compilers map[string]*pkgmgr.Go // by NAME@VERSION
-	builds    map[string]*queue     // by platform, one at a time: they share the standard library
+	compilers map[string]*gotool.Client // by NAME@VERSION
+	builds    map[string]*queue         // by platform, one at a time: they share the standard library
 }
 
-func (s *golang) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *goSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
 	if w.From.Name == lock.GoToolchain {
 		return s.toolchain(w, platforms)
 	}
@@ -104,7 +105,7 @@ func (s *golang) Resolve(ctx context.Context, w *Want, platforms []lock.Platform
 
 // Versions is two runs of Go. The only time that a proxy tells is that of the
 // commit, which its author sets: a version is as old as this machine knows it.
-func (s *golang) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *goSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	scratch, err := os.MkdirTemp(s.scratch, "versions-")
 	if err != nil {
 		return nil, err
@@ -131,7 +132,7 @@ func (s *golang) Versions(ctx context.Context, w *Want) ([]Release, error) {
 }
 
 // date asks for the times of commits, where they count.
-func (s *golang) date(ctx context.Context, w *Want, releases []*Release) error {
+func (s *goSource) date(ctx context.Context, w *Want, releases []*Release) error {
 	if !s.believed {
 		return nil
 	}
@@ -165,13 +166,13 @@ func toolchainVersion(version string, p lock.Platform) string {
 	return "v0.0.1-go" + version + "." + p.GOOS + "-" + p.GOARCH
 }
 
-func (s *golang) main(w *Want) pkgmgr.GoMain {
-	return pkgmgr.GoMain{Module: w.From.Name, Version: w.Version, Dir: w.Main}
+func (s *goSource) main(w *Want) gotool.Main {
+	return gotool.Main{Module: w.From.Name, Version: w.Version, Dir: w.Main}
 }
 
 // toolchain locks Go itself: a zip for each platform, whose hashes are known
 // when it was downloaded. Go takes it only with the checksum database.
-func (s *golang) toolchain(w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *goSource) toolchain(w *Want, platforms []lock.Platform) (*Resolution, error) {
 	res := &Resolution{}
 	for _, p := range platforms {
 		a, err := s.artifact(lock.GoToolchain, strings.TrimPrefix(toolchainVersion(w.Version, p), "v"), false)
@@ -192,7 +193,7 @@ func (s *golang) toolchain(w *Want, platforms []lock.Platform) (*Resolution, err
 
 // artifact makes the artifact of a module's zip, or of its go.mod alone, that
 // is downloaded by itself.
-func (s *golang) artifact(path, version string, modOnly bool) (*Artifact, error) {
+func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, error) {
 	suffix := "zip"
 	if modOnly {
 		suffix = "mod"
@@ -216,14 +217,14 @@ func (s *golang) artifact(path, version string, modOnly bool) (*Artifact, error)
 	if modOnly {
 		a.Label += "/go.mod"
 	}
-	a.read = pkgmgr.ReadGo(key, a.File)
+	a.read = gotool.Unpacking(key, a.File)
 	a.get = func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, a, modOnly, in) }
-	a.verify = func(c *Content) error { return pkgmgr.CheckGo(key, a.File, c.Files, c.Heads["go.mod"]) }
+	a.verify = func(c *Content) error { return gotool.Check(key, a.File, c.Files, c.Heads["go.mod"]) }
 	return a, nil
 }
 
 // download lets Go download one file and compare it with the checksum database.
-func (s *golang) download(ctx context.Context, a *Artifact, modOnly bool, in *store.Ingest) error {
+func (s *goSource) download(ctx context.Context, a *Artifact, modOnly bool, in *store.Ingest) error {
 	scratch, err := os.MkdirTemp(s.scratch, "download-")
 	if err != nil {
 		return err
@@ -253,7 +254,7 @@ func (s *golang) download(ctx context.Context, a *Artifact, modOnly bool, in *st
 	return s.copy(file, in)
 }
 
-func (s *golang) copy(file string, in *store.Ingest) error {
+func (s *goSource) copy(file string, in *store.Ingest) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -264,7 +265,7 @@ func (s *golang) copy(file string, in *store.Ingest) error {
 	return err
 }
 
-func (s *golang) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
+func (s *goSource) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
 	a, err := s.artifact(f.Name, f.Version, strings.HasSuffix(key, ".mod"))
 	if err != nil {
 		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q: %w", key, err)
@@ -273,12 +274,12 @@ func (s *golang) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
 	return a, nil
 }
 
-func (s *golang) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *goSource) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	return nativeExecutable(w, p, tree, contents)
 }
 
 // compile builds the executable for a platform, whichever this machine is.
-func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
+func (s *goSource) compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
 	if w.From.Name == lock.GoToolchain {
 		return lock.Cell{}, false, nil
 	}
@@ -291,7 +292,7 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 		return lock.Cell{}, true, err
 	}
 	defer os.RemoveAll(dir)
-	b := pkgmgr.GoBuild{Main: s.main(w), Platform: p}
+	b := gotool.Build{Main: s.main(w), Platform: p}
 	if b.Cache, err = s.store.GoBuild(ctx); err != nil {
 		return lock.Cell{}, true, err
 	}
@@ -317,7 +318,7 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 	defer leave()
 	s.say("compiling %s for %s", w, p.Name)
 	if err := compiler.Build(ctx, b, out); err != nil {
-		if errors.Is(err, pkgmgr.ErrCompile) {
+		if errors.Is(err, proc.ErrCompile) {
 			err = fmt.Errorf("%w: %w", &holeError{"it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
 		}
 		return lock.Cell{}, true, err
@@ -338,7 +339,7 @@ func (s *golang) compile(ctx context.Context, w *Want, p lock.Platform, artifact
 }
 
 // turn waits until p can be compiled for.
-func (s *golang) turn(ctx context.Context, p lock.Platform) (leave func(), err error) {
+func (s *goSource) turn(ctx context.Context, p lock.Platform) (leave func(), err error) {
 	s.mu.Lock()
 	if s.builds[p.Name] == nil {
 		s.builds[p.Name] = newQueue(1)
@@ -358,8 +359,8 @@ func (s *golang) turn(ctx context.Context, p lock.Platform) (leave func(), err e
 }
 
 // module makes the files of one module of the closure from what was verified.
-func (s *golang) module(ctx context.Context, a *Artifact, c *Content, modFile string) (pkgmgr.GoModule, error) {
-	m := pkgmgr.GoModule{Path: a.File.Name, Version: a.File.Version}
+func (s *goSource) module(ctx context.Context, a *Artifact, c *Content, modFile string) (gotool.Module, error) {
+	m := gotool.Module{Path: a.File.Name, Version: a.File.Version}
 	blob, err := s.store.Blob(ctx, c.Digest)
 	if err != nil {
 		return m, err
@@ -370,7 +371,7 @@ func (s *golang) module(ctx context.Context, a *Artifact, c *Content, modFile st
 		return m, nil
 	}
 	m.Zip, m.Sum, m.Mod, m.ModSum = blob.Name(), a.File.Integrity, modFile, a.File.GoMod
-	text, _ := pkgmgr.GoModOf(m.Path, c.Heads["go.mod"])
+	text, _ := gotool.ModOf(m.Path, c.Heads["go.mod"])
 	return m, os.WriteFile(modFile, text, 0o644)
 }
 
@@ -390,7 +391,7 @@ func checkFile(p lock.Platform, path, name string) error {
 }
 
 // compiler returns the locked Go that compiles w, unpacked.
-func (s *golang) compiler(ctx context.Context, w *Want) (*pkgmgr.Go, error) {
+func (s *goSource) compiler(ctx context.Context, w *Want) (*gotool.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g := s.compilers[w.Toolchain]; g != nil {
@@ -403,7 +404,7 @@ func (s *golang) compiler(ctx context.Context, w *Want) (*pkgmgr.Go, error) {
 	return g, err
 }
 
-func (s *golang) unpackCompiler(ctx context.Context, toolchain string) (*pkgmgr.Go, error) {
+func (s *goSource) unpackCompiler(ctx context.Context, toolchain string) (*gotool.Client, error) {
 	name, version, _ := strings.Cut(toolchain, "@")
 	e := s.locked(name, version)
 	if e == nil {
@@ -415,7 +416,7 @@ func (s *golang) unpackCompiler(ctx context.Context, toolchain string) (*pkgmgr.
 }
 
 // bring downloads a file of a toolchain that the store has no more.
-func (s *golang) bring(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+func (s *goSource) bring(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	a, err := s.Locked(nil, key, e.Locked.Files[key])
 	if err != nil {
 		return err

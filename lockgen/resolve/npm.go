@@ -13,25 +13,26 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// npm locks plugins from a registry of npm. npm itself resolves, once for all
+// npmSource locks plugins from a registry of npm. npm itself resolves, once for all
 // platforms; what it leaves to the machine (os, cpu) is decided here.
-type npm struct {
-	tool     *pkgmgr.NPM
-	config   *pkgmgr.NPMConfig
+type npmSource struct {
+	tool     *npm.Client
+	config   *npm.Config
 	client   *remote.Client // with npm's own settings
 	listings listings       // what the registry said of packages
-	gate     func(w *Want) *pkgmgr.Gate
+	gate     func(w *Want) *cooldown.Rule
 	ours     string // registry of plugins.toml, "" for none
 }
 
-func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
 	if strings.Count(w.Version, ".") < 2 {
 		return nil, fault.Errorf(fault.Usage, "write the exact version: "+w.Version+strings.Repeat(".0", 2-strings.Count(w.Version, ".")),
 			"%q is a range to npm, whose versions have three numbers", w.Version)
@@ -78,7 +79,7 @@ func (s *npm) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 
 // closure lets npm resolve behind the gate. Where that leaves nothing, it is
 // resolved without, so that the driver can name what is too young.
-func (s *npm) closure(ctx context.Context, w *Want, gate *pkgmgr.Gate) (*pkgmgr.PackageLock, error) {
+func (s *npmSource) closure(ctx context.Context, w *Want, gate *cooldown.Rule) (*npm.PackageLock, error) {
 	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Version, gate)
 	if gate == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
 		return closure, err
@@ -92,8 +93,8 @@ func (s *npm) closure(ctx context.Context, w *Want, gate *pkgmgr.Gate) (*pkgmgr.
 	return closure, err
 }
 
-// Document is [pkgmgr.Registry]'s.
-func (s *npm) Document(ctx context.Context, name string, full bool) ([]byte, error) {
+// Document is [npm.Registry]'s.
+func (s *npmSource) Document(ctx context.Context, name string, full bool) ([]byte, error) {
 	registry, err := s.config.RegistryOf(ctx, name, s.ours)
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func (s *npm) Document(ctx context.Context, name string, full bool) ([]byte, err
 }
 
 // Versions is one request, for the full document of the package.
-func (s *npm) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *npmSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	registry, err := s.config.RegistryOf(ctx, w.From.Name, s.ours)
 	if err != nil {
 		return nil, err
@@ -114,13 +115,13 @@ func (s *npm) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	return releases, err
 }
 
-func (s *npm) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
-	return s.artifact(key, pkgmgr.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
+func (s *npmSource) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
+	return s.artifact(key, npm.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
 }
 
 // supports evaluates os, cpu and libc of a package as npm does: a list of what
 // is allowed, or of what is not, with an exclamation mark.
-func supports(p pkgmgr.LockedPackage, platform lock.Platform) bool {
+func supports(p npm.LockedPackage, platform lock.Platform) bool {
 	libc := ""
 	if platform.OS == "linux" {
 		libc = "glibc" // see design: linux means glibc
@@ -148,12 +149,12 @@ func allowed(list []string, value string) bool {
 	return negated
 }
 
-func (s *npm) artifact(folder string, p pkgmgr.LockedPackage) (*Artifact, error) {
+func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, error) {
 	label := p.Name + "@" + p.Version
 	if p.HasInstallScript {
 		return nil, scriptError(label, "an install script")
 	}
-	// npm may write several digests, space-separated.
+	// npmSource may write several digests, space-separated.
 	digest := ""
 	for _, one := range strings.Fields(p.Integrity) {
 		if one, _, _ = strings.Cut(one, "?"); lock.CheckSHA512("", one) == nil {
@@ -197,8 +198,8 @@ func scriptError(label, what string) error {
 
 // Tarball asks for the tarball at its conventional address first, which needs
 // no document, and asks the registry where it is otherwise. It is
-// [pkgmgr.Registry]'s as well.
-func (s *npm) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
+// [npm.Registry]'s as well.
+func (s *npmSource) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
 	registry, err := s.config.RegistryOf(ctx, name, s.ours)
 	if err != nil {
 		return err
@@ -218,7 +219,7 @@ func (s *npm) Tarball(ctx context.Context, name, version string, in remote.Sink)
 	return s.fetch(ctx, registry, address, in)
 }
 
-func (s *npm) fetch(ctx context.Context, registry, address string, in remote.Sink) error {
+func (s *npmSource) fetch(ctx context.Context, registry, address string, in remote.Sink) error {
 	return s.client.Download(ctx, address, in, remote.DownloadOptions{Credential: s.config.CredentialFor(address, registry)})
 }
 
@@ -246,7 +247,7 @@ func checkPackageJSON(name, version string, c *Content) error {
 			return scriptError(label, "the script "+script)
 		}
 	}
-	bins, err := pkgmgr.Bins(raw)
+	bins, err := npm.Bins(raw)
 	if err != nil {
 		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s: %w", label, err)
 	}
@@ -264,7 +265,7 @@ func checkPackageJSON(name, version string, c *Content) error {
 	return nil
 }
 
-func (s *npm) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *npmSource) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	for _, template := range w.requires {
 		path := strings.ReplaceAll(template, "{napi}", catalog.NAPI(p))
 		if _, ok := tree[path]; !ok {
@@ -280,7 +281,7 @@ func (s *npm) Executable(w *Want, p lock.Platform, tree Tree, contents map[strin
 		}
 		return file, nil
 	}
-	bins, err := pkgmgr.Bins(contents[dir].Heads["package.json"])
+	bins, err := npm.Bins(contents[dir].Heads["package.json"])
 	if err != nil {
 		return "", err
 	}

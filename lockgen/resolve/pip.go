@@ -16,45 +16,46 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
-// pip locks plugins from a Python package index. pip itself resolves, for each
+// pipSource locks plugins from a Python package index. pip itself resolves, for each
 // platform and interpreter; only wheels count.
-type pip struct {
-	tool     *pkgmgr.Pip
+type pipSource struct {
+	tool     *pip.Client
 	index    string
 	client   *remote.Client
 	listings listings // what the registry said of packages
-	gate     func(w *Want) *pkgmgr.Gate
+	gate     func(w *Want) *cooldown.Rule
 	bring    func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
-	asked map[string]func() ([]pkgmgr.Closure, error) // what pip was asked: several plugins may be in one package
-	pages map[string][]remote.IndexFile               // by project
-	said  map[string][sha256.Size]byte                // the METADATA that the index gave of a wheel, by its name
+	asked map[string]func() ([]pip.Closure, error) // what pip was asked: several plugins may be in one package
+	pages map[string][]remote.IndexFile            // by project
+	said  map[string][sha256.Size]byte             // the METADATA that the index gave of a wheel, by its name
 }
 
-func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *pipSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
 	gate := s.gate(w)
-	var targets []pkgmgr.Target
+	var targets []pip.Target
 	for _, p := range platforms {
 		for _, python := range w.Python {
-			targets = append(targets, pkgmgr.Target{Platform: p, Python: python})
+			targets = append(targets, pip.Target{Platform: p, Python: python})
 		}
 	}
 	closures, err := s.report(ctx, w, targets, gate)
 	if err != nil {
 		return nil, err
 	}
-	wheels := make([][][]pkgmgr.Wheel, len(platforms)) // by platform and interpreter
-	errs := make([][]error, len(platforms))            // likewise
-	var not []string                                   // releases of Python that do not do
+	wheels := make([][][]pip.Wheel, len(platforms)) // by platform and interpreter
+	errs := make([][]error, len(platforms))         // likewise
+	var not []string                                // releases of Python that do not do
 	for i := range platforms {
 		for range w.Python {
 			not = append(not, closures[0].Not...)
@@ -115,7 +116,7 @@ func (s *pip) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (
 }
 
 // missing says why a platform has no tree: errs[j] is the first of its errors.
-func (s *pip) missing(w *Want, errs []error, j int) Missing {
+func (s *pipSource) missing(w *Want, errs []error, j int) Missing {
 	reason := fmt.Sprintf("%s %s has no wheel for it", w.From.Name, w.Version)
 	var without []string
 	for i, err := range errs {
@@ -132,7 +133,7 @@ func (s *pip) missing(w *Want, errs []error, j int) Missing {
 
 // interpreters notes for which of the interpreters an artifact is, which must be
 // the same on every platform: the lock has one list.
-func (s *pip) interpreters(w *Want, a *Artifact, fits map[string][]string) error {
+func (s *pipSource) interpreters(w *Want, a *Artifact, fits map[string][]string) error {
 	first := fits[a.Platforms[0]]
 	for _, platform := range a.Platforms {
 		if !slices.Equal(first, fits[platform]) {
@@ -153,16 +154,16 @@ func (s *pip) interpreters(w *Want, a *Artifact, fits map[string][]string) error
 
 // report asks pip behind the gate. Where that leaves nothing it asks without, so
 // that the driver can name what is too young.
-func (s *pip) report(ctx context.Context, w *Want, targets []pkgmgr.Target, gate *pkgmgr.Gate) ([]pkgmgr.Closure, error) {
-	ask := func(targets []pkgmgr.Target, gate *pkgmgr.Gate) ([]pkgmgr.Closure, error) {
+func (s *pipSource) report(ctx context.Context, w *Want, targets []pip.Target, gate *cooldown.Rule) ([]pip.Closure, error) {
+	ask := func(targets []pip.Target, gate *cooldown.Rule) ([]pip.Closure, error) {
 		key := fmt.Sprintf("%s %s %v %+v", w.From.Name, w.Version, targets, gate)
 		s.mu.Lock()
 		if s.asked[key] == nil {
 			if s.asked == nil {
-				s.asked = map[string]func() ([]pkgmgr.Closure, error){}
+				s.asked = map[string]func() ([]pip.Closure, error){}
 			}
-			s.asked[key] = sync.OnceValues(func() ([]pkgmgr.Closure, error) {
-				return s.tool.Report(ctx, pkgmgr.Index{Files: s.files, Metadata: s.metadata(w)}, pkgmgr.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: gate})
+			s.asked[key] = sync.OnceValues(func() ([]pip.Closure, error) {
+				return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: gate})
 			})
 		}
 		once := s.asked[key]
@@ -175,7 +176,7 @@ func (s *pip) report(ctx context.Context, w *Want, targets []pkgmgr.Target, gate
 	}
 	closures := slices.Clone(said) // which others may ask for
 	var at []int
-	var shut []pkgmgr.Target
+	var shut []pip.Target
 	for i, c := range closures {
 		if errors.Is(c.Err, fs.ErrNotExist) {
 			at, shut = append(at, i), append(shut, targets[i])
@@ -197,7 +198,7 @@ func (s *pip) report(ctx context.Context, w *Want, targets []pkgmgr.Target, gate
 }
 
 // files is the page of a project, asked for once.
-func (s *pip) files(ctx context.Context, project string) ([]remote.IndexFile, error) {
+func (s *pipSource) files(ctx context.Context, project string) ([]remote.IndexFile, error) {
 	project = lock.NormalProject(project)
 	s.mu.Lock()
 	files, ok := s.pages[project]
@@ -220,10 +221,10 @@ func (s *pip) files(ctx context.Context, project string) ([]remote.IndexFile, er
 
 // metadata returns what finds the METADATA of wheels that w may need: beside the
 // wheel (PEP 658), else in it, which has to be downloaded anyway if it is taken.
-func (s *pip) metadata(w *Want) func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
+func (s *pipSource) metadata(w *Want) func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 	return func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 		if !f.Metadata {
-			a := s.artifact(w, pkgmgr.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)})
+			a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)})
 			contents, err := s.bring(ctx, []*Artifact{a})
 			if err != nil {
 				return nil, err
@@ -268,7 +269,7 @@ func metadataIn(c *Content) []byte {
 
 // check proves that what a wheel says of itself is true, that it is what the
 // index said of it when pip resolved, and that it asks for no direct reference.
-func (s *pip) check(file string, c *Content) error {
+func (s *pipSource) check(file string, c *Content) error {
 	if err := wheel.Check(file, c.Files, c.Heads, c.again); err != nil {
 		return err
 	}
@@ -288,12 +289,12 @@ func (s *pip) check(file string, c *Content) error {
 	if err != nil {
 		return err
 	}
-	return pkgmgr.Direct(file, m)
+	return pip.Direct(file, m)
 }
 
 // Versions is one request, for the page of the project. A version is as old as
 // its youngest wheel, and withdrawn when all of them are.
-func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *pipSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	files, err := s.files(ctx, w.From.Name)
 	if err != nil {
 		return nil, err
@@ -325,7 +326,7 @@ func (s *pip) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	return releases, nil
 }
 
-func (s *pip) artifact(w *Want, of pkgmgr.Wheel) *Artifact {
+func (s *pipSource) artifact(w *Want, of pip.Wheel) *Artifact {
 	return &Artifact{
 		Key:      of.Filename,
 		Label:    of.Filename,
@@ -340,8 +341,8 @@ func (s *pip) artifact(w *Want, of pkgmgr.Wheel) *Artifact {
 	}
 }
 
-func (s *pip) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
-	a := s.artifact(w, pkgmgr.Wheel{Filename: key, SHA256: f.SHA256})
+func (s *pipSource) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
+	a := s.artifact(w, pip.Wheel{Filename: key, SHA256: f.SHA256})
 	// The name of a wheel begins with that of its project (PEP 427).
 	project, _, _ := strings.Cut(key, "-")
 	a.get = func(ctx context.Context, in *store.Ingest) error {
@@ -388,7 +389,7 @@ func isEntryPoints(path string) bool {
 	return file == "entry_points.txt" && strings.HasSuffix(dir, ".dist-info")
 }
 
-func (s *pip) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *pipSource) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	if !w.interpreted() {
 		return nativeExecutable(w, p, tree, contents)
 	}
@@ -471,7 +472,7 @@ func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
 }
 
 // finish says how Python runs a plugin.
-func (s *pip) finish(w *Want, v *lock.Version, contents map[string]*Content) error {
+func (s *pipSource) finish(w *Want, v *lock.Version, contents map[string]*Content) error {
 	if !w.interpreted() {
 		return nil
 	}

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 )
 
 // ages is minimum-release-age at one moment.
@@ -140,12 +140,12 @@ func (u *update) ages() ages { return ages{&u.m.Policy, u.now} }
 
 // gate is what keeps a package manager from choosing for w what the rule would
 // refuse; nil where there is no rule.
-func (u *update) gate(w *Want) *pkgmgr.Gate {
+func (u *update) gate(w *Want) *cooldown.Rule {
 	if u.m.Policy.MinimumAge == 0 {
 		return nil
 	}
 	kind := w.From.Kind
-	g := &pkgmgr.Gate{Before: u.now.Add(-u.m.Policy.MinimumAge)}
+	g := &cooldown.Rule{Before: u.now.Add(-u.m.Policy.MinimumAge)}
 	if w.written || u.Old.Plugins[w.Name][w.Version] != nil {
 		g.Except = append(g.Except, lock.NormalPackage(kind, w.From.Name)+"@"+w.Version)
 	}

@@ -13,11 +13,12 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -67,7 +68,7 @@ func (u *update) newTrials(ctx context.Context, contests []*contest) (*trials, e
 	if err != nil {
 		return nil, err
 	}
-	cargo := &pkgmgr.CargoTrials{Dir: scratch}
+	cargo := &cargo.Trials{Dir: scratch}
 	t.close = func() {
 		cargo.Close()
 		done()
@@ -187,7 +188,7 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 			return "", err
 		}
 	}
-	run := pkgmgr.Alone{Name: p.Plugin, Path: p.Path, Dir: dir, Home: home}
+	run := proc.Alone{Name: p.Plugin, Path: p.Path, Dir: dir, Home: home}
 	if args != nil {
 		run.Args = args
 		_, err := run.Run(ctx)
@@ -197,13 +198,13 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 		if err := os.WriteFile(filepath.Join(dir, smokeName), []byte(smokeProto), 0o600); err != nil {
 			return "", err
 		}
-		by := pkgmgr.Alone{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
+		by := proc.Alone{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
 			"--plugin=protoc-gen-smoke=" + p.Path, "--smoke_out=" + out, "--proto_path=" + dir, smokeName,
 		}}
 		_, err := by.Run(ctx)
 		switch {
 		case err == nil:
-		case pkgmgr.Exited(err) && answered(err):
+		case proc.Exited(err) && answered(err):
 			// It speaks the protocol and wants options that only people know.
 			return fmt.Sprintf("%s %s runs, and answers a request without options: %v", p.Plugin, p.Version, err), nil
 		default:
@@ -228,7 +229,7 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 				continue
 			}
 		}
-		if name == "an empty request" && pkgmgr.Exited(err) {
+		if name == "an empty request" && proc.Exited(err) {
 			// protoc never sends one; what it says to a real one counts.
 			u.UI.Detail("%s %s does not take %s: %v", p.Plugin, p.Version, name, err)
 			continue

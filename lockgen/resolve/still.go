@@ -12,9 +12,10 @@ import (
 
 	"golang.org/x/mod/module"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/pkgmgr"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 )
@@ -190,7 +191,7 @@ func (u *update) again(ctx context.Context, w *Want, source Source, key string, 
 }
 
 // still asks for the packument of each package, several at a time.
-func (s *npm) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
+func (s *npmSource) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
 		return s.listings.get(name, func() (map[string]record, error) {
 			registry, err := s.config.RegistryOf(ctx, name, s.ours)
@@ -214,7 +215,7 @@ func (s *npm) still(ctx context.Context, _ *Want, v *lock.Version) map[string]wo
 }
 
 // still asks for the page of each project.
-func (s *pip) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
+func (s *pipSource) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	project := func(key string) string {
 		name, _, _ := strings.Cut(key, "-") // PEP 427
 		return name
@@ -247,7 +248,7 @@ func (s *pip) still(ctx context.Context, _ *Want, v *lock.Version) map[string]wo
 }
 
 // still asks the index for all crates, in one run of cargo.
-func (s *cargo) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
+func (s *cargoSource) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(names(v))))
 	words := map[string]word{}
 	for key, f := range v.Files {
@@ -269,7 +270,7 @@ func (s *cargo) still(ctx context.Context, _ *Want, v *lock.Version) map[string]
 }
 
 // ask reads what the index has of crates that it was not asked for before.
-func (s *cargo) ask(ctx context.Context, names []string) (map[string]map[string]pkgmgr.Crate, error) {
+func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[string]cargo.Crate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var unknown []string
@@ -292,7 +293,7 @@ func (s *cargo) ask(ctx context.Context, names []string) (map[string]map[string]
 	}
 	crates := maps.Clone(s.crates) // others read the one that they were given
 	if crates == nil {
-		crates = map[string]map[string]pkgmgr.Crate{}
+		crates = map[string]map[string]cargo.Crate{}
 	}
 	for _, name := range unknown {
 		crates[name] = found[name] // nil for one that is not there
@@ -303,7 +304,7 @@ func (s *cargo) ask(ctx context.Context, names []string) (map[string]map[string]
 
 // still asks Go, in one run for all modules, what their authors and the checksum
 // database say of them, and the proxy whether it has their zips.
-func (s *golang) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
+func (s *goSource) still(ctx context.Context, _ *Want, v *lock.Version) map[string]word {
 	words := map[string]word{}
 	keys := slices.Sorted(maps.Keys(v.Files))
 	var modules []module.Version
@@ -315,7 +316,7 @@ func (s *golang) still(ctx context.Context, _ *Want, v *lock.Version) map[string
 	if err == nil {
 		defer os.RemoveAll(scratch)
 	}
-	var news []pkgmgr.GoNews
+	var news []gotool.News
 	if err == nil {
 		news, err = s.tool.News(ctx, s.config, scratch, modules)
 	}
@@ -354,7 +355,7 @@ func (s *golang) still(ctx context.Context, _ *Want, v *lock.Version) map[string
 
 // hasZip asks the user's proxies for the beginning of a module's zip, in their
 // order, as far as they are servers: what Go gets from elsewhere it finds there.
-func (s *golang) hasZip(ctx context.Context, path, version string) error {
+func (s *goSource) hasZip(ctx context.Context, path, version string) error {
 	p, err1 := module.EscapePath(path)
 	v, err2 := module.EscapeVersion(version)
 	if err := errors.Join(err1, err2); err != nil || module.MatchPrefixPatterns(s.config.NoProxy, path) {

@@ -1,0 +1,556 @@
+package cargo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/semver"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+)
+
+const noLinker = "install a C compiler, which links, such as by: apt-get install gcc (Linux), xcode-select --install (macOS)"
+
+// A File is a crate and its .crate file, which was verified.
+type File struct {
+	Crate
+	File string
+}
+
+// A Build is everything that an executable is made from.
+type Build struct {
+	Root     File
+	Crates   []File        // the closure on the platform, without Root
+	Args     []string      // see [lock.CheckArgs]
+	Bin      string        // the executable of Root
+	Scripts  []string      // NAME-VERSION of the crates that may run code while it is compiled
+	Platform lock.Platform // for which the closure was locked: it must be rustc's own
+	Trials   *Trials       // nil for a build that is kept
+}
+
+// Trials are builds that are run once and thrown away: of the same sources
+// under the same checks, without optimisation, and what several of them have in
+// common is compiled once. They share a folder, so there is one at a time. The
+// owner calls Close.
+type Trials struct {
+	Dir string // for what they make, the owner's
+
+	mu  sync.Mutex
+	dir string // where they are made, in Dir if it can be
+}
+
+// Close removes the folder in which the builds ran.
+func (t *Trials) Close() error { return os.RemoveAll(t.dir) }
+
+// folder returns the folder of all trials, empty but for what was compiled.
+func (t *Trials) folder() (_ string, err error) {
+	if t.dir == "" {
+		t.dir, err = quietFolder(t.Dir)
+		return t.dir, err
+	}
+	entries, err := os.ReadDir(t.dir)
+	for _, e := range entries {
+		if e.Name() != "target" {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(t.dir, e.Name())))
+		}
+	}
+	return t.dir, err
+}
+
+// age makes the files of crates as old as they can be, for cargo compiles again
+// what is younger than what it made of it. A crate of a registry never changes.
+func age(dir string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = os.Chtimes(name, time.Time{}, time.Unix(1, 0))
+		}
+		return err
+	})
+}
+
+// Identity says with what c compiles: the answer of rustc -vV, and our own
+// flags. The same build and identity give the same bytes in every folder of a
+// machine. A rustc that compiles for another platform is an error of class
+// Machine: there is no building for others.
+func (c *Client) Identity(ctx context.Context, p lock.Platform) (string, error) {
+	out, err := proc.Command{
+		Name: c.rustc + " -vV", Path: c.rustc, Args: []string{"-vV"}, Dir: proc.Nowhere(), Env: proc.AskEnv("RUSTUP_AUTO_INSTALL=0"),
+		Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
+	}.Run(ctx)
+	if err != nil {
+		return "", err
+	}
+	host := ""
+	for line := range strings.Lines(string(out)) {
+		if rest, ok := strings.CutPrefix(line, "host: "); ok {
+			host = strings.TrimSpace(rest)
+		}
+	}
+	system := map[string]string{"linux": "-linux-", "macos": "-apple-darwin", "windows": "-pc-windows-"}[p.OS]
+	if !strings.HasPrefix(host, p.Arch+"-") || !strings.Contains(host, system) {
+		return "", fault.Errorf(fault.Machine, "take the compiled plugin from a mirror, which is made on a machine of that platform, by: lockgen mirror --trees",
+			"cargo compiles for the platform it runs on alone, which is %s, and not for %s", proc.Clean(host), p.Name)
+	}
+	return string(out) + strings.Join(rustFlags("DIR"), " "), nil
+}
+
+// rustFlags make what is compiled in a folder the same in all folders.
+func rustFlags(dir string) []string {
+	return []string{"--remap-path-prefix=" + dir + "=/b", "-Cstrip=symbols"}
+}
+
+// Build compiles an executable to the file out, which must not exist, by cargo
+// install. It needs no network and, where the system allows, has none; cargo
+// gets nothing of the user's but the linker. What it compiles is exactly the
+// given crates, or the error is of class Lock; a crate that would run code and
+// is not among Scripts is of class Policy, before anything was run.
+//
+// Crates that no platform of the lock needs are not given, though manifests name
+// them, and cargo wants to see every one: empty ones stand in for them, and a
+// Cargo.lock that says so for those of the plugin's own. What does not compile
+// is of class Machine and an [ErrCompile].
+func (c *Client) Build(ctx context.Context, b Build, out string) error {
+	if err := lock.CheckArgs(lock.Cargo, b.Args); err != nil {
+		return err
+	}
+	path, err := linkerPath()
+	if err != nil {
+		return err
+	}
+	var scratch string
+	var trial []string
+	if b.Trials == nil {
+		scratch, err = quietFolder(filepath.Dir(out))
+		defer func() { os.RemoveAll(scratch) }()
+	} else {
+		b.Trials.mu.Lock()
+		defer b.Trials.mu.Unlock()
+		scratch, err = b.Trials.folder()
+		trial = []string{"CARGO_PROFILE_RELEASE_OPT_LEVEL=0", "CARGO_PROFILE_RELEASE_LTO=off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256"}
+	}
+	if err != nil {
+		return err
+	}
+	f := crateFolder(scratch)
+	if err := f.prepare(); err != nil {
+		return err
+	}
+	root, err := unpackCrate(ctx, b.Root, f.at("root"))
+	if err != nil {
+		return err
+	}
+	if err := checkCrateManifest(root); err != nil {
+		return err
+	}
+	// cargo install reads the settings there, which may name programs.
+	if err := os.RemoveAll(f.at("root", ".cargo")); err != nil {
+		return err
+	}
+	known := map[string]Crate{root.String(): root.Crate}
+	sources := []*Source{root}
+	for _, crate := range b.Crates {
+		source, err := unpackCrate(ctx, crate, f.at("locked", crate.String()))
+		if err == nil {
+			err = checkCrateManifest(source)
+		}
+		if err == nil {
+			err = f.vouch(crate.Crate)
+		}
+		if err != nil {
+			return err
+		}
+		sources = append(sources, source)
+		known[crate.String()] = crate.Crate
+	}
+	if err := f.standIns(sources, known); err != nil {
+		return err
+	}
+	lockfile, err := trimmedLock(root, known)
+	if err != nil {
+		return err
+	}
+	if lockfile != nil {
+		err = os.WriteFile(f.at("root", "Cargo.lock"), lockfile, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	closure, err := c.metadata(ctx, f, root, b.Args, b.Bin, b.Platform, known)
+	if err != nil {
+		return err
+	}
+	if err := b.agrees(closure); err != nil {
+		return err
+	}
+	if b.Trials != nil {
+		if err := age(f.at("locked")); err != nil {
+			return err
+		}
+	}
+	_, err = proc.Command{
+		Name: "cargo install " + root.String(), Path: c.cargo, Dir: scratch, Timeout: time.Hour, Offline: true, Class: fault.Machine,
+		Args: slices.Concat([]string{
+			"install", "--path", f.at("root"), "--locked", "--offline", "--no-track", "--root", f.at("out"), "--bin", b.Bin,
+		}, b.Args),
+		Env: f.env(c, append(trial,
+			"PATH="+path, "CARGO_TARGET_DIR="+f.at("target"), "CARGO_INCREMENTAL=0", "SOURCE_DATE_EPOCH=0",
+			"CARGO_ENCODED_RUSTFLAGS="+strings.Join(rustFlags(scratch), "\x1f"))...),
+	}.Run(ctx)
+	if err != nil {
+		return explainCargo(err, root.String())
+	}
+	return os.Rename(f.at("out", "bin", b.Bin+b.Platform.Exe()), out)
+}
+
+// linkerPath returns the PATH of a build, in which rustc finds the linker cc
+// and that its helpers. On Windows rustc itself knows where the linker is.
+func linkerPath() (string, error) {
+	if runtime.GOOS == "windows" {
+		return os.Getenv("PATH"), nil
+	}
+	cc, err := exec.LookPath("cc")
+	if err == nil {
+		cc, err = filepath.Abs(cc)
+	}
+	if err != nil {
+		return "", fault.Errorf(fault.Machine, noLinker, "compiling needs a linker: cc is not on PATH: %w", fs.ErrNotExist)
+	}
+	return strings.Join([]string{filepath.Dir(cc), "/usr/bin", "/bin"}, string(filepath.ListSeparator)), nil
+}
+
+// quietFolder makes a folder, in dir if it can be, above which cargo finds no
+// settings of the user's: it reads those of every folder above.
+func quietFolder(dir string) (string, error) {
+	found := ""
+	for _, parent := range []string{dir, os.TempDir()} {
+		parent, err := filepath.Abs(parent)
+		if err == nil {
+			parent, err = filepath.EvalSymlinks(parent)
+		}
+		if err != nil {
+			return "", err
+		}
+		above := settingsAbove(parent)
+		if above == "" {
+			return os.MkdirTemp(parent, "cargo-build-")
+		}
+		found = above
+	}
+	return "", fault.Errorf(fault.Machine, "set TMPDIR to a folder that is not below it",
+		"cargo would read %s, which is not ours, and no folder for temporary files is without such a file above it", found)
+}
+
+// settingsAbove returns a configuration file of cargo in a folder or above it,
+// "" for none.
+func settingsAbove(dir string) string {
+	for {
+		for _, name := range []string{"config.toml", "config"} {
+			if file := filepath.Join(dir, ".cargo", name); proc.IsFile(file) {
+				return file
+			}
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
+		}
+		dir = parent
+	}
+}
+
+// unpackCrate reads a .crate file strictly into a new folder.
+func unpackCrate(ctx context.Context, crate File, dir string) (*Source, error) {
+	file, err := os.Open(crate.File)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	var manifest, lockfile *bytes.Buffer
+	files, err := archive.Unpack(ctx, file, dir, archive.Options{Format: "tar.gz", StripTop: true, Tap: func(path string) io.Writer {
+		switch path {
+		case "Cargo.toml":
+			manifest = new(bytes.Buffer)
+			return manifest
+		case "Cargo.lock":
+			lockfile = new(bytes.Buffer)
+			return lockfile
+		}
+		return nil
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", crate, err)
+	}
+	source := &Source{Crate: crate.Crate}
+	for _, f := range files {
+		source.Files = append(source.Files, f.Path)
+	}
+	if manifest != nil {
+		source.Manifest = manifest.Bytes()
+	}
+	if lockfile != nil {
+		source.Lockfile = lockfile.Bytes()
+	}
+	return source, Check(source)
+}
+
+// agrees compares what cargo would compile with what was given.
+func (b *Build) agrees(closure *Closure) error {
+	want := []string{b.Root.String()}
+	for _, crate := range b.Crates {
+		want = append(want, crate.String())
+	}
+	var got, other []string
+	for _, crate := range closure.Crates {
+		got = append(got, crate.String())
+	}
+	for _, name := range slices.Concat(want, got) {
+		if slices.Contains(want, name) != slices.Contains(got, name) && !slices.Contains(other, name) {
+			other = append(other, name)
+		}
+	}
+	const mend = "lock the plugin again: lockgen update NAME"
+	if len(other) > 0 {
+		slices.Sort(other)
+		return fault.Errorf(fault.Lock, mend, "compiling crate %s for %s takes other crates than are locked: %s", b.Root, b.Platform.Name, strings.Join(other, ", "))
+	}
+	if !slices.Contains(closure.Bins, b.Bin) {
+		return fault.Errorf(fault.Lock, mend, "crate %s has no executable %q", b.Root, b.Bin)
+	}
+	if len(closure.Missing) > 0 {
+		return fault.Errorf(fault.Lock, mend, "the executable %s of crate %s needs the features %s", b.Bin, b.Root, strings.Join(closure.Missing, ", "))
+	}
+	for _, name := range closure.Scripts {
+		if !slices.Contains(b.Scripts, name) {
+			return fault.Errorf(fault.Policy, "to consent to it, name the plugin in build-scripts of [policy] in plugins.toml, and run: lockgen update NAME",
+				"compiling crate %s runs code of crate %s, to which build-scripts of the lock does not consent", b.Root, name)
+		}
+	}
+	return nil
+}
+
+// standIns writes an empty crate for everything that a manifest may ask for: the
+// oldest version that it takes, with every feature that somebody wants of it. A
+// given crate, which is newer or the same, goes before it.
+func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
+	features, versions := map[string]map[string]bool{}, map[Crate]bool{}
+	for n, source := range sources {
+		var m map[string]any
+		if _, err := lock.DecodeTOML(string(source.Manifest), &m); err != nil {
+			return badManifest(source, err)
+		}
+		tables := []map[string]any{m}
+		targets, _ := m["target"].(map[string]any)
+		for _, t := range targets {
+			if t, ok := t.(map[string]any); ok {
+				tables = append(tables, t)
+			}
+		}
+		kinds := []string{"dependencies", "build-dependencies", "build_dependencies"}
+		if n == 0 { // cargo looks at those of the root alone
+			kinds = append(kinds, "dev-dependencies", "dev_dependencies")
+		}
+		names := map[string]string{} // of crates, by what the manifest calls them
+		want := func(crate, feature string) {
+			if features[crate] == nil {
+				features[crate] = map[string]bool{}
+			}
+			features[crate][feature] = true
+		}
+		for _, t := range tables {
+			for _, kind := range kinds {
+				deps, _ := t[kind].(map[string]any)
+				for name, dep := range deps {
+					crate, req, wants := dependency(name, dep)
+					names[name] = crate
+					versions[Crate{Name: crate, Version: oldest(req)}] = true
+					for _, feature := range wants {
+						want(crate, feature)
+					}
+				}
+			}
+		}
+		own, _ := m["features"].(map[string]any)
+		for _, list := range own {
+			list, _ := list.([]any)
+			for _, entry := range list {
+				text, _ := entry.(string)
+				name, feature, ok := strings.Cut(text, "/")
+				if crate := names[strings.TrimSuffix(name, "?")]; ok && crate != "" {
+					want(crate, feature)
+				}
+			}
+		}
+	}
+	for crate := range versions {
+		if _, there := known[crate.String()]; there {
+			continue
+		}
+		if !word(crate.Name) || !semver.IsValid("v"+crate.Version) {
+			return fault.Errorf(fault.Integrity, "tell its publisher", "a manifest of crate %s asks for %q %q", sources[0], proc.Clean(crate.Name), proc.Clean(crate.Version))
+		}
+		var text strings.Builder
+		fmt.Fprintf(&text, "[package]\nname = %q\nversion = %q\n\n[lib]\npath = \"lib.rs\"\n\n[features]\n", crate.Name, crate.Version)
+		for _, feature := range slices.Sorted(maps.Keys(features[crate.Name])) {
+			fmt.Fprintf(&text, "%q = []\n", feature)
+		}
+		crate.SHA256 = strings.Repeat("0", 64)
+		err := writeStub(f.at("locked", crate.String()), []byte(text.String()), []string{"lib.rs"})
+		if err == nil {
+			err = f.vouch(crate)
+		}
+		if err != nil {
+			return err
+		}
+		known[crate.String()] = crate
+	}
+	return nil
+}
+
+// dependency reads one entry of a table of dependencies
+// (https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html).
+func dependency(name string, value any) (crate, req string, features []string) {
+	if req, ok := value.(string); ok {
+		return name, req, nil
+	}
+	table, _ := value.(map[string]any)
+	crate, req = name, "*"
+	if s, ok := table["package"].(string); ok {
+		crate = s
+	}
+	if s, ok := table["version"].(string); ok {
+		req = s
+	}
+	list, _ := table["features"].([]any)
+	for _, f := range list {
+		if s, ok := f.(string); ok {
+			features = append(features, s)
+		}
+	}
+	return crate, req, features
+}
+
+// oldest returns the lowest version that a requirement of cargo accepts: the
+// highest of its lower bounds, "0.0.0" where it has none.
+func oldest(req string) string {
+	best := "0.0.0"
+	for one := range strings.SplitSeq(req, ",") {
+		one = strings.TrimSpace(one)
+		operator := one[:len(one)-len(strings.TrimLeft(one, "<>=~^ "))]
+		main, pre, isPre := strings.Cut(strings.TrimSpace(one[len(operator):]), "-")
+		operator = strings.TrimSpace(operator)
+		if strings.HasPrefix(operator, "<") {
+			continue
+		}
+		if !isPre {
+			main, _, _ = strings.Cut(main, "+")
+		}
+		parts, given := [3]int{}, 0
+		for n, part := range strings.SplitN(main, ".", 3) {
+			v, err := strconv.Atoi(part)
+			if err != nil {
+				break // *, x or nothing
+			}
+			parts[n], given = v, n+1
+		}
+		if operator == ">" && given > 0 && !isPre {
+			parts[given-1]++
+		}
+		version := fmt.Sprintf("%d.%d.%d", parts[0], parts[1], parts[2])
+		if isPre {
+			pre, _, _ = strings.Cut(pre, "+")
+			if version += "-" + pre; operator == ">" {
+				version += ".0"
+			}
+		}
+		if semver.Compare("v"+version, "v"+best) > 0 {
+			best = version
+		}
+	}
+	return best
+}
+
+// trimmedLock is the Cargo.lock of a crate without the packages that are not
+// there, nil where it has none. Where a package has another checksum than the
+// lock of the plugin knows, one of them is wrong.
+func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
+	if root.Lockfile == nil {
+		return nil, nil
+	}
+	var file struct {
+		Version int `toml:"version"`
+		Package []struct {
+			lockedCrate
+			Dependencies []string `toml:"dependencies"`
+		} `toml:"package"`
+	}
+	if _, err := lock.DecodeTOML(string(root.Lockfile), &file); err != nil {
+		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s: %s", root, proc.Clean(err.Error()))
+	}
+	var text strings.Builder
+	if file.Version > 0 {
+		fmt.Fprintf(&text, "version = %d\n", file.Version)
+	}
+	for _, p := range file.Package {
+		crate, there := known[p.Name+"-"+p.Version]
+		if p.Source == "" || !there || p.Checksum != crate.SHA256 {
+			if there && p.Source != "" && p.Checksum != "" && strings.Trim(crate.SHA256, "0") != "" {
+				return nil, fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update NAME",
+					"the Cargo.lock of crate %s has checksum %s of crate %s, the lock %s", root, proc.Clean(p.Checksum), crate, crate.SHA256)
+			}
+			continue
+		}
+		fmt.Fprintf(&text, "\n[[package]]\nname = %q\nversion = %q\nsource = %q\nchecksum = %q\n", p.Name, p.Version, p.Source, p.Checksum)
+		if len(p.Dependencies) > 0 {
+			fmt.Fprintf(&text, "dependencies = [\n")
+			for _, d := range p.Dependencies {
+				fmt.Fprintf(&text, " %q,\n", d)
+			}
+			text.WriteString("]\n")
+		}
+	}
+	return []byte(text.String()), nil
+}
+
+// explainCargo classifies what cargo says when it cannot compile. Its first
+// words of an error say more than its last.
+func explainCargo(err error, what string) error {
+	var exit *proc.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	_, rest, ok := strings.Cut("\n"+exit.Raw, "\nerror")
+	if ok {
+		rest = "error" + rest
+		lines := strings.SplitN(rest[:min(len(rest), 1200)], "\n", 9)
+		said := proc.TailOf([]byte(strings.Join(lines[:min(len(lines), 8)], "\n")), 4<<10)
+		err = fmt.Errorf("%s: %s: %s", exit.Name, exit.Status, said.Lines())
+	}
+	has := func(s string) bool { return strings.Contains(exit.Raw, s) }
+	switch {
+	case has("requires rustc "):
+		_, needed, _ := strings.Cut(exit.Raw, "requires rustc ")
+		return fault.Errorf(fault.Machine, "install Rust "+proc.Clean(strings.Fields(needed)[0])+" or later, such as by: rustup update", "crate %s needs a newer Rust: %w", what, err)
+	case has("linker `") && has("not found"):
+		return fault.Errorf(fault.Machine, noLinker, "crate %s: %w", what, err)
+	}
+	return fault.Errorf(fault.Machine, fault.MendOr(err, "see what the compiler says; a newer Rust may do (rustup update), or another version of the plugin"), "%w: %w", proc.ErrCompile, err)
+}

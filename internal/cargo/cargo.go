@@ -1,0 +1,556 @@
+// Package cargo runs the cargo of this machine: it resolves a crate's closure from
+// the user's registry, and compiles a plugin from verified crates without a
+// network.
+package cargo
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// To cargo a page in HTML is an index without the crate.
+const noCrate = "is the name right, and the registry of cargo? a proxy or login page in the place of its index looks the same to cargo: open that in a browser"
+
+const noCargo = "install Rust with cargo 1.78 or later, or take the plugin from another source"
+
+// A Client is a cargo and the rustc that belongs to it. It is safe for use by
+// several goroutines.
+//
+// Only [Client.Build] compiles, and no other method runs anything that a crate
+// names: there cargo never sees more of one than its manifest and the names of
+// its source files. Nothing that the user's settings name is run: cargo does not
+// see them, see [reach].
+type Client struct {
+	cargo, rustc string
+	version      string
+
+	mu     sync.Mutex
+	source string // see [Client.Source]
+}
+
+// Find returns the cargo of PATH, the one behind it where that is the
+// proxy of rustup. None, or one older than 1.78, is an error of class Machine
+// that says what was found; none at all is an [fs.ErrNotExist].
+func Find(ctx context.Context) (_ *Client, err error) {
+	defer proc.AboutManagers(&err)
+	c := &Client{}
+	for _, name := range []string{"cargo", "rustc"} {
+		found, err := exec.LookPath(name)
+		if err == nil {
+			found, err = filepath.Abs(found)
+		}
+		if err != nil {
+			return nil, fault.Errorf(fault.Machine, noCargo, "%s is not on PATH: %w", name, fs.ErrNotExist)
+		}
+		if name == "cargo" {
+			c.cargo = found
+		} else {
+			c.rustc = found
+		}
+	}
+	ask := func(path string, args ...string) (string, error) {
+		out, err := proc.Command{
+			Name: path + " " + strings.Join(args, " "), Path: path, Args: args, Dir: proc.Nowhere(),
+			Env: proc.AskEnv("RUSTUP_AUTO_INSTALL=0"), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
+		}.Run(ctx)
+		return strings.TrimSpace(string(out)), err
+	}
+	sysroot, err := ask(c.rustc, "--print", "sysroot")
+	if err != nil {
+		return nil, err
+	}
+	exe := ""
+	if runtime.GOOS == "windows" {
+		exe = ".exe"
+	}
+	real := &Client{cargo: filepath.Join(sysroot, "bin", "cargo"+exe), rustc: filepath.Join(sysroot, "bin", "rustc"+exe)}
+	if proc.IsFile(real.cargo) && proc.IsFile(real.rustc) {
+		c = real
+	}
+	said, err := ask(c.cargo, "--version")
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(said)
+	if len(fields) < 2 || fields[0] != "cargo" {
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, proc.Clean(said))
+	}
+	c.version = fields[1]
+	switch yes, ok := proc.Serves("cargo", c.version); {
+	case !ok:
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, proc.Clean(c.version))
+	case !yes:
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s, needed is %s or later", c.cargo, proc.Clean(c.version), proc.LeastOf("cargo"))
+	}
+	return c, nil
+}
+
+// Version returns cargo's own version.
+func (c *Client) Version() string { return c.version }
+
+// cargoEnv is the environment of a run that asks a registry: nothing of the
+// user's but the way to servers. What else counts is in the settings, see
+// [reach]. An empty wrapper also overrides that of a configuration file
+// (https://doc.rust-lang.org/cargo/reference/environment-variables.html).
+func cargoEnv(home string, set ...string) []string {
+	return slices.Concat(proc.ReachEnv(home), cargoGuards, []string{"CARGO_HOME=" + home}, set)
+}
+
+var cargoGuards = []string{
+	"RUSTC_WRAPPER=", "RUSTC_WORKSPACE_WRAPPER=", "CARGO_BUILD_RUSTC_WRAPPER=", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER=",
+	"CARGO_ENCODED_RUSTFLAGS=", "RUSTUP_AUTO_INSTALL=0",
+	"CARGO_TERM_COLOR=never", "CARGO_TERM_PROGRESS_WHEN=never", "CARGO_TERM_QUIET=false", "CARGO_TERM_VERBOSE=false",
+	// Else the newest version that fits depends on the rustc of this machine.
+	"CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=allow",
+}
+
+// cargoHome is where the user's own cargo keeps its configuration.
+func cargoHome() string {
+	if dir := os.Getenv("CARGO_HOME"); dir != "" {
+		return dir
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".cargo")
+	}
+	return ""
+}
+
+// A Crate is one version in a registry.
+type Crate struct {
+	Name, Version string
+	SHA256        string // of the .crate file, as the index has it
+	Yanked        bool   // withdrawn by its publisher
+	// Released is when the registry received it, by the registry's clock; zero
+	// where the index does not say.
+	Released time.Time
+}
+
+// String is NAME-VERSION, the name of the crate's file and folder.
+func (c Crate) String() string { return c.Name + "-" + c.Version }
+
+// A Source is what was read of a .crate file.
+type Source struct {
+	Crate
+	Manifest []byte   // Cargo.toml
+	Lockfile []byte   // Cargo.lock, nil for none
+	Files    []string // slash-separated paths below the crate's folder
+}
+
+// A Index is the registry that the user's own cargo takes crates from, by
+// default or by source replacement. It keeps what it learned in a folder of its
+// own until Close. It is not safe for use by several goroutines.
+type Index struct {
+	c       *Client
+	scratch string // where cargo runs, and its home
+	reach   *cargoReach
+	index   string // where cargo keeps what it read of the registry; "" before it was asked
+}
+
+// Index opens the registry that the user's cargo takes crates from when it runs
+// in dir, where the manifest lies, or registry, the URL of a sparse index. Of the
+// user's settings only those count that say which registry that is and how it is
+// reached, see [reach]; cargo itself runs in a folder of its own.
+func (c *Client) Index(dir, registry string) (*Index, error) {
+	r, err := reach(cmp.Or(dir, "."), registry)
+	if err != nil {
+		return nil, fault.About(fault.AboutSettings, err)
+	}
+	scratch, err := quietFolder(os.TempDir())
+	if err != nil {
+		return nil, err
+	}
+	x := &Index{c: c, scratch: scratch, reach: r}
+	err = errors.Join(
+		os.Mkdir(x.path("home"), 0o700),
+		x.configure(),
+		// What lies above the scratch folder is not ours: cargo would take it for
+		// a workspace that the crate is part of.
+		os.WriteFile(x.path("Cargo.toml"), []byte("[workspace]\nexclude = [\"root\", \"query\"]\n"), 0o600),
+	)
+	if err != nil {
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// configure writes the settings of cargo.
+func (x *Index) configure() error {
+	data, err := x.reach.config()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(x.path("home", "config.toml"), data, 0o600)
+}
+
+// Close removes what the index keeps.
+func (x *Index) Close() { _ = os.RemoveAll(x.scratch) }
+
+func (x *Index) path(parts ...string) string {
+	return filepath.Join(append([]string{x.scratch}, parts...)...)
+}
+
+// run runs cargo with the settings that count and our own cargo home.
+func (x *Index) run(ctx context.Context, title, folder string, args ...string) error {
+	args = append(args, "--manifest-path", x.path(folder, "Cargo.toml"))
+	run := proc.Command{
+		Name: "cargo " + args[0] + " for " + title, Path: x.c.cargo, Args: args, Dir: x.scratch,
+		Env: cargoEnv(x.path("home"), "RUSTC="+x.c.rustc), Timeout: 5 * time.Minute, Class: fault.Upstream,
+		Hint: "check the network, and the registry, token and proxy in the settings of cargo; then try again",
+	}
+	_, err := run.Run(ctx)
+	var exit *proc.ExitError
+	switch {
+	case !errors.As(err, &exit):
+		return err
+	case x.reach.index != "" && strings.Contains(exit.Raw, "that source is already defined by `crates-io`"):
+		// It is cargo's own default, which nothing can stand for twice.
+		x.reach.index = ""
+		if err := x.configure(); err != nil {
+			return err
+		}
+		_, err = run.Run(ctx)
+	case x.reach.token == "" && strings.Contains(exit.Raw, "no token found"):
+		return x.reach.noToken()
+	}
+	return err
+}
+
+// Crate asks the registry for a crate. One that it does not have is an
+// [fs.ErrNotExist] of class Upstream, like every refusal of the registry. What
+// the crate depends on is not asked for.
+func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) {
+	if lock.CheckVersion(version) != nil || strings.Count(version, ".") < 2 {
+		return Crate{}, fault.Errorf(fault.Usage, "write the exact version, with three numbers", "crate %s: %q is not a version of cargo", name, version)
+	}
+	all, err := x.Crates(ctx, []string{name})
+	if err != nil {
+		return Crate{}, err
+	}
+	versions := all[name]
+	if versions == nil {
+		return Crate{}, fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, as far as cargo can tell: %w", name, fs.ErrNotExist)
+	}
+	found, ok := versions[version]
+	if !ok {
+		var near []string
+		for v, c := range versions {
+			if !c.Yanked {
+				near = append(near, v)
+			}
+		}
+		slices.SortFunc(near, lock.CompareVersions)
+		return Crate{}, fault.Errorf(fault.Upstream, "write a version that the registry has",
+			"the registry has no version %s of crate %s, but %s: %w", version, name, proc.Clean(strings.Join(near[max(0, len(near)-5):], ", ")), fs.ErrNotExist)
+	}
+	return found, nil
+}
+
+// Crates asks the registry for every version of some crates, in one run of
+// cargo: by name, then version. A crate that it does not have is left out. Where
+// cargo has an answer for none of them, its own error is returned.
+func (x *Index) Crates(ctx context.Context, names []string) (map[string]map[string]Crate, error) {
+	var query strings.Builder
+	query.WriteString("[package]\nname = \"buck2-protobuf-query\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\n")
+	for i, name := range names {
+		if !word(name) {
+			return nil, fault.Errorf(fault.Usage, "correct the name", "%q is not the name of a crate", name)
+		}
+		// No version fits, so nothing of what they depend on is asked for.
+		fmt.Fprintf(&query, "d%d = { package = %q, version = \"=0.0.0-none\" }\n", i, name)
+	}
+	if err := x.write("query", []byte(query.String()), []string{"lib.rs"}); err != nil {
+		return nil, err
+	}
+	runErr := x.run(ctx, strings.Join(names[:min(3, len(names))], ", "), "query", "generate-lockfile")
+	if errors.Is(runErr, context.Canceled) {
+		return nil, runErr
+	}
+	// Client says so of the first of them, when it has read what there is of all.
+	var exit *proc.ExitError
+	read := errors.As(runErr, &exit) && (strings.Contains(exit.Raw, "failed to select a version") || strings.Contains(exit.Raw, "no matching package named"))
+	found := map[string]map[string]Crate{}
+	for _, name := range names {
+		versions, err := x.entries(name)
+		switch {
+		case err == nil:
+			found[name] = versions
+		case !read:
+			return nil, cmp.Or(runErr, err)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// write makes the folder of a package: its manifest, and its source files
+// without content.
+func (x *Index) write(folder string, manifest []byte, files []string) error {
+	dir := x.path(folder)
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return writeStub(dir, manifest, files)
+}
+
+func writeStub(dir string, manifest []byte, files []string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, name := range files {
+		if !strings.HasSuffix(name, ".rs") {
+			continue
+		}
+		if i := strings.LastIndexByte(name, '/'); i >= 0 {
+			if err := root.MkdirAll(name[:i], 0o700); err != nil {
+				return err
+			}
+		}
+		if err := root.WriteFile(name, nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return root.WriteFile("Cargo.toml", manifest, 0o600)
+}
+
+// home finds the folder in which cargo keeps what it read of the registry: the
+// only one in a cargo home that was made for it, at the first question, which is
+// after nothing that a crate depends on.
+func (x *Index) home() (string, error) {
+	if x.index != "" {
+		return x.index, nil
+	}
+	dirs, err := filepath.Glob(x.path("home", "registry", "index", "*", "config.json"))
+	if err != nil || len(dirs) != 1 {
+		return "", fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to the URL of a sparse index",
+			"cargo is not configured with a sparse index but with a git index, a folder, or several registries (found %d)", len(dirs))
+	}
+	x.index = filepath.Dir(dirs[0])
+	return x.index, nil
+}
+
+// An indexEntry is what an index has of one version of a crate
+// (https://doc.rust-lang.org/cargo/reference/registry-index.html#json-schema).
+type indexEntry struct {
+	Name   string `json:"name"`
+	Vers   string `json:"vers"`
+	Cksum  string `json:"cksum"`
+	Yanked bool   `json:"yanked"`
+	Time   string `json:"pubtime"`
+	Deps   []struct {
+		Name     string  `json:"name"`
+		Registry *string `json:"registry"` // of another index
+	} `json:"deps"`
+}
+
+// entries reads the versions of a crate.
+func (x *Index) entries(name string) (map[string]Crate, error) {
+	lines, err := x.lines(name)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]Crate{}
+	for _, e := range lines {
+		if err := lock.CheckSHA256("cksum", e.Cksum); err != nil {
+			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s %s: %w", name, proc.Clean(e.Vers), err)
+		}
+		released, err := time.Parse(time.RFC3339, e.Time)
+		if err != nil {
+			released = time.Time{}
+		}
+		found[e.Vers] = Crate{Name: e.Name, Version: e.Vers, SHA256: e.Cksum, Yanked: e.Yanked, Released: released.UTC()}
+	}
+	return found, nil
+}
+
+// lines reads the versions of a crate as cargo keeps them: behind a header,
+// pairs of a version and its line of the index, each ended by NUL
+// (cargo src/cargo/sources/registry/index/cache.rs).
+func (x *Index) lines(name string) ([]indexEntry, error) {
+	home, err := x.home()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
+	if err != nil {
+		return nil, fault.Errorf(fault.Upstream, "check the name of the crate: cargo search --limit 5 "+name, "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
+	}
+	var found []indexEntry
+	for part := range bytes.SplitSeq(data, []byte{0}) {
+		if !bytes.HasPrefix(part, []byte("{")) {
+			continue
+		}
+		var e indexEntry
+		if err := json.Unmarshal(part, &e); err != nil {
+			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s: %w", name, err)
+		}
+		if e.Name == name {
+			found = append(found, e)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s keeps its index in a form that this program cannot read (crate %s)", proc.Clean(x.c.version), name)
+	}
+	return found, nil
+}
+
+// indexPath is where an index has a crate
+// (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-files).
+func indexPath(name string) string {
+	name = strings.ToLower(name)
+	return indexPrefix(name) + "/" + name
+}
+
+func indexPrefix(name string) string {
+	switch len(name) {
+	case 1, 2:
+		return fmt.Sprint(len(name))
+	case 3:
+		return "3/" + name[:1]
+	}
+	return name[:2] + "/" + name[2:4]
+}
+
+// Downloads is how a registry gives its .crate files away.
+type Downloads struct {
+	Template   string            // of their URLs, for [CrateURL]
+	Credential remote.Credential // that it demands for them, which is for it alone
+	Way        remote.Way        // by which it is reached
+}
+
+// Downloads returns how this registry gives crates away. It is known after the
+// first [Index.Crate].
+func (x *Index) Downloads() (*Downloads, error) {
+	home, err := x.home()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(home, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	var config struct {
+		DL   string `json:"dl"`
+		Auth bool   `json:"auth-required"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil || config.DL == "" {
+		return nil, fault.Errorf(fault.Upstream, "check the address of the registry in [registries] cargo of plugins.toml, or ask its operator", "config.json of the index names no download address")
+	}
+	d := &Downloads{Template: config.DL}
+	d.Way.Proxy, _ = x.reach.http["proxy"].(string)
+	d.Way.CAFile, _ = x.reach.http["cainfo"].(string)
+	if config.Auth {
+		if x.reach.token == "" {
+			return nil, x.reach.noToken()
+		}
+		d.Credential = remote.Credential{Name: "the token of registry " + x.reach.name + " of cargo", Authorization: x.reach.token}
+	}
+	return d, nil
+}
+
+// Downloads is [Index.Downloads] of the registry that [Client.Index]
+// opens. Any crate that it has does to ask for.
+func (c *Client) CrateDownloads(ctx context.Context, dir, registry, name, version string) (*Downloads, error) {
+	index, err := c.Index(dir, registry)
+	if err != nil {
+		return nil, err
+	}
+	defer index.Close()
+	if _, err := index.Crate(ctx, name, version); err != nil {
+		return nil, err
+	}
+	return index.Downloads()
+}
+
+// URL fills the "dl" of an index
+// (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-configuration).
+func URL(template string, c Crate) string {
+	if !strings.Contains(template, "{") {
+		return strings.TrimSuffix(template, "/") + "/" + url.PathEscape(c.Name) + "/" + url.PathEscape(c.Version) + "/download"
+	}
+	return strings.NewReplacer(
+		"{crate}", c.Name,
+		"{version}", url.PathEscape(c.Version),
+		"{prefix}", indexPrefix(c.Name),
+		"{lowerprefix}", strings.ToLower(indexPrefix(c.Name)),
+		"{sha256-checksum}", c.SHA256,
+	).Replace(template)
+}
+
+// Source is what a Cargo.lock calls the default registry, whatever stands for
+// it: cargo tells it of a crate in a folder, without a network.
+func (c *Client) Source(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.source != "" {
+		return c.source, nil
+	}
+	scratch, err := quietFolder(os.TempDir())
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(scratch)
+	f := crateFolder(scratch)
+	one := Crate{Name: "one", Version: "1.0.0", SHA256: strings.Repeat("0", 64)}
+	stub := func(name, more string) []byte {
+		return []byte("[package]\nname = \"" + name + "\"\nversion = \"1.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n" + more)
+	}
+	err = errors.Join(
+		f.prepare(),
+		writeStub(f.at("locked", one.String()), stub("one", ""), []string{"lib.rs"}),
+		f.vouch(one),
+		writeStub(f.at("root"), stub("root", "[dependencies]\none = \"1\"\n"), []string{"lib.rs"}),
+	)
+	if err != nil {
+		return "", err
+	}
+	_, err = proc.Command{
+		Name: "cargo generate-lockfile", Path: c.cargo, Dir: scratch, Args: []string{"generate-lockfile", "--offline", "--manifest-path", f.at("root", "Cargo.toml")},
+		Env: f.env(c), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
+	}.Run(ctx)
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(f.at("root", "Cargo.lock"))
+	if err != nil {
+		return "", err
+	}
+	packages, err := parseCargoLock(data)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range packages {
+		if p.Name == "one" {
+			c.source = p.Source
+		}
+	}
+	if c.source == "" {
+		return "", fault.Errorf(fault.Machine, noCargo, "cargo %s writes a Cargo.lock that this program cannot read", proc.Clean(c.version))
+	}
+	return c.source, nil
+}

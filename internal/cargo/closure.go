@@ -1,0 +1,349 @@
+package cargo
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+)
+
+// A Closure is what one platform needs to compile a crate.
+type Closure struct {
+	Crates  []Crate  // sorted, root among them
+	Scripts []string // NAME-VERSION of those that run code when compiled: a build script, or a procedural macro; sorted
+	Bins    []string // names of root's executables, sorted
+	Missing []string // features that the executable requires and the arguments do not switch on
+}
+
+// Closures lets cargo say which crates the executable bin of root needs on each
+// platform, which then is host and target in one: of normal and build
+// dependencies, with the features that args choose (see [lock.CheckArgs]).
+// Root, with its Cargo.lock, and the crates are those of [Index.Lock].
+//
+// It works offline, in an environment built from nothing, on manifests and
+// names of files: no code of a crate is there to be run.
+func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, args []string, bin string, platforms []lock.Platform) ([]*Closure, error) {
+	if err := lock.CheckArgs(lock.Cargo, args); err != nil {
+		return nil, err
+	}
+	scratch, err := os.MkdirTemp("", "buck2-protobuf-cargo-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	if scratch, err = filepath.EvalSymlinks(scratch); err != nil {
+		return nil, err
+	}
+	f := crateFolder(scratch)
+	err = f.prepare()
+	if err == nil {
+		err = writeStub(f.at("root"), root.Manifest, root.Files)
+	}
+	if err == nil {
+		err = os.WriteFile(f.at("root", "Cargo.lock"), root.Lockfile, 0o600)
+	}
+	byID := map[string]Crate{root.String(): root.Crate}
+	for _, crate := range crates {
+		if err == nil {
+			err = checkCrateManifest(crate)
+		}
+		if err == nil {
+			err = writeStub(f.at("locked", crate.String()), crate.Manifest, crate.Files)
+		}
+		if err == nil {
+			err = f.vouch(crate.Crate)
+		}
+		byID[crate.String()] = crate.Crate
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found []*Closure
+	for _, p := range platforms {
+		closure, err := c.metadata(ctx, f, root, args, bin, p, byID, "--locked")
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, closure)
+	}
+	return found, nil
+}
+
+// A crateFolder is a folder in which cargo finds a root crate and, in the place
+// of the registry, the crates that were put there: root, locked/NAME-VERSION.
+type crateFolder string
+
+func (f crateFolder) at(parts ...string) string {
+	return filepath.Join(append([]string{string(f)}, parts...)...)
+}
+
+// prepare writes what cargo reads besides crates. What lies above the folder is
+// not ours: cargo would take it for a workspace that the crate is part of.
+func (f crateFolder) prepare() error {
+	config := fmt.Sprintf("[source.crates-io]\nreplace-with = \"locked\"\n[source.locked]\ndirectory = %q\n", f.at("locked"))
+	return errors.Join(
+		os.Mkdir(f.at("home"), 0o700), os.Mkdir(f.at("locked"), 0o700),
+		os.WriteFile(f.at("home", "config.toml"), []byte(config), 0o600),
+		os.WriteFile(f.at("Cargo.toml"), []byte("[workspace]\nexclude = [\"root\", \"locked\"]\n"), 0o600),
+	)
+}
+
+// vouch tells cargo which crate a folder in locked is. Its files are ours to
+// check.
+func (f crateFolder) vouch(c Crate) error {
+	return os.WriteFile(f.at("locked", c.String(), ".cargo-checksum.json"), fmt.Appendf(nil, `{"files":{},"package":%q}`, c.SHA256), 0o600)
+}
+
+// env is what every run of cargo in the folder has.
+func (f crateFolder) env(c *Client, set ...string) []string {
+	return append(append(append(proc.PrivateEnv(f.at("home")), cargoGuards...), "CARGO_HOME="+f.at("home"), "RUSTC="+c.rustc), set...)
+}
+
+// metadata lets cargo say what bin needs on a platform.
+func (c *Client) metadata(ctx context.Context, f crateFolder, root *Source, args []string, bin string, p lock.Platform, known map[string]Crate, more ...string) (*Closure, error) {
+	out, err := proc.Command{
+		Name: "cargo metadata for " + root.String() + " on " + p.Name, Path: c.cargo, Dir: string(f),
+		Args: slices.Concat([]string{
+			"metadata", "--format-version", "1", "--offline", "--filter-platform", p.RustTarget,
+			"--manifest-path", f.at("root", "Cargo.toml"),
+		}, args, more),
+		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream, Hint: "take another version or another source of this plugin",
+	}.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return parseMetadata(out, root, bin, known)
+}
+
+// parseMetadata reads the output of cargo metadata
+// (https://doc.rust-lang.org/cargo/commands/cargo-metadata.html).
+func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate) (*Closure, error) {
+	type target struct {
+		Kind     []string `json:"kind"`
+		Name     string   `json:"name"`
+		Required []string `json:"required-features"`
+	}
+	type pkg struct {
+		ID, Name, Version string
+		Source            string
+		Targets           []target
+	}
+	type node struct {
+		ID       string
+		Features []string
+		Deps     []struct {
+			Pkg   string
+			Kinds []struct{ Kind string } `json:"dep_kinds"`
+		}
+	}
+	var file struct {
+		Packages []pkg
+		Resolve  struct {
+			Root  string
+			Nodes []node
+		}
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, fault.Errorf(fault.Machine, noCargo, "cargo metadata: %w", err)
+	}
+	packages, nodes := map[string]pkg{}, map[string]node{}
+	for _, p := range file.Packages {
+		packages[p.ID] = p
+	}
+	for _, n := range file.Resolve.Nodes {
+		nodes[n.ID] = n
+	}
+	closure := &Closure{}
+	seen := map[string]bool{}
+	todo := []string{file.Resolve.Root}
+	for len(todo) > 0 {
+		id := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		p, ok := packages[id]
+		crate, locked := known[p.Name+"-"+p.Version]
+		switch {
+		case !ok || !locked:
+			return nil, notFromRegistry(root.String(), proc.Clean(cmp.Or(p.Name, id))+" from outside of its Cargo.lock")
+		case id != file.Resolve.Root && !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
+			return nil, notFromRegistry(root.String(), proc.Clean(p.Name)+" from elsewhere")
+		}
+		closure.Crates = append(closure.Crates, crate)
+		for _, t := range p.Targets {
+			if slices.Contains(t.Kind, "custom-build") || slices.Contains(t.Kind, "proc-macro") {
+				closure.Scripts = append(closure.Scripts, crate.String())
+			}
+			if id == file.Resolve.Root && slices.Contains(t.Kind, "bin") {
+				closure.Bins = append(closure.Bins, t.Name)
+				if t.Name == bin {
+					for _, f := range t.Required {
+						if !slices.Contains(nodes[id].Features, f) {
+							closure.Missing = append(closure.Missing, f)
+						}
+					}
+				}
+			}
+		}
+		for _, d := range nodes[id].Deps {
+			for _, k := range d.Kinds {
+				if k.Kind == "" || k.Kind == "build" {
+					todo = append(todo, d.Pkg)
+				}
+			}
+		}
+	}
+	slices.SortFunc(closure.Crates, func(a, b Crate) int { return cmp.Compare(a.String(), b.String()) })
+	slices.Sort(closure.Scripts)
+	closure.Scripts = slices.Compact(closure.Scripts)
+	slices.Sort(closure.Bins)
+	return closure, nil
+}
+
+// Bins lists the names of the executables that a crate may have, sorted:
+// those that its manifest declares, and those that cargo finds by the names of
+// files (https://doc.rust-lang.org/cargo/reference/cargo-targets.html).
+func Bins(crate *Source) ([]string, error) {
+	var m struct {
+		Package struct {
+			Name     string `toml:"name"`
+			Autobins *bool  `toml:"autobins"`
+		} `toml:"package"`
+		Bin []struct {
+			Name string `toml:"name"`
+		} `toml:"bin"`
+	}
+	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
+		return nil, badManifest(crate, err)
+	}
+	names := map[string]bool{}
+	for _, b := range m.Bin {
+		names[b.Name] = true
+	}
+	if m.Package.Autobins == nil || *m.Package.Autobins {
+		for _, file := range crate.Files {
+			rest, inBin := strings.CutPrefix(file, "src/bin/")
+			switch {
+			case file == "src/main.rs":
+				names[m.Package.Name] = true
+			case inBin && strings.Count(rest, "/") == 0 && path.Ext(rest) == ".rs":
+				names[strings.TrimSuffix(rest, ".rs")] = true
+			case inBin && strings.Count(rest, "/") == 1 && strings.HasSuffix(rest, "/main.rs"):
+				names[strings.TrimSuffix(rest, "/main.rs")] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names)), nil
+}
+
+func badManifest(crate *Source, err error) error {
+	return fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.toml of crate %s: %s", crate, proc.Clean(err.Error()))
+}
+
+// Check makes sure that the Cargo.toml of a crate is that of the name and
+// version under which the registry has it.
+func Check(crate *Source) error {
+	var m struct {
+		Package struct {
+			Name    string `toml:"name"`
+			Version string `toml:"version"`
+		} `toml:"package"`
+	}
+	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
+		return badManifest(crate, err)
+	}
+	if m.Package.Name != crate.Name || m.Package.Version != crate.Version {
+		return fault.Errorf(fault.Integrity, "do not use it: ask the registry's operator and the publisher",
+			"crate %s says in its Cargo.toml that it is %s-%s", crate, proc.Clean(m.Package.Name), proc.Clean(m.Package.Version))
+	}
+	return nil
+}
+
+// checkCrateManifest refuses, before cargo reads it, what would send cargo
+// elsewhere than to the registry: dependencies from git, a folder or another
+// registry, patches, workspaces. The manifest of a published crate has none.
+func checkCrateManifest(crate *Source) error {
+	var m map[string]any
+	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
+		return badManifest(crate, err)
+	}
+	for _, key := range []string{"patch", "replace", "workspace"} {
+		if _, ok := m[key]; ok {
+			return notFromRegistry(crate.String(), "["+key+"] in its Cargo.toml")
+		}
+	}
+	if p, ok := m["package"].(map[string]any); ok {
+		if _, ok := p["workspace"]; ok {
+			return notFromRegistry(crate.String(), "a workspace")
+		}
+	}
+	tables := []map[string]any{m}
+	if targets, ok := m["target"].(map[string]any); ok {
+		for _, name := range slices.Sorted(maps.Keys(targets)) {
+			if t, ok := targets[name].(map[string]any); ok {
+				tables = append(tables, t)
+			}
+		}
+	}
+	for _, t := range tables {
+		for _, kind := range []string{"dependencies", "dev-dependencies", "dev_dependencies", "build-dependencies", "build_dependencies"} {
+			deps, _ := t[kind].(map[string]any)
+			for _, name := range slices.Sorted(maps.Keys(deps)) {
+				d, _ := deps[name].(map[string]any)
+				for _, from := range []string{"git", "path", "registry", "registry-index", "base", "workspace"} {
+					if _, ok := d[from]; ok {
+						return notFromRegistry(crate.String(), proc.Clean(name)+" by "+from)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// withoutDevelopment returns a manifest without its development dependencies;
+// ok is false where it has none.
+func withoutDevelopment(manifest []byte) (slim []byte, ok bool) {
+	var m map[string]any
+	if _, err := lock.DecodeTOML(string(manifest), &m); err != nil {
+		return nil, false
+	}
+	drop := func(t map[string]any) {
+		for _, key := range []string{"dev-dependencies", "dev_dependencies"} {
+			if _, there := t[key]; there {
+				delete(t, key)
+				ok = true
+			}
+		}
+	}
+	drop(m)
+	if targets, is := m["target"].(map[string]any); is {
+		for _, t := range targets {
+			if t, is := t.(map[string]any); is {
+				drop(t)
+			}
+		}
+	}
+	var b bytes.Buffer
+	if !ok || toml.NewEncoder(&b).Encode(m) != nil {
+		return nil, false
+	}
+	return b.Bytes(), true
+}

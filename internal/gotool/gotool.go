@@ -1,0 +1,493 @@
+// Package gotool runs Go: it resolves the modules of a plugin with the Go of this
+// machine, and compiles the plugin with the Go that is locked, for any
+// platform and without a network.
+package gotool
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/module"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+)
+
+const noGo = "install Go 1.21 or later, or take the plugin from another source"
+
+// A Client is a Go toolchain that can be run. It is safe for use by several
+// goroutines.
+type Client struct{ path string }
+
+// Locked returns the Go inside the unpacked zip of golang.org/toolchain for a
+// platform of the lock. It touches no file.
+func Locked(tree, platform string) *Client {
+	name := "go"
+	if strings.HasPrefix(platform, "windows-") {
+		name = "go.exe"
+	}
+	return &Client{filepath.Join(tree, "bin", name)}
+}
+
+// ToolchainExec reports whether a file of golang.org/toolchain is executable,
+// whose zips do not say: the rule of cmd/go, see package store.
+func ToolchainExec(path string) bool {
+	if strings.HasPrefix(path, "bin/") || strings.HasPrefix(path, "pkg/tool/") {
+		return true
+	}
+	base := path[strings.LastIndexByte(path, '/')+1:]
+	wrapper, _ := filepath.Match("go_?*_?*_exec", base)
+	return wrapper && strings.HasPrefix(path, "lib/")
+}
+
+// Find returns the go on PATH, the one behind it where that is a shim. None there, a broken one and one older than
+// 1.21 are errors of class Machine that say what was found and what is needed;
+// a missing one is an [fs.ErrNotExist].
+func Find(ctx context.Context) (_ *Client, err error) {
+	defer proc.AboutManagers(&err)
+	found, err := exec.LookPath("go")
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, noGo, "go is not on PATH: %w", fs.ErrNotExist)
+	}
+	if found, err = filepath.Abs(found); err != nil {
+		return nil, err
+	}
+	// What is on PATH may be the shim of a version manager, which needs the
+	// user's environment; the Go behind it does not.
+	said, err := goSays(ctx, found, proc.AskEnv("GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION", "GOROOT")
+	if err != nil {
+		return nil, err
+	}
+	g, version := &Client{found}, strings.TrimPrefix(said["GOVERSION"], "go")
+	if real := filepath.Join(said["GOROOT"], "bin", filepath.Base(found)); filepath.IsAbs(said["GOROOT"]) && proc.IsFile(real) {
+		g.path = real
+	}
+	switch yes, ok := proc.Serves("go", version); {
+	case !ok:
+		return nil, fault.Errorf(fault.Machine, noGo, "%s says its version is %q", found, proc.Clean(version))
+	case !yes:
+		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s, needed is %s or later", found, proc.Clean(version), proc.LeastOf("go"))
+	}
+	return g, nil
+}
+
+// Version returns the version without "go", "1.26.7", and what a Go that was
+// built with experiments says behind it.
+func (g *Client) Version(ctx context.Context) (string, error) {
+	said, err := goSays(ctx, g.path, append(homeless(proc.PrivateEnv(proc.Nowhere())), "GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION")
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(said["GOVERSION"], "go"), nil
+}
+
+// goSays asks a Go for its settings, in a folder where no go.mod or go.work says
+// anything of them.
+func goSays(ctx context.Context, path string, env []string, names ...string) (map[string]string, error) {
+	out, err := proc.Command{
+		Name: path + " env", Path: path, Args: append([]string{"env", "-json"}, names...), Dir: proc.Nowhere(),
+		Env: env, Timeout: time.Minute, Class: fault.Machine, Hint: noGo,
+	}.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	said := map[string]string{}
+	if err := json.Unmarshal(out, &said); err != nil {
+		return nil, fault.Errorf(fault.Machine, noGo, "%s env does not answer in JSON: is it Go?", path)
+	}
+	return said, nil
+}
+
+// Config is how the user's own Go reaches modules; the fields are the
+// variables of `go help environment`. It may hold credentials.
+type Config struct {
+	Proxy, NoProxy string // GOPROXY without direct, GONOPROXY
+	SumDB, NoSumDB string // GOSUMDB, GONOSUMDB
+	Auth           string // GOAUTH, as far as it is no program
+	program        string // what else of GOAUTH there is
+}
+
+// goSettings are the variables that count of the user's: servers, and what is
+// believed of them.
+var goSettings = []string{"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOAUTH"}
+
+// Config returns what the user's Go is configured with, by variables and by the
+// file of go env -w; GOPRIVATE is in NoProxy and NoSumDB. A proxy that is not ""
+// is asked instead of the configured ones. Proxies in clear text are refused with
+// class Policy.
+//
+// Modules come from proxies alone: for "direct", Go would run git or whatever the
+// address of a module leads to. So it does nothing behind a proxy, and is of
+// class Policy where it stands first.
+func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
+	env := append(homeless(proc.PrivateEnv(proc.Nowhere())), "GOTOOLCHAIN=local", "GO111MODULE=off", "GOENV="+goEnvFile())
+	env = append(env, proc.UserEnv(func(key string) bool { return !slices.Contains(goSettings, strings.ToUpper(key)) })...)
+	said, err := goSays(ctx, g.path, env, goSettings...)
+	if err != nil {
+		return Config{}, err
+	}
+	c := Config{Proxy: said["GOPROXY"], NoProxy: said["GONOPROXY"], SumDB: said["GOSUMDB"], NoSumDB: said["GONOSUMDB"]}
+	c.Auth, c.program = goAuth(said["GOAUTH"])
+	if proxy != "" {
+		c.Proxy = proxy
+	}
+	const mend = "set [registries] go in plugins.toml, or mend GOPROXY"
+	first := true
+	var proxies strings.Builder
+	for rest := c.Proxy; rest != ""; {
+		one, mark := rest, ""
+		if i := strings.IndexAny(rest, ",|"); i >= 0 {
+			one, mark, rest = rest[:i], rest[i:i+1], rest[i+1:]
+		} else {
+			rest = ""
+		}
+		one = strings.TrimSpace(one)
+		if one == "direct" || one == "off" {
+			rest = "" // nothing counts behind it
+		}
+		switch one {
+		case "direct":
+			if first {
+				return c, fault.About(fault.AboutSettings, fault.Errorf(fault.Policy, "set [registries] go in plugins.toml to a module proxy, or GOPROXY",
+					"go is configured to use no module proxy (GOPROXY=direct): it would run git, which is not done"))
+			}
+			continue
+		case "off":
+			if first {
+				return c, fault.Errorf(fault.Machine, mend, "go is configured to use no module proxy (GOPROXY=off)")
+			}
+			continue
+		case "":
+			continue
+		default:
+			u, err := url.Parse(one)
+			if err != nil || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "file" {
+				return c, fault.Errorf(fault.Machine, mend, "GOPROXY names %q, which is no address of a proxy", proc.Clean(one))
+			}
+			if u.User = nil; u.Scheme != "file" {
+				if err := lock.CheckURL(u.String()); err != nil {
+					return c, fmt.Errorf("GOPROXY: %w", err)
+				}
+			}
+		}
+		first = false
+		proxies.WriteString(one + mark)
+	}
+	if first {
+		return c, fault.Errorf(fault.Machine, mend, "go names no module proxy (GOPROXY is empty)")
+	}
+	c.Proxy = strings.TrimRight(proxies.String(), ",|")
+	return c, nil
+}
+
+// goAuth parts GOAUTH (`go help goauth`) into what Go does itself and the
+// programs, which are not run: git and others of the user's.
+func goAuth(value string) (own, program string) {
+	var kept []string
+	for one := range strings.SplitSeq(value, ";") {
+		switch one = strings.TrimSpace(one); one {
+		case "":
+		case "netrc", "off":
+			kept = append(kept, one)
+		default:
+			program, _, _ = strings.Cut(one, " ")
+		}
+	}
+	if len(kept) == 0 && program != "" {
+		kept = []string{"off"}
+	}
+	return strings.Join(kept, ";"), program
+}
+
+// goEnvFile is where go env -w keeps settings, "off" for nowhere.
+func goEnvFile() string {
+	if file := os.Getenv("GOENV"); file != "" {
+		return file
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "off"
+	}
+	return filepath.Join(dir, "go", "env")
+}
+
+// Transparent reports whether cmd/go compares what it downloads of a module
+// with the checksum database, a transparency log.
+func (c Config) Transparent(path string) bool {
+	return c.SumDB != "off" && !module.MatchPrefixPatterns(c.NoSumDB, path)
+}
+
+// downloadEnv is the environment of a run that downloads: what c says of
+// servers, the way there, the file with the user's passwords, and of everything
+// else nothing that is the user's. No version control is on PATH, or allowed.
+func (c Config) downloadEnv(scratch, cache string, set ...string) []string {
+	env := append(homeless(proc.ReachEnv(scratch)), "GOPROXY="+c.Proxy, "GONOPROXY="+c.NoProxy, "GOPRIVATE=", "GOSUMDB="+c.SumDB, "GONOSUMDB="+c.NoSumDB)
+	if c.Auth != "" {
+		env = append(env, "GOAUTH="+c.Auth)
+	}
+	if file := netrc(); file != "" {
+		env = append(env, "NETRC="+file)
+	}
+	return append(append(env, goEnv(scratch, cache)...), set...)
+}
+
+// netrc is the user's netrc file, "" where there is no home.
+func netrc() string {
+	if file := os.Getenv("NETRC"); file != "" {
+		return file
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	if runtime.GOOS == "windows" {
+		return filepath.Join(home, "_netrc")
+	}
+	return filepath.Join(home, ".netrc")
+}
+
+// homeless takes the home folder out of an environment. Go needs none, and where
+// it finds one it starts a process that stays behind to count what was run
+// (`go help telemetry`).
+func homeless(env []string) []string {
+	return slices.DeleteFunc(env, func(kv string) bool {
+		key, _, _ := strings.Cut(kv, "=")
+		return slices.Contains([]string{"HOME", "XDG_CONFIG_HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"}, key)
+	})
+}
+
+// goEnv is what every run of Go has: no file of settings, no other toolchain,
+// no workspace, no cgo, no version control, and the oldest processors of each kind.
+func goEnv(scratch, cache string) []string {
+	return []string{
+		"GOENV=off", "GOTOOLCHAIN=local", "GOWORK=off", "GO111MODULE=on", "GOEXPERIMENT=", "GODEBUG=", "CGO_ENABLED=0",
+		"GOAMD64=v1", "GOARM64=v8.0", "GOINSECURE=", "GOFLAGS=", "GOVCS=*:off",
+		"GOPATH=" + filepath.Join(scratch, "gopath"), "GOMODCACHE=" + cache, "GOCACHE=" + filepath.Join(scratch, "gocache"),
+		"GOTMPDIR=" + scratch,
+	}
+}
+
+// download is a run of Go with the network.
+func (g *Client) download(name, dir string, env, args []string) proc.Command {
+	return proc.Command{Name: name, Path: g.path, Args: args, Dir: dir, Env: env, Timeout: 30 * time.Minute, Limit: 64 << 20, Class: fault.Upstream}
+}
+
+// twice is run for Go with the network: Go asks once, so after a fault that may
+// pass it is started again. What it has by then is in its module cache.
+func twice(ctx context.Context, c proc.Command) ([]byte, error) {
+	out, err := c.Run(ctx)
+	var exit *proc.ExitError
+	if !errors.As(err, &exit) {
+		return out, err
+	}
+	passing := slices.ContainsFunc([]string{
+		": 500 Internal", ": 502 Bad", ": 503 Service", ": 504 Gateway", ": 429 Too Many",
+		"connection reset by peer", "unexpected EOF", ": EOF", "TLS handshake timeout", "i/o timeout", "server closed idle connection", "stream error",
+	}, func(s string) bool { return strings.Contains(exit.Raw, s) || bytes.Contains(out, []byte(s)) })
+	if !passing {
+		return out, err
+	}
+	select {
+	case <-ctx.Done():
+		return out, err
+	case <-time.After(goPause):
+	}
+	return c.Run(ctx)
+}
+
+// goPause is the time before Go is started again.
+const goPause = 500 * time.Millisecond
+
+// A Module is a version of a module, as files. Versions have no v.
+type Module struct {
+	Path, Version string
+	Zip           string // file, "" where only the go.mod is read
+	Mod           string // file
+	Sum, ModSum   string // of the zip and of the go.mod, as in go.sum; Sum is "" without a zip
+}
+
+func (m Module) String() string { return m.Path + "@v" + m.Version }
+
+// Download downloads the zip and the go.mod of one version of a module into
+// scratch, an existing folder, through the user's proxy. Go compares both with
+// the checksum database unless c says otherwise. The zip is not unpacked.
+//
+// What the proxy does not have, or not for us (403), is an [fs.ErrNotExist] of
+// class Upstream; other
+// bytes than the checksum database knows are of class Integrity.
+func (g *Client) Download(ctx context.Context, c Config, scratch, path, version string) (*Module, error) {
+	cache := filepath.Join(scratch, "mod")
+	p, err1 := module.EscapePath(path)
+	v, err2 := module.EscapeVersion("v" + version)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fault.Errorf(fault.Usage, "write go:MODULE as Go does, such as go:google.golang.org/protobuf", "go module %s: %w", path, err)
+	}
+	// Client takes a folder that is there for the unpacked module: a toolchain has
+	// 11,000 files. One that would not only unpacks in vain.
+	if err := os.MkdirAll(filepath.Join(cache, filepath.FromSlash(p)+"@"+v), 0o755); err != nil {
+		return nil, err
+	}
+	return g.modDownload(ctx, c, scratch, cache, path, version)
+}
+
+func (g *Client) modDownload(ctx context.Context, c Config, scratch, cache, path, version string) (*Module, error) {
+	what := path + "@v" + version
+	dir, err := os.MkdirTemp(scratch, "nowhere-") // without a go.mod
+	if err != nil {
+		return nil, err
+	}
+	run := g.download("go mod download "+what, dir, c.downloadEnv(scratch, cache), []string{"mod", "download", "-modcacherw", "-json", what})
+	out, err := twice(ctx, run)
+	if err != nil && !proc.Exited(err) {
+		return nil, err
+	}
+	var said struct {
+		Version, Error, Zip, GoMod, Sum, GoModSum string
+	}
+	if json.Unmarshal(out, &said) != nil || said.Error == "" && err != nil {
+		if err == nil {
+			err = fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go mod download %s says nothing", what)
+		}
+		return nil, c.explain(err, what, "")
+	}
+	if said.Error != "" {
+		return nil, c.explain(nil, what, said.Error)
+	}
+	if said.Version != "v"+version {
+		return nil, fault.Errorf(fault.Usage, "write the version as "+strings.TrimPrefix(said.Version, "v"),
+			"go module %s: this version is called %s", what, proc.Clean(said.Version))
+	}
+	return &Module{Path: path, Version: version, Zip: said.Zip, Mod: said.GoMod, Sum: said.Sum, ModSum: said.GoModSum}, nil
+}
+
+// DownloadMod is Download for the go.mod alone.
+func (g *Client) DownloadMod(ctx context.Context, c Config, scratch, path, version string) (*Module, error) {
+	what := path + "@v" + version
+	dir, err := os.MkdirTemp(scratch, "nowhere-")
+	if err != nil {
+		return nil, err
+	}
+	cache := filepath.Join(scratch, "mod")
+	out, err := twice(ctx, g.download("go list -m "+what, dir, c.downloadEnv(scratch, cache), []string{"list", "-modcacherw", "-m", "-json", what}))
+	if err != nil {
+		return nil, c.explain(err, what, "")
+	}
+	var said struct{ GoMod string }
+	if err := json.Unmarshal(out, &said); err != nil || said.GoMod == "" {
+		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m %s names no go.mod", what)
+	}
+	data, err := os.ReadFile(said.GoMod)
+	if err != nil {
+		return nil, err
+	}
+	return &Module{Path: path, Version: version, Mod: said.GoMod, ModSum: modSum(data)}, nil
+}
+
+// Withdrawn asks what the author of a module says of a version by now: that it
+// is retracted, or the module deprecated. The answers are for people.
+func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version string) ([]string, error) {
+	what := path + "@v" + version
+	dir, err := os.MkdirTemp(scratch, "nowhere-")
+	if err != nil {
+		return nil, err
+	}
+	env := c.downloadEnv(scratch, filepath.Join(scratch, "news"))
+	out, err := twice(ctx, g.download("go list -m -u "+what, dir, env, []string{"list", "-modcacherw", "-m", "-u", "-json", what}))
+	if err != nil {
+		return nil, c.explain(err, what, "")
+	}
+	var said struct {
+		Retracted  []string
+		Deprecated string
+	}
+	if err := json.Unmarshal(out, &said); err != nil {
+		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m -u %s does not answer in JSON", what)
+	}
+	var notes []string
+	if len(said.Retracted) > 0 {
+		notes = append(notes, "its author has retracted "+what+": "+proc.Clean(strings.Join(said.Retracted, "; ")))
+	}
+	if said.Deprecated != "" {
+		notes = append(notes, "module "+path+" is deprecated: "+proc.Clean(said.Deprecated))
+	}
+	return notes, nil
+}
+
+// goMend is for what Go says in its own words.
+const goMend = "see that GOPROXY and the network are right: go env GOPROXY GONOPROXY GOPRIVATE"
+
+// explain classifies what Go says when it cannot get a module. Text is used
+// where there is no error of a program.
+func (c Config) explain(err error, what, text string) error {
+	var exit *proc.ExitError
+	switch {
+	case errors.As(err, &exit):
+		text = exit.Raw
+	case text == "":
+		return err
+	}
+	if err == nil {
+		t := proc.TailOf([]byte(text), 16<<10)
+		err = fault.Errorf(fault.Upstream, goMend, "%s", t.Lines())
+	}
+	has := func(list ...string) bool {
+		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })
+	}
+	switch {
+	case has("GOVCS disallows using"):
+		return fault.About(fault.AboutSettings, fault.Errorf(fault.Policy,
+			"name a module proxy that has it: [registries] go in plugins.toml, or GOPROXY; GONOPROXY=none keeps Go from passing it by (see GOPRIVATE)",
+			"go module %s is not asked of a proxy, and Go would run a version control for it, which is not done: %w", what, err))
+	case c.program != "" && has("401 Unauthorized", "403 Forbidden"):
+		return fault.About(fault.AboutSettings, fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, and GOAUTH=netrc",
+			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w", what, proc.Clean(c.program), err))
+	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
+		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", what, err)
+	case has("zip: not a valid zip file", "zip: checksum error", "downloaded zip file too large"):
+		return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy or something between gives other bytes than a module (a login page?): do not use them",
+			"go module %s: %w", what, err)
+	case has("checksum database disabled by GOSUMDB=off"):
+		return fault.Errorf(fault.Policy, "take GOSUMDB=off out of Go's settings", "go module %s: the checksum database is off, and Go takes a toolchain only with it: %w", what, err)
+	case has("requires go >= "):
+		_, rest, _ := strings.Cut(text, "requires go >= ")
+		return newerGo(what, strings.Fields(rest)[0], err)
+	case has("malformed module path", "invalid version", "should be v0 or v1", "module path must match", "but go.mod has", "module declares its path as"):
+		return fault.Errorf(fault.Usage, "correct the module or the version", "go module %s: %w", what, err)
+	case has("404 Not Found", "410 Gone", "unknown revision", "not found: module", "no matching versions"):
+		return fault.Errorf(fault.Upstream, "correct the module or the version; which versions there are is told by: go list -m -versions MODULE",
+			"the module proxy has no go module %s: %w: %w", what, fs.ErrNotExist, err)
+	case has("403 Forbidden"):
+		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w: %w", what, fs.ErrNotExist, err)
+	}
+	return fault.Errorf(fault.Upstream, fault.MendOr(err, goMend), "go module %s: %w", what, err)
+}
+
+func newerGo(what, needed string, err error) error {
+	return fault.Errorf(fault.Usage, "lock a newer Go: lockgen add go@"+strings.Trim(proc.Clean(needed), ";,:()"), "go module %s needs a newer Go: %w", what, err)
+}
+
+// goPlatform tells Go for which platform to read and compile.
+func goPlatform(p lock.Platform) []string { return []string{"GOOS=" + p.GOOS, "GOARCH=" + p.GOARCH} }
+
+// fileURL is the address of a folder, as GOPROXY wants it.
+func fileURL(dir string) string {
+	p := filepath.ToSlash(dir)
+	if runtime.GOOS == "windows" {
+		p = "/" + p
+	}
+	// A comma ends an address in GOPROXY; the other mark, |, is always escaped.
+	return strings.ReplaceAll((&url.URL{Scheme: "file", Path: p}).String(), ",", "%2C")
+}

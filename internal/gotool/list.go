@@ -1,0 +1,198 @@
+package gotool
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/module"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+)
+
+// A News is what is said today of one version of a module.
+type News struct {
+	Version    string    // without the v
+	Retracted  string    // why its author retracted it, "" where that is not so
+	Deprecated string    // what the author says to those who use the module
+	Committed  time.Time // the time of the commit, which is the author's word
+	// ModSum is the h1 of the go.mod that the proxy has, Sum that of the zip by
+	// the checksum database, "" where that was not asked.
+	ModSum, Sum string
+	Err         error // no answer; what is not there matches [fs.ErrNotExist]
+}
+
+// listed is what `go list -m -json` prints of a module.
+type listed struct {
+	Path, Version, Deprecated, GoMod string
+	Versions, Retracted              []string
+	Time                             time.Time
+	Error                            *struct{ Err string }
+}
+
+// list runs `go list -m` with a module cache in scratch, in which what it asked
+// for stays.
+func (g *Client) list(ctx context.Context, c Config, scratch string, args ...string) ([]listed, error) {
+	dir, err := os.MkdirTemp(scratch, "nowhere-") // without a go.mod
+	if err != nil {
+		return nil, err
+	}
+	what := args[len(args)-1]
+	if n := len(args); n > 1 && !strings.HasPrefix(args[n-2], "-") {
+		what += " and others"
+	}
+	args = append([]string{"list", "-modcacherw", "-m", "-json"}, args...)
+	out, err := twice(ctx, g.download("go list -m "+what, dir, c.downloadEnv(scratch, newsCache(scratch)), args))
+	if err != nil {
+		return nil, c.explain(err, what, "")
+	}
+	var all []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var one listed
+		switch err := dec.Decode(&one); {
+		case err == io.EOF:
+			return all, nil
+		case err != nil:
+			return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m %s does not answer in JSON", what)
+		}
+		all = append(all, one)
+	}
+}
+
+func newsCache(scratch string) string { return filepath.Join(scratch, "news") }
+
+// Versions lists the versions of a module that the proxy has, retracted ones
+// among them. Scratch is an existing folder. A
+// module that is not there is an [fs.ErrNotExist]. Of the toolchain module each
+// version is one of Go, whatever platforms it is for.
+func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) ([]News, error) {
+	latest := path + "@latest"
+	all, err := g.list(ctx, c, scratch, "-versions", "-retracted", latest)
+	if err != nil {
+		return nil, err
+	}
+	good, err := g.list(ctx, c, scratch, "-versions", "-u", latest)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) != 1 || len(good) != 1 {
+		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says; is GOPROXY right? go env GOPROXY", "go list -m -versions %s says nothing", path)
+	}
+	if len(all[0].Versions) == 0 && strings.TrimPrefix(good[0].Version, "v") != "" && module.IsPseudoVersion(good[0].Version) {
+		return nil, fault.Errorf(fault.Upstream, "name a commit's version, as go list -m "+latest+" tells it", "go module %s has no version: %w", path, fs.ErrNotExist)
+	}
+	var news []News
+	for _, v := range all[0].Versions {
+		n := News{Version: strings.TrimPrefix(v, "v")}
+		if path == lock.GoToolchain {
+			tool, ok := strings.CutPrefix(v, "v0.0.1-go")
+			i := strings.LastIndexByte(tool, '.') // before the platform
+			if !ok || i < 0 || slices.ContainsFunc(news, func(o News) bool { return o.Version == tool[:i] }) {
+				continue
+			}
+			n.Version = tool[:i]
+		}
+		if n.Deprecated = proc.Clean(good[0].Deprecated); !slices.Contains(good[0].Versions, v) {
+			n.Retracted = "retracted by its author"
+		}
+		news = append(news, n)
+	}
+	return news, nil
+}
+
+// News asks about versions of modules, in one run of Go: what the authors say
+// of them by now, and whether the proxy still has them. Their zips are not
+// downloaded. Go compares the go.mod of each with the checksum database unless c
+// says otherwise. The answers are in the order of the modules.
+func (g *Client) News(ctx context.Context, c Config, scratch string, modules []module.Version) ([]News, error) {
+	args := []string{"-u", "-retracted", "-e"}
+	for _, m := range modules {
+		args = append(args, m.Path+"@"+m.Version)
+	}
+	all, err := g.list(ctx, c, scratch, args...)
+	if err != nil {
+		return nil, err
+	}
+	said := map[module.Version]listed{}
+	for _, one := range all {
+		said[module.Version{Path: one.Path, Version: one.Version}] = one
+	}
+	news := make([]News, len(modules))
+	for i, m := range modules {
+		n := &news[i]
+		n.Version = strings.TrimPrefix(m.Version, "v")
+		one, ok := said[m]
+		switch {
+		case !ok:
+			n.Err = fault.Errorf(fault.Upstream, "ask by hand: go list -m "+m.String(), "go list -m says nothing of %s", m)
+			continue
+		case one.Error != nil:
+			n.Err = c.explain(nil, m.String(), one.Error.Err)
+			continue
+		}
+		n.Committed = one.Time
+		if len(one.Retracted) > 0 {
+			n.Retracted = "retracted by its author: " + proc.Clean(strings.Join(one.Retracted, "; "))
+		}
+		n.Deprecated = proc.Clean(one.Deprecated)
+		if one.GoMod == "" {
+			// Go says nothing of a go.mod that it could not get or refuses, such
+			// as for the checksum database; of a download it does.
+			var got *Module
+			if got, n.Err = g.Download(ctx, c, scratch, m.Path, n.Version); n.Err != nil {
+				continue
+			}
+			one.GoMod = got.Mod
+		}
+		data, err := os.ReadFile(one.GoMod)
+		if err != nil {
+			return nil, err
+		}
+		n.ModSum = modSum(data)
+		n.Sum, n.Err = knownSum(newsCache(scratch), m)
+	}
+	return news, nil
+}
+
+// knownSum reads what the checksum database says of the zip of a module, which
+// Go keeps, in its module cache, of what it asked and verified: cache/download/
+// sumdb/NAME/lookup/MODULE@VERSION, lines of a go.sum behind the number of the
+// record (go.dev/design/25530-sumdb).
+func knownSum(cache string, m module.Version) (string, error) {
+	path, err1 := module.EscapePath(m.Path)
+	version, err2 := module.EscapeVersion(m.Version)
+	if err := errors.Join(err1, err2); err != nil {
+		return "", err
+	}
+	files, err := filepath.Glob(filepath.Join(cache, "cache", "download", "sumdb", "*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range files {
+		data, err := os.ReadFile(filepath.Join(dir, "lookup", filepath.FromSlash(path)+"@"+version))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(string(data)) {
+			if f := strings.Fields(line); len(f) == 3 && f[0] == m.Path && f[1] == m.Version {
+				return f[2], nil
+			}
+		}
+		return "", fmt.Errorf("the checksum database has no line for %s", m)
+	}
+	return "", nil
+}

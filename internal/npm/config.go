@@ -1,0 +1,407 @@
+package npm
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// An Config is what the user's own npm is configured with that has to do with
+// registries: which there are, and how to reach them. Nothing of it is run. It
+// is safe for use by several goroutines.
+type Config struct {
+	layers []npmLayer // the first that has a setting counts
+	unset  map[string][]string
+
+	asked func(ctx context.Context) (string, error) // the registry of an npm without configuration
+
+	mu        sync.Mutex
+	registry  string // what asked said
+	authority *x509.CertPool
+}
+
+// ReadConfig reads the configuration that npm has when it is run in dir: the
+// variables npm_config_…, the .npmrc of the project that dir belongs to, the
+// user's, that of the machine and that beside npm itself. It is the npm on PATH,
+// whatever its version; where there is none, there are no files of the last two
+// kinds, and the npm that other gives is asked for the default registry.
+func ReadConfig(ctx context.Context, dir string, other func(context.Context) (*Client, error)) (*Config, error) {
+	n, err := FindUser(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	environ := os.Environ()
+	r := newNPMReader(dir, environ)
+	c := &Config{unset: r.unset, asked: func(ctx context.Context) (string, error) {
+		n := n
+		if n == nil {
+			var err error
+			if n, err = other(ctx); err != nil {
+				return "", err
+			}
+		}
+		return n.defaultRegistry(ctx)
+	}}
+
+	builtin := npmLayer{}
+	prefix := r.vars[foldVariable("PREFIX")]
+	if n != nil {
+		builtin = r.file(filepath.Join(filepath.Dir(filepath.Dir(n.cli)), "npmrc"))
+		if prefix == "" && runtime.GOOS == "windows" {
+			prefix = filepath.Dir(n.node)
+		} else if prefix == "" {
+			prefix = filepath.Join(r.vars["DESTDIR"], filepath.Dir(filepath.Dir(n.node)))
+		}
+	}
+	c.layers = []npmLayer{r.environment(environ), builtin}
+	add := func(l npmLayer) { c.layers = slices.Insert(c.layers, len(c.layers)-1, l) }
+	path := func(key, or string) string {
+		if s := c.text(key); s != "" {
+			return s
+		}
+		return or
+	}
+	home := filepath.Join(r.home, ".npmrc")
+	if on, _ := c.get("global").(bool); !on && c.text("location") != "global" {
+		if file := filepath.Join(r.project(), ".npmrc"); file != path("userconfig", home) {
+			add(r.file(file))
+		}
+	}
+	add(r.file(path("userconfig", home)))
+	global := ""
+	if prefix = path("prefix", prefix); prefix != "" {
+		global = filepath.Join(prefix, "etc", "npmrc")
+	}
+	if global = path("globalconfig", global); global != "" {
+		add(r.file(global))
+	}
+
+	// Settings that npm has not taken since version 9: it ends when it meets one.
+	for _, key := range []string{"_auth", "_authToken", "_password"} {
+		if slices.ContainsFunc(c.layers[1:], func(l npmLayer) bool { return l[key] != nil }) {
+			return nil, fault.Errorf(fault.Machine, "run: npm config fix", "npm's configuration has %s for no registry: it belongs to one, as in //HOST/:%s", key, key)
+		}
+	}
+	return c, nil
+}
+
+// get returns a setting of the first layer that has it.
+func (c *Config) get(key string) any {
+	for _, l := range c.layers {
+		if v, ok := l[key]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+// text returns a setting that is text, "" for what is not.
+func (c *Config) text(key string) string {
+	s, _ := c.get(key).(string)
+	return s
+}
+
+// texts returns a setting that may be a list.
+func (c *Config) texts(key string) (all []string) {
+	switch v := c.get(key).(type) {
+	case string:
+		all = []string{v}
+	case []any:
+		for _, one := range v {
+			if s, ok := one.(string); ok && s != "" {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+const npmRegistryMend = "set [registries] npm in plugins.toml, or mend npm's registry setting"
+
+// Registry returns the registry for packages of a scope ("@bufbuild"), or for
+// those without one (""): a scope without one of its own has the default. The
+// URL may hold credentials: redact it before it is printed. Npm is started,
+// without any configuration, only where none names the default.
+func (c *Config) Registry(ctx context.Context, scope string) (string, error) {
+	if scope != "" && (!strings.HasPrefix(scope, "@") || strings.ContainsAny(scope, "=/: \n")) {
+		return "", fmt.Errorf("npm scope %q is not of the form @name", scope)
+	}
+	said := c.get("registry")
+	if scope != "" && c.get(scope+":registry") != nil {
+		said = c.get(scope + ":registry")
+	}
+	if said == nil {
+		return c.defaultRegistry(ctx)
+	}
+	text := fmt.Sprint(said)
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return "", fault.Errorf(fault.Machine, npmRegistryMend, "npm's configuration has no registry for %q but %q", scope, remote.Redact(text))
+	}
+	return text, nil
+}
+
+// RegistryOf returns the registry of a package. Ours, from plugins.toml, replaces
+// npm's default unless it is "", and leaves a scope that has a registry of its own
+// alone. A URL that [lock.CheckURL] refuses but for its user is an error.
+func (c *Config) RegistryOf(ctx context.Context, name, ours string) (string, error) {
+	scope := ""
+	if strings.HasPrefix(name, "@") {
+		scope, _, _ = strings.Cut(name, "/")
+	}
+	if ours != "" && (scope == "" || c.get(scope+":registry") == nil) {
+		return ours, nil
+	}
+	r, err := c.Registry(ctx, scope)
+	if err != nil {
+		return "", err
+	}
+	return r, lock.CheckURL(withoutUser(r))
+}
+
+// withoutUser takes the credentials out of a URL that npm's own configuration
+// gives, where they are allowed.
+func withoutUser(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	host, path, slash := strings.Cut(rest, "/")
+	if i := strings.LastIndexByte(host, '@'); ok && i >= 0 {
+		host = host[i+1:]
+	}
+	if slash {
+		path = "/" + path
+	}
+	return scheme + "://" + host + path
+}
+
+// Registries is Registry for several scopes and for "".
+func (c *Config) Registries(ctx context.Context, scopes ...string) (map[string]string, error) {
+	urls := map[string]string{}
+	for _, scope := range append([]string{""}, scopes...) {
+		var err error
+		if urls[scope], err = c.Registry(ctx, scope); err != nil {
+			return nil, err
+		}
+	}
+	return urls, nil
+}
+
+func (c *Config) defaultRegistry(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.registry != "" {
+		return c.registry, nil
+	}
+	var err error
+	c.registry, err = c.asked(ctx)
+	return c.registry, err
+}
+
+// Options are o with what npm is configured with: its authorities, client
+// certificates and proxies, and its credentials where o has none. A registry is
+// never believed without TLS being verified: strict-ssl does not count.
+func (c *Config) Options(o remote.Options) (remote.Options, error) {
+	pool, err := c.authorities()
+	if err != nil {
+		return o, err
+	}
+	if pool != nil {
+		o.RootCAs = pool
+	}
+	others := o.Credential
+	o.Credential = func(u *url.URL) remote.Credential {
+		if own := c.Credential(u, ""); own.Authorization != "" || others == nil {
+			return own
+		}
+		return others(u)
+	}
+	o.Certificate, o.Proxy = c.certificate, c.proxy
+	return o, nil
+}
+
+// authorities are those of ca or cafile, which npm believes instead of all
+// others; else those of the machine with NODE_EXTRA_CA_CERTS. Nil means those
+// of the machine.
+func (c *Config) authorities() (*x509.CertPool, error) {
+	if file := c.text("cafile"); file != "" {
+		data, err := readBounded(file)
+		if err == nil {
+			pool := x509.NewCertPool()
+			if !pool.AppendCertsFromPEM(data) {
+				return nil, fault.Errorf(fault.Machine, "mend cafile in npm's configuration", "cafile of npm's configuration: %s holds no certificate", file)
+			}
+			return pool, nil
+		}
+		if !os.IsNotExist(err) { // which npm ignores
+			return nil, fault.Errorf(fault.Machine, "mend cafile in npm's configuration", "cafile of npm's configuration: %w", err)
+		}
+	}
+	if ca := c.texts("ca"); len(ca) > 0 {
+		pool := x509.NewCertPool()
+		for _, one := range ca {
+			if !pool.AppendCertsFromPEM([]byte(strings.ReplaceAll(one, `\n`, "\n"))) {
+				return nil, fault.Errorf(fault.Machine, "mend ca in npm's configuration, or name a file by cafile", "ca of npm's configuration is not a certificate")
+			}
+		}
+		return pool, nil
+	}
+	file := os.Getenv("NODE_EXTRA_CA_CERTS")
+	data, err := readBounded(file)
+	if file == "" || err != nil { // which node ignores, with a warning
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pool.AppendCertsFromPEM(data)
+	return pool, nil
+}
+
+// registryKeys are the beginnings of settings for a URL, the longest path first:
+// //HOST/a/b, //HOST/a/, //HOST/a, //HOST/, //HOST.
+func registryKeys(u *url.URL) (keys []string) {
+	host := strings.ToLower(u.Host)
+	if port := u.Port(); port != "" && port == map[string]string{"https": "443", "http": "80"}[u.Scheme] {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	for _, part := range strings.Split(u.Path, "/") {
+		if part == "." || part == ".." { // it would leave the path that it begins with
+			return nil
+		}
+	}
+	p := u.EscapedPath()
+	if p == "" {
+		p = "/"
+	}
+	for key := "//" + host + p; len(key) > len("//"); {
+		keys = append(keys, key)
+		if cut := strings.TrimRight(key, "/"); len(cut) < len(key) {
+			key = key[:len(key)-1]
+		} else {
+			key = key[:strings.LastIndexByte(key, '/')+1]
+		}
+	}
+	return keys
+}
+
+// Credential is what npm sends to a URL: a token or a password that is
+// configured for its host and the beginning of its path, else, on the same host,
+// that of the registry, if one is given.
+func (c *Config) Credential(u *url.URL, registry string) remote.Credential {
+	for _, key := range registryKeys(u) {
+		auth, name := "", key+":_authToken"
+		if token := c.text(name); token != "" {
+			auth = "Bearer " + token
+		} else if basic := c.text(key + ":_auth"); basic != "" {
+			auth, name = "Basic "+basic, key+":_auth"
+		} else if user, password := c.text(key+":username"), c.text(key+":_password"); user != "" && password != "" {
+			name = key + ":_password"
+			plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(password), "="))
+			if err != nil {
+				return remote.Credential{Name: name + " of npm's configuration, which is not base64"}
+			}
+			auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+string(plain)))
+		}
+		if auth != "" {
+			name += " of npm's configuration"
+			if unset := c.unset[strings.TrimSuffix(name, " of npm's configuration")]; len(unset) > 0 {
+				name += ", where " + strings.Join(unset, ", ") + " is not set"
+			}
+			return remote.Credential{Name: name, Authorization: auth}
+		}
+	}
+	if r, err := url.Parse(registry); err == nil && registry != "" && r.Host == u.Host && r.Scheme == u.Scheme {
+		return c.Credential(r, "")
+	}
+	return remote.Credential{}
+}
+
+// CredentialFor is [NPMConfig.Credential] for a tarball of a registry; none where
+// the address has a user of its own.
+func (c *Config) CredentialFor(address, registry string) remote.Credential {
+	u, err := url.Parse(address)
+	if err != nil || u.User != nil {
+		return remote.Credential{}
+	}
+	return c.Credential(u, registry)
+}
+
+// certificate is the client certificate for a URL: certfile and keyfile of the
+// beginning of its path, else cert and key for the default registry's host. One
+// that cannot be read is none, and the server will say so.
+func (c *Config) certificate(u *url.URL) *tls.Certificate {
+	for _, key := range registryKeys(u) {
+		cert, secret := c.text(key+":certfile"), c.text(key+":keyfile")
+		if cert == "" || secret == "" {
+			continue
+		}
+		if pair, err := tls.LoadX509KeyPair(cert, secret); err == nil {
+			return &pair
+		}
+		return nil
+	}
+	c.mu.Lock()
+	own := c.registry
+	c.mu.Unlock()
+	if own == "" {
+		own = c.text("registry")
+	}
+	r, err := url.Parse(own)
+	if err != nil || own == "" || r.Host != u.Host || r.Scheme != u.Scheme {
+		return nil
+	}
+	lines := strings.NewReplacer(`\n`, "\n")
+	pair, err := tls.X509KeyPair([]byte(lines.Replace(c.text("cert"))), []byte(lines.Replace(c.text("key"))))
+	if err != nil {
+		return nil
+	}
+	return &pair
+}
+
+// proxy is the proxy of npm's configuration, else that of the environment.
+func (c *Config) proxy(u *url.URL) (*url.URL, error) {
+	if c.direct(u) {
+		return nil, nil
+	}
+	for _, key := range []string{"https-proxy", "proxy"} {
+		if proxy := c.text(key); proxy != "" {
+			p, err := url.Parse(proxy)
+			if err != nil || p.Host == "" {
+				return nil, fault.Errorf(fault.Machine, "mend it: npm config set "+key+" https://HOST:PORT", "%s of npm's configuration is not a URL: %s", key, remote.Redact(proxy))
+			}
+			return p, nil
+		}
+	}
+	return remote.EnvironmentProxy(u)
+}
+
+// direct reports whether noproxy names the host of a URL or a domain above it.
+func (c *Config) direct(u *url.URL) bool {
+	host := strings.Split(strings.ToLower(u.Hostname()), ".")
+	for _, list := range c.texts("noproxy") {
+		for one := range strings.SplitSeq(list, ",") {
+			labels := strings.FieldsFunc(strings.TrimSpace(one), func(c rune) bool { return c == '.' })
+			if n := len(host) - len(labels); len(labels) > 0 && n >= 0 && slices.Equal(host[n:], labels) {
+				return true
+			}
+		}
+	}
+	return false
+}

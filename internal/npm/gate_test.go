@@ -1,0 +1,74 @@
+package npm
+
+import (
+	"errors"
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+var (
+	gateNow = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	young   = gateNow.Add(time.Hour)
+)
+
+// TestNPMGate: the real npm chooses among what the gate lets through.
+func TestNPMGate(t *testing.T) {
+	n, err := Find(t.Context())
+	if err != nil {
+		t.Skipf("no npm to try with: %v", err)
+	}
+	s := fake.New(t)
+	for version, when := range map[string]time.Time{"1.0.0": {}, "1.1.0": gateNow, "1.2.0": young} {
+		s.Package(fake.Package{Name: "@x/dep", Version: version, Released: when})
+	}
+	s.Package(fake.Package{Name: "gen", Version: "1.0.0", Released: young, Manifest: map[string]any{"dependencies": map[string]any{"@x/dep": "^1.0.0"}}})
+	s.Package(fake.Package{Name: "tagged", Version: "1.0.0", Manifest: map[string]any{"dependencies": map[string]any{"@x/dep": "latest"}}})
+	s.Package(fake.Package{Name: "strict", Version: "1.0.0", Manifest: map[string]any{"dependencies": map[string]any{"@x/dep": "1.2.0"}}})
+	here := registryAt(s.URL)
+	const dep = "node_modules/@x/dep"
+	for _, tt := range []struct {
+		name string
+		gate *cooldown.Rule
+		dep  string // version, "" for none to be had
+		when time.Time
+	}{
+		{"gen", nil, "1.2.0", time.Time{}},
+		{"gen", &cooldown.Rule{}, "1.2.0", young},
+		{"gen", &cooldown.Rule{Before: gateNow}, "", time.Time{}},
+		{"gen", &cooldown.Rule{Before: gateNow, Except: []string{"gen@1.0.0"}}, "1.1.0", gateNow},
+		{"gen", &cooldown.Rule{Before: gateNow, Except: []string{"gen@1.0.0", "@x/dep@1.2.0"}}, "1.2.0", young},
+		{"gen", &cooldown.Rule{Before: gateNow.Add(-time.Second), Except: []string{"gen@1.0.0"}}, "1.0.0", fake.Released},
+		{"tagged", &cooldown.Rule{Before: gateNow}, "1.1.0", gateNow},
+		{"strict", &cooldown.Rule{Before: gateNow}, "", time.Time{}},
+		{"strict", &cooldown.Rule{Before: young}, "1.2.0", young},
+	} {
+		l, err := n.Resolve(t.Context(), here, tt.name, "1.0.0", tt.gate)
+		if tt.dep == "" {
+			if !errors.Is(err, fs.ErrNotExist) || fault.Of(err) != fault.Upstream {
+				t.Errorf("%s %+v: %v", tt.name, tt.gate, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s %+v: %v", tt.name, tt.gate, err)
+			continue
+		}
+		if p := l.Packages[dep]; p.Version != tt.dep || !p.Released.Equal(tt.when.Truncate(time.Millisecond)) {
+			t.Errorf("%s %+v: %s of %v, want %s of %v", tt.name, tt.gate, p.Version, p.Released, tt.dep, tt.when)
+		}
+	}
+	// A registry without a clock: nothing passes, and nothing is said.
+	s.NoTimes(true)
+	if _, err := n.Resolve(t.Context(), here, "strict", "1.0.0", &cooldown.Rule{Before: young}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a clock: %v", err)
+	}
+	l, err := n.Resolve(t.Context(), here, "strict", "1.0.0", &cooldown.Rule{})
+	if err != nil || !l.Packages[dep].Released.IsZero() {
+		t.Errorf("without a clock: %+v, %v", l, err)
+	}
+}

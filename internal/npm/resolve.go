@@ -1,0 +1,305 @@
+package npm
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+)
+
+// A PackageLock is the closure of one npm package, for every platform at once.
+type PackageLock struct {
+	Packages map[string]LockedPackage // by folder, "node_modules/@bufbuild/protobuf"; bundled packages are part of their parent's file and not listed
+	Dropped  []Dropped                // sorted by parent and name
+}
+
+// A LockedPackage is what npm wrote down of one package, and what its registry
+// says of it. Integrity is as the registry has it: of very old packages it may be
+// sha1 or empty.
+type LockedPackage struct {
+	Name             string // which may differ from the folder's: an alias
+	Version          string
+	Integrity        string
+	OS, CPU, Libc    []string // node's names, with ! for "not"; empty means all
+	Bin              map[string]string
+	Engines          map[string]string
+	Optional         bool // an installation without it is a success to npm
+	HasInstallScript bool
+	Deprecated       string
+	Released         time.Time // by the registry's clock; zero without a [cooldown.Rule] or where the registry has none
+}
+
+// A Dropped is an optional dependency that npm left out of the closure without
+// a word, as it does when the registry does not have it.
+type Dropped struct {
+	Parent string // folder of the package that asks for it
+	Name   string
+	Spec   string
+}
+
+// Resolve lets npm find the closure of a package at lock time. Version is an
+// exact version or a range, of which npm takes the newest that fits. Behind a
+// gate, which may be nil, the closure is of versions that it lets through, and
+// says of each when it was released.
+//
+// Npm runs without anything of the user's, and without a network but for the
+// registry, which answers through this program. Nothing is installed, and no
+// script, git or compiler is run.
+//
+// A package or version that the registry does not have, or that is too young, is
+// an [fs.ErrNotExist] of class Upstream; every other failure of the registry is
+// its own error. A dependency that comes from git, a URL or a file is an error of
+// class Policy that names the package which asks for it, before npm sees it.
+func (n *Client) Resolve(ctx context.Context, registry Registry, name, version string, gate *cooldown.Rule) (*PackageLock, error) {
+	if err := n.Check(); err != nil {
+		return nil, err
+	}
+	if !IsName(name) || version == "" || !fromRegistry(version) {
+		return nil, fault.Errorf(fault.Usage, "write npm:NAME, and a version such as 1.2.3 or ^1.2", "npm package %q, version %q: expected a name and a version or a range", name, version)
+	}
+	scratch, err := os.MkdirTemp("", "buck2-protobuf-npm-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	project, err := json.Marshal(map[string]any{
+		"name": "tree", "version": "0.0.0", "private": true, "dependencies": map[string]string{name: version},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(scratch, "package.json"), project, 0o600); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	up := newUpstream(ctx, registry, gate != nil, scratch)
+	loop, err := proc.NewLoopback(up.answer, up.elsewhere)
+	if err != nil {
+		return nil, err
+	}
+	defer loop.Close()
+	title := "npm install --package-lock-only " + name + "@" + version
+	run, err := n.alone(title, scratch, loop, []string{
+		// Remote is allowed, for that is what npm calls our tarballs where it has
+		// to open one; nothing but the registry can be reached.
+		"install", "--package-lock-only", "--json", "--ignore-scripts",
+		"--allow-git=none", "--allow-file=none", "--allow-directory=none",
+		// The defaults, but for the configuration beside npm itself.
+		"--package-lock", "--lockfile-version=3", "--omit-lockfile-registry-resolved=false", "--no-dry-run",
+		"--no-global", "--no-force", "--no-legacy-peer-deps", "--install-strategy=hoisted", "--fetch-retries=0",
+		"--include=prod", "--include=optional", "--include=peer", "--no-audit", "--no-fund",
+	})
+	if err != nil {
+		return nil, err
+	}
+	run.Class, run.Hint = fault.Upstream, ""
+	record := ""
+	if gate != nil {
+		if record, err = addGate(gate, &run, scratch); err != nil {
+			return nil, err
+		}
+	}
+	out, err := run.Run(ctx)
+	if err != nil {
+		if why := up.verdict(err, nil); why != nil && ctx.Err() == nil {
+			return nil, fmt.Errorf("npm package %s@%s: %w", name, version, why)
+		}
+		return nil, up.explain(err, out, loop.Base, name, version)
+	}
+	data, err := os.ReadFile(filepath.Join(scratch, "package-lock.json"))
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, noNPM, "%s wrote no package-lock.json: %w", title, err)
+	}
+	closure, err := parsePackageLock(data, loop.Base)
+	if err == nil {
+		err = up.verdict(nil, closure)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("npm package %s@%s: %w", name, version, err)
+	}
+	up.complete(closure)
+	if gate == nil {
+		return closure, nil
+	}
+	times, err := readRecord(record)
+	if err != nil {
+		return nil, err
+	}
+	for folder, p := range closure.Packages {
+		p.Released = times[p.Name+"@"+p.Version]
+		closure.Packages[folder] = p
+	}
+	return closure, nil
+}
+
+// addGate puts the gate into a run of npm and returns the path of the record.
+func addGate(g *cooldown.Rule, run *proc.Command, scratch string) (record string, err error) {
+	rule, record, err := gateFile(g, scratch)
+	if err != nil {
+		return "", err
+	}
+	script := filepath.Join(scratch, "gate.cjs")
+	if err := os.WriteFile(script, []byte(npmGate), 0o600); err != nil {
+		return "", err
+	}
+	// With any date npm asks the registry for the documents that have times.
+	run.Args = append([]string{"--require", script}, append(run.Args, "--before="+time.Now().AddDate(100, 0, 0).UTC().Format(time.RFC3339))...)
+	run.Env = append(run.Env, "BUCK2_PROTOBUF_GATE="+rule)
+	return record, nil
+}
+
+// explain gives a failure of npm its class, by the code that npm prints.
+func (u *upstream) explain(err error, out []byte, base, name, version string) error {
+	if !proc.Exited(err) {
+		return err
+	}
+	var said struct {
+		Error struct{ Code, Summary, Detail string }
+	}
+	if json.Unmarshal(out, &said) != nil || said.Error.Code == "" {
+		return err
+	}
+	summary := strings.ReplaceAll(strings.TrimSpace(said.Error.Summary), "GET "+base+"/", "")
+	what := said.Error.Code + ": " + proc.Clean(strings.ReplaceAll(summary, base, "the registry"))
+	switch said.Error.Code {
+	case "E404":
+		for _, absent := range slices.Sorted(maps.Keys(u.absent)) {
+			if strings.Contains(summary, strings.ReplaceAll(absent, "/", "%2f")) {
+				return fmt.Errorf("npm package %s@%s: %w", name, version, u.absent[absent])
+			}
+		}
+		return fault.Errorf(fault.Upstream, "is the name right, and the registry? see: npm config get registry",
+			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
+	case "ETARGET", "ENOVERSIONS":
+		return fault.Errorf(fault.Upstream, "see which there are: npm view "+name+" versions",
+			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
+	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
+		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what)
+	}
+	return fault.Errorf(fault.Upstream, "ask by hand: npm view "+name+"@"+version, "npm package %s@%s: %s", name, version, what)
+}
+
+// parsePackageLock reads a package-lock.json of version 3, whose tarballs are all
+// those of the registry at base.
+func parsePackageLock(data []byte, base string) (*PackageLock, error) {
+	type entry struct {
+		Name                 string
+		Version              string
+		Resolved             string
+		Integrity            string
+		Bin                  table
+		Dependencies         table
+		OptionalDependencies table
+		Optional             bool
+		DevOptional          bool
+		HasInstallScript     bool
+		InBundle, Link       bool
+		Deprecated           string
+	}
+	var file struct {
+		LockfileVersion int
+		Packages        map[string]entry
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm: %w", err)
+	}
+	if file.LockfileVersion != 3 {
+		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm has version %d, expected 3", file.LockfileVersion)
+	}
+	l := &PackageLock{Packages: map[string]LockedPackage{}}
+	for _, folder := range slices.Sorted(maps.Keys(file.Packages)) {
+		e := file.Packages[folder]
+		_, last := SplitPath(folder)
+		if e.Name == "" {
+			e.Name = last
+		}
+		label := e.Name + "@" + e.Version
+		for _, deps := range []table{e.Dependencies, e.OptionalDependencies} {
+			for _, name := range slices.Sorted(maps.Keys(deps)) {
+				found := find(folder, name, func(p string) bool { _, ok := file.Packages[p]; return ok }) != ""
+				switch _, optional := e.OptionalDependencies[name]; {
+				case !fromRegistry(deps[name]) && !(found && e.InBundle): // in a tarball only what is not there would be looked for
+					return nil, direct(label, name, deps[name])
+				case !found && optional:
+					l.Dropped = append(l.Dropped, Dropped{Parent: folder, Name: name, Spec: deps[name]})
+				}
+			}
+		}
+		if folder == "" || e.InBundle {
+			continue
+		}
+		if folder == "" {
+			continue
+		}
+		switch {
+		case e.Link || last == "":
+			return nil, fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+				"npm package %s (%s) is a link to a folder, not a package of a registry", label, folder)
+		case e.Resolved != "" && !strings.HasPrefix(e.Resolved, base+"/"):
+			return nil, fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+				"npm package %s (%s) comes from %s, not from a registry", label, folder, proc.Clean(e.Resolved))
+		}
+		l.Packages[folder] = LockedPackage{
+			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin,
+			Optional: e.Optional || e.DevOptional, HasInstallScript: e.HasInstallScript, Deprecated: e.Deprecated,
+		}
+	}
+	if len(l.Packages) == 0 {
+		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm lists no package")
+	}
+	return l, nil
+}
+
+// find returns the folder where node finds a dependency of the package in a
+// folder: in its own node_modules or in one around it; "" for nowhere.
+func find(folder, name string, has func(string) bool) string {
+	for {
+		p := "node_modules/" + name
+		if folder != "" {
+			p = folder + "/" + p
+		}
+		if has(p) {
+			return p
+		}
+		if folder == "" {
+			return ""
+		}
+		folder, _ = SplitPath(folder)
+	}
+}
+
+// texts is a list of strings that old packages give as one string.
+type texts []string
+
+func (t *texts) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*t = texts{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(t))
+}
+
+// table is an object of strings; what is none (old packages have lists of
+// engines) is empty.
+type table map[string]string
+
+func (t *table) UnmarshalJSON(data []byte) error {
+	var m map[string]string
+	if json.Unmarshal(data, &m) == nil {
+		*t = m
+	}
+	return nil
+}

@@ -1,0 +1,340 @@
+package npm
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// A Registry is where npm's questions go at lock time. Npm itself reaches no
+// other machine.
+type Registry interface {
+	// Document is what the registry says of a package: with its times if full
+	// is set, else as short as npm needs it. A package that is not there is an
+	// [fs.ErrNotExist].
+	Document(ctx context.Context, name string, full bool) ([]byte, error)
+	// Tarball brings the tarball of a version, which npm reads where packages
+	// are bundled in it.
+	Tarball(ctx context.Context, name, version string, in remote.Sink) error
+}
+
+// maxBundle bounds the bytes of a tarball that npm reads at lock time.
+const maxBundle = 512 << 20
+
+// An upstream answers one run of npm from a registry. Npm sees of each version
+// only what it needs, and no dependency that is not from a registry: in its place
+// stands a package that there is not, so that npm says whether it would be part of
+// the tree. Nor does it see what a version demands of a machine, for npm would
+// hold that against this one.
+type upstream struct {
+	ctx      context.Context
+	registry Registry
+	full     bool
+	scratch  string
+	token    string // begins the names of packages that there are not
+
+	mu      sync.Mutex
+	known   map[string]func() ([]byte, error) // documents, by name
+	facts   map[string]facts                  // by NAME@VERSION
+	refused map[string]error                  // by the name of the package that there is not
+	met     []string                          // of refused, those that npm asked for
+	absent  map[string]error                  // packages that the registry does not have
+	others  []string                          // URLs that are not the registry's
+	failure error                             // the first
+}
+
+// facts are what a registry says of a version and npm does not see.
+type facts struct {
+	os, cpu, libc texts
+	engines       table
+	refusal       error
+}
+
+func newUpstream(ctx context.Context, registry Registry, full bool, scratch string) *upstream {
+	return &upstream{
+		ctx: ctx, registry: registry, full: full, scratch: scratch, token: strings.ToLower(rand.Text()) + "-",
+		known: map[string]func() ([]byte, error){}, facts: map[string]facts{}, refused: map[string]error{}, absent: map[string]error{},
+	}
+}
+
+// answer is for [newLoopback].
+func (u *upstream) answer(base, path string, w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(path, "-/"); ok {
+		i := strings.LastIndexByte(rest, '/')
+		if version, ok := strings.CutSuffix(rest[i+1:], ".tgz"); ok && i > 0 && IsName(rest[:i]) {
+			u.tarball(w, r, rest[:i], version)
+			return
+		}
+		http.NotFound(w, r)
+		return
+	}
+	u.mu.Lock()
+	if u.refused[path] != nil {
+		u.met = append(u.met, path)
+	}
+	get := u.known[path]
+	if get == nil && IsName(path) && !strings.HasPrefix(path, u.token) {
+		get = sync.OnceValues(func() ([]byte, error) { return u.document(base, path) })
+		u.known[path] = get
+	}
+	u.mu.Unlock()
+	if get == nil {
+		http.NotFound(w, r)
+		return
+	}
+	data, err := get()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		u.mu.Lock()
+		u.absent[path] = err
+		u.mu.Unlock()
+		http.NotFound(w, r)
+	case err != nil:
+		u.fail(w, err)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(data)
+	}
+}
+
+// elsewhere is for [newLoopback]: only what is bundled in a tarball can lead there.
+func (u *upstream) elsewhere(url string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.others = append(u.others, url)
+}
+
+func (u *upstream) fail(w http.ResponseWriter, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failure == nil {
+		u.failure = err
+	}
+	http.Error(w, "see lockgen", http.StatusBadGateway)
+}
+
+func (u *upstream) tarball(w http.ResponseWriter, r *http.Request, name, version string) {
+	f, err := os.CreateTemp(u.scratch, "tarball-")
+	if err != nil {
+		u.fail(w, err)
+		return
+	}
+	defer f.Close()
+	if err := u.registry.Tarball(u.ctx, name, version, &fileSink{f: f}); err != nil {
+		u.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if info, err := f.Stat(); err == nil {
+		http.ServeContent(w, r, "", info.ModTime(), f)
+	}
+}
+
+// A fileSink is a bounded [remote.Sink].
+type fileSink struct {
+	f *os.File
+	n int64
+}
+
+func (s *fileSink) Offset() int64 { return s.n }
+
+func (s *fileSink) From(string) {} // npm compares the integrity, and we again when it is locked
+
+func (s *fileSink) Write(p []byte) (int, error) {
+	if s.n+int64(len(p)) > maxBundle {
+		return 0, fault.Errorf(fault.Upstream, "take another version", "%s: a tarball with bundled packages has more than %d bytes", filepath.Base(s.f.Name()), maxBundle)
+	}
+	n, err := s.f.Write(p)
+	s.n += int64(n)
+	return n, err
+}
+
+func (s *fileSink) Reset() error {
+	s.n = 0
+	_, err := s.f.Seek(0, 0)
+	return errors.Join(err, s.f.Truncate(0))
+}
+
+// npmFields are what npm sees of a version.
+var npmFields = []string{
+	"deprecated", "bin", "directories", "dependencies", "optionalDependencies", "peerDependencies", "peerDependenciesMeta",
+	"bundleDependencies", "bundledDependencies", "scripts", "hasInstallScript", "gypfile", "_hasShrinkwrap",
+}
+
+type object = map[string]json.RawMessage
+
+// document is what npm sees of a package.
+func (u *upstream) document(base, name string) ([]byte, error) {
+	data, err := u.registry.Document(u.ctx, name, u.full)
+	if err != nil {
+		return nil, err
+	}
+	var doc struct {
+		Tags     map[string]string          `json:"dist-tags"`
+		Time     object                     `json:"time"`
+		Versions map[string]json.RawMessage `json:"versions"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, fault.Errorf(fault.Upstream, "try again later, or use another registry", "what the registry says of npm package %s is malformed: %s", name, proc.Clean(err.Error()))
+	}
+	versions := map[string]object{}
+	for _, version := range slices.Sorted(maps.Keys(doc.Versions)) {
+		var all object
+		if json.Unmarshal(doc.Versions[version], &all) != nil || all == nil {
+			continue // no manifest
+		}
+		seen := object{"name": quoted(name), "version": quoted(version)}
+		for _, field := range npmFields {
+			if v, ok := all[field]; ok {
+				seen[field] = v
+			}
+		}
+		dist := object{}
+		if json.Unmarshal(all["dist"], &dist) == nil && len(dist) > 0 {
+			kept := object{"tarball": quoted(base + "/-/" + name + "/" + version + ".tgz")}
+			for _, field := range []string{"integrity", "shasum"} {
+				if v, ok := dist[field]; ok {
+					kept[field] = v
+				}
+			}
+			seen["dist"], _ = json.Marshal(kept)
+		}
+		var f facts
+		for field, to := range map[string]any{"os": &f.os, "cpu": &f.cpu, "libc": &f.libc, "engines": &f.engines} {
+			if raw := all[field]; raw != nil {
+				_ = json.Unmarshal(raw, to) // what is malformed demands nothing, as to npm
+			}
+		}
+		f.refusal = u.refuse(name+"@"+version, seen)
+		u.mu.Lock()
+		u.facts[name+"@"+version] = f
+		u.mu.Unlock()
+		versions[version] = seen
+	}
+	return json.Marshal(map[string]any{"name": name, "dist-tags": doc.Tags, "time": doc.Time, "versions": versions})
+}
+
+func quoted(s string) json.RawMessage {
+	data, _ := json.Marshal(s)
+	return data
+}
+
+// refuse puts a package that there is not in the place of each dependency of a
+// version that is not from a registry, and returns the first of them.
+func (u *upstream) refuse(label string, seen object) (first error) {
+	for _, field := range []string{"dependencies", "optionalDependencies", "peerDependencies"} {
+		var deps map[string]any
+		if raw, ok := seen[field]; !ok || json.Unmarshal(raw, &deps) != nil {
+			delete(seen, field)
+			continue
+		}
+		changed := false
+		for _, dep := range slices.Sorted(maps.Keys(deps)) {
+			spec, ok := deps[dep].(string)
+			if ok && IsName(dep) && fromRegistry(spec) {
+				continue
+			}
+			if !ok {
+				spec = fmt.Sprint(deps[dep])
+			}
+			err := direct(label, dep, spec)
+			if first == nil {
+				first = err
+			}
+			u.mu.Lock()
+			fake := u.token + strconv.Itoa(len(u.refused))
+			u.refused[fake] = err
+			u.mu.Unlock()
+			delete(deps, dep)
+			deps[fake], changed = "1.0.0", true
+		}
+		if changed {
+			seen[field], _ = json.Marshal(deps)
+		}
+	}
+	return first
+}
+
+// direct refuses a dependency that is not from a registry.
+func direct(label, name, spec string) error {
+	return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+		"npm package %s depends on %s from %s, not from a registry", label, proc.Clean(name), proc.Clean(spec))
+}
+
+// fromRegistry reports whether npm looks for a dependency in a registry: a range,
+// a version, a tag, or one of these of another name (npm:NAME@RANGE). Everything
+// else leads elsewhere (`npm help package-spec`): git, USER/REPO, a URL, a file, a
+// folder, or what only other managers know, such as workspace:.
+func fromRegistry(spec string) bool {
+	spec = strings.TrimSpace(spec)
+	if len(spec) >= 4 && strings.EqualFold(spec[:4], "npm:") {
+		name, rest, _ := strings.Cut(strings.TrimPrefix(spec[4:], "@"), "@")
+		if strings.HasPrefix(spec[4:], "@") {
+			name = "@" + name
+		}
+		if !IsName(name) || strings.ContainsAny(name, `:\%?# `) {
+			return false
+		}
+		spec = strings.TrimSpace(rest)
+	}
+	lower := strings.ToLower(spec)
+	for _, suffix := range []string{".tgz", ".tar.gz", ".tar"} {
+		if strings.HasSuffix(lower, suffix) {
+			return false
+		}
+	}
+	return !strings.HasPrefix(spec, ".") && !strings.ContainsAny(spec, `:/\@%`)
+}
+
+// verdict is why a closure cannot be had, or must not: nil for neither. Ended is
+// how npm ended, and closure what it found, if it found one.
+func (u *upstream) verdict(ended error, closure *PackageLock) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.failure != nil:
+		return u.failure
+	case len(u.met) > 0:
+		slices.Sort(u.met)
+		return u.refused[u.met[0]]
+	case len(u.others) > 0:
+		slices.Sort(u.others)
+		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+			"what is bundled in it, or in a package of its, depends on something from %s, not from a registry", proc.Clean(u.others[0]))
+	case ended != nil:
+		return nil
+	}
+	for _, folder := range slices.Sorted(maps.Keys(closure.Packages)) {
+		p := closure.Packages[folder]
+		if f := u.facts[p.Name+"@"+p.Version]; f.refusal != nil {
+			return f.refusal
+		}
+	}
+	return nil
+}
+
+// complete adds to a closure what npm did not see.
+func (u *upstream) complete(closure *PackageLock) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for folder, p := range closure.Packages {
+		f := u.facts[p.Name+"@"+p.Version]
+		p.OS, p.CPU, p.Libc, p.Engines = f.os, f.cpu, f.libc, f.engines
+		closure.Packages[folder] = p
+	}
+}

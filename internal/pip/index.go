@@ -1,0 +1,435 @@
+package pip
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
+)
+
+// An Index is where [Client.Report] has its answers from.
+type Index struct {
+	// Files lists the files of a project, by its normalised name. A project that
+	// is not there is an fs.ErrNotExist.
+	Files func(ctx context.Context, project string) ([]remote.IndexFile, error)
+	// Metadata returns the METADATA of a wheel.
+	Metadata func(ctx context.Context, f remote.IndexFile) ([]byte, error)
+}
+
+// A pipIndex is the index that one run of pip sees: it serves on 127.0.0.1, in
+// JSON (PEP 691), what an [Index] has, and nothing else is there. Pip gets no
+// byte of a foreign hand: the pages have the wheels that a target may take, and
+// a wheel is one of ours, with nothing in it but what [wheel.ParseMetadata] read.
+// A wheel that asks for a direct reference ends it before pip hears of that.
+type pipIndex struct {
+	*proc.Loopback
+	ctx     context.Context
+	index   Index
+	req     Requirement
+	targets []Target // of each run, by its number, which is in the paths
+
+	mu     sync.Mutex
+	err    error // what ended it
+	at     int   // in which run
+	pages  map[string][]remote.IndexFile
+	wheels map[string]remote.IndexFile // by name
+	said   map[string]*wheel.Metadata  // likewise
+	stubs  map[string][]byte           // likewise
+	heard  []map[string]bool           // what may depend on the patch release of Python, by run
+}
+
+func (p *Client) serve(ctx context.Context, index Index, req Requirement, targets []Target) (*pipIndex, error) {
+	s := &pipIndex{
+		ctx: ctx, index: index, req: req, targets: targets, pages: map[string][]remote.IndexFile{}, wheels: map[string]remote.IndexFile{},
+		said: map[string]*wheel.Metadata{}, stubs: map[string][]byte{}, heard: make([]map[string]bool, len(targets)),
+	}
+	for i := range s.heard {
+		s.heard[i] = map[string]bool{}
+	}
+	var err error
+	s.Loopback, err = proc.NewLoopback(s.answer, nil)
+	return s, err
+}
+
+// url is the index of a run.
+func (s *pipIndex) url(run int) string { return s.Base + "/" + strconv.Itoa(run) + "/simple/" }
+
+// answer serves RUN/simple/PROJECT/ and RUN/wheels/FILE. Pip takes a refusal for
+// an index that has nothing: why is in err.
+func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request) {
+	parts := strings.Split(path, "/")
+	run, err := strconv.Atoi(parts[0])
+	if err != nil || run < 0 || run >= len(s.targets) || len(parts) < 3 {
+		http.NotFound(w, r)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var body []byte
+	kind := "application/octet-stream"
+	err = s.err
+	switch {
+	case err != nil:
+	case parts[1] == "simple":
+		kind = "application/vnd.pypi.simple.v1+json"
+		body, err = s.page(run, normaliseName(parts[2]))
+	case parts[1] == "wheels":
+		body, err = s.wheel(run, parts[2])
+	}
+	switch {
+	case err != nil && s.err == nil:
+		s.err, s.at = err, run
+		fallthrough
+	case err != nil:
+		http.Error(w, "refused", http.StatusForbidden)
+	case body == nil:
+		http.NotFound(w, r)
+	default:
+		w.Header().Set("Content-Type", kind)
+		w.Write(body)
+	}
+}
+
+// page is nil for a project that is not there.
+func (s *pipIndex) page(run int, project string) ([]byte, error) {
+	all, ok := s.pages[project]
+	if !ok {
+		var err error
+		all, err = s.index.Files(s.ctx, project)
+		if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, remote.ErrNotIndex) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.pages[project] = all
+	}
+	type m = map[string]any
+	files := []m{}
+	for _, f := range all {
+		if !s.fits(run, f) || !passes(s.req.Gate, f) {
+			continue
+		}
+		if old, ok := s.wheels[f.Filename]; ok && old.SHA256 != f.SHA256 {
+			return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", f.Filename)
+		}
+		s.wheels[f.Filename] = f
+		entry := m{"filename": f.Filename, "url": s.Base + "/" + strconv.Itoa(run) + "/wheels/" + f.Filename, "hashes": m{}, "yanked": false}
+		if f.Python != "" {
+			entry["requires-python"] = f.Python
+			s.heard[run][f.Python] = true
+		}
+		if f.Yanked != "" {
+			entry["yanked"] = f.Yanked
+		}
+		files = append(files, entry)
+	}
+	return json.Marshal(m{"meta": m{"api-version": "1.0"}, "name": project, "files": files})
+}
+
+// fits reports whether a wheel may be for the target of a run. Pip judges what
+// is left by all its rules.
+func (s *pipIndex) fits(run int, f remote.IndexFile) bool {
+	name, err := wheel.ParseName(f.Filename)
+	if err != nil || checkTags(f.Filename, s.targets[run].Platform) != nil {
+		return false
+	}
+	return slices.ContainsFunc(name.Python, func(tag string) bool { return runsOn(tag, name.ABI, s.targets[run].Python) })
+}
+
+// runsOn reports whether CPython ("3.12") may take a python tag of a wheel with
+// these ABI tags.
+func runsOn(tag string, abis []string, python string) bool {
+	kind, number := tag[:min(2, len(tag))], tag[min(2, len(tag)):]
+	if kind != "py" && kind != "cp" || number == "" {
+		return false
+	}
+	major, minor, _ := strings.Cut(python, ".")
+	if number[:1] != major {
+		return false
+	}
+	n, err := strconv.Atoi(minor)
+	if err != nil || number == major {
+		return err == nil && (kind == "py" || slices.Contains(abis, "none") || slices.Contains(abis, "abi3"))
+	}
+	of, err := strconv.Atoi(number[1:])
+	if err != nil || of > n {
+		return false
+	}
+	return kind == "py" || of == n || slices.Contains(abis, "abi3")
+}
+
+// wheel is nil for a file that is not on a page.
+func (s *pipIndex) wheel(run int, file string) ([]byte, error) {
+	f, ok := s.wheels[file]
+	if !ok {
+		return nil, nil
+	}
+	if s.said[file] == nil {
+		if lock.CheckSHA256("sha256", strings.ToLower(f.SHA256)) != nil {
+			has := "nothing"
+			if len(f.Hashes) > 0 {
+				has = "only " + strings.Join(f.Hashes, ", ")
+			}
+			return nil, fault.Errorf(fault.Integrity, "ask the operator of the index for SHA-256, or set [registries] pip to an index that has it",
+				"the index gives no sha256 of %s but %s, so nothing proves its bytes", f.Filename, proc.Clean(has))
+		}
+		if f.Refused != nil {
+			return nil, f.Refused
+		}
+		text, err := s.index.Metadata(s.ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if s.said[file], s.stubs[file], err = s.read(f, text); err != nil {
+			return nil, err
+		}
+	}
+	m := s.said[file]
+	s.heard[run][m.Python] = true
+	for _, r := range m.Requires {
+		s.heard[run][r.Marker] = true
+	}
+	return s.stubs[file], nil
+}
+
+// read looks at metadata before pip does, and packs them.
+func (s *pipIndex) read(f remote.IndexFile, text []byte) (*wheel.Metadata, []byte, error) {
+	name, err := wheel.ParseName(f.Filename)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := wheel.ParseMetadata(text)
+	if err == nil {
+		err = m.Of(name)
+	}
+	if err != nil {
+		return nil, nil, fault.Errorf(fault.Integrity, "take another version, and tell the publisher of the wheel", "the wheel %s does not say the truth of itself: %s", f.Filename, proc.Clean(err.Error()))
+	}
+	if err := Direct(f.Filename, m); err != nil {
+		return nil, nil, err
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	info := name.Project + "-" + name.Version + ".dist-info/"
+	for _, file := range []struct{ name, text string }{
+		{"METADATA", string(m.Print())}, {"WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"}, {"RECORD", ""},
+	} {
+		w, err := z.Create(info + file.name)
+		if err == nil {
+			_, err = w.Write([]byte(file.text))
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := z.Close(); err != nil {
+		return nil, nil, err
+	}
+	return m, b.Bytes(), nil
+}
+
+// Direct refuses metadata of a wheel that ask for something by its address and
+// not by name and version, whatever the marker: an archive, a folder, a
+// repository of source code. That would be built, by code of its own, and no
+// index vouches for it. The error is of class Policy.
+func Direct(file string, m *wheel.Metadata) error {
+	for _, r := range m.Requires {
+		if r.Direct != "" {
+			return fault.Errorf(fault.Policy, "take a version that asks for it by name and version only, or another source; and tell the publisher of "+m.Name,
+				"%s %s (%s) asks for %s at an address of its own: Requires-Dist: %s: that is built by code which no index vouches for, and is never taken",
+				proc.Clean(m.Name), proc.Clean(m.Version), file, proc.Clean(r.Name), proc.Clean(r.Text))
+		}
+	}
+	return nil
+}
+
+// A pipCause is one reason for which pip found nothing to install.
+type pipCause struct {
+	Python string // a Requires-Python that the interpreter does not fulfil, "" for another reason
+	Name   string // of the package that was wanted
+	Text   string // how it was wanted
+	Parent *struct{ Name, Version string }
+}
+
+// explain says why a run of pip found nothing.
+func (s *pipIndex) explain(run int, causes []pipCause) error {
+	t := s.targets[run]
+	what := s.req.what(t)
+	for _, c := range causes {
+		if c.Python != "" && c.Parent != nil {
+			return needsPython(what, c.Parent.Name+" "+c.Parent.Version, c.Python, t)
+		}
+	}
+	for _, c := range causes {
+		if err := s.lacking(what, run, c); err != nil {
+			return err
+		}
+	}
+	if len(causes) == 0 {
+		return nil
+	}
+	var wants []string
+	for _, c := range causes {
+		by := s.req.Package
+		if c.Parent != nil {
+			by = c.Parent.Name + " " + c.Parent.Version
+		}
+		wants = append(wants, by+" wants "+c.Text)
+	}
+	return fault.Errorf(fault.Upstream, "take another version, or another source", "no set of wheels satisfies %s: %s", what, proc.Clean(strings.Join(wants, "; ")))
+}
+
+// lacking says why the index has no wheel of a package, nil where it has some.
+func (s *pipIndex) lacking(what string, run int, c pipCause) error {
+	t := s.targets[run]
+	const mend = "only wheels are taken: look which files the index has, or take another source"
+	who := what
+	if c.Parent != nil {
+		who += ", which needs " + c.Text + " for " + c.Parent.Name + " " + c.Parent.Version
+	}
+	all, ok := s.pages[normaliseName(c.Name)]
+	if !ok {
+		return fault.Errorf(fault.Upstream, mend, "no wheel of %s: the index has no such package as %s: %w", proc.Clean(who), proc.Clean(c.Name), fs.ErrNotExist)
+	}
+	exact := ""
+	if _, version, ok := strings.Cut(c.Text, "=="); ok && !strings.ContainsAny(version, ",*") {
+		exact = strings.TrimSpace(strings.TrimPrefix(version, "="))
+	}
+	var versions, others, sources []string
+	fitting, young, requires := 0, 0, ""
+	for _, f := range all {
+		if !f.Wheel() {
+			if exact == "" || sourceOf(f.Filename, c.Name, exact) {
+				sources = append(sources, f.Filename)
+			}
+			continue
+		}
+		name, err := wheel.ParseName(f.Filename)
+		if err != nil {
+			continue
+		}
+		if !slices.Contains(versions, name.Version) {
+			versions = append(versions, name.Version)
+		}
+		if exact != "" && !wheel.SameVersion(exact, name.Version) {
+			continue
+		}
+		if !s.fits(run, f) {
+			others = append(others, f.Filename)
+			continue
+		}
+		if fitting++; !passes(s.req.Gate, f) {
+			young++
+		}
+		if yes, err := wheel.AllowsPython(f.Python, t.full()); err == nil && !yes {
+			requires = name.Project + " " + name.Version + "\x00" + f.Python
+		}
+	}
+	wanted := fmt.Sprintf("py3-none-any, or one for CPython %s and %s", t.Python, t.Platform.Name)
+	switch {
+	case requires != "":
+		by, python, _ := strings.Cut(requires, "\x00")
+		return needsPython(what, by, python, t)
+	case young > 0:
+		return fault.Errorf(fault.Upstream, mend, "no wheel of %s: the index has some that are younger than minimum-release-age allows: %w", proc.Clean(who), fs.ErrNotExist)
+	case fitting > 0:
+		return nil
+	case len(others) == 0 && len(sources) > 0:
+		return fault.Errorf(fault.Policy, "take a version that has wheels, or another source; or build the wheel ("+wanted+") yourself, publish it in an index of your own and set [registries] pip",
+			"no wheel of %s: the index has nothing but a source distribution, %s, and building it would run its code; what is missing is a wheel (%s): %w",
+			proc.Clean(who), proc.Clean(sources[len(sources)-1]), wanted, fs.ErrNotExist)
+	case len(others) > 0:
+		return fault.Errorf(fault.Upstream, mend, "no wheel of %s: what is missing is a wheel (%s), the index has %s: %w", proc.Clean(who), wanted, proc.Clean(lastFew(others)), fs.ErrNotExist)
+	}
+	return fault.Errorf(fault.Upstream, mend, "no wheel of %s: the index has wheels of %s: %w", proc.Clean(who), proc.Clean(lastFew(versions)), fs.ErrNotExist)
+}
+
+// sourceOf reports whether a file is the source distribution of a version.
+func sourceOf(file, project, version string) bool {
+	base := strings.TrimSuffix(strings.TrimSuffix(file, ".tar.gz"), ".zip")
+	i := strings.LastIndexByte(base, '-')
+	return i > 0 && base != file && normaliseName(base[:i]) == normaliseName(project) && wheel.SameVersion(base[i+1:], version)
+}
+
+func lastFew(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names[max(0, len(names)-5):], ", ")
+}
+
+// errPython is matched by the error for a package that does not want a Python.
+var errPython = errors.New("another Python")
+
+type pythonError struct{ error }
+
+func (e pythonError) Unwrap() error        { return e.error }
+func (e pythonError) Is(target error) bool { return target == errPython }
+
+func needsPython(what, by, wants string, t Target) error {
+	return pythonError{fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
+		"%s: %s requires Python %s", what, proc.Clean(by), proc.Clean(wants))}
+}
+
+// report reads pip's installation report of version 1 (`pip install --report`).
+// Which wheels it chose is all that is asked of it.
+func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
+	var report struct {
+		Version string
+		Install []struct {
+			Download struct{ URL string } `json:"download_info"`
+		}
+	}
+	if err := json.Unmarshal(data, &report); err != nil {
+		return nil, fault.Errorf(fault.Machine, noPip, "the report of pip of %s: %w", what, err)
+	}
+	if report.Version != "1" || len(report.Install) == 0 {
+		return nil, fault.Errorf(fault.Machine, noPip, "the report of pip of %s has version %q and %d wheels, expected version 1", what, proc.Clean(report.Version), len(report.Install))
+	}
+	var wheels []Wheel
+	for _, in := range report.Install {
+		file := path.Base(in.Download.URL)
+		f, m := s.wheels[file], s.said[file]
+		if m == nil || !strings.HasPrefix(in.Download.URL, s.Base+"/") {
+			return nil, fault.Errorf(fault.Policy, "take another version", "pip wants %s for %s, which the index has not", proc.Clean(in.Download.URL), what)
+		}
+		wheels = append(wheels, Wheel{
+			Name: normaliseName(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Yanked: f.Yanked != "",
+			Python: m.Python,
+		})
+		if w := &wheels[len(wheels)-1]; s.req.Gate != nil {
+			w.Released = f.Uploaded
+		}
+	}
+	slices.SortFunc(wheels, func(a, b Wheel) int { return strings.Compare(a.Name, b.Name) })
+	return wheels, nil
+}
+
+// passes reports whether a wheel may be chosen. Nil lets all through.
+func passes(g *cooldown.Rule, f remote.IndexFile) bool {
+	if g == nil || g.Before.IsZero() || !f.Uploaded.IsZero() && !f.Uploaded.After(g.Before) {
+		return true
+	}
+	name, err := wheel.ParseName(f.Filename)
+	return err == nil && slices.ContainsFunc(g.Except, func(except string) bool {
+		project, version, _ := strings.Cut(except, "@")
+		return normaliseName(project) == normaliseName(name.Project) && wheel.SameVersion(version, name.Version)
+	})
+}

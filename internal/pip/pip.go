@@ -1,0 +1,522 @@
+// Package pip runs the pip of this machine, as a resolver: it meets an index of ours
+// that has only what may be locked, builds nothing and starts nothing. What the
+// user configured of pip is read for the way to the index alone.
+package pip
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
+)
+
+const noPip = "install Python with pip 23.0 or later, or set [registries] pip in plugins.toml"
+
+// A Client is a python with pip in it. It is safe for use by several goroutines.
+type Client struct {
+	python  []string // the program and the arguments that come first
+	version string   // of pip
+}
+
+// Find returns the pip of the first python on PATH (python3, python, the
+// launcher py) that has one. None, or only one older than 23.0, is an error of
+// class Machine that says what was found; none at all is an [fs.ErrNotExist].
+func Find(ctx context.Context) (_ *Client, err error) {
+	defer proc.AboutManagers(&err)
+	var tried []string
+	var old error
+	for _, name := range []string{"python3", "python", "py"} {
+		found, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		p := &Client{python: []string{found, "-I"}}
+		out, err := p.command(found+" -m pip", "", fault.Machine, []string{"-c", "import pip, sys; print(pip.__version__); print(sys.executable)"}).Run(ctx)
+		if errors.Is(err, context.Canceled) {
+			return nil, err
+		}
+		if err != nil {
+			tried = append(tried, err.Error())
+			continue
+		}
+		// What is on PATH may be the shim of a version manager, which needs the
+		// user's environment.
+		version, program, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		if p.version = strings.TrimSpace(version); filepath.IsAbs(strings.TrimSpace(program)) {
+			p.python[0] = strings.TrimSpace(program)
+		}
+		switch yes, ok := proc.Serves("pip", p.version); {
+		case !ok:
+			tried = append(tried, fmt.Sprintf("%s says that the version of pip is %q", found, proc.Clean(p.version)))
+		case !yes:
+			old = cmp.Or(old, fault.Errorf(fault.Machine, noPip, "pip of %s has version %s, needed is %s or later",
+				found, proc.Clean(p.version), proc.LeastOf("pip")))
+		default:
+			return p, nil
+		}
+	}
+	switch {
+	case old != nil:
+		return nil, old
+	case len(tried) > 0:
+		return nil, fault.Errorf(fault.Machine, noPip, "no python on PATH has a pip that works: %s", strings.Join(tried, "; "))
+	}
+	return nil, fault.Errorf(fault.Machine, noPip, "neither python3 nor python nor py is on PATH: %w", fs.ErrNotExist)
+}
+
+// Version returns pip's own version.
+func (p *Client) Version() string { return p.version }
+
+// command is a run of python, apart from the folder it runs in (-I), with the
+// user's environment.
+func (p *Client) command(name, dir string, class fault.Class, args []string) proc.Command {
+	return proc.Command{
+		Name: name, Path: p.python[0], Args: append(slices.Clone(p.python[1:]), args...), Dir: dir,
+		Env: proc.UserEnv(nil), Timeout: 5 * time.Minute, Class: class, Hint: noPip,
+	}
+}
+
+// options is what the user's configuration of pip says of reaching an index.
+type options struct {
+	Index   string `json:"index_url"`
+	NoIndex bool   `json:"no_index"`
+	Cert    string `json:"cert"`
+	Client  string `json:"client_cert"`
+	Proxy   string `json:"proxy"`
+	Keyring string `json:"keyring_provider"`
+}
+
+//go:embed options.py
+var pipOptions string
+
+// options asks pip what it is configured with, where it is run in dir: files,
+// PIP_ variables and pip's own defaults together. That is not a public
+// interface of pip; should it change, `pip config list` answers, which says
+// nothing of defaults.
+func (p *Client) options(ctx context.Context, dir string) (options, error) {
+	var o options
+	out, err := p.command("asking pip for its index", dir, fault.Machine, []string{"-c", pipOptions}).Run(ctx)
+	if err != nil && !proc.Exited(err) {
+		return o, err
+	}
+	if err == nil && json.Unmarshal(out, &o) == nil && (o.Index != "" || o.NoIndex) {
+		return o, nil
+	}
+	out, err = p.command("pip config list", dir, fault.Machine, []string{"-m", "pip", "config", "list"}).Run(ctx)
+	if err != nil {
+		return o, err
+	}
+	return parseConfigList(string(out)), nil
+}
+
+// parseConfigList reads lines of the form section.key='value'. What comes from
+// the environment goes before what is for the command, and that before what is
+// for all.
+func parseConfigList(text string) options {
+	rank := map[string]int{"global": 1, "install": 2, ":env:": 3}
+	best := map[string]int{}
+	said := map[string]string{}
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		section, option, ok := strings.Cut(key, ".")
+		if ok && rank[section] > best[option] {
+			best[option], said[option] = rank[section], strings.Trim(value, `'"`)
+		}
+	}
+	return options{
+		Index: said["index-url"], Cert: said["cert"], Client: said["client-cert"], Proxy: said["proxy"],
+		Keyring: said["keyring-provider"],
+		NoIndex: slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(said["no-index"])),
+	}
+}
+
+// index is the simple-repository index that the user's own pip is configured
+// with. Additional indexes (extra-index-url) are not looked at: with them anyone
+// can take over a name.
+func (p *Client) index(o options) (string, error) {
+	const mend = "set [registries] pip in plugins.toml"
+	if o.NoIndex {
+		return "", fault.Errorf(fault.Machine, mend, "pip is configured to use no index (no-index)")
+	}
+	if u, err := url.Parse(o.Index); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return "", fault.Errorf(fault.Machine, mend, "pip %s does not say which index it uses but %q", p.version, proc.Clean(o.Index))
+	}
+	return o.Index, nil
+}
+
+// A Requirement is one package for some platforms and interpreters.
+type Requirement struct {
+	Package string
+	Version string // exact
+	Targets []Target
+	Gate    *cooldown.Rule // nil for none
+}
+
+// A Target is what a wheel may be for.
+type Target struct {
+	Platform lock.Platform
+	Python   string // of CPython, "3.12": each of its patch releases
+
+	patch int // the one that is asked for
+}
+
+// full is the release of Python that is asked for.
+func (t Target) full() string { return t.Python + "." + strconv.Itoa(t.patch) }
+
+// A Closure is what a package needs on one [Target]: its wheels sorted by name,
+// itself included, or why there is none.
+type Closure struct {
+	Wheels []Wheel
+	Err    error
+	// Not lists releases of the Python that a wheel does not want, such as
+	// "3.11.0", with what it wants.
+	Not []string
+}
+
+// A Wheel is one file of a closure.
+type Wheel struct {
+	Name     string // of the package, normalised as PEP 503 says
+	Version  string
+	Filename string
+	URL      string // with the credential of the index where it has the same origin: not for the lock
+	SHA256   string // as the index has it
+	Yanked   bool   // withdrawn by its publisher
+	Python   string // its Requires-Python
+	// Released is when the file was uploaded, by the index's clock; zero without
+	// a [cooldown.Rule] or where the index has none.
+	Released time.Time
+}
+
+//go:embed report.py
+var pipReport string
+
+// Report lets pip find the wheels that a package needs on each of its targets,
+// in their order, all in one process. Only wheels count, only those for the
+// platform's own tags (glibc, never musl), and environment markers are those of
+// the platform, not of this machine. Nothing is installed, and no code but pip's
+// runs: pip sees an index of ours and has nothing of the user's, no other server,
+// no program to start (see [pipIndex] and report.py).
+//
+// A target stands for each patch release of its Python. Where metadata tell them
+// apart, all are asked for: what one of them needs is in the closure, and those
+// that a wheel does not want are in Not. Two versions of one package, or nothing
+// that any of them wants, are errors.
+//
+// Where the index does not have the package, the version or a wheel for a
+// target, its Err is an [fs.ErrNotExist]; it is of class Upstream, and of class
+// Policy where a source distribution is all there is. A wheel that asks for a
+// direct reference is refused with an Err of class Policy. After a failure of the
+// index it is not asked any more, and the targets that are left fail with it.
+func (p *Client) Report(ctx context.Context, index Index, req Requirement) ([]Closure, error) {
+	first, turns, err := p.report(ctx, index, req, req.Targets)
+	if err != nil {
+		return nil, err
+	}
+	var more []Target
+	var of []int // whose
+	for i, t := range req.Targets {
+		for _, n := range turns[i] {
+			if first[i].Err == nil || errors.Is(first[i].Err, errPython) {
+				t.patch = n
+				more, of = append(more, t), append(of, i)
+			}
+		}
+	}
+	if len(more) == 0 {
+		return first, nil
+	}
+	second, _, err := p.report(ctx, index, req, more)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range req.Targets {
+		var asked []Target
+		var closures []Closure
+		for j := range more {
+			if of[j] == i {
+				asked, closures = append(asked, more[j]), append(closures, second[j])
+			}
+		}
+		if len(asked) > 0 {
+			first[i] = req.series(t, asked, closures)
+		}
+	}
+	return first, nil
+}
+
+// series is the closure of all patch releases of a Python, of which some were
+// asked for, in their order. The newest decides. One that a wheel of the closure
+// does not want is in Not, and so refused when the plugin starts; what another one
+// needs besides is in the closure too.
+func (r Requirement) series(t Target, asked []Target, closures []Closure) Closure {
+	var all Closure
+	var refused error
+	byName := map[string]Wheel{}
+	var fits []Target
+	wants := func(t Target) (Wheel, bool) {
+		for _, name := range slices.Sorted(maps.Keys(byName)) {
+			if yes, err := wheel.AllowsPython(byName[name].Python, t.full()); err != nil || !yes {
+				return byName[name], false
+			}
+		}
+		return Wheel{}, true
+	}
+	for i, c := range slices.Backward(closures) {
+		if errors.Is(c.Err, errPython) {
+			refused = cmp.Or(refused, c.Err)
+			all.Not = append(all.Not, asked[i].full())
+			continue
+		}
+		if c.Err != nil {
+			return c
+		}
+		if _, ok := wants(asked[i]); !ok {
+			all.Not = append(all.Not, asked[i].full())
+			continue
+		}
+		fits = append(fits, asked[i])
+		for _, w := range c.Wheels {
+			if newer, ok := byName[w.Name]; ok && newer.Filename != w.Filename {
+				return Closure{Err: fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
+					"%s: its patch releases need different wheels, %s for %s and %s for later ones, and the lock is for all of them", r.what(t), w.Filename, asked[i].full(), newer.Filename)}
+			}
+			byName[w.Name] = w
+		}
+	}
+	if len(fits) == 0 {
+		return Closure{Err: refused}
+	}
+	for _, t := range fits { // which a wheel that another one needs may not want
+		if w, ok := wants(t); !ok {
+			return Closure{Err: needsPython(r.what(t), w.Name+" "+w.Version+", which other releases of it need,", w.Python, t)}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all.Wheels = append(all.Wheels, byName[name])
+	}
+	return all
+}
+
+// report asks for each of the targets. Turns are the patch releases, by target,
+// at which the answer may be another.
+func (p *Client) report(ctx context.Context, index Index, req Requirement, targets []Target) (closures []Closure, turns [][]int, err error) {
+	if !projectForm().MatchString(req.Package) || !versionForm().MatchString(req.Version) {
+		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is no name and version of a Python package", proc.Clean(req.Package), proc.Clean(req.Version))
+	}
+	scratch, err := os.MkdirTemp("", "buck2-protobuf-pip-")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(scratch)
+	if scratch, err = filepath.EvalSymlinks(scratch); err != nil {
+		return nil, nil, err
+	}
+	if err := os.Mkdir(filepath.Join(scratch, "empty"), 0o700); err != nil {
+		return nil, nil, err
+	}
+	s, err := p.serve(ctx, index, req, targets)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	title := "pip install --dry-run " + req.Package + "==" + req.Version
+	var runs []pipRun
+	for i, t := range targets {
+		run, err := newPipRun(scratch, i, t, s.url(i), req.Package+"=="+req.Version)
+		if err != nil {
+			return nil, nil, fault.Errorf(fault.Usage, "correct platforms, or python of the entry, in plugins.toml", "pip package %s: %w", req.what(t), err)
+		}
+		runs = append(runs, run)
+	}
+	answer, err := p.ask(ctx, title, scratch, s.Loopback, runs)
+	s.mu.Lock() // pip is gone, a request of it may not
+	defer s.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case err != nil:
+		return nil, nil, cmp.Or(s.err, err)
+	case s.err == nil && len(answer.Refused) > 0:
+		return nil, nil, fault.Errorf(fault.Policy, "take another version; and tell us, for it should not have come to that", "%s wanted to %s, which was refused", title, proc.Clean(answer.Refused[0]))
+	}
+	for i, run := range runs {
+		c := Closure{}
+		switch {
+		case s.err != nil && i >= s.at:
+			c.Err = s.err
+		case answer.Runs[i].Code != 0:
+			c.Err = s.failed(i, title, answer.Runs[i].Code, answer.Runs[i].Causes, run.Said)
+		default:
+			data, err := os.ReadFile(run.report)
+			if err != nil {
+				return nil, nil, fault.Errorf(fault.Machine, noPip, "pip wrote no report: %w", err)
+			}
+			c.Wheels, c.Err = s.report(data, req.what(targets[i]))
+		}
+		closures = append(closures, c)
+		turns = append(turns, wheel.Turns(targets[i].Python, slices.Collect(maps.Keys(s.heard[i]))...))
+	}
+	return closures, turns, nil
+}
+
+// A pipRun is one run of pip in a job of report.py.
+type pipRun struct {
+	Markers   map[string]string `json:"markers"`
+	Arguments []string          `json:"arguments"`
+	Said      string            `json:"said"`
+	report    string
+}
+
+func newPipRun(scratch string, n int, t Target, index, requirement string) (pipRun, error) {
+	markers, err := markerEnv(t)
+	name := filepath.Join(scratch, strconv.Itoa(n))
+	args := []string{
+		"install", "--isolated", "--dry-run", "--ignore-installed", "--report", name + ".json",
+		"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-color",
+		"--only-binary=:all:", "--no-build-isolation", "--implementation", "cp", "--python-version", t.full(),
+		"--target", name, // pip demands one with --platform
+		"--index-url", index, "--retries", "0", "--timeout", strconv.Itoa(int(pipTime.Seconds())),
+	}
+	for _, tag := range t.Platform.PipTags {
+		args = append(args, "--platform", tag)
+	}
+	return pipRun{markers, append(args, requirement), name + ".txt", name + ".json"}, err
+}
+
+// A pipAnswer is what report.py writes.
+type pipAnswer struct {
+	Runs []struct {
+		Code   int
+		Causes []pipCause
+	}
+	Refused []string // what pip wanted to start or to reach
+}
+
+// ask lets pip do its runs, with nothing of the user's, not even pip's global
+// configuration, which --isolated alone still reads; and nothing to reach but s.
+func (p *Client) ask(ctx context.Context, title, scratch string, s *proc.Loopback, runs []pipRun) (*pipAnswer, error) {
+	data, err := json.Marshal(map[string]any{"port": s.Port, "runs": runs})
+	if err != nil {
+		return nil, err
+	}
+	job := filepath.Join(scratch, "job.json")
+	if err := os.WriteFile(job, data, 0o600); err != nil {
+		return nil, err
+	}
+	all := p.command(title, scratch, fault.Upstream, []string{"-c", pipReport, job})
+	all.Hint = ""
+	all.Timeout = pipTime + time.Duration(len(runs))*time.Minute
+	all.Env = append(proc.PrivateEnv(scratch), "PIP_CONFIG_FILE="+os.DevNull, "NO_PROXY=127.0.0.1")
+	all.Offline, all.Serve = true, s
+	out, err := all.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var answer pipAnswer
+	if err := json.Unmarshal(out, &answer); err != nil || len(answer.Runs) != len(runs) {
+		return nil, fault.Errorf(fault.Machine, noPip, "%s ended %q times of %d", title, proc.Clean(string(out)), len(runs))
+	}
+	return &answer, nil
+}
+
+// pipTime bounds the time of one answer of our index, which may wait for a
+// download.
+const pipTime = 10 * time.Minute
+
+var (
+	// https://packaging.python.org/en/latest/specifications/name-normalization/
+	projectForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`) })
+	versionForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z.!+_-]+$`) })
+)
+
+// failed says why a run of pip did not end well.
+func (s *pipIndex) failed(run int, title string, code int, causes []pipCause, said string) error {
+	if err := s.explain(run, causes); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(said)
+	if err != nil {
+		return err
+	}
+	text := proc.TailOf(data, 16<<10)
+	return fault.Errorf(fault.Upstream, "run it by hand for its full words: pip download "+s.req.Package+"=="+s.req.Version, "%w",
+		&proc.ExitError{Name: title, Status: "exit status " + strconv.Itoa(code), Tail: text.Lines(), Raw: string(text.Bytes())})
+}
+
+// what is a requirement on one of its targets, for messages.
+func (r Requirement) what(t Target) string {
+	return fmt.Sprintf("%s==%s for %s and Python %s", r.Package, r.Version, t.Platform.Name, t.Python)
+}
+
+// markerEnv is what PEP 508 markers see on a platform.
+func markerEnv(t Target) (map[string]string, error) {
+	p, python := t.Platform, t.Python
+	if _, ok := proc.AtLeast(python, 0, 0); !ok || len(p.PipTags) == 0 {
+		return nil, fmt.Errorf("unknown platform, or %q is not the version of a Python", python)
+	}
+	env := map[string]string{
+		"python_version": python, "python_full_version": t.full(), "implementation_version": t.full(),
+		"implementation_name": "cpython", "platform_python_implementation": "CPython",
+		"platform_release": "", "platform_version": "",
+	}
+	machine := p.Arch
+	switch p.OS {
+	case "windows":
+		env["os_name"], env["sys_platform"], env["platform_system"] = "nt", "win32", "Windows"
+		machine = map[string]string{"x86_64": "AMD64", "aarch64": "ARM64"}[p.Arch]
+	case "macos":
+		env["os_name"], env["sys_platform"], env["platform_system"] = "posix", "darwin", "Darwin"
+		machine = map[string]string{"x86_64": "x86_64", "aarch64": "arm64"}[p.Arch]
+	default:
+		env["os_name"], env["sys_platform"], env["platform_system"] = "posix", "linux", "Linux"
+	}
+	env["platform_machine"] = machine
+	return env, nil
+}
+
+// checkTags makes sure that a wheel's file name (PEP 427) has a platform tag
+// of the platform's own kind, or "any". Pip has matched the versions in it, and
+// knows more older ones of macOS than it was given.
+func checkTags(file string, platform lock.Platform) error {
+	parts := strings.Split(strings.TrimSuffix(file, ".whl"), "-")
+	if !strings.HasSuffix(file, ".whl") || len(parts) < 5 || lock.CheckPath(file) != nil {
+		return fmt.Errorf("%q is not the name of a wheel", proc.Clean(file))
+	}
+	for tag := range strings.SplitSeq(parts[len(parts)-1], ".") {
+		switch {
+		case tag == "any", slices.Contains(platform.PipTags, tag):
+			return nil
+		case platform.OS == "linux" && strings.HasPrefix(tag, "manylinux") && strings.HasSuffix(tag, "_"+platform.Arch):
+			return nil
+		case platform.OS == "macos" && strings.HasPrefix(tag, "macosx_"):
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not for %s", file, platform.Name)
+}
+
+// normaliseName is the form of a project's name that indexes use (PEP 503).
+func normaliseName(name string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_.", r) })
+	return strings.Join(words, "-")
+}

@@ -1,3 +1,0 @@
-package pkgmgr
-
-func alive(int) bool { return false }

@@ -1,0 +1,307 @@
+package proc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/semver"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// A Tool is a foreign program of this machine that works and says its version.
+type Tool struct {
+	Name    string   // "pnpm", see [Tools]
+	Path    string   // the program on PATH, absolute
+	Args    []string // come first, before every argument: pip is `python3 -I -m pip`
+	Version string   // as it says it, "11.19.1", or a commit where a build has no number
+}
+
+// AtLeast reports whether a tool has that version or a later one; ok is false
+// where one of the two is no version, such as a commit.
+func (t Tool) AtLeast(version string) (yes, ok bool) {
+	c, ok := CompareToolVersions(t.Version, version)
+	return c >= 0, ok
+}
+
+// A recipe says how a tool is found, asked and installed.
+type recipe struct {
+	name     string
+	programs []string // names on PATH, the first that works counts
+	args     []string // come first, always
+	ask      []string // makes it say its version
+	least    string   // the oldest version that serves, "" for any
+	why      string   // what that version has that older ones lack
+	install  map[string]string
+	renew    string // what brings an old one up to date, the same everywhere
+}
+
+// recipes is what is known of every tool. Programs to install one with are
+// tried in the order apt-get, dnf, apk, brew, winget; "" stands for none of them.
+func recipes() []recipe {
+	const npmGlobal = "npm install --global "
+	version := []string{"--version"}
+	python := []string{"python3", "python", "py"}
+	return []recipe{
+		{name: "cargo", programs: []string{"cargo"}, ask: version, least: "1.78", why: "which reads a Cargo.lock of version 4",
+			install: map[string]string{"apt-get": "apt-get install rustup && rustup default stable", "dnf": "dnf install cargo", "apk": "apk add cargo",
+				"brew": "brew install rust", "winget": "winget install Rustlang.Rustup", "": "install rustup (rustup.rs), then run: rustup default stable"},
+			renew: "rustup update stable"},
+		{name: "rustc", programs: []string{"rustc"}, ask: version, least: "1.78", why: "the compiler of cargo",
+			install: map[string]string{"": "install rustup (rustup.rs), then run: rustup default stable"}, renew: "rustup update stable"},
+		{name: "npm", programs: []string{"npm"}, ask: version, least: "11.10", why: "which can refuse git dependencies",
+			install: map[string]string{"brew": "brew install node", "winget": "winget install OpenJS.NodeJS", "": "lock a node, which brings an npm: lockgen add node"},
+			renew:   npmGlobal + "npm@11"},
+		{name: "yarn", programs: []string{"yarn"}, ask: version, least: "1.22", why: "which needs nothing of the user's configuration", install: map[string]string{"": npmGlobal + "yarn"}, renew: npmGlobal + "yarn"},
+		{name: "pnpm", programs: []string{"pnpm"}, ask: version, least: "9.0", why: "which installs without links", install: map[string]string{"": npmGlobal + "pnpm"}, renew: npmGlobal + "pnpm"},
+		{name: "bun", programs: []string{"bun"}, ask: version, least: "1.3", why: "which knows of the age of packages", install: map[string]string{"": npmGlobal + "bun"}, renew: npmGlobal + "bun"},
+		{name: "pip", programs: python, args: []string{"-I", "-m", "pip"}, ask: version, least: "23.0", why: "whose installation report has its stable form",
+			install: map[string]string{"apt-get": "apt-get install python3-pip", "dnf": "dnf install python3-pip", "apk": "apk add py3-pip",
+				"brew": "brew install python", "winget": "winget install Python.Python.3.13", "": "install Python 3 with pip (python3 -m ensurepip --upgrade where Python has none)"},
+			renew: "python3 -m pip install --upgrade pip"},
+		{name: "uv", programs: []string{"uv"}, ask: version,
+			install: map[string]string{"brew": "brew install uv", "winget": "winget install astral-sh.uv", "": "python3 -m pip install uv"}, renew: "uv self update"},
+		{name: "go", programs: []string{"go"}, ask: []string{"env", "GOVERSION"}, least: "1.21", why: "which can be kept from running another toolchain",
+			install: map[string]string{"apt-get": "apt-get install golang", "dnf": "dnf install golang", "apk": "apk add go",
+				"brew": "brew install go", "winget": "winget install GoLang.Go", "": "install Go (go.dev/doc/install)"},
+			renew: "install a newer Go (go.dev/doc/install)"},
+		{name: "node", programs: []string{"node"}, ask: version,
+			install: map[string]string{"brew": "brew install node", "winget": "winget install OpenJS.NodeJS", "": "lock one: lockgen add node"}, renew: "lock one: lockgen add node"},
+		{name: "python", programs: python, ask: version,
+			install: map[string]string{"apt-get": "apt-get install python3", "dnf": "dnf install python3", "apk": "apk add python3",
+				"brew": "brew install python", "winget": "winget install Python.Python.3.13", "": "install Python 3"},
+			renew: "install a newer Python 3"},
+		{name: "git", programs: []string{"git"}, ask: version,
+			install: map[string]string{"apt-get": "apt-get install git", "dnf": "dnf install git", "apk": "apk add git",
+				"brew": "brew install git", "winget": "winget install Git.Git", "": "install git"},
+			renew: "install a newer git"},
+		{name: "buck2", programs: []string{"buck2"}, ask: version, least: "2025-11-15", why: "which can load a lock in TOML",
+			install: map[string]string{"": "install Buck2 (buck2.build/docs/getting_started/install)"}, renew: "install a newer Buck2 (buck2.build/docs/getting_started/install)"},
+	}
+}
+
+// env is the environment in which a tool is asked for its version. None may load
+// anything to answer: corepack, rustup, Yarn, go.
+func (r recipe) env() []string {
+	set := []string{"COREPACK_ENABLE_NETWORK=0", "RUSTUP_AUTO_INSTALL=0", "YARN_IGNORE_PATH=1", "YARN_RC_FILENAME=.none.yml", "GOTOOLCHAIN=local", "GOFLAGS=", "NO_UPDATE_NOTIFIER=1"}
+	if r.name == "node" || slices.Contains(lock.NodeManagers, r.name) {
+		return ShimEnv(set...)
+	}
+	return AskEnv(set...)
+}
+
+// Tools are the names that [Find] knows.
+func Tools() []string {
+	var names []string
+	for _, r := range recipes() {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+func recipeOf(name string) (recipe, error) {
+	for _, r := range recipes() {
+		if r.name == name {
+			return r, nil
+		}
+	}
+	return recipe{}, fault.Errorf(fault.Usage, "tools are "+strings.Join(Tools(), ", "), "unknown tool %q", name)
+}
+
+// Least is the oldest version of a tool that serves us, and what for; both are
+// "" where every version does or the tool is not known.
+func Least(name string) (version, why string) {
+	r, _ := recipeOf(name)
+	return r.least, r.why
+}
+
+func LeastOf(name string) string {
+	least, _ := Least(name)
+	return least
+}
+
+// Serves reports whether a version of a tool is its [Least] one or later; ok is
+// false where it is no version.
+func Serves(name, version string) (yes, ok bool) {
+	least := strings.Split(LeastOf(name), ".")
+	major, _ := strconv.Atoi(least[0])
+	minor, _ := strconv.Atoi(least[1])
+	return AtLeast(version, major, minor)
+}
+
+// Remedy is the command that installs a tool on this machine, or renews one
+// that is too old.
+func Remedy(name string, found bool) string {
+	r, _ := recipeOf(name)
+	if found {
+		return r.renew
+	}
+	for _, with := range []string{"apt-get", "dnf", "apk", "brew", "winget"} {
+		if line := r.install[with]; line != "" {
+			if _, err := exec.LookPath(with); err == nil {
+				return line
+			}
+		}
+	}
+	return r.install[""]
+}
+
+// Find returns a tool of PATH, whatever its version. Where there is none the
+// error is of class Machine and an [fs.ErrNotExist]; where none works it is of
+// class Machine and says what was tried. Their mend is [Remedy].
+//
+// The tool is asked in the user's environment, those of Node in what a shim of a
+// version manager needs of it, and in an empty folder, where no file of a project names
+// another version to be run, or even downloaded.
+func Find(ctx context.Context, name string) (_ Tool, err error) {
+	defer AboutManagers(&err)
+	r, err := recipeOf(name)
+	if err != nil {
+		return Tool{}, err
+	}
+	dir := ""
+	var broken []error
+	for _, program := range r.programs {
+		found, err := exec.LookPath(program)
+		if err == nil {
+			found, err = filepath.Abs(found)
+		}
+		if err != nil {
+			continue
+		}
+		if dir == "" {
+			if dir, err = os.MkdirTemp("", "buck2-protobuf-find-"); err != nil {
+				return Tool{}, err
+			}
+			defer os.RemoveAll(dir)
+		}
+		asked := append(append([]string{}, r.args...), r.ask...)
+		out, err := Command{
+			Name: strings.Join(append([]string{found}, asked...), " "), Path: found, Args: asked, Dir: dir,
+			Env:     r.env(),
+			Timeout: 30 * time.Second, Limit: 64 << 10, Class: fault.Machine, Hint: Remedy(name, false),
+		}.Run(ctx)
+		if ctx.Err() != nil {
+			return Tool{}, err
+		}
+		if err == nil {
+			if version := SaidVersion(string(out)); version != "" {
+				return Tool{Name: name, Path: found, Args: r.args, Version: version}, nil
+			}
+			err = fmt.Errorf("%s does not say its version but %q", found, Clean(string(out)))
+		}
+		broken = append(broken, err)
+	}
+	if len(broken) > 0 {
+		return Tool{}, fault.Errorf(fault.Machine, Remedy(name, false), "no %s on PATH works: %w", name, errors.Join(broken...))
+	}
+	return Tool{}, fault.Errorf(fault.Machine, Remedy(name, false), "%s is not on PATH: %w", strings.Join(r.programs, " or "), fs.ErrNotExist)
+}
+
+// AboutManagers sends whoever reads that a tool is missing or too old to the
+// paragraph on that.
+func AboutManagers(err *error) {
+	if fault.Of(*err) == fault.Machine {
+		*err = fault.About(fault.AboutManagers, *err)
+	}
+}
+
+// SaidVersion takes the version out of what a program prints: the first word of
+// the first line that begins like one ("v20.20.2", "go1.26.8", "2.39.5"), else
+// the second word of two or more, which is how Buck2 gives a commit.
+func SaidVersion(out string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	words := strings.Fields(line)
+	for _, w := range words {
+		w = strings.TrimPrefix(strings.TrimPrefix(w, "go"), "v")
+		if _, ok := canonical(w); ok && strings.ContainsAny(w, ".-") {
+			return Clean(w)
+		}
+	}
+	if len(words) > 1 && len(words[1]) >= 7 && strings.Trim(words[1], "0123456789abcdef") == "" {
+		return words[1]
+	}
+	return ""
+}
+
+// CompareToolVersions orders versions as tools give them: as numbers between
+// dots, a pre-release ("3.14.0rc1", "1.27-devel") before its release, build
+// metadata and what follows a third number without effect; a date of Buck2
+// ("2026-06-11-…") is three numbers. Ok is false when one of them is no version.
+func CompareToolVersions(a, b string) (c int, ok bool) {
+	x, okX := canonical(a)
+	y, okY := canonical(b)
+	return semver.Compare(x, y), okX && okY
+}
+
+// canonical writes a version of a tool as one of golang.org/x/mod/semver.
+func canonical(s string) (string, bool) {
+	if len(s) >= 10 && s[4] == '-' && s[7] == '-' {
+		s = s[:4] + "." + s[5:7] + "." + s[8:10]
+	}
+	var numbers [3]string
+	rest := s
+	for i := range numbers {
+		end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+		if end < 0 {
+			end = len(rest)
+		}
+		n, err := strconv.ParseUint(rest[:end], 10, 32)
+		if err != nil {
+			if i == 0 {
+				return "", false
+			}
+			break // "1.27-devel", "1.2.x"
+		}
+		numbers[i] = strconv.FormatUint(n, 10)
+		rest = rest[end:]
+		after, more := strings.CutPrefix(rest, ".")
+		if !more || after == "" || after[0] < '0' || after[0] > '9' {
+			break
+		}
+		rest = after
+	}
+	for i := range numbers {
+		numbers[i] = cmp.Or(numbers[i], "0")
+	}
+	v := "v" + strings.Join(numbers[:], ".")
+	rest, _, _ = strings.Cut(rest, "+")
+	if strings.HasPrefix(rest, ".dev") {
+		rest = "0" + rest // before "a1" and "rc1", as PEP 440 orders them
+	}
+	rest = strings.TrimPrefix(rest, "-")
+	if rest == "" || rest[0] == '.' {
+		return v, true
+	}
+	// "rc10" follows "rc9": letters and digits are words of their own.
+	var pre strings.Builder
+	for i, r := range rest {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		digit := r >= '0' && r <= '9'
+		switch {
+		case !letter && !digit:
+			r = '.'
+		case i > 0 && digit != isDigit(rest[i-1]) && isWord(rest[i-1]):
+			pre.WriteByte('.')
+		}
+		pre.WriteRune(r)
+	}
+	v += "-" + strings.Trim(pre.String(), ".")
+	return v, semver.IsValid(v)
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+func isWord(c byte) bool {
+	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}

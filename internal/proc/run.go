@@ -1,0 +1,232 @@
+package proc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/child"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+)
+
+// A Command is one run of a foreign program. Its output is captured within a
+// bound, and it ends with everything that it
+// started when the context or its time is over.
+type Command struct {
+	Name    string        // what messages call it, "npm ci"
+	Path    string        // the program, absolute
+	Args    []string      //
+	Dir     string        // working directory
+	Env     []string      // the whole environment, never inherited
+	Stdin   []byte        // nil for an empty one
+	Limit   int           // bytes of standard output, 0 for 16 MiB
+	Timeout time.Duration // 0 for 10 minutes
+	Offline bool          // without a network, where the system can do that
+	Serve   *Loopback     // what it may reach nevertheless, nil for nothing
+	Class   fault.Class   // of a failure
+	Hint    string        // of a failure
+}
+
+// An ExitError is a program that ran and did not end well.
+type ExitError struct {
+	Name   string
+	Status string // "exit status 1", "signal: killed"
+	Tail   string // the last lines of standard error, else of standard output, redacted and escaped
+	Raw    string // more of it, as it came: not for messages
+}
+
+func (e *ExitError) Error() string {
+	if e.Tail == "" {
+		return e.Name + ": " + e.Status
+	}
+	return e.Name + ": " + e.Status + ": " + e.Tail
+}
+
+// Run returns the standard output, also of a program that failed: then the
+// error is of the command's class and wraps an *exitError. A cancelled context
+// is returned without a class.
+func (c Command) Run(ctx context.Context) ([]byte, error) {
+	limit, timeout := c.Limit, c.Timeout
+	if limit == 0 {
+		limit = 16 << 20
+	}
+	if timeout == 0 {
+		timeout = 10 * time.Minute
+	}
+	run, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(timeout, func() { cancel(child.ErrTimeout) })
+	defer timer.Stop()
+
+	stdout := &child.Head{Limit: limit, Full: func() { cancel(child.ErrTooMuch) }}
+	stderr := &Tail{child.Tail{Limit: 16 << 10}}
+	start := func(offline bool) (*child.Process, error) {
+		cmd := exec.CommandContext(run, c.Path, c.Args...)
+		cmd.Dir, cmd.Env = c.Dir, c.Env
+		cmd.Stdout, cmd.Stderr = stdout, stderr
+		if c.Stdin != nil {
+			cmd.Stdin = bytes.NewReader(c.Stdin)
+		}
+		if cmd.Env == nil {
+			cmd.Env = []string{} // nil would mean ours
+		}
+		served := func() error { return nil }
+		switch {
+		case offline && c.Serve != nil:
+			var err error
+			if served, err = cutOffWith(cmd, c.Serve); err != nil {
+				return nil, err
+			}
+		case offline && !CutOff(cmd):
+			return nil, errors.ErrUnsupported
+		}
+		p, err := child.Start(cmd)
+		if e := served(); err == nil && e != nil {
+			_ = p.Kill()
+			_ = p.Wait()
+			err = e
+		}
+		return p, err
+	}
+	p, err := start(c.Offline)
+	if err != nil && c.Offline {
+		p, err = start(false)
+	}
+	if err == nil {
+		err = p.Wait()
+	}
+	cause := context.Cause(run)
+	switch {
+	case err == nil:
+		return stdout.Bytes(), nil
+	case errors.Is(cause, child.ErrTimeout):
+		return nil, fault.About(fault.AboutTime, c.fail("%s did not end within %s%s", c.Name, timeout, after(stderr)))
+	case errors.Is(cause, child.ErrTooMuch):
+		return nil, c.fail("%s wrote more than %d bytes of output", c.Name, limit)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, fmt.Errorf("%s: %w", c.Name, context.Canceled)
+	case ctx.Err() != nil: // the time of the whole, so it is this one that hangs
+		return nil, fault.Errorf(fault.Machine, c.Hint, "%s was ended%s: %w", c.Name, after(stderr), ctx.Err())
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		said := stderr
+		if said.Lines() == "" { // pnpm and Yarn tell their errors there
+			said = TailOf(stdout.Bytes(), limit)
+		}
+		return stdout.Bytes(), c.fail("%w", &ExitError{Name: c.Name, Status: exit.ProcessState.String(), Tail: said.Lines(), Raw: string(stderr.Bytes())})
+	}
+	return nil, c.fail("%s: %w", c.Name, err)
+}
+
+func (c Command) fail(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	mend := c.Hint
+	if mend == "" {
+		mend = "see what it says; " + map[fault.Class]string{
+			fault.Upstream:  "check the network, the registry and the settings of " + c.program() + ", then run this again",
+			fault.Integrity: "take another version, or report it to its publisher",
+		}[c.Class]
+	}
+	class := c.Class
+	var exit *ExitError
+	if errors.As(err, &exit) && class != fault.Integrity { // what a plugin says of itself proves nothing
+		if reason := refusedBySystem(exit.Raw); reason != nil {
+			mend = fault.MachineMend(reason) + otherwise(c)
+			class = fault.Machine
+		}
+	} else if fault.IsMachine(err) {
+		class, mend = fault.Machine, fault.MachineMend(err)+otherwise(c)
+	}
+	return fault.Errorf(class, mend, "%w", err)
+}
+
+// otherwise is the mend that the command has for a fault of this machine.
+func otherwise(c Command) string {
+	if c.Class != fault.Machine || c.Hint == "" {
+		return ""
+	}
+	return "; or " + c.Hint
+}
+
+// program is what the command runs, in one word.
+func (c Command) program() string {
+	word, _, _ := strings.Cut(c.Name, " ")
+	return word
+}
+
+func after(t *Tail) string {
+	if s := t.Lines(); s != "" {
+		return ": " + s
+	}
+	return ""
+}
+
+// Tail keeps the last bytes.
+type Tail struct{ child.Tail }
+
+func TailOf(data []byte, limit int) *Tail {
+	t := &Tail{child.Tail{Limit: limit}}
+	_, _ = t.Write(data)
+	return t
+}
+
+// Lines returns the last eight lines that say something, as one.
+func (t *Tail) Lines() string {
+	var lines []string
+	for line := range strings.Lines(string(t.Bytes())) {
+		line = strings.TrimSpace(line)
+		if strings.Trim(line, "-=^ ") == "" || strings.Contains(line, "Log files were not written") {
+			continue // nothing said
+		}
+		lines = append(lines, Clean(line))
+	}
+	if len(lines) > 8 {
+		lines = lines[len(lines)-8:]
+	}
+	return strings.Join(lines, "; ")
+}
+
+// Clean makes foreign text fit for a message: secrets are taken out, and it is
+// one line of at most 500 characters.
+func Clean(s string) string { return plain.Line(redact(s), 500) }
+
+// secrets finds what package managers print of credentials: the user of a
+// URL, its query, an auth setting, and tokens by their known form.
+var secrets = sync.OnceValue(func() []secret {
+	return []secret{
+		{regexp.MustCompile(`(://)[^/\s@'"]+@`), "${1}***@"},
+		{regexp.MustCompile(`(://[^\s?'"]+\?)[^\s'"]+`), "${1}***"},
+		{regexp.MustCompile(`(?i)((?:_auth|_authtoken|_password|password|passwd|token|secret|authorization)["']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+`), "${1}***"},
+		{regexp.MustCompile(`\b(?:npm_|pypi-|gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}`), "***"},
+	}
+})
+
+// A secret is a pattern and what is shown in its place.
+type secret struct {
+	form *regexp.Regexp
+	with string
+}
+
+func redact(s string) string {
+	for _, secret := range secrets() {
+		s = secret.form.ReplaceAllString(s, secret.with)
+	}
+	return s
+}
+
+// Exited reports whether err is a program that ran and did not end well.
+func Exited(err error) bool {
+	var exit *ExitError
+	return errors.As(err, &exit)
+}
+
+// ErrCompile is in the error of a program that does not compile.
+var ErrCompile = errors.New("it does not compile")

@@ -1,0 +1,179 @@
+package proc
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// tool is a command that runs one fake program.
+func tool(t *testing.T, says string) Command {
+	dir := fake.Programs(t, map[string]string{"tool": says})
+	return Command{Name: "tool", Path: filepath.Join(dir, "tool"), Dir: dir, Class: fault.Upstream, Hint: "mend it"}
+}
+
+func TestRun(t *testing.T) {
+	ctx := t.Context()
+	out, err := tool(t, "print hello").Run(ctx)
+	if err != nil || strings.TrimSpace(string(out)) != "hello" {
+		t.Errorf("print: %q, %v", out, err)
+	}
+	out, err = tool(t, "stdin").Run(ctx)
+	if err != nil || strings.TrimSpace(string(out)) != "0 <nil>" {
+		t.Errorf("standard input is not empty: %q, %v", out, err)
+	}
+
+	t.Setenv("NPM_TOKEN", "secret")
+	c := tool(t, "env")
+	c.Env = []string{"ONLY=this"}
+	out, err = c.Run(ctx)
+	if err != nil || !strings.Contains(string(out), "ONLY=this") || strings.Contains(string(out), "secret") {
+		t.Errorf("environment: %q, %v", out, err)
+	}
+	c.Env = nil
+	if out, err = c.Run(ctx); err != nil || strings.Contains(string(out), "secret") {
+		t.Errorf("no environment means ours: %q, %v", out, err)
+	}
+
+	_, err = tool(t, `complain GET https://me:pw@h/x?sig=abc failed, \e[31m_authToken=npm_abcdefghijklmnopqrstuvwx`).Run(ctx)
+	fake.WantFault(t, err, fault.Upstream, "tool: exit status 3", "https://***@h/x?***", `\u001b[31m`, "_authToken=***")
+	for _, secret := range []string{"pw", "abc", "\x1b"} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%q is in: %v", secret, err)
+		}
+	}
+	if got := fault.Mend(err); got != "mend it" {
+		t.Errorf("mend %q", got)
+	}
+
+	c = tool(t, "flood")
+	c.Limit = 1 << 20
+	_, err = c.Run(ctx)
+	fake.WantFault(t, err, fault.Upstream, "more than 1048576 bytes")
+
+	c = tool(t, "print")
+	c.Path += "-missing"
+	_, err = c.Run(ctx)
+	fake.WantFault(t, err, fault.Upstream, "tool-missing")
+}
+
+func TestRunEndsWithAllItStarted(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("looks for a process in the way of Unix")
+	}
+	for _, how := range []string{"cancel", "timeout", "end"} {
+		t.Run(how, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c := tool(t, map[string]string{"cancel": "hang", "timeout": "hang", "end": "leave"}[how])
+			c.Timeout = time.Minute
+			if how == "timeout" {
+				c.Timeout = 2 * time.Second
+			}
+			done := make(chan error, 1)
+			start := time.Now()
+			go func() {
+				_, err := c.Run(ctx)
+				done <- err
+			}()
+			var pid int
+			for pid == 0 {
+				if time.Since(start) > 20*time.Second {
+					t.Fatal("the child did not start")
+				}
+				time.Sleep(20 * time.Millisecond)
+				data, _ := os.ReadFile(c.Path + ".pid")
+				fmt.Sscan(string(data), &pid)
+			}
+			if how == "cancel" {
+				cancel()
+			}
+			err := <-done
+			switch how {
+			case "cancel":
+				fake.WantFault(t, err, fault.Interrupted, "tool: context canceled")
+			case "end":
+				if err != nil {
+					t.Error(err)
+				}
+			default:
+				fake.WantFault(t, err, fault.Upstream, "did not end within 2s")
+			}
+			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("took %s", d)
+			}
+			for alive(pid) {
+				if time.Since(start) > 20*time.Second {
+					t.Fatalf("its child %d lives on", pid)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+	}
+}
+
+func TestRunOffline(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux takes the network from a program")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := tool(t, "dial "+l.Addr().String())
+	out, err := c.Run(t.Context())
+	if err != nil || strings.TrimSpace(string(out)) != "<nil>" {
+		t.Fatalf("with a network: %q, %v", out, err)
+	}
+	c.Offline = true
+	out, err = c.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.TrimSpace(string(out)) == "<nil>" {
+		t.Skip("this machine does not let a program go without network")
+	}
+	if !strings.Contains(string(out), "unreachable") {
+		t.Errorf("without a network: %q", out)
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	for _, test := range []struct {
+		version string
+		yes, ok bool
+	}{
+		{"11.10.0", true, true}, {"11.9.9", false, true}, {"11.10", true, true}, {"12", true, true}, {"11", false, true},
+		{"9.99.0", false, true}, {"100.0.0-pre.1", true, true}, {"11.10.0+ds1", true, true},
+		{"", false, false}, {"v11.10.0", false, false}, {"eleven", false, false}, {"11.x", false, false},
+	} {
+		if yes, ok := AtLeast(test.version, 11, 10); yes != test.yes || ok != test.ok {
+			t.Errorf("atLeast(%q) = %v, %v, want %v, %v", test.version, yes, ok, test.yes, test.ok)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://u:p@h/a":                        "https://***@h/a",
+		"see https://h/a?x=1 now":                "see https://h/a?*** now",
+		"//h/:_authToken=abc":                    "//h/:_authToken=***",
+		"Authorization: Bearer abcdef":           "Authorization: ***",
+		"got npm_0123456789abcdefghij in .npmrc": "got *** in .npmrc",
+		"@bufbuild/protobuf@2.17.0 is fine":      "@bufbuild/protobuf@2.17.0 is fine",
+	} {
+		if got := redact(in); got != want {
+			t.Errorf("redact(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
