@@ -23,7 +23,7 @@ func TestReports(t *testing.T) {
 	for _, s := range sections(t, "reports.md") {
 		commands += w.show(s.blocks)
 	}
-	if commands < 3 {
+	if commands < 6 {
 		t.Errorf("the page shows %d commands only", commands)
 	}
 }

@@ -45,7 +45,7 @@ exact bytes, for every platform, down to the last transitive package.`,
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
-	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb,
+	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb},
 	Values: values,
 	Topics: docs.Pages,
@@ -88,6 +88,7 @@ type program struct {
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
+	format, output           string // sbom, report
 	manager, minVersion      string // doctor
 
 	to                 string   // mirror
