@@ -29,11 +29,11 @@ import (
 
 var sbomVerb = &cli.Verb[program]{
 	Name: "sbom", Short: "write a software bill of materials",
-	Long: `Every plugin of the lock and every file that one is made of, with its package URL
+	Long: `Every plugin of the lock and every file that one is made of: its package URL
 (purl), SHA-256, the digest of its upstream, its platforms, and the plugins that
-it is locked for; as JSON of CycloneDX 1.6 or SPDX 2.3. The same manifest and lock
-make the same bytes: identifiers come from the digest of the lock. SPDX demands a
-time, which is that of SOURCE_DATE_EPOCH, or the beginning of 1970.`,
+it is locked for, as JSON of CycloneDX 1.6 or SPDX 2.3. Equal files make equal
+bytes: identifiers come from the digest of the lock. SPDX demands a time, which
+is that of SOURCE_DATE_EPOCH, or the beginning of 1970.`,
 	Example: `lockgen sbom --output plugins.cdx.json
 lockgen sbom --format spdx --output plugins.spdx.json`,
 	Run: runSBOM,

@@ -19,6 +19,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // kinds is a place with [everyKind], and a manifest that says where a file of
@@ -318,7 +319,7 @@ func TestCycloneDXSchema(t *testing.T) {
 func TestSPDXSchema(t *testing.T) {
 	t.Parallel()
 	var s *jsonschema.Schema
-	if os.Getenv("BUCK2_PROTOBUF_TEST") == "full" {
+	if testenv.Full() {
 		cmd := exec.Command("go", "mod", "download", "-json", "github.com/anchore/syft@v1.57.1")
 		cmd.Dir = t.TempDir()
 		cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
