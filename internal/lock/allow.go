@@ -111,19 +111,6 @@ func (p *Policy) CheckHop(kind string, mirrors []Mirror) func(u *url.URL) error 
 	}
 }
 
-// PackageOf is what a file of the lock is a part of: name and version in the
-// source, the version "" where the file does not tell.
-func PackageOf(kind, key string, f File) (name, version string) {
-	if kind == Pip {
-		parts := strings.Split(key, "-") // PEP 427
-		if len(parts) > 1 {
-			version = parts[1]
-		}
-		return NormalPackage(Pip, parts[0]), version
-	}
-	return f.Name, f.Version
-}
-
 // CheckFile refuses a file of the lock that allow does not name, by an error of
 // class [fault.Policy]. Of is the package of the plugin, which matters for oci
 // only.

@@ -216,11 +216,3 @@ func (e *editor) drop(name string) bool {
 	}
 	return found
 }
-
-func printList(list []string) string {
-	quoted := make([]string, len(list))
-	for i, s := range list {
-		quoted[i] = quote(s)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -103,36 +101,6 @@ func FindManifest(dir string) (string, error) {
 		return "", fault.Errorf(fault.Usage, "run: lockgen init", "no %s here or in any folder above: %w", ManifestName, fs.ErrNotExist)
 	}
 	return name, err
-}
-
-// FindLock looks for a plugins.lock.toml in dir and above it. A miss is an
-// error of class [fault.Lock] that wraps [fs.ErrNotExist].
-func FindLock(dir string) (string, error) {
-	name, err := findAbove(dir, FileName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fault.Errorf(fault.Lock, "run: lockgen update", "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
-	}
-	return name, err
-}
-
-func findAbove(dir, name string) (string, error) {
-	full, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	for {
-		candidate := filepath.Join(dir, name)
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate, nil
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		up := filepath.Dir(full)
-		if up == full {
-			return "", fs.ErrNotExist
-		}
-		full, dir = up, filepath.Join(dir, "..")
-	}
 }
 
 // ReadManifest reads the manifest at a path. Its errors are of class

@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -9,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/idna"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -68,26 +65,6 @@ func (p *Policy) Except(kind, name, version string, now time.Time) (in, ended *E
 	return nil, ended
 }
 
-// NormalPackage is the form of a package's name in which two names of one
-// package are equal: PEP 503 for pip, - for _ in lower case for cargo, a host in
-// lower case for oci, the name itself for npm and go.
-func NormalPackage(kind, name string) string {
-	switch kind {
-	case Pip:
-		words := strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("-_.", r) })
-		return strings.ToLower(strings.Join(words, "-"))
-	case Cargo:
-		return strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-	case OCI:
-		host, rest, _ := strings.Cut(name, "/")
-		if h, err := normalHost(host); err == nil {
-			host = h
-		}
-		return host + "/" + rest
-	}
-	return name
-}
-
 // AllowsPackage reports whether a package of an ecosystem, or an OCI repository
 // HOST/REPO, may be locked: an entry KIND:NAME is exactly it, or an entry ending
 // in /* is its scope, namespace or module prefix.
@@ -135,23 +112,6 @@ func hostPort(u *url.URL) (string, error) {
 	}
 	if port := u.Port(); port != "" && !(u.Scheme == "https" && port == "443") && !(u.Scheme == "http" && port == "80") {
 		host += ":" + port
-	}
-	return host, nil
-}
-
-// normalHost is a host in lower case, in ASCII, without the dot at the end; an
-// IPv6 address in brackets.
-func normalHost(host string) (string, error) {
-	if strings.Contains(host, ":") {
-		return "[" + strings.ToLower(host) + "]", nil
-	}
-	host = strings.TrimSuffix(host, ".")
-	host, err := idna.Lookup.ToASCII(strings.ToLower(host))
-	if err != nil {
-		return "", err
-	}
-	if host == "" || strings.Trim(host, ".") != host || strings.Contains(host, "..") {
-		return "", fmt.Errorf("%q is not a host", host)
 	}
 	return host, nil
 }

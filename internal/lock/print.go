@@ -228,3 +228,11 @@ func firstDifference(a, b []byte) (line int, inA, inB string) {
 		}
 	}
 }
+
+func printList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}

@@ -2,7 +2,6 @@ package lock
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"path"
 	"strings"
@@ -99,89 +98,6 @@ func checkPackage(kind, name string) error {
 		return fmt.Errorf("package %q is not a name", name)
 	}
 	return nil
-}
-
-func word(s string) bool {
-	for i, r := range s {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || i > 0 && strings.ContainsRune("._-", r)) {
-			return false
-		}
-	}
-	return s != "" && s != ".."
-}
-
-// CheckArgs accepts the arguments that an entry may give to the compiler of a
-// source kind. They reach a command line, so exactly those that choose features
-// are allowed, and only for [Cargo]: --features LIST (or -F), --all-features
-// and --no-default-features. An error is of class [fault.Usage].
-func CheckArgs(kind string, args []string) error {
-	if len(args) > 0 && kind != Cargo {
-		return fault.Errorf(fault.Usage, "remove args", "args go to a compiler, and source %s does not compile", kind)
-	}
-	const mend = "allowed are --features LIST, --all-features and --no-default-features"
-	for i := 0; i < len(args); i++ {
-		switch arg := args[i]; {
-		case arg == "--all-features" || arg == "--no-default-features":
-		case (arg == "--features" || arg == "-F") && i+1 < len(args) && features(args[i+1]):
-			i++
-		case strings.HasPrefix(arg, "--features=") && features(strings.TrimPrefix(arg, "--features=")):
-		default:
-			return fault.Errorf(fault.Usage, mend, "argument %q is not allowed", arg)
-		}
-	}
-	return nil
-}
-
-// features accepts names of features, separated by commas or spaces.
-func features(list string) bool {
-	for _, r := range list {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+./, ", r)) {
-			return false
-		}
-	}
-	return list != "" && list[0] != '-'
-}
-
-// CheckURL accepts the address of a server that may be asked for artifacts:
-// https, or http on a loopback host. Credentials in it are refused and not
-// repeated.
-func CheckURL(s string) error {
-	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(s))
-	if err != nil {
-		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", redact(s))
-	}
-	if u.User != nil {
-		return fault.Errorf(fault.Usage, "remove USER:PASSWORD@; credentials belong into ~/.netrc or the client's own configuration",
-			"the URL for host %s holds credentials", u.Hostname())
-	}
-	switch {
-	case u.Host == "":
-		return fault.Errorf(fault.Usage, "write an https:// URL", "%q names no host", s)
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && loopback(u.Hostname()):
-		return nil
-	case u.Scheme == "http":
-		return fault.Errorf(fault.Policy, "use https://", "%q is not encrypted: http:// is allowed for loopback hosts only", s)
-	}
-	return fault.Errorf(fault.Usage, "write an https:// URL", "%q: scheme %q is not allowed", s, u.Scheme)
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// redact takes what looks like credentials out of a URL that cannot be parsed.
-func redact(s string) string {
-	scheme, rest, ok := strings.Cut(s, "//")
-	if !ok {
-		return s
-	}
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		rest = "…" + rest[i:]
-	}
-	return scheme + "//" + rest
 }
 
 // templateVariables are the names that may stand in braces in a URL or in the

@@ -7,15 +7,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-func platform(t *testing.T, name string) Platform {
-	t.Helper()
-	p, ok := LookupPlatform(name)
-	if !ok {
-		t.Fatalf("no platform %s", name)
-	}
-	return p
-}
-
 func TestNaming(t *testing.T) {
 	n := Naming{
 		Tag: "cmd/tool/v{version}", Asset: "tool-{version}-{os}-{arch}{exe}", Checksums: "{file}.sha256",
@@ -126,4 +117,13 @@ to = "https://proxy.example.com/"
 			t.Errorf("%s: %q is not in %s", lines, want, all)
 		}
 	}
+}
+
+func platform(t *testing.T, name string) Platform {
+	t.Helper()
+	p, ok := LookupPlatform(name)
+	if !ok {
+		t.Fatalf("no platform %s", name)
+	}
+	return p
 }

@@ -1,0 +1,40 @@
+package lock
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// FindLock looks for a plugins.lock.toml in dir and above it. A miss is an
+// error of class [fault.Lock] that wraps [fs.ErrNotExist].
+func FindLock(dir string) (string, error) {
+	name, err := findAbove(dir, FileName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fault.Errorf(fault.Lock, "run: lockgen update", "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
+	}
+	return name, err
+}
+
+func findAbove(dir, name string) (string, error) {
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for {
+		candidate := filepath.Join(dir, name)
+		if _, err := os.Stat(candidate); err == nil {
+			return candidate, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		up := filepath.Dir(full)
+		if up == full {
+			return "", fs.ErrNotExist
+		}
+		full, dir = up, filepath.Join(dir, "..")
+	}
+}
