@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -98,7 +99,7 @@ func newWorld(t *testing.T, bin string) *world {
 	w.cells(l.Plugins["tool"]["1.0.0"], w.wheel.Name, "tool/bin/tool", w.wheel)
 	w.cells(l.Plugins["script"]["2.0.0"], "node_modules/script", "node_modules/script/main.sh", script)
 	w.write(lock.FileName, string(lock.Print(l)))
-	w.write(lock.ManifestName, fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins.tool]\nversion = \"1.1.0\"\nsource = \"pip:tool-wheel\"\nbinary = \"tool/bin/tool\"\n\n[registries]\nnpm = %q\npip = %q\n",
+	w.write(manifest.FileName, fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins.tool]\nversion = \"1.1.0\"\nsource = \"pip:tool-wheel\"\nbinary = \"tool/bin/tool\"\n\n[registries]\nnpm = %q\npip = %q\n",
 		w.server.URL+"/", w.server.URL+"/simple/"))
 	return w
 }

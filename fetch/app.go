@@ -6,6 +6,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
@@ -19,12 +20,12 @@ type app struct {
 	env  func(string) string
 	opts options
 
-	dir        string          // where the manifest lies: clients are asked there
-	registries lock.Registries // of the manifest
-	mirrors    []lock.Mirror   // likewise, behind --from
+	dir        string              // where the manifest lies: clients are asked there
+	registries manifest.Registries // of the manifest
+	mirrors    []manifest.Mirror   // likewise, behind --from
 	bundles    map[string][]string
-	loginShell string      // the name of the user's shell
-	policy     lock.Policy // likewise; what may be downloaded
+	loginShell string          // the name of the user's shell
+	policy     manifest.Policy // likewise; what may be downloaded
 
 	store     *store.Store
 	host      lock.Platform

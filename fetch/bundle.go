@@ -10,7 +10,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 var bundleVerb = &cli.Verb[app]{
@@ -72,6 +71,6 @@ func (a *app) bundle(ctx context.Context, name string) ([]string, error) {
 	if len(known) > 0 {
 		mend = "bundles are " + strings.Join(known, ", ")
 	}
-	mend = lock.DidYouMean(name, known, mend)
+	mend = fault.DidYouMean(name, known, mend)
 	return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
 }

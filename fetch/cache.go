@@ -10,7 +10,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -110,7 +110,7 @@ func clearCache(ctx context.Context, a *app, _ []string) error {
 	if err != nil {
 		return err
 	}
-	age, err := lock.ParseAge(a.opts.olderThan)
+	age, err := manifest.ParseAge(a.opts.olderThan)
 	if err != nil {
 		return fault.Errorf(fault.Usage, `write hours, days or weeks: "12h", "30d", "2w"`, "--older-than %q is not an age", a.opts.olderThan)
 	}

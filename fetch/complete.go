@@ -7,6 +7,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // values are what completion offers. What cannot be read offers nothing: the
@@ -18,11 +19,11 @@ func values(a *app, verb, flag, name string) []string {
 		if err != nil {
 			return nil
 		}
-		manifest := a.opts.manifest
-		if manifest == "" {
-			manifest = filepath.Join(filepath.Dir(lockPath), lock.ManifestName)
+		plugins := a.opts.manifest
+		if plugins == "" {
+			plugins = filepath.Join(filepath.Dir(lockPath), manifest.FileName)
 		}
-		m, _, err := lock.ReadManifest(manifest)
+		m, _, err := manifest.Read(plugins)
 		if err != nil {
 			return nil
 		}
@@ -32,7 +33,7 @@ func values(a *app, verb, flag, name string) []string {
 	case flag == "shell":
 		return shells
 	case flag == "node-manager":
-		return lock.NodeManagers
+		return manifest.NodeManagers
 	case flag == "wheel-manager":
 		return install.WheelManagers
 	case flag == "" && name == "NAME":

@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
@@ -56,7 +57,7 @@ func (a *app) local(ctx context.Context, e *lock.Entry, key string) bool {
 }
 
 // web brings one file over HTTP: from its origin, or by the mirror m.
-func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error {
+func (a *app) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
 	f := e.Locked.Files[key]
 	client, _ := a.net()
 	if e.Locked.Source == lock.HTTP {

@@ -12,16 +12,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 func TestEnv(t *testing.T) {
 	w := newWorld(t)
-	manifest, err := os.ReadFile(filepath.Join(w.dir, lock.ManifestName))
+	plugins, err := os.ReadFile(filepath.Join(w.dir, manifest.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest = []byte(strings.Replace(string(manifest), "[plugins]\n", "[plugins]\nbare = \"3.0.0\"\npacked = \"3.1.0\"\n", 1) + "\n[bundles]\nboth = [\"packed\", \"bare\"]\n")
-	if err := os.WriteFile(filepath.Join(w.dir, lock.ManifestName), manifest, 0o644); err != nil {
+	plugins = []byte(strings.Replace(string(plugins), "[plugins]\n", "[plugins]\nbare = \"3.0.0\"\npacked = \"3.1.0\"\n", 1) + "\n[bundles]\nboth = [\"packed\", \"bare\"]\n")
+	if err := os.WriteFile(filepath.Join(w.dir, manifest.FileName), plugins, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	// The line works in the shell, and what it finds works.

@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -146,8 +147,8 @@ func (w *world) file(name, version, archive, binary, base string, body []byte) {
 // write writes the manifest and the lock.
 func (w *world) write() {
 	w.Helper()
-	manifest := fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins]\ntool = \"1.0.0\"\n\n[registries]\nnpm = %q\npip = %q\n", w.registry.URL+"/", w.registry.URL+"/simple/") + w.registries
-	for name, data := range map[string][]byte{lock.ManifestName: []byte(manifest), lock.FileName: lock.Print(w.lock)} {
+	plugins := fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins]\ntool = \"1.0.0\"\n\n[registries]\nnpm = %q\npip = %q\n", w.registry.URL+"/", w.registry.URL+"/simple/") + w.registries
+	for name, data := range map[string][]byte{manifest.FileName: []byte(plugins), lock.FileName: lock.Print(w.lock)} {
 		if err := os.WriteFile(filepath.Join(w.dir, name), data, 0o644); err != nil {
 			w.Fatal(err)
 		}
@@ -452,7 +453,7 @@ func TestRefusals(t *testing.T) {
 		{"npm wrong bytes", tarball(fake.WrongBytes()), []string{"get", "script"}, 5, []string{"node_modules/script", "sha256"}},
 		{"offline", nil, []string{"get", "script", "--offline"}, 4, []string{"script@2.0.0", "@acme/lib@0.1.0", "shell_wheel-5.0.0"}},
 		{"manifest", func(w *world) {
-			if err := os.WriteFile(filepath.Join(w.dir, lock.ManifestName), []byte("[plugin]\n"), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(w.dir, manifest.FileName), []byte("[plugin]\n"), 0o644); err != nil {
 				w.Fatal(err)
 			}
 		}, []string{"get", "tool"}, 2, []string{"plugins.toml"}},
@@ -522,7 +523,7 @@ func TestElsewhere(t *testing.T) {
 // cache nobody is asked.
 func TestNoClients(t *testing.T) {
 	w := newWorld(t)
-	manifest := filepath.Join(w.dir, lock.ManifestName)
+	manifest := filepath.Join(w.dir, manifest.FileName)
 	if err := os.WriteFile(manifest, []byte("platforms = [\"linux-x86_64\"]\n\n[plugins]\nprotoc = \"30.2\"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -553,10 +554,10 @@ func TestScopes(t *testing.T) {
 			"node_modules/@other/lib": {Name: "@other/lib", Version: "1.0.0"},
 		})
 	w.write()
-	manifest := fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins]\ntool = \"1.0.0\"\n\n[registries]\npip = %q\n", w.registry.URL+"/simple/")
+	plugins := fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins]\ntool = \"1.0.0\"\n\n[registries]\npip = %q\n", w.registry.URL+"/simple/")
 	// What is of no scope that is known is nowhere.
 	npmrc := fmt.Sprintf("registry=%s/nowhere/\n@acme:registry=%[1]s/\n@other:registry=%[1]s/\n", w.registry.URL)
-	for name, text := range map[string]string{lock.ManifestName: manifest, ".npmrc": npmrc} {
+	for name, text := range map[string]string{manifest.FileName: plugins, ".npmrc": npmrc} {
 		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

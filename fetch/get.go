@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 var getVerb = &cli.Verb[app]{
@@ -106,7 +107,7 @@ func (a *app) findLock() (string, error) {
 	name := a.opts.lock
 	if name == "" {
 		var err error
-		if name, err = lock.FindLock("."); err != nil {
+		if name, err = lock.Find("."); err != nil {
 			return "", err
 		}
 	}
@@ -129,13 +130,13 @@ func (a *app) readLock(name string) (*lock.Lock, error) {
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest
 	if name == "" {
-		name = filepath.Join(filepath.Dir(lockPath), lock.ManifestName)
+		name = filepath.Join(filepath.Dir(lockPath), manifest.FileName)
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 			a.dir = filepath.Dir(lockPath)
 			return a.readFrom()
 		}
 	}
-	m, _, err := lock.ReadManifest(name)
+	m, _, err := manifest.Read(name)
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (a *app) readFrom() error {
 	if a.opts.from == "" {
 		return nil
 	}
-	place, err := lock.ParsePlace(a.opts.from)
+	place, err := manifest.ParsePlace(a.opts.from)
 	if err != nil {
 		return err
 	}
@@ -161,6 +162,6 @@ func (a *app) readFrom() error {
 			return err
 		}
 	}
-	a.mirrors = slices.Insert(slices.Clone(a.mirrors), 0, lock.Mirror{From: lock.Everything, To: place.String()})
+	a.mirrors = slices.Insert(slices.Clone(a.mirrors), 0, manifest.Mirror{From: manifest.Everything, To: place.String()})
 	return nil
 }

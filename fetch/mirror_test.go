@@ -13,13 +13,14 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // mirrors writes the manifest with mirrors: from, to, from, to, ….
 func (w *world) mirrors(pairs ...string) {
 	w.Helper()
 	w.write()
-	name := filepath.Join(w.dir, lock.ManifestName)
+	name := filepath.Join(w.dir, manifest.FileName)
 	text, err := os.ReadFile(name)
 	if err != nil {
 		w.Fatal(err)
@@ -275,7 +276,7 @@ func TestBundle(t *testing.T) {
 		}
 	}
 	fmt.Fprintf(&text, "\n[bundles]\nall = [\"tool\", \"script\", \"bare\"]\nclash = [\"bare\", \"twin\"]\n\n[registries]\nnpm = %q\npip = %q\n", w.registry.URL+"/", w.registry.URL+"/simple/")
-	if err := os.WriteFile(filepath.Join(w.dir, lock.ManifestName), text.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(w.dir, manifest.FileName), text.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	lines := w.must("bundle", "all")

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // TestNodeManagerChoice: who chose a manager gets it or an error, who did not
@@ -22,7 +22,7 @@ func TestNodeManagerChoice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	manifest := filepath.Join(w.dir, lock.ManifestName)
+	manifest := filepath.Join(w.dir, manifest.FileName)
 	plain, err := os.ReadFile(manifest)
 	if err != nil {
 		t.Fatal(err)

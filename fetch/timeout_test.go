@@ -16,6 +16,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // scripts makes a folder of programs that all do the same.
@@ -33,7 +34,7 @@ func scripts(t *testing.T, body string, names ...string) string {
 // forget removes the manifest with its [registries], so that clients are asked.
 func (w *world) forget() {
 	w.Helper()
-	if err := os.Remove(filepath.Join(w.dir, lock.ManifestName)); err != nil {
+	if err := os.Remove(filepath.Join(w.dir, manifest.FileName)); err != nil {
 		w.Fatal(err)
 	}
 }

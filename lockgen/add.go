@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -36,7 +37,7 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 	return p.change(ctx, change{edit: func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 		for _, spec := range args {
 			name, version, given := strings.Cut(spec, "@")
-			m, err := lock.ParseManifest(p.manifest, data)
+			m, err := manifest.Parse(p.manifest, data)
 			if err != nil {
 				return nil, err
 			}
@@ -53,10 +54,10 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 					return nil, err
 				}
 			}
-			if err := lock.CheckWanted(version); err != nil {
+			if err := manifest.CheckWanted(version); err != nil {
 				return nil, err
 			}
-			if data, err = lock.AddVersion(p.manifest, data, name, version); err != nil {
+			if data, err = manifest.AddVersion(p.manifest, data, name, version); err != nil {
 				return nil, err
 			}
 			c.names = append(c.names, name+"@"+version)
@@ -67,15 +68,15 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 
 // newest is the version that an entry "latest" would get now.
 func (p *program) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, error) {
-	data, err := lock.AddVersion(p.manifest, data, name, lock.Latest)
+	data, err := manifest.AddVersion(p.manifest, data, name, manifest.Latest)
 	if err != nil {
 		return "", err
 	}
-	m, err := lock.ParseManifest(p.manifest, data)
+	m, err := manifest.Parse(p.manifest, data)
 	if err != nil {
 		return "", err
 	}
-	version, err := resolve.Newest(ctx, m, name, lock.Latest, o)
+	version, err := resolve.Newest(ctx, m, name, manifest.Latest, o)
 	if fault.Of(err) == fault.Usage {
 		return "", fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
 	}

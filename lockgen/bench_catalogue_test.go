@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
@@ -38,7 +39,7 @@ func BenchmarkColdCatalogue(b *testing.B) {
 	if os.Getenv("BUCK2_PROTOBUF_BENCH_CATALOGUE") == "" {
 		b.Skip("BUCK2_PROTOBUF_BENCH_CATALOGUE is not set: it downloads a gigabyte from real registries, each time")
 	}
-	manifest, err := os.ReadFile("../plugins.toml")
+	plugins, err := os.ReadFile("../plugins.toml")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func BenchmarkColdCatalogue(b *testing.B) {
 	for _, p := range lock.Platforms {
 		names = append(names, strconv.Quote(p.Name))
 	}
-	whole := slices.Collect(strings.Lines(string(manifest)))
+	whole := slices.Collect(strings.Lines(string(plugins)))
 	i := slices.IndexFunc(whole, func(line string) bool { return strings.HasPrefix(line, "platforms = ") })
 	whole[i] = "platforms = [" + strings.Join(names, ", ") + "]\n"
 	consent := func(line string) bool { return strings.HasPrefix(line, "build-scripts = ") } // names what is taken out
@@ -58,7 +59,7 @@ func BenchmarkColdCatalogue(b *testing.B) {
 	for name, versions := range l.Plugins {
 		for _, v := range versions {
 			if v.Source == lock.Go || v.Source == lock.Cargo {
-				if ready, err = lock.RemoveVersion("plugins.toml", ready, name, ""); err != nil {
+				if ready, err = manifest.RemoveVersion("plugins.toml", ready, name, ""); err != nil {
 					b.Fatal(err)
 				}
 			}

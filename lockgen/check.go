@@ -9,6 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -46,7 +47,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if p.verify && !p.upstream {
 		return fault.Errorf(fault.Usage, "run: lockgen check --upstream --verify", "--verify needs --upstream")
 	}
-	m, _, err := lock.ReadManifest(p.manifest)
+	m, _, err := manifest.Read(p.manifest)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (p *program) refuse(result map[string]any, err error) error {
 
 // checkUpstream asks every source for what is locked. The worst finding decides
 // the status: replaced bytes, then what cannot be had any more.
-func (p *program) checkUpstream(ctx context.Context, m *lock.Manifest, l *lock.Lock, result map[string]any) error {
+func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lock.Lock, result map[string]any) error {
 	o, err := p.options(l)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
@@ -33,7 +34,7 @@ func values(p *program, verb, flag, name string) []string {
 	if flag != "bundle" && name != "NAME" || p.locate() != nil {
 		return nil
 	}
-	m, _, err := lock.ReadManifest(p.manifest)
+	m, _, err := manifest.Read(p.manifest)
 	if err != nil {
 		return nil
 	}

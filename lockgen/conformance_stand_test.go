@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -388,7 +389,7 @@ var goVersion = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if lock.CheckExact(version) != nil || runtime.GOOS == "linux" && runtime.GOARCH == "arm64" || runtime.GOOS == "windows" {
+	if manifest.CheckExact(version) != nil || runtime.GOOS == "linux" && runtime.GOARCH == "arm64" || runtime.GOOS == "windows" {
 		return "", fmt.Errorf("go %s of this machine cannot stand in for a locked one", version)
 	}
 	return version, nil

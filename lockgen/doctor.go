@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
@@ -134,17 +135,17 @@ func runDoctor(ctx context.Context, p *program, _ []string) error {
 
 // whatIsAsked reads the lock and the manifest where they are; without them
 // nothing is needed.
-func (p *program) whatIsAsked(d *diagnosis) (*lock.Lock, *lock.Manifest, error) {
-	m := &lock.Manifest{}
+func (p *program) whatIsAsked(d *diagnosis) (*lock.Lock, *manifest.Manifest, error) {
+	m := &manifest.Manifest{}
 	switch err := p.locate(); {
 	case err == nil:
-		if m, _, err = lock.ReadManifest(p.manifest); err != nil {
+		if m, _, err = manifest.Read(p.manifest); err != nil {
 			return nil, nil, err
 		}
 	case p.manifestGiven != "" || !errors.Is(err, fs.ErrNotExist):
 		return nil, nil, err
 	case p.lock == "":
-		name, err := lock.FindLock(".")
+		name, err := lock.Find(".")
 		if err != nil {
 			return &lock.Lock{}, m, nil
 		}
@@ -171,7 +172,7 @@ type need struct {
 // needs lists, for each tool, who uses it. Npm and pip plugins are unpacked by
 // us, so of their managers only the address of the registry is needed, unless one
 // was chosen; a choice of what is no manager is of class Usage.
-func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfig, env func(string) string) (map[string]need, error) {
+func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckconfig, env func(string) string) (map[string]need, error) {
 	needs := map[string]need{}
 	use := func(must bool, who string, tools ...string) {
 		for _, t := range tools {
@@ -222,10 +223,10 @@ func needs(l *lock.Lock, m *lock.Manifest, host lock.Platform, config *buckconfi
 		who, manager string
 		of           []string
 	}{
-		{"BUCK2_PROTOBUF_NODE_MANAGER", env("BUCK2_PROTOBUF_NODE_MANAGER"), lock.NodeManagers},
-		{"node-manager of plugins.toml", m.NodeManager, lock.NodeManagers},
+		{"BUCK2_PROTOBUF_NODE_MANAGER", env("BUCK2_PROTOBUF_NODE_MANAGER"), manifest.NodeManagers},
+		{"node-manager of plugins.toml", m.NodeManager, manifest.NodeManagers},
 		{"BUCK2_PROTOBUF_WHEEL_MANAGER", env("BUCK2_PROTOBUF_WHEEL_MANAGER"), install.WheelManagers},
-		{"[buck2_protobuf] node_manager", config.get("buck2_protobuf", "node_manager"), lock.NodeManagers},
+		{"[buck2_protobuf] node_manager", config.get("buck2_protobuf", "node_manager"), manifest.NodeManagers},
 		{"[buck2_protobuf] wheel_manager", config.get("buck2_protobuf", "wheel_manager"), install.WheelManagers},
 	} {
 		switch {
@@ -330,7 +331,7 @@ func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host l
 func (p *program) oneManager(ctx context.Context) error {
 	least, why := p.minVersion, ""
 	if !slices.Contains(proc.Tools(), p.manager) {
-		mend := lock.DidYouMean(p.manager, proc.Tools(), "tools are "+strings.Join(proc.Tools(), ", "))
+		mend := fault.DidYouMean(p.manager, proc.Tools(), "tools are "+strings.Join(proc.Tools(), ", "))
 		return fault.Errorf(fault.Usage, mend, "unknown tool %q", p.manager)
 	}
 	if least == "" {
@@ -426,7 +427,7 @@ func (p *program) lookAtProxies() []finding {
 
 // lookAtRegistries asks the clients of the sources that the lock has, or of all
 // where there is no lock, which registry they are configured with.
-func lookAtRegistries(ctx context.Context, l *lock.Lock, m *lock.Manifest, dir string) []finding {
+func lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, dir string) []finding {
 	used := map[string]bool{}
 	var scopes []string
 	for _, versions := range l.Plugins {

@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -81,7 +82,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	if err := p.locate(); err != nil {
 		return err
 	}
-	m, _, err := lock.ReadManifest(p.manifest)
+	m, _, err := manifest.Read(p.manifest)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-func (p *program) contest(ctx context.Context, m *lock.Manifest, w *resolve.Want, l *lock.Lock) ([]resolve.Tried, error) {
+func (p *program) contest(ctx context.Context, m *manifest.Manifest, w *resolve.Want, l *lock.Lock) ([]resolve.Tried, error) {
 	o, err := p.options(l)
 	if err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func newest(wants []*resolve.Want, l *lock.Lock, name string) string {
 	return slices.MaxFunc(versions, lock.CompareVersions)
 }
 
-func unknownPlugin(m *lock.Manifest, l *lock.Lock, spec string) error {
+func unknownPlugin(m *manifest.Manifest, l *lock.Lock, spec string) error {
 	name, _, _ := strings.Cut(spec, "@")
 	names := slices.Sorted(maps.Keys(m.Plugins))
 	if p := m.Plugins[name]; p != nil {
@@ -171,12 +172,12 @@ func unknownPlugin(m *lock.Manifest, l *lock.Lock, spec string) error {
 	if err := catalog.Builtin().Refused(name); err != nil {
 		return err
 	}
-	mend := lock.DidYouMean(name, names, "run: lockgen add "+spec)
+	mend := fault.DidYouMean(name, names, "run: lockgen add "+spec)
 	return fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
 }
 
 // tell gathers what manifest, catalogue and lock say.
-func tell(m *lock.Manifest, l *lock.Lock, name, version string, want *resolve.Want, v *lock.Version) *story {
+func tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *resolve.Want, v *lock.Version) *story {
 	s := &story{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
 	if r, ok := catalog.Builtin().Lookup(name); ok {
 		s.About = r.About

@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -29,7 +30,7 @@ func newGoPlace(t *testing.T) (p *place, version string) {
 	if version, err = g.Version(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if lock.CheckExact(version) != nil || runtime.GOOS == "linux" && runtime.GOARCH == "arm64" || runtime.GOOS == "windows" {
+	if manifest.CheckExact(version) != nil || runtime.GOOS == "linux" && runtime.GOARCH == "arm64" || runtime.GOOS == "windows" {
 		t.Skipf("Go %s of this machine cannot stand in for a locked one", version)
 	}
 	p = newPlace(t)

@@ -9,6 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 var initVerb = &cli.Verb[program]{
@@ -62,7 +63,7 @@ protoc = "30.2"
 func runInit(ctx context.Context, p *program, _ []string) error {
 	name := p.manifestGiven
 	if name == "" {
-		name = lock.ManifestName
+		name = manifest.FileName
 	}
 	lockName := p.lockGiven
 	if lockName == "" {

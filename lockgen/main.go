@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -133,7 +134,7 @@ func (e *toldError) Error() string { return e.err.Error() }
 func (p *program) locate() error {
 	p.manifest, p.lock = p.manifestGiven, p.lockGiven
 	if p.manifest == "" {
-		name, err := lock.FindManifest(".")
+		name, err := manifest.Find(".")
 		if err != nil {
 			return err
 		}
@@ -151,7 +152,7 @@ func (p *program) locate() error {
 // locateLock finds the lock alone, for what needs no manifest.
 func (p *program) locateLock() error {
 	if p.lockGiven == "" && p.manifestGiven == "" {
-		name, err := lock.FindLock(".")
+		name, err := lock.Find(".")
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -60,7 +61,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	if p.to == "" {
 		return fault.Errorf(fault.Usage, "write: lockgen mirror --to oci://HOST/REPO, or --to oci-layout:DIR", "lockgen mirror needs --to")
 	}
-	to, err := lock.ParsePlace(p.to)
+	to, err := manifest.ParsePlace(p.to)
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	if err := p.locate(); err != nil {
 		return err
 	}
-	m, _, err := lock.ReadManifest(p.manifest)
+	m, _, err := manifest.Read(p.manifest)
 	if err != nil {
 		return err
 	}
@@ -174,13 +175,13 @@ type mirrored struct {
 }
 
 // mirrored finds out what the arguments mean.
-func (p *program) mirrored(m *lock.Manifest, l *lock.Lock, args []string) (*mirrored, error) {
+func (p *program) mirrored(m *manifest.Manifest, l *lock.Lock, args []string) (*mirrored, error) {
 	what := &mirrored{platforms: lock.PlatformNames(), members: map[string][]*lock.Entry{}, trees: p.trees}
 	if len(p.platforms) > 0 {
 		what.platforms = nil
 		for _, name := range p.platforms {
 			if _, ok := lock.LookupPlatform(name); !ok {
-				mend := lock.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
+				mend := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
 				return nil, fault.Errorf(fault.Usage, mend, "unknown platform %q", name)
 			}
 			if !slices.Contains(what.platforms, name) {
@@ -206,7 +207,7 @@ func (p *program) mirrored(m *lock.Manifest, l *lock.Lock, args []string) (*mirr
 	known := slices.Sorted(maps.Keys(m.Bundles))
 	for _, name := range p.bundles {
 		if !slices.Contains(known, name) {
-			mend := lock.DidYouMean(name, known, "bundles of plugins.toml are "+strings.Join(known, ", "))
+			mend := fault.DidYouMean(name, known, "bundles of plugins.toml are "+strings.Join(known, ", "))
 			return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 )
@@ -75,7 +76,7 @@ func (p *place) pushed(args ...string) (done struct {
 // open opens a place of OCI as fetch does.
 func (p *place) open(to string) oci.Place {
 	p.t.Helper()
-	at, err := lock.ParsePlace(to)
+	at, err := manifest.ParsePlace(to)
 	if err != nil {
 		p.t.Fatal(err)
 	}

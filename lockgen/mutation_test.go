@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -246,7 +247,7 @@ func TestMutations(t *testing.T) {
 	p.write("plugins.toml", mutationManifest)
 	p.write("plugins.lock.toml", string(good))
 	p.ok("check")
-	m, err := lock.ParseManifest("plugins.toml", []byte(mutationManifest))
+	m, err := manifest.Parse("plugins.toml", []byte(mutationManifest))
 	if err != nil {
 		t.Fatal(err)
 	}

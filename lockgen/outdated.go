@@ -8,7 +8,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -29,7 +29,7 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 	if err := p.locate(); err != nil {
 		return err
 	}
-	m, _, err := lock.ReadManifest(p.manifest)
+	m, _, err := manifest.Read(p.manifest)
 	if err != nil {
 		return err
 	}

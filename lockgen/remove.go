@@ -6,7 +6,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -29,7 +29,7 @@ func runRemove(ctx context.Context, p *program, args []string) error {
 				return nil, fault.Errorf(fault.Usage, "write: lockgen remove "+name, "%q has no version behind the @", spec)
 			}
 			var err error
-			if data, err = lock.RemoveVersion(p.manifest, data, name, version); err != nil {
+			if data, err = manifest.RemoveVersion(p.manifest, data, name, version); err != nil {
 				return nil, err
 			}
 		}

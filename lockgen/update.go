@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -100,7 +101,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
-	m, before, err := lock.ReadManifest(p.manifest)
+	m, before, err := manifest.Read(p.manifest)
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 		if after, err = c.edit(ctx, &c, before, o); err != nil {
 			return err
 		}
-		if m, err = lock.ParseManifest(p.manifest, after); err != nil {
+		if m, err = manifest.Parse(p.manifest, after); err != nil {
 			return err
 		}
 	}

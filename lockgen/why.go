@@ -45,7 +45,7 @@ func runWhy(_ context.Context, p *program, args []string) error {
 		}
 	}
 	if len(places)+len(plugins) == 0 {
-		mend := lock.DidYouMean(word, packageNames(l), "see what there is: lockgen tree")
+		mend := fault.DidYouMean(word, packageNames(l), "see what there is: lockgen tree")
 		return fault.Errorf(fault.Usage, mend, "no plugin of %s has a package %s", p.lock, word)
 	}
 	if p.ui.JSON {

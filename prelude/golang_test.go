@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -29,7 +30,7 @@ func TestGoPlugin(t *testing.T) {
 		t.Skip("skipped:", err)
 	}
 	version, err := tool.Version(t.Context())
-	if err != nil || lock.CheckExact(version) != nil {
+	if err != nil || manifest.CheckExact(version) != nil {
 		t.Skipf("skipped: Go %s of this machine cannot stand in for a locked one (%v)", version, err)
 	}
 	foreign := foreignTo(host)

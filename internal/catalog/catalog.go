@@ -15,6 +15,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 //go:embed catalog.toml
@@ -39,7 +40,7 @@ type Fit struct {
 
 // A Source is one place where a known plugin can be had.
 type Source struct {
-	From      lock.Source
+	From      manifest.Source
 	Main      string   // go: folder of the main package in the module, "" for its root
 	Binary    string   // npm, cargo, go: name of the executable; pip: that of a console script, or a path; else its path in the tree
 	Entry     string   // pip: what Python starts, "" for the console script; see [lock.CheckEntry]
@@ -49,7 +50,7 @@ type Source struct {
 	Requires  []string // npm: templates of files that each platform needs, see [NAPI]
 	Until     string   // the first version that cannot be locked, "" for none
 	Reason    string   // why that is so
-	Naming    lock.Naming
+	Naming    manifest.Naming
 	Assets    map[string]string // github: the asset of a platform that Naming does not name
 }
 
@@ -132,7 +133,7 @@ func parse(text string) (*Catalog, error) {
 			}
 		}
 		for _, s := range p.Sources {
-			from, err := lock.ParseSource(s.From)
+			from, err := manifest.ParseSource(s.From)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -148,7 +149,7 @@ func parse(text string) (*Catalog, error) {
 			if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
 				return nil, fmt.Errorf("%s: entry %q, generator %q: not of source pip, or no entry", name, s.Entry, s.Generator)
 			}
-			naming := lock.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
+			naming := manifest.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
 			if err := naming.Check(from); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -173,7 +174,7 @@ func parse(text string) (*Catalog, error) {
 		if from == "" {
 			continue
 		}
-		if _, err := lock.ParseSource(from); err != nil {
+		if _, err := manifest.ParseSource(from); err != nil {
 			return nil, fmt.Errorf("refused %s: %w", name, err)
 		}
 		c.refused[from] = r
@@ -219,7 +220,7 @@ func (c *Catalog) Unknown(name string) error {
 }
 
 // Refused returns an error of class [fault.Usage] with the reason and the
-// replacement for a name, or a source in the form of [lock.Source.String], that
+// replacement for a name, or a source in the form of [manifest.Source.String], that
 // cannot be locked, else nil.
 func (c *Catalog) Refused(name string) error {
 	r, ok := c.refused[name]
@@ -234,7 +235,7 @@ func (c *Catalog) Refused(name string) error {
 }
 
 // Nearest returns the known name that a misspelt one most likely means, or "".
-func (c *Catalog) Nearest(name string) string { return lock.Nearest(name, c.Names()) }
+func (c *Catalog) Nearest(name string) string { return fault.Nearest(name, c.Names()) }
 
 // NAPI is the name that napi-rs gives a platform in the file names of native
 // modules (https://napi.rs/docs/cross-build/summary): linux-x64-gnu,

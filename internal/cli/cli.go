@@ -305,7 +305,7 @@ func (p *Program[T]) badFlag(v *Verb[T], f *pflag.FlagSet, t *T, err error) erro
 	var known []string
 	f.VisitAll(func(flag *pflag.Flag) { known = append(known, flag.Name) })
 	hint := p.moreHelp(v)
-	if near := lock.Nearest(name, known); near != "" {
+	if near := fault.Nearest(name, known); near != "" {
 		hint = "did you mean --" + near + "? otherwise " + hint
 	}
 	return fault.Errorf(fault.Usage, hint, "%w", err)
@@ -355,13 +355,13 @@ func (p *Program[T]) below(name string) (words []string) {
 func (p *Program[T]) unknown(u *ui.UI, name string) error {
 	first, second, _ := strings.Cut(name, " ")
 	if names := p.below(first); len(names) > 0 {
-		return fault.Errorf(fault.Usage, lock.DidYouMean(second, names, "they are "+strings.Join(names, ", ")), "%s %s has no command %q", p.Name, first, second)
+		return fault.Errorf(fault.Usage, fault.DidYouMean(second, names, "they are "+strings.Join(names, ", ")), "%s %s has no command %q", p.Name, first, second)
 	}
 	var names []string
 	for _, v := range p.all(u) {
 		names = append(names, v.Name)
 	}
-	return fault.Errorf(fault.Usage, lock.DidYouMean(name, names, "commands are "+strings.Join(names, ", ")), "unknown command %q", name)
+	return fault.Errorf(fault.Usage, fault.DidYouMean(name, names, "commands are "+strings.Join(names, ", ")), "unknown command %q", name)
 }
 
 // A Version is what --json prints for version.

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
@@ -38,7 +37,7 @@ and their values, and the names of plugins.`,
 %[1]s completion powershell >> $PROFILE`, p.Name),
 		Run: func(_ context.Context, _ *T, args []string) error {
 			if len(args) != 1 || !slices.Contains(shells, args[0]) {
-				return fault.Errorf(fault.Usage, lock.DidYouMean(strings.Join(args, " "), shells, "run: "+p.Name+" completion bash"), "completion takes one of %s", strings.Join(shells, ", "))
+				return fault.Errorf(fault.Usage, fault.DidYouMean(strings.Join(args, " "), shells, "run: "+p.Name+" completion bash"), "completion takes one of %s", strings.Join(shells, ", "))
 			}
 			script, err := scripts.ReadFile("completion." + args[0])
 			if err != nil {

@@ -51,7 +51,7 @@ type Installer struct {
 
 	Given        map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
 	Offline      bool                 // name what is missing before any work
-	NodeManager  string               // what builds the folder of an npm plugin: one of [lock.NodeManagers], or "" for the first that can
+	NodeManager  string               // what builds the folder of an npm plugin: one of [manifest.NodeManagers], or "" for the first that can
 	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
 	NoManagers   bool                 // run no package manager
 	Python       string               // the Python that runs plugins, "" for one of those on PATH

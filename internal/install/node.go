@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/managers"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 )
 
@@ -21,8 +22,8 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 	if i.NoManagers || i.NodeManager == "none" {
 		return i.buildOurselves(ctx, e, platform, dir)
 	}
-	if i.NodeManager != "" && !slices.Contains(lock.NodeManagers, i.NodeManager) {
-		return fault.Errorf(fault.Usage, "known are "+strings.Join(lock.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
+	if i.NodeManager != "" && !slices.Contains(manifest.NodeManagers, i.NodeManager) {
+		return fault.Errorf(fault.Usage, "known are "+strings.Join(manifest.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
 	}
 	// Looking for the manager may bring the locked runtime: meanwhile the tarballs
 	// are brought and read.
@@ -96,7 +97,7 @@ func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*managers.N
 		if i.NodeManager != "" {
 			return managers.FindNode(ctx, i.NodeManager, node)
 		}
-		for _, name := range lock.NodeManagers {
+		for _, name := range manifest.NodeManagers {
 			if name == "none" {
 				break
 			}

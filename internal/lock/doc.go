@@ -1,5 +1,5 @@
-// Package lock holds the words that both programs share: the manifest, which
-// people write, the lock, which lockgen writes, and the platforms.
+// Package lock is the lock, which lockgen writes, and the words that both programs
+// share with it: source kinds, platforms, names and digests.
 //
 // # The lock
 //
@@ -44,7 +44,7 @@
 // oci, one of [Archives]; without it the file is the executable itself. Their binary
 // is executable whatever the archive says, and a link in one that ends at a file of
 // it is a copy of that. A tree is the digest that
-// package store specifies.
+// package archive specifies.
 //
 // A wheel is unpacked at the root of the tree. Of a plugin that Python runs, a
 // wheel that is not for all interpreters has python, and lies in py3.N of each of
@@ -71,49 +71,6 @@
 // plugins.toml has no schema of its own: keys may be added to it, and a program
 // that does not know one says so. schemas/plugins.lock.schema.json and
 // schemas/plugins.schema.json tell editors what they can check of both files.
-//
-// # Where the files of a plugin are
-//
-// An entry of [plugins] in plugins.toml may name files by templates, in which
-// {version}, {os} and {arch} (linux macos windows, x86_64 aarch64), {goos} and
-// {goarch} (Go's words) and {exe} (".exe" on Windows) are replaced:
-//
-//	source = "https://…"                # a file for each platform, or
-//	source = "github:OWNER/REPO"        # assets of a release, or
-//	source = "maven:GROUP:ARTIFACT"     # ARTIFACT-VERSION-OS-ARCH.exe in maven of [registries], or
-//	source = "oci://HOST/REPO:TAG"      # an index with platforms, or the only layer
-//	source = "oci://HOST/REPO:TAG#FILE" # the layer of that title
-//	asset = "NAME"                      # github: the file in the release
-//	tag = "v{version}"                  # github: the release's tag, this if absent
-//	checksums = "NAME"                  # a published checksum file beside the file, or its
-//	                                    # URL; {file} is the name of the file it is about.
-//	                                    # Any form that names the file and its SHA-256 or
-//	                                    # SHA-512, and can be read in one way only
-//	os = { macos = "osx" }              # the publisher's words for {os}
-//	arch = { aarch64 = "aarch_64" }     # and for {arch}
-//	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
-//	platforms.macos-aarch64 = { emulate = "macos-x86_64" } # consent to Rosetta, of any source
-//
-// The end of a file's name tells its form: .zip; .tar.gz, .tar.xz, .tar.zst, .tar.bz2
-// and their short forms; .gz, .xz, .zst or .bz2 of one executable; else it is the
-// executable. What is named by binary is executable.
-//
-// An entry of source pip may say how Python starts it:
-//
-//	binary = "protoc-gen-x"      # a console script; with a slash, the path of a native executable
-//	entry = "MODULE:FUNCTION"    # or MODULE, where there is no such script
-//	generator = "NAME"           # where entry is the main function of a protoc, NAME of its --NAME_out
-//
-// [[mirror]] names places where bytes may be had before their origin is asked,
-// in the order in which they are tried; see [Mirror]. It is in no lock.
-//
-//	[[mirror]]
-//	from = "https://github.com/"                 # the beginning of a URL, of oci://…,
-//	to = "https://proxy.example.com/github/"     # npm:…, pip:…, cargo: or go:, or "*"
-//
-//	[[mirror]]
-//	from = "*"
-//	to = "oci://registry.example.com/plugins"    # filled by lockgen mirror; or oci-layout:DIR
 //
 // [Print] writes the canonical text, [Parse] reads any text of that meaning,
 // and [Canonical] tells the two apart.

@@ -9,17 +9,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// FindLock looks for a plugins.lock.toml in dir and above it. A miss is an
+// Find looks for a plugins.lock.toml in dir and above it. A miss is an
 // error of class [fault.Lock] that wraps [fs.ErrNotExist].
-func FindLock(dir string) (string, error) {
-	name, err := findAbove(dir, FileName)
+func Find(dir string) (string, error) {
+	name, err := FindAbove(dir, FileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fault.Errorf(fault.Lock, "run: lockgen update", "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
 	}
 	return name, err
 }
 
-func findAbove(dir, name string) (string, error) {
+func FindAbove(dir, name string) (string, error) {
 	full, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err

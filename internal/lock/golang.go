@@ -47,7 +47,7 @@ func (v *Version) validateGo() error {
 		return fmt.Errorf("package: %w", err)
 	}
 	if v.Main != "" {
-		if err := checkMain(v.Main); err != nil {
+		if err := CheckMain(v.Main); err != nil {
 			return fmt.Errorf("main: %w", err)
 		}
 	}
@@ -94,8 +94,8 @@ func checkH1(field, s string) error {
 	return nil
 }
 
-// checkMain accepts the folder of a main package in its module.
-func checkMain(s string) error {
+// CheckMain accepts the folder of a main package in its module.
+func CheckMain(s string) error {
 	if err := CheckPath(s); err != nil {
 		return err
 	}

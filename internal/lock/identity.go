@@ -112,7 +112,7 @@ func NormalPackage(kind, name string) string {
 		return strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	case OCI:
 		host, rest, _ := strings.Cut(name, "/")
-		if h, err := normalHost(host); err == nil {
+		if h, err := NormalHost(host); err == nil {
 			host = h
 		}
 		return host + "/" + rest
@@ -120,9 +120,9 @@ func NormalPackage(kind, name string) string {
 	return name
 }
 
-// normalHost is a host in lower case, in ASCII, without the dot at the end; an
+// NormalHost is a host in lower case, in ASCII, without the dot at the end; an
 // IPv6 address in brackets.
-func normalHost(host string) (string, error) {
+func NormalHost(host string) (string, error) {
 	if strings.Contains(host, ":") {
 		return "[" + strings.ToLower(host) + "]", nil
 	}

@@ -144,7 +144,7 @@ func (c Cell) Locked() bool { return c.Binary != "" }
 // Read reads and validates the lock at a path. Its errors are of class
 // [fault.Lock], or [fault.Machine] where the file cannot be read.
 func Read(name string) (*Lock, []byte, error) {
-	data, err := readFile(name)
+	data, err := ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not exist: %w", name, fs.ErrNotExist)
 	}
@@ -155,8 +155,8 @@ func Read(name string) (*Lock, []byte, error) {
 	return l, data, err
 }
 
-// readFile reads a regular file of at most MaxSize bytes.
-func readFile(name string) ([]byte, error) {
+// ReadFile reads a regular file of at most MaxSize bytes.
+func ReadFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		}
 		return l, nil
 	}
-	if line := mergeMarker(data); line > 0 {
+	if line := MergeMarker(data); line > 0 {
 		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
@@ -237,9 +237,9 @@ func describe(err error) error {
 	return err
 }
 
-// mergeMarker returns the number of the first line that git left behind in a
+// MergeMarker returns the number of the first line that git left behind in a
 // conflict, or 0.
-func mergeMarker(data []byte) int {
+func MergeMarker(data []byte) int {
 	n := 0
 	for line := range bytes.Lines(data) {
 		n++
@@ -399,7 +399,7 @@ func (v *Version) validateFile(key string, f File) error {
 			return errors.New("url is missing")
 		}
 		if u, err := url.Parse(f.URL); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-			return fmt.Errorf("url %q is not of the form https://HOST/…", redact(f.URL))
+			return fmt.Errorf("url %q is not of the form https://HOST/…", RedactURL(f.URL))
 		}
 	case Go:
 		if err := validateGoFile(key, f); err != nil {
@@ -518,7 +518,7 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	versions := l.Plugins[name]
 	if len(versions) == 0 {
 		names := slices.Sorted(maps.Keys(l.Plugins))
-		mend := DidYouMean(name, names, "run: lockgen add "+spec)
+		mend := fault.DidYouMean(name, names, "run: lockgen add "+spec)
 		return "", "", nil, fault.Errorf(fault.Usage, mend,
 			"plugin %q is not locked; locked are %s", name, strings.Join(names, ", "))
 	}

@@ -97,7 +97,7 @@ func (p *printer) text(parts ...string) {
 }
 
 func (p *printer) version(name, version string, v *Version) {
-	table := "\n[plugins." + key(name) + "." + quote(version)
+	table := "\n[plugins." + Key(name) + "." + Quote(version)
 	p.text(table, "]\n")
 	fields := v.fields()
 	for i := range fields {
@@ -117,7 +117,7 @@ func (p *printer) version(name, version string, v *Version) {
 	for _, name := range sorted(p, v.Platforms) {
 		c := v.Platforms[name]
 		fields := c.fields()
-		p.text(key(name))
+		p.text(Key(name))
 		p.inline(fields[:])
 	}
 }
@@ -149,7 +149,7 @@ func (p *printer) field(f *field) {
 	case f.text != nil:
 		p.quote(*f.text)
 	case f.list != nil:
-		p.text(printList(*f.list))
+		p.text(PrintList(*f.list))
 	default:
 		p.b = strconv.AppendInt(p.b, *f.size, 10)
 	}
@@ -160,11 +160,11 @@ func bare(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-// key is a TOML key, bare where it may be.
-func key(s string) string {
+// Key is a TOML key, bare where it may be.
+func Key(s string) string {
 	for i := range len(s) {
 		if !bare(s[i]) {
-			return quote(s)
+			return Quote(s)
 		}
 	}
 	if s == "" {
@@ -173,8 +173,8 @@ func key(s string) string {
 	return s
 }
 
-// quote is a TOML basic string.
-func quote(s string) string {
+// Quote is a TOML basic string.
+func Quote(s string) string {
 	var p printer
 	p.quote(s)
 	return string(p.b)
@@ -229,10 +229,10 @@ func firstDifference(a, b []byte) (line int, inA, inB string) {
 	}
 }
 
-func printList(list []string) string {
+func PrintList(list []string) string {
 	quoted := make([]string, len(list))
 	for i, s := range list {
-		quoted[i] = quote(s)
+		quoted[i] = Quote(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
 }

@@ -14,7 +14,7 @@ import (
 var DefaultPython = []string{"3.11", "3.12", "3.13"}
 
 var (
-	pythonForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^3\.(0|[1-9][0-9]?)$`) })
+	PythonForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^3\.(0|[1-9][0-9]?)$`) })
 	// The object reference of an entry point, without extras:
 	// https://packaging.python.org/en/latest/specifications/entry-points/
 	entryForm   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + dottedName + `(:` + dottedName + `)?$`) })
@@ -108,7 +108,7 @@ func (v *Version) validatePythonFile(f File) error {
 
 func checkInterpreters(list []string) error {
 	for i, python := range list {
-		if !pythonForm().MatchString(python) {
+		if !PythonForm().MatchString(python) {
 			return fmt.Errorf("python %q is not of the form 3.N", python)
 		}
 		if i > 0 && CompareVersions(list[i-1], python) >= 0 {

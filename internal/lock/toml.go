@@ -86,7 +86,7 @@ func checkTOML(text string) error {
 			i += end - 1
 			begin(i + 1)
 		case '"', '\'':
-			end := stringEnd(text[i:])
+			end := StringEnd(text[i:])
 			line += strings.Count(text[i:i+end], "\n")
 			i += end - 1
 		case '[', '{':
@@ -134,10 +134,10 @@ func checkTOML(text string) error {
 	return nil
 }
 
-// stringEnd returns the length of the TOML string that text begins with, or of
+// StringEnd returns the length of the TOML string that text begins with, or of
 // all up to the end of its line or of text where it is not closed.
-func stringEnd(text string) int {
-	quote := openingQuote(text)
+func StringEnd(text string) int {
+	quote := OpeningQuote(text)
 	for i := len(quote); i < len(text); i++ {
 		switch {
 		case text[i] == '\\' && quote[0] == '"':
@@ -157,9 +157,9 @@ func stringEnd(text string) int {
 	return len(text)
 }
 
-// openingQuote returns what the TOML string that text begins with is opened and
+// OpeningQuote returns what the TOML string that text begins with is opened and
 // closed by: one quote, or three.
-func openingQuote(text string) string {
+func OpeningQuote(text string) string {
 	if triple := strings.Repeat(text[:1], 3); strings.HasPrefix(text, triple) {
 		return triple
 	}

@@ -14,7 +14,7 @@ import (
 func CheckURL(s string) error {
 	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(s))
 	if err != nil {
-		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", redact(s))
+		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", RedactURL(s))
 	}
 	if u.User != nil {
 		return fault.Errorf(fault.Usage, "remove USER:PASSWORD@; credentials belong into ~/.netrc or the client's own configuration",
@@ -38,8 +38,8 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// redact takes what looks like credentials out of a URL that cannot be parsed.
-func redact(s string) string {
+// RedactURL takes what looks like credentials out of a URL that cannot be parsed.
+func RedactURL(s string) string {
 	scheme, rest, ok := strings.Cut(s, "//")
 	if !ok {
 		return s
@@ -82,7 +82,7 @@ func features(list string) bool {
 	return list != "" && list[0] != '-'
 }
 
-func word(s string) bool {
+func IsWord(s string) bool {
 	for i, r := range s {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || i > 0 && strings.ContainsRune("._-", r)) {
 			return false

@@ -43,7 +43,7 @@ type Tarball struct {
 // interchangeable: each makes the same folder of the same tarballs. It is safe
 // for use by several goroutines.
 type NodeManager struct {
-	Name    string // one of [lock.NodeManagers] but "none"
+	Name    string // one of [manifest.NodeManagers] but "none"
 	Version string
 
 	run []string // the program and the arguments that come first

@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
@@ -29,7 +29,7 @@ func FindNode(ctx context.Context, name string, node func() (string, error)) (_ 
 		}
 		return OfNPM(n)
 	}
-	if !slices.Contains(lock.NodeManagers, name) || name == "none" {
+	if !slices.Contains(manifest.NodeManagers, name) || name == "none" {
 		return nil, fmt.Errorf("%q is no node manager", name)
 	}
 	const or = "; or use another, or none: BUCK2_PROTOBUF_NODE_MANAGER=none"

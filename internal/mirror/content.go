@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -113,7 +114,7 @@ func (t *Tiers) Tree(ctx context.Context, s *store.Store, e *lock.Entry, served,
 	return a.failed()
 }
 
-func (t *Tiers) tree(ctx context.Context, s *store.Store, m lock.Mirror, e *lock.Entry, served, dir string) error {
+func (t *Tiers) tree(ctx context.Context, s *store.Store, m manifest.Mirror, e *lock.Entry, served, dir string) error {
 	place, err := t.place(m)
 	if err != nil {
 		return err
@@ -165,7 +166,7 @@ func treeOf(place oci.Place, n *oci.Node) (oci.Descriptor, error) {
 
 // Bundle returns what a bundle in a place consists of: NAME@VERSION.
 func (t *Tiers) Bundle(ctx context.Context, to, name string) ([]string, error) {
-	place, err := t.place(lock.Mirror{To: to})
+	place, err := t.place(manifest.Mirror{To: to})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -41,13 +42,13 @@ import (
 // Tiers brings the bytes of locked files and ready folders, from mirrors and
 // the origin. It is safe for concurrent use.
 type Tiers struct {
-	Mirrors []lock.Mirror // in the order in which they are tried
-	Dir     string        // where the folders of mirrors are relative to
+	Mirrors []manifest.Mirror // in the order in which they are tried
+	Dir     string            // where the folders of mirrors are relative to
 	OCI     func() *oci.Client
 	// Web brings a file over HTTP: from its origin, or, where m is not nil, by a
 	// mirror that is no place of OCI. A mirror that turns out not to fit is
 	// [ErrNoFit].
-	Web func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error
+	Web func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error
 	// Warn is told of a tier that served wrong bytes, Detail of one that failed.
 	Warn, Detail func(format string, args ...any)
 	// Report is told of every attempt, nil for nobody.
@@ -191,7 +192,7 @@ func (t *Tiers) contradicts(ctx context.Context, place oci.Place, e *lock.Entry,
 }
 
 // hold tries a place of OCI.
-func (a *attempts) hold(ctx context.Context, m lock.Mirror, in *store.Ingest, e *lock.Entry, key string) error {
+func (a *attempts) hold(ctx context.Context, m manifest.Mirror, in *store.Ingest, e *lock.Entry, key string) error {
 	f := e.Locked.Files[key]
 	return a.try(ctx, m.To, true, in, func() error {
 		place, err := a.t.place(m)
@@ -206,8 +207,8 @@ func (a *attempts) hold(ctx context.Context, m lock.Mirror, in *store.Ingest, e 
 }
 
 // place opens the place of a mirror.
-func (t *Tiers) place(m lock.Mirror) (oci.Place, error) {
-	p, err := lock.ParsePlace(m.To)
+func (t *Tiers) place(m manifest.Mirror) (oci.Place, error) {
+	p, err := manifest.ParsePlace(m.To)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +310,7 @@ func (a *attempts) failed() error {
 func (t *Tiers) Local(ctx context.Context, e *lock.Entry, key string) bool {
 	f := e.Locked.Files[key]
 	for _, m := range t.Mirrors {
-		p, err := lock.ParsePlace(m.To)
+		p, err := manifest.ParsePlace(m.To)
 		if err != nil || p.Dir == "" || !m.Fits(e.Locked.Coordinate(key)) {
 			continue
 		}

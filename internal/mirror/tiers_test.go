@@ -10,6 +10,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -34,8 +35,8 @@ func TestDown(t *testing.T) {
 			asked := 0
 			quiet := func(string, ...any) {}
 			tiers := &Tiers{
-				Mirrors: []lock.Mirror{{From: "https://origin.example.com/", To: "https://mirror.example.com/"}}, Warn: quiet, Detail: quiet,
-				Web: func(_ context.Context, _ *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error {
+				Mirrors: []manifest.Mirror{{From: "https://origin.example.com/", To: "https://mirror.example.com/"}}, Warn: quiet, Detail: quiet,
+				Web: func(_ context.Context, _ *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
 					if m != nil {
 						asked++
 						return tt.err

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // A Tool is a foreign program of this machine that works and says its version.
@@ -95,7 +95,7 @@ func recipes() []recipe {
 // anything to answer: corepack, rustup, Yarn, go.
 func (r recipe) env() []string {
 	set := []string{"COREPACK_ENABLE_NETWORK=0", "RUSTUP_AUTO_INSTALL=0", "YARN_IGNORE_PATH=1", "YARN_RC_FILENAME=.none.yml", "GOTOOLCHAIN=local", "GOFLAGS=", "NO_UPDATE_NOTIFIER=1"}
-	if r.name == "node" || slices.Contains(lock.NodeManagers, r.name) {
+	if r.name == "node" || slices.Contains(manifest.NodeManagers, r.name) {
 		return ShimEnv(set...)
 	}
 	return AskEnv(set...)

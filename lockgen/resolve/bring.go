@@ -6,6 +6,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -22,7 +23,7 @@ type Bringer struct {
 
 // NewBringer prepares the sources of a manifest and its lock, o.Old. Downloads
 // are shown as part of a transfer. The caller closes it.
-func NewBringer(m *lock.Manifest, o Options, transfer *ui.Transfer) *Bringer {
+func NewBringer(m *manifest.Manifest, o Options, transfer *ui.Transfer) *Bringer {
 	u := newUpdate(m, o)
 	u.asking, u.out.Lock = true, o.Old
 	u.connect()
@@ -53,7 +54,7 @@ func (b *Bringer) Close() {
 
 // web brings a file by its source, which looks at the mirrors for addresses
 // itself, as it does when it locks.
-func (b *Bringer) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *lock.Mirror) error {
+func (b *Bringer) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
 	if m != nil {
 		return mirror.ErrNoFit
 	}
@@ -72,6 +73,6 @@ func (b *Bringer) artifact(ctx context.Context, e *lock.Entry, key string) (*Art
 	if err != nil {
 		return nil, err
 	}
-	w := &Want{Name: e.Name, Version: e.Version, From: lock.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
+	w := &Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
 	return source.Locked(w, key, e.Locked.Files[key])
 }

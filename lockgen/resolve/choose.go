@@ -9,6 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -87,7 +88,7 @@ func (w *Want) choose(releases []Release, locked string, rule ages) choice {
 	kind := w.From.Kind
 	releases = slices.DeleteFunc(slices.Clone(releases), func(r Release) bool {
 		_, ok := parseVersion(kind, r.Version)
-		return !ok || lock.CheckExact(r.Version) != nil
+		return !ok || manifest.CheckExact(r.Version) != nil
 	})
 	slices.SortFunc(releases, func(a, b Release) int { return CompareVersions(kind, b.Version, a.Version) })
 	var c choice
@@ -109,7 +110,7 @@ func (w *Want) choose(releases []Release, locked string, rule ages) choice {
 			}
 		case w.ranged && r.Pre && !isPre(kind, r.Version) && r.Version != locked:
 			h.Why = "its publisher calls it a pre-release"
-		case w.Spec == lock.Latest && r.Early && r.Version != locked:
+		case w.Spec == manifest.Latest && r.Early && r.Version != locked:
 			h.Why = "its publisher does not call it latest"
 		case r.Yanked != "":
 			h.Why = "withdrawn: " + r.Yanked

@@ -6,11 +6,12 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // Sources returns the sources of a plugin version in the order in which they
 // are tried, and those that are out of question whatever they have.
-func (w *Want) Sources() (list []lock.Source, out []Tried) {
+func (w *Want) Sources() (list []manifest.Source, out []Tried) {
 	for _, c := range w.candidates() {
 		list = append(list, c.From)
 	}
@@ -22,14 +23,14 @@ func (w *Want) Sources() (list []lock.Source, out []Tried) {
 }
 
 // LockedFrom is the source of w that a locked version came from.
-func (w *Want) LockedFrom(m *lock.Manifest, v *lock.Version) lock.Source {
+func (w *Want) LockedFrom(m *manifest.Manifest, v *lock.Version) manifest.Source {
 	return w.lockedAs(m, v).From
 }
 
 // Contest asks every source of a plugin version whether it can serve now, as
 // Update does, but to the last of them and without locking anything. It
 // downloads what they offer into the store. Why is "" for a source that can.
-func Contest(ctx context.Context, m *lock.Manifest, w *Want, o Options) ([]Tried, error) {
+func Contest(ctx context.Context, m *manifest.Manifest, w *Want, o Options) ([]Tried, error) {
 	if o.Offline {
 		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // TestAgrees: plugins for one crate whose generated code is for two versions of
@@ -26,7 +27,7 @@ func TestAgrees(t *testing.T) {
 		{"two", []string{"0.13.5"}, "0.12.6", 1},
 		{"one of two", []string{"0.13.5", "0.12.1"}, "0.12.6", 0},
 	} {
-		u := newUpdate(&lock.Manifest{}, Options{})
+		u := newUpdate(&manifest.Manifest{}, Options{})
 		for i, version := range tt.prost {
 			u.put("protoc-gen-prost", []string{"1.0.0", "2.0.0"}[i], crate(version))
 		}

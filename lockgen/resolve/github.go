@@ -13,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -89,7 +90,7 @@ func (s *plain) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	}
 	var all []*gitHubRelease
 	for page := 1; page <= maxPages; page++ {
-		address := fmt.Sprintf("%s/repos/%s/%s/releases?per_page=%d", lock.GitHubAPI, owner, repo, perPage)
+		address := fmt.Sprintf("%s/repos/%s/%s/releases?per_page=%d", manifest.GitHubAPI, owner, repo, perPage)
 		if page > 1 {
 			address += fmt.Sprintf("&page=%d", page)
 		}
@@ -154,14 +155,14 @@ var errNoAsset = errors.New("has no file")
 func (s *plain) assetDigest(ctx context.Context, w *Want, asset string) (string, error) {
 	owner, repo, _ := w.From.GitHub()
 	tag := w.naming.ReleaseTag(w.Version)
-	address := lock.GitHubAPI + "/repos/" + owner + "/" + repo + "/releases/tags/" + url.PathEscape(tag)
+	address := manifest.GitHubAPI + "/repos/" + owner + "/" + repo + "/releases/tags/" + url.PathEscape(tag)
 	if listed := s.listedRelease(w, tag); listed != nil {
 		return s.digestIn(ctx, w, listed, asset)
 	}
 	body, err := s.gitHub(ctx, address)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fault.Errorf(fault.Upstream, "see which releases there are: "+lock.GitHubHost+"/"+owner+"/"+repo+"/releases; for a private repository set GITHUB_TOKEN",
+		return "", fault.Errorf(fault.Upstream, "see which releases there are: "+manifest.GitHubHost+"/"+owner+"/"+repo+"/releases; for a private repository set GITHUB_TOKEN",
 			"GitHub has no release %s of %s/%s: %w", tag, owner, repo, err)
 	case err != nil:
 		return "", err
@@ -181,7 +182,7 @@ func (s *plain) digestIn(ctx context.Context, w *Want, release *gitHubRelease, a
 	assets := release.Assets
 	has := func(a gitHubAsset) bool { return a.Name == asset }
 	for page := 1; !slices.ContainsFunc(assets, has) && release.ID != 0 && len(release.Assets) >= fewestAssets && page <= maxPages; page++ {
-		address := fmt.Sprintf("%s/repos/%s/%s/releases/%d/assets?per_page=%d&page=%d", lock.GitHubAPI, owner, repo, release.ID, perPage, page)
+		address := fmt.Sprintf("%s/repos/%s/%s/releases/%d/assets?per_page=%d&page=%d", manifest.GitHubAPI, owner, repo, release.ID, perPage, page)
 		body, err := s.gitHub(ctx, address)
 		if err != nil {
 			return "", err
@@ -219,7 +220,7 @@ func (s *plain) digestIn(ctx context.Context, w *Want, release *gitHubRelease, a
 func credentials(env func(string) string) func(u *url.URL) remote.Credential {
 	token, netrc := env("GITHUB_TOKEN"), remote.Netrc(env)
 	return func(u *url.URL) remote.Credential {
-		if token == "" || fmt.Sprintf("%s://%s", u.Scheme, u.Host) != lock.GitHubAPI {
+		if token == "" || fmt.Sprintf("%s://%s", u.Scheme, u.Host) != manifest.GitHubAPI {
 			return netrc(u)
 		}
 		return remote.Credential{Name: "GITHUB_TOKEN", Authorization: "Bearer " + token}

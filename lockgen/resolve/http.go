@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -21,7 +22,7 @@ import (
 // file, or GitHub itself computed one; else the first download is believed.
 type plain struct {
 	client  *remote.Client
-	mirrors []lock.Mirror
+	mirrors []manifest.Mirror
 	// By URL: what GitHub says of a release, and published checksums.
 	documents documents
 
@@ -29,7 +30,7 @@ type plain struct {
 	releases map[string]*gitHubRelease // by OWNER/REPO TAG, those that were listed
 }
 
-func newPlain(client *remote.Client, mirrors []lock.Mirror) *plain {
+func newPlain(client *remote.Client, mirrors []manifest.Mirror) *plain {
 	return &plain{client: client, mirrors: mirrors}
 }
 
@@ -55,7 +56,7 @@ func (d *documents) get(address string, get func() ([]byte, error)) ([]byte, err
 
 func (s *plain) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
 	return s.documents.get(address, func() ([]byte, error) {
-		body, _, err := s.client.Document(ctx, lock.Rewrite(s.mirrors, address), accept, limit)
+		body, _, err := s.client.Document(ctx, manifest.Rewrite(s.mirrors, address), accept, limit)
 		return body, err
 	})
 }
@@ -115,7 +116,7 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 	if err != nil {
 		return nil, fault.Errorf(fault.Usage, "correct the source", "%s is not a URL", remote.Redact(address))
 	}
-	archive, err := lock.Archive(address)
+	archive, err := manifest.Archive(address)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 		identity: lock.Identity(lock.HTTP, "", "", lock.File{URL: address}),
 		trust:    "first-use",
 		get: func(ctx context.Context, in *store.Ingest) error {
-			return s.client.Download(ctx, lock.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
+			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
 		read: w.reading(p, archive),
 		keep: w.keepBinaries(),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -23,7 +24,7 @@ import (
 // digest alone.
 type artifacts struct {
 	client   *oci.Client
-	mirrors  []lock.Mirror
+	mirrors  []manifest.Mirror
 	store    *store.Store
 	now      time.Time
 	believed bool // [policy] lets the times of publishers count
@@ -35,8 +36,8 @@ const (
 )
 
 // oci is what a source names for a platform, kind OCI only.
-func (w *Want) oci(p lock.Platform) (lock.OCIRef, error) {
-	return lock.ParseOCI(w.naming.Expand(w.From.Name, w.Version, p))
+func (w *Want) oci(p lock.Platform) (manifest.OCIRef, error) {
+	return manifest.ParseOCI(w.naming.Expand(w.From.Name, w.Version, p))
 }
 
 // Versions lists the tags that the template of the source makes, on whichever
@@ -134,7 +135,7 @@ func (p pattern) version(tag string) (string, bool) {
 		return "", false
 	}
 	version, ok := strings.CutSuffix(rest, p.after)
-	return version, ok && lock.CheckExact(version) == nil
+	return version, ok && manifest.CheckExact(version) == nil
 }
 
 // tags are the patterns of the tags of w: one, unless each platform has its own,
@@ -162,7 +163,7 @@ func (w *Want) tags() []pattern {
 // repository returns where a package is asked for.
 func (s *artifacts) repository(pkg string) (*oci.Repository, error) {
 	// A tag makes a whole reference of it.
-	ref, err := lock.ParseOCI(lock.Rewrite(s.mirrors, "oci://"+pkg+":x"))
+	ref, err := manifest.ParseOCI(manifest.Rewrite(s.mirrors, "oci://"+pkg+":x"))
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +246,7 @@ func (l *look) manifest(ctx context.Context, n *oci.Node, p lock.Platform, depth
 }
 
 // layer picks the file of a manifest.
-func layer(ref lock.OCIRef, n *oci.Node) (oci.Descriptor, error) {
+func layer(ref manifest.OCIRef, n *oci.Node) (oci.Descriptor, error) {
 	var titles []string
 	var found []oci.Descriptor
 	for _, l := range n.Layers {
@@ -324,7 +325,7 @@ func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 
 // find returns the manifest and the file of a platform, or the reason why it
 // has none.
-func (s *artifacts) find(ctx context.Context, l *look, ref lock.OCIRef, p lock.Platform) (manifest *oci.Node, file oci.Descriptor, reason string, err error) {
+func (s *artifacts) find(ctx context.Context, l *look, ref manifest.OCIRef, p lock.Platform) (manifest *oci.Node, file oci.Descriptor, reason string, err error) {
 	top, err := l.tag(ctx, ref.Tag)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -384,7 +385,7 @@ func layerArchive(d oci.Descriptor) (string, error) {
 		return "", fault.Errorf(fault.Policy, "ask its publisher for one that is not encrypted, or take another source of this plugin",
 			"its layer is encrypted (%q), so nobody can check what is in it", d.MediaType)
 	}
-	if archive, err := lock.Archive(d.Title); archive != "" || err != nil {
+	if archive, err := manifest.Archive(d.Title); archive != "" || err != nil {
 		return archive, err
 	}
 	switch kind := d.MediaType; {

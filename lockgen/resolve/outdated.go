@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // An Age is how one entry of the manifest compares with what its source has.
@@ -30,7 +30,7 @@ func (a Age) Behind() bool {
 // Outdated compares every entry of the manifest with what its source has: one
 // request a plugin, nothing is downloaded. Where a source cannot list versions
 // the row says so; the error is of the sources that can and did not.
-func Outdated(ctx context.Context, m *lock.Manifest, o Options) ([]Age, error) {
+func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, error) {
 	wants, err := Plan(m, o.Old)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func Outdated(ctx context.Context, m *lock.Manifest, o Options) ([]Age, error) {
 
 // Newest returns the version of a plugin that [Update] would lock for an entry
 // that is a range. Name is one of the manifest's.
-func Newest(ctx context.Context, m *lock.Manifest, name, spec string, o Options) (string, error) {
+func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Options) (string, error) {
 	wants, err := Plan(m, nil)
 	if err != nil {
 		return "", err

@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // NodeHint is the version of node that messages propose.
@@ -32,7 +33,7 @@ type Want struct {
 	written bool  // a person wrote Version down, which is consent to its age
 	runs    *Want // the runtime, nil for none
 
-	From    lock.Source
+	From    manifest.Source
 	Include string
 	Runtime string // NAME@VERSION, "" for none or one without a version yet
 
@@ -53,12 +54,12 @@ type Want struct {
 	generator string // pip: entry is a protoc, whose --NAME_out of this name is the plugin
 	windows   string // the path on Windows, "" where only .exe differs
 	requires  []string
-	naming    lock.Naming
+	naming    manifest.Naming
 	beside    bool              // checksum files lie beside the files, as in a repository of Maven
 	assets    map[string]string // by platform, where naming's does not fit
 	until     string            // the first version that is refused for reason, "" for none
 	reason    string
-	overrides map[string]lock.Override
+	overrides map[string]manifest.Override
 
 	others []*Want // the same plugin from its further sources, in their order
 	out    []Tried // sources that are out of question before anyone is asked
@@ -81,7 +82,7 @@ func (w *Want) adopt(c *Want) {
 
 // lockedAs is the candidate that a locked version fits best: what the lock
 // records is never exchanged for an earlier source by itself.
-func (w *Want) lockedAs(m *lock.Manifest, v *lock.Version) *Want {
+func (w *Want) lockedAs(m *manifest.Manifest, v *lock.Version) *Want {
 	best, least := w, -1
 	for _, c := range w.candidates() {
 		if n := len(c.own(m, v)); least < 0 || n < least {
@@ -103,7 +104,7 @@ func (w *Want) String() string {
 // resolved. A range means the newest locked version that fits it, whichever
 // entry brought that one; l is nil for no lock at all. Two entries may thus
 // mean one version. Its errors are of class [fault.Usage].
-func Plan(m *lock.Manifest, l *lock.Lock) ([]*Want, error) {
+func Plan(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
 		proto, err := planPlugin(m, name)
@@ -159,7 +160,7 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 
 // plan gives w the version that its entry means.
 func (w *Want) plan(l *lock.Lock) error {
-	if !lock.IsRange(w.Spec) {
+	if !manifest.IsRange(w.Spec) {
 		w.Version, w.written = w.Spec, true
 		if w.until != "" && lock.CompareVersions(w.Version, w.until) >= 0 {
 			return fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.reason)
@@ -231,7 +232,7 @@ func (w *Want) link(all []*Want) {
 	}
 }
 
-func planPlugin(m *lock.Manifest, name string) (*Want, error) {
+func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	p := m.Plugins[name]
 	at := m.At("plugins", name)
 	fail := func(mend, format string, args ...any) error {
@@ -245,14 +246,14 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 	// Sources in order: those of the entry, else those of the catalogue.
 	asked := p.Sources
 	if len(asked) == 0 && p.Source != nil {
-		asked = []lock.Alternative{{Source: *p.Source}}
+		asked = []manifest.Alternative{{Source: *p.Source}}
 	}
 	if p.Source == nil {
 		if p.Package != "" { // another package under the first recipe
 			r.Sources = r.Sources[:1]
 		}
 		for _, s := range r.Sources {
-			asked = append(asked, lock.Alternative{Source: s.From})
+			asked = append(asked, manifest.Alternative{Source: s.From})
 		}
 	}
 	if p.Source != nil && !known && p.Package != "" && p.Source.Kind != lock.Go {
@@ -349,7 +350,7 @@ func planPlugin(m *lock.Manifest, name string) (*Want, error) {
 }
 
 // complete finishes a candidate: its executable and its runtime, by name.
-func (w *Want) complete(m *lock.Manifest, p *lock.Plugin, runtime string, fail func(mend, format string, args ...any) error) error {
+func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string, fail func(mend, format string, args ...any) error) error {
 	if w.binary == "" {
 		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
 	}
@@ -387,7 +388,7 @@ func (w *Want) complete(m *lock.Manifest, p *lock.Plugin, runtime string, fail f
 }
 
 // planGo finds the toolchain of a plugin of kind Go.
-func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format string, args ...any) error) error {
+func planGo(m *manifest.Manifest, p *manifest.Plugin, w *Want, fail func(mend, format string, args ...any) error) error {
 	if w.From.Kind != lock.Go {
 		return nil
 	}
@@ -401,7 +402,7 @@ func planGo(m *lock.Manifest, p *lock.Plugin, w *Want, fail func(mend, format st
 	switch {
 	case of == nil:
 		return fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")
-	case of.Source != nil && *of.Source != (lock.Source{Kind: lock.Go, Name: lock.GoToolchain}):
+	case of.Source != nil && *of.Source != (manifest.Source{Kind: lock.Go, Name: lock.GoToolchain}):
 		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
 	w.compiled = true
@@ -414,7 +415,7 @@ func (w *Want) interpreted() bool {
 }
 
 // planPython decides which interpreters the wheels of w must fit.
-func (w *Want) planPython(m *lock.Manifest, runtime string, fail func(mend, format string, args ...any) error) error {
+func (w *Want) planPython(m *manifest.Manifest, runtime string, fail func(mend, format string, args ...any) error) error {
 	if w.From.Kind != lock.Pip {
 		if w.entry != "" || w.generator != "" {
 			return fail("take entry and generator out", "entry and generator are for plugins of source pip")
@@ -439,7 +440,7 @@ func (w *Want) planPython(m *lock.Manifest, runtime string, fail func(mend, form
 		return fail("take runtime out", "is run by Python and has no runtime")
 	case w.generator != "" && !strings.Contains(w.entry, ":"):
 		return fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, and its entry %q is no function", w.entry)
-	case slices.ContainsFunc(slices.Collect(maps.Values(w.overrides)), func(o lock.Override) bool { return o.Binary != "" }):
+	case slices.ContainsFunc(slices.Collect(maps.Values(w.overrides)), func(o manifest.Override) bool { return o.Binary != "" }):
 		return fail("take binary out of its platforms", "is run by Python and is called %s on every platform", w.binary)
 	}
 	if err := lock.CheckProgram("binary", w.binary); err != nil {
@@ -450,7 +451,7 @@ func (w *Want) planPython(m *lock.Manifest, runtime string, fail func(mend, form
 
 // Unknown warns of names that are not in the catalogue but one slip away from
 // a name that is: a possible typing error, or worse.
-func Unknown(m *lock.Manifest) []string {
+func Unknown(m *manifest.Manifest) []string {
 	var warnings []string
 	c := catalog.Builtin()
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
@@ -547,7 +548,7 @@ func (w *Want) binName() string {
 
 // crateBin is the name of the executable, kind Cargo only.
 func (w *Want) crateBin() string {
-	return strings.TrimSuffix(strings.TrimPrefix(lock.Expand(w.binary, w.Version, lock.Platform{}), "bin/"), ".exe")
+	return strings.TrimSuffix(strings.TrimPrefix(manifest.Expand(w.binary, w.Version, lock.Platform{}), "bin/"), ".exe")
 }
 
 // named reports whether the file of a bin tells the bin's name. Only such a bin
@@ -586,7 +587,7 @@ func (d Difference) String() string { return d.Plugin + " " + d.Version + ": " +
 
 // Differences says how a lock does not fit a manifest: nothing when it does.
 // They are sorted by plugin and version. L may be nil for no lock at all.
-func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
+func Differences(m *manifest.Manifest, wants []*Want, l *lock.Lock) []Difference {
 	if l == nil {
 		l = &lock.Lock{}
 	}
@@ -617,7 +618,7 @@ func Differences(m *lock.Manifest, wants []*Want, l *lock.Lock) []Difference {
 
 // differences says how a locked version, nil for none, does not fit w, taken
 // from that of its sources which fits best.
-func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
+func (w *Want) differences(m *manifest.Manifest, v *lock.Version) []Difference {
 	if v == nil {
 		if w.ranged {
 			return []Difference{{w.Name, w.Spec, "is asked for, but no version that fits is locked", false}}
@@ -628,7 +629,7 @@ func (w *Want) differences(m *lock.Manifest, v *lock.Version) []Difference {
 }
 
 // own is differences with this very source.
-func (w *Want) own(m *lock.Manifest, v *lock.Version) []Difference {
+func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 	var out []Difference
 	add := func(local bool, format string, args ...any) {
 		out = append(out, Difference{w.Name, w.Version, fmt.Sprintf(format, args...), local})
@@ -730,7 +731,7 @@ func describeCell(c lock.Cell) string {
 }
 
 // otherCell is the cell of a platform that the manifest does not list.
-func otherCell(m *lock.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
+func otherCell(m *manifest.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
 	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Locked() {
 		return lock.Cell{Emulate: p.Emulates}
 	}
@@ -740,7 +741,7 @@ func otherCell(m *lock.Manifest, cells map[string]lock.Cell, p lock.Platform) lo
 // settle makes a locked version fit a manifest where that needs nothing from
 // outside: platforms that are not listed any more, another runtime. It returns
 // a copy.
-func (w *Want) settle(m *lock.Manifest, old *lock.Version) *lock.Version {
+func (w *Want) settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	v := *old
 	v.Runtime = w.Runtime
 	v.Platforms = maps.Clone(old.Platforms)

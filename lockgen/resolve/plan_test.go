@@ -6,13 +6,14 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // TestRenamedProgram: where the program of a crate got another name, the version
 // says which one it is.
 func TestRenamedProgram(t *testing.T) {
 	for version, want := range map[string]string{"3.4.0": "bin/protoc-gen-rust", "3.7.2": "bin/protoc-gen-rs", "4.33.0": ""} {
-		m, err := lock.ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\nprotobuf-codegen = \""+version+"\"\n"))
+		m, err := manifest.Parse("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\nprotobuf-codegen = \""+version+"\"\n"))
 		if err != nil {
 			t.Fatal(err)
 		}

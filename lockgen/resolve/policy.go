@@ -10,11 +10,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // ages is minimum-release-age at one moment.
 type ages struct {
-	policy *lock.Policy
+	policy *manifest.Policy
 	now    time.Time
 }
 
@@ -78,7 +79,7 @@ func (a ages) mend(s subject) string {
 }
 
 // trusted refuses what rests on less evidence than min-trust demands.
-func trusted(p *lock.Policy, trust string) error {
+func trusted(p *manifest.Policy, trust string) error {
 	if p.MinTrust == "" || weight(trust) >= weight(p.MinTrust) {
 		return nil
 	}
@@ -91,7 +92,7 @@ func weight(trust string) int { return slices.Index(lock.Trusts, trust) }
 // CheckPolicy holds every version of a lock against [policy]: allow and
 // min-trust. The age of what is locked is not looked at, for the lock keeps no
 // times. The error, of class [fault.Policy], names each offence with its mend.
-func CheckPolicy(m *lock.Manifest, l *lock.Lock) error {
+func CheckPolicy(m *manifest.Manifest, l *lock.Lock) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
 		for _, version := range slices.SortedFunc(maps.Keys(l.Plugins[name]), lock.CompareVersions) {

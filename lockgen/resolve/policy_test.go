@@ -8,6 +8,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 var policyNow = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
@@ -33,16 +34,16 @@ func TestAgeTable(t *testing.T) {
 	}
 	exceptions := []struct {
 		name  string
-		e     *lock.Exception
+		e     *manifest.Exception
 		helps bool
 	}{
 		{"no exception", nil, false},
-		{"exception", &lock.Exception{Name: "dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, true},
-		{"with its kind", &lock.Exception{Name: "npm:dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(time.Second)}, true},
-		{"of another kind", &lock.Exception{Name: "pip:dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, false},
-		{"of another version", &lock.Exception{Name: "dep", Version: "1.2.4", Reason: "x", Until: policyNow.Add(day)}, false},
-		{"of another name", &lock.Exception{Name: "dep2", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, false},
-		{"ended", &lock.Exception{Name: "dep", Version: "1.2.3", Reason: "x", Until: policyNow}, false},
+		{"exception", &manifest.Exception{Name: "dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, true},
+		{"with its kind", &manifest.Exception{Name: "npm:dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(time.Second)}, true},
+		{"of another kind", &manifest.Exception{Name: "pip:dep", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, false},
+		{"of another version", &manifest.Exception{Name: "dep", Version: "1.2.4", Reason: "x", Until: policyNow.Add(day)}, false},
+		{"of another name", &manifest.Exception{Name: "dep2", Version: "1.2.3", Reason: "x", Until: policyNow.Add(day)}, false},
+		{"ended", &manifest.Exception{Name: "dep", Version: "1.2.3", Reason: "x", Until: policyNow}, false},
 	}
 	cells, refused := 0, 0
 	for _, clock := range clocks {
@@ -51,12 +52,12 @@ func TestAgeTable(t *testing.T) {
 				for _, locked := range []bool{false, true} {
 					for _, off := range []bool{false, true} {
 						cells++
-						p := &lock.Policy{MinimumAge: 7 * day}
+						p := &manifest.Policy{MinimumAge: 7 * day}
 						if off {
 							p.MinimumAge = 0
 						}
 						if exception.e != nil {
-							p.Exceptions = []lock.Exception{*exception.e}
+							p.Exceptions = []manifest.Exception{*exception.e}
 						}
 						why := ages{p, policyNow}.refuse(subject{
 							kind: lock.NPM, name: "dep", version: "1.2.3", released: clock.released, written: written, locked: locked,
@@ -139,11 +140,11 @@ func TestChoose(t *testing.T) {
 		{"1.2.0", "1.0.0 1.2.0@1 2.0.0", "", "1.2.0", "2.0.0=1.2.0", "2.0.0"},
 		{"1.2.0", "1.0.0 1.2.0@-!d", "", "1.2.0", "", "1.2.0"},
 	} {
-		w := &Want{Name: "x", Spec: tt.spec, From: lock.Source{Kind: lock.NPM, Name: "x"}}
+		w := &Want{Name: "x", Spec: tt.spec, From: manifest.Source{Kind: lock.NPM, Name: "x"}}
 		if err := w.plan(nil); err != nil {
 			t.Fatal(err)
 		}
-		c := w.choose(parse(tt.list), tt.locked, ages{&lock.Policy{MinimumAge: lock.DefaultReleaseAge}, policyNow})
+		c := w.choose(parse(tt.list), tt.locked, ages{&manifest.Policy{MinimumAge: manifest.DefaultReleaseAge}, policyNow})
 		if c.version != tt.want || c.newest != tt.newest {
 			t.Errorf("%s of %s with %q locked: %q, newest %q; want %q, %q", tt.spec, tt.list, tt.locked, c.version, c.newest, tt.want, tt.newest)
 		}
@@ -168,13 +169,13 @@ func TestTrust(t *testing.T) {
 		for j, now := range lock.Trusts {
 			for _, version := range []string{"1.0.0", "2.0.0"} { // again, and another one
 				pairs++
-				u := newUpdate(&lock.Manifest{}, Options{Old: &lock.Lock{Plugins: map[string]map[string]*lock.Version{"x": {"1.0.0": {Trust: before}}}}})
+				u := newUpdate(&manifest.Manifest{}, Options{Old: &lock.Lock{Plugins: map[string]map[string]*lock.Version{"x": {"1.0.0": {Trust: before}}}}})
 				err := u.keepsTrust(&Want{Name: "x", Version: version}, &lock.Version{Trust: now})
 				if (err == nil) != (j >= i) || err != nil && (fault.Of(err) != fault.Policy || !strings.Contains(fault.Mend(err), "lockgen remove x")) {
 					t.Errorf("%s after %s: %v", now, before, err)
 				}
 			}
-			err := trusted(&lock.Policy{MinTrust: before}, now)
+			err := trusted(&manifest.Policy{MinTrust: before}, now)
 			if (err == nil) != (j >= i) || err != nil && fault.Of(err) != fault.Policy {
 				t.Errorf("%s where %s is demanded: %v", now, before, err)
 			}

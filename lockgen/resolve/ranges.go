@@ -13,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // A Range is a set of versions that an entry of the manifest allows: "^1.10",
@@ -30,7 +31,7 @@ type Range struct {
 // class [fault.Usage].
 func ParseRange(kind, text string) (Range, error) {
 	r := Range{text: text, kind: kind}
-	if text == lock.Latest {
+	if text == manifest.Latest {
 		return r, nil
 	}
 	// To the library ~0.0.0 means every version; to everybody else, 0.0.x.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 func TestRangeAllows(t *testing.T) {
@@ -164,7 +165,7 @@ func TestRangeProperty(t *testing.T) {
 	allowed := 0
 	for range 1500 {
 		text, fits := randomRange(rng)
-		if err := lock.CheckWanted(text); err != nil || !lock.IsRange(text) {
+		if err := manifest.CheckWanted(text); err != nil || !manifest.IsRange(text) {
 			t.Fatalf("a manifest refuses %q: %v", text, err)
 		}
 		r, err := ParseRange(lock.NPM, text)
@@ -193,7 +194,7 @@ func TestRangeProperty(t *testing.T) {
 			if next := fits(after); next == want && pip.Allows(v.String()+".4") != want {
 				t.Fatalf("%q: %s is %v and %s is %v, but %s.4 is not", text, v, want, after, next, v)
 			}
-			if latest, _ := ParseRange(lock.NPM, lock.Latest); !latest.Allows(v.String()) {
+			if latest, _ := ParseRange(lock.NPM, manifest.Latest); !latest.Allows(v.String()) {
 				t.Fatalf("latest does not allow %s", v)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -59,7 +60,7 @@ type Outcome struct {
 // what the old lock lacks, or what Options ask for. It writes nothing but the
 // store. When anything cannot be locked there is no lock at all, and the error
 // lists every plugin and platform that failed, why, and the mend.
-func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) {
+func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, error) {
 	wants, err := Plan(m, o.Old)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func Update(ctx context.Context, m *lock.Manifest, o Options) (*Outcome, error) 
 	return u.out, nil
 }
 
-func newUpdate(m *lock.Manifest, o Options) *update {
+func newUpdate(m *manifest.Manifest, o Options) *update {
 	u := &update{Options: o, m: m, now: o.Now, out: &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}}}
 	if u.Old == nil {
 		u.Old = &lock.Lock{}
@@ -111,7 +112,7 @@ func (u *update) clean() {
 // update is the state of one Update.
 type update struct {
 	Options
-	m   *lock.Manifest
+	m   *manifest.Manifest
 	out *Outcome
 	now time.Time
 
@@ -161,12 +162,12 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 			}
 		}
 		if len(specs) == 0 {
-			mend := lock.DidYouMean(name, names, "run: lockgen add "+spec)
+			mend := fault.DidYouMean(name, names, "run: lockgen add "+spec)
 			return nil, fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
 		}
 		// One version out of a range, by a person's own word.
 		for _, w := range wants {
-			if !found && w.Name == name && w.ranged && lock.CheckExact(version) == nil && w.allows(version) {
+			if !found && w.Name == name && w.ranged && manifest.CheckExact(version) == nil && w.allows(version) {
 				found, again[w] = true, true
 				w.Version, w.written, u.moves[w] = version, true, false
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -128,7 +129,7 @@ func TestFetchOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := newUpdate(&lock.Manifest{}, Options{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)})
+	u := newUpdate(&manifest.Manifest{}, Options{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)})
 	u.connect()
 	defer u.show()()
 	sum := sha512.Sum512([]byte("x"))

@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -319,7 +320,7 @@ func (u *update) bringFile(ctx context.Context, e *lock.Entry, key string, in *s
 	if err != nil {
 		return err
 	}
-	w := &Want{Name: e.Name, Version: e.Version, From: lock.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
+	w := &Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
 	a, err := source.Locked(w, key, f)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 )
@@ -91,7 +92,7 @@ type stillSource interface {
 // sorted by plugin, version and file; asked counts the files. Unable lists the
 // plugins whose source cannot be asked. The error is an interruption or a fault
 // of this machine.
-func Still(ctx context.Context, m *lock.Manifest, o Options) (findings []Finding, asked int, unable []string, err error) {
+func Still(ctx context.Context, m *manifest.Manifest, o Options) (findings []Finding, asked int, unable []string, err error) {
 	if o.Offline {
 		return nil, 0, nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
 	}
@@ -435,7 +436,7 @@ func (s *plain) still(ctx context.Context, _ *Want, v *lock.Version) map[string]
 	slices.Sort(keys)
 	answers := each(keys, func(key string) (map[string]record, error) {
 		f := v.Files[key]
-		err := s.client.Download(ctx, lock.Rewrite(s.mirrors, f.URL), &glance{}, remote.DownloadOptions{Size: f.Size})
+		err := s.client.Download(ctx, manifest.Rewrite(s.mirrors, f.URL), &glance{}, remote.DownloadOptions{Size: f.Size})
 		if errors.Is(err, errSeen) {
 			err = nil
 		}

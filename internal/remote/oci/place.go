@@ -19,7 +19,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -46,7 +46,7 @@ type Place interface {
 }
 
 // Open returns a place. A folder that is relative is one below dir.
-func (c *Client) Open(p lock.Place, dir string) (Place, error) {
+func (c *Client) Open(p manifest.Place, dir string) (Place, error) {
 	if p.Dir == "" {
 		return c.Repository(p.Host, p.Repo)
 	}

@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"net/url"
@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 func policyOf(t *testing.T, text string) (Policy, error) {
 	t.Helper()
-	m, err := ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\nprotoc = \"30.2\"\n"+text))
+	m, err := Parse("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\nprotoc = \"30.2\"\n"+text))
 	if err != nil {
 		return Policy{}, err
 	}
@@ -55,13 +56,13 @@ exceptions = [
 		kind, name, version, now string
 		in, ended                bool
 	}{
-		{NPM, "left-pad", "1.3.0", "2026-12-31T23:59:59Z", true, false},
-		{NPM, "left-pad", "1.3.0", "2027-01-01T00:00:00Z", false, true},
-		{NPM, "left-pad", "1.3.1", "2026-12-01T00:00:00Z", false, false},
-		{Pip, "left-pad", "1.3.0", "2026-12-01T00:00:00Z", false, false},
-		{NPM, "left_pad", "1.3.0", "2026-12-01T00:00:00Z", false, false},
-		{Pip, "X", "2.0.0", "2026-01-31T12:00:00Z", true, false},
-		{Cargo, "x", "2.0.0", "2026-02-01T00:00:00Z", false, true},
+		{lock.NPM, "left-pad", "1.3.0", "2026-12-31T23:59:59Z", true, false},
+		{lock.NPM, "left-pad", "1.3.0", "2027-01-01T00:00:00Z", false, true},
+		{lock.NPM, "left-pad", "1.3.1", "2026-12-01T00:00:00Z", false, false},
+		{lock.Pip, "left-pad", "1.3.0", "2026-12-01T00:00:00Z", false, false},
+		{lock.NPM, "left_pad", "1.3.0", "2026-12-01T00:00:00Z", false, false},
+		{lock.Pip, "X", "2.0.0", "2026-01-31T12:00:00Z", true, false},
+		{lock.Cargo, "x", "2.0.0", "2026-02-01T00:00:00Z", false, true},
 	} {
 		in, ended := p.Except(tt.kind, tt.name, tt.version, at(tt.now))
 		if (in != nil) != tt.in || (ended != nil) != tt.ended {
@@ -181,7 +182,7 @@ func TestAllow(t *testing.T) {
 	if pairs < 80 {
 		t.Errorf("only %d pairs", pairs)
 	}
-	if p := (Policy{}); !p.AllowsPackage(NPM, "x") || !p.AllowsHost(&url.URL{Scheme: "https", Host: "x"}) {
+	if p := (Policy{}); !p.AllowsPackage(lock.NPM, "x") || !p.AllowsHost(&url.URL{Scheme: "https", Host: "x"}) {
 		t.Error("no list allows nothing")
 	}
 }
@@ -192,13 +193,13 @@ func TestHops(t *testing.T) {
 	mirrors := []Mirror{{From: "https://github.com/", To: "https://mirror.invalid/gh/"}}
 	asked := 0
 	for kind, hops := range map[string]map[string]bool{
-		HTTP: {
+		lock.HTTP: {
 			"https://github.com/acme/tool/releases/download/v1/x": true, "https://mirror.invalid/gh/any": true,
 			"https://objects.githubusercontent.com/any": true, "https://release-assets.githubusercontent.com/any": true,
 			"https://evil.githubusercontent.com/any": false, "https://objects.githubusercontent.com.evil/any": false,
 			"https://github.com/evil/tool/releases/download/v1/x": false, "https://registry.invalid/v2/": false, "https://mirror.invalid:444/": false,
 		},
-		OCI: {"https://registry.invalid/v2/": true, "https://objects.githubusercontent.com/any": false, "https://evil.invalid/": false},
+		lock.OCI: {"https://registry.invalid/v2/": true, "https://objects.githubusercontent.com/any": false, "https://evil.invalid/": false},
 	} {
 		check := p.CheckHop(kind, mirrors)
 		for address, want := range hops {
@@ -215,10 +216,10 @@ func TestHops(t *testing.T) {
 	if asked < 12 {
 		t.Errorf("only %d hops", asked)
 	}
-	if err := p.CheckFile(HTTP, "", "x", File{URL: "https://objects.githubusercontent.com/x"}); fault.Of(err) != fault.Policy {
+	if err := p.CheckFile(lock.HTTP, "", "x", lock.File{URL: "https://objects.githubusercontent.com/x"}); fault.Of(err) != fault.Policy {
 		t.Errorf("the host of assets may be locked: %v", err)
 	}
-	if err := p.CheckFile(HTTP, "", "x", File{URL: "https://github.com/evil/tool/releases/download/v1/x"}); err == nil || !strings.Contains(fault.Mend(err), `"github:evil/tool"`) {
+	if err := p.CheckFile(lock.HTTP, "", "x", lock.File{URL: "https://github.com/evil/tool/releases/download/v1/x"}); err == nil || !strings.Contains(fault.Mend(err), `"github:evil/tool"`) {
 		t.Errorf("%v, mend %q", err, fault.Mend(err))
 	}
 }

@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"os"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/BurntSushi/toml"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -45,8 +46,8 @@ func TestManifestSchemaKeys(t *testing.T) {
 		{"plugin", keys(defs["plugin"]), pluginKeys},
 		{"policy", keys(policy), policyKeys},
 		{"registries", keys(of(doc, "properties", "registries")), registryKeys},
-		{"platforms", words(defs["platform"]), PlatformNames()},
-		{"trust", words(of(policy, "properties", "min-trust")), Trusts},
+		{"platforms", words(defs["platform"]), lock.PlatformNames()},
+		{"trust", words(of(policy, "properties", "min-trust")), lock.Trusts},
 		{"node-manager", words(of(doc, "properties", "node-manager")), NodeManagers},
 	} {
 		slices.Sort(tt.got)
@@ -56,7 +57,7 @@ func TestManifestSchemaKeys(t *testing.T) {
 	}
 }
 
-// TestManifestSchema: what ParseManifest takes, the schema takes; what it
+// TestManifestSchema: what Parse takes, the schema takes; what it
 // refuses and a schema can say, the schema refuses.
 func TestManifestSchema(t *testing.T) {
 	s, _ := testenv.Schema(t, "../../schemas/plugins.schema.json", "urn:buck2-protobuf:plugins:1")
@@ -88,7 +89,7 @@ b = { version = "1", sources = ["npm:b", "https://example.com/b.bz2"], binary = 
 		good = append(good, string(data))
 	}
 	for _, text := range good {
-		if _, err := ParseManifest("plugins.toml", []byte(text)); err != nil {
+		if _, err := Parse("plugins.toml", []byte(text)); err != nil {
 			t.Error(err)
 		}
 		if err := s.Validate(testenv.Instance(t, text)); err != nil {
@@ -106,7 +107,7 @@ b = { version = "1", sources = ["npm:b", "https://example.com/b.bz2"], binary = 
 	}
 	for name, text := range bad {
 		var tree map[string]any
-		if len(text) > maxManifest/2 || strings.Contains(text, "[[[[") {
+		if len(text) > maxSize/2 || strings.Contains(text, "[[[[") {
 			continue
 		}
 		if _, err := toml.Decode(text, &tree); err != nil {

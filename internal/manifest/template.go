@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"maps"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // github begins a source that is the releases of a repository of GitHub,
@@ -26,7 +27,7 @@ type Naming struct {
 }
 
 // Expand is [Expand] with the publisher's words for {os} and {arch}.
-func (n Naming) Expand(template, version string, p Platform) string {
+func (n Naming) Expand(template, version string, p lock.Platform) string {
 	if word, ok := n.OS[p.OS]; ok {
 		template = strings.ReplaceAll(template, "{os}", word)
 	}
@@ -38,7 +39,7 @@ func (n Naming) Expand(template, version string, p Platform) string {
 
 // URL is the address of the file of a source for one version and platform.
 // Asset replaces that of n where it is not "". Kind HTTP only.
-func (n Naming) URL(s Source, asset, version string, p Platform) string {
+func (n Naming) URL(s Source, asset, version string, p lock.Platform) string {
 	owner, repo, ok := s.GitHub()
 	if !ok {
 		return n.Expand(s.Name, version, p)
@@ -69,7 +70,7 @@ func (n Naming) ReleaseTag(version string) string {
 // ChecksumsURL is the address of the file with the published checksum of the
 // file at an address, or "" where there is none. In its template {file} is the
 // name of that file.
-func (n Naming) ChecksumsURL(address, version string, p Platform) string {
+func (n Naming) ChecksumsURL(address, version string, p lock.Platform) string {
 	if n.Checksums == "" {
 		return ""
 	}
@@ -95,9 +96,9 @@ func (n Naming) Check(s Source) error {
 		return fault.Errorf(fault.Usage, "remove it, or write the source as github:OWNER/REPO", "tag and asset are for a source github:OWNER/REPO, not for %s", s)
 	case isGitHub && n.Asset == "":
 		return fault.Errorf(fault.Usage, `add: asset = "NAME-{version}-{os}-{arch}.tar.gz"`, "source %s needs the name of its asset", s)
-	case (s.Kind != HTTP || isMaven) && n.Checksums != "":
+	case (s.Kind != lock.HTTP || isMaven) && n.Checksums != "":
 		return fault.Errorf(fault.Usage, "remove it", "checksums are for a source by URL; %s has digests of its own", s)
-	case s.Kind != HTTP && s.Kind != OCI && (n.OS != nil || n.Arch != nil):
+	case s.Kind != lock.HTTP && s.Kind != lock.OCI && (n.OS != nil || n.Arch != nil):
 		return fault.Errorf(fault.Usage, "remove it", "os and arch are words in a URL; %s has none", s)
 	}
 	if err := checkTemplate(n.Tag, "version"); err != nil {
@@ -114,7 +115,7 @@ func (n Naming) Check(s Source) error {
 	}
 	switch {
 	case strings.Contains(n.Checksums, "://"):
-		if err := CheckURL(n.Checksums); err != nil {
+		if err := lock.CheckURL(n.Checksums); err != nil {
 			return err
 		}
 	case n.Checksums != "":
@@ -125,10 +126,10 @@ func (n Naming) Check(s Source) error {
 	for what, words := range map[string]map[string]string{"os": n.OS, "arch": n.Arch} {
 		for _, from := range slices.Sorted(maps.Keys(words)) {
 			to := words[from]
-			if !word(to) {
+			if !lock.IsWord(to) {
 				return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is no word for a file name", what, from, to)
 			}
-			known := slices.ContainsFunc(Platforms, func(p Platform) bool { return what == "os" && p.OS == from || what == "arch" && p.Arch == from })
+			known := slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool { return what == "os" && p.OS == from || what == "arch" && p.Arch == from })
 			if !known {
 				return fault.Errorf(fault.Usage, "known are "+map[string]string{"os": "linux, macos, windows", "arch": "aarch64, x86_64"}[what], "%s.%s is not a word of the lock", what, from)
 			}
@@ -145,8 +146,8 @@ func checkAsset(s string) error {
 	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
 	}
-	name := Expand(s, "1", Platforms[0])
-	if err := CheckPath(name); err != nil {
+	name := Expand(s, "1", lock.Platforms[0])
+	if err := lock.CheckPath(name); err != nil {
 		return fault.Errorf(fault.Usage, "write the name of a file", "%w", err)
 	}
 	if path.Base(name) != name {
@@ -158,7 +159,7 @@ func checkAsset(s string) error {
 // GitHub returns the repository of a source github:OWNER/REPO.
 func (s Source) GitHub() (owner, repo string, ok bool) {
 	rest, ok := strings.CutPrefix(s.Name, github)
-	if s.Kind != HTTP || !ok {
+	if s.Kind != lock.HTTP || !ok {
 		return "", "", false
 	}
 	owner, repo, ok = strings.Cut(rest, "/")
@@ -168,7 +169,7 @@ func (s Source) GitHub() (owner, repo string, ok bool) {
 // Maven returns the coordinates of a source maven:GROUP:ARTIFACT.
 func (s Source) Maven() (group, artifact string, ok bool) {
 	rest, ok := strings.CutPrefix(s.Name, "maven:")
-	if s.Kind != HTTP || !ok {
+	if s.Kind != lock.HTTP || !ok {
 		return "", "", false
 	}
 	group, artifact, ok = strings.Cut(rest, ":")
@@ -186,7 +187,7 @@ func (s Source) In(repository string, n Naming) (Source, Naming) {
 	maps.Copy(os, n.OS)
 	maps.Copy(arch, n.Arch)
 	n.OS, n.Arch = os, arch
-	return Source{HTTP, strings.TrimSuffix(repository, "/") + "/" + strings.ReplaceAll(group, ".", "/") + "/" + artifact +
+	return Source{lock.HTTP, strings.TrimSuffix(repository, "/") + "/" + strings.ReplaceAll(group, ".", "/") + "/" + artifact +
 		"/{version}/" + artifact + "-{version}-{os}-{arch}.exe"}, n
 }
 
@@ -221,7 +222,7 @@ func ParseOCI(s string) (OCIRef, error) {
 	slash := strings.IndexByte(rest, '/')
 	colon := strings.LastIndexByte(rest, ':')
 	if !ok || slash <= 0 || colon < slash {
-		return r, fault.Errorf(fault.Usage, form, "source %q is not of the form oci://HOST/REPO:TAG", redact(s))
+		return r, fault.Errorf(fault.Usage, form, "source %q is not of the form oci://HOST/REPO:TAG", lock.RedactURL(s))
 	}
 	r.Host, r.Repo, r.Tag = rest[:slash], rest[slash+1:colon], rest[colon+1:]
 	u, err := url.Parse("https://" + r.Host)
@@ -230,11 +231,11 @@ func ParseOCI(s string) (OCIRef, error) {
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "the host of an oci:// source is not one; credentials belong into docker's configuration")
 	case !ociRepo(r.Repo):
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not the name of a repository: words of a-z and 0-9, joined by . _ - and /", r.Repo)
-	case len(r.Tag) > 128 || !word(r.Tag) && !word(strings.TrimLeft(r.Tag, "_")):
+	case len(r.Tag) > 128 || !lock.IsWord(r.Tag) && !lock.IsWord(strings.TrimLeft(r.Tag, "_")):
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not a tag", r.Tag)
 	}
 	if r.File != "" {
-		if err := CheckPath(r.File); err != nil {
+		if err := lock.CheckPath(r.File); err != nil {
 			return OCIRef{}, fault.Errorf(fault.Usage, form, "%w", err)
 		}
 		if _, err := Archive(r.File); err != nil {
@@ -265,12 +266,12 @@ func checkOCI(s string) error {
 	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
 	}
-	for _, p := range Platforms {
+	for _, p := range lock.Platforms {
 		r, err := ParseOCI(Expand(s, "1", p))
 		if err != nil {
 			return err
 		}
-		first, err := ParseOCI(Expand(s, "1", Platforms[0]))
+		first, err := ParseOCI(Expand(s, "1", lock.Platforms[0]))
 		if err == nil && first.Package() != r.Package() {
 			return fault.Errorf(fault.Usage, "let the tag or the file behind # vary", "%q has another repository on each platform", s)
 		}

@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"bytes"
@@ -10,13 +10,14 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// ManifestName is the name of a manifest, the file that people edit.
-const ManifestName = "plugins.toml"
+// FileName is the name of a manifest, the file that people edit.
+const FileName = "plugins.toml"
 
-// maxManifest is how many bytes a manifest may have.
-const maxManifest = 1 << 20
+// maxSize is how many bytes a manifest may have.
+const maxSize = 1 << 20
 
 // A Manifest is the content of a plugins.toml.
 type Manifest struct {
@@ -93,40 +94,40 @@ func (m *Manifest) At(path ...string) string {
 	return m.Name
 }
 
-// FindManifest looks for a plugins.toml in dir and above it. A miss is an error
+// Find looks for a plugins.toml in dir and above it. A miss is an error
 // of class [fault.Usage] that wraps [fs.ErrNotExist].
-func FindManifest(dir string) (string, error) {
-	name, err := findAbove(dir, ManifestName)
+func Find(dir string) (string, error) {
+	name, err := lock.FindAbove(dir, FileName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fault.Errorf(fault.Usage, "run: lockgen init", "no %s here or in any folder above: %w", ManifestName, fs.ErrNotExist)
+		return "", fault.Errorf(fault.Usage, "run: lockgen init", "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
 	}
 	return name, err
 }
 
-// ReadManifest reads the manifest at a path. Its errors are of class
+// Read reads the manifest at a path. Its errors are of class
 // [fault.Usage], or [fault.Machine] where the file cannot be read.
-func ReadManifest(name string) (*Manifest, []byte, error) {
-	data, err := readFile(name)
+func Read(name string) (*Manifest, []byte, error) {
+	data, err := lock.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fault.Errorf(fault.Usage, "run: lockgen init", "%s does not exist: %w", name, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := ParseManifest(name, data)
+	m, err := Parse(name, data)
 	return m, data, err
 }
 
-// ParseManifest reads a manifest strictly: a key it does not know, a value of
+// Parse reads a manifest strictly: a key it does not know, a value of
 // another type, a key defined twice, a name or version that is not allowed are
 // errors of class [fault.Usage] with file and line.
-func ParseManifest(name string, data []byte) (*Manifest, error) {
+func Parse(name string, data []byte) (*Manifest, error) {
 	text, err := manifestText(name, data)
 	if err != nil {
 		return nil, err
 	}
 	var tree map[string]any
-	if _, err := DecodeTOML(text, &tree); err != nil {
+	if _, err := lock.DecodeTOML(text, &tree); err != nil {
 		var parse toml.ParseError
 		if errors.As(err, &parse) {
 			return nil, fault.Errorf(fault.Usage, "correct the line", "%s:%d: %s", name, parse.Position.Line, parse.Message)
@@ -150,8 +151,8 @@ func manifestText(name string, data []byte) (string, error) {
 		return "", fault.Errorf(fault.Usage, mend, "%s"+format, append([]any{name}, args...)...)
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	if len(data) > maxManifest {
-		return refuse("", " has %d bytes, more than the limit of %d", len(data), maxManifest)
+	if len(data) > maxSize {
+		return refuse("", " has %d bytes, more than the limit of %d", len(data), maxSize)
 	}
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return refuse("save it as UTF-8", " is UTF-16 (byte order mark at offset 0), expected UTF-8")
@@ -166,7 +167,7 @@ func manifestText(name string, data []byte) (string, error) {
 		}
 		i += size
 	}
-	if line := mergeMarker(data); line > 0 {
+	if line := lock.MergeMarker(data); line > 0 {
 		return refuse("settle the conflict, then run: lockgen update", ":%d: unresolved merge", line)
 	}
 	return string(data), nil

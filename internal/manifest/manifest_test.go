@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 const goodManifest = `# what we use
@@ -52,7 +53,7 @@ pip = "http://127.0.0.1:8080/simple"
 
 func TestParseManifest(t *testing.T) {
 	for _, bom := range []string{"", "\xef\xbb\xbf"} {
-		m, err := ParseManifest("plugins.toml", []byte(bom+goodManifest))
+		m, err := Parse("plugins.toml", []byte(bom+goodManifest))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,13 +67,13 @@ func TestParseManifest(t *testing.T) {
 			t.Errorf("ts-proto %+v", p)
 		}
 		lint := m.Plugins["acme-lint"]
-		if lint.Source.Kind != HTTP || lint.Platforms["windows-x86_64"].Binary != "lint.exe" {
+		if lint.Source.Kind != lock.HTTP || lint.Platforms["windows-x86_64"].Binary != "lint.exe" {
 			t.Errorf("acme-lint %+v", lint)
 		}
 		if got, want := m.At("plugins", "acme-lint", "platforms", "windows-x86_64", "binary"), "plugins.toml:22"; got != want {
 			t.Errorf("At = %s, want %s", got, want)
 		}
-		if p := m.Plugins["openapi"]; *p.Source != (Source{Go, "github.com/google/gnostic"}) || p.Package != "cmd/protoc-gen-openapi" {
+		if p := m.Plugins["openapi"]; *p.Source != (Source{lock.Go, "github.com/google/gnostic"}) || p.Package != "cmd/protoc-gen-openapi" {
 			t.Errorf("openapi %+v", p)
 		}
 		if m.NodeManager != "pnpm" {
@@ -169,7 +170,7 @@ func TestParseManifestRefuses(t *testing.T) {
 	for _, tt := range badManifests {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
-			_, err := ParseManifest("plugins.toml", []byte(tt.text))
+			_, err := Parse("plugins.toml", []byte(tt.text))
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -196,7 +197,7 @@ func TestCredentialsAreNotEchoed(t *testing.T) {
 		"a = {version = \"1.0.0\", source = \"ftp://me:s3cret@example.com/a\"}\n",
 		"a = \"1.0.0\"\n[registries]\nnpm = \"https://me:s3cret@example.com/\"\n",
 	} {
-		_, err := ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\n"+text))
+		_, err := Parse("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins]\n"+text))
 		if fault.Of(err) != fault.Usage {
 			t.Errorf("%s: class %v: %v", text, fault.Of(err), err)
 		}
@@ -212,21 +213,21 @@ func TestFindManifest(t *testing.T) {
 	if err := os.MkdirAll(deep, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FindManifest(deep); fault.Of(err) != fault.Usage {
+	if _, err := Find(deep); fault.Of(err) != fault.Usage {
 		t.Errorf("missing: %v", err)
 	}
-	if _, err := FindLock(deep); fault.Of(err) != fault.Lock {
+	if _, err := lock.Find(deep); fault.Of(err) != fault.Lock {
 		t.Errorf("missing: %v", err)
 	}
-	want := filepath.Join(dir, ManifestName)
+	want := filepath.Join(dir, FileName)
 	if err := os.WriteFile(want, []byte(goodManifest), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := FindManifest(deep); err != nil || got != want {
+	if got, err := Find(deep); err != nil || got != want {
 		t.Errorf("got %q, %v", got, err)
 	}
 	t.Chdir(deep)
-	if got, err := FindManifest("."); err != nil || got != filepath.Join("..", "..", ManifestName) {
+	if got, err := Find("."); err != nil || got != filepath.Join("..", "..", FileName) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -235,14 +236,14 @@ func FuzzParseManifest(f *testing.F) {
 	f.Add([]byte(goodManifest))
 	f.Add([]byte("platforms = [\"linux-x86_64\"]\n[plugins]\na.version = '''1.0.0'''\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := ParseManifest("plugins.toml", data)
+		m, err := Parse("plugins.toml", data)
 		if err == nil && (m == nil || len(m.Platforms) == 0) {
 			t.Errorf("accepted without platforms: %q", data)
 		}
 		if err != nil && fault.Of(err) != fault.Usage && fault.Of(err) != fault.Policy {
 			t.Errorf("class %v: %v", fault.Of(err), err)
 		}
-		if _, err := ParseManifest("plugins.toml", append(bytes.Clone(data), "\n[plugins]\n[plugins]\n"...)); err == nil {
+		if _, err := Parse("plugins.toml", append(bytes.Clone(data), "\n[plugins]\n[plugins]\n"...)); err == nil {
 			t.Errorf("accepted a table twice: %q", data)
 		}
 	})

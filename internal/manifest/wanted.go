@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // Latest is the word for the newest version.
@@ -42,7 +43,7 @@ func CheckWanted(s string) error {
 // CheckExact accepts one exact version, and refuses a range or a word with an
 // error of class [fault.Usage].
 func CheckExact(version string) error {
-	if version != "" && version[0] >= '0' && version[0] <= '9' && CheckVersion(version) == nil && !IsRange(version) {
+	if version != "" && version[0] >= '0' && version[0] <= '9' && lock.CheckVersion(version) == nil && !IsRange(version) {
 		return nil
 	}
 	number := digits().FindString(version)

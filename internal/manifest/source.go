@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
@@ -21,7 +22,7 @@ type Source struct {
 
 // String is the form that [ParseSource] reads.
 func (s Source) String() string {
-	if s.Kind == HTTP || s.Kind == OCI {
+	if s.Kind == lock.HTTP || s.Kind == lock.OCI {
 		return s.Name
 	}
 	return s.Kind + ":" + s.Name
@@ -36,30 +37,30 @@ func ParseSource(s string) (Source, error) {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
 	}
 	switch kind {
-	case NPM, Pip, Cargo, Go:
+	case lock.NPM, lock.Pip, lock.Cargo, lock.Go:
 		if err := checkPackage(kind, rest); err != nil {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
 		return Source{kind, rest}, nil
 	case "github":
 		owner, repo, ok := strings.Cut(rest, "/")
-		if !ok || !word(owner) || !word(repo) {
+		if !ok || !lock.IsWord(owner) || !lock.IsWord(repo) {
 			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q names no repository", s)
 		}
-		return Source{HTTP, s}, nil
+		return Source{lock.HTTP, s}, nil
 	case "maven":
 		group, artifact, ok := strings.Cut(rest, ":")
-		if !ok || !word(group) || !word(artifact) || strings.Contains(rest, "..") {
+		if !ok || !lock.IsWord(group) || !lock.IsWord(artifact) || strings.Contains(rest, "..") {
 			return Source{}, fault.Errorf(fault.Usage, "write maven:GROUP:ARTIFACT, without a version", "source %q names no artifact", s)
 		}
-		return Source{HTTP, s}, nil
-	case OCI:
+		return Source{lock.HTTP, s}, nil
+	case lock.OCI:
 		if err := checkOCI(s); err != nil {
 			return Source{}, err
 		}
-		return Source{OCI, s}, nil
+		return Source{lock.OCI, s}, nil
 	case "http", "https":
-		if err := CheckURL(s); err != nil {
+		if err := lock.CheckURL(s); err != nil {
 			return Source{}, err
 		}
 		if err := checkTemplate(s, templateVariables...); err != nil {
@@ -68,33 +69,33 @@ func ParseSource(s string) (Source, error) {
 		if _, err := Archive(s); err != nil {
 			return Source{}, err
 		}
-		return Source{HTTP, s}, nil
+		return Source{lock.HTTP, s}, nil
 	}
 	mend := forms
-	if near := Nearest(kind, []string{NPM, Pip, Cargo, Go, "https", "github", "maven", OCI}); near != "" {
+	if near := fault.Nearest(kind, []string{lock.NPM, lock.Pip, lock.Cargo, lock.Go, "https", "github", "maven", lock.OCI}); near != "" {
 		mend = "did you mean " + near + ":? " + forms
 	}
-	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", redact(s), kind)
+	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", lock.RedactURL(s), kind)
 }
 
 // checkPackage accepts a package name of npm (with or without a scope), PyPI or
 // Cargo, or the path of a Go module.
 func checkPackage(kind, name string) error {
-	if kind == Go {
+	if kind == lock.Go {
 		return module.CheckPath(name)
 	}
 	bare := name
-	if kind == NPM && strings.HasPrefix(name, "@") {
+	if kind == lock.NPM && strings.HasPrefix(name, "@") {
 		scope, rest, ok := strings.Cut(name[1:], "/")
-		if !ok || !word(scope) {
+		if !ok || !lock.IsWord(scope) {
 			return fmt.Errorf("package %q is not of the form @SCOPE/NAME", name)
 		}
 		bare = rest
 	}
-	if kind == Cargo && (strings.Contains(name, ".") || len(name) > 64) {
+	if kind == lock.Cargo && (strings.Contains(name, ".") || len(name) > 64) {
 		return fmt.Errorf("package %q is not the name of a crate", name)
 	}
-	if !word(bare) || len(name) > 214 {
+	if !lock.IsWord(bare) || len(name) > 214 {
 		return fmt.Errorf("package %q is not a name", name)
 	}
 	return nil
@@ -107,7 +108,7 @@ var templateVariables = []string{"version", "os", "arch", "goos", "goarch", "exe
 // Expand replaces the variables of a template for one version and platform:
 // {version}, {os} and {arch} (the lock's words: linux macos windows, x86_64
 // aarch64), {goos} and {goarch} (Go's words), {exe} (".exe" on Windows).
-func Expand(template, version string, p Platform) string {
+func Expand(template, version string, p lock.Platform) string {
 	return strings.NewReplacer(
 		"{version}", version,
 		"{os}", p.OS,
@@ -137,7 +138,7 @@ func checkTemplate(s string, variables ...string) error {
 		}
 		if !known {
 			mend := "known are {" + strings.Join(variables, "} {") + "}"
-			if near := Nearest(name, variables); near != "" {
+			if near := fault.Nearest(name, variables); near != "" {
 				mend = "did you mean {" + near + "}? " + mend
 			}
 			return fault.Errorf(fault.Usage, mend, "%q holds the unknown variable {%s}", s, name)
@@ -175,8 +176,8 @@ func Archive(rawURL string) (string, error) {
 	}
 	for _, end := range otherEnds {
 		if strings.HasSuffix(base, end) {
-			return "", fault.About(fault.AboutArchives, fault.Errorf(fault.Usage, "name another file of the release: unpacked are ."+strings.Join(Archives, ", .")+", and a bare executable; no key allows another form",
-				"%s is an archive of a kind (%s) that this version does not unpack", redact(base), end))
+			return "", fault.About(fault.AboutArchives, fault.Errorf(fault.Usage, "name another file of the release: unpacked are ."+strings.Join(lock.Archives, ", .")+", and a bare executable; no key allows another form",
+				"%s is an archive of a kind (%s) that this version does not unpack", lock.RedactURL(base), end))
 		}
 	}
 	return "", nil

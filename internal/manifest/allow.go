@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // gitHubFiles are the hosts to which GitHub redirects for the files of a release
@@ -93,11 +94,11 @@ func (p *Policy) CheckHop(kind string, mirrors []Mirror) func(u *url.URL) error 
 		imply(GitHubAPI)
 	}
 	for _, entry := range p.Allow {
-		if repository, ok := strings.CutPrefix(entry, OCI+":"); ok && kind == OCI {
+		if repository, ok := strings.CutPrefix(entry, lock.OCI+":"); ok && kind == lock.OCI {
 			host, _, _ := strings.Cut(repository, "/")
 			imply("https://" + host)
 		}
-		if strings.HasPrefix(entry, github) && kind == HTTP {
+		if strings.HasPrefix(entry, github) && kind == lock.HTTP {
 			for _, host := range gitHubFiles {
 				imply("https://" + host)
 			}
@@ -114,22 +115,22 @@ func (p *Policy) CheckHop(kind string, mirrors []Mirror) func(u *url.URL) error 
 // CheckFile refuses a file of the lock that allow does not name, by an error of
 // class [fault.Policy]. Of is the package of the plugin, which matters for oci
 // only.
-func (p *Policy) CheckFile(kind, of, key string, f File) error {
+func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
 	const mend = "if you trust it, add to allow of [policy] in plugins.toml: "
 	switch kind {
-	case HTTP:
+	case lock.HTTP:
 		u, err := url.Parse(f.URL)
 		if err != nil {
 			return fault.Errorf(fault.Policy, "run: lockgen update", "%s has no address", key)
 		}
 		return p.CheckURL(u)
-	case OCI:
+	case lock.OCI:
 		if !p.AllowsPackage(kind, of) {
 			return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, "oci:"+of), "the repository %s is not in allow of [policy]", of)
 		}
 		return nil
 	}
-	name, _ := PackageOf(kind, key, f)
+	name, _ := lock.PackageOf(kind, key, f)
 	if !p.AllowsPackage(kind, name) {
 		return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, kind+":"+name), "the %s package %s is not in allow of [policy]", kind, name)
 	}

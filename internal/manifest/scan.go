@@ -1,7 +1,8 @@
-package lock
+package manifest
 
 import (
 	"fmt"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"strconv"
 	"strings"
 )
@@ -242,10 +243,10 @@ func (s *scanner) key() []string {
 
 // str skips a string of any of the four kinds and returns its text.
 func (s *scanner) str() string {
-	whole := s.text[s.pos : s.pos+stringEnd(s.text[s.pos:])]
+	whole := s.text[s.pos : s.pos+lock.StringEnd(s.text[s.pos:])]
 	s.pos += len(whole)
 	s.row += strings.Count(whole, "\n")
-	quote := openingQuote(whole)
+	quote := lock.OpeningQuote(whole)
 	text := strings.TrimSuffix(whole[len(quote):], quote)
 	if quote == `"` && strings.Contains(text, `\`) {
 		if plain, err := strconv.Unquote(whole); err == nil {

@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"bytes"
@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // AddVersion edits the text of a manifest so that it asks for one more version
 // of a plugin. Comments, order and everything else stay. Where the text is too
 // unusual for that, the error of class [fault.Usage] says what to write by hand.
 func AddVersion(manifest string, data []byte, name, version string) ([]byte, error) {
-	m, err := ParseManifest(manifest, data)
+	m, err := Parse(manifest, data)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +34,7 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 		ok = e.setVersions(name, versions)
 	}
 	if !ok || !e.gives(m, name, versions) {
-		return nil, fault.Errorf(fault.Usage, "write it by hand: the versions of "+name+" are "+printList(versions)+"; then run: lockgen update",
+		return nil, fault.Errorf(fault.Usage, "write it by hand: the versions of "+name+" are "+lock.PrintList(versions)+"; then run: lockgen update",
 			"%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
 	}
 	return []byte(e.text), nil
@@ -42,7 +43,7 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 // RemoveVersion edits the text of a manifest so that it asks for a version of a
 // plugin no more, for no version with "". See [AddVersion].
 func RemoveVersion(manifest string, data []byte, name, version string) ([]byte, error) {
-	m, err := ParseManifest(manifest, data)
+	m, err := Parse(manifest, data)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func newEditor(data []byte) *editor {
 // gives reports whether the text is now the old manifest with exactly those
 // versions of that plugin.
 func (e *editor) gives(old *Manifest, name string, versions []string) bool {
-	m, err := ParseManifest(old.Name, []byte(e.text))
+	m, err := Parse(old.Name, []byte(e.text))
 	if err != nil {
 		return false
 	}
@@ -144,7 +145,7 @@ func (e *editor) gives(old *Manifest, name string, versions []string) bool {
 
 // insert writes a new entry behind the last one of [plugins].
 func (e *editor) insert(name, version string) {
-	line := key(name) + " = " + quote(version)
+	line := lock.Key(name) + " = " + lock.Quote(version)
 	at := -1
 	for _, s := range e.statements {
 		if s.isHeader && slices.Equal(s.key, []string{"plugins"}) || !s.isHeader && slices.Equal(s.table, []string{"plugins"}) {
@@ -165,9 +166,9 @@ func (e *editor) insert(name, version string) {
 // setVersions replaces the value of an entry, or of version or versions in its
 // table.
 func (e *editor) setVersions(name string, versions []string) bool {
-	value := quote(versions[0])
+	value := lock.Quote(versions[0])
 	if len(versions) > 1 {
-		value = printList(versions)
+		value = lock.PrintList(versions)
 	}
 	for _, s := range e.statements {
 		if s.isHeader {

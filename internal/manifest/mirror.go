@@ -1,10 +1,11 @@
-package lock
+package manifest
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // A Mirror is a place where bytes may be had before their origin is asked. It
@@ -32,8 +33,8 @@ const layoutPrefix = "oci-layout:"
 // Fits reports whether the mirror may have what a coordinate names.
 func (m Mirror) Fits(coordinate string) bool {
 	from := m.From
-	if rest, ok := strings.CutPrefix(from, Pip+":"); ok {
-		from = Pip + ":" + NormalProject(rest)
+	if rest, ok := strings.CutPrefix(from, lock.Pip+":"); ok {
+		from = lock.Pip + ":" + lock.NormalProject(rest)
 	}
 	return from == Everything || strings.HasPrefix(coordinate, from)
 }
@@ -51,7 +52,7 @@ func (m Mirror) Registry() bool { return !m.Holds() && m.kind() != "" }
 func (m Mirror) kind() string {
 	kind, _, ok := strings.Cut(m.From, ":")
 	switch kind {
-	case NPM, Pip, Cargo, Go:
+	case lock.NPM, lock.Pip, lock.Cargo, lock.Go:
 		if ok {
 			return kind
 		}
@@ -109,11 +110,11 @@ func ParsePlace(s string) (Place, error) {
 		return Place{Dir: dir}, nil
 	}
 	if !strings.HasPrefix(s, "oci://") {
-		return Place{}, fault.Errorf(fault.Usage, form, "%q is neither a repository nor a folder", redact(s))
+		return Place{}, fault.Errorf(fault.Usage, form, "%q is neither a repository nor a folder", lock.RedactURL(s))
 	}
 	r, err := ParseOCI(s + ":x") // with a tag it is a whole reference
 	if err != nil || r.Tag != "x" || r.File != "" {
-		return Place{}, fault.Errorf(fault.Usage, form, "%q is not of the form oci://HOST/REPO", redact(s))
+		return Place{}, fault.Errorf(fault.Usage, form, "%q is not of the form oci://HOST/REPO", lock.RedactURL(s))
 	}
 	return Place{Host: r.Host, Repo: r.Repo}, nil
 }
@@ -131,7 +132,7 @@ func (m Mirror) Check() error {
 	case m.From == Everything:
 		if !m.Holds() {
 			return fault.Errorf(fault.Usage, "write to = \"oci://HOST/REPO\" or \"oci-layout:DIR\", or name what the mirror has in from",
-				"mirror from %q to %q: a server that is no registry of OCI has no files by their digest", m.From, redact(m.To))
+				"mirror from %q to %q: a server that is no registry of OCI has no files by their digest", m.From, lock.RedactURL(m.To))
 		}
 	case kind != "":
 		for _, r := range m.From {
@@ -144,7 +145,7 @@ func (m Mirror) Check() error {
 			return err
 		}
 	default:
-		return fault.Errorf(fault.Usage, mend, "mirror from %q is the beginning of no coordinate", redact(m.From))
+		return fault.Errorf(fault.Usage, mend, "mirror from %q is the beginning of no coordinate", lock.RedactURL(m.From))
 	}
 	if m.Holds() {
 		_, err := ParsePlace(m.To)
@@ -168,7 +169,7 @@ func (m Mirror) Check() error {
 func checkPrefix(what, s string) error {
 	scheme, rest, _ := strings.Cut(s, "://")
 	address := s
-	if scheme == OCI {
+	if scheme == lock.OCI {
 		address = "https://" + rest
 		if what == "to" {
 			host, _, _ := strings.Cut(rest, "/")
@@ -177,7 +178,7 @@ func checkPrefix(what, s string) error {
 			}
 		}
 	}
-	if err := CheckURL(address); err != nil {
+	if err := lock.CheckURL(address); err != nil {
 		return err
 	}
 	if !strings.Contains(rest, "/") {

@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 import (
 	"net/url"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // DefaultReleaseAge is the minimum-release-age of a manifest that says none.
@@ -54,7 +55,7 @@ func (p *Policy) Except(kind, name, version string, now time.Time) (in, ended *E
 		if !ok {
 			of = e.Name
 		}
-		if e.Version != version || NormalPackage(kind, of) != NormalPackage(kind, name) {
+		if e.Version != version || lock.NormalPackage(kind, of) != lock.NormalPackage(kind, name) {
 			continue
 		}
 		if now.Before(e.Until) {
@@ -72,7 +73,7 @@ func (p *Policy) AllowsPackage(kind, name string) bool {
 	if p.Allow == nil {
 		return true
 	}
-	want := kind + ":" + NormalPackage(kind, name)
+	want := kind + ":" + lock.NormalPackage(kind, name)
 	if strings.Contains(name, "*") || strings.Contains("/"+name+"/", "/../") || strings.Contains("/"+name+"/", "/./") {
 		return false
 	}
@@ -106,7 +107,7 @@ func HostEntry(u *url.URL) string {
 }
 
 func hostPort(u *url.URL) (string, error) {
-	host, err := normalHost(u.Hostname())
+	host, err := lock.NormalHost(u.Hostname())
 	if err != nil {
 		return "", err
 	}
@@ -146,7 +147,7 @@ func (d *decoder) policy(v any) error {
 			return err
 		}
 		for _, kind := range p.PublisherTimes {
-			if kind != Go && kind != OCI {
+			if kind != lock.Go && kind != lock.OCI {
 				return d.errorf(at("publisher-times"), `write publisher-times = ["go", "oci"], or one of them`,
 					"%q is no kind of source whose publishers say when; the others have a clock of their registry", kind)
 			}
@@ -156,8 +157,8 @@ func (d *decoder) policy(v any) error {
 		if p.MinTrust, err = d.str(at("min-trust"), v); err != nil {
 			return err
 		}
-		if !slices.Contains(Trusts, p.MinTrust) {
-			mend := DidYouMean(p.MinTrust, Trusts, "known are, weakest first, "+strings.Join(Trusts, ", "))
+		if !slices.Contains(lock.Trusts, p.MinTrust) {
+			mend := fault.DidYouMean(p.MinTrust, lock.Trusts, "known are, weakest first, "+strings.Join(lock.Trusts, ", "))
 			return d.errorf(at("min-trust"), mend, "unknown trust %q", p.MinTrust)
 		}
 	}
@@ -221,14 +222,14 @@ func parseAllow(s string) (string, error) {
 		return "", fault.Errorf(fault.Usage, forms, "%q allows nothing: %s", s, why)
 	}
 	kind, name, ok := strings.Cut(s, ":")
-	kinds := append([]string{"host", "github"}, Kinds...)
+	kinds := append([]string{"host", "github"}, lock.Kinds...)
 	switch {
 	case !ok:
 		return refuse("it has no kind")
-	case kind == HTTP || kind == "https":
+	case kind == lock.HTTP || kind == "https":
 		return refuse("files by URL are allowed by their host")
 	case !slices.Contains(kinds, kind):
-		if near := Nearest(kind, kinds); near != "" {
+		if near := fault.Nearest(kind, kinds); near != "" {
 			return "", fault.Errorf(fault.Usage, "did you mean "+near+":? "+forms, "%q allows nothing: the kind %s is unknown", s, kind)
 		}
 		return refuse("the kind " + kind + " is unknown")
@@ -250,28 +251,28 @@ func parseAllow(s string) (string, error) {
 		return refuse("a * stands only at the end, behind a slash")
 	case strings.Contains("/"+prefix+"/", "/../") || strings.Contains("/"+prefix+"/", "/./"):
 		return refuse("it has a dot for a name")
-	case kind == NPM && wild:
+	case kind == lock.NPM && wild:
 		if !npmScope().MatchString(prefix) {
 			return refuse("only a scope of npm has members")
 		}
 		return s, nil
 	case kind == "github":
 		owner, repo, ok := strings.Cut(name, "/")
-		if !ok || !word(owner) || repo != "*" && (!word(repo) || repo == ".") {
+		if !ok || !lock.IsWord(owner) || repo != "*" && (!lock.IsWord(repo) || repo == ".") {
 			return refuse("it needs an owner and one repository, or *")
 		}
 		return strings.ToLower(s), nil
-	case kind == NPM || kind == Pip || kind == Cargo:
+	case kind == lock.NPM || kind == lock.Pip || kind == lock.Cargo:
 		if err := checkPackage(kind, name); err != nil {
 			return refuse(err.Error())
 		}
-		return kind + ":" + NormalPackage(kind, name), nil
+		return kind + ":" + lock.NormalPackage(kind, name), nil
 	}
 	// Never a whole host: anyone can publish on github.com.
 	if !slashes().MatchString(prefix) {
 		return refuse("it needs a host and an owner or path behind it")
 	}
-	entry := kind + ":" + NormalPackage(kind, prefix)
+	entry := kind + ":" + lock.NormalPackage(kind, prefix)
 	if wild {
 		entry += "/*"
 	}

@@ -1,4 +1,4 @@
-package lock
+package manifest
 
 // The decoder of plugins.toml: from TOML values to a Manifest, with file and
 // line in every refusal.
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // decoder turns the decoded TOML into a Manifest, with a line for each error.
@@ -34,7 +35,7 @@ func (d *decoder) known(path []string, table map[string]any, keys ...string) err
 		if slices.Contains(keys, key) {
 			continue
 		}
-		mend := DidYouMean(key, keys, "known are "+strings.Join(keys, ", "))
+		mend := fault.DidYouMean(key, keys, "known are "+strings.Join(keys, ", "))
 		where := ""
 		if len(path) > 0 {
 			where = " in [" + strings.Join(path, ".") + "]"
@@ -95,7 +96,7 @@ func (d *decoder) manifest(tree map[string]any) error {
 	}
 	m := d.m
 	if _, ok := tree["platforms"]; !ok {
-		return fault.Errorf(fault.Usage, `add: platforms = ["linux-x86_64"]; known are `+strings.Join(PlatformNames(), ", "), "%s has no platforms", m.Name)
+		return fault.Errorf(fault.Usage, `add: platforms = ["linux-x86_64"]; known are `+strings.Join(lock.PlatformNames(), ", "), "%s has no platforms", m.Name)
 	}
 	var err error
 	if m.Platforms, err = d.strs([]string{"platforms"}, tree["platforms"]); err != nil {
@@ -112,11 +113,11 @@ func (d *decoder) manifest(tree map[string]any) error {
 			return err
 		}
 		for _, p := range m.Python {
-			if !pythonForm().MatchString(p) {
+			if !lock.PythonForm().MatchString(p) {
 				return d.errorf([]string{"python"}, `write the interpreters as "3.11"`, "python %q is not of the form 3.N", p)
 			}
 		}
-		slices.SortFunc(m.Python, CompareVersions)
+		slices.SortFunc(m.Python, lock.CompareVersions)
 	}
 	if v, ok := tree["node-manager"]; ok {
 		path := []string{"node-manager"}
@@ -143,10 +144,10 @@ func (d *decoder) manifest(tree map[string]any) error {
 }
 
 func (d *decoder) platform(path []string, name string) error {
-	if _, ok := LookupPlatform(name); ok {
+	if _, ok := lock.LookupPlatform(name); ok {
 		return nil
 	}
-	mend := DidYouMean(name, PlatformNames(), "known are "+strings.Join(PlatformNames(), ", "))
+	mend := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
 	return d.errorf(path, mend, "unknown platform %q", name)
 }
 
@@ -170,7 +171,7 @@ func (d *decoder) plugins(v any) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		at := append(slices.Clone(path), name)
-		if err := CheckName(name); err != nil {
+		if err := lock.CheckName(name); err != nil {
 			return d.errorf(at, "", "%w", err)
 		}
 		if d.m.Plugins[name], err = d.plugin(at, table[name]); err != nil {
@@ -273,39 +274,39 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		}
 	}
 	if p.Entry != "" {
-		if err := CheckEntry(p.Entry); err != nil {
+		if err := lock.CheckEntry(p.Entry); err != nil {
 			return d.errorf(append(slices.Clone(path), "entry"), `write: entry = "package.module:function"`, "%w", err)
 		}
 	}
 	if p.Generator != "" {
-		if err := CheckProgram("generator", p.Generator); err != nil {
+		if err := lock.CheckProgram("generator", p.Generator); err != nil {
 			return d.errorf(append(slices.Clone(path), "generator"), `write the NAME of --NAME_out`, "%w", err)
 		}
 	}
 	if p.Include != "" {
-		if err := CheckPath(p.Include); err != nil {
+		if err := lock.CheckPath(p.Include); err != nil {
 			return d.wrap(append(slices.Clone(path), "include"), err)
 		}
 	}
 	if p.Runtime != "" {
-		if err := CheckName(p.Runtime); err != nil {
+		if err := lock.CheckName(p.Runtime); err != nil {
 			return d.wrap(append(slices.Clone(path), "runtime"), err)
 		}
 	}
 	if p.Package != "" {
 		at := append(slices.Clone(path), "package")
 		switch {
-		case p.Source != nil && (p.Source.Kind == HTTP || p.Source.Kind == OCI):
+		case p.Source != nil && (p.Source.Kind == lock.HTTP || p.Source.Kind == lock.OCI):
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
-		case p.Source != nil && p.Source.Kind == Go:
-			if err := checkMain(p.Package); err != nil {
+		case p.Source != nil && p.Source.Kind == lock.Go:
+			if err := lock.CheckMain(p.Package); err != nil {
 				return d.wrap(at, err)
 			}
 			return nil
 		case p.Source != nil:
 			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
 		}
-		if err := checkPackage(NPM, p.Package); err != nil {
+		if err := checkPackage(lock.NPM, p.Package); err != nil {
 			return d.wrap(at, err)
 		}
 	}
@@ -327,11 +328,11 @@ func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
 		}
 		args = append(args, s)
 	}
-	kind := Cargo
+	kind := lock.Cargo
 	if p.Source != nil {
 		kind = p.Source.Kind
 	}
-	if err := CheckArgs(kind, args); err != nil {
+	if err := lock.CheckArgs(kind, args); err != nil {
 		return nil, d.wrap(path, err)
 	}
 	return args, nil
@@ -342,7 +343,7 @@ func checkBinary(s string) error {
 	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
 	}
-	return CheckPath(Expand(s, "1", Platforms[0]))
+	return lock.CheckPath(Expand(s, "1", lock.Platforms[0]))
 }
 
 func (d *decoder) source(path []string, v any) (*Source, error) {
@@ -403,7 +404,7 @@ func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
 			if a.Include, err = d.str(path, v); err != nil {
 				return err
 			}
-			if err := CheckPath(a.Include); err != nil {
+			if err := lock.CheckPath(a.Include); err != nil {
 				return d.wrap(path, err)
 			}
 		}
@@ -449,9 +450,9 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 			if o.Source, err = d.source(append(slices.Clone(at), "source"), v); err != nil {
 				return err
 			}
-			if o.Source.Kind != HTTP || p.Source == nil || p.Source.Kind != HTTP {
+			if o.Source.Kind != lock.HTTP || p.Source == nil || p.Source.Kind != lock.HTTP {
 				mend := "give the entry a source by URL"
-				if of, _ := LookupPlatform(name); of.Rosetta != "" {
+				if of, _ := lock.LookupPlatform(name); of.Rosetta != "" {
 					mend += fmt.Sprintf("; to run what %s has, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
 				}
 				return d.errorf(at, mend, "only a plugin by URL can have another source on one platform")
@@ -504,13 +505,13 @@ func (d *decoder) emulate(path []string, name string, t map[string]any, v any) (
 	if err := d.platform(path, other); err != nil {
 		return "", err
 	}
-	p, _ := LookupPlatform(name)
+	p, _ := lock.LookupPlatform(name)
 	switch {
 	case len(t) > 1:
 		return "", d.errorf(path, "keep emulate alone, or take it out", "a platform that emulates another has no files of its own")
 	case !p.Runs(other):
 		var can []string
-		for _, p := range Platforms {
+		for _, p := range lock.Platforms {
 			for _, o := range []string{p.Emulates, p.Rosetta} {
 				if o != "" {
 					can = append(can, o+" on "+p.Name)
@@ -546,7 +547,7 @@ func (d *decoder) bundles(v any) error {
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, bundle := range slices.Sorted(maps.Keys(table)) {
 		at := []string{"bundles", bundle}
-		if err := CheckName(bundle); err != nil {
+		if err := lock.CheckName(bundle); err != nil {
 			return d.errorf(at, "", "bundle %w", err)
 		}
 		list, err := d.strs(at, table[bundle])
@@ -555,7 +556,7 @@ func (d *decoder) bundles(v any) error {
 		}
 		for _, name := range list {
 			if !slices.Contains(names, name) {
-				mend := DidYouMean(name, names, "run: lockgen add "+name)
+				mend := fault.DidYouMean(name, names, "run: lockgen add "+name)
 				return d.errorf(at, mend, "bundle %s names %q, which is not in [plugins]", bundle, name)
 			}
 		}
@@ -572,7 +573,7 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, name := range list {
 		if !slices.Contains(names, name) {
-			mend := DidYouMean(name, names, "consent is given to a plugin by its name in [plugins]")
+			mend := fault.DidYouMean(name, names, "consent is given to a plugin by its name in [plugins]")
 			return d.errorf(at, mend, "build-scripts names %q, which is not in [plugins]", name)
 		}
 	}
@@ -580,7 +581,7 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	return nil
 }
 
-var registryKeys = []string{NPM, Pip, Cargo, Go, "maven"}
+var registryKeys = []string{lock.NPM, lock.Pip, lock.Cargo, lock.Go, "maven"}
 
 func (d *decoder) registries(v any) error {
 	if v == nil {
@@ -596,13 +597,13 @@ func (d *decoder) registries(v any) error {
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{NPM, &d.m.Registries.NPM}, {Pip, &d.m.Registries.Pip}, {Cargo, &d.m.Registries.Cargo}, {Go, &d.m.Registries.Go}, {"maven", &d.m.Registries.Maven}} {
+	}{{lock.NPM, &d.m.Registries.NPM}, {lock.Pip, &d.m.Registries.Pip}, {lock.Cargo, &d.m.Registries.Cargo}, {lock.Go, &d.m.Registries.Go}, {"maven", &d.m.Registries.Maven}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {
 				return err
 			}
-			if err := CheckURL(*f.to); err != nil {
+			if err := lock.CheckURL(*f.to); err != nil {
 				return d.wrap(at, err)
 			}
 		}

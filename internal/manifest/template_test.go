@@ -1,10 +1,11 @@
-package lock
+package manifest
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 func TestNaming(t *testing.T) {
@@ -40,7 +41,7 @@ func TestNaming(t *testing.T) {
 	if got := n.URL(plain, "", "2", platform(t, "macos-x86_64")); got != "https://example.com/2/osx_darwin_x86_64_amd64.zip" {
 		t.Error(got)
 	}
-	if got := n.ChecksumsURL("https://example.com/a", "2", Platforms[0]); got != "https://sums.example.com/2" {
+	if got := n.ChecksumsURL("https://example.com/a", "2", lock.Platforms[0]); got != "https://sums.example.com/2" {
 		t.Error(got)
 	}
 }
@@ -71,7 +72,7 @@ func TestParseOCI(t *testing.T) {
 }
 
 func TestManifestNaming(t *testing.T) {
-	m, err := ParseManifest("plugins.toml", []byte(`platforms = ["linux-x86_64"]
+	m, err := Parse("plugins.toml", []byte(`platforms = ["linux-x86_64"]
 [plugins.a]
 version = "1.0.0"
 source = "github:acme/a"
@@ -108,7 +109,7 @@ to = "https://proxy.example.com/"
 		`checksums = "a"`: "without a source",
 		"source = \"https://example.com/a\"\nplatforms.linux-x86_64.asset = \"a\"": "only a plugin by github: has assets",
 	} {
-		_, err := ParseManifest("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins.a]\nversion = \"1.0.0\"\nbinary = \"a\"\n"+lines+"\n"))
+		_, err := Parse("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins.a]\nversion = \"1.0.0\"\nbinary = \"a\"\n"+lines+"\n"))
 		if c := fault.Of(err); c != fault.Usage && c != fault.Policy {
 			t.Errorf("%s: %v", lines, err)
 			continue
@@ -119,9 +120,9 @@ to = "https://proxy.example.com/"
 	}
 }
 
-func platform(t *testing.T, name string) Platform {
+func platform(t *testing.T, name string) lock.Platform {
 	t.Helper()
-	p, ok := LookupPlatform(name)
+	p, ok := lock.LookupPlatform(name)
 	if !ok {
 		t.Fatalf("no platform %s", name)
 	}

@@ -1,0 +1,47 @@
+// Package manifest is plugins.toml, which people write: its tables and keys, its
+// policy and mirrors, and how a command edits it without touching what people
+// wrote around it.
+//
+// # Where the files of a plugin are
+//
+// An entry of [plugins] in plugins.toml may name files by templates, in which
+// {version}, {os} and {arch} (linux macos windows, x86_64 aarch64), {goos} and
+// {goarch} (Go's words) and {exe} (".exe" on Windows) are replaced:
+//
+//	source = "https://…"                # a file for each platform, or
+//	source = "github:OWNER/REPO"        # assets of a release, or
+//	source = "maven:GROUP:ARTIFACT"     # ARTIFACT-VERSION-OS-ARCH.exe in maven of [registries], or
+//	source = "oci://HOST/REPO:TAG"      # an index with platforms, or the only layer
+//	source = "oci://HOST/REPO:TAG#FILE" # the layer of that title
+//	asset = "NAME"                      # github: the file in the release
+//	tag = "v{version}"                  # github: the release's tag, this if absent
+//	checksums = "NAME"                  # a published checksum file beside the file, or its
+//	                                    # URL; {file} is the name of the file it is about.
+//	                                    # Any form that names the file and its SHA-256 or
+//	                                    # SHA-512, and can be read in one way only
+//	os = { macos = "osx" }              # the publisher's words for {os}
+//	arch = { aarch64 = "aarch_64" }     # and for {arch}
+//	platforms.windows-x86_64 = { source = "https://…", asset = "NAME", binary = "PATH" }
+//	platforms.macos-aarch64 = { emulate = "macos-x86_64" } # consent to Rosetta, of any source
+//
+// The end of a file's name tells its form: .zip; .tar.gz, .tar.xz, .tar.zst, .tar.bz2
+// and their short forms; .gz, .xz, .zst or .bz2 of one executable; else it is the
+// executable. What is named by binary is executable.
+//
+// An entry of source pip may say how Python starts it:
+//
+//	binary = "protoc-gen-x"      # a console script; with a slash, the path of a native executable
+//	entry = "MODULE:FUNCTION"    # or MODULE, where there is no such script
+//	generator = "NAME"           # where entry is the main function of a protoc, NAME of its --NAME_out
+//
+// [[mirror]] names places where bytes may be had before their origin is asked,
+// in the order in which they are tried; see [Mirror]. It is in no lock.
+//
+//	[[mirror]]
+//	from = "https://github.com/"                 # the beginning of a URL, of oci://…,
+//	to = "https://proxy.example.com/github/"     # npm:…, pip:…, cargo: or go:, or "*"
+//
+//	[[mirror]]
+//	from = "*"
+//	to = "oci://registry.example.com/plugins"    # filled by lockgen mirror; or oci-layout:DIR
+package manifest
