@@ -24,6 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
@@ -47,7 +48,7 @@ func runSBOM(_ context.Context, p *program, _ []string) error {
 	if err := p.locate(); err != nil {
 		return err
 	}
-	m, _, err := lock.ReadManifest(p.manifest)
+	m, _, err := manifest.Read(p.manifest)
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (p *part) fact(name, value string) {
 	}
 }
 
-func newBill(m *lock.Manifest, l *lock.Lock, data []byte) (*bill, error) {
+func newBill(m *manifest.Manifest, l *lock.Lock, data []byte) (*bill, error) {
 	digest := sha256.Sum256(data)
 	b := &bill{digest: hex.EncodeToString(digest[:])}
 	plugins, parts := map[string]*part{}, map[string]*part{}
