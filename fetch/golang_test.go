@@ -52,19 +52,7 @@ func newGoWorld(t *testing.T) *world {
 	w := newWorld(t)
 	w.module("go", "1.99.0", lock.Version{Package: lock.GoToolchain, Trust: "transparency-log"}, goItself(t))
 	w.module("plug", "1.0.0", lock.Version{Package: goPlug.Path, Main: "cmd/plug", Toolchain: "go@1.99.0", Trust: "first-use"}, goPlug, goDep)
-	base, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip("skipped: no cache folder:", err)
-	}
-	kept := filepath.Join(base, "buck2-protobuf-test", "go-build")
-	for _, dir := range []string{kept, w.cache} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Symlink(kept, filepath.Join(w.cache, "go-build")); err != nil {
-		t.Fatal(err)
-	}
+	kept := testenv.GoCache(t)
 	w.Setenv("GOENV", "off")
 	w.Setenv("GOPROXY", w.registry.GoProxy())
 	w.Setenv("GOPRIVATE", "")
@@ -73,6 +61,7 @@ func newGoWorld(t *testing.T) *world {
 	for _, platform := range []string{host(t), foreign} {
 		w.lock.Plugins["plug"]["1.0.0"].Platforms[platform] = w.compiled(tool, kept, platform)
 	}
+	testenv.KeepGoCache(t, filepath.Join(w.cache, "go-build"))
 	w.write()
 	return w
 }
@@ -173,6 +162,9 @@ func TestGo(t *testing.T) {
 	other := *w
 	other.cache, other.registries = t.TempDir(), "go = \""+w.registry.GoProxy()+"\"\n"
 	other.write()
+	if !testenv.Full() { // there the standard library is compiled again
+		testenv.KeepGoCache(t, filepath.Join(other.cache, "go-build"))
+	}
 	realGo := testenv.Program(t, "go")
 	t.Setenv("PATH", t.TempDir())
 	second := runs(&other)
@@ -183,6 +175,7 @@ func TestGo(t *testing.T) {
 	}
 	// The locked Go downloads modules as well, but nobody downloads itself.
 	w.cache = t.TempDir()
+	testenv.KeepGoCache(t, filepath.Join(w.cache, "go-build"))
 	w.registries = ""
 	w.write()
 	w.fails(7, []string{"go is not on PATH", "[registries] go"}, "get", "plug")
@@ -295,13 +288,7 @@ func (w *world) again(t *testing.T) *world {
 	if c.lock, err = lock.Parse(lock.FileName, lock.Print(w.lock)); err != nil {
 		t.Fatal(err)
 	}
-	kept, err := os.Readlink(filepath.Join(w.cache, "go-build"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(kept, filepath.Join(c.cache, "go-build")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.KeepGoCache(t, filepath.Join(c.cache, "go-build"))
 	c.registry.Module(goItself(t))
 	c.registries = "go = \"" + c.registry.GoProxy() + "\"\n"
 	return &c

@@ -49,9 +49,9 @@ func TestTimeout(t *testing.T) {
 
 	// A client that hangs ends with everything that it started.
 	pid := filepath.Join(t.TempDir(), "pid")
-	t.Setenv("PATH", scripts(t, "/bin/sleep 60 &\necho $! > "+pid+"\nwait", "npm"))
+	t.Setenv("PATH", scripts(t, "/bin/sleep 60 &\necho $! > "+pid+"\nwait", "npm", "node"))
 	w.forget()
-	w.fails(7, []string{"not done within 1s: script 2.0.0 for ", "npm run env was ended"}, "get", "script", "--timeout", "1s")
+	w.fails(7, []string{"not done within 1s: script 2.0.0 for ", "node -p process.execPath was ended"}, "get", "script", "--timeout", "1s")
 	text, err := os.ReadFile(pid)
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestOffline(t *testing.T) {
 	if status, said := call("get", "script"); status == 0 {
 		t.Errorf("without --offline:\n%s", said)
 	}
-	if text, err := os.ReadFile(asked); err != nil || !strings.Contains(string(text), "npm run env") {
+	if text, err := os.ReadFile(asked); err != nil || !strings.Contains(string(text), "node -p process.execPath") {
 		t.Errorf("%q, %v", text, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -135,13 +134,8 @@ func (s *stand) newRing(t *testing.T) *ring {
 
 // keepGoBuild takes Go's build cache from the last run.
 func (r *ring) keepGoBuild() {
-	base, err := os.UserCacheDir()
-	if r.stand.kind != lock.Go || err != nil {
-		return
-	}
-	kept := filepath.Join(base, "buck2-protobuf-test", "go-build")
-	if os.MkdirAll(kept, 0o755) == nil {
-		_ = os.Symlink(kept, filepath.Join(r.cache, "go-build"))
+	if r.stand.kind == lock.Go {
+		testenv.KeepGoCache(r.t, filepath.Join(r.cache, "go-build"))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -43,12 +44,7 @@ func newGoPlace(t *testing.T) (p *place, version string) {
 	p.publishGo(version)
 	p.server.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"dep\"\n"}})
 	p.server.Module(goPlugin)
-	if base, err := os.UserCacheDir(); err == nil {
-		kept := filepath.Join(base, "buck2-protobuf-test", "go-build")
-		if os.MkdirAll(kept, 0o755) == nil {
-			_ = os.Symlink(kept, filepath.Join(p.cache, "go-build"))
-		}
-	}
+	testenv.KeepGoCache(t, filepath.Join(p.cache, "go-build"))
 	return p, version
 }
 
@@ -140,9 +136,7 @@ func TestGo(t *testing.T) {
 	// From nothing, in another cache.
 	other := *p
 	other.dir, other.cache = t.TempDir(), t.TempDir()
-	if err := os.Symlink(filepath.Join(p.cache, "go-build"), filepath.Join(other.cache, "go-build")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.KeepGoCache(t, filepath.Join(other.cache, "go-build"))
 	other.goManifest(entries)
 	other.ok("update")
 	if other.read("plugins.lock.toml") != first {

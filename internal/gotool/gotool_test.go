@@ -211,7 +211,7 @@ func TestGoResolve(t *testing.T) {
 			t.Errorf("closure %+v, want dep 1.2.0, which older demands, and old", closure.Modules)
 		}
 		out := filepath.Join(t.TempDir(), "out")
-		if err := g.Build(t.Context(), Build{Main: main, Modules: closure.Modules, Platform: both[0], Cache: goCache(t)}, out); err != nil {
+		if err := g.Build(t.Context(), Build{Main: main, Modules: closure.Modules, Platform: both[0], Cache: testenv.GoCache(t)}, out); err != nil {
 			t.Fatal(err)
 		}
 		if data, err := os.ReadFile(out); err != nil || !bytes.Contains(data, []byte("dep v1.2.0 ")) {
@@ -343,7 +343,7 @@ func TestGoBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Forget()
-	cache := goCache(t)
+	cache := testenv.GoCache(t)
 	// Settings and programs of the user's that must not matter.
 	t.Setenv("GOFLAGS", "-toolexec=/nonexistent -ldflags=-X=main.x=y")
 	t.Setenv("GOPROXY", s.GoProxy())
@@ -391,19 +391,4 @@ func TestGoBuild(t *testing.T) {
 	b.Modules[0] = closure.Modules[0]
 	b.Modules[1].ModSum = b.Modules[0].ModSum
 	fake.WantFault(t, g.Build(t.Context(), b, out), fault.Integrity, "checksum mismatch")
-}
-
-// goCache is a build cache that outlives the test: without it every run
-// compiles the standard library anew.
-func goCache(t *testing.T) string {
-	t.Helper()
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return t.TempDir()
-	}
-	dir := filepath.Join(base, "buck2-protobuf-test", "go-build")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return t.TempDir()
-	}
-	return dir
 }

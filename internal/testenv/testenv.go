@@ -3,8 +3,11 @@
 package testenv
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -73,4 +76,47 @@ func Find(name string, args ...string) (string, error) {
 		}
 	}
 	return path, exec.Command(path, args...).Run()
+}
+
+// GoCache is a build cache of Go (GOCACHE) that outlives the test: without it
+// every run compiles the standard library anew.
+func GoCache(t testing.TB) string {
+	t.Helper()
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return t.TempDir()
+	}
+	dir := filepath.Join(base, "buck2-protobuf-test", "go-build")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return t.TempDir()
+	}
+	return dir
+}
+
+// KeepGoCache gives the build cache dir what GoCache has, and GoCache what dir has
+// at the end of the test. The files are shared: Go names them by their content. A
+// link to the folder would not do, a cache of ours has folders alone.
+func KeepGoCache(t testing.TB, dir string) {
+	t.Helper()
+	kept := GoCache(t)
+	share := func(from, to string) {
+		files, err := filepath.Glob(filepath.Join(from, "[0-9a-f][0-9a-f]", "*-[ad]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			own := filepath.Join(to, filepath.Base(filepath.Dir(name)), filepath.Base(name))
+			err := os.Link(name, own)
+			if errors.Is(err, fs.ErrNotExist) { // its folder, or Go removed it meanwhile
+				_ = os.MkdirAll(filepath.Dir(own), 0o755)
+				err = os.Link(name, own)
+			}
+			if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+				t.Logf("compiled anew where it is not there: %v", err)
+				return
+			}
+		}
+	}
+	share(kept, dir)
+	t.Cleanup(func() { share(dir, kept) })
 }
