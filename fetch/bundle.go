@@ -67,10 +67,10 @@ func (a *app) bundle(ctx context.Context, name string) ([]string, error) {
 		return a.tiers.get(a.bringing).Bundle(ctx, a.mirrors[0].To, name)
 	}
 	known := slices.Sorted(maps.Keys(a.bundles))
-	mend := "write it into plugins.toml, below [bundles]"
+	hint := "write it into plugins.toml, below [bundles]"
 	if len(known) > 0 {
-		mend = "bundles are " + strings.Join(known, ", ")
+		hint = "bundles are " + strings.Join(known, ", ")
 	}
-	mend = fault.DidYouMean(name, known, mend)
-	return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
+	hint = fault.DidYouMean(name, known, hint)
+	return nil, fault.Errorf(fault.Usage, hint, "plugins.toml has no bundle %q", name)
 }

@@ -61,21 +61,22 @@ func verifyCache(ctx context.Context, a *app, _ []string) error {
 	}
 	var damage error
 	if left > 0 {
-		mend := "remove what is damaged: fetch cache verify --repair"
+		hint := "remove what is damaged: fetch cache verify --repair"
 		switch {
 		case a.opts.repair && slices.ContainsFunc(v.Damaged, func(d store.Damage) bool { return d.InUse }):
-			mend = "wait until nothing runs from the cache, then run: fetch cache verify --repair"
+			hint = "wait until nothing runs from the cache, then run: fetch cache verify --repair"
 		case a.opts.repair:
-			mend = "remove it yourself; it could not be removed"
+			hint = "remove it yourself; it could not be removed"
 		}
-		damage = fault.About(fault.AboutCache, fault.Errorf(fault.Integrity, mend, "%s: %d of %d blobs, trees and other files are damaged", s.Dir(), left, v.Blobs+v.Trees+v.Records+v.Builds))
+		damage = fault.About(fault.AboutCache, fault.Errorf(fault.Integrity, hint, "%s: %d of %d blobs, trees and other files are damaged", s.Dir(), left, v.Blobs+v.Trees+v.Records+v.Builds))
 	}
 	if a.ui.JSON {
 		if err := a.ui.Data(struct {
 			Cache string `json:"cache"`
-			Mend  string `json:"mend,omitempty"` // where something is damaged
+			Hint  string `json:"hint,omitempty"` // where something is damaged
+			Mend  string `json:"mend,omitempty"` // the same under its old name, until version 1.0
 			store.Verified
-		}{s.Dir(), fault.Mend(damage), v}); err != nil {
+		}{s.Dir(), fault.Hint(damage), fault.Hint(damage), v}); err != nil {
 			return err
 		}
 		if damage != nil {

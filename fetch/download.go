@@ -190,11 +190,11 @@ func (a *app) npm(ctx context.Context, e *lock.Entry) (*npmOrigin, error) {
 		config, err := npm.ReadConfig(ctx, a.dir, func(ctx context.Context) (*npm.Client, error) {
 			npm, err := a.installer.NPM(ctx, e)
 			if err != nil {
-				mend := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
+				hint := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
 				if fault.Of(err) != fault.Machine {
-					mend = "" // the locked npm would do, so what it lacks is the cause
+					hint = "" // the locked npm would do, so what it lacks is the cause
 				}
-				return nil, fault.Errorf(fault.Of(err), mend, "no npm to ask for the registry: %w", err)
+				return nil, fault.Errorf(fault.Of(err), hint, "no npm to ask for the registry: %w", err)
 			}
 			return npm, nil
 		})

@@ -71,7 +71,7 @@ func TestMirrorOrder(t *testing.T) {
 	if len(o.Requests("")) != 2 || second.Count("/two/files/bare-linux") != 1 || len(w.registry.Requests("")) != 0 {
 		t.Errorf("asked: oci %d, second %d, origin %d", len(o.Requests("")), second.Count("/two/files/bare-linux"), len(w.registry.Requests("")))
 	}
-	// None has it: all are named, with what they said and the mend.
+	// None has it: all are named, with what they said and the hint.
 	w.registry.Fault("/files/packed.tar.gz", fake.Status(http.StatusNotFound))
 	w.fails(4, []string{"none of 4 sources has it", first.URL + "/one/", "oci://" + o.Host + "/acme/plugins", second.URL, "the origin: downloading " + w.registry.URL,
 		"404 Not Found", "hint: where the origin can be reached, run: lockgen mirror --to oci://" + o.Host + "/acme/plugins"}, "get", "packed")

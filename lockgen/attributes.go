@@ -88,14 +88,14 @@ func attribute(lockName string) (w write, ok bool, err error) {
 }
 
 // crlf is about a lock whose line ends git has changed: what is the matter, and
-// the mend that lasts.
+// the hint that lasts.
 func crlf(lockName string) error {
-	mend := "run: lockgen update; then: git add --renormalize " + filepath.Base(lockName)
+	hint := "run: lockgen update; then: git add --renormalize " + filepath.Base(lockName)
 	if _, missing, err := attribute(lockName); err == nil && missing {
-		mend = "run: lockgen init, which adds to " + attributesName + " the line that keeps git from it; then: lockgen update; then: git add --renormalize " +
+		hint = "run: lockgen init, which adds to " + attributesName + " the line that keeps git from it; then: lockgen update; then: git add --renormalize " +
 			attributesName + " " + filepath.Base(lockName)
 	}
-	return fault.Errorf(fault.Lock, mend, "%s: its lines end in CRLF, as git writes them where core.autocrlf is on; lockgen writes LF", lockName)
+	return fault.Errorf(fault.Lock, hint, "%s: its lines end in CRLF, as git writes them where core.autocrlf is on; lockgen writes LF", lockName)
 }
 
 // readLock is lock.Read, and tells of a lock that git has changed; it is read as
@@ -104,7 +104,7 @@ func (p *program) readLock() (*lock.Lock, []byte, error) {
 	l, data, err := lock.Read(p.lock)
 	if err == nil && lock.CRLF(data, l) {
 		err := crlf(p.lock)
-		p.ui.Warn("%v\n%s", err, fault.Mend(err))
+		p.ui.Warn("%v\n%s", err, fault.Hint(err))
 	}
 	return l, data, err
 }

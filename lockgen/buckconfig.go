@@ -90,7 +90,7 @@ func (c *buckconfig) digests() finding {
 			return f
 		}
 		f.State, f.Why = isNote, "the lock has SHA-256: without it every new daemon downloads at once what it would put off"
-		f.Mend = "add to .buckconfig: [buck2] digest_algorithms = SHA256"
+		f.Hint = "add to .buckconfig: [buck2] digest_algorithms = SHA256"
 	}
 	return f
 }
@@ -99,10 +99,10 @@ func (c *buckconfig) sqlite() finding {
 	f := finding{isGood, "[buck2] sqlite_materializer_state", orDefault(c.get("buck2", "sqlite_materializer_state"), "true"), "", ""}
 	if how := c.get("buck2", "materializations"); how != "" && !strings.HasPrefix(how, "deferred") {
 		f.State, f.Value, f.Why = isNote, "off, for materializations = "+how, "every download is made at once, needed or not"
-		f.Mend = "take materializations out of [buck2] in .buckconfig"
+		f.Hint = "take materializations out of [buck2] in .buckconfig"
 	} else if f.Value == "false" || f.Value == "0" {
 		f.State, f.Why = isNote, "a new daemon forgets what is on the disk and fetches it again"
-		f.Mend = "take sqlite_materializer_state = false out of [buck2] in .buckconfig"
+		f.Hint = "take sqlite_materializer_state = false out of [buck2] in .buckconfig"
 	}
 	return f
 }
@@ -133,7 +133,7 @@ func (c *buckconfig) execution() finding {
 		}
 	}
 	f.State, f.Why = isNote, "plugins are fetched on this machine, and no platform with local_enabled = True was found"
-	f.Mend = "see that one of them has CommandExecutorConfig(local_enabled = True, …)"
+	f.Hint = "see that one of them has CommandExecutorConfig(local_enabled = True, …)"
 	return f
 }
 
@@ -141,7 +141,7 @@ func (c *buckconfig) cacheDir(s *store.Store) finding {
 	f := finding{isGood, "[buck2_protobuf] cache_dir", orDefault(c.get("buck2_protobuf", "cache_dir"), s.Dir()), "", ""}
 	if own := c.get("buck2_protobuf", "cache_dir"); own != "" && filepath.Clean(own) != s.Dir() {
 		f.State, f.Why = isNote, "fetch on the command line uses "+s.Dir()
-		f.Mend = "export " + store.EnvDir + "=" + own
+		f.Hint = "export " + store.EnvDir + "=" + own
 	}
 	return f
 }

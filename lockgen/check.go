@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -99,9 +100,8 @@ func (p *program) refuse(result map[string]any, err error) error {
 	if !p.ui.JSON {
 		return err
 	}
-	class := fault.Of(err)
 	result["ok"] = false
-	result["error"] = map[string]any{"class": class.String(), "exit": int(class), "message": err.Error(), "mend": fault.Mend(err)}
+	result["error"] = ui.FailureOf(err)
 	if err := p.ui.Data(result); err != nil {
 		return err
 	}
@@ -139,11 +139,11 @@ func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lo
 	}
 	result["asked"], result["unable"], result["upstream"] = asked, list(unable), findings
 	if class != fault.OK {
-		mend := "a mirror may still have it; otherwise take another version: lockgen add NAME@VERSION"
+		hint := "a mirror may still have it; otherwise take another version: lockgen add NAME@VERSION"
 		if class == fault.Integrity {
-			mend = "do not take other bytes before their publisher explains them; what is in caches and mirrors is still what was locked"
+			hint = "do not take other bytes before their publisher explains them; what is in caches and mirrors is still what was locked"
 		}
-		return p.refuse(result, fault.Errorf(class, mend, "upstream does not have what is locked any more: %s%s", count(bad, "finding"), b.String()))
+		return p.refuse(result, fault.Errorf(class, hint, "upstream does not have what is locked any more: %s%s", count(bad, "finding"), b.String()))
 	}
 	if p.ui.JSON {
 		return p.ui.Data(result)

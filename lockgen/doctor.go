@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +44,16 @@ type finding struct {
 	What  string `json:"what"`
 	Value string `json:"value"`          // what was found
 	Why   string `json:"why,omitempty"`  // it matters
-	Mend  string `json:"mend,omitempty"` // a command or an edit
+	Hint  string `json:"hint,omitempty"` // a command or an edit
+}
+
+// MarshalJSON also gives the hint under its old name, mend, until version 1.0.
+func (f finding) MarshalJSON() ([]byte, error) {
+	type plain finding
+	return json.Marshal(struct {
+		plain
+		Mend string `json:"mend,omitempty"`
+	}{plain(f), f.Hint})
 }
 
 // A toolFinding is a finding about a foreign program.
@@ -55,7 +65,16 @@ type toolFinding struct {
 	Least    string   `json:"least,omitempty"` // the oldest version that serves
 	NeededBy []string `json:"needed_by"`       // plugins of the lock, or settings
 	Why      string   `json:"why,omitempty"`
-	Mend     string   `json:"mend,omitempty"`
+	Hint     string   `json:"hint,omitempty"`
+}
+
+// MarshalJSON is that of [finding].
+func (f toolFinding) MarshalJSON() ([]byte, error) {
+	type plain toolFinding
+	return json.Marshal(struct {
+		plain
+		Mend string `json:"mend,omitempty"`
+	}{plain(f), f.Hint})
 }
 
 // A diagnosis is what doctor found.
@@ -280,13 +299,13 @@ func judge(ctx context.Context, name, least, why string, by need) toolFinding {
 	tool, err := proc.Find(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.State, f.Why, f.Mend = lacking, err.Error(), fault.Mend(err)
+		f.State, f.Why, f.Hint = lacking, err.Error(), fault.Hint(err)
 		if len(by.by) == 0 && !by.must {
-			f.State, f.Why, f.Mend = isAbsent, "", ""
+			f.State, f.Why, f.Hint = isAbsent, "", ""
 		}
 		return f
 	case err != nil:
-		f.State, f.Why, f.Mend = lacking, err.Error(), fault.Mend(err)
+		f.State, f.Why, f.Hint = lacking, err.Error(), fault.Hint(err)
 		return f
 	}
 	f.Version, f.Path = tool.Version, tool.Path
@@ -300,7 +319,7 @@ func judge(ctx context.Context, name, least, why string, by need) toolFinding {
 	case !ok:
 		f.State, f.Why = isNote, fmt.Sprintf("whether it is %s or later cannot be told from %q", least, tool.Version)
 	case !yes:
-		f.State, f.Mend = lacking, proc.Remedy(name, true)
+		f.State, f.Hint = lacking, proc.Remedy(name, true)
 		f.Why = fmt.Sprintf("too old: needed is %s or later%s", least, why)
 	}
 	return f
@@ -316,14 +335,14 @@ func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host l
 				continue
 			}
 			if _, err := pip.FindPython(ctx, wanted, v.Python); err != nil {
-				tools[i].State, tools[i].Why, tools[i].Mend = isBad, err.Error(), fault.Mend(err)
+				tools[i].State, tools[i].Why, tools[i].Hint = isBad, err.Error(), fault.Hint(err)
 				return
 			}
 			runs++
 		}
 	}
 	if runs > 0 && tools[i].State == isBad { // there, but not on PATH by its plain name
-		tools[i].State, tools[i].Why, tools[i].Mend = isGood, "", ""
+		tools[i].State, tools[i].Why, tools[i].Hint = isGood, "", ""
 	}
 }
 
@@ -331,8 +350,8 @@ func lookAtPython(ctx context.Context, tools []toolFinding, l *lock.Lock, host l
 func (p *program) oneManager(ctx context.Context) error {
 	least, why := p.minVersion, ""
 	if !slices.Contains(proc.Tools(), p.manager) {
-		mend := fault.DidYouMean(p.manager, proc.Tools(), "tools are "+strings.Join(proc.Tools(), ", "))
-		return fault.Errorf(fault.Usage, mend, "unknown tool %q", p.manager)
+		hint := fault.DidYouMean(p.manager, proc.Tools(), "tools are "+strings.Join(proc.Tools(), ", "))
+		return fault.Errorf(fault.Usage, hint, "unknown tool %q", p.manager)
 	}
 	if least == "" {
 		least, why = proc.Least(p.manager)
@@ -348,7 +367,7 @@ func (p *program) oneManager(ctx context.Context) error {
 	}
 	var err error
 	if f.State == isBad {
-		err = fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, f.Mend, "%s: %s", strings.TrimSpace(f.Name+" "+f.Version), f.Why))
+		err = fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, f.Hint, "%s: %s", strings.TrimSpace(f.Name+" "+f.Version), f.Why))
 	}
 	if p.ui.JSON {
 		if dataErr := p.ui.Data(f); dataErr != nil || err == nil {
@@ -369,7 +388,7 @@ func lookAtCache(s *store.Store) []finding {
 	h, err := s.Probe()
 	f := finding{isGood, "folder", s.Dir(), "", ""}
 	if err != nil {
-		f.State, f.Why, f.Mend = isBad, err.Error(), fault.Mend(err)
+		f.State, f.Why, f.Hint = isBad, err.Error(), fault.Hint(err)
 		return []finding{f}
 	}
 	if !h.Exists {
@@ -379,7 +398,7 @@ func lookAtCache(s *store.Store) []finding {
 	if h.Free >= 0 {
 		f = finding{isGood, "free space", ui.Size(h.Free), "", ""}
 		if h.Free < lowSpace {
-			f.State, f.Why, f.Mend = isNote, "a node for one platform takes 250 MiB", "fetch cache clear --older-than 7d"
+			f.State, f.Why, f.Hint = isNote, "a node for one platform takes 250 MiB", "fetch cache clear --older-than 7d"
 		}
 		findings = append(findings, f)
 	}
@@ -414,7 +433,7 @@ func (p *program) lookAtProxies() []finding {
 		}
 		f := finding{isGood, key, value, "certificates for " + reader, ""}
 		if _, err := os.Stat(value); err != nil {
-			f.State, f.Why, f.Mend = isBad, fmt.Sprintf("%s cannot read its certificates: %v", reader, err), "unset "+key+", or name a file that is there"
+			f.State, f.Why, f.Hint = isBad, fmt.Sprintf("%s cannot read its certificates: %v", reader, err), "unset "+key+", or name a file that is there"
 		}
 		findings = append(findings, f)
 	}
@@ -486,7 +505,7 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, d
 		all.Go(func() {
 			urls, err := a.ask()
 			if err != nil {
-				found[i] = []finding{{isNote, a.kind, "not known", err.Error(), fault.Mend(err)}}
+				found[i] = []finding{{isNote, a.kind, "not known", err.Error(), fault.Hint(err)}}
 				return
 			}
 			for _, scope := range slices.Sorted(maps.Keys(urls)) {
@@ -522,17 +541,17 @@ func redactList(s string) string {
 // report prints the diagnosis. Anything bad ends with class Machine.
 func (p *program) report(d *diagnosis) error {
 	var wrong []string
-	var mend string
+	var hint string
 	see := func(state, what, how string) {
 		if state == isBad {
 			wrong = append(wrong, what)
-			if mend == "" {
-				mend = how
+			if hint == "" {
+				hint = how
 			}
 		}
 	}
 	for _, t := range d.Tools {
-		see(t.State, t.Name, t.Mend)
+		see(t.State, t.Name, t.Hint)
 	}
 	sections := []struct {
 		title    string
@@ -540,16 +559,16 @@ func (p *program) report(d *diagnosis) error {
 	}{{"cache", d.Cache}, {"network", d.Network}, {"registries", d.Registries}, {"buck2", d.Buck2}}
 	for _, s := range sections {
 		for _, f := range s.findings {
-			see(f.State, s.title+": "+f.What, f.Mend)
+			see(f.State, s.title+": "+f.What, f.Hint)
 		}
 	}
 	d.OK = len(wrong) == 0
 	var err error
 	if !d.OK {
 		if len(wrong) > 1 {
-			mend += "; then run lockgen doctor again"
+			hint += "; then run lockgen doctor again"
 		}
-		err = fault.Errorf(fault.Machine, mend, "this machine lacks what is needed: %s", strings.Join(wrong, ", "))
+		err = fault.Errorf(fault.Machine, hint, "this machine lacks what is needed: %s", strings.Join(wrong, ", "))
 	}
 	if p.ui.JSON {
 		if dataErr := p.ui.Data(d); dataErr != nil || err == nil {
@@ -559,12 +578,12 @@ func (p *program) report(d *diagnosis) error {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	explain := func(why, mend string) {
+	explain := func(why, hint string) {
 		if why != "" {
 			fmt.Fprintf(w, "\t\t  %s\n", why)
 		}
-		if mend != "" {
-			fmt.Fprintf(w, "\t\t  mend: %s\n", mend)
+		if hint != "" {
+			fmt.Fprintf(w, "\t\t  hint: %s\n", hint)
 		}
 	}
 	fmt.Fprintf(w, "tools on %s\n", d.Platform)
@@ -576,7 +595,7 @@ func (p *program) report(d *diagnosis) error {
 		if len(t.NeededBy) > 0 {
 			fmt.Fprintf(w, "\t\t  needed by %s\n", strings.Join(t.NeededBy, ", "))
 		}
-		explain(t.Why, t.Mend)
+		explain(t.Why, t.Hint)
 	}
 	if d.Lock == "" {
 		fmt.Fprintf(w, "  %-4s\tlock\tnone here or above, so nothing is needed yet\n", isNote)
@@ -585,7 +604,7 @@ func (p *program) report(d *diagnosis) error {
 		fmt.Fprintf(w, "%s\n", s.title)
 		for _, f := range s.findings {
 			fmt.Fprintf(w, "  %-4s\t%s\t%s\n", f.State, f.What, f.Value)
-			explain(f.Why, f.Mend)
+			explain(f.Why, f.Hint)
 		}
 	}
 	_ = w.Flush()

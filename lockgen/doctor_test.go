@@ -118,7 +118,7 @@ func TestDoctor(t *testing.T) {
 
 	p.locks(lock.Cargo, lock.Pip)
 	text := p.says(7, []string{
-		"bad   cargo", "needed by a-crate 0.4.0 (compiles it)", "cargo is not on PATH", "mend: install rustup",
+		"bad   cargo", "needed by a-crate 0.4.0 (compiles it)", "cargo is not on PATH", "hint: install rustup",
 		"bad   pip", "needed by b-wheel 1.0 (names the index)",
 		"error: this machine lacks what is needed: cargo, rustc, pip", "hint: install rustup (rustup.rs), then run: rustup default stable; then run lockgen doctor again",
 	})
@@ -126,7 +126,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("what nobody needs is talked about:\n%s", text)
 	}
 	d := p.diagnosis(7)
-	if cargo := d.tool("cargo"); cargo.State != "bad" || len(cargo.NeededBy) != 1 || cargo.Least != "1.78" || cargo.Mend == "" {
+	if cargo := d.tool("cargo"); cargo.State != "bad" || len(cargo.NeededBy) != 1 || cargo.Least != "1.78" || cargo.Hint == "" {
 		t.Errorf("%+v", cargo)
 	}
 	if bun := d.tool("bun"); bun.State != "-" || len(bun.NeededBy) != 0 {
@@ -139,7 +139,7 @@ func TestDoctor(t *testing.T) {
 	p.has("cargo", "cargo 1.77.9 (abc)")
 	p.has("rustc", "rustc 1.95.0 (abc)")
 	p.has("python3", "pip 25.0 from x (python 3.12)")
-	p.says(7, []string{"bad   cargo   1.77.9 " + filepath.Join(p.bin, "cargo"), "too old: needed is 1.78 or later, which reads a Cargo.lock of version 4", "mend: rustup update stable", "hint: rustup update stable\n"})
+	p.says(7, []string{"bad   cargo   1.77.9 " + filepath.Join(p.bin, "cargo"), "too old: needed is 1.78 or later, which reads a Cargo.lock of version 4", "hint: rustup update stable", "hint: rustup update stable\n"})
 	p.has("cargo", "cargo 1.100.0 (abc)")
 	d = p.diagnosis(0)
 	if cargo := d.tool("cargo"); cargo.State != "ok" || cargo.Version != "1.100.0" || cargo.Path != filepath.Join(p.bin, "cargo") {
@@ -255,7 +255,7 @@ func TestDoctorBuck2(t *testing.T) {
 		"note  [buck2] digest_algorithms          BLAKE3,     SHA1", "without it every new daemon downloads at once",
 		"note  [buck2] sqlite_materializer_state  false",
 		"note  [build] execution_platforms        root//platforms:exec", "no platform with local_enabled = True was found",
-		"note  [buck2_protobuf] cache_dir         /var/cache/elsewhere", "mend: export BUCK2_PROTOBUF_CACHE_DIR=/var/cache/elsewhere",
+		"note  [buck2_protobuf] cache_dir         /var/cache/elsewhere", "hint: export BUCK2_PROTOBUF_CACHE_DIR=/var/cache/elsewhere",
 		"ok    [buck2_protobuf] node_manager      none",
 		"note  unzip                              not on PATH",
 		"note  buck2", "note  go",

@@ -172,8 +172,8 @@ func unknownPlugin(m *manifest.Manifest, l *lock.Lock, spec string) error {
 	if err := catalog.Builtin().Refused(name); err != nil {
 		return err
 	}
-	mend := fault.DidYouMean(name, names, "run: lockgen add "+spec)
-	return fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
+	hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
+	return fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
 }
 
 // tell gathers what manifest, catalogue and lock say.

@@ -171,7 +171,7 @@ func replace(files ...write) (err error) {
 			continue
 		}
 		if err := os.Rename(temps[i], followed(w.name)); err != nil {
-			err = fault.Errorf(fault.Machine, fault.MachineMend(err), "writing %s: %w", w.name, err)
+			err = fault.Errorf(fault.Machine, fault.MachineHint(err), "writing %s: %w", w.name, err)
 			for _, done := range files[:i] {
 				if done.changes() && done.before != nil {
 					err = errors.Join(err, replace(write{done.name, done.after, done.before}))
@@ -212,7 +212,7 @@ func beside(name string, text []byte) (temp string, err error) {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return "", fault.Errorf(fault.Machine, fault.MachineMend(err), "writing %s: %w", name, err)
+		return "", fault.Errorf(fault.Machine, fault.MachineHint(err), "writing %s: %w", name, err)
 	}
 	return f.Name(), nil
 }

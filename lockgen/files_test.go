@@ -271,7 +271,7 @@ func TestAttributes(t *testing.T) {
 }
 
 // TestCRLF: a lock that git wrote with other line ends is read as what it is,
-// and the hint of lockgen check mends it for good.
+// and the hint of lockgen check hints it for good.
 func TestCRLF(t *testing.T) {
 	t.Parallel()
 	p := slow(t, func(string) {})

@@ -156,7 +156,7 @@ func (p *program) compile(ctx context.Context, i *install.Installer, what *mirro
 		p.ui.Say("compiling %s for %s", e, host)
 		dir, _, err := i.Tree(ctx, e, host)
 		if err != nil {
-			return false, fault.Errorf(fault.Of(err), "install cargo, or leave out --trees; "+fault.Mend(err), "%w", err)
+			return false, fault.Errorf(fault.Of(err), "install cargo, or leave out --trees; "+fault.Hint(err), "%w", err)
 		}
 		cell.Tree = filepath.Base(dir) // a folder of the store is called by its digest
 		e.Locked.Platforms[host] = cell
@@ -181,8 +181,8 @@ func (p *program) mirrored(m *manifest.Manifest, l *lock.Lock, args []string) (*
 		what.platforms = nil
 		for _, name := range p.platforms {
 			if _, ok := lock.LookupPlatform(name); !ok {
-				mend := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
-				return nil, fault.Errorf(fault.Usage, mend, "unknown platform %q", name)
+				hint := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
+				return nil, fault.Errorf(fault.Usage, hint, "unknown platform %q", name)
 			}
 			if !slices.Contains(what.platforms, name) {
 				what.platforms = append(what.platforms, name)
@@ -207,8 +207,8 @@ func (p *program) mirrored(m *manifest.Manifest, l *lock.Lock, args []string) (*
 	known := slices.Sorted(maps.Keys(m.Bundles))
 	for _, name := range p.bundles {
 		if !slices.Contains(known, name) {
-			mend := fault.DidYouMean(name, known, "bundles of plugins.toml are "+strings.Join(known, ", "))
-			return nil, fault.Errorf(fault.Usage, mend, "plugins.toml has no bundle %q", name)
+			hint := fault.DidYouMean(name, known, "bundles of plugins.toml are "+strings.Join(known, ", "))
+			return nil, fault.Errorf(fault.Usage, hint, "plugins.toml has no bundle %q", name)
 		}
 	}
 	all := len(args) == 0 && len(p.bundles) == 0

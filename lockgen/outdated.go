@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -46,14 +47,14 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 		return err
 	}
 	if err != nil {
-		err = fault.Errorf(fault.Of(err), fault.Mend(err), "not every source could be asked: %w", err)
+		err = fault.Errorf(fault.Of(err), fault.Hint(err), "not every source could be asked: %w", err)
 	}
 	if p.ui.JSON {
 		data := map[string]any{"entries": ages}
 		if err == nil {
 			return p.ui.Data(data)
 		}
-		data["error"] = map[string]any{"class": fault.Of(err).String(), "exit": int(fault.Of(err)), "message": err.Error(), "mend": fault.Mend(err)}
+		data["error"] = ui.FailureOf(err)
 		if err := p.ui.Data(data); err != nil {
 			return err
 		}

@@ -195,7 +195,7 @@ func (p *program) oldLock() (*lock.Lock, []byte, error) {
 		return l, data, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
-	case fault.Of(err) == fault.Lock && fault.Mend(err) == "run: lockgen update":
+	case fault.Of(err) == fault.Lock && fault.Hint(err) == "run: lockgen update":
 		return nil, nil, fault.Errorf(fault.Lock, "restore the file, such as by: git checkout -- "+p.lock+"; or delete it to lock everything anew", "%w", err)
 	}
 	return nil, nil, err

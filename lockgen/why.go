@@ -45,8 +45,8 @@ func runWhy(_ context.Context, p *program, args []string) error {
 		}
 	}
 	if len(places)+len(plugins) == 0 {
-		mend := fault.DidYouMean(word, packageNames(l), "see what there is: lockgen tree")
-		return fault.Errorf(fault.Usage, mend, "no plugin of %s has a package %s", p.lock, word)
+		hint := fault.DidYouMean(word, packageNames(l), "see what there is: lockgen tree")
+		return fault.Errorf(fault.Usage, hint, "no plugin of %s has a package %s", p.lock, word)
 	}
 	if p.ui.JSON {
 		if plugins == nil {

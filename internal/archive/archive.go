@@ -65,7 +65,7 @@ type limits struct {
 
 var defaultLimits = limits{entries: 100_000, total: 4 << 30, ratio: 200, ratioFrom: 64 << 20}
 
-const mendUnsafe = "no key of plugins.toml allows it: do not use this file, and tell its publisher"
+const hintUnsafe = "no key of plugins.toml allows it: do not use this file, and tell its publisher"
 
 // unknownSize is the size of a file that only its end tells.
 const unknownSize = -1
@@ -138,7 +138,7 @@ func byPath(a, b File) int { return cmp.Compare(a.Path, b.Path) }
 
 // unsafef makes the error of an archive as a whole.
 func unsafef(format string, args ...any) error {
-	return fault.About(fault.AboutArchives, fault.Errorf(fault.Integrity, mendUnsafe, format, args...))
+	return fault.About(fault.AboutArchives, fault.Errorf(fault.Integrity, hintUnsafe, format, args...))
 }
 
 // unsafeEntry makes the error of one entry.

@@ -81,7 +81,7 @@ func FuzzTar(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if !bytes.HasPrefix(data, []byte("\x1f\x8b")) {
-			data = gz(mendSums(data))
+			data = gz(hintSums(data))
 		}
 		checkArchive(t, data, "tar.gz")
 	})
@@ -89,7 +89,7 @@ func FuzzTar(f *testing.F) {
 
 // mendSums puts the right checksum into every block that says ustar, so that
 // the fuzzer gets past it.
-func mendSums(data []byte) []byte {
+func hintSums(data []byte) []byte {
 	data = bytes.Clone(data)
 	for b := data; len(b) >= tarBlock; b = b[tarBlock:] {
 		if string(b[257:262]) != "ustar" {

@@ -210,8 +210,8 @@ func TestHostileRelease(t *testing.T) {
 			f := tempArchive(t, tt.data)
 			files, _, err := unpackInJail(t, f, o, defaultLimits)
 			checkRefused(t, files, err, tt.want)
-			if err != nil && !strings.Contains(fault.Mend(err), "no key of plugins.toml allows it") {
-				t.Errorf("mend %q", fault.Mend(err))
+			if err != nil && !strings.Contains(fault.Hint(err), "no key of plugins.toml allows it") {
+				t.Errorf("hint %q", fault.Hint(err))
 			}
 			if _, scan := Unpack(context.Background(), f, "", o); scan == nil || err != nil && scan.Error() != err.Error() {
 				t.Errorf("reading says %v, unpacking %v", scan, err)

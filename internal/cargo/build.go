@@ -327,16 +327,16 @@ func (b *Build) agrees(closure *Closure) error {
 			other = append(other, name)
 		}
 	}
-	const mend = "lock the plugin again: lockgen update NAME"
+	const hint = "lock the plugin again: lockgen update NAME"
 	if len(other) > 0 {
 		slices.Sort(other)
-		return fault.Errorf(fault.Lock, mend, "compiling crate %s for %s takes other crates than are locked: %s", b.Root, b.Platform.Name, strings.Join(other, ", "))
+		return fault.Errorf(fault.Lock, hint, "compiling crate %s for %s takes other crates than are locked: %s", b.Root, b.Platform.Name, strings.Join(other, ", "))
 	}
 	if !slices.Contains(closure.Bins, b.Bin) {
-		return fault.Errorf(fault.Lock, mend, "crate %s has no executable %q", b.Root, b.Bin)
+		return fault.Errorf(fault.Lock, hint, "crate %s has no executable %q", b.Root, b.Bin)
 	}
 	if len(closure.Missing) > 0 {
-		return fault.Errorf(fault.Lock, mend, "the executable %s of crate %s needs the features %s", b.Bin, b.Root, strings.Join(closure.Missing, ", "))
+		return fault.Errorf(fault.Lock, hint, "the executable %s of crate %s needs the features %s", b.Bin, b.Root, strings.Join(closure.Missing, ", "))
 	}
 	for _, name := range closure.Scripts {
 		if !slices.Contains(b.Scripts, name) {
@@ -552,5 +552,5 @@ func explainCargo(err error, what string) error {
 	case has("linker `") && has("not found"):
 		return fault.Errorf(fault.Machine, noLinker, "crate %s: %w", what, err)
 	}
-	return fault.Errorf(fault.Machine, fault.MendOr(err, "see what the compiler says; a newer Rust may do (rustup update), or another version of the plugin"), "%w: %w", proc.ErrCompile, err)
+	return fault.Errorf(fault.Machine, fault.HintOr(err, "see what the compiler says; a newer Rust may do (rustup update), or another version of the plugin"), "%w: %w", proc.ErrCompile, err)
 }

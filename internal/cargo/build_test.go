@@ -233,8 +233,8 @@ func TestCargoBuild(t *testing.T) {
 		_, _, err = build(func(*Build) {})
 		fake.WantFault(t, err, fault.Machine, "cc is not on PATH")
 	}
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(fault.Mend(err), "gcc") {
-		t.Errorf("%v, mend %q", err, fault.Mend(err))
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(fault.Hint(err), "gcc") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }
 

@@ -33,8 +33,8 @@ func TestFindCargo(t *testing.T) {
 	for _, says := range []map[string]string{nil, {"cargo": "print cargo 1.95.0"}} {
 		_, err = find(says)
 		fake.WantFault(t, err, fault.Machine, "is not on PATH")
-		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.Mend(err), "cargo 1.78 or later") {
-			t.Errorf("%v, mend %q", err, fault.Mend(err))
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.Hint(err), "cargo 1.78 or later") {
+			t.Errorf("%v, hint %q", err, fault.Hint(err))
 		}
 	}
 }

@@ -424,14 +424,14 @@ func sameIndex(a, b string) bool {
 // noToken says why the token of a registry is not known.
 func (r *cargoReach) noToken() error {
 	name := cmp.Or(r.name, "NAME")
-	mend := fmt.Sprintf("put the token into the variable CARGO_REGISTRIES_%s_TOKEN", envName(name))
+	hint := fmt.Sprintf("put the token into the variable CARGO_REGISTRIES_%s_TOKEN", envName(name))
 	if r.name == "" {
-		mend = fmt.Sprintf("name the registry in the settings of cargo, [registries.NAME] index = %q, and run: cargo login --registry NAME", r.index)
+		hint = fmt.Sprintf("name the registry in the settings of cargo, [registries.NAME] index = %q, and run: cargo login --registry NAME", r.index)
 	}
 	if r.provider != "" && r.provider != "cargo:token" {
-		return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, mend,
+		return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, hint,
 			"registry %s demands a token, which cargo would get from %s, a program that is not run here", name, proc.Clean(r.provider)))
 	}
-	return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, mend,
+	return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, hint,
 		"the registry %s demands a token, and the settings of cargo have none for it", proc.Clean(r.index)))
 }

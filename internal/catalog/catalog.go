@@ -35,7 +35,7 @@ type Recipe struct {
 type Fit struct {
 	Plugin   string `toml:"plugin"`
 	Versions string `toml:"versions"` // a range, of which one version must be locked
-	Mend     string `toml:"mend"`     // what to do where none is
+	Hint     string `toml:"hint"`     // what to do where none is
 }
 
 // A Source is one place where a known plugin can be had.
@@ -128,8 +128,8 @@ func parse(text string) (*Catalog, error) {
 			return nil, fmt.Errorf("%s: unknown runtime %s", name, r.Runtime)
 		}
 		for _, f := range p.Fits {
-			if _, ok := file.Plugins[f.Plugin]; !ok || f.Versions == "" || f.Mend == "" {
-				return nil, fmt.Errorf("%s: fits needs a known plugin, versions and mend", name)
+			if _, ok := file.Plugins[f.Plugin]; !ok || f.Versions == "" || f.Hint == "" {
+				return nil, fmt.Errorf("%s: fits needs a known plugin, versions and hint", name)
 			}
 		}
 		for _, s := range p.Sources {
@@ -227,11 +227,11 @@ func (c *Catalog) Refused(name string) error {
 	if !ok {
 		return nil
 	}
-	mend := "use " + r.Use
+	hint := "use " + r.Use
 	if _, ok := c.plugins[r.Use]; !ok {
-		mend += ", which this version of lockgen does not know by name yet"
+		hint += ", which this version of lockgen does not know by name yet"
 	}
-	return fault.Errorf(fault.Usage, mend, "%s cannot be locked: %s", name, r.Reason)
+	return fault.Errorf(fault.Usage, hint, "%s cannot be locked: %s", name, r.Reason)
 }
 
 // Nearest returns the known name that a misspelt one most likely means, or "".

@@ -92,7 +92,7 @@ func TestUnknown(t *testing.T) {
 			t.Errorf("%s: class %v", name, fault.Of(err))
 			continue
 		}
-		if all := err.Error() + fault.Mend(err); !strings.Contains(all, want) || !strings.Contains(all, name) {
+		if all := err.Error() + fault.Hint(err); !strings.Contains(all, want) || !strings.Contains(all, name) {
 			t.Errorf("%s: %q is not in %s", name, want, all)
 		}
 	}
@@ -109,12 +109,12 @@ func TestNames(t *testing.T) {
 			continue
 		}
 		err := c.Unknown(name)
-		if fault.Of(err) != fault.Usage || !strings.Contains(fault.Mend(err), "use ") && !strings.Contains(fault.Mend(err), "write "+c.called[name]) || strings.Contains(err.Error(), "unknown") {
-			t.Errorf("%s: %v; %s", name, err, fault.Mend(err))
+		if fault.Of(err) != fault.Usage || !strings.Contains(fault.Hint(err), "use ") && !strings.Contains(fault.Hint(err), "write "+c.called[name]) || strings.Contains(err.Error(), "unknown") {
+			t.Errorf("%s: %v; %s", name, err, fault.Hint(err))
 		}
 	}
 	for _, source := range []string{"npm:grpc-tools", "npm:grpc-web", "npm:protoc-gen-grpc-web", "cargo:prost-build", "cargo:tonic-build"} {
-		if err := c.Refused(source); fault.Of(err) != fault.Usage || !strings.HasPrefix(fault.Mend(err), "use ") {
+		if err := c.Refused(source); fault.Of(err) != fault.Usage || !strings.HasPrefix(fault.Hint(err), "use ") {
 			t.Errorf("%s: %v", source, err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestParseRefuses(t *testing.T) {
 		"[refused.\"ftp:a\"]\nreason = \"a\"\nuse = \"b\"",
 		"[called]\na = \"b\"",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"npm:a\", binary = \"a\" }]\n[called]\na = \"a\"",
-		"[plugins.a]\nabout = \"a\"\nfits = [{ plugin = \"b\", versions = \"1\", mend = \"c\" }]\nsources = [{ from = \"npm:a\", binary = \"a\" }]",
+		"[plugins.a]\nabout = \"a\"\nfits = [{ plugin = \"b\", versions = \"1\", hint = \"c\" }]\nsources = [{ from = \"npm:a\", binary = \"a\" }]",
 		"[plugins.a]\nabout = \"a\"\nsources = [{ from = \"maven:a:b\", binary = \"a\", checksums = \"c\" }]",
 	} {
 		if _, err := parse(text); err == nil {

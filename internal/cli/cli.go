@@ -135,7 +135,7 @@ func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Cont
 
 // hint gives an error of the command line without a hint one.
 func (p *Program[T]) hint(v *Verb[T], err error) error {
-	if err == nil || fault.Of(err) != fault.Usage || fault.Mend(err) != "" {
+	if err == nil || fault.Of(err) != fault.Usage || fault.Hint(err) != "" {
 		return err
 	}
 	return fault.Errorf(fault.Usage, p.moreHelp(v), "%w", err)

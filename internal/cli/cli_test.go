@@ -138,8 +138,8 @@ func TestRefused(t *testing.T) {
 		did, said, err := do(strings.Fields(tt.args)...)
 		if fault.Of(err) != fault.Usage || did != "" || said != "" || err == nil {
 			t.Errorf("%s: did %q, said %q, %v; want an error of the command line", tt.args, did, said, err)
-		} else if !strings.Contains(err.Error(), tt.message) || !strings.Contains(fault.Mend(err), tt.hint) {
-			t.Errorf("%s: %v\nhint %s\nwant %s\nhint %s", tt.args, err, fault.Mend(err), tt.message, tt.hint)
+		} else if !strings.Contains(err.Error(), tt.message) || !strings.Contains(fault.Hint(err), tt.hint) {
+			t.Errorf("%s: %v\nhint %s\nwant %s\nhint %s", tt.args, err, fault.Hint(err), tt.message, tt.hint)
 		}
 	}
 }
@@ -278,8 +278,8 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for args, hint := range map[string]string{"completion": "run: tool completion bash", "completion fisch": "did you mean fish?", "completion bash zsh": "run: tool completion bash"} {
-		if _, _, err := do(strings.Fields(args)...); fault.Of(err) != fault.Usage || !strings.Contains(fault.Mend(err), hint) {
-			t.Errorf("%s: %v, hint %s, want %s", args, err, fault.Mend(err), hint)
+		if _, _, err := do(strings.Fields(args)...); fault.Of(err) != fault.Usage || !strings.Contains(fault.Hint(err), hint) {
+			t.Errorf("%s: %v, hint %s, want %s", args, err, fault.Hint(err), hint)
 		}
 	}
 }
@@ -293,8 +293,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		did, said, err := do(strings.Split(line, " ")...)
 		switch {
-		case err != nil && (fault.Of(err) != fault.Usage || fault.Mend(err) == "" || strings.Contains(err.Error(), "%!")):
-			t.Errorf("%q: %v, hint %q", line, err, fault.Mend(err))
+		case err != nil && (fault.Of(err) != fault.Usage || fault.Hint(err) == "" || strings.Contains(err.Error(), "%!")):
+			t.Errorf("%q: %v, hint %q", line, err, fault.Hint(err))
 		case err == nil && did == "" && said == "" && !strings.HasPrefix(line, "__complete"):
 			t.Errorf("%q: nothing", line)
 		}

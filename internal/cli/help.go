@@ -99,8 +99,8 @@ func (p *Program[T]) topic(name string) (string, error) {
 func (p *Program[T]) unknownTopic(u *ui.UI, name string) error {
 	err := p.unknown(u, name)
 	topics := p.topics()
-	if near := fault.Nearest(name, topics); near != "" || len(topics) > 0 && !strings.HasPrefix(fault.Mend(err), "did you mean") {
-		hint := fault.DidYouMean(name, topics, fault.Mend(err)+"; topics are "+strings.Join(topics, ", "))
+	if near := fault.Nearest(name, topics); near != "" || len(topics) > 0 && !strings.HasPrefix(fault.Hint(err), "did you mean") {
+		hint := fault.DidYouMean(name, topics, fault.Hint(err)+"; topics are "+strings.Join(topics, ", "))
 		return fault.Errorf(fault.Usage, hint, "unknown command or topic %q", name)
 	}
 	return err

@@ -8,27 +8,27 @@ import (
 )
 
 // Disk classifies an error of the file system below dir. Alternative ends
-// the mend.
+// the hint.
 func Disk(err error, dir, alternative string) error {
-	mend := "make " + dir + " writable"
+	hint := "make " + dir + " writable"
 	why := "cannot write"
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		mend, why = "free space on the disk of "+dir, "the disk is full"
+		hint, why = "free space on the disk of "+dir, "the disk is full"
 	case errors.Is(err, syscall.EROFS):
 		why = "the file system is read-only"
 	case errors.Is(err, fs.ErrPermission):
 		why = "permission is missing"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		mend, why = "raise the limit of open files (ulimit -n)", "too many open files"
+		hint, why = "raise the limit of open files (ulimit -n)", "too many open files"
 	case errors.Is(err, syscall.ENOLCK):
-		mend, why = "move the cache to a local disk", "the file system has no locks"
+		hint, why = "move the cache to a local disk", "the file system has no locks"
 	}
 	if alternative != "" {
-		mend += ", " + alternative
+		hint += ", " + alternative
 	}
 	if !strings.Contains(err.Error(), dir) { // the errors of os.Root are relative
-		return Errorf(Machine, mend, "%s: %s: %w", dir, why, err)
+		return Errorf(Machine, hint, "%s: %s: %w", dir, why, err)
 	}
-	return Errorf(Machine, mend, "%s: %w", why, err)
+	return Errorf(Machine, hint, "%s: %w", why, err)
 }

@@ -1,9 +1,9 @@
 // Package fault gives every failure of lockgen and fetch one of the exit
-// classes that docs/troubleshooting.md lists, and a mend: the command or the
+// classes that docs/troubleshooting.md lists, and a hint: the command or the
 // edit that puts it right.
 //
 // Libraries return errors made by [Errorf]; only main turns one into text and
-// an exit status, by [Of] and [Mend].
+// an exit status, by [Of] and [Hint].
 package fault
 
 import (
@@ -55,22 +55,22 @@ func (c Class) String() string {
 	return "internal"
 }
 
-// classified is an error with a class and, where one is known, a mend.
+// classified is an error with a class and, where one is known, a hint.
 type classified struct {
 	class Class
-	mend  string
+	hint  string
 	err   error
 }
 
 func (e *classified) Error() string { return e.err.Error() }
 func (e *classified) Unwrap() error { return e.err }
 
-// Errorf makes an error of class c. Mend is a sentence or a command that puts
+// Errorf makes an error of class c. Hint is a sentence or a command that puts
 // it right; "" is for [Internal] and [Interrupted], and where an error in args
 // has one, see [MendOr] (a test demands that). Format and args are those of [fmt.Errorf]
 // and say what failed and why, in lower case and without a period.
-func Errorf(c Class, mend, format string, args ...any) error {
-	return &classified{class: c, mend: mend, err: fmt.Errorf(format, args...)}
+func Errorf(c Class, hint, format string, args ...any) error {
+	return &classified{class: c, hint: hint, err: fmt.Errorf(format, args...)}
 }
 
 // Of returns the class of err: that of the outermost classified error in its
@@ -98,33 +98,33 @@ func Of(err error) Class {
 	return Internal
 }
 
-// Mend returns how to put err right: what the outermost error that knows it
+// Hint returns how to put err right: what the outermost error that knows it
 // says, else what follows from the reason of the operating system. It is "" for
 // faults of ours and for what the user stopped.
-func Mend(err error) string {
-	if mend := told(err); mend != "" {
-		return mend
+func Hint(err error) string {
+	if hint := told(err); hint != "" {
+		return hint
 	}
 	if Of(err) == Machine {
-		return MachineMend(err)
+		return MachineHint(err)
 	}
 	return ""
 }
 
-// MendOr is Mend of an error that is going to be wrapped, or another mend where
+// HintOr is Hint of an error that is going to be wrapped, or another hint where
 // that has none.
-func MendOr(err error, mend string) string {
-	if m := Mend(err); m != "" {
+func HintOr(err error, hint string) string {
+	if m := Hint(err); m != "" {
 		return m
 	}
-	return mend
+	return hint
 }
 
 func told(err error) string {
 	var e *classified
 	for errors.As(err, &e) {
-		if e.mend != "" {
-			return e.mend
+		if e.hint != "" {
+			return e.hint
 		}
 		err = e.err
 	}

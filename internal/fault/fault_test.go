@@ -14,7 +14,7 @@ func TestOf(t *testing.T) {
 		name string
 		err  error
 		want Class
-		mend string
+		hint string
 	}{
 		{"nil", nil, OK, ""},
 		{"plain", errors.New("x"), Internal, ""},
@@ -28,8 +28,8 @@ func TestOf(t *testing.T) {
 		if got := Of(tt.err); got != tt.want {
 			t.Errorf("%s: Of = %v, want %v", tt.name, got, tt.want)
 		}
-		if got := Mend(tt.err); got != tt.mend {
-			t.Errorf("%s: Mend = %q, want %q", tt.name, got, tt.mend)
+		if got := Hint(tt.err); got != tt.hint {
+			t.Errorf("%s: Mend = %q, want %q", tt.name, got, tt.hint)
 		}
 	}
 }

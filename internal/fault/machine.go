@@ -12,7 +12,7 @@ import (
 // alone, whoever was asked for what.
 type reason struct {
 	errs []error
-	mend string
+	hint string
 }
 
 func reasons() []reason {
@@ -60,10 +60,10 @@ func machineReason(err error) *reason {
 	return nil
 }
 
-// MachineMend is the mend for what this machine refused: see [IsMachine].
-func MachineMend(err error) string {
+// MachineHint is the hint for what this machine refused: see [IsMachine].
+func MachineHint(err error) string {
 	if r := machineReason(err); r != nil {
-		return r.mend
+		return r.hint
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return "see whether it was moved or removed, then run this again"

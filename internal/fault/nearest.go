@@ -17,15 +17,15 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// DidYouMean puts what a misspelt word most likely means before the mend of the
+// DidYouMean puts what a misspelt word most likely means before the hint of the
 // error about it.
-func DidYouMean(word string, candidates []string, mend string) string {
+func DidYouMean(word string, candidates []string, hint string) string {
 	near := Nearest(word, candidates)
 	if near == "" {
-		return mend
+		return hint
 	}
-	if strings.HasPrefix(mend, "run: ") {
-		mend = "otherwise " + mend
+	if strings.HasPrefix(hint, "run: ") {
+		hint = "otherwise " + hint
 	}
-	return "did you mean " + near + "? " + mend
+	return "did you mean " + near + "? " + hint
 }

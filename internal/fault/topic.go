@@ -41,7 +41,7 @@ type topical struct {
 
 func (e *topical) Unwrap() error { return e.error }
 
-// About gives an error a topic. Class, mend and text stay as they are; nil stays
+// About gives an error a topic. Class, hint and text stay as they are; nil stays
 // nil.
 func About(t Topic, err error) error {
 	if err == nil {

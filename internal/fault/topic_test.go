@@ -34,8 +34,8 @@ func TestTopic(t *testing.T) {
 		}
 	}
 	// It changes nothing else.
-	if Of(inner) != Machine || Mend(inner) != "install it" || !errors.Is(inner, fs.ErrNotExist) || inner.Error() != "no npm: file does not exist" {
-		t.Errorf("%v: %v, %q", inner, Of(inner), Mend(inner))
+	if Of(inner) != Machine || Hint(inner) != "install it" || !errors.Is(inner, fs.ErrNotExist) || inner.Error() != "no npm: file does not exist" {
+		t.Errorf("%v: %v, %q", inner, Of(inner), Hint(inner))
 	}
 	seen := map[Topic]bool{}
 	for _, topic := range Topics() {

@@ -511,7 +511,7 @@ func (g *Client) Build(ctx context.Context, b Build, out string) error {
 	case strings.Contains(exit.Raw, "SECURITY ERROR") || strings.Contains(exit.Raw, "checksum mismatch"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "%w", err)
 	}
-	return fault.Errorf(fault.Machine, fault.MendOr(err, "see what the compiler says; lock another Go (lockgen add go@VERSION), or another version of the plugin"), "%w for %s/%s without cgo: %w", proc.ErrCompile, b.Platform.GOOS, b.Platform.GOARCH, err)
+	return fault.Errorf(fault.Machine, fault.HintOr(err, "see what the compiler says; lock another Go (lockgen add go@VERSION), or another version of the plugin"), "%w for %s/%s without cgo: %w", proc.ErrCompile, b.Platform.GOOS, b.Platform.GOARCH, err)
 }
 
 // serve puts the files of a module where Go looks for them in a proxy.

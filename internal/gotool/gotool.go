@@ -144,7 +144,7 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 	if proxy != "" {
 		c.Proxy = proxy
 	}
-	const mend = "set [registries] go in plugins.toml, or mend GOPROXY"
+	const hint = "set [registries] go in plugins.toml, or correct GOPROXY"
 	first := true
 	var proxies strings.Builder
 	for rest := c.Proxy; rest != ""; {
@@ -167,7 +167,7 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 			continue
 		case "off":
 			if first {
-				return c, fault.Errorf(fault.Machine, mend, "go is configured to use no module proxy (GOPROXY=off)")
+				return c, fault.Errorf(fault.Machine, hint, "go is configured to use no module proxy (GOPROXY=off)")
 			}
 			continue
 		case "":
@@ -175,7 +175,7 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 		default:
 			u, err := url.Parse(one)
 			if err != nil || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "file" {
-				return c, fault.Errorf(fault.Machine, mend, "GOPROXY names %q, which is no address of a proxy", proc.Clean(one))
+				return c, fault.Errorf(fault.Machine, hint, "GOPROXY names %q, which is no address of a proxy", proc.Clean(one))
 			}
 			if u.User = nil; u.Scheme != "file" {
 				if err := lock.CheckURL(u.String()); err != nil {
@@ -187,7 +187,7 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 		proxies.WriteString(one + mark)
 	}
 	if first {
-		return c, fault.Errorf(fault.Machine, mend, "go names no module proxy (GOPROXY is empty)")
+		return c, fault.Errorf(fault.Machine, hint, "go names no module proxy (GOPROXY is empty)")
 	}
 	c.Proxy = strings.TrimRight(proxies.String(), ",|")
 	return c, nil
@@ -426,8 +426,8 @@ func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version
 	return notes, nil
 }
 
-// goMend is for what Go says in its own words.
-const goMend = "see that GOPROXY and the network are right: go env GOPROXY GONOPROXY GOPRIVATE"
+// goHint is for what Go says in its own words.
+const goHint = "see that GOPROXY and the network are right: go env GOPROXY GONOPROXY GOPRIVATE"
 
 // explain classifies what Go says when it cannot get a module. Text is used
 // where there is no error of a program.
@@ -441,7 +441,7 @@ func (c Config) explain(err error, what, text string) error {
 	}
 	if err == nil {
 		t := proc.TailOf([]byte(text), 16<<10)
-		err = fault.Errorf(fault.Upstream, goMend, "%s", t.Lines())
+		err = fault.Errorf(fault.Upstream, goHint, "%s", t.Lines())
 	}
 	has := func(list ...string) bool {
 		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })
@@ -472,7 +472,7 @@ func (c Config) explain(err error, what, text string) error {
 	case has("403 Forbidden"):
 		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w: %w", what, fs.ErrNotExist, err)
 	}
-	return fault.Errorf(fault.Upstream, fault.MendOr(err, goMend), "go module %s: %w", what, err)
+	return fault.Errorf(fault.Upstream, fault.HintOr(err, goHint), "go module %s: %w", what, err)
 }
 
 func newerGo(what, needed string, err error) error {

@@ -37,8 +37,8 @@ func TestFindGo(t *testing.T) {
 	}
 	_, err := find(nil)
 	fake.WantFault(t, err, fault.Machine, "go is not on PATH")
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.Mend(err), "Go 1.21 or later") {
-		t.Errorf("%v; mend %q", err, fault.Mend(err))
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.Hint(err), "Go 1.21 or later") {
+		t.Errorf("%v; hint %q", err, fault.Hint(err))
 	}
 	_, err = find(map[string]string{"go": `print {"GOVERSION": "go1.20.14"}`})
 	fake.WantFault(t, err, fault.Machine, "has version 1.20.14, needed is 1.21 or later")
@@ -259,8 +259,8 @@ func TestGoResolve(t *testing.T) {
 		for _, path := range []string{"example.com/new", "example.com/newdep"} {
 			_, err := resolve(t, sumdb, Main{path, "1.0.0", ""})
 			fake.WantFault(t, err, fault.Usage, "needs a newer Go")
-			if mend := fault.Mend(err); mend != "lock a newer Go: lockgen add go@1.99" {
-				t.Errorf("mend %q", mend)
+			if hint := fault.Hint(err); hint != "lock a newer Go: lockgen add go@1.99" {
+				t.Errorf("hint %q", hint)
 			}
 		}
 	})

@@ -156,7 +156,7 @@ func placeProgram(ctx context.Context, program, dir, binary string) error {
 	return err
 }
 
-// readyTree is the mend where a compiler cannot be run.
+// readyTree is the hint where a compiler cannot be run.
 func readyTree(e *lock.Entry) string {
 	return "take the compiled plugin from a mirror, which is made where it compiles, by: lockgen mirror --trees; or enable and install the compiler of source " + e.Locked.Source
 }

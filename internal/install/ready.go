@@ -43,7 +43,7 @@ func both(err, rerr error) error {
 	if fault.Of(rerr) == fault.Integrity {
 		class = fault.Integrity
 	}
-	return fault.Errorf(class, fault.Mend(err), "%w; and a ready folder: %w", err, rerr)
+	return fault.Errorf(class, fault.Hint(err), "%w; and a ready folder: %w", err, rerr)
 }
 
 // orReady ends the building of an entry that has to be compiled. Where this

@@ -173,11 +173,11 @@ func ReadFile(name string) ([]byte, error) {
 // Parse reads a lock and checks every rule of the format except that it is
 // canonical, which is [Canonical]'s business. Name is used in messages only.
 func Parse(name string, data []byte) (*Lock, error) {
-	const mend = "run: lockgen update"
+	const hint = "run: lockgen update"
 	text := string(data)
 	if l := readCanonical(text); l != nil && bytes.Equal(Print(l), data) {
 		if err := l.validate(); err != nil {
-			return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
+			return nil, fault.Errorf(fault.Lock, hint, "%s: %w", name, err)
 		}
 		return l, nil
 	}
@@ -186,7 +186,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 			"%s:%d: unresolved merge", name, line)
 	}
 	if err := checkTOML(text); err != nil {
-		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, describe(err))
+		return nil, fault.Errorf(fault.Lock, hint, "%s: %w", name, describe(err))
 	}
 	var l Lock
 	meta, err := toml.Decode(text, &l)
@@ -196,34 +196,34 @@ func Parse(name string, data []byte) (*Lock, error) {
 		if err := checkSchema(name, text); err != nil {
 			return nil, err
 		}
-		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, describe(err))
+		return nil, fault.Errorf(fault.Lock, hint, "%s: %w", name, describe(err))
 	}
 	if keys := meta.Undecoded(); len(keys) > 0 {
-		return nil, fault.Errorf(fault.Lock, mend, "%s: unknown key %q", name, keys[0].String())
+		return nil, fault.Errorf(fault.Lock, hint, "%s: unknown key %q", name, keys[0].String())
 	}
 	if err := l.validate(); err != nil {
-		return nil, fault.Errorf(fault.Lock, mend, "%s: %w", name, err)
+		return nil, fault.Errorf(fault.Lock, hint, "%s: %w", name, err)
 	}
 	return &l, nil
 }
 
 // checkSchema refuses a text of another schema than ours.
 func checkSchema(name, text string) error {
-	const mend = "run: lockgen update"
+	const hint = "run: lockgen update"
 	var head struct {
 		Schema *int64 `toml:"schema"`
 	}
 	_, err := toml.Decode(text, &head)
 	switch {
 	case err != nil:
-		return fault.Errorf(fault.Lock, mend, "%s: %w", name, describe(err))
+		return fault.Errorf(fault.Lock, hint, "%s: %w", name, describe(err))
 	case head.Schema == nil:
-		return fault.Errorf(fault.Lock, mend, "%s has no schema, expected schema = %d", name, Schema)
+		return fault.Errorf(fault.Lock, hint, "%s has no schema, expected schema = %d", name, Schema)
 	case *head.Schema > Schema:
 		return fault.Errorf(fault.Lock, "install the lockgen and fetch that wrote it",
 			"%s has schema %d, this program reads up to %d", name, *head.Schema, Schema)
 	case *head.Schema < 1:
-		return fault.Errorf(fault.Lock, mend, "%s has schema %d, expected %d", name, *head.Schema, Schema)
+		return fault.Errorf(fault.Lock, hint, "%s has schema %d, expected %d", name, *head.Schema, Schema)
 	}
 	return nil
 }
@@ -518,8 +518,8 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	versions := l.Plugins[name]
 	if len(versions) == 0 {
 		names := slices.Sorted(maps.Keys(l.Plugins))
-		mend := fault.DidYouMean(name, names, "run: lockgen add "+spec)
-		return "", "", nil, fault.Errorf(fault.Usage, mend,
+		hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
+		return "", "", nil, fault.Errorf(fault.Usage, hint,
 			"plugin %q is not locked; locked are %s", name, strings.Join(names, ", "))
 	}
 	sorted := slices.SortedFunc(maps.Keys(versions), CompareVersions)

@@ -277,8 +277,8 @@ func TestParseRefuses(t *testing.T) {
 			if !strings.HasPrefix(err.Error(), "plugins.lock.toml") {
 				t.Errorf("message %q does not begin with the file", err)
 			}
-			if fault.Mend(err) == "" {
-				t.Error("no mend")
+			if fault.Hint(err) == "" {
+				t.Error("no hint")
 			}
 		})
 	}
@@ -337,7 +337,7 @@ func TestCanonicalRefuses(t *testing.T) {
 func TestFind(t *testing.T) {
 	l := sample()
 	l.Plugins["node"]["9.1.0"] = l.Plugins["node"]["24.19.0"]
-	for _, tt := range []struct{ spec, want, message, mend string }{
+	for _, tt := range []struct{ spec, want, message, hint string }{
 		{"ts-proto", "ts-proto 2.7.2", "", ""},
 		{"node", "node 24.19.0", "", ""}, // newer than 9.1.0, though it sorts before as text
 		{"node@9.1.0", "node 9.1.0", "", ""},
@@ -347,8 +347,8 @@ func TestFind(t *testing.T) {
 	} {
 		name, version, v, err := l.Find(tt.spec)
 		if err != nil {
-			if tt.want != "" || !strings.Contains(err.Error(), tt.message) || !strings.Contains(fault.Mend(err), tt.mend) || fault.Of(err) != fault.Usage {
-				t.Errorf("%q: %v (%s)", tt.spec, err, fault.Mend(err))
+			if tt.want != "" || !strings.Contains(err.Error(), tt.message) || !strings.Contains(fault.Hint(err), tt.hint) || fault.Of(err) != fault.Usage {
+				t.Errorf("%q: %v (%s)", tt.spec, err, fault.Hint(err))
 			}
 			continue
 		}

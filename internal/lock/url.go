@@ -58,7 +58,7 @@ func CheckArgs(kind string, args []string) error {
 	if len(args) > 0 && kind != Cargo {
 		return fault.Errorf(fault.Usage, "remove args", "args go to a compiler, and source %s does not compile", kind)
 	}
-	const mend = "allowed are --features LIST, --all-features and --no-default-features"
+	const hint = "allowed are --features LIST, --all-features and --no-default-features"
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {
 		case arg == "--all-features" || arg == "--no-default-features":
@@ -66,7 +66,7 @@ func CheckArgs(kind string, args []string) error {
 			i++
 		case strings.HasPrefix(arg, "--features=") && features(strings.TrimPrefix(arg, "--features=")):
 		default:
-			return fault.Errorf(fault.Usage, mend, "argument %q is not allowed", arg)
+			return fault.Errorf(fault.Usage, hint, "argument %q is not allowed", arg)
 		}
 	}
 	return nil

@@ -277,7 +277,7 @@ func normalise(ctx context.Context, dir string, p Tarball) error {
 			base := path.Base(name)
 			return base == ".gitignore" || base == ".npmignore"
 		},
-		mend: func(name string, f archive.File) bool {
+		repair: func(name string, f archive.File) bool {
 			return f.Exec || strings.HasPrefix(name, "node_modules/")
 		},
 		archives: []string{p.File},

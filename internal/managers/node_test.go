@@ -451,8 +451,8 @@ func TestBrokenNodeManager(t *testing.T) {
 	dir := t.TempDir()
 	err := brokenManager(t, "complain npm error code EACCES").Install(t.Context(), dir, []Tarball{good})
 	fake.WantFault(t, err, fault.Machine, "pnpm install: exit status 3: npm error code EACCES")
-	if mend := fault.Mend(err); !strings.Contains(mend, "BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1") {
-		t.Errorf("mend %q", mend)
+	if hint := fault.Hint(err); !strings.Contains(hint, "BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS=1") {
+		t.Errorf("hint %q", hint)
 	}
 	// It says that all is well and did nothing.
 	err = brokenManager(t, "print added 1 package").Install(t.Context(), dir, []Tarball{good})

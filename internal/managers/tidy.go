@@ -22,9 +22,9 @@ type tidying struct {
 	// again names files that managers write in their own way: they are always
 	// taken from the archive.
 	again func(name string) bool
-	// mend names files that some managers leave out or change: they are taken
+	// repair names files that some managers leave out or change: they are taken
 	// from the archive where they are missing or have another size.
-	mend     func(name string, f archive.File) bool
+	repair   func(name string, f archive.File) bool
 	archives []string // the files that were installed
 	format   archive.Options
 }
@@ -37,7 +37,7 @@ func (t tidying) run(ctx context.Context, dir string) error {
 	defer root.Close()
 	take := map[string]bool{}
 	for name, f := range t.files {
-		if t.again(name) || t.mend(name, f) {
+		if t.again(name) || t.repair(name, f) {
 			take[name] = true
 		}
 	}

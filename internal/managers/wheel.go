@@ -157,7 +157,7 @@ func (m *WheelManager) installRoot(ctx context.Context, work, target string, whe
 		},
 		// It lists what the manager wrote.
 		again:  func(name string) bool { return path.Base(name) == "RECORD" },
-		mend:   func(string, archive.File) bool { return false },
+		repair: func(string, archive.File) bool { return false },
 		format: archive.Options{Format: "zip"},
 	}
 	var wanted strings.Builder

@@ -60,19 +60,19 @@ func gitHubRepository(u *url.URL) (owner, repo string, ok bool) {
 }
 
 // CheckURL refuses an address that allow does not name, by an error of class
-// [fault.Policy] whose mend is the entry.
+// [fault.Policy] whose hint is the entry.
 func (p *Policy) CheckURL(u *url.URL) error {
 	if p.AllowsURL(u) {
 		return nil
 	}
 	entry := HostEntry(u)
-	mend := fmt.Sprintf("%q", entry)
+	hint := fmt.Sprintf("%q", entry)
 	if owner, repo, ok := gitHubRepository(u); ok {
-		mend = fmt.Sprintf("%q, or %q for all of this owner", github+owner+"/"+repo, github+owner+"/*")
-		return fault.Errorf(fault.Policy, "if you trust it, add to allow of [policy] in plugins.toml: "+mend,
+		hint = fmt.Sprintf("%q, or %q for all of this owner", github+owner+"/"+repo, github+owner+"/*")
+		return fault.Errorf(fault.Policy, "if you trust it, add to allow of [policy] in plugins.toml: "+hint,
 			"the repository %s/%s of GitHub is not in allow of [policy]", owner, repo)
 	}
-	return fault.Errorf(fault.Policy, "if you trust it, add to allow of [policy] in plugins.toml: "+mend,
+	return fault.Errorf(fault.Policy, "if you trust it, add to allow of [policy] in plugins.toml: "+hint,
 		"the host %s is not in allow of [policy]", strings.TrimPrefix(entry, "host:"))
 }
 
@@ -116,7 +116,7 @@ func (p *Policy) CheckHop(kind string, mirrors []Mirror) func(u *url.URL) error 
 // class [fault.Policy]. Of is the package of the plugin, which matters for oci
 // only.
 func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
-	const mend = "if you trust it, add to allow of [policy] in plugins.toml: "
+	const hint = "if you trust it, add to allow of [policy] in plugins.toml: "
 	switch kind {
 	case lock.HTTP:
 		u, err := url.Parse(f.URL)
@@ -126,13 +126,13 @@ func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
 		return p.CheckURL(u)
 	case lock.OCI:
 		if !p.AllowsPackage(kind, of) {
-			return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, "oci:"+of), "the repository %s is not in allow of [policy]", of)
+			return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", hint, "oci:"+of), "the repository %s is not in allow of [policy]", of)
 		}
 		return nil
 	}
 	name, _ := lock.PackageOf(kind, key, f)
 	if !p.AllowsPackage(kind, name) {
-		return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", mend, kind+":"+name), "the %s package %s is not in allow of [policy]", kind, name)
+		return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", hint, kind+":"+name), "the %s package %s is not in allow of [policy]", kind, name)
 	}
 	return nil
 }

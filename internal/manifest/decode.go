@@ -16,8 +16,8 @@ import (
 // decoder turns the decoded TOML into a Manifest, with a line for each error.
 type decoder struct{ m *Manifest }
 
-func (d *decoder) errorf(path []string, mend, format string, args ...any) error {
-	return fault.Errorf(fault.Usage, mend, "%s: "+format, append([]any{d.m.At(path...)}, args...)...)
+func (d *decoder) errorf(path []string, hint, format string, args ...any) error {
+	return fault.Errorf(fault.Usage, hint, "%s: "+format, append([]any{d.m.At(path...)}, args...)...)
 }
 
 // wrap puts the position of a key before an error and keeps its class.
@@ -35,12 +35,12 @@ func (d *decoder) known(path []string, table map[string]any, keys ...string) err
 		if slices.Contains(keys, key) {
 			continue
 		}
-		mend := fault.DidYouMean(key, keys, "known are "+strings.Join(keys, ", "))
+		hint := fault.DidYouMean(key, keys, "known are "+strings.Join(keys, ", "))
 		where := ""
 		if len(path) > 0 {
 			where = " in [" + strings.Join(path, ".") + "]"
 		}
-		return d.errorf(append(slices.Clone(path), key), mend, "unknown key %q%s", key, where)
+		return d.errorf(append(slices.Clone(path), key), hint, "unknown key %q%s", key, where)
 	}
 	return nil
 }
@@ -147,8 +147,8 @@ func (d *decoder) platform(path []string, name string) error {
 	if _, ok := lock.LookupPlatform(name); ok {
 		return nil
 	}
-	mend := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
-	return d.errorf(path, mend, "unknown platform %q", name)
+	hint := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
+	return d.errorf(path, hint, "unknown platform %q", name)
 }
 
 func (d *decoder) plugins(v any) error {
@@ -451,11 +451,11 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 				return err
 			}
 			if o.Source.Kind != lock.HTTP || p.Source == nil || p.Source.Kind != lock.HTTP {
-				mend := "give the entry a source by URL"
+				hint := "give the entry a source by URL"
 				if of, _ := lock.LookupPlatform(name); of.Rosetta != "" {
-					mend += fmt.Sprintf("; to run what %s has, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
+					hint += fmt.Sprintf("; to run what %s has, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
 				}
-				return d.errorf(at, mend, "only a plugin by URL can have another source on one platform")
+				return d.errorf(at, hint, "only a plugin by URL can have another source on one platform")
 			}
 			_, _, gitHub := o.Source.GitHub()
 			_, _, maven := o.Source.Maven()
@@ -556,8 +556,8 @@ func (d *decoder) bundles(v any) error {
 		}
 		for _, name := range list {
 			if !slices.Contains(names, name) {
-				mend := fault.DidYouMean(name, names, "run: lockgen add "+name)
-				return d.errorf(at, mend, "bundle %s names %q, which is not in [plugins]", bundle, name)
+				hint := fault.DidYouMean(name, names, "run: lockgen add "+name)
+				return d.errorf(at, hint, "bundle %s names %q, which is not in [plugins]", bundle, name)
 			}
 		}
 		d.m.Bundles[bundle] = list
@@ -573,8 +573,8 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, name := range list {
 		if !slices.Contains(names, name) {
-			mend := fault.DidYouMean(name, names, "consent is given to a plugin by its name in [plugins]")
-			return d.errorf(at, mend, "build-scripts names %q, which is not in [plugins]", name)
+			hint := fault.DidYouMean(name, names, "consent is given to a plugin by its name in [plugins]")
+			return d.errorf(at, hint, "build-scripts names %q, which is not in [plugins]", name)
 		}
 	}
 	d.m.Policy.BuildScripts = slices.Sorted(slices.Values(list))

@@ -147,8 +147,8 @@ func Parse(name string, data []byte) (*Manifest, error) {
 
 // manifestText refuses what is no text of reasonable size before any parsing.
 func manifestText(name string, data []byte) (string, error) {
-	refuse := func(mend, format string, args ...any) (string, error) {
-		return "", fault.Errorf(fault.Usage, mend, "%s"+format, append([]any{name}, args...)...)
+	refuse := func(hint, format string, args ...any) (string, error) {
+		return "", fault.Errorf(fault.Usage, hint, "%s"+format, append([]any{name}, args...)...)
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(data) > maxSize {

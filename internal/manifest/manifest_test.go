@@ -93,7 +93,7 @@ const manifestHead = "platforms = [\"linux-x86_64\"]\n[plugins]\n"
 var badManifests = []struct {
 	name, text string
 	class      fault.Class
-	want       []string // in the message or the mend
+	want       []string // in the message or the hint
 }{
 	{"archive of another form", manifestHead + "a = { version = \"1\", source = \"https://example.com/a-{version}.RAR\", binary = \"a\" }\n", 2, []string{"plugins.toml:3", "(.rar)", ".tar.bz2", "no key allows another form"}},
 	{"asset of another form", manifestHead + "a = { version = \"1\", source = \"github:a/b\", asset = \"a.7z\", binary = \"a\" }\n", 2, []string{"plugins.toml:3", "(.7z)"}},
@@ -177,7 +177,7 @@ func TestParseManifestRefuses(t *testing.T) {
 			if fault.Of(err) != tt.class {
 				t.Errorf("class %v, want %v: %v", fault.Of(err), tt.class, err)
 			}
-			all := err.Error() + "\n" + fault.Mend(err)
+			all := err.Error() + "\n" + fault.Hint(err)
 			for _, w := range append(tt.want, "plugins.toml") {
 				if !strings.Contains(all, w) {
 					t.Errorf("%q is not in:\n%s", w, all)
@@ -201,7 +201,7 @@ func TestCredentialsAreNotEchoed(t *testing.T) {
 		if fault.Of(err) != fault.Usage {
 			t.Errorf("%s: class %v: %v", text, fault.Of(err), err)
 		}
-		if all := err.Error() + fault.Mend(err); strings.Contains(all, "s3cret") {
+		if all := err.Error() + fault.Hint(err); strings.Contains(all, "s3cret") {
 			t.Errorf("echoed: %s", all)
 		}
 	}

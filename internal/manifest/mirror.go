@@ -123,12 +123,12 @@ func ParsePlace(s string) (Place, error) {
 // Its errors are of class [fault.Usage], or [fault.Policy] for a URL in clear
 // text.
 func (m Mirror) Check() error {
-	const mend = `write from = "*" or the beginning of https://…, oci://…, npm:…, pip:…, cargo:… or go:…`
+	const hint = `write from = "*" or the beginning of https://…, oci://…, npm:…, pip:…, cargo:… or go:…`
 	kind := m.kind()
 	fromOCI, isURL := strings.HasPrefix(m.From, "oci://"), strings.Contains(m.From, "://")
 	switch {
 	case m.From == "":
-		return fault.Errorf(fault.Usage, mend, "mirror from is empty")
+		return fault.Errorf(fault.Usage, hint, "mirror from is empty")
 	case m.From == Everything:
 		if !m.Holds() {
 			return fault.Errorf(fault.Usage, "write to = \"oci://HOST/REPO\" or \"oci-layout:DIR\", or name what the mirror has in from",
@@ -137,7 +137,7 @@ func (m Mirror) Check() error {
 	case kind != "":
 		for _, r := range m.From {
 			if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(":@/._~+-", r)) {
-				return fault.Errorf(fault.Usage, mend, "mirror from %q: %q is in no coordinate", m.From, r)
+				return fault.Errorf(fault.Usage, hint, "mirror from %q: %q is in no coordinate", m.From, r)
 			}
 		}
 	case isURL:
@@ -145,7 +145,7 @@ func (m Mirror) Check() error {
 			return err
 		}
 	default:
-		return fault.Errorf(fault.Usage, mend, "mirror from %q is the beginning of no coordinate", lock.RedactURL(m.From))
+		return fault.Errorf(fault.Usage, hint, "mirror from %q is the beginning of no coordinate", lock.RedactURL(m.From))
 	}
 	if m.Holds() {
 		_, err := ParsePlace(m.To)

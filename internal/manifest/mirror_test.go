@@ -98,7 +98,7 @@ func TestMirrorRefused(t *testing.T) {
 		if c := fault.Of(err); c != fault.Usage && c != fault.Policy {
 			t.Errorf("%+v: %v", m, err)
 		}
-		if err != nil && strings.Contains(err.Error()+fault.Mend(err), "secret") {
+		if err != nil && strings.Contains(err.Error()+fault.Hint(err), "secret") {
 			t.Errorf("%v shows a secret", err)
 		}
 	}

@@ -158,8 +158,8 @@ func (d *decoder) policy(v any) error {
 			return err
 		}
 		if !slices.Contains(lock.Trusts, p.MinTrust) {
-			mend := fault.DidYouMean(p.MinTrust, lock.Trusts, "known are, weakest first, "+strings.Join(lock.Trusts, ", "))
-			return d.errorf(at("min-trust"), mend, "unknown trust %q", p.MinTrust)
+			hint := fault.DidYouMean(p.MinTrust, lock.Trusts, "known are, weakest first, "+strings.Join(lock.Trusts, ", "))
+			return d.errorf(at("min-trust"), hint, "unknown trust %q", p.MinTrust)
 		}
 	}
 	if v, ok := table["allow"]; ok {
@@ -191,22 +191,22 @@ const maxAge = 3650 * 24 * time.Hour
 
 // ParseAge reads 7d, 12h, 2w or 0.
 func ParseAge(s string) (time.Duration, error) {
-	const mend = `write a number of hours, days or weeks: "36h", "7d", "2w"; "0" switches the rule off`
+	const hint = `write a number of hours, days or weeks: "36h", "7d", "2w"; "0" switches the rule off`
 	switch s {
 	case "0":
 		return 0, nil
 	case "":
-		return 0, fault.Errorf(fault.Usage, mend, "an empty age")
+		return 0, fault.Errorf(fault.Usage, hint, "an empty age")
 	}
 	unit, ok := map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[s[len(s)-1]]
 	n, err := strconv.ParseUint(s[:len(s)-1], 10, 20)
 	if !ok || err != nil || s[0] == '+' {
-		return 0, fault.Errorf(fault.Usage, mend, "%q is not an age", s)
+		return 0, fault.Errorf(fault.Usage, hint, "%q is not an age", s)
 	}
 	if age := time.Duration(n) * unit; age <= maxAge {
 		return age, nil
 	}
-	return 0, fault.Errorf(fault.Usage, mend, "an age of %q is longer than ten years", s)
+	return 0, fault.Errorf(fault.Usage, hint, "an age of %q is longer than ten years", s)
 }
 
 var (

@@ -109,7 +109,7 @@ func TestPolicyRefuses(t *testing.T) {
 			t.Errorf("%s: class %v: %v", tt.text, fault.Of(err), err)
 			continue
 		}
-		if all := err.Error() + "\n" + fault.Mend(err); !strings.Contains(all, tt.want) || !strings.Contains(all, "plugins.toml:") {
+		if all := err.Error() + "\n" + fault.Hint(err); !strings.Contains(all, tt.want) || !strings.Contains(all, "plugins.toml:") {
 			t.Errorf("%s: %q is not in:\n%s", tt.text, tt.want, all)
 		}
 	}
@@ -208,7 +208,7 @@ func TestHops(t *testing.T) {
 				t.Fatal(err)
 			}
 			asked++
-			if err := check(u); (err == nil) != want || err != nil && (fault.Of(err) != fault.Policy || fault.Mend(err) == "") {
+			if err := check(u); (err == nil) != want || err != nil && (fault.Of(err) != fault.Policy || fault.Hint(err) == "") {
 				t.Errorf("%s %s: %v", kind, address, err)
 			}
 		}
@@ -219,8 +219,8 @@ func TestHops(t *testing.T) {
 	if err := p.CheckFile(lock.HTTP, "", "x", lock.File{URL: "https://objects.githubusercontent.com/x"}); fault.Of(err) != fault.Policy {
 		t.Errorf("the host of assets may be locked: %v", err)
 	}
-	if err := p.CheckFile(lock.HTTP, "", "x", lock.File{URL: "https://github.com/evil/tool/releases/download/v1/x"}); err == nil || !strings.Contains(fault.Mend(err), `"github:evil/tool"`) {
-		t.Errorf("%v, mend %q", err, fault.Mend(err))
+	if err := p.CheckFile(lock.HTTP, "", "x", lock.File{URL: "https://github.com/evil/tool/releases/download/v1/x"}); err == nil || !strings.Contains(fault.Hint(err), `"github:evil/tool"`) {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }
 
@@ -234,7 +234,7 @@ func TestWanted(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", "*", "v1.2.3", "x", "newest", "^", ">=", "^1\n", "^1;rm", " 1", "1 ", "next", "^latest", "https://x"} {
-		if err := CheckWanted(s); fault.Of(err) != fault.Usage || fault.Mend(err) == "" {
+		if err := CheckWanted(s); fault.Of(err) != fault.Usage || fault.Hint(err) == "" {
 			t.Errorf("%q: %v", s, err)
 		}
 	}

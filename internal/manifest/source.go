@@ -71,11 +71,11 @@ func ParseSource(s string) (Source, error) {
 		}
 		return Source{lock.HTTP, s}, nil
 	}
-	mend := forms
+	hint := forms
 	if near := fault.Nearest(kind, []string{lock.NPM, lock.Pip, lock.Cargo, lock.Go, "https", "github", "maven", lock.OCI}); near != "" {
-		mend = "did you mean " + near + ":? " + forms
+		hint = "did you mean " + near + ":? " + forms
 	}
-	return Source{}, fault.Errorf(fault.Usage, mend, "source %q is of the unknown kind %q", lock.RedactURL(s), kind)
+	return Source{}, fault.Errorf(fault.Usage, hint, "source %q is of the unknown kind %q", lock.RedactURL(s), kind)
 }
 
 // checkPackage accepts a package name of npm (with or without a scope), PyPI or
@@ -137,11 +137,11 @@ func checkTemplate(s string, variables ...string) error {
 			known = known || v == name
 		}
 		if !known {
-			mend := "known are {" + strings.Join(variables, "} {") + "}"
+			hint := "known are {" + strings.Join(variables, "} {") + "}"
 			if near := fault.Nearest(name, variables); near != "" {
-				mend = "did you mean {" + near + "}? " + mend
+				hint = "did you mean {" + near + "}? " + hint
 			}
-			return fault.Errorf(fault.Usage, mend, "%q holds the unknown variable {%s}", s, name)
+			return fault.Errorf(fault.Usage, hint, "%q holds the unknown variable {%s}", s, name)
 		}
 		rest = rest[i+end+1:]
 	}

@@ -65,7 +65,7 @@ func TestParseOCI(t *testing.T) {
 		if fault.Of(err) != fault.Usage {
 			t.Errorf("%s: %v", s, err)
 		}
-		if err != nil && strings.Contains(err.Error()+fault.Mend(err), "secret") {
+		if err != nil && strings.Contains(err.Error()+fault.Hint(err), "secret") {
 			t.Errorf("%v shows a secret", err)
 		}
 	}
@@ -114,7 +114,7 @@ to = "https://proxy.example.com/"
 			t.Errorf("%s: %v", lines, err)
 			continue
 		}
-		if all := err.Error() + "\n" + fault.Mend(err); !strings.Contains(all, want) || !strings.Contains(all, "plugins.toml:") {
+		if all := err.Error() + "\n" + fault.Hint(err); !strings.Contains(all, want) || !strings.Contains(all, "plugins.toml:") {
 			t.Errorf("%s: %q is not in %s", lines, want, all)
 		}
 	}

@@ -239,7 +239,7 @@ func (a *attempts) try(ctx context.Context, place string, isOCI bool, in *store.
 			return err
 		}
 	} else {
-		err = fault.Errorf(fault.Of(err), fault.Mend(err), "not asked again: %w", err)
+		err = fault.Errorf(fault.Of(err), fault.Hint(err), "not asked again: %w", err)
 	}
 	at := Attempt{OCI: isOCI, Place: place, Duration: time.Since(start), Err: err}
 	if in != nil {
@@ -283,26 +283,26 @@ func (a *attempts) failed() error {
 	if len(a.all) == 1 {
 		return last.Err
 	}
-	class, mend := fault.Of(last.Err), fault.Mend(last.Err)
+	class, hint := fault.Of(last.Err), fault.Hint(last.Err)
 	fill := ""
 	var b strings.Builder
 	for _, at := range a.all {
 		fmt.Fprintf(&b, "\n%s: %v", at.Place, at.Err)
 		switch {
 		case fault.Of(at.Err) == fault.Integrity && class != fault.Integrity:
-			class, mend = fault.Integrity, fault.Mend(at.Err)
+			class, hint = fault.Integrity, fault.Hint(at.Err)
 		case at.OCI && errors.Is(at.Err, fs.ErrNotExist) && fill == "" && at.Place != "the origin":
 			fill = "where the origin can be reached, run: lockgen mirror --to " + at.Place
 		}
 	}
 	if class != fault.Integrity && fill != "" {
-		if mend != "" {
-			mend = fill + "; or " + mend
+		if hint != "" {
+			hint = fill + "; or " + hint
 		} else {
-			mend = fill
+			hint = fill
 		}
 	}
-	return fault.Errorf(class, mend, "none of %d sources has it:%s", len(a.all), b.String())
+	return fault.Errorf(class, hint, "none of %d sources has it:%s", len(a.all), b.String())
 }
 
 // Local reports whether a file is in a folder among the mirrors, which needs no

@@ -133,7 +133,7 @@ func (c *Config) texts(key string) (all []string) {
 	return all
 }
 
-const npmRegistryMend = "set [registries] npm in plugins.toml, or mend npm's registry setting"
+const npmRegistryHint = "set [registries] npm in plugins.toml, or correct npm's registry setting"
 
 // Registry returns the registry for packages of a scope ("@bufbuild"), or for
 // those without one (""): a scope without one of its own has the default. The
@@ -153,7 +153,7 @@ func (c *Config) Registry(ctx context.Context, scope string) (string, error) {
 	text := fmt.Sprint(said)
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return "", fault.Errorf(fault.Machine, npmRegistryMend, "npm's configuration has no registry for %q but %q", scope, remote.Redact(text))
+		return "", fault.Errorf(fault.Machine, npmRegistryHint, "npm's configuration has no registry for %q but %q", scope, remote.Redact(text))
 	}
 	return text, nil
 }
@@ -244,19 +244,19 @@ func (c *Config) authorities() (*x509.CertPool, error) {
 		if err == nil {
 			pool := x509.NewCertPool()
 			if !pool.AppendCertsFromPEM(data) {
-				return nil, fault.Errorf(fault.Machine, "mend cafile in npm's configuration", "cafile of npm's configuration: %s holds no certificate", file)
+				return nil, fault.Errorf(fault.Machine, "correct cafile in npm's configuration", "cafile of npm's configuration: %s holds no certificate", file)
 			}
 			return pool, nil
 		}
 		if !os.IsNotExist(err) { // which npm ignores
-			return nil, fault.Errorf(fault.Machine, "mend cafile in npm's configuration", "cafile of npm's configuration: %w", err)
+			return nil, fault.Errorf(fault.Machine, "correct cafile in npm's configuration", "cafile of npm's configuration: %w", err)
 		}
 	}
 	if ca := c.texts("ca"); len(ca) > 0 {
 		pool := x509.NewCertPool()
 		for _, one := range ca {
 			if !pool.AppendCertsFromPEM([]byte(strings.ReplaceAll(one, `\n`, "\n"))) {
-				return nil, fault.Errorf(fault.Machine, "mend ca in npm's configuration, or name a file by cafile", "ca of npm's configuration is not a certificate")
+				return nil, fault.Errorf(fault.Machine, "correct ca in npm's configuration, or name a file by cafile", "ca of npm's configuration is not a certificate")
 			}
 		}
 		return pool, nil
@@ -384,7 +384,7 @@ func (c *Config) proxy(u *url.URL) (*url.URL, error) {
 		if proxy := c.text(key); proxy != "" {
 			p, err := url.Parse(proxy)
 			if err != nil || p.Host == "" {
-				return nil, fault.Errorf(fault.Machine, "mend it: npm config set "+key+" https://HOST:PORT", "%s of npm's configuration is not a URL: %s", key, remote.Redact(proxy))
+				return nil, fault.Errorf(fault.Machine, "correct it: npm config set "+key+" https://HOST:PORT", "%s of npm's configuration is not a URL: %s", key, remote.Redact(proxy))
 			}
 			return p, nil
 		}

@@ -245,8 +245,8 @@ func TestNPMCredentials(t *testing.T) {
 	fake.Write(t, filepath.Join(root, ".npmrc"), "_authToken=x\n")
 	_, err := ReadConfig(t.Context(), root, nil)
 	fake.WantFault(t, err, fault.Machine, "_authToken for no registry")
-	if mend := fault.Mend(err); mend != "run: npm config fix" {
-		t.Errorf("mend %q", mend)
+	if hint := fault.Hint(err); hint != "run: npm config fix" {
+		t.Errorf("hint %q", hint)
 	}
 }
 
@@ -269,8 +269,8 @@ func TestNPMRegistry(t *testing.T) {
 	for _, scope := range []string{"@bad", "@worse", "@flag"} {
 		_, err := c.Registry(t.Context(), scope)
 		fake.WantFault(t, err, fault.Machine, `no registry for "`+scope+`"`)
-		if strings.Contains(err.Error(), "SECRET") || !strings.Contains(fault.Mend(err), "[registries] npm") {
-			t.Errorf("%v; mend %s", err, fault.Mend(err))
+		if strings.Contains(err.Error(), "SECRET") || !strings.Contains(fault.Hint(err), "[registries] npm") {
+			t.Errorf("%v; hint %s", err, fault.Hint(err))
 		}
 	}
 	if _, err := c.Registry(t.Context(), "acme"); err == nil {

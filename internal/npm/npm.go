@@ -220,14 +220,14 @@ func (n *Client) defaultRegistry(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	run.Hint = npmRegistryMend
+	run.Hint = npmRegistryHint
 	out, err := run.Run(ctx)
 	if err != nil {
 		return "", err
 	}
 	said := strings.TrimSpace(string(out))
 	if !strings.HasPrefix(said, "https://") {
-		return "", fault.Errorf(fault.Machine, npmRegistryMend, "npm config get registry says %q", proc.Clean(said))
+		return "", fault.Errorf(fault.Machine, npmRegistryHint, "npm config get registry says %q", proc.Clean(said))
 	}
 	return said, nil
 }

@@ -90,8 +90,8 @@ func TestFindNPM(t *testing.T) {
 			continue
 		}
 		fake.WantFault(t, err, class, "has version "+version, "needed is 11.10")
-		if mend := fault.Mend(err); !strings.Contains(mend, "npm 11.10 or later") || !strings.Contains(mend, "lockgen add node") {
-			t.Errorf("mend %q", mend)
+		if hint := fault.Hint(err); !strings.Contains(hint, "npm 11.10 or later") || !strings.Contains(hint, "lockgen add node") {
+			t.Errorf("hint %q", hint)
 		}
 	}
 	on(map[string]string{"node": "print " + node, "npm": "hang"}, "")

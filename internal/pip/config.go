@@ -78,15 +78,15 @@ func (p *Client) Config(ctx context.Context, dir, ours string) (*Config, error) 
 // the configuration. A certificate of the client is shown to the origin of the
 // index alone.
 func (c *Config) Client(o remote.Options) (*remote.Client, error) {
-	const mend = "correct client-cert in pip's configuration; this shows where it is: pip config debug"
+	const hint = "correct client-cert in pip's configuration; this shows where it is: pip config debug"
 	if file := c.o.Client; file != "" {
 		pair, err := tls.LoadX509KeyPair(file, file)
 		if err != nil {
-			return nil, fault.Errorf(fault.Machine, mend, "the client's certificate that pip is configured with (client-cert): %s: %w", file, err)
+			return nil, fault.Errorf(fault.Machine, hint, "the client's certificate that pip is configured with (client-cert): %s: %w", file, err)
 		}
 		index, err := url.Parse(c.Index)
 		if err != nil {
-			return nil, fault.Errorf(fault.Usage, mend, "%s is not a URL", remote.Redact(c.Index))
+			return nil, fault.Errorf(fault.Usage, hint, "%s is not a URL", remote.Redact(c.Index))
 		}
 		o.Certificate = func(u *url.URL) *tls.Certificate {
 			if u.Scheme == index.Scheme && strings.EqualFold(u.Host, index.Host) {

@@ -299,14 +299,14 @@ func (s *pipIndex) explain(run int, causes []pipCause) error {
 // lacking says why the index has no wheel of a package, nil where it has some.
 func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	t := s.targets[run]
-	const mend = "only wheels are taken: look which files the index has, or take another source"
+	const hint = "only wheels are taken: look which files the index has, or take another source"
 	who := what
 	if c.Parent != nil {
 		who += ", which needs " + c.Text + " for " + c.Parent.Name + " " + c.Parent.Version
 	}
 	all, ok := s.pages[normaliseName(c.Name)]
 	if !ok {
-		return fault.Errorf(fault.Upstream, mend, "no wheel of %s: the index has no such package as %s: %w", proc.Clean(who), proc.Clean(c.Name), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no such package as %s: %w", proc.Clean(who), proc.Clean(c.Name), fs.ErrNotExist)
 	}
 	exact := ""
 	if _, version, ok := strings.Cut(c.Text, "=="); ok && !strings.ContainsAny(version, ",*") {
@@ -348,7 +348,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		by, python, _ := strings.Cut(requires, "\x00")
 		return needsPython(what, by, python, t)
 	case young > 0:
-		return fault.Errorf(fault.Upstream, mend, "no wheel of %s: the index has some that are younger than minimum-release-age allows: %w", proc.Clean(who), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has some that are younger than minimum-release-age allows: %w", proc.Clean(who), fs.ErrNotExist)
 	case fitting > 0:
 		return nil
 	case len(others) == 0 && len(sources) > 0:
@@ -356,9 +356,9 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 			"no wheel of %s: the index has nothing but a source distribution, %s, and building it would run its code; what is missing is a wheel (%s): %w",
 			proc.Clean(who), proc.Clean(sources[len(sources)-1]), wanted, fs.ErrNotExist)
 	case len(others) > 0:
-		return fault.Errorf(fault.Upstream, mend, "no wheel of %s: what is missing is a wheel (%s), the index has %s: %w", proc.Clean(who), wanted, proc.Clean(lastFew(others)), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: what is missing is a wheel (%s), the index has %s: %w", proc.Clean(who), wanted, proc.Clean(lastFew(others)), fs.ErrNotExist)
 	}
-	return fault.Errorf(fault.Upstream, mend, "no wheel of %s: the index has wheels of %s: %w", proc.Clean(who), proc.Clean(lastFew(versions)), fs.ErrNotExist)
+	return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has wheels of %s: %w", proc.Clean(who), proc.Clean(lastFew(versions)), fs.ErrNotExist)
 }
 
 // sourceOf reports whether a file is the source distribution of a version.

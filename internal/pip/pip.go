@@ -154,12 +154,12 @@ func parseConfigList(text string) options {
 // with. Additional indexes (extra-index-url) are not looked at: with them anyone
 // can take over a name.
 func (p *Client) index(o options) (string, error) {
-	const mend = "set [registries] pip in plugins.toml"
+	const hint = "set [registries] pip in plugins.toml"
 	if o.NoIndex {
-		return "", fault.Errorf(fault.Machine, mend, "pip is configured to use no index (no-index)")
+		return "", fault.Errorf(fault.Machine, hint, "pip is configured to use no index (no-index)")
 	}
 	if u, err := url.Parse(o.Index); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return "", fault.Errorf(fault.Machine, mend, "pip %s does not say which index it uses but %q", p.version, proc.Clean(o.Index))
+		return "", fault.Errorf(fault.Machine, hint, "pip %s does not say which index it uses but %q", p.version, proc.Clean(o.Index))
 	}
 	return o.Index, nil
 }

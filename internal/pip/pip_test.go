@@ -65,8 +65,8 @@ func TestFindPip(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("not fs.ErrNotExist: %v", err)
 	}
-	if mend := fault.Mend(err); !strings.Contains(mend, "pip 23.0 or later") || !strings.Contains(mend, "[registries] pip") {
-		t.Errorf("mend %q", mend)
+	if hint := fault.Hint(err); !strings.Contains(hint, "pip 23.0 or later") || !strings.Contains(hint, "[registries] pip") {
+		t.Errorf("hint %q", hint)
 	}
 }
 
@@ -219,8 +219,8 @@ func TestReport(t *testing.T) {
 	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden 1.0 requires Python >=3.13"} {
 		_, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.12")
 		fake.WantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
-		if mend := fault.Mend(err); !strings.Contains(mend, "take 3.12 out of python") {
-			t.Errorf("%s: mend %q", name, mend)
+		if hint := fault.Hint(err); !strings.Contains(hint, "take 3.12 out of python") {
+			t.Errorf("%s: hint %q", name, hint)
 		}
 		if wheels, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.13"); err != nil {
 			t.Errorf("%s for 3.13: %v, %v", name, wheels, err)

@@ -159,7 +159,7 @@ func Remedy(name string, found bool) string {
 
 // Find returns a tool of PATH, whatever its version. Where there is none the
 // error is of class Machine and an [fs.ErrNotExist]; where none works it is of
-// class Machine and says what was tried. Their mend is [Remedy].
+// class Machine and says what was tried. Their hint is [Remedy].
 //
 // The tool is asked in the user's environment, those of Node in what a shim of a
 // version manager needs of it, and in an empty folder, where no file of a project names

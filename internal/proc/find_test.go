@@ -87,8 +87,8 @@ func TestFind(t *testing.T) {
 	ctx := context.Background()
 
 	tool, err := Find(ctx, "pnpm")
-	if fault.Of(err) != fault.Machine || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "pnpm is not on PATH") || fault.Mend(err) != "npm install --global pnpm" {
-		t.Errorf("missing: %+v, %v, mend %q", tool, err, fault.Mend(err))
+	if fault.Of(err) != fault.Machine || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "pnpm is not on PATH") || fault.Hint(err) != "npm install --global pnpm" {
+		t.Errorf("missing: %+v, %v, hint %q", tool, err, fault.Hint(err))
 	}
 	script(t, dir, "pnpm", `[ "$1 $COREPACK_ENABLE_NETWORK" = "--version 0" ] && [ -z "$(echo *)" -o "$(echo *)" = "*" ] && echo 10.4.1`)
 	tool, err = Find(ctx, "pnpm")
@@ -118,7 +118,7 @@ func TestFind(t *testing.T) {
 	if _, err := Find(ctx, "uv"); fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), `does not say its version but "hello`) {
 		t.Errorf("no version: %v", err)
 	}
-	if _, err := Find(ctx, "make"); fault.Of(err) != fault.Usage || !strings.Contains(fault.Mend(err), "cargo, rustc, npm, yarn") {
+	if _, err := Find(ctx, "make"); fault.Of(err) != fault.Usage || !strings.Contains(fault.Hint(err), "cargo, rustc, npm, yarn") {
 		t.Errorf("unknown: %v", err)
 	}
 	cancelled, cancel := context.WithCancel(ctx)

@@ -44,8 +44,8 @@ func TestRefusedClass(t *testing.T) {
 		c.Class, c.Hint = class, ""
 		_, err := c.Run(t.Context())
 		fake.WantFault(t, err, want, "exit status 3", "No space left on device")
-		if mend := fault.Mend(err); mend == "" || want == fault.Machine && !strings.Contains(mend, "make room") {
-			t.Errorf("%s: mend %q", class, mend)
+		if hint := fault.Hint(err); hint == "" || want == fault.Machine && !strings.Contains(hint, "make room") {
+			t.Errorf("%s: hint %q", class, hint)
 		}
 	}
 }

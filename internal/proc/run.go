@@ -128,9 +128,9 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 
 func (c Command) fail(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
-	mend := c.Hint
-	if mend == "" {
-		mend = "see what it says; " + map[fault.Class]string{
+	hint := c.Hint
+	if hint == "" {
+		hint = "see what it says; " + map[fault.Class]string{
 			fault.Upstream:  "check the network, the registry and the settings of " + c.program() + ", then run this again",
 			fault.Integrity: "take another version, or report it to its publisher",
 		}[c.Class]
@@ -139,16 +139,16 @@ func (c Command) fail(format string, args ...any) error {
 	var exit *ExitError
 	if errors.As(err, &exit) && class != fault.Integrity { // what a plugin says of itself proves nothing
 		if reason := refusedBySystem(exit.Raw); reason != nil {
-			mend = fault.MachineMend(reason) + otherwise(c)
+			hint = fault.MachineHint(reason) + otherwise(c)
 			class = fault.Machine
 		}
 	} else if fault.IsMachine(err) {
-		class, mend = fault.Machine, fault.MachineMend(err)+otherwise(c)
+		class, hint = fault.Machine, fault.MachineHint(err)+otherwise(c)
 	}
-	return fault.Errorf(class, mend, "%w", err)
+	return fault.Errorf(class, hint, "%w", err)
 }
 
-// otherwise is the mend that the command has for a fault of this machine.
+// otherwise is the hint that the command has for a fault of this machine.
 func otherwise(c Command) string {
 	if c.Class != fault.Machine || c.Hint == "" {
 		return ""

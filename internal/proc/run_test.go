@@ -18,7 +18,7 @@ import (
 // tool is a command that runs one fake program.
 func tool(t *testing.T, says string) Command {
 	dir := fake.Programs(t, map[string]string{"tool": says})
-	return Command{Name: "tool", Path: filepath.Join(dir, "tool"), Dir: dir, Class: fault.Upstream, Hint: "mend it"}
+	return Command{Name: "tool", Path: filepath.Join(dir, "tool"), Dir: dir, Class: fault.Upstream, Hint: "repair it"}
 }
 
 func TestRun(t *testing.T) {
@@ -51,8 +51,8 @@ func TestRun(t *testing.T) {
 			t.Errorf("%q is in: %v", secret, err)
 		}
 	}
-	if got := fault.Mend(err); got != "mend it" {
-		t.Errorf("mend %q", got)
+	if got := fault.Hint(err); got != "repair it" {
+		t.Errorf("hint %q", got)
 	}
 
 	c = tool(t, "flood")

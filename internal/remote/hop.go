@@ -144,13 +144,13 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		location := resp.Header.Get("Location")
 		next, err := u.Parse(location)
 		if location == "" || err != nil {
-			return nil, &failure{class: fault.Upstream, mend: "try again later, or use a mirror: the server is set up wrongly", err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
+			return nil, &failure{class: fault.Upstream, hint: "try again later, or use a mirror: the server is set up wrongly", err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
 		}
 		if r.method != "" && r.method != http.MethodGet && r.method != http.MethodHead {
-			return nil, &failure{class: fault.Policy, mend: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, Redact(next.String()), via(chain))}
+			return nil, &failure{class: fault.Policy, hint: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, Redact(next.String()), via(chain))}
 		}
 		if hop == maxRedirects {
-			return nil, &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror",
+			return nil, &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror",
 				err: fmt.Errorf("more than %d redirects%s", maxRedirects, via(chain))}
 		}
 		err = checkHop(u, next, public)
@@ -158,7 +158,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			err = c.o.Allow(next)
 		}
 		if err != nil {
-			return nil, &failure{class: fault.Policy, mend: fault.Mend(err), err: fmt.Errorf("%s%s", r.scrub(err.Error()), via(chain))}
+			return nil, &failure{class: fault.Policy, hint: fault.Hint(err), err: fmt.Errorf("%s%s", r.scrub(err.Error()), via(chain))}
 		}
 		if origin(next) != origin(u) {
 			auth, certificate = "", nil // for good: a way back leads through somebody else's hands
@@ -178,16 +178,16 @@ func bare(u *url.URL) *url.URL {
 // checkHop applies the rules for going from one URL to another on a server's
 // word. Public says that a host of the internet had a part in it.
 func checkHop(from, to *url.URL, public bool) error {
-	const mend = "use another mirror, or the address it means if you trust it"
+	const hint = "use another mirror, or the address it means if you trust it"
 	switch {
 	case to.Scheme != "https" && to.Scheme != "http":
-		return fault.Errorf(fault.Policy, mend, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), plain.Line(to.Scheme, 20))
+		return fault.Errorf(fault.Policy, hint, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), plain.Line(to.Scheme, 20))
 	case to.Hostname() == "":
-		return fault.Errorf(fault.Policy, mend, "%s leads to %s, which has no host", Redact(from.String()), Redact(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s leads to %s, which has no host", Redact(from.String()), Redact(to.String()))
 	case from.Scheme == "https" && to.Scheme == "http":
-		return fault.Errorf(fault.Policy, mend, "%s leads from https to http: %s", Redact(from.String()), Redact(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s leads from https to http: %s", Redact(from.String()), Redact(to.String()))
 	case public && isPrivateName(to.Hostname()):
-		return fault.Errorf(fault.Policy, mend, "%s is public and leads into this machine or its network: %s", Redact(from.String()), Redact(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s is public and leads into this machine or its network: %s", Redact(from.String()), Redact(to.String()))
 	}
 	return checkClear(to)
 }
@@ -239,7 +239,7 @@ type proxyError struct {
 // A failure is how one attempt ended.
 type failure struct {
 	class fault.Class
-	mend  string
+	hint  string
 	err   error
 	retry bool  // another attempt may do better
 	after int64 // seconds that the server asked us to wait, 0 for none
@@ -254,7 +254,7 @@ var (
 func connectFailure(r *request, err error, chain []string) *failure {
 	text := &shown{r.scrub(plain.Line(err.Error(), 300)) + via(chain), err}
 	f := &failure{class: fault.Upstream, err: text, retry: true,
-		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
+		hint: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 	var unverified *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
@@ -266,26 +266,26 @@ func connectFailure(r *request, err error, chain []string) *failure {
 	switch {
 	case fault.IsMachine(err):
 		// For want of files or memory another attempt may do better, later.
-		f.class, f.mend = fault.Machine, fault.MachineMend(err)
+		f.class, f.hint = fault.Machine, fault.MachineHint(err)
 	case fault.Of(err) == fault.Policy:
-		f.class, f.mend, f.retry = fault.Policy, fault.Mend(err), false
+		f.class, f.hint, f.retry = fault.Policy, fault.Hint(err), false
 	case errors.As(err, &unverified), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
 		f.retry = false
 		f.err = fault.About(fault.AboutProxy, text)
-		f.mend = "if a proxy of your company opens TLS, add its authority to this machine (or SSL_CERT_FILE)"
+		f.hint = "if a proxy of your company opens TLS, add its authority to this machine (or SSL_CERT_FILE)"
 	case errors.As(err, &record), errors.As(err, &alert):
 		f.retry = false
 		if string(record.RecordHeader[:]) == "HTTP/" {
 			text.text = "the server speaks HTTP in clear where TLS was expected" + via(chain)
 		}
-		f.mend = "check the address: the server does not speak TLS as we know it"
+		f.hint = "check the address: the server does not speak TLS as we know it"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		f.retry = false
-		f.mend = "check the host name, the network and the proxy (HTTPS_PROXY)"
+		f.hint = "check the host name, the network and the proxy (HTTPS_PROXY)"
 	case errors.As(err, &proxy):
 		f.err = fault.About(fault.AboutProxy, text)
 		f.retry = proxy.code >= 500 || proxy.code == http.StatusTooManyRequests
-		f.mend = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
+		f.hint = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
 	}
 	return f
 }

@@ -109,7 +109,7 @@ func TestCredentialStaysAtItsOrigin(t *testing.T) {
 						wantPart = "credential sent: "
 					}
 					check(t, err, fault.Upstream, "403 Forbidden", wantPart)
-					for _, text := range append(texts, err.Error(), fault.Mend(err)) {
+					for _, text := range append(texts, err.Error(), fault.Hint(err)) {
 						if strings.Contains(text, canary) || strings.Contains(text, strings.TrimPrefix(basic, "Basic ")) || strings.Contains(text, "evil") {
 							t.Errorf("shown: %s", text)
 						}
@@ -239,7 +239,7 @@ func TestProxyThatRefuses(t *testing.T) {
 		connects := proxy(t, s, tt.status)
 		err := quick().Download(t.Context(), "https://example.com/f", &memory{}, DownloadOptions{})
 		check(t, err, fault.Upstream, fmt.Sprintf("answered %d", tt.status), "the proxy http://***@127.0.0.1")
-		if connects.Load() != tt.connects || strings.Contains(err.Error(), canary) || !strings.Contains(fault.Mend(err), "PROXY") {
+		if connects.Load() != tt.connects || strings.Contains(err.Error(), canary) || !strings.Contains(fault.Hint(err), "PROXY") {
 			t.Errorf("%d: %d connections, want %d: %v", tt.status, connects.Load(), tt.connects, err)
 		}
 	}

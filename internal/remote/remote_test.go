@@ -68,8 +68,8 @@ func check(t *testing.T, err error, class fault.Class, parts ...string) {
 			t.Errorf("the message lacks %q: %v", part, err)
 		}
 	}
-	if err != nil && class != fault.Internal && class != fault.Interrupted && fault.Mend(err) == "" {
-		t.Errorf("no mend: %v", err)
+	if err != nil && class != fault.Internal && class != fault.Interrupted && fault.Hint(err) == "" {
+		t.Errorf("no hint: %v", err)
 	}
 	if err != nil && (class == fault.Upstream || class == fault.Integrity) && !strings.Contains(err.Error(), "http") {
 		t.Errorf("the message names no URL: %v", err)
@@ -198,7 +198,7 @@ func TestStatuses(t *testing.T) {
 		var in memory
 		err := c.Download(t.Context(), url, &in, DownloadOptions{Size: 1})
 		check(t, err, fault.Upstream, strconv.Itoa(code))
-		told[fault.Mend(err)] = true
+		told[fault.Hint(err)] = true
 		_, _, err = c.Document(t.Context(), url, "*/*", 1<<20)
 		check(t, err, fault.Upstream, strconv.Itoa(code))
 	}
@@ -440,8 +440,8 @@ func TestConnectionErrors(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "4 attempts") != tt.attempts {
 			t.Errorf("%s: tried again: %t, want %t: %v", tt.name, !tt.attempts, tt.attempts, err)
 		}
-		if fault.Mend(err) == "" {
-			t.Errorf("%s: no mend", tt.name)
+		if fault.Hint(err) == "" {
+			t.Errorf("%s: no hint", tt.name)
 		}
 	}
 	if n := plain.Count("") + secure.Count(""); n != 0 {
@@ -478,7 +478,7 @@ func TestURLsThatAreNotFetched(t *testing.T) {
 		err := tt.c.Download(t.Context(), tt.url, &memory{}, DownloadOptions{})
 		check(t, err, tt.class, tt.part)
 		_, _, err2 := tt.c.Document(t.Context(), tt.url, "*/*", 1)
-		if err == nil || err2 == nil || err.Error() != err2.Error() || strings.Contains(err.Error(), "hunter2") || fault.Mend(err) == "" {
+		if err == nil || err2 == nil || err.Error() != err2.Error() || strings.Contains(err.Error(), "hunter2") || fault.Hint(err) == "" {
 			t.Errorf("%s: %v / %v", tt.url, err, err2)
 		}
 	}
@@ -609,7 +609,7 @@ func TestDocumentTime(t *testing.T) {
 			c := New(Options{Attempts: 1000, Timeouts: Timeouts{Document: 300 * time.Millisecond, MinRate: 1, Stall: time.Minute}})
 			begin := time.Now()
 			_, _, err := c.Document(t.Context(), url, "*/*", 1<<20)
-			if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "did not come within 300ms") || fault.Mend(err) == "" {
+			if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "did not come within 300ms") || fault.Hint(err) == "" {
 				t.Errorf("a document: %v", err)
 			}
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -90,11 +90,11 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		n, err := body.ReadFrom(io.LimitReader(from, maxMessage+1))
 		switch {
 		case n > maxMessage:
-			return &failure{class: fault.Upstream, mend: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
+			return &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
 		case err != nil:
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.StatusCode == http.StatusOK && looksLikeHTML(body.Bytes()):
-			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
+			return &failure{class: fault.Upstream, hint: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
 		}
 		if a.StatusCode == http.StatusOK && !ok {

@@ -57,9 +57,9 @@ func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.
 		return fmt.Errorf("downloading %s: %w", name, ctx.Err())
 	}
 	if attempts > 1 {
-		return fault.Errorf(last.class, last.mend, "downloading %s: %w (%d attempts)", name, last.err, attempts)
+		return fault.Errorf(last.class, last.hint, "downloading %s: %w (%d attempts)", name, last.err, attempts)
 	}
-	return fault.Errorf(last.class, last.mend, "downloading %s: %w", name, last.err)
+	return fault.Errorf(last.class, last.hint, "downloading %s: %w", name, last.err)
 }
 
 // inTime is transfer for what is kept in memory, which has Timeouts.Document.
@@ -140,17 +140,17 @@ func status(resp *http.Response) string {
 
 // statusFailure turns an answer without what we asked for into a failure.
 func (c *Client) statusFailure(a *answer) *failure {
-	f := &failure{class: fault.Upstream, mend: "check the address; if it is right, ask the operator of the server, or use a mirror"}
+	f := &failure{class: fault.Upstream, hint: "check the address; if it is right, ask the operator of the server, or use a mirror"}
 	limited := (a.StatusCode == http.StatusForbidden || a.StatusCode == http.StatusTooManyRequests) && a.Header.Get("X-Ratelimit-Remaining") == "0"
 	var b strings.Builder
 	b.WriteString("server answered " + status(a.Response))
 	switch code := a.StatusCode; {
 	case code == http.StatusNotFound || code == http.StatusGone:
 		b.WriteString(": was it deleted?")
-		f.mend = "check the name and the version, or use a mirror that still has it"
+		f.hint = "check the name and the version, or use a mirror that still has it"
 	case limited:
 		b.WriteString(": rate limit reached")
-		f.mend = "wait, or give a token of that host: its limit is higher"
+		f.hint = "wait, or give a token of that host: its limit is higher"
 		if reset, err := strconv.ParseInt(a.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil && reset > 0 && reset < math.MaxInt32 {
 			b.WriteString(", it resets at " + time.Unix(reset, 0).UTC().Format("15:04 UTC"))
 		}
@@ -163,17 +163,17 @@ func (c *Client) statusFailure(a *answer) *failure {
 		default:
 			b.WriteString(", no credential sent")
 		}
-		f.mend = "check that the credential is valid and may read this package"
+		f.hint = "check that the credential is valid and may read this package"
 	case code == http.StatusProxyAuthRequired:
-		f.mend = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
+		f.hint = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
 	case code == http.StatusUnavailableForLegalReasons:
-		f.mend = "the server may not serve it to you: use a mirror that may"
+		f.hint = "the server may not serve it to you: use a mirror that may"
 	case code == http.StatusPaymentRequired:
-		f.mend = "see whether the account of the credential is in order, or use a mirror"
+		f.hint = "see whether the account of the credential is in order, or use a mirror"
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly || code >= 500:
 		f.retry = true
 		f.after = retryAfter(a.Header.Get("Retry-After"))
-		f.mend = "try again later, or use a mirror"
+		f.hint = "try again later, or use a mirror"
 	}
 	b.WriteString(via(a.chain))
 	if said := c.said(a); said != "" {
@@ -371,7 +371,7 @@ func (d *download) attempt(ctx context.Context, cancel context.CancelCauseFunc) 
 		return d.receive(a, offset)
 	case offset > 0 && (a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable):
 		d.validator = "" // the next attempt asks for everything
-		return &failure{class: fault.Upstream, retry: true, mend: "try again later, or use a mirror",
+		return &failure{class: fault.Upstream, retry: true, hint: "try again later, or use a mirror",
 			err: fmt.Errorf("server cannot continue at byte %d: it answered %s, Content-Range %q", offset, status(a.Response), plain.Line(a.Header.Get("Content-Range"), 80))}
 	}
 	return d.c.statusFailure(a)
@@ -400,12 +400,12 @@ func (d *download) receive(a *answer, offset int64) *failure {
 		head, _ := body.Peek(512)
 		// The digest decides about a page of exactly the right length.
 		if looksLikeHTML(head) && (d.size == 0 || announced != d.size) {
-			return &failure{class: fault.Integrity, mend: "open the address in a browser, and check the proxy and the credential",
+			return &failure{class: fault.Integrity, hint: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("expected an artifact, got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
 		}
 	}
 	if d.size > 0 && announced >= 0 && offset+announced != d.size {
-		return &failure{class: fault.Integrity, mend: otherBytes,
+		return &failure{class: fault.Integrity, hint: otherBytes,
 			err: fmt.Errorf("expected %d bytes, the server announces %d%s", d.size, offset+announced, via(a.chain))}
 	}
 	// Large writes cost the file system half as much as those of what a connection
@@ -430,7 +430,7 @@ func (d *download) receive(a *answer, offset int64) *failure {
 			buf = buf[:0]
 		}
 		if tooLong {
-			return &failure{class: fault.Integrity, mend: otherBytes,
+			return &failure{class: fault.Integrity, hint: otherBytes,
 				err: fmt.Errorf("expected %d bytes, the server sends more%s", d.size, via(a.chain))}
 		}
 		switch {
@@ -438,7 +438,7 @@ func (d *download) receive(a *answer, offset int64) *failure {
 		case d.size > 0 && offset == d.size: // all there; how it ended is no matter
 			return nil
 		case err == io.EOF && d.size == 0 && offset == 0:
-			return &failure{class: fault.Upstream, mend: "try again later, or use a mirror", err: errors.New("the server sent an empty body"), retry: true}
+			return &failure{class: fault.Upstream, hint: "try again later, or use a mirror", err: errors.New("the server sent an empty body"), retry: true}
 		case err == io.EOF && d.size == 0:
 			return nil
 		default:
@@ -469,15 +469,15 @@ func bodyFailure(a *answer, err error, got, want int64) *failure {
 	}
 	text := fmt.Sprintf("%s, after %d%s bytes%s", a.req.scrub(plain.Line(err.Error(), 300)), got, of, via(a.chain))
 	if fault.IsMachine(err) {
-		return &failure{class: fault.Machine, err: &shown{text, err}, retry: true, mend: fault.MachineMend(err)}
+		return &failure{class: fault.Machine, err: &shown{text, err}, retry: true, hint: fault.MachineHint(err)}
 	}
 	return &failure{class: fault.Upstream, err: &shown{text, err}, retry: true,
-		mend: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
+		hint: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 }
 
 // elsewhere is about a 304 from a place that did not give what was kept.
 func elsewhere(a *answer) *failure {
-	return &failure{class: fault.Upstream, retry: true, mend: "try again later, or use a mirror",
+	return &failure{class: fault.Upstream, retry: true, hint: "try again later, or use a mirror",
 		err: fmt.Errorf("server answered %s about a document that came from elsewhere%s", status(a.Response), via(a.chain))}
 }
 
@@ -524,13 +524,13 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 		body = buf.Bytes()
 		switch {
 		case n > limit || a.ContentLength > limit:
-			return &failure{class: fault.Upstream, mend: "check the address: is it that of a registry? otherwise ask its operator", err: fmt.Errorf("the document is longer than the limit of %d bytes%s", limit, via(a.chain))}
+			return &failure{class: fault.Upstream, hint: "check the address: is it that of a registry? otherwise ask its operator", err: fmt.Errorf("the document is longer than the limit of %d bytes%s", limit, via(a.chain))}
 		case err != nil:
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
-			return &failure{class: fault.Upstream, mend: "ask the operator of the server or of the proxy between, or use a mirror", err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
+			return &failure{class: fault.Upstream, hint: "ask the operator of the server or of the proxy between, or use a mirror", err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
 		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
-			return &failure{class: fault.Upstream, mend: "open the address in a browser, and check the proxy and the credential",
+			return &failure{class: fault.Upstream, hint: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain)))}
 		}
 		cond.keep(a, body)

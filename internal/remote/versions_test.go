@@ -86,12 +86,12 @@ func TestAllow(t *testing.T) {
 	if _, _, err := c.Document(t.Context(), address, "*/*", 100); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := c.Document(t.Context(), target, "*/*", 100); fault.Of(err) != fault.Policy || fault.Mend(err) != "allow it" {
+	if _, _, err := c.Document(t.Context(), target, "*/*", 100); fault.Of(err) != fault.Policy || fault.Hint(err) != "allow it" {
 		t.Error(err)
 	}
 	good.Fault("/x", fake.Redirect(http.StatusFound, good.URL+"/y"))
 	good.Fault("/y", fake.Redirect(http.StatusFound, target))
-	if _, _, err := c.Document(t.Context(), address, "*/*", 100); fault.Of(err) != fault.Policy || fault.Mend(err) != "allow it" || !strings.Contains(err.Error(), "redirected") {
+	if _, _, err := c.Document(t.Context(), address, "*/*", 100); fault.Of(err) != fault.Policy || fault.Hint(err) != "allow it" || !strings.Contains(err.Error(), "redirected") {
 		t.Error(err)
 	}
 	if evil.Count("") != 0 {

@@ -36,7 +36,7 @@ type Sums struct {
 }
 
 // mendBytes says what to do when bytes are not the locked ones.
-const mendBytes = "try once more; if it stays so, the file is not the one that was locked: ask its publisher why before running lockgen update"
+const hintBytes = "try once more; if it stays so, the file is not the one that was locked: ask its publisher why before running lockgen update"
 
 // Blob opens a blob for reading, after it was hashed again through the same
 // file: what it returns has the digest. A blob that is missing, or was damaged
@@ -284,7 +284,7 @@ func (in *Ingest) Write(p []byte) (int, error) {
 		return 0, in.err
 	}
 	if int64(len(p)) > in.limit-in.n {
-		in.err = fault.Errorf(fault.Integrity, mendBytes, "wrong bytes%s: more than the expected %d", in.from, in.limit)
+		in.err = fault.Errorf(fault.Integrity, hintBytes, "wrong bytes%s: more than the expected %d", in.from, in.limit)
 		return 0, in.err
 	}
 	n, err := in.f.Write(p)
@@ -305,7 +305,7 @@ func (in *Ingest) Check() error {
 		return in.err
 	}
 	if got := in.digest(); got != in.want {
-		return fault.Errorf(fault.Integrity, mendBytes, "wrong bytes%s: got %s, expected %s", in.from, got, in.want)
+		return fault.Errorf(fault.Integrity, hintBytes, "wrong bytes%s: got %s, expected %s", in.from, got, in.want)
 	}
 	return nil
 }

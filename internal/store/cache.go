@@ -84,7 +84,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 		if old != nil {
 			err = fmt.Errorf("%w: %s", err, archive.Diff(old, files))
 		}
-		return "", fault.Errorf(fault.Integrity, mendBytes, "%w", err)
+		return "", fault.Errorf(fault.Integrity, hintBytes, "%w", err)
 	}
 	if err := s.replace(dir, final); err != nil {
 		return "", err

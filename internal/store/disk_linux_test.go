@@ -63,9 +63,9 @@ func mount(size string) (string, error) {
 func TestDiskFull(t *testing.T) { inMounts(t, "full") }
 
 // wantMachine checks an error of the disk.
-func wantMachine(what string, err error, dir string, text, mend string) error {
-	if fault.Of(err) != fault.Machine || !strings.Contains(fmt.Sprint(err), text) || !strings.Contains(fmt.Sprint(err), dir) || !strings.Contains(fault.Mend(err), mend) {
-		return fmt.Errorf("%s: got %v (class %v, mend %q), expected %q, %s and mend %q", what, err, fault.Of(err), fault.Mend(err), text, dir, mend)
+func wantMachine(what string, err error, dir string, text, hint string) error {
+	if fault.Of(err) != fault.Machine || !strings.Contains(fmt.Sprint(err), text) || !strings.Contains(fmt.Sprint(err), dir) || !strings.Contains(fault.Hint(err), hint) {
+		return fmt.Errorf("%s: got %v (class %v, hint %q), expected %q, %s and hint %q", what, err, fault.Of(err), fault.Hint(err), text, dir, hint)
 	}
 	return nil
 }
@@ -81,16 +81,16 @@ func childFull() error {
 		return err
 	}
 	big := strings.Repeat("0123456789abcdef", 1<<17) // 2 MiB
-	mend := "free space on the disk of " + dir + ", or set " + EnvDir
+	hint := "free space on the disk of " + dir + ", or set " + EnvDir
 	var errs []error
-	errs = append(errs, wantMachine("blob", s.AddBlob(ctx, digestOf(big), give(big)), dir, "the disk is full", mend))
+	errs = append(errs, wantMachine("blob", s.AddBlob(ctx, digestOf(big), give(big)), dir, "the disk is full", hint))
 	_, err = s.AddUnknown(ctx, 4<<20, give(big), func(Sums) error { return nil })
-	errs = append(errs, wantMachine("unknown blob", err, dir, "the disk is full", mend))
+	errs = append(errs, wantMachine("unknown blob", err, dir, "the disk is full", hint))
 	// A download that names the failure of the disk as one of the network.
 	errs = append(errs, wantMachine("renamed error", s.AddBlob(ctx, digestOf(big), func(_ context.Context, in *Ingest) error {
 		_, err := io.WriteString(in, big)
 		return fault.Errorf(fault.Upstream, "", "download failed: %w", err)
-	}), dir, "the disk is full", mend))
+	}), dir, "the disk is full", hint))
 
 	scratch, cleanup, err := s.Scratch(ctx, "x")
 	if err != nil {
@@ -211,15 +211,15 @@ func childReadOnly() error {
 	if _, err := s.Blob(ctx, digestOf("damaged")); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "is damaged") {
 		errs = append(errs, fmt.Errorf("damaged blob: %w", err))
 	}
-	const text, mend = "the file system is read-only", "writable, or set " + EnvDir
-	errs = append(errs, wantMachine("new blob", s.AddBlob(ctx, digestOf("new"), give("new")), dir, text, mend))
-	errs = append(errs, wantMachine("healing", s.AddBlob(ctx, digestOf("damaged"), give("damaged")), dir, text, mend))
+	const text, hint = "the file system is read-only", "writable, or set " + EnvDir
+	errs = append(errs, wantMachine("new blob", s.AddBlob(ctx, digestOf("new"), give("new")), dir, text, hint))
+	errs = append(errs, wantMachine("healing", s.AddBlob(ctx, digestOf("damaged"), give("damaged")), dir, text, hint))
 	_, err = s.AddUnknown(ctx, 10, give("new"), func(Sums) error { return nil })
-	errs = append(errs, wantMachine("new unknown blob", err, dir, text, mend))
+	errs = append(errs, wantMachine("new unknown blob", err, dir, text, hint))
 	_, _, err = s.Scratch(ctx, "x")
-	errs = append(errs, wantMachine("scratch", err, dir, text, mend))
+	errs = append(errs, wantMachine("scratch", err, dir, text, hint))
 	_, err = s.Tree(ctx, digestOf("other tree").SHA256, build)
-	errs = append(errs, wantMachine("new tree", err, dir, text, mend))
+	errs = append(errs, wantMachine("new tree", err, dir, text, hint))
 
 	// A tree whose stamp was lost is hashed and used all the same.
 	if err := remount(0); err != nil {

@@ -53,6 +53,6 @@ func (s *Store) mine(real, dir string) error {
 	return nil
 }
 
-func (s *Store) unsafe(mend, format string, args ...any) error {
-	return fault.Errorf(fault.Machine, "run: "+mend+"; or set "+EnvDir+" to a folder of your own", "the cache %s is not used: "+format, append([]any{s.dir}, args...)...)
+func (s *Store) unsafe(hint, format string, args ...any) error {
+	return fault.Errorf(fault.Machine, "run: "+hint+"; or set "+EnvDir+" to a folder of your own", "the cache %s is not used: "+format, append([]any{s.dir}, args...)...)
 }

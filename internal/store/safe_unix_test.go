@@ -15,7 +15,7 @@ import (
 )
 
 // TestSafe: a cache that another user can write to is refused with its path and a
-// mend, before anything of it is used.
+// hint, before anything of it is used.
 func TestSafe(t *testing.T) {
 	t.Parallel()
 	chown := func(dir string) error {
@@ -71,13 +71,13 @@ func TestSafe(t *testing.T) {
 			if tt.says == "" && err != nil {
 				t.Errorf("%s: %v", tt.what, err)
 			}
-			if tt.says != "" && (fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), name) || !strings.Contains(fault.Mend(err), tt.says)) {
-				t.Errorf("%s: %v; mend %q", tt.what, err, fault.Mend(err))
+			if tt.says != "" && (fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), name) || !strings.Contains(fault.Hint(err), tt.says)) {
+				t.Errorf("%s: %v; hint %q", tt.what, err, fault.Hint(err))
 			}
 		}
-		// The mend, word for word.
-		if mend, _, _ := strings.Cut(fault.Mend(err), "; or"); tt.says != "" {
-			command := strings.TrimPrefix(mend, "run: ")
+		// The hint, word for word.
+		if hint, _, _ := strings.Cut(fault.Hint(err), "; or"); tt.says != "" {
+			command := strings.TrimPrefix(hint, "run: ")
 			if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 				t.Errorf("%s: %s: %v %s", tt.what, command, err, out)
 			}

@@ -70,20 +70,20 @@ type Store struct {
 // of class [fault.Machine]: no such folder can be named, or another user can write
 // to it.
 func Open(dir string) (*Store, error) {
-	const mend = "set " + EnvDir + " to an absolute path"
+	const hint = "set " + EnvDir + " to an absolute path"
 	if dir == "" {
 		dir = os.Getenv(EnvDir)
 	}
 	if dir == "" {
 		base, err := os.UserCacheDir()
 		if err != nil {
-			return nil, fault.Errorf(fault.Machine, mend, "no folder for the cache: %w", err)
+			return nil, fault.Errorf(fault.Machine, hint, "no folder for the cache: %w", err)
 		}
 		dir = filepath.Join(base, "buck2-protobuf")
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, fault.Errorf(fault.Machine, mend, "no folder for the cache: %w", err)
+		return nil, fault.Errorf(fault.Machine, hint, "no folder for the cache: %w", err)
 	}
 	s := &Store{dir: abs}
 	return s, s.safe()
@@ -193,7 +193,7 @@ func remove(name string) {
 }
 
 // refused turns an error of the file system under the store into one of class
-// [fault.Machine] with a mend. Err names the path already.
+// [fault.Machine] with a hint. Err names the path already.
 func (s *Store) refused(err error) error {
 	return fault.Disk(err, s.dir, "or set "+EnvDir+" to another folder")
 }

@@ -131,8 +131,8 @@ func TestOpen(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		t.Setenv("HOME", "")
 		t.Setenv("XDG_CACHE_HOME", "")
-		if _, err := Open(""); fault.Of(err) != fault.Machine || !strings.Contains(fault.Mend(err), EnvDir) {
-			t.Errorf("no home: %v, mend %q", err, fault.Mend(err))
+		if _, err := Open(""); fault.Of(err) != fault.Machine || !strings.Contains(fault.Hint(err), EnvDir) {
+			t.Errorf("no home: %v, hint %q", err, fault.Hint(err))
 		}
 	}
 	for _, d := range []Digest{{}, {"../../etc/passwd", 1}, {digestOf("x").SHA256, 0}} {
@@ -202,7 +202,7 @@ func TestAddBlob(t *testing.T) {
 		}
 		err := s.AddBlob(c, digestOf("content2"), tt.get)
 		if tt.is == nil {
-			tt.is = func(err error) bool { return fault.Of(err) == fault.Integrity && fault.Mend(err) != "" }
+			tt.is = func(err error) bool { return fault.Of(err) == fault.Integrity && fault.Hint(err) != "" }
 		}
 		if err == nil || !tt.is(err) || !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v", tt.what, err)
@@ -601,7 +601,7 @@ func TestNotAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = s.AddBlob(context.Background(), digestOf("x"), give("x"))
-	if fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), name) || !strings.Contains(fault.Mend(err), EnvDir) {
-		t.Errorf("%v, mend %q", err, fault.Mend(err))
+	if fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), name) || !strings.Contains(fault.Hint(err), EnvDir) {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 }

@@ -82,7 +82,7 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 			}
 			d := &Damage{Kind: "blob", Name: sha256, Path: s.blobPath(Digest{SHA256: sha256}), Why: why}
 			if repair {
-				if err := s.mend(gctx, "blob-"+sha256, d, func() (bool, error) {
+				if err := s.repair(gctx, "blob-"+sha256, d, func() (bool, error) {
 					info, why, err := s.checkBlob(gctx, sha256)
 					return info != nil && why != "", err
 				}, func() error {
@@ -115,7 +115,7 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 		}
 		d := &Damage{Kind: "tree", Name: tree, Path: s.path("trees", tree), Why: why}
 		if repair {
-			if err := s.mendTree(ctx, tree, d); err != nil {
+			if err := s.hintTree(ctx, tree, d); err != nil {
 				return v, err
 			}
 		}
@@ -191,7 +191,7 @@ func (s *Store) brokenLists(tree string) (broken []string) {
 
 // mendTree removes a damaged tree, unless somebody uses it or is about to: who
 // does, and who comes, has locked it as used before looking at it.
-func (s *Store) mendTree(ctx context.Context, tree string, d *Damage) error {
+func (s *Store) hintTree(ctx context.Context, tree string, d *Damage) error {
 	s.Doubt(tree) // or what stat says would be believed
 	if _, err := s.mkdir("locks"); err != nil {
 		return err
@@ -205,15 +205,15 @@ func (s *Store) mendTree(ctx context.Context, tree string, d *Damage) error {
 		return nil
 	}
 	defer unlock()
-	return s.mend(ctx, "tree-"+tree, d, func() (bool, error) {
+	return s.repair(ctx, "tree-"+tree, d, func() (bool, error) {
 		there, why, err := s.checkTree(ctx, tree)
 		return there && why != "", err
 	}, func() error { return s.dropTree(tree) })
 }
 
-// mend removes what is still damaged under its lock: another process may have
+// repair removes what is still damaged under its lock: another process may have
 // replaced it meanwhile.
-func (s *Store) mend(ctx context.Context, name string, d *Damage, still func() (bool, error), drop func() error) error {
+func (s *Store) repair(ctx context.Context, name string, d *Damage, still func() (bool, error), drop func() error) error {
 	unlock, err := s.lock(ctx, name)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 //
 // Results go to stdout, talk goes to stderr behind the program's name. Messages
 // begin in lower case and end without a period; an error is followed by a hint
-// that mends it and the paragraph of docs/troubleshooting.md that explains it. With JSON set, results and the final error are JSON on stdout
+// that hints it and the paragraph of docs/troubleshooting.md that explains it. With JSON set, results and the final error are JSON on stdout
 // and nothing else is. A progress bar is drawn only on a terminal.
 //
 // All that a program prints goes through a UI, which writes nothing that is not
@@ -117,16 +117,9 @@ func (u *UI) Fail(err error) int {
 	if err == nil {
 		return 0
 	}
-	class, mend := fault.Of(err), fault.Mend(err)
+	class, hint := fault.Of(err), fault.Hint(err)
 	if u.JSON {
-		type failure struct {
-			Class   string `json:"class"`
-			Exit    int    `json:"exit"`
-			Message string `json:"message"`
-			Mend    string `json:"mend,omitempty"`
-			Help    string `json:"help,omitempty"`
-		}
-		if u.Data(map[string]failure{"error": {class.String(), int(class), err.Error(), mend, Help(err)}}) == nil {
+		if u.Data(map[string]Failure{"error": FailureOf(err)}) == nil {
 			return int(class)
 		} // else it is at least said
 	}
@@ -135,14 +128,30 @@ func (u *UI) Fail(err error) int {
 		return int(class)
 	}
 	u.talk("error: ", "%v", err)
-	if mend != "" {
-		u.talk("hint: ", "%s", mend)
+	if hint != "" {
+		u.talk("hint: ", "%s", hint)
 	}
 	if class == fault.Internal {
 		u.talk("hint: ", "this is a fault of %s itself; please report it", u.Program)
 	}
 	u.talk("help: ", "%s", Help(err))
 	return int(class)
+}
+
+// A Failure is an error as JSON.
+type Failure struct {
+	Class   string `json:"class"`
+	Exit    int    `json:"exit"` // the exit status
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"` // how to put it right
+	Mend    string `json:"mend,omitempty"` // the hint under its old name, until version 1.0
+	Help    string `json:"help,omitempty"` // the paragraph that explains it
+}
+
+// FailureOf is an error as JSON.
+func FailureOf(err error) Failure {
+	class, hint := fault.Of(err), fault.Hint(err)
+	return Failure{class.String(), int(class), err.Error(), hint, hint, Help(err)}
 }
 
 // Help names the paragraph that explains an error, "" where there is none.

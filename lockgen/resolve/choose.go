@@ -214,6 +214,6 @@ func (u *update) pick(ctx context.Context, l Lister, w *Want) error {
 			youngest.version = h.Version // the oldest of them is the first to be let in
 		}
 	}
-	return fault.Errorf(fault.Policy, fmt.Sprintf("write the exact version, which is consent: lockgen add %s@%s; or %s", w.Name, youngest.version, u.ages().mend(youngest)),
+	return fault.Errorf(fault.Policy, fmt.Sprintf("write the exact version, which is consent: lockgen add %s@%s; or %s", w.Name, youngest.version, u.ages().hint(youngest)),
 		"every version of %s that fits %q is too young (minimum-release-age is %s): %s", w.From, w.Spec, span(u.m.Policy.MinimumAge), strings.Join(lines, "; "))
 }

@@ -95,7 +95,7 @@ func (u *update) fitsBeside(w *Want, f catalog.Fit) error {
 			return err
 		}
 	}
-	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, f.Mend, "it works beside %s %s only, and %s is locked", f.Plugin, f.Versions, listedVersions(versions)))
+	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, f.Hint, "it works beside %s %s only, and %s is locked", f.Plugin, f.Versions, listedVersions(versions)))
 }
 
 func listedVersions(versions map[string]*lock.Version) string {
@@ -194,11 +194,11 @@ func (u *update) fitsNode(ctx context.Context, w *Want, v *lock.Version) error {
 			u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s: npm package %s@%s asks for node %s, and node %s is locked", w, f.Name, f.Version, d.Engines.Node, version))
 			continue
 		}
-		mend := "take a node of that range: lockgen add node@VERSION"
+		hint := "take a node of that range: lockgen add node@VERSION"
 		if r.Allows(NodeHint) {
-			mend = "run: lockgen add node@" + NodeHint + ", or take an older version of " + w.Name
+			hint = "run: lockgen add node@" + NodeHint + ", or take an older version of " + w.Name
 		}
-		own = fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, mend, "it asks for node %s (engines in its package.json), and node %s is locked", d.Engines.Node, version))
+		own = fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, hint, "it asks for node %s (engines in its package.json), and node %s is locked", d.Engines.Node, version))
 	}
 	return own
 }

@@ -215,19 +215,19 @@ const maxChecksums = 1 << 20
 
 // published returns what a checksum file gives for a file.
 func (s *plain) published(ctx context.Context, address, name string) (sums, error) {
-	const mend = "correct checksums of the entry; without it the first download is believed"
+	const hint = "correct checksums of the entry; without it the first download is believed"
 	shown := remote.Redact(address)
 	body, err := s.document(ctx, address, "*/*", maxChecksums)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not that of a file that one platform has not.
-		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, mend, "there is no checksum file %s", shown))
+		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "there is no checksum file %s", shown))
 	}
 	if err != nil {
 		return sums{}, err
 	}
 	found, err := findSums(body, name, false)
 	if err != nil {
-		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, mend, "%s: %w", shown, err))
+		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "%s: %w", shown, err))
 	}
 	return found, nil
 }

@@ -287,11 +287,11 @@ func (s *npmSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 	}
 	bin := w.binName()
 	if bins[bin] == "" {
-		mend := "set binary in the entry to one of them"
+		hint := "set binary in the entry to one of them"
 		if len(bins) == 0 {
-			mend = "this package is a library; ask for the one that holds the plugin"
+			hint = "this package is a library; ask for the one that holds the plugin"
 		}
-		return "", fault.Errorf(fault.Usage, mend, "npm package %s %s has no executable %q; it has %s",
+		return "", fault.Errorf(fault.Usage, hint, "npm package %s %s has no executable %q; it has %s",
 			w.From.Name, w.Version, bin, listed(slices.Collect(maps.Keys(bins))))
 	}
 	file = dir + "/" + bins[bin]

@@ -127,8 +127,8 @@ func (s *pipSource) missing(w *Want, errs []error, j int) Missing {
 	if !w.interpreted() || len(without) == len(errs) {
 		return Missing{reason, errs[j]}
 	}
-	mend := "take " + strings.Join(without, " and ") + " out of python in plugins.toml, the interpreters that wheels are locked for"
-	return Missing{reason + " and Python " + strings.Join(without, " and "), fault.Errorf(fault.Usage, mend, "%w", errs[j])}
+	hint := "take " + strings.Join(without, " and ") + " out of python in plugins.toml, the interpreters that wheels are locked for"
+	return Missing{reason + " and Python " + strings.Join(without, " and "), fault.Errorf(fault.Usage, hint, "%w", errs[j])}
 }
 
 // interpreters notes for which of the interpreters an artifact is, which must be
@@ -459,11 +459,11 @@ func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
 		own, entry = key, said
 	}
 	if entry == "" {
-		mend := `write binary = "…" in the entry as one of them is called, or entry = "MODULE:FUNCTION"`
+		hint := `write binary = "…" in the entry as one of them is called, or entry = "MODULE:FUNCTION"`
 		if len(names) == 0 {
-			mend = `is it a library? take another package, or add: entry = "MODULE:FUNCTION"; of a native executable binary is its path in the wheel`
+			hint = `is it a library? take another package, or add: entry = "MODULE:FUNCTION"; of a native executable binary is its path in the wheel`
 		}
-		return "", fault.Errorf(fault.Usage, mend, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.binary, listed(names))
+		return "", fault.Errorf(fault.Usage, hint, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.binary, listed(names))
 	}
 	if err := lock.CheckEntry(entry); err != nil || !strings.Contains(entry, ":") {
 		return "", fault.Errorf(fault.Integrity, "tell its publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.binary, own, entry)

@@ -235,8 +235,8 @@ func (w *Want) link(all []*Want) {
 func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	p := m.Plugins[name]
 	at := m.At("plugins", name)
-	fail := func(mend, format string, args ...any) error {
-		return fault.Errorf(fault.Usage, mend, "%s: plugin %s: "+format, append([]any{at, name}, args...)...)
+	fail := func(hint, format string, args ...any) error {
+		return fault.Errorf(fault.Usage, hint, "%s: plugin %s: "+format, append([]any{at, name}, args...)...)
 	}
 	c := catalog.Builtin()
 	r, known := c.Lookup(name)
@@ -350,7 +350,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 }
 
 // complete finishes a candidate: its executable and its runtime, by name.
-func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string, fail func(mend, format string, args ...any) error) error {
+func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string, fail func(hint, format string, args ...any) error) error {
 	if w.binary == "" {
 		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
 	}
@@ -374,11 +374,11 @@ func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string
 	}
 	of := m.Plugins[runtime]
 	if of == nil {
-		mend := "run: lockgen add " + runtime
+		hint := "run: lockgen add " + runtime
 		if runtime == "node" {
-			mend += "@" + NodeHint
+			hint += "@" + NodeHint
 		}
-		return fail(mend, "runs on %s, which is not in [plugins]", runtime)
+		return fail(hint, "runs on %s, which is not in [plugins]", runtime)
 	}
 	if of.Runtime != "" || runtime == w.Name || of.Source != nil && of.Source.Kind == lock.NPM {
 		return fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
@@ -388,7 +388,7 @@ func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string
 }
 
 // planGo finds the toolchain of a plugin of kind Go.
-func planGo(m *manifest.Manifest, p *manifest.Plugin, w *Want, fail func(mend, format string, args ...any) error) error {
+func planGo(m *manifest.Manifest, p *manifest.Plugin, w *Want, fail func(hint, format string, args ...any) error) error {
 	if w.From.Kind != lock.Go {
 		return nil
 	}
@@ -415,7 +415,7 @@ func (w *Want) interpreted() bool {
 }
 
 // planPython decides which interpreters the wheels of w must fit.
-func (w *Want) planPython(m *manifest.Manifest, runtime string, fail func(mend, format string, args ...any) error) error {
+func (w *Want) planPython(m *manifest.Manifest, runtime string, fail func(hint, format string, args ...any) error) error {
 	if w.From.Kind != lock.Pip {
 		if w.entry != "" || w.generator != "" {
 			return fail("take entry and generator out", "entry and generator are for plugins of source pip")

@@ -72,8 +72,8 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d %ss", n, unit)
 }
 
-// mend says how to get a version in that is too young.
-func (a ages) mend(s subject) string {
+// hint says how to get a version in that is too young.
+func (a ages) hint(s subject) string {
 	return fmt.Sprintf(`wait, or add to exceptions of [policy]: { name = "%s:%s", version = %q, reason = "…", until = %s }`,
 		s.kind, s.name, s.version, a.now.AddDate(0, 0, 14).Format(time.DateOnly))
 }
@@ -91,7 +91,7 @@ func weight(trust string) int { return slices.Index(lock.Trusts, trust) }
 
 // CheckPolicy holds every version of a lock against [policy]: allow and
 // min-trust. The age of what is locked is not looked at, for the lock keeps no
-// times. The error, of class [fault.Policy], names each offence with its mend.
+// times. The error, of class [fault.Policy], names each offence with its hint.
 func CheckPolicy(m *manifest.Manifest, l *lock.Lock) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
@@ -103,7 +103,7 @@ func CheckPolicy(m *manifest.Manifest, l *lock.Lock) error {
 					return
 				}
 				said[err.Error()] = true
-				errs = append(errs, fault.Errorf(fault.Policy, fault.Mend(err), "%s: %s %s: %w", m.At("plugins", name), name, version, err))
+				errs = append(errs, fault.Errorf(fault.Policy, fault.Hint(err), "%s: %s %s: %w", m.At("plugins", name), name, version, err))
 			}
 			add(trusted(&m.Policy, v.Trust))
 			for _, key := range slices.Sorted(maps.Keys(v.Files)) {
@@ -114,7 +114,7 @@ func CheckPolicy(m *manifest.Manifest, l *lock.Lock) error {
 	return joined(errs, "%d entries of the lock break [policy]:")
 }
 
-// joined makes one error of several that have a mend each.
+// joined makes one error of several that have a hint each.
 func joined(errs []error, head string) error {
 	if len(errs) < 2 {
 		if len(errs) == 0 {
@@ -129,11 +129,11 @@ func joined(errs []error, head string) error {
 	for i, err := range errs {
 		args[i] = err
 		text += "\n%w"
-		if mend := fault.Mend(err); mend != "" {
-			text += "\n  mend: " + strings.ReplaceAll(mend, "%", "%%")
+		if hint := fault.Hint(err); hint != "" {
+			text += "\n  hint: " + strings.ReplaceAll(hint, "%", "%%")
 		}
 	}
-	return fault.Errorf(fault.Of(errs[0]), "mend each of them, then run lockgen again", text, args...)
+	return fault.Errorf(fault.Of(errs[0]), "fix each of them, then run lockgen again", text, args...)
 }
 
 // ages is the rule of this update.
@@ -199,7 +199,7 @@ func (u *update) admit(a *attempt) []error {
 				locked:  locked[lock.NormalPackage(kind, name)+"@"+version],
 			}
 			if why := u.ages().refuse(s); why != "" {
-				err = fault.Errorf(fault.Policy, u.ages().mend(s), "%s package %s %s is too young: %s (minimum-release-age is %s)", kind, name, version, why, span(u.m.Policy.MinimumAge))
+				err = fault.Errorf(fault.Policy, u.ages().hint(s), "%s package %s %s is too young: %s (minimum-release-age is %s)", kind, name, version, why, span(u.m.Policy.MinimumAge))
 			}
 		}
 		if err != nil && !said[err.Error()] {

@@ -171,7 +171,7 @@ func TestTrust(t *testing.T) {
 				pairs++
 				u := newUpdate(&manifest.Manifest{}, Options{Old: &lock.Lock{Plugins: map[string]map[string]*lock.Version{"x": {"1.0.0": {Trust: before}}}}})
 				err := u.keepsTrust(&Want{Name: "x", Version: version}, &lock.Version{Trust: now})
-				if (err == nil) != (j >= i) || err != nil && (fault.Of(err) != fault.Policy || !strings.Contains(fault.Mend(err), "lockgen remove x")) {
+				if (err == nil) != (j >= i) || err != nil && (fault.Of(err) != fault.Policy || !strings.Contains(fault.Hint(err), "lockgen remove x")) {
 					t.Errorf("%s after %s: %v", now, before, err)
 				}
 			}

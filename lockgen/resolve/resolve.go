@@ -59,7 +59,7 @@ type Outcome struct {
 // Update makes a lock that fits the manifest. It resolves and downloads only
 // what the old lock lacks, or what Options ask for. It writes nothing but the
 // store. When anything cannot be locked there is no lock at all, and the error
-// lists every plugin and platform that failed, why, and the mend.
+// lists every plugin and platform that failed, why, and the hint.
 func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, error) {
 	wants, err := Plan(m, o.Old)
 	if err != nil {
@@ -162,8 +162,8 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 			}
 		}
 		if len(specs) == 0 {
-			mend := fault.DidYouMean(name, names, "run: lockgen add "+spec)
-			return nil, fault.Errorf(fault.Usage, mend, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
+			hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
+			return nil, fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
 		}
 		// One version out of a range, by a person's own word.
 		for _, w := range wants {
@@ -190,7 +190,7 @@ func (u *update) touched() (names map[string]bool, only bool) {
 	return names, len(names) > 0 && !u.All
 }
 
-// keepOrSettle takes over what fits, mends what can be mended here, and returns
+// keepOrSettle takes over what fits, settles what can be settled here, and returns
 // what has to be resolved.
 func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
 	touched, only := u.touched()
@@ -311,15 +311,15 @@ func (u *update) fail(total int, failures []failure) error {
 		}
 		return s
 	}
-	mendOf := func(g group) string {
-		mend := fault.Mend(g.err)
-		if mend == "" && fault.Of(g.err) == fault.Upstream {
-			mend = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list, go env GOPROXY"
+	hintOf := func(g group) string {
+		hint := fault.Hint(g.err)
+		if hint == "" && fault.Of(g.err) == fault.Upstream {
+			hint = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
-		return mend
+		return hint
 	}
 	if len(groups) == 1 {
-		return fault.Errorf(class, mendOf(groups[0]), "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
+		return fault.Errorf(class, hintOf(groups[0]), "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
 	}
 	names := map[string]bool{}
 	var b strings.Builder
@@ -328,13 +328,13 @@ func (u *update) fail(total int, failures []failure) error {
 		names[g.w.Name+"@"+g.w.Spec] = true
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
-		if mend := mendOf(g); mend != "" {
-			b.WriteString("\n  mend: " + strings.ReplaceAll(mend, "%", "%%"))
+		if hint := hintOf(g); hint != "" {
+			b.WriteString("\n  hint: " + strings.ReplaceAll(hint, "%", "%%"))
 		}
 	}
-	mend := "mend each of them, then run lockgen again"
+	hint := "fix each of them, then run lockgen again"
 	head := fmt.Sprintf("nothing was written, for %d of %d plugins cannot be locked:", len(names), total)
-	err := fault.Errorf(class, mend, head+b.String(), errs...)
+	err := fault.Errorf(class, hint, head+b.String(), errs...)
 	if !slices.ContainsFunc(groups, func(g group) bool { return !several[g.w] }) {
 		return fault.About(fault.AboutSources, err)
 	}
@@ -461,7 +461,7 @@ func (u *update) settleContest(ctx, download context.Context, stop func(), all [
 		case c.last() || slices.ContainsFunc(failed, func(f failure) bool { return !f.lost() }):
 			c.lost = append(c.failed, failed...)
 			if c.unresolved {
-				stop() // mend this first
+				stop() // this has to be fixed first
 			}
 			return
 		}
@@ -808,13 +808,13 @@ func unfit(err error) error {
 	return &unfitError{err}
 }
 
-// orOptional adds what an entry can say about it to the mend of an error.
+// orOptional adds what an entry can say about it to the hint of an error.
 func orOptional(err error, p lock.Platform) error {
-	mend := fmt.Sprintf("optional = true in the entry makes %s unavailable instead", p.Name)
-	if own := fault.Mend(err); own != "" {
-		mend = own + "; " + mend
+	hint := fmt.Sprintf("optional = true in the entry makes %s unavailable instead", p.Name)
+	if own := fault.Hint(err); own != "" {
+		hint = own + "; " + hint
 	}
-	return fault.Errorf(fault.Of(err), mend, "%w", err)
+	return fault.Errorf(fault.Of(err), hint, "%w", err)
 }
 
 // reasonOf is an error in the words of the lock.

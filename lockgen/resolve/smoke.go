@@ -240,16 +240,16 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 	return "", nil
 }
 
-// smokeError gives a failed run its class and mend.
+// smokeError gives a failed run its class and hint.
 func smokeError(err error, what string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	class, mend := fault.Integrity, "take another version, or report it to its publisher; to lock it untried: lockgen update --no-smoke"
+	class, hint := fault.Integrity, "take another version, or report it to its publisher; to lock it untried: lockgen update --no-smoke"
 	if fault.Of(err) == fault.Usage || strings.Contains(err.Error(), "unparseable") {
-		class, mend = fault.Usage, "is binary in the entry a protoc plugin? to lock it untried: lockgen update --no-smoke"
+		class, hint = fault.Usage, "is binary in the entry a protoc plugin? to lock it untried: lockgen update --no-smoke"
 	}
-	return fault.Errorf(class, mend, "smoke run: %s: %w", what, err)
+	return fault.Errorf(class, hint, "smoke run: %s: %w", what, err)
 }
 
 // answered reports whether protoc relays what a plugin says, not that it broke.

@@ -258,7 +258,7 @@ func (s *cargoSource) still(ctx context.Context, _ *Want, v *lock.Version) map[s
 		switch {
 		case err != nil:
 		case !ok:
-			w.err = fault.Errorf(fault.Upstream, goneMend, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
+			w.err = fault.Errorf(fault.Upstream, goneHint, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
 		default:
 			w.digest = said.SHA256
 			if said.Yanked {
@@ -399,7 +399,7 @@ func (s *artifacts) still(ctx context.Context, w *Want, v *lock.Version) map[str
 		if said.err == nil && said.digest == said.expected {
 			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
 			if err == nil && !there {
-				err = fault.Errorf(fault.Upstream, goneMend, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
+				err = fault.Errorf(fault.Upstream, goneHint, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
 			}
 			said.err = err
 		}
@@ -476,8 +476,8 @@ type listing struct {
 	err  error
 }
 
-// goneMend is for what upstream has no more.
-const goneMend = "it stays usable from a cache and from a mirror (lockgen mirror); which newer versions there are: lockgen outdated"
+// goneHint is for what upstream has no more.
+const goneHint = "it stays usable from a cache and from a mirror (lockgen mirror); which newer versions there are: lockgen outdated"
 
 // word is what a listing says of one entry.
 func (l listing) word(entry, gone, expected string) word {
@@ -486,7 +486,7 @@ func (l listing) word(entry, gone, expected string) word {
 	}
 	entryOf, ok := l.said[entry]
 	if !ok {
-		return word{err: fault.Errorf(fault.Upstream, goneMend, "%s: %w", gone, fs.ErrNotExist)}
+		return word{err: fault.Errorf(fault.Upstream, goneHint, "%s: %w", gone, fs.ErrNotExist)}
 	}
 	return word{record: entryOf, expected: expected}
 }

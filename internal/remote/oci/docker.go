@@ -121,7 +121,7 @@ func (r *Repository) credential(ctx context.Context, hostport string) (auth.Cred
 	}
 	docker, err := r.c.docker()
 	if err != nil {
-		return auth.EmptyCredential, fault.Errorf(fault.Machine, "mend the file, or run: docker login "+hostport,
+		return auth.EmptyCredential, fault.Errorf(fault.Machine, "correct the file, or run: docker login "+hostport,
 			"docker's configuration %s: %w", r.c.config, err)
 	}
 	cred, err := docker.credential(ctx, hostport)

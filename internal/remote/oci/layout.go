@@ -131,7 +131,7 @@ func (l Layout) Node(_ context.Context, d Descriptor) (*Node, error) {
 		return nil, l.broken(err)
 	}
 	if found := Describe(d.MediaType, data); found.SHA256 != d.SHA256 || found.Size != d.Size {
-		return nil, fault.Errorf(fault.Integrity, "mend it: lockgen mirror --to "+l.String(), "%s is damaged: sha256:%s, %d bytes", name, found.SHA256, found.Size)
+		return nil, fault.Errorf(fault.Integrity, "repair it: lockgen mirror --to "+l.String(), "%s is damaged: sha256:%s, %d bytes", name, found.SHA256, found.Size)
 	}
 	return parse(name, d.spec(), data)
 }
@@ -149,7 +149,7 @@ func (l Layout) Download(ctx context.Context, sha256 string, size int64, sink re
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || info.Size() != size {
-		return fault.Errorf(fault.Integrity, "mend it: lockgen mirror --to "+l.String(), "%s: sha256:%s is damaged: not a file of %d bytes", l, sha256, size)
+		return fault.Errorf(fault.Integrity, "repair it: lockgen mirror --to "+l.String(), "%s: sha256:%s is damaged: not a file of %d bytes", l, sha256, size)
 	}
 	sink.From(f.Name())
 	_, err = io.CopyBuffer(struct{ io.Writer }{sink}, &stopping{ctx, f}, make([]byte, 256<<10))

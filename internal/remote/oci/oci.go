@@ -181,16 +181,16 @@ func checkBody(asked *url.URL, resp *http.Response) error {
 			return err
 		}
 		resp.Body = io.NopCloser(bytes.NewReader(body))
-		const mend = "try again; if it stays so, do not use this registry"
+		const hint = "try again; if it stays so, do not use this registry"
 		if wanted.Validate() == nil {
 			if found := wanted.Algorithm().FromBytes(body); found != wanted {
-				return fault.Errorf(fault.Integrity, mend, "%s: the registry sends other bytes than it was asked for: got %s, %d bytes, expected %s",
+				return fault.Errorf(fault.Integrity, hint, "%s: the registry sends other bytes than it was asked for: got %s, %d bytes, expected %s",
 					remote.Redact(asked.String()), found, len(body), wanted)
 			}
 		}
 		if known {
 			if found := said.Algorithm().FromBytes(body); found != said {
-				return fault.Errorf(fault.Integrity, mend, "%s: the registry says %s and sends %s (%d bytes)", remote.Redact(asked.String()), said, found, len(body))
+				return fault.Errorf(fault.Integrity, hint, "%s: the registry says %s and sends %s (%d bytes)", remote.Redact(asked.String()), said, found, len(body))
 			}
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // TestEveryFaultHasAMend walks the code of both programs. A fault that is not
 // ours says how to put it right, where it is made or by the error it wraps;
 // package cli gives the hint for errors of the command line.
-func TestEveryFaultHasAMend(t *testing.T) {
+func TestEveryFaultHasAHint(t *testing.T) {
 	calls, literals := 0, 0
 	of := func(e ast.Expr) bool { // fault.Of(err): the wrapped error knows
 		call, ok := e.(*ast.CallExpr)
@@ -63,20 +63,20 @@ func TestEveryFaultHasAMend(t *testing.T) {
 						class.Sel.Name == "Usage" && byCLI(filepath.ToSlash(filepath.Dir(name)))) {
 						break
 					}
-					t.Errorf("%s: a fault without a mend", set.Position(n.Pos()))
+					t.Errorf("%s: a fault without a hint", set.Position(n.Pos()))
 				case *ast.CompositeLit:
 					if id, ok := n.Type.(*ast.Ident); !ok || id.Name != "failure" {
-						break // Command of proc has a mend of its own for each class
+						break // Command of proc has a hint of its own for each class
 					}
-					var class, mend ast.Expr
+					var class, hint ast.Expr
 					for _, e := range n.Elts {
 						if kv, ok := e.(*ast.KeyValueExpr); ok {
 							switch key, _ := kv.Key.(*ast.Ident); {
 							case key == nil:
 							case key.Name == "class":
 								class = kv.Value
-							case key.Name == "mend":
-								mend = kv.Value
+							case key.Name == "hint":
+								hint = kv.Value
 							}
 						}
 					}
@@ -84,8 +84,8 @@ func TestEveryFaultHasAMend(t *testing.T) {
 						break
 					}
 					literals++
-					if !of(class) && (mend == nil || empty(mend)) {
-						t.Errorf("%s: a class without a mend", set.Position(n.Pos()))
+					if !of(class) && (hint == nil || empty(hint)) {
+						t.Errorf("%s: a class without a hint", set.Position(n.Pos()))
 					}
 				}
 				return true
@@ -102,13 +102,13 @@ func TestEveryFaultHasAMend(t *testing.T) {
 }
 
 // TestMachine: what the operating system refuses is of this machine and has a
-// mend, also where a connection says it.
+// hint, also where a connection says it.
 func TestMachine(t *testing.T) {
 	_, missing := os.Open("/does/not/exist")
 	for _, tt := range []struct {
 		err     error
 		machine bool // of this machine, whoever says it
-		mend    string
+		hint    string
 	}{
 		{&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}, true, "ulimit -n"},
 		{&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.ENFILE)}, true, "too many files open"},
@@ -131,20 +131,20 @@ func TestMachine(t *testing.T) {
 		if got := IsMachine(tt.err); got != tt.machine {
 			t.Errorf("%v: of this machine: %t", tt.err, got)
 		}
-		mend := Mend(tt.err)
+		hint := Hint(tt.err)
 		if tt.machine { // of one that has a class as well
-			mend = MachineMend(tt.err)
+			hint = MachineHint(tt.err)
 		}
-		if tt.mend == "" && mend != "" || !strings.Contains(mend, tt.mend) {
-			t.Errorf("%v: mend %q, want %q", tt.err, mend, tt.mend)
+		if tt.hint == "" && hint != "" || !strings.Contains(hint, tt.hint) {
+			t.Errorf("%v: hint %q, want %q", tt.err, hint, tt.hint)
 		}
-		if tt.mend != "" { // and wrapped, by another's class as well
-			if mend := Mend(Errorf(Machine, "", "wrapped: %w", tt.err)); !strings.Contains(mend, tt.mend) {
-				t.Errorf("%v, wrapped: mend %q", tt.err, mend)
+		if tt.hint != "" { // and wrapped, by another's class as well
+			if hint := Hint(Errorf(Machine, "", "wrapped: %w", tt.err)); !strings.Contains(hint, tt.hint) {
+				t.Errorf("%v, wrapped: hint %q", tt.err, hint)
 			}
 		}
 	}
-	if MendOr(errors.New("x"), "else") != "else" || MendOr(Errorf(Usage, "own", "x"), "else") != "own" {
+	if HintOr(errors.New("x"), "else") != "else" || HintOr(Errorf(Usage, "own", "x"), "else") != "own" {
 		t.Error("MendOr")
 	}
 }
