@@ -3,6 +3,8 @@ package docs
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -19,11 +21,20 @@ func TestReports(t *testing.T) {
 		}
 		w.write(name, string(text))
 	}
+	before := w.read(lock.FileName)
+	w.write(lock.FileName, regexp.MustCompile(`(?m)^"node_modules/ts-poet" = .*\n`).ReplaceAllString(
+		strings.NewReplacer(`ts-proto."2.7.2"`, `ts-proto."2.7.1"`, `name = "ts-proto", version = "2.7.2"`, `name = "ts-proto", version = "2.7.1"`).Replace(before), ""))
+	for _, command := range []string{"git init -q", "lockgen init -q", `git config diff.lockgen.textconv "lockgen textconv"`, "git add .", "git -c user.name=a -c user.email=a@example.com commit -q -m before"} {
+		if out := w.run(command); out != "" {
+			t.Fatalf("%s: %s", command, out)
+		}
+	}
+	w.write(lock.FileName, before)
 	commands := 0
 	for _, s := range sections(t, "reports.md") {
 		commands += w.show(s.blocks)
 	}
-	if commands < 6 {
+	if commands < 9 {
 		t.Errorf("the page shows %d commands only", commands)
 	}
 }

@@ -145,6 +145,15 @@ func (w *world) write(name, text string) {
 	}
 }
 
+func (w *world) read(name string) string {
+	w.Helper()
+	text, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return string(text)
+}
+
 // run runs a command of the page and returns its output, both streams.
 func (w *world) run(command string) string {
 	w.Helper()

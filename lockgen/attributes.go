@@ -24,11 +24,13 @@ const attributesName = ".gitattributes"
 // until a clone is told what to run: see [gitConfig].
 const attributes = "text eol=lf merge=lockgen linguist-generated diff=lockgen"
 
-// gitConfig are the commands that make the drivers known to a clone. There is no
-// textconv: a diff must not hide a digest.
+// gitConfig are the commands that make the drivers known to a clone. The heading
+// of a hunk is the line of a plugin, in the lock and in what lockgen textconv
+// prints, which hides no digest.
 var gitConfig = []string{
 	`git config merge.lockgen.driver "lockgen merge-driver %O %A %B"`,
-	`git config diff.lockgen.xfuncname "^\[plugins\..*"`,
+	`git config diff.lockgen.xfuncname "^(\[plugins\..*|[a-z][^ ]* [^ =]+)$"`,
+	`git config diff.lockgen.textconv "lockgen textconv"`,
 }
 
 // attributed reports whether a .gitattributes keeps the line ends of a file that

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/birbparty/buck2-protobuf/internal/child"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -24,11 +26,16 @@ var diffVerb = &cli.Verb[program]{
 	Long: `Compares the lock of a git revision, HEAD unless given, or another file, with
 the lock here, and says it in words: versions, packages of a closure that came,
 moved and went, platforms, trust. Bytes that changed under one version are
-shouted. The exit status is 0 whether or not there is a difference.`,
+shouted. The exit status is 0 whether or not there is a difference. --markdown
+prints it as a comment on a pull request.`,
 	Example: `lockgen diff                   since the last commit
 lockgen diff main
+lockgen diff --markdown origin/main
 lockgen diff ../other/plugins.lock.toml`,
 	JSON: true, Run: runDiff,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.BoolVar(&p.markdown, "markdown", false, "print Markdown")
+	},
 }
 
 // runDiff says what changed between an older lock and the lock here. A
@@ -36,6 +43,9 @@ lockgen diff ../other/plugins.lock.toml`,
 func runDiff(ctx context.Context, p *program, args []string) error {
 	if len(args) > 1 {
 		return fault.Errorf(fault.Usage, "run: lockgen help diff", "lockgen diff takes one revision or file, got %q", args[1])
+	}
+	if p.markdown && p.ui.JSON {
+		return fault.Errorf(fault.Usage, "leave one of them out", "--markdown and --json are two forms of one result")
 	}
 	if err := p.locateLock(); err != nil {
 		return err
@@ -53,6 +63,10 @@ func runDiff(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	changes := lock.Compare(old, now)
+	if p.markdown {
+		p.ui.Result("%s", strings.TrimSuffix(markdown(filepath.Base(p.lock), from, changes), "\n"))
+		return nil
+	}
 	if p.ui.JSON {
 		if changes == nil {
 			changes = []lock.Change{}

@@ -47,7 +47,7 @@ lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
 	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb,
-		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb},
+		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb, textconvVerb},
 	Values: values,
 	Topics: docs.Pages,
 	Flags: func(f *pflag.FlagSet, p *program) {
@@ -89,7 +89,8 @@ type program struct {
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
-	format, output           string // sbom, report
+	format, output           string // sbom
+	markdown                 bool   // diff
 	manager, minVersion      string // doctor
 
 	to                 string   // mirror

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+)
+
+// folded is how many packages a list may have that is not folded.
+const folded = 6
+
+// markdown says what changed as a comment on a pull request: one item a plugin,
+// whose first line is the summary. All that comes from a lock is code, in which
+// nothing is markup, a mention or a link. From is what the lock was compared
+// with.
+func markdown(name, from string, changes []lock.Change) string {
+	var b strings.Builder
+	if len(changes) == 0 {
+		fmt.Fprintf(&b, "%s pins the same as %s.\n", code(name), code(from))
+		return b.String()
+	}
+	fmt.Fprintf(&b, "### %s: %s since %s\n\n", code(name), count(len(changes), "change"), code(from))
+	for _, c := range changes {
+		if len(c.Replaced) > 0 {
+			b.WriteString("> [!CAUTION]\n> Bytes changed under the same version. Upstreams promise never to do that: find out why before you merge.\n\n")
+			break
+		}
+	}
+	for _, c := range changes {
+		b.WriteString("- " + code(c.Plugin) + " ")
+		switch {
+		case c.From == "":
+			b.WriteString(version(c.To) + " is new")
+		case c.To == "":
+			b.WriteString(version(c.From) + " is gone\n")
+			continue
+		case c.From == c.To:
+			b.WriteString(version(c.To))
+		default:
+			b.WriteString(version(c.From) + " -> " + version(c.To))
+		}
+		lists := []struct {
+			what string
+			of   []string
+		}{
+			{"%s with **other bytes under the same version**", c.Replaced}, {"%s new", c.New}, {"%s moved", c.Moved}, {"%s dropped", c.Gone},
+		}
+		var parts []string
+		for _, l := range lists {
+			if len(l.of) == 0 {
+				continue
+			}
+			noun := "package"
+			if l.what == lists[0].what {
+				noun = "file"
+			}
+			parts = append(parts, newPackages(fmt.Sprintf(l.what, count(len(l.of), noun))))
+		}
+		for _, rest := range c.Rest {
+			parts = append(parts, code(rest))
+		}
+		if len(parts) > 0 {
+			b.WriteString(": " + strings.Join(parts, ", "))
+		}
+		b.WriteString("\n")
+		for _, l := range lists {
+			items(&b, strings.ReplaceAll(strings.TrimPrefix(l.what, "%s "), "with ", ""), l.of)
+		}
+	}
+	return b.String()
+}
+
+// newPackages says "2 new packages" for "2 packages new".
+func newPackages(s string) string {
+	if n, ok := strings.CutSuffix(s, " new"); ok {
+		return strings.Replace(n, " ", " new ", 1)
+	}
+	return s
+}
+
+// items writes names as an item of their own, folded where there are many.
+func items(b *strings.Builder, what string, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	if len(names) < folded {
+		var words []string
+		for _, name := range names {
+			words = append(words, code(name))
+		}
+		fmt.Fprintf(b, "  - %s: %s\n", what, strings.Join(words, ", "))
+		return
+	}
+	fmt.Fprintf(b, "  - <details><summary>%s: %d</summary>\n\n", strings.ReplaceAll(what, "*", ""), len(names))
+	for _, name := range names {
+		fmt.Fprintf(b, "    - %s\n", code(name))
+	}
+	b.WriteString("\n    </details>\n")
+}
+
+// code is a code span of any text (CommonMark 0.31, 6.1).
+func code(s string) string {
+	s = plain.Row(s)
+	fence, run := 1, 0
+	for _, r := range s {
+		if run++; r != '`' {
+			run = 0
+		}
+		fence = max(fence, run+1)
+	}
+	pad := ""
+	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") || s == "" {
+		pad = " "
+	}
+	ticks := strings.Repeat("`", fence)
+	return ticks + pad + s + pad + ticks
+}
+
+// version is a version as text; of what it may hold, only _ is markup.
+func version(s string) string { return strings.ReplaceAll(s, "_", `\_`) }
