@@ -39,9 +39,7 @@ import (
 // files each.
 func BenchmarkMonorepo(b *testing.B) {
 	buf := testenv.Program(b, "buf")
-	if bucktest.Find() == "" {
-		b.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(b)
 	targets := 400
 	if s := os.Getenv("BUCK2_PROTOBUF_BENCH_TARGETS"); s != "" {
 		var err error
@@ -208,9 +206,7 @@ func dependents(b *testing.B, dir string) map[string]int {
 //
 //	go test -run '^$' -bench Lock -benchtime 5x ./examples
 func BenchmarkLock(b *testing.B) {
-	if bucktest.Find() == "" {
-		b.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(b)
 	const versions = 1000
 	project := func(files map[string]string) func() time.Duration {
 		dir := filepath.Join(b.TempDir(), "repo")

@@ -101,9 +101,7 @@ func fetcher(t *testing.T) func(name string) string {
 // examples/consumer, copied into a repository of its own, takes this one from
 // git by commit.
 func TestConsumer(t *testing.T) {
-	if bucktest.Find() == "" {
-		t.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(t)
 	dir := t.TempDir()
 	origin, consumer := filepath.Join(dir, "origin"), filepath.Join(dir, "consumer")
 	bucktest.CopyRepo(t, origin)

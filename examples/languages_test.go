@@ -272,9 +272,7 @@ func TestVersions(t *testing.T) {
 // A small repository of the generator that the benchmark measures with: every
 // file of it is generated, by the target that has it.
 func TestMonorepo(t *testing.T) {
-	if bucktest.Find() == "" {
-		t.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(t)
 	dir := filepath.Join(t.TempDir(), "repo")
 	bucktest.CopyRepo(t, dir)
 	command(t, bucktest.Root(t), "go", "run", "./examples/monorepo", "--targets", "6", "--files", "20", filepath.Join(dir, "acme"))

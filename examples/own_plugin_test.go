@@ -19,9 +19,7 @@ func TestOwnPlugin(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the example's plugin is locked for Linux")
 	}
-	if bucktest.Find() == "" {
-		t.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(t)
 	root := bucktest.Root(t)
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "own-plugin"))); err != nil {

@@ -26,9 +26,7 @@ const buildGrid = "buildgrid==0.4.4"
 // of code nor the fetching of plugins.
 func TestRemoteCache(t *testing.T) {
 	testenv.Real(t, "needs a remote cache from its registry")
-	if bucktest.Find() == "" {
-		t.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(t)
 	address := remoteCache(t)
 	root := bucktest.Root(t)
 	data, err := os.ReadFile(filepath.Join(root, "examples", "remote", "bazel-remote.buckconfig"))

@@ -176,9 +176,7 @@ protobuf_toolchain(
 // name, with the repository's own lock and more tables at its end.
 func scratch(t *testing.T, more string, files map[string]string) *bucktest.Project {
 	t.Helper()
-	if bucktest.Find() == "" {
-		t.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(t)
 	root := bucktest.Root(t)
 	own, err := os.ReadFile(filepath.Join(root, lock.FileName))
 	if err != nil {

@@ -324,6 +324,7 @@ func installed(t *testing.T, packages ...string) string {
 // machine by way of a file server, and a server and a client of what it
 // generates.
 func TestCompiledGRPCCpp(t *testing.T) {
+	bucktest.Need(t)
 	testenv.Real(t, "needs protoc from its registry")
 	needs(t, "go", "g++", "python3", "grpc_cpp_plugin")
 	library := installed(t, "protobuf", "grpc++")
@@ -389,6 +390,7 @@ const greetProto = "syntax = \"proto3\";\npackage api;\noption java_multiple_fil
 // have, locked from the one that this machine's mvn uses, and a server and a
 // client of what it generates.
 func TestCompiledGRPCJava(t *testing.T) {
+	bucktest.Need(t)
 	testenv.Real(t, "needs a plugin and runtimes from a repository of Maven")
 	needs(t, "go", "mvn", "javac", "jar", "java", "python3")
 	host, ok := lock.Host()

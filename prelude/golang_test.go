@@ -21,6 +21,7 @@ import (
 // TestGoPlugin locks a Go plugin with lockgen and lets Buck2 fetch it, for this
 // machine and for executors of another cpu: each is what lockgen compiled.
 func TestGoPlugin(t *testing.T) {
+	bucktest.Need(t)
 	host, ok := lock.Host()
 	if !ok {
 		t.Skip("skipped: the lock has no name for this machine")

@@ -116,9 +116,7 @@ const withoutNetwork = "BUCK2_PROTOBUF_TEST_WITHOUT_NETWORK"
 // Without a network everything loads, everything can be analysed, and whatever
 // needs no download is built; what does need one says so.
 func TestWithoutNetwork(t *testing.T) {
-	if bucktest.Find() == "" {
-		t.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	bucktest.Need(t)
 	if os.Getenv(withoutNetwork) == "" {
 		needs(t, "go", "ip", "unshare")
 		namespace := func(name string, args ...string) *exec.Cmd {

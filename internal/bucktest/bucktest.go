@@ -38,18 +38,26 @@ func Find() string {
 	return path
 }
 
+// Need returns the path of Buck2. It skips the test where there is none, and with
+// -short.
+func Need(t testing.TB) string {
+	t.Helper()
+	testenv.Real(t, "it starts Buck2")
+	buck2 := Find()
+	if buck2 == "" {
+		t.Skip("no buck2 that runs: put one on PATH or name it in BUCK2")
+	}
+	return buck2
+}
+
 // Open returns the project at dir and stops its daemon when the test ends. It
-// skips the test where there is no Buck2, and with -short. The isolation is the name of the
+// skips the test as [Need] does. The isolation is the name of the
 // folder inside buck-out that keeps the project's outputs, so that a test in a
 // checkout neither disturbs nor uses those of the person who works in it. Each
 // package needs a name of its own, for packages are tested side by side.
 func Open(t testing.TB, dir, isolation string) *Project {
 	t.Helper()
-	testenv.Real(t, "it starts Buck2")
-	buck2 := Find()
-	if buck2 == "" {
-		t.Skip("no buck2: put one on PATH or name it in BUCK2")
-	}
+	buck2 := Need(t)
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		t.Fatal(err)

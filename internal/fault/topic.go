@@ -24,13 +24,15 @@ const (
 	AboutMachine  Topic = "machine"
 	AboutManagers Topic = "package-managers"         // not found, too old or forbidden
 	AboutSettings Topic = "settings-of-cargo-and-go" // which count, and that they start no program
+	AboutNPM      Topic = "npm"                      // settings of npm: which count
+	AboutOthers   Topic = "cache-of-others"          // others can write to it
 	AboutTime     Topic = "out-of-time"
 )
 
 // Topics lists all of them.
 func Topics() []Topic {
 	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
-		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutSettings, AboutTime}
+		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutSettings, AboutNPM, AboutOthers, AboutTime}
 }
 
 // topical is an error with a topic of its own.

@@ -2,6 +2,7 @@ package lock
 
 import (
 	"bytes"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ func decoded(text string) (*Lock, error) {
 // the same way, of canonical texts and of thousands of damaged ones; and it does
 // take what Print wrote, with every key that there is.
 func TestReadCanonical(t *testing.T) {
+	t.Parallel()
 	texts := []string{string(Print(sample())), header + "schema = 1\n"}
 	more, err := filepath.Glob("testdata/*.toml")
 	if err != nil || len(more) == 0 {
@@ -53,7 +55,7 @@ func TestReadCanonical(t *testing.T) {
 			t.Fatalf("is not read:\n%s", text)
 		}
 		lines := strings.SplitAfter(text, "\n")
-		for range 3000 {
+		for range testenv.Count(500, 3000) {
 			at := r.IntN(len(text))
 			bad := text[:at] + string(rune(1+r.IntN(255))) + text[at+1:]
 			switch r.IntN(4) {
@@ -73,7 +75,7 @@ func TestReadCanonical(t *testing.T) {
 			}
 		}
 	}
-	if mutations < 10000 || same == 0 || same == mutations {
+	if mutations < testenv.Count(1500, 10000) || same == 0 || same == mutations {
 		t.Errorf("%d of %d mutations were read", same, mutations)
 	}
 	// Every key, so that none is forgotten in fields.

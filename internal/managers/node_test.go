@@ -58,6 +58,7 @@ var tools = []struct{ name, spec, program string }{
 // none.
 func machineNPM(t *testing.T) *npm.Client {
 	t.Helper()
+	testenv.Real(t, "it starts npm")
 	n, err := npm.Find(t.Context())
 	if err != nil {
 		t.Skipf("no npm to try with: %v", err)
@@ -65,8 +66,8 @@ func machineNPM(t *testing.T) *npm.Client {
 	return n
 }
 
-// eachManager runs a test with every manager, found as FindNode finds them. The
-// registry is asked for them once.
+// eachManager runs a test with npm, and in the full suite with every manager, found
+// as FindNode finds them. The registry is asked for them once.
 func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 	npm := machineNPM(t)
 	for _, tool := range tools {
@@ -83,6 +84,7 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 				test(t, m)
 				return
 			}
+			testenv.OnlyFull(t, "npm does the same")
 			dir := testCache(t, "managers")
 			dir = filepath.Join(dir, strings.ReplaceAll(tool.spec, "/", "+"))
 			find := func() string {
@@ -93,9 +95,6 @@ func eachManager(t *testing.T, test func(t *testing.T, m *NodeManager)) {
 				return found[0]
 			}
 			if find() == "" {
-				if testing.Short() {
-					t.Skipf("short: %s would come from the registry", tool.spec)
-				}
 				if err := os.MkdirAll(dir, 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -553,6 +552,7 @@ func closure(t *testing.T, n *npm.Client, name, version string) []Tarball {
 
 // TestNodeManagersInstallPlugins installs the real plugins with each manager.
 func TestNodeManagersInstallPlugins(t *testing.T) {
+	testenv.OnlyFull(t, "TestRealPlugins of fetch installs one by npm")
 	testenv.Real(t, "needs packages of the registry")
 	npm := machineNPM(t)
 	for _, test := range []struct {

@@ -18,17 +18,18 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// eachWheelManager runs a test with pip and uv, found as FindWheelManager finds
+// eachWheelManager runs a test with pip, and in the full suite with uv, found as FindWheelManager finds
 // them. The index is asked for uv once.
 func eachWheelManager(t *testing.T, test func(t *testing.T, m *WheelManager)) {
 	for _, name := range []string{"pip", "uv"} {
 		t.Run(name, func(t *testing.T) {
+			testenv.Real(t, "it starts "+name)
 			if name == "uv" {
+				testenv.OnlyFull(t, "pip does the same")
 				const spec = "uv==0.13.9"
 				dir := testCache(t, "managers")
 				dir = filepath.Join(dir, spec)
 				if _, err := os.Stat(filepath.Join(dir, "bin")); err != nil {
-					testenv.Real(t, "uv would come from the index")
 					if _, err := pip.Find(t.Context()); err != nil {
 						t.Skipf("no pip to install uv with: %v", err)
 					}

@@ -96,7 +96,7 @@ func ReadConfig(ctx context.Context, dir string, other func(context.Context) (*C
 	// Settings that npm has not taken since version 9: it ends when it meets one.
 	for _, key := range []string{"_auth", "_authToken", "_password"} {
 		if slices.ContainsFunc(c.layers[1:], func(l npmLayer) bool { return l[key] != nil }) {
-			return nil, fault.Errorf(fault.Machine, "run: npm config fix", "npm's configuration has %s for no registry: it belongs to one, as in //HOST/:%s", key, key)
+			return nil, settingsError("run: npm config fix", "npm's configuration has %s for no registry: it belongs to one, as in //HOST/:%s", key, key)
 		}
 	}
 	return c, nil
@@ -153,7 +153,7 @@ func (c *Config) Registry(ctx context.Context, scope string) (string, error) {
 	text := fmt.Sprint(said)
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return "", fault.Errorf(fault.Machine, npmRegistryHint, "npm's configuration has no registry for %q but %q", scope, remote.Redact(text))
+		return "", settingsError(npmRegistryHint, "npm's configuration has no registry for %q but %q", scope, remote.Redact(text))
 	}
 	return text, nil
 }
@@ -244,19 +244,19 @@ func (c *Config) authorities() (*x509.CertPool, error) {
 		if err == nil {
 			pool := x509.NewCertPool()
 			if !pool.AppendCertsFromPEM(data) {
-				return nil, fault.Errorf(fault.Machine, "correct cafile in npm's configuration", "cafile of npm's configuration: %s holds no certificate", file)
+				return nil, settingsError("correct cafile in npm's configuration", "cafile of npm's configuration: %s holds no certificate", file)
 			}
 			return pool, nil
 		}
 		if !os.IsNotExist(err) { // which npm ignores
-			return nil, fault.Errorf(fault.Machine, "correct cafile in npm's configuration", "cafile of npm's configuration: %w", err)
+			return nil, settingsError("correct cafile in npm's configuration", "cafile of npm's configuration: %w", err)
 		}
 	}
 	if ca := c.texts("ca"); len(ca) > 0 {
 		pool := x509.NewCertPool()
 		for _, one := range ca {
 			if !pool.AppendCertsFromPEM([]byte(strings.ReplaceAll(one, `\n`, "\n"))) {
-				return nil, fault.Errorf(fault.Machine, "correct ca in npm's configuration, or name a file by cafile", "ca of npm's configuration is not a certificate")
+				return nil, settingsError("correct ca in npm's configuration, or name a file by cafile", "ca of npm's configuration is not a certificate")
 			}
 		}
 		return pool, nil
@@ -384,7 +384,7 @@ func (c *Config) proxy(u *url.URL) (*url.URL, error) {
 		if proxy := c.text(key); proxy != "" {
 			p, err := url.Parse(proxy)
 			if err != nil || p.Host == "" {
-				return nil, fault.Errorf(fault.Machine, "correct it: npm config set "+key+" https://HOST:PORT", "%s of npm's configuration is not a URL: %s", key, remote.Redact(proxy))
+				return nil, settingsError("correct it: npm config set "+key+" https://HOST:PORT", "%s of npm's configuration is not a URL: %s", key, remote.Redact(proxy))
 			}
 			return p, nil
 		}
@@ -404,4 +404,9 @@ func (c *Config) direct(u *url.URL) bool {
 		}
 	}
 	return false
+}
+
+// settingsError is the error of a setting that cannot be used.
+func settingsError(hint, format string, args ...any) error {
+	return fault.About(fault.AboutNPM, fault.Errorf(fault.Machine, hint, format, args...))
 }

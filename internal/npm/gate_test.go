@@ -18,10 +18,8 @@ var (
 
 // TestNPMGate: the real npm chooses among what the gate lets through.
 func TestNPMGate(t *testing.T) {
-	n, err := Find(t.Context())
-	if err != nil {
-		t.Skipf("no npm to try with: %v", err)
-	}
+	t.Parallel()
+	n := realNPM(t)
 	s := fake.New(t)
 	for version, when := range map[string]time.Time{"1.0.0": {}, "1.1.0": gateNow, "1.2.0": young} {
 		s.Package(fake.Package{Name: "@x/dep", Version: version, Released: when})

@@ -19,10 +19,8 @@ var (
 
 // TestPipGate: the same for pip.
 func TestPipGate(t *testing.T) {
-	p, err := Find(t.Context())
-	if err != nil {
-		t.Skipf("no pip to try with: %v", err)
-	}
+	t.Parallel()
+	p := realPip(t)
 	s := fake.New(t)
 	for version, when := range map[string]time.Time{"1.0": {}, "1.1": today, "1.2": tooYoung} {
 		s.Wheel(fake.Wheel{Name: "Some.Dep", Version: version, Released: when})

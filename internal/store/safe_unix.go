@@ -54,5 +54,5 @@ func (s *Store) mine(real, dir string) error {
 }
 
 func (s *Store) unsafe(hint, format string, args ...any) error {
-	return fault.Errorf(fault.Machine, "run: "+hint+"; or set "+EnvDir+" to a folder of your own", "the cache %s is not used: "+format, append([]any{s.dir}, args...)...)
+	return fault.About(fault.AboutOthers, fault.Errorf(fault.Machine, "run: "+hint+"; or set "+EnvDir+" to a folder of your own", "the cache %s is not used: "+format, append([]any{s.dir}, args...)...))
 }
