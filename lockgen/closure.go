@@ -76,7 +76,7 @@ func closureOf(name, version string, v *lock.Version) *branch {
 			b = known
 		} else {
 			at[id] = b
-			b.Self = b.Kind == aPackage && b.above == top && lock.NormalPackage(v.Source, pkg) == lock.NormalPackage(v.Source, v.Package)
+			b.Self = b.Kind == aPackage && b.above == top && lock.KindOf(v.Source).Normal(pkg) == lock.KindOf(v.Source).Normal(v.Package)
 			b.Runs = slices.Contains(v.BuildScripts, pkg+"-"+of)
 			b.above.Below = append(b.above.Below, b)
 		}
@@ -284,5 +284,5 @@ func (b *branch) named(source, word string) bool {
 	if source == lock.Go {
 		version = strings.TrimPrefix(version, "v")
 	}
-	return lock.NormalPackage(source, name) == lock.NormalPackage(source, b.Name) && (version == "" || version == b.Version)
+	return lock.KindOf(source).Normal(name) == lock.KindOf(source).Normal(b.Name) && (version == "" || version == b.Version)
 }

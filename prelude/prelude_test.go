@@ -277,7 +277,7 @@ func TestLockRefused(t *testing.T) {
 // one is refused where a lock by URL has it.
 func TestLockWords(t *testing.T) {
 	bzl := load(t, "lock.bzl", nil)
-	for name, want := range map[string][]string{"SOURCES": slices.Sorted(slices.Values(lock.Kinds)), "ARCHIVES": lock.Archives, "PLATFORMS": lock.PlatformNames()} {
+	for name, want := range map[string][]string{"SOURCES": slices.Sorted(slices.Values(lock.KindNames())), "ARCHIVES": lock.Archives, "PLATFORMS": lock.PlatformNames()} {
 		var got []string
 		for v := range bzl[name].(*starlark.List).Elements() {
 			s, _ := starlark.AsString(v)

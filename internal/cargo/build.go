@@ -38,7 +38,7 @@ type File struct {
 type Build struct {
 	Root     File
 	Crates   []File        // the closure on the platform, without Root
-	Args     []string      // see [lock.CheckArgs]
+	Args     []string      // see [lock.CheckFeatures]
 	Bin      string        // the executable of Root
 	Scripts  []string      // NAME-VERSION of the crates that may run code while it is compiled
 	Platform lock.Platform // for which the closure was locked: it must be rustc's own
@@ -127,7 +127,7 @@ func rustFlags(dir string) []string {
 // Cargo.lock that says so for those of the plugin's own. What does not compile
 // is of class Machine and an [ErrCompile].
 func (c *Client) Build(ctx context.Context, b Build, out string) error {
-	if err := lock.CheckArgs(lock.Cargo, b.Args); err != nil {
+	if err := lock.CheckFeatures(b.Args); err != nil {
 		return err
 	}
 	path, err := linkerPath()

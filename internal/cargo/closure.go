@@ -32,13 +32,13 @@ type Closure struct {
 
 // Closures lets cargo say which crates the executable bin of root needs on each
 // platform, which then is host and target in one: of normal and build
-// dependencies, with the features that args choose (see [lock.CheckArgs]).
+// dependencies, with the features that args choose (see [lock.CheckFeatures]).
 // Root, with its Cargo.lock, and the crates are those of [Index.Lock].
 //
 // It works offline, in an environment built from nothing, on manifests and
 // names of files: no code of a crate is there to be run.
 func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, args []string, bin string, platforms []lock.Platform) ([]*Closure, error) {
-	if err := lock.CheckArgs(lock.Cargo, args); err != nil {
+	if err := lock.CheckFeatures(args); err != nil {
 		return nil, err
 	}
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-cargo-")

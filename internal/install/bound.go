@@ -27,7 +27,7 @@ import (
 // bytes.
 func Proof(e *lock.Entry, key string) store.Proof {
 	f := e.Locked.Files[key]
-	return store.Proof{Identity: lock.Identity(e.Locked.Source, e.Locked.Package, key, f), Manifest: f.Manifest, Digest: digest(f)}
+	return store.Proof{Identity: e.Locked.Identity(key), Manifest: f.Manifest, Digest: digest(f)}
 }
 
 // here reports whether the cache has a file, and knows it for what the entry

@@ -195,12 +195,12 @@ func (c *Change) packages(old, now *Version) {
 	}
 	was := map[string]File{}
 	for key, f := range old.Files {
-		was[f.identity(old, key)] = f
+		was[old.Kind().identify(old.Package, key, f)] = f
 	}
 	seen := map[string]bool{}
 	for _, key := range slices.Sorted(maps.Keys(now.Files)) {
 		f := now.Files[key]
-		id := f.identity(now, key)
+		id := now.Kind().identify(now.Package, key, f)
 		o, ok := was[id]
 		if ok && (o.SHA256 != f.SHA256 || o.Size != f.Size || o.Integrity != f.Integrity) && !seen[id] {
 			c.Replaced = append(c.Replaced, id)
@@ -240,42 +240,6 @@ func (v *Version) closure() map[string][]string {
 		slices.SortFunc(list, CompareVersions)
 	}
 	return found
-}
-
-// PackageOf returns the package that a file of the closure belongs to, "" for
-// those of http and oci.
-func (v *Version) PackageOf(key string) (name, version string) {
-	switch v.Source {
-	case Pip:
-		return wheelPackage(key)
-	case HTTP, OCI:
-		return "", ""
-	}
-	return v.Files[key].Name, v.Files[key].Version
-}
-
-// wheelPackage reads project and version out of a wheel's file name (PEP 427),
-// the project as indexes spell it (PEP 503).
-func wheelPackage(file string) (name, version string) {
-	name, rest, ok := strings.Cut(file, "-")
-	if !ok {
-		return "", ""
-	}
-	version, _, _ = strings.Cut(rest, "-")
-	return strings.ToLower(strings.ReplaceAll(name, "_", "-")), version
-}
-
-// identity names what may never change its bytes.
-func (f File) identity(v *Version, key string) string {
-	switch v.Source {
-	case HTTP:
-		return f.URL
-	case NPM, Cargo:
-		return f.Name + "@" + f.Version
-	case OCI:
-		return v.Package + ":" + f.Version + " " + key
-	}
-	return key // of a wheel or a module, which says name and version
 }
 
 // minus is the elements of a that are not in b.

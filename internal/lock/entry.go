@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,6 +53,18 @@ func (l *Lock) Specs() (specs []string) {
 	return specs
 }
 
+// Coordinate names the entry as a whole for mirrors of ready folders: as one of its
+// files, of an ecosystem as its package.
+func (e *Entry) Coordinate() string {
+	if k := e.Locked.Kind(); k.Ecosystem {
+		return k.coordinate(e.Locked.Package, e.Version)
+	}
+	for _, key := range slices.Sorted(maps.Keys(e.Locked.Files)) {
+		return e.Locked.Coordinate(key)
+	}
+	return ""
+}
+
 // String is NAME VERSION, as messages say it.
 func (e *Entry) String() string { return e.Name + " " + e.Version }
 
@@ -96,7 +109,7 @@ func (e *Entry) validate(depth int) error {
 	if err := e.validateNeeded("toolchain", e.Locked.Toolchain, e.Toolchain, depth); err != nil {
 		return err
 	}
-	if t := e.Toolchain; t != nil && (t.Locked.Source != Go || t.Locked.Package != GoToolchain) {
+	if t := e.Toolchain; t != nil && !t.Locked.IsGo() {
 		return fmt.Errorf("%s: its toolchain %s is not Go", e, t)
 	}
 	return nil

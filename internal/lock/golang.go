@@ -32,17 +32,11 @@ func GoKey(path, version, suffix string) (string, error) {
 	return p + "@" + v + "." + suffix, nil
 }
 
-// validateGo checks what only source go has.
+// IsGo reports whether the version is Go itself, which compiles others.
+func (v *Version) IsGo() bool { return v.Source == Go && v.Package == GoToolchain }
+
+// validateGo checks a version of source go.
 func (v *Version) validateGo() error {
-	if v.Source != Go {
-		switch {
-		case v.Main != "":
-			return fmt.Errorf("source %s has no main", v.Source)
-		case v.Toolchain != "":
-			return fmt.Errorf("source %s has no toolchain", v.Source)
-		}
-		return nil
-	}
 	if err := module.CheckPath(v.Package); err != nil {
 		return fmt.Errorf("package: %w", err)
 	}

@@ -3,11 +3,8 @@ package lock
 import (
 	"fmt"
 	"maps"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"golang.org/x/net/idna"
@@ -17,34 +14,24 @@ import (
 // npm:NAME@VERSION, pip:PROJECT@VERSION (the project normalised as PEP 503
 // says), cargo:NAME@VERSION or go:MODULE@vVERSION.
 func (v *Version) Coordinate(key string) string {
-	f := v.Files[key]
-	switch v.Source {
-	case HTTP:
-		return f.URL
-	case OCI:
-		return "oci://" + v.Package
-	case Pip: // NAME-VERSION-…, the binary distribution format of PyPA
-		name, rest, _ := strings.Cut(path.Base(key), "-")
-		version, _, _ := strings.Cut(rest, "-")
-		return Pip + ":" + NormalProject(name) + "@" + version
-	case Go:
-		return Go + ":" + f.Name + "@v" + f.Version
+	k := v.Kind()
+	switch {
+	case k.Ecosystem:
+		return k.coordinate(k.PackageOf(key, v.Files[key]))
+	case v.Files[key].URL != "":
+		return v.Files[key].URL
 	}
-	return v.Source + ":" + f.Name + "@" + f.Version
+	return "oci://" + v.Package
 }
 
-// Identity names what may never change its bytes: what a source is asked for when
-// a file of a package is downloaded. Two files of one identity are one download.
-func Identity(source, pkg, key string, f File) string {
-	switch source {
-	case NPM, Cargo:
-		return source + " " + f.Name + "@" + f.Version
-	case Pip, Go:
-		return source + " " + key
-	case OCI:
-		return source + " " + pkg + ":" + f.Version + " " + key
-	}
-	return source + " " + f.URL
+// Identity is [Kind.Identity] of a file.
+func (v *Version) Identity(key string) string {
+	return v.Kind().Identity(v.Package, key, v.Files[key])
+}
+
+// PackageOf is [Kind.PackageOf] of a file.
+func (v *Version) PackageOf(key string) (name, version string) {
+	return v.Kind().PackageOf(key, v.Files[key])
 }
 
 // Consistent reports, as an error of class [fault.Lock], a file that two plugins
@@ -60,15 +47,15 @@ func (l *Lock) Consistent() error {
 		for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
 			v, plugin := l.Plugins[name][version], name+" "+version
 			for _, key := range slices.Sorted(maps.Keys(v.Files)) {
-				f, id := v.Files[key], Identity(v.Source, v.Package, key, v.Files[key])
+				f, id := v.Files[key], v.Identity(key)
 				other, ok := known[id]
 				if !ok {
 					known[id] = seen{plugin, f}
 					continue
 				}
 				same := f.SHA256 == other.file.SHA256 && f.Size == other.file.Size
-				if v.Source == Go {
-					same = f.Integrity == other.file.Integrity && f.GoMod == other.file.GoMod
+				if k := v.Kind(); k.same != nil {
+					same = k.same(f, other.file)
 				}
 				if !same {
 					return fault.Errorf(fault.Lock, "restore the lock, such as by: git checkout -- "+FileName,
@@ -80,44 +67,17 @@ func (l *Lock) Consistent() error {
 	return nil
 }
 
-var projectRuns = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[-_.]+`) })
-
 // NormalProject is the name of a Python project as indexes spell it (PEP 503).
 func NormalProject(name string) string {
-	return strings.ToLower(projectRuns().ReplaceAllString(name, "-"))
-}
-
-// PackageOf is what a file of the lock is a part of: name and version in the
-// source, the version "" where the file does not tell.
-func PackageOf(kind, key string, f File) (name, version string) {
-	if kind == Pip {
-		parts := strings.Split(key, "-") // PEP 427
-		if len(parts) > 1 {
-			version = parts[1]
+	var b strings.Builder
+	for i := range len(name) {
+		if !strings.ContainsRune("-_.", rune(name[i])) {
+			b.WriteByte(name[i])
+		} else if i == 0 || !strings.ContainsRune("-_.", rune(name[i-1])) {
+			b.WriteByte('-')
 		}
-		return NormalPackage(Pip, parts[0]), version
 	}
-	return f.Name, f.Version
-}
-
-// NormalPackage is the form of a package's name in which two names of one
-// package are equal: PEP 503 for pip, - for _ in lower case for cargo, a host in
-// lower case for oci, the name itself for npm and go.
-func NormalPackage(kind, name string) string {
-	switch kind {
-	case Pip:
-		words := strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("-_.", r) })
-		return strings.ToLower(strings.Join(words, "-"))
-	case Cargo:
-		return strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-	case OCI:
-		host, rest, _ := strings.Cut(name, "/")
-		if h, err := NormalHost(host); err == nil {
-			host = h
-		}
-		return host + "/" + rest
-	}
-	return name
+	return strings.ToLower(b.String())
 }
 
 // NormalHost is a host in lower case, in ASCII, without the dot at the end; an

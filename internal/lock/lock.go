@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/url"
 	"os"
 	"path"
 	"regexp"
@@ -33,20 +32,6 @@ const Schema = 1
 // MaxSize bounds the bytes of a lock or a manifest that are read.
 const MaxSize = 64 << 20
 
-// The source kinds. All but HTTP and OCI are ecosystem kinds: their files carry
-// registry-relative coordinates instead of a URL.
-const (
-	HTTP  = "http"
-	OCI   = "oci"
-	NPM   = "npm"
-	Cargo = "cargo"
-	Pip   = "pip"
-	Go    = "go"
-)
-
-// Kinds lists every source kind, in the order in which they are tried.
-var Kinds = []string{NPM, Cargo, Pip, Go, OCI, HTTP}
-
 // A Lock is the content of a plugins.lock.toml.
 type Lock struct {
 	Schema  int                            `toml:"schema"`
@@ -66,7 +51,7 @@ type Version struct {
 	// Toolchain is NAME@VERSION of the plugin that compiles it. Source go only.
 	Main      string `toml:"main" json:"main"`
 	Toolchain string `toml:"toolchain" json:"toolchain"`
-	// Args go to the compiler, kind Cargo only; see [CheckArgs].
+	// Args go to the compiler, kind Cargo only; see [CheckFeatures].
 	Args []string `toml:"args" json:"args"`
 	// BuildScripts names the packages of the closure, as NAME-VERSION and
 	// sorted, that run code of their own while the plugin is compiled, and
@@ -284,7 +269,7 @@ func (l *Lock) validateVersion(version string, v *Version) error {
 	}
 	if v.Toolchain != "" {
 		name, version, _ := strings.Cut(v.Toolchain, "@")
-		if tool := l.Plugins[name][version]; tool == nil || tool.Source != Go || tool.Package != GoToolchain {
+		if tool := l.Plugins[name][version]; tool == nil || !tool.IsGo() {
 			return fmt.Errorf("toolchain %q is not in the lock", v.Toolchain)
 		}
 	}
@@ -294,8 +279,8 @@ func (l *Lock) validateVersion(version string, v *Version) error {
 // Validate checks every rule that concerns this version alone. Its error has
 // no class.
 func (v *Version) Validate() error {
-	if !slices.Contains(Kinds, v.Source) {
-		return fmt.Errorf("source %q is not one of %s", v.Source, strings.Join(Kinds, ", "))
+	if known := KindNames(); !slices.Contains(known, v.Source) {
+		return fmt.Errorf("source %q is not one of %s", v.Source, strings.Join(known, ", "))
 	}
 	if v.Include != "" {
 		if err := checkShown(v.Include); err != nil {
@@ -308,8 +293,10 @@ func (v *Version) Validate() error {
 	if err := v.validateCompiled(); err != nil {
 		return err
 	}
-	if err := v.validateGo(); err != nil {
-		return err
+	if check := v.Kind().check; check != nil {
+		if err := check(v); err != nil {
+			return err
+		}
 	}
 	if err := v.validatePython(); err != nil {
 		return err
@@ -341,11 +328,11 @@ func (v *Version) Validate() error {
 
 // validateCompiled checks what only a version that is compiled has.
 func (v *Version) validateCompiled() error {
-	if err := CheckArgs(v.Source, v.Args); err != nil {
+	if err := v.Kind().CheckArgs(v.Args); err != nil {
 		return fmt.Errorf("args: %w", err)
 	}
-	if v.Source != Cargo && len(v.BuildScripts) > 0 {
-		return fmt.Errorf("source %s has no build-scripts", v.Source)
+	if err := v.Kind().checkOwn(v); err != nil {
+		return err
 	}
 	for i, name := range v.BuildScripts {
 		if _, ok := v.Files[name+".crate"]; !ok {
@@ -382,62 +369,20 @@ func (v *Version) validateFile(key string, f File) error {
 	if err := v.validatePythonFile(f); err != nil {
 		return err
 	}
-	switch v.Source {
-	case NPM:
-		if f.Name == "" || f.Version == "" {
-			return errors.New("name and version are needed")
-		}
-		if err := CheckSHA512("integrity", f.Integrity); err != nil {
+	k := v.Kind()
+	if k.checkFile != nil {
+		if err := k.checkFile(v, key, f); err != nil {
 			return err
 		}
-	case Cargo:
-		if want := f.Name + "-" + f.Version + ".crate"; f.Name == "" || f.Version == "" || key != want {
-			return fmt.Errorf("its name and version call it %q", want)
-		}
-	case HTTP:
-		if f.URL == "" {
-			return errors.New("url is missing")
-		}
-		if u, err := url.Parse(f.URL); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-			return fmt.Errorf("url %q is not of the form https://HOST/…", RedactURL(f.URL))
-		}
-	case Go:
-		if err := validateGoFile(key, f); err != nil {
-			return err
-		}
-	case OCI:
-		if f.Version == "" {
-			return errors.New("version, the tag, is missing")
-		}
-		if err := CheckSHA256("manifest", f.Manifest); err != nil {
-			return err
-		}
-		if v.Package == "" {
-			return errors.New("package, HOST/REPO, is missing")
-		}
 	}
-	switch {
-	case v.Source != Go && f.GoMod != "":
-		return fmt.Errorf("a file of source %s has no gomod", v.Source)
-	case v.Source != OCI && f.Manifest != "":
-		return fmt.Errorf("a file of source %s has no manifest", v.Source)
+	if f.Archive != "" && !k.Ecosystem && !slices.Contains(Archives, f.Archive) {
+		return fmt.Errorf("archive %q is not one of %s; a bare executable has none", f.Archive, strings.Join(Archives, ", "))
 	}
-	if f.Archive != "" {
-		switch {
-		case v.Source != HTTP && v.Source != OCI:
-			return fmt.Errorf("a file of source %s has no archive", v.Source)
-		case !slices.Contains(Archives, f.Archive):
-			return fmt.Errorf("archive %q is not one of %s; a bare executable has none", f.Archive, strings.Join(Archives, ", "))
-		}
-	}
-	if v.Source != HTTP && f.URL != "" {
-		return fmt.Errorf("a file of source %s has no url", v.Source)
-	}
-	return nil
+	return k.checkOwnFile(f)
 }
 
 func (v *Version) validateCell(c Cell) error {
-	compiled := v.Source == Cargo && c.Locked()
+	compiled := v.Kind().Compiled && c.Locked()
 	set := 0
 	for _, is := range []bool{c.Tree != "" || compiled, c.Emulate != "", c.Unavailable != ""} {
 		if is {
@@ -491,7 +436,7 @@ func (v *Version) Cell(platform string) (Cell, string, error) {
 // Windows nothing is marked.
 func (v *Version) Executable(platform string) string {
 	p, _ := LookupPlatform(platform)
-	if v.Source != HTTP && v.Source != OCI || p.OS == "windows" {
+	if v.Kind().Ecosystem || p.OS == "windows" {
 		return ""
 	}
 	return v.Platforms[platform].Binary

@@ -54,7 +54,7 @@ func TestSchemaKeys(t *testing.T) {
 		name      string
 		got, want []string
 	}{
-		{"platforms", enum(defs["platform"]), PlatformNames()}, {"trust", enum(properties["trust"]), Trusts}, {"source", enum(properties["source"]), Kinds},
+		{"platforms", enum(defs["platform"]), PlatformNames()}, {"trust", enum(properties["trust"]), Trusts}, {"source", enum(properties["source"]), KindNames()},
 		{"archive", enum(defs["file"].(map[string]any)["properties"].(map[string]any)["archive"]), Archives},
 	} {
 		if !slices.Equal(tt.got, tt.want) {

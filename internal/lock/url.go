@@ -50,14 +50,10 @@ func RedactURL(s string) string {
 	return scheme + "//" + rest
 }
 
-// CheckArgs accepts the arguments that an entry may give to the compiler of a
-// source kind. They reach a command line, so exactly those that choose features
-// are allowed, and only for [Cargo]: --features LIST (or -F), --all-features
+// CheckFeatures accepts arguments for cargo. They reach a command line, so exactly
+// those that choose features are allowed: --features LIST (or -F), --all-features
 // and --no-default-features. An error is of class [fault.Usage].
-func CheckArgs(kind string, args []string) error {
-	if len(args) > 0 && kind != Cargo {
-		return fault.Errorf(fault.Usage, "remove args", "args go to a compiler, and source %s does not compile", kind)
-	}
+func CheckFeatures(args []string) error {
 	const hint = "allowed are --features LIST, --all-features and --no-default-features"
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {

@@ -130,7 +130,7 @@ func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
 		}
 		return nil
 	}
-	name, _ := lock.PackageOf(kind, key, f)
+	name, _ := lock.KindOf(kind).PackageOf(key, f)
 	if !p.AllowsPackage(kind, name) {
 		return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", hint, kind+":"+name), "the %s package %s is not in allow of [policy]", kind, name)
 	}

@@ -296,7 +296,7 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	if p.Package != "" {
 		at := append(slices.Clone(path), "package")
 		switch {
-		case p.Source != nil && (p.Source.Kind == lock.HTTP || p.Source.Kind == lock.OCI):
+		case p.Source != nil && !p.Source.Ecosystem():
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
 		case p.Source != nil && p.Source.Kind == lock.Go:
 			if err := lock.CheckMain(p.Package); err != nil {
@@ -306,7 +306,7 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		case p.Source != nil:
 			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
 		}
-		if err := checkPackage(lock.NPM, p.Package); err != nil {
+		if err := lock.KindOf(lock.NPM).CheckPackage(p.Package); err != nil {
 			return d.wrap(at, err)
 		}
 	}
@@ -332,7 +332,7 @@ func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
 	if p.Source != nil {
 		kind = p.Source.Kind
 	}
-	if err := lock.CheckArgs(kind, args); err != nil {
+	if err := lock.KindOf(kind).CheckArgs(args); err != nil {
 		return nil, d.wrap(path, err)
 	}
 	return args, nil
@@ -581,8 +581,6 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	return nil
 }
 
-var registryKeys = []string{lock.NPM, lock.Pip, lock.Cargo, lock.Go, "maven"}
-
 func (d *decoder) registries(v any) error {
 	if v == nil {
 		return nil
@@ -591,7 +589,7 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, registryKeys...); err != nil {
+	if err := d.known([]string{"registries"}, table, append(lock.Ecosystems(), "maven")...); err != nil {
 		return err
 	}
 	for _, f := range []struct {

@@ -64,7 +64,7 @@ type Plugin struct {
 	Generator string        // pip: Entry is the main function of a protoc, of which this is the NAME of --NAME_out
 	Include   string        // folder of .proto files in the tree
 	Runtime   string        // name of the plugin that runs this one
-	Args      []string      // for the compiler, see [CheckArgs]
+	Args      []string      // for the compiler, see [lock.Kind.CheckArgs]
 	Optional  bool          // a platform that cannot have it becomes unavailable
 	Naming    Naming        // how the publisher names the files; with Source only
 	Platforms map[string]Override

@@ -33,8 +33,8 @@ const layoutPrefix = "oci-layout:"
 // Fits reports whether the mirror may have what a coordinate names.
 func (m Mirror) Fits(coordinate string) bool {
 	from := m.From
-	if rest, ok := strings.CutPrefix(from, lock.Pip+":"); ok {
-		from = lock.Pip + ":" + lock.NormalProject(rest)
+	if kind := m.kind(); kind != "" {
+		from = kind + ":" + lock.KindOf(kind).Spelled(from[len(kind)+1:])
 	}
 	return from == Everything || strings.HasPrefix(coordinate, from)
 }
@@ -50,12 +50,8 @@ func (m Mirror) Registry() bool { return !m.Holds() && m.kind() != "" }
 
 // kind is the ecosystem that From begins with, "" for none.
 func (m Mirror) kind() string {
-	kind, _, ok := strings.Cut(m.From, ":")
-	switch kind {
-	case lock.NPM, lock.Pip, lock.Cargo, lock.Go:
-		if ok {
-			return kind
-		}
+	if kind, _, ok := strings.Cut(m.From, ":"); ok && lock.KindOf(kind).Ecosystem {
+		return kind
 	}
 	return ""
 }

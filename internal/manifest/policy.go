@@ -55,7 +55,7 @@ func (p *Policy) Except(kind, name, version string, now time.Time) (in, ended *E
 		if !ok {
 			of = e.Name
 		}
-		if e.Version != version || lock.NormalPackage(kind, of) != lock.NormalPackage(kind, name) {
+		if e.Version != version || lock.KindOf(kind).Normal(of) != lock.KindOf(kind).Normal(name) {
 			continue
 		}
 		if now.Before(e.Until) {
@@ -73,7 +73,7 @@ func (p *Policy) AllowsPackage(kind, name string) bool {
 	if p.Allow == nil {
 		return true
 	}
-	want := kind + ":" + lock.NormalPackage(kind, name)
+	want := kind + ":" + lock.KindOf(kind).Normal(name)
 	if strings.Contains(name, "*") || strings.Contains("/"+name+"/", "/../") || strings.Contains("/"+name+"/", "/./") {
 		return false
 	}
@@ -147,7 +147,7 @@ func (d *decoder) policy(v any) error {
 			return err
 		}
 		for _, kind := range p.PublisherTimes {
-			if kind != lock.Go && kind != lock.OCI {
+			if !lock.KindOf(kind).PublisherTimes {
 				return d.errorf(at("publisher-times"), `write publisher-times = ["go", "oci"], or one of them`,
 					"%q is no kind of source whose publishers say when; the others have a clock of their registry", kind)
 			}
@@ -222,7 +222,7 @@ func parseAllow(s string) (string, error) {
 		return "", fault.Errorf(fault.Usage, forms, "%q allows nothing: %s", s, why)
 	}
 	kind, name, ok := strings.Cut(s, ":")
-	kinds := append([]string{"host", "github"}, lock.Kinds...)
+	kinds := append([]string{"host", "github"}, lock.KindNames()...)
 	switch {
 	case !ok:
 		return refuse("it has no kind")
@@ -262,17 +262,17 @@ func parseAllow(s string) (string, error) {
 			return refuse("it needs an owner and one repository, or *")
 		}
 		return strings.ToLower(s), nil
-	case kind == lock.NPM || kind == lock.Pip || kind == lock.Cargo:
-		if err := checkPackage(kind, name); err != nil {
+	case !lock.KindOf(kind).Paths:
+		if err := lock.KindOf(kind).CheckPackage(name); err != nil {
 			return refuse(err.Error())
 		}
-		return kind + ":" + lock.NormalPackage(kind, name), nil
+		return kind + ":" + lock.KindOf(kind).Normal(name), nil
 	}
 	// Never a whole host: anyone can publish on github.com.
 	if !slashes().MatchString(prefix) {
 		return refuse("it needs a host and an owner or path behind it")
 	}
-	entry := kind + ":" + lock.NormalPackage(kind, prefix)
+	entry := kind + ":" + lock.KindOf(kind).Normal(prefix)
 	if wild {
 		entry += "/*"
 	}

@@ -45,7 +45,7 @@ func TestManifestSchemaKeys(t *testing.T) {
 		{"top", keys(doc), topKeys},
 		{"plugin", keys(defs["plugin"]), pluginKeys},
 		{"policy", keys(policy), policyKeys},
-		{"registries", keys(of(doc, "properties", "registries")), registryKeys},
+		{"registries", keys(of(doc, "properties", "registries")), append(lock.Ecosystems(), "maven")},
 		{"platforms", words(defs["platform"]), lock.PlatformNames()},
 		{"trust", words(of(policy, "properties", "min-trust")), lock.Trusts},
 		{"node-manager", words(of(doc, "properties", "node-manager")), NodeManagers},

@@ -1,12 +1,9 @@
 package manifest
 
 import (
-	"fmt"
 	"net/url"
 	"path"
 	"strings"
-
-	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -22,11 +19,15 @@ type Source struct {
 
 // String is the form that [ParseSource] reads.
 func (s Source) String() string {
-	if s.Kind == lock.HTTP || s.Kind == lock.OCI {
+	if !s.Ecosystem() {
 		return s.Name
 	}
 	return s.Kind + ":" + s.Name
 }
+
+// Ecosystem reports whether the source names a package of an ecosystem rather than
+// an address.
+func (s Source) Ecosystem() bool { return lock.KindOf(s.Kind).Ecosystem }
 
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
@@ -36,12 +37,13 @@ func ParseSource(s string) (Source, error) {
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
 	}
-	switch kind {
-	case lock.NPM, lock.Pip, lock.Cargo, lock.Go:
-		if err := checkPackage(kind, rest); err != nil {
+	if k := lock.KindOf(kind); k.Ecosystem {
+		if err := k.CheckPackage(rest); err != nil {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
 		return Source{kind, rest}, nil
+	}
+	switch kind {
 	case "github":
 		owner, repo, ok := strings.Cut(rest, "/")
 		if !ok || !lock.IsWord(owner) || !lock.IsWord(repo) {
@@ -72,33 +74,10 @@ func ParseSource(s string) (Source, error) {
 		return Source{lock.HTTP, s}, nil
 	}
 	hint := forms
-	if near := fault.Nearest(kind, []string{lock.NPM, lock.Pip, lock.Cargo, lock.Go, "https", "github", "maven", lock.OCI}); near != "" {
+	if near := fault.Nearest(kind, append(lock.Ecosystems(), "https", "github", "maven", lock.OCI)); near != "" {
 		hint = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, hint, "source %q is of the unknown kind %q", lock.RedactURL(s), kind)
-}
-
-// checkPackage accepts a package name of npm (with or without a scope), PyPI or
-// Cargo, or the path of a Go module.
-func checkPackage(kind, name string) error {
-	if kind == lock.Go {
-		return module.CheckPath(name)
-	}
-	bare := name
-	if kind == lock.NPM && strings.HasPrefix(name, "@") {
-		scope, rest, ok := strings.Cut(name[1:], "/")
-		if !ok || !lock.IsWord(scope) {
-			return fmt.Errorf("package %q is not of the form @SCOPE/NAME", name)
-		}
-		bare = rest
-	}
-	if kind == lock.Cargo && (strings.Contains(name, ".") || len(name) > 64) {
-		return fmt.Errorf("package %q is not the name of a crate", name)
-	}
-	if !lock.IsWord(bare) || len(name) > 214 {
-		return fmt.Errorf("package %q is not a name", name)
-	}
-	return nil
 }
 
 // templateVariables are the names that may stand in braces in a URL or in the

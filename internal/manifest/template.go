@@ -98,7 +98,7 @@ func (n Naming) Check(s Source) error {
 		return fault.Errorf(fault.Usage, `add: asset = "NAME-{version}-{os}-{arch}.tar.gz"`, "source %s needs the name of its asset", s)
 	case (s.Kind != lock.HTTP || isMaven) && n.Checksums != "":
 		return fault.Errorf(fault.Usage, "remove it", "checksums are for a source by URL; %s has digests of its own", s)
-	case s.Kind != lock.HTTP && s.Kind != lock.OCI && (n.OS != nil || n.Arch != nil):
+	case s.Ecosystem() && (n.OS != nil || n.Arch != nil):
 		return fault.Errorf(fault.Usage, "remove it", "os and arch are words in a URL; %s has none", s)
 	}
 	if err := checkTemplate(n.Tag, "version"); err != nil {
@@ -159,7 +159,7 @@ func checkAsset(s string) error {
 // GitHub returns the repository of a source github:OWNER/REPO.
 func (s Source) GitHub() (owner, repo string, ok bool) {
 	rest, ok := strings.CutPrefix(s.Name, github)
-	if s.Kind != lock.HTTP || !ok {
+	if !ok {
 		return "", "", false
 	}
 	owner, repo, ok = strings.Cut(rest, "/")
@@ -169,7 +169,7 @@ func (s Source) GitHub() (owner, repo string, ok bool) {
 // Maven returns the coordinates of a source maven:GROUP:ARTIFACT.
 func (s Source) Maven() (group, artifact string, ok bool) {
 	rest, ok := strings.CutPrefix(s.Name, "maven:")
-	if s.Kind != lock.HTTP || !ok {
+	if !ok {
 		return "", "", false
 	}
 	group, artifact, ok = strings.Cut(rest, ":")

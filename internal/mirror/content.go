@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
@@ -71,25 +69,6 @@ func MadeOf(e *lock.Entry, served string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// coordinate names a version as a whole, for mirrors of ready folders.
-func coordinate(e *lock.Entry) string {
-	switch v := e.Locked; v.Source {
-	case lock.HTTP:
-		for _, key := range slices.Sorted(maps.Keys(v.Files)) {
-			return v.Coordinate(key)
-		}
-		return ""
-	case lock.OCI:
-		return "oci://" + v.Package
-	case lock.Pip:
-		return lock.Pip + ":" + lock.NormalProject(v.Package) + "@" + e.Version
-	case lock.Go:
-		return lock.Go + ":" + v.Package + "@v" + e.Version
-	default:
-		return v.Source + ":" + v.Package + "@" + e.Version
-	}
-}
-
 // ErrNoTree is matched by the error of [Tiers.Tree] when no mirror may have
 // ready folders of that plugin.
 var ErrNoTree = errors.New("no mirror of plugins.toml has ready folders of it")
@@ -97,7 +76,7 @@ var ErrNoTree = errors.New("no mirror of plugins.toml has ready folders of it")
 // Tree brings the ready folder of an entry, on a platform that has a cell of its
 // own, into an empty folder. The caller compares it with the lock.
 func (t *Tiers) Tree(ctx context.Context, s *store.Store, e *lock.Entry, served, dir string) error {
-	name := coordinate(e)
+	name := e.Coordinate()
 	a := &attempts{t: t, what: "the ready folder of " + e.String()}
 	for _, m := range t.Mirrors {
 		if !m.Holds() || !m.Fits(name) {

@@ -15,7 +15,7 @@ import (
 
 // A Proof says that whoever was asked for an identity gave these bytes.
 type Proof struct {
-	Identity string // what is asked for, see lock.Identity
+	Identity string // what is asked for, see lock.Kind.Identity
 	Manifest string // of OCI: what lists the file
 	Digest   Digest
 }

@@ -245,7 +245,7 @@ func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
 		File:     file,
 		Prefix:   c.String(),
 		compiled: true,
-		identity: lock.Identity(lock.Cargo, "", "", file),
+		identity: lock.KindOf(lock.Cargo).Identity("", "", file),
 		digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
 		get:      func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, c, in) },
 		read:     archive.Options{Format: "tar.gz", StripTop: true},

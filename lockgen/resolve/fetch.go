@@ -303,7 +303,7 @@ func (u *update) oldFiles() map[string]lock.File {
 	for _, versions := range u.Old.Plugins {
 		for _, v := range versions {
 			for key, f := range v.Files {
-				files[lock.Identity(v.Source, v.Package, key, f)] = f
+				files[v.Identity(key)] = f
 			}
 		}
 	}

@@ -206,7 +206,7 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, erro
 	a := &Artifact{
 		Key: key, Label: name,
 		File:     lock.File{Name: path, Version: version},
-		identity: lock.Identity(lock.Go, "", key, lock.File{}),
+		identity: lock.KindOf(lock.Go).Identity("", key, lock.File{}),
 		keep: func(path string) int {
 			if path == "go.mod" {
 				return 16 << 20 // as much as cmd/go reads

@@ -124,7 +124,7 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 		Key:      path.Base(u.Path),
 		Label:    path.Base(u.Path),
 		File:     lock.File{URL: address, Archive: archive},
-		identity: lock.Identity(lock.HTTP, "", "", lock.File{URL: address}),
+		identity: lock.KindOf(lock.HTTP).Identity("", "", lock.File{URL: address}),
 		trust:    "first-use",
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})

@@ -174,7 +174,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 		Label:    label,
 		Prefix:   folder,
 		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest},
-		identity: lock.Identity(lock.NPM, "", "", lock.File{Name: p.Name, Version: p.Version}),
+		identity: lock.KindOf(lock.NPM).Identity("", "", lock.File{Name: p.Name, Version: p.Version}),
 		digest:   digest,
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.Tarball(ctx, name, version, in)

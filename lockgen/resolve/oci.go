@@ -318,7 +318,7 @@ func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 		if keys[a.Key] > 1 { // one name for every platform
 			a.Key = a.Platforms[0] + "/" + a.Key
 		}
-		a.identity = lock.Identity(lock.OCI, w.packageName(), a.Key, a.File)
+		a.identity = lock.KindOf(lock.OCI).Identity(w.packageName(), a.Key, a.File)
 	}
 	return res, nil
 }
@@ -412,7 +412,7 @@ func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) 
 		}
 		return &Artifact{
 			Key: key, Label: key, File: f,
-			identity: lock.Identity(lock.OCI, w.packageName(), key, f),
+			identity: lock.KindOf(lock.OCI).Identity(w.packageName(), key, f),
 			digest:   "sha256-" + base64OfHex(f.SHA256),
 			get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)

@@ -305,7 +305,7 @@ func (s *pipSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 		if !f.Wheel() {
 			continue
 		}
-		_, version := lock.PackageOf(lock.Pip, f.Filename, lock.File{})
+		_, version := lock.KindOf(lock.Pip).PackageOf(f.Filename, lock.File{})
 		r := byVersion[version]
 		if r == nil {
 			byVersion[version] = &Release{Version: version, Released: f.Uploaded, Yanked: f.Yanked}
@@ -330,7 +330,7 @@ func (s *pipSource) artifact(w *Want, of pip.Wheel) *Artifact {
 	return &Artifact{
 		Key:      of.Filename,
 		Label:    of.Filename,
-		identity: lock.Identity(lock.Pip, "", of.Filename, lock.File{}),
+		identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
 		digest:   "sha256-" + base64OfHex(of.SHA256),
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, of.URL, in, remote.DownloadOptions{})
@@ -435,7 +435,7 @@ func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
 	entry, own := "", ""
 	var names []string
 	for _, key := range slices.Sorted(maps.Keys(contents)) {
-		if name, _ := lock.PackageOf(lock.Pip, key, lock.File{}); name != lock.NormalPackage(lock.Pip, w.From.Name) {
+		if name, _ := lock.KindOf(lock.Pip).PackageOf(key, lock.File{}); name != lock.KindOf(lock.Pip).Normal(w.From.Name) {
 			continue
 		}
 		said := ""

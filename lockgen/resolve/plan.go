@@ -357,7 +357,7 @@ func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string
 	if err := planGo(m, p, w, fail); err != nil {
 		return err
 	}
-	if err := lock.CheckArgs(w.From.Kind, w.Args); err != nil {
+	if err := lock.KindOf(w.From.Kind).CheckArgs(w.Args); err != nil {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
 	}
 	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.crateBin(), "/")) {

@@ -148,12 +148,12 @@ func (u *update) gate(w *Want) *cooldown.Rule {
 	kind := w.From.Kind
 	g := &cooldown.Rule{Before: u.now.Add(-u.m.Policy.MinimumAge)}
 	if w.written || u.Old.Plugins[w.Name][w.Version] != nil {
-		g.Except = append(g.Except, lock.NormalPackage(kind, w.From.Name)+"@"+w.Version)
+		g.Except = append(g.Except, lock.KindOf(kind).Normal(w.From.Name)+"@"+w.Version)
 	}
 	for _, e := range u.m.Policy.Exceptions {
 		name := strings.TrimPrefix(e.Name, kind+":")
 		if in, _ := u.m.Policy.Except(kind, name, e.Version, u.now); in != nil {
-			g.Except = append(g.Except, lock.NormalPackage(kind, name)+"@"+e.Version)
+			g.Except = append(g.Except, lock.KindOf(kind).Normal(name)+"@"+e.Version)
 		}
 	}
 	for at := range u.lockedPackages(kind) {
@@ -173,8 +173,8 @@ func (u *update) lockedPackages(kind string) map[string]bool {
 				continue
 			}
 			for key, f := range v.Files {
-				name, version := lock.PackageOf(kind, key, f)
-				have[lock.NormalPackage(kind, name)+"@"+version] = true
+				name, version := lock.KindOf(kind).PackageOf(key, f)
+				have[lock.KindOf(kind).Normal(name)+"@"+version] = true
 			}
 		}
 	}
@@ -190,13 +190,13 @@ func (u *update) admit(a *attempt) []error {
 	locked := u.lockedPackages(kind)
 	for _, artifact := range a.res.Artifacts {
 		err := u.m.Policy.CheckFile(kind, a.w.packageName(), artifact.Key, artifact.File)
-		name, version := lock.PackageOf(kind, artifact.Key, artifact.File)
+		name, version := lock.KindOf(kind).PackageOf(artifact.Key, artifact.File)
 		if err == nil && artifact.aged {
-			own := lock.NormalPackage(kind, name) == lock.NormalPackage(kind, a.w.From.Name)
+			own := lock.KindOf(kind).Normal(name) == lock.KindOf(kind).Normal(a.w.From.Name)
 			s := subject{
 				kind: kind, name: name, version: version, released: artifact.released,
 				written: own && a.w.written && CompareVersions(kind, version, a.w.Version) == 0,
-				locked:  locked[lock.NormalPackage(kind, name)+"@"+version],
+				locked:  locked[lock.KindOf(kind).Normal(name)+"@"+version],
 			}
 			if why := u.ages().refuse(s); why != "" {
 				err = fault.Errorf(fault.Policy, u.ages().hint(s), "%s package %s %s is too young: %s (minimum-release-age is %s)", kind, name, version, why, span(u.m.Policy.MinimumAge))

@@ -1,0 +1,300 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"golang.org/x/mod/module"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// The source kinds.
+const (
+	HTTP  = "http"
+	OCI   = "oci"
+	NPM   = "npm"
+	Cargo = "cargo"
+	Pip   = "pip"
+	Go    = "go"
+)
+
+// A Kind is a source kind as far as the lock and the manifest name and check
+// what comes from it. How its archives are read is in package kind.
+type Kind struct {
+	Name string
+
+	// Ecosystem: packages come from the registry that the user's own client is
+	// configured with, so a source is written as KIND:PACKAGE and files carry no
+	// host. Other kinds have an address, an archive, and no package of their own.
+	Ecosystem bool
+	// Compiled: a locked cell needs no tree, for the plugin is compiled where it
+	// is used.
+	Compiled bool
+	// PublisherTimes: publishers alone say when a version was released; there is no
+	// clock of a registry.
+	PublisherTimes bool
+	// Paths: names of packages are paths that begin with a host, and allow of
+	// [policy] may name the beginning of one.
+	Paths bool
+
+	checkPackage func(name string) error                         // of what the manifest says; nil for kinds that have no packages
+	spelled      func(name string) string                        // in coordinates; nil for as it is
+	normal       func(name string) string                        // equal for two names of one package; nil for as it is
+	v            string                                          // before the version in coordinates
+	identity     func(pkg, key string, f File) string            // nil for NAME@VERSION
+	pkg          func(key string, f File) (name, version string) // nil for those of the file
+	same         func(a, b File) bool                            // nil for the same bytes
+	checkArgs    func(args []string) error                       // nil for a kind that has none
+	check        func(v *Version) error                          // rules of a version; nil for none
+	checkFile    func(v *Version, key string, f File) error
+}
+
+// kinds lists every source kind, in the order in which they are tried.
+var kinds = []*Kind{&npm, &cargo, &pip, &golang, &oci, &http}
+
+// KindNames lists the names of all source kinds, in the order in which they are
+// tried.
+func KindNames() (names []string) {
+	for _, k := range kinds {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// Ecosystems lists the names of the ecosystem kinds, in the same order.
+func Ecosystems() (names []string) {
+	for _, k := range kinds {
+		if k.Ecosystem {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// KindOf returns the source kind of a name. An unknown one has nothing but the
+// name, and no rule that a file could obey.
+func KindOf(name string) *Kind {
+	for _, k := range kinds {
+		if k.Name == name {
+			return k
+		}
+	}
+	return &Kind{Name: name}
+}
+
+// Kind returns the source kind of a version.
+func (v *Version) Kind() *Kind { return KindOf(v.Source) }
+
+var npm = Kind{
+	Name: NPM, Ecosystem: true,
+	checkPackage: func(name string) error {
+		bare := name
+		if strings.HasPrefix(name, "@") {
+			scope, rest, ok := strings.Cut(name[1:], "/")
+			if !ok || !IsWord(scope) {
+				return fmt.Errorf("package %q is not of the form @SCOPE/NAME", name)
+			}
+			bare = rest
+		}
+		return checkWord(name, bare)
+	},
+	checkFile: func(_ *Version, _ string, f File) error {
+		if f.Name == "" || f.Version == "" {
+			return errors.New("name and version are needed")
+		}
+		return CheckSHA512("integrity", f.Integrity)
+	},
+}
+
+var cargo = Kind{
+	Name: Cargo, Ecosystem: true, Compiled: true,
+	checkPackage: func(name string) error {
+		if strings.Contains(name, ".") || len(name) > 64 {
+			return fmt.Errorf("package %q is not the name of a crate", name)
+		}
+		return checkWord(name, name)
+	},
+	normal:    func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) },
+	checkArgs: CheckFeatures,
+	checkFile: func(_ *Version, key string, f File) error {
+		if want := f.Name + "-" + f.Version + ".crate"; f.Name == "" || f.Version == "" || key != want {
+			return fmt.Errorf("its name and version call it %q", want)
+		}
+		return nil
+	},
+}
+
+var pip = Kind{
+	Name: Pip, Ecosystem: true,
+	checkPackage: func(name string) error { return checkWord(name, name) },
+	spelled:      NormalProject,
+	normal:       NormalProject,
+	identity:     func(_, key string, _ File) string { return key },
+	pkg: func(key string, _ File) (name, version string) { // of a wheel: NAME-VERSION-… (PEP 427)
+		name, rest, _ := strings.Cut(key, "-")
+		version, _, _ = strings.Cut(rest, "-")
+		return NormalProject(name), version
+	},
+}
+
+var golang = Kind{
+	Name: Go, Ecosystem: true, PublisherTimes: true, Paths: true,
+	checkPackage: module.CheckPath,
+	v:            "v",
+	identity:     func(_, key string, _ File) string { return key },
+	// A proxy may pack a module anew: the hash of the files decides.
+	same:      func(a, b File) bool { return a.Integrity == b.Integrity && a.GoMod == b.GoMod },
+	check:     (*Version).validateGo,
+	checkFile: func(_ *Version, key string, f File) error { return validateGoFile(key, f) },
+}
+
+var oci = Kind{
+	Name: OCI, PublisherTimes: true, Paths: true,
+	normal: func(name string) string {
+		host, rest, _ := strings.Cut(name, "/")
+		if h, err := NormalHost(host); err == nil {
+			host = h
+		}
+		return host + "/" + rest
+	},
+	identity: func(pkg, key string, f File) string { return pkg + ":" + f.Version + " " + key },
+	checkFile: func(v *Version, _ string, f File) error {
+		if f.Version == "" {
+			return errors.New("version, the tag, is missing")
+		}
+		if err := CheckSHA256("manifest", f.Manifest); err != nil {
+			return err
+		}
+		if v.Package == "" {
+			return errors.New("package, HOST/REPO, is missing")
+		}
+		return nil
+	},
+}
+
+var http = Kind{
+	Name:     HTTP,
+	identity: func(_, _ string, f File) string { return f.URL },
+	checkFile: func(_ *Version, _ string, f File) error {
+		if f.URL == "" {
+			return errors.New("url is missing")
+		}
+		if u, err := url.Parse(f.URL); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+			return fmt.Errorf("url %q is not of the form https://HOST/…", RedactURL(f.URL))
+		}
+		return nil
+	},
+}
+
+// checkWord accepts the name of a package; bare is that without what its
+// kind allows before it.
+func checkWord(name, bare string) error {
+	if !IsWord(bare) || len(name) > 214 {
+		return fmt.Errorf("package %q is not a name", name)
+	}
+	return nil
+}
+
+// CheckPackage accepts the name of a package of an ecosystem kind. Its error has no class.
+func (k *Kind) CheckPackage(name string) error {
+	if k.checkPackage == nil {
+		return fmt.Errorf("source %s has no packages", k.Name)
+	}
+	return k.checkPackage(name)
+}
+
+// Normal is the form of a package's name in which two names of one package are
+// equal: PEP 503 for pip, - for _ in lower case for cargo, a host in lower case
+// for oci, the name itself for npm and go.
+func (k *Kind) Normal(name string) string {
+	if k.normal == nil {
+		return name
+	}
+	return k.normal(name)
+}
+
+// Spelled is the beginning of a coordinate, NAME or NAME@VERSION, with the name
+// as coordinates of the kind have it.
+func (k *Kind) Spelled(s string) string {
+	if k.spelled == nil {
+		return s
+	}
+	return k.spelled(s)
+}
+
+// coordinate names a package of an ecosystem for mirrors.
+func (k *Kind) coordinate(name, version string) string {
+	return k.Name + ":" + k.Spelled(name) + "@" + k.v + version
+}
+
+// PackageOf is what a file is a part of: name and version in the source, the
+// version "" where the file does not tell, both "" for a kind without packages.
+func (k *Kind) PackageOf(key string, f File) (name, version string) {
+	switch {
+	case k.pkg != nil:
+		return k.pkg(key, f)
+	case k.Ecosystem:
+		return f.Name, f.Version
+	}
+	return "", ""
+}
+
+// Identity names what may never change its bytes: what a source is asked for when
+// a file of a package is downloaded. Two files of one identity are one download.
+func (k *Kind) Identity(pkg, key string, f File) string {
+	return k.Name + " " + k.identify(pkg, key, f)
+}
+
+func (k *Kind) identify(pkg, key string, f File) string {
+	if k.identity == nil {
+		return f.Name + "@" + f.Version
+	}
+	return k.identity(pkg, key, f)
+}
+
+// CheckArgs accepts the arguments that an entry may give to the compiler of the
+// kind. An error is of class [fault.Usage].
+func (k *Kind) CheckArgs(args []string) error {
+	switch {
+	case k.checkArgs != nil:
+		return k.checkArgs(args)
+	case len(args) > 0:
+		return fault.Errorf(fault.Usage, "remove args", "args go to a compiler, and source %s does not compile", k.Name)
+	}
+	return nil
+}
+
+// checkOwn refuses what only versions of another kind have.
+func (k *Kind) checkOwn(v *Version) error {
+	for _, f := range []struct {
+		of   *Kind
+		what string
+		set  bool
+	}{
+		{&cargo, "build-scripts", len(v.BuildScripts) > 0},
+		{&golang, "main", v.Main != ""}, {&golang, "toolchain", v.Toolchain != ""},
+	} {
+		if f.set && f.of != k {
+			return fmt.Errorf("source %s has no %s", k.Name, f.what)
+		}
+	}
+	return nil
+}
+
+// checkOwnFile is checkOwn for a file.
+func (k *Kind) checkOwnFile(f File) error {
+	switch {
+	case k != &golang && f.GoMod != "":
+		return fmt.Errorf("a file of source %s has no gomod", k.Name)
+	case k != &oci && f.Manifest != "":
+		return fmt.Errorf("a file of source %s has no manifest", k.Name)
+	case k.Ecosystem && f.Archive != "":
+		return fmt.Errorf("a file of source %s has no archive", k.Name)
+	case k != &http && f.URL != "":
+		return fmt.Errorf("a file of source %s has no url", k.Name)
+	}
+	return nil
+}
