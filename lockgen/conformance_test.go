@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,9 @@ func TestConformance(t *testing.T) {
 				t.Run(c.name, func(t *testing.T) {
 					if why := s.cannot[c.name]; why != "" {
 						t.Skip(why)
+					}
+					if s.ours && strings.HasPrefix(c.name, "artifact ") && c.name != "artifact cut" && c.name != "artifact of other bytes" {
+						testenv.OnlyFull(t, "files of "+s.kind+" are downloaded as those of http are")
 					}
 					t.Parallel()
 					c.run(s.newRing(t), c.name)
