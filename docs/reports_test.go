@@ -34,7 +34,7 @@ func TestReports(t *testing.T) {
 	for _, s := range sections(t, "reports.md") {
 		commands += w.show(s.blocks)
 	}
-	if commands < 9 {
+	if commands < 11 {
 		t.Errorf("the page shows %d commands only", commands)
 	}
 }

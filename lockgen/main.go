@@ -46,7 +46,7 @@ exact bytes, for every platform, down to the last transitive package.`,
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
-	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb,
+	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb, reportVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb, textconvVerb},
 	Values: values,
 	Topics: docs.Pages,
@@ -89,7 +89,9 @@ type program struct {
 	noSmoke                  bool   // update, add
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
-	format, output           string // sbom
+	format, output           string // sbom, report
+	outdated                 bool   // report
+	since                    string // report
 	markdown                 bool   // diff
 	manager, minVersion      string // doctor
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,7 +20,10 @@ type Age struct {
 	Allowed string `json:"allowed"` // the newest version within the entry and the policy, "" for none
 	Latest  string `json:"latest"`  // the newest version there is, "" where that is not known
 	Held    []Held `json:"held"`    // versions newer than Allowed, newest first
-	Error   string `json:"error,omitempty"`
+	// Released is the day on which Locked was, YYYY-MM-DD by the registry's clock,
+	// "" where it has none.
+	Released string `json:"released,omitempty"`
+	Error    string `json:"error,omitempty"`
 }
 
 // Behind reports whether there is something to say of it.
@@ -79,6 +83,11 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 					ages[i].Allowed = w.Version
 				}
 				return nil
+			}
+			for _, r := range releases {
+				if r.Version == ages[i].Locked && !r.Seen && !r.Released.IsZero() {
+					ages[i].Released = r.Released.UTC().Format(time.DateOnly)
+				}
 			}
 			c := w.choose(releases, ages[i].Locked, u.ages())
 			ages[i].Allowed, ages[i].Latest = c.version, c.newest
