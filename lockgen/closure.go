@@ -104,16 +104,18 @@ func closureOf(name, version string, v *lock.Version) *branch {
 		b.sort()
 	}
 	top.sort()
-	for kind, spec := range map[string]string{aRuntime: v.Runtime, aToolchain: v.Toolchain} {
+	needs := func(kind, spec string) {
 		if spec != "" {
 			name, version, _ := strings.Cut(spec, "@")
 			top.Below = append(top.Below, &branch{Kind: kind, Name: name, Version: version, above: top})
 		}
 	}
+	needs(aRuntime, v.Runtime)
+	needs(aToolchain, v.Toolchain)
 	if len(v.Python) > 0 {
 		top.Below = append(top.Below, &branch{Kind: aMachine, Name: "CPython", Version: strings.Join(v.Python, ", "), above: top})
 	}
-	if v.Source == lock.Cargo {
+	if v.Kind().Compiled {
 		top.Below = append(top.Below, &branch{Kind: aMachine, Name: "cargo", above: top})
 	}
 	return top

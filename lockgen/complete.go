@@ -21,7 +21,7 @@ func values(p *program, verb, flag, name string) []string {
 	case verb == "add" && flag == "":
 		return catalog.Builtin().Names()
 	}
-	if name == "PACKAGE" || name == "PACKAGE[@VERSION]" {
+	if name == "PACKAGE" {
 		if p.locateLock() != nil {
 			return nil
 		}

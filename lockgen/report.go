@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -104,9 +105,11 @@ var reportJS string
 
 // reportPage is the page. All that comes from a lock or a source goes through
 // html/template, which escapes it for where it stands.
-var reportPage = template.Must(template.New("report").Funcs(template.FuncMap{
-	"plain": plain.Row, "count": count, "join": strings.Join, "bytes": bytesText,
-}).Parse(reportHTML))
+var reportPage = sync.OnceValues(func() (*template.Template, error) {
+	return template.New("report").Funcs(template.FuncMap{
+		"plain": plain.Row, "count": count, "join": strings.Join, "bytes": bytesText,
+	}).Parse(reportHTML)
+})
 
 // A report is what the page shows.
 type report struct {
@@ -247,11 +250,13 @@ func (r *report) html() ([]byte, error) {
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
 	r.Policy = "default-src 'none'; style-src " + hash(reportCSS) + "; script-src " + hash(reportJS) + "; base-uri 'none'; form-action 'none'"
-	var b bytes.Buffer
-	if err := reportPage.Execute(&b, r); err != nil {
+	page, err := reportPage()
+	if err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	var b bytes.Buffer
+	err = page.Execute(&b, r)
+	return b.Bytes(), err
 }
 
 // Why says what holds newer versions back, for the page.

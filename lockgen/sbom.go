@@ -324,6 +324,9 @@ func (p *program) deliver(text []byte) error {
 		p.ui.Result("%s", bytes.TrimRight(text, "\n"))
 		return nil
 	}
+	if info, err := os.Stat(p.output); err == nil && !info.Mode().IsRegular() {
+		return fault.Errorf(fault.Machine, "give the path of a file", "%s is not a regular file", p.output)
+	}
 	before, err := os.ReadFile(p.output)
 	switch {
 	case err == nil && before == nil:

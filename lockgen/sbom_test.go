@@ -374,7 +374,7 @@ func TestSBOMOutput(t *testing.T) {
 		t.Error("it was not replaced")
 	}
 	p.fails(fault.Usage, []string{"would replace"}, "sbom", "--output", p.path("plugins.lock.toml"))
-	p.fails(fault.Machine, nil, "sbom", "--output", p.dir)
+	p.fails(fault.Machine, []string{"not a regular file"}, "sbom", "--output", p.dir)
 	p.fails(fault.Machine, nil, "sbom", "--output", p.path("none/x.json"))
 	p.fails(fault.Usage, []string{"cyclonedx, spdx"}, "sbom", "--format", "swid")
 	before := p.read("plugins.lock.toml")
