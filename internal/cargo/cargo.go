@@ -388,6 +388,14 @@ func (x *Index) entries(name string) (map[string]Crate, error) {
 	return found, nil
 }
 
+// headerAlone reports whether cargo keeps a crate without a version, which is what it
+// makes of an answer that has none, such as a page to log in: a byte and a number of
+// four for the form, and a version of the index that is ended by NUL.
+func headerAlone(data []byte) bool {
+	const form = 1 + 4
+	return len(data) > form && data[0] == 3 && bytes.IndexByte(data[form:], 0) == len(data)-form-1
+}
+
 // lines reads the versions of a crate as cargo keeps them: behind a header,
 // pairs of a version and its line of the index, each ended by NUL
 // (cargo src/cargo/sources/registry/index/cache.rs).
@@ -397,7 +405,7 @@ func (x *Index) lines(name string) ([]indexEntry, error) {
 		return nil, err
 	}
 	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
-	if err != nil {
+	if err != nil || headerAlone(data) {
 		return nil, fault.Errorf(fault.Upstream, "check the name of the crate: cargo search --limit 5 "+name, "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
 	}
 	var found []indexEntry

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 func TestSaidVersion(t *testing.T) {
@@ -146,6 +147,7 @@ func TestRecipes(t *testing.T) {
 
 // TestFindReal asks the tools that this machine has.
 func TestFindReal(t *testing.T) {
+	testenv.Real(t, "it starts every client")
 	tool, err := Find(context.Background(), "go")
 	if err != nil {
 		t.Fatal(err) // the test itself was built by it
@@ -156,6 +158,10 @@ func TestFindReal(t *testing.T) {
 	for _, name := range Tools() {
 		tool, err := Find(context.Background(), name)
 		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if _, broken := testenv.Find(name); err != nil && broken != nil {
+			t.Logf("%s does not run: %v", name, broken)
 			continue
 		}
 		if err != nil || tool.Version == "" || !filepath.IsAbs(tool.Path) {
