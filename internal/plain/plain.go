@@ -39,9 +39,10 @@ func Escape(s string) string {
 }
 
 // Row is Escape for what has to stay on its line and in its column.
-func Row(s string) string {
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(Escape(s))
-}
+func Row(s string) string { return breaks.Replace(Escape(s)) }
+
+// breaks are what [Escape] leaves and a row cannot hold.
+var breaks = strings.NewReplacer("\n", `\n`, "\t", `\t`)
 
 // JSON escapes in a JSON text what is not printable, so that it means the same.
 func JSON(text []byte) []byte {
