@@ -32,9 +32,10 @@ type memory struct {
 	Depends  map[string]store.Identity `json:"depends"` // by path, the lock among them
 }
 
-// warm returns the memory of one question: this lock, spec and platform.
+// warm returns the memory of one question: this lock, spec and platform, and this
+// cache, for a copy of it has other paths.
 func (a *app) warm(lockPath, spec, platform string) warm {
-	question := strings.Join([]string{lockPath, spec, platform, a.opts.python}, "\x00")
+	question := strings.Join([]string{a.store.Dir(), lockPath, spec, platform, a.opts.python}, "\x00")
 	h := sha256.Sum256([]byte(question))
 	return warm{"warm/" + hex.EncodeToString(h[:16]) + ".json", question, a.store}
 }

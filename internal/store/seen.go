@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
 // An Identity is what stat says of a file or a folder: size, time of
@@ -96,18 +100,29 @@ func (id Identity) changed() time.Time {
 	return time.Unix(0, id[idModified])
 }
 
-// same reports whether stat says the same of everything below dir.
-func same(all []sight, dir string) bool {
-	at, err := openSights(dir)
+// same reports whether stat says of everything in a record what it says there.
+func same(r record, dir string) bool {
+	root, err := openFolder(dir)
 	if err != nil {
 		return false
 	}
-	defer at.close()
-	const part = 256 // sights, so that a small tree is not shared out
-	err = archive.ForEach(context.Background(), (len(all)+part-1)/part, func(i int) error {
-		for _, s := range all[i*part : min((i+1)*part, len(all))] {
-			if id, err := at.look(s.name); err != nil || id != s.Identity {
-				return errChanged
+	defer root.close()
+	const part = 16 << 10 // bytes of a record, so that a small tree is not shared out
+	var parts []record
+	for rest := r; len(rest) > 0; {
+		n := 0
+		for n < min(part, len(rest)) {
+			_, _, size := rest[n:].folder()
+			n += size
+		}
+		parts, rest = append(parts, rest[:n]), rest[n:]
+	}
+	err = archive.ForEach(context.Background(), len(parts), func(i int) error {
+		for p := parts[i]; len(p) > 0; {
+			path, sights, size := p.folder()
+			p = p[size:]
+			if err := root.same(path, sights); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -122,12 +137,12 @@ var errChanged = errors.New("not what was there")
 func (s *Store) remember(tree string, all []sight) {
 	name := "trees/" + tree + ".seen"
 	list, err := lookAt(s.path("trees", tree+".ok"))
-	all = append(all, sight{listSight(tree), list})
-	if err != nil || !same(all, s.path("trees", tree)) {
+	r := newRecord(append(all, sight{listSight(tree), list}))
+	if err != nil || !same(r, s.path("trees", tree)) {
 		remove(s.path(name))
 		return
 	}
-	_ = s.Put(name, 0o644, printSights(tree, all)) // a read-only cache goes without
+	_ = s.Put(name, 0o644, r.print(tree)) // a read-only cache goes without
 }
 
 // Unchanged reports whether stat says of a tree what it said when the tree was
@@ -137,56 +152,99 @@ func (s *Store) Unchanged(tree string) bool {
 	if err != nil {
 		return false
 	}
-	all, ok := parseSights(tree, data)
-	return ok && same(all, s.path("trees", tree))
+	r, ok := parseRecord(tree, data)
+	return ok && same(r, s.path("trees", tree))
 }
 
 // Doubt has the tree hashed by its next use.
 func (s *Store) Doubt(tree string) { remove(s.path("trees", tree+".seen")) }
 
-// The file has for each sight the length of its name, the name, and five numbers
-// of 8 bytes; at the end a checksum (CRC-32C) over the name of the tree and all
-// that. Numbers are little-endian.
+// A record is what a file of sights holds, as bytes: a tree of 5,000 files is
+// compared without making 5,000 strings first. It has folders of the tree, one after
+// the other: the length of its path, the path, the length of what was seen in it,
+// and that: for each the length of its name below the folder, the name with a 0 at
+// its end, and the five numbers of its identity. The tree's own folder is "." in the folder ".". Lengths
+// have 4 bytes and numbers 8, little-endian. The file ends with a checksum
+// (CRC-32C), see [record.sum].
+type record []byte
 
-func sightsSum(tree string, body []byte) uint32 {
-	castagnoli := crc32.MakeTable(crc32.Castagnoli)
-	return crc32.Update(crc32.Checksum([]byte(tree), castagnoli), castagnoli, body)
-}
+// fewSights is below how many sights opening a folder costs more than it saves.
+// What is in such a folder stands in the record with the folder above.
+const fewSights = 8
 
-func printSights(tree string, all []sight) []byte {
-	var b []byte
+// newRecord returns a record of all sights.
+func newRecord(all []sight) record {
+	many := map[string]int{}
 	for _, s := range all {
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(s.name)))
-		b = append(b, s.name...)
-		for _, n := range s.Identity {
-			b = binary.LittleEndian.AppendUint64(b, uint64(n))
-		}
+		many[path.Dir(s.name)]++
 	}
-	return binary.LittleEndian.AppendUint32(b, sightsSum(tree, b))
+	in := map[string]record{}
+	for _, s := range all {
+		folder, name := path.Dir(s.name), s.name
+		for folder != "." && many[folder] < fewSights {
+			folder = path.Dir(folder)
+		}
+		if folder != "." {
+			name = name[len(folder)+1:]
+		}
+		r := binary.LittleEndian.AppendUint32(in[folder], uint32(len(name)+1))
+		r = append(append(r, name...), 0) // as the system wants it
+		for _, n := range s.Identity {
+			r = binary.LittleEndian.AppendUint64(r, uint64(n))
+		}
+		in[folder] = r
+	}
+	var r record
+	for _, folder := range slices.Sorted(maps.Keys(in)) {
+		r = binary.LittleEndian.AppendUint32(r, uint32(len(folder)))
+		r = append(r, folder...)
+		r = binary.LittleEndian.AppendUint32(r, uint32(len(in[folder])))
+		r = append(r, in[folder]...)
+	}
+	return r
 }
 
-func parseSights(tree string, data []byte) (all []sight, ok bool) {
+// field returns what stands behind its length, and the size of both.
+func (r record) field() (text record, size int) {
+	size = 4 + int(binary.LittleEndian.Uint32(r))
+	return r[4:size], size
+}
+
+// folder returns the first folder, what was seen in it, and the size of both.
+func (r record) folder() (path, sights record, size int) {
+	path, a := r.field()
+	sights, b := r[a:].field()
+	return path, sights, a + b
+}
+
+// sight returns the first sight of a folder, and its size. The name ends in 0.
+func (r record) sight() (name record, id Identity, size int) {
+	name, size = r.field()
+	for k := range id {
+		id[k] = int64(binary.LittleEndian.Uint64(r[size:]))
+		size += 8
+	}
+	return name, id, size
+}
+
+// sum is over the form, the name of the tree, and the record: a record of another
+// tree, or that another release of this program wrote, is none.
+func (r record) sum(tree string) uint32 {
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum([]byte("sights 3\n"+tree), castagnoli), castagnoli, r)
+}
+
+func (r record) print(tree string) []byte {
+	return binary.LittleEndian.AppendUint32(r[:len(r):len(r)], r.sum(tree))
+}
+
+func parseRecord(tree string, data []byte) (r record, ok bool) {
 	end := len(data) - 4
-	if end <= 0 || binary.LittleEndian.Uint32(data[end:]) != sightsSum(tree, data[:end]) {
+	if end <= 0 {
 		return nil, false
 	}
-	text := string(data[:end]) // one string, which the names share
-	all = make([]sight, 0, end/64)
-	for i := 0; i < end; {
-		n := int(binary.LittleEndian.Uint32(data[i:]))
-		i += 4
-		if n > end-i-8*len(Identity{}) {
-			return nil, false
-		}
-		s := sight{name: text[i : i+n]}
-		i += n
-		for k := range s.Identity {
-			s.Identity[k] = int64(binary.LittleEndian.Uint64(data[i:]))
-			i += 8
-		}
-		all = append(all, s)
-	}
-	return all, true
+	r = record(data[:end])
+	return r, binary.LittleEndian.Uint32(data[end:]) == r.sum(tree)
 }
 
 // Identify returns the identity of a file, links followed.

@@ -18,24 +18,39 @@ func identify(info fs.FileInfo) Identity {
 	return id
 }
 
-// sights looks at names below a folder that is open: the system then walks only
-// the rest of the path.
-type sights struct{ dir int }
+// folder is an open folder.
+type folder int
 
-func openSights(dir string) (sights, error) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	return sights{fd}, err
+func openFolder(name string) (folder, error) { return folder(unix.AT_FDCWD).open(name) }
+
+func (f folder) open(name string) (folder, error) {
+	for {
+		fd, err := unix.Openat(int(f), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return folder(fd), err
+		}
+	}
 }
 
-func (s sights) close() { unix.Close(s.dir) }
+func (f folder) close() { unix.Close(int(f)) }
 
-func (s sights) look(name string) (Identity, error) {
-	var st unix.Stat_t
-	for {
-		err := unix.Fstatat(s.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if err == unix.EINTR {
-			continue
-		}
-		return Identity{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), int64(st.Ino), int64(st.Mode)}, err
+// same compares what is in a folder below f with what was seen there.
+func (f folder) same(path, sights record) error {
+	in, err := f.open(string(path))
+	if err != nil {
+		return err
 	}
+	defer in.close()
+	var st unix.Stat_t
+	for len(sights) > 0 {
+		name, want, size := sights.sight()
+		sights = sights[size:]
+		if err := fstatat(int(in), name, &st); err != nil {
+			return err
+		}
+		if want != (Identity{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), int64(st.Ino), int64(st.Mode)}) {
+			return errChanged
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"io/fs"
 	"path/filepath"
 )
@@ -10,12 +11,24 @@ func identify(info fs.FileInfo) Identity {
 	return Identity{idSize: info.Size(), idModified: info.ModTime().UnixNano(), idMode: int64(info.Mode())}
 }
 
-type sights struct{ dir string }
+// folder is the name of a folder.
+type folder string
 
-func openSights(dir string) (sights, error) { return sights{dir}, nil }
+func openFolder(name string) (folder, error) { return folder(name), nil }
 
-func (s sights) close() {}
+func (f folder) close() {}
 
-func (s sights) look(name string) (Identity, error) {
-	return lookAt(filepath.Join(s.dir, filepath.FromSlash(name)))
+// same compares what is in a folder below f with what was seen there.
+func (f folder) same(path, sights record) error {
+	in := filepath.Join(string(f), filepath.FromSlash(string(path)))
+	for len(sights) > 0 {
+		name, want, size := sights.sight()
+		sights = sights[size:]
+		if got, err := lookAt(filepath.Join(in, string(bytes.TrimSuffix(name, []byte{0})))); err != nil {
+			return err
+		} else if got != want {
+			return errChanged
+		}
+	}
+	return nil
 }

@@ -183,7 +183,7 @@ func (s *Store) brokenLists(tree string) (broken []string) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return broken
 	}
-	if _, ok := parseSights(tree, data); err != nil || !ok {
+	if _, ok := parseRecord(tree, data); err != nil || !ok {
 		broken = append(broken, sights)
 	}
 	return broken

@@ -1,0 +1,19 @@
+//go:build unix && !(linux && (amd64 || arm64))
+
+package store
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
+
+// fstatat is [unix.Fstatat], of links themselves. The name ends in 0.
+func fstatat(dir int, name []byte, st *unix.Stat_t) error {
+	for {
+		err := unix.Fstatat(dir, string(bytes.TrimSuffix(name, []byte{0})), st, unix.AT_SYMLINK_NOFOLLOW)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
