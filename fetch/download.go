@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -227,7 +228,7 @@ func (a *app) pip(ctx context.Context) (*pipOrigin, error) {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil && a.registries.Pip != "":
-			a.ui.Detail("no pip to ask how %s is reached: %v", remote.Redact(a.registries.Pip), err)
+			a.ui.Detail("no pip to ask how %s is reached: %v", redact.URL(a.registries.Pip), err)
 			return &pipOrigin{index: a.registries.Pip, client: client}, nil
 		case err != nil:
 			return nil, fault.Errorf(fault.Of(err), `install pip, or add to plugins.toml: [registries] pip = "https://…"`,

@@ -25,7 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
-	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -416,7 +416,7 @@ func (p *program) lookAtProxies() []finding {
 	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"} {
 		for _, key := range []string{name, strings.ToLower(name)} {
 			if value := p.env(key); value != "" {
-				findings = append(findings, finding{isGood, key, remote.Redact(value), "", ""})
+				findings = append(findings, finding{isGood, key, redact.URL(value), "", ""})
 			}
 		}
 	}
@@ -499,7 +499,7 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, d
 			continue
 		}
 		if a.manifest != "" {
-			found[i] = []finding{{isGood, a.kind, remote.Redact(a.manifest), "[registries] of plugins.toml", ""}}
+			found[i] = []finding{{isGood, a.kind, redact.URL(a.manifest), "[registries] of plugins.toml", ""}}
 			continue
 		}
 		all.Go(func() {
@@ -512,30 +512,12 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, d
 				if scope != "" && urls[scope] == urls[""] {
 					continue
 				}
-				found[i] = append(found[i], finding{isGood, strings.TrimSpace(a.kind + " " + scope), redactList(urls[scope]), "", ""})
+				found[i] = append(found[i], finding{isGood, strings.TrimSpace(a.kind + " " + scope), redact.List(urls[scope]), "", ""})
 			}
 		})
 	}
 	all.Wait()
 	return slices.Concat(append([][]finding{{}}, found...)...)
-}
-
-// redactList redacts the addresses of a list such as GOPROXY is.
-func redactList(s string) string {
-	var b strings.Builder
-	for s != "" {
-		end := strings.IndexAny(s, ",|")
-		if end < 0 {
-			end = len(s)
-		}
-		b.WriteString(remote.Redact(s[:end]))
-		if end < len(s) {
-			b.WriteByte(s[end])
-			end++
-		}
-		s = s[end:]
-	}
-	return b.String()
 }
 
 // report prints the diagnosis. Anything bad ends with class Machine.

@@ -213,13 +213,6 @@ func TestDoctorNetwork(t *testing.T) {
 	p.says(7, []string{"npm cannot read its certificates", "hint: unset NODE_EXTRA_CA_CERTS, or name a file that is there"})
 }
 
-func TestRedactList(t *testing.T) {
-	got := redactList("https://me:secret@go.example.com|https://other.example.com/?token=secret,direct")
-	if want := "https://***@go.example.com|https://other.example.com/?***,direct"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
 func TestDoctorCache(t *testing.T) {
 	p := newPatient(t)
 	p.write("thesis.tex", "")

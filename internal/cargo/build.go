@@ -24,6 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 const noLinker = "install a C compiler, which links, such as by: apt-get install gcc (Linux), xcode-select --install (macOS)"
@@ -106,7 +107,7 @@ func (c *Client) Identity(ctx context.Context, p lock.Platform) (string, error) 
 	system := map[string]string{"linux": "-linux-", "macos": "-apple-darwin", "windows": "-pc-windows-"}[p.OS]
 	if !strings.HasPrefix(host, p.Arch+"-") || !strings.Contains(host, system) {
 		return "", fault.Errorf(fault.Machine, "take the compiled plugin from a mirror, which is made on a machine of that platform, by: lockgen mirror --trees",
-			"cargo compiles for the platform it runs on alone, which is %s, and not for %s", proc.Clean(host), p.Name)
+			"cargo compiles for the platform it runs on alone, which is %s, and not for %s", redact.Line(host), p.Name)
 	}
 	return string(out) + strings.Join(rustFlags("DIR"), " "), nil
 }
@@ -405,7 +406,7 @@ func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
 			continue
 		}
 		if !word(crate.Name) || !semver.IsValid("v"+crate.Version) {
-			return fault.Errorf(fault.Integrity, "tell its publisher", "a manifest of crate %s asks for %q %q", sources[0], proc.Clean(crate.Name), proc.Clean(crate.Version))
+			return fault.Errorf(fault.Integrity, "tell its publisher", "a manifest of crate %s asks for %q %q", sources[0], redact.Line(crate.Name), redact.Line(crate.Version))
 		}
 		var text strings.Builder
 		fmt.Fprintf(&text, "[package]\nname = %q\nversion = %q\n\n[lib]\npath = \"lib.rs\"\n\n[features]\n", crate.Name, crate.Version)
@@ -503,7 +504,7 @@ func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 		} `toml:"package"`
 	}
 	if _, err := lock.DecodeTOML(string(root.Lockfile), &file); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s: %s", root, proc.Clean(err.Error()))
+		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s: %s", root, redact.Line(err.Error()))
 	}
 	var text strings.Builder
 	if file.Version > 0 {
@@ -514,7 +515,7 @@ func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 		if p.Source == "" || !there || p.Checksum != crate.SHA256 {
 			if there && p.Source != "" && p.Checksum != "" && strings.Trim(crate.SHA256, "0") != "" {
 				return nil, fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update NAME",
-					"the Cargo.lock of crate %s has checksum %s of crate %s, the lock %s", root, proc.Clean(p.Checksum), crate, crate.SHA256)
+					"the Cargo.lock of crate %s has checksum %s of crate %s, the lock %s", root, redact.Line(p.Checksum), crate, crate.SHA256)
 			}
 			continue
 		}
@@ -548,7 +549,7 @@ func explainCargo(err error, what string) error {
 	switch {
 	case has("requires rustc "):
 		_, needed, _ := strings.Cut(exit.Raw, "requires rustc ")
-		return fault.Errorf(fault.Machine, "install Rust "+proc.Clean(strings.Fields(needed)[0])+" or later, such as by: rustup update", "crate %s needs a newer Rust: %w", what, err)
+		return fault.Errorf(fault.Machine, "install Rust "+redact.Line(strings.Fields(needed)[0])+" or later, such as by: rustup update", "crate %s needs a newer Rust: %w", what, err)
 	case has("linker `") && has("not found"):
 		return fault.Errorf(fault.Machine, noLinker, "crate %s: %w", what, err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -92,14 +93,14 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	fields := strings.Fields(said)
 	if len(fields) < 2 || fields[0] != "cargo" {
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, proc.Clean(said))
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, redact.Line(said))
 	}
 	c.version = fields[1]
 	switch yes, ok := proc.Serves("cargo", c.version); {
 	case !ok:
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, proc.Clean(c.version))
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, redact.Line(c.version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s, needed is %s or later", c.cargo, proc.Clean(c.version), proc.LeastOf("cargo"))
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s, needed is %s or later", c.cargo, redact.Line(c.version), proc.LeastOf("cargo"))
 	}
 	return c, nil
 }
@@ -260,7 +261,7 @@ func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) 
 		}
 		slices.SortFunc(near, lock.CompareVersions)
 		return Crate{}, fault.Errorf(fault.Upstream, "write a version that the registry has",
-			"the registry has no version %s of crate %s, but %s: %w", version, name, proc.Clean(strings.Join(near[max(0, len(near)-5):], ", ")), fs.ErrNotExist)
+			"the registry has no version %s of crate %s, but %s: %w", version, name, redact.Line(strings.Join(near[max(0, len(near)-5):], ", ")), fs.ErrNotExist)
 	}
 	return found, nil
 }
@@ -377,7 +378,7 @@ func (x *Index) entries(name string) (map[string]Crate, error) {
 	found := map[string]Crate{}
 	for _, e := range lines {
 		if err := lock.CheckSHA256("cksum", e.Cksum); err != nil {
-			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s %s: %w", name, proc.Clean(e.Vers), err)
+			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s %s: %w", name, redact.Line(e.Vers), err)
 		}
 		released, err := time.Parse(time.RFC3339, e.Time)
 		if err != nil {
@@ -422,7 +423,7 @@ func (x *Index) lines(name string) ([]indexEntry, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s keeps its index in a form that this program cannot read (crate %s)", proc.Clean(x.c.version), name)
+		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s keeps its index in a form that this program cannot read (crate %s)", redact.Line(x.c.version), name)
 	}
 	return found, nil
 }
@@ -558,7 +559,7 @@ func (c *Client) Source(ctx context.Context) (string, error) {
 		}
 	}
 	if c.source == "" {
-		return "", fault.Errorf(fault.Machine, noCargo, "cargo %s writes a Cargo.lock that this program cannot read", proc.Clean(c.version))
+		return "", fault.Errorf(fault.Machine, noCargo, "cargo %s writes a Cargo.lock that this program cannot read", redact.Line(c.version))
 	}
 	return c.source, nil
 }

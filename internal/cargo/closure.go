@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A Closure is what one platform needs to compile a crate.
@@ -182,9 +183,9 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 		crate, locked := known[p.Name+"-"+p.Version]
 		switch {
 		case !ok || !locked:
-			return nil, notFromRegistry(root.String(), proc.Clean(cmp.Or(p.Name, id))+" from outside of its Cargo.lock")
+			return nil, notFromRegistry(root.String(), redact.Line(cmp.Or(p.Name, id))+" from outside of its Cargo.lock")
 		case id != file.Resolve.Root && !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
-			return nil, notFromRegistry(root.String(), proc.Clean(p.Name)+" from elsewhere")
+			return nil, notFromRegistry(root.String(), redact.Line(p.Name)+" from elsewhere")
 		}
 		closure.Crates = append(closure.Crates, crate)
 		for _, t := range p.Targets {
@@ -254,7 +255,7 @@ func Bins(crate *Source) ([]string, error) {
 }
 
 func badManifest(crate *Source, err error) error {
-	return fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.toml of crate %s: %s", crate, proc.Clean(err.Error()))
+	return fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.toml of crate %s: %s", crate, redact.Line(err.Error()))
 }
 
 // Check makes sure that the Cargo.toml of a crate is that of the name and
@@ -271,7 +272,7 @@ func Check(crate *Source) error {
 	}
 	if m.Package.Name != crate.Name || m.Package.Version != crate.Version {
 		return fault.Errorf(fault.Integrity, "do not use it: ask the registry's operator and the publisher",
-			"crate %s says in its Cargo.toml that it is %s-%s", crate, proc.Clean(m.Package.Name), proc.Clean(m.Package.Version))
+			"crate %s says in its Cargo.toml that it is %s-%s", crate, redact.Line(m.Package.Name), redact.Line(m.Package.Version))
 	}
 	return nil
 }
@@ -309,7 +310,7 @@ func checkCrateManifest(crate *Source) error {
 				d, _ := deps[name].(map[string]any)
 				for _, from := range []string{"git", "path", "registry", "registry-index", "base", "workspace"} {
 					if _, ok := d[from]; ok {
-						return notFromRegistry(crate.String(), proc.Clean(name)+" by "+from)
+						return notFromRegistry(crate.String(), redact.Line(name)+" by "+from)
 					}
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // Cargo applies the settings of the folder that it runs in, and of all above, to
@@ -103,7 +104,7 @@ func reach(dir, registry string) (*cargoReach, error) {
 	}
 	if !strings.HasPrefix(r.index, "sparse+") {
 		return nil, fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to the URL of a sparse index of the same registry",
-			"cargo is told by %s to take crates from %s, which is no sparse index", r.from, proc.Clean(r.index))
+			"cargo is told by %s to take crates from %s, which is no sparse index", r.from, redact.Line(r.index))
 	}
 	// Cargo finds the name of a registry by the URL of its index, and so its token.
 	for _, name := range settings.registryNames() {
@@ -213,7 +214,7 @@ func (s *cargoSettings) read(file string, depth int) error {
 		if errors.As(err, &parse) {
 			line, text = parse.Position.Line, parse.Message
 		}
-		return fault.Errorf(fault.Machine, "correct the line", "%s:%d: the settings of cargo: %s", file, line, proc.Clean(text))
+		return fault.Errorf(fault.Machine, "correct the line", "%s:%d: the settings of cargo: %s", file, line, redact.Line(text))
 	}
 	for _, include := range includes(tree["include"]) {
 		path := include.path
@@ -411,7 +412,7 @@ func (s *cargoSettings) replacement() (index, from string, err error) {
 	index = cmp.Or(s.text("source", name, "registry"), s.registry(name, "index"))
 	if index == "" {
 		return "", "", fault.Errorf(fault.Machine, "correct the settings of cargo, or set [registries] cargo in plugins.toml",
-			"%s replaces the registry of crates with %q, which no settings say the index of", from, proc.Clean(name))
+			"%s replaces the registry of crates with %q, which no settings say the index of", from, redact.Line(name))
 	}
 	return index, from, nil
 }
@@ -430,8 +431,8 @@ func (r *cargoReach) noToken() error {
 	}
 	if r.provider != "" && r.provider != "cargo:token" {
 		return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, hint,
-			"registry %s demands a token, which cargo would get from %s, a program that is not run here", name, proc.Clean(r.provider)))
+			"registry %s demands a token, which cargo would get from %s, a program that is not run here", name, redact.Line(r.provider)))
 	}
 	return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, hint,
-		"the registry %s demands a token, and the settings of cargo have none for it", proc.Clean(r.index)))
+		"the registry %s demands a token, and the settings of cargo have none for it", redact.Line(r.index)))
 }

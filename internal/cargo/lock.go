@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // Lock returns the crates that root may need on any platform, sorted and
@@ -116,7 +117,7 @@ func parseCargoLock(data []byte) ([]lockedCrate, error) {
 		Package []lockedCrate `toml:"package"`
 	}
 	if _, err := lock.DecodeTOML(string(data), &file); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.lock: %s", proc.Clean(err.Error()))
+		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.lock: %s", redact.Line(err.Error()))
 	}
 	return file.Package, nil
 }
@@ -153,15 +154,15 @@ func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool)
 		case p.Source == "" && p.Name == root.Name && p.Version == root.Version:
 			continue
 		case p.Source == "":
-			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from a folder", proc.Clean(c.String())))
+			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from a folder", redact.Line(c.String())))
 		case !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
 			kind, _, _ := strings.Cut(p.Source, "+")
-			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from %s", proc.Clean(c.String()), proc.Clean(kind)))
+			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from %s", redact.Line(c.String()), redact.Line(kind)))
 		case p.Source != source:
-			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from another registry", proc.Clean(c.String())))
+			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from another registry", redact.Line(c.String())))
 		}
 		if !word(p.Name) || lock.CheckVersion(p.Version) != nil || !semver.IsValid("v"+p.Version) {
-			return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s names %q %q", root, proc.Clean(p.Name), proc.Clean(p.Version))
+			return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s names %q %q", root, redact.Line(p.Name), redact.Line(p.Version))
 		}
 		if asked {
 			versions, err := x.entries(p.Name)
@@ -170,7 +171,7 @@ func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool)
 			}
 			if c = versions[p.Version]; c.SHA256 == "" || p.Checksum != "" && p.Checksum != c.SHA256 {
 				return nil, fault.Errorf(fault.Integrity, "ask the operator of the registry", "crate %s needs %s %s with checksum %q, the index has %q",
-					root, p.Name, p.Version, proc.Clean(p.Checksum), c.SHA256)
+					root, p.Name, p.Version, redact.Line(p.Checksum), c.SHA256)
 			}
 		}
 		list = append(list, c)
@@ -206,7 +207,7 @@ func asks(lockfile []byte, p lockedCrate, root *Source) string {
 			who = cmp.Or(who, Crate{Name: one.Name, Version: one.Version}.String())
 		}
 	}
-	return proc.Clean(cmp.Or(who, root.String()))
+	return redact.Line(cmp.Or(who, root.String()))
 }
 
 // stranger refuses a version of a crate that wants, by the index, another one of
@@ -222,7 +223,7 @@ func (x *Index) stranger(source, name, version string) error {
 		}
 		for _, d := range e.Deps {
 			if d.Registry != nil && "registry+"+*d.Registry != source && *d.Registry != source {
-				return notFromRegistry(Crate{Name: e.Name, Version: e.Vers}.String(), fmt.Sprintf("%s from the registry %s", proc.Clean(d.Name), proc.Clean(*d.Registry)))
+				return notFromRegistry(Crate{Name: e.Name, Version: e.Vers}.String(), fmt.Sprintf("%s from the registry %s", redact.Line(d.Name), redact.Line(*d.Registry)))
 			}
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 const noGo = "install Go 1.21 or later, or take the plugin from another source"
@@ -77,9 +78,9 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	switch yes, ok := proc.Serves("go", version); {
 	case !ok:
-		return nil, fault.Errorf(fault.Machine, noGo, "%s says its version is %q", found, proc.Clean(version))
+		return nil, fault.Errorf(fault.Machine, noGo, "%s says its version is %q", found, redact.Line(version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s, needed is %s or later", found, proc.Clean(version), proc.LeastOf("go"))
+		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s, needed is %s or later", found, redact.Line(version), proc.LeastOf("go"))
 	}
 	return g, nil
 }
@@ -175,7 +176,7 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 		default:
 			u, err := url.Parse(one)
 			if err != nil || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "file" {
-				return c, fault.Errorf(fault.Machine, hint, "GOPROXY names %q, which is no address of a proxy", proc.Clean(one))
+				return c, fault.Errorf(fault.Machine, hint, "GOPROXY names %q, which is no address of a proxy", redact.Line(one))
 			}
 			if u.User = nil; u.Scheme != "file" {
 				if err := lock.CheckURL(u.String()); err != nil {
@@ -368,7 +369,7 @@ func (g *Client) modDownload(ctx context.Context, c Config, scratch, cache, path
 	}
 	if said.Version != "v"+version {
 		return nil, fault.Errorf(fault.Usage, "write the version as "+strings.TrimPrefix(said.Version, "v"),
-			"go module %s: this version is called %s", what, proc.Clean(said.Version))
+			"go module %s: this version is called %s", what, redact.Line(said.Version))
 	}
 	return &Module{Path: path, Version: version, Zip: said.Zip, Mod: said.GoMod, Sum: said.Sum, ModSum: said.GoModSum}, nil
 }
@@ -418,10 +419,10 @@ func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version
 	}
 	var notes []string
 	if len(said.Retracted) > 0 {
-		notes = append(notes, "its author has retracted "+what+": "+proc.Clean(strings.Join(said.Retracted, "; ")))
+		notes = append(notes, "its author has retracted "+what+": "+redact.Line(strings.Join(said.Retracted, "; ")))
 	}
 	if said.Deprecated != "" {
-		notes = append(notes, "module "+path+" is deprecated: "+proc.Clean(said.Deprecated))
+		notes = append(notes, "module "+path+" is deprecated: "+redact.Line(said.Deprecated))
 	}
 	return notes, nil
 }
@@ -453,7 +454,7 @@ func (c Config) explain(err error, what, text string) error {
 			"go module %s is not asked of a proxy, and Go would run a version control for it, which is not done: %w", what, err))
 	case c.program != "" && has("401 Unauthorized", "403 Forbidden"):
 		return fault.About(fault.AboutSettings, fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, and GOAUTH=netrc",
-			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w", what, proc.Clean(c.program), err))
+			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w", what, redact.Line(c.program), err))
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", what, err)
 	case has("zip: not a valid zip file", "zip: checksum error", "downloaded zip file too large"):
@@ -476,7 +477,7 @@ func (c Config) explain(err error, what, text string) error {
 }
 
 func newerGo(what, needed string, err error) error {
-	return fault.Errorf(fault.Usage, "lock a newer Go: lockgen add go@"+strings.Trim(proc.Clean(needed), ";,:()"), "go module %s needs a newer Go: %w", what, err)
+	return fault.Errorf(fault.Usage, "lock a newer Go: lockgen add go@"+strings.Trim(redact.Line(needed), ";,:()"), "go module %s needs a newer Go: %w", what, err)
 }
 
 // goPlatform tells Go for which platform to read and compile.

@@ -18,7 +18,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A News is what is said today of one version of a module.
@@ -103,7 +103,7 @@ func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) (
 			}
 			n.Version = tool[:i]
 		}
-		if n.Deprecated = proc.Clean(good[0].Deprecated); !slices.Contains(good[0].Versions, v) {
+		if n.Deprecated = redact.Line(good[0].Deprecated); !slices.Contains(good[0].Versions, v) {
 			n.Retracted = "retracted by its author"
 		}
 		news = append(news, n)
@@ -143,9 +143,9 @@ func (g *Client) News(ctx context.Context, c Config, scratch string, modules []m
 		}
 		n.Committed = one.Time
 		if len(one.Retracted) > 0 {
-			n.Retracted = "retracted by its author: " + proc.Clean(strings.Join(one.Retracted, "; "))
+			n.Retracted = "retracted by its author: " + redact.Line(strings.Join(one.Retracted, "; "))
 		}
-		n.Deprecated = proc.Clean(one.Deprecated)
+		n.Deprecated = redact.Line(one.Deprecated)
 		if one.GoMod == "" {
 			// Go says nothing of a go.mod that it could not get or refuses, such
 			// as for the checksum database; of a download it does.

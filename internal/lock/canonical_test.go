@@ -2,13 +2,14 @@ package lock
 
 import (
 	"bytes"
-	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 
 	"github.com/BurntSushi/toml"
 )

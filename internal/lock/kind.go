@@ -9,6 +9,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // The source kinds.
@@ -183,7 +184,7 @@ var http = Kind{
 			return errors.New("url is missing")
 		}
 		if u, err := url.Parse(f.URL); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-			return fmt.Errorf("url %q is not of the form https://HOST/…", RedactURL(f.URL))
+			return fmt.Errorf("url %q is not of the form https://HOST/…", redact.URL(f.URL))
 		}
 		return nil
 	},

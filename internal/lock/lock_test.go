@@ -3,12 +3,13 @@ package lock
 import (
 	"bytes"
 	"encoding/json"
-	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // CheckURL accepts the address of a server that may be asked for artifacts:
@@ -14,7 +15,7 @@ import (
 func CheckURL(s string) error {
 	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(s))
 	if err != nil {
-		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", RedactURL(s))
+		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", redact.URL(s))
 	}
 	if u.User != nil {
 		return fault.Errorf(fault.Usage, "remove USER:PASSWORD@; credentials belong into ~/.netrc or the client's own configuration",
@@ -36,18 +37,6 @@ func CheckURL(s string) error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// RedactURL takes what looks like credentials out of a URL that cannot be parsed.
-func RedactURL(s string) string {
-	scheme, rest, ok := strings.Cut(s, "//")
-	if !ok {
-		return s
-	}
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		rest = "…" + rest[i:]
-	}
-	return scheme + "//" + rest
 }
 
 // CheckFeatures accepts arguments for cargo. They reach a command line, so exactly

@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A LocalWheel is one locked wheel, already verified, and the folder of the
@@ -81,7 +82,7 @@ func FindWheelManager(ctx context.Context, name string) (*WheelManager, error) {
 		return nil, err
 	}
 	if m.python = strings.TrimSpace(string(out)); !filepath.IsAbs(m.python) {
-		return nil, fault.Errorf(fault.Machine, proc.Remedy("python", false)+or, "%s does not say which Python it is but %q", first, proc.Clean(m.python))
+		return nil, fault.Errorf(fault.Machine, proc.Remedy("python", false)+or, "%s does not say which Python it is but %q", first, redact.Line(m.python))
 	}
 	m.run = append([]string{m.python}, tool.Args...)
 	if name == "uv" {

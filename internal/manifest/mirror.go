@@ -6,6 +6,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A Mirror is a place where bytes may be had before their origin is asked. It
@@ -106,11 +107,11 @@ func ParsePlace(s string) (Place, error) {
 		return Place{Dir: dir}, nil
 	}
 	if !strings.HasPrefix(s, "oci://") {
-		return Place{}, fault.Errorf(fault.Usage, form, "%q is neither a repository nor a folder", lock.RedactURL(s))
+		return Place{}, fault.Errorf(fault.Usage, form, "%q is neither a repository nor a folder", redact.URL(s))
 	}
 	r, err := ParseOCI(s + ":x") // with a tag it is a whole reference
 	if err != nil || r.Tag != "x" || r.File != "" {
-		return Place{}, fault.Errorf(fault.Usage, form, "%q is not of the form oci://HOST/REPO", lock.RedactURL(s))
+		return Place{}, fault.Errorf(fault.Usage, form, "%q is not of the form oci://HOST/REPO", redact.URL(s))
 	}
 	return Place{Host: r.Host, Repo: r.Repo}, nil
 }
@@ -128,7 +129,7 @@ func (m Mirror) Check() error {
 	case m.From == Everything:
 		if !m.Holds() {
 			return fault.Errorf(fault.Usage, "write to = \"oci://HOST/REPO\" or \"oci-layout:DIR\", or name what the mirror has in from",
-				"mirror from %q to %q: a server that is no registry of OCI has no files by their digest", m.From, lock.RedactURL(m.To))
+				"mirror from %q to %q: a server that is no registry of OCI has no files by their digest", m.From, redact.URL(m.To))
 		}
 	case kind != "":
 		for _, r := range m.From {
@@ -141,7 +142,7 @@ func (m Mirror) Check() error {
 			return err
 		}
 	default:
-		return fault.Errorf(fault.Usage, hint, "mirror from %q is the beginning of no coordinate", lock.RedactURL(m.From))
+		return fault.Errorf(fault.Usage, hint, "mirror from %q is the beginning of no coordinate", redact.URL(m.From))
 	}
 	if m.Holds() {
 		_, err := ParsePlace(m.To)

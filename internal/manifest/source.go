@@ -7,6 +7,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
@@ -77,7 +78,7 @@ func ParseSource(s string) (Source, error) {
 	if near := fault.Nearest(kind, append(lock.Ecosystems(), "https", "github", "maven", lock.OCI)); near != "" {
 		hint = "did you mean " + near + ":? " + forms
 	}
-	return Source{}, fault.Errorf(fault.Usage, hint, "source %q is of the unknown kind %q", lock.RedactURL(s), kind)
+	return Source{}, fault.Errorf(fault.Usage, hint, "source %q is of the unknown kind %q", redact.URL(s), kind)
 }
 
 // templateVariables are the names that may stand in braces in a URL or in the
@@ -156,7 +157,7 @@ func Archive(rawURL string) (string, error) {
 	for _, end := range otherEnds {
 		if strings.HasSuffix(base, end) {
 			return "", fault.About(fault.AboutArchives, fault.Errorf(fault.Usage, "name another file of the release: unpacked are ."+strings.Join(lock.Archives, ", .")+", and a bare executable; no key allows another form",
-				"%s is an archive of a kind (%s) that this version does not unpack", lock.RedactURL(base), end))
+				"%s is an archive of a kind (%s) that this version does not unpack", redact.URL(base), end))
 		}
 	}
 	return "", nil

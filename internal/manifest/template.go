@@ -9,6 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // github begins a source that is the releases of a repository of GitHub,
@@ -222,7 +223,7 @@ func ParseOCI(s string) (OCIRef, error) {
 	slash := strings.IndexByte(rest, '/')
 	colon := strings.LastIndexByte(rest, ':')
 	if !ok || slash <= 0 || colon < slash {
-		return r, fault.Errorf(fault.Usage, form, "source %q is not of the form oci://HOST/REPO:TAG", lock.RedactURL(s))
+		return r, fault.Errorf(fault.Usage, form, "source %q is not of the form oci://HOST/REPO:TAG", redact.URL(s))
 	}
 	r.Host, r.Repo, r.Tag = rest[:slash], rest[slash+1:colon], rest[colon+1:]
 	u, err := url.Parse("https://" + r.Host)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -153,7 +154,7 @@ func (c *Config) Registry(ctx context.Context, scope string) (string, error) {
 	text := fmt.Sprint(said)
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return "", settingsError(npmRegistryHint, "npm's configuration has no registry for %q but %q", scope, remote.Redact(text))
+		return "", settingsError(npmRegistryHint, "npm's configuration has no registry for %q but %q", scope, redact.URL(text))
 	}
 	return text, nil
 }
@@ -384,7 +385,7 @@ func (c *Config) proxy(u *url.URL) (*url.URL, error) {
 		if proxy := c.text(key); proxy != "" {
 			p, err := url.Parse(proxy)
 			if err != nil || p.Host == "" {
-				return nil, settingsError("correct it: npm config set "+key+" https://HOST:PORT", "%s of npm's configuration is not a URL: %s", key, remote.Redact(proxy))
+				return nil, settingsError("correct it: npm config set "+key+" https://HOST:PORT", "%s of npm's configuration is not a URL: %s", key, redact.URL(proxy))
 			}
 			return p, nil
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // An Client is an npm that can be run: a node and the npm-cli.js that it runs.
@@ -129,17 +130,17 @@ func findNode(ctx context.Context) (string, error) {
 	if node := strings.TrimSpace(string(out)); filepath.IsAbs(node) {
 		return node, nil
 	}
-	return "", fmt.Errorf("%s does not say where it is but %q", found, proc.Clean(string(out)))
+	return "", fmt.Errorf("%s does not say where it is but %q", found, redact.Line(string(out)))
 }
 
 func enough(npm, version string) error {
 	yes, ok := proc.Serves("npm", version)
 	switch {
 	case !ok:
-		return fault.Errorf(fault.Machine, noNPM, "%s says its version is %q", npm, proc.Clean(version))
+		return fault.Errorf(fault.Machine, noNPM, "%s says its version is %q", npm, redact.Line(version))
 	case !yes:
 		return fault.Errorf(fault.Machine, noNPM, "%s has version %s, needed is %s or later, which can refuse git dependencies",
-			npm, proc.Clean(version), proc.LeastOf("npm"))
+			npm, redact.Line(version), proc.LeastOf("npm"))
 	}
 	return nil
 }
@@ -227,7 +228,7 @@ func (n *Client) defaultRegistry(ctx context.Context) (string, error) {
 	}
 	said := strings.TrimSpace(string(out))
 	if !strings.HasPrefix(said, "https://") {
-		return "", fault.Errorf(fault.Machine, npmRegistryHint, "npm config get registry says %q", proc.Clean(said))
+		return "", fault.Errorf(fault.Machine, npmRegistryHint, "npm config get registry says %q", redact.Line(said))
 	}
 	return said, nil
 }

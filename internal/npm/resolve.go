@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A PackageLock is the closure of one npm package, for every platform at once.
@@ -171,7 +172,7 @@ func (u *upstream) explain(err error, out []byte, base, name, version string) er
 		return err
 	}
 	summary := strings.ReplaceAll(strings.TrimSpace(said.Error.Summary), "GET "+base+"/", "")
-	what := said.Error.Code + ": " + proc.Clean(strings.ReplaceAll(summary, base, "the registry"))
+	what := said.Error.Code + ": " + redact.Line(strings.ReplaceAll(summary, base, "the registry"))
 	switch said.Error.Code {
 	case "E404":
 		for _, absent := range slices.Sorted(maps.Keys(u.absent)) {
@@ -249,7 +250,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 				"npm package %s (%s) is a link to a folder, not a package of a registry", label, folder)
 		case e.Resolved != "" && !strings.HasPrefix(e.Resolved, base+"/"):
 			return nil, fault.Errorf(fault.Policy, "take another version or another source of this plugin",
-				"npm package %s (%s) comes from %s, not from a registry", label, folder, proc.Clean(e.Resolved))
+				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved))
 		}
 		l.Packages[folder] = LockedPackage{
 			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin,

@@ -13,7 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 func TestResolve(t *testing.T) {
@@ -145,7 +145,7 @@ func TestResolveRefuses(t *testing.T) {
 				t.Errorf("%s %q is let through", field, spec)
 				continue
 			}
-			fake.WantFault(t, err, fault.Policy, name+"@1.0.0 depends on bad from "+proc.Clean(spec))
+			fake.WantFault(t, err, fault.Policy, name+"@1.0.0 depends on bad from "+redact.Line(spec))
 			if strings.Contains(data, "bad") || !strings.Contains(data, `"lib":"^1.0.0"`) {
 				t.Errorf("%s %q: npm sees %s", field, spec, data)
 			}

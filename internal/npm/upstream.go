@@ -17,7 +17,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -190,7 +190,7 @@ func (u *upstream) document(base, name string) ([]byte, error) {
 		Versions map[string]json.RawMessage `json:"versions"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, fault.Errorf(fault.Upstream, "try again later, or use another registry", "what the registry says of npm package %s is malformed: %s", name, proc.Clean(err.Error()))
+		return nil, fault.Errorf(fault.Upstream, "try again later, or use another registry", "what the registry says of npm package %s is malformed: %s", name, redact.Line(err.Error()))
 	}
 	versions := map[string]object{}
 	for _, version := range slices.Sorted(maps.Keys(doc.Versions)) {
@@ -273,7 +273,7 @@ func (u *upstream) refuse(label string, seen object) (first error) {
 // direct refuses a dependency that is not from a registry.
 func direct(label, name, spec string) error {
 	return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
-		"npm package %s depends on %s from %s, not from a registry", label, proc.Clean(name), proc.Clean(spec))
+		"npm package %s depends on %s from %s, not from a registry", label, redact.Line(name), redact.Line(spec))
 }
 
 // fromRegistry reports whether npm looks for a dependency in a registry: a range,
@@ -315,7 +315,7 @@ func (u *upstream) verdict(ended error, closure *PackageLock) error {
 	case len(u.others) > 0:
 		slices.Sort(u.others)
 		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
-			"what is bundled in it, or in a package of its, depends on something from %s, not from a registry", proc.Clean(u.others[0]))
+			"what is bundled in it, or in a package of its, depends on something from %s, not from a registry", redact.Line(u.others[0]))
 	case ended != nil:
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -49,7 +50,7 @@ func (p *Client) Config(ctx context.Context, dir, ours string) (*Config, error) 
 	}
 	u, err := url.Parse(c.Index)
 	if err != nil {
-		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s is not a URL", remote.Redact(c.Index))
+		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s is not a URL", redact.URL(c.Index))
 	}
 	if _, known := u.User.Password(); known {
 		return c, nil
@@ -86,7 +87,7 @@ func (c *Config) Client(o remote.Options) (*remote.Client, error) {
 		}
 		index, err := url.Parse(c.Index)
 		if err != nil {
-			return nil, fault.Errorf(fault.Usage, hint, "%s is not a URL", remote.Redact(c.Index))
+			return nil, fault.Errorf(fault.Usage, hint, "%s is not a URL", redact.URL(c.Index))
 		}
 		o.Certificate = func(u *url.URL) *tls.Certificate {
 			if u.Scheme == index.Scheme && strings.EqualFold(u.Host, index.Host) {

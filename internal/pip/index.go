@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
@@ -188,7 +189,7 @@ func (s *pipIndex) wheel(run int, file string) ([]byte, error) {
 				has = "only " + strings.Join(f.Hashes, ", ")
 			}
 			return nil, fault.Errorf(fault.Integrity, "ask the operator of the index for SHA-256, or set [registries] pip to an index that has it",
-				"the index gives no sha256 of %s but %s, so nothing proves its bytes", f.Filename, proc.Clean(has))
+				"the index gives no sha256 of %s but %s, so nothing proves its bytes", f.Filename, redact.Line(has))
 		}
 		if f.Refused != nil {
 			return nil, f.Refused
@@ -220,7 +221,7 @@ func (s *pipIndex) read(f remote.IndexFile, text []byte) (*wheel.Metadata, []byt
 		err = m.Of(name)
 	}
 	if err != nil {
-		return nil, nil, fault.Errorf(fault.Integrity, "take another version, and tell the publisher of the wheel", "the wheel %s does not say the truth of itself: %s", f.Filename, proc.Clean(err.Error()))
+		return nil, nil, fault.Errorf(fault.Integrity, "take another version, and tell the publisher of the wheel", "the wheel %s does not say the truth of itself: %s", f.Filename, redact.Line(err.Error()))
 	}
 	if err := Direct(f.Filename, m); err != nil {
 		return nil, nil, err
@@ -254,7 +255,7 @@ func Direct(file string, m *wheel.Metadata) error {
 		if r.Direct != "" {
 			return fault.Errorf(fault.Policy, "take a version that asks for it by name and version only, or another source; and tell the publisher of "+m.Name,
 				"%s %s (%s) asks for %s at an address of its own: Requires-Dist: %s: that is built by code which no index vouches for, and is never taken",
-				proc.Clean(m.Name), proc.Clean(m.Version), file, proc.Clean(r.Name), proc.Clean(r.Text))
+				redact.Line(m.Name), redact.Line(m.Version), file, redact.Line(r.Name), redact.Line(r.Text))
 		}
 	}
 	return nil
@@ -293,7 +294,7 @@ func (s *pipIndex) explain(run int, causes []pipCause) error {
 		}
 		wants = append(wants, by+" wants "+c.Text)
 	}
-	return fault.Errorf(fault.Upstream, "take another version, or another source", "no set of wheels satisfies %s: %s", what, proc.Clean(strings.Join(wants, "; ")))
+	return fault.Errorf(fault.Upstream, "take another version, or another source", "no set of wheels satisfies %s: %s", what, redact.Line(strings.Join(wants, "; ")))
 }
 
 // lacking says why the index has no wheel of a package, nil where it has some.
@@ -306,7 +307,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	}
 	all, ok := s.pages[normaliseName(c.Name)]
 	if !ok {
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no such package as %s: %w", proc.Clean(who), proc.Clean(c.Name), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no such package as %s: %w", redact.Line(who), redact.Line(c.Name), fs.ErrNotExist)
 	}
 	exact := ""
 	if _, version, ok := strings.Cut(c.Text, "=="); ok && !strings.ContainsAny(version, ",*") {
@@ -348,17 +349,17 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		by, python, _ := strings.Cut(requires, "\x00")
 		return needsPython(what, by, python, t)
 	case young > 0:
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has some that are younger than minimum-release-age allows: %w", proc.Clean(who), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has some that are younger than minimum-release-age allows: %w", redact.Line(who), fs.ErrNotExist)
 	case fitting > 0:
 		return nil
 	case len(others) == 0 && len(sources) > 0:
 		return fault.Errorf(fault.Policy, "take a version that has wheels, or another source; or build the wheel ("+wanted+") yourself, publish it in an index of your own and set [registries] pip",
 			"no wheel of %s: the index has nothing but a source distribution, %s, and building it would run its code; what is missing is a wheel (%s): %w",
-			proc.Clean(who), proc.Clean(sources[len(sources)-1]), wanted, fs.ErrNotExist)
+			redact.Line(who), redact.Line(sources[len(sources)-1]), wanted, fs.ErrNotExist)
 	case len(others) > 0:
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: what is missing is a wheel (%s), the index has %s: %w", proc.Clean(who), wanted, proc.Clean(lastFew(others)), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: what is missing is a wheel (%s), the index has %s: %w", redact.Line(who), wanted, redact.Line(lastFew(others)), fs.ErrNotExist)
 	}
-	return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has wheels of %s: %w", proc.Clean(who), proc.Clean(lastFew(versions)), fs.ErrNotExist)
+	return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has wheels of %s: %w", redact.Line(who), redact.Line(lastFew(versions)), fs.ErrNotExist)
 }
 
 // sourceOf reports whether a file is the source distribution of a version.
@@ -385,7 +386,7 @@ func (e pythonError) Is(target error) bool { return target == errPython }
 
 func needsPython(what, by, wants string, t Target) error {
 	return pythonError{fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
-		"%s: %s requires Python %s", what, proc.Clean(by), proc.Clean(wants))}
+		"%s: %s requires Python %s", what, redact.Line(by), redact.Line(wants))}
 }
 
 // report reads pip's installation report of version 1 (`pip install --report`).
@@ -401,14 +402,14 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 		return nil, fault.Errorf(fault.Machine, noPip, "the report of pip of %s: %w", what, err)
 	}
 	if report.Version != "1" || len(report.Install) == 0 {
-		return nil, fault.Errorf(fault.Machine, noPip, "the report of pip of %s has version %q and %d wheels, expected version 1", what, proc.Clean(report.Version), len(report.Install))
+		return nil, fault.Errorf(fault.Machine, noPip, "the report of pip of %s has version %q and %d wheels, expected version 1", what, redact.Line(report.Version), len(report.Install))
 	}
 	var wheels []Wheel
 	for _, in := range report.Install {
 		file := path.Base(in.Download.URL)
 		f, m := s.wheels[file], s.said[file]
 		if m == nil || !strings.HasPrefix(in.Download.URL, s.Base+"/") {
-			return nil, fault.Errorf(fault.Policy, "take another version", "pip wants %s for %s, which the index has not", proc.Clean(in.Download.URL), what)
+			return nil, fault.Errorf(fault.Policy, "take another version", "pip wants %s for %s, which the index has not", redact.Line(in.Download.URL), what)
 		}
 		wheels = append(wheels, Wheel{
 			Name: normaliseName(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Yanked: f.Yanked != "",

@@ -27,6 +27,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
@@ -67,10 +68,10 @@ func Find(ctx context.Context) (_ *Client, err error) {
 		}
 		switch yes, ok := proc.Serves("pip", p.version); {
 		case !ok:
-			tried = append(tried, fmt.Sprintf("%s says that the version of pip is %q", found, proc.Clean(p.version)))
+			tried = append(tried, fmt.Sprintf("%s says that the version of pip is %q", found, redact.Line(p.version)))
 		case !yes:
 			old = cmp.Or(old, fault.Errorf(fault.Machine, noPip, "pip of %s has version %s, needed is %s or later",
-				found, proc.Clean(p.version), proc.LeastOf("pip")))
+				found, redact.Line(p.version), proc.LeastOf("pip")))
 		default:
 			return p, nil
 		}
@@ -159,7 +160,7 @@ func (p *Client) index(o options) (string, error) {
 		return "", fault.Errorf(fault.Machine, hint, "pip is configured to use no index (no-index)")
 	}
 	if u, err := url.Parse(o.Index); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return "", fault.Errorf(fault.Machine, hint, "pip %s does not say which index it uses but %q", p.version, proc.Clean(o.Index))
+		return "", fault.Errorf(fault.Machine, hint, "pip %s does not say which index it uses but %q", p.version, redact.Line(o.Index))
 	}
 	return o.Index, nil
 }
@@ -321,7 +322,7 @@ func (r Requirement) series(t Target, asked []Target, closures []Closure) Closur
 // at which the answer may be another.
 func (p *Client) report(ctx context.Context, index Index, req Requirement, targets []Target) (closures []Closure, turns [][]int, err error) {
 	if !projectForm().MatchString(req.Package) || !versionForm().MatchString(req.Version) {
-		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is no name and version of a Python package", proc.Clean(req.Package), proc.Clean(req.Version))
+		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is no name and version of a Python package", redact.Line(req.Package), redact.Line(req.Version))
 	}
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-pip-")
 	if err != nil {
@@ -357,7 +358,7 @@ func (p *Client) report(ctx context.Context, index Index, req Requirement, targe
 	case err != nil:
 		return nil, nil, cmp.Or(s.err, err)
 	case s.err == nil && len(answer.Refused) > 0:
-		return nil, nil, fault.Errorf(fault.Policy, "take another version; and tell us, for it should not have come to that", "%s wanted to %s, which was refused", title, proc.Clean(answer.Refused[0]))
+		return nil, nil, fault.Errorf(fault.Policy, "take another version; and tell us, for it should not have come to that", "%s wanted to %s, which was refused", title, redact.Line(answer.Refused[0]))
 	}
 	for i, run := range runs {
 		c := Closure{}
@@ -434,7 +435,7 @@ func (p *Client) ask(ctx context.Context, title, scratch string, s *proc.Loopbac
 	}
 	var answer pipAnswer
 	if err := json.Unmarshal(out, &answer); err != nil || len(answer.Runs) != len(runs) {
-		return nil, fault.Errorf(fault.Machine, noPip, "%s ended %q times of %d", title, proc.Clean(string(out)), len(runs))
+		return nil, fault.Errorf(fault.Machine, noPip, "%s ended %q times of %d", title, redact.Line(string(out)), len(runs))
 	}
 	return &answer, nil
 }
@@ -500,7 +501,7 @@ func markerEnv(t Target) (map[string]string, error) {
 func checkTags(file string, platform lock.Platform) error {
 	parts := strings.Split(strings.TrimSuffix(file, ".whl"), "-")
 	if !strings.HasSuffix(file, ".whl") || len(parts) < 5 || lock.CheckPath(file) != nil {
-		return fmt.Errorf("%q is not the name of a wheel", proc.Clean(file))
+		return fmt.Errorf("%q is not the name of a wheel", redact.Line(file))
 	}
 	for tag := range strings.SplitSeq(parts[len(parts)-1], ".") {
 		switch {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // pythonFacts makes an interpreter say what it is: kind, version, program.
@@ -86,5 +87,5 @@ func askPython(ctx context.Context, python, versions []string) (program string, 
 		return "", false, "no Python", nil
 	}
 	ok = facts[0] == "cpython" && slices.Contains(versions, facts[1])
-	return facts[2], ok, proc.Clean(facts[0] + " " + facts[1]), nil
+	return facts[2], ok, redact.Line(facts[0] + " " + facts[1]), nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A Tool is a foreign program of this machine that works and says its version.
@@ -199,7 +200,7 @@ func Find(ctx context.Context, name string) (_ Tool, err error) {
 			if version := SaidVersion(string(out)); version != "" {
 				return Tool{Name: name, Path: found, Args: r.args, Version: version}, nil
 			}
-			err = fmt.Errorf("%s does not say its version but %q", found, Clean(string(out)))
+			err = fmt.Errorf("%s does not say its version but %q", found, redact.Line(string(out)))
 		}
 		broken = append(broken, err)
 	}
@@ -226,7 +227,7 @@ func SaidVersion(out string) string {
 	for _, w := range words {
 		w = strings.TrimPrefix(strings.TrimPrefix(w, "go"), "v")
 		if _, ok := canonical(w); ok && strings.ContainsAny(w, ".-") {
-			return Clean(w)
+			return redact.Line(w)
 		}
 	}
 	if len(words) > 1 && len(words[1]) >= 7 && strings.Trim(words[1], "0123456789abcdef") == "" {

@@ -6,19 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/child"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A Command is one run of a foreign program. Its output is captured within a
-// bound, and it ends with everything that it
-// started when the context or its time is over.
+// bound, and it ends with everything that it started when the context or its
+// time is over.
 type Command struct {
 	Name    string        // what messages call it, "npm ci"
 	Path    string        // the program, absolute
@@ -186,40 +184,12 @@ func (t *Tail) Lines() string {
 		if strings.Trim(line, "-=^ ") == "" || strings.Contains(line, "Log files were not written") {
 			continue // nothing said
 		}
-		lines = append(lines, Clean(line))
+		lines = append(lines, redact.Line(line))
 	}
 	if len(lines) > 8 {
 		lines = lines[len(lines)-8:]
 	}
 	return strings.Join(lines, "; ")
-}
-
-// Clean makes foreign text fit for a message: secrets are taken out, and it is
-// one line of at most 500 characters.
-func Clean(s string) string { return plain.Line(redact(s), 500) }
-
-// secrets finds what package managers print of credentials: the user of a
-// URL, its query, an auth setting, and tokens by their known form.
-var secrets = sync.OnceValue(func() []secret {
-	return []secret{
-		{regexp.MustCompile(`(://)[^/\s@'"]+@`), "${1}***@"},
-		{regexp.MustCompile(`(://[^\s?'"]+\?)[^\s'"]+`), "${1}***"},
-		{regexp.MustCompile(`(?i)((?:_auth|_authtoken|_password|password|passwd|token|secret|authorization)["']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?\S+`), "${1}***"},
-		{regexp.MustCompile(`\b(?:npm_|pypi-|gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}`), "***"},
-	}
-})
-
-// A secret is a pattern and what is shown in its place.
-type secret struct {
-	form *regexp.Regexp
-	with string
-}
-
-func redact(s string) string {
-	for _, secret := range secrets() {
-		s = secret.form.ReplaceAllString(s, secret.with)
-	}
-	return s
 }
 
 // Exited reports whether err is a program that ran and did not end well.

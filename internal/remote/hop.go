@@ -20,6 +20,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 const maxRedirects = 10
@@ -72,12 +73,7 @@ func (r *request) scrub(s string) string {
 		password, _ := r.url.User.Password()
 		secrets = append(secrets, password, url.QueryEscape(password), url.PathEscape(password))
 	}
-	for _, secret := range secrets {
-		if len(secret) > 3 {
-			s = strings.ReplaceAll(s, secret, "***")
-		}
-	}
-	return s
+	return redact.Values(s, secrets...)
 }
 
 // An answer is a response that is no redirect, and how we got it.
@@ -105,7 +101,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 	public := false
 	var chain []string
 	for hop := 0; ; hop++ {
-		chain = append(chain, r.scrub(Redact(u.String())))
+		chain = append(chain, r.scrub(redact.URL(u.String())))
 		header := r.header.Clone()
 		if auth != "" {
 			header.Set("Authorization", auth)
@@ -147,7 +143,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			return nil, &failure{class: fault.Upstream, hint: "try again later, or use a mirror: the server is set up wrongly", err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
 		}
 		if r.method != "" && r.method != http.MethodGet && r.method != http.MethodHead {
-			return nil, &failure{class: fault.Policy, hint: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, Redact(next.String()), via(chain))}
+			return nil, &failure{class: fault.Policy, hint: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, redact.URL(next.String()), via(chain))}
 		}
 		if hop == maxRedirects {
 			return nil, &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror",
@@ -181,13 +177,13 @@ func checkHop(from, to *url.URL, public bool) error {
 	const hint = "use another mirror, or the address it means if you trust it"
 	switch {
 	case to.Scheme != "https" && to.Scheme != "http":
-		return fault.Errorf(fault.Policy, hint, "%s leads to the scheme %s, which is not fetched", Redact(from.String()), plain.Line(to.Scheme, 20))
+		return fault.Errorf(fault.Policy, hint, "%s leads to the scheme %s, which is not fetched", redact.URL(from.String()), plain.Line(to.Scheme, 20))
 	case to.Hostname() == "":
-		return fault.Errorf(fault.Policy, hint, "%s leads to %s, which has no host", Redact(from.String()), Redact(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s leads to %s, which has no host", redact.URL(from.String()), redact.URL(to.String()))
 	case from.Scheme == "https" && to.Scheme == "http":
-		return fault.Errorf(fault.Policy, hint, "%s leads from https to http: %s", Redact(from.String()), Redact(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s leads from https to http: %s", redact.URL(from.String()), redact.URL(to.String()))
 	case public && isPrivateName(to.Hostname()):
-		return fault.Errorf(fault.Policy, hint, "%s is public and leads into this machine or its network: %s", Redact(from.String()), Redact(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s is public and leads into this machine or its network: %s", redact.URL(from.String()), redact.URL(to.String()))
 	}
 	return checkClear(to)
 }
@@ -228,7 +224,7 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyError{resp.StatusCode, fmt.Errorf("the proxy %s answered %s", Redact(proxy.String()), status(resp))}
+	return &proxyError{resp.StatusCode, fmt.Errorf("the proxy %s answered %s", redact.URL(proxy.String()), status(resp))}
 }
 
 type proxyError struct {

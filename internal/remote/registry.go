@@ -16,6 +16,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // Limits of the documents of registries, in bytes. The largest packuments and
@@ -64,7 +65,7 @@ func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version stri
 	if err != nil {
 		return "", fmt.Errorf("asking the registry for %s: %w", name, err)
 	}
-	where := Redact(address)
+	where := redact.URL(address)
 	var doc struct {
 		Versions map[string]struct {
 			Dist struct {
@@ -101,7 +102,7 @@ func badDocument(where string, err error) error {
 func link(a *answer, base *url.URL, href string) (string, error) {
 	u, err := base.Parse(strings.TrimSpace(href))
 	if err != nil {
-		return "", badDocument(Redact(a.url.String()), fmt.Errorf("%s is not a URL", Redact(href)))
+		return "", badDocument(redact.URL(a.url.String()), fmt.Errorf("%s is not a URL", redact.URL(href)))
 	}
 	if err := checkHop(a.url, u, a.public); err != nil {
 		return "", err
@@ -131,7 +132,7 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 		}
 	}
 	return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
-		"%s: the index has no file %s (it has %d others): was it deleted?: %w", Redact(under(index, normalized(project)+"/")), filename, len(files), fs.ErrNotExist)
+		"%s: the index has no file %s (it has %d others): was it deleted?: %w", redact.URL(under(index, normalized(project)+"/")), filename, len(files), fs.ErrNotExist)
 }
 
 // normalized is the name of a project as PEP 503 wants it in URLs: runs of

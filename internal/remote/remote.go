@@ -42,7 +42,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -206,54 +206,21 @@ func setDefault[T comparable](p *T, v T) {
 	}
 }
 
-// Redact returns a URL as it may be shown: without user name, password, query
-// and fragment. It never fails, whatever the text.
-func Redact(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Opaque != "" {
-		// Userinfo ends at the last @ at the latest: better too little shown.
-		scheme, rest, ok := strings.Cut(raw, ":")
-		if !ok {
-			scheme, rest = "", raw
-		}
-		if i := strings.LastIndex(rest, "@"); i >= 0 {
-			rest = "//***@" + rest[i+1:]
-		}
-		if i := strings.IndexAny(rest, "?#"); i >= 0 {
-			rest = rest[:i] + "?***"
-		}
-		if ok {
-			rest = scheme + ":" + rest
-		}
-		return plain.Line(rest, 300)
-	}
-	bare := *u
-	bare.User, bare.RawQuery, bare.ForceQuery, bare.Fragment, bare.RawFragment = nil, "", false, "", ""
-	text := bare.String()
-	if u.User != nil {
-		text = strings.Replace(text, "//", "//***@", 1)
-	}
-	if u.RawQuery != "" {
-		text += "?***"
-	}
-	return plain.Line(text, 1000)
-}
-
 // parse reads a URL that a person, the lock or a registry gave, and applies the
 // rules for a first request.
 func (c *Client) parse(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" {
 		// The parser's own words may quote a piece of a password.
-		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s is not a URL", Redact(raw))
+		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s is not a URL", redact.URL(raw))
 	}
 	switch u.Scheme {
 	case "https", "http":
 	default:
-		return nil, fault.Errorf(fault.Usage, "give an https:// address", "%s: the scheme %s is not fetched", Redact(raw), u.Scheme)
+		return nil, fault.Errorf(fault.Usage, "give an https:// address", "%s: the scheme %s is not fetched", redact.URL(raw), u.Scheme)
 	}
 	if u.Hostname() == "" {
-		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s has no host", Redact(raw))
+		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s has no host", redact.URL(raw))
 	}
 	if err := checkClear(u); err != nil {
 		return nil, err
@@ -265,7 +232,7 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 	}
 	if c.o.Offline {
 		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",
-			"%s is needed and the network is not allowed (offline)", Redact(raw)))
+			"%s is needed and the network is not allowed (offline)", redact.URL(raw)))
 	}
 	return u, nil
 }
@@ -273,7 +240,7 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 // checkClear refuses http to any host but this machine.
 func checkClear(u *url.URL) error {
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		return fault.Errorf(fault.Policy, "use https", "%s: http is only for loopback hosts, everything else must be https", Redact(u.String()))
+		return fault.Errorf(fault.Policy, "use https", "%s: http is only for loopback hosts, everything else must be https", redact.URL(u.String()))
 	}
 	return nil
 }

@@ -556,44 +556,6 @@ func TestIsPrivate(t *testing.T) {
 	}
 }
 
-func TestRedact(t *testing.T) {
-	for in, want := range map[string]string{
-		"https://host/path":                      "https://host/path",
-		"https://user:pw@host:1/p%20q?a=b#c":     "https://***@host:1/p%20q?***",
-		"https://token@host/":                    "https://***@host/",
-		"https://user:pa/ss@host/x":              "https://***@host/x",
-		"https://user:p?w@host/x":                "https://***@host/x",
-		"https:user:pw@host":                     "https://***@host",
-		"https://host/\x1b[31m":                  "https://host/\\u001b[31m",
-		"not a url at all?secret":                "not%20a%20url%20at%20all?***",
-		"https://[broken/?x=secret":              "https://[broken/?***",
-		"//user:pw@host/x":                       "//***@host/x",
-		"https://host/a@b?x@y":                   "https://host/a@b?***",
-		"":                                       "",
-		"https://host/" + strings.Repeat("x", 2): "https://host/xx",
-	} {
-		if got := Redact(in); got != want {
-			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzRedact(f *testing.F) {
-	f.Add("https", "user", "host", "/path")
-	f.Add("http", "%zz", "h:9x", "?")
-	f.Add("https:", "", "[", "#")
-	f.Fuzz(func(t *testing.T, scheme, user, host, path string) {
-		const secret = "hunter2hunter2"
-		if strings.ContainsAny(user, "/?#@:\\") || strings.ContainsAny(scheme, "/?#@") {
-			t.Skip("the secret would not be userinfo")
-		}
-		got := Redact(scheme + "://" + user + ":" + secret + "@" + host + path + "?" + secret)
-		if strings.Contains(got, secret) {
-			t.Errorf("shown: %s", got)
-		}
-	})
-}
-
 // TestDocumentTime: a document that comes above the floor and never ends, and
 // attempts that never end, have an end.
 func TestDocumentTime(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // transfer tries until an attempt succeeds, fails for good, or the attempts are
@@ -49,7 +50,7 @@ func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.
 	if err == nil {
 		return nil
 	}
-	name := Redact(r.url.String())
+	name := redact.URL(r.url.String())
 	if ctx.Err() != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return fault.Errorf(fault.Upstream, "try again with more time", "downloading %s: %w", name, ctx.Err())
@@ -68,7 +69,7 @@ func (c *Client) inTime(ctx context.Context, r *request, attempt func(context.Co
 	defer cancel()
 	err := c.transfer(bounded, r, attempt)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "downloading %s: it did not come within %s", Redact(r.url.String()), c.o.Timeouts.Document)
+		return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "downloading %s: it did not come within %s", redact.URL(r.url.String()), c.o.Timeouts.Document)
 	}
 	return err
 }
@@ -306,7 +307,7 @@ func (c *Client) Download(ctx context.Context, url string, in Sink, opt Download
 	if opt.Credential.Authorization != "" {
 		r.credential = opt.Credential
 	}
-	d := &download{c: c, r: r, in: in, size: opt.Size, name: Redact(url)}
+	d := &download{c: c, r: r, in: in, size: opt.Size, name: redact.URL(url)}
 	if err := d.reset(); err != nil { // bytes of an earlier call have no validator
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A Release is one version of a package, as its registry lists it.
@@ -84,7 +85,7 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 		} `json:"versions"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, "", badDocument(Redact(address), err)
+		return nil, "", badDocument(redact.URL(address), err)
 	}
 	for version, v := range doc.Versions {
 		r := Release{Version: version, Digest: v.Dist.Integrity}
@@ -143,7 +144,7 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 	if err != nil {
 		return nil, fmt.Errorf("asking the index for %s: %w", project, err)
 	}
-	where := Redact(page)
+	where := redact.URL(page)
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	switch {
 	case strings.HasSuffix(kind, "html"):

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
 // A Way is how the user of a package manager has it reach its registries, as far
@@ -51,7 +52,7 @@ func (c *Client) By(w Way) (*Client, error) {
 		address = "http://" + address
 	}
 	if u, err := url.Parse(address); err != nil || u.Hostname() == "" {
-		return nil, fault.Errorf(fault.Machine, "correct the setting of the package manager that names it", "%s is no address of a proxy", Redact(w.Proxy))
+		return nil, fault.Errorf(fault.Machine, "correct the setting of the package manager that names it", "%s is no address of a proxy", redact.URL(w.Proxy))
 	}
 	env := httpproxy.FromEnvironment()
 	env.HTTPProxy, env.HTTPSProxy = address, address

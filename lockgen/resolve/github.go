@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -103,7 +104,7 @@ func (s *plain) Versions(ctx context.Context, w *Want) ([]Release, error) {
 		}
 		var list []*gitHubRelease
 		if err := json.Unmarshal(body, &list); err != nil {
-			return nil, fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", remote.Redact(address), err)
+			return nil, fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", redact.URL(address), err)
 		}
 		all = append(all, list...)
 		if len(list) < perPage {
@@ -169,7 +170,7 @@ func (s *plain) assetDigest(ctx context.Context, w *Want, asset string) (string,
 	}
 	var release gitHubRelease
 	if err := json.Unmarshal(body, &release); err != nil {
-		return "", fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", remote.Redact(address), err)
+		return "", fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", redact.URL(address), err)
 	}
 	return s.digestIn(ctx, w, &release, asset)
 }
@@ -189,7 +190,7 @@ func (s *plain) digestIn(ctx context.Context, w *Want, release *gitHubRelease, a
 		}
 		var more []gitHubAsset
 		if err := json.Unmarshal(body, &more); err != nil {
-			return "", fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", remote.Redact(address), err)
+			return "", fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", redact.URL(address), err)
 		}
 		assets = append(assets, more...)
 		if len(more) < perPage {

@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -105,7 +106,7 @@ func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 			a.Key = a.Platforms[0] + "/" + a.Key
 		}
 		if err := lock.CheckPath(a.Key); err != nil {
-			return nil, fault.Errorf(fault.Usage, "correct the source", "%s: %w", remote.Redact(a.File.URL), err)
+			return nil, fault.Errorf(fault.Usage, "correct the source", "%s: %w", redact.URL(a.File.URL), err)
 		}
 	}
 	return res, nil
@@ -114,7 +115,7 @@ func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fault.Errorf(fault.Usage, "correct the source", "%s is not a URL", remote.Redact(address))
+		return nil, fault.Errorf(fault.Usage, "correct the source", "%s is not a URL", redact.URL(address))
 	}
 	archive, err := manifest.Archive(address)
 	if err != nil {
@@ -199,7 +200,7 @@ func (s *plain) beside(ctx context.Context, a *Artifact) error {
 		found, err := findSums(body, path.Base(a.Key), true)
 		digest := map[string]string{"sha512": found.sha512, "sha256": found.sha256}[kind]
 		if err != nil || digest == "" {
-			return fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s holds no digest", remote.Redact(address))
+			return fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s holds no digest", redact.URL(address))
 		}
 		a.digest, a.trust = kind+"-"+base64OfHex(digest), "checksum-file"
 		if kind == "sha512" {
@@ -216,7 +217,7 @@ const maxChecksums = 1 << 20
 // published returns what a checksum file gives for a file.
 func (s *plain) published(ctx context.Context, address, name string) (sums, error) {
 	const hint = "correct checksums of the entry; without it the first download is believed"
-	shown := remote.Redact(address)
+	shown := redact.URL(address)
 	body, err := s.document(ctx, address, "*/*", maxChecksums)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not that of a file that one platform has not.

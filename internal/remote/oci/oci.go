@@ -54,6 +54,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
@@ -142,11 +143,11 @@ func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != r.base.Scheme || !strings.EqualFold(req.URL.Host, r.base.Host) {
 		if req.Method == http.MethodPut {
 			return nil, fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there",
-				"registry %s wants what is pushed at %s, which is another host", r.base.Host, remote.Redact(req.URL.Scheme+"://"+req.URL.Host))
+				"registry %s wants what is pushed at %s, which is another host", r.base.Host, redact.URL(req.URL.Scheme+"://"+req.URL.Host))
 		}
 		if req.URL.Scheme != "https" || !related(r.base.Hostname(), req.URL.Hostname()) {
 			return nil, fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent",
-				"registry %s sends its clients for a token to %s, which is another host", r.base.Host, remote.Redact(req.URL.Scheme+"://"+req.URL.Host))
+				"registry %s sends its clients for a token to %s, which is another host", r.base.Host, redact.URL(req.URL.Scheme+"://"+req.URL.Host))
 		}
 	}
 	if p := req.URL.Path; strings.HasPrefix(p, "/v2/") && (strings.Contains(p, "/manifests/") || strings.HasSuffix(p, "/tags/list")) {
@@ -185,12 +186,12 @@ func checkBody(asked *url.URL, resp *http.Response) error {
 		if wanted.Validate() == nil {
 			if found := wanted.Algorithm().FromBytes(body); found != wanted {
 				return fault.Errorf(fault.Integrity, hint, "%s: the registry sends other bytes than it was asked for: got %s, %d bytes, expected %s",
-					remote.Redact(asked.String()), found, len(body), wanted)
+					redact.URL(asked.String()), found, len(body), wanted)
 			}
 		}
 		if known {
 			if found := said.Algorithm().FromBytes(body); found != said {
-				return fault.Errorf(fault.Integrity, hint, "%s: the registry says %s and sends %s (%d bytes)", remote.Redact(asked.String()), said, found, len(body))
+				return fault.Errorf(fault.Integrity, hint, "%s: the registry says %s and sends %s (%d bytes)", redact.URL(asked.String()), said, found, len(body))
 			}
 		}
 	}
