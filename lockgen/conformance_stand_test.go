@@ -30,7 +30,7 @@ type stand struct {
 	kind string
 	name string             // of its tests, "" for kind
 	need func(t *testing.T) // skips where a client program is missing; nil for none
-	ours bool               // a client resolves, and its files are downloaded as those of http are
+	slow bool               // its client takes a second for each case
 	// base publishes what the plugin runs on or is compiled by, and returns its
 	// line of [plugins]; nil for none.
 	base func(p *place) string
@@ -169,7 +169,7 @@ const ownDocuments = " asks for its documents itself, by its own rules for redir
 
 func npmStand() *stand {
 	return &stand{
-		kind: lock.NPM, need: needNPM, ours: true,
+		kind: lock.NPM, need: needNPM, slow: true,
 		base: func(p *place) string {
 			p.publishNode("24.19.0")
 			return "node = \"24.19.0\"\n"
@@ -196,7 +196,7 @@ func npmStand() *stand {
 
 func pipStand() *stand {
 	return &stand{
-		kind: lock.Pip, need: needPip, ours: true,
+		kind: lock.Pip, need: needPip, slow: true,
 		entry: "source = \"pip:tool\"\nbinary = \"tool/bin/tool\"\n", label: "tool-1.2.0-py2.py3-none-manylinux2014_aarch64.whl",
 		publish: func(r *ring, rel release) (string, string) {
 			r.server.Wheel(fake.Wheel{Name: "tool-dep", Version: "1.0.0", Files: map[string]string{"tool_dep.py": "1\n"}})
@@ -230,7 +230,7 @@ func pipStand() *stand {
 func cargoStand() *stand {
 	const noPlatforms = "a crate does not say which platforms it is for: who compiles it finds out"
 	return &stand{
-		kind: lock.Cargo, ours: true, need: func(t *testing.T) {
+		kind: lock.Cargo, need: func(t *testing.T) {
 			testenv.Real(t, "it starts cargo")
 			if _, err := cargo.Find(t.Context()); err != nil {
 				t.Skipf("no cargo to try with: %v", err)

@@ -38,7 +38,11 @@ func TestConformance(t *testing.T) {
 			t.Errorf("left in the folder of temporary files: %v %v", left, err)
 		}
 	})
-	cases := slices.Concat(lockCases(), documentCases(), artifactCases(), versionCases())
+	transfers := append(documentCases(), artifactCases()...)
+	for i := range transfers {
+		transfers[i].transfer = true
+	}
+	cases := slices.Concat(lockCases(), transfers, versionCases())
 	names := map[string]bool{}
 	for _, c := range cases {
 		if names[c.name] {
@@ -61,8 +65,8 @@ func TestConformance(t *testing.T) {
 					if why := s.cannot[c.name]; why != "" {
 						t.Skip(why)
 					}
-					if s.ours && strings.HasPrefix(c.name, "artifact ") && c.name != "artifact cut" && c.name != "artifact of other bytes" {
-						testenv.OnlyFull(t, "files of "+s.kind+" are downloaded as those of http are")
+					if s.slow && c.transfer && !usual[c.name] {
+						testenv.OnlyFull(t, "of the faults of a transfer some are tried with "+s.kind+", and all with http")
 					}
 					t.Parallel()
 					c.run(s.newRing(t), c.name)
@@ -72,10 +76,14 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// usual are the faults of a transfer that the ordinary suite tries with every kind.
+var usual = map[string]bool{"document 404": true, "document HTML": true, "document 500 once": true, "artifact cut": true, "artifact of other bytes": true}
+
 // A conformanceCase is run on a ring of its own.
 type conformanceCase struct {
-	name string
-	run  func(r *ring, name string)
+	name     string
+	run      func(r *ring, name string)
+	transfer bool // a fault of a document or a file on its way
 }
 
 // locks demands that the plugin can be locked, and is.
@@ -122,7 +130,7 @@ func (r *ring) namesArtifact(text string) {
 
 func lockCases() []conformanceCase {
 	return []conformanceCase{
-		{"locks, and the next run keeps it", func(r *ring, _ string) {
+		{name: "locks, and the next run keeps it", run: func(r *ring, _ string) {
 			r.locks()
 			v := r.locked().Plugins["tool"]["1.2.0"]
 			if closures := r.stand.base != nil || r.stand.kind == lock.Pip || r.stand.kind == lock.Cargo; closures && len(v.Files) < 2 {
@@ -150,7 +158,7 @@ func lockCases() []conformanceCase {
 				r.t.Error("adding and removing a version gives another lock")
 			}
 		}},
-		{"the same answer twice", func(r *ring, _ string) {
+		{name: "the same answer twice", run: func(r *ring, _ string) {
 			start := r.read("plugins.lock.toml")
 			r.asks("1.2.0", "", arm, win)
 			r.locks()
@@ -173,7 +181,7 @@ func lockCases() []conformanceCase {
 				r.t.Errorf("another machine makes another lock:\n%s\nand\n%s", first, other.read("plugins.lock.toml"))
 			}
 		}},
-		{"replaced bytes are an alarm", func(r *ring, name string) {
+		{name: "replaced bytes are an alarm", run: func(r *ring, name string) {
 			r.locks()
 			r.stand.publish(r, release{version: "1.2.0", salt: "b", platforms: []string{arm, win}})
 			r.ok("update") // nothing asks
@@ -184,11 +192,11 @@ func lockCases() []conformanceCase {
 			r.cache = r.t.TempDir()
 			r.refuses(name, fault.Integrity, []string{"SECURITY"}, "tool")
 		}},
-		{"no such version", func(r *ring, _ string) {
+		{name: "no such version", run: func(r *ring, _ string) {
 			r.asks("1.9.9", "", arm)
 			r.fails(fault.Upstream, []string{"plugins.toml:", "tool 1.9.9"}, "update")
 		}},
-		{"a platform is missing", func(r *ring, _ string) {
+		{name: "a platform is missing", run: func(r *ring, _ string) {
 			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
 			r.asks("1.4.0", "", arm, win)
 			text := r.fails(r.stand.missing, []string{"tool 1.4.0 for " + win, "nothing was written"}, "update")
@@ -196,7 +204,7 @@ func lockCases() []conformanceCase {
 				r.t.Errorf("the platform that is there is named, too:\n%s", text)
 			}
 		}},
-		{"a platform is missing, optional", func(r *ring, _ string) {
+		{name: "a platform is missing, optional", run: func(r *ring, _ string) {
 			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
 			r.asks("1.4.0", "optional = true\n", arm, win)
 			r.ok("update")
@@ -206,7 +214,7 @@ func lockCases() []conformanceCase {
 				r.t.Errorf("locked %+v", v.Platforms)
 			}
 		}},
-		{"offline", func(r *ring, _ string) {
+		{name: "offline", run: func(r *ring, _ string) {
 			r.server.Forget()
 			r.refuses("offline", fault.Upstream, []string{"offline"}, "--offline")
 			if n := r.server.Count(""); n > 0 {
@@ -219,7 +227,7 @@ func lockCases() []conformanceCase {
 // documentCases are faults of what says what there is.
 func documentCases() []conformanceCase {
 	refused := func(name string, class fault.Class, parts []string, faults ...fake.Fault) conformanceCase {
-		return conformanceCase{name, func(r *ring, name string) {
+		return conformanceCase{name: name, run: func(r *ring, name string) {
 			r.server.Fault(r.document, faults...)
 			r.refuses(name, class, parts)
 			if r.server.Count(r.document) == 0 {
@@ -236,27 +244,27 @@ func documentCases() []conformanceCase {
 		refused("document shorter", fault.Upstream, nil, fake.Shorter(20)),
 		refused("document redirected in clear", fault.Policy, []string{"https", "elsewhere.invalid"}, fake.Redirect(http.StatusFound, "http://elsewhere.invalid/x")),
 		refused("document redirected for ever", fault.Upstream, nil, fake.RedirectLoop()),
-		{"document 500, optional", func(r *ring, name string) {
+		{name: "document 500, optional", run: func(r *ring, name string) {
 			// Out of order is not absent: no platform may go for that.
 			r.asks("1.2.0", "optional = true\n", arm)
 			r.server.Fault(r.document, fake.Status(500))
 			r.refuses(name, fault.Upstream, []string{"500"})
 		}},
-		{"document 500 once", func(r *ring, _ string) {
+		{name: "document 500 once", run: func(r *ring, _ string) {
 			r.server.Fault(r.document, fake.Status(500).Once())
 			r.locks()
 			if n := r.server.Count(r.document); n < 2 {
 				r.t.Errorf("%d requests for %s", n, r.document)
 			}
 		}},
-		{"document interrupted", func(r *ring, _ string) { r.interrupted(r.document) }},
+		{name: "document interrupted", run: func(r *ring, _ string) { r.interrupted(r.document) }},
 	}
 }
 
 // artifactCases are faults of a file.
 func artifactCases() []conformanceCase {
 	refused := func(name string, class fault.Class, parts []string, faults ...fake.Fault) conformanceCase {
-		return conformanceCase{name, func(r *ring, name string) {
+		return conformanceCase{name: name, run: func(r *ring, name string) {
 			r.server.Fault(r.artifact, faults...)
 			if name == "artifact endless" {
 				r.maxArtifact = 1 << 20
@@ -271,7 +279,7 @@ func artifactCases() []conformanceCase {
 		}}
 	}
 	mended := func(name string, f fake.Fault) conformanceCase {
-		return conformanceCase{name, func(r *ring, _ string) {
+		return conformanceCase{name: name, run: func(r *ring, _ string) {
 			r.server.Fault(r.artifact, f.Once())
 			r.locks()
 			if n := r.server.Count(r.artifact); n != 2 {
@@ -296,7 +304,7 @@ func artifactCases() []conformanceCase {
 		mended("artifact 500 once", fake.Status(500)),
 		mended("artifact reset once", fake.Reset(50)),
 		mended("artifact cut once", fake.Truncate(50)),
-		{"artifact interrupted", func(r *ring, _ string) { r.interrupted(r.artifact) }},
+		{name: "artifact interrupted", run: func(r *ring, _ string) { r.interrupted(r.artifact) }},
 	}
 }
 

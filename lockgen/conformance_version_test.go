@@ -16,7 +16,7 @@ import (
 // bytes has other versions, for the checksum database of Go knows the first.
 func versionCases() []conformanceCase {
 	return []conformanceCase{
-		{"a range waits", func(r *ring, _ string) {
+		{name: "a range waits", run: func(r *ring, _ string) {
 			now := time.Now()
 			r.now = now.AddDate(0, 0, -100)
 			r.offers("1.3.0", r.now)
@@ -39,7 +39,7 @@ func versionCases() []conformanceCase {
 			r.ok("update")
 			r.onlyVersion("1.6.0")
 		}},
-		{"a range leaves out what is not good", func(r *ring, _ string) {
+		{name: "a range leaves out what is not good", run: func(r *ring, _ string) {
 			now := time.Now()
 			r.now = now.AddDate(0, 0, -100)
 			if r.stand.kind == lock.Pip {
@@ -59,7 +59,7 @@ func versionCases() []conformanceCase {
 				r.onlyVersion("1.2.0")
 			}
 		}},
-		{"add without a version", func(r *ring, _ string) {
+		{name: "add without a version", run: func(r *ring, _ string) {
 			r.asks("1.2.0", "", arm)
 			r.locks()
 			now := time.Now()
@@ -75,7 +75,7 @@ func versionCases() []conformanceCase {
 				r.t.Errorf("locked %v\n%s", l.Plugins["tool"], r.read("plugins.toml"))
 			}
 		}},
-		{"nothing new", func(r *ring, _ string) {
+		{name: "nothing new", run: func(r *ring, _ string) {
 			now := time.Now()
 			r.now = now.AddDate(0, 0, -100)
 			r.asks("^1", "", arm)
@@ -120,7 +120,7 @@ func versionCases() []conformanceCase {
 				r.t.Error("another lock")
 			}
 		}},
-		{"upstream: it is there", func(r *ring, _ string) {
+		{name: "upstream: it is there", run: func(r *ring, _ string) {
 			r.locks()
 			r.server.Forget()
 			r.ok("check", "--upstream")
@@ -128,12 +128,12 @@ func versionCases() []conformanceCase {
 				r.t.Error("nobody was asked")
 			}
 		}},
-		{"upstream: a document is gone", func(r *ring, _ string) {
+		{name: "upstream: a document is gone", run: func(r *ring, _ string) {
 			r.locks()
 			r.server.Fault(r.document, fake.Status(404))
 			r.fails(fault.Upstream, []string{"is deleted"}, "check", "--upstream")
 		}},
-		{"upstream: a document is out of order", func(r *ring, name string) {
+		{name: "upstream: a document is out of order", run: func(r *ring, name string) {
 			r.locks()
 			r.server.Fault(r.document, fake.Status(500))
 			if r.stand.kind == lock.HTTP {
@@ -143,7 +143,7 @@ func versionCases() []conformanceCase {
 				r.t.Errorf("%s:\n%s", name, text)
 			}
 		}},
-		{"upstream: the file is gone", func(r *ring, _ string) {
+		{name: "upstream: the file is gone", run: func(r *ring, _ string) {
 			switch r.stand.kind {
 			case lock.NPM, lock.Pip, lock.Cargo:
 				r.t.Skip("its index says whether it is there")
@@ -152,7 +152,7 @@ func versionCases() []conformanceCase {
 			r.server.Fault(r.artifact, fake.Status(404))
 			r.fails(fault.Upstream, []string{"is deleted"}, "check", "--upstream")
 		}},
-		{"upstream: other bytes", func(r *ring, _ string) {
+		{name: "upstream: other bytes", run: func(r *ring, _ string) {
 			switch {
 			case r.stand.kind == lock.Go:
 				r.t.Skip("the checksum database does not forget the first; other go.mod files: TestGoNews of internal/gotool")
@@ -166,7 +166,7 @@ func versionCases() []conformanceCase {
 			r.stand.publish(r, release{version: "1.2.0", salt: "b", platforms: []string{arm, win}})
 			r.fails(fault.Integrity, []string{"is replaced", "locked with"}, "check", "--upstream")
 		}},
-		{"upstream: withdrawn", func(r *ring, _ string) {
+		{name: "upstream: withdrawn", run: func(r *ring, _ string) {
 			if r.stand.withdraws == "" {
 				r.t.Skip("nothing is withdrawn there")
 			}

@@ -197,6 +197,7 @@ func TestGoTrust(t *testing.T) {
 		return bytes.ReplaceAll(body, slices.Clone(old), other)
 	}))
 	p.cache = t.TempDir()
+	testenv.KeepGoCache(t, filepath.Join(p.cache, "go-build"))
 	p.ok("update", "protoc-gen-plug")
 
 	// Other files are an alarm, whether or not the log knows the module.
@@ -209,6 +210,7 @@ func TestGoTrust(t *testing.T) {
 
 	t.Setenv("GOSUMDB", "off")
 	p.cache = t.TempDir()
+	testenv.KeepGoCache(t, filepath.Join(p.cache, "go-build"))
 	if err := os.Remove(p.path("plugins.lock.toml")); err != nil {
 		t.Fatal(err)
 	}

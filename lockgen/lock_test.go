@@ -106,14 +106,18 @@ func TestLockMutations(t *testing.T) {
 		}
 	}
 	// Every length at which a line or a table might end, and many others: the lock
-	// is long, and each is read.
+	// is long, and each is read. Without the full suite it is one of several.
+	some := testenv.Count(5, 1)
 	for n := 0; n < len(good); n++ {
-		if n%67 == 0 || good[n] == '\n' || n > 0 && good[n-1] == '\n' {
+		if n%67 == 0 && n/67%some == 0 || strings.HasPrefix(good[n:], "\n\n") || n%some == 0 && (good[n] == '\n' || n > 0 && good[n-1] == '\n') {
 			refused("cut at "+strconv.Itoa(n), good[:n])
 		}
 	}
 	lines := strings.SplitAfter(good, "\n")
 	for i := range lines[:len(lines)-1] {
+		if i%some != 0 {
+			continue
+		}
 		swapped := slices.Clone(lines)
 		swapped[i], swapped[i+1] = swapped[i+1], swapped[i]
 		refused("swapped at line "+strconv.Itoa(i+1), strings.Join(swapped, ""))
@@ -123,7 +127,10 @@ func TestLockMutations(t *testing.T) {
 	if len(hashes) < 40 {
 		t.Fatalf("found %d hashes", len(hashes))
 	}
-	for _, at := range hashes {
+	for i, at := range hashes {
+		if i%some != 0 {
+			continue
+		}
 		h := good[at[4]:at[5]]
 		for what, weak := range map[string]string{
 			"63 digits": h[:63], "65 digits": h + "0", "capitals": strings.ToUpper(h), "a prefix": "sha256:" + h,
@@ -162,7 +169,7 @@ func TestLockMutations(t *testing.T) {
 		}
 		refused(m.what, strings.ReplaceAll(good, m.old, m.new))
 	}
-	if tried < 2000 {
+	if tried < testenv.Count(400, 2000) {
 		t.Errorf("only %d mutations", tried)
 	}
 }

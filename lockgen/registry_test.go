@@ -208,6 +208,7 @@ func tokenServer(t *testing.T, registry, dir string) (host, bundle string) {
 // TestMirrorRealRegistries fills each real registry, with each way to know its
 // clients, and takes everything from it again.
 func TestMirrorRealRegistries(t *testing.T) {
+	testenv.OnlyFull(t, "it compiles a registry; the one of internal/fake is mirrored to always")
 	programs := registryPrograms(t)
 	if len(programs) == 0 {
 		t.Skip("skipped: there is no registry to run")
