@@ -11,9 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
-
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // lockName is a file that is in a folder while lockgen works on the files there.
@@ -55,48 +54,27 @@ func (p *program) exclusive(ctx context.Context, files ...string) (unlock func()
 }
 
 func (p *program) exclusiveIn(ctx context.Context, dir string) (unlock func(), err error) {
-	type result struct {
-		unlock func()
-		err    error
-	}
-	got := make(chan result)
-	go func() {
-		unlock, err := lockFolder(dir)
-		select {
-		case got <- result{unlock, err}:
-		case <-ctx.Done():
-			if err == nil {
-				unlock()
-			}
-		}
-	}()
-	slow := time.NewTimer(time.Second)
+	slow := time.AfterFunc(time.Second, func() { p.ui.Say("waiting for another lockgen that works in %s", dir) })
 	defer slow.Stop()
-	for {
-		select {
-		case r := <-got:
-			switch {
-			case r.err == nil:
-				return r.unlock, nil
-			case errors.Is(r.err, fs.ErrPermission), errors.Is(r.err, fs.ErrNotExist), fault.IsMachine(r.err):
-				return func() {}, nil // whoever writes will say why that is not possible
-			}
-			p.ui.Warn("another lockgen at the same time would not be waited for: %v", r.err)
-			return func() {}, nil
-		case <-slow.C:
-			p.ui.Say("waiting for another lockgen that works in %s", dir)
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	unlock, err = lockFolder(ctx, dir)
+	switch {
+	case err == nil:
+		return unlock, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), fault.IsMachine(err):
+		return func() {}, nil // whoever writes will say why that is not possible
 	}
+	p.ui.Warn("another lockgen at the same time would not be waited for: %v", err)
+	return func() {}, nil
 }
 
 // lockFolder makes and locks the file of [lockName]. Who unlocks it removes it,
 // so a lock counts only for the file that has the name.
-func lockFolder(dir string) (unlock func(), err error) {
+func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	name := filepath.Join(dir, lockName)
 	for {
-		f, err := lockedfile.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+		f, err := store.Lock(ctx, name)
 		if err != nil {
 			return nil, err
 		}

@@ -204,7 +204,7 @@ func TestTwoPaths(t *testing.T) {
 func TestWaitIsInterrupted(t *testing.T) {
 	t.Parallel()
 	p := slow(t, func(string) {})
-	unlock, err := lockFolder(p.dir)
+	unlock, err := lockFolder(t.Context(), p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
 	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -125,33 +124,18 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 	if err != nil {
 		return nil, err
 	}
-	type result struct {
-		unlock func()
-		err    error
+	f, err := Lock(ctx, filepath.Join(dir, name))
+	switch {
+	case err == nil:
+		return func() { f.Close() }, nil
+	case ctx.Err() == nil:
+		return nil, s.refused(err)
 	}
-	got := make(chan result, 1)
-	go func() {
-		unlock, err := lockedfile.MutexAt(filepath.Join(dir, name)).Lock()
-		got <- result{unlock, err}
-	}()
-	select {
-	case r := <-got:
-		if r.err != nil {
-			return nil, s.refused(r.err)
-		}
-		return r.unlock, nil
-	case <-ctx.Done():
-		go func() {
-			if r := <-got; r.err == nil {
-				r.unlock()
-			}
-		}()
-		err := fmt.Errorf("waiting for another process at %s: %w", filepath.Join(dir, name), ctx.Err())
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fault.Errorf(fault.Machine, "see what the process that holds it does", "%w", err)
-		}
-		return nil, err
+	err = fmt.Errorf("waiting for another process at %s: %w", filepath.Join(dir, name), err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fault.Errorf(fault.Machine, "see what the process that holds it does", "%w", err)
 	}
+	return nil, err
 }
 
 // Scratch makes an empty private folder inside the store, on the same file

@@ -17,11 +17,11 @@ import (
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A Layout is a folder in the OCI image layout (image specification,
@@ -245,11 +245,14 @@ func (l Layout) PushNode(ctx context.Context, tag string, d Descriptor, body []b
 	if err := l.Push(ctx, d, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }); err != nil {
 		return err
 	}
-	unlock, err := lockedfile.MutexAt(l.path(".lock")).Lock()
+	f, err := store.Lock(ctx, l.path(".lock"))
+	if ctx.Err() != nil && err != nil {
+		return err
+	}
 	if err != nil {
 		return l.broken(err)
 	}
-	defer unlock()
+	defer f.Close()
 	whole := func(name string, v any) error {
 		return l.write(l.path(name), func(f *os.File) error {
 			data, err := json.MarshalIndent(v, "", "  ")
