@@ -61,9 +61,9 @@ type Trials struct {
 func (t *Trials) Close() error { return os.RemoveAll(t.dir) }
 
 // folder returns the folder of all trials, empty but for what was compiled.
-func (t *Trials) folder() (_ string, err error) {
+func (t *Trials) folder(c *Client) (_ string, err error) {
 	if t.dir == "" {
-		t.dir, err = quietFolder(t.Dir)
+		t.dir, err = c.quietFolder(t.Dir)
 		return t.dir, err
 	}
 	entries, err := os.ReadDir(t.dir)
@@ -138,12 +138,12 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 	var scratch string
 	var trial []string
 	if b.Trials == nil {
-		scratch, err = quietFolder(filepath.Dir(out))
+		scratch, err = c.quietFolder(filepath.Dir(out))
 		defer func() { os.RemoveAll(scratch) }()
 	} else {
 		b.Trials.mu.Lock()
 		defer b.Trials.mu.Unlock()
-		scratch, err = b.Trials.folder()
+		scratch, err = b.Trials.folder(c)
 		trial = []string{"CARGO_PROFILE_RELEASE_OPT_LEVEL=0", "CARGO_PROFILE_RELEASE_LTO=off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256"}
 	}
 	if err != nil {
@@ -236,11 +236,12 @@ func linkerPath() (string, error) {
 	return strings.Join([]string{filepath.Dir(cc), "/usr/bin", "/bin"}, string(filepath.ListSeparator)), nil
 }
 
-// quietFolder makes a folder, in dir if it can be, above which cargo finds no
-// settings of the user's: it reads those of every folder above.
-func quietFolder(dir string) (string, error) {
-	found := ""
-	for _, parent := range []string{dir, os.TempDir()} {
+// quietFolder makes a folder, in dir if it can be, for which cargo finds no settings
+// of the user's: it reads those of every folder above. Where the user's home is /,
+// there is a folder without any only if cargo can be told where to stop.
+func (c *Client) quietFolder(dir string) (string, error) {
+	found, parents := "", []string{dir, os.TempDir()}
+	for i, parent := range parents {
 		parent, err := filepath.Abs(parent)
 		if err == nil {
 			parent, err = filepath.EvalSymlinks(parent)
@@ -248,14 +249,60 @@ func quietFolder(dir string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		above := settingsAbove(parent)
-		if above == "" {
+		if found = settingsAbove(parent); found == "" {
 			return os.MkdirTemp(parent, "cargo-build-")
 		}
-		found = above
+		parents[i] = parent
+	}
+	if c.stops(parents[1]) {
+		return os.MkdirTemp(parents[1], "cargo-build-")
 	}
 	return "", fault.Errorf(fault.Machine, "set TMPDIR to a folder that is not below it",
 		"cargo would read %s, which is not ours, and no folder for temporary files is without such a file above it", found)
+}
+
+// stopAt is the environment that lets cargo look for settings in a folder and not
+// above it. The variable is one of cargo's own tests, and no promise: see
+// [Client.stops]. It is set only where there is something above.
+func stopAt(scratch string) []string {
+	if settingsAbove(filepath.Dir(scratch)) == "" {
+		return nil
+	}
+	return []string{"__CARGO_TEST_ROOT=" + scratch}
+}
+
+// stops reports whether cargo obeys [stopAt] in a new folder in parent: there it
+// reads a package below settings that nobody can read.
+func (c *Client) stops(parent string) bool {
+	c.stopsOnce.Do(func() {
+		dir, err := os.MkdirTemp(parent, "cargo-build-")
+		if err != nil {
+			return
+		}
+		defer os.RemoveAll(dir)
+		inner := filepath.Join(dir, "in")
+		err = errors.Join(
+			os.MkdirAll(filepath.Join(dir, ".cargo"), 0o700), os.MkdirAll(filepath.Join(inner, "home"), 0o700),
+			os.WriteFile(filepath.Join(dir, ".cargo", "config.toml"), []byte("no settings"), 0o600),
+			writeStub(inner, []byte("[package]\nname = \"one\"\nversion = \"1.0.0\"\n"), []string{"src/lib.rs"}),
+		)
+		if err != nil {
+			return
+		}
+		// Without the variable it must fail, or the question says nothing.
+		for _, set := range [][]string{nil, stopAt(inner)} {
+			_, err = proc.Command{
+				Name: "cargo metadata", Path: c.cargo, Dir: inner, Args: []string{"metadata", "--format-version", "1", "--offline", "--no-deps"},
+				Env:   slices.Concat(proc.PrivateEnv(filepath.Join(inner, "home")), cargoGuards, []string{"CARGO_HOME=" + filepath.Join(inner, "home"), "RUSTC=" + c.rustc}, set),
+				Limit: 1 << 20, Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
+			}.Run(context.Background())
+			if (err == nil) != (set != nil) {
+				return
+			}
+		}
+		c.stopped = true
+	})
+	return c.stopped
 }
 
 // settingsAbove returns a configuration file of cargo in a folder or above it,

@@ -270,6 +270,7 @@ func TestOldest(t *testing.T) {
 }
 
 func TestQuietFolder(t *testing.T) {
+	c := &Client{cargo: filepath.Join(t.TempDir(), "none")}
 	home := t.TempDir()
 	inner := filepath.Join(home, "a", "b")
 	for _, dir := range []string{inner, filepath.Join(home, ".cargo")} {
@@ -281,21 +282,65 @@ func TestQuietFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := quietFolder(inner)
+	dir, err := c.quietFolder(inner)
 	if err != nil || filepath.Dir(dir) != real {
 		t.Errorf("%s: %v", dir, err)
 	}
 	if err := os.WriteFile(filepath.Join(home, ".cargo", "config.toml"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir, err = quietFolder(inner)
+	dir, err = c.quietFolder(inner)
 	if err != nil || strings.HasPrefix(dir, real) {
 		t.Errorf("%s: %v", dir, err)
 	}
 	os.RemoveAll(dir)
 	t.Setenv("TMPDIR", inner)
 	if runtime.GOOS != "windows" {
-		_, err = quietFolder(inner)
+		_, err = c.quietFolder(inner)
+		fake.WantFault(t, err, fault.Machine, "cargo would read")
+	}
+}
+
+// TestSettingsEverywhere: where all folders are below settings of the user's, as they
+// are with a home that is /, cargo reads none of them if it can be told to stop, and
+// a plugin resolves and compiles; and is not run if it cannot.
+func TestSettingsEverywhere(t *testing.T) {
+	c, host := realCargo(t)
+	home := t.TempDir()
+	inner := filepath.Join(home, "tmp")
+	out := filepath.Join(inner, "out")
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(home, ".cargo"), 0o755), os.Mkdir(inner, 0o755),
+		os.WriteFile(filepath.Join(home, ".cargo", "config.toml"), []byte("[build]\nrustc-wrapper = \"/nonexistent\"\ntarget = \"none\"\n[net]\noffline = \"x\"\n"), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", inner)
+	if runtime.GOOS == "windows" {
+		t.Skip("there is a folder without settings")
+	}
+	s := fake.New(t)
+	b := Build{Root: crateFile(t, s, cargoPlug), Crates: []File{crateFile(t, s, cargoLeaf)}, Bin: "plug", Platform: host}
+	if err := c.Build(t.Context(), b, out); err != nil {
+		t.Error(err)
+	}
+	index, err := c.Index(t.TempDir(), s.CrateIndex())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	if got, err := index.Crate(t.Context(), "leaf", "1.2.0"); err != nil || got.SHA256 != b.Crates[0].SHA256 {
+		t.Errorf("%+v: %v", got, err)
+	}
+	if _, err := c.Source(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, script := range []string{"exit 0", "exit 1"} { // it reads settings all the same; it cannot do anything
+		other := &Client{cargo: filepath.Join(t.TempDir(), "cargo"), rustc: c.rustc}
+		if err := os.WriteFile(other.cargo, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		_, err := other.quietFolder(inner)
 		fake.WantFault(t, err, fault.Machine, "cargo would read")
 	}
 }

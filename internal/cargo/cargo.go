@@ -46,6 +46,9 @@ type Client struct {
 
 	mu     sync.Mutex
 	source string // see [Client.Source]
+
+	stopsOnce sync.Once
+	stopped   bool // see [Client.stops]
 }
 
 // Find returns the cargo of PATH, the one behind it where that is the
@@ -175,7 +178,7 @@ func (c *Client) Index(dir, registry string) (*Index, error) {
 	if err != nil {
 		return nil, fault.About(fault.AboutSettings, err)
 	}
-	scratch, err := quietFolder(os.TempDir())
+	scratch, err := c.quietFolder(os.TempDir())
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +218,7 @@ func (x *Index) run(ctx context.Context, title, folder string, args ...string) e
 	args = append(args, "--manifest-path", x.path(folder, "Cargo.toml"))
 	run := proc.Command{
 		Name: "cargo " + args[0] + " for " + title, Path: x.c.cargo, Args: args, Dir: x.scratch,
-		Env: cargoEnv(x.path("home"), "RUSTC="+x.c.rustc), Timeout: 5 * time.Minute, Class: fault.Upstream,
+		Env: cargoEnv(x.path("home"), append(stopAt(x.scratch), "RUSTC="+x.c.rustc)...), Timeout: 5 * time.Minute, Class: fault.Upstream,
 		Hint: "check the network, and the registry, token and proxy in the settings of cargo; then try again",
 	}
 	_, err := run.Run(ctx)
@@ -519,7 +522,7 @@ func (c *Client) Source(ctx context.Context) (string, error) {
 	if c.source != "" {
 		return c.source, nil
 	}
-	scratch, err := quietFolder(os.TempDir())
+	scratch, err := c.quietFolder(os.TempDir())
 	if err != nil {
 		return "", err
 	}

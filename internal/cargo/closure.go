@@ -42,14 +42,11 @@ func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, a
 	if err := lock.CheckFeatures(args); err != nil {
 		return nil, err
 	}
-	scratch, err := os.MkdirTemp("", "buck2-protobuf-cargo-")
+	scratch, err := c.quietFolder(os.TempDir())
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(scratch)
-	if scratch, err = filepath.EvalSymlinks(scratch); err != nil {
-		return nil, err
-	}
 	f := crateFolder(scratch)
 	err = f.prepare()
 	if err == nil {
@@ -112,7 +109,7 @@ func (f crateFolder) vouch(c Crate) error {
 
 // env is what every run of cargo in the folder has.
 func (f crateFolder) env(c *Client, set ...string) []string {
-	return append(append(append(proc.PrivateEnv(f.at("home")), cargoGuards...), "CARGO_HOME="+f.at("home"), "RUSTC="+c.rustc), set...)
+	return append(append(append(proc.PrivateEnv(f.at("home")), cargoGuards...), "CARGO_HOME="+f.at("home"), "RUSTC="+c.rustc), append(stopAt(string(f)), set...)...)
 }
 
 // metadata lets cargo say what bin needs on a platform.

@@ -601,6 +601,9 @@ func (d *decoder) registries(v any) error {
 			if *f.to, err = d.str(at, v); err != nil {
 				return err
 			}
+			if f.key == lock.Cargo { // as cargo itself writes it, and without
+				*f.to = strings.TrimPrefix(*f.to, "sparse+")
+			}
 			if err := lock.CheckURL(*f.to); err != nil {
 				return d.wrap(at, err)
 			}

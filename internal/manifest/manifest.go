@@ -47,7 +47,7 @@ var NodeManagers = []string{"npm", "pnpm", "yarn", "bun", "none"}
 type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
-	Cargo string `json:"cargo,omitempty"` // a sparse index, without "sparse+"
+	Cargo string `json:"cargo,omitempty"` // a sparse index; "sparse+" before it, as cargo writes it, is dropped
 	Go    string `json:"go,omitempty"`    // a module proxy
 	Maven string `json:"-"`               // a repository; lockgen alone asks for it
 }

@@ -47,6 +47,7 @@ typescript = ["protoc", "ts-proto"]
 
 [registries]
 go = "https://go.example.com/"
+cargo = "sparse+https://cargo.example.com/index/"
 npm = "https://npm.example.com/"
 pip = "http://127.0.0.1:8080/simple"
 `
@@ -78,6 +79,9 @@ func TestParseManifest(t *testing.T) {
 		}
 		if m.NodeManager != "pnpm" {
 			t.Errorf("node-manager %q", m.NodeManager)
+		}
+		if m.Registries.Cargo != "https://cargo.example.com/index/" {
+			t.Errorf("registries %+v", m.Registries)
 		}
 		if m.Registries.Go != "https://go.example.com/" {
 			t.Errorf("registries %+v", m.Registries)
@@ -139,6 +143,8 @@ var badManifests = []struct {
 	{"oci", manifestHead + "a = {version = \"1.0.0\", source = \"oci://example.com/a\"}\n", 2, []string{"not of the form oci://HOST/REPO:TAG"}},
 	{"maven version", manifestHead + "a = {version = \"1.0.0\", source = \"maven:io.grpc\", binary = \"a\"}\n", 2, []string{"maven:GROUP:ARTIFACT"}},
 	{"maven path", manifestHead + "a = {version = \"1.0.0\", source = \"maven:a..b:c\", binary = \"a\"}\n", 2, []string{"maven:GROUP:ARTIFACT"}},
+	{"sparse of no cargo", manifestHead + "a = \"1.0.0\"\n[registries]\npip = \"sparse+https://example.com/\"\n", 2, []string{"plugins.toml:5", "sparse+https"}},
+	{"crates in clear text", manifestHead + "a = \"1.0.0\"\n[registries]\ncargo = \"sparse+http://example.com/\"\n", 6, []string{"https"}},
 	{"maven in clear text", manifestHead + "a = \"1.0.0\"\n[registries]\nmaven = \"http://example.com/\"\n", 6, []string{"https"}},
 	{"unknown kind", manifestHead + "a = {version = \"1.0.0\", source = \"nmp:a\"}\n", 2, []string{"did you mean npm:?"}},
 	{"unknown platform", "platforms = [\"linux_amd46\"]\n", 2, []string{"linux_amd46", "known are linux-aarch64"}},
