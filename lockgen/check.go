@@ -115,7 +115,7 @@ func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lo
 	if err != nil {
 		return err
 	}
-	findings, asked, unable, err := resolve.Still(ctx, m, o)
+	findings, asked, err := resolve.Upstream(ctx, m, o)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lo
 	if findings == nil {
 		findings = []resolve.Finding{}
 	}
-	result["asked"], result["unable"], result["upstream"] = asked, list(unable), findings
+	result["asked"], result["unable"], result["upstream"] = asked, []string{}, findings
 	if class != fault.OK {
 		hint := "a mirror may still have it; otherwise take another version: lockgen add NAME@VERSION"
 		if class == fault.Integrity {
@@ -147,9 +147,6 @@ func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lo
 	}
 	if p.ui.JSON {
 		return p.ui.Data(result)
-	}
-	for _, u := range unable {
-		p.ui.Warn("%s: its source cannot be asked by this version of lockgen", u)
 	}
 	p.ui.Say("%s fits %s, and upstream still has it (%s asked)", p.lock, p.manifest, count(asked, "file"))
 	return nil

@@ -124,7 +124,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 		}
 	}
 	if p.upstream && want != nil {
-		if s.Tried, err = p.contest(ctx, m, want, l); err != nil {
+		if s.Tried, err = p.compete(ctx, m, want, l); err != nil {
 			return err
 		}
 	}
@@ -135,12 +135,12 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-func (p *program) contest(ctx context.Context, m *manifest.Manifest, w *resolve.Want, l *lock.Lock) ([]resolve.Tried, error) {
+func (p *program) compete(ctx context.Context, m *manifest.Manifest, w *resolve.Want, l *lock.Lock) ([]resolve.Tried, error) {
 	o, err := p.options(l)
 	if err != nil {
 		return nil, err
 	}
-	return resolve.Contest(ctx, m, w, o)
+	return resolve.Compete(ctx, m, w, o)
 }
 
 // newest is the newest version of a plugin that is asked for, else locked.

@@ -99,7 +99,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	transfer := p.ui.Progress("pushing")
 	defer transfer.Done()
-	b := resolve.NewBringer(m, o, transfer)
+	b := resolve.NewFetcher(m, l, o.Settings, transfer)
 	defer b.Close()
 	place, err := b.Registries().Open(to, "")
 	if err != nil {

@@ -66,9 +66,8 @@ func runUpdate(ctx context.Context, p *program, args []string) error {
 func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	s, err := store.Open(p.env(store.EnvDir))
 	return resolve.Options{
-		Old: old, All: p.all, Verify: p.verify, Offline: p.offline, NoSmoke: p.noSmoke,
-		Dir: filepath.Dir(p.manifest), Env: p.env, Store: s, UI: p.ui,
-		Timeouts: p.timeouts, MaxArtifact: p.maxArtifact, Now: p.now,
+		Settings: resolve.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui, Timeouts: p.timeouts},
+		Old:      old, All: p.all, Verify: p.verify, NoSmoke: p.noSmoke, MaxArtifact: p.maxArtifact,
 	}, err
 }
 

@@ -20,20 +20,12 @@ import (
 type Release struct {
 	Version  string
 	Released time.Time // by the registry's clock; zero where it does not say
-	// Seen says that Released is when this machine saw the version first, for
-	// a source that has no clock but its publishers'.
-	Seen bool
-	// Pre says that the publisher calls it a pre-release, whatever its version
-	// looks like.
-	Pre bool
 	// Yanked is why the publisher withdrew it, Deprecated why the publisher
 	// advises against it; "" where that is not so.
 	Yanked, Deprecated string
 	// Digest is the registry's own of the tarball, "sha512-…" or several of that
 	// form, separated by spaces; "" for none.
 	Digest string
-	// Early marks a version above the one that the publisher calls latest.
-	Early bool
 }
 
 // packument is the address of a package's document. A scoped name is one

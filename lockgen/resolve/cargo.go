@@ -28,8 +28,8 @@ type cargoSource struct {
 	dir      string // where the manifest lies
 	registry string // from plugins.toml, "" for cargo's own
 	client   *remote.Client
-	// bring downloads artifacts that are not there yet and reads them.
-	bring func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+	// needed downloads artifacts that are not there yet and reads them.
+	needed func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
 	gives *cargo.Downloads // nil while unknown
@@ -198,7 +198,7 @@ func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.
 	for i, c := range crates {
 		artifacts[i] = s.artifact(c)
 	}
-	contents, err := s.bring(ctx, artifacts)
+	contents, err := s.needed(ctx, artifacts)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -227,7 +227,7 @@ func (s *cargoSource) Versions(ctx context.Context, w *Want) ([]Release, error) 
 	}
 	var releases []Release
 	for version, c := range crates[w.From.Name] {
-		r := Release{Version: version, Released: c.Released, Digest: c.SHA256}
+		r := Release{Version: version, Released: c.Released}
 		if c.Yanked {
 			r.Yanked = "yanked by its publisher"
 		}
@@ -257,6 +257,61 @@ func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
 		},
 		verify: func(content *Content) error { return cargo.Check(crateSource(c, content)) },
 	}
+}
+
+// Upstream asks the index for all crates, in one run of cargo.
+func (s *cargoSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(names(v))))
+	answers := map[string]Answer{}
+	for key, f := range v.Files {
+		said, ok := crates[f.Name][f.Version]
+		w := Answer{Err: err, Expected: f.SHA256}
+		switch {
+		case err != nil:
+		case !ok:
+			w.Err = fault.Errorf(fault.Upstream, goneHint, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
+		default:
+			w.Digest = said.SHA256
+			if said.Yanked {
+				w.Yanked = "its publisher has yanked it"
+			}
+		}
+		answers[key] = w
+	}
+	return answers
+}
+
+// ask reads what the index has of crates that it was not asked for before.
+func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[string]cargo.Crate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var unknown []string
+	for _, name := range names {
+		if _, ok := s.crates[name]; !ok {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return s.crates, nil
+	}
+	index, err := s.tool.Index(s.dir, s.registry)
+	if err != nil {
+		return nil, err
+	}
+	defer index.Close()
+	found, err := index.Crates(ctx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	crates := maps.Clone(s.crates) // others read the one that they were given
+	if crates == nil {
+		crates = map[string]map[string]cargo.Crate{}
+	}
+	for _, name := range unknown {
+		crates[name] = found[name] // nil for one that is not there
+	}
+	s.crates = crates
+	return crates, nil
 }
 
 func (s *cargoSource) Locked(_ *Want, _ string, f lock.File) (*Artifact, error) {

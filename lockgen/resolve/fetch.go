@@ -12,7 +12,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -21,9 +20,9 @@ const (
 	downloads   = 8       // at once
 )
 
-// An arrival is an artifact that is downloaded and read once, for everybody who
+// A download is an artifact that is downloaded and read once, for everybody who
 // needs it.
-type arrival struct {
+type download struct {
 	digest  string // that upstream gave
 	done    flag
 	content *Content
@@ -35,17 +34,16 @@ type arrival struct {
 // identity; err is an interruption. With fresh set, nothing that the store has
 // counts. Several may fetch at once.
 func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh, urgent bool) (errs map[string]error, err error) {
-	defer u.show()()
+	defer u.Show()()
 	errs = map[string]error{}
-	old := u.old()
-	waiting := map[string]*arrival{}
+	waiting := map[string]*download{}
 	for _, a := range artifacts {
 		u.mu.Lock()
-		there := u.arrivals[a.identity]
+		there := u.fetched[a.identity]
 		begin := there == nil && errs[a.identity] == nil
 		if begin {
-			there = &arrival{digest: a.digest, done: newFlag()}
-			u.arrivals[a.identity] = there
+			there = &download{digest: a.digest, done: newFlag()}
+			u.fetched[a.identity] = there
 		}
 		u.mu.Unlock()
 		if there == nil { // it failed already, and two digests are said of it
@@ -60,14 +58,14 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh, urgent
 		}
 		go func() {
 			defer there.done.open()
-			if f, ok := old[a.identity]; ok && a.digest != "" && oldDigest(a, f) != "" && a.digest != oldDigest(a, f) {
+			if f, ok := u.OldFile(a); ok && a.digest != "" && oldDigest(a, f) != "" && a.digest != oldDigest(a, f) {
 				there.err = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
 			} else {
 				there.content, there.err = u.one(ctx, a, fresh, urgent)
 			}
 			if there.err != nil { // the next one who needs it may try again
 				u.mu.Lock()
-				delete(u.arrivals, a.identity)
+				delete(u.fetched, a.identity)
 				u.mu.Unlock()
 			}
 		}()
@@ -96,12 +94,12 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh, urgent
 func (u *update) content(a *Artifact) *Content {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.arrivals[a.identity].content
+	return u.fetched[a.identity].content
 }
 
-// bring is fetch for a source that has to read artifacts in order to resolve.
+// needed is fetch for a source that has to read artifacts in order to resolve.
 // The contents are by identity; the first error is that of the first artifact.
-func (u *update) bring(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error) {
+func (u *update) needed(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error) {
 	errs, err := u.fetch(ctx, artifacts, false, true)
 	if err != nil {
 		return nil, err
@@ -114,20 +112,6 @@ func (u *update) bring(ctx context.Context, artifacts []*Artifact) (map[string]*
 		contents[a.identity] = u.content(a)
 	}
 	return contents, nil
-}
-
-// show draws the downloads from now on, unless that is done already, until done.
-// Who lets several fetch at once calls it first.
-func (u *update) show() (done func()) {
-	if u.transfer.Load() != nil {
-		return func() {}
-	}
-	transfer := u.UI.Transfer()
-	u.transfer.Store(transfer)
-	return func() {
-		u.transfer.Store(nil)
-		transfer.Done()
-	}
 }
 
 // one brings one artifact into the store and reads it.
@@ -151,7 +135,7 @@ func (u *update) blob(ctx context.Context, a *Artifact, fresh, urgent bool) (sto
 		return store.Digest{}, err
 	}
 	defer leave()
-	locked, known := u.old()[a.identity]
+	locked, known := u.OldFile(a)
 	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
 	// Without a digest of upstream only a download tells whether it is the same.
 	if known && a.digest != "" && !fresh && u.Store.HasBlob(d) {
@@ -196,8 +180,8 @@ func (u *update) stored(ctx context.Context, a *Artifact) (store.Digest, bool) {
 // download brings the bytes of an artifact into the store. Was is set where its
 // digest is what the lock says, and nobody has asked upstream.
 func (u *update) download(ctx context.Context, a *Artifact, size int64, was string) (store.Digest, error) {
-	u.transfer.Load().Expect(a.Label, size)
-	limit := u.MaxArtifact
+	u.Expect(a.Label, size)
+	limit := u.options.MaxArtifact
 	if limit == 0 {
 		limit = maxArtifact
 	}
@@ -295,33 +279,4 @@ func (h *head) Write(p []byte) (int, error) {
 	h.bytes = append(h.bytes, p[:n]...)
 	h.room -= n
 	return len(p), nil
-}
-
-// oldFiles is every file of the old lock by the identity of its artifact.
-func (u *update) oldFiles() map[string]lock.File {
-	files := map[string]lock.File{}
-	for _, versions := range u.Old.Plugins {
-		for _, v := range versions {
-			for key, f := range v.Files {
-				files[v.Identity(key)] = f
-			}
-		}
-	}
-	return files
-}
-
-// oldDigest is a locked file's digest in the form of the artifact's, "" where
-// upstream had none of that form.
-func oldDigest(a *Artifact, f lock.File) string {
-	if strings.HasPrefix(a.digest, "sha256-") {
-		return "sha256-" + base64OfHex(f.SHA256)
-	}
-	return f.Integrity
-}
-
-func alarm(a *Artifact, want, got string) error {
-	return fault.Errorf(fault.Integrity,
-		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
-		"SECURITY: %s%s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
-		a.Label, a.from, want, got)
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,7 +40,7 @@ type goSource struct {
 	scratch  string                                 // removed when the update is over
 	progress func(n int64)                          // of downloads
 	say      func(string, ...any)                   // of long work
-	old      map[string]lock.File                   // of the old lock, by identity
+	old      func(a *Artifact) (lock.File, bool)    // of the old lock
 	locked   func(name, version string) *lock.Entry // by now: the toolchains
 	now      time.Time
 	believed bool   // [policy] lets the times of authors count
@@ -179,13 +181,13 @@ func (s *goSource) toolchain(w *Want, platforms []lock.Platform) (*Resolution, e
 		if err != nil {
 			return nil, fault.Errorf(fault.Usage, "write the version as "+GoHint, "go %s: %w", w.Version, err)
 		}
-		if f, ok := s.old[a.identity]; ok {
+		if f, ok := s.old(a); ok {
 			a.File.Integrity, a.File.GoMod, a.digest = f.Integrity, f.GoMod, f.Integrity
 		}
 		a.Label = w.String() + " for " + p.Name
 		a.trust = "transparency-log"
 		a.Platforms = []string{p.Name}
-		a.keep = w.keepBinaries()
+		a.keep = keepBinaries(w)
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	return res, nil
@@ -262,6 +264,82 @@ func (s *goSource) copy(file string, in *store.Ingest) error {
 	defer f.Close()
 	n, err := io.Copy(in, f)
 	s.progress(n)
+	return err
+}
+
+// Upstream asks Go, in one run for all modules, what their authors and the checksum
+// database say of them, and the proxy whether it has their zips.
+func (s *goSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+	answers := map[string]Answer{}
+	keys := slices.Sorted(maps.Keys(v.Files))
+	var modules []module.Version
+	for _, key := range keys {
+		f := v.Files[key]
+		modules = append(modules, module.Version{Path: f.Name, Version: "v" + f.Version})
+	}
+	scratch, err := os.MkdirTemp(s.scratch, "upstream-")
+	if err == nil {
+		defer os.RemoveAll(scratch)
+	}
+	var news []gotool.News
+	if err == nil {
+		news, err = s.tool.News(ctx, s.config, scratch, modules)
+	}
+	if err != nil {
+		for _, key := range keys {
+			answers[key] = Answer{Err: err}
+		}
+		return answers
+	}
+	zips := each(keys, func(key string) (map[string]record, error) {
+		f := v.Files[key]
+		if strings.HasSuffix(key, ".mod") {
+			return nil, nil
+		}
+		return nil, s.hasZip(ctx, f.Name, "v"+f.Version)
+	})
+	for i, key := range keys {
+		f, n := v.Files[key], news[i]
+		mod := f.GoMod
+		w := Answer{Err: n.Err, Expected: f.Integrity, record: record{Digest: n.Sum, Yanked: n.Retracted, Deprecated: n.Deprecated}}
+		if strings.HasSuffix(key, ".mod") {
+			mod, w.Digest = f.Integrity, n.ModSum
+		} else if w.Err == nil {
+			w.Err = zips[key].err
+		}
+		switch {
+		case n.ModSum != mod:
+			w.Digest, w.Expected = n.ModSum, mod
+		case w.Digest == "":
+			w.Unproved = "no checksum database was asked; only a download would tell whether it is the same; run: lockgen check --upstream --verify"
+		}
+		answers[key] = w
+	}
+	return answers
+}
+
+// hasZip asks the user's proxies for the beginning of a module's zip, in their
+// order, as far as they are servers: what Go gets from elsewhere it finds there.
+func (s *goSource) hasZip(ctx context.Context, path, version string) error {
+	p, err1 := module.EscapePath(path)
+	v, err2 := module.EscapeVersion(version)
+	if err := errors.Join(err1, err2); err != nil || module.MatchPrefixPatterns(s.config.NoProxy, path) {
+		return err
+	}
+	var err error
+	for proxy := range strings.FieldsFuncSeq(s.config.Proxy, func(r rune) bool { return r == ',' || r == '|' }) {
+		proxy = strings.TrimSpace(proxy)
+		if !strings.HasPrefix(proxy, "https://") && !strings.HasPrefix(proxy, "http://") {
+			return nil
+		}
+		err = s.client.Download(ctx, strings.TrimSuffix(proxy, "/")+"/"+p+"/@v/"+v+".zip", &glance{}, remote.DownloadOptions{})
+		if errors.Is(err, errSeen) {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	return err
 }
 
@@ -411,12 +489,12 @@ func (s *goSource) unpackCompiler(ctx context.Context, toolchain string) (*gotoo
 		return nil, fault.Errorf(fault.Usage, "run: lockgen update", "its toolchain %s is not locked", toolchain)
 	}
 	host, _ := lock.Host()
-	i := &install.Installer{Store: s.store, Host: host, Download: s.bring}
+	i := &install.Installer{Store: s.store, Host: host, Download: s.fetchFile}
 	return i.Go(ctx, e)
 }
 
-// bring downloads a file of a toolchain that the store has no more.
-func (s *goSource) bring(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+// fetchFile downloads a file of a toolchain that the store has no more.
+func (s *goSource) fetchFile(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	a, err := s.Locked(nil, key, e.Locked.Files[key])
 	if err != nil {
 		return err

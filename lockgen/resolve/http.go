@@ -6,11 +6,10 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"sync"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
@@ -29,10 +28,6 @@ type plain struct {
 
 	mu       sync.Mutex
 	releases map[string]*gitHubRelease // by OWNER/REPO TAG, those that were listed
-}
-
-func newPlain(client *remote.Client, mirrors []manifest.Mirror) *plain {
-	return &plain{client: client, mirrors: mirrors}
 }
 
 // documents asks for each document once.
@@ -130,17 +125,9 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
-		read: w.reading(p, archive),
-		keep: w.keepBinaries(),
+		read: reading(w, p, archive),
+		keep: keepBinaries(w),
 	}, nil
-}
-
-// reading says how to read a file of a form of [lock.Archives], or an executable
-// where archive is "".
-func (w *Want) reading(p lock.Platform, archive string) archive.Options {
-	// The last candidate is the one that ends in .exe on Windows.
-	paths := w.binaries(p)
-	return install.Release(archive, paths[len(paths)-1])
 }
 
 // evidence looks for digests of an artifact that somebody else computed.
@@ -231,6 +218,29 @@ func (s *plain) published(ctx context.Context, address, name string) (sums, erro
 		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "%s: %w", shown, err))
 	}
 	return found, nil
+}
+
+// Upstream asks each server for the beginning of its file: that it is there, and
+// the length that it announces.
+func (s *plain) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+	var keys []string
+	for key := range v.Files {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	begun := each(keys, func(key string) (map[string]record, error) {
+		f := v.Files[key]
+		err := s.client.Download(ctx, manifest.Rewrite(s.mirrors, f.URL), &glance{}, remote.DownloadOptions{Size: f.Size})
+		if errors.Is(err, errSeen) {
+			err = nil
+		}
+		return nil, err
+	})
+	answers := map[string]Answer{}
+	for key, a := range begun {
+		answers[key] = Answer{Err: a.err, Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
+	}
+	return answers
 }
 
 func (s *plain) Locked(w *Want, key string, f lock.File) (*Artifact, error) {

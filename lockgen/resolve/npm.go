@@ -28,7 +28,7 @@ type npmSource struct {
 	config   *npm.Config
 	client   *remote.Client // with npm's own settings
 	listings listings       // what the registry said of packages
-	gate     func(w *Want) *cooldown.Rule
+	cooldown func(w *Want) *cooldown.Rule
 	ours     string // registry of plugins.toml, "" for none
 }
 
@@ -37,8 +37,8 @@ func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 		return nil, fault.Errorf(fault.Usage, "write the exact version: "+w.Version+strings.Repeat(".0", 2-strings.Count(w.Version, ".")),
 			"%q is a range to npm, whose versions have three numbers", w.Version)
 	}
-	gate := s.gate(w)
-	closure, err := s.closure(ctx, w, gate)
+	rule := s.cooldown(w)
+	closure, err := s.closure(ctx, w, rule)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 		if err != nil {
 			return nil, err
 		}
-		a.aged, a.released = gate != nil, p.Released
+		a.aged, a.released = rule != nil, p.Released
 		for _, platform := range platforms {
 			switch {
 			case supports(p, platform):
@@ -77,14 +77,14 @@ func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 	return res, nil
 }
 
-// closure lets npm resolve behind the gate. Where that leaves nothing, it is
+// closure lets npm resolve behind the cooldown. Where that leaves nothing, it is
 // resolved without, so that the driver can name what is too young.
-func (s *npmSource) closure(ctx context.Context, w *Want, gate *cooldown.Rule) (*npm.PackageLock, error) {
-	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Version, gate)
-	if gate == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
+func (s *npmSource) closure(ctx context.Context, w *Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
+	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Version, rule)
+	if rule == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
 		return closure, err
 	}
-	open := *gate
+	open := *rule
 	open.Before = time.Time{}
 	other, otherErr := s.tool.Resolve(ctx, s, w.From.Name, w.Version, &open)
 	if otherErr == nil && (err != nil || len(other.Dropped) < len(closure.Dropped)) {
@@ -108,11 +108,42 @@ func (s *npmSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	releases, latest, err := s.client.NPMVersions(ctx, registry, w.From.Name)
-	for i := range releases {
-		releases[i].Early = latest != "" && CompareVersions(lock.NPM, releases[i].Version, latest) > 0
+	listed, latest, err := s.client.NPMVersions(ctx, registry, w.From.Name)
+	if err != nil {
+		return nil, err
 	}
-	return releases, err
+	var releases []Release
+	for _, r := range listed {
+		releases = append(releases, Release{
+			Version: r.Version, Released: r.Released, Yanked: r.Yanked, Deprecated: r.Deprecated,
+			Early: latest != "" && CompareVersions(lock.NPM, r.Version, latest) > 0,
+		})
+	}
+	return releases, nil
+}
+
+// Upstream asks for the packument of each package, several at a time.
+func (s *npmSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
+		return s.listings.get(name, func() (map[string]record, error) {
+			registry, err := s.config.RegistryOf(ctx, name, s.ours)
+			if err != nil {
+				return nil, err
+			}
+			releases, _, err := s.client.NPMVersions(ctx, registry, name)
+			said := map[string]record{}
+			for _, r := range releases {
+				said[r.Version] = record{r.Digest, r.Yanked, r.Deprecated}
+			}
+			return said, err
+		})
+	})
+	answers := map[string]Answer{}
+	for key, f := range v.Files {
+		said := versions[f.Name]
+		answers[key] = said.answer(f.Version, "the registry has no version "+f.Version+" of "+f.Name+" any more", f.Integrity)
+	}
+	return answers
 }
 
 func (s *npmSource) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {

@@ -35,15 +35,10 @@ const (
 	maxNodes      = 100 // manifests and indexes that one plugin may take
 )
 
-// oci is what a source names for a platform, kind OCI only.
-func (w *Want) oci(p lock.Platform) (manifest.OCIRef, error) {
-	return manifest.ParseOCI(w.naming.Expand(w.From.Name, w.Version, p))
-}
-
 // Versions lists the tags that the template of the source makes, on whichever
 // platform. No registry says when a tag was made.
 func (s *artifacts) Versions(ctx context.Context, w *Want) ([]Release, error) {
-	patterns := w.tags()
+	patterns := tags(w)
 	if len(patterns) == 0 {
 		return nil, noList(w)
 	}
@@ -79,7 +74,7 @@ func (s *artifacts) date(ctx context.Context, w *Want, releases []*Release) erro
 		return err
 	}
 	for _, r := range releases {
-		for _, p := range w.tags() {
+		for _, p := range tags(w) {
 			when, seen, err := s.tagged(ctx, w, repo, p.of(r.Version))
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // not on this platform
@@ -140,7 +135,7 @@ func (p pattern) version(tag string) (string, bool) {
 
 // tags are the patterns of the tags of w: one, unless each platform has its own,
 // and none where the template has no version.
-func (w *Want) tags() []pattern {
+func tags(w *Want) []pattern {
 	any := *w
 	any.Version = anyVersion
 	var list []pattern
@@ -373,8 +368,8 @@ func (s *artifacts) artifact(w *Want, p lock.Platform, repo *oci.Repository, fil
 		get: func(ctx context.Context, in *store.Ingest) error {
 			return repo.Download(ctx, file.SHA256, file.Size, in)
 		},
-		read: w.reading(p, archive),
-		keep: w.keepBinaries(),
+		read: reading(w, p, archive),
+		keep: keepBinaries(w),
 	}, nil
 }
 
@@ -401,6 +396,53 @@ func layerArchive(d oci.Descriptor) (string, error) {
 	return "", nil
 }
 
+// Upstream resolves the tags again and asks for each blob.
+func (s *artifacts) Upstream(ctx context.Context, w *Want, v *lock.Version) map[string]Answer {
+	answers := map[string]Answer{}
+	repo, err := s.repository(v.Package)
+	l := &look{repo: repo, tags: map[string]*oci.Node{}, nodes: map[string]*oci.Node{}}
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		said := Answer{Err: err}
+		for _, p := range lock.Platforms {
+			if said.Err != nil || !f.For(p.Name) || !v.Platforms[p.Name].Locked() {
+				continue
+			}
+			said = s.upstreamOf(ctx, l, w, p, f)
+			if said.Digest != said.Expected {
+				break
+			}
+		}
+		if said.Err == nil && said.Digest == said.Expected {
+			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
+			if err == nil && !there {
+				err = fault.Errorf(fault.Upstream, goneHint, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
+			}
+			said.Err = err
+		}
+		answers[key] = said
+	}
+	return answers
+}
+
+// upstreamOf asks what the tag of a locked file has for a platform.
+func (s *artifacts) upstreamOf(ctx context.Context, l *look, w *Want, p lock.Platform, f lock.File) Answer {
+	ref, err := w.oci(p)
+	if err != nil {
+		return Answer{Err: err}
+	}
+	ref.Tag, ref.File = f.Version, f.Name // those of the lock
+	manifest, file, _, err := s.find(ctx, l, ref, p)
+	switch {
+	case errors.Is(err, errNoPlatform): // its tag is there, and names something else
+		return Answer{Err: fault.Errorf(fault.Integrity, "the tag was moved: ask its publisher why before you lock it again", "%w", err)}
+	case err != nil:
+		return Answer{Err: err}
+	}
+	form := func(manifest, file string) string { return "sha256:" + file + "(manifest_sha256:" + manifest + ")" }
+	return Answer{Expected: form(f.Manifest, f.SHA256), record: record{Digest: form(manifest.SHA256, file.SHA256)}}
+}
+
 func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
 	repo, err := s.repository(w.packageName())
 	if err != nil {
@@ -417,8 +459,8 @@ func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) 
 			get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)
 			},
-			read: w.reading(p, f.Archive),
-			keep: w.keepBinaries(),
+			read: reading(w, p, f.Archive),
+			keep: keepBinaries(w),
 		}, nil
 	}
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)

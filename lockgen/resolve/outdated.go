@@ -40,8 +40,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 		return nil, err
 	}
 	u := newUpdate(m, o)
-	u.connect()
-	defer u.clean()
+	defer u.Close()
 	ages := make([]Age, len(wants))
 	errs := make([]error, len(wants))
 	lists := map[string]func() ([]Release, error){} // by source: entries of one plugin share a list
@@ -55,7 +54,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 		if v := u.Old.Plugins[w.Name][w.Version]; v != nil {
 			w = w.lockedAs(m, v) // of several sources the locked one
 		}
-		l, err := u.lister(ctx, w)
+		l, err := u.Lister(ctx, w.From.Kind)
 		if ctx.Err() != nil {
 			_ = g.Wait()
 			return nil, ctx.Err()
@@ -73,7 +72,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 		g.Go(func() error {
 			releases, err := list()
 			if err == nil {
-				releases, err = u.dated(ctx, l, w, releases, ages[i].Locked)
+				releases, err = u.Dated(ctx, l, w, releases, ages[i].Locked)
 			}
 			if err != nil {
 				ages[i].Error = err.Error()
@@ -89,9 +88,9 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 					ages[i].Released = r.Released.UTC().Format(time.DateOnly)
 				}
 			}
-			c := w.choose(releases, ages[i].Locked, u.ages())
-			ages[i].Allowed, ages[i].Latest = c.version, c.newest
-			ages[i].Held = append(ages[i].Held, c.held...)
+			c := w.Choose(releases, ages[i].Locked, u.Rules())
+			ages[i].Allowed, ages[i].Latest = c.Version, c.Newest
+			ages[i].Held = append(ages[i].Held, c.Held...)
 			return nil
 		})
 	}
@@ -113,13 +112,12 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 	if o.Offline {
 		return "", fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name))
 	}
-	u.connect()
-	defer u.clean()
+	defer u.Close()
 	for _, w := range wants {
 		if w.Name != name || w.Spec != spec {
 			continue
 		}
-		l, err := u.lister(ctx, w)
+		l, err := u.Lister(ctx, w.From.Kind)
 		if err != nil {
 			return "", err
 		}
@@ -129,4 +127,20 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 		return w.Version, nil
 	}
 	return "", fault.Errorf(fault.Internal, "", "no entry %s %s", name, spec)
+}
+
+// pick lists the versions of a range and settles on one.
+func (u *update) pick(ctx context.Context, l Source, w *Want) error {
+	releases, err := l.Versions(ctx, w)
+	if err != nil {
+		return err
+	}
+	locked := w.Version
+	if u.Old.Plugins[w.Name][locked] == nil {
+		locked = ""
+	}
+	if releases, err = u.Dated(ctx, l, w, releases, locked); err != nil {
+		return err
+	}
+	return w.Pick(releases, locked, u.Rules())
 }

@@ -3,7 +3,6 @@ package resolve
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -32,8 +31,8 @@ type pipSource struct {
 	index    string
 	client   *remote.Client
 	listings listings // what the registry said of packages
-	gate     func(w *Want) *cooldown.Rule
-	bring    func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+	cooldown func(w *Want) *cooldown.Rule
+	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
 	asked map[string]func() ([]pip.Closure, error) // what pip was asked: several plugins may be in one package
@@ -42,14 +41,14 @@ type pipSource struct {
 }
 
 func (s *pipSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
-	gate := s.gate(w)
+	rule := s.cooldown(w)
 	var targets []pip.Target
 	for _, p := range platforms {
 		for _, python := range w.Python {
 			targets = append(targets, pip.Target{Platform: p, Python: python})
 		}
 	}
-	closures, err := s.report(ctx, w, targets, gate)
+	closures, err := s.report(ctx, w, targets, rule)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +85,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 				a := byKey[wheel.Filename]
 				if a == nil {
 					a = s.artifact(w, wheel)
-					a.aged, a.released = gate != nil, wheel.Released
+					a.aged, a.released = rule != nil, wheel.Released
 					byKey[wheel.Filename] = a
 					fits[wheel.Filename] = map[string][]string{}
 					res.Artifacts = append(res.Artifacts, a)
@@ -152,26 +151,26 @@ func (s *pipSource) interpreters(w *Want, a *Artifact, fits map[string][]string)
 	return nil
 }
 
-// report asks pip behind the gate. Where that leaves nothing it asks without, so
+// report asks pip behind the cooldown. Where that leaves nothing it asks without, so
 // that the driver can name what is too young.
-func (s *pipSource) report(ctx context.Context, w *Want, targets []pip.Target, gate *cooldown.Rule) ([]pip.Closure, error) {
-	ask := func(targets []pip.Target, gate *cooldown.Rule) ([]pip.Closure, error) {
-		key := fmt.Sprintf("%s %s %v %+v", w.From.Name, w.Version, targets, gate)
+func (s *pipSource) report(ctx context.Context, w *Want, targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
+	ask := func(targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
+		key := fmt.Sprintf("%s %s %v %+v", w.From.Name, w.Version, targets, rule)
 		s.mu.Lock()
 		if s.asked[key] == nil {
 			if s.asked == nil {
 				s.asked = map[string]func() ([]pip.Closure, error){}
 			}
 			s.asked[key] = sync.OnceValues(func() ([]pip.Closure, error) {
-				return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: gate})
+				return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: rule})
 			})
 		}
 		once := s.asked[key]
 		s.mu.Unlock()
 		return once()
 	}
-	said, err := ask(targets, gate)
-	if err != nil || gate == nil {
+	said, err := ask(targets, rule)
+	if err != nil || rule == nil {
 		return said, err
 	}
 	closures := slices.Clone(said) // which others may ask for
@@ -185,7 +184,7 @@ func (s *pipSource) report(ctx context.Context, w *Want, targets []pip.Target, g
 	if len(shut) == 0 {
 		return closures, nil
 	}
-	open := *gate
+	open := *rule
 	open.Before = time.Time{}
 	if opened, err := ask(shut, &open); err == nil {
 		for i, c := range opened {
@@ -225,7 +224,7 @@ func (s *pipSource) metadata(w *Want) func(ctx context.Context, f remote.IndexFi
 	return func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 		if !f.Metadata {
 			a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)})
-			contents, err := s.bring(ctx, []*Artifact{a})
+			contents, err := s.needed(ctx, []*Artifact{a})
 			if err != nil {
 				return nil, err
 			}
@@ -336,9 +335,42 @@ func (s *pipSource) artifact(w *Want, of pip.Wheel) *Artifact {
 			return s.client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
 		read:   archive.Options{Format: "zip"},
-		keep:   w.keepWheel(),
+		keep:   keepWheel(w),
 		verify: func(c *Content) error { return s.check(of.Filename, c) },
 	}
+}
+
+// Upstream asks for the page of each project.
+func (s *pipSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+	project := func(key string) string {
+		name, _, _ := strings.Cut(key, "-") // PEP 427
+		return name
+	}
+	var projects []string
+	for key := range v.Files {
+		projects = append(projects, project(key))
+	}
+	slices.Sort(projects)
+	files := each(slices.Compact(projects), func(name string) (map[string]record, error) {
+		return s.listings.get(name, func() (map[string]record, error) {
+			wheels, err := s.client.PyPIWheels(ctx, s.index, name)
+			said := map[string]record{}
+			for _, w := range wheels {
+				said[w.Filename] = record{Digest: w.SHA256, Yanked: w.Yanked}
+			}
+			return said, err
+		})
+	})
+	answers := map[string]Answer{}
+	for key, f := range v.Files {
+		said := files[project(key)]
+		answers[key] = said.answer(key, "the index does not have it any more", f.SHA256)
+		if w := answers[key]; w.Err == nil && w.Digest == "" {
+			w.Unproved = "the index gives no SHA-256 of it"
+			answers[key] = w
+		}
+	}
+	return answers
 }
 
 func (s *pipSource) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
@@ -355,29 +387,12 @@ func (s *pipSource) Locked(w *Want, key string, f lock.File) (*Artifact, error) 
 	return a, nil
 }
 
-// keepBinaries asks for the first bytes of every file that may be the
-// executable of w on some platform.
-func (w *Want) keepBinaries() func(path string) int {
-	keep := map[string]bool{}
-	for _, p := range lock.Platforms {
-		for _, b := range w.binaries(p) {
-			keep[b] = true
-		}
-	}
-	return func(path string) int {
-		if keep[path] {
-			return headSize
-		}
-		return 0
-	}
-}
-
 // keepWheel asks for what Executable wants to see of a wheel, whichever plugin
 // has it first: several may be made of it.
-func (w *Want) keepWheel() func(path string) int {
+func keepWheel(w *Want) func(path string) int {
 	binary := func(string) int { return 0 }
 	if !w.interpreted() {
-		binary = w.keepBinaries()
+		binary = keepBinaries(w)
 	}
 	return func(path string) int {
 		return max(wheel.Keep(path), binary(path))
@@ -393,7 +408,7 @@ func (s *pipSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 	if !w.interpreted() {
 		return nativeExecutable(w, p, tree, contents)
 	}
-	entry, err := w.entryPoint(contents)
+	entry, err := entryPoint(w, contents)
 	if err != nil {
 		return "", err
 	}
@@ -428,7 +443,7 @@ func (s *pipSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 // else the console script of the plugin's own wheels, which must agree. Contents
 // are those of wheels, by their names. The format is that of
 // https://packaging.python.org/en/latest/specifications/entry-points/.
-func (w *Want) entryPoint(contents map[string]*Content) (string, error) {
+func entryPoint(w *Want, contents map[string]*Content) (string, error) {
 	if w.entry != "" {
 		return w.entry, nil
 	}
@@ -480,37 +495,7 @@ func (s *pipSource) finish(w *Want, v *lock.Version, contents map[string]*Conten
 	for key := range v.Files {
 		mine[key] = contents[key]
 	}
-	entry, err := w.entryPoint(mine)
+	entry, err := entryPoint(w, mine)
 	v.Python, v.Program, v.Entry, v.Generator = w.Python, w.binary, entry, w.generator
 	return err
-}
-
-// nativeExecutable finds a compiled executable by its path, and looks at it.
-func nativeExecutable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	paths := w.binaries(p)
-	for _, path := range paths {
-		f, ok := tree[path]
-		if !ok {
-			continue
-		}
-		// What no package manager unpacks is executable by the word of the entry.
-		if p.OS != "windows" && !f.Exec && w.From.Kind == lock.Pip {
-			return "", fault.Errorf(fault.Integrity, "no key allows it, for pip would not make it executable either: tell its publisher, or take another source", "%s is not marked as executable in its wheel", path)
-		}
-		for _, c := range contents {
-			if head, ok := c.Heads[path]; ok {
-				return path, checkMagic(p, path, head)
-			}
-		}
-		return path, nil
-	}
-	return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", paths[0], tree.under(paths[0]))
-}
-
-func base64OfHex(s string) string {
-	raw, err := hex.DecodeString(s)
-	if err != nil {
-		return "not a digest: " + s
-	}
-	return base64.StdEncoding.EncodeToString(raw)
 }

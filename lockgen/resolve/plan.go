@@ -65,6 +65,19 @@ type Want struct {
 	out    []Tried // sources that are out of question before anyone is asked
 }
 
+// Tried is a source that was not locked, and why.
+type Tried struct {
+	Plugin  string `json:"plugin"`
+	Version string `json:"version"`
+	Source  string `json:"source"`
+	Why     string `json:"why"`
+}
+
+// String is one readable line.
+func (t Tried) String() string {
+	return fmt.Sprintf("%s %s not from %s: %s", t.Plugin, t.Version, t.Source, t.Why)
+}
+
 // candidates is w from each of its sources, in the order in which they are
 // tried. The first that can serve every required platform is locked.
 func (w *Want) candidates() []*Want { return append([]*Want{w}, w.others...) }
@@ -491,6 +504,11 @@ func (w *Want) asset(p lock.Platform) (name string, ok bool) {
 	return w.naming.Expand(template, w.Version, p), true
 }
 
+// oci is what a source names for a platform, kind OCI only.
+func (w *Want) oci(p lock.Platform) (manifest.OCIRef, error) {
+	return manifest.ParseOCI(w.naming.Expand(w.From.Name, w.Version, p))
+}
+
 // packageName is what the lock calls package: "" for what has an address.
 func (w *Want) packageName() string {
 	switch w.From.Kind {
@@ -572,6 +590,39 @@ func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
 
 // packageDir is the folder of the plugin's own package, kind NPM only.
 func (w *Want) packageDir() string { return "node_modules/" + w.From.Name }
+
+// needs are the names of the plugins that resolving and running w takes.
+func (w *Want) needs() []string {
+	var names []string
+	if w.runtime != "" {
+		names = append(names, w.runtime)
+	}
+	if w.From.Kind == lock.NPM {
+		names = append(names, "node")
+	}
+	if w.compiled {
+		names = append(names, "go")
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == w.Name })
+}
+
+// Sources returns the sources of a plugin version in the order in which they
+// are tried, and those that are out of question whatever they have.
+func (w *Want) Sources() (list []manifest.Source, out []Tried) {
+	for _, c := range w.candidates() {
+		list = append(list, c.From)
+	}
+	for _, t := range w.out {
+		t.Plugin, t.Version = w.Name, w.Version
+		out = append(out, t)
+	}
+	return list, out
+}
+
+// LockedFrom is the source of w that a locked version came from.
+func (w *Want) LockedFrom(m *manifest.Manifest, v *lock.Version) manifest.Source {
+	return w.lockedAs(m, v).From
+}
 
 // A Difference is one way in which a lock does not fit a manifest.
 type Difference struct {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
@@ -13,10 +14,38 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// ages is minimum-release-age at one moment.
-type ages struct {
+// Rules are [policy] at one moment, held against the lock that there was.
+type Rules struct {
 	policy *manifest.Policy
+	old    *lock.Lock
 	now    time.Time
+	locked func() map[string]bool // every KIND:NAME@VERSION of a package in the old lock
+}
+
+// NewRules returns the rules of a policy. Old may be nil for no lock at all.
+func NewRules(policy *manifest.Policy, old *lock.Lock, now time.Time) Rules {
+	if old == nil {
+		old = &lock.Lock{}
+	}
+	return Rules{policy, old, now, sync.OnceValue(func() map[string]bool { return lockedPackages(old) })}
+}
+
+// lockedPackages is every KIND:NAME@VERSION of a package in a lock.
+func lockedPackages(l *lock.Lock) map[string]bool {
+	have := map[string]bool{}
+	for _, versions := range l.Plugins {
+		for _, v := range versions {
+			for key, f := range v.Files {
+				name, version := lock.KindOf(v.Source).PackageOf(key, f)
+				have[packageAt(v.Source, name, version)] = true
+			}
+		}
+	}
+	return have
+}
+
+func packageAt(kind, name, version string) string {
+	return kind + ":" + lock.KindOf(kind).Normal(name) + "@" + version
 }
 
 // A subject is one version of one package that may get into the lock.
@@ -31,26 +60,26 @@ type subject struct {
 // refuse says why a version may not be locked now, "" where it may. What a
 // person wrote, and what a review let into the lock before, is consent. A clock
 // that is missing or wrong is no excuse.
-func (a ages) refuse(s subject) string {
-	if a.policy.MinimumAge == 0 || s.written || s.locked {
+func (r Rules) refuse(s subject) string {
+	if r.policy.MinimumAge == 0 || s.written || s.locked {
 		return ""
 	}
-	in, ended := a.policy.Except(s.kind, s.name, s.version, a.now)
+	in, ended := r.policy.Except(s.kind, s.name, s.version, r.now)
 	if in != nil {
 		return ""
 	}
-	old := a.now.Sub(s.released)
+	old := r.now.Sub(s.released)
 	var why string
 	switch {
 	case s.released.IsZero():
 		why = "the registry does not say when it was released"
 	case old < 0:
 		why = "it was released in the future, on " + s.released.Format(time.DateOnly) + ": the clock of the registry or of this machine is wrong"
-	case old < a.policy.MinimumAge && s.seen:
+	case old < r.policy.MinimumAge && s.seen:
 		why = fmt.Sprintf("only its publisher says when it was released; this machine saw it first %s ago and it may be locked from %s",
-			span(old), s.released.Add(a.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
-	case old < a.policy.MinimumAge:
-		why = fmt.Sprintf("it was released %s ago and may be locked from %s", span(old), s.released.Add(a.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
+			span(old), s.released.Add(r.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
+	case old < r.policy.MinimumAge:
+		why = fmt.Sprintf("it was released %s ago and may be locked from %s", span(old), s.released.Add(r.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
 	default:
 		return ""
 	}
@@ -73,9 +102,9 @@ func span(d time.Duration) string {
 }
 
 // hint says how to get a version in that is too young.
-func (a ages) hint(s subject) string {
+func (r Rules) hint(s subject) string {
 	return fmt.Sprintf(`wait, or add to exceptions of [policy]: { name = "%s:%s", version = %q, reason = "…", until = %s }`,
-		s.kind, s.name, s.version, a.now.AddDate(0, 0, 14).Format(time.DateOnly))
+		s.kind, s.name, s.version, r.now.AddDate(0, 0, 14).Format(time.DateOnly))
 }
 
 // trusted refuses what rests on less evidence than min-trust demands.
@@ -136,87 +165,62 @@ func joined(errs []error, head string) error {
 	return fault.Errorf(fault.Of(errs[0]), "fix each of them, then run lockgen again", text, args...)
 }
 
-// ages is the rule of this update.
-func (u *update) ages() ages { return ages{&u.m.Policy, u.now} }
-
-// gate is what keeps a package manager from choosing for w what the rule would
-// refuse; nil where there is no rule.
-func (u *update) gate(w *Want) *cooldown.Rule {
-	if u.m.Policy.MinimumAge == 0 {
+// Cooldown is what keeps a package manager from choosing for w what the rules
+// would refuse; nil where there is no minimum age.
+func (r Rules) Cooldown(w *Want) *cooldown.Rule {
+	if r.policy.MinimumAge == 0 {
 		return nil
 	}
 	kind := w.From.Kind
-	g := &cooldown.Rule{Before: u.now.Add(-u.m.Policy.MinimumAge)}
-	if w.written || u.Old.Plugins[w.Name][w.Version] != nil {
-		g.Except = append(g.Except, lock.KindOf(kind).Normal(w.From.Name)+"@"+w.Version)
+	rule := &cooldown.Rule{Before: r.now.Add(-r.policy.MinimumAge)}
+	if w.written || r.old.Plugins[w.Name][w.Version] != nil {
+		rule.Except = append(rule.Except, lock.KindOf(kind).Normal(w.From.Name)+"@"+w.Version)
 	}
-	for _, e := range u.m.Policy.Exceptions {
+	for _, e := range r.policy.Exceptions {
 		name := strings.TrimPrefix(e.Name, kind+":")
-		if in, _ := u.m.Policy.Except(kind, name, e.Version, u.now); in != nil {
-			g.Except = append(g.Except, lock.KindOf(kind).Normal(name)+"@"+e.Version)
+		if in, _ := r.policy.Except(kind, name, e.Version, r.now); in != nil {
+			rule.Except = append(rule.Except, lock.KindOf(kind).Normal(name)+"@"+e.Version)
 		}
 	}
-	for at := range u.lockedPackages(kind) {
-		g.Except = append(g.Except, at)
+	for at := range r.locked() {
+		if name, ok := strings.CutPrefix(at, kind+":"); ok {
+			rule.Except = append(rule.Except, name)
+		}
 	}
-	slices.Sort(g.Except)
-	g.Except = slices.Compact(g.Except)
-	return g
+	slices.Sort(rule.Except)
+	rule.Except = slices.Compact(rule.Except)
+	return rule
 }
 
-// lockedPackages is every NAME@VERSION of a kind in the old lock.
-func (u *update) lockedPackages(kind string) map[string]bool {
-	have := map[string]bool{}
-	for _, versions := range u.Old.Plugins {
-		for _, v := range versions {
-			if v.Source != kind {
-				continue
-			}
-			for key, f := range v.Files {
-				name, version := lock.KindOf(kind).PackageOf(key, f)
-				have[lock.KindOf(kind).Normal(name)+"@"+version] = true
-			}
-		}
-	}
-	return have
-}
-
-// admit holds what a source resolved against [policy], before a byte of it is
-// downloaded.
-func (u *update) admit(a *attempt) []error {
-	var errs []error
-	said := map[string]bool{}
-	kind := a.w.From.Kind
-	locked := u.lockedPackages(kind)
-	for _, artifact := range a.res.Artifacts {
-		err := u.m.Policy.CheckFile(kind, a.w.packageName(), artifact.Key, artifact.File)
-		name, version := lock.KindOf(kind).PackageOf(artifact.Key, artifact.File)
-		if err == nil && artifact.aged {
-			own := lock.KindOf(kind).Normal(name) == lock.KindOf(kind).Normal(a.w.From.Name)
-			s := subject{
-				kind: kind, name: name, version: version, released: artifact.released,
-				written: own && a.w.written && CompareVersions(kind, version, a.w.Version) == 0,
-				locked:  locked[lock.KindOf(kind).Normal(name)+"@"+version],
-			}
-			if why := u.ages().refuse(s); why != "" {
-				err = fault.Errorf(fault.Policy, u.ages().hint(s), "%s package %s %s is too young: %s (minimum-release-age is %s)", kind, name, version, why, span(u.m.Policy.MinimumAge))
-			}
-		}
-		if err != nil && !said[err.Error()] {
-			said[err.Error()] = true
-			errs = append(errs, err)
-		}
-	}
-	return errs
-}
-
-// keepsTrust refuses a version that rests on less evidence than what it takes
-// the place of.
-func (u *update) keepsTrust(w *Want, v *lock.Version) error {
-	if err := trusted(&u.m.Policy, v.Trust); err != nil {
+// Admit holds a file that a source resolved for w against [policy], before a byte
+// of it is downloaded. Aged says that minimum-release-age applies to it. The error
+// is of class [fault.Policy].
+func (r Rules) Admit(w *Want, key string, f lock.File, aged bool, released time.Time) error {
+	kind := w.From.Kind
+	if err := r.policy.CheckFile(kind, w.packageName(), key, f); err != nil || !aged {
 		return err
 	}
-	versions := u.Old.Plugins[w.Name]
+	name, version := lock.KindOf(kind).PackageOf(key, f)
+	own := lock.KindOf(kind).Normal(name) == lock.KindOf(kind).Normal(w.From.Name)
+	s := subject{
+		kind: kind, name: name, version: version, released: released,
+		written: own && w.written && CompareVersions(kind, version, w.Version) == 0,
+		locked:  r.locked()[packageAt(kind, name, version)],
+	}
+	why := r.refuse(s)
+	if why == "" {
+		return nil
+	}
+	return fault.Errorf(fault.Policy, r.hint(s), "%s package %s %s is too young: %s (minimum-release-age is %s)", kind, name, version, why, span(r.policy.MinimumAge))
+}
+
+// KeepsTrust refuses a version that rests on less evidence than what it takes
+// the place of, or than min-trust demands. The error is of class [fault.Policy].
+func (r Rules) KeepsTrust(w *Want, v *lock.Version) error {
+	if err := trusted(r.policy, v.Trust); err != nil {
+		return err
+	}
+	versions := r.old.Plugins[w.Name]
 	if len(versions) == 0 {
 		return nil
 	}

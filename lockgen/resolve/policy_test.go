@@ -59,7 +59,7 @@ func TestAgeTable(t *testing.T) {
 						if exception.e != nil {
 							p.Exceptions = []manifest.Exception{*exception.e}
 						}
-						why := ages{p, policyNow}.refuse(subject{
+						why := NewRules(p, nil, policyNow).refuse(subject{
 							kind: lock.NPM, name: "dep", version: "1.2.3", released: clock.released, written: written, locked: locked,
 						})
 						name := fmt.Sprintf("%s, %s, written %v, locked %v, off %v", clock.name, exception.name, written, locked, off)
@@ -144,16 +144,16 @@ func TestChoose(t *testing.T) {
 		if err := w.plan(nil); err != nil {
 			t.Fatal(err)
 		}
-		c := w.choose(parse(tt.list), tt.locked, ages{&manifest.Policy{MinimumAge: manifest.DefaultReleaseAge}, policyNow})
-		if c.version != tt.want || c.newest != tt.newest {
-			t.Errorf("%s of %s with %q locked: %q, newest %q; want %q, %q", tt.spec, tt.list, tt.locked, c.version, c.newest, tt.want, tt.newest)
+		c := w.Choose(parse(tt.list), tt.locked, NewRules(&manifest.Policy{MinimumAge: manifest.DefaultReleaseAge}, nil, policyNow))
+		if c.Version != tt.want || c.Newest != tt.newest {
+			t.Errorf("%s of %s with %q locked: %q, newest %q; want %q, %q", tt.spec, tt.list, tt.locked, c.Version, c.Newest, tt.want, tt.newest)
 		}
 		want := strings.Fields(tt.held)
-		if len(c.held) != len(want) {
-			t.Errorf("%s of %s: held %v, want %v", tt.spec, tt.list, c.held, want)
+		if len(c.Held) != len(want) {
+			t.Errorf("%s of %s: held %v, want %v", tt.spec, tt.list, c.Held, want)
 			continue
 		}
-		for i, h := range c.held {
+		for i, h := range c.Held {
 			version, word, _ := strings.Cut(want[i], "=")
 			if h.Version != version || !strings.Contains(h.Why, strings.ReplaceAll(word, "-", " ")) {
 				t.Errorf("%s of %s: held %v, want %v", tt.spec, tt.list, h, want[i])
@@ -169,8 +169,8 @@ func TestTrust(t *testing.T) {
 		for j, now := range lock.Trusts {
 			for _, version := range []string{"1.0.0", "2.0.0"} { // again, and another one
 				pairs++
-				u := newUpdate(&manifest.Manifest{}, Options{Old: &lock.Lock{Plugins: map[string]map[string]*lock.Version{"x": {"1.0.0": {Trust: before}}}}})
-				err := u.keepsTrust(&Want{Name: "x", Version: version}, &lock.Version{Trust: now})
+				old := &lock.Lock{Plugins: map[string]map[string]*lock.Version{"x": {"1.0.0": {Trust: before}}}}
+				err := NewRules(&manifest.Policy{}, old, policyNow).KeepsTrust(&Want{Name: "x", Version: version}, &lock.Version{Trust: now})
 				if (err == nil) != (j >= i) || err != nil && (fault.Of(err) != fault.Policy || !strings.Contains(fault.Hint(err), "lockgen remove x")) {
 					t.Errorf("%s after %s: %v", now, before, err)
 				}

@@ -11,39 +11,29 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
-	"github.com/birbparty/buck2-protobuf/internal/remote"
-	"github.com/birbparty/buck2-protobuf/internal/store"
-	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // Options say what [Update] has to do.
 type Options struct {
-	Old     *lock.Lock          // nil where there is no lock yet
-	Names   []string            // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
-	All     bool                // resolve everything again
-	Removed []string            // NAME or NAME@VERSION that was just taken out: only that may go
-	Verify  bool                // resolve and download everything again and compare
-	Offline bool                // refuse the network
-	NoSmoke bool                // do not run what was locked
-	Now     time.Time           // for minimum-release-age; zero is the machine's clock
-	Env     func(string) string // nil for the process's own: GITHUB_TOKEN
-	Dir     string              // where the manifest lies: the package managers' project configuration applies
-	Store   *store.Store
-	UI      *ui.UI
+	Settings
+	Old     *lock.Lock // nil where there is no lock yet
+	Names   []string   // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
+	All     bool       // resolve everything again
+	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
+	Verify  bool       // resolve and download everything again and compare
+	NoSmoke bool       // do not run what was locked
 
-	Timeouts    remote.Timeouts // of requests; the zero value is good
-	MaxArtifact int64           // bytes of one download; default 2 GiB
+	MaxArtifact int64 // bytes of one download; default 2 GiB
 }
 
 // An Outcome is what [Update] did.
@@ -66,7 +56,7 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 		return nil, err
 	}
 	u := newUpdate(m, o)
-	defer u.clean()
+	defer u.Close()
 	again, err := u.selected(wants)
 	if err != nil {
 		return nil, err
@@ -90,48 +80,31 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 }
 
 func newUpdate(m *manifest.Manifest, o Options) *update {
-	u := &update{Options: o, m: m, now: o.Now, out: &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}}}
-	if u.Old == nil {
-		u.Old = &lock.Lock{}
+	processors := runtime.GOMAXPROCS(0)
+	u := &update{
+		Session: NewSession(m, o.Old, o.Settings), options: o,
+		out:     &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}},
+		clients: newQueue(processors + 1), downloads: newQueue(downloads), reading: newQueue(processors), trying: newQueue(processors),
+		fetched: map[string]*download{}, early: map[string]*lock.Version{}, claims: map[string]*job{},
 	}
-	if u.now.IsZero() {
-		u.now = time.Now()
-	}
-	u.now = u.now.UTC()
-	u.old = sync.OnceValue(u.oldFiles)
+	u.Locked, u.Needed = u, u.needed
 	return u
 }
 
-// clean removes what sources left in the scratch of the store.
-func (u *update) clean() {
-	for _, f := range u.cleanup {
-		f()
-	}
-}
-
-// update is the state of one Update.
+// update is the state of one Update: the jobs that it consists of.
 type update struct {
-	Options
-	m   *manifest.Manifest
-	out *Outcome
-	now time.Time
-
-	client   *remote.Client
-	transfer atomic.Pointer[ui.Transfer] // of the downloads that are under way
-	sources  onceEach[Source]            // by kind
-	listers  onceEach[Lister]            // by kind
-	moves    map[*Want]bool              // ranges that take the newest version allowed
-	asking   bool                        // only questions: no client is installed for them
-	old      func() map[string]lock.File // every file of the old lock by the identity of its artifact
+	*Session
+	options Options
+	out     *Outcome
+	moves   map[*Want]bool // ranges that take the newest version allowed
 
 	// What may go on at once: client programs, downloads, readings, smoke runs.
 	clients, downloads, reading, trying *queue
 
-	mu       sync.Mutex               // guards what follows, and the plugins of out.Lock
-	arrivals map[string]*arrival      // artifacts, by identity
-	early    map[string]*lock.Version // by NAME@VERSION: toolchains that are usable here before they are locked
-	claims   map[string]*contest      // by NAME@VERSION: who locks it
-	cleanup  []func()                 // what sources left in the scratch of the store
+	mu      sync.Mutex               // guards what follows, and the plugins of out.Lock
+	fetched map[string]*download     // artifacts, by identity
+	early   map[string]*lock.Version // by NAME@VERSION: toolchains that are usable here before they are locked
+	claims  map[string]*job          // by NAME@VERSION: who locks it
 }
 
 // selected returns the wants that Names asks for, and notes the ranges among
@@ -142,12 +115,12 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 	var names []string
 	for _, w := range wants {
 		names = append(names, w.Name)
-		if w.Version == "" || u.All {
+		if w.Version == "" || u.options.All {
 			u.moves[w] = w.ranged
 		}
-		again[w] = u.All
+		again[w] = u.options.All
 	}
-	for _, spec := range u.Names {
+	for _, spec := range u.options.Names {
 		name, version, exact := strings.Cut(spec, "@")
 		var specs []string
 		found := false
@@ -163,7 +136,7 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 		}
 		if len(specs) == 0 {
 			hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
-			return nil, fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", u.m.Name, name, listed(names))
+			return nil, fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", u.Manifest.Name, name, listed(names))
 		}
 		// One version out of a range, by a person's own word.
 		for _, w := range wants {
@@ -173,7 +146,7 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 			}
 		}
 		if !found {
-			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not %s", u.m.Name, name, strings.Join(specs, " and "), version)
+			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not %s", u.Manifest.Name, name, strings.Join(specs, " and "), version)
 		}
 	}
 	return again, nil
@@ -183,11 +156,11 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 // otherwise it is about all.
 func (u *update) touched() (names map[string]bool, only bool) {
 	names = map[string]bool{}
-	for _, spec := range slices.Concat(u.Names, u.Removed) {
+	for _, spec := range slices.Concat(u.options.Names, u.options.Removed) {
 		name, _, _ := strings.Cut(spec, "@")
 		names[name] = true
 	}
-	return names, len(names) > 0 && !u.All
+	return names, len(names) > 0 && !u.options.All
 }
 
 // keepOrSettle takes over what fits, settles what can be settled here, and returns
@@ -205,11 +178,11 @@ func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
 	var pending []*Want
 	for _, w := range wants {
 		old := u.Old.Plugins[w.Name][w.Version]
-		diffs := w.differences(u.m, old)
+		diffs := w.differences(u.Manifest, old)
 		local := !slices.ContainsFunc(diffs, func(d Difference) bool { return !d.local })
 		fit := w // the source that was locked
 		if old != nil {
-			fit = w.lockedAs(u.m, old)
+			fit = w.lockedAs(u.Manifest, old)
 		}
 		switch {
 		case again[w] || old == nil && needed[w]:
@@ -221,7 +194,7 @@ func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
 		case len(diffs) == 0 || only && !(local && touched[fit.runtime]):
 			u.put(w.Name, w.Version, old)
 		case local:
-			v := fit.settle(u.m, old)
+			v := fit.settle(u.Manifest, old)
 			if v.Validate() != nil { // such as no platform left
 				pending = append(pending, w)
 				continue
@@ -314,7 +287,7 @@ func (u *update) fail(total int, failures []failure) error {
 	hintOf := func(g group) string {
 		hint := fault.Hint(g.err)
 		if hint == "" && fault.Of(g.err) == fault.Upstream {
-			hint = "try again later; is it the right registry? see [registries] in " + u.m.Name + ", npm config get registry, pip config list, go env GOPROXY"
+			hint = "try again later; is it the right registry? see [registries] in " + u.Manifest.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
 		return hint
 	}
@@ -352,10 +325,9 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 		}
 		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, but not locked yet: %s", strings.Join(names, ", ")))
 	}
-	u.connect()
-	defer u.show()()
-	contests := u.contests(pending)
-	trials, err := u.newTrials(ctx, contests)
+	defer u.Show()()
+	jobs := u.jobs(pending)
+	trials, err := u.newTrials(ctx, jobs)
 	if err != nil {
 		return err
 	}
@@ -365,9 +337,9 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 	download, stop := context.WithCancel(run)
 	defer stop()
 	var running sync.WaitGroup
-	for _, c := range contests {
+	for _, c := range jobs {
 		running.Go(func() {
-			u.settleContest(run, download, stop, all, contests, c)
+			u.run(run, download, stop, all, jobs, c)
 			if c.fatal != nil {
 				cancel()
 			}
@@ -382,7 +354,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 		return err
 	}
 	var failures, tried []failure
-	for _, c := range contests {
+	for _, c := range jobs {
 		if c.fatal != nil && !errors.Is(c.fatal, context.Canceled) {
 			return c.fatal
 		}
@@ -390,7 +362,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 		u.out.Notes = append(u.out.Notes, c.notes...)
 		u.out.Tried = append(u.out.Tried, c.tried...)
 		if c.tryErr != nil {
-			tried = append(tried, failure{w: c.now().lockedAs(u.m, c.locked), platform: trials.host.Name, err: c.tryErr})
+			tried = append(tried, failure{w: c.now().lockedAs(u.Manifest, c.locked), platform: trials.host.Name, err: c.tryErr})
 		}
 	}
 	u.relink(all, pending)
@@ -405,7 +377,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 	if len(failures) > 0 {
 		return u.fail(len(pending), failures)
 	}
-	for _, c := range contests {
+	for _, c := range jobs {
 		if c.tryNote != "" {
 			u.out.Notes = append(u.out.Notes, c.tryNote)
 		}
@@ -427,27 +399,27 @@ func (u *update) relink(all, pending []*Want) {
 		if v == nil || slices.Contains(pending, w) {
 			continue
 		}
-		w := w.lockedAs(u.m, v)
+		w := w.lockedAs(u.Manifest, v)
 		if v.Runtime == w.Runtime {
 			continue
 		}
 		if name, version, _ := strings.Cut(w.Runtime, "@"); u.out.Lock.Plugins[name][version] != nil {
-			u.put(w.Name, w.Version, w.settle(u.m, v))
+			u.put(w.Name, w.Version, w.settle(u.Manifest, v))
 			u.out.Changed = append(u.out.Changed, w.String())
 		}
 	}
 }
 
-// settleContest takes one plugin through its sources until one of them serves or
+// run takes one plugin through its sources until one of them serves or
 // none is left. Download ends early when there is a failure that no other source
 // puts right: the rest may be 300 MB.
-func (u *update) settleContest(ctx, download context.Context, stop func(), all []*Want, contests []*contest, c *contest) {
+func (u *update) run(ctx, download context.Context, stop func(), all []*Want, jobs []*job, c *job) {
 	for {
-		if ok := c.await(ctx, contests); !ok {
+		if ok := c.await(ctx, jobs); !ok {
 			return
 		}
 		c.now().link(all)
-		failed, err := u.try(ctx, download, contests, c)
+		failed, err := u.try(ctx, download, jobs, c)
 		switch {
 		case err != nil:
 			c.fatal = err
@@ -481,10 +453,10 @@ type attempt struct {
 // try resolves one plugin from the source whose turn it is, downloads what it
 // needs and locks it. There is neither a failure nor a lock of it where another
 // entry means the same version, or download has ended.
-func (u *update) try(ctx, download context.Context, contests []*contest, c *contest) ([]failure, error) {
+func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]failure, error) {
 	w := c.now()
 	a := &attempt{w: w}
-	failures, err := u.resolveOne(ctx, contests, c, a)
+	failures, err := u.resolveOne(ctx, jobs, c, a)
 	c.unresolved = len(failures) > 0
 	if err != nil || len(failures) > 0 || a.res == nil || download.Err() != nil {
 		return failures, err
@@ -513,7 +485,7 @@ func (u *update) try(ctx, download context.Context, contests []*contest, c *cont
 
 // resolveOne settles on a version, claims it, and asks the source what it
 // consists of.
-func (u *update) resolveOne(ctx context.Context, contests []*contest, c *contest, a *attempt) (_ []failure, err error) {
+func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt) (_ []failure, err error) {
 	if !c.needed { // others wait for those few
 		leave, err := u.clients.enter(ctx, false)
 		if err != nil {
@@ -524,7 +496,7 @@ func (u *update) resolveOne(ctx context.Context, contests []*contest, c *contest
 	w := a.w
 	failed := func(err error) []failure { return []failure{{w: w, err: err}} }
 	if u.moves[w] {
-		l, err := u.lister(ctx, w)
+		l, err := u.Lister(ctx, w.From.Kind)
 		if err != nil && fault.Of(err) != fault.Usage {
 			return nil, err
 		}
@@ -535,10 +507,10 @@ func (u *update) resolveOne(ctx context.Context, contests []*contest, c *contest
 			return failed(err), ctx.Err()
 		}
 	}
-	if !u.claim(ctx, contests, c) {
+	if !u.claim(ctx, jobs, c) {
 		return nil, ctx.Err() // two entries may mean one version
 	}
-	if a.source, err = u.source(ctx, w.From.Kind); err != nil {
+	if a.source, err = u.Source(ctx, w.From.Kind); err != nil {
 		return nil, err
 	}
 	a.platforms = u.native(w)
@@ -552,17 +524,21 @@ func (u *update) resolveOne(ctx context.Context, contests []*contest, c *contest
 	}
 	a.res = res
 	var failures []failure
-	for _, err := range u.admit(a) {
-		failures = append(failures, failure{w: w, err: err})
+	rules, said := u.Rules(), map[string]bool{}
+	for _, x := range res.Artifacts {
+		if err := rules.Admit(w, x.Key, x.File, x.aged, x.released); err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			failures = append(failures, failure{w: w, err: err})
+		}
 	}
 	return failures, nil
 }
 
 // claim reports whether it is for c to lock its version: of several entries that
 // mean one, the first does.
-func (u *update) claim(ctx context.Context, contests []*contest, c *contest) bool {
+func (u *update) claim(ctx context.Context, jobs []*job, c *job) bool {
 	w := c.now()
-	for _, other := range contests {
+	for _, other := range jobs {
 		if other == c {
 			break
 		}
@@ -582,7 +558,7 @@ func (u *update) claim(ctx context.Context, contests []*contest, c *contest) boo
 
 // offer makes the Go for this machine usable before the others are there: much
 // waits for it.
-func (u *update) offer(ctx context.Context, c *contest, a *attempt) {
+func (u *update) offer(ctx context.Context, c *job, a *attempt) {
 	host, ok := lock.Host()
 	if !ok || !slices.ContainsFunc(a.platforms, func(p lock.Platform) bool { return p.Name == host.Name }) {
 		return
@@ -609,8 +585,8 @@ func (u *update) offer(ctx context.Context, c *contest, a *attempt) {
 	c.usable.open()
 }
 
-// entry is a version that is locked by now, or usable, nil for none.
-func (u *update) entry(name, version string) *lock.Entry {
+// Entry is a version that is locked by now, or usable, nil for none.
+func (u *update) Entry(name, version string) *lock.Entry {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if e := u.out.Lock.Entry(name, version); e != nil {
@@ -620,6 +596,13 @@ func (u *update) entry(name, version string) *lock.Entry {
 		return &lock.Entry{Name: name, Version: version, Locked: v}
 	}
 	return nil
+}
+
+// Find returns the newest version of a plugin that is locked by now.
+func (u *update) Find(name string) (string, string, *lock.Version, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.out.Lock.Find(name)
 }
 
 // locked is what is locked of w by now, nil for nothing.
@@ -636,7 +619,7 @@ func (u *update) native(w *Want) []lock.Platform {
 	name, version, _ := strings.Cut(w.Runtime, "@")
 	runtime := u.locked(&Want{Name: name, Version: version})
 	for _, p := range lock.Platforms {
-		if slices.Contains(u.m.Platforms, p.Name) && w.overrides[p.Name].Emulate == "" && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
+		if slices.Contains(u.Manifest.Platforms, p.Name) && w.overrides[p.Name].Emulate == "" && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
 		}
 	}
@@ -726,11 +709,11 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		hole, known := holes[p.Name]
 		emulated := a.w.overrides[p.Name].Emulate
 		switch {
-		case emulated != "" && slices.Contains(u.m.Platforms, p.Name) && v.Platforms[emulated].Locked():
+		case emulated != "" && slices.Contains(u.Manifest.Platforms, p.Name) && v.Platforms[emulated].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: emulated}
-		case !slices.Contains(u.m.Platforms, p.Name):
-			v.Platforms[p.Name] = otherCell(u.m, v.Platforms, p)
-		case slices.Contains(u.m.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
+		case !slices.Contains(u.Manifest.Platforms, p.Name):
+			v.Platforms[p.Name] = otherCell(u.Manifest, v.Platforms, p)
+		case slices.Contains(u.Manifest.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
 		default:
 			if !known && emulated != "" {
@@ -747,7 +730,7 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		}
 	}
 	if len(use) == 0 && len(failures) == 0 {
-		failures = append(failures, failure{w: a.w, hole: true, err: fault.Errorf(fault.Usage, "take it out of "+u.m.Name, "no platform can have it")})
+		failures = append(failures, failure{w: a.w, hole: true, err: fault.Errorf(fault.Usage, "take it out of "+u.Manifest.Name, "no platform can have it")})
 	}
 	if len(failures) > 0 {
 		return nil, failures
@@ -776,7 +759,7 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 	if err := v.Validate(); err != nil {
 		return nil, []failure{{w: a.w, err: fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
 	}
-	if err := u.keepsTrust(a.w, v); err != nil {
+	if err := u.Rules().KeepsTrust(a.w, v); err != nil {
 		return nil, []failure{{w: a.w, err: err}}
 	}
 	return v, nil

@@ -129,9 +129,8 @@ func TestFetchOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := newUpdate(&manifest.Manifest{}, Options{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)})
-	u.connect()
-	defer u.show()()
+	u := newUpdate(&manifest.Manifest{}, Options{Settings: Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}})
+	defer u.Show()()
 	sum := sha512.Sum512([]byte("x"))
 	digest := "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
 	var downloads atomic.Int32

@@ -18,9 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
-	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // The smoke run: what was just locked is installed from the store, as fetch
@@ -59,10 +57,10 @@ type trials struct {
 
 // newTrials prepares smoke runs, none where nobody wants them. The caller closes
 // them.
-func (u *update) newTrials(ctx context.Context, contests []*contest) (*trials, error) {
+func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	host, ok := lock.Host()
 	t := &trials{u: u, host: host, compiling: newQueue(1), close: func() {}}
-	if !ok || u.NoSmoke {
+	if !ok || u.options.NoSmoke {
 		return t, nil
 	}
 	scratch, done, err := u.Store.Scratch(ctx, "smoke")
@@ -75,10 +73,10 @@ func (u *update) newTrials(ctx context.Context, contests []*contest) (*trials, e
 		done()
 	}
 	t.installer = &install.Installer{
-		Store: u.Store, Host: host, Offline: u.Offline, Download: u.bringFile, NodeManager: "none", Python: u.getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
+		Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none", Python: u.Getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
 	}
 	t.protoc = sync.OnceValue(func() *install.Program {
-		for _, c := range contests {
+		for _, c := range jobs {
 			if c.candidates[0].Name == "protoc" && !c.done.wait(ctx) {
 				return nil
 			}
@@ -90,12 +88,12 @@ func (u *update) newTrials(ctx context.Context, contests []*contest) (*trials, e
 
 // try runs what c has locked. The error is what is wrong with it, or an
 // interruption.
-func (t *trials) try(ctx context.Context, c *contest) (note string, err error) {
+func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	if t.installer == nil {
 		return "", nil
 	}
 	w := c.now()
-	e := t.u.entry(w.Name, w.Version)
+	e := t.u.Entry(w.Name, w.Version)
 	args, plugin := smokeArgs(e, t.host.Name)
 	if _, _, err := e.Locked.Cell(t.host.Name); err != nil || !plugin && args == nil {
 		t.u.UI.Detail("%s: no smoke run: %s", w, reasonNoSmoke(err))
@@ -144,13 +142,11 @@ func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.En
 
 // smokeProtoc is the newest locked protoc that runs here, nil for none.
 func (u *update) smokeProtoc(ctx context.Context, i *install.Installer) *install.Program {
-	u.mu.Lock()
-	name, version, _, err := u.out.Lock.Find("protoc")
-	u.mu.Unlock()
+	name, version, _, err := u.Find("protoc")
 	if err != nil {
 		return nil
 	}
-	e := u.entry(name, version)
+	e := u.Entry(name, version)
 	if _, _, err := e.Locked.Cell(i.Host.Name); err != nil {
 		return nil
 	}
@@ -310,22 +306,4 @@ func response(b []byte) (said string, err error) {
 		b = b[size:]
 	}
 	return said, nil
-}
-
-// bringFile downloads a locked file for an installation, where the store has it
-// no more.
-func (u *update) bringFile(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
-	f := e.Locked.Files[key]
-	source, err := u.source(ctx, e.Locked.Source)
-	if err != nil {
-		return err
-	}
-	w := &Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
-	a, err := source.Locked(w, key, f)
-	if err != nil {
-		return err
-	}
-	defer u.show()()
-	u.transfer.Load().Expect(a.Label, f.Size)
-	return a.get(ctx, in)
 }

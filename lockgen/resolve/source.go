@@ -2,11 +2,15 @@ package resolve
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -31,6 +35,15 @@ type Source interface {
 	// Locked returns the artifact of a file that a lock holds, to download it
 	// again. W is the plugin version that the file belongs to.
 	Locked(w *Want, key string, f lock.File) (*Artifact, error)
+	// Versions lists every version of the package of w, in no order, in one
+	// request where the source is asked by us. A package that is not there
+	// matches [fs.ErrNotExist]; where the source knows no list the error is of
+	// class [fault.Usage]. Released is zero where the source has no clock that the
+	// publisher cannot set.
+	Versions(ctx context.Context, w *Want) ([]Release, error)
+	// Upstream asks what the source has today of the files of v, which is locked
+	// of w, without downloading them. The answers are by the key of a file.
+	Upstream(ctx context.Context, w *Want, v *lock.Version) map[string]Answer
 	// Executable finds the executable of w in the verified tree of a platform,
 	// and proves what can be proved of it. Contents are those of the
 	// resolution's artifacts, by key.
@@ -59,6 +72,19 @@ type compiler interface {
 type finisher interface {
 	// finish completes v. Contents are those of its files, by key.
 	finish(w *Want, v *lock.Version, contents map[string]*Content) error
+}
+
+// A dater is a [Source] whose lists do not say when versions were released: it
+// has to ask for each.
+type dater interface {
+	// date fills in Released and Seen of some releases of w, those of which it
+	// can learn something.
+	date(ctx context.Context, w *Want, releases []*Release) error
+}
+
+// noList is the error of a source that cannot be asked which versions there are.
+func noList(w *Want) error {
+	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Spec)
 }
 
 // Missing says why a platform cannot have a plugin.
@@ -138,4 +164,75 @@ func (t Tree) under(missing string) string {
 		}
 	}
 	return listed(names)
+}
+
+// keepBinaries asks for the first bytes of every file that may be the
+// executable of w on some platform.
+func keepBinaries(w *Want) func(path string) int {
+	keep := map[string]bool{}
+	for _, p := range lock.Platforms {
+		for _, b := range w.binaries(p) {
+			keep[b] = true
+		}
+	}
+	return func(path string) int {
+		if keep[path] {
+			return headSize
+		}
+		return 0
+	}
+}
+
+// reading says how to read a file of a form of [lock.Archives], or an executable
+// where archive is "".
+func reading(w *Want, p lock.Platform, archive string) archive.Options {
+	// The last candidate is the one that ends in .exe on Windows.
+	paths := w.binaries(p)
+	return install.Release(archive, paths[len(paths)-1])
+}
+
+// nativeExecutable finds a compiled executable by its path, and looks at it.
+func nativeExecutable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	paths := w.binaries(p)
+	for _, path := range paths {
+		f, ok := tree[path]
+		if !ok {
+			continue
+		}
+		// What no package manager unpacks is executable by the word of the entry.
+		if p.OS != "windows" && !f.Exec && w.From.Kind == lock.Pip {
+			return "", fault.Errorf(fault.Integrity, "no key allows it, for pip would not make it executable either: tell its publisher, or take another source", "%s is not marked as executable in its wheel", path)
+		}
+		for _, c := range contents {
+			if head, ok := c.Heads[path]; ok {
+				return path, checkMagic(p, path, head)
+			}
+		}
+		return path, nil
+	}
+	return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", paths[0], tree.under(paths[0]))
+}
+
+func base64OfHex(s string) string {
+	raw, err := hex.DecodeString(s)
+	if err != nil {
+		return "not a digest: " + s
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// oldDigest is a locked file's digest in the form of the artifact's, "" where
+// upstream had none of that form.
+func oldDigest(a *Artifact, f lock.File) string {
+	if strings.HasPrefix(a.digest, "sha256-") {
+		return "sha256-" + base64OfHex(f.SHA256)
+	}
+	return f.Integrity
+}
+
+func alarm(a *Artifact, want, got string) error {
+	return fault.Errorf(fault.Integrity,
+		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
+		"SECURITY: %s%s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
+		a.Label, a.from, want, got)
 }

@@ -26,11 +26,10 @@ func (u *update) verify(ctx context.Context, wants, done []*Want) error {
 	if u.Offline {
 		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --verify downloads everything again"))
 	}
-	u.connect()
 	var failures []failure
 	for _, w := range kept {
 		v := u.out.Lock.Plugins[w.Name][w.Version]
-		w = w.lockedAs(u.m, v)
+		w = w.lockedAs(u.Manifest, v)
 		if err := u.verifyOne(ctx, w, v); err != nil {
 			failures = append(failures, failure{w: w, err: err})
 		}
@@ -45,7 +44,7 @@ func (u *update) verify(ctx context.Context, wants, done []*Want) error {
 }
 
 func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error {
-	source, err := u.source(ctx, v.Source)
+	source, err := u.Source(ctx, v.Source)
 	if err != nil {
 		return err
 	}

@@ -22,21 +22,8 @@ import (
 // reach, by giving wrong bytes or because this machine lacks its client: then
 // the answer would depend on the day or the machine, and the update fails.
 
-// Tried is a source that was not locked, and why.
-type Tried struct {
-	Plugin  string `json:"plugin"`
-	Version string `json:"version"`
-	Source  string `json:"source"`
-	Why     string `json:"why"`
-}
-
-// String is one readable line.
-func (t Tried) String() string {
-	return fmt.Sprintf("%s %s not from %s: %s", t.Plugin, t.Version, t.Source, t.Why)
-}
-
-// A contest is a plugin version on its way through its sources.
-type contest struct {
+// A job is a plugin version on its way through its sources.
+type job struct {
 	candidates []*Want
 	at         int
 	failed     []failure // of the candidates before
@@ -48,24 +35,24 @@ type contest struct {
 	unresolved bool          // lost before anything was downloaded
 	lost       []failure     // final
 	fatal      error         // no plugin's fault
-	locked     *lock.Version // nil for nothing, or where another contest has locked it
+	locked     *lock.Version // nil for nothing, or where another job has locked it
 	notes      []string
 	tried      []Tried
 	tryNote    string // of the smoke run
 	tryErr     error
 }
 
-func newContest(candidates ...*Want) *contest {
-	return &contest{candidates: candidates, picked: newFlag(), usable: newFlag(), done: newFlag()}
+func newJob(candidates ...*Want) *job {
+	return &job{candidates: candidates, picked: newFlag(), usable: newFlag(), done: newFlag()}
 }
 
-// contests makes a contest of each want. A range that may move may do so in each
+// jobs makes a job of each want. A range that may move may do so in each
 // of its sources.
-func (u *update) contests(pending []*Want) []*contest {
-	list := make([]*contest, len(pending))
-	needed := map[string]bool{"protoc": !u.NoSmoke}
+func (u *update) jobs(pending []*Want) []*job {
+	list := make([]*job, len(pending))
+	needed := map[string]bool{"protoc": !u.options.NoSmoke}
 	for i, w := range pending {
-		list[i] = newContest(w.candidates()...)
+		list[i] = newJob(w.candidates()...)
 		for _, c := range list[i].candidates {
 			u.moves[c] = u.moves[w] && c.ranged
 			for _, name := range c.needs() {
@@ -79,26 +66,11 @@ func (u *update) contests(pending []*Want) []*contest {
 	return list
 }
 
-// needs are the names of the plugins that resolving and running w takes.
-func (w *Want) needs() []string {
-	var names []string
-	if w.runtime != "" {
-		names = append(names, w.runtime)
-	}
-	if w.From.Kind == lock.NPM {
-		names = append(names, "node")
-	}
-	if w.compiled {
-		names = append(names, "go")
-	}
-	return slices.DeleteFunc(names, func(name string) bool { return name == w.Name })
-}
-
 // await waits for what the candidate needs. Where that cannot be had, it has no
 // platforms: ok is false, for the cause alone is named.
-func (c *contest) await(ctx context.Context, contests []*contest) (ok bool) {
+func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	w := c.now()
-	for _, other := range contests {
+	for _, other := range jobs {
 		name := other.candidates[0].Name
 		if other == c || !slices.Contains(w.needs(), name) {
 			continue
@@ -118,14 +90,14 @@ func (c *contest) await(ctx context.Context, contests []*contest) (ok bool) {
 }
 
 // end tells everybody that nothing more will happen.
-func (c *contest) end() {
+func (c *job) end() {
 	c.picked.open()
 	c.done.open()
 	c.usable.open()
 }
 
-func (c *contest) now() *Want { return c.candidates[c.at] }
-func (c *contest) last() bool { return c.at == len(c.candidates)-1 }
+func (c *job) now() *Want { return c.candidates[c.at] }
+func (c *job) last() bool { return c.at == len(c.candidates)-1 }
 
 // A flag is something that many may wait for.
 type flag struct {
@@ -169,7 +141,7 @@ func (f failure) lost() bool {
 }
 
 // noteTried records which sources lost against the one that was locked.
-func (u *update) noteTried(c *contest) {
+func (u *update) noteTried(c *job) {
 	tried := tried(c.candidates[:c.at], c.failed)
 	for _, t := range tried {
 		c.notes = append(c.notes, fmt.Sprintf("%s is locked from %s, not from %s: %s", c.now(), c.now().From, t.Source, t.Why))

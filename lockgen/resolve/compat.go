@@ -40,7 +40,7 @@ func (u *update) fits(ctx context.Context, all, pending []*Want) ([]failure, err
 			continue
 		}
 		seen[w.Name+"@"+w.Version] = true
-		w := w.lockedAs(u.m, v)
+		w := w.lockedAs(u.Manifest, v)
 		add := func(err error) {
 			if err != nil {
 				failures = append(failures, failure{w: w, err: err})
@@ -87,7 +87,7 @@ func (u *update) fits(ctx context.Context, all, pending []*Want) ([]failure, err
 func (u *update) fitsBeside(w *Want, f catalog.Fit) error {
 	versions := u.out.Lock.Plugins[f.Plugin]
 	if len(versions) == 0 {
-		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s works with the code that %s %s makes, which %s does not ask for", w, f.Plugin, f.Versions, u.m.Name))
+		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s works with the code that %s %s makes, which %s does not ask for", w, f.Plugin, f.Versions, u.Manifest.Name))
 		return nil
 	}
 	for version, v := range versions {
@@ -154,7 +154,7 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 		return d, false
 	}
 	u.mu.Lock()
-	there := u.arrivals[a.identity]
+	there := u.fetched[a.identity]
 	u.mu.Unlock()
 	if there == nil {
 		blob := store.Digest{SHA256: f.SHA256, Size: f.Size}
@@ -162,13 +162,13 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 			u.UI.Detail("%s: what it asks for is not known, for it is not in the cache", a.Label)
 			return d, false
 		}
-		there = &arrival{digest: a.digest, done: newFlag()}
+		there = &download{digest: a.digest, done: newFlag()}
 		if there.content, err = u.read(ctx, a, blob); err != nil {
 			return d, false
 		}
 		there.done.open()
 		u.mu.Lock()
-		u.arrivals[a.identity] = there
+		u.fetched[a.identity] = there
 		u.mu.Unlock()
 	}
 	return d, json.Unmarshal(there.content.Heads["package.json"], &d) == nil

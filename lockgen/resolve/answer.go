@@ -1,0 +1,110 @@
+package resolve
+
+import (
+	"errors"
+	"io/fs"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// An Answer is what a source says today of one locked file.
+type Answer struct {
+	record
+	Expected string // of Digest
+	Unproved string // why a digest cannot be told without a download
+	Err      error  // no answer; fs.ErrNotExist: it is gone
+}
+
+// A record is what an index says of one file or version.
+type record struct {
+	Digest     string // in the form of the lock, or several, separated by spaces; "" for none
+	Yanked     string // why it was withdrawn, "" where it was not
+	Deprecated string // what its publisher says to those who use it, "" for nothing
+}
+
+// errSeen ends a download whose first bytes came.
+var errSeen = errors.New("seen")
+
+// glance is a sink that wants to see only that there are bytes.
+type glance struct{}
+
+func (*glance) Write([]byte) (int, error) { return 0, errSeen }
+func (*glance) Offset() int64             { return 0 }
+func (*glance) From(string)               {}
+func (*glance) Reset() error              { return nil }
+
+func names(v *lock.Version) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, f := range v.Files {
+			if !yield(f.Name) {
+				return
+			}
+		}
+	}
+}
+
+// A listing is the answer about one package.
+type listing struct {
+	said map[string]record
+	err  error
+}
+
+// goneHint is for what upstream has no more.
+const goneHint = "it stays usable from a cache and from a mirror (lockgen mirror); which newer versions there are: lockgen outdated"
+
+// answer is what a listing says of one entry.
+func (l listing) answer(entry, gone, expected string) Answer {
+	if l.err != nil {
+		return Answer{Err: l.err}
+	}
+	entryOf, ok := l.said[entry]
+	if !ok {
+		return Answer{Err: fault.Errorf(fault.Upstream, goneHint, "%s: %w", gone, fs.ErrNotExist)}
+	}
+	return Answer{record: entryOf, Expected: expected}
+}
+
+// each asks for several things at a time.
+func each(keys []string, ask func(key string) (map[string]record, error)) map[string]listing {
+	answers := make([]listing, len(keys))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, downloads)
+	for i, key := range keys {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			answers[i].said, answers[i].err = ask(key)
+		})
+	}
+	wg.Wait()
+	found := map[string]listing{}
+	for i, key := range keys {
+		found[key] = answers[i]
+	}
+	return found
+}
+
+// listings remembers what a registry said: plugins share packages.
+type listings struct {
+	mu   sync.Mutex
+	said map[string]listing
+}
+
+func (l *listings) get(key string, ask func() (map[string]record, error)) (map[string]record, error) {
+	l.mu.Lock()
+	known, ok := l.said[key]
+	l.mu.Unlock()
+	if ok {
+		return known.said, known.err
+	}
+	said, err := ask()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.said == nil {
+		l.said = map[string]listing{}
+	}
+	l.said[key] = listing{said, err}
+	return said, err
+}

@@ -1,0 +1,64 @@
+package resolve
+
+import (
+	"context"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+// A Fetcher fetches files that are locked, from the mirrors of the manifest and
+// the sources. It is safe for concurrent use.
+type Fetcher struct {
+	*mirror.Tiers
+	session *Session
+	sources sync.Mutex
+}
+
+// NewFetcher prepares the sources of a manifest and its lock. Downloads are shown
+// as part of a transfer. The caller closes it.
+func NewFetcher(m *manifest.Manifest, l *lock.Lock, settings Settings, transfer *ui.Transfer) *Fetcher {
+	s := NewSession(m, l, settings)
+	s.Asking = true
+	s.transfer.Store(transfer)
+	f := &Fetcher{session: s}
+	client := sync.OnceValue(func() *oci.Client { return oci.New(s.hostClient(lock.OCI), "") })
+	f.Tiers = &mirror.Tiers{Mirrors: m.Mirrors, Dir: s.Dir, Offline: s.Offline, OCI: client, Web: f.web, Warn: s.UI.Warn, Detail: s.UI.Detail}
+	return f
+}
+
+// Add brings a file into the store, where that lacks it.
+func (f *Fetcher) Add(ctx context.Context, e *lock.Entry, key string) error {
+	return f.session.Store.AddProven(ctx, install.Proof(e, key), func(ctx context.Context, in *store.Ingest) error {
+		return f.File(ctx, e, key, in)
+	})
+}
+
+// Registries is the client for the place that a person names: [policy] is about
+// where plugins come from.
+func (f *Fetcher) Registries() *oci.Client { return oci.New(f.session.client(), "") }
+
+// Close ends what the sources began.
+func (f *Fetcher) Close() { f.session.Close() }
+
+// web brings a file by its source, which looks at the mirrors for addresses
+// itself, as it does when it locks.
+func (f *Fetcher) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
+	if m != nil {
+		return mirror.ErrNoFit
+	}
+	f.sources.Lock()
+	a, err := f.session.file(ctx, e, key)
+	f.sources.Unlock()
+	if err != nil {
+		return err
+	}
+	f.session.transfer.Load().Download(a.Label, e.Locked.Files[key].Size)
+	return a.get(ctx, in)
+}

