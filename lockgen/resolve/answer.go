@@ -66,11 +66,14 @@ func (l listing) answer(entry, gone, expected string) Answer {
 	return Answer{record: entryOf, Expected: expected}
 }
 
+// questions are how many are asked of one source at once.
+const questions = 8
+
 // each asks for several things at a time.
 func each(keys []string, ask func(key string) (map[string]record, error)) map[string]listing {
 	answers := make([]listing, len(keys))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, downloads)
+	slots := make(chan struct{}, questions)
 	for i, key := range keys {
 		wg.Go(func() {
 			slots <- struct{}{}

@@ -147,7 +147,7 @@ func (s *cargoSource) checkBin(w *Want, bins []string) error {
 		return fault.Errorf(fault.Usage, "name the crate that holds the plugin, or take another version",
 			"crate %s %s is a library: it has no executable that protoc could run", w.From.Name, w.Version)
 	}
-	return fault.Errorf(fault.Usage, "set binary in the entry to one of them", "crate %s %s has no executable %q; it has %s", w.From.Name, w.Version, bin, listed(bins))
+	return fault.Errorf(fault.Usage, "set binary in the entry to one of them", "crate %s %s has no executable %q; it has %s", w.From.Name, w.Version, bin, fault.List(bins))
 }
 
 // learn remembers how the registry gives its files away.

@@ -115,7 +115,7 @@ func (u *update) agrees(plugin, crate string) {
 		if r.Agrees != crate || len(other) == 0 || slices.ContainsFunc(own, func(m string) bool { return slices.Contains(other, m) }) {
 			continue
 		}
-		pair := []string{plugin + " for " + listed(own), name + " for " + listed(other)}
+		pair := []string{plugin + " for " + fault.List(own), name + " for " + fault.List(other)}
 		slices.Sort(pair)
 		note := fmt.Sprintf("%s make code for different versions of the crate %s, which does not compile together", strings.Join(pair, " and "), crate)
 		if !slices.Contains(u.out.Notes, note) {
@@ -149,7 +149,7 @@ type described struct {
 // the store. Known is false where neither has it, or where it is of a form that
 // says nothing, as very old packages are.
 func (u *update) describe(ctx context.Context, key string, f lock.File) (d described, known bool) {
-	a, err := (&npmSource{}).Locked(nil, key, f)
+	a, err := NPMPackage(key, f)
 	if err != nil {
 		return d, false
 	}

@@ -106,16 +106,3 @@ func looksLikeHTML(head []byte) bool {
 	start := strings.ToLower(string(bytes.TrimLeft(head[:min(512, len(head))], " \t\r\n\xef\xbb\xbf")))
 	return strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html")
 }
-
-// listed sorts names and joins the first few.
-func listed(names []string) string {
-	if len(names) == 0 {
-		return "nothing"
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if more := len(names) - 8; more > 1 {
-		return strings.Join(names[:8], ", ") + fmt.Sprintf(" and %d more", more)
-	}
-	return strings.Join(names, ", ")
-}

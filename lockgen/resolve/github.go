@@ -213,7 +213,7 @@ func (s *plain) digestIn(ctx context.Context, w *Want, release *gitHubRelease, a
 		return digest, nil
 	}
 	return "", fault.Errorf(fault.Upstream, "correct asset of the entry, or write optional = true",
-		"release %s of %s/%s %w %s; it has %s", tag, owner, repo, errNoAsset, asset, listed(names))
+		"release %s of %s/%s %w %s; it has %s", tag, owner, repo, errNoAsset, asset, fault.List(names))
 }
 
 // credentials gives GITHUB_TOKEN to GitHub's API and to nobody else, a mirror of

@@ -26,9 +26,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// GoHint is the version of Go that messages propose.
-const GoHint = "1.26.7"
-
 // goSource locks plugins that are published as Go source, and Go itself. The
 // user's own go says where modules come from; the locked one finds the closure
 // and compiles, so that every machine makes the same bytes.

@@ -150,6 +150,12 @@ func (s *npmSource) Locked(_ *Want, key string, f lock.File) (*Artifact, error) 
 	return s.artifact(key, npm.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
 }
 
+// NPMPackage returns the artifact of a package that is locked, to be read where
+// its bytes are already; nothing can get it.
+func NPMPackage(key string, f lock.File) (*Artifact, error) {
+	return (&npmSource{}).Locked(nil, key, f)
+}
+
 // supports evaluates os, cpu and libc of a package as npm does: a list of what
 // is allowed, or of what is not, with an exclamation mark.
 func supports(p npm.LockedPackage, platform lock.Platform) bool {
@@ -323,7 +329,7 @@ func (s *npmSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 			hint = "this package is a library; ask for the one that holds the plugin"
 		}
 		return "", fault.Errorf(fault.Usage, hint, "npm package %s %s has no executable %q; it has %s",
-			w.From.Name, w.Version, bin, listed(slices.Collect(maps.Keys(bins))))
+			w.From.Name, w.Version, bin, fault.List(slices.Collect(maps.Keys(bins))))
 	}
 	file = dir + "/" + bins[bin]
 	if _, ok := tree[file]; !ok {

@@ -260,11 +260,11 @@ func layer(ref manifest.OCIRef, n *oci.Node) (oci.Descriptor, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0:
-		return oci.Descriptor{}, fault.Errorf(fault.Usage, "correct the name behind #, or take another tag", "%s: %w: its files are %s", ref, errNoPlatform, listed(named))
+		return oci.Descriptor{}, fault.Errorf(fault.Usage, "correct the name behind #, or take another tag", "%s: %w: its files are %s", ref, errNoPlatform, fault.List(named))
 	case ref.File != "":
 		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "ask its publisher", "%s names %d files", ref, len(found))
 	}
-	return oci.Descriptor{}, fault.Errorf(fault.Usage, "say which: oci://HOST/REPO:TAG#FILE", "%s has %d files: %s", ref, len(found), listed(named))
+	return oci.Descriptor{}, fault.Errorf(fault.Usage, "say which: oci://HOST/REPO:TAG#FILE", "%s has %d files: %s", ref, len(found), fault.List(named))
 }
 
 func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
@@ -332,7 +332,7 @@ func (s *artifacts) find(ctx context.Context, l *look, ref manifest.OCIRef, p lo
 	manifest, err = l.manifest(ctx, top, p, 1, offers)
 	if errors.Is(err, errNoPlatform) {
 		return nil, file, "the index has no manifest for it", fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry",
-			"%s has no manifest for %s/%s; it has %s", ref, p.GOOS, p.GOARCH, listed(slices.Collect(maps.Keys(offers))))
+			"%s has no manifest for %s/%s; it has %s", ref, p.GOOS, p.GOARCH, fault.List(slices.Collect(maps.Keys(offers))))
 	}
 	if err != nil {
 		return nil, file, "", fmt.Errorf("%s: %w", ref, err)

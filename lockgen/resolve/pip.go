@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -469,7 +470,7 @@ func entryPoint(w *Want, contents map[string]*Content) (string, error) {
 			}
 		}
 		if own != "" && said != entry {
-			return "", fault.Errorf(fault.Usage, "take another version", "%s is %s in %s and %s in %s", w.binary, orNone(entry), own, orNone(said), key)
+			return "", fault.Errorf(fault.Usage, "take another version", "%s is %s in %s and %s in %s", w.binary, cmp.Or(entry, "none"), own, cmp.Or(said, "none"), key)
 		}
 		own, entry = key, said
 	}
@@ -478,7 +479,7 @@ func entryPoint(w *Want, contents map[string]*Content) (string, error) {
 		if len(names) == 0 {
 			hint = `is it a library? take another package, or add: entry = "MODULE:FUNCTION"; of a native executable binary is its path in the wheel`
 		}
-		return "", fault.Errorf(fault.Usage, hint, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.binary, listed(names))
+		return "", fault.Errorf(fault.Usage, hint, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.binary, fault.List(names))
 	}
 	if err := lock.CheckEntry(entry); err != nil || !strings.Contains(entry, ":") {
 		return "", fault.Errorf(fault.Integrity, "tell its publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.binary, own, entry)

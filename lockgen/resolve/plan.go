@@ -14,6 +14,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
+// GoHint is the version of Go that messages propose.
+const GoHint = "1.26.7"
+
 // NodeHint is the version of node that messages propose.
 const NodeHint = "24.19.0"
 
@@ -591,6 +594,16 @@ func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
 // packageDir is the folder of the plugin's own package, kind NPM only.
 func (w *Want) packageDir() string { return "node_modules/" + w.From.Name }
 
+// Uses are the entries of the runtime and of the toolchain of w.
+func (w *Want) Uses() (list []*Want) {
+	for _, o := range []*Want{w.runs, w.compiler} {
+		if o != nil {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
 // needs are the names of the plugins that resolving and running w takes.
 func (w *Want) needs() []string {
 	var names []string
@@ -687,7 +700,7 @@ func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 	}
 	compare := func(what, asked, locked string, local bool) {
 		if asked != locked {
-			add(local, "%s is %s in the lock, %s asked for", what, orNone(locked), orNone(asked))
+			add(local, "%s is %s in the lock, %s asked for", what, cmp.Or(locked, "none"), cmp.Or(asked, "none"))
 		}
 	}
 	compare("source", w.From.Kind, v.Source, false)
@@ -714,7 +727,7 @@ func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 	}
 	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.scripts {
-		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", listed(slices.Clone(v.BuildScripts)))
+		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", fault.List(v.BuildScripts))
 	}
 	for _, p := range lock.Platforms {
 		c := v.Platforms[p.Name]
@@ -760,13 +773,6 @@ func (w *Want) binaryText(p lock.Platform) string {
 		return strings.Join(list, " or ")
 	}
 	return w.binary
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }
 
 func describeCell(c lock.Cell) string {

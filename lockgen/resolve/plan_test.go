@@ -32,3 +32,14 @@ func TestRenamedProgram(t *testing.T) {
 		}
 	}
 }
+
+func TestNamed(t *testing.T) {
+	for file, want := range map[string]bool{
+		"node_modules/x/protoc-gen-x": true, "node_modules/x/bin/protoc-gen-x.js": true, "node_modules/x/protoc-gen-x.mjs": true,
+		"node_modules/x/cli.js": false, "node_modules/x/protoc-gen-x2": false, "node_modules/x/protoc-gen": false, "js": false,
+	} {
+		if got := named(file, "protoc-gen-x"); got != want {
+			t.Errorf("%s: %v, want %v", file, got, want)
+		}
+	}
+}

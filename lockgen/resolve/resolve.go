@@ -136,7 +136,7 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 		}
 		if len(specs) == 0 {
 			hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
-			return nil, fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", u.Manifest.Name, name, listed(names))
+			return nil, fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", u.Manifest.Name, name, fault.List(names))
 		}
 		// One version out of a range, by a person's own word.
 		for _, w := range wants {
@@ -171,7 +171,9 @@ func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
 	for _, w := range wants {
 		if again[w] {
 			for _, c := range w.candidates() {
-				needed[c.runs], needed[c.compiler] = true, true
+				for _, used := range c.Uses() {
+					needed[used] = true
+				}
 			}
 		}
 	}

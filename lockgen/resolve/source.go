@@ -163,7 +163,7 @@ func (t Tree) under(missing string) string {
 			names = append(names, path)
 		}
 	}
-	return listed(names)
+	return fault.List(names)
 }
 
 // keepBinaries asks for the first bytes of every file that may be the
