@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -103,7 +104,7 @@ func whichVersion(name string) string {
 		return example + "; which there are is told by: pip index versions " + from.Name
 	case lock.Go:
 		if from.Name == lock.GoToolchain {
-			return "write: lockgen add " + name + "@" + resolve.GoHint
+			return "write: lockgen add " + name + "@" + plan.GoHint
 		}
 		return example + "; which there are is told by: go list -m -versions " + from.Name
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -52,14 +53,14 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := resolve.Plan(m, nil); err != nil { // the manifest's faults before the lock's
+	if _, err := plan.Wants(m, nil); err != nil { // the manifest's faults before the lock's
 		return err
 	}
 	l, data, err := lock.Read(p.lock)
 	if err != nil {
 		return err
 	}
-	wants, err := resolve.Plan(m, l)
+	wants, err := plan.Wants(m, l)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 		return err
 	}
 	result := map[string]any{"ok": true, "lock": p.lock, "plugins": plugins(l), "differences": []any{}}
-	diffs := resolve.Differences(m, wants, l)
+	diffs := plan.Differences(m, wants, l)
 	if len(diffs) > 0 {
 		var b strings.Builder
 		for _, d := range diffs {
@@ -82,7 +83,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 		result["differences"] = diffs
 		return p.refuse(result, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, count(len(diffs), "difference"), b.String()))
 	}
-	if err := resolve.CheckPolicy(m, l); err != nil {
+	if err := plan.CheckPolicy(m, l); err != nil {
 		return err
 	}
 	if p.upstream {

@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -26,8 +27,8 @@ type story struct {
 	Asked    string               `json:"asked"` // FILE:LINE, "" where the manifest does not ask for it
 	Spec     string               `json:"spec"`  // the version or range there
 	Sources  []string             `json:"sources"`
-	Out      []resolve.Tried      `json:"out_of_question,omitempty"`
-	Tried    []resolve.Tried      `json:"tried,omitempty"` // with --upstream
+	Out      []plan.Tried         `json:"out_of_question,omitempty"`
+	Tried    []plan.Tried         `json:"tried,omitempty"` // with --upstream
 	Locked   bool                 `json:"locked"`
 	From     string               `json:"from,omitempty"`
 	Runtime  string               `json:"runtime,omitempty"`
@@ -93,7 +94,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	if l == nil {
 		l = &lock.Lock{Schema: lock.Schema}
 	}
-	wants, err := resolve.Plan(m, l)
+	wants, err := plan.Wants(m, l)
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	if !exact {
 		version = newest(wants, l, name)
 	}
-	var want *resolve.Want
+	var want *plan.Want
 	for _, w := range wants {
 		if w.Name == name && w.Version == version {
 			want = w
@@ -135,7 +136,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-func (p *program) compete(ctx context.Context, m *manifest.Manifest, w *resolve.Want, l *lock.Lock) ([]resolve.Tried, error) {
+func (p *program) compete(ctx context.Context, m *manifest.Manifest, w *plan.Want, l *lock.Lock) ([]plan.Tried, error) {
 	o, err := p.options(l)
 	if err != nil {
 		return nil, err
@@ -144,7 +145,7 @@ func (p *program) compete(ctx context.Context, m *manifest.Manifest, w *resolve.
 }
 
 // newest is the newest version of a plugin that is asked for, else locked.
-func newest(wants []*resolve.Want, l *lock.Lock, name string) string {
+func newest(wants []*plan.Want, l *lock.Lock, name string) string {
 	var versions []string
 	for _, w := range wants {
 		if w.Name == name {
@@ -177,7 +178,7 @@ func unknownPlugin(m *manifest.Manifest, l *lock.Lock, spec string) error {
 }
 
 // tell gathers what manifest, catalogue and lock say.
-func tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *resolve.Want, v *lock.Version) *story {
+func tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Want, v *lock.Version) *story {
 	s := &story{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
 	if r, ok := catalog.Builtin().Lookup(name); ok {
 		s.About = r.About
@@ -208,7 +209,7 @@ func tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *resolv
 	s.From = strings.TrimSuffix(v.Source+":"+v.Package, ":")
 	if want != nil {
 		s.From = want.LockedFrom(m, v).String()
-		for _, d := range resolve.Differences(m, []*resolve.Want{want}, &lock.Lock{Plugins: map[string]map[string]*lock.Version{name: {version: v}}}) {
+		for _, d := range plan.Differences(m, []*plan.Want{want}, &lock.Lock{Plugins: map[string]map[string]*lock.Version{name: {version: v}}}) {
 			s.Fits = append(s.Fits, d.What)
 		}
 	}

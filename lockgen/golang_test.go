@@ -16,7 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
-	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // newGoPlace is a place whose server has Go itself, for platforms that are not
@@ -84,7 +84,7 @@ func plug(program, more string) string {
 func TestGo(t *testing.T) {
 	p, version := newGoPlace(t)
 	p.goManifest(plug("protoc-gen-plug", ""))
-	p.fails(fault.Usage, []string{"is compiled by go, which is not in [plugins]", "lockgen add go@" + resolve.GoHint}, "update")
+	p.fails(fault.Usage, []string{"is compiled by go, which is not in [plugins]", "lockgen add go@" + plan.GoHint}, "update")
 	entries := "go = \"" + version + "\"\n" + plug("protoc-gen-plug", "")
 	p.goManifest(entries)
 	p.ok("update")

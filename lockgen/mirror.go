@@ -21,7 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
-	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 var mirrorVerb = &cli.Verb[program]{
@@ -99,7 +99,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	transfer := p.ui.Progress("pushing")
 	defer transfer.Done()
-	b := resolve.NewFetcher(m, l, o.Settings, transfer)
+	b := source.NewFetcher(m, l, o.Settings, transfer)
 	defer b.Close()
 	place, err := b.Registries().Open(to, "")
 	if err != nil {

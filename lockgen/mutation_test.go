@@ -25,7 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
-	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // An upstream is all that upstreams have, by the coordinates of the lock.
@@ -252,7 +252,7 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wants, err := resolve.Plan(m, r.lock)
+	wants, err := plan.Wants(m, r.lock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestMutations(t *testing.T) {
 		if err == nil {
 			err = l.Consistent()
 		}
-		takes := err == nil && len(resolve.Differences(m, wants, l)) == 0
+		takes := err == nil && len(plan.Differences(m, wants, l)) == 0
 		if done%50 == 0 || takes && done%5 == 0 { // what was just done is what check does
 			p.write("plugins.lock.toml", text)
 			if status, _, talk := p.run("check", "-q"); (status == 0) != takes || !takes && status != int(fault.Lock) {

@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -165,7 +166,7 @@ type reportCell struct {
 func newReport(m *manifest.Manifest, l *lock.Lock, data []byte) (*report, error) {
 	digest := sha256.Sum256(data)
 	r := &report{Lock: lock.FileName, Digest: hex.EncodeToString(digest[:]), Platforms: lock.Platforms}
-	wants, err := resolve.Plan(m, l)
+	wants, err := plan.Wants(m, l)
 	if err != nil {
 		return nil, err
 	}

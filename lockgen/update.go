@@ -14,7 +14,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // change is one edit of the manifest and what follows from it for the lock.
@@ -66,7 +68,7 @@ func runUpdate(ctx context.Context, p *program, args []string) error {
 func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	s, err := store.Open(p.env(store.EnvDir))
 	return resolve.Options{
-		Settings: resolve.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui, Timeouts: p.timeouts},
+		Settings: source.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui, Timeouts: p.timeouts},
 		Old:      old, All: p.all, Verify: p.verify, NoSmoke: p.noSmoke, MaxArtifact: p.maxArtifact,
 	}, err
 }
@@ -118,7 +120,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 			return err
 		}
 	}
-	for _, w := range resolve.Unknown(m) {
+	for _, w := range plan.Unknown(m) {
 		p.ui.Warn("%s", w)
 	}
 	o.Names, o.Removed = c.names, c.removed

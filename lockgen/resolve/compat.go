@@ -14,6 +14,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // What is known of plugins beside each other: each may be locked and run, and
@@ -27,7 +29,7 @@ import (
 
 // fits compares what was just locked with the rest of the lock. The failures are
 // those of the plugins; the error is an interruption.
-func (u *update) fits(ctx context.Context, all, pending []*Want) ([]failure, error) {
+func (u *update) fits(ctx context.Context, all, pending []*plan.Want) ([]failure, error) {
 	moved := map[string]bool{} // names of what was just locked
 	for _, w := range pending {
 		moved[w.Name] = true
@@ -40,7 +42,7 @@ func (u *update) fits(ctx context.Context, all, pending []*Want) ([]failure, err
 			continue
 		}
 		seen[w.Name+"@"+w.Version] = true
-		w := w.lockedAs(u.Manifest, v)
+		w := w.LockedAs(u.Manifest, v)
 		add := func(err error) {
 			if err != nil {
 				failures = append(failures, failure{w: w, err: err})
@@ -84,14 +86,14 @@ func (u *update) fits(ctx context.Context, all, pending []*Want) ([]failure, err
 }
 
 // fitsBeside is what the catalogue knows of w and another plugin.
-func (u *update) fitsBeside(w *Want, f catalog.Fit) error {
+func (u *update) fitsBeside(w *plan.Want, f catalog.Fit) error {
 	versions := u.out.Lock.Plugins[f.Plugin]
 	if len(versions) == 0 {
 		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s works with the code that %s %s makes, which %s does not ask for", w, f.Plugin, f.Versions, u.Manifest.Name))
 		return nil
 	}
 	for version, v := range versions {
-		if r, err := ParseRange(v.Source, f.Versions); err != nil || r.Allows(version) {
+		if r, err := plan.ParseRange(v.Source, f.Versions); err != nil || r.Allows(version) {
 			return err
 		}
 	}
@@ -149,12 +151,12 @@ type described struct {
 // the store. Known is false where neither has it, or where it is of a form that
 // says nothing, as very old packages are.
 func (u *update) describe(ctx context.Context, key string, f lock.File) (d described, known bool) {
-	a, err := NPMPackage(key, f)
+	a, err := source.NPMPackage(key, f)
 	if err != nil {
 		return d, false
 	}
 	u.mu.Lock()
-	there := u.fetched[a.identity]
+	there := u.fetched[a.Identity]
 	u.mu.Unlock()
 	if there == nil {
 		blob := store.Digest{SHA256: f.SHA256, Size: f.Size}
@@ -162,13 +164,13 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 			u.UI.Detail("%s: what it asks for is not known, for it is not in the cache", a.Label)
 			return d, false
 		}
-		there = &download{digest: a.digest, done: newFlag()}
+		there = &download{digest: a.Digest, done: newFlag()}
 		if there.content, err = u.read(ctx, a, blob); err != nil {
 			return d, false
 		}
 		there.done.open()
 		u.mu.Lock()
-		u.fetched[a.identity] = there
+		u.fetched[a.Identity] = there
 		u.mu.Unlock()
 	}
 	return d, json.Unmarshal(there.content.Heads["package.json"], &d) == nil
@@ -176,7 +178,7 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 
 // fitsNode compares the locked node with what the packages of a closure say of
 // the versions that they run on.
-func (u *update) fitsNode(ctx context.Context, w *Want, v *lock.Version) error {
+func (u *update) fitsNode(ctx context.Context, w *plan.Want, v *lock.Version) error {
 	name, version, _ := strings.Cut(v.Runtime, "@")
 	node := threeNumbers().FindString(version)
 	if name != "node" || node == "" {
@@ -186,17 +188,17 @@ func (u *update) fitsNode(ctx context.Context, w *Want, v *lock.Version) error {
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f := v.Files[key]
 		d, _ := u.describe(ctx, key, f)
-		r, err := ParseRange(lock.NPM, d.Engines.Node)
+		r, err := plan.ParseRange(lock.NPM, d.Engines.Node)
 		if d.Engines.Node == "" || err != nil || r.Allows(node) {
 			continue
 		}
-		if key != w.packageDir() {
+		if key != w.PackageDir() {
 			u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s: npm package %s@%s asks for node %s, and node %s is locked", w, f.Name, f.Version, d.Engines.Node, version))
 			continue
 		}
 		hint := "take a node of that range: lockgen add node@VERSION"
-		if r.Allows(NodeHint) {
-			hint = "run: lockgen add node@" + NodeHint + ", or take an older version of " + w.Name
+		if r.Allows(plan.NodeHint) {
+			hint = "run: lockgen add node@" + plan.NodeHint + ", or take an older version of " + w.Name
 		}
 		own = fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, hint, "it asks for node %s (engines in its package.json), and node %s is locked", d.Engines.Node, version))
 	}
@@ -221,10 +223,10 @@ func (u *update) peers(v *lock.Version) map[string]string {
 
 // fitsPeer compares the locked versions of another plugin with what the package
 // of w says of it.
-func (u *update) fitsPeer(ctx context.Context, w *Want, v *lock.Version, name, pkg string) error {
-	key := w.packageDir()
+func (u *update) fitsPeer(ctx context.Context, w *plan.Want, v *lock.Version, name, pkg string) error {
+	key := w.PackageDir()
 	d, _ := u.describe(ctx, key, v.Files[key])
-	r, err := ParseRange(lock.NPM, d.Peers[pkg])
+	r, err := plan.ParseRange(lock.NPM, d.Peers[pkg])
 	if d.Peers[pkg] == "" || err != nil {
 		return nil
 	}

@@ -6,24 +6,25 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // Compete asks every source of a plugin version whether it can serve now, as
 // Update does, but to the last of them and without locking anything. It
 // downloads what they offer into the store. Why is "" for a source that can.
-func Compete(ctx context.Context, m *manifest.Manifest, w *Want, o Options) ([]Tried, error) {
+func Compete(ctx context.Context, m *manifest.Manifest, w *plan.Want, o Options) ([]plan.Tried, error) {
 	if o.Offline {
 		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
 	}
-	var list []Tried
-	for _, c := range w.candidates() {
+	var list []plan.Tried
+	for _, c := range w.Candidates() {
 		// What is locked is there, for a runtime may be among it.
 		u := newUpdate(m, o)
 		for name, versions := range o.Old.Plugins {
 			u.out.Lock.Plugins[name] = maps.Clone(versions)
 		}
 		delete(u.out.Lock.Plugins[c.Name], c.Version)
-		u.moves = map[*Want]bool{c: c.ranged && c.Version == ""}
+		u.moves = map[*plan.Want]bool{c: c.Ranged && c.Version == ""}
 		failed, err := u.try(ctx, ctx, nil, newJob(c))
 		u.Close()
 		if err != nil {
@@ -32,7 +33,7 @@ func Compete(ctx context.Context, m *manifest.Manifest, w *Want, o Options) ([]T
 			}
 			failed = []failure{{w: c, err: err}} // such as no client on this machine
 		}
-		list = append(list, tried([]*Want{c}, failed)...)
+		list = append(list, tried([]*plan.Want{c}, failed)...)
 	}
 	return list, nil
 }

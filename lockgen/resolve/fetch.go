@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 type download struct {
 	digest  string // that upstream gave
 	done    flag
-	content *Content
+	content *source.Content
 	err     error
 }
 
@@ -33,53 +34,53 @@ type download struct {
 // what is urgent goes first. What went wrong with an artifact is in errs, by
 // identity; err is an interruption. With fresh set, nothing that the store has
 // counts. Several may fetch at once.
-func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh, urgent bool) (errs map[string]error, err error) {
+func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh, urgent bool) (errs map[string]error, err error) {
 	defer u.Show()()
 	errs = map[string]error{}
 	waiting := map[string]*download{}
 	for _, a := range artifacts {
 		u.mu.Lock()
-		there := u.fetched[a.identity]
-		begin := there == nil && errs[a.identity] == nil
+		there := u.fetched[a.Identity]
+		begin := there == nil && errs[a.Identity] == nil
 		if begin {
-			there = &download{digest: a.digest, done: newFlag()}
-			u.fetched[a.identity] = there
+			there = &download{digest: a.Digest, done: newFlag()}
+			u.fetched[a.Identity] = there
 		}
 		u.mu.Unlock()
 		if there == nil { // it failed already, and two digests are said of it
 			continue
 		}
-		if there.digest != a.digest {
-			errs[a.identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, there.digest, a.digest)
+		if there.digest != a.Digest {
+			errs[a.Identity] = fault.Errorf(fault.Integrity, "ask the registry's operator", "the registry gives two digests for %s: %s and %s", a.Label, there.digest, a.Digest)
 		}
-		waiting[a.identity] = there
+		waiting[a.Identity] = there
 		if !begin {
 			continue
 		}
 		go func() {
 			defer there.done.open()
-			if f, ok := u.OldFile(a); ok && a.digest != "" && oldDigest(a, f) != "" && a.digest != oldDigest(a, f) {
-				there.err = alarm(a, "upstream digest "+oldDigest(a, f), "upstream digest "+a.digest)
+			if f, ok := u.OldFile(a); ok && a.Digest != "" && source.OldDigest(a, f) != "" && a.Digest != source.OldDigest(a, f) {
+				there.err = source.ReplacedError(a, "upstream digest "+source.OldDigest(a, f), "upstream digest "+a.Digest)
 			} else {
 				there.content, there.err = u.one(ctx, a, fresh, urgent)
 			}
 			if there.err != nil { // the next one who needs it may try again
 				u.mu.Lock()
-				delete(u.fetched, a.identity)
+				delete(u.fetched, a.Identity)
 				u.mu.Unlock()
 			}
 		}()
 	}
-	var again []*Artifact
+	var again []*source.Artifact
 	for _, a := range artifacts {
-		there := waiting[a.identity]
+		there := waiting[a.Identity]
 		<-there.done.opened
 		switch {
-		case there.err == nil || errs[a.identity] != nil:
+		case there.err == nil || errs[a.Identity] != nil:
 		case errors.Is(there.err, context.Canceled) && ctx.Err() == nil: // by somebody else
 			again = append(again, a)
 		default:
-			errs[a.identity] = there.err
+			errs[a.Identity] = there.err
 		}
 	}
 	if len(again) > 0 {
@@ -91,36 +92,36 @@ func (u *update) fetch(ctx context.Context, artifacts []*Artifact, fresh, urgent
 }
 
 // content is what was found in an artifact that was fetched.
-func (u *update) content(a *Artifact) *Content {
+func (u *update) content(a *source.Artifact) *source.Content {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.fetched[a.identity].content
+	return u.fetched[a.Identity].content
 }
 
 // needed is fetch for a source that has to read artifacts in order to resolve.
 // The contents are by identity; the first error is that of the first artifact.
-func (u *update) needed(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error) {
+func (u *update) needed(ctx context.Context, artifacts []*source.Artifact) (map[string]*source.Content, error) {
 	errs, err := u.fetch(ctx, artifacts, false, true)
 	if err != nil {
 		return nil, err
 	}
-	contents := map[string]*Content{}
+	contents := map[string]*source.Content{}
 	for _, a := range artifacts {
-		if err := errs[a.identity]; err != nil {
+		if err := errs[a.Identity]; err != nil {
 			return nil, err
 		}
-		contents[a.identity] = u.content(a)
+		contents[a.Identity] = u.content(a)
 	}
 	return contents, nil
 }
 
 // one brings one artifact into the store and reads it.
-func (u *update) one(ctx context.Context, a *Artifact, fresh, urgent bool) (*Content, error) {
+func (u *update) one(ctx context.Context, a *source.Artifact, fresh, urgent bool) (*source.Content, error) {
 	d, err := u.blob(ctx, a, fresh, urgent)
 	if err != nil {
 		return nil, err
 	}
-	leave, err := u.reading.enter(ctx, urgent)
+	leave, err := u.reading.Enter(ctx, urgent)
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +130,8 @@ func (u *update) one(ctx context.Context, a *Artifact, fresh, urgent bool) (*Con
 }
 
 // blob is the artifact in the store.
-func (u *update) blob(ctx context.Context, a *Artifact, fresh, urgent bool) (store.Digest, error) {
-	leave, err := u.downloads.enter(ctx, urgent)
+func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent bool) (store.Digest, error) {
+	leave, err := u.downloads.Enter(ctx, urgent)
 	if err != nil {
 		return store.Digest{}, err
 	}
@@ -138,7 +139,7 @@ func (u *update) blob(ctx context.Context, a *Artifact, fresh, urgent bool) (sto
 	locked, known := u.OldFile(a)
 	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
 	// Without a digest of upstream only a download tells whether it is the same.
-	if known && a.digest != "" && !fresh && u.Store.HasBlob(d) {
+	if known && a.Digest != "" && !fresh && u.Store.HasBlob(d) {
 		return d, nil
 	}
 	if there, ok := u.stored(ctx, a); ok && !known && !fresh {
@@ -153,17 +154,17 @@ func (u *update) blob(ctx context.Context, a *Artifact, fresh, urgent bool) (sto
 		return got, err
 	}
 	// A proxy may pack the files of a module anew: their hash decides.
-	if known && got != d && !strings.HasPrefix(a.digest, "h1:") {
-		return got, alarm(a, d.String(), got.String())
+	if known && got != d && !strings.HasPrefix(a.Digest, "h1:") {
+		return got, source.ReplacedError(a, d.String(), got.String())
 	}
 	return got, nil
 }
 
 // stored finds the blob of source code, of which more is read than is locked:
 // what was needed to resolve is not downloaded again.
-func (u *update) stored(ctx context.Context, a *Artifact) (store.Digest, bool) {
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(a.digest, "sha256-"))
-	if err != nil || !a.compiled {
+func (u *update) stored(ctx context.Context, a *source.Artifact) (store.Digest, bool) {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(a.Digest, "sha256-"))
+	if err != nil || !a.Compiled {
 		return store.Digest{}, false
 	}
 	d, ok := u.Store.Find(hex.EncodeToString(raw))
@@ -179,37 +180,37 @@ func (u *update) stored(ctx context.Context, a *Artifact) (store.Digest, bool) {
 
 // download brings the bytes of an artifact into the store. Was is set where its
 // digest is what the lock says, and nobody has asked upstream.
-func (u *update) download(ctx context.Context, a *Artifact, size int64, was string) (store.Digest, error) {
+func (u *update) download(ctx context.Context, a *source.Artifact, size int64, was string) (store.Digest, error) {
 	u.Expect(a.Label, size)
 	limit := u.options.MaxArtifact
 	if limit == 0 {
 		limit = maxArtifact
 	}
-	d, err := u.Store.AddUnknown(ctx, limit, a.get, func(sums store.Sums) error {
+	d, err := u.Store.AddUnknown(ctx, limit, a.Get, func(sums store.Sums) error {
 		if sums.From != " from "+a.Label {
-			a.from = sums.From
+			a.From = sums.From
 		}
-		if a.digest == "" || strings.HasPrefix(a.digest, "h1:") { // of the files in it: see verify
+		if a.Digest == "" || strings.HasPrefix(a.Digest, "h1:") { // of the files in it: see verify
 			return nil
 		}
 		got := "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
-		if strings.HasPrefix(a.digest, "sha256-") {
+		if strings.HasPrefix(a.Digest, "sha256-") {
 			got = "sha256-" + base64.StdEncoding.EncodeToString(sums.SHA256)
 		}
-		if got != a.digest && was != "" {
-			return alarm(a, was, (store.Digest{SHA256: hex.EncodeToString(sums.SHA256), Size: sums.Size}).String())
+		if got != a.Digest && was != "" {
+			return source.ReplacedError(a, was, (store.Digest{SHA256: hex.EncodeToString(sums.SHA256), Size: sums.Size}).String())
 		}
-		if got == a.digest && strings.HasPrefix(a.also, "sha512-") {
+		if got == a.Digest && strings.HasPrefix(a.Also, "sha512-") {
 			got = "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
-			if got != a.also {
+			if got != a.Also {
 				return fault.Errorf(fault.Integrity, "ask its publisher which of the two is right",
-					"the download of %s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, got, a.also)
+					"the download of %s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, got, a.Also)
 			}
 			return nil
 		}
-		if got != a.digest {
+		if got != a.Digest {
 			return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",
-				"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.from, got, sums.Size, a.digest)
+				"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.From, got, sums.Size, a.Digest)
 		}
 		return nil
 	})
@@ -217,22 +218,22 @@ func (u *update) download(ctx context.Context, a *Artifact, size int64, was stri
 		return d, err
 	}
 	atomic.AddInt64(&u.out.Downloaded, 1)
-	u.Store.Prove(store.Proof{Identity: a.identity, Manifest: a.File.Manifest, Digest: d})
+	u.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
 	return d, nil
 }
 
 // read reads a blob strictly, without unpacking it.
-func (u *update) read(ctx context.Context, a *Artifact, d store.Digest) (*Content, error) {
+func (u *update) read(ctx context.Context, a *source.Artifact, d store.Digest) (*source.Content, error) {
 	f, err := u.Store.Blob(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	c := &Content{Digest: d, Heads: map[string][]byte{}}
+	c := &source.Content{Digest: d, Heads: map[string][]byte{}}
 	heads := map[string]*head{}
-	o := a.read
+	o := a.Read
 	o.Tap = func(path string) io.Writer {
-		n := a.keep(path)
+		n := a.Keep(path)
 		if n == 0 {
 			return nil
 		}
@@ -245,15 +246,15 @@ func (u *update) read(ctx context.Context, a *Artifact, d store.Digest) (*Conten
 	for path, h := range heads {
 		c.Heads[path] = h.bytes
 	}
-	if a.verify != nil {
-		c.again = func(tap func(path string) io.Writer) error {
-			o := a.read
+	if a.Verify != nil {
+		c.Reread = func(tap func(path string) io.Writer) error {
+			o := a.Read
 			o.Tap = tap
 			_, err := archive.Unpack(ctx, f, "", o)
 			return err
 		}
-		defer func() { c.again = nil }()
-		if err := a.verify(c); err != nil {
+		defer func() { c.Reread = nil }()
+		if err := a.Verify(c); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // Sources in order. A plugin may be had from several sources; the first that
@@ -24,7 +25,7 @@ import (
 
 // A job is a plugin version on its way through its sources.
 type job struct {
-	candidates []*Want
+	candidates []*plan.Want
 	at         int
 	failed     []failure // of the candidates before
 	needed     bool      // others wait for it
@@ -37,25 +38,25 @@ type job struct {
 	fatal      error         // no plugin's fault
 	locked     *lock.Version // nil for nothing, or where another job has locked it
 	notes      []string
-	tried      []Tried
+	tried      []plan.Tried
 	tryNote    string // of the smoke run
 	tryErr     error
 }
 
-func newJob(candidates ...*Want) *job {
+func newJob(candidates ...*plan.Want) *job {
 	return &job{candidates: candidates, picked: newFlag(), usable: newFlag(), done: newFlag()}
 }
 
 // jobs makes a job of each want. A range that may move may do so in each
 // of its sources.
-func (u *update) jobs(pending []*Want) []*job {
+func (u *update) jobs(pending []*plan.Want) []*job {
 	list := make([]*job, len(pending))
 	needed := map[string]bool{"protoc": !u.options.NoSmoke}
 	for i, w := range pending {
-		list[i] = newJob(w.candidates()...)
+		list[i] = newJob(w.Candidates()...)
 		for _, c := range list[i].candidates {
-			u.moves[c] = u.moves[w] && c.ranged
-			for _, name := range c.needs() {
+			u.moves[c] = u.moves[w] && c.Ranged
+			for _, name := range c.Needs() {
 				needed[name] = true
 			}
 		}
@@ -72,17 +73,17 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	w := c.now()
 	for _, other := range jobs {
 		name := other.candidates[0].Name
-		if other == c || !slices.Contains(w.needs(), name) {
+		if other == c || !slices.Contains(w.Needs(), name) {
 			continue
 		}
 		ready := other.done
-		if w.compiled && name == "go" {
+		if w.ByGo && name == "go" {
 			ready = other.usable
 		}
 		if !ready.wait(ctx) {
 			return false
 		}
-		if other.done.isOpen() && len(other.lost) > 0 && (name == w.runtime || w.compiled && name == "go") {
+		if other.done.isOpen() && len(other.lost) > 0 && (name == w.RuntimeName || w.ByGo && name == "go") {
 			return false
 		}
 	}
@@ -96,8 +97,8 @@ func (c *job) end() {
 	c.usable.open()
 }
 
-func (c *job) now() *Want { return c.candidates[c.at] }
-func (c *job) last() bool { return c.at == len(c.candidates)-1 }
+func (c *job) now() *plan.Want { return c.candidates[c.at] }
+func (c *job) last() bool      { return c.at == len(c.candidates)-1 }
 
 // A flag is something that many may wait for.
 type flag struct {
@@ -150,8 +151,8 @@ func (u *update) noteTried(c *job) {
 }
 
 // tried says in a line for each of some candidates why it lost.
-func tried(candidates []*Want, failures []failure) []Tried {
-	var list []Tried
+func tried(candidates []*plan.Want, failures []failure) []plan.Tried {
+	var list []plan.Tried
 	for _, w := range candidates {
 		var why []string
 		for _, f := range failures {
@@ -164,7 +165,7 @@ func tried(candidates []*Want, failures []failure) []Tried {
 			}
 			why = append(why, s)
 		}
-		list = append(list, Tried{w.Name, w.Version, w.From.String(), strings.Join(why, "; ")})
+		list = append(list, plan.Tried{Plugin: w.Name, Version: w.Version, Source: w.From.String(), Why: strings.Join(why, "; ")})
 	}
 	return list
 }

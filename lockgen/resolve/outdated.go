@@ -10,16 +10,18 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // An Age is how one entry of the manifest compares with what its source has.
 type Age struct {
-	Name    string `json:"name"`
-	Asked   string `json:"asked"`   // what the entry says
-	Locked  string `json:"locked"`  // "" for nothing
-	Allowed string `json:"allowed"` // the newest version within the entry and the policy, "" for none
-	Latest  string `json:"latest"`  // the newest version there is, "" where that is not known
-	Held    []Held `json:"held"`    // versions newer than Allowed, newest first
+	Name    string      `json:"name"`
+	Asked   string      `json:"asked"`   // what the entry says
+	Locked  string      `json:"locked"`  // "" for nothing
+	Allowed string      `json:"allowed"` // the newest version within the entry and the policy, "" for none
+	Latest  string      `json:"latest"`  // the newest version there is, "" where that is not known
+	Held    []plan.Held `json:"held"`    // versions newer than Allowed, newest first
 	// Released is the day on which Locked was, YYYY-MM-DD by the registry's clock,
 	// "" where it has none.
 	Released string `json:"released,omitempty"`
@@ -35,7 +37,7 @@ func (a Age) Behind() bool {
 // request a plugin, nothing is downloaded. Where a source cannot list versions
 // the row says so; the error is of the sources that can and did not.
 func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, error) {
-	wants, err := Plan(m, o.Old)
+	wants, err := plan.Wants(m, o.Old)
 	if err != nil {
 		return nil, err
 	}
@@ -43,16 +45,16 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 	defer u.Close()
 	ages := make([]Age, len(wants))
 	errs := make([]error, len(wants))
-	lists := map[string]func() ([]Release, error){} // by source: entries of one plugin share a list
+	lists := map[string]func() ([]plan.Release, error){} // by source: entries of one plugin share a list
 	var g errgroup.Group
 	g.SetLimit(4)
 	for i, w := range wants {
-		ages[i] = Age{Name: w.Name, Asked: w.Spec, Held: []Held{}}
+		ages[i] = Age{Name: w.Name, Asked: w.Spec, Held: []plan.Held{}}
 		if u.Old.Plugins[w.Name][w.Version] != nil {
 			ages[i].Locked = w.Version
 		}
 		if v := u.Old.Plugins[w.Name][w.Version]; v != nil {
-			w = w.lockedAs(m, v) // of several sources the locked one
+			w = w.LockedAs(m, v) // of several sources the locked one
 		}
 		l, err := u.Lister(ctx, w.From.Kind)
 		if ctx.Err() != nil {
@@ -61,7 +63,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 		}
 		list := lists[w.From.String()]
 		if list == nil {
-			list = sync.OnceValues(func() ([]Release, error) {
+			list = sync.OnceValues(func() ([]plan.Release, error) {
 				if err != nil {
 					return nil, err
 				}
@@ -78,7 +80,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 				ages[i].Error = err.Error()
 				if fault.Of(err) != fault.Usage {
 					errs[i] = err
-				} else if !w.ranged {
+				} else if !w.Ranged {
 					ages[i].Allowed = w.Version
 				}
 				return nil
@@ -104,7 +106,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 // Newest returns the version of a plugin that [Update] would lock for an entry
 // that is a range. Name is one of the manifest's.
 func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Options) (string, error) {
-	wants, err := Plan(m, nil)
+	wants, err := plan.Wants(m, nil)
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +132,7 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 }
 
 // pick lists the versions of a range and settles on one.
-func (u *update) pick(ctx context.Context, l Source, w *Want) error {
+func (u *update) pick(ctx context.Context, l source.Source, w *plan.Want) error {
 	releases, err := l.Versions(ctx, w)
 	if err != nil {
 		return err

@@ -1,7 +1,8 @@
 // Package resolve turns what plugins.toml asks for into what plugins.lock.toml
-// pins. There is one [Source] for each kind, a file each; the driver in this
-// file and fetch.go decides what has to be done, downloads every artifact once,
-// reads it strictly, and locks all or nothing.
+// pins. Package plan says what is wanted, package source asks where it is
+// published. This package runs the jobs: it decides what has to be done, downloads
+// every artifact once, reads it strictly, compares what is locked with the rest,
+// tries it, and locks all or nothing.
 package resolve
 
 import (
@@ -21,11 +22,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // Options say what [Update] has to do.
 type Options struct {
-	Settings
+	source.Settings
 	Old     *lock.Lock // nil where there is no lock yet
 	Names   []string   // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
 	All     bool       // resolve everything again
@@ -39,11 +42,11 @@ type Options struct {
 // An Outcome is what [Update] did.
 type Outcome struct {
 	Lock       *lock.Lock
-	Changed    []string // NAME VERSION of what is new, resolved again or settled
-	Dropped    []string // NAME VERSION of what was taken out
-	Downloaded int64    // artifacts
-	Notes      []string // for the user, one line each
-	Tried      []Tried  // sources that lost against a later one
+	Changed    []string     // NAME VERSION of what is new, resolved again or settled
+	Dropped    []string     // NAME VERSION of what was taken out
+	Downloaded int64        // artifacts
+	Notes      []string     // for the user, one line each
+	Tried      []plan.Tried // sources that lost against a later one
 }
 
 // Update makes a lock that fits the manifest. It resolves and downloads only
@@ -51,7 +54,7 @@ type Outcome struct {
 // store. When anything cannot be locked there is no lock at all, and the error
 // lists every plugin and platform that failed, why, and the hint.
 func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, error) {
-	wants, err := Plan(m, o.Old)
+	wants, err := plan.Wants(m, o.Old)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +71,7 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 		}
 	}
 	u.drop()
-	if err := CheckPolicy(m, u.out.Lock); err != nil {
+	if err := plan.CheckPolicy(m, u.out.Lock); err != nil {
 		return nil, err
 	}
 	if o.Verify {
@@ -82,9 +85,9 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 func newUpdate(m *manifest.Manifest, o Options) *update {
 	processors := runtime.GOMAXPROCS(0)
 	u := &update{
-		Session: NewSession(m, o.Old, o.Settings), options: o,
+		Session: source.NewSession(m, o.Old, o.Settings), options: o,
 		out:     &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}},
-		clients: newQueue(processors + 1), downloads: newQueue(downloads), reading: newQueue(processors), trying: newQueue(processors),
+		clients: source.NewQueue(processors + 1), downloads: source.NewQueue(downloads), reading: source.NewQueue(processors), trying: source.NewQueue(processors),
 		fetched: map[string]*download{}, early: map[string]*lock.Version{}, claims: map[string]*job{},
 	}
 	u.Locked, u.Needed = u, u.needed
@@ -93,13 +96,13 @@ func newUpdate(m *manifest.Manifest, o Options) *update {
 
 // update is the state of one Update: the jobs that it consists of.
 type update struct {
-	*Session
+	*source.Session
 	options Options
 	out     *Outcome
-	moves   map[*Want]bool // ranges that take the newest version allowed
+	moves   map[*plan.Want]bool // ranges that take the newest version allowed
 
 	// What may go on at once: client programs, downloads, readings, smoke runs.
-	clients, downloads, reading, trying *queue
+	clients, downloads, reading, trying *source.Queue
 
 	mu      sync.Mutex               // guards what follows, and the plugins of out.Lock
 	fetched map[string]*download     // artifacts, by identity
@@ -109,14 +112,14 @@ type update struct {
 
 // selected returns the wants that Names asks for, and notes the ranges among
 // them that may move.
-func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
-	again := map[*Want]bool{}
-	u.moves = map[*Want]bool{}
+func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
+	again := map[*plan.Want]bool{}
+	u.moves = map[*plan.Want]bool{}
 	var names []string
 	for _, w := range wants {
 		names = append(names, w.Name)
 		if w.Version == "" || u.options.All {
-			u.moves[w] = w.ranged
+			u.moves[w] = w.Ranged
 		}
 		again[w] = u.options.All
 	}
@@ -131,7 +134,7 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 			specs = append(specs, w.Spec)
 			if !exact || w.Spec == version || w.Version == version {
 				found, again[w] = true, true
-				u.moves[w] = w.ranged && (w.Version != version || !exact)
+				u.moves[w] = w.Ranged && (w.Version != version || !exact)
 			}
 		}
 		if len(specs) == 0 {
@@ -140,9 +143,9 @@ func (u *update) selected(wants []*Want) (map[*Want]bool, error) {
 		}
 		// One version out of a range, by a person's own word.
 		for _, w := range wants {
-			if !found && w.Name == name && w.ranged && manifest.CheckExact(version) == nil && w.allows(version) {
+			if !found && w.Name == name && w.Ranged && manifest.CheckExact(version) == nil && w.Allows(version) {
 				found, again[w] = true, true
-				w.Version, w.written, u.moves[w] = version, true, false
+				w.Version, w.Written, u.moves[w] = version, true, false
 			}
 		}
 		if !found {
@@ -165,26 +168,26 @@ func (u *update) touched() (names map[string]bool, only bool) {
 
 // keepOrSettle takes over what fits, settles what can be settled here, and returns
 // what has to be resolved.
-func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
+func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*plan.Want {
 	touched, only := u.touched()
-	needed := map[*Want]bool{} // runtimes and toolchains of what is resolved
+	needed := map[*plan.Want]bool{} // runtimes and toolchains of what is resolved
 	for _, w := range wants {
 		if again[w] {
-			for _, c := range w.candidates() {
+			for _, c := range w.Candidates() {
 				for _, used := range c.Uses() {
 					needed[used] = true
 				}
 			}
 		}
 	}
-	var pending []*Want
+	var pending []*plan.Want
 	for _, w := range wants {
 		old := u.Old.Plugins[w.Name][w.Version]
-		diffs := w.differences(u.Manifest, old)
-		local := !slices.ContainsFunc(diffs, func(d Difference) bool { return !d.local })
+		diffs := w.Differences(u.Manifest, old)
+		local := !slices.ContainsFunc(diffs, func(d plan.Difference) bool { return !d.Local })
 		fit := w // the source that was locked
 		if old != nil {
-			fit = w.lockedAs(u.Manifest, old)
+			fit = w.LockedAs(u.Manifest, old)
 		}
 		switch {
 		case again[w] || old == nil && needed[w]:
@@ -193,10 +196,10 @@ func (u *update) keepOrSettle(wants []*Want, again map[*Want]bool) []*Want {
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case only && fit.Toolchain != old.Toolchain && touched["go"]:
 			pending = append(pending, w) // compiled anew
-		case len(diffs) == 0 || only && !(local && touched[fit.runtime]):
+		case len(diffs) == 0 || only && !(local && touched[fit.RuntimeName]):
 			u.put(w.Name, w.Version, old)
 		case local:
-			v := fit.settle(u.Manifest, old)
+			v := fit.Settle(u.Manifest, old)
 			if v.Validate() != nil { // such as no platform left
 				pending = append(pending, w)
 				continue
@@ -237,7 +240,7 @@ func (u *update) put(name, version string, v *lock.Version) {
 
 // A failure is why one plugin, or one of its platforms, cannot be locked.
 type failure struct {
-	w        *Want
+	w        *plan.Want
 	platform string // "" for all
 	err      error
 	hole     bool // the source has nothing for the platform
@@ -254,7 +257,7 @@ func (u *update) fail(total int, failures []failure) error {
 			class = fault.Integrity
 		}
 	}
-	several := map[*Want]bool{} // plugins with more than one source
+	several := map[*plan.Want]bool{} // plugins with more than one source
 	for _, f := range failures {
 		for _, other := range failures {
 			if f.w != other.w && f.w.Name == other.w.Name && f.w.Spec == other.w.Spec {
@@ -264,7 +267,7 @@ func (u *update) fail(total int, failures []failure) error {
 	}
 	// One cause that several platforms share is said once.
 	type group struct {
-		w         *Want
+		w         *plan.Want
 		platforms []string
 		err       error
 	}
@@ -319,7 +322,7 @@ func (u *update) fail(total int, failures []failure) error {
 // resolve locks what has to be locked. Everything goes on at once, and each
 // plugin as soon as what it needs of others is there: the node whose npm resolves
 // it, the Go that compiles it, the protoc that it is tried with.
-func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
+func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	if u.Offline {
 		var names []string
 		for _, w := range pending {
@@ -364,7 +367,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 		u.out.Notes = append(u.out.Notes, c.notes...)
 		u.out.Tried = append(u.out.Tried, c.tried...)
 		if c.tryErr != nil {
-			tried = append(tried, failure{w: c.now().lockedAs(u.Manifest, c.locked), platform: trials.host.Name, err: c.tryErr})
+			tried = append(tried, failure{w: c.now().LockedAs(u.Manifest, c.locked), platform: trials.host.Name, err: c.tryErr})
 		}
 	}
 	u.relink(all, pending)
@@ -394,19 +397,19 @@ func (u *update) resolve(ctx context.Context, all, pending []*Want) error {
 
 // relink gives plugins that were taken over the runtimes whose versions are known
 // now.
-func (u *update) relink(all, pending []*Want) {
-	link(all)
+func (u *update) relink(all, pending []*plan.Want) {
+	plan.Link(all)
 	for _, w := range all {
 		v := u.out.Lock.Plugins[w.Name][w.Version]
 		if v == nil || slices.Contains(pending, w) {
 			continue
 		}
-		w := w.lockedAs(u.Manifest, v)
+		w := w.LockedAs(u.Manifest, v)
 		if v.Runtime == w.Runtime {
 			continue
 		}
 		if name, version, _ := strings.Cut(w.Runtime, "@"); u.out.Lock.Plugins[name][version] != nil {
-			u.put(w.Name, w.Version, w.settle(u.Manifest, v))
+			u.put(w.Name, w.Version, w.Settle(u.Manifest, v))
 			u.out.Changed = append(u.out.Changed, w.String())
 		}
 	}
@@ -415,12 +418,12 @@ func (u *update) relink(all, pending []*Want) {
 // run takes one plugin through its sources until one of them serves or
 // none is left. Download ends early when there is a failure that no other source
 // puts right: the rest may be 300 MB.
-func (u *update) run(ctx, download context.Context, stop func(), all []*Want, jobs []*job, c *job) {
+func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Want, jobs []*job, c *job) {
 	for {
 		if ok := c.await(ctx, jobs); !ok {
 			return
 		}
-		c.now().link(all)
+		c.now().Link(all)
 		failed, err := u.try(ctx, download, jobs, c)
 		switch {
 		case err != nil:
@@ -429,7 +432,7 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*Want, jo
 		case len(failed) == 0:
 			if u.locked(c.now()) != nil {
 				u.noteTried(c)
-				c.candidates[0].adopt(c.now())
+				c.candidates[0].Adopt(c.now())
 			}
 			return
 		case c.last() || slices.ContainsFunc(failed, func(f failure) bool { return !f.lost() }):
@@ -446,10 +449,10 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*Want, jo
 
 // attempt is one Want on its way into the lock.
 type attempt struct {
-	w         *Want
-	source    Source
+	w         *plan.Want
+	source    source.Source
 	platforms []lock.Platform
-	res       *Resolution
+	res       *source.Resolution
 }
 
 // try resolves one plugin from the source whose turn it is, downloads what it
@@ -489,7 +492,7 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 // consists of.
 func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt) (_ []failure, err error) {
 	if !c.needed { // others wait for those few
-		leave, err := u.clients.enter(ctx, false)
+		leave, err := u.clients.Enter(ctx, false)
 		if err != nil {
 			return nil, err
 		}
@@ -528,7 +531,7 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 	var failures []failure
 	rules, said := u.Rules(), map[string]bool{}
 	for _, x := range res.Artifacts {
-		if err := rules.Admit(w, x.Key, x.File, x.aged, x.released); err != nil && !said[err.Error()] {
+		if err := rules.Admit(w, x.Key, x.File, x.Aged, x.Released); err != nil && !said[err.Error()] {
 			said[err.Error()] = true
 			failures = append(failures, failure{w: w, err: err})
 		}
@@ -565,8 +568,8 @@ func (u *update) offer(ctx context.Context, c *job, a *attempt) {
 	if !ok || !slices.ContainsFunc(a.platforms, func(p lock.Platform) bool { return p.Name == host.Name }) {
 		return
 	}
-	v := &lock.Version{Source: a.w.From.Kind, Package: a.w.packageName(), Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{}}
-	own := slices.DeleteFunc(slices.Clone(a.res.Artifacts), func(x *Artifact) bool { return !slices.Contains(x.Platforms, host.Name) })
+	v := &lock.Version{Source: a.w.From.Kind, Package: a.w.PackageName(), Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{}}
+	own := slices.DeleteFunc(slices.Clone(a.res.Artifacts), func(x *source.Artifact) bool { return !slices.Contains(x.Platforms, host.Name) })
 	errs, err := u.fetch(ctx, own, false, true)
 	if err != nil {
 		return
@@ -608,7 +611,7 @@ func (u *update) Find(name string) (string, string, *lock.Version, error) {
 }
 
 // locked is what is locked of w by now, nil for nothing.
-func (u *update) locked(w *Want) *lock.Version {
+func (u *update) locked(w *plan.Want) *lock.Version {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.out.Lock.Plugins[w.Name][w.Version]
@@ -616,12 +619,12 @@ func (u *update) locked(w *Want) *lock.Version {
 
 // native lists the platforms for which w may have a tree of its own: those of
 // the manifest on which its runtime has one, and that emulate no other.
-func (u *update) native(w *Want) []lock.Platform {
+func (u *update) native(w *plan.Want) []lock.Platform {
 	var list []lock.Platform
 	name, version, _ := strings.Cut(w.Runtime, "@")
-	runtime := u.locked(&Want{Name: name, Version: version})
+	runtime := u.locked(&plan.Want{Name: name, Version: version})
 	for _, p := range lock.Platforms {
-		if slices.Contains(u.Manifest.Platforms, p.Name) && w.overrides[p.Name].Emulate == "" && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
+		if slices.Contains(u.Manifest.Platforms, p.Name) && w.Overrides[p.Name].Emulate == "" && (runtime == nil || runtime.Platforms[p.Name].Locked()) {
 			list = append(list, p)
 		}
 	}
@@ -649,13 +652,13 @@ func keepTrees(v, old *lock.Version) {
 func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	v := &lock.Version{
 		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Package: a.w.packageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
+		Package: a.w.PackageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
 	var failures, unfits []failure
 	holes := maps.Clone(a.res.Missing)
 	if holes == nil {
-		holes = map[string]Missing{}
+		holes = map[string]source.Missing{}
 	}
 	use := map[string][]string{}
 	cells, cellErrs := make([]lock.Cell, len(a.platforms)), make([]error, len(a.platforms))
@@ -671,18 +674,18 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 			continue
 		}
 		cell, err := cells[i], cellErrs[i]
-		var hole *holeError
+		var hole *source.UnsupportedError
 		var misfit *unfitError
 		switch {
 		case errors.As(err, &hole):
-			holes[p.Name] = Missing{hole.reason, fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
+			holes[p.Name] = source.Missing{Reason: hole.Reason, Err: fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
 			continue
 		case (a.w.From.Kind == lock.HTTP || a.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
-			holes[p.Name] = Missing{"the server has no file for it", err}
+			holes[p.Name] = source.Missing{Reason: "the server has no file for it", Err: err}
 			continue
 		case errors.As(err, &misfit):
 			unfits = append(unfits, failure{w: a.w, platform: p.Name, err: orOptional(err, p)})
-			holes[p.Name] = Missing{reasonOf(err), err}
+			holes[p.Name] = source.Missing{Reason: reasonOf(err), Err: err}
 			continue
 		case err != nil:
 			failures = append(failures, failure{w: a.w, platform: p.Name, err: err})
@@ -709,12 +712,12 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 			continue
 		}
 		hole, known := holes[p.Name]
-		emulated := a.w.overrides[p.Name].Emulate
+		emulated := a.w.Overrides[p.Name].Emulate
 		switch {
 		case emulated != "" && slices.Contains(u.Manifest.Platforms, p.Name) && v.Platforms[emulated].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: emulated}
 		case !slices.Contains(u.Manifest.Platforms, p.Name):
-			v.Platforms[p.Name] = otherCell(u.Manifest, v.Platforms, p)
+			v.Platforms[p.Name] = plan.UnlistedCell(u.Manifest, v.Platforms, p)
 		case slices.Contains(u.Manifest.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
 		default:
@@ -744,17 +747,17 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		f := artifact.File
 		d := u.content(artifact).Digest
 		f.SHA256, f.Size = d.SHA256, d.Size
-		f.Platforms = platformList(use[artifact.Key], v.Platforms)
+		f.Platforms = plan.PlatformsKey(use[artifact.Key], v.Platforms)
 		v.Files[artifact.Key] = f
-		v.Trust = weaker(v.Trust, artifact.trust)
+		v.Trust = weaker(v.Trust, artifact.Trust)
 	}
-	v.BuildScripts = scriptsAmong(a.res.BuildScripts, v.Files)
-	if source, ok := a.source.(finisher); ok {
-		contents := map[string]*Content{}
+	v.BuildScripts = plan.ScriptsAmong(a.res.BuildScripts, v.Files)
+	if src, ok := a.source.(source.Finisher); ok {
+		contents := map[string]*source.Content{}
 		for _, artifact := range a.res.Artifacts {
 			contents[artifact.Key] = u.content(artifact)
 		}
-		if err := source.finish(a.w, v, contents); err != nil {
+		if err := src.Finish(a.w, v, contents); err != nil {
 			return nil, []failure{{w: a.w, err: err}}
 		}
 	}
@@ -814,30 +817,30 @@ func reasonOf(err error) string {
 // cell makes the cell of one platform.
 func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
 	var files []archive.File
-	var artifacts []*Artifact
-	contents := map[string]*Content{}
+	var artifacts []*source.Artifact
+	contents := map[string]*source.Content{}
 	compiled := false
 	for _, artifact := range a.res.Artifacts {
 		if !slices.Contains(artifact.Platforms, p.Name) {
 			continue
 		}
-		if err := errs[artifact.identity]; err != nil {
+		if err := errs[artifact.Identity]; err != nil {
 			return lock.Cell{}, err
 		}
 		c := u.content(artifact)
 		contents[artifact.Key] = c
 		artifacts = append(artifacts, artifact)
-		compiled = compiled || artifact.compiled
+		compiled = compiled || artifact.Compiled
 		for _, f := range c.Files {
-			for _, root := range artifact.roots() {
+			for _, root := range artifact.Roots() {
 				f := f
 				f.Path = path.Join(root, f.Path)
 				files = append(files, f)
 			}
 		}
 	}
-	if source, ok := a.source.(compiler); ok {
-		if cell, done, err := source.compile(ctx, a.w, p, artifacts, contents); done || err != nil {
+	if source, ok := a.source.(source.Compiler); ok {
+		if cell, done, err := source.Compile(ctx, a.w, p, artifacts, contents); done || err != nil {
 			return cell, err
 		}
 	}
@@ -845,7 +848,7 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		binary, err := a.source.Executable(a.w, p, nil, contents)
 		return lock.Cell{Binary: binary}, err
 	}
-	tree := make(Tree, len(files))
+	tree := make(source.Tree, len(files))
 	for _, f := range files {
 		tree[f.Path] = f
 	}
@@ -862,7 +865,7 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		return lock.Cell{}, unfit(err)
 	}
 	if a.w.Include != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
-		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.under(a.w.Include)))
+		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.Under(a.w.Include)))
 	}
 	return lock.Cell{Binary: binary, Tree: hash}, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // The smoke run: what was just locked is installed from the store, as fetch
@@ -50,7 +51,7 @@ type trials struct {
 	u         *update
 	host      lock.Platform
 	installer *install.Installer
-	compiling *queue                  // for those that cargo compiles, one at a time
+	compiling *source.Queue           // for those that cargo compiles, one at a time
 	protoc    func() *install.Program // nil for none
 	close     func()
 }
@@ -59,7 +60,7 @@ type trials struct {
 // them.
 func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	host, ok := lock.Host()
-	t := &trials{u: u, host: host, compiling: newQueue(1), close: func() {}}
+	t := &trials{u: u, host: host, compiling: source.NewQueue(1), close: func() {}}
 	if !ok || u.options.NoSmoke {
 		return t, nil
 	}
@@ -104,7 +105,7 @@ func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	if e.Locked.Source == lock.Cargo {
 		line = t.compiling
 	}
-	leave, err := line.enter(ctx, false)
+	leave, err := line.Enter(ctx, false)
 	if err != nil {
 		return "", err
 	}

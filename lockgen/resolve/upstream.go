@@ -11,6 +11,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // What upstream says today of a locked file. The first two are errors of check,
@@ -66,7 +68,7 @@ func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []
 	if o.Offline {
 		return nil, 0, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
 	}
-	wants, err := Plan(m, o.Old)
+	wants, err := plan.Wants(m, o.Old)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -83,7 +85,7 @@ func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []
 		if err != nil {
 			return nil, 0, err
 		}
-		answers := source.Upstream(ctx, w.lockedAs(m, v), v)
+		answers := source.Upstream(ctx, w.LockedAs(m, v), v)
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
@@ -92,7 +94,7 @@ func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []
 			f := v.Files[key]
 			found := finding(f, answers[key])
 			if found != nil && found.State == Unverified && o.Verify {
-				found = u.again(ctx, w.lockedAs(m, v), source, key, f)
+				found = u.again(ctx, w.LockedAs(m, v), source, key, f)
 			}
 			if err := ctx.Err(); err != nil {
 				return nil, 0, err
@@ -114,7 +116,7 @@ func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []
 }
 
 // finding judges the answer of a source, nil for nothing to say.
-func finding(f lock.File, a Answer) *Finding {
+func finding(f lock.File, a source.Answer) *Finding {
 	switch {
 	case errors.Is(a.Err, fs.ErrNotExist) && fault.Of(a.Err) != fault.Machine:
 		return &Finding{State: Deleted, What: oneLine(a.Err)}
@@ -141,16 +143,16 @@ func finding(f lock.File, a Answer) *Finding {
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // again downloads a locked file once more and compares.
-func (u *update) again(ctx context.Context, w *Want, source Source, key string, f lock.File) *Finding {
-	a, err := source.Locked(w, key, f)
+func (u *update) again(ctx context.Context, w *plan.Want, src source.Source, key string, f lock.File) *Finding {
+	a, err := src.Locked(w, key, f)
 	if err == nil {
 		var errs map[string]error
-		if errs, err = u.fetch(ctx, []*Artifact{a}, true, false); err == nil {
-			err = errs[a.identity]
+		if errs, err = u.fetch(ctx, []*source.Artifact{a}, true, false); err == nil {
+			err = errs[a.Identity]
 		}
 	}
 	if err == nil {
 		return nil
 	}
-	return finding(f, Answer{Err: err})
+	return finding(f, source.Answer{Err: err})
 }

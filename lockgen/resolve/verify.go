@@ -7,14 +7,16 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // verify downloads every file that was taken over from the old lock again and
 // compares bytes and trees, then resolves each plugin again and notes what
 // would be locked now. It changes nothing: other bytes are an error of class
 // [fault.Integrity], another closure is a note.
-func (u *update) verify(ctx context.Context, wants, done []*Want) error {
-	var kept []*Want
+func (u *update) verify(ctx context.Context, wants, done []*plan.Want) error {
+	var kept []*plan.Want
 	for _, w := range wants {
 		if !slices.Contains(done, w) && u.out.Lock.Plugins[w.Name][w.Version] != nil {
 			kept = append(kept, w)
@@ -29,7 +31,7 @@ func (u *update) verify(ctx context.Context, wants, done []*Want) error {
 	var failures []failure
 	for _, w := range kept {
 		v := u.out.Lock.Plugins[w.Name][w.Version]
-		w = w.lockedAs(u.Manifest, v)
+		w = w.LockedAs(u.Manifest, v)
 		if err := u.verifyOne(ctx, w, v); err != nil {
 			failures = append(failures, failure{w: w, err: err})
 		}
@@ -43,14 +45,14 @@ func (u *update) verify(ctx context.Context, wants, done []*Want) error {
 	return nil
 }
 
-func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error {
-	source, err := u.Source(ctx, v.Source)
+func (u *update) verifyOne(ctx context.Context, w *plan.Want, v *lock.Version) error {
+	src, err := u.Source(ctx, v.Source)
 	if err != nil {
 		return err
 	}
-	a := &attempt{w: w, source: source, res: &Resolution{}}
+	a := &attempt{w: w, source: src, res: &source.Resolution{}}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
-		artifact, err := source.Locked(w, key, v.Files[key])
+		artifact, err := src.Locked(w, key, v.Files[key])
 		if err != nil {
 			return err
 		}
@@ -83,25 +85,25 @@ func (u *update) verifyOne(ctx context.Context, w *Want, v *lock.Version) error 
 				"its files on %s make tree %s with binary %s, the lock says tree %s with binary %s", p.Name, cell.Tree, cell.Binary, locked.Tree, locked.Binary)
 		}
 	}
-	res, err := source.Resolve(ctx, w, u.native(w))
+	res, err := src.Resolve(ctx, w, u.native(w))
 	if err != nil {
 		return err
 	}
-	locked := map[string]*Artifact{}
+	locked := map[string]*source.Artifact{}
 	for _, artifact := range a.res.Artifacts {
-		locked[artifact.identity] = artifact
+		locked[artifact.Identity] = artifact
 	}
 	now := map[string]lock.File{}
 	for _, artifact := range res.Artifacts {
 		now[artifact.Key] = artifact.File
 		// What is asked for by its digest, as in a registry of OCI, is the same
 		// for ever; its name need not be.
-		l := locked[artifact.identity]
-		if l == nil || artifact.digest == "" {
+		l := locked[artifact.Identity]
+		if l == nil || artifact.Digest == "" {
 			continue
 		}
-		if old := oldDigest(artifact, v.Files[l.Key]); old != "" && old != artifact.digest {
-			return alarm(artifact, "upstream digest "+old, "upstream digest "+artifact.digest)
+		if old := source.OldDigest(artifact, v.Files[l.Key]); old != "" && old != artifact.Digest {
+			return source.ReplacedError(artifact, "upstream digest "+old, "upstream digest "+artifact.Digest)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {

@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"cmp"
@@ -23,6 +23,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // pipSource locks plugins from a Python package index. pip itself resolves, for each
@@ -32,7 +33,7 @@ type pipSource struct {
 	index    string
 	client   *remote.Client
 	listings listings // what the registry said of packages
-	cooldown func(w *Want) *cooldown.Rule
+	cooldown func(w *plan.Want) *cooldown.Rule
 	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
@@ -41,7 +42,7 @@ type pipSource struct {
 	said  map[string][sha256.Size]byte             // the METADATA that the index gave of a wheel, by its name
 }
 
-func (s *pipSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	rule := s.cooldown(w)
 	var targets []pip.Target
 	for _, p := range platforms {
@@ -86,7 +87,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 				a := byKey[wheel.Filename]
 				if a == nil {
 					a = s.artifact(w, wheel)
-					a.aged, a.released = rule != nil, wheel.Released
+					a.Aged, a.Released = rule != nil, wheel.Released
 					byKey[wheel.Filename] = a
 					fits[wheel.Filename] = map[string][]string{}
 					res.Artifacts = append(res.Artifacts, a)
@@ -94,7 +95,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 						res.Notes = append(res.Notes, w.String()+": "+wheel.Filename+" was yanked by its publisher")
 					}
 				}
-				if want := "sha256-" + base64OfHex(wheel.SHA256); a.digest != want {
+				if want := "sha256-" + base64OfHex(wheel.SHA256); a.Digest != want {
 					return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", wheel.Filename)
 				}
 				if !slices.Contains(a.Platforms, p.Name) {
@@ -116,7 +117,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 }
 
 // missing says why a platform has no tree: errs[j] is the first of its errors.
-func (s *pipSource) missing(w *Want, errs []error, j int) Missing {
+func (s *pipSource) missing(w *plan.Want, errs []error, j int) Missing {
 	reason := fmt.Sprintf("%s %s has no wheel for it", w.From.Name, w.Version)
 	var without []string
 	for i, err := range errs {
@@ -124,7 +125,7 @@ func (s *pipSource) missing(w *Want, errs []error, j int) Missing {
 			without = append(without, w.Python[i])
 		}
 	}
-	if !w.interpreted() || len(without) == len(errs) {
+	if !w.Interpreted() || len(without) == len(errs) {
 		return Missing{reason, errs[j]}
 	}
 	hint := "take " + strings.Join(without, " and ") + " out of python in plugins.toml, the interpreters that wheels are locked for"
@@ -133,7 +134,7 @@ func (s *pipSource) missing(w *Want, errs []error, j int) Missing {
 
 // interpreters notes for which of the interpreters an artifact is, which must be
 // the same on every platform: the lock has one list.
-func (s *pipSource) interpreters(w *Want, a *Artifact, fits map[string][]string) error {
+func (s *pipSource) interpreters(w *plan.Want, a *Artifact, fits map[string][]string) error {
 	first := fits[a.Platforms[0]]
 	for _, platform := range a.Platforms {
 		if !slices.Equal(first, fits[platform]) {
@@ -143,9 +144,9 @@ func (s *pipSource) interpreters(w *Want, a *Artifact, fits map[string][]string)
 	}
 	switch {
 	case len(first) == len(w.Python):
-	case !w.interpreted():
+	case !w.Interpreted():
 		return fault.Errorf(fault.Usage, "give one interpreter in python = […]",
-			"%s has other wheels for Python %s than for others (%s), and %s is no console script, so its tree is the same for all", w.From.Name, strings.Join(first, " and "), a.Key, w.binary)
+			"%s has other wheels for Python %s than for others (%s), and %s is no console script, so its tree is the same for all", w.From.Name, strings.Join(first, " and "), a.Key, w.Binary)
 	default:
 		a.File.Python = first
 	}
@@ -154,7 +155,7 @@ func (s *pipSource) interpreters(w *Want, a *Artifact, fits map[string][]string)
 
 // report asks pip behind the cooldown. Where that leaves nothing it asks without, so
 // that the driver can name what is too young.
-func (s *pipSource) report(ctx context.Context, w *Want, targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
+func (s *pipSource) report(ctx context.Context, w *plan.Want, targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
 	ask := func(targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
 		key := fmt.Sprintf("%s %s %v %+v", w.From.Name, w.Version, targets, rule)
 		s.mu.Lock()
@@ -221,7 +222,7 @@ func (s *pipSource) files(ctx context.Context, project string) ([]remote.IndexFi
 
 // metadata returns what finds the METADATA of wheels that w may need: beside the
 // wheel (PEP 658), else in it, which has to be downloaded anyway if it is taken.
-func (s *pipSource) metadata(w *Want) func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
+func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 	return func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 		if !f.Metadata {
 			a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)})
@@ -229,7 +230,7 @@ func (s *pipSource) metadata(w *Want) func(ctx context.Context, f remote.IndexFi
 			if err != nil {
 				return nil, err
 			}
-			return metadataIn(contents[a.identity]), nil // there, or verify had refused it
+			return metadataIn(contents[a.Identity]), nil // there, or verify had refused it
 		}
 		u, err := url.Parse(f.URL)
 		if err != nil {
@@ -270,7 +271,7 @@ func metadataIn(c *Content) []byte {
 // check proves that what a wheel says of itself is true, that it is what the
 // index said of it when pip resolved, and that it asks for no direct reference.
 func (s *pipSource) check(file string, c *Content) error {
-	if err := wheel.Check(file, c.Files, c.Heads, c.again); err != nil {
+	if err := wheel.Check(file, c.Files, c.Heads, c.Reread); err != nil {
 		return err
 	}
 	text := metadataIn(c)
@@ -294,12 +295,12 @@ func (s *pipSource) check(file string, c *Content) error {
 
 // Versions is one request, for the page of the project. A version is as old as
 // its youngest wheel, and withdrawn when all of them are.
-func (s *pipSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	files, err := s.files(ctx, w.From.Name)
 	if err != nil {
 		return nil, err
 	}
-	byVersion := map[string]*Release{}
+	byVersion := map[string]*plan.Release{}
 	var order []string
 	for _, f := range files {
 		if !f.Wheel() {
@@ -308,7 +309,7 @@ func (s *pipSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 		_, version := lock.KindOf(lock.Pip).PackageOf(f.Filename, lock.File{})
 		r := byVersion[version]
 		if r == nil {
-			byVersion[version] = &Release{Version: version, Released: f.Uploaded, Yanked: f.Yanked}
+			byVersion[version] = &plan.Release{Version: version, Released: f.Uploaded, Yanked: f.Yanked}
 			order = append(order, version)
 			continue
 		}
@@ -319,30 +320,30 @@ func (s *pipSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 			r.Yanked = ""
 		}
 	}
-	var releases []Release
+	var releases []plan.Release
 	for _, version := range order {
 		releases = append(releases, *byVersion[version])
 	}
 	return releases, nil
 }
 
-func (s *pipSource) artifact(w *Want, of pip.Wheel) *Artifact {
+func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 	return &Artifact{
 		Key:      of.Filename,
 		Label:    of.Filename,
-		identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
-		digest:   "sha256-" + base64OfHex(of.SHA256),
-		get: func(ctx context.Context, in *store.Ingest) error {
+		Identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
+		Digest:   "sha256-" + base64OfHex(of.SHA256),
+		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
-		read:   archive.Options{Format: "zip"},
-		keep:   keepWheel(w),
-		verify: func(c *Content) error { return s.check(of.Filename, c) },
+		Read:   archive.Options{Format: "zip"},
+		Keep:   keepWheel(w),
+		Verify: func(c *Content) error { return s.check(of.Filename, c) },
 	}
 }
 
 // Upstream asks for the page of each project.
-func (s *pipSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	project := func(key string) string {
 		name, _, _ := strings.Cut(key, "-") // PEP 427
 		return name
@@ -374,11 +375,11 @@ func (s *pipSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[
 	return answers
 }
 
-func (s *pipSource) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
+func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
 	a := s.artifact(w, pip.Wheel{Filename: key, SHA256: f.SHA256})
 	// The name of a wheel begins with that of its project (PEP 427).
 	project, _, _ := strings.Cut(key, "-")
-	a.get = func(ctx context.Context, in *store.Ingest) error {
+	a.Get = func(ctx context.Context, in *store.Ingest) error {
 		address, err := s.client.PyPIFile(ctx, s.index, project, key)
 		if err != nil {
 			return err
@@ -390,9 +391,9 @@ func (s *pipSource) Locked(w *Want, key string, f lock.File) (*Artifact, error) 
 
 // keepWheel asks for what Executable wants to see of a wheel, whichever plugin
 // has it first: several may be made of it.
-func keepWheel(w *Want) func(path string) int {
+func keepWheel(w *plan.Want) func(path string) int {
 	binary := func(string) int { return 0 }
-	if !w.interpreted() {
+	if !w.Interpreted() {
 		binary = keepBinaries(w)
 	}
 	return func(path string) int {
@@ -405,8 +406,8 @@ func isEntryPoints(path string) bool {
 	return file == "entry_points.txt" && strings.HasSuffix(dir, ".dist-info")
 }
 
-func (s *pipSource) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	if !w.interpreted() {
+func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	if !w.Interpreted() {
 		return nativeExecutable(w, p, tree, contents)
 	}
 	entry, err := entryPoint(w, contents)
@@ -431,7 +432,7 @@ func (s *pipSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 		}
 		if found == "" {
 			return "", fault.Errorf(fault.Integrity, "correct entry of the entry, or take another version",
-				"there is no %s in it for Python %s, which %s = %s needs; there is %s", files[0], python, w.binary, entry, tree.under(files[0]))
+				"there is no %s in it for Python %s, which %s = %s needs; there is %s", files[0], python, w.Binary, entry, tree.Under(files[0]))
 		}
 		if binary == "" {
 			binary = found
@@ -444,9 +445,9 @@ func (s *pipSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 // else the console script of the plugin's own wheels, which must agree. Contents
 // are those of wheels, by their names. The format is that of
 // https://packaging.python.org/en/latest/specifications/entry-points/.
-func entryPoint(w *Want, contents map[string]*Content) (string, error) {
-	if w.entry != "" {
-		return w.entry, nil
+func entryPoint(w *plan.Want, contents map[string]*Content) (string, error) {
+	if w.Entry != "" {
+		return w.Entry, nil
 	}
 	entry, own := "", ""
 	var names []string
@@ -464,13 +465,13 @@ func entryPoint(w *Want, contents map[string]*Content) (string, error) {
 					continue
 				}
 				names = append(names, e.Name)
-				if e.Name == w.binary {
+				if e.Name == w.Binary {
 					said = e.Object
 				}
 			}
 		}
 		if own != "" && said != entry {
-			return "", fault.Errorf(fault.Usage, "take another version", "%s is %s in %s and %s in %s", w.binary, cmp.Or(entry, "none"), own, cmp.Or(said, "none"), key)
+			return "", fault.Errorf(fault.Usage, "take another version", "%s is %s in %s and %s in %s", w.Binary, cmp.Or(entry, "none"), own, cmp.Or(said, "none"), key)
 		}
 		own, entry = key, said
 	}
@@ -479,17 +480,17 @@ func entryPoint(w *Want, contents map[string]*Content) (string, error) {
 		if len(names) == 0 {
 			hint = `is it a library? take another package, or add: entry = "MODULE:FUNCTION"; of a native executable binary is its path in the wheel`
 		}
-		return "", fault.Errorf(fault.Usage, hint, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.binary, fault.List(names))
+		return "", fault.Errorf(fault.Usage, hint, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.Binary, fault.List(names))
 	}
 	if err := lock.CheckEntry(entry); err != nil || !strings.Contains(entry, ":") {
-		return "", fault.Errorf(fault.Integrity, "tell its publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.binary, own, entry)
+		return "", fault.Errorf(fault.Integrity, "tell its publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.Binary, own, entry)
 	}
 	return entry, nil
 }
 
 // finish says how Python runs a plugin.
-func (s *pipSource) finish(w *Want, v *lock.Version, contents map[string]*Content) error {
-	if !w.interpreted() {
+func (s *pipSource) finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
+	if !w.Interpreted() {
 		return nil
 	}
 	mine := map[string]*Content{}
@@ -497,6 +498,6 @@ func (s *pipSource) finish(w *Want, v *lock.Version, contents map[string]*Conten
 		mine[key] = contents[key]
 	}
 	entry, err := entryPoint(w, mine)
-	v.Python, v.Program, v.Entry, v.Generator = w.Python, w.binary, entry, w.generator
+	v.Python, v.Program, v.Entry, v.Generator = w.Python, w.Binary, entry, w.Generator
 	return err
 }

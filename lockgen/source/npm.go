@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // npmSource locks plugins from a registry of npm. npm itself resolves, once for all
@@ -28,11 +29,11 @@ type npmSource struct {
 	config   *npm.Config
 	client   *remote.Client // with npm's own settings
 	listings listings       // what the registry said of packages
-	cooldown func(w *Want) *cooldown.Rule
+	cooldown func(w *plan.Want) *cooldown.Rule
 	ours     string // registry of plugins.toml, "" for none
 }
 
-func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	if strings.Count(w.Version, ".") < 2 {
 		return nil, fault.Errorf(fault.Usage, "write the exact version: "+w.Version+strings.Repeat(".0", 2-strings.Count(w.Version, ".")),
 			"%q is a range to npm, whose versions have three numbers", w.Version)
@@ -42,7 +43,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 	if err != nil {
 		return nil, err
 	}
-	own, ok := closure.Packages[w.packageDir()]
+	own, ok := closure.Packages[w.PackageDir()]
 	if !ok || own.Version != w.Version {
 		return nil, fault.Errorf(fault.Upstream, "write the version as the registry has it", "npm resolved %s %s to version %q", w.From.Name, w.Version, own.Version)
 	}
@@ -57,7 +58,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 		if err != nil {
 			return nil, err
 		}
-		a.aged, a.released = rule != nil, p.Released
+		a.Aged, a.Released = rule != nil, p.Released
 		for _, platform := range platforms {
 			switch {
 			case supports(p, platform):
@@ -79,7 +80,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 
 // closure lets npm resolve behind the cooldown. Where that leaves nothing, it is
 // resolved without, so that the driver can name what is too young.
-func (s *npmSource) closure(ctx context.Context, w *Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
+func (s *npmSource) closure(ctx context.Context, w *plan.Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
 	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Version, rule)
 	if rule == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
 		return closure, err
@@ -103,7 +104,7 @@ func (s *npmSource) Document(ctx context.Context, name string, full bool) ([]byt
 }
 
 // Versions is one request, for the full document of the package.
-func (s *npmSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	registry, err := s.config.RegistryOf(ctx, w.From.Name, s.ours)
 	if err != nil {
 		return nil, err
@@ -112,18 +113,18 @@ func (s *npmSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	var releases []Release
+	var releases []plan.Release
 	for _, r := range listed {
-		releases = append(releases, Release{
+		releases = append(releases, plan.Release{
 			Version: r.Version, Released: r.Released, Yanked: r.Yanked, Deprecated: r.Deprecated,
-			Early: latest != "" && CompareVersions(lock.NPM, r.Version, latest) > 0,
+			Early: latest != "" && plan.CompareVersions(lock.NPM, r.Version, latest) > 0,
 		})
 	}
 	return releases, nil
 }
 
 // Upstream asks for the packument of each package, several at a time.
-func (s *npmSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
 		return s.listings.get(name, func() (map[string]record, error) {
 			registry, err := s.config.RegistryOf(ctx, name, s.ours)
@@ -146,7 +147,7 @@ func (s *npmSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[
 	return answers
 }
 
-func (s *npmSource) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
+func (s *npmSource) Locked(_ *plan.Want, key string, f lock.File) (*Artifact, error) {
 	return s.artifact(key, npm.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
 }
 
@@ -211,20 +212,20 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 		Label:    label,
 		Prefix:   folder,
 		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest},
-		identity: lock.KindOf(lock.NPM).Identity("", "", lock.File{Name: p.Name, Version: p.Version}),
-		digest:   digest,
-		get: func(ctx context.Context, in *store.Ingest) error {
+		Identity: lock.KindOf(lock.NPM).Identity("", "", lock.File{Name: p.Name, Version: p.Version}),
+		Digest:   digest,
+		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.Tarball(ctx, name, version, in)
 		},
-		read: archive.Options{Format: "tar.gz", StripTop: true},
-		keep: func(path string) int {
+		Read: archive.Options{Format: "tar.gz", StripTop: true},
+		Keep: func(path string) int {
 			if path == "package.json" {
 				return 4 << 20
 			}
 			return 0
 		},
 	}
-	a.verify = func(c *Content) error { return checkPackageJSON(name, version, c) }
+	a.Verify = func(c *Content) error { return checkPackageJSON(name, version, c) }
 	return a, nil
 }
 
@@ -302,19 +303,19 @@ func checkPackageJSON(name, version string, c *Content) error {
 	return nil
 }
 
-func (s *npmSource) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	for _, template := range w.requires {
+func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	for _, template := range w.Requires {
 		path := strings.ReplaceAll(template, "{napi}", catalog.NAPI(p))
 		if _, ok := tree[path]; !ok {
-			return "", &holeError{fmt.Sprintf("%s is not in it, only %s", path, tree.under(path))}
+			return "", &UnsupportedError{fmt.Sprintf("%s is not in it, only %s", path, tree.Under(path))}
 		}
 	}
-	dir := w.packageDir()
+	dir := w.PackageDir()
 	var file string
-	if paths := w.binaries(p); len(paths) > 0 {
+	if paths := w.Binaries(p); len(paths) > 0 {
 		file = paths[0]
 		if _, ok := tree[file]; !ok {
-			return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", file, tree.under(file))
+			return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", file, tree.Under(file))
 		}
 		return file, nil
 	}
@@ -322,7 +323,7 @@ func (s *npmSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 	if err != nil {
 		return "", err
 	}
-	bin := w.binName()
+	bin := w.BinName()
 	if bins[bin] == "" {
 		hint := "set binary in the entry to one of them"
 		if len(bins) == 0 {
@@ -334,17 +335,17 @@ func (s *npmSource) Executable(w *Want, p lock.Platform, tree Tree, contents map
 	file = dir + "/" + bins[bin]
 	if _, ok := tree[file]; !ok {
 		return "", fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s %s names %s as %s, but holds no such file; it holds %s",
-			w.From.Name, w.Version, bins[bin], bin, tree.under(file))
+			w.From.Name, w.Version, bins[bin], bin, tree.Under(file))
 	}
-	if !named(file, bin) {
+	if !plan.TellsBin(file, bin) {
 		return "", fault.Errorf(fault.Usage, fmt.Sprintf("write: binary = %q", file),
 			"the file of %s in npm package %s has another name, %s", bin, w.From.Name, bins[bin])
 	}
 	return file, nil
 }
 
-// A holeError says why a tree cannot serve its platform, which another
+// A UnsupportedError says why a tree cannot serve its platform, which another
 // platform's tree may do by emulation.
-type holeError struct{ reason string }
+type UnsupportedError struct{ Reason string }
 
-func (e *holeError) Error() string { return e.reason }
+func (e *UnsupportedError) Error() string { return e.Reason }

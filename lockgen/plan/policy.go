@@ -1,4 +1,4 @@
-package resolve
+package plan
 
 import (
 	"fmt"
@@ -173,7 +173,7 @@ func (r Rules) Cooldown(w *Want) *cooldown.Rule {
 	}
 	kind := w.From.Kind
 	rule := &cooldown.Rule{Before: r.now.Add(-r.policy.MinimumAge)}
-	if w.written || r.old.Plugins[w.Name][w.Version] != nil {
+	if w.Written || r.old.Plugins[w.Name][w.Version] != nil {
 		rule.Except = append(rule.Except, lock.KindOf(kind).Normal(w.From.Name)+"@"+w.Version)
 	}
 	for _, e := range r.policy.Exceptions {
@@ -197,14 +197,14 @@ func (r Rules) Cooldown(w *Want) *cooldown.Rule {
 // is of class [fault.Policy].
 func (r Rules) Admit(w *Want, key string, f lock.File, aged bool, released time.Time) error {
 	kind := w.From.Kind
-	if err := r.policy.CheckFile(kind, w.packageName(), key, f); err != nil || !aged {
+	if err := r.policy.CheckFile(kind, w.PackageName(), key, f); err != nil || !aged {
 		return err
 	}
 	name, version := lock.KindOf(kind).PackageOf(key, f)
 	own := lock.KindOf(kind).Normal(name) == lock.KindOf(kind).Normal(w.From.Name)
 	s := subject{
 		kind: kind, name: name, version: version, released: released,
-		written: own && w.written && CompareVersions(kind, version, w.Version) == 0,
+		written: own && w.Written && CompareVersions(kind, version, w.Version) == 0,
 		locked:  r.locked()[packageAt(kind, name, version)],
 	}
 	why := r.refuse(s)

@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -6,18 +6,18 @@ import (
 	"sync"
 )
 
-// A queue lets a number of things go on at once. Who waits is let in in order,
+// A Queue lets a number of things go on at once. Who waits is let in in order,
 // what is urgent first.
-type queue struct {
+type Queue struct {
 	mu      sync.Mutex
 	free    int
 	waiting [2][]chan struct{} // urgent, and not
 }
 
-func newQueue(n int) *queue { return &queue{free: n} }
+func NewQueue(n int) *Queue { return &Queue{free: n} }
 
-// enter waits for a place, which leave gives back.
-func (q *queue) enter(ctx context.Context, urgent bool) (leave func(), err error) {
+// Enter waits for a place, which leave gives back.
+func (q *Queue) Enter(ctx context.Context, urgent bool) (leave func(), err error) {
 	line := &q.waiting[1]
 	if urgent {
 		line = &q.waiting[0]
@@ -51,7 +51,7 @@ func (q *queue) enter(ctx context.Context, urgent bool) (leave func(), err error
 }
 
 // admit lets in as many as there are places. The caller holds the lock.
-func (q *queue) admit() {
+func (q *Queue) admit() {
 	for i := range q.waiting {
 		for q.free > 0 && len(q.waiting[i]) > 0 {
 			close(q.waiting[i][0])

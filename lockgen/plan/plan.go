@@ -1,4 +1,8 @@
-package resolve
+// Package plan says what a manifest asks for and how a lock differs from that. It
+// combines the entries of plugins.toml with the recipes of the catalogue, orders
+// versions, chooses among those that a source has, and applies [policy]. It asks
+// nobody: the same input gives the same answer.
+package plan
 
 import (
 	"cmp"
@@ -32,8 +36,8 @@ type Want struct {
 	At      string // FILE:LINE of the entry, for messages
 
 	rng     Range // what Spec means, for a range
-	ranged  bool
-	written bool  // a person wrote Version down, which is consent to its age
+	Ranged  bool
+	Written bool  // a person wrote Version down, which is consent to its age
 	runs    *Want // the runtime, nil for none
 
 	From    manifest.Source
@@ -42,27 +46,27 @@ type Want struct {
 
 	Main      string // go: folder of the main package in the module
 	Toolchain string // go: NAME@VERSION of the Go that compiles it, "" as for Runtime
-	compiled  bool   // by plugin go
+	ByGo      bool   // by plugin go
 	compiler  *Want  // that one, nil for none
 
 	Optional bool
 	Python   []string // pip: the interpreters that wheels must fit
 	Args     []string // for the compiler
 
-	runtime string // name of the plugin that runs this one
-	scripts bool   // the manifest consents to code that runs when it is compiled
+	RuntimeName  string // name of the plugin that runs this one
+	BuildScripts bool   // the manifest consents to code that runs when it is compiled
 
-	binary    string // npm, pip: name of a bin or console script, or path in the tree; else a path, or its template
-	entry     string // pip: what Python starts, "" for the console script binary
-	generator string // pip: entry is a protoc, whose --NAME_out of this name is the plugin
+	Binary    string // npm, pip: name of a bin or console script, or path in the tree; else a path, or its template
+	Entry     string // pip: what Python starts, "" for the console script binary
+	Generator string // pip: entry is a protoc, whose --NAME_out of this name is the plugin
 	windows   string // the path on Windows, "" where only .exe differs
-	requires  []string
-	naming    manifest.Naming
-	beside    bool              // checksum files lie beside the files, as in a repository of Maven
+	Requires  []string
+	Naming    manifest.Naming
+	Beside    bool              // checksum files lie beside the files, as in a repository of Maven
 	assets    map[string]string // by platform, where naming's does not fit
 	until     string            // the first version that is refused for reason, "" for none
 	reason    string
-	overrides map[string]manifest.Override
+	Overrides map[string]manifest.Override
 
 	others []*Want // the same plugin from its further sources, in their order
 	out    []Tried // sources that are out of question before anyone is asked
@@ -81,12 +85,12 @@ func (t Tried) String() string {
 	return fmt.Sprintf("%s %s not from %s: %s", t.Plugin, t.Version, t.Source, t.Why)
 }
 
-// candidates is w from each of its sources, in the order in which they are
+// Candidates is w from each of its sources, in the order in which they are
 // tried. The first that can serve every required platform is locked.
-func (w *Want) candidates() []*Want { return append([]*Want{w}, w.others...) }
+func (w *Want) Candidates() []*Want { return append([]*Want{w}, w.others...) }
 
-// adopt makes w the candidate that was locked.
-func (w *Want) adopt(c *Want) {
+// Adopt makes w the candidate that was locked.
+func (w *Want) Adopt(c *Want) {
 	if c == w {
 		return
 	}
@@ -96,11 +100,11 @@ func (w *Want) adopt(c *Want) {
 	w.others, w.out = others, out
 }
 
-// lockedAs is the candidate that a locked version fits best: what the lock
+// LockedAs is the candidate that a locked version fits best: what the lock
 // records is never exchanged for an earlier source by itself.
-func (w *Want) lockedAs(m *manifest.Manifest, v *lock.Version) *Want {
+func (w *Want) LockedAs(m *manifest.Manifest, v *lock.Version) *Want {
 	best, least := w, -1
-	for _, c := range w.candidates() {
+	for _, c := range w.Candidates() {
 		if n := len(c.own(m, v)); least < 0 || n < least {
 			best, least = c, n
 		}
@@ -116,11 +120,11 @@ func (w *Want) String() string {
 	return w.Name + " " + w.Version
 }
 
-// Plan returns what a manifest asks for, sorted by name and version, runtimes
+// Wants returns what a manifest asks for, sorted by name and version, runtimes
 // resolved. A range means the newest locked version that fits it, whichever
-// entry brought that one; l is nil for no lock at all. Two entries may thus
+// Entry brought that one; l is nil for no lock at all. Two entries may thus
 // mean one version. Its errors are of class [fault.Usage].
-func Plan(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
+func Wants(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
 		proto, err := planPlugin(m, name)
@@ -138,7 +142,7 @@ func Plan(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
 		slices.SortStableFunc(list, byVersion)
 		wants = append(wants, list...)
 	}
-	link(wants)
+	Link(wants)
 	return wants, nil
 }
 
@@ -149,7 +153,7 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 	var first error
 	out := slices.Clone(w.out)
 	var newest *Want
-	for _, c := range w.candidates() {
+	for _, c := range w.Candidates() {
 		c := *c
 		c.Spec, c.others, c.out = spec, nil, nil
 		if err := c.plan(l); err != nil {
@@ -177,7 +181,7 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 // plan gives w the version that its entry means.
 func (w *Want) plan(l *lock.Lock) error {
 	if !manifest.IsRange(w.Spec) {
-		w.Version, w.written = w.Spec, true
+		w.Version, w.Written = w.Spec, true
 		if w.until != "" && lock.CompareVersions(w.Version, w.until) >= 0 {
 			return fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.reason)
 		}
@@ -187,13 +191,13 @@ func (w *Want) plan(l *lock.Lock) error {
 	if w.rng, err = ParseRange(w.From.Kind, w.Spec); err != nil {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
 	}
-	w.ranged = true
+	w.Ranged = true
 	if l == nil {
 		return nil
 	}
 	for version, v := range l.Plugins[w.Name] {
-		same := v.Source == w.From.Kind && v.Package == w.packageName()
-		if same && w.allows(version) && (w.Version == "" || CompareVersions(w.From.Kind, version, w.Version) > 0) {
+		same := v.Source == w.From.Kind && v.Package == w.PackageName()
+		if same && w.Allows(version) && (w.Version == "" || CompareVersions(w.From.Kind, version, w.Version) > 0) {
 			w.Version = version
 		}
 	}
@@ -213,18 +217,18 @@ func byVersion(a, b *Want) int {
 	return CompareVersions(a.From.Kind, a.Version, b.Version)
 }
 
-// link gives every plugin the newest version of its runtime and toolchain.
-func link(wants []*Want) {
+// Link gives every plugin the newest version of its runtime and toolchain.
+func Link(wants []*Want) {
 	for _, root := range wants {
-		for _, w := range root.candidates() {
-			w.link(wants)
+		for _, w := range root.Candidates() {
+			w.Link(wants)
 		}
 	}
 }
 
-// link gives w the newest version of its runtime and toolchain among all. It
+// Link gives w the newest version of its runtime and toolchain among all. It
 // looks at no other wants than those.
-func (w *Want) link(all []*Want) {
+func (w *Want) Link(all []*Want) {
 	newest := func(name string) (of *Want) {
 		for _, o := range all {
 			if o.Name == name && (of == nil || byVersion(o, of) >= 0) {
@@ -233,18 +237,18 @@ func (w *Want) link(all []*Want) {
 		}
 		return of
 	}
-	if w.compiled {
+	if w.ByGo {
 		w.compiler, w.Toolchain = newest("go"), ""
 		if w.compiler.Version != "" {
 			w.Toolchain = "go@" + w.compiler.Version
 		}
 	}
-	if w.runtime == "" {
+	if w.RuntimeName == "" {
 		return
 	}
-	w.runs, w.Runtime = newest(w.runtime), ""
+	w.runs, w.Runtime = newest(w.RuntimeName), ""
 	if w.runs.Version != "" {
-		w.Runtime = w.runtime + "@" + w.runs.Version
+		w.Runtime = w.RuntimeName + "@" + w.runs.Version
 	}
 }
 
@@ -285,18 +289,18 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 		w := &Want{
 			Name: name, At: at, From: a.Source,
 			Include: a.Include, Optional: p.Optional, Args: p.Args,
-			entry: p.Entry, generator: p.Generator,
-			scripts: slices.Contains(m.Policy.BuildScripts, name),
-			binary:  a.Binary, overrides: p.Platforms,
+			Entry: p.Entry, Generator: p.Generator,
+			BuildScripts: slices.Contains(m.Policy.BuildScripts, name),
+			Binary:       a.Binary, Overrides: p.Platforms,
 		}
 		if p.Source != nil {
-			w.naming = p.Naming
+			w.Naming = p.Naming
 		}
 		if len(asked) > 1 && w.From.Kind != lock.Cargo { // those among them that compile
 			w.Args = nil
 		}
-		if w.binary == "" {
-			w.binary = p.Binary
+		if w.Binary == "" {
+			w.Binary = p.Binary
 		}
 		if w.Include == "" {
 			w.Include = p.Include
@@ -311,7 +315,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 		if i >= 0 {
 			s := r.Sources[i]
 			if p.Source == nil {
-				w.naming, w.assets = s.Naming, s.Assets
+				w.Naming, w.assets = s.Naming, s.Assets
 			}
 			if p.Package != "" && w.From.Kind != lock.Go {
 				w.From.Name = p.Package
@@ -319,16 +323,16 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 			if w.From == s.From {
 				w.Main = s.Main
 			}
-			if w.binary == "" {
-				w.binary, w.windows = s.Binary, s.Windows
+			if w.Binary == "" {
+				w.Binary, w.windows = s.Binary, s.Windows
 				if p.Entry == "" && p.Generator == "" {
-					w.entry, w.generator = s.Entry, s.Generator
+					w.Entry, w.Generator = s.Entry, s.Generator
 				}
 			}
 			if w.Include == "" {
 				w.Include = s.Include
 			}
-			w.requires = s.Requires
+			w.Requires = s.Requires
 			w.until, w.reason = s.Until, s.Reason
 		}
 		if _, _, ok := w.From.Maven(); ok {
@@ -336,8 +340,8 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 				return nil, fail(`write into `+m.Name+`: [registries] and below it: maven = "https://…", the address of a repository of Maven, such as the one that your mvn uses`,
 					"%s is in a repository of Maven, and no one says in which", w.From)
 			}
-			w.From, w.naming = w.From.In(m.Registries.Maven, w.naming)
-			w.beside = true
+			w.From, w.Naming = w.From.In(m.Registries.Maven, w.Naming)
+			w.Beside = true
 		}
 		// The runtime of a recipe is that of its first kind: what a later source
 		// has in compiled form needs none.
@@ -367,7 +371,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 
 // complete finishes a candidate: its executable and its runtime, by name.
 func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string, fail func(hint, format string, args ...any) error) error {
-	if w.binary == "" {
+	if w.Binary == "" {
 		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
 	}
 	if err := planGo(m, p, w, fail); err != nil {
@@ -376,7 +380,7 @@ func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string
 	if err := lock.KindOf(w.From.Kind).CheckArgs(w.Args); err != nil {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
 	}
-	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.crateBin(), "/")) {
+	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.CrateBin(), "/")) {
 		return fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
 	}
 	if err := w.planPython(m, runtime, fail); err != nil {
@@ -399,7 +403,7 @@ func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string
 	if of.Runtime != "" || runtime == w.Name || of.Source != nil && of.Source.Kind == lock.NPM {
 		return fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
 	}
-	w.runtime = runtime
+	w.RuntimeName = runtime
 	return nil
 }
 
@@ -421,26 +425,26 @@ func planGo(m *manifest.Manifest, p *manifest.Plugin, w *Want, fail func(hint, f
 	case of.Source != nil && *of.Source != (manifest.Source{Kind: lock.Go, Name: lock.GoToolchain}):
 		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
-	w.compiled = true
+	w.ByGo = true
 	return nil
 }
 
-// interpreted reports whether w is a plugin that Python runs.
-func (w *Want) interpreted() bool {
-	return w.From.Kind == lock.Pip && (w.entry != "" || !strings.Contains(w.binary, "/"))
+// Interpreted reports whether w is a plugin that Python runs.
+func (w *Want) Interpreted() bool {
+	return w.From.Kind == lock.Pip && (w.Entry != "" || !strings.Contains(w.Binary, "/"))
 }
 
 // planPython decides which interpreters the wheels of w must fit.
 func (w *Want) planPython(m *manifest.Manifest, runtime string, fail func(hint, format string, args ...any) error) error {
 	if w.From.Kind != lock.Pip {
-		if w.entry != "" || w.generator != "" {
+		if w.Entry != "" || w.Generator != "" {
 			return fail("take entry and generator out", "entry and generator are for plugins of source pip")
 		}
 		return nil
 	}
 	w.Python = m.Python
-	if !w.interpreted() {
-		if w.generator != "" {
+	if !w.Interpreted() {
+		if w.Generator != "" {
 			return fail(`add: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator without an entry")
 		}
 		if len(w.Python) == 0 { // any does: its wheels are for all
@@ -454,12 +458,12 @@ func (w *Want) planPython(m *manifest.Manifest, runtime string, fail func(hint, 
 	switch {
 	case runtime != "":
 		return fail("take runtime out", "is run by Python and has no runtime")
-	case w.generator != "" && !strings.Contains(w.entry, ":"):
-		return fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, and its entry %q is no function", w.entry)
-	case slices.ContainsFunc(slices.Collect(maps.Values(w.overrides)), func(o manifest.Override) bool { return o.Binary != "" }):
-		return fail("take binary out of its platforms", "is run by Python and is called %s on every platform", w.binary)
+	case w.Generator != "" && !strings.Contains(w.Entry, ":"):
+		return fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, and its entry %q is no function", w.Entry)
+	case slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }):
+		return fail("take binary out of its platforms", "is run by Python and is called %s on every platform", w.Binary)
 	}
-	if err := lock.CheckProgram("binary", w.binary); err != nil {
+	if err := lock.CheckProgram("binary", w.Binary); err != nil {
 		return fail("write the name of the console script, such as protoc-gen-mypy", "%w", err)
 	}
 	return nil
@@ -481,46 +485,46 @@ func Unknown(m *manifest.Manifest) []string {
 	return warnings
 }
 
-// url is the address of the file for a platform, kind HTTP only.
-func (w *Want) url(p lock.Platform) string {
+// URL is the address of the file for a platform, kind HTTP only.
+func (w *Want) URL(p lock.Platform) string {
 	from, asset := w.From, w.assets[p.Name]
-	if o := w.overrides[p.Name]; o.Source != nil {
+	if o := w.Overrides[p.Name]; o.Source != nil {
 		from = *o.Source
 	} else if o.Asset != "" {
 		asset = o.Asset
 	}
-	return w.naming.URL(from, asset, w.Version, p)
+	return w.Naming.URL(from, asset, w.Version, p)
 }
 
-// asset is the name of the file in the release for a platform; ok is false
+// Asset is the name of the file in the release for a platform; ok is false
 // where the file is not one of a release of GitHub.
-func (w *Want) asset(p lock.Platform) (name string, ok bool) {
-	if _, _, ok := w.From.GitHub(); !ok || w.overrides[p.Name].Source != nil {
+func (w *Want) Asset(p lock.Platform) (name string, ok bool) {
+	if _, _, ok := w.From.GitHub(); !ok || w.Overrides[p.Name].Source != nil {
 		return "", false
 	}
-	template := w.naming.Asset
-	for _, other := range []string{w.assets[p.Name], w.overrides[p.Name].Asset} {
+	template := w.Naming.Asset
+	for _, other := range []string{w.assets[p.Name], w.Overrides[p.Name].Asset} {
 		if other != "" {
 			template = other
 		}
 	}
-	return w.naming.Expand(template, w.Version, p), true
+	return w.Naming.Expand(template, w.Version, p), true
 }
 
-// oci is what a source names for a platform, kind OCI only.
-func (w *Want) oci(p lock.Platform) (manifest.OCIRef, error) {
-	return manifest.ParseOCI(w.naming.Expand(w.From.Name, w.Version, p))
+// OCI is what a source names for a platform, kind OCI only.
+func (w *Want) OCI(p lock.Platform) (manifest.OCIRef, error) {
+	return manifest.ParseOCI(w.Naming.Expand(w.From.Name, w.Version, p))
 }
 
-// packageName is what the lock calls package: "" for what has an address.
-func (w *Want) packageName() string {
+// PackageName is what the lock calls package: "" for what has an address.
+func (w *Want) PackageName() string {
 	switch w.From.Kind {
 	case lock.HTTP:
 		return ""
 	case lock.OCI: // the same on every platform
 		named := *w
 		named.Version = cmp.Or(w.Version, "1") // of a range that is not locked yet
-		ref, err := named.oci(lock.Platforms[0])
+		ref, err := named.OCI(lock.Platforms[0])
 		if err != nil {
 			return ""
 		}
@@ -529,52 +533,52 @@ func (w *Want) packageName() string {
 	return w.From.Name
 }
 
-// binaries lists the paths, best first, at which the executable may lie in the
+// Binaries lists the paths, best first, at which the executable may lie in the
 // tree of a platform. It is empty where only the name of a bin (npm) or of a
 // console script (pip) is known.
-func (w *Want) binaries(p lock.Platform) []string {
-	if w.interpreted() {
+func (w *Want) Binaries(p lock.Platform) []string {
+	if w.Interpreted() {
 		return nil
 	}
-	if o := w.overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
-		return []string{w.naming.Expand(o, w.Version, p)}
+	if o := w.Overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
+		return []string{w.Naming.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
-		if w.binName() != "" {
+		if w.BinName() != "" {
 			return nil
 		}
-		return []string{w.naming.Expand(w.binary, w.Version, p)}
+		return []string{w.Naming.Expand(w.Binary, w.Version, p)}
 	}
 	if w.From.Kind == lock.Cargo {
-		return []string{"bin/" + w.crateBin() + p.Exe()}
+		return []string{"bin/" + w.CrateBin() + p.Exe()}
 	}
 	if p.OS == "windows" && w.windows != "" {
 		return []string{w.windows}
 	}
-	b := w.naming.Expand(w.binary, w.Version, p)
+	b := w.Naming.Expand(w.Binary, w.Version, p)
 	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
 		return []string{b, b + ".exe"}
 	}
 	return []string{b}
 }
 
-// binName is the name in the package's bin that is asked for, kind NPM only; ""
+// BinName is the name in the package's bin that is asked for, kind NPM only; ""
 // where the entry gives a path.
-func (w *Want) binName() string {
-	if w.From.Kind != lock.NPM || strings.Contains(w.binary, "/") {
+func (w *Want) BinName() string {
+	if w.From.Kind != lock.NPM || strings.Contains(w.Binary, "/") {
 		return ""
 	}
-	return w.binary
+	return w.Binary
 }
 
-// crateBin is the name of the executable, kind Cargo only.
-func (w *Want) crateBin() string {
-	return strings.TrimSuffix(strings.TrimPrefix(manifest.Expand(w.binary, w.Version, lock.Platform{}), "bin/"), ".exe")
+// CrateBin is the name of the executable, kind Cargo only.
+func (w *Want) CrateBin() string {
+	return strings.TrimSuffix(strings.TrimPrefix(manifest.Expand(w.Binary, w.Version, lock.Platform{}), "bin/"), ".exe")
 }
 
-// named reports whether the file of a bin tells the bin's name. Only such a bin
+// TellsBin reports whether the file of a bin tells the bin's name. Only such a bin
 // can be asked for by its name, because the lock keeps the path alone.
-func named(file, bin string) bool {
+func TellsBin(file, bin string) bool {
 	base := path.Base(file)
 	return base == bin || slices.Contains([]string{".js", ".cjs", ".mjs"}, strings.TrimPrefix(base, bin)) && strings.HasPrefix(base, bin)
 }
@@ -582,17 +586,17 @@ func named(file, bin string) bool {
 // fitsBinary reports whether the executable of a locked cell is the one that
 // the entry asks for.
 func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
-	if w.interpreted() { // see own
+	if w.Interpreted() { // see own
 		return true
 	}
-	if bin := w.binName(); bin != "" && w.overrides[p.Name].Binary == "" {
-		return strings.HasPrefix(binary, w.packageDir()+"/") && named(binary, bin)
+	if bin := w.BinName(); bin != "" && w.Overrides[p.Name].Binary == "" {
+		return strings.HasPrefix(binary, w.PackageDir()+"/") && TellsBin(binary, bin)
 	}
-	return slices.Contains(w.binaries(p), binary)
+	return slices.Contains(w.Binaries(p), binary)
 }
 
-// packageDir is the folder of the plugin's own package, kind NPM only.
-func (w *Want) packageDir() string { return "node_modules/" + w.From.Name }
+// PackageDir is the folder of the plugin's own package, kind NPM only.
+func (w *Want) PackageDir() string { return "node_modules/" + w.From.Name }
 
 // Uses are the entries of the runtime and of the toolchain of w.
 func (w *Want) Uses() (list []*Want) {
@@ -604,16 +608,16 @@ func (w *Want) Uses() (list []*Want) {
 	return list
 }
 
-// needs are the names of the plugins that resolving and running w takes.
-func (w *Want) needs() []string {
+// Needs are the names of the plugins that resolving and running w takes.
+func (w *Want) Needs() []string {
 	var names []string
-	if w.runtime != "" {
-		names = append(names, w.runtime)
+	if w.RuntimeName != "" {
+		names = append(names, w.RuntimeName)
 	}
 	if w.From.Kind == lock.NPM {
 		names = append(names, "node")
 	}
-	if w.compiled {
+	if w.ByGo {
 		names = append(names, "go")
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return name == w.Name })
@@ -622,7 +626,7 @@ func (w *Want) needs() []string {
 // Sources returns the sources of a plugin version in the order in which they
 // are tried, and those that are out of question whatever they have.
 func (w *Want) Sources() (list []manifest.Source, out []Tried) {
-	for _, c := range w.candidates() {
+	for _, c := range w.Candidates() {
 		list = append(list, c.From)
 	}
 	for _, t := range w.out {
@@ -634,7 +638,7 @@ func (w *Want) Sources() (list []manifest.Source, out []Tried) {
 
 // LockedFrom is the source of w that a locked version came from.
 func (w *Want) LockedFrom(m *manifest.Manifest, v *lock.Version) manifest.Source {
-	return w.lockedAs(m, v).From
+	return w.LockedAs(m, v).From
 }
 
 // A Difference is one way in which a lock does not fit a manifest.
@@ -643,7 +647,7 @@ type Difference struct {
 	Version string `json:"version"`
 	What    string `json:"what"`
 
-	local bool // can be settled without asking any source
+	Local bool // can be settled without asking any source
 }
 
 // String is one readable line.
@@ -660,7 +664,7 @@ func Differences(m *manifest.Manifest, wants []*Want, l *lock.Lock) []Difference
 	for _, w := range wants {
 		key := w.Name + "@" + w.Version
 		if w.Version == "" || !asked[key] {
-			out = append(out, w.differences(m, l.Plugins[w.Name][w.Version])...)
+			out = append(out, w.Differences(m, l.Plugins[w.Name][w.Version])...)
 		}
 		asked[key] = true
 	}
@@ -680,16 +684,16 @@ func Differences(m *manifest.Manifest, wants []*Want, l *lock.Lock) []Difference
 	return out
 }
 
-// differences says how a locked version, nil for none, does not fit w, taken
+// Differences says how a locked version, nil for none, does not fit w, taken
 // from that of its sources which fits best.
-func (w *Want) differences(m *manifest.Manifest, v *lock.Version) []Difference {
+func (w *Want) Differences(m *manifest.Manifest, v *lock.Version) []Difference {
 	if v == nil {
-		if w.ranged {
+		if w.Ranged {
 			return []Difference{{w.Name, w.Spec, "is asked for, but no version that fits is locked", false}}
 		}
 		return []Difference{{w.Name, w.Version, "is asked for, but not locked", false}}
 	}
-	return w.lockedAs(m, v).own(m, v)
+	return w.LockedAs(m, v).own(m, v)
 }
 
 // own is differences with this very source.
@@ -704,21 +708,21 @@ func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 		}
 	}
 	compare("source", w.From.Kind, v.Source, false)
-	compare("package", w.packageName(), v.Package, false)
+	compare("package", w.PackageName(), v.Package, false)
 	compare("include", w.Include, v.Include, false)
 	if w.runs == nil || w.runs.Version != "" {
 		compare("runtime", w.Runtime, v.Runtime, true)
 	}
 	if program := ""; w.From.Kind == lock.Pip {
 		var python []string
-		if w.interpreted() {
-			program, python = w.binary, w.Python
+		if w.Interpreted() {
+			program, python = w.Binary, w.Python
 		}
 		compare("program", program, v.Program, false)
 		compare("python", strings.Join(python, " "), strings.Join(v.Python, " "), false)
-		compare("generator", w.generator, v.Generator, false)
-		if w.entry != "" {
-			compare("entry", w.entry, v.Entry, false)
+		compare("generator", w.Generator, v.Generator, false)
+		if w.Entry != "" {
+			compare("entry", w.Entry, v.Entry, false)
 		}
 	}
 	compare("main package", w.Main, v.Main, false)
@@ -726,18 +730,18 @@ func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 		compare("toolchain", w.Toolchain, v.Toolchain, false)
 	}
 	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
-	if len(v.BuildScripts) > 0 && !w.scripts {
+	if len(v.BuildScripts) > 0 && !w.BuildScripts {
 		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", fault.List(v.BuildScripts))
 	}
 	for _, p := range lock.Platforms {
 		c := v.Platforms[p.Name]
 		if !slices.Contains(m.Platforms, p.Name) {
-			if want := otherCell(m, v.Platforms, p); c != want {
+			if want := UnlistedCell(m, v.Platforms, p); c != want {
 				add(true, "platform %s is %s in the lock, expected %s", p.Name, describeCell(c), describeCell(want))
 			}
 			continue
 		}
-		emulated := w.overrides[p.Name].Emulate
+		emulated := w.Overrides[p.Name].Emulate
 		switch {
 		case emulated != "" && c.Emulate == emulated:
 		case emulated != "" && c.Emulate == "" && !v.Platforms[emulated].Locked() && c.Unavailable != "" && c.Unavailable != notAmong && w.Optional:
@@ -749,11 +753,11 @@ func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 			}
 			if w.From.Kind == lock.HTTP && v.Source == lock.HTTP {
 				for _, key := range v.FilesFor(p.Name) {
-					compare("url for "+p.Name, w.url(p), v.Files[key].URL, false)
+					compare("url for "+p.Name, w.URL(p), v.Files[key].URL, false)
 				}
 			}
 			if w.From.Kind == lock.OCI && v.Source == lock.OCI {
-				ref, _ := w.oci(p)
+				ref, _ := w.OCI(p)
 				for _, key := range v.FilesFor(p.Name) {
 					compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
 					compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
@@ -769,10 +773,10 @@ func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 }
 
 func (w *Want) binaryText(p lock.Platform) string {
-	if list := w.binaries(p); len(list) > 0 {
+	if list := w.Binaries(p); len(list) > 0 {
 		return strings.Join(list, " or ")
 	}
-	return w.binary
+	return w.Binary
 }
 
 func describeCell(c lock.Cell) string {
@@ -787,26 +791,26 @@ func describeCell(c lock.Cell) string {
 	return "missing"
 }
 
-// otherCell is the cell of a platform that the manifest does not list.
-func otherCell(m *manifest.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
+// UnlistedCell is the cell of a platform that the manifest does not list.
+func UnlistedCell(m *manifest.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
 	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Locked() {
 		return lock.Cell{Emulate: p.Emulates}
 	}
 	return lock.Cell{Unavailable: notAmong}
 }
 
-// settle makes a locked version fit a manifest where that needs nothing from
+// Settle makes a locked version fit a manifest where that needs nothing from
 // outside: platforms that are not listed any more, another runtime. It returns
 // a copy.
-func (w *Want) settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
+func (w *Want) Settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	v := *old
 	v.Runtime = w.Runtime
 	v.Platforms = maps.Clone(old.Platforms)
 	for _, p := range lock.Platforms {
-		emulated := w.overrides[p.Name].Emulate
+		emulated := w.Overrides[p.Name].Emulate
 		switch {
 		case !slices.Contains(m.Platforms, p.Name):
-			v.Platforms[p.Name] = otherCell(m, v.Platforms, p)
+			v.Platforms[p.Name] = UnlistedCell(m, v.Platforms, p)
 		case v.Platforms[emulated].Locked():
 			v.Platforms[p.Name] = lock.Cell{Emulate: emulated}
 		}
@@ -822,16 +826,16 @@ func (w *Want) settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	v.Files = map[string]lock.File{}
 	for key, f := range old.Files {
 		if len(use[key]) > 0 {
-			f.Platforms = platformList(use[key], v.Platforms)
+			f.Platforms = PlatformsKey(use[key], v.Platforms)
 			v.Files[key] = f
 		}
 	}
-	v.BuildScripts = scriptsAmong(old.BuildScripts, v.Files)
+	v.BuildScripts = ScriptsAmong(old.BuildScripts, v.Files)
 	return &v
 }
 
-// scriptsAmong leaves out the packages that no platform needs any more.
-func scriptsAmong(scripts []string, files map[string]lock.File) []string {
+// ScriptsAmong leaves out the packages that no platform needs any more.
+func ScriptsAmong(scripts []string, files map[string]lock.File) []string {
 	var left []string
 	for _, name := range scripts {
 		if _, ok := files[name+".crate"]; ok {
@@ -841,9 +845,9 @@ func scriptsAmong(scripts []string, files map[string]lock.File) []string {
 	return left
 }
 
-// platformList is the platforms key of a file that the trees of some platforms
+// PlatformsKey is the platforms key of a file that the trees of some platforms
 // are made of: empty when it belongs to every tree.
-func platformList(use []string, cells map[string]lock.Cell) []string {
+func PlatformsKey(use []string, cells map[string]lock.Cell) []string {
 	for name, c := range cells {
 		if c.Locked() && !slices.Contains(use, name) {
 			return slices.Compact(slices.Sorted(slices.Values(use)))

@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -23,6 +23,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // Settings are what a person and a machine decide about asking sources.
@@ -91,11 +92,11 @@ func (s *Session) Close() {
 }
 
 // Rules are [policy] now.
-func (s *Session) Rules() Rules { return NewRules(&s.Manifest.Policy, s.Old, s.Now) }
+func (s *Session) Rules() plan.Rules { return plan.NewRules(&s.Manifest.Policy, s.Old, s.Now) }
 
 // OldFile is the file of the old lock that has the identity of an artifact.
 func (s *Session) OldFile(a *Artifact) (f lock.File, ok bool) {
-	f, ok = s.oldFiles()[a.identity]
+	f, ok = s.oldFiles()[a.Identity]
 	return f, ok
 }
 
@@ -182,7 +183,7 @@ func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
 
 // Dated returns a list of versions with the times of those whose age matters to w.
 // Locked is the version that the lock has, "" for none.
-func (s *Session) Dated(ctx context.Context, source Source, w *Want, releases []Release, locked string) ([]Release, error) {
+func (s *Session) Dated(ctx context.Context, source Source, w *plan.Want, releases []plan.Release, locked string) ([]plan.Release, error) {
 	d, ok := source.(dater)
 	if !ok {
 		return releases, nil
@@ -231,9 +232,9 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &cargoSource{tool: tool, dir: s.Dir, registry: m.Registries.Cargo, client: s.client(), needed: s.Needed}, nil
 	case lock.HTTP:
-		return &plain{client: s.hostClient(kind), mirrors: m.Mirrors}, nil
+		return &httpSource{client: s.hostClient(kind), mirrors: m.Mirrors}, nil
 	case lock.OCI:
-		return &artifacts{
+		return &ociSource{
 			client: oci.New(s.hostClient(kind), ""), mirrors: m.Mirrors,
 			store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.OCI),
 		}, nil
@@ -241,7 +242,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }
 
-func (s *Session) cooldown(w *Want) *cooldown.Rule { return s.Rules().Cooldown(w) }
+func (s *Session) cooldown(w *plan.Want) *cooldown.Rule { return s.Rules().Cooldown(w) }
 
 func (s *Session) newGo(ctx context.Context) (Source, error) {
 	tool, err := gotool.Find(ctx)
@@ -261,7 +262,7 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	s.mu.Unlock()
 	return &goSource{
 		tool: tool, client: s.client(), config: config, store: s.Store, scratch: scratch, say: s.UI.Say, progress: s.progress,
-		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue{}, building: newQueue(runtime.GOMAXPROCS(0)),
+		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*Queue{}, building: NewQueue(runtime.GOMAXPROCS(0)),
 		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go),
 	}, nil
 }
@@ -323,7 +324,7 @@ func (s *Session) file(ctx context.Context, e *lock.Entry, key string) (*Artifac
 	if err != nil {
 		return nil, err
 	}
-	w := &Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
+	w := &plan.Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
 	return source.Locked(w, key, e.Locked.Files[key])
 }
 
@@ -336,5 +337,5 @@ func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *s
 	}
 	defer s.Show()()
 	s.Expect(a.Label, e.Locked.Files[key].Size)
-	return a.get(ctx, in)
+	return a.Get(ctx, in)
 }

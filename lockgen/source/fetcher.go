@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -60,5 +60,5 @@ func (f *Fetcher) web(ctx context.Context, e *lock.Entry, key string, in *store.
 		return err
 	}
 	f.session.transfer.Load().Download(a.Label, e.Locked.Files[key].Size)
-	return a.get(ctx, in)
+	return a.Get(ctx, in)
 }

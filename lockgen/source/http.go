@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -15,12 +15,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// plain locks plugins that lie at a URL for each platform, releases of GitHub
+// httpSource locks plugins that lie at a URL for each platform, releases of GitHub
 // among them. A digest is known beforehand where the publisher has a checksum
 // file, or GitHub itself computed one; else the first download is believed.
-type plain struct {
+type httpSource struct {
 	client  *remote.Client
 	mirrors []manifest.Mirror
 	// By URL: what GitHub says of a release, and published checksums.
@@ -50,20 +51,20 @@ func (d *documents) get(address string, get func() ([]byte, error)) ([]byte, err
 	return f()
 }
 
-func (s *plain) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
+func (s *httpSource) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
 	return s.documents.get(address, func() ([]byte, error) {
 		body, _, err := s.client.Document(ctx, manifest.Rewrite(s.mirrors, address), accept, limit)
 		return body, err
 	})
 }
 
-func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	res := &Resolution{Missing: map[string]Missing{}}
 	byURL := map[string]*Artifact{}
 	keys := map[string]int{}
 	var missing error
 	for _, p := range platforms {
-		address := w.url(p)
+		address := w.URL(p)
 		if err := lock.CheckURL(address); err != nil {
 			return nil, err
 		}
@@ -107,7 +108,7 @@ func (s *plain) Resolve(ctx context.Context, w *Want, platforms []lock.Platform)
 	return res, nil
 }
 
-func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, error) {
+func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*Artifact, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, fault.Errorf(fault.Usage, "correct the source", "%s is not a URL", redact.URL(address))
@@ -120,31 +121,31 @@ func (s *plain) artifact(w *Want, p lock.Platform, address string) (*Artifact, e
 		Key:      path.Base(u.Path),
 		Label:    path.Base(u.Path),
 		File:     lock.File{URL: address, Archive: archive},
-		identity: lock.KindOf(lock.HTTP).Identity("", "", lock.File{URL: address}),
-		trust:    "first-use",
-		get: func(ctx context.Context, in *store.Ingest) error {
+		Identity: lock.KindOf(lock.HTTP).Identity("", "", lock.File{URL: address}),
+		Trust:    "first-use",
+		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
-		read: reading(w, p, archive),
-		keep: keepBinaries(w),
+		Read: reading(w, p, archive),
+		Keep: keepBinaries(w),
 	}, nil
 }
 
 // evidence looks for digests of an artifact that somebody else computed.
-func (s *plain) evidence(ctx context.Context, w *Want, p lock.Platform, a *Artifact) error {
-	if name, ok := w.asset(p); ok {
+func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform, a *Artifact) error {
+	if name, ok := w.Asset(p); ok {
 		digest, err := s.assetDigest(ctx, w, name)
 		if err != nil {
 			return err
 		}
 		if digest != "" {
-			a.digest, a.trust = "sha256-"+base64OfHex(digest), "registry"
+			a.Digest, a.Trust = "sha256-"+base64OfHex(digest), "registry"
 		}
 	}
-	if w.beside {
+	if w.Beside {
 		return s.beside(ctx, a)
 	}
-	address := w.naming.ChecksumsURL(a.File.URL, w.Version, p)
+	address := w.Naming.ChecksumsURL(a.File.URL, w.Version, p)
 	if address == "" {
 		return nil
 	}
@@ -154,26 +155,26 @@ func (s *plain) evidence(ctx context.Context, w *Want, p lock.Platform, a *Artif
 	}
 	if found.sha256 != "" {
 		published := "sha256-" + base64OfHex(found.sha256)
-		if a.digest != "" && a.digest != published {
+		if a.Digest != "" && a.Digest != published {
 			return fault.Errorf(fault.Integrity, "do not use it before its publisher explains the difference",
-				"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.digest)
+				"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.Digest)
 		}
-		a.digest = published
+		a.Digest = published
 	}
 	if found.sha512 != "" {
 		a.File.Integrity = "sha512-" + base64OfHex(found.sha512)
-		if a.also = a.File.Integrity; a.digest == "" {
-			a.digest, a.also = a.also, ""
+		if a.Also = a.File.Integrity; a.Digest == "" {
+			a.Digest, a.Also = a.Also, ""
 		}
 	}
-	a.trust = "checksum-file"
+	a.Trust = "checksum-file"
 	return nil
 }
 
 // beside takes the strongest digest that a repository of Maven has in a file
 // beside the artifact (https://maven.apache.org/resolver/about-checksums.html).
 // SHA-1 and MD5, which it may have as well, are no evidence.
-func (s *plain) beside(ctx context.Context, a *Artifact) error {
+func (s *httpSource) beside(ctx context.Context, a *Artifact) error {
 	for _, kind := range []string{"sha512", "sha256"} {
 		address := a.File.URL + "." + kind
 		body, err := s.document(ctx, address, "*/*", maxChecksums)
@@ -189,9 +190,9 @@ func (s *plain) beside(ctx context.Context, a *Artifact) error {
 		if err != nil || digest == "" {
 			return fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s holds no digest", redact.URL(address))
 		}
-		a.digest, a.trust = kind+"-"+base64OfHex(digest), "checksum-file"
+		a.Digest, a.Trust = kind+"-"+base64OfHex(digest), "checksum-file"
 		if kind == "sha512" {
-			a.File.Integrity = a.digest // SHA-256 is in the lock anyway
+			a.File.Integrity = a.Digest // SHA-256 is in the lock anyway
 		}
 		return nil
 	}
@@ -202,7 +203,7 @@ func (s *plain) beside(ctx context.Context, a *Artifact) error {
 const maxChecksums = 1 << 20
 
 // published returns what a checksum file gives for a file.
-func (s *plain) published(ctx context.Context, address, name string) (sums, error) {
+func (s *httpSource) published(ctx context.Context, address, name string) (sums, error) {
 	const hint = "correct checksums of the entry; without it the first download is believed"
 	shown := redact.URL(address)
 	body, err := s.document(ctx, address, "*/*", maxChecksums)
@@ -222,7 +223,7 @@ func (s *plain) published(ctx context.Context, address, name string) (sums, erro
 
 // Upstream asks each server for the beginning of its file: that it is there, and
 // the length that it announces.
-func (s *plain) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+func (s *httpSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	var keys []string
 	for key := range v.Files {
 		keys = append(keys, key)
@@ -243,12 +244,12 @@ func (s *plain) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[stri
 	return answers
 }
 
-func (s *plain) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
+func (s *httpSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
 	for _, p := range lock.Platforms {
 		if f.For(p.Name) {
 			a, err := s.artifact(w, p, f.URL)
 			if err == nil {
-				a.digest = f.Integrity
+				a.Digest = f.Integrity
 			}
 			return a, err
 		}
@@ -256,6 +257,6 @@ func (s *plain) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
 }
 
-func (s *plain) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *httpSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	return nativeExecutable(w, p, tree, contents)
 }

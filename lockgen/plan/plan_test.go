@@ -1,4 +1,4 @@
-package resolve
+package plan
 
 import (
 	"strings"
@@ -17,7 +17,7 @@ func TestRenamedProgram(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wants, err := Plan(m, nil)
+		wants, err := Wants(m, nil)
 		if want == "" {
 			if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), "another project under the same name") {
 				t.Errorf("%s: %v", version, err)
@@ -27,7 +27,7 @@ func TestRenamedProgram(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := wants[0].binaries(lock.Platforms[0]); len(got) != 1 || got[0] != want {
+		if got := wants[0].Binaries(lock.Platforms[0]); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %v, expected %s", version, got, want)
 		}
 	}
@@ -38,7 +38,7 @@ func TestNamed(t *testing.T) {
 		"node_modules/x/protoc-gen-x": true, "node_modules/x/bin/protoc-gen-x.js": true, "node_modules/x/protoc-gen-x.mjs": true,
 		"node_modules/x/cli.js": false, "node_modules/x/protoc-gen-x2": false, "node_modules/x/protoc-gen": false, "js": false,
 	} {
-		if got := named(file, "protoc-gen-x"); got != want {
+		if got := TellsBin(file, "protoc-gen-x"); got != want {
 			t.Errorf("%s: %v, want %v", file, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package resolve
+package plan
 
 import (
 	"fmt"
@@ -62,7 +62,7 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 	best := -1 // rank of version
 	for _, r := range releases {
 		h := Held{Version: r.Version}
-		fits := w.allows(r.Version)
+		fits := w.Allows(r.Version)
 		if c.Newest == "" && r.Yanked == "" && !isPre(kind, r.Version) && !r.Early && !r.Pre {
 			c.Newest = r.Version
 		}
@@ -74,7 +74,7 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 			if w.until != "" && lock.CompareVersions(r.Version, w.until) >= 0 {
 				h.Why = w.reason
 			}
-		case w.ranged && r.Pre && !isPre(kind, r.Version) && r.Version != locked:
+		case w.Ranged && r.Pre && !isPre(kind, r.Version) && r.Version != locked:
 			h.Why = "its publisher calls it a pre-release"
 		case w.Spec == manifest.Latest && r.Early && r.Version != locked:
 			h.Why = "its publisher does not call it latest"
@@ -84,7 +84,7 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 			c.fits = true
 			h.Why = rules.refuse(subject{
 				kind: kind, name: w.From.Name, version: r.Version, released: r.Released, seen: r.Seen,
-				written: !w.ranged, locked: r.Version == locked,
+				written: !w.Ranged, locked: r.Version == locked,
 			})
 			h.policy = h.Why != ""
 		}
@@ -114,9 +114,9 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 	return c
 }
 
-// allows reports whether a version is one that the entry asks for.
-func (w *Want) allows(version string) bool {
-	if !w.ranged {
+// Allows reports whether a version is one that the entry asks for.
+func (w *Want) Allows(version string) bool {
+	if !w.Ranged {
 		return version == w.Version
 	}
 	return w.rng.Allows(version) && (w.until == "" || lock.CompareVersions(version, w.until) < 0)
@@ -160,13 +160,13 @@ const maxDated = 10
 // entry allows and that are newer than what is locked, "" for nothing. It is empty
 // where no age matters.
 func (w *Want) Undated(releases []Release, locked string, rules Rules) []*Release {
-	if rules.policy.MinimumAge == 0 || !w.ranged {
+	if rules.policy.MinimumAge == 0 || !w.Ranged {
 		return nil
 	}
 	var ask []*Release
 	for i := range releases {
 		r := &releases[i]
-		if w.allows(r.Version) && r.Yanked == "" && (locked == "" || CompareVersions(w.From.Kind, r.Version, locked) > 0) {
+		if w.Allows(r.Version) && r.Yanked == "" && (locked == "" || CompareVersions(w.From.Kind, r.Version, locked) > 0) {
 			ask = append(ask, r)
 		}
 	}

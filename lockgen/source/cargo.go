@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // cargoSource locks plugins from a registry of crates. cargo itself resolves, on the
@@ -38,7 +39,7 @@ type cargoSource struct {
 	crates map[string]map[string]cargo.Crate
 }
 
-func (s *cargoSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
 		return nil, r
 	}
@@ -81,10 +82,10 @@ func (s *cargoSource) Resolve(ctx context.Context, w *Want, platforms []lock.Pla
 	// before the crate. Without one cargo chooses, so each of them must be old
 	// enough.
 	for i, a := range more {
-		a.aged, a.released = !ownLock, crates[i].Released
+		a.Aged, a.Released = !ownLock, crates[i].Released
 	}
 	artifacts = append(artifacts, more...)
-	closures, err := s.tool.Closures(ctx, root, sources, w.Args, w.crateBin(), platforms)
+	closures, err := s.tool.Closures(ctx, root, sources, w.Args, w.CrateBin(), platforms)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (s *cargoSource) Resolve(ctx context.Context, w *Want, platforms []lock.Pla
 
 // resolution keeps of the crates those that a platform needs, and asks whether
 // they may run code.
-func (s *cargoSource) resolution(w *Want, platforms []lock.Platform, closures []*cargo.Closure, artifacts []*Artifact) (*Resolution, error) {
+func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closures []*cargo.Closure, artifacts []*Artifact) (*Resolution, error) {
 	byKey := map[string]*Artifact{}
 	for _, a := range artifacts {
 		byKey[a.Key] = a
@@ -107,7 +108,7 @@ func (s *cargoSource) resolution(w *Want, platforms []lock.Platform, closures []
 		}
 		if len(closure.Missing) > 0 {
 			return nil, fault.Errorf(fault.Usage, fmt.Sprintf("write: args = [\"--features\", %q]", strings.Join(closure.Missing, ",")),
-				"the executable %s of crate %s %s needs the features %s", w.crateBin(), w.From.Name, w.Version, strings.Join(closure.Missing, ", "))
+				"the executable %s of crate %s %s needs the features %s", w.CrateBin(), w.From.Name, w.Version, strings.Join(closure.Missing, ", "))
 		}
 		for _, crate := range closure.Crates {
 			a := byKey[crate.String()+".crate"]
@@ -126,7 +127,7 @@ func (s *cargoSource) resolution(w *Want, platforms []lock.Platform, closures []
 		}
 	}
 	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
-	if len(scripts) > 0 && !w.scripts {
+	if len(scripts) > 0 && !w.BuildScripts {
 		return nil, fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write in plugins.toml: [policy] and below it build-scripts = [%q], and the plugin in [plugins] if it is not there yet; then run: lockgen update %s", w.Name, w.Name),
 			"compiling it runs code of %d of its crates (build scripts and procedural macros), to which plugins.toml does not consent: %s",
 			len(scripts), strings.Join(res.BuildScripts, ", "))
@@ -138,8 +139,8 @@ func (s *cargoSource) resolution(w *Want, platforms []lock.Platform, closures []
 }
 
 // checkBin makes sure that the crate has the executable.
-func (s *cargoSource) checkBin(w *Want, bins []string) error {
-	bin := w.crateBin()
+func (s *cargoSource) checkBin(w *plan.Want, bins []string) error {
+	bin := w.CrateBin()
 	switch {
 	case slices.Contains(bins, bin):
 		return nil
@@ -203,7 +204,7 @@ func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.
 		return nil, nil, err
 	}
 	for i, c := range crates {
-		sources[i] = crateSource(c, contents[artifacts[i].identity])
+		sources[i] = crateSource(c, contents[artifacts[i].Identity])
 	}
 	return sources, artifacts, nil
 }
@@ -217,7 +218,7 @@ func crateSource(crate cargo.Crate, c *Content) *cargo.Source {
 }
 
 // Versions is one run of cargo, which reads what the index has of the crate.
-func (s *cargoSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *cargoSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	crates, err := s.ask(ctx, []string{w.From.Name})
 	if err != nil {
 		return nil, err
@@ -225,9 +226,9 @@ func (s *cargoSource) Versions(ctx context.Context, w *Want) ([]Release, error) 
 	if crates[w.From.Name] == nil {
 		return nil, fault.Errorf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s: %w", w.From.Name, fs.ErrNotExist)
 	}
-	var releases []Release
+	var releases []plan.Release
 	for version, c := range crates[w.From.Name] {
-		r := Release{Version: version, Released: c.Released}
+		r := plan.Release{Version: version, Released: c.Released}
 		if c.Yanked {
 			r.Yanked = "yanked by its publisher"
 		}
@@ -244,23 +245,23 @@ func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
 		Label:    c.String() + ".crate",
 		File:     file,
 		Prefix:   c.String(),
-		compiled: true,
-		identity: lock.KindOf(lock.Cargo).Identity("", "", file),
-		digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
-		get:      func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, c, in) },
-		read:     archive.Options{Format: "tar.gz", StripTop: true},
-		keep: func(path string) int {
+		Compiled: true,
+		Identity: lock.KindOf(lock.Cargo).Identity("", "", file),
+		Digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
+		Get:      func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, c, in) },
+		Read:     archive.Options{Format: "tar.gz", StripTop: true},
+		Keep: func(path string) int {
 			if path == "Cargo.toml" || path == "Cargo.lock" {
 				return 4 << 20 // more than is decoded
 			}
 			return 0
 		},
-		verify: func(content *Content) error { return cargo.Check(crateSource(c, content)) },
+		Verify: func(content *Content) error { return cargo.Check(crateSource(c, content)) },
 	}
 }
 
 // Upstream asks the index for all crates, in one run of cargo.
-func (s *cargoSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(names(v))))
 	answers := map[string]Answer{}
 	for key, f := range v.Files {
@@ -314,12 +315,12 @@ func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[s
 	return crates, nil
 }
 
-func (s *cargoSource) Locked(_ *Want, _ string, f lock.File) (*Artifact, error) {
+func (s *cargoSource) Locked(_ *plan.Want, _ string, f lock.File) (*Artifact, error) {
 	return s.artifact(cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}), nil
 }
 
 // Executable is where cargo install puts it; that it will be there was proved
 // by the manifest.
-func (s *cargoSource) Executable(w *Want, p lock.Platform, _ Tree, _ map[string]*Content) (string, error) {
-	return w.binaries(p)[0], nil
+func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ Tree, _ map[string]*Content) (string, error) {
+	return w.Binaries(p)[0], nil
 }

@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -16,13 +16,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// artifacts locks plugins from registries of OCI: from an index with platforms,
+// ociSource locks plugins from registries of OCI: from an index with platforms,
 // from one tag a platform, or from one artifact whose layers are named by
 // platform. A tag becomes digests, and what the lock has can be downloaded by
 // digest alone.
-type artifacts struct {
+type ociSource struct {
 	client   *oci.Client
 	mirrors  []manifest.Mirror
 	store    *store.Store
@@ -37,12 +38,12 @@ const (
 
 // Versions lists the tags that the template of the source makes, on whichever
 // platform. No registry says when a tag was made.
-func (s *artifacts) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	patterns := tags(w)
 	if len(patterns) == 0 {
 		return nil, noList(w)
 	}
-	repo, err := s.repository(w.packageName())
+	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return nil, err
 	}
@@ -59,17 +60,17 @@ func (s *artifacts) Versions(ctx context.Context, w *Want) ([]Release, error) {
 		}
 	}
 	slices.Sort(versions)
-	var releases []Release
+	var releases []plan.Release
 	for _, version := range slices.Compact(versions) {
-		releases = append(releases, Release{Version: version})
+		releases = append(releases, plan.Release{Version: version})
 	}
 	return releases, nil
 }
 
 // date asks what the tags of each version name: a tag is as old as this machine
 // knows that it names this.
-func (s *artifacts) date(ctx context.Context, w *Want, releases []*Release) error {
-	repo, err := s.repository(w.packageName())
+func (s *ociSource) date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
+	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return err
 	}
@@ -89,13 +90,13 @@ func (s *artifacts) date(ctx context.Context, w *Want, releases []*Release) erro
 }
 
 // tagged says since when a tag names what it does.
-func (s *artifacts) tagged(ctx context.Context, w *Want, repo *oci.Repository, tag string) (when time.Time, seen bool, err error) {
+func (s *ociSource) tagged(ctx context.Context, w *plan.Want, repo *oci.Repository, tag string) (when time.Time, seen bool, err error) {
 	digest, err := repo.Digest(ctx, tag)
 	if err != nil {
 		return when, false, err
 	}
 	id := tag + "@" + digest
-	first, err := s.store.FirstSeen(ctx, "oci "+w.packageName(), []string{id}, s.now)
+	first, err := s.store.FirstSeen(ctx, "oci "+w.PackageName(), []string{id}, s.now)
 	if err != nil || !s.believed {
 		return first[id], true, err
 	}
@@ -135,12 +136,12 @@ func (p pattern) version(tag string) (string, bool) {
 
 // tags are the patterns of the tags of w: one, unless each platform has its own,
 // and none where the template has no version.
-func tags(w *Want) []pattern {
+func tags(w *plan.Want) []pattern {
 	any := *w
 	any.Version = anyVersion
 	var list []pattern
 	for _, platform := range lock.Platforms {
-		ref, err := any.oci(platform)
+		ref, err := any.OCI(platform)
 		if err != nil {
 			return nil
 		}
@@ -156,7 +157,7 @@ func tags(w *Want) []pattern {
 }
 
 // repository returns where a package is asked for.
-func (s *artifacts) repository(pkg string) (*oci.Repository, error) {
+func (s *ociSource) repository(pkg string) (*oci.Repository, error) {
 	// A tag makes a whole reference of it.
 	ref, err := manifest.ParseOCI(manifest.Rewrite(s.mirrors, "oci://"+pkg+":x"))
 	if err != nil {
@@ -267,9 +268,9 @@ func layer(ref manifest.OCIRef, n *oci.Node) (oci.Descriptor, error) {
 	return oci.Descriptor{}, fault.Errorf(fault.Usage, "say which: oci://HOST/REPO:TAG#FILE", "%s has %d files: %s", ref, len(found), fault.List(named))
 }
 
-func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	res := &Resolution{Missing: map[string]Missing{}}
-	repo, err := s.repository(w.packageName())
+	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +279,7 @@ func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 	keys := map[string]int{}
 	var missing error
 	for _, p := range platforms {
-		ref, err := w.oci(p)
+		ref, err := w.OCI(p)
 		if err != nil {
 			return nil, err
 		}
@@ -313,14 +314,14 @@ func (s *artifacts) Resolve(ctx context.Context, w *Want, platforms []lock.Platf
 		if keys[a.Key] > 1 { // one name for every platform
 			a.Key = a.Platforms[0] + "/" + a.Key
 		}
-		a.identity = lock.KindOf(lock.OCI).Identity(w.packageName(), a.Key, a.File)
+		a.Identity = lock.KindOf(lock.OCI).Identity(w.PackageName(), a.Key, a.File)
 	}
 	return res, nil
 }
 
 // find returns the manifest and the file of a platform, or the reason why it
 // has none.
-func (s *artifacts) find(ctx context.Context, l *look, ref manifest.OCIRef, p lock.Platform) (manifest *oci.Node, file oci.Descriptor, reason string, err error) {
+func (s *ociSource) find(ctx context.Context, l *look, ref manifest.OCIRef, p lock.Platform) (manifest *oci.Node, file oci.Descriptor, reason string, err error) {
 	top, err := l.tag(ctx, ref.Tag)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -345,7 +346,7 @@ func (s *artifacts) find(ctx context.Context, l *look, ref manifest.OCIRef, p lo
 }
 
 // artifact is a file by its digest.
-func (s *artifacts) artifact(w *Want, p lock.Platform, repo *oci.Repository, file oci.Descriptor) (*Artifact, error) {
+func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository, file oci.Descriptor) (*Artifact, error) {
 	archive, err := layerArchive(file)
 	if err != nil {
 		return nil, err
@@ -364,12 +365,12 @@ func (s *artifacts) artifact(w *Want, p lock.Platform, repo *oci.Repository, fil
 		Key:    key,
 		Label:  key,
 		File:   lock.File{Archive: archive},
-		digest: "sha256-" + base64OfHex(file.SHA256),
-		get: func(ctx context.Context, in *store.Ingest) error {
+		Digest: "sha256-" + base64OfHex(file.SHA256),
+		Get: func(ctx context.Context, in *store.Ingest) error {
 			return repo.Download(ctx, file.SHA256, file.Size, in)
 		},
-		read: reading(w, p, archive),
-		keep: keepBinaries(w),
+		Read: reading(w, p, archive),
+		Keep: keepBinaries(w),
 	}, nil
 }
 
@@ -397,7 +398,7 @@ func layerArchive(d oci.Descriptor) (string, error) {
 }
 
 // Upstream resolves the tags again and asks for each blob.
-func (s *artifacts) Upstream(ctx context.Context, w *Want, v *lock.Version) map[string]Answer {
+func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version) map[string]Answer {
 	answers := map[string]Answer{}
 	repo, err := s.repository(v.Package)
 	l := &look{repo: repo, tags: map[string]*oci.Node{}, nodes: map[string]*oci.Node{}}
@@ -426,8 +427,8 @@ func (s *artifacts) Upstream(ctx context.Context, w *Want, v *lock.Version) map[
 }
 
 // upstreamOf asks what the tag of a locked file has for a platform.
-func (s *artifacts) upstreamOf(ctx context.Context, l *look, w *Want, p lock.Platform, f lock.File) Answer {
-	ref, err := w.oci(p)
+func (s *ociSource) upstreamOf(ctx context.Context, l *look, w *plan.Want, p lock.Platform, f lock.File) Answer {
+	ref, err := w.OCI(p)
 	if err != nil {
 		return Answer{Err: err}
 	}
@@ -443,8 +444,8 @@ func (s *artifacts) upstreamOf(ctx context.Context, l *look, w *Want, p lock.Pla
 	return Answer{Expected: form(f.Manifest, f.SHA256), record: record{Digest: form(manifest.SHA256, file.SHA256)}}
 }
 
-func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) {
-	repo, err := s.repository(w.packageName())
+func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
+	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return nil, err
 	}
@@ -454,18 +455,18 @@ func (s *artifacts) Locked(w *Want, key string, f lock.File) (*Artifact, error) 
 		}
 		return &Artifact{
 			Key: key, Label: key, File: f,
-			identity: lock.KindOf(lock.OCI).Identity(w.packageName(), key, f),
-			digest:   "sha256-" + base64OfHex(f.SHA256),
-			get: func(ctx context.Context, in *store.Ingest) error {
+			Identity: lock.KindOf(lock.OCI).Identity(w.PackageName(), key, f),
+			Digest:   "sha256-" + base64OfHex(f.SHA256),
+			Get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)
 			},
-			read: reading(w, p, f.Archive),
-			keep: keepBinaries(w),
+			Read: reading(w, p, f.Archive),
+			Keep: keepBinaries(w),
 		}, nil
 	}
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
 }
 
-func (s *artifacts) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *ociSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	return nativeExecutable(w, p, tree, contents)
 }

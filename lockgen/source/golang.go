@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -24,6 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // goSource locks plugins that are published as Go source, and Go itself. The
@@ -41,14 +42,14 @@ type goSource struct {
 	locked   func(name, version string) *lock.Entry // by now: the toolchains
 	now      time.Time
 	believed bool   // [policy] lets the times of authors count
-	building *queue // compilations
+	building *Queue // compilations
 
 	mu        sync.Mutex
 	compilers map[string]*gotool.Client // by NAME@VERSION
-	builds    map[string]*queue         // by platform, one at a time: they share the standard library
+	builds    map[string]*Queue         // by platform, one at a time: they share the standard library
 }
 
-func (s *goSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	if w.From.Name == lock.GoToolchain {
 		return s.toolchain(w, platforms)
 	}
@@ -77,16 +78,16 @@ func (s *goSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platfo
 		if a.File.Integrity, a.File.GoMod = m.Sum, m.ModSum; file == "" {
 			a.File.Integrity, a.File.GoMod, file = m.ModSum, "", m.Mod
 		}
-		a.digest = a.File.Integrity
-		a.get = func(_ context.Context, in *store.Ingest) error { return s.copy(file, in) }
+		a.Digest = a.File.Integrity
+		a.Get = func(_ context.Context, in *store.Ingest) error { return s.copy(file, in) }
 		for _, p := range platforms {
 			if closure.Missing[p.Name] == "" {
 				a.Platforms = append(a.Platforms, p.Name)
 			}
 		}
 		res.Artifacts = append(res.Artifacts, a)
-		if a.trust = "transparency-log"; !s.config.Transparent(m.Path) {
-			a.trust = "first-use"
+		if a.Trust = "transparency-log"; !s.config.Transparent(m.Path) {
+			a.Trust = "first-use"
 		}
 	}
 	for name, reason := range closure.Missing {
@@ -104,7 +105,7 @@ func (s *goSource) Resolve(ctx context.Context, w *Want, platforms []lock.Platfo
 
 // Versions is two runs of Go. The only time that a proxy tells is that of the
 // commit, which its author sets: a version is as old as this machine knows it.
-func (s *goSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *goSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	scratch, err := os.MkdirTemp(s.scratch, "versions-")
 	if err != nil {
 		return nil, err
@@ -114,13 +115,13 @@ func (s *goSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	var releases []Release
+	var releases []plan.Release
 	var versions []string
 	for _, n := range news {
 		if strings.HasSuffix(n.Version, "+incompatible") {
 			continue // from before modules: a person may name it
 		}
-		releases = append(releases, Release{Version: n.Version, Yanked: n.Retracted, Deprecated: n.Deprecated})
+		releases = append(releases, plan.Release{Version: n.Version, Yanked: n.Retracted, Deprecated: n.Deprecated})
 		versions = append(versions, n.Version)
 	}
 	seen, err := s.store.FirstSeen(ctx, "go "+w.From.Name, versions, s.now)
@@ -131,7 +132,7 @@ func (s *goSource) Versions(ctx context.Context, w *Want) ([]Release, error) {
 }
 
 // date asks for the times of commits, where they count.
-func (s *goSource) date(ctx context.Context, w *Want, releases []*Release) error {
+func (s *goSource) date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
 	if !s.believed {
 		return nil
 	}
@@ -165,26 +166,26 @@ func toolchainVersion(version string, p lock.Platform) string {
 	return "v0.0.1-go" + version + "." + p.GOOS + "-" + p.GOARCH
 }
 
-func (s *goSource) main(w *Want) gotool.Main {
+func (s *goSource) main(w *plan.Want) gotool.Main {
 	return gotool.Main{Module: w.From.Name, Version: w.Version, Dir: w.Main}
 }
 
 // toolchain locks Go itself: a zip for each platform, whose hashes are known
 // when it was downloaded. Go takes it only with the checksum database.
-func (s *goSource) toolchain(w *Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	res := &Resolution{}
 	for _, p := range platforms {
 		a, err := s.artifact(lock.GoToolchain, strings.TrimPrefix(toolchainVersion(w.Version, p), "v"), false)
 		if err != nil {
-			return nil, fault.Errorf(fault.Usage, "write the version as "+GoHint, "go %s: %w", w.Version, err)
+			return nil, fault.Errorf(fault.Usage, "write the version as "+plan.GoHint, "go %s: %w", w.Version, err)
 		}
 		if f, ok := s.old(a); ok {
-			a.File.Integrity, a.File.GoMod, a.digest = f.Integrity, f.GoMod, f.Integrity
+			a.File.Integrity, a.File.GoMod, a.Digest = f.Integrity, f.GoMod, f.Integrity
 		}
 		a.Label = w.String() + " for " + p.Name
-		a.trust = "transparency-log"
+		a.Trust = "transparency-log"
 		a.Platforms = []string{p.Name}
-		a.keep = keepBinaries(w)
+		a.Keep = keepBinaries(w)
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	return res, nil
@@ -205,8 +206,8 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, erro
 	a := &Artifact{
 		Key: key, Label: name,
 		File:     lock.File{Name: path, Version: version},
-		identity: lock.KindOf(lock.Go).Identity("", key, lock.File{}),
-		keep: func(path string) int {
+		Identity: lock.KindOf(lock.Go).Identity("", key, lock.File{}),
+		Keep: func(path string) int {
 			if path == "go.mod" {
 				return 16 << 20 // as much as cmd/go reads
 			}
@@ -216,9 +217,9 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, erro
 	if modOnly {
 		a.Label += "/go.mod"
 	}
-	a.read = gotool.Unpacking(key, a.File)
-	a.get = func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, a, modOnly, in) }
-	a.verify = func(c *Content) error { return gotool.Check(key, a.File, c.Files, c.Heads["go.mod"]) }
+	a.Read = gotool.Unpacking(key, a.File)
+	a.Get = func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, a, modOnly, in) }
+	a.Verify = func(c *Content) error { return gotool.Check(key, a.File, c.Files, c.Heads["go.mod"]) }
 	return a, nil
 }
 
@@ -248,7 +249,7 @@ func (s *goSource) download(ctx context.Context, a *Artifact, modOnly bool, in *
 	case a.File.Integrity == "":
 		a.File.Integrity, a.File.GoMod = sum, gomod
 	case a.File.Integrity != sum:
-		return alarm(a, a.File.Integrity, sum)
+		return ReplacedError(a, a.File.Integrity, sum)
 	}
 	return s.copy(file, in)
 }
@@ -266,7 +267,7 @@ func (s *goSource) copy(file string, in *store.Ingest) error {
 
 // Upstream asks Go, in one run for all modules, what their authors and the checksum
 // database say of them, and the proxy whether it has their zips.
-func (s *goSource) Upstream(ctx context.Context, _ *Want, v *lock.Version) map[string]Answer {
+func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	answers := map[string]Answer{}
 	keys := slices.Sorted(maps.Keys(v.Files))
 	var modules []module.Version
@@ -340,21 +341,21 @@ func (s *goSource) hasZip(ctx context.Context, path, version string) error {
 	return err
 }
 
-func (s *goSource) Locked(_ *Want, key string, f lock.File) (*Artifact, error) {
+func (s *goSource) Locked(_ *plan.Want, key string, f lock.File) (*Artifact, error) {
 	a, err := s.artifact(f.Name, f.Version, strings.HasSuffix(key, ".mod"))
 	if err != nil {
 		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q: %w", key, err)
 	}
-	a.File.Integrity, a.File.GoMod, a.digest = f.Integrity, f.GoMod, f.Integrity
+	a.File.Integrity, a.File.GoMod, a.Digest = f.Integrity, f.GoMod, f.Integrity
 	return a, nil
 }
 
-func (s *goSource) Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *goSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	return nativeExecutable(w, p, tree, contents)
 }
 
 // compile builds the executable for a platform, whichever this machine is.
-func (s *goSource) compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
+func (s *goSource) compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
 	if w.From.Name == lock.GoToolchain {
 		return lock.Cell{}, false, nil
 	}
@@ -379,7 +380,7 @@ func (s *goSource) compile(ctx context.Context, w *Want, p lock.Platform, artifa
 		b.Modules = append(b.Modules, m)
 	}
 	// The last candidate is the one that ends in .exe on Windows.
-	paths := w.binaries(p)
+	paths := w.Binaries(p)
 	binary := paths[len(paths)-1]
 	root := filepath.Join(dir, "tree")
 	out := filepath.Join(root, filepath.FromSlash(binary))
@@ -394,7 +395,7 @@ func (s *goSource) compile(ctx context.Context, w *Want, p lock.Platform, artifa
 	s.say("compiling %s for %s", w, p.Name)
 	if err := compiler.Build(ctx, b, out); err != nil {
 		if errors.Is(err, proc.ErrCompile) {
-			err = fmt.Errorf("%w: %w", &holeError{"it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
+			err = fmt.Errorf("%w: %w", &UnsupportedError{"it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
 		}
 		return lock.Cell{}, true, err
 	}
@@ -417,15 +418,15 @@ func (s *goSource) compile(ctx context.Context, w *Want, p lock.Platform, artifa
 func (s *goSource) turn(ctx context.Context, p lock.Platform) (leave func(), err error) {
 	s.mu.Lock()
 	if s.builds[p.Name] == nil {
-		s.builds[p.Name] = newQueue(1)
+		s.builds[p.Name] = NewQueue(1)
 	}
 	own := s.builds[p.Name]
 	s.mu.Unlock()
-	first, err := own.enter(ctx, false)
+	first, err := own.Enter(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	second, err := s.building.enter(ctx, false)
+	second, err := s.building.Enter(ctx, false)
 	if err != nil {
 		first()
 		return nil, err
@@ -466,7 +467,7 @@ func checkFile(p lock.Platform, path, name string) error {
 }
 
 // compiler returns the locked Go that compiles w, unpacked.
-func (s *goSource) compiler(ctx context.Context, w *Want) (*gotool.Client, error) {
+func (s *goSource) compiler(ctx context.Context, w *plan.Want) (*gotool.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g := s.compilers[w.Toolchain]; g != nil {
@@ -496,5 +497,5 @@ func (s *goSource) fetchFile(ctx context.Context, e *lock.Entry, key string, in 
 	if err != nil {
 		return err
 	}
-	return a.get(ctx, in)
+	return a.Get(ctx, in)
 }

@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // maxReleases bounds a document of GitHub, in bytes; a release of a hundred
@@ -72,7 +73,7 @@ func (r *gitHubRelease) released(needed func(name string) bool) time.Time {
 }
 
 // gitHub asks GitHub's interface for a document.
-func (s *plain) gitHub(ctx context.Context, address string) ([]byte, error) {
+func (s *httpSource) gitHub(ctx context.Context, address string) ([]byte, error) {
 	body, err := s.document(ctx, address, "application/vnd.github+json", maxReleases)
 	if errors.Is(err, remote.ErrRateLimit) {
 		err = fault.Errorf(fault.Of(err), "set GITHUB_TOKEN to a token of yours, which needs no permission, or wait", "%w", err)
@@ -83,9 +84,9 @@ func (s *plain) gitHub(ctx context.Context, address string) ([]byte, error) {
 // Versions lists the releases of a repository (docs.github.com/rest/releases,
 // "List releases"), a request for each hundred. A source that is the template of
 // a URL has no list.
-func (s *plain) Versions(ctx context.Context, w *Want) ([]Release, error) {
+func (s *httpSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	owner, repo, ok := w.From.GitHub()
-	tag, one := newPattern(w.naming.ReleaseTag(anyVersion))
+	tag, one := newPattern(w.Naming.ReleaseTag(anyVersion))
 	if !ok || !one {
 		return nil, noList(w)
 	}
@@ -111,7 +112,7 @@ func (s *plain) Versions(ctx context.Context, w *Want) ([]Release, error) {
 			break
 		}
 	}
-	var releases []Release
+	var releases []plan.Release
 	for _, r := range all {
 		version, ok := tag.version(r.Tag)
 		if !ok || r.Draft {
@@ -121,11 +122,11 @@ func (s *plain) Versions(ctx context.Context, w *Want) ([]Release, error) {
 		of.Version = version
 		needed := func(name string) bool {
 			return slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool {
-				asset, _ := of.asset(p)
+				asset, _ := of.Asset(p)
 				return asset == name
 			})
 		}
-		releases = append(releases, Release{Version: version, Released: r.released(needed), Pre: r.Prerelease})
+		releases = append(releases, plan.Release{Version: version, Released: r.released(needed), Pre: r.Prerelease})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +140,7 @@ func (s *plain) Versions(ctx context.Context, w *Want) ([]Release, error) {
 }
 
 // listedRelease is a release that [plain.Versions] has seen, nil for none.
-func (s *plain) listedRelease(w *Want, tag string) *gitHubRelease {
+func (s *httpSource) listedRelease(w *plan.Want, tag string) *gitHubRelease {
 	owner, repo, _ := w.From.GitHub()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,9 +154,9 @@ var errNoAsset = errors.New("has no file")
 // release by tag name") and returns the SHA-256 that GitHub computed when the
 // asset was uploaded, "" for one from before June 2025. There is one request a
 // release, none where the list of them was asked for.
-func (s *plain) assetDigest(ctx context.Context, w *Want, asset string) (string, error) {
+func (s *httpSource) assetDigest(ctx context.Context, w *plan.Want, asset string) (string, error) {
 	owner, repo, _ := w.From.GitHub()
-	tag := w.naming.ReleaseTag(w.Version)
+	tag := w.Naming.ReleaseTag(w.Version)
 	address := manifest.GitHubAPI + "/repos/" + owner + "/" + repo + "/releases/tags/" + url.PathEscape(tag)
 	if listed := s.listedRelease(w, tag); listed != nil {
 		return s.digestIn(ctx, w, listed, asset)
@@ -177,9 +178,9 @@ func (s *plain) assetDigest(ctx context.Context, w *Want, asset string) (string,
 
 // digestIn finds the digest of an asset of a release, on further pages where the
 // release itself does not have all.
-func (s *plain) digestIn(ctx context.Context, w *Want, release *gitHubRelease, asset string) (string, error) {
+func (s *httpSource) digestIn(ctx context.Context, w *plan.Want, release *gitHubRelease, asset string) (string, error) {
 	owner, repo, _ := w.From.GitHub()
-	tag := w.naming.ReleaseTag(w.Version)
+	tag := w.Naming.ReleaseTag(w.Version)
 	assets := release.Assets
 	has := func(a gitHubAsset) bool { return a.Name == asset }
 	for page := 1; !slices.ContainsFunc(assets, has) && release.ID != 0 && len(release.Assets) >= fewestAssets && page <= maxPages; page++ {

@@ -1,4 +1,7 @@
-package resolve
+// Package source asks where plugins are published: what a version consists of,
+// which versions there are, and what has become of what is locked. There is one
+// [Source] for each kind, a file each, and a [Session] that makes them.
+package source
 
 import (
 	"context"
@@ -13,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // A Source locks plugins of one kind. It finds out what a plugin consists of;
@@ -31,23 +35,23 @@ import (
 //   - Nothing is installed and no code of a package runs.
 type Source interface {
 	// Resolve finds the closure of w for each of the platforms.
-	Resolve(ctx context.Context, w *Want, platforms []lock.Platform) (*Resolution, error)
+	Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error)
 	// Locked returns the artifact of a file that a lock holds, to download it
 	// again. W is the plugin version that the file belongs to.
-	Locked(w *Want, key string, f lock.File) (*Artifact, error)
+	Locked(w *plan.Want, key string, f lock.File) (*Artifact, error)
 	// Versions lists every version of the package of w, in no order, in one
 	// request where the source is asked by us. A package that is not there
 	// matches [fs.ErrNotExist]; where the source knows no list the error is of
 	// class [fault.Usage]. Released is zero where the source has no clock that the
 	// publisher cannot set.
-	Versions(ctx context.Context, w *Want) ([]Release, error)
+	Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error)
 	// Upstream asks what the source has today of the files of v, which is locked
 	// of w, without downloading them. The answers are by the key of a file.
-	Upstream(ctx context.Context, w *Want, v *lock.Version) map[string]Answer
+	Upstream(ctx context.Context, w *plan.Want, v *lock.Version) map[string]Answer
 	// Executable finds the executable of w in the verified tree of a platform,
 	// and proves what can be proved of it. Contents are those of the
 	// resolution's artifacts, by key.
-	Executable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error)
+	Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error)
 }
 
 // A Resolution is what a source found.
@@ -60,18 +64,18 @@ type Resolution struct {
 	BuildScripts []string
 }
 
-// A compiler is a [Source] whose plugins are compiled when they are locked: their
+// A Compiler is a [Source] whose plugins are compiled when they are locked: their
 // trees are not what the artifacts hold, but what is made of them.
-type compiler interface {
-	// compile makes the cell of w on a platform from the artifacts for it and
+type Compiler interface {
+	// Compile makes the cell of w on a platform from the artifacts for it and
 	// their contents, by key; compiled is false where w is unpacked after all.
-	compile(ctx context.Context, w *Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error)
+	Compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error)
 }
 
-// A finisher is a [Source] that says more of a version than its files and cells.
-type finisher interface {
-	// finish completes v. Contents are those of its files, by key.
-	finish(w *Want, v *lock.Version, contents map[string]*Content) error
+// A Finisher is a [Source] that says more of a version than its files and cells.
+type Finisher interface {
+	// Finish completes v. Contents are those of its files, by key.
+	Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error
 }
 
 // A dater is a [Source] whose lists do not say when versions were released: it
@@ -79,11 +83,11 @@ type finisher interface {
 type dater interface {
 	// date fills in Released and Seen of some releases of w, those of which it
 	// can learn something.
-	date(ctx context.Context, w *Want, releases []*Release) error
+	date(ctx context.Context, w *plan.Want, releases []*plan.Release) error
 }
 
 // noList is the error of a source that cannot be asked which versions there are.
-func noList(w *Want) error {
+func noList(w *plan.Want) error {
 	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Spec)
 }
 
@@ -101,41 +105,41 @@ type Artifact struct {
 	Label     string    // for messages, without a host
 	Prefix    string    // path of its files in the tree, "" for the root; pip: see [lock.File.Roots]
 
-	// compiled marks source code: a cell that is made of it has no tree, for
+	// Compiled marks source code: a cell that is made of it has no tree, for
 	// that depends on who compiles.
-	compiled bool
+	Compiled bool
 
-	// aged says that the version was chosen by a client, so that
+	// Aged says that the version was chosen by a client, so that
 	// minimum-release-age applies; released is the registry's word, zero for
 	// none.
-	aged     bool
-	released time.Time
+	Aged     bool
+	Released time.Time
 
-	// identity names the thing that may never change its bytes, such as
+	// Identity names the thing that may never change its bytes, such as
 	// name@version in one registry: two artifacts of one identity are one
 	// download, and the old lock is searched by it.
-	identity string
-	// digest is upstream's own, "sha512-…" or "sha256-…" and the standard
+	Identity string
+	// Digest is upstream's own, "sha512-…" or "sha256-…" and the standard
 	// base64 of it; "" where there is none.
-	digest string
-	// also is a second one of the same form, "" for none.
-	also string
-	// trust is the evidence that digest rests on, one of lock.Trusts; "" is
+	Digest string
+	// Also is a second one of the same form, "" for none.
+	Also string
+	// Trust is the evidence that digest rests on, one of lock.Trusts; "" is
 	// "registry".
-	trust string
-	from  string // " from URL" of the last download, unless Label says so
-	// get brings the bytes.
-	get func(ctx context.Context, in *store.Ingest) error
-	// read says how to read the bytes, with paths relative to Prefix. Keep
+	Trust string
+	From  string // " from URL" of the last download, unless Label says so
+	// Get brings the bytes.
+	Get func(ctx context.Context, in *store.Ingest) error
+	// Read says how to read the bytes, with paths relative to Prefix. Keep
 	// names the files whose first bytes the source wants to see.
-	read archive.Options
-	keep func(path string) (bytes int)
-	// verify proves what can be proved of the content by itself; nil for none.
-	verify func(c *Content) error
+	Read archive.Options
+	Keep func(path string) (bytes int)
+	// Verify proves what can be proved of the content by itself; nil for none.
+	Verify func(c *Content) error
 }
 
-// roots lists the folders of the tree that an artifact is unpacked into.
-func (a *Artifact) roots() []string {
+// Roots lists the folders of the tree that an artifact is unpacked into.
+func (a *Artifact) Roots() []string {
 	if a.Prefix != "" {
 		return []string{a.Prefix}
 	}
@@ -148,14 +152,14 @@ type Content struct {
 	Files  []archive.File // paths relative to the artifact's prefix
 	Heads  map[string][]byte
 
-	again func(tap func(path string) io.Writer) error // reads it once more, for verify
+	Reread func(tap func(path string) io.Writer) error // reads it once more, for verify
 }
 
 // A Tree is the files of one platform by their locked paths.
 type Tree map[string]archive.File
 
-// under lists what lies beside a path that is missing, for messages.
-func (t Tree) under(missing string) string {
+// Under lists what lies beside a path that is missing, for messages.
+func (t Tree) Under(missing string) string {
 	dir := missing[:strings.LastIndexByte(missing, '/')+1]
 	var names []string
 	for path := range t {
@@ -168,10 +172,10 @@ func (t Tree) under(missing string) string {
 
 // keepBinaries asks for the first bytes of every file that may be the
 // executable of w on some platform.
-func keepBinaries(w *Want) func(path string) int {
+func keepBinaries(w *plan.Want) func(path string) int {
 	keep := map[string]bool{}
 	for _, p := range lock.Platforms {
-		for _, b := range w.binaries(p) {
+		for _, b := range w.Binaries(p) {
 			keep[b] = true
 		}
 	}
@@ -185,15 +189,15 @@ func keepBinaries(w *Want) func(path string) int {
 
 // reading says how to read a file of a form of [lock.Archives], or an executable
 // where archive is "".
-func reading(w *Want, p lock.Platform, archive string) archive.Options {
+func reading(w *plan.Want, p lock.Platform, archive string) archive.Options {
 	// The last candidate is the one that ends in .exe on Windows.
-	paths := w.binaries(p)
+	paths := w.Binaries(p)
 	return install.Release(archive, paths[len(paths)-1])
 }
 
 // nativeExecutable finds a compiled executable by its path, and looks at it.
-func nativeExecutable(w *Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	paths := w.binaries(p)
+func nativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	paths := w.Binaries(p)
 	for _, path := range paths {
 		f, ok := tree[path]
 		if !ok {
@@ -210,7 +214,7 @@ func nativeExecutable(w *Want, p lock.Platform, tree Tree, contents map[string]*
 		}
 		return path, nil
 	}
-	return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", paths[0], tree.under(paths[0]))
+	return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", paths[0], tree.Under(paths[0]))
 }
 
 func base64OfHex(s string) string {
@@ -221,18 +225,18 @@ func base64OfHex(s string) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// oldDigest is a locked file's digest in the form of the artifact's, "" where
+// OldDigest is a locked file's digest in the form of the artifact's, "" where
 // upstream had none of that form.
-func oldDigest(a *Artifact, f lock.File) string {
-	if strings.HasPrefix(a.digest, "sha256-") {
+func OldDigest(a *Artifact, f lock.File) string {
+	if strings.HasPrefix(a.Digest, "sha256-") {
 		return "sha256-" + base64OfHex(f.SHA256)
 	}
 	return f.Integrity
 }
 
-func alarm(a *Artifact, want, got string) error {
+func ReplacedError(a *Artifact, want, got string) error {
 	return fault.Errorf(fault.Integrity,
 		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
 		"SECURITY: %s%s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
-		a.Label, a.from, want, got)
+		a.Label, a.From, want, got)
 }

@@ -1,4 +1,4 @@
-package resolve
+package source
 
 import (
 	"context"
@@ -9,21 +9,21 @@ import (
 )
 
 func TestQueue(t *testing.T) {
-	q := newQueue(1)
-	leave, err := q.enter(t.Context(), false)
+	q := NewQueue(1)
+	leave, err := q.Enter(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if _, err := q.enter(ended, true); !errors.Is(err, context.Canceled) {
+	if _, err := q.Enter(ended, true); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}
 	order := make(chan string, 2)
 	var waiting sync.WaitGroup
 	for i, name := range []string{"last", "urgent"} {
 		waiting.Go(func() {
-			leave, err := q.enter(t.Context(), name == "urgent")
+			leave, err := q.Enter(t.Context(), name == "urgent")
 			if err != nil {
 				t.Error(err)
 			}
@@ -42,7 +42,7 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-func (q *queue) length() int {
+func (q *Queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.waiting[0]) + len(q.waiting[1])
