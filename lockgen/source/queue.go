@@ -14,6 +14,7 @@ type Queue struct {
 	waiting [2][]chan struct{} // urgent, and not
 }
 
+// NewQueue returns a queue that lets in n at once.
 func NewQueue(n int) *Queue { return &Queue{free: n} }
 
 // Enter waits for a place, which leave gives back.

@@ -234,6 +234,8 @@ func OldDigest(a *Artifact, f lock.File) string {
 	return f.Integrity
 }
 
+// ReplacedError is the error, of class [fault.Integrity], for an artifact that has
+// other bytes than when it was locked.
 func ReplacedError(a *Artifact, want, got string) error {
 	return fault.Errorf(fault.Integrity,
 		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
