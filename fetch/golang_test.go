@@ -2,14 +2,20 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
@@ -292,4 +298,82 @@ func (w *world) again(t *testing.T) *world {
 	c.registry.Module(goItself(t))
 	c.registries = "go = \"" + c.registry.GoProxy() + "\"\n"
 	return &c
+}
+
+// TestGoCacheDamaged: whatever is wrong with what Go's build cache has of a plugin,
+// the plugin compiles to the locked bytes and the cache is good again.
+func TestGoCacheDamaged(t *testing.T) {
+	w := newGoWorld(t)
+	entries := func() []string {
+		names, err := filepath.Glob(filepath.Join(w.cache, "go-build", "[0-9a-f][0-9a-f]", "*-[ad]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	// Go renews the time of what it uses, where it is more than an hour old.
+	old := time.Now().Add(-2 * time.Hour)
+	for _, name := range entries() {
+		if err := os.Chtimes(name, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := w.must("get", "plug")
+	tree := filepath.Dir(program)
+	used := map[string][]string{}
+	for _, name := range entries() {
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) < time.Hour && info.Mode().IsRegular() && info.Size() > 0 {
+			used[name[len(name)-1:]] = append(used[name[len(name)-1:]], name)
+		}
+	}
+	if len(used["a"]) < 10 || len(used["d"]) < 10 {
+		t.Fatalf("%d actions and %d outputs are used by a build", len(used["a"]), len(used["d"]))
+	}
+	// rewrite leaves the file alone that tests share.
+	rewrite := func(name string, change func([]byte) []byte) error {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.WriteFile(name+"~", change(bytes.Clone(data)), 0o644), os.Rename(name+"~", name))
+	}
+	damages := map[string]func(name string) error{
+		"flipped": func(name string) error {
+			return rewrite(name, func(b []byte) []byte { b[len(b)/3] ^= 1; return b })
+		},
+		"truncated": func(name string) error { return rewrite(name, func(b []byte) []byte { return b[:len(b)/2] }) },
+		"emptied":   func(name string) error { return rewrite(name, func([]byte) []byte { return nil }) },
+		"deleted":   os.Remove,
+	}
+	random, wrong, tried := rand.New(rand.NewSource(11)), 0, 0
+	for range full(10) {
+		for what, do := range damages {
+			for _, kind := range []string{"a", "d"} {
+				for range 3 {
+					name := used[kind][random.Intn(len(used[kind]))]
+					if err := do(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+						t.Fatal(what, err)
+					}
+					tried++
+				}
+			}
+		}
+		for _, name := range []string{tree, tree + ".ok", tree + ".seen"} {
+			if err := os.RemoveAll(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if status, stdout, stderr := w.fetch("get", "plug"); status != 0 || stdout != program+"\n" || !isTree(t, tree, filepath.Base(tree)) {
+			wrong++
+			t.Errorf("%d %q %s", status, stdout, stderr)
+		}
+		for _, name := range entries() {
+			digest, output := strings.CutSuffix(filepath.Base(name), "-d")
+			data, err := os.ReadFile(name)
+			if output && (err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != digest) && slices.Contains(used["d"], name) {
+				t.Errorf("%s is still not what it says: %v", name, err)
+			}
+		}
+	}
+	t.Logf("entries of Go's build cache: %d damaged, %d builds of %d wrong", tried, wrong, full(10))
 }
