@@ -15,7 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
@@ -121,7 +121,7 @@ func (w *world) cells(v *lock.Version, key, binary string, a fake.Artifact) {
 		w.Skip("skipped: no lock knows this machine")
 	}
 	v.Platforms = map[string]lock.Cell{host.Name: {Binary: binary}}
-	files, err := install.Unpack(w.Context(), f, "", v, key, host.Name)
+	files, err := kind.Unpack(w.Context(), f, "", v, key, host.Name)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/managers"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
@@ -164,7 +165,7 @@ func BenchmarkInstall(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		files, err := install.Unpack(b.Context(), blob, "", v, key, host.Name)
+		files, err := kind.Unpack(b.Context(), blob, "", v, key, host.Name)
 		if err != nil {
 			b.Fatal(err)
 		}

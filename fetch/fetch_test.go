@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
@@ -117,7 +118,7 @@ func (w *world) add(name, version string, v lock.Version, binary string, files m
 			w.Fatal(err)
 		}
 		v.Platforms[host(w)] = lock.Cell{Binary: binary}
-		part, err := install.Unpack(w.Context(), f, "", &v, key, host(w))
+		part, err := kind.Unpack(w.Context(), f, "", &v, key, host(w))
 		f.Close()
 		if err != nil {
 			w.Fatal(err)

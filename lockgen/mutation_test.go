@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -74,7 +75,7 @@ func (r *upstream) add(name, version string, v lock.Version, bodies map[string][
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			part, err := install.Unpack(r.t.Context(), f, "", &v, key, platform)
+			part, err := kind.Unpack(r.t.Context(), f, "", &v, key, platform)
 			f.Close()
 			if err != nil {
 				r.t.Fatal(err)

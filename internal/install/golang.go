@@ -1,11 +1,9 @@
 package install
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,52 +11,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-const (
-	maxGoMod  = 16 << 20  // bytes, as much as cmd/go reads
-	maxModule = 500 << 20 // bytes of a module zip, golang.org/x/mod/zip.MaxZipFile
-)
-
-// unpackGo is Unpack for a file of source go; it also returns the go.mod in it,
-// nil where there is none. Its hash decides, however its zip was packed.
-func unpackGo(ctx context.Context, f *os.File, dir, key string, file lock.File) (files []archive.File, goMod []byte, err error) {
-	var text *bytes.Buffer
-	o := gotool.Unpacking(key, file)
-	o.Tap = func(name string) io.Writer {
-		if name != "go.mod" {
-			return nil
-		}
-		text = new(bytes.Buffer)
-		return &limited{text, maxGoMod}
-	}
-	if files, err = archive.Unpack(ctx, f, dir, o); err != nil {
-		return nil, nil, err
-	}
-	if text != nil {
-		goMod = text.Bytes()
-	}
-	return files, goMod, gotool.Check(key, file, files, goMod)
-}
-
-// limited takes so many bytes and refuses more.
-type limited struct {
-	w    io.Writer
-	room int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.room -= len(p); l.room < 0 {
-		return 0, fault.Errorf(fault.Integrity, "do not use it; tell the author of the module", "go.mod has more than %d bytes", maxGoMod)
-	}
-	return l.w.Write(p)
-}
+const maxModule = 500 << 20 // bytes of a module zip, golang.org/x/mod/zip.MaxZipFile
 
 // bringPacked takes the zip of a module with other bytes than are locked: a
 // proxy may pack the same files anew. Whoever reads it compares their hash.
@@ -144,7 +105,11 @@ func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile stri
 		return m, fmt.Errorf("%s: %w", key, err)
 	}
 	defer blob.Close()
-	_, goMod, err := unpackGo(ctx, blob, "", key, f)
+	module, a := kind.Of(e.Locked.Source), kind.Artifact{Key: key, File: f}
+	c, err := module.Read(ctx, blob, "", "", a)
+	if err == nil {
+		err = module.Check(a, c)
+	}
 	if err != nil {
 		return m, fmt.Errorf("%s: %w", key, err)
 	}
@@ -153,7 +118,7 @@ func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile stri
 		return m, nil
 	}
 	m.Zip, m.Sum, m.Mod, m.ModSum = blob.Name(), f.Integrity, modFile, f.GoMod
-	text, _ := gotool.ModOf(m.Path, goMod)
+	text, _ := gotool.ModOf(m.Path, c.Heads["go.mod"])
 	return m, os.WriteFile(modFile, text, 0o644)
 }
 

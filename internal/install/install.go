@@ -9,7 +9,6 @@
 package install
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,11 +26,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/managers"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/store"
-	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 // An Installer installs entries on one machine. Store, Host and Download are
@@ -280,49 +279,14 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 	return parts, g.Wait()
 }
 
-// read is Unpack, but remembers what the package files hold that a manager will
+// read is [kind.Unpack], but remembers what the package files hold that a manager will
 // unpack: reading them takes as long as the fastest of them needs for its work.
 func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
-	read := func() ([]archive.File, error) { return Unpack(ctx, f, dir, v, key, platform) }
-	file := v.Files[key]
-	switch {
-	case dir != "":
-		return read()
-	case v.Source == lock.NPM:
-		return i.Store.Listed(digest(file), fmt.Sprintf("npm %d %q", npm.BinsRule, key), read)
-	case v.Source == lock.Pip:
-		return i.Store.Listed(digest(file), fmt.Sprintf("wheel %d %q %q", wheel.Rule, key, file.Roots()), read)
+	read := func() ([]archive.File, error) { return kind.Unpack(ctx, f, dir, v, key, platform) }
+	if rule := kind.Of(v.Source).Rule(key, v.Files[key]); rule != "" && dir == "" {
+		return i.Store.Listed(digest(v.Files[key]), rule, read)
 	}
 	return read()
-}
-
-// Unpack reads one artifact of a version as its source kind demands and writes
-// what it holds below dir; with dir == "" it only reads.
-func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
-	var o archive.Options
-	switch v.Source {
-	case lock.NPM:
-		o = archive.Options{Format: "tar.gz", StripTop: true, Prefix: key}
-		addBins(&o, key)
-	case lock.Pip:
-		var files []archive.File
-		for _, root := range v.Files[key].Roots() {
-			part, err := wheel.Unpack(ctx, f, dir, key, root)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, part...)
-		}
-		return files, nil
-	case lock.Go:
-		files, _, err := unpackGo(ctx, f, dir, key, v.Files[key])
-		return files, err
-	default:
-		o = Release(v.Files[key].Archive, v.Platforms[platform].Binary)
-		executable := v.Executable(platform)
-		o.Exec = func(path string) bool { return path == executable }
-	}
-	return archive.Unpack(ctx, f, dir, o)
 }
 
 // Release says how a file of kind HTTP or OCI is read: an archive, or a file whose
@@ -332,29 +296,6 @@ func Release(file, binary string) archive.Options {
 		file = "raw"
 	}
 	return archive.Options{Format: file, Release: true, RawName: binary}
-}
-
-// addBins makes the files executable that the package.json of an npm package
-// names in "bin", as npm does.
-func addBins(o *archive.Options, folder string) {
-	var text bytes.Buffer
-	o.Tap = func(name string) io.Writer {
-		if name == folder+"/package.json" {
-			return &text
-		}
-		return nil
-	}
-	bins := sync.OnceValue(func() map[string]bool {
-		paths := make(map[string]bool)
-		// A package.json that is not JSON names nothing; then the tree differs
-		// from the lock, for lockgen refuses such a package.
-		named, _ := npm.Bins(text.Bytes())
-		for _, file := range named {
-			paths[folder+"/"+file] = true
-		}
-		return paths
-	})
-	o.Exec = func(name string) bool { return bins()[name] }
 }
 
 // parallelDownloads bounds the files that are brought at a time.

@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -162,7 +163,7 @@ func unpacked(t *testing.T, v *lock.Version, wheel fake.Wheel, platform string) 
 		t.Fatal(err)
 	}
 	defer in.Close()
-	if files, err = install.Unpack(t.Context(), in, "", v, wheel.Filename(), platform); err != nil {
+	if files, err = kind.Unpack(t.Context(), in, "", v, wheel.Filename(), platform); err != nil {
 		t.Fatal(err)
 	}
 	if tree, err = archive.TreeHash(files); err != nil {

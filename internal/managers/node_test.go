@@ -26,6 +26,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
@@ -141,24 +143,7 @@ func unpack(t *testing.T, pkgs []Tarball) []archive.File {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		var manifest bytes.Buffer
-		files, err := archive.Unpack(t.Context(), f, "", archive.Options{
-			Format: "tar.gz", StripTop: true, Prefix: p.Path,
-			Tap: func(name string) io.Writer {
-				if name == p.Path+"/package.json" {
-					return &manifest
-				}
-				return nil
-			},
-			Exec: func(name string) bool {
-				bins, err := npm.Bins(manifest.Bytes())
-				if err != nil {
-					t.Error(err)
-				}
-				rel, _ := strings.CutPrefix(name, p.Path+"/")
-				return slices.Contains(slices.Collect(maps.Values(bins)), rel)
-			},
-		})
+		files, err := kind.Unpack(t.Context(), f, "", &lock.Version{Source: lock.NPM}, p.Path, "")
 		if err != nil {
 			t.Fatal(err)
 		}

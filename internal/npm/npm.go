@@ -233,22 +233,34 @@ func (n *Client) defaultRegistry(ctx context.Context) (string, error) {
 	return said, nil
 }
 
-// BinsRule is the number of the rule of [Bins], under which the package install
-// remembers what it said: another rule has another number.
+// BinsRule is the number of the rule of [PackageJSON.Bins], under which the package
+// install remembers what it said: another rule has another number.
 const BinsRule = 1
 
-// Bins returns the executables that a package.json names in "bin": by name,
-// each the path of its file inside the package. In a tree exactly these files
-// of a package are executable, besides those that are so in its tarball;
-// "directories.bin" does not count, for npm is not consistent about it. Paths are read as npm reads them: they
-// cannot leave the package. Not JSON, or not an object, is an error without a
-// class.
-func Bins(packageJSON []byte) (map[string]string, error) {
+// A PackageJSON is what a package says of itself.
+type PackageJSON struct {
+	Name    string         `json:"name"`
+	Version string         `json:"version"`
+	Scripts map[string]any `json:"scripts"`
+
+	// Bins are the executables that it names in "bin": by name, each the path of its
+	// file inside the package. In a tree exactly these files of a package are
+	// executable, besides those that are so in its tarball; "directories.bin" does
+	// not count, for npm is not consistent about it. Paths are read as npm reads
+	// them: they cannot leave the package.
+	Bins map[string]string `json:"-"`
+	// Executable has the paths of Bins.
+	Executable map[string]bool `json:"-"`
+}
+
+// ParsePackageJSON reads a package.json. Not JSON, or not an object, is an error
+// without a class.
+func ParsePackageJSON(data []byte) (*PackageJSON, error) {
 	var pkg struct {
-		Name string          `json:"name"`
-		Bin  json.RawMessage `json:"bin"`
+		PackageJSON
+		Bin json.RawMessage `json:"bin"`
 	}
-	if err := json.Unmarshal(packageJSON, &pkg); err != nil {
+	if err := json.Unmarshal(data, &pkg); err != nil {
 		return nil, fmt.Errorf("package.json: %w", err)
 	}
 	var one string
@@ -276,5 +288,18 @@ func Bins(packageJSON []byte) (map[string]string, error) {
 			}
 		}
 	}
-	return bins, nil
+	pkg.PackageJSON.Bins, pkg.Executable = bins, map[string]bool{}
+	for _, file := range bins {
+		pkg.Executable[file] = true
+	}
+	return &pkg.PackageJSON, nil
+}
+
+// Bins are those of [ParsePackageJSON].
+func Bins(packageJSON []byte) (map[string]string, error) {
+	pkg, err := ParsePackageJSON(packageJSON)
+	if err != nil {
+		return nil, err
+	}
+	return pkg.Bins, nil
 }

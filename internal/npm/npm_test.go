@@ -206,13 +206,13 @@ func TestBins(t *testing.T) {
 		`{"name":"a","directories":{"bin":"bin"}}`:                                `{}`,
 		`{"name":"a","bin":null}`:                                                 `{}`,
 	} {
-		bins, err := Bins([]byte(text))
-		got, _ := json.Marshal(bins)
+		pkg, err := ParsePackageJSON([]byte(text))
+		got, _ := json.Marshal(pkg.Bins)
 		if err != nil || string(got) != want {
-			t.Errorf("Bins(%s) = %s, %v, want %s", text, got, err, want)
+			t.Errorf("Bins of %s are %s, %v, want %s", text, got, err, want)
 		}
 	}
-	if _, err := Bins([]byte(`[]`)); err == nil {
+	if _, err := ParsePackageJSON([]byte(`[]`)); err == nil {
 		t.Error("a list is taken for a package.json")
 	}
 }

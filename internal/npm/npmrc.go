@@ -3,7 +3,6 @@ package npm
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"io"
 	"os"
 	"path"
@@ -12,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
 // maxNPMRC bounds the bytes of an .npmrc and of a package.json that are read.

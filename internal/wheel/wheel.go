@@ -13,8 +13,6 @@
 package wheel
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/csv"
@@ -23,7 +21,6 @@ import (
 	"hash"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -104,35 +101,6 @@ func Keep(path string) int {
 
 // Rule numbers what [Check] refuses: raise it with every change.
 const Rule = 1
-
-// Unpack is [store.Unpack] of the wheel with this file name, and Check of what is in it.
-// Prefix is put before every path, "" for none.
-func Unpack(ctx context.Context, f *os.File, dst, file, prefix string) ([]archive.File, error) {
-	texts := map[string]*bytes.Buffer{}
-	own := func(path string) string { return strings.TrimPrefix(path, prefix+"/") }
-	o := archive.Options{Format: "zip", Prefix: prefix, Tap: func(path string) io.Writer {
-		if path = own(path); Keep(path) == 0 {
-			return nil
-		}
-		texts[path] = new(bytes.Buffer)
-		return &most{texts[path], Keep(path)}
-	}}
-	files, err := archive.Unpack(ctx, f, dst, o)
-	if err != nil {
-		return nil, err
-	}
-	inside, kept := slices.Clone(files), map[string][]byte{}
-	for i := range inside {
-		inside[i].Path = own(inside[i].Path)
-	}
-	for path, text := range texts {
-		kept[path] = text.Bytes()
-	}
-	return files, Check(file, inside, kept, func(tap func(path string) io.Writer) error {
-		_, err := archive.Unpack(ctx, f, "", archive.Options{Format: "zip", Tap: tap})
-		return err
-	})
-}
 
 // Check proves that what a wheel says of itself is true: that its RECORD has
 // each of its files, with size and a digest of SHA-256 or better, and nothing
@@ -400,17 +368,4 @@ func EntryPoints(text []byte) []EntryPoint {
 		}
 	}
 	return points
-}
-
-// most keeps the first bytes of a file; that there are more [Check] knows.
-type most struct {
-	to   *bytes.Buffer
-	room int
-}
-
-func (m *most) Write(p []byte) (int, error) {
-	n := min(len(p), m.room)
-	m.room -= n
-	m.to.Write(p[:n])
-	return len(p), nil
 }

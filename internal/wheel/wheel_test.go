@@ -1,4 +1,4 @@
-package wheel
+package wheel_test
 
 import (
 	"archive/zip"
@@ -18,6 +18,9 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 const info = "gen-1.0.dist-info/"
@@ -80,14 +83,14 @@ func pack(t *testing.T, files map[string]string, more ...string) string {
 	return file
 }
 
-func check(t *testing.T, file, name, prefix string) error {
+func check(t *testing.T, file, name string, pythons ...string) error {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	_, err = Unpack(t.Context(), f, "", name, prefix)
+	_, err = kind.Unpack(t.Context(), f, "", &lock.Version{Source: lock.Pip, Files: map[string]lock.File{name: {Python: pythons}}}, name, "")
 	return err
 }
 
@@ -202,7 +205,7 @@ func TestBad(t *testing.T) {
 	for _, tt := range tests {
 		files := plain()
 		tt.edit(files)
-		err := check(t, pack(t, files, tt.more...), name, "")
+		err := check(t, pack(t, files, tt.more...), name)
 		if fault.Of(err) != fault.Integrity || err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v (class %v), want %q", tt.what, err, fault.Of(err), tt.says)
 		}
@@ -234,8 +237,8 @@ func TestGood(t *testing.T) {
 			tt.edit(files)
 		}
 		files[info+"RECORD"] = record(files)
-		for _, prefix := range []string{"", "py3.12"} {
-			if err := check(t, pack(t, files), tt.name, prefix); err != nil {
+		for _, pythons := range [][]string{nil, {"3.12"}} {
+			if err := check(t, pack(t, files), tt.name, pythons...); err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
@@ -246,38 +249,38 @@ func TestGood(t *testing.T) {
 	text = strings.Replace(text, row("gen.py", main), digested("sha512", sha512.New(), "gen.py", main), 1)
 	text = strings.Replace(text, row(info+"WHEEL", files[info+"WHEEL"]), digested("sha384", sha512.New384(), info+"WHEEL", files[info+"WHEEL"]), 1)
 	files[info+"RECORD"] = strings.Replace(text, fmt.Sprintf(",%d\n", len(main)), ",\n", 1)
-	if err := check(t, pack(t, files, info+"RECORD.jws", "{}", info+"RECORD.p7s", "x"), "gen-1.0-py3-none-any.whl", ""); err != nil {
+	if err := check(t, pack(t, files, info+"RECORD.jws", "{}", info+"RECORD.p7s", "x"), "gen-1.0-py3-none-any.whl"); err != nil {
 		t.Error(err)
 	}
 	// pip's own.
 	text = "Wheel-Version: 1.0\nTag: py3-none-any\n"
 	files = map[string]string{"pip-26.1.dist-info/METADATA": "Name: pip\nVersion: 26.1\n", "pip-26.1.dist-info/WHEEL": text, "pip-26.1.dist-info/entry_points.txt": "[console_scripts]\npip = pip:main\npip3 = pip:main\n"}
 	files["pip-26.1.dist-info/RECORD"] = strings.Replace(record(files), info, "pip-26.1.dist-info/", 1)
-	if err := check(t, pack(t, files), "pip-26.1-py3-none-any.whl", ""); err != nil {
+	if err := check(t, pack(t, files), "pip-26.1-py3-none-any.whl"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestRequirement(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]Requirement{
+	for text, want := range map[string]wheel.Requirement{
 		"a": {Name: "a"}, "A.b_c-d (>=1, !=2.*)": {Name: "A.b_c-d"}, "a[x, y]~=1.0;os_name=='nt'": {Name: "a", Marker: "os_name=='nt'"},
 		"a ; extra == 'b'": {Name: "a", Marker: "extra == 'b'"}, "a>=1,": {Name: "a"},
 		"a @ https://x/y;z": {Name: "a", Direct: "https://x/y;z"}, "a@file:///x ; os_name=='nt'": {Name: "a", Direct: "file:///x", Marker: "os_name=='nt'"},
 		"a[x]@git+ssh://u@h/r@main": {Name: "a", Direct: "git+ssh://u@h/r@main"}, "a\t@\t./x": {Name: "a", Direct: "./x"},
 	} {
-		got, err := ParseRequirement(text)
+		got, err := wheel.ParseRequirement(text)
 		if got.Text = ""; err != nil || got != want {
 			t.Errorf("%q: %+v, %v, want %+v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "-a", "a b", "https://x/y", "./x", "a @", "a>=1 @ x", "a>=https://x", "a (>=1) @ x", "a; x == 'y' @ z", "a (1.0)", "a>=", "git+https://x"} {
-		if got, err := ParseRequirement(text); err == nil {
+		if got, err := wheel.ParseRequirement(text); err == nil {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}
 	// A line may be folded; what is no header is not read.
-	m, err := ParseMetadata([]byte("\ufeffName: a\r\nVersion: 1\r\nREQUIRES-DIST : b\r\n @ https://x/y\r\n\r\nRequires-Dist: c\r\n"))
+	m, err := wheel.ParseMetadata([]byte("\ufeffName: a\r\nVersion: 1\r\nREQUIRES-DIST : b\r\n @ https://x/y\r\n\r\nRequires-Dist: c\r\n"))
 	if err != nil || len(m.Requires) != 1 || m.Requires[0].Direct != "https://x/y" {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -286,12 +289,12 @@ func TestRequirement(t *testing.T) {
 func TestSameVersion(t *testing.T) {
 	t.Parallel()
 	for _, same := range [][2]string{{"1.0", "1.0.0"}, {"1.0", "v1"}, {"1.0a1", "1.0-alpha.1"}, {"1.0rc1", "1.0c1"}, {"1.0.post1", "1.0-1"}, {"1.0+cu1.b", "1.0_cu1.b"}, {"0!1", "1"}, {"2024.01", "2024.1"}, {"1.dev", "1.dev0"}} {
-		if !SameVersion(same[0], same[1]) {
+		if !wheel.SameVersion(same[0], same[1]) {
 			t.Errorf("%v are one", same)
 		}
 	}
 	for _, other := range [][2]string{{"1.0", "1.1"}, {"1.0a1", "1.0b1"}, {"1.0", "1.0.post1"}, {"1.0", "1.0.dev1"}, {"1!1", "1"}, {"1.0+a", "1.0"}, {"x", "y"}, {"10", "1"}} {
-		if SameVersion(other[0], other[1]) {
+		if wheel.SameVersion(other[0], other[1]) {
 			t.Errorf("%v are two", other)
 		}
 	}
@@ -308,16 +311,16 @@ func TestAllowsPython(t *testing.T) {
 		{"~=3.8", "3.11.0", true}, {"~=3.11.2", "3.11.9", true}, {"~=3.11.2", "3.12.0", false}, {"<4", "3.11.0", true}, {"<3.11", "3.11.0", false},
 		{">3.11.2", "3.11.2", false}, {"<=3.11.4", "3.11.5", false}, {">=3.8.*", "3.11.0", true}, {">=3.12.0rc1", "3.12.0", true}, {"<3.12.0a1", "3.12.0", false},
 	} {
-		if got, err := AllowsPython(tt.requires, tt.python); got != tt.want || err != nil {
+		if got, err := wheel.AllowsPython(tt.requires, tt.python); got != tt.want || err != nil {
 			t.Errorf("%q %s: %v, %v", tt.requires, tt.python, got, err)
 		}
 	}
 	for _, bad := range []string{"3.8", ">=x", ">>3", "=3"} {
-		if got, err := AllowsPython(bad, "3.11.0"); err == nil {
+		if got, err := wheel.AllowsPython(bad, "3.11.0"); err == nil {
 			t.Errorf("%q: %v", bad, got)
 		}
 	}
-	if got := Turns("3.11", ">=3.11.2, !=3.11.5", "python_full_version < '3.11.0'", "3.12.7 13.11.8"); !slices.Equal(got, []int{0, 1, 2, 3, 4, 5, 6}) {
+	if got := wheel.Turns("3.11", ">=3.11.2, !=3.11.5", "python_full_version < '3.11.0'", "3.12.7 13.11.8"); !slices.Equal(got, []int{0, 1, 2, 3, 4, 5, 6}) {
 		t.Errorf("turns %v", got)
 	}
 }

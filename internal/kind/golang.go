@@ -1,0 +1,29 @@
+package kind
+
+import (
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
+)
+
+// maxGoMod is as many bytes as cmd/go reads of a go.mod.
+const maxGoMod = 16 << 20
+
+// module is the zip of a module, or a go.mod alone. The hash of its files decides,
+// however its zip was packed.
+var module = Kind{
+	options: func(a *Artifact, _ *Content) archive.Options { return gotool.Unpacking(a.Key, a.File) },
+	keep: func(name string) int {
+		if name == "go.mod" {
+			return maxGoMod + 1
+		}
+		return 0
+	},
+	check: func(a *Artifact, c *Content) error {
+		text := c.Heads["go.mod"]
+		if len(text) > maxGoMod {
+			return fault.Errorf(fault.Integrity, "do not use it; tell the author of the module", "go.mod has more than %d bytes", maxGoMod)
+		}
+		return gotool.Check(a.Key, a.File, c.Files, text)
+	},
+}

@@ -1,0 +1,33 @@
+package kind
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+)
+
+const packageJSON = "package.json"
+
+// npmPackage is the tarball of a package, in the folder that is its key. As npm
+// does, it makes the files executable that the package.json names in "bin". One
+// that cannot be read names nothing: lockgen refuses such a package.
+var npmPackage = Kind{
+	roots: func(key string, _ lock.File) []string { return []string{key} },
+	options: func(_ *Artifact, c *Content) archive.Options {
+		c.PackageJSON = sync.OnceValues(func() (*npm.PackageJSON, error) { return npm.ParsePackageJSON(c.Heads[packageJSON]) })
+		return archive.Options{Format: "tar.gz", StripTop: true, Exec: func(name string) bool {
+			pkg, err := c.PackageJSON() // every file was read
+			return err == nil && pkg.Executable[name]
+		}}
+	},
+	keep: func(name string) int {
+		if name == packageJSON {
+			return 4 << 20
+		}
+		return 0
+	},
+	rule: func(key string, _ lock.File) string { return fmt.Sprintf("npm %d %q", npm.BinsRule, key) },
+}

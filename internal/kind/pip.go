@@ -1,0 +1,21 @@
+package kind
+
+import (
+	"fmt"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
+)
+
+// wheelFile is a wheel, which lies in a folder for each interpreter that it is
+// for, or in the tree itself.
+var wheelFile = Kind{
+	roots:   func(_ string, f lock.File) []string { return f.Roots() },
+	options: func(*Artifact, *Content) archive.Options { return archive.Options{Format: "zip"} },
+	keep:    wheel.Keep,
+	check:   func(a *Artifact, c *Content) error { return wheel.Check(a.Key, c.Files, c.Heads, c.again) },
+	rule: func(key string, f lock.File) string {
+		return fmt.Sprintf("wheel %d %q %q", wheel.Rule, key, f.Roots())
+	},
+}
