@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"os"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
+	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
-	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -32,19 +35,9 @@ type app struct {
 	installer *install.Installer
 	counts    counts
 
-	netOnce  sync.Once
-	client   *remote.Client
-	hosts    *remote.Client // for files by URL: it goes only where [policy] allows
 	transfer *ui.Transfer
-	oci      once[*oci.Client]
+	origin   once[*origin.Origins]
 	tiers    once[*mirror.Tiers]
-
-	cratesMu sync.Mutex
-	crates   map[string]*crates // by registry, "" for cargo's own
-
-	npmOrigin memo[*npmOrigin]
-	pipOrigin memo[*pipOrigin]
-	goClients [2]memo[*goClient] // for Go itself, and for modules, which the locked Go may download
 }
 
 // open prepares what every command needs.
@@ -69,43 +62,35 @@ func (a *app) open() error {
 	return nil
 }
 
-// net prepares the connections, once.
-func (a *app) net() (*remote.Client, *ui.Transfer) {
-	a.netOnce.Do(func() {
+// origins is where files come from, made when it is asked for.
+func (a *app) origins() *origin.Origins {
+	return a.origin.get(func() *origin.Origins {
 		a.transfer = a.ui.Transfer()
-		a.client = remote.New(a.netOptions(""))
-		a.hosts = a.client
-		if a.policy.Allow != nil {
-			a.hosts = remote.New(a.netOptions(lock.HTTP))
+		return &origin.Origins{
+			Dir: a.dir, Registries: a.registries, Mirrors: a.mirrors, Policy: &a.policy, Store: a.store, Detail: a.ui.Detail,
+			Remote: remote.Options{
+				Offline:    a.opts.offline,
+				UserAgent:  "buck2-protobuf-fetch",
+				Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
+				Credential: remote.Netrc(os.Getenv),
+			},
+			NPM: a.npm, Go: a.installer.Go,
 		}
 	})
-	return a.client, a.transfer
 }
 
-// netOptions are those of connections for files of a source kind that names
-// hosts, to where [policy] allows, or of others for "".
-func (a *app) netOptions(kind string) remote.Options {
-	o := remote.Options{
-		Offline:    a.opts.offline,
-		UserAgent:  "buck2-protobuf-fetch",
-		Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
-		Credential: remote.Netrc(os.Getenv),
-	}
-	if kind != "" {
-		o.Allow = a.policy.CheckHop(kind, a.mirrors)
-	}
-	return o
-}
-
-// registry is the client of registries of OCI, made when it is asked for.
-func (a *app) registry() *oci.Client {
-	return a.oci.get(func() *oci.Client {
-		client, _ := a.net()
-		if a.policy.Allow != nil {
-			client = remote.New(a.netOptions(lock.OCI))
+// npm is the npm that is asked for the default registry where this machine has
+// none: that of the entry's locked runtime.
+func (a *app) npm(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
+	npm, err := a.installer.NPM(ctx, e)
+	if err != nil {
+		hint := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
+		if fault.Of(err) != fault.Machine {
+			hint = "" // the locked npm would do, so what it lacks is the cause
 		}
-		return oci.New(client, "")
-	})
+		return nil, fault.Errorf(fault.Of(err), hint, "no npm to ask for the registry: %w", err)
+	}
+	return npm, nil
 }
 
 // close ends what the run began.
@@ -127,16 +112,4 @@ type once[T any] struct {
 func (o *once[T]) get(f func() T) T {
 	o.once.Do(func() { o.v = f() })
 	return o.v
-}
-
-// memo computes a value once, for all goroutines.
-type memo[T any] struct {
-	once sync.Once
-	v    T
-	err  error
-}
-
-func (m *memo[T]) get(f func() (T, error)) (T, error) {
-	m.once.Do(func() { m.v, m.err = f() })
-	return m.v, m.err
 }

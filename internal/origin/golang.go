@@ -1,76 +1,79 @@
-package main
+package origin
 
 import (
 	"context"
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
-	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// A goClient is a Go that downloads as its user has configured it.
-type goClient struct {
+// goOrigin is a Go that downloads as its user has configured it.
+type goOrigin struct {
 	tool   *gotool.Client
 	config gotool.Config
 }
 
-// goClient returns the user's own Go. Where there is none the locked one, which
-// is there before the modules that it compiles, knows the settings as well.
-func (a *app) goClient(ctx context.Context, e *lock.Entry) (*goClient, error) {
-	known := &a.goClients[0]
+// goOf returns the user's own Go. Where there is none the locked one, which is
+// there before the modules that it compiles, knows the settings as well.
+func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
+	known := &o.golang[0]
 	if e.Toolchain != nil {
-		known = &a.goClients[1]
+		known = &o.golang[1]
 	}
-	return known.get(func() (*goClient, error) {
+	return known.get(func() (*goOrigin, error) {
 		tool, err := gotool.Find(ctx)
 		if fault.Of(err) == fault.Machine && e.Toolchain != nil {
-			tool, err = a.installer.Go(ctx, e.Toolchain)
+			tool, err = o.Go(ctx, e.Toolchain)
 		}
 		if err != nil {
 			return nil, fault.Errorf(fault.Of(err), `install Go, or add to plugins.toml: [registries] go = "https://…", a module proxy`,
 				"no go to ask for the module proxy: %w", err)
 		}
 		config, err := tool.Config(ctx, "")
-		return &goClient{tool, config}, err
+		return &goOrigin{tool, config}, err
 	})
+}
+
+// goWay is the way to a module: from the proxy of a mirror or of the manifest,
+// else by Go itself. A proxy may pack a module anew: whoever reads it compares its
+// hash.
+func goWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
+	if registry == "" {
+		registry = o.Registries.Go
+	}
+	if registry == "" {
+		return &way{get: func(in *store.Ingest) error { return o.downloadByGo(ctx, e, key, in) }}, nil
+	}
+	return &way{client: o.Client(), addresses: one(remote.GoModule(registry, key))}, nil
 }
 
 // downloadByGo lets Go download one file, with the proxies, tokens and checksum
 // database of its user.
-func (a *app) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+func (o *Origins) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
-	if a.opts.offline {
+	if o.Remote.Offline {
 		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline", "%s is needed and the network is not allowed (offline)", f.Label(key)))
 	}
-	client, err := a.goClient(ctx, e)
+	client, err := o.goOf(ctx, e)
 	if err != nil {
 		return err
 	}
-	scratch, clean, err := a.store.Scratch(ctx, "go-download")
+	scratch, clean, err := o.Store.Scratch(ctx, "go-download")
 	if err != nil {
 		return err
 	}
 	defer clean()
-	_, transfer := a.net()
 	get := client.tool.DownloadMod
 	if strings.HasSuffix(key, ".zip") {
 		get = client.tool.Download
 	}
-	start := time.Now()
 	m, err := get(ctx, client.config, scratch, f.Name, f.Version)
-	if err == nil || ctx.Err() == nil {
-		e := install.Event{Tier: install.FromHTTP, Duration: time.Since(start), Err: err}
-		if err == nil {
-			e.Bytes = f.Size
-		}
-		a.counts.add(e)
-	}
 	if err != nil {
 		return err
 	}
@@ -84,6 +87,8 @@ func (a *app) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *s
 	}
 	defer file.Close()
 	n, err := io.Copy(in, file)
-	transfer.Add(n)
+	if o.Remote.Progress != nil {
+		o.Remote.Progress("", n)
+	}
 	return err
 }

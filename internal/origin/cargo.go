@@ -1,0 +1,58 @@
+package origin
+
+import (
+	"context"
+
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// crates is how a registry gives crates away.
+type crates struct {
+	*cargo.Downloads
+	client *remote.Client
+}
+
+// cratesOf asks, once, how a registry gives crates away: that of a mirror, the
+// manifest's, or the one that the user's own cargo takes crates from.
+func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) (*crates, error) {
+	if registry == "" {
+		registry = o.Registries.Cargo
+	}
+	o.crates.Lock()
+	known := o.crates.of[registry]
+	if known == nil {
+		if o.crates.of == nil {
+			o.crates.of = map[string]*memo[*crates]{}
+		}
+		known = new(memo[*crates])
+		o.crates.of[registry] = known
+	}
+	o.crates.Unlock()
+	return known.get(func() (*crates, error) {
+		tool, err := cargo.Find(ctx)
+		if err != nil {
+			return nil, fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
+		}
+		gives, err := tool.CrateDownloads(ctx, o.Dir, registry, e.Locked.Package, e.Version)
+		if err != nil {
+			return nil, err
+		}
+		client, err := o.Client().By(gives.Way)
+		return &crates{gives, client}, err
+	})
+}
+
+// cargoWay is the way to a crate: where the registry says that crates are.
+func cargoWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
+	crates, err := o.cratesOf(ctx, e, registry)
+	if err != nil {
+		return nil, err
+	}
+	f := e.Locked.Files[key]
+	address := cargo.URL(crates.Template, cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256})
+	return &way{client: crates.client, other: o.Client(), addresses: one(address), size: f.Size,
+		credential: func(string) remote.Credential { return crates.Credential }}, nil
+}
