@@ -95,18 +95,12 @@ func whichVersion(name string) string {
 	if !ok {
 		return example
 	}
-	switch from := r.Sources[0].From; from.Kind {
-	case lock.NPM:
-		return example + "; the newest one is told by: npm view " + from.Name + " version"
-	case lock.Cargo:
-		return example + "; the newest one is told by: cargo search --limit 1 " + from.Name
-	case lock.Pip:
-		return example + "; which there are is told by: pip index versions " + from.Name
-	case lock.Go:
-		if from.Name == lock.GoToolchain {
-			return "write: lockgen add " + name + "@" + plan.GoHint
-		}
-		return example + "; which there are is told by: go list -m -versions " + from.Name
+	from := r.Sources[0].From
+	if from.Name == lock.GoToolchain {
+		return "write: lockgen add " + name + "@" + plan.GoHint
+	}
+	if ask := lock.KindOf(from.Kind).Ask; ask != "" {
+		return example + "; " + fmt.Sprintf(ask, from.Name)
 	}
 	return example
 }

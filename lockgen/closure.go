@@ -59,7 +59,7 @@ func closureOf(name, version string, v *lock.Version) *branch {
 		switch {
 		case pkg == "":
 			b.Kind, b.Name, b.Version, id = aFile, key, "", key
-		case v.Source == lock.NPM:
+		case v.Kind().Folders:
 			id = key
 			for above, nested := key, true; nested && b.above == top; {
 				i := strings.LastIndex(above, "/node_modules/")
@@ -69,7 +69,7 @@ func closureOf(name, version string, v *lock.Version) *branch {
 					}
 				}
 			}
-		case v.Source == lock.Go && !strings.HasSuffix(key, ".zip"):
+		case v.Kind().PartOf(key) != "":
 			b.Kind = aGoMod
 		}
 		if known := at[id]; known != nil {
@@ -80,7 +80,7 @@ func closureOf(name, version string, v *lock.Version) *branch {
 			b.Runs = slices.Contains(v.BuildScripts, pkg+"-"+of)
 			b.above.Below = append(b.above.Below, b)
 		}
-		if b.Kind == aGoMod && strings.HasSuffix(key, ".zip") {
+		if b.Kind == aGoMod && v.Kind().PartOf(key) == "" {
 			b.Kind = aPackage
 		}
 		b.Files = append(b.Files, key)
@@ -265,7 +265,7 @@ func (b *branch) why(top *branch, source string) string {
 		return "a file of " + top.From
 	case b.above.Kind == aPackage:
 		return "inside " + b.above.Name + "@" + b.above.Version + ", which needs this version and not the one further up, or holds a package that does"
-	case source == lock.NPM && !strings.Contains(b.Files[0], "/node_modules/"):
+	case lock.KindOf(source).Folders && !strings.Contains(b.Files[0], "/node_modules/"):
 		return "at the top, so needed by the plugin or by any of its packages"
 	}
 	return "in its closure; which package asks for it is not in the lock"
@@ -283,8 +283,7 @@ func (b *branch) named(source, word string) bool {
 	if i := strings.LastIndex(word, "@"); i > 0 { // npm's scopes begin with one
 		name, version = word[:i], word[i+1:]
 	}
-	if source == lock.Go {
-		version = strings.TrimPrefix(version, "v")
-	}
-	return lock.KindOf(source).Normal(name) == lock.KindOf(source).Normal(b.Name) && (version == "" || version == b.Version)
+	kind := lock.KindOf(source)
+	version = strings.TrimPrefix(version, kind.V)
+	return kind.Normal(name) == kind.Normal(b.Name) && (version == "" || version == b.Version)
 }

@@ -150,7 +150,7 @@ func (p *program) compile(ctx context.Context, i *install.Installer, what *mirro
 	}
 	for _, e := range what.entries {
 		cell := e.Locked.Platforms[host]
-		if e.Locked.Source != lock.Cargo || cell.Binary == "" || cell.Tree != "" {
+		if !e.Locked.Kind().Compiled || cell.Binary == "" || cell.Tree != "" {
 			continue
 		}
 		p.ui.Say("compiling %s for %s", e, host)
@@ -298,8 +298,7 @@ func (p *program) push(ctx context.Context, push *mirror.Pusher, what *mirrored)
 // entry is pushed: those of ecosystem plugins whose tree is locked. Go itself is
 // none: who takes a ready folder needs no compiler.
 func ready(e *lock.Entry, platforms []string) []string {
-	switch v := e.Locked; {
-	case v.Source == lock.HTTP, v.Source == lock.OCI, v.Source == lock.Go && v.Package == lock.GoToolchain:
+	if v := e.Locked; !v.Kind().Ecosystem || v.IsGo() {
 		return nil
 	}
 	var served []string

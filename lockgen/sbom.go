@@ -205,13 +205,9 @@ func newPart(b *branch, v *lock.Version, key string) *part {
 	switch {
 	case b.Kind == aFile || b.Kind == aGoMod:
 		p.name, p.kind, p.file, p.excluded = path.Base(key), "file", path.Base(key), b.Kind == aGoMod
-		if v.Source == lock.OCI {
-			p.version = f.Version
-		}
-	case v.Source == lock.Go:
+		p.version = f.Version
+	case !v.Kind().Folders:
 		p.file = path.Base(key)
-	case v.Source != lock.NPM:
-		p.file = key
 	}
 	if raw, ok := strings.CutPrefix(f.Integrity, "sha512-"); ok {
 		if sum, err := base64.StdEncoding.DecodeString(raw); err == nil { // the lock was validated
@@ -237,7 +233,7 @@ func (p *part) place(v *lock.Version, key string) {
 			p.platforms = append(p.platforms, platform)
 		}
 	}
-	if v.Source == lock.NPM {
+	if v.Kind().Folders {
 		p.fact("folder", key)
 	}
 	for _, python := range f.Python {
@@ -256,25 +252,17 @@ func packageURL(top *branch, v *lock.Version, key, maven string) (string, error)
 	name, version := v.PackageOf(key)
 	u := packageurl.PackageURL{Name: name, Version: version}
 	with := map[string]string{}
-	switch v.Source {
-	case lock.NPM:
-		u.Type = packageurl.TypeNPM
-		if scope, rest, ok := strings.Cut(name, "/"); ok {
-			u.Namespace, u.Name = scope, rest
-		}
-	case lock.Pip:
-		u.Type, with["file_name"] = packageurl.TypePyPi, key
-	case lock.Cargo:
-		u.Type = packageurl.TypeCargo
-	case lock.Go:
-		u.Type, u.Version = packageurl.TypeGolang, "v"+version
-		if i := strings.LastIndex(name, "/"); i >= 0 {
+	k := v.Kind()
+	switch {
+	case k.Ecosystem:
+		u.Type, u.Version, u.Subpath = k.PURL, k.V+version, k.PartOf(key)
+		if i := strings.LastIndex(name, "/"); i >= 0 { // of a scope, or a path
 			u.Namespace, u.Name = name[:i], name[i+1:]
 		}
-		if !strings.HasSuffix(key, ".zip") {
-			u.Subpath = "go.mod"
+		if v.Source == lock.Pip { // one of several wheels
+			with["file_name"] = key
 		}
-	case lock.OCI:
+	case v.Source == lock.OCI:
 		u.Type, u.Name, u.Version = packageurl.TypeOCI, path.Base(v.Package), "sha256:"+f.Manifest
 		with["repository_url"], with["tag"] = v.Package, f.Version
 	default:

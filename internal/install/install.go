@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -194,8 +195,8 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		}
 	case lock.Cargo:
 		return i.readyOr(ctx, e, platform, dir, i.buildByCargo)
-	case lock.HTTP, lock.OCI:
-	default:
+	}
+	if !slices.Contains(lock.KindNames(), e.Locked.Source) {
 		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
 	return i.buildOurselves(ctx, e, platform, dir)

@@ -41,15 +41,25 @@ type Kind struct {
 	// [policy] may name the beginning of one.
 	Paths bool
 
-	checkPackage func(name string) error                         // of what the manifest says; nil for kinds that have no packages
-	spelled      func(name string) string                        // in coordinates; nil for as it is
-	normal       func(name string) string                        // equal for two names of one package; nil for as it is
-	v            string                                          // before the version in coordinates
-	identity     func(pkg, key string, f File) string            // nil for NAME@VERSION
-	pkg          func(key string, f File) (name, version string) // nil for those of the file
-	same         func(a, b File) bool                            // nil for the same bytes
-	checkArgs    func(args []string) error                       // nil for a kind that has none
-	check        func(v *Version) error                          // rules of a version; nil for none
+	// Folders: the key of a file is the folder of its package in the tree.
+	Folders bool
+	// V stands before a version in coordinates, and where people write it.
+	V string
+	// PURL is the type of its package URLs.
+	PURL string
+	// Ask is how a person asks which versions there are, with %s for the package.
+	Ask string
+
+	// What is nil is as it is, or is not there.
+	checkPackage func(name string) error
+	spelled      func(name string) string                        // in coordinates
+	normal       func(name string) string                        // equal for two names of one package
+	identity     func(pkg, key string, f File) string            // else NAME@VERSION
+	pkg          func(key string, f File) (name, version string) // else those of the file
+	part         func(key string) string                         // of the package, that the file is
+	same         func(a, b File) bool                            // else the same bytes
+	checkArgs    func(args []string) error
+	check        func(v *Version) error
 	checkFile    func(v *Version, key string, f File) error
 }
 
@@ -90,7 +100,7 @@ func KindOf(name string) *Kind {
 func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
-	Name: NPM, Ecosystem: true,
+	Name: NPM, Ecosystem: true, Folders: true, PURL: "npm", Ask: "the newest one is told by: npm view %s version",
 	checkPackage: func(name string) error {
 		bare := name
 		if strings.HasPrefix(name, "@") {
@@ -111,7 +121,7 @@ var npm = Kind{
 }
 
 var cargo = Kind{
-	Name: Cargo, Ecosystem: true, Compiled: true,
+	Name: Cargo, Ecosystem: true, Compiled: true, PURL: "cargo", Ask: "the newest one is told by: cargo search --limit 1 %s",
 	checkPackage: func(name string) error {
 		if strings.Contains(name, ".") || len(name) > 64 {
 			return fmt.Errorf("package %q is not the name of a crate", name)
@@ -129,7 +139,7 @@ var cargo = Kind{
 }
 
 var pip = Kind{
-	Name: Pip, Ecosystem: true,
+	Name: Pip, Ecosystem: true, PURL: "pypi", Ask: "which there are is told by: pip index versions %s",
 	checkPackage: func(name string) error { return checkWord(name, name) },
 	spelled:      NormalProject,
 	normal:       NormalProject,
@@ -142,10 +152,15 @@ var pip = Kind{
 }
 
 var golang = Kind{
-	Name: Go, Ecosystem: true, PublisherTimes: true, Paths: true,
+	Name: Go, Ecosystem: true, PublisherTimes: true, Paths: true, V: "v", PURL: "golang", Ask: "which there are is told by: go list -m -versions %s",
 	checkPackage: module.CheckPath,
-	v:            "v",
 	identity:     func(_, key string, _ File) string { return key },
+	part: func(key string) string {
+		if strings.HasSuffix(key, ".zip") {
+			return ""
+		}
+		return "go.mod"
+	},
 	// A proxy may pack a module anew: the hash of the files decides.
 	same:      func(a, b File) bool { return a.Integrity == b.Integrity && a.GoMod == b.GoMod },
 	check:     (*Version).validateGo,
@@ -228,7 +243,7 @@ func (k *Kind) Spelled(s string) string {
 
 // coordinate names a package of an ecosystem for mirrors.
 func (k *Kind) coordinate(name, version string) string {
-	return k.Name + ":" + k.Spelled(name) + "@" + k.v + version
+	return k.Name + ":" + k.Spelled(name) + "@" + k.V + version
 }
 
 // PackageOf is what a file is a part of: name and version in the source, the
@@ -241,6 +256,15 @@ func (k *Kind) PackageOf(key string, f File) (name, version string) {
 		return f.Name, f.Version
 	}
 	return "", ""
+}
+
+// PartOf is the part of its package that a file is, "" for the whole: Go asks for
+// the go.mod of some modules alone.
+func (k *Kind) PartOf(key string) string {
+	if k.part == nil {
+		return ""
+	}
+	return k.part(key)
 }
 
 // Identity names what may never change its bytes: what a source is asked for when

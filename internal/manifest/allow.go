@@ -117,14 +117,14 @@ func (p *Policy) CheckHop(kind string, mirrors []Mirror) func(u *url.URL) error 
 // only.
 func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
 	const hint = "if you trust it, add to allow of [policy] in plugins.toml: "
-	switch kind {
-	case lock.HTTP:
+	switch k := lock.KindOf(kind); {
+	case kind == lock.HTTP:
 		u, err := url.Parse(f.URL)
 		if err != nil {
 			return fault.Errorf(fault.Policy, "run: lockgen update", "%s has no address", key)
 		}
 		return p.CheckURL(u)
-	case lock.OCI:
+	case !k.Ecosystem:
 		if !p.AllowsPackage(kind, of) {
 			return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", hint, "oci:"+of), "the repository %s is not in allow of [policy]", of)
 		}

@@ -103,8 +103,8 @@ func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.I
 			}
 		}
 	}
-	origin := func() error { return t.Web(ctx, e, key, in, nil) }
-	if e.Locked.Source == lock.OCI {
+	origin, isOCI := func() error { return t.Web(ctx, e, key, in, nil) }, e.Locked.Source == lock.OCI
+	if isOCI {
 		origin = func() error {
 			host, repo, _ := strings.Cut(e.Locked.Package, "/")
 			place, err := t.OCI().Repository(host, repo)
@@ -117,7 +117,7 @@ func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.I
 			return place.Download(ctx, f.SHA256, f.Size, in)
 		}
 	}
-	if err := a.try(ctx, "the origin", e.Locked.Source == lock.OCI, in, origin); err == nil || ends(ctx, in, err) {
+	if err := a.try(ctx, "the origin", isOCI, in, origin); err == nil || ends(ctx, in, err) {
 		return err
 	}
 	err := a.failed()
