@@ -2,7 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,71 +27,256 @@ var addVerb = &cli.Verb[program]{
 	Long: `Writes the version into plugins.toml, beside versions that are there, keeping
 comments and order, then locks this plugin alone. Without a version it is the
 newest one that [policy] allows, written as an exact version; a range is written
-as it is. When the plugin cannot be locked, plugins.toml stays as it was.`,
-	Example: `lockgen add node@24.19.0 ts-proto@2.18.0
-lockgen add ts-proto
+as it is. When the plugin cannot be locked, plugins.toml stays as it was.
+
+What runs or compiles the plugin (node, go) is added as well, where plugins.toml
+does not ask for it. Where there is no plugins.toml, here or above, one is made
+in the working directory, with protoc in it; --platform says for which
+platforms, and without it they are those of lockgen init.`,
+	Example: `lockgen add ts-proto
+lockgen add node@24.19.0 ts-proto@2.18.0
 lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest`,
 	JSON: true, Run: runAdd,
 	Flags: func(f *pflag.FlagSet, p *program) {
+		f.StringArrayVar(&p.platforms, "platform", nil, "a `PLATFORM` of the plugins.toml that is made; may be repeated")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 	},
 }
 
 func runAdd(ctx context.Context, p *program, args []string) error {
 	if len(args) == 0 {
-		return fault.Errorf(fault.Usage, "write: lockgen add ts-proto@2.18.0", "lockgen add needs the name of a plugin")
+		return fault.Errorf(fault.Usage, "write: lockgen add ts-proto", "lockgen add needs the name of a plugin")
 	}
-	return p.change(ctx, change{edit: func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
-		for _, spec := range args {
-			name, version, given := strings.Cut(spec, "@")
-			m, err := manifest.Parse(p.manifest, data)
-			if err != nil {
-				return nil, err
-			}
-			if m.Plugins[name] == nil {
-				if err := lock.CheckName(name); err != nil {
-					return nil, fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
-				}
-				if err := catalog.Builtin().Unknown(name); err != nil {
-					return nil, err
-				}
-			}
-			if !given {
-				if version, err = p.newest(ctx, data, name, o); err != nil {
-					return nil, err
-				}
-			}
-			if err := manifest.CheckWanted(version); err != nil {
-				return nil, err
-			}
-			if data, err = manifest.AddVersion(p.manifest, data, name, version); err != nil {
-				return nil, err
-			}
-			c.names = append(c.names, name+"@"+version)
-		}
-		return data, nil
-	}})
+	platforms, err := p.newPlatforms()
+	if err != nil {
+		return err
+	}
+	a := &adding{program: p, args: args}
+	return p.change(ctx, change{fresh: head(platforms) + "[plugins]\n", edit: a.edit, after: a.next})
 }
 
-// newest is the version that an entry "latest" would get now.
-func (p *program) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, error) {
+// newPlatforms are those of a manifest that add makes. One that is there has its
+// own.
+func (p *program) newPlatforms() ([]string, error) {
+	if len(p.platforms) == 0 {
+		return startPlatforms, nil
+	}
+	for _, name := range p.platforms {
+		if _, ok := lock.LookupPlatform(name); !ok {
+			return nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, lock.PlatformNames(), "they are "+strings.Join(lock.PlatformNames(), ", ")), "unknown platform %q", name)
+		}
+	}
+	if err := p.locateOrNew(true); err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(p.manifest); err == nil {
+		return nil, fault.Errorf(fault.Usage, "change platforms in "+p.manifest+", then run: lockgen update", "--platform is for a %s that is made, and %s is there", manifest.FileName, p.manifest)
+	}
+	return slices.Compact(slices.Sorted(slices.Values(p.platforms))), nil
+}
+
+// adding is one run of add.
+type adding struct {
+	*program
+	args []string
+
+	// Of one edit.
+	o     resolve.Options
+	c     *change
+	data  []byte   // the text so far
+	done  []string // of args
+	asked []string // plugins of args that were not in the manifest before
+}
+
+// edit writes the plugins of the command line into a manifest, each behind what
+// it needs.
+func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
+	a.o, a.c, a.data, a.done, a.asked = o, c, data, nil, nil
+	for _, spec := range a.args { // what cannot be known at all is told first
+		if err := a.known(spec); err != nil {
+			return nil, err
+		}
+	}
+	if string(data) == c.fresh {
+		if err := a.need(ctx, "protoc", "a new "+manifest.FileName+" begins with"); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range a.args {
+		if err := a.add(ctx, spec, ""); err != nil {
+			return nil, err
+		}
+	}
+	return a.data, nil
+}
+
+// known refuses a name that neither the manifest nor the catalogue has.
+func (a *adding) known(spec string) error {
+	name, version, given := strings.Cut(spec, "@")
+	m, err := manifest.Parse(a.manifest, a.data)
+	if err != nil {
+		return err
+	}
+	if m.Plugins[name] == nil {
+		if err := lock.CheckName(name); err != nil {
+			return fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
+		}
+		if err := catalog.Builtin().Unknown(name); err != nil {
+			return err
+		}
+		a.asked = append(a.asked, name)
+	}
+	if given {
+		return manifest.CheckWanted(version)
+	}
+	return nil
+}
+
+// need adds a plugin that another one needs, in the version of the command line
+// where that names one, else in the newest. Why says what for.
+func (a *adding) need(ctx context.Context, name, why string) error {
+	for _, spec := range a.args {
+		if of, _, _ := strings.Cut(spec, "@"); of == name {
+			return a.add(ctx, spec, "")
+		}
+	}
+	return a.add(ctx, name, why)
+}
+
+// add writes NAME or NAME@VERSION. Why says for what it is added, "" where it is
+// on the command line.
+func (a *adding) add(ctx context.Context, spec, why string) error {
+	if slices.Contains(a.done, spec) {
+		return nil
+	}
+	a.done = append(a.done, spec)
+	name, version, given := strings.Cut(spec, "@")
+	if !given {
+		version = manifest.Latest
+	}
+	for {
+		data, err := manifest.AddVersion(a.manifest, a.data, name, version)
+		if err != nil {
+			return err
+		}
+		m, err := manifest.Parse(a.manifest, data)
+		if err != nil {
+			return err
+		}
+		_, err = plan.Wants(m, nil)
+		var missing *plan.NeedError
+		if !errors.As(err, &missing) || slices.Contains(a.done, missing.Needs) {
+			break // any other error is told by what follows
+		}
+		if err := a.need(ctx, missing.Needs, missing.Plugin+" "+missing.Why); err != nil {
+			return err
+		}
+	}
+	if !given {
+		newest, held, err := a.newest(ctx, a.data, name, a.o)
+		if err != nil {
+			return err
+		}
+		version = newest
+		if why != "" {
+			a.ui.Say("%s %s: adding version %s, the newest that may be locked", why, name, version)
+		} else {
+			a.ui.Say("the newest version of %s that may be locked is %s", name, version)
+		}
+		if len(held) > 0 {
+			a.ui.Say("newer is %s %s: %s", name, held[0].Version, held[0].Why)
+		}
+	}
+	data, err := manifest.AddVersion(a.manifest, a.data, name, version)
+	if err != nil {
+		return err
+	}
+	a.data = data
+	a.c.names = append(a.c.names, name+"@"+version)
+	return nil
+}
+
+// next says what to write into a BUCK file for each plugin that is new, and which
+// command comes next.
+func (a *adding) next(out *resolve.Outcome) error {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(a.asked))) {
+		r, ok := catalog.Builtin().Lookup(name)
+		if !ok || r.Smoke != nil || len(out.Lock.Plugins[name]) != 1 { // no plugin, or not locked yet
+			continue
+		}
+		target, lines := buckLines(name, r)
+		a.ui.Say("in a BUCK file:\n%s", lines)
+		if readBuckconfig(filepath.Dir(absolute(a.manifest))).found() {
+			a.ui.Say("next, beside that file: buck2 build :%s", target)
+			continue
+		}
+		flag, ok := strings.CutPrefix(path.Base(r.Sources[0].Binary), "protoc-gen-")
+		if ok && len(out.Lock.Plugins["protoc"]) == 1 {
+			a.ui.Say("next, without Buck2: eval \"$(fetch env protoc %s)\"; protoc --%s_out=. api.proto", name, flag)
+		} else {
+			a.ui.Say("next, without Buck2: fetch get %s", name)
+		}
+	}
+	return nil
+}
+
+// buckLines are the lines of a BUCK file that use a plugin, and the name of the
+// target in them.
+func buckLines(name string, r catalog.Recipe) (target, lines string) {
+	file, rule, attr := r.Rule, r.Rule+"_proto_library", r.Attr
+	if file == "" {
+		file, rule, attr = "proto", "proto_codegen", "plugin = "+strconv.Quote(name)
+	}
+	target = "api_" + file
+	if attr != "" {
+		attr = "    " + attr + ",\n"
+	}
+	return target, fmt.Sprintf(`load("@buck2-protobuf//rules:%s.bzl", "%s")
+
+%s(
+    name = "%s",
+    srcs = ["api.proto"],
+%s)`, file, rule, rule, target, attr)
+}
+
+// absolute is filepath.Abs; where there is no working directory, name.
+func absolute(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
+}
+
+// newest is the version that an entry "latest" would get now, and the newer ones
+// that it would not. Where no version is known to be old enough, and the manifest
+// says nothing of ages, the times that publishers tell count, with a warning: a
+// person asks, and the version is written down.
+func (p *program) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, []plan.Held, error) {
 	data, err := manifest.AddVersion(p.manifest, data, name, manifest.Latest)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	m, err := manifest.Parse(p.manifest, data)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	version, err := resolve.Newest(ctx, m, name, manifest.Latest, o)
+	version, held, err := resolve.Newest(ctx, m, name, manifest.Latest, o)
+	says := m.At("policy", "minimum-release-age") != m.Name || m.At("policy", "publisher-times") != m.Name
+	if fault.Of(err) == fault.Policy && !says {
+		m.Policy.PublisherTimes = []string{lock.Go, lock.OCI}
+		var again error
+		if version, held, again = resolve.Newest(ctx, m, name, manifest.Latest, o); again == nil {
+			p.ui.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)
+			err = nil
+		}
+	}
 	if fault.Of(err) == fault.Usage {
-		return "", fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
+		return "", nil, fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
 	}
 	if err != nil {
-		return "", fmt.Errorf("lockgen add %s: %w", name, err)
+		return "", nil, fmt.Errorf("lockgen add %s: %w", name, err)
 	}
-	p.ui.Say("the newest version of %s that may be locked is %s", name, version)
-	return version, nil
+	return version, held, nil
 }
 
 // whichVersion says how to find out which versions there are.

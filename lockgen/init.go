@@ -26,13 +26,7 @@ lockgen init adds that line alone.`,
 }
 
 // starter is what lockgen init writes.
-const starter = `# The protoc plugins of this repository. After an edit run: lockgen update
-# What it locks is in plugins.lock.toml; commit both.
-
-# Every plugin must exist for each of these.
-platforms = ["linux-x86_64", "linux-aarch64", "macos-x86_64", "macos-aarch64", "windows-x86_64"]
-
-[plugins]
+var starter = head(startPlatforms) + `[plugins]
 protoc = "30.2"
 
 # TypeScript: a plugin from npm, and the node that runs it.
@@ -59,6 +53,20 @@ protoc = "30.2"
 # source = "oci://registry.example.com/acme/go:v{version}"
 # binary = "protoc-gen-acme-go"
 `
+
+// startPlatforms are those of a new plugins.toml: what people build on.
+var startPlatforms = []string{"linux-x86_64", "linux-aarch64", "macos-x86_64", "macos-aarch64", "windows-x86_64"}
+
+// head is the beginning of a new plugins.toml, up to the plugins.
+func head(platforms []string) string {
+	return `# The protoc plugins of this repository. After an edit run: lockgen update
+# What it locks is in plugins.lock.toml; commit both.
+
+# Every plugin must exist for each of these.
+platforms = ` + lock.PrintList(platforms) + `
+
+`
+}
 
 func runInit(ctx context.Context, p *program, _ []string) error {
 	name := p.manifestGiven

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -150,6 +151,17 @@ func (p *program) locate() error {
 		return fault.Errorf(fault.Usage, "name it "+lock.FileName, "lock %s does not end in .toml, which Buck2 demands", p.lock)
 	}
 	return nil
+}
+
+// locateOrNew is locate, where create for a manifest that is not there yet: that
+// will be in the working directory unless given.
+func (p *program) locateOrNew(create bool) error {
+	err := p.locate()
+	if !create || p.manifestGiven != "" || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	p.manifestGiven = manifest.FileName
+	return p.locate()
 }
 
 // locateLock finds the lock alone, for what needs no manifest.

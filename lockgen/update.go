@@ -25,6 +25,10 @@ type change struct {
 	edit    func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error)
 	names   []string
 	removed []string
+	// fresh is the text to begin with where there is no manifest, "" to demand one.
+	fresh string
+	// after is called when both files are written.
+	after func(out *resolve.Outcome) error
 }
 
 var updateVerb = &cli.Verb[program]{
@@ -80,7 +84,7 @@ const tries = 3
 // neither. Where somebody else has edited one of them meanwhile, it is made once
 // more of the new text: what was downloaded is in the store.
 func (p *program) change(ctx context.Context, c change) error {
-	if err := p.locate(); err != nil {
+	if err := p.locateOrNew(c.fresh != ""); err != nil {
 		return err
 	}
 	unlock, err := p.exclusive(ctx, p.manifest, p.lock)
@@ -103,6 +107,12 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 		return err
 	}
 	m, before, err := manifest.Read(p.manifest)
+	text := before
+	fresh := c.fresh != "" && errors.Is(err, fs.ErrNotExist)
+	if fresh {
+		before, text = nil, []byte(c.fresh)
+		m, err = manifest.Parse(p.manifest, text)
+	}
 	if err != nil {
 		return err
 	}
@@ -110,10 +120,14 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
+	if fresh && old != nil {
+		return fault.Errorf(fault.Usage, "restore the manifest, such as by: git checkout -- "+p.manifest+"; or delete the lock to begin anew",
+			"%s is there, and %s, which it was made of, is not", p.lock, p.manifest)
+	}
 	o.Old = old
-	after := before
+	after := text
 	if c.edit != nil {
-		if after, err = c.edit(ctx, &c, before, o); err != nil {
+		if after, err = c.edit(ctx, &c, text, o); err != nil {
 			return err
 		}
 		if m, err = manifest.Parse(p.manifest, after); err != nil {
@@ -128,30 +142,50 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
-	text := lock.Print(out.Lock)
+	text = lock.Print(out.Lock)
 	if _, err := lock.Parse(p.lock, text); err != nil {
 		return fault.Errorf(fault.Internal, "", "made a lock that does not parse: %w", err)
 	}
 	locked := write{p.lock, oldText, text}
-	if err := replace(write{p.manifest, before, after}, locked); err != nil {
+	writes := []write{{p.manifest, before, after}, locked}
+	created := []string{}
+	if fresh {
+		created = append(created, p.manifest)
+		w, missing, err := attribute(p.lock)
+		if err != nil {
+			return err
+		}
+		if missing {
+			writes, created = append(writes, w), append(created, w.name)
+		}
+	}
+	if err := replace(writes...); err != nil {
 		if locked.changes() && !errors.Is(err, errEdited) && !p.ui.JSON {
 			p.ui.Say("the lock could not be written; it follows on stdout")
 			p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
 		}
 		return err
 	}
-	return p.tell(out, locked.changes())
+	if err := p.tell(out, locked.changes(), created); err != nil || c.after == nil || p.ui.JSON {
+		return err
+	}
+	return c.after(out)
 }
 
-func (p *program) tell(out *resolve.Outcome, written bool) error {
+// tell reports an update. Created are files that were not there before, besides
+// the lock.
+func (p *program) tell(out *resolve.Outcome, written bool, created []string) error {
 	for _, n := range out.Notes {
 		p.ui.Warn("%s", n)
 	}
 	if p.ui.JSON {
 		return p.ui.Data(map[string]any{
 			"lock": p.lock, "written": written, "downloaded": out.Downloaded,
-			"changed": list(out.Changed), "dropped": list(out.Dropped), "notes": list(out.Notes),
+			"changed": list(out.Changed), "dropped": list(out.Dropped), "notes": list(out.Notes), "created": created,
 		})
+	}
+	if len(created) > 0 {
+		p.ui.Say("wrote %s; commit them with the lock", strings.Join(created, " and "))
 	}
 	for _, c := range out.Changed {
 		p.ui.Say("locked %s", c)

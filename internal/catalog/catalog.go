@@ -28,6 +28,8 @@ type Recipe struct {
 	Smoke   []string // arguments with which a program that is no plugin proves that it runs, nil for a plugin
 	Fits    []Fit
 	Agrees  string   // cargo: the crate with which the generated code is compiled, "" for none
+	Rule    string   // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
+	Attr    string   // the attribute of that rule that asks for it, "" where nothing has to
 	Sources []Source // at least one, in the order in which they are tried
 }
 
@@ -85,6 +87,8 @@ func parse(text string) (*Catalog, error) {
 			Smoke   []string `toml:"smoke"`
 			Fits    []Fit    `toml:"fits"`
 			Agrees  string   `toml:"agrees"`
+			Rule    string   `toml:"rule"`
+			Attr    string   `toml:"attr"`
 			Sources []struct {
 				From      string   `toml:"from"`
 				Package   string   `toml:"package"`
@@ -120,9 +124,12 @@ func parse(text string) (*Catalog, error) {
 		if err := lock.CheckName(name); err != nil {
 			return nil, err
 		}
-		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke, Fits: p.Fits, Agrees: p.Agrees}
+		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke, Fits: p.Fits, Agrees: p.Agrees, Rule: p.Rule, Attr: p.Attr}
 		if r.About == "" || len(p.Sources) == 0 {
 			return nil, fmt.Errorf("%s: about and sources are needed", name)
+		}
+		if r.Rule == "" && r.Attr != "" {
+			return nil, fmt.Errorf("%s: attr without rule", name)
 		}
 		if _, ok := file.Plugins[r.Runtime]; r.Runtime != "" && !ok {
 			return nil, fmt.Errorf("%s: unknown runtime %s", name, r.Runtime)

@@ -1,6 +1,9 @@
 package catalog
 
 import (
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -234,5 +237,42 @@ func TestReleases(t *testing.T) {
 	}
 	if seen != len(want) {
 		t.Errorf("%d recipes by URL, %d rows", seen, len(want))
+	}
+}
+
+// TestRules: a recipe names a rule that there is, and an attribute by which that
+// rule knows the plugin.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, name := range Builtin().Names() {
+		r, _ := Builtin().Lookup(name)
+		if r.Rule == "" {
+			continue
+		}
+		n++
+		data, err := os.ReadFile(filepath.Join("..", "..", "rules", r.Rule+".bzl"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		attr, _, _ := strings.Cut(r.Attr, " = ")
+		want := []string{r.Rule + "_proto_library", strconv.Quote(name)}
+		if r.Attr == "plugin = "+strconv.Quote(name) && strings.Contains(string(data), "`"+name+"`") {
+			want = want[:1] // one of which the rule knows no more than the name
+		}
+		if attr != "" && attr != "plugin" {
+			want = append(want, strconv.Quote(attr)+": ")
+		} else if attr == "" {
+			want = append(want, "    plugin = "+strconv.Quote(name)+",\n")
+		}
+		for _, part := range want {
+			if !strings.Contains(string(data), part) {
+				t.Errorf("%s: rules/%s.bzl does not say %s", name, r.Rule, part)
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d recipes name a rule", n)
 	}
 }

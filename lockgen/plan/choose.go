@@ -128,7 +128,7 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 	c := w.Choose(releases, locked, rules)
 	switch {
 	case c.Version != "":
-		w.Version = c.Version
+		w.Version, w.Held = c.Version, c.Held
 		return nil
 	case !c.fits:
 		newest := "it has no version at all"

@@ -37,8 +37,9 @@ type Want struct {
 
 	rng     Range // what Spec means, for a range
 	Ranged  bool
-	Written bool  // a person wrote Version down, which is consent to its age
-	runs    *Want // the runtime, nil for none
+	Held    []Held // newer versions than the one that was picked
+	Written bool   // a person wrote Version down, which is consent to its age
+	runs    *Want  // the runtime, nil for none
 
 	From    manifest.Source
 	Include string
@@ -111,6 +112,16 @@ func (w *Want) LockedAs(m *manifest.Manifest, v *lock.Version) *Want {
 	}
 	return best
 }
+
+// A NeedError is an error of [Wants]: what a plugin needs is not in the manifest.
+type NeedError struct {
+	Plugin, Needs string // names
+	Why           string // what Needs does: "runs on" or "is compiled by"
+	error
+}
+
+// Unwrap is the same with place, class and hint.
+func (e *NeedError) Unwrap() error { return e.error }
 
 // String is NAME VERSION, as messages say it.
 func (w *Want) String() string {
@@ -398,7 +409,7 @@ func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string
 		if runtime == "node" {
 			hint += "@" + NodeHint
 		}
-		return fail(hint, "runs on %s, which is not in [plugins]", runtime)
+		return &NeedError{w.Name, runtime, "runs on", fail(hint, "runs on %s, which is not in [plugins]", runtime)}
 	}
 	if of.Runtime != "" || runtime == w.Name || of.Source != nil && of.Source.Kind == lock.NPM {
 		return fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
@@ -421,7 +432,7 @@ func planGo(m *manifest.Manifest, p *manifest.Plugin, w *Want, fail func(hint, f
 	of := m.Plugins["go"]
 	switch {
 	case of == nil:
-		return fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")
+		return &NeedError{w.Name, "go", "is compiled by", fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")}
 	case of.Source != nil && *of.Source != (manifest.Source{Kind: lock.Go, Name: lock.GoToolchain}):
 		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}

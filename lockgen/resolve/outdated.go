@@ -104,15 +104,16 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 }
 
 // Newest returns the version of a plugin that [Update] would lock for an entry
-// that is a range. Name is one of the manifest's.
-func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Options) (string, error) {
+// that is a range, and the newer ones that it would not, newest first. Name is one
+// of the manifest's.
+func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Options) (string, []plan.Held, error) {
 	wants, err := plan.Wants(m, nil)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	u := newUpdate(m, o)
 	if o.Offline {
-		return "", fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name))
+		return "", nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name))
 	}
 	defer u.Close()
 	for _, w := range wants {
@@ -121,14 +122,14 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 		}
 		l, err := u.Lister(ctx, w.From.Kind)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if err := u.pick(ctx, l, w); err != nil {
-			return "", err
+			return "", nil, err
 		}
-		return w.Version, nil
+		return w.Version, w.Held, nil
 	}
-	return "", fault.Errorf(fault.Internal, "", "no entry %s %s", name, spec)
+	return "", nil, fault.Errorf(fault.Internal, "", "no entry %s %s", name, spec)
 }
 
 // pick lists the versions of a range and settles on one.

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// fromEnvironment lets the clients of this machine ask the place's server, as a
+// person's settings do where there is no plugins.toml yet.
+func (p *place) fromEnvironment(t *testing.T) {
+	t.Setenv("npm_config_registry", p.server.URL+"/")
+	t.Setenv("PIP_INDEX_URL", p.server.URL+"/simple/")
+	t.Setenv("PIP_CONFIG_FILE", os.DevNull)
+}
+
+// says demands that a talk has some parts in this order.
+func says(t *testing.T, talk string, parts ...string) {
+	t.Helper()
+	rest := talk
+	for _, part := range parts {
+		_, after, ok := strings.Cut(rest, part)
+		if !ok {
+			t.Fatalf("%q is not in, or not in its place:\n%s", part, talk)
+		}
+		rest = after
+	}
+}
+
+var twoPlatforms = []string{"--platform", "windows-x86_64", "--platform", "linux-aarch64"}
+
+// TestAddFromNothing: in an empty folder one command makes the manifest, adds
+// what the plugin needs, locks, and says what comes next.
+func TestAddFromNothing(t *testing.T) {
+	needNPM(t)
+	p := newPlace(t)
+	p.fromEnvironment(t)
+	p.publishNode("22.1.0")
+	p.publishNode("24.19.0")
+	p.publishProtoc("29.0")
+	p.publishProtoc("30.2")
+	p.publishTSProto("2.7.2")
+	p.publishTSProto("2.18.0")
+	nothing := func() {
+		t.Helper()
+		if files, err := os.ReadDir(p.dir); err != nil || len(files) > 0 {
+			t.Errorf("written: %v %v", files, err)
+		}
+	}
+	p.fails(fault.Usage, []string{"did you mean ts-proto?"}, "add", "ts-porto")
+	p.fails(fault.Usage, []string{`unknown platform "linux-x64"`, "they are linux-aarch64"}, "add", "ts-proto", "--platform", "linux-x64")
+	p.fails(fault.Upstream, []string{"ts-proto", "9.9.9"}, append([]string{"add", "ts-proto@9.9.9"}, twoPlatforms...)...)
+	p.fails(fault.Upstream, []string{"offline"}, "add", "ts-proto", "--offline")
+	nothing()
+
+	_, talk := p.ok(append([]string{"add", "ts-proto"}, twoPlatforms...)...)
+	says(t, talk,
+		"begins with protoc: adding version 30.2, the newest that may be locked",
+		"ts-proto runs on node: adding version 24.19.0, the newest that may be locked",
+		"the newest version of ts-proto that may be locked is 2.18.0",
+		"plugins.toml and ", ".gitattributes",
+		"locked node 24.19.0", "locked protoc 30.2", "locked ts-proto 2.18.0", "wrote ",
+		`load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")`, `name = "api_typescript"`, `plugin = "ts-proto"`,
+		`eval "$(fetch env protoc ts-proto)"; protoc --ts_proto_out=. api.proto`)
+	want := `platforms = ["linux-aarch64", "windows-x86_64"]
+
+[plugins]
+protoc = "30.2"
+node = "24.19.0"
+ts-proto = "2.18.0"
+`
+	if _, got, _ := strings.Cut(p.read("plugins.toml"), "for each of these.\n"); got != want {
+		t.Errorf("plugins.toml ends in\n%s\nwant\n%s", got, want)
+	}
+	if p.read(".gitattributes") == "" {
+		t.Error("no .gitattributes")
+	}
+	p.ok("check")
+
+	// The manifest has its platforms now, and its lock is not left alone.
+	p.fails(fault.Usage, []string{"--platform is for a plugins.toml that is made"}, append([]string{"add", "protoc-gen-ts"}, twoPlatforms...)...)
+	if err := os.Remove(p.path("plugins.toml")); err != nil {
+		t.Fatal(err)
+	}
+	p.fails(fault.Usage, []string{"which it was made of, is not", "git checkout"}, append([]string{"add", "ts-proto"}, twoPlatforms...)...)
+}
+
+// TestAddNeeds: what is on the command line is what a plugin needs, wherever it
+// stands there; a manifest that is there gets the runtime, but no protoc.
+func TestAddNeeds(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	p := newPlace(t)
+	p.publishNode("22.1.0")
+	p.publishNode("24.19.0")
+	p.publishTSProto("2.18.0")
+	p.manifest("")
+	p.write("plugins.lock.toml", "schema = 1\n")
+	stdout, _ := p.ok("add", "--json", "ts-proto", "node@22.1.0")
+	var said struct{ Changed, Created []string }
+	if err := json.Unmarshal([]byte(stdout), &said); err != nil || len(said.Changed) != 2 || len(said.Created) != 0 {
+		t.Errorf("%v %+v", err, said)
+	}
+	if text := p.read("plugins.toml"); !strings.Contains(text, "node = \"22.1.0\"\nts-proto = \"2.18.0\"\n") || strings.Contains(text, "protoc =") {
+		t.Errorf("manifest:\n%s", text)
+	}
+	p.ok("check")
+}
+
+// TestAddGo: a plugin that Go compiles brings Go.
+func TestAddGo(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.fromEnvironment(t)
+	t.Setenv("GOPROXY", p.server.GoProxy())
+	p.publishProtoc("30.2")
+	p.server.Module(fake.Module{Path: "google.golang.org/protobuf", Version: "v1.36.0", Files: map[string]string{
+		"go.mod": "module google.golang.org/protobuf\n\ngo 1.21\n", "cmd/protoc-gen-go/main.go": "package main\n\nfunc main() {}\n",
+	}})
+	_, talk := p.ok(append([]string{"add", "protoc-gen-go"}, twoPlatforms...)...)
+	says(t, talk, "warning: only its publisher says when go "+version+" was released", "protoc-gen-go is compiled by go: adding version "+version, "protoc-gen-go that may be locked is 1.36.0",
+		`"go_proto_library"`, "    srcs = [\"api.proto\"],\n    )", `protoc --go_out=. api.proto`)
+	p.ok("check")
+	// A policy that somebody wrote is kept, and says what the choice is.
+	p.goManifest("go = \"" + version + "\"\n")
+	p.write("plugins.toml", "policy.minimum-release-age = \"3d\"\n"+p.read("plugins.toml"))
+	p.fails(fault.Policy, []string{"only its publisher says", "this machine saw it first 0 hours ago", "lockgen add protoc-gen-go@1.36.0"}, "add", "protoc-gen-go")
+}
