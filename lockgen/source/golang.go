@@ -354,8 +354,8 @@ func (s *goSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents
 	return nativeExecutable(w, p, tree, contents)
 }
 
-// compile builds the executable for a platform, whichever this machine is.
-func (s *goSource) compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
+// Compile builds the executable for a platform, whichever this machine is.
+func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
 	if w.From.Name == lock.GoToolchain {
 		return lock.Cell{}, false, nil
 	}

@@ -488,8 +488,8 @@ func entryPoint(w *plan.Want, contents map[string]*Content) (string, error) {
 	return entry, nil
 }
 
-// finish says how Python runs a plugin.
-func (s *pipSource) finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
+// Finish says how Python runs a plugin.
+func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
 	if !w.Interpreted() {
 		return nil
 	}

@@ -78,6 +78,15 @@ type Finisher interface {
 	Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error
 }
 
+// Which sources they are: they are found by what they can, so that a misspelt
+// method would go unnoticed.
+var (
+	_ Compiler = (*goSource)(nil)
+	_ Finisher = (*pipSource)(nil)
+	_ dater    = (*goSource)(nil)
+	_ dater    = (*ociSource)(nil)
+)
+
 // A dater is a [Source] whose lists do not say when versions were released: it
 // has to ask for each.
 type dater interface {
