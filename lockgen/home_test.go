@@ -1,0 +1,68 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+// TestNoHome: a user without a home, with / for one, or with one that cannot be
+// written to, locks with the cache folder alone, where npm, pip or
+// cargo resolves; and none of them writes to a home that can be.
+func TestNoHome(t *testing.T) {
+	testenv.Real(t, "it starts npm, pip and cargo")
+	// What proxies in the place of the clients need of the home that there is.
+	for name, below := range map[string]string{"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"} {
+		t.Setenv(name, cmp.Or(os.Getenv(name), filepath.Join(os.Getenv("HOME"), below)))
+	}
+	log, empty, closed := fake.New(t), t.TempDir(), t.TempDir()
+	if err := os.Chmod(closed, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "", "CARGO_HOME": "",
+	} {
+		t.Setenv(name, value)
+	}
+	names := func(dir string) (all []string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			all = append(all, e.Name())
+		}
+		return all
+	}
+	for name, home := range map[string]string{"none": "", "root": "/", "closed": closed, "empty": empty} {
+		t.Run(name, func(t *testing.T) {
+			if name != "empty" {
+				testenv.OnlyFull(t, "the same is written, or not, as with others")
+			}
+			t.Setenv("HOME", home)
+			if home == "" {
+				os.Unsetenv("HOME") // until the test is over
+			}
+			before := names(cmp.Or(home, "/"))
+			for _, s := range stands(log) {
+				if s.kind != lock.NPM && s.kind != lock.Pip && s.kind != lock.Cargo {
+					continue // no client, or one that compiles, which takes long
+				}
+				t.Run(s.kind, func(t *testing.T) {
+					if s.need != nil {
+						s.need(t)
+					}
+					s.newRing(t).locks()
+				})
+			}
+			if after := names(cmp.Or(home, "/")); len(after) != len(before) {
+				t.Errorf("the home has %q, had %q", after, before)
+			}
+		})
+	}
+}
