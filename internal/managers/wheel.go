@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 // A LocalWheel is one locked wheel, already verified, and the folder of the
@@ -163,17 +164,17 @@ func (m *WheelManager) installRoot(ctx context.Context, work, target string, whe
 	}
 	var wanted strings.Builder
 	for _, w := range wheels {
-		parts := strings.SplitN(w.Name, "-", 3) // NAME-VERSION-… (PEP 427)
+		name, err := wheel.ParseName(w.Name)
 		switch {
-		case len(parts) < 3 || strings.ContainsAny(w.Name, " /\\\n"):
+		case err != nil || strings.ContainsAny(w.Name, " \n"):
 			return fault.Errorf(fault.Lock, "run: lockgen update", "%q is not the name of a wheel", w.Name)
 		case w.Spread():
 			return fmt.Errorf("%s has a .data folder, which %s would move", w.Name, m.Name)
 		}
-		if err := proc.Place(w.File, filepath.Join(links, parts[0]+"-"+parts[1]+"-py3-none-any.whl")); err != nil {
+		if err := proc.Place(w.File, filepath.Join(links, name.Project+"-"+name.Version+"-py3-none-any.whl")); err != nil {
 			return err
 		}
-		fmt.Fprintf(&wanted, "%s==%s --hash=sha256:%s\n", parts[0], parts[1], hex.EncodeToString(w.SHA256[:]))
+		fmt.Fprintf(&wanted, "%s==%s --hash=sha256:%s\n", name.Project, name.Version, hex.EncodeToString(w.SHA256[:]))
 		for _, f := range w.Files {
 			t.files[strings.TrimPrefix(f.Path, w.Root+"/")] = f
 		}

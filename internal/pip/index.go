@@ -89,7 +89,7 @@ func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request
 	case err != nil:
 	case parts[1] == "simple":
 		kind = "application/vnd.pypi.simple.v1+json"
-		body, err = s.page(run, normaliseName(parts[2]))
+		body, err = s.page(run, lock.NormalProject(parts[2]))
 	case parts[1] == "wheels":
 		body, err = s.wheel(run, parts[2])
 	}
@@ -305,7 +305,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	if c.Parent != nil {
 		who += ", which needs " + c.Text + " for " + c.Parent.Name + " " + c.Parent.Version
 	}
-	all, ok := s.pages[normaliseName(c.Name)]
+	all, ok := s.pages[lock.NormalProject(c.Name)]
 	if !ok {
 		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no such package as %s: %w", redact.Line(who), redact.Line(c.Name), fs.ErrNotExist)
 	}
@@ -366,7 +366,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 func sourceOf(file, project, version string) bool {
 	base := strings.TrimSuffix(strings.TrimSuffix(file, ".tar.gz"), ".zip")
 	i := strings.LastIndexByte(base, '-')
-	return i > 0 && base != file && normaliseName(base[:i]) == normaliseName(project) && wheel.SameVersion(base[i+1:], version)
+	return i > 0 && base != file && lock.NormalProject(base[:i]) == lock.NormalProject(project) && wheel.SameVersion(base[i+1:], version)
 }
 
 func lastFew(names []string) string {
@@ -412,7 +412,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 			return nil, fault.Errorf(fault.Policy, "take another version", "pip wants %s for %s, which the index has not", redact.Line(in.Download.URL), what)
 		}
 		wheels = append(wheels, Wheel{
-			Name: normaliseName(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Yanked: f.Yanked != "",
+			Name: lock.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Yanked: f.Yanked != "",
 			Python: m.Python,
 		})
 		if w := &wheels[len(wheels)-1]; s.req.Gate != nil {
@@ -431,6 +431,6 @@ func passes(g *cooldown.Rule, f remote.IndexFile) bool {
 	name, err := wheel.ParseName(f.Filename)
 	return err == nil && slices.ContainsFunc(g.Except, func(except string) bool {
 		project, version, _ := strings.Cut(except, "@")
-		return normaliseName(project) == normaliseName(name.Project) && wheel.SameVersion(version, name.Version)
+		return lock.NormalProject(project) == lock.NormalProject(name.Project) && wheel.SameVersion(version, name.Version)
 	})
 }

@@ -499,11 +499,11 @@ func markerEnv(t Target) (map[string]string, error) {
 // of the platform's own kind, or "any". Pip has matched the versions in it, and
 // knows more older ones of macOS than it was given.
 func checkTags(file string, platform lock.Platform) error {
-	parts := strings.Split(strings.TrimSuffix(file, ".whl"), "-")
-	if !strings.HasSuffix(file, ".whl") || len(parts) < 5 || lock.CheckPath(file) != nil {
-		return fmt.Errorf("%q is not the name of a wheel", redact.Line(file))
+	name, err := wheel.ParseName(file)
+	if err != nil {
+		return errors.New(redact.Line(err.Error()))
 	}
-	for tag := range strings.SplitSeq(parts[len(parts)-1], ".") {
+	for _, tag := range name.Systems {
 		switch {
 		case tag == "any", slices.Contains(platform.PipTags, tag):
 			return nil
@@ -514,10 +514,4 @@ func checkTags(file string, platform lock.Platform) error {
 		}
 	}
 	return fmt.Errorf("%s is not for %s", file, platform.Name)
-}
-
-// normaliseName is the form of a project's name that indexes use (PEP 503).
-func normaliseName(name string) string {
-	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_.", r) })
-	return strings.Join(words, "-")
 }

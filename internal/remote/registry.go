@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html/atom"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
@@ -132,14 +133,7 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 		}
 	}
 	return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
-		"%s: the index has no file %s (it has %d others): was it deleted?: %w", redact.URL(under(index, normalized(project)+"/")), filename, len(files), fs.ErrNotExist)
-}
-
-// normalized is the name of a project as PEP 503 wants it in URLs: runs of
-// - _ . become one -, in lower case.
-func normalized(project string) string {
-	words := strings.FieldsFunc(project, func(r rune) bool { return strings.ContainsRune("-_.", r) })
-	return strings.ToLower(strings.Join(words, "-"))
+		"%s: the index has no file %s (it has %d others): was it deleted?: %w", redact.URL(under(index, lock.NormalProject(project)+"/")), filename, len(files), fs.ErrNotExist)
 }
 
 // ErrNotIndex is matched by the error for a page in the place of an index that

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
@@ -131,7 +132,7 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Index
 // is not there matches fs.ErrNotExist, and so does a page without any link, which
 // matches [ErrNotIndex] as well.
 func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexFile, error) {
-	page := under(index, normalized(project)+"/") // with the slash, or servers redirect
+	page := under(index, lock.NormalProject(project)+"/") // with the slash, or servers redirect
 	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
 	if err != nil {
 		return nil, fmt.Errorf("asking the index for %s: %w", project, err)
