@@ -188,7 +188,7 @@ func TestNodeEnvironments(t *testing.T) {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "NPM_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"} {
 		t.Setenv(name, canary)
 	}
-	run, err := (&Client{"node", "npm-cli.js"}).alone("npm", t.TempDir(), &proc.Loopback{Base: "http://127.0.0.1:1/x", Port: 1}, []string{"config"})
+	run, err := (&Client{"node", "npm-cli.js"}).sandboxed("npm", t.TempDir(), &proc.Loopback{Base: "http://127.0.0.1:1/x", Port: 1}, []string{"config"})
 	if err != nil {
 		t.Fatal(err)
 	}

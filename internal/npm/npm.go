@@ -174,10 +174,10 @@ func (n *Client) Check() error {
 	return enough(n.cli, version)
 }
 
-// alone is a run of npm that reads no file and no variable of the user's: it has
+// sandboxed is a run of npm that reads no file and no variable of the user's: it has
 // a home and a cache in scratch, and its registry is serve, if that is not nil:
 // nothing else of the network is there for it.
-func (n *Client) alone(name, scratch string, serve *proc.Loopback, args []string) (proc.Command, error) {
+func (n *Client) sandboxed(name, scratch string, serve *proc.Loopback, args []string) (proc.Command, error) {
 	home := filepath.Join(scratch, "home")
 	if err := os.MkdirAll(filepath.Join(home, "empty"), 0o700); err != nil {
 		return proc.Command{}, err
@@ -217,7 +217,7 @@ func (n *Client) defaultRegistry(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(scratch)
-	run, err := n.alone("npm config get registry", scratch, nil, []string{"config", "get", "registry"})
+	run, err := n.sandboxed("npm config get registry", scratch, nil, []string{"config", "get", "registry"})
 	if err != nil {
 		return "", err
 	}

@@ -91,7 +91,7 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 	}
 	defer loop.Close()
 	title := "npm install --package-lock-only " + name + "@" + version
-	run, err := n.alone(title, scratch, loop, []string{
+	run, err := n.sandboxed(title, scratch, loop, []string{
 		// Remote is allowed, for that is what npm calls our tarballs where it has
 		// to open one; nothing but the registry can be reached.
 		"install", "--package-lock-only", "--json", "--ignore-scripts",

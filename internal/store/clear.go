@@ -175,9 +175,9 @@ func (s *Store) lastUse(use string, names ...string) time.Time {
 	return time.Now() // going, or coming: young
 }
 
-// alone runs remove while nobody uses or builds what the locks stand for, and
+// exclusively runs remove while nobody uses or builds what the locks stand for, and
 // reports whether it did. In a dry run it only finds out.
-func (c *clearing) alone(remove func() error, locks ...string) (bool, error) {
+func (c *clearing) exclusively(remove func() error, locks ...string) (bool, error) {
 	for _, name := range locks {
 		if c.dry {
 			if _, err := os.Lstat(c.s.path("locks", name)); errors.Is(err, fs.ErrNotExist) {
@@ -205,7 +205,7 @@ func (c *clearing) tree(tree string) error {
 		return nil
 	}
 	grave := ""
-	did, err := c.alone(func() (err error) {
+	did, err := c.exclusively(func() (err error) {
 		if c.busy[tree] || c.s.lastUse(use, stamp, dir).After(c.before) {
 			return errBusy // since we looked
 		}
@@ -239,7 +239,7 @@ func (c *clearing) blob(sha256 string) error {
 	used := usage(name)
 	did := false
 	if old() {
-		free, err := c.alone(func() error {
+		free, err := c.exclusively(func() error {
 			if did = old(); !did || c.dry {
 				return nil
 			}
@@ -274,7 +274,7 @@ func (c *clearing) goBuild() error {
 		return nil
 	}
 	used, grave := usage(dir), ""
-	did, err := c.alone(func() (err error) {
+	did, err := c.exclusively(func() (err error) {
 		if !c.dry {
 			grave, err = c.s.toGrave(dir)
 		}
@@ -320,7 +320,7 @@ func (c *clearing) derived(folder string, form *regexp.Regexp) {
 				continue
 			}
 			used := usage(name)
-			gone, err := c.alone(func() error {
+			gone, err := c.exclusively(func() error {
 				if !missing() {
 					return errBusy
 				}

@@ -186,7 +186,7 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 			return "", err
 		}
 	}
-	run := proc.Alone{Name: p.Plugin, Path: p.Path, Dir: dir, Home: home}
+	run := proc.Sandbox{Name: p.Plugin, Path: p.Path, Dir: dir, Home: home}
 	if args != nil {
 		run.Args = args
 		_, err := run.Run(ctx)
@@ -196,7 +196,7 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 		if err := os.WriteFile(filepath.Join(dir, smokeName), []byte(smokeProto), 0o600); err != nil {
 			return "", err
 		}
-		by := proc.Alone{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
+		by := proc.Sandbox{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
 			"--plugin=protoc-gen-smoke=" + p.Path, "--smoke_out=" + out, "--proto_path=" + dir, smokeName,
 		}}
 		_, err := by.Run(ctx)
