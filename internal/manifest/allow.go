@@ -76,11 +76,11 @@ func (p *Policy) CheckURL(u *url.URL) error {
 		"the host %s is not in allow of [policy]", strings.TrimPrefix(entry, "host:"))
 }
 
-// CheckHop is [Policy.CheckURL] for every request that brings files of a source
+// CheckRedirect is [Policy.CheckURL] for every request that brings files of a source
 // http or oci, redirects among them. A mirror is allowed by being there, a
 // registry by any of its repositories, and where a repository of GitHub is
 // allowed, so are the hosts to which GitHub sends for its files.
-func (p *Policy) CheckHop(kind string, mirrors []Mirror) func(u *url.URL) error {
+func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) error {
 	implied := map[string]bool{}
 	imply := func(address string) {
 		if a, err := url.Parse(address); err == nil {

@@ -201,7 +201,7 @@ func TestHops(t *testing.T) {
 		},
 		lock.OCI: {"https://registry.invalid/v2/": true, "https://objects.githubusercontent.com/any": false, "https://evil.invalid/": false},
 	} {
-		check := p.CheckHop(kind, mirrors)
+		check := p.CheckRedirect(kind, mirrors)
 		for address, want := range hops {
 			u, err := url.Parse(address)
 			if err != nil {

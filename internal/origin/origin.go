@@ -65,7 +65,7 @@ func (o *Origins) Hosts(kind string) *remote.Client {
 	}
 	c, _ := known.get(func() (*remote.Client, error) {
 		options := o.Remote
-		options.Allow = o.Policy.CheckHop(kind, o.Mirrors)
+		options.Allow = o.Policy.CheckRedirect(kind, o.Mirrors)
 		return remote.New(options), nil
 	})
 	return c

@@ -105,7 +105,7 @@ func link(a *answer, base *url.URL, href string) (string, error) {
 	if err != nil {
 		return "", badDocument(redact.URL(a.url.String()), fmt.Errorf("%s is not a URL", redact.URL(href)))
 	}
-	if err := checkHop(a.url, u, a.public); err != nil {
+	if err := checkRedirect(a.url, u, a.public); err != nil {
 		return "", err
 	}
 	u = bare(u)

@@ -157,7 +157,7 @@ func (s *Session) hostClient(kind string) *remote.Client {
 		return s.client()
 	}
 	o := s.remote()
-	o.Allow = policy.CheckHop(kind, s.Manifest.Mirrors)
+	o.Allow = policy.CheckRedirect(kind, s.Manifest.Mirrors)
 	return remote.New(o)
 }
 

@@ -100,7 +100,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 	auth, sent, certificate := r.credential.Authorization, r.credential.Name, r.certificate
 	public := false
 	var chain []string
-	for hop := 0; ; hop++ {
+	for redirects := 0; ; redirects++ {
 		chain = append(chain, r.scrub(redact.URL(u.String())))
 		header := r.header.Clone()
 		if auth != "" {
@@ -145,11 +145,11 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		if r.method != "" && r.method != http.MethodGet && r.method != http.MethodHead {
 			return nil, &failure{class: fault.Policy, hint: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, redact.URL(next.String()), via(chain))}
 		}
-		if hop == maxRedirects {
+		if redirects == maxRedirects {
 			return nil, &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror",
 				err: fmt.Errorf("more than %d redirects%s", maxRedirects, via(chain))}
 		}
-		err = checkHop(u, next, public)
+		err = checkRedirect(u, next, public)
 		if err == nil && c.o.Allow != nil {
 			err = c.o.Allow(next)
 		}
@@ -171,9 +171,9 @@ func bare(u *url.URL) *url.URL {
 	return &b
 }
 
-// checkHop applies the rules for going from one URL to another on a server's
+// checkRedirect applies the rules for going from one URL to another on a server's
 // word. Public says that a host of the internet had a part in it.
-func checkHop(from, to *url.URL, public bool) error {
+func checkRedirect(from, to *url.URL, public bool) error {
 	const hint = "use another mirror, or the address it means if you trust it"
 	switch {
 	case to.Scheme != "https" && to.Scheme != "http":
