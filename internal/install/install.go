@@ -125,12 +125,12 @@ func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served st
 		built = true
 		return i.build(ctx, e, served, dir)
 	})
-	if err == nil && !i.bound(e, served, cell) {
+	if err == nil && !i.stamped(e, served, cell) {
 		if !built {
 			err = i.check(ctx, e, served, cell)
 		}
 		if err == nil {
-			i.bind(e, served, cell)
+			i.putStamp(e, served, cell)
 		}
 	}
 	if err != nil {
@@ -158,7 +158,7 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 			continue // tree will say so
 		}
 		_, err = i.Store.Tree(ctx, cell.Tree, func(context.Context, string) error { return fs.ErrNotExist })
-		if err == nil && i.bound(e, served, cell) {
+		if err == nil && i.stamped(e, served, cell) {
 			continue
 		}
 		for _, key := range e.Locked.FilesFor(served) {

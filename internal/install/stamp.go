@@ -54,13 +54,14 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	return fmt.Sprintf("bound/%x", h.Sum(nil))
 }
 
-func (i *Installer) bound(e *lock.Entry, served string, cell lock.Cell) bool {
+// stamped reports whether the cache knows that the tree is made of these files.
+func (i *Installer) stamped(e *lock.Entry, served string, cell lock.Cell) bool {
 	_, err := os.Stat(filepath.Join(i.Store.Dir(), filepath.FromSlash(i.stamp(e, served, cell))))
 	return err == nil
 }
 
-// bind remembers it. A cache that cannot be written asks again the next time.
-func (i *Installer) bind(e *lock.Entry, served string, cell lock.Cell) {
+// putStamp writes the stamp of a tree. A cache that cannot be written asks again the next time.
+func (i *Installer) putStamp(e *lock.Entry, served string, cell lock.Cell) {
 	if err := i.Store.Put(i.stamp(e, served, cell), 0o644, nil); err != nil {
 		i.detail("%v", err)
 	}
