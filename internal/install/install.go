@@ -285,7 +285,7 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
 	read := func() ([]archive.File, error) { return kind.Unpack(ctx, f, dir, v, key, platform) }
 	if rule := kind.Of(v.Source).Rule(key, v.Files[key]); rule != "" && dir == "" {
-		return i.Store.Listed(digest(v.Files[key]), rule, read)
+		return i.Store.Scan(digest(v.Files[key]), rule, read)
 	}
 	return read()
 }

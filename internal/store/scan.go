@@ -5,12 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"strconv"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
-// Listed returns what a strict reading of a blob, a tar.gz or a zip, found in it.
+// Scan returns what a strict reading of a blob, a tar.gz or a zip, found in it.
 // It calls read where none did on this machine by the same rules of [archive.Unpack], and
 // then remembers its result. How is all that read depends on besides these and
 // the bytes. Those the caller has hashed, by [Store.Blob], whether it reads them
@@ -18,7 +19,7 @@ import (
 //
 // What is remembered is one document: written in one step, with a digest over
 // it, bounded and cleared as all are. Its paths obey the rules each time.
-func (s *Store) Listed(d Digest, how string, read func() ([]archive.File, error)) ([]archive.File, error) {
+func (s *Store) Scan(d Digest, how string, read func() ([]archive.File, error)) ([]archive.File, error) {
 	key := "files of " + d.String() + "\n" + archive.Rules() + "\n" + how
 	if doc, ok := s.Document(key); ok && doc.From == key {
 		files, err := parseFiles(doc.Body)

@@ -2,18 +2,19 @@ package store
 
 import (
 	"errors"
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
-// TestListed: an archive is read once, and again wherever what is remembered of
+// TestScan: an archive is read once, and again wherever what is remembered of
 // it is of another one, of other rules, damaged, half written or gone.
-func TestListed(t *testing.T) {
+func TestScan(t *testing.T) {
 	s, err := Open(filepath.Join(t.TempDir(), "cache"))
 	if err != nil {
 		t.Fatal(err)
@@ -25,10 +26,10 @@ func TestListed(t *testing.T) {
 		reads++
 		return want, nil
 	}
-	listed := func(name string, d Digest, how string, more int) {
+	scan := func(name string, d Digest, how string, more int) {
 		t.Helper()
 		before := reads
-		got, err := s.Listed(d, how, read)
+		got, err := s.Scan(d, how, read)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
@@ -36,11 +37,11 @@ func TestListed(t *testing.T) {
 			t.Errorf("%s: read %d times, expected %d", name, reads-before, more)
 		}
 	}
-	listed("new", d, "npm", 1)
-	listed("known", d, "npm", 0)
-	listed("in another way", d, "pip", 1)
-	listed("other bytes", Digest{strings.Repeat("b", 64), 12}, "npm", 1)
-	listed("another size", Digest{d.SHA256, 13}, "npm", 1)
+	scan("new", d, "npm", 1)
+	scan("known", d, "npm", 0)
+	scan("in another way", d, "pip", 1)
+	scan("other bytes", Digest{strings.Repeat("b", 64), 12}, "npm", 1)
+	scan("another size", Digest{d.SHA256, 13}, "npm", 1)
 
 	files, err := filepath.Glob(filepath.Join(s.Dir(), "documents", "*"))
 	if err != nil || len(files) != 4 {
@@ -59,8 +60,8 @@ func TestListed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		listed(name, d, "npm", 1)
-		listed(name+", then known", d, "npm", 0)
+		scan(name, d, "npm", 1)
+		scan(name+", then known", d, "npm", 0)
 	}
 	all("cut", func(_ string, data []byte) []byte { return data[:len(data)-5] })
 	all("cut to the seal", func(_ string, data []byte) []byte { return data[:slices.Index(data, '\n')+1] })
@@ -80,13 +81,13 @@ func TestListed(t *testing.T) {
 		if err := s.KeepDocument(key, Document{Body: printFiles(bad), From: key}); err != nil {
 			t.Fatal(err)
 		}
-		listed(name, d, "npm", 1)
+		scan(name, d, "npm", 1)
 	}
 
 	// A refusal is not remembered, and is one each time.
 	refusal := errors.New("unsafe")
 	for range 2 {
-		if _, err := s.Listed(Digest{strings.Repeat("c", 64), 1}, "npm", func() ([]archive.File, error) { return nil, refusal }); err != refusal {
+		if _, err := s.Scan(Digest{strings.Repeat("c", 64), 1}, "npm", func() ([]archive.File, error) { return nil, refusal }); err != refusal {
 			t.Errorf("a refusal: %v", err)
 		}
 	}
@@ -101,5 +102,5 @@ func TestListed(t *testing.T) {
 	if _, err := s.Clear(t.Context(), 24*time.Hour, false); err != nil {
 		t.Fatal(err)
 	}
-	listed("cleared", d, "npm", 1)
+	scan("cleared", d, "npm", 1)
 }
