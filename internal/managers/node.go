@@ -268,7 +268,7 @@ func normalise(ctx context.Context, dir string, p Tarball) error {
 	if _, err := os.Stat(filepath.Join(dir, "package.json")); err != nil {
 		return fault.Errorf(fault.Machine, "let fetch unpack it itself: --node-manager none", "the manager ended well but left it out: %w", err)
 	}
-	t := tidying{
+	t := normalizer{
 		files: make(map[string]archive.File, len(p.Files)),
 		drop: func(name string) bool {
 			return path.Base(name) == ".npmignore" || strings.HasSuffix(name, "node_modules/.bin")

@@ -151,7 +151,7 @@ func (m *WheelManager) installRoot(ctx context.Context, work, target string, whe
 			return err
 		}
 	}
-	t := tidying{
+	t := normalizer{
 		files: map[string]archive.File{},
 		drop: func(name string) bool { // launchers with absolute paths, and notes of the manager
 			top, rest, _ := strings.Cut(name, "/")

@@ -12,10 +12,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
-// A tidying makes a folder that a package manager filled what a strict
+// A normalizer makes a folder that a package manager filled what a strict
 // unpacking would have made of it. It undoes only what is known of managers:
 // everything else that differs stays so, and the tree shows it.
-type tidying struct {
+type normalizer struct {
 	files map[string]archive.File // what belongs there, by path below the folder
 	// drop names what a manager adds: it goes where it does not belong.
 	drop func(name string) bool
@@ -29,7 +29,7 @@ type tidying struct {
 	format   archive.Options
 }
 
-func (t tidying) run(ctx context.Context, dir string) error {
+func (t normalizer) run(ctx context.Context, dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (t tidying) run(ctx context.Context, dir string) error {
 }
 
 // restore writes the named files as an archive has them.
-func (t tidying) restore(ctx context.Context, root *os.Root, file string, take map[string]bool) error {
+func (t normalizer) restore(ctx context.Context, root *os.Root, file string, take map[string]bool) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
