@@ -13,7 +13,7 @@ import (
 // enough: npm lets a version through that the registry has no time for, both
 // judge versions that a person chose by themselves as well, and neither says
 // afterwards what it saw. So npm runs with a few lines of ours inside of it,
-// gate.js of package npm, on the documents that it asks for anyway, and pip sees an index of
+// cooldown.js of package npm, on the documents that it asks for anyway, and pip sees an index of
 // ours.
 type Rule struct {
 	// Before is the latest time of release; zero lets everything through and

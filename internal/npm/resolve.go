@@ -50,7 +50,7 @@ type Dropped struct {
 
 // Resolve lets npm find the closure of a package at lock time. Version is an
 // exact version or a range, of which npm takes the newest that fits. Behind a
-// gate, which may be nil, the closure is of versions that it lets through, and
+// rule, which may be nil, the closure is of versions that it lets through, and
 // says of each when it was released.
 //
 // Npm runs without anything of the user's, and without a network but for the
@@ -61,7 +61,7 @@ type Dropped struct {
 // an [fs.ErrNotExist] of class Upstream; every other failure of the registry is
 // its own error. A dependency that comes from git, a URL or a file is an error of
 // class Policy that names the package which asks for it, before npm sees it.
-func (n *Client) Resolve(ctx context.Context, registry Registry, name, version string, gate *cooldown.Rule) (*PackageLock, error) {
+func (n *Client) Resolve(ctx context.Context, registry Registry, name, version string, rule *cooldown.Rule) (*PackageLock, error) {
 	if err := n.Check(); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	up := newUpstream(ctx, registry, gate != nil, scratch)
+	up := newUpstream(ctx, registry, rule != nil, scratch)
 	loop, err := proc.NewLoopback(up.answer, up.elsewhere)
 	if err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 	}
 	run.Class, run.Hint = fault.Upstream, ""
 	record := ""
-	if gate != nil {
-		if record, err = addGate(gate, &run, scratch); err != nil {
+	if rule != nil {
+		if record, err = addCooldown(rule, &run, scratch); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +130,7 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 		return nil, fmt.Errorf("npm package %s@%s: %w", name, version, err)
 	}
 	up.complete(closure)
-	if gate == nil {
+	if rule == nil {
 		return closure, nil
 	}
 	times, err := readRecord(record)
@@ -144,19 +144,19 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 	return closure, nil
 }
 
-// addGate puts the gate into a run of npm and returns the path of the record.
-func addGate(g *cooldown.Rule, run *proc.Command, scratch string) (record string, err error) {
-	rule, record, err := gateFile(g, scratch)
+// addCooldown puts the rule into a run of npm and returns the path of the record.
+func addCooldown(g *cooldown.Rule, run *proc.Command, scratch string) (record string, err error) {
+	rule, record, err := cooldownFile(g, scratch)
 	if err != nil {
 		return "", err
 	}
-	script := filepath.Join(scratch, "gate.cjs")
-	if err := os.WriteFile(script, []byte(npmGate), 0o600); err != nil {
+	script := filepath.Join(scratch, "cooldown.cjs")
+	if err := os.WriteFile(script, []byte(npmCooldown), 0o600); err != nil {
 		return "", err
 	}
 	// With any date npm asks the registry for the documents that have times.
 	run.Args = append([]string{"--require", script}, append(run.Args, "--before="+time.Now().AddDate(100, 0, 0).UTC().Format(time.RFC3339))...)
-	run.Env = append(run.Env, "BUCK2_PROTOBUF_GATE="+rule)
+	run.Env = append(run.Env, "BUCK2_PROTOBUF_COOLDOWN="+rule)
 	return record, nil
 }
 

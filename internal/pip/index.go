@@ -124,7 +124,7 @@ func (s *pipIndex) page(run int, project string) ([]byte, error) {
 	type m = map[string]any
 	files := []m{}
 	for _, f := range all {
-		if !s.fits(run, f) || !passes(s.req.Gate, f) {
+		if !s.fits(run, f) || !passes(s.req.Cooldown, f) {
 			continue
 		}
 		if old, ok := s.wheels[f.Filename]; ok && old.SHA256 != f.SHA256 {
@@ -336,7 +336,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 			others = append(others, f.Filename)
 			continue
 		}
-		if fitting++; !passes(s.req.Gate, f) {
+		if fitting++; !passes(s.req.Cooldown, f) {
 			young++
 		}
 		if yes, err := wheel.AllowsPython(f.Python, t.full()); err == nil && !yes {
@@ -415,7 +415,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 			Name: lock.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Yanked: f.Yanked != "",
 			Python: m.Python,
 		})
-		if w := &wheels[len(wheels)-1]; s.req.Gate != nil {
+		if w := &wheels[len(wheels)-1]; s.req.Cooldown != nil {
 			w.Released = f.Uploaded
 		}
 	}

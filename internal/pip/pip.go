@@ -167,10 +167,10 @@ func (p *Client) index(o options) (string, error) {
 
 // A Requirement is one package for some platforms and interpreters.
 type Requirement struct {
-	Package string
-	Version string // exact
-	Targets []Target
-	Gate    *cooldown.Rule // nil for none
+	Package  string
+	Version  string // exact
+	Targets  []Target
+	Cooldown *cooldown.Rule // nil for none
 }
 
 // A Target is what a wheel may be for.

@@ -164,7 +164,7 @@ func (s *pipSource) report(ctx context.Context, w *plan.Want, targets []pip.Targ
 				s.asked = map[string]func() ([]pip.Closure, error){}
 			}
 			s.asked[key] = sync.OnceValues(func() ([]pip.Closure, error) {
-				return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Gate: rule})
+				return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Cooldown: rule})
 			})
 		}
 		once := s.asked[key]

@@ -13,10 +13,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// gateFile writes what the lines inside of a manager read, and returns its path and
+// cooldownFile writes what the lines inside of a manager read, and returns its path and
 // that of the record that they write.
-func gateFile(g *cooldown.Rule, scratch string) (in, out string, err error) {
-	in, out = filepath.Join(scratch, "gate.json"), filepath.Join(scratch, "released.json")
+func cooldownFile(g *cooldown.Rule, scratch string) (in, out string, err error) {
+	in, out = filepath.Join(scratch, "cooldown.json"), filepath.Join(scratch, "released.json")
 	rule := map[string]any{"record": out, "before": nil, "except": append([]string{}, g.Except...)}
 	if !g.Before.IsZero() {
 		rule["before"] = g.Before.UnixMilli()
@@ -51,5 +51,5 @@ func readRecord(file string) (map[string]time.Time, error) {
 	return times, nil
 }
 
-//go:embed gate.js
-var npmGate string
+//go:embed cooldown.js
+var npmCooldown string

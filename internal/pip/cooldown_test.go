@@ -17,8 +17,8 @@ var (
 	tooYoung = today.Add(time.Hour)
 )
 
-// TestPipGate: the same for pip.
-func TestPipGate(t *testing.T) {
+// TestPipCooldown: the same for pip.
+func TestPipCooldown(t *testing.T) {
 	t.Parallel()
 	p := realPip(t)
 	s := fake.New(t)
@@ -27,11 +27,11 @@ func TestPipGate(t *testing.T) {
 	}
 	s.Wheel(fake.Wheel{Name: "gen", Version: "1.0", Released: tooYoung, Requires: []string{"some-dep>=1"}})
 	host, _ := lock.LookupPlatform("linux-x86_64")
-	ask := func(gate *cooldown.Rule) ([]Wheel, error) {
-		return report(t, p, s.URL+"/simple/", Requirement{Package: "gen", Version: "1.0", Gate: gate}, host, "3.12")
+	ask := func(rule *cooldown.Rule) ([]Wheel, error) {
+		return report(t, p, s.URL+"/simple/", Requirement{Package: "gen", Version: "1.0", Cooldown: rule}, host, "3.12")
 	}
 	for _, tt := range []struct {
-		gate *cooldown.Rule
+		rule *cooldown.Rule
 		dep  string
 		when time.Time
 	}{
@@ -41,19 +41,19 @@ func TestPipGate(t *testing.T) {
 		{&cooldown.Rule{Before: today, Except: []string{"gen@1.0"}}, "1.1", today},
 		{&cooldown.Rule{Before: today, Except: []string{"gen@1.0", "some-dep@1.2"}}, "1.2", tooYoung},
 	} {
-		wheels, err := ask(tt.gate)
+		wheels, err := ask(tt.rule)
 		if tt.dep == "" {
 			if !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%+v: %v", tt.gate, err)
+				t.Errorf("%+v: %v", tt.rule, err)
 			}
 			continue
 		}
 		if err != nil || len(wheels) != 2 {
-			t.Errorf("%+v: %v, %v", tt.gate, wheels, err)
+			t.Errorf("%+v: %v, %v", tt.rule, wheels, err)
 			continue
 		}
 		if w := wheels[1]; w.Version != tt.dep || !w.Released.Equal(tt.when) || !strings.HasPrefix(w.Filename, "some_dep-"+tt.dep) {
-			t.Errorf("%+v: %+v, want %s of %v", tt.gate, w, tt.dep, tt.when)
+			t.Errorf("%+v: %+v, want %s of %v", tt.rule, w, tt.dep, tt.when)
 		}
 	}
 	for name, clockless := range map[string]func(bool){"HTML": s.HTMLOnly, "no times": s.NoTimes} {
