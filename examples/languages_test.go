@@ -187,6 +187,9 @@ func runJava(t *testing.T, generated string) string {
 func runRust(binary string, features ...string) func(t *testing.T, generated string) string {
 	return func(t *testing.T, generated string) string {
 		t.Helper()
+		if len(features) > 0 {
+			testenv.OnlyFull(t, "its crates take minutes, and rust is compiled without them")
+		}
 		testenv.Program(t, "cargo")
 		testenv.Real(t, "needs crates from their registry")
 		dir := workspace(t, "rust", generated, "gen", "main.rs", "serde_main.rs", "tonic_main.rs", "Cargo.toml")

@@ -131,6 +131,7 @@ func TestCacheClear(t *testing.T) {
 
 // TestClearWhileRunning: a plugin that fetch became keeps its tree until it ends.
 func TestClearWhileRunning(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	binary := filepath.Join(t.TempDir(), "fetch")
 	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -178,6 +179,7 @@ func TestClearWhileRunning(t *testing.T) {
 // digests of two plugins changed places ends with 5, and gives neither, on a warm
 // cache as on a cold one; so does a URL or a version that was changed.
 func TestChangedPlaces(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, name := range []string{"a", "b"} {
 		w.file("http-"+name, "1.0.0", "", "prog", name+"-linux", []byte("#!/bin/sh\necho "+name+"\n"))

@@ -303,6 +303,7 @@ func TestWarm(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	binary := filepath.Join(t.TempDir(), "fetch")
 	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -398,6 +399,7 @@ func TestInstall(t *testing.T) {
 // the cache stay as they were, and the same command works once the cause is
 // gone.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	lockOf := func(old, new string) func(*world) {
 		return func(w *world) {
 			name := filepath.Join(w.dir, lock.FileName)
@@ -496,6 +498,7 @@ func TestRefusals(t *testing.T) {
 
 // TestOnceFaulty servers are tried again.
 func TestOnceFaulty(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]fake.Fault{"500": fake.Status(500), "reset": fake.Reset(10), "truncated": fake.Truncate(10)} {
 		w := newWorld(t)
 		w.registry.Fault(w.wheel.Path, f.Once())
@@ -626,6 +629,7 @@ func readOnly(t *testing.T, dir string) {
 // TestDamagedCache finds what was damaged in the cache and heals it, or says so
 // when it may not ask anyone.
 func TestDamagedCache(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.must("get", "tool")
 	blob := filepath.Join(w.cache, "blobs", "sha256", w.wheel.SHA256[:2], w.wheel.SHA256)

@@ -139,6 +139,7 @@ func TestMirrorRegistry(t *testing.T) {
 
 // TestMirrorLies: other bytes are named loudly and never taken.
 func TestMirrorLies(t *testing.T) {
+	t.Parallel()
 	honest := []byte("#!/bin/sh\necho bare\n")
 	for name, lie := range map[string][]byte{
 		"same length": []byte("#!/bin/sh\necho EVIL\n"), "too long": append([]byte("x"), honest...), "too short": honest[1:], "empty": nil,
@@ -266,6 +267,7 @@ func TestInstallMirrors(t *testing.T) {
 }
 
 func TestBundle(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.file("twin", "1.0.0", "", "bare", "twin-linux", []byte("#!/bin/sh\necho twin\n"))
 	w.write()
@@ -296,6 +298,7 @@ func TestBundle(t *testing.T) {
 // TestManyProcesses: many processes ask for the same cold plugin at once. Each
 // file is downloaded once, each folder is made once, and nobody fails.
 func TestManyProcesses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	binary := filepath.Join(t.TempDir(), "fetch")
 	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {

@@ -20,6 +20,7 @@ import (
 // full suite all of them, from the real registries, those of npm by the locked npm and by our unpacker. Both folders are
 // compared with the lock, so both are the same. Bytes are kept between runs.
 func TestRealPlugins(t *testing.T) {
+	t.Parallel()
 	testenv.Real(t, "needs the registries")
 	base, err := os.UserCacheDir()
 	if err != nil {

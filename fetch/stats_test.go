@@ -102,6 +102,7 @@ func TestStats(t *testing.T) {
 
 // TestStatsProcesses: no run is lost, however many there are at once.
 func TestStatsProcesses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.must("get", "tool")
 	w.must("stats", "--reset")

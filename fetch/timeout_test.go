@@ -75,6 +75,7 @@ func TestTimeout(t *testing.T) {
 // TestOffline: with --offline nobody is called, and nobody is asked who might
 // call somebody.
 func TestOffline(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.forget()
 	binary := filepath.Join(t.TempDir(), "fetch")

@@ -43,6 +43,7 @@ type enclosed struct {
 // and from a registry that was filled from the folder, with package managers
 // and without.
 func TestAirGap(t *testing.T) {
+	t.Parallel()
 	needNPM(t)
 	p := newMirrored(t)
 	p.publishTSProto("2.18.0")

@@ -408,6 +408,7 @@ func TestCargoOwnConfiguration(t *testing.T) {
 // TestCargoReal locks protoc-gen-prost from the registry that cargo is
 // configured with. What it downloads is kept for the next time.
 func TestCargoReal(t *testing.T) {
+	t.Parallel()
 	testenv.Real(t, "protoc-gen-prost 0.2.3 comes from the network")
 	tool, err := cargo.Find(t.Context())
 	if err != nil {

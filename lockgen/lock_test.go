@@ -304,6 +304,7 @@ func TestImports(t *testing.T) {
 // from the real registries that npm and pip of this machine use. The committed
 // lock must come out. What was downloaded is kept for the next run.
 func TestRealRegistries(t *testing.T) {
+	t.Parallel()
 	testenv.Real(t, "asks real registries")
 	needNPM(t)
 	p := own(t)

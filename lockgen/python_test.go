@@ -258,6 +258,7 @@ func TestPythonSmoke(t *testing.T) {
 // TestPythonReal locks mypy-protobuf from the index that pip of this machine
 // uses, and tries it by the locked protoc with a Python of this machine.
 func TestPythonReal(t *testing.T) {
+	t.Parallel()
 	testenv.Real(t, "asks a real index")
 	needPip(t)
 	host, ok := lock.Host()
