@@ -289,7 +289,7 @@ func TestAddRemoveRefuse(t *testing.T) {
 		{[]string{"remove", "protocs"}, fault.Usage, []string{"does not ask for protocs"}},
 		{[]string{"remove", "protoc@1.0"}, fault.Usage, []string{"protoc@30.2"}},
 		{[]string{"update", "protco"}, fault.Usage, []string{"did you mean protoc?"}},
-		{[]string{"update", "protoc@1.0"}, fault.Usage, []string{"lockgen add protoc@1.0"}},
+		{[]string{"update", "protoc@1.0"}, fault.Upstream, []string{"moves from 30.2 to 1.0", "protoc 1.0"}},
 	} {
 		p.fails(tt.class, tt.want, tt.args...)
 	}

@@ -47,7 +47,7 @@ exact bytes, for every platform, down to the last transitive package.`,
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
-	Verbs: []*cli.Verb[program]{initVerb, updateVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb, reportVerb,
+	Verbs: []*cli.Verb[program]{initVerb, updateVerb, upgradeVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb, reportVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb, textconvVerb},
 	Values: values,
 	Topics: docs.Pages,
@@ -87,7 +87,8 @@ type program struct {
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
 	offline, verify, all     bool
-	noSmoke                  bool   // update, add
+	noSmoke                  bool   // update, upgrade, add
+	latest                   bool   // upgrade: out of ranges too
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
 	format, output           string // sbom, report

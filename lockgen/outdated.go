@@ -19,7 +19,8 @@ var outdatedVerb = &cli.Verb[program]{
 	Long: `One line for each entry of plugins.toml that is not at the newest version there
 is: what is locked, the newest version that the entry and [policy] allow, the
 newest of all, and why it is held back. Sources are asked, nothing is downloaded
-or written. To take what is allowed: lockgen update NAME, or update --all.`,
+or written. RUN is the command that takes what is newer; where there is none, it
+is held back by [policy] or its publisher.`,
 	Example: `lockgen outdated
 lockgen outdated --json`,
 	JSON: true, Run: runOutdated,
@@ -49,6 +50,9 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 	if err != nil {
 		err = fault.Errorf(fault.Of(err), fault.Hint(err), "not every source could be asked: %w", err)
 	}
+	for i, a := range ages {
+		ages[i].Run = command(a, len(m.Plugins[a.Name].Versions) > 1)
+	}
 	if p.ui.JSON {
 		data := map[string]any{"entries": ages}
 		if err == nil {
@@ -62,14 +66,14 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tLOCKED\tALLOWED\tLATEST\tWHY")
+	fmt.Fprintln(w, "NAME\tLOCKED\tALLOWED\tLATEST\tRUN\tWHY")
 	behind := 0
 	for _, a := range ages {
 		if !a.Behind() {
 			continue
 		}
 		behind++
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(why(a)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(orDash(a.Run)), plain.Row(why(a)))
 	}
 	_ = w.Flush()
 	if behind > 0 {
@@ -80,7 +84,23 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 	return err
 }
 
-// why says in one line what holds newer versions back, or what to run.
+// command is what takes a newer version, "" where nothing does. Several says that
+// the manifest asks for other versions of the plugin as well.
+func command(a resolve.Age, several bool) string {
+	switch {
+	case a.Error != "":
+		return ""
+	case a.Locked != a.Allowed:
+		return "lockgen update " + a.Name
+	case a.Latest == "" || a.Latest == a.Locked || len(a.Held) == 0 || a.Held[0].Why != "not in "+a.Asked:
+		return ""
+	case several:
+		return "lockgen upgrade --latest '" + a.Name + "@" + a.Asked + "'"
+	}
+	return "lockgen upgrade --latest " + a.Name
+}
+
+// why says in one line what holds newer versions back.
 func why(a resolve.Age) string {
 	switch {
 	case a.Error != "":
@@ -91,8 +111,6 @@ func why(a resolve.Age) string {
 			line += fmt.Sprintf(" (and %d more)", more)
 		}
 		return line
-	case a.Locked != a.Allowed:
-		return "run: lockgen update " + a.Name
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -39,7 +40,9 @@ nothing to do the file stays as it is, byte for byte, and nobody is asked. So a
 range such as "^2.7" keeps the version that is locked for it as long as that
 fits. With names, those plugins are resolved again, ranges take the newest
 version that they and [policy] allow, and no other entry is touched; --all does
-so with every plugin. NAME@VERSION takes that version, out of a range too.
+so with every plugin. NAME@VERSION takes that version: out of a range, or in the
+place of the exact one in plugins.toml, where that asks for one alone. To have
+both side by side there is lockgen add.
 
 All or nothing: when any plugin cannot be locked for any of the platforms, all
 of them are listed with the reason, and nothing is written. A version whose
@@ -64,7 +67,46 @@ func runUpdate(ctx context.Context, p *program, args []string) error {
 	if p.all && len(args) > 0 {
 		return fault.Errorf(fault.Usage, "run: lockgen update --all, or: lockgen update "+args[0], "--all and the names of plugins")
 	}
-	return p.change(ctx, change{names: args})
+	return p.change(ctx, change{names: args, edit: p.movePins})
+}
+
+// movePins writes each NAME@VERSION that is asked for in place of the exact version
+// that the manifest has, unless an entry allows it as it is.
+func (p *program) movePins(_ context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
+	for _, spec := range c.names {
+		name, version, given := strings.Cut(spec, "@")
+		m, err := manifest.Parse(p.manifest, data)
+		if err != nil {
+			return nil, err
+		}
+		entry := m.Plugins[name]
+		if !given || entry == nil {
+			continue // resolve says what is wrong with it
+		}
+		wants, err := plan.Wants(m, o.Old)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(wants, func(w *plan.Want) bool {
+			return w.Name == name && (w.Spec == version || w.Version == version || w.Ranged && w.Allows(version))
+		}) {
+			continue
+		}
+		if err := manifest.CheckWanted(version); err != nil {
+			return nil, err
+		}
+		if len(entry.Versions) > 1 {
+			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec+", and then for the one that goes: lockgen remove "+name+"@"+entry.Versions[0],
+				"%s asks for %s %s: which of them is to become %s?", m.At("plugins", name), name, strings.Join(entry.Versions, " and "), version)
+		}
+		if old := entry.Versions[0]; !manifest.IsRange(old) {
+			if data, err = manifest.SetVersion(p.manifest, data, name, old, version); err != nil {
+				return nil, err
+			}
+			p.ui.Say("%s: %s moves from %s to %s", m.At("plugins", name), name, old, version)
+		}
+	}
+	return data, nil
 }
 
 // options are those of every command that asks sources; old is the lock there

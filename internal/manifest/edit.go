@@ -40,6 +40,34 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 	return []byte(e.text), nil
 }
 
+// SetVersion edits the text of a manifest so that it asks for another version of a
+// plugin in the place of one that it asks for. See [AddVersion].
+func SetVersion(manifest string, data []byte, name, old, version string) ([]byte, error) {
+	m, err := Parse(manifest, data)
+	if err != nil {
+		return nil, err
+	}
+	p := m.Plugins[name]
+	if p == nil || !slices.Contains(p.Versions, old) {
+		return nil, fault.Errorf(fault.Usage, "run: lockgen add "+name+"@"+version, "%s does not ask for %s@%s", manifest, name, old)
+	}
+	var versions []string
+	for _, v := range p.Versions {
+		if v == old {
+			v = version
+		}
+		if !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	e := newEditor(data)
+	if !e.setVersions(name, versions) || !e.gives(m, name, versions) {
+		return nil, fault.Errorf(fault.Usage, "write it by hand: the versions of "+name+" are "+lock.PrintList(versions)+"; then run: lockgen update",
+			"%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
+	}
+	return []byte(e.text), nil
+}
+
 // RemoveVersion edits the text of a manifest so that it asks for a version of a
 // plugin no more, for no version with "". See [AddVersion].
 func RemoveVersion(manifest string, data []byte, name, version string) ([]byte, error) {

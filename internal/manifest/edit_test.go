@@ -15,6 +15,9 @@ func TestEdit(t *testing.T) {
 	remove := func(name, version string) func([]byte) ([]byte, error) {
 		return func(b []byte) ([]byte, error) { return RemoveVersion("plugins.toml", b, name, version) }
 	}
+	set := func(name, old, version string) func([]byte) ([]byte, error) {
+		return func(b []byte) ([]byte, error) { return SetVersion("plugins.toml", b, name, old, version) }
+	}
 	for _, tt := range []struct {
 		name      string
 		edit      func([]byte) ([]byte, error)
@@ -35,6 +38,12 @@ func TestEdit(t *testing.T) {
 		{"an inline table", add("a", "2.0.0"), "[plugins]\na = { version = \"1.0.0\" }\n", ""},
 		{"dotted", add("a", "2.0.0"), "[plugins]\na.version = \"1.0.0\"\n", ""},
 		{"no plugins at all, inline", add("b", "2.0.0"), "plugins = { a = \"1.0.0\" }\n", ""},
+
+		{"another pin", set("a", "1.0.0", "2.0.0"), "[plugins]\na = \"1.0.0\" # why\n", "[plugins]\na = \"2.0.0\" # why\n"},
+		{"one pin of two", set("a", "1.0.0", "1.1.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n", "[plugins]\na = [\"1.1.0\", \"2.0.0\"]\n"},
+		{"two pins to one", set("a", "1.0.0", "2.0.0"), "[plugins.a]\nversions = [\"1.0.0\", \"2.0.0\"]\n", "[plugins.a]\nversion = \"2.0.0\"\n"},
+		{"a pin that is not there", set("a", "3.0.0", "2.0.0"), "[plugins]\na = \"1.0.0\"\n", ""},
+		{"a pin in an inline table", set("a", "1.0.0", "2.0.0"), "[plugins]\na = { version = \"1.0.0\" }\n", ""},
 
 		{"a pair", remove("a", ""), "[plugins]\n# about a\na = \"1.0.0\" # why\nb = \"1.0.0\"\n", "[plugins]\n# about a\nb = \"1.0.0\"\n"},
 		{"one of two", remove("a", "1.0.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n", "[plugins]\na = \"2.0.0\"\n"},

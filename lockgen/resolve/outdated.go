@@ -25,6 +25,7 @@ type Age struct {
 	// Released is the day on which Locked was, YYYY-MM-DD by the registry's clock,
 	// "" where it has none.
 	Released string `json:"released,omitempty"`
+	Run      string `json:"run,omitempty"` // the command that takes what is newer; for lockgen to fill in
 	Error    string `json:"error,omitempty"`
 }
 
