@@ -31,6 +31,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/managers"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -62,9 +63,9 @@ type Installer struct {
 	// in the same way.
 	Observe func(Event)
 
-	npms   memo[*npm.Client]           // by runtime
-	nodes  memo[*managers.NodeManager] // by runtime
-	making singleflight.Group          // of folders, by stamp
+	npms   once.Map[string, *npm.Client]           // by runtime
+	nodes  once.Map[string, *managers.NodeManager] // by runtime
+	making singleflight.Group                      // of folders, by stamp
 
 	mu     sync.Mutex
 	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
@@ -381,23 +382,4 @@ func copyFile(in io.Writer, name string) error {
 	defer f.Close()
 	_, err = io.Copy(in, f)
 	return err
-}
-
-// A memo computes a value once for each key.
-type memo[T any] struct {
-	mu     sync.Mutex
-	values map[string]func() (T, error)
-}
-
-func (m *memo[T]) get(key string, f func() (T, error)) (T, error) {
-	m.mu.Lock()
-	if m.values == nil {
-		m.values = map[string]func() (T, error){}
-	}
-	if m.values[key] == nil {
-		m.values[key] = sync.OnceValues(f)
-	}
-	value := m.values[key]
-	m.mu.Unlock()
-	return value()
 }

@@ -76,7 +76,7 @@ func noted(err error, dir string, parts []part) error {
 // one on this machine that is new enough. The locked node is brought only where
 // it runs that manager.
 func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*managers.NodeManager, error) {
-	return i.nodes.get(runtimeOf(e), func() (*managers.NodeManager, error) {
+	return i.nodes.Do(runtimeOf(e), func() (*managers.NodeManager, error) {
 		locked := sync.OnceValues(func() (*npm.Client, error) { return i.lockedNPM(ctx, e) })
 		if i.NodeManager == "" || i.NodeManager == "npm" {
 			npm, err := locked()
@@ -123,7 +123,7 @@ func runtimeOf(e *lock.Entry) string {
 // NPM returns the npm of the entry's locked runtime where that serves this
 // machine, else the machine's own.
 func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
-	return i.npms.get(runtimeOf(e), func() (*npm.Client, error) {
+	return i.npms.Do(runtimeOf(e), func() (*npm.Client, error) {
 		if locked, err := i.lockedNPM(ctx, e); err != nil || locked != nil {
 			return locked, err
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -45,8 +46,8 @@ type Pusher struct {
 
 	Done Pushed
 
-	mu   sync.Mutex
-	once map[string]func() error // by digest: plugins share files
+	mu    sync.Mutex
+	blobs once.Map[string, struct{}] // by digest: plugins share files
 }
 
 // Pushed says what a [Pusher] did, in blobs, manifests, and bytes of blobs.
@@ -105,17 +106,8 @@ func (p *Pusher) files(ctx context.Context, e *lock.Entry, platforms []string) (
 // blob makes sure that a blob is in the place; bring puts it into the store
 // first. Each is looked at once.
 func (p *Pusher) blob(ctx context.Context, d oci.Descriptor, bring func() error) error {
-	p.mu.Lock()
-	if p.once == nil {
-		p.once = map[string]func() error{}
-	}
-	f := p.once[d.SHA256]
-	if f == nil {
-		f = sync.OnceValue(func() error { return p.pushBlob(ctx, d, bring) })
-		p.once[d.SHA256] = f
-	}
-	p.mu.Unlock()
-	return f()
+	_, err := p.blobs.Do(d.SHA256, func() (struct{}, error) { return struct{}{}, p.pushBlob(ctx, d, bring) })
+	return err
 }
 
 func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() error) error {

@@ -35,6 +35,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -59,7 +60,7 @@ type Tiers struct {
 	mu   sync.Mutex
 	down map[string]error // places that could not be reached in this run
 
-	manifests map[string]func() (*oci.Node, error) // of plugins, by place and tag
+	manifests once.Map[string, *oci.Node] // of plugins, by place and tag
 }
 
 // ErrNoFit is returned by [Tiers.Web] for a mirror that does not have the file
@@ -158,27 +159,16 @@ func listed(ctx context.Context, place oci.Place, f lock.File) error {
 // contradicts is the error where a place says that a file of a plugin is another.
 func (t *Tiers) contradicts(ctx context.Context, place oci.Place, e *lock.Entry, key string) error {
 	tag := PluginTag(e.Name, e.Version)
-	t.mu.Lock()
-	if t.manifests == nil {
-		t.manifests = map[string]func() (*oci.Node, error){}
-	}
-	name := place.String() + " " + tag
-	resolve := t.manifests[name]
-	if resolve == nil {
-		resolve = sync.OnceValues(func() (*oci.Node, error) {
-			n, err := place.Resolve(ctx, tag)
-			if fault.Of(err) == fault.Upstream && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
-				return nil, err // it cannot be reached
-			}
-			if err != nil || n.ArtifactType != PluginType || n.Annotations[annotationPlugin] != e.Name+"@"+e.Version {
-				return &oci.Node{}, nil
-			}
-			return n, nil
-		})
-		t.manifests[name] = resolve
-	}
-	t.mu.Unlock()
-	n, err := resolve()
+	n, err := t.manifests.Do(place.String()+" "+tag, func() (*oci.Node, error) {
+		n, err := place.Resolve(ctx, tag)
+		if fault.Of(err) == fault.Upstream && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return nil, err // it cannot be reached
+		}
+		if err != nil || n.ArtifactType != PluginType || n.Annotations[annotationPlugin] != e.Name+"@"+e.Version {
+			return &oci.Node{}, nil
+		}
+		return n, nil
+	})
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
@@ -49,13 +50,13 @@ type upstream struct {
 	token    string // begins the names of packages that there are not
 
 	mu      sync.Mutex
-	known   map[string]func() ([]byte, error) // documents, by name
-	facts   map[string]facts                  // by NAME@VERSION
-	refused map[string]error                  // by the name of the package that there is not
-	met     []string                          // of refused, those that npm asked for
-	absent  map[string]error                  // packages that the registry does not have
-	others  []string                          // URLs that are not the registry's
-	failure error                             // the first
+	known   once.Map[string, []byte] // documents, by name
+	facts   map[string]facts         // by NAME@VERSION
+	refused map[string]error         // by the name of the package that there is not
+	met     []string                 // of refused, those that npm asked for
+	absent  map[string]error         // packages that the registry does not have
+	others  []string                 // URLs that are not the registry's
+	failure error                    // the first
 }
 
 // facts are what a registry says of a version and npm does not see.
@@ -68,7 +69,7 @@ type facts struct {
 func newUpstream(ctx context.Context, registry Registry, full bool, scratch string) *upstream {
 	return &upstream{
 		ctx: ctx, registry: registry, full: full, scratch: scratch, token: strings.ToLower(rand.Text()) + "-",
-		known: map[string]func() ([]byte, error){}, facts: map[string]facts{}, refused: map[string]error{}, absent: map[string]error{},
+		facts: map[string]facts{}, refused: map[string]error{}, absent: map[string]error{},
 	}
 }
 
@@ -87,17 +88,12 @@ func (u *upstream) answer(base, path string, w http.ResponseWriter, r *http.Requ
 	if u.refused[path] != nil {
 		u.met = append(u.met, path)
 	}
-	get := u.known[path]
-	if get == nil && IsName(path) && !strings.HasPrefix(path, u.token) {
-		get = sync.OnceValues(func() ([]byte, error) { return u.document(base, path) })
-		u.known[path] = get
-	}
 	u.mu.Unlock()
-	if get == nil {
+	if !IsName(path) || strings.HasPrefix(path, u.token) {
 		http.NotFound(w, r)
 		return
 	}
-	data, err := get()
+	data, err := u.known.Do(path, func() ([]byte, error) { return u.document(base, path) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		u.mu.Lock()

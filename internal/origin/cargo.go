@@ -21,17 +21,7 @@ func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) 
 	if registry == "" {
 		registry = o.Registries.Cargo
 	}
-	o.crates.Lock()
-	known := o.crates.of[registry]
-	if known == nil {
-		if o.crates.of == nil {
-			o.crates.of = map[string]*memo[*crates]{}
-		}
-		known = new(memo[*crates])
-		o.crates.of[registry] = known
-	}
-	o.crates.Unlock()
-	return known.get(func() (*crates, error) {
+	return o.crates.Do(registry, func() (*crates, error) {
 		tool, err := cargo.Find(ctx)
 		if err != nil {
 			return nil, fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)

@@ -6,7 +6,6 @@ package origin
 
 import (
 	"context"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
@@ -14,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -40,11 +40,8 @@ type Origins struct {
 	oci    memo[*oci.Client]
 	npm    memo[*npmOrigin]
 	pip    memo[*pipOrigin]
-	golang [2]memo[*goOrigin] // for Go itself, and for modules, which the locked Go may download
-	crates struct {
-		sync.Mutex
-		of map[string]*memo[*crates] // by registry, "" for cargo's own
-	}
+	golang [2]memo[*goOrigin]        // for Go itself, and for modules, which the locked Go may download
+	crates once.Map[string, *crates] // by registry, "" for cargo's own
 }
 
 // Client is the client for what no client program says more of.
@@ -149,14 +146,7 @@ func one(address string) func(try func(string) error) error {
 	return func(try func(string) error) error { return try(address) }
 }
 
-// A memo computes a value once, for all goroutines.
-type memo[T any] struct {
-	once sync.Once
-	v    T
-	err  error
-}
+// A memo computes one value for all goroutines.
+type memo[T any] struct{ m once.Map[struct{}, T] }
 
-func (m *memo[T]) get(f func() (T, error)) (T, error) {
-	m.once.Do(func() { m.v, m.err = f() })
-	return m.v, m.err
-}
+func (m *memo[T]) get(f func() (T, error)) (T, error) { return m.m.Do(struct{}{}, f) }

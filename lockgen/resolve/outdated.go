@@ -3,13 +3,13 @@ package resolve
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -46,7 +46,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 	defer u.Close()
 	ages := make([]Age, len(wants))
 	errs := make([]error, len(wants))
-	lists := map[string]func() ([]plan.Release, error){} // by source: entries of one plugin share a list
+	var lists once.Map[string, []plan.Release] // by source: entries of one plugin share a list
 	var g errgroup.Group
 	g.SetLimit(4)
 	for i, w := range wants {
@@ -62,18 +62,13 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 			_ = g.Wait()
 			return nil, ctx.Err()
 		}
-		list := lists[w.From.String()]
-		if list == nil {
-			list = sync.OnceValues(func() ([]plan.Release, error) {
+		g.Go(func() error {
+			releases, err := lists.Do(w.From.String(), func() ([]plan.Release, error) {
 				if err != nil {
 					return nil, err
 				}
 				return l.Versions(ctx, w)
 			})
-			lists[w.From.String()] = list
-		}
-		g.Go(func() error {
-			releases, err := list()
 			if err == nil {
 				releases, err = u.Dated(ctx, l, w, releases, ages[i].Locked)
 			}

@@ -88,26 +88,3 @@ func each(keys []string, ask func(key string) (map[string]record, error)) map[st
 	}
 	return found
 }
-
-// listings remembers what a registry said: plugins share packages.
-type listings struct {
-	mu   sync.Mutex
-	said map[string]listing
-}
-
-func (l *listings) get(key string, ask func() (map[string]record, error)) (map[string]record, error) {
-	l.mu.Lock()
-	known, ok := l.said[key]
-	l.mu.Unlock()
-	if ok {
-		return known.said, known.err
-	}
-	said, err := ask()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.said == nil {
-		l.said = map[string]listing{}
-	}
-	l.said[key] = listing{said, err}
-	return said, err
-}

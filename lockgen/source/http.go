@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -25,34 +26,14 @@ type httpSource struct {
 	client  *remote.Client
 	mirrors []manifest.Mirror
 	// By URL: what GitHub says of a release, and published checksums.
-	documents documents
+	documents once.Map[string, []byte]
 
 	mu       sync.Mutex
 	releases map[string]*gitHubRelease // by OWNER/REPO TAG, those that were listed
 }
 
-// documents asks for each document once.
-type documents struct {
-	mu    sync.Mutex
-	known map[string]func() ([]byte, error)
-}
-
-func (d *documents) get(address string, get func() ([]byte, error)) ([]byte, error) {
-	d.mu.Lock()
-	f := d.known[address]
-	if f == nil {
-		if d.known == nil {
-			d.known = map[string]func() ([]byte, error){}
-		}
-		f = sync.OnceValues(get)
-		d.known[address] = f
-	}
-	d.mu.Unlock()
-	return f()
-}
-
 func (s *httpSource) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
-	return s.documents.get(address, func() ([]byte, error) {
+	return s.documents.Do(address, func() ([]byte, error) {
 		body, _, err := s.client.Document(ctx, manifest.Rewrite(s.mirrors, address), accept, limit)
 		return body, err
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -27,8 +28,8 @@ import (
 type npmSource struct {
 	tool     *npm.Client
 	config   *npm.Config
-	client   *remote.Client // with npm's own settings
-	listings listings       // what the registry said of packages
+	client   *remote.Client                      // with npm's own settings
+	listings once.Map[string, map[string]record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
 	ours     string // registry of plugins.toml, "" for none
 }
@@ -126,7 +127,7 @@ func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 // Upstream asks for the packument of each package, several at a time.
 func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
-		return s.listings.get(name, func() (map[string]record, error) {
+		return s.listings.Do(name, func() (map[string]record, error) {
 			registry, err := s.config.RegistryOf(ctx, name, s.ours)
 			if err != nil {
 				return nil, err

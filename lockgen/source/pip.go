@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -32,14 +33,14 @@ type pipSource struct {
 	tool     *pip.Client
 	index    string
 	client   *remote.Client
-	listings listings // what the registry said of packages
+	listings once.Map[string, map[string]record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
 	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
-	asked map[string]func() ([]pip.Closure, error) // what pip was asked: several plugins may be in one package
-	pages map[string][]remote.IndexFile            // by project
-	said  map[string][sha256.Size]byte             // the METADATA that the index gave of a wheel, by its name
+	asked once.Map[string, []pip.Closure] // what pip was asked: several plugins may be in one package
+	pages map[string][]remote.IndexFile   // by project
+	said  map[string][sha256.Size]byte    // the METADATA that the index gave of a wheel, by its name
 }
 
 func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
@@ -158,18 +159,9 @@ func (s *pipSource) interpreters(w *plan.Want, a *Artifact, fits map[string][]st
 func (s *pipSource) report(ctx context.Context, w *plan.Want, targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
 	ask := func(targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
 		key := fmt.Sprintf("%s %s %v %+v", w.From.Name, w.Version, targets, rule)
-		s.mu.Lock()
-		if s.asked[key] == nil {
-			if s.asked == nil {
-				s.asked = map[string]func() ([]pip.Closure, error){}
-			}
-			s.asked[key] = sync.OnceValues(func() ([]pip.Closure, error) {
-				return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Cooldown: rule})
-			})
-		}
-		once := s.asked[key]
-		s.mu.Unlock()
-		return once()
+		return s.asked.Do(key, func() ([]pip.Closure, error) {
+			return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Cooldown: rule})
+		})
 	}
 	said, err := ask(targets, rule)
 	if err != nil || rule == nil {
@@ -354,7 +346,7 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	}
 	slices.Sort(projects)
 	files := each(slices.Compact(projects), func(name string) (map[string]record, error) {
-		return s.listings.get(name, func() (map[string]record, error) {
+		return s.listings.Do(name, func() (map[string]record, error) {
 			wheels, err := s.client.PyPIWheels(ctx, s.index, name)
 			said := map[string]record{}
 			for _, w := range wheels {

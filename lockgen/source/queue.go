@@ -61,30 +61,3 @@ func (q *Queue) admit() {
 		}
 	}
 }
-
-// onceEach makes one thing of each kind, when somebody asks for it first. What
-// could not be made is tried again by the next who asks.
-type onceEach[T any] struct {
-	mu   sync.Mutex
-	made map[string]func() (T, error)
-}
-
-func (o *onceEach[T]) get(kind string, make func() (T, error)) (T, error) {
-	o.mu.Lock()
-	if o.made == nil {
-		o.made = map[string]func() (T, error){}
-	}
-	once := o.made[kind]
-	if once == nil {
-		once = sync.OnceValues(make)
-		o.made[kind] = once
-	}
-	o.mu.Unlock()
-	thing, err := once()
-	if err != nil {
-		o.mu.Lock()
-		delete(o.made, kind)
-		o.mu.Unlock()
-	}
-	return thing, err
-}

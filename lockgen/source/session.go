@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
@@ -53,8 +54,8 @@ type Session struct {
 
 	client   func() *remote.Client
 	transfer atomic.Pointer[ui.Transfer] // of the downloads that are under way
-	sources  onceEach[Source]            // by kind
-	listers  onceEach[Source]            // likewise
+	sources  once.Map[string, Source]    // by kind
+	listers  once.Map[string, Source]    // likewise
 	oldFiles func() map[string]lock.File
 
 	mu      sync.Mutex
@@ -79,6 +80,7 @@ func NewSession(m *manifest.Manifest, old *lock.Lock, settings Settings) *Sessio
 	}
 	settings.Now = settings.Now.UTC()
 	s := &Session{Settings: settings, Manifest: m, Old: old, Locked: old}
+	s.sources.Retry, s.listers.Retry = true, true // what could not be made is tried again by the next who asks
 	s.client = sync.OnceValue(func() *remote.Client { return remote.New(s.remote()) })
 	s.oldFiles = sync.OnceValue(func() map[string]lock.File { return filesOf(old) })
 	return s
@@ -163,7 +165,7 @@ func (s *Session) hostClient(kind string) *remote.Client {
 
 // Source returns the source of a kind, with the client program that it needs.
 func (s *Session) Source(ctx context.Context, kind string) (Source, error) {
-	return s.sources.get(kind, func() (Source, error) { return s.newSource(ctx, kind) })
+	return s.sources.Do(kind, func() (Source, error) { return s.newSource(ctx, kind) })
 }
 
 // Lister returns the source of a kind to be asked which versions there are. For
@@ -172,7 +174,7 @@ func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
 	if kind != lock.NPM {
 		return s.Source(ctx, kind)
 	}
-	return s.listers.get(kind, func() (Source, error) {
+	return s.listers.Do(kind, func() (Source, error) {
 		config, client, err := s.npmConfig(ctx)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,66 @@
+// Package once computes values once for each key, however many goroutines ask.
+package once
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// A Map holds the results of [Map.Do] by their key. The zero Map is ready to be
+// used, and a Map may not be copied.
+type Map[K comparable, V any] struct {
+	// Retry forgets every failure, so that whoever asks next tries again.
+	Retry bool
+
+	mu    sync.Mutex
+	calls map[K]*call[V]
+}
+
+type call[V any] struct {
+	done  chan struct{}
+	kept  bool // value and err are the result for all
+	value V
+	err   error
+}
+
+// Do returns what f returned for a key. Only the first caller of a key runs f;
+// the others wait for it and get the same value and the same error.
+//
+// The end of a context is never remembered: whoever waits for a call that was
+// cancelled, or that panicked, runs its own f.
+func (m *Map[K, V]) Do(key K, f func() (V, error)) (V, error) {
+	for {
+		m.mu.Lock()
+		c := m.calls[key]
+		if c == nil {
+			if m.calls == nil {
+				m.calls = map[K]*call[V]{}
+			}
+			c = &call[V]{done: make(chan struct{})}
+			m.calls[key] = c
+			m.mu.Unlock()
+			return m.run(key, c, f)
+		}
+		m.mu.Unlock()
+		if <-c.done; c.kept {
+			return c.value, c.err
+		}
+	}
+}
+
+func (m *Map[K, V]) run(key K, c *call[V], f func() (V, error)) (V, error) {
+	remember := false
+	defer func() {
+		if !remember {
+			m.mu.Lock()
+			delete(m.calls, key)
+			m.mu.Unlock()
+		}
+		close(c.done)
+	}()
+	c.value, c.err = f()
+	c.kept = !errors.Is(c.err, context.Canceled) && !errors.Is(c.err, context.DeadlineExceeded)
+	remember = c.kept && (c.err == nil || !m.Retry)
+	return c.value, c.err
+}
