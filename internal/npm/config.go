@@ -29,9 +29,8 @@ type Config struct {
 
 	asked func(ctx context.Context) (string, error) // the registry of an npm without configuration
 
-	mu        sync.Mutex
-	registry  string // what asked said
-	authority *x509.CertPool
+	mu       sync.Mutex
+	registry string // what asked said
 }
 
 // ReadConfig reads the configuration that npm has when it is run in dir: the

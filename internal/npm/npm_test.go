@@ -30,8 +30,7 @@ func realNPM(t *testing.T) *Client {
 	return n
 }
 
-// registryAt is a registry without a configuration, and registryOf the one of
-// this machine's npm.
+// registryAt is a registry without a configuration.
 type registryAt string
 
 func (r registryAt) Document(ctx context.Context, name string, full bool) ([]byte, error) {
@@ -40,19 +39,6 @@ func (r registryAt) Document(ctx context.Context, name string, full bool) ([]byt
 
 func (r registryAt) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
 	return remote.New(remote.Options{Attempts: 1}).Download(ctx, remote.NPMTarball(string(r), name, version), in, remote.DownloadOptions{})
-}
-
-func registryOf(t *testing.T) registryAt {
-	t.Helper()
-	c, err := ReadConfig(t.Context(), ".", Find)
-	if err != nil {
-		t.Fatal(err)
-	}
-	url, err := c.Registry(t.Context(), "")
-	if err != nil {
-		t.Skipf("no registry to try with: %v", err)
-	}
-	return registryAt(url)
 }
 
 func TestFindNPM(t *testing.T) {

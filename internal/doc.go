@@ -1,0 +1,90 @@
+// Package internal introduces the source; it has no code. Start here, then read
+// the comment of the package that you want to change.
+//
+// # The flow
+//
+// A person writes plugins.toml. The program lockgen asks the registries which
+// files make up each plugin on each platform, downloads and checks them, and
+// writes plugins.lock.toml, which has the SHA-256 and the size of every file.
+// Buck2 loads the lock and downloads the files that are plain URLs; the program
+// fetch downloads the others, unpacks or compiles them, and compares the folder
+// with the tree digest in the lock. Buck2 then runs protoc with the plugin.
+//
+//	plugins.toml -> lockgen -> plugins.lock.toml -> Buck2 and fetch -> protoc
+//
+// In lockgen, three packages do the work: lockgen/plan decides what to lock and
+// never uses the network; lockgen/source asks the registries, with a file for
+// each kind; lockgen/resolve runs the jobs, checks that the plugins fit
+// together, and runs each of them once. In fetch, internal/origin downloads a
+// file and internal/install makes the folder. Both programs install with the
+// same code, so what one locks the other makes again, byte for byte.
+//
+// # The words
+//
+//   - Manifest: plugins.toml, as people write it.
+//   - Lock: plugins.lock.toml, as lockgen writes it.
+//   - Entry: one version of one plugin in the lock.
+//   - Kind: where a plugin comes from: npm, cargo, pip, go, oci or http.
+//   - Source: a kind with the name of the plugin there, such as npm:ts-proto.
+//   - Platform: an operating system and a processor, such as linux-x86_64.
+//   - Cell: what the lock says of an entry on one platform.
+//   - File: something to download, with its digest and size.
+//   - Tree: the folder that the files of an entry become, and its digest.
+//   - Identity: what a file was asked for by; one identity never has two digests.
+//   - Proof, stamp: a note in the cache that a file, or a tree, is that of an entry.
+//   - Store: the cache of this machine. Its blobs and trees are named by digest.
+//   - Scan cache: the list of files that a strict reading of a blob found.
+//   - Origin: the registry or server that a file is downloaded from.
+//   - Mirror: another place that has the same bytes.
+//   - Runtime: the locked plugin that runs another one, such as node.
+//   - Toolchain: the locked Go that compiles a plugin.
+//   - Cooldown: the time that a version must be public before it is chosen.
+//   - Sandbox: a run of a program that gets nothing of the user's and no network.
+//   - Class: whose matter a failure is; its number is the exit status.
+//   - Hint: the command or the edit that puts a failure right.
+//
+// # The packages
+//
+// A package imports only packages that stand below it in this list.
+//
+//	lockgen    the program; a file for each verb
+//	  lockgen/resolve  the jobs of a run: download, compare, smoke run
+//	  lockgen/source   the registries, with a file for each kind
+//	  lockgen/plan     requirements, ranges, selection and ages; no network
+//	fetch      the program; a file for each verb
+//
+//	origin     where a locked file is, and its download
+//	mirror     other places that have the files
+//	install    the folder of an entry, and the program in it
+//	managers   npm, pnpm, Yarn, bun, pip and uv as installers
+//	kind       how a file of each kind becomes files of a tree
+//	catalog    the plugins that are known by name
+//
+//	cargo      runs cargo
+//	gotool     runs Go
+//	npm        runs npm
+//	pip        runs pip
+//	wheel      what a wheel says of itself
+//	cooldown   which versions are too young
+//	proc       finds and runs foreign programs
+//
+//	remote/oci registries and folders of OCI
+//	remote     HTTP; nothing else uses the network
+//	store      the cache
+//	archive    strict readers of archives, and the digest of a tree
+//
+//	cli        verbs, flags and help
+//	ui         what the programs print
+//	manifest   plugins.toml
+//	lock       plugins.lock.toml, kinds, platforms and names
+//	redact     takes secrets out of text
+//	fault      exit classes and hints
+//	once       computes a value once for each key
+//	child      ends a program together with everything that it started
+//	plain      which text may be printed
+//	docs       the pages in docs/, which the programs print
+//
+// Tests use fake (a server that has every kind of registry and every fault),
+// testenv (an environment without the user's settings) and bucktest (a run of
+// Buck2).
+package internal
