@@ -72,7 +72,7 @@ func TestLostEdit(t *testing.T) {
 			if err := os.Remove(p.path("plugins.toml")); err != nil {
 				t.Error(err)
 			}
-		}, fault.Usage, "does not exist", nil, "1.0.0"},
+		}, fault.Usage, "which it was made of, is not", nil, "1.0.0"},
 		{"add, and the lock", []string{"add", "slow@2.0.0"}, func(t *testing.T, p *place) {
 			p.write("plugins.lock.toml", p.read("plugins.lock.toml")+"# by hand\n")
 		}, 0, "plugins.lock.toml: it was changed", []string{`"2.0.0"`}, "1.0.0 2.0.0"},
