@@ -71,10 +71,15 @@ func Find(ctx context.Context) (_ *Client, err error) {
 			c.rustc = found
 		}
 	}
+	set := []string{"RUSTUP_AUTO_INSTALL=0"}
+	if runtime.GOOS != "windows" && os.Getenv("HOME") == "" {
+		// Without a home, here and in /etc/passwd, cargo does not even tell its version.
+		set = append(set, "CARGO_HOME="+filepath.Join(proc.Nowhere(), "nonexistent"))
+	}
 	ask := func(path string, args ...string) (string, error) {
 		out, err := proc.Command{
 			Name: path + " " + strings.Join(args, " "), Path: path, Args: args, Dir: proc.Nowhere(),
-			Env: proc.AskEnv("RUSTUP_AUTO_INSTALL=0"), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
+			Env: proc.AskEnv(set...), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
 		}.Run(ctx)
 		return strings.TrimSpace(string(out)), err
 	}

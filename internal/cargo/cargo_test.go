@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -178,5 +179,28 @@ func TestCrates(t *testing.T) {
 	}
 	if _, err := ask("a b"); fault.Of(err) != fault.Usage {
 		t.Errorf("not a name: %v", err)
+	}
+}
+
+// TestFindWithoutHome: a cargo that finds no home, as that of a user whom
+// /etc/passwd does not know, is found all the same.
+func TestFindWithoutHome(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("scripts of a shell")
+	}
+	bin := t.TempDir()
+	for name, text := range map[string]string{
+		"rustc": "echo /nonexistent",
+		"cargo": "[ -n \"$HOME$CARGO_HOME\" ] || { echo \"error: Cargo couldn't find your home directory\" >&2; exit 101; }\necho cargo 1.95.0",
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin)
+	t.Setenv("CARGO_HOME", "")
+	t.Setenv("HOME", "")
+	if c, err := Find(t.Context()); err != nil || c.Version() != "1.95.0" {
+		t.Error(c, err)
 	}
 }
