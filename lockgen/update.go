@@ -26,6 +26,7 @@ type change struct {
 	edit    func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error)
 	names   []string
 	removed []string
+	said    []string // what edit did, for when that is written
 	// fresh is the text to begin with where there is no manifest, "" to demand one.
 	fresh string
 	// after is called when both files are written.
@@ -207,6 +208,9 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 			p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
 		}
 		return err
+	}
+	for _, line := range c.said {
+		p.ui.Say("%s", line)
 	}
 	if err := p.tell(out, locked.changes(), created); err != nil || c.after == nil || p.ui.JSON {
 		return err

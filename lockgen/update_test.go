@@ -169,7 +169,7 @@ func TestRuntime(t *testing.T) {
 	}
 	p.ok("remove", "node@25.0.0")
 	p.ok("check")
-	p.fails(fault.Usage, []string{"ts-proto", "runs on node", "lockgen add node@24.19.0"}, "remove", "node")
+	p.fails(fault.Usage, []string{"node is needed by ts-proto", "lockgen remove ts-proto node"}, "remove", "node")
 }
 
 func TestURLs(t *testing.T) {

@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,26 +20,17 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	versions := []string{version}
-	if p := m.Plugins[name]; p != nil {
-		if slices.Contains(p.Versions, version) {
-			return data, nil
-		}
-		versions = append(slices.Clone(p.Versions), version)
-	}
-	e := newEditor(data)
-	ok := false
-	if len(versions) == 1 {
+	p := m.Plugins[name]
+	if p == nil {
+		e := newEditor(data)
 		e.insert(name, version)
-		ok = true
-	} else {
-		ok = e.setVersions(name, versions)
+		m.Plugins[name] = &Plugin{Versions: []string{version}}
+		return e.edited(m, name)
 	}
-	if !ok || !e.gives(m, name, versions) {
-		return nil, fault.Errorf(fault.Usage, "write it by hand: the versions of "+name+" are "+lock.PrintList(versions)+"; then run: lockgen update",
-			"%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
+	if slices.Contains(p.Versions, version) {
+		return data, nil
 	}
-	return []byte(e.text), nil
+	return setVersions(m, data, name, append(p.Versions, version))
 }
 
 // SetVersion edits the text of a manifest so that it asks for another version of a
@@ -60,20 +53,37 @@ func SetVersion(manifest string, data []byte, name, old, version string) ([]byte
 			versions = append(versions, v)
 		}
 	}
+	return setVersions(m, data, name, versions)
+}
+
+// setVersions gives an entry of m, which data is parsed to, other versions.
+func setVersions(m *Manifest, data []byte, name string, versions []string) ([]byte, error) {
 	e := newEditor(data)
-	if !e.setVersions(name, versions) || !e.gives(m, name, versions) {
-		return nil, fault.Errorf(fault.Usage, "write it by hand: the versions of "+name+" are "+lock.PrintList(versions)+"; then run: lockgen update",
-			"%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
+	e.setVersions(name, versions)
+	m.Plugins[name].Versions = versions
+	return e.edited(m, name)
+}
+
+// edited is the new text, where it is that of m, and otherwise an error that says
+// how to write the entry of a plugin by hand.
+func (e *editor) edited(m *Manifest, name string) ([]byte, error) {
+	if e.is(m) {
+		return []byte(e.text), nil
 	}
-	return []byte(e.text), nil
+	hint := "take it out by hand, and out of bundles and of build-scripts; then run: lockgen update"
+	if p := m.Plugins[name]; p != nil {
+		hint = "write it by hand: the versions of " + name + " are " + lock.PrintList(p.Versions) + "; then run: lockgen update"
+	}
+	return nil, fault.Errorf(fault.Usage, hint, "%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
 }
 
 // RemoveVersion edits the text of a manifest so that it asks for a version of a
-// plugin no more, for no version with "". See [AddVersion].
-func RemoveVersion(manifest string, data []byte, name, version string) ([]byte, error) {
+// plugin no more, for no version with "". See [AddVersion]. With its last version a
+// plugin goes out of every list that names it; said has a line for each.
+func RemoveVersion(manifest string, data []byte, name, version string) (edited []byte, said []string, err error) {
 	m, err := Parse(manifest, data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := m.Plugins[name]
 	if p == nil || version != "" && !slices.Contains(p.Versions, version) {
@@ -84,21 +94,7 @@ func RemoveVersion(manifest string, data []byte, name, version string) ([]byte, 
 			}
 		}
 		slices.Sort(have)
-		return nil, fault.Errorf(fault.Usage, "it asks for "+strings.Join(have, ", "), "%s does not ask for %s", manifest, strings.TrimSuffix(name+"@"+version, "@"))
-	}
-	for _, bundle := range slices.Sorted(func(yield func(string) bool) {
-		for b := range m.Bundles {
-			if !yield(b) {
-				return
-			}
-		}
-	}) {
-		if slices.Contains(m.Bundles[bundle], name) && (version == "" || len(p.Versions) == 1) {
-			return nil, fault.Errorf(fault.Usage, "take it out of the bundle first", "%s: bundle %s names %s", m.At("bundles", bundle), bundle, name)
-		}
-	}
-	if slices.Contains(m.Policy.BuildScripts, name) && (version == "" || len(p.Versions) == 1) {
-		return nil, fault.Errorf(fault.Usage, "take it out of build-scripts first", "%s: build-scripts of [policy] names %s", m.At("policy", "build-scripts"), name)
+		return nil, nil, fault.Errorf(fault.Usage, "it asks for "+strings.Join(have, ", "), "%s does not ask for %s", manifest, strings.TrimSuffix(name+"@"+version, "@"))
 	}
 	var versions []string
 	for _, v := range p.Versions {
@@ -106,16 +102,58 @@ func RemoveVersion(manifest string, data []byte, name, version string) ([]byte, 
 			versions = append(versions, v)
 		}
 	}
-	e := newEditor(data)
-	ok := false
 	if len(versions) > 0 {
-		ok = e.setVersions(name, versions)
-	} else {
-		ok = e.drop(name)
+		edited, err = setVersions(m, data, name, versions)
+		return edited, nil, err
 	}
-	if !ok || !e.gives(m, name, versions) {
-		return nil, fault.Errorf(fault.Usage, "take it out by hand, then run: lockgen update",
-			"%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
+	e := newEditor(data)
+	e.drop("plugins", name)
+	if !slices.ContainsFunc(e.statements, func(s statement) bool { return s.path()[0] == "plugins" }) {
+		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[plugins]" + e.newline
+		e.scan()
+	}
+	is := func(s string) bool { return s == name }
+	for _, bundle := range slices.Sorted(maps.Keys(m.Bundles)) {
+		if !slices.Contains(m.Bundles[bundle], name) {
+			continue
+		}
+		e.dropFromList(is, "bundles", bundle)
+		if left := slices.DeleteFunc(m.Bundles[bundle], is); len(left) > 0 {
+			m.Bundles[bundle] = left
+			said = append(said, fmt.Sprintf("%s: bundle %s names %s no more", m.At("bundles", bundle), bundle, name))
+		} else {
+			delete(m.Bundles, bundle)
+			said = append(said, fmt.Sprintf("%s: bundle %s named only %s, and goes", m.At("bundles", bundle), bundle, name))
+		}
+	}
+	if slices.Contains(m.Policy.BuildScripts, name) {
+		e.dropFromList(is, "policy", "build-scripts")
+		if m.Policy.BuildScripts = slices.DeleteFunc(m.Policy.BuildScripts, is); len(m.Policy.BuildScripts) == 0 {
+			m.Policy.BuildScripts = nil
+		}
+		said = append(said, fmt.Sprintf("%s: build-scripts of [policy] names %s no more", m.At("policy", "build-scripts"), name))
+	}
+	delete(m.Plugins, name)
+	edited, err = e.edited(m, name)
+	return edited, said, err
+}
+
+// Disallow edits the text of a manifest so that allow of [policy] has some of its
+// entries no more, in the form of [Policy.Allow]. One of them has to stay, for a
+// manifest without allow allows everything.
+func Disallow(manifest string, data []byte, entries []string) ([]byte, error) {
+	m, err := Parse(manifest, data)
+	if err != nil {
+		return nil, err
+	}
+	e := newEditor(data)
+	e.dropFromList(func(s string) bool {
+		entry, err := parseAllow(s)
+		return err == nil && slices.Contains(entries, entry)
+	}, "policy", "allow")
+	m.Policy.Allow = slices.DeleteFunc(m.Policy.Allow, func(s string) bool { return slices.Contains(entries, s) })
+	if !e.is(m) {
+		return nil, fault.Errorf(fault.Usage, "take it out by hand: "+strings.Join(entries, ", "), "%s: allow of [policy] is written in a way that lockgen cannot edit", m.At("policy", "allow"))
 	}
 	return []byte(e.text), nil
 }
@@ -132,6 +170,12 @@ func newEditor(data []byte) *editor {
 	if bytes.Contains(data, []byte("\r\n")) {
 		e.newline = "\r\n"
 	}
+	e.scan()
+	return e
+}
+
+// scan finds the statements of the text.
+func (e *editor) scan() {
 	const bom = "\xef\xbb\xbf"
 	_, e.statements, _ = scanKeys(strings.TrimPrefix(e.text, bom))
 	if strings.HasPrefix(e.text, bom) {
@@ -140,35 +184,23 @@ func newEditor(data []byte) *editor {
 			s.start, s.value, s.end = s.start+len(bom), s.value+len(bom), s.end+len(bom)
 		}
 	}
-	return e
 }
 
-// gives reports whether the text is now the old manifest with exactly those
-// versions of that plugin.
-func (e *editor) gives(old *Manifest, name string, versions []string) bool {
-	m, err := Parse(old.Name, []byte(e.text))
+// is reports whether the text is now that of a manifest.
+func (e *editor) is(want *Manifest) bool {
+	got, err := Parse(want.Name, []byte(e.text))
 	if err != nil {
-		return false
-	}
-	if p := m.Plugins[name]; len(versions) == 0 && p != nil || len(versions) > 0 && (p == nil || !slices.Equal(p.Versions, versions)) {
 		return false
 	}
 	plain := func(m *Manifest) Manifest {
 		c := *m
 		c.lines = nil
-		c.Plugins = map[string]*Plugin{}
-		for n, p := range m.Plugins {
-			q := *p
-			if n == name {
-				if q.Versions = nil; len(versions) == 0 || old.Plugins[name] == nil {
-					continue
-				}
-			}
-			c.Plugins[n] = &q
+		if len(c.Bundles) == 0 {
+			c.Bundles = nil
 		}
 		return c
 	}
-	return reflect.DeepEqual(plain(old), plain(m))
+	return reflect.DeepEqual(plain(want), plain(got))
 }
 
 // insert writes a new entry behind the last one of [plugins].
@@ -176,7 +208,7 @@ func (e *editor) insert(name, version string) {
 	line := lock.Key(name) + " = " + lock.Quote(version)
 	at := -1
 	for _, s := range e.statements {
-		if s.isHeader && slices.Equal(s.key, []string{"plugins"}) || !s.isHeader && slices.Equal(s.table, []string{"plugins"}) {
+		if s.isHeader && slices.Equal(s.key, []string{"plugins"}) || !s.isHeader && !s.nested && slices.Equal(s.table, []string{"plugins"}) {
 			at = s.end
 		}
 	}
@@ -193,7 +225,7 @@ func (e *editor) insert(name, version string) {
 
 // setVersions replaces the value of an entry, or of version or versions in its
 // table.
-func (e *editor) setVersions(name string, versions []string) bool {
+func (e *editor) setVersions(name string, versions []string) {
 	value := lock.Quote(versions[0])
 	if len(versions) > 1 {
 		value = lock.PrintList(versions)
@@ -202,35 +234,37 @@ func (e *editor) setVersions(name string, versions []string) bool {
 		if s.isHeader {
 			continue
 		}
-		switch full := append(slices.Clone(s.table), s.key...); {
+		switch full := s.path(); {
 		case slices.Equal(full, []string{"plugins", name}) && !strings.HasPrefix(e.text[s.value:], "{"):
 			e.text = e.text[:s.value] + value + e.text[s.end:]
-			return true
+			return
 		case slices.Equal(full, []string{"plugins", name, "version"}), slices.Equal(full, []string{"plugins", name, "versions"}):
 			if len(s.key) != 1 {
-				return false
+				return
 			}
 			word := "version"
 			if len(versions) > 1 {
 				word = "versions"
 			}
 			e.text = e.text[:s.start] + word + " = " + value + e.text[s.end:]
-			return true
+			return
 		}
 	}
-	return false
 }
 
-// drop takes the lines of an entry out: one pair, or its table and those below.
-func (e *editor) drop(name string) bool {
-	found := false
+// drop takes a key out: one pair, or its table and those below.
+func (e *editor) drop(key ...string) {
+	least := len(e.text) // where the statements that are gone begin
 	for i := len(e.statements) - 1; i >= 0; i-- {
 		s := e.statements[i]
-		full := append(slices.Clone(s.table), s.key...)
-		if len(full) < 2 || full[0] != "plugins" || full[1] != name {
+		if path := s.path(); len(path) < len(key) || !slices.Equal(path[:len(key)], key) || s.start >= least {
 			continue
 		}
-		found = true
+		least = s.start
+		if s.nested {
+			e.text = cutItem(e.text, s.start, s.end)
+			continue
+		}
 		start := strings.LastIndexByte(e.text[:s.start], '\n') + 1
 		end := len(e.text)
 		if j := strings.IndexByte(e.text[s.end:], '\n'); j >= 0 {
@@ -243,5 +277,58 @@ func (e *editor) drop(name string) bool {
 		}
 		e.text = e.text[:start] + e.text[end:]
 	}
-	return found
+	e.scan()
+}
+
+// dropFromList takes some of the strings of a list out, and the key with the last
+// of them.
+func (e *editor) dropFromList(gone func(string) bool, key ...string) {
+	for _, s := range e.statements {
+		if s.isHeader || !slices.Equal(s.path(), key) {
+			continue
+		}
+		items := listItems(e.text, s.value)
+		left := slices.DeleteFunc(slices.Clone(items), func(i item) bool { return gone(i.text) })
+		if len(left) == 0 {
+			e.drop(key...)
+			return
+		}
+		for _, i := range slices.Backward(items) {
+			if gone(i.text) {
+				e.text = cutItem(e.text, i.start, i.end)
+			}
+		}
+		e.scan()
+		return
+	}
+}
+
+// cutItem takes one item out of what commas separate: with its line where it has
+// one of its own.
+func cutItem(text string, start, end int) string {
+	skip := func(i int) int {
+		for i < len(text) && (text[i] == ' ' || text[i] == '\t') {
+			i++
+		}
+		return i
+	}
+	after := skip(end)
+	comma := after < len(text) && text[after] == ','
+	if comma {
+		after = skip(after + 1)
+	}
+	line := strings.LastIndexByte(text[:start], '\n') + 1
+	if rest, _, ok := strings.Cut(text[after:], "\n"); ok && skip(line) == start && (strings.TrimRight(rest, "\r") == "" || rest[0] == '#') {
+		return text[:line] + text[after+len(rest)+1:]
+	}
+	if comma && strings.ContainsRune("\r\n#", rune(text[min(after, len(text)-1)])) {
+		return strings.TrimRight(text[:start], " \t") + text[skip(end)+1:]
+	}
+	if comma {
+		return text[:start] + text[after:]
+	}
+	if before, ok := strings.CutSuffix(strings.TrimRight(text[:start], " \t"), ","); ok {
+		return strings.TrimRight(before, " \t") + text[end:]
+	}
+	return text[:start] + text[end:]
 }

