@@ -47,7 +47,7 @@ exact bytes, for every platform, down to the last transitive package.`,
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
-	Verbs: []*cli.Verb[program]{initVerb, updateVerb, upgradeVerb, addVerb, removeVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb, reportVerb,
+	Verbs: []*cli.Verb[program]{initVerb, updateVerb, upgradeVerb, addVerb, removeVerb, searchVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb, reportVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb, textconvVerb},
 	Values: values,
 	Topics: docs.Pages,

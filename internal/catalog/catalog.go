@@ -30,6 +30,7 @@ type Recipe struct {
 	Agrees  string   // cargo: the crate with which the generated code is compiled, "" for none
 	Rule    string   // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
 	Attr    string   // the attribute of that rule that asks for it, "" where nothing has to
+	Makes   []string // NAME of each --NAME_out that a protoc has without a plugin
 	Sources []Source // at least one, in the order in which they are tried
 }
 
@@ -89,6 +90,7 @@ func parse(text string) (*Catalog, error) {
 			Agrees  string   `toml:"agrees"`
 			Rule    string   `toml:"rule"`
 			Attr    string   `toml:"attr"`
+			Makes   []string `toml:"makes"`
 			Sources []struct {
 				From      string   `toml:"from"`
 				Package   string   `toml:"package"`
@@ -124,7 +126,7 @@ func parse(text string) (*Catalog, error) {
 		if err := lock.CheckName(name); err != nil {
 			return nil, err
 		}
-		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke, Fits: p.Fits, Agrees: p.Agrees, Rule: p.Rule, Attr: p.Attr}
+		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke, Fits: p.Fits, Agrees: p.Agrees, Rule: p.Rule, Attr: p.Attr, Makes: p.Makes}
 		if r.About == "" || len(p.Sources) == 0 {
 			return nil, fmt.Errorf("%s: about and sources are needed", name)
 		}
@@ -205,27 +207,6 @@ func (c *Catalog) Lookup(name string) (r Recipe, ok bool) {
 	return r, ok
 }
 
-// Unknown explains, as an error of class [fault.Usage], why a name has no
-// recipe: it is one that cannot work, a misspelt one, or simply not known.
-// It returns nil for a name that has a recipe.
-func (c *Catalog) Unknown(name string) error {
-	if _, ok := c.plugins[name]; ok {
-		return nil
-	}
-	if err := c.Refused(name); err != nil {
-		return err
-	}
-	if of := c.called[name]; of != "" {
-		return fault.Errorf(fault.Usage, "write "+of+"; for something else of this name, say where it is by source and binary", "plugin %q is known as %s", name, of)
-	}
-	if near := c.Nearest(name); near != "" {
-		return fault.Errorf(fault.Usage, "did you mean "+near+"?", "unknown plugin %q", name)
-	}
-	return fault.Errorf(fault.Usage,
-		fmt.Sprintf("say where it is: [plugins.%s] with version, source and binary; known by name are %s", name, strings.Join(c.Names(), ", ")),
-		"unknown plugin %q", name)
-}
-
 // Refused returns an error of class [fault.Usage] with the reason and the
 // replacement for a name, or a source in the form of [manifest.Source.String], that
 // cannot be locked, else nil.
@@ -242,7 +223,15 @@ func (c *Catalog) Refused(name string) error {
 }
 
 // Nearest returns the known name that a misspelt one most likely means, or "".
-func (c *Catalog) Nearest(name string) string { return fault.Nearest(name, c.Names()) }
+func (c *Catalog) Nearest(name string) string {
+	near := fault.Nearest(name, c.Names())
+	const plugin = "protoc-gen-" // what all of them begin with makes nothing alike
+	word, ok := strings.CutPrefix(name, plugin)
+	if of, also := strings.CutPrefix(near, plugin); ok && also && fault.Nearest(word, []string{of}) == "" {
+		return ""
+	}
+	return near
+}
 
 // NAPI is the name that napi-rs gives a platform in the file names of native
 // modules (https://napi.rs/docs/cross-build/summary): linux-x64-gnu,

@@ -1,0 +1,194 @@
+package catalog
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// A Match is a plugin that words were found in.
+type Match struct {
+	Name string
+	// About is one line for people: that of the recipe, or which language the
+	// program makes by itself.
+	About string
+
+	rank  int  // the smaller, the better
+	whole bool // each word is a whole word of what is known
+}
+
+// synonyms are what people call a language or a subject, by what recipes call it.
+var synonyms = map[string]string{
+	"c++": "cpp", "cc": "cpp", "cxx": "cpp", "c#": "csharp", "cs": "csharp", "dotnet": "csharp", "golang": "go", "js": "javascript",
+	"kt": "kotlin", "nodejs": "node", "objectivec": "objc", "py": "python", "python3": "python", "rb": "ruby", "rs": "rust", "ts": "typescript",
+	"connectrpc": "connect", "docs": "documentation", "rest": "gateway", "swagger": "openapi",
+}
+
+// wordsOf splits a text into words, without those that say no more than that it is
+// a plugin of protoc, unless there are no others.
+func wordsOf(text string) []string {
+	text = strings.NewReplacer("c++", "cpp", "c#", "csharp", "objective-c", "objc", "node.js", "nodejs").Replace(strings.ToLower(text))
+	words := strings.FieldsFunc(text, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	left := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "protoc" || w == "gen" })
+	if len(left) == 0 {
+		return words
+	}
+	return left
+}
+
+// Search returns the plugins in whose name, language, packages or description all
+// words of a text are found, the best first; all plugins for no words.
+func (c *Catalog) Search(text string) []Match {
+	words := wordsOf(text)
+	var found []Match
+	for _, name := range c.Names() {
+		r := c.plugins[name]
+		m := Match{Name: name, About: r.About, whole: true}
+		places := c.places(name)
+		for _, word := range words {
+			rank := none
+			for _, w := range []string{word, synonyms[word]} {
+				if w != "" {
+					rank = min(rank, rankOf(w, places))
+				}
+			}
+			if m.rank += rank; rank == none {
+				m.rank = -1
+				break
+			}
+			m.whole = m.whole && rank < 4
+		}
+		if of := r.generator(words); of != "" {
+			m.rank, m.whole, m.About = 0, true, fmt.Sprintf("makes %s itself: --%s_out", of, of)
+		}
+		if m.rank >= 0 {
+			found = append(found, m)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Match) int { return cmp.Compare(a.rank, b.rank) })
+	return found
+}
+
+// places are the words that are known of a plugin, by how much they say of it.
+func (c *Catalog) places(name string) [4][]string {
+	r := c.plugins[name]
+	names := wordsOf(name)
+	if slices.Equal(names, []string{"protoc"}) {
+		names = append(names, "protobuf")
+	}
+	for also, of := range c.called {
+		if of == name {
+			names = append(names, wordsOf(also)...)
+		}
+	}
+	var packages []string
+	for _, s := range r.Sources {
+		packages = append(packages, wordsOf(s.From.String()+" "+s.Main+" "+s.Binary)...)
+	}
+	return [4][]string{names, wordsOf(r.Rule), packages, wordsOf(r.About)}
+}
+
+// none is the rank of a word that is nowhere: twice the number of places. One that
+// is a word of a place has the rank of the place, one that is a part of such a word
+// a rank behind all those.
+const none = 8
+
+// rankOf is the best rank of a word in some places, none for nowhere.
+func rankOf(word string, places [4][]string) int {
+	best := none
+	for i, place := range places {
+		for _, w := range place {
+			switch {
+			case w == word:
+				best = min(best, i)
+			case word == "java" && w == "javascript":
+			case len(word) > 2 && strings.HasPrefix(w, word), len(word) > 3 && strings.Contains(w, word):
+				best = min(best, 4+i)
+			}
+		}
+	}
+	return best
+}
+
+// generator is which of the languages that r makes by itself the words name alone,
+// "" for none.
+func (r Recipe) generator(words []string) string {
+	if len(words) != 1 {
+		return ""
+	}
+	for _, of := range r.Makes {
+		if words[0] == of || synonyms[words[0]] == of {
+			return of
+		}
+	}
+	return ""
+}
+
+// atMost bounds the plugins that an error proposes.
+const atMost = 8
+
+// Unknown explains, as an error of class [fault.Usage], why a name has no
+// recipe: it is one that cannot work, what protoc makes itself, a word that several
+// plugins are about, a misspelt name, or simply not known. It returns nil for a
+// name that has a recipe.
+func (c *Catalog) Unknown(name string) error {
+	if _, ok := c.plugins[name]; ok {
+		return nil
+	}
+	if err := c.Refused(name); err != nil {
+		return err
+	}
+	if of := c.called[name]; of != "" {
+		return fault.Errorf(fault.Usage, "write "+of+"; for something else of this name, say where it is by source and binary", "plugin %q is known as %s", name, of)
+	}
+	matches := c.Search(name)
+	if len(wordsOf(name)) == 0 {
+		matches = nil
+	}
+	whole := len(matches) > 0 && matches[0].whole
+	if language, ok := strings.CutPrefix(name, "protoc-gen-"); ok && whole {
+		m := matches[0]
+		if of := c.plugins[m.Name].generator([]string{strings.ToLower(language)}); of != "" {
+			hint := fmt.Sprintf("write %s, and call it with --%s_out", m.Name, of)
+			if len(matches) > 1 {
+				hint += "; besides there are\n" + lines(matches[1:], name)
+			}
+			return fault.Errorf(fault.Usage, hint, "there is no plugin %s: %s %s", name, m.Name, m.About)
+		}
+	}
+	if near := c.Nearest(name); near != "" && !whole {
+		return fault.Errorf(fault.Usage, "did you mean "+near+"?", "unknown plugin %q", name)
+	}
+	switch len(matches) {
+	case 0:
+		return fault.Errorf(fault.Usage,
+			fmt.Sprintf("say where it is: [plugins.%s] with version, source and binary; to see what is known by name: lockgen search", name),
+			"unknown plugin %q", name)
+	case 1:
+		return fault.Errorf(fault.Usage, fmt.Sprintf("did you mean %s (%s)?", matches[0].Name, matches[0].About), "unknown plugin %q", name)
+	}
+	return fault.Errorf(fault.Usage, "did you mean one of these?\n"+lines(matches, name), "unknown plugin %q", name)
+}
+
+// lines lists matches for a message about a name.
+func lines(matches []Match, name string) string {
+	width := 0
+	shown := matches[:min(atMost, len(matches))]
+	for _, m := range shown {
+		width = max(width, len(m.Name))
+	}
+	var b strings.Builder
+	for i, m := range shown {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%-*s  %s", width, m.Name, m.About)
+	}
+	if more := len(matches) - len(shown); more > 0 {
+		fmt.Fprintf(&b, "\nand %d more: lockgen search %s", more, strings.Join(wordsOf(name), " "))
+	}
+	return b.String()
+}

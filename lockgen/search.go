@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/cli"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+var searchVerb = &cli.Verb[program]{
+	Name: "search", Args: "[WORD…]", Short: "find plugins that are known by name",
+	Long: `Prints the plugins that lockgen add knows by name, the best match first: those
+in whose name, language, packages or description all words are found. Without a
+word it prints all of them. Nobody is asked.`,
+	Example: `lockgen search grpc python
+lockgen search connect`,
+	JSON: true, Run: runSearch,
+}
+
+// A knownPlugin is one plugin of lockgen search.
+type knownPlugin struct {
+	Name     string   `json:"name"`
+	About    string   `json:"about"`
+	Language string   `json:"language,omitempty"` // of the rule of Buck2 that is for it
+	Runtime  string   `json:"runtime,omitempty"`  // the plugin that runs it
+	Sources  []string `json:"sources"`            // in the order in which they are tried
+}
+
+func runSearch(_ context.Context, p *program, args []string) error {
+	text := strings.Join(args, " ")
+	c := catalog.Builtin()
+	rows := []knownPlugin{}
+	for _, m := range c.Search(text) {
+		r, _ := c.Lookup(m.Name)
+		row := knownPlugin{Name: m.Name, About: m.About, Language: r.Rule, Runtime: r.Runtime}
+		for _, s := range r.Sources {
+			row.Sources = append(row.Sources, s.From.String())
+		}
+		rows = append(rows, row)
+	}
+	if p.ui.JSON {
+		return p.ui.Data(map[string]any{"plugins": rows})
+	}
+	if len(args) == 1 {
+		if err := c.Refused(text); err != nil {
+			p.ui.Say("%v; %s", err, fault.Hint(err))
+		}
+	}
+	if len(rows) == 0 {
+		p.ui.Say("nothing that is known by name is about %s; any other plugin is locked by an entry [plugins.NAME] with version, source and binary", text)
+		return nil
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\n", r.Name, r.About)
+	}
+	_ = w.Flush()
+	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
+	return nil
+}

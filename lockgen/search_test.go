@@ -1,0 +1,48 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// TestSearch: plugins are found by their words, without a manifest or a network,
+// and the same ones are in the error of a name that is not known.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for _, tt := range []struct{ words, want, talk string }{
+		{"connect", "protoc-gen-connect-es       Connect services for what protoc-gen-es 1 makes\nprotoc-gen-connect-go ", ""},
+		{"grpc rust", "protoc-gen-tonic  gRPC in Rust", ""},
+		{"python", "protoc                makes python itself: --python_out\n", ""},
+		{"swift", "", "nothing that is known by name is about swift"},
+		{"grpc-tools", "grpcio-tools ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use ts-proto"},
+	} {
+		stdout, talk := p.ok(append([]string{"search"}, strings.Fields(tt.words)...)...)
+		if !strings.HasPrefix(stdout, tt.want) || (tt.want == "") != (stdout == "") || !strings.Contains(talk, tt.talk) {
+			t.Errorf("%s:\n%s%s", tt.words, stdout, talk)
+		}
+	}
+	all, _ := p.ok("search")
+	if n := strings.Count(all, "\n"); n < 28 {
+		t.Errorf("%d plugins without a word:\n%s", n, all)
+	}
+	stdout, _ := p.ok("search", "--json", "npm:ts-proto")
+	var said struct{ Plugins []knownPlugin }
+	if err := json.Unmarshal([]byte(stdout), &said); err != nil || len(said.Plugins) == 0 ||
+		said.Plugins[0].Name != "ts-proto" || said.Plugins[0].Language != "typescript" || said.Plugins[0].Runtime != "node" || said.Plugins[0].Sources[0] != "npm:ts-proto" {
+		t.Errorf("%v\n%s", err, stdout)
+	}
+	if stdout, _ := p.ok("search", "--json", "swift"); !strings.Contains(stdout, `"plugins": []`) {
+		t.Errorf("%s", stdout)
+	}
+
+	p.manifest("")
+	p.fails(fault.Usage, []string{`unknown plugin "connect"`, "protoc-gen-connect-go       Connect services for Go"}, "add", "connect")
+	p.fails(fault.Usage, []string{"protoc-gen-go-grpc ", "and 1 more: lockgen search grpc"}, "add", "grpc")
+	p.fails(fault.Usage, []string{`unknown plugin "swift"`, "lockgen search"}, "add", "swift")
+	p.fails(fault.Usage, []string{"protoc-gen-es "}, "add", "protoc-gen-js")
+	p.fails(fault.Usage, []string{"protoc makes python itself: --python_out"}, "add", "protoc-gen-python")
+}
