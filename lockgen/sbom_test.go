@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -249,47 +248,6 @@ func needed(t *testing.T, format, text, name, version string) (list []string) {
 	return list
 }
 
-// cyclonedxSchema is the official schema, which the module of the library has
-// beside its code.
-func cyclonedxSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
-	dir := strings.TrimSpace(string(out))
-	if err != nil || dir == "" {
-		t.Fatalf("where is the module: %v", err)
-	}
-	const base = "http://cyclonedx.org/schema/"
-	return compiled(t, base+"bom-1.6.schema.json", map[string]string{
-		base + "bom-1.6.schema.json":  filepath.Join(dir, "schema", "bom-1.6.schema.json"),
-		base + "spdx.schema.json":     filepath.Join(dir, "schema", "spdx.schema.json"),
-		base + "jsf-0.82.schema.json": filepath.Join(dir, "schema", "jsf-0.82.schemax.json"), // its name there
-	})
-}
-
-func compiled(t *testing.T, url string, files map[string]string) *jsonschema.Schema {
-	t.Helper()
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	for at, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.AddResource(at, doc); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s, err := c.Compile(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func valid(t *testing.T, s *jsonschema.Schema, text string) {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
@@ -303,7 +261,7 @@ func valid(t *testing.T, s *jsonschema.Schema, text string) {
 
 func TestCycloneDXSchema(t *testing.T) {
 	t.Parallel()
-	s := cyclonedxSchema(t)
+	s := testenv.CycloneDX(t)
 	for name, p := range map[string]*place{"own": own(t), "kinds": kinds(t)} {
 		out, _ := p.ok("sbom")
 		valid(t, s, out)
@@ -329,7 +287,7 @@ func TestSPDXSchema(t *testing.T) {
 			t.Fatalf("downloading the schema: %v\n%s", err, out)
 		}
 		const id = "http://spdx.org/rdf/terms/2.3"
-		s = compiled(t, id, map[string]string{id: filepath.Join(module.Dir, "schema", "spdx-json", "spdx-schema-2.3.json")})
+		s = testenv.Schemas(t, id, map[string]string{id: filepath.Join(module.Dir, "schema", "spdx-json", "spdx-schema-2.3.json")})
 	}
 	for name, p := range map[string]*place{"own": own(t), "kinds": kinds(t)} {
 		out, _ := p.ok("sbom", "--format", "spdx")

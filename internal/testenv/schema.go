@@ -3,6 +3,8 @@ package testenv
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,4 +52,46 @@ func Instance(t *testing.T, text string) any {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// CycloneDX is the official schema of version 1.6, which the module of the library
+// has beside its code.
+func CycloneDX(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
+	dir := strings.TrimSpace(string(out))
+	if err != nil || dir == "" {
+		t.Fatalf("where is the module: %v", err)
+	}
+	const base = "http://cyclonedx.org/schema/"
+	return Schemas(t, base+"bom-1.6.schema.json", map[string]string{
+		base + "bom-1.6.schema.json":  filepath.Join(dir, "schema", "bom-1.6.schema.json"),
+		base + "spdx.schema.json":     filepath.Join(dir, "schema", "spdx.schema.json"),
+		base + "jsf-0.82.schema.json": filepath.Join(dir, "schema", "jsf-0.82.schemax.json"), // its name there
+	})
+}
+
+// Schemas compiles the JSON Schema of an id out of files by their ids.
+func Schemas(t *testing.T, id string, files map[string]string) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	for at, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.AddResource(at, doc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := c.Compile(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
