@@ -42,7 +42,9 @@ func TestMain(m *testing.M) {
 	} {
 		os.Setenv(k, v)
 	}
+	stop := fake.WarmPip()
 	status := m.Run()
+	stop()
 	os.RemoveAll(cache)
 	os.Exit(status)
 }

@@ -1,0 +1,167 @@
+//go:build unix
+
+package fake
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+//go:embed warm.py
+var warmServer string
+
+// The files beside a python3 of [WarmPip]: where its server listens, and the path
+// of the machine's own.
+const warmSocket, warmReal = ".socket", ".real"
+
+// WarmPip makes pip start once for all the tests of a package: the first python3
+// on PATH is then a link to the test binary, which lets a process that has pip in
+// memory fork for each script that imports pip, and becomes the machine's own
+// python for all else. The script, its arguments, environment, folder and streams
+// are those that were given; only the network is not cut off. Tests of the start
+// itself, and of the sandbox, do without, and so does the full suite. TestMain calls
+// it, and stop when the tests are done. Where there is no python3, or on Windows,
+// nothing changes.
+func WarmPip() (stop func()) {
+	if testenv.Full() {
+		return func() {}
+	}
+	me, err := os.Executable()
+	if err != nil {
+		return func() {}
+	}
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return func() {}
+	}
+	dir, err := os.MkdirTemp("", "warm-pip-")
+	if err != nil {
+		return func() {}
+	}
+	stop = func() { os.RemoveAll(dir) }
+	link := filepath.Join(dir, "python3")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: link + warmSocket, Net: "unix"})
+	if err != nil || os.WriteFile(link+warmReal, []byte(python), 0o600) != nil || os.Symlink(me, link) != nil {
+		return stop
+	}
+	l.SetUnlinkOnClose(false)
+	os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	stopping, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		serveWarm(l, python, stopping)
+	}()
+	return func() {
+		l.Close()
+		close(stopping)
+		<-done
+		os.RemoveAll(dir)
+	}
+}
+
+// serveWarm starts the server when the first client comes. Without a server,
+// clients do without.
+func serveWarm(l *net.UnixListener, python string, stopping <-chan struct{}) {
+	defer l.Close()
+	first, err := l.AcceptUnix()
+	if err != nil {
+		return
+	}
+	defer first.Close()
+	socket, err := l.File()
+	if err != nil {
+		return
+	}
+	defer socket.Close()
+	client, err := first.File()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	server := exec.Command(python, "-I", "-c", warmServer)
+	server.ExtraFiles, server.Dir = []*os.File{socket, client}, filepath.Dir(l.Addr().String())
+	stdin, err := server.StdinPipe()
+	if err != nil || server.Start() != nil {
+		return
+	}
+	// What is not accepted ends with the server.
+	for _, c := range []io.Closer{l, first, socket, client} {
+		c.Close()
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Wait()
+	}()
+	select {
+	case <-stopping:
+		stdin.Close()
+		<-ended
+	case <-ended: // this python cannot
+	}
+}
+
+// init makes this process a client, or python, where its name is that of the link.
+func init() {
+	me := os.Args[0]
+	if filepath.Base(me) != "python3" || len(os.Args) < 2 {
+		return
+	}
+	python, err := os.ReadFile(me + warmReal)
+	if err != nil {
+		return
+	}
+	if len(os.Args) > 3 && os.Args[1] == "-I" && os.Args[2] == "-c" && importsPip.MatchString(os.Args[3]) {
+		if status, ok := askWarm(me + warmSocket); ok {
+			os.Exit(status)
+		}
+	}
+	err = syscall.Exec(string(python), append([]string{string(python)}, os.Args[1:]...), os.Environ())
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(127)
+}
+
+var importsPip = regexp.MustCompile(`(?m)^(import|from) pip\b`)
+
+// askWarm lets the server do what this process was started for; ok is false where
+// it cannot.
+func askWarm(socket string) (status int, ok bool) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return 0, false
+	}
+	env := map[string]string{}
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		env[name] = value
+	}
+	request, err := json.Marshal(map[string]any{"program": os.Args[0], "arguments": os.Args[1:], "dir": dir, "env": env})
+	if err != nil {
+		return 0, false
+	}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		return 0, false
+	}
+	request = append(request, '\n')
+	n, _, err := conn.WriteMsgUnix(request, syscall.UnixRights(0, 1, 2), nil)
+	if err == nil {
+		_, err = conn.Write(request[n:])
+	}
+	answer := make([]byte, 1)
+	if err == nil {
+		_, err = io.ReadFull(conn, answer)
+	}
+	return int(answer[0]), err == nil
+}

@@ -1,0 +1,4 @@
+package fake
+
+// WarmPip changes nothing on Windows.
+func WarmPip() (stop func()) { return func() {} }
