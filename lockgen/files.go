@@ -9,7 +9,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/pflag"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -95,6 +99,11 @@ func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 }
 
+// dryRunFlag is the flag of every command that writes.
+func dryRunFlag(f *pflag.FlagSet, p *program) {
+	f.BoolVar(&p.dryRun, "dry-run", false, "show the differences and write nothing")
+}
+
 // followed is the file that a link leads to.
 func followed(name string) string {
 	if real, err := filepath.EvalSymlinks(name); err == nil {
@@ -162,8 +171,64 @@ func replace(files ...write) (err error) {
 	return nil
 }
 
+// replace is [replace]; with --dry-run it shows what that would write, and fails of
+// what it can see.
+func (p *program) replace(files ...write) error {
+	if !p.dryRun {
+		return replace(files...)
+	}
+	files = slices.DeleteFunc(slices.Clone(files), func(w write) bool { return !w.changes() })
+	for _, w := range files {
+		if info, err := os.Stat(followed(w.name)); err == nil && info.Mode().Perm()&0o200 == 0 {
+			return readOnly(followed(w.name))
+		}
+	}
+	for _, w := range files {
+		if !p.ui.JSON {
+			p.ui.Result("%s", strings.TrimRight(difference(w), "\n"))
+		}
+	}
+	return nil
+}
+
+// difference is a write as a unified diff.
+func difference(w write) string {
+	old, name := w.name, w.name
+	if rel, err := filepath.Rel(absolute("."), absolute(w.name)); err == nil && filepath.IsLocal(rel) {
+		old, name = filepath.ToSlash(rel), filepath.ToSlash(rel)
+	}
+	if w.before == nil {
+		old = os.DevNull
+	}
+	text := diff.Diff(old, w.before, name, w.after)
+	_, text, _ = bytes.Cut(text, []byte("\n")) // a line "diff OLD NEW"
+	return string(text)
+}
+
+// A fileChange is what a command changes in a file, as JSON.
+type fileChange struct {
+	Name string `json:"name"`
+	New  bool   `json:"new"` // it was not there
+	Diff string `json:"diff"`
+}
+
+// fileChanges are those writes that change something.
+func fileChanges(files []write) []fileChange {
+	list := []fileChange{}
+	for _, w := range files {
+		if w.changes() {
+			list = append(list, fileChange{w.name, w.before == nil, difference(w)})
+		}
+	}
+	return list
+}
+
 func edited(name string) error {
 	return fault.Errorf(fault.Lock, "run the same command again when nobody else edits it", "%s: %w; nothing was written", name, errEdited)
+}
+
+func readOnly(name string) error {
+	return fault.Errorf(fault.Machine, "make it writable: chmod u+w "+name, "%s is read-only: %w", name, fs.ErrPermission)
 }
 
 // beside writes a text into a new file beside another, which it is to replace.
@@ -171,7 +236,7 @@ func beside(name string, text []byte) (temp string, err error) {
 	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(name); err == nil {
 		if mode = info.Mode().Perm(); mode&0o200 == 0 {
-			return "", fault.Errorf(fault.Machine, "make it writable: chmod u+w "+name, "%s is read-only: %w", name, fs.ErrPermission)
+			return "", readOnly(name)
 		}
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".lockgen-*.tmp")

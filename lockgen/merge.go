@@ -20,7 +20,7 @@ lock whole, and to run lockgen update. Register it once for each clone:`,
 	Example: `git config merge.lockgen.name "lock of protoc plugins"
 git config merge.lockgen.driver "lockgen merge-driver %O %A %B"
 lockgen init                   adds merge=lockgen to .gitattributes`,
-	Run: runMergeDriver,
+	Run: runMergeDriver, Flags: dryRunFlag,
 }
 
 // runMergeDriver is what git runs for a lock that both branches changed
@@ -48,7 +48,7 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 		}
 	}
 	text, conflicts := lock.Merge(locks[0], locks[1], locks[2])
-	if err := replace(write{args[1], before[1], text}); err != nil {
+	if err := p.replace(write{args[1], before[1], text}); err != nil {
 		return err
 	}
 	if len(conflicts) == 0 {

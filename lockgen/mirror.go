@@ -53,6 +53,7 @@ lockgen mirror --to oci-layout:vendor --platform linux-x86_64 --trees`,
 		f.StringArrayVar(&p.platforms, "platform", nil, "only what the platform `NAME` needs; may be repeated")
 		f.StringVar(&p.to, "to", "", "where to push; `PLACE` is oci://HOST/REPO or oci-layout:DIR")
 		f.BoolVar(&p.trees, "trees", false, "push ready folders as well")
+		f.BoolVar(&p.dryRun, "dry-run", false, "ask what is there, tell what would be pushed, and push nothing")
 	},
 }
 
@@ -78,7 +79,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	host, known := lock.Host()
-	if p.trees && known { // it may write the lock
+	if p.trees && known && !p.dryRun { // it may write the lock
 		unlock, err := p.exclusive(ctx, p.lock)
 		if err != nil {
 			return err
@@ -119,7 +120,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		}
 	}
 	push := &mirror.Pusher{
-		Place: place, Store: o.Store, Bring: b.Add,
+		Place: place, Store: o.Store, Bring: b.Add, DryRun: p.dryRun,
 		Tree: func(ctx context.Context, e *lock.Entry, platform string) error {
 			_, _, err := installer.Tree(ctx, e, platform)
 			return err
@@ -127,15 +128,19 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		Compress: func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, 5) },
 		Expect:   transfer.Expect, Progress: transfer.Add, Note: p.ui.Say,
 	}
-	if err := p.push(ctx, push, what); err != nil {
+	if err := p.push(ctx, push, what); err != nil && p.dryRun {
+		return fmt.Errorf("mirroring to %s: %w; nothing was pushed", place, err)
+	} else if err != nil {
 		return fmt.Errorf("mirroring to %s: %w; what was pushed stays, and running it again goes on from there", place, err)
 	}
 	transfer.Done()
 	if compiled {
-		if err := replace(write{p.lock, before, lock.Print(l)}); err != nil {
+		if err := p.replace(write{p.lock, before, lock.Print(l)}); err != nil {
 			return err
 		}
-		p.ui.Say("wrote %s: the trees of what was compiled here", p.lock)
+		if !p.dryRun {
+			p.ui.Say("wrote %s: the trees of what was compiled here", p.lock)
+		}
 	}
 	return p.tellPushed(place, &push.Done)
 }
@@ -314,9 +319,17 @@ func ready(e *lock.Entry, platforms []string) []string {
 func (p *program) tellPushed(place oci.Place, done *mirror.Pushed) error {
 	if p.ui.JSON {
 		return p.ui.Data(struct {
-			To string `json:"to"`
+			To     string `json:"to"`
+			DryRun bool   `json:"dry_run,omitempty"` // nothing was pushed, but would be
 			*mirror.Pushed
-		}{place.String(), done})
+		}{place.String(), p.dryRun, done})
+	}
+	if p.dryRun {
+		for _, name := range done.New {
+			p.ui.Result("%s", name)
+		}
+		p.ui.Say("%s lacks %d (%s) and has %d; nothing was pushed", place, done.Pushed, ui.Size(done.Bytes), done.Present)
+		return nil
 	}
 	p.ui.Say("%s has everything: %d pushed (%s), %d were there", place, done.Pushed, ui.Size(done.Bytes), done.Present)
 	p.ui.Say("to take it from there, write into plugins.toml: [[mirror]] and below it from = \"*\" and to = %q", place.String())

@@ -28,7 +28,7 @@ only it needed; scopes, owners and hosts stay there. What ran or compiled it
 it. Each of these is said.`,
 	Example: `lockgen remove protoc-gen-ts
 lockgen remove ts-proto@2.7.2`,
-	JSON: true, Run: runRemove,
+	JSON: true, Run: runRemove, Flags: dryRunFlag,
 }
 
 func runRemove(ctx context.Context, p *program, args []string) error {

@@ -60,6 +60,7 @@ lockgen update --verify        download everything again and compare`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.BoolVar(&p.all, "all", false, "resolve every plugin again")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
+		dryRunFlag(f, p)
 		f.BoolVar(&p.verify, "verify", false, "resolve and download everything again and compare")
 	},
 }
@@ -130,11 +131,13 @@ func (p *program) change(ctx context.Context, c change) error {
 	if err := p.locateOrNew(c.fresh != ""); err != nil {
 		return err
 	}
-	unlock, err := p.exclusive(ctx, p.manifest, p.lock)
-	if err != nil {
-		return err
+	if !p.dryRun {
+		unlock, err := p.exclusive(ctx, p.manifest, p.lock)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
-	defer unlock()
 	for try := 1; ; try++ {
 		err := p.changeOnce(ctx, c)
 		if try == tries || !errors.Is(err, errEdited) {
@@ -202,8 +205,8 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 			writes, created = append(writes, w), append(created, w.name)
 		}
 	}
-	if err := replace(writes...); err != nil {
-		if locked.changes() && !errors.Is(err, errEdited) && !p.ui.JSON {
+	if err := p.replace(writes...); err != nil {
+		if locked.changes() && !errors.Is(err, errEdited) && !p.ui.JSON && !p.dryRun {
 			p.ui.Say("the lock could not be written; it follows on stdout")
 			p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
 		}
@@ -212,42 +215,61 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	for _, line := range c.said {
 		p.ui.Say("%s", line)
 	}
-	if err := p.tell(out, locked.changes(), created); err != nil || c.after == nil || p.ui.JSON {
-		return err
+	if p.ui.JSON {
+		return p.data(out, locked.changes(), created, writes)
+	}
+	p.tell(out, locked.changes(), created)
+	if c.after == nil || p.dryRun {
+		return nil
 	}
 	return c.after(out)
 }
 
 // tell reports an update. Created are files that were not there before, besides
 // the lock.
-func (p *program) tell(out *resolve.Outcome, written bool, created []string) error {
+func (p *program) tell(out *resolve.Outcome, written bool, created []string) {
 	for _, n := range out.Notes {
 		p.ui.Warn("%s", n)
 	}
-	if p.ui.JSON {
-		return p.ui.Data(map[string]any{
-			"lock": p.lock, "written": written, "downloaded": out.Downloaded,
-			"changed": list(out.Changed), "dropped": list(out.Dropped), "notes": list(out.Notes), "created": created,
-		})
+	wrote, locked, dropped := "wrote", "locked", "dropped"
+	if p.dryRun {
+		wrote, locked, dropped = "would write", "would lock", "would drop"
 	}
 	if len(created) > 0 {
-		p.ui.Say("wrote %s; commit them with the lock", strings.Join(created, " and "))
+		p.ui.Say("%s %s; commit them with the lock", wrote, strings.Join(created, " and "))
 	}
 	for _, c := range out.Changed {
-		p.ui.Say("locked %s", c)
+		p.ui.Say("%s %s", locked, c)
 	}
 	for _, d := range out.Dropped {
-		p.ui.Say("dropped %s", d)
+		p.ui.Say("%s %s", dropped, d)
 	}
 	switch {
 	case written:
-		p.ui.Say("wrote %s (%s)", p.lock, count(plugins(out.Lock), "plugin"))
+		p.ui.Say("%s %s (%s)", wrote, p.lock, count(plugins(out.Lock), "plugin"))
 	case p.verify:
 		p.ui.Say("%s is what upstream has (%s downloaded again)", p.lock, count(int(out.Downloaded), "file"))
 	default:
 		p.ui.Say("%s fits already; nothing was downloaded", p.lock)
 	}
-	return nil
+	if p.dryRun {
+		p.ui.Say("nothing was written")
+	}
+}
+
+// data is tell as JSON.
+func (p *program) data(out *resolve.Outcome, written bool, created []string, writes []write) error {
+	for _, n := range out.Notes {
+		p.ui.Warn("%s", n)
+	}
+	result := map[string]any{
+		"lock": p.lock, "written": written && !p.dryRun, "downloaded": out.Downloaded,
+		"changed": list(out.Changed), "dropped": list(out.Dropped), "notes": list(out.Notes), "created": created,
+	}
+	if p.dryRun {
+		result["dry_run"], result["files"] = true, fileChanges(writes)
+	}
+	return p.ui.Data(result)
 }
 
 // list is a list that JSON prints as [] when it is empty.

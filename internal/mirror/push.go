@@ -43,6 +43,9 @@ type Pusher struct {
 	Expect   func(name string, size int64)
 	Progress func(n int64)
 	Note     func(format string, args ...any)
+	// DryRun asks what is there, and counts what is not as if it were pushed. Files
+	// are not brought then.
+	DryRun bool
 
 	Done Pushed
 
@@ -56,6 +59,8 @@ type Pushed struct {
 	Present int      `json:"present"`
 	Bytes   int64    `json:"bytes"` // that were pushed
 	Tags    []string `json:"tags"`  // in the order in which they were looked at
+	// New are the blobs that were pushed, by their names, and the tags.
+	New []string `json:"-"`
 }
 
 // Plugin pushes the files of an entry for the platforms, and their manifest.
@@ -121,6 +126,10 @@ func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() er
 		p.mu.Unlock()
 		return nil
 	}
+	if p.DryRun {
+		p.pushed(d.Title, d.Size)
+		return nil
+	}
 	if err := bring(); err != nil {
 		return err
 	}
@@ -134,6 +143,10 @@ func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() er
 
 // pushFile pushes the bytes of a file and reads them back.
 func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) error {
+	if p.DryRun {
+		p.pushed(d.Title, d.Size)
+		return nil
+	}
 	p.Expect(d.Title, d.Size)
 	// A transport may still read the body of an attempt that has failed, so every
 	// attempt reads the file at offsets of its own.
@@ -154,11 +167,17 @@ func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) err
 	if got := hex.EncodeToString(back.h.Sum(nil)); got != d.SHA256 || back.n != d.Size {
 		return fault.Errorf(fault.Integrity, "ask who runs it, and do not use it", "%s took sha256:%s and gives sha256:%s, %d bytes", p.Place, d.SHA256, got, back.n)
 	}
-	p.mu.Lock()
-	p.Done.Pushed++
-	p.Done.Bytes += d.Size
-	p.mu.Unlock()
+	p.pushed(d.Title, d.Size)
 	return nil
+}
+
+// pushed counts a blob or a tag.
+func (p *Pusher) pushed(name string, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Done.Pushed++
+	p.Done.Bytes += size
+	p.Done.New = append(p.Done.New, name)
 }
 
 // counted tells how many bytes were read, until it is stopped.
@@ -204,6 +223,9 @@ func (s *hashing) Reset() error                { s.n = 0; s.h.Reset(); return ni
 
 // empty makes sure of the config that all manifests name.
 func (p *Pusher) empty(ctx context.Context) error {
+	if p.DryRun {
+		return nil
+	}
 	if there, err := p.Place.Contains(ctx, oci.Empty); there || err != nil {
 		return err
 	}
@@ -217,6 +239,10 @@ func (p *Pusher) empty(ctx context.Context) error {
 // after a platform was added, ours gets a tag with a digest behind it.
 func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[string]string, d oci.Descriptor, body []byte, parts []oci.Descriptor) error {
 	other, err := p.Place.Resolve(ctx, tag)
+	if fault.Of(err) == fault.Integrity && p.DryRun { // as below, as far as can be seen
+		p.pushed(tag, 0)
+		return nil
+	}
 	if fault.Of(err) == fault.Integrity { // damaged: if it was this one, it is made anew
 		if err := p.Place.PushNode(ctx, "", d, body); err != nil {
 			return err
@@ -228,6 +254,11 @@ func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[str
 		if err := p.empty(ctx); err != nil {
 			return err
 		}
+		if p.DryRun {
+			p.pushed(tag, 0)
+			p.Done.Tags = append(p.Done.Tags, tag)
+			return nil
+		}
 		if err := p.Place.PushNode(ctx, tag, d, body); err != nil {
 			return err
 		}
@@ -238,7 +269,7 @@ func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[str
 		if back.SHA256 != d.SHA256 {
 			return fault.Errorf(fault.Integrity, "run it again; does another lockgen mirror there?", "%s: tag %s was pushed as sha256:%s and names sha256:%s now", p.Place, tag, d.SHA256, back.SHA256)
 		}
-		p.Done.Pushed++
+		p.pushed(tag, 0)
 		p.Done.Tags = append(p.Done.Tags, tag)
 		return nil
 	case err != nil:
@@ -386,7 +417,10 @@ func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.E
 		if err := p.empty(ctx); err != nil {
 			return err
 		}
-		if err := p.Place.PushNode(ctx, "", d, body); err != nil {
+		if !p.DryRun {
+			err = p.Place.PushNode(ctx, "", d, body)
+		}
+		if err != nil {
 			return fmt.Errorf("bundle %s for %s: %w", name, platform, err)
 		}
 		known, _ := lock.LookupPlatform(platform)
