@@ -48,6 +48,7 @@
 // A package imports only packages that stand below it in this list.
 //
 //	lockgen    the program; a file for each verb
+//	  lockgen/buckify  BUCK files from the imports of .proto files
 //	  lockgen/resolve  the jobs of a run: download, compare, smoke run
 //	  lockgen/source   the registries, with a file for each kind
 //	  lockgen/plan     requirements, ranges, selection and ages; no network

@@ -88,7 +88,7 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify"}
 
 func (d *decoder) manifest(tree map[string]any) error {
 	if err := d.known(nil, tree, topKeys...); err != nil {
@@ -138,6 +138,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		return err
 	}
 	if err := d.mirrors(tree["mirror"]); err != nil {
+		return err
+	}
+	if err := d.buckify(tree["buckify"]); err != nil {
 		return err
 	}
 	return d.registries(tree["registries"])

@@ -34,6 +34,24 @@
 //	entry = "MODULE:FUNCTION"    # or MODULE, where there is no such script
 //	generator = "NAME"           # where entry is the main function of a protoc, NAME of its --NAME_out
 //
+// [buckify] says how lockgen buckify writes BUCK files; see [Buckify]. Nothing of
+// it is in a lock.
+//
+//	[buckify]
+//	granularity = "directory"          # what a proto_library stands for, or "file"
+//	languages = ["go", "typescript"]   # a library of each beside it, none if absent
+//	visibility = ["PUBLIC"]            # of new targets, this if absent; [] writes none
+//	roots = [".", "preview"]           # folders that imports are counted from; found if absent
+//	exclude = ["legacy", "**/testdata"] # left alone
+//	resolve = { "acme/**" = "//third-party/proto:acme" } # imports that another target serves
+//
+//	[buckify.attributes.go]            # of new libraries of a language, and of those without them
+//	grpc = true
+//	runtime = ["//third-party:protobuf-go"]
+//
+// Folders and patterns are paths from the root of the cell of Buck2; in a pattern
+// * and ? stand for letters of a name, ** for any number of folders.
+//
 // [[mirror]] names places where bytes may be had before their origin is asked,
 // in the order in which they are tried; see [Mirror]. It is in no lock.
 //

@@ -32,6 +32,7 @@ type Manifest struct {
 	// NodeManager builds the folders of npm plugins: one of [NodeManagers], or
 	// "" for the choice of the machine. It does not change the lock.
 	NodeManager string
+	Buckify     Buckify
 
 	lines keyLines
 }

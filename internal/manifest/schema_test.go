@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -48,6 +49,9 @@ func TestManifestSchemaKeys(t *testing.T) {
 		{"registries", keys(of(doc, "properties", "registries")), append(lock.Ecosystems(), "maven")},
 		{"platforms", words(defs["platform"]), lock.PlatformNames()},
 		{"trust", words(of(policy, "properties", "min-trust")), lock.Trusts},
+		{"buckify", keys(of(doc, "properties", "buckify")), buckifyKeys},
+		{"languages", words(of(doc, "properties", "buckify", "properties", "languages", "items")), slices.Collect(maps.Keys(Languages))},
+		{"granularity", words(of(doc, "properties", "buckify", "properties", "granularity")), Granularities},
 		{"node-manager", words(of(doc, "properties", "node-manager")), NodeManagers},
 	} {
 		slices.Sort(tt.got)
@@ -81,6 +85,7 @@ minimum-release-age = "36h"
 a = { version = "1", source = "npm:a", binary = "a", platforms.macos-aarch64 = { emulate = "macos-x86_64" } }
 b = { version = "1", sources = ["npm:b", "https://example.com/b.bz2"], binary = "b", platforms.macos-aarch64.emulate = "macos-x86_64" }
 `}
+	good = append(good, manifestHead+goodBuckify)
 	for _, name := range []string{"../../plugins.toml"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -104,6 +109,9 @@ b = { version = "1", sources = ["npm:b", "https://example.com/b.bz2"], binary = 
 	}
 	for _, tt := range badPolicies {
 		bad[tt.text] = manifestHead + "protoc = \"30.2\"\n[policy]\n" + tt.text + "\n"
+	}
+	for _, tt := range badBuckify {
+		bad[tt.text] = manifestHead + "protoc = \"30.2\"\n[buckify]\n" + tt.text + "\n"
 	}
 	for name, text := range bad {
 		var tree map[string]any

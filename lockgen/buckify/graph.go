@@ -1,0 +1,270 @@
+package buckify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// acyclic refuses files that import each other, which protoc does as well, and
+// targets that would.
+func (r *run) acyclic(context.Context) error {
+	nodes := make(map[*file]int, len(r.files))
+	for i, f := range r.files {
+		nodes[f] = i
+	}
+	type edge struct {
+		from *file
+		line int
+	}
+	imports := make([][]int, len(r.files))
+	lines := map[[2]int]int{}
+	for i, f := range r.files {
+		for _, imp := range f.imports {
+			if r.resolved(imp.path) {
+				continue
+			}
+			if to, bad := r.pick(f, imp); to != nil && !bad && to != f {
+				imports[i] = append(imports[i], nodes[to])
+				lines[[2]int{i, nodes[to]}] = imp.line
+			}
+		}
+	}
+	bad := false
+	for _, cycle := range cycles(imports) {
+		bad = true
+		var steps []string
+		for k, i := range cycle {
+			to := cycle[(k+1)%len(cycle)]
+			steps = append(steps, fmt.Sprintf("%s imports %s", r.files[i].at(lines[[2]int{i, to}]), r.files[to].path))
+		}
+		where, rest, _ := strings.Cut(steps[0], " ")
+		r.problems.add(where, "break the circle: move what both need into a file of its own", "files import each other, which protoc refuses:\n%s", strings.Join(append([]string{where + " " + rest}, steps[1:]...), "\n"))
+	}
+	if bad {
+		return nil
+	}
+	of := make([][]int, len(r.targets))
+	by := map[[2]int]use{}
+	for i, t := range r.targets {
+		for _, u := range t.uses {
+			if u.of != t {
+				of[i] = append(of[i], u.of.order)
+				if _, ok := by[[2]int{i, u.of.order}]; !ok {
+					by[[2]int{i, u.of.order}] = u
+				}
+			}
+		}
+	}
+	for _, cycle := range cycles(of) {
+		var steps []string
+		for k, i := range cycle {
+			u := by[[2]int{i, cycle[(k+1)%len(cycle)]}]
+			steps = append(steps, fmt.Sprintf("%s imports %s (%s needs %s)", u.file.at(u.line), u.to.path, r.targets[i].label(nil), u.of.label(nil)))
+		}
+		first := by[[2]int{cycle[0], cycle[1%len(cycle)]}]
+		hint := "write granularity = \"file\" in [buckify] of plugins.toml, or move the files into one folder"
+		if slices.ContainsFunc(cycle, func(i int) bool { return r.targets[i].old != nil }) {
+			hint = "write granularity = \"file\" in [buckify] of plugins.toml and run: lockgen buckify --regroup, or move the files into one folder"
+		}
+		r.problems.add(first.file.at(first.line), hint, "targets would need each other:\n%s", strings.Join(steps, "\n"))
+	}
+	return nil
+}
+
+// resolved reports whether an import needs no file of the cell.
+func (r *run) resolved(importPath string) bool {
+	if wellKnown[importPath] || r.Resolve[importPath] != "" {
+		return true
+	}
+	for p := range r.Resolve {
+		if matches(p, importPath) {
+			return true
+		}
+	}
+	return false
+}
+
+// cycles returns a shortest cycle of each strongly connected component of more
+// than one node, the smallest node first (Tarjan 1972).
+func cycles(to [][]int) (found [][]int) {
+	const unseen = 0
+	index, low, component := make([]int, len(to)), make([]int, len(to)), make([]int, len(to))
+	var stack []int
+	next, components := 1, 0
+	type frame struct{ node, edge int }
+	for root := range to {
+		if index[root] != unseen {
+			continue
+		}
+		calls := []frame{{root, 0}}
+		for len(calls) > 0 {
+			f := &calls[len(calls)-1]
+			if f.edge == 0 && index[f.node] == unseen {
+				index[f.node], low[f.node] = next, next
+				next++
+				stack = append(stack, f.node)
+			}
+			if f.edge < len(to[f.node]) {
+				n := to[f.node][f.edge]
+				f.edge++
+				if index[n] == unseen {
+					calls = append(calls, frame{n, 0})
+				} else if component[n] == 0 {
+					low[f.node] = min(low[f.node], index[n])
+				}
+				continue
+			}
+			node := f.node
+			calls = calls[:len(calls)-1]
+			if len(calls) > 0 {
+				up := calls[len(calls)-1].node
+				low[up] = min(low[up], low[node])
+			}
+			if low[node] != index[node] {
+				continue
+			}
+			components++
+			var members []int
+			for {
+				n := stack[len(stack)-1]
+				stack = stack[:len(stack)-1]
+				component[n] = components
+				if members = append(members, n); n == node {
+					break
+				}
+			}
+			if len(members) > 1 {
+				slices.Sort(members)
+				found = append(found, shortest(to, component, members[0]))
+			}
+		}
+	}
+	slices.SortFunc(found, slices.Compare)
+	return found
+}
+
+// shortest is a shortest way from a node back to it, within its component.
+func shortest(to [][]int, component []int, start int) []int {
+	before := map[int]int{}
+	queue := []int{start}
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		for _, m := range to[n] {
+			if m == start {
+				way := []int{n}
+				for way[0] != start {
+					way = append([]int{before[way[0]]}, way...)
+				}
+				return way
+			}
+			if _, seen := before[m]; !seen && component[m] == component[start] {
+				before[m] = n
+				queue = append(queue, m)
+			}
+		}
+	}
+	panic("a component of more than one node without a cycle")
+}
+
+// unique refuses targets that reach two files of one import path: protoc would
+// take one for the other.
+func (r *run) unique(context.Context) error {
+	var twins [][]*file
+	number := map[*file]int{}
+	for _, f := range r.files {
+		if same := r.index[f.importPath]; len(same) > 1 {
+			number[f] = len(number)
+			if same[0] == f {
+				twins = append(twins, same)
+			}
+		}
+	}
+	if len(twins) == 0 {
+		return nil
+	}
+	// What each target reaches, as bits; no target needs itself any more.
+	words := (len(number) + 63) / 64
+	reached := make([][]uint64, len(r.targets))
+	var reach func(t *target) []uint64
+	reach = func(t *target) []uint64 {
+		if bits := reached[t.order]; bits != nil {
+			return bits
+		}
+		bits := make([]uint64, words)
+		for _, f := range t.files {
+			if n, ok := number[f]; ok {
+				bits[n/64] |= 1 << (n % 64)
+			}
+		}
+		for _, u := range t.uses {
+			for i, w := range reach(u.of) {
+				bits[i] |= w
+			}
+		}
+		reached[t.order] = bits
+		return bits
+	}
+	told := map[*file]bool{}
+	// The targets that others need are told first: what needs them has the same.
+	for _, t := range r.targets {
+		bits := reach(t)
+		has := func(f *file) bool { n := number[f]; return bits[n/64]&(1<<(n%64)) != 0 }
+		for _, same := range twins {
+			if told[same[0]] {
+				continue
+			}
+			var both []*file
+			for _, f := range same {
+				if has(f) {
+					both = append(both, f)
+				}
+			}
+			if len(both) < 2 {
+				continue
+			}
+			told[same[0]] = true
+			one, whereOne := r.way(t, both[0])
+			two, _ := r.way(t, both[1])
+			r.problems.add(whereOne, "let both sides import the same file, or say the roots in [buckify] so that they do",
+				"%s needs two files of the import path %q:\n%s\n%s", t.label(nil), both[0].importPath, one, two)
+		}
+	}
+	return nil
+}
+
+// way says how a target comes to a file, and where that begins.
+func (r *run) way(t *target, f *file) (text, where string) {
+	type step struct {
+		from *target
+		use  use
+	}
+	came := map[*target]step{t: {}}
+	queue := []*target{t}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		if slices.Contains(at.files, f) {
+			if at == t {
+				return f.path + " is its own", f.path
+			}
+			var steps []string
+			for at != t {
+				s := came[at]
+				where = s.use.file.at(s.use.line)
+				steps = append([]string{where + " imports " + s.use.to.path}, steps...)
+				at = s.from
+			}
+			return f.path + ", for " + strings.Join(steps, ", "), where
+		}
+		for _, u := range at.uses {
+			if _, seen := came[u.of]; !seen {
+				came[u.of] = step{at, u}
+				queue = append(queue, u.of)
+			}
+		}
+	}
+	return f.path, f.path
+}

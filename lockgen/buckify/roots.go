@@ -1,0 +1,345 @@
+package buckify
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bazelbuild/buildtools/build"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// wellKnown are the files that come with every protoc, which need no target.
+var wellKnown = func() map[string]bool {
+	known := map[string]bool{"google/protobuf/compiler/plugin.proto": true}
+	for _, name := range []string{"any", "api", "cpp_features", "descriptor", "duration", "empty", "field_mask", "go_features",
+		"java_features", "source_context", "struct", "timestamp", "type", "wrappers"} {
+		known["google/protobuf/"+name+".proto"] = true
+	}
+	return known
+}()
+
+// findRoots gives each file its import path.
+//
+// Roots that are given count. Where none are, the imports tell: one that fits a
+// single file of the tree says the root of that file, and one that fits several
+// means that in the nearest folder around the file that has the import.
+func (r *run) findRoots(context.Context) error {
+	for _, t := range r.targets {
+		r.fixedPaths(t)
+	}
+	evidence := map[*file]string{} // roots by file, where an import is about one file
+	if r.Roots != nil {
+		r.givenRoots()
+	} else {
+		r.foundRoots(evidence)
+	}
+	slices.Sort(r.roots)
+	r.index = map[string][]*file{}
+	for _, f := range r.files {
+		if !f.fixed {
+			root, ok := evidence[f]
+			if !ok {
+				root = r.rootOf(f)
+			}
+			f.root = root
+			f.importPath = strings.TrimPrefix(strings.TrimPrefix(f.path, root), "/")
+		}
+		r.index[f.importPath] = append(r.index[f.importPath], f)
+	}
+	for _, t := range r.targets {
+		for _, f := range t.files {
+			if f.root != t.files[0].root && !f.fixed {
+				r.problems.add(f.path, "give them targets of their own: granularity = \"file\" in [buckify], or say the roots",
+					"its imports are counted from %q, those of %s from %q: one target cannot have both", display(f.root), t.files[0].path, display(t.files[0].root))
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// fixedPaths reads what a BUCK file says of import paths.
+func (r *run) fixedPaths(t *target) {
+	if t.old == nil {
+		return
+	}
+	attribute := func(name string) (string, bool) {
+		x := t.old.Attr(name)
+		s, ok := x.(*build.StringExpr)
+		if x != nil && !ok {
+			r.problems.add(t.folder.parsed.at(t.old), unread(t.folder.parsed.path), "the %s of %s is no string in quotes", name, t.name)
+		}
+		if !ok {
+			return "", false
+		}
+		return s.Value, s.Value != ""
+	}
+	prefix, _ := attribute("import_prefix")
+	strip, _ := attribute("strip_import_prefix")
+	if prefix == "" && (strip == "" || strings.HasPrefix(strip, "/")) && !t.old.kept("strip_import_prefix") {
+		return // a root
+	}
+	// As prelude/proto_library.bzl has it.
+	dir := ""
+	switch strip = strings.TrimSuffix(strip, "/"); {
+	case strings.HasPrefix(strip, "/"):
+		dir = strip[1:]
+	case strip != "":
+		dir = t.folder.in(strip)
+	}
+	for _, f := range t.files {
+		if f.target != t {
+			continue
+		}
+		if !below(f.path, dir) {
+			r.problems.add(t.folder.parsed.at(t.old), "", "%s is not below %q, which strip_import_prefix of %s takes away", f.path, dir, t.name)
+			continue
+		}
+		f.importPath, f.root, f.fixed = path.Join(strings.Trim(prefix, "/"), strings.TrimPrefix(strings.TrimPrefix(f.path, dir), "/")), dir, true
+	}
+}
+
+// rootOf is the innermost root that a file is below. Files of a target that is
+// in a folder above are counted from the root of that.
+func (r *run) rootOf(f *file) string {
+	dir := f.folder.path
+	if f.target != nil {
+		dir = f.target.folder.path
+	}
+	return enclosing(r.roots, dir)
+}
+
+// enclosing is the innermost of some roots around a folder, "" for that of the
+// cell.
+func enclosing(roots []string, dir string) string {
+	for ; dir != ""; dir = parent(dir) {
+		if slices.Contains(roots, dir) {
+			return dir
+		}
+	}
+	return ""
+}
+
+// givenRoots takes the roots that people wrote.
+func (r *run) givenRoots() {
+	for _, root := range r.Roots {
+		if root == "." {
+			continue
+		}
+		if !slices.ContainsFunc(r.files, func(f *file) bool { return below(f.path, root) }) {
+			r.problems.add("[buckify] roots", "write folders from the root of the cell, or take the key out", "there is no .proto file below %q", root)
+			continue
+		}
+		r.roots = append(r.roots, root)
+		r.result.Roots = append(r.result.Roots, Root{root, "[buckify] roots"})
+	}
+	slices.SortFunc(r.result.Roots, func(a, b Root) int { return strings.Compare(a.Folder, b.Folder) })
+}
+
+// foundRoots asks the imports. Into evidence goes the root of each file that an
+// import is about, whatever else is in its folder.
+func (r *run) foundRoots(evidence map[*file]string) {
+	byBase := map[string][]*file{}
+	fixed, firm := map[string]bool{}, map[*file]bool{}
+	why := map[string]string{}
+	for _, f := range r.files {
+		if f.fixed {
+			fixed[f.importPath] = true
+			continue
+		}
+		byBase[path.Base(f.path)] = append(byBase[path.Base(f.path)], f)
+		if f.target != nil && f.target.old != nil {
+			if strip := strings.Trim(f.target.old.AttrString("strip_import_prefix"), "/"); strip != "" && below(f.path, strip) {
+				evidence[f], firm[f] = strip, true
+				why[strip] = cmp.Or(why[strip], f.target.folder.parsed.at(f.target.old))
+			}
+		}
+	}
+	type fit struct {
+		of   *file
+		root string
+	}
+	fits := map[string][]fit{}
+	for _, f := range r.files {
+		for _, i := range f.imports {
+			if _, done := fits[i.path]; done || wellKnown[i.path] || fixed[i.path] {
+				continue
+			}
+			list := []fit{}
+			for _, of := range byBase[path.Base(i.path)] {
+				if of.path == i.path {
+					list = append(list, fit{of, ""})
+				} else if strings.HasSuffix(of.path, "/"+i.path) {
+					list = append(list, fit{of, strings.TrimSuffix(of.path, "/"+i.path)})
+				}
+			}
+			fits[i.path] = list
+		}
+	}
+	// Imports that can mean one file only. Where two count it from different
+	// folders, the outer one is right, and the other import is told of later.
+	places := map[*file]string{}
+	for _, f := range r.files {
+		for _, i := range f.imports {
+			list := fits[i.path]
+			if len(list) != 1 || firm[list[0].of] {
+				continue
+			}
+			if root, ok := evidence[list[0].of]; !ok || len(list[0].root) < len(root) {
+				evidence[list[0].of], places[list[0].of] = list[0].root, f.at(i.line)
+			}
+		}
+	}
+	for _, f := range r.files {
+		if root := evidence[f]; root != "" && !firm[f] {
+			why[root] = cmp.Or(why[root], places[f])
+		}
+	}
+	// A folder is no root where a file in it is counted from one above.
+	verdict := map[string]bool{}
+	possible := func(dir string) bool {
+		ok, done := verdict[dir]
+		if !done {
+			ok = true
+			for f, root := range evidence {
+				if below(f.path, dir) && root != dir && !below(root, dir) {
+					ok = false
+					break
+				}
+			}
+			verdict[dir] = ok
+		}
+		return ok
+	}
+	for _, f := range r.files {
+		for _, i := range f.imports {
+			list := fits[i.path]
+			if len(list) < 2 {
+				continue
+			}
+			for dir := f.folder.path; dir != ""; dir = parent(dir) {
+				if slices.ContainsFunc(list, func(c fit) bool { return c.root == dir }) && possible(dir) {
+					if why[dir] == "" {
+						why[dir] = f.at(i.line)
+					}
+					break
+				}
+			}
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(why)) {
+		r.roots = append(r.roots, dir)
+		r.result.Roots = append(r.result.Roots, Root{dir, why[dir]})
+	}
+}
+
+// resolve finds what serves each import.
+func (r *run) resolve(context.Context) error {
+	patterns := slices.Sorted(maps.Keys(r.Resolve))
+	label := func(importPath string) (string, bool) {
+		if label, ok := r.Resolve[importPath]; ok {
+			return label, true
+		}
+		for _, p := range patterns {
+			if matches(p, importPath) {
+				return r.Resolve[p], true
+			}
+		}
+		return "", false
+	}
+	for _, t := range r.targets {
+		t.labels = map[string]bool{}
+		for _, f := range t.files {
+			for _, i := range f.imports {
+				if of, ok := label(i.path); ok {
+					t.labels[of] = true
+					continue
+				}
+				if wellKnown[i.path] {
+					continue
+				}
+				to, bad := r.pick(f, i)
+				switch {
+				case bad:
+				case to != nil && to.target == t:
+					if to == f {
+						r.problems.add(f.at(i.line), "take the import out", "it imports itself")
+					}
+				case to != nil:
+					t.uses = append(t.uses, use{to.target, f, i.line, to})
+					t.labels[to.target.label(t.folder)] = true
+				default:
+					if r.Packages != nil {
+						if of, ok := r.Packages(i.path); ok {
+							t.labels[of] = true
+							continue
+						}
+					}
+					r.missing(f, i)
+				}
+			}
+		}
+	}
+	for _, f := range r.files {
+		if f.pkg == "" {
+			r.warn("%s: it has no package, so its names may be those of other files", f.at(1))
+		}
+	}
+	return nil
+}
+
+// pick returns the file of the cell that an import means, nil for none; bad is
+// set where that cannot be said.
+func (r *run) pick(f *file, i importing) (to *file, bad bool) {
+	found := r.index[i.path]
+	if len(found) == 1 {
+		return found[0], false
+	}
+	// Several roots have one: the nearest around the file counts.
+	for dir := f.root; len(found) > 0; dir = enclosing(r.roots, parent(dir)) {
+		var here []*file
+		for _, c := range found {
+			if c.root == dir && !c.fixed {
+				here = append(here, c)
+			}
+		}
+		if len(here) == 1 {
+			return here[0], false
+		}
+		if dir == "" {
+			var names []string
+			for _, c := range found {
+				names = append(names, c.path)
+			}
+			r.problems.add(f.at(i.line), "say which roots there are: roots in [buckify], and which target is meant: resolve in [buckify]", "imports %q, which is the import path of %s", i.path, fault.List(names))
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
+// missing tells of an import that nothing serves, with what is near.
+func (r *run) missing(f *file, i importing) {
+	if len(r.problems.list) > shown { // nobody sees more
+		r.problems.add(f.at(i.line), "", "imports %q", i.path)
+		return
+	}
+	var near []string
+	for _, other := range r.files {
+		if path.Base(other.importPath) == path.Base(i.path) || path.Dir(other.importPath) == path.Dir(i.path) {
+			near = append(near, other.importPath)
+		}
+		if path.Base(other.path) == path.Base(i.path) && (strings.HasSuffix(other.path, "/"+i.path) || strings.HasSuffix("/"+i.path, "/"+other.path) || other.path == i.path) {
+			r.problems.add(f.at(i.line), "import it by its own import path, or say the folders from which imports are counted: roots in [buckify]",
+				"imports %q, and the import path of %s is %q", i.path, other.path, other.importPath)
+			return
+		}
+	}
+	hint := "add the file, or say which target has it: resolve = { \"" + i.path + "\" = \"//PACKAGE:NAME\" } in [buckify]"
+	r.problems.add(f.at(i.line), fault.DidYouMean(i.path, near, hint), "imports %q, which is no file of the cell and no well-known type, and which no package has", i.path)
+}

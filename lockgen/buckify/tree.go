@@ -1,0 +1,325 @@
+package buckify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/text/cases"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+)
+
+// maxBuild and maxProto bound what is read of one file, in bytes. A compiled
+// .proto file of more than the second is refused by protoc.
+const (
+	maxBuild = 8 << 20
+	maxProto = 64 << 20
+)
+
+// A tree is what there is in a cell.
+type tree struct {
+	folders map[string]*folder // by path from the root of the cell
+	order   []*folder          // sorted by path
+	files   []*file            // sorted by path
+}
+
+// A folder is one directory of the tree.
+type folder struct {
+	path   string // from the root of the cell, "" for it
+	files  []*file
+	build  string     // name of its BUCK file, "" for none
+	data   []byte     // of that
+	parsed *buildFile // nil where nothing needs it
+}
+
+func newTree() *tree { return &tree{folders: map[string]*folder{}} }
+
+// in is the path of a name in the folder.
+func (f *folder) in(name string) string { return path.Join(f.path, name) }
+
+// owner is the package that a folder is part of: the nearest with a BUCK file,
+// itself or above, or nil.
+func (t *tree) owner(f *folder) *folder {
+	for dir := f.path; ; dir = parent(dir) {
+		if f := t.folders[dir]; f != nil && f.build != "" {
+			return f
+		}
+		if dir == "" {
+			return nil
+		}
+	}
+}
+
+// parent is the path of the folder above.
+func parent(dir string) string {
+	if i := strings.LastIndexByte(dir, '/'); i >= 0 {
+		return dir[:i]
+	}
+	return ""
+}
+
+// below reports whether a path is a folder or in it.
+func below(name, dir string) bool {
+	return dir == "" || name == dir || strings.HasPrefix(name, dir) && name[len(dir)] == '/'
+}
+
+// matches reports whether a pattern stands for a path from the root of the
+// cell, or for a folder above it: names, with *, ? and [a-z] as in [path.Match],
+// and ** for any number of folders.
+func matches(pattern, name string) bool {
+	if !strings.ContainsAny(pattern, `*?[`) {
+		return below(name, strings.TrimSuffix(strings.TrimPrefix(pattern, "./"), "/"))
+	}
+	return match(strings.Split(pattern, "/"), strings.Split(name, "/"), true)
+}
+
+// match compares segments. With prefix it is enough that the pattern is that of
+// a folder above.
+func match(pattern, name []string, prefix bool) bool {
+	for len(pattern) > 0 {
+		if pattern[0] == "**" {
+			for i := range len(name) + 1 {
+				if match(pattern[1:], name[i:], prefix) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(name) == 0 {
+			return false
+		}
+		if ok, err := path.Match(pattern[0], name[0]); !ok || err != nil {
+			return false
+		}
+		pattern, name = pattern[1:], name[1:]
+	}
+	return prefix || len(name) == 0
+}
+
+// skipped are folders in which nobody keeps sources.
+var skipped = map[string]bool{".git": true, ".hg": true, ".jj": true, ".sl": true, ".svn": true, "buck-out": true, "node_modules": true}
+
+func (r *run) left(name string) bool {
+	for _, list := range [][]string{r.Ignore, r.Exclude} {
+		if slices.ContainsFunc(list, func(p string) bool { return matches(p, name) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// walk finds the .proto files and the BUCK files. Links to folders are not
+// followed, as Buck2 does not look for packages behind them.
+func (r *run) walk(ctx context.Context) error {
+	if err := r.visit(ctx, ""); err != nil {
+		return err
+	}
+	slices.SortFunc(r.order, func(a, b *folder) int { return strings.Compare(a.path, b.path) })
+	slices.SortFunc(r.files, func(a, b *file) int { return strings.Compare(a.path, b.path) })
+	fold := cases.Fold()
+	seen := map[string]string{}
+	for _, f := range r.files {
+		for name := f.path; name != ""; name = parent(name) {
+			folded := fold.String(name)
+			other, ok := seen[folded]
+			if !ok {
+				seen[folded] = name
+				continue
+			}
+			if other != name {
+				r.problems.add(name, "rename one of the two, or leave one of them alone: exclude in [buckify]", "%s is the same but for capitals, which not every machine can tell apart", other)
+			}
+			break
+		}
+	}
+	return nil
+}
+
+func (r *run) visit(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Join(r.Root, filepath.FromSlash(dir)))
+	if err != nil {
+		return fault.Errorf(fault.Machine, fault.HintOr(err, "make it readable, or leave it alone: exclude in [buckify]"), "reading the folder %s: %w; nothing was written", display(dir), err)
+	}
+	f := &folder{path: dir}
+	r.folders[dir] = f
+	r.order = append(r.order, f)
+	rank := len(r.BuildFiles)
+	for _, e := range entries {
+		name := f.in(e.Name())
+		switch {
+		case e.IsDir():
+			if !skipped[e.Name()] && !r.left(name) {
+				if err := r.visit(ctx, name); err != nil {
+					return err
+				}
+			}
+		case slices.Contains(r.BuildFiles, e.Name()):
+			if i := slices.Index(r.BuildFiles, e.Name()); i < rank {
+				rank, f.build = i, e.Name()
+			}
+		case strings.HasSuffix(e.Name(), ".proto") && !r.left(name):
+			if e.Type() != 0 { // what is no file may be read for ever
+				info, err := os.Stat(filepath.Join(r.Root, filepath.FromSlash(name)))
+				switch {
+				case err != nil:
+					r.problems.list = append(r.problems.list, *unreadable(name, err))
+					continue
+				case info.IsDir():
+					continue
+				case !info.Mode().IsRegular():
+					r.problems.add(name, "remove it, or leave it alone: exclude in [buckify]", "it is no regular file")
+					continue
+				}
+			}
+			p := &file{path: name, folder: f}
+			f.files = append(f.files, p)
+			r.files = append(r.files, p)
+		}
+	}
+	return nil
+}
+
+// display is a path for people.
+func display(dir string) string {
+	if dir == "" {
+		return "."
+	}
+	return dir
+}
+
+// read reads all files, several at once.
+func (r *run) read(ctx context.Context) error {
+	var mu sync.Mutex
+	add := func(p problem) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.problems.list = append(r.problems.list, p)
+	}
+	buffers := sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2 * runtime.GOMAXPROCS(0))
+	const batch = 64 // a goroutine for each file costs more than the small ones
+	for files := range slices.Chunk(r.files, batch) {
+		g.Go(func() error {
+			buf := buffers.Get().(*[]byte)
+			defer buffers.Put(buf)
+			for _, f := range files {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if p := r.scanFile(f, *buf); p != nil {
+					add(*p)
+				}
+			}
+			return nil
+		})
+	}
+	for folders := range slices.Chunk(r.order, batch) {
+		g.Go(func() error {
+			for _, f := range folders {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if p := r.readBuild(f); p != nil {
+					add(*p)
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func unreadable(where string, err error) *problem {
+	hint := fault.MachineHint(err)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = "make it readable: chmod u+r " + where + ", or leave it alone: exclude in [buckify]"
+	case hint == "" || errors.Is(err, fs.ErrNotExist):
+		hint = "correct or remove " + where + ", or leave it alone: exclude in [buckify]"
+	}
+	return &problem{class: fault.Machine, where: where, hint: hint, err: err}
+}
+
+// scanFile reads a .proto file.
+func (r *run) scanFile(f *file, buf []byte) *problem {
+	name := filepath.Join(r.Root, filepath.FromSlash(f.path))
+	if bad := badName(f.path); bad != "" {
+		return &problem{class: fault.Usage, where: plain.Row(f.path), message: "its path " + bad + ", which no target can have", hint: "rename it, or leave it alone: exclude in [buckify]"}
+	}
+	in, err := os.Open(name)
+	if err != nil {
+		return unreadable(f.path, err)
+	}
+	defer in.Close()
+	limit := &io.LimitedReader{R: in, N: maxProto + 1}
+	f.source, err = scan(limit, buf)
+	if limit.N <= 0 {
+		return &problem{class: fault.Usage, where: f.path, message: "it has more than 64 MiB, which protoc does not take", hint: "divide it, or leave it alone: exclude in [buckify]"}
+	}
+	var bad *syntaxError
+	if errors.As(err, &bad) {
+		return &problem{class: fault.Usage, where: plain.Row(f.path) + placed(bad.line, bad.col), message: bad.message, hint: bad.hint}
+	}
+	if err != nil {
+		return unreadable(f.path, err)
+	}
+	return nil
+}
+
+// badName says what the path of a file has that Buck2 does not take.
+func badName(name string) string {
+	if plain.Row(name) != name {
+		return "has characters that are not printable"
+	}
+	if i := strings.IndexAny(name, `\:[]#?*"`); i >= 0 {
+		return "has the character " + name[i:i+1]
+	}
+	return ""
+}
+
+// readBuild reads the BUCK file of a folder, and parses it where it is to be
+// edited or has targets of .proto files.
+func (r *run) readBuild(f *folder) *problem {
+	if f.build == "" {
+		return nil
+	}
+	where := f.in(f.build)
+	in, err := os.Open(filepath.Join(r.Root, filepath.FromSlash(where)))
+	if err != nil {
+		return unreadable(where, err)
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, maxBuild+1))
+	if err != nil {
+		return unreadable(where, err)
+	}
+	if len(data) > maxBuild {
+		return &problem{class: fault.Usage, where: where, message: "it has more than 8 MiB", hint: "leave its folder alone: exclude in [buckify]"}
+	}
+	if len(f.files) == 0 && !bytes.Contains(data, []byte("proto_library")) {
+		return nil
+	}
+	f.data = data
+	parsed, bad := parseBuild(where, data)
+	if bad != nil {
+		return bad
+	}
+	f.parsed = parsed
+	return nil
+}
