@@ -133,10 +133,7 @@ func TestCacheClear(t *testing.T) {
 func TestClearWhileRunning(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	binary := filepath.Join(t.TempDir(), "fetch")
-	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	binary := fetchProgram(t)
 	w.must("get", "tool")
 	w.must("get", "bare")
 	for _, memory := range []bool{true, false} {

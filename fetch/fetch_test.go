@@ -305,10 +305,7 @@ func TestWarm(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	binary := filepath.Join(t.TempDir(), "fetch")
-	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	binary := fetchProgram(t)
 	own := []string{"--lock", filepath.Join(w.dir, lock.FileName)}
 	for _, tt := range []struct {
 		args []string // behind run

@@ -4,11 +4,44 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 )
+
+// scratch is a folder for all tests.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "fetch-test-"); err != nil {
+		panic(err)
+	}
+	stop := fake.WarmPip()
+	status := m.Run()
+	stop()
+	os.RemoveAll(scratch)
+	os.Exit(status)
+}
+
+// fetchProgram is fetch, compiled once for all tests.
+func fetchProgram(t *testing.T) string {
+	t.Helper()
+	if text, err := buildFetch(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return filepath.Join(scratch, "fetch")
+}
+
+var buildFetch = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command("go", "build", "-o", filepath.Join(scratch, "fetch"), ".").CombinedOutput()
+})
 
 // TestTable: the table of verbs is whole, and its help is not too wide.
 func TestTable(t *testing.T) {

@@ -300,10 +300,7 @@ func TestBundle(t *testing.T) {
 func TestManyProcesses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	binary := filepath.Join(t.TempDir(), "fetch")
-	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	binary := fetchProgram(t)
 	o := fake.NewOCI(t, "")
 	o.Repo = "acme/plugins"
 	bodies := [][]byte{[]byte("#!/bin/sh\necho bare\n")}

@@ -106,10 +106,7 @@ func TestStatsProcesses(t *testing.T) {
 	w := newWorld(t)
 	w.must("get", "tool")
 	w.must("stats", "--reset")
-	binary := filepath.Join(t.TempDir(), "fetch")
-	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	binary := fetchProgram(t)
 	const processes, runs = 8, 10
 	var all sync.WaitGroup
 	for range processes {

@@ -78,10 +78,7 @@ func TestOffline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.forget()
-	binary := filepath.Join(t.TempDir(), "fetch")
-	if text, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	binary := fetchProgram(t)
 	proxy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

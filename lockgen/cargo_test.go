@@ -435,7 +435,11 @@ func TestCargoReal(t *testing.T) {
 	}
 	p := &place{t: t, dir: t.TempDir(), cache: filepath.Join(cache, "buck2-protobuf-test"), server: fake.New(t)}
 	p.write("plugins.toml", "platforms = [\"linux-x86_64\", \"linux-aarch64\", \"macos-x86_64\", \"macos-aarch64\", \"windows-x86_64\"]\n[plugins]\nprotoc-gen-prost = \"0.2.3\"\n[policy]\nbuild-scripts = [\"protoc-gen-prost\"]\n")
-	p.ok("update")
+	smoke := []string{}
+	if !testenv.Full() { // TestMirrorCargo compiles a small one
+		smoke = append(smoke, "--no-smoke")
+	}
+	p.ok(append([]string{"update"}, smoke...)...)
 	first := p.read("plugins.lock.toml")
 	l, err := lock.Parse("lock", []byte(first))
 	if err != nil {
@@ -452,11 +456,7 @@ func TestCargoReal(t *testing.T) {
 	if !slices.Contains(v.BuildScripts, "libc-0.2.139") || !slices.Contains(v.BuildScripts, "prost-derive-0.11.9") || len(v.BuildScripts) != 11 {
 		t.Errorf("build scripts %v", v.BuildScripts)
 	}
-	again := []string{"update", "protoc-gen-prost"}
-	if !testenv.Full() { // it was compiled once
-		again = append(again, "--no-smoke")
-	}
-	p.ok(again...)
+	p.ok(append([]string{"update", "protoc-gen-prost"}, smoke...)...)
 	if p.read("plugins.lock.toml") != first {
 		t.Error("locking again gives other bytes")
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,25 +28,41 @@ import (
 // programs to run.
 const asLockgen = "LOCKGEN_TEST_AS_LOCKGEN"
 
+// scratch is a folder for all tests; TestMain makes it.
+var scratch string
+
+// fetchProgram is fetch, compiled once for all tests.
+func fetchProgram(t *testing.T) string {
+	t.Helper()
+	if text, err := buildFetch(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return filepath.Join(scratch, "fetch")
+}
+
+var buildFetch = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command("go", "build", "-o", filepath.Join(scratch, "fetch"), "../fetch").CombinedOutput()
+})
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asLockgen) != "" {
 		main()
 	}
 	// The user's configuration applies at lock time: here that is one attempt,
 	// and a private cache.
-	cache, err := os.MkdirTemp("", "lockgen-test-")
-	if err != nil {
+	var err error
+	if scratch, err = os.MkdirTemp("", "lockgen-test-"); err != nil {
 		panic(err)
 	}
 	for k, v := range map[string]string{
-		"npm_config_cache": cache, "npm_config_fetch_retries": "0", "PIP_RETRIES": "0",
+		"npm_config_cache": filepath.Join(scratch, "npm"), "npm_config_fetch_retries": "0", "PIP_RETRIES": "0",
 	} {
 		os.Setenv(k, v)
 	}
 	stop := fake.WarmPip()
 	status := m.Run()
 	stop()
-	os.RemoveAll(cache)
+	os.RemoveAll(scratch)
 	os.Exit(status)
 }
 

@@ -456,10 +456,7 @@ func TestMirrorCargo(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 	p.write("plugins.toml", manifest+"\n[[mirror]]\nfrom = \"cargo:\"\nto = \"oci-layout:"+dir+"\"\n")
-	binary := filepath.Join(t.TempDir(), "fetch")
-	if text, err := exec.Command("go", "build", "-o", binary, "../fetch").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	binary := fetchProgram(t)
 	p.server.Forget()
 	for what, env := range map[string][]string{
 		"without cargo":    {"PATH=" + t.TempDir()},
@@ -510,10 +507,7 @@ func TestMirrorGo(t *testing.T) {
 		t.Errorf("folders pushed: %v, want one for each of %d platforms", trees, len(magic))
 	}
 	p.write("plugins.toml", p.read("plugins.toml")+"\n[[mirror]]\nfrom = \"go:\"\nto = \"oci-layout:"+dir+"\"\n")
-	binary := filepath.Join(t.TempDir(), "fetch")
-	if text, err := exec.Command("go", "build", "-o", binary, "../fetch").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
+	binary := fetchProgram(t)
 	p.server.Forget()
 	for what, env := range map[string][]string{
 		"without go":       {"PATH=" + t.TempDir()},
