@@ -291,15 +291,6 @@ func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Ve
 	return read()
 }
 
-// Release says how a file of kind HTTP or OCI is read: an archive, or a file whose
-// one executable gets the path of the binary.
-func Release(file, binary string) archive.Options {
-	if file == "" {
-		file = "raw"
-	}
-	return archive.Options{Format: file, Release: true, RawName: binary}
-}
-
 // parallelDownloads bounds the files that are brought at a time.
 const parallelDownloads = 8
 

@@ -294,12 +294,3 @@ func ParsePackageJSON(data []byte) (*PackageJSON, error) {
 	}
 	return &pkg.PackageJSON, nil
 }
-
-// Bins are those of [ParsePackageJSON].
-func Bins(packageJSON []byte) (map[string]string, error) {
-	pkg, err := ParsePackageJSON(packageJSON)
-	if err != nil {
-		return nil, err
-	}
-	return pkg.Bins, nil
-}

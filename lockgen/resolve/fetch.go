@@ -5,13 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"io"
 	"maps"
 	"strings"
 	"sync/atomic"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -229,34 +228,17 @@ func (u *update) read(ctx context.Context, a *source.Artifact, d store.Digest) (
 		return nil, err
 	}
 	defer f.Close()
-	c := &source.Content{Digest: d, Heads: map[string][]byte{}}
-	heads := map[string]*head{}
-	o := a.Read
-	o.Tap = func(path string) io.Writer {
-		n := a.Keep(path)
-		if n == 0 {
-			return nil
-		}
-		heads[path] = &head{room: n}
-		return heads[path]
-	}
-	if c.Files, err = archive.Unpack(ctx, f, "", o); err != nil {
+	k, reading := kind.Of(a.Kind), a.Reading()
+	found, err := k.Read(ctx, f, "", "", reading)
+	if err != nil {
 		return nil, unfit(annotate(a.Label, err))
 	}
-	for path, h := range heads {
-		c.Heads[path] = h.bytes
+	c := &source.Content{Content: found, Digest: d}
+	if err = k.Check(reading, found); err == nil && a.Verify != nil {
+		err = a.Verify(c)
 	}
-	if a.Verify != nil {
-		c.Reread = func(tap func(path string) io.Writer) error {
-			o := a.Read
-			o.Tap = tap
-			_, err := archive.Unpack(ctx, f, "", o)
-			return err
-		}
-		defer func() { c.Reread = nil }()
-		if err := a.Verify(c); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -267,17 +249,4 @@ func annotate(label string, err error) error {
 		return err
 	}
 	return fault.Errorf(fault.Of(err), "", "%s: %w", label, err)
-}
-
-// head keeps the first bytes of a file.
-type head struct {
-	bytes []byte
-	room  int
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	n := min(len(p), h.room)
-	h.bytes = append(h.bytes, p[:n]...)
-	h.room -= n
-	return len(p), nil
 }

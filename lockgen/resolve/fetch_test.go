@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -36,7 +36,7 @@ func TestFetchOnce(t *testing.T) {
 				_, err := in.Write([]byte("x"))
 				return err
 			},
-			Read: archive.Options{Format: "raw", RawName: "x"}, Keep: func(string) int { return 1 },
+			Kind: lock.HTTP, Binary: "x", Keep: func(string) int { return 1 },
 		}
 	}
 	var fetching sync.WaitGroup

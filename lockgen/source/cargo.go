@@ -11,10 +11,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -204,17 +204,9 @@ func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.
 		return nil, nil, err
 	}
 	for i, c := range crates {
-		sources[i] = crateSource(c, contents[artifacts[i].Identity])
+		sources[i] = kind.CrateSource(c, contents[artifacts[i].Identity].Content)
 	}
 	return sources, artifacts, nil
-}
-
-func crateSource(crate cargo.Crate, c *Content) *cargo.Source {
-	source := &cargo.Source{Crate: crate, Manifest: c.Heads["Cargo.toml"], Lockfile: c.Heads["Cargo.lock"]}
-	for _, f := range c.Files {
-		source.Files = append(source.Files, f.Path)
-	}
-	return source
 }
 
 // Versions is one run of cargo, which reads what the index has of the crate.
@@ -241,22 +233,14 @@ func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
 	file := lock.File{Name: c.Name, Version: c.Version}
 	digest, _ := hex.DecodeString(c.SHA256)
 	return &Artifact{
+		Kind:     lock.Cargo,
 		Key:      c.String() + ".crate",
 		Label:    c.String() + ".crate",
 		File:     file,
-		Prefix:   c.String(),
 		Compiled: true,
 		Identity: lock.KindOf(lock.Cargo).Identity("", "", file),
 		Digest:   "sha256-" + base64.StdEncoding.EncodeToString(digest),
 		Get:      func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, c, in) },
-		Read:     archive.Options{Format: "tar.gz", StripTop: true},
-		Keep: func(path string) int {
-			if path == "Cargo.toml" || path == "Cargo.lock" {
-				return 4 << 20 // more than is decoded
-			}
-			return 0
-		},
-		Verify: func(content *Content) error { return cargo.Check(crateSource(c, content)) },
 	}
 }
 

@@ -204,22 +204,14 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, erro
 	}
 	name := path + "@v" + version
 	a := &Artifact{
-		Key: key, Label: name,
+		Kind: lock.Go, Key: key, Label: name,
 		File:     lock.File{Name: path, Version: version},
 		Identity: lock.KindOf(lock.Go).Identity("", key, lock.File{}),
-		Keep: func(path string) int {
-			if path == "go.mod" {
-				return 16 << 20 // as much as cmd/go reads
-			}
-			return 0
-		},
 	}
 	if modOnly {
 		a.Label += "/go.mod"
 	}
-	a.Read = gotool.Unpacking(key, a.File)
 	a.Get = func(ctx context.Context, in *store.Ingest) error { return s.download(ctx, a, modOnly, in) }
-	a.Verify = func(c *Content) error { return gotool.Check(key, a.File, c.Files, c.Heads["go.mod"]) }
 	return a, nil
 }
 

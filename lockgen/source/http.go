@@ -99,6 +99,7 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 		return nil, err
 	}
 	return &Artifact{
+		Kind:     lock.HTTP,
 		Key:      path.Base(u.Path),
 		Label:    path.Base(u.Path),
 		File:     lock.File{URL: address, Archive: archive},
@@ -107,8 +108,8 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
-		Read: reading(w, p, archive),
-		Keep: keepBinaries(w),
+		Binary: bareBinary(w, p),
+		Keep:   keepBinaries(w),
 	}, nil
 }
 

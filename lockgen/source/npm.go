@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -209,21 +207,14 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 	}
 	name, version := p.Name, p.Version
 	a := &Artifact{
+		Kind:     lock.NPM,
 		Key:      folder,
 		Label:    label,
-		Prefix:   folder,
 		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest},
 		Identity: lock.KindOf(lock.NPM).Identity("", "", lock.File{Name: p.Name, Version: p.Version}),
 		Digest:   digest,
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.Tarball(ctx, name, version, in)
-		},
-		Read: archive.Options{Format: "tar.gz", StripTop: true},
-		Keep: func(path string) int {
-			if path == "package.json" {
-				return 4 << 20
-			}
-			return 0
 		},
 	}
 	a.Verify = func(c *Content) error { return checkPackageJSON(name, version, c) }
@@ -262,21 +253,16 @@ func (s *npmSource) fetch(ctx context.Context, registry, address string, in remo
 	return s.client.Download(ctx, address, in, remote.DownloadOptions{Credential: s.config.CredentialFor(address, registry)})
 }
 
-// checkPackageJSON compares a tarball with what the registry said of it, marks
-// the files that npm makes executable, and refuses what npm would run.
+// checkPackageJSON compares a tarball with what the registry said of it, and refuses
+// what npm would run.
 func checkPackageJSON(name, version string, c *Content) error {
 	label := name + "@" + version
-	raw, ok := c.Heads["package.json"]
-	if !ok {
+	if _, ok := c.Heads["package.json"]; !ok {
 		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s has no package.json", label)
 	}
-	var pkg struct {
-		Name    string         `json:"name"`
-		Version string         `json:"version"`
-		Scripts map[string]any `json:"scripts"`
-	}
-	if err := json.Unmarshal(raw, &pkg); err != nil {
-		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s: package.json: %w", label, err)
+	pkg, err := c.PackageJSON()
+	if err != nil {
+		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s: %w", label, err)
 	}
 	if pkg.Name != name || strings.TrimLeft(pkg.Version, "v=") != version {
 		return fault.Errorf(fault.Integrity, "do not use it: ask the registry's operator and the publisher", "npm package %s says in its package.json that it is %s@%s", label, pkg.Name, pkg.Version)
@@ -286,20 +272,10 @@ func checkPackageJSON(name, version string, c *Content) error {
 			return scriptError(label, "the script "+script)
 		}
 	}
-	bins, err := npm.Bins(raw)
-	if err != nil {
-		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s: %w", label, err)
-	}
-	executable := map[string]bool{}
-	for _, file := range bins {
-		executable[file] = true
-	}
-	for i := range c.Files {
-		f := &c.Files[i]
+	for _, f := range c.Files {
 		if f.Path == "binding.gyp" {
 			return scriptError(label, "a binding.gyp, which npm would compile")
 		}
-		f.Exec = f.Exec || executable[f.Path]
 	}
 	return nil
 }
@@ -320,11 +296,11 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, content
 		}
 		return file, nil
 	}
-	bins, err := npm.Bins(contents[dir].Heads["package.json"])
+	pkg, err := contents[dir].PackageJSON()
 	if err != nil {
 		return "", err
 	}
-	bin := w.BinName()
+	bins, bin := pkg.Bins, w.BinName()
 	if bins[bin] == "" {
 		hint := "set binary in the entry to one of them"
 		if len(bins) == 0 {

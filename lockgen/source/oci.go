@@ -362,6 +362,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 		return nil, fault.Errorf(fault.Upstream, "ask its publisher", "the title of a layer: %w", err)
 	}
 	return &Artifact{
+		Kind:   lock.OCI,
 		Key:    key,
 		Label:  key,
 		File:   lock.File{Archive: archive},
@@ -369,8 +370,8 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return repo.Download(ctx, file.SHA256, file.Size, in)
 		},
-		Read: reading(w, p, archive),
-		Keep: keepBinaries(w),
+		Binary: bareBinary(w, p),
+		Keep:   keepBinaries(w),
 	}, nil
 }
 
@@ -454,14 +455,14 @@ func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, er
 			continue
 		}
 		return &Artifact{
-			Key: key, Label: key, File: f,
+			Kind: lock.OCI, Key: key, Label: key, File: f,
 			Identity: lock.KindOf(lock.OCI).Identity(w.PackageName(), key, f),
 			Digest:   "sha256-" + base64OfHex(f.SHA256),
 			Get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)
 			},
-			Read: reading(w, p, f.Archive),
-			Keep: keepBinaries(w),
+			Binary: bareBinary(w, p),
+			Keep:   keepBinaries(w),
 		}, nil
 	}
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)

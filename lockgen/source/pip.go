@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -260,12 +259,9 @@ func metadataIn(c *Content) []byte {
 	return nil
 }
 
-// check proves that what a wheel says of itself is true, that it is what the
-// index said of it when pip resolved, and that it asks for no direct reference.
+// check proves that what a wheel says of itself is what the index said of it when
+// pip resolved, and that it asks for no direct reference.
 func (s *pipSource) check(file string, c *Content) error {
-	if err := wheel.Check(file, c.Files, c.Heads, c.Reread); err != nil {
-		return err
-	}
 	text := metadataIn(c)
 	s.mu.Lock()
 	said, ok := s.said[file]
@@ -321,6 +317,7 @@ func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 
 func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 	return &Artifact{
+		Kind:     lock.Pip,
 		Key:      of.Filename,
 		Label:    of.Filename,
 		Identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
@@ -328,7 +325,6 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
-		Read:   archive.Options{Format: "zip"},
 		Keep:   keepWheel(w),
 		Verify: func(c *Content) error { return s.check(of.Filename, c) },
 	}
@@ -384,13 +380,10 @@ func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, er
 // keepWheel asks for what Executable wants to see of a wheel, whichever plugin
 // has it first: several may be made of it.
 func keepWheel(w *plan.Want) func(path string) int {
-	binary := func(string) int { return 0 }
-	if !w.Interpreted() {
-		binary = keepBinaries(w)
+	if w.Interpreted() {
+		return nil
 	}
-	return func(path string) int {
-		return max(wheel.Keep(path), binary(path))
-	}
+	return keepBinaries(w)
 }
 
 func isEntryPoints(path string) bool {

@@ -7,13 +7,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -108,11 +107,11 @@ type Missing struct {
 
 // An Artifact is one file to download.
 type Artifact struct {
+	Kind      string    // of its source
 	Key       string    // its path in the lock
 	File      lock.File // what upstream says of it; the driver adds digest, size, platforms
 	Platforms []string  // whose trees it is part of
 	Label     string    // for messages, without a host
-	Prefix    string    // path of its files in the tree, "" for the root; pip: see [lock.File.Roots]
 
 	// Compiled marks source code: a cell that is made of it has no tree, for
 	// that depends on who compiles.
@@ -139,29 +138,25 @@ type Artifact struct {
 	From  string // " from URL" of the last download, unless Label says so
 	// Get brings the bytes.
 	Get func(ctx context.Context, in *store.Ingest) error
-	// Read says how to read the bytes, with paths relative to Prefix. Keep
-	// names the files whose first bytes the source wants to see.
-	Read archive.Options
-	Keep func(path string) (bytes int)
-	// Verify proves what can be proved of the content by itself; nil for none.
+	// Binary and Keep are those of [kind.Artifact].
+	Binary string
+	Keep   func(path string) (bytes int)
+	// Verify proves more of the content than [kind.Kind.Check]; nil for none.
 	Verify func(c *Content) error
 }
 
 // Roots lists the folders of the tree that an artifact is unpacked into.
-func (a *Artifact) Roots() []string {
-	if a.Prefix != "" {
-		return []string{a.Prefix}
-	}
-	return a.File.Roots()
+func (a *Artifact) Roots() []string { return kind.Of(a.Kind).Roots(a.Key, a.File) }
+
+// Reading says how the bytes are read.
+func (a *Artifact) Reading() kind.Artifact {
+	return kind.Artifact{Key: a.Key, File: a.File, Binary: a.Binary, Keep: a.Keep}
 }
 
 // Content is what was found in an artifact.
 type Content struct {
+	*kind.Content
 	Digest store.Digest
-	Files  []archive.File // paths relative to the artifact's prefix
-	Heads  map[string][]byte
-
-	Reread func(tap func(path string) io.Writer) error // reads it once more, for verify
 }
 
 // A Tree is the files of one platform by their locked paths.
@@ -196,12 +191,11 @@ func keepBinaries(w *plan.Want) func(path string) int {
 	}
 }
 
-// reading says how to read a file of a form of [lock.Archives], or an executable
-// where archive is "".
-func reading(w *plan.Want, p lock.Platform, archive string) archive.Options {
-	// The last candidate is the one that ends in .exe on Windows.
+// bareBinary is where the executable of a file without an archive goes: the last
+// candidate is the one that ends in .exe on Windows.
+func bareBinary(w *plan.Want, p lock.Platform) string {
 	paths := w.Binaries(p)
-	return install.Release(archive, paths[len(paths)-1])
+	return paths[len(paths)-1]
 }
 
 // nativeExecutable finds a compiled executable by its path, and looks at it.
