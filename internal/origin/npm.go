@@ -10,53 +10,81 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// npmOrigin is how registries of npm are reached.
-type npmOrigin struct {
+// NPM is how registries of npm are reached.
+type NPM struct {
+	Client *remote.Client // with npm's own settings
 	config *npm.Config
-	client *remote.Client
+	ours   string // registry of plugins.toml, "" for none
 }
 
-// npmOf returns what the user's own npm is configured with where the manifest
-// lies, and the client for that.
-func (o *Origins) npmOf(ctx context.Context, e *lock.Entry) (*npmOrigin, error) {
-	return o.npm.get(func() (*npmOrigin, error) {
-		config, err := npm.ReadConfig(ctx, o.Dir, func(ctx context.Context) (*npm.Client, error) { return o.NPM(ctx, e) })
-		if err != nil {
-			return nil, err
-		}
-		options, err := config.Options(o.Remote)
-		if err != nil {
-			return nil, err
-		}
-		return &npmOrigin{config, remote.New(options)}, nil
+// NPMBy asks the npm that find returns what its user has configured where the
+// manifest lies.
+func (o *Origins) NPMBy(ctx context.Context, find func(ctx context.Context) (*npm.Client, error)) (*NPM, error) {
+	config, err := npm.ReadConfig(ctx, o.Dir, find)
+	if err != nil {
+		return nil, err
+	}
+	options, err := config.Options(o.Remote)
+	if err != nil {
+		return nil, err
+	}
+	return &NPM{remote.New(options), config, o.Registries.NPM}, nil
+}
+
+// Registry is where a package is.
+func (n *NPM) Registry(ctx context.Context, name string) (string, error) {
+	return n.config.RegistryOf(ctx, name, n.ours)
+}
+
+// way is the way to a tarball of a registry: at its conventional address, which
+// needs no document, else where the registry says, for registries are free to name
+// tarballs as they like.
+func (n *NPM) way(ctx context.Context, registry, name, version string) *way {
+	return &way{
+		client:     n.Client,
+		credential: func(address string) remote.Credential { return n.config.CredentialFor(address, registry) },
+		addresses: func(try func(string) error) error {
+			usual := remote.NPMTarball(registry, name, version)
+			missing := try(usual)
+			if !errors.Is(missing, fs.ErrNotExist) {
+				return missing
+			}
+			address, err := n.Client.NPMTarballURL(ctx, registry, name, version)
+			switch {
+			case err != nil:
+				return err
+			case address == usual:
+				return missing
+			}
+			return try(address)
+		},
+	}
+}
+
+// Tarball brings the tarball of a package. It is [npm.Registry]'s as well.
+func (n *NPM) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
+	registry, err := n.Registry(ctx, name)
+	if err != nil {
+		return err
+	}
+	w := n.way(ctx, registry, name, version)
+	return w.addresses(func(address string) error {
+		return n.Client.Download(ctx, address, in, remote.DownloadOptions{Credential: w.credential(address)})
 	})
 }
 
-// npmWay is the way to a tarball: at its conventional address, which needs no
-// document, else where the registry says, for registries are free to name
-// tarballs as they like.
 func npmWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
+	n, err := o.npm.get(func() (*NPM, error) {
+		return o.NPMBy(ctx, func(ctx context.Context) (*npm.Client, error) { return o.NPM(ctx, e) })
+	})
 	f := e.Locked.Files[key]
-	npm, err := o.npmOf(ctx, e)
 	if err == nil && registry == "" {
-		registry, err = npm.config.RegistryOf(ctx, f.Name, o.Registries.NPM)
+		registry, err = n.Registry(ctx, f.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &way{
-		client: npm.client, size: f.Size,
-		credential: func(address string) remote.Credential { return npm.config.CredentialFor(address, registry) },
-		addresses: func(try func(string) error) error {
-			err := try(remote.NPMTarball(registry, f.Name, f.Version))
-			if !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			address, err := npm.client.NPMTarballURL(ctx, registry, f.Name, f.Version)
-			if err != nil {
-				return err
-			}
-			return try(address)
-		},
-	}, nil
+	w := n.way(ctx, registry, f.Name, f.Version)
+	w.size = f.Size
+	return w, nil
 }

@@ -38,10 +38,10 @@ type Origins struct {
 	client memo[*remote.Client]
 	hosts  [2]memo[*remote.Client]
 	oci    memo[*oci.Client]
-	npm    memo[*npmOrigin]
-	pip    memo[*pipOrigin]
+	npm    memo[*NPM]
+	pip    memo[*Pip]
 	golang [2]memo[*goOrigin]        // for Go itself, and for modules, which the locked Go may download
-	crates once.Map[string, *crates] // by registry, "" for cargo's own
+	crates once.Map[string, *Crates] // by registry, "" for cargo's own
 }
 
 // Client is the client for what no client program says more of.

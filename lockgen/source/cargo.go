@@ -16,7 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
@@ -28,13 +28,12 @@ type cargoSource struct {
 	tool     *cargo.Client
 	dir      string // where the manifest lies
 	registry string // from plugins.toml, "" for cargo's own
-	client   *remote.Client
+	origins  *origin.Origins
 	// needed downloads artifacts that are not there yet and reads them.
 	needed func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu    sync.Mutex
-	gives *cargo.Downloads // nil while unknown
-	by    *remote.Client   // the way there, with gives
+	gives *origin.Crates // nil while unknown
 	// crates is what the index said of crates, by name and version.
 	crates map[string]map[string]cargo.Crate
 }
@@ -162,13 +161,9 @@ func (s *cargoSource) learn(index *cargo.Index) error {
 	return s.keep(gives)
 }
 
-func (s *cargoSource) keep(gives *cargo.Downloads) error {
-	if s.gives != nil {
-		return nil
-	}
-	by, err := s.client.By(gives.Way)
-	if err == nil {
-		s.gives, s.by = gives, by
+func (s *cargoSource) keep(gives *cargo.Downloads) (err error) {
+	if s.gives == nil {
+		s.gives, err = s.origins.CratesBy(gives)
 	}
 	return err
 }
@@ -187,9 +182,9 @@ func (s *cargoSource) download(ctx context.Context, c cargo.Crate, in *store.Ing
 			return err
 		}
 	}
-	gives, by := s.gives, s.by
+	gives := s.gives
 	s.mu.Unlock()
-	return by.Download(ctx, cargo.URL(gives.Template, c), in, remote.DownloadOptions{Credential: gives.Credential})
+	return gives.Crate(ctx, c, in)
 }
 
 // read brings crates and reads what cargo needs of them.

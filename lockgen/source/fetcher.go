@@ -28,8 +28,7 @@ func NewFetcher(m *manifest.Manifest, l *lock.Lock, settings Settings, transfer 
 	s.Asking = true
 	s.transfer.Store(transfer)
 	f := &Fetcher{session: s}
-	client := sync.OnceValue(func() *oci.Client { return oci.New(s.hostClient(lock.OCI), "") })
-	f.Tiers = &mirror.Tiers{Mirrors: m.Mirrors, Dir: s.Dir, Offline: s.Offline, OCI: client, Web: f.web, Warn: s.UI.Warn, Detail: s.UI.Detail}
+	f.Tiers = &mirror.Tiers{Mirrors: m.Mirrors, Dir: s.Dir, Offline: s.Offline, OCI: s.origins.OCI, Web: f.web, Warn: s.UI.Warn, Detail: s.UI.Detail}
 	return f
 }
 
@@ -42,7 +41,7 @@ func (f *Fetcher) Add(ctx context.Context, e *lock.Entry, key string) error {
 
 // Registries is the client for the place that a person names: [policy] is about
 // where plugins come from.
-func (f *Fetcher) Registries() *oci.Client { return oci.New(f.session.client(), "") }
+func (f *Fetcher) Registries() *oci.Client { return oci.New(f.session.origins.Client(), "") }
 
 // Close ends what the sources began.
 func (f *Fetcher) Close() { f.session.Close() }

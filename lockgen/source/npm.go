@@ -16,7 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/once"
-	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
@@ -24,12 +24,10 @@ import (
 // npmSource locks plugins from a registry of npm. npm itself resolves, once for all
 // platforms; what it leaves to the machine (os, cpu) is decided here.
 type npmSource struct {
+	*origin.NPM
 	tool     *npm.Client
-	config   *npm.Config
-	client   *remote.Client                      // with npm's own settings
 	listings once.Map[string, map[string]record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
-	ours     string // registry of plugins.toml, "" for none
 }
 
 func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
@@ -95,20 +93,20 @@ func (s *npmSource) closure(ctx context.Context, w *plan.Want, rule *cooldown.Ru
 
 // Document is [npm.Registry]'s.
 func (s *npmSource) Document(ctx context.Context, name string, full bool) ([]byte, error) {
-	registry, err := s.config.RegistryOf(ctx, name, s.ours)
+	registry, err := s.Registry(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return s.client.NPMDocument(ctx, registry, name, full)
+	return s.Client.NPMDocument(ctx, registry, name, full)
 }
 
 // Versions is one request, for the full document of the package.
 func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
-	registry, err := s.config.RegistryOf(ctx, w.From.Name, s.ours)
+	registry, err := s.Registry(ctx, w.From.Name)
 	if err != nil {
 		return nil, err
 	}
-	listed, latest, err := s.client.NPMVersions(ctx, registry, w.From.Name)
+	listed, latest, err := s.Client.NPMVersions(ctx, registry, w.From.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +124,11 @@ func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
 		return s.listings.Do(name, func() (map[string]record, error) {
-			registry, err := s.config.RegistryOf(ctx, name, s.ours)
+			registry, err := s.Registry(ctx, name)
 			if err != nil {
 				return nil, err
 			}
-			releases, _, err := s.client.NPMVersions(ctx, registry, name)
+			releases, _, err := s.Client.NPMVersions(ctx, registry, name)
 			said := map[string]record{}
 			for _, r := range releases {
 				said[r.Version] = record{r.Digest, r.Yanked, r.Deprecated}
@@ -224,33 +222,6 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 func scriptError(label, what string) error {
 	return fault.Errorf(fault.Policy, "scripts of packages are never run: take another version, or another source of this plugin such as its release asset",
 		"npm package %s has %s", label, what)
-}
-
-// Tarball asks for the tarball at its conventional address first, which needs
-// no document, and asks the registry where it is otherwise. It is
-// [npm.Registry]'s as well.
-func (s *npmSource) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
-	registry, err := s.config.RegistryOf(ctx, name, s.ours)
-	if err != nil {
-		return err
-	}
-	usual := remote.NPMTarball(registry, name, version)
-	err = s.fetch(ctx, registry, usual, in)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	address, err2 := s.client.NPMTarballURL(ctx, registry, name, version)
-	if err2 != nil {
-		return err2
-	}
-	if address == usual {
-		return err
-	}
-	return s.fetch(ctx, registry, address, in)
-}
-
-func (s *npmSource) fetch(ctx context.Context, registry, address string, in remote.Sink) error {
-	return s.client.Download(ctx, address, in, remote.DownloadOptions{Credential: s.config.CredentialFor(address, registry)})
 }
 
 // checkPackageJSON compares a tarball with what the registry said of it, and refuses

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/once"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -29,9 +30,8 @@ import (
 // pipSource locks plugins from a Python package index. pip itself resolves, for each
 // platform and interpreter; only wheels count.
 type pipSource struct {
+	*origin.Pip
 	tool     *pip.Client
-	index    string
-	client   *remote.Client
 	listings once.Map[string, map[string]record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
 	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
@@ -198,7 +198,7 @@ func (s *pipSource) files(ctx context.Context, project string) ([]remote.IndexFi
 	if ok {
 		return files, nil
 	}
-	files, err := s.client.PyPIFiles(ctx, s.index, project)
+	files, err := s.Client.PyPIFiles(ctx, s.Index, project)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.In
 			return nil, err
 		}
 		u.Path, u.RawPath = u.Path+".metadata", ""
-		text, _, err := s.client.Document(ctx, u.String(), "*/*", maxMetadata)
+		text, _, err := s.Client.Document(ctx, u.String(), "*/*", maxMetadata)
 		if err != nil {
 			return nil, fmt.Errorf("the metadata of %s: %w", f.Filename, err)
 		}
@@ -323,7 +323,7 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 		Identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
 		Digest:   "sha256-" + base64OfHex(of.SHA256),
 		Get: func(ctx context.Context, in *store.Ingest) error {
-			return s.client.Download(ctx, of.URL, in, remote.DownloadOptions{})
+			return s.Client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
 		Keep:   keepWheel(w),
 		Verify: func(c *Content) error { return s.check(of.Filename, c) },
@@ -343,7 +343,7 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	slices.Sort(projects)
 	files := each(slices.Compact(projects), func(name string) (map[string]record, error) {
 		return s.listings.Do(name, func() (map[string]record, error) {
-			wheels, err := s.client.PyPIWheels(ctx, s.index, name)
+			wheels, err := s.Client.PyPIWheels(ctx, s.Index, name)
 			said := map[string]record{}
 			for _, w := range wheels {
 				said[w.Filename] = record{Digest: w.SHA256, Yanked: w.Yanked}
@@ -365,14 +365,12 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 
 func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
 	a := s.artifact(w, pip.Wheel{Filename: key, SHA256: f.SHA256})
-	// The name of a wheel begins with that of its project (PEP 427).
-	project, _, _ := strings.Cut(key, "-")
 	a.Get = func(ctx context.Context, in *store.Ingest) error {
-		address, err := s.client.PyPIFile(ctx, s.index, project, key)
+		address, err := s.Address(ctx, key)
 		if err != nil {
 			return err
 		}
-		return s.client.Download(ctx, address, in, remote.DownloadOptions{})
+		return s.Client.Download(ctx, address, in, remote.DownloadOptions{})
 	}
 	return a, nil
 }

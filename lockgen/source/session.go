@@ -19,9 +19,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/once"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
-	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -52,7 +52,7 @@ type Session struct {
 	Needed func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 	Asking bool // only questions: no client is installed for them
 
-	client   func() *remote.Client
+	origins  *origin.Origins
 	transfer atomic.Pointer[ui.Transfer] // of the downloads that are under way
 	sources  once.Map[string, Source]    // by kind
 	listers  once.Map[string, Source]    // likewise
@@ -81,7 +81,14 @@ func NewSession(m *manifest.Manifest, old *lock.Lock, settings Settings) *Sessio
 	settings.Now = settings.Now.UTC()
 	s := &Session{Settings: settings, Manifest: m, Old: old, Locked: old}
 	s.sources.Retry, s.listers.Retry = true, true // what could not be made is tried again by the next who asks
-	s.client = sync.OnceValue(func() *remote.Client { return remote.New(s.remote()) })
+	s.origins = &origin.Origins{
+		Dir: s.Dir, Registries: m.Registries, Mirrors: m.Mirrors, Policy: &m.Policy, Store: s.Store, Detail: func(f string, a ...any) { s.UI.Detail(f, a...) },
+		Remote: remote.Options{
+			Offline: s.Offline, Store: s.Store, Timeouts: s.Timeouts, Credential: credentials(s.Getenv),
+			Progress: func(_ string, n int64) { s.progress(n) },
+		},
+		NPM: func(ctx context.Context, _ *lock.Entry) (*npm.Client, error) { return s.findNPM(ctx) },
+	}
 	s.oldFiles = sync.OnceValue(func() map[string]lock.File { return filesOf(old) })
 	return s
 }
@@ -138,29 +145,12 @@ func (s *Session) progress(n int64) {
 	}
 }
 
-func (s *Session) remote() remote.Options {
-	return remote.Options{Offline: s.Offline, Store: s.Store, Timeouts: s.Timeouts, Credential: credentials(s.Getenv), Progress: func(_ string, n int64) { s.progress(n) }}
-}
-
 // Getenv is the environment that the settings give.
 func (s *Session) Getenv(name string) string {
 	if s.Env == nil {
 		return os.Getenv(name)
 	}
 	return s.Env(name)
-}
-
-// hostClient is the client for files by address and of registries of OCI, whose
-// hosts, those of redirects too, must be in allow of [policy]. A mirror of the
-// manifest is allowed by being there.
-func (s *Session) hostClient(kind string) *remote.Client {
-	policy := &s.Manifest.Policy
-	if policy.Allow == nil {
-		return s.client()
-	}
-	o := s.remote()
-	o.Allow = policy.CheckRedirect(kind, s.Manifest.Mirrors)
-	return remote.New(o)
 }
 
 // Source returns the source of a kind, with the client program that it needs.
@@ -175,11 +165,11 @@ func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
 		return s.Source(ctx, kind)
 	}
 	return s.listers.Do(kind, func() (Source, error) {
-		config, client, err := s.npmConfig(ctx)
+		n, err := s.origins.NPMBy(ctx, s.findNPM)
 		if err != nil {
 			return nil, err
 		}
-		return &npmSource{config: config, client: client, ours: s.Manifest.Registries.NPM}, nil
+		return &npmSource{NPM: n}, nil
 	})
 }
 
@@ -206,25 +196,21 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		config, client, err := s.npmConfig(ctx)
+		n, err := s.origins.NPMBy(ctx, s.findNPM)
 		if err != nil {
 			return nil, err
 		}
-		return &npmSource{tool: tool, config: config, client: client, cooldown: s.cooldown, ours: m.Registries.NPM}, nil
+		return &npmSource{NPM: n, tool: tool, cooldown: s.cooldown}, nil
 	case lock.Pip:
 		tool, err := pip.Find(ctx)
 		if err != nil {
 			return nil, err
 		}
-		config, err := tool.Config(ctx, s.Dir, m.Registries.Pip)
+		p, err := s.origins.PipBy(ctx, tool)
 		if err != nil {
 			return nil, err
 		}
-		client, err := config.Client(s.remote())
-		if err != nil {
-			return nil, err
-		}
-		return &pipSource{tool: tool, index: config.Index, client: client, cooldown: s.cooldown, needed: s.Needed}, nil
+		return &pipSource{Pip: p, tool: tool, cooldown: s.cooldown, needed: s.Needed}, nil
 	case lock.Go:
 		return s.newGo(ctx)
 	case lock.Cargo:
@@ -232,12 +218,12 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &cargoSource{tool: tool, dir: s.Dir, registry: m.Registries.Cargo, client: s.client(), needed: s.Needed}, nil
+		return &cargoSource{tool: tool, dir: s.Dir, registry: m.Registries.Cargo, origins: s.origins, needed: s.Needed}, nil
 	case lock.HTTP:
-		return &httpSource{client: s.hostClient(kind), mirrors: m.Mirrors}, nil
+		return &httpSource{client: s.origins.Hosts(kind), mirrors: m.Mirrors}, nil
 	case lock.OCI:
 		return &ociSource{
-			client: oci.New(s.hostClient(kind), ""), mirrors: m.Mirrors,
+			client: s.origins.OCI(), mirrors: m.Mirrors,
 			store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.OCI),
 		}, nil
 	}
@@ -263,24 +249,10 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	s.cleanup = append(s.cleanup, clean)
 	s.mu.Unlock()
 	return &goSource{
-		tool: tool, client: s.client(), config: config, store: s.Store, scratch: scratch, say: s.UI.Say, progress: s.progress,
+		tool: tool, client: s.origins.Client(), config: config, store: s.Store, scratch: scratch, say: s.UI.Say, progress: s.progress,
 		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*Queue{}, building: NewQueue(runtime.GOMAXPROCS(0)),
 		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go),
 	}, nil
-}
-
-// npmConfig is what the user's own npm is configured with where the manifest
-// lies, and the client for what is configured there.
-func (s *Session) npmConfig(ctx context.Context) (*npm.Config, *remote.Client, error) {
-	config, err := npm.ReadConfig(ctx, s.Dir, s.findNPM)
-	if err != nil {
-		return nil, nil, err
-	}
-	options, err := config.Options(s.remote())
-	if err != nil {
-		return nil, nil, err
-	}
-	return config, remote.New(options), nil
 }
 
 // findNPM returns the npm that resolves: the one that comes with the locked
