@@ -152,7 +152,7 @@ func parse(text string) (*Catalog, error) {
 			if s.Binary == "" {
 				return nil, fmt.Errorf("%s: binary is missing", name)
 			}
-			if s.Package != "" && from.Kind != lock.Go {
+			if s.Package != "" && !lock.KindOf(from.Kind).Mains {
 				return nil, fmt.Errorf("%s: package is for go sources", name)
 			}
 			if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {

@@ -43,6 +43,9 @@ type Kind struct {
 
 	// Folders: the key of a file is the folder of its package in the tree.
 	Folders bool
+	// Mains: package of an entry names the folder of a main package in what the
+	// source names; elsewhere it would name the source's package.
+	Mains bool
 	// V stands before a version in coordinates, and where people write it.
 	V string
 	// PURL is the type of its package URLs.
@@ -152,7 +155,7 @@ var pip = Kind{
 }
 
 var golang = Kind{
-	Name: Go, Ecosystem: true, PublisherTimes: true, Paths: true, V: "v", PURL: "golang", Ask: "which there are is told by: go list -m -versions %s",
+	Name: Go, Ecosystem: true, Mains: true, PublisherTimes: true, Paths: true, V: "v", PURL: "golang", Ask: "which there are is told by: go list -m -versions %s",
 	checkPackage: module.CheckPath,
 	identity:     func(_, key string, _ File) string { return key },
 	part: func(key string) string {

@@ -301,7 +301,7 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		switch {
 		case p.Source != nil && !p.Source.Ecosystem():
 			return d.errorf(at, "remove it", "a plugin by URL has no package")
-		case p.Source != nil && p.Source.Kind == lock.Go:
+		case p.Source != nil && lock.KindOf(p.Source.Kind).Mains:
 			if err := lock.CheckMain(p.Package); err != nil {
 				return d.wrap(at, err)
 			}

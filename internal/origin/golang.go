@@ -28,7 +28,7 @@ func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
 	}
 	return known.get(func() (*goOrigin, error) {
 		tool, err := gotool.Find(ctx)
-		if fault.Of(err) == fault.Machine && e.Toolchain != nil {
+		if fault.Of(err) == fault.Machine && e.Toolchain != nil && o.Go != nil {
 			tool, err = o.Go(ctx, e.Toolchain)
 		}
 		if err != nil {

@@ -32,7 +32,8 @@ type Origins struct {
 
 	// NPM returns the npm that is asked for the settings of its user.
 	NPM func(ctx context.Context, e *lock.Entry) (*npm.Client, error)
-	// Go returns the locked Go, which is asked where this machine has none.
+	// Go returns the locked Go, which is asked where this machine has none; nil for
+	// only this machine's.
 	Go func(ctx context.Context, toolchain *lock.Entry) (*gotool.Client, error)
 
 	client memo[*remote.Client]

@@ -86,6 +86,8 @@ func (t Tried) String() string {
 	return fmt.Sprintf("%s %s not from %s: %s", t.Plugin, t.Version, t.Source, t.Why)
 }
 
+func (w *Want) kind() *lock.Kind { return lock.KindOf(w.From.Kind) }
+
 // Candidates is w from each of its sources, in the order in which they are
 // tried. The first that can serve every required platform is locked.
 func (w *Want) Candidates() []*Want { return append([]*Want{w}, w.others...) }
@@ -287,7 +289,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 			asked = append(asked, manifest.Alternative{Source: s.From})
 		}
 	}
-	if p.Source != nil && !known && p.Package != "" && p.Source.Kind != lock.Go {
+	if p.Source != nil && !known && p.Package != "" && !lock.KindOf(p.Source.Kind).Mains {
 		return nil, fail("write source instead", "package without a known plugin")
 	}
 	var list []*Want
@@ -307,7 +309,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 		if p.Source != nil {
 			w.Naming = p.Naming
 		}
-		if len(asked) > 1 && w.From.Kind != lock.Cargo { // those among them that compile
+		if len(asked) > 1 && !w.kind().Compiled { // those among them that compile
 			w.Args = nil
 		}
 		if w.Binary == "" {
@@ -320,7 +322,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 		if p.Source != nil {
 			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From == a.Source })
 		}
-		if i < 0 && a.Source.Kind != lock.HTTP && a.Source.Kind != lock.OCI { // at another address it may look otherwise
+		if i < 0 && a.Source.Ecosystem() { // at another address it may look otherwise
 			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From.Kind == a.Source.Kind })
 		}
 		if i >= 0 {
@@ -328,7 +330,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 			if p.Source == nil {
 				w.Naming, w.assets = s.Naming, s.Assets
 			}
-			if p.Package != "" && w.From.Kind != lock.Go {
+			if p.Package != "" && !w.kind().Mains {
 				w.From.Name = p.Package
 			}
 			if w.From == s.From {
@@ -388,10 +390,10 @@ func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string
 	if err := planGo(m, p, w, fail); err != nil {
 		return err
 	}
-	if err := lock.KindOf(w.From.Kind).CheckArgs(w.Args); err != nil {
+	if err := w.kind().CheckArgs(w.Args); err != nil {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
 	}
-	if w.From.Kind == lock.Cargo && (w.Include != "" || runtime != "" || strings.Contains(w.CrateBin(), "/")) {
+	if w.kind().Compiled && (w.Include != "" || runtime != "" || strings.Contains(w.CrateBin(), "/")) {
 		return fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
 	}
 	if err := w.planPython(m, runtime, fail); err != nil {
@@ -551,7 +553,7 @@ func (w *Want) Binaries(p lock.Platform) []string {
 	if w.Interpreted() {
 		return nil
 	}
-	if o := w.Overrides[p.Name].Binary; o != "" && w.From.Kind != lock.Cargo {
+	if o := w.Overrides[p.Name].Binary; o != "" && !w.kind().Compiled {
 		return []string{w.Naming.Expand(o, w.Version, p)}
 	}
 	if w.From.Kind == lock.NPM {
@@ -560,7 +562,7 @@ func (w *Want) Binaries(p lock.Platform) []string {
 		}
 		return []string{w.Naming.Expand(w.Binary, w.Version, p)}
 	}
-	if w.From.Kind == lock.Cargo {
+	if w.kind().Compiled {
 		return []string{"bin/" + w.CrateBin() + p.Exe()}
 	}
 	if p.OS == "windows" && w.windows != "" {

@@ -467,7 +467,7 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 		return failures, err
 	}
 	artifacts, urgent := a.res.Artifacts, c.needed
-	if w.From.Name == lock.GoToolchain && w.From.Kind == lock.Go && c.at == 0 {
+	if w.From.Name == lock.GoToolchain && c.at == 0 {
 		u.offer(download, c, a)
 		urgent = false
 	}

@@ -102,7 +102,7 @@ func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	}
 	protoc := t.protoc()
 	line := t.u.trying
-	if e.Locked.Source == lock.Cargo {
+	if e.Locked.Kind().Compiled {
 		line = t.compiling
 	}
 	leave, err := line.Enter(ctx, false)
@@ -129,7 +129,7 @@ func reasonNoSmoke(err error) string {
 // where this machine lacks what it takes: a Python that can run it, or a cargo
 // and a linker to compile it, which the lock of a plugin does not need.
 func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
-	crate := e.Locked.Source == lock.Cargo
+	crate := e.Locked.Kind().Compiled
 	if crate {
 		u.UI.Say("compiling %s to try it, which can take a minute (--no-smoke skips that)", e)
 	}

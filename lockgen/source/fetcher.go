@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -18,7 +17,6 @@ import (
 type Fetcher struct {
 	*mirror.Tiers
 	session *Session
-	sources sync.Mutex
 }
 
 // NewFetcher prepares the sources of a manifest and its lock. Downloads are shown
@@ -46,18 +44,10 @@ func (f *Fetcher) Registries() *oci.Client { return oci.New(f.session.origins.Cl
 // Close ends what the sources began.
 func (f *Fetcher) Close() { f.session.Close() }
 
-// web brings a file by its source, which looks at the mirrors for addresses
-// itself, as it does when it locks.
+// web brings a file over HTTP, as fetch does.
 func (f *Fetcher) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
-	if m != nil {
-		return mirror.ErrNoFit
+	if file := e.Locked.Files[key]; m == nil {
+		f.session.transfer.Load().Download(file.Label(key), file.Size)
 	}
-	f.sources.Lock()
-	a, err := f.session.file(ctx, e, key)
-	f.sources.Unlock()
-	if err != nil {
-		return err
-	}
-	f.session.transfer.Load().Download(a.Label, e.Locked.Files[key].Size)
-	return a.Get(ctx, in)
+	return f.session.origins.File(ctx, e, key, in, m)
 }

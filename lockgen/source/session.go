@@ -292,20 +292,15 @@ func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
 	return npm.Locked(dir, platform), nil
 }
 
-// file is the artifact of a file that is locked.
-func (s *Session) file(ctx context.Context, e *lock.Entry, key string) (*Artifact, error) {
-	source, err := s.Source(ctx, e.Locked.Source)
-	if err != nil {
-		return nil, err
-	}
-	w := &plan.Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
-	return source.Locked(w, key, e.Locked.Files[key])
-}
-
 // Download brings a locked file for an installation, where the store has it no
 // more.
 func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
-	a, err := s.file(ctx, e, key)
+	source, err := s.Source(ctx, e.Locked.Source)
+	if err != nil {
+		return err
+	}
+	w := &plan.Want{Name: e.Name, Version: e.Version, From: manifest.Source{Kind: e.Locked.Source, Name: e.Locked.Package}}
+	a, err := source.Locked(w, key, e.Locked.Files[key])
 	if err != nil {
 		return err
 	}
