@@ -264,7 +264,7 @@ func (p *program) newest(ctx context.Context, data []byte, name string, o resolv
 	version, held, err := resolve.Newest(ctx, m, name, manifest.Latest, o)
 	says := m.At("policy", "minimum-release-age") != m.Name || m.At("policy", "publisher-times") != m.Name
 	if fault.Of(err) == fault.Policy && !says {
-		m.Policy.PublisherTimes = slices.DeleteFunc(lock.KindNames(), func(kind string) bool { return !lock.KindOf(kind).PublisherTimes })
+		m.Policy.PublisherTimes = lock.KindsThat(func(k *lock.Kind) bool { return k.PublisherTimes })
 		var again error
 		if version, held, again = resolve.Newest(ctx, m, name, manifest.Latest, o); again == nil {
 			p.ui.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)

@@ -71,17 +71,15 @@ var kinds = []*Kind{&npm, &cargo, &pip, &golang, &oci, &http}
 
 // KindNames lists the names of all source kinds, in the order in which they are
 // tried.
-func KindNames() (names []string) {
-	for _, k := range kinds {
-		names = append(names, k.Name)
-	}
-	return names
-}
+func KindNames() []string { return KindsThat(func(*Kind) bool { return true }) }
 
 // Ecosystems lists the names of the ecosystem kinds, in the same order.
-func Ecosystems() (names []string) {
+func Ecosystems() []string { return KindsThat(func(k *Kind) bool { return k.Ecosystem }) }
+
+// KindsThat lists the names of the kinds of which is is true, in the same order.
+func KindsThat(is func(k *Kind) bool) (names []string) {
 	for _, k := range kinds {
-		if k.Ecosystem {
+		if is(k) {
 			names = append(names, k.Name)
 		}
 	}

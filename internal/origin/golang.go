@@ -22,11 +22,7 @@ type goOrigin struct {
 // goOf returns the user's own Go. Where there is none the locked one, which is
 // there before the modules that it compiles, knows the settings as well.
 func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
-	known := &o.golang[0]
-	if e.Toolchain != nil {
-		known = &o.golang[1]
-	}
-	return known.get(func() (*goOrigin, error) {
+	return o.golang.Do(e.Toolchain != nil, func() (*goOrigin, error) {
 		tool, err := gotool.Find(ctx)
 		if fault.Of(err) == fault.Machine && e.Toolchain != nil && o.Go != nil {
 			tool, err = o.Go(ctx, e.Toolchain)

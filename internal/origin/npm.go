@@ -74,7 +74,7 @@ func (n *NPM) Tarball(ctx context.Context, name, version string, in remote.Sink)
 }
 
 func npmWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
-	n, err := o.npm.get(func() (*NPM, error) {
+	n, err := o.npm.Do("", func() (*NPM, error) {
 		return o.NPMBy(ctx, func(ctx context.Context) (*npm.Client, error) { return o.NPM(ctx, e) })
 	})
 	f := e.Locked.Files[key]

@@ -36,18 +36,17 @@ type Origins struct {
 	// only this machine's.
 	Go func(ctx context.Context, toolchain *lock.Entry) (*gotool.Client, error)
 
-	client memo[*remote.Client]
-	hosts  [2]memo[*remote.Client]
-	oci    memo[*oci.Client]
-	npm    memo[*NPM]
-	pip    memo[*Pip]
-	golang [2]memo[*goOrigin]        // for Go itself, and for modules, which the locked Go may download
-	crates once.Map[string, *Crates] // by registry, "" for cargo's own
+	clients once.Map[string, *remote.Client] // by the kind that names hosts, "" for all others
+	oci     once.Map[string, *oci.Client]
+	npm     once.Map[string, *NPM]
+	pip     once.Map[string, *Pip]
+	golang  once.Map[bool, *goOrigin] // for modules, which the locked Go may download, and for Go itself
+	crates  once.Map[string, *Crates] // by registry, "" for cargo's own
 }
 
 // Client is the client for what no client program says more of.
 func (o *Origins) Client() *remote.Client {
-	c, _ := o.client.get(func() (*remote.Client, error) { return remote.New(o.Remote), nil })
+	c, _ := o.clients.Do("", func() (*remote.Client, error) { return remote.New(o.Remote), nil })
 	return c
 }
 
@@ -57,11 +56,7 @@ func (o *Origins) Hosts(kind string) *remote.Client {
 	if o.Policy.Allow == nil {
 		return o.Client()
 	}
-	known := &o.hosts[0]
-	if kind == lock.OCI {
-		known = &o.hosts[1]
-	}
-	c, _ := known.get(func() (*remote.Client, error) {
+	c, _ := o.clients.Do(kind, func() (*remote.Client, error) {
 		options := o.Remote
 		options.Allow = o.Policy.CheckRedirect(kind, o.Mirrors)
 		return remote.New(options), nil
@@ -71,7 +66,7 @@ func (o *Origins) Hosts(kind string) *remote.Client {
 
 // OCI is the client of registries of OCI.
 func (o *Origins) OCI() *oci.Client {
-	c, _ := o.oci.get(func() (*oci.Client, error) { return oci.New(o.Hosts(lock.OCI), ""), nil })
+	c, _ := o.oci.Do("", func() (*oci.Client, error) { return oci.New(o.Hosts(lock.OCI), ""), nil })
 	return c
 }
 
@@ -146,8 +141,3 @@ func (o *Origins) File(ctx context.Context, e *lock.Entry, key string, in *store
 func one(address string) func(try func(string) error) error {
 	return func(try func(string) error) error { return try(address) }
 }
-
-// A memo computes one value for all goroutines.
-type memo[T any] struct{ m once.Map[struct{}, T] }
-
-func (m *memo[T]) get(f func() (T, error)) (T, error) { return m.m.Do(struct{}{}, f) }

@@ -37,7 +37,7 @@ func (p *Pip) Address(ctx context.Context, file string) (string, error) {
 // is configured with, and the client for it. The pip also says how the manifest's
 // is reached; where there is none, it is reached like every other server.
 func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
-	return o.pip.get(func() (*Pip, error) {
+	return o.pip.Do("", func() (*Pip, error) {
 		tool, err := pip.Find(ctx)
 		switch ours := o.Registries.Pip; {
 		case ctx.Err() != nil:
