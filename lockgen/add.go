@@ -287,7 +287,7 @@ func whichVersion(name string) string {
 	if !ok {
 		return example
 	}
-	from := r.Sources[0].From
+	from := r.Sources[0].Source
 	if from.Name == lock.GoToolchain {
 		return "write: lockgen add " + name + "@" + plan.GoHint
 	}

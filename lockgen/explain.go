@@ -184,7 +184,7 @@ func tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.W
 		s.About = r.About
 	}
 	if want != nil {
-		s.Asked, s.Spec, s.Runtime = want.At, want.Spec, want.Runtime
+		s.Asked, s.Spec, s.Runtime = want.At, want.Asked, want.Runtime
 		sources, out := want.Sources()
 		for _, from := range sources {
 			s.Sources = append(s.Sources, from.String())

@@ -180,7 +180,7 @@ func newReport(m *manifest.Manifest, l *lock.Lock, data []byte) (*report, error)
 		}
 		for _, w := range wants {
 			if w.Name == top.Name && w.Version == top.Version {
-				row.Spec = w.Spec
+				row.Spec = w.Asked
 			}
 		}
 		for _, bundle := range slices.Sorted(maps.Keys(m.Bundles)) {

@@ -90,7 +90,7 @@ func (p *program) movePins(_ context.Context, c *change, data []byte, o resolve.
 			return nil, err
 		}
 		if slices.ContainsFunc(wants, func(w *plan.Want) bool {
-			return w.Name == name && (w.Spec == version || w.Version == version || w.Ranged && w.Allows(version))
+			return w.Name == name && (w.Asked == version || w.Version == version || w.Ranged && w.Allows(version))
 		}) {
 			continue
 		}

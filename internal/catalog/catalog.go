@@ -43,7 +43,7 @@ type Fit struct {
 
 // A Source is one place where a known plugin can be had.
 type Source struct {
-	From      manifest.Source
+	Source    manifest.Source
 	Main      string   // go: folder of the main package in the module, "" for its root
 	Binary    string   // npm, cargo, go: name of the executable; pip: that of a console script, or a path; else its path in the tree
 	Entry     string   // pip: what Python starts, "" for the console script; see [lock.CheckEntry]

@@ -23,7 +23,7 @@ func TestBuiltin(t *testing.T) {
 		}
 	}
 	r, _ := c.Lookup("ts-proto")
-	if r.Runtime != "node" || r.Sources[0].From.Kind != lock.NPM {
+	if r.Runtime != "node" || r.Sources[0].Source.Kind != lock.NPM {
 		t.Errorf("ts-proto: %+v", r)
 	}
 }
@@ -42,7 +42,7 @@ func TestPythonRecipes(t *testing.T) {
 			continue
 		}
 		s := r.Sources[0]
-		if got := strings.Join([]string{s.From.String(), s.Binary, s.Entry, s.Generator}, " "); got != want || r.Runtime != "" {
+		if got := strings.Join([]string{s.Source.String(), s.Binary, s.Entry, s.Generator}, " "); got != want || r.Runtime != "" {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -64,7 +64,7 @@ func TestGoRecipes(t *testing.T) {
 		r, ok := Builtin().Lookup(name)
 		found := false
 		for _, s := range r.Sources {
-			found = found || s.From.Kind == lock.Go && s.From.Name+" "+s.Main == want && (s.Binary == name || s.Binary == "bin/"+name)
+			found = found || s.Source.Kind == lock.Go && s.Source.Name+" "+s.Main == want && (s.Binary == name || s.Binary == "bin/"+name)
 		}
 		if !ok || !found {
 			t.Errorf("%s: %+v, want %s", name, r.Sources, want)
@@ -203,9 +203,9 @@ func TestReleases(t *testing.T) {
 	for _, name := range Builtin().Names() {
 		r, _ := Builtin().Lookup(name)
 		for _, s := range r.Sources {
-			if _, _, ok := s.From.Maven(); ok {
-				s.From, s.Naming = s.From.In("https://example.com/m/", s.Naming)
-			} else if _, _, ok := s.From.GitHub(); !ok {
+			if _, _, ok := s.Source.Maven(); ok {
+				s.Source, s.Naming = s.Source.In("https://example.com/m/", s.Naming)
+			} else if _, _, ok := s.Source.GitHub(); !ok {
 				continue
 			}
 			seen++
@@ -219,13 +219,13 @@ func TestReleases(t *testing.T) {
 				for p, address := range addresses {
 					if p == "checksums" {
 						platform := lock.Platforms[0]
-						if got := s.Naming.ChecksumsURL(s.Naming.URL(s.From, "", version, platform), version, platform); got != address {
+						if got := s.Naming.ChecksumsURL(s.Naming.URL(s.Source, "", version, platform), version, platform); got != address {
 							t.Errorf("%s: checksums at %s, expected %s", name, got, address)
 						}
 						continue
 					}
 					platform, ok := lock.LookupPlatform(p)
-					if got := s.Naming.URL(s.From, s.Assets[p], version, platform); !ok || got != address {
+					if got := s.Naming.URL(s.Source, s.Assets[p], version, platform); !ok || got != address {
 						t.Errorf("%s for %s: %s, expected %s", name, p, got, address)
 					}
 				}

@@ -70,13 +70,13 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 		case isPre(kind, r.Version) && !fits:
 			continue // nobody waits for it
 		case !fits:
-			h.Why = "not in " + w.Spec
-			if w.until != "" && lock.CompareVersions(r.Version, w.until) >= 0 {
-				h.Why = w.reason
+			h.Why = "not in " + w.Asked
+			if w.Until != "" && lock.CompareVersions(r.Version, w.Until) >= 0 {
+				h.Why = w.Reason
 			}
 		case w.Ranged && r.Pre && !isPre(kind, r.Version) && r.Version != locked:
 			h.Why = "its publisher calls it a pre-release"
-		case w.Spec == manifest.Latest && r.Early && r.Version != locked:
+		case w.Asked == manifest.Latest && r.Early && r.Version != locked:
 			h.Why = "its publisher does not call it latest"
 		case r.Yanked != "":
 			h.Why = "withdrawn: " + r.Yanked
@@ -119,7 +119,7 @@ func (w *Want) Allows(version string) bool {
 	if !w.Ranged {
 		return version == w.Version
 	}
-	return w.rng.Allows(version) && (w.until == "" || lock.CompareVersions(version, w.until) < 0)
+	return w.rng.Allows(version) && (w.Until == "" || lock.CompareVersions(version, w.Until) < 0)
 }
 
 // Pick gives w the version that Choose picks for its range. Locked is the version
@@ -138,7 +138,7 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		if len(c.Held) > 0 && c.Held[0].Version != c.Newest {
 			newest += fmt.Sprintf("; %s: %s", c.Held[0].Version, c.Held[0].Why)
 		}
-		return fault.Errorf(fault.Upstream, "correct the version of the entry", "no version of %s fits %q: %s: %w", w.From, w.Spec, newest, fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, "correct the version of the entry", "no version of %s fits %q: %s: %w", w.From, w.Asked, newest, fs.ErrNotExist)
 	}
 	var lines []string
 	youngest := subject{kind: w.From.Kind, name: w.From.Name}
@@ -149,7 +149,7 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		}
 	}
 	return fault.Errorf(fault.Policy, fmt.Sprintf("write the exact version, which is consent: lockgen add %s@%s; or %s", w.Name, youngest.version, rules.hint(youngest)),
-		"every version of %s that fits %q is too young (minimum-release-age is %s): %s", w.From, w.Spec, span(rules.policy.MinimumAge), strings.Join(lines, "; "))
+		"every version of %s that fits %q is too young (minimum-release-age is %s): %s", w.From, w.Asked, span(rules.policy.MinimumAge), strings.Join(lines, "; "))
 }
 
 // maxDated bounds for how many versions of an entry a source is asked when they

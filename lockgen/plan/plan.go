@@ -32,7 +32,7 @@ const notAmong = "not among the platforms of plugins.toml"
 type Want struct {
 	Name    string
 	Version string // "" for a range that no locked version fits
-	Spec    string // what the entry says: an exact version or a range
+	Asked   string // what the entry says: an exact version or a range
 	At      string // FILE:LINE of the entry, for messages
 
 	rng     Range // what Spec means, for a range
@@ -60,13 +60,13 @@ type Want struct {
 	Binary    string // npm, pip: name of a bin or console script, or path in the tree; else a path, or its template
 	Entry     string // pip: what Python starts, "" for the console script binary
 	Generator string // pip: entry is a protoc, whose --NAME_out of this name is the plugin
-	windows   string // the path on Windows, "" where only .exe differs
+	Windows   string // the path on Windows, "" where only .exe differs
 	Requires  []string
 	Naming    manifest.Naming
 	Beside    bool              // checksum files lie beside the files, as in a repository of Maven
-	assets    map[string]string // by platform, where naming's does not fit
-	until     string            // the first version that is refused for reason, "" for none
-	reason    string
+	Assets    map[string]string // by platform, where naming's does not fit
+	Until     string            // the first version that is refused for reason, "" for none
+	Reason    string
 	Overrides map[string]manifest.Override
 
 	others []*Want // the same plugin from its further sources, in their order
@@ -128,7 +128,7 @@ func (e *NeedError) Unwrap() error { return e.error }
 // String is NAME VERSION, as messages say it.
 func (w *Want) String() string {
 	if w.Version == "" {
-		return w.Name + " " + w.Spec
+		return w.Name + " " + w.Asked
 	}
 	return w.Name + " " + w.Version
 }
@@ -168,9 +168,9 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 	var newest *Want
 	for _, c := range w.Candidates() {
 		c := *c
-		c.Spec, c.others, c.out = spec, nil, nil
+		c.Asked, c.others, c.out = spec, nil, nil
 		if err := c.plan(l); err != nil {
-			if first == nil || c.until != "" { // of several ranges of one package, the last
+			if first == nil || c.Until != "" { // of several ranges of one package, the last
 				first = err
 			}
 			out = append(out, Tried{Source: c.From.String(), Why: err.Error()})
@@ -193,15 +193,15 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 
 // plan gives w the version that its entry means.
 func (w *Want) plan(l *lock.Lock) error {
-	if !manifest.IsRange(w.Spec) {
-		w.Version, w.Written = w.Spec, true
-		if w.until != "" && lock.CompareVersions(w.Version, w.until) >= 0 {
-			return fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.reason)
+	if !manifest.IsRange(w.Asked) {
+		w.Version, w.Written = w.Asked, true
+		if w.Until != "" && lock.CompareVersions(w.Version, w.Until) >= 0 {
+			return fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.Until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.Reason)
 		}
 		return nil
 	}
 	var err error
-	if w.rng, err = ParseRange(w.From.Kind, w.Spec); err != nil {
+	if w.rng, err = ParseRange(w.From.Kind, w.Asked); err != nil {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
 	}
 	w.Ranged = true
@@ -286,7 +286,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 			r.Sources = r.Sources[:1]
 		}
 		for _, s := range r.Sources {
-			asked = append(asked, manifest.Alternative{Source: s.From})
+			asked = append(asked, manifest.Alternative{Source: s.Source})
 		}
 	}
 	if p.Source != nil && !known && p.Package != "" && !lock.KindOf(p.Source.Kind).Mains {
@@ -320,24 +320,24 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 		}
 		i := n // one package may be in the catalogue twice, with another binary from some version on
 		if p.Source != nil {
-			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From == a.Source })
+			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.Source == a.Source })
 		}
 		if i < 0 && a.Source.Ecosystem() { // at another address it may look otherwise
-			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.From.Kind == a.Source.Kind })
+			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.Source.Kind == a.Source.Kind })
 		}
 		if i >= 0 {
 			s := r.Sources[i]
 			if p.Source == nil {
-				w.Naming, w.assets = s.Naming, s.Assets
+				w.Naming, w.Assets = s.Naming, s.Assets
 			}
 			if p.Package != "" && !w.kind().Mains {
 				w.From.Name = p.Package
 			}
-			if w.From == s.From {
+			if w.From == s.Source {
 				w.Main = s.Main
 			}
 			if w.Binary == "" {
-				w.Binary, w.windows = s.Binary, s.Windows
+				w.Binary, w.Windows = s.Binary, s.Windows
 				if p.Entry == "" && p.Generator == "" {
 					w.Entry, w.Generator = s.Entry, s.Generator
 				}
@@ -346,7 +346,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 				w.Include = s.Include
 			}
 			w.Requires = s.Requires
-			w.until, w.reason = s.Until, s.Reason
+			w.Until, w.Reason = s.Until, s.Reason
 		}
 		if _, _, ok := w.From.Maven(); ok {
 			if m.Registries.Maven == "" {
@@ -359,7 +359,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 		// The runtime of a recipe is that of its first kind: what a later source
 		// has in compiled form needs none.
 		runtime := p.Runtime
-		if runtime == "" && (i < 0 || w.From.Kind == r.Sources[0].From.Kind) {
+		if runtime == "" && (i < 0 || w.From.Kind == r.Sources[0].Source.Kind) {
 			runtime = r.Runtime
 		}
 		err := w.complete(m, p, runtime, fail)
@@ -500,7 +500,7 @@ func Unknown(m *manifest.Manifest) []string {
 
 // URL is the address of the file for a platform, kind HTTP only.
 func (w *Want) URL(p lock.Platform) string {
-	from, asset := w.From, w.assets[p.Name]
+	from, asset := w.From, w.Assets[p.Name]
 	if o := w.Overrides[p.Name]; o.Source != nil {
 		from = *o.Source
 	} else if o.Asset != "" {
@@ -516,7 +516,7 @@ func (w *Want) Asset(p lock.Platform) (name string, ok bool) {
 		return "", false
 	}
 	template := w.Naming.Asset
-	for _, other := range []string{w.assets[p.Name], w.Overrides[p.Name].Asset} {
+	for _, other := range []string{w.Assets[p.Name], w.Overrides[p.Name].Asset} {
 		if other != "" {
 			template = other
 		}
@@ -565,8 +565,8 @@ func (w *Want) Binaries(p lock.Platform) []string {
 	if w.kind().Compiled {
 		return []string{"bin/" + w.CrateBin() + p.Exe()}
 	}
-	if p.OS == "windows" && w.windows != "" {
-		return []string{w.windows}
+	if p.OS == "windows" && w.Windows != "" {
+		return []string{w.Windows}
 	}
 	b := w.Naming.Expand(w.Binary, w.Version, p)
 	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
@@ -702,7 +702,7 @@ func Differences(m *manifest.Manifest, wants []*Want, l *lock.Lock) []Difference
 func (w *Want) Differences(m *manifest.Manifest, v *lock.Version) []Difference {
 	if v == nil {
 		if w.Ranged {
-			return []Difference{{w.Name, w.Spec, "is asked for, but no version that fits is locked", false}}
+			return []Difference{{w.Name, w.Asked, "is asked for, but no version that fits is locked", false}}
 		}
 		return []Difference{{w.Name, w.Version, "is asked for, but not locked", false}}
 	}

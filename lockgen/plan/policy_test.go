@@ -140,7 +140,7 @@ func TestChoose(t *testing.T) {
 		{"1.2.0", "1.0.0 1.2.0@1 2.0.0", "", "1.2.0", "2.0.0=1.2.0", "2.0.0"},
 		{"1.2.0", "1.0.0 1.2.0@-!d", "", "1.2.0", "", "1.2.0"},
 	} {
-		w := &Want{Name: "x", Spec: tt.spec, From: manifest.Source{Kind: lock.NPM, Name: "x"}}
+		w := &Want{Name: "x", Asked: tt.spec, From: manifest.Source{Kind: lock.NPM, Name: "x"}}
 		if err := w.plan(nil); err != nil {
 			t.Fatal(err)
 		}

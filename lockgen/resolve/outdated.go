@@ -50,7 +50,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 	var g errgroup.Group
 	g.SetLimit(4)
 	for i, w := range wants {
-		ages[i] = Age{Name: w.Name, Asked: w.Spec, Held: []plan.Held{}}
+		ages[i] = Age{Name: w.Name, Asked: w.Asked, Held: []plan.Held{}}
 		if u.Old.Plugins[w.Name][w.Version] != nil {
 			ages[i].Locked = w.Version
 		}
@@ -113,7 +113,7 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 	}
 	defer u.Close()
 	for _, w := range wants {
-		if w.Name != name || w.Spec != spec {
+		if w.Name != name || w.Asked != spec {
 			continue
 		}
 		l, err := u.Lister(ctx, w.From.Kind)

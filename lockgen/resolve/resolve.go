@@ -131,8 +131,8 @@ func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 			if w.Name != name {
 				continue
 			}
-			specs = append(specs, w.Spec)
-			if !exact || w.Spec == version || w.Version == version {
+			specs = append(specs, w.Asked)
+			if !exact || w.Asked == version || w.Version == version {
 				found, again[w] = true, true
 				u.moves[w] = w.Ranged && (w.Version != version || !exact)
 			}
@@ -260,7 +260,7 @@ func (u *update) fail(total int, failures []failure) error {
 	several := map[*plan.Want]bool{} // plugins with more than one source
 	for _, f := range failures {
 		for _, other := range failures {
-			if f.w != other.w && f.w.Name == other.w.Name && f.w.Spec == other.w.Spec {
+			if f.w != other.w && f.w.Name == other.w.Name && f.w.Asked == other.w.Asked {
 				several[f.w] = true
 			}
 		}
@@ -303,7 +303,7 @@ func (u *update) fail(total int, failures []failure) error {
 	var b strings.Builder
 	errs := []any{}
 	for _, g := range groups {
-		names[g.w.Name+"@"+g.w.Spec] = true
+		names[g.w.Name+"@"+g.w.Asked] = true
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
 		if hint := hintOf(g); hint != "" {

@@ -96,7 +96,7 @@ type dater interface {
 
 // noList is the error of a source that cannot be asked which versions there are.
 func noList(w *plan.Want) error {
-	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Spec)
+	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Asked)
 }
 
 // Missing says why a platform cannot have a plugin.
