@@ -38,7 +38,7 @@ func runSearch(_ context.Context, p *program, args []string) error {
 		r, _ := c.Lookup(m.Name)
 		row := knownPlugin{Name: m.Name, About: m.About, Language: r.Rule, Runtime: r.Runtime}
 		for _, s := range r.Sources {
-			row.Sources = append(row.Sources, s.From.String())
+			row.Sources = append(row.Sources, s.Source.String())
 		}
 		rows = append(rows, row)
 	}

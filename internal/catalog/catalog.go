@@ -5,6 +5,7 @@ package catalog
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,11 +28,11 @@ type Recipe struct {
 	Runtime string   // the plugin that runs this one, or ""
 	Smoke   []string // arguments with which a program that is no plugin proves that it runs, nil for a plugin
 	Fits    []Fit
-	Agrees  string   // cargo: the crate with which the generated code is compiled, "" for none
-	Rule    string   // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
-	Attr    string   // the attribute of that rule that asks for it, "" where nothing has to
-	Makes   []string // NAME of each --NAME_out that a protoc has without a plugin
-	Sources []Source // at least one, in the order in which they are tried
+	Agrees  string                 // cargo: the crate with which the generated code is compiled, "" for none
+	Rule    string                 // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
+	Attr    string                 // the attribute of that rule that asks for it, "" where nothing has to
+	Makes   []string               // NAME of each --NAME_out that a protoc has without a plugin
+	Sources []manifest.Alternative // at least one, in the order in which they are tried
 }
 
 // A Fit is what one plugin needs of another one, where a lock has both.
@@ -39,22 +40,6 @@ type Fit struct {
 	Plugin   string `toml:"plugin"`
 	Versions string `toml:"versions"` // a range, of which one version must be locked
 	Hint     string `toml:"hint"`     // what to do where none is
-}
-
-// A Source is one place where a known plugin can be had.
-type Source struct {
-	Source    manifest.Source
-	Main      string   // go: folder of the main package in the module, "" for its root
-	Binary    string   // npm, cargo, go: name of the executable; pip: that of a console script, or a path; else its path in the tree
-	Entry     string   // pip: what Python starts, "" for the console script; see [lock.CheckEntry]
-	Generator string   // pip: Entry is a protoc, whose --NAME_out of this name is the plugin
-	Windows   string   // path of the executable on Windows, "" where only .exe differs
-	Include   string   // folder of .proto files in the tree, or ""
-	Requires  []string // npm: templates of files that each platform needs, see [NAPI]
-	Until     string   // the first version that cannot be locked, "" for none
-	Reason    string   // why that is so
-	Naming    manifest.Naming
-	Assets    map[string]string // github: the asset of a platform that Naming does not name
 }
 
 // refusal is a name, or a source, that cannot be locked.
@@ -80,37 +65,25 @@ var Builtin = sync.OnceValue(func() *Catalog {
 	return c
 })
 
+// entry is a recipe as catalog.toml has it.
+type entry struct {
+	About   string   `toml:"about"`
+	Runtime string   `toml:"runtime"`
+	Smoke   []string `toml:"smoke"`
+	Fits    []Fit    `toml:"fits"`
+	Agrees  string   `toml:"agrees"`
+	Rule    string   `toml:"rule"`
+	Attr    string   `toml:"attr"`
+	Makes   []string `toml:"makes"`
+	Sources []struct {
+		From string `toml:"from"`
+		manifest.Spec
+	} `toml:"sources"`
+}
+
 func parse(text string) (*Catalog, error) {
 	var file struct {
-		Plugins map[string]struct {
-			About   string   `toml:"about"`
-			Runtime string   `toml:"runtime"`
-			Smoke   []string `toml:"smoke"`
-			Fits    []Fit    `toml:"fits"`
-			Agrees  string   `toml:"agrees"`
-			Rule    string   `toml:"rule"`
-			Attr    string   `toml:"attr"`
-			Makes   []string `toml:"makes"`
-			Sources []struct {
-				From      string   `toml:"from"`
-				Package   string   `toml:"package"`
-				Binary    string   `toml:"binary"`
-				Entry     string   `toml:"entry"`
-				Generator string   `toml:"generator"`
-				Windows   string   `toml:"windows"`
-				Include   string   `toml:"include"`
-				Requires  []string `toml:"requires"`
-				Until     string   `toml:"until"`
-				Reason    string   `toml:"reason"`
-
-				Tag       string            `toml:"tag"`
-				Asset     string            `toml:"asset"`
-				Assets    map[string]string `toml:"assets"`
-				Checksums string            `toml:"checksums"`
-				OS        map[string]string `toml:"os"`
-				Arch      map[string]string `toml:"arch"`
-			} `toml:"sources"`
-		} `toml:"plugins"`
+		Plugins map[string]entry   `toml:"plugins"`
 		Refused map[string]refusal `toml:"refused"`
 		Called  map[string]string  `toml:"called"`
 	}
@@ -122,71 +95,20 @@ func parse(text string) (*Catalog, error) {
 		return nil, fmt.Errorf("unknown key %s", keys[0])
 	}
 	c := &Catalog{plugins: map[string]Recipe{}, refused: map[string]refusal{}, called: file.Called}
-	for name, p := range file.Plugins {
-		if err := lock.CheckName(name); err != nil {
-			return nil, err
+	for name, e := range file.Plugins {
+		r, err := e.recipe(file.Plugins)
+		if err == nil {
+			err = lock.CheckName(name)
 		}
-		r := Recipe{About: p.About, Runtime: p.Runtime, Smoke: p.Smoke, Fits: p.Fits, Agrees: p.Agrees, Rule: p.Rule, Attr: p.Attr, Makes: p.Makes}
-		if r.About == "" || len(p.Sources) == 0 {
-			return nil, fmt.Errorf("%s: about and sources are needed", name)
-		}
-		if r.Rule == "" && r.Attr != "" {
-			return nil, fmt.Errorf("%s: attr without rule", name)
-		}
-		if _, ok := file.Plugins[r.Runtime]; r.Runtime != "" && !ok {
-			return nil, fmt.Errorf("%s: unknown runtime %s", name, r.Runtime)
-		}
-		for _, f := range p.Fits {
-			if _, ok := file.Plugins[f.Plugin]; !ok || f.Versions == "" || f.Hint == "" {
-				return nil, fmt.Errorf("%s: fits needs a known plugin, versions and hint", name)
-			}
-		}
-		for _, s := range p.Sources {
-			from, err := manifest.ParseSource(s.From)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			if (s.Until == "") != (s.Reason == "") {
-				return nil, fmt.Errorf("%s: until and reason need each other", name)
-			}
-			if s.Binary == "" {
-				return nil, fmt.Errorf("%s: binary is missing", name)
-			}
-			if s.Package != "" && !lock.KindOf(from.Kind).Mains {
-				return nil, fmt.Errorf("%s: package is for go sources", name)
-			}
-			if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
-				return nil, fmt.Errorf("%s: entry %q, generator %q: not of source pip, or no entry", name, s.Entry, s.Generator)
-			}
-			naming := manifest.Naming{Tag: s.Tag, Asset: s.Asset, Checksums: s.Checksums, OS: s.OS, Arch: s.Arch}
-			if err := naming.Check(from); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			for platform := range s.Assets {
-				if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
-					return nil, fmt.Errorf("%s: assets.%s: no such platform, or no asset", name, platform)
-				}
-			}
-			r.Sources = append(r.Sources, Source{from, s.Package, s.Binary, s.Entry, s.Generator, s.Windows, s.Include, s.Requires, s.Until, s.Reason, naming, s.Assets})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		c.plugins[name] = r
 	}
 	for name, r := range file.Refused {
-		if _, ok := c.plugins[name]; ok || r.Reason == "" || r.Use == "" {
-			return nil, fmt.Errorf("refused %s: reason and use are needed, and no recipe", name)
-		}
-		c.refused[name] = r
-		from := r.From
-		if strings.Contains(name, ":") {
-			from = name
-		}
-		if from == "" {
-			continue
-		}
-		if _, err := manifest.ParseSource(from); err != nil {
+		if err := c.refuse(name, r); err != nil {
 			return nil, fmt.Errorf("refused %s: %w", name, err)
 		}
-		c.refused[from] = r
 	}
 	for name, of := range c.called {
 		_, known := c.plugins[name]
@@ -196,6 +118,78 @@ func parse(text string) (*Catalog, error) {
 		}
 	}
 	return c, nil
+}
+
+// recipe checks an entry beside all of them.
+func (e entry) recipe(all map[string]entry) (Recipe, error) {
+	r := Recipe{About: e.About, Runtime: e.Runtime, Smoke: e.Smoke, Fits: e.Fits, Agrees: e.Agrees, Rule: e.Rule, Attr: e.Attr, Makes: e.Makes}
+	if r.About == "" || len(e.Sources) == 0 {
+		return r, errors.New("about and sources are needed")
+	}
+	if r.Rule == "" && r.Attr != "" {
+		return r, errors.New("attr without rule")
+	}
+	if _, ok := all[r.Runtime]; r.Runtime != "" && !ok {
+		return r, fmt.Errorf("unknown runtime %s", r.Runtime)
+	}
+	for _, f := range e.Fits {
+		if _, ok := all[f.Plugin]; !ok || f.Versions == "" || f.Hint == "" {
+			return r, errors.New("fits needs a known plugin, versions and hint")
+		}
+	}
+	for _, s := range e.Sources {
+		from, err := manifest.ParseSource(s.From)
+		if err == nil {
+			err = checkSpec(from, s.Spec)
+		}
+		if err != nil {
+			return r, err
+		}
+		r.Sources = append(r.Sources, manifest.Alternative{Source: from, Spec: s.Spec})
+	}
+	return r, nil
+}
+
+// checkSpec checks what a recipe says of one source.
+func checkSpec(from manifest.Source, s manifest.Spec) error {
+	if (s.Until == "") != (s.Reason == "") {
+		return errors.New("until and reason need each other")
+	}
+	if s.Binary == "" {
+		return errors.New("binary is missing")
+	}
+	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
+		return errors.New("package is for go sources")
+	}
+	if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
+		return fmt.Errorf("entry %q, generator %q: not of source pip, or no entry", s.Entry, s.Generator)
+	}
+	for platform := range s.Assets {
+		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
+			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)
+		}
+	}
+	return s.Naming.Check(from)
+}
+
+// refuse takes in a name, or a source, that cannot be locked.
+func (c *Catalog) refuse(name string, r refusal) error {
+	if _, ok := c.plugins[name]; ok || r.Reason == "" || r.Use == "" {
+		return errors.New("reason and use are needed, and no recipe")
+	}
+	c.refused[name] = r
+	from := r.From
+	if strings.Contains(name, ":") {
+		from = name
+	}
+	if from == "" {
+		return nil
+	}
+	if _, err := manifest.ParseSource(from); err != nil {
+		return err
+	}
+	c.refused[from] = r
+	return nil
 }
 
 // Names returns the names of all recipes, sorted.

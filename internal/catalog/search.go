@@ -86,7 +86,7 @@ func (c *Catalog) places(name string) [4][]string {
 	}
 	var packages []string
 	for _, s := range r.Sources {
-		packages = append(packages, wordsOf(s.From.String()+" "+s.Main+" "+s.Binary)...)
+		packages = append(packages, wordsOf(s.Source.String()+" "+s.Main+" "+s.Binary)...)
 	}
 	return [4][]string{names, wordsOf(r.Rule), packages, wordsOf(r.About)}
 }

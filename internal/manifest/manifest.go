@@ -60,23 +60,38 @@ type Plugin struct {
 	Source    *Source
 	Sources   []Alternative // where the entry lists several, in the order in which they are tried; Source is the first
 	Package   string        // another package under the catalogue's recipe (npm, pip); folder of the main package (go)
-	Binary    string        // npm, pip: name of a bin or console script, or path in the tree; else path in the tree, may be a template
-	Entry     string        // pip: what Python starts, where that is no console script; see [CheckEntry]
-	Generator string        // pip: Entry is the main function of a protoc, of which this is the NAME of --NAME_out
-	Include   string        // folder of .proto files in the tree
+	Spec                    // for each of the sources; its Naming with Source only
 	Runtime   string        // name of the plugin that runs this one
 	Args      []string      // for the compiler, see [lock.Kind.CheckArgs]
 	Optional  bool          // a platform that cannot have it becomes unavailable
-	Naming    Naming        // how the publisher names the files; with Source only
 	Platforms map[string]Override
 }
 
-// An Alternative is one of several sources of an entry. Binary and Include are
-// those of the entry unless the alternative gives its own.
+// An Alternative is one of several sources of a plugin, in an entry or in a recipe
+// of the catalogue. In an entry it gives a binary and an include at most; what it
+// leaves out is that of the entry.
 type Alternative struct {
-	Source  Source
-	Binary  string
-	Include string
+	Source Source
+	Spec
+}
+
+// A Spec says what is had from a source and how it is used. A recipe of the
+// catalogue and an entry say it in the same keys; not every key is one of both.
+type Spec struct {
+	// Binary is the executable. npm, pip: the name of a bin or console script, or a
+	// path in the tree; cargo, go: its name; else its path in the tree, which may be
+	// a template.
+	Binary    string            `toml:"binary"`
+	Windows   string            `toml:"windows"`   // its path on Windows, "" where only .exe differs
+	Include   string            `toml:"include"`   // folder of .proto files in the tree, or ""
+	Main      string            `toml:"package"`   // go: folder of the main package in the module, "" for its root
+	Entry     string            `toml:"entry"`     // pip: what Python starts, "" for the console script; see [lock.CheckEntry]
+	Generator string            `toml:"generator"` // pip: Entry is a protoc, whose --NAME_out of this name is the plugin
+	Requires  []string          `toml:"requires"`  // npm: templates of files that each platform needs
+	Until     string            `toml:"until"`     // the first version that cannot be locked, "" for none
+	Reason    string            `toml:"reason"`    // why that is so
+	Assets    map[string]string `toml:"assets"`    // github: the asset of a platform that Naming does not name
+	Naming                      // how the publisher names the files
 }
 
 // An Override replaces parts of an entry for one platform.

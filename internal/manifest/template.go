@@ -19,12 +19,13 @@ const github = "github:"
 // A Naming says how a publisher names the files of a plugin. The zero value
 // uses the lock's own words for platforms.
 type Naming struct {
-	Tag       string // template of the release's tag, github: only; "" is "v{version}"
-	Asset     string // template of a file's name in the release, github: only
-	Checksums string // template of the published checksum file: a URL, or a name beside the file; "" for none
+	Tag       string `toml:"tag"`       // template of the release's tag, github: only; "" is "v{version}"
+	Asset     string `toml:"asset"`     // template of a file's name in the release, github: only
+	Checksums string `toml:"checksums"` // template of the published checksum file: a URL, or a name beside the file; "" for none
 
 	// OS and Arch are the publisher's words for the lock's: {"macos": "osx"}.
-	OS, Arch map[string]string
+	OS   map[string]string `toml:"os"`
+	Arch map[string]string `toml:"arch"`
 }
 
 // Expand is [Expand] with the publisher's words for {os} and {arch}.

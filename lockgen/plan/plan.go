@@ -35,39 +35,27 @@ type Want struct {
 	Asked   string // what the entry says: an exact version or a range
 	At      string // FILE:LINE of the entry, for messages
 
-	rng     Range // what Spec means, for a range
+	rng     Range // what Asked means, for a range
 	Ranged  bool
 	Held    []Held // newer versions than the one that was picked
 	Written bool   // a person wrote Version down, which is consent to its age
 	runs    *Want  // the runtime, nil for none
 
-	From    manifest.Source
-	Include string
-	Runtime string // NAME@VERSION, "" for none or one without a version yet
-
-	Main      string // go: folder of the main package in the module
-	Toolchain string // go: NAME@VERSION of the Go that compiles it, "" as for Runtime
-	ByGo      bool   // by plugin go
-	compiler  *Want  // that one, nil for none
-
-	Optional bool
-	Python   []string // pip: the interpreters that wheels must fit
-	Args     []string // for the compiler
-
-	RuntimeName  string // name of the plugin that runs this one
-	BuildScripts bool   // the manifest consents to code that runs when it is compiled
-
-	Binary    string // npm, pip: name of a bin or console script, or path in the tree; else a path, or its template
-	Entry     string // pip: what Python starts, "" for the console script binary
-	Generator string // pip: entry is a protoc, whose --NAME_out of this name is the plugin
-	Windows   string // the path on Windows, "" where only .exe differs
-	Requires  []string
-	Naming    manifest.Naming
-	Beside    bool              // checksum files lie beside the files, as in a repository of Maven
-	Assets    map[string]string // by platform, where naming's does not fit
-	Until     string            // the first version that is refused for reason, "" for none
-	Reason    string
+	From manifest.Source
+	manifest.Spec
+	Beside    bool // checksum files lie beside the files, as in a repository of Maven
 	Overrides map[string]manifest.Override
+
+	RuntimeName string // name of the plugin that runs this one, "" for none
+	Runtime     string // NAME@VERSION of it, "" for none or one without a version yet
+	Toolchain   string // go: NAME@VERSION of the Go that compiles it, "" as for Runtime
+	ByGo        bool   // by plugin go
+	compiler    *Want  // that one, nil for none
+
+	Optional     bool
+	Python       []string // pip: the interpreters that wheels must fit
+	Args         []string // for the compiler
+	BuildScripts bool     // the manifest consents to code that runs when it is compiled
 
 	others []*Want // the same plugin from its further sources, in their order
 	out    []Tried // sources that are out of question before anyone is asked
@@ -265,108 +253,51 @@ func (w *Want) Link(all []*Want) {
 	}
 }
 
+// An entry is one plugin of the manifest, with what the catalogue knows of it.
+type entry struct {
+	m      *manifest.Manifest
+	name   string
+	p      *manifest.Plugin
+	recipe catalog.Recipe
+	known  bool // there is a recipe
+}
+
+func (e *entry) at() string { return e.m.At("plugins", e.name) }
+
+func (e *entry) fail(hint, format string, args ...any) error {
+	return fault.Errorf(fault.Usage, hint, "%s: plugin %s: "+format, append([]any{e.at(), e.name}, args...)...)
+}
+
 func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
-	p := m.Plugins[name]
-	at := m.At("plugins", name)
-	fail := func(hint, format string, args ...any) error {
-		return fault.Errorf(fault.Usage, hint, "%s: plugin %s: "+format, append([]any{at, name}, args...)...)
-	}
+	e := &entry{m: m, name: name, p: m.Plugins[name]}
 	c := catalog.Builtin()
-	r, known := c.Lookup(name)
-	if p.Source == nil && !known || c.Refused(name) != nil {
-		return nil, fmt.Errorf("%s: %w", at, c.Unknown(name))
+	e.recipe, e.known = c.Lookup(name)
+	if e.p.Source == nil && !e.known || c.Refused(name) != nil {
+		return nil, fmt.Errorf("%s: %w", e.at(), c.Unknown(name))
 	}
-	// Sources in order: those of the entry, else those of the catalogue.
-	asked := p.Sources
-	if len(asked) == 0 && p.Source != nil {
-		asked = []manifest.Alternative{{Source: *p.Source}}
-	}
-	if p.Source == nil {
-		if p.Package != "" { // another package under the first recipe
-			r.Sources = r.Sources[:1]
-		}
-		for _, s := range r.Sources {
-			asked = append(asked, manifest.Alternative{Source: s.Source})
-		}
-	}
-	if p.Source != nil && !known && p.Package != "" && !lock.KindOf(p.Source.Kind).Mains {
-		return nil, fail("write source instead", "package without a known plugin")
+	asked, err := e.sources()
+	if err != nil {
+		return nil, err
 	}
 	var list []*Want
 	var out []Tried
 	var first error
 	for n, a := range asked {
 		if err := c.Refused(a.Source.String()); err != nil {
-			return nil, fmt.Errorf("%s: plugin %s: %w", at, name, err)
+			return nil, fmt.Errorf("%s: plugin %s: %w", e.at(), name, err)
 		}
-		w := &Want{
-			Name: name, At: at, From: a.Source,
-			Include: a.Include, Optional: p.Optional, Args: p.Args,
-			Entry: p.Entry, Generator: p.Generator,
-			BuildScripts: slices.Contains(m.Policy.BuildScripts, name),
-			Binary:       a.Binary, Overrides: p.Platforms,
+		w, err := e.want(a, e.recipeOf(n, a))
+		if err != nil {
+			return nil, err
 		}
-		if p.Source != nil {
-			w.Naming = p.Naming
-		}
-		if len(asked) > 1 && !w.kind().Compiled { // those among them that compile
+		if len(asked) > 1 && !lock.KindOf(a.Source.Kind).Compiled { // those among them that compile
 			w.Args = nil
 		}
-		if w.Binary == "" {
-			w.Binary = p.Binary
-		}
-		if w.Include == "" {
-			w.Include = p.Include
-		}
-		i := n // one package may be in the catalogue twice, with another binary from some version on
-		if p.Source != nil {
-			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.Source == a.Source })
-		}
-		if i < 0 && a.Source.Ecosystem() { // at another address it may look otherwise
-			i = slices.IndexFunc(r.Sources, func(s catalog.Source) bool { return s.Source.Kind == a.Source.Kind })
-		}
-		if i >= 0 {
-			s := r.Sources[i]
-			if p.Source == nil {
-				w.Naming, w.Assets = s.Naming, s.Assets
-			}
-			if p.Package != "" && !w.kind().Mains {
-				w.From.Name = p.Package
-			}
-			if w.From == s.Source {
-				w.Main = s.Main
-			}
-			if w.Binary == "" {
-				w.Binary, w.Windows = s.Binary, s.Windows
-				if p.Entry == "" && p.Generator == "" {
-					w.Entry, w.Generator = s.Entry, s.Generator
-				}
-			}
-			if w.Include == "" {
-				w.Include = s.Include
-			}
-			w.Requires = s.Requires
-			w.Until, w.Reason = s.Until, s.Reason
-		}
-		if _, _, ok := w.From.Maven(); ok {
-			if m.Registries.Maven == "" {
-				return nil, fail(`write into `+m.Name+`: [registries] and below it: maven = "https://…", the address of a repository of Maven, such as the one that your mvn uses`,
-					"%s is in a repository of Maven, and no one says in which", w.From)
-			}
-			w.From, w.Naming = w.From.In(m.Registries.Maven, w.Naming)
-			w.Beside = true
-		}
-		// The runtime of a recipe is that of its first kind: what a later source
-		// has in compiled form needs none.
-		runtime := p.Runtime
-		if runtime == "" && (i < 0 || w.From.Kind == r.Sources[0].Source.Kind) {
-			runtime = r.Runtime
-		}
-		err := w.complete(m, p, runtime, fail)
+		err = w.complete(e)
 		switch {
 		case err == nil:
 			list = append(list, w)
-		case p.Source != nil: // what a person wrote is meant
+		case e.p.Source != nil: // what a person wrote is meant
 			return nil, err
 		default:
 			if first == nil {
@@ -382,61 +313,147 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	return list[0], nil
 }
 
-// complete finishes a candidate: its executable and its runtime, by name.
-func (w *Want) complete(m *manifest.Manifest, p *manifest.Plugin, runtime string, fail func(hint, format string, args ...any) error) error {
-	if w.Binary == "" {
-		return fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+// sources are those of the entry in order, else those of the catalogue.
+func (e *entry) sources() (list []manifest.Alternative, err error) {
+	switch p := e.p; {
+	case p.Source != nil && !e.known && p.Package != "" && !lock.KindOf(p.Source.Kind).Mains:
+		return nil, e.fail("write source instead", "package without a known plugin")
+	case len(p.Sources) > 0:
+		return p.Sources, nil
+	case p.Source != nil:
+		return []manifest.Alternative{{Source: *p.Source}}, nil
+	case p.Package != "": // another package under the first recipe
+		e.recipe.Sources = e.recipe.Sources[:1]
 	}
-	if err := planGo(m, p, w, fail); err != nil {
+	for _, s := range e.recipe.Sources {
+		list = append(list, manifest.Alternative{Source: s.Source})
+	}
+	return list, nil
+}
+
+// recipeOf is what the catalogue knows of the nth source, nil for nothing.
+func (e *entry) recipeOf(n int, a manifest.Alternative) *manifest.Alternative {
+	list := e.recipe.Sources
+	i := n // one package may be in the catalogue twice, with another binary from some version on
+	if e.p.Source != nil {
+		i = slices.IndexFunc(list, func(s manifest.Alternative) bool { return s.Source == a.Source })
+	}
+	if i < 0 && a.Source.Ecosystem() { // at another address it may look otherwise
+		i = slices.IndexFunc(list, func(s manifest.Alternative) bool { return s.Source.Kind == a.Source.Kind })
+	}
+	if i < 0 {
+		return nil
+	}
+	return &list[i]
+}
+
+// want is the entry from one source. What that says itself counts most, then what
+// the entry says of all, then the recipe, nil for none.
+func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Want, error) {
+	p := e.p
+	w := &Want{
+		Name: e.name, At: e.at(), From: a.Source, Optional: p.Optional, Args: p.Args, Overrides: p.Platforms,
+		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime,
+		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator},
+	}
+	if p.Source != nil {
+		w.Naming = p.Naming
+	}
+	if recipe != nil {
+		w.fill(p, recipe)
+	}
+	if _, _, ok := w.From.Maven(); ok {
+		if e.m.Registries.Maven == "" {
+			return nil, e.fail(`write into `+e.m.Name+`: [registries] and below it: maven = "https://…", the address of a repository of Maven, such as the one that your mvn uses`,
+				"%s is in a repository of Maven, and no one says in which", w.From)
+		}
+		w.From, w.Naming = w.From.In(e.m.Registries.Maven, w.Naming)
+		w.Beside = true
+	}
+	// The runtime of a recipe is that of its first kind: what a later source has in
+	// compiled form needs none.
+	if w.RuntimeName == "" && (recipe == nil || w.From.Kind == e.recipe.Sources[0].Source.Kind) {
+		w.RuntimeName = e.recipe.Runtime
+	}
+	return w, nil
+}
+
+// fill takes from a recipe what the entry leaves open.
+func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
+	if p.Source == nil {
+		w.Naming, w.Assets = recipe.Naming, recipe.Assets
+	}
+	if p.Package != "" && !w.kind().Mains {
+		w.From.Name = p.Package
+	}
+	if w.From == recipe.Source {
+		w.Main = recipe.Main
+	}
+	if w.Binary == "" {
+		w.Binary, w.Windows = recipe.Binary, recipe.Windows
+		if p.Entry == "" && p.Generator == "" {
+			w.Entry, w.Generator = recipe.Entry, recipe.Generator
+		}
+	}
+	w.Include = cmp.Or(w.Include, recipe.Include)
+	w.Requires, w.Until, w.Reason = recipe.Requires, recipe.Until, recipe.Reason
+}
+
+// complete finishes a candidate: its executable and its runtime, by name.
+func (w *Want) complete(e *entry) error {
+	if w.Binary == "" {
+		return e.fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+	}
+	if err := w.planGo(e); err != nil {
 		return err
 	}
-	if err := w.kind().CheckArgs(w.Args); err != nil {
+	if err := lock.KindOf(w.From.Kind).CheckArgs(w.Args); err != nil {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
 	}
-	if w.kind().Compiled && (w.Include != "" || runtime != "" || strings.Contains(w.CrateBin(), "/")) {
-		return fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
+	if w.kind().Compiled && (w.Include != "" || w.RuntimeName != "" || strings.Contains(w.CrateBin(), "/")) {
+		return e.fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
 	}
-	if err := w.planPython(m, runtime, fail); err != nil {
+	if err := w.planPython(e); err != nil {
 		return err
 	}
-	if w.From.Kind == lock.NPM && runtime == "" {
-		runtime = "node"
+	if w.From.Kind == lock.NPM && w.RuntimeName == "" {
+		w.RuntimeName = "node"
 	}
+	runtime := w.RuntimeName
 	if runtime == "" {
 		return nil
 	}
-	of := m.Plugins[runtime]
+	of := e.m.Plugins[runtime]
 	if of == nil {
 		hint := "run: lockgen add " + runtime
 		if runtime == "node" {
 			hint += "@" + NodeHint
 		}
-		return &NeedError{w.Name, runtime, "runs on", fail(hint, "runs on %s, which is not in [plugins]", runtime)}
+		return &NeedError{w.Name, runtime, "runs on", e.fail(hint, "runs on %s, which is not in [plugins]", runtime)}
 	}
 	if of.Runtime != "" || runtime == w.Name || of.Source != nil && of.Source.Kind == lock.NPM {
-		return fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
+		return e.fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
 	}
-	w.RuntimeName = runtime
 	return nil
 }
 
 // planGo finds the toolchain of a plugin of kind Go.
-func planGo(m *manifest.Manifest, p *manifest.Plugin, w *Want, fail func(hint, format string, args ...any) error) error {
+func (w *Want) planGo(e *entry) error {
 	if w.From.Kind != lock.Go {
 		return nil
 	}
-	if p.Package != "" {
-		w.Main = p.Package
+	if e.p.Package != "" {
+		w.Main = e.p.Package
 	}
 	if w.From.Name == lock.GoToolchain {
 		return nil
 	}
-	of := m.Plugins["go"]
+	of := e.m.Plugins["go"]
 	switch {
 	case of == nil:
-		return &NeedError{w.Name, "go", "is compiled by", fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")}
+		return &NeedError{w.Name, "go", "is compiled by", e.fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")}
 	case of.Source != nil && *of.Source != (manifest.Source{Kind: lock.Go, Name: lock.GoToolchain}):
-		return fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
+		return e.fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
 	w.ByGo = true
 	return nil
@@ -448,17 +465,17 @@ func (w *Want) Interpreted() bool {
 }
 
 // planPython decides which interpreters the wheels of w must fit.
-func (w *Want) planPython(m *manifest.Manifest, runtime string, fail func(hint, format string, args ...any) error) error {
+func (w *Want) planPython(e *entry) error {
 	if w.From.Kind != lock.Pip {
 		if w.Entry != "" || w.Generator != "" {
-			return fail("take entry and generator out", "entry and generator are for plugins of source pip")
+			return e.fail("take entry and generator out", "entry and generator are for plugins of source pip")
 		}
 		return nil
 	}
-	w.Python = m.Python
+	w.Python = e.m.Python
 	if !w.Interpreted() {
 		if w.Generator != "" {
-			return fail(`add: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator without an entry")
+			return e.fail(`add: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator without an entry")
 		}
 		if len(w.Python) == 0 { // any does: its wheels are for all
 			w.Python = lock.DefaultPython[len(lock.DefaultPython)-1:]
@@ -469,15 +486,15 @@ func (w *Want) planPython(m *manifest.Manifest, runtime string, fail func(hint, 
 		w.Python = lock.DefaultPython
 	}
 	switch {
-	case runtime != "":
-		return fail("take runtime out", "is run by Python and has no runtime")
+	case w.RuntimeName != "":
+		return e.fail("take runtime out", "is run by Python and has no runtime")
 	case w.Generator != "" && !strings.Contains(w.Entry, ":"):
-		return fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, and its entry %q is no function", w.Entry)
+		return e.fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, and its entry %q is no function", w.Entry)
 	case slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }):
-		return fail("take binary out of its platforms", "is run by Python and is called %s on every platform", w.Binary)
+		return e.fail("take binary out of its platforms", "is run by Python and is called %s on every platform", w.Binary)
 	}
 	if err := lock.CheckProgram("binary", w.Binary); err != nil {
-		return fail("write the name of the console script, such as protoc-gen-mypy", "%w", err)
+		return e.fail("write the name of the console script, such as protoc-gen-mypy", "%w", err)
 	}
 	return nil
 }
