@@ -61,26 +61,14 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 	var held []Held
 	best := -1 // rank of version
 	for _, r := range releases {
-		h := Held{Version: r.Version}
-		fits := w.Allows(r.Version)
 		if c.Newest == "" && r.Yanked == "" && !isPre(kind, r.Version) && !r.Early && !r.Pre {
 			c.Newest = r.Version
 		}
-		switch {
-		case isPre(kind, r.Version) && !fits:
+		if isPre(kind, r.Version) && !w.Allows(r.Version) {
 			continue // nobody waits for it
-		case !fits:
-			h.Why = "not in " + w.Asked
-			if w.Until != "" && lock.CompareVersions(r.Version, w.Until) >= 0 {
-				h.Why = w.Reason
-			}
-		case w.Ranged && r.Pre && !isPre(kind, r.Version) && r.Version != locked:
-			h.Why = "its publisher calls it a pre-release"
-		case w.Asked == manifest.Latest && r.Early && r.Version != locked:
-			h.Why = "its publisher does not call it latest"
-		case r.Yanked != "":
-			h.Why = "withdrawn: " + r.Yanked
-		default:
+		}
+		h := Held{Version: r.Version, Why: w.unwanted(r, locked)}
+		if h.Why == "" {
 			c.fits = true
 			h.Why = rules.refuse(subject{
 				kind: kind, name: w.From.Name, version: r.Version, released: r.Released, seen: r.Seen,
@@ -112,6 +100,24 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 		}
 	}
 	return c
+}
+
+// unwanted says why a release is none that the entry asks for, "" where it is one.
+func (w *Want) unwanted(r Release, locked string) string {
+	switch {
+	case !w.Allows(r.Version):
+		if w.Until != "" && lock.CompareVersions(r.Version, w.Until) >= 0 {
+			return w.Reason
+		}
+		return "not in " + w.Asked
+	case w.Ranged && r.Pre && !isPre(w.From.Kind, r.Version) && r.Version != locked:
+		return "its publisher calls it a pre-release"
+	case w.Asked == manifest.Latest && r.Early && r.Version != locked:
+		return "its publisher does not call it latest"
+	case r.Yanked != "":
+		return "withdrawn: " + r.Yanked
+	}
+	return ""
 }
 
 // Allows reports whether a version is one that the entry asks for.

@@ -728,78 +728,109 @@ func (w *Want) Differences(m *manifest.Manifest, v *lock.Version) []Difference {
 
 // own is differences with this very source.
 func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
-	var out []Difference
-	add := func(local bool, format string, args ...any) {
-		out = append(out, Difference{w.Name, w.Version, fmt.Sprintf(format, args...), local})
+	d := &comparison{w: w, m: m, v: v}
+	d.keys()
+	for _, p := range lock.Platforms {
+		d.platform(p)
 	}
-	compare := func(what, asked, locked string, local bool) {
-		if asked != locked {
-			add(local, "%s is %s in the lock, %s asked for", what, cmp.Or(locked, "none"), cmp.Or(asked, "none"))
-		}
+	return d.found
+}
+
+// A comparison holds a locked version against what is wanted.
+type comparison struct {
+	w     *Want
+	m     *manifest.Manifest
+	v     *lock.Version
+	found []Difference
+}
+
+func (d *comparison) add(local bool, format string, args ...any) {
+	d.found = append(d.found, Difference{d.w.Name, d.w.Version, fmt.Sprintf(format, args...), local})
+}
+
+func (d *comparison) compare(what, asked, locked string, local bool) {
+	if asked != locked {
+		d.add(local, "%s is %s in the lock, %s asked for", what, cmp.Or(locked, "none"), cmp.Or(asked, "none"))
 	}
-	compare("source", w.From.Kind, v.Source, false)
-	compare("package", w.PackageName(), v.Package, false)
-	compare("include", w.Include, v.Include, false)
+}
+
+// keys compares what is the same on every platform.
+func (d *comparison) keys() {
+	w, v := d.w, d.v
+	d.compare("source", w.From.Kind, v.Source, false)
+	d.compare("package", w.PackageName(), v.Package, false)
+	d.compare("include", w.Include, v.Include, false)
 	if w.runs == nil || w.runs.Version != "" {
-		compare("runtime", w.Runtime, v.Runtime, true)
+		d.compare("runtime", w.Runtime, v.Runtime, true)
 	}
 	if program := ""; w.From.Kind == lock.Pip {
 		var python []string
 		if w.Interpreted() {
 			program, python = w.Binary, w.Python
 		}
-		compare("program", program, v.Program, false)
-		compare("python", strings.Join(python, " "), strings.Join(v.Python, " "), false)
-		compare("generator", w.Generator, v.Generator, false)
+		d.compare("program", program, v.Program, false)
+		d.compare("python", strings.Join(python, " "), strings.Join(v.Python, " "), false)
+		d.compare("generator", w.Generator, v.Generator, false)
 		if w.Entry != "" {
-			compare("entry", w.Entry, v.Entry, false)
+			d.compare("entry", w.Entry, v.Entry, false)
 		}
 	}
-	compare("main package", w.Main, v.Main, false)
+	d.compare("main package", w.Main, v.Main, false)
 	if w.compiler == nil || w.compiler.Version != "" {
-		compare("toolchain", w.Toolchain, v.Toolchain, false)
+		d.compare("toolchain", w.Toolchain, v.Toolchain, false)
 	}
-	compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
+	d.compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.BuildScripts {
-		add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", fault.List(v.BuildScripts))
+		d.add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", fault.List(v.BuildScripts))
 	}
-	for _, p := range lock.Platforms {
-		c := v.Platforms[p.Name]
-		if !slices.Contains(m.Platforms, p.Name) {
-			if want := UnlistedCell(m, v.Platforms, p); c != want {
-				add(true, "platform %s is %s in the lock, expected %s", p.Name, describeCell(c), describeCell(want))
-			}
-			continue
+}
+
+// platform compares the cell of a platform.
+func (d *comparison) platform(p lock.Platform) {
+	c := d.v.Platforms[p.Name]
+	if !slices.Contains(d.m.Platforms, p.Name) {
+		if want := UnlistedCell(d.m, d.v.Platforms, p); c != want {
+			d.add(true, "platform %s is %s in the lock, expected %s", p.Name, describeCell(c), describeCell(want))
 		}
-		emulated := w.Overrides[p.Name].Emulate
-		switch {
-		case emulated != "" && c.Emulate == emulated:
-		case emulated != "" && c.Emulate == "" && !v.Platforms[emulated].Locked() && c.Unavailable != "" && c.Unavailable != notAmong && w.Optional:
-		case emulated != "":
-			add(v.Platforms[emulated].Locked(), "platform %s is %s in the lock, expected emulated by %s", p.Name, describeCell(c), emulated)
-		case c.Locked():
-			if !w.fitsBinary(p, c.Binary) {
-				add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
-			}
-			if w.From.Kind == lock.HTTP && v.Source == lock.HTTP {
-				for _, key := range v.FilesFor(p.Name) {
-					compare("url for "+p.Name, w.URL(p), v.Files[key].URL, false)
-				}
-			}
-			if w.From.Kind == lock.OCI && v.Source == lock.OCI {
-				ref, _ := w.OCI(p)
-				for _, key := range v.FilesFor(p.Name) {
-					compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
-					compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
-				}
-			}
-		case c.Emulate != "" && c.Emulate == p.Emulates && slices.Contains(m.Platforms, p.Emulates):
-		case c.Unavailable != "" && c.Unavailable != notAmong && w.Optional:
-		default:
-			add(false, "platform %s is %s in the lock, but %s lists it", p.Name, describeCell(c), m.Name)
+		return
+	}
+	unavailable := c.Unavailable != "" && c.Unavailable != notAmong && d.w.Optional
+	emulated := d.w.Overrides[p.Name].Emulate
+	switch {
+	case emulated != "" && c.Emulate == emulated:
+	case emulated != "" && c.Emulate == "" && !d.v.Platforms[emulated].Locked() && unavailable:
+	case emulated != "":
+		d.add(d.v.Platforms[emulated].Locked(), "platform %s is %s in the lock, expected emulated by %s", p.Name, describeCell(c), emulated)
+	case c.Locked():
+		d.files(p, c)
+	case c.Emulate != "" && c.Emulate == p.Emulates && slices.Contains(d.m.Platforms, p.Emulates):
+	case unavailable:
+	default:
+		d.add(false, "platform %s is %s in the lock, but %s lists it", p.Name, describeCell(c), d.m.Name)
+	}
+}
+
+// files compares what a platform has of its own.
+func (d *comparison) files(p lock.Platform, c lock.Cell) {
+	w, v := d.w, d.v
+	if !w.fitsBinary(p, c.Binary) {
+		d.add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
+	}
+	if w.From.Kind != v.Source {
+		return
+	}
+	switch w.From.Kind {
+	case lock.HTTP:
+		for _, key := range v.FilesFor(p.Name) {
+			d.compare("url for "+p.Name, w.URL(p), v.Files[key].URL, false)
+		}
+	case lock.OCI:
+		ref, _ := w.OCI(p)
+		for _, key := range v.FilesFor(p.Name) {
+			d.compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
+			d.compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
 		}
 	}
-	return out
 }
 
 func (w *Want) binaryText(p lock.Platform) string {

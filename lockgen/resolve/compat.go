@@ -27,9 +27,9 @@ import (
 // of it says, or what only the compiler of the generated code would notice, is
 // a note.
 
-// fits compares what was just locked with the rest of the lock. The failures are
+// compatible compares what was just locked with the rest of the lock. The failures are
 // those of the plugins; the error is an interruption.
-func (u *update) fits(ctx context.Context, all, pending []*plan.Want) ([]failure, error) {
+func (u *update) compatible(ctx context.Context, all, pending []*plan.Want) ([]failure, error) {
 	moved := map[string]bool{} // names of what was just locked
 	for _, w := range pending {
 		moved[w.Name] = true
@@ -52,7 +52,7 @@ func (u *update) fits(ctx context.Context, all, pending []*plan.Want) ([]failure
 		told := map[string]bool{}
 		for _, f := range recipe.Fits {
 			if moved[w.Name] || moved[f.Plugin] {
-				err := u.fitsBeside(w, f)
+				err := u.compatibleBeside(w, f)
 				add(err)
 				told[f.Plugin] = err != nil
 			}
@@ -65,7 +65,7 @@ func (u *update) fits(ctx context.Context, all, pending []*plan.Want) ([]failure
 		}
 		runtime, _, _ := strings.Cut(v.Runtime, "@")
 		if moved[w.Name] || moved[runtime] {
-			err := u.fitsNode(ctx, w, v)
+			err := u.compatibleNode(ctx, w, v)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -74,7 +74,7 @@ func (u *update) fits(ctx context.Context, all, pending []*plan.Want) ([]failure
 		peers := u.peers(v)
 		for _, other := range slices.Sorted(maps.Keys(peers)) {
 			if !told[other] && (moved[w.Name] || moved[other]) {
-				err := u.fitsPeer(ctx, w, v, other, peers[other])
+				err := u.compatiblePeer(ctx, w, v, other, peers[other])
 				if ctx.Err() != nil {
 					return nil, ctx.Err()
 				}
@@ -85,8 +85,8 @@ func (u *update) fits(ctx context.Context, all, pending []*plan.Want) ([]failure
 	return failures, nil
 }
 
-// fitsBeside is what the catalogue knows of w and another plugin.
-func (u *update) fitsBeside(w *plan.Want, f catalog.Fit) error {
+// compatibleBeside is what the catalogue knows of w and another plugin.
+func (u *update) compatibleBeside(w *plan.Want, f catalog.Fit) error {
 	versions := u.out.Lock.Plugins[f.Plugin]
 	if len(versions) == 0 {
 		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s works with the code that %s %s makes, which %s does not ask for", w, f.Plugin, f.Versions, u.Manifest.Name))
@@ -176,9 +176,9 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 	return d, json.Unmarshal(there.content.Heads["package.json"], &d) == nil
 }
 
-// fitsNode compares the locked node with what the packages of a closure say of
+// compatibleNode compares the locked node with what the packages of a closure say of
 // the versions that they run on.
-func (u *update) fitsNode(ctx context.Context, w *plan.Want, v *lock.Version) error {
+func (u *update) compatibleNode(ctx context.Context, w *plan.Want, v *lock.Version) error {
 	name, version, _ := strings.Cut(v.Runtime, "@")
 	node := threeNumbers().FindString(version)
 	if name != "node" || node == "" {
@@ -221,9 +221,9 @@ func (u *update) peers(v *lock.Version) map[string]string {
 	return packages
 }
 
-// fitsPeer compares the locked versions of another plugin with what the package
+// compatiblePeer compares the locked versions of another plugin with what the package
 // of w says of it.
-func (u *update) fitsPeer(ctx context.Context, w *plan.Want, v *lock.Version, name, pkg string) error {
+func (u *update) compatiblePeer(ctx context.Context, w *plan.Want, v *lock.Version, name, pkg string) error {
 	key := w.PackageDir()
 	d, _ := u.describe(ctx, key, v.Files[key])
 	r, err := plan.ParseRange(lock.NPM, d.Peers[pkg])

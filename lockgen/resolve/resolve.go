@@ -9,19 +9,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
-	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -372,7 +368,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	}
 	u.relink(all, pending)
 	if len(failures) == 0 {
-		if failures, err = u.fits(ctx, all, pending); err != nil {
+		if failures, err = u.compatible(ctx, all, pending); err != nil {
 			return err
 		}
 	}
@@ -629,243 +625,4 @@ func (u *update) native(w *plan.Want) []lock.Platform {
 		}
 	}
 	return list
-}
-
-// keepTrees takes over from the old lock the trees of what somebody compiled and
-// pushed (lockgen mirror --trees), where it is made of the same files.
-func keepTrees(v, old *lock.Version) {
-	if old == nil {
-		return
-	}
-	for name, cell := range v.Platforms {
-		was := old.Platforms[name]
-		if cell.Binary == "" || cell.Tree != "" || was.Tree == "" || was.Binary != cell.Binary ||
-			mirror.MadeOf(&lock.Entry{Locked: v}, name) != mirror.MadeOf(&lock.Entry{Locked: old}, name) {
-			continue
-		}
-		v.Platforms[name] = was
-	}
-}
-
-// lockVersion makes the version of an attempt whose artifacts are read. Errs
-// are those of the artifacts, by identity.
-func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
-	v := &lock.Version{
-		Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-		Package: a.w.PackageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
-		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
-	}
-	var failures, unfits []failure
-	holes := maps.Clone(a.res.Missing)
-	if holes == nil {
-		holes = map[string]source.Missing{}
-	}
-	use := map[string][]string{}
-	cells, cellErrs := make([]lock.Cell, len(a.platforms)), make([]error, len(a.platforms))
-	var making sync.WaitGroup
-	for i, p := range a.platforms {
-		if _, ok := holes[p.Name]; !ok {
-			making.Go(func() { cells[i], cellErrs[i] = u.cell(ctx, a, p, errs) })
-		}
-	}
-	making.Wait()
-	for i, p := range a.platforms {
-		if _, ok := holes[p.Name]; ok {
-			continue
-		}
-		cell, err := cells[i], cellErrs[i]
-		var hole *source.UnsupportedError
-		var misfit *unfitError
-		switch {
-		case errors.As(err, &hole):
-			holes[p.Name] = source.Missing{Reason: hole.Reason, Err: fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
-			continue
-		case (a.w.From.Kind == lock.HTTP || a.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
-			holes[p.Name] = source.Missing{Reason: "the server has no file for it", Err: err}
-			continue
-		case errors.As(err, &misfit):
-			unfits = append(unfits, failure{w: a.w, platform: p.Name, err: orOptional(err, p)})
-			holes[p.Name] = source.Missing{Reason: reasonOf(err), Err: err}
-			continue
-		case err != nil:
-			failures = append(failures, failure{w: a.w, platform: p.Name, err: err})
-			continue
-		}
-		v.Platforms[p.Name] = cell
-		for _, artifact := range a.res.Artifacts {
-			if slices.Contains(artifact.Platforms, p.Name) {
-				use[artifact.Key] = append(use[artifact.Key], p.Name)
-			}
-		}
-	}
-	if !a.w.Optional || len(use) == 0 {
-		failures = append(failures, unfits...)
-	}
-	if len(failures) > 0 {
-		return nil, failures
-	}
-	for _, f := range unfits {
-		a.res.Notes = append(a.res.Notes, fmt.Sprintf("%s is unavailable on %s, for it is optional: %s", a.w, f.platform, holes[f.platform].Reason))
-	}
-	for _, p := range lock.Platforms {
-		if v.Platforms[p.Name].Locked() {
-			continue
-		}
-		hole, known := holes[p.Name]
-		emulated := a.w.Overrides[p.Name].Emulate
-		switch {
-		case emulated != "" && slices.Contains(u.Manifest.Platforms, p.Name) && v.Platforms[emulated].Locked():
-			v.Platforms[p.Name] = lock.Cell{Emulate: emulated}
-		case !slices.Contains(u.Manifest.Platforms, p.Name):
-			v.Platforms[p.Name] = plan.UnlistedCell(u.Manifest, v.Platforms, p)
-		case slices.Contains(u.Manifest.Platforms, p.Emulates) && v.Platforms[p.Emulates].Locked():
-			v.Platforms[p.Name] = lock.Cell{Emulate: p.Emulates}
-		default:
-			if !known && emulated != "" {
-				hole.Reason = "it emulates " + emulated + ", which has none"
-				hole.Err = fault.Errorf(fault.Usage, "take emulate out of the entry, or write optional = true in it", "%s", hole.Reason)
-			} else if !known {
-				hole.Reason = "its runtime " + a.w.Runtime + " is not available for it"
-				hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
-			}
-			if !a.w.Optional {
-				failures = append(failures, failure{a.w, p.Name, hole.Err, true})
-			}
-			v.Platforms[p.Name] = lock.Cell{Unavailable: hole.Reason}
-		}
-	}
-	if len(use) == 0 && len(failures) == 0 {
-		failures = append(failures, failure{w: a.w, hole: true, err: fault.Errorf(fault.Usage, "take it out of "+u.Manifest.Name, "no platform can have it")})
-	}
-	if len(failures) > 0 {
-		return nil, failures
-	}
-	for _, artifact := range a.res.Artifacts {
-		if len(use[artifact.Key]) == 0 {
-			continue
-		}
-		f := artifact.File
-		d := u.content(artifact).Digest
-		f.SHA256, f.Size = d.SHA256, d.Size
-		f.Platforms = plan.PlatformsKey(use[artifact.Key], v.Platforms)
-		v.Files[artifact.Key] = f
-		v.Trust = weaker(v.Trust, artifact.Trust)
-	}
-	v.BuildScripts = plan.ScriptsAmong(a.res.BuildScripts, v.Files)
-	if src, ok := a.source.(source.Finisher); ok {
-		contents := map[string]*source.Content{}
-		for _, artifact := range a.res.Artifacts {
-			contents[artifact.Key] = u.content(artifact)
-		}
-		if err := src.Finish(a.w, v, contents); err != nil {
-			return nil, []failure{{w: a.w, err: err}}
-		}
-	}
-	if err := v.Validate(); err != nil {
-		return nil, []failure{{w: a.w, err: fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)}}
-	}
-	if err := u.Rules().KeepsTrust(a.w, v); err != nil {
-		return nil, []failure{{w: a.w, err: err}}
-	}
-	return v, nil
-}
-
-// weaker is the weaker of two kinds of evidence, where "" for the first is none
-// seen yet.
-func weaker(a, b string) string {
-	if b == "" {
-		b = "registry"
-	}
-	if a == "" || slices.Index(lock.Trusts, b) < slices.Index(lock.Trusts, a) {
-		return b
-	}
-	return a
-}
-
-// An unfitError is the refusal of what came as it was published, for a platform
-// that it does not serve: no sign of other bytes, and no fault of a server.
-type unfitError struct{ error }
-
-func (e *unfitError) Unwrap() error { return e.error }
-
-// unfit marks an error of class [fault.Integrity].
-func unfit(err error) error {
-	if fault.Of(err) != fault.Integrity {
-		return err
-	}
-	return &unfitError{err}
-}
-
-// orOptional adds what an entry can say about it to the hint of an error.
-func orOptional(err error, p lock.Platform) error {
-	hint := fmt.Sprintf("optional = true in the entry makes %s unavailable instead", p.Name)
-	if own := fault.Hint(err); own != "" {
-		hint = own + "; " + hint
-	}
-	return fault.Errorf(fault.Of(err), hint, "%w", err)
-}
-
-// reasonOf is an error in the words of the lock.
-func reasonOf(err error) string {
-	text := oneLine(err)
-	if runes := []rune(text); len(runes) > 200 {
-		text = string(runes[:200]) + "…"
-	}
-	return text
-}
-
-// cell makes the cell of one platform.
-func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
-	var files []archive.File
-	var artifacts []*source.Artifact
-	contents := map[string]*source.Content{}
-	compiled := false
-	for _, artifact := range a.res.Artifacts {
-		if !slices.Contains(artifact.Platforms, p.Name) {
-			continue
-		}
-		if err := errs[artifact.Identity]; err != nil {
-			return lock.Cell{}, err
-		}
-		c := u.content(artifact)
-		contents[artifact.Key] = c
-		artifacts = append(artifacts, artifact)
-		compiled = compiled || artifact.Compiled
-		for _, f := range c.Files {
-			for _, root := range artifact.Roots() {
-				f := f
-				f.Path = path.Join(root, f.Path)
-				files = append(files, f)
-			}
-		}
-	}
-	if source, ok := a.source.(source.Compiler); ok {
-		if cell, done, err := source.Compile(ctx, a.w, p, artifacts, contents); done || err != nil {
-			return cell, err
-		}
-	}
-	if compiled {
-		binary, err := a.source.Executable(a.w, p, nil, contents)
-		return lock.Cell{Binary: binary}, err
-	}
-	tree := make(source.Tree, len(files))
-	for _, f := range files {
-		tree[f.Path] = f
-	}
-	binary, err := a.source.Executable(a.w, p, tree, contents)
-	if err != nil {
-		return lock.Cell{}, unfit(err)
-	}
-	executable := (&lock.Version{Source: a.w.From.Kind, Platforms: map[string]lock.Cell{p.Name: {Binary: binary}}}).Executable(p.Name)
-	for i := range files {
-		files[i].Exec = files[i].Exec || files[i].Path == executable
-	}
-	hash, err := archive.TreeHash(files)
-	if err != nil {
-		return lock.Cell{}, unfit(err)
-	}
-	if a.w.Include != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
-		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.Under(a.w.Include)))
-	}
-	return lock.Cell{Binary: binary, Tree: hash}, nil
 }

@@ -288,52 +288,65 @@ var decoration = map[string]bool{
 // words reads a line in any other order and with other marks between: a table, a
 // list, "NAME: HEX". It must hold nothing but the name, digests and decoration.
 func (p *sumParser) words(n int, line string) {
-	var digests []string
-	var ours, known, foreign, foreignDigest bool // known and foreign are names of algorithms
-	size, left := 0, 0
+	w := p.count(line)
+	switch {
+	case len(w.digests) == 0 || w.foreign && w.size == 0:
+		if w.ours && p.bare == 0 {
+			p.bare = n
+		}
+	case !w.ours && w.left > 0 && !p.single:
+		p.others++
+	case !w.ours:
+		for _, hex := range w.digests {
+			p.alone = append(p.alone, sumLine{n, hex})
+		}
+	case w.left > 0 || w.foreign:
+		p.err = fmt.Errorf("line %d names %s and something else beside a digest: it can be read in two ways", n, p.name)
+	case w.size > 0 && len(w.digests) == 1 && len(w.digests[0]) != w.size:
+		p.err = fmt.Errorf("line %d gives %s a digest of another length than that of its algorithm", n, p.name)
+	default:
+		for _, hex := range w.digests {
+			p.named = append(p.named, sumLine{n, hex})
+		}
+	}
+}
+
+// sumWords is what the words of a line are.
+type sumWords struct {
+	digests []string
+	ours    bool // the name of the file is among them
+	size    int  // of a digest of the algorithm that is named last, 0 for none
+	foreign bool // another algorithm is named, and none of its digests is there
+	left    int  // words that could mean anything
+}
+
+// count sorts the words of a line by what they are.
+func (p *sumParser) count(line string) (w sumWords) {
+	foreignDigest := false
 	for _, word := range strings.FieldsFunc(line, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,;\"'`=<>()[]{}", r) }) {
 		word = strings.TrimPrefix(strings.TrimRight(word, ":"), "*")
 		if before, after, ok := strings.Cut(word, ":"); ok && p.is(before, false) {
-			ours, word = true, after
+			w.ours, word = true, after
 		}
 		hex, other := digestOf(word)
 		digits, alg := algorithms[normal(word)]
 		switch {
 		case hex != "":
-			digests = append(digests, hex)
+			w.digests = append(w.digests, hex)
 		case other:
 			foreignDigest = true
 		case p.is(word, false):
-			ours = true
+			w.ours = true
 		case alg && digits > 0:
-			known, size = true, digits
+			w.size = digits
 		case alg:
-			foreign = true
+			w.foreign = true
 		case decoration[strings.ToLower(word)], !strings.ContainsFunc(word, unicode.IsLetter):
 		default:
-			left++
+			w.left++
 		}
 	}
 	// The digest beside the name of another algorithm is one of that algorithm.
-	foreign = foreign && !foreignDigest
-	switch {
-	case len(digests) == 0 || foreign && !known:
-		if ours && p.bare == 0 {
-			p.bare = n
-		}
-	case !ours && left > 0 && !p.single:
-		p.others++
-	case !ours:
-		for _, hex := range digests {
-			p.alone = append(p.alone, sumLine{n, hex})
-		}
-	case left > 0 || foreign:
-		p.err = fmt.Errorf("line %d names %s and something else beside a digest: it can be read in two ways", n, p.name)
-	case known && len(digests) == 1 && len(digests[0]) != size:
-		p.err = fmt.Errorf("line %d gives %s a digest of another length than that of its algorithm", n, p.name)
-	default:
-		for _, hex := range digests {
-			p.named = append(p.named, sumLine{n, hex})
-		}
-	}
+	w.foreign = w.foreign && !foreignDigest
+	return w
 }

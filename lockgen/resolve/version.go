@@ -1,0 +1,285 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/mirror"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
+)
+
+// keepTrees takes over from the old lock the trees of what somebody compiled and
+// pushed (lockgen mirror --trees), where it is made of the same files.
+func keepTrees(v, old *lock.Version) {
+	if old == nil {
+		return
+	}
+	for name, cell := range v.Platforms {
+		was := old.Platforms[name]
+		if cell.Binary == "" || cell.Tree != "" || was.Tree == "" || was.Binary != cell.Binary ||
+			mirror.MadeOf(&lock.Entry{Locked: v}, name) != mirror.MadeOf(&lock.Entry{Locked: old}, name) {
+			continue
+		}
+		v.Platforms[name] = was
+	}
+}
+
+// lockVersion makes the version of an attempt whose artifacts are read. Errs
+// are those of the artifacts, by identity.
+func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
+	n := &newVersion{
+		attempt: a, m: u.Manifest, holes: maps.Clone(a.res.Missing), use: map[string][]string{},
+		v: &lock.Version{
+			Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
+			Package: a.w.PackageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
+			Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
+		},
+	}
+	if n.holes == nil {
+		n.holes = map[string]source.Missing{}
+	}
+	cells, cellErrs := make([]lock.Cell, len(a.platforms)), make([]error, len(a.platforms))
+	var making sync.WaitGroup
+	for i, p := range a.platforms {
+		if _, ok := n.holes[p.Name]; !ok {
+			making.Go(func() { cells[i], cellErrs[i] = u.cell(ctx, a, p, errs) })
+		}
+	}
+	making.Wait()
+	for i, p := range a.platforms {
+		if _, ok := n.holes[p.Name]; !ok {
+			n.add(p, cells[i], cellErrs[i])
+		}
+	}
+	if failures := n.fill(); len(failures) > 0 {
+		return nil, failures
+	}
+	if err := u.complete(n); err != nil {
+		return nil, []failure{{w: a.w, err: err}}
+	}
+	return n.v, nil
+}
+
+// A newVersion is a version on its way into the lock.
+type newVersion struct {
+	*attempt
+	m        *manifest.Manifest
+	v        *lock.Version
+	use      map[string][]string       // platforms by the key of a file that they need
+	holes    map[string]source.Missing // platforms that cannot have it
+	unfits   []failure                 // those among them to whom optional is an answer
+	failures []failure
+}
+
+// add takes in the cell of a platform, or why there is none.
+func (n *newVersion) add(p lock.Platform, cell lock.Cell, err error) {
+	var unsupported *source.UnsupportedError
+	var misfit *unfitError
+	switch {
+	case errors.As(err, &unsupported):
+		n.holes[p.Name] = source.Missing{Reason: unsupported.Reason, Err: fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
+	case (n.w.From.Kind == lock.HTTP || n.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
+		n.holes[p.Name] = source.Missing{Reason: "the server has no file for it", Err: err}
+	case errors.As(err, &misfit):
+		n.unfits = append(n.unfits, failure{w: n.w, platform: p.Name, err: orOptional(err, p)})
+		n.holes[p.Name] = source.Missing{Reason: reasonOf(err), Err: err}
+	case err != nil:
+		n.failures = append(n.failures, failure{w: n.w, platform: p.Name, err: err})
+	default:
+		n.v.Platforms[p.Name] = cell
+		for _, artifact := range n.res.Artifacts {
+			if slices.Contains(artifact.Platforms, p.Name) {
+				n.use[artifact.Key] = append(n.use[artifact.Key], p.Name)
+			}
+		}
+	}
+}
+
+// fill gives the other platforms their cells: emulated, or unavailable where that
+// may be.
+func (n *newVersion) fill() []failure {
+	if !n.w.Optional || len(n.use) == 0 {
+		n.failures = append(n.failures, n.unfits...)
+	}
+	if len(n.failures) > 0 {
+		return n.failures
+	}
+	for _, f := range n.unfits {
+		n.res.Notes = append(n.res.Notes, fmt.Sprintf("%s is unavailable on %s, for it is optional: %s", n.w, f.platform, n.holes[f.platform].Reason))
+	}
+	for _, p := range lock.Platforms {
+		if !n.v.Platforms[p.Name].Locked() {
+			n.v.Platforms[p.Name] = n.other(p)
+		}
+	}
+	if len(n.use) == 0 && len(n.failures) == 0 {
+		n.failures = append(n.failures, failure{w: n.w, hole: true, err: fault.Errorf(fault.Usage, "take it out of "+n.m.Name, "no platform can have it")})
+	}
+	return n.failures
+}
+
+// other is the cell of a platform without a tree of its own.
+func (n *newVersion) other(p lock.Platform) lock.Cell {
+	emulated := n.w.Overrides[p.Name].Emulate
+	switch {
+	case emulated != "" && slices.Contains(n.m.Platforms, p.Name) && n.v.Platforms[emulated].Locked():
+		return lock.Cell{Emulate: emulated}
+	case !slices.Contains(n.m.Platforms, p.Name):
+		return plan.UnlistedCell(n.m, n.v.Platforms, p)
+	case slices.Contains(n.m.Platforms, p.Emulates) && n.v.Platforms[p.Emulates].Locked():
+		return lock.Cell{Emulate: p.Emulates}
+	}
+	hole, known := n.holes[p.Name]
+	switch {
+	case known:
+	case emulated != "":
+		hole.Reason = "it emulates " + emulated + ", which has none"
+		hole.Err = fault.Errorf(fault.Usage, "take emulate out of the entry, or write optional = true in it", "%s", hole.Reason)
+	default:
+		hole.Reason = "its runtime " + n.w.Runtime + " is not available for it"
+		hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
+	}
+	if !n.w.Optional {
+		n.failures = append(n.failures, failure{n.w, p.Name, hole.Err, true})
+	}
+	return lock.Cell{Unavailable: hole.Reason}
+}
+
+// complete gives a version its files and what its source says of it, and checks it.
+func (u *update) complete(n *newVersion) error {
+	contents := map[string]*source.Content{}
+	for _, artifact := range n.res.Artifacts {
+		if len(n.use[artifact.Key]) == 0 { // it may not even be there
+			continue
+		}
+		c := u.content(artifact)
+		contents[artifact.Key] = c
+		f := artifact.File
+		f.SHA256, f.Size = c.Digest.SHA256, c.Digest.Size
+		f.Platforms = plan.PlatformsKey(n.use[artifact.Key], n.v.Platforms)
+		n.v.Files[artifact.Key] = f
+		n.v.Trust = weaker(n.v.Trust, artifact.Trust)
+	}
+	n.v.BuildScripts = plan.ScriptsAmong(n.res.BuildScripts, n.v.Files)
+	if src, ok := n.source.(source.Finisher); ok {
+		if err := src.Finish(n.w, n.v, contents); err != nil {
+			return err
+		}
+	}
+	if err := n.v.Validate(); err != nil {
+		return fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)
+	}
+	return u.Rules().KeepsTrust(n.w, n.v)
+}
+
+// weaker is the weaker of two kinds of evidence, where "" for the first is none
+// seen yet.
+func weaker(a, b string) string {
+	if b == "" {
+		b = "registry"
+	}
+	if a == "" || slices.Index(lock.Trusts, b) < slices.Index(lock.Trusts, a) {
+		return b
+	}
+	return a
+}
+
+// An unfitError is the refusal of what came as it was published, for a platform
+// that it does not serve: no sign of other bytes, and no fault of a server.
+type unfitError struct{ error }
+
+func (e *unfitError) Unwrap() error { return e.error }
+
+// unfit marks an error of class [fault.Integrity].
+func unfit(err error) error {
+	if fault.Of(err) != fault.Integrity {
+		return err
+	}
+	return &unfitError{err}
+}
+
+// orOptional adds what an entry can say about it to the hint of an error.
+func orOptional(err error, p lock.Platform) error {
+	hint := fmt.Sprintf("optional = true in the entry makes %s unavailable instead", p.Name)
+	if own := fault.Hint(err); own != "" {
+		hint = own + "; " + hint
+	}
+	return fault.Errorf(fault.Of(err), hint, "%w", err)
+}
+
+// reasonOf is an error in the words of the lock.
+func reasonOf(err error) string {
+	text := oneLine(err)
+	if runes := []rune(text); len(runes) > 200 {
+		text = string(runes[:200]) + "…"
+	}
+	return text
+}
+
+// cell makes the cell of one platform.
+func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
+	var files []archive.File
+	var artifacts []*source.Artifact
+	contents := map[string]*source.Content{}
+	compiled := false
+	for _, artifact := range a.res.Artifacts {
+		if !slices.Contains(artifact.Platforms, p.Name) {
+			continue
+		}
+		if err := errs[artifact.Identity]; err != nil {
+			return lock.Cell{}, err
+		}
+		c := u.content(artifact)
+		contents[artifact.Key] = c
+		artifacts = append(artifacts, artifact)
+		compiled = compiled || artifact.Compiled
+		for _, f := range c.Files {
+			for _, root := range artifact.Roots() {
+				f := f
+				f.Path = path.Join(root, f.Path)
+				files = append(files, f)
+			}
+		}
+	}
+	if source, ok := a.source.(source.Compiler); ok {
+		if cell, done, err := source.Compile(ctx, a.w, p, artifacts, contents); done || err != nil {
+			return cell, err
+		}
+	}
+	if compiled {
+		binary, err := a.source.Executable(a.w, p, nil, contents)
+		return lock.Cell{Binary: binary}, err
+	}
+	tree := make(source.Tree, len(files))
+	for _, f := range files {
+		tree[f.Path] = f
+	}
+	binary, err := a.source.Executable(a.w, p, tree, contents)
+	if err != nil {
+		return lock.Cell{}, unfit(err)
+	}
+	executable := (&lock.Version{Source: a.w.From.Kind, Platforms: map[string]lock.Cell{p.Name: {Binary: binary}}}).Executable(p.Name)
+	for i := range files {
+		files[i].Exec = files[i].Exec || files[i].Path == executable
+	}
+	hash, err := archive.TreeHash(files)
+	if err != nil {
+		return lock.Cell{}, unfit(err)
+	}
+	if a.w.Include != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
+		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.Under(a.w.Include)))
+	}
+	return lock.Cell{Binary: binary, Tree: hash}, nil
+}
