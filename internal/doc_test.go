@@ -22,7 +22,7 @@ func TestMap(t *testing.T) {
 	}
 	_, list, _ := strings.Cut(string(text), "# The packages")
 	var order []string
-	for _, m := range regexp.MustCompile(`(?m)^//\t +?([a-z]+/[a-z]+) |^//\t([a-z]+(?:/[a-z]+)?) `).FindAllStringSubmatch(list, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^//\t +?([a-z]+/[a-z]+) |^//\t([a-z][a-z0-9]*(?:/[a-z]+)?) `).FindAllStringSubmatch(list, -1) {
 		order = append(order, m[1]+m[2])
 	}
 	place := func(path string) int {

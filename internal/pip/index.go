@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pep440"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
@@ -329,7 +330,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		if !slices.Contains(versions, name.Version) {
 			versions = append(versions, name.Version)
 		}
-		if exact != "" && !wheel.SameVersion(exact, name.Version) {
+		if exact != "" && !pep440.Same(exact, name.Version) {
 			continue
 		}
 		if !s.fits(run, f) {
@@ -339,7 +340,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		if fitting++; !passes(s.req.Cooldown, f) {
 			young++
 		}
-		if yes, err := wheel.AllowsPython(f.Python, t.full()); err == nil && !yes {
+		if yes, err := pep440.AllowsPython(f.Python, t.full()); err == nil && !yes {
 			requires = name.Project + " " + name.Version + "\x00" + f.Python
 		}
 	}
@@ -366,7 +367,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 func sourceOf(file, project, version string) bool {
 	base := strings.TrimSuffix(strings.TrimSuffix(file, ".tar.gz"), ".zip")
 	i := strings.LastIndexByte(base, '-')
-	return i > 0 && base != file && lock.NormalProject(base[:i]) == lock.NormalProject(project) && wheel.SameVersion(base[i+1:], version)
+	return i > 0 && base != file && lock.NormalProject(base[:i]) == lock.NormalProject(project) && pep440.Same(base[i+1:], version)
 }
 
 func lastFew(names []string) string {
@@ -431,6 +432,6 @@ func passes(g *cooldown.Rule, f remote.IndexFile) bool {
 	name, err := wheel.ParseName(f.Filename)
 	return err == nil && slices.ContainsFunc(g.Except, func(except string) bool {
 		project, version, _ := strings.Cut(except, "@")
-		return lock.NormalProject(project) == lock.NormalProject(name.Project) && wheel.SameVersion(version, name.Version)
+		return lock.NormalProject(project) == lock.NormalProject(name.Project) && pep440.Same(version, name.Version)
 	})
 }

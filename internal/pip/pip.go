@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pep440"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
@@ -276,7 +277,7 @@ func (r Requirement) series(t Target, asked []Target, closures []Closure) Closur
 	var fits []Target
 	wants := func(t Target) (Wheel, bool) {
 		for _, name := range slices.Sorted(maps.Keys(byName)) {
-			if yes, err := wheel.AllowsPython(byName[name].Python, t.full()); err != nil || !yes {
+			if yes, err := pep440.AllowsPython(byName[name].Python, t.full()); err != nil || !yes {
 				return byName[name], false
 			}
 		}
@@ -375,7 +376,7 @@ func (p *Client) report(ctx context.Context, index Index, req Requirement, targe
 			c.Wheels, c.Err = s.report(data, req.what(targets[i]))
 		}
 		closures = append(closures, c)
-		turns = append(turns, wheel.Turns(targets[i].Python, slices.Collect(maps.Keys(s.heard[i]))...))
+		turns = append(turns, pep440.Turns(targets[i].Python, slices.Collect(maps.Keys(s.heard[i]))...))
 	}
 	return closures, turns, nil
 }

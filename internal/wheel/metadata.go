@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -138,57 +137,4 @@ func headers(text []byte) map[string][]string {
 		fields[last] = append(fields[last], strings.TrimSpace(value))
 	}
 	return fields
-}
-
-// release is the grammar of PEP 440, "Version scheme", appendix B.
-var release = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)` +
-		`(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?([0-9]*))?` +
-		`(?:-([0-9]+)|[-_.]?(post|rev|r)[-_.]?([0-9]*))?` +
-		`(?:[-_.]?(dev)[-_.]?([0-9]*))?(?:[+_]([a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
-})
-
-// SameVersion reports whether two spellings are one version (PEP 440), where a
-// file name may have _ for +.
-func SameVersion(a, b string) bool { return normalVersion(a) == normalVersion(b) }
-
-func normalVersion(v string) string {
-	v = strings.ToLower(strings.TrimSpace(v))
-	m := release().FindStringSubmatch(v)
-	if m == nil {
-		return v
-	}
-	number := func(s string) string {
-		if s = strings.TrimLeft(s, "0"); s == "" {
-			return "0"
-		}
-		return s
-	}
-	numbers := strings.Split(m[2], ".")
-	for i, n := range numbers {
-		numbers[i] = number(n)
-	}
-	for len(numbers) > 1 && numbers[len(numbers)-1] == "0" {
-		numbers = slices.Delete(numbers, len(numbers)-1, len(numbers))
-	}
-	out := number(m[1]) + "!" + strings.Join(numbers, ".")
-	if m[3] != "" {
-		kind := map[string]string{"alpha": "a", "beta": "b", "preview": "rc", "pre": "rc", "c": "rc"}[m[3]]
-		if kind == "" {
-			kind = m[3]
-		}
-		out += kind + number(m[4])
-	}
-	if m[5] != "" {
-		out += ".post" + number(m[5])
-	} else if m[6] != "" {
-		out += ".post" + number(m[7])
-	}
-	if m[8] != "" {
-		out += ".dev" + number(m[9])
-	}
-	if m[10] != "" {
-		out += "+" + strings.NewReplacer("-", ".", "_", ".").Replace(m[10])
-	}
-	return out
 }

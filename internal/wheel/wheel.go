@@ -30,6 +30,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pep440"
 )
 
 // A Name is the file name of a wheel, in its parts.
@@ -74,7 +75,7 @@ func (n Name) tags() []string {
 
 // owns reports whether a name and a version are those of the wheel.
 func (n Name) owns(project, version string) bool {
-	return lock.NormalProject(project) == lock.NormalProject(n.Project) && SameVersion(version, n.Version)
+	return lock.NormalProject(project) == lock.NormalProject(n.Project) && pep440.Same(version, n.Version)
 }
 
 // Limits of the documents of a wheel, in bytes.

@@ -1,10 +1,7 @@
 package plan
 
 import (
-	"cmp"
-	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/pep440"
 )
 
 // A Range is a set of versions that an entry of the manifest allows: "^1.10",
@@ -92,7 +90,7 @@ func CompareVersions(kind, a, b string) int {
 		return lock.CompareVersions(a, b)
 	}
 	if va.python != nil {
-		return va.python.compare(vb.python)
+		return va.python.Compare(*vb.python)
 	}
 	if c := va.place.Compare(vb.place); c != 0 {
 		return c
@@ -109,12 +107,12 @@ func isPre(kind, s string) bool {
 // A version is parsed by the scheme of its source.
 type version struct {
 	place  *semver.Version // where it lies among semantic versions
-	python *pep440         // nil but for pip
+	python *pep440.Version // nil but for pip
 }
 
 func (v version) pre() bool {
 	if v.python != nil {
-		return v.python.pre != "" || v.python.dev >= 0
+		return v.python.IsPre()
 	}
 	return v.place.Prerelease() != ""
 }
@@ -127,114 +125,37 @@ func parseVersion(kind, s string) (version, bool) {
 		v, err := semver.NewVersion(s)
 		return version{place: v}, err == nil
 	}
-	p, ok := parsePEP440(s)
-	if !ok || p.epoch > 0 {
+	p, ok := pep440.Parse(s)
+	if !ok || p.Local != "" || len(s) > 100 {
+		return version{}, false // local versions are not published
+	}
+	if p.Epoch != "0" {
 		// An epoch says that the numbers before it mean something else.
 		return version{}, false
 	}
-	return version{place: p.place(), python: p}, true
-}
-
-// A pep440 is a version of a Python package (PEP 440, "Appendix B"). Local
-// versions are not published and not read.
-type pep440 struct {
-	epoch   uint64
-	release []uint64
-	pre     string // "a", "b", "rc", "" for none
-	preN    int64
-	post    int64 // -1 for none
-	dev     int64 // -1 for none
-}
-
-var pep440Form = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)` +
-		`(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?([0-9]*))?` +
-		`(?:-([0-9]+)|[-_.]?(post|rev|r)[-_.]?([0-9]*))?` +
-		`(?:[-_.]?(dev)[-_.]?([0-9]*))?$`)
-})
-
-func parsePEP440(s string) (*pep440, bool) {
-	m := pep440Form().FindStringSubmatch(strings.ToLower(s))
-	if m == nil || len(s) > 100 {
-		return nil, false
-	}
-	number := func(s string) int64 {
-		n, err := strconv.ParseUint("0"+s, 10, 62)
-		if err != nil {
-			return 1<<62 - 1
-		}
-		return int64(n)
-	}
-	p := &pep440{epoch: uint64(number(m[1])), post: -1, dev: -1}
-	for part := range strings.SplitSeq(m[2], ".") {
-		p.release = append(p.release, uint64(number(part)))
-	}
-	if m[3] != "" {
-		p.pre = map[string]string{"alpha": "a", "beta": "b", "preview": "rc", "pre": "rc", "c": "rc"}[m[3]]
-		p.pre = cmp.Or(p.pre, m[3])
-		p.preN = number(m[4])
-	}
-	if m[5] != "" || m[6] != "" {
-		p.post = number(m[5] + m[7])
-	}
-	if m[8] != "" {
-		p.dev = number(m[9])
-	}
-	return p, true
-}
-
-// key makes the order of PEP 440 one of numbers: epoch, release without zeros
-// at its end, then pre, post and dev, where none of pre is before the first one
-// for a bare dev release and after the last one otherwise.
-func (p *pep440) key() (release []uint64, rest []int64) {
-	release = p.release
-	for len(release) > 0 && release[len(release)-1] == 0 {
-		release = release[:len(release)-1]
-	}
-	pre := map[string]int64{"a": 1, "b": 2, "rc": 3}[p.pre]
-	if p.pre == "" {
-		pre = 4
-		if p.post < 0 && p.dev >= 0 {
-			pre = 0
-		}
-	}
-	dev := p.dev
-	if dev < 0 {
-		dev = 1<<62 - 1
-	}
-	return release, []int64{pre, p.preN, p.post, dev}
-}
-
-func (p *pep440) compare(q *pep440) int {
-	if c := cmp.Compare(p.epoch, q.epoch); c != 0 {
-		return c
-	}
-	releaseP, restP := p.key()
-	releaseQ, restQ := q.key()
-	if c := slices.Compare(releaseP, releaseQ); c != 0 {
-		return c
-	}
-	return slices.Compare(restP, restQ)
+	return version{place: place(p), python: &p}, true
 }
 
 // place is the semantic version that has the same neighbours among those of
 // three numbers.
-func (p *pep440) place() *semver.Version {
+func place(p pep440.Version) *semver.Version {
 	var n [3]uint64
-	copy(n[:], p.release)
-	more := p.post >= 0
-	for i, part := range p.release {
-		more = more || i >= 3 && part > 0
+	more := p.Post != ""
+	for i, part := range p.Release {
+		if i < len(n) {
+			n[i], _ = strconv.ParseUint(string(part), 10, 62) // the largest one for what is larger
+		}
+		more = more || i >= len(n) && part != "0"
 	}
 	pre := ""
 	switch {
 	case more: // behind n, before anything of the next number
 		n[2]++
 		pre = "0"
-	case p.pre != "":
-		pre = fmt.Sprintf("%s.%d", p.pre, p.preN)
-	case p.dev >= 0:
-		pre = fmt.Sprintf("0dev.%d", p.dev)
+	case p.Pre != "":
+		pre = p.Pre + "." + string(p.PreN)
+	case p.Dev != "":
+		pre = "0dev." + string(p.Dev)
 	}
 	return semver.New(n[0], n[1], n[2], pre, "")
 }

@@ -1,4 +1,4 @@
-package wheel
+package pep440
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // AllowsPython reports whether a Requires-Python (PEP 440, "Version specifiers")
 // allows a release of Python, "3.11.4".
 func AllowsPython(requires, python string) (bool, error) {
-	have, ok := numbers(python)
+	have, ok := release(python)
 	if !ok {
 		return false, fmt.Errorf("%q is not a release of Python", python)
 	}
@@ -25,11 +25,11 @@ func AllowsPython(requires, python string) (bool, error) {
 		if m == nil {
 			return false, fmt.Errorf("Requires-Python %q: %q is no version specifier", requires, clause)
 		}
-		want, ok := numbers(m[2])
+		want, ok := release(m[2])
 		if !ok {
 			return false, fmt.Errorf("Requires-Python %q: %q is no version specifier", requires, clause)
 		}
-		order := compare(have, want)
+		order := compareRelease(have, want)
 		if m[4] != "" && order == 0 { // a pre-release is before its release
 			order = 1
 		}
@@ -71,33 +71,13 @@ var clauseForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(===|==|~=|!=|<=|>=|<|>) *v?([0-9]+(?:\.[0-9]+)*)(\.\*)?((?:a|b|c|rc|\.dev|alpha|beta)[0-9]*)?$`)
 })
 
-func numbers(version string) ([]int, bool) {
-	var all []int
-	for part := range strings.SplitSeq(version, ".") {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 0 {
-			return nil, false
-		}
-		all = append(all, n)
+// release is a version of numbers alone.
+func release(version string) ([]Number, bool) {
+	if strings.Trim(version, "0123456789.") != "" {
+		return nil, false
 	}
-	return all, true
-}
-
-// compare is that of versions, whose missing numbers are zero.
-func compare(a, b []int) int {
-	for i := range max(len(a), len(b)) {
-		x, y := 0, 0
-		if i < len(a) {
-			x = a[i]
-		}
-		if i < len(b) {
-			y = b[i]
-		}
-		if x != y {
-			return x - y
-		}
-	}
-	return 0
+	v, ok := Parse(version)
+	return v.Release, ok
 }
 
 // releaseForm finds releases with three numbers in specifiers and markers.
