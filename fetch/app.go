@@ -36,8 +36,8 @@ type app struct {
 	counts    counts
 
 	transfer *ui.Transfer
-	origin   once[*origin.Origins]
-	tiers    once[*mirror.Tiers]
+	origins  func() *origin.Origins // where files come from
+	tiers    func() *mirror.Tiers
 }
 
 // open prepares what every command needs.
@@ -47,6 +47,7 @@ func (a *app) open() error {
 		return err
 	}
 	a.host = host
+	a.origins, a.tiers = sync.OnceValue(a.newOrigins), sync.OnceValue(a.newTiers)
 	if a.store, err = store.Open(a.opts.cacheDir); err != nil {
 		return err
 	}
@@ -62,21 +63,18 @@ func (a *app) open() error {
 	return nil
 }
 
-// origins is where files come from, made when it is asked for.
-func (a *app) origins() *origin.Origins {
-	return a.origin.get(func() *origin.Origins {
-		a.transfer = a.ui.Transfer()
-		return &origin.Origins{
-			Dir: a.dir, Registries: a.registries, Mirrors: a.mirrors, Policy: &a.policy, Store: a.store, Detail: a.ui.Detail,
-			Remote: remote.Options{
-				Offline:    a.opts.offline,
-				UserAgent:  "buck2-protobuf-fetch",
-				Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
-				Credential: remote.Netrc(os.Getenv),
-			},
-			NPM: a.npm, Go: a.installer.Go,
-		}
-	})
+func (a *app) newOrigins() *origin.Origins {
+	a.transfer = a.ui.Transfer()
+	return &origin.Origins{
+		Dir: a.dir, Registries: a.registries, Mirrors: a.mirrors, Policy: &a.policy, Store: a.store, Detail: a.ui.Detail,
+		Remote: remote.Options{
+			Offline:    a.opts.offline,
+			UserAgent:  "buck2-protobuf-fetch",
+			Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
+			Credential: remote.Netrc(os.Getenv),
+		},
+		NPM: a.npm, Go: a.installer.Go,
+	}
 }
 
 // npm is the npm that is asked for the default registry where this machine has
@@ -101,15 +99,4 @@ func (a *app) close() {
 	if a.transfer != nil {
 		a.transfer.Done()
 	}
-}
-
-// once makes a value when it is first asked for.
-type once[T any] struct {
-	once sync.Once
-	v    T
-}
-
-func (o *once[T]) get(f func() T) T {
-	o.once.Do(func() { o.v = f() })
-	return o.v
 }

@@ -64,7 +64,7 @@ func (a *app) bundle(ctx context.Context, name string) ([]string, error) {
 		return specs, nil
 	}
 	if a.opts.from != "" {
-		return a.tiers.get(a.bringing).Bundle(ctx, a.mirrors[0].To, name)
+		return a.tiers().Bundle(ctx, a.mirrors[0].To, name)
 	}
 	known := slices.Sorted(maps.Keys(a.bundles))
 	hint := "write it into plugins.toml, below [bundles]"

@@ -12,7 +12,7 @@ import (
 )
 
 // bringing is the order in which bytes are looked for: mirrors, then the origin.
-func (a *app) bringing() *mirror.Tiers {
+func (a *app) newTiers() *mirror.Tiers {
 	return &mirror.Tiers{
 		Mirrors: a.mirrors, Dir: a.dir, Offline: a.opts.offline,
 		OCI: func() *oci.Client { return a.origins().OCI() },
@@ -39,15 +39,15 @@ func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store
 	f := e.Locked.Files[key]
 	a.origins()
 	a.transfer.Expect(f.Label(key), f.Size)
-	return a.tiers.get(a.bringing).File(ctx, e, key, in)
+	return a.tiers().File(ctx, e, key, in)
 }
 
 // ready brings the ready folder of an entry from a mirror.
 func (a *app) ready(ctx context.Context, e *lock.Entry, served, dir string) error {
-	return a.tiers.get(a.bringing).Tree(ctx, a.store, e, served, dir)
+	return a.tiers().Tree(ctx, a.store, e, served, dir)
 }
 
 // local reports whether a file is in a folder among the mirrors.
 func (a *app) local(ctx context.Context, e *lock.Entry, key string) bool {
-	return a.tiers.get(a.bringing).Local(ctx, e, key)
+	return a.tiers().Local(ctx, e, key)
 }

@@ -39,7 +39,7 @@ func (i *Installer) Copy(ctx context.Context, e *lock.Entry, platform, dir strin
 		}
 		i.detail("%s was changed in the cache (%v); making it anew", e, err)
 		i.Store.Doubt(tree)
-		i.forget(from)
+		i.forget(e, platform)
 		if err := os.RemoveAll(dir); err != nil {
 			return cell, err
 		}
@@ -56,12 +56,8 @@ func treeOf(files []archive.File) string {
 }
 
 // forget makes Tree look at a folder again.
-func (i *Installer) forget(dir string) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for stamp, had := range i.had {
-		if had == dir {
-			delete(i.had, stamp)
-		}
+func (i *Installer) forget(e *lock.Entry, platform string) {
+	if cell, served, err := e.Locked.Cell(platform); err == nil {
+		i.trees.Forget(i.stamp(e, served, cell))
 	}
 }

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
@@ -63,13 +62,12 @@ type Installer struct {
 	// in the same way.
 	Observe func(Event)
 
-	npms   once.Map[string, *npm.Client]           // by runtime
-	nodes  once.Map[string, *managers.NodeManager] // by runtime
-	making singleflight.Group                      // of folders, by stamp
+	npms  once.Map[string, *npm.Client]           // by runtime
+	nodes once.Map[string, *managers.NodeManager] // by runtime
+	trees once.Map[string, string]                // folders, by stamp
 
 	mu     sync.Mutex
 	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
-	had    map[string]string       // by stamp: the folder that Tree returned before
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -93,28 +91,15 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 		}
 		return dir, cell, nil
 	}
-	stamp := i.stamp(e, served, cell)
-	i.mu.Lock()
-	dir = i.had[stamp]
-	i.mu.Unlock()
-	for dir == "" {
-		mine := false
-		made, err, _ := i.making.Do(stamp, func() (any, error) {
-			mine = true
-			return i.tree(ctx, e, platform, served, cell, stamp)
-		})
-		switch {
-		case err == nil:
-			dir = made.(string)
-		case mine || ctx.Err() != nil || !errors.Is(err, context.Canceled): // else who made it was not to go on
-			return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
-		}
+	dir, err = i.trees.Succeed(i.stamp(e, served, cell), func() (string, error) { return i.tree(ctx, e, platform, served, cell) })
+	if err != nil {
+		return "", cell, fmt.Errorf("%s for %s: %w", e, platform, err)
 	}
 	return dir, cell, nil
 }
 
 // tree is Tree for a folder that this process did not have before.
-func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served string, cell lock.Cell, stamp string) (string, error) {
+func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served string, cell lock.Cell) (string, error) {
 	if i.Offline {
 		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
 			return "", fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
@@ -140,12 +125,6 @@ func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served st
 	if !built {
 		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.had == nil {
-		i.had = map[string]string{}
-	}
-	i.had[stamp] = dir
 	return dir, nil
 }
 

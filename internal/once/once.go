@@ -10,9 +10,6 @@ import (
 // A Map holds the results of [Map.Do] by their key. The zero Map is ready to be
 // used, and a Map may not be copied.
 type Map[K comparable, V any] struct {
-	// Retry forgets every failure, so that whoever asks next tries again.
-	Retry bool
-
 	mu    sync.Mutex
 	calls map[K]*call[V]
 }
@@ -29,7 +26,13 @@ type call[V any] struct {
 //
 // The end of a context is never remembered: whoever waits for a call that was
 // cancelled, or that panicked, runs its own f.
-func (m *Map[K, V]) Do(key K, f func() (V, error)) (V, error) {
+func (m *Map[K, V]) Do(key K, f func() (V, error)) (V, error) { return m.do(key, f, true) }
+
+// Succeed is [Map.Do], but remembers no failure: who is waiting gets it, and who
+// asks later runs its own f.
+func (m *Map[K, V]) Succeed(key K, f func() (V, error)) (V, error) { return m.do(key, f, false) }
+
+func (m *Map[K, V]) do(key K, f func() (V, error), failures bool) (V, error) {
 	for {
 		m.mu.Lock()
 		c := m.calls[key]
@@ -40,7 +43,7 @@ func (m *Map[K, V]) Do(key K, f func() (V, error)) (V, error) {
 			c = &call[V]{done: make(chan struct{})}
 			m.calls[key] = c
 			m.mu.Unlock()
-			return m.run(key, c, f)
+			return m.run(key, c, f, failures)
 		}
 		m.mu.Unlock()
 		if <-c.done; c.kept {
@@ -49,18 +52,27 @@ func (m *Map[K, V]) Do(key K, f func() (V, error)) (V, error) {
 	}
 }
 
-func (m *Map[K, V]) run(key K, c *call[V], f func() (V, error)) (V, error) {
+// Forget makes the next caller of [Map.Do] for a key run its own f.
+func (m *Map[K, V]) Forget(key K) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.calls, key)
+}
+
+func (m *Map[K, V]) run(key K, c *call[V], f func() (V, error), failures bool) (V, error) {
 	remember := false
 	defer func() {
 		if !remember {
 			m.mu.Lock()
-			delete(m.calls, key)
+			if m.calls[key] == c {
+				delete(m.calls, key)
+			}
 			m.mu.Unlock()
 		}
 		close(c.done)
 	}()
 	c.value, c.err = f()
 	c.kept = !errors.Is(c.err, context.Canceled) && !errors.Is(c.err, context.DeadlineExceeded)
-	remember = c.kept && (c.err == nil || !m.Retry)
+	remember = c.kept && (c.err == nil || failures)
 	return c.value, c.err
 }

@@ -48,9 +48,13 @@ func TestErrors(t *testing.T) {
 		{fmt.Errorf("x: %w", context.Canceled), false, 2},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), false, 2},
 	} {
-		m, calls := Map[int, int]{Retry: tt.retry}, 0
+		m, calls := Map[int, int]{}, 0
+		do := m.Do
+		if tt.retry {
+			do = m.Succeed
+		}
 		for range 2 {
-			if _, err := m.Do(1, func() (int, error) { calls++; return 0, tt.err }); err != tt.err {
+			if _, err := do(1, func() (int, error) { calls++; return 0, tt.err }); err != tt.err {
 				t.Errorf("%v became %v", tt.err, err)
 			}
 		}
@@ -83,5 +87,25 @@ func TestCancelled(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestForget(t *testing.T) {
+	t.Parallel()
+	var m Map[string, int]
+	calls := 0
+	count := func() (int, error) { calls++; return calls, nil }
+	for i, want := range []int{1, 1, 2} {
+		if i == 2 {
+			m.Forget("a")
+		}
+		if got, _ := m.Do("a", count); got != want {
+			t.Errorf("call %d: %d, want %d", i, got, want)
+		}
+	}
+	// Forgotten while it runs: who asks next does not get what is stale.
+	_, _ = m.Do("b", func() (int, error) { m.Forget("b"); return 7, nil })
+	if got, _ := m.Do("b", func() (int, error) { return 8, nil }); got != 8 {
+		t.Errorf("got %d, which was forgotten", got)
 	}
 }

@@ -36,12 +36,12 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -127,7 +127,7 @@ type Client struct {
 	// connections, or one could lend the other what it may not have.
 	open, guarded *http.Transport
 	// certified are transports with a client's certificate, by its bytes.
-	certified sync.Map // string -> *Client
+	certified once.Map[string, *Client]
 }
 
 // EnvironmentProxy is the proxy for a URL that the environment names
@@ -183,15 +183,13 @@ func newClient(o Options, proxy func(*url.URL) (*url.URL, error)) *Client {
 func (c *Client) transport(certificate *tls.Certificate, public bool) *http.Transport {
 	if certificate != nil {
 		key := string(bytes.Join(certificate.Certificate, nil))
-		made, ok := c.certified.Load(key)
-		if !ok {
+		c, _ = c.certified.Do(key, func() (*Client, error) {
 			with := &Client{open: c.open.Clone(), guarded: c.guarded.Clone()}
 			for _, t := range []*http.Transport{with.open, with.guarded} {
 				t.TLSClientConfig.Certificates = []tls.Certificate{*certificate}
 			}
-			made, _ = c.certified.LoadOrStore(key, with)
-		}
-		c = made.(*Client)
+			return with, nil
+		})
 	}
 	if public {
 		return c.guarded

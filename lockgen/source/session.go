@@ -80,7 +80,6 @@ func NewSession(m *manifest.Manifest, old *lock.Lock, settings Settings) *Sessio
 	}
 	settings.Now = settings.Now.UTC()
 	s := &Session{Settings: settings, Manifest: m, Old: old, Locked: old}
-	s.sources.Retry, s.listers.Retry = true, true // what could not be made is tried again by the next who asks
 	s.origins = &origin.Origins{
 		Dir: s.Dir, Registries: m.Registries, Mirrors: m.Mirrors, Policy: &m.Policy, Store: s.Store, Detail: func(f string, a ...any) { s.UI.Detail(f, a...) },
 		Remote: remote.Options{
@@ -155,7 +154,7 @@ func (s *Session) Getenv(name string) string {
 
 // Source returns the source of a kind, with the client program that it needs.
 func (s *Session) Source(ctx context.Context, kind string) (Source, error) {
-	return s.sources.Do(kind, func() (Source, error) { return s.newSource(ctx, kind) })
+	return s.sources.Succeed(kind, func() (Source, error) { return s.newSource(ctx, kind) })
 }
 
 // Lister returns the source of a kind to be asked which versions there are. For
@@ -164,7 +163,7 @@ func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
 	if kind != lock.NPM {
 		return s.Source(ctx, kind)
 	}
-	return s.listers.Do(kind, func() (Source, error) {
+	return s.listers.Succeed(kind, func() (Source, error) {
 		n, err := s.origins.NPMBy(ctx, s.findNPM)
 		if err != nil {
 			return nil, err
