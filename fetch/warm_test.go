@@ -229,7 +229,7 @@ func TestInstallDamaged(t *testing.T) {
 			t.Errorf("%s: %d %s", names[i%len(names)], status, stderr)
 		}
 		if !isTree(t, tree, filepath.Base(tree)) {
-			t.Error("the cache was not mended")
+			t.Error("the cache was not repaired")
 		}
 	}
 	t.Logf("installed folders: %d of %d wrong", wrong, tried)

@@ -3,13 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
-	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -278,7 +279,7 @@ func artifactCases() []conformanceCase {
 			}
 		}}
 	}
-	mended := func(name string, f fake.Fault) conformanceCase {
+	repaired := func(name string, f fake.Fault) conformanceCase {
 		return conformanceCase{name: name, run: func(r *ring, _ string) {
 			r.server.Fault(r.artifact, f.Once())
 			r.locks()
@@ -301,9 +302,9 @@ func artifactCases() []conformanceCase {
 		refused("artifact redirected for ever", fault.Upstream, []string{"redirects"}, fake.RedirectLoop()),
 		refused("artifact endless", fault.Integrity, []string{"more than"}, fake.Endless()),
 		refused("artifact slow", fault.Upstream, []string{"too slowly"}, fake.Slow(1, 100*time.Millisecond)),
-		mended("artifact 500 once", fake.Status(500)),
-		mended("artifact reset once", fake.Reset(50)),
-		mended("artifact cut once", fake.Truncate(50)),
+		repaired("artifact 500 once", fake.Status(500)),
+		repaired("artifact reset once", fake.Reset(50)),
+		repaired("artifact cut once", fake.Truncate(50)),
 		{name: "artifact interrupted", run: func(r *ring, _ string) { r.interrupted(r.artifact) }},
 	}
 }

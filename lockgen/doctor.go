@@ -96,7 +96,7 @@ the oldest that serve, and says which plugins of the lock need them; tries the
 cache; shows proxies (without passwords), the registries that clients are
 configured with, and the settings of Buck2 that our rules depend on. Nothing is
 changed and nobody is called. What the lock needs and the machine lacks ends
-with exit status 7 and the command that mends it.`,
+with exit status 7 and the command that repairs it.`,
 	Example: `lockgen doctor
 lockgen doctor --json
 lockgen doctor --manager cargo --min-version 1.70.0`,

@@ -80,10 +80,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	if len(args) != 1 {
 		return fault.Errorf(fault.Usage, "write: lockgen explain NAME[@VERSION]", "lockgen explain takes one plugin")
 	}
-	if err := p.locate(); err != nil {
-		return err
-	}
-	m, _, err := manifest.Read(p.manifest)
+	m, err := p.readManifest()
 	if err != nil {
 		return err
 	}

@@ -155,6 +155,15 @@ func (p *program) locate() error {
 	return nil
 }
 
+// readManifest is the manifest of this run.
+func (p *program) readManifest() (*manifest.Manifest, error) {
+	if err := p.locate(); err != nil {
+		return nil, err
+	}
+	m, _, err := manifest.Read(p.manifest)
+	return m, err
+}
+
 // locateOrNew is locate, where create for a manifest that is not there yet: that
 // will be in the working directory unless given.
 func (p *program) locateOrNew(create bool) error {

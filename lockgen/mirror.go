@@ -71,10 +71,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 			return err
 		}
 	}
-	if err := p.locate(); err != nil {
-		return err
-	}
-	m, _, err := manifest.Read(p.manifest)
+	m, err := p.readManifest()
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -28,10 +27,7 @@ lockgen outdated --json`,
 
 // runOutdated writes nothing but to the store, where npm may come from.
 func runOutdated(ctx context.Context, p *program, _ []string) error {
-	if err := p.locate(); err != nil {
-		return err
-	}
-	m, _, err := manifest.Read(p.manifest)
+	m, err := p.readManifest()
 	if err != nil {
 		return err
 	}

@@ -47,10 +47,7 @@ func runReport(ctx context.Context, p *program, _ []string) error {
 	if p.output == "" {
 		return fault.Errorf(fault.Usage, "write: lockgen report --html FILE", "lockgen report does not know where to write")
 	}
-	if err := p.locate(); err != nil {
-		return err
-	}
-	m, _, err := manifest.Read(p.manifest)
+	m, err := p.readManifest()
 	if err != nil {
 		return err
 	}

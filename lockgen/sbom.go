@@ -45,10 +45,7 @@ lockgen sbom --format spdx --output plugins.spdx.json`,
 }
 
 func runSBOM(_ context.Context, p *program, _ []string) error {
-	if err := p.locate(); err != nil {
-		return err
-	}
-	m, _, err := manifest.Read(p.manifest)
+	m, err := p.readManifest()
 	if err != nil {
 		return err
 	}

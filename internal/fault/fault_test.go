@@ -20,7 +20,7 @@ func TestOf(t *testing.T) {
 		{"plain", errors.New("x"), Internal, ""},
 		{"classified", Errorf(Integrity, "try again", "x"), Integrity, "try again"},
 		{"wrapped", fmt.Errorf("outer: %w", Errorf(Lock, "run lockgen update", "x")), Lock, "run lockgen update"},
-		{"outermost class wins, inner mend is kept", Errorf(Upstream, "", "all failed: %w", Errorf(Integrity, "look", "x")), Upstream, "look"},
+		{"outermost class wins, inner hint is kept", Errorf(Upstream, "", "all failed: %w", Errorf(Integrity, "look", "x")), Upstream, "look"},
 		{"joined", errors.Join(Errorf(Policy, "", "a"), Errorf(Lock, "", "b")), Policy, ""},
 		{"interrupt", fmt.Errorf("downloading: %w", context.Canceled), Interrupted, ""},
 		{"operating system", fmt.Errorf("opening: %w", missing), Machine, "see whether it was moved or removed, then run this again"},
@@ -29,7 +29,7 @@ func TestOf(t *testing.T) {
 			t.Errorf("%s: Of = %v, want %v", tt.name, got, tt.want)
 		}
 		if got := Hint(tt.err); got != tt.hint {
-			t.Errorf("%s: Mend = %q, want %q", tt.name, got, tt.hint)
+			t.Errorf("%s: hint = %q, want %q", tt.name, got, tt.hint)
 		}
 	}
 }

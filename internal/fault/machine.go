@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net"
@@ -12,21 +13,40 @@ import (
 // alone, whoever was asked for what.
 type reason struct {
 	errs []error
+	why  string
 	hint string
+	at   string // the hint where the folder is known, which stands for %s
 }
 
 func reasons() []reason {
 	const place = " (the cache: BUCK2_PROTOBUF_CACHE_DIR; scratch files: TMPDIR)"
 	return []reason{
-		{append([]error{syscall.EMFILE}, tooManyFiles...), "let it open more files: ulimit -n 4096"},
-		{[]error{syscall.ENFILE}, "end other programs: this machine has too many files open"},
-		{append([]error{syscall.ENOSPC}, diskFull...), "make room on the disk, or use another one" + place},
-		{[]error{syscall.EDQUOT}, "make room: your quota of this disk is used up; or use another disk" + place},
-		{append([]error{syscall.EROFS}, writeProtected...), "use a folder that can be written" + place},
-		{[]error{syscall.EIO}, "see whether the disk is damaged, or use another one" + place},
-		{[]error{syscall.ENOMEM, syscall.ENOBUFS}, "end other programs, or give this machine or container more memory"},
-		{[]error{syscall.EACCES, syscall.EPERM, fs.ErrPermission}, "see that this user may read and write what it names (ls -ld), and that no sandbox forbids it"},
+		{append([]error{syscall.EMFILE}, tooManyFiles...), "too many open files", "let it open more files: ulimit -n 4096", ""},
+		{[]error{syscall.ENFILE}, "too many open files", "end other programs: this machine has too many files open", ""},
+		{append([]error{syscall.ENOSPC}, diskFull...), "the disk is full", "make room on the disk, or use another one" + place, "free space on the disk of %s"},
+		{[]error{syscall.EDQUOT}, "the disk quota is used up", "make room: your quota of this disk is used up; or use another disk" + place, "free space on the disk of %s, or raise your quota of it"},
+		{append([]error{syscall.EROFS}, writeProtected...), "the file system is read-only", "use a folder that can be written" + place, "make %s writable"},
+		{[]error{syscall.EIO}, "the disk fails", "see whether the disk is damaged, or use another one" + place, "see whether the disk of %s is damaged"},
+		{[]error{syscall.ENOLCK}, "the file system has no locks", "move the cache to a local disk: BUCK2_PROTOBUF_CACHE_DIR", "move the cache to a local disk"},
+		{[]error{syscall.ENOMEM, syscall.ENOBUFS}, "memory is short", "end other programs, or give this machine or container more memory", ""},
+		{[]error{syscall.EACCES, syscall.EPERM, fs.ErrPermission}, "permission is missing", "see that this user may read and write what it names (ls -ld), and that no sandbox forbids it", "make %s writable"},
 	}
+}
+
+// Disk classifies an error of the file system below dir. Alternative ends
+// the hint.
+func Disk(err error, dir, alternative string) error {
+	why, hint := "cannot write", "make "+dir+" writable"
+	if r := machineReason(err); r != nil {
+		why, hint = r.why, strings.ReplaceAll(cmp.Or(r.at, r.hint), "%s", dir)
+	}
+	if alternative != "" {
+		hint += ", " + alternative
+	}
+	if !strings.Contains(err.Error(), dir) { // the errors of os.Root are relative
+		return Errorf(Machine, hint, "%s: %s: %w", dir, why, err)
+	}
+	return Errorf(Machine, hint, "%s: %w", why, err)
 }
 
 // IsMachine reports whether the operating system refused for a reason of this

@@ -128,7 +128,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			return nil, connectFailure(r, err, chain)
 		}
 		// Through a proxy we do not see who answers.
-		proxy, _ := c.proxy(u)
+		proxy, _ := c.o.Proxy(u)
 		public = public || !isPrivateName(u.Hostname()) && (proxy != nil || !privatePeer.Load())
 		switch resp.StatusCode {
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -194,7 +194,7 @@ func (c *Client) guardedDial(d *net.Dialer) func(ctx context.Context, network, a
 	proxies := map[string]bool{}
 	for _, scheme := range []string{"https", "http"} {
 		// A documentation host (RFC 2606): is there a proxy for the internet?
-		if p, _ := c.proxy(&url.URL{Scheme: scheme, Host: "example.com"}); p != nil {
+		if p, _ := c.o.Proxy(&url.URL{Scheme: scheme, Host: "example.com"}); p != nil {
 			port := p.Port()
 			if port == "" {
 				port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[p.Scheme]

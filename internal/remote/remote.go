@@ -120,8 +120,7 @@ type Options struct {
 // A Client fetches. It is safe for concurrent use and keeps connections, so
 // make one and share it.
 type Client struct {
-	o     Options
-	proxy func(*url.URL) (*url.URL, error)
+	o Options
 	// open connects to whatever it is told; guarded refuses addresses that are
 	// not public, and serves redirects that a public host sent. They share no
 	// connections, or one could lend the other what it may not have.
@@ -138,9 +137,7 @@ func EnvironmentProxy(u *url.URL) (*url.URL, error) {
 
 // New makes a client. The proxies of the environment (HTTPS_PROXY, NO_PROXY, …)
 // are read here, once.
-func New(o Options) *Client { return newClient(o, httpproxy.FromEnvironment().ProxyFunc()) }
-
-func newClient(o Options, proxy func(*url.URL) (*url.URL, error)) *Client {
+func New(o Options) *Client {
 	setDefault(&o.UserAgent, "buck2-protobuf")
 	setDefault(&o.Attempts, 4)
 	t := &o.Timeouts
@@ -153,13 +150,13 @@ func newClient(o Options, proxy func(*url.URL) (*url.URL, error)) *Client {
 	setDefault(&t.RetryWait, 500*time.Millisecond)
 	setDefault(&t.RetryAfter, 30*time.Second)
 
-	if o.Proxy != nil {
-		proxy = o.Proxy
+	if o.Proxy == nil {
+		o.Proxy = httpproxy.FromEnvironment().ProxyFunc()
 	}
-	c := &Client{o: o, proxy: proxy}
+	c := &Client{o: o}
 	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
 	c.open = &http.Transport{
-		Proxy:                  func(r *http.Request) (*url.URL, error) { return c.proxy(r.URL) },
+		Proxy:                  func(r *http.Request) (*url.URL, error) { return c.o.Proxy(r.URL) },
 		DialContext:            dialer.DialContext,
 		OnProxyConnectResponse: proxyAnswer,
 		TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},

@@ -203,7 +203,7 @@ func TestStatuses(t *testing.T) {
 		check(t, err, fault.Upstream, strconv.Itoa(code))
 	}
 	if len(told) < 7 {
-		t.Errorf("only %d mends for all statuses", len(told))
+		t.Errorf("only %d hints for all statuses", len(told))
 	}
 }
 

@@ -23,7 +23,8 @@ type Way struct {
 	CAFile string
 }
 
-// By returns a client that is like c and reaches servers by w. A file that holds
+// By returns a client that is like c and reaches servers by w, which goes before
+// [Options.Proxy]. A file that holds
 // no certificate and a proxy that is none are of class Machine.
 func (c *Client) By(w Way) (*Client, error) {
 	if w == (Way{}) {
@@ -56,5 +57,6 @@ func (c *Client) By(w Way) (*Client, error) {
 	}
 	env := httpproxy.FromEnvironment()
 	env.HTTPProxy, env.HTTPSProxy = address, address
-	return newClient(o, env.ProxyFunc()), nil
+	o.Proxy = env.ProxyFunc()
+	return New(o), nil
 }

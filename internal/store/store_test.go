@@ -368,7 +368,7 @@ func TestBlobDamage(t *testing.T) {
 			}
 		}
 	}
-	// Mode 0000 is mended in place.
+	// Mode 0000 is repaired in place.
 	if err := os.Chmod(name, 0); err != nil {
 		t.Fatal(err)
 	}

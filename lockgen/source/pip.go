@@ -333,7 +333,7 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 // Upstream asks for the page of each project.
 func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
 	project := func(key string) string {
-		name, _, _ := strings.Cut(key, "-") // PEP 427
+		name, _ := lock.KindOf(lock.Pip).PackageOf(key, v.Files[key])
 		return name
 	}
 	var projects []string
