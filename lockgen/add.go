@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -25,9 +26,10 @@ import (
 var addVerb = &cli.Verb[program]{
 	Name: "add", Args: "NAME[@VERSION]…", Short: "ask for plugins and lock them",
 	Long: `Writes the version into plugins.toml, beside versions that are there, keeping
-comments and order, then locks this plugin alone. Without a version it is the
-newest one that [policy] allows, written as an exact version; a range is written
-as it is. When the plugin cannot be locked, plugins.toml stays as it was.
+comments and order, then locks this plugin alone, with the first one also all
+else that plugins.toml asks for. Without a version it is the newest one that
+[policy] allows, written as an exact version; a range is written as it is. When
+the plugin cannot be locked, plugins.toml stays as it was.
 
 What runs or compiles the plugin (node, go) is added as well, where plugins.toml
 does not ask for it. Where there is no plugins.toml, here or above, one is made
@@ -106,6 +108,17 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 	for _, spec := range a.args {
 		if err := a.add(ctx, spec, ""); err != nil {
 			return nil, err
+		}
+	}
+	if o.Old == nil || len(o.Old.Plugins) == 0 { // the first lock has all that is asked for
+		m, err := manifest.Parse(a.manifest, a.data)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
+			if !slices.ContainsFunc(c.names, func(spec string) bool { return strings.HasPrefix(spec+"@", name+"@") }) {
+				c.names = append(c.names, name)
+			}
 		}
 	}
 	return a.data, nil

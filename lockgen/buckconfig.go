@@ -9,67 +9,30 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
-// A buckconfig is the configuration of the Buck2 project that a folder lies in,
-// as far as files of the project say it: .buckconfig.d, .buckconfig and
-// .buckconfig.local, later ones first. Files that they include are not read.
+// A buckconfig is the Buck2 project that a folder lies in.
 type buckconfig struct {
-	root   string // the folder of the project
-	file   string // its .buckconfig, "" where there is no project
-	values map[string]string
+	*project.Project       // nil where there is none
+	broken           error // what could not be read of it
 }
 
-func (c *buckconfig) found() bool { return c.file != "" }
+func (c *buckconfig) found() bool { return c.Project != nil }
 
-// get returns a setting, "" where it is not set.
-func (c *buckconfig) get(section, key string) string { return c.values[section+"."+key] }
-
-// readBuckconfig looks for the project as Buck2 does: the outermost folder with
-// a .buckconfig, but none above one with a .buckroot, and never the home.
-func readBuckconfig(dir string) *buckconfig {
-	c := &buckconfig{values: map[string]string{}}
-	home, _ := os.UserHomeDir()
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, ".buckconfig")); err == nil && dir != home {
-			c.root, c.file = dir, filepath.Join(dir, ".buckconfig")
-		}
-		if _, err := os.Stat(filepath.Join(dir, ".buckroot")); err == nil || dir == filepath.Dir(dir) {
-			break
-		}
-	}
+// get returns a setting, "" where it is not set or there is no project.
+func (c *buckconfig) get(section, key string) string {
 	if !c.found() {
-		return c
+		return ""
 	}
-	files, _ := filepath.Glob(filepath.Join(c.root, ".buckconfig.d", "*"))
-	slices.Sort(files)
-	for _, name := range append(files, c.file, c.file+".local") {
-		if data, err := os.ReadFile(name); err == nil {
-			c.parse(string(data))
-		}
-	}
-	return c
+	return c.Get(section, key)
 }
 
-// parse reads the INI dialect of Buck2: comments are lines of their own, and a
-// backslash at the end of a line joins the next one.
-func (c *buckconfig) parse(text string) {
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\\\n", "")
-	section := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || line[0] == ';' {
-			continue
-		}
-		if line[0] == '[' && strings.HasSuffix(line, "]") {
-			section = strings.TrimSpace(line[1 : len(line)-1])
-			continue
-		}
-		if key, value, ok := strings.Cut(line, "="); ok {
-			c.values[section+"."+strings.TrimSpace(key)] = strings.TrimSpace(value)
-		}
-	}
+func readBuckconfig(dir string) *buckconfig {
+	p, err := project.Find(dir)
+	return &buckconfig{p, err}
 }
 
 // findings judges the settings that our rules depend on.
@@ -77,8 +40,12 @@ func (c *buckconfig) findings(s *store.Store) []finding {
 	if !c.found() {
 		return []finding{{isAbsent, "project", "no .buckconfig here or above", "", ""}}
 	}
+	at := finding{isGood, "project", c.Root, "", ""}
+	if c.broken != nil {
+		at.State, at.Why, at.Hint = isNote, c.broken.Error(), fault.Hint(c.broken)
+	}
 	return []finding{
-		{isGood, "project", c.root, "", ""},
+		at,
 		c.digests(), c.sqlite(), c.execution(), c.cacheDir(s), c.manager(), unzip(),
 	}
 }
@@ -125,7 +92,7 @@ func (c *buckconfig) execution() finding {
 		folder = filepath.Join(path, folder)
 	}
 	local := regexp.MustCompile(`local_enabled\s*=\s*True`)
-	names, _ := filepath.Glob(filepath.Join(c.root, filepath.FromSlash(folder), "*"))
+	names, _ := filepath.Glob(filepath.Join(c.Root, filepath.FromSlash(folder), "*"))
 	for _, name := range names {
 		if data, err := os.ReadFile(name); err == nil && local.Match(data) {
 			f.Why = "has local_enabled = True in " + name

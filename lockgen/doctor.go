@@ -236,7 +236,7 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 	}
 	if config.found() { // who works without Buck2 does without both
 		use(false, "//:fetch (Buck2 builds it from source)", "go")
-		use(false, config.file, "buck2")
+		use(false, config.File, "buck2")
 	}
 	for _, chosen := range []struct {
 		who, manager string

@@ -245,7 +245,7 @@ func TestDoctorBuck2(t *testing.T) {
 	t.Chdir(p.path("below"))
 	p.says(0, []string{
 		"ok    project                            " + p.dir,
-		"note  [buck2] digest_algorithms          BLAKE3,     SHA1", "without it every new daemon downloads at once",
+		"note  [buck2] digest_algorithms          BLAKE3, SHA1", "without it every new daemon downloads at once",
 		"note  [buck2] sqlite_materializer_state  false",
 		"note  [build] execution_platforms        root//platforms:exec", "no platform with local_enabled = True was found",
 		"note  [buck2_protobuf] cache_dir         /var/cache/elsewhere", "hint: export BUCK2_PROTOBUF_CACHE_DIR=/var/cache/elsewhere",

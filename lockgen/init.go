@@ -1,28 +1,57 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/pflag"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 var initVerb = &cli.Verb[program]{
-	Name: "init", Short: "write a starter plugins.toml, and .gitattributes",
-	Long: `It is written into the working directory, or to --manifest. A file that is
-there is never overwritten. The next command is: lockgen update
+	Name: "init", Short: "make a repository ready: plugins.toml, Buck2, git",
+	Long: `Writes a starter plugins.toml into the working directory, or to --manifest, and
+looks at what the repository has:
 
-Into .gitattributes beside the lock goes a line that keeps git from changing the
-line ends of the lock (core.autocrlf), and that names the drivers for merges and
-diffs; other lines stay as they are. In a repository that has a plugins.toml
-lockgen init adds that line alone.`,
-	Example: `lockgen init`,
-	JSON:    true, Run: runInit,
+.gitattributes beside the lock gets a line that keeps git from changing the line
+ends of the lock (core.autocrlf), and that names the drivers for merges and
+diffs.
+
+In a project of Buck2 (a .buckconfig here or above), .buckconfig gets the cell
+buck2-protobuf, from git at the commit that this lockgen was built from, and its
+target platform; the build file of the cell toolchains gets the target protobuf,
+which loads the lock; .gitignore gets buck-out. The differences are shown, and
+written after a yes on a terminal, or with --yes. Lines that are there stay: a
+value that is another one is told. A build file that does not parse is told and
+left alone. Without Buck2, that is said.
+
+At the end come the plugins for the languages of the repository, the first lines
+of a BUCK file, and the next command. Below a folder with a plugins.toml that one
+counts, and nothing is done without --here.`,
+	Example: `lockgen init
+lockgen init --dry-run         show what would be written
+lockgen init --yes             for scripts
+lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
+	JSON: true, Run: runInit,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.BoolVar(&p.yes, "yes", false, "write without asking")
+		f.BoolVar(&p.dryRun, "dry-run", false, "show the differences and write nothing")
+		f.BoolVar(&p.here, "here", false, "make a plugins.toml here also below one that is there")
+		f.StringVar(&p.commit, "commit", "", "the `COMMIT` of buck2-protobuf for Buck2 to take: all of its digits, or a tag or branch")
+		f.StringVar(&p.origin, "origin", project.Origin, "the `URL` of the git repository of buck2-protobuf")
+		f.BoolVar(&p.noBuck2, "no-buck2", false, "leave the files of Buck2 alone")
+	},
 }
 
 // starter is what lockgen init writes.
@@ -68,57 +97,190 @@ platforms = ` + lock.PrintList(platforms) + `
 `
 }
 
+// An initial is one run of init.
+type initial struct {
+	*program
+	name, lockName string // of manifest and lock
+	writes         []write
+	created        bool     // the manifest is among them
+	asks           bool     // they change what somebody else wrote
+	notes          []string // what was found and left as it is
+	config         *buckconfig
+	cell           string // what to write between @ and // in a load
+}
+
 func runInit(ctx context.Context, p *program, _ []string) error {
-	name := p.manifestGiven
-	if name == "" {
-		name = manifest.FileName
+	i := &initial{program: p, name: p.manifestGiven, lockName: p.lockGiven, cell: project.Cell}
+	if i.name == "" {
+		if err := p.above(); err != nil {
+			return err
+		}
+		i.name = manifest.FileName
 	}
-	lockName := p.lockGiven
-	if lockName == "" {
-		lockName = filepath.Join(filepath.Dir(name), lock.FileName)
+	if i.lockName == "" {
+		i.lockName = filepath.Join(filepath.Dir(i.name), lock.FileName)
 	}
-	unlock, err := p.exclusive(ctx, name, lockName)
+	unlock, err := p.exclusive(ctx, i.name, i.lockName)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	var writes []write
-	_, err = os.Lstat(name)
-	there := err == nil
-	if !there {
-		writes = append(writes, write{name: name, after: []byte(starter)})
+	if _, err = os.Lstat(i.name); err != nil {
+		i.created = true
+		i.writes = append(i.writes, write{name: i.name, after: []byte(starter)})
 	}
-	attributes, missing, err := attribute(lockName)
+	attributes, attribute, err := attribute(i.lockName)
 	if err != nil {
 		return err
 	}
-	if missing {
-		writes = append(writes, attributes)
+	if attribute {
+		i.writes = append(i.writes, attributes)
 	}
-	if len(writes) == 0 {
-		return fault.Errorf(fault.Usage, "edit it, or run: lockgen add NAME@VERSION", "%s is there already; it was not touched", name)
+	i.config = readBuckconfig(filepath.Dir(absolute(i.name)))
+	if i.config.found() && !p.noBuck2 {
+		if err := i.wire(ctx); err != nil {
+			return err
+		}
 	}
-	if err := replace(writes...); err != nil {
+	for _, note := range i.notes {
+		p.ui.Warn("%s", note)
+	}
+	if len(i.writes) == 0 {
+		return fault.Errorf(fault.Usage, "edit it, or run: lockgen add NAME@VERSION", "%s is there already; it was not touched", i.name)
+	}
+	if err := i.consent(); err != nil {
 		return err
 	}
+	if !p.dryRun {
+		for _, w := range i.writes {
+			if err := os.MkdirAll(filepath.Dir(w.name), 0o777); err != nil {
+				return err
+			}
+		}
+		if err := replace(i.writes...); err != nil {
+			return err
+		}
+	}
 	if p.ui.JSON {
-		result := map[string]any{}
-		if !there {
-			result["created"] = name
-		}
-		if missing {
-			result["attributes"], result["git_config"] = attributes.name, gitConfig
-		}
-		return p.ui.Data(result)
+		return i.data(attribute, attributes)
 	}
-	if there {
-		p.ui.Say("%s is there already; it was not touched", name)
-	} else {
-		p.ui.Say("wrote %s; edit it, then run: lockgen update", name)
-	}
-	if missing {
-		p.ui.Say("wrote %s: git keeps the line ends of %s; its drivers for merges and diffs are known to a clone after:\n%s",
-			attributes.name, filepath.Base(lockName), strings.Join(gitConfig, "\n"))
+	if !p.dryRun {
+		i.tell(attribute, attributes)
 	}
 	return nil
+}
+
+// above refuses a folder below one with a plugins.toml, unless that is wanted.
+func (p *program) above() error {
+	found, err := manifest.Find(".")
+	if errors.Is(err, fs.ErrNotExist) || p.here {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if found = absolute(found); filepath.Dir(found) == absolute(".") {
+		return nil
+	}
+	return fault.Errorf(fault.Usage, "run: lockgen add NAME, which edits that one; or, for a plugins.toml of this folder alone: lockgen init --here",
+		"%s counts in this folder; nothing was written", found)
+}
+
+// consent shows the differences, and asks where they are in files of others.
+func (i *initial) consent() error {
+	if !i.asks && !i.dryRun {
+		return nil
+	}
+	if !i.ui.JSON {
+		for _, w := range i.writes {
+			i.ui.Result("%s", strings.TrimRight(difference(w), "\n"))
+		}
+	}
+	if i.yes || i.dryRun {
+		return nil
+	}
+	yes, asked := i.ui.Confirm("write that?")
+	switch {
+	case yes:
+		return nil
+	case asked:
+		return fault.Errorf(fault.Usage, "run it again when you want that, or: lockgen init --no-buck2", "the answer was not yes; nothing was written")
+	}
+	return fault.Errorf(fault.Usage, "look at the differences, then run: "+i.again("--yes"), "nobody can be asked whether to write into files that are there; nothing was written")
+}
+
+// again is the command line of this run with one flag more.
+func (i *initial) again(flag string) string {
+	line := "lockgen init " + flag
+	for _, f := range [][3]string{{"--manifest", i.manifestGiven}, {"--lock", i.lockGiven}, {"--commit", i.commit}, {"--origin", i.origin, project.Origin}} {
+		if f[1] != f[2] {
+			line += " " + f[0] + " " + f[1]
+		}
+	}
+	if i.here {
+		line += " --here"
+	}
+	return line
+}
+
+// difference is a write as a unified diff.
+func difference(w write) string {
+	old, name := w.name, w.name
+	if rel, err := filepath.Rel(absolute("."), absolute(w.name)); err == nil && filepath.IsLocal(rel) {
+		old, name = filepath.ToSlash(rel), filepath.ToSlash(rel)
+	}
+	if w.before == nil {
+		old = os.DevNull
+	}
+	text := diff.Diff(old, w.before, name, w.after)
+	_, text, _ = bytes.Cut(text, []byte("\n")) // a line "diff OLD NEW"
+	return string(text)
+}
+
+// data prints what was done as JSON.
+func (i *initial) data(attribute bool, attributes write) error {
+	type file struct {
+		Name string `json:"name"`
+		New  bool   `json:"new"`
+		Diff string `json:"diff"`
+	}
+	files := []file{}
+	for _, w := range i.writes {
+		files = append(files, file{w.name, w.before == nil, difference(w)})
+	}
+	result := map[string]any{"written": !i.dryRun, "files": files, "notes": list(i.notes)}
+	if i.created {
+		result["created"] = i.name
+	}
+	if attribute {
+		result["attributes"], result["git_config"] = attributes.name, gitConfig
+	}
+	return i.ui.Data(result)
+}
+
+// tell says what was written, and what comes next.
+func (i *initial) tell(attribute bool, attributes write) {
+	if !i.created {
+		i.ui.Say("%s is there already; it was not touched", i.name)
+	}
+	var wrote []string
+	for _, w := range i.writes {
+		if w.name != attributes.name && w.name != i.name {
+			wrote = append(wrote, w.name)
+		}
+	}
+	if len(wrote) > 0 {
+		i.ui.Say("wrote %s", strings.Join(wrote, ", "))
+	}
+	if i.created {
+		i.ui.Say("wrote %s; edit it, then run: lockgen update", i.name)
+	}
+	if attribute {
+		i.ui.Say("wrote %s: git keeps the line ends of %s; its drivers for merges and diffs are known to a clone after:\n%s",
+			attributes.name, filepath.Base(i.lockName), strings.Join(gitConfig, "\n"))
+	}
+	if !i.config.found() {
+		i.ui.Say("there is no .buckconfig here or above, so nothing was written for Buck2")
+	}
+	i.next()
 }

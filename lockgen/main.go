@@ -43,7 +43,7 @@ var table = cli.Program[program]{
 	Short: "pin protoc plugins for every platform",
 	Long: `lockgen pins the protoc plugins that plugins.toml asks for in plugins.lock.toml:
 exact bytes, for every platform, down to the last transitive package.`,
-	Example: `lockgen init                   write a starter plugins.toml
+	Example: `lockgen init                   make a repository ready
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
@@ -97,6 +97,9 @@ type program struct {
 	since                    string // report
 	markdown                 bool   // diff
 	manager, minVersion      string // doctor
+
+	yes, dryRun, here, noBuck2 bool   // init
+	commit, origin             string // likewise
 
 	to                 string   // mirror
 	trees              bool     // likewise

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -76,6 +77,7 @@ type place struct {
 	timeouts    remote.Timeouts
 	maxArtifact int64
 	now         time.Time // zero for the machine's
+	answer      io.Reader // what is said to questions, nil where nobody can be asked
 }
 
 func newPlace(t testing.TB) *place {
@@ -130,6 +132,7 @@ func (p *place) runUntil(ctx context.Context, args ...string) (status int, stdou
 	args = append([]string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml")}, args...)
 	prog := newProgram(env, &out, &talk)
 	prog.timeouts, prog.maxArtifact, prog.now = p.timeouts, p.maxArtifact, p.now
+	prog.ui.In = p.answer
 	status = prog.run(ctx, args)
 	fake.Speech(p.t, args, status, out.String(), talk.String())
 	return status, out.String(), talk.String()

@@ -373,8 +373,8 @@ type Version struct {
 	Go      string `json:"go"`
 }
 
-// version prints which program this is.
-func (p *Program[T]) version(u *ui.UI) error {
+// Built returns what Go recorded of the program when it was built.
+func Built() Version {
 	v := Version{Version: "devel", Schema: lock.Schema, Go: runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if main := info.Main.Version; main != "" && main != "(devel)" {
@@ -389,6 +389,12 @@ func (p *Program[T]) version(u *ui.UI) error {
 			}
 		}
 	}
+	return v
+}
+
+// version prints which program this is.
+func (p *Program[T]) version(u *ui.UI) error {
+	v := Built()
 	if u.JSON {
 		return u.Data(v)
 	}

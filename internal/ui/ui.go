@@ -33,6 +33,10 @@ type UI struct {
 	Quiet   bool // no talk, no progress
 	Verbose bool // details as well
 
+	// In answers what [UI.Confirm] asks. Nil is standard input, where that and the
+	// talk are a terminal.
+	In io.Reader
+
 	mu       sync.Mutex
 	out, err io.Writer
 	color    bool      // of the words error, warning and hint
