@@ -279,6 +279,9 @@ func (i *initial) tell(attribute bool, attributes write) {
 		i.ui.Say("wrote %s: git keeps the line ends of %s; its drivers for merges and diffs are known to a clone after:\n%s",
 			attributes.name, filepath.Base(i.lockName), strings.Join(gitConfig, "\n"))
 	}
+	if !i.created && !i.asks {
+		return
+	}
 	if !i.config.found() {
 		i.ui.Say("there is no .buckconfig here or above, so nothing was written for Buck2")
 	}
