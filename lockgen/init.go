@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/pflag"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
@@ -46,7 +44,7 @@ lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 	JSON: true, Run: runInit,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.BoolVar(&p.yes, "yes", false, "write without asking")
-		f.BoolVar(&p.dryRun, "dry-run", false, "show the differences and write nothing")
+		dryRunFlag(f, p)
 		f.BoolVar(&p.here, "here", false, "make a plugins.toml here also below one that is there")
 		f.StringVar(&p.commit, "commit", "", "the `COMMIT` of buck2-protobuf for Buck2 to take: all of its digits, or a tag or branch")
 		f.StringVar(&p.origin, "origin", project.Origin, "the `URL` of the git repository of buck2-protobuf")
@@ -164,9 +162,11 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	if p.ui.JSON {
 		return i.data(attribute, attributes)
 	}
-	if !p.dryRun {
-		i.tell(attribute, attributes)
+	if p.dryRun {
+		p.ui.Say("nothing was written")
+		return nil
 	}
+	i.tell(attribute, attributes)
 	return nil
 }
 
@@ -223,32 +223,9 @@ func (i *initial) again(flag string) string {
 	return line
 }
 
-// difference is a write as a unified diff.
-func difference(w write) string {
-	old, name := w.name, w.name
-	if rel, err := filepath.Rel(absolute("."), absolute(w.name)); err == nil && filepath.IsLocal(rel) {
-		old, name = filepath.ToSlash(rel), filepath.ToSlash(rel)
-	}
-	if w.before == nil {
-		old = os.DevNull
-	}
-	text := diff.Diff(old, w.before, name, w.after)
-	_, text, _ = bytes.Cut(text, []byte("\n")) // a line "diff OLD NEW"
-	return string(text)
-}
-
 // data prints what was done as JSON.
 func (i *initial) data(attribute bool, attributes write) error {
-	type file struct {
-		Name string `json:"name"`
-		New  bool   `json:"new"`
-		Diff string `json:"diff"`
-	}
-	files := []file{}
-	for _, w := range i.writes {
-		files = append(files, file{w.name, w.before == nil, difference(w)})
-	}
-	result := map[string]any{"written": !i.dryRun, "files": files, "notes": list(i.notes)}
+	result := map[string]any{"dry_run": i.dryRun, "written": !i.dryRun, "files": fileChanges(i.writes), "notes": list(i.notes)}
 	if i.created {
 		result["created"] = i.name
 	}

@@ -98,8 +98,8 @@ type program struct {
 	markdown                 bool   // diff
 	manager, minVersion      string // doctor
 
-	yes, dryRun, here, noBuck2 bool   // init
-	commit, origin             string // likewise
+	yes, here, noBuck2 bool   // init
+	commit, origin     string // likewise
 
 	to                 string   // mirror
 	trees              bool     // likewise
