@@ -109,6 +109,40 @@ def direct_url(file):
         return url
     return None
 
+def prebuilt_fetch(versions, platform, mirrors):
+    """Returns how to download the program `fetch` that a lock has.
+
+    Args:
+        versions: dict, the locked versions of `fetch`, or None.
+        platform: str, the lock's name of the machine that runs it, or None.
+        mirrors: list of dicts with `from` and `to`, as in [[mirror]] of plugins.toml.
+
+    Returns:
+        A dict of `out`, `sha256`, `size` and `url`; None where the lock has none for
+        the platform. It fails where the lock has one that Buck2 cannot download.
+    """
+    if not versions or not platform:
+        return None
+    version = newest(list(versions))
+    locked = versions[version]
+    cell = cell_of(locked, platform)
+    if not cell.binary:
+        return None
+    files = files_of(locked, cell.platform).values()
+    url = direct_url(files[0]) if len(files) == 1 and locked["source"] == "http" and not files[0].get("archive") else None
+    if url == None:
+        fail("plugins.lock.toml: fetch {} is not one executable at a public URL. Put it right in [tool] of plugins.toml, then run: lockgen update".format(version))
+    for m in mirrors:
+        if url.startswith(m["from"]) and m["to"].partition("://")[0] in ["http", "https"]:
+            url = m["to"] + url.removeprefix(m["from"])
+            break
+    return {
+        "out": "fetch.exe" if cell.platform.startswith("windows-") else "fetch",
+        "sha256": files[0]["sha256"],
+        "size": files[0]["size"],
+        "url": url,
+    }
+
 def option_name(locked):
     """Returns the NAME of `--NAME_out`.
 

@@ -45,6 +45,17 @@ def host():
     cpu = "arm64" if info.arch.is_aarch64 else "x86_64" if info.arch.is_x86_64 else ""
     return os, cpu
 
+def host_platform():
+    """Returns the lock's name of the machine on which Buck2 itself runs.
+
+    Returns:
+        str, or None where the lock has no name for it.
+    """
+    for name, words in PLATFORMS.items():
+        if words == host():
+            return name
+    return None
+
 def host_constraints():
     """Returns the constraints of the machine on which Buck2 itself runs.
 

@@ -7,8 +7,8 @@ files and compares it with the lock. Both run on this machine, wherever code is
 generated.
 """
 
-load(":lock.bzl", "cell_of", "direct_url", "files_of", "option_name", "plugins_of")
-load(":platforms.bzl", "host_constraints", "platform_select")
+load(":lock.bzl", "cell_of", "direct_url", "files_of", "option_name", "plugins_of", "prebuilt_fetch")
+load(":platforms.bzl", "host_constraints", "host_platform", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
 
 # A table of the lock as TOML gives it: `fetch` checks the types of its values.
@@ -49,7 +49,7 @@ def _tree(ctx: AnalysisContext, version: str, locked: _Table, entry: _Table) -> 
 
     platform = ctx.attrs.platform
     tree = ctx.actions.declare_output(version + "/tree", dir = True, has_content_based_path = True)
-    cmd = cmd_args(ctx.attrs._fetch[RunInfo], "install", "--entry", written("entry", entry), "--platform", platform, "--out", tree.as_output())
+    cmd = cmd_args(ctx.attrs.fetch[RunInfo], "install", "--entry", written("entry", entry), "--platform", platform, "--out", tree.as_output())
     cell = cell_of(locked, platform)
     if locked["source"] == "http" and cell.unavailable == None:
         for key, file in files_of(locked, cell.platform).items():
@@ -169,6 +169,7 @@ protobuf_plugin = rule(
     attrs = {
         "cache_dir": attrs.string(default = "", doc = "Folder of `fetch`'s cache, or empty for its own choice."),
         "disable_package_managers": attrs.bool(default = False, doc = "Run no package manager: our own unpacker makes the folder, and compiled plugins come from a mirror."),
+        "fetch": attrs.exec_dep(default = "//:fetch", providers = [RunInfo], doc = "The program that installs plugins: built from source, unless the lock has it."),
         "needs": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run or compile a version of this one, such as node and go."),
         "mirrors": attrs.list(attrs.dict(attrs.string(), attrs.string()), default = [], doc = "Where to look for bytes before asking their origin, in order: `from` and `to` as in [[mirror]] of plugins.toml."),
         "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` for our own unpacker, or empty for `fetch`'s choice."),
@@ -178,8 +179,23 @@ protobuf_plugin = rule(
         "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry by ecosystem, where it is not the one that the package manager is configured for."),
         "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
         "wheel_manager": attrs.string(default = "", doc = "Package manager that installs pip plugins, or empty for our own unpacker."),
-        "_fetch": attrs.default_only(attrs.exec_dep(default = "//:fetch", providers = [RunInfo])),
         "_python_main": attrs.default_only(attrs.source(default = "//:python_main")),
+    },
+)
+
+def _fetch_release_impl(ctx: AnalysisContext) -> list[Provider]:
+    out = ctx.actions.declare_output(ctx.attrs.out, has_content_based_path = True)
+    ctx.actions.download_file(out, ctx.attrs.url, sha256 = ctx.attrs.sha256, size_bytes = ctx.attrs.size, is_executable = True)
+    return [DefaultInfo(default_output = out), RunInfo(args = cmd_args(out))]
+
+_fetch_release = rule(
+    impl = _fetch_release_impl,
+    doc = "`fetch` of a release for the machine on which Buck2 runs; made by `protobuf_plugins`.",
+    attrs = {
+        "out": attrs.string(doc = "Name of the file."),
+        "sha256": attrs.string(doc = "Its digest in the lock."),
+        "size": attrs.int(doc = "Its size in the lock, in bytes."),
+        "url": attrs.string(doc = "Where it is, or where a mirror has it."),
     },
 )
 
@@ -213,6 +229,11 @@ def protobuf_plugins(
     `disable_package_managers` and `cache_dir`. Its `python` is the command that
     runs plugins of Python, in a version that the lock allows.
 
+    `[tool] fetch` of plugins.toml locks a release of `fetch`, which is taken by its
+    hash, from the first of `mirrors` for its URL that is one of HTTP. It is the
+    target `fetch`, and no Go is needed. Where the lock has none for the machine on
+    which Buck2 runs, `fetch` is built from source by the Go on PATH.
+
     Args:
         lock: the value of a plugins.lock.toml.
         registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`), where it is
@@ -227,8 +248,14 @@ def protobuf_plugins(
         lock is malformed, or of a schema that these rules do not read.
     """
     plugins = plugins_of(lock)
+    fetch = prebuilt_fetch(plugins.get("fetch"), host_platform(), mirrors)
+    how = {}
+    if fetch:
+        _fetch_release(name = "fetch", visibility = visibility, exec_compatible_with = host_constraints(), **fetch)
+        how["fetch"] = ":fetch"
     disabled = read_root_config("buck2_protobuf", "disable_package_managers", "").lower() in ["1", "true", "yes"]
     config = {key: read_root_config("buck2_protobuf", key, "") for key in ["cache_dir", "node_manager", "python", "wheel_manager"]}
+    plugins = {name: versions for name, versions in plugins.items() if name != "fetch"}
     for name, versions in plugins.items():
         needs = {
             v[key].partition("@")[0]: True
@@ -247,6 +274,6 @@ def protobuf_plugins(
             versions = versions,
             visibility = visibility,
             exec_compatible_with = host_constraints(),
-            **config
+            **(config | how)
         )
     return [":" + _target_name(name) for name in plugins]

@@ -192,6 +192,12 @@ func TestReleases(t *testing.T) {
 			"linux-aarch64": base + "pseudomuto/protoc-gen-doc/releases/download/v1.5.1/protoc-gen-doc_1.5.1_linux_arm64.tar.gz",
 			"checksums":     base + "pseudomuto/protoc-gen-doc/releases/download/v1.5.1/checksums.txt",
 		},
+		"fetch@0.1.0": {
+			"linux-x86_64":    base + "birbparty/buck2-protobuf/releases/download/v0.1.0/fetch-0.1.0-linux-x86_64",
+			"macos-aarch64":   base + "birbparty/buck2-protobuf/releases/download/v0.1.0/fetch-0.1.0-macos-aarch64",
+			"windows-aarch64": base + "birbparty/buck2-protobuf/releases/download/v0.1.0/fetch-0.1.0-windows-aarch64.exe",
+			"checksums":       base + "birbparty/buck2-protobuf/releases/download/v0.1.0/SHA256SUMS",
+		},
 		"protoc-gen-connect-openapi@0.18.0": {
 			"linux-x86_64":   base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_linux_amd64.tar.gz",
 			"macos-aarch64":  base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_darwin_all.tar.gz",

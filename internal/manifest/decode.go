@@ -88,7 +88,7 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify", "tool"}
 
 func (d *decoder) manifest(tree map[string]any) error {
 	if err := d.known(nil, tree, topKeys...); err != nil {
@@ -129,6 +129,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		}
 	}
 	if err := d.plugins(tree["plugins"]); err != nil {
+		return err
+	}
+	if err := d.tool(tree["tool"]); err != nil {
 		return err
 	}
 	if err := d.bundles(tree["bundles"]); err != nil {
@@ -177,10 +180,62 @@ func (d *decoder) plugins(v any) error {
 		if err := lock.CheckName(name); err != nil {
 			return d.errorf(at, "", "%w", err)
 		}
+		if name == Tool {
+			return d.errorf(at, "write it below [tool]; call a plugin of your own otherwise", "%s is the program of that name, not a plugin", name)
+		}
 		if d.m.Plugins[name], err = d.plugin(at, table[name]); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// toolKeys are those of pluginKeys that an executable by URL has.
+var toolKeys = []string{"version", "source", "optional", "tag", "asset", "checksums", "os", "arch"}
+
+// tool reads [tool], whose one entry is like one of [plugins] but for what Buck2
+// itself could not download and run.
+func (d *decoder) tool(v any) error {
+	if v == nil {
+		return nil
+	}
+	table, err := d.table([]string{"tool"}, v)
+	if err != nil {
+		return err
+	}
+	if err := d.known([]string{"tool"}, table, Tool); err != nil {
+		return err
+	}
+	entry, ok := table[Tool]
+	if !ok {
+		return nil
+	}
+	at := []string{"tool", Tool}
+	if t, ok := entry.(map[string]any); ok {
+		if err := d.known(at, t, toolKeys...); err != nil {
+			return err
+		}
+	}
+	p, err := d.plugin(at, entry)
+	if err != nil {
+		return err
+	}
+	if len(p.Versions) > 1 {
+		return d.errorf(at, "keep one of them", "Buck2 has one %s, and this asks for %s", Tool, strings.Join(p.Versions, " and "))
+	}
+	if p.Source != nil {
+		name := p.Source.Name
+		_, _, byURL := p.Source.GitHub()
+		if byURL {
+			name = p.Naming.Asset
+		}
+		byURL = byURL || strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
+		if form, err := Archive(name); !byURL || form != "" || err != nil {
+			return d.errorf(at, `name the executable itself: source = "https://…/fetch-{version}-{os}-{arch}{exe}"`, "Buck2 downloads %s and runs it as it is, which %s does not allow", Tool, p.Source)
+		}
+		p.Binary = Tool
+	}
+	d.m.Plugins[Tool] = p
 	return nil
 }
 

@@ -62,4 +62,12 @@
 //	[[mirror]]
 //	from = "*"
 //	to = "oci://registry.example.com/plugins"    # filled by lockgen mirror; or oci-layout:DIR
+//
+// [tool] names the release of this project whose program fetch Buck2 takes, by the
+// hash that the lock has; without it Buck2 builds fetch from source. It is locked
+// like a plugin, and for the platforms of plugins.toml. An entry with a source of
+// its own is the executable itself, by URL.
+//
+//	[tool]
+//	fetch = "0.1.0"              # or "^0.1", or { version = "0.1.0", source = "https://…" }
 package manifest

@@ -13,7 +13,8 @@ import (
 )
 
 // AddVersion edits the text of a manifest so that it asks for one more version
-// of a plugin. Comments, order and everything else stay. Where the text is too
+// of a plugin, or for another version of [Tool]. Comments, order and everything
+// else stay. Where the text is too
 // unusual for that, the error of class [fault.Usage] says what to write by hand.
 func AddVersion(manifest string, data []byte, name, version string) ([]byte, error) {
 	m, err := Parse(manifest, data)
@@ -29,6 +30,9 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 	}
 	if slices.Contains(p.Versions, version) {
 		return data, nil
+	}
+	if name == Tool { // of which there is one
+		return setVersions(m, data, name, []string{version})
 	}
 	return setVersions(m, data, name, append(p.Versions, version))
 }
@@ -107,7 +111,7 @@ func RemoveVersion(manifest string, data []byte, name, version string) (edited [
 		return edited, nil, err
 	}
 	e := newEditor(data)
-	e.drop("plugins", name)
+	e.drop(entryOf(name)...)
 	if !slices.ContainsFunc(e.statements, func(s statement) bool { return s.path()[0] == "plugins" }) {
 		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[plugins]" + e.newline
 		e.scan()
@@ -203,17 +207,18 @@ func (e *editor) is(want *Manifest) bool {
 	return reflect.DeepEqual(plain(want), plain(got))
 }
 
-// insert writes a new entry behind the last one of [plugins].
+// insert writes a new entry behind the last one of its table, [plugins] or [tool].
 func (e *editor) insert(name, version string) {
+	table := entryOf(name)[:1]
 	line := lock.Key(name) + " = " + lock.Quote(version)
 	at := -1
 	for _, s := range e.statements {
-		if s.isHeader && slices.Equal(s.key, []string{"plugins"}) || !s.isHeader && !s.nested && slices.Equal(s.table, []string{"plugins"}) {
+		if s.isHeader && slices.Equal(s.key, table) || !s.isHeader && !s.nested && slices.Equal(s.table, table) {
 			at = s.end
 		}
 	}
 	if at < 0 {
-		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[plugins]" + e.newline + line + e.newline
+		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[" + table[0] + "]" + e.newline + line + e.newline
 		return
 	}
 	if i := strings.IndexByte(e.text[at:], '\n'); i >= 0 {
@@ -235,10 +240,10 @@ func (e *editor) setVersions(name string, versions []string) {
 			continue
 		}
 		switch full := s.path(); {
-		case slices.Equal(full, []string{"plugins", name}) && !strings.HasPrefix(e.text[s.value:], "{"):
+		case slices.Equal(full, entryOf(name)) && !strings.HasPrefix(e.text[s.value:], "{"):
 			e.text = e.text[:s.value] + value + e.text[s.end:]
 			return
-		case slices.Equal(full, []string{"plugins", name, "version"}), slices.Equal(full, []string{"plugins", name, "versions"}):
+		case slices.Equal(full, append(entryOf(name), "version")), slices.Equal(full, append(entryOf(name), "versions")):
 			if len(s.key) != 1 {
 				return
 			}

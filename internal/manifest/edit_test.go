@@ -51,6 +51,11 @@ func TestEdit(t *testing.T) {
 		{"dotted", add("a", "2.0.0"), "[plugins]\na.version = \"1.0.0\"\n", ""},
 		{"no plugins at all, inline", add("b", "2.0.0"), "plugins = { a = \"1.0.0\" }\n", ""},
 
+		{"the tool", add("fetch", "0.1.0"), "[plugins]\na = \"1.0.0\"\n", "[plugins]\na = \"1.0.0\"\n\n[tool]\nfetch = \"0.1.0\"\n"},
+		{"the tool into its table", add("fetch", "0.1.0"), "[tool] # ours\n\n" + a1, "[tool] # ours\nfetch = \"0.1.0\"\n\n" + a1},
+		{"another version of the tool", add("fetch", "0.2.0"), "[tool]\nfetch = \"0.1.0\" # why\n" + a1, "[tool]\nfetch = \"0.2.0\" # why\n" + a1},
+		{"a pin of the tool", set("fetch", "0.1.0", "0.2.0"), "[tool.fetch]\nversion = \"0.1.0\"\nsource = \"https://example.com/{version}\"\n" + a1, "[tool.fetch]\nversion = \"0.2.0\"\nsource = \"https://example.com/{version}\"\n" + a1},
+		{"without the tool", remove("fetch", ""), "[tool]\nfetch = \"0.1.0\"\n" + a1, "[tool]\n" + a1},
 		{"another pin", set("a", "1.0.0", "2.0.0"), "[plugins]\na = \"1.0.0\" # why\n", "[plugins]\na = \"2.0.0\" # why\n"},
 		{"one pin of two", set("a", "1.0.0", "1.1.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n", "[plugins]\na = [\"1.1.0\", \"2.0.0\"]\n"},
 		{"two pins to one", set("a", "1.0.0", "2.0.0"), "[plugins.a]\nversions = [\"1.0.0\", \"2.0.0\"]\n", "[plugins.a]\nversion = \"2.0.0\"\n"},

@@ -16,15 +16,19 @@ import (
 // FileName is the name of a manifest, the file that people edit.
 const FileName = "plugins.toml"
 
+// Tool is the program whose release [tool] names, and its name among
+// [Manifest.Plugins].
+const Tool = "fetch"
+
 // maxSize is how many bytes a manifest may have.
 const maxSize = 1 << 20
 
 // A Manifest is the content of a plugins.toml.
 type Manifest struct {
-	Name       string   // of the file, for messages
-	Platforms  []string // sorted; the platforms that every plugin must serve
-	Python     []string // the interpreters, MAJOR.MINOR, that wheels are locked for; sorted, empty means [DefaultPython]
-	Plugins    map[string]*Plugin
+	Name       string             // of the file, for messages
+	Platforms  []string           // sorted; the platforms that every plugin must serve
+	Python     []string           // the interpreters, MAJOR.MINOR, that wheels are locked for; sorted, empty means [DefaultPython]
+	Plugins    map[string]*Plugin // of [plugins], and [Tool] of [tool]
 	Bundles    map[string][]string
 	Registries Registries
 	Policy     Policy
@@ -104,10 +108,21 @@ type Override struct {
 
 // At returns FILE:LINE of a key, or FILE where the key is not in it.
 func (m *Manifest) At(path ...string) string {
+	if len(path) > 1 && path[0] == "plugins" && m.lines.line(path...) == 0 {
+		path = append(entryOf(path[1]), path[2:]...)
+	}
 	if line := m.lines.line(path...); line > 0 {
 		return fmt.Sprintf("%s:%d", m.Name, line)
 	}
 	return m.Name
+}
+
+// entryOf is the path of the key that asks for a plugin.
+func entryOf(name string) []string {
+	if name == Tool {
+		return []string{"tool", name}
+	}
+	return []string{"plugins", name}
 }
 
 // Find looks for a plugins.toml in dir and above it. A miss is an error

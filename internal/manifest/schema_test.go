@@ -52,6 +52,8 @@ func TestManifestSchemaKeys(t *testing.T) {
 		{"buckify", keys(of(doc, "properties", "buckify")), buckifyKeys},
 		{"languages", words(of(doc, "properties", "buckify", "properties", "languages", "items")), slices.Collect(maps.Keys(Languages))},
 		{"granularity", words(of(doc, "properties", "buckify", "properties", "granularity")), Granularities},
+		{"tool", keys(of(doc, "properties", "tool")), []string{Tool}},
+		{"tool." + Tool, keys(of(doc, "properties", "tool", "properties", Tool)["oneOf"].([]any)[1]), toolKeys},
 		{"node-manager", words(of(doc, "properties", "node-manager")), NodeManagers},
 	} {
 		slices.Sort(tt.got)
@@ -73,6 +75,8 @@ d = { version = "1", source = "oci://127.0.0.1:5000/a/b:v{version}#{os}", binary
 e = { version = "1", source = "cargo:e", binary = "e", args = ["--features", "serde,x", "--no-default-features"] }
 f = { version = "1", sources = ["npm:@s/f", { source = "https://example.com/{version}/{goos}", binary = "x/f" }], binary = "f" }
 g = { version = "1", source = "github:a/g", asset = "g-{os}{exe}", tag = "r{version}", checksums = "{file}.sha256", os = { macos = "osx" }, arch = { aarch64 = "arm64" }, binary = "g", platforms.windows-x86_64 = { asset = "g.zip", binary = "g.exe" } }
+[tool]
+fetch = { version = "^0.1", source = "https://example.com/fetch-{version}-{os}-{arch}{exe}", checksums = "SHA256SUMS" }
 [registries]
 maven = "https://maven.example.com/releases"
 [policy]
