@@ -42,6 +42,7 @@ lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.StringArrayVar(&p.platforms, "platform", nil, "a `PLATFORM` of the plugins.toml that is made; may be repeated")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
+		scriptsFlag(f, p)
 		dryRunFlag(f, p)
 	},
 }

@@ -146,7 +146,7 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	if len(i.writes) == 0 {
 		return fault.Errorf(fault.Usage, "edit it, or run: lockgen add NAME@VERSION", "%s is there already; it was not touched", i.name)
 	}
-	if err := i.consent(); err != nil {
+	if err := i.consent(ctx); err != nil {
 		return err
 	}
 	if !p.dryRun {
@@ -187,7 +187,7 @@ func (p *program) above() error {
 }
 
 // consent shows the differences, and asks where they are in files of others.
-func (i *initial) consent() error {
+func (i *initial) consent(ctx context.Context) error {
 	if !i.asks && !i.dryRun {
 		return nil
 	}
@@ -199,8 +199,10 @@ func (i *initial) consent() error {
 	if i.yes || i.dryRun {
 		return nil
 	}
-	yes, asked := i.ui.Confirm("write that?")
+	yes, asked, err := i.ui.Confirm(ctx, "write that?")
 	switch {
+	case err != nil:
+		return err
 	case yes:
 		return nil
 	case asked:

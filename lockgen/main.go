@@ -89,6 +89,7 @@ type program struct {
 	offline, verify, all     bool
 	noSmoke                  bool   // update, upgrade, add
 	latest                   bool   // upgrade: out of ranges too
+	allowScripts             bool   // update, upgrade, add: code of crates may run
 	dryRun                   bool   // of what writes
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package

@@ -60,6 +60,7 @@ lockgen update --verify        download everything again and compare`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.BoolVar(&p.all, "all", false, "resolve every plugin again")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
+		scriptsFlag(f, p)
 		dryRunFlag(f, p)
 		f.BoolVar(&p.verify, "verify", false, "resolve and download everything again and compare")
 	},
@@ -185,6 +186,15 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	}
 	o.Names, o.Removed = c.names, c.removed
 	out, err := resolve.Update(ctx, m, o)
+	for ask := new(resolve.ConsentError); errors.As(err, &ask); {
+		if after, err = p.consent(ctx, after, ask); err != nil {
+			return err
+		}
+		if m, err = manifest.Parse(p.manifest, after); err != nil {
+			return err
+		}
+		out, err = resolve.Update(ctx, m, o)
+	}
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ lockgen upgrade ts-proto@2.7.2 --latest`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.BoolVar(&p.latest, "latest", false, "across major versions, and out of ranges")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
+		scriptsFlag(f, p)
 		dryRunFlag(f, p)
 	},
 }

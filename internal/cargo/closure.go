@@ -27,6 +27,9 @@ import (
 type Closure struct {
 	Crates  []Crate  // sorted, root among them
 	Scripts []string // NAME-VERSION of those that run code when compiled: a build script, or a procedural macro; sorted
+	// By is who made each of Scripts, by its own word: its authors, else the address
+	// of its repository. What says neither is not in it.
+	By      map[string]string
 	Bins    []string // names of root's executables, sorted
 	Missing []string // features that the executable requires and the arguments do not switch on
 }
@@ -140,6 +143,8 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 		ID, Name, Version string
 		Source            string
 		Targets           []target
+		Authors           []string
+		Repository        string
 	}
 	type node struct {
 		ID       string
@@ -166,7 +171,7 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 	for _, n := range file.Resolve.Nodes {
 		nodes[n.ID] = n
 	}
-	closure := &Closure{}
+	closure := &Closure{By: map[string]string{}}
 	seen := map[string]bool{}
 	todo := []string{file.Resolve.Root}
 	for len(todo) > 0 {
@@ -188,6 +193,9 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 		for _, t := range p.Targets {
 			if slices.Contains(t.Kind, "custom-build") || slices.Contains(t.Kind, "proc-macro") {
 				closure.Scripts = append(closure.Scripts, crate.String())
+				if by := maker(p.Authors, p.Repository); by != "" {
+					closure.By[crate.String()] = by
+				}
 			}
 			if id == file.Resolve.Root && slices.Contains(t.Kind, "bin") {
 				closure.Bins = append(closure.Bins, t.Name)
@@ -213,6 +221,20 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 	closure.Scripts = slices.Compact(closure.Scripts)
 	slices.Sort(closure.Bins)
 	return closure, nil
+}
+
+// maker is who a crate says that made it: its authors, without their addresses, else
+// its repository.
+func maker(authors []string, repository string) string {
+	var names []string
+	for _, a := range authors {
+		name, _, _ := strings.Cut(a, "<")
+		names = append(names, strings.TrimSpace(name))
+	}
+	if names = slices.DeleteFunc(names, func(s string) bool { return s == "" }); len(names) == 0 {
+		return redact.Line(redact.URL(repository))
+	}
+	return redact.Line(fault.List(names))
 }
 
 // Bins lists the names of the executables that a crate may have, sorted:

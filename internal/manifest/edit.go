@@ -162,6 +162,31 @@ func Disallow(manifest string, data []byte, entries []string) ([]byte, error) {
 	return []byte(e.text), nil
 }
 
+// Consent edits the text of a manifest so that build-scripts of [policy] names some
+// more plugins.
+func Consent(manifest string, data []byte, names []string) ([]byte, error) {
+	m, err := Parse(manifest, data)
+	if err != nil {
+		return nil, err
+	}
+	e := newEditor(data)
+	for _, name := range names {
+		if slices.Contains(m.Policy.BuildScripts, name) {
+			continue
+		}
+		if len(m.Policy.BuildScripts) == 0 {
+			e.set("policy", "build-scripts", lock.PrintList([]string{name}))
+		} else {
+			e.addToList(name, "policy", "build-scripts")
+		}
+		m.Policy.BuildScripts = slices.Sorted(slices.Values(append(m.Policy.BuildScripts, name)))
+	}
+	if !e.is(m) {
+		return nil, fault.Errorf(fault.Usage, "write it by hand: build-scripts = "+lock.PrintList(m.Policy.BuildScripts), "%s: [policy] is written in a way that lockgen cannot edit", m.At("policy"))
+	}
+	return []byte(e.text), nil
+}
+
 // An editor changes the text of a valid manifest.
 type editor struct {
 	text       string
@@ -221,11 +246,7 @@ func (e *editor) insert(name, version string) {
 		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[" + table[0] + "]" + e.newline + line + e.newline
 		return
 	}
-	if i := strings.IndexByte(e.text[at:], '\n'); i >= 0 {
-		e.text = e.text[:at+i+1] + line + e.newline + e.text[at+i+1:]
-		return
-	}
-	e.text += e.newline + line + e.newline
+	e.insertLine(at, line)
 }
 
 // setVersions replaces the value of an entry, or of version or versions in its
@@ -254,6 +275,68 @@ func (e *editor) setVersions(name string, versions []string) {
 			e.text = e.text[:s.start] + word + " = " + value + e.text[s.end:]
 			return
 		}
+	}
+}
+
+// set writes a key that is not there yet into a table of the top, behind the last
+// one of it.
+func (e *editor) set(table, key, value string) {
+	at := -1
+	line := key + " = " + value
+	for _, s := range e.statements {
+		path := s.path()
+		switch {
+		case path[0] != table || len(path) > 2 || len(path) == 1 && !s.isHeader:
+			continue
+		case s.nested:
+			e.text = e.text[:s.end] + ", " + line + e.text[s.end:]
+			e.scan()
+			return
+		case len(s.key) == 2 && !s.isHeader: // table.key
+			line = table + "." + key + " = " + value
+		}
+		at = s.end
+	}
+	if at < 0 {
+		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[" + table + "]" + e.newline + line + e.newline
+	} else {
+		e.insertLine(at, line)
+	}
+	e.scan()
+}
+
+// insertLine writes a line behind the one with an offset.
+func (e *editor) insertLine(at int, line string) {
+	if i := strings.IndexByte(e.text[at:], '\n'); i >= 0 {
+		e.text = e.text[:at+i+1] + line + e.newline + e.text[at+i+1:]
+		return
+	}
+	e.text += e.newline + line + e.newline
+}
+
+// addToList writes one more string at the end of a list that has some.
+func (e *editor) addToList(value string, key ...string) {
+	for _, s := range e.statements {
+		if s.isHeader || !slices.Equal(s.path(), key) {
+			continue
+		}
+		items := listItems(e.text, s.value)
+		if len(items) == 0 {
+			return
+		}
+		last := items[len(items)-1]
+		line := strings.LastIndexByte(e.text[:last.start], '\n') + 1
+		indent := e.text[line:last.start]
+		if strings.Trim(indent, " \t") != "" || !strings.Contains(e.text[last.end:s.end], "\n") {
+			e.text = e.text[:last.end] + ", " + lock.Quote(value) + e.text[last.end:]
+		} else {
+			if rest := strings.TrimLeft(e.text[last.end:s.end], " \t"); rest[0] != ',' {
+				e.text = e.text[:last.end] + "," + e.text[last.end:]
+			}
+			e.insertLine(last.end, indent+lock.Quote(value)+",")
+		}
+		e.scan()
+		return
 	}
 }
 

@@ -18,6 +18,9 @@ func TestEdit(t *testing.T) {
 			return edited, err
 		}
 	}
+	consent := func(names ...string) func([]byte) ([]byte, error) {
+		return func(b []byte) ([]byte, error) { return Consent("plugins.toml", b, names) }
+	}
 	disallow := func(entries ...string) func([]byte) ([]byte, error) {
 		return func(b []byte) ([]byte, error) { return Disallow("plugins.toml", b, entries) }
 	}
@@ -87,6 +90,18 @@ func TestEdit(t *testing.T) {
 		{"a version of a bundle's", remove("a", "1.0.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n[bundles]\nx = [\"a\"]\n", "[plugins]\na = \"2.0.0\"\n[bundles]\nx = [\"a\"]\n"},
 		{"out of inline tables", remove("b", ""), inline("a = \"1.0.0\", b = \"1.0.0\"", "y = [\"b\"], x = [\"b\", \"a\"]", "minimum-release-age = \"3d\", build-scripts = [\"b\"]"),
 			inline("a = \"1.0.0\"", "x = [\"a\"]", "minimum-release-age = \"3d\"")},
+
+		{"the first consent", consent("a"), a1 + "[bundles]\nx = [\"a\"]\n", a1 + "[bundles]\nx = [\"a\"]\n\n[policy]\nbuild-scripts = [\"a\"]\n"},
+		{"a consent in [policy]", consent("a"), a1 + "\n[policy] # ours\nminimum-release-age = \"3d\" # why\n\n[bundles]\nx = [\"a\"]\n",
+			a1 + "\n[policy] # ours\nminimum-release-age = \"3d\" # why\nbuild-scripts = [\"a\"]\n\n[bundles]\nx = [\"a\"]\n"},
+		{"a consent in an empty [policy]", consent("a"), a1 + "[policy]", a1 + "[policy]\nbuild-scripts = [\"a\"]\n"},
+		{"a consent more", consent("a", "b"), ab + "[policy]\nbuild-scripts = [\"a\"] # why\n", ab + "[policy]\nbuild-scripts = [\"a\", \"b\"] # why\n"},
+		{"a consent on a line", consent("b"), ab + "[policy]\nbuild-scripts = [\n  \"a\", # why\n]\n", ab + "[policy]\nbuild-scripts = [\n  \"a\", # why\n  \"b\",\n]\n"},
+		{"a consent behind no comma", consent("b"), ab + "[policy]\r\nbuild-scripts = [\r\n\t\"a\" # why\r\n]\r\n", ab + "[policy]\r\nbuild-scripts = [\r\n\t\"a\", # why\r\n\t\"b\",\r\n]\r\n"},
+		{"a consent, dotted", consent("a"), "policy.minimum-release-age = \"3d\"\n" + a1, "policy.minimum-release-age = \"3d\"\npolicy.build-scripts = [\"a\"]\n" + a1},
+		{"a consent, inline", consent("a"), "policy = { minimum-release-age = \"3d\" }\n" + a1, "policy = { minimum-release-age = \"3d\", build-scripts = [\"a\"] }\n" + a1},
+		{"a consent that is there", consent("a"), a1 + "[policy]\nbuild-scripts = [\"a\"]\n", a1 + "[policy]\nbuild-scripts = [\"a\"]\n"},
+		{"a consent to nothing", consent("b"), a1, ""},
 
 		{"an entry of allow", disallow("npm:b"), "[plugins]\n[policy]\nallow = [\n  \"npm:a\",\n  # for b\n  \"npm:b\",\n]\n", "[plugins]\n[policy]\nallow = [\n  \"npm:a\",\n  # for b\n]\n"},
 		{"at the end of a line", disallow("npm:b"), "[plugins]\n[policy]\nallow = [\n  \"npm:a\", \"npm:b\", # both\n  \"npm:c\",\n]\n", "[plugins]\n[policy]\nallow = [\n  \"npm:a\", # both\n  \"npm:c\",\n]\n"},

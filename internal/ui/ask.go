@@ -2,7 +2,7 @@ package ui
 
 import (
 	"bufio"
-	"fmt"
+	"context"
 	"io"
 	"os"
 	"strings"
@@ -14,22 +14,30 @@ import (
 
 // Confirm asks a question that is answered by yes or no, and reports whether the
 // answer was yes. Asked is false where nobody can be asked: with JSON or Quiet, or
-// where standard input or the talk is no terminal.
-func (u *UI) Confirm(question string) (yes, asked bool) {
+// where standard input or the talk is no terminal. The error is that ctx ended
+// before there was an answer.
+func (u *UI) Confirm(ctx context.Context, question string) (yes, asked bool, err error) {
 	in := u.In
 	if in == nil {
 		if u.JSON || u.Quiet || !u.terminal() || !term.IsTerminal(int(os.Stdin.Fd())) {
-			return false, false
+			return false, false, nil
 		}
 		in = os.Stdin
 	}
+	lines := strings.Split(plain.Escape(question), "\n")
 	u.mu.Lock()
-	_, _ = io.WriteString(u.err, u.Program+": "+plain.Escape(fmt.Sprintf("%s [y/N] ", question)))
+	_, _ = io.WriteString(u.err, u.Program+": "+strings.Join(lines, "\n    ")+" [y/N] ")
 	u.mu.Unlock()
-	line, _ := bufio.NewReader(in).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
-		return true, true
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(in).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		_, _ = io.WriteString(u.err, "\n")
+		return false, true, ctx.Err()
+	case line := <-answer:
+		return line == "y" || line == "yes", true, nil
 	}
-	return false, true
 }

@@ -242,6 +242,30 @@ type failure struct {
 	hole     bool // the source has nothing for the platform
 }
 
+// A ConsentError is an error of [Update] of which nothing but consent is the reason.
+type ConsentError struct {
+	Asks []*source.ConsentError // one for each plugin
+	error
+}
+
+// Unwrap is the same with class and hint.
+func (e *ConsentError) Unwrap() error { return e.error }
+
+// asking makes a [ConsentError] of err where that is what all failures are.
+func asking(failures []failure, err error) error {
+	e := &ConsentError{error: err}
+	for _, f := range failures {
+		var ask *source.ConsentError
+		if !errors.As(f.err, &ask) {
+			return err
+		}
+		if !slices.ContainsFunc(e.Asks, func(a *source.ConsentError) bool { return a.Plugin == ask.Plugin }) {
+			e.Asks = append(e.Asks, ask)
+		}
+	}
+	return e
+}
+
 // fail joins failures in the order of the manifest.
 func (u *update) fail(total int, failures []failure) error {
 	class := fault.Of(failures[0].err)
@@ -376,7 +400,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 		failures = tried
 	}
 	if len(failures) > 0 {
-		return u.fail(len(pending), failures)
+		return asking(failures, u.fail(len(pending), failures))
 	}
 	for _, c := range jobs {
 		if c.tryNote != "" {

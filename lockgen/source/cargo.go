@@ -99,7 +99,7 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 		byKey[a.Key] = a
 	}
 	res := &Resolution{}
-	scripts := map[string]bool{}
+	scripts := map[string]string{} // who made them
 	yanked := map[string]bool{}
 	for i, closure := range closures {
 		if err := s.checkBin(w, closure.Bins); err != nil {
@@ -117,7 +117,7 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 			}
 		}
 		for _, name := range closure.Scripts {
-			scripts[name] = true
+			scripts[name] = closure.By[name]
 		}
 	}
 	for _, a := range artifacts {
@@ -127,14 +127,50 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 	}
 	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
 	if len(scripts) > 0 && !w.BuildScripts {
-		return nil, fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write in plugins.toml: [policy] and below it build-scripts = [%q], and the plugin in [plugins] if it is not there yet; then run: lockgen update %s", w.Name, w.Name),
-			"compiling it runs code of %d of its crates (build scripts and procedural macros), to which plugins.toml does not consent: %s",
-			len(scripts), strings.Join(res.BuildScripts, ", "))
+		return nil, consentError(w.Name, scripts)
 	}
 	for _, name := range slices.Sorted(maps.Keys(yanked)) {
 		res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has yanked crate %s, which the plugin's own Cargo.lock names", w, name))
 	}
 	return res, nil
+}
+
+// A ConsentError is the refusal, of class [fault.Policy], to lock a plugin that runs
+// code while it is compiled, to which the manifest does not consent.
+type ConsentError struct {
+	Plugin string
+	Crates []Running
+	error
+}
+
+// Unwrap is the same with class and hint.
+func (e *ConsentError) Unwrap() error { return e.error }
+
+// A Running is a crate that runs code while a plugin is compiled.
+type Running struct {
+	Crate string // NAME-VERSION
+	By    string // who made it, by its own word; "" where it does not say
+}
+
+// String is one line.
+func (r Running) String() string {
+	if r.By == "" {
+		return r.Crate + ", which does not say by whom"
+	}
+	return r.Crate + " by " + r.By
+}
+
+func consentError(plugin string, by map[string]string) error {
+	e := &ConsentError{Plugin: plugin}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		e.Crates = append(e.Crates, Running{name, by[name]})
+		lines = append(lines, e.Crates[len(e.Crates)-1].String())
+	}
+	e.error = fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write --allow-build-scripts behind lockgen add, update or upgrade: that adds build-scripts = [%q] to [policy] of plugins.toml", plugin),
+		"compiling it runs code of %d of its crates (build scripts and procedural macros), to which plugins.toml does not consent: %s",
+		len(lines), strings.Join(lines, "; "))
+	return e
 }
 
 // checkBin makes sure that the crate has the executable.
