@@ -595,8 +595,13 @@ func explainCargo(err error, what string) error {
 	has := func(s string) bool { return strings.Contains(exit.Raw, s) }
 	switch {
 	case has("requires rustc "):
-		_, needed, _ := strings.Cut(exit.Raw, "requires rustc ")
-		return fault.Errorf(fault.Machine, "install Rust "+redact.Line(strings.Fields(needed)[0])+" or later, such as by: rustup update", "crate %s needs a newer Rust: %w", what, err)
+		needed := "" // the newest of what the crates ask for
+		for _, said := range strings.Split(exit.Raw, "requires rustc ")[1:] {
+			if f := strings.Fields(said); len(f) > 0 && lock.CompareVersions(f[0], needed) > 0 {
+				needed = f[0]
+			}
+		}
+		return fault.Errorf(fault.Machine, "install Rust "+redact.Line(needed)+" or later, such as by: rustup update", "crate %s needs a newer Rust: %w", what, err)
 	case has("linker `") && has("not found"):
 		return fault.Errorf(fault.Machine, noLinker, "crate %s: %w", what, err)
 	}

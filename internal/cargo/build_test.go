@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -165,6 +167,39 @@ func TestCargoBuild(t *testing.T) {
 	newer := cargoPlug
 	newer.Extra = "\n"
 	newer.Files = map[string]string{"src/main.rs": "fn main() {}\n", "Cargo.toml": "[package]\nname = \"plug\"\nversion = \"1.0.0\"\nedition = \"2021\"\nrust-version = \"1.999\"\n"}
+	// asks is a crate that asks for a Rust: patch releases are compared as well.
+	asks := func(crate fake.Crate, rust string) File {
+		crate.Files = maps.Clone(crate.Files)
+		crate.Files["Cargo.toml"] = fmt.Sprintf("[package]\nname = %q\nversion = %q\nedition = \"2021\"\nrust-version = %q\n", crate.Name, crate.Version, rust)
+		if crate.Name == "plug" {
+			crate.Files["Cargo.toml"] += "[dependencies]\nleaf = \"^1.1\"\n"
+		}
+		return crateFile(t, s, crate)
+	}
+	own := c.Version()
+	i := strings.LastIndexByte(own, '.')
+	patch, err := strconv.Atoi(own[i+1:])
+	if err != nil {
+		t.Skipf("skipped: cargo here is %s, no release", own)
+	}
+	next, tenth := fmt.Sprint(own[:i+1], patch+1), fmt.Sprint(own[:i+1], 10*patch+10)
+	for _, rust := range [][2]string{{"1.74.1", own}, {own[:i], "1.56"}} {
+		if _, said, err := build(func(b *Build) { b.Root, b.Crates = asks(cargoPlug, rust[0]), []File{asks(cargoLeaf, rust[1])} }); err != nil || !strings.HasPrefix(said, "leaf ") {
+			t.Errorf("Rust %v by %s: it says %q: %v", rust, own, said, err)
+		}
+	}
+	for _, rust := range [][2]string{{next, "1.56"}, {"1.74.1", next}, {next, tenth}, {tenth, next}} {
+		_, _, err := build(func(b *Build) { b.Root, b.Crates = asks(cargoPlug, rust[0]), []File{asks(cargoLeaf, rust[1])} })
+		fake.WantFault(t, err, fault.Machine, "needs a newer Rust")
+		want := next
+		if slices.Contains(rust[:], tenth) {
+			want = tenth
+		}
+		if hint := fault.Hint(err); hint != "install Rust "+want+" or later, such as by: rustup update" {
+			t.Errorf("Rust %v by %s: hint %q", rust, own, hint)
+		}
+	}
+
 	canary := filepath.Join(t.TempDir(), "canary")
 	running := cargoLeaf
 	running.Files = map[string]string{"src/lib.rs": cargoLeaf.Files["src/lib.rs"], "build.rs": "fn main() { std::fs::write(" + strconv.Quote(canary) + ", \"ran\").unwrap(); }\n"}

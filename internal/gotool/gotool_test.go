@@ -3,10 +3,12 @@ package gotool
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -261,6 +263,45 @@ func TestGoResolve(t *testing.T) {
 			fake.WantFault(t, err, fault.Usage, "needs a newer Go")
 			if hint := fault.Hint(err); hint != "lock a newer Go: lockgen add go@1.99" {
 				t.Errorf("hint %q", hint)
+			}
+		}
+	})
+	t.Run("patch releases", func(t *testing.T) {
+		own, err := g.Version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		series, patch, _ := strings.Cut(strings.TrimPrefix(own, "1."), ".")
+		minor, err1 := strconv.Atoi(series)
+		n, err2 := strconv.Atoi(patch)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Skipf("skipped: go here is %s, no release", own)
+		}
+		for i, tt := range []struct {
+			lines string // of its go.mod
+			newer string // the Go that is asked for, "" where this one does
+		}{
+			{"go 1.22.3", ""},
+			{fmt.Sprintf("go 1.%d", minor), ""},
+			{fmt.Sprintf("go 1.%d.0", minor), ""},
+			{"go " + own, ""},
+			{fmt.Sprintf("go 1.22.3\n\ntoolchain go1.%d.%d", minor, n+1), ""}, // what its author works with
+			{fmt.Sprintf("go 1.%d.%d", minor, n+1), fmt.Sprintf("1.%d.%d", minor, n+1)},
+			{fmt.Sprintf("go 1.%d.%d", minor, 10*n+10), fmt.Sprintf("1.%d.%d", minor, 10*n+10)}, // numbers, not text
+			{fmt.Sprintf("go 1.%drc1", minor+1), fmt.Sprintf("1.%drc1", minor+1)},
+		} {
+			path := fmt.Sprintf("example.com/patch%d", i)
+			s.Module(fake.Module{Path: path, Version: "v1.0.0", Files: map[string]string{"go.mod": "module " + path + "\n\n" + tt.lines + "\n", "main.go": "package main\n\nfunc main() {}\n"}})
+			_, err := resolve(t, sumdb, Main{path, "1.0.0", ""})
+			if tt.newer == "" {
+				if err != nil {
+					t.Errorf("%q by go %s: %v", tt.lines, own, err)
+				}
+				continue
+			}
+			fake.WantFault(t, err, fault.Usage, path+"@v1.0.0 needs a newer Go")
+			if hint := fault.Hint(err); hint != "lock a newer Go: lockgen add go@"+tt.newer {
+				t.Errorf("%q by go %s: hint %q", tt.lines, own, hint)
 			}
 		}
 	})
