@@ -250,6 +250,34 @@ func TestChangedPlaces(t *testing.T) {
 	}
 }
 
+// TestRenamedVersion: what is locked as another version than its files tell is
+// refused, on a cold cache and on a warm one, by name and as an entry of Buck2.
+func TestRenamedVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.file("numbered", "1.2.3", "", "prog", "prog-1.2.3-linux", []byte("#!/bin/sh\necho numbered\n"))
+	warm := w.cache
+	for name, version := range map[string]string{"numbered": "1.2.3", "tool": "1.0.0", "script": "2.0.0"} {
+		w.write()
+		w.must("get", name)
+		const other = "1.2.4"
+		w.lock.Plugins[name][other] = w.lock.Plugins[name][version]
+		delete(w.lock.Plugins[name], version)
+		entry := w.entry(name, other)
+		w.write()
+		for _, cache := range []string{warm, filepath.Join(t.TempDir(), "cold")} {
+			w.cache = cache
+			for _, spec := range []string{name, name + "@" + other} {
+				w.fails(3, []string{name + " " + other + ": its files are those of " + version, "run: lockgen update"}, "get", spec)
+			}
+			w.fails(3, []string{"its files are those of " + version}, "install", "--entry", entry, "--platform", host(t), "--out", filepath.Join(t.TempDir(), "out"))
+		}
+		w.cache = warm
+		w.lock.Plugins[name][version] = w.lock.Plugins[name][other]
+		delete(w.lock.Plugins[name], other)
+	}
+}
+
 // TestNoHome: the cache folder is all that a user without a home has to name, and
 // without it that is what the hint says.
 func TestNoHome(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -236,6 +237,31 @@ func TestDifferences(t *testing.T) {
 	// What does not change the lock.
 	p.write("plugins.toml", good+"\n[registries]\nnpm = \"https://npm.example.com/\"\n")
 	p.ok("check")
+}
+
+// TestOtherRelease: what is locked by URL is of the version that its address
+// names, where that names one; a range that both fit does not hide it.
+func TestOtherRelease(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.server.File("/1.0.0/tool", []byte(linuxARM))
+	p.server.File("/latest/tool", []byte(linuxARM))
+	entry := func(version, at string) {
+		p.write("plugins.toml", fmt.Sprintf("platforms = [\"linux-aarch64\"]\n\n[plugins.tool]\nversion = %q\nsource = \"%s/%s/tool\"\nbinary = \"tool\"\n", version, p.server.URL, at))
+	}
+	entry("1.0.1", "1.0.0")
+	p.fails(fault.Usage, []string{"tool 1.0.1", "its files are those of 1.0.0", "write {version}"}, "update")
+	entry("1.0.1", "latest")
+	p.ok("update")
+	p.ok("check")
+	entry("1.0.0", "{version}")
+	p.ok("update")
+	good := p.read("plugins.lock.toml")
+	for _, version := range []string{"1.0.1", "^1"} {
+		p.write("plugins.lock.toml", strings.ReplaceAll(good, `tool."1.0.0"`, `tool."1.0.1"`))
+		entry(version, "{version}")
+		p.fails(fault.Lock, []string{"tool 1.0.1", "its files are those of 1.0.0", "lockgen update"}, "check")
+	}
 }
 
 // TestImports: lockgen -> resolve -> source -> plan -> internal, and nothing back.

@@ -96,23 +96,19 @@ func command(a resolve.Age, several bool) string {
 	return "lockgen upgrade --latest " + a.Name
 }
 
-// why says in one line what holds newer versions back, and who was not asked.
+// why says in one line what holds newer versions back.
 func why(a resolve.Age) string {
-	var parts []string
 	switch {
 	case a.Error != "":
-		parts = append(parts, strings.ReplaceAll(a.Error, "\n", " "))
+		return strings.ReplaceAll(a.Error, "\n", " ")
 	case len(a.Held) > 0:
 		line := a.Held[0].Version + ": " + a.Held[0].Why
 		if more := len(a.Held) - 1; more > 0 {
 			line += fmt.Sprintf(" (and %d more)", more)
 		}
-		parts = append(parts, line)
+		return line
 	}
-	for _, of := range a.Unasked {
-		parts = append(parts, "could not ask "+of)
-	}
-	return strings.Join(parts, "; ")
+	return ""
 }
 
 func orDash(s string) string {

@@ -216,6 +216,9 @@ func hostile(t *testing.T) *place {
 		f.Name, f.Version = injected, "1"+injected
 		return f
 	}()
+	own := v.Files["node_modules/evil"]
+	own.Version = "2.0.0"
+	v.Files["node_modules/own"] = own
 	v.Platforms["macos-aarch64"] = lock.Cell{Unavailable: injected + "\u202e"}
 	pulled := l.Plugins["pulled"]["7"]
 	pulled.Package = "registry.example.com/" + injected

@@ -103,6 +103,9 @@ func (e *Entry) validate(depth int) error {
 	if err := e.Locked.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
+	if err := e.Locked.CheckRelease(e.Version); err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
 	if err := e.validateNeeded("runtime", e.Locked.Runtime, e.Runtime, depth); err != nil {
 		return err
 	}

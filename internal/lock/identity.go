@@ -67,6 +67,60 @@ func (l *Lock) Consistent() error {
 	return nil
 }
 
+// CheckRelease refuses a version whose files tell that they are those of another
+// one than it is locked as: its package with another version, or addresses in
+// which a number of the same form stands and the version does not. A source need
+// not tell a version in its address, and then nothing is known. The error has no
+// class.
+func (v *Version) CheckRelease(version string) error {
+	k := v.Kind()
+	var others []string
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		if k.address != nil {
+			address := k.address(v, f)
+			if strings.Contains(address, version) {
+				return nil
+			}
+			others = append(others, numbersLike(version, address)...)
+			continue
+		}
+		name, other := k.PackageOf(key, f)
+		if other == "" || k.Normal(name) != k.Normal(v.Package) {
+			continue
+		}
+		if k.release != nil {
+			other = k.release(other)
+		}
+		if other == version || k.sameRelease != nil && k.sameRelease(other, version) {
+			return nil
+		}
+		others = append(others, other)
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	slices.Sort(others)
+	return fmt.Errorf("its files are those of %s", fault.List(slices.Compact(others)))
+}
+
+// numbersLike lists the dotted numbers in a text that have as many parts as a
+// version that is one, two at least.
+func numbersLike(version, text string) (list []string) {
+	digit := func(r rune) bool { return r != '.' && (r < '0' || r > '9') }
+	parts := strings.Count(version, ".") + 1
+	if parts < 2 || strings.ContainsFunc(version, digit) {
+		return nil
+	}
+	for _, number := range strings.FieldsFunc(text, digit) {
+		number = strings.Trim(number, ".")
+		if strings.Count(number, ".") == parts-1 && !strings.Contains(number, "..") {
+			list = append(list, number)
+		}
+	}
+	return list
+}
+
 // NormalProject is the name of a Python project as indexes spell it (PEP 503).
 func NormalProject(name string) string {
 	var b strings.Builder

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/pep440"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
@@ -61,6 +62,9 @@ type Kind struct {
 	pkg          func(key string, f File) (name, version string) // else those of the file
 	part         func(key string) string                         // of the package, that the file is
 	same         func(a, b File) bool                            // else the same bytes
+	release      func(version string) string                     // what a package of it is locked as
+	sameRelease  func(a, b string) bool                          // else they are equal
+	address      func(v *Version, f File) string                 // in which the version may stand, without a host
 	checkArgs    func(args []string) error
 	check        func(v *Version) error
 	checkFile    func(v *Version, key string, f File) error
@@ -147,9 +151,12 @@ var pip = Kind{
 	identity:     func(_, key string, _ File) string { return key },
 	pkg: func(key string, _ File) (name, version string) { // of a wheel: NAME-VERSION-… (PEP 427)
 		name, rest, _ := strings.Cut(key, "-")
-		version, _, _ = strings.Cut(rest, "-")
+		if strings.Count(rest, "-") >= 3 {
+			version, _, _ = strings.Cut(rest, "-")
+		}
 		return NormalProject(name), version
 	},
+	sameRelease: pep440.Same,
 }
 
 var golang = Kind{
@@ -163,7 +170,16 @@ var golang = Kind{
 		return "go.mod"
 	},
 	// A proxy may pack a module anew: the hash of the files decides.
-	same:      func(a, b File) bool { return a.Integrity == b.Integrity && a.GoMod == b.GoMod },
+	same: func(a, b File) bool { return a.Integrity == b.Integrity && a.GoMod == b.GoMod },
+	// Of [GoToolchain] it is that of Go.
+	release: func(version string) string {
+		if rest, ok := strings.CutPrefix(version, "0.0.1-go"); ok {
+			if i := strings.LastIndexByte(rest, '.'); i > 0 {
+				return rest[:i]
+			}
+		}
+		return version
+	},
 	check:     (*Version).validateGo,
 	checkFile: func(_ *Version, key string, f File) error { return validateGoFile(key, f) },
 }
@@ -178,6 +194,10 @@ var oci = Kind{
 		return host + "/" + rest
 	},
 	identity: func(pkg, key string, f File) string { return pkg + ":" + f.Version + " " + key },
+	address: func(v *Version, f File) string {
+		_, repo, _ := strings.Cut(v.Package, "/")
+		return repo + ":" + f.Version + "#" + f.Name
+	},
 	checkFile: func(v *Version, _ string, f File) error {
 		if f.Version == "" {
 			return errors.New("version, the tag, is missing")
@@ -195,6 +215,17 @@ var oci = Kind{
 var http = Kind{
 	Name:     HTTP,
 	identity: func(_, _ string, f File) string { return f.URL },
+	address: func(_ *Version, f File) string {
+		u, err := url.Parse(f.URL)
+		if err != nil {
+			return ""
+		}
+		query, err := url.QueryUnescape(u.RawQuery)
+		if err != nil {
+			query = ""
+		}
+		return u.Path + "?" + u.RawQuery + "&" + query
+	},
 	checkFile: func(_ *Version, _ string, f File) error {
 		if f.URL == "" {
 			return errors.New("url is missing")

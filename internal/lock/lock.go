@@ -261,6 +261,9 @@ func (l *Lock) validateVersion(version string, v *Version) error {
 	if err := v.Validate(); err != nil {
 		return err
 	}
+	if err := v.CheckRelease(version); err != nil {
+		return err
+	}
 	if v.Runtime != "" {
 		name, version, _ := strings.Cut(v.Runtime, "@")
 		if l.Plugins[name][version] == nil {
@@ -283,7 +286,7 @@ func (v *Version) Validate() error {
 		return fmt.Errorf("source %q is not one of %s", v.Source, strings.Join(known, ", "))
 	}
 	if v.Include != "" {
-		if err := checkShown(v.Include); err != nil {
+		if err := CheckShown(v.Include); err != nil {
 			return fmt.Errorf("include: %w", err)
 		}
 	}
@@ -346,7 +349,7 @@ func (v *Version) validateCompiled() error {
 }
 
 func (v *Version) validateFile(key string, f File) error {
-	if err := checkShown(key); err != nil {
+	if err := CheckShown(key); err != nil {
 		return err
 	}
 	if err := CheckSHA256("sha256", f.SHA256); err != nil {
@@ -399,7 +402,7 @@ func (v *Version) validateCell(c Cell) error {
 				return err
 			}
 		}
-		if err := checkShown(c.Binary); err != nil {
+		if err := CheckShown(c.Binary); err != nil {
 			return fmt.Errorf("binary: %w", err)
 		}
 	case c.Binary != "":
@@ -544,9 +547,9 @@ func CheckVersion(version string) error {
 	return nil
 }
 
-// checkShown is CheckPath for what is printed for other programs and in
-// diffs: nothing in it may be invisible.
-func checkShown(p string) error {
+// CheckShown is [CheckPath] for the paths that a lock holds, which are printed for
+// other programs and in diffs: nothing in them may be invisible.
+func CheckShown(p string) error {
 	if err := CheckPath(p); err != nil {
 		return err
 	}

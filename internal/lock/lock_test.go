@@ -317,6 +317,27 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
+// TestUnprintable: what a lock holds for other programs is seen as it is.
+func TestUnprintable(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(string(Print(sample())), "[plugins.acme-lint.\"1.4.0\"]\n", "[plugins.acme-lint.\"1.4.0\"]\ninclude = \"lint/include\"\n", 1)
+	if _, err := Parse("lock", []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	for _, mark := range []string{"u001b", "u0007", "u007f", "u0085", "u009b", "u00a0", "u00ad", "u200b", "u202e", "u2028", "u2066", "ufe0f", "ufeff", "ufffd", "ue000", "U000e0041"} {
+		for what, old := range map[string]string{"key": `"lint.tar.gz" =`, "binary": `"bin/lint"`, "include": `"lint/include"`} {
+			bad := strings.Replace(text, old, strings.Replace(old, "int", `i\`+mark+"nt", 1), 1)
+			if bad == text {
+				t.Fatalf("there is no %s", old)
+			}
+			_, err := Parse("lock", []byte(bad))
+			if fault.Of(err) != fault.Lock || !strings.Contains(err.Error(), "holds the character") {
+				t.Errorf("%s with %s: %v", what, mark, err)
+			}
+		}
+	}
+}
+
 func TestCanonicalRefuses(t *testing.T) {
 	text := string(Print(sample()))
 	for _, tt := range []struct{ name, text string }{

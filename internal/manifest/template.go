@@ -125,21 +125,16 @@ func (n Naming) Check(s Source) error {
 			return err
 		}
 	}
-	if err := checkWords("os", "linux, macos, windows", n.OS, func(p lock.Platform) string { return p.OS }); err != nil {
-		return err
-	}
-	return checkWords("arch", "aarch64, x86_64", n.Arch, func(p lock.Platform) string { return p.Arch })
-}
-
-// checkWords accepts what a file name says instead of the lock's words for a part
-// of a platform.
-func checkWords(what, known string, words map[string]string, of func(lock.Platform) string) error {
-	for _, from := range slices.Sorted(maps.Keys(words)) {
-		if to := words[from]; !lock.IsWord(to) {
-			return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is no word for a file name", what, from, to)
-		}
-		if !slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool { return of(p) == from }) {
-			return fault.Errorf(fault.Usage, "known are "+known, "%s.%s is not a word of the lock", what, from)
+	for what, words := range map[string]map[string]string{"os": n.OS, "arch": n.Arch} {
+		for _, from := range slices.Sorted(maps.Keys(words)) {
+			to := words[from]
+			if !lock.IsWord(to) {
+				return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is no word for a file name", what, from, to)
+			}
+			known := slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool { return what == "os" && p.OS == from || what == "arch" && p.Arch == from })
+			if !known {
+				return fault.Errorf(fault.Usage, "known are "+map[string]string{"os": "linux, macos, windows", "arch": "aarch64, x86_64"}[what], "%s.%s is not a word of the lock", what, from)
+			}
 		}
 	}
 	return nil
@@ -154,7 +149,7 @@ func checkAsset(s string) error {
 		return err
 	}
 	name := Expand(s, "1", lock.Platforms[0])
-	if err := lock.CheckPath(name); err != nil {
+	if err := lock.CheckShown(name); err != nil {
 		return fault.Errorf(fault.Usage, "write the name of a file", "%w", err)
 	}
 	if path.Base(name) != name {
@@ -242,7 +237,7 @@ func ParseOCI(s string) (OCIRef, error) {
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not a tag", r.Tag)
 	}
 	if r.File != "" {
-		if err := lock.CheckPath(r.File); err != nil {
+		if err := lock.CheckShown(r.File); err != nil {
 			return OCIRef{}, fault.Errorf(fault.Usage, form, "%w", err)
 		}
 		if _, err := Archive(r.File); err != nil {

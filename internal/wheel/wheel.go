@@ -47,7 +47,7 @@ type Name struct {
 func ParseName(file string) (Name, error) {
 	base, ok := strings.CutSuffix(file, ".whl")
 	parts := strings.Split(base, "-")
-	if !ok || len(parts) < 5 || len(parts) > 6 || slices.Contains(parts, "") || lock.CheckPath(file) != nil || strings.Contains(file, "/") {
+	if !ok || len(parts) < 5 || len(parts) > 6 || slices.Contains(parts, "") || lock.CheckShown(file) != nil || strings.Contains(file, "/") {
 		return Name{}, fmt.Errorf("%q is not the name of a wheel", file)
 	}
 	n := Name{Project: parts[0], Version: parts[1]}
@@ -291,16 +291,17 @@ func checkRecord(info string, there map[string]archive.File, text []byte) (map[s
 		}
 		algorithm, value, _ := strings.Cut(said, "=")
 		sum, err := base64.RawURLEncoding.Strict().DecodeString(value)
-		strength, known := map[string]func() hash.Hash{"sha256": nil, "sha384": sha512.New384, "sha512": sha512.New}[algorithm]
 		switch {
 		case algorithm == "":
 			return nil, fmt.Errorf("its RECORD has no digest of %q", path)
-		case !known:
+		case algorithm != "sha256" && algorithm != "sha384" && algorithm != "sha512":
 			return nil, fmt.Errorf("its RECORD has a digest of %q by %q, expected sha256 or better", path, algorithm)
 		case err != nil:
 			return nil, fmt.Errorf("its RECORD has a malformed digest of %q: %w", path, err)
-		case strength != nil:
-			strong[path] = digest{strength, sum}
+		case algorithm == "sha384":
+			strong[path] = digest{sha512.New384, sum}
+		case algorithm == "sha512":
+			strong[path] = digest{sha512.New, sum}
 		case string(sum) != string(f.SHA256[:]):
 			return nil, fmt.Errorf("its RECORD has another digest of %q than the file", path)
 		}
@@ -327,7 +328,7 @@ func checkScripts(name Name, text []byte, files []archive.File) error {
 		}
 	}
 	for _, script := range names {
-		if lock.CheckPath(script) != nil || strings.ContainsAny(script, `/\`) || script[0] == '-' {
+		if lock.CheckShown(script) != nil || strings.ContainsAny(script, `/\`) || script[0] == '-' {
 			return fmt.Errorf("it has a script %q, which is not the name of a program", script)
 		}
 		if m := taken().FindStringSubmatch(script); m != nil && lock.NormalProject(name.Project) != m[1] {

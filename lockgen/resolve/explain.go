@@ -25,12 +25,7 @@ func Compete(ctx context.Context, m *manifest.Manifest, w *plan.Want, o Options)
 		}
 		delete(u.out.Lock.Plugins[c.Name], c.Version)
 		u.moves = map[*plan.Want]bool{c: c.Ranged && c.Version == ""}
-		job := newJob(c)
-		failed, err := u.settle(ctx, job)
-		if err == nil && len(failed) == 0 {
-			c = job.now()
-			failed, err = u.try(ctx, ctx, nil, job)
-		}
+		failed, err := u.try(ctx, ctx, nil, newJob(c))
 		u.Close()
 		if err != nil {
 			if ctx.Err() != nil {

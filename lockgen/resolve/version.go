@@ -181,6 +181,9 @@ func (u *update) complete(n *newVersion) error {
 	if err := n.v.Validate(); err != nil {
 		return fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)
 	}
+	if err := n.v.CheckRelease(n.w.Version); err != nil {
+		return fault.Errorf(fault.Usage, "write {version} in its source where the version stands, or the version that stands there in its entry", "%w", err)
+	}
 	return u.Rules().KeepsTrust(n.w, n.v)
 }
 
@@ -260,6 +263,9 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 	}
 	if compiled {
 		binary, err := a.source.Executable(a.w, p, nil, contents)
+		if err == nil {
+			err = shown(binary)
+		}
 		return lock.Cell{Binary: binary}, err
 	}
 	tree := make(source.Tree, len(files))
@@ -267,6 +273,9 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		tree[f.Path] = f
 	}
 	binary, err := a.source.Executable(a.w, p, tree, contents)
+	if err == nil {
+		err = shown(binary)
+	}
 	if err != nil {
 		return lock.Cell{}, unfit(err)
 	}
@@ -282,4 +291,12 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.Under(a.w.Include)))
 	}
 	return lock.Cell{Binary: binary, Tree: hash}, nil
+}
+
+// shown refuses an executable whose path a lock cannot hold: its publisher chose it.
+func shown(binary string) error {
+	if err := lock.CheckShown(binary); err != nil {
+		return fault.Errorf(fault.Integrity, "take another version, or another source", "its executable: %w", err)
+	}
+	return nil
 }

@@ -82,7 +82,7 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 		if keys[a.Key] > 1 { // one file name in several folders
 			a.Key = a.Platforms[0] + "/" + a.Key
 		}
-		if err := lock.CheckPath(a.Key); err != nil {
+		if err := lock.CheckShown(a.Key); err != nil {
 			return nil, fault.Errorf(fault.Usage, "correct the source", "%s: %w", redact.URL(a.File.URL), err)
 		}
 	}

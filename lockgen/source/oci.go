@@ -358,7 +358,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 			key += "." + archive
 		}
 	}
-	if err := lock.CheckPath(key); err != nil {
+	if err := lock.CheckShown(key); err != nil {
 		return nil, fault.Errorf(fault.Upstream, "ask its publisher", "the title of a layer: %w", err)
 	}
 	return &Artifact{
