@@ -64,6 +64,7 @@
 //
 //	cargo      runs cargo
 //	gotool     runs Go
+//	maven      versions, POMs and settings of Maven; runs nothing
 //	npm        runs npm
 //	pip        runs pip
 //	wheel      what a wheel says of itself

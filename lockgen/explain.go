@@ -217,79 +217,97 @@ func tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.W
 
 // text is the story for people. With why set, of that package alone.
 func (s *story) text(why string) string {
-	var b strings.Builder
-	line := func(format string, args ...any) {
-		for i, arg := range args {
-			if text, ok := arg.(string); ok {
-				args[i] = plain.Row(text)
-			}
-		}
-		fmt.Fprintf(&b, format+"\n", args...)
-	}
+	t := &storyText{}
 	if why != "" {
-		line("%s in %s %s:", why, s.Name, s.Version)
+		t.line("%s in %s %s:", why, s.Name, s.Version)
 		for _, w := range s.Why {
-			line("  %s", w)
+			t.line("  %s", w)
 		}
-		return b.String()
+		return t.String()
 	}
-	line("%s %s%s", s.Name, s.Version, prefixed(": ", s.About))
+	t.line("%s %s%s", s.Name, s.Version, prefixed(": ", s.About))
+	t.asked(s)
+	t.sources(s)
+	if !s.Locked {
+		t.line("not locked; run: lockgen update")
+		return t.String()
+	}
+	t.line("locked from: %s", s.From)
+	t.line("trust: %s, %s", s.Trust, s.Evidence)
+	if len(s.Python) > 0 {
+		t.line("runs on: CPython %s of the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
+	}
+	if s.Runtime != "" {
+		t.line("runs on: %s", s.Runtime)
+	}
+	if len(s.Runs) > 0 {
+		t.line("runs: %s", strings.Join(s.Runs, ", "))
+	}
+	for _, d := range s.Fits {
+		t.line("does not fit: %s", d)
+	}
+	t.platforms(s)
+	t.files(s)
+	return t.String()
+}
+
+// A storyText is the text of a story, without what a terminal would obey.
+type storyText struct{ strings.Builder }
+
+func (t *storyText) line(format string, args ...any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = plain.Row(text)
+		}
+	}
+	fmt.Fprintf(t, format+"\n", args...)
+}
+
+func (t *storyText) asked(s *story) {
 	if s.Asked == "" {
-		line("asked for: nowhere; lockgen update drops it")
-	} else {
-		spec := ""
-		if s.Spec != s.Version {
-			spec = " as " + s.Spec
-		}
-		line("asked for: %s%s%s", s.Asked, spec, prefixed(", in the bundle ", strings.Join(s.Bundles, ", ")))
+		t.line("asked for: nowhere; lockgen update drops it")
+		return
 	}
+	spec := ""
+	if s.Spec != s.Version {
+		spec = " as " + s.Spec
+	}
+	t.line("asked for: %s%s%s", s.Asked, spec, prefixed(", in the bundle ", strings.Join(s.Bundles, ", ")))
+}
+
+func (t *storyText) sources(s *story) {
 	if len(s.Sources) > 0 {
-		line("sources, in order:")
+		t.line("sources, in order:")
 	}
 	for _, from := range s.Sources {
 		what := ""
 		if from == s.From {
 			what = "  <- locked"
 		}
-		line("  %s%s", from, what)
-		for _, t := range s.Tried {
-			if t.Source == from && t.Why == "" {
-				line("    can serve: would be locked if none before it could")
-			} else if t.Source == from {
-				for i, why := range strings.Split(t.Why, "\n") {
-					line([]string{"    lost: %s", "      %s"}[min(i, 1)], why)
+		t.line("  %s%s", from, what)
+		for _, tried := range s.Tried {
+			if tried.Source == from && tried.Why == "" {
+				t.line("    can serve: would be locked if none before it could")
+			} else if tried.Source == from {
+				for i, why := range strings.Split(tried.Why, "\n") {
+					t.line([]string{"    lost: %s", "      %s"}[min(i, 1)], why)
 				}
 			}
 		}
 	}
-	for _, t := range s.Out {
-		line("  %s\n    out of question: %s", t.Source, t.Why)
+	for _, out := range s.Out {
+		t.line("  %s\n    out of question: %s", out.Source, out.Why)
 	}
-	if !s.Locked {
-		line("not locked; run: lockgen update")
-		return b.String()
-	}
-	line("locked from: %s", s.From)
-	line("trust: %s, %s", s.Trust, s.Evidence)
-	if len(s.Python) > 0 {
-		line("runs on: CPython %s of the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
-	}
-	if s.Runtime != "" {
-		line("runs on: %s", s.Runtime)
-	}
-	if len(s.Runs) > 0 {
-		line("runs: %s", strings.Join(s.Runs, ", "))
-	}
-	for _, d := range s.Fits {
-		line("does not fit: %s", d)
-	}
-	line("platforms:")
+}
+
+func (t *storyText) platforms(s *story) {
+	t.line("platforms:")
 	for _, platform := range lock.PlatformNames() {
 		switch c := s.Cells[platform]; {
 		case c.Emulate != "":
-			line("  %-16s runs what %s has", platform, c.Emulate)
+			t.line("  %-16s runs what %s has", platform, c.Emulate)
 		case c.Unavailable != "":
-			line("  %-16s unavailable: %s", platform, c.Unavailable)
+			t.line("  %-16s unavailable: %s", platform, c.Unavailable)
 		default:
 			n, size := 0, int64(0)
 			for _, f := range s.Files {
@@ -297,10 +315,13 @@ func (s *story) text(why string) string {
 					n, size = n+1, size+f.Size
 				}
 			}
-			line("  %-16s %s (%s, %s)", platform, c.Binary, count(n, "file"), bytesText(size))
+			t.line("  %-16s %s (%s, %s)", platform, c.Binary, count(n, "file"), bytesText(size))
 		}
 	}
-	line("files:")
+}
+
+func (t *storyText) files(s *story) {
+	t.line("files:")
 	for _, key := range slices.Sorted(maps.Keys(s.Files)) {
 		f := s.Files[key]
 		what, form := key, ""
@@ -313,9 +334,8 @@ func (s *story) text(why string) string {
 		if f.Archive != "" {
 			form = f.Archive + ", "
 		}
-		line("  %s (%s%s)%s", what, form, bytesText(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
+		t.line("  %s (%s%s)%s", what, form, bytesText(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
 	}
-	return b.String()
 }
 
 func prefixed(prefix, s string) string {

@@ -96,19 +96,23 @@ func command(a resolve.Age, several bool) string {
 	return "lockgen upgrade --latest " + a.Name
 }
 
-// why says in one line what holds newer versions back.
+// why says in one line what holds newer versions back, and who was not asked.
 func why(a resolve.Age) string {
+	var parts []string
 	switch {
 	case a.Error != "":
-		return strings.ReplaceAll(a.Error, "\n", " ")
+		parts = append(parts, strings.ReplaceAll(a.Error, "\n", " "))
 	case len(a.Held) > 0:
 		line := a.Held[0].Version + ": " + a.Held[0].Why
 		if more := len(a.Held) - 1; more > 0 {
 			line += fmt.Sprintf(" (and %d more)", more)
 		}
-		return line
+		parts = append(parts, line)
 	}
-	return ""
+	for _, of := range a.Unasked {
+		parts = append(parts, "could not ask "+of)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func orDash(s string) string {

@@ -216,11 +216,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 		}
 	}
 	if err := p.replace(writes...); err != nil {
-		if locked.changes() && !errors.Is(err, errEdited) && !p.ui.JSON && !p.dryRun {
-			p.ui.Say("the lock could not be written; it follows on stdout")
-			p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
-		}
-		return err
+		return p.unwritten(locked, text, err)
 	}
 	for _, line := range c.said {
 		p.ui.Say("%s", line)
@@ -233,6 +229,15 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 		return nil
 	}
 	return c.after(out)
+}
+
+// unwritten prints a lock that could not be written: it may have taken long.
+func (p *program) unwritten(locked write, text []byte, err error) error {
+	if locked.changes() && !errors.Is(err, errEdited) && !p.ui.JSON && !p.dryRun {
+		p.ui.Say("the lock could not be written; it follows on stdout")
+		p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
+	}
+	return err
 }
 
 // tell reports an update. Created are files that were not there before, besides

@@ -266,34 +266,9 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	if u.o.Tap != nil && !twice {
 		tap = u.o.Tap(name)
 	}
-	u.sum.Reset()
-	var n int64
-	for {
-		m, err := r.Read(u.buf)
-		n += int64(m)
-		if n > size && size != unknownSize {
-			return unsafeEntry(raw, "it has more bytes than the %d of its header", size)
-		}
-		u.sum.Write(u.buf[:m])
-		if f != nil && m > 0 {
-			if _, err := f.Write(u.buf[:m]); err != nil {
-				return fault.Disk(err, u.dst, "")
-			}
-		}
-		if tap != nil && m > 0 {
-			if _, err := tap.Write(u.buf[:m]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return broken(fmt.Sprintf("entry %q", raw), err)
-		}
-	}
-	if n != size && size != unknownSize {
-		return unsafeEntry(raw, "it has %d bytes, its header says %d", n, size)
+	n, err := u.copy(raw, size, r, f, tap)
+	if err != nil {
+		return err
 	}
 	if f != nil {
 		if err := f.Close(); err != nil {
@@ -308,6 +283,40 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	u.index[name] = len(u.files)
 	u.files = append(u.files, tf)
 	return nil
+}
+
+// copy hashes the bytes of an entry, writes them to a file and a tap, which may
+// be nil, and returns how many there were.
+func (u *unpacker) copy(raw string, size int64, r io.Reader, f *os.File, tap io.Writer) (n int64, err error) {
+	u.sum.Reset()
+	for {
+		m, err := r.Read(u.buf)
+		n += int64(m)
+		if n > size && size != unknownSize {
+			return n, unsafeEntry(raw, "it has more bytes than the %d of its header", size)
+		}
+		u.sum.Write(u.buf[:m])
+		if f != nil && m > 0 {
+			if _, err := f.Write(u.buf[:m]); err != nil {
+				return n, fault.Disk(err, u.dst, "")
+			}
+		}
+		if tap != nil && m > 0 {
+			if _, err := tap.Write(u.buf[:m]); err != nil {
+				return n, err
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return n, broken(fmt.Sprintf("entry %q", raw), err)
+		}
+	}
+	if n != size && size != unknownSize {
+		return n, unsafeEntry(raw, "it has %d bytes, its header says %d", n, size)
+	}
+	return n, nil
 }
 
 // same compares a file with the one that was there before it.

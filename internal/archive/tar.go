@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -79,8 +80,7 @@ type tarEntry struct {
 // tarHeader reads the header blocks of the next entry, nil at the end.
 func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 	var raw bytes.Buffer // all blocks of this entry, for the second reading
-	var pax map[string]string
-	var long, longLink string // name and target from GNU's L and K
+	var x tarExtension
 	block := make([]byte, tarBlock)
 	for {
 		if _, err := io.ReadFull(r, block); err == io.EOF {
@@ -108,54 +108,19 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 			return nil, err
 		}
 		kind := block[156]
-		switch kind {
-		case 'x', 'g', 'L', 'K':
-			if e.size > maxPaxHeader {
-				return nil, unsafeEntry(e.name, "an extended header of %d bytes, more than %d", e.size, maxPaxHeader)
+		if kind == 'x' || kind == 'g' || kind == 'L' || kind == 'K' {
+			data, err := x.read(r, e, kind)
+			if err != nil {
+				return nil, err
 			}
-			data := make([]byte, (e.size+tarBlock-1)/tarBlock*tarBlock)
-			if _, err := io.ReadFull(r, data); err != nil {
-				return nil, broken("extended tar header", err)
+			if kind != 'g' { // which says nothing about any file
+				raw.Write(block)
+				raw.Write(data)
 			}
-			if pax != nil || long != "" && kind != 'K' || longLink != "" && kind != 'L' {
-				return nil, unsafeEntry(e.name, "two extended headers in a row")
-			}
-			switch kind {
-			case 'g':
-				if err := checkGlobal(e.name, data[:e.size]); err != nil {
-					return nil, err
-				}
-				continue // it says nothing about any file
-			case 'x':
-				if pax, err = parsePax(e.name, data[:e.size]); err != nil {
-					return nil, err
-				}
-			case 'L', 'K':
-				text := strings.TrimSuffix(string(data[:e.size]), "\x00")
-				if text == "" || strings.Contains(text, "\x00") {
-					return nil, unsafeEntry(e.name, "a long name that is empty or holds NUL")
-				}
-				if kind == 'L' {
-					long = text
-				} else {
-					longLink = text
-				}
-			}
-			raw.Write(block)
-			raw.Write(data)
 			continue
 		}
 		raw.Write(block)
-		if long != "" {
-			e.name = long
-		}
-		if longLink != "" {
-			if kind != '1' && kind != '2' {
-				return nil, unsafeEntry(e.name, "a long target of what is no link")
-			}
-			e.link = longLink
-		}
-		if err := e.apply(pax); err != nil {
+		if err := e.extend(x, kind); err != nil {
 			return nil, err
 		}
 		if err := e.setKind(kind); err != nil {
@@ -163,6 +128,55 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 		}
 		return e, e.compare(&raw)
 	}
+}
+
+// A tarExtension is what extended headers say of the entry after them.
+type tarExtension struct {
+	pax        map[string]string
+	name, link string // from GNU's L and K
+}
+
+// read takes the data of an extended header of a kind, and returns all its blocks.
+func (x *tarExtension) read(r io.Reader, e *tarEntry, kind byte) (data []byte, err error) {
+	if e.size > maxPaxHeader {
+		return nil, unsafeEntry(e.name, "an extended header of %d bytes, more than %d", e.size, maxPaxHeader)
+	}
+	data = make([]byte, (e.size+tarBlock-1)/tarBlock*tarBlock)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, broken("extended tar header", err)
+	}
+	if x.pax != nil || x.name != "" && kind != 'K' || x.link != "" && kind != 'L' {
+		return nil, unsafeEntry(e.name, "two extended headers in a row")
+	}
+	switch kind {
+	case 'g':
+		return data, checkGlobal(e.name, data[:e.size])
+	case 'x':
+		x.pax, err = parsePax(e.name, data[:e.size])
+		return data, err
+	}
+	text := strings.TrimSuffix(string(data[:e.size]), "\x00")
+	if text == "" || strings.Contains(text, "\x00") {
+		return nil, unsafeEntry(e.name, "a long name that is empty or holds NUL")
+	}
+	if kind == 'L' {
+		x.name = text
+	} else {
+		x.link = text
+	}
+	return data, nil
+}
+
+// extend applies what extended headers say of an entry of a kind.
+func (e *tarEntry) extend(x tarExtension, kind byte) error {
+	e.name = cmp.Or(x.name, e.name)
+	if x.link != "" {
+		if kind != '1' && kind != '2' {
+			return unsafeEntry(e.name, "a long target of what is no link")
+		}
+		e.link = x.link
+	}
+	return e.apply(x.pax)
 }
 
 // apply overrides the fields of the header with those of a pax header.

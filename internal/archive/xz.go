@@ -100,30 +100,9 @@ func xzStream(section *io.SectionReader, end int64) ([]xzBlock, int64, error) {
 	if _, err := section.ReadAt(index, indexAt); err != nil {
 		return nil, 0, broken("xz index", err)
 	}
-	body := index[:indexSize-4]
-	if body[0] != 0 || le.Uint32(index[indexSize-4:]) != crc32.ChecksumIEEE(body) {
-		return refuse("its index is damaged")
-	}
-	body = body[1:]
-	count, ok := xzNumber(&body)
-	if !ok || count > uint64(indexSize) {
-		return refuse("its index is damaged")
-	}
-	blocks := make([]xzBlock, count)
-	unpadded := make([]int64, count)
-	length := int64(0) // of all blocks
-	for i := range blocks {
-		n, ok1 := xzNumber(&body)
-		content, ok2 := xzNumber(&body)
-		if !ok1 || !ok2 || n == 0 || n > uint64(indexAt-length) || content > 1<<40 {
-			return refuse("its index does not fit its blocks")
-		}
-		blocks[i].content, blocks[i].check = int64(content), check
-		unpadded[i] = int64(n)
-		length += (int64(n) + 3) &^ 3
-	}
-	if len(bytes.Trim(body, "\x00")) > 0 || len(body) > 3 {
-		return refuse("its index is damaged")
+	blocks, unpadded, length, err := xzIndex(index, indexAt)
+	if err != nil {
+		return nil, 0, err
 	}
 	start := indexAt - length - xzHeaderSize
 	head := make([]byte, xzHeaderSize)
@@ -141,13 +120,42 @@ func xzStream(section *io.SectionReader, end int64) ([]xzBlock, int64, error) {
 	at := start + xzHeaderSize
 	for i := range blocks {
 		b := &blocks[i]
-		b.at, b.end = at, at+unpadded[i]-size
+		b.check, b.at, b.end = check, at, at+unpadded[i]-size
 		if err := b.header(section); err != nil {
 			return nil, 0, err
 		}
 		at += (unpadded[i] + 3) &^ 3
 	}
 	return blocks, start, nil
+}
+
+// xzIndex reads the index at a position (4): the blocks before it, of which it has
+// the content, the length of each without its padding, and the length of all.
+func xzIndex(index []byte, at int64) (blocks []xzBlock, unpadded []int64, length int64, err error) {
+	damaged := unsafef("xz: its index is damaged")
+	body, sum := index[:len(index)-4], index[len(index)-4:]
+	if body[0] != 0 || le.Uint32(sum) != crc32.ChecksumIEEE(body) {
+		return nil, nil, 0, damaged
+	}
+	body = body[1:]
+	count, ok := xzNumber(&body)
+	if !ok || count > uint64(len(index)) {
+		return nil, nil, 0, damaged
+	}
+	blocks, unpadded = make([]xzBlock, count), make([]int64, count)
+	for i := range blocks {
+		n, ok1 := xzNumber(&body)
+		content, ok2 := xzNumber(&body)
+		if !ok1 || !ok2 || n == 0 || n > uint64(at-length) || content > 1<<40 {
+			return nil, nil, 0, unsafef("xz: its index does not fit its blocks")
+		}
+		blocks[i].content, unpadded[i] = int64(content), int64(n)
+		length += (int64(n) + 3) &^ 3
+	}
+	if len(bytes.Trim(body, "\x00")) > 0 || len(body) > 3 {
+		return nil, nil, 0, damaged
+	}
+	return blocks, unpadded, length, nil
 }
 
 // xzNumber takes a variable-length integer: seven bits a byte, least first, at

@@ -101,59 +101,82 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 	if n, err := r.ReadAt(tail, base); n < len(tail) {
 		return 0, 0, 0, broken("end of the zip", err)
 	}
-	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
+	at := bytes.LastIndex(tail, []byte(zipEndSignature))
 	if at < 0 {
 		head := make([]byte, 16)
 		n, _ := r.ReadAt(head, 0)
 		return 0, 0, 0, unsafef("not a zip file, or cut short: no end record; %s", looksLike(head[:n]))
 	}
-	if at+zipEndLen > len(tail) || at+zipEndLen+int(le.Uint16(tail[at+20:])) != len(tail) {
-		// Where the last signature is not the record of the whole file, an
-		// earlier one might be: a comment that holds a second record.
-		return 0, 0, 0, unsafef("the zip has bytes after its end record, or two end records")
-	}
-	for i := bytes.Index(tail, []byte("PK\x05\x06")); i < at; {
-		if i+zipEndLen+int(le.Uint16(tail[i+20:])) == len(tail) {
-			return 0, 0, 0, unsafef("the zip has two end records")
-		}
-		i += 4 + bytes.Index(tail[i+4:], []byte("PK\x05\x06"))
+	if err := onlyZipEnd(tail, at); err != nil {
+		return 0, 0, 0, err
 	}
 	end := tail[at:]
 	thisDisk, dirDisk := le.Uint16(end[4:]), le.Uint16(end[6:])
-	onDisk, total := uint64(le.Uint16(end[8:])), uint64(le.Uint16(end[10:]))
-	dirSize, dirOff := uint64(le.Uint32(end[12:])), uint64(le.Uint32(end[16:]))
-	if thisDisk != dirDisk || thisDisk != 0 && thisDisk != 0xffff || onDisk != total {
+	onDisk := uint64(le.Uint16(end[8:]))
+	dir := zipDir{entries: uint64(le.Uint16(end[10:])), size: uint64(le.Uint32(end[12:])), offset: uint64(le.Uint32(end[16:]))}
+	if thisDisk != dirDisk || thisDisk != 0 && thisDisk != 0xffff || onDisk != dir.entries {
 		return 0, 0, 0, unsafef("the zip is split over several disks")
 	}
 	stop := base + int64(at) // the directory, or its zip64 end, ends here
 	if loc := at - zip64LocLen; loc >= 0 && string(tail[loc:loc+4]) == "PK\x06\x07" {
-		rec := loc - zip64EndLen
-		if rec < 0 || string(tail[rec:rec+4]) != "PK\x06\x06" || le.Uint64(tail[rec+4:]) != zip64EndLen-12 ||
-			le.Uint64(tail[loc+8:]) != uint64(base)+uint64(rec) {
-			return 0, 0, 0, unsafef("the zip64 end record is not where its locator says")
+		if dir, err = zip64End(tail[:at], base, dir); err != nil {
+			return 0, 0, 0, err
 		}
-		end64 := tail[rec:loc]
-		if le.Uint32(tail[loc+4:]) != 0 || le.Uint32(tail[loc+16:]) > 1 || le.Uint32(end64[16:]) != 0 || le.Uint32(end64[20:]) != 0 {
-			return 0, 0, 0, unsafef("the zip is split over several disks")
-		}
-		on64, total64 := le.Uint64(end64[24:]), le.Uint64(end64[32:])
-		size64, off64 := le.Uint64(end64[40:]), le.Uint64(end64[48:])
-		if on64 != total64 || total != 0xffff && total != total64 ||
-			dirSize != 0xffffffff && dirSize != size64 || dirOff != 0xffffffff && dirOff != off64 {
-			return 0, 0, 0, unsafef("the end record and the zip64 end record of the zip disagree")
-		}
-		total, dirSize, dirOff = total64, size64, off64
-		stop = base + int64(rec)
-	} else if thisDisk == 0xffff || dirSize == 0xffffffff || dirOff == 0xffffffff {
+		stop -= zip64LocLen + zip64EndLen
+	} else if thisDisk == 0xffff || dir.size == 0xffffffff || dir.offset == 0xffffffff {
 		return 0, 0, 0, unsafef("the zip64 end record is missing")
 	}
-	if dirSize > maxZipDir {
-		return 0, 0, 0, unsafef("the directory of the zip has %d bytes, more than %d", dirSize, maxZipDir)
+	if dir.size > maxZipDir {
+		return 0, 0, 0, unsafef("the directory of the zip has %d bytes, more than %d", dir.size, maxZipDir)
 	}
-	if dirOff > uint64(stop) || dirOff+dirSize != uint64(stop) {
+	if dir.offset > uint64(stop) || dir.offset+dir.size != uint64(stop) {
 		return 0, 0, 0, unsafef("the directory of the zip does not end at its end record: bytes before, between or after")
 	}
-	return int64(dirOff), stop, total, nil
+	return int64(dir.offset), stop, dir.entries, nil
+}
+
+const zipEndSignature = "PK\x05\x06"
+
+// onlyZipEnd checks that the end record at a position ends the file, and that no
+// reader can take another one for it.
+func onlyZipEnd(tail []byte, at int) error {
+	if at+zipEndLen > len(tail) || at+zipEndLen+int(le.Uint16(tail[at+20:])) != len(tail) {
+		// Where the last signature is not the record of the whole file, an
+		// earlier one might be: a comment that holds a second record.
+		return unsafef("the zip has bytes after its end record, or two end records")
+	}
+	for i := bytes.Index(tail, []byte(zipEndSignature)); i < at; {
+		if i+zipEndLen+int(le.Uint16(tail[i+20:])) == len(tail) {
+			return unsafef("the zip has two end records")
+		}
+		i += 4 + bytes.Index(tail[i+4:], []byte(zipEndSignature))
+	}
+	return nil
+}
+
+// A zipDir is what an end record says of the central directory.
+type zipDir struct{ entries, size, offset uint64 }
+
+// zip64End reads the zip64 end record and its locator, with which the bytes
+// before the end record end, and returns the directory that they give in place
+// of the one of the end record.
+func zip64End(tail []byte, base int64, short zipDir) (zipDir, error) {
+	loc := len(tail) - zip64LocLen
+	rec := loc - zip64EndLen
+	if rec < 0 || string(tail[rec:rec+4]) != "PK\x06\x06" || le.Uint64(tail[rec+4:]) != zip64EndLen-12 ||
+		le.Uint64(tail[loc+8:]) != uint64(base)+uint64(rec) {
+		return zipDir{}, unsafef("the zip64 end record is not where its locator says")
+	}
+	end := tail[rec:loc]
+	if le.Uint32(tail[loc+4:]) != 0 || le.Uint32(tail[loc+16:]) > 1 || le.Uint32(end[16:]) != 0 || le.Uint32(end[20:]) != 0 {
+		return zipDir{}, unsafef("the zip is split over several disks")
+	}
+	dir := zipDir{entries: le.Uint64(end[32:]), size: le.Uint64(end[40:]), offset: le.Uint64(end[48:])}
+	if le.Uint64(end[24:]) != dir.entries || short.entries != 0xffff && short.entries != dir.entries ||
+		short.size != 0xffffffff && short.size != dir.size || short.offset != 0xffffffff && short.offset != dir.offset {
+		return zipDir{}, unsafef("the end record and the zip64 end record of the zip disagree")
+	}
+	return dir, nil
 }
 
 // zipDirectory reads the central directory (4.3.12).

@@ -164,6 +164,9 @@ func checkSpec(from manifest.Source, s manifest.Spec) error {
 	if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
 		return fmt.Errorf("entry %q, generator %q: not of source pip, or no entry", s.Entry, s.Generator)
 	}
+	if s.Scheme != "" && (from.Kind != lock.NPM || strings.Count(s.Scheme, "{version}") != 1 || manifest.CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
+		return fmt.Errorf("version %q is no version with {version} in it, or the source is not of npm", s.Scheme)
+	}
 	for platform := range s.Assets {
 		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
 			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)

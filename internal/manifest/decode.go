@@ -486,69 +486,80 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 		if err := d.platform(at, name); err != nil {
 			return err
 		}
-		t, err := d.table(at, table[name])
+		if p.Platforms[name], err = d.override(at, p, name, table[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// override reads what an entry says of one platform.
+func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Override, err error) {
+	at := func(key string) []string { return append(slices.Clone(path), key) }
+	t, err := d.table(path, v)
+	if err != nil {
+		return o, err
+	}
+	if err := d.known(path, t, "source", "asset", "binary", "emulate"); err != nil {
+		return o, err
+	}
+	if v, ok := t["emulate"]; ok {
+		o.Emulate, err = d.emulate(at("emulate"), name, t, v)
+		return o, err
+	}
+	if len(p.Sources) > 1 {
+		return o, d.errorf(path, "give the entry one source; emulate alone goes with several", "an entry with several sources has no files of its own for a platform")
+	}
+	if v, ok := t["source"]; ok {
+		if o.Source, err = d.source(at("source"), v); err == nil {
+			err = d.checkOverride(path, p, name, o.Source)
+		}
 		if err != nil {
-			return err
+			return o, err
 		}
-		if err := d.known(at, t, "source", "asset", "binary", "emulate"); err != nil {
-			return err
+	}
+	if v, ok := t["asset"]; ok {
+		if o.Asset, err = d.str(at("asset"), v); err != nil {
+			return o, err
 		}
-		var o Override
-		if v, ok := t["emulate"]; ok {
-			if o.Emulate, err = d.emulate(append(slices.Clone(at), "emulate"), name, t, v); err != nil {
-				return err
-			}
-			p.Platforms[name] = o
-			continue
+		isGitHub := false
+		if p.Source != nil {
+			_, _, isGitHub = p.Source.GitHub()
 		}
-		if len(p.Sources) > 1 {
-			return d.errorf(at, "give the entry one source; emulate alone goes with several", "an entry with several sources has no files of its own for a platform")
+		if !isGitHub {
+			return o, d.errorf(at("asset"), "write the source as github:OWNER/REPO", "only a plugin by github: has assets")
 		}
-		if v, ok := t["source"]; ok {
-			if o.Source, err = d.source(append(slices.Clone(at), "source"), v); err != nil {
-				return err
-			}
-			if o.Source.Kind != lock.HTTP || p.Source == nil || p.Source.Kind != lock.HTTP {
-				hint := "give the entry a source by URL"
-				if of, _ := lock.LookupPlatform(name); of.Rosetta != "" {
-					hint += fmt.Sprintf("; to run what %s has, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
-				}
-				return d.errorf(at, hint, "only a plugin by URL can have another source on one platform")
-			}
-			_, _, gitHub := o.Source.GitHub()
-			_, _, maven := o.Source.Maven()
-			if gitHub || maven {
-				return d.errorf(at, "write its URL", "another source on one platform is a URL")
-			}
+		if err = checkAsset(o.Asset); err == nil {
+			_, err = Archive(o.Asset)
 		}
-		if v, ok := t["asset"]; ok {
-			at := append(slices.Clone(at), "asset")
-			if o.Asset, err = d.str(at, v); err != nil {
-				return err
-			}
-			isGitHub := false
-			if p.Source != nil {
-				_, _, isGitHub = p.Source.GitHub()
-			}
-			if !isGitHub {
-				return d.errorf(at, "write the source as github:OWNER/REPO", "only a plugin by github: has assets")
-			}
-			if err := checkAsset(o.Asset); err != nil {
-				return d.wrap(at, err)
-			}
-			if _, err := Archive(o.Asset); err != nil {
-				return d.wrap(at, err)
-			}
+		if err != nil {
+			return o, d.wrap(at("asset"), err)
 		}
-		if v, ok := t["binary"]; ok {
-			if o.Binary, err = d.str(append(slices.Clone(at), "binary"), v); err != nil {
-				return err
-			}
-			if err := checkBinary(o.Binary); err != nil {
-				return d.wrap(append(slices.Clone(at), "binary"), err)
-			}
+	}
+	if v, ok := t["binary"]; ok {
+		if o.Binary, err = d.str(at("binary"), v); err != nil {
+			return o, err
 		}
-		p.Platforms[name] = o
+		if err := checkBinary(o.Binary); err != nil {
+			return o, d.wrap(at("binary"), err)
+		}
+	}
+	return o, nil
+}
+
+// checkOverride checks the source of an entry on one platform.
+func (d *decoder) checkOverride(path []string, p *Plugin, name string, source *Source) error {
+	if source.Kind != lock.HTTP || p.Source == nil || p.Source.Kind != lock.HTTP {
+		hint := "give the entry a source by URL"
+		if of, _ := lock.LookupPlatform(name); of.Rosetta != "" {
+			hint += fmt.Sprintf("; to run what %s has, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
+		}
+		return d.errorf(path, hint, "only a plugin by URL can have another source on one platform")
+	}
+	_, _, gitHub := source.GitHub()
+	_, _, maven := source.Maven()
+	if gitHub || maven {
+		return d.errorf(path, "write its URL", "another source on one platform is a URL")
 	}
 	return nil
 }

@@ -95,6 +95,7 @@ type Spec struct {
 	Until     string            `toml:"until"`     // the first version that cannot be locked, "" for none
 	Reason    string            `toml:"reason"`    // why that is so
 	Assets    map[string]string `toml:"assets"`    // github: the asset of a platform that Naming does not name
+	Scheme    string            `toml:"version"`   // what the source calls a {version} of the plugin, "" for the same
 	Naming                      // how the publisher names the files
 }
 

@@ -235,12 +235,8 @@ func parseAllow(s string) (string, error) {
 		return refuse("the kind " + kind + " is unknown")
 	}
 	if kind == "host" {
-		u, err := url.Parse("https://" + name)
-		if !hostForms().MatchString(name) || err != nil || u.User != nil || u.Hostname() == "" {
-			return refuse("that is not exactly one host")
-		}
-		host, err := hostPort(u)
-		if err != nil {
+		host, ok := oneHost(name)
+		if !ok {
 			return refuse("that is not exactly one host")
 		}
 		return "host:" + host, nil
@@ -277,6 +273,16 @@ func parseAllow(s string) (string, error) {
 		entry += "/*"
 	}
 	return entry, nil
+}
+
+// oneHost is the normal form of HOST or HOST:PORT.
+func oneHost(name string) (host string, ok bool) {
+	u, err := url.Parse("https://" + name)
+	if !hostForms().MatchString(name) || err != nil || u.User != nil || u.Hostname() == "" {
+		return "", false
+	}
+	host, err = hostPort(u)
+	return host, err == nil
 }
 
 func (d *decoder) exceptions(at []string, v any) error {

@@ -125,16 +125,21 @@ func (n Naming) Check(s Source) error {
 			return err
 		}
 	}
-	for what, words := range map[string]map[string]string{"os": n.OS, "arch": n.Arch} {
-		for _, from := range slices.Sorted(maps.Keys(words)) {
-			to := words[from]
-			if !lock.IsWord(to) {
-				return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is no word for a file name", what, from, to)
-			}
-			known := slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool { return what == "os" && p.OS == from || what == "arch" && p.Arch == from })
-			if !known {
-				return fault.Errorf(fault.Usage, "known are "+map[string]string{"os": "linux, macos, windows", "arch": "aarch64, x86_64"}[what], "%s.%s is not a word of the lock", what, from)
-			}
+	if err := checkWords("os", "linux, macos, windows", n.OS, func(p lock.Platform) string { return p.OS }); err != nil {
+		return err
+	}
+	return checkWords("arch", "aarch64, x86_64", n.Arch, func(p lock.Platform) string { return p.Arch })
+}
+
+// checkWords accepts what a file name says instead of the lock's words for a part
+// of a platform.
+func checkWords(what, known string, words map[string]string, of func(lock.Platform) string) error {
+	for _, from := range slices.Sorted(maps.Keys(words)) {
+		if to := words[from]; !lock.IsWord(to) {
+			return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is no word for a file name", what, from, to)
+		}
+		if !slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool { return of(p) == from }) {
+			return fault.Errorf(fault.Usage, "known are "+known, "%s.%s is not a word of the lock", what, from)
 		}
 	}
 	return nil

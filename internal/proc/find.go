@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/semver"
@@ -251,33 +253,19 @@ func canonical(s string) (string, bool) {
 	if len(s) >= 10 && s[4] == '-' && s[7] == '-' {
 		s = s[:4] + "." + s[5:7] + "." + s[8:10]
 	}
-	var numbers [3]string
-	rest := s
-	for i := range numbers {
-		end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-		if end < 0 {
-			end = len(rest)
-		}
-		n, err := strconv.ParseUint(rest[:end], 10, 32)
+	m := toolVersion().FindStringSubmatch(s)
+	if m == nil {
+		return "", false
+	}
+	v := "v"
+	for i, number := range m[1:4] {
+		n, err := strconv.ParseUint(cmp.Or(number, "0"), 10, 32)
 		if err != nil {
-			if i == 0 {
-				return "", false
-			}
-			break // "1.27-devel", "1.2.x"
+			return "", false
 		}
-		numbers[i] = strconv.FormatUint(n, 10)
-		rest = rest[end:]
-		after, more := strings.CutPrefix(rest, ".")
-		if !more || after == "" || after[0] < '0' || after[0] > '9' {
-			break
-		}
-		rest = after
+		v += [...]string{"", ".", "."}[i] + strconv.FormatUint(n, 10)
 	}
-	for i := range numbers {
-		numbers[i] = cmp.Or(numbers[i], "0")
-	}
-	v := "v" + strings.Join(numbers[:], ".")
-	rest, _, _ = strings.Cut(rest, "+")
+	rest, _, _ := strings.Cut(m[4], "+")
 	if strings.HasPrefix(rest, ".dev") {
 		rest = "0" + rest // before "a1" and "rc1", as PEP 440 orders them
 	}
@@ -286,23 +274,11 @@ func canonical(s string) (string, bool) {
 		return v, true
 	}
 	// "rc10" follows "rc9": letters and digits are words of their own.
-	var pre strings.Builder
-	for i, r := range rest {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		digit := r >= '0' && r <= '9'
-		switch {
-		case !letter && !digit:
-			r = '.'
-		case i > 0 && digit != isDigit(rest[i-1]) && isWord(rest[i-1]):
-			pre.WriteByte('.')
-		}
-		pre.WriteRune(r)
-	}
-	v += "-" + strings.Trim(pre.String(), ".")
+	v += "-" + strings.Join(toolWords().FindAllString(rest, -1), ".")
 	return v, semver.IsValid(v)
 }
 
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-func isWord(c byte) bool {
-	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-}
+var (
+	toolVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)^([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?(.*)$`) })
+	toolWords   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+|[A-Za-z]+`) })
+)

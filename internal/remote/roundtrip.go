@@ -75,35 +75,14 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 			return f
 		}
 		defer c.watch(a, cancel)()
-		if a.StatusCode == http.StatusTooManyRequests || a.StatusCode >= 500 {
-			return c.statusFailure(a)
-		}
-		var body bytes.Buffer
-		kept, ok, retry := cond.unchanged(a, r)
-		if retry {
-			return elsewhere(a)
-		}
-		from := io.Reader(bytes.NewReader(kept))
-		if !ok {
-			from = a.Body
-		}
-		n, err := body.ReadFrom(io.LimitReader(from, maxMessage+1))
-		switch {
-		case n > maxMessage:
-			return &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
-		case err != nil:
-			return bodyFailure(a, err, n, a.ContentLength)
-		case a.StatusCode == http.StatusOK && looksLikeHTML(body.Bytes()):
-			return &failure{class: fault.Upstream, hint: "open the address in a browser, and check the proxy and the credential",
-				err: fault.About(fault.AboutProxy, fmt.Errorf("got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
-		}
-		if a.StatusCode == http.StatusOK && !ok {
-			cond.keep(a, body.Bytes())
+		body, f := c.message(a, r, cond)
+		if f != nil {
+			return f
 		}
 		answer := *a.Response
-		answer.Body = io.NopCloser(&body)
+		answer.Body = io.NopCloser(bytes.NewReader(body))
 		if r.method != http.MethodHead {
-			answer.ContentLength = n
+			answer.ContentLength = int64(len(body))
 		}
 		// Where the answer came from, so that the library does not take a
 		// stranger's challenge for its server's.
@@ -117,6 +96,35 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// message reads the body of an answer, or takes what was kept of it.
+func (c *Client) message(a *answer, r *request, cond *condition) ([]byte, *failure) {
+	if a.StatusCode == http.StatusTooManyRequests || a.StatusCode >= 500 {
+		return nil, c.statusFailure(a)
+	}
+	kept, ok, retry := cond.unchanged(a, r)
+	if retry {
+		return nil, elsewhere(a)
+	}
+	from := io.Reader(bytes.NewReader(kept))
+	if !ok {
+		from = a.Body
+	}
+	body, err := io.ReadAll(io.LimitReader(from, maxMessage+1))
+	switch {
+	case len(body) > maxMessage:
+		return nil, &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
+	case err != nil:
+		return nil, bodyFailure(a, err, int64(len(body)), a.ContentLength)
+	case a.StatusCode == http.StatusOK && looksLikeHTML(body):
+		return nil, &failure{class: fault.Upstream, hint: "open the address in a browser, and check the proxy and the credential",
+			err: fault.About(fault.AboutProxy, fmt.Errorf("got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
+	}
+	if a.StatusCode == http.StatusOK && !ok {
+		cond.keep(a, body)
+	}
+	return body, nil
 }
 
 // watchUpload puts a meter on the body of a request and cancels the attempt

@@ -395,20 +395,10 @@ func (d *download) continues(a *answer, offset int64) bool {
 func (d *download) receive(a *answer, offset int64) *failure {
 	d.in.From(d.name + via(a.chain))
 	body := bufio.NewReaderSize(a.Body, 64<<10)
+	if f := d.announced(a, body, offset); f != nil {
+		return f
+	}
 	announced := a.ContentLength // -1 unknown
-	if offset == 0 {
-		d.validator = validator(a.Header)
-		head, _ := body.Peek(512)
-		// The digest decides about a page of exactly the right length.
-		if looksLikeHTML(head) && (d.size == 0 || announced != d.size) {
-			return &failure{class: fault.Integrity, hint: "open the address in a browser, and check the proxy and the credential",
-				err: fault.About(fault.AboutProxy, fmt.Errorf("expected an artifact, got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
-		}
-	}
-	if d.size > 0 && announced >= 0 && offset+announced != d.size {
-		return &failure{class: fault.Integrity, hint: otherBytes,
-			err: fmt.Errorf("expected %d bytes, the server announces %d%s", d.size, offset+announced, via(a.chain))}
-	}
 	// Large writes cost the file system half as much as those of what a connection
 	// gives at a time. Into more than its own buffer the reader reads at once.
 	room := int64(1 << 20)
@@ -446,6 +436,26 @@ func (d *download) receive(a *answer, offset int64) *failure {
 			return bodyFailure(a, err, offset, max(d.size, announced))
 		}
 	}
+}
+
+// announced refuses an answer that is something else by its length or its first
+// bytes.
+func (d *download) announced(a *answer, body *bufio.Reader, offset int64) *failure {
+	length := a.ContentLength
+	if offset == 0 {
+		d.validator = validator(a.Header)
+		head, _ := body.Peek(512)
+		// The digest decides about a page of exactly the right length.
+		if looksLikeHTML(head) && (d.size == 0 || length != d.size) {
+			return &failure{class: fault.Integrity, hint: "open the address in a browser, and check the proxy and the credential",
+				err: fault.About(fault.AboutProxy, fmt.Errorf("expected an artifact, got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
+		}
+	}
+	if d.size > 0 && length >= 0 && offset+length != d.size {
+		return &failure{class: fault.Integrity, hint: otherBytes,
+			err: fmt.Errorf("expected %d bytes, the server announces %d%s", d.size, offset+length, via(a.chain))}
+	}
+	return nil
 }
 
 const otherBytes = "somebody published other bytes under this address: look at upstream before you lock them again"

@@ -291,17 +291,16 @@ func checkRecord(info string, there map[string]archive.File, text []byte) (map[s
 		}
 		algorithm, value, _ := strings.Cut(said, "=")
 		sum, err := base64.RawURLEncoding.Strict().DecodeString(value)
+		strength, known := map[string]func() hash.Hash{"sha256": nil, "sha384": sha512.New384, "sha512": sha512.New}[algorithm]
 		switch {
 		case algorithm == "":
 			return nil, fmt.Errorf("its RECORD has no digest of %q", path)
-		case algorithm != "sha256" && algorithm != "sha384" && algorithm != "sha512":
+		case !known:
 			return nil, fmt.Errorf("its RECORD has a digest of %q by %q, expected sha256 or better", path, algorithm)
 		case err != nil:
 			return nil, fmt.Errorf("its RECORD has a malformed digest of %q: %w", path, err)
-		case algorithm == "sha384":
-			strong[path] = digest{sha512.New384, sum}
-		case algorithm == "sha512":
-			strong[path] = digest{sha512.New, sum}
+		case strength != nil:
+			strong[path] = digest{strength, sum}
 		case string(sum) != string(f.SHA256[:]):
 			return nil, fmt.Errorf("its RECORD has another digest of %q than the file", path)
 		}

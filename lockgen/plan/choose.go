@@ -71,7 +71,7 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 		if h.Why == "" {
 			c.fits = true
 			h.Why = rules.refuse(subject{
-				kind: kind, name: w.From.Name, version: r.Version, released: r.Released, seen: r.Seen,
+				kind: kind, name: w.From.Name, version: w.Upstream(r.Version), released: r.Released, seen: r.Seen,
 				written: !w.Ranged, locked: r.Version == locked,
 			})
 			h.policy = h.Why != ""
@@ -100,6 +100,113 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 		}
 	}
 	return c
+}
+
+// Upstream is what the source calls a version of the plugin.
+func (w *Want) Upstream(version string) string {
+	if w.Scheme == "" {
+		return version
+	}
+	return strings.ReplaceAll(w.Scheme, "{version}", version)
+}
+
+// Ours are the releases that a source has, under the versions of the plugin. What
+// the source calls otherwise is none.
+func (w *Want) Ours(releases []Release) []Release {
+	if w.Scheme == "" {
+		return releases
+	}
+	before, behind, _ := strings.Cut(w.Scheme, "{version}")
+	var list []Release
+	for _, r := range releases {
+		v, ok := strings.CutPrefix(r.Version, before)
+		if v, also := strings.CutSuffix(v, behind); ok && also && v != "" {
+			r.Version = v
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// Has reports whether a release of a version is one that Choose would pick, were
+// there no other.
+func (w *Want) Has(releases []Release, version, locked string, rules Rules) (spelled string, ok bool) {
+	for _, r := range releases {
+		if compareAcross(w.From.Kind, r.Version, w.From.Kind, version) == 0 && w.Choose([]Release{r}, locked, rules).Version == r.Version {
+			return r.Version, true
+		}
+	}
+	return "", false
+}
+
+// A Listed is a candidate with the versions that its source has.
+type Listed struct {
+	Want     *Want
+	Releases []Release // see [Want.Ours]
+	Choice
+}
+
+// Newest orders candidates of one plugin for a range: the newest version that any
+// of them would pick, from each source that has it, in the order in which they
+// are tried; then the same for the newest of the other picks, and so on. Each is
+// a copy with the version set. Locked is the version that the lock has, "" for
+// none.
+func Newest(listed []Listed, locked string, rules Rules) []*Want {
+	picks := slices.DeleteFunc(slices.Clone(listed), func(l Listed) bool { return l.Version == "" })
+	slices.SortStableFunc(picks, func(a, b Listed) int {
+		return compareAcross(b.Want.From.Kind, b.Version, a.Want.From.Kind, a.Version)
+	})
+	var list []*Want
+	for i, pick := range picks {
+		if i > 0 && compareAcross(picks[i-1].Want.From.Kind, picks[i-1].Version, pick.Want.From.Kind, pick.Version) == 0 {
+			continue
+		}
+		for _, l := range listed {
+			version, ok := l.Want.Has(l.Releases, pick.Version, locked, rules)
+			if !ok {
+				continue
+			}
+			w := *l.Want
+			w.Version, w.Held, w.others = version, HeldBack(listed, l, version), nil
+			list = append(list, &w)
+		}
+	}
+	return list
+}
+
+// Latest is the newest version of all, "" for none.
+func Latest(listed []Listed) string {
+	latest, kind := "", ""
+	for _, l := range listed {
+		if of := l.Want.From.Kind; l.Newest != "" && (latest == "" || compareAcross(of, l.Newest, kind, latest) > 0) {
+			latest, kind = l.Newest, of
+		}
+	}
+	return latest
+}
+
+// HeldBack are the versions of any candidate that are newer than one of own, ""
+// for none, newest first, with the reasons of own where it has one.
+func HeldBack(listed []Listed, own Listed, version string) []Held {
+	type of struct {
+		Held
+		kind string
+	}
+	var all []of
+	for _, l := range append([]Listed{own}, listed...) {
+		for _, h := range l.Held {
+			newer := version == "" || compareAcross(l.Want.From.Kind, h.Version, own.Want.From.Kind, version) > 0
+			if newer && !slices.ContainsFunc(all, func(o of) bool { return o.Version == h.Version }) {
+				all = append(all, of{h, l.Want.From.Kind})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b of) int { return compareAcross(b.kind, b.Version, a.kind, a.Version) })
+	var held []Held
+	for _, o := range all {
+		held = append(held, o.Held)
+	}
+	return held
 }
 
 // unwanted says why a release is none that the entry asks for, "" where it is one.

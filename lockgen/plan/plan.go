@@ -57,6 +57,9 @@ type Want struct {
 	Args         []string // for the compiler
 	BuildScripts bool     // the manifest consents to code that runs when it is compiled
 
+	// Known says that its sources are those of the catalogue: nobody chose between
+	// them, and one that is out of reach may be left out.
+	Known  bool
 	others []*Want // the same plugin from its further sources, in their order
 	out    []Tried // sources that are out of question before anyone is asked
 }
@@ -85,7 +88,7 @@ func (w *Want) Adopt(c *Want) {
 	if c == w {
 		return
 	}
-	others := slices.DeleteFunc(slices.Clone(w.others), func(o *Want) bool { return o == c })
+	others := slices.DeleteFunc(slices.Clone(w.others), func(o *Want) bool { return o.From == c.From && o.Until == c.Until })
 	out := w.out
 	*w = *c
 	w.others, w.out = others, out
@@ -353,7 +356,7 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	p := e.p
 	w := &Want{
 		Name: e.name, At: e.at(), From: a.Source, Optional: p.Optional, Args: p.Args, Overrides: p.Platforms,
-		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime,
+		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime, Known: p.Source == nil,
 		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator},
 	}
 	if p.Source != nil {
@@ -396,7 +399,7 @@ func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
 		}
 	}
 	w.Include = cmp.Or(w.Include, recipe.Include)
-	w.Requires, w.Until, w.Reason = recipe.Requires, recipe.Until, recipe.Reason
+	w.Requires, w.Until, w.Reason, w.Scheme = recipe.Requires, recipe.Until, recipe.Reason, recipe.Scheme
 }
 
 // complete finishes a candidate: its executable and its runtime, by name.

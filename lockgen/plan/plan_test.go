@@ -43,3 +43,22 @@ func TestNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestScheme: a source may number a plugin otherwise.
+func TestScheme(t *testing.T) {
+	t.Parallel()
+	w := &Want{Spec: manifest.Spec{Scheme: "4.{version}"}}
+	if got := w.Upstream("36.2"); got != "4.36.2" {
+		t.Errorf("36.2 is %s there", got)
+	}
+	var ours []string
+	for _, r := range w.Ours([]Release{{Version: "3.25.1"}, {Version: "4."}, {Version: "4.36.2"}, {Version: "21.0-rc-1"}}) {
+		ours = append(ours, r.Version)
+	}
+	if strings.Join(ours, " ") != "36.2" {
+		t.Errorf("%q", ours)
+	}
+	if v := (&Want{}).Upstream("36.2"); v != "36.2" {
+		t.Error(v)
+	}
+}

@@ -174,7 +174,7 @@ func (r Rules) Cooldown(w *Want) *cooldown.Rule {
 	kind := w.From.Kind
 	rule := &cooldown.Rule{Before: r.now.Add(-r.policy.MinimumAge)}
 	if w.Written || r.old.Plugins[w.Name][w.Version] != nil {
-		rule.Except = append(rule.Except, lock.KindOf(kind).Normal(w.From.Name)+"@"+w.Version)
+		rule.Except = append(rule.Except, lock.KindOf(kind).Normal(w.From.Name)+"@"+w.Upstream(w.Version))
 	}
 	for _, e := range r.policy.Exceptions {
 		name := strings.TrimPrefix(e.Name, kind+":")
@@ -204,7 +204,7 @@ func (r Rules) Admit(w *Want, key string, f lock.File, aged bool, released time.
 	own := lock.KindOf(kind).Normal(name) == lock.KindOf(kind).Normal(w.From.Name)
 	s := subject{
 		kind: kind, name: name, version: version, released: released,
-		written: own && w.Written && CompareVersions(kind, version, w.Version) == 0,
+		written: own && w.Written && CompareVersions(kind, version, w.Upstream(w.Version)) == 0,
 		locked:  r.locked()[packageAt(kind, name, version)],
 	}
 	why := r.refuse(s)

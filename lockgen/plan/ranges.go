@@ -98,6 +98,24 @@ func CompareVersions(kind, a, b string) int {
 	return strings.Compare(a, b) // build metadata, 1.2 and 1.2.0
 }
 
+// Compare orders the versions of two wants of one plugin, each by the scheme of its
+// source.
+func Compare(a, b *Want) int {
+	return compareAcross(a.From.Kind, a.Version, b.From.Kind, b.Version)
+}
+
+func compareAcross(kindA, a, kindB, b string) int {
+	if kindA == kindB {
+		return CompareVersions(kindA, a, b)
+	}
+	va, okA := parseVersion(kindA, a)
+	vb, okB := parseVersion(kindB, b)
+	if !okA || !okB {
+		return lock.CompareVersions(a, b)
+	}
+	return va.place.Compare(vb.place)
+}
+
 // isPre reports whether a version is a pre-release in its scheme.
 func isPre(kind, s string) bool {
 	v, ok := parseVersion(kind, s)

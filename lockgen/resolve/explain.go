@@ -25,7 +25,12 @@ func Compete(ctx context.Context, m *manifest.Manifest, w *plan.Want, o Options)
 		}
 		delete(u.out.Lock.Plugins[c.Name], c.Version)
 		u.moves = map[*plan.Want]bool{c: c.Ranged && c.Version == ""}
-		failed, err := u.try(ctx, ctx, nil, newJob(c))
+		job := newJob(c)
+		failed, err := u.settle(ctx, job)
+		if err == nil && len(failed) == 0 {
+			c = job.now()
+			failed, err = u.try(ctx, ctx, nil, job)
+		}
 		u.Close()
 		if err != nil {
 			if ctx.Err() != nil {

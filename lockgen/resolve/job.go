@@ -21,13 +21,17 @@ import (
 // version, nothing for a platform, not this executable, or something that a
 // rule refuses, such as an install script. It does not lose by being out of
 // reach, by giving wrong bytes or because this machine lacks its client: then
-// the answer would depend on the day or the machine, and the update fails.
+// the answer would depend on the day or the machine, and the update fails. Out of
+// reach may be one that a recipe of the catalogue lists and nobody chose, unless it
+// is the one that is locked; that is told.
 
 // A job is a plugin version on its way through its sources.
 type job struct {
+	root       *plan.Want // whose job it is: the first candidate before it was settled
 	candidates []*plan.Want
 	at         int
 	failed     []failure // of the candidates before
+	silent     []failure // of sources that could not be asked which versions there are
 	needed     bool      // others wait for it
 
 	picked, usable, done flag // its version is settled; this machine can use it; nothing more will happen
@@ -44,7 +48,7 @@ type job struct {
 }
 
 func newJob(candidates ...*plan.Want) *job {
-	return &job{candidates: candidates, picked: newFlag(), usable: newFlag(), done: newFlag()}
+	return &job{root: candidates[0], candidates: candidates, picked: newFlag(), usable: newFlag(), done: newFlag()}
 }
 
 // jobs makes a job of each want. A range that may move may do so in each
@@ -141,11 +145,24 @@ func (f failure) lost() bool {
 	return false
 }
 
+// passes reports whether the next candidate of a job may be tried after a failure.
+func (u *update) passes(c *job, f failure) bool {
+	if f.lost() {
+		return true
+	}
+	old := u.Old.Plugins[f.w.Name][f.w.Version]
+	return f.w.Known && f.unreachable() && (old == nil || c.root.LockedAs(u.Manifest, old).From != f.w.From)
+}
+
 // noteTried records which sources lost against the one that was locked.
 func (u *update) noteTried(c *job) {
 	tried := tried(c.candidates[:c.at], c.failed)
 	for _, t := range tried {
-		c.notes = append(c.notes, fmt.Sprintf("%s is locked from %s, not from %s: %s", c.now(), c.now().From, t.Source, t.Why))
+		not := "from"
+		if t.Version != c.now().Version {
+			not = t.Version + " from"
+		}
+		c.notes = append(c.notes, fmt.Sprintf("%s is locked from %s, not %s %s: %s", c.now(), c.now().From, not, t.Source, t.Why))
 	}
 	c.tried = append(c.tried, tried...)
 }

@@ -9,9 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
-	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
-	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // An Age is how one entry of the manifest compares with what its source has.
@@ -27,11 +25,13 @@ type Age struct {
 	Released string `json:"released,omitempty"`
 	Run      string `json:"run,omitempty"` // the command that takes what is newer; for lockgen to fill in
 	Error    string `json:"error,omitempty"`
+	// Unasked are the sources that could not be asked, while others were, and why.
+	Unasked []string `json:"unasked,omitempty"`
 }
 
 // Behind reports whether there is something to say of it.
 func (a Age) Behind() bool {
-	return a.Error != "" || a.Locked != a.Allowed || a.Locked != a.Latest
+	return a.Error != "" || len(a.Unasked) > 0 || a.Locked != a.Allowed || a.Locked != a.Latest
 }
 
 // Outdated compares every entry of the manifest with what its source has: one
@@ -46,49 +46,13 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 	defer u.Close()
 	ages := make([]Age, len(wants))
 	errs := make([]error, len(wants))
-	var lists once.Map[string, []plan.Release] // by source: entries of one plugin share a list
+	var lists releases
 	var g errgroup.Group
 	g.SetLimit(4)
 	for i, w := range wants {
-		ages[i] = Age{Name: w.Name, Asked: w.Asked, Held: []plan.Held{}}
-		if u.Old.Plugins[w.Name][w.Version] != nil {
-			ages[i].Locked = w.Version
-		}
-		if v := u.Old.Plugins[w.Name][w.Version]; v != nil {
-			w = w.LockedAs(m, v) // of several sources the locked one
-		}
-		l, err := u.Lister(ctx, w.From.Kind)
-		if ctx.Err() != nil {
-			_ = g.Wait()
-			return nil, ctx.Err()
-		}
+		ages[i] = Age{Name: w.Name, Asked: w.Asked, Locked: u.old(w), Held: []plan.Held{}}
 		g.Go(func() error {
-			releases, err := lists.Do(w.From.String(), func() ([]plan.Release, error) {
-				if err != nil {
-					return nil, err
-				}
-				return l.Versions(ctx, w)
-			})
-			if err == nil {
-				releases, err = u.Dated(ctx, l, w, releases, ages[i].Locked)
-			}
-			if err != nil {
-				ages[i].Error = err.Error()
-				if fault.Of(err) != fault.Usage {
-					errs[i] = err
-				} else if !w.Ranged {
-					ages[i].Allowed = w.Version
-				}
-				return nil
-			}
-			for _, r := range releases {
-				if r.Version == ages[i].Locked && !r.Seen && !r.Released.IsZero() {
-					ages[i].Released = r.Released.UTC().Format(time.DateOnly)
-				}
-			}
-			c := w.Choose(releases, ages[i].Locked, u.Rules())
-			ages[i].Allowed, ages[i].Latest = c.Version, c.Newest
-			ages[i].Held = append(ages[i].Held, c.Held...)
+			errs[i] = u.age(ctx, w, &ages[i], &lists)
 			return nil
 		})
 	}
@@ -97,6 +61,57 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 		return nil, err
 	}
 	return ages, errors.Join(errs...)
+}
+
+// age compares one entry with what its sources have. The error is of the sources
+// that can list versions and did not; where others did, they are told of in the row
+// alone.
+func (u *update) age(ctx context.Context, w *plan.Want, age *Age, lists *releases) error {
+	s, err := u.survey(ctx, w.Candidates(), age.Locked, lists)
+	if err != nil {
+		return err
+	}
+	silent := s.silent()
+	if len(s.listed) == 0 {
+		first := s.failed[0]
+		if len(silent) > 0 {
+			first = silent[0]
+		}
+		if age.Error = first.err.Error(); fault.Of(first.err) != fault.Usage {
+			return first.err
+		}
+		if !w.Ranged {
+			age.Allowed = w.Version
+		}
+		return nil
+	}
+	for _, f := range silent {
+		age.Unasked = append(age.Unasked, f.w.From.String()+": "+oneLine(f.err))
+	}
+	own := s.listed[0]
+	if v := u.Old.Plugins[w.Name][age.Locked]; v != nil {
+		locked := w.LockedAs(u.Manifest, v)
+		for _, l := range s.listed {
+			if l.Want == locked {
+				own = l
+			}
+		}
+	}
+	for _, r := range own.Releases {
+		if r.Version == age.Locked && !r.Seen && !r.Released.IsZero() {
+			age.Released = r.Released.UTC().Format(time.DateOnly)
+		}
+	}
+	if order := s.newest(age.Locked, u.Rules()); len(order) > 0 {
+		age.Allowed, age.Held = order[0].Version, append(age.Held, order[0].Held...)
+	} else {
+		age.Held = append(age.Held, plan.HeldBack(s.listed, own, "")...)
+	}
+	age.Latest = plan.Latest(s.listed)
+	if age.Locked != "" && len(silent) > 0 && plan.CompareVersions(own.Want.From.Kind, age.Allowed, age.Locked) < 0 {
+		age.Allowed = age.Locked // nothing goes back because a source is out of reach
+	}
+	return nil
 }
 
 // Newest returns the version of a plugin that [Update] would lock for an entry
@@ -116,30 +131,18 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 		if w.Name != name || w.Asked != spec {
 			continue
 		}
-		l, err := u.Lister(ctx, w.From.Kind)
+		s, err := u.survey(ctx, w.Candidates(), u.old(w), new(releases))
 		if err != nil {
 			return "", nil, err
 		}
-		if err := u.pick(ctx, l, w); err != nil {
+		order, err := s.pick(w, u.old(w), u.Rules())
+		if err != nil {
 			return "", nil, err
 		}
-		return w.Version, w.Held, nil
+		for _, f := range s.silent() {
+			u.UI.Warn("%s", unasked(f, order[0]))
+		}
+		return order[0].Version, order[0].Held, nil
 	}
 	return "", nil, fault.Errorf(fault.Internal, "", "no entry %s %s", name, spec)
-}
-
-// pick lists the versions of a range and settles on one.
-func (u *update) pick(ctx context.Context, l source.Source, w *plan.Want) error {
-	releases, err := l.Versions(ctx, w)
-	if err != nil {
-		return err
-	}
-	locked := w.Version
-	if u.Old.Plugins[w.Name][locked] == nil {
-		locked = ""
-	}
-	if releases, err = u.Dated(ctx, l, w, releases, locked); err != nil {
-		return err
-	}
-	return w.Pick(releases, locked, u.Rules())
 }

@@ -141,7 +141,10 @@ func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 		for _, w := range wants {
 			if !found && w.Name == name && w.Ranged && manifest.CheckExact(version) == nil && w.Allows(version) {
 				found, again[w] = true, true
-				w.Version, w.Written, u.moves[w] = version, true, false
+				for _, c := range w.Candidates() {
+					c.Version, c.Written = version, true
+				}
+				u.moves[w] = false
 			}
 		}
 		if !found {
@@ -439,9 +442,17 @@ func (u *update) relink(all, pending []*plan.Want) {
 // none is left. Download ends early when there is a failure that no other source
 // puts right: the rest may be 300 MB.
 func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Want, jobs []*job, c *job) {
-	for {
+	for settled := false; ; settled = true {
 		if ok := c.await(ctx, jobs); !ok {
 			return
+		}
+		if !settled {
+			failed, err := u.settle(ctx, c)
+			if c.fatal, c.lost = err, failed; err != nil || len(failed) > 0 {
+				c.unresolved = true
+				stop() // this has to be fixed first
+				return
+			}
 		}
 		c.now().Link(all)
 		failed, err := u.try(ctx, download, jobs, c)
@@ -452,11 +463,11 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 		case len(failed) == 0:
 			if u.locked(c.now()) != nil {
 				u.noteTried(c)
-				c.candidates[0].Adopt(c.now())
+				c.root.Adopt(c.now())
 			}
 			return
-		case c.last() || slices.ContainsFunc(failed, func(f failure) bool { return !f.lost() }):
-			c.lost = append(c.failed, failed...)
+		case c.last() || slices.ContainsFunc(failed, func(f failure) bool { return !u.passes(c, f) }):
+			c.lost = slices.Concat(c.failed, failed, c.silent)
 			if c.unresolved {
 				stop() // this has to be fixed first
 			}
@@ -520,18 +531,6 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 	}
 	w := a.w
 	failed := func(err error) []failure { return []failure{{w: w, err: err}} }
-	if u.moves[w] {
-		l, err := u.Lister(ctx, w.From.Kind)
-		if err != nil && fault.Of(err) != fault.Usage {
-			return nil, err
-		}
-		if err == nil {
-			err = u.pick(ctx, l, w)
-		}
-		if err != nil {
-			return failed(err), ctx.Err()
-		}
-	}
 	if !u.claim(ctx, jobs, c) {
 		return nil, ctx.Err() // two entries may mean one version
 	}

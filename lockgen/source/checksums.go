@@ -21,7 +21,7 @@ import (
 type sums struct{ sha256, sha512 string }
 
 // errNoLine is matched by the error for a file that a checksum file leaves out.
-var errNoLine = errors.New("it has no line")
+var errNoLine error = absent("it has no line")
 
 // findSums looks for a file in a checksum file. A digest alone is that of the only
 // file that it can be about; with single set, so is one beside whatever name. An

@@ -148,7 +148,14 @@ func (s *httpSource) listedRelease(w *plan.Want, tag string) *gitHubRelease {
 }
 
 // errNoAsset is matched by the error for a file that a release lacks.
-var errNoAsset = errors.New("has no file")
+var errNoAsset error = absent("has no file")
+
+// absent is the error of what its publisher has not made. It matches
+// [fs.ErrNotExist].
+type absent string
+
+func (a absent) Error() string      { return string(a) }
+func (absent) Is(target error) bool { return target == fs.ErrNotExist }
 
 // assetDigest asks GitHub for a release (docs.github.com/rest/releases, "Get a
 // release by tag name") and returns the SHA-256 that GitHub computed when the

@@ -31,9 +31,10 @@ type npmSource struct {
 }
 
 func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
-	if strings.Count(w.Version, ".") < 2 {
-		return nil, fault.Errorf(fault.Usage, "write the exact version: "+w.Version+strings.Repeat(".0", 2-strings.Count(w.Version, ".")),
-			"%q is a range to npm, whose versions have three numbers", w.Version)
+	version := w.Upstream(w.Version)
+	if strings.Count(version, ".") < 2 {
+		return nil, fault.Errorf(fault.Usage, "write the exact version: "+version+strings.Repeat(".0", 2-strings.Count(version, ".")),
+			"%q is a range to npm, whose versions have three numbers", version)
 	}
 	rule := s.cooldown(w)
 	closure, err := s.closure(ctx, w, rule)
@@ -41,8 +42,8 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		return nil, err
 	}
 	own, ok := closure.Packages[w.PackageDir()]
-	if !ok || own.Version != w.Version {
-		return nil, fault.Errorf(fault.Upstream, "write the version as the registry has it", "npm resolved %s %s to version %q", w.From.Name, w.Version, own.Version)
+	if !ok || own.Version != version {
+		return nil, fault.Errorf(fault.Upstream, "write the version as the registry has it", "npm resolved %s %s to version %q", w.From.Name, version, own.Version)
 	}
 	for _, d := range closure.Dropped {
 		return nil, fault.Errorf(fault.Upstream, "take another version, or ask the operator of the registry for the package",
@@ -78,13 +79,13 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 // closure lets npm resolve behind the cooldown. Where that leaves nothing, it is
 // resolved without, so that the driver can name what is too young.
 func (s *npmSource) closure(ctx context.Context, w *plan.Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
-	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Version, rule)
+	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), rule)
 	if rule == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
 		return closure, err
 	}
 	open := *rule
 	open.Before = time.Time{}
-	other, otherErr := s.tool.Resolve(ctx, s, w.From.Name, w.Version, &open)
+	other, otherErr := s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), &open)
 	if otherErr == nil && (err != nil || len(other.Dropped) < len(closure.Dropped)) {
 		return other, nil
 	}

@@ -1,0 +1,298 @@
+package maven
+
+import (
+	"encoding/xml"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A project is a POM, first as it was written, then with what it inherits.
+type project struct {
+	XMLName    xml.Name   `xml:"project"`
+	Parent     *parent    `xml:"parent"`
+	Group      string     `xml:"groupId"`
+	Artifact   string     `xml:"artifactId"`
+	Version    string     `xml:"version"`
+	Properties properties `xml:"properties"`
+	section
+	Relocation *relocation `xml:"distributionManagement>relocation"`
+	Profiles   []profile   `xml:"profiles>profile"`
+}
+
+// A section is what a project and a profile have alike.
+type section struct {
+	Managed      []dependency `xml:"dependencyManagement>dependencies>dependency"`
+	Dependencies []dependency `xml:"dependencies>dependency"`
+}
+
+type parent struct {
+	Group    string `xml:"groupId"`
+	Artifact string `xml:"artifactId"`
+	Version  string `xml:"version"`
+}
+
+type relocation struct {
+	Group    string `xml:"groupId"`
+	Artifact string `xml:"artifactId"`
+	Version  string `xml:"version"`
+	Message  string `xml:"message"`
+}
+
+type profile struct {
+	ID         string     `xml:"id"`
+	Activation activation `xml:"activation"`
+	Properties properties `xml:"properties"`
+	section
+}
+
+type activation struct {
+	Default  string    `xml:"activeByDefault"`
+	JDK      string    `xml:"jdk"`
+	OS       *struct{} `xml:"os"`
+	File     *struct{} `xml:"file"`
+	Property *struct {
+		Name  string `xml:"name"`
+		Value string `xml:"value"`
+	} `xml:"property"`
+}
+
+type dependency struct {
+	Group      string      `xml:"groupId"`
+	Artifact   string      `xml:"artifactId"`
+	Version    string      `xml:"version"`
+	Type       string      `xml:"type"`
+	Classifier string      `xml:"classifier"`
+	Scope      string      `xml:"scope"`
+	Optional   string      `xml:"optional"`
+	Exclusions []exclusion `xml:"exclusions>exclusion"`
+}
+
+type exclusion struct {
+	Group    string `xml:"groupId"`
+	Artifact string `xml:"artifactId"`
+}
+
+// fields are the texts of a dependency, in which properties stand.
+func (d *dependency) fields() []*string {
+	list := []*string{&d.Group, &d.Artifact, &d.Version, &d.Type, &d.Classifier, &d.Scope, &d.Optional}
+	for i := range d.Exclusions {
+		list = append(list, &d.Exclusions[i].Group, &d.Exclusions[i].Artifact)
+	}
+	return list
+}
+
+// key tells the dependencies of one artifact apart: two of one key are one file in
+// two versions.
+func (d *dependency) key() string {
+	return d.Group + ":" + d.Artifact + ":" + d.Type + ":" + d.Classifier
+}
+
+func (d *dependency) String() string { return d.Group + ":" + d.Artifact }
+
+// properties are names and values.
+type properties map[string]string
+
+// UnmarshalXML implements [xml.Unmarshaler]: the elements are the names.
+func (p *properties) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
+	*p = properties{}
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			var value string
+			if err := d.DecodeElement(&value, &t); err != nil {
+				return err
+			}
+			(*p)[t.Name.Local] = text(value)
+		case xml.EndElement:
+			return nil
+		}
+	}
+}
+
+// parsePOM reads a POM.
+func parsePOM(data []byte) (*project, error) {
+	p := &project{}
+	if err := decode(data, p); err != nil {
+		return nil, err
+	}
+	for _, s := range []*string{&p.Group, &p.Artifact, &p.Version} {
+		*s = text(*s)
+	}
+	if p.Parent != nil {
+		for _, s := range []*string{&p.Parent.Group, &p.Parent.Artifact, &p.Parent.Version} {
+			*s = text(*s)
+		}
+	}
+	if p.Relocation != nil {
+		for _, s := range []*string{&p.Relocation.Group, &p.Relocation.Artifact, &p.Relocation.Version, &p.Relocation.Message} {
+			*s = text(*s)
+		}
+	}
+	return p, nil
+}
+
+// normalize trims what was written, fills in what may be left out, and leaves
+// one of two dependencies of one key: the later one, in the place of the first.
+func normalize(list []dependency) []dependency {
+	var out []dependency
+	at := map[string]int{}
+	for _, d := range list {
+		d.Exclusions = slices.Clone(d.Exclusions)
+		for _, f := range d.fields() {
+			*f = text(*f)
+		}
+		if d.Type == "" {
+			d.Type = "jar"
+		}
+		if i, ok := at[d.key()]; ok {
+			out[i] = d
+			continue
+		}
+		at[d.key()] = len(out)
+		out = append(out, d)
+	}
+	return out
+}
+
+// inherit appends what a parent or a profile has of other keys.
+func inherit(own, more []dependency) []dependency {
+	have := map[string]bool{}
+	for _, d := range own {
+		have[d.key()] = true
+	}
+	for _, d := range more {
+		if !have[d.key()] {
+			own = append(own, d)
+		}
+	}
+	return own
+}
+
+// override puts the dependencies of a profile in the place of those of a project.
+func override(own, profile []dependency) []dependency {
+	own = slices.Clone(own)
+	at := map[string]int{}
+	for i, d := range own {
+		at[d.key()] = i
+	}
+	for _, d := range profile {
+		if i, ok := at[d.key()]; ok {
+			own[i] = d
+			continue
+		}
+		own = append(own, d)
+	}
+	return own
+}
+
+// activate mixes in the profiles that are active everywhere: nothing of the
+// machine that resolves may decide, so a profile with dependencies that asks for
+// an operating system or a file is an error. Java is the major version that the
+// plugin runs on.
+func (p *project) activate(java int) error {
+	var active, byDefault []profile
+	for _, x := range p.Profiles {
+		a := x.Activation
+		needs := len(x.Dependencies) > 0 || len(x.Managed) > 0
+		switch {
+		case a.OS != nil || a.File != nil:
+			if needs {
+				return fmt.Errorf("its profile %s depends on the machine that resolves it", text(x.ID))
+			}
+		case a.JDK != "":
+			on, err := jdk(text(a.JDK), java)
+			if err != nil && needs {
+				return fmt.Errorf("its profile %s: %w", text(x.ID), err)
+			}
+			if on {
+				active = append(active, x)
+			}
+		case a.Property != nil:
+			// No property is set: only the absence of one activates.
+			name, value := text(a.Property.Name), text(a.Property.Value)
+			if strings.HasPrefix(name, "!") && value == "" || !strings.HasPrefix(name, "!") && strings.HasPrefix(value, "!") {
+				active = append(active, x)
+			}
+		case text(a.Default) == "true":
+			byDefault = append(byDefault, x)
+		}
+	}
+	if len(active) == 0 {
+		active = byDefault
+	}
+	for _, x := range active {
+		if p.Properties == nil {
+			p.Properties = properties{}
+		}
+		maps.Copy(p.Properties, x.Properties)
+		p.Managed = override(p.Managed, normalize(x.Managed))
+		p.Dependencies = override(p.Dependencies, normalize(x.Dependencies))
+	}
+	return nil
+}
+
+// jdk reports whether a major version of Java is one of an activation: "1.8",
+// "!1.8", "[11,)".
+func jdk(want string, java int) (bool, error) {
+	spell := func(s string) string { return strings.TrimPrefix(text(s), "1.") } // 1.8 is 8
+	if strings.ContainsAny(want, "[(") {
+		c, err := parseConstraint(strings.ReplaceAll(want, "1.", ""))
+		return err == nil && c.allows(fmt.Sprint(java)), err
+	}
+	not := strings.HasPrefix(want, "!")
+	is := spell(strings.TrimPrefix(want, "!")) == fmt.Sprint(java)
+	return is != not, nil
+}
+
+// expression is a property in a text.
+var expression = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([^${}]+)\}`) })
+
+// interpolate replaces the properties in a text; those that nobody defines stay.
+func (p *project) interpolate(s string) string {
+	for range 20 { // values hold properties, and may hold themselves
+		changed := false
+		s = expression().ReplaceAllStringFunc(s, func(x string) string {
+			v, ok := p.property(x[2 : len(x)-1])
+			if !ok || len(v) > 1000 {
+				return x
+			}
+			changed = true
+			return v
+		})
+		if !changed || len(s) > 10_000 {
+			break
+		}
+	}
+	return s
+}
+
+func (p *project) property(name string) (string, bool) {
+	bare := name
+	for _, prefix := range []string{"project.", "pom."} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			bare = rest
+		}
+	}
+	known := map[string]string{"groupId": p.Group, "artifactId": p.Artifact, "version": p.Version}
+	if p.Parent != nil {
+		maps.Copy(known, map[string]string{"parent.groupId": p.Parent.Group, "parent.artifactId": p.Parent.Artifact, "parent.version": p.Parent.Version})
+	}
+	if bare != name || strings.HasPrefix(name, "parent.") {
+		if v, ok := known[bare]; ok {
+			return v, true
+		}
+	}
+	if v, ok := p.Properties[name]; ok {
+		return v, true
+	}
+	v, ok := known[name] // the old form, ${version}
+	return v, ok
+}

@@ -1,0 +1,473 @@
+package maven
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/once"
+)
+
+// A Resolver finds the closure of an artifact in repositories, from POMs and
+// metadata alone. It is safe for concurrent use.
+type Resolver struct {
+	// Document returns the bytes at a path of the repositories. What is not there
+	// matches [fs.ErrNotExist].
+	Document func(ctx context.Context, path string) ([]byte, error)
+	// Java is the major version of Java that runs the closure.
+	Java int
+
+	poms  once.Map[string, *project]  // as written, by GROUP:ARTIFACT:VERSION
+	lists once.Map[string, *Metadata] // by GROUP:ARTIFACT
+
+	mu   sync.Mutex
+	done map[string]*project // effective, by GROUP:ARTIFACT:VERSION
+}
+
+// What bounds a closure.
+const (
+	maxDepth    = 100
+	maxClosure  = 2000
+	maxParents  = 30
+	maxParallel = 8
+)
+
+// A Node is one artifact of a closure.
+type Node struct {
+	Coordinate
+	Relocated string // GROUP:ARTIFACT:VERSION that was asked for, where it moved
+	Ranged    bool   // its version was chosen from a range
+	File      bool   // it has a file; a POM alone has none
+}
+
+// Closure returns what root needs at runtime, itself first, in the order in which
+// Maven puts it on a class path. Of two versions of one artifact the nearest to
+// the root counts, of two at one depth the first. The versions, scopes and exclusions in
+// dependencyManagement of the root count for all. What is optional, provided or
+// for tests is left out.
+//
+// What cannot be had matches [fs.ErrNotExist]; what a POM says and cannot be
+// resolved for every machine alike is of class [fault.Usage].
+func (r *Resolver) Closure(ctx context.Context, root Coordinate) ([]Node, error) {
+	c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}}
+	first, of, err := c.relocate(ctx, Node{Coordinate: root, File: true})
+	if err != nil {
+		return nil, err
+	}
+	c.managed = map[string]dependency{}
+	for _, d := range of.Managed {
+		c.managed[d.key()] = d
+	}
+	c.nodes = append(c.nodes, &first)
+	c.seen[keyOf(first.Coordinate)] = c.nodes[0]
+	level := []pending{{node: c.nodes[0], of: of}}
+	for depth := 1; len(level) > 0; depth++ {
+		if depth > maxDepth {
+			return nil, misfit(root, "its dependencies go deeper than %d", maxDepth)
+		}
+		if level, err = c.below(ctx, level, depth); err != nil {
+			return nil, err
+		}
+	}
+	var nodes []Node
+	for _, n := range c.nodes {
+		nodes = append(nodes, *n)
+	}
+	return nodes, nil
+}
+
+// closing is one closure on its way.
+type closing struct {
+	*Resolver
+	managed map[string]dependency // of the root
+	nodes   []*Node
+	seen    map[string]*Node
+	ranges  map[string][]constraint // what any dependency demands of the version of a key
+}
+
+// pending is a node whose dependencies are to be looked at.
+type pending struct {
+	node     *Node
+	of       *project
+	excluded []exclusion
+}
+
+// below looks at the dependencies of a level, and returns the next one.
+func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pending, error) {
+	var next []pending
+	var found []*Node
+	for _, p := range level {
+		for _, d := range p.of.Dependencies {
+			if depth > 1 { // at depth 1 it is in the effective POM
+				d = c.manage(d)
+			}
+			if d.Optional == "true" || d.Scope != "" && d.Scope != "compile" && d.Scope != "runtime" || excludes(p.excluded, d) {
+				continue
+			}
+			n, err := c.node(ctx, p.node, d)
+			if err != nil {
+				return nil, err
+			}
+			key := keyOf(n.Coordinate)
+			if first := c.seen[key]; first != nil {
+				if i := slices.IndexFunc(c.ranges[key], func(x constraint) bool { return !x.allows(first.Version) }); i >= 0 {
+					return nil, misfit(p.node.Coordinate, "it demands %s of %s, and %s is nearer to the plugin", d.Version, d.String(), first.Version)
+				}
+				continue
+			}
+			c.seen[key] = n
+			found = append(found, n)
+			next = append(next, pending{node: n, excluded: append(slices.Clone(p.excluded), d.Exclusions...)})
+			if len(c.nodes)+len(found) > maxClosure {
+				return nil, misfit(c.nodes[0].Coordinate, "its closure has more than %d artifacts", maxClosure)
+			}
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxParallel)
+	for i := range next {
+		g.Go(func() (err error) {
+			var moved Node
+			if moved, next[i].of, err = c.relocate(gctx, *next[i].node); err == nil {
+				*next[i].node = moved
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	kept := next[:0]
+	for _, p := range next {
+		if p.node.Relocated != "" { // it may be there under its own name
+			key := keyOf(p.node.Coordinate)
+			if other := c.seen[key]; other != nil && other != p.node {
+				continue
+			}
+			c.seen[key] = p.node
+		}
+		c.nodes = append(c.nodes, p.node)
+		kept = append(kept, p)
+	}
+	return kept, nil
+}
+
+// manage is a dependency under dependencyManagement of the root.
+func (c *closing) manage(d dependency) dependency {
+	m, ok := c.managed[d.key()]
+	if !ok {
+		return d
+	}
+	if m.Version != "" {
+		d.Version = m.Version
+	}
+	if m.Scope != "" {
+		d.Scope = m.Scope
+	}
+	if m.Optional != "" {
+		d.Optional = m.Optional
+	}
+	d.Exclusions = append(slices.Clone(d.Exclusions), m.Exclusions...)
+	return d
+}
+
+func excludes(list []exclusion, d dependency) bool {
+	return slices.ContainsFunc(list, func(x exclusion) bool {
+		return (x.Group == "*" || x.Group == d.Group) && (x.Artifact == "*" || x.Artifact == d.Artifact)
+	})
+}
+
+// node is the artifact that a dependency of another one means.
+func (c *closing) node(ctx context.Context, by *Node, d dependency) (*Node, error) {
+	for _, f := range d.fields() {
+		if x := expression().FindString(*f); x != "" {
+			return nil, misfit(by.Coordinate, "nobody says what %s is, in its dependency on %s", x, d.String())
+		}
+	}
+	n := &Node{Coordinate: Coordinate{Group: d.Group, Artifact: d.Artifact, Version: d.Version, Classifier: d.Classifier, Ext: "jar"}, File: true}
+	switch d.Type { // https://maven.apache.org/ref/current/maven-core/artifact-handlers.html
+	case "jar", "ejb", "maven-plugin", "bundle":
+	case "test-jar":
+		n.Classifier = "tests"
+	case "pom":
+		n.Ext, n.File = "pom", false
+	default: // not on a class path
+		n.Ext, n.File = d.Type, false
+	}
+	want, err := parseConstraint(d.Version)
+	if err != nil {
+		return nil, misfit(by.Coordinate, "its dependency on %s: %w", d.String(), err)
+	}
+	if len(want.ranges) > 0 {
+		key := keyOf(n.Coordinate)
+		c.ranges[key] = append(c.ranges[key], want)
+		if n.Version, err = c.within(ctx, n.Package(), want); err != nil {
+			return nil, fmt.Errorf("%s: %w", by.Coordinate, err)
+		}
+		n.Ranged = want.only() == ""
+	}
+	if Snapshot(n.Version) {
+		return nil, fault.Errorf(fault.Policy, "take another version", "%s needs %s: what is called so may change, and is never locked", by.Coordinate, n.Coordinate)
+	}
+	if err := n.check(); err != nil {
+		return nil, misfit(by.Coordinate, "its dependency on %s: %w", d.String(), err)
+	}
+	return n, nil
+}
+
+// within is the highest version in ranges.
+func (c *closing) within(ctx context.Context, pkg string, want constraint) (string, error) {
+	if only := want.only(); only != "" {
+		return only, nil
+	}
+	m, err := c.metadata(ctx, pkg)
+	if err != nil {
+		return "", err
+	}
+	best := ""
+	for _, v := range m.Versions {
+		if want.allows(v) && (best == "" || Compare(v, best) > 0) {
+			best = v
+		}
+	}
+	if best == "" {
+		return "", fault.Errorf(fault.Upstream, "take another version", "no version of %s is in the range that is asked for: %w", pkg, fs.ErrNotExist)
+	}
+	return best, nil
+}
+
+func (r *Resolver) metadata(ctx context.Context, pkg string) (*Metadata, error) {
+	return r.lists.Do(pkg, func() (*Metadata, error) {
+		data, err := r.Document(ctx, MetadataPath(pkg))
+		if err != nil {
+			return nil, err
+		}
+		return ParseMetadata(pkg, data)
+	})
+}
+
+// relocate follows the moves of an artifact and reads its effective POM.
+func (r *Resolver) relocate(ctx context.Context, n Node) (Node, *project, error) {
+	asked := n.Coordinate
+	for range 10 {
+		p, err := r.effective(ctx, n.pom(), nil)
+		if err != nil {
+			return n, nil, err
+		}
+		move := p.Relocation
+		if move == nil {
+			return n, p, nil
+		}
+		to := n.Coordinate
+		for _, f := range []struct {
+			to   *string
+			from string
+		}{{&to.Group, move.Group}, {&to.Artifact, move.Artifact}, {&to.Version, move.Version}} {
+			if s := p.interpolate(f.from); s != "" {
+				*f.to = s
+			}
+		}
+		if err := to.check(); err != nil {
+			return n, nil, misfit(n.Coordinate, "it was moved to what is no artifact: %w", err)
+		}
+		if to == n.Coordinate {
+			break
+		}
+		n.Coordinate, n.Relocated = to, asked.String()
+	}
+	return n, nil, misfit(asked, "it is moved in a circle")
+}
+
+// effective is a POM with its parents, profiles and imports, interpolated. Path
+// are the POMs that import it.
+func (r *Resolver) effective(ctx context.Context, c Coordinate, path []string) (*project, error) {
+	name := c.String()
+	if slices.Contains(path, name) {
+		return nil, misfit(c, "it imports itself: %s", strings.Join(append(path, name), " imports "))
+	}
+	r.mu.Lock()
+	p := r.done[name]
+	r.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	// Two may do it at once: who waited for another one might wait for itself.
+	p, err := r.assemble(ctx, c, append(slices.Clone(path), name))
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done == nil {
+		r.done = map[string]*project{}
+	}
+	r.done[name] = p
+	return p, nil
+}
+
+func (r *Resolver) assemble(ctx context.Context, c Coordinate, path []string) (*project, error) {
+	own, err := r.pom(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	p := *own
+	if err := r.mix(&p, c); err != nil {
+		return nil, err
+	}
+	line := []string{c.String()}
+	for up := own.Parent; up != nil; {
+		at := Coordinate{Group: up.Group, Artifact: up.Artifact, Version: up.Version, Ext: "pom"}
+		if strings.Contains(up.Version, "${") {
+			return nil, misfit(c, "its parent is %s, and nobody says what that is", at)
+		}
+		if v, err := parseConstraint(up.Version); err == nil && len(v.ranges) > 0 {
+			if at.Version, err = (&closing{Resolver: r}).within(ctx, at.Package(), v); err != nil {
+				return nil, err
+			}
+		}
+		if err := at.check(); err != nil {
+			return nil, misfit(c, "its parent: %w", err)
+		}
+		if slices.Contains(line, at.String()) || len(line) > maxParents {
+			return nil, misfit(c, "its parents go in a circle: %s", strings.Join(append(line, at.String()), " inherits "))
+		}
+		line = append(line, at.String())
+		raw, err := r.pom(ctx, at)
+		if err != nil {
+			return nil, fmt.Errorf("the parent of %s: %w", c, err)
+		}
+		above := *raw
+		if err := r.mix(&above, at); err != nil {
+			return nil, err
+		}
+		if p.Group == "" {
+			p.Group = above.Group
+		}
+		if p.Version == "" {
+			p.Version = above.Version
+		}
+		properties := properties{}
+		for _, from := range []map[string]string{above.Properties, p.Properties} {
+			for k, v := range from {
+				properties[k] = v
+			}
+		}
+		p.Properties = properties
+		p.Managed, p.Dependencies = inherit(p.Managed, above.Managed), inherit(p.Dependencies, above.Dependencies)
+		up = above.Parent
+	}
+	if p.Group == "" && p.Parent != nil {
+		p.Group = p.Parent.Group
+	}
+	p.Version = p.interpolate(p.Version)
+	if p.Group+":"+p.Artifact+":"+p.Version != c.String() {
+		return nil, fault.Errorf(fault.Integrity, "do not use it: ask the operator of the repository", "the POM of %s says that it is %s:%s:%s", c, p.Group, p.Artifact, p.Version)
+	}
+	p.Managed, p.Dependencies = p.interpolated(p.Managed), p.interpolated(p.Dependencies)
+	if err := r.imports(ctx, &p, path); err != nil {
+		return nil, err
+	}
+	managed := map[string]dependency{}
+	for _, d := range p.Managed {
+		managed[d.key()] = d
+	}
+	for i := range p.Dependencies {
+		d := &p.Dependencies[i]
+		m := managed[d.key()]
+		for _, f := range []struct {
+			to   *string
+			from string
+		}{{&d.Version, m.Version}, {&d.Scope, m.Scope}, {&d.Optional, m.Optional}} {
+			if *f.to == "" {
+				*f.to = f.from
+			}
+		}
+		if len(d.Exclusions) == 0 {
+			d.Exclusions = m.Exclusions
+		}
+	}
+	return &p, nil
+}
+
+// mix makes the dependencies of a POM as written ready to be inherited.
+func (r *Resolver) mix(p *project, c Coordinate) error {
+	p.Managed, p.Dependencies = normalize(p.Managed), normalize(p.Dependencies)
+	own := properties{}
+	for k, v := range p.Properties {
+		own[k] = v
+	}
+	p.Properties = own
+	if err := p.activate(r.Java); err != nil {
+		return misfit(c, "%w", err)
+	}
+	return nil
+}
+
+// interpolated is a list without properties.
+func (p *project) interpolated(list []dependency) []dependency {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Exclusions = slices.Clone(list[i].Exclusions)
+		for _, f := range list[i].fields() {
+			*f = p.interpolate(*f)
+		}
+	}
+	return normalize(list)
+}
+
+// imports puts the lists of other POMs in the place of what imports them. What the
+// POM says itself counts more, then the first that is imported.
+func (r *Resolver) imports(ctx context.Context, p *project, path []string) error {
+	var own, more []dependency
+	for _, d := range p.Managed {
+		if d.Scope != "import" || d.Type != "pom" {
+			own = append(own, d)
+			continue
+		}
+		at := Coordinate{Group: d.Group, Artifact: d.Artifact, Version: d.Version, Ext: "pom"}
+		if err := at.check(); err != nil || strings.ContainsAny(d.Version, "[(") {
+			return misfit(Coordinate{Group: p.Group, Artifact: p.Artifact, Version: p.Version}, "it imports %s, which is no POM of one version", at)
+		}
+		of, err := r.effective(ctx, at, path)
+		if err != nil {
+			return fmt.Errorf("%s:%s:%s imports: %w", p.Group, p.Artifact, p.Version, err)
+		}
+		more = inherit(more, of.Managed)
+	}
+	p.Managed = inherit(own, more)
+	return nil
+}
+
+// pom reads a POM as it was written.
+func (r *Resolver) pom(ctx context.Context, c Coordinate) (*project, error) {
+	return r.poms.Do(c.String(), func() (*project, error) {
+		data, err := r.Document(ctx, c.Path())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.Errorf(fault.Upstream, "is the version right? for another repository see [registries] in plugins.toml, or settings.xml of mvn", "no repository has the POM of %s: %w", c, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		p, err := parsePOM(data)
+		if err != nil {
+			return nil, fault.Errorf(fault.Upstream, "ask the operator of the repository", "the POM of %s: %w", c, err)
+		}
+		return p, nil
+	})
+}
+
+// keyOf is [dependency.key] of an artifact.
+func keyOf(c Coordinate) string { return c.Package() + ":" + c.Ext + ":" + c.Classifier }
+
+// misfit is the error, of class [fault.Usage], for what a POM says and cannot be
+// resolved.
+func misfit(c Coordinate, format string, args ...any) error {
+	return fault.Errorf(fault.Usage, "take another version, or another source of the plugin", "%s cannot be resolved: %w", c, fmt.Errorf(format, args...))
+}
