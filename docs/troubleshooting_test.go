@@ -181,6 +181,13 @@ var prepare = map[string]func(*world){
 			w.Fatal(err)
 		}
 	},
+	"buck-files": func(w *world) {
+		w.write(".buckconfig", "")
+		if err := os.Mkdir(filepath.Join(w.dir, "a"), 0o755); err != nil {
+			w.Fatal(err)
+		}
+		w.write("a/a.proto", "syntax = \"proto3\";\npackage a;\nimport \"b/b.proto\";\n")
+	},
 	"out-of-time": func(w *world) { w.server.Fault(w.wheel.Path, fake.Silent(time.Minute)) },
 }
 

@@ -117,13 +117,15 @@ func followed(name string) string {
 var errEdited = errors.New("it was changed by somebody else during the run")
 
 // A write is a file and its new text. Before is the text that it was made of,
-// nil for a file that was not there.
+// nil for a file that was not there. After is nil for one that is to be removed.
 type write struct {
 	name          string
 	before, after []byte
 }
 
-func (w write) changes() bool { return w.before == nil || !bytes.Equal(w.before, w.after) }
+func (w write) removes() bool { return w.before != nil && w.after == nil }
+
+func (w write) changes() bool { return w.before == nil || w.removes() || !bytes.Equal(w.before, w.after) }
 
 // replace writes files, all of them or none. Each is written whole beside the
 // old one, then all are looked at again, those that do not change as well: one
@@ -140,7 +142,7 @@ func replace(files ...write) (err error) {
 		}
 	}()
 	for i, w := range files {
-		if !w.changes() {
+		if !w.changes() || w.removes() {
 			continue
 		}
 		if temps[i], err = beside(followed(w.name), w.after); err != nil {
@@ -157,10 +159,17 @@ func replace(files ...write) (err error) {
 		if !w.changes() {
 			continue
 		}
-		if err := os.Rename(temps[i], followed(w.name)); err != nil {
+		move := func() error { return os.Rename(temps[i], followed(w.name)) }
+		if w.removes() {
+			move = func() error { return os.Remove(w.name) }
+		}
+		if err := move(); err != nil {
 			err = fault.Errorf(fault.Machine, fault.MachineHint(err), "writing %s: %w", w.name, err)
 			for _, done := range files[:i] {
-				if done.changes() && done.before != nil {
+				switch {
+				case done.removes():
+					err = errors.Join(err, replace(write{name: done.name, after: done.before}))
+				case done.changes():
 					err = errors.Join(err, replace(write{done.name, done.after, done.before}))
 				}
 			}
@@ -199,6 +208,9 @@ func difference(w write) string {
 	}
 	if w.before == nil {
 		old = os.DevNull
+	}
+	if w.removes() {
+		name = os.DevNull
 	}
 	text := diff.Diff(old, w.before, name, w.after)
 	_, text, _ = bytes.Cut(text, []byte("\n")) // a line "diff OLD NEW"

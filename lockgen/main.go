@@ -47,7 +47,7 @@ exact bytes, for every platform, down to the last transitive package.`,
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
 lockgen help policy            read a page of the manual`,
-	Verbs: []*cli.Verb[program]{initVerb, updateVerb, upgradeVerb, addVerb, removeVerb, searchVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, sbomVerb, reportVerb,
+	Verbs: []*cli.Verb[program]{initVerb, updateVerb, upgradeVerb, addVerb, removeVerb, searchVerb, checkVerb, listVerb, treeVerb, whyVerb, explainVerb, outdatedVerb, buckifyVerb, sbomVerb, reportVerb,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb, textconvVerb},
 	Values: values,
 	Topics: docs.Pages,
@@ -91,6 +91,7 @@ type program struct {
 	latest                   bool   // upgrade: out of ranges too
 	allowScripts             bool   // update, upgrade, add: code of crates may run
 	dryRun                   bool   // of what writes
+	check, regroup           bool   // buckify
 	upstream                 bool   // check, explain: ask the sources
 	why                      string // explain: a package
 	format, output           string // sbom, report

@@ -8,31 +8,32 @@ type Topic string
 
 // The topics.
 const (
-	AboutOurs     Topic = "a-fault-of-ours"
-	AboutUsage    Topic = "usage"
-	AboutLock     Topic = "lock"
-	AboutConflict Topic = "version-conflict" // a version that is not locked, or does not fit others
-	AboutNetwork  Topic = "network"
-	AboutProxy    Topic = "proxy" // something between us and the server answered
-	AboutOffline  Topic = "offline"
-	AboutSources  Topic = "all-sources-failed" // cache, mirrors and origin
-	AboutBytes    Topic = "wrong-bytes"
-	AboutSums     Topic = "checksum-files"
-	AboutArchives Topic = "archives" // what is in them, and which forms they have
-	AboutCache    Topic = "damaged-cache"
-	AboutPolicy   Topic = "policy"
-	AboutMachine  Topic = "machine"
-	AboutManagers Topic = "package-managers"         // not found, too old or forbidden
-	AboutSettings Topic = "settings-of-cargo-and-go" // which count, and that they start no program
-	AboutNPM      Topic = "npm"                      // settings of npm: which count
-	AboutOthers   Topic = "cache-of-others"          // others can write to it
-	AboutTime     Topic = "out-of-time"
+	AboutOurs      Topic = "a-fault-of-ours"
+	AboutUsage     Topic = "usage"
+	AboutLock      Topic = "lock"
+	AboutConflict  Topic = "version-conflict" // a version that is not locked, or does not fit others
+	AboutNetwork   Topic = "network"
+	AboutProxy     Topic = "proxy" // something between us and the server answered
+	AboutOffline   Topic = "offline"
+	AboutSources   Topic = "all-sources-failed" // cache, mirrors and origin
+	AboutBytes     Topic = "wrong-bytes"
+	AboutSums      Topic = "checksum-files"
+	AboutArchives  Topic = "archives" // what is in them, and which forms they have
+	AboutCache     Topic = "damaged-cache"
+	AboutPolicy    Topic = "policy"
+	AboutMachine   Topic = "machine"
+	AboutManagers  Topic = "package-managers"         // not found, too old or forbidden
+	AboutSettings  Topic = "settings-of-cargo-and-go" // which count, and that they start no program
+	AboutNPM       Topic = "npm"                      // settings of npm: which count
+	AboutOthers    Topic = "cache-of-others"          // others can write to it
+	AboutTime      Topic = "out-of-time"
+	AboutBuckFiles Topic = "buck-files" // what lockgen buckify does not write
 )
 
 // Topics lists all of them.
 func Topics() []Topic {
 	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
-		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutSettings, AboutNPM, AboutOthers, AboutTime}
+		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutSettings, AboutNPM, AboutOthers, AboutTime, AboutBuckFiles}
 }
 
 // topical is an error with a topic of its own.

@@ -49,6 +49,10 @@ func (r *run) edit(ctx context.Context) error {
 			e.build = &buildFile{file: &build.File{}}
 			e.name = p.in(r.BuildFiles[len(r.BuildFiles)-1])
 		}
+		if p.build == "" && p.taken {
+			r.problems.add(e.name, "rename it, or leave the folder alone: exclude in [buckify]", "it is a folder, where the BUCK file of %s is to be", targets[0].files[0].path)
+			continue
+		}
 		after, err := e.text(targets)
 		if err != nil {
 			return err

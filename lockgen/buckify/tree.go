@@ -40,6 +40,7 @@ type folder struct {
 	path   string // from the root of the cell, "" for it
 	files  []*file
 	build  string     // name of its BUCK file, "" for none
+	taken  bool       // what would be the name of a new BUCK file is a folder
 	data   []byte     // of that
 	parsed *buildFile // nil where nothing needs it
 }
@@ -163,6 +164,7 @@ func (r *run) visit(ctx context.Context, dir string) error {
 		name := f.in(e.Name())
 		switch {
 		case e.IsDir():
+			f.taken = f.taken || e.Name() == r.BuildFiles[len(r.BuildFiles)-1]
 			if !skipped[e.Name()] && !r.left(name) {
 				if err := r.visit(ctx, name); err != nil {
 					return err
@@ -246,12 +248,9 @@ func (r *run) read(ctx context.Context) error {
 }
 
 func unreadable(where string, err error) *problem {
-	hint := fault.MachineHint(err)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
+	hint := "correct or remove " + where + ", or leave it alone: exclude in [buckify]"
+	if errors.Is(err, fs.ErrPermission) {
 		hint = "make it readable: chmod u+r " + where + ", or leave it alone: exclude in [buckify]"
-	case hint == "" || errors.Is(err, fs.ErrNotExist):
-		hint = "correct or remove " + where + ", or leave it alone: exclude in [buckify]"
 	}
 	return &problem{class: fault.Machine, where: where, hint: hint, err: err}
 }

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/cli"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/buckify"
+)
+
+var buckifyVerb = &cli.Verb[program]{
+	Name: "buckify", Args: "[DIR…]", Short: "write and keep the BUCK files of .proto files",
+	Long: `Writes a proto_library for the .proto files of each directory, or for each file,
+with deps from their imports, and the libraries of the languages that [buckify]
+of plugins.toml asks for. It looks at the whole cell of Buck2 and edits the BUCK
+files of all folders, or those in DIR. No network is used.
+
+What people wrote into a BUCK file stays: their attributes, comments and order,
+and whatever they mark with the comment # keep. Targets and entries of files
+that are gone go. A second run changes nothing. An import that nothing serves, a
+circle of targets, a BUCK file that does not parse: each is told with file and
+line, and then nothing is written.
+
+With --check nothing is written either: where a BUCK file is not what a run
+would make of it, the difference is printed and the exit status is 3.
+
+The page of the manual: lockgen help docs/buckify.md`,
+	Example: `lockgen buckify
+lockgen buckify services/shop
+lockgen buckify --check`,
+	JSON: true, Run: runBuckify,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.BoolVar(&p.check, "check", false, "write nothing; exit 3 and the differences where a run would")
+		dryRunFlag(f, p)
+		f.BoolVar(&p.regroup, "regroup", false, "divide files by granularity, also those that targets divide otherwise")
+	},
+}
+
+// buckifyMemory is what the garbage collector aims to stay below for the trees
+// of tens of thousands of files that lockgen buckify reads.
+const buckifyMemory = 512 << 20
+
+// runBuckify edits the BUCK files of a cell.
+func runBuckify(ctx context.Context, p *program, args []string) error {
+	if p.check && p.dryRun {
+		return fault.Errorf(fault.Usage, "leave one of them out", "--check and --dry-run both write nothing")
+	}
+	debug.SetMemoryLimit(buckifyMemory)
+	defer debug.SetMemoryLimit(memory)
+	o, err := p.buckifyOptions(args)
+	if err != nil {
+		return err
+	}
+	unlock := func() {}
+	if !p.check && !p.dryRun {
+		if unlock, err = p.exclusive(ctx, filepath.Join(o.Root, ".buckconfig")); err != nil {
+			return err
+		}
+	}
+	defer unlock()
+	r, err := buckify.Run(ctx, *o)
+	if err != nil {
+		return fault.About(fault.AboutBuckFiles, err)
+	}
+	if !p.ui.JSON {
+		for _, w := range r.Warnings[:min(len(r.Warnings), manyWarnings)] {
+			p.ui.Warn("%s", w)
+		}
+		if more := len(r.Warnings) - manyWarnings; more > 0 {
+			p.ui.Warn("and %d more; --json has them all", more)
+		}
+		for _, root := range r.Roots {
+			p.ui.Detail("imports are counted from %s as well: %s", root.Folder, root.Why)
+		}
+	}
+	var writes []write
+	for _, e := range r.Edits {
+		name := filepath.Join(o.Root, filepath.FromSlash(e.Path))
+		if rel, err := filepath.Rel(absolute("."), name); err == nil && filepath.IsLocal(rel) {
+			name = rel
+		}
+		writes = append(writes, write{name, e.Before, e.After})
+	}
+	result := map[string]any{
+		"cell": o.Root, "files": r.Files, "targets": r.Targets, "changes": fileChanges(writes),
+		"roots": orNone(r.Roots), "warnings": orNone(r.Warnings), "beyond": r.Beyond,
+	}
+	if p.check {
+		return p.buckifyCheck(writes, result)
+	}
+	if err := p.replace(writes...); err != nil {
+		return err
+	}
+	if p.ui.JSON {
+		result["written"] = !p.dryRun
+		return p.ui.Data(result)
+	}
+	what := count(r.Targets, "proto_library target") + " for " + count(r.Files, ".proto file")
+	switch {
+	case p.dryRun:
+		p.ui.Say("%s of %s would change; nothing was written", count(len(writes), "BUCK file"), what)
+	case len(writes) > 0:
+		p.ui.Say("wrote %s: %s", count(len(writes), "BUCK file"), what)
+	default:
+		p.ui.Say("nothing changed: %s", what)
+	}
+	if r.Beyond > 0 {
+		p.ui.Say("%s outside of %s would change as well; run: lockgen buckify", count(r.Beyond, "BUCK file"), strings.Join(args, ", "))
+	}
+	return nil
+}
+
+// manyWarnings is how many a run without --json shows.
+const manyWarnings = 8
+
+// orNone is a list that JSON shows as [] where there is none.
+func orNone[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// buckifyCheck fails where something would change, and shows it.
+func (p *program) buckifyCheck(writes []write, result map[string]any) error {
+	result["ok"] = len(writes) == 0
+	if len(writes) == 0 {
+		if p.ui.JSON {
+			return p.ui.Data(result)
+		}
+		p.ui.Say("all BUCK files fit their .proto files")
+		return nil
+	}
+	if !p.ui.JSON {
+		for _, w := range writes {
+			p.ui.Result("%s", strings.TrimRight(difference(w), "\n"))
+		}
+	}
+	return p.refuse(result, fault.About(fault.AboutBuckFiles, fault.Errorf(fault.Lock, "run: lockgen buckify", "%s not what lockgen buckify makes of the .proto files", are(len(writes), "BUCK file"))))
+}
+
+// are is "1 BUCK file is" or "2 BUCK files are".
+func are(n int, noun string) string {
+	if n == 1 {
+		return count(n, noun) + " is"
+	}
+	return count(n, noun) + " are"
+}
+
+// buckifyOptions finds the cell, its settings and those of plugins.toml.
+func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
+	at := "."
+	if len(args) > 0 {
+		at = args[0]
+	}
+	var dirs []string
+	for _, dir := range append([]string{at}, args...) {
+		abs, err := filepath.Abs(dir)
+		if err == nil {
+			abs, err = filepath.EvalSymlinks(abs)
+		}
+		info, err2 := os.Stat(abs)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && err2 == nil && !info.IsDir():
+			return nil, fault.Errorf(fault.Usage, "give a folder, or none for the whole cell", "%s is no folder", dir)
+		case err != nil:
+			return nil, fault.Errorf(fault.Machine, fault.MachineHint(err), "looking for %s: %w", dir, err)
+		}
+		dirs = append(dirs, abs)
+	}
+	project := readBuckconfig(dirs[0])
+	if !project.found() {
+		return nil, fault.Errorf(fault.Usage, "run: buck2 init", "no .buckconfig here or in any folder above, which says where the cell begins that labels and imports are counted from")
+	}
+	c := project.cellOf(dirs[0])
+	o := &buckify.Options{Buckify: manifest.DefaultBuckify(), Root: c.root, Cell: c.names, BuildFiles: c.buildFiles, Ignore: c.ignore, Regroup: p.regroup}
+	for i, dir := range dirs[1:] {
+		rel, err := filepath.Rel(c.root, dir)
+		if err != nil || !filepath.IsLocal(rel) || project.cellOf(dir).root != c.root {
+			return nil, fault.Errorf(fault.Usage, "run it once for each cell", "%s is not in the cell of %s, which is %s", args[i], args[0], c.root)
+		}
+		if rel = filepath.ToSlash(rel); rel == "." {
+			rel = ""
+		}
+		o.Within = append(o.Within, rel)
+	}
+	name := p.manifestGiven
+	if name == "" {
+		found, err := manifest.Find(".")
+		if errors.Is(err, fs.ErrNotExist) {
+			return o, nil // the defaults need none
+		} else if err != nil {
+			return nil, err
+		}
+		name = found
+	}
+	m, _, err := manifest.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	o.Buckify = m.Buckify
+	return o, nil
+}
+
+// A buckCell is a cell of a Buck2 project.
+type buckCell struct {
+	root       string   // its folder
+	names      []string // its name, and aliases of it
+	buildFiles []string // names of BUCK files, in the order in which Buck2 looks
+	ignore     []string // what is not part of it, from its root
+}
+
+// cellOf is the cell that a folder of the project lies in: the innermost of
+// [cells] around it.
+func (c *buckconfig) cellOf(dir string) *buckCell {
+	cell := &buckCell{root: c.root}
+	root, err := filepath.EvalSymlinks(c.root)
+	if err != nil {
+		root = c.root
+	}
+	cells := map[string]string{} // folders by name
+	for key, path := range c.values {
+		section, name, _ := strings.Cut(key, ".")
+		if (section == "cells" || section == "repositories") && c.get("external_cells", name) == "" {
+			cells[name] = filepath.Join(root, filepath.FromSlash(path))
+		}
+	}
+	cell.root = root
+	for _, folder := range cells {
+		if within(dir, folder) && len(folder) > len(cell.root) {
+			cell.root = folder
+		}
+	}
+	for name, folder := range cells {
+		rel, err := filepath.Rel(cell.root, folder)
+		switch {
+		case err != nil:
+		case rel == ".":
+			cell.names = append(cell.names, name)
+			for key, of := range c.values {
+				if section, alias, _ := strings.Cut(key, "."); (section == "cell_aliases" || section == "repository_aliases") && of == name {
+					cell.names = append(cell.names, alias)
+				}
+			}
+		case filepath.IsLocal(rel):
+			cell.ignore = append(cell.ignore, filepath.ToSlash(rel))
+		}
+	}
+	own := c
+	if cell.root != root {
+		own = &buckconfig{values: map[string]string{}}
+		for _, name := range []string{".buckconfig", ".buckconfig.local"} {
+			if data, err := os.ReadFile(filepath.Join(cell.root, name)); err == nil {
+				own.parse(string(data))
+			}
+		}
+	}
+	list := func(section, key string) (values []string) {
+		for value := range strings.SplitSeq(own.get(section, key), ",") {
+			if value = strings.TrimSpace(value); value != "" {
+				values = append(values, value)
+			}
+		}
+		return values
+	}
+	cell.ignore = append(cell.ignore, list("project", "ignore")...)
+	slices.Sort(cell.ignore)
+	// As app/buck2_common/src/buildfiles.rs of Buck2 has it.
+	if cell.buildFiles = list("buildfile", "name_v2"); len(cell.buildFiles) == 0 {
+		names := list("buildfile", "name")
+		if len(names) == 0 {
+			names = []string{"BUCK"}
+		}
+		for _, name := range names {
+			cell.buildFiles = append(cell.buildFiles, name+".v2", name)
+		}
+	}
+	return cell
+}
+
+// within reports whether a path is a folder or below it.
+func within(path, folder string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && filepath.IsLocal(rel)
+}
