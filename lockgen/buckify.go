@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -16,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/buckify"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 var buckifyVerb = &cli.Verb[program]{
@@ -178,16 +178,26 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 		}
 		dirs = append(dirs, abs)
 	}
-	project := readBuckconfig(dirs[0])
-	if !project.found() {
+	around, err := project.Find(dirs[0])
+	if err != nil {
+		return nil, err
+	}
+	if around == nil {
 		return nil, fault.Errorf(fault.Usage, "run: buck2 init", "no .buckconfig here or in any folder above, which says where the cell begins that labels and imports are counted from")
 	}
-	c := project.cellOf(dirs[0])
-	o := &buckify.Options{Buckify: manifest.DefaultBuckify(), Root: c.root, Cell: c.names, BuildFiles: c.buildFiles, Ignore: c.ignore, Regroup: p.regroup}
+	c, err := around.CellOf(dirs[0])
+	if err != nil {
+		return nil, err
+	}
+	o := &buckify.Options{Buckify: manifest.DefaultBuckify(), Root: c.Root, Cell: c.Names, BuildFiles: c.BuildFiles, Ignore: c.Ignore, Regroup: p.regroup}
 	for i, dir := range dirs[1:] {
-		rel, err := filepath.Rel(c.root, dir)
-		if err != nil || !filepath.IsLocal(rel) || project.cellOf(dir).root != c.root {
-			return nil, fault.Errorf(fault.Usage, "run it once for each cell", "%s is not in the cell of %s, which is %s", args[i], args[0], c.root)
+		of, err := around.CellOf(dir)
+		if err != nil {
+			return nil, err
+		}
+		rel, err := filepath.Rel(c.Root, dir)
+		if err != nil || !filepath.IsLocal(rel) || of.Root != c.Root {
+			return nil, fault.Errorf(fault.Usage, "run it once for each cell", "%s is not in the cell of %s, which is %s", args[i], args[0], c.Root)
 		}
 		if rel = filepath.ToSlash(rel); rel == "." {
 			rel = ""
@@ -210,86 +220,4 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 	}
 	o.Buckify = m.Buckify
 	return o, nil
-}
-
-// A buckCell is a cell of a Buck2 project.
-type buckCell struct {
-	root       string   // its folder
-	names      []string // its name, and aliases of it
-	buildFiles []string // names of BUCK files, in the order in which Buck2 looks
-	ignore     []string // what is not part of it, from its root
-}
-
-// cellOf is the cell that a folder of the project lies in: the innermost of
-// [cells] around it.
-func (c *buckconfig) cellOf(dir string) *buckCell {
-	cell := &buckCell{root: c.root}
-	root, err := filepath.EvalSymlinks(c.root)
-	if err != nil {
-		root = c.root
-	}
-	cells := map[string]string{} // folders by name
-	for key, path := range c.values {
-		section, name, _ := strings.Cut(key, ".")
-		if (section == "cells" || section == "repositories") && c.get("external_cells", name) == "" {
-			cells[name] = filepath.Join(root, filepath.FromSlash(path))
-		}
-	}
-	cell.root = root
-	for _, folder := range cells {
-		if within(dir, folder) && len(folder) > len(cell.root) {
-			cell.root = folder
-		}
-	}
-	for name, folder := range cells {
-		rel, err := filepath.Rel(cell.root, folder)
-		switch {
-		case err != nil:
-		case rel == ".":
-			cell.names = append(cell.names, name)
-			for key, of := range c.values {
-				if section, alias, _ := strings.Cut(key, "."); (section == "cell_aliases" || section == "repository_aliases") && of == name {
-					cell.names = append(cell.names, alias)
-				}
-			}
-		case filepath.IsLocal(rel):
-			cell.ignore = append(cell.ignore, filepath.ToSlash(rel))
-		}
-	}
-	own := c
-	if cell.root != root {
-		own = &buckconfig{values: map[string]string{}}
-		for _, name := range []string{".buckconfig", ".buckconfig.local"} {
-			if data, err := os.ReadFile(filepath.Join(cell.root, name)); err == nil {
-				own.parse(string(data))
-			}
-		}
-	}
-	list := func(section, key string) (values []string) {
-		for value := range strings.SplitSeq(own.get(section, key), ",") {
-			if value = strings.TrimSpace(value); value != "" {
-				values = append(values, value)
-			}
-		}
-		return values
-	}
-	cell.ignore = append(cell.ignore, list("project", "ignore")...)
-	slices.Sort(cell.ignore)
-	// As app/buck2_common/src/buildfiles.rs of Buck2 has it.
-	if cell.buildFiles = list("buildfile", "name_v2"); len(cell.buildFiles) == 0 {
-		names := list("buildfile", "name")
-		if len(names) == 0 {
-			names = []string{"BUCK"}
-		}
-		for _, name := range names {
-			cell.buildFiles = append(cell.buildFiles, name+".v2", name)
-		}
-	}
-	return cell
-}
-
-// within reports whether a path is a folder or below it.
-func within(path, folder string) bool {
-	rel, err := filepath.Rel(folder, path)
-	return err == nil && filepath.IsLocal(rel)
 }
