@@ -125,7 +125,9 @@ type write struct {
 
 func (w write) removes() bool { return w.before != nil && w.after == nil }
 
-func (w write) changes() bool { return w.before == nil || w.removes() || !bytes.Equal(w.before, w.after) }
+func (w write) changes() bool {
+	return w.before == nil || w.removes() || !bytes.Equal(w.before, w.after)
+}
 
 // replace writes files, all of them or none. Each is written whole beside the
 // old one, then all are looked at again, those that do not change as well: one
