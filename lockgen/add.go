@@ -56,7 +56,7 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	a := &adding{program: p, args: args}
-	return p.change(ctx, change{fresh: head(platforms) + "[plugins]\n", edit: a.edit, after: a.next})
+	return p.change(ctx, change{verb: "add", fresh: head(platforms) + "[plugins]\n", edit: a.edit, after: a.next})
 }
 
 // newPlatforms are those of a manifest that add makes. One that is there has its
@@ -301,12 +301,8 @@ func whichVersion(name string) string {
 	if !ok {
 		return example
 	}
-	from := r.Sources[0].Source
-	if from.Name == lock.GoToolchain {
+	if r.Sources[0].Source.Name == lock.GoToolchain {
 		return "write: lockgen add " + name + "@" + plan.GoHint
-	}
-	if ask := lock.KindOf(from.Kind).Ask; ask != "" {
-		return example + "; " + fmt.Sprintf(ask, from.Name)
 	}
 	return example
 }

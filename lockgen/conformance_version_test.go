@@ -75,6 +75,20 @@ func versionCases() []conformanceCase {
 				r.t.Errorf("locked %v\n%s", l.Plugins["tool"], r.read("plugins.toml"))
 			}
 		}},
+		{name: "a version that is not there", run: func(r *ring, _ string) {
+			for _, version := range []string{"1.3.0", "1.6.0", "1.9.0"} {
+				r.offers(version, time.Time{})
+			}
+			r.locks()
+			r.fails(fault.Upstream, []string{"has no version 1.99.0: the newest is 1.9.0 (nothing", "lockgen add tool@1.9.0"}, "add", "tool@1.99.0")
+			text := r.fails(fault.Upstream, []string{"has no version 1.3.99: the newest is 1.9.0, the nearest are 1.3.0 and 1.6.0 (nothing", "lockgen update tool@1.3.0"}, "update", "tool@1.3.99")
+			for _, not := range []string{"npm view", "pip index", "cargo search", "go list"} {
+				if strings.Contains(text, not) {
+					r.t.Errorf("it says to run %s:\n%s", not, text)
+				}
+			}
+			r.ok("add", "tool@1.6.0")
+		}},
 		{name: "nothing new", run: func(r *ring, _ string) {
 			now := time.Now()
 			r.now = now.AddDate(0, 0, -100)

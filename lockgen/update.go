@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ import (
 type change struct {
 	// edit makes the new text of the manifest and may change names; nil for none.
 	edit    func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error)
+	verb    string // that takes NAME@VERSION, for hints; "" is update
 	names   []string
 	removed []string
 	said    []string // what edit did, for when that is written
@@ -106,7 +108,7 @@ func (p *program) movePins(_ context.Context, c *change, data []byte, o resolve.
 			if data, err = manifest.SetVersion(p.manifest, data, name, old, version); err != nil {
 				return nil, err
 			}
-			p.ui.Say("%s: %s moves from %s to %s", m.At("plugins", name), name, old, version)
+			c.said = append(c.said, fmt.Sprintf("%s: %s moves from %s to %s", m.At("plugins", name), name, old, version))
 		}
 	}
 	return data, nil
@@ -184,7 +186,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	for _, w := range plan.Unknown(m) {
 		p.ui.Warn("%s", w)
 	}
-	o.Names, o.Removed = c.names, c.removed
+	o.Names, o.Removed, o.Verb = c.names, c.removed, c.verb
 	out, err := resolve.Update(ctx, m, o)
 	for ask := new(resolve.ConsentError); errors.As(err, &ask); {
 		if after, err = p.consent(ctx, after, ask); err != nil {

@@ -83,7 +83,7 @@ func runUpgrade(ctx context.Context, p *program, args []string) error {
 				if data, err = manifest.SetVersion(p.manifest, data, name, version, to); err != nil {
 					return nil, err
 				}
-				p.ui.Say("%s: %s moves from %s to %s", m.At("plugins", name), name, version, to)
+				c.said = append(c.said, fmt.Sprintf("%s: %s moves from %s to %s", m.At("plugins", name), name, version, to))
 			}
 			c.names = append(c.names, name+"@"+to)
 		}

@@ -415,7 +415,7 @@ func (x *Index) lines(name string) ([]indexEntry, error) {
 	}
 	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
 	if err != nil || headerAlone(data) {
-		return nil, fault.Errorf(fault.Upstream, "check the name of the crate: cargo search --limit 5 "+name, "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
+		return nil, fault.Errorf(fault.Upstream, noCrate, "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
 	}
 	var found []indexEntry
 	for part := range bytes.SplitSeq(data, []byte{0}) {

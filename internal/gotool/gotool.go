@@ -468,7 +468,7 @@ func (c Config) explain(err error, what, text string) error {
 	case has("malformed module path", "invalid version", "should be v0 or v1", "module path must match", "but go.mod has", "module declares its path as"):
 		return fault.Errorf(fault.Usage, "correct the module or the version", "go module %s: %w", what, err)
 	case has("404 Not Found", "410 Gone", "unknown revision", "not found: module", "no matching versions"):
-		return fault.Errorf(fault.Upstream, "correct the module or the version; which versions there are is told by: go list -m -versions MODULE",
+		return fault.Errorf(fault.Upstream, "correct the module or the version; is GOPROXY right? go env GOPROXY",
 			"the module proxy has no go module %s: %w: %w", what, fs.ErrNotExist, err)
 	case has("403 Forbidden"):
 		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w: %w", what, fs.ErrNotExist, err)

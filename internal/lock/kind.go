@@ -51,8 +51,6 @@ type Kind struct {
 	V string
 	// PURL is the type of its package URLs.
 	PURL string
-	// Ask is how a person asks which versions there are, with %s for the package.
-	Ask string
 
 	// What is nil is as it is, or is not there.
 	checkPackage func(name string) error
@@ -105,7 +103,7 @@ func KindOf(name string) *Kind {
 func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
-	Name: NPM, Ecosystem: true, Folders: true, PURL: "npm", Ask: "the newest one is told by: npm view %s version",
+	Name: NPM, Ecosystem: true, Folders: true, PURL: "npm",
 	checkPackage: func(name string) error {
 		bare := name
 		if strings.HasPrefix(name, "@") {
@@ -126,7 +124,7 @@ var npm = Kind{
 }
 
 var cargo = Kind{
-	Name: Cargo, Ecosystem: true, Compiled: true, PURL: "cargo", Ask: "the newest one is told by: cargo search --limit 1 %s",
+	Name: Cargo, Ecosystem: true, Compiled: true, PURL: "cargo",
 	checkPackage: func(name string) error {
 		if strings.Contains(name, ".") || len(name) > 64 {
 			return fmt.Errorf("package %q is not the name of a crate", name)
@@ -144,7 +142,7 @@ var cargo = Kind{
 }
 
 var pip = Kind{
-	Name: Pip, Ecosystem: true, PURL: "pypi", Ask: "which there are is told by: pip index versions %s",
+	Name: Pip, Ecosystem: true, PURL: "pypi",
 	checkPackage: func(name string) error { return checkWord(name, name) },
 	spelled:      NormalProject,
 	normal:       NormalProject,
@@ -160,7 +158,7 @@ var pip = Kind{
 }
 
 var golang = Kind{
-	Name: Go, Ecosystem: true, Mains: true, PublisherTimes: true, Paths: true, V: "v", PURL: "golang", Ask: "which there are is told by: go list -m -versions %s",
+	Name: Go, Ecosystem: true, Mains: true, PublisherTimes: true, Paths: true, V: "v", PURL: "golang",
 	checkPackage: module.CheckPath,
 	identity:     func(_, key string, _ File) string { return key },
 	part: func(key string) string {

@@ -183,13 +183,13 @@ func (u *upstream) explain(err error, out []byte, base, name, version string) er
 		return fault.Errorf(fault.Upstream, "is the name right, and the registry? see: npm config get registry",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
 	case "ETARGET", "ENOVERSIONS":
-		return fault.Errorf(fault.Upstream, "see which there are: npm view "+name+" versions",
+		return fault.Errorf(fault.Upstream, "write a version that the registry has",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
 	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
 		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
 			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what)
 	}
-	return fault.Errorf(fault.Upstream, "ask by hand: npm view "+name+"@"+version, "npm package %s@%s: %s", name, version, what)
+	return fault.Errorf(fault.Upstream, "is the registry well? see: npm config get registry", "npm package %s@%s: %s", name, version, what)
 }
 
 // parsePackageLock reads a package-lock.json of version 3, whose tarballs are all

@@ -28,6 +28,7 @@ type Options struct {
 	Old     *lock.Lock // nil where there is no lock yet
 	Names   []string   // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
 	All     bool       // resolve everything again
+	Verb    string     // that takes NAME@VERSION, for hints; "" is update
 	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
 	Verify  bool       // resolve and download everything again and compare
 	NoSmoke bool       // do not run what was locked
@@ -403,6 +404,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 		failures = tried
 	}
 	if len(failures) > 0 {
+		failures = u.proposing(ctx, failures)
 		return asking(failures, u.fail(len(pending), failures))
 	}
 	for _, c := range jobs {

@@ -1,0 +1,76 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+)
+
+// proposing puts one failure in the place of those of a version that its source does
+// not have: it names the newest version that there is and the nearest ones. Where
+// the source has no list, or has that version in it, they stay.
+func (u *update) proposing(ctx context.Context, failures []failure) []failure {
+	var told []failure
+	proposals := map[*plan.Want]error{}
+	for _, f := range failures {
+		if u.moves[f.w] || !f.hole && !errors.Is(f.err, fs.ErrNotExist) {
+			told = append(told, f)
+			continue
+		}
+		err, asked := proposals[f.w]
+		if !asked {
+			err = u.propose(ctx, f.w)
+			proposals[f.w] = err
+			if err != nil {
+				told = append(told, failure{w: f.w, err: err})
+			}
+		}
+		if err == nil {
+			told = append(told, f)
+		}
+	}
+	return told
+}
+
+// propose is the error that names the versions there are in the place of that of w,
+// nil where they are not known or it is one of them.
+func (u *update) propose(ctx context.Context, w *plan.Want) error {
+	l, err := u.Lister(ctx, w.From.Kind)
+	if err != nil {
+		return nil
+	}
+	releases, err := l.Versions(ctx, w)
+	if err != nil {
+		return nil
+	}
+	newest, below, above, there := plan.Near(w.From.Kind, releases, w.Version)
+	if there || newest == "" {
+		return nil
+	}
+	text := "the newest is " + newest
+	best := newest
+	var near []string
+	for _, version := range []string{below, above} {
+		if version != "" && version != newest {
+			near = append(near, version)
+		}
+	}
+	switch len(near) {
+	case 1:
+		text += ", the nearest " + near[0]
+	case 2:
+		text += ", the nearest are " + strings.Join(near, " and ")
+	}
+	if below != "" {
+		best = below
+	}
+	verb := u.options.Verb
+	if verb == "" {
+		verb = "update"
+	}
+	return fault.Errorf(fault.Upstream, "run: lockgen "+verb+" "+w.Name+"@"+best, "%s has no version %s: %s", w.From, w.Version, text)
+}
