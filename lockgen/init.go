@@ -34,9 +34,9 @@ written after a yes on a terminal, or with --yes. Lines that are there stay: a
 value that is another one is told. A build file that does not parse is told and
 left alone. Without Buck2, that is said.
 
-At the end come the plugins for the languages of the repository, the first lines
-of a BUCK file, and the next command. Below a folder with a plugins.toml that one
-counts, and nothing is done without --here.`,
+At the end come the plugins for the languages of the repository, the first
+lines of a BUCK file, and the next command. Below a folder with a plugins.toml
+that one counts, and nothing is done without --here.`,
 	Example: `lockgen init
 lockgen init --dry-run         show what would be written
 lockgen init --yes             for scripts
