@@ -115,3 +115,56 @@ func TestDirectReferences(t *testing.T) {
 		t.Error("npm wrote into the project")
 	}
 }
+
+// TestNPMPrograms: an executable of an npm package that is compiled runs as what it
+// is, and not by node: where a bin or a path names it, where a template has one for
+// each platform, and in the package of a platform. What is for another processor, is
+// not executable, or needs two ways to be started is refused.
+func TestNPMPrograms(t *testing.T) {
+	t.Parallel()
+	p := newBase(t)
+	publish := func(name string, files map[string]string, exec []string, more map[string]any) {
+		p.server.Package(fake.Package{Name: name, Version: "1.0.0", Files: files, Exec: exec, Manifest: more})
+	}
+	all := map[string]string{"bin/x-linux-aarch_64": linuxARM, "bin/x-win.exe": winX64, "cli.js": "#!/usr/bin/env node\n"}
+	publish("many", all, []string{"bin/x-linux-aarch_64"}, map[string]any{"bin": map[string]any{"x": "cli.js"}})
+	publish("one", map[string]string{"x": linuxARM}, nil, map[string]any{"bin": "x", "os": []string{"linux"}, "cpu": []string{"arm64"}})
+	publish("limp", map[string]string{"bin/x-linux-aarch_64": linuxARM}, nil, nil)
+	publish("both", map[string]string{"x": linuxARM, "x.js": "1\n"}, []string{"x"}, map[string]any{"bin": map[string]any{"x": "x"}})
+	words := "os = { macos = \"osx\" }, arch = { aarch64 = \"aarch_64\" } }\n"
+	many := "many = { version = \"1.0.0\", source = \"npm:many\", binary = \"node_modules/many/bin/x-{os}-{arch}\", platforms.windows-x86_64 = { binary = \"node_modules/many/bin/x-win.exe\" }, " + words
+	p.manifest(baseEntries + many + "one = { version = \"1.0.0\", source = \"npm:one\", binary = \"one\", optional = true }\n")
+	p.fails(fault.Usage, []string{"binary = \"node_modules/one/x\""}, "update")
+	p.manifest(baseEntries + many + "one = { version = \"1.0.0\", source = \"npm:one\", binary = \"node_modules/one/x\", optional = true }\n")
+	p.ok("update")
+	p.ok("check")
+	l := p.locked()
+	for name, want := range map[string]string{"many": "node_modules/many/bin/x-linux-aarch_64", "one": "node_modules/one/x"} {
+		if v := l.Plugins[name]["1.0.0"]; v.Runtime != "" || v.Platforms["linux-aarch64"].Binary != want {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	if cell := l.Plugins["many"]["1.0.0"].Platforms["windows-x86_64"]; cell.Binary != "node_modules/many/bin/x-win.exe" {
+		t.Errorf("%+v", cell)
+	}
+	// Another node changes nothing for it.
+	first := p.read("plugins.lock.toml")
+	p.ok("update", "many")
+	if p.read("plugins.lock.toml") != first {
+		t.Error("an update gives another lock")
+	}
+	for name, want := range map[string][]string{
+		"limp = { version = \"1.0.0\", source = \"npm:limp\", binary = \"node_modules/limp/bin/x-{os}-{arch}\", optional = true, " + words:                                        {"not marked as executable"},
+		"both = { version = \"1.0.0\", source = \"npm:both\", binary = \"x\", platforms.windows-x86_64 = { binary = \"node_modules/both/x.js\" } }\n":                             {"a program for linux-aarch64", "a script for windows-x86_64"},
+		"many = { version = \"1.0.0\", source = \"npm:many\", binary = \"node_modules/many/bin/x-linux-aarch_64\" }\n":                                                            {"windows-x86_64", "found linux aarch64"},
+		"many = { version = \"1.0.0\", source = \"npm:many\", binary = \"node_modules/many/cli{exe}.js\", platforms.windows-x86_64 = { binary = \"node_modules/many/{os}\" } }\n": {"there is no node_modules/many/windows"},
+	} {
+		p.manifest(baseEntries + name)
+		status, _, talk := p.run("update")
+		for _, text := range want {
+			if status == 0 || !strings.Contains(talk, text) {
+				t.Errorf("%s: status %d, %q is not in\n%s", name, status, text, talk)
+			}
+		}
+	}
+}

@@ -143,15 +143,17 @@ def prebuilt_fetch(versions, platform, mirrors):
         "url": url,
     }
 
-def option_name(locked):
+def option_name(locked, plugin = None):
     """Returns the NAME of `--NAME_out`.
 
     protoc finds the plugin NAME as `protoc-gen-NAME`. The lock has the path of its
-    executable, which an npm package may call `protoc-gen-NAME.js`, and for a
-    plugin of Python the name.
+    executable, which an npm package may call `protoc-gen-NAME.js`, or
+    `protoc-gen-NAME-linux-x64` where it is a program, and for a plugin of Python
+    the name.
 
     Args:
         locked: dict, the locked version.
+        plugin: str, the name of the plugin in the lock, or None.
 
     Returns:
         str, or None for what is no protoc plugin. For a plugin that no platform
@@ -166,6 +168,8 @@ def option_name(locked):
         if base.startswith(_PREFIX):
             for suffix in [".exe", ".js", ".cjs", ".mjs"]:
                 base = base.removesuffix(suffix)
+            if plugin and locked["source"] == "npm" and base.startswith(plugin + "-"):
+                base = plugin
             return base.removeprefix(_PREFIX)
     return name
 

@@ -145,7 +145,7 @@ def _version(ctx: AnalysisContext, version: str, locked: _Table) -> struct:
         entry = entry,
         executable = cmd_args(program, hidden = include or tree),
         include = include,
-        option_name = option_name(locked),
+        option_name = option_name(locked, ctx.attrs.plugin),
         tree = tree,
     )
 

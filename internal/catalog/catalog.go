@@ -172,7 +172,7 @@ func checkSpec(from manifest.Source, s manifest.Spec) error {
 			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)
 		}
 	}
-	return s.Naming.Check(from)
+	return s.Naming.Check(from, s.Binary)
 }
 
 // refuse takes in a name, or a source, that cannot be locked.

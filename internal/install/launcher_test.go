@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -71,5 +72,29 @@ func TestShLauncher(t *testing.T) {
 	}
 	if cmd.ProcessState.ExitCode() != 42 {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestCommand: what a plugin is called in a shell.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	node := &lock.Entry{Name: "node", Version: "24.0.0", Locked: &lock.Version{Source: lock.Pip}}
+	for _, tt := range []struct {
+		name, source, binary string
+		runtime              *lock.Entry
+		want                 string
+	}{
+		{"protoc", lock.NPM, "node_modules/protoc/bin/protoc-linux-x86_64", nil, "protoc"},
+		{"protoc", lock.NPM, "node_modules/protoc/bin/protoc-win64.exe", nil, "protoc"},
+		{"protoc", lock.Pip, "protoc/data/bin/protoc.exe", nil, "protoc"},
+		{"other", lock.NPM, "node_modules/protoc/bin/protoc-linux-x86_64", nil, "protoc-linux-x86_64"},
+		{"protoc-gen-es", lock.NPM, "node_modules/x/protoc-gen-es-cli.js", node, "protoc-gen-es-cli"},
+		{"protoc-gen-es", lock.NPM, "node_modules/x/protoc-gen-es", node, "protoc-gen-es"},
+		{"buf", lock.HTTP, "buf-Linux", nil, "buf-Linux"},
+	} {
+		e := &lock.Entry{Name: tt.name, Version: "1.0.0", Locked: &lock.Version{Source: tt.source}, Runtime: tt.runtime}
+		if got := Command(e, lock.Cell{Binary: tt.binary}); got != tt.want {
+			t.Errorf("%s %s is called %s, want %s", tt.name, tt.binary, got, tt.want)
+		}
 	}
 }

@@ -61,6 +61,14 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 		return p, append(depends, more...), err
 	}
 	if e.Runtime == nil {
+		if base, command := path.Base(cell.Binary), Command(e, cell); strings.TrimSuffix(base, ".exe") != command {
+			launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+base, command), nil, []string{p.Path})
+			if err != nil {
+				return nil, nil, err
+			}
+			p.Path = launcher
+			depends = append(depends, launcher)
+		}
 		return p, depends, nil
 	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
@@ -81,9 +89,14 @@ var nodeVariables = []string{
 }
 
 // Command is the name under which a shell finds the executable of an entry that
-// [Installer.Program] installed: that of its file without .exe, .cmd or .js.
+// [Installer.Program] installed: that of its file without .exe, .cmd or .js, and
+// without the name of a platform behind that of the plugin, which programs in
+// packages of npm have.
 func Command(e *lock.Entry, cell lock.Cell) string {
 	base := path.Base(cell.Binary)
+	if rest, ok := strings.CutPrefix(base, e.Name); ok && e.Runtime == nil && e.Locked.Kind().Folders && strings.HasPrefix(rest, "-") {
+		return e.Name
+	}
 	switch ext := path.Ext(base); {
 	case len(e.Locked.Python) > 0:
 		return e.Locked.Program

@@ -52,7 +52,7 @@ func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
 	if p.Source == nil {
 		return nil
 	}
-	if err := n.Check(*p.Source); err != nil {
+	if err := n.Check(*p.Source, p.Binary); err != nil {
 		return d.wrap(path, err)
 	}
 	return nil

@@ -89,8 +89,8 @@ func (n Naming) ChecksumsURL(address, version string, p lock.Platform) string {
 }
 
 // Check refuses, with an error of class [fault.Usage], a naming that does not
-// fit its source.
-func (n Naming) Check(s Source) error {
+// fit its source. Binary is the template of the executable's path, "" for none.
+func (n Naming) Check(s Source, binary string) error {
 	_, _, isGitHub := s.GitHub()
 	_, _, isMaven := s.Maven()
 	switch {
@@ -100,8 +100,8 @@ func (n Naming) Check(s Source) error {
 		return fault.Errorf(fault.Usage, `add: asset = "NAME-{version}-{os}-{arch}.tar.gz"`, "source %s needs the name of its asset", s)
 	case (s.Kind != lock.HTTP || isMaven) && n.Checksums != "":
 		return fault.Errorf(fault.Usage, "remove it", "checksums are for a source by URL; %s has digests of its own", s)
-	case s.Ecosystem() && (n.OS != nil || n.Arch != nil):
-		return fault.Errorf(fault.Usage, "remove it", "os and arch are words in a URL; %s has none", s)
+	case s.Ecosystem() && (n.OS != nil || n.Arch != nil) && !varies(binary):
+		return fault.Errorf(fault.Usage, "remove it", "os and arch are words in a URL, or in binary; %s has none", s)
 	}
 	if err := checkTemplate(n.Tag, "version"); err != nil {
 		return err
@@ -144,6 +144,16 @@ func checkWords(what, known string, words map[string]string, of func(lock.Platfo
 	}
 	return nil
 }
+
+// varies reports whether a template is another path on other platforms, but for
+// its end on Windows.
+func varies(template string) bool {
+	return slices.ContainsFunc([]string{"{os}", "{arch}", "{goos}", "{goarch}"}, func(v string) bool { return strings.Contains(template, v) })
+}
+
+// Varies reports whether the executable lies elsewhere on each platform: then it is
+// a program of the platform, and not a script for all.
+func (s Spec) Varies() bool { return s.Windows != "" || varies(s.Binary) }
 
 // checkAsset accepts the template of one file's name.
 func checkAsset(s string) error {

@@ -17,7 +17,7 @@ func TestNaming(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Check(src); err != nil {
+	if err := n.Check(src, ""); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
@@ -101,7 +101,7 @@ to = "https://proxy.example.com/"
 		"source = \"github:acme/a\"\nasset = \"d/a\"":                    "not the name of a file",
 		"source = \"github:acme/a\"\nasset = \"{verison}\"":              "did you mean {version}?",
 		"source = \"https://example.com/a\"\nasset = \"a\"":              "tag and asset are for",
-		"source = \"npm:a\"\nos = { macos = \"osx\" }":                   "os and arch are words in a URL",
+		"source = \"npm:a\"\nos = { macos = \"osx\" }":                   "os and arch are words in a URL, or in binary",
 		"source = \"https://example.com/a\"\nos = { macosx = \"osx\" }":  "not a word of the lock",
 		"source = \"https://example.com/a\"\nos = { macos = \"../x\" }":  "no word for a file name",
 		"source = \"npm:a\"\nchecksums = \"a\"":                          "checksums are for a source by URL",

@@ -40,6 +40,7 @@ type Want struct {
 	Held    []Held // newer versions than the one that was picked
 	Written bool   // a person wrote Version down, which is consent to its age
 	runs    *Want  // the runtime, nil for none
+	assumed bool   // that it takes a runtime: only its executable tells
 
 	From manifest.Source
 	manifest.Spec
@@ -228,6 +229,15 @@ func Link(wants []*Want) {
 			w.Link(wants)
 		}
 	}
+}
+
+// RuntimeOf is the runtime that a locked version of w has: none where it turned out
+// to be a program by itself.
+func (w *Want) RuntimeOf(v *lock.Version) string {
+	if w.assumed && v.Runtime == "" {
+		return ""
+	}
+	return w.Runtime
 }
 
 // Link gives w the newest version of its runtime and toolchain among all. It
@@ -419,8 +429,8 @@ func (w *Want) complete(e *entry) error {
 	if err := w.planPython(e); err != nil {
 		return err
 	}
-	if w.From.Kind == lock.NPM && w.RuntimeName == "" {
-		w.RuntimeName = "node"
+	if w.From.Kind == lock.NPM && w.RuntimeName == "" && !w.Varies() {
+		w.RuntimeName, w.assumed = "node", true
 	}
 	runtime := w.RuntimeName
 	if runtime == "" {
@@ -576,11 +586,8 @@ func (w *Want) Binaries(p lock.Platform) []string {
 	if o := w.Overrides[p.Name].Binary; o != "" && !w.kind().Compiled {
 		return []string{w.Naming.Expand(o, w.Version, p)}
 	}
-	if w.From.Kind == lock.NPM {
-		if w.BinName() != "" {
-			return nil
-		}
-		return []string{w.Naming.Expand(w.Binary, w.Version, p)}
+	if w.BinName() != "" {
+		return nil
 	}
 	if w.kind().Compiled {
 		return []string{"bin/" + w.CrateBin() + p.Exe()}
@@ -764,7 +771,7 @@ func (d *comparison) keys() {
 	d.compare("package", w.PackageName(), v.Package, false)
 	d.compare("include", w.Include, v.Include, false)
 	if w.runs == nil || w.runs.Version != "" {
-		d.compare("runtime", w.Runtime, v.Runtime, true)
+		d.compare("runtime", w.RuntimeOf(v), v.Runtime, true)
 	}
 	if program := ""; w.From.Kind == lock.Pip {
 		var python []string
@@ -868,7 +875,7 @@ func UnlistedCell(m *manifest.Manifest, cells map[string]lock.Cell, p lock.Platf
 // a copy.
 func (w *Want) Settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	v := *old
-	v.Runtime = w.Runtime
+	v.Runtime = w.RuntimeOf(old)
 	v.Platforms = maps.Clone(old.Platforms)
 	for _, p := range lock.Platforms {
 		emulated := w.Overrides[p.Name].Emulate

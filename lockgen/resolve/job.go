@@ -22,8 +22,8 @@ import (
 // rule refuses, such as an install script. It does not lose by being out of
 // reach, by giving wrong bytes or because this machine lacks its client: then
 // the answer would depend on the day or the machine, and the update fails. Out of
-// reach may be one that a recipe of the catalogue lists and nobody chose, unless it
-// is the one that is locked; that is told.
+// reach, or without its client here, may be one that a recipe of the catalogue lists
+// and nobody chose, unless it is the one that is locked; that is told.
 
 // A job is a plugin version on its way through its sources.
 type job struct {
@@ -151,7 +151,7 @@ func (u *update) passes(c *job, f failure) bool {
 		return true
 	}
 	old := u.Old.Plugins[f.w.Name][f.w.Version]
-	return f.w.Known && f.unreachable() && (old == nil || c.root.LockedAs(u.Manifest, old).From != f.w.From)
+	return f.w.Known && (f.unreachable() || f.clientless) && (old == nil || c.root.LockedAs(u.Manifest, old).From != f.w.From)
 }
 
 // noteTried records which sources lost against the one that was locked.

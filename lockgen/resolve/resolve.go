@@ -244,6 +244,8 @@ type failure struct {
 	platform string // "" for all
 	err      error
 	hole     bool // the source has nothing for the platform
+
+	clientless bool // this machine lacks the client program of the source
 }
 
 // A ConsentError is an error of [Update] of which nothing but consent is the reason.
@@ -430,7 +432,7 @@ func (u *update) relink(all, pending []*plan.Want) {
 			continue
 		}
 		w := w.LockedAs(u.Manifest, v)
-		if v.Runtime == w.Runtime {
+		if v.Runtime == w.RuntimeOf(v) {
 			continue
 		}
 		if name, version, _ := strings.Cut(w.Runtime, "@"); u.out.Lock.Plugins[name][version] != nil {
@@ -537,6 +539,9 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 		return nil, ctx.Err() // two entries may mean one version
 	}
 	if a.source, err = u.Source(ctx, w.From.Kind); err != nil {
+		if w.Known && ctx.Err() == nil {
+			return []failure{{w: w, err: err, clientless: true}}, nil
+		}
 		return nil, err
 	}
 	a.platforms = u.native(w)

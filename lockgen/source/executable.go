@@ -37,6 +37,15 @@ func checkMagic(p lock.Platform, path string, head []byte) error {
 		"%s is no executable for %s: found %s", path, p.Name, strings.Join(found, ", "))
 }
 
+// native reports whether a file is compiled for some processor, of whatever
+// platform.
+func native(head []byte) bool {
+	return slices.ContainsFunc(magic(head), func(found string) bool {
+		first, _, _ := strings.Cut(found, " ")
+		return slices.Contains([]string{"linux", "macos", "windows", "ELF", "Mach-O", "PE"}, first)
+	})
+}
+
 // magic says what a file is by its first bytes, in words of the platform table;
 // a fat Mach-O is several things.
 func magic(head []byte) []string {

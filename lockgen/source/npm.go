@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -216,6 +218,12 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 			return s.Tarball(ctx, name, version, in)
 		},
 	}
+	a.Keep = func(name string) int { // what may be a program
+		if ext := path.Ext(name); ext == "" || ext == ".exe" || strings.HasPrefix(path.Base(name), "protoc") {
+			return headSize
+		}
+		return 0
+	}
 	a.Verify = func(c *Content) error { return checkPackageJSON(name, version, c) }
 	return a, nil
 }
@@ -260,13 +268,12 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, content
 		}
 	}
 	dir := w.PackageDir()
-	var file string
 	if paths := w.Binaries(p); len(paths) > 0 {
-		file = paths[0]
-		if _, ok := tree[file]; !ok {
-			return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", file, tree.Under(file))
+		i := slices.IndexFunc(paths, func(name string) bool { _, ok := tree[name]; return ok })
+		if i < 0 {
+			return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", paths[0], tree.Under(paths[0]))
 		}
-		return file, nil
+		return paths[i], s.started(w, p, tree[paths[i]], contents)
 	}
 	pkg, err := contents[dir].PackageJSON()
 	if err != nil {
@@ -281,7 +288,7 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, content
 		return "", fault.Errorf(fault.Usage, hint, "npm package %s %s has no executable %q; it has %s",
 			w.From.Name, w.Version, bin, fault.List(slices.Collect(maps.Keys(bins))))
 	}
-	file = dir + "/" + bins[bin]
+	file := dir + "/" + bins[bin]
 	if _, ok := tree[file]; !ok {
 		return "", fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s %s names %s as %s, but holds no such file; it holds %s",
 			w.From.Name, w.Version, bins[bin], bin, tree.Under(file))
@@ -290,7 +297,61 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, content
 		return "", fault.Errorf(fault.Usage, fmt.Sprintf("write: binary = %q", file),
 			"the file of %s in npm package %s has another name, %s", bin, w.From.Name, bins[bin])
 	}
-	return file, nil
+	return file, s.started(w, p, tree[file], contents)
+}
+
+// started refuses an executable that can be started neither by itself nor by the
+// runtime.
+func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, contents map[string]*Content) error {
+	head := headOf(f.Path, contents)
+	switch {
+	case native(head):
+		if err := checkMagic(p, f.Path, head); err != nil {
+			return err
+		}
+		if !f.Exec && p.OS != "windows" {
+			return fault.Errorf(fault.Integrity, "tell its publisher, or take another source", "%s is a program, and not marked as executable in its package", f.Path)
+		}
+	case w.RuntimeName == "":
+		return fault.Errorf(fault.Usage, "write into the entry: runtime = \"node\"", "%s is no program for %s: found %s", f.Path, p.Name, strings.Join(magic(head), ", "))
+	}
+	return nil
+}
+
+// headOf is the first bytes of a file of the tree.
+func headOf(file string, contents map[string]*Content) []byte {
+	for folder, c := range contents {
+		if rest, ok := strings.CutPrefix(file, folder+"/"); ok && c.Heads[rest] != nil {
+			return c.Heads[rest]
+		}
+	}
+	return nil
+}
+
+// Finish takes the runtime from what runs by itself. Contents are those of all
+// platforms, so a plugin that is a program on one of them and a script on another
+// is refused: it would have two ways to be started.
+func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
+	var programs, scripts []string
+	for _, p := range lock.Platforms {
+		cell := v.Platforms[p.Name]
+		switch {
+		case !cell.Locked():
+		case native(headOf(cell.Binary, contents)):
+			programs = append(programs, p.Name)
+		default:
+			scripts = append(scripts, p.Name)
+		}
+	}
+	if len(programs) == 0 {
+		return nil
+	}
+	if len(scripts) > 0 {
+		return fault.Errorf(fault.Usage, "take another source, or lock it for some of the platforms", "npm package %s %s has a program for %s and a script for %s",
+			w.From.Name, w.Version, strings.Join(programs, ", "), strings.Join(scripts, ", "))
+	}
+	v.Runtime = ""
+	return nil
 }
 
 // A UnsupportedError says why a tree cannot serve its platform, which another

@@ -82,6 +82,7 @@ type Finisher interface {
 var (
 	_ Compiler = (*goSource)(nil)
 	_ Finisher = (*pipSource)(nil)
+	_ Finisher = (*npmSource)(nil)
 	_ dater    = (*goSource)(nil)
 	_ dater    = (*ociSource)(nil)
 )
