@@ -553,9 +553,17 @@ func CheckShown(p string) error {
 	if err := CheckPath(p); err != nil {
 		return err
 	}
-	for _, r := range p {
+	if err := checkSeen(p); err != nil {
+		return fmt.Errorf("path %q %w", p, err)
+	}
+	return nil
+}
+
+// checkSeen accepts what is seen as it is.
+func checkSeen(s string) error {
+	for _, r := range s {
 		if !plain.Printable(r) {
-			return fmt.Errorf("path %q holds the character %U", p, r)
+			return fmt.Errorf("holds the character %U", r)
 		}
 	}
 	return nil

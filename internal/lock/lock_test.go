@@ -335,6 +335,15 @@ func TestUnprintable(t *testing.T) {
 				t.Errorf("%s with %s: %v", what, mark, err)
 			}
 		}
+		bad := strings.Replace(text, "https://example.com/v1", `https://exa\`+mark+"mple.com/v1", 1)
+		if _, err := Parse("lock", []byte(bad)); bad == text || fault.Of(err) != fault.Lock {
+			t.Errorf("url with %s: %v", mark, err)
+		}
+	}
+	for _, s := range []string{"https://h\u202est.example/x", "https://host.example/\u200b", "https://host.example/\x9b"} {
+		if err := CheckURL(s); fault.Of(err) != fault.Usage {
+			t.Errorf("%q: %v", s, err)
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 // repeated.
 func CheckURL(s string) error {
 	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(s))
+	if err == nil {
+		err = checkSeen(s)
+	}
 	if err != nil {
 		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", redact.URL(s))
 	}

@@ -244,7 +244,7 @@ func ParseOCI(s string) (OCIRef, error) {
 	r.Host, r.Repo, r.Tag = rest[:slash], rest[slash+1:colon], rest[colon+1:]
 	u, err := url.Parse("https://" + r.Host)
 	switch {
-	case err != nil || u.Host != r.Host || u.User != nil || r.Host != strings.ToLower(r.Host):
+	case err != nil || u.Host != r.Host || u.User != nil || r.Host != strings.ToLower(r.Host) || !ascii(r.Host):
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "the host of an oci:// source is not one; credentials belong into docker's configuration")
 	case !ociRepo(r.Repo):
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not the name of a repository: words of a-z and 0-9, joined by . _ - and /", r.Repo)
@@ -260,6 +260,10 @@ func ParseOCI(s string) (OCIRef, error) {
 		}
 	}
 	return r, nil
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > 0x7e })
 }
 
 // ociRepo accepts the name of a repository of at most 255 characters.

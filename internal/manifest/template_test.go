@@ -59,7 +59,7 @@ func TestParseOCI(t *testing.T) {
 		"oci://", "oci://host", "oci://host/repo", "oci://host:5000/repo", "oci:///repo:1", "oci://user:secret@host/repo:1",
 		"oci://host/Repo:1", "oci://host/../repo:1", "oci://host//repo:1", "oci://host/repo:", "oci://host/repo:a b",
 		"oci://host/repo:" + strings.Repeat("1", 129), "oci://host/repo:1#../x", "oci://host/repo:1#/x", "oci://HOST/repo:1", "oci://ho st/repo:1",
-		"oci://host?x/repo:1", "oci://[::1/repo:1", "oci://host/repo@sha256:00",
+		"oci://host?x/repo:1", "oci://[::1/repo:1", "oci://host/repo@sha256:00", "oci://ho\u202est/repo:1", "oci://hóst/repo:1",
 	} {
 		_, err := ParseOCI(s)
 		if fault.Of(err) != fault.Usage {
