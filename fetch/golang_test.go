@@ -58,7 +58,7 @@ func newGoWorld(t *testing.T) *world {
 	w := newWorld(t)
 	w.module("go", "1.99.0", lock.Version{Package: lock.GoToolchain, Trust: "transparency-log"}, goItself(t))
 	w.module("plug", "1.0.0", lock.Version{Package: goPlug.Path, Main: "cmd/plug", Toolchain: "go@1.99.0", Trust: "first-use"}, goPlug, goDep)
-	kept := testenv.GoCache(t)
+	kept := testenv.SmallGoCache(t)
 	w.Setenv("GOENV", "off")
 	w.Setenv("GOPROXY", w.registry.GoProxy())
 	w.Setenv("GOPRIVATE", "")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -80,40 +81,62 @@ func Find(name string, args ...string) (string, error) {
 
 // GoCache is a build cache of Go (GOCACHE) that outlives the test: without it
 // every run compiles the standard library anew.
-func GoCache(t testing.TB) string {
+func GoCache(t testing.TB) string { return goCache(t, "go-build") }
+
+// SmallGoCache is a [GoCache] for programs that import next to nothing, so that it
+// has few files.
+func SmallGoCache(t testing.TB) string { return goCache(t, "go-build-small") }
+
+func goCache(t testing.TB, name string) string {
 	t.Helper()
 	base, err := os.UserCacheDir()
 	if err != nil {
 		return t.TempDir()
 	}
-	dir := filepath.Join(base, "buck2-protobuf-test", "go-build")
+	dir := filepath.Join(base, "buck2-protobuf-test", name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return t.TempDir()
 	}
 	return dir
 }
 
-// KeepGoCache gives the build cache dir what GoCache has, and GoCache what dir has
-// at the end of the test. The files are shared: Go names them by their content. A
-// link to the folder would not do, a cache of ours has folders alone.
+// KeepGoCache gives the build cache dir what [SmallGoCache] has, and SmallGoCache
+// what is new in dir at the end of the test. The files are shared: Go names them by
+// their content. A link to the folder would not do, a cache of ours has folders
+// alone.
 func KeepGoCache(t testing.TB, dir string) {
 	t.Helper()
-	kept := GoCache(t)
+	kept := SmallGoCache(t)
+	shared := map[string]bool{}
 	share := func(from, to string) {
-		files, err := filepath.Glob(filepath.Join(from, "[0-9a-f][0-9a-f]", "*-[ad]"))
-		if err != nil {
+		folders, err := os.ReadDir(from)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
-		for _, name := range files {
-			own := filepath.Join(to, filepath.Base(filepath.Dir(name)), filepath.Base(name))
-			err := os.Link(name, own)
-			if errors.Is(err, fs.ErrNotExist) { // its folder, or Go removed it meanwhile
-				_ = os.MkdirAll(filepath.Dir(own), 0o755)
-				err = os.Link(name, own)
+		for _, folder := range folders {
+			if len(folder.Name()) != 2 {
+				continue
 			}
-			if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-				t.Logf("compiled anew where it is not there: %v", err)
-				return
+			files, err := os.ReadDir(filepath.Join(from, folder.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				name := filepath.Join(folder.Name(), file.Name())
+				if shared[name] || !strings.HasSuffix(name, "-a") && !strings.HasSuffix(name, "-d") {
+					continue
+				}
+				shared[name] = true
+				own := filepath.Join(to, name)
+				err := os.Link(filepath.Join(from, name), own)
+				if errors.Is(err, fs.ErrNotExist) { // its folder, or Go removed it meanwhile
+					_ = os.MkdirAll(filepath.Dir(own), 0o755)
+					err = os.Link(filepath.Join(from, name), own)
+				}
+				if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+					t.Logf("compiled anew where it is not there: %v", err)
+					return
+				}
 			}
 		}
 	}
