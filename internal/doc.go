@@ -52,6 +52,7 @@
 //	  lockgen/resolve  the jobs of a run: download, compare, smoke run
 //	  lockgen/source   the registries, with a file for each kind
 //	  lockgen/plan     requirements, ranges, selection and ages; no network
+//	  lockgen/adopt    what buf.gen.yaml, or programs in a repository, come to
 //	  lockgen/project  the Buck2 project around a folder, and edits of its files
 //	fetch      the program; a file for each verb
 //

@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/adopt"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
@@ -36,13 +37,23 @@ left alone. Without Buck2, that is said.
 
 At the end come the plugins for the languages of the repository, the first
 lines of a BUCK file, and the next command. Below a folder with a plugins.toml
-that one counts, and nothing is done without --here.`,
+that one counts, and nothing is done without --here.
+
+With --from, plugins.toml asks for the plugins of a buf.gen.yaml (v1beta1, v1,
+v2), or of the programs in a folder, in the versions that these tell; then come
+the lines of a BUCK file that generate the same, and what has no equivalent,
+with the reason. Programs are not run without --run: a program of Go says
+itself what it is.`,
 	Example: `lockgen init
 lockgen init --dry-run         show what would be written
 lockgen init --yes             for scripts
+lockgen init --from buf.gen.yaml
+lockgen init --from tools/bin  protoc and protoc-gen-… that are checked in
 lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 	JSON: true, Run: runInit,
 	Flags: func(f *pflag.FlagSet, p *program) {
+		f.StringVar(&p.from, "from", "", "take the plugins of a buf.gen.yaml, or of a folder with protoc and protoc-gen-NAME: `PATH`")
+		f.BoolVar(&p.runs, "run", false, "with --from: run programs with --version, cut off from the network, where nothing else tells it")
 		f.BoolVar(&p.yes, "yes", false, "write without asking")
 		dryRunFlag(f, p)
 		f.BoolVar(&p.here, "here", false, "make a plugins.toml here also below one that is there")
@@ -54,7 +65,7 @@ lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 
 // starter is what lockgen init writes.
 var starter = head(startPlatforms) + `[plugins]
-protoc = "30.2"
+protoc = "` + starterProtoc + `"
 
 # TypeScript: a plugin from npm, and the node that runs it.
 # node = "24.19.0"
@@ -100,11 +111,14 @@ type initial struct {
 	*program
 	name, lockName string // of manifest and lock
 	writes         []write
-	created        bool     // the manifest is among them
+	created        bool     // the manifest is among them, and new
+	edits          bool     // the manifest is among them, and is there
 	asks           bool     // they change what somebody else wrote
 	notes          []string // what was found and left as it is
 	config         *buckconfig
-	cell           string // what to write between @ and // in a load
+	cell           string        // what to write between @ and // in a load
+	adopted        *adopt.Result // of --from, nil for none
+	wanted         []string      // likewise: NAME[@VERSION]
 }
 
 func runInit(ctx context.Context, p *program, _ []string) error {
@@ -123,8 +137,14 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 		return err
 	}
 	defer unlock()
-	if _, err = os.Lstat(i.name); err != nil {
-		i.created = true
+	_, err = os.Lstat(i.name)
+	i.created = err != nil
+	switch {
+	case p.from != "":
+		if err := i.adopt(ctx); err != nil {
+			return err
+		}
+	case i.created:
 		i.writes = append(i.writes, write{name: i.name, after: []byte(starter)})
 	}
 	attributes, attribute, err := attribute(i.lockName)
@@ -142,6 +162,13 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	}
 	for _, note := range i.notes {
 		p.ui.Warn("%s", note)
+	}
+	if len(i.writes) == 0 && i.adopted != nil {
+		if p.ui.JSON {
+			return i.data(attribute, attributes)
+		}
+		i.next()
+		return nil
 	}
 	if len(i.writes) == 0 {
 		return fault.Errorf(fault.Usage, "edit it, or run: lockgen add NAME@VERSION", "%s is there already; it was not touched", i.name)
@@ -214,10 +241,13 @@ func (i *initial) consent(ctx context.Context) error {
 // again is the command line of this run with one flag more.
 func (i *initial) again(flag string) string {
 	line := "lockgen init " + flag
-	for _, f := range [][3]string{{"--manifest", i.manifestGiven}, {"--lock", i.lockGiven}, {"--commit", i.commit}, {"--origin", i.origin, project.Origin}} {
+	for _, f := range [][3]string{{"--from", i.from}, {"--manifest", i.manifestGiven}, {"--lock", i.lockGiven}, {"--commit", i.commit}, {"--origin", i.origin, project.Origin}} {
 		if f[1] != f[2] {
 			line += " " + f[0] + " " + f[1]
 		}
+	}
+	if i.runs {
+		line += " --run"
 	}
 	if i.here {
 		line += " --here"
@@ -227,7 +257,17 @@ func (i *initial) again(flag string) string {
 
 // data prints what was done as JSON.
 func (i *initial) data(attribute bool, attributes write) error {
-	result := map[string]any{"dry_run": i.dryRun, "written": !i.dryRun, "files": fileChanges(i.writes), "notes": list(i.notes)}
+	result := map[string]any{}
+	if i.adopted != nil {
+		lacks := i.adopted.Lacks
+		if lacks == nil {
+			lacks = []adopt.Lack{}
+		}
+		result["wanted"], result["lacks"], result["buck"] = list(i.wanted), lacks, i.adopted.Targets(i.cell)
+	}
+	for k, v := range map[string]any{"dry_run": i.dryRun, "written": !i.dryRun, "files": fileChanges(i.writes), "notes": list(i.notes)} {
+		result[k] = v
+	}
 	if i.created {
 		result["created"] = i.name
 	}
@@ -239,12 +279,12 @@ func (i *initial) data(attribute bool, attributes write) error {
 
 // tell says what was written, and what comes next.
 func (i *initial) tell(attribute bool, attributes write) {
-	if !i.created {
+	if !i.created && !i.edits {
 		i.ui.Say("%s is there already; it was not touched", i.name)
 	}
 	var wrote []string
 	for _, w := range i.writes {
-		if w.name != attributes.name && w.name != i.name {
+		if w.name != attributes.name && (w.name != i.name || i.edits) {
 			wrote = append(wrote, w.name)
 		}
 	}
@@ -252,7 +292,11 @@ func (i *initial) tell(attribute bool, attributes write) {
 		i.ui.Say("wrote %s", strings.Join(wrote, ", "))
 	}
 	if i.created {
-		i.ui.Say("wrote %s; edit it, then run: lockgen update", i.name)
+		if i.adopted != nil {
+			i.ui.Say("wrote %s", i.name)
+		} else {
+			i.ui.Say("wrote %s; edit it, then run: lockgen update", i.name)
+		}
 	}
 	if attribute {
 		i.ui.Say("wrote %s: git keeps the line ends of %s; its drivers for merges and diffs are known to a clone after:\n%s",

@@ -102,6 +102,8 @@ type program struct {
 
 	yes, here, noBuck2 bool   // init
 	commit, origin     string // likewise
+	from               string // likewise
+	runs               bool   // likewise
 
 	to                 string   // mirror
 	trees              bool     // likewise

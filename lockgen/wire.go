@@ -198,6 +198,10 @@ func languagesOf(root string) (found []language, by []string) {
 // next says which plugins fit the languages of the repository, what to write into
 // a BUCK file, and which command comes next.
 func (i *initial) next() {
+	if i.adopted != nil {
+		i.nextOf()
+		return
+	}
 	root := filepath.Dir(absolute(i.name))
 	if i.config.found() {
 		root = i.config.Root

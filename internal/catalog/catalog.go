@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type Recipe struct {
 	Rule    string                 // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
 	Attr    string                 // the attribute of that rule that asks for it, "" where nothing has to
 	Makes   []string               // NAME of each --NAME_out that a protoc has without a plugin
+	BSR     map[string]string      // OWNER/NAME of Buf's remote plugins that are this one, with the option that each adds
 	Sources []manifest.Alternative // at least one, in the order in which they are tried
 }
 
@@ -75,6 +77,8 @@ type entry struct {
 	Rule    string   `toml:"rule"`
 	Attr    string   `toml:"attr"`
 	Makes   []string `toml:"makes"`
+
+	BSR     map[string]string `toml:"bsr"`
 	Sources []struct {
 		From string `toml:"from"`
 		manifest.Spec
@@ -122,12 +126,17 @@ func parse(text string) (*Catalog, error) {
 
 // recipe checks an entry beside all of them.
 func (e entry) recipe(all map[string]entry) (Recipe, error) {
-	r := Recipe{About: e.About, Runtime: e.Runtime, Smoke: e.Smoke, Fits: e.Fits, Agrees: e.Agrees, Rule: e.Rule, Attr: e.Attr, Makes: e.Makes}
+	r := Recipe{About: e.About, Runtime: e.Runtime, Smoke: e.Smoke, Fits: e.Fits, Agrees: e.Agrees, Rule: e.Rule, Attr: e.Attr, Makes: e.Makes, BSR: e.BSR}
 	if r.About == "" || len(e.Sources) == 0 {
 		return r, errors.New("about and sources are needed")
 	}
 	if r.Rule == "" && r.Attr != "" {
 		return r, errors.New("attr without rule")
+	}
+	for name := range e.BSR {
+		if _, of, ok := strings.Cut(name, "/"); !ok || len(e.Makes) > 0 && !slices.Contains(e.Makes, of) {
+			return r, fmt.Errorf("bsr: %q is not OWNER/NAME, or not one that it makes", name)
+		}
 	}
 	if _, ok := all[r.Runtime]; r.Runtime != "" && !ok {
 		return r, fmt.Errorf("unknown runtime %s", r.Runtime)
@@ -202,6 +211,33 @@ func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.plugins)) 
 func (c *Catalog) Lookup(name string) (r Recipe, ok bool) {
 	r, ok = c.plugins[name]
 	return r, ok
+}
+
+// Remote returns the name of the plugin that is OWNER/NAME in Buf's registry, ""
+// for none.
+func (c *Catalog) Remote(remote string) string {
+	for _, name := range c.Names() {
+		if _, ok := c.plugins[name].BSR[remote]; ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// Program returns the name of the plugin whose executable is called so, "" for
+// none. Of several it is the one that has the name itself.
+func (c *Catalog) Program(file string) string {
+	if _, ok := c.plugins[file]; ok {
+		return file
+	}
+	for _, name := range c.Names() {
+		for _, s := range c.plugins[name].Sources {
+			if path.Base(s.Binary) == file {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 // Refused returns an error of class [fault.Usage] with the reason and the

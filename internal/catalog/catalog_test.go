@@ -282,3 +282,36 @@ func TestRules(t *testing.T) {
 		t.Errorf("only %d recipes name a rule", n)
 	}
 }
+
+// TestRemote: a plugin of Buf's registry is one of the catalogue's, and no two
+// plugins claim the same one.
+func TestRemote(t *testing.T) {
+	claimed := map[string]string{}
+	for _, name := range Builtin().Names() {
+		r, _ := Builtin().Lookup(name)
+		for remote := range r.BSR {
+			if other := claimed[remote]; other != "" {
+				t.Errorf("%s is %s and %s", remote, other, name)
+			}
+			claimed[remote] = name
+			if got := Builtin().Remote(remote); got != name {
+				t.Errorf("%s: %s, want %s", remote, got, name)
+			}
+		}
+	}
+	for remote, want := range map[string]string{
+		"protocolbuffers/go": "protoc-gen-go", "grpc/python": "grpcio-tools", "community/stephenh-ts-proto": "ts-proto",
+		"protocolbuffers/ruby": "protoc", "protocolbuffers/dart": "", "go": "",
+	} {
+		if got := Builtin().Remote(remote); got != want {
+			t.Errorf("%s: %q, want %q", remote, got, want)
+		}
+	}
+	for file, want := range map[string]string{
+		"protoc-gen-ts_proto": "ts-proto", "protoc-gen-ts": "protoc-gen-ts", "protoc": "protoc", "protoc-gen-grpc_python": "grpcio-tools", "protoc-gen-x": "",
+	} {
+		if got := Builtin().Program(file); got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+}

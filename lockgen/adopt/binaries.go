@@ -1,0 +1,232 @@
+package adopt
+
+import (
+	"crypto/sha256"
+	"debug/buildinfo"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+)
+
+// An Own is a plugin that the catalogue does not have, and that says itself where
+// it comes from.
+type Own struct {
+	At, Name, Version string
+	Source            string // as plugins.toml has it
+	Package           string // likewise, "" for none
+	Binary            string
+}
+
+// TOML is the entry of plugins.toml.
+func (o Own) TOML() string {
+	text := "[plugins." + lock.Key(o.Name) + "]\nversion = " + lock.Quote(o.Version) + "\nsource = " + lock.Quote(o.Source) + "\n"
+	if o.Package != "" {
+		text += "package = " + lock.Quote(o.Package) + "\n"
+	}
+	return text + "binary = " + lock.Quote(o.Binary) + "\n"
+}
+
+// program is what a program of protoc's is called, with what people add for a
+// platform or a version.
+var program = regexp.MustCompile(`^(protoc-gen-[A-Za-z0-9_-]+?|protoc|buf)(?:[-_.]v?\d+(?:\.\d+)*)?(?:[-_.](?:linux|darwin|osx|macos|windows|win32|win64|win|amd64|x86_64|x64|x86|64|arm64|aarch64|aarch_64|universal|all|musl|gnu|static))*(?:\.exe)?$`)
+
+// maxDepth is how deep binaries are looked for.
+const maxDepth = 4
+
+// Binaries looks at the programs in a folder that are protoc and its plugins, and
+// runs none of them. What version one is, tell the build information that Go
+// leaves in a program, and a lock that has a file of the same digest, nil for none;
+// else ask, where it is not nil, which may run the program.
+func Binaries(dir string, l *lock.Lock, ask func(path string) (version string, err error)) (*Result, error) {
+	r := &Result{}
+	seen := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, path)
+		if d.IsDir() {
+			if rel != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "buck-out" || strings.Count(rel, string(filepath.Separator)) >= maxDepth) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		m := program.FindStringSubmatch(d.Name())
+		if m == nil {
+			return nil
+		}
+		info, err := os.Stat(path) // through a link
+		if err != nil || !info.Mode().IsRegular() {
+			return nil
+		}
+		seen++
+		return r.binary(path, m[1], l, ask)
+	})
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, fault.MachineHint(err), "%w", err)
+	}
+	if seen == 0 {
+		return nil, fault.Errorf(fault.Usage, "give the folder that has protoc or protoc-gen-NAME, or a "+BufFile, "%s has no program of protoc's", dir)
+	}
+	return r, nil
+}
+
+// binary looks at one program.
+func (r *Result) binary(path, file string, l *lock.Lock, ask func(string) (string, error)) error {
+	u := Use{At: path, Plugin: catalog.Builtin().Program(file)}
+	about, err := buildinfo.ReadFile(path)
+	if err == nil {
+		if u.Plugin == "" || !isModule(u.Plugin, about.Path) {
+			if name := byModule(about.Path); name != "" {
+				u.Plugin = name
+			} else if u.Plugin != "" && hasGo(u.Plugin) {
+				r.lack(path, file, "it was built from %s, which is not the plugin %s of the catalogue", about.Path, u.Plugin)
+				return nil
+			}
+		}
+		if u.Plugin == "" {
+			r.own(path, file, about)
+			return nil
+		}
+		u.Version = released(about.Main.Version)
+	}
+	if u.Version == "" && l != nil {
+		name, version, err := byDigest(path, l)
+		if err != nil {
+			return err
+		}
+		if name != "" {
+			u.Plugin, u.Version = name, version
+		}
+	}
+	if u.Plugin == "" {
+		r.unknown(path, file, strings.TrimPrefix(file, "protoc-gen-"))
+		return nil
+	}
+	if u.Version == "" && ask != nil {
+		version, err := ask(path)
+		if err != nil {
+			r.lack(path, "the version of "+file, "running it with --version: %v", err)
+		}
+		u.Version = version
+	} else if u.Version == "" {
+		r.lack(path, "the version of "+file, "the file does not tell it; --run asks the program itself, with --version")
+	}
+	for _, o := range r.Uses {
+		if o.Plugin == u.Plugin && o.Version == u.Version { // the same for another platform
+			return nil
+		}
+	}
+	r.Uses = append(r.Uses, u)
+	return nil
+}
+
+// own takes in a program of Go that nobody knows by name: it says where it comes
+// from.
+func (r *Result) own(path, file string, about *debug.BuildInfo) {
+	version := released(about.Main.Version)
+	if version == "" || about.Main.Path == "" {
+		r.lack(path, file, "lockgen does not know it by name; it was built from %s in version %q, which is no release: say in %s where it is", about.Path, about.Main.Version, manifest.FileName)
+		return
+	}
+	o := Own{At: path, Name: file, Version: version, Source: lock.Go + ":" + about.Main.Path, Binary: file,
+		Package: strings.TrimPrefix(strings.TrimPrefix(about.Path, about.Main.Path), "/")}
+	if !slices.ContainsFunc(r.Owns, func(other Own) bool { return other.Name == o.Name }) {
+		r.Owns = append(r.Owns, o)
+	}
+}
+
+// released is a version of a module without its v, "" where it is no release.
+func released(version string) string {
+	if !semver.IsValid(version) || module.IsPseudoVersion(version) || semver.Build(version) != "" && semver.Build(version) != "+incompatible" {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(version, "v"), "+incompatible")
+}
+
+// byModule finds the plugin that a main package of Go makes.
+func byModule(main string) string {
+	for _, name := range catalog.Builtin().Names() {
+		if isModule(name, main) {
+			return name
+		}
+	}
+	return ""
+}
+
+// mains are the main packages of a plugin's sources of Go.
+func mains(name string) (all []string) {
+	r, _ := catalog.Builtin().Lookup(name)
+	for _, s := range r.Sources {
+		if lock.KindOf(s.Source.Kind).Mains {
+			all = append(all, strings.TrimSuffix(s.Source.Name+"/"+s.Main, "/"))
+		}
+	}
+	return all
+}
+
+func isModule(name, main string) bool { return slices.Contains(mains(name), main) }
+func hasGo(name string) bool          { return len(mains(name)) > 0 }
+
+// byDigest finds what a lock has as a file of the same digest.
+func byDigest(path string, l *lock.Lock) (name, version string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", "", err
+	}
+	sum := hex.EncodeToString(h.Sum(nil))
+	for name, versions := range l.Plugins {
+		for version, v := range versions {
+			for _, file := range v.Files {
+				if file.SHA256 == sum {
+					return name, version, nil
+				}
+			}
+		}
+	}
+	return "", "", nil
+}
+
+// From reads what lies at a path: a buf.gen.yaml, a folder that has one, or a
+// folder of programs, see [Binaries].
+func From(path string, l *lock.Lock, ask func(string) (string, error)) (*Result, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Errorf(fault.Usage, "give a "+BufFile+", or the folder of protoc and its plugins", "%s is not there", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		file := filepath.Join(path, BufFile)
+		if _, err := os.Stat(file); err != nil {
+			return Binaries(path, l, ask)
+		}
+		path = file
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Buf(path, data)
+}

@@ -1,0 +1,316 @@
+package adopt
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// BufFile is the name of buf's file.
+const BufFile = "buf.gen.yaml"
+
+// Buf reads a buf.gen.yaml of version v1beta1, v1 or v2
+// (https://buf.build/docs/configuration/v2/buf-gen-yaml). A file that is none is
+// an error of class [fault.Usage] with its line.
+func Buf(name string, data []byte) (*Result, error) {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, bad(name, err)
+	}
+	var top map[string]any
+	if err := yaml.Unmarshal(data, &top); err != nil {
+		return nil, bad(name, err)
+	}
+	b := &bufFile{Result: &Result{}, name: name, file: file}
+	b.version, _ = top["version"].(string)
+	if !slices.Contains([]string{"v1beta1", "v1", "v2"}, b.version) {
+		return nil, fault.Errorf(fault.Usage, "give a "+BufFile+" with version: v1beta1, v1 or v2", "%s: version is %q", b.at("version"), b.version)
+	}
+	plugins, ok := top["plugins"].([]any)
+	if !ok || len(plugins) == 0 {
+		return nil, fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: it has no list of plugins", name)
+	}
+	for i, p := range plugins {
+		fields, ok := p.(map[string]any)
+		if !ok {
+			return nil, fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: a plugin is no mapping", b.at("plugins", i))
+		}
+		if err := b.plugin(i, fields); err != nil {
+			return nil, err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(top)) {
+		b.top(key, top[key])
+	}
+	return b.Result, nil
+}
+
+// bad is the error of YAML that does not parse.
+func bad(name string, err error) error {
+	at, what := name, err.Error()
+	// The library's messages begin with [LINE:COLUMN] and end with a drawing.
+	if m := regexp.MustCompile(`^\[(\d+:\d+)\] ([^\n]*)`).FindStringSubmatch(what); m != nil {
+		at, what = name+":"+m[1], m[2]
+	}
+	return fault.Errorf(fault.Usage, "put it right; buf cannot read it either", "%s: %s", at, what)
+}
+
+// A bufFile is one run of [Buf].
+type bufFile struct {
+	*Result
+	name    string
+	file    *ast.File
+	version string
+}
+
+// at is FILE:LINE of what some keys lead to, such as managed and override; a number
+// is one of a list.
+func (b *bufFile) at(keys ...any) string {
+	var node ast.Node
+	if len(b.file.Docs) > 0 {
+		node = b.file.Docs[0].Body
+	}
+	line := 0
+	for _, k := range keys {
+		var values []*ast.MappingValueNode
+		switch n := node.(type) {
+		case *ast.MappingNode:
+			values = n.Values
+		case *ast.MappingValueNode:
+			values = []*ast.MappingValueNode{n}
+		}
+		if node = below(node, values, k, &line); node == nil {
+			break
+		}
+	}
+	if line == 0 {
+		return b.name
+	}
+	return fmt.Sprintf("%s:%d", b.name, line)
+}
+
+// below is what a key, or a number, leads to, and the line where that begins.
+func below(node ast.Node, values []*ast.MappingValueNode, key any, line *int) ast.Node {
+	if i, ok := key.(int); ok {
+		list, ok := node.(*ast.SequenceNode)
+		if !ok || i >= len(list.Values) {
+			return nil
+		}
+		node = list.Values[i]
+		first := node
+		if m, ok := node.(*ast.MappingNode); ok && len(m.Values) > 0 {
+			first = m.Values[0].Key
+		} else if m, ok := node.(*ast.MappingValueNode); ok {
+			first = m.Key
+		}
+		*line = first.GetToken().Position.Line
+		return node
+	}
+	for _, v := range values {
+		if v.Key.String() == key {
+			*line = v.Key.GetToken().Position.Line
+			return v.Value
+		}
+	}
+	return nil
+}
+
+// plugin reads one entry of plugins.
+func (b *bufFile) plugin(i int, fields map[string]any) error {
+	at := b.at("plugins", i)
+	u := Use{At: at, Options: optionsOf(fields["opt"])}
+	kind, value := "", any(nil)
+	for _, k := range []string{"remote", "local", "protoc_builtin", "plugin", "name"} {
+		if v, ok := fields[k]; ok {
+			kind, value = k, v
+			break
+		}
+	}
+	what, known := "", false
+	switch words := list(value); {
+	case len(words) == 0:
+		return fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: a plugin has none of remote, local, protoc_builtin, plugin and name", at)
+	case kind == "remote" || strings.Contains(words[0], "/") && kind != "local":
+		what = words[0]
+		known = b.remote(&u, what)
+	case kind == "protoc_builtin":
+		what = words[0]
+		if known = makes(what); known {
+			u.Plugin, u.Makes = "protoc", what
+		} else {
+			b.lack(at, "protoc_builtin "+what, "protoc does not make that without a plugin")
+		}
+	default:
+		what = strings.Join(words, " ")
+		known = b.local(&u, kind, words)
+	}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		b.field(at, key, what, fields[key], &u)
+	}
+	if known {
+		b.Uses = append(b.Uses, u)
+		rule, attr := u.rule()
+		if rule == "go" && attr == "" && !slices.ContainsFunc(u.Options, func(o string) bool { return strings.HasPrefix(o, "paths=") || strings.HasPrefix(o, "module=") }) {
+			b.lack(at, what+" without paths", "today the code lies where go_package says; go_proto_library puts it where the .proto file is. As today is: options = {\"paths\": \"import\"}")
+		}
+	}
+	return nil
+}
+
+// remote finds a plugin of Buf's registry: HOST/OWNER/NAME:VERSION.
+func (b *bufFile) remote(u *Use, what string) bool {
+	ref, version, _ := strings.Cut(what, ":")
+	host, name, _ := strings.Cut(ref, "/")
+	if host != "buf.build" {
+		b.lack(u.At, what, "it comes from a registry of your own, of which lockgen knows nothing: say where the plugin is, in plugins.toml")
+		return false
+	}
+	if strings.Count(name, "/") != 1 {
+		b.lack(u.At, what, "Buf's registry has no plugins of this form any more")
+		return false
+	}
+	u.Plugin = catalog.Builtin().Remote(name)
+	if u.Plugin == "" {
+		b.unknown(u.At, what, path.Base(name))
+		return false
+	}
+	r, _ := catalog.Builtin().Lookup(u.Plugin)
+	if own := r.BSR[name]; own != "" && !slices.Contains(u.Options, own) {
+		u.Options = append(u.Options, own)
+	}
+	if len(r.Makes) > 0 {
+		u.Makes = path.Base(name)
+	}
+	version, _, _ = strings.Cut(version, "-") // a revision, of the oldest form
+	u.Version = strings.TrimPrefix(version, "v")
+	return true
+}
+
+// local finds a plugin of this machine by its program.
+func (b *bufFile) local(u *Use, kind string, words []string) bool {
+	file := strings.TrimSuffix(path.Base(strings.ReplaceAll(words[len(words)-1], `\`, "/")), ".exe")
+	if len(words) > 2 && words[0] == "go" && words[1] == "run" {
+		module, version, _ := strings.Cut(words[2], "@")
+		file = path.Base(module)
+		u.Version = strings.TrimPrefix(version, "v")
+		if !regexp.MustCompile(`^\d+(\.\d+)*$`).MatchString(u.Version) { // latest, a branch, a commit
+			u.Version = ""
+		}
+	}
+	if kind != "local" && len(words) == 1 { // go means protoc-gen-go, or what protoc makes
+		if makes(words[0]) {
+			u.Plugin, u.Makes = "protoc", words[0]
+			return true
+		}
+		file = "protoc-gen-" + words[0]
+	}
+	if u.Plugin = catalog.Builtin().Program(file); u.Plugin == "" {
+		b.unknown(u.At, strings.Join(words, " "), strings.TrimPrefix(file, "protoc-gen-"))
+		return false
+	}
+	return true
+}
+
+// field takes over what else is said of a plugin.
+func (b *bufFile) field(at, key, what string, value any, u *Use) {
+	switch key {
+	case "remote", "local", "protoc_builtin", "plugin", "name", "opt", "revision", "strategy":
+		// strategy: protoc runs once for each library.
+	case "out":
+		dir, ok := folder(fmt.Sprint(value))
+		if !ok || strings.HasSuffix(dir, ".jar") || strings.HasSuffix(dir, ".zip") {
+			b.lack(at, fmt.Sprintf("out: %v", value), "[sync] copies into a folder of the cell; the generated code is the output of the target")
+			return
+		}
+		u.Out = dir
+	case "include_imports":
+		u.Imports = value == true
+	case "include_wkt":
+		if value == true {
+			b.lack(at, "include_wkt of "+what, "code of the well-known types comes with the language's own library of protobuf")
+		}
+	case "path", "protoc_path":
+		b.lack(at, fmt.Sprintf("%s: %v", key, value), "the program is the one that is locked")
+	case "types", "exclude_types":
+		b.lack(at, key+" of "+what, "protoc generates the code of whole files: divide the .proto files, or the srcs of the targets")
+	default:
+		b.lack(at, key+" of "+what, "lockgen knows nothing of that key")
+	}
+}
+
+// top takes over what is said beside the plugins.
+func (b *bufFile) top(key string, value any) {
+	at := b.at(key)
+	switch key {
+	case "version", "plugins":
+	case "clean":
+		// An output of Buck2 is made anew.
+	case "inputs":
+		b.lack(at, "inputs", "the srcs of targets are the inputs; a module of Buf's registry, or another repository, becomes a cell or an archive with a proto_library")
+	case "types":
+		b.lack(at, "types", "protoc generates the code of whole files: divide the .proto files, or the srcs of the targets")
+	case "managed", "options":
+		fields, _ := value.(map[string]any)
+		if fields["enabled"] == false {
+			return
+		}
+		const why = "managed mode changes options of .proto files before protoc sees them; here protoc sees the files as they are"
+		said := false
+		for _, option := range slices.Sorted(maps.Keys(fields)) {
+			if option == "enabled" {
+				continue
+			}
+			said = true
+			instead := "write the option into the files"
+			if option == "disable" {
+				instead = "nothing is to be done for what it leaves alone"
+			}
+			if strings.HasPrefix(option, "go_package") || strings.Contains(fmt.Sprint(fields[option]), "go_package") {
+				instead += "; go_package may also be an option of the plugin, such as \"Mapi/v1/api.proto\": \"example.com/api/v1\""
+			}
+			b.lack(b.at(key, option), key+"."+option, "%s: %s", why, instead)
+		}
+		if !said {
+			b.lack(at, key, "%s: write go_package, java_package and their like into the files", why)
+		}
+	default:
+		b.lack(at, key, "lockgen knows nothing of that key")
+	}
+}
+
+// makes reports whether protoc makes NAME without a plugin.
+func makes(name string) bool {
+	r, _ := catalog.Builtin().Lookup("protoc")
+	return slices.Contains(r.Makes, name)
+}
+
+// list is a string, or a list of strings.
+func list(value any) (words []string) {
+	switch v := value.(type) {
+	case nil:
+	case []any:
+		for _, w := range v {
+			words = append(words, fmt.Sprint(w))
+		}
+	default:
+		words = append(words, fmt.Sprint(v))
+	}
+	return words
+}
+
+func optionsOf(value any) (all []string) {
+	for _, text := range list(value) {
+		all = append(all, options(text)...)
+	}
+	return all
+}
