@@ -23,6 +23,7 @@
 //	source = "…"    # http, oci, npm, cargo, pip or go
 //	toolchain = "…" # go: NAME@VERSION of the locked Go that compiles it
 //	trust = "…"     # the weakest evidence that the files below rest on
+//	upstream = "…"  # what the source calls the version, where it has more numbers: 4.36.2 of 36.2
 //
 //	[plugins.NAME."VERSION".files]
 //	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", python = ["…"], platforms = ["…"] }

@@ -73,6 +73,15 @@ func (l *Lock) Consistent() error {
 // not tell a version in its address, and then nothing is known. The error has no
 // class.
 func (v *Version) CheckRelease(version string) error {
+	if v.Upstream != "" {
+		if err := CheckVersion(v.Upstream); err != nil {
+			return fmt.Errorf("upstream: %w", err)
+		}
+		if !strings.HasPrefix(v.Upstream, version+".") && !strings.HasSuffix(v.Upstream, "."+version) {
+			return fmt.Errorf("upstream %s is not version %s with more numbers", v.Upstream, version)
+		}
+		version = v.Upstream
+	}
 	k := v.Kind()
 	var others []string
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {

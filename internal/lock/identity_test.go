@@ -81,3 +81,23 @@ func TestCheckRelease(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckReleaseUpstream: what a source numbers otherwise is still the version.
+func TestCheckReleaseUpstream(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ version, upstream, file, told string }{
+		{"36.2", "36.2.0", "36.2.0", ""},
+		{"36.2", "4.36.2", "4.36.2", ""},
+		{"36.2", "36.2.0", "36.3.0", "36.3.0"},
+		{"36.2", "", "36.2.0", "36.2.0"},
+		{"36.2", "36.3.0", "36.3.0", "upstream 36.3.0"},
+		{"36.2", "136.2", "136.2", "upstream 136.2"},
+		{"36.2", "../36.2", "36.2", "upstream"},
+	} {
+		v := &Version{Source: NPM, Package: "protoc", Upstream: tt.upstream, Files: map[string]File{"node_modules/protoc": {Name: "protoc", Version: tt.file}}}
+		err := v.CheckRelease(tt.version)
+		if (err == nil) != (tt.told == "") || err != nil && !strings.Contains(err.Error(), tt.told) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}

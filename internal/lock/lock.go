@@ -43,9 +43,12 @@ type Lock struct {
 type Version struct {
 	Source  string `toml:"source" json:"source"`   // a source kind
 	Package string `toml:"package" json:"package"` // name in the source: npm, PyPI, …; "" for http
-	Include string `toml:"include" json:"include"` // folder of .proto files inside the tree, "" for none
-	Runtime string `toml:"runtime" json:"runtime"` // NAME@VERSION of the plugin that runs this one, "" for none
-	Trust   string `toml:"trust" json:"trust"`     // the weakest evidence among Files, see Trusts
+	// Upstream is what the source calls this version, where it numbers otherwise:
+	// 4.36.2 of 36.2; "" for the same.
+	Upstream string `toml:"upstream" json:"upstream"`
+	Include  string `toml:"include" json:"include"` // folder of .proto files inside the tree, "" for none
+	Runtime  string `toml:"runtime" json:"runtime"` // NAME@VERSION of the plugin that runs this one, "" for none
+	Trust    string `toml:"trust" json:"trust"`     // the weakest evidence among Files, see Trusts
 
 	// Main is the folder of the main package in the module, "" for its root;
 	// Toolchain is NAME@VERSION of the plugin that compiles it. Source go only.

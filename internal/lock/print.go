@@ -37,7 +37,7 @@ type field struct {
 }
 
 // fields are the keys of a version, in canonical order, without its tables.
-func (v *Version) fields() [13]field {
+func (v *Version) fields() [14]field {
 	return [...]field{
 		{key: "args", list: &v.Args},
 		{key: "build-scripts", list: &v.BuildScripts},
@@ -52,6 +52,7 @@ func (v *Version) fields() [13]field {
 		{key: "source", text: &v.Source},
 		{key: "toolchain", text: &v.Toolchain},
 		{key: "trust", text: &v.Trust},
+		{key: "upstream", text: &v.Upstream},
 	}
 }
 

@@ -110,6 +110,15 @@ func (w *Want) Upstream(version string) string {
 	return strings.ReplaceAll(w.Scheme, "{version}", version)
 }
 
+// NumberedOtherwise is what the source calls the version of w, "" where that is the
+// same.
+func (w *Want) NumberedOtherwise() string {
+	if w.Scheme == "" {
+		return ""
+	}
+	return w.Upstream(w.Version)
+}
+
 // Ours are the releases that a source has, under the versions of the plugin. What
 // the source calls otherwise is none.
 func (w *Want) Ours(releases []Release) []Release {

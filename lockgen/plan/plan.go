@@ -769,6 +769,9 @@ func (d *comparison) keys() {
 	w, v := d.w, d.v
 	d.compare("source", w.From.Kind, v.Source, false)
 	d.compare("package", w.PackageName(), v.Package, false)
+	if w.Version != "" {
+		d.compare("upstream", w.NumberedOtherwise(), v.Upstream, false)
+	}
 	d.compare("include", w.Include, v.Include, false)
 	if w.runs == nil || w.runs.Version != "" {
 		d.compare("runtime", w.RuntimeOf(v), v.Runtime, true)

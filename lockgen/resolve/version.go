@@ -43,7 +43,7 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		attempt: a, m: u.Manifest, holes: maps.Clone(a.res.Missing), use: map[string][]string{},
 		v: &lock.Version{
 			Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-			Package: a.w.PackageName(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
+			Package: a.w.PackageName(), Upstream: a.w.NumberedOtherwise(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
 			Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 		},
 	}
