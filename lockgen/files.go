@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -143,13 +144,18 @@ func replace(files ...write) (err error) {
 			}
 		}
 	}()
+	var g errgroup.Group // a file system waits once for what is flushed together
+	g.SetLimit(16)
 	for i, w := range files {
-		if !w.changes() || w.removes() {
-			continue
+		if w.changes() && !w.removes() {
+			g.Go(func() (err error) {
+				temps[i], err = beside(followed(w.name), w.after)
+				return err
+			})
 		}
-		if temps[i], err = beside(followed(w.name), w.after); err != nil {
-			return err
-		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	for _, w := range files {
 		if now, err := os.ReadFile(w.name); err != nil && !(errors.Is(err, fs.ErrNotExist) && w.before == nil) ||
