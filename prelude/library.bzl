@@ -228,7 +228,8 @@ def compile(
         runtime: what the generated code needs at compile time, or None for code only.
         visibility: of the target.
         codegen: the rule that generates code.
-        attributes: of `codegen`.
+        attributes: of `codegen`. `deps` are those of `library` as well, and beside
+            `proto` of that alone.
         library: the rule of Buck2's prelude.
         library_attributes: of `library`, in which NAME-gen is the target that has the code.
         deps: the attribute of `library` for dependencies.
@@ -236,7 +237,13 @@ def compile(
     if runtime == None:
         codegen(name = name, visibility = visibility, **attributes)
         return
-    codegen(name = name + "-gen", **attributes)
+
+    # A proto_library has the dependencies of its own files; `deps` are then the
+    # libraries of the language for what these import.
+    generated = attributes
+    if attributes.get("proto") != None:
+        generated = {key: value for key, value in attributes.items() if key != "deps"}
+    codegen(name = name + "-gen", **generated)
     library(name = name + "-lib", **(library_attributes | {deps: runtime + attributes.get("deps", [])}))
     _compiled(
         name = name,

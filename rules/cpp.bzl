@@ -53,7 +53,8 @@ def cpp_proto_library(
             the folder.
         visibility: of the target.
         **kwargs: attributes of `cpp_proto_codegen`. With a runtime, `deps` are
-            also those of the cxx_library.
+            also those of the cxx_library,
+            and beside `proto` of that alone.
     """
     compile(
         name = name,

@@ -95,7 +95,8 @@ def go_proto_library(
         package_name: import path of the go_library, as `option go_package` says.
         visibility: of the target.
         **kwargs: attributes of `go_proto_codegen`. With a runtime, `deps` are
-            also those of the go_library.
+            also those of the go_library,
+            and beside `proto` of that alone.
     """
     compile(
         name = name,

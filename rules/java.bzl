@@ -48,7 +48,8 @@ def java_proto_library(
             folder.
         visibility: of the target.
         **kwargs: attributes of `java_proto_codegen`. With a runtime, `deps` are
-            also those of the java_library.
+            also those of the java_library,
+            and beside `proto` of that alone.
     """
     compile(
         name = name,

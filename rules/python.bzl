@@ -60,7 +60,8 @@ def python_proto_library(
             folder.
         visibility: of the target.
         **kwargs: attributes of `python_proto_codegen`. With a runtime, `deps`
-            are also those of the python_library.
+            are also those of the python_library,
+            and beside `proto` of that alone.
     """
     compile(
         name = name,

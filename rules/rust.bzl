@@ -63,7 +63,8 @@ def rust_proto_library(
         crate: name of the crate; the default is the target's.
         visibility: of the target.
         **kwargs: attributes of `rust_proto_codegen`. With a runtime, `deps` are
-            also those of the rust_library.
+            also those of the rust_library,
+            and beside `proto` of that alone.
     """
     attributes = kwargs if runtime == None else {"modules": True} | kwargs
     compile(
