@@ -240,14 +240,13 @@ func TestChangedPlaces(t *testing.T) {
 	w.fails(5, []string{"files/evil", "expected 17 bytes"}, "get", "http-a")
 	w.fails(4, []string{"offline", "not in the cache"}, "get", "http-a", "--offline")
 	v.Files[key] = good
+	w.write()
+	w.must("get", "http-a", "--offline")
 	v, key, f = only("npm-a")
 	f.Version = "2.0.0"
 	v.Files[key] = f
 	w.write()
-	w.must("get", "http-a", "--offline")
-	if status, stdout, _ := w.fetch("get", "npm-a"); status == 0 || stdout != "" {
-		t.Errorf("another version of an npm package: %d %q", status, stdout)
-	}
+	w.fails(3, []string{"npm-a 1.0.0: its files are those of 2.0.0"}, "get", "npm-a")
 }
 
 // TestRenamedVersion: what is locked as another version than its files tell is
