@@ -48,12 +48,17 @@
 // A package imports only packages that stand below it in this list.
 //
 //	lockgen    the program; a file for each verb
-//	  lockgen/buckify  BUCK files from the imports of .proto files
-//	  lockgen/resolve  the jobs of a run: download, compare, smoke run
-//	  lockgen/source   the registries, with a file for each kind
-//	  lockgen/plan     requirements, ranges, selection and ages; no network
-//	  lockgen/adopt    what buf.gen.yaml, or programs in a repository, come to
-//	  lockgen/project  the Buck2 project around a folder, and edits of its files
+//	  lockgen/buckify     BUCK files from the imports of .proto files
+//	  lockgen/resolve     the jobs of a run: download, compare, smoke run
+//	  lockgen/source      the registries, with a file for each kind
+//	  lockgen/plan        requirements, ranges, selection and ages; no network
+//	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to
+//	  lockgen/github      what GitHub says of releases
+//	  lockgen/image       the file for a platform behind a tag of OCI
+//	  lockgen/checksums   files of checksums
+//	  lockgen/executable  for which platform an executable is
+//	  lockgen/queue       how many things go on at once
+//	  lockgen/project     the Buck2 project around a folder, and edits of its files
 //	fetch      the program; a file for each verb
 //
 //	origin     where a locked file is, and its download

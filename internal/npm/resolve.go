@@ -14,6 +14,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
@@ -38,6 +39,36 @@ type LockedPackage struct {
 	HasInstallScript bool
 	Deprecated       string
 	Released         time.Time // by the registry's clock; zero without a [cooldown.Rule] or where the registry has none
+}
+
+// Supports evaluates os, cpu and libc of a package as npm does: a list of what
+// is allowed, or of what is not, with an exclamation mark.
+func (p LockedPackage) Supports(platform lock.Platform) bool {
+	libc := ""
+	if platform.OS == "linux" {
+		libc = "glibc" // see design: linux means glibc
+	}
+	return allowed(p.OS, platform.NodeOS) && allowed(p.CPU, platform.NodeCPU) && (len(p.Libc) == 0 || libc != "" && allowed(p.Libc, libc))
+}
+
+func allowed(list []string, value string) bool {
+	if len(list) == 0 || len(list) == 1 && list[0] == "any" {
+		return true
+	}
+	negated := true
+	for _, item := range list {
+		if item == value {
+			return true
+		}
+		if not, ok := strings.CutPrefix(item, "!"); ok {
+			if not == value {
+				return false
+			}
+		} else {
+			negated = false
+		}
+	}
+	return negated
 }
 
 // A Dropped is an optional dependency that npm left out of the closure without

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
@@ -84,7 +85,7 @@ func newUpdate(m *manifest.Manifest, o Options) *update {
 	u := &update{
 		Session: source.NewSession(m, o.Old, o.Settings), options: o,
 		out:     &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}},
-		clients: source.NewQueue(processors + 1), downloads: source.NewQueue(downloads), reading: source.NewQueue(processors), trying: source.NewQueue(processors),
+		clients: queue.New(processors + 1), downloads: queue.New(downloads), reading: queue.New(processors), trying: queue.New(processors),
 		fetched: map[string]*download{}, early: map[string]*lock.Version{}, claims: map[string]*job{},
 	}
 	u.Locked, u.Needed = u, u.needed
@@ -99,7 +100,7 @@ type update struct {
 	moves   map[*plan.Want]bool // ranges that take the newest version allowed
 
 	// What may go on at once: client programs, downloads, readings, smoke runs.
-	clients, downloads, reading, trying *source.Queue
+	clients, downloads, reading, trying *queue.Queue
 
 	mu      sync.Mutex               // guards what follows, and the plugins of out.Lock
 	fetched map[string]*download     // artifacts, by identity

@@ -19,7 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
-	"github.com/birbparty/buck2-protobuf/lockgen/source"
+	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
 // The smoke run: what was just locked is installed from the store, as fetch
@@ -51,7 +51,7 @@ type trials struct {
 	u         *update
 	host      lock.Platform
 	installer *install.Installer
-	compiling *source.Queue           // for those that cargo compiles, one at a time
+	compiling *queue.Queue            // for those that cargo compiles, one at a time
 	protoc    func() *install.Program // nil for none
 	close     func()
 }
@@ -60,7 +60,7 @@ type trials struct {
 // them.
 func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	host, ok := lock.Host()
-	t := &trials{u: u, host: host, compiling: source.NewQueue(1), close: func() {}}
+	t := &trials{u: u, host: host, compiling: queue.New(1), close: func() {}}
 	if !ok || u.options.NoSmoke {
 		return t, nil
 	}

@@ -24,7 +24,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
 // goSource locks plugins that are published as Go source, and Go itself. The
@@ -41,12 +43,12 @@ type goSource struct {
 	old      func(a *Artifact) (lock.File, bool)    // of the old lock
 	locked   func(name, version string) *lock.Entry // by now: the toolchains
 	now      time.Time
-	believed bool   // [policy] lets the times of authors count
-	building *Queue // compilations
+	believed bool         // [policy] lets the times of authors count
+	building *queue.Queue // compilations
 
 	mu        sync.Mutex
 	compilers map[string]*gotool.Client // by NAME@VERSION
-	builds    map[string]*Queue         // by platform, one at a time: they share the standard library
+	builds    map[string]*queue.Queue   // by platform, one at a time: they share the standard library
 }
 
 func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
@@ -399,7 +401,7 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 		return lock.Cell{}, true, fault.Errorf(fault.Internal, "", "go build left %d files", len(files))
 	}
 	files[0].Exec = true // which not every file system keeps
-	if err := checkFile(p, binary, out); err != nil {
+	if err := executable.CheckFile(p, binary, out); err != nil {
 		return lock.Cell{}, true, err
 	}
 	tree, err := archive.TreeHash(files)
@@ -410,7 +412,7 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 func (s *goSource) turn(ctx context.Context, p lock.Platform) (leave func(), err error) {
 	s.mu.Lock()
 	if s.builds[p.Name] == nil {
-		s.builds[p.Name] = NewQueue(1)
+		s.builds[p.Name] = queue.New(1)
 	}
 	own := s.builds[p.Name]
 	s.mu.Unlock()
@@ -441,21 +443,6 @@ func (s *goSource) module(ctx context.Context, a *Artifact, c *Content, modFile 
 	m.Zip, m.Sum, m.Mod, m.ModSum = blob.Name(), a.File.Integrity, modFile, a.File.GoMod
 	text, _ := gotool.ModOf(m.Path, c.Heads["go.mod"])
 	return m, os.WriteFile(modFile, text, 0o644)
-}
-
-// checkFile is checkMagic for a file.
-func checkFile(p lock.Platform, path, name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	head := make([]byte, headSize)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
-	}
-	return checkMagic(p, path, head[:n])
 }
 
 // compiler returns the locked Go that compiles w, unpacked.

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path"
 	"slices"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -16,6 +15,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/checksums"
+	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
@@ -27,9 +28,13 @@ type httpSource struct {
 	mirrors []manifest.Mirror
 	// By URL: what GitHub says of a release, and published checksums.
 	documents once.Map[string, []byte]
+	gitHub    github.Client
+}
 
-	mu       sync.Mutex
-	releases map[string]*gitHubRelease // by OWNER/REPO TAG, those that were listed
+func newHTTP(client *remote.Client, mirrors []manifest.Mirror) *httpSource {
+	s := &httpSource{client: client, mirrors: mirrors}
+	s.gitHub.Document = s.document
+	return s
 }
 
 func (s *httpSource) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
@@ -37,6 +42,37 @@ func (s *httpSource) document(ctx context.Context, address, accept string, limit
 		body, _, err := s.client.Document(ctx, manifest.Rewrite(s.mirrors, address), accept, limit)
 		return body, err
 	})
+}
+
+// Versions lists the releases of a repository of GitHub. A source that is the
+// template of a URL has no list.
+func (s *httpSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
+	owner, repo, ok := w.From.GitHub()
+	tag, one := w.ReleaseTag()
+	if !ok || !one {
+		return nil, noList(w)
+	}
+	all, err := s.gitHub.Releases(ctx, owner, repo)
+	if err != nil {
+		return nil, err
+	}
+	var releases []plan.Release
+	for _, r := range all {
+		version, ok := tag.Version(r.Tag)
+		if !ok || r.Draft {
+			continue
+		}
+		of := *w
+		of.Version = version
+		needed := func(name string) bool {
+			return slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool {
+				asset, _ := of.Asset(p)
+				return asset == name
+			})
+		}
+		releases = append(releases, plan.Release{Version: version, Released: r.Released(needed), Pre: r.Prerelease})
+	}
+	return releases, nil
 }
 
 func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
@@ -56,9 +92,9 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 				return nil, err
 			}
 			switch err := s.evidence(ctx, w, p, a); {
-			case errors.Is(err, errNoAsset), errors.Is(err, errNoLine):
+			case errors.Is(err, github.ErrNoAsset), errors.Is(err, checksums.ErrNoLine):
 				reason := "the release has no file for it"
-				if errors.Is(err, errNoLine) {
+				if errors.Is(err, checksums.ErrNoLine) {
 					reason = "the checksum file has no line for it"
 				}
 				res.Missing[p.Name] = Missing{reason, err}
@@ -116,7 +152,8 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 // evidence looks for digests of an artifact that somebody else computed.
 func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform, a *Artifact) error {
 	if name, ok := w.Asset(p); ok {
-		digest, err := s.assetDigest(ctx, w, name)
+		owner, repo, _ := w.From.GitHub()
+		digest, err := s.gitHub.Digest(ctx, owner, repo, w.Naming.ReleaseTag(w.Version), name)
 		if err != nil {
 			return err
 		}
@@ -135,16 +172,16 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 	if err != nil {
 		return err
 	}
-	if found.sha256 != "" {
-		published := "sha256-" + base64OfHex(found.sha256)
+	if found.SHA256 != "" {
+		published := "sha256-" + base64OfHex(found.SHA256)
 		if a.Digest != "" && a.Digest != published {
 			return fault.Errorf(fault.Integrity, "do not use it before its publisher explains the difference",
 				"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.Digest)
 		}
 		a.Digest = published
 	}
-	if found.sha512 != "" {
-		a.File.Integrity = "sha512-" + base64OfHex(found.sha512)
+	if found.SHA512 != "" {
+		a.File.Integrity = "sha512-" + base64OfHex(found.SHA512)
 		if a.Also = a.File.Integrity; a.Digest == "" {
 			a.Digest, a.Also = a.Also, ""
 		}
@@ -159,7 +196,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 func (s *httpSource) beside(ctx context.Context, a *Artifact) error {
 	for _, kind := range []string{"sha512", "sha256"} {
 		address := a.File.URL + "." + kind
-		body, err := s.document(ctx, address, "*/*", maxChecksums)
+		body, err := s.document(ctx, address, "*/*", checksums.MaxSize)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -167,8 +204,8 @@ func (s *httpSource) beside(ctx context.Context, a *Artifact) error {
 			return err
 		}
 		// Some write the file's name behind it, or that of another one.
-		found, err := findSums(body, path.Base(a.Key), true)
-		digest := map[string]string{"sha512": found.sha512, "sha256": found.sha256}[kind]
+		found, err := checksums.Find(body, path.Base(a.Key), true)
+		digest := map[string]string{"sha512": found.SHA512, "sha256": found.SHA256}[kind]
 		if err != nil || digest == "" {
 			return fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s holds no digest", redact.URL(address))
 		}
@@ -181,24 +218,21 @@ func (s *httpSource) beside(ctx context.Context, a *Artifact) error {
 	return nil
 }
 
-// maxChecksums bounds a checksum file, in bytes.
-const maxChecksums = 1 << 20
-
 // published returns what a checksum file gives for a file.
-func (s *httpSource) published(ctx context.Context, address, name string) (sums, error) {
+func (s *httpSource) published(ctx context.Context, address, name string) (checksums.Sums, error) {
 	const hint = "correct checksums of the entry; without it the first download is believed"
 	shown := redact.URL(address)
-	body, err := s.document(ctx, address, "*/*", maxChecksums)
+	body, err := s.document(ctx, address, "*/*", checksums.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not that of a file that one platform has not.
-		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "there is no checksum file %s", shown))
+		return checksums.Sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "there is no checksum file %s", shown))
 	}
 	if err != nil {
-		return sums{}, err
+		return checksums.Sums{}, err
 	}
-	found, err := findSums(body, name, false)
+	found, err := checksums.Find(body, name, false)
 	if err != nil {
-		return sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "%s: %w", shown, err))
+		return checksums.Sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "%s: %w", shown, err))
 	}
 	return found, nil
 }

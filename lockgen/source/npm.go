@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
@@ -61,7 +62,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		a.Aged, a.Released = rule != nil, p.Released
 		for _, platform := range platforms {
 			switch {
-			case supports(p, platform):
+			case p.Supports(platform):
 				a.Platforms = append(a.Platforms, platform.Name)
 			case !p.Optional:
 				reason := fmt.Sprintf("npm package %s %s does not support %s %s", p.Name, p.Version, platform.NodeOS, platform.NodeCPU)
@@ -157,36 +158,6 @@ func NPMPackage(key string, f lock.File) (*Artifact, error) {
 	return (&npmSource{}).Locked(nil, key, f)
 }
 
-// supports evaluates os, cpu and libc of a package as npm does: a list of what
-// is allowed, or of what is not, with an exclamation mark.
-func supports(p npm.LockedPackage, platform lock.Platform) bool {
-	libc := ""
-	if platform.OS == "linux" {
-		libc = "glibc" // see design: linux means glibc
-	}
-	return allowed(p.OS, platform.NodeOS) && allowed(p.CPU, platform.NodeCPU) && (len(p.Libc) == 0 || libc != "" && allowed(p.Libc, libc))
-}
-
-func allowed(list []string, value string) bool {
-	if len(list) == 0 || len(list) == 1 && list[0] == "any" {
-		return true
-	}
-	negated := true
-	for _, item := range list {
-		if item == value {
-			return true
-		}
-		if not, ok := strings.CutPrefix(item, "!"); ok {
-			if not == value {
-				return false
-			}
-		} else {
-			negated = false
-		}
-	}
-	return negated
-}
-
 func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, error) {
 	label := p.Name + "@" + p.Version
 	if p.HasInstallScript {
@@ -220,7 +191,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 	}
 	a.Keep = func(name string) int { // what may be a program
 		if ext := path.Ext(name); ext == "" || ext == ".exe" || strings.HasPrefix(path.Base(name), "protoc") {
-			return headSize
+			return executable.HeadSize
 		}
 		return 0
 	}
@@ -305,15 +276,15 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, content
 func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, contents map[string]*Content) error {
 	head := headOf(f.Path, contents)
 	switch {
-	case native(head):
-		if err := checkMagic(p, f.Path, head); err != nil {
+	case executable.Native(head):
+		if err := executable.Check(p, f.Path, head); err != nil {
 			return err
 		}
 		if !f.Exec && p.OS != "windows" {
 			return fault.Errorf(fault.Integrity, "tell its publisher, or take another source", "%s is a program, and not marked as executable in its package", f.Path)
 		}
 	case w.RuntimeName == "":
-		return fault.Errorf(fault.Usage, "write into the entry: runtime = \"node\"", "%s is no program for %s: found %s", f.Path, p.Name, strings.Join(magic(head), ", "))
+		return fault.Errorf(fault.Usage, "write into the entry: runtime = \"node\"", "%s is no program for %s: found %s", f.Path, p.Name, strings.Join(executable.What(head), ", "))
 	}
 	return nil
 }
@@ -337,7 +308,7 @@ func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*C
 		cell := v.Platforms[p.Name]
 		switch {
 		case !cell.Locked():
-		case native(headOf(cell.Binary, contents)):
+		case executable.Native(headOf(cell.Binary, contents)):
 			programs = append(programs, p.Name)
 		default:
 			scripts = append(scripts, p.Name)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -16,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/image"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
@@ -31,15 +31,10 @@ type ociSource struct {
 	believed bool // [policy] lets the times of publishers count
 }
 
-const (
-	maxIndexDepth = 3   // an index in an index in an index
-	maxNodes      = 100 // manifests and indexes that one plugin may take
-)
-
 // Versions lists the tags that the template of the source makes, on whichever
 // platform. No registry says when a tag was made.
 func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
-	patterns := tags(w)
+	patterns := w.Tags()
 	if len(patterns) == 0 {
 		return nil, noList(w)
 	}
@@ -54,7 +49,7 @@ func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	var versions []string
 	for _, tag := range tags {
 		for _, p := range patterns {
-			if version, ok := p.version(tag); ok {
+			if version, ok := p.Version(tag); ok {
 				versions = append(versions, version)
 			}
 		}
@@ -75,8 +70,8 @@ func (s *ociSource) date(ctx context.Context, w *plan.Want, releases []*plan.Rel
 		return err
 	}
 	for _, r := range releases {
-		for _, p := range tags(w) {
-			when, seen, err := s.tagged(ctx, w, repo, p.of(r.Version))
+		for _, p := range w.Tags() {
+			when, seen, err := s.tagged(ctx, w, repo, p.Of(r.Version))
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // not on this platform
 			case err != nil:
@@ -110,52 +105,6 @@ func (s *ociSource) tagged(ctx context.Context, w *plan.Want, repo *oci.Reposito
 	return n.Created, false, nil
 }
 
-// A pattern is a tag with a version in it.
-type pattern struct{ before, after string }
-
-// anyVersion stands for the version where a pattern is made of a template.
-const anyVersion = "1version1"
-
-// newPattern takes the pattern out of a tag that has anyVersion, once.
-func newPattern(tag string) (pattern, bool) {
-	before, after, ok := strings.Cut(tag, anyVersion)
-	return pattern{before, after}, ok && !strings.Contains(after, anyVersion)
-}
-
-func (p pattern) of(version string) string { return p.before + version + p.after }
-
-// version is what a tag is the tag of.
-func (p pattern) version(tag string) (string, bool) {
-	rest, ok := strings.CutPrefix(tag, p.before)
-	if !ok {
-		return "", false
-	}
-	version, ok := strings.CutSuffix(rest, p.after)
-	return version, ok && manifest.CheckExact(version) == nil
-}
-
-// tags are the patterns of the tags of w: one, unless each platform has its own,
-// and none where the template has no version.
-func tags(w *plan.Want) []pattern {
-	any := *w
-	any.Version = anyVersion
-	var list []pattern
-	for _, platform := range lock.Platforms {
-		ref, err := any.OCI(platform)
-		if err != nil {
-			return nil
-		}
-		p, ok := newPattern(ref.Tag)
-		if !ok {
-			return nil
-		}
-		if !slices.Contains(list, p) {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
 // repository returns where a package is asked for.
 func (s *ociSource) repository(pkg string) (*oci.Repository, error) {
 	// A tag makes a whole reference of it.
@@ -166,115 +115,13 @@ func (s *ociSource) repository(pkg string) (*oci.Repository, error) {
 	return s.client.Repository(ref.Host, ref.Repo)
 }
 
-// A look is the reading of one repository.
-type look struct {
-	repo  *oci.Repository
-	tags  map[string]*oci.Node
-	nodes map[string]*oci.Node // by digest
-}
-
-func (l *look) tag(ctx context.Context, tag string) (*oci.Node, error) {
-	if n := l.tags[tag]; n != nil {
-		return n, nil
-	}
-	n, err := l.repo.Resolve(ctx, tag)
-	if err == nil {
-		l.tags[tag] = n
-	}
-	return n, err
-}
-
-func (l *look) node(ctx context.Context, d oci.Descriptor) (*oci.Node, error) {
-	if n := l.nodes[d.SHA256]; n != nil {
-		return n, nil
-	}
-	if len(l.nodes) >= maxNodes {
-		return nil, fault.Errorf(fault.Upstream, "name a smaller index", "the index needs more than %d manifests", maxNodes)
-	}
-	n, err := l.repo.Node(ctx, d)
-	if err == nil {
-		l.nodes[d.SHA256] = n
-	}
-	return n, err
-}
-
-// errNoPlatform is matched by the error for what a platform has not.
-var errNoPlatform = errors.New("nothing for the platform")
-
-// manifest finds the manifest of a platform. Offers collects what there is.
-func (l *look) manifest(ctx context.Context, n *oci.Node, p lock.Platform, depth int, offers map[string]bool) (*oci.Node, error) {
-	if n.Manifest() {
-		return n, nil
-	}
-	if depth > maxIndexDepth {
-		return nil, fault.Errorf(fault.Upstream, "name a smaller index", "an index in an index, deeper than %d", maxIndexDepth)
-	}
-	var exact, any []oci.Descriptor
-	for _, c := range n.Children {
-		switch {
-		case c.Attestation || !c.Manifest() && !c.Index():
-		case c.OS == p.GOOS && c.Arch == p.GOARCH:
-			exact = append(exact, c)
-		case c.OS == "" && c.Arch == "":
-			any = append(any, c)
-		default:
-			offers[strings.TrimSuffix(c.OS+"/"+c.Arch+"/"+c.Variant, "/")] = true
-		}
-	}
-	if len(exact) > 1 {
-		plain := slices.DeleteFunc(slices.Clone(exact), func(d oci.Descriptor) bool { return d.Variant != "" && d.Variant != "v8" })
-		if len(plain) != 1 {
-			return nil, fault.Errorf(fault.Upstream, "name a tag of one of them", "the index has %d manifests for %s/%s", len(exact), p.GOOS, p.GOARCH)
-		}
-		exact = plain
-	}
-	for _, c := range append(exact, any...) {
-		child, err := l.node(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		found, err := l.manifest(ctx, child, p, depth+1, offers)
-		if !errors.Is(err, errNoPlatform) {
-			return found, err
-		}
-	}
-	return nil, errNoPlatform
-}
-
-// layer picks the file of a manifest.
-func layer(ref manifest.OCIRef, n *oci.Node) (oci.Descriptor, error) {
-	var titles []string
-	var found []oci.Descriptor
-	for _, l := range n.Layers {
-		if l.MediaType == "application/vnd.oci.empty.v1+json" {
-			continue
-		}
-		titles = append(titles, l.Title)
-		if ref.File == "" || l.Title == ref.File {
-			found = append(found, l)
-		}
-	}
-	named := slices.DeleteFunc(slices.Clone(titles), func(s string) bool { return s == "" })
-	switch {
-	case len(titles) == 0:
-		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "name a tag with files", "%s holds no file", ref)
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) == 0:
-		return oci.Descriptor{}, fault.Errorf(fault.Usage, "correct the name behind #, or take another tag", "%s: %w: its files are %s", ref, errNoPlatform, fault.List(named))
-	case ref.File != "":
-		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "ask its publisher", "%s names %d files", ref, len(found))
-	}
-	return oci.Descriptor{}, fault.Errorf(fault.Usage, "say which: oci://HOST/REPO:TAG#FILE", "%s has %d files: %s", ref, len(found), fault.List(named))
-}
-
 func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	res := &Resolution{Missing: map[string]Missing{}}
 	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return nil, err
 	}
-	l := &look{repo: repo, tags: map[string]*oci.Node{}, nodes: map[string]*oci.Node{}}
+	l := image.NewFinder(repo)
 	byFile := map[string]*Artifact{}
 	keys := map[string]int{}
 	var missing error
@@ -283,7 +130,7 @@ func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		if err != nil {
 			return nil, err
 		}
-		manifest, file, reason, err := s.find(ctx, l, ref, p)
+		manifest, file, reason, err := l.Find(ctx, ref, p)
 		switch {
 		case reason != "":
 			res.Missing[p.Name] = Missing{reason, err}
@@ -319,35 +166,9 @@ func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 	return res, nil
 }
 
-// find returns the manifest and the file of a platform, or the reason why it
-// has none.
-func (s *ociSource) find(ctx context.Context, l *look, ref manifest.OCIRef, p lock.Platform) (manifest *oci.Node, file oci.Descriptor, reason string, err error) {
-	top, err := l.tag(ctx, ref.Tag)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			reason = "the registry has no tag for it"
-		}
-		return nil, file, reason, err
-	}
-	offers := map[string]bool{}
-	manifest, err = l.manifest(ctx, top, p, 1, offers)
-	if errors.Is(err, errNoPlatform) {
-		return nil, file, "the index has no manifest for it", fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry",
-			"%s has no manifest for %s/%s; it has %s", ref, p.GOOS, p.GOARCH, fault.List(slices.Collect(maps.Keys(offers))))
-	}
-	if err != nil {
-		return nil, file, "", fmt.Errorf("%s: %w", ref, err)
-	}
-	file, err = layer(ref, manifest)
-	if errors.Is(err, errNoPlatform) {
-		reason = "the artifact has no file for it"
-	}
-	return manifest, file, reason, err
-}
-
 // artifact is a file by its digest.
 func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository, file oci.Descriptor) (*Artifact, error) {
-	archive, err := layerArchive(file)
+	archive, err := image.Archive(file)
 	if err != nil {
 		return nil, err
 	}
@@ -375,34 +196,11 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 	}, nil
 }
 
-// layerArchive tells the format of a layer by its title, else by its media
-// type.
-func layerArchive(d oci.Descriptor) (string, error) {
-	if strings.Contains(d.MediaType, "encrypted") { // ocicrypt: …+encrypted behind any other type
-		return "", fault.Errorf(fault.Policy, "ask its publisher for one that is not encrypted, or take another source of this plugin",
-			"its layer is encrypted (%q), so nobody can check what is in it", d.MediaType)
-	}
-	if archive, err := manifest.Archive(d.Title); archive != "" || err != nil {
-		return archive, err
-	}
-	switch kind := d.MediaType; {
-	case strings.HasSuffix(kind, "tar+gzip"), strings.HasSuffix(kind, ".tar.gzip"):
-		return "tar.gz", nil
-	case strings.HasSuffix(kind, "tar+zstd"):
-		return "tar.zst", nil
-	case strings.HasSuffix(kind, "/zip"), strings.HasSuffix(kind, "+zip"):
-		return "zip", nil
-	case strings.HasSuffix(kind, ".tar"):
-		return "", fault.Errorf(fault.Usage, "ask its publisher to compress it", "its layer is a tar without compression, which this version does not unpack")
-	}
-	return "", nil
-}
-
 // Upstream resolves the tags again and asks for each blob.
 func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version) map[string]Answer {
 	answers := map[string]Answer{}
 	repo, err := s.repository(v.Package)
-	l := &look{repo: repo, tags: map[string]*oci.Node{}, nodes: map[string]*oci.Node{}}
+	l := image.NewFinder(repo)
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f := v.Files[key]
 		said := Answer{Err: err}
@@ -428,15 +226,15 @@ func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version)
 }
 
 // upstreamOf asks what the tag of a locked file has for a platform.
-func (s *ociSource) upstreamOf(ctx context.Context, l *look, w *plan.Want, p lock.Platform, f lock.File) Answer {
+func (s *ociSource) upstreamOf(ctx context.Context, l *image.Finder, w *plan.Want, p lock.Platform, f lock.File) Answer {
 	ref, err := w.OCI(p)
 	if err != nil {
 		return Answer{Err: err}
 	}
 	ref.Tag, ref.File = f.Version, f.Name // those of the lock
-	manifest, file, _, err := s.find(ctx, l, ref, p)
+	manifest, file, _, err := l.Find(ctx, ref, p)
 	switch {
-	case errors.Is(err, errNoPlatform): // its tag is there, and names something else
+	case errors.Is(err, image.ErrNoPlatform): // its tag is there, and names something else
 		return Answer{Err: fault.Errorf(fault.Integrity, "the tag was moved: ask its publisher why before you lock it again", "%w", err)}
 	case err != nil:
 		return Answer{Err: err}

@@ -24,7 +24,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
 // Settings are what a person and a machine decide about asking sources.
@@ -83,7 +85,7 @@ func NewSession(m *manifest.Manifest, old *lock.Lock, settings Settings) *Sessio
 	s.origins = &origin.Origins{
 		Dir: s.Dir, Registries: m.Registries, Mirrors: m.Mirrors, Policy: &m.Policy, Store: s.Store, Detail: func(f string, a ...any) { s.UI.Detail(f, a...) },
 		Remote: remote.Options{
-			Offline: s.Offline, Store: s.Store, Timeouts: s.Timeouts, Credential: credentials(s.Getenv),
+			Offline: s.Offline, Store: s.Store, Timeouts: s.Timeouts, Credential: github.Credentials(s.Getenv),
 			Progress: func(_ string, n int64) { s.progress(n) },
 		},
 		NPM: func(ctx context.Context, _ *lock.Entry) (*npm.Client, error) { return s.findNPM(ctx) },
@@ -219,7 +221,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &cargoSource{tool: tool, dir: s.Dir, registry: m.Registries.Cargo, origins: s.origins, needed: s.Needed}, nil
 	case lock.HTTP:
-		return &httpSource{client: s.origins.Hosts(kind), mirrors: m.Mirrors}, nil
+		return newHTTP(s.origins.Hosts(kind), m.Mirrors), nil
 	case lock.OCI:
 		return &ociSource{
 			client: s.origins.OCI(), mirrors: m.Mirrors,
@@ -249,7 +251,7 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	s.mu.Unlock()
 	return &goSource{
 		tool: tool, client: s.origins.Client(), config: config, store: s.Store, scratch: scratch, say: s.UI.Say, progress: s.progress,
-		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*Queue{}, building: NewQueue(runtime.GOMAXPROCS(0)),
+		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, building: queue.New(runtime.GOMAXPROCS(0)),
 		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go),
 	}, nil
 }

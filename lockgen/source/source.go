@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
@@ -186,7 +187,7 @@ func keepBinaries(w *plan.Want) func(path string) int {
 	}
 	return func(path string) int {
 		if keep[path] {
-			return headSize
+			return executable.HeadSize
 		}
 		return 0
 	}
@@ -213,7 +214,7 @@ func nativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[str
 		}
 		for _, c := range contents {
 			if head, ok := c.Heads[path]; ok {
-				return path, checkMagic(p, path, head)
+				return path, executable.Check(p, path, head)
 			}
 		}
 		return path, nil

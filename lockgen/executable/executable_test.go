@@ -1,4 +1,4 @@
-package source
+package executable
 
 import (
 	"encoding/binary"
@@ -75,7 +75,7 @@ func TestMagic(t *testing.T) {
 		{"nothing", nil, "", "an empty file"},
 	} {
 		for _, p := range lock.Platforms {
-			err := checkMagic(p, "bin/x", tt.head)
+			err := Check(p, "bin/x", tt.head)
 			if fits := strings.Contains(" "+tt.fits+" ", " "+p.Name+" "); fits != (err == nil) {
 				t.Errorf("%s on %s: %v", tt.name, p.Name, err)
 			}

@@ -1,4 +1,9 @@
-package source
+// Package checksums reads the files of checksums that publishers put beside
+// their releases. They have no standard: this is what sha256sum, shasum, openssl
+// and the BSDs print, signed or not, and what people write by hand. A line counts
+// when it names the file and holds its SHA-256 or SHA-512, and nothing else that
+// could have another meaning.
+package checksums
 
 import (
 	"bytes"
@@ -6,29 +11,34 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 )
 
-// A checksum file has no standard: this is what sha256sum, shasum, openssl and
-// the BSDs print, signed or not, and what people write by hand. A line counts when
-// it names the file and holds its SHA-256 or SHA-512, and nothing else that could
-// have another meaning.
+// MaxSize bounds a checksum file, in bytes.
+const MaxSize = 1 << 20
 
-// sums are what a checksum file gives for one file, in lower-case hexadecimal,
+// Sums are what a checksum file gives for one file, in lower-case hexadecimal,
 // "" for what it does not give.
-type sums struct{ sha256, sha512 string }
+type Sums struct{ SHA256, SHA512 string }
 
-// errNoLine is matched by the error for a file that a checksum file leaves out.
-var errNoLine error = absent("it has no line")
+// ErrNoLine is matched by the error for a file that a checksum file leaves out.
+// It matches [fs.ErrNotExist].
+var ErrNoLine error = noLine{}
 
-// findSums looks for a file in a checksum file. A digest alone is that of the only
+type noLine struct{}
+
+func (noLine) Error() string        { return "it has no line" }
+func (noLine) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Find looks for a file in a checksum file. A digest alone is that of the only
 // file that it can be about; with single set, so is one beside whatever name. An
-// error has no class; that of a file that is left out matches errNoLine.
-func findSums(data []byte, name string, single bool) (sums, error) {
-	refuse := func(format string, args ...any) (sums, error) {
-		return sums{}, fmt.Errorf(format, args...)
+// error has no class; that of a file that is left out matches ErrNoLine.
+func Find(data []byte, name string, single bool) (Sums, error) {
+	refuse := func(format string, args ...any) (Sums, error) {
+		return Sums{}, fmt.Errorf(format, args...)
 	}
 	text, err := plainText(data)
 	if err != nil {
@@ -52,12 +62,12 @@ func findSums(data []byte, name string, single bool) (sums, error) {
 	} else if p.others == 0 && !single {
 		found = append(found, p.alone...)
 	}
-	var s sums
+	var s Sums
 	lines := map[int]int{} // by the length of the digest
 	for _, f := range found {
-		to := &s.sha256
+		to := &s.SHA256
 		if len(f.hex) == 128 {
-			to = &s.sha512
+			to = &s.SHA512
 		}
 		if *to != "" && *to != f.hex {
 			return refuse("lines %d and %d give two digests for %s", lines[len(f.hex)], f.line, name)
@@ -67,12 +77,12 @@ func findSums(data []byte, name string, single bool) (sums, error) {
 		}
 	}
 	switch {
-	case s != sums{}:
+	case s != Sums{}:
 		return s, nil
 	case p.bare > 0:
 		return refuse("line %d names %s, and has neither a SHA-256 nor a SHA-512 of it", p.bare, name)
 	}
-	return s, fmt.Errorf("%w for %s", errNoLine, name)
+	return s, fmt.Errorf("%w for %s", ErrNoLine, name)
 }
 
 // plainText decodes UTF-16 that says so.

@@ -1,9 +1,14 @@
-package source
+// Package executable says for which platform an executable is, by its first
+// bytes.
+package executable
 
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -11,15 +16,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// headSize is how many bytes of an executable are looked at: enough for the
+// HeadSize is how many bytes of an executable are looked at: enough for the
 // header of every format, and for the PE header where linkers put it.
-const headSize = 4096
+const HeadSize = 4096
 
-// checkMagic makes sure that an executable is one of the platform: ELF, Mach-O
+// Check makes sure that an executable is one of the platform: ELF, Mach-O
 // or PE for its processor. A script, which begins with #!, is one everywhere
 // but on Windows. The error is of class [fault.Integrity].
-func checkMagic(p lock.Platform, path string, head []byte) error {
-	found := magic(head)
+func Check(p lock.Platform, path string, head []byte) error {
+	found := What(head)
 	want := p.OS + " " + p.Arch
 	for _, f := range found {
 		if f == want || f == "script" && p.OS != "windows" {
@@ -37,18 +42,33 @@ func checkMagic(p lock.Platform, path string, head []byte) error {
 		"%s is no executable for %s: found %s", path, p.Name, strings.Join(found, ", "))
 }
 
-// native reports whether a file is compiled for some processor, of whatever
+// Native reports whether a file is compiled for some processor, of whatever
 // platform.
-func native(head []byte) bool {
-	return slices.ContainsFunc(magic(head), func(found string) bool {
+func Native(head []byte) bool {
+	return slices.ContainsFunc(What(head), func(found string) bool {
 		first, _, _ := strings.Cut(found, " ")
 		return slices.Contains([]string{"linux", "macos", "windows", "ELF", "Mach-O", "PE"}, first)
 	})
 }
 
-// magic says what a file is by its first bytes, in words of the platform table;
+// CheckFile is [Check] for a file; path is its name in messages.
+func CheckFile(p lock.Platform, path, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, HeadSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return Check(p, path, head[:n])
+}
+
+// What says what a file is by its first bytes, in words of the platform table;
 // a fat Mach-O is several things.
-func magic(head []byte) []string {
+func What(head []byte) []string {
 	le, be := binary.LittleEndian, binary.BigEndian
 	switch {
 	case len(head) == 0:

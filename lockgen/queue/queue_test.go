@@ -1,4 +1,4 @@
-package source
+package queue
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestQueue(t *testing.T) {
-	q := NewQueue(1)
+	q := New(1)
 	leave, err := q.Enter(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package source
+package checksums
 
 import (
 	"crypto/md5"
@@ -24,7 +24,7 @@ func utf16Of(text string, order binary.AppendByteOrder) string {
 	return string(b)
 }
 
-func TestFindSums(t *testing.T) {
+func TestFind(t *testing.T) {
 	const f = "good.tar.gz"
 	data := []byte("what it is about")
 	of := func(sum []byte) string { return hex.EncodeToString(sum) }
@@ -133,41 +133,41 @@ func TestFindSums(t *testing.T) {
 		{"UTF-16 cut", utf16Of(h+"  "+f, binary.LittleEndian) + "x", "it is no UTF-16"},
 		{"UTF-16 without a mark", utf16Of(h+"  "+f, binary.LittleEndian)[2:], "it is no text: a NUL byte"},
 	} {
-		got, err := findSums([]byte(tt.text), f, false)
-		want := sums{}
+		got, err := Find([]byte(tt.text), f, false)
+		want := Sums{}
 		if strings.Contains(tt.want, "256") && len(tt.want) <= 7 {
-			want.sha256 = h
+			want.SHA256 = h
 		}
 		if strings.Contains(tt.want, "512") && len(tt.want) <= 7 {
-			want.sha512 = h5
+			want.SHA512 = h5
 		}
-		if got != want || want == (sums{}) && (err == nil || !strings.Contains(err.Error(), tt.want)) || want != (sums{}) && err != nil {
+		if got != want || want == (Sums{}) && (err == nil || !strings.Contains(err.Error(), tt.want)) || want != (Sums{}) && err != nil {
 			t.Errorf("%s: %v, %v, want %s", tt.what, got, err, tt.want)
 		}
-		if err != nil && errors.Is(err, errNoLine) != strings.Contains(tt.want, lineless) {
+		if err != nil && errors.Is(err, ErrNoLine) != strings.Contains(tt.want, lineless) {
 			t.Errorf("%s: %v", tt.what, err)
 		}
 	}
 
 	// Beside a file of Maven a digest counts whatever name is behind it.
 	for text, want := range map[string]string{h: h, h + "  gen\n": h, h + " *x/gen": h, "gen: " + h: h, "SHA256(gen)= " + h: h, h + "\n" + o: "", o + "  gen\n" + h + "  " + f: h, "abc": "", of(s1[:]): ""} {
-		if got, err := findSums([]byte(text), f, true); got.sha256 != want || (err == nil) != (want != "") {
+		if got, err := Find([]byte(text), f, true); got.SHA256 != want || (err == nil) != (want != "") {
 			t.Errorf("beside: %q: %v, %v", text, got, err)
 		}
 	}
 
 	// As much as is read of a server, in lines and without.
 	for what, text := range map[string]string{
-		"lines":       strings.Repeat("x\n", maxChecksums/2-50),
-		"words":       strings.Repeat("x ", maxChecksums/2-50),
-		"digests":     strings.Repeat(o+"  x\n", maxChecksums/70),
-		"backslashes": strings.Repeat("\\", maxChecksums-100),
-		"colons":      strings.Repeat("a:", maxChecksums/2-100),
-		"parentheses": strings.Repeat("(", maxChecksums-100),
+		"lines":       strings.Repeat("x\n", MaxSize/2-50),
+		"words":       strings.Repeat("x ", MaxSize/2-50),
+		"digests":     strings.Repeat(o+"  x\n", MaxSize/70),
+		"backslashes": strings.Repeat("\\", MaxSize-100),
+		"colons":      strings.Repeat("a:", MaxSize/2-100),
+		"parentheses": strings.Repeat("(", MaxSize-100),
 	} {
 		start := time.Now()
-		got, err := findSums([]byte(text+"\n"+h+"  "+f), f, false)
-		if took := time.Since(start); got.sha256 != h || err != nil || took > 5*time.Second {
+		got, err := Find([]byte(text+"\n"+h+"  "+f), f, false)
+		if took := time.Since(start); got.SHA256 != h || err != nil || took > 5*time.Second {
 			t.Errorf("%s: %v, %v in %v", what, got, err, took)
 		}
 	}
@@ -179,12 +179,12 @@ func FuzzFindSums(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := findSums(data, "a", len(data)%2 == 0)
-		if (err == nil) == (got == sums{}) {
+		got, err := Find(data, "a", len(data)%2 == 0)
+		if (err == nil) == (got == Sums{}) {
 			t.Errorf("%v, %v", got, err)
 		}
-		if got.sha256 != "" && !strings.Contains(strings.ToLower(string(data)), got.sha256) && data[0] < 0xfe {
-			t.Errorf("%s is not in it", got.sha256)
+		if got.SHA256 != "" && !strings.Contains(strings.ToLower(string(data)), got.SHA256) && data[0] < 0xfe {
+			t.Errorf("%s is not in it", got.SHA256)
 		}
 	})
 }

@@ -1,4 +1,5 @@
-package source
+// Package queue bounds how many things go on at once.
+package queue
 
 import (
 	"context"
@@ -14,8 +15,8 @@ type Queue struct {
 	waiting [2][]chan struct{} // urgent, and not
 }
 
-// NewQueue returns a queue that lets in n at once.
-func NewQueue(n int) *Queue { return &Queue{free: n} }
+// New returns a queue that lets in n at once.
+func New(n int) *Queue { return &Queue{free: n} }
 
 // Enter waits for a place, which leave gives back.
 func (q *Queue) Enter(ctx context.Context, urgent bool) (leave func(), err error) {

@@ -1,4 +1,4 @@
-package source
+package github
 
 import (
 	"net/url"
@@ -7,7 +7,7 @@ import (
 
 // TestGitHubToken: the token is for GitHub's API and for nobody else.
 func TestGitHubToken(t *testing.T) {
-	give := credentials(func(name string) string {
+	give := Credentials(func(name string) string {
 		if name == "GITHUB_TOKEN" {
 			return "canary"
 		}

@@ -1,0 +1,210 @@
+// Package github asks GitHub for the releases of a repository
+// (docs.github.com/rest/releases), and for what it says of their files.
+package github
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+)
+
+// maxReleases bounds a document of GitHub, in bytes; a release of a hundred
+// assets has some 200 kB, and a page lists a hundred releases.
+const maxReleases = 64 << 20
+
+// How lists of GitHub are read: pages of this length, as many as this at most.
+// A release that has fewer assets than fewestAssets has all of them in its own
+// description.
+const (
+	perPage      = 100
+	maxPages     = 20
+	fewestAssets = 30
+)
+
+// A Release is what GitHub says of a release.
+type Release struct {
+	ID         int64     `json:"id"`
+	Tag        string    `json:"tag_name"`
+	Draft      bool      `json:"draft"`
+	Prerelease bool      `json:"prerelease"`
+	Published  time.Time `json:"published_at"`
+	Assets     []Asset   `json:"assets"`
+}
+
+// A Asset is a file of a release.
+type Asset struct {
+	Name    string    `json:"name"`
+	State   string    `json:"state"`
+	Digest  string    `json:"digest"` // computed by GitHub, "" for an old one
+	Created time.Time `json:"created_at"`
+	Updated time.Time `json:"updated_at"`
+}
+
+// Released is when the last of what a release consists of came to GitHub, which
+// has no later clock than that of an asset that was exchanged. Needed says which
+// assets count; where it has none of them, all do.
+func (r *Release) Released(needed func(name string) bool) time.Time {
+	if !slices.ContainsFunc(r.Assets, func(a Asset) bool { return needed(a.Name) }) {
+		needed = func(string) bool { return true }
+	}
+	last := r.Published
+	for _, a := range r.Assets {
+		for _, t := range []time.Time{a.Created, a.Updated} {
+			if needed(a.Name) && t.After(last) {
+				last = t
+			}
+		}
+	}
+	if r.Published.IsZero() {
+		return r.Published // never published: no clock
+	}
+	return last.UTC()
+}
+
+// A Client asks GitHub. It is safe for concurrent use.
+type Client struct {
+	// Document brings a document, each once.
+	Document func(ctx context.Context, address, accept string, limit int64) ([]byte, error)
+
+	mu     sync.Mutex
+	listed map[string]*Release // by OWNER/REPO TAG
+}
+
+// ask brings a document of GitHub's interface and decodes it.
+func (c *Client) ask(ctx context.Context, into any, format string, args ...any) error {
+	address := manifest.GitHubAPI + fmt.Sprintf(format, args...)
+	body, err := c.Document(ctx, address, "application/vnd.github+json", maxReleases)
+	if errors.Is(err, remote.ErrRateLimit) {
+		err = fault.Errorf(fault.Of(err), "set GITHUB_TOKEN to a token of yours, which needs no permission, or wait", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", redact.URL(address), err)
+	}
+	return nil
+}
+
+// Releases lists the releases of a repository ("List releases"), a request for
+// each hundred.
+func (c *Client) Releases(ctx context.Context, owner, repo string) ([]*Release, error) {
+	var all []*Release
+	for page := 1; page <= maxPages; page++ {
+		more := ""
+		if page > 1 {
+			more = fmt.Sprintf("&page=%d", page)
+		}
+		var list []*Release
+		err := c.ask(ctx, &list, "/repos/%s/%s/releases?per_page=%d%s", owner, repo, perPage, more)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fault.Errorf(fault.Upstream, "correct the source; for a private repository set GITHUB_TOKEN", "GitHub has no repository %s/%s: %w", owner, repo, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+		if len(list) < perPage {
+			break
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listed == nil {
+		c.listed = map[string]*Release{}
+	}
+	for _, r := range all {
+		c.listed[owner+"/"+repo+" "+r.Tag] = r
+	}
+	return all, nil
+}
+
+// release is one release ("Get a release by tag name"), without a request where
+// [Client.Releases] has seen it.
+func (c *Client) release(ctx context.Context, owner, repo, tag string) (*Release, error) {
+	c.mu.Lock()
+	r := c.listed[owner+"/"+repo+" "+tag]
+	c.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	err := c.ask(ctx, &r, "/repos/%s/%s/releases/tags/%s", owner, repo, url.PathEscape(tag))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fault.Errorf(fault.Upstream, "see which releases there are: "+manifest.GitHubHost+"/"+owner+"/"+repo+"/releases; for a private repository set GITHUB_TOKEN",
+			"GitHub has no release %s of %s/%s: %w", tag, owner, repo, err)
+	}
+	return r, err
+}
+
+// ErrNoAsset is matched by the error for a file that a release lacks. It matches
+// [fs.ErrNotExist].
+var ErrNoAsset error = noAsset{}
+
+type noAsset struct{}
+
+func (noAsset) Error() string        { return "has no file" }
+func (noAsset) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Digest returns the SHA-256 that GitHub computed when an asset was uploaded, ""
+// for one from before June 2025. There is one request for a release, and more
+// where the release itself does not list all assets.
+func (c *Client) Digest(ctx context.Context, owner, repo, tag, asset string) (string, error) {
+	release, err := c.release(ctx, owner, repo, tag)
+	if err != nil {
+		return "", err
+	}
+	assets := release.Assets
+	has := func(a Asset) bool { return a.Name == asset }
+	for page := 1; !slices.ContainsFunc(assets, has) && release.ID != 0 && len(release.Assets) >= fewestAssets && page <= maxPages; page++ {
+		var more []Asset
+		if err := c.ask(ctx, &more, "/repos/%s/%s/releases/%d/assets?per_page=%d&page=%d", owner, repo, release.ID, perPage, page); err != nil {
+			return "", err
+		}
+		assets = append(assets, more...)
+		if len(more) < perPage {
+			break
+		}
+	}
+	var names []string
+	for _, a := range assets {
+		if a.Name != asset || a.State != "" && a.State != "uploaded" {
+			names = append(names, a.Name)
+			continue
+		}
+		if a.Digest == "" {
+			return "", nil
+		}
+		digest, ok := strings.CutPrefix(a.Digest, "sha256:")
+		if !ok || lock.CheckSHA256("digest", digest) != nil {
+			return "", fault.Errorf(fault.Upstream, "install a newer lockgen", "GitHub gives %s the digest %q, which is no SHA-256", asset, a.Digest)
+		}
+		return digest, nil
+	}
+	return "", fault.Errorf(fault.Upstream, "correct asset of the entry, or write optional = true",
+		"release %s of %s/%s %w %s; it has %s", tag, owner, repo, ErrNoAsset, asset, fault.List(names))
+}
+
+// Credentials gives GITHUB_TOKEN to GitHub's API and to nobody else, a mirror of
+// it included, and to every other host what the user's netrc has for it.
+func Credentials(env func(string) string) func(u *url.URL) remote.Credential {
+	token, netrc := env("GITHUB_TOKEN"), remote.Netrc(env)
+	return func(u *url.URL) remote.Credential {
+		if token == "" || fmt.Sprintf("%s://%s", u.Scheme, u.Host) != manifest.GitHubAPI {
+			return netrc(u)
+		}
+		return remote.Credential{Name: "GITHUB_TOKEN", Authorization: "Bearer " + token}
+	}
+}

@@ -1,0 +1,60 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+)
+
+// A Tag is a tag with a version in it, of a repository of OCI or of a release.
+type Tag struct{ before, after string }
+
+// anyVersion stands for the version where a tag is made of a template.
+const anyVersion = "1version1"
+
+// newTag takes the pattern out of a tag that has anyVersion, once.
+func newTag(tag string) (Tag, bool) {
+	before, after, ok := strings.Cut(tag, anyVersion)
+	return Tag{before, after}, ok && !strings.Contains(after, anyVersion)
+}
+
+// Of is the tag of a version.
+func (t Tag) Of(version string) string { return t.before + version + t.after }
+
+// Version is what a tag is the tag of.
+func (t Tag) Version(tag string) (string, bool) {
+	rest, ok := strings.CutPrefix(tag, t.before)
+	if !ok {
+		return "", false
+	}
+	version, ok := strings.CutSuffix(rest, t.after)
+	return version, ok && manifest.CheckExact(version) == nil
+}
+
+// ReleaseTag is the tag of the releases of w on GitHub. Ok is false where the
+// template has no version.
+func (w *Want) ReleaseTag() (t Tag, ok bool) { return newTag(w.Naming.ReleaseTag(anyVersion)) }
+
+// Tags are the tags of w in a repository of OCI: one, unless each platform has its
+// own, and none where the template has no version.
+func (w *Want) Tags() []Tag {
+	any := *w
+	any.Version = anyVersion
+	var list []Tag
+	for _, platform := range lock.Platforms {
+		ref, err := any.OCI(platform)
+		if err != nil {
+			return nil
+		}
+		t, ok := newTag(ref.Tag)
+		if !ok {
+			return nil
+		}
+		if !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
