@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -97,13 +99,26 @@ var startPlatforms = []string{"linux-x86_64", "linux-aarch64", "macos-x86_64", "
 
 // head is the beginning of a new plugins.toml, up to the plugins.
 func head(platforms []string) string {
-	return `# The protoc plugins of this repository. After an edit run: lockgen update
+	return `#:schema ` + schemaURL(cli.Built().Version) + `
+
+# The protoc plugins of this repository. After an edit run: lockgen update
 # What it locks is in plugins.lock.toml; commit both.
 
 # Every plugin must exist for each of these.
 platforms = ` + lock.PrintList(platforms) + `
 
 `
+}
+
+// schemaURL is where editors find the JSON Schema of plugins.toml
+// (https://taplo.tamasfe.dev/configuration/directives.html): that of the release
+// that this program is, or the newest.
+func schemaURL(version string) string {
+	at := "main"
+	if semver.IsValid(version) && !module.IsPseudoVersion(version) && semver.Build(version) == "" {
+		at = version
+	}
+	return project.Origin + "/raw/" + at + "/schemas/plugins.schema.json"
 }
 
 // An initial is one run of init.

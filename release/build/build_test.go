@@ -374,7 +374,7 @@ func TestRefused(t *testing.T) {
 }
 
 // TestGoInstall: go install of the module from a proxy gives both programs, which
-// know their version.
+// know their version, and so does the job for GitLab.
 func TestGoInstall(t *testing.T) {
 	testenv.Real(t, "it compiles both programs")
 	dir := tagged(t)
@@ -410,11 +410,12 @@ func TestGoInstall(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	bin, modules := t.TempDir(), t.TempDir()
+	env := append(os.Environ(), "GOPROXY="+server.URL, "GOSUMDB=off", "GOPRIVATE=", "GONOPROXY=none", "GOFLAGS=-trimpath -modcacherw", "GOMODCACHE="+t.TempDir(), "GOCACHE="+testenv.GoCache(t), "CGO_ENABLED=0", "GOWORK=off", "GOTOOLCHAIN=local")
+	bin := t.TempDir()
 	for _, program := range programs {
 		cmd := exec.Command("go", "install", path+"/"+program+"@"+trial)
 		cmd.Dir = t.TempDir()
-		cmd.Env = append(os.Environ(), "GOPROXY="+server.URL, "GOSUMDB=off", "GOPRIVATE=", "GONOPROXY=none", "GOFLAGS=-trimpath -modcacherw", "GOMODCACHE="+modules, "GOBIN="+bin, "GOCACHE="+testenv.GoCache(t), "CGO_ENABLED=0", "GOWORK=off", "GOTOOLCHAIN=local")
+		cmd.Env = append(env, "GOBIN="+bin)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go install: %v\n%s", err, out)
 		}
@@ -422,5 +423,42 @@ func TestGoInstall(t *testing.T) {
 		if err != nil || !strings.HasPrefix(string(said), program+" "+trial+" (") {
 			t.Errorf("--version: %v %s", err, said)
 		}
+	}
+
+	// The commands of ci/gitlab.yml, in an empty home and a checkout with a lock.
+	if _, err := testenv.Find("bash"); err != nil {
+		t.Skipf("no bash: %v", err)
+	}
+	job, err := os.ReadFile("../../ci/gitlab.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	env = append(env, "HOME="+home, "GOPATH="+filepath.Join(home, "go"), "GOBIN=")
+	_, variables, _ := strings.Cut(string(job), "\n  variables:\n")
+	variables, _, _ = strings.Cut(variables, "\n  rules:\n")
+	for line := range strings.SplitSeq(variables, "\n") {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		env = append(env, name+"="+strings.Trim(value, `"`))
+	}
+	_, script, _ := strings.Cut(string(job), "\n  script:\n")
+	script = strings.ReplaceAll("\n"+script, "\n    - ", "\n")
+	if strings.Count(script, "lockgen") < 2 {
+		t.Fatalf("script\n%s", script)
+	}
+	run := func() (string, error) {
+		cmd := exec.Command("bash", "-eo", "pipefail", "-c", script)
+		cmd.Dir, cmd.Env = dir, env
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run(); err != nil {
+		t.Errorf("ci/gitlab.yml: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(dir, lock.FileName), []byte("schema = 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(); err == nil || !strings.Contains(out, "lockgen: error: ") {
+		t.Errorf("ci/gitlab.yml with another lock: %v\n%s", err, out)
 	}
 }
