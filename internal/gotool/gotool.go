@@ -67,8 +67,12 @@ func Find(ctx context.Context) (_ *Client, err error) {
 		return nil, err
 	}
 	// What is on PATH may be the shim of a version manager, which needs the
-	// user's environment; the Go behind it does not.
-	said, err := goSays(ctx, found, proc.AskEnv("GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION", "GOROOT")
+	// user's environment; Go itself does not, and would write to the home.
+	env := proc.AskEnv()
+	if isGo(found) {
+		env = homeless(proc.PrivateEnv(proc.Nowhere()))
+	}
+	said, err := goSays(ctx, found, append(env, "GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION", "GOROOT")
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +87,12 @@ func Find(ctx context.Context) (_ *Client, err error) {
 		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s, needed is %s or later", found, redact.Line(version), proc.LeastOf("go"))
 	}
 	return g, nil
+}
+
+// isGo reports whether a program lies where Go itself does, in the bin of a GOROOT.
+func isGo(program string) bool {
+	real, err := filepath.EvalSymlinks(program)
+	return err == nil && proc.IsFile(filepath.Join(filepath.Dir(real), "..", "VERSION"))
 }
 
 // Version returns the version without "go", "1.26.7", and what a Go that was

@@ -79,6 +79,9 @@ func Find(name string, args ...string) (string, error) {
 	return path, exec.Command(path, args...).Run()
 }
 
+// userCache is where the user's caches are, whatever home a test has.
+var userCache, noUserCache = os.UserCacheDir()
+
 // GoCache is a build cache of Go (GOCACHE) that outlives the test: without it
 // every run compiles the standard library anew.
 func GoCache(t testing.TB) string { return goCache(t, "go-build") }
@@ -89,11 +92,10 @@ func SmallGoCache(t testing.TB) string { return goCache(t, "go-build-small") }
 
 func goCache(t testing.TB, name string) string {
 	t.Helper()
-	base, err := os.UserCacheDir()
-	if err != nil {
+	if noUserCache != nil {
 		return t.TempDir()
 	}
-	dir := filepath.Join(base, "buck2-protobuf-test", name)
+	dir := filepath.Join(userCache, "buck2-protobuf-test", name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return t.TempDir()
 	}
