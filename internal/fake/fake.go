@@ -27,9 +27,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -147,6 +150,57 @@ func ClientCertificate() (certificate, key string) {
 	secret, err := x509.MarshalECPrivateKey(private)
 	must(err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}))
+}
+
+// A Proxy is an HTTP proxy that leads every host to one server of [NewTLS]. So a
+// host of the internet is played.
+type Proxy struct {
+	Address string // HOST:PORT
+
+	mu    sync.Mutex
+	asked []string
+}
+
+// NewProxy starts a proxy. A status other than 200 is all that it answers with.
+func NewProxy(t testing.TB, to *Server, status int) *Proxy {
+	p := &Proxy{}
+	target := to.http.Listener.Addr().String()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.asked = append(p.asked, r.Host)
+		p.mu.Unlock()
+		if r.Method != http.MethodConnect || status != http.StatusOK {
+			w.WriteHeader(status)
+			return
+		}
+		up, err := net.Dial("tcp", target)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer up.Close()
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() {
+			_, _ = io.Copy(up, conn)
+			up.Close()
+		}()
+		_, _ = io.Copy(conn, up)
+	}))
+	t.Cleanup(s.Close)
+	p.Address = strings.TrimPrefix(s.URL, "http://")
+	return p
+}
+
+// Asked lists the hosts that were asked for, HOST:PORT, one for each connection.
+func (p *Proxy) Asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
 }
 
 // File serves a body under a path, which begins with a slash, with a strong

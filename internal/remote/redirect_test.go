@@ -1,17 +1,13 @@
 package remote
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
@@ -171,39 +167,13 @@ func TestNeverFromHTTPSToHTTP(t *testing.T) {
 
 // proxy is a proxy of the environment that leads every host to one server. It
 // is how a host of the internet is played here.
-func proxy(t *testing.T, to *fake.Server, status int) *atomic.Int64 {
-	var connects atomic.Int64
-	target := strings.TrimPrefix(to.URL, "https://")
-	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		connects.Add(1)
-		if r.Method != http.MethodConnect || status != http.StatusOK {
-			w.WriteHeader(status)
-			return
-		}
-		up, err := net.Dial("tcp", target)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		defer up.Close()
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
-		go func() {
-			_, _ = io.Copy(up, bufio.NewReader(conn))
-			up.Close()
-		}()
-		_, _ = io.Copy(conn, up)
-	}))
-	t.Cleanup(p.Close)
+func proxy(t *testing.T, to *fake.Server, status int) (connects func() int) {
+	p := fake.NewProxy(t, to, status)
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "https_proxy", "NO_PROXY", "no_proxy"} {
 		t.Setenv(name, "")
 	}
-	t.Setenv("HTTPS_PROXY", strings.Replace(p.URL, "//", "//me:"+canary+"@", 1))
-	return &connects
+	t.Setenv("HTTPS_PROXY", "http://me:"+canary+"@"+p.Address)
+	return func() int { return len(p.Asked()) }
 }
 
 func TestProxyOfTheEnvironment(t *testing.T) {
@@ -215,17 +185,17 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	if err := quick(roots).Download(t.Context(), "https://example.com/f", &in, DownloadOptions{}); err != nil || !bytes.Equal(in.Bytes(), content) {
 		t.Errorf("%d bytes, %v", in.Len(), err)
 	}
-	if connects.Load() != 1 {
-		t.Errorf("%d connections through the proxy", connects.Load())
+	if connects() != 1 {
+		t.Errorf("%d connections through the proxy", connects())
 	}
 	// Loopback needs no proxy.
-	if err := quick(roots).Download(t.Context(), s.URL+"/f", &in, DownloadOptions{}); err != nil || connects.Load() != 1 {
-		t.Errorf("%d connections through the proxy, %v", connects.Load(), err)
+	if err := quick(roots).Download(t.Context(), s.URL+"/f", &in, DownloadOptions{}); err != nil || connects() != 1 {
+		t.Errorf("%d connections through the proxy, %v", connects(), err)
 	}
 	t.Setenv("NO_PROXY", "example.invalid")
 	err := quick(roots, func(o *Options) { o.Attempts = 1 }).Download(t.Context(), "https://example.invalid/f", &in, DownloadOptions{})
 	check(t, err, fault.Upstream, "example.invalid")
-	if connects.Load() != 1 {
+	if connects() != 1 {
 		t.Error("NO_PROXY is not honoured")
 	}
 }
@@ -234,13 +204,13 @@ func TestProxyThatRefuses(t *testing.T) {
 	s := fake.NewTLS(t)
 	for _, tt := range []struct {
 		status   int
-		connects int64
+		connects int
 	}{{407, 1}, {403, 1}, {502, 4}} {
 		connects := proxy(t, s, tt.status)
 		err := quick().Download(t.Context(), "https://example.com/f", &memory{}, DownloadOptions{})
 		check(t, err, fault.Upstream, fmt.Sprintf("answered %d", tt.status), "the proxy http://***@127.0.0.1")
-		if connects.Load() != tt.connects || strings.Contains(err.Error(), canary) || !strings.Contains(fault.Hint(err), "PROXY") {
-			t.Errorf("%d: %d connections, want %d: %v", tt.status, connects.Load(), tt.connects, err)
+		if connects() != tt.connects || strings.Contains(err.Error(), canary) || !strings.Contains(fault.Hint(err), "PROXY") {
+			t.Errorf("%d: %d connections, want %d: %v", tt.status, connects(), tt.connects, err)
 		}
 	}
 }

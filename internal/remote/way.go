@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
@@ -19,7 +20,8 @@ type Way struct {
 	// [SCHEME://][USER:PASSWORD@]HOST[:PORT]; "" for those of the environment.
 	Proxy string
 	// CAFile is a file in PEM with authorities that are believed besides those
-	// of the machine; "" for none.
+	// of the machine, or a folder of such files under the names that OpenSSL looks
+	// for, see [authorities]; "" for none.
 	CAFile string
 }
 
@@ -32,7 +34,7 @@ func (c *Client) By(w Way) (*Client, error) {
 	}
 	o := c.o
 	if w.CAFile != "" {
-		pem, err := os.ReadFile(w.CAFile)
+		pem, err := authorities(w.CAFile)
 		if err != nil {
 			return nil, fault.Errorf(fault.Machine, "correct the setting of the package manager that names it", "the file of certificate authorities: %w", err)
 		}
@@ -42,7 +44,7 @@ func (c *Client) By(w Way) (*Client, error) {
 			o.RootCAs = x509.NewCertPool()
 		}
 		if !o.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fault.Errorf(fault.Machine, "give a file in PEM", "the file of certificate authorities %s holds no certificate", w.CAFile)
+			return nil, fault.Errorf(fault.Machine, "give a file in PEM, or a folder of such files that this has read: openssl rehash DIR", "%s holds no certificate of an authority", w.CAFile)
 		}
 	}
 	if w.Proxy == "" {
@@ -59,4 +61,32 @@ func (c *Client) By(w Way) (*Client, error) {
 	env.HTTPProxy, env.HTTPSProxy = address, address
 	o.Proxy = env.ProxyFunc()
 	return New(o), nil
+}
+
+// authorities reads a file of certificates, or those of a folder that OpenSSL, and
+// so Python, would find there.
+func authorities(name string) ([]byte, error) {
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return os.ReadFile(name)
+	}
+	var all []byte
+	for _, e := range entries {
+		if !hashed(e.Name()) {
+			continue
+		}
+		pem, err := os.ReadFile(filepath.Join(name, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		all = append(append(all, pem...), '\n')
+	}
+	return all, nil
+}
+
+// hashed reports whether OpenSSL finds an authority under a name in a folder: eight
+// hexadecimal digits, the hash of its subject, and a number (openssl-rehash(1)).
+func hashed(name string) bool {
+	hash, number, _ := strings.Cut(name, ".")
+	return len(hash) == 8 && strings.Trim(hash, "0123456789abcdef") == "" && number != "" && strings.Trim(number, "0123456789") == ""
 }

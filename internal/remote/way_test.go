@@ -25,18 +25,33 @@ func TestBy(t *testing.T) {
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// A folder, of which the names count that OpenSSL looks for.
+	folder := t.TempDir()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string]string{"0a1b2c3d.0": string(text), "0a1b2c3d.1": "nothing", "ca.pem": "nothing", "0a1b2c3d.r0": "nothing"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := filepath.Join(t.TempDir(), "unhashed")
+	if err := os.CopyFS(other, os.DirFS(filepath.Dir(file))); err != nil {
+		t.Fatal(err)
+	}
 	plain := quick()
-	for _, w := range []Way{{Proxy: address, CAFile: file}, {Proxy: strings.TrimPrefix(address, "http://"), CAFile: file}} {
+	for _, w := range []Way{{Proxy: address, CAFile: file}, {Proxy: strings.TrimPrefix(address, "http://"), CAFile: file}, {Proxy: address, CAFile: folder}} {
 		by, err := plain.By(w)
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := connects.Load()
+		before := connects()
 		var in memory
 		if err := by.Download(t.Context(), "https://example.com/f", &in, DownloadOptions{}); err != nil || !bytes.Equal(in.Bytes(), content) {
 			t.Errorf("%+v: %v", w, err)
 		}
-		if connects.Load() == before {
+		if connects() == before {
 			t.Errorf("%+v: the proxy was not asked", w)
 		}
 	}
@@ -50,7 +65,7 @@ func TestBy(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("nothing\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range []Way{{CAFile: empty}, {CAFile: empty + ".not"}, {Proxy: "http://"}, {Proxy: "me:canary@:1 x"}} {
+	for _, w := range []Way{{CAFile: empty}, {CAFile: empty + ".not"}, {CAFile: other}, {CAFile: t.TempDir()}, {Proxy: "http://"}, {Proxy: "me:canary@:1 x"}} {
 		if _, err := plain.By(w); fault.Of(err) != fault.Machine || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%+v: %v", w, err)
 		}
