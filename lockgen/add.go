@@ -24,12 +24,18 @@ import (
 )
 
 var addVerb = &cli.Verb[program]{
-	Name: "add", Args: "NAME[@VERSION]…", Short: "ask for plugins and lock them",
+	Name: "add", Args: "NAME[@VERSION]…|PLACE[@VERSION]…", Short: "ask for plugins and lock them",
 	Long: `Writes the version into plugins.toml, beside versions that are there, keeping
 comments and order, then locks this plugin alone, with the first one also all
 else that plugins.toml asks for. Without a version it is the newest one that
 [policy] allows, written as an exact version; a range is written as it is. When
 the plugin cannot be locked, plugins.toml stays as it was.
+
+A PLACE is where a plugin is published: npm:NAME, @SCOPE/NAME, pip:NAME,
+cargo:NAME, go:PACKAGE or github:OWNER/REPO. One that the catalogue knows is the
+plugin of that name; of another one the source is asked for its executables, and
+the only one that is called protoc-gen-… becomes an entry of that name. --binary
+says which one it is otherwise.
 
 What runs or compiles the plugin (node, go) is added as well, where plugins.toml
 does not ask for it. Where there is no plugins.toml, here or above, one is made
@@ -37,10 +43,12 @@ in the working directory, with protoc in it; --platform says for which
 platforms, and without it they are those of lockgen init.`,
 	Example: `lockgen add ts-proto
 lockgen add node@24.19.0 ts-proto@2.18.0
+lockgen add npm:protoc-gen-acme
 lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest`,
 	JSON: true, Run: runAdd,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.StringArrayVar(&p.platforms, "platform", nil, "a `PLATFORM` of the plugins.toml that is made; may be repeated")
+		f.StringVar(&p.binary, "binary", "", "of a PLACE: the `NAME` of the executable")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		scriptsFlag(f, p)
 		dryRunFlag(f, p)
@@ -88,25 +96,43 @@ type adding struct {
 	o     resolve.Options
 	c     *change
 	data  []byte   // the text so far
-	done  []string // of args
+	specs []string // args as NAME or NAME@VERSION
+	done  []string // of specs
 	asked []string // plugins of args that were not in the manifest before
+	// entries are those of plugins that the catalogue does not know, by name.
+	entries map[string]*manifest.Plugin
 }
 
 // edit writes the plugins of the command line into a manifest, each behind what
 // it needs.
 func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
-	a.o, a.c, a.data, a.done, a.asked = o, c, data, nil, nil
+	a.o, a.c, a.data, a.specs, a.done, a.asked, a.entries = o, c, data, nil, nil, nil, nil
 	for _, spec := range a.args { // what cannot be known at all is told first
+		if _, _, place := splitSpec(spec); place {
+			continue
+		}
 		if err := a.known(spec); err != nil {
 			return nil, err
 		}
+	}
+	for _, spec := range a.args {
+		named, err := a.named(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		if named != spec {
+			if err := a.known(named); err != nil {
+				return nil, err
+			}
+		}
+		a.specs = append(a.specs, named)
 	}
 	if string(data) == c.fresh {
 		if err := a.need(ctx, "protoc", "a new "+manifest.FileName+" begins with"); err != nil {
 			return nil, err
 		}
 	}
-	for _, spec := range a.args {
+	for _, spec := range a.specs {
 		if err := a.add(ctx, spec, ""); err != nil {
 			return nil, err
 		}
@@ -136,7 +162,7 @@ func (a *adding) known(spec string) error {
 		if err := lock.CheckName(name); err != nil {
 			return fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
 		}
-		if err := catalog.Builtin().Unknown(name); err != nil {
+		if err := catalog.Builtin().Unknown(name); err != nil && a.entries[name] == nil {
 			return err
 		}
 		a.asked = append(a.asked, name)
@@ -150,7 +176,7 @@ func (a *adding) known(spec string) error {
 // need adds a plugin that another one needs, in the version of the command line
 // where that names one, else in the newest. Why says what for.
 func (a *adding) need(ctx context.Context, name, why string) error {
-	for _, spec := range a.args {
+	for _, spec := range a.specs {
 		if of, _, _ := strings.Cut(spec, "@"); of == name {
 			return a.add(ctx, spec, "")
 		}
@@ -170,7 +196,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 		version = manifest.Latest
 	}
 	for {
-		data, err := manifest.AddVersion(a.manifest, a.data, name, version)
+		data, err := a.write(name, version)
 		if err != nil {
 			return err
 		}
@@ -202,13 +228,25 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 			a.ui.Say("newer is %s %s: %s", name, held[0].Version, held[0].Why)
 		}
 	}
-	data, err := manifest.AddVersion(a.manifest, a.data, name, version)
+	data, err := a.write(name, version)
 	if err != nil {
 		return err
 	}
 	a.data = data
 	a.c.names = append(a.c.names, name+"@"+version)
 	return nil
+}
+
+// write is the text with a version of a plugin.
+func (a *adding) write(name, version string) ([]byte, error) {
+	m, err := manifest.Parse(a.manifest, a.data)
+	if err != nil {
+		return nil, err
+	}
+	if p := a.entries[name]; p != nil && m.Plugins[name] == nil {
+		return manifest.AddPlugin(a.manifest, a.data, name, p)
+	}
+	return manifest.AddVersion(a.manifest, a.data, name, version)
 }
 
 // next says what to write into a BUCK file for each plugin that is new, and which
@@ -275,16 +313,12 @@ func (p *program) newest(ctx context.Context, data []byte, name string, o resolv
 	if err != nil {
 		return "", nil, err
 	}
-	version, held, err := resolve.Newest(ctx, m, name, manifest.Latest, o)
-	says := m.At("policy", "minimum-release-age") != m.Name || m.At("policy", "publisher-times") != m.Name
-	if fault.Of(err) == fault.Policy && !says {
-		m.Policy.PublisherTimes = lock.KindsThat(func(k *lock.Kind) bool { return k.PublisherTimes })
-		var again error
-		if version, held, again = resolve.Newest(ctx, m, name, manifest.Latest, o); again == nil {
-			p.ui.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)
-			err = nil
-		}
-	}
+	var version string
+	var held []plan.Held
+	err = p.believing(m, name, func() (_ string, err error) {
+		version, held, err = resolve.Newest(ctx, m, name, manifest.Latest, o)
+		return version, err
+	})
 	if fault.Of(err) == fault.Usage {
 		return "", nil, fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
 	}
@@ -292,6 +326,24 @@ func (p *program) newest(ctx context.Context, data []byte, name string, o resolv
 		return "", nil, fmt.Errorf("lockgen add %s: %w", name, err)
 	}
 	return version, held, nil
+}
+
+// believing looks for a version. Where none is known to be old enough, and the
+// manifest says nothing of ages, it does so again and the times that publishers tell
+// count.
+func (p *program) believing(m *manifest.Manifest, name string, look func() (version string, err error)) error {
+	_, err := look()
+	says := m.At("policy", "minimum-release-age") != m.Name || m.At("policy", "publisher-times") != m.Name
+	if fault.Of(err) != fault.Policy || says {
+		return err
+	}
+	m.Policy.PublisherTimes = lock.KindsThat(func(k *lock.Kind) bool { return k.PublisherTimes })
+	version, again := look()
+	if again != nil {
+		return err
+	}
+	p.ui.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)
+	return nil
 }
 
 // whichVersion says how to find out which versions there are.

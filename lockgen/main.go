@@ -89,6 +89,7 @@ type program struct {
 	offline, verify, all     bool
 	noSmoke                  bool   // update, upgrade, add
 	latest                   bool   // upgrade: out of ranges too
+	binary                   string // add: the executable of a package
 	allowScripts             bool   // update, upgrade, add: code of crates may run
 	dryRun                   bool   // of what writes
 	check, regroup           bool   // buckify

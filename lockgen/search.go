@@ -51,7 +51,7 @@ func runSearch(_ context.Context, p *program, args []string) error {
 		}
 	}
 	if len(rows) == 0 {
-		p.ui.Say("nothing that is known by name is about %s; any other plugin is locked by an entry [plugins.NAME] with version, source and binary", text)
+		p.ui.Say("nothing that is known by name is about %s; any other plugin is added by its place, such as lockgen add npm:NAME, or by an entry [plugins.NAME] with version, source and binary", text)
 		return nil
 	}
 	var b strings.Builder

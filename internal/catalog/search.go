@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // A Match is a plugin that words were found in.
@@ -165,7 +167,7 @@ func (c *Catalog) Unknown(name string) error {
 	switch len(matches) {
 	case 0:
 		return fault.Errorf(fault.Usage,
-			fmt.Sprintf("say where it is: [plugins.%s] with version, source and binary; to see what is known by name: lockgen search", name),
+			fmt.Sprintf("say where it is, such as by lockgen add npm:NAME, pip:NAME, cargo:NAME or go:PACKAGE, or by an entry [plugins.%s] with version, source and binary; to see what is known by name: lockgen search", name),
 			"unknown plugin %q", name)
 	case 1:
 		return fault.Errorf(fault.Usage, fmt.Sprintf("did you mean %s (%s)?", matches[0].Name, matches[0].About), "unknown plugin %q", name)
@@ -191,4 +193,41 @@ func lines(matches []Match, name string) string {
 		fmt.Fprintf(&b, "\nand %d more: lockgen search %s", more, strings.Join(wordsOf(name), " "))
 	}
 	return b.String()
+}
+
+// At returns the names of the recipes for what people call a source: a package of
+// an ecosystem, the main package of a Go module or the module, a repository of
+// GitHub. Where one of several is called as the package is, it
+// is that one.
+func (c *Catalog) At(from manifest.Source) []string {
+	var found []string
+	for _, name := range c.Names() {
+		if slices.ContainsFunc(c.plugins[name].Sources, func(s manifest.Alternative) bool { return isAt(s, from) }) {
+			found = append(found, name)
+		}
+	}
+	for _, name := range found {
+		if strings.HasSuffix(from.Name, "/"+name) || from.Name == name {
+			return []string{name}
+		}
+	}
+	return found
+}
+
+// isAt reports whether s is from, or part of it.
+func isAt(s manifest.Alternative, from manifest.Source) bool {
+	if owner, repo, ok := from.GitHub(); ok {
+		if s.Source.Kind != lock.Go {
+			return strings.EqualFold(s.Source.Name, from.Name)
+		}
+		return strings.HasPrefix(strings.ToLower(s.Source.Name)+"/", strings.ToLower("github.com/"+owner+"/"+repo+"/"))
+	}
+	if s.Source.Kind != from.Kind {
+		return false
+	}
+	k := lock.KindOf(from.Kind)
+	if from.Kind == lock.Go && strings.TrimSuffix(s.Source.Name+"/"+s.Main, "/") == from.Name {
+		return true
+	}
+	return k.Normal(s.Source.Name) == k.Normal(from.Name)
 }

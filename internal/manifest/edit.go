@@ -23,10 +23,7 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 	}
 	p := m.Plugins[name]
 	if p == nil {
-		e := newEditor(data)
-		e.insert(name, version)
-		m.Plugins[name] = &Plugin{Versions: []string{version}}
-		return e.edited(m, name)
+		return AddPlugin(manifest, data, name, &Plugin{Versions: []string{version}})
 	}
 	if slices.Contains(p.Versions, version) {
 		return data, nil
@@ -35,6 +32,46 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 		return setVersions(m, data, name, []string{version})
 	}
 	return setVersions(m, data, name, append(p.Versions, version))
+}
+
+// AddPlugin edits the text of a manifest so that it asks for a plugin that it did not
+// ask for. Of p count the first version, source, package, binary and optional. See
+// [AddVersion].
+func AddPlugin(manifest string, data []byte, name string, p *Plugin) ([]byte, error) {
+	m, err := Parse(manifest, data)
+	if err != nil {
+		return nil, err
+	}
+	e := newEditor(data)
+	e.insert(name, p.value())
+	m.Plugins[name] = p
+	if added, err := Parse(manifest, []byte(e.text)); err == nil && added.Plugins[name] != nil && added.Plugins[name].value() == p.value() {
+		m.Plugins[name] = added.Plugins[name]
+	}
+	return e.edited(m, name)
+}
+
+// value is the value of an entry: its version, or an inline table.
+func (p *Plugin) value() string {
+	version := lock.Quote(p.Versions[0])
+	keys := []string{"version = " + version}
+	add := func(key, value string) {
+		if value != "" {
+			keys = append(keys, key+" = "+lock.Quote(value))
+		}
+	}
+	if p.Source != nil {
+		add("source", p.Source.String())
+	}
+	add("package", p.Package)
+	add("binary", p.Binary)
+	if p.Optional {
+		keys = append(keys, "optional = true")
+	}
+	if len(keys) == 1 {
+		return version
+	}
+	return "{ " + strings.Join(keys, ", ") + " }"
 }
 
 // SetVersion edits the text of a manifest so that it asks for another version of a
@@ -233,9 +270,9 @@ func (e *editor) is(want *Manifest) bool {
 }
 
 // insert writes a new entry behind the last one of its table, [plugins] or [tool].
-func (e *editor) insert(name, version string) {
+func (e *editor) insert(name, value string) {
 	table := entryOf(name)[:1]
-	line := lock.Key(name) + " = " + lock.Quote(version)
+	line := lock.Key(name) + " = " + value
 	at := -1
 	for _, s := range e.statements {
 		if s.isHeader && slices.Equal(s.key, table) || !s.isHeader && !s.nested && slices.Equal(s.table, table) {

@@ -183,6 +183,12 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 	return list[0], nil
 }
 
+// Ask gives w, which is of no manifest, an exact version or a range.
+func (w *Want) Ask(version string) error {
+	w.Asked = version
+	return w.plan(nil)
+}
+
 // plan gives w the version that its entry means.
 func (w *Want) plan(l *lock.Lock) error {
 	if !manifest.IsRange(w.Asked) {

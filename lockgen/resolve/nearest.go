@@ -47,7 +47,7 @@ func (u *update) propose(ctx context.Context, w *plan.Want) error {
 	if err != nil {
 		return nil
 	}
-	newest, below, above, there := plan.Near(w.From.Kind, releases, w.Version)
+	newest, below, above, there := plan.Near(w.From.Kind, w.Ours(releases), w.Version)
 	if there || newest == "" {
 		return nil
 	}

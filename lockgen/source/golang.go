@@ -45,6 +45,7 @@ type goSource struct {
 	now      time.Time
 	believed bool         // [policy] lets the times of authors count
 	building *queue.Queue // compilations
+	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu        sync.Mutex
 	compilers map[string]*gotool.Client // by NAME@VERSION

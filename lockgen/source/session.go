@@ -251,7 +251,7 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	s.mu.Unlock()
 	return &goSource{
 		tool: tool, client: s.origins.Client(), config: config, store: s.Store, scratch: scratch, say: s.UI.Say, progress: s.progress,
-		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, building: queue.New(runtime.GOMAXPROCS(0)),
+		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, needed: s.Needed, building: queue.New(runtime.GOMAXPROCS(0)),
 		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go),
 	}, nil
 }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
+)
+
+// What add is given is the name of a plugin, or where it is published:
+//
+//	npm:NAME   pip:NAME   cargo:NAME   go:PACKAGE   github:OWNER/REPO
+//	@SCOPE/NAME is of npm, HOST.TLD/PATH is a Go package
+//
+// each with a version behind an @ or without one.
+
+// goPath is what a Go package begins with: a host.
+var goPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+/`) })
+
+// splitSpec takes the version of what add is given apart, "" for none. Place says
+// that the rest is not a name, but where the plugin is published.
+func splitSpec(spec string) (name, version string, place bool) {
+	kind, _, colon := strings.Cut(spec, ":")
+	switch {
+	case strings.HasPrefix(spec, "@") && strings.Contains(spec, "/"):
+		spec, place = lock.NPM+":"+spec, true
+	case goPath().MatchString(spec):
+		spec, place = lock.Go+":"+spec, true
+	case colon && !strings.Contains(kind, "@"):
+		place = true
+	}
+	if !place {
+		name, version, _ = strings.Cut(spec, "@")
+		return name, version, false
+	}
+	at := strings.LastIndexByte(spec, '@')
+	if at <= strings.LastIndexByte(spec, ':')+1 || at < strings.LastIndexByte(spec, '/') {
+		return spec, "", true
+	}
+	name, version = spec[:at], spec[at+1:]
+	if strings.HasPrefix(name, lock.Go+":") || strings.HasPrefix(name, "github:") {
+		if v, ok := strings.CutPrefix(version, "v"); ok && manifest.CheckExact(v) == nil {
+			version = v
+		}
+	}
+	return name, version, true
+}
+
+// named turns what add is given into NAME or NAME@VERSION. A place of the catalogue
+// is its recipe; of another one the source is asked what is there, and the entry
+// is kept for [adding.write].
+func (a *adding) named(ctx context.Context, spec string) (string, error) {
+	place, version, ok := splitSpec(spec)
+	if !ok {
+		return spec, nil
+	}
+	from, err := manifest.ParseSource(place)
+	if err != nil {
+		return "", err
+	}
+	with := func(name string) string {
+		if version == "" {
+			return name
+		}
+		return name + "@" + version
+	}
+	m, err := manifest.Parse(a.manifest, a.data)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) { // what is asked for already
+		if s := m.Plugins[name].Source; s != nil && *s == from {
+			return with(name), nil
+		}
+	}
+	c := catalog.Builtin()
+	if err := c.Refused(from.String()); err != nil {
+		return "", err
+	}
+	switch names := c.At(from); len(names) {
+	case 0:
+	case 1:
+		a.ui.Say("%s is known as %s", from, names[0])
+		return with(names[0]), nil
+	default:
+		return "", fault.Errorf(fault.Usage, "write one of them, such as: lockgen add "+with(names[0]), "%s has several plugins: %s", from, strings.Join(names, ", "))
+	}
+	if _, _, ok := from.Maven(); ok || from.Kind == lock.OCI || from.Kind == lock.HTTP {
+		return "", fault.Errorf(fault.Usage, "write an entry by hand, then run: lockgen update; how it looks is told by: lockgen init --dry-run",
+			"%s is not known, and what its files are called is not either", from)
+	}
+	if err := manifest.CheckWanted(version); version != "" && err != nil {
+		return "", err
+	}
+	return a.discover(ctx, m, from, version)
+}
+
+// discover asks a source what is there, and keeps an entry for it.
+func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, version string) (string, error) {
+	asked := version
+	if asked == "" {
+		asked = manifest.Latest
+	}
+	var found *resolve.Discovery
+	err := a.believing(m, from.String(), func() (_ string, err error) {
+		if found, err = resolve.Discover(ctx, m, from, asked, a.o); err != nil {
+			return "", err
+		}
+		return found.Version, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	program, err := a.choose(from, found.Programs)
+	if err != nil {
+		return "", err
+	}
+	// The name of the executable, unless that is something else already.
+	name := program.Name
+	for _, other := range []string{path.Base(found.Source.Name), strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name)} {
+		if _, known := catalog.Builtin().Lookup(name); !known && m.Plugins[name] == nil && a.entries[name] == nil && lock.CheckName(name) == nil {
+			break
+		}
+		name = strings.ToLower(other)
+	}
+	if _, known := catalog.Builtin().Lookup(name); known || m.Plugins[name] != nil || lock.CheckName(name) != nil {
+		return "", fault.Errorf(fault.Usage, "write an entry [plugins.NAME] by hand, with a name of your own", "%s has %s, and the name %s is taken", from, program.Name, name)
+	}
+	if version == "" || manifest.IsRange(version) && version != manifest.Latest {
+		a.ui.Say("the newest version of %s that may be locked is %s", from, found.Version)
+		if len(found.Held) > 0 {
+			a.ui.Say("newer is %s: %s", found.Held[0].Version, found.Held[0].Why)
+		}
+	}
+	if version == "" {
+		version = found.Version
+	}
+	p := &manifest.Plugin{Versions: []string{version}, Source: &found.Source, Package: program.Main}
+	p.Binary = program.Binary
+	if a.entries == nil {
+		a.entries = map[string]*manifest.Plugin{}
+	}
+	a.entries[name] = p
+	a.ui.Say("%s has %s: it becomes plugin %s", from, program.Name, name)
+	return name + "@" + version, nil
+}
+
+// choose is the program of --binary, or the only one that is a plugin of protoc.
+func (a *adding) choose(from manifest.Source, programs []source.Program) (source.Program, error) {
+	var names []string
+	var plugins []source.Program
+	for _, p := range programs {
+		if names = append(names, p.Name); a.binary == p.Name {
+			return p, nil
+		}
+		if strings.HasPrefix(p.Name, "protoc-gen-") {
+			plugins = append(plugins, p)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return source.Program{}, fault.Errorf(fault.Usage, "name the package that holds the plugin", "%s has no executable: it is a library", from)
+	case a.binary != "":
+		return source.Program{}, fault.Errorf(fault.Usage, "write one of them behind --binary", "%s has no executable %q; it has %s", from, a.binary, fault.List(names))
+	case len(plugins) == 1:
+		return plugins[0], nil
+	case len(plugins) > 1:
+		names = nil
+		for _, p := range plugins {
+			names = append(names, p.Name)
+		}
+		return source.Program{}, fault.Errorf(fault.Usage, "say which: lockgen add "+from.String()+" --binary "+names[0], "%s has several plugins: %s", from, fault.List(names))
+	}
+	return source.Program{}, fault.Errorf(fault.Usage, "if one of them is a plugin, say which: lockgen add "+from.String()+" --binary "+names[0], "%s has no executable protoc-gen-…; it has %s", from, fault.List(names))
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+func TestSplitSpec(t *testing.T) {
+	t.Parallel()
+	for spec, want := range map[string]string{
+		"ts-proto":                                      "ts-proto||name",
+		"ts-proto@2.7.2":                                "ts-proto|2.7.2|name",
+		"ts-proto@>=1 <3":                               "ts-proto|>=1 <3|name",
+		"npm:ts-proto":                                  "npm:ts-proto||place",
+		"npm:ts-proto@^2":                               "npm:ts-proto|^2|place",
+		"npm:@bufbuild/protoc-gen-es":                   "npm:@bufbuild/protoc-gen-es||place",
+		"npm:@bufbuild/protoc-gen-es@2.17.0":            "npm:@bufbuild/protoc-gen-es|2.17.0|place",
+		"@bufbuild/protoc-gen-es":                       "npm:@bufbuild/protoc-gen-es||place",
+		"@bufbuild/protoc-gen-es@2.17.0":                "npm:@bufbuild/protoc-gen-es|2.17.0|place",
+		"go:example.com/a/cmd/b@v1.2.3":                 "go:example.com/a/cmd/b|1.2.3|place",
+		"google.golang.org/protobuf/cmd/protoc-gen-go":  "go:google.golang.org/protobuf/cmd/protoc-gen-go||place",
+		"google.golang.org/grpc/cmd/x@latest":           "go:google.golang.org/grpc/cmd/x|latest|place",
+		"github:acme/x@v1.0.0":                          "github:acme/x|1.0.0|place",
+		"github:acme/x":                                 "github:acme/x||place",
+		"cargo:protoc-gen-prost@0.5.0":                  "cargo:protoc-gen-prost|0.5.0|place",
+		"oci://example.com/acme/x:v1.0.0":               "oci://example.com/acme/x:v1.0.0||place",
+		"https://example.com/v{version}/x-{os}-{arch}@": "https://example.com/v{version}/x-{os}-{arch}||place",
+	} {
+		name, version, place := splitSpec(spec)
+		got := name + "|" + version + "|name"
+		if place {
+			got = name + "|" + version + "|place"
+		}
+		if got != want {
+			t.Errorf("%s is %s, want %s", spec, got, want)
+		}
+	}
+}
+
+// TestAddKnownPlace: a place that the catalogue knows is the plugin of that name.
+// Nobody is asked who is not asked for that name as well.
+func TestAddKnownPlace(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.manifest("")
+	for _, tt := range []struct {
+		place string
+		says  []string
+	}{
+		{"npm:ts-proto", []string{"npm:ts-proto is known as ts-proto", "offline"}},
+		{"npm:ts-proto@2.7.2", []string{"npm:ts-proto is known as ts-proto", "offline"}},
+		{"@bufbuild/protoc-gen-es", []string{"is known as protoc-gen-es"}},
+		{"npm:@protobuf-ts/plugin", []string{"is known as protobuf-ts"}},
+		{"pip:mypy-protobuf", []string{"is known as mypy-protobuf"}},
+		{"pip:Mypy_Protobuf", []string{"has several plugins: mypy-protobuf, protoc-gen-mypy_grpc", "lockgen add mypy-protobuf"}},
+		{"cargo:protoc-gen-prost", []string{"is known as protoc-gen-prost"}},
+		{"go:google.golang.org/protobuf/cmd/protoc-gen-go", []string{"is known as protoc-gen-go"}},
+		{"google.golang.org/grpc/cmd/protoc-gen-go-grpc", []string{"is known as protoc-gen-go-grpc"}},
+		{"go:github.com/grpc-ecosystem/grpc-gateway/v2", []string{"has several plugins: protoc-gen-grpc-gateway, protoc-gen-openapiv2"}},
+		{"go:github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2", []string{"is known as protoc-gen-openapiv2"}},
+		{"github:bufbuild/buf", []string{"is known as buf"}},
+		{"github:Grpc/grpc-web", []string{"is known as protoc-gen-grpc-web"}},
+		{"npm:grpc-tools", []string{"cannot be locked", "use ts-proto"}},
+		{"cargo:prost-build@0.13.0", []string{"cannot be locked: it is a library", "use protoc-gen-prost"}},
+		{"nmp:ts-proto", []string{"unknown kind", "did you mean npm:?"}},
+		{"npm:", []string{"npm:"}},
+		{"npm:acme-plugin", []string{"offline, and nothing is known of npm:acme-plugin"}},
+	} {
+		status, stdout, talk := p.run("add", tt.place, "--offline")
+		for _, part := range tt.says {
+			if status == 0 || !strings.Contains(stdout+talk, part) {
+				t.Errorf("%s: status %d, %q is not in\n%s", tt.place, status, part, talk)
+			}
+		}
+		if n := p.server.Count(""); n > 0 {
+			t.Errorf("%s: %d requests", tt.place, n)
+		}
+	}
+}
+
+// entryLine is the line of plugins.toml that begins with a name.
+func (p *place) entryLine(name string) string {
+	for line := range strings.Lines(p.read("plugins.toml")) {
+		if strings.HasPrefix(line, name+" = ") {
+			return strings.TrimSuffix(line, "\n")
+		}
+	}
+	return ""
+}
+
+// discovered adds a place and demands the entry that comes of it.
+func (p *place) discovered(place, name, entry string, more ...string) {
+	p.t.Helper()
+	_, talk := p.ok(append([]string{"add", place, "--no-smoke"}, more...)...)
+	if got := p.entryLine(name); got != entry {
+		p.t.Errorf("%s: the entry is\n%s\nwant\n%s\n%s", place, got, entry, talk)
+	}
+	p.ok("check")
+	p.ok("add", place, "--no-smoke") // again: what is there
+	if n := strings.Count(p.read("plugins.toml"), "\n"+name); n != 1 {
+		p.t.Errorf("%d entries", n)
+	}
+}
+
+// TestAddPlaceNPM: a package that nobody has described becomes an entry.
+func TestAddPlaceNPM(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	p := newBase(t)
+	bins := func(name, version string, bin any, files ...string) {
+		f := map[string]string{}
+		for _, file := range files {
+			f[file] = "#!/usr/bin/env node\n"
+		}
+		p.server.Package(fake.Package{Name: name, Version: version, Manifest: map[string]any{"bin": bin}, Files: f})
+	}
+	bins("@acme/plugins", "1.0.0", map[string]any{"protoc-gen-old": "protoc-gen-old"}, "protoc-gen-old")
+	bins("@acme/plugins", "1.1.0", map[string]any{"protoc-gen-acme": "protoc-gen-acme", "acme-tool": "acme-tool"}, "protoc-gen-acme", "acme-tool")
+	bins("protoc-gen-one", "1.0.0", "protoc-gen-one", "protoc-gen-one")
+	bins("two", "1.0.0", map[string]any{"protoc-gen-a": "protoc-gen-a", "protoc-gen-b": "protoc-gen-b"}, "protoc-gen-a", "protoc-gen-b")
+	bins("none", "1.0.0", map[string]any{"acme-cli": "acme-cli"}, "acme-cli")
+	bins("my-ts", "1.0.0", map[string]any{"protoc-gen-ts": "protoc-gen-ts"}, "protoc-gen-ts")
+	p.server.Package(fake.Package{Name: "library", Version: "1.0.0", Files: map[string]string{"index.js": "1\n"}})
+
+	p.fails(fault.Usage, []string{"npm:two has several plugins: protoc-gen-a, protoc-gen-b", "lockgen add npm:two --binary protoc-gen-a"}, "add", "npm:two")
+	p.fails(fault.Usage, []string{"npm:none has no executable protoc-gen-…; it has acme-cli", "--binary acme-cli"}, "add", "npm:none")
+	p.fails(fault.Usage, []string{"npm:library has no executable: it is a library"}, "add", "npm:library")
+	p.fails(fault.Usage, []string{`npm:two has no executable "protoc-gen-c"; it has protoc-gen-a, protoc-gen-b`}, "add", "npm:two", "--binary", "protoc-gen-c")
+	p.fails(fault.Upstream, []string{"no-such-package"}, "add", "npm:no-such-package")
+	p.fails(fault.Upstream, []string{"npm:@acme/plugins has no version 1.0.9: the newest is 1.1.0, the nearest 1.0.0", "run: lockgen add npm:@acme/plugins@1.0.0"}, "add", "@acme/plugins@1.0.9")
+
+	p.discovered("@acme/plugins", "protoc-gen-acme", `protoc-gen-acme = { version = "1.1.0", source = "npm:@acme/plugins", binary = "protoc-gen-acme" }`)
+	p.discovered("npm:protoc-gen-one@^1", "protoc-gen-one", `protoc-gen-one = { version = "^1", source = "npm:protoc-gen-one", binary = "protoc-gen-one" }`)
+	p.discovered("npm:two", "protoc-gen-b", `protoc-gen-b = { version = "1.0.0", source = "npm:two", binary = "protoc-gen-b" }`, "--binary", "protoc-gen-b")
+	p.discovered("npm:my-ts", "my-ts", `my-ts = { version = "1.0.0", source = "npm:my-ts", binary = "protoc-gen-ts" }`)
+}
+
+// TestAddPlacePip: console scripts, and programs in the folder of scripts.
+func TestAddPlacePip(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	p.manifest("")
+	p.server.Wheel(fake.Wheel{Name: "acme-proto", Version: "1.2.0", Files: map[string]string{
+		"acme/__init__.py": "def main(): pass\n", "acme_proto-1.2.0.dist-info/entry_points.txt": "[console_scripts]\nprotoc-gen-acme = acme:main\nacme-tool = acme:main\n",
+	}})
+	for tag, files := range map[string]map[string]string{
+		"py2.py3-none-manylinux2014_aarch64": {"acme_bin-3.0.0.data/scripts/protoc-gen-bin": linuxARM},
+		"py2.py3-none-win_amd64":             {"acme_bin-3.0.0.data/scripts/protoc-gen-bin.exe": winX64},
+	} {
+		p.server.Wheel(fake.Wheel{Name: "acme-bin", Version: "3.0.0", Tag: tag, Files: files, Exec: []string{"acme_bin-3.0.0.data/scripts/protoc-gen-bin"}})
+	}
+	p.discovered("pip:acme-proto", "protoc-gen-acme", `protoc-gen-acme = { version = "1.2.0", source = "pip:acme-proto", binary = "protoc-gen-acme" }`)
+	p.discovered("pip:acme-bin", "protoc-gen-bin", `protoc-gen-bin = { version = "3.0.0", source = "pip:acme-bin", binary = "acme_bin-{version}.data/scripts/protoc-gen-bin" }`)
+	p.fails(fault.Upstream, []string{"no-such-project"}, "add", "pip:no-such-project")
+}
+
+// TestAddPlaceCargo: the executables of a crate.
+func TestAddPlaceCargo(t *testing.T) {
+	needCargo(t)
+	p := newPlace(t)
+	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Files: map[string]string{"src/main.rs": mainFile}})
+	p.server.Crate(fake.Crate{Name: "acme", Version: "2.0.0", Files: map[string]string{"src/lib.rs": "\n", "src/bin/protoc-gen-two.rs": mainFile, "src/bin/other.rs": mainFile}})
+	p.cargoManifest("[plugins]\n")
+	p.discovered("cargo:protoc-gen-acme", "protoc-gen-acme", `protoc-gen-acme = { version = "1.0.0", source = "cargo:protoc-gen-acme", binary = "protoc-gen-acme" }`)
+	p.discovered("cargo:acme", "protoc-gen-two", `protoc-gen-two = { version = "2.0.0", source = "cargo:acme", binary = "protoc-gen-two" }`)
+}
+
+// TestAddPlaceGo: a main package, wherever its module begins, and the only one of a
+// module.
+func TestAddPlaceGo(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.goManifest("go = \"" + version + "\"\n")
+	p.fails(fault.Usage, []string{`go:example.com/Plug has no executable "nothing"; it has broken, posix, protoc-gen-plug`}, "add", "go:example.com/Plug", "--binary", "nothing")
+	p.discovered("go:example.com/Plug/cmd/protoc-gen-plug", "protoc-gen-plug", `protoc-gen-plug = { version = "1.0.0", source = "go:example.com/Plug", package = "cmd/protoc-gen-plug", binary = "protoc-gen-plug" }`)
+	p.fails(fault.Upstream, []string{"example.com/nothing"}, "add", "go:example.com/nothing")
+}
