@@ -14,8 +14,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// Columns is how wide help is at most.
-const Columns = 80
+// columns is how wide help is at most.
+const columns = 80
 
 // help prints the help of the program, of a verb, or a topic.
 func (p *Program[T]) help(u *ui.UI, t *T, name string) error {
@@ -187,7 +187,7 @@ func flagTable(f *pflag.FlagSet) string {
 			line = ""
 		}
 		for _, word := range strings.Fields(text) {
-			if n := len([]rune(line)); n > column && n+1+len([]rune(word)) > Columns {
+			if n := len([]rune(line)); n > column && n+1+len([]rune(word)) > columns {
 				b.WriteString(line + "\n")
 				line = ""
 			}
@@ -270,7 +270,7 @@ func (p *Program[T]) Check(t *T) error {
 	arity := map[string]string{}
 	wide := func(what, text string) {
 		for line := range strings.Lines(text) {
-			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > Columns {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > columns {
 				bad("%s: a line of %d columns: %s", what, n, line)
 			}
 		}

@@ -421,7 +421,7 @@ func Unpacking(key string, f lock.File) archive.Options {
 	}
 	o := archive.Options{Format: "zip", StripPrefix: f.Name + "@v" + f.Version}
 	if f.Name == lock.GoToolchain {
-		o.Exec = ToolchainExec
+		o.Exec = toolchainExec
 	}
 	return o
 }

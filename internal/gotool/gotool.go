@@ -43,9 +43,9 @@ func Locked(tree, platform string) *Client {
 	return &Client{filepath.Join(tree, "bin", name)}
 }
 
-// ToolchainExec reports whether a file of golang.org/toolchain is executable,
+// toolchainExec reports whether a file of golang.org/toolchain is executable,
 // whose zips do not say: the rule of cmd/go, see package store.
-func ToolchainExec(path string) bool {
+func toolchainExec(path string) bool {
 	if strings.HasPrefix(path, "bin/") || strings.HasPrefix(path, "pkg/tool/") {
 		return true
 	}

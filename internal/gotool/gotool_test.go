@@ -103,7 +103,7 @@ func TestToolchainExec(t *testing.T) {
 		"bin/go": true, "bin/gofmt.exe": true, "pkg/tool/linux_amd64/compile": true, "lib/wasm/go_js_wasm_exec": true,
 		"lib/wasm/wasm_exec.js": false, "src/make.bash": false, "binary": false, "src/bin/go": false, "misc/go_android_exec": false,
 	} {
-		if got := ToolchainExec(path); got != want {
+		if got := toolchainExec(path); got != want {
 			t.Errorf("%s: %v", path, got)
 		}
 	}

@@ -14,11 +14,11 @@ import (
 // (docs.github.com/en/rest/releases/assets).
 var gitHubFiles = []string{"objects.githubusercontent.com", "release-assets.githubusercontent.com"}
 
-// AllowsURL reports whether what is at an address may be locked: its host is
+// allowsURL reports whether what is at an address may be locked: its host is
 // allowed, or it is a file of a release of a repository of GitHub, or what
 // GitHub says of one, and an entry github:OWNER/REPO or github:OWNER/* is that
 // repository's.
-func (p *Policy) AllowsURL(u *url.URL) bool {
+func (p *Policy) allowsURL(u *url.URL) bool {
 	if p.AllowsHost(u) {
 		return true
 	}
@@ -59,13 +59,13 @@ func gitHubRepository(u *url.URL) (owner, repo string, ok bool) {
 	return strings.ToLower(parts[0]), strings.ToLower(parts[1]), true
 }
 
-// CheckURL refuses an address that allow does not name, by an error of class
+// checkURL refuses an address that allow does not name, by an error of class
 // [fault.Policy] whose hint is the entry.
-func (p *Policy) CheckURL(u *url.URL) error {
-	if p.AllowsURL(u) {
+func (p *Policy) checkURL(u *url.URL) error {
+	if p.allowsURL(u) {
 		return nil
 	}
-	entry := HostEntry(u)
+	entry := hostEntry(u)
 	hint := fmt.Sprintf("%q", entry)
 	if owner, repo, ok := gitHubRepository(u); ok {
 		hint = fmt.Sprintf("%q, or %q for all of this owner", github+owner+"/"+repo, github+owner+"/*")
@@ -84,7 +84,7 @@ func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) e
 	implied := map[string]bool{}
 	imply := func(address string) {
 		if a, err := url.Parse(address); err == nil {
-			implied[HostEntry(a)] = true
+			implied[hostEntry(a)] = true
 		}
 	}
 	for _, m := range mirrors {
@@ -105,10 +105,10 @@ func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) e
 		}
 	}
 	return func(u *url.URL) error {
-		if implied[HostEntry(u)] {
+		if implied[hostEntry(u)] {
 			return nil
 		}
-		return p.CheckURL(u)
+		return p.checkURL(u)
 	}
 }
 
@@ -123,7 +123,7 @@ func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
 		if err != nil {
 			return fault.Errorf(fault.Policy, "run: lockgen update", "%s has no address", key)
 		}
-		return p.CheckURL(u)
+		return p.checkURL(u)
 	case !k.Ecosystem:
 		if !p.AllowsPackage(kind, of) {
 			return fault.Errorf(fault.Policy, fmt.Sprintf("%s%q", hint, "oci:"+of), "the repository %s is not in allow of [policy]", of)

@@ -13,7 +13,7 @@ import (
 // A Buckify is the table [buckify]: how lockgen buckify writes BUCK files. It
 // does not change the lock.
 type Buckify struct {
-	Granularity string   // one of [Granularities]
+	Granularity string   // one of granularities
 	Languages   []string // whose libraries are written beside each proto_library, of [Languages]
 	Visibility  []string // of new targets; empty for no such attribute
 	Roots       []string // folders from which imports are counted, from the root of the cell; nil: found
@@ -26,8 +26,8 @@ type Buckify struct {
 	Attributes map[string]map[string]any
 }
 
-// Granularities are what one proto_library may stand for, the default first.
-var Granularities = []string{"directory", "file"}
+// granularities are what one proto_library may stand for, the default first.
+var granularities = []string{"directory", "file"}
 
 // Languages are the languages that have rules, rules/NAME.bzl, each with the
 // ending of the names of its targets.
@@ -35,7 +35,7 @@ var Languages = map[string]string{"cpp": "cpp", "go": "go", "java": "java", "pyt
 
 // DefaultBuckify is the table of a manifest that has none.
 func DefaultBuckify() Buckify {
-	return Buckify{Granularity: Granularities[0], Visibility: []string{"PUBLIC"}}
+	return Buckify{Granularity: granularities[0], Visibility: []string{"PUBLIC"}}
 }
 
 var buckifyKeys = []string{"attributes", "exclude", "granularity", "languages", "resolve", "roots", "visibility"}
@@ -58,8 +58,8 @@ func (d *decoder) buckify(v any) error {
 		if b.Granularity, err = d.str(at("granularity"), v); err != nil {
 			return err
 		}
-		if !slices.Contains(Granularities, b.Granularity) {
-			return d.errorf(at("granularity"), fault.DidYouMean(b.Granularity, Granularities, "known are "+strings.Join(Granularities, ", ")), "unknown granularity %q", b.Granularity)
+		if !slices.Contains(granularities, b.Granularity) {
+			return d.errorf(at("granularity"), fault.DidYouMean(b.Granularity, granularities, "known are "+strings.Join(granularities, ", ")), "unknown granularity %q", b.Granularity)
 		}
 	}
 	known := slices.Sorted(maps.Keys(Languages))

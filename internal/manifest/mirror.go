@@ -67,9 +67,9 @@ func (m Mirror) Rewrite(address string) (string, bool) {
 	return m.To + rest, true
 }
 
-// Addresses returns where to ask for what is at an address, in order: at the
+// addressesOf returns where to ask for what is at an address, in order: at the
 // mirrors that rewrite it, then at the address itself.
-func Addresses(mirrors []Mirror, address string) []string {
+func addressesOf(mirrors []Mirror, address string) []string {
 	var all []string
 	for _, m := range mirrors {
 		if a, ok := m.Rewrite(address); ok {
@@ -79,8 +79,8 @@ func Addresses(mirrors []Mirror, address string) []string {
 	return append(all, address)
 }
 
-// Rewrite is the first of [Addresses].
-func Rewrite(mirrors []Mirror, address string) string { return Addresses(mirrors, address)[0] }
+// Rewrite is the first of addressesOf.
+func Rewrite(mirrors []Mirror, address string) string { return addressesOf(mirrors, address)[0] }
 
 // A Place is the To of a mirror that holds files by their digest.
 type Place struct {

@@ -29,7 +29,7 @@ func TestAddresses(t *testing.T) {
 		"https://github.com.evil.example/x":  nil,
 		"oci://registry.example.com/a/b:1#f": {"oci://127.0.0.1:5000/cache/a/b:1#f"},
 	} {
-		if got := Addresses(mirrors, address); !slices.Equal(got, append(want, address)) {
+		if got := addressesOf(mirrors, address); !slices.Equal(got, append(want, address)) {
 			t.Errorf("%s became %s, expected %s", address, got, want)
 		}
 	}

@@ -96,9 +96,9 @@ func (p *Policy) AllowsHost(u *url.URL) bool {
 	return err == nil && slices.Contains(p.Allow, "host:"+host)
 }
 
-// HostEntry is what an entry of allow would have to say for the server of a URL,
+// hostEntry is what an entry of allow would have to say for the server of a URL,
 // "host:HOST" or "host:HOST:PORT".
-func HostEntry(u *url.URL) string {
+func hostEntry(u *url.URL) string {
 	host, err := hostPort(u)
 	if err != nil {
 		return "host:?"

@@ -168,7 +168,7 @@ func TestAllow(t *testing.T) {
 				var got bool
 				if strings.Contains(name, "://") {
 					u, err := url.Parse(name)
-					got = err == nil && p.AllowsURL(u)
+					got = err == nil && p.allowsURL(u)
 				} else {
 					kind, name, _ := strings.Cut(name, ":")
 					got = p.AllowsPackage(kind, name)

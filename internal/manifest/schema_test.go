@@ -51,7 +51,7 @@ func TestManifestSchemaKeys(t *testing.T) {
 		{"trust", words(of(policy, "properties", "min-trust")), lock.Trusts},
 		{"buckify", keys(of(doc, "properties", "buckify")), buckifyKeys},
 		{"languages", words(of(doc, "properties", "buckify", "properties", "languages", "items")), slices.Collect(maps.Keys(Languages))},
-		{"granularity", words(of(doc, "properties", "buckify", "properties", "granularity")), Granularities},
+		{"granularity", words(of(doc, "properties", "buckify", "properties", "granularity")), granularities},
 		{"tool", keys(of(doc, "properties", "tool")), []string{Tool}},
 		{"tool." + Tool, keys(of(doc, "properties", "tool", "properties", Tool)["oneOf"].([]any)[1]), toolKeys},
 		{"node-manager", words(of(doc, "properties", "node-manager")), NodeManagers},

@@ -19,9 +19,9 @@ import (
 
 // The artifact types of what is pushed, and the media types of its layers.
 const (
-	PluginType = "application/vnd.buck2-protobuf.plugin.v1"
-	TreeType   = "application/vnd.buck2-protobuf.tree.v1"
-	BundleType = "application/vnd.buck2-protobuf.bundle.v1"
+	pluginType = "application/vnd.buck2-protobuf.plugin.v1"
+	treeType   = "application/vnd.buck2-protobuf.tree.v1"
+	bundleType = "application/vnd.buck2-protobuf.bundle.v1"
 
 	fileLayer = "application/octet-stream"
 	treeLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -34,16 +34,16 @@ const (
 	annotationPlugins = "com.github.birbparty.buck2-protobuf.plugins" // of a bundle: NAME@VERSION, separated by spaces
 )
 
-// PluginTag is the tag of a plugin version: NAME-VERSION, every character that
+// pluginTag is the tag of a plugin version: NAME-VERSION, every character that
 // no tag may have replaced by "_", at most 128 of them.
-func PluginTag(name, version string) string { return tag(name + "-" + version) }
+func pluginTag(name, version string) string { return tag(name + "-" + version) }
 
-// BundleTag is the tag of a bundle.
-func BundleTag(name string) string { return tag("bundle-" + name) }
+// bundleTag is the tag of a bundle.
+func bundleTag(name string) string { return tag("bundle-" + name) }
 
-// TreeTag is the tag of the ready folder of an entry on a platform that has a
+// treeTag is the tag of the ready folder of an entry on a platform that has a
 // cell of its own, see the package comment.
-func TreeTag(e *lock.Entry, served string) string {
+func treeTag(e *lock.Entry, served string) string {
 	return "tree-" + e.Locked.Platforms[served].Tree + "." + MadeOf(e, served)[:16]
 }
 
@@ -69,9 +69,9 @@ func MadeOf(e *lock.Entry, served string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// ErrNoTree is matched by the error of [Tiers.Tree] when no mirror may have
+// errNoTree is matched by the error of [Tiers.Tree] when no mirror may have
 // ready folders of that plugin.
-var ErrNoTree = errors.New("no mirror of plugins.toml has ready folders of it")
+var errNoTree = errors.New("no mirror of plugins.toml has ready folders of it")
 
 // Tree brings the ready folder of an entry, on a platform that has a cell of its
 // own, into an empty folder. The caller compares it with the lock.
@@ -88,7 +88,7 @@ func (t *Tiers) Tree(ctx context.Context, s *store.Store, e *lock.Entry, served,
 		}
 	}
 	if len(a.all) == 0 {
-		return ErrNoTree
+		return errNoTree
 	}
 	return a.failed()
 }
@@ -98,7 +98,7 @@ func (t *Tiers) tree(ctx context.Context, s *store.Store, m manifest.Mirror, e *
 	if err != nil {
 		return err
 	}
-	n, err := place.Resolve(ctx, TreeTag(e, served))
+	n, err := place.Resolve(ctx, treeTag(e, served))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.Errorf(fault.Upstream, "on a machine that can build it, run: lockgen mirror --trees --to "+m.To,
 			"no ready folder of %s for %s: %w", e, served, fs.ErrNotExist)
@@ -137,7 +137,7 @@ func (t *Tiers) tree(ctx context.Context, s *store.Store, m manifest.Mirror, e *
 
 // treeOf is the layer of the manifest of a ready folder.
 func treeOf(place oci.Place, n *oci.Node) (oci.Descriptor, error) {
-	if n.ArtifactType != TreeType || len(n.Layers) != 1 {
+	if n.ArtifactType != treeType || len(n.Layers) != 1 {
 		return oci.Descriptor{}, fault.Errorf(fault.Integrity, "ask who runs the mirror", "%s@sha256:%s is no ready folder: it is a %q of %d layers", place, n.SHA256, n.ArtifactType, len(n.Layers))
 	}
 	return n.Layers[0], nil
@@ -149,13 +149,13 @@ func (t *Tiers) Bundle(ctx context.Context, to, name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := place.Resolve(ctx, BundleTag(name))
+	n, err := place.Resolve(ctx, bundleTag(name))
 	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", name, err)
 	}
 	plugins := strings.Fields(n.Annotations[annotationPlugins])
-	if n.ArtifactType != BundleType || len(plugins) == 0 {
-		return nil, fault.Errorf(fault.Integrity, "ask who runs it", "%s: tag %s is no bundle but a %q", place, BundleTag(name), n.ArtifactType)
+	if n.ArtifactType != bundleType || len(plugins) == 0 {
+		return nil, fault.Errorf(fault.Integrity, "ask who runs it", "%s: tag %s is no bundle but a %q", place, bundleTag(name), n.ArtifactType)
 	}
 	return plugins, nil
 }

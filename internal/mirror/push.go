@@ -73,11 +73,11 @@ func (p *Pusher) Plugin(ctx context.Context, e *lock.Entry, platforms []string) 
 		return nil
 	}
 	note := map[string]string{annotationPlugin: e.Name + "@" + e.Version}
-	d, body, err := oci.Manifest(PluginType, note, layers)
+	d, body, err := oci.Manifest(pluginType, note, layers)
 	if err != nil {
 		return err
 	}
-	return p.tag(ctx, PluginTag(e.Name, e.Version), PluginType, note, d, body, layers)
+	return p.tag(ctx, pluginTag(e.Name, e.Version), pluginType, note, d, body, layers)
 }
 
 // files pushes files and returns their layers, sorted by key.
@@ -282,7 +282,7 @@ func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[str
 		return fault.Errorf(fault.Policy, "mirror to another repository, or delete the tag if nobody needs it",
 			"%s: tag %s names something that lockgen mirror did not push (%q, sha256:%s); it is not overwritten", p.Place, tag, other.ArtifactType, other.SHA256)
 	}
-	if other.Annotations[annotationPlugin] == note[annotationPlugin] && artifactType == PluginType {
+	if other.Annotations[annotationPlugin] == note[annotationPlugin] && artifactType == pluginType {
 		for _, l := range other.Layers {
 			for _, mine := range parts {
 				if l.Title == mine.Title && l.SHA256 != mine.SHA256 {
@@ -303,7 +303,7 @@ func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[str
 // Folder pushes the ready folder of an entry on a platform that has a cell of
 // its own, and returns its layer.
 func (p *Pusher) Folder(ctx context.Context, e *lock.Entry, platform string) (oci.Descriptor, error) {
-	name := TreeTag(e, platform)
+	name := treeTag(e, platform)
 	fail := func(err error) (oci.Descriptor, error) {
 		return oci.Descriptor{}, fmt.Errorf("the ready folder of %s for %s: %w", e, platform, err)
 	}
@@ -334,9 +334,9 @@ func (p *Pusher) Folder(ctx context.Context, e *lock.Entry, platform string) (oc
 	if err != nil {
 		return fail(err)
 	}
-	d, body, err := oci.Manifest(TreeType, map[string]string{annotationTree: e.Locked.Platforms[platform].Tree}, []oci.Descriptor{layer})
+	d, body, err := oci.Manifest(treeType, map[string]string{annotationTree: e.Locked.Platforms[platform].Tree}, []oci.Descriptor{layer})
 	if err == nil {
-		err = p.tag(ctx, name, TreeType, nil, d, body, []oci.Descriptor{layer})
+		err = p.tag(ctx, name, treeType, nil, d, body, []oci.Descriptor{layer})
 	}
 	if err != nil {
 		return fail(err)
@@ -410,7 +410,7 @@ func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.E
 			continue
 		}
 		layers = append(layers, folders[platform]...)
-		d, body, err := oci.Manifest(BundleType, note, layers)
+		d, body, err := oci.Manifest(bundleType, note, layers)
 		if err != nil {
 			return err
 		}
@@ -430,11 +430,11 @@ func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.E
 	if len(children) == 0 {
 		return fault.Errorf(fault.Usage, "add the platform to platforms", "bundle %s: no platform has all its plugins", name)
 	}
-	d, body, err := oci.Index(BundleType, note, children)
+	d, body, err := oci.Index(bundleType, note, children)
 	if err != nil {
 		return err
 	}
-	if err := p.tag(ctx, BundleTag(name), BundleType, note, d, body, nil); err != nil {
+	if err := p.tag(ctx, bundleTag(name), bundleType, note, d, body, nil); err != nil {
 		return fmt.Errorf("bundle %s: %w", name, err)
 	}
 	return nil

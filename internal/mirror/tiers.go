@@ -8,7 +8,7 @@
 //   - For each plugin version there is an image manifest of artifactType
 //     [PluginType] whose layers are those files, with their keys in the lock as
 //     titles (org.opencontainers.image.title), so that a registry's garbage
-//     collection keeps them. Its tag is NAME-VERSION, see [PluginTag]. A reader
+//     collection keeps them. Its tag is NAME-VERSION, see pluginTag. A reader
 //     who finds it takes no other bytes for a file than it says.
 //   - A ready folder is one gzip-compressed tar, the only layer of a manifest of
 //     artifactType [TreeType] with the tag "tree-<tree>.<made of>": the digest
@@ -158,13 +158,13 @@ func listed(ctx context.Context, place oci.Place, f lock.File) error {
 
 // contradicts is the error where a place says that a file of a plugin is another.
 func (t *Tiers) contradicts(ctx context.Context, place oci.Place, e *lock.Entry, key string) error {
-	tag := PluginTag(e.Name, e.Version)
+	tag := pluginTag(e.Name, e.Version)
 	n, err := t.manifests.Do(place.String()+" "+tag, func() (*oci.Node, error) {
 		n, err := place.Resolve(ctx, tag)
 		if fault.Of(err) == fault.Upstream && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 			return nil, err // it cannot be reached
 		}
-		if err != nil || n.ArtifactType != PluginType || n.Annotations[annotationPlugin] != e.Name+"@"+e.Version {
+		if err != nil || n.ArtifactType != pluginType || n.Annotations[annotationPlugin] != e.Name+"@"+e.Version {
 			return &oci.Node{}, nil
 		}
 		return n, nil

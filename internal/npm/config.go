@@ -39,7 +39,7 @@ type Config struct {
 // whatever its version; where there is none, there are no files of the last two
 // kinds, and the npm that other gives is asked for the default registry.
 func ReadConfig(ctx context.Context, dir string, other func(context.Context) (*Client, error)) (*Config, error) {
-	n, err := FindUser(ctx)
+	n, err := findUser(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func TestNPMConfigSources(t *testing.T) {
 			want := "https://" + tt.want + ".example.com/"
 			got, err := readNPMConfig(t, dir).Registry(t.Context(), tt.scope)
 			if name == "nothing" || tt.want == "" {
-				if n, e := FindUser(t.Context()); e == nil && n != nil {
+				if n, e := findUser(t.Context()); e == nil && n != nil {
 					if err != nil || !strings.HasPrefix(got, "https://") {
 						t.Errorf("npm's own: %s, %v", got, err)
 					}

@@ -50,20 +50,20 @@ const noNPM = "install Node.js with npm 11.10 or later, or lock a node, which br
 // what is needed; a missing one is an [fs.ErrNotExist].
 func Find(ctx context.Context) (n *Client, err error) {
 	defer proc.AboutManagers(&err)
-	if n, err = FindUser(ctx); err != nil {
+	if n, err = findUser(ctx); err != nil {
 		return nil, err
 	}
 	return n, n.Check()
 }
 
-// FindUser is FindNPM for an npm of any version: its configuration counts where
+// findUser is FindNPM for an npm of any version: its configuration counts where
 // another one runs.
 //
 // Npm itself is not asked what it is, for it would read the user's
 // configuration and run what that names. What is on PATH is npm-cli.js, or leads
 // to it; where it is the shim of a version manager, the npm that counts is the
 // one beside the node that the manager runs.
-func FindUser(ctx context.Context) (n *Client, err error) {
+func findUser(ctx context.Context) (n *Client, err error) {
 	defer proc.AboutManagers(&err)
 	found, err := exec.LookPath("npm")
 	if err == nil {

@@ -170,6 +170,7 @@ func after(t *Tail) string {
 // Tail keeps the last bytes.
 type Tail struct{ child.Tail }
 
+// TailOf keeps the last bytes of data, at most limit.
 func TailOf(data []byte, limit int) *Tail {
 	t := &Tail{child.Tail{Limit: limit}}
 	_, _ = t.Write(data)

@@ -78,9 +78,9 @@ func (s *Store) mustBeOurs() error {
 		"%s is not a cache of buck2-protobuf: it has no %s and holds %q; nothing in it was touched", s.dir, tagName, foreign)
 }
 
-// Grace is the time for which whatever was used is never cleared away: who was
+// grace is the time for which whatever was used is never cleared away: who was
 // told a path has that long to use it.
-const Grace = time.Hour
+const grace = time.Hour
 
 // Cleared is what [Store.Clear] removed, or would remove.
 type Cleared struct {
@@ -107,7 +107,7 @@ type Cleared struct {
 // a folder that is no cache of ours, or [fault.Machine].
 func (s *Store) Clear(ctx context.Context, unused time.Duration, dry bool) (Cleared, error) {
 	c := clearing{s: s, before: time.Now().Add(-unused), dry: dry}
-	if unused < Grace {
+	if unused < grace {
 		return c.Cleared, fault.Errorf(fault.Usage, fmt.Sprintf("to have nothing left, remove the folder %s while nothing runs", s.dir),
 			"what was used within the last hour is never removed")
 	}

@@ -272,20 +272,20 @@ func TestClearRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	_, err = s.Clear(t.Context(), Grace, false)
+	_, err = s.Clear(t.Context(), grace, false)
 	check("clear", err)
 	_, err = s.Verify(t.Context(), true, noise, noise)
 	check("verify", err)
 	// Even one that is used as a cache by mistake keeps what was there.
 	mustBlob(t, s, "x")
-	_, err = next(t, s).Clear(t.Context(), Grace, false)
+	_, err = next(t, s).Clear(t.Context(), grace, false)
 	check("clear of a used one", err)
 	if left := leftovers(t, s); len(left) != 1 || left[0] != "old" {
 		t.Errorf("tmp holds %v", left)
 	}
 
 	s = testStore(t)
-	if c, err := s.Clear(t.Context(), Grace, false); err != nil || c != (Cleared{}) {
+	if c, err := s.Clear(t.Context(), grace, false); err != nil || c != (Cleared{}) {
 		t.Errorf("no cache: %+v, %v", c, err)
 	}
 	if _, err := os.Lstat(s.Dir()); !errors.Is(err, fs.ErrNotExist) {
@@ -306,7 +306,7 @@ func TestClearRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	age(t, s, 2*time.Hour)
-	if c, err := s.Clear(t.Context(), Grace, false); err != nil || c.Blobs != 1 {
+	if c, err := s.Clear(t.Context(), grace, false); err != nil || c.Blobs != 1 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if _, err := os.Lstat(s.path("note")); err != nil {
@@ -317,7 +317,7 @@ func TestClearRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Clear(t.Context(), Grace, false); fault.Of(err) != fault.Usage {
+		if _, err := s.Clear(t.Context(), grace, false); fault.Of(err) != fault.Usage {
 			t.Errorf("a file: %v", err)
 		}
 	}
@@ -377,7 +377,7 @@ func TestClearInUse(t *testing.T) {
 	}
 	age(t, s, 48*time.Hour)
 	for _, dry := range []bool{true, false} {
-		c, err := next(t, s).Clear(t.Context(), Grace, dry)
+		c, err := next(t, s).Clear(t.Context(), grace, dry)
 		if err != nil || c.Trees != 1 || c.KeptTrees != 1 || c.InUse != 1 {
 			t.Errorf("dry %v: %+v, %v", dry, c, err)
 		}
@@ -386,13 +386,13 @@ func TestClearInUse(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v: %s", err, said.String())
 	}
-	if c, err := next(t, s).Clear(t.Context(), Grace, false); err != nil || c.Trees != 1 || c.KeptTrees != 0 || c.InUse != 0 {
+	if c, err := next(t, s).Clear(t.Context(), grace, false); err != nil || c.Trees != 1 || c.KeptTrees != 0 || c.InUse != 0 {
 		t.Errorf("afterwards: %+v, %v", c, err)
 	}
 	// Nor does a blob go that is just being written.
 	d := digestOf("content")
 	if err := s.AddBlob(t.Context(), d, func(ctx context.Context, in *Ingest) error {
-		if c, err := next(t, s).Clear(ctx, Grace, false); err != nil || c.Blobs != 0 {
+		if c, err := next(t, s).Clear(ctx, grace, false); err != nil || c.Blobs != 0 {
 			t.Errorf("%+v, %v", c, err)
 		}
 		return give("content")(ctx, in)
@@ -437,7 +437,7 @@ func TestClearRace(t *testing.T) {
 		default:
 		}
 		age(t, s, 48*time.Hour)
-		c, err := next(t, s).Clear(t.Context(), Grace, false)
+		c, err := next(t, s).Clear(t.Context(), grace, false)
 		if err != nil {
 			t.Error(err)
 		}
@@ -457,7 +457,7 @@ func childClear() error {
 		return err
 	}
 	fmt.Println("ready")
-	_, err = s.Clear(context.Background(), Grace, false)
+	_, err = s.Clear(context.Background(), grace, false)
 	return err
 }
 
@@ -504,7 +504,7 @@ func TestClearKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := next(t, s).Clear(t.Context(), Grace, false); err != nil {
+	if _, err := next(t, s).Clear(t.Context(), grace, false); err != nil {
 		t.Error(err)
 	}
 	if left := leftovers(t, s); len(left) > 0 {
