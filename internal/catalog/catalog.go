@@ -25,16 +25,16 @@ var text string
 
 // A Recipe tells how to lock one known plugin.
 type Recipe struct {
-	About   string
-	Runtime string   // the plugin that runs this one, or ""
-	Smoke   []string // arguments with which a program that is no plugin proves that it runs, nil for a plugin
-	Fits    []Fit
-	Agrees  string                 // cargo: the crate with which the generated code is compiled, "" for none
-	Rule    string                 // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
-	Attr    string                 // the attribute of that rule that asks for it, "" where nothing has to
-	Makes   []string               // NAME of each --NAME_out that a protoc has without a plugin
-	BSR     map[string]string      // OWNER/NAME of Buf's remote plugins that are this one, with the option that each adds
-	Sources []manifest.Alternative // at least one, in the order in which they are tried
+	About   string                 `toml:"about"`
+	Runtime string                 `toml:"runtime"` // the plugin that runs this one, or ""
+	Smoke   []string               `toml:"smoke"`   // arguments with which a program that is no plugin proves that it runs, nil for a plugin
+	Fits    []Fit                  `toml:"fits"`
+	Agrees  string                 `toml:"agrees"` // cargo: the crate with which the generated code is compiled, "" for none
+	Rule    string                 `toml:"rule"`   // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
+	Attr    string                 `toml:"attr"`   // the attribute of that rule that asks for it, "" where nothing has to
+	Makes   []string               `toml:"makes"`  // NAME of each --NAME_out that a protoc has without a plugin
+	BSR     map[string]string      `toml:"bsr"`    // OWNER/NAME of Buf's remote plugins that are this one, with the option that each adds
+	Sources []manifest.Alternative `toml:"-"`      // at least one, in the order in which they are tried
 }
 
 // A Fit is what one plugin needs of another one, where a lock has both.
@@ -69,16 +69,7 @@ var Builtin = sync.OnceValue(func() *Catalog {
 
 // entry is a recipe as catalog.toml has it.
 type entry struct {
-	About   string   `toml:"about"`
-	Runtime string   `toml:"runtime"`
-	Smoke   []string `toml:"smoke"`
-	Fits    []Fit    `toml:"fits"`
-	Agrees  string   `toml:"agrees"`
-	Rule    string   `toml:"rule"`
-	Attr    string   `toml:"attr"`
-	Makes   []string `toml:"makes"`
-
-	BSR     map[string]string `toml:"bsr"`
+	Recipe
 	Sources []struct {
 		From string `toml:"from"`
 		manifest.Spec
@@ -126,7 +117,7 @@ func parse(text string) (*Catalog, error) {
 
 // recipe checks an entry beside all of them.
 func (e entry) recipe(all map[string]entry) (Recipe, error) {
-	r := Recipe{About: e.About, Runtime: e.Runtime, Smoke: e.Smoke, Fits: e.Fits, Agrees: e.Agrees, Rule: e.Rule, Attr: e.Attr, Makes: e.Makes, BSR: e.BSR}
+	r := e.Recipe
 	if r.About == "" || len(e.Sources) == 0 {
 		return r, errors.New("about and sources are needed")
 	}
@@ -149,7 +140,7 @@ func (e entry) recipe(all map[string]entry) (Recipe, error) {
 	for _, s := range e.Sources {
 		from, err := manifest.ParseSource(s.From)
 		if err == nil {
-			err = checkSpec(from, s.Spec)
+			err = s.Spec.Check(from)
 		}
 		if err != nil {
 			return r, err
@@ -157,31 +148,6 @@ func (e entry) recipe(all map[string]entry) (Recipe, error) {
 		r.Sources = append(r.Sources, manifest.Alternative{Source: from, Spec: s.Spec})
 	}
 	return r, nil
-}
-
-// checkSpec checks what a recipe says of one source.
-func checkSpec(from manifest.Source, s manifest.Spec) error {
-	if (s.Until == "") != (s.Reason == "") {
-		return errors.New("until and reason need each other")
-	}
-	if s.Binary == "" {
-		return errors.New("binary is missing")
-	}
-	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
-		return errors.New("package is for go sources")
-	}
-	if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
-		return fmt.Errorf("entry %q, generator %q: not of source pip, or no entry", s.Entry, s.Generator)
-	}
-	if s.Scheme != "" && (from.Kind != lock.NPM || strings.Count(s.Scheme, "{version}") != 1 || manifest.CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
-		return fmt.Errorf("version %q is no version with {version} in it, or the source is not of npm", s.Scheme)
-	}
-	for platform := range s.Assets {
-		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
-			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)
-		}
-	}
-	return s.Naming.Check(from, s.Binary)
 }
 
 // refuse takes in a name, or a source, that cannot be locked.

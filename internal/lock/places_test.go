@@ -5,7 +5,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"path"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -13,7 +16,7 @@ import (
 // What a new source kind may touch. Lower the numbers when there are fewer
 // places; where one has to grow, a table of kinds is probably the better place.
 const (
-	mostBranches = 74 // places that tell one kind from the others
+	mostBranches = 72 // places that tell one kind from the others
 	mostFiles    = 21 // files that have such places
 )
 
@@ -21,34 +24,96 @@ const (
 // is a case of a switch, or a key of a map.
 func TestPlaces(t *testing.T) {
 	t.Parallel()
-	byFile, branches, files := map[string]int{}, 0, 0
+	byFile, branches := map[string]int{}, 0
+	for name, file := range sources(t) {
+		if n := branchesOf(file); n > 0 {
+			byFile[name] = n
+			branches += n
+		}
+	}
+	if branches < 10 {
+		t.Fatalf("found %d branches only", branches)
+	}
+	t.Logf("%d branches in %d files: %v", branches, len(byFile), byFile)
+	if branches > mostBranches || len(byFile) > mostFiles {
+		t.Errorf("source kinds are told apart in %d places of %d files, more than %d of %d: %v", branches, len(byFile), mostBranches, mostFiles, byFile)
+	}
+}
+
+// TestPlacesOfKey counts the files that name a key of plugins.toml: those that carry
+// it from the manifest into the lock, and those in which it has an effect besides. A
+// new key should be carried by six at most.
+func TestPlacesOfKey(t *testing.T) {
+	t.Parallel()
+	carry := []string{"internal/manifest", "internal/catalog", "lockgen/plan", "internal/lock"}
+	for _, tt := range []struct {
+		key, field      string
+		carried, others int // files at most
+	}{
+		{"generator", "Generator", 6, 2},        // of the manifest, the catalogue and the lock
+		{"checksums", "Checksums", 3, 1},        // of the manifest and the catalogue
+		{"build-scripts", "BuildScripts", 7, 5}, // of [policy], which lockgen add edits, and of the lock
+	} {
+		var carried, others []string
+		for name, file := range sources(t) {
+			if !names(file, tt.key, tt.field) || strings.HasPrefix(name, "internal/fake/") {
+				continue
+			}
+			if slices.Contains(carry, path.Dir(name)) {
+				carried = append(carried, name)
+			} else {
+				others = append(others, name)
+			}
+		}
+		slices.Sort(carried)
+		slices.Sort(others)
+		t.Logf("%s: carried by %v, used by %v", tt.key, carried, others)
+		if len(carried) == 0 || len(carried) > tt.carried || len(others) > tt.others {
+			t.Errorf("%s is carried by %d files and used by %d, more than %d and %d: %v, %v", tt.key, len(carried), len(others), tt.carried, tt.others, carried, others)
+		}
+	}
+}
+
+// names reports whether a file has a key as a string, or its field.
+func names(file *ast.File, key, field string) (yes bool) {
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.SelectorExpr:
+			yes = yes || node.Sel.Name == field
+		case *ast.KeyValueExpr:
+			if of, ok := node.Key.(*ast.Ident); ok && of.Name == field {
+				yes = true
+			}
+		case *ast.BasicLit:
+			yes = yes || node.Value == strconv.Quote(key)
+		case *ast.Field:
+			yes = yes || node.Tag != nil && strings.Contains(node.Tag.Value, `toml:"`+key+`"`)
+		}
+		return true
+	})
+	return yes
+}
+
+// sources are the files of the programs that are no tests, by their paths.
+func sources(t *testing.T) map[string]*ast.File {
+	files := map[string]*ast.File{}
 	for _, dir := range []string{"internal", "fetch", "lockgen"} {
 		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(name string, d fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 				return err
 			}
 			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-			if err != nil {
-				return err
-			}
-			files++
-			if n := branchesOf(file); n > 0 {
-				byFile[strings.TrimPrefix(filepath.ToSlash(name), "../../")] = n
-				branches += n
-			}
-			return nil
+			files[strings.TrimPrefix(filepath.ToSlash(name), "../../")] = file
+			return err
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if files < 150 || branches < 10 {
-		t.Fatalf("found %d branches in %d files only", branches, files)
+	if len(files) < 150 {
+		t.Fatalf("found %d files only", len(files))
 	}
-	t.Logf("%d branches in %d files: %v", branches, len(byFile), byFile)
-	if branches > mostBranches || len(byFile) > mostFiles {
-		t.Errorf("source kinds are told apart in %d places of %d files, more than %d of %d: %v", branches, len(byFile), mostBranches, mostFiles, byFile)
-	}
+	return files
 }
 
 // branchesOf counts where the constants of [lock] that name a kind decide something.

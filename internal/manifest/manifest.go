@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -97,6 +98,31 @@ type Spec struct {
 	Assets    map[string]string `toml:"assets"`    // github: the asset of a platform that Naming does not name
 	Scheme    string            `toml:"version"`   // what the source calls a {version} of the plugin, "" for the same
 	Naming                      // how the publisher names the files
+}
+
+// Check checks what a recipe of the catalogue says of one source.
+func (s Spec) Check(from Source) error {
+	if (s.Until == "") != (s.Reason == "") {
+		return errors.New("until and reason need each other")
+	}
+	if s.Binary == "" {
+		return errors.New("binary is missing")
+	}
+	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
+		return errors.New("package is for go sources")
+	}
+	if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
+		return fmt.Errorf("entry %q, generator %q: not of source pip, or no entry", s.Entry, s.Generator)
+	}
+	if s.Scheme != "" && (from.Kind != lock.NPM || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
+		return fmt.Errorf("version %q is no version with {version} in it, or the source is not of npm", s.Scheme)
+	}
+	for platform := range s.Assets {
+		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
+			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)
+		}
+	}
+	return s.Naming.Check(from, s.Binary)
 }
 
 // An Override replaces parts of an entry for one platform.
