@@ -220,7 +220,6 @@ func pipStand() *stand {
 		},
 		withdraws: "yanked",
 		missing:   fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
-		cannot: map[string]string{"document redirected in clear": "pip" + ownDocuments},
 		says: map[string][]string{
 			"document 404": {"the index has no such package"}, "document HTML": {"HTML of a proxy or login page"},
 		},

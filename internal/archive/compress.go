@@ -48,13 +48,19 @@ var forms = map[string]form{
 	"bz2":     {false, (*unpacker).bzip2, "bzip2"},
 }
 
+// A closer is a decompressor that holds more than memory, which is found by its
+// method: which ones there are is said below.
+type closer interface{ Close() }
+
+var _ closer = (*zstd.Decoder)(nil)
+
 // compressedAs reads a file of a form.
 func (u *unpacker) compressedAs(f form, section *io.SectionReader) error {
 	r, err := f.open(u, section)
 	if err != nil {
 		return err
 	}
-	if c, ok := r.(interface{ Close() }); ok {
+	if c, ok := r.(closer); ok {
 		defer c.Close()
 	}
 	out := &meter{u, r}

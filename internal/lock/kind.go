@@ -268,7 +268,11 @@ func (k *Kind) Spelled(s string) string {
 	if k.spelled == nil {
 		return s
 	}
-	return k.spelled(s)
+	name, version, versioned := strings.Cut(s, "@")
+	if s = k.spelled(name); versioned {
+		s += "@" + version
+	}
+	return s
 }
 
 // coordinate names a package of an ecosystem for mirrors.
