@@ -73,11 +73,11 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 		return fault.About(fault.AboutBuckFiles, err)
 	}
 	if !p.ui.JSON {
-		for _, w := range r.Warnings[:min(len(r.Warnings), manyWarnings)] {
+		for _, w := range r.Warnings {
 			p.ui.Warn("%s", w)
 		}
-		if more := len(r.Warnings) - manyWarnings; more > 0 {
-			p.ui.Warn("and %d more; --json has them all", more)
+		if n := len(r.Unpackaged); n > 0 {
+			p.ui.Warn("%s without a package, whose names may be those of others: %s", count(n, ".proto file"), fault.List(r.Unpackaged))
 		}
 		for _, root := range r.Roots {
 			p.ui.Detail("imports are counted from %s as well: %s", root.Folder, root.Why)
@@ -93,7 +93,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	}
 	result := map[string]any{
 		"cell": o.Root, "files": r.Files, "targets": r.Targets, "changes": fileChanges(writes),
-		"roots": orNone(r.Roots), "warnings": orNone(r.Warnings), "beyond": r.Beyond,
+		"roots": orNone(r.Roots), "warnings": orNone(r.Warnings), "unpackaged": orNone(r.Unpackaged), "beyond": r.Beyond,
 	}
 	if p.check {
 		return p.buckifyCheck(writes, result)
@@ -119,9 +119,6 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	}
 	return nil
 }
-
-// manyWarnings is how many a run without --json shows.
-const manyWarnings = 8
 
 // orNone is a list that JSON shows as [] where there is none.
 func orNone[T any](list []T) []T {

@@ -101,8 +101,8 @@ func googleapis(p *protoTree, folders, files int) (gotFiles, gotFolders, bytes i
 	return gotFiles, gotFolders, bytes
 }
 
-// Every one of 50,000 files has a target of its own, in a folder of its own with
-// that of ten others.
+// Every one of 50,000 files has a target of its own, ten in a folder, and then all
+// in one.
 func TestBuckifyMany(t *testing.T) {
 	testenv.OnlyFull(t, "it writes 50,000 files; TestBuckifyScale writes fewer")
 	p := newProtoTree(t, map[string]string{"plugins.toml": "platforms = [\"linux-x86_64\"]\n[plugins]\nprotoc = \"30.2\"\n[buckify]\ngranularity = \"file\"\n"})
@@ -121,4 +121,15 @@ func TestBuckifyMany(t *testing.T) {
 	t.Logf("nothing changed in %v", time.Since(start).Round(time.Millisecond))
 	p.write("a0/f0.proto", "syntax = \"proto3\";\npackage a;\nimport \"a4999/f49999.proto\";\n")
 	p.says(fault.Usage, []string{"files import each other", "a0/f0.proto:3 imports a4999/f49999.proto"}, ".")
+
+	p = newProtoTree(t, map[string]string{"plugins.toml": "platforms = [\"linux-x86_64\"]\n[plugins]\nprotoc = \"30.2\"\n[buckify]\ngranularity = \"file\"\nlanguages = [\"go\"]\nattributes = { go = { runtime = [] } }\n"})
+	for i := range 50000 {
+		p.write(fmt.Sprintf("a/f%d.proto", i), fmt.Sprintf("syntax = \"proto3\";\npackage a;\nimport \"a/f%d.proto\";\n", i+1))
+	}
+	p.write("a/f50000.proto", "syntax = \"proto3\";\npackage a;\n")
+	for _, want := range []string{"wrote 1 BUCK file: 50001 proto_library targets", "nothing changed"} {
+		start = time.Now()
+		p.says(0, []string{want}, ".")
+		t.Logf("in one folder: %s in %v", want, time.Since(start).Round(time.Millisecond))
+	}
 }

@@ -158,6 +158,7 @@ func TestBuckifyJSON(t *testing.T) {
 	t.Parallel()
 	p := newProtoTree(t, twoFiles)
 	p.write("b/b.proto", "syntax = \"proto3\";\n")
+	p.says(0, []string{"warning: 1 .proto file without a package, whose names may be those of others: b/b.proto:1"}, ".", "--dry-run")
 	var result struct {
 		Cell           string
 		Files, Targets int
@@ -166,11 +167,12 @@ func TestBuckifyJSON(t *testing.T) {
 			New  bool
 			Diff string
 		}
-		Roots    []any
-		Warnings []string
-		Written  *bool
-		OK       *bool
-		Error    struct {
+		Roots      []any
+		Warnings   []string
+		Unpackaged []string
+		Written    *bool
+		OK         *bool
+		Error      struct {
 			Class string
 			Exit  int
 			Hint  string
@@ -190,7 +192,7 @@ func TestBuckifyJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &result); err != nil || stderr != "" {
 			t.Fatalf("%v: %v\n%s%s", tt.args, err, stdout, stderr)
 		}
-		if result.Files != 2 || result.Targets != 2 || result.Cell != p.dir || result.Roots == nil || len(result.Warnings) != 1 || !strings.HasPrefix(result.Warnings[0], "b/b.proto:1: ") {
+		if result.Files != 2 || result.Targets != 2 || result.Cell != p.dir || result.Roots == nil || result.Warnings == nil || !slices.Equal(result.Unpackaged, []string{"b/b.proto:1"}) {
 			t.Errorf("%v: %s", tt.args, stdout)
 		}
 		check := slices.Contains(tt.args, "--check")

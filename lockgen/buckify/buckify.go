@@ -58,8 +58,10 @@ type Result struct {
 	Targets  int      // proto_library targets that have them
 	Roots    []Root   // sorted by folder, without the cell's own
 	Warnings []string // FILE:LINE: …
-	Edits    []Edit   // sorted by path, without what does not change
-	Beyond   int      // how many BUCK files outside of Within would change
+	// Unpackaged are the .proto files without a package, as FILE:LINE.
+	Unpackaged []string
+	Edits      []Edit // sorted by path, without what does not change
+	Beyond     int    // how many BUCK files outside of Within would change
 }
 
 // A Root is a folder from which imports are counted, besides the root of the

@@ -82,6 +82,9 @@ func testCase(t *testing.T, a *txtar.Archive) {
 		for _, w := range r.Warnings {
 			got["want-warnings"] += w + "\n"
 		}
+		for _, place := range r.Unpackaged {
+			got["want-unpackaged"] += place + "\n"
+		}
 		for _, root := range r.Roots {
 			got["want-roots"] += root.Folder + ": " + root.Why + "\n"
 		}

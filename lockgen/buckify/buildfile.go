@@ -26,8 +26,10 @@ func libraryOf(language string) string { return language + "_" + protoLibrary }
 type buildFile struct {
 	path  string
 	file  *build.File
-	bound map[string]string // names that are loaded or defined, to what they are called where they come from
-	rules []*rule           // calls of the top level, in order
+	bound map[string]string  // names that are loaded or defined, to what they are called where they come from
+	rules []*rule            // calls of the top level, in order
+	names map[string]*rule   // the first of each name
+	made  map[string][]*rule // rules that generate code, by the normal label of their proto
 }
 
 // A rule is a call of the top level of a BUCK file.
@@ -56,7 +58,7 @@ func parseBuild(where string, data []byte) (*buildFile, *problem) {
 		first.Before = append(file.Before, first.Before...)
 		file.Before = nil
 	}
-	b := &buildFile{path: where, file: file, bound: map[string]string{}}
+	b := &buildFile{path: where, file: file, bound: map[string]string{}, names: map[string]*rule{}}
 	for _, stmt := range file.Stmt {
 		switch s := stmt.(type) {
 		case *build.LoadStmt:
@@ -86,6 +88,9 @@ func parseBuild(where string, data []byte) (*buildFile, *problem) {
 		r := &rule{Rule: build.NewRule(call), kind: b.origin(id.Name), keep: keeps(call) || keeps(call.X), line: start.Line}
 		r.name = r.ExplicitName()
 		b.rules = append(b.rules, r)
+		if r.name != "" && b.names[r.name] == nil {
+			b.names[r.name] = r
+		}
 		if r.kind == protoLibrary && r.name == "" {
 			return nil, &problem{class: fault.Usage, where: b.at(r), message: "a proto_library whose name is no string in quotes", hint: unread(where)}
 		}
@@ -139,12 +144,7 @@ func (b *buildFile) named(name string) *rule {
 	if b == nil {
 		return nil
 	}
-	for _, r := range b.rules {
-		if r.name == name {
-			return r
-		}
-	}
-	return nil
+	return b.names[name]
 }
 
 // keeps reports whether an expression is marked with "# keep", or "# keep:" and

@@ -397,17 +397,23 @@ func mergeList(list *build.ListExpr, want []string, stays func(string) bool, nor
 	return true
 }
 
-// madeOf are the rules of a BUCK file that generate code from a target,
-// of one kind or, for "", of all.
+// madeOf are the rules of a BUCK file that generate code from a target, of one
+// kind or, for "", of all.
 func (r *run) madeOf(b *buildFile, t *target, kind string) (rules []*rule) {
 	if b == nil {
 		return nil
 	}
-	for _, l := range b.rules {
-		if kind == "" && !languageRule.MatchString(l.kind) || kind != "" && l.kind != kind {
-			continue
+	if b.made == nil {
+		b.made = map[string][]*rule{}
+		for _, l := range b.rules {
+			if proto := l.AttrString("proto"); proto != "" && languageRule.MatchString(l.kind) {
+				label := r.normalLabel(t.folder, proto)
+				b.made[label] = append(b.made[label], l)
+			}
 		}
-		if proto := l.AttrString("proto"); proto != "" && r.normalLabel(t.folder, proto) == t.label(nil) {
+	}
+	for _, l := range b.made[t.label(nil)] {
+		if kind == "" || l.kind == kind {
 			rules = append(rules, l)
 		}
 	}
@@ -725,15 +731,14 @@ func (e *editor) apply() ([]byte, error) {
 			text = ""
 		}
 	}
-	for _, rule := range e.fresh {
-		switch {
-		case text == "":
-		case !strings.HasSuffix(text, "\n"):
-			text += "\n\n"
-		case !strings.HasSuffix(text, "\n\n"):
+	if len(e.fresh) > 0 {
+		if text != "" && !strings.HasSuffix(text, "\n") {
 			text += "\n"
 		}
-		text += rule
+		if text != "" && !strings.HasSuffix(text, "\n\n") {
+			text += "\n"
+		}
+		text += strings.Join(e.fresh, "\n")
 	}
 	if bytes.Contains(data, []byte("\r\n")) {
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")

@@ -3,6 +3,7 @@ package buckify
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -252,6 +253,7 @@ func (r *run) resolve(context.Context) error {
 		}
 		return "", false
 	}
+	missed, order := map[string][]place{}, []string{} // by import path
 	for _, t := range r.targets {
 		t.labels = map[string]bool{}
 		for _, f := range t.files {
@@ -280,14 +282,20 @@ func (r *run) resolve(context.Context) error {
 							continue
 						}
 					}
-					r.missing(f, i)
+					if missed[i.path] == nil {
+						order = append(order, i.path)
+					}
+					missed[i.path] = append(missed[i.path], place{f, i})
 				}
 			}
 		}
 	}
+	for _, importPath := range order {
+		r.missing(missed[importPath])
+	}
 	for _, f := range r.files {
 		if f.pkg == "" {
-			r.warn("%s: it has no package, so its names may be those of other files", f.at(1))
+			r.result.Unpackaged = append(r.result.Unpackaged, f.at(1))
 		}
 	}
 	return nil
@@ -323,23 +331,35 @@ func (r *run) pick(f *file, i importing) (to *file, bad bool) {
 	return nil, false
 }
 
+// A place is an import in its file.
+type place struct {
+	file *file
+	importing
+}
+
 // missing tells of an import that nothing serves, with what is near.
-func (r *run) missing(f *file, i importing) {
+func (r *run) missing(places []place) {
+	first := places[0]
+	others := ""
+	if n := len(places) - 1; n > 0 {
+		others = fmt.Sprintf(" (%d more do)", n)
+	}
+	const resolve = "say which target has it: resolve = { %q = \"//PACKAGE:NAME\" } in [buckify]"
 	if len(r.problems.list) > shown { // nobody sees more
-		r.problems.add(f.at(i.line), "", "imports %q", i.path)
+		r.problems.add(first.file.at(first.line), "", "imports %q%s", first.path, others)
 		return
 	}
 	var near []string
 	for _, other := range r.files {
-		if path.Base(other.importPath) == path.Base(i.path) || path.Dir(other.importPath) == path.Dir(i.path) {
+		if path.Base(other.importPath) == path.Base(first.path) || path.Dir(other.importPath) == path.Dir(first.path) {
 			near = append(near, other.importPath)
 		}
-		if path.Base(other.path) == path.Base(i.path) && (strings.HasSuffix(other.path, "/"+i.path) || strings.HasSuffix("/"+i.path, "/"+other.path) || other.path == i.path) {
-			r.problems.add(f.at(i.line), "import it by its own import path, or say the folders from which imports are counted: roots in [buckify]",
-				"imports %q, and the import path of %s is %q", i.path, other.path, other.importPath)
+		if strings.HasSuffix(other.path, "/"+first.path) || strings.HasSuffix("/"+first.path, "/"+other.path) || other.path == first.path {
+			r.problems.add(first.file.at(first.line), "import it by its own import path; or say the folders from which imports are counted: roots in [buckify]; or "+fmt.Sprintf(resolve, first.path),
+				"imports %q%s, and the import path of %s is %q", first.path, others, other.path, other.importPath)
 			return
 		}
 	}
-	hint := "add the file, or say which target has it: resolve = { \"" + i.path + "\" = \"//PACKAGE:NAME\" } in [buckify]"
-	r.problems.add(f.at(i.line), fault.DidYouMean(i.path, near, hint), "imports %q, which is no file of the cell and no well-known type, and which no package has", i.path)
+	r.problems.add(first.file.at(first.line), fault.DidYouMean(first.path, near, "add the file, or "+fmt.Sprintf(resolve, first.path)),
+		"imports %q%s, which is no file of the cell and no well-known type, and which no package has", first.path, others)
 }

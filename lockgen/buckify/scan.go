@@ -43,7 +43,7 @@ const chunk = 64 << 10
 // scan reads the imports, the package and the Go package of a .proto file. It
 // reads as protoc's tokenizer does and parses only what stands at the top level;
 // blocks are skipped up to their brace. What it refuses protoc refuses as well,
-// but for bytes in comments that are not UTF-8. Buf is memory for it, of at
+// but for bytes in comments and strings that are not UTF-8. Buf is memory for it, of at
 // least a few bytes. The file is read in pieces of that size.
 //
 // The format is https://protobuf.dev/reference/protobuf/edition-2023-spec/ and

@@ -21,12 +21,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// maxBuild and maxProto bound what is read of one file, in bytes. A compiled
-// .proto file of more than the second is refused by protoc.
-const (
-	maxBuild = 8 << 20
-	maxProto = 64 << 20
-)
+// maxFile bounds what is read of one file, in bytes.
+const maxFile = 64 << 20
 
 // A tree is what there is in a cell.
 type tree struct {
@@ -266,10 +262,10 @@ func (r *run) scanFile(f *file, buf []byte) *problem {
 		return unreadable(f.path, err)
 	}
 	defer in.Close()
-	limit := &io.LimitedReader{R: in, N: maxProto + 1}
+	limit := &io.LimitedReader{R: in, N: maxFile + 1}
 	f.source, err = scan(limit, buf)
 	if limit.N <= 0 {
-		return &problem{class: fault.Usage, where: f.path, message: "it has more than 64 MiB, which protoc does not take", hint: "divide it, or leave it alone: exclude in [buckify]"}
+		return &problem{class: fault.Usage, where: f.path, message: "it has more than 64 MiB", hint: "divide it, or leave it alone: exclude in [buckify]"}
 	}
 	var bad *syntaxError
 	if errors.As(err, &bad) {
@@ -304,12 +300,12 @@ func (r *run) readBuild(f *folder) *problem {
 		return unreadable(where, err)
 	}
 	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, maxBuild+1))
+	data, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	if err != nil {
 		return unreadable(where, err)
 	}
-	if len(data) > maxBuild {
-		return &problem{class: fault.Usage, where: where, message: "it has more than 8 MiB", hint: "leave its folder alone: exclude in [buckify]"}
+	if len(data) > maxFile {
+		return &problem{class: fault.Usage, where: where, message: "it has more than 64 MiB", hint: "leave its folder alone: exclude in [buckify]"}
 	}
 	if len(f.files) == 0 && !bytes.Contains(data, []byte("proto_library")) {
 		return nil
