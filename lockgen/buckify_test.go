@@ -267,6 +267,7 @@ func TestBuckifyRefuses(t *testing.T) {
 		{name: "capitals", files: map[string]string{"B/x.proto": "package b;"}, class: fault.Usage, words: []string{"but for capitals", "rename one"}},
 		{name: "latin-1", files: map[string]string{"b/b.proto": "package b;\n// caf\xe9"}, class: fault.Usage, words: []string{"b/b.proto:2:7: is not UTF-8: byte 0xe9", "save it as UTF-8"}},
 		{name: "UTF-16", files: map[string]string{"b/b.proto": "\xff\xfep\x00"}, class: fault.Usage, words: []string{"b/b.proto:1:1: is UTF-16", "save it as UTF-8"}},
+		{name: "no .proto file", files: map[string]string{"b/b.proto": "a: 1"}, class: fault.Usage, words: []string{"b/b.proto:1:1: expected a statement such as message or import, got \"a\"", "exclude = [\"b/b.proto\"] in [buckify]"}},
 		{name: "BOM", files: map[string]string{"b/b.proto": "\xef\xbb\xbfpackage b;"}, class: 0},
 		{name: "20 MB", files: map[string]string{"b/b.proto": "package b;\n" + strings.Repeat("message M { string s = 1; /* { */ }\n", 20<<20/36)}, class: 0},
 		{name: "folder called .proto", files: map[string]string{"x.proto/y.proto": "package y;"}, class: 0},

@@ -198,3 +198,55 @@ func contents(t *testing.T, root string) map[string]string {
 	}
 	return all
 }
+
+// Line ends, what stands in front of them and a missing last one.
+func TestLineEnds(t *testing.T) {
+	t.Parallel()
+	const before = "# Mine.\r\nproto_library(\r\n    name = \"a_proto\",\r\n    srcs = [\"gone.proto\"],\r\n)\r\n\r\nx = 1   \r\n"
+	for _, tt := range []struct{ name, before, after string }{
+		{"windows", "load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_library\")\r\n\r\n" + before,
+			"load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_library\")\r\n\r\n" + strings.Replace(before, "gone", "a", 1)},
+		{"windows, a new target", "x = 1\r\n",
+			"load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_library\")\r\n\r\nx = 1\r\n\r\nproto_library(\r\n    name = \"a_proto\",\r\n    srcs = [\"a.proto\"],\r\n    visibility = [\"PUBLIC\"],\r\n)\r\n"},
+		{"no last line feed", "x = 1",
+			"load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_library\")\n\nx = 1\n\nproto_library(\n    name = \"a_proto\",\n    srcs = [\"a.proto\"],\n    visibility = [\"PUBLIC\"],\n)\n"},
+		{"empty", "", "load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_library\")\n\nproto_library(\n    name = \"a_proto\",\n    srcs = [\"a.proto\"],\n    visibility = [\"PUBLIC\"],\n)\n"},
+		{"a comment alone", "# x\n", "# x\nload(\"@buck2-protobuf//rules:proto.bzl\", \"proto_library\")\n\nproto_library(\n    name = \"a_proto\",\n    srcs = [\"a.proto\"],\n    visibility = [\"PUBLIC\"],\n)\n"},
+		{"a loaded rule, one line", "load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_codegen\", \"proto_sync_test\")  # x\nproto_codegen(name = \"x\", plugin = \"y\", srcs = [\"x.txt\"])",
+			"load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_codegen\", \"proto_library\", \"proto_sync_test\")  # x\nproto_codegen(name = \"x\", plugin = \"y\", srcs = [\"x.txt\"])\n\nproto_library(\n    name = \"a_proto\",\n    srcs = [\"a.proto\"],\n    visibility = [\"PUBLIC\"],\n)\n"},
+	} {
+		o := options(t, "")
+		write(t, o.Root, "a/a.proto", "syntax = \"proto3\";\npackage a;\n")
+		write(t, o.Root, "a/BUCK", tt.before)
+		r, err := Run(t.Context(), o)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if len(r.Edits) != 1 || string(r.Edits[0].After) != tt.after {
+			t.Errorf("%s: %q, want %q", tt.name, r.Edits, tt.after)
+			continue
+		}
+		apply(t, o.Root, r.Edits)
+		if again, err := Run(t.Context(), o); err != nil || len(again.Edits) > 0 {
+			t.Errorf("%s: a second run: %v, %q", tt.name, err, again.Edits)
+		}
+	}
+}
+
+func TestMatches(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"a", "a", true}, {"a", "a/b", true}, {"a", "ab", false}, {"a/", "a/b", true}, {"./a", "a/b", true}, {"b", "a/b", false},
+		{"*.proto", "a.proto", true}, {"*.proto", "a/a.proto", false}, {"**/*.proto", "a.proto", true}, {"**/*.proto", "a/b/c.proto", true},
+		{"**/testdata", "a/testdata/x", true}, {"**/testdata", "testdata", true}, {"a/**", "a/b/c", true}, {"a/**/c", "a/c", true},
+		{"a/**/c", "a/b/b/c", true}, {"a/**/c", "a/b/d", false}, {"a?", "ab", true}, {"a?", "a", false}, {"[", "[", false}, {"**", "x/y", true},
+	} {
+		if got := matches(tt.pattern, tt.name); got != tt.want {
+			t.Errorf("%q of %q: %v, want %v", tt.pattern, tt.name, got, tt.want)
+		}
+	}
+}

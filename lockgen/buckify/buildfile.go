@@ -218,6 +218,9 @@ func (r *run) claim(context.Context) error {
 					t.partial = t.partial || r.exists(p.in(name))
 					continue
 				}
+				if slices.Contains(t.files, f) {
+					continue
+				}
 				t.files = append(t.files, f)
 				if f.target != nil {
 					r.warn("%s: %s has %s as %s has, which is the one that counts", p.parsed.at(old), old.name, f.path, f.target.label(nil))
@@ -254,6 +257,9 @@ func (r *run) claim(context.Context) error {
 					"//%s:%s has other files of this folder, which a BUCK file here would take from it", by.folder.path, by.name)
 			}
 			continue
+		}
+		if byName[p] == nil {
+			byName[p] = map[string]*target{}
 		}
 		r.divide(p, free, byName[p])
 	}
@@ -325,19 +331,14 @@ func (r *run) give(p *folder, base string, files []*file, named map[string]*targ
 		}
 		t = &target{folder: p, name: name}
 		r.targets = append(r.targets, t)
-		if named != nil {
-			named[name] = t
-		}
+		named[name] = t
 	}
-	if clash := t.whole || r.Granularity == "file" && len(t.files) > 0; clash {
-		where := files[0].path
-		hint := "rename the target, or add the file to its srcs by hand"
-		if t.old != nil {
-			where = p.parsed.at(t.old)
-		} else {
-			hint = "rename one of the two, or leave one of them alone: exclude in [buckify]"
-		}
-		r.problems.add(where, hint, "the proto_library %s has other files than %s, for which the name is meant", name, files[0].path)
+	switch first := files[0].path; {
+	case r.Granularity == "file" && t.old == nil && len(t.files) > 0:
+		r.problems.add(first, "rename one of the two, or leave one of them alone: exclude in [buckify]", "its target would be called %s, as that of %s", name, t.files[0].path)
+		return
+	case t.whole, r.Granularity == "file" && len(t.files) > 0:
+		r.problems.add(p.parsed.at(t.old), "rename the target, or add the file to its srcs by hand", "the proto_library %s has other files than %s, for which the name is meant", name, first)
 		return
 	}
 	t.files = append(t.files, files...)
