@@ -13,9 +13,11 @@ import (
 	"strings"
 	"sync"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
@@ -26,6 +28,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -107,7 +110,7 @@ lockgen doctor --manager cargo --min-version 1.70.0`,
 	},
 }
 
-// runDoctor changes nothing and makes no connection.
+// runDoctor changes nothing.
 func runDoctor(ctx context.Context, p *program, _ []string) error {
 	if p.manager != "" {
 		return p.oneManager(ctx)
@@ -145,7 +148,7 @@ func runDoctor(ctx context.Context, p *program, _ []string) error {
 		return err
 	}
 	lookAtPython(ctx, d.Tools, l, host, p.env("BUCK2_PROTOBUF_PYTHON"))
-	d.Registries = lookAtRegistries(ctx, l, m, dir)
+	d.Registries = p.lookAtRegistries(ctx, l, m, dir)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -426,7 +429,7 @@ func (p *program) lookAtProxies() []finding {
 			findings = append(findings, finding{isGood, key, value, "", ""})
 		}
 	}
-	for key, reader := range map[string]string{"SSL_CERT_FILE": "lockgen, fetch and go", "NODE_EXTRA_CA_CERTS": "npm", "PIP_CERT": "pip"} {
+	for key, reader := range map[string]string{"SSL_CERT_FILE": "lockgen, fetch and go", "NODE_EXTRA_CA_CERTS": "npm", "PIP_CERT": "pip", "CARGO_HTTP_CAINFO": "cargo"} {
 		value := p.env(key)
 		if value == "" {
 			continue
@@ -446,7 +449,7 @@ func (p *program) lookAtProxies() []finding {
 
 // lookAtRegistries asks the clients of the sources that the lock has, or of all
 // where there is no lock, which registry they are configured with.
-func lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, dir string) []finding {
+func (p *program) lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, dir string) []finding {
 	used := map[string]bool{}
 	var scopes []string
 	for _, versions := range l.Plugins {
@@ -460,51 +463,74 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, d
 		}
 	}
 	slices.Sort(scopes)
+	base := remote.Options{Offline: p.offline, Timeouts: remote.Timeouts{Connect: askTime, TLS: askTime, Header: askTime}}
 	ask := []struct {
 		kind, manifest string
-		ask            func() (map[string]string, error)
+		// ask returns the registries by scope, "" for those of all, and the client
+		// that reaches them as the package manager does.
+		ask func(manifest string) (map[string]string, *remote.Client, error)
 	}{
-		{lock.NPM, m.Registries.NPM, func() (map[string]string, error) {
+		{lock.NPM, m.Registries.NPM, func(manifest string) (map[string]string, *remote.Client, error) {
 			config, err := npm.ReadConfig(ctx, dir, npm.Find)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			return config.Registries(ctx, scopes...)
+			o, err := config.Options(base)
+			if err != nil || manifest != "" {
+				return nil, remote.New(o), err
+			}
+			urls, err := config.Registries(ctx, scopes...)
+			return urls, remote.New(o), err
 		}},
-		{lock.Pip, m.Registries.Pip, func() (map[string]string, error) {
+		{lock.Pip, m.Registries.Pip, func(manifest string) (map[string]string, *remote.Client, error) {
 			pip, err := pip.Find(ctx)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			config, err := pip.Config(ctx, dir, "")
+			config, err := pip.Config(ctx, dir, manifest)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			return map[string]string{"": config.Index}, nil
+			client, err := config.Client(base)
+			return map[string]string{"": config.Index}, client, err
 		}},
-		{lock.Go, m.Registries.Go, func() (map[string]string, error) {
+		{lock.Go, m.Registries.Go, func(manifest string) (map[string]string, *remote.Client, error) {
+			base := base
+			base.Authority = fault.Authority("go")
+			if manifest != "" {
+				return nil, remote.New(base), nil
+			}
 			tool, err := gotool.Find(ctx)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			c, err := tool.Config(ctx, "")
-			return map[string]string{"": c.Proxy}, err
+			return map[string]string{"": c.Proxy}, remote.New(base), err
 		}},
-		{lock.Cargo, m.Registries.Cargo, func() (map[string]string, error) { return nil, nil }},
+		{lock.Cargo, m.Registries.Cargo, func(manifest string) (map[string]string, *remote.Client, error) {
+			index, way, err := cargo.Way(dir, manifest)
+			if err != nil {
+				return nil, nil, err
+			}
+			client, err := remote.New(base).By(way)
+			if index == "" || err != nil {
+				return nil, nil, err
+			}
+			return map[string]string{"": index}, client, nil
+		}},
 	}
 	found := make([][]finding, len(ask))
 	var all sync.WaitGroup
 	for i, a := range ask {
-		if len(used) > 0 && !used[a.kind] {
-			continue
-		}
-		if a.manifest != "" {
-			found[i] = []finding{{isGood, a.kind, redact.URL(a.manifest), "[registries] of plugins.toml", ""}}
+		if len(used) > 0 && !used[a.kind] && a.manifest == "" {
 			continue
 		}
 		all.Go(func() {
-			urls, err := a.ask()
-			if err != nil {
+			urls, client, err := a.ask(a.manifest)
+			why := ""
+			if a.manifest != "" {
+				urls, why = map[string]string{"": a.manifest}, "[registries] of plugins.toml"
+			} else if err != nil {
 				found[i] = []finding{{isNote, a.kind, "not known", err.Error(), fault.Hint(err)}}
 				return
 			}
@@ -512,12 +538,34 @@ func lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, d
 				if scope != "" && urls[scope] == urls[""] {
 					continue
 				}
-				found[i] = append(found[i], finding{isGood, strings.TrimSpace(a.kind + " " + scope), redact.List(urls[scope]), "", ""})
+				f := finding{isGood, strings.TrimSpace(a.kind + " " + scope), redact.List(urls[scope]), why, ""}
+				if err == nil && client != nil {
+					f.believed(ctx, client, urls[scope], a.manifest != "" || used[a.kind])
+				}
+				found[i] = append(found[i], f)
 			}
 		})
 	}
 	all.Wait()
 	return slices.Concat(append([][]finding{{}}, found...)...)
+}
+
+// askTime is what each phase of asking a server for its certificate may take.
+const askTime = 2 * time.Second
+
+// believed asks the servers of a list of URLs, as Go has it, for their
+// certificates. One that is not believed, as where a proxy opens TLS, is bad where
+// it is needed.
+func (f *finding) believed(ctx context.Context, client *remote.Client, urls string, needed bool) {
+	for _, u := range strings.FieldsFunc(urls, func(r rune) bool { return r == ',' || r == '|' }) {
+		if err := client.Distrust(ctx, strings.TrimPrefix(u, "sparse+")); err != nil {
+			f.State, f.Why, f.Hint = isNote, err.Error(), fault.Hint(err)
+			if needed {
+				f.State = isBad
+			}
+			return
+		}
+	}
 }
 
 // report prints the diagnosis. Anything bad ends with class Machine.

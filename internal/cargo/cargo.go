@@ -478,9 +478,7 @@ func (x *Index) Downloads() (*Downloads, error) {
 	if err := json.Unmarshal(data, &config); err != nil || config.DL == "" {
 		return nil, fault.Errorf(fault.Upstream, "check the address of the registry in [registries] cargo of plugins.toml, or ask its operator", "config.json of the index names no download address")
 	}
-	d := &Downloads{Template: config.DL}
-	d.Way.Proxy, _ = x.reach.http["proxy"].(string)
-	d.Way.CAFile, _ = x.reach.http["cainfo"].(string)
+	d := &Downloads{Template: config.DL, Way: x.reach.way()}
 	if config.Auth {
 		if x.reach.token == "" {
 			return nil, x.reach.noToken()

@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
 // Cargo applies the settings of the folder that it runs in, and of all above, to
@@ -117,6 +118,25 @@ func reach(dir, registry string) (*cargoReach, error) {
 		break
 	}
 	return r, nil
+}
+
+// Way is how the user's cargo, run in dir, reaches the registry that it takes
+// crates from, or the given one: the URL of its index, "" for cargo's own
+// default, and by which proxy and authorities. Its errors are those of settings.
+func Way(dir, registry string) (index string, w remote.Way, err error) {
+	r, err := reach(dir, registry)
+	if err != nil {
+		return "", w, err
+	}
+	return strings.TrimPrefix(r.index, "sparse+"), r.way(), nil
+}
+
+// way is the part of the settings that is not in the environment.
+func (r *cargoReach) way() remote.Way {
+	w := remote.Way{Client: "cargo"}
+	w.Proxy, _ = r.http["proxy"].(string)
+	w.CAFile, _ = r.http["cainfo"].(string)
+	return w
 }
 
 // config is the text of the only settings that cargo reads.

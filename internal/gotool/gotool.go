@@ -458,6 +458,8 @@ func (c Config) explain(err error, what, text string) error {
 		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })
 	}
 	switch {
+	case has("tls: failed to verify certificate", "x509: certificate"):
+		return fault.About(fault.AboutProxy, fault.Errorf(fault.Upstream, fault.Authority("go"), "go module %s: %w", what, err))
 	case has("GOVCS disallows using"):
 		return fault.About(fault.AboutSettings, fault.Errorf(fault.Policy,
 			"name a module proxy that has it: [registries] go in plugins.toml, or GOPROXY; GONOPROXY=none keeps Go from passing it by (see GOPRIVATE)",

@@ -224,6 +224,10 @@ func (c *Config) Options(o remote.Options) (remote.Options, error) {
 	if pool != nil {
 		o.RootCAs = pool
 	}
+	o.Authority = fault.Authority("npm")
+	if c.text("cafile") != "" || len(c.texts("ca")) > 0 {
+		o.Authority = "npm is configured to believe the authorities of cafile or ca alone: " + strings.Replace(o.Authority, "export NODE_EXTRA_CA_CERTS=FILE", "add it there: npm config set cafile FILE", 1)
+	}
 	others := o.Credential
 	o.Credential = func(u *url.URL) remote.Credential {
 		if own := c.Credential(u, ""); own.Authorization != "" || others == nil {

@@ -98,5 +98,5 @@ func (c *Config) Client(o remote.Options) (*remote.Client, error) {
 	}
 	// The two variables are those of the library that pip is made with, which its
 	// documentation names too.
-	return remote.New(o).By(remote.Way{Proxy: c.o.Proxy, CAFile: cmp.Or(c.o.Cert, os.Getenv("REQUESTS_CA_BUNDLE"), os.Getenv("CURL_CA_BUNDLE"))})
+	return remote.New(o).By(remote.Way{Client: "pip", Proxy: c.o.Proxy, CAFile: cmp.Or(c.o.Cert, os.Getenv("REQUESTS_CA_BUNDLE"), os.Getenv("CURL_CA_BUNDLE"))})
 }

@@ -139,6 +139,8 @@ func (c Command) fail(format string, args ...any) error {
 		if reason := refusedBySystem(exit.Raw); reason != nil {
 			hint = fault.MachineHint(reason) + otherwise(c)
 			class = fault.Machine
+		} else if how, ok := distrusts(c, exit.Raw+exit.Tail); ok {
+			return fault.About(fault.AboutProxy, fault.Errorf(fault.Upstream, how, "%w", err))
 		}
 	} else if fault.IsMachine(err) {
 		class, hint = fault.Machine, fault.MachineHint(err)+otherwise(c)

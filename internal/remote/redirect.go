@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -125,7 +126,7 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		// send a Referer, and put whole URLs into its errors.
 		resp, err := c.transport(certificate, public).RoundTrip(req)
 		if err != nil {
-			return nil, connectFailure(r, err, chain)
+			return nil, c.connectFailure(r, err, chain)
 		}
 		// Through a proxy we do not see who answers.
 		proxy, _ := c.o.Proxy(u)
@@ -239,6 +240,8 @@ type failure struct {
 	err   error
 	retry bool  // another attempt may do better
 	after int64 // seconds that the server asked us to wait, 0 for none
+
+	distrust bool // of the certificate
 }
 
 var (
@@ -247,7 +250,7 @@ var (
 )
 
 // connectFailure classifies an error of the transport.
-func connectFailure(r *request, err error, chain []string) *failure {
+func (c *Client) connectFailure(r *request, err error, chain []string) *failure {
 	text := &shown{r.scrub(plain.Line(err.Error(), 300)) + via(chain), err}
 	f := &failure{class: fault.Upstream, err: text, retry: true,
 		hint: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
@@ -266,9 +269,9 @@ func connectFailure(r *request, err error, chain []string) *failure {
 	case fault.Of(err) == fault.Policy:
 		f.class, f.hint, f.retry = fault.Policy, fault.Hint(err), false
 	case errors.As(err, &unverified), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
-		f.retry = false
+		f.retry, f.distrust = false, true
 		f.err = fault.About(fault.AboutProxy, text)
-		f.hint = "if a proxy of your company opens TLS, add its authority to this machine (or SSL_CERT_FILE)"
+		f.hint = cmp.Or(c.o.Authority, fault.Authority(""))
 	case errors.As(err, &record), errors.As(err, &alert):
 		f.retry = false
 		if string(record.RecordHeader[:]) == "HTTP/" {

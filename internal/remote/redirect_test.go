@@ -269,7 +269,7 @@ func TestNamesOfPrivateAddressesAreFoundWhenDialled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.guarded.RoundTrip(&http.Request{Method: http.MethodGet, URL: r.url, Header: http.Header{}})
-	if f := connectFailure(r, err, nil); f.class != fault.Policy || f.retry {
+	if f := New(Options{}).connectFailure(r, err, nil); f.class != fault.Policy || f.retry {
 		t.Errorf("class %v, retry %t: %v", f.class, f.retry, f.err)
 	}
 	if s.Count("") != 0 {

@@ -111,10 +111,13 @@ type Options struct {
 	Certificate func(u *url.URL) *tls.Certificate
 	// Proxy gives the proxy for a URL, nil for none; by default it is
 	// [EnvironmentProxy].
-	Proxy    func(u *url.URL) (*url.URL, error)
-	RootCAs  *x509.CertPool // nil for those of the machine (and SSL_CERT_FILE)
-	Attempts int            // of one transfer; default 4
-	Timeouts Timeouts
+	Proxy   func(u *url.URL) (*url.URL, error)
+	RootCAs *x509.CertPool // nil for those of the machine (and SSL_CERT_FILE)
+	// Authority is the hint where a certificate is not believed; "" for what is
+	// true of RootCAs nil, see [fault.Authority].
+	Authority string
+	Attempts  int // of one transfer; default 4
+	Timeouts  Timeouts
 }
 
 // A Client fetches. It is safe for concurrent use and keeps connections, so

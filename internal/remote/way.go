@@ -23,6 +23,8 @@ type Way struct {
 	// of the machine, or a folder of such files under the names that OpenSSL looks
 	// for, see [authorities]; "" for none.
 	CAFile string
+	// Client is the name of the package manager, for [fault.Authority].
+	Client string
 }
 
 // By returns a client that is like c and reaches servers by w, which goes before
@@ -33,6 +35,9 @@ func (c *Client) By(w Way) (*Client, error) {
 		return c, nil
 	}
 	o := c.o
+	if w.Client != "" {
+		o.Authority = fault.Authority(w.Client)
+	}
 	if w.CAFile != "" {
 		pem, err := authorities(w.CAFile)
 		if err != nil {

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// TestUnknownAuthority: a server whose certificate nobody here believes, which is
+// what a proxy that opens TLS looks like, is told at once by every kind of source,
+// with what makes the client of that kind believe it; doctor finds it; and with
+// that it works.
+func TestUnknownAuthority(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := fake.New(t)
+	for name, value := range map[string]string{
+		"GOENV": "off", "GOPROXY": "off", "GOPRIVATE": "", "GONOSUMDB": "", "GOSUMDB": log.SumDB(), "GOFLAGS": "",
+		"CARGO_HOME": t.TempDir(), "CARGO_HTTP_CAINFO": "", "NODE_EXTRA_CA_CERTS": "", "PIP_CERT": "", "PIP_CONFIG_FILE": os.DevNull,
+		"npm_config_cafile": "", "npm_config_ca": "", "npm_config_userconfig": filepath.Join(t.TempDir(), "user"), "npm_config_globalconfig": filepath.Join(t.TempDir(), "global"),
+		"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", "SSL_CERT_FILE": "", "SSL_CERT_DIR": "",
+	} {
+		t.Setenv(name, value)
+		if value == "" {
+			os.Unsetenv(name) // until the end of the test
+		}
+	}
+	tried := 0
+	for _, s := range stands(log) {
+		variable := map[string]string{lock.NPM: "NODE_EXTRA_CA_CERTS", lock.Pip: "PIP_CERT", lock.Cargo: "CARGO_HTTP_CAINFO", lock.Go: "SSL_CERT_FILE", lock.HTTP: "SSL_CERT_FILE"}[s.kind]
+		if variable == "" || s.name == "github" {
+			continue // the same client as http
+		}
+		t.Run(s.kind, func(t *testing.T) {
+			if s.need != nil {
+				s.need(t)
+			}
+			tried++
+			r := s.newRing(t)
+			r.server = fake.NewTLS(t)
+			if s.base != nil {
+				s.base(r.place)
+			}
+			s.publish(r, release{version: "1.2.0", salt: "a", platforms: []string{arm, win}})
+			r.asks("1.2.0", "", arm)
+			// A process of its own: Go reads SSL_CERT_FILE once in each.
+			run := func(env string, args ...string) (status int, said string, took time.Duration) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				cmd := exec.CommandContext(ctx, self, args...)
+				cmd.Dir = r.dir
+				cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+r.cache, env)
+				var out bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &out, &out
+				start := time.Now()
+				_ = cmd.Run()
+				return cmd.ProcessState.ExitCode(), out.String(), time.Since(start)
+			}
+			status, said, took := run("X=", "update")
+			if status != int(fault.Upstream) || !strings.Contains(said, "export "+variable+"=FILE") || !strings.Contains(said, "troubleshooting.md#proxy") || !strings.Contains(said, "certificate") {
+				t.Errorf("status %d\n%s", status, said)
+			}
+			if took > 10*time.Second || strings.Contains(said, "attempts") || strings.Contains(said, "tries remaining") {
+				t.Errorf("it took %s, with other attempts?\n%s", took, said)
+			}
+			t.Logf("told in %s", took)
+			if s.kind != lock.HTTP {
+				status, said, _ = run("X=", "doctor")
+				if status != int(fault.Machine) || !strings.Contains(said, "certificate") || !strings.Contains(said, "export "+variable+"=FILE") {
+					t.Errorf("doctor: status %d\n%s", status, said)
+				}
+			}
+
+			file := filepath.Join(t.TempDir(), "authority.pem")
+			if err := os.WriteFile(file, []byte(r.server.CertificatePEM()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if status, said, _ = run(variable+"="+file, "update"); status != 0 {
+				t.Errorf("with %s: status %d\n%s", variable, status, said)
+			}
+			if s.kind != lock.HTTP {
+				if _, said, _ = run(variable+"="+file, "doctor"); strings.Contains(said, "export "+variable) {
+					t.Errorf("doctor with %s:\n%s", variable, said)
+				}
+			}
+		})
+	}
+	if tried == 0 {
+		t.Skip("no client to try with")
+	}
+}
