@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -227,5 +228,35 @@ func TestGoRetracted(t *testing.T) {
 	_, stderr := p.ok("update")
 	if !regexp.MustCompile(`retracted example.com/Plug@v1.0.0: it writes nonsense`).MatchString(stderr) {
 		t.Errorf("no word of it in\n%s", stderr)
+	}
+}
+
+// TestGoCompilesLast: what can be known without compiling is told before anything is
+// compiled: a platform that a plugin cannot have, and whatever is wrong with another
+// one, a toolchain that a platform lacks among it.
+func TestGoCompilesLast(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.now = time.Now()
+	tool := func(entry string) string {
+		return "[plugins.tool]\nversion = \"1.2.0\"\nsource = \"" + p.server.URL + "/dl/tool-{os}.tar.gz\"\nbinary = \"tool\"\n" + entry
+	}
+	p.server.File("/dl/tool-linux.tar.gz", toolTar(linuxARM))
+	for _, tt := range []struct {
+		name, entries string
+		class         fault.Class
+		says          []string
+	}{
+		{"a platform", plug("posix", ""), fault.Usage, []string{"posix 1.0.0 for windows-x86_64: ", "has no Go files for windows/amd64", "optional = true"}},
+		{"a file of another plugin", plug("protoc-gen-plug", "") + tool(""), fault.Upstream, []string{"tool 1.2.0 for windows-x86_64: ", "404"}},
+	} {
+		p.goManifest("go = \"" + version + "\"\n" + tt.entries)
+		talk := p.fails(tt.class, tt.says, "update")
+		if strings.Contains(talk, "compiling") {
+			t.Errorf("%s: compiled before it is told:\n%s", tt.name, talk)
+		}
+	}
+	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", "") + tool("optional = true\n"))
+	if _, talk := p.ok("update"); !strings.Contains(talk, "compiling") {
+		t.Errorf("nothing says that it is compiled:\n%s", talk)
 	}
 }

@@ -34,7 +34,11 @@ type job struct {
 	silent     []failure // of sources that could not be asked which versions there are
 	needed     bool      // others wait for it
 
-	picked, usable, done flag // its version is settled; this machine can use it; nothing more will happen
+	compiles bool // its plugin may be compiled to be locked
+
+	// Its version is settled; this machine can use it; it has all that it takes but
+	// the time to compile it; nothing more will happen.
+	picked, usable, asked, done flag
 
 	// How it ended, to be read when it is done.
 	unresolved bool          // lost before anything was downloaded
@@ -48,7 +52,7 @@ type job struct {
 }
 
 func newJob(candidates ...*plan.Want) *job {
-	return &job{root: candidates[0], candidates: candidates, picked: newFlag(), usable: newFlag(), done: newFlag()}
+	return &job{root: candidates[0], candidates: candidates, picked: newFlag(), usable: newFlag(), asked: newFlag(), done: newFlag()}
 }
 
 // jobs makes a job of each want. A range that may move may do so in each
@@ -63,6 +67,7 @@ func (u *update) jobs(pending []*plan.Want) []*job {
 			for _, name := range c.Needs() {
 				needed[name] = true
 			}
+			list[i].compiles = list[i].compiles || c.ByGo
 		}
 	}
 	for _, c := range list {
@@ -83,6 +88,8 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 		ready := other.done
 		if w.ByGo && name == "go" {
 			ready = other.usable
+		} else if other.compiles {
+			c.asked.open() // it waits for all others before it is compiled
 		}
 		if !ready.wait(ctx) {
 			return false
@@ -94,9 +101,25 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	return true
 }
 
+// lastOfAll waits until every other job has what it takes: compiling takes minutes,
+// and whatever can fail before is told before. It is false where something has
+// failed, or ctx has ended.
+func (c *job) lastOfAll(ctx context.Context, jobs []*job) bool {
+	c.asked.open()
+	for _, other := range jobs {
+		if other != c && !other.asked.wait(ctx) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(jobs, func(other *job) bool {
+		return other != c && other.done.isOpen() && (len(other.lost) > 0 || other.fatal != nil)
+	})
+}
+
 // end tells everybody that nothing more will happen.
 func (c *job) end() {
 	c.picked.open()
+	c.asked.open()
 	c.done.open()
 	c.usable.open()
 }

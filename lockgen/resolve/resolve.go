@@ -63,6 +63,9 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 		return nil, err
 	}
 	pending := u.keepOrSettle(wants, again)
+	if err := plan.CheckPolicy(m, u.out.Lock); err != nil { // what stays is known before anybody is asked
+		return nil, err
+	}
 	if len(pending) > 0 {
 		if err := u.resolve(ctx, wants, pending); err != nil {
 			return nil, err
@@ -502,6 +505,10 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 	if err != nil || len(failures) > 0 || a.res == nil || download.Err() != nil {
 		return failures, err
 	}
+	if failures = a.holes(u.Manifest); len(failures) > 0 {
+		c.unresolved = true
+		return failures, nil
+	}
 	artifacts, urgent := a.res.Artifacts, c.needed
 	if w.From.Name == lock.GoToolchain && c.at == 0 {
 		u.offer(download, c, a)
@@ -509,6 +516,9 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 	}
 	errs, err := u.fetch(download, artifacts, false, urgent)
 	var v *lock.Version
+	if err == nil && w.ByGo && !c.lastOfAll(download, jobs) {
+		return nil, ctx.Err()
+	}
 	if err == nil {
 		v, failures = u.lockVersion(download, a, errs)
 	}
@@ -522,6 +532,22 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 		c.notes = append(c.notes, a.res.Notes...)
 	}
 	return failures, err
+}
+
+// holes are the platforms that the source cannot serve and that nothing stands in
+// for, which is known before anything is downloaded.
+func (a *attempt) holes(m *manifest.Manifest) []failure {
+	if a.w.Optional {
+		return nil
+	}
+	var failures []failure
+	for _, p := range a.platforms {
+		hole, ok := a.res.Missing[p.Name]
+		if _, also := a.res.Missing[p.Emulates]; ok && (also || !slices.Contains(m.Platforms, p.Emulates)) {
+			failures = append(failures, failure{w: a.w, platform: p.Name, err: hole.Err, hole: true})
+		}
+	}
+	return failures
 }
 
 // resolveOne settles on a version, claims it, and asks the source what it

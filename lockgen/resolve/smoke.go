@@ -49,6 +49,7 @@ service Smoke {
 // trials are the smoke runs of an update.
 type trials struct {
 	u         *update
+	jobs      []*job
 	host      lock.Platform
 	installer *install.Installer
 	compiling *queue.Queue            // for those that cargo compiles, one at a time
@@ -60,7 +61,7 @@ type trials struct {
 // them.
 func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	host, ok := lock.Host()
-	t := &trials{u: u, host: host, compiling: queue.New(1), close: func() {}}
+	t := &trials{u: u, jobs: jobs, host: host, compiling: queue.New(1), close: func() {}}
 	if !ok || u.options.NoSmoke {
 		return t, nil
 	}
@@ -103,6 +104,9 @@ func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	protoc := t.protoc()
 	line := t.u.trying
 	if e.Locked.Kind().Compiled {
+		if !c.lastOfAll(ctx, t.jobs) {
+			return "", ctx.Err()
+		}
 		line = t.compiling
 	}
 	leave, err := line.Enter(ctx, false)
