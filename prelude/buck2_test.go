@@ -194,6 +194,30 @@ func scratch(t *testing.T, more string, files map[string]string) *bucktest.Proje
 	return bucktest.Open(t, dir, "v2")
 }
 
+// TestLockOfWindows: a lock whose lines git has ended in CRLF is the same to Buck2.
+func TestLockOfWindows(t *testing.T) {
+	p := scratch(t, "", nil)
+	ask := []string{"targets", "--json", "toolchains//..."}
+	want := p.Must(ask...)
+	if !strings.Contains(want, "ts-proto") {
+		t.Fatalf("no plugin in\n%s", want)
+	}
+	own, err := os.ReadFile(filepath.Join(bucktest.Root(t), lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crlf := strings.ReplaceAll(string(own), "\n", "\r\n")
+	bucktest.Write(t, p.Dir, map[string]string{lock.FileName: crlf})
+	if got := p.Must(ask...); got != want {
+		t.Errorf("with CRLF:\n%s\nelse:\n%s", got, want)
+	}
+	// What it has loaded is not what it keeps from before.
+	bucktest.Write(t, p.Dir, map[string]string{lock.FileName: strings.ReplaceAll(crlf, "2.7.2", "2.7.3")})
+	if got := p.Must(ask...); got == want {
+		t.Error("another lock makes the same targets")
+	}
+}
+
 const scratchProto = `syntax = "proto3";
 package scratch;
 import "google/protobuf/timestamp.proto";
