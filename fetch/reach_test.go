@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -87,4 +88,42 @@ func TestPipReach(t *testing.T) {
 			t.Errorf("%s holds the credential", name)
 		}
 	}
+}
+
+// TestNoPipIsAsked: where the index is known, by the manifest or a variable, and
+// no pip can say more of the way there, none is started.
+func TestNoPipIsAsked(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: pip is asked on this system")
+	}
+	testenv.Real(t, "it compiles fetch")
+	w := newWorld(t)
+	bin := t.TempDir()
+	if err := os.Symlink(fetchProgram(t), filepath.Join(bin, "python3")); err != nil { // a program that fails
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	for name, value := range map[string]string{
+		"PATH": bin, "HOME": home, "XDG_CONFIG_HOME": "", "XDG_CONFIG_DIRS": home, "PIP_PROXY": "", "PIP_CERT": "", "PIP_CLIENT_CERT": "", "PIP_KEYRING_PROVIDER": "",
+		"PIP_CONFIG_FILE": os.DevNull, "REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", "PIP_INDEX_URL": "",
+	} {
+		t.Setenv(name, value)
+	}
+	get := func(what string, asks bool) {
+		t.Helper()
+		w.cache = filepath.Join(t.TempDir(), "cache")
+		status, _, stderr := w.fetch("get", "tool", "-v")
+		if asked := strings.Contains(stderr, "pip"+" that works") || strings.Contains(stderr, "no pip to ask"); status != 0 || asked != asks {
+			t.Errorf("%s: status %d, pip was asked: %t\n%s", what, status, asked, stderr)
+		}
+	}
+	get("the manifest", false)
+	t.Setenv("PIP_CONFIG_FILE", filepath.Join(home, "pip.conf"))
+	get("the manifest, with a file of settings", true)
+	t.Setenv("PIP_CONFIG_FILE", os.DevNull)
+	w.forget()
+	t.Setenv("PIP_INDEX_URL", w.registry.URL+"/simple/")
+	get("a variable", false)
+	t.Setenv("PIP_INDEX_URL", "")
+	w.fails(7, []string{"no pip to ask for the package index"}, "get", "shell")
 }

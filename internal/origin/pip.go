@@ -1,7 +1,9 @@
 package origin
 
 import (
+	"cmp"
 	"context"
+	"os"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -35,9 +37,13 @@ func (p *Pip) Address(ctx context.Context, file string) (string, error) {
 
 // pipOf returns the package index, the manifest's or else what the user's own pip
 // is configured with, and the client for it. The pip also says how the manifest's
-// is reached; where there is none, it is reached like every other server.
+// is reached; where there is none, it is reached like every other server. No pip is
+// started where the address is known and no pip could say more.
 func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
 	return o.pip.Do("", func() (*Pip, error) {
+		if known := cmp.Or(o.Registries.Pip, os.Getenv("PIP_INDEX_URL")); lock.CheckURL(known) == nil && pip.Unset() {
+			return &Pip{known, o.Client()}, nil
+		}
 		tool, err := pip.Find(ctx)
 		switch ours := o.Registries.Pip; {
 		case ctx.Err() != nil:

@@ -47,7 +47,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	defer proc.AboutManagers(&err)
 	var tried []string
 	var old error
-	for _, name := range []string{"python3", "python", "py"} {
+	for _, name := range pythons {
 		found, err := exec.LookPath(name)
 		if err != nil {
 			continue
@@ -85,6 +85,9 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	return nil, fault.Errorf(fault.Machine, noPip, "neither python3 nor python nor py is on PATH: %w", fs.ErrNotExist)
 }
+
+// pythons are the names under which a Python with pip is looked for, in order.
+var pythons = []string{"python3", "python", "py"}
 
 // Version returns pip's own version.
 func (p *Client) Version() string { return p.version }
