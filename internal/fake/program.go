@@ -17,12 +17,21 @@ import (
 )
 
 // Main is the TestMain of a package that uses [Programs]: it lets a link to the
-// test binary be a program, as the file NAME.says beside it tells.
-func Main(m *testing.M) {
+// test binary be a program, as the file NAME.says beside it tells. Each setup, such
+// as [WarmPip], is called before the tests, and what it returns behind them.
+func Main(m *testing.M, setups ...func() (stop func())) {
 	me := strings.TrimSuffix(os.Args[0], ".exe")
 	says, err := os.ReadFile(me + ".says")
 	if err != nil {
-		os.Exit(m.Run())
+		var stops []func()
+		for _, setup := range setups {
+			stops = append(stops, setup())
+		}
+		status := m.Run()
+		for _, stop := range stops {
+			stop()
+		}
+		os.Exit(status)
 	}
 	os.Exit(program(strings.TrimSpace(string(says)), me))
 }

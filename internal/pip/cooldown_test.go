@@ -20,7 +20,7 @@ var (
 // TestPipCooldown: the same for pip.
 func TestPipCooldown(t *testing.T) {
 	t.Parallel()
-	p := realPip(t)
+	p := warmPip(t)
 	s := fake.New(t)
 	for version, when := range map[string]time.Time{"1.0": {}, "1.1": today, "1.2": tooYoung} {
 		s.Wheel(fake.Wheel{Name: "Some.Dep", Version: version, Released: when})

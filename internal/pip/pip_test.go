@@ -21,7 +21,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
+// realPip is the pip of this machine, cut off from the network as it is for users.
 func realPip(t *testing.T) *Client {
+	t.Helper()
+	t.Setenv("PATH", coldPath)
+	return warmPip(t)
+}
+
+// warmPip is realPip without the time that it takes to start, see [fake.WarmPip].
+func warmPip(t *testing.T) *Client {
 	t.Helper()
 	testenv.Real(t, "it starts pip")
 	p, err := Find(t.Context())

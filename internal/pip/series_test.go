@@ -11,7 +11,7 @@ import (
 
 // TestSeries: python = ["3.11"] stands for every patch release of it.
 func TestSeries(t *testing.T) {
-	p := realPip(t)
+	p := warmPip(t)
 	cleanPipEnv(t)
 	s := fake.New(t)
 	wheel := func(name, version, python string, requires ...string) {
