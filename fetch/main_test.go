@@ -110,7 +110,7 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("fetch %s: status %d, want %d with %q\n%s%s", tt.args, status, tt.status, tt.want, stdout.String(), stderr.String())
 		}
 	}
-	for args, want := range map[string]string{"version --json": `"schema": 1`, "--json --version": `"go": "go`, "--json gte": `did you mean get?`, "get --json --ofline": `did you mean --offline?`} {
+	for args, want := range map[string]string{"version --json": `"lock_schema": 1`, "--json --version": `"go": "go`, "--json gte": `did you mean get?`, "get --json --ofline": `did you mean --offline?`} {
 		var stdout, stderr bytes.Buffer
 		run(context.Background(), strings.Fields(args), func(string) string { return "" }, &stdout, &stderr)
 		if !json.Valid(stdout.Bytes()) || !strings.Contains(stdout.String(), want) || stderr.Len() > 0 {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -67,6 +68,7 @@ func (p *protoTree) run(args ...string) (status int, stdout, stderr string) {
 	}
 	args = append([]string{"buckify", "--manifest", filepath.Join(p.dir, "plugins.toml")}, args...)
 	status = run(p.t.Context(), args, func(string) string { return "" }, &out, &errs)
+	fake.Speech(p.t, args, status, out.String(), errs.String())
 	return status, out.String(), errs.String()
 }
 

@@ -60,7 +60,7 @@ func runList(_ context.Context, p *program, _ []string) error {
 		}
 	}
 	if p.ui.JSON {
-		return p.ui.Data(rows)
+		return p.ui.Data(map[string]any{"plugins": rows})
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

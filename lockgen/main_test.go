@@ -399,7 +399,7 @@ func TestJSON(t *testing.T) {
 		{[]string{"check", "--json"}, 0, `"ok": true`},
 		{[]string{"list", "--json"}, 0, `"windows-aarch64": "emulates windows-x86_64"`},
 		{[]string{"update", "--json"}, 0, `"written": false`},
-		{[]string{"--json", "--version"}, 0, `"schema": 1`},
+		{[]string{"--json", "--version"}, 0, `"lock_schema": 1`},
 		{[]string{"--json", "chekc"}, 2, `"class": "usage"`},
 		{[]string{"update", "--json", "protocs"}, 2, `did you mean protoc?`},
 	} {

@@ -145,7 +145,7 @@ pulled 7 (oci:registry.example.com/acme/pulled; 1 file; 99 bytes)
 	if out, talk := p.ok("tree"); out != "" || !strings.Contains(talk, "nothing is locked") {
 		t.Error(out, talk)
 	}
-	if out, _ := p.ok("tree", "--json"); strings.Join(strings.Fields(out), "") != `{"plugins":[]}` {
+	if out, _ := p.ok("tree", "--json"); strings.Join(strings.Fields(out), "") != `{"schema":"buck2-protobuf/lockgen-tree/v1","plugins":[]}` {
 		t.Error(out)
 	}
 }

@@ -116,7 +116,7 @@ func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Cont
 		u.JSON = slices.Contains(own, "--json") // the flags were not all parsed
 		return nil, p.hint(c.verb, err)
 	}
-	u.JSON, u.Quiet, u.Verbose = c.json, c.quiet, c.verbose
+	u.JSON, u.Quiet, u.Verbose, u.Verb = c.json, c.quiet, c.verbose, c.name
 	u.SetColor(c.color)
 	switch below := p.below(c.name); {
 	case c.version:
@@ -366,8 +366,8 @@ func (p *Program[T]) unknown(u *ui.UI, name string) error {
 
 // A Version is what --json prints for version.
 type Version struct {
-	Version string `json:"version"` // of the module; "devel" where Go recorded none
-	Schema  int    `json:"schema"`  // of plugins.lock.toml
+	Version string `json:"version"`     // of the module; "devel" where Go recorded none
+	Schema  int    `json:"lock_schema"` // of plugins.lock.toml
 	Commit  string `json:"commit,omitempty"`
 	Dirty   bool   `json:"dirty,omitempty"` // built from changed files
 	Go      string `json:"go"`
@@ -396,6 +396,7 @@ func Built() Version {
 func (p *Program[T]) version(u *ui.UI) error {
 	v := Built()
 	if u.JSON {
+		u.Verb = "version" // or the flag
 		return u.Data(v)
 	}
 	commit := ""

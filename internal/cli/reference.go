@@ -16,7 +16,8 @@ func (p *Program[T]) markdown(u *ui.UI, t *T) string {
 	for _, v := range p.all(u) {
 		fmt.Fprintf(&b, "\n### %s %s\n\n```text\n%s```\n", p.Name, v.Name, p.ownManual(v, t))
 		if v.JSON {
-			b.WriteString("\nWith `--json` the result is JSON.\n")
+			shape := p.Name + "-" + strings.ReplaceAll(v.Name, " ", "-") + ".v1.schema.json"
+			fmt.Fprintf(&b, "\nWith `--json` the result is JSON: [%s](../schemas/output/%[1]s).\n", shape)
 		}
 	}
 	return b.String()

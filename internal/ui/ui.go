@@ -29,9 +29,10 @@ import (
 // goroutines at once.
 type UI struct {
 	Program string
-	JSON    bool // results and the final error as JSON
-	Quiet   bool // no talk, no progress
-	Verbose bool // details as well
+	Verb    string // what runs, which names the shape of JSON; see [UI.Data]
+	JSON    bool   // results and the final error as JSON
+	Quiet   bool   // no talk, no progress
+	Verbose bool   // details as well
 
 	// In answers what [UI.Confirm] asks. Nil is standard input, where that and the
 	// talk are a terminal.
@@ -67,16 +68,39 @@ func (u *UI) Exact(what, line string) error {
 	return u.write(line + "\n")
 }
 
-// Data prints the whole result as indented JSON.
-func (u *UI) Data(v any) error {
+// Data prints the whole result as indented JSON: an object, whose first key tells
+// its shape, "schema": "buck2-protobuf/PROGRAM-VERB/v1". Each shape is the JSON
+// Schema PROGRAM-VERB.v1.schema.json in schemas/. A key that is taken away or that
+// means something else makes another number; new keys do not.
+func (u *UI) Data(v any) error { return u.data(u.Program+"-"+strings.ReplaceAll(u.Verb, " ", "-"), v) }
+
+func (u *UI) data(shape string, v any) error {
+	text, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	rest, ok := bytes.CutPrefix(text, []byte("{"))
+	if !ok {
+		return fmt.Errorf("the result of %s %s is not an object", u.Program, u.Verb)
+	}
+	head := fmt.Appendf(nil, `{"schema":"buck2-protobuf/%s/v1"`, shape)
+	if !bytes.HasPrefix(rest, []byte("}")) {
+		head = append(head, ',')
+	}
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if err := json.Indent(&b, append(head, rest...), "", "  "); err != nil {
 		return err
 	}
 	return u.write(string(plain.JSON(b.Bytes())))
+}
+
+// marshal is json.Marshal without escapes for HTML, and with a line feed.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 // write writes a result. The first error stays, for [UI.Fail].
@@ -123,7 +147,7 @@ func (u *UI) Fail(err error) int {
 	}
 	class, hint := fault.Of(err), fault.Hint(err)
 	if u.JSON {
-		if u.Data(map[string]Failure{"error": FailureOf(err)}) == nil {
+		if u.data("error", map[string]Failure{"error": FailureOf(err)}) == nil {
 			return int(class)
 		} // else it is at least said
 	}

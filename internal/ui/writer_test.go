@@ -66,8 +66,8 @@ func TestLostResult(t *testing.T) {
 	}{
 		"result":             {func(u *UI) error { u.Result("x"); return nil }, 7},
 		"exact":              {func(u *UI) error { return u.Exact("it", "x") }, 7},
-		"data":               {func(u *UI) error { return u.Data(1) }, 7},
-		"data, unchecked":    {func(u *UI) error { _ = u.Data(1); return nil }, 7},
+		"data":               {func(u *UI) error { return u.Data(struct{}{}) }, 7},
+		"data, unchecked":    {func(u *UI) error { _ = u.Data(struct{}{}); return nil }, 7},
 		"error as JSON":      {func(u *UI) error { u.JSON = true; return fault.Errorf(fault.Integrity, "look", "other bytes") }, 5},
 		"nothing to print":   {func(u *UI) error { return nil }, 0},
 		"an error is itself": {func(u *UI) error { u.Result("x"); return fault.Errorf(fault.Lock, "y", "z") }, 3},

@@ -693,7 +693,7 @@ type Difference struct {
 	Version string `json:"version"`
 	What    string `json:"what"`
 
-	Local bool // can be settled without asking any source
+	Local bool `json:"-"` // can be settled without asking any source
 }
 
 // String is one readable line.
