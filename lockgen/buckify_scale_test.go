@@ -120,7 +120,7 @@ func TestBuckifyMany(t *testing.T) {
 	p.says(0, []string{"nothing changed"}, ".")
 	t.Logf("nothing changed in %v", time.Since(start).Round(time.Millisecond))
 	p.write("a0/f0.proto", "syntax = \"proto3\";\npackage a;\nimport \"a4999/f49999.proto\";\n")
-	p.says(fault.Usage, []string{"files import each other", "a0/f0.proto:3 imports a4999/f49999.proto"}, ".")
+	p.says(fault.Usage, []string{"files import each other", "a0/f0.proto:3 imports a4999/f49999.proto", "and 49980 more, then"}, ".")
 
 	p = newProtoTree(t, map[string]string{"plugins.toml": "platforms = [\"linux-x86_64\"]\n[plugins]\nprotoc = \"30.2\"\n[buckify]\ngranularity = \"file\"\nlanguages = [\"go\"]\nattributes = { go = { runtime = [] } }\n"})
 	for i := range 50000 {

@@ -156,7 +156,7 @@ def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
             continue
         remediation = None
         if "was not found or had errors" in rest:
-            remediation = "add the library that has the imported file to `deps`; an import path is a path from the root of the cell"
+            remediation = "add the library that has the imported file to `deps`, or run: lockgen buckify; an import path is a path from the root of the cell"
         errors.append(ctx.new_sub_error(
             category = "protoc",
             file = file + ".proto",

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bazelbuild/buildtools/build"
 
@@ -133,7 +134,23 @@ func attribute(key string, value build.Expr) build.Expr {
 	return &build.AssignExpr{LHS: &build.Ident{Name: key}, Op: "=", RHS: value}
 }
 
-func str(s string) build.Expr { return &build.StringExpr{Value: s} }
+func str(s string) build.Expr { return &build.StringExpr{Value: s, Token: quote(s)} }
+
+// quote is a string literal in UTF-8. The printer of buildtools writes bytes
+// above ASCII as octal escapes, which Buck2 reads as characters of Latin-1.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}
+
+// quoteAll gives strings that the printer would escape a literal of ours.
+func quoteAll(x build.Expr) {
+	build.Walk(x, func(x build.Expr, _ []build.Expr) {
+		s, ok := x.(*build.StringExpr)
+		if ok && strings.HasPrefix(s.Token, "'") && strings.ContainsFunc(s.Value, func(c rune) bool { return c >= utf8.RuneSelf }) {
+			s.Token, s.TripleQuote = quote(s.Value), false
+		}
+	})
+}
 
 // sortedList is a list as buildifier sorts it.
 func sortedList(values []string) build.Expr {
@@ -179,6 +196,7 @@ func compareKeys(a, b string) int {
 
 // format prints a statement. Lists that people wrote in one line stay so.
 func format(stmt build.Expr) string {
+	quoteAll(stmt)
 	return string(build.FormatWithoutRewriting(&build.File{Type: build.TypeDefault, Stmt: []build.Expr{stmt}}))
 }
 

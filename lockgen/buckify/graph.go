@@ -39,8 +39,8 @@ func (r *run) acyclic(context.Context) error {
 			to := cycle[(k+1)%len(cycle)]
 			steps = append(steps, fmt.Sprintf("%s imports %s", r.files[i].at(lines[[2]int{i, to}]), r.files[to].path))
 		}
-		where, rest, _ := strings.Cut(steps[0], " ")
-		r.problems.add(where, "break the circle: move what both need into a file of its own", "files import each other, which protoc refuses:\n%s", strings.Join(append([]string{where + " " + rest}, steps[1:]...), "\n"))
+		where, _, _ := strings.Cut(steps[0], " ")
+		r.problems.add(where, "break the circle: move what both need into a file of its own", "files import each other, which protoc refuses:\n%s", shorten(steps))
 	}
 	if bad {
 		return nil
@@ -68,9 +68,17 @@ func (r *run) acyclic(context.Context) error {
 		if slices.ContainsFunc(cycle, func(i int) bool { return r.targets[i].old != nil }) {
 			hint = "write granularity = \"file\" in [buckify] of plugins.toml and run: lockgen buckify --regroup, or move the files into one folder"
 		}
-		r.problems.add(first.file.at(first.line), hint, "targets would need each other:\n%s", strings.Join(steps, "\n"))
+		r.problems.add(first.file.at(first.line), hint, "targets would need each other:\n%s", shorten(steps))
 	}
 	return nil
+}
+
+// shorten joins the steps of a circle, but for the middle of a long one.
+func shorten(steps []string) string {
+	if n := len(steps) - shown; n > 1 {
+		steps = slices.Concat(steps[:shown/2], []string{fmt.Sprintf("and %d more, then", n)}, steps[len(steps)-shown/2:])
+	}
+	return strings.Join(steps, "\n")
 }
 
 // resolved reports whether an import needs no file of the cell.
@@ -155,9 +163,11 @@ func shortest(to [][]int, component []int, start int) []int {
 		for _, m := range to[n] {
 			if m == start {
 				way := []int{n}
-				for way[0] != start {
-					way = append([]int{before[way[0]]}, way...)
+				for n != start {
+					n = before[n]
+					way = append(way, n)
 				}
+				slices.Reverse(way)
 				return way
 			}
 			if _, seen := before[m]; !seen && component[m] == component[start] {

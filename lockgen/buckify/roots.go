@@ -50,6 +50,9 @@ func (r *run) findRoots(context.Context) error {
 			f.root = root
 			f.importPath = strings.TrimPrefix(strings.TrimPrefix(f.path, root), "/")
 		}
+		if strings.HasPrefix(f.importPath, "-") {
+			r.problems.add(f.path, "rename it, or leave it alone: exclude in [buckify]", "its import path %s begins like a flag, and protoc takes it for one", f.importPath)
+		}
 		r.index[f.importPath] = append(r.index[f.importPath], f)
 	}
 	for _, t := range r.targets {
