@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -188,16 +185,14 @@ func runStats(ctx context.Context, a *app, _ []string) error {
 	if a.ui.JSON {
 		return a.ui.Data(r)
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "tier\thits\tfailures\tsize\taverage\n")
+	w := ui.NewTable()
+	w.Line("tier\thits\tfailures\tsize\taverage")
 	for _, name := range install.Tiers() {
 		v := r.Tiers[name]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", name, v.Hits, v.Failures, ui.Size(v.Bytes),
+		w.Line("%s\t%d\t%d\t%s\t%s", name, v.Hits, v.Failures, ui.Size(v.Bytes),
 			time.Duration(v.AverageSeconds*float64(time.Second)).Round(10*time.Microsecond))
 	}
-	w.Flush()
-	a.ui.Result("since %s\n%s", r.Since.Format(time.DateTime+" MST"), strings.TrimRight(b.String(), "\n"))
+	a.ui.Result("since %s\n%s", r.Since.Format(time.DateTime+" MST"), w)
 	if a.opts.reset {
 		a.ui.Say("forgotten; counting begins anew")
 	}

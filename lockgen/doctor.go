@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -606,38 +605,36 @@ func (p *program) report(d *diagnosis) error {
 		}
 		return &toldError{err}
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	w := ui.NewTable()
 	explain := func(why, hint string) {
 		if why != "" {
-			fmt.Fprintf(w, "\t\t  %s\n", why)
+			w.Line("\t\t  %s", why)
 		}
 		if hint != "" {
-			fmt.Fprintf(w, "\t\t  hint: %s\n", hint)
+			w.Line("\t\t  hint: %s", hint)
 		}
 	}
-	fmt.Fprintf(w, "tools on %s\n", d.Platform)
+	w.Line("tools on %s", d.Platform)
 	for _, t := range d.Tools {
 		if t.State == isAbsent {
 			continue
 		}
-		fmt.Fprintf(w, "  %-4s\t%s\t%s\n", t.State, t.Name, strings.TrimSpace(t.Version+" "+t.Path))
+		w.Line("  %-4s\t%s\t%s", t.State, t.Name, strings.TrimSpace(t.Version+" "+t.Path))
 		if len(t.NeededBy) > 0 {
-			fmt.Fprintf(w, "\t\t  needed by %s\n", strings.Join(t.NeededBy, ", "))
+			w.Line("\t\t  needed by %s", strings.Join(t.NeededBy, ", "))
 		}
 		explain(t.Why, t.Hint)
 	}
 	if d.Lock == "" {
-		fmt.Fprintf(w, "  %-4s\tlock\tnone here or above, so nothing is needed yet\n", isNote)
+		w.Line("  %-4s\tlock\tnone here or above, so nothing is needed yet", isNote)
 	}
 	for _, s := range sections {
-		fmt.Fprintf(w, "%s\n", s.title)
+		w.Line("%s", s.title)
 		for _, f := range s.findings {
-			fmt.Fprintf(w, "  %-4s\t%s\t%s\n", f.State, f.What, f.Value)
+			w.Line("  %-4s\t%s\t%s", f.State, f.What, f.Value)
 			explain(f.Why, f.Hint)
 		}
 	}
-	_ = w.Flush()
-	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
+	p.ui.Result("%s", w)
 	return err
 }

@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 var listVerb = &cli.Verb[program]{
@@ -62,9 +61,8 @@ func runList(_ context.Context, p *program, _ []string) error {
 	if p.ui.JSON {
 		return p.ui.Data(map[string]any{"plugins": rows})
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tVERSION\tSOURCE\tFILES\tPLATFORMS")
+	w := ui.NewTable()
+	w.Line("NAME\tVERSION\tSOURCE\tFILES\tPLATFORMS")
 	for _, r := range rows {
 		source := r.Source
 		if r.Package != "" {
@@ -79,10 +77,9 @@ func runList(_ context.Context, p *program, _ []string) error {
 				have = append(have, platform+"*")
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", r.Name, r.Version, source, r.Files, strings.Join(have, " "))
+		w.Line("%s\t%s\t%s\t%d\t%s", r.Name, r.Version, source, r.Files, strings.Join(have, " "))
 	}
-	_ = w.Flush()
-	text := strings.TrimRight(b.String(), "\n")
+	text := w.String()
 	if strings.Contains(text, "*") {
 		text += "\n* by emulation"
 	}

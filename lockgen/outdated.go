@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -60,20 +59,18 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 		}
 		return &toldError{err}
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tLOCKED\tALLOWED\tLATEST\tRUN\tWHY")
+	w := ui.NewTable()
+	w.Line("NAME\tLOCKED\tALLOWED\tLATEST\tRUN\tWHY")
 	behind := 0
 	for _, a := range ages {
 		if !a.Behind() {
 			continue
 		}
 		behind++
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(orDash(a.Run)), plain.Row(why(a)))
+		w.Line("%s\t%s\t%s\t%s\t%s\t%s", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(orDash(a.Run)), plain.Row(why(a)))
 	}
-	_ = w.Flush()
 	if behind > 0 {
-		p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
+		p.ui.Result("%s", w)
 	} else {
 		p.ui.Say("every plugin is at the newest version there is")
 	}

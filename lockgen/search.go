@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 var searchVerb = &cli.Verb[program]{
@@ -54,12 +53,10 @@ func runSearch(_ context.Context, p *program, args []string) error {
 		p.ui.Say("nothing that is known by name is about %s; any other plugin is added by its place, such as lockgen add npm:NAME, or by an entry [plugins.NAME] with version, source and binary", text)
 		return nil
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	w := ui.NewTable()
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\n", r.Name, r.About)
+		w.Line("%s\t%s", r.Name, r.About)
 	}
-	_ = w.Flush()
-	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
+	p.ui.Result("%s", w)
 	return nil
 }
