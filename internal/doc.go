@@ -90,6 +90,7 @@
 //	fault      exit classes and hints
 //	once       computes a value once for each key
 //	child      ends a program together with everything that it started
+//	disk       what the operating system says of room, and locks
 //	pep440     versions of Python packages
 //	plain      which text may be printed
 //	docs       the pages in docs/, which the programs print

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -111,7 +112,7 @@ func (s *Store) replace(dir, final string) error {
 		return err
 	}
 	if _, err := os.Lstat(final); err == nil {
-		if exchange(dir, final) == nil {
+		if disk.Exchange(dir, final) == nil {
 			return nil // the caller removes what is in dir now
 		}
 		grave, err := s.toGrave(final)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -451,7 +452,7 @@ func usage(names ...string) (total space) {
 				return nil
 			}
 			if info, err := d.Info(); err == nil {
-				total.disk += onDisk(info)
+				total.disk += disk.Freed(info)
 				if info.Mode().IsRegular() {
 					total.size += info.Size()
 				}

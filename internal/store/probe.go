@@ -3,10 +3,12 @@ package store
 import (
 	"bytes"
 	"errors"
-	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/disk"
 )
 
 // Health is what a machine gives to a cache.
@@ -38,7 +40,7 @@ func (s *Store) Probe() (Health, error) {
 		}
 		dir = parent
 	}
-	h.Free = freeSpace(dir)
+	h.Free = disk.Free(dir)
 	tmp, err := os.MkdirTemp(dir, ".buck2-protobuf-probe-*")
 	if err != nil {
 		return h, s.refused(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/robustio"
 
+	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -60,7 +61,7 @@ func (s *Store) hold(tree string) {
 	if err != nil {
 		return
 	}
-	if flock(f, false) != nil {
+	if disk.Lock(f, false) != nil {
 		f.Close()
 		return
 	}
@@ -102,7 +103,7 @@ func (s *Store) tryLock(name string) (unlock func(), ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	if flock(f, true) != nil {
+	if disk.Lock(f, true) != nil {
 		f.Close()
 		return nil, false
 	}

@@ -1,8 +1,8 @@
-package store
+package disk
 
 import "golang.org/x/sys/unix"
 
-// exchange swaps two names in one step: at no time is there none.
-func exchange(a, b string) error {
+// Exchange swaps two names in one step: at no time is there none.
+func Exchange(a, b string) error {
 	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package disk
+
+import "errors"
+
+// Exchange is not there; the caller renames twice.
+func Exchange(_, _ string) error { return errors.ErrUnsupported }
