@@ -97,8 +97,9 @@ var doctorVerb = &cli.Verb[program]{
 the oldest that serve, and says which plugins of the lock need them; tries the
 cache; shows proxies (without passwords), the registries that clients are
 configured with, and the settings of Buck2 that our rules depend on. Nothing is
-changed and nobody is called. What the lock needs and the machine lacks ends
-with exit status 7 and the command that repairs it.`,
+changed. Registries are asked for their certificate alone, which finds a proxy
+that opens TLS, and with --offline not even for that. What the lock needs and
+the machine lacks ends with exit status 7 and the command that repairs it.`,
 	Example: `lockgen doctor
 lockgen doctor --json
 lockgen doctor --manager cargo --min-version 1.70.0`,
