@@ -95,7 +95,15 @@ func TestMonorepo(t *testing.T) {
 	t.Parallel()
 	w := newRepository(t, buckInit, "mkdir")
 	if text := w.run("lockgen version --json"); !strings.Contains(text, `"commit"`) {
-		t.Skip("lockgen does not know its commit: it was not built in a repository of git")
+		// It was built outside of git, or with -buildvcs=false: this one is told.
+		name := filepath.Join(w.bin, "lockgen")
+		script := "#!/bin/sh\nif [ \"$1\" = init ]; then set -- \"$@\" --commit " + strings.Repeat("0123456789", 4) + "; fi\nexec '" + filepath.Join(programs(t), "lockgen") + "' \"$@\"\n"
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.run("git init -q")
 	w.showPage("monorepo.md", 3)
