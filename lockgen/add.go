@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -39,15 +38,20 @@ says which one it is otherwise.
 
 What runs or compiles the plugin (node, go) is added as well, where plugins.toml
 does not ask for it. Where there is no plugins.toml, here or above, one is made
-in the working directory, with protoc in it; --platform says for which
-platforms, and without it they are those of lockgen init.`,
+in the working directory, with protoc in it, for the platforms of --platform or
+else those of lockgen init.
+
+A plugin must exist for all platforms of plugins.toml, unless its entry says
+optional = true. --optional writes that; so does --platform where it leaves one
+out, and then the plugin must exist for those that it names.`,
 	Example: `lockgen add ts-proto
 lockgen add node@24.19.0 ts-proto@2.18.0
 lockgen add npm:protoc-gen-acme
 lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest`,
 	JSON: true, Run: runAdd,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.StringArrayVar(&p.platforms, "platform", nil, "a `PLATFORM` of the plugins.toml that is made; may be repeated")
+		f.StringArrayVar(&p.platforms, "platform", nil, "a `PLATFORM` that the plugins must have; may be repeated")
+		f.BoolVar(&p.optional, "optional", false, "a platform that cannot have them becomes unavailable")
 		f.StringVar(&p.binary, "binary", "", "of a PLACE: the `NAME` of the executable")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		scriptsFlag(f, p)
@@ -59,32 +63,46 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 	if len(args) == 0 {
 		return fault.Errorf(fault.Usage, "write: lockgen add ts-proto", "lockgen add needs the name of a plugin")
 	}
-	platforms, err := p.newPlatforms()
-	if err != nil {
+	if err := p.checkPlatforms(); err != nil {
 		return err
 	}
+	platforms := startPlatforms
+	if len(p.platforms) > 0 {
+		platforms = slices.Compact(slices.Sorted(slices.Values(p.platforms)))
+	}
 	a := &adding{program: p, args: args}
-	return p.change(ctx, change{verb: "add", fresh: head(platforms) + "[plugins]\n", edit: a.edit, after: a.next})
+	return p.change(ctx, change{verb: "add", fresh: head(platforms) + "[plugins]\n", edit: a.edit, verify: a.verify, after: a.next})
 }
 
-// newPlatforms are those of a manifest that add makes. One that is there has its
-// own.
-func (p *program) newPlatforms() ([]string, error) {
-	if len(p.platforms) == 0 {
-		return startPlatforms, nil
-	}
+// checkPlatforms refuses a name that is no platform.
+func (p *program) checkPlatforms() error {
 	for _, name := range p.platforms {
 		if _, ok := lock.LookupPlatform(name); !ok {
-			return nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, lock.PlatformNames(), "they are "+strings.Join(lock.PlatformNames(), ", ")), "unknown platform %q", name)
+			return fault.Errorf(fault.Usage, fault.DidYouMean(name, lock.PlatformNames(), "they are "+strings.Join(lock.PlatformNames(), ", ")), "unknown platform %q", name)
 		}
 	}
-	if err := p.locateOrNew(true); err != nil {
-		return nil, err
+	return nil
+}
+
+// without reports whether the plugins of the command line may lack a platform of a
+// manifest: by --optional, or as --platform leaves one out.
+func (a *adding) without(m *manifest.Manifest) bool {
+	return a.optional || len(a.platforms) > 0 && slices.ContainsFunc(m.Platforms, func(p string) bool { return !slices.Contains(a.platforms, p) })
+}
+
+// verify demands the platforms of the command line of the plugins that it names.
+func (a *adding) verify(out *resolve.Outcome) error {
+	for _, spec := range a.specs {
+		name, _, _ := strings.Cut(spec, "@")
+		for version, v := range out.Lock.Plugins[name] {
+			for _, p := range a.platforms {
+				if why := v.Platforms[p].Unavailable; why != "" {
+					return fault.Errorf(fault.Usage, "leave out --platform "+p+", or take another version", "%s %s has nothing for %s: %s (nothing was written)", name, version, p, why)
+				}
+			}
+		}
 	}
-	if _, err := os.Lstat(p.manifest); err == nil {
-		return nil, fault.Errorf(fault.Usage, "change platforms in "+p.manifest+", then run: lockgen update", "--platform is for a %s that is made, and %s is there", manifest.FileName, p.manifest)
-	}
-	return slices.Compact(slices.Sorted(slices.Values(p.platforms))), nil
+	return nil
 }
 
 // adding is one run of add.
@@ -126,6 +144,15 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 			}
 		}
 		a.specs = append(a.specs, named)
+	}
+	m, err := manifest.Parse(a.manifest, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range a.platforms {
+		if !slices.Contains(m.Platforms, p) {
+			return nil, fault.Errorf(fault.Usage, fmt.Sprintf("add %q to platforms there, then run: lockgen update", p), "%s does not list %s", m.At("platforms"), p)
+		}
 	}
 	if string(data) == c.fresh {
 		if err := a.need(ctx, "protoc", "a new "+manifest.FileName+" begins with"); err != nil {
@@ -233,6 +260,15 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 		return err
 	}
 	a.data = data
+	m, err := manifest.Parse(a.manifest, data)
+	if err != nil {
+		return err
+	}
+	if why == "" && a.without(m) {
+		if a.data, err = manifest.SetOptional(a.manifest, data, name); err != nil {
+			return err
+		}
+	}
 	a.c.names = append(a.c.names, name+"@"+version)
 	return nil
 }
@@ -328,7 +364,7 @@ func (p *program) newest(ctx context.Context, data []byte, name string, o resolv
 	return version, held, nil
 }
 
-// believing looks for a version. Where none is known to be old enough, and the
+// believing looks for a version, before anything is downloaded. Where none is known to be old enough, and the
 // manifest says nothing of ages, it does so again and the times that publishers tell
 // count.
 func (p *program) believing(m *manifest.Manifest, name string, look func() (version string, err error)) error {
@@ -343,6 +379,10 @@ func (p *program) believing(m *manifest.Manifest, name string, look func() (vers
 		return err
 	}
 	p.ui.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)
+	if !p.saidAges {
+		p.saidAges = true
+		p.ui.Say("to believe no publisher, write minimum-release-age = %q there: then it may be locked when this machine has known it for so long, or at once by lockgen add %s@%s", "7d", name, version)
+	}
 	return nil
 }
 

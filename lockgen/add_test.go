@@ -82,7 +82,7 @@ ts-proto = "2.18.0"
 	p.ok("check")
 
 	// The manifest has its platforms now, and its lock is not left alone.
-	p.fails(fault.Usage, []string{"--platform is for a plugins.toml that is made"}, append([]string{"add", "protoc-gen-ts"}, twoPlatforms...)...)
+	p.fails(fault.Usage, []string{"does not list macos-aarch64", `add "macos-aarch64" to platforms`}, "add", "protoc-gen-ts", "--platform", "macos-aarch64")
 	if err := os.Remove(p.path("plugins.toml")); err != nil {
 		t.Fatal(err)
 	}
@@ -120,12 +120,61 @@ func TestAddGo(t *testing.T) {
 	p.server.Module(fake.Module{Path: "google.golang.org/protobuf", Version: "v1.36.0", Files: map[string]string{
 		"go.mod": "module google.golang.org/protobuf\n\ngo 1.21\n", "cmd/protoc-gen-go/main.go": "package main\n\nfunc main() {}\n",
 	}})
+	p.server.Module(fake.Module{Path: "google.golang.org/protobuf", Version: "v1.37.0", Released: daysAgo(2), Files: map[string]string{
+		"go.mod": "module google.golang.org/protobuf\n\ngo 1.21\n", "cmd/protoc-gen-go/main.go": "package main\n\nfunc main() {}\n",
+	}})
 	_, talk := p.ok(append([]string{"add", "protoc-gen-go"}, twoPlatforms...)...)
-	says(t, talk, "warning: only its publisher says when go "+version+" was released", "protoc-gen-go is compiled by go: adding version "+version, "protoc-gen-go that may be locked is 1.36.0",
+	if strings.Count(talk, "to believe no publisher") != 1 {
+		t.Errorf("said more than once:\n%s", talk)
+	}
+	says(t, talk, "warning: only its publisher says when go "+version+" was released", `write minimum-release-age = "7d" there`, "or at once by lockgen add go@"+version,
+		"protoc-gen-go is compiled by go: adding version "+version, "protoc-gen-go that may be locked is 1.36.0", "newer is protoc-gen-go 1.37.0: it was released 2 days ago and may be locked from ", "downloading ",
 		`"go_proto_library"`, "    srcs = [\"api.proto\"],\n    )", `protoc --go_out=. api.proto`)
 	p.ok("check")
 	// A policy that somebody wrote is kept, and says what the choice is.
 	p.goManifest("go = \"" + version + "\"\n")
 	p.write("plugins.toml", "policy.minimum-release-age = \"3d\"\n"+p.read("plugins.toml"))
 	p.fails(fault.Policy, []string{"only its publisher says", "this machine saw it first 0 hours ago", "lockgen add protoc-gen-go@1.36.0"}, "add", "protoc-gen-go")
+}
+
+// TestAddOptional: a plugin that a platform cannot have is added by one flag, for
+// the platforms that are named or for those that there are; the entry says so.
+func TestAddOptional(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.server.File("/dl/tool-1.2.0-linux-aarch64.tar.gz", toolTar(linuxARM))
+	p.server.File("/dl/tool-1.3.0-linux-aarch64.tar.gz", toolTar(linuxARM))
+	const head = "platforms = [\"linux-aarch64\", \"windows-x86_64\"]\n\n[plugins]\n"
+	entry := func(version, more string) string {
+		return "tool = { " + version + more + ", source = \"" + p.server.URL + "/dl/tool-{version}-{os}-{arch}.tar.gz\", binary = \"tool\" }\n"
+	}
+	for _, tt := range []struct {
+		args  []string
+		class fault.Class
+		says  string
+		want  string // of the entry
+	}{
+		{nil, fault.Upstream, "tool 1.3.0 for windows-x86_64", ""},
+		{[]string{"--optional"}, 0, "", ", optional = true"},
+		{[]string{"--platform", "linux-aarch64"}, 0, "", ", optional = true"},
+		{[]string{"--platform", "windows-x86_64"}, fault.Usage, "tool 1.3.0 has nothing for windows-x86_64: the server has no file for it", ""},
+		{twoPlatforms, fault.Upstream, "tool 1.3.0 for windows-x86_64", ""},
+		{[]string{"--platform", "windows-arm"}, fault.Usage, `unknown platform "windows-arm"`, ""},
+	} {
+		p.write("plugins.toml", head+entry(`version = "1.3.0"`, ""))
+		p.write("plugins.lock.toml", "schema = 1\n")
+		args := append([]string{"add", "tool@1.3.0"}, tt.args...)
+		if tt.class != 0 {
+			p.fails(tt.class, []string{tt.says}, args...)
+			continue
+		}
+		p.ok(args...)
+		if got, want := p.read("plugins.toml"), head+entry(`version = "1.3.0"`, tt.want); got != want {
+			t.Errorf("%v:\n%s\nwant\n%s", tt.args, got, want)
+		}
+		if c := p.locked().Plugins["tool"]["1.3.0"].Platforms["windows-x86_64"]; c.Unavailable == "" {
+			t.Errorf("%v: %+v", tt.args, c)
+		}
+		p.ok("check")
+	}
 }

@@ -89,6 +89,8 @@ type program struct {
 	offline, verify, all     bool
 	noSmoke                  bool   // update, upgrade, add
 	latest                   bool   // upgrade: out of ranges too
+	optional                 bool   // add: platforms may lack it
+	saidAges                 bool   // add: what can be done about times that publishers tell
 	binary                   string // add: the executable of a package
 	allowScripts             bool   // update, upgrade, add: code of crates may run
 	dryRun                   bool   // of what writes

@@ -31,6 +31,8 @@ type change struct {
 	said    []string // what edit did, for when that is written
 	// fresh is the text to begin with where there is no manifest, "" to demand one.
 	fresh string
+	// verify looks at what is about to be written, nil for nothing.
+	verify func(out *resolve.Outcome) error
 	// after is called when both files are written.
 	after func(out *resolve.Outcome) error
 }
@@ -199,6 +201,11 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.verify != nil {
+		if err := c.verify(out); err != nil {
+			return err
+		}
 	}
 	text = lock.Print(out.Lock)
 	if _, err := lock.Parse(p.lock, text); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
@@ -22,6 +23,7 @@ type Module struct {
 	Path, Version string            // Version with the v
 	Files         map[string]string // by path in the module; go.mod is made here where it is not among them
 	Mod           string            // what the proxy says go.mod is, "" for the one in the zip
+	Released      time.Time         // that of the commit, zero is [Released]
 }
 
 // goMod is the go.mod that the proxy serves.
@@ -109,7 +111,11 @@ func (s *Server) Module(m Module) Artifact {
 		v.sums[m.Version] = fmt.Sprintf("%s %s %s\n%s %s/go.mod %s\n", m.Path, m.Version, zip, m.Path, m.Version, mod)
 	}
 	base := "/go/" + path + "/@v/"
-	info := fmt.Sprintf("{\"Version\":%q,\"Time\":%q}\n", m.Version, Released.Format("2006-01-02T15:04:05Z"))
+	released := m.Released
+	if released.IsZero() {
+		released = Released
+	}
+	info := fmt.Sprintf("{\"Version\":%q,\"Time\":%q}\n", m.Version, released.UTC().Format("2006-01-02T15:04:05Z"))
 	text := func(p, body string) { s.files[p] = file{[]byte(body), "text/plain; charset=utf-8"} }
 	text(base+version+".info", info)
 	text(base+version+".mod", m.goMod())

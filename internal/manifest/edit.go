@@ -51,6 +51,29 @@ func AddPlugin(manifest string, data []byte, name string, p *Plugin) ([]byte, er
 	return e.edited(m, name)
 }
 
+// SetOptional edits the text of a manifest so that a plugin that it asks for may be
+// unavailable on a platform. See [AddVersion].
+func SetOptional(manifest string, data []byte, name string) ([]byte, error) {
+	m, err := Parse(manifest, data)
+	if err != nil {
+		return nil, err
+	}
+	p := m.Plugins[name]
+	if p == nil {
+		return nil, fault.Errorf(fault.Usage, "run: lockgen add "+name, "%s does not ask for %s", manifest, name)
+	}
+	if p.Optional {
+		return data, nil
+	}
+	e := newEditor(data)
+	e.setOptional(entryOf(name), len(p.Versions) > 1)
+	p.Optional = true
+	if !e.is(m) {
+		return nil, fault.Errorf(fault.Usage, "write optional = true into it by hand", "%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
+	}
+	return []byte(e.text), nil
+}
+
 // value is the value of an entry: its version, or an inline table.
 func (p *Plugin) value() string {
 	version := lock.Quote(p.Versions[0])
@@ -374,6 +397,36 @@ func (e *editor) addToList(value string, key ...string) {
 		}
 		e.scan()
 		return
+	}
+}
+
+// setOptional makes an entry optional that does not say whether it is, or that it is
+// not.
+func (e *editor) setOptional(entry []string, several bool) {
+	const optional = "optional = true"
+	at := statement{}
+	for _, s := range e.statements {
+		switch path := s.path(); {
+		case slices.Equal(path, append(slices.Clone(entry), "optional")) && len(s.key) == 1:
+			value := strings.TrimRight(e.text[s.value:s.end], " \t")
+			e.text = e.text[:s.value] + "true" + e.text[s.value+len(value):]
+			return
+		case slices.Equal(path, append(slices.Clone(entry), "version")), slices.Equal(path, append(slices.Clone(entry), "versions")):
+			at = s
+		case slices.Equal(path, entry) && !s.isHeader && e.text[s.value] != '{':
+			key := "version"
+			if several {
+				key = "versions"
+			}
+			e.text = e.text[:s.value] + "{ " + key + " = " + e.text[s.value:s.end] + ", " + optional + " }" + e.text[s.end:]
+			return
+		}
+	}
+	switch {
+	case at.nested:
+		e.text = e.text[:at.end] + ", " + optional + e.text[at.end:]
+	case len(at.key) == 1:
+		e.insertLine(at.end, optional)
 	}
 }
 

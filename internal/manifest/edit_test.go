@@ -21,6 +21,9 @@ func TestEdit(t *testing.T) {
 	consent := func(names ...string) func([]byte) ([]byte, error) {
 		return func(b []byte) ([]byte, error) { return Consent("plugins.toml", b, names) }
 	}
+	optional := func(name string) func([]byte) ([]byte, error) {
+		return func(b []byte) ([]byte, error) { return SetOptional("plugins.toml", b, name) }
+	}
 	disallow := func(entries ...string) func([]byte) ([]byte, error) {
 		return func(b []byte) ([]byte, error) { return Disallow("plugins.toml", b, entries) }
 	}
@@ -90,6 +93,14 @@ func TestEdit(t *testing.T) {
 		{"a version of a bundle's", remove("a", "1.0.0"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"]\n[bundles]\nx = [\"a\"]\n", "[plugins]\na = \"2.0.0\"\n[bundles]\nx = [\"a\"]\n"},
 		{"out of inline tables", remove("b", ""), inline("a = \"1.0.0\", b = \"1.0.0\"", "y = [\"b\"], x = [\"b\", \"a\"]", "minimum-release-age = \"3d\", build-scripts = [\"b\"]"),
 			inline("a = \"1.0.0\"", "x = [\"a\"]", "minimum-release-age = \"3d\"")},
+
+		{"optional", optional("a"), ab, "[plugins]\na = { version = \"1.0.0\", optional = true }\nb = \"1.0.0\"\n"},
+		{"optional of two", optional("a"), "[plugins]\na = [\"1.0.0\", \"2.0.0\"] # why\n", "[plugins]\na = { versions = [\"1.0.0\", \"2.0.0\"], optional = true } # why\n"},
+		{"optional inline", optional("a"), "[plugins]\na = { version = \"1.0.0\", binary = \"x\" }\n", "[plugins]\na = { version = \"1.0.0\", optional = true, binary = \"x\" }\n"},
+		{"optional in a table", optional("a"), "[plugins.a]\nversion = \"1.0.0\" # why\nbinary = \"x\"\n", "[plugins.a]\nversion = \"1.0.0\" # why\noptional = true\nbinary = \"x\"\n"},
+		{"optional in the place of not", optional("a"), "[plugins.a]\noptional = false # why\nversion = \"1.0.0\"\n", "[plugins.a]\noptional = true # why\nversion = \"1.0.0\"\n"},
+		{"optional already", optional("a"), "[plugins]\na = { optional = true, version = \"1.0.0\" }\n", "[plugins]\na = { optional = true, version = \"1.0.0\" }\n"},
+		{"optional of nothing", optional("b"), a1, ""},
 
 		{"the first consent", consent("a"), a1 + "[bundles]\nx = [\"a\"]\n", a1 + "[bundles]\nx = [\"a\"]\n\n[policy]\nbuild-scripts = [\"a\"]\n"},
 		{"a consent in [policy]", consent("a"), a1 + "\n[policy] # ours\nminimum-release-age = \"3d\" # why\n\n[bundles]\nx = [\"a\"]\n",

@@ -324,6 +324,9 @@ func (u *update) fail(total int, failures []failure) error {
 		if hint == "" && fault.Of(g.err) == fault.Upstream {
 			hint = "try again later; is it the right registry? see [registries] in " + u.Manifest.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
+		if u.options.Verb == "add" && strings.Contains(hint, "optional = true") {
+			hint += ", as lockgen add --optional does"
+		}
 		return hint
 	}
 	if len(groups) == 1 {
