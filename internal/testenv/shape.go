@@ -43,7 +43,7 @@ func Shape(t testing.TB, args []string, stdout string) {
 		return
 	}
 	if err := s.Validate(doc); err != nil {
-		t.Errorf("%q: %v\n%s", args, err, stdout[:min(len(stdout), 1000)])
+		t.Errorf("%q: %v\na new key belongs into schemas/output/%s.v1.schema.json; the document is\n%s", args, err, shape, stdout[:min(len(stdout), 1000)])
 	}
 }
 
