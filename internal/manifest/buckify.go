@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -41,9 +42,9 @@ func DefaultBuckify() Buckify {
 var buckifyKeys = []string{"attributes", "exclude", "granularity", "languages", "resolve", "roots", "visibility"}
 
 func (d *decoder) buckify(v any) error {
-	b := DefaultBuckify()
+	b := &d.m.Buckify
+	*b = DefaultBuckify()
 	if v == nil {
-		d.m.Buckify = b
 		return nil
 	}
 	table, err := d.table([]string{"buckify"}, v)
@@ -53,104 +54,112 @@ func (d *decoder) buckify(v any) error {
 	if err := d.known([]string{"buckify"}, table, buckifyKeys...); err != nil {
 		return err
 	}
-	at := func(keys ...string) []string { return append([]string{"buckify"}, keys...) }
-	if v, ok := table["granularity"]; ok {
-		if b.Granularity, err = d.str(at("granularity"), v); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		at, v := []string{"buckify", key}, table[key]
+		switch key {
+		case "granularity":
+			if b.Granularity, err = d.str(at, v); err == nil && !slices.Contains(granularities, b.Granularity) {
+				err = d.errorf(at, fault.DidYouMean(b.Granularity, granularities, "known are "+strings.Join(granularities, ", ")), "unknown granularity %q", b.Granularity)
+			}
+		case "languages":
+			b.Languages, err = d.strs(at, v)
+			for _, name := range b.Languages {
+				err = cmp.Or(err, d.language(at, name))
+			}
+		case "visibility":
+			if list, is := v.([]any); is && len(list) == 0 {
+				b.Visibility = nil
+			} else {
+				b.Visibility, err = d.strs(at, v)
+			}
+		case "roots":
+			b.Roots, err = d.inCell(at, v)
+		case "exclude":
+			b.Exclude, err = d.inCell(at, v)
+		case "resolve":
+			b.Resolve, err = d.labels(at, v)
+		case "attributes":
+			b.Attributes, err = d.attributes(at, v)
+		}
+		if err != nil {
 			return err
 		}
-		if !slices.Contains(granularities, b.Granularity) {
-			return d.errorf(at("granularity"), fault.DidYouMean(b.Granularity, granularities, "known are "+strings.Join(granularities, ", ")), "unknown granularity %q", b.Granularity)
-		}
+	}
+	return nil
+}
+
+// language accepts the name of a language that has rules.
+func (d *decoder) language(at []string, name string) error {
+	if _, ok := Languages[name]; ok {
+		return nil
 	}
 	known := slices.Sorted(maps.Keys(Languages))
-	language := func(at []string, name string) error {
-		if _, ok := Languages[name]; ok {
-			return nil
+	return d.errorf(at, fault.DidYouMean(name, known, "known are "+strings.Join(known, ", ")), "unknown language %q", name)
+}
+
+// inCell reads paths and patterns from the root of a cell.
+func (d *decoder) inCell(at []string, v any) ([]string, error) {
+	list, err := d.strs(at, v)
+	for i, s := range list {
+		name := strings.TrimSuffix(s, "/")
+		if name != "." && (path.Clean(name) != name || strings.HasPrefix(name, "../") || name == ".." || path.IsAbs(name) || strings.Contains(name, `\`) || plain.Row(name) != name) {
+			return nil, d.errorf(at, `write a path from the root of the cell, with slashes: "a/b"`, "%s holds %q, which is no such path", at[len(at)-1], s)
 		}
-		return d.errorf(at, fault.DidYouMean(name, known, "known are "+strings.Join(known, ", ")), "unknown language %q", name)
+		list[i] = name
 	}
-	if v, ok := table["languages"]; ok {
-		if b.Languages, err = d.strs(at("languages"), v); err != nil {
-			return err
-		}
-		for _, name := range b.Languages {
-			if err := language(at("languages"), name); err != nil {
-				return err
-			}
-		}
+	return list, err
+}
+
+// labels reads labels of targets, each with its package.
+func (d *decoder) labels(at []string, v any) (map[string]string, error) {
+	table, err := d.table(at, v)
+	if err != nil {
+		return nil, err
 	}
-	if v, ok := table["visibility"]; ok {
-		if list, is := v.([]any); is && len(list) == 0 {
-			b.Visibility = nil
-		} else if b.Visibility, err = d.strs(at("visibility"), v); err != nil {
-			return err
-		}
-	}
-	for _, f := range []struct {
-		key string
-		to  *[]string
-	}{{"roots", &b.Roots}, {"exclude", &b.Exclude}} {
-		v, ok := table[f.key]
-		if !ok {
-			continue
-		}
-		list, err := d.strs(at(f.key), v)
+	labels := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		at := append(slices.Clone(at), key)
+		label, err := d.str(at, table[key])
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, s := range list {
-			name := strings.TrimSuffix(s, "/")
-			if name != "." && (path.Clean(name) != name || strings.HasPrefix(name, "../") || name == ".." || path.IsAbs(name) || strings.Contains(name, `\`) || plain.Row(name) != name) {
-				return d.errorf(at(f.key), `write a path from the root of the cell, with slashes: "a/b"`, "%s holds %q, which is no such path", f.key, s)
-			}
-			*f.to = append(*f.to, name)
+		if cell, rest, ok := strings.Cut(label, "//"); !ok || !strings.Contains(rest, ":") || strings.ContainsAny(cell, " \":/") || plain.Row(label) != label {
+			return nil, d.errorf(at, `write a label with its package: "//third-party/proto:acme"`, "%q is not the label of a target", label)
 		}
+		labels[key] = label
 	}
-	if v, ok := table["resolve"]; ok {
-		t, err := d.table(at("resolve"), v)
-		if err != nil {
-			return err
-		}
-		b.Resolve = map[string]string{}
-		for _, key := range slices.Sorted(maps.Keys(t)) {
-			label, err := d.str(at("resolve", key), t[key])
-			if err != nil {
-				return err
-			}
-			if cell, rest, ok := strings.Cut(label, "//"); !ok || !strings.Contains(rest, ":") || strings.ContainsAny(cell, " \":/") || plain.Row(label) != label {
-				return d.errorf(at("resolve", key), `write a label with its package: "//third-party/proto:acme"`, "%q is not the label of a target", label)
-			}
-			b.Resolve[key] = label
-		}
+	return labels, nil
+}
+
+// attributes reads attributes of rules, by language.
+func (d *decoder) attributes(at []string, v any) (map[string]map[string]any, error) {
+	table, err := d.table(at, v)
+	if err != nil {
+		return nil, err
 	}
-	if v, ok := table["attributes"]; ok {
-		t, err := d.table(at("attributes"), v)
-		if err != nil {
-			return err
+	all := map[string]map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		at := append(slices.Clone(at), name)
+		if err := d.language(at, name); err != nil {
+			return nil, err
 		}
-		b.Attributes = map[string]map[string]any{}
-		for _, name := range slices.Sorted(maps.Keys(t)) {
-			if err := language(at("attributes", name), name); err != nil {
-				return err
+		if all[name], err = d.table(at, table[name]); err != nil {
+			return nil, err
+		}
+		for _, key := range slices.Sorted(maps.Keys(all[name])) {
+			at := append(slices.Clone(at), key)
+			if slices.Contains([]string{"deps", "name", "proto", "srcs"}, key) {
+				return nil, d.errorf(at, "take it out", "lockgen buckify itself writes %s", key)
 			}
-			if b.Attributes[name], err = d.table(at("attributes", name), t[name]); err != nil {
-				return err
+			if !isIdentifier(key) {
+				return nil, d.errorf(at, "write the name of an attribute, such as grpc", "%q is not the name of an attribute", key)
 			}
-			for _, key := range slices.Sorted(maps.Keys(b.Attributes[name])) {
-				if slices.Contains([]string{"deps", "name", "proto", "srcs"}, key) {
-					return d.errorf(at("attributes", name, key), "take it out", "lockgen buckify itself writes %s", key)
-				}
-				if !isIdentifier(key) {
-					return d.errorf(at("attributes", name, key), "write the name of an attribute, such as grpc", "%q is not the name of an attribute", key)
-				}
-				if err := d.starlark(at("attributes", name, key), b.Attributes[name][key]); err != nil {
-					return err
-				}
+			if err := d.starlark(at, all[name][key]); err != nil {
+				return nil, err
 			}
 		}
 	}
-	d.m.Buckify = b
-	return nil
+	return all, nil
 }
 
 func isIdentifier(s string) bool {

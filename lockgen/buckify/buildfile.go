@@ -1,6 +1,7 @@
 package buckify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // protoLibrary is the rule that has .proto files.
@@ -178,90 +180,42 @@ func labelLike(s string) bool {
 
 // claim finds out which target each .proto file belongs to.
 func (r *run) claim(context.Context) error {
-	if r.Granularity == "" {
-		r.Granularity = "directory"
-	}
+	r.Granularity = cmp.Or(r.Granularity, manifest.DefaultBuckify().Granularity)
 	owned := map[*folder][]*file{} // files by package
 	for _, f := range r.files {
 		if p := r.owner(f.folder); p != nil {
 			owned[p] = append(owned[p], f)
 		}
 	}
+	named := map[*folder]map[string]*target{}
 	spanned := map[*folder]*target{} // folders of which a package above has files
 	for _, p := range r.order {
+		named[p] = map[string]*target{}
 		if p.parsed == nil {
 			continue
 		}
-		seen := map[string]*rule{}
 		for _, old := range p.parsed.rules {
 			if old.kind != protoLibrary {
 				continue
 			}
-			if twice := seen[old.name]; twice != nil {
-				r.problems.add(p.parsed.at(old), "keep one of the two", "a second proto_library %s, after line %d", old.name, twice.line)
-				continue
+			if twice := named[p][old.name]; twice != nil {
+				r.problems.add(p.parsed.at(old), "keep one of the two", "a second proto_library %s, after line %d", old.name, twice.old.line)
+			} else if t := r.existing(p, owned[p], old, spanned); t != nil {
+				named[p][old.name] = t
+				r.targets = append(r.targets, t)
 			}
-			seen[old.name] = old
-			t := &target{folder: p, name: old.name, old: old}
-			names, list, ok := r.srcs(owned[p], p, old.Attr("srcs"))
-			if !ok {
-				r.problems.add(p.parsed.at(old), unread(p.parsed.path), "the srcs of %s are no list of strings and no glob, so that nobody can say which files they are", old.name)
-				continue
-			}
-			t.whole, t.partial = !list || old.kept("srcs"), generates(old)
-			if r.Regroup && !t.whole {
-				names = nil
-			}
-			for _, name := range names {
-				f := r.fileNamed(owned[p], p.in(name))
-				if f == nil {
-					t.partial = t.partial || r.exists(p.in(name))
-					continue
-				}
-				if slices.Contains(t.files, f) {
-					continue
-				}
-				t.files = append(t.files, f)
-				if f.target != nil {
-					r.warn("%s: %s has %s as %s has, which is the one that counts", p.parsed.at(old), old.name, f.path, f.target.label(nil))
-					continue
-				}
-				f.target = t
-				for dir := f.folder.path; dir != p.path; dir = parent(dir) {
-					spanned[r.folders[dir]] = t
-				}
-			}
-			r.targets = append(r.targets, t)
 		}
-	}
-	byName := map[*folder]map[string]*target{}
-	for _, t := range r.targets {
-		if byName[t.folder] == nil {
-			byName[t.folder] = map[string]*target{}
-		}
-		byName[t.folder][t.name] = t
 	}
 	for _, p := range r.order {
-		var free []*file
-		for _, f := range p.files {
-			if f.target == nil {
-				free = append(free, f)
-			}
-		}
-		if len(free) == 0 {
-			continue
-		}
+		free := slices.DeleteFunc(slices.Clone(p.files), func(f *file) bool { return f.target != nil })
 		if by := spanned[p]; by != nil && p.build == "" {
 			for _, f := range free {
-				r.problems.add(f.path, fmt.Sprintf("add it to the srcs of //%s:%s, or take the files of this folder out of them", by.folder.path, by.name),
-					"//%s:%s has other files of this folder, which a BUCK file here would take from it", by.folder.path, by.name)
+				r.problems.add(f.path, fmt.Sprintf("add it to the srcs of %s, or take the files of this folder out of them", by.label(nil)),
+					"%s has other files of this folder, which a BUCK file here would take from it", by.label(nil))
 			}
-			continue
+		} else if len(free) > 0 {
+			r.divide(p, free, named[p])
 		}
-		if byName[p] == nil {
-			byName[p] = map[string]*target{}
-		}
-		r.divide(p, free, byName[p])
 	}
 	slices.SortStableFunc(r.targets, func(a, b *target) int { return strings.Compare(a.folder.path, b.folder.path) })
 	for i, t := range r.targets {
@@ -272,6 +226,41 @@ func (r *run) claim(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// existing is the target of a rule that is there, with those of the files of its
+// package that are in its srcs; nil where these cannot be known. Spanned learns
+// of the folders below that it has files of.
+func (r *run) existing(p *folder, files []*file, old *rule, spanned map[*folder]*target) *target {
+	names, list, ok := r.srcs(files, p, old.Attr("srcs"))
+	if !ok {
+		r.problems.add(p.parsed.at(old), unread(p.parsed.path), "the srcs of %s are no list of strings and no glob, so that nobody can say which files they are", old.name)
+		return nil
+	}
+	t := &target{folder: p, name: old.name, old: old, whole: !list || old.kept("srcs"), partial: generates(old)}
+	if r.Regroup && !t.whole {
+		return t
+	}
+	for _, name := range names {
+		f := r.fileNamed(files, p.in(name))
+		if f == nil {
+			t.partial = t.partial || r.exists(p.in(name))
+			continue
+		}
+		if slices.Contains(t.files, f) {
+			continue
+		}
+		t.files = append(t.files, f)
+		if f.target != nil {
+			r.warn("%s: %s has %s as %s has, which is the one that counts", p.parsed.at(old), old.name, f.path, f.target.label(nil))
+			continue
+		}
+		f.target = t
+		for dir := f.folder.path; dir != p.path; dir = parent(dir) {
+			spanned[r.folders[dir]] = t
+		}
+	}
+	return t
 }
 
 // exists reports whether there is something at a path that is not in the tree.

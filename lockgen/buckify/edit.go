@@ -89,7 +89,8 @@ type editor struct {
 	loads  map[string]bool // rules to be loaded, by what they are called where they come from
 	gone   map[string]bool // names of rules that were taken out, as the file calls them
 	taken  map[*build.CallExpr]bool
-	calls  map[string]bool // names that new rules call
+	calls  map[string]bool  // names that new rules call
+	places map[int][]string // new loads, by offset
 }
 
 // A piece replaces bytes of the file.
@@ -100,7 +101,8 @@ type piece struct {
 
 // text is the new text, nil where the file goes.
 func (e *editor) text(targets []*target) ([]byte, error) {
-	e.loads, e.gone, e.calls, e.taken = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[*build.CallExpr]bool{}
+	e.loads, e.gone, e.calls = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	e.taken, e.places = map[*build.CallExpr]bool{}, map[int][]string{}
 	for _, t := range targets {
 		switch {
 		case t.gone:
@@ -653,6 +655,9 @@ func (e *editor) editLoads() {
 		l.To = slices.Insert(l.To, at, &build.Ident{Name: kind})
 		changed[l] = true
 	}
+	for at, texts := range e.places {
+		e.pieces = append(e.pieces, piece{at, at, e.loadText(at, texts)})
+	}
 	for _, l := range loads {
 		if !changed[l] {
 			continue
@@ -682,13 +687,13 @@ func (e *editor) insertLoad(loads []*build.LoadStmt, l *build.LoadStmt) {
 	case after >= 0:
 		_, end := loads[after].Span()
 		at := e.lineEnd(end.Byte)
-		e.pieces = append(e.pieces, piece{at, at, text})
+		e.places[at] = append(e.places[at], text)
 	case len(loads) > 0:
 		start, _ := loads[0].Span()
 		if before := loads[0].Comment().Before; len(before) > 0 {
 			start = before[0].Start
 		}
-		e.pieces = append(e.pieces, piece{start.Byte, start.Byte, text})
+		e.places[start.Byte] = append(e.places[start.Byte], text)
 	default:
 		at := len(e.folder.data)
 		for _, stmt := range e.build.file.Stmt {
@@ -703,70 +708,92 @@ func (e *editor) insertLoad(loads []*build.LoadStmt, l *build.LoadStmt) {
 			at = start.Byte
 			break
 		}
-		e.pieces = append(e.pieces, piece{at, at, text})
+		e.places[at] = append(e.places[at], text)
 	}
+}
+
+// loadText is the text of new loads for a place in the file, apart from what is
+// no load.
+func (e *editor) loadText(at int, loads []string) string {
+	text := strings.Join(loads, "")
+	if at > 0 && e.folder.data[at-1] != '\n' {
+		text = "\n" + text
+	}
+	if rest := strings.TrimLeft(string(e.folder.data[at:]), "\r"); rest != "" && !strings.HasPrefix(rest, "\n") && !strings.HasPrefix(rest, "load(") {
+		text += "\n"
+	}
+	return text
 }
 
 // apply puts the pieces into the text, and the new rules behind it.
 func (e *editor) apply() ([]byte, error) {
-	data := e.folder.data
 	if len(e.pieces) == 0 && len(e.fresh) == 0 {
-		return data, nil
+		return e.folder.data, nil
 	}
-	slices.SortStableFunc(e.pieces, func(a, b piece) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
-	var out strings.Builder
-	at := 0
-	firstLoad := true
-	for i, p := range e.pieces {
-		if p.from < at {
-			return nil, fmt.Errorf("%s: two edits of one place, at offset %d", e.name, p.from)
-		}
-		text := string(data[at:p.from])
-		out.WriteString(text)
-		if p.text != "" && strings.HasPrefix(p.text, "load(") && p.from == p.to {
-			// A first load stands apart from what is before it and behind it.
-			if s := out.String(); firstLoad && s != "" && !strings.HasSuffix(s, "\n") {
-				out.WriteString("\n")
-			}
-			firstLoad = false
-			out.WriteString(p.text)
-			next := i+1 < len(e.pieces) && e.pieces[i+1].from == p.from && strings.HasPrefix(e.pieces[i+1].text, "load(")
-			if rest := strings.TrimLeft(string(data[p.to:]), "\r"); !next && rest != "" && !strings.HasPrefix(rest, "\n") && !strings.HasPrefix(rest, "load(") {
-				out.WriteString("\n")
-			}
-		} else {
-			out.WriteString(p.text)
-		}
-		at = p.to
+	text, err := e.spliced()
+	if err != nil {
+		return nil, err
 	}
-	out.Write(data[at:])
-	text := out.String()
 	if len(e.taken) > 0 {
-		text = strings.TrimLeft(text, "\r\n")
-		if trimmed := strings.TrimRight(text, "\r\n"); trimmed != "" {
-			text = trimmed + "\n"
-		} else {
-			text = ""
-		}
+		text = e.closed(text)
 	}
 	if len(e.fresh) > 0 {
+		more := strings.Join(e.fresh, "\n")
 		if text != "" && !strings.HasSuffix(text, "\n") {
-			text += "\n"
+			more = "\n" + more
 		}
-		if text != "" && !strings.HasSuffix(text, "\n\n") {
-			text += "\n"
+		if text != "" && !strings.HasSuffix(text, "\n\n") && !strings.HasSuffix(text, "\n\r\n") {
+			more = "\n" + more
 		}
-		text += strings.Join(e.fresh, "\n")
-	}
-	if bytes.Contains(data, []byte("\r\n")) {
-		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")
+		text += e.lines(more)
 	}
 	after, bad := parseBuild(e.name, []byte(text))
 	if bad != nil {
-		return nil, fmt.Errorf("%s%s: what was written does not parse: %s", e.name, bad.where, bad.message)
+		return nil, fmt.Errorf("what was written does not parse: %s: %s", bad.where, bad.message)
 	}
 	if len(after.file.Stmt) == 0 && len(after.file.Before)+len(after.file.After) == 0 {
 		return nil, nil
 	}
 	return []byte(text), nil
+}
+
+// spliced is the text with all pieces in it.
+func (e *editor) spliced() (string, error) {
+	slices.SortStableFunc(e.pieces, func(a, b piece) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
+	var out strings.Builder
+	at := 0
+	for _, p := range e.pieces {
+		if p.from < at {
+			return "", fmt.Errorf("%s: two edits of one place, at offset %d", e.name, p.from)
+		}
+		out.Write(e.folder.data[at:p.from])
+		out.WriteString(e.lines(p.text))
+		at = p.to
+	}
+	out.Write(e.folder.data[at:])
+	return out.String(), nil
+}
+
+// closed is a text without the empty lines that were between what was taken out
+// and the beginning or the end of the file.
+func (e *editor) closed(text string) string {
+	const blank = "\r\n"
+	data := string(e.folder.data)
+	if strings.TrimLeft(data, blank) == data {
+		text = strings.TrimLeft(text, blank)
+	}
+	if end := strings.TrimRight(data, blank); len(strings.ReplaceAll(data[len(end):], "\r", "")) < 2 {
+		if text = strings.TrimRight(text, blank); text != "" {
+			text += e.lines("\n")
+		}
+	}
+	return text
+}
+
+// lines gives a text the line ends of the file.
+func (e *editor) lines(text string) string {
+	if i := bytes.IndexByte(e.folder.data, '\n'); i > 0 && e.folder.data[i-1] == '\r' {
+		return strings.ReplaceAll(text, "\n", "\r\n")
+	}
+	return text
 }

@@ -14,10 +14,6 @@ func (r *run) acyclic(context.Context) error {
 	for i, f := range r.files {
 		nodes[f] = i
 	}
-	type edge struct {
-		from *file
-		line int
-	}
 	imports := make([][]int, len(r.files))
 	lines := map[[2]int]int{}
 	for i, f := range r.files {

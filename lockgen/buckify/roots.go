@@ -145,101 +145,130 @@ func (r *run) givenRoots() {
 	slices.SortFunc(r.result.Roots, func(a, b Root) int { return strings.Compare(a.Folder, b.Folder) })
 }
 
+// A fit is a file that an import may mean, and the root that it then has.
+type fit struct {
+	of   *file
+	root string
+}
+
+// A rootFinder finds the roots that nobody has written.
+type rootFinder struct {
+	*run
+	byBase   map[string][]*file // by the last name of the path
+	fits     map[string][]fit   // by import path
+	evidence map[*file]string   // roots of files, from what says one
+	firm     map[*file]bool     // whose root a BUCK file says
+	why      map[string]string  // places that say so, by root
+}
+
 // foundRoots asks the imports. Into evidence goes the root of each file that an
 // import is about, whatever else is in its folder.
 func (r *run) foundRoots(evidence map[*file]string) {
-	byBase := map[string][]*file{}
-	fixed, firm := map[string]bool{}, map[*file]bool{}
-	why := map[string]string{}
+	f := &rootFinder{r, map[string][]*file{}, map[string][]fit{}, evidence, map[*file]bool{}, map[string]string{}}
+	f.collect()
+	f.single()
+	f.nearest()
+	for _, dir := range slices.Sorted(maps.Keys(f.why)) {
+		r.roots = append(r.roots, dir)
+		r.result.Roots = append(r.result.Roots, Root{dir, f.why[dir]})
+	}
+}
+
+// collect finds what each import may mean.
+func (r *rootFinder) collect() {
+	fixed := map[string]bool{}
 	for _, f := range r.files {
 		if f.fixed {
 			fixed[f.importPath] = true
 			continue
 		}
-		byBase[path.Base(f.path)] = append(byBase[path.Base(f.path)], f)
-		if f.target != nil && f.target.old != nil {
-			if strip := strings.Trim(f.target.old.AttrString("strip_import_prefix"), "/"); strip != "" && below(f.path, strip) {
-				evidence[f], firm[f] = strip, true
-				why[strip] = cmp.Or(why[strip], f.target.folder.parsed.at(f.target.old))
-			}
+		r.byBase[path.Base(f.path)] = append(r.byBase[path.Base(f.path)], f)
+		if f.target == nil || f.target.old == nil {
+			continue
+		}
+		if strip := strings.Trim(f.target.old.AttrString("strip_import_prefix"), "/"); strip != "" && below(f.path, strip) {
+			r.evidence[f], r.firm[f] = strip, true
+			r.why[strip] = cmp.Or(r.why[strip], f.target.folder.parsed.at(f.target.old))
 		}
 	}
-	type fit struct {
-		of   *file
-		root string
-	}
-	fits := map[string][]fit{}
 	for _, f := range r.files {
 		for _, i := range f.imports {
-			if _, done := fits[i.path]; done || wellKnown[i.path] || fixed[i.path] {
+			if _, done := r.fits[i.path]; done || wellKnown[i.path] || fixed[i.path] {
 				continue
 			}
 			list := []fit{}
-			for _, of := range byBase[path.Base(i.path)] {
+			for _, of := range r.byBase[path.Base(i.path)] {
 				if of.path == i.path {
 					list = append(list, fit{of, ""})
-				} else if strings.HasSuffix(of.path, "/"+i.path) {
-					list = append(list, fit{of, strings.TrimSuffix(of.path, "/"+i.path)})
+				} else if root, ok := strings.CutSuffix(of.path, "/"+i.path); ok {
+					list = append(list, fit{of, root})
 				}
 			}
-			fits[i.path] = list
+			r.fits[i.path] = list
 		}
 	}
-	// Imports that can mean one file only. Where two count it from different
-	// folders, the outer one is right, and the other import is told of later.
+}
+
+// single asks the imports that can mean one file only. Where two count it from
+// different folders, the outer one is right, and the other import is told of
+// later.
+func (r *rootFinder) single() {
 	places := map[*file]string{}
 	for _, f := range r.files {
 		for _, i := range f.imports {
-			list := fits[i.path]
-			if len(list) != 1 || firm[list[0].of] {
+			list := r.fits[i.path]
+			if len(list) != 1 || r.firm[list[0].of] {
 				continue
 			}
-			if root, ok := evidence[list[0].of]; !ok || len(list[0].root) < len(root) {
-				evidence[list[0].of], places[list[0].of] = list[0].root, f.at(i.line)
+			if root, ok := r.evidence[list[0].of]; !ok || len(list[0].root) < len(root) {
+				r.evidence[list[0].of], places[list[0].of] = list[0].root, f.at(i.line)
 			}
 		}
 	}
 	for _, f := range r.files {
-		if root := evidence[f]; root != "" && !firm[f] {
-			why[root] = cmp.Or(why[root], places[f])
+		if root := r.evidence[f]; root != "" && !r.firm[f] {
+			r.why[root] = cmp.Or(r.why[root], places[f])
 		}
 	}
-	// A folder is no root where a file in it is counted from one above.
+}
+
+// nearest asks the imports that can mean several files: the one in the nearest
+// folder around the file that has the import is meant, if that can be a root.
+func (r *rootFinder) nearest() {
 	verdict := map[string]bool{}
 	possible := func(dir string) bool {
 		ok, done := verdict[dir]
 		if !done {
-			ok = true
-			for f, root := range evidence {
-				if below(f.path, dir) && root != dir && !below(root, dir) {
-					ok = false
-					break
-				}
-			}
+			ok = r.possible(dir)
 			verdict[dir] = ok
 		}
 		return ok
 	}
 	for _, f := range r.files {
 		for _, i := range f.imports {
-			list := fits[i.path]
+			list := r.fits[i.path]
 			if len(list) < 2 {
 				continue
 			}
 			for dir := f.folder.path; dir != ""; dir = parent(dir) {
 				if slices.ContainsFunc(list, func(c fit) bool { return c.root == dir }) && possible(dir) {
-					if why[dir] == "" {
-						why[dir] = f.at(i.line)
-					}
+					r.why[dir] = cmp.Or(r.why[dir], f.at(i.line))
 					break
 				}
 			}
 		}
 	}
-	for _, dir := range slices.Sorted(maps.Keys(why)) {
-		r.roots = append(r.roots, dir)
-		r.result.Roots = append(r.result.Roots, Root{dir, why[dir]})
+}
+
+// possible reports whether a folder can be a root: no file in it is counted from
+// a folder above.
+func (r *rootFinder) possible(dir string) bool {
+	for f, root := range r.evidence {
+		if below(f.path, dir) && !below(root, dir) {
+			return false
+		}
 	}
+	return true
 }
 
 // resolve finds what serves each import.
