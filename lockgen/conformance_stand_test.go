@@ -143,8 +143,8 @@ func (r *ring) keepGoBuild() {
 // text is a manifest whose registries are the fake server.
 func (r *ring) text(entries string, platforms ...string) string {
 	url := r.server.URL
-	return fmt.Sprintf("platforms = [\"%s\"]\n\n[registries]\nnpm = \"%s/\"\npip = \"%s/simple/\"\ncargo = \"%s/index/\"\ngo = \"%s/go\"\n\n[plugins]\n%s",
-		strings.Join(platforms, `", "`), url, url, url, url, entries)
+	return fmt.Sprintf("platforms = [\"%s\"]\n\n[registries]\nnpm = \"%s/\"\npip = \"%s/simple/\"\ncargo = \"%s/index/\"\ngo = \"%s/go\"\nmaven = \"%s/maven\"\n\n[plugins]\n%s",
+		strings.Join(platforms, `", "`), url, url, url, url, url, entries)
 }
 
 // asks writes the manifest.

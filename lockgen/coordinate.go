@@ -95,7 +95,7 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	default:
 		return "", fault.Errorf(fault.Usage, "write one of them, such as: lockgen add "+with(names[0]), "%s has several plugins: %s", from, strings.Join(names, ", "))
 	}
-	if _, _, ok := from.Maven(); ok || from.Kind == lock.OCI || from.Kind == lock.HTTP {
+	if k := lock.KindOf(from.Kind); !k.Ecosystem || k.OneEach {
 		return "", fault.Errorf(fault.Usage, "write an entry by hand, then run: lockgen update; how it looks is told by: lockgen init --dry-run",
 			"%s is not known, and what its files are called is not either", from)
 	}

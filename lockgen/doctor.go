@@ -23,6 +23,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/maven"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
@@ -517,6 +518,18 @@ func (p *program) lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifes
 				return nil, nil, err
 			}
 			return map[string]string{"": index}, client, nil
+		}},
+		{lock.Maven, m.Registries.Maven, func(manifest string) (map[string]string, *remote.Client, error) {
+			config, err := maven.ReadConfig()
+			if err != nil {
+				return nil, nil, err
+			}
+			list, err := config.Repositories(manifest)
+			urls := map[string]string{}
+			for _, r := range list {
+				urls[r.ID] = r.URL
+			}
+			return urls, remote.New(config.Options(base)), err
 		}},
 	}
 	found := make([][]finding, len(ask))

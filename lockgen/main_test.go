@@ -108,7 +108,7 @@ func (p *place) read(name string) string {
 // platforms are not the host's, so that no run needs a locked node.
 func (p *place) manifest(entries string) {
 	p.write("plugins.toml", "platforms = [\"linux-aarch64\", \"windows-x86_64\"]\n\n[registries]\nnpm = \""+
-		p.server.URL+"/\"\npip = \""+p.server.URL+"/simple/\"\n\n[plugins]\n"+entries+
+		p.server.URL+"/\"\npip = \""+p.server.URL+"/simple/\"\nmaven = \""+p.server.URL+"/maven\"\n\n[plugins]\n"+entries+
 		// The second source of some plugins: nothing is there.
 		"\n[[mirror]]\nfrom = \"https://github.com/\"\nto = \""+p.server.URL+"/github/\"\n\n[[mirror]]\nfrom = \"https://api.github.com/\"\nto = \""+p.server.URL+"/api/\"\n")
 }

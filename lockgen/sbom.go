@@ -148,7 +148,7 @@ func newBill(m *manifest.Manifest, l *lock.Lock, data []byte) (*bill, error) {
 		top.walk(func(branch *branch) {
 			for _, key := range branch.Files {
 				f := v.Files[key]
-				purl, err := packageURL(top, v, key, m.Registries.Maven)
+				purl, err := packageURL(top, v, key)
 				if err != nil && failed == nil {
 					failed = err
 				}
@@ -242,9 +242,8 @@ func (p *part) place(v *lock.Version, key string) {
 }
 
 // packageURL is the package URL of a file of a closure, by the rules of its type
-// (https://github.com/package-url/purl-spec). Maven is the address of the repository
-// of Maven, "" for none.
-func packageURL(top *branch, v *lock.Version, key, maven string) (string, error) {
+// (https://github.com/package-url/purl-spec).
+func packageURL(top *branch, v *lock.Version, key string) (string, error) {
 	f := v.Files[key]
 	name, version := v.PackageOf(key)
 	u := packageurl.PackageURL{Name: name, Version: version}
@@ -253,20 +252,14 @@ func packageURL(top *branch, v *lock.Version, key, maven string) (string, error)
 	switch {
 	case k.Ecosystem:
 		u.Type, u.Version, u.Subpath = k.PURL, k.V+version, k.PartOf(key)
-		if i := strings.LastIndex(name, "/"); i >= 0 { // of a scope, or a path
+		if i := strings.LastIndexAny(name, "/:"); i >= 0 { // of a scope, a path or a group
 			u.Namespace, u.Name = name[:i], name[i+1:]
 		}
-		if v.Source == lock.Pip { // one of several wheels
-			with["file_name"] = key
-		}
+		maps.Copy(with, k.Qualifiers(key, f))
 	case v.Source == lock.OCI:
 		u.Type, u.Name, u.Version = packageurl.TypeOCI, path.Base(v.Package), "sha256:"+f.Manifest
 		with["repository_url"], with["tag"] = v.Package, f.Version
 	default:
-		if m, ok := mavenFile(maven, f.URL); ok {
-			u = m
-			break
-		}
 		u.Type, u.Name, u.Version = packageurl.TypeGeneric, top.Name, top.Version
 		with["download_url"], with["checksum"] = f.URL, "sha256:"+f.SHA256
 	}
@@ -277,30 +270,6 @@ func packageURL(top *branch, v *lock.Version, key, maven string) (string, error)
 		return "", fmt.Errorf("%s %s: the package URL of %s: %w", top.Name, top.Version, key, err)
 	}
 	return u.ToString(), nil
-}
-
-// mavenFile takes the URL of a file in a repository of Maven apart:
-// GROUP/ARTIFACT/VERSION/ARTIFACT-VERSION[-CLASSIFIER].EXTENSION, with slashes in
-// GROUP. Ok is false where it is none.
-func mavenFile(repository, from string) (u packageurl.PackageURL, ok bool) {
-	below, ok := strings.CutPrefix(from, strings.TrimSuffix(repository, "/")+"/")
-	dirs := strings.Split(below, "/")
-	n := len(dirs) - 1
-	if !ok || repository == "" || n < 3 {
-		return u, false
-	}
-	u.Type, u.Namespace, u.Name, u.Version = packageurl.TypeMaven, strings.Join(dirs[:n-2], "."), dirs[n-2], dirs[n-1]
-	rest, ok := strings.CutPrefix(dirs[n], u.Name+"-"+u.Version)
-	dot := strings.LastIndex(rest, ".")
-	if !ok || dot < 0 {
-		return u, false
-	}
-	with := map[string]string{"type": rest[dot+1:]}
-	if dot > 0 {
-		with["classifier"] = strings.TrimPrefix(rest[:dot], "-")
-	}
-	u.Qualifiers = packageurl.QualifiersFromMap(with)
-	return u, true
 }
 
 // deliver writes a result to --output, or prints it.

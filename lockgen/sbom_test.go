@@ -21,26 +21,26 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// kinds is a place with [everyKind], and a manifest that says where a file of
-// Maven comes from.
+// kinds is a place with [everyKind], and files of Maven.
 func kinds(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t)
 	l := everyKind(t)
-	v := &lock.Version{Source: lock.HTTP, Trust: "checksum-file", Platforms: map[string]lock.Cell{}, Files: map[string]lock.File{
-		"jar-linux-x86_64.exe": {URL: "https://maven.example.com/repo/com/acme/jar/1.0/jar-1.0-linux-x86_64.exe", SHA256: sumA, Size: 7, Platforms: []string{"linux-x86_64"}},
-		"other.exe":            {URL: "https://maven.example.com/elsewhere/jar-1.0.exe", SHA256: sumB, Size: 8, Platforms: []string{"windows-x86_64"}},
+	v := &lock.Version{Source: lock.Maven, Package: "com.acme:jar", Include: "include", Trust: "checksum-file", Platforms: map[string]lock.Cell{}, Files: map[string]lock.File{
+		"com.acme/jar-1.0-linux-x86_64.exe":   {Name: "com.acme:jar", Version: "1.0", SHA256: sumA, Size: 7, Platforms: []string{"linux-x86_64"}},
+		"com.acme/jar-1.0-windows-x86_64.exe": {Name: "com.acme:jar", Version: "1.0", SHA256: sumB, Size: 8, Platforms: []string{"windows-x86_64"}},
+		"com.acme/protos-1.0.jar":             {Name: "com.acme:protos", Version: "1.0", SHA256: sumB, Size: 9, Archive: "zip"},
 	}}
 	for _, platform := range lock.PlatformNames() {
 		v.Platforms[platform] = lock.Cell{Unavailable: "no"}
 	}
-	v.Platforms["linux-x86_64"] = lock.Cell{Binary: "jar-linux-x86_64.exe", Tree: sumA}
-	v.Platforms["windows-x86_64"] = lock.Cell{Binary: "other.exe", Tree: sumA}
+	v.Platforms["linux-x86_64"] = lock.Cell{Binary: "jar", Tree: sumA}
+	v.Platforms["windows-x86_64"] = lock.Cell{Binary: "jar.exe", Tree: sumA}
 	l.Plugins["jar"] = map[string]*lock.Version{"1.0": v}
 	p.lockOf(l)
 	p.write("plugins.toml", `platforms = ["linux-x86_64", "windows-x86_64"]
 [plugins]
-jar = { version = "1.0", source = "maven:com.acme:jar", binary = "jar-{os}-{arch}.exe" }
+jar = { version = "1.0", source = "maven:com.acme:jar", include = "include" }
 [registries]
 maven = "https://maven.example.com/repo/"
 `)
@@ -87,7 +87,8 @@ func TestSBOMPackages(t *testing.T) {
 		"pkg:oci/pulled@sha256:" + sumB + "?repository_url=registry.example.com%2Facme%2Fpulled&tag=v7",
 		"pkg:generic/node@1.0.0?checksum=sha256:" + sumA + "&download_url=https:%2F%2Fexample.com%2Fnode.tar.gz",
 		"pkg:maven/com.acme/jar@1.0?classifier=linux-x86_64&type=exe",
-		"pkg:generic/jar@1.0?checksum=sha256:" + sumB + "&download_url=https:%2F%2Fmaven.example.com%2Felsewhere%2Fjar-1.0.exe",
+		"pkg:maven/com.acme/jar@1.0?classifier=windows-x86_64&type=exe",
+		"pkg:maven/com.acme/protos@1.0?type=jar",
 	} {
 		c, ok := got[purl]
 		if !ok {

@@ -13,7 +13,7 @@ locks; `fetch` validates each entry again, more strictly.
 _SCHEMA = 1
 
 # The words that a lock may use, as internal/lock has them; a test compares.
-SOURCES = ["cargo", "go", "http", "npm", "oci", "pip"]
+SOURCES = ["cargo", "go", "http", "maven", "npm", "oci", "pip"]
 ARCHIVES = ["bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"]
 PLATFORMS = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-aarch64", "windows-x86_64"]
 
@@ -84,6 +84,20 @@ def files_of(locked, platform):
         for key, file in locked["files"].items()
         if not file.get("platforms") or platform in file["platforms"]
     }
+
+def jars_of(locked, platform):
+    """Returns the jars that Java runs a plugin from.
+
+    Args:
+        locked: dict, the locked version, of source maven with a runtime.
+        platform: str, a platform's name in the lock, after emulation.
+
+    Returns:
+        A list of paths in the tree, the plugin's own jar first.
+    """
+    own = locked["platforms"][platform].get("binary")
+    others = ["lib/" + key for key, file in files_of(locked, platform).items() if not file.get("archive")]
+    return [own] + [jar for jar in sorted(others) if jar != own]
 
 def direct_url(file):
     """Returns the URL from which Buck2 itself can download a file, or None.
@@ -261,6 +275,10 @@ def _problem(plugins, locked):
             name, _, version = needed.partition("@")
             if version not in plugins.get(name, {}):
                 return "its {} {} is not locked".format(key, needed)
+    if locked["source"] == "maven" and locked.get("runtime"):
+        for word in [locked.get("program", ""), locked.get("main", "")]:
+            if type(word) != "string" or not word or word.strip(_WORD + "$"):
+                return "program or main is malformed: {}".format(repr(word))
     if locked.get("python"):
         # These become words of a script.
         for word in locked["python"] + [locked.get("program", ""), locked.get("entry", ""), locked.get("generator", "x")]:
@@ -271,8 +289,8 @@ def _problem(plugins, locked):
             return "sha256 of `{}` is not 64 lower-case hexadecimal digits".format(key)
         if type(file.get("size")) != "int" or file["size"] <= 0:
             return "size of `{}` is not a number of bytes".format(key)
-        if "archive" in file and (file["archive"] not in ARCHIVES or locked["source"] not in ["http", "oci"]):
-            return "archive {} of `{}` is not one of {}, of source http or oci".format(repr(file["archive"]), key, ", ".join(ARCHIVES))
+        if "archive" in file and (file["archive"] not in ARCHIVES or locked["source"] not in ["http", "maven", "oci"]):
+            return "archive {} of `{}` is not one of {}, of source http, maven or oci".format(repr(file["archive"]), key, ", ".join(ARCHIVES))
         for platform in file.get("platforms", []):
             if platform not in PLATFORMS:
                 return "unknown platform {} of `{}`".format(repr(platform), key)

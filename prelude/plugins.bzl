@@ -7,7 +7,7 @@ files and compares it with the lock. Both run on this machine, wherever code is
 generated.
 """
 
-load(":lock.bzl", "cell_of", "direct_url", "files_of", "option_name", "plugins_of", "prebuilt_fetch")
+load(":lock.bzl", "cell_of", "direct_url", "files_of", "jars_of", "option_name", "plugins_of", "prebuilt_fetch")
 load(":platforms.bzl", "host_constraints", "host_platform", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
 
@@ -102,6 +102,24 @@ def _node(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact)
     """Returns the launcher of a plugin that a locked one runs."""
     return _launcher(ctx, version, ctx.attrs.plugin, ["NODE_OPTIONS", "NODE_PATH"], [_word(ctx, runtime), _word(ctx, main)])
 
+# As `fetch` starts Java, see internal/install.
+_JAVA_VARIABLES = ["JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"]
+_JAVA_FLAGS = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Duser.language=en"]
+
+def _java(ctx: AnalysisContext, version: str, locked: _Table, tree: Artifact, runtime: struct) -> Artifact:
+    """Returns the launcher of a plugin that a locked Java runs."""
+    windows = ctx.attrs.platform.startswith("windows-")
+    platform = cell_of(locked, ctx.attrs.platform).platform
+    jars = [tree.project(jar) for jar in jars_of(locked, platform) if jar]
+    return _launcher(
+        ctx,
+        version,
+        locked["program"],
+        _JAVA_VARIABLES,
+        [cmd_args(_word(ctx, runtime.binary), hidden = runtime.tree)] + _JAVA_FLAGS +
+        ["-cp", cmd_args(cmd_args(jars, delimiter = ";" if windows else ":"), format = '"{}"'), locked["main"] if windows else "'" + locked["main"] + "'"],
+    )
+
 def _python(ctx: AnalysisContext, version: str, locked: _Table, tree: Artifact) -> Artifact:
     """Returns the launcher of a plugin that the Python of the machine runs."""
     python = ctx.attrs.python or ("python" if ctx.attrs.platform.startswith("windows-") else "python3")
@@ -136,7 +154,9 @@ def _version(ctx: AnalysisContext, version: str, locked: _Table) -> struct:
     binary = tree.project(cell_of(locked, ctx.attrs.platform).binary or "unavailable")
     include = tree.project(locked["include"]) if locked.get("include") else None
     program = binary
-    if runtime:
+    if runtime and locked["source"] == "maven":
+        program = _java(ctx, version, locked, tree, runtime)
+    elif runtime:
         program = _node(ctx, version, runtime.binary, binary)
     elif locked.get("python"):
         program = _python(ctx, version, locked, tree)
@@ -236,7 +256,7 @@ def protobuf_plugins(
 
     Args:
         lock: the value of a plugins.lock.toml.
-        registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`), where it is
+        registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`, `maven`), where it is
             not the one that the user's own package manager is configured for.
         mirrors: where to look for bytes before asking their origin: the value
             of `mirror` in plugins.toml, which `load` reads like the lock. A folder

@@ -240,7 +240,7 @@ func TestLockRefused(t *testing.T) {
 		{"schema = 1", "schema = 2", "has schema 2, this buck2-protobuf reads 1: take a newer"},
 		{"schema = 1", "", "has schema None, expected 1. Run: lockgen update"},
 		{`source = "npm"`, ``, "x 1.10.0: `source` is missing"},
-		{`source = "npm"`, `source = "nmp"`, "source \"nmp\" is not one of cargo, go, http, npm, oci, pip"},
+		{`source = "npm"`, `source = "nmp"`, "source \"nmp\" is not one of cargo, go, http, maven, npm, oci, pip"},
 		{"size = 7", `size = 7, archive = "zip"`, "archive \"zip\" of `node_modules/x` is not one of bz2, "},
 		{"size = 3", `size = 3, platforms = ["linux-amd64"]`, "unknown platform \"linux-amd64\" of `node.whl`"},
 		{"platforms.linux-x86_64", "platforms.linux-amd64", "unknown platform \"linux-amd64\""},

@@ -37,6 +37,11 @@ type Options struct {
 	Prefix string
 	// RawName is the path of the one file where Format has no more.
 	RawName string
+	// RawData says that this one file is no executable.
+	RawData bool
+	// Only names the files that are wanted, by their final path: the others are
+	// read as strictly, and left out; nil for all.
+	Only func(path string) bool
 	// Tap is asked for every file, under its final path, for a writer that
 	// gets a copy of its content; nil for none. The content of a link comes when
 	// all files were read.
@@ -255,15 +260,16 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	if size != unknownSize && (size < 0 || size > u.limits.total-u.total) {
 		return unsafeEntry(raw, "with its %d bytes the archive has more than %d", size, u.limits.total)
 	}
+	wanted := u.o.Only == nil || u.o.Only(name)
 	var f *os.File
-	if u.root != nil && !twice {
+	if u.root != nil && !twice && wanted {
 		if f, err = u.createNew(raw, name, exec); err != nil {
 			return err
 		}
 		defer f.Close()
 	}
 	var tap io.Writer
-	if u.o.Tap != nil && !twice {
+	if u.o.Tap != nil && !twice && wanted {
 		tap = u.o.Tap(name)
 	}
 	n, err := u.copy(raw, size, r, f, tap)
@@ -277,6 +283,9 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	}
 	tf := File{Path: name, Exec: exec, Size: n}
 	u.sum.Sum(tf.SHA256[:0])
+	if !wanted {
+		return nil
+	}
 	if twice {
 		return u.same(raw, tf)
 	}
@@ -430,7 +439,7 @@ func (u *unpacker) spend(n int64) error {
 
 // raw takes the whole file as one executable.
 func (u *unpacker) raw(r *io.SectionReader) error {
-	return u.file(u.o.RawName, true, r.Size(), &meter{u, r})
+	return u.file(u.o.RawName, !u.o.RawData, r.Size(), &meter{u, r})
 }
 
 // looksLike names what a file that was no archive may be.

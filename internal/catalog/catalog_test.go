@@ -178,11 +178,6 @@ func TestReleases(t *testing.T) {
 			"macos-aarch64":  base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-darwin-aarch64",
 			"windows-x86_64": base + "grpc/grpc-web/releases/download/1.5.0/protoc-gen-grpc-web-1.5.0-windows-x86_64.exe",
 		},
-		"protoc-gen-grpc-java@1.76.0": {
-			"linux-aarch64":  "https://example.com/m/io/grpc/protoc-gen-grpc-java/1.76.0/protoc-gen-grpc-java-1.76.0-linux-aarch_64.exe",
-			"macos-x86_64":   "https://example.com/m/io/grpc/protoc-gen-grpc-java/1.76.0/protoc-gen-grpc-java-1.76.0-osx-x86_64.exe",
-			"windows-x86_64": "https://example.com/m/io/grpc/protoc-gen-grpc-java/1.76.0/protoc-gen-grpc-java-1.76.0-windows-x86_64.exe",
-		},
 		"protoc-gen-validate@1.2.1": {
 			"linux-x86_64":  base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_linux_amd64.tar.gz",
 			"macos-aarch64": base + "bufbuild/protoc-gen-validate/releases/download/v1.2.1/protoc-gen-validate_1.2.1_darwin_arm64.tar.gz",
@@ -209,9 +204,7 @@ func TestReleases(t *testing.T) {
 	for _, name := range Builtin().Names() {
 		r, _ := Builtin().Lookup(name)
 		for _, s := range r.Sources {
-			if _, _, ok := s.Source.Maven(); ok {
-				s.Source, s.Naming = s.Source.In("https://example.com/m/", s.Naming)
-			} else if _, _, ok := s.Source.GitHub(); !ok {
+			if _, _, ok := s.Source.GitHub(); !ok {
 				continue
 			}
 			seen++

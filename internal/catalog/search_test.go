@@ -23,7 +23,7 @@ func TestSearch(t *testing.T) {
 		"grpc":                    {"protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-web", "protoc-gen-prost"},
 		"gRPC Python":             {"protoc-gen-mypy_grpc grpcio-tools", "protoc-gen-go-grpc"},
 		"python":                  {"protoc betterproto2", "node"},
-		"java":                    {"protoc protoc-gen-grpc-java protoc-gen-validate", "protoc-gen-es"},
+		"java":                    {"java protoc protoc-gen-grpc-java protoc-gen-validate", "protoc-gen-es"},
 		"c++":                     {"protoc protoc-gen-validate", "protoc-gen-connect-es"},
 		"js":                      {"protoc-gen-es protoc-gen-grpc-web", "node"},
 		"npm:ts-proto":            {"ts-proto", "protoc-gen-go"},

@@ -12,6 +12,7 @@
 //	GET /go/MODULE/@v/VERSION.zip …         module proxy, with its sumdb
 //	GET /index/config.json  /index/…/NAME   sparse index of crates
 //	GET /crates/NAME/VERSION/download       crate
+//	GET /maven/…                            repository of Maven
 //	GET /ANY/PATH                           a file given to [Server.File]
 //
 // Every request is recorded, see [Server.Requests].

@@ -71,6 +71,11 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 		}
 		return p, depends, nil
 	}
+	if e.Locked.Main != "" {
+		launcher, more, err := i.java(e, dir, platform, runtimeDir, runtimeCell)
+		p.Path = launcher
+		return p, append(depends, more...), err
+	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
 	// What the user's shell says to node must not change what a plugin writes.
 	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell)), nodeVariables, []string{node, p.Path})
@@ -98,7 +103,7 @@ func Command(e *lock.Entry, cell lock.Cell) string {
 		return e.Name
 	}
 	switch ext := path.Ext(base); {
-	case len(e.Locked.Python) > 0:
+	case e.Locked.Program != "":
 		return e.Locked.Program
 	case ext == ".exe", e.Runtime != nil && (ext == ".js" || ext == ".cjs" || ext == ".mjs"):
 		return strings.TrimSuffix(base, ext)
@@ -145,12 +150,11 @@ func cmdLauncher(cache, name string, unset, argv []string) string {
 	}
 	up := `%~dp0` + strings.Repeat(`..\`, 1+strings.Count(name, "/"))
 	for _, arg := range argv {
-		rest, inside := strings.CutPrefix(arg, strings.TrimSuffix(cache, `\`)+`\`)
-		rest = strings.ReplaceAll(rest, "%", "%%")
-		if inside {
-			rest = up + rest
+		parts := strings.Split(arg, strings.TrimSuffix(cache, `\`)+`\`)
+		for i := range parts {
+			parts[i] = strings.ReplaceAll(parts[i], "%", "%%")
 		}
-		b.WriteString(`"` + rest + `" `)
+		b.WriteString(`"` + strings.Join(parts, up) + `" `)
 	}
 	b.WriteString("%*\r\n")
 	return b.String()

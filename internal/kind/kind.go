@@ -33,7 +33,7 @@ func Of(name string) *Kind {
 	return &release
 }
 
-var kinds = map[string]*Kind{lock.NPM: &npmPackage, lock.Cargo: &crate, lock.Pip: &wheelFile, lock.Go: &module}
+var kinds = map[string]*Kind{lock.NPM: &npmPackage, lock.Cargo: &crate, lock.Pip: &wheelFile, lock.Go: &module, lock.Maven: &mavenFile}
 
 // An Artifact is a file of a lock that is to be read.
 type Artifact struct {

@@ -15,12 +15,12 @@
 //	entry = "MODULE:FUNCTION" # what Python starts, or MODULE as python -m does
 //	generator = "…" # entry is the main function of a protoc, whose --NAME_out is the plugin
 //	include = "…"   # folder of .proto files inside the tree, if it has one
-//	main = "…"      # go: folder of the main package in the module, if not its root
+//	main = "…"      # go: folder of the main package in the module, if not its root; maven: the class that Java starts
 //	package = "…"   # name in the source
-//	program = "…"   # what a plugin run by Python is called
+//	program = "…"   # what a plugin run by Python or Java is called
 //	python = ["…"]  # the interpreters that may run it, 3.N of CPython; pip only
 //	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
-//	source = "…"    # http, oci, npm, cargo, pip or go
+//	source = "…"    # http, oci, npm, cargo, pip, go or maven
 //	toolchain = "…" # go: NAME@VERSION of the locked Go that compiles it
 //	trust = "…"     # the weakest evidence that the files below rest on
 //	upstream = "…"  # what the source calls the version, where it has more numbers: 4.36.2 of 36.2
@@ -37,7 +37,7 @@
 // Keys without a value are left out. Every known platform has a cell in one of
 // the three states. Every file has a SHA-256 and a size in bytes; with both,
 // Buck2 asks a server nothing before it needs the file. Files of the ecosystem
-// sources (npm, cargo, pip, go) have no URL: the registry is the one that the
+// sources (npm, cargo, pip, go, maven) have no URL: the registry is the one that the
 // user's own package manager is configured with. For oci, package is HOST/REPO,
 // the name and the version of a file are the title of its layer (where the
 // source names one) and the tag, manifest is the SHA-256 of the image manifest,

@@ -21,6 +21,7 @@ const (
 	Cargo = "cargo"
 	Pip   = "pip"
 	Go    = "go"
+	Maven = "maven"
 )
 
 // A Kind is a source kind as far as the lock and the manifest name and check
@@ -42,6 +43,9 @@ type Kind struct {
 	// [policy] may name the beginning of one.
 	Paths bool
 
+	// OneEach: each platform has a file of its own, which the server may lack.
+	OneEach bool
+
 	// Folders: the key of a file is the folder of its package in the tree.
 	Folders bool
 	// Mains: package of an entry names the folder of a main package in what the
@@ -59,6 +63,7 @@ type Kind struct {
 	identity     func(pkg, key string, f File) string            // else NAME@VERSION
 	pkg          func(key string, f File) (name, version string) // else those of the file
 	part         func(key string) string                         // of the package, that the file is
+	qualifiers   func(key string, f File) map[string]string      // of package URLs, that tell its files apart
 	same         func(a, b File) bool                            // else the same bytes
 	release      func(version string) string                     // what a package of it is locked as
 	sameRelease  func(a, b string) bool                          // else they are equal
@@ -69,7 +74,7 @@ type Kind struct {
 }
 
 // kinds lists every source kind, in the order in which they are tried.
-var kinds = []*Kind{&npm, &cargo, &pip, &golang, &oci, &http}
+var kinds = []*Kind{&npm, &cargo, &pip, &golang, &maven, &oci, &http}
 
 // KindNames lists the names of all source kinds, in the order in which they are
 // tried.
@@ -155,6 +160,7 @@ var pip = Kind{
 		return NormalProject(name), version
 	},
 	sameRelease: pep440.Same,
+	qualifiers:  func(key string, _ File) map[string]string { return map[string]string{"file_name": key} }, // one of several wheels
 }
 
 var golang = Kind{
@@ -180,6 +186,27 @@ var golang = Kind{
 	},
 	check:     (*Version).validateGo,
 	checkFile: func(_ *Version, key string, f File) error { return validateGoFile(key, f) },
+}
+
+var maven = Kind{
+	Name: Maven, Ecosystem: true, PublisherTimes: true, OneEach: true, PURL: "maven",
+	checkPackage: checkArtifact,
+	normal: func(name string) string { // without a classifier
+		group, rest, _ := strings.Cut(name, ":")
+		artifact, _, _ := strings.Cut(rest, ":")
+		return group + ":" + artifact
+	},
+	identity: func(_, key string, _ File) string { return key },
+	qualifiers: func(key string, f File) map[string]string {
+		classifier, ext, _ := mavenFile(key, f)
+		with := map[string]string{"type": ext}
+		if classifier != "" {
+			with["classifier"] = classifier
+		}
+		return with
+	},
+	check:     (*Version).validateMaven,
+	checkFile: func(_ *Version, key string, f File) error { return validateMavenFile(key, f) },
 }
 
 var oci = Kind{
@@ -211,7 +238,7 @@ var oci = Kind{
 }
 
 var http = Kind{
-	Name:     HTTP,
+	Name: HTTP, OneEach: true,
 	identity: func(_, _ string, f File) string { return f.URL },
 	address: func(_ *Version, f File) string {
 		u, err := url.Parse(f.URL)
@@ -301,6 +328,15 @@ func (k *Kind) PartOf(key string) string {
 	return k.part(key)
 }
 
+// Qualifiers are what tells a file apart from others of its package, in package
+// URLs; nil for nothing.
+func (k *Kind) Qualifiers(key string, f File) map[string]string {
+	if k.qualifiers == nil {
+		return nil
+	}
+	return k.qualifiers(key, f)
+}
+
 // Identity names what may never change its bytes: what a source is asked for when
 // a file of a package is downloaded. Two files of one identity are one download.
 func (k *Kind) Identity(pkg, key string, f File) string {
@@ -334,7 +370,7 @@ func (k *Kind) checkOwn(v *Version) error {
 		set  bool
 	}{
 		{&cargo, "build-scripts", len(v.BuildScripts) > 0},
-		{&golang, "main", v.Main != ""}, {&golang, "toolchain", v.Toolchain != ""},
+		{&golang, "main", v.Main != "" && k != &maven}, {&golang, "toolchain", v.Toolchain != ""},
 	} {
 		if f.set && f.of != k {
 			return fmt.Errorf("source %s has no %s", k.Name, f.what)
@@ -350,7 +386,7 @@ func (k *Kind) checkOwnFile(f File) error {
 		return fmt.Errorf("a file of source %s has no gomod", k.Name)
 	case k != &oci && f.Manifest != "":
 		return fmt.Errorf("a file of source %s has no manifest", k.Name)
-	case k.Ecosystem && f.Archive != "":
+	case k.Ecosystem && f.Archive != "" && k != &maven:
 		return fmt.Errorf("a file of source %s has no archive", k.Name)
 	case k != &http && f.URL != "":
 		return fmt.Errorf("a file of source %s has no url", k.Name)

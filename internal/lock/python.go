@@ -58,7 +58,7 @@ func (f File) Roots() []string {
 func (v *Version) validatePython() error {
 	if len(v.Python) == 0 {
 		switch {
-		case v.Program != "":
+		case v.Program != "" && (v.Source != Maven || v.Runtime == ""):
 			return errors.New("program without python")
 		case v.Entry != "":
 			return errors.New("entry without python")

@@ -239,7 +239,7 @@ func (d *decoder) tool(v any) error {
 	return nil
 }
 
-var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "entry", "generator", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
+var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "entry", "generator", "main", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
 
 func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
 	p := &Plugin{}
@@ -288,7 +288,7 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{"package", &p.Package}, {"binary", &p.Binary}, {"entry", &p.Entry}, {"generator", &p.Generator}, {"include", &p.Include}, {"runtime", &p.Runtime}} {
+	}{{"package", &p.Package}, {"binary", &p.Binary}, {"entry", &p.Entry}, {"generator", &p.Generator}, {"main", &p.MainClass}, {"include", &p.Include}, {"runtime", &p.Runtime}} {
 		if v, ok := t[f.key]; ok {
 			if *f.to, err = d.str(key(f.key), v); err != nil {
 				return nil, err
@@ -349,6 +349,11 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	if p.Runtime != "" {
 		if err := lock.CheckName(p.Runtime); err != nil {
 			return d.wrap(append(slices.Clone(path), "runtime"), err)
+		}
+	}
+	if p.MainClass != "" {
+		if err := lock.CheckClass(p.MainClass); err != nil {
+			return d.errorf(append(slices.Clone(path), "main"), `write: main = "com.example.Main"`, "%w", err)
 		}
 	}
 	if p.Package != "" {
@@ -557,8 +562,7 @@ func (d *decoder) checkOverride(path []string, p *Plugin, name string, source *S
 		return d.errorf(path, hint, "only a plugin by URL can have another source on one platform")
 	}
 	_, _, gitHub := source.GitHub()
-	_, _, maven := source.Maven()
-	if gitHub || maven {
+	if gitHub {
 		return d.errorf(path, "write its URL", "another source on one platform is a URL")
 	}
 	return nil
@@ -658,13 +662,13 @@ func (d *decoder) registries(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := d.known([]string{"registries"}, table, append(lock.Ecosystems(), "maven")...); err != nil {
+	if err := d.known([]string{"registries"}, table, lock.Ecosystems()...); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		key string
 		to  *string
-	}{{lock.NPM, &d.m.Registries.NPM}, {lock.Pip, &d.m.Registries.Pip}, {lock.Cargo, &d.m.Registries.Cargo}, {lock.Go, &d.m.Registries.Go}, {"maven", &d.m.Registries.Maven}} {
+	}{{lock.NPM, &d.m.Registries.NPM}, {lock.Pip, &d.m.Registries.Pip}, {lock.Cargo, &d.m.Registries.Cargo}, {lock.Go, &d.m.Registries.Go}, {lock.Maven, &d.m.Registries.Maven}} {
 		if v, ok := table[f.key]; ok {
 			at := []string{"registries", f.key}
 			if *f.to, err = d.str(at, v); err != nil {

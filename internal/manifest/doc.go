@@ -10,7 +10,7 @@
 //
 //	source = "https://…"                # a file for each platform, or
 //	source = "github:OWNER/REPO"        # assets of a release, or
-//	source = "maven:GROUP:ARTIFACT"     # ARTIFACT-VERSION-OS-ARCH.exe in maven of [registries], or
+//	source = "maven:GROUP:ARTIFACT"     # ARTIFACT-VERSION-OS-ARCH.exe of a repository of Maven, or
 //	source = "oci://HOST/REPO:TAG"      # an index with platforms, or the only layer
 //	source = "oci://HOST/REPO:TAG#FILE" # the layer of that title
 //	asset = "NAME"                      # github: the file in the release
@@ -52,12 +52,19 @@
 // Folders and patterns are paths from the root of the cell of Buck2; in a pattern
 // * and ? stand for letters of a name, ** for any number of folders.
 //
+// An entry of source maven may be a jar that a locked Java runs:
+//
+//	source = "maven:GROUP:ARTIFACT:CLASSIFIER" # or without a classifier
+//	runtime = "java"             # the plugin of that name
+//	binary = "protoc-gen-x"      # what it is called; by default as the artifact
+//	main = "com.example.Main"    # the class to start, where the jar names none
+//
 // [[mirror]] names places where bytes may be had before their origin is asked,
 // in the order in which they are tried; see [Mirror]. It is in no lock.
 //
 //	[[mirror]]
 //	from = "https://github.com/"                 # the beginning of a URL, of oci://…,
-//	to = "https://proxy.example.com/github/"     # npm:…, pip:…, cargo: or go:, or "*"
+//	to = "https://proxy.example.com/github/"     # npm:…, pip:…, cargo:, go: or maven:, or "*"
 //
 //	[[mirror]]
 //	from = "*"

@@ -48,14 +48,13 @@ type Manifest struct {
 var NodeManagers = []string{"npm", "pnpm", "yarn", "bun", "none"}
 
 // Registries replace what the user's own package managers are configured with.
-// They do not change the lock, except for Maven, whose files are locked by URL.
-// "" is the manager's own choice.
+// They do not change the lock. "" is the manager's own choice.
 type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
 	Cargo string `json:"cargo,omitempty"` // a sparse index; "sparse+" before it, as cargo writes it, is dropped
 	Go    string `json:"go,omitempty"`    // a module proxy
-	Maven string `json:"-"`               // a repository; lockgen alone asks for it
+	Maven string `json:"maven,omitempty"` // a repository
 }
 
 // A Plugin is one entry of [plugins]. Only Versions is always there; what is
@@ -92,6 +91,9 @@ type Spec struct {
 	Main      string            `toml:"package"`   // go: folder of the main package in the module, "" for its root
 	Entry     string            `toml:"entry"`     // pip: what Python starts, "" for the console script; see [lock.CheckEntry]
 	Generator string            `toml:"generator"` // pip: Entry is a protoc, whose --NAME_out of this name is the plugin
+	MainClass string            `toml:"main"`      // maven: the class that Java starts, "" for that of the jar
+	With      string            `toml:"with"`      // maven: GROUP:ARTIFACT of the same version, whose .proto files are in include
+	Emulate   map[string]string `toml:"emulate"`   // the platform whose program runs instead, where the publisher's own is that of another one
 	Requires  []string          `toml:"requires"`  // npm: templates of files that each platform needs
 	Until     string            `toml:"until"`     // the first version that cannot be locked, "" for none
 	Reason    string            `toml:"reason"`    // why that is so
@@ -105,8 +107,18 @@ func (s Spec) Check(from Source) error {
 	if (s.Until == "") != (s.Reason == "") {
 		return errors.New("until and reason need each other")
 	}
-	if s.Binary == "" {
+	artifact := lock.KindOf(lock.Maven)
+	isMaven := from.Kind == lock.Maven
+	if s.Binary == "" && !isMaven { // called as the artifact is
 		return errors.New("binary is missing")
+	}
+	if (s.With != "" || s.MainClass != "") && !isMaven || s.With != "" && artifact.CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
+		return fmt.Errorf("with %q, main %q: not of source maven, or none", s.With, s.MainClass)
+	}
+	for platform, other := range s.Emulate {
+		if p, ok := lock.LookupPlatform(platform); !ok || !p.Runs(other) {
+			return fmt.Errorf("emulate.%s = %q: no such platform, or it cannot", platform, other)
+		}
 	}
 	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
 		return errors.New("package is for go sources")
@@ -114,8 +126,8 @@ func (s Spec) Check(from Source) error {
 	if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
 		return fmt.Errorf("entry %q, generator %q: not of source pip, or no entry", s.Entry, s.Generator)
 	}
-	if s.Scheme != "" && (from.Kind != lock.NPM || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
-		return fmt.Errorf("version %q is no version with {version} in it, or the source is not of npm", s.Scheme)
+	if s.Scheme != "" && (from.Kind != lock.NPM && !isMaven || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
+		return fmt.Errorf("version %q is no version with {version} in it, or the source is neither of npm nor of maven", s.Scheme)
 	}
 	for platform := range s.Assets {
 		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {

@@ -18,7 +18,7 @@ import (
 //     files by their digest, whatever they are called;
 //   - where From is the beginning of a URL, that of another URL, which takes its
 //     place; likewise oci://HOST/… by oci://HOST/…, both with a slash at the end;
-//   - where From begins with npm:, pip:, cargo: or go:, the URL of a registry
+//   - where From begins with npm:, pip:, cargo:, go: or maven:, the URL of a registry
 //     that speaks the protocol of that kind (cargo: of a sparse index).
 type Mirror struct {
 	From string `json:"from"`

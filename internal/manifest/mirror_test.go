@@ -89,7 +89,7 @@ func TestMirrorRefused(t *testing.T) {
 		{"*x", "oci-layout:vendor"},
 		{"npm", "oci-layout:vendor"},
 		{"npm:a b", "oci-layout:vendor"},
-		{"maven:a", "oci-layout:vendor"},
+		{"mavn:a", "oci-layout:vendor"},
 		{"npm:", "oci://example.com/"},
 		{"npm:", "http://example.com/"},
 		{"ftp://example.com/", "https://example.com/"},

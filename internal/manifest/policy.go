@@ -217,7 +217,7 @@ var (
 
 // parseAllow reads one entry of allow and returns its normal form.
 func parseAllow(s string) (string, error) {
-	const forms = "write npm:NAME, npm:@SCOPE/*, pip:NAME, cargo:NAME, go:MODULE, go:HOST/OWNER/*, oci:HOST/REPO, oci:HOST/NAMESPACE/*, github:OWNER/REPO, github:OWNER/* or host:HOST"
+	const forms = "write npm:NAME, npm:@SCOPE/*, pip:NAME, cargo:NAME, go:MODULE, go:HOST/OWNER/*, maven:GROUP:ARTIFACT, oci:HOST/REPO, oci:HOST/NAMESPACE/*, github:OWNER/REPO, github:OWNER/* or host:HOST"
 	refuse := func(why string) (string, error) {
 		return "", fault.Errorf(fault.Usage, forms, "%q allows nothing: %s", s, why)
 	}

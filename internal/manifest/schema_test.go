@@ -46,7 +46,7 @@ func TestManifestSchemaKeys(t *testing.T) {
 		{"top", keys(doc), topKeys},
 		{"plugin", keys(defs["plugin"]), pluginKeys},
 		{"policy", keys(policy), policyKeys},
-		{"registries", keys(of(doc, "properties", "registries")), append(lock.Ecosystems(), "maven")},
+		{"registries", keys(of(doc, "properties", "registries")), lock.Ecosystems()},
 		{"platforms", words(defs["platform"]), lock.PlatformNames()},
 		{"trust", words(of(policy, "properties", "min-trust")), lock.Trusts},
 		{"buckify", keys(of(doc, "properties", "buckify")), buckifyKeys},

@@ -12,9 +12,9 @@ import (
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
 // write it: "npm:NAME", "pip:NAME", "cargo:NAME", "go:MODULE", "github:OWNER/REPO"
-// and "maven:GROUP:ARTIFACT" (kind HTTP), or the template of an https or oci URL.
+// (kind HTTP), "maven:GROUP:ARTIFACT[:CLASSIFIER]", or the template of an https or oci URL.
 type Source struct {
-	Kind string // NPM, Pip, Cargo, Go, OCI or HTTP
+	Kind string // NPM, Pip, Cargo, Go, Maven, OCI or HTTP
 	Name string // the package or module, or the text itself for OCI and HTTP
 }
 
@@ -33,7 +33,7 @@ func (s Source) Ecosystem() bool { return lock.KindOf(s.Kind).Ecosystem }
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME, cargo:NAME, go:MODULE, github:OWNER/REPO, maven:GROUP:ARTIFACT, oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME, cargo:NAME, go:MODULE, github:OWNER/REPO, maven:GROUP:ARTIFACT[:CLASSIFIER], oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
@@ -49,12 +49,6 @@ func ParseSource(s string) (Source, error) {
 		owner, repo, ok := strings.Cut(rest, "/")
 		if !ok || !lock.IsWord(owner) || !lock.IsWord(repo) {
 			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q names no repository", s)
-		}
-		return Source{lock.HTTP, s}, nil
-	case "maven":
-		group, artifact, ok := strings.Cut(rest, ":")
-		if !ok || !lock.IsWord(group) || !lock.IsWord(artifact) || strings.Contains(rest, "..") {
-			return Source{}, fault.Errorf(fault.Usage, "write maven:GROUP:ARTIFACT, without a version", "source %q names no artifact", s)
 		}
 		return Source{lock.HTTP, s}, nil
 	case lock.OCI:
@@ -75,7 +69,7 @@ func ParseSource(s string) (Source, error) {
 		return Source{lock.HTTP, s}, nil
 	}
 	hint := forms
-	if near := fault.Nearest(kind, append(lock.Ecosystems(), "https", "github", "maven", lock.OCI)); near != "" {
+	if near := fault.Nearest(kind, append(lock.Ecosystems(), "https", "github", lock.OCI)); near != "" {
 		hint = "did you mean " + near + ":? " + forms
 	}
 	return Source{}, fault.Errorf(fault.Usage, hint, "source %q is of the unknown kind %q", redact.URL(s), kind)

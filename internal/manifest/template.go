@@ -92,15 +92,14 @@ func (n Naming) ChecksumsURL(address, version string, p lock.Platform) string {
 // fit its source. Binary is the template of the executable's path, "" for none.
 func (n Naming) Check(s Source, binary string) error {
 	_, _, isGitHub := s.GitHub()
-	_, _, isMaven := s.Maven()
 	switch {
 	case !isGitHub && (n.Tag != "" || n.Asset != ""):
 		return fault.Errorf(fault.Usage, "remove it, or write the source as github:OWNER/REPO", "tag and asset are for a source github:OWNER/REPO, not for %s", s)
 	case isGitHub && n.Asset == "":
 		return fault.Errorf(fault.Usage, `add: asset = "NAME-{version}-{os}-{arch}.tar.gz"`, "source %s needs the name of its asset", s)
-	case (s.Kind != lock.HTTP || isMaven) && n.Checksums != "":
+	case s.Kind != lock.HTTP && n.Checksums != "":
 		return fault.Errorf(fault.Usage, "remove it", "checksums are for a source by URL; %s has digests of its own", s)
-	case s.Ecosystem() && (n.OS != nil || n.Arch != nil) && !varies(binary):
+	case s.Ecosystem() && (n.OS != nil || n.Arch != nil) && !varies(binary) && s.Kind != lock.Maven:
 		return fault.Errorf(fault.Usage, "remove it", "os and arch are words in a URL, or in binary; %s has none", s)
 	}
 	if err := checkTemplate(n.Tag, "version"); err != nil {
@@ -181,31 +180,6 @@ func (s Source) GitHub() (owner, repo string, ok bool) {
 	}
 	owner, repo, ok = strings.Cut(rest, "/")
 	return owner, repo, ok
-}
-
-// Maven returns the coordinates of a source maven:GROUP:ARTIFACT.
-func (s Source) Maven() (group, artifact string, ok bool) {
-	rest, ok := strings.CutPrefix(s.Name, "maven:")
-	if !ok {
-		return "", "", false
-	}
-	group, artifact, ok = strings.Cut(rest, ":")
-	return group, artifact, ok
-}
-
-// In is the same source as a template of URLs in a repository of Maven, whose
-// layout is https://maven.apache.org/repository/layout.html, and the naming that
-// belongs to it: n with the words of os-maven-plugin, by which protoc plugins
-// are published there, as ARTIFACT-VERSION-OS-ARCH.exe on every platform. Only
-// of a source that has [Source.Maven].
-func (s Source) In(repository string, n Naming) (Source, Naming) {
-	group, artifact, _ := s.Maven()
-	os, arch := map[string]string{"macos": "osx"}, map[string]string{"aarch64": "aarch_64"}
-	maps.Copy(os, n.OS)
-	maps.Copy(arch, n.Arch)
-	n.OS, n.Arch = os, arch
-	return Source{lock.HTTP, strings.TrimSuffix(repository, "/") + "/" + strings.ReplaceAll(group, ".", "/") + "/" + artifact +
-		"/{version}/" + artifact + "-{version}-{os}-{arch}.exe"}, n
 }
 
 // An OCIRef names what a registry of OCI has under a tag.

@@ -58,15 +58,15 @@ func (c Coordinate) folder() string {
 // one name.
 func (c Coordinate) Key() string { return c.Group + "/" + c.File() }
 
-// pom is where the POM of the same artifact lies.
-func (c Coordinate) pom() Coordinate {
+// POM names the POM of the same artifact.
+func (c Coordinate) POM() Coordinate {
 	c.Classifier, c.Ext = "", "pom"
 	return c
 }
 
 // check refuses what is no coordinate: it becomes a part of an address.
 func (c Coordinate) check() error {
-	if err := CheckPackage(c.Package()); err != nil {
+	if err := lock.KindOf(lock.Maven).CheckPackage(c.Package()); err != nil {
 		return err
 	}
 	for _, s := range []string{c.Version, c.Classifier, c.Ext} {
@@ -177,11 +177,16 @@ func (l latin1) Read(p []byte) (int, error) {
 
 func text(s string) string { return strings.TrimSpace(s) }
 
-// CheckPackage accepts GROUP:ARTIFACT. Its error has no class.
-func CheckPackage(name string) error {
-	group, artifact, ok := strings.Cut(name, ":")
-	if !ok || !lock.IsWord(group) || !lock.IsWord(artifact) || strings.Contains(name, "..") || len(name) > 214 {
-		return fmt.Errorf("package %q is not of the form GROUP:ARTIFACT", name)
+// ParseKey is the coordinate of a file that a lock calls so, of a package
+// GROUP:ARTIFACT in a version; ok is false where it is no such file.
+func ParseKey(pkg, version, key string) (c Coordinate, ok bool) {
+	c.Group, c.Artifact, _ = strings.Cut(pkg, ":")
+	c.Version = version
+	rest, ok := strings.CutPrefix(key, c.Group+"/"+c.Artifact+"-"+version)
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot < 0 {
+		return c, false
 	}
-	return nil
+	c.Classifier, c.Ext = strings.TrimPrefix(rest[:dot], "-"), rest[dot+1:]
+	return c, c.Key() == key && c.check() == nil
 }

@@ -257,7 +257,7 @@ func (r *Resolver) metadata(ctx context.Context, pkg string) (*Metadata, error) 
 func (r *Resolver) relocate(ctx context.Context, n Node) (Node, *project, error) {
 	asked := n.Coordinate
 	for range 10 {
-		p, err := r.effective(ctx, n.pom(), nil)
+		p, err := r.effective(ctx, n.POM(), nil)
 		if err != nil {
 			return n, nil, err
 		}

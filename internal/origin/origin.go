@@ -40,6 +40,7 @@ type Origins struct {
 	oci     once.Map[string, *oci.Client]
 	npm     once.Map[string, *NPM]
 	pip     once.Map[string, *Pip]
+	maven   once.Map[string, *Maven]
 	golang  once.Map[bool, *goOrigin] // for modules, which the locked Go may download, and for Go itself
 	crates  once.Map[string, *Crates] // by registry, "" for cargo's own
 }
@@ -88,7 +89,7 @@ type way struct {
 // ways finds the way to a file, by kind. Registry is that of a mirror, "" for the
 // configured one.
 var ways = map[string]func(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error){
-	lock.HTTP: plainWay, lock.NPM: npmWay, lock.Pip: pipWay, lock.Cargo: cargoWay, lock.Go: goWay,
+	lock.HTTP: plainWay, lock.NPM: npmWay, lock.Pip: pipWay, lock.Cargo: cargoWay, lock.Go: goWay, lock.Maven: mavenWay,
 }
 
 // File brings one file over HTTP into a sink: from its origin, or where m is not

@@ -44,7 +44,6 @@ type Want struct {
 
 	From manifest.Source
 	manifest.Spec
-	Beside    bool // checksum files lie beside the files, as in a repository of Maven
 	Overrides map[string]manifest.Override
 
 	RuntimeName string // name of the plugin that runs this one, "" for none
@@ -373,7 +372,7 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	w := &Want{
 		Name: e.name, At: e.at(), From: a.Source, Optional: p.Optional, Args: p.Args, Overrides: p.Platforms,
 		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime, Known: p.Source == nil,
-		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator},
+		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator, MainClass: p.MainClass},
 	}
 	if p.Source != nil {
 		w.Naming = p.Naming
@@ -381,16 +380,9 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	if recipe != nil {
 		w.fill(p, recipe)
 	}
-	if _, _, ok := w.From.Maven(); ok {
-		if e.m.Registries.Maven == "" {
-			return nil, e.fail(`write into `+e.m.Name+`: [registries] and below it: maven = "https://…", the address of a repository of Maven, such as the one that your mvn uses`,
-				"%s is in a repository of Maven, and no one says in which", w.From)
-		}
-		w.From, w.Naming = w.From.In(e.m.Registries.Maven, w.Naming)
-		w.Beside = true
-	}
 	// The runtime of a recipe is that of its first kind: what a later source has in
 	// compiled form needs none.
+	w.recipeEmulates(e)
 	if w.RuntimeName == "" && (recipe == nil || w.From.Kind == e.recipe.Sources[0].Source.Kind) {
 		w.RuntimeName = e.recipe.Runtime
 	}
@@ -415,11 +407,16 @@ func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
 		}
 	}
 	w.Include = cmp.Or(w.Include, recipe.Include)
+	w.With, w.Emulate = recipe.With, recipe.Emulate
+	w.MainClass = cmp.Or(w.MainClass, recipe.MainClass)
 	w.Requires, w.Until, w.Reason, w.Scheme = recipe.Requires, recipe.Until, recipe.Reason, recipe.Scheme
 }
 
 // complete finishes a candidate: its executable and its runtime, by name.
 func (w *Want) complete(e *entry) error {
+	if err := w.planMaven(e); err != nil {
+		return err
+	}
 	if w.Binary == "" {
 		return e.fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
 	}
@@ -454,6 +451,20 @@ func (w *Want) complete(e *entry) error {
 		return e.fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
 	}
 	return nil
+}
+
+// recipeEmulates takes over which program of another platform runs instead of one
+// that is not what it is called, unless the entry says more.
+func (w *Want) recipeEmulates(e *entry) {
+	for platform, other := range w.Emulate {
+		if _, said := w.Overrides[platform]; !said && slices.Contains(e.m.Platforms, platform) && slices.Contains(e.m.Platforms, other) {
+			w.Overrides = maps.Clone(w.Overrides)
+			if w.Overrides == nil {
+				w.Overrides = map[string]manifest.Override{}
+			}
+			w.Overrides[platform] = manifest.Override{Emulate: other}
+		}
+	}
 }
 
 // planGo finds the toolchain of a plugin of kind Go.
@@ -594,6 +605,9 @@ func (w *Want) Binaries(p lock.Platform) []string {
 	}
 	if w.BinName() != "" {
 		return nil
+	}
+	if w.jar() {
+		return []string{lock.MavenLib + "/" + w.Artifact(p).Key()}
 	}
 	if w.kind().Compiled {
 		return []string{"bin/" + w.CrateBin() + p.Exe()}
@@ -794,7 +808,14 @@ func (d *comparison) keys() {
 			d.compare("entry", w.Entry, v.Entry, false)
 		}
 	}
-	d.compare("main package", w.Main, v.Main, false)
+	if w.jar() {
+		d.compare("program", w.Binary, v.Program, false)
+		if w.MainClass != "" {
+			d.compare("main", w.MainClass, v.Main, false)
+		}
+	} else {
+		d.compare("main package", w.Main, v.Main, false)
+	}
 	if w.compiler == nil || w.compiler.Version != "" {
 		d.compare("toolchain", w.Toolchain, v.Toolchain, false)
 	}

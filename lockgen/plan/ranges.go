@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/maven"
 	"github.com/birbparty/buck2-protobuf/internal/pep440"
 )
 
@@ -92,6 +95,9 @@ func CompareVersions(kind, a, b string) int {
 	if va.python != nil {
 		return va.python.Compare(*vb.python)
 	}
+	if va.maven != "" {
+		return cmp.Or(maven.Compare(a, b), strings.Compare(a, b))
+	}
 	if c := va.place.Compare(vb.place); c != 0 {
 		return c
 	}
@@ -126,16 +132,23 @@ func isPre(kind, s string) bool {
 type version struct {
 	place  *semver.Version // where it lies among semantic versions
 	python *pep440.Version // nil but for pip
+	maven  string          // "" but for maven
 }
 
 func (v version) pre() bool {
 	if v.python != nil {
 		return v.python.IsPre()
 	}
+	if v.maven != "" {
+		return maven.Pre(v.maven)
+	}
 	return v.place.Prerelease() != ""
 }
 
 func parseVersion(kind, s string) (version, bool) {
+	if kind == lock.Maven {
+		return mavenVersion(s)
+	}
 	if kind != lock.Pip {
 		if s == "" || s[0] < '0' || s[0] > '9' {
 			return version{}, false
@@ -152,6 +165,32 @@ func parseVersion(kind, s string) (version, bool) {
 		return version{}, false
 	}
 	return version{place: place(p), python: &p}, true
+}
+
+// mavenVersion fits a version of Maven in: 1.2.3.4 and 1.2.3-jre lie between 1.2.3
+// and 1.2.4, and what is a pre-release by its words is one of its numbers.
+func mavenVersion(s string) (version, bool) {
+	numbers, rest := maven.Split(s)
+	if len(numbers) == 0 || len(s) > 100 {
+		return version{}, false
+	}
+	var n [3]uint64
+	copy(n[:], numbers)
+	more := slices.ContainsFunc(numbers[min(3, len(numbers)):], func(i uint64) bool { return i > 0 })
+	pre := ""
+	switch {
+	case maven.Pre(s):
+		pre = strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r == '-' || r == '.' {
+				return r
+			}
+			return '-'
+		}, rest)
+	case more || rest != "": // behind n, before anything of the next number
+		n[2]++
+		pre = "0"
+	}
+	return version{place: semver.New(n[0], n[1], n[2], pre, ""), maven: s}, true
 }
 
 // place is the semantic version that has the same neighbours among those of

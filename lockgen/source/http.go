@@ -161,9 +161,6 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 			a.Digest, a.Trust = "sha256-"+base64OfHex(digest), "registry"
 		}
 	}
-	if w.Beside {
-		return s.beside(ctx, a)
-	}
 	address := w.Naming.ChecksumsURL(a.File.URL, w.Version, p)
 	if address == "" {
 		return nil
@@ -187,34 +184,6 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 		}
 	}
 	a.Trust = "checksum-file"
-	return nil
-}
-
-// beside takes the strongest digest that a repository of Maven has in a file
-// beside the artifact (https://maven.apache.org/resolver/about-checksums.html).
-// SHA-1 and MD5, which it may have as well, are no evidence.
-func (s *httpSource) beside(ctx context.Context, a *Artifact) error {
-	for _, kind := range []string{"sha512", "sha256"} {
-		address := a.File.URL + "." + kind
-		body, err := s.document(ctx, address, "*/*", checksums.MaxSize)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		// Some write the file's name behind it, or that of another one.
-		found, err := checksums.Find(body, path.Base(a.Key), true)
-		digest := map[string]string{"sha512": found.SHA512, "sha256": found.SHA256}[kind]
-		if err != nil || digest == "" {
-			return fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s holds no digest", redact.URL(address))
-		}
-		a.Digest, a.Trust = kind+"-"+base64OfHex(digest), "checksum-file"
-		if kind == "sha512" {
-			a.File.Integrity = a.Digest // SHA-256 is in the lock anyway
-		}
-		return nil
-	}
 	return nil
 }
 

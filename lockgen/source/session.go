@@ -220,6 +220,12 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 			return nil, err
 		}
 		return &cargoSource{tool: tool, dir: s.Dir, registry: m.Registries.Cargo, origins: s.origins, needed: s.Needed}, nil
+	case lock.Maven:
+		at, err := s.origins.Maven()
+		if err != nil {
+			return nil, err
+		}
+		return &mavenSource{Maven: at, store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.Maven)}, nil
 	case lock.HTTP:
 		return newHTTP(s.origins.Hosts(kind), m.Mirrors), nil
 	case lock.OCI:

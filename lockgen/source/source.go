@@ -84,6 +84,8 @@ var (
 	_ Compiler = (*goSource)(nil)
 	_ Finisher = (*pipSource)(nil)
 	_ Finisher = (*npmSource)(nil)
+	_ Finisher = (*mavenSource)(nil)
+	_ dater    = (*mavenSource)(nil)
 	_ dater    = (*goSource)(nil)
 	_ dater    = (*ociSource)(nil)
 )

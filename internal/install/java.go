@@ -1,0 +1,39 @@
+package install
+
+import (
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// javaVariables are those with which Java would load or print something else
+// (`java --help-extra`, JDK_JAVA_OPTIONS; the others are of the virtual machine).
+var javaVariables = []string{"JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
+
+// javaFlags make a short run short, and the same on machines of any language.
+var javaFlags = []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Duser.language=en"}
+
+// java writes what starts the main class of an entry.
+func (i *Installer) java(e *lock.Entry, dir string, platform string, runtimeDir string, runtimeCell lock.Cell) (launcher string, depends []string, err error) {
+	java := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
+	cell, served, err := e.Locked.Cell(platform)
+	if err != nil {
+		return "", nil, err
+	}
+	var jars []string
+	for _, jar := range e.Locked.Jars(served) {
+		jars = append(jars, filepath.Join(dir, filepath.FromSlash(jar)))
+	}
+	separator := ":"
+	if i.Host.OS == "windows" {
+		separator = ";"
+	}
+	argv := append(append([]string{java}, javaFlags...), "-cp", strings.Join(jars, separator), e.Locked.Main)
+	name := path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell))
+	if launcher, err = i.launcher(name, javaVariables, argv); err != nil {
+		return "", nil, err
+	}
+	return launcher, append(jars, java, launcher), nil
+}

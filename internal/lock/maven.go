@@ -1,0 +1,114 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// MavenLib is the folder of a tree that holds the jars of a plugin that Java runs,
+// by their keys; MavenProtos has the .proto files of other jars.
+const (
+	MavenLib    = "lib"
+	MavenProtos = "include"
+)
+
+// classForm is the name of a class of Java, with its package.
+var classForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z_$][0-9A-Za-z_$]*(\.[A-Za-z_$][0-9A-Za-z_$]*)*$`)
+})
+
+// CheckClass accepts the name of a class of Java, which is safe in a shell's quotes.
+func CheckClass(s string) error {
+	if len(s) > 300 || !classForm().MatchString(s) {
+		return fmt.Errorf("main %q is no name of a class", s)
+	}
+	return nil
+}
+
+// checkArtifact accepts GROUP:ARTIFACT and GROUP:ARTIFACT:CLASSIFIER.
+func checkArtifact(name string) error {
+	parts := strings.Split(name, ":")
+	ok := (len(parts) == 2 || len(parts) == 3) && len(name) <= 214
+	for _, part := range parts {
+		ok = ok && IsWord(part) && !strings.Contains(part, "..")
+	}
+	if !ok {
+		return fmt.Errorf("package %q is not of the form GROUP:ARTIFACT or GROUP:ARTIFACT:CLASSIFIER", name)
+	}
+	return nil
+}
+
+// mavenFile takes the key of a file apart: GROUP/ARTIFACT-VERSION[-CLASSIFIER].EXT
+// of the package GROUP:ARTIFACT.
+func mavenFile(key string, f File) (classifier, ext string, ok bool) {
+	group, artifact, _ := strings.Cut(f.Name, ":")
+	rest, ok := strings.CutPrefix(key, group+"/"+artifact+"-"+f.Version)
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot < 0 || dot > 0 && rest[0] != '-' || dot == 1 {
+		return "", "", false
+	}
+	return strings.TrimPrefix(rest[:dot], "-"), rest[dot+1:], true
+}
+
+// Classifier is that of a file of kind Maven, "" for none.
+func (f File) Classifier(key string) string {
+	classifier, _, _ := mavenFile(key, f)
+	return classifier
+}
+
+func validateMavenFile(key string, f File) error {
+	if err := checkArtifact(f.Name); err != nil || strings.Count(f.Name, ":") != 1 || f.Version == "" {
+		return errors.New("name, GROUP:ARTIFACT, and version are needed")
+	}
+	classifier, ext, ok := mavenFile(key, f)
+	switch {
+	case !ok || strings.Contains(ext, "/") || classifier != "" && !IsWord(classifier):
+		return fmt.Errorf("it is not called like a file of %s %s", f.Name, f.Version)
+	case ext != "jar" && ext != "exe":
+		return fmt.Errorf("%q is neither a jar nor an exe", ext)
+	case f.Archive != "" && (f.Archive != "zip" || ext != "jar"):
+		return fmt.Errorf("archive %q is not the zip that a jar is", f.Archive)
+	case f.Integrity != "":
+		return CheckSHA512("integrity", f.Integrity)
+	}
+	return nil
+}
+
+// validateMaven checks what runs a version.
+func (v *Version) validateMaven() error {
+	if v.Runtime == "" {
+		if v.Main != "" {
+			return errors.New("main without a runtime")
+		}
+		return nil
+	}
+	if err := CheckClass(v.Main); err != nil {
+		return err
+	}
+	if err := CheckProgram("program", v.Program); err != nil {
+		return err
+	}
+	for name, cell := range v.Platforms {
+		if key := strings.TrimPrefix(cell.Binary, MavenLib+"/"); cell.Locked() && (v.Files[key].SHA256 == "" || path.Ext(key) != ".jar") {
+			return fmt.Errorf("platform %s: binary %q is not among the jars", name, cell.Binary)
+		}
+	}
+	return nil
+}
+
+// Jars are the paths in a platform's tree of the jars that Java runs a version from:
+// the plugin's own first, then in the order of their names.
+func (v *Version) Jars(platform string) []string {
+	own := v.Platforms[platform].Binary
+	jars := []string{own}
+	for _, key := range v.FilesFor(platform) {
+		if jar := MavenLib + "/" + key; v.Files[key].Archive == "" && jar != own {
+			jars = append(jars, jar)
+		}
+	}
+	return jars
+}

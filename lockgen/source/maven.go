@@ -1,0 +1,499 @@
+package source
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha1" //nolint:gosec // what repositories have; it is no evidence, see evidence
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/maven"
+	"github.com/birbparty/buck2-protobuf/internal/once"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/checksums"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+)
+
+// mavenSource locks what repositories of Maven have: the program of each platform,
+// told apart by the classifier, or the jar of a plugin with all that it needs at
+// runtime. Nothing of Maven's runs, see package maven.
+type mavenSource struct {
+	*origin.Maven
+	store    *store.Store
+	now      time.Time
+	believed bool // [policy] lets the times of publishers count
+
+	documents once.Map[string, []byte]
+	resolvers once.Map[int, *maven.Resolver] // by major version of Java
+}
+
+// document is a file of the repositories, each asked for once.
+func (s *mavenSource) document(ctx context.Context, path string) ([]byte, error) {
+	return s.documents.Do(path, func() ([]byte, error) { return s.Document(ctx, path, maven.MaxDocument) })
+}
+
+func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
+	own := w.Artifact(lock.Platforms[0])
+	if maven.Snapshot(own.Version) {
+		return nil, fault.Errorf(fault.Policy, "take a released version", "%s may change: what is called a snapshot is never locked", own)
+	}
+	if _, err := s.document(ctx, own.POM().Path()); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+				"no repository has version %s of %s: %w", own.Version, own.Package(), err)
+		}
+		return nil, err
+	}
+	res := &Resolution{Missing: map[string]Missing{}}
+	var err error
+	if w.RuntimeName == "" {
+		err = s.programs(ctx, w, platforms, res)
+	} else {
+		err = s.jars(ctx, w, platforms, res)
+	}
+	return res, err
+}
+
+// programs are the files of the platforms, and the jar with .proto files.
+func (s *mavenSource) programs(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *Resolution) error {
+	for _, p := range platforms {
+		a := s.artifact(w.Artifact(p))
+		a.Platforms, a.Binary, a.Keep = []string{p.Name}, bareBinary(w, p), keepBinaries(w)
+		res.Artifacts = append(res.Artifacts, a)
+	}
+	if protos, ok := w.Protos(); ok {
+		a := s.artifact(protos)
+		a.File.Archive = "zip"
+		for _, p := range platforms {
+			a.Platforms = append(a.Platforms, p.Name)
+		}
+		res.Artifacts = append(res.Artifacts, a)
+	}
+	return s.evidence(ctx, res.Artifacts)
+}
+
+// jars are the closure of the plugin, alike on every platform.
+func (s *mavenSource) jars(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *Resolution) error {
+	java := javaOf(w)
+	resolver, _ := s.resolvers.Do(java, func() (*maven.Resolver, error) { return &maven.Resolver{Document: s.document, Java: java}, nil })
+	own := w.Artifact(lock.Platforms[0])
+	nodes, err := resolver.Closure(ctx, own)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if n.Relocated != "" {
+			res.Notes = append(res.Notes, fmt.Sprintf("%s: %s is called %s now", w, n.Relocated, n.Coordinate))
+		}
+		if !n.File {
+			continue
+		}
+		a := s.artifact(n.Coordinate)
+		a.Aged = n.Ranged
+		for _, p := range platforms {
+			a.Platforms = append(a.Platforms, p.Name)
+		}
+		res.Artifacts = append(res.Artifacts, a)
+	}
+	if nodes[0].Coordinate != own {
+		return fault.Errorf(fault.Usage, "write its new coordinates as the source of the entry", "%s was moved to %s", own, nodes[0].Coordinate)
+	}
+	return s.evidence(ctx, res.Artifacts)
+}
+
+// javaOf is the major version of Java that runs w; the newest one that is known
+// before one is locked.
+func javaOf(w *plan.Want) int {
+	_, version, _ := strings.Cut(w.Runtime, "@")
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); err == nil && n > 1 {
+		return n
+	}
+	return plan.JavaHint
+}
+
+func (s *mavenSource) artifact(c maven.Coordinate) *Artifact {
+	return &Artifact{
+		Kind: lock.Maven, Key: c.Key(), Label: c.String(), Trust: "first-use",
+		File:     lock.File{Name: c.Package(), Version: c.Version},
+		Identity: lock.KindOf(lock.Maven).Identity("", c.Key(), lock.File{}),
+		Get: func(ctx context.Context, in *store.Ingest) error {
+			return s.download(ctx, c, in)
+		},
+		Keep: func(string) int { return 0 },
+	}
+}
+
+func (s *mavenSource) download(ctx context.Context, c maven.Coordinate, in remote.Sink) error {
+	return s.Addresses(c.Path(), func(address string) error {
+		if in.Offset() > 0 {
+			if err := in.Reset(); err != nil {
+				return err
+			}
+		}
+		return s.Client.Download(ctx, address, in, remote.DownloadOptions{})
+	})
+}
+
+// evidence looks for the checksums beside the files
+// (https://maven.apache.org/resolver/about-checksums.html), the strongest first.
+// What a publisher signs with SHA-512 or SHA-256 is a checksum file; SHA-1, which
+// every repository makes itself, finds damage and proves nothing of who made it.
+func (s *mavenSource) evidence(ctx context.Context, artifacts []*Artifact) error {
+	byKey := map[string]*Artifact{}
+	var keys []string
+	for _, a := range artifacts {
+		byKey[a.Key] = a
+		keys = append(keys, a.Key)
+	}
+	for _, found := range each(keys, func(key string) (map[string]record, error) { return nil, s.beside(ctx, byKey[key]) }) {
+		if found.err != nil {
+			return found.err
+		}
+	}
+	return nil
+}
+
+func (s *mavenSource) beside(ctx context.Context, a *Artifact) error {
+	c, _ := maven.ParseKey(a.File.Name, a.File.Version, a.Key)
+	kind, sum, err := s.checksum(ctx, c)
+	switch kind {
+	case "sha512":
+		a.Digest, a.Trust = "sha512-"+base64OfHex(sum), "checksum-file"
+		a.File.Integrity = a.Digest
+	case "sha256":
+		a.Digest, a.Trust = "sha256-"+base64OfHex(sum), "checksum-file"
+	case "sha1":
+		a.Get = func(ctx context.Context, in *store.Ingest) error {
+			counting := &sha1Sink{Ingest: in, sum: sha1.New()} //nolint:gosec // see evidence
+			if err := s.download(ctx, c, counting); err != nil {
+				return err
+			}
+			if got := hex.EncodeToString(counting.sum.Sum(nil)); got != sum {
+				return fault.Errorf(fault.Integrity, "try again; if it stays so, the repository or a proxy gives other bytes than it promises: do not use them",
+					"the download of %s is not what the repository promises: got SHA-1 %s, expected %s", c, got, sum)
+			}
+			return nil
+		}
+	}
+	return err
+}
+
+// checksum is the strongest one beside a file, in hexadecimal; kind is "" for none.
+func (s *mavenSource) checksum(ctx context.Context, c maven.Coordinate) (kind, sum string, err error) {
+	for kind, digits := range orderedSums {
+		body, err := s.documents.Do(c.Path()+"."+kind, func() ([]byte, error) { return s.Document(ctx, c.Path()+"."+kind, checksums.MaxSize) })
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", "", err
+		}
+		if sum := oneSum(body, digits); sum != "" {
+			return kind, sum, nil
+		}
+		return "", "", fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s.%s of the repository holds no digest", c.File(), kind)
+	}
+	return "", "", nil
+}
+
+// orderedSums are the checksums that count, the strongest first, with how many
+// digits they have.
+func orderedSums(yield func(string, int) bool) {
+	_ = yield("sha512", 128) && yield("sha256", 64) && yield("sha1", 40)
+}
+
+// oneSum is the only word of hexadecimal digits of that length; some write the
+// name of a file beside it.
+func oneSum(body []byte, digits int) (sum string) {
+	for word := range bytes.FieldsSeq(body) {
+		word := strings.ToLower(string(word))
+		if len(word) == digits && strings.Trim(word, "0123456789abcdef") == "" {
+			if sum != "" && sum != word {
+				return ""
+			}
+			sum = word
+		}
+	}
+	return sum
+}
+
+// sha1Sink counts what goes into the store.
+type sha1Sink struct {
+	*store.Ingest
+	sum hash.Hash
+}
+
+func (s *sha1Sink) Write(p []byte) (int, error) {
+	n, err := s.Ingest.Write(p)
+	s.sum.Write(p[:n])
+	return n, err
+}
+
+func (s *sha1Sink) Reset() error {
+	s.sum.Reset()
+	return s.Ingest.Reset()
+}
+
+// Versions are those of maven-metadata.xml, a request for each repository. Nobody
+// says when each came: that is when this machine saw it first.
+func (s *mavenSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
+	m, err := s.metadata(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := s.store.FirstSeen(ctx, "maven "+w.Artifact(lock.Platforms[0]).Package(), m.Versions, s.now)
+	var releases []plan.Release
+	for _, v := range m.Versions {
+		releases = append(releases, plan.Release{Version: v, Released: seen[v], Seen: true})
+	}
+	return releases, err
+}
+
+// metadata is what all repositories say of a package.
+func (s *mavenSource) metadata(ctx context.Context, w *plan.Want) (*maven.Metadata, error) {
+	pkg := w.Artifact(lock.Platforms[0]).Package()
+	all := &maven.Metadata{}
+	found := false
+	for _, r := range s.Repositories {
+		at := strings.TrimSuffix(r.URL, "/") + "/" + maven.MetadataPath(pkg)
+		body, err := s.documents.Do(at, func() ([]byte, error) {
+			body, _, err := s.Client.Document(ctx, at, "*/*", maven.MaxDocument)
+			return body, err
+		})
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		m, err := maven.ParseMetadata(pkg, body)
+		if err != nil {
+			return nil, err
+		}
+		found = true
+		for _, v := range m.Versions {
+			if !slices.Contains(all.Versions, v) {
+				all.Versions = append(all.Versions, v)
+			}
+		}
+		if m.Updated.After(all.Updated) {
+			all.Updated = m.Updated
+		}
+	}
+	if !found {
+		return nil, fault.Errorf(fault.Upstream, "is it GROUP:ARTIFACT as its publisher writes it? another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+			"no repository has a list of the versions of %s: %w", pkg, fs.ErrNotExist)
+	}
+	return all, nil
+}
+
+// date takes the time of the last change of the list, by which every version of it
+// was there, where publishers are believed.
+func (s *mavenSource) date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
+	if !s.believed {
+		return nil
+	}
+	m, err := s.metadata(ctx, w)
+	if err != nil || m.Updated.IsZero() {
+		return err
+	}
+	for _, r := range releases {
+		if m.Updated.Before(r.Released) {
+			r.Released, r.Seen = m.Updated, false
+		}
+	}
+	return nil
+}
+
+// Upstream asks for the checksums again; where there is none that counts, for the
+// beginning of the file.
+func (s *mavenSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
+	keys := slices.Collect(func(yield func(string) bool) {
+		for key := range v.Files {
+			if !yield(key) {
+				return
+			}
+		}
+	})
+	slices.Sort(keys)
+	answers := make([]Answer, len(keys))
+	index := map[string]int{}
+	for i, key := range keys {
+		index[key] = i
+	}
+	each(keys, func(key string) (map[string]record, error) {
+		answers[index[key]] = s.today(ctx, key, v.Files[key])
+		return nil, nil
+	})
+	byKey := map[string]Answer{}
+	for i, key := range keys {
+		byKey[key] = answers[i]
+	}
+	return byKey
+}
+
+func (s *mavenSource) today(ctx context.Context, key string, f lock.File) Answer {
+	c, _ := maven.ParseKey(f.Name, f.Version, key)
+	kind, sum, err := s.checksum(ctx, c)
+	if err != nil {
+		return Answer{Err: err}
+	}
+	if err := s.there(ctx, c, f.Size); err != nil {
+		return Answer{Err: err}
+	}
+	switch {
+	case kind == "sha512" && f.Integrity != "":
+		return Answer{record: record{Digest: "sha512-" + base64OfHex(sum)}, Expected: f.Integrity}
+	case kind == "sha256":
+		return Answer{record: record{Digest: "sha256-" + base64OfHex(sum)}, Expected: "sha256-" + base64OfHex(f.SHA256)}
+	}
+	return Answer{Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
+}
+
+// there asks for the beginning of a file, and the length that is announced.
+func (s *mavenSource) there(ctx context.Context, c maven.Coordinate, size int64) error {
+	err := s.Addresses(c.Path(), func(address string) error {
+		return s.Client.Download(ctx, address, &glance{}, remote.DownloadOptions{Size: size})
+	})
+	switch {
+	case errors.Is(err, errSeen):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.Errorf(fault.Upstream, goneHint, "no repository has %s any more: %w", c, err)
+	}
+	return err
+}
+
+func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
+	c, ok := maven.ParseKey(f.Name, f.Version, key)
+	if !ok {
+		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q is no file of %s %s", key, f.Name, f.Version)
+	}
+	a := s.artifact(c)
+	a.File.Archive, a.File.Integrity, a.Digest = f.Archive, f.Integrity, f.Integrity
+	if w.RuntimeName == "" && c.Ext != "jar" {
+		for _, p := range lock.Platforms {
+			if f.For(p.Name) {
+				a.Binary, a.Keep = bareBinary(w, p), keepBinaries(w)
+				break
+			}
+		}
+	}
+	return a, nil
+}
+
+func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+	if w.RuntimeName == "" {
+		return nativeExecutable(w, p, tree, contents)
+	}
+	jar := w.Binaries(p)[0]
+	if _, ok := tree[jar]; !ok {
+		return "", fault.Errorf(fault.Internal, "", "there is no %s in it", jar)
+	}
+	return jar, nil
+}
+
+// Finish finds the class that Java starts: that of the entry, else what the jar
+// names (https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html), and
+// proves that the locked Java can.
+func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
+	if w.RuntimeName == "" {
+		return nil
+	}
+	own := w.Artifact(lock.Platforms[0])
+	main := contents[own.Key()]
+	if main == nil {
+		return fault.Errorf(fault.Internal, "", "%s was not read", own)
+	}
+	v.Program, v.Main = w.Binary, w.MainClass
+	if v.Main == "" {
+		text, err := s.inJar(main, "META-INF/MANIFEST.MF")
+		if err != nil {
+			return fmt.Errorf("%s: %w", own, err)
+		}
+		if v.Main = mainClass(text); v.Main == "" {
+			return fault.Errorf(fault.Usage, `add to the entry: main = "com.example.Main"`, "%s does not say which of its classes is to be started", own)
+		}
+	}
+	if err := lock.CheckClass(v.Main); err != nil {
+		return fault.Errorf(fault.Usage, `write into the entry: main = "com.example.Main"`, "%s: %w", own, err)
+	}
+	file := strings.ReplaceAll(v.Main, ".", "/") + ".class"
+	for _, c := range append([]*Content{main}, values(contents)...) {
+		class, err := s.inJar(c, file)
+		if err != nil {
+			return fmt.Errorf("%s: %w", own, err)
+		}
+		if class == nil {
+			continue
+		}
+		// The class file format: magic, minor, major; 45 is Java 1.1.
+		if len(class) >= 8 && binary.BigEndian.Uint32(class) == 0xcafebabe {
+			if needs := int(binary.BigEndian.Uint16(class[6:])) - 44; needs > javaOf(w) {
+				return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, fmt.Sprintf("take an older version of it, or run: lockgen add '%s@>=%d'", w.RuntimeName, needs),
+					"it is compiled for Java %d, and %s is locked", needs, w.Runtime))
+			}
+		}
+		return nil
+	}
+	return fault.Errorf(fault.Usage, `write into the entry: main = "com.example.Main"`, "none of its jars has the class %s", v.Main)
+}
+
+func values(contents map[string]*Content) (list []*Content) {
+	for _, c := range contents {
+		list = append(list, c)
+	}
+	return list
+}
+
+// maxInJar bounds what is read of a jar, in bytes.
+const maxInJar = 1 << 20
+
+// inJar is the beginning of a file of a jar, nil where it is not there.
+func (s *mavenSource) inJar(c *Content, name string) ([]byte, error) {
+	f, err := s.store.Blob(context.Background(), c.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := zip.NewReader(f, c.Digest.Size)
+	if err != nil {
+		return nil, fault.Errorf(fault.Integrity, "take another version", "%s is no jar: %w", path.Base(name), err)
+	}
+	in, err := r.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return io.ReadAll(io.LimitReader(in, maxInJar))
+}
+
+// mainClass is the Main-Class of a manifest, whose long lines go on behind a space.
+func mainClass(manifest []byte) string {
+	text := strings.NewReplacer("\r\n ", "", "\n ", "", "\r ", "").Replace(string(manifest))
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(name, "Main-Class") {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
