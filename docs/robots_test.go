@@ -88,8 +88,8 @@ func renovate() preset {
 		kind, pkg := from.Kind, from.Name
 		if owner, repo, ok := from.GitHub(); ok {
 			kind, pkg = "github", owner+"/"+repo
-		} else if group, artifact, ok := from.Maven(); ok {
-			kind, pkg = "maven", group+":"+artifact
+		} else if kind == lock.Maven {
+			pkg = lock.KindOf(kind).Normal(pkg) // without a classifier
 		} else if pkg == lock.GoToolchain {
 			kind, pkg = "toolchain", "go"
 		}
