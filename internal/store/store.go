@@ -118,13 +118,17 @@ func (s *Store) mkdir(elem ...string) (string, error) {
 }
 
 // lock takes the file lock of that name, shared with other processes, and
-// stops waiting for it when ctx ends.
+// stops waiting for it when ctx ends. It makes the folder of locks where there is
+// none, and looks at nothing else: a warm start takes one.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
-	dir, err := s.mkdir("locks")
-	if err != nil {
-		return nil, err
-	}
+	dir := s.path("locks")
 	f, err := Lock(ctx, filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.mkdir("locks"); err != nil {
+			return nil, err
+		}
+		f, err = Lock(ctx, filepath.Join(dir, name))
+	}
 	switch {
 	case err == nil:
 		return func() { f.Close() }, nil

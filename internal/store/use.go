@@ -157,12 +157,15 @@ func (s *Store) Update(ctx context.Context, name string, change func(old []byte)
 		}
 		return nil
 	}
-	tmp, err := s.mkdir("tmp")
-	if err != nil {
-		return err
+	part := s.path("tmp", name+".part") // ours, by the lock
+	err = os.WriteFile(part, data, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.mkdir("tmp"); err != nil {
+			return err
+		}
+		err = os.WriteFile(part, data, 0o644)
 	}
-	part := filepath.Join(tmp, name+".part") // ours, by the lock
-	if err := os.WriteFile(part, data, 0o644); err != nil {
+	if err != nil {
 		return s.refused(err)
 	}
 	if err := robustio.Rename(part, s.path(name)); err != nil {
