@@ -297,7 +297,7 @@ func TestCargoRefuses(t *testing.T) {
 		{"by-target", fault.Policy, []string{"x by git"}},
 		{"by-space", fault.Policy, []string{"[workspace]"}},
 		{"by-registry", fault.Policy, []string{"crate by-registry-1.0.0 needs elsewhere from the registry sparse+" + other.CrateIndex()}},
-		{"through-mid-registry", fault.Policy, []string{"crate mid-registry-1.0.0 needs elsewhere-1.0.0 from another registry"}},
+		{"through-mid-registry", fault.Policy, []string{"crate mid-registry-1.0.0 needs elsewhere from the registry sparse+" + other.CrateIndex()}},
 		{"through-mid-git-registry", fault.Policy, []string{"crate mid-git-registry-1.0.0 needs elsewhere from the registry https://127.0.0.1:9/index"}},
 		{"through-mid-git", fault.Policy, []string{"crate mid-git-1.0.0 needs x by git"}},
 		{"through-mid-path", fault.Policy, []string{"crate mid-path-1.0.0 needs x by path"}},
@@ -334,8 +334,8 @@ func TestCargoRefuses(t *testing.T) {
 	p.fails(fault.Usage, []string{`no executable "protoc-gen-acne"; it has protoc-gen-acme`}, "update")
 	p.cargoManifest("[plugins]\nprotobuf-codegen = \"4.33.0\"\n")
 	p.fails(fault.Usage, []string{"another project under the same name", "before 4.0.0"}, "update")
-	if n := other.Count("/index/config.json"); n > 1 { // by-registry does not lead there
-		t.Errorf("the other registry was asked %d times", n)
+	if asked := other.Requests(""); len(asked) > 0 {
+		t.Errorf("the other registry was asked for %v", asked)
 	}
 	p.cargoManifest("[plugins.acme]\nversion = \"1.0.0\"\nsource = \"cargo:by-its-name\"\nbinary = \"by-its-name\"\n")
 	p.ok("update")

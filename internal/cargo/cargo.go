@@ -171,6 +171,7 @@ type Index struct {
 	c       *Client
 	scratch string // where cargo runs, and its home
 	reach   *cargoReach
+	gate    *gate  // nil for none
 	index   string // where cargo keeps what it read of the registry; "" before it was asked
 }
 
@@ -188,7 +189,8 @@ func (c *Client) Index(dir, registry string) (*Index, error) {
 		return nil, err
 	}
 	x := &Index{c: c, scratch: scratch, reach: r}
-	err = errors.Join(
+	x.gate, err = openGate(r.http)
+	err = errors.Join(err,
 		os.Mkdir(x.path("home"), 0o700),
 		x.configure(),
 		// What lies above the scratch folder is not ours: cargo would take it for
@@ -204,7 +206,7 @@ func (c *Client) Index(dir, registry string) (*Index, error) {
 
 // configure writes the settings of cargo.
 func (x *Index) configure() error {
-	data, err := x.reach.config()
+	data, err := x.reach.config(x.gate)
 	if err != nil {
 		return err
 	}
@@ -212,7 +214,10 @@ func (x *Index) configure() error {
 }
 
 // Close removes what the index keeps.
-func (x *Index) Close() { _ = os.RemoveAll(x.scratch) }
+func (x *Index) Close() {
+	x.gate.close()
+	_ = os.RemoveAll(x.scratch)
+}
 
 func (x *Index) path(parts ...string) string {
 	return filepath.Join(append([]string{x.scratch}, parts...)...)
@@ -221,9 +226,13 @@ func (x *Index) path(parts ...string) string {
 // run runs cargo with the settings that count and our own cargo home.
 func (x *Index) run(ctx context.Context, title, folder string, args ...string) error {
 	args = append(args, "--manifest-path", x.path(folder, "Cargo.toml"))
+	env := append(stopAt(x.scratch), "RUSTC="+x.c.rustc)
+	if x.gate != nil {
+		env = append(env, "NO_PROXY=", "no_proxy=") // there is none of the user's
+	}
 	run := proc.Command{
 		Name: "cargo " + args[0] + " for " + title, Path: x.c.cargo, Args: args, Dir: x.scratch,
-		Env: cargoEnv(x.path("home"), append(stopAt(x.scratch), "RUSTC="+x.c.rustc)...), Timeout: 5 * time.Minute, Class: fault.Upstream,
+		Env: cargoEnv(x.path("home"), env...), Timeout: 5 * time.Minute, Class: fault.Upstream,
 		Hint: "check the network, and the registry, token and proxy in the settings of cargo; then try again",
 	}
 	_, err := run.Run(ctx)

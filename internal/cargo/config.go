@@ -140,9 +140,14 @@ func (r *cargoReach) way() remote.Way {
 }
 
 // config is the text of the only settings that cargo reads.
-func (r *cargoReach) config() ([]byte, error) {
+func (r *cargoReach) config(through *gate) ([]byte, error) {
+	http := r.http
+	if through != nil {
+		http = maps.Clone(http)
+		http["proxy"] = through.url
+	}
 	file := map[string]any{
-		"http": r.http,
+		"http": http,
 		// Others are programs, or what keeps secrets for the user's desktop.
 		"registry": map[string]any{"global-credential-providers": []string{"cargo:token"}},
 	}

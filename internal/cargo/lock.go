@@ -39,6 +39,7 @@ func (x *Index) Lock(ctx context.Context, root *Source) ([]Crate, *Source, error
 	if err := x.write("root", root.Manifest, root.Files); err != nil {
 		return nil, nil, err
 	}
+	x.gate.shut() // what is asked from now on, others have a say in
 	file := x.path("root", "Cargo.lock")
 	step := []string{"generate-lockfile"}
 	if root.Lockfile != nil {
