@@ -88,7 +88,10 @@ func (e *editor) buildFile(dir string) (string, error) {
 		}
 	}
 	list := func(name string) []string {
-		return strings.FieldsFunc(c.get(key{"buildfile", name}), func(r rune) bool { return r == ',' || r == ' ' })
+		if value := c.get(key{"buildfile", name}); value != "" {
+			return strings.Split(value, ",") // blanks are part of the names
+		}
+		return nil
 	}
 	names := list("name_v2")
 	fresh := "BUCK"
