@@ -45,6 +45,7 @@ var buckRepository = map[string]string{
 func TestInitBuck2(t *testing.T) {
 	t.Parallel()
 	p := tree(t, buckRepository)
+	p.write("api.proto", "")
 	if err := os.Mkdir(p.path(".git"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func TestInitBuck2(t *testing.T) {
 
 	_, talk := p.ok("init", "--yes", "--commit", someCommit)
 	says(t, talk, "wrote ", "wrote ", "plugins.toml", "git config merge.lockgen.driver", "the repository has Go (go.mod), TypeScript (web/package.json)",
-		"next: lockgen add protoc-gen-go ts-proto", `load("@buck2-protobuf//rules:go.bzl", "go_proto_library")`, "buck2 build :api_go")
+		"next: lockgen add protoc-gen-go ts-proto", `load("@buck2-protobuf//rules:go.bzl", "go_proto_library")`, "buck2 build :api_go", "lockgen buckify")
 	if got := p.read(".gitignore"); got != "/buck-out\n" {
 		t.Errorf(".gitignore: %q", got)
 	}

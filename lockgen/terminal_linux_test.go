@@ -17,7 +17,7 @@ import (
 
 // terminal opens a pseudo-terminal (pty(7)): the side of the person, and that of
 // the program.
-func terminal(t *testing.T) (person, program *os.File) {
+func terminal(t testing.TB) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -58,6 +58,34 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
+// typed runs lockgen itself on a terminal, where a person types the answer to its
+// question.
+func (p *place) typed(answer string, args ...string) (status int, text string) {
+	p.t.Helper()
+	person, program := terminal(p.t)
+	cmd := exec.Command(os.Args[0], append([]string{"--manifest", p.path("plugins.toml")}, args...)...)
+	cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	program.Close()
+	seen := &screen{}
+	go io.Copy(seen, person)
+	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	for !strings.Contains(seen.String(), "[y/N] ") && late.Stop() {
+		late.Reset(time.Minute)
+		time.Sleep(5 * time.Millisecond)
+	}
+	if _, err := io.WriteString(person, answer); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	late.Stop()
+	return cmd.ProcessState.ExitCode(), seen.String()
+}
+
 // TestConsentOnTerminal: lockgen itself, on a terminal: it asks, and a yes or no
 // that is typed there counts. On a pipe it asks nobody.
 func TestConsentOnTerminal(t *testing.T) {
@@ -67,29 +95,8 @@ func TestConsentOnTerminal(t *testing.T) {
 		answer string
 		status int
 	}{{"n\n", 6}, {"\x03", 130}, {"y\n", 0}} {
-		person, program := terminal(t)
-		cmd := exec.Command(os.Args[0], "--manifest", p.path("plugins.toml"), "add", "protoc-gen-prost@0.5.0")
-		cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		program.Close()
-		seen := &screen{}
-		go io.Copy(seen, person)
-		late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-		for !strings.Contains(seen.String(), "[y/N] ") && late.Stop() {
-			late.Reset(time.Minute)
-			time.Sleep(5 * time.Millisecond)
-		}
-		if _, err := io.WriteString(person, tt.answer); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		late.Stop()
-		text := seen.String()
-		if status := cmd.ProcessState.ExitCode(); status != tt.status || !strings.Contains(text, "loud-1.0.0 by Ann Author, Bob") {
+		status, text := p.typed(tt.answer, "add", "protoc-gen-prost@0.5.0")
+		if status != tt.status || !strings.Contains(text, "loud-1.0.0 by Ann Author, Bob") {
 			t.Errorf("%q: status %d, want %d\n%s", tt.answer, status, tt.status, text)
 		}
 		if tt.status != 0 {
@@ -106,5 +113,18 @@ func TestConsentOnTerminal(t *testing.T) {
 	out, _ := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 6 || strings.Contains(string(out), "[y/N]") || !strings.Contains(string(out), "--allow-build-scripts") {
 		t.Errorf("on a pipe: status %d\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+}
+
+// TestInitOnTerminal: lockgen init shows the differences on a terminal, and writes
+// after a yes alone.
+func TestInitOnTerminal(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]int{"n\n": 2, "\x03": 130, "yes\n": 0} {
+		p := tree(t, buckRepository)
+		status, text := p.typed(answer, "init", "--commit", someCommit)
+		if status != want || !strings.Contains(text, "+  buck2-protobuf = git") || (p.read("plugins.toml") != "") != (want == 0) || strings.Contains(p.read(".buckconfig"), someCommit) != (want == 0) {
+			t.Errorf("%q: status %d, want %d\n%s", answer, status, want, text)
+		}
 	}
 }

@@ -163,8 +163,9 @@ const (
 )
 
 // languagesOf looks which languages a repository is written in, in the order of
-// the table, and returns a file that tells each.
-func languagesOf(root string) (found []language, by []string) {
+// the table, and returns a file that tells each, and whether there are .proto
+// files.
+func languagesOf(root string) (found []language, by []string, protos bool) {
 	first := make([]string, len(languages))
 	files := 0
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -180,6 +181,7 @@ func languagesOf(root string) (found []language, by []string) {
 			}
 			return nil
 		}
+		protos = protos || strings.HasSuffix(d.Name(), ".proto")
 		for n, l := range languages {
 			if slices.Contains(l.files, d.Name()) && (first[n] == "" || strings.Count(rel, string(filepath.Separator)) < strings.Count(first[n], string(filepath.Separator))) {
 				first[n] = rel
@@ -192,7 +194,7 @@ func languagesOf(root string) (found []language, by []string) {
 			found, by = append(found, l), append(by, filepath.ToSlash(first[n]))
 		}
 	}
-	return found, by
+	return found, by, protos
 }
 
 // next says which plugins fit the languages of the repository, what to write into
@@ -206,7 +208,7 @@ func (i *initial) next() {
 	if i.config.found() {
 		root = i.config.Root
 	}
-	found, by := languagesOf(root)
+	found, by, protos := languagesOf(root)
 	asked := map[string]*manifest.Plugin{}
 	if m, _, err := manifest.Read(i.name); err == nil {
 		asked = m.Plugins
@@ -243,4 +245,7 @@ func (i *initial) next() {
 	target, lines := buckLines(l.plugin, r)
 	i.ui.Say("then in a BUCK file, beside an api.proto:\n%s", strings.ReplaceAll(lines, "@"+project.Cell+"//", "@"+i.cell+"//"))
 	i.ui.Say("and in its folder: buck2 build :%s", target)
+	if protos {
+		i.ui.Say("BUCK files for the .proto files that are here: lockgen buckify")
+	}
 }
