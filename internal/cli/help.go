@@ -220,7 +220,16 @@ func (p *Program[T]) manual(u *ui.UI, t *T) string {
 	b.WriteString("\ncommands:\n" + p.list(u))
 	fmt.Fprintf(&b, "\nRun \"%s help COMMAND\" for one of them.\n", p.Name)
 	if topics := p.topics(); len(topics) > 0 {
-		fmt.Fprintf(&b, "Run \"%s help TOPIC\" for a page of the manual:\n  %s\n", p.Name, strings.Join(topics, " "))
+		fmt.Fprintf(&b, "Run \"%s help TOPIC\" for a page of the manual:\n", p.Name)
+		line := " "
+		for _, topic := range topics {
+			if len(line)+1+len(topic) > 80 {
+				b.WriteString(line + "\n")
+				line = " "
+			}
+			line += " " + topic
+		}
+		b.WriteString(line + "\n")
 	}
 	_, shared := p.shown(nil, t)
 	b.WriteString("\nflags of every command:\n" + flagTable(shared))
