@@ -127,3 +127,48 @@ func TestNoPipIsAsked(t *testing.T) {
 	t.Setenv("PIP_INDEX_URL", "")
 	w.fails(7, []string{"no pip to ask for the package index"}, "get", "shell")
 }
+
+// TestUnknownAuthority: a certificate that nobody here believes, as behind a proxy
+// that opens TLS, is told at once with what makes the client of the source believe
+// it, and with that it works.
+func TestUnknownAuthority(t *testing.T) {
+	testenv.Real(t, "it starts pip")
+	testenv.Program(t, "pip")
+	w := newWorld(t)
+	w.registry = fake.NewTLS(t)
+	wheel := w.registry.Wheel(fake.Wheel{Name: "near", Version: "1.0.0", Files: map[string]string{"bin/prog": "#!/bin/sh\n"}, Exec: []string{"bin/prog"}})
+	w.add("near", "1.0.0", lock.Version{Source: lock.Pip, Package: "near"}, "bin/prog", map[string]fake.Artifact{wheel.Name: wheel}, nil)
+	tarball := w.registry.Package(fake.Package{Name: "nodal", Version: "1.0.0", Manifest: map[string]any{"bin": map[string]string{"nodal": "main.sh"}}, Files: map[string]string{"main.sh": "#!/bin/sh\n"}})
+	w.add("nodal", "1.0.0", lock.Version{Source: lock.NPM, Package: "nodal"}, "node_modules/nodal/main.sh",
+		map[string]fake.Artifact{"node_modules/nodal": tarball}, map[string]lock.File{"node_modules/nodal": {Name: "nodal", Version: "1.0.0"}})
+	w.file("plain", "1.0.0", "", "plain", "plain-linux", []byte("#!/bin/sh\n"))
+	w.write()
+	for name, value := range map[string]string{
+		"npm_config_cafile": "", "npm_config_ca": "", "npm_config_userconfig": filepath.Join(t.TempDir(), "user"), "npm_config_globalconfig": filepath.Join(t.TempDir(), "global"),
+		"NODE_EXTRA_CA_CERTS": "", "PIP_CERT": "", "PIP_CONFIG_FILE": os.DevNull, "REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "",
+	} {
+		t.Setenv(name, value)
+		if value == "" {
+			os.Unsetenv(name) // until the end of the test
+		}
+	}
+	file := filepath.Join(t.TempDir(), "authority.pem")
+	if err := os.WriteFile(file, []byte(w.registry.CertificatePEM()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, variable := range map[string]string{"near": "PIP_CERT", "nodal": "NODE_EXTRA_CA_CERTS", "plain": "SSL_CERT_FILE"} {
+		hint := "export " + variable + "=FILE"
+		if variable == "SSL_CERT_FILE" && runtime.GOOS == "darwin" {
+			hint = "certificates that this system trusts"
+		}
+		w.fails(4, []string{"certificate", hint, "troubleshooting.md#proxy"}, "get", name)
+		if _, _, stderr := w.fetch("get", name); strings.Contains(stderr, "attempts") {
+			t.Errorf("%s: tried again: %s", name, stderr)
+		}
+		if name == "plain" {
+			continue // our own process has read SSL_CERT_FILE by now
+		}
+		t.Setenv(variable, file)
+		w.must("get", name)
+	}
+}

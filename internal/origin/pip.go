@@ -42,7 +42,8 @@ func (p *Pip) Address(ctx context.Context, file string) (string, error) {
 func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
 	return o.pip.Do("", func() (*Pip, error) {
 		if known := cmp.Or(o.Registries.Pip, os.Getenv("PIP_INDEX_URL")); lock.CheckURL(known) == nil && pip.Unset() {
-			return &Pip{known, o.Client()}, nil
+			client, err := o.Client().By(remote.Way{Client: "pip"})
+			return &Pip{known, client}, err
 		}
 		tool, err := pip.Find(ctx)
 		switch ours := o.Registries.Pip; {
