@@ -395,6 +395,7 @@ func goStand(log *fake.Server) *stand {
 	const module = "example.com/tool"
 	return &stand{
 		kind: lock.Go, need: func(t *testing.T) {
+			testenv.Real(t, "it starts go")
 			if _, err := goVersion(); err != nil {
 				t.Skipf("no go that works: %v", err)
 			}

@@ -25,6 +25,7 @@ import (
 // compiles. Go's build cache is kept for the next run.
 func newGoPlace(t *testing.T) (p *place, version string) {
 	t.Helper()
+	testenv.Real(t, "it starts go")
 	g, err := gotool.Find(t.Context())
 	if err != nil {
 		t.Skipf("no go that works: %v", err)
