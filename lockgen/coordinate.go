@@ -13,13 +13,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // What add is given is the name of a plugin, or where it is published:
 //
-//	npm:NAME   pip:NAME   cargo:NAME   go:PACKAGE   github:OWNER/REPO
+//	npm:NAME   pip:NAME   cargo:NAME   go:PACKAGE   github:OWNER/REPO   oci://HOST/REPO:TAG
 //	@SCOPE/NAME is of npm, HOST.TLD/PATH is a Go package
 //
 // each with a version behind an @ or without one.
@@ -64,6 +65,12 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	if !ok {
 		return spec, nil
 	}
+	if rest, ok := strings.CutPrefix(place, lock.OCI+"://"); ok {
+		var err error
+		if place, version, err = image(rest); err != nil {
+			return "", err
+		}
+	}
 	from, err := manifest.ParseSource(place)
 	if err != nil {
 		return "", err
@@ -95,7 +102,8 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	default:
 		return "", fault.Errorf(fault.Usage, "write one of them, such as: lockgen add "+with(names[0]), "%s has several plugins: %s", from, strings.Join(names, ", "))
 	}
-	if k := lock.KindOf(from.Kind); !k.Ecosystem || k.OneEach {
+	_, _, onGitHub := from.GitHub()
+	if lock.KindOf(from.Kind).OneEach && !onGitHub {
 		return "", fault.Errorf(fault.Usage, "write an entry by hand, then run: lockgen update; how it looks is told by: lockgen init --dry-run",
 			"%s is not known, and what its files are called is not either", from)
 	}
@@ -103,6 +111,32 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 		return "", err
 	}
 	return a.discover(ctx, m, from, version)
+}
+
+// image takes the version out of the tag of HOST/REPO:TAG, or of HOST/REPO:TAG#FILE.
+func image(reference string) (template, version string, err error) {
+	at := strings.LastIndexByte(reference, ':')
+	if at < strings.LastIndexByte(reference, '/') {
+		return "", "", fault.Errorf(fault.Usage, "write its tag as well: oci://"+reference+":v1.2.3", "oci://%s has no tag", reference)
+	}
+	tag, file, hasFile := strings.Cut(reference[at+1:], "#")
+	form, ok := github.TagTemplate(tag)
+	if strings.Contains(tag, "{version}") {
+		form, ok = tag, true
+	}
+	if !ok {
+		return "", "", fault.Errorf(fault.Usage, "write a tag that has a version in it: oci://"+reference[:at]+":v1.2.3", "the tag %s of oci://%s is no version: it may name something else tomorrow", tag, reference[:at])
+	}
+	before, after, _ := strings.Cut(form, "{version}")
+	version = strings.TrimSuffix(strings.TrimPrefix(tag, before), after)
+	if version == "{version}" {
+		version = ""
+	}
+	template = lock.OCI + "://" + reference[:at+1] + form
+	if hasFile {
+		template += "#" + file
+	}
+	return template, version, nil
 }
 
 // discover asks a source what is there, and keeps an entry for it.
@@ -127,7 +161,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 	}
 	// The name of the executable, unless that is something else already.
 	name := program.Name
-	for _, other := range []string{path.Base(found.Source.Name), strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name)} {
+	for _, other := range []string{base(found.Source), strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name)} {
 		if _, known := catalog.Builtin().Lookup(name); !known && m.Plugins[name] == nil && a.entries[name] == nil && lock.CheckName(name) == nil {
 			break
 		}
@@ -146,13 +180,19 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		version = found.Version
 	}
 	p := &manifest.Plugin{Versions: []string{version}, Source: &found.Source, Package: program.Main}
-	p.Binary = program.Binary
+	p.Binary, p.Naming, p.Platforms = program.Binary, program.Naming, program.Platforms
 	if a.entries == nil {
 		a.entries = map[string]*manifest.Plugin{}
 	}
 	a.entries[name] = p
 	a.ui.Say("%s has %s: it becomes plugin %s", from, program.Name, name)
 	return name + "@" + version, nil
+}
+
+// base is what a package is called by itself.
+func base(s manifest.Source) string {
+	name, _, _ := strings.Cut(path.Base(s.Name), ":")
+	return name
 }
 
 // choose is the program of --binary, or the only one that is a plugin of protoc.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -177,4 +180,87 @@ func TestAddPlaceGo(t *testing.T) {
 	p.fails(fault.Usage, []string{`go:example.com/Plug has no executable "nothing"; it has broken, posix, protoc-gen-plug`}, "add", "go:example.com/Plug", "--binary", "nothing")
 	p.discovered("go:example.com/Plug/cmd/protoc-gen-plug", "protoc-gen-plug", `protoc-gen-plug = { version = "1.0.0", source = "go:example.com/Plug", package = "cmd/protoc-gen-plug", binary = "protoc-gen-plug" }`)
 	p.fails(fault.Upstream, []string{"example.com/nothing"}, "add", "go:example.com/nothing")
+}
+
+// TestAddPlaceGitHub: the names of the files of a release say for which platforms they
+// are, and one of them which executable is in all.
+func TestAddPlaceGitHub(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		what, tag string
+		files     map[string][]byte // of the release of version 1.2.0
+		class     fault.Class
+		args      []string
+		want      string // entry or message
+	}{
+		{"goreleaser", "v", map[string][]byte{
+			"acme_1.2.0_Linux_arm64.tar.gz":   fake.Tarball("", map[string]string{"protoc-gen-acme": linuxARM, "README.md": "x"}, "protoc-gen-acme"),
+			"acme_1.2.0_Linux_x86_64.tar.gz":  fake.Tarball("", map[string]string{"protoc-gen-acme": linuxX64, "README.md": "x"}, "protoc-gen-acme"),
+			"acme_1.2.0_Windows_x86_64.zip":   fake.Zip(map[string]string{"protoc-gen-acme.exe": winX64}),
+			"acme_1.2.0_checksums.txt":        []byte("x"),
+			"acme_1.2.0_Linux_arm64.deb":      []byte("x"),
+			"acme_1.2.0_Linux_arm64.sha256":   []byte("x"),
+			"acme_1.2.0_Linux_arm64.json":     []byte("x"),
+			"acme_1.2.0_Linux_i386.tar.gz":    []byte("x"),
+			"acme_1.2.0_Freebsd_arm64.tar.gz": []byte("x"),
+		}, 0, nil, `protoc-gen-acme = { version = "1.2.0", source = "github:acme/tool", asset = "acme_{version}_{os}_{arch}.tar.gz", os = { linux = "Linux" }, arch = { aarch64 = "arm64" }, binary = "protoc-gen-acme", platforms.windows-x86_64.asset = "acme_{version}_Windows_x86_64.zip" }`},
+		{"executables", "release-", map[string][]byte{
+			"protoc-gen-acme-linux-aarch64": []byte(linuxARM), "protoc-gen-acme-linux-x86_64": []byte(linuxX64), "protoc-gen-acme-windows-x86_64.exe": []byte(winX64),
+		}, 0, nil, `protoc-gen-acme = { version = "1.2.0", source = "github:acme/tool", tag = "release-{version}", asset = "protoc-gen-acme-{os}-{arch}{exe}", binary = "protoc-gen-acme" }`},
+		{"a folder", "", map[string][]byte{
+			"acme-1.2.0-linux-aarch64.tar.gz":  fake.Tarball("", map[string]string{"acme-1.2.0-linux-aarch64/bin/protoc-gen-acme": linuxARM}, "acme-1.2.0-linux-aarch64/bin/protoc-gen-acme"),
+			"acme-1.2.0-linux-x86_64.tar.gz":   fake.Tarball("", map[string]string{"acme-1.2.0-linux-x86_64/bin/protoc-gen-acme": linuxX64}, "acme-1.2.0-linux-x86_64/bin/protoc-gen-acme"),
+			"acme-1.2.0-windows-x86_64.tar.gz": fake.Tarball("", map[string]string{"acme-1.2.0-windows-x86_64/bin/protoc-gen-acme.exe": winX64}, "acme-1.2.0-windows-x86_64/bin/protoc-gen-acme.exe"),
+		}, 0, nil, `protoc-gen-acme = { version = "1.2.0", source = "github:acme/tool", tag = "{version}", asset = "acme-{version}-{os}-{arch}.tar.gz", binary = "acme-{version}-{os}-{arch}/bin/protoc-gen-acme" }`},
+		{"not for Windows", "v", map[string][]byte{"protoc-gen-acme-linux-aarch64": []byte(linuxARM), "protoc-gen-acme-linux-x86_64": []byte(linuxX64)},
+			fault.Upstream, nil, "for windows-x86_64"},
+		{"not for Windows, optional", "v", map[string][]byte{"protoc-gen-acme-linux-aarch64": []byte(linuxARM), "protoc-gen-acme-linux-x86_64": []byte(linuxX64)},
+			0, []string{"--optional"}, `protoc-gen-acme = { version = "1.2.0", optional = true, source = "github:acme/tool", asset = "protoc-gen-acme-{os}-{arch}{exe}", binary = "protoc-gen-acme" }`},
+		{"two plugins", "v", map[string][]byte{"acme-linux-x86_64.tar.gz": fake.Tarball("", map[string]string{"protoc-gen-a": linuxX64, "protoc-gen-b": linuxX64}, "protoc-gen-a", "protoc-gen-b")},
+			fault.Usage, nil, "github:acme/tool has several plugins: protoc-gen-a, protoc-gen-b"},
+		{"source", "v", map[string][]byte{"acme-1.2.0.tar.gz": []byte("x")}, fault.Usage, nil, "has no file that is named after a platform; it has acme-1.2.0.tar.gz"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			p.manifest("")
+			assets := []map[string]any{}
+			for name, body := range tt.files {
+				p.server.File("/github/acme/tool/releases/download/"+tt.tag+"1.2.0/"+name, body)
+				assets = append(assets, map[string]any{"name": name, "state": "uploaded", "digest": "sha256:" + hexSum(body), "created_at": fake.Released, "updated_at": fake.Released})
+			}
+			doc, err := json.Marshal(map[string]any{"id": 7, "tag_name": tt.tag + "1.2.0", "published_at": fake.Released, "assets": assets})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.server.File("/api/repos/acme/tool/releases", fmt.Appendf(nil, "[%s]", doc))
+			p.server.File("/api/repos/acme/tool/releases/tags/"+tt.tag+"1.2.0", doc)
+			if tt.class != 0 {
+				p.fails(tt.class, []string{tt.want}, append([]string{"add", "github:acme/tool"}, tt.args...)...)
+				return
+			}
+			p.discovered("github:acme/tool", "protoc-gen-acme", tt.want, tt.args...)
+		})
+	}
+	p := newPlace(t)
+	p.manifest("")
+	p.fails(fault.Upstream, []string{"GitHub has no repository acme/nothing"}, "add", "github:acme/nothing")
+}
+
+// TestAddPlaceOCI: the version is in the tag.
+func TestAddPlaceOCI(t *testing.T) {
+	p, o := newRegistry(t, "")
+	p.manifest("")
+	p.now = time.Now()
+	for _, version := range []string{"v1.2.0", "v1.3.0"} {
+		arm := o.Manifest("", o.Blob(fake.OCILayer, "", fake.Tarball("", map[string]string{"protoc-gen-acme": linuxARM}, "protoc-gen-acme")))
+		x64 := o.Manifest("", o.Blob(fake.OCILayer, "", fake.Tarball("", map[string]string{"protoc-gen-acme": linuxX64}, "protoc-gen-acme")))
+		win := o.Manifest("", o.Blob(fake.OCILayer, "", fake.Tarball("", map[string]string{"protoc-gen-acme.exe": winX64}, "protoc-gen-acme.exe")))
+		o.Index(version, arm.For("linux", "arm64"), x64.For("linux", "amd64"), win.For("windows", "amd64"))
+	}
+	repo := "oci://" + o.Host + "/acme/tool"
+	p.fails(fault.Usage, []string{"has no tag", repo + ":v1.2.3"}, "add", repo)
+	p.fails(fault.Usage, []string{"the tag latest of " + repo + " is no version"}, "add", repo+":latest")
+	p.fails(fault.Upstream, []string{"has no version 1.2.9: the newest is 1.3.0, the nearest 1.2.0", "lockgen add " + repo + ":v1.2.0"}, "add", repo+":v1.2.9")
+	p.discovered(repo+":v1.2.0", "protoc-gen-acme", `protoc-gen-acme = { version = "1.2.0", source = "`+repo+`:v{version}", binary = "protoc-gen-acme" }`)
 }

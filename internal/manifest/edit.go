@@ -35,8 +35,8 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 }
 
 // AddPlugin edits the text of a manifest so that it asks for a plugin that it did not
-// ask for. Of p count the first version, source, package, binary and optional. See
-// [AddVersion].
+// ask for. Of p count the first version, source, package, naming, binary, optional,
+// and the assets of platforms. See [AddVersion].
 func AddPlugin(manifest string, data []byte, name string, p *Plugin) ([]byte, error) {
 	m, err := Parse(manifest, data)
 	if err != nil {
@@ -87,9 +87,26 @@ func (p *Plugin) value() string {
 		add("source", p.Source.String())
 	}
 	add("package", p.Package)
+	add("tag", p.Tag)
+	add("asset", p.Asset)
+	for _, words := range []struct {
+		key string
+		of  map[string]string
+	}{{"os", p.OS}, {"arch", p.Arch}} {
+		var pairs []string
+		for _, ours := range slices.Sorted(maps.Keys(words.of)) {
+			pairs = append(pairs, ours+" = "+lock.Quote(words.of[ours]))
+		}
+		if len(pairs) > 0 {
+			keys = append(keys, words.key+" = { "+strings.Join(pairs, ", ")+" }")
+		}
+	}
 	add("binary", p.Binary)
 	if p.Optional {
 		keys = append(keys, "optional = true")
+	}
+	for _, platform := range slices.Sorted(maps.Keys(p.Platforms)) {
+		keys = append(keys, "platforms."+platform+".asset = "+lock.Quote(p.Platforms[platform].Asset))
 	}
 	if len(keys) == 1 {
 		return version

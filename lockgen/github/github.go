@@ -158,6 +158,38 @@ type noAsset struct{}
 func (noAsset) Error() string        { return "has no file" }
 func (noAsset) Is(target error) bool { return target == fs.ErrNotExist }
 
+// assets are those of a release, until one of them is enough.
+func (c *Client) assets(ctx context.Context, owner, repo string, release *Release, enough func(Asset) bool) ([]Asset, error) {
+	assets := release.Assets
+	for page := 1; !slices.ContainsFunc(assets, enough) && release.ID != 0 && len(release.Assets) >= fewestAssets && page <= maxPages; page++ {
+		var more []Asset
+		if err := c.ask(ctx, &more, "/repos/%s/%s/releases/%d/assets?per_page=%d&page=%d", owner, repo, release.ID, perPage, page); err != nil {
+			return nil, err
+		}
+		assets = append(assets, more...)
+		if len(more) < perPage {
+			break
+		}
+	}
+	return assets, nil
+}
+
+// Names lists the files of a release.
+func (c *Client) Names(ctx context.Context, owner, repo, tag string) ([]string, error) {
+	release, err := c.release(ctx, owner, repo, tag)
+	if err != nil {
+		return nil, err
+	}
+	assets, err := c.assets(ctx, owner, repo, release, func(Asset) bool { return false })
+	var names []string
+	for _, a := range assets {
+		if a.State == "" || a.State == "uploaded" {
+			names = append(names, a.Name)
+		}
+	}
+	return names, err
+}
+
 // Digest returns the SHA-256 that GitHub computed when an asset was uploaded, ""
 // for one from before June 2025. There is one request for a release, and more
 // where the release itself does not list all assets.
@@ -166,17 +198,9 @@ func (c *Client) Digest(ctx context.Context, owner, repo, tag, asset string) (st
 	if err != nil {
 		return "", err
 	}
-	assets := release.Assets
-	has := func(a Asset) bool { return a.Name == asset }
-	for page := 1; !slices.ContainsFunc(assets, has) && release.ID != 0 && len(release.Assets) >= fewestAssets && page <= maxPages; page++ {
-		var more []Asset
-		if err := c.ask(ctx, &more, "/repos/%s/%s/releases/%d/assets?per_page=%d&page=%d", owner, repo, release.ID, perPage, page); err != nil {
-			return "", err
-		}
-		assets = append(assets, more...)
-		if len(more) < perPage {
-			break
-		}
+	assets, err := c.assets(ctx, owner, repo, release, func(a Asset) bool { return a.Name == asset })
+	if err != nil {
+		return "", err
 	}
 	var names []string
 	for _, a := range assets {

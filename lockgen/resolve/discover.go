@@ -29,12 +29,19 @@ func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, v
 	defer u.Close()
 	defer u.Show()()
 	w := &plan.Want{Name: from.String(), From: from, At: m.Name}
-	if w.From.Kind == lock.Go {
+	if lock.KindOf(from.Kind).Mains {
 		module, dir, err := u.Module(ctx, from.Name)
 		if err != nil {
 			return nil, err
 		}
 		w.From.Name, w.Main = module, dir
+	}
+	if _, _, ok := from.GitHub(); ok {
+		tag, err := u.Tag(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		w.Naming.Tag = tag
 	}
 	if err := w.Ask(version); err != nil {
 		return nil, err

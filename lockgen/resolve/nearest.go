@@ -72,5 +72,9 @@ func (u *update) propose(ctx context.Context, w *plan.Want) error {
 	if verb == "" {
 		verb = "update"
 	}
-	return fault.Errorf(fault.Upstream, "run: lockgen "+verb+" "+w.Name+"@"+best, "%s has no version %s: %s", w.From, w.Version, text)
+	spec := w.Name + "@" + best
+	if strings.Contains(w.Name, "{version}") { // the place of one that has no name yet
+		spec = strings.ReplaceAll(w.Name, "{version}", best)
+	}
+	return fault.Errorf(fault.Upstream, "run: lockgen "+verb+" "+spec, "%s has no version %s: %s", w.From, w.Version, text)
 }

@@ -29,6 +29,7 @@ type httpSource struct {
 	// By URL: what GitHub says of a release, and published checksums.
 	documents once.Map[string, []byte]
 	gitHub    github.Client
+	needed    func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 }
 
 func newHTTP(client *remote.Client, mirrors []manifest.Mirror) *httpSource {

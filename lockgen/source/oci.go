@@ -29,6 +29,7 @@ type ociSource struct {
 	store    *store.Store
 	now      time.Time
 	believed bool // [policy] lets the times of publishers count
+	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 }
 
 // Versions lists the tags that the template of the source makes, on whichever

@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
+	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
@@ -27,6 +28,9 @@ type Program struct {
 	Name   string // of the executable
 	Binary string // what the entry says of it
 	Main   string // go: the folder of its main package, "" for the root of the module
+
+	Naming    manifest.Naming              // github: how the files of releases are called
+	Platforms map[string]manifest.Override // github: assets that are called otherwise
 }
 
 // A programmer is a [Source] that knows the programs of a package that nobody has
@@ -41,6 +45,8 @@ var (
 	_ programmer = (*cargoSource)(nil)
 	_ programmer = (*pipSource)(nil)
 	_ programmer = (*goSource)(nil)
+	_ programmer = (*httpSource)(nil)
+	_ programmer = (*ociSource)(nil)
 )
 
 // Programs lists the executables of a version of a package, sorted by name. It is
@@ -223,4 +229,131 @@ func (s *Session) Module(ctx context.Context, importPath string) (module, dir st
 		}
 	}
 	return "", "", first
+}
+
+// programs are the executables in the file of a release for one of the platforms: that
+// of this machine, if there is one. How the others are called is read off their
+// names.
+func (s *httpSource) programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	owner, repo, ok := w.From.GitHub()
+	if !ok {
+		return nil, noList(w)
+	}
+	names, err := s.gitHub.Names(ctx, owner, repo, w.Naming.ReleaseTag(w.Version))
+	if err != nil {
+		return nil, err
+	}
+	g := github.GuessNaming(w.Version, names)
+	if len(g.Files) == 0 {
+		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source, asset and binary", "release %s of %s/%s has no file that is named after a platform; it has %s", w.Naming.ReleaseTag(w.Version), owner, repo, fault.List(names))
+	}
+	of := Program{Naming: manifest.Naming{Tag: w.Naming.Tag, Asset: g.Asset}, Platforms: map[string]manifest.Override{}}
+	if len(g.OS) > 0 {
+		of.Naming.OS = g.OS
+	}
+	if len(g.Arch) > 0 {
+		of.Naming.Arch = g.Arch
+	}
+	for platform, asset := range g.Assets {
+		of.Platforms[platform] = manifest.Override{Asset: asset}
+	}
+	platforms := slices.Sorted(maps.Keys(g.Files))
+	if host, ok := lock.Host(); ok && g.Files[host.Name] != "" {
+		platforms = []string{host.Name}
+	}
+	p, _ := lock.LookupPlatform(platforms[0])
+	file := g.Files[p.Name]
+	archive, err := manifest.Archive(file)
+	if err != nil {
+		return nil, err
+	}
+	if archive == "" {
+		of.Name = github.ProgramOf(file, w.Version)
+		of.Binary = of.Name
+		return []Program{of}, nil
+	}
+	named := *w
+	named.Naming, named.Overrides = of.Naming, of.Platforms
+	named.Binary = "no/such/file"
+	a, err := s.artifact(&named, p, named.URL(p))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.evidence(ctx, &named, p, a); err != nil {
+		return nil, err
+	}
+	contents, err := s.needed(ctx, []*Artifact{a})
+	if err != nil {
+		return nil, err
+	}
+	return executables(contents[a.Identity], g, w.Version, p, of), nil
+}
+
+// executables are those of an archive for a platform; each is as of, but for its name
+// and its path.
+func executables(c *Content, g github.Guess, version string, p lock.Platform, of Program) (list []Program) {
+	for _, f := range c.Files {
+		name := strings.TrimSuffix(path.Base(f.Path), ".exe")
+		if !f.Exec && !strings.HasPrefix(name, "protoc-gen-") {
+			continue
+		}
+		one := of
+		one.Name, one.Binary = github.ProgramOf(name, version), g.PathTemplate(f.Path, version, p)
+		list = append(list, one)
+	}
+	return list
+}
+
+// programs are the executables of what a tag has for one of the platforms: that of
+// this machine, if there is one.
+func (s *ociSource) programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	named := *w
+	named.Name, named.Binary = path.Base(w.PackageName()), "no/such/file"
+	res, err := s.Resolve(ctx, &named, lock.Platforms)
+	if err != nil {
+		return nil, err
+	}
+	a := res.Artifacts[0]
+	if host, ok := lock.Host(); ok {
+		for _, other := range res.Artifacts {
+			if slices.Contains(other.Platforms, host.Name) {
+				a = other
+			}
+		}
+	}
+	if a.File.Archive == "" {
+		name := github.ProgramOf(path.Base(a.Key), w.Version)
+		return []Program{{Name: name, Binary: name}}, nil
+	}
+	contents, err := s.needed(ctx, []*Artifact{a})
+	if err != nil {
+		return nil, err
+	}
+	p, _ := lock.LookupPlatform(a.Platforms[0])
+	return executables(contents[a.Identity], github.Guess{}, w.Version, p, Program{}), nil
+}
+
+// Tag finds the form of the tags of a repository of GitHub, of its newest release that
+// has a version in its tag; "" for the usual one.
+func (s *Session) Tag(ctx context.Context, w *plan.Want) (template string, err error) {
+	owner, repo, ok := w.From.GitHub()
+	l, err := s.Lister(ctx, w.From.Kind)
+	if err != nil || !ok {
+		return "", err
+	}
+	releases, err := l.(*httpSource).gitHub.Releases(ctx, owner, repo)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range releases {
+		template, ok := github.TagTemplate(r.Tag)
+		switch {
+		case !ok || r.Draft || r.Prerelease:
+		case template == "v{version}":
+			return "", nil
+		default:
+			return template, nil
+		}
+	}
+	return "", nil
 }

@@ -227,11 +227,13 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		}
 		return &mavenSource{Maven: at, store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.Maven)}, nil
 	case lock.HTTP:
-		return newHTTP(s.origins.Hosts(kind), m.Mirrors), nil
+		h := newHTTP(s.origins.Hosts(kind), m.Mirrors)
+		h.needed = s.Needed
+		return h, nil
 	case lock.OCI:
 		return &ociSource{
 			client: s.origins.OCI(), mirrors: m.Mirrors,
-			store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.OCI),
+			store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.OCI), needed: s.Needed,
 		}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
