@@ -53,6 +53,8 @@
 //	  lockgen/source      the registries, with a file for each kind
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
 //	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to
+//	  lockgen/bill        bills of materials
+//	  lockgen/closure     what a lock knows of closures
 //	  lockgen/github      what GitHub says of releases
 //	  lockgen/image       the file for a platform behind a tag of OCI
 //	  lockgen/checksums   files of checksums
@@ -92,7 +94,7 @@
 //	child      ends a program together with everything that it started
 //	disk       what the operating system says of room, and locks
 //	pep440     versions of Python packages
-//	plain      which text may be printed
+//	plain      which text may be printed, and numbers in words
 //	docs       the pages in docs/, which the programs print
 //
 // Tests use fake (a server that has every kind of registry and every fault),

@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/buckify"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
@@ -77,7 +78,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 			p.ui.Warn("%s", w)
 		}
 		if n := len(r.Unpackaged); n > 0 {
-			p.ui.Warn("%s without a package, whose names may be those of others: %s", count(n, ".proto file"), fault.List(r.Unpackaged))
+			p.ui.Warn("%s without a package, whose names may be those of others: %s", plain.Count(n, ".proto file"), fault.List(r.Unpackaged))
 		}
 		for _, root := range r.Roots {
 			p.ui.Detail("imports are counted from %s as well: %s", root.Folder, root.Why)
@@ -105,17 +106,17 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 		result["written"] = !p.dryRun
 		return p.ui.Data(result)
 	}
-	what := count(r.Targets, "proto_library target") + " for " + count(r.Files, ".proto file")
+	what := plain.Count(r.Targets, "proto_library target") + " for " + plain.Count(r.Files, ".proto file")
 	switch {
 	case p.dryRun:
-		p.ui.Say("%s of %s would change; nothing was written", count(len(writes), "BUCK file"), what)
+		p.ui.Say("%s of %s would change; nothing was written", plain.Count(len(writes), "BUCK file"), what)
 	case len(writes) > 0:
-		p.ui.Say("wrote %s: %s", count(len(writes), "BUCK file"), what)
+		p.ui.Say("wrote %s: %s", plain.Count(len(writes), "BUCK file"), what)
 	default:
 		p.ui.Say("nothing changed: %s", what)
 	}
 	if r.Beyond > 0 {
-		p.ui.Say("%s outside of %s would change as well; run: lockgen buckify", count(r.Beyond, "BUCK file"), strings.Join(args, ", "))
+		p.ui.Say("%s outside of %s would change as well; run: lockgen buckify", plain.Count(r.Beyond, "BUCK file"), strings.Join(args, ", "))
 	}
 	return nil
 }
@@ -149,9 +150,9 @@ func (p *program) buckifyCheck(writes []write, result map[string]any) error {
 // are is "1 BUCK file is" or "2 BUCK files are".
 func are(n int, noun string) string {
 	if n == 1 {
-		return count(n, noun) + " is"
+		return plain.Count(n, noun) + " is"
 	}
-	return count(n, noun) + " are"
+	return plain.Count(n, noun) + " are"
 }
 
 // buckifyOptions finds the cell, its settings and those of plugins.toml.

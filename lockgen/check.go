@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -81,7 +82,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 			b.WriteString("\n" + d.String())
 		}
 		result["differences"] = diffs
-		return p.refuse(result, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, count(len(diffs), "difference"), b.String()))
+		return p.refuse(result, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, plain.Count(len(diffs), "difference"), b.String()))
 	}
 	if err := plan.CheckPolicy(m, l); err != nil {
 		return err
@@ -92,7 +93,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if p.ui.JSON {
 		return p.ui.Data(result)
 	}
-	p.ui.Say("%s fits %s (%s)", p.lock, p.manifest, count(plugins(l), "plugin"))
+	p.ui.Say("%s fits %s (%s)", p.lock, p.manifest, plain.Count(plugins(l), "plugin"))
 	return nil
 }
 
@@ -144,11 +145,11 @@ func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lo
 		if class == fault.Integrity {
 			hint = "do not take other bytes before their publisher explains them; what is in caches and mirrors is still what was locked"
 		}
-		return p.refuse(result, fault.Errorf(class, hint, "upstream does not have what is locked any more: %s%s", count(bad, "finding"), b.String()))
+		return p.refuse(result, fault.Errorf(class, hint, "upstream does not have what is locked any more: %s%s", plain.Count(bad, "finding"), b.String()))
 	}
 	if p.ui.JSON {
 		return p.ui.Data(result)
 	}
-	p.ui.Say("%s fits %s, and upstream still has it (%s asked)", p.lock, p.manifest, count(asked, "file"))
+	p.ui.Say("%s fits %s, and upstream still has it (%s asked)", p.lock, p.manifest, plain.Count(asked, "file"))
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -23,7 +24,7 @@ func (p *program) consent(ctx context.Context, text []byte, ask *resolve.Consent
 	var names, lines []string
 	for _, a := range ask.Asks {
 		names = append(names, a.Plugin)
-		lines = append(lines, fmt.Sprintf("compiling %s runs code of %s, here and wherever it is compiled:", a.Plugin, count(len(a.Crates), "crate")))
+		lines = append(lines, fmt.Sprintf("compiling %s runs code of %s, here and wherever it is compiled:", a.Plugin, plain.Count(len(a.Crates), "crate")))
 		for _, c := range a.Crates {
 			lines = append(lines, "  "+c.String())
 		}

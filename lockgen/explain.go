@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -114,8 +115,8 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 		if v == nil {
 			return fault.Errorf(fault.Usage, "run: lockgen update", "%s %s is not locked", name, version)
 		}
-		for _, f := range reasons(closureOf(name, version, v), v.Source, p.why) {
-			s.Why = append(s.Why, f.line())
+		for _, f := range closure.Find(closure.Of(name, version, v), v.Source, p.why) {
+			s.Why = append(s.Why, f.Line())
 		}
 		if len(s.Why) == 0 {
 			return fault.Errorf(fault.Usage, "its packages are told by: lockgen explain "+name+"@"+version, "%s %s has no package %s", name, version, p.why)
@@ -315,7 +316,7 @@ func (t *storyText) platforms(s *story) {
 					n, size = n+1, size+f.Size
 				}
 			}
-			t.line("  %-16s %s (%s, %s)", platform, c.Binary, count(n, "file"), bytesText(size))
+			t.line("  %-16s %s (%s, %s)", platform, c.Binary, plain.Count(n, "file"), plain.Bytes(size))
 		}
 	}
 }
@@ -334,7 +335,7 @@ func (t *storyText) files(s *story) {
 		if f.Archive != "" {
 			form = f.Archive + ", "
 		}
-		t.line("  %s (%s%s)%s", what, form, bytesText(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
+		t.line("  %s (%s%s)%s", what, form, plain.Bytes(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
 	}
 }
 
@@ -343,15 +344,4 @@ func prefixed(prefix, s string) string {
 		return ""
 	}
 	return prefix + s
-}
-
-// bytesText is a size for people.
-func bytesText(n int64) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d bytes", n)
 }

@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -199,12 +198,4 @@ func (p *program) locateLock() error {
 		return err
 	}
 	return nil
-}
-
-// count is "1 plugin" or "2 plugins".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

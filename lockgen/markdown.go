@@ -21,7 +21,7 @@ func markdown(name, from string, changes []lock.Change) string {
 		fmt.Fprintf(&b, "%s pins the same as %s.\n", code(name), code(from))
 		return b.String()
 	}
-	fmt.Fprintf(&b, "### %s: %s since %s\n\n", code(name), count(len(changes), "change"), code(from))
+	fmt.Fprintf(&b, "### %s: %s since %s\n\n", code(name), plain.Count(len(changes), "change"), code(from))
 	for _, c := range changes {
 		if len(c.Replaced) > 0 {
 			b.WriteString("> [!CAUTION]\n> Bytes changed under the same version. Upstreams promise never to do that: find out why before you merge.\n\n")
@@ -56,7 +56,7 @@ func markdown(name, from string, changes []lock.Change) string {
 			if l.what == lists[0].what {
 				noun = "file"
 			}
-			parts = append(parts, newPackages(fmt.Sprintf(l.what, count(len(l.of), noun))))
+			parts = append(parts, newPackages(fmt.Sprintf(l.what, plain.Count(len(l.of), noun))))
 		}
 		for _, rest := range c.Rest {
 			parts = append(parts, code(rest))

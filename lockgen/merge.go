@@ -8,6 +8,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
 var mergeDriverVerb = &cli.Verb[program]{
@@ -59,5 +60,5 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 		b.WriteString("\n" + c.String())
 	}
 	return fault.Errorf(fault.Lock, "settle plugins.toml, take either side of the lock whole, then run: lockgen update",
-		"%s in the lock:%s", count(len(conflicts), "conflict"), b.String())
+		"%s in the lock:%s", plain.Count(len(conflicts), "conflict"), b.String())
 }

@@ -235,12 +235,12 @@ func (p *program) mirrored(m *manifest.Manifest, l *lock.Lock, args []string) (*
 		}
 		chosen = append(chosen, what.members[name]...)
 	}
-	what.entries = closure(chosen)
+	what.entries = withRuntimes(chosen)
 	return what, nil
 }
 
-// closure is the entries and those that run or compile them, each once.
-func closure(entries []*lock.Entry) []*lock.Entry {
+// withRuntimes is the entries and those that run or compile them, each once.
+func withRuntimes(entries []*lock.Entry) []*lock.Entry {
 	var all []*lock.Entry
 	seen := map[string]bool{}
 	var add func(e *lock.Entry)
@@ -279,7 +279,7 @@ func (p *program) push(ctx context.Context, push *mirror.Pusher, what *mirrored)
 		}
 	}
 	for _, name := range what.bundles {
-		all := closure(what.members[name])
+		all := withRuntimes(what.members[name])
 		byPlatform := map[string][]oci.Descriptor{}
 		for _, platform := range what.platforms {
 			for _, e := range all {

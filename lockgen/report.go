@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -105,7 +106,7 @@ var reportJS string
 // html/template, which escapes it for where it stands.
 var reportPage = sync.OnceValues(func() (*template.Template, error) {
 	return template.New("report").Funcs(template.FuncMap{
-		"plain": plain.Row, "count": count, "join": strings.Join, "bytes": bytesText,
+		"plain": plain.Row, "count": plain.Count, "join": strings.Join, "bytes": plain.Bytes,
 	}).Parse(reportHTML)
 })
 
@@ -150,7 +151,7 @@ type reportRow struct {
 	Packages, Files      int
 	Size                 int64
 	Released, Newer      string // the date of the version, and the newest where that is another
-	Tree                 *branch
+	Tree                 *closure.Branch
 }
 
 // A reportCell is one platform of a version.
@@ -168,10 +169,10 @@ func newReport(m *manifest.Manifest, l *lock.Lock, data []byte) (*report, error)
 		return nil, err
 	}
 	packages, files, trusts := map[string]bool{}, map[string]bool{}, map[string]int{}
-	for _, top := range closures(l) {
+	for _, top := range closure.All(l) {
 		v := l.Plugins[top.Name][top.Version]
-		row := &reportRow{ID: "plugin-" + top.Name + "-" + top.Version, Name: top.Name, Version: top.Version, From: from(v), Trust: v.Trust, Means: evidence[v.Trust], Tree: top}
-		row.Packages, row.Files, row.Size = top.sum()
+		row := &reportRow{ID: "plugin-" + top.Name + "-" + top.Version, Name: top.Name, Version: top.Version, From: closure.Source(v), Trust: v.Trust, Means: evidence[v.Trust], Tree: top}
+		row.Packages, row.Files, row.Size = top.Sum()
 		if recipe, ok := catalog.Builtin().Lookup(top.Name); ok {
 			row.About = recipe.About
 		}
@@ -259,6 +260,3 @@ func (r *report) html() ([]byte, error) {
 
 // Why says what holds newer versions back, for the page.
 func (r *report) Why(a resolve.Age) string { return why(a) }
-
-// Words is what is said of a branch, for the page.
-func (b *branch) Words() string { return b.note() }

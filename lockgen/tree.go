@@ -8,6 +8,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
 var treeVerb = &cli.Verb[program]{
@@ -32,7 +33,7 @@ func runTree(_ context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	trees := closures(l)
+	trees := closure.All(l)
 	if len(args) == 1 {
 		if trees, err = treesOf(l, args[0]); err != nil {
 			return err
@@ -40,7 +41,7 @@ func runTree(_ context.Context, p *program, args []string) error {
 	}
 	if p.ui.JSON {
 		if trees == nil {
-			trees = []*branch{}
+			trees = []*closure.Branch{}
 		}
 		return p.ui.Data(map[string]any{"plugins": trees})
 	}
@@ -58,15 +59,15 @@ func runTree(_ context.Context, p *program, args []string) error {
 
 // treesOf returns the closures of all locked versions of a plugin, or of one,
 // with those of the plugins that run or compile them.
-func treesOf(l *lock.Lock, spec string) (trees []*branch, err error) {
+func treesOf(l *lock.Lock, spec string) (trees []*closure.Branch, err error) {
 	name, version, v, err := l.Find(spec)
 	if err != nil {
 		return nil, err
 	}
 	if strings.Contains(spec, "@") {
-		trees = append(trees, closureOf(name, version, v))
+		trees = append(trees, closure.Of(name, version, v))
 	} else {
-		for _, t := range closures(l) {
+		for _, t := range closure.All(l) {
 			if t.Name == name {
 				trees = append(trees, t)
 			}
@@ -74,8 +75,8 @@ func treesOf(l *lock.Lock, spec string) (trees []*branch, err error) {
 	}
 	for _, t := range trees {
 		for _, b := range t.Below {
-			if v := l.Plugins[b.Name][b.Version]; v != nil && (b.Kind == aRuntime || b.Kind == aToolchain) {
-				b.From, b.Below = from(v), closureOf(b.Name, b.Version, v).Below
+			if v := l.Plugins[b.Name][b.Version]; v != nil && (b.Kind == closure.Runtime || b.Kind == closure.Toolchain) {
+				b.From, b.Below = closure.Source(v), closure.Of(b.Name, b.Version, v).Below
 			}
 		}
 	}
@@ -84,8 +85,8 @@ func treesOf(l *lock.Lock, spec string) (trees []*branch, err error) {
 
 // draw writes a branch and what is below it, in lines that begin with first and
 // rest.
-func draw(b *strings.Builder, t *branch, first, rest string) {
-	b.WriteString(first + plain.Row(t.label()) + prefixed(" (", plain.Row(t.note())) + ")\n")
+func draw(b *strings.Builder, t *closure.Branch, first, rest string) {
+	b.WriteString(first + plain.Row(t.Label()) + prefixed(" (", plain.Row(t.Note())) + ")\n")
 	for i, c := range t.Below {
 		if i == len(t.Below)-1 {
 			draw(b, c, rest+"└── ", rest+"    ")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
 const sumA, sumB = "1111111111111111111111111111111111111111111111111111111111111111", "2222222222222222222222222222222222222222222222222222222222222222"
@@ -156,7 +157,7 @@ func TestTreeIsWhole(t *testing.T) {
 	t.Parallel()
 	p := own(t)
 	out, _ := p.ok("tree", "--json")
-	var got struct{ Plugins []*branch }
+	var got struct{ Plugins []*closure.Branch }
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -165,16 +166,16 @@ func TestTreeIsWhole(t *testing.T) {
 		v := l.Plugins[top.Name][top.Version]
 		var keys []string
 		var size int64
-		top.walk(func(b *branch) { keys, size = append(keys, b.Files...), size+b.Size })
+		top.Walk(func(b *closure.Branch) { keys, size = append(keys, b.Files...), size+b.Size })
 		slices.Sort(keys)
 		if len(keys) != len(v.Files) || len(slices.Compact(keys)) != len(v.Files) {
-			t.Errorf("%s: %d files, the lock has %d", top.label(), len(keys), len(v.Files))
+			t.Errorf("%s: %d files, the lock has %d", top.Label(), len(keys), len(v.Files))
 		}
 		for _, key := range keys {
 			size -= v.Files[key].Size
 		}
 		if size != 0 {
-			t.Errorf("%s: the sizes are wrong by %d", top.label(), size)
+			t.Errorf("%s: the sizes are wrong by %d", top.Label(), size)
 		}
 		versions, files = versions+1, files+len(keys)
 	}
@@ -250,10 +251,10 @@ func TestWhyAgrees(t *testing.T) {
 	t.Parallel()
 	p := five(t)
 	asked := 0
-	for _, top := range closures(p.locked()) {
+	for _, top := range closure.All(p.locked()) {
 		var names []string
-		top.walk(func(b *branch) {
-			if b.Kind == aPackage {
+		top.Walk(func(b *closure.Branch) {
+			if b.Kind == closure.Package {
 				names = append(names, b.Name+"@"+b.Version)
 			}
 		})
@@ -262,7 +263,7 @@ func TestWhyAgrees(t *testing.T) {
 			one, _ := p.ok("explain", top.Name+"@"+top.Version, "--why", name, "--json")
 			all, _ := p.ok("why", name, "--json")
 			var of struct{ Why []string }
-			var in struct{ Places []found }
+			var in struct{ Places []closure.Found }
 			if err := json.Unmarshal([]byte(one), &of); err != nil {
 				t.Fatal(err)
 			}
@@ -272,11 +273,11 @@ func TestWhyAgrees(t *testing.T) {
 			var want []string
 			for _, f := range in.Places {
 				if f.Plugin == top.Name && f.PluginVersion == top.Version {
-					want = append(want, f.line())
+					want = append(want, f.Line())
 				}
 			}
 			if len(want) == 0 || !slices.Equal(of.Why, want) {
-				t.Errorf("%s in %s: explain says %q, why says %q", name, top.label(), of.Why, want)
+				t.Errorf("%s in %s: explain says %q, why says %q", name, top.Label(), of.Why, want)
 			}
 		}
 	}

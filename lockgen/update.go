@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -270,9 +271,9 @@ func (p *program) tell(out *resolve.Outcome, written bool, created []string) {
 	}
 	switch {
 	case written:
-		p.ui.Say("%s %s (%s)", wrote, p.lock, count(plugins(out.Lock), "plugin"))
+		p.ui.Say("%s %s (%s)", wrote, p.lock, plain.Count(plugins(out.Lock), "plugin"))
 	case p.verify:
-		p.ui.Say("%s is what upstream has (%s downloaded again)", p.lock, count(int(out.Downloaded), "file"))
+		p.ui.Say("%s is what upstream has (%s downloaded again)", p.lock, plain.Count(int(out.Downloaded), "file"))
 	default:
 		p.ui.Say("%s fits already; nothing was downloaded", p.lock)
 	}

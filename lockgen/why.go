@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
 var whyVerb = &cli.Verb[program]{
@@ -36,10 +37,10 @@ func runWhy(_ context.Context, p *program, args []string) error {
 		return err
 	}
 	word := args[0]
-	places := []found{}
+	places := []closure.Found{}
 	var plugins []string // that are called so
-	for _, t := range closures(l) {
-		places = append(places, reasons(t, l.Plugins[t.Name][t.Version].Source, word)...)
+	for _, t := range closure.All(l) {
+		places = append(places, closure.Find(t, l.Plugins[t.Name][t.Version].Source, word)...)
 		if word == t.Name || word == t.Name+"@"+t.Version {
 			plugins = append(plugins, t.Name+"@"+t.Version)
 		}
@@ -58,7 +59,7 @@ func runWhy(_ context.Context, p *program, args []string) error {
 	for _, spec := range plugins {
 		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a plugin of its own; who asks for it: lockgen explain " + spec + "\n")
 	}
-	slices.SortStableFunc(places, func(x, y found) int {
+	slices.SortStableFunc(places, func(x, y closure.Found) int {
 		if x.Name != y.Name {
 			return strings.Compare(x.Name, y.Name)
 		}
@@ -70,31 +71,18 @@ func runWhy(_ context.Context, p *program, args []string) error {
 			b.WriteString(plain.Row(head) + "\n")
 			last = head
 		}
-		b.WriteString("  " + plain.Row(f.way()+": "+f.line()) + "\n")
+		b.WriteString("  " + plain.Row(f.Way()+": "+f.Line()) + "\n")
 	}
 	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
 	return nil
 }
 
-// line is a place in words, for one plugin.
-func (f found) line() string {
-	if f.Path != "" {
-		return f.Path + ": " + f.Why
-	}
-	return f.Name + ": " + f.Why
-}
-
-// way is the plugin and the packages between it and the place.
-func (f found) way() string {
-	return strings.Join(append([]string{f.Plugin + " " + f.PluginVersion}, f.Through...), " > ")
-}
-
 // packageNames returns the names of all packages and plugins of a lock, sorted.
 func packageNames(l *lock.Lock) []string {
 	names := map[string]bool{}
-	for _, t := range closures(l) {
-		t.walk(func(b *branch) {
-			if b.Kind != aFile && b.Kind != aMachine {
+	for _, t := range closure.All(l) {
+		t.Walk(func(b *closure.Branch) {
+			if b.Kind != closure.File && b.Kind != closure.Machine {
 				names[b.Name] = true
 			}
 		})
