@@ -109,6 +109,8 @@ _JAVA_FLAGS = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-
 def _java(ctx: AnalysisContext, version: str, locked: _Table, tree: Artifact, runtime: struct) -> Artifact:
     """Returns the launcher of a plugin that a locked Java runs."""
     windows = ctx.attrs.platform.startswith("windows-")
+    major = locked["runtime"].partition("@")[2].partition(".")[0]
+    flags = _JAVA_FLAGS + (["--sun-misc-unsafe-memory-access=allow"] if major.isdigit() and int(major) >= 24 else [])
     platform = cell_of(locked, ctx.attrs.platform).platform
     jars = [tree.project(jar) for jar in jars_of(locked, platform) if jar]
     return _launcher(
@@ -116,7 +118,7 @@ def _java(ctx: AnalysisContext, version: str, locked: _Table, tree: Artifact, ru
         version,
         locked["program"],
         _JAVA_VARIABLES,
-        [cmd_args(_word(ctx, runtime.binary), hidden = runtime.tree)] + _JAVA_FLAGS +
+        [cmd_args(_word(ctx, runtime.binary), hidden = runtime.tree)] + flags +
         ["-cp", cmd_args(cmd_args(jars, delimiter = ";" if windows else ":"), format = '"{}"'), locked["main"] if windows else "'" + locked["main"] + "'"],
     )
 

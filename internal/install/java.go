@@ -3,6 +3,7 @@ package install
 import (
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -12,8 +13,16 @@ import (
 // (`java --help-extra`, JDK_JAVA_OPTIONS; the others are of the virtual machine).
 var javaVariables = []string{"JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
 
-// javaFlags make a short run short, and the same on machines of any language.
-var javaFlags = []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Duser.language=en"}
+// javaFlags make a short run short, and the same on machines of any language. From
+// Java 24 on, which warns of it, protobuf-java may do what it does (JEP 498).
+func javaFlags(version string) []string {
+	flags := []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Duser.language=en"}
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); err == nil && n >= 24 {
+		flags = append(flags, "--sun-misc-unsafe-memory-access=allow")
+	}
+	return flags
+}
 
 // java writes what starts the main class of an entry.
 func (i *Installer) java(e *lock.Entry, dir string, platform string, runtimeDir string, runtimeCell lock.Cell) (launcher string, depends []string, err error) {
@@ -30,7 +39,7 @@ func (i *Installer) java(e *lock.Entry, dir string, platform string, runtimeDir 
 	if i.Host.OS == "windows" {
 		separator = ";"
 	}
-	argv := append(append([]string{java}, javaFlags...), "-cp", strings.Join(jars, separator), e.Locked.Main)
+	argv := append(append([]string{java}, javaFlags(e.Runtime.Version)...), "-cp", strings.Join(jars, separator), e.Locked.Main)
 	name := path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell))
 	if launcher, err = i.launcher(name, javaVariables, argv); err != nil {
 		return "", nil, err
