@@ -19,11 +19,12 @@ func names(matches []Match) []string {
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct{ first, not string }{ // the best ones in order, and what is not found
-		"connect":                 {"protoc-gen-connect-es protoc-gen-connect-go protoc-gen-connect-openapi", "ts-proto"},
-		"grpc":                    {"protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-web", "protoc-gen-prost"},
+		"connect":                 {"protoc-gen-connect-es protoc-gen-connect-go protoc-gen-connect-kotlin protoc-gen-connect-openapi", "ts-proto"},
+		"grpc":                    {"protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-kotlin protoc-gen-grpc-web", "protoc-gen-prost"},
 		"gRPC Python":             {"protoc-gen-mypy_grpc grpcio-tools", "protoc-gen-go-grpc"},
 		"python":                  {"protoc betterproto2", "node"},
 		"java":                    {"java protoc protoc-gen-grpc-java protoc-gen-validate", "protoc-gen-es"},
+		"kotlin":                  {"protoc protoc-gen-connect-kotlin protoc-gen-grpc-kotlin", "protoc-gen-go"},
 		"c++":                     {"protoc protoc-gen-validate", "protoc-gen-connect-es"},
 		"js":                      {"protoc-gen-es protoc-gen-grpc-web", "node"},
 		"npm:ts-proto":            {"ts-proto", "protoc-gen-go"},
@@ -54,13 +55,14 @@ func TestUnknownProposes(t *testing.T) {
 	}{
 		"connect":             {[]string{"did you mean one of these?\nprotoc-gen-connect-es ", "\nprotoc-gen-connect-go ", "\nprotoc-gen-connect-openapi "}, "ts-proto"},
 		"protoc-gen-connect":  {[]string{"\nprotoc-gen-connect-go       Connect services for Go"}, "ts-proto"},
-		"grpc":                {[]string{"protoc-gen-go-grpc ", "and 1 more: lockgen search grpc"}, "node"},
+		"grpc":                {[]string{"protoc-gen-go-grpc ", "more: lockgen search grpc"}, "node"},
 		"protoc-gen-js":       {[]string{"\nprotoc-gen-es "}, "protoc-gen-go"},
 		"swift":               {[]string{"[plugins.swift]", "lockgen search"}, "ts-proto"},
 		"protoc-gen-x":        {[]string{"[plugins.protoc-gen-x]"}, "protoc-gen-es"},
 		"protoc-gen-gp":       {[]string{"did you mean protoc-gen-go?"}, "protoc-gen-es"},
 		"protoc-gen-python":   {[]string{"there is no plugin protoc-gen-python: protoc makes python itself: --python_out", "write protoc", "\nbetterproto2 "}, "unknown"},
-		"protoc-gen-kotlin":   {[]string{"protoc makes kotlin itself: --kotlin_out"}, "besides"},
+		"protoc-gen-kotlin":   {[]string{"protoc makes kotlin itself: --kotlin_out", "\nprotoc-gen-grpc-kotlin "}, "unknown"},
+		"protoc-gen-objc":     {[]string{"protoc makes objc itself: --objc_out"}, "besides"},
 		"protoc-gen-cpp":      {[]string{"--cpp_out"}, "--cc_out"},
 		"python":              {[]string{"did you mean one of these?\nprotoc ", "makes python itself: --python_out"}, "ts-proto"},
 		"proto-gen-go":        {[]string{"did you mean protoc-gen-go?"}, "protoc-gen-es"},
