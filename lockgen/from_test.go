@@ -69,6 +69,15 @@ func TestInitFromBuf(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 
+	// In a project of Buck2 its files are written in the same run.
+	q := tree(t, buckRepository)
+	q.write("buf.gen.yaml", bufGen)
+	_, talk = q.ok("init", "--yes", "--commit", someCommit, "--from", q.path("buf.gen.yaml"))
+	says(t, talk, "in a BUCK file", "python_proto_library(", "next: lockgen add protoc@29.3")
+	if !strings.Contains(q.read(".buckconfig"), someCommit) || !strings.Contains(q.read("toolchains/BUCK"), "protobuf_toolchain(") || !strings.Contains(q.read("plugins.toml"), "ts-proto = \"2.7.2\"") {
+		t.Errorf("%s\n%s", q.read(".buckconfig"), q.read("plugins.toml"))
+	}
+
 	p.fails(fault.Usage, []string{"buf.gen.yml is not there"}, "init", "--from", p.path("buf.gen.yml"))
 	p.write("bad.yaml", "version: v2\nplugins:\n  - remote: [a\n")
 	p.fails(fault.Usage, []string{"bad.yaml:3:"}, "init", "--from", p.path("bad.yaml"))

@@ -54,7 +54,7 @@ lockgen init --from tools/bin  protoc and protoc-gen-… that are checked in
 lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 	JSON: true, Run: runInit,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.StringVar(&p.from, "from", "", "take the plugins of a buf.gen.yaml, or of a folder with protoc and protoc-gen-NAME: `PATH`")
+		f.StringVar(&p.from, "from", "", "take the plugins of `FILE`, a buf.gen.yaml, or of the programs in a folder")
 		f.BoolVar(&p.runs, "run", false, "with --from: run programs with --version, cut off from the network, where nothing else tells it")
 		f.BoolVar(&p.yes, "yes", false, "write without asking")
 		dryRunFlag(f, p)
