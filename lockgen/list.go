@@ -77,12 +77,42 @@ func runList(_ context.Context, p *program, _ []string) error {
 				have = append(have, platform+"*")
 			}
 		}
-		w.Line("%s\t%s\t%s\t%d\t%s", r.Name, r.Version, source, r.Files, strings.Join(have, " "))
+		platforms := strings.Join(have, " ")
+		if p.ui.Columns() > 0 {
+			platforms = brief(have)
+		}
+		w.Line("%s\t%s\t%s\t%d\t%s", r.Name, r.Version, source, r.Files, platforms)
 	}
-	text := w.String()
+	text := w.Fit(p.ui.Columns(), 1)
 	if strings.Contains(text, "*") {
 		text += "\n* by emulation"
 	}
 	p.ui.Result("%s", text)
 	return nil
+}
+
+// brief is a list of platforms in few words: where most are there, those that are
+// not.
+func brief(have []string) string {
+	var not []string
+	all := "all"
+	for _, platform := range lock.PlatformNames() {
+		switch {
+		case slices.Contains(have, platform+"*"):
+			all = "all*"
+		case !slices.Contains(have, platform):
+			not = append(not, platform)
+		}
+	}
+	missing := strings.Join(not, " ")
+	for _, os := range []string{"linux", "macos", "windows"} {
+		missing = strings.Replace(missing, os+"-aarch64 "+os+"-x86_64", os, 1)
+	}
+	switch {
+	case len(not) == 0:
+		return all
+	case len(not) < len(have):
+		return all + " but " + missing
+	}
+	return strings.Join(have, " ")
 }

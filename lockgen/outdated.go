@@ -70,7 +70,7 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 		w.Line("%s\t%s\t%s\t%s\t%s\t%s", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(orDash(a.Run)), plain.Row(why(a)))
 	}
 	if behind > 0 {
-		p.ui.Result("%s", w)
+		p.ui.Result("%s", w.Fit(p.ui.Columns(), 2))
 	} else {
 		p.ui.Say("every plugin is at the newest version there is")
 	}

@@ -57,6 +57,6 @@ func runSearch(_ context.Context, p *program, args []string) error {
 	for _, r := range rows {
 		w.Line("%s\t%s", r.Name, r.About)
 	}
-	p.ui.Result("%s", w)
+	p.ui.Result("%s", w.Fit(p.ui.Columns(), 1))
 	return nil
 }

@@ -233,6 +233,20 @@ func (u *UI) talk(kind, format string, args ...any) {
 	_, _ = io.WriteString(u.err, b.String())
 }
 
+// Columns is the width of the terminal that results go to, 0 where they go
+// elsewhere.
+func (u *UI) Columns() int {
+	f, ok := u.out.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 // terminal reports whether the talk goes to a terminal that can redraw a line.
 func (u *UI) terminal() bool {
 	f, ok := u.err.(*os.File)
