@@ -43,7 +43,7 @@ func runRemove(ctx context.Context, p *program, args []string) error {
 				return nil, err
 			}
 		}
-		if err := r.dropNeeds(data); err != nil {
+		if err := r.dropNeeds(data, o.Old); err != nil {
 			return nil, err
 		}
 		return r.data, r.disallow(o.Old)
@@ -79,7 +79,7 @@ func (r *removing) remove(spec string) error {
 
 // dropNeeds takes out what only plugins needed that are gone, before being the text
 // with them: what add brings with such a plugin.
-func (r *removing) dropNeeds(before []byte) error {
+func (r *removing) dropNeeds(before []byte, old *lock.Lock) error {
 	was, err := manifest.Parse(r.manifest, before)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (r *removing) dropNeeds(before []byte) error {
 	if err != nil {
 		return err
 	}
-	needed := neededBy(was) // by what there was
+	needed := neededBy(was, old) // by what there was
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
 		users := slices.DeleteFunc(slices.Clone(needed[name]), func(user string) bool { return m.Plugins[user] == nil })
 		switch entry := m.Plugins[name]; {
@@ -115,15 +115,25 @@ func (r *removing) dropNeeds(before []byte) error {
 }
 
 // neededBy lists, by the name of a runtime or toolchain, the plugins that need it
-// with any of their sources. It is empty for a manifest that cannot be planned.
-func neededBy(m *manifest.Manifest) map[string][]string {
+// with the source that they are locked from, or with the first of their sources. It is
+// empty for a manifest that cannot be planned. The lock may be nil.
+func neededBy(m *manifest.Manifest, l *lock.Lock) map[string][]string {
 	needed := map[string][]string{}
 	wants, err := plan.Wants(m, nil)
 	if err != nil {
 		return needed
 	}
 	for _, w := range wants {
-		for _, c := range w.Candidates() {
+		from := []*plan.Want{w}
+		if l != nil {
+			for _, v := range l.Plugins[w.Name] {
+				from = append(from, w.LockedAs(m, v))
+			}
+			if len(from) > 1 {
+				from = from[1:]
+			}
+		}
+		for _, c := range from {
 			for _, name := range c.Needs() {
 				if !slices.Contains(needed[name], w.Name) {
 					needed[name] = append(needed[name], w.Name)

@@ -94,7 +94,7 @@ func TestTool(t *testing.T) {
 	// What stands at a key of [tool] is told with its line.
 	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), `fetch = "0.1.0"`, `fetch = "0.1.7"`, 1))
 	p.fails(fault.Lock, []string{"fetch 0.1.7"}, "check")
-	p.fails(fault.Upstream, []string{"fetch 0.1.7", "404"}, "update")
+	p.fails(fault.Upstream, []string{"fetch 0.1.7", "the newest is 0.2.0"}, "update")
 	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), `fetch = "0.1.7"`, `fetch = "0.1.0"`, 1))
 	p.ok("remove", "fetch")
 	if p.read("plugins.lock.toml") != without {
