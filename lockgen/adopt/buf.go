@@ -161,7 +161,7 @@ func (b *bufFile) plugin(i int, fields map[string]any) error {
 		b.Uses = append(b.Uses, u)
 		rule, attr := u.rule()
 		if rule == "go" && attr == "" && !slices.ContainsFunc(u.Options, func(o string) bool { return strings.HasPrefix(o, "paths=") || strings.HasPrefix(o, "module=") }) {
-			b.lack(at, what+" without paths", "today the code lies where go_package says; go_proto_library puts it where the .proto file is. As today is: options = {\"paths\": \"import\"}")
+			b.lack(at, what+" without paths", "today the code lies where go_package says; the rule of this language puts it where the .proto file is. As today is: options = {\"paths\": \"import\"}")
 		}
 	}
 	return nil
