@@ -52,6 +52,16 @@
 // them, so that one tree serves all; the binary is the file of the entry's
 // module for the first. The interpreter is that of the machine.
 //
+// Lines are as long as their artifact needs, up to some 400 characters. An inline
+// table of TOML 1.0 may break only inside its arrays, so shorter ones would be an
+// artifact in several lines, of which a merge by lines could mix two; and name and
+// version, which a key often tells as well, are what a file is compared with. For
+// people git shows a lock in short lines, by lockgen textconv.
+//
+// The plugin fetch is the program of that name, see [tool] of plugins.toml: one
+// executable of source http for each platform, which Buck2 runs in place of the
+// one that it would build.
+//
 // Files of source go are named MODULE@vVERSION.zip, and MODULE@vVERSION.mod for
 // a module of which only the go.mod is read; see [GoKey]. Integrity and gomod
 // are the lines that go.sum has for them. A tree of source go is the folder that
