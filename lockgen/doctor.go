@@ -448,11 +448,9 @@ func (p *program) lookAtProxies() []finding {
 	return findings
 }
 
-// lookAtRegistries asks the clients of the sources that the lock has, or of all
-// where there is no lock, which registry they are configured with.
-func (p *program) lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, dir string) []finding {
-	used := map[string]bool{}
-	var scopes []string
+// sourcesOf returns the kinds of source that a lock has, and its scopes of npm.
+func sourcesOf(l *lock.Lock) (used map[string]bool, scopes []string) {
+	used = map[string]bool{}
 	for _, versions := range l.Plugins {
 		for _, v := range versions {
 			used[v.Source] = true
@@ -464,6 +462,13 @@ func (p *program) lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifes
 		}
 	}
 	slices.Sort(scopes)
+	return used, scopes
+}
+
+// lookAtRegistries asks the clients of the sources that the lock has, or of all
+// where there is no lock, which registry they are configured with.
+func (p *program) lookAtRegistries(ctx context.Context, l *lock.Lock, m *manifest.Manifest, dir string) []finding {
+	used, scopes := sourcesOf(l)
 	base := remote.Options{Offline: p.offline, Timeouts: remote.Timeouts{Connect: askTime, TLS: askTime, Header: askTime}}
 	ask := []struct {
 		kind, manifest string

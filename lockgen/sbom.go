@@ -35,15 +35,14 @@ lockgen sbom --format spdx --output plugins.spdx.json`,
 }
 
 func runSBOM(_ context.Context, p *program, _ []string) error {
-	m, err := p.readManifest()
-	if err != nil {
+	if _, err := p.readManifest(); err != nil {
 		return err
 	}
 	l, data, err := p.readLock()
 	if err != nil {
 		return err
 	}
-	b, err := bill.New(m, l, data)
+	b, err := bill.New(l, data)
 	if err != nil {
 		return err
 	}

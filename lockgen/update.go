@@ -190,16 +190,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 		p.ui.Warn("%s", w)
 	}
 	o.Names, o.Removed, o.Verb = c.names, c.removed, c.verb
-	out, err := resolve.Update(ctx, m, o)
-	for ask := new(resolve.ConsentError); errors.As(err, &ask); {
-		if after, err = p.consent(ctx, after, ask); err != nil {
-			return err
-		}
-		if m, err = manifest.Parse(p.manifest, after); err != nil {
-			return err
-		}
-		out, err = resolve.Update(ctx, m, o)
-	}
+	out, after, err := p.resolve(ctx, m, after, o)
 	if err != nil {
 		return err
 	}
@@ -239,6 +230,22 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 		return nil
 	}
 	return c.after(out)
+}
+
+// resolve makes the lock of a manifest, of which text is the text, and asks where
+// code of packages would have to run. It returns the text with the answers.
+func (p *program) resolve(ctx context.Context, m *manifest.Manifest, text []byte, o resolve.Options) (*resolve.Outcome, []byte, error) {
+	out, err := resolve.Update(ctx, m, o)
+	for ask := new(resolve.ConsentError); errors.As(err, &ask); {
+		if text, err = p.consent(ctx, text, ask); err != nil {
+			return nil, nil, err
+		}
+		if m, err = manifest.Parse(p.manifest, text); err != nil {
+			return nil, nil, err
+		}
+		out, err = resolve.Update(ctx, m, o)
+	}
+	return out, text, err
 }
 
 // unwritten prints a lock that could not be written: it may have taken long.

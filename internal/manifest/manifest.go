@@ -107,18 +107,30 @@ func (s Spec) Check(from Source) error {
 	if (s.Until == "") != (s.Reason == "") {
 		return errors.New("until and reason need each other")
 	}
-	artifact := lock.KindOf(lock.Maven)
-	isMaven := from.Kind == lock.Maven
-	if s.Binary == "" && !isMaven { // called as the artifact is
+	if s.Binary == "" && from.Kind != lock.Maven { // called as the artifact is
 		return errors.New("binary is missing")
 	}
-	if (s.With != "" || s.MainClass != "") && !isMaven || s.With != "" && artifact.CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
-		return fmt.Errorf("with %q, main %q: not of source maven, or none", s.With, s.MainClass)
+	if err := s.checkOwn(from); err != nil {
+		return err
 	}
 	for platform, other := range s.Emulate {
 		if p, ok := lock.LookupPlatform(platform); !ok || !p.Runs(other) {
 			return fmt.Errorf("emulate.%s = %q: no such platform, or it cannot", platform, other)
 		}
+	}
+	for platform := range s.Assets {
+		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
+			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)
+		}
+	}
+	return s.Naming.Check(from, s.Binary)
+}
+
+// checkOwn checks the keys that some kinds of source have for themselves.
+func (s Spec) checkOwn(from Source) error {
+	isMaven := from.Kind == lock.Maven
+	if (s.With != "" || s.MainClass != "") && !isMaven || s.With != "" && lock.KindOf(lock.Maven).CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
+		return fmt.Errorf("with %q, main %q: not of source maven, or none", s.With, s.MainClass)
 	}
 	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
 		return errors.New("package is for go sources")
@@ -129,12 +141,7 @@ func (s Spec) Check(from Source) error {
 	if s.Scheme != "" && (from.Kind != lock.NPM && !isMaven || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
 		return fmt.Errorf("version %q is no version with {version} in it, or the source is neither of npm nor of maven", s.Scheme)
 	}
-	for platform := range s.Assets {
-		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
-			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)
-		}
-	}
-	return s.Naming.Check(from, s.Binary)
+	return nil
 }
 
 // An Override replaces parts of an entry for one platform.

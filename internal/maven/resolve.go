@@ -1,6 +1,7 @@
 package maven
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -374,6 +375,12 @@ func (r *Resolver) assemble(ctx context.Context, c Coordinate, path []string) (*
 	if err := r.imports(ctx, &p, path); err != nil {
 		return nil, err
 	}
+	p.manageOwn()
+	return &p, nil
+}
+
+// manageOwn gives the dependencies of a POM what they leave to its management.
+func (p *project) manageOwn() {
 	managed := map[string]dependency{}
 	for _, d := range p.Managed {
 		managed[d.key()] = d
@@ -381,19 +388,11 @@ func (r *Resolver) assemble(ctx context.Context, c Coordinate, path []string) (*
 	for i := range p.Dependencies {
 		d := &p.Dependencies[i]
 		m := managed[d.key()]
-		for _, f := range []struct {
-			to   *string
-			from string
-		}{{&d.Version, m.Version}, {&d.Scope, m.Scope}, {&d.Optional, m.Optional}} {
-			if *f.to == "" {
-				*f.to = f.from
-			}
-		}
+		d.Version, d.Scope, d.Optional = cmp.Or(d.Version, m.Version), cmp.Or(d.Scope, m.Scope), cmp.Or(d.Optional, m.Optional)
 		if len(d.Exclusions) == 0 {
 			d.Exclusions = m.Exclusions
 		}
 	}
-	return &p, nil
 }
 
 // mix makes the dependencies of a POM as written ready to be inherited.

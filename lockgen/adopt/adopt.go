@@ -5,6 +5,7 @@ package adopt
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -131,7 +132,43 @@ type target struct {
 // Targets are the lines of a BUCK file that generate the same, loading from a cell:
 // one library for the generators of one language that write into one folder.
 func (r *Result) Targets(cell string) string {
-	var all []*target
+	all := r.targets()
+	var b strings.Builder
+	names := map[string]int{}
+	loads := map[string]bool{}
+	for _, t := range all {
+		loads[fmt.Sprintf("load(\"@%s//rules:%s.bzl\", \"%s\")\n", cell, t.file(), t.function())] = true
+	}
+	b.WriteString(strings.Join(slices.Sorted(maps.Keys(loads)), ""))
+	for _, t := range all {
+		name := t.name
+		if names[t.name]++; names[t.name] > 1 {
+			name += "_" + strconv.Itoa(names[t.name])
+		}
+		b.WriteString("\n")
+		if t.all {
+			fmt.Fprintf(&b, "# With the code of imports: :%s[all]\n", name)
+		}
+		lines := []string{"name = " + strconv.Quote(name), `srcs = ["api.proto"]`}
+		if len(t.versions) > 0 {
+			t.lines = append(t.lines, "versions = {"+strings.Join(t.versions, ", ")+"}")
+		}
+		slices.Sort(t.lines)
+		lines = append(lines, t.lines...)
+		if t.out != "" {
+			lines = append(lines, "sync_to = "+strconv.Quote(t.out))
+		}
+		fmt.Fprintf(&b, "%s(\n", t.function())
+		for _, l := range lines {
+			fmt.Fprintf(&b, "    %s,\n", l)
+		}
+		b.WriteString(")\n")
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// targets are the targets that generate what the uses do.
+func (r *Result) targets() (all []*target) {
 	for _, main := range []bool{true, false} { // messages first: services go into their targets
 		for _, u := range r.Uses {
 			rule, attr := u.rule()
@@ -161,43 +198,7 @@ func (r *Result) Targets(cell string) string {
 			all = append(all, t)
 		}
 	}
-	var b strings.Builder
-	names := map[string]int{}
-	loads := map[string]bool{}
-	for _, t := range all {
-		loads[fmt.Sprintf("load(\"@%s//rules:%s.bzl\", \"%s\")\n", cell, t.file(), t.function())] = true
-	}
-	var sorted []string
-	for l := range loads {
-		sorted = append(sorted, l)
-	}
-	slices.Sort(sorted)
-	b.WriteString(strings.Join(sorted, ""))
-	for _, t := range all {
-		name := t.name
-		if names[t.name]++; names[t.name] > 1 {
-			name += "_" + strconv.Itoa(names[t.name])
-		}
-		b.WriteString("\n")
-		if t.all {
-			fmt.Fprintf(&b, "# With the code of imports: :%s[all]\n", name)
-		}
-		lines := []string{"name = " + strconv.Quote(name), `srcs = ["api.proto"]`}
-		if len(t.versions) > 0 {
-			t.lines = append(t.lines, "versions = {"+strings.Join(t.versions, ", ")+"}")
-		}
-		slices.Sort(t.lines)
-		lines = append(lines, t.lines...)
-		if t.out != "" {
-			lines = append(lines, "sync_to = "+strconv.Quote(t.out))
-		}
-		fmt.Fprintf(&b, "%s(\n", t.function())
-		for _, l := range lines {
-			fmt.Fprintf(&b, "    %s,\n", l)
-		}
-		b.WriteString(")\n")
-	}
-	return strings.TrimRight(b.String(), "\n")
+	return all
 }
 
 // several reports whether another version of the plugin of a use is used as well.

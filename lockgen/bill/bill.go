@@ -16,7 +16,6 @@ import (
 	"github.com/package-url/packageurl-go"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
@@ -54,8 +53,8 @@ func (p *part) fact(name, value string) {
 	}
 }
 
-// New returns the bill of a lock, data, which is l, and of its manifest.
-func New(m *manifest.Manifest, l *lock.Lock, data []byte) (*Bill, error) {
+// New returns the bill of a lock, of which data is the text.
+func New(l *lock.Lock, data []byte) (*Bill, error) {
 	digest := sha256.Sum256(data)
 	b := &Bill{digest: hex.EncodeToString(digest[:])}
 	plugins, parts := map[string]*part{}, map[string]*part{}

@@ -124,6 +124,61 @@ func toolchainText(cell, label string) string {
 	return string(bytes.TrimRight(text, "\n"))
 }
 
+// behindHead is the line behind which loads go where a file has none: behind a
+// licence and a docstring.
+func behindHead(f *build.File, text []byte) (begin int) {
+	lines := strings.Split(string(text), "\n")
+	first := len(lines)
+	for i, stmt := range f.Stmt {
+		start, end := stmt.Span()
+		if _, ok := stmt.(*build.StringExpr); ok && i == 0 {
+			begin = end.Line
+		} else if _, ok := stmt.(*build.CommentBlock); !ok {
+			first = start.Line
+			break
+		}
+	}
+	for i, line := range lines[:first-1] {
+		if i+1 > begin && strings.TrimSpace(line) == "" {
+			begin = i + 1
+		}
+	}
+	return begin
+}
+
+// loadedBy notes what a load brings of what the target needs, by what it is called
+// in the file, and returns another lock that it loads.
+func loadedBy(load *build.LoadStmt, cells []string, label string, loaded map[string]string) (other string) {
+	for i, from := range load.From {
+		module, symbol := load.Module.Value, from.Name
+		switch {
+		case module == label && symbol == "value":
+			loaded["lock"] = load.To[i].Name
+		case symbol == "value" && strings.HasSuffix(module, ":plugins.lock.toml"):
+			other = module
+		case slices.ContainsFunc(cells, func(c string) bool { return module == "@"+c+rulesFile }):
+			loaded[symbol] = load.To[i].Name
+		}
+	}
+	return other
+}
+
+// loadOf is a load of symbols, each with what the file is to call it, "" for one
+// that it has already.
+func loadOf(module string, symbols ...[2]string) string {
+	words := ""
+	for _, s := range symbols {
+		switch s[1] {
+		case "":
+		case s[0]:
+			words += fmt.Sprintf(", %q", s[0])
+		default:
+			words += fmt.Sprintf(", %s = %q", s[1], s[0])
+		}
+	}
+	return fmt.Sprintf("load(%q%s)", module, words)
+}
+
 // addToolchain adds the target protobuf, and what it loads, to the text of a build
 // file; every line that is there stays. Cells are the names of our cell, the first
 // of them to be written. There says which target protobuf the file has already;
@@ -148,16 +203,8 @@ func addToolchain(name string, text []byte, cells []string, label string) (after
 		switch x := stmt.(type) {
 		case *build.LoadStmt:
 			loads = end.Line
-			for i, from := range x.From {
-				module, symbol := x.Module.Value, from.Name
-				switch {
-				case module == label && symbol == "value":
-					loaded["lock"] = x.To[i].Name
-				case symbol == "value" && strings.HasSuffix(module, ":plugins.lock.toml"):
-					other = module
-				case slices.ContainsFunc(cells, func(c string) bool { return module == "@"+c+rulesFile }):
-					loaded[symbol] = x.To[i].Name
-				}
+			if lock := loadedBy(x, cells, label, loaded); lock != "" {
+				other = lock
 			}
 		case *build.CallExpr:
 			if rule := build.NewRule(x); rule.Name() == "protobuf" {
@@ -173,22 +220,8 @@ func addToolchain(name string, text []byte, cells []string, label string) (after
 			}
 		}
 	}
-	if lines := strings.Split(string(text), "\n"); loads == 0 { // they go behind a licence and a docstring
-		first := len(lines)
-		for i, stmt := range f.Stmt {
-			start, end := stmt.Span()
-			if _, ok := stmt.(*build.StringExpr); ok && i == 0 {
-				begin = end.Line
-			} else if _, ok := stmt.(*build.CommentBlock); !ok {
-				first = start.Line
-				break
-			}
-		}
-		for i, line := range lines[:first-1] {
-			if i+1 > begin && strings.TrimSpace(line) == "" {
-				begin = i + 1
-			}
-		}
+	if loads == 0 {
+		begin = behindHead(f, text)
 	}
 	local := func(symbol string, other ...string) (string, string) {
 		if name := loaded[symbol]; name != "" {
@@ -209,17 +242,7 @@ func addToolchain(name string, text []byte, cells []string, label string) (after
 	}
 	var lines []string
 	if loadPlugins != "" || loadToolchain != "" {
-		words := ""
-		for _, w := range [][2]string{{"protobuf_plugins", loadPlugins}, {"protobuf_toolchain", loadToolchain}} {
-			switch w[1] {
-			case "":
-			case w[0]:
-				words += fmt.Sprintf(", %q", w[0])
-			default:
-				words += fmt.Sprintf(", %s = %q", w[1], w[0])
-			}
-		}
-		lines = append(lines, fmt.Sprintf("load(%q%s)", "@"+cells[0]+rulesFile, words))
+		lines = append(lines, loadOf("@"+cells[0]+rulesFile, [2]string{"protobuf_plugins", loadPlugins}, [2]string{"protobuf_toolchain", loadToolchain}))
 	}
 	if loadLock != "" {
 		lines = append(lines, fmt.Sprintf("load(%q, %s = \"value\")", label, lockName))
