@@ -162,7 +162,7 @@ func (r *ring) asks(version, lines string, platforms ...string) {
 
 // stands lists every kind.
 func stands(log *fake.Server) []*stand {
-	return []*stand{npmStand(), pipStand(), cargoStand(), httpStand(), gitHubStand(), ociStand(), goStand(log)}
+	return []*stand{npmStand(), pipStand(), cargoStand(), httpStand(), gitHubStand(), ociStand(), mavenStand(), goStand(log)}
 }
 
 const ownDocuments = " asks for its documents itself, by its own rules for redirects, lengths and time"
@@ -338,6 +338,26 @@ func gitHubStand() *stand {
 		missing: fault.Upstream, missingReason: "the release has no file for it",
 		says:   map[string][]string{"document 404": {"GitHub has no release v1.2.0"}},
 		cannot: map[string]string{"upstream: a document is gone": "what is asked is whether the file is there"},
+	}
+}
+
+// mavenStand has its documents in three places: the POM says that there is such a
+// version, the checksums are the evidence, and the metadata is the list.
+func mavenStand() *stand {
+	return &stand{
+		kind:  lock.Maven,
+		entry: "source = \"maven:com.acme:tool\"\nbinary = \"tool\"\n", label: "com.acme:tool:1.2.0:linux-aarch_64",
+		publish: func(r *ring, rel release) (string, string) {
+			files := map[string][]byte{}
+			for _, platform := range rel.platforms {
+				files[map[string]string{arm: "-linux-aarch_64.exe", win: "-windows-x86_64.exe"}[platform]] = []byte(rel.program(platform))
+			}
+			dir := r.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "tool", Version: rel.version, Files: files})
+			return dir + "tool-" + rel.version + ".pom", dir + "tool-" + rel.version + "-linux-aarch_64.exe"
+		},
+		missing: fault.Upstream, missingReason: "the server has no file for it",
+		says:   map[string][]string{"document 404": {"no repository has version 1.2.0"}},
+		cannot: map[string]string{"upstream: a document is gone": "what is asked is whether the file is there, and its checksum"},
 	}
 }
 

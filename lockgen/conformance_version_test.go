@@ -117,6 +117,9 @@ func versionCases() []conformanceCase {
 			if r.stand.kind == lock.OCI {
 				most = 2 // the list, and the tag
 			}
+			if r.stand.kind == lock.Maven {
+				most = 3 // the list, the POM and the checksum
+			}
 			if r.stand.kind == lock.NPM {
 				most = 5 // the list, the document of each package; of node, a wheel, the page and the metadata
 			}
@@ -150,7 +153,7 @@ func versionCases() []conformanceCase {
 		{name: "upstream: a document is out of order", run: func(r *ring, name string) {
 			r.locks()
 			r.server.Fault(r.document, fake.Status(500))
-			if r.stand.kind == lock.HTTP {
+			if r.stand.kind == lock.HTTP || r.stand.kind == lock.Maven {
 				r.server.Fault(r.artifact, fake.Status(500))
 			}
 			if text := r.fails(fault.Upstream, []string{"is unreachable"}, "check", "--upstream"); strings.Contains(text, "is deleted") {

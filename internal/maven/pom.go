@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // A project is a POM, first as it was written, then with what it inherits.
@@ -137,6 +139,22 @@ func parsePOM(data []byte) (*project, error) {
 		}
 	}
 	return p, nil
+}
+
+// CheckPOM refuses what is no POM of an artifact, by an error of class
+// [fault.Upstream], or [fault.Integrity] for that of another one. What a parent may
+// say is not looked at.
+func CheckPOM(c Coordinate, data []byte) error {
+	p, err := parsePOM(data)
+	if err != nil {
+		return fault.Errorf(fault.Upstream, "ask the operator of the repository", "the POM of %s: %w", c, err)
+	}
+	for _, f := range []struct{ said, is string }{{p.Group, c.Group}, {p.Artifact, c.Artifact}, {p.Version, c.Version}} {
+		if said := p.interpolate(f.said); said != f.is && said != "" && !strings.Contains(said, "${") || f.is == c.Artifact && said == "" {
+			return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the repository", "the POM of %s says that it is %s:%s:%s", c, p.Group, p.Artifact, p.Version)
+		}
+	}
+	return nil
 }
 
 // normalize trims what was written, fills in what may be left out, and leaves

@@ -216,3 +216,24 @@ func TestMetadata(t *testing.T) {
 		fake.WantFault(t, err, fault.Upstream, "g.h:a")
 	}
 }
+
+// TestCheckPOM: a POM is that of the artifact that it lies beside.
+func TestCheckPOM(t *testing.T) {
+	t.Parallel()
+	c := Coordinate{Group: "g", Artifact: "a", Version: "1"}
+	const inherits = "<parent><groupId>g</groupId><artifactId>up</artifactId><version>1</version></parent>"
+	for text, class := range map[string]fault.Class{
+		"<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version></project>":                                     fault.OK,
+		"<project>" + inherits + "<artifactId>a</artifactId></project>":                                                             fault.OK,
+		"<project><groupId>g</groupId><artifactId>a</artifactId><version>${revision}</version></project>":                           fault.OK,
+		"<project><groupId>g</groupId><artifactId>a</artifactId><version>${v}</version><properties><v>2</v></properties></project>": fault.Integrity,
+		"<project><groupId>h</groupId><artifactId>a</artifactId><version>1</version></project>":                                     fault.Integrity,
+		"<project><groupId>g</groupId><version>1</version></project>":                                                               fault.Integrity,
+		"<project><groupId>g</groupId><artifactId>a</artifactId>":                                                                   fault.Upstream,
+		"not XML": fault.Upstream,
+	} {
+		if err := CheckPOM(c, []byte(text)); (class == fault.OK) != (err == nil) || err != nil && fault.Of(err) != class {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

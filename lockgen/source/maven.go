@@ -52,7 +52,11 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	if maven.Snapshot(own.Version) {
 		return nil, fault.Errorf(fault.Policy, "take a released version", "%s may change: what is called a snapshot is never locked", own)
 	}
-	if _, err := s.document(ctx, own.POM().Path()); err != nil {
+	pom, err := s.document(ctx, own.POM().Path())
+	if err == nil {
+		err = maven.CheckPOM(own, pom)
+	}
+	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
 				"no repository has version %s of %s: %w", own.Version, own.Package(), err)
@@ -60,7 +64,6 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		return nil, err
 	}
 	res := &Resolution{Missing: map[string]Missing{}}
-	var err error
 	if w.RuntimeName == "" {
 		err = s.programs(ctx, w, platforms, res)
 	} else {
