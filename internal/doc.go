@@ -93,6 +93,7 @@
 //	once       computes a value once for each key
 //	child      ends a program together with everything that it started
 //	disk       what the operating system says of room, and locks
+//	build      what the program was built from
 //	pep440     versions of Python packages
 //	plain      which text may be printed, and numbers in words
 //	docs       the pages in docs/, which the programs print

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -9,9 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/mod/module"
-	"golang.org/x/mod/semver"
 
+	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -60,7 +60,7 @@ lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 		dryRunFlag(f, p)
 		f.BoolVar(&p.here, "here", false, "make a plugins.toml here also below one that is there")
 		f.StringVar(&p.commit, "commit", "", "the `COMMIT` of buck2-protobuf for Buck2 to take: all of its digits, or a tag or branch")
-		f.StringVar(&p.origin, "origin", project.Origin, "the `URL` of the git repository of buck2-protobuf")
+		f.StringVar(&p.origin, "origin", build.Home, "the `URL` of the git repository of buck2-protobuf")
 		f.BoolVar(&p.noBuck2, "no-buck2", false, "leave the files of Buck2 alone")
 	},
 }
@@ -114,11 +114,8 @@ platforms = ` + lock.PrintList(platforms) + `
 // (https://taplo.tamasfe.dev/configuration/directives.html): that of the release
 // that this program is, or the newest.
 func schemaURL(version string) string {
-	at := "main"
-	if semver.IsValid(version) && !module.IsPseudoVersion(version) && semver.Build(version) == "" {
-		at = version
-	}
-	return project.Origin + "/raw/" + at + "/schemas/plugins.schema.json"
+	at := cmp.Or(build.Info{Version: version}.Release(), "main")
+	return build.Home + "/raw/" + at + "/schemas/plugins.schema.json"
 }
 
 // An initial is one run of init.
@@ -256,7 +253,7 @@ func (i *initial) consent(ctx context.Context) error {
 // again is the command line of this run with one flag more.
 func (i *initial) again(flag string) string {
 	line := "lockgen init " + flag
-	for _, f := range [][3]string{{"--from", i.from}, {"--manifest", i.manifestGiven}, {"--lock", i.lockGiven}, {"--commit", i.commit}, {"--origin", i.origin, project.Origin}} {
+	for _, f := range [][3]string{{"--from", i.from}, {"--manifest", i.manifestGiven}, {"--lock", i.lockGiven}, {"--commit", i.commit}, {"--origin", i.origin, build.Home}} {
 		if f[1] != f[2] {
 			line += " " + f[0] + " " + f[1]
 		}

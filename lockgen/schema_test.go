@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
@@ -22,7 +23,7 @@ func TestSchemaURL(t *testing.T) {
 		"v0.1.0": "v0.1.0", "v1.2.3-rc.1": "v1.2.3-rc.1", "devel": "main", "": "main",
 		"v0.0.0-20260102030405-0123456789ab": "main", "v0.1.1-0.20260102030405-0123456789ab+dirty": "main", "v0.1.0+dirty": "main",
 	} {
-		if got, want := schemaURL(version), project.Origin+"/raw/"+at+"/"+file; got != want {
+		if got, want := schemaURL(version), build.Home+"/raw/"+at+"/"+file; got != want {
 			t.Errorf("%s: %s, want %s", version, got, want)
 		}
 	}

@@ -26,12 +26,12 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -375,21 +375,8 @@ type Version struct {
 
 // Built returns what Go recorded of the program when it was built.
 func Built() Version {
-	v := Version{Version: "devel", Schema: lock.Schema, Go: runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if main := info.Main.Version; main != "" && main != "(devel)" {
-			v.Version = main
-		}
-		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				v.Commit = s.Value
-			case "vcs.modified":
-				v.Dirty = s.Value == "true"
-			}
-		}
-	}
-	return v
+	b := build.Read()
+	return Version{b.Version, lock.Schema, b.Commit, b.Dirty, runtime.Version()}
 }
 
 // version prints which program this is.

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
@@ -173,7 +174,7 @@ type Failure struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"` // how to put it right
 	Mend    string `json:"mend,omitempty"` // the hint under its old name, until version 1.0
-	Help    string `json:"help,omitempty"` // the paragraph that explains it
+	Help    string `json:"help,omitempty"` // the URL of the paragraph that explains it
 }
 
 // FailureOf is an error as JSON.
@@ -182,13 +183,13 @@ func FailureOf(err error) Failure {
 	return Failure{class.String(), int(class), err.Error(), hint, hint, Help(err)}
 }
 
-// Help names the paragraph that explains an error, "" where there is none.
+// Help is the URL of the paragraph that explains an error, "" where there is none.
 func Help(err error) string {
 	topic := fault.TopicOf(err)
 	if topic == "" {
 		return ""
 	}
-	return "docs/troubleshooting.md#" + string(topic)
+	return build.Read().Page("docs/troubleshooting.md#" + string(topic))
 }
 
 // SetColor says whether the words error, warning and hint are coloured: "always",

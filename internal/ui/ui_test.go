@@ -21,10 +21,10 @@ func TestFail(t *testing.T) {
 		stderr string
 	}{
 		{"nothing", false, nil, 0, "", ""},
-		{"text", false, err, 5, "", "fetch: error: ts-proto 2.7.2: \\u001b[31mgot a\n    want b\nfetch: hint: run: lockgen check\nfetch: help: docs/troubleshooting.md#wrong-bytes\n"},
-		{"our fault", false, errors.New("x"), 1, "", "fetch: error: x\nfetch: hint: this is a fault of fetch itself; please report it\nfetch: help: docs/troubleshooting.md#a-fault-of-ours\n"},
+		{"text", false, err, 5, "", "fetch: error: ts-proto 2.7.2: \\u001b[31mgot a\n    want b\nfetch: hint: run: lockgen check\nfetch: help: https://github.com/birbparty/buck2-protobuf/blob/main/docs/troubleshooting.md#wrong-bytes\n"},
+		{"our fault", false, errors.New("x"), 1, "", "fetch: error: x\nfetch: hint: this is a fault of fetch itself; please report it\nfetch: help: https://github.com/birbparty/buck2-protobuf/blob/main/docs/troubleshooting.md#a-fault-of-ours\n"},
 		{"json", true, err, 5, `"class": "integrity"`, ""},
-		{"json, help", true, fault.About(fault.AboutCache, err), 5, `"help": "docs/troubleshooting.md#damaged-cache"`, ""},
+		{"json, help", true, fault.About(fault.AboutCache, err), 5, `"help": "https://github.com/birbparty/buck2-protobuf/blob/main/docs/troubleshooting.md#damaged-cache"`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -82,7 +83,7 @@ func TestWire(t *testing.T) {
 					t.Fatal("no project")
 				}
 				var plan *Plan
-				plan, err = p.Wire(Wish{Origin: Origin, Commit: commit, Lock: filepath.Join(dir, lockName)})
+				plan, err = p.Wire(Wish{Origin: build.Home, Commit: commit, Lock: filepath.Join(dir, lockName)})
 				if err == nil {
 					got["want.txt"] = "load from @" + plan.Cell + "//\n" + strings.Join(append(plan.Notes, ""), "\n")
 					for _, e := range plan.Edits {
@@ -142,7 +143,7 @@ func TestWire(t *testing.T) {
 			if p, err = Find(dir); err != nil {
 				t.Fatal(err)
 			}
-			plan, err := p.Wire(Wish{Origin: Origin, Commit: commit, Lock: filepath.Join(dir, lockName)})
+			plan, err := p.Wire(Wish{Origin: build.Home, Commit: commit, Lock: filepath.Join(dir, lockName)})
 			if err != nil || len(plan.Edits) > 0 {
 				t.Errorf("again: %v, edits %v", err, plan)
 			}

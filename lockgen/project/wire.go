@@ -12,11 +12,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
-
-// Origin is where the repository of buck2-protobuf is.
-const Origin = "https://github.com/birbparty/buck2-protobuf"
 
 // Cell is the name of our cell in a project that has none yet.
 const Cell = "buck2-protobuf"
@@ -177,7 +175,7 @@ func (e *editor) ours(w Wish) string {
 		case name == "":
 		case e.cells.external[name] == "git":
 			origin := e.config.get(key{"external_cell_" + name, "git_origin"})
-			if name == Cell || same(origin, w.Origin) || same(origin, Origin) || strings.EqualFold(path.Base(strings.TrimSuffix(origin, ".git")), Cell) {
+			if name == Cell || same(origin, w.Origin) || same(origin, build.Home) || strings.EqualFold(path.Base(strings.TrimSuffix(origin, ".git")), Cell) {
 				return name
 			}
 		case e.cells.external[name] == "" && e.isOurs(e.cells.paths[name]):
