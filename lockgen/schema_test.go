@@ -11,7 +11,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
-	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 // TestSchemaURL: a release names its own schema, what was built otherwise that of

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -67,6 +68,9 @@ func (p *Program[T]) topics() (names []string) {
 // by the path that errors give. It returns "" where there is none.
 func (p *Program[T]) topic(name string) (string, error) {
 	name, heading, section := strings.Cut(name, "#")
+	if rest, ok := strings.CutPrefix(name, build.Home+"/blob/"); ok { // as the line help: of an error has it
+		_, name, _ = strings.Cut(rest, "/")
+	}
 	name = strings.TrimSuffix(strings.TrimPrefix(name, "docs/"), ".md")
 	if !slices.Contains(p.topics(), name) {
 		return "", nil
