@@ -148,3 +148,15 @@ func TestRemoveAllow(t *testing.T) {
 		t.Errorf("manifest:\n%s", p.read("plugins.toml"))
 	}
 }
+
+// TestClash: executables of one name are told before anything is done.
+func TestClash(t *testing.T) {
+	t.Parallel()
+	p := five(t)
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "[bundles]\n", "protobuf-ts = \"2.11.1\"\n\n[bundles]\nboth = [\"protobuf-ts\", \"protoc-gen-ts\"]\n", 1))
+	p.fails(fault.Upstream, []string{"bundle both", "protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts", "offline"}, "update", "--offline")
+	p.ok("remove", "protobuf-ts")
+	if _, talk := p.ok("update", "--offline"); strings.Contains(talk, "one name") {
+		t.Errorf("%s", talk)
+	}
+}

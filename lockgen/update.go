@@ -186,7 +186,17 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 			return err
 		}
 	}
-	for _, w := range plan.Unknown(m) {
+	warnings := plan.Unknown(m)
+	if wants, err := plan.Wants(m, old); err == nil {
+		var added []string
+		for _, spec := range c.names {
+			if name, _, _ := strings.Cut(spec, "@"); c.verb == "add" {
+				added = append(added, name)
+			}
+		}
+		warnings = append(warnings, plan.Clashes(m, wants, added)...)
+	}
+	for _, w := range warnings {
 		p.ui.Warn("%s", w)
 	}
 	o.Names, o.Removed, o.Verb = c.names, c.removed, c.verb
