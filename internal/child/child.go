@@ -1,8 +1,8 @@
-// Package child runs other programs so that nothing of them outlives the run:
-// a program is started as the head of a group (a job on Windows), and when it
-// has ended, was cancelled or ran out of time, the whole group is ended. What
-// takes itself out of the group is a service that is meant to stay, such as
-// gpg-agent, and is left alone; it is not waited for either.
+// Package child runs programs and makes sure that nothing they started outlives
+// them. A program leads a process group (on Windows, a job). When it exits, is
+// cancelled or runs out of time, the whole group is killed. A process that
+// leaves the group is a service that is meant to stay, such as gpg-agent: it is
+// neither killed nor waited for.
 package child
 
 import (
@@ -22,7 +22,7 @@ import (
 // for.
 const linger = 5 * time.Second
 
-// A Process is a program that runs.
+// A Process is a running program.
 type Process struct {
 	cmd     *exec.Cmd
 	group   *group
@@ -31,9 +31,8 @@ type Process struct {
 	after   []*os.File // the child's ends, until it runs
 }
 
-// Start starts a program. Its standard streams may be any writers and readers,
-// and its context any; Cancel and WaitDelay are set here, and fields of
-// SysProcAttr may be. The caller calls Wait.
+// Start starts a program. It sets Cancel and WaitDelay of cmd, and on some
+// systems fields of SysProcAttr. The caller must call [Process.Wait].
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, group: newGroup(cmd)}
 	cmd.Cancel, cmd.WaitDelay = p.Kill, linger
@@ -95,10 +94,10 @@ func (p *Process) abandon() {
 	p.group.close()
 }
 
-// Kill ends the program and all of its group.
+// Kill kills the program and its group.
 func (p *Process) Kill() error { return p.group.kill() }
 
-// Wait waits for the end of the program, ends what is left of its group, and
+// Wait waits for the program to exit, kills what is left of its group, and
 // waits until the streams are copied. The error is that of [exec.Cmd.Wait].
 func (p *Process) Wait() error {
 	err := p.cmd.Wait()
@@ -129,10 +128,10 @@ var (
 	ErrTooMuch = errors.New("too much output")
 )
 
-// Output runs a program for at most that time and returns what it wrote to
-// standard output, at most limit bytes, and the last of standard error. The
-// error is that of [exec.Cmd.Run], or matches [ErrTimeout], [ErrTooMuch] or what
-// the context says. The last of standard error is text from outside.
+// Output runs a program and returns its standard output and the end of its
+// standard error, which is untrusted text. The error is that of [exec.Cmd.Run],
+// or it matches [ErrTimeout] if the program runs longer than timeout,
+// [ErrTooMuch] if it writes more than limit bytes, or the error of the context.
 func Output(ctx context.Context, cmd func(context.Context) *exec.Cmd, timeout time.Duration, limit int) (stdout []byte, stderr string, err error) {
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -152,7 +151,7 @@ func Output(ctx context.Context, cmd func(context.Context) *exec.Cmd, timeout ti
 	return out.Bytes(), strings.TrimSpace(string(talk.Bytes())), err
 }
 
-// Head keeps the first bytes and calls Full when there are more.
+// Head keeps the first Limit bytes and calls Full if there are more.
 type Head struct {
 	Limit int
 	Full  func()
@@ -171,7 +170,7 @@ func (h *Head) Write(p []byte) (int, error) {
 // Bytes are those that were kept.
 func (h *Head) Bytes() []byte { return h.buf.Bytes() }
 
-// Tail keeps the last bytes.
+// Tail keeps the last Limit bytes.
 type Tail struct {
 	Limit int
 	buf   []byte

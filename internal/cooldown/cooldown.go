@@ -6,15 +6,15 @@ import (
 )
 
 // A Rule keeps a package manager from choosing versions that are too young, and
-// makes it write down when those that it chose were released, by the clock of
-// the registry. Nil is no rule.
+// makes it record when the chosen versions were released according to the
+// registry. A nil Rule does nothing.
 //
 // The managers' own options (npm --before, pip --uploaded-prior-to) are not
-// enough: npm lets a version through that the registry has no time for, both
-// judge versions that a person chose by themselves as well, and neither says
-// afterwards what it saw. So npm runs with a few lines of ours inside of it,
-// cooldown.js of package npm, on the documents that it asks for anyway, and pip sees an index of
-// ours.
+// enough: npm accepts a version for which the registry has no time, both apply
+// to versions that a person chose explicitly, and neither reports the times
+// afterwards. So npm runs with a small script of ours (cooldown.js in package
+// npm) that reads the documents npm requests anyway, and pip gets its index
+// from us.
 type Rule struct {
 	// Before is the latest time of release; zero lets everything through and
 	// only writes down. A version without a time is too young.

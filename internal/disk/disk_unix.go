@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Freed is the number of bytes that removing a file or an empty folder frees.
+// Freed returns how many bytes removing a file or an empty folder frees.
 func Freed(info fs.FileInfo) int64 {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -22,8 +22,8 @@ func Freed(info fs.FileInfo) int64 {
 	return int64(st.Blocks) * 512 // whatever the block size of the file system
 }
 
-// Free is what this user may still write on the disk of dir, -1 where that
-// is not told.
+// Free returns how many bytes this user may still write to the disk of dir, or
+// -1 if that is unknown.
 func Free(dir string) int64 {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil {
@@ -32,9 +32,9 @@ func Free(dir string) int64 {
 	return int64(st.Bavail) * int64(st.Bsize)
 }
 
-// Lock waits for a shared lock, or takes an exclusive one if nobody has any. It
-// is the lock that lockedfile takes on these systems, and belongs to the open
-// file: who inherits that keeps the lock.
+// Lock waits for a shared lock, or takes an exclusive lock if nobody holds one.
+// It is the lock that lockedfile takes on these systems. It belongs to the open
+// file: a process that inherits the file keeps the lock.
 func Lock(f *os.File, exclusive bool) error {
 	how := unix.LOCK_SH
 	if exclusive {

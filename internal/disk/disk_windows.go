@@ -17,8 +17,8 @@ func Freed(info fs.FileInfo) int64 {
 	return info.Size()
 }
 
-// Free is what this user may still write on the disk of dir, -1 where that
-// is not told.
+// Free returns how many bytes this user may still write to the disk of dir, or
+// -1 if that is unknown.
 func Free(dir string) int64 {
 	name, err := windows.UTF16PtrFromString(dir)
 	var free uint64

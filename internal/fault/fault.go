@@ -1,9 +1,9 @@
 // Package fault gives every failure of lockgen and fetch one of the exit
 // classes that docs/troubleshooting.md lists, and a hint: the command or the
-// edit that puts it right.
+// edit that fixes it.
 //
-// Libraries return errors made by [Errorf]; only main turns one into text and
-// an exit status, by [Of] and [Hint].
+// Libraries return errors made with [Errorf]. Only main turns them into text
+// and an exit status, with [Of] and [Hint].
 package fault
 
 import (
@@ -15,7 +15,7 @@ import (
 	"syscall"
 )
 
-// A Class says whose matter a failure is. Its number is the exit status of the
+// A Class says who can fix a failure. Its number is the exit status of the
 // program.
 type Class int
 
@@ -65,18 +65,19 @@ type classified struct {
 func (e *classified) Error() string { return e.err.Error() }
 func (e *classified) Unwrap() error { return e.err }
 
-// Errorf makes an error of class c. Hint is a sentence or a command that puts
-// it right; "" is for [Internal] and [Interrupted], and where an error in args
-// has one, see [MendOr] (a test demands that). Format and args are those of [fmt.Errorf]
-// and say what failed and why, in lower case and without a period.
+// Errorf returns an error of class c. Hint is a sentence or a command that
+// fixes it. It may be "" only for [Internal] and [Interrupted], or if an error
+// in args has a hint already; see [HintOr]. A test enforces this. Format and
+// args are those of [fmt.Errorf]; they say what failed and why, in lower case
+// and without a period.
 func Errorf(c Class, hint, format string, args ...any) error {
 	return &classified{class: c, hint: hint, err: fmt.Errorf(format, args...)}
 }
 
-// Of returns the class of err: that of the outermost classified error in its
-// chain. An unclassified error is [Interrupted] when a context was cancelled,
-// [Machine] when the operating system refused, else [Internal].
-// Of several joined errors the first classified one in tree order decides.
+// Of returns the class of the outermost classified error in the chain of err.
+// An unclassified error is [Interrupted] if a context was cancelled, [Machine]
+// if the operating system refused something, and [Internal] otherwise. If
+// several errors are joined, the first classified one in tree order counts.
 func Of(err error) Class {
 	if err == nil {
 		return OK
@@ -98,9 +99,9 @@ func Of(err error) Class {
 	return Internal
 }
 
-// Hint returns how to put err right: what the outermost error that knows it
-// says, else what follows from the reason of the operating system. It is "" for
-// faults of ours and for what the user stopped.
+// Hint says how to fix err. It is the hint of the outermost error that has one,
+// or follows from what the operating system refused. It is "" for [Internal]
+// errors and for a run that the user stopped.
 func Hint(err error) string {
 	if hint := told(err); hint != "" {
 		return hint
@@ -111,8 +112,8 @@ func Hint(err error) string {
 	return ""
 }
 
-// HintOr is Hint of an error that is going to be wrapped, or another hint where
-// that has none.
+// HintOr returns the [Hint] of an error that is about to be wrapped, or the
+// given hint if it has none.
 func HintOr(err error, hint string) string {
 	if m := Hint(err); m != "" {
 		return m

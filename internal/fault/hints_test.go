@@ -145,6 +145,6 @@ func TestMachine(t *testing.T) {
 		}
 	}
 	if HintOr(errors.New("x"), "else") != "else" || HintOr(Errorf(Usage, "own", "x"), "else") != "own" {
-		t.Error("MendOr")
+		t.Error("HintOr")
 	}
 }

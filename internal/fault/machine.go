@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// A reason is a refusal of the operating system that is about this machine
-// alone, whoever was asked for what.
+// A reason is a refusal by the operating system that has its cause on this
+// machine, no matter what was being done.
 type reason struct {
 	errs []error
 	why  string
@@ -33,8 +33,8 @@ func reasons() []reason {
 	}
 }
 
-// Disk classifies an error of the file system below dir. Alternative ends
-// the hint.
+// Disk classifies a file system error below dir. Alternative is appended to the
+// hint.
 func Disk(err error, dir, alternative string) error {
 	why, hint := "cannot write", "make "+dir+" writable"
 	if r := machineReason(err); r != nil {
@@ -49,9 +49,9 @@ func Disk(err error, dir, alternative string) error {
 	return Errorf(Machine, hint, "%s: %w", why, err)
 }
 
-// IsMachine reports whether the operating system refused for a reason of this
-// machine: no more files, space or memory, no permission, a disk that fails. An
-// error of a network connection may be one as well.
+// IsMachine reports whether the operating system refused something because of
+// this machine: too many open files, no space or memory, no permission, a
+// failing disk. The error of a network connection can be such an error, too.
 func IsMachine(err error) bool {
 	return machineReason(err) != nil
 }
@@ -80,7 +80,7 @@ func machineReason(err error) *reason {
 	return nil
 }
 
-// MachineHint is the hint for what this machine refused: see [IsMachine].
+// MachineHint returns the hint for an error of which [IsMachine] is true.
 func MachineHint(err error) string {
 	if r := machineReason(err); r != nil {
 		return r.hint

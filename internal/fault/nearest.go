@@ -6,7 +6,8 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// Nearest returns the candidate that a misspelt word most likely means, or "".
+// Nearest returns the candidate that a misspelt word most likely stands for, or
+// "".
 func Nearest(word string, candidates []string) string {
 	best, distance := "", 3
 	for _, c := range candidates {
@@ -17,8 +18,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// DidYouMean puts what a misspelt word most likely means before the hint of the
-// error about it.
+// DidYouMean puts "did you mean …?" before a hint if a candidate is close to
+// the misspelt word.
 func DidYouMean(word string, candidates []string, hint string) string {
 	near := Nearest(word, candidates)
 	if near == "" {

@@ -2,8 +2,8 @@ package fault
 
 import "errors"
 
-// A Topic is a paragraph of docs/troubleshooting.md, by the name of its heading
-// there. Every class has one; some kinds of failure have one of their own.
+// A Topic is the anchor of a section of docs/troubleshooting.md. Every class
+// has a topic, and some kinds of failure have their own.
 type Topic string
 
 // The topics.
@@ -30,7 +30,7 @@ const (
 	AboutBuckFiles Topic = "buck-files" // what lockgen buckify does not write
 )
 
-// Topics lists all of them.
+// Topics lists all topics.
 func Topics() []Topic {
 	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
 		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutSettings, AboutNPM, AboutOthers, AboutTime, AboutBuckFiles}
@@ -44,8 +44,8 @@ type topical struct {
 
 func (e *topical) Unwrap() error { return e.error }
 
-// About gives an error a topic. Class, hint and text stay as they are; nil stays
-// nil.
+// About gives an error a topic. It does not change the class, the hint or the
+// text. About of nil is nil.
 func About(t Topic, err error) error {
 	if err == nil {
 		return nil
@@ -53,8 +53,8 @@ func About(t Topic, err error) error {
 	return &topical{t, err}
 }
 
-// TopicOf returns the outermost topic that an error was given, else that of its
-// class; "" for nil and for what the user stopped.
+// TopicOf returns the outermost topic that err was given, or the topic of its
+// class. It is "" for nil and for a run that the user stopped.
 func TopicOf(err error) Topic {
 	class := Of(err)
 	if class == OK || class == Interrupted {

@@ -1,4 +1,5 @@
-// Package once computes values once for each key, however many goroutines ask.
+// Package once computes a value once per key, no matter how many goroutines ask
+// for it.
 package once
 
 import (
@@ -7,8 +8,8 @@ import (
 	"sync"
 )
 
-// A Map holds the results of [Map.Do] by their key. The zero Map is ready to be
-// used, and a Map may not be copied.
+// A Map caches the results of [Map.Do] by key. The zero Map is ready to use. A
+// Map must not be copied after first use.
 type Map[K comparable, V any] struct {
 	mu    sync.Mutex
 	calls map[K]*call[V]
@@ -21,15 +22,15 @@ type call[V any] struct {
 	err   error
 }
 
-// Do returns what f returned for a key. Only the first caller of a key runs f;
-// the others wait for it and get the same value and the same error.
+// Do returns what f returned for a key. Only the first caller for a key runs f.
+// All others wait for it and get the same value and the same error.
 //
-// The end of a context is never remembered: whoever waits for a call that was
-// cancelled, or that panicked, runs its own f.
+// A cancelled or expired context is never cached: a caller that waited for such
+// a call, or for one that panicked, runs its own f.
 func (m *Map[K, V]) Do(key K, f func() (V, error)) (V, error) { return m.do(key, f, true) }
 
-// Succeed is [Map.Do], but remembers no failure: who is waiting gets it, and who
-// asks later runs its own f.
+// Succeed is like [Map.Do], but does not cache failures: callers that are
+// already waiting get the error, and later callers run their own f.
 func (m *Map[K, V]) Succeed(key K, f func() (V, error)) (V, error) { return m.do(key, f, false) }
 
 func (m *Map[K, V]) do(key K, f func() (V, error), failures bool) (V, error) {
@@ -52,7 +53,7 @@ func (m *Map[K, V]) do(key K, f func() (V, error), failures bool) (V, error) {
 	}
 }
 
-// Forget makes the next caller of [Map.Do] for a key run its own f.
+// Forget removes a key, so that the next caller runs its own f.
 func (m *Map[K, V]) Forget(key K) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

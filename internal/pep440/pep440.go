@@ -45,7 +45,7 @@ var form = sync.OnceValue(func() *regexp.Regexp {
 		`(?:[-_.]?(dev)[-_.]?([0-9]*))?(?:[+_]([a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
 })
 
-// Parse reads a version in any of its spellings. Ok is false for what is none.
+// Parse reads a version in any spelling. Ok is false if s is not a version.
 func Parse(s string) (v Version, ok bool) {
 	m := form().FindStringSubmatch(strings.ToLower(strings.TrimSpace(s)))
 	if m == nil {
@@ -69,11 +69,11 @@ func Parse(s string) (v Version, ok bool) {
 	return v, true
 }
 
-// IsPre reports whether v is a pre-release: alpha, beta, candidate or of
-// development.
+// IsPre reports whether v is a pre-release: an alpha, a beta, a release
+// candidate or a development release.
 func (v Version) IsPre() bool { return v.Pre != "" || v.Dev != "" }
 
-// Compare orders versions, without a look at their local parts.
+// Compare orders versions. It ignores their local parts.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(
 		v.Epoch.Compare(w.Epoch),
@@ -117,8 +117,9 @@ func compareDev(a, b Number) int {
 	return a.Compare(b)
 }
 
-// Same reports whether two spellings are one version, local part included. What
-// is no version is the same only as its own text, in either case of letters.
+// Same reports whether two strings spell the same version, including the local
+// part. A string that is not a version is the same only as itself, in upper or
+// lower case.
 func Same(a, b string) bool {
 	v, okV := Parse(a)
 	w, okW := Parse(b)

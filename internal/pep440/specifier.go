@@ -83,9 +83,9 @@ func release(version string) ([]Number, bool) {
 // releaseForm finds releases with three numbers in specifiers and markers.
 var releaseForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b([0-9]+\.[0-9]+)\.([0-9]{1,4})\b`) })
 
-// Turns lists, sorted, the patch numbers of a series of Python ("3.11") at which
-// a Requires-Python or a marker may change its mind: those that it names, and
-// their neighbours.
+// Turns lists the patch numbers of a series of Python ("3.11") at which the
+// result of a Requires-Python or a marker may change: those that the texts
+// name, and their neighbours, sorted.
 func Turns(series string, texts ...string) []int {
 	var turns []int
 	for _, text := range texts {

@@ -1,6 +1,6 @@
-// Package plain says what text from outside may look like when it is printed.
-// There is one rule, [Printable], and everything that reaches a terminal or a
-// pipe is held to it by [Escape] or [JSON].
+// Package plain makes untrusted text safe to print. There is one rule,
+// [Printable]; [Escape] and [JSON] apply it to everything that reaches a
+// terminal or a pipe.
 package plain
 
 import (
@@ -14,17 +14,18 @@ import (
 // unicode.IsPrint takes: text can be hidden in them.
 var invisible = []*unicode.RangeTable{unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point}
 
-// Printable reports whether a character is seen as it is: a letter, mark,
-// number, punctuation, symbol or the ASCII space. Controls, what joins or
-// reorders text, byte order marks, tags, variation selectors, other spaces,
-// what ends a line, private and unassigned characters are not; nor is U+FFFD,
-// which stands for bytes that are no text.
+// Printable reports whether a character may be printed as it is: a letter,
+// mark, number, punctuation character, symbol, or the ASCII space. Control
+// characters, joiners, characters that reorder text, byte order marks, tags,
+// variation selectors, other spaces, line ends, private and unassigned
+// characters may not. Nor may U+FFFD, which stands for bytes that are not valid
+// text.
 func Printable(r rune) bool {
 	return unicode.IsPrint(r) && r != utf8.RuneError && !unicode.In(r, invisible...)
 }
 
-// Escape writes everything but printable characters, the line feed and the tab
-// as escapes: \x9b for a byte that is no text, \u202e, \U000e0041.
+// Escape replaces everything but printable characters, line feeds and tabs with
+// escapes: \x9b for a byte that is not valid text, \u202e, \U000e0041.
 func Escape(s string) string {
 	return escape(s, func(r rune) bool { return r == '\n' || r == '\t' || Printable(r) }, func(b *strings.Builder, r rune, bad string) {
 		switch {
@@ -38,13 +39,14 @@ func Escape(s string) string {
 	})
 }
 
-// Row is Escape for what has to stay on its line and in its column.
+// Row is [Escape] for text that must stay within one line and one column.
 func Row(s string) string { return breaks.Replace(Escape(s)) }
 
 // breaks are what [Escape] leaves and a row cannot hold.
 var breaks = strings.NewReplacer("\n", `\n`, "\t", `\t`)
 
-// JSON escapes in a JSON text what is not printable, so that it means the same.
+// JSON escapes the unprintable characters of a JSON text. The result has the
+// same meaning.
 func JSON(text []byte) []byte {
 	return []byte(escape(string(text), func(r rune) bool { return r == '\n' || r == '\t' || Printable(r) }, func(b *strings.Builder, r rune, bad string) {
 		switch {
@@ -82,8 +84,9 @@ func escape(s string, keep func(rune) bool, write func(b *strings.Builder, r run
 	return b.String()
 }
 
-// Line makes one line of s with at most n characters, an escape counted as one,
-// and … where it was longer. Runs of spaces become one. No character is cut.
+// Line turns s into one line of at most n characters and ends it with … if s is
+// longer. An escape counts as one character and is never cut. Runs of spaces
+// become one space.
 func Line(s string, n int) string {
 	var b strings.Builder
 	count := 0

@@ -2,7 +2,7 @@ package plain
 
 import "fmt"
 
-// Bytes is a size for people.
+// Bytes formats a number of bytes for people, such as "1.5 MiB".
 func Bytes(n int64) string {
 	switch {
 	case n >= 1<<20:
@@ -13,7 +13,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// Count is "1 plugin" or "2 plugins".
+// Count formats a number of things: "1 plugin", "2 plugins".
 func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

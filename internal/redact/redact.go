@@ -1,6 +1,6 @@
-// Package redact takes secrets out of text before anybody reads it. Everything
-// that comes from a server, a registry or a foreign program, and every URL that
-// a user configured, passes through here on its way into a message.
+// Package redact removes secrets from text before it is shown. Everything that
+// comes from a server, a registry or another program, and every URL that a user
+// configured, passes through this package on its way into a message.
 package redact
 
 import (
@@ -13,8 +13,8 @@ import (
 )
 
 // URL returns a URL without its user name, password, query and fragment. It
-// never fails: text that cannot be parsed loses everything that may be one of
-// them.
+// never fails: text that cannot be parsed loses everything that could be one of
+// these.
 func URL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Opaque != "" {
@@ -50,8 +50,8 @@ func URL(raw string) string {
 	return plain.Line(text, 1000)
 }
 
-// List is [URL] for each address of a list in the form of GOPROXY, whose
-// separators are , and |.
+// List applies [URL] to each address of a list separated by , and |, such as
+// GOPROXY.
 func List(s string) string {
 	var b strings.Builder
 	for s != "" {
@@ -69,9 +69,9 @@ func List(s string) string {
 	return b.String()
 }
 
-// Values replaces secrets that are known, such as a password that a server may
-// have echoed. Values of three characters or less are left: they are in every
-// text.
+// Values replaces known secrets, such as a password that a server may have
+// echoed. It ignores secrets of three characters or fewer, because they occur
+// in any text.
 func Values(s string, secrets ...string) string {
 	for _, secret := range secrets {
 		if len(secret) > 3 {
@@ -81,8 +81,8 @@ func Values(s string, secrets ...string) string {
 	return s
 }
 
-// Line makes foreign text fit for a message: it has no secrets of a known form,
-// and is one line of at most 500 characters.
+// Line prepares text from outside for a message: one line of at most 500
+// characters, without secrets of a known form.
 func Line(s string) string {
 	for _, secret := range secrets() {
 		s = secret.form.ReplaceAllString(s, secret.with)

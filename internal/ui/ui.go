@@ -1,13 +1,13 @@
-// Package ui is how lockgen and fetch speak.
+// Package ui prints for lockgen and fetch.
 //
-// Results go to stdout, talk goes to stderr behind the program's name. Messages
-// begin in lower case and end without a period; an error is followed by a hint
-// that hints it and the paragraph of docs/troubleshooting.md that explains it. With JSON set, results and the final error are JSON on stdout
-// and nothing else is. A progress bar is drawn only on a terminal.
+// Results go to stdout. Messages go to stderr, after the name of the program;
+// they begin in lower case and end without a period. An error is followed by a
+// hint and by the section of docs/troubleshooting.md that explains it. With
+// JSON set, the results and the final error are JSON, and stdout has nothing
+// else. A progress bar appears only on a terminal.
 //
-// All that a program prints goes through a UI, which writes nothing that is not
-// [plain.Printable], and a result that could not be written is an error of
-// [UI.Fail].
+// Everything that a program prints goes through a UI. It writes only what is
+// [plain.Printable]. If a result cannot be written, [UI.Fail] reports that.
 package ui
 
 import (
