@@ -260,7 +260,13 @@ func TestOtherRelease(t *testing.T) {
 	for _, version := range []string{"1.0.1", "^1"} {
 		p.write("plugins.lock.toml", strings.ReplaceAll(good, `tool."1.0.0"`, `tool."1.0.1"`))
 		entry(version, "{version}")
-		p.fails(fault.Lock, []string{"tool 1.0.1", "its files are those of 1.0.0", "lockgen update"}, "check")
+		p.fails(fault.Lock, []string{"tool 1.0.1", "its files are those of 1.0.0", "delete it and lock everything anew: lockgen update"}, "check")
+		if err := os.Remove(p.path("plugins.lock.toml")); err != nil {
+			t.Fatal(err)
+		}
+		entry("1.0.0", "{version}")
+		p.ok("update")
+		p.ok("check")
 	}
 }
 

@@ -70,8 +70,8 @@ func (l *Lock) Consistent() error {
 // CheckRelease refuses a version whose files tell that they are those of another
 // one than it is locked as: its package with another version, or addresses in
 // which a number of the same form stands and the version does not. A source need
-// not tell a version in its address, and then nothing is known. The error has no
-// class.
+// not tell a version in its address, and then nothing is known. The error is of
+// class [fault.Lock].
 func (v *Version) CheckRelease(version string) error {
 	if v.Upstream != "" {
 		if err := CheckVersion(v.Upstream); err != nil {
@@ -110,7 +110,8 @@ func (v *Version) CheckRelease(version string) error {
 		return nil
 	}
 	slices.Sort(others)
-	return fmt.Errorf("its files are those of %s", fault.List(slices.Compact(others)))
+	return fault.Errorf(fault.Lock, "restore the lock, such as by: git checkout -- "+FileName+"; or delete it and lock everything anew: lockgen update",
+		"its files are those of %s", fault.List(slices.Compact(others)))
 }
 
 // numbersLike lists the dotted numbers in a text that have as many parts as a

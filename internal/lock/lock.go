@@ -165,7 +165,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 	text := string(data)
 	if l := readCanonical(text); l != nil && bytes.Equal(Print(l), data) {
 		if err := l.validate(); err != nil {
-			return nil, fault.Errorf(fault.Lock, hint, "%s: %w", name, err)
+			return nil, fault.Errorf(fault.Lock, fault.HintOr(err, hint), "%s: %w", name, err)
 		}
 		return l, nil
 	}
@@ -190,7 +190,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return nil, fault.Errorf(fault.Lock, hint, "%s: unknown key %q", name, keys[0].String())
 	}
 	if err := l.validate(); err != nil {
-		return nil, fault.Errorf(fault.Lock, hint, "%s: %w", name, err)
+		return nil, fault.Errorf(fault.Lock, fault.HintOr(err, hint), "%s: %w", name, err)
 	}
 	return &l, nil
 }
