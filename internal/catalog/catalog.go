@@ -23,7 +23,7 @@ import (
 //go:embed catalog.toml
 var text string
 
-// A Recipe tells how to lock one known plugin.
+// A Recipe says how to lock one known plugin.
 type Recipe struct {
 	About   string                 `toml:"about"`
 	Runtime string                 `toml:"runtime"` // the plugin that runs this one, or ""
@@ -37,7 +37,7 @@ type Recipe struct {
 	Sources []manifest.Alternative `toml:"-"`      // at least one, in the order in which they are tried
 }
 
-// A Fit is what one plugin needs of another one, where a lock has both.
+// A Fit is what one plugin requires of another one if a lock has both.
 type Fit struct {
 	Plugin   string `toml:"plugin"`
 	Versions string `toml:"versions"` // a range, of which one version must be locked
@@ -51,7 +51,7 @@ type refusal struct {
 	Use    string `toml:"use"`
 }
 
-// A Catalog is the set of known names.
+// A Catalog holds the plugins that are known by name.
 type Catalog struct {
 	plugins map[string]Recipe
 	refused map[string]refusal // by name, and by source
@@ -173,7 +173,7 @@ func (c *Catalog) refuse(name string, r refusal) error {
 // Names returns the names of all recipes, sorted.
 func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.plugins)) }
 
-// Lookup returns the recipe of a name; ok is false where there is none.
+// Lookup returns the recipe of a name. Ok is false if there is none.
 func (c *Catalog) Lookup(name string) (r Recipe, ok bool) {
 	r, ok = c.plugins[name]
 	return r, ok
@@ -221,7 +221,8 @@ func (c *Catalog) Refused(name string) error {
 	return fault.Errorf(fault.Usage, hint, "%s cannot be locked: %s", name, r.Reason)
 }
 
-// Nearest returns the known name that a misspelt one most likely means, or "".
+// Nearest returns the known name that a misspelt name most likely stands for,
+// or "".
 func (c *Catalog) Nearest(name string) string {
 	near := fault.Nearest(name, c.Names())
 	const plugin = "protoc-gen-" // what all of them begin with makes nothing alike

@@ -1,11 +1,12 @@
 // Package install turns a locked entry into a folder, and the folder into a
-// program: exactly the locked tree, made by a package manager, a compiler or our
-// own strict unpacker from bytes that were verified before, and where a plugin
-// runs on another one the launcher that starts both. Fetch installs with it for
-// a build, lockgen for the smoke run of what it has just locked.
+// program. The folder is exactly the locked tree. A package manager, a compiler
+// or our own strict unpacker makes it from bytes that were verified before. If
+// a plugin needs another one to run, the program is a launcher that starts
+// both. Fetch uses this package for builds, lockgen for the smoke run of what
+// it has just locked.
 //
-// How the bytes of a missing file are brought is the caller's matter, see
-// [Installer.Download]; everything after that is the same for all.
+// The caller provides the download of missing files, see [Installer.Download];
+// everything else is the same for both programs.
 package install
 
 import (

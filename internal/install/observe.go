@@ -20,12 +20,12 @@ const (
 	FromHTTP     Tier = "http"            // a file from a mirror or its origin over HTTP
 )
 
-// Tiers lists them in the order in which they are shown.
+// Tiers lists the tiers in the order in which they are shown.
 func Tiers() []Tier {
 	return []Tier{FromCache, FromManager, FromUnpacker, FromOCI, FromHTTP}
 }
 
-// An Event is one folder or one file that was had, or an attempt that failed.
+// An Event is a folder or file that was obtained, or a failed attempt.
 type Event struct {
 	Tier     Tier
 	Bytes    int64         // of the locked files that it stands for; what arrived, where it failed

@@ -15,7 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 )
 
-// A Kind reads the files of one source kind.
+// A Kind reads the files of one kind of source.
 type Kind struct {
 	roots   func(key string, f lock.File) []string // nil for the tree itself
 	options func(a *Artifact, c *Content) archive.Options
@@ -24,8 +24,8 @@ type Kind struct {
 	rule    func(key string, f lock.File) string // nil where nothing is remembered
 }
 
-// Of returns the source kind of a name. What is of no known kind is read as a
-// release is.
+// Of returns the kind of a name. Files of an unknown kind are read like release
+// assets.
 func Of(name string) *Kind {
 	if k := kinds[name]; k != nil {
 		return k
@@ -35,7 +35,7 @@ func Of(name string) *Kind {
 
 var kinds = map[string]*Kind{lock.NPM: &npmPackage, lock.Cargo: &crate, lock.Pip: &wheelFile, lock.Go: &module, lock.Maven: &mavenFile}
 
-// An Artifact is a file of a lock that is to be read.
+// An Artifact is a file of a lock to be read.
 type Artifact struct {
 	Key  string
 	File lock.File
@@ -49,7 +49,7 @@ type Artifact struct {
 	Keep func(path string) (bytes int)
 }
 
-// Content is what was found in an artifact. Paths are relative to its root.
+// Content is what an artifact contains. Paths are relative to its root.
 type Content struct {
 	Files []archive.File
 	Heads map[string][]byte // the first bytes of files, as the kind or Keep asked for
@@ -69,8 +69,8 @@ func (k *Kind) Roots(key string, f lock.File) []string {
 	return k.roots(key, f)
 }
 
-// Rule names, besides its bytes, all that a reading of a file depends on; "" where
-// that is not worth remembering.
+// Rule names everything but the bytes that reading a file depends on. It is ""
+// if the result is not worth caching.
 func (k *Kind) Rule(key string, f lock.File) string {
 	if k.rule == nil {
 		return ""

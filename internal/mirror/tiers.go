@@ -6,15 +6,15 @@
 //   - Every locked file is a blob under its own SHA-256. A reader asks for it by
 //     that digest and needs no manifest.
 //   - For each plugin version there is an image manifest of artifactType
-//     [PluginType] whose layers are those files, with their keys in the lock as
+//     pluginType whose layers are those files, with their keys in the lock as
 //     titles (org.opencontainers.image.title), so that a registry's garbage
 //     collection keeps them. Its tag is NAME-VERSION, see pluginTag. A reader
 //     who finds it takes no other bytes for a file than it says.
 //   - A ready folder is one gzip-compressed tar, the only layer of a manifest of
-//     artifactType [TreeType] with the tag "tree-<tree>.<made of>": the digest
+//     artifactType treeType with the tag "tree-<tree>.<made of>": the digest
 //     that the lock has, and the first 16 digits of that of the files it is made
 //     of, see [MadeOf]. So a lock in which two trees changed places finds none.
-//   - A bundle is an index of artifactType [BundleType] with the tag
+//   - A bundle is an index of artifactType bundleType with the tag
 //     bundle-NAME: for each platform a manifest of the same type that lists all
 //     files, and ready folders, of all its plugins and their runtimes.
 //

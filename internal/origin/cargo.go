@@ -9,7 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// Crates is how a registry gives crates away.
+// Crates downloads crates from a registry.
 type Crates struct {
 	gives  *cargo.Downloads
 	client *remote.Client
@@ -24,7 +24,7 @@ func (o *Origins) CratesBy(gives *cargo.Downloads) (*Crates, error) {
 	return &Crates{gives, client}, nil
 }
 
-// Crate brings a crate.
+// Crate downloads a crate.
 func (c *Crates) Crate(ctx context.Context, crate cargo.Crate, in remote.Sink) error {
 	return c.client.Download(ctx, cargo.URL(c.gives.Template, crate), in, remote.DownloadOptions{Credential: c.gives.Credential})
 }

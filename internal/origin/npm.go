@@ -10,7 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// NPM is how registries of npm are reached.
+// NPM reaches npm registries.
 type NPM struct {
 	Client *remote.Client // with npm's own settings
 	config *npm.Config
@@ -31,7 +31,7 @@ func (o *Origins) NPMBy(ctx context.Context, find func(ctx context.Context) (*np
 	return &NPM{remote.New(options), config, o.Registries.NPM}, nil
 }
 
-// Registry is where a package is.
+// Registry returns the registry that has a package.
 func (n *NPM) Registry(ctx context.Context, name string) (string, error) {
 	return n.config.RegistryOf(ctx, name, n.ours)
 }

@@ -1,7 +1,8 @@
-// Package origin brings locked files from where they come from: the registries
-// of plugins.toml, else those that the user's own clients are configured with,
-// each asked once; with the addresses, credentials and proxies that belong to them.
-// Lockgen and fetch download with it. There is a file of source for each kind.
+// Package origin downloads locked files from where they are published: the
+// registries in plugins.toml, or those that the user's own clients are
+// configured with, with their addresses, credentials and proxies. Each client
+// is asked once. Both lockgen and fetch download with it. There is one source
+// file per kind.
 package origin
 
 import (
@@ -19,8 +20,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// Origins is where the files of one manifest come from, for one run. It is safe
-// for concurrent use.
+// Origins downloads the files of one manifest during one run. It is safe for
+// concurrent use.
 type Origins struct {
 	Dir        string // where the manifest lies: clients are asked there
 	Registries manifest.Registries
@@ -45,7 +46,8 @@ type Origins struct {
 	crates  once.Map[string, *Crates] // by registry, "" for cargo's own
 }
 
-// Client is the client for what no client program says more of.
+// Client returns the client for servers that no package manager has settings
+// for.
 func (o *Origins) Client() *remote.Client {
 	c, _ := o.clients.Do("", func() (*remote.Client, error) { return remote.New(o.Remote), nil })
 	return c
@@ -65,7 +67,7 @@ func (o *Origins) Hosts(kind string) *remote.Client {
 	return c
 }
 
-// OCI is the client of registries of OCI.
+// OCI returns the client for OCI registries.
 func (o *Origins) OCI() *oci.Client {
 	c, _ := o.oci.Do("", func() (*oci.Client, error) { return oci.New(o.Hosts(lock.OCI), ""), nil })
 	return c

@@ -12,7 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// Pip is how an index of Python packages is reached.
+// Pip reaches an index of Python packages.
 type Pip struct {
 	Index  string
 	Client *remote.Client
@@ -29,7 +29,7 @@ func (o *Origins) PipBy(ctx context.Context, tool *pip.Client) (*Pip, error) {
 	return &Pip{config.Index, client}, err
 }
 
-// Address is where the index has a wheel.
+// Address returns the address of a wheel in the index.
 func (p *Pip) Address(ctx context.Context, file string) (string, error) {
 	project, _ := lock.KindOf(lock.Pip).PackageOf(file, lock.File{})
 	return p.Client.PyPIFile(ctx, p.Index, project, file)
