@@ -41,7 +41,7 @@ func TestSearch(t *testing.T) {
 
 	p.manifest("")
 	p.fails(fault.Usage, []string{`unknown plugin "connect"`, "protoc-gen-connect-go       Connect services for Go"}, "add", "connect")
-	p.fails(fault.Usage, []string{"protoc-gen-go-grpc ", "and 1 more: lockgen search grpc"}, "add", "grpc")
+	p.fails(fault.Usage, []string{"protoc-gen-go-grpc ", "more: lockgen search grpc"}, "add", "grpc")
 	p.fails(fault.Usage, []string{`unknown plugin "swift"`, "lockgen search"}, "add", "swift")
 	p.fails(fault.Usage, []string{"protoc-gen-es "}, "add", "protoc-gen-js")
 	p.fails(fault.Usage, []string{"protoc makes python itself: --python_out"}, "add", "protoc-gen-python")
