@@ -65,7 +65,8 @@ var cargoPlug = fake.Crate{
 		{Name: "only-elsewhere", Req: ">=2.1, <3", Target: "cfg(target_os = \"haiku\")"},
 		{Name: "only-tests", Req: "=1.0.0-rc.1", Kind: "dev"},
 	},
-	Files: map[string]string{"src/main.rs": "fn main() { println!(\"{} {}\", leaf::name(), file!()); }\n"},
+	// A warning, which ends no build of what comes from a registry.
+	Files: map[string]string{"src/main.rs": "#![deny(warnings)]\nfn main() { let unused = 0; println!(\"{} {}\", leaf::name(), file!()); }\n"},
 }
 
 var cargoLeaf = fake.Crate{
