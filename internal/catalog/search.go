@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -88,7 +89,8 @@ func (c *Catalog) places(name string) [4][]string {
 	}
 	var packages []string
 	for _, s := range r.Sources {
-		packages = append(packages, wordsOf(s.Source.String()+" "+s.Main+" "+s.Binary)...)
+		program := strings.TrimSuffix(path.Base(s.Binary), ".js") // all that node runs is JavaScript
+		packages = append(packages, wordsOf(s.Source.String()+" "+s.Main+" "+program)...)
 	}
 	return [4][]string{names, wordsOf(r.Rule), packages, wordsOf(r.About)}
 }

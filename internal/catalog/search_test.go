@@ -19,18 +19,18 @@ func names(matches []Match) []string {
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct{ first, not string }{ // the best ones in order, and what is not found
-		"connect":                 {"protoc-gen-connect-es protoc-gen-connect-go protoc-gen-connect-kotlin protoc-gen-connect-openapi", "ts-proto"},
-		"grpc":                    {"protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-kotlin protoc-gen-grpc-web", "protoc-gen-prost"},
+		"connect":                 {"protoc-gen-connect-es protoc-gen-connect-go protoc-gen-connect-kotlin protoc-gen-connect-openapi protoc-gen-connect-python protoc-gen-connect-query", "ts-proto"},
+		"grpc":                    {"grpc_tools_node_protoc_ts protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-kotlin protoc-gen-grpc-py protoc-gen-grpc-web", "protoc-gen-prost"},
 		"gRPC Python":             {"protoc-gen-mypy_grpc grpcio-tools", "protoc-gen-go-grpc"},
-		"python":                  {"protoc betterproto2", "node"},
+		"python":                  {"protoc protoc-gen-connect-python betterproto2", "node"},
 		"java":                    {"java protoc protoc-gen-grpc-java protoc-gen-validate", "protoc-gen-es"},
 		"kotlin":                  {"protoc protoc-gen-connect-kotlin protoc-gen-grpc-kotlin", "protoc-gen-go"},
 		"c++":                     {"protoc protoc-gen-validate", "protoc-gen-connect-es"},
-		"js":                      {"protoc-gen-es protoc-gen-grpc-web", "node"},
+		"js":                      {"grpc_tools_node_protoc_ts protobufjs protoc-gen-es protoc-gen-grpc-web", "protoc-gen-elm"},
 		"npm:ts-proto":            {"ts-proto", "protoc-gen-go"},
 		"@bufbuild/protoc-gen-es": {"protoc-gen-es", "ts-proto"},
 		"cargo":                   {"protobuf-codegen", "protoc-gen-go"},
-		"openapi":                 {"protoc-gen-connect-openapi protoc-gen-openapiv2", "buf"},
+		"openapi":                 {"protoc-gen-connect-openapi protoc-gen-openapi protoc-gen-openapiv2", "buf"},
 		"valid":                   {"protoc-gen-validate", "protoc"},
 		"stubs":                   {"mypy-protobuf protoc-gen-mypy_grpc", "protoc"},
 		"swift":                   {"", "protoc"},
@@ -55,7 +55,7 @@ func TestUnknownProposes(t *testing.T) {
 	}{
 		"connect":             {[]string{"did you mean one of these?\nprotoc-gen-connect-es ", "\nprotoc-gen-connect-go ", "\nprotoc-gen-connect-openapi "}, "ts-proto"},
 		"protoc-gen-connect":  {[]string{"\nprotoc-gen-connect-go       Connect services for Go"}, "ts-proto"},
-		"grpc":                {[]string{"protoc-gen-go-grpc ", "more: lockgen search grpc"}, "node"},
+		"grpc":                {[]string{"protoc-gen-go-grpc ", "more: lockgen search grpc"}, "ts-proto"},
 		"protoc-gen-js":       {[]string{"\nprotoc-gen-es "}, "protoc-gen-go"},
 		"swift":               {[]string{"[plugins.swift]", "lockgen search"}, "ts-proto"},
 		"protoc-gen-x":        {[]string{"[plugins.protoc-gen-x]"}, "protoc-gen-es"},
