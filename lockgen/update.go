@@ -229,13 +229,18 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	if err := p.replace(writes...); err != nil {
 		return p.unwritten(locked, text, err)
 	}
+	return p.made(c, out, locked.changes(), created, writes)
+}
+
+// made tells of a change that was made, and does what comes after it.
+func (p *program) made(c change, out *resolve.Outcome, locked bool, created []string, writes []write) error {
 	for _, line := range c.said {
 		p.ui.Say("%s", line)
 	}
 	if p.ui.JSON {
-		return p.data(out, locked.changes(), created, writes)
+		return p.data(out, locked, created, writes)
 	}
-	p.tell(out, locked.changes(), created)
+	p.tell(out, locked, created)
 	if c.after == nil || p.dryRun {
 		return nil
 	}
