@@ -66,7 +66,7 @@ func TestAddKnownPlace(t *testing.T) {
 		{"go:github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2", []string{"is known as protoc-gen-openapiv2"}},
 		{"github:bufbuild/buf", []string{"is known as buf"}},
 		{"github:Grpc/grpc-web", []string{"is known as protoc-gen-grpc-web"}},
-		{"npm:grpc-tools", []string{"cannot be locked", "use ts-proto"}},
+		{"npm:grpc-tools", []string{"cannot be locked", "use protoc-gen-ts"}},
 		{"cargo:prost-build@0.13.0", []string{"cannot be locked: it is a library", "use protoc-gen-prost"}},
 		{"nmp:ts-proto", []string{"unknown kind", "did you mean npm:?"}},
 		{"npm:", []string{"npm:"}},

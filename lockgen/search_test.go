@@ -16,9 +16,9 @@ func TestSearch(t *testing.T) {
 	for _, tt := range []struct{ words, want, talk string }{
 		{"connect", "protoc-gen-connect-es       Connect services for what protoc-gen-es 1 makes\nprotoc-gen-connect-go ", ""},
 		{"grpc rust", "protoc-gen-tonic  gRPC in Rust", ""},
-		{"python", "protoc                makes python itself: --python_out\n", ""},
+		{"python", "protoc                     makes python itself: --python_out\n", ""},
 		{"swift", "", "nothing that is known by name is about swift"},
-		{"grpc-tools", "grpcio-tools ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use ts-proto"},
+		{"grpc-tools", "grpc_tools_node_protoc_ts ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use protoc-gen-ts"},
 	} {
 		stdout, talk := p.ok(append([]string{"search"}, strings.Fields(tt.words)...)...)
 		if !strings.HasPrefix(stdout, tt.want) || (tt.want == "") != (stdout == "") || !strings.Contains(talk, tt.talk) {

@@ -222,12 +222,17 @@ func (c *Catalog) Refused(name string) error {
 }
 
 // Nearest returns the known name that a misspelt name most likely stands for,
-// or "".
+// or "". What names another language, such as protoc-gen-js, or another version,
+// such as protoc-gen-py3, is not misspelt.
 func (c *Catalog) Nearest(name string) string {
 	near := fault.Nearest(name, c.Names())
 	const plugin = "protoc-gen-" // what all of them begin with makes nothing alike
 	word, ok := strings.CutPrefix(name, plugin)
 	if of, also := strings.CutPrefix(near, plugin); ok && also && fault.Nearest(word, []string{of}) == "" {
+		return ""
+	}
+	const digits = "0123456789"
+	if name != near && strings.TrimRight(name, digits) == strings.TrimRight(near, digits) || ok && synonyms[strings.ToLower(word)] != "" {
 		return ""
 	}
 	return near

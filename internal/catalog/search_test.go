@@ -78,3 +78,17 @@ func TestUnknownProposes(t *testing.T) {
 		}
 	}
 }
+
+// TestNearest: only a slip of the hand is a misspelt name; another language or
+// version is another thing.
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"protoc-gen-gp": "protoc-gen-go", "protoc-gen-es": "protoc-gen-es", "protoc-gen-openapo": "protoc-gen-openapi", "ts-prtoo": "ts-proto",
+		"protoc-gen-js": "", "protoc-gen-rs": "", "protoc-gen-cs": "", "protoc-gen-py3": "", "protoc-gen-openapiv3": "", "protoc-gen-swift": "",
+	} {
+		if got := Builtin().Nearest(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
