@@ -1,8 +1,8 @@
 # Serves runs of pip, each in a fork of this process, which has pip loaded: python
 # -I -c THIS, with the listening socket as file 3 and the first client as file 4. A
 # request is the JSON of the command line, the folder and the environment, and the
-# three standard files. The answer is the exit status. Who goes away has its run
-# killed. It ends with its standard input.
+# three standard files. The answer is a byte before the run and the exit status behind
+# it. Who goes away has its run killed. This process ends with its standard input.
 import array
 import json
 import os
@@ -63,6 +63,7 @@ def serve(connection):
     os.environ.clear()
     os.environ.update(request["env"])
     sys.executable, tempfile.tempdir = request["program"], None
+    connection.sendall(b"!")
     threading.Thread(target=gone, args=(connection,), daemon=True).start()
     status = script(request["arguments"])
     for stream in (sys.stdout, sys.stderr):

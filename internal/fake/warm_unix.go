@@ -156,12 +156,19 @@ func askWarm(socket string) (status int, ok bool) {
 	}
 	request = append(request, '\n')
 	n, _, err := conn.WriteMsgUnix(request, syscall.UnixRights(0, 1, 2), nil)
-	if err == nil {
+	if err == nil && n < len(request) { // not nothing: it may have ended already
 		_, err = conn.Write(request[n:])
 	}
 	answer := make([]byte, 1)
 	if err == nil {
 		_, err = io.ReadFull(conn, answer)
 	}
-	return int(answer[0]), err == nil
+	if err != nil {
+		return 0, false
+	}
+	if _, err := io.ReadFull(conn, answer); err != nil { // it ran, so nothing else may
+		fmt.Fprintln(os.Stderr, "the warm pip was killed:", err)
+		return 1, true
+	}
+	return int(answer[0]), true
 }
