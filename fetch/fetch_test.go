@@ -665,3 +665,11 @@ func TestDamagedCache(t *testing.T) {
 		w.must("get", "tool")
 	}
 }
+
+// forget removes the manifest with its [registries], so that clients are asked.
+func (w *world) forget() {
+	w.Helper()
+	if err := os.Remove(filepath.Join(w.dir, manifest.FileName)); err != nil {
+		w.Fatal(err)
+	}
+}

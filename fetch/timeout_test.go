@@ -16,7 +16,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // scripts makes a folder of programs that all do the same.
@@ -29,14 +28,6 @@ func scripts(t *testing.T, body string, names ...string) string {
 		}
 	}
 	return dir
-}
-
-// forget removes the manifest with its [registries], so that clients are asked.
-func (w *world) forget() {
-	w.Helper()
-	if err := os.Remove(filepath.Join(w.dir, manifest.FileName)); err != nil {
-		w.Fatal(err)
-	}
 }
 
 func TestTimeout(t *testing.T) {
