@@ -98,7 +98,7 @@ func TestCompletion(t *testing.T) {
 				{"lockgen why tool-", "tool-wheel"},
 				{"lockgen explain tool --why tool-", "tool-wheel"},
 				{"lockgen sbom --format s", "spdx"},
-				{"lockgen add ts-prot", "ts-proto"},
+				{"lockgen add mypy-prot", "mypy-protobuf"},
 				{"lockgen help doc", "doctor"},
 				{"lockgen completion fi", "fish"},
 			} {
