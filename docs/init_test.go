@@ -116,8 +116,9 @@ func TestFromBuf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, file, ok := strings.Cut(string(text), "$ cat buf.gen.yaml\n")
-	if file, _, ok = strings.Cut(file, "$ "); !ok {
+	_, file, _ := strings.Cut(string(text), "$ cat buf.gen.yaml\n")
+	file, _, ok := strings.Cut(file, "$ ")
+	if !ok {
 		t.Fatal("the page shows no buf.gen.yaml")
 	}
 	w := newRepository(t, map[string]string{"buf.gen.yaml": file}, "cat")

@@ -124,7 +124,7 @@ func Same(a, b string) bool {
 	v, okV := Parse(a)
 	w, okW := Parse(b)
 	if !okV || !okW {
-		return okV == okW && strings.ToLower(strings.TrimSpace(a)) == strings.ToLower(strings.TrimSpace(b))
+		return okV == okW && strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
 	}
 	return v.Compare(w) == 0 && v.Local == w.Local
 }

@@ -392,7 +392,7 @@ func (e *editor) prove(before, after map[key]*setting) error {
 		expected[k] = s.value
 	}
 	for _, c := range e.wanted {
-		if s := after[c.key]; before[c.key] != nil || s != nil && s.in.included == false {
+		if s := after[c.key]; before[c.key] != nil || s != nil && !s.in.included {
 			expected[c.key] = c.value
 		}
 	}
