@@ -84,6 +84,7 @@ func TestPlacesOfLanguage(t *testing.T) {
 			delete(found, walk)
 		}
 		delete(found, both)
+		delete(found, "docs/plugins.md") // made from the catalogue
 		if len(found) > 0 {
 			t.Errorf("%s is spoken of in %q as well", language, slices.Sorted(maps.Keys(found)))
 		}
