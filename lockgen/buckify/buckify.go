@@ -33,6 +33,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
 
 // Options say what Run does.
@@ -111,7 +112,7 @@ type run struct {
 type file struct {
 	path   string // from the root of the cell
 	folder *folder
-	source
+	protofile.File
 	target     *target
 	root       string // folder from which its imports are counted, "" for that of the cell
 	importPath string // by which others import it

@@ -524,11 +524,11 @@ func (e *editor) updateLibrary(t *target, l *rule, language string, main bool) (
 // "".
 func goPackage(t *target) string {
 	for _, f := range t.files[1:] {
-		if f.goPackage != t.files[0].goPackage {
+		if f.GoPackage != t.files[0].GoPackage {
 			return ""
 		}
 	}
-	return t.files[0].goPackage
+	return t.files[0].GoPackage
 }
 
 // starlark is a value of TOML in Starlark.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
 
 // acyclic refuses files that import each other, which protoc does as well, and
@@ -17,13 +19,13 @@ func (r *run) acyclic(context.Context) error {
 	imports := make([][]int, len(r.files))
 	lines := map[[2]int]int{}
 	for i, f := range r.files {
-		for _, imp := range f.imports {
-			if r.resolved(imp.path) {
+		for _, imp := range f.Imports {
+			if r.resolved(imp.Path) {
 				continue
 			}
 			if to, bad := r.pick(f, imp); to != nil && !bad && to != f {
 				imports[i] = append(imports[i], nodes[to])
-				lines[[2]int{i, nodes[to]}] = imp.line
+				lines[[2]int{i, nodes[to]}] = imp.Line
 			}
 		}
 	}
@@ -79,7 +81,7 @@ func shorten(steps []string) string {
 
 // resolved reports whether an import needs no file of the cell.
 func (r *run) resolved(importPath string) bool {
-	if wellKnown[importPath] || r.Resolve[importPath] != "" {
+	if protofile.WellKnown(importPath) || r.Resolve[importPath] != "" {
 		return true
 	}
 	for p := range r.Resolve {

@@ -12,17 +12,8 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
-
-// wellKnown are the files that come with every protoc, which need no target.
-var wellKnown = func() map[string]bool {
-	known := map[string]bool{"google/protobuf/compiler/plugin.proto": true}
-	for _, name := range []string{"any", "api", "cpp_features", "descriptor", "duration", "empty", "field_mask", "go_features",
-		"java_features", "source_context", "struct", "timestamp", "type", "wrappers"} {
-		known["google/protobuf/"+name+".proto"] = true
-	}
-	return known
-}()
 
 // findRoots gives each file its import path.
 //
@@ -192,19 +183,19 @@ func (r *rootFinder) collect() {
 		}
 	}
 	for _, f := range r.files {
-		for _, i := range f.imports {
-			if _, done := r.fits[i.path]; done || wellKnown[i.path] || fixed[i.path] {
+		for _, i := range f.Imports {
+			if _, done := r.fits[i.Path]; done || protofile.WellKnown(i.Path) || fixed[i.Path] {
 				continue
 			}
 			list := []fit{}
-			for _, of := range r.byBase[path.Base(i.path)] {
-				if of.path == i.path {
+			for _, of := range r.byBase[path.Base(i.Path)] {
+				if of.path == i.Path {
 					list = append(list, fit{of, ""})
-				} else if root, ok := strings.CutSuffix(of.path, "/"+i.path); ok {
+				} else if root, ok := strings.CutSuffix(of.path, "/"+i.Path); ok {
 					list = append(list, fit{of, root})
 				}
 			}
-			r.fits[i.path] = list
+			r.fits[i.Path] = list
 		}
 	}
 }
@@ -215,13 +206,13 @@ func (r *rootFinder) collect() {
 func (r *rootFinder) single() {
 	places := map[*file]string{}
 	for _, f := range r.files {
-		for _, i := range f.imports {
-			list := r.fits[i.path]
+		for _, i := range f.Imports {
+			list := r.fits[i.Path]
 			if len(list) != 1 || r.firm[list[0].of] {
 				continue
 			}
 			if root, ok := r.evidence[list[0].of]; !ok || len(list[0].root) < len(root) {
-				r.evidence[list[0].of], places[list[0].of] = list[0].root, f.at(i.line)
+				r.evidence[list[0].of], places[list[0].of] = list[0].root, f.at(i.Line)
 			}
 		}
 	}
@@ -245,14 +236,14 @@ func (r *rootFinder) nearest() {
 		return ok
 	}
 	for _, f := range r.files {
-		for _, i := range f.imports {
-			list := r.fits[i.path]
+		for _, i := range f.Imports {
+			list := r.fits[i.Path]
 			if len(list) < 2 {
 				continue
 			}
 			for dir := f.folder.path; dir != ""; dir = parent(dir) {
 				if slices.ContainsFunc(list, func(c fit) bool { return c.root == dir }) && possible(dir) {
-					r.why[dir] = cmp.Or(r.why[dir], f.at(i.line))
+					r.why[dir] = cmp.Or(r.why[dir], f.at(i.Line))
 					break
 				}
 			}
@@ -289,12 +280,12 @@ func (r *run) resolve(context.Context) error {
 	for _, t := range r.targets {
 		t.labels = map[string]bool{}
 		for _, f := range t.files {
-			for _, i := range f.imports {
-				if of, ok := label(i.path); ok {
+			for _, i := range f.Imports {
+				if of, ok := label(i.Path); ok {
 					t.labels[of] = true
 					continue
 				}
-				if wellKnown[i.path] {
+				if protofile.WellKnown(i.Path) {
 					continue
 				}
 				to, bad := r.pick(f, i)
@@ -302,22 +293,22 @@ func (r *run) resolve(context.Context) error {
 				case bad:
 				case to != nil && to.target == t:
 					if to == f {
-						r.problems.add(f.at(i.line), "take the import out", "it imports itself")
+						r.problems.add(f.at(i.Line), "take the import out", "it imports itself")
 					}
 				case to != nil:
-					t.uses = append(t.uses, use{to.target, f, i.line, to})
+					t.uses = append(t.uses, use{to.target, f, i.Line, to})
 					t.labels[to.target.label(t.folder)] = true
 				default:
 					if r.Packages != nil {
-						if of, ok := r.Packages(i.path); ok {
+						if of, ok := r.Packages(i.Path); ok {
 							t.labels[of] = true
 							continue
 						}
 					}
-					if missed[i.path] == nil {
-						order = append(order, i.path)
+					if missed[i.Path] == nil {
+						order = append(order, i.Path)
 					}
-					missed[i.path] = append(missed[i.path], place{f, i})
+					missed[i.Path] = append(missed[i.Path], place{f, i})
 				}
 			}
 		}
@@ -326,7 +317,7 @@ func (r *run) resolve(context.Context) error {
 		r.missing(missed[importPath])
 	}
 	for _, f := range r.files {
-		if f.pkg == "" {
+		if f.Package == "" {
 			r.result.Unpackaged = append(r.result.Unpackaged, f.at(1))
 		}
 	}
@@ -335,8 +326,8 @@ func (r *run) resolve(context.Context) error {
 
 // pick returns the file of the cell that an import means, nil for none; bad is
 // set where that cannot be said.
-func (r *run) pick(f *file, i importing) (to *file, bad bool) {
-	found := r.index[i.path]
+func (r *run) pick(f *file, i protofile.Import) (to *file, bad bool) {
+	found := r.index[i.Path]
 	if len(found) == 1 {
 		return found[0], false
 	}
@@ -356,7 +347,7 @@ func (r *run) pick(f *file, i importing) (to *file, bad bool) {
 			for _, c := range found {
 				names = append(names, c.path)
 			}
-			r.problems.add(f.at(i.line), "say which roots there are: roots in [buckify], and which target is meant: resolve in [buckify]", "imports %q, which is the import path of %s", i.path, fault.List(names))
+			r.problems.add(f.at(i.Line), "say which roots there are: roots in [buckify], and which target is meant: resolve in [buckify]", "imports %q, which is the import path of %s", i.Path, fault.List(names))
 			return nil, true
 		}
 	}
@@ -366,7 +357,7 @@ func (r *run) pick(f *file, i importing) (to *file, bad bool) {
 // A place is an import in its file.
 type place struct {
 	file *file
-	importing
+	protofile.Import
 }
 
 // missing tells of an import that nothing serves, with what is near.
@@ -378,20 +369,20 @@ func (r *run) missing(places []place) {
 	}
 	const resolve = "say which target has it: resolve = { %q = \"//PACKAGE:NAME\" } in [buckify]"
 	if len(r.problems.list) > shown { // nobody sees more
-		r.problems.add(first.file.at(first.line), "", "imports %q%s", first.path, others)
+		r.problems.add(first.file.at(first.Line), "", "imports %q%s", first.Path, others)
 		return
 	}
 	var near []string
 	for _, other := range r.files {
-		if path.Base(other.importPath) == path.Base(first.path) || path.Dir(other.importPath) == path.Dir(first.path) {
+		if path.Base(other.importPath) == path.Base(first.Path) || path.Dir(other.importPath) == path.Dir(first.Path) {
 			near = append(near, other.importPath)
 		}
-		if strings.HasSuffix(other.path, "/"+first.path) || strings.HasSuffix("/"+first.path, "/"+other.path) || other.path == first.path {
-			r.problems.add(first.file.at(first.line), "import it by its own import path; or say the folders from which imports are counted: roots in [buckify]; or "+fmt.Sprintf(resolve, first.path),
-				"imports %q%s, and the import path of %s is %q", first.path, others, other.path, other.importPath)
+		if strings.HasSuffix(other.path, "/"+first.Path) || strings.HasSuffix("/"+first.Path, "/"+other.path) || other.path == first.Path {
+			r.problems.add(first.file.at(first.Line), "import it by its own import path; or say the folders from which imports are counted: roots in [buckify]; or "+fmt.Sprintf(resolve, first.Path),
+				"imports %q%s, and the import path of %s is %q", first.Path, others, other.path, other.importPath)
 			return
 		}
 	}
-	r.problems.add(first.file.at(first.line), fault.DidYouMean(first.path, near, "add the file, or "+fmt.Sprintf(resolve, first.path)),
-		"imports %q%s, which is no file of the cell and no well-known type, and which no package has", first.path, others)
+	r.problems.add(first.file.at(first.Line), fault.DidYouMean(first.Path, near, "add the file, or "+fmt.Sprintf(resolve, first.Path)),
+		"imports %q%s, which is no file of the cell and no well-known type, and which no package has", first.Path, others)
 }

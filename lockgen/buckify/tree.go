@@ -19,6 +19,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
 
 // maxFile bounds what is read of one file, in bytes.
@@ -208,7 +209,7 @@ func (r *run) read(ctx context.Context) error {
 		defer mu.Unlock()
 		r.problems.list = append(r.problems.list, p)
 	}
-	buffers := sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
+	buffers := sync.Pool{New: func() any { b := make([]byte, protofile.Chunk); return &b }}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2 * runtime.GOMAXPROCS(0))
 	const batch = 64 // a goroutine for each file costs more than the small ones
@@ -263,13 +264,13 @@ func (r *run) scanFile(f *file, buf []byte) *problem {
 	}
 	defer in.Close()
 	limit := &io.LimitedReader{R: in, N: maxFile + 1}
-	f.source, err = scan(limit, buf)
+	f.File, err = protofile.Scan(limit, buf)
 	if limit.N <= 0 {
 		return &problem{class: fault.Usage, where: f.path, message: "it has more than 64 MiB", hint: "divide it, or leave it alone: exclude in [buckify]"}
 	}
-	var bad *syntaxError
+	var bad *protofile.SyntaxError
 	if errors.As(err, &bad) {
-		return &problem{class: fault.Usage, where: plain.Row(f.path) + placed(bad.line, bad.col), message: bad.message, hint: bad.hint}
+		return &problem{class: fault.Usage, where: plain.Row(f.path) + placed(bad.Line, bad.Col), message: bad.Message, hint: bad.Hint}
 	}
 	if err != nil {
 		return unreadable(f.path, err)

@@ -1,4 +1,6 @@
-package buckify
+// Package protofile reads so much of a .proto file as tells what it needs: its
+// imports, its package and its Go package. What it reads it reads as protoc does.
+package protofile
 
 import (
 	"bytes"
@@ -12,51 +14,66 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// A source is what buckify reads of a .proto file.
-type source struct {
-	imports   []importing
-	pkg       string // "" for none
-	goPackage string // the option of that name, without what follows a semicolon
+// A File is what is read of a .proto file.
+type File struct {
+	Imports   []Import
+	Package   string // "" for none
+	GoPackage string // the option of that name, without what follows a semicolon
 }
 
-// An importing is one import statement.
-type importing struct {
-	path string
-	line int
+// An Import is one import statement.
+type Import struct {
+	Path string
+	Line int
 }
 
-// A syntaxError is a place at which a .proto file is none.
-type syntaxError struct {
-	line, col int // from 1; in bytes
-	message   string
-	hint      string
+// A SyntaxError is a place at which a .proto file is none.
+type SyntaxError struct {
+	Line, Col int // from 1; in bytes
+	Message   string
+	Hint      string // how to mend it, or ""
 }
 
-func (e *syntaxError) Error() string { return e.message }
+func (e *SyntaxError) Error() string { return e.Message }
+
+// wellKnown are the files that come with every protoc.
+var wellKnown = func() map[string]bool {
+	known := map[string]bool{"google/protobuf/compiler/plugin.proto": true}
+	for _, name := range []string{"any", "api", "cpp_features", "descriptor", "duration", "empty", "field_mask", "go_features",
+		"java_features", "source_context", "struct", "timestamp", "type", "wrappers"} {
+		known["google/protobuf/"+name+".proto"] = true
+	}
+	return known
+}()
+
+// WellKnown reports whether an import path is that of a file that comes with every
+// protoc, which needs no target and no package.
+func WellKnown(importPath string) bool { return wellKnown[importPath] }
 
 // maxName bounds an import path, a package and an identifier.
 const maxName = 4096
 
-// chunk is how much of a file is in memory at once.
-const chunk = 64 << 10
+// Chunk is how much of a file is best in memory at once.
+const Chunk = 64 << 10
 
-// scan reads the imports, the package and the Go package of a .proto file. It
+// Scan reads the imports, the package and the Go package of a .proto file. It
 // reads as protoc's tokenizer does and parses only what stands at the top level;
 // blocks are skipped up to their brace. What it refuses protoc refuses as well,
 // but for bytes in comments and strings that are not UTF-8. Buf is memory for it, of at
-// least a few bytes. The file is read in pieces of that size.
+// least a few bytes. The file is read in pieces of that size. An error is a
+// *[SyntaxError], or what r says.
 //
 // The format is https://protobuf.dev/reference/protobuf/edition-2023-spec/ and
 // the earlier ones for proto2 and proto3, which differ in nothing that is read.
-func scan(r io.Reader, buf []byte) (src source, err error) {
+func Scan(r io.Reader, buf []byte) (src File, err error) {
 	l := &lexer{r: r, buf: buf, line: 1, first: true}
 	defer func() {
 		switch e := recover().(type) {
 		case nil:
-		case *syntaxError:
-			src, err = source{}, e
+		case *SyntaxError:
+			src, err = File{}, e
 		case readError:
-			src, err = source{}, e.error
+			src, err = File{}, e.error
 		default:
 			panic(e)
 		}
@@ -77,7 +94,7 @@ func scan(r io.Reader, buf []byte) (src source, err error) {
 }
 
 // statement reads one statement of the top level, which begins with a word.
-func (l *lexer) statement(t token, src *source, imported map[string]int) {
+func (l *lexer) statement(t token, src *File, imported map[string]int) {
 	switch t.text {
 	case "import":
 		name := l.next()
@@ -85,28 +102,28 @@ func (l *lexer) statement(t token, src *source, imported map[string]int) {
 			name = l.next()
 		}
 		path := l.str(name, "the path of a file in quotes")
-		if bad := badImport(path); bad != "" {
+		if bad := BadImport(path); bad != "" {
 			l.fail(name, "an import path is relative to the root of imports, with slashes: \"a/b.proto\"", "imports %q, which %s", path, bad)
 		}
 		if line, twice := imported[path]; twice {
 			l.fail(t, "keep one of the two", "imports %q a second time, after line %d", path, line)
 		}
 		imported[path] = t.line
-		src.imports = append(src.imports, importing{path, t.line})
+		src.Imports = append(src.Imports, Import{path, t.line})
 		l.semicolon()
 	case "package":
-		if src.pkg != "" {
-			l.fail(t, "keep one of the two", "a second package, after %s", src.pkg)
+		if src.Package != "" {
+			l.fail(t, "keep one of the two", "a second package, after %s", src.Package)
 		}
 		for {
 			if t = l.next(); t.kind != word {
 				l.expected(t, "the name of a package")
 			}
-			src.pkg += t.text
+			src.Package += t.text
 			if t = l.next(); t.kind != '.' {
 				break
 			}
-			src.pkg += "."
+			src.Package += "."
 		}
 		if t.kind != ';' {
 			l.expected(t, "a semicolon")
@@ -117,7 +134,7 @@ func (l *lexer) statement(t token, src *source, imported map[string]int) {
 				l.expected(t, "=")
 			}
 			path, _, _ := strings.Cut(l.str(l.next(), "a string"), ";")
-			src.goPackage = path
+			src.GoPackage = path
 			l.semicolon()
 			return
 		}
@@ -136,8 +153,9 @@ func (l *lexer) statement(t token, src *source, imported map[string]int) {
 	}
 }
 
-// badImport says what is wrong with an import path, as protoc sees it, or "".
-func badImport(path string) string {
+// BadImport says what is wrong with an import path, as protoc sees it, such as "is
+// absolute", or "".
+func BadImport(path string) string {
 	switch {
 	case path == "":
 		return "is empty"
@@ -173,7 +191,7 @@ type token struct {
 	line, col int
 }
 
-// lexer reads tokens. It panics with a *syntaxError or a readError.
+// lexer reads tokens. It panics with a *SyntaxError or a readError.
 type lexer struct {
 	r        io.Reader
 	buf      []byte
@@ -191,7 +209,7 @@ type lexer struct {
 type readError struct{ error }
 
 func (l *lexer) fail(t token, hint, format string, args ...any) {
-	panic(&syntaxError{t.line, t.col, fmt.Sprintf(format, args...), hint})
+	panic(&SyntaxError{t.line, t.col, fmt.Sprintf(format, args...), hint})
 }
 
 func (l *lexer) expected(t token, what string) {

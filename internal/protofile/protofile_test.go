@@ -1,4 +1,4 @@
-package buckify
+package protofile
 
 import (
 	"errors"
@@ -13,11 +13,11 @@ import (
 
 // read scans a text in one piece and in pieces of a few bytes, which must make no
 // difference.
-func read(t *testing.T, text string) (source, error) {
+func read(t *testing.T, text string) (File, error) {
 	t.Helper()
-	whole, err := scan(strings.NewReader(text), make([]byte, 1<<20))
+	whole, err := Scan(strings.NewReader(text), make([]byte, 1<<20))
 	for _, size := range []int{8, 9, 13} {
-		pieces, err2 := scan(iotest.OneByteReader(strings.NewReader(text)), make([]byte, size))
+		pieces, err2 := Scan(iotest.OneByteReader(strings.NewReader(text)), make([]byte, size))
 		if err != nil && err2 != nil && (strings.Contains(text, "\x00") || !utf8.ValidString(text)) {
 			continue // a piece is looked at whole before it is parsed
 		}
@@ -29,9 +29,9 @@ func read(t *testing.T, text string) (source, error) {
 }
 
 func at(err error) string {
-	var s *syntaxError
+	var s *SyntaxError
 	if errors.As(err, &s) {
-		return fmt.Sprintf("%d:%d: %s", s.line, s.col, s.message)
+		return fmt.Sprintf("%d:%d: %s", s.Line, s.Col, s.Message)
 	}
 	return fmt.Sprint(err)
 }
@@ -62,13 +62,13 @@ func TestScan(t *testing.T) {
 		{"not ASCII in comments and strings", "// größer 你好 \U0001f600\nmessage M { option (a) = \"größer\"; }\nimport \"ü/你.proto\";", " [{ü/你.proto 3}]"},
 	} {
 		src, err := read(t, tt.text)
-		if got := fmt.Sprint(src.pkg, " ", src.imports); got != tt.want || err != nil {
+		if got := fmt.Sprint(src.Package, " ", src.Imports); got != tt.want || err != nil {
 			t.Errorf("%s: %s (%v), want %s", tt.name, got, err, tt.want)
 		}
 	}
 	src, err := read(t, "option go_package = \"example.com/a\" \"/b;b\";")
-	if src.goPackage != "example.com/a/b" || err != nil {
-		t.Errorf("go_package: %q (%v)", src.goPackage, err)
+	if src.GoPackage != "example.com/a/b" || err != nil {
+		t.Errorf("go_package: %q (%v)", src.GoPackage, err)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestScanRefuses(t *testing.T) {
 // What the operating system says arrives.
 func TestScanReadError(t *testing.T) {
 	t.Parallel()
-	_, err := scan(iotest.ErrReader(os.ErrPermission), make([]byte, 64))
+	_, err := Scan(iotest.ErrReader(os.ErrPermission), make([]byte, 64))
 	if !errors.Is(err, os.ErrPermission) {
 		t.Errorf("%v, want %v", err, os.ErrPermission)
 	}
@@ -134,7 +134,7 @@ func TestScanReadError(t *testing.T) {
 func FuzzScan(f *testing.F) {
 	f.Add("syntax = \"proto3\"; package a.b; import public \"x\" 'y';")
 	f.Add("message M { string s = 1 [(o) = \"\\x41}\"]; /* } */ } // 你")
-	names, _ := filepath.Glob("testdata/*/*.proto")
+	names, _ := filepath.Glob("../../examples/*/*.proto")
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -147,9 +147,9 @@ func FuzzScan(f *testing.F) {
 		if err != nil && !strings.Contains(at(err), ":") {
 			t.Errorf("an error without a place: %v", err)
 		}
-		for _, i := range src.imports {
-			if bad := badImport(i.path); bad != "" {
-				t.Errorf("%q %s", i.path, bad)
+		for _, i := range src.Imports {
+			if bad := BadImport(i.Path); bad != "" {
+				t.Errorf("%q %s", i.Path, bad)
 			}
 		}
 	})
