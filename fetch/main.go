@@ -40,6 +40,7 @@ fetch env                      print a line that puts plugins on PATH`,
   BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS  1 is --disable-package-managers
   BUCK2_PROTOBUF_PYTHON                    as --python
   NO_COLOR                                 any value is --color never
+  CLICOLOR_FORCE                           any value but 0 is --color always
 
 The manual is in the other program: lockgen help TOPIC`,
 }

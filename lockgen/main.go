@@ -57,7 +57,8 @@ lockgen help policy            read a page of the manual`,
 	},
 	Notes: `environment:
   BUCK2_PROTOBUF_CACHE_DIR    where downloaded bytes are kept
-  NO_COLOR                    any value is --color never`,
+  NO_COLOR                    any value is --color never
+  CLICOLOR_FORCE              any value but 0 is --color always`,
 }
 
 // filePath is a flag whose value is a path.

@@ -193,10 +193,19 @@ func Help(err error) string {
 }
 
 // SetColor says whether the words error, warning and hint are coloured: "always",
-// "never", or "auto", which means on a terminal where NO_COLOR is not set
-// (https://no-color.org).
+// "never", or "auto": not where NO_COLOR is set (https://no-color.org), else where
+// CLICOLOR_FORCE is set and not 0 (https://bixense.com/clicolors), else on a
+// terminal.
 func (u *UI) SetColor(when string) {
-	u.color = when == "always" || when == "auto" && os.Getenv("NO_COLOR") == "" && u.terminal()
+	force := os.Getenv("CLICOLOR_FORCE")
+	switch {
+	case when != "auto":
+		u.color = when == "always"
+	case os.Getenv("NO_COLOR") != "":
+		u.color = false
+	default:
+		u.color = force != "" && force != "0" || u.terminal()
+	}
 }
 
 // paint is the SGR sequence (ECMA-48, 8.3.117) of a kind of talk, "" for none.

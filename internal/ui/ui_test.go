@@ -77,18 +77,27 @@ func TestTransferWithoutTerminal(t *testing.T) {
 	}
 }
 
+// TestColor: --color decides; auto asks NO_COLOR, then CLICOLOR_FORCE, then whether
+// there is a terminal, which there is none of here.
 func TestColor(t *testing.T) {
-	for when, want := range map[string]string{
-		"always": "fetch: \x1b[1;31merror: \x1b[0mx\nfetch: \x1b[1;36mhint: \x1b[0my\n",
-		"auto":   "fetch: error: x\nfetch: hint: y\n", // not a terminal
-		"never":  "fetch: error: x\nfetch: hint: y\n",
+	const plain, colored = "fetch: error: x\nfetch: hint: y\n", "fetch: \x1b[1;31merror: \x1b[0mx\nfetch: \x1b[1;36mhint: \x1b[0my\n"
+	for _, tt := range []struct{ when, none, force, want string }{
+		{"always", "", "", colored},
+		{"always", "1", "0", colored},
+		{"never", "", "1", plain},
+		{"auto", "", "", plain},
+		{"auto", "", "0", plain},
+		{"auto", "", "1", colored},
+		{"auto", "1", "1", plain},
 	} {
+		t.Setenv("NO_COLOR", tt.none)
+		t.Setenv("CLICOLOR_FORCE", tt.force)
 		var stdout, stderr bytes.Buffer
 		u := New("fetch", &stdout, &stderr)
-		u.SetColor(when)
+		u.SetColor(tt.when)
 		u.Fail(fault.Errorf(fault.Usage, "y", "x"))
-		if got := stderr.String(); !strings.HasPrefix(got, want) {
-			t.Errorf("%s: %q, want %q", when, got, want)
+		if got := stderr.String(); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%+v: %q", tt, got)
 		}
 	}
 }
