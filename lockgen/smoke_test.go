@@ -84,6 +84,30 @@ func TestSmoke(t *testing.T) {
 		}
 	}
 
+	// A plugin that generates nothing without an option, of which protoc says that it
+	// failed: the entry has the option, or the plugin is not tried.
+	p.server.File("/picky", []byte("#!/bin/sh\nwhile read -r l || [ -n \"$l\" ]; do case $l in *lang=go,x*) exit 0;; esac; done\necho which lang >&2; exit 1\n"))
+	p.server.File("/protoc", []byte(`#!/bin/sh
+if [ "$1" = --version ]; then echo libprotoc 1; exit 0; fi
+plugin=${1#--plugin=protoc-gen-smoke=}
+echo "${5#--smoke_opt=}" | "$plugin" || { echo "--smoke_out: protoc-gen-smoke: Plugin failed with status code $?." >&2; exit 1; }
+`))
+	for _, protoc := range []string{"", protoc} {
+		for _, tt := range []struct {
+			key  string
+			want []string
+		}{{"", []string{"which lang", "options = [", "smoke = false"}}, {", options = [\"lang=cc\"]", []string{"which lang"}}, {", options = [\"lang=go\", \"x\"]", nil}, {", smoke = false", nil}} {
+			p.remove("plugins.lock.toml")
+			manifest(strings.Replace(plugin("picky"), " }", tt.key+" }", 1) + protoc)
+			if tt.want != nil {
+				p.fails(fault.Integrity, tt.want, "update")
+				continue
+			}
+			p.ok("update")
+			p.ok("check")
+		}
+	}
+
 	// What is no plugin is left alone, and so is what is not for this machine.
 	p.remove("plugins.lock.toml")
 	p.server.File("/lint", []byte("#!/bin/sh\nexit 9\n"))

@@ -239,7 +239,7 @@ func (d *decoder) tool(v any) error {
 	return nil
 }
 
-var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "entry", "generator", "main", "include", "runtime", "args", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
+var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "entry", "generator", "main", "include", "runtime", "args", "options", "smoke", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
 
 func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
 	p := &Plugin{}
@@ -295,9 +295,21 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 			}
 		}
 	}
-	if v, ok := t["optional"]; ok {
-		if p.Optional, ok = v.(bool); !ok {
-			return nil, d.errorf(key("optional"), "write true or false, without quotes", "%s.optional is not a boolean", strings.Join(path, "."))
+	smoke := true
+	for _, f := range []struct {
+		key string
+		to  *bool
+	}{{"optional", &p.Optional}, {"smoke", &smoke}} {
+		if v, ok := t[f.key]; ok {
+			if *f.to, ok = v.(bool); !ok {
+				return nil, d.errorf(key(f.key), "write true or false, without quotes", "%s.%s is not a boolean", strings.Join(path, "."), f.key)
+			}
+		}
+	}
+	p.Untried = !smoke
+	if v, ok := t["options"]; ok {
+		if p.Options, err = d.strs(key("options"), v); err != nil {
+			return nil, err
 		}
 	}
 	if v, ok := t["source"]; ok {

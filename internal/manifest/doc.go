@@ -28,6 +28,12 @@
 // and their short forms; .gz, .xz, .zst or .bz2 of one executable; else it is the
 // executable. What is named by binary is executable.
 //
+// Before a plugin is locked, protoc generates code with it for a small file. An entry
+// may say how:
+//
+//	options = ["lang=go"]        # what the plugin wants for that; builds say their own
+//	smoke = false                # it is locked untried
+//
 // An entry of source pip may say how Python starts it:
 //
 //	binary = "protoc-gen-x"      # a console script; with a slash, the path of a native executable

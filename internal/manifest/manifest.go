@@ -68,6 +68,8 @@ type Plugin struct {
 	Runtime   string        // name of the plugin that runs this one
 	Args      []string      // for the compiler, see [lock.Kind.CheckArgs]
 	Optional  bool          // a platform that cannot have it becomes unavailable
+	Options   []string      // with which lockgen tries it, as NAME=VALUE or NAME; in no lock
+	Untried   bool          // lockgen does not try it
 	Platforms map[string]Override
 }
 

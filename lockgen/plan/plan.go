@@ -53,6 +53,8 @@ type Want struct {
 	compiler    *Want  // that one, nil for none
 
 	Optional     bool
+	Options      []string // with which it is tried
+	Untried      bool     // it is not
 	Python       []string // pip: the interpreters that wheels must fit
 	Args         []string // for the compiler
 	BuildScripts bool     // the manifest consents to code that runs when it is compiled
@@ -373,6 +375,10 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 		Name: e.name, At: e.at(), From: a.Source, Optional: p.Optional, Args: p.Args, Overrides: p.Platforms,
 		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime, Known: p.Source == nil,
 		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator, MainClass: p.MainClass},
+	}
+	w.Untried = p.Untried
+	if w.Options = p.Options; w.Options == nil {
+		w.Options = e.recipe.Options
 	}
 	if p.Source != nil {
 		w.Naming = p.Naming

@@ -91,10 +91,10 @@ func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 // try runs what c has locked. The error is what is wrong with it, or an
 // interruption.
 func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
-	if t.installer == nil {
+	w := c.now()
+	if t.installer == nil || w.Untried {
 		return "", nil
 	}
-	w := c.now()
 	e := t.u.Entry(w.Name, w.Version)
 	args, plugin := smokeArgs(e, t.host.Name)
 	if _, _, err := e.Locked.Cell(t.host.Name); err != nil || !plugin && args == nil {
@@ -119,7 +119,7 @@ func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 		return "", err
 	}
 	t.u.UI.Detail("smoke run of %s", w)
-	return t.u.smokeOne(ctx, p, protoc, args)
+	return t.u.smokeOne(ctx, p, protoc, args, w.Options)
 }
 
 func reasonNoSmoke(err error) string {
@@ -178,7 +178,7 @@ func smokeArgs(e *lock.Entry, platform string) (args []string, plugin bool) {
 }
 
 // smokeOne runs one program. The note is what it says to people, "" for nothing.
-func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args []string) (note string, err error) {
+func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args, options []string) (note string, err error) {
 	dir, done, err := u.Store.Scratch(ctx, "smoke")
 	if err != nil {
 		return "", err
@@ -203,6 +203,9 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 		by := proc.Sandbox{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
 			"--plugin=protoc-gen-smoke=" + p.Path, "--smoke_out=" + out, "--proto_path=" + dir, smokeName,
 		}}
+		if len(options) > 0 {
+			by.Args = append(by.Args, "--smoke_opt="+strings.Join(options, ","))
+		}
 		_, err := by.Run(ctx)
 		switch {
 		case err == nil:
@@ -216,7 +219,7 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args 
 	requests := map[string][]byte{"an empty request": {}}
 	order := []string{"an empty request"}
 	if protoc == nil {
-		requests["a small request"] = smokeRequest()
+		requests["a small request"] = smokeRequest(options)
 		order = append(order, "a small request")
 	}
 	for _, name := range order {
@@ -246,7 +249,7 @@ func smokeError(err error, what string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	class, hint := fault.Integrity, "take another version, or report it to its publisher; to lock it untried: lockgen update --no-smoke"
+	class, hint := fault.Integrity, "if it says which option it wants, write options = [\"NAME=VALUE\"] into its entry, which this run then gives it; else take another version, or report it to its publisher; to lock it untried, write smoke = false into its entry, or run: lockgen update --no-smoke"
 	if fault.Of(err) == fault.Usage || strings.Contains(err.Error(), "unparseable") {
 		class, hint = fault.Usage, "is binary in the entry a protoc plugin? to lock it untried: lockgen update --no-smoke"
 	}
@@ -271,8 +274,8 @@ func answered(err error) bool {
 }
 
 // smokeRequest is the CodeGeneratorRequest that protoc makes of the message of
-// smokeProto.
-func smokeRequest() []byte {
+// smokeProto and of options.
+func smokeRequest(options []string) []byte {
 	text := func(b []byte, n protowire.Number, s string) []byte {
 		return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), s)
 	}
@@ -292,6 +295,9 @@ func smokeRequest() []byte {
 	file = text(file, 8, string(text(nil, 11, "example.com/buck2-protobuf/smoke;smoke"))) // FileOptions.go_package
 	file = text(file, 12, "proto3")
 	request := text(nil, 1, smokeName)
+	if len(options) > 0 {
+		request = text(request, 2, strings.Join(options, ",")) // parameter
+	}
 	return text(request, 15, string(file))
 }
 
