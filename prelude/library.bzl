@@ -73,7 +73,10 @@ _DOC = """
     the source tree; each of `files` is that file. Other libraries may have the
     target in their `deps`, as they may have a proto_library.
 
-    A plugin or a version that is not locked is an error that says what to run.
+    It is an error, which says what to write or to run, if a plugin or a version
+    is not locked, a plugin is no protoc plugin, `versions` names one that the target
+    does not use, or `srcs` or `deps` stand beside `proto`. What protoc says of a
+    .proto file names it by its import path.
     """
 
 def codegen_rule(lang: Language, doc: str, check: typing.Callable[[AnalysisContext], None] | None = None) -> typing.Callable:

@@ -239,12 +239,14 @@ def protobuf_plugins(
     versions of its plugin, each of them also as a sub-target:
     `buck2 run toolchains//:protoc[30.2] -- --version`.
 
-        load("@root//:plugins.lock.toml", lock = "value")
+    ```python
+    load("@root//:plugins.lock.toml", lock = "value")
 
-        protobuf_toolchain(
-            name = "protobuf",
-            plugins = protobuf_plugins(lock = lock),
-        )
+    protobuf_toolchain(
+        name = "protobuf",
+        plugins = protobuf_plugins(lock = lock),
+    )
+    ```
 
     The buckconfig of the root cell says how plugins are fetched, never which:
     `[buck2_protobuf]` with `node_manager`, `wheel_manager`,
@@ -257,13 +259,13 @@ def protobuf_plugins(
     which Buck2 runs, `fetch` is built from source by the Go on PATH.
 
     Args:
-        lock: the value of a plugins.lock.toml.
+        lock: The value of a plugins.lock.toml.
         registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`, `maven`), where it is
             not the one that the user's own package manager is configured for.
-        mirrors: where to look for bytes before asking their origin: the value
+        mirrors: Where to look for bytes before asking their origin: the value
             of `mirror` in plugins.toml, which `load` reads like the lock. A folder
             (`oci-layout:DIR`) is one below the root of the project.
-        visibility: who may use the targets.
+        visibility: Who may use the targets.
 
     Returns:
         The labels of the targets, for `protobuf_toolchain`. It fails where the

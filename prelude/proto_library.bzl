@@ -228,11 +228,18 @@ proto_library = rule(
     such as buf and grpcurl; `[sources]` is a folder with the target's own .proto
     files at their import paths.
 
-        proto_library(
-            name = "shop_proto",
-            srcs = ["shop.proto"],
-            deps = ["//money:money_proto"],
-        )
+    ```python
+    proto_library(
+        name = "shop_proto",
+        srcs = ["shop.proto"],
+        deps = ["//money:money_proto"],
+    )
+    ```
+
+    It is an error if `srcs` names no file, one that is not a .proto file, two of one
+    import path, or one that is not below `strip_import_prefix`. What protoc says
+    of a file names it by its import path; where it does not find an import, the
+    message says to add the library that has it to `deps`.
     """,
     attrs = proto_attrs(),
 )

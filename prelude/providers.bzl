@@ -57,18 +57,17 @@ ProtobufToolchainInfo = provider(
 ProtoInfo = provider(
     doc = """The .proto files of one target and of everything they import.
 
-    Fields:
-        descriptor: FileDescriptorSet of the target's own files, with source info.
-        descriptors: ArtifactTSet of `descriptor` and those of all dependencies.
-        folder: folder that holds the target's own .proto files at their import paths.
-        importable: ArtifactTSet of `imported` and of such a set of the target's own files.
-        imported: ArtifactTSet of the FileDescriptorSets of all dependencies
-            without source info, so that an edit of a comment changes none of
-            them. With `folder` it is all that protoc needs to compile the
-            target's own files.
-        paths: import paths of the target's own files.
-        sources: ArtifactTSet of `folder` and those of all dependencies.
-        transitive_paths: import paths of the target's own files and of those of all dependencies.
+    - `descriptor`: FileDescriptorSet of the target's own files, with source info.
+    - `descriptors`: ArtifactTSet of `descriptor` and those of all dependencies.
+    - `folder`: folder that holds the target's own .proto files at their import paths.
+    - `importable`: ArtifactTSet of `imported` and of such a set of the target's own files.
+    - `imported`: ArtifactTSet of the FileDescriptorSets of all dependencies without
+      source info, so that an edit of a comment changes none of them. With `folder`
+      it is all that protoc needs to compile the target's own files.
+    - `paths`: import paths of the target's own files.
+    - `sources`: ArtifactTSet of `folder` and those of all dependencies.
+    - `transitive_paths`: import paths of the target's own files and of those of all
+      dependencies.
     """,
     fields = {
         "descriptor": provider_field(Artifact),

@@ -32,14 +32,18 @@ protobuf_toolchain = rule(
 
     Instantiated once, as `toolchains//:protobuf`:
 
-        load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
-        load("@buck2-protobuf//:plugins.lock.toml", lock = "value")
+    ```python
+    load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
+    load("@root//:plugins.lock.toml", lock = "value")
 
-        protobuf_toolchain(
-            name = "protobuf",
-            plugins = protobuf_plugins(lock = lock),
-            visibility = ["PUBLIC"],
-        )
+    protobuf_toolchain(
+        name = "protobuf",
+        plugins = protobuf_plugins(lock = lock),
+        visibility = ["PUBLIC"],
+    )
+    ```
+
+    It is an error if `protoc` or `protoc_version` is not among the plugins.
     """,
     attrs = {
         "defaults": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "Plugin by language for libraries that name none, such as `{\"typescript\": \"ts-proto\"}`; every language has a default of its own."),

@@ -1,17 +1,19 @@
 """Checks of .proto files by buf, which the lock must have as `buf`.
 
-    load("@buck2-protobuf//rules:buf.bzl", "buf_breaking_test", "buf_lint_test")
+```python
+load("@buck2-protobuf//rules:buf.bzl", "buf_breaking_test", "buf_lint_test")
 
-    buf_lint_test(
-        name = "api_lint",
-        proto = ":api_proto",
-    )
+buf_lint_test(
+    name = "api_lint",
+    proto = ":api_proto",
+)
 
-    buf_breaking_test(
-        name = "api_breaking",
-        against = "api.binpb",
-        proto = ":api_proto",
-    )
+buf_breaking_test(
+    name = "api_breaking",
+    against = "api.binpb",
+    proto = ":api_proto",
+)
+```
 
 buf reads the descriptor sets that protoc makes, so it checks what is built.
 """
@@ -81,11 +83,13 @@ buf_lint_test = rule(
     impl = _buf_lint_test_impl,
     doc = """Fails where the files of a library break rules of `buf lint`.
 
-        buf_lint_test(
-            name = "api_lint",
-            proto = ":api_proto",
-            skip = ["PACKAGE_VERSION_SUFFIX"],
-        )
+    ```python
+    buf_lint_test(
+        name = "api_lint",
+        proto = ":api_proto",
+        skip = ["PACKAGE_VERSION_SUFFIX"],
+    )
+    ```
 
     Messages name files by their import paths. `buck2 run` shows them as well.
     """,
@@ -99,15 +103,19 @@ buf_breaking_test = rule(
     impl = _buf_breaking_test_impl,
     doc = """Fails where a library is not compatible with an earlier state of it.
 
-        buf_breaking_test(
-            name = "api_breaking",
-            against = "api.binpb",
-            proto = ":api_proto",
-        )
+    ```python
+    buf_breaking_test(
+        name = "api_breaking",
+        against = "api.binpb",
+        proto = ":api_proto",
+    )
+    ```
 
     The earlier state is an image that a proto_library made at the time:
 
-        buck2 build //api:api_proto[image] --out api/api.binpb
+    ```sh
+    buck2 build //api:api_proto[image] --out api/api.binpb
+    ```
 
     An image holds imported files too, and they are compared as well.
     """,

@@ -1,11 +1,13 @@
 """Services of Connect, in Go and TypeScript together.
 
-    load("@buck2-protobuf//rules:connect.bzl", "connect_proto_library")
+```python
+load("@buck2-protobuf//rules:connect.bzl", "connect_proto_library")
 
-    connect_proto_library(
-        name = "api_connect",
-        srcs = ["api.proto"],
-    )
+connect_proto_library(
+    name = "api_connect",
+    srcs = ["api.proto"],
+)
+```
 """
 
 load("//prelude:library.bzl", "Attributes")
@@ -44,14 +46,15 @@ def connect_proto_library(
     messages and clients in TypeScript.
 
     Args:
-        name: of the target. Its sub-targets `[go]` and `[typescript]` are also the
+        name: Name of the target. Its sub-targets `[go]` and `[typescript]` are also the
             targets NAME-go and NAME-ts.
-        srcs: the .proto files.
-        deps: libraries whose files `srcs` import.
-        proto: a proto_library, in place of `srcs` and `deps`.
-        go: further attributes of `go_proto_library`.
-        typescript: further attributes of `typescript_proto_library`.
-        visibility: of all targets.
+        srcs: The .proto files.
+        deps: Libraries whose files `srcs` import.
+        proto: A proto_library, in place of `srcs` and `deps`; with them beside it the
+            macro fails.
+        go: Further attributes of `go_proto_library`.
+        typescript: Further attributes of `typescript_proto_library`.
+        visibility: Who may depend on the targets.
     """
     if proto == None:
         proto = ":{}-proto".format(name)

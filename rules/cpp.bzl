@@ -1,12 +1,14 @@
 """C++ from .proto files.
 
-    load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
+```python
+load("@buck2-protobuf//rules:cpp.bzl", "cpp_proto_library")
 
-    cpp_proto_library(
-        name = "api_cpp",
-        srcs = ["api.proto"],
-        runtime = ["//third-party:protobuf"],
-    )
+cpp_proto_library(
+    name = "api_cpp",
+    srcs = ["api.proto"],
+    runtime = ["//third-party:protobuf"],
+)
+```
 """
 
 load("//prelude:generate.bzl", "Generator", "PROTOC")
@@ -45,16 +47,19 @@ def cpp_proto_library(
         **kwargs) -> None:
     """C++ generated from .proto files, and a cxx_library of it.
 
+    The rule behind it is `cpp_proto_codegen`, whose attributes, sub-targets and
+    errors are those of the target too.
+
     Args:
-        name: of the target.
-        runtime: what the generated code includes: libprotobuf of the version
+        name: Name of the target.
+        runtime: What the generated code includes: libprotobuf of the version
             that belongs to protoc. With it the target is a cxx_library of
             Buck2's prelude as well, and `[code]` is the folder; without, it is
             the folder.
-        visibility: of the target.
-        **kwargs: attributes of `cpp_proto_codegen`. With a runtime, `deps` are
-            also those of the cxx_library,
-            and beside `proto` of that alone.
+        visibility: Who may depend on the target.
+        **kwargs: Attributes of `cpp_proto_codegen`. With a runtime `deps` are
+            those of the cxx_library as well; beside `proto` they are of the
+            cxx_library alone, and name the libraries of what is imported.
     """
     compile(
         name = name,

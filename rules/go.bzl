@@ -1,14 +1,16 @@
 """Go from .proto files.
 
-    load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
+```python
+load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
 
-    go_proto_library(
-        name = "api_go",
-        srcs = ["api.proto"],
-        grpc = True,
-        package_name = "example.com/shop/api",
-        runtime = ["//third-party:protobuf-go", "//third-party:grpc-go"],
-    )
+go_proto_library(
+    name = "api_go",
+    srcs = ["api.proto"],
+    grpc = True,
+    package_name = "example.com/shop/api",
+    runtime = ["//third-party:protobuf-go", "//third-party:grpc-go"],
+)
+```
 """
 
 load("//prelude:generate.bzl", "Generator", "Options")
@@ -73,7 +75,8 @@ go_proto_codegen = codegen_rule(
     The output is a folder in which files lie at their import paths
     (`paths=source_relative`, unless `options` say `paths` or `module`). `[srcs]`
     are the Go files, each of which is a sub-target as well, such as
-    `[api/shop.pb.go]`.
+    `[api/shop.pb.go]`. `grpc` beside `connect` is an error, unless Connect's code
+    has a package of its own.
     """,
     check = _check,
 )
@@ -86,17 +89,20 @@ def go_proto_library(
         **kwargs) -> None:
     """Go generated from .proto files, and a go_library of it.
 
+    The rule behind it is `go_proto_codegen`, whose attributes, sub-targets and
+    errors are those of the target too.
+
     Args:
-        name: of the target.
-        runtime: what the generated code imports, such as the targets of
+        name: Name of the target.
+        runtime: What the generated code imports, such as the targets of
             google.golang.org/protobuf. With it the target is a go_library of
             Buck2's prelude as well, and `[code]` is the folder; without, it is
             the folder.
-        package_name: import path of the go_library, as `option go_package` says.
-        visibility: of the target.
-        **kwargs: attributes of `go_proto_codegen`. With a runtime, `deps` are
-            also those of the go_library,
-            and beside `proto` of that alone.
+        package_name: Import path of the go_library, as `option go_package` says.
+        visibility: Who may depend on the target.
+        **kwargs: Attributes of `go_proto_codegen`. With a runtime `deps` are
+            those of the go_library as well; beside `proto` they are of the
+            go_library alone, and name the libraries of what is imported.
     """
     compile(
         name = name,

@@ -1,12 +1,14 @@
 """Java from .proto files.
 
-    load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
+```python
+load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
 
-    java_proto_library(
-        name = "api_java",
-        srcs = ["api.proto"],
-        runtime = ["//third-party:protobuf-java"],
-    )
+java_proto_library(
+    name = "api_java",
+    srcs = ["api.proto"],
+    runtime = ["//third-party:protobuf-java"],
+)
+```
 """
 
 load("//prelude:generate.bzl", "Generator", "PROTOC")
@@ -40,16 +42,19 @@ def java_proto_library(
         **kwargs) -> None:
     """Java generated from .proto files, and a java_library of it.
 
+    The rule behind it is `java_proto_codegen`, whose attributes, sub-targets and
+    errors are those of the target too.
+
     Args:
-        name: of the target.
-        runtime: what the generated code imports, such as the target of
+        name: Name of the target.
+        runtime: What the generated code imports, such as the target of
             protobuf-java. With it the target is a java_library of Buck2's
             prelude as well, and `[code]` is the folder; without, it is the
             folder.
-        visibility: of the target.
-        **kwargs: attributes of `java_proto_codegen`. With a runtime, `deps` are
-            also those of the java_library,
-            and beside `proto` of that alone.
+        visibility: Who may depend on the target.
+        **kwargs: Attributes of `java_proto_codegen`. With a runtime `deps` are
+            those of the java_library as well; beside `proto` they are of the
+            java_library alone, and name the libraries of what is imported.
     """
     compile(
         name = name,

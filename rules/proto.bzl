@@ -29,24 +29,29 @@ proto_codegen = rule(
     impl = _proto_codegen_impl,
     doc = """What any locked plugin, or any generator of protoc, generates from .proto files.
 
-        proto_codegen(
-            name = "api_lint",
-            proto = ":api_proto",
-            plugin = "acme-lint",
-            options = {"level": "strict"},
-        )
+    ```python
+    proto_codegen(
+        name = "api_lint",
+        proto = ":api_proto",
+        plugin = "acme-lint",
+        options = {"level": "strict"},
+    )
 
-        proto_codegen(
-            name = "api_csharp",
-            srcs = ["api.proto"],
-            plugin = "protoc",
-            out_name = "csharp",
-            options = {"base_namespace": ""},
-        )
+    proto_codegen(
+        name = "api_csharp",
+        srcs = ["api.proto"],
+        plugin = "protoc",
+        out_name = "csharp",
+        options = {"base_namespace": ""},
+    )
+    ```
 
     The output is the folder that the plugin writes. Sub-targets: `[all]` is that
     with the code of dependencies included; each of `files`; `[srcs]`, all of
     those; `[descriptor]`; and `[sync]`.
+
+    It is an error, which says what to write or to run, if a plugin or a version
+    is not locked, or is no protoc plugin and `out_name` does not name it.
     """,
     attrs = library_attrs(_ANY) | {
         "plugin": attrs.string(doc = "Name of the plugin in the lock, or `protoc` for a generator of its own."),
@@ -61,11 +66,15 @@ proto_sync_test = rule(
     impl = _proto_sync_test_impl,
     doc = """Fails with a difference where the copies that `[sync]` made are stale.
 
-        proto_sync_test(
-            name = "api_ts_fresh",
-            library = ":api_ts",
-        )
+    ```python
+    proto_sync_test(
+        name = "api_ts_fresh",
+        library = ":api_ts",
+    )
+    ```
 
+    It passes where every generated file is in the source tree as it is, and nothing
+    is there that `[sync]` wrote and the library does not generate any more.
     `buck2 run //api:api_ts_fresh` makes them fresh, as `buck2 run //api:api_ts[sync]` does.
     The test reads the source tree, so it runs on this machine.
     """,

@@ -1,13 +1,15 @@
 """Python from .proto files.
 
-    load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
+```python
+load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
 
-    python_proto_library(
-        name = "api_py",
-        srcs = ["api.proto"],
-        pyi = True,
-        runtime = ["//third-party:protobuf"],
-    )
+python_proto_library(
+    name = "api_py",
+    srcs = ["api.proto"],
+    pyi = True,
+    runtime = ["//third-party:protobuf"],
+)
+```
 """
 
 load("//prelude:generate.bzl", "Generator", "PROTOC")
@@ -52,16 +54,19 @@ def python_proto_library(
         **kwargs) -> None:
     """Python generated from .proto files, and a python_library of it.
 
+    The rule behind it is `python_proto_codegen`, whose attributes, sub-targets and
+    errors are those of the target too.
+
     Args:
-        name: of the target.
-        runtime: what the generated code imports, such as the target of the
+        name: Name of the target.
+        runtime: What the generated code imports, such as the target of the
             protobuf wheel. With it the target is a python_library of Buck2's
             prelude as well, and `[code]` is the folder; without, it is the
             folder.
-        visibility: of the target.
-        **kwargs: attributes of `python_proto_codegen`. With a runtime, `deps`
-            are also those of the python_library,
-            and beside `proto` of that alone.
+        visibility: Who may depend on the target.
+        **kwargs: Attributes of `python_proto_codegen`. With a runtime `deps` are
+            those of the python_library as well; beside `proto` they are of the
+            python_library alone, and name the libraries of what is imported.
     """
     compile(
         name = name,

@@ -1,13 +1,15 @@
 """Rust from .proto files.
 
-    load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
+```python
+load("@buck2-protobuf//rules:rust.bzl", "rust_proto_library")
 
-    rust_proto_library(
-        name = "api_rs",
-        srcs = ["api.proto"],
-        runtime = ["//third-party:prost"],
-        tonic = True,
-    )
+rust_proto_library(
+    name = "api_rs",
+    srcs = ["api.proto"],
+    runtime = ["//third-party:prost"],
+    tonic = True,
+)
+```
 """
 
 load("//prelude:generate.bzl", "Generator", "Options")
@@ -54,17 +56,20 @@ def rust_proto_library(
         **kwargs) -> None:
     """Rust generated from .proto files, and a rust_library of it.
 
+    The rule behind it is `rust_proto_codegen`, whose attributes, sub-targets and
+    errors are those of the target too.
+
     Args:
-        name: of the target.
-        runtime: the crates that the generated code uses, such as the target of
+        name: Name of the target.
+        runtime: The crates that the generated code uses, such as the target of
             prost. With it the target is a rust_library of Buck2's prelude as
             well, whose root is the `mod.rs` of `modules`, and `[code]` is the
             folder; without, it is the folder.
-        crate: name of the crate; the default is the target's.
-        visibility: of the target.
-        **kwargs: attributes of `rust_proto_codegen`. With a runtime, `deps` are
-            also those of the rust_library,
-            and beside `proto` of that alone.
+        crate: Name of the crate; the default is the target's.
+        visibility: Who may depend on the target.
+        **kwargs: Attributes of `rust_proto_codegen`. With a runtime `deps` are
+            those of the rust_library as well; beside `proto` they are of the
+            rust_library alone, and name the libraries of what is imported.
     """
     attributes = kwargs if runtime == None else {"modules": True} | kwargs
     compile(

@@ -1,13 +1,15 @@
 """TypeScript from .proto files.
 
-    load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
+```python
+load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 
-    typescript_proto_library(
-        name = "api_ts",
-        srcs = ["api.proto"],
-        plugin = "ts-proto",
-        plugin_version = "2.7.2",
-    )
+typescript_proto_library(
+    name = "api_ts",
+    srcs = ["api.proto"],
+    plugin = "ts-proto",
+    plugin_version = "2.7.2",
+)
+```
 """
 
 load("//prelude:generate.bzl", "Files", "Generator", "Options")
