@@ -95,7 +95,7 @@ func (s starlark) markdown(t *testing.T) string {
 // TestAPI: the pages of docs/api are what Buck2 says of the files in rules/, and
 // every attribute of them is documented.
 func TestAPI(t *testing.T) {
-	buck2 := bucktest.Open(t, bucktest.Root(t), "docs-test")
+	buck2 := bucktest.Open(t, bucktest.Root(t), "test-docs")
 	files, err := filepath.Glob("../rules/*.bzl")
 	if err != nil || len(files) < 9 {
 		t.Fatalf("the public files are %v (%v)", files, err)
