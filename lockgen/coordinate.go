@@ -20,7 +20,7 @@ import (
 
 // What add is given is the name of a plugin, or where it is published:
 //
-//	npm:NAME   pip:NAME   cargo:NAME   go:PACKAGE   github:OWNER/REPO   oci://HOST/REPO:TAG
+//	npm:NAME   pip:NAME[EXTRA,…]   cargo:NAME[FEATURE,…]   go:PACKAGE   github:OWNER/REPO   oci://HOST/REPO:TAG
 //	@SCOPE/NAME is of npm, HOST.TLD/PATH is a Go package
 //
 // each with a version behind an @ or without one.
@@ -91,7 +91,8 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 		}
 	}
 	c := catalog.Builtin()
-	if err := c.Refused(from.String()); err != nil {
+	bare, _ := from.Bare()
+	if err := c.Refused(bare.String()); err != nil {
 		return "", err
 	}
 	switch names := c.At(from); len(names) {
@@ -191,6 +192,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 
 // base is what a package is called by itself.
 func base(s manifest.Source) string {
+	s, _ = s.Bare()
 	name, _, _ := strings.Cut(path.Base(s.Name), ":")
 	return name
 }

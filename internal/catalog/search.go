@@ -231,5 +231,8 @@ func isAt(s manifest.Alternative, from manifest.Source) bool {
 	if from.Kind == lock.Go && strings.TrimSuffix(s.Source.Name+"/"+s.Main, "/") == from.Name {
 		return true
 	}
+	if _, extras := from.Bare(); extras != nil && s.Source.Name != from.Name {
+		return false
+	}
 	return k.Normal(s.Source.Name) == k.Normal(from.Name)
 }

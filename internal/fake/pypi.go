@@ -21,6 +21,7 @@ type Wheel struct {
 	Files         map[string]string // by path in site-packages; RECORD and the like are made here
 	Exec          []string          // those of Files with the executable bit
 	Requires      []string          // Requires-Dist: "other>=1"
+	Extras        []string          // Provides-Extra
 	Python        string            // Requires-Python: ">=3.8"
 	EntryPoints   string            // content of entry_points.txt, "" for none
 	Released      time.Time         // zero is [Released]
@@ -54,6 +55,9 @@ func (w Wheel) Metadata() string {
 	fmt.Fprintf(&b, "Metadata-Version: 2.1\nName: %s\nVersion: %s\n", w.Name, w.Version)
 	if w.Python != "" {
 		fmt.Fprintf(&b, "Requires-Python: %s\n", w.Python)
+	}
+	for _, extra := range w.Extras {
+		fmt.Fprintf(&b, "Provides-Extra: %s\n", extra)
 	}
 	for _, r := range w.Requires {
 		fmt.Fprintf(&b, "Requires-Dist: %s\n", r)

@@ -131,8 +131,31 @@ func numbersLike(version, text string) (list []string) {
 	return list
 }
 
-// NormalProject is the name of a Python project as indexes spell it (PEP 503).
+// Extras parts NAME[EXTRA,…], the form in which pip (PEP 508) takes a package with
+// more than it needs by itself. There are none without brackets.
+func Extras(name string) (bare string, extras []string) {
+	bare, list, ok := strings.Cut(name, "[")
+	if list, closed := strings.CutSuffix(list, "]"); ok && closed {
+		return bare, strings.Split(list, ",")
+	}
+	return name, nil
+}
+
+// checkExtras is checkWord for a name with or without extras.
+func checkExtras(name string) error {
+	bare, extras := Extras(name)
+	for _, extra := range extras {
+		if !IsWord(extra) {
+			return fmt.Errorf("package %q: %q is no name of an extra", name, extra)
+		}
+	}
+	return checkWord(name, bare)
+}
+
+// NormalProject is the name of a Python project as indexes spell it (PEP 503),
+// without extras.
 func NormalProject(name string) string {
+	name, _ = Extras(name)
 	var b strings.Builder
 	for i := range len(name) {
 		if !strings.ContainsRune("-_.", rune(name[i])) {

@@ -148,7 +148,7 @@ var cargo = Kind{
 
 var pip = Kind{
 	Name: Pip, Ecosystem: true, PURL: "pypi",
-	checkPackage: func(name string) error { return checkWord(name, name) },
+	checkPackage: checkExtras,
 	spelled:      NormalProject,
 	normal:       NormalProject,
 	identity:     func(_, key string, _ File) string { return key },

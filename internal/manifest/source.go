@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -11,11 +13,43 @@ import (
 )
 
 // A Source is where a plugin comes from, as plugins.toml and the catalogue
-// write it: "npm:NAME", "pip:NAME", "cargo:NAME", "go:MODULE", "github:OWNER/REPO"
+// write it: "npm:NAME", "pip:NAME", "pip:NAME[EXTRA,…]", "cargo:NAME[FEATURE,…]", "go:MODULE", "github:OWNER/REPO"
 // (kind HTTP), "maven:GROUP:ARTIFACT[:CLASSIFIER]", or the template of an https or oci URL.
 type Source struct {
 	Kind string // NPM, Pip, Cargo, Go, Maven, OCI or HTTP
-	Name string // the package or module, or the text itself for OCI and HTTP
+	Name string // the package or module, or the text itself for OCI and HTTP; extras of pip and features of cargo in brackets
+}
+
+// Bare is the source without extras and features.
+func (s Source) Bare() (Source, []string) {
+	if s.Kind != lock.Pip && s.Kind != lock.Cargo {
+		return s, nil
+	}
+	name, extras := lock.Extras(s.Name)
+	return Source{s.Kind, name}, extras
+}
+
+// parseExtras reads the part of a source behind its kind. What is in brackets is
+// sorted: the order means nothing.
+func parseExtras(k *lock.Kind, rest string) (Source, error) {
+	s, extras := Source{k.Name, rest}.Bare()
+	if extras == nil {
+		return s, k.CheckPackage(rest)
+	}
+	slices.Sort(extras)
+	extras = slices.Compact(extras)
+	for _, extra := range extras {
+		if extra == "" || strings.ContainsAny(extra, " []") || k.Name == lock.Cargo && k.CheckArgs([]string{"--features", extra}) != nil {
+			return s, fmt.Errorf("%q is no name of an extra", extra)
+		}
+	}
+	if err := k.CheckPackage(s.Name); err != nil {
+		return s, err
+	}
+	if s.Name += "[" + strings.Join(extras, ",") + "]"; k.Name == lock.Pip {
+		return s, k.CheckPackage(s.Name)
+	}
+	return s, nil
 }
 
 // String is the form that [ParseSource] reads.
@@ -33,16 +67,17 @@ func (s Source) Ecosystem() bool { return lock.KindOf(s.Kind).Ecosystem }
 // ParseSource reads a source. Its errors are of class [fault.Usage], and of
 // class [fault.Policy] for a URL in clear text; they never repeat credentials.
 func ParseSource(s string) (Source, error) {
-	const forms = "write npm:NAME, pip:NAME, cargo:NAME, go:MODULE, github:OWNER/REPO, maven:GROUP:ARTIFACT[:CLASSIFIER], oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
+	const forms = "write npm:NAME, pip:NAME or pip:NAME[EXTRA,…], cargo:NAME or cargo:NAME[FEATURE,…], go:MODULE, github:OWNER/REPO, maven:GROUP:ARTIFACT[:CLASSIFIER], oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Source{}, fault.Errorf(fault.Usage, forms, "source %q has no kind", s)
 	}
 	if k := lock.KindOf(kind); k.Ecosystem {
-		if err := k.CheckPackage(rest); err != nil {
+		source, err := parseExtras(k, rest)
+		if err != nil {
 			return Source{}, fault.Errorf(fault.Usage, forms, "source %q: %w", s, err)
 		}
-		return Source{kind, rest}, nil
+		return source, nil
 	}
 	switch kind {
 	case "github":

@@ -171,7 +171,7 @@ func (p *Client) index(o options) (string, error) {
 
 // A Requirement is one package for some platforms and interpreters.
 type Requirement struct {
-	Package  string
+	Package  string // or PACKAGE[EXTRA,…]
 	Version  string // exact
 	Targets  []Target
 	Cooldown *cooldown.Rule // nil for none
@@ -325,7 +325,8 @@ func (r Requirement) series(t Target, asked []Target, closures []Closure) Closur
 // report asks for each of the targets. Turns are the patch releases, by target,
 // at which the answer may be another.
 func (p *Client) report(ctx context.Context, index Index, req Requirement, targets []Target) (closures []Closure, turns [][]int, err error) {
-	if !projectForm().MatchString(req.Package) || !versionForm().MatchString(req.Version) {
+	project, _ := lock.Extras(req.Package)
+	if !projectForm().MatchString(project) || lock.KindOf(lock.Pip).CheckPackage(req.Package) != nil || !versionForm().MatchString(req.Version) {
 		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is no name and version of a Python package", redact.Line(req.Package), redact.Line(req.Version))
 	}
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-pip-")

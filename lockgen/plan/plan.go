@@ -303,7 +303,8 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	var out []Tried
 	var first error
 	for n, a := range asked {
-		if err := c.Refused(a.Source.String()); err != nil {
+		bare, _ := a.Source.Bare()
+		if err := c.Refused(bare.String()); err != nil {
 			return nil, fmt.Errorf("%s: plugin %s: %w", e.at(), name, err)
 		}
 		w, err := e.want(a, e.recipeOf(n, a))
@@ -375,6 +376,9 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 		Name: e.name, At: e.at(), From: a.Source, Optional: p.Optional, Args: p.Args, Overrides: p.Platforms,
 		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime, Known: p.Source == nil,
 		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator, MainClass: p.MainClass},
+	}
+	if bare, features := w.From.Bare(); features != nil && w.kind().Compiled { // those of pip are part of the name
+		w.From, w.Args = bare, append(slices.Clone(w.Args), "--features", strings.Join(features, ","))
 	}
 	w.Untried = p.Untried
 	if w.Options = p.Options; w.Options == nil {

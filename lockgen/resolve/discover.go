@@ -29,6 +29,9 @@ func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, v
 	defer u.Close()
 	defer u.Show()()
 	w := &plan.Want{Name: from.String(), From: from, At: m.Name}
+	if bare, _ := from.Bare(); lock.KindOf(from.Kind).Compiled {
+		w.From = bare
+	}
 	if lock.KindOf(from.Kind).Mains {
 		module, dir, err := u.Module(ctx, from.Name)
 		if err != nil {
@@ -60,6 +63,9 @@ func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, v
 	programs, err := u.Programs(ctx, w)
 	if err != nil {
 		return nil, u.proposing(ctx, []failure{{w: w, err: err}})[0].err
+	}
+	if lock.KindOf(from.Kind).Compiled { // with its features
+		w.From = from
 	}
 	return &Discovery{Source: w.From, Version: w.Version, Held: w.Held, Programs: programs}, nil
 }

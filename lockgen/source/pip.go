@@ -471,14 +471,36 @@ func entryPoint(w *plan.Want, contents map[string]*Content) (string, error) {
 	return entry, nil
 }
 
+// provides makes sure that the plugin's own wheels have the extras that are asked for:
+// one that they do not have pip leaves out.
+func provides(w *plan.Want, contents map[string]*Content) error {
+	k := lock.KindOf(lock.Pip)
+	bare, extras := w.From.Bare()
+	for _, key := range slices.Sorted(maps.Keys(contents)) {
+		if name, _ := k.PackageOf(key, lock.File{}); extras == nil || name != k.Normal(bare.Name) {
+			continue
+		}
+		m, err := wheel.ParseMetadata(metadataIn(contents[key]))
+		if err != nil {
+			return err
+		}
+		for _, extra := range extras {
+			if !slices.Contains(m.Extras, extra) { // some pips tell spellings apart
+				return fault.Errorf(fault.Usage, "correct the source of the entry", "pip package %s %s has no extra %q; it has %s", bare.Name, w.Version, extra, fault.List(m.Extras))
+			}
+		}
+	}
+	return nil
+}
+
 // Finish says how Python runs a plugin.
 func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
-	if !w.Interpreted() {
-		return nil
-	}
 	mine := map[string]*Content{}
 	for key := range v.Files {
 		mine[key] = contents[key]
+	}
+	if err := provides(w, mine); err != nil || !w.Interpreted() {
+		return err
 	}
 	entry, err := entryPoint(w, mine)
 	v.Python, v.Program, v.Entry, v.Generator = w.Python, w.Binary, entry, w.Generator

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// TestExtrasPip: what a package needs for an extra is locked where its source names
+// that, and one that it does not have is refused.
+func TestExtrasPip(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	p.server.Wheel(fake.Wheel{
+		Name: "Acme.Rpc", Version: "1.0", Extras: []string{"compiler-x", "tls"}, Requires: []string{"core", `parser; extra == "compiler-x"`, `tls; extra == "tls"`},
+		EntryPoints: "[console_scripts]\nprotoc-gen-acme = acme:main\n", Files: map[string]string{"acme.py": "def main(): pass\n"},
+	})
+	for _, name := range []string{"core", "parser", "tls"} {
+		p.server.Wheel(fake.Wheel{Name: name, Version: "2.0", Files: map[string]string{name + ".py": ""}})
+	}
+	entry := func(source string) string {
+		return "acme = { version = \"1.0\", source = \"" + source + "\", binary = \"protoc-gen-acme\" }\n"
+	}
+	const own, core, parser, tls = "acme_rpc-1.0-py3-none-any.whl", "core-2.0-py3-none-any.whl", "parser-2.0-py3-none-any.whl", "tls-2.0-py3-none-any.whl"
+	for _, tt := range []struct {
+		source, pkg string
+		files       []string
+	}{
+		{"pip:acme-rpc", "acme-rpc", []string{own, core}},
+		{"pip:acme-rpc[compiler-x]", "acme-rpc[compiler-x]", []string{own, core, parser}},
+		{"pip:Acme.Rpc[tls,compiler-x]", "Acme.Rpc[compiler-x,tls]", []string{own, core, parser, tls}},
+	} {
+		p.python(`"3.12"`, one, entry(tt.source))
+		p.ok("update", "--no-smoke")
+		p.ok("check")
+		v := p.locked().Plugins["acme"]["1.0"]
+		if files := slices.Sorted(maps.Keys(v.Files)); v.Package != tt.pkg || !slices.Equal(files, tt.files) {
+			t.Errorf("%s: locked %s with %v", tt.source, v.Package, files)
+		}
+		p.ok("check", "--upstream")
+		p.ok("outdated")
+	}
+	p.write("plugins.toml", p.read("plugins.toml")+"[policy]\nallow = [\"pip:acme-rpc\", \"pip:core\", \"pip:parser\", \"pip:tls\"]\n")
+	p.ok("check")
+	p.python(`"3.12"`, one, entry("pip:acme-rpc[server]"))
+	p.fails(fault.Usage, []string{`pip package acme-rpc 1.0 has no extra "server"; it has compiler-x, tls`}, "update", "--no-smoke")
+	p.python(`"3.12"`, one, entry("pip:acme-rpc[TLS]"))
+	p.fails(fault.Usage, []string{`has no extra "TLS"; it has compiler-x, tls`}, "update", "--no-smoke")
+	for _, bad := range []string{"pip:acme-rpc[]", "pip:acme-rpc[a b]", "pip:acme-rpc[a", "pip:acme-rpc[a]b", "npm:acme[a]", "cargo:acme[-a]"} {
+		p.python(`"3.12"`, one, entry(bad))
+		p.fails(fault.Usage, []string{bad, "pip:NAME[EXTRA,…]"}, "update")
+	}
+	p.python(`"3.12"`, one, "")
+	p.ok("add", "pip:acme-rpc[tls]", "--no-smoke")
+	const want = `protoc-gen-acme = { version = "1.0", source = "pip:acme-rpc[tls]", binary = "protoc-gen-acme" }`
+	if got := p.entryLine("protoc-gen-acme"); got != want {
+		t.Errorf("the entry is\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestExtrasCargo: features in the source are those of args.
+func TestExtrasCargo(t *testing.T) {
+	needCargo(t)
+	p := newPlace(t)
+	p.server.Crate(fake.Crate{Name: "leaf", Version: "1.0.0", Files: map[string]string{"src/lib.rs": "\n"}})
+	p.server.Crate(fake.Crate{
+		Name: "acme", Version: "1.0.0", Features: map[string][]string{"cli": {}, "fast": {"dep:leaf"}},
+		Deps:  []fake.CrateDep{{Name: "leaf", Req: "^1", Optional: true}},
+		Extra: "\n[[bin]]\nname = \"protoc-gen-acme\"\npath = \"src/main.rs\"\nrequired-features = [\"cli\"]\n", Files: map[string]string{"src/main.rs": mainFile},
+	})
+	for _, tt := range []struct {
+		source string
+		files  int
+	}{{"cargo:acme[cli]", 1}, {"cargo:acme[fast,cli]", 2}} {
+		p.cargoManifest("[plugins.acme]\nversion = \"1.0.0\"\nsource = \"" + tt.source + "\"\nbinary = \"protoc-gen-acme\"\n")
+		p.ok("update", "--no-smoke")
+		p.ok("check")
+		v := p.locked().Plugins["acme"]["1.0.0"]
+		if v.Package != "acme" || len(v.Files) != tt.files || len(v.Args) != 2 || v.Args[0] != "--features" {
+			t.Errorf("%s: locked %+v", tt.source, v)
+		}
+	}
+	p.remove("plugins.lock.toml")
+	p.cargoManifest("[plugins]\n")
+	p.discovered("cargo:acme[cli]", "protoc-gen-acme", `protoc-gen-acme = { version = "1.0.0", source = "cargo:acme[cli]", binary = "protoc-gen-acme" }`)
+}
