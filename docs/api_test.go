@@ -43,6 +43,9 @@ var everyRule = []string{
 	"name", "target_compatible_with", "tests", "visibility", "within_view",
 }
 
+// options is the type that prelude/generate.bzl calls Options.
+const options = "dict[str, bool | int | str | list[str]]"
+
 // text is a docstring as Markdown.
 func (p *prose) text() string {
 	if p == nil {
@@ -75,7 +78,7 @@ func (s starlark) markdown(t *testing.T) string {
 		if p.Docs.text() == "" {
 			t.Errorf("%s of %s: %s has no documentation", s.ID.Name, s.ID.Location.Path, p.Name)
 		}
-		name, kind, absent := p.Name, "`"+p.Type+"`", "required"
+		name, kind, absent := p.Name, "`"+strings.ReplaceAll(p.Type, options, "Options")+"`", "required"
 		switch {
 		case p.Kind == "kwargs":
 			name, kind, absent = "**"+name, "", ""
