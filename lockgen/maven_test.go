@@ -142,6 +142,18 @@ func TestMavenEvidence(t *testing.T) {
 	p.fails(fault.Usage, []string{"acme", "one file for all platforms"}, "update")
 	p.mavenManifest(platforms, strings.Replace(entry, `"maven:com.acme.x:gen"`, `"maven:gen"`, 1))
 	p.fails(fault.Usage, []string{"GROUP:ARTIFACT"}, "update")
+
+	// A file server that is laid out as a repository, without POMs and metadata.
+	bare := newPlace(t)
+	dir := "/maven/com/acme/x/gen/2.0/"
+	bare.server.File(dir+file, []byte(linuxARM))
+	bare.server.File(dir+file+".sha256", []byte(fake.MavenSum("sha256", []byte(linuxARM))))
+	bare.mavenManifest([]string{"linux-x86_64", "linux-aarch64"}, strings.Replace(entry, "acme = {", "acme = { optional = true,", 1))
+	bare.ok("update")
+	if v := bare.locked().Plugins["acme"]["2.0"]; v.Trust != "checksum-file" || len(v.Files) != 1 || v.Platforms["linux-x86_64"].Unavailable == "" {
+		t.Errorf("without a POM: %+v", v)
+	}
+	bare.ok("check", "--upstream")
 }
 
 // TestMavenProtoc: protoc from Maven is numbered otherwise there, and its well-known

@@ -56,6 +56,11 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	if err == nil {
 		err = maven.CheckPOM(own, pom)
 	}
+	if errors.Is(err, fs.ErrNotExist) && w.RuntimeName == "" {
+		// Programs depend on nothing, so mvn too takes them from a repository that
+		// has them and no POM.
+		err = s.anyOf(ctx, w, platforms, err)
+	}
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
@@ -88,6 +93,16 @@ func (s *mavenSource) programs(ctx context.Context, w *plan.Want, platforms []lo
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	return s.evidence(ctx, res.Artifacts)
+}
+
+// anyOf is nil if the repositories have the program of one platform, or missing.
+func (s *mavenSource) anyOf(ctx context.Context, w *plan.Want, platforms []lock.Platform, missing error) error {
+	for _, p := range platforms {
+		if err := s.there(ctx, w.Artifact(p), 0); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return missing
 }
 
 // jars are the closure of the plugin, alike on every platform.
