@@ -74,8 +74,8 @@ type Program[T any] struct {
 	// a name such as NAME or PLATFORM: the value of a flag, or an argument, for
 	// which flag is "". Nil for none.
 	Values func(t *T, verb, flag, name string) []string
-	// Topics are the pages that help prints besides verbs, NAME.md each; nil for
-	// none.
+	// Topics are the pages that help prints besides verbs, NAME.md each, in
+	// folders as well; nil for none.
 	Topics fs.FS
 }
 

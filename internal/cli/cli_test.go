@@ -44,7 +44,7 @@ func sample() *Program[state] {
 			}
 			return nil
 		},
-		Topics: fstest.MapFS{"policy.md": {Data: []byte("# Policy\n\nAll of it.\n\n## First Part\n\n```\n# no heading\n```\n\n### Below\n\n## Second\n\nend\n")}, "notes.txt": {}},
+		Topics: fstest.MapFS{"policy.md": {Data: []byte("# Policy\n\nAll of it.\n\n## First Part\n\n```\n# no heading\n```\n\n### Below\n\n## Second\n\nend\n")}, "birds/owl.md": {Data: []byte("# Owls\n")}, "notes.txt": {}},
 		Verbs: []*Verb[state]{
 			{Name: "get", Args: "NAME", Short: "get it", Long: "It gets.", Example: "tool get x", JSON: true, Uses: []string{"offline"}, Run: does("get"),
 				Flags: func(f *pflag.FlagSet, s *state) {
@@ -125,8 +125,8 @@ func TestRefused(t *testing.T) {
 		{"get x --color red", "write one of auto, always, never", "run: tool help get"},
 		{"run --bogus x", "unknown flag: --bogus", "run: tool help run"},
 		{"help polcy", `unknown command or topic "polcy"`, "did you mean policy?"},
-		{"help notes", `unknown command or topic "notes"`, "topics are policy"},
-		{"help policy#third", `unknown command or topic "policy#third"`, "topics are policy"},
+		{"help notes", `unknown command or topic "notes"`, "topics are birds/owl, policy"},
+		{"help policy#third", `unknown command or topic "policy#third"`, "topics are birds/owl, policy"},
 		{"help gte", `unknown command "gte"`, "did you mean get?"},
 		{"- get", `unknown command "-"`, "commands are get"},
 		{"-é get", "unknown shorthand flag", "run: tool help"},
@@ -151,7 +151,7 @@ func TestHelp(t *testing.T) {
 		args []string // each as good as the others
 		want []string
 	}{
-		{[]string{"help", "--help", "-h"}, []string{"usage: tool COMMAND [flags]", "  cache verify  verify it\n", "      --place PLACE ", "help TOPIC", ":\n  policy\n", "  130  interrupted"}},
+		{[]string{"help", "--help", "-h"}, []string{"usage: tool COMMAND [flags]", "  cache verify  verify it\n", "      --place PLACE ", "help TOPIC", ":\n  birds/owl policy\n", "  130  interrupted"}},
 		{[]string{"help get", "get --help", "get x -h", "--help get", "--place p get --help", "get --version=false -h"},
 			[]string{"usage: tool get NAME [flags]\n\nget it\n\nIt gets.\n\nexamples:\n  tool get x\n\nflags:\n      --bundle BUNDLE     a BUNDLE\n", "      --offline           make no connection\n\nflags of every command:\n      --place PLACE ", "print the result, or the error, as JSON"}},
 		{[]string{"help run", "run --help", "run -h x"}, []string{"usage: tool run [flags] NAME [ARG…]\n", "      --json              print an error as JSON\n"}},
@@ -159,6 +159,7 @@ func TestHelp(t *testing.T) {
 		{[]string{"help cache verify", "cache verify -h"}, []string{"usage: tool cache verify [flags]\n"}},
 		{[]string{"help policy", "help docs/policy.md"}, []string{"# Policy\n", "end\n"}},
 		{[]string{"help policy#first-part", "help docs/policy.md#first-part"}, []string{"## First Part\n\n```\n# no heading\n```\n\n### Below\n"}},
+		{[]string{"help birds/owl", "help docs/birds/owl.md"}, []string{"# Owls\n"}},
 		{[]string{"help policy#second"}, []string{"## Second\n\nend\n"}},
 		{[]string{"help help"}, []string{"usage: tool help [COMMAND|TOPIC] [flags]\n"}},
 	} {

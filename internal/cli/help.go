@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -52,15 +51,17 @@ func (p *Program[T]) print(u *ui.UI, text string) error {
 	return nil
 }
 
-// topics are the names of the pages.
+// topics are the names of the pages, with the folders in which they are.
 func (p *Program[T]) topics() (names []string) {
 	if p.Topics == nil {
 		return nil
 	}
-	pages, _ := fs.Glob(p.Topics, "*.md") // the pattern is well formed
-	for _, page := range pages {
-		names = append(names, strings.TrimSuffix(page, path.Ext(page)))
-	}
+	fs.WalkDir(p.Topics, ".", func(page string, _ fs.DirEntry, err error) error {
+		if name, ok := strings.CutSuffix(page, ".md"); ok {
+			names = append(names, name)
+		}
+		return err
+	})
 	return names
 }
 
