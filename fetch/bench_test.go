@@ -55,7 +55,10 @@ func BenchmarkWarm(b *testing.B) {
 	}
 	for _, plugin := range plugins {
 		b.ReportMetric(ratio(*warm[plugin], version), plugin+"/version")
+		b.ReportMetric(warm[plugin].median().Seconds()*1e3, plugin+"-ms")
 	}
+	b.ReportMetric(version.median().Seconds()*1e3, "version-ms")
+	b.ReportMetric(none.median().Seconds()*1e3, "empty-ms")
 	b.ReportMetric(ratio(version, none), "version/empty")
 	b.ReportMetric(float64(warm["node"].memory())/(1<<20), "MiB-peak")
 }
@@ -116,7 +119,11 @@ func findDotSlash(b *testing.B) string {
 	if _, err := os.Stat(program); err == nil {
 		return program
 	}
-	for _, command := range [][]string{{"python3", "-m", "venv", venv}, {filepath.Join(venv, "bin", "pip"), "install", "--quiet", release}} {
+	python, err := exec.LookPath("python3") // by its path: here it may be a link to this test
+	if err != nil {
+		b.Skipf("DotSlash cannot be had: %v", err)
+	}
+	for _, command := range [][]string{{python, "-m", "venv", venv}, {filepath.Join(venv, "bin", "pip"), "install", "--quiet", release}} {
 		if text, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			b.Skipf("DotSlash cannot be had: %v: %v\n%s", command, err, text)
 		}
@@ -196,6 +203,7 @@ func BenchmarkInstall(b *testing.B) {
 			b.ReportMetric(float64(r.fetch.processors())/float64(processors), "get/"+r.Name+"-cpu")
 		}
 		b.ReportMetric(r.fetch.median().Seconds(), "by-"+r.Name+"-s")
+		b.ReportMetric(r.alone.median().Seconds(), r.Name+"-alone-s")
 	}
 	b.ReportMetric(byUs.median().Seconds(), "own-s")
 	// Of fetch alone: the other peak is npm's, which the system counts as ours.
