@@ -469,7 +469,8 @@ func (c Config) explain(err error, what, text string) error {
 			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w", what, redact.Line(c.program), err))
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", what, err)
-	case has("zip: not a valid zip file", "zip: checksum error", "downloaded zip file too large"):
+	case has("zip: not a valid zip file", "zip: checksum error", "zip: unsupported compression algorithm", "flate: corrupt input",
+		"has unexpected file", "downloaded zip file too large"):
 		return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy or something between gives other bytes than a module (a login page?): do not use them",
 			"go module %s: %w", what, err)
 	case has("checksum database disabled by GOSUMDB=off"):

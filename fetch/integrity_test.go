@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+// A served plugin is one of some kind, with a file of it and where its registry
+// serves that.
+type served struct {
+	*world
+	plugin string
+	path   string
+	body   []byte
+	fault  func(path string, faults ...fake.Fault)
+
+	compares string // "files" where the lock has the hash of what is in the file, too
+}
+
+// tries is how many bits are flipped: 4,096 of each kind in the full suite, which
+// takes an hour for those whose every run starts a client.
+func tries(kind string) int {
+	if kind == lock.HTTP || kind == lock.Maven || kind == lock.OCI {
+		return testenv.Count(64, 4096)
+	}
+	return testenv.Count(6, 4096)
+}
+
+// kindsServed makes a world for each kind of source.
+func kindsServed() map[string]func(t *testing.T) served {
+	return map[string]func(t *testing.T) served{
+		lock.HTTP: func(t *testing.T) served {
+			w := newWorld(t)
+			const path = "/files/packed.tar.gz"
+			return served{w, "packed", path, w.bodyOf(path), w.registry.Fault, ""}
+		},
+		lock.NPM: func(t *testing.T) served {
+			w := newWorld(t)
+			a := w.tarballs["node_modules/@acme/lib"]
+			return served{w, "script", a.Path, a.Body, w.registry.Fault, ""}
+		},
+		lock.Pip: func(t *testing.T) served {
+			w := newWorld(t)
+			return served{w, "tool", w.wheel.Path, w.wheel.Body, w.registry.Fault, ""}
+		},
+		lock.Maven: func(t *testing.T) served {
+			w := newWorld(t)
+			program := []byte("#!/bin/sh\necho acme\n" + strings.Repeat("# padding\n", 60))
+			dir := w.registry.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "acme", Version: "4.1", Files: map[string][]byte{"-linux-x86_64.exe": program}})
+			const key = "com.acme/acme-4.1-linux-x86_64.exe"
+			w.add("acme", "4.1", lock.Version{Source: lock.Maven, Package: "com.acme:acme"}, "acme",
+				map[string]fake.Artifact{key: {Body: program, SHA256: sum256(program), Size: int64(len(program))}},
+				map[string]lock.File{key: {Name: "com.acme:acme", Version: "4.1"}})
+			w.registries = "maven = \"" + w.registry.URL + fake.MavenRoot + "\"\n"
+			w.write()
+			return served{w, "acme", dir + "acme-4.1-linux-x86_64.exe", program, w.registry.Fault, ""}
+		},
+		lock.OCI: func(t *testing.T) served {
+			w := newWorld(t)
+			o := fake.NewOCI(t, "")
+			body := fake.Tarball("", map[string]string{"bin/lint": "#!/bin/sh\necho lint\n"}, "bin/lint")
+			d := o.Blob(fake.OCILayer, "lint.tar.gz", body)
+			digest := strings.TrimPrefix(o.Manifest("v1.4.0", d)["digest"].(string), "sha256:")
+			w.add("lint", "1.4.0", lock.Version{Source: lock.OCI, Package: o.Host + "/acme/tool"}, "bin/lint",
+				map[string]fake.Artifact{"lint.tar.gz": {Body: body, Size: int64(len(body)), SHA256: sum256(body)}},
+				map[string]lock.File{"lint.tar.gz": {Version: "v1.4.0", Archive: "tar.gz", Manifest: digest}})
+			w.write()
+			return served{w, "lint", "/v2/acme/tool/blobs/" + d["digest"].(string), body, o.Fault, ""}
+		},
+		lock.Cargo: func(t *testing.T) served {
+			w := newCargoWorld(t)
+			a := w.registry.Crate(cargoLeaf)
+			return served{w, "crab", a.Path, a.Body, w.registry.Fault, ""}
+		},
+		lock.Go: func(t *testing.T) served {
+			w := newGoWorld(t)
+			a := w.registry.Module(goDep)
+			return served{w, "plug", a.Path, a.Body, w.registry.Fault, "files"}
+		},
+	}
+}
+
+// bodyOf asks the registry for a file.
+func (w *world) bodyOf(path string) []byte {
+	w.Helper()
+	answer, err := http.Get(w.registry.URL + path)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+		w.Fatal(answer.Status, err)
+	}
+	return body.Bytes()
+}
+
+// flips calls try with n copies of good, in each of which one bit is another one;
+// the bits are spread over all of it.
+func flips(good []byte, n int, try func(bad []byte)) {
+	n = min(n, 8*len(good))
+	for i := range n {
+		bit := i * 8 * len(good) / n
+		bad := bytes.Clone(good)
+		bad[bit/8] ^= 1 << (bit % 8)
+		try(bad)
+	}
+}
+
+// refuses runs fetch get with a file that is not the locked one, and reports
+// whether it ended as wrong bytes and left nothing that a later run could take.
+//
+// A module of Go is locked by the hash of its files, for a proxy may pack it anew. A
+// bit of the zip that is no file's changes nothing then: what is installed must be
+// the locked folder, and the zip may stay in the cache under its own digest. And Go
+// itself, which downloads it, does not tell a damaged file from one that was cut.
+func (s served) refuses(bad []byte) bool {
+	s.Helper()
+	blob := func(body []byte) string {
+		sum := sum256(body)
+		return filepath.Join(s.cache, "blobs", "sha256", sum[:2], sum)
+	}
+	tree := "none" // crates are compiled to what they are compiled to
+	for _, v := range s.lock.Plugins[s.plugin] {
+		tree = filepath.Join(s.cache, "trees", cmp.Or(v.Platforms[host(s)].Tree, tree))
+	}
+	status, stdout, stderr := s.fetch("get", s.plugin)
+	if status == 0 && s.compares == "files" && isTree(s.T, filepath.Dir(strings.TrimSpace(stdout)), filepath.Base(tree)) {
+		for _, name := range []string{tree, tree + ".ok", blob(bad), blob(s.body), filepath.Join(s.cache, "warm")} {
+			if err := os.RemoveAll(name); err != nil {
+				s.Fatal(err)
+			}
+		}
+		return true
+	}
+	cut := s.compares == "files" && status == int(fault.Upstream) && strings.Contains(stderr, "EOF\n")
+	if status != int(fault.Integrity) && !cut || stdout != "" || !strings.Contains(stderr, s.plugin+" ") {
+		s.Errorf("exit %d %q\n%s", status, stdout, stderr)
+		return false
+	}
+	for _, name := range []string{tree, tree + ".ok", blob(s.body), blob(bad)} {
+		if _, err := os.Lstat(name); err == nil && (name != blob(bad) || s.compares != "files") {
+			s.Errorf("%s was left in the cache", name)
+			return false
+		}
+	}
+	return true
+}
+
+// TestFlippedDownload: a file of which one bit is not the locked one is refused as
+// wrong bytes, whatever kind of registry serves it, and leaves nothing that a
+// later run could take.
+func TestFlippedDownload(t *testing.T) {
+	for kind, prepare := range kindsServed() {
+		t.Run(kind, func(t *testing.T) {
+			s := prepare(t)
+			tried, held := 0, 0
+			flips(s.body, tries(kind), func(bad []byte) {
+				s.fault(s.path, fake.Map(func([]byte) []byte { return bad }))
+				tried++
+				if s.refuses(bad) {
+					held++
+				}
+			})
+			testenv.Held(t, "one bit of a served file flipped, at fetch time: exit 5, nothing kept", kind, tried, held)
+			s.fault(s.path)
+			s.must("get", s.plugin)
+		})
+	}
+}
+
+// TestFlippedMirror is the same for a mirror that is a folder: with no other place
+// to ask, the file is refused.
+func TestFlippedMirror(t *testing.T) {
+	for kind, prepare := range kindsServed() {
+		t.Run(kind, func(t *testing.T) {
+			s := prepare(t)
+			dir := s.layout(s.body)
+			s.mirrors("*", "oci-layout:"+dir)
+			s.fault(s.path, fake.Status(http.StatusNotFound))
+			blob := filepath.Join(dir, "blobs", "sha256", sum256(s.body))
+			tried, held := 0, 0
+			flips(s.body, tries(kind), func(bad []byte) {
+				fake.Write(t, blob, string(bad))
+				tried++
+				if s.refuses(bad) {
+					held++
+				}
+			})
+			testenv.Held(t, "one bit of a file of a mirror flipped: exit 5, nothing kept", kind, tried, held)
+			fake.Write(t, blob, string(s.body))
+			s.must("get", s.plugin)
+		})
+	}
+}
+
+// TestFlippedTree: one flipped bit of any file of an installed folder is found by
+// fetch cache verify.
+func TestFlippedTree(t *testing.T) {
+	for kind, prepare := range kindsServed() {
+		t.Run(kind, func(t *testing.T) {
+			s := prepare(t)
+			s.must("get", s.plugin)
+			s.must("cache", "verify")
+			var names []string
+			if err := filepath.WalkDir(filepath.Join(s.cache, "trees"), func(name string, d fs.DirEntry, err error) error {
+				if err == nil && d.Type().IsRegular() && filepath.Dir(name) != filepath.Join(s.cache, "trees") {
+					names = append(names, name)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(names)
+			tried, held := 0, 0
+			for _, name := range names {
+				good, err := os.ReadFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				about, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				flips(good, max(1, tries(kind)/len(names)), func(bad []byte) {
+					write := func(body []byte) {
+						if err := os.Remove(name); err != nil {
+							t.Fatal(err)
+						}
+						if err := os.WriteFile(name, body, about.Mode()); err != nil {
+							t.Fatal(err)
+						}
+					}
+					write(bad)
+					tried++
+					status, stdout, stderr := s.fetch("cache", "verify")
+					if status != int(fault.Integrity) || !strings.Contains(stdout, filepath.Base(name)) {
+						t.Errorf("%s: exit %d %s\n%s", name, status, stdout, stderr)
+					} else {
+						held++
+					}
+					write(good)
+				})
+			}
+			testenv.Held(t, "one bit of an installed folder flipped: found by fetch cache verify", kind, tried, held)
+			s.must("cache", "verify")
+		})
+	}
+}
