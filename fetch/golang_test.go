@@ -345,7 +345,7 @@ func TestGoCacheDamaged(t *testing.T) {
 		"emptied":   func(name string) error { return rewrite(name, func([]byte) []byte { return nil }) },
 		"deleted":   os.Remove,
 	}
-	random, wrong, tried := rand.New(rand.NewSource(11)), 0, 0
+	random, wrong := rand.New(rand.NewSource(11)), 0
 	for range full(10) {
 		for what, do := range damages {
 			for _, kind := range []string{"a", "d"} {
@@ -354,7 +354,6 @@ func TestGoCacheDamaged(t *testing.T) {
 					if err := do(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 						t.Fatal(what, err)
 					}
-					tried++
 				}
 			}
 		}
@@ -375,5 +374,5 @@ func TestGoCacheDamaged(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("entries of Go's build cache: %d damaged, %d builds of %d wrong", tried, wrong, full(10))
+	testenv.Held(t, "24 entries of Go's build cache damaged: the build gives the locked folder", "", full(10), full(10)-wrong)
 }

@@ -75,7 +75,7 @@ func TestWarmRecord(t *testing.T) {
 			t.Errorf("byte %d of %q: %d %q %s", i, good, status, stdout, stderr)
 		}
 	}
-	t.Logf("warm records: %d of %d flips wrong", wrong, len(good))
+	testenv.Held(t, "one bit of the record of a warm start flipped: the same path", "", len(good), len(good)-wrong)
 }
 
 // TestWarmTree: whatever stat can see of a damaged tree is seen, in whichever
@@ -163,7 +163,7 @@ func TestWarmTree(t *testing.T) {
 	}
 	try(files, ofFiles, full(300))
 	try(folders, ofFolders, full(62))
-	t.Logf("damaged trees: %d of %d accepted", accepted, tried)
+	testenv.Held(t, "a file or folder of an installed plugin changed, as stat can see: the next fetch get repairs it", "", tried, tried-accepted)
 }
 
 // disguise makes what the cache remembers of a tree what stat says of it now, as
@@ -232,7 +232,7 @@ func TestInstallDamaged(t *testing.T) {
 			t.Error("the cache was not repaired")
 		}
 	}
-	t.Logf("installed folders: %d of %d wrong", wrong, tried)
+	testenv.Held(t, "the cache changed as no stat can see: fetch install gives out the locked folder", "", tried, tried-wrong)
 }
 
 // TestCopiedCache: a cache that was copied, or restored from a backup, is hashed

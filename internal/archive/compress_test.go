@@ -222,35 +222,6 @@ func refusedEverywhere(t *testing.T, format string, data []byte, want string) {
 	}
 }
 
-// TestEveryByteCompressed changes each byte of a small archive and cuts it at
-// each length: never other files, never a panic.
-func TestEveryByteCompressed(t *testing.T) {
-	tarball := tarOf(file("a"), tarHdr{name: "b", body: strings.Repeat("some text ", 40)})
-	for format, data := range map[string][]byte{
-		"tar.xz": xzOf(t, tarball, xz.WriterConfig{DictCap: 1 << 16}), "tar.zst": zstdOf(t, tarball),
-	} {
-		want, err := Unpack(context.Background(), tempArchive(t, data), "", Options{Format: format})
-		if err != nil {
-			t.Fatal(err)
-		}
-		check := func(what string, b []byte) {
-			files, err := Unpack(context.Background(), tempArchive(t, b), "", Options{Format: format})
-			switch {
-			case err == nil && fmt.Sprint(files) != fmt.Sprint(want):
-				t.Errorf("%s, %s: other files: %v", format, what, files)
-			case err != nil && fault.Of(err) != fault.Integrity:
-				t.Errorf("%s, %s: class %v: %v", format, what, fault.Of(err), err)
-			}
-		}
-		for i := range data {
-			b := bytes.Clone(data)
-			b[i] ^= 0x41
-			check(fmt.Sprint("byte ", i), b)
-			check(fmt.Sprint("cut at ", i), data[:i])
-		}
-	}
-}
-
 // TestCompressedBombs bounds time and memory of bombs of both formats.
 func TestCompressedBombs(t *testing.T) {
 	small := limits{entries: 5, total: 64 << 20, ratio: 20, ratioFrom: 8 << 20}
