@@ -47,12 +47,15 @@ func (a *app) open() error {
 		return err
 	}
 	a.host = host
+	if a.ui != nil {
+		a.transfer = a.ui.Transfer()
+	}
 	a.origins, a.tiers = sync.OnceValue(a.newOrigins), sync.OnceValue(a.newTiers)
 	if a.store, err = store.Open(a.opts.cacheDir); err != nil {
 		return err
 	}
 	a.installer = &install.Installer{
-		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local,
+		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local, Transfer: a.transfer,
 		Observe: a.counts.add,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, WheelManager: a.opts.wheelManager, NoManagers: a.opts.noManagers,
 		Python: a.opts.python,
@@ -64,7 +67,6 @@ func (a *app) open() error {
 }
 
 func (a *app) newOrigins() *origin.Origins {
-	a.transfer = a.ui.Transfer()
 	return &origin.Origins{
 		Dir: a.dir, Registries: a.registries, Mirrors: a.mirrors, Policy: &a.policy, Store: a.store, Detail: a.ui.Detail,
 		Remote: remote.Options{
@@ -91,12 +93,20 @@ func (a *app) npm(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
 	return npm, nil
 }
 
+// told says what was brought and done for an entry and for what it needs to run.
+func (a *app) told(ctx context.Context, e *lock.Entry) {
+	for ; e != nil; e = e.Runtime {
+		a.transfer.Tell(ui.For(ctx, e.String()))
+		if e.Toolchain != nil {
+			a.transfer.Tell(ui.For(ctx, e.Toolchain.String()))
+		}
+	}
+}
+
 // close ends what the run began.
 func (a *app) close() {
 	if a.store != nil {
 		a.counts.save(a.store, a.ui)
 	}
-	if a.transfer != nil {
-		a.transfer.Done()
-	}
+	a.transfer.Done()
 }

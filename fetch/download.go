@@ -9,6 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // bringing is the order in which bytes are looked for: mirrors, then the origin.
@@ -37,9 +38,12 @@ func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store
 		return err
 	}
 	f := e.Locked.Files[key]
-	a.origins()
-	a.transfer.Expect(f.Label(key), f.Size)
-	return a.tiers().File(ctx, e, key, in)
+	arrived := a.transfer.Expect(ui.For(ctx, e.String()), f.Label(key), f.Size)
+	if err := a.tiers().File(ctx, e, key, in); err != nil {
+		return err
+	}
+	arrived(f.Size)
+	return nil
 }
 
 // ready brings the ready folder of an entry from a mirror.

@@ -161,12 +161,17 @@ func (a *app) programs(ctx context.Context, l *lock.Lock, specs []string, platfo
 		seen[command] = e
 	}
 	programs := make([]*install.Program, len(entries))
+	a.transfer.Plugins(len(entries))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)
 	for i, e := range entries {
 		g.Go(func() (err error) {
-			programs[i], _, err = a.installer.Program(gctx, e, platform)
-			return err
+			if programs[i], _, err = a.installer.Program(gctx, e, platform); err != nil {
+				return err
+			}
+			a.transfer.Ended()
+			a.told(ctx, e)
+			return nil
 		})
 	}
 	return programs, g.Wait()

@@ -67,7 +67,7 @@ func TestEnv(t *testing.T) {
 	w.fails(2, []string{"no plugin is locked for windows-x86_64"}, "env", "--platform", "windows-x86_64")
 	// Of all, neither; that is said, and nothing of them is brought.
 	status, line, said := w.fetch("env", "--shell", "sh", "--cache-dir", filepath.Join(t.TempDir(), "other"))
-	if status != 0 || !strings.Contains(said, "without bare and bare2: each has an executable called bare; name the plugins that you want") || strings.Contains(said, "downloading bare") {
+	if status != 0 || !strings.Contains(said, "without bare and bare2: each has an executable called bare; name the plugins that you want") || strings.Contains(said, "fetch: bare") {
 		t.Errorf("status %d\n%s", status, said)
 	}
 	try(strings.TrimSpace(line), "packed; main y; command -v bare || echo no", "packed\nscript y\nno\n")

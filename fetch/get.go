@@ -87,6 +87,7 @@ func (a *app) locate(ctx context.Context, spec string) (*install.Program, error)
 	if err != nil {
 		return nil, err
 	}
+	a.told(ctx, e)
 	w.save(before, p, install.Folders(e, platform), depends)
 	return p, nil
 }

@@ -72,6 +72,7 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 	if err != nil {
 		return err
 	}
+	a.told(ctx, e)
 	if a.ui.JSON {
 		return a.ui.Data(install.Program{Plugin: e.Name, Version: e.Version, Platform: platform, Tree: a.opts.out,
 			Path: filepath.Join(a.opts.out, filepath.FromSlash(cell.Binary))})

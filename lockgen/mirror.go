@@ -104,7 +104,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	installer := &install.Installer{
-		Store: o.Store, Download: b.File, NodeManager: "none", Offline: p.offline, Detail: p.ui.Detail,
+		Store: o.Store, Download: b.File, NodeManager: "none", Offline: p.offline, Detail: p.ui.Detail, Transfer: transfer,
 		Ready: func(ctx context.Context, e *lock.Entry, served, dir string) error {
 			return b.Tree(ctx, o.Store, e, served, dir)
 		},
@@ -123,7 +123,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 			return err
 		},
 		Compress: func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, 5) },
-		Expect:   transfer.Expect, Progress: transfer.Add, Note: p.ui.Say,
+		Transfer: transfer, Note: p.ui.Say,
 	}
 	if err := p.push(ctx, push, what); err != nil && p.dryRun {
 		return fmt.Errorf("mirroring to %s: %w; nothing was pushed", place, err)
@@ -155,7 +155,6 @@ func (p *program) compile(ctx context.Context, i *install.Installer, what *mirro
 		if !e.Locked.Kind().Compiled || cell.Binary == "" || cell.Tree != "" {
 			continue
 		}
-		p.ui.Say("compiling %s for %s", e, host)
 		dir, _, err := i.Tree(ctx, e, host)
 		if err != nil {
 			return false, fault.Errorf(fault.Of(err), "install cargo, or leave out --trees; "+fault.Hint(err), "%w", err)
@@ -260,10 +259,12 @@ func withRuntimes(entries []*lock.Entry) []*lock.Entry {
 }
 
 func (p *program) push(ctx context.Context, push *mirror.Pusher, what *mirrored) error {
+	push.Transfer.Plugins(len(what.entries))
 	for _, e := range what.entries {
 		if err := push.Plugin(ctx, e, what.platforms); err != nil {
 			return err
 		}
+		push.Transfer.Ended()
 	}
 	folders := map[string]oci.Descriptor{} // by entry and platform
 	id := func(e *lock.Entry, served string) string { return e.String() + " " + served }

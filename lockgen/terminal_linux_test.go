@@ -4,15 +4,23 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // terminal opens a pseudo-terminal (pty(7)): the side of the person, and that of
@@ -74,15 +82,16 @@ func (p *place) typed(answer string, args ...string) (status int, text string) {
 	seen := &screen{}
 	go io.Copy(seen, person)
 	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	for !strings.Contains(seen.String(), "[y/N] ") && late.Stop() {
-		late.Reset(time.Minute)
+	defer late.Stop()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for !strings.Contains(seen.String(), "[y/N] ") && len(ended) == 0 {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if _, err := io.WriteString(person, answer); err != nil {
 		p.t.Fatal(err)
 	}
-	_ = cmd.Wait()
-	late.Stop()
+	<-ended
 	return cmd.ProcessState.ExitCode(), seen.String()
 }
 
@@ -126,5 +135,111 @@ func TestInitOnTerminal(t *testing.T) {
 		if status != want || !strings.Contains(text, "+  buck2-protobuf = git") || (p.read("plugins.toml") != "") != (want == 0) || strings.Contains(p.read(".buckconfig"), someCommit) != (want == 0) {
 			t.Errorf("%q: status %d, want %d\n%s", answer, status, want, text)
 		}
+	}
+}
+
+// A picture is what a terminal shows of what was written to it.
+type picture struct {
+	lines  []string
+	row    int
+	widest int // columns that a line ever had
+}
+
+// show takes in text with the sequences that the UI writes: CUU, ED, CR and LF.
+func (p *picture) show(text string) {
+	for len(text) > 0 {
+		for len(p.lines) <= p.row {
+			p.lines = append(p.lines, "")
+		}
+		var n int
+		switch {
+		case strings.HasPrefix(text, "\x1b[J"):
+			p.lines = p.lines[:p.row]
+			text = text[len("\x1b[J"):]
+			continue
+		case strings.HasPrefix(text, "\x1b["):
+			if _, err := fmt.Sscanf(text, "\x1b[%dA", &n); err == nil {
+				p.row -= n
+			}
+			text = text[strings.IndexFunc(text[2:], unicode.IsLetter)+3:]
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text)
+		text = text[size:]
+		switch r {
+		case '\n':
+			p.row++
+		case '\r':
+		default:
+			p.lines[p.row] += string(r)
+			p.widest = max(p.widest, utf8.RuneCountInString(p.lines[p.row]))
+		}
+	}
+}
+
+// TestProgressOnTerminal: on a terminal of 80 columns, what goes on is drawn below the
+// talk while it goes on, with the plugin, the file, how many there are and how large,
+// within its columns; at the end it is gone, and what was done is told.
+func TestProgressOnTerminal(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	noise := make([]byte, 8<<10) // more than is looked at before anything is told
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	body := toolTar(linuxARM + string(noise))
+	seen, half := &screen{}, len(body)/2
+	arrived := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body[:half])
+		w.(http.Flusher).Flush()
+		select {
+		case <-arrived: // it was seen that half has come
+		case <-r.Context().Done():
+			return
+		}
+		_, _ = w.Write(body[half:])
+	}))
+	t.Cleanup(slow.Close)
+	p.manifest("[plugins.a-tool-with-a-name]\nversion = \"1.2.0\"\nsource = \"" + slow.URL + "/dl/{version}/a-tool-with-a-name-that-is-rather-long-and-its-platform-{os}-{arch}.tar.gz\"\nbinary = \"tool\"\n")
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), `["linux-aarch64", "windows-x86_64"]`, `["linux-aarch64"]`, 1))
+	person, program := terminal(t)
+	cmd := exec.Command(os.Args[0], "--manifest", p.path("plugins.toml"), "update")
+	cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	program.Close()
+	copied := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(seen, person) // ends with an error when the terminal is closed
+		close(copied)
+	}()
+	wanted := "lockgen: 0 of 1 plugins, 0 of 1 files, " + ui.Size(int64(half))
+	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer late.Stop()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for !strings.Contains(seen.String(), wanted) && len(ended) == 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	close(arrived)
+	err := <-ended
+	<-copied
+	shown := &picture{}
+	shown.show(seen.String())
+	text := strings.Join(shown.lines, "\n")
+	if err != nil || !strings.Contains(seen.String(), wanted) || !strings.Contains(seen.String(), "\n    downloading a-tool-with-a-name 1.2.0: a-tool-with-a-name-that-is-") {
+		t.Errorf("%v\n%q", err, seen.String())
+	}
+	if shown.widest > 80 {
+		t.Errorf("%d columns:\n%q", shown.widest, seen.String())
+	}
+	if !strings.HasPrefix(text, "lockgen: a-tool-with-a-name 1.2.0: 1 file ("+ui.Size(int64(len(body)))+"), ") || !strings.Contains(text, "\nlockgen: wrote ") || strings.Contains(text, "downloading") || strings.Contains(text, "0 of 1") {
+		t.Errorf("at the end:\n%s", text)
 	}
 }

@@ -44,6 +44,9 @@ type Build struct {
 	Scripts  []string      // NAME-VERSION of the crates that may run code while it is compiled
 	Platform lock.Platform // for which the closure was locked: it must be rustc's own
 	Trials   *Trials       // nil for a build that is kept
+	// Compiles is told of each crate that is begun, of how many there may be; nil for
+	// nobody.
+	Compiles func(n, of int, crate string)
 }
 
 // Trials are builds that are run once and thrown away: of the same sources
@@ -205,8 +208,21 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 			return err
 		}
 	}
+	begun := 0
 	_, err = proc.Command{
 		Name: "cargo install " + root.String(), Path: c.cargo, Dir: scratch, Timeout: time.Hour, Offline: true, Class: fault.Machine,
+		Progress: func(line string) bool {
+			//    Compiling NAME vVERSION (PATH)
+			crate, ok := strings.CutPrefix(strings.TrimSpace(line), "Compiling ")
+			if !ok {
+				return false
+			}
+			if begun++; b.Compiles != nil {
+				crate, _, _ = strings.Cut(crate, " (")
+				b.Compiles(begun, max(begun, len(closure.Crates)), crate)
+			}
+			return true
+		},
 		Args: slices.Concat([]string{
 			"install", "--path", f.at("root"), "--locked", "--offline", "--no-track", "--root", f.at("out"), "--bin", b.Bin,
 		}, b.Args),

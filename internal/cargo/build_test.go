@@ -106,7 +106,13 @@ func TestCargoBuild(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(os.Getenv("CARGO_HOME"), "config.toml"), []byte("[build]\nrustc-wrapper = \"/no/such/wrapper\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	one, said, err := build(func(*Build) {})
+	var told []string
+	one, said, err := build(func(b *Build) {
+		b.Compiles = func(n, of int, crate string) { told = append(told, fmt.Sprintf("%d of %d %s", n, of, crate)) }
+	})
+	if got := strings.Join(told, ", "); got != "1 of 2 leaf v1.2.0, 2 of 2 plug v1.0.0" {
+		t.Errorf("compiling was told as %q", got)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

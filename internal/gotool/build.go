@@ -458,7 +458,8 @@ type Build struct {
 	Main     Main
 	Modules  []Module // the closure, all files verified
 	Platform lock.Platform
-	Cache    string // Go's build cache (GOCACHE), "" for a new one; what it holds is believed
+	Cache    string             // Go's build cache (GOCACHE), "" for a new one; what it holds is believed
+	Compiled func(packages int) // is told how many packages were compiled by now, nil for nobody
 }
 
 // Build compiles a main package to the file out, which must not exist. It needs
@@ -497,11 +498,21 @@ func (g *Client) Build(ctx context.Context, b Build, out string) error {
 		env = append(env, "GOCACHE="+b.Cache)
 	}
 	name := "go build " + b.Main.String() + " for " + b.Platform.Name
+	packages := 0
 	_, err = proc.Command{
 		Name: name, Path: g.path, Dir: dir, Env: env, Timeout: time.Hour, Offline: true, Class: fault.Machine,
 		Args: []string{
-			"build", "-mod=readonly", "-modcacherw", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
+			"build", "-v", "-mod=readonly", "-modcacherw", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
 			"-o", out, b.Main.path(),
+		},
+		Progress: func(line string) bool {
+			if !importPath(line) {
+				return false
+			}
+			if packages++; b.Compiled != nil {
+				b.Compiled(packages)
+			}
+			return true
 		},
 	}.Run(ctx)
 	var exit *proc.ExitError
@@ -513,6 +524,10 @@ func (g *Client) Build(ctx context.Context, b Build, out string) error {
 	}
 	return fault.Errorf(fault.Machine, fault.HintOr(err, "see what the compiler says; lock another Go (lockgen add go@VERSION), or another version of the plugin"), "%w for %s/%s without cgo: %w", proc.ErrCompile, b.Platform.GOOS, b.Platform.GOARCH, err)
 }
+
+// importPath reports whether a line of go build -v is the path of a package, not a
+// message.
+func importPath(line string) bool { return line != "" && !strings.ContainsAny(line, " \t:#") }
 
 // serve puts the files of a module where Go looks for them in a proxy.
 func (m Module) serve(proxy string) error {

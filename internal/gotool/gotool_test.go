@@ -393,7 +393,12 @@ func TestGoBuild(t *testing.T) {
 		var first []byte
 		for range 2 {
 			out := filepath.Join(t.TempDir(), "out"+p.Exe())
-			if err := g.Build(t.Context(), Build{Main: plug, Modules: closure.Modules, Platform: p, Cache: cache}, out); err != nil {
+			told := 0
+			if err := g.Build(t.Context(), Build{Main: plug, Modules: closure.Modules, Platform: p, Cache: cache, Compiled: func(packages int) {
+				if told++; packages != told {
+					t.Errorf("%d packages are told as %d", told, packages)
+				}
+			}}, out); err != nil {
 				t.Fatal(err)
 			}
 			data, err := os.ReadFile(out)
@@ -426,10 +431,26 @@ func TestGoBuild(t *testing.T) {
 	if !errors.Is(err, proc.ErrCompile) {
 		t.Errorf("not ErrCompile: %v", err)
 	}
+	if strings.Contains(err.Error(), "; example.com/") {
+		t.Errorf("what only tells progress is in the error: %v", err)
+	}
 	b.Modules = slices.Clone(b.Modules)
 	b.Modules[0].Sum = b.Modules[1].Sum
 	fake.WantFault(t, g.Build(t.Context(), b, out), fault.Integrity, "checksum mismatch")
 	b.Modules[0] = closure.Modules[0]
 	b.Modules[1].ModSum = b.Modules[0].ModSum
 	fake.WantFault(t, g.Build(t.Context(), b, out), fault.Integrity, "checksum mismatch")
+}
+
+// TestImportPath: which lines of go build -v tell progress.
+func TestImportPath(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]bool{
+		"internal/unsafeheader": true, "fmt": true, "google.golang.org/protobuf/cmd/protoc-gen-go": true, "vendor/golang.org/x/net/idna": true,
+		"": false, "# example.com/plug": false, "./main.go:3:2: undefined: x": false, "\tundefined": false, "go: downloading x": false,
+	} {
+		if got := importPath(line); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+	}
 }

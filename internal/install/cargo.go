@@ -15,7 +15,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // compiled returns the folder of an entry that the lock has no tree of: it is
@@ -132,6 +134,12 @@ func (i *Installer) compile(ctx context.Context, client *cargo.Client, e *lock.E
 	defer clean()
 	out := filepath.Join(scratch, "out")
 	i.detail("cargo compiles %s from %d crates", e, len(keys))
+	change, end := i.Transfer.Steps()
+	defer end()
+	what := fmt.Sprintf("compiling %s for %s", e, platform)
+	change("%s: reading %s", what, plain.Count(len(keys), "crate"))
+	b.Compiles = func(n, of int, crate string) { change("%s: crate %d of %d, %s", what, n, of, crate) }
+	i.Transfer.Did(ui.For(ctx, e.String()), "compiled")
 	start := time.Now()
 	err = client.Build(ctx, b, out)
 	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})

@@ -15,8 +15,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 const maxModule = 500 << 20 // bytes of a module zip, golang.org/x/mod/zip.MaxZipFile
@@ -84,6 +86,12 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 	}
 	out := filepath.Join(scratch, "out")
 	i.detail("go compiles %s for %s", e, platform)
+	change, end := i.Transfer.Steps()
+	defer end()
+	what := fmt.Sprintf("compiling %s for %s", e, platform)
+	change("%s", what)
+	b.Compiled = func(packages int) { change("%s: %s", what, plain.Count(packages, "package")) }
+	i.Transfer.Did(ui.For(ctx, e.String()), "compiled")
 	start := time.Now()
 	err = compiler.Build(ctx, b, out)
 	i.observe(ctx, Event{Tier: FromManager, Bytes: bytesOf(e.Locked, platform), Duration: time.Since(start), Err: err})

@@ -33,6 +33,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // An Installer installs entries on one machine. Store, Host and Download are
@@ -58,6 +59,7 @@ type Installer struct {
 	Python       string               // the Python that runs plugins, "" for one of those on PATH
 	Trials       *cargo.Trials        // what cargo compiles is only tried, and not kept in the store; nil to keep it
 	Detail       func(string, ...any) // is told what goes on, nil for nobody
+	Transfer     *ui.Transfer         // shows it, nil for nothing
 	// Observe is told where each folder came from, nil for nobody; several
 	// goroutines may call it at once. Who brings files (Download) tells of them
 	// in the same way.
@@ -110,6 +112,9 @@ func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served st
 	built, start := false, time.Now()
 	dir, err := i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
+		if e.Toolchain == nil && !e.Locked.Kind().Compiled { // else compiling is shown
+			defer i.Transfer.Step("installing %s for %s", e, platform)()
+		}
 		return i.build(ctx, e, served, dir)
 	})
 	if err == nil && !i.stamped(e, served, cell) {
@@ -234,12 +239,15 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 	keys := e.Locked.FilesFor(platform)
 	parts := make([]part, len(keys))
 	readers := make(chan struct{}, runtime.GOMAXPROCS(0))
+	missing := i.announce(ctx, e, keys)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelDownloads)
 	for n, key := range keys {
 		g.Go(func() error {
-			if err := i.need(ctx, e, []string{key}); err != nil {
-				return err
+			if slices.Contains(missing, key) {
+				if err := i.bring(ctx, e, key); err != nil {
+					return err
+				}
 			}
 			readers <- struct{}{}
 			defer func() { <-readers }()
@@ -279,12 +287,7 @@ func digest(f lock.File) store.Digest { return store.Digest{SHA256: f.SHA256, Si
 // need brings the bytes of an entry's files into the cache, those that are not
 // there yet, several at a time.
 func (i *Installer) need(ctx context.Context, e *lock.Entry, keys []string) error {
-	var missing []string
-	for _, key := range keys {
-		if !i.here(e, key) {
-			missing = append(missing, key)
-		}
-	}
+	missing := i.announce(ctx, e, keys)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -294,6 +297,18 @@ func (i *Installer) need(ctx context.Context, e *lock.Entry, keys []string) erro
 		g.Go(func() error { return i.bring(ctx, e, key) })
 	}
 	return g.Wait()
+}
+
+// announce tells of the files among those of an entry that are not in the cache, and
+// returns their keys. Each is to be given to bring.
+func (i *Installer) announce(ctx context.Context, e *lock.Entry, keys []string) (missing []string) {
+	for _, key := range keys {
+		if !i.here(e, key) {
+			missing = append(missing, key)
+			i.Transfer.Announce(ui.For(ctx, e.String()), e.Locked.Files[key].Size)
+		}
+	}
+	return missing
 }
 
 // blob opens the verified bytes of one file in the cache. A copy that was
@@ -319,12 +334,19 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 
 // bring puts one file into the cache.
 func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error {
+	downloads := false
 	get := func(ctx context.Context, in *store.Ingest) error {
 		if name := i.Given[key]; name != "" {
 			return copyFile(in, name)
 		}
+		downloads = true
 		return i.Download(ctx, e, key, in)
 	}
+	defer func() {
+		if !downloads {
+			i.Transfer.Withdraw(e.Locked.Files[key].Size)
+		}
+	}()
 	err := i.add(ctx, e, key, get)
 	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
 		err = i.bringPacked(ctx, key, get)

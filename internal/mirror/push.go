@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // pushes bounds the blobs that are pushed at a time.
@@ -39,9 +40,8 @@ type Pusher struct {
 	Tree func(ctx context.Context, e *lock.Entry, platform string) error
 	// Compress wraps a writer, the same bytes for the same bytes.
 	Compress func(w io.Writer) (io.WriteCloser, error)
-	// Expect is told of a blob that has to be pushed, Progress of bytes that were.
-	Expect   func(name string, size int64)
-	Progress func(n int64)
+	// Transfer shows what is pushed, nil for nothing.
+	Transfer *ui.Transfer
 	Note     func(format string, args ...any)
 	// DryRun asks what is there, and counts what is not as if it were pushed. Files
 	// are not brought then.
@@ -65,6 +65,8 @@ type Pushed struct {
 
 // Plugin pushes the files of an entry for the platforms, and their manifest.
 func (p *Pusher) Plugin(ctx context.Context, e *lock.Entry, platforms []string) error {
+	ctx = ui.For(ctx, e.String())
+	defer p.Transfer.Tell(ctx)
 	layers, err := p.files(ctx, e, platforms)
 	if err != nil {
 		return fmt.Errorf("%s: %w", e, err)
@@ -147,15 +149,15 @@ func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) err
 		p.pushed(d.Title, d.Size)
 		return nil
 	}
-	p.Expect(d.Title, d.Size)
+	arrived := p.Transfer.Expect(ctx, d.Title, d.Size)
 	// A transport may still read the body of an attempt that has failed, so every
 	// attempt reads the file at offsets of its own.
 	var last *counted
 	if err := p.Place.Push(ctx, d, func() (io.ReadCloser, error) {
 		if last != nil {
-			p.Progress(-last.stop())
+			p.Transfer.Add(-last.stop())
 		}
-		last = &counted{r: io.NewSectionReader(f, 0, d.Size+1), told: p.Progress}
+		last = &counted{r: io.NewSectionReader(f, 0, d.Size+1), told: p.Transfer.Add}
 		return io.NopCloser(last), nil
 	}); err != nil {
 		return err
@@ -167,6 +169,7 @@ func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) err
 	if got := hex.EncodeToString(back.h.Sum(nil)); got != d.SHA256 || back.n != d.Size {
 		return fault.Errorf(fault.Integrity, "ask who runs it, and do not use it", "%s took sha256:%s and gives sha256:%s, %d bytes", p.Place, d.SHA256, got, back.n)
 	}
+	arrived(d.Size)
 	p.pushed(d.Title, d.Size)
 	return nil
 }

@@ -413,7 +413,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 			return nil, fault.Errorf(fault.Policy, "take another version", "pip wants %s for %s, which the index has not", redact.Line(in.Download.URL), what)
 		}
 		wheels = append(wheels, Wheel{
-			Name: lock.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Yanked: f.Yanked != "",
+			Name: lock.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size, Yanked: f.Yanked != "",
 			Python: m.Python,
 		})
 		if w := &wheels[len(wheels)-1]; s.req.Cooldown != nil {

@@ -205,6 +205,7 @@ type Wheel struct {
 	Filename string
 	URL      string // with the credential of the index where it has the same origin: not for the lock
 	SHA256   string // as the index has it
+	Size     int64  // likewise, 0 where it has none
 	Yanked   bool   // withdrawn by its publisher
 	Python   string // its Requires-Python
 	// Released is when the file was uploaded, by the index's clock; zero without

@@ -30,6 +30,9 @@ type Command struct {
 	Serve   *Loopback     // what it may reach nevertheless, nil for nothing
 	Class   fault.Class   // of a failure
 	Hint    string        // of a failure
+	// Progress is given each line of standard error as it comes, and reports whether
+	// it tells only how far the program is, and so is no part of a failure; nil for none.
+	Progress func(line string) bool
 }
 
 // An ExitError is a program that ran and did not end well.
@@ -65,10 +68,14 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 
 	stdout := &child.Head{Limit: limit, Full: func() { cancel(child.ErrTooMuch) }}
 	stderr := &Tail{child.Tail{Limit: 16 << 10}}
+	lines := &lineWriter{progress: c.Progress, rest: stderr}
 	start := func(offline bool) (*child.Process, error) {
 		cmd := exec.CommandContext(run, c.Path, c.Args...)
 		cmd.Dir, cmd.Env = c.Dir, c.Env
 		cmd.Stdout, cmd.Stderr = stdout, stderr
+		if c.Progress != nil {
+			cmd.Stderr = lines
+		}
 		if c.Stdin != nil {
 			cmd.Stdin = bytes.NewReader(c.Stdin)
 		}
@@ -99,6 +106,7 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 	}
 	if err == nil {
 		err = p.Wait()
+		lines.flush()
 	}
 	cause := context.Cause(run)
 	switch {
@@ -167,6 +175,41 @@ func after(t *Tail) string {
 		return ": " + s
 	}
 	return ""
+}
+
+// A lineWriter hands on the lines that tell no progress.
+type lineWriter struct {
+	progress func(line string) bool
+	rest     *Tail
+	buf      []byte // a line that has not ended
+}
+
+// maxLine is the most that is kept of a line.
+const maxLine = 16 << 10
+
+// Write is io.Writer's.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		end := bytes.IndexByte(p, '\n') + 1
+		if end == 0 {
+			end = len(p)
+		}
+		w.buf = append(w.buf, p[:end]...)
+		if p[end-1] == '\n' || len(w.buf) > maxLine {
+			w.flush()
+		}
+		p = p[end:]
+	}
+	return n, nil
+}
+
+// flush hands on what there is.
+func (w *lineWriter) flush() {
+	if len(w.buf) > 0 && !w.progress(strings.TrimRight(string(w.buf), "\r\n")) {
+		_, _ = w.rest.Write(w.buf)
+	}
+	w.buf = w.buf[:0]
 }
 
 // Tail keeps the last bytes.

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -64,6 +65,33 @@ func TestRun(t *testing.T) {
 	c.Path += "-missing"
 	_, err = c.Run(ctx)
 	fake.WantFault(t, err, fault.Upstream, "tool-missing")
+}
+
+// TestProgress: lines that tell progress are handed over as they are, and are no part
+// of what a failed program said.
+func TestProgress(t *testing.T) {
+	c := tool(t, "complain 1 of 2\ntrouble\r\n2 of 2\nmore\n"+strings.Repeat("x", maxLine+10)+"\nend")
+	var lines []string
+	c.Progress = func(line string) bool {
+		lines = append(lines, line)
+		return strings.HasSuffix(line, " of 2")
+	}
+	_, err := c.Run(t.Context())
+	var exit *ExitError
+	if !errors.As(err, &exit) || strings.Contains(exit.Raw, "of 2") || !strings.HasSuffix(exit.Tail, "end") {
+		t.Errorf("%.200v", err)
+	}
+	if len(lines) < 6 || lines[0] != "1 of 2" || lines[1] != "trouble" || lines[2] != "2 of 2" || lines[3] != "more" || lines[len(lines)-1] != "end" {
+		t.Errorf("%d lines: %.200q", len(lines), lines)
+	}
+	w := &lineWriter{progress: c.Progress, rest: TailOf(nil, 100)}
+	for _, part := range []string{"a", "b\nc", " of 2", "\nd"} {
+		_, _ = w.Write([]byte(part))
+	}
+	w.flush()
+	if got := string(w.rest.Bytes()); got != "ab\nd" {
+		t.Errorf("in parts: %q", got)
+	}
 }
 
 func TestRunEndsWithAllItStarted(t *testing.T) {

@@ -111,6 +111,7 @@ type IndexFile struct {
 	SHA256   string    // 64 hexadecimal digits, "" where the index gives none
 	Hashes   []string  // the names of the digests that the index gives, sorted
 	Python   string    // its Requires-Python
+	Size     int64     // bytes, as the index says, 0 where it does not (PEP 700); nobody has counted them
 	// Metadata says that the index has the METADATA of a wheel beside it, at its
 	// address and ".metadata" (PEP 658); MetadataSHA256 is the digest of that, ""
 	// where the index gives none.
@@ -160,6 +161,7 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 			Yanked   any               `json:"yanked"`
 			Hashes   map[string]string `json:"hashes"`
 			Python   string            `json:"requires-python"`
+			Size     any               `json:"size"`
 			Core     any               `json:"core-metadata"`
 			DistInfo any               `json:"dist-info-metadata"`
 		} `json:"files"`
@@ -173,6 +175,9 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 	var files []IndexFile
 	for _, f := range doc.Files {
 		w := IndexFile{Filename: f.Filename, Uploaded: moment(f.Uploaded), SHA256: f.Hashes["sha256"], Hashes: slices.Sorted(maps.Keys(f.Hashes)), Python: f.Python}
+		if size, ok := f.Size.(float64); ok && size > 0 && size < 1<<40 {
+			w.Size = int64(size)
+		}
 		if w.URL, w.Refused = link(a, a.url, f.URL); f.URL == "" {
 			w.URL, w.Refused = "", badDocument(where, fmt.Errorf("the file %s has no url", plain.Line(f.Filename, 200)))
 		}

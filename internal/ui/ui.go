@@ -4,7 +4,8 @@
 // they begin in lower case and end without a period. An error is followed by a
 // hint and by the section of docs/troubleshooting.md that explains it. With
 // JSON set, the results and the final error are JSON, and stdout has nothing
-// else. A progress bar appears only on a terminal.
+// else. What goes on is drawn only on a terminal, where the talk is broken between
+// words.
 //
 // Everything that a program prints goes through a UI. It writes only what is
 // [plain.Printable]. If a result cannot be written, [UI.Fail] reports that.
@@ -18,6 +19,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 
@@ -42,7 +44,9 @@ type UI struct {
 	mu       sync.Mutex
 	out, err io.Writer
 	color    bool      // of the words error, warning and hint
-	bar      *Transfer // drawn now, or nil
+	bar      *Transfer // stands below the talk, or nil
+	drawn    []int     // the widths of its lines that are drawn
+	said     time.Time // when there was talk last
 	lost     error     // why a result could not be written
 }
 
@@ -222,24 +226,32 @@ func paint(kind string) string {
 }
 
 func (u *UI) talk(kind, format string, args ...any) {
-	text := plain.Escape(fmt.Sprintf(format, args...))
+	text, word := plain.Escape(fmt.Sprintf(format, args...)), kind
 	if start := paint(kind); u.color && start != "" {
 		kind = start + kind + "\x1b[0m"
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	columns := 0
+	if u.terminal() {
+		columns, _ = u.size()
+	}
 	var b strings.Builder
+	u.erase(&b)
 	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		head := "    "
 		if i == 0 {
-			fmt.Fprintf(&b, "%s: %s%s\n", u.Program, kind, line)
-		} else {
-			fmt.Fprintf(&b, "    %s\n", line)
+			head = u.Program + ": " + kind
+		}
+		for i, part := range breakLine(line, columns, len(u.Program)+2+len(word)) {
+			if i > 0 {
+				head = "    "
+			}
+			b.WriteString(head + part + "\n")
 		}
 	}
-	if u.bar != nil {
-		u.bar.print(b.String())
-		return
-	}
+	u.redraw(&b)
+	u.said = time.Now()
 	_, _ = io.WriteString(u.err, b.String())
 }
 
@@ -260,10 +272,10 @@ func (u *UI) Columns() int {
 // terminal reports whether the talk goes to a terminal that can redraw a line.
 func (u *UI) terminal() bool {
 	f, ok := u.err.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
+	if !ok {
 		return false
 	}
 	// Some pseudo-terminals have no size; nothing can be drawn there.
 	width, height, err := term.GetSize(int(f.Fd()))
-	return err == nil && width > 0 && height > 0
+	return err == nil && width > 0 && height > 0 && understands(f)
 }

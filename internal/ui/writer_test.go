@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"go/ast"
@@ -30,7 +31,19 @@ func TestHostile(t *testing.T) {
 		"warn":       func(u *UI) { u.Warn("%s", nasty) },
 		"fail":       func(u *UI) { u.Fail(err) },
 		"fail, JSON": func(u *UI) { u.JSON = true; u.Fail(err) },
-		"transfer":   func(u *UI) { u.Transfer().Expect(nasty, 1) },
+		"transfer": func(u *UI) {
+			t := u.Transfer()
+			ctx := For(context.Background(), nasty)
+			t.Expect(ctx, nasty, 1)(1)
+			t.Did(ctx, nasty)
+			t.Tell(ctx)
+			t.Step("%s", nasty)
+			t.Expect(ctx, nasty, 1)
+			for _, line := range append(t.lines(79, 24), t.status()) {
+				_ = u.write(line + "\n") // as it is drawn
+			}
+			t.Done()
+		},
 	} {
 		var stdout, stderr bytes.Buffer
 		u := New("fetch", &stdout, &stderr)

@@ -56,6 +56,10 @@ func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh,
 		if !begin {
 			continue
 		}
+		if f, ok := u.OldFile(a); ok && a.Size == 0 {
+			a.Size = f.Size
+		}
+		u.Shown().Announce(ctx, a.Size)
 		go func() {
 			defer there.done.open()
 			if f, ok := u.OldFile(a); ok && a.Digest != "" && source.OldDigest(a, f) != "" && a.Digest != source.OldDigest(a, f) {
@@ -125,11 +129,18 @@ func (u *update) one(ctx context.Context, a *source.Artifact, fresh, urgent bool
 		return nil, err
 	}
 	defer leave()
+	defer u.Shown().Step("reading %s", a.Label)()
 	return u.read(ctx, a, d)
 }
 
 // blob is the artifact in the store.
-func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent bool) (store.Digest, error) {
+func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent bool) (_ store.Digest, err error) {
+	coming := false
+	defer func() {
+		if !coming {
+			u.Shown().Withdraw(a.Size)
+		}
+	}()
 	leave, err := u.downloads.Enter(ctx, urgent)
 	if err != nil {
 		return store.Digest{}, err
@@ -148,7 +159,8 @@ func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent boo
 	if known && fresh {
 		was = d.String()
 	}
-	got, err := u.download(ctx, a, locked.Size, was)
+	coming = true
+	got, err := u.download(ctx, a, was)
 	if err != nil {
 		return got, err
 	}
@@ -179,8 +191,8 @@ func (u *update) stored(ctx context.Context, a *source.Artifact) (store.Digest, 
 
 // download brings the bytes of an artifact into the store. Was is set where its
 // digest is what the lock says, and nobody has asked upstream.
-func (u *update) download(ctx context.Context, a *source.Artifact, size int64, was string) (store.Digest, error) {
-	u.Expect(a.Label, size)
+func (u *update) download(ctx context.Context, a *source.Artifact, was string) (store.Digest, error) {
+	arrived := u.Shown().Expect(ctx, a.Label, a.Size)
 	limit := u.options.MaxArtifact
 	if limit == 0 {
 		limit = maxArtifact
@@ -216,6 +228,7 @@ func (u *update) download(ctx context.Context, a *source.Artifact, size int64, w
 	if err != nil {
 		return d, err
 	}
+	arrived(d.Size)
 	atomic.AddInt64(&u.out.Downloaded, 1)
 	u.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
 	return d, nil

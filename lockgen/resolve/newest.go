@@ -49,6 +49,9 @@ type releases = once.Map[string, []plan.Release]
 // survey asks every candidate of one range. Locked is the version that the lock
 // has, "" for none. The error is an interruption.
 func (u *update) survey(ctx context.Context, candidates []*plan.Want, locked string, lists *releases) (*survey, error) {
+	if len(candidates) > 0 {
+		defer u.Shown().Step("asking which versions of %s there are", candidates[0].Name)()
+	}
 	listed, errs := make([]plan.Listed, len(candidates)), make([]error, len(candidates))
 	var g errgroup.Group
 	for i, w := range candidates {

@@ -18,6 +18,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -365,6 +367,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	}
 	defer u.Show()()
 	jobs := u.jobs(pending)
+	u.Shown().Plugins(len(jobs))
 	trials, err := u.newTrials(ctx, jobs)
 	if err != nil {
 		return err
@@ -384,6 +387,10 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 			c.end()
 			if c.locked != nil && c.fatal == nil {
 				c.tryNote, c.tryErr = trials.try(download, c)
+			}
+			u.Shown().Ended()
+			if c.locked != nil && c.fatal == nil && c.tryErr == nil {
+				u.Shown().Tell(ui.For(ctx, c.now().String()))
 			}
 		})
 	}
@@ -503,6 +510,8 @@ type attempt struct {
 func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]failure, error) {
 	w := c.now()
 	a := &attempt{w: w}
+	ctx, download = ui.For(ctx, w.String()), ui.For(download, w.String())
+	u.Shown().Begin(ctx)
 	failures, err := u.resolveOne(ctx, jobs, c, a)
 	c.unresolved = len(failures) > 0
 	if err != nil || len(failures) > 0 || a.res == nil || download.Err() != nil {
@@ -575,7 +584,7 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 		return nil, err
 	}
 	a.platforms = u.native(w)
-	u.UI.Detail("resolving %s (%s)", w, w.From)
+	defer u.Shown().Step("resolving %s (%s) for %s", w, w.From, plain.Count(len(a.platforms), "platform"))()
 	res, err := a.source.Resolve(ctx, w, a.platforms)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
@@ -76,6 +77,7 @@ func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	}
 	t.installer = &install.Installer{
 		Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none", Python: u.Getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
+		Transfer: u.Shown(),
 	}
 	t.protoc = sync.OnceValue(func() *install.Program {
 		for _, c := range jobs {
@@ -118,8 +120,15 @@ func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	if err != nil || p == nil {
 		return "", err
 	}
-	t.u.UI.Detail("smoke run of %s", w)
-	return t.u.smokeOne(ctx, p, protoc, args, w.Options)
+	by := ""
+	if protoc != nil && args == nil {
+		by = " with protoc " + protoc.Version
+	}
+	defer t.u.Shown().Step("trying %s%s", w, by)()
+	if note, err = t.u.smokeOne(ctx, p, protoc, args, w.Options); err == nil {
+		t.u.Shown().Did(ui.For(ctx, w.String()), "tried"+by)
+	}
+	return note, err
 }
 
 func reasonNoSmoke(err error) string {
@@ -134,9 +143,6 @@ func reasonNoSmoke(err error) string {
 // and a linker to compile it, which the lock of a plugin does not need.
 func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
 	crate := e.Locked.Kind().Compiled
-	if crate {
-		u.UI.Say("compiling %s to try it, which can take a minute (--no-smoke skips that)", e)
-	}
 	p, _, err := i.Program(ctx, e, i.Host.Name)
 	if fault.Of(err) == fault.Usage || (crate || len(e.Locked.Python) > 0) && fault.Of(err) == fault.Machine {
 		u.UI.Say("%s was not tried: %v", e, err)

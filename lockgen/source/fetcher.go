@@ -47,7 +47,9 @@ func (f *Fetcher) Close() { f.session.Close() }
 // web brings a file over HTTP, as fetch does.
 func (f *Fetcher) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
 	if file := e.Locked.Files[key]; m == nil {
-		f.session.transfer.Load().Download(file.Label(key), file.Size)
+		shown := f.session.Shown()
+		shown.Grow(file.Size)
+		defer shown.Step("downloading %s: %s (%s)", e, file.Label(key), ui.Size(file.Size))()
 	}
 	return f.session.origins.File(ctx, e, key, in, m)
 }

@@ -21,9 +21,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/queue"
@@ -39,7 +41,7 @@ type goSource struct {
 	store    *store.Store
 	scratch  string                                 // removed when the update is over
 	progress func(n int64)                          // of downloads
-	say      func(string, ...any)                   // of long work
+	shown    func() *ui.Transfer                    // nil for nothing
 	old      func(a *Artifact) (lock.File, bool)    // of the old lock
 	locked   func(name, version string) *lock.Entry // by now: the toolchains
 	now      time.Time
@@ -50,6 +52,13 @@ type goSource struct {
 	mu        sync.Mutex
 	compilers map[string]*gotool.Client // by NAME@VERSION
 	builds    map[string]*queue.Queue   // by platform, one at a time: they share the standard library
+	counts    map[string]*platformCount // by NAME VERSION
+}
+
+// A platformCount is of the platforms that a plugin is compiled for.
+type platformCount struct {
+	of    int
+	begun []string
 }
 
 func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
@@ -93,6 +102,9 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 			a.Trust = "first-use"
 		}
 	}
+	s.mu.Lock()
+	s.counts[w.String()] = &platformCount{of: len(platforms) - len(closure.Missing)}
+	s.mu.Unlock()
 	for name, reason := range closure.Missing {
 		res.Missing[name] = Missing{reason, fault.Errorf(fault.Usage, "take another version or another source, or write optional = true in the entry", "%s", reason)}
 	}
@@ -387,8 +399,17 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 		return lock.Cell{}, true, err
 	}
 	defer leave()
-	s.say("compiling %s for %s", w, p.Name)
-	if err := compiler.Build(ctx, b, out); err != nil {
+	change, end := s.shown().Steps()
+	defer end()
+	what := fmt.Sprintf("compiling %s for %s", w, p.Name)
+	if n, of := s.count(w, p); of > 1 {
+		what += fmt.Sprintf(" (%d of %d)", n, of)
+	}
+	change("%s", what)
+	b.Compiled = func(packages int) { change("%s: %s", what, plain.Count(packages, "package")) }
+	err = compiler.Build(ctx, b, out)
+	s.shown().Did(ui.For(ctx, w.String()), "compiled")
+	if err != nil {
 		if errors.Is(err, proc.ErrCompile) {
 			err = fmt.Errorf("%w: %w", &UnsupportedError{"it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
 		}
@@ -407,6 +428,20 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 	}
 	tree, err := archive.TreeHash(files)
 	return lock.Cell{Binary: binary, Tree: tree}, true, err
+}
+
+// count tells the how manieth of its platforms w is compiled for, of how many.
+func (s *goSource) count(w *plan.Want, p lock.Platform) (n, of int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counts[w.String()]
+	if c == nil {
+		return 0, 0
+	}
+	if !slices.Contains(c.begun, p.Name) {
+		c.begun = append(c.begun, p.Name)
+	}
+	return slices.Index(c.begun, p.Name) + 1, max(c.of, len(c.begun))
 }
 
 // turn waits until p can be compiled for.
@@ -467,7 +502,7 @@ func (s *goSource) unpackCompiler(ctx context.Context, toolchain string) (*gotoo
 		return nil, fault.Errorf(fault.Usage, "run: lockgen update", "its toolchain %s is not locked", toolchain)
 	}
 	host, _ := lock.Host()
-	i := &install.Installer{Store: s.store, Host: host, Download: s.fetchFile}
+	i := &install.Installer{Store: s.store, Host: host, Download: s.fetchFile, Transfer: s.shown()}
 	return i.Go(ctx, e)
 }
 
@@ -477,5 +512,11 @@ func (s *goSource) fetchFile(ctx context.Context, e *lock.Entry, key string, in 
 	if err != nil {
 		return err
 	}
-	return a.Get(ctx, in)
+	size := e.Locked.Files[key].Size
+	arrived := s.shown().Expect(ui.For(ctx, e.String()), a.Label, size)
+	if err := a.Get(ctx, in); err != nil {
+		return err
+	}
+	arrived(size)
+	return nil
 }

@@ -187,6 +187,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 		Kind:   lock.OCI,
 		Key:    key,
 		Label:  key,
+		Size:   file.Size,
 		File:   lock.File{Archive: archive},
 		Digest: "sha256-" + base64OfHex(file.SHA256),
 		Get: func(ctx context.Context, in *store.Ingest) error {

@@ -216,7 +216,7 @@ func (s *pipSource) files(ctx context.Context, project string) ([]remote.IndexFi
 func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 	return func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 		if !f.Metadata {
-			a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)})
+			a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size})
 			contents, err := s.needed(ctx, []*Artifact{a})
 			if err != nil {
 				return nil, err
@@ -320,6 +320,7 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 		Kind:     lock.Pip,
 		Key:      of.Filename,
 		Label:    of.Filename,
+		Size:     of.Size,
 		Identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
 		Digest:   "sha256-" + base64OfHex(of.SHA256),
 		Get: func(ctx context.Context, in *store.Ingest) error {
@@ -364,7 +365,7 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 }
 
 func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
-	a := s.artifact(w, pip.Wheel{Filename: key, SHA256: f.SHA256})
+	a := s.artifact(w, pip.Wheel{Filename: key, SHA256: f.SHA256, Size: f.Size})
 	a.Get = func(ctx context.Context, in *store.Ingest) error {
 		address, err := s.Address(ctx, key)
 		if err != nil {

@@ -132,7 +132,7 @@ func (s *pipSource) programs(ctx context.Context, w *plan.Want) ([]Program, erro
 		if _, version := lock.KindOf(lock.Pip).PackageOf(f.Filename, lock.File{}); !f.Wheel() || f.SHA256 == "" || plan.CompareVersions(lock.Pip, version, w.Version) != 0 {
 			continue
 		}
-		a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)})
+		a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size})
 		contents, err := s.needed(ctx, []*Artifact{a})
 		if err != nil {
 			return nil, err

@@ -55,7 +55,7 @@ type Session struct {
 	Asking bool // only questions: no client is installed for them
 
 	origins  *origin.Origins
-	transfer atomic.Pointer[ui.Transfer] // of the downloads that are under way
+	transfer atomic.Pointer[ui.Transfer] // that shows the run
 	sources  once.Map[string, Source]    // by kind
 	listers  once.Map[string, Source]    // likewise
 	oldFiles func() map[string]lock.File
@@ -123,8 +123,8 @@ func filesOf(l *lock.Lock) map[string]lock.File {
 	return files
 }
 
-// Show draws the downloads from now on, unless that is done already, until done.
-// Who lets several fetch at once calls it first.
+// Show shows the run from now on, unless something does already, until done. Who
+// lets several fetch at once calls it first.
 func (s *Session) Show() (done func()) {
 	if s.transfer.Load() != nil {
 		return func() {}
@@ -137,14 +137,10 @@ func (s *Session) Show() (done func()) {
 	}
 }
 
-// Expect shows that a download begins. It is called while downloads are shown.
-func (s *Session) Expect(label string, size int64) { s.transfer.Load().Expect(label, size) }
+// Shown is what shows the run, nil while nothing does.
+func (s *Session) Shown() *ui.Transfer { return s.transfer.Load() }
 
-func (s *Session) progress(n int64) {
-	if t := s.transfer.Load(); t != nil {
-		t.Add(n)
-	}
-}
+func (s *Session) progress(n int64) { s.Shown().Add(n) }
 
 // Getenv is the environment that the settings give.
 func (s *Session) Getenv(name string) string {
@@ -258,8 +254,8 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	s.cleanup = append(s.cleanup, clean)
 	s.mu.Unlock()
 	return &goSource{
-		tool: tool, client: s.origins.Client(), config: config, store: s.Store, scratch: scratch, say: s.UI.Say, progress: s.progress,
-		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, needed: s.Needed, building: queue.New(runtime.GOMAXPROCS(0)),
+		tool: tool, client: s.origins.Client(), config: config, store: s.Store, scratch: scratch, shown: s.Shown, progress: s.progress,
+		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{}, needed: s.Needed, building: queue.New(runtime.GOMAXPROCS(0)),
 		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go),
 	}, nil
 }
@@ -290,7 +286,8 @@ func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
 		return npm.Find(ctx)
 	}
 	s.UI.Detail("resolving with the npm of node %s", version)
-	i := &install.Installer{Store: s.Store, Host: host, Download: s.Download}
+	defer s.Show()()
+	i := &install.Installer{Store: s.Store, Host: host, Download: s.Download, Transfer: s.Shown()}
 	dir, _, err := i.Tree(ctx, by.Entry("node", version), host.Name)
 	if err != nil {
 		return nil, err
@@ -313,7 +310,11 @@ func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *s
 	if err != nil {
 		return err
 	}
-	defer s.Show()()
-	s.Expect(a.Label, e.Locked.Files[key].Size)
-	return a.Get(ctx, in)
+	size := e.Locked.Files[key].Size
+	arrived := s.Shown().Expect(ui.For(ctx, e.String()), a.Label, size)
+	if err := a.Get(ctx, in); err != nil {
+		return err
+	}
+	arrived(size)
+	return nil
 }

@@ -116,6 +116,7 @@ type Artifact struct {
 	File      lock.File // what upstream says of it; the driver adds digest, size, platforms
 	Platforms []string  // whose trees it is part of
 	Label     string    // for messages, without a host
+	Size      int64     // bytes, as upstream announces them; 0 where it does not. It is only shown
 
 	// Compiled marks source code: a cell that is made of it has no tree, for
 	// that depends on who compiles.
