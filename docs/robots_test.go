@@ -84,7 +84,7 @@ func renovate() preset {
 	}
 	for _, name := range catalog.Builtin().Names() {
 		r, _ := catalog.Builtin().Lookup(name)
-		from := r.Sources[0].Source
+		from, _ := r.Sources[0].Source.Bare()
 		kind, pkg := from.Kind, from.Name
 		if owner, repo, ok := from.GitHub(); ok {
 			kind, pkg = "github", owner+"/"+repo
@@ -92,13 +92,15 @@ func renovate() preset {
 			pkg = lock.KindOf(kind).Normal(pkg) // without a classifier
 		} else if pkg == lock.GoToolchain {
 			kind, pkg = "toolchain", "go"
+		} else if kind == lock.HTTP { // nobody lists its versions
+			continue
 		}
 		p.CustomManagers = append(p.CustomManagers, manager(kind, name, pkg, `(?:^|\n)[ \t]*"?`+regexp.QuoteMeta(name)+`"?[ \t]*=[ \t]*`+wantedVersion))
 	}
 	for _, source := range []struct{ kind, form string }{
 		{"npm", `"npm:(?<depName>[^"\n]+)"`},
-		{"pip", `"pip:(?<depName>[^"\n]+)"`},
-		{"cargo", `"cargo:(?<depName>[^"\n]+)"`},
+		{"pip", `"pip:(?<depName>[^"\[\n]+)[^"\n]*"`},
+		{"cargo", `"cargo:(?<depName>[^"\[\n]+)[^"\n]*"`},
 		{"go", `"go:(?<depName>[^"\n]+)"`},
 		{"github", `"github:(?<depName>[^"\n]+)"`},
 		{"github", `"https://github\.com/(?<depName>[^"/\n]+/[^"/\n]+)/releases/download/[^"\n]*"`},

@@ -256,3 +256,24 @@ to = "` + p.server.URL + `/cache/"
 	p.write("plugins.toml", strings.Replace(manifest, "source = \"https", "source = \"http", 1))
 	p.fails(fault.Policy, []string{"http:// is allowed for loopback hosts only"}, "update")
 }
+
+// TestNuGet: a package of NuGet by its address is one file for all platforms, with a
+// program of each, which nothing in it marks as executable.
+func TestNuGet(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.server.File("/grpc.tools.2.76.0.nupkg", fake.Zip(map[string]string{
+		"Grpc.Tools.nuspec": "<package/>", "tools/linux_arm64/grpc_csharp_plugin": linuxARM, "tools/windows_x64/grpc_csharp_plugin.exe": winX64,
+	}))
+	p.write("plugins.toml", "platforms = ["+both+", \"macos-aarch64\"]\n[plugins.grpc-csharp]\nversion = \"2.76.0\"\nsource = \""+p.server.URL+"/grpc.tools.{version}.nupkg\"\n"+
+		"os = { macos = \"macosx\" }\narch = { x86_64 = \"x64\", aarch64 = \"arm64\" }\nbinary = \"tools/{os}_{arch}/grpc_csharp_plugin\"\noptional = true\n")
+	p.ok("update")
+	p.ok("check")
+	v := p.locked().Plugins["grpc-csharp"]["2.76.0"]
+	if a, w, m := v.Platforms[arm], v.Platforms[win], v.Platforms["macos-aarch64"]; a.Binary != "tools/linux_arm64/grpc_csharp_plugin" || w.Binary != "tools/windows_x64/grpc_csharp_plugin.exe" || m.Unavailable == "" {
+		t.Errorf("locked %+v", v)
+	}
+	if n := p.server.Count("/grpc.tools.2.76.0.nupkg"); n != 1 {
+		t.Errorf("%d downloads", n)
+	}
+}

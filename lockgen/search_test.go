@@ -14,11 +14,11 @@ func TestSearch(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	for _, tt := range []struct{ words, want, talk string }{
-		{"connect", "protoc-gen-connect-es       Connect services for what protoc-gen-es 1 makes\nprotoc-gen-connect-go ", ""},
+		{"connect", "protoc-gen-connect-es           Connect services for what protoc-gen-es 1 makes\nprotoc-gen-connect-go ", ""},
 		{"grpc rust", "protoc-gen-tonic  gRPC in Rust", ""},
 		{"python", "protoc                     makes python itself: --python_out\n", ""},
-		{"swift", "", "nothing that is known by name is about swift"},
-		{"grpc-tools", "grpc_tools_node_protoc_ts ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use protoc-gen-ts"},
+		{"fortran", "", "nothing that is known by name is about fortran"},
+		{"grpc-tools", "grpc_tools_node_protoc_ts ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use grpc-node"},
 	} {
 		stdout, talk := p.ok(append([]string{"search"}, strings.Fields(tt.words)...)...)
 		if !strings.HasPrefix(stdout, tt.want) || (tt.want == "") != (stdout == "") || !strings.Contains(talk, tt.talk) {
@@ -35,14 +35,14 @@ func TestSearch(t *testing.T) {
 		said.Plugins[0].Name != "ts-proto" || said.Plugins[0].Language != "typescript" || said.Plugins[0].Runtime != "node" || said.Plugins[0].Sources[0] != "npm:ts-proto" {
 		t.Errorf("%v\n%s", err, stdout)
 	}
-	if stdout, _ := p.ok("search", "--json", "swift"); !strings.Contains(stdout, `"plugins": []`) {
+	if stdout, _ := p.ok("search", "--json", "fortran"); !strings.Contains(stdout, `"plugins": []`) {
 		t.Errorf("%s", stdout)
 	}
 
 	p.manifest("")
 	p.fails(fault.Usage, []string{`unknown plugin "connect"`, "protoc-gen-connect-go       Connect services for Go"}, "add", "connect")
 	p.fails(fault.Usage, []string{"protoc-gen-go-grpc ", "more: lockgen search grpc"}, "add", "grpc")
-	p.fails(fault.Usage, []string{`unknown plugin "swift"`, "lockgen search"}, "add", "swift")
-	p.fails(fault.Usage, []string{"protoc-gen-es "}, "add", "protoc-gen-js")
+	p.fails(fault.Usage, []string{`unknown plugin "fortran"`, "lockgen search"}, "add", "fortran")
+	p.fails(fault.Usage, []string{"protoc-gen-es "}, "add", "js")
 	p.fails(fault.Usage, []string{"protoc makes python itself: --python_out"}, "add", "protoc-gen-python")
 }

@@ -47,9 +47,11 @@ type Fit struct {
 
 // refusal is a name, or a source, that cannot be locked.
 type refusal struct {
-	From   string `toml:"from"`
-	Reason string `toml:"reason"`
-	Use    string `toml:"use"`
+	From   string   `toml:"from"`
+	Reason string   `toml:"reason"`
+	Use    string   `toml:"use"`
+	Do     string   `toml:"do"`
+	BSR    []string `toml:"bsr"`
 }
 
 // A Catalog holds the plugins that are known by name.
@@ -153,10 +155,16 @@ func (e entry) recipe(all map[string]entry) (Recipe, error) {
 
 // refuse takes in a name, or a source, that cannot be locked.
 func (c *Catalog) refuse(name string, r refusal) error {
-	if _, ok := c.plugins[name]; ok || r.Reason == "" || r.Use == "" {
-		return errors.New("reason and use are needed, and no recipe")
+	if _, ok := c.plugins[name]; ok || r.Reason == "" || (r.Use == "") == (r.Do == "") {
+		return errors.New("reason and either use or do are needed, and no recipe")
 	}
 	c.refused[name] = r
+	for _, remote := range r.BSR {
+		if _, ok := c.refused[remote]; ok || c.Remote(remote) != "" {
+			return fmt.Errorf("bsr: %s is something else", remote)
+		}
+		c.refused[remote] = r
+	}
 	from := r.From
 	if strings.Contains(name, ":") {
 		from = name
@@ -208,15 +216,17 @@ func (c *Catalog) Program(file string) string {
 }
 
 // Refused returns an error of class [fault.Usage] with the reason and the
-// replacement for a name, or a source in the form of [manifest.Source.String], that
-// cannot be locked, else nil.
+// replacement for a name, a source in the form of [manifest.Source.String], or
+// OWNER/NAME of a plugin in Buf's registry, that cannot be locked, else nil.
 func (c *Catalog) Refused(name string) error {
 	r, ok := c.refused[name]
 	if !ok {
 		return nil
 	}
 	hint := "use " + r.Use
-	if _, ok := c.plugins[r.Use]; !ok {
+	if r.Do != "" {
+		hint = r.Do
+	} else if _, ok := c.plugins[r.Use]; !ok {
 		hint += ", which this version of lockgen does not know by name yet"
 	}
 	return fault.Errorf(fault.Usage, hint, "%s cannot be locked: %s", name, r.Reason)

@@ -82,7 +82,6 @@ func TestUnknown(t *testing.T) {
 		"tonic-build":            "protoc-gen-tonic",
 		"buf-build-connect-rs":   "no crate",
 		"grpc-web-protoc-gen-ts": "protoc-gen-grpc-web",
-		"betterproto":            "source only",
 		"connect-go":             "protoc-gen-connect-go",
 		"grpc-tools":             "install script",
 		"grpc-web":               "protoc-gen-grpc-web",
@@ -192,6 +191,29 @@ func TestReleases(t *testing.T) {
 			"macos-aarch64":   base + "birbparty/buck2-protobuf/releases/download/v0.1.0/fetch-0.1.0-macos-aarch64",
 			"windows-aarch64": base + "birbparty/buck2-protobuf/releases/download/v0.1.0/fetch-0.1.0-windows-aarch64.exe",
 			"checksums":       base + "birbparty/buck2-protobuf/releases/download/v0.1.0/SHA256SUMS",
+		},
+		"protoc-gen-connect-swift@0.12.0": {
+			"macos-aarch64": base + "connectrpc/connect-swift/releases/download/0.12.0/protoc-gen-connect-swift.tar.gz",
+		},
+		"protoc-gen-connect-swift-mocks@0.12.0": {
+			"macos-aarch64": base + "connectrpc/connect-swift/releases/download/0.12.0/protoc-gen-connect-swift-mocks.tar.gz",
+		},
+		"protoc-gen-grpc-swift@1.23.0": {
+			"linux-x86_64":  base + "grpc/grpc-swift/releases/download/1.23.0/protoc-grpc-swift-plugins-linux-x86_64-1.23.0.zip",
+			"macos-aarch64": base + "grpc/grpc-swift/releases/download/1.23.0/protoc-grpc-swift-plugins-1.23.0.zip",
+		},
+		"protoc-gen-swift@1.24.2": {
+			"linux-x86_64": base + "grpc/grpc-swift/releases/download/1.24.2/protoc-grpc-swift-plugins-linux-x86_64-1.24.2.zip",
+			"macos-x86_64": base + "grpc/grpc-swift/releases/download/1.24.2/protoc-grpc-swift-plugins-1.24.2.zip",
+		},
+		"protoc-gen-js@4.0.2": {
+			"linux-aarch64":  base + "protocolbuffers/protobuf-javascript/releases/download/v4.0.2/protobuf-javascript-4.0.2-linux-aarch_64.zip",
+			"macos-x86_64":   base + "protocolbuffers/protobuf-javascript/releases/download/v4.0.2/protobuf-javascript-4.0.2-osx-x86_64.zip",
+			"windows-x86_64": base + "protocolbuffers/protobuf-javascript/releases/download/v4.0.2/protobuf-javascript-4.0.2-win64.zip",
+		},
+		"protoc-gen-php-grpc@2025.1.1": {
+			"linux-x86_64":   base + "roadrunner-server/roadrunner/releases/download/v2025.1.1/protoc-gen-php-grpc-2025.1.1-linux-amd64.tar.gz",
+			"windows-x86_64": base + "roadrunner-server/roadrunner/releases/download/v2025.1.1/protoc-gen-php-grpc-2025.1.1-windows-amd64.zip",
 		},
 		"protoc-gen-connect-openapi@0.18.0": {
 			"linux-x86_64":   base + "sudorandom/protoc-gen-connect-openapi/releases/download/v0.18.0/protoc-gen-connect-openapi_0.18.0_linux_amd64.tar.gz",

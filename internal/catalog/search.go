@@ -71,7 +71,19 @@ func (c *Catalog) Search(text string) []Match {
 			found = append(found, m)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b Match) int { return cmp.Compare(a.rank, b.rank) })
+	own := func(m Match) int { // what has this very name or package, then what has a rule of Buck2
+		r := c.plugins[m.Name]
+		switch {
+		case len(words) == 0:
+			return 0
+		case m.Name == text || slices.ContainsFunc(r.Sources, func(s manifest.Alternative) bool { return s.Source.Name == text || s.Source.String() == text }):
+			return 0
+		case r.Rule != "" || r.Makes != nil:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(found, func(a, b Match) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(own(a), own(b))) })
 	return found
 }
 

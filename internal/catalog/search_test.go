@@ -19,21 +19,21 @@ func names(matches []Match) []string {
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct{ first, not string }{ // the best ones in order, and what is not found
-		"connect":                 {"protoc-gen-connect-es protoc-gen-connect-go protoc-gen-connect-kotlin protoc-gen-connect-openapi protoc-gen-connect-python protoc-gen-connect-query", "ts-proto"},
-		"grpc":                    {"grpc_tools_node_protoc_ts protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-kotlin protoc-gen-grpc-py protoc-gen-grpc-web", "protoc-gen-prost"},
+		"connect":                 {"protoc-gen-connect-es protoc-gen-connect-go protoc-gen-connect-kotlin protoc-gen-connect-openapi protoc-gen-connect-python protoc-gen-connect-query protoc-gen-connect-rust", "ts-proto"},
+		"grpc":                    {"protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-web protoc-gen-mypy_grpc grpc-node grpc_tools_node_protoc_ts", "protoc-gen-prost"},
 		"gRPC Python":             {"protoc-gen-mypy_grpc grpcio-tools", "protoc-gen-go-grpc"},
-		"python":                  {"protoc protoc-gen-connect-python betterproto2", "node"},
+		"python":                  {"protoc aristaproto betterproto gapic-generator grpclib protoc-gen-connect-python betterproto2 grpcio-tools", "node"},
 		"java":                    {"java protoc protoc-gen-grpc-java protoc-gen-validate", "protoc-gen-es"},
 		"kotlin":                  {"protoc protoc-gen-connect-kotlin protoc-gen-grpc-kotlin", "protoc-gen-go"},
 		"c++":                     {"protoc protoc-gen-validate", "protoc-gen-connect-es"},
-		"js":                      {"grpc_tools_node_protoc_ts protobufjs protoc-gen-es protoc-gen-grpc-web", "protoc-gen-elm"},
+		"js":                      {"protoc-gen-js protoc-gen-es protoc-gen-grpc-web grpc-node", "protoc-gen-elm"},
 		"npm:ts-proto":            {"ts-proto", "protoc-gen-go"},
 		"@bufbuild/protoc-gen-es": {"protoc-gen-es", "ts-proto"},
-		"cargo":                   {"protobuf-codegen", "protoc-gen-go"},
+		"cargo":                   {"protoc-gen-prost protoc-gen-prost-crate protoc-gen-prost-serde protoc-gen-tonic protobuf-codegen", "protoc-gen-go"},
 		"openapi":                 {"protoc-gen-connect-openapi protoc-gen-openapi protoc-gen-openapiv2", "buf"},
-		"valid":                   {"protoc-gen-validate", "protoc"},
+		"valid":                   {"protoc-gen-govalidators protoc-gen-validate", "protoc"},
 		"stubs":                   {"mypy-protobuf protoc-gen-mypy_grpc", "protoc"},
-		"swift":                   {"", "protoc"},
+		"dart":                    {"", "protoc"},
 		"go nothing":              {"", "go"},
 		"":                        {strings.Join(Builtin().Names(), " "), ""},
 	} {
@@ -56,8 +56,8 @@ func TestUnknownProposes(t *testing.T) {
 		"connect":             {[]string{"did you mean one of these?\nprotoc-gen-connect-es ", "\nprotoc-gen-connect-go ", "\nprotoc-gen-connect-openapi "}, "ts-proto"},
 		"protoc-gen-connect":  {[]string{"\nprotoc-gen-connect-go       Connect services for Go"}, "ts-proto"},
 		"grpc":                {[]string{"protoc-gen-go-grpc ", "more: lockgen search grpc"}, "ts-proto"},
-		"protoc-gen-js":       {[]string{"\nprotoc-gen-es "}, "protoc-gen-go"},
-		"swift":               {[]string{"[plugins.swift]", "lockgen search"}, "ts-proto"},
+		"js":                  {[]string{"\nprotoc-gen-es ", "\nprotoc-gen-js "}, "protoc-gen-go"},
+		"fortran":             {[]string{"[plugins.fortran]", "lockgen search"}, "ts-proto"},
 		"protoc-gen-x":        {[]string{"[plugins.protoc-gen-x]"}, "protoc-gen-es"},
 		"protoc-gen-gp":       {[]string{"did you mean protoc-gen-go?"}, "protoc-gen-es"},
 		"protoc-gen-python":   {[]string{"there is no plugin protoc-gen-python: protoc makes python itself: --python_out", "write protoc", "\nbetterproto2 "}, "unknown"},
@@ -85,7 +85,7 @@ func TestNearest(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"protoc-gen-gp": "protoc-gen-go", "protoc-gen-es": "protoc-gen-es", "protoc-gen-openapo": "protoc-gen-openapi", "ts-prtoo": "ts-proto",
-		"protoc-gen-js": "", "protoc-gen-rs": "", "protoc-gen-cs": "", "protoc-gen-py3": "", "protoc-gen-openapiv3": "", "protoc-gen-swift": "",
+		"protoc-gen-rb": "", "protoc-gen-rs": "", "protoc-gen-cs": "", "protoc-gen-py3": "", "protoc-gen-openapiv4": "", "protoc-gen-dart": "",
 	} {
 		if got := Builtin().Nearest(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -57,6 +58,7 @@ type Kind struct {
 	PURL string
 
 	// What is nil is as it is, or is not there.
+	extra        func(word string) bool // accepts one of a source KIND:NAME[EXTRA,…]
 	checkPackage func(name string) error
 	spelled      func(name string) string                        // in coordinates
 	normal       func(name string) string                        // equal for two names of one package
@@ -136,6 +138,7 @@ var cargo = Kind{
 		}
 		return checkWord(name, name)
 	},
+	extra:     func(word string) bool { return features(word) && !strings.ContainsAny(word, " ,") },
 	normal:    func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) },
 	checkArgs: CheckFeatures,
 	checkFile: func(_ *Version, key string, f File) error {
@@ -148,6 +151,7 @@ var cargo = Kind{
 
 var pip = Kind{
 	Name: Pip, Ecosystem: true, PURL: "pypi",
+	extra:        IsWord,
 	checkPackage: checkExtras,
 	spelled:      NormalProject,
 	normal:       NormalProject,
@@ -267,6 +271,26 @@ var http = Kind{
 func checkWord(name, bare string) error {
 	if !IsWord(bare) || len(name) > 214 {
 		return fmt.Errorf("package %q is not a name", name)
+	}
+	return nil
+}
+
+// Extras parts the name of a source KIND:NAME[EXTRA,…]: extras of pip, features of
+// cargo. Sorted are the names of extras; there are none without brackets, and in
+// those of other kinds.
+func (k *Kind) Extras(name string) (bare string, extras []string) {
+	if k.extra != nil {
+		bare, extras = Extras(name)
+		slices.Sort(extras)
+		return bare, slices.Compact(extras)
+	}
+	return name, nil
+}
+
+// CheckExtra accepts the name of an extra. Its error has no class.
+func (k *Kind) CheckExtra(word string) error {
+	if k.extra == nil || !k.extra(word) {
+		return fmt.Errorf("%q is no name of an extra", word)
 	}
 	return nil
 }

@@ -88,6 +88,7 @@ type Spec struct {
 	// path in the tree; cargo, go: its name; else its path in the tree, which may be
 	// a template.
 	Binary    string            `toml:"binary"`
+	Or        []string          `toml:"or"`        // templates of its path where the publisher packs it otherwise for some platforms
 	Windows   string            `toml:"windows"`   // its path on Windows, "" where only .exe differs
 	Include   string            `toml:"include"`   // folder of .proto files in the tree, or ""
 	Main      string            `toml:"package"`   // go: folder of the main package in the module, "" for its root
@@ -114,6 +115,11 @@ func (s Spec) Check(from Source) error {
 	}
 	if err := s.checkOwn(from); err != nil {
 		return err
+	}
+	for _, file := range s.Or {
+		if err := checkBinary(file); err != nil || from.Ecosystem() {
+			return fmt.Errorf("or %q: no path, or not of an archive by URL", file)
+		}
 	}
 	for platform, other := range s.Emulate {
 		if p, ok := lock.LookupPlatform(platform); !ok || !p.Runs(other) {

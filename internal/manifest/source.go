@@ -1,10 +1,8 @@
 package manifest
 
 import (
-	"fmt"
 	"net/url"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -21,34 +19,24 @@ type Source struct {
 }
 
 // Bare is the source without extras and features.
-func (s Source) Bare() (Source, []string) {
-	if s.Kind != lock.Pip && s.Kind != lock.Cargo {
-		return s, nil
-	}
-	name, extras := lock.Extras(s.Name)
-	return Source{s.Kind, name}, extras
+func (s Source) Bare() (bare Source, extras []string) {
+	s.Name, extras = lock.KindOf(s.Kind).Extras(s.Name)
+	return s, extras
 }
 
 // parseExtras reads the part of a source behind its kind. What is in brackets is
 // sorted: the order means nothing.
 func parseExtras(k *lock.Kind, rest string) (Source, error) {
 	s, extras := Source{k.Name, rest}.Bare()
-	if extras == nil {
-		return s, k.CheckPackage(rest)
-	}
-	slices.Sort(extras)
-	extras = slices.Compact(extras)
-	for _, extra := range extras {
-		if extra == "" || strings.ContainsAny(extra, " []") || k.Name == lock.Cargo && k.CheckArgs([]string{"--features", extra}) != nil {
-			return s, fmt.Errorf("%q is no name of an extra", extra)
-		}
-	}
-	if err := k.CheckPackage(s.Name); err != nil {
+	if err := k.CheckPackage(s.Name); err != nil || extras == nil {
 		return s, err
 	}
-	if s.Name += "[" + strings.Join(extras, ",") + "]"; k.Name == lock.Pip {
-		return s, k.CheckPackage(s.Name)
+	for _, extra := range extras {
+		if err := k.CheckExtra(extra); err != nil {
+			return s, err
+		}
 	}
+	s.Name += "[" + strings.Join(extras, ",") + "]"
 	return s, nil
 }
 
@@ -162,7 +150,7 @@ var archiveEnds = []struct{ end, archive string }{
 	{".tar.xz", "tar.xz"}, {".txz", "tar.xz"},
 	{".tar.zst", "tar.zst"}, {".tzst", "tar.zst"},
 	{".tar.bz2", "tar.bz2"}, {".tbz2", "tar.bz2"}, {".tbz", "tar.bz2"},
-	{".zip", "zip"},
+	{".zip", "zip"}, {".nupkg", "zip"}, // a package of NuGet
 	{".gz", "gz"}, {".xz", "xz"}, {".zst", "zst"}, {".bz2", "bz2"},
 }
 

@@ -181,7 +181,11 @@ func (b *bufFile) remote(u *Use, what string) bool {
 	}
 	u.Plugin = catalog.Builtin().Remote(name)
 	if u.Plugin == "" {
-		b.unknown(u.At, what, path.Base(name))
+		if err := catalog.Builtin().Refused(name); err != nil {
+			b.lack(u.At, what, "%v: %s", err, fault.Hint(err))
+		} else {
+			b.unknown(u.At, what, path.Base(name))
+		}
 		return false
 	}
 	r, _ := catalog.Builtin().Lookup(u.Plugin)

@@ -292,7 +292,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	e := &entry{m: m, name: name, p: m.Plugins[name]}
 	c := catalog.Builtin()
 	e.recipe, e.known = c.Lookup(name)
-	if e.p.Source == nil && !e.known || c.Refused(name) != nil {
+	if e.p.Source == nil && !e.known { // of what cannot be locked a person may have a program
 		return nil, fmt.Errorf("%s: %w", e.at(), c.Unknown(name))
 	}
 	asked, err := e.sources()
@@ -411,7 +411,7 @@ func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
 		w.Main = recipe.Main
 	}
 	if w.Binary == "" {
-		w.Binary, w.Windows = recipe.Binary, recipe.Windows
+		w.Binary, w.Or, w.Windows = recipe.Binary, recipe.Or, recipe.Windows
 		if p.Entry == "" && p.Generator == "" {
 			w.Entry, w.Generator = recipe.Entry, recipe.Generator
 		}
@@ -625,11 +625,14 @@ func (w *Want) Binaries(p lock.Platform) []string {
 	if p.OS == "windows" && w.Windows != "" {
 		return []string{w.Windows}
 	}
-	b := w.Naming.Expand(w.Binary, w.Version, p)
-	if p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
-		return []string{b, b + ".exe"}
+	var list []string
+	for _, template := range append([]string{w.Binary}, w.Or...) {
+		b := w.Naming.Expand(template, w.Version, p)
+		if list = append(list, b); p.OS == "windows" && !strings.HasSuffix(b, ".exe") {
+			list = append(list, b+".exe")
+		}
 	}
-	return []string{b}
+	return list
 }
 
 // BinName is the name in the package's bin that is asked for, kind NPM only; ""
