@@ -44,6 +44,8 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 	}
 	u := newUpdate(m, o)
 	defer u.Close()
+	defer u.Show()()
+	u.Shown().Plugins(len(wants))
 	ages := make([]Age, len(wants))
 	errs := make([]error, len(wants))
 	var lists releases
@@ -53,6 +55,7 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 		ages[i] = Age{Name: w.Name, Asked: w.Asked, Locked: u.old(w), Held: []plan.Held{}}
 		g.Go(func() error {
 			errs[i] = u.age(ctx, w, &ages[i], &lists)
+			u.Shown().Ended()
 			return nil
 		})
 	}
@@ -127,6 +130,7 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 		return "", nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name))
 	}
 	defer u.Close()
+	defer u.Show()()
 	for _, w := range wants {
 		if w.Name != name || w.Asked != spec {
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -75,17 +76,23 @@ func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []
 	u := newUpdate(m, o)
 	u.Asking, u.out.Lock = true, o.Old
 	defer u.Close()
+	defer u.Show()()
+	u.Shown().Plugins(len(wants))
 	said := map[string]bool{} // a file that several plugins have is told once for each
 	for _, w := range wants {
 		v := o.Old.Plugins[w.Name][w.Version]
 		if v == nil {
+			u.Shown().Ended()
 			continue
 		}
 		source, err := u.Source(ctx, v.Source)
 		if err != nil {
 			return nil, 0, err
 		}
+		end := u.Shown().Step("asking upstream for %s of %s", plain.Count(len(v.Files), "file"), w)
 		answers := source.Upstream(ctx, w.LockedAs(m, v), v)
+		end()
+		u.Shown().Ended()
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
