@@ -155,25 +155,24 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 	if err != nil {
 		return d, false
 	}
-	u.mu.Lock()
-	there := u.fetched[a.Identity]
-	u.mu.Unlock()
-	if there == nil {
+	c := u.content(a)
+	if c == nil {
 		blob := store.Digest{SHA256: f.SHA256, Size: f.Size}
 		if !u.Store.HasBlob(blob) {
 			u.UI.Detail("%s: what it asks for is not known, for it is not in the cache", a.Label)
 			return d, false
 		}
-		there = &download{digest: a.Digest, done: newFlag()}
-		if there.content, err = u.read(ctx, a, blob); err != nil {
+		if c, err = u.read(ctx, a, blob); err != nil {
 			return d, false
 		}
+		there := newDownload(a)
+		there.blob, there.contents[a.Looks] = blob, c
 		there.done.open()
 		u.mu.Lock()
 		u.fetched[a.Identity] = there
 		u.mu.Unlock()
 	}
-	return d, json.Unmarshal(there.content.Heads["package.json"], &d) == nil
+	return d, json.Unmarshal(c.Heads["package.json"], &d) == nil
 }
 
 // compatibleNode compares the locked node with what the packages of a closure say of

@@ -20,13 +20,18 @@ const (
 	downloads   = 8       // at once
 )
 
-// A download is an artifact that is downloaded and read once, for everybody who
-// needs it.
+// A download is an artifact that is downloaded once for everybody who needs it, and
+// read once for everybody who looks for the same in it.
 type download struct {
-	digest  string // that upstream gave
-	done    flag
-	content *source.Content
-	err     error
+	digest   string // that upstream gave
+	done     flag
+	blob     store.Digest
+	contents map[string]*source.Content // by what is looked for
+	err      error
+}
+
+func newDownload(a *source.Artifact) *download {
+	return &download{digest: a.Digest, done: newFlag(), contents: map[string]*source.Content{}}
 }
 
 // fetch downloads every artifact once and reads it strictly, several at a time;
@@ -42,7 +47,7 @@ func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh,
 		there := u.fetched[a.Identity]
 		begin := there == nil && errs[a.Identity] == nil
 		if begin {
-			there = &download{digest: a.Digest, done: newFlag()}
+			there = newDownload(a)
 			u.fetched[a.Identity] = there
 		}
 		u.mu.Unlock()
@@ -65,7 +70,7 @@ func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh,
 			if f, ok := u.OldFile(a); ok && a.Digest != "" && source.OldDigest(a, f) != "" && a.Digest != source.OldDigest(a, f) {
 				there.err = source.ReplacedError(a, "upstream digest "+source.OldDigest(a, f), "upstream digest "+a.Digest)
 			} else {
-				there.content, there.err = u.one(ctx, a, fresh, urgent)
+				there.err = u.one(ctx, there, a, fresh, urgent)
 			}
 			if there.err != nil { // the next one who needs it may try again
 				u.mu.Lock()
@@ -78,12 +83,16 @@ func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh,
 	for _, a := range artifacts {
 		there := waiting[a.Identity]
 		<-there.done.opened
+		err := there.err
+		if err == nil && u.content(a) == nil { // it was read for another plugin
+			err = u.readFor(ctx, there, a, urgent)
+		}
 		switch {
-		case there.err == nil || errs[a.Identity] != nil:
-		case errors.Is(there.err, context.Canceled) && ctx.Err() == nil: // by somebody else
+		case err == nil || errs[a.Identity] != nil:
+		case errors.Is(err, context.Canceled) && ctx.Err() == nil: // by somebody else
 			again = append(again, a)
 		default:
-			errs[a.Identity] = there.err
+			errs[a.Identity] = err
 		}
 	}
 	if len(again) > 0 {
@@ -94,11 +103,15 @@ func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh,
 	return errs, ctx.Err()
 }
 
-// content is what was found in an artifact that was fetched.
+// content is what was found in an artifact that was fetched, nil for one that was
+// not.
 func (u *update) content(a *source.Artifact) *source.Content {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.fetched[a.Identity].content
+	if there := u.fetched[a.Identity]; there != nil {
+		return there.contents[a.Looks]
+	}
+	return nil
 }
 
 // needed is fetch for a source that has to read artifacts in order to resolve.
@@ -119,18 +132,29 @@ func (u *update) needed(ctx context.Context, artifacts []*source.Artifact) (map[
 }
 
 // one brings one artifact into the store and reads it.
-func (u *update) one(ctx context.Context, a *source.Artifact, fresh, urgent bool) (*source.Content, error) {
-	d, err := u.blob(ctx, a, fresh, urgent)
-	if err != nil {
-		return nil, err
+func (u *update) one(ctx context.Context, there *download, a *source.Artifact, fresh, urgent bool) (err error) {
+	if there.blob, err = u.blob(ctx, a, fresh, urgent); err != nil {
+		return err
 	}
+	return u.readFor(ctx, there, a, urgent)
+}
+
+// readFor reads what is in the store for the plugin of an artifact.
+func (u *update) readFor(ctx context.Context, there *download, a *source.Artifact, urgent bool) error {
 	leave, err := u.reading.Enter(ctx, urgent)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer leave()
 	defer u.Shown().Step("reading %s", a.Label)()
-	return u.read(ctx, a, d)
+	c, err := u.read(ctx, a, there.blob)
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	there.contents[a.Looks] = c
+	return nil
 }
 
 // blob is the artifact in the store.

@@ -200,7 +200,7 @@ func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*Resoluti
 		a.Label = w.String() + " for " + p.Name
 		a.Trust = "transparency-log"
 		a.Platforms = []string{p.Name}
-		a.Keep = keepBinaries(w)
+		a.readFor(w, p)
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	return res, nil

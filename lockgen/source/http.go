@@ -135,7 +135,7 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 	if err != nil {
 		return nil, err
 	}
-	return &Artifact{
+	a := &Artifact{
 		Kind:     lock.HTTP,
 		Key:      path.Base(u.Path),
 		Label:    path.Base(u.Path),
@@ -145,9 +145,9 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
-		Binary: bareBinary(w, p),
-		Keep:   keepBinaries(w),
-	}, nil
+	}
+	a.readFor(w, p)
+	return a, nil
 }
 
 // evidence looks for digests of an artifact that somebody else computed.

@@ -81,7 +81,8 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 func (s *mavenSource) programs(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *Resolution) error {
 	for _, p := range platforms {
 		a := s.artifact(w.Artifact(p))
-		a.Platforms, a.Binary, a.Keep = []string{p.Name}, bareBinary(w, p), keepBinaries(w)
+		a.Platforms = []string{p.Name}
+		a.readFor(w, p)
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	if protos, ok := w.Protos(); ok {
@@ -408,7 +409,7 @@ func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, 
 	if w.RuntimeName == "" && c.Ext != "jar" {
 		for _, p := range lock.Platforms {
 			if f.For(p.Name) {
-				a.Binary, a.Keep = bareBinary(w, p), keepBinaries(w)
+				a.readFor(w, p)
 				break
 			}
 		}

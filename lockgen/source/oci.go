@@ -183,7 +183,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 	if err := lock.CheckShown(key); err != nil {
 		return nil, fault.Errorf(fault.Upstream, "ask its publisher", "the title of a layer: %w", err)
 	}
-	return &Artifact{
+	a := &Artifact{
 		Kind:   lock.OCI,
 		Key:    key,
 		Label:  key,
@@ -193,9 +193,9 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return repo.Download(ctx, file.SHA256, file.Size, in)
 		},
-		Binary: bareBinary(w, p),
-		Keep:   keepBinaries(w),
-	}, nil
+	}
+	a.readFor(w, p)
+	return a, nil
 }
 
 // Upstream resolves the tags again and asks for each blob.
@@ -254,16 +254,16 @@ func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, er
 		if !f.For(p.Name) {
 			continue
 		}
-		return &Artifact{
+		a := &Artifact{
 			Kind: lock.OCI, Key: key, Label: key, File: f,
 			Identity: lock.KindOf(lock.OCI).Identity(w.PackageName(), key, f),
 			Digest:   "sha256-" + base64OfHex(f.SHA256),
 			Get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)
 			},
-			Binary: bareBinary(w, p),
-			Keep:   keepBinaries(w),
-		}, nil
+		}
+		a.readFor(w, p)
+		return a, nil
 	}
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
 }

@@ -316,7 +316,7 @@ func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 }
 
 func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
-	return &Artifact{
+	a := &Artifact{
 		Kind:     lock.Pip,
 		Key:      of.Filename,
 		Label:    of.Filename,
@@ -326,9 +326,12 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.Client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
-		Keep:   keepWheel(w),
 		Verify: func(c *Content) error { return s.check(of.Filename, c) },
 	}
+	if !w.Interpreted() {
+		a.readFor(w, lock.Platforms[0])
+	}
+	return a
 }
 
 // Upstream asks for the page of each project.
@@ -374,15 +377,6 @@ func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, er
 		return s.Client.Download(ctx, address, in, remote.DownloadOptions{})
 	}
 	return a, nil
-}
-
-// keepWheel asks for what Executable wants to see of a wheel, whichever plugin
-// has it first: several may be made of it.
-func keepWheel(w *plan.Want) func(path string) int {
-	if w.Interpreted() {
-		return nil
-	}
-	return keepBinaries(w)
 }
 
 func isEntryPoints(path string) bool {

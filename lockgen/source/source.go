@@ -146,6 +146,9 @@ type Artifact struct {
 	// Binary and Keep are those of [kind.Artifact].
 	Binary string
 	Keep   func(path string) (bytes int)
+	// Looks tells artifacts of one identity apart that are read for other plugins,
+	// whose Binary or Keep are others.
+	Looks string
 	// Verify proves more of the content than [kind.Kind.Check]; nil for none.
 	Verify func(c *Content) error
 }
@@ -177,6 +180,17 @@ func (t Tree) Under(missing string) string {
 		}
 	}
 	return fault.List(names)
+}
+
+// readFor has an artifact read for the executable of w, which is called as on p
+// where the artifact is that file.
+func (a *Artifact) readFor(w *plan.Want, p lock.Platform) {
+	a.Binary, a.Keep = bareBinary(w, p), keepBinaries(w)
+	var looks []string
+	for _, p := range lock.Platforms {
+		looks = append(looks, w.Binaries(p)...)
+	}
+	a.Looks = a.Binary + "\n" + strings.Join(looks, "\n")
 }
 
 // keepBinaries asks for the first bytes of every file that may be the
