@@ -267,7 +267,7 @@ func TestRenamedVersion(t *testing.T) {
 		for _, cache := range []string{warm, filepath.Join(t.TempDir(), "cold")} {
 			w.cache = cache
 			for _, spec := range []string{name, name + "@" + other} {
-				w.fails(3, []string{name + " " + other + ": its files are those of " + version, "git checkout -- plugins.lock.toml"}, "get", spec)
+				w.fails(3, []string{name + " " + other + ": its files are those of " + version, "git checkout -- " + filepath.Join(w.dir, lock.FileName)}, "get", spec)
 			}
 			w.fails(3, []string{"its files are those of " + version}, "install", "--entry", entry, "--platform", host(t), "--out", filepath.Join(t.TempDir(), "out"))
 		}

@@ -71,7 +71,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if err := lock.Canonical(p.lock, data, l); err != nil {
 		return err
 	}
-	if err := l.Consistent(); err != nil {
+	if err := l.Consistent(p.lock); err != nil {
 		return err
 	}
 	result := map[string]any{"ok": true, "lock": p.lock, "plugins": plugins(l), "differences": []any{}}

@@ -325,7 +325,7 @@ func TestMutations(t *testing.T) {
 			err = lock.Canonical("lock", []byte(text), l)
 		}
 		if err == nil {
-			err = l.Consistent()
+			err = l.Consistent("lock")
 		}
 		takes := err == nil && len(plan.Differences(m, wants, l)) == 0
 		if done%50 == 0 || takes && done%5 == 0 { // what was just done is what check does

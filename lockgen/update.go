@@ -340,13 +340,8 @@ func plugins(l *lock.Lock) int {
 // read is not replaced in silence: it is what a replaced artifact is noticed by.
 func (p *program) oldLock() (*lock.Lock, []byte, error) {
 	l, data, err := p.readLock()
-	switch {
-	case err == nil:
-		return l, data, nil
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
-	case fault.Of(err) == fault.Lock && fault.Hint(err) == "run: lockgen update":
-		return nil, nil, fault.Errorf(fault.Lock, "restore the file, such as by: git checkout -- "+p.lock+"; or delete it to lock everything anew", "%w", err)
 	}
-	return nil, nil, err
+	return l, data, err
 }

@@ -82,7 +82,7 @@ func ParseEntry(source string, data []byte) (*Entry, error) {
 		err = e.validate(0)
 	}
 	if err != nil {
-		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "%s: %w", source, err)
+		return nil, fault.Errorf(fault.Lock, "the lock that it was made of is damaged: "+restore(FileName), "%s: %w", source, err)
 	}
 	return &e, nil
 }

@@ -14,7 +14,11 @@ import (
 func Find(dir string) (string, error) {
 	name, err := FindAbove(dir, FileName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fault.Errorf(fault.Lock, "run: lockgen update", "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
+		hint := "run: lockgen update"
+		if _, err := FindAbove(dir, "plugins.toml"); errors.Is(err, fs.ErrNotExist) {
+			hint = "change to the folder of the project; a new one begins with: lockgen add protoc"
+		}
+		return "", fault.Errorf(fault.Lock, hint, "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
 	}
 	return name, err
 }

@@ -35,9 +35,9 @@ func (v *Version) PackageOf(key string) (name, version string) {
 }
 
 // Consistent reports, as an error of class [fault.Lock], a file that two plugins
-// of a lock share and have other bytes for. Of Go the hash of the files decides,
+// of a lock share and have other bytes for. LockName is its path. Of Go the hash of the files decides,
 // for a proxy may pack a module anew.
-func (l *Lock) Consistent() error {
+func (l *Lock) Consistent(lockName string) error {
 	type seen struct {
 		plugin string
 		file   File
@@ -58,7 +58,7 @@ func (l *Lock) Consistent() error {
 					same = k.same(f, other.file)
 				}
 				if !same {
-					return fault.Errorf(fault.Lock, "restore the lock, such as by: git checkout -- "+FileName,
+					return fault.Errorf(fault.Lock, restore(lockName),
 						"%s and %s have other bytes for the same file %s: sha256 %s and %s", other.plugin, plugin, f.Label(key), other.file.SHA256, f.SHA256)
 				}
 			}
@@ -70,8 +70,7 @@ func (l *Lock) Consistent() error {
 // CheckRelease refuses a version whose files tell that they are those of another
 // one than it is locked as: its package with another version, or addresses in
 // which a number of the same form stands and the version does not. A source need
-// not tell a version in its address, and then nothing is known. The error is of
-// class [fault.Lock].
+// not tell a version in its address, and then nothing is known.
 func (v *Version) CheckRelease(version string) error {
 	if v.Upstream != "" {
 		if err := CheckVersion(v.Upstream); err != nil {
@@ -110,8 +109,7 @@ func (v *Version) CheckRelease(version string) error {
 		return nil
 	}
 	slices.Sort(others)
-	return fault.Errorf(fault.Lock, "restore the lock, such as by: git checkout -- "+FileName+"; or delete it and lock everything anew: lockgen update",
-		"its files are those of %s", fault.List(slices.Compact(others)))
+	return fmt.Errorf("its files are those of %s", fault.List(slices.Compact(others)))
 }
 
 // numbersLike lists the dotted numbers in a text that have as many parts as a

@@ -32,7 +32,7 @@ func TestConsistent(t *testing.T) {
 		{Go, File{SHA256: "1", Integrity: "h1:a"}, File{SHA256: "2", Integrity: "h1:a"}, true},
 		{Go, File{SHA256: "1", Integrity: "h1:a"}, File{SHA256: "1", Integrity: "h1:b"}, false},
 	} {
-		err := lock(tt.source, tt.a, tt.b).Consistent()
+		err := lock(tt.source, tt.a, tt.b).Consistent("lock")
 		if (err == nil) != tt.ok || !tt.ok && fault.Of(err) != fault.Lock {
 			t.Errorf("%s %+v %+v: %v", tt.source, tt.a, tt.b, err)
 		}

@@ -153,7 +153,7 @@ func ReadFile(name string) ([]byte, error) {
 		return nil, fault.Errorf(fault.Machine, "give the path of a file", "%s is not a regular file", name)
 	}
 	if info.Size() > MaxSize {
-		return nil, fault.Errorf(fault.Usage, "is it the right file? restore it, such as by: git checkout -- "+name, "%s has %d bytes, more than the limit of %d", name, info.Size(), MaxSize)
+		return nil, fault.Errorf(fault.Usage, "is it the right file? restore it, such as by: git checkout -- "+shell(name), "%s has %d bytes, more than the limit of %d", name, info.Size(), MaxSize)
 	}
 	return os.ReadFile(name)
 }
@@ -161,7 +161,7 @@ func ReadFile(name string) ([]byte, error) {
 // Parse reads a lock and checks every rule of the format except that it is
 // canonical, which is [Canonical]'s business. Name is used in messages only.
 func Parse(name string, data []byte) (*Lock, error) {
-	const hint = "run: lockgen update"
+	hint := restore(name)
 	text := string(data)
 	if l := readCanonical(text); l != nil && bytes.Equal(Print(l), data) {
 		if err := l.validate(); err != nil {
@@ -170,7 +170,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return l, nil
 	}
 	if line := MergeMarker(data); line > 0 {
-		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, then run: lockgen update",
+		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, such as by: git checkout --ours -- "+shell(name)+"; then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
 	if err := checkTOML(text); err != nil {
@@ -195,9 +195,26 @@ func Parse(name string, data []byte) (*Lock, error) {
 	return &l, nil
 }
 
+// restore is the hint where a lock cannot be believed. lockgen update would not
+// replace it: what is in it is what a replaced file is noticed by.
+func restore(name string) string {
+	return "restore it, such as by: git checkout -- " + shell(name) + "; or delete it and lock everything anew: lockgen update"
+}
+
+// shell is a name as a shell reads it.
+func shell(name string) string {
+	plain := func(r rune) bool {
+		return r == '_' || r == '-' || r == '.' || r == '/' || r == '\\' || r == ':' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
+		return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	}
+	return name
+}
+
 // checkSchema refuses a text of another schema than ours.
 func checkSchema(name, text string) error {
-	const hint = "run: lockgen update"
+	hint := restore(name)
 	var head struct {
 		Schema *int64 `toml:"schema"`
 	}
