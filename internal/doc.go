@@ -54,6 +54,7 @@
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
 //	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to
 //	  lockgen/bill        bills of materials
+//	  lockgen/diff        what changed between two locks, and three-way merges of them
 //	  lockgen/closure     what a lock knows of closures
 //	  lockgen/github      what GitHub says of releases
 //	  lockgen/image       the file for a platform behind a tag of OCI
@@ -95,6 +96,7 @@
 //	disk       what the operating system says of room, and locks
 //	build      what the program was built from
 //	pep440     versions of Python packages
+//	protofile  the package and the imports of a .proto file
 //	plain      which text may be printed, and numbers in words
 //	docs       the pages in docs/, which the programs print
 //

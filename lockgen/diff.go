@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/diff"
 )
 
 var diffVerb = &cli.Verb[program]{
@@ -62,14 +63,14 @@ func runDiff(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	changes := lock.Compare(old, now)
+	changes := diff.Locks(old, now)
 	if p.markdown {
 		p.ui.Result("%s", strings.TrimSuffix(markdown(filepath.Base(p.lock), from, changes), "\n"))
 		return nil
 	}
 	if p.ui.JSON {
 		if changes == nil {
-			changes = []lock.Change{}
+			changes = []diff.Change{}
 		}
 		return p.ui.Data(map[string]any{"from": from, "lock": p.lock, "changes": changes})
 	}

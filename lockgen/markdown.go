@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/diff"
 )
 
 // folded is how many packages a list may have that is not folded.
@@ -15,7 +15,7 @@ const folded = 6
 // whose first line is the summary. All that comes from a lock is code, in which
 // nothing is markup, a mention or a link. From is what the lock was compared
 // with.
-func markdown(name, from string, changes []lock.Change) string {
+func markdown(name, from string, changes []diff.Change) string {
 	var b strings.Builder
 	if len(changes) == 0 {
 		fmt.Fprintf(&b, "%s pins the same as %s.\n", code(name), code(from))

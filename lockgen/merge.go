@@ -9,6 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/diff"
 )
 
 var mergeDriverVerb = &cli.Verb[program]{
@@ -48,7 +49,7 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 			return fault.Errorf(fault.Lock, "take either side of the lock whole, then run: lockgen update", "%w", err)
 		}
 	}
-	text, conflicts := lock.Merge(locks[0], locks[1], locks[2])
+	text, conflicts := diff.Merge(locks[0], locks[1], locks[2])
 	if err := p.replace(write{args[1], before[1], text}); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
+	"github.com/birbparty/buck2-protobuf/lockgen/diff"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -65,7 +66,7 @@ func runReport(ctx context.Context, p *program, _ []string) error {
 		if err != nil {
 			return err
 		}
-		r.Since, r.Changes = p.since, lock.Compare(old, l)
+		r.Since, r.Changes = p.since, diff.Locks(old, l)
 	}
 	var late error
 	if p.outdated {
@@ -124,7 +125,7 @@ type report struct {
 	Ages         []resolve.Age
 	Current      int // entries at the newest version
 	Since        string
-	Changes      []lock.Change
+	Changes      []diff.Change
 	Policy       string // Content-Security-Policy
 	Style        template.CSS
 	Script       template.JS

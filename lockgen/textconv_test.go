@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/lockgen/diff"
 )
 
 func TestDiffMarkdown(t *testing.T) {
@@ -23,21 +23,21 @@ func TestDiffMarkdown(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		changes []lock.Change
+		changes []diff.Change
 		want    string
 	}{
 		{"none", nil, "`lock` pins the same as `main`.\n"},
-		{"bump", []lock.Change{{Plugin: "ts-proto", From: "2.7.2", To: "2.18.0", New: []string{"a@1", "@b/c@2"}, Moved: []string{"d 1 -> 2"}, Gone: []string{"e@1"}, Rest: []string{"trust registry -> first-use"}}},
+		{"bump", []diff.Change{{Plugin: "ts-proto", From: "2.7.2", To: "2.18.0", New: []string{"a@1", "@b/c@2"}, Moved: []string{"d 1 -> 2"}, Gone: []string{"e@1"}, Rest: []string{"trust registry -> first-use"}}},
 			"### `lock`: 1 change since `main`\n\n- `ts-proto` 2.7.2 -> 2.18.0: 2 new packages, 1 package moved, 1 package dropped, `trust registry -> first-use`\n" +
 				"  - new: `a@1`, `@b/c@2`\n  - moved: `d 1 -> 2`\n  - dropped: `e@1`\n"},
-		{"new and gone", []lock.Change{{Plugin: "a", To: "1_0", Rest: []string{"from npm:a", "1 file"}}, {Plugin: "b", From: "1"}},
+		{"new and gone", []diff.Change{{Plugin: "a", To: "1_0", Rest: []string{"from npm:a", "1 file"}}, {Plugin: "b", From: "1"}},
 			"### `lock`: 2 changes since `main`\n\n- `a` 1\\_0 is new: `from npm:a`, `1 file`\n- `b` 1 is gone\n"},
-		{"replaced", []lock.Change{{Plugin: "a", From: "1", To: "1", Replaced: []string{"x@1"}}},
+		{"replaced", []diff.Change{{Plugin: "a", From: "1", To: "1", Replaced: []string{"x@1"}}},
 			"### `lock`: 1 change since `main`\n\n> [!CAUTION]\n> Bytes changed under the same version. Upstreams promise never to do that: find out why before you merge.\n\n" +
 				"- `a` 1: 1 file with **other bytes under the same version**\n  - **other bytes under the same version**: `x@1`\n"},
-		{"hostile", []lock.Change{{Plugin: "a", From: "1", To: "2", New: []string{"`<img src=x>@1", "x\n# y@2"}, Rest: []string{"``"}}},
+		{"hostile", []diff.Change{{Plugin: "a", From: "1", To: "2", New: []string{"`<img src=x>@1", "x\n# y@2"}, Rest: []string{"``"}}},
 			"### `lock`: 1 change since `main`\n\n- `a` 1 -> 2: 2 new packages, ``` `` ```\n  - new: `` `<img src=x>@1 ``, `x\\n# y@2`\n"},
-		{"folded", []lock.Change{{Plugin: "a", From: "1", To: "2", New: many(6)}},
+		{"folded", []diff.Change{{Plugin: "a", From: "1", To: "2", New: many(6)}},
 			"### `lock`: 1 change since `main`\n\n- `a` 1 -> 2: 6 new packages\n  - <details><summary>new: 6</summary>\n\n    - `p0@1.0.0`\n    - `p1@1.0.0`\n    - `p2@1.0.0`\n    - `p3@1.0.0`\n    - `p4@1.0.0`\n    - `p5@1.0.0`\n\n    </details>\n"},
 	} {
 		if got := markdown("lock", "main", tt.changes); got != tt.want {

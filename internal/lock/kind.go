@@ -364,10 +364,11 @@ func (k *Kind) Qualifiers(key string, f File) map[string]string {
 // Identity names what may never change its bytes: what a source is asked for when
 // a file of a package is downloaded. Two files of one identity are one download.
 func (k *Kind) Identity(pkg, key string, f File) string {
-	return k.Name + " " + k.identify(pkg, key, f)
+	return k.Name + " " + k.Identify(pkg, key, f)
 }
 
-func (k *Kind) identify(pkg, key string, f File) string {
+// Identify is [Kind.Identity] without the kind.
+func (k *Kind) Identify(pkg, key string, f File) string {
 	if k.identity == nil {
 		return f.Name + "@" + f.Version
 	}

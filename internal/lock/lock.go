@@ -164,7 +164,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 	hint := restore(name)
 	text := string(data)
 	if l := readCanonical(text); l != nil && bytes.Equal(Print(l), data) {
-		if err := l.validate(); err != nil {
+		if err := l.Validate(); err != nil {
 			return nil, fault.Errorf(fault.Lock, fault.HintOr(err, hint), "%s: %w", name, err)
 		}
 		return l, nil
@@ -189,7 +189,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fault.Errorf(fault.Lock, hint, "%s: unknown key %q", name, keys[0].String())
 	}
-	if err := l.validate(); err != nil {
+	if err := l.Validate(); err != nil {
 		return nil, fault.Errorf(fault.Lock, fault.HintOr(err, hint), "%s: %w", name, err)
 	}
 	return &l, nil
@@ -257,7 +257,7 @@ func MergeMarker(data []byte) int {
 	return 0
 }
 
-func (l *Lock) validate() error {
+func (l *Lock) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
 		if err := CheckName(name); err != nil {
 			return err

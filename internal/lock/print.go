@@ -237,3 +237,13 @@ func PrintList(list []string) string {
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
+
+// Table is the canonical text of one version of a plugin, "" for none.
+func Table(name, version string, v *Version) string {
+	if v == nil {
+		return ""
+	}
+	var p printer
+	p.version(name, version, v)
+	return string(p.b)
+}

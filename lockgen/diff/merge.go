@@ -1,7 +1,8 @@
-package lock
+package diff
 
 import (
 	"bytes"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"maps"
 	"slices"
 	"strings"
@@ -27,26 +28,26 @@ func (c Conflict) String() string {
 //
 // With no conflict, text is the canonical text of the merged lock. Else it has
 // both sides of each conflict between git's markers, which [Parse] refuses.
-func Merge(base, ours, theirs *Lock) (text []byte, conflicts []Conflict) {
-	m := merger{base: base, ours: ours, theirs: theirs, out: &Lock{Schema: Schema, Plugins: map[string]map[string]*Version{}}, marked: map[string]bool{}}
+func Merge(base, ours, theirs *lock.Lock) (text []byte, conflicts []Conflict) {
+	m := merger{base: base, ours: ours, theirs: theirs, out: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}, marked: map[string]bool{}}
 	for _, name := range unionKeys(base.Plugins, ours.Plugins, theirs.Plugins) {
 		m.plugin(name)
 	}
 	m.runtimes()
-	if err := m.out.validate(); err != nil && len(m.conflicts) == 0 {
+	if err := m.out.Validate(); err != nil && len(m.conflicts) == 0 {
 		m.conflicts = append(m.conflicts, Conflict{Why: err.Error()})
 		for name := range m.out.Plugins {
 			m.marked[name] = true
 		}
 	}
 	if len(m.conflicts) == 0 {
-		return Print(m.out), nil
+		return lock.Print(m.out), nil
 	}
 	return m.text(), m.conflicts
 }
 
 type merger struct {
-	base, ours, theirs, out *Lock
+	base, ours, theirs, out *lock.Lock
 	conflicts               []Conflict
 	marked                  map[string]bool // plugins to show from both sides
 }
@@ -58,10 +59,10 @@ func (m *merger) conflict(name, version, why string) {
 
 func (m *merger) plugin(name string) {
 	base, ours, theirs := m.base.Plugins[name], m.ours.Plugins[name], m.theirs.Plugins[name]
-	added := func(side map[string]*Version) []string {
+	added := func(side map[string]*lock.Version) []string {
 		return minus(slices.Sorted(maps.Keys(side)), slices.Collect(maps.Keys(base)))
 	}
-	dropped := func(side map[string]*Version) []string {
+	dropped := func(side map[string]*lock.Version) []string {
 		return minus(slices.Sorted(maps.Keys(base)), slices.Collect(maps.Keys(side)))
 	}
 	us, them := added(ours), added(theirs)
@@ -75,8 +76,8 @@ func (m *merger) plugin(name string) {
 		return
 	}
 	for _, version := range unionKeys(base, ours, theirs) {
-		was, a, b := tableText(name, version, base[version]), tableText(name, version, ours[version]), tableText(name, version, theirs[version])
-		var take *Version
+		was, a, b := lock.Table(name, version, base[version]), lock.Table(name, version, ours[version]), lock.Table(name, version, theirs[version])
+		var take *lock.Version
 		switch {
 		case a == b, b == was:
 			take = ours[version]
@@ -94,7 +95,7 @@ func (m *merger) plugin(name string) {
 		}
 		if take != nil {
 			if m.out.Plugins[name] == nil {
-				m.out.Plugins[name] = map[string]*Version{}
+				m.out.Plugins[name] = map[string]*lock.Version{}
 			}
 			c := *take
 			m.out.Plugins[name][version] = &c
@@ -109,7 +110,7 @@ func (m *merger) runtimes() {
 			name, version, ok := strings.Cut(v.Runtime, "@")
 			there := m.out.Plugins[name]
 			if ok && there[version] == nil && len(there) > 0 {
-				v.Runtime = name + "@" + slices.MaxFunc(slices.Collect(maps.Keys(there)), CompareVersions)
+				v.Runtime = name + "@" + slices.MaxFunc(slices.Collect(maps.Keys(there)), lock.CompareVersions)
 			}
 		}
 	}
@@ -118,7 +119,7 @@ func (m *merger) runtimes() {
 // text prints the merged plugins, and of those in conflict both sides.
 func (m *merger) text() []byte {
 	var b bytes.Buffer
-	b.Write(Print(&Lock{Schema: Schema}))
+	b.Write(lock.Print(&lock.Lock{Schema: lock.Schema}))
 	for _, name := range unionKeys(m.ours.Plugins, m.theirs.Plugins, m.out.Plugins) {
 		if !m.marked[name] {
 			b.WriteString(pluginText(name, m.out.Plugins[name]))
@@ -130,22 +131,12 @@ func (m *merger) text() []byte {
 	return b.Bytes()
 }
 
-func pluginText(name string, versions map[string]*Version) string {
+func pluginText(name string, versions map[string]*lock.Version) string {
 	var b strings.Builder
 	for _, version := range slices.Sorted(maps.Keys(versions)) {
-		b.WriteString(tableText(name, version, versions[version]))
+		b.WriteString(lock.Table(name, version, versions[version]))
 	}
 	return b.String()
-}
-
-// tableText is the canonical text of one version, "" for none.
-func tableText(name, version string, v *Version) string {
-	if v == nil {
-		return ""
-	}
-	var p printer
-	p.version(name, version, v)
-	return string(p.b)
 }
 
 // unionKeys is the keys of several maps, sorted.

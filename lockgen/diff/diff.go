@@ -1,7 +1,8 @@
-package lock
+package diff
 
 import (
 	"fmt"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"maps"
 	"reflect"
 	"slices"
@@ -54,11 +55,11 @@ func (c Change) String() string {
 	return strings.TrimSuffix(fmt.Sprintf("%s %s -> %s: %s", c.Plugin, c.From, c.To, what), ": ")
 }
 
-// Compare says what changed between two locks, sorted by plugin and version:
+// Locks says what changed between two locks, sorted by plugin and version:
 // nothing where they pin the same. Of a plugin whose versions changed, the
 // newest one that went and the newest one that came count as one bump, and so
 // on downwards.
-func Compare(old, now *Lock) []Change {
+func Locks(old, now *lock.Lock) []Change {
 	var changes []Change
 	names := map[string]bool{}
 	for name := range old.Plugins {
@@ -87,7 +88,7 @@ func Compare(old, now *Lock) []Change {
 			c := Change{}
 			switch {
 			case i >= len(went):
-				c.To, c.Rest = came[i], after[came[i]].summary()
+				c.To, c.Rest = came[i], summary(after[came[i]])
 			case i >= len(came):
 				c.From = went[i]
 			default:
@@ -102,7 +103,7 @@ func Compare(old, now *Lock) []Change {
 		if c := strings.Compare(a.Plugin, b.Plugin); c != 0 {
 			return c
 		}
-		return CompareVersions(a.at(), b.at())
+		return lock.CompareVersions(a.at(), b.at())
 	})
 	return changes
 }
@@ -118,14 +119,14 @@ func (c Change) empty() bool {
 	return len(c.New)+len(c.Gone)+len(c.Moved)+len(c.Replaced)+len(c.Rest) == 0
 }
 
-func newestFirst(versions map[string]*Version) []string {
-	list := slices.SortedFunc(maps.Keys(versions), CompareVersions)
+func newestFirst(versions map[string]*lock.Version) []string {
+	list := slices.SortedFunc(maps.Keys(versions), lock.CompareVersions)
 	slices.Reverse(list)
 	return list
 }
 
 // summary says what a version is that was not there before.
-func (v *Version) summary() []string {
+func summary(v *lock.Version) []string {
 	from := v.Source
 	if v.Package != "" {
 		from += ":" + v.Package
@@ -138,7 +139,7 @@ func (v *Version) summary() []string {
 }
 
 // compareVersion compares two versions of a plugin, or a version with itself.
-func compareVersion(old, now *Version) Change {
+func compareVersion(old, now *lock.Version) Change {
 	var c Change
 	// Every key that is a string or a list of strings, so that none is forgotten.
 	a, b := reflect.ValueOf(*old), reflect.ValueOf(*now)
@@ -170,8 +171,8 @@ func orNone(s string) string {
 }
 
 // packages compares the closures.
-func (c *Change) packages(old, now *Version) {
-	before, after := old.closure(), now.closure()
+func (c *Change) packages(old, now *lock.Version) {
+	before, after := closure(old), closure(now)
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		came, went := minus(after[name], before[name]), minus(before[name], after[name])
 		for i, version := range came {
@@ -193,14 +194,14 @@ func (c *Change) packages(old, now *Version) {
 			}
 		}
 	}
-	was := map[string]File{}
+	was := map[string]lock.File{}
 	for key, f := range old.Files {
-		was[old.Kind().identify(old.Package, key, f)] = f
+		was[old.Kind().Identify(old.Package, key, f)] = f
 	}
 	seen := map[string]bool{}
 	for _, key := range slices.Sorted(maps.Keys(now.Files)) {
 		f := now.Files[key]
-		id := now.Kind().identify(now.Package, key, f)
+		id := now.Kind().Identify(now.Package, key, f)
 		o, ok := was[id]
 		if ok && (o.SHA256 != f.SHA256 || o.Size != f.Size || o.Integrity != f.Integrity) && !seen[id] {
 			c.Replaced = append(c.Replaced, id)
@@ -220,7 +221,7 @@ func (c *Change) packages(old, now *Version) {
 	}
 }
 
-func platformWords(f File) string {
+func platformWords(f lock.File) string {
 	if len(f.Platforms) == 0 {
 		return "every platform"
 	}
@@ -229,7 +230,7 @@ func platformWords(f File) string {
 
 // closure is the versions of the packages that a plugin is made of, by name.
 // Files that belong to no package, those of http and oci, are left out.
-func (v *Version) closure() map[string][]string {
+func closure(v *lock.Version) map[string][]string {
 	found := map[string][]string{}
 	for key := range v.Files {
 		if name, version := v.PackageOf(key); name != "" && !slices.Contains(found[name], version) {
@@ -237,7 +238,7 @@ func (v *Version) closure() map[string][]string {
 		}
 	}
 	for _, list := range found {
-		slices.SortFunc(list, CompareVersions)
+		slices.SortFunc(list, lock.CompareVersions)
 	}
 	return found
 }
@@ -248,11 +249,11 @@ func minus(a, b []string) []string {
 }
 
 // cells compares the platforms.
-func (c *Change) cells(old, now *Version) {
+func (c *Change) cells(old, now *lock.Version) {
 	var trees []string
-	for _, p := range Platforms {
+	for _, p := range lock.Platforms {
 		a, b := old.Platforms[p.Name], now.Platforms[p.Name]
-		switch from, to := a.state(), b.state(); {
+		switch from, to := state(a), state(b); {
 		case from != to:
 			c.Rest = append(c.Rest, "platform "+p.Name+" now "+to)
 		case a.Binary != b.Binary:
@@ -267,7 +268,7 @@ func (c *Change) cells(old, now *Version) {
 }
 
 // sameFiles reports whether a platform's tree is made of the same bytes.
-func sameFiles(a, b *Version, platform string) bool {
+func sameFiles(a, b *lock.Version, platform string) bool {
 	keys := a.FilesFor(platform)
 	if !slices.Equal(keys, b.FilesFor(platform)) {
 		return false
@@ -281,7 +282,7 @@ func sameFiles(a, b *Version, platform string) bool {
 }
 
 // state is a cell in words.
-func (c Cell) state() string {
+func state(c lock.Cell) string {
 	switch {
 	case c.Emulate != "":
 		return "emulated by " + c.Emulate
