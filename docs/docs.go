@@ -5,7 +5,8 @@ package docs
 
 import "embed"
 
-// Pages are the pages of the manual, NAME.md each.
+// Pages are the pages of the manual, NAME.md each; those of languages are in a
+// folder.
 //
-//go:embed *.md
+//go:embed *.md languages/*.md
 var Pages embed.FS

@@ -2,12 +2,10 @@ package docs
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // TestPlugins: the table of known plugins is that of the catalogue.
@@ -28,20 +26,7 @@ func TestPlugins(t *testing.T) {
 	c := catalog.Builtin()
 	for _, name := range c.Names() {
 		r, _ := c.Lookup(name)
-		var from []string
-		on := r.Runtime
-		for _, s := range r.Sources {
-			if place := "`" + s.Source.String() + "`"; !slices.Contains(from, place) {
-				from = append(from, place)
-			}
-			switch {
-			case s.Source.Name == lock.GoToolchain:
-			case s.Source.Kind == lock.Go:
-				on = "compiled by the locked Go"
-			case s.Source.Kind == lock.Cargo:
-				on = "compiled by the machine's cargo"
-			}
-		}
+		from, on := places(r)
 		rule := "`proto_codegen`"
 		switch {
 		case r.Smoke != nil || r.Makes != nil: // a program, no plugin
