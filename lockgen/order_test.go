@@ -1,7 +1,10 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
@@ -78,5 +81,53 @@ sources = ["npm:x", { source = "pip:x-wheel", binary = "bin/x" }, "` + p.server.
 	} {
 		p.manifest(baseEntries + tt.entry)
 		p.fails(fault.Usage, []string{tt.want}, "check")
+	}
+}
+
+// TestAskedBeforeDownloaded: that a server has no file for a platform is told before
+// any file is downloaded, of this plugin or another one; a server that takes no HEAD,
+// or answers it as if nothing were there, is believed when the download begins.
+func TestAskedBeforeDownloaded(t *testing.T) {
+	t.Parallel()
+	for name, head := range map[string]int{"taken": http.StatusOK, "not allowed": http.StatusMethodNotAllowed, "not found": http.StatusNotFound} {
+		p := newPlace(t)
+		var mu sync.Mutex
+		there, bodies := map[string]string{"/b-linux": linuxARM, "/b-windows": winX64, "/a-linux": linuxARM}, 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			body, ok := there[r.URL.Path]
+			switch {
+			case r.Method == http.MethodHead && head != http.StatusOK:
+				w.WriteHeader(head)
+			case !ok:
+				http.NotFound(w, r)
+			case r.Method == http.MethodGet:
+				bodies++
+				_, _ = w.Write([]byte(body))
+			}
+		}))
+		t.Cleanup(server.Close)
+		entry := func(name string) string {
+			return "[plugins." + name + "]\nversion = \"1.0.0\"\nsource = \"" + server.URL + "/" + name + "-{os}\"\nbinary = \"" + name + "\"\n"
+		}
+		p.manifest(entry("a"))
+		p.fails(fault.Upstream, []string{"a 1.0.0 for windows-x86_64: ", "404 Not Found: was it deleted?"}, "update")
+		if head == http.StatusOK && bodies > 0 {
+			t.Errorf("HEAD is %s: %d files were downloaded before it was told", name, bodies)
+		}
+		p.manifest(entry("a") + "optional = true\n" + entry("b"))
+		p.ok("update")
+		if v := p.locked().Plugins["a"]["1.0.0"]; v.Platforms["windows-x86_64"].Unavailable != "the server has no file for it" || len(v.Files) != 1 {
+			t.Errorf("HEAD is %s: %+v", name, v)
+		}
+		if v := p.locked().Plugins["b"]["1.0.0"]; len(v.Files) != 2 {
+			t.Errorf("HEAD is %s: %+v", name, v)
+		}
+		mu.Lock()
+		there = nil
+		mu.Unlock()
+		p.manifest(entry("c"))
+		p.fails(fault.Upstream, []string{"c 1.0.0", "404 Not Found"}, "update")
 	}
 }

@@ -314,6 +314,35 @@ func (c *Client) Download(ctx context.Context, url string, in Sink, opt Download
 	return c.transfer(ctx, r, d.attempt)
 }
 
+// headTime bounds a question that need not be answered.
+const headTime = 10 * time.Second
+
+// Head asks once how long the artifact at a URL is, without its content; 0 is not
+// known. The error matches [fs.ErrNotExist] where the server says that it has no such
+// thing, which some say to a HEAD of what they have. Whatever else comes in between is
+// nil: then nothing is known.
+func (c *Client) Head(ctx context.Context, url string) (size int64, err error) {
+	r, err := c.request(url)
+	if err != nil || c.o.Offline {
+		return 0, nil
+	}
+	r.method = http.MethodHead
+	ctx, cancel := context.WithTimeout(ctx, headTime)
+	defer cancel()
+	a, f := c.get(ctx, r)
+	if f != nil {
+		return 0, nil
+	}
+	defer a.Body.Close()
+	switch {
+	case a.StatusCode == http.StatusNotFound || a.StatusCode == http.StatusGone:
+		return 0, c.statusFailure(a).err
+	case a.StatusCode == http.StatusOK && a.Header.Get("Content-Encoding") == "":
+		return max(0, a.ContentLength), nil
+	}
+	return 0, nil
+}
+
 // A download is the state of one artifact between attempts.
 type download struct {
 	c         *Client

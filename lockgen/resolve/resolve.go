@@ -473,6 +473,9 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 			}
 		}
 		c.now().Link(all)
+		if name, version, _ := strings.Cut(c.now().Toolchain, "@"); c.now().ByGo && download.Err() != nil && u.Entry(name, version) == nil {
+			return // it did not come, for what has to be fixed first
+		}
 		failed, err := u.try(ctx, download, jobs, c)
 		switch {
 		case err != nil:

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
@@ -112,6 +114,23 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 		}
 		a.Platforms = append(a.Platforms, p.Name)
 	}
+	gone, err := s.gone(ctx, w, res.Artifacts)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range slices.Clone(res.Artifacts) {
+		if gone[i] == nil {
+			continue
+		}
+		for _, platform := range a.Platforms {
+			res.Missing[platform] = Missing{NoFile, gone[i]}
+		}
+		if missing == nil {
+			missing = gone[i]
+		}
+		keys[a.Key]--
+		res.Artifacts = slices.DeleteFunc(res.Artifacts, func(other *Artifact) bool { return other == a })
+	}
 	if missing != nil && len(res.Artifacts) == 0 {
 		return nil, missing
 	}
@@ -124,6 +143,36 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 		}
 	}
 	return res, nil
+}
+
+// NoFile is the reason of a platform whose file is not there.
+const NoFile = "the server has no file for it"
+
+// gone asks for each artifact, before anything is downloaded, whether it is there, and
+// how long it is. What it is told of a release needs no question. The errors are those
+// of artifacts that are not there, by index; err is an interruption.
+func (s *httpSource) gone(ctx context.Context, w *plan.Want, artifacts []*Artifact) (gone []error, err error) {
+	gone = make([]error, len(artifacts))
+	var g errgroup.Group
+	g.SetLimit(questions)
+	for i, a := range artifacts {
+		if _, _, listed := w.From.GitHub(); listed {
+			continue
+		}
+		address := manifest.Rewrite(s.mirrors, a.File.URL)
+		g.Go(func() error {
+			size, err := s.client.Head(ctx, address)
+			if err != nil { // unless that holds for HEAD alone
+				if err = s.client.Download(ctx, address, &glance{}, remote.DownloadOptions{}); !errors.Is(err, fs.ErrNotExist) {
+					err = nil
+				}
+			}
+			a.Size, gone[i] = size, err
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return gone, ctx.Err()
 }
 
 func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*Artifact, error) {
