@@ -260,3 +260,39 @@ func TestGoCompilesLast(t *testing.T) {
 	_, talk := p.ok("update", "-v")
 	says(t, talk, "compiling protoc-gen-plug 1.0.0 for linux-aarch64 (", " of 2)\n", "lockgen: protoc-gen-plug 1.0.0: ", ", compiled, ")
 }
+
+// TestGoBare: of a module without a go.mod lockgen locks what Go takes for it, which
+// is the newest of today, and says so. It is the newest version where there is no
+// other, and its own number is enough to be told the whole one.
+func TestGoBare(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.server.Module(fake.Module{Path: "example.com/old", Version: "v3.1.0+incompatible", Files: map[string]string{
+		"cmd/protoc-gen-old/main.go": "package main\n\nimport (\n\t\"example.com/dep\"\n\t\"example.com/old/lib\"\n)\n\nfunc main() { println(dep.Name, lib.Name) }\n",
+		"lib/lib.go":                 "package lib\n\nconst Name = \"lib\"\n",
+	}})
+	entry := func(version string) string {
+		return "[plugins.old]\nversion = \"" + version + "\"\nsource = \"go:example.com/old\"\npackage = \"cmd/protoc-gen-old\"\nbinary = \"protoc-gen-old\"\n"
+	}
+	toolchain := "go = \"" + version + "\"\n"
+	p.goManifest(toolchain + entry("3.1.0"))
+	p.fails(fault.Usage, []string{"write the version as 3.1.0+incompatible"}, "update", "--no-smoke")
+	p.goManifest(toolchain + entry("3.1.0+incompatible") + "\n[policy]\nminimum-release-age = \"7d\"\n")
+	p.fails(fault.Policy, []string{"go package example.com/dep 1.1.0 is too young"}, "update", "--no-smoke")
+	p.goManifest(toolchain + entry("3.1.0+incompatible"))
+	_, talk := p.ok("update", "--no-smoke")
+	says(t, talk, "old 3.1.0+incompatible has no go.mod that says what it needs: Go took the newest of today, example.com/dep@v1.1.0")
+	p.ok("check")
+	v := p.locked().Plugins["old"]["3.1.0+incompatible"]
+	if v.Files["example.com/dep@v1.1.0.zip"].Version != "1.1.0" || v.Files["example.com/old@v3.1.0+incompatible.zip"].Integrity == "" || len(v.Files) != 2 {
+		t.Errorf("locked %+v", v.Files)
+	}
+	p.ok("check", "--upstream")
+	p.ok("update", "old", "--no-smoke")
+	p.remove("plugins.lock.toml")
+	p.goManifest(toolchain)
+	p.ok("add", "go:example.com/old/cmd/protoc-gen-old", "--no-smoke")
+	const want = `protoc-gen-old = { version = "3.1.0+incompatible", source = "go:example.com/old", package = "cmd/protoc-gen-old", binary = "protoc-gen-old" }`
+	if got := p.entryLine("protoc-gen-old"); got != want {
+		t.Errorf("the entry is\n%s\nwant\n%s", got, want)
+	}
+}

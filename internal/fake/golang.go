@@ -21,7 +21,7 @@ import (
 // A Module is one version of a Go module.
 type Module struct {
 	Path, Version string            // Version with the v
-	Files         map[string]string // by path in the module; go.mod is made here where it is not among them
+	Files         map[string]string // by path in the module; go.mod is made here where it is not among them, but for one that is +incompatible
 	Mod           string            // what the proxy says go.mod is, "" for the one in the zip
 	Released      time.Time         // that of the commit, zero is [Released]
 }
@@ -34,8 +34,14 @@ func (m Module) goMod() string {
 	if text, ok := m.Files["go.mod"]; ok {
 		return text
 	}
+	if m.bare() {
+		return "module " + m.Path + "\n"
+	}
 	return "module " + m.Path + "\n\ngo 1.21\n"
 }
+
+// bare is a module of before there was a go.mod.
+func (m Module) bare() bool { return strings.HasSuffix(m.Version, "+incompatible") }
 
 // Zip makes the zip of the module: the same fields, the same bytes.
 func (m Module) Zip() []byte {
@@ -51,7 +57,7 @@ func (m Module) files() map[string]string {
 	if files == nil {
 		files = map[string]string{}
 	}
-	if _, ok := files["go.mod"]; !ok {
+	if _, ok := files["go.mod"]; !ok && !m.bare() {
 		files["go.mod"] = m.goMod()
 	}
 	return files

@@ -44,11 +44,13 @@ func (m Main) String() string { return m.path() + "@v" + m.Version }
 type Closure struct {
 	Modules []Module          // sorted by path, then version
 	Missing map[string]string // why a platform cannot have it, by the platform's name
+	Chosen  []module.Version  // those whose versions nobody but Go chose, for the main package's module has no go.mod
 }
 
 // Resolve finds the closure of a main package. The build list is that of
 // `go install MODULE@VERSION`: what the go.mod of the module says, and nothing
-// newer. Everything is downloaded into scratch, an existing folder that nothing
+// newer. A module without a go.mod, from before there were any, says nothing of what
+// it needs: then it is what Go takes today, see [Closure.Chosen]. Everything is downloaded into scratch, an existing folder that nothing
 // else uses; Go compares it with the checksum database unless c says otherwise.
 // No code of a module runs.
 //
@@ -72,6 +74,7 @@ func (g *Client) Resolve(ctx context.Context, c Config, scratch string, m Main, 
 	if len(platforms) > 0 {
 		closure.Modules, err = r.narrow(ctx, platforms, roots)
 	}
+	closure.Chosen = r.chosen
 	return closure, err
 }
 
@@ -81,6 +84,8 @@ type goResolver struct {
 	main    Main
 	scratch string
 	cache   string // GOMODCACHE of the run with the network
+	bare    bool   // the module has no go.mod of its own
+	chosen  []module.Version
 }
 
 // inspect reads the plugin's own module.
@@ -113,6 +118,9 @@ func (r *goResolver) inspect(ctx context.Context, own *Module) error {
 		return newerGo(own.String(), needs, fmt.Errorf("its go.mod says go %s, locked is %s", needs, running))
 	}
 	dir := filepath.Join(r.cache, filepath.FromSlash(mustEscape(own.Path))+"@"+mustEscapeVersion("v"+own.Version))
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); errors.Is(err, fs.ErrNotExist) {
+		r.bare = true
+	}
 	if !isMain(filepath.Join(dir, filepath.FromSlash(r.main.Dir))) {
 		return fault.Errorf(fault.Usage, `write: package = "…", the folder of the program in the module`,
 			"go module %s has no program in %q; programs are in %s", own, r.main.Dir, mainFolders(dir))
@@ -171,7 +179,11 @@ func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, mis
 		return nil, nil, err
 	}
 	for _, q := range file.Require {
-		if q.Mod != own {
+		switch {
+		case q.Mod == own:
+		case r.bare:
+			r.chosen = append(r.chosen, q.Mod)
+		default:
 			return nil, nil, fault.Errorf(fault.Usage, "take another version",
 				"the go.mod of go module %s@v%s is not complete: it does not say which version of %s it needs", r.main.Module, r.main.Version, q.Mod.Path)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
@@ -46,6 +47,7 @@ type goSource struct {
 	locked   func(name, version string) *lock.Entry // by now: the toolchains
 	now      time.Time
 	believed bool         // [policy] lets the times of authors count
+	ages     bool         // [policy] says how old a version must be
 	building *queue.Queue // compilations
 	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
@@ -66,7 +68,11 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 		return s.toolchain(w, platforms)
 	}
 	if err := module.Check(w.From.Name, "v"+w.Version); err != nil {
-		return nil, fault.Errorf(fault.Usage, "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on", "%w", err)
+		hint := "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on"
+		if old := w.Version + "+incompatible"; module.Check(w.From.Name, "v"+old) == nil {
+			hint += "; or, of a module without a go.mod, write the version as " + old
+		}
+		return nil, fault.Errorf(fault.Usage, hint, "%w", err)
 	}
 	compiler, err := s.compiler(ctx, w)
 	if err != nil {
@@ -81,6 +87,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 		return nil, err
 	}
 	res := &Resolution{Missing: map[string]Missing{}}
+	var chosen []string
 	for _, m := range closure.Modules {
 		a, err := s.artifact(m.Path, m.Version, m.Zip == "")
 		if err != nil {
@@ -91,6 +98,14 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 			a.File.Integrity, a.File.GoMod, file = m.ModSum, "", m.Mod
 		}
 		a.Digest = a.File.Integrity
+		if of := (module.Version{Path: m.Path, Version: "v" + m.Version}); slices.Contains(closure.Chosen, of) {
+			chosen = append(chosen, m.String())
+			if a.Aged = s.ages; a.Aged {
+				if a.Released, err = s.known(ctx, m.Path, m.Version); err != nil {
+					return nil, err
+				}
+			}
+		}
 		a.Get = func(_ context.Context, in *store.Ingest) error { return s.copy(file, in) }
 		for _, p := range platforms {
 			if closure.Missing[p.Name] == "" {
@@ -115,7 +130,22 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 		}
 		res.Notes = []string{fmt.Sprintf("%s: the module proxy does not say whether it was retracted: %v", w, err)}
 	}
+	if len(chosen) > 0 {
+		res.Notes = append(res.Notes, fmt.Sprintf("%s has no go.mod that says what it needs: Go took the newest of today, %s", w, strings.Join(chosen, ", ")))
+	}
 	return res, nil
+}
+
+// known is since when a version of a module counts as released that no manifest and
+// no go.mod names.
+func (s *goSource) known(ctx context.Context, path, version string) (time.Time, error) {
+	seen, err := s.store.FirstSeen(ctx, "go for others "+path, []string{version}, s.now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	r := &plan.Release{Version: version, Released: seen[version]}
+	err = s.date(ctx, &plan.Want{From: manifest.Source{Kind: lock.Go, Name: path}}, []*plan.Release{r})
+	return r.Released, err
 }
 
 // Versions is two runs of Go. The only time that a proxy tells is that of the
@@ -132,8 +162,10 @@ func (s *goSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, 
 	}
 	var releases []plan.Release
 	var versions []string
+	before := func(n gotool.News) bool { return strings.HasSuffix(n.Version, "+incompatible") }
+	modern := slices.ContainsFunc(news, func(n gotool.News) bool { return !before(n) })
 	for _, n := range news {
-		if strings.HasSuffix(n.Version, "+incompatible") {
+		if before(n) && modern {
 			continue // from before modules: a person may name it
 		}
 		releases = append(releases, plan.Release{Version: n.Version, Yanked: n.Retracted, Deprecated: n.Deprecated})

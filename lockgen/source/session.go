@@ -256,7 +256,7 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	return &goSource{
 		tool: tool, client: s.origins.Client(), config: config, store: s.Store, scratch: scratch, shown: s.Shown, progress: s.progress,
 		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{}, needed: s.Needed, building: queue.New(runtime.GOMAXPROCS(0)),
-		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go),
+		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go), ages: s.Manifest.At("policy", "minimum-release-age") != s.Manifest.Name,
 	}, nil
 }
 

@@ -1,0 +1,183 @@
+package catalog_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// seenFile says of each plugin when it was last seen working: name, version, day,
+// and of the corpus the files that it generated code for, separated by tabs.
+const seenFile = "seen.tsv"
+
+// corpus are the .proto files that plugins are tried with.
+var corpus = []string{"proto3", "proto2", "edition2023"}
+
+// beside are plugins that add to what another one writes.
+var beside = map[string]string{
+	"protoc-gen-prost-serde": "protoc-gen-prost",
+	"protoc-gen-tonic":       "protoc-gen-prost",
+}
+
+// TestSeen locks each plugin of the catalogue on this platform, as lockgen add NAME
+// does, from the registries that this machine's clients use; installs it; generates
+// code with it for each file of the corpus; and writes down what was seen. One that
+// a registry does not have is left as it was seen last. It takes an hour, and is
+// asked for by BUCK2_PROTOBUF_TEST_CATALOGUE=1; of one plugin by -run TestSeen/NAME.
+func TestSeen(t *testing.T) {
+	if os.Getenv("BUCK2_PROTOBUF_TEST_CATALOGUE") == "" {
+		t.Skip("BUCK2_PROTOBUF_TEST_CATALOGUE is not set: locks all plugins of the catalogue from real registries")
+	}
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no platform of a lock")
+	}
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin+"/", "../../lockgen", "../../fetch").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stand{bin: bin, platform: host.Name, env: append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+filepath.Join(cache, "buck2-protobuf-catalogue"), "NO_COLOR=1")}
+	protos, err := filepath.Abs("testdata/corpus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.corpus = protos
+	for _, name := range catalog.Builtin().Names() {
+		if name == "fetch" { // a release of this project
+			continue
+		}
+		t.Run(name, func(t *testing.T) { s.see(t, name) })
+	}
+}
+
+// A stand is where plugins are tried.
+type stand struct {
+	bin, platform, corpus string
+	env                   []string
+}
+
+// run runs a program of ours in a folder.
+func (s *stand) run(dir, program string, args ...string) (stdout string, err error) {
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir, s.env
+	var talk strings.Builder
+	cmd.Stderr = &talk
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, talk.String())
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func (s *stand) tool(name string) string {
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return filepath.Join(s.bin, name)
+}
+
+// see tries one plugin.
+func (s *stand) see(t *testing.T, name string) {
+	r, _ := catalog.Builtin().Lookup(name)
+	dir := t.TempDir()
+	names := []string{name}
+	if other := beside[name]; other != "" {
+		names = append(names, other)
+	}
+	if !slices.Contains(names, "protoc") {
+		names = append(names, "protoc")
+	}
+	add := append([]string{"add", "--platform", s.platform, "--allow-build-scripts"}, names...)
+	if _, err := s.run(dir, s.tool("lockgen"), add...); err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == 4 {
+			t.Skipf("not served: %v", err)
+		}
+		t.Fatal(err)
+	}
+	l, _, err := lock.Read(filepath.Join(dir, "plugins.lock.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, version, _, err := l.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := map[string]string{}
+	for _, n := range names {
+		if path[n], err = s.run(dir, s.tool("fetch"), "get", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.Smoke != nil {
+		if _, err := s.run(dir, path[name], r.Smoke...); err != nil {
+			t.Fatal(err)
+		}
+		write(t, name, version, "")
+		return
+	}
+	var made, failed []string
+	for _, file := range corpus {
+		out := filepath.Join(dir, "out", file)
+		if err := os.MkdirAll(out, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"--proto_path=" + s.corpus, "--plugin=protoc-gen-tried=" + path[name], "--tried_out=" + out}
+		if len(r.Options) > 0 {
+			args = append(args, "--tried_opt="+strings.Join(r.Options, ","))
+		}
+		if other := beside[name]; other != "" {
+			args = append(args, "--plugin=protoc-gen-first="+path[other], "--first_out="+out)
+		}
+		if _, err := s.run(dir, path["protoc"], append(args, file+".proto")...); err != nil {
+			failed = append(failed, err.Error())
+			continue
+		}
+		made = append(made, file)
+	}
+	for _, why := range failed {
+		t.Logf("%s %s: %s", name, version, why)
+	}
+	if len(made) == 0 {
+		t.Fatalf("%s %s generates nothing", name, version)
+	}
+	write(t, name, version, strings.Join(made, " "))
+}
+
+// write keeps what was seen.
+func write(t *testing.T, name, version, made string) {
+	t.Helper()
+	text, err := os.ReadFile(seenFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		of, _, _ := strings.Cut(line, "\t")
+		rows[of] = line
+	}
+	rows[name] = strings.Join([]string{name, version, time.Now().UTC().Format(time.DateOnly), made}, "\t") + "\n"
+	var b strings.Builder
+	for _, of := range slices.Sorted(maps.Keys(rows)) {
+		b.WriteString(rows[of])
+	}
+	if err := os.WriteFile(seenFile, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
