@@ -261,3 +261,47 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("printed:\n%s", out.String())
 	}
 }
+
+// TestQuotes: what the README quotes is a row of the last run, as it is in
+// docs/performance.md, with its date and machine.
+func TestQuotes(t *testing.T) {
+	t.Parallel()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	_, last, found := strings.Cut(read("docs/performance.md"), lastRun+"\n\nMeasured ")
+	if !found {
+		t.Fatal("docs/performance.md has no last run")
+	}
+	date, _, _ := strings.Cut(last, ",")
+	ratios := map[string]string{} // by work and beside
+	for _, line := range strings.Split(last, "\n") {
+		if cells := strings.Split(line, " | "); len(cells) == 5 {
+			ratios[strings.TrimPrefix(cells[0], "| ")+" | "+cells[1]] = strings.TrimSuffix(cells[4], " |")
+		}
+	}
+	_, quotes, found := strings.Cut(read("README.md"), "\n## How fast\n")
+	quotes, _, _ = strings.Cut(quotes, "\n## ")
+	if !found || !strings.Contains(quotes, date) {
+		t.Errorf("the README has no section How fast of %s", date)
+	}
+	quoted := 0
+	for _, line := range strings.Split(quotes, "\n") {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 3 || cells[0] == "| work" {
+			continue
+		}
+		quoted++
+		key := strings.TrimPrefix(cells[0], "| ") + " | " + cells[1]
+		if got, want := strings.TrimSuffix(cells[2], " |"), ratios[key]; got != want {
+			t.Errorf("%s: the README says %s, the last run %q", key, got, want)
+		}
+	}
+	if quoted < 5 {
+		t.Errorf("the README quotes %d ratios", quoted)
+	}
+}

@@ -99,6 +99,14 @@ var benchmarks = []benchmark{
 // sizes are the numbers of artifacts of the locks that are measured.
 var sizes = []string{"10", "100", "1000", "10000"}
 
+// figure is a number as people write it, 10,000.
+func figure(n string) string {
+	if len(n) > 3 {
+		return figure(n[:len(n)-3]) + "," + n[len(n)-3:]
+	}
+	return n
+}
+
 func installRows() (rows []row) {
 	for _, m := range []struct{ key, name string }{{"npm", "npm"}, {"pnpm", "pnpm"}, {"yarn", "Yarn"}, {"bun", "bun"}} {
 		rows = append(rows,
@@ -111,15 +119,15 @@ func installRows() (rows []row) {
 func lockRows() (rows []row) {
 	for _, n := range sizes {
 		rows = append(rows,
-			row{sub: n, work: "`lockgen check`, " + n + " artifacts", beside: "a bare decode of the lock", ours: "check-ms", theirs: "decode-ms"},
-			row{sub: n, work: "`lockgen update` with nothing to do, " + n + " artifacts", beside: "a bare decode of the lock", ours: "update-ms", theirs: "decode-ms"})
+			row{sub: n, work: "`lockgen check`, " + figure(n) + " artifacts", beside: "a bare decode of the lock", ours: "check-ms", theirs: "decode-ms"},
+			row{sub: n, work: "`lockgen update` with nothing to do, " + figure(n) + " artifacts", beside: "a bare decode of the lock", ours: "update-ms", theirs: "decode-ms"})
 	}
 	return rows
 }
 
 func loadRows() (rows []row) {
 	for _, n := range sizes {
-		rows = append(rows, row{sub: n, work: "`buck2 targets` of a lock, by a fresh daemon, " + n + " artifacts", beside: "`buck2 targets` of an http_file for each version", ours: "locked-s", theirs: "files-s", tool: "buck2"})
+		rows = append(rows, row{sub: n, work: "`buck2 targets` of a lock, by a fresh daemon, " + figure(n) + " artifacts", beside: "`buck2 targets` of an http_file for each version", ours: "locked-s", theirs: "files-s", tool: "buck2"})
 	}
 	return rows
 }

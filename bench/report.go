@@ -69,7 +69,8 @@ func load() string {
 	return first
 }
 
-var number = regexp.MustCompile(`\d+(\.\d+)+\S*|\d{4}-\d\d-\d\d\S*`)
+// number is a version, a date or a commit.
+var number = regexp.MustCompile(`\d+(\.\d+)+\S*|\d{4}-\d\d-\d\d\S*|\b[0-9a-f]{12}`)
 
 // versions asks programs which they are. One that does not say is left out.
 func versions(ctx context.Context, programs []string) (all []string) {

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,19 +25,21 @@ func TestSite(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return site, string(out), err
 	}
-	pages, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	api, err := filepath.Glob("api/*.md")
-	if err != nil {
-		t.Fatal(err)
+	var pages []string
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if filepath.Ext(name) == ".md" {
+			pages = append(pages, name)
+		}
+		return err
+	})
+	if err != nil || len(pages) < 20 {
+		t.Fatalf("the pages are %v (%v)", pages, err)
 	}
 	site, log, err := build(root)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
-	for _, page := range append(pages, api...) {
+	for _, page := range pages {
 		name := strings.TrimSuffix(page, ".md") + ".html"
 		if filepath.Base(page) == "README.md" {
 			name = filepath.Join(filepath.Dir(page), "index.html")
