@@ -149,12 +149,23 @@ func TestRemoveAllow(t *testing.T) {
 	}
 }
 
-// TestClash: executables of one name are told before anything is done.
+// TestClash: executables of one name in one bundle are refused before anything is done;
+// elsewhere they are told.
 func TestClash(t *testing.T) {
 	t.Parallel()
 	p := five(t)
 	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "[bundles]\n", "protobuf-ts = \"2.11.1\"\n\n[bundles]\nboth = [\"protobuf-ts\", \"protoc-gen-ts\"]\n", 1))
-	p.fails(fault.Upstream, []string{"bundle both", "protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts", "offline"}, "update", "--offline")
+	clash := p.read("plugins.toml")
+	lock := p.read("plugins.lock.toml")
+	for _, args := range [][]string{{"update"}, {"add", "protobuf-ts@2.11.0"}} {
+		talk := p.fails(fault.Usage, []string{"bundle both: protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts", "hint: take protoc-gen-ts out of bundle both"}, append(args, "--offline")...)
+		if strings.Contains(talk, "offline") {
+			t.Errorf("%s", talk)
+		}
+	}
+	if p.read("plugins.toml") != clash || p.read("plugins.lock.toml") != lock {
+		t.Error("something was written")
+	}
 	p.ok("remove", "protobuf-ts")
 	if _, talk := p.ok("update", "--offline"); strings.Contains(talk, "one name") {
 		t.Errorf("%s", talk)

@@ -194,7 +194,10 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 				added = append(added, name)
 			}
 		}
-		warnings = append(warnings, plan.Clashes(m, wants, added)...)
+		if err := plan.CheckBundles(m, wants); err != nil && len(c.removed) == 0 { // removing may be the remedy
+			return err
+		}
+		warnings = append(warnings, plan.Clashes(wants, added)...)
 	}
 	for _, w := range warnings {
 		p.ui.Warn("%s", w)

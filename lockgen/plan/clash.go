@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
@@ -21,33 +22,48 @@ func (w *Want) command() string {
 	return strings.ToLower(strings.TrimSuffix(path.Base(name), ".exe"))
 }
 
-// Clashes says, in a line each, which plugins have executables of one name, so that
-// PATH cannot have both: those that one bundle names, and those of names with any
-// other.
-func Clashes(m *manifest.Manifest, wants []*Want, names []string) []string {
-	commands := map[string][]string{} // plugins by command
+// commands are the plugins by the executables that they have, sorted by name.
+func commands(wants []*Want) map[string][]string {
+	by := map[string][]string{}
 	for _, w := range wants {
-		if c := w.command(); !slices.Contains(commands[c], w.Name) {
-			commands[c] = append(commands[c], w.Name)
+		if c := w.command(); !slices.Contains(by[c], w.Name) {
+			by[c] = append(by[c], w.Name)
 		}
 	}
-	var lines []string
-	for _, command := range slices.Sorted(maps.Keys(commands)) {
-		plugins := commands[command]
-		if len(plugins) < 2 {
-			continue
-		}
-		both := strings.Join(plugins, " and ") + " have an executable of one name, " + command
-		told := false
-		for _, bundle := range slices.Sorted(maps.Keys(m.Bundles)) {
-			in := slices.DeleteFunc(slices.Clone(plugins), func(p string) bool { return !slices.Contains(m.Bundles[bundle], p) })
-			if len(in) > 1 {
-				told = true
-				lines = append(lines, fmt.Sprintf("%s: %s: fetch bundle %s and fetch env --bundle %s refuse that; take one of them out of the bundle", m.At("bundles", bundle), both, bundle, bundle))
+	for _, plugins := range by {
+		slices.Sort(plugins)
+	}
+	return by
+}
+
+// CheckBundles refuses a bundle of plugins whose executables have one name: PATH
+// cannot have both.
+func CheckBundles(m *manifest.Manifest, wants []*Want) error {
+	by := commands(wants)
+	for _, bundle := range slices.Sorted(maps.Keys(m.Bundles)) {
+		for _, command := range slices.Sorted(maps.Keys(by)) {
+			in := slices.DeleteFunc(slices.Clone(by[command]), func(p string) bool { return !slices.Contains(m.Bundles[bundle], p) })
+			if len(in) < 2 {
+				continue
 			}
+			return fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of bundle %s, or make another bundle for it", strings.Join(in[1:], " and "), bundle),
+				"%s: bundle %s: %s have an executable of one name, %s: PATH cannot have both, so fetch bundle %s would fail",
+				m.At("bundles", bundle), bundle, strings.Join(in, " and "), command, bundle)
 		}
-		if !told && slices.ContainsFunc(plugins, func(p string) bool { return slices.Contains(names, p) }) {
-			lines = append(lines, both+": fetch env puts neither on PATH unless one is named; Buck2 and fetch get tell them apart")
+	}
+	return nil
+}
+
+// Clashes says, in a line each, which of names have an executable of the name that
+// another plugin's has, beside it in no bundle: which of them is meant has to be said
+// where PATH decides.
+func Clashes(wants []*Want, names []string) []string {
+	by := commands(wants)
+	var lines []string
+	for _, command := range slices.Sorted(maps.Keys(by)) {
+		if plugins := by[command]; len(plugins) > 1 && slices.ContainsFunc(plugins, func(p string) bool { return slices.Contains(names, p) }) {
+			lines = append(lines, strings.Join(plugins, " and ")+" have an executable of one name, "+command+
+				": fetch env puts neither on PATH unless one is named; Buck2 and fetch get tell them apart")
 		}
 	}
 	return lines

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
@@ -15,12 +16,15 @@ func TestClashes(t *testing.T) {
 		text  string
 		names []string
 		want  []string // parts of the lines, in order
+		fails string   // part of the error, "" for none
 	}{
-		{head, nil, nil},
-		{head, []string{"ts-proto"}, nil},
-		{head, []string{"protobuf-ts"}, []string{"protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts: fetch env puts neither on PATH"}},
-		{head + "[bundles]\na = [\"protoc-gen-ts\", \"ts-proto\"]\nb = [\"protobuf-ts\", \"protoc-gen-ts\"]\n", []string{"protobuf-ts"}, []string{"plugins.toml:9: protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts: fetch bundle b"}},
-		{head + own, []string{"own"}, []string{"own and protobuf-ts and protoc-gen-ts have an executable of one name"}},
+		{head, nil, nil, ""},
+		{head, []string{"ts-proto"}, nil, ""},
+		{head, []string{"protobuf-ts"}, []string{"protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts: fetch env puts neither on PATH"}, ""},
+		{head + "[bundles]\na = [\"protoc-gen-ts\", \"ts-proto\"]\nb = [\"protobuf-ts\", \"protoc-gen-ts\"]\n", nil, nil, "plugins.toml:9: bundle b: protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts: PATH cannot"},
+		{head + "[bundles]\na = [\"protoc-gen-ts\"]\nb = [\"protobuf-ts\"]\n", nil, nil, ""},
+		{head + own + "[bundles]\na = [\"protoc-gen-ts\", \"own\", \"protobuf-ts\"]\n", nil, nil, "own and protobuf-ts and protoc-gen-ts have"},
+		{head + own, []string{"own"}, []string{"own and protobuf-ts and protoc-gen-ts have an executable of one name"}, ""},
 	} {
 		m, err := manifest.Parse("plugins.toml", []byte(tt.text))
 		if err != nil {
@@ -30,7 +34,10 @@ func TestClashes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := Clashes(m, wants, tt.names)
+		if err := CheckBundles(m, wants); (err == nil) != (tt.fails == "") || err != nil && (fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), tt.fails)) {
+			t.Errorf("%v, want %q", err, tt.fails)
+		}
+		got := Clashes(wants, tt.names)
 		if len(got) != len(tt.want) {
 			t.Errorf("%v: %q, want %q", tt.names, got, tt.want)
 			continue
