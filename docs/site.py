@@ -53,7 +53,8 @@ def on_config(config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Links that leave the manual go to the repository, where their file must be."""
+    """Links that leave the manual, or name a folder, go to the repository, where their
+    target must be; those to a folder with a README.md in the manual go to that."""
     root = os.path.dirname(config.config_file_path)
     here = os.path.dirname(page.file.abs_src_path)
 
@@ -62,8 +63,11 @@ def on_page_markdown(markdown, page, config, files):
         if ":" in target:
             return match[0]
         path = os.path.normpath(os.path.join(here, target))
-        if path.startswith(config.docs_dir + os.sep) or path == config.docs_dir:
-            return match[0]
+        if os.path.isfile(os.path.join(path, "README.md")):
+            path = os.path.join(path, "README.md")
+            target = os.path.relpath(path, here).replace(os.sep, "/")
+        if path.startswith(config.docs_dir + os.sep) and not os.path.isdir(path):
+            return f"[{title}]({target}{anchor})"
         if not path.startswith(root + os.sep) or not os.path.exists(path):
             log.warning("%s links to %s, which is not in the repository", page.file.src_path, target)
         kind = "tree" if os.path.isdir(path) else "blob"

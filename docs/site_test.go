@@ -79,7 +79,7 @@ func TestSite(t *testing.T) {
 	}
 	const index = "# All\n\n[Of the key](b.md#the-key), [more](sub/README.md)\n\n## Later\n\n- [First](a.md), and [`rules`](../rules)\n\n```\n[no link](nowhere.md)\n```\n"
 	good := func() map[string]string {
-		return map[string]string{"docs/README.md": index, "docs/a.md": "# A\n", "docs/b.md": "# B\n\n## The [key]\n", "docs/sub/README.md": "# Sub\n\n[up](../a.md)\n", "docs/sub/c.md": "# C\n"}
+		return map[string]string{"docs/README.md": index, "docs/a.md": "# A\n\n[one](sub), [two](other/)\n", "docs/other/d.txt": "", "docs/b.md": "# B\n\n## The [key]\n", "docs/sub/README.md": "# Sub\n\n[up](../a.md)\n", "docs/sub/c.md": "# C\n"}
 	}
 	site, log, err = build(with(good()))
 	if err != nil {
@@ -96,6 +96,10 @@ func TestSite(t *testing.T) {
 			t.Errorf("%q is at %d of the home page, what is before it at %d", part, i, last)
 		}
 		last = i
+	}
+	a, err := os.ReadFile(filepath.Join(site, "a.html"))
+	if err != nil || !strings.Contains(string(a), "href=\"sub/index.html\"") || !strings.Contains(string(a), "/tree/main/docs/other\"") {
+		t.Errorf("links to folders are otherwise: %v\n%s", err, a)
 	}
 	for name, tt := range map[string]struct{ page, text, want string }{
 		"page":        {"docs/a.md", "[x](nowhere.md)", "nowhere.md"},
