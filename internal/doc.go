@@ -55,6 +55,7 @@
 //	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to
 //	  lockgen/bill        bills of materials
 //	  lockgen/diff        what changed between two locks, and three-way merges of them
+//	  lockgen/edit        edits of plugins.toml that keep comments and order
 //	  lockgen/closure     what a lock knows of closures
 //	  lockgen/github      what GitHub says of releases
 //	  lockgen/image       the file for a platform behind a tag of OCI
@@ -89,6 +90,7 @@
 //	ui         what the programs print
 //	manifest   plugins.toml
 //	lock       plugins.lock.toml, kinds, platforms and names
+//	tomlscan   where the keys of a text of TOML stand
 //	redact     takes secrets out of text
 //	fault      exit classes and hints
 //	once       computes a value once for each key

@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -265,7 +266,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 		return err
 	}
 	if why == "" && a.without(m) {
-		if a.data, err = manifest.SetOptional(a.manifest, data, name); err != nil {
+		if a.data, err = edit.SetOptional(a.manifest, data, name); err != nil {
 			return err
 		}
 	}
@@ -280,9 +281,9 @@ func (a *adding) write(name, version string) ([]byte, error) {
 		return nil, err
 	}
 	if p := a.entries[name]; p != nil && m.Plugins[name] == nil {
-		return manifest.AddPlugin(a.manifest, a.data, name, p)
+		return edit.AddPlugin(a.manifest, a.data, name, p)
 	}
-	return manifest.AddVersion(a.manifest, a.data, name, version)
+	return edit.AddVersion(a.manifest, a.data, name, version)
 }
 
 // next says what to write into a BUCK file for each plugin that is new, and which
@@ -341,7 +342,7 @@ func absolute(name string) string {
 // says nothing of ages, the times that publishers tell count, with a warning: a
 // person asks, and the version is written down.
 func (p *program) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, []plan.Held, error) {
-	data, err := manifest.AddVersion(p.manifest, data, name, manifest.Latest)
+	data, err := edit.AddVersion(p.manifest, data, name, manifest.Latest)
 	if err != nil {
 		return "", nil, err
 	}

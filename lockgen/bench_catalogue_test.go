@@ -20,10 +20,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 )
 
 // BenchmarkColdCatalogue compares, in turn, in one run: a process of lockgen
@@ -58,7 +58,7 @@ func BenchmarkColdCatalogue(b *testing.B) {
 	for name, versions := range l.Plugins {
 		for _, v := range versions {
 			if v.Source == lock.Go || v.Source == lock.Cargo {
-				if ready, _, err = manifest.RemoveVersion("plugins.toml", ready, name, ""); err != nil {
+				if ready, _, err = edit.RemoveVersion("plugins.toml", ready, name, ""); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -40,7 +40,7 @@ func (p *program) consent(ctx context.Context, text []byte, ask *resolve.Consent
 			return nil, fault.Errorf(fault.Policy, "take another plugin, or one that is published in compiled form", "no consent to run code of %s; nothing was written", strings.Join(names, ", "))
 		}
 	}
-	text, err := manifest.Consent(p.manifest, text, names)
+	text, err := edit.Consent(p.manifest, text, names)
 	if err == nil && p.allowScripts {
 		p.ui.Say("%s", strings.Join(lines, "\n"))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/lockgen/adopt"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 )
 
 // starterProtoc is what a new plugins.toml begins with.
@@ -68,7 +69,7 @@ func (i *initial) adopt(ctx context.Context) error {
 		if !given {
 			continue // lockgen add finds the newest
 		}
-		if text, err = manifest.AddVersion(i.name, text, name, version); err != nil {
+		if text, err = edit.AddVersion(i.name, text, name, version); err != nil {
 			return err
 		}
 	}

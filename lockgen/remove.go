@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -67,7 +68,7 @@ func (r *removing) remove(spec string) error {
 	if exact && version == "" {
 		return fault.Errorf(fault.Usage, "write: lockgen remove "+name, "%q has no version behind the @", spec)
 	}
-	data, said, err := manifest.RemoveVersion(r.manifest, r.data, name, version)
+	data, said, err := edit.RemoveVersion(r.manifest, r.data, name, version)
 	if err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func (r *removing) disallow(old *lock.Lock) error {
 		gone = append(gone, entry)
 	}
 	if len(gone) > 0 {
-		r.data, err = manifest.Disallow(r.manifest, r.data, gone)
+		r.data, err = edit.Disallow(r.manifest, r.data, gone)
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -108,7 +109,7 @@ func (p *program) movePins(_ context.Context, c *change, data []byte, o resolve.
 				"%s asks for %s %s: which of them is to become %s?", m.At("plugins", name), name, strings.Join(entry.Versions, " and "), version)
 		}
 		if old := entry.Versions[0]; !manifest.IsRange(old) {
-			if data, err = manifest.SetVersion(p.manifest, data, name, old, version); err != nil {
+			if data, err = edit.SetVersion(p.manifest, data, name, old, version); err != nil {
 				return nil, err
 			}
 			c.said = append(c.said, fmt.Sprintf("%s: %s moves from %s to %s", m.At("plugins", name), name, old, version))

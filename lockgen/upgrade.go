@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -80,7 +81,7 @@ func runUpgrade(ctx context.Context, p *program, args []string) error {
 				continue
 			}
 			if to != version {
-				if data, err = manifest.SetVersion(p.manifest, data, name, version, to); err != nil {
+				if data, err = edit.SetVersion(p.manifest, data, name, version, to); err != nil {
 					return nil, err
 				}
 				c.said = append(c.said, fmt.Sprintf("%s: %s moves from %s to %s", m.At("plugins", name), name, version, to))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
 // FileName is the name of a manifest, the file that people edit.
@@ -39,7 +41,7 @@ type Manifest struct {
 	NodeManager string
 	Buckify     Buckify
 
-	lines keyLines
+	lines tomlscan.Lines
 }
 
 // NodeManagers are what can build the folder of an npm plugin, all the same
@@ -162,17 +164,17 @@ type Override struct {
 
 // At returns FILE:LINE of a key, or FILE where the key is not in it.
 func (m *Manifest) At(path ...string) string {
-	if len(path) > 1 && path[0] == "plugins" && m.lines.line(path...) == 0 {
-		path = append(entryOf(path[1]), path[2:]...)
+	if len(path) > 1 && path[0] == "plugins" && m.lines.Of(path...) == 0 {
+		path = append(EntryOf(path[1]), path[2:]...)
 	}
-	if line := m.lines.line(path...); line > 0 {
+	if line := m.lines.Of(path...); line > 0 {
 		return fmt.Sprintf("%s:%d", m.Name, line)
 	}
 	return m.Name
 }
 
-// entryOf is the path of the key that asks for a plugin.
-func entryOf(name string) []string {
+// EntryOf is the path of the key that asks for a plugin.
+func EntryOf(name string) []string {
 	if name == Tool {
 		return []string{"tool", name}
 	}
@@ -219,7 +221,7 @@ func Parse(name string, data []byte) (*Manifest, error) {
 		}
 		return nil, fault.Errorf(fault.Usage, "correct the file", "%s: %w", name, err)
 	}
-	lines, _, err := scanKeys(text)
+	lines, _, err := tomlscan.Keys(text)
 	if err != nil {
 		return nil, fault.Errorf(fault.Usage, "keep one of the two", "%s: %w", name, err)
 	}
@@ -256,4 +258,17 @@ func manifestText(name string, data []byte) (string, error) {
 		return refuse("settle the conflict, then run: lockgen update", ":%d: unresolved merge", line)
 	}
 	return string(data), nil
+}
+
+// Equal reports whether two manifests say the same, wherever their keys stand.
+func (m *Manifest) Equal(other *Manifest) bool {
+	plain := func(m *Manifest) Manifest {
+		c := *m
+		c.lines = nil
+		if len(c.Bundles) == 0 {
+			c.Bundles = nil
+		}
+		return c
+	}
+	return reflect.DeepEqual(plain(m), plain(other))
 }

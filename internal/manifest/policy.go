@@ -168,7 +168,7 @@ func (d *decoder) policy(v any) error {
 			return err
 		}
 		for _, s := range list {
-			entry, err := parseAllow(s)
+			entry, err := ParseAllow(s)
 			if err != nil {
 				return d.wrap(at("allow"), err)
 			}
@@ -215,8 +215,8 @@ var (
 	hostForms = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[^/@?#*%\\\s]+$`) })
 )
 
-// parseAllow reads one entry of allow and returns its normal form.
-func parseAllow(s string) (string, error) {
+// ParseAllow reads one entry of allow and returns its normal form.
+func ParseAllow(s string) (string, error) {
 	const forms = "write npm:NAME, npm:@SCOPE/*, pip:NAME, cargo:NAME, go:MODULE, go:HOST/OWNER/*, maven:GROUP:ARTIFACT, oci:HOST/REPO, oci:HOST/NAMESPACE/*, github:OWNER/REPO, github:OWNER/* or host:HOST"
 	refuse := func(why string) (string, error) {
 		return "", fault.Errorf(fault.Usage, forms, "%q allows nothing: %s", s, why)

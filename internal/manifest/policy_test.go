@@ -120,7 +120,7 @@ func TestPolicyRefuses(t *testing.T) {
 		"host:%67ithub.com", "https://github.com/x", "github:acme", "github:*/x", "github:acme/", "github:/x", "github:acme/x/y", "github:acme/x*", "http:x", "mpn:x", "url:x",
 	} {
 		n++
-		if _, err := parseAllow(entry); fault.Of(err) != fault.Usage {
+		if _, err := ParseAllow(entry); fault.Of(err) != fault.Usage {
 			t.Errorf("%s: class %v: %v", entry, fault.Of(err), err)
 		}
 	}
@@ -156,7 +156,7 @@ func TestAllow(t *testing.T) {
 		"host:[::1]:8080":      {"http://[::1]:8080/", "http://[::1]/ http://[::11]:8080/"},
 		"host:example.com:443": {"https://example.com/ https://example.com:443/", "https://example.com:444/"},
 	} {
-		normal, err := parseAllow(entry)
+		normal, err := ParseAllow(entry)
 		if err != nil {
 			t.Errorf("%s: %v", entry, err)
 			continue

@@ -1,34 +1,37 @@
-package manifest
+// Package edit changes the text of plugins.toml as a person would: comments, order
+// and layout stay as they are.
+package edit
 
 import (
 	"bytes"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
 // AddVersion edits the text of a manifest so that it asks for one more version
 // of a plugin, or for another version of [Tool]. Comments, order and everything
 // else stay. Where the text is too
 // unusual for that, the error of class [fault.Usage] says what to write by hand.
-func AddVersion(manifest string, data []byte, name, version string) ([]byte, error) {
-	m, err := Parse(manifest, data)
+func AddVersion(file string, data []byte, name, version string) ([]byte, error) {
+	m, err := manifest.Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
 	p := m.Plugins[name]
 	if p == nil {
-		return AddPlugin(manifest, data, name, &Plugin{Versions: []string{version}})
+		return AddPlugin(file, data, name, &manifest.Plugin{Versions: []string{version}})
 	}
 	if slices.Contains(p.Versions, version) {
 		return data, nil
 	}
-	if name == Tool { // of which there is one
+	if name == manifest.Tool { // of which there is one
 		return setVersions(m, data, name, []string{version})
 	}
 	return setVersions(m, data, name, append(p.Versions, version))
@@ -37,15 +40,15 @@ func AddVersion(manifest string, data []byte, name, version string) ([]byte, err
 // AddPlugin edits the text of a manifest so that it asks for a plugin that it did not
 // ask for. Of p count the first version, source, package, naming, binary, optional,
 // and the assets of platforms. See [AddVersion].
-func AddPlugin(manifest string, data []byte, name string, p *Plugin) ([]byte, error) {
-	m, err := Parse(manifest, data)
+func AddPlugin(file string, data []byte, name string, p *manifest.Plugin) ([]byte, error) {
+	m, err := manifest.Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
 	e := newEditor(data)
-	e.insert(name, p.value())
+	e.insert(name, entryText(p))
 	m.Plugins[name] = p
-	if added, err := Parse(manifest, []byte(e.text)); err == nil && added.Plugins[name] != nil && added.Plugins[name].value() == p.value() {
+	if added, err := manifest.Parse(file, []byte(e.text)); err == nil && added.Plugins[name] != nil && entryText(added.Plugins[name]) == entryText(p) {
 		m.Plugins[name] = added.Plugins[name]
 	}
 	return e.edited(m, name)
@@ -53,20 +56,20 @@ func AddPlugin(manifest string, data []byte, name string, p *Plugin) ([]byte, er
 
 // SetOptional edits the text of a manifest so that a plugin that it asks for may be
 // unavailable on a platform. See [AddVersion].
-func SetOptional(manifest string, data []byte, name string) ([]byte, error) {
-	m, err := Parse(manifest, data)
+func SetOptional(file string, data []byte, name string) ([]byte, error) {
+	m, err := manifest.Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
 	p := m.Plugins[name]
 	if p == nil {
-		return nil, fault.Errorf(fault.Usage, "run: lockgen add "+name, "%s does not ask for %s", manifest, name)
+		return nil, fault.Errorf(fault.Usage, "run: lockgen add "+name, "%s does not ask for %s", file, name)
 	}
 	if p.Optional {
 		return data, nil
 	}
 	e := newEditor(data)
-	e.setOptional(entryOf(name), len(p.Versions) > 1)
+	e.setOptional(manifest.EntryOf(name), len(p.Versions) > 1)
 	p.Optional = true
 	if !e.is(m) {
 		return nil, fault.Errorf(fault.Usage, "write optional = true into it by hand", "%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
@@ -74,8 +77,8 @@ func SetOptional(manifest string, data []byte, name string) ([]byte, error) {
 	return []byte(e.text), nil
 }
 
-// value is the value of an entry: its version, or an inline table.
-func (p *Plugin) value() string {
+// entryText is the value of an entry: its version, or an inline table.
+func entryText(p *manifest.Plugin) string {
 	version := lock.Quote(p.Versions[0])
 	keys := []string{"version = " + version}
 	add := func(key, value string) {
@@ -116,14 +119,14 @@ func (p *Plugin) value() string {
 
 // SetVersion edits the text of a manifest so that it asks for another version of a
 // plugin in the place of one that it asks for. See [AddVersion].
-func SetVersion(manifest string, data []byte, name, old, version string) ([]byte, error) {
-	m, err := Parse(manifest, data)
+func SetVersion(file string, data []byte, name, old, version string) ([]byte, error) {
+	m, err := manifest.Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
 	p := m.Plugins[name]
 	if p == nil || !slices.Contains(p.Versions, old) {
-		return nil, fault.Errorf(fault.Usage, "run: lockgen add "+name+"@"+version, "%s does not ask for %s@%s", manifest, name, old)
+		return nil, fault.Errorf(fault.Usage, "run: lockgen add "+name+"@"+version, "%s does not ask for %s@%s", file, name, old)
 	}
 	var versions []string
 	for _, v := range p.Versions {
@@ -138,7 +141,7 @@ func SetVersion(manifest string, data []byte, name, old, version string) ([]byte
 }
 
 // setVersions gives an entry of m, which data is parsed to, other versions.
-func setVersions(m *Manifest, data []byte, name string, versions []string) ([]byte, error) {
+func setVersions(m *manifest.Manifest, data []byte, name string, versions []string) ([]byte, error) {
 	e := newEditor(data)
 	e.setVersions(name, versions)
 	m.Plugins[name].Versions = versions
@@ -147,7 +150,7 @@ func setVersions(m *Manifest, data []byte, name string, versions []string) ([]by
 
 // edited is the new text, where it is that of m, and otherwise an error that says
 // how to write the entry of a plugin by hand.
-func (e *editor) edited(m *Manifest, name string) ([]byte, error) {
+func (e *editor) edited(m *manifest.Manifest, name string) ([]byte, error) {
 	if e.is(m) {
 		return []byte(e.text), nil
 	}
@@ -161,8 +164,8 @@ func (e *editor) edited(m *Manifest, name string) ([]byte, error) {
 // RemoveVersion edits the text of a manifest so that it asks for a version of a
 // plugin no more, for no version with "". See [AddVersion]. With its last version a
 // plugin goes out of every list that names it; said has a line for each.
-func RemoveVersion(manifest string, data []byte, name, version string) (edited []byte, said []string, err error) {
-	m, err := Parse(manifest, data)
+func RemoveVersion(file string, data []byte, name, version string) (edited []byte, said []string, err error) {
+	m, err := manifest.Parse(file, data)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -175,7 +178,7 @@ func RemoveVersion(manifest string, data []byte, name, version string) (edited [
 			}
 		}
 		slices.Sort(have)
-		return nil, nil, fault.Errorf(fault.Usage, "it asks for "+strings.Join(have, ", "), "%s does not ask for %s", manifest, strings.TrimSuffix(name+"@"+version, "@"))
+		return nil, nil, fault.Errorf(fault.Usage, "it asks for "+strings.Join(have, ", "), "%s does not ask for %s", file, strings.TrimSuffix(name+"@"+version, "@"))
 	}
 	var versions []string
 	for _, v := range p.Versions {
@@ -188,8 +191,8 @@ func RemoveVersion(manifest string, data []byte, name, version string) (edited [
 		return edited, nil, err
 	}
 	e := newEditor(data)
-	e.drop(entryOf(name)...)
-	if !slices.ContainsFunc(e.statements, func(s statement) bool { return s.path()[0] == "plugins" }) {
+	e.drop(manifest.EntryOf(name)...)
+	if !slices.ContainsFunc(e.statements, func(s tomlscan.Statement) bool { return s.Path()[0] == "plugins" }) {
 		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[plugins]" + e.newline
 		e.scan()
 	}
@@ -222,14 +225,14 @@ func RemoveVersion(manifest string, data []byte, name, version string) (edited [
 // Disallow edits the text of a manifest so that allow of [policy] has some of its
 // entries no more, in the form of [Policy.Allow]. One of them has to stay, for a
 // manifest without allow allows everything.
-func Disallow(manifest string, data []byte, entries []string) ([]byte, error) {
-	m, err := Parse(manifest, data)
+func Disallow(file string, data []byte, entries []string) ([]byte, error) {
+	m, err := manifest.Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
 	e := newEditor(data)
 	e.dropFromList(func(s string) bool {
-		entry, err := parseAllow(s)
+		entry, err := manifest.ParseAllow(s)
 		return err == nil && slices.Contains(entries, entry)
 	}, "policy", "allow")
 	m.Policy.Allow = slices.DeleteFunc(m.Policy.Allow, func(s string) bool { return slices.Contains(entries, s) })
@@ -241,8 +244,8 @@ func Disallow(manifest string, data []byte, entries []string) ([]byte, error) {
 
 // Consent edits the text of a manifest so that build-scripts of [policy] names some
 // more plugins.
-func Consent(manifest string, data []byte, names []string) ([]byte, error) {
-	m, err := Parse(manifest, data)
+func Consent(file string, data []byte, names []string) ([]byte, error) {
+	m, err := manifest.Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +270,7 @@ func Consent(manifest string, data []byte, names []string) ([]byte, error) {
 // An editor changes the text of a valid manifest.
 type editor struct {
 	text       string
-	statements []statement
+	statements []tomlscan.Statement
 	newline    string
 }
 
@@ -283,40 +286,32 @@ func newEditor(data []byte) *editor {
 // scan finds the statements of the text.
 func (e *editor) scan() {
 	const bom = "\xef\xbb\xbf"
-	_, e.statements, _ = scanKeys(strings.TrimPrefix(e.text, bom))
+	_, e.statements, _ = tomlscan.Keys(strings.TrimPrefix(e.text, bom))
 	if strings.HasPrefix(e.text, bom) {
 		for i := range e.statements {
 			s := &e.statements[i]
-			s.start, s.value, s.end = s.start+len(bom), s.value+len(bom), s.end+len(bom)
+			s.Start, s.Value, s.End = s.Start+len(bom), s.Value+len(bom), s.End+len(bom)
 		}
 	}
 }
 
 // is reports whether the text is now that of a manifest.
-func (e *editor) is(want *Manifest) bool {
-	got, err := Parse(want.Name, []byte(e.text))
+func (e *editor) is(want *manifest.Manifest) bool {
+	got, err := manifest.Parse(want.Name, []byte(e.text))
 	if err != nil {
 		return false
 	}
-	plain := func(m *Manifest) Manifest {
-		c := *m
-		c.lines = nil
-		if len(c.Bundles) == 0 {
-			c.Bundles = nil
-		}
-		return c
-	}
-	return reflect.DeepEqual(plain(want), plain(got))
+	return want.Equal(got)
 }
 
 // insert writes a new entry behind the last one of its table, [plugins] or [tool].
 func (e *editor) insert(name, value string) {
-	table := entryOf(name)[:1]
+	table := manifest.EntryOf(name)[:1]
 	line := lock.Key(name) + " = " + value
 	at := -1
 	for _, s := range e.statements {
-		if s.isHeader && slices.Equal(s.key, table) || !s.isHeader && !s.nested && slices.Equal(s.table, table) {
-			at = s.end
+		if s.IsHeader && slices.Equal(s.Key, table) || !s.IsHeader && !s.Nested && slices.Equal(s.Table, table) {
+			at = s.End
 		}
 	}
 	if at < 0 {
@@ -334,22 +329,22 @@ func (e *editor) setVersions(name string, versions []string) {
 		value = lock.PrintList(versions)
 	}
 	for _, s := range e.statements {
-		if s.isHeader {
+		if s.IsHeader {
 			continue
 		}
-		switch full := s.path(); {
-		case slices.Equal(full, entryOf(name)) && !strings.HasPrefix(e.text[s.value:], "{"):
-			e.text = e.text[:s.value] + value + e.text[s.end:]
+		switch full := s.Path(); {
+		case slices.Equal(full, manifest.EntryOf(name)) && !strings.HasPrefix(e.text[s.Value:], "{"):
+			e.text = e.text[:s.Value] + value + e.text[s.End:]
 			return
-		case slices.Equal(full, append(entryOf(name), "version")), slices.Equal(full, append(entryOf(name), "versions")):
-			if len(s.key) != 1 {
+		case slices.Equal(full, append(manifest.EntryOf(name), "version")), slices.Equal(full, append(manifest.EntryOf(name), "versions")):
+			if len(s.Key) != 1 {
 				return
 			}
 			word := "version"
 			if len(versions) > 1 {
 				word = "versions"
 			}
-			e.text = e.text[:s.start] + word + " = " + value + e.text[s.end:]
+			e.text = e.text[:s.Start] + word + " = " + value + e.text[s.End:]
 			return
 		}
 	}
@@ -361,18 +356,18 @@ func (e *editor) set(table, key, value string) {
 	at := -1
 	line := key + " = " + value
 	for _, s := range e.statements {
-		path := s.path()
+		path := s.Path()
 		switch {
-		case path[0] != table || len(path) > 2 || len(path) == 1 && !s.isHeader:
+		case path[0] != table || len(path) > 2 || len(path) == 1 && !s.IsHeader:
 			continue
-		case s.nested:
-			e.text = e.text[:s.end] + ", " + line + e.text[s.end:]
+		case s.Nested:
+			e.text = e.text[:s.End] + ", " + line + e.text[s.End:]
 			e.scan()
 			return
-		case len(s.key) == 2 && !s.isHeader: // table.key
+		case len(s.Key) == 2 && !s.IsHeader: // table.key
 			line = table + "." + key + " = " + value
 		}
-		at = s.end
+		at = s.End
 	}
 	if at < 0 {
 		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[" + table + "]" + e.newline + line + e.newline
@@ -394,23 +389,23 @@ func (e *editor) insertLine(at int, line string) {
 // addToList writes one more string at the end of a list that has some.
 func (e *editor) addToList(value string, key ...string) {
 	for _, s := range e.statements {
-		if s.isHeader || !slices.Equal(s.path(), key) {
+		if s.IsHeader || !slices.Equal(s.Path(), key) {
 			continue
 		}
-		items := listItems(e.text, s.value)
+		items := tomlscan.ListItems(e.text, s.Value)
 		if len(items) == 0 {
 			return
 		}
 		last := items[len(items)-1]
-		line := strings.LastIndexByte(e.text[:last.start], '\n') + 1
-		indent := e.text[line:last.start]
-		if strings.Trim(indent, " \t") != "" || !strings.Contains(e.text[last.end:s.end], "\n") {
-			e.text = e.text[:last.end] + ", " + lock.Quote(value) + e.text[last.end:]
+		line := strings.LastIndexByte(e.text[:last.Start], '\n') + 1
+		indent := e.text[line:last.Start]
+		if strings.Trim(indent, " \t") != "" || !strings.Contains(e.text[last.End:s.End], "\n") {
+			e.text = e.text[:last.End] + ", " + lock.Quote(value) + e.text[last.End:]
 		} else {
-			if rest := strings.TrimLeft(e.text[last.end:s.end], " \t"); rest[0] != ',' {
-				e.text = e.text[:last.end] + "," + e.text[last.end:]
+			if rest := strings.TrimLeft(e.text[last.End:s.End], " \t"); rest[0] != ',' {
+				e.text = e.text[:last.End] + "," + e.text[last.End:]
 			}
-			e.insertLine(last.end, indent+lock.Quote(value)+",")
+			e.insertLine(last.End, indent+lock.Quote(value)+",")
 		}
 		e.scan()
 		return
@@ -421,29 +416,29 @@ func (e *editor) addToList(value string, key ...string) {
 // not.
 func (e *editor) setOptional(entry []string, several bool) {
 	const optional = "optional = true"
-	at := statement{}
+	at := tomlscan.Statement{}
 	for _, s := range e.statements {
-		switch path := s.path(); {
-		case slices.Equal(path, append(slices.Clone(entry), "optional")) && len(s.key) == 1:
-			value := strings.TrimRight(e.text[s.value:s.end], " \t")
-			e.text = e.text[:s.value] + "true" + e.text[s.value+len(value):]
+		switch path := s.Path(); {
+		case slices.Equal(path, append(slices.Clone(entry), "optional")) && len(s.Key) == 1:
+			value := strings.TrimRight(e.text[s.Value:s.End], " \t")
+			e.text = e.text[:s.Value] + "true" + e.text[s.Value+len(value):]
 			return
 		case slices.Equal(path, append(slices.Clone(entry), "version")), slices.Equal(path, append(slices.Clone(entry), "versions")):
 			at = s
-		case slices.Equal(path, entry) && !s.isHeader && e.text[s.value] != '{':
+		case slices.Equal(path, entry) && !s.IsHeader && e.text[s.Value] != '{':
 			key := "version"
 			if several {
 				key = "versions"
 			}
-			e.text = e.text[:s.value] + "{ " + key + " = " + e.text[s.value:s.end] + ", " + optional + " }" + e.text[s.end:]
+			e.text = e.text[:s.Value] + "{ " + key + " = " + e.text[s.Value:s.End] + ", " + optional + " }" + e.text[s.End:]
 			return
 		}
 	}
 	switch {
-	case at.nested:
-		e.text = e.text[:at.end] + ", " + optional + e.text[at.end:]
-	case len(at.key) == 1:
-		e.insertLine(at.end, optional)
+	case at.Nested:
+		e.text = e.text[:at.End] + ", " + optional + e.text[at.End:]
+	case len(at.Key) == 1:
+		e.insertLine(at.End, optional)
 	}
 }
 
@@ -452,20 +447,20 @@ func (e *editor) drop(key ...string) {
 	least := len(e.text) // where the statements that are gone begin
 	for i := len(e.statements) - 1; i >= 0; i-- {
 		s := e.statements[i]
-		if path := s.path(); len(path) < len(key) || !slices.Equal(path[:len(key)], key) || s.start >= least {
+		if path := s.Path(); len(path) < len(key) || !slices.Equal(path[:len(key)], key) || s.Start >= least {
 			continue
 		}
-		least = s.start
-		if s.nested {
-			e.text = cutItem(e.text, s.start, s.end)
+		least = s.Start
+		if s.Nested {
+			e.text = cutItem(e.text, s.Start, s.End)
 			continue
 		}
-		start := strings.LastIndexByte(e.text[:s.start], '\n') + 1
+		start := strings.LastIndexByte(e.text[:s.Start], '\n') + 1
 		end := len(e.text)
-		if j := strings.IndexByte(e.text[s.end:], '\n'); j >= 0 {
-			end = s.end + j + 1
+		if j := strings.IndexByte(e.text[s.End:], '\n'); j >= 0 {
+			end = s.End + j + 1
 		}
-		if s.isHeader { // with the empty line before it
+		if s.IsHeader { // with the empty line before it
 			if before := strings.TrimRight(e.text[:start], "\r\n"); strings.Count(e.text[len(before):start], "\n") > 1 {
 				start = len(before) + strings.IndexByte(e.text[len(before):], '\n') + 1
 			}
@@ -479,18 +474,18 @@ func (e *editor) drop(key ...string) {
 // of them.
 func (e *editor) dropFromList(gone func(string) bool, key ...string) {
 	for _, s := range e.statements {
-		if s.isHeader || !slices.Equal(s.path(), key) {
+		if s.IsHeader || !slices.Equal(s.Path(), key) {
 			continue
 		}
-		items := listItems(e.text, s.value)
-		left := slices.DeleteFunc(slices.Clone(items), func(i item) bool { return gone(i.text) })
+		items := tomlscan.ListItems(e.text, s.Value)
+		left := slices.DeleteFunc(slices.Clone(items), func(i tomlscan.Item) bool { return gone(i.Text) })
 		if len(left) == 0 {
 			e.drop(key...)
 			return
 		}
 		for _, i := range slices.Backward(items) {
-			if gone(i.text) {
-				e.text = cutItem(e.text, i.start, i.end)
+			if gone(i.Text) {
+				e.text = cutItem(e.text, i.Start, i.End)
 			}
 		}
 		e.scan()

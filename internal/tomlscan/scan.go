@@ -1,4 +1,9 @@
-package manifest
+// Package tomlscan finds where the keys of a text of TOML stand, and refuses keys
+// and tables that are defined twice. The decoder neither tells where a key stands
+// nor refuses every redefinition, which bad merges make. The package walks the
+// structure of a text that the decoder has accepted, by the rules of
+// https://toml.io/en/v1.0.0#table.
+package tomlscan
 
 import (
 	"fmt"
@@ -9,28 +14,24 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// The TOML decoder neither tells where a key stands nor refuses every
-// redefinition (a bad merge makes those). This file walks the structure of a
-// text that the decoder has accepted, by the rules of
-// https://toml.io/en/v1.0.0#table, and remembers the line of each key.
+// Lines maps the path of a key, joined by NUL, to its line number.
+type Lines map[string]int
 
-// keyLines maps the path of a key, joined by NUL, to its line number.
-type keyLines map[string]int
+// Of is the line of a key, counted from 1; 0 where there is no such key.
+func (k Lines) Of(path ...string) int { return k[strings.Join(path, "\x00")] }
 
-func (k keyLines) line(path ...string) int { return k[strings.Join(path, "\x00")] }
-
-// A statement is one KEY = VALUE or one [header], by byte offsets in the text.
-type statement struct {
-	table      []string // of the header before it
-	key        []string // as written; of a header its whole path
-	isHeader   bool
-	nested     bool // in an inline table, of which the path is in table
-	start      int  // of the key, or of the header's bracket
-	value, end int  // of the value; of a header both are its end
+// A Statement is one KEY = VALUE or one [header], by byte offsets in the text.
+type Statement struct {
+	Table      []string // of the header before it
+	Key        []string // as written; of a header its whole path
+	IsHeader   bool
+	Nested     bool // in an inline table, of which the path is in table
+	Start      int  // of the key, or of the header's bracket
+	Value, End int  // of the value; of a header both are its end
 }
 
-// path is the whole path of the key.
-func (s statement) path() []string { return append(slices.Clone(s.table), s.key...) }
+// Path is the whole path of the key.
+func (s Statement) Path() []string { return append(slices.Clone(s.Table), s.Key...) }
 
 // How a key came to be, which decides whether it may be named again.
 type origin int
@@ -48,17 +49,17 @@ type scanner struct {
 	text  string
 	pos   int
 	row   int
-	lines keyLines
+	lines Lines
 	kind  map[string]origin
 	count map[string]int // elements of an array of tables
 
-	statements []statement
+	statements []Statement
 }
 
-// scanKeys returns the lines of all keys and the statements in their order, or
+// Keys returns the lines of all keys and the statements in their order, or
 // an error that names both lines of a key or table that is defined twice.
-func scanKeys(text string) (keyLines, []statement, error) {
-	s := &scanner{text: text, row: 1, lines: keyLines{}, kind: map[string]origin{}, count: map[string]int{}}
+func Keys(text string) (Lines, []Statement, error) {
+	s := &scanner{text: text, row: 1, lines: Lines{}, kind: map[string]origin{}, count: map[string]int{}}
 	var table []string
 	for {
 		s.blank(true)
@@ -77,7 +78,7 @@ func scanKeys(text string) (keyLines, []statement, error) {
 			if isArray {
 				s.pos++
 			}
-			s.statements = append(s.statements, statement{key: key, isHeader: true, start: start, value: s.pos, end: s.pos})
+			s.statements = append(s.statements, Statement{Key: key, IsHeader: true, Start: start, Value: s.pos, End: s.pos})
 			var err error
 			if table, err = s.define(key, isArray, row); err != nil {
 				return nil, nil, err
@@ -157,11 +158,11 @@ func (s *scanner) pair(table []string, top bool) error {
 	s.blank(false)
 	value := s.pos
 	err := s.value(at)
-	s.statements = append(s.statements, statement{table: table, key: key, nested: !top, start: start, value: value, end: s.pos})
+	s.statements = append(s.statements, Statement{Table: table, Key: key, Nested: !top, Start: start, Value: value, End: s.pos})
 	return err
 }
 
-// value skips a value; inline tables are checked like others.
+// Value skips a value; inline tables are checked like others.
 func (s *scanner) value(at []string) error {
 	if s.pos >= len(s.text) {
 		return nil
@@ -223,16 +224,16 @@ func (s *scanner) value(at []string) error {
 	return nil
 }
 
-// An item is one string of a list, by byte offsets in the text.
-type item struct {
-	text       string
-	start, end int
+// An Item is one string of a list, by byte offsets in the text.
+type Item struct {
+	Text       string
+	Start, End int
 }
 
-// listItems returns the strings of the list that begins at an offset.
-func listItems(text string, at int) []item {
+// ListItems returns the strings of the list that begins at an offset.
+func ListItems(text string, at int) []Item {
 	s := &scanner{text: text, pos: at + 1}
-	var items []item
+	var items []Item
 	for {
 		s.blank(true)
 		switch {
@@ -240,14 +241,14 @@ func listItems(text string, at int) []item {
 			return items
 		case text[s.pos] == '"' || text[s.pos] == '\'':
 			start := s.pos
-			items = append(items, item{s.str(), start, s.pos})
+			items = append(items, Item{s.str(), start, s.pos})
 		default:
 			s.pos++
 		}
 	}
 }
 
-// key reads a bare, quoted or dotted key.
+// Key reads a bare, quoted or dotted key.
 func (s *scanner) key() []string {
 	var key []string
 	for {
