@@ -82,6 +82,7 @@ type world struct {
 	dir, cache  string
 	bin, vacant string
 	wheel       fake.Artifact
+	environ     []string // in the place of an empty one
 }
 
 func newWorld(t *testing.T, bin string) *world {
@@ -161,6 +162,9 @@ func (w *world) run(command string) string {
 	cmd := exec.Command("/bin/sh", "-c", command)
 	cmd.Dir = w.dir
 	cmd.Env = []string{"PATH=" + w.bin, "HOME=" + w.vacant, "BUCK2_PROTOBUF_CACHE_DIR=" + w.cache}
+	if w.environ != nil {
+		cmd.Env = w.environ
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		w.Fatal(err)
