@@ -2,6 +2,7 @@ package docs
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,8 @@ func TestPlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const head = "| name | what it makes | where it is from | runs on | in a BUCK file |\n|---|---|---|---|---|\n"
+	const head = "| name | what it makes | where it is from | runs on | in a BUCK file | last seen working |\n|---|---|---|---|---|---|\n"
+	seen := lastSeen(t)
 	intro, after, _ := strings.Cut(string(text), head)
 	_, after, found := strings.Cut(after, "\n\n")
 	if !found {
@@ -37,7 +39,7 @@ func TestPlugins(t *testing.T) {
 				rule += ", `" + r.Attr + "`"
 			}
 		}
-		table.WriteString("| " + strings.Join([]string{"`" + name + "`", r.About, strings.Join(from, ", "), on, rule}, " | ") + " |\n")
+		table.WriteString("| " + strings.Join([]string{"`" + name + "`", r.About, strings.Join(from, ", "), on, rule, seen[name]}, " | ") + " |\n")
 	}
 	want := intro + head + table.String() + "\n" + after
 	if os.Getenv("UPDATE_GOLDEN") != "" {
@@ -47,4 +49,37 @@ func TestPlugins(t *testing.T) {
 	} else if string(text) != want {
 		t.Errorf("%s is stale; run: UPDATE_GOLDEN=1 go test ./docs -run TestPlugins", page)
 	}
+}
+
+// lastSeen is what TestSeen of the catalogue has written down, in words: the version,
+// the day, and the languages of the corpus that it generated nothing for.
+func lastSeen(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../internal/catalog/seen.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(f) != 4 {
+			t.Fatalf("seen.tsv: %q", line)
+		}
+		r, known := catalog.Builtin().Lookup(f[0])
+		if !known {
+			t.Errorf("seen.tsv: the catalogue has no %s", f[0])
+		}
+		words := f[1] + ", " + f[2]
+		var not []string
+		for _, of := range []struct{ file, what string }{{"proto3", "proto3"}, {"proto2", "proto2"}, {"edition2023", "editions"}} {
+			if r.Smoke == nil && !slices.Contains(strings.Fields(f[3]), of.file) {
+				not = append(not, of.what)
+			}
+		}
+		if len(not) > 0 {
+			words += "; not for " + strings.Join(not, ", ")
+		}
+		seen[f[0]] = words
+	}
+	return seen
 }

@@ -88,3 +88,42 @@ func TestExtrasCargo(t *testing.T) {
 	p.cargoManifest("[plugins]\n")
 	p.discovered("cargo:acme[cli]", "protoc-gen-acme", `protoc-gen-acme = { version = "1.0.0", source = "cargo:acme[cli]", binary = "protoc-gen-acme" }`)
 }
+
+// TestIgnoreScripts: a package of npm with an install script is locked, and installed
+// without it, where [policy] names the package; each of a closure by itself.
+func TestIgnoreScripts(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	p := newBase(t)
+	p.server.Package(fake.Package{Name: "x", Version: "1.0.0", Files: map[string]string{"x": "#!/usr/bin/env node\n"}, Manifest: map[string]any{
+		"bin": "x", "scripts": map[string]any{"postinstall": "node x"}, "dependencies": map[string]any{"@acme/y": "1.0.0", "z": "1.0.0"},
+	}})
+	p.server.Package(fake.Package{Name: "@acme/y", Version: "1.0.0", Files: map[string]string{
+		"y.js": "1\n", "package.json": `{"name": "@acme/y", "version": "1.0.0", "scripts": {"preinstall": "node y"}}`, // which the registry hides
+	}})
+	p.server.Package(fake.Package{Name: "z", Version: "1.0.0", Files: map[string]string{"z.js": "1\n", "binding.gyp": "{}"}})
+	asks := func(ignored string) {
+		p.manifest("node = \"24.19.0\"\nx = { version = \"1.0.0\", source = \"npm:x\", binary = \"x\" }\n\n[policy]\nignore-scripts = [" + ignored + "]\n")
+	}
+	for _, tt := range []struct {
+		ignored string
+		says    []string
+	}{
+		{`"other"`, []string{"npm package x@1.0.0 has an install script", `ignore-scripts = ["x"]`}},
+		{`"x"`, []string{"npm package @acme/y@1.0.0 has the script preinstall", `ignore-scripts = ["@acme/y"]`}},
+		{`"@acme/y", "x"`, []string{"npm package z@1.0.0 has a binding.gyp", `ignore-scripts = ["z"]`}},
+	} {
+		asks(tt.ignored)
+		p.fails(fault.Policy, tt.says, "update", "--no-smoke")
+	}
+	asks(`"z", "x", "@acme/y"`)
+	_, talk := p.ok("update", "--no-smoke")
+	says(t, talk, "x 1.0.0: npm package x@1.0.0 has an install script, which is not run")
+	p.ok("check")
+	if v := p.locked().Plugins["x"]["1.0.0"]; len(v.Files) != 3 {
+		t.Errorf("locked %+v", v.Files)
+	}
+	p.ok("check", "--upstream")
+	asks(`"an old one/x"`)
+	p.fails(fault.Usage, []string{"ignore-scripts"}, "check")
+}

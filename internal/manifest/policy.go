@@ -22,6 +22,9 @@ type Policy struct {
 	// BuildScripts lists the plugins that may run code of their closure while
 	// they are compiled, sorted.
 	BuildScripts []string
+	// IgnoreScripts lists the packages of npm that may be locked although they have
+	// install scripts, which are never run; sorted.
+	IgnoreScripts []string
 	// MinimumAge is how long ago a version that lockgen chooses must have been
 	// released; 0 switches the rule off.
 	MinimumAge time.Duration
@@ -117,7 +120,7 @@ func hostPort(u *url.URL) (string, error) {
 	return host, nil
 }
 
-var policyKeys = []string{"allow", "build-scripts", "exceptions", "min-trust", "minimum-release-age", "publisher-times"}
+var policyKeys = []string{"allow", "build-scripts", "exceptions", "ignore-scripts", "min-trust", "minimum-release-age", "publisher-times"}
 
 func (d *decoder) policy(v any) error {
 	p := &d.m.Policy
@@ -141,6 +144,17 @@ func (d *decoder) policy(v any) error {
 		if p.MinimumAge, err = ParseAge(s); err != nil {
 			return d.wrap(at("minimum-release-age"), err)
 		}
+	}
+	if v, ok := table["ignore-scripts"]; ok {
+		if p.IgnoreScripts, err = d.strs(at("ignore-scripts"), v); err != nil {
+			return err
+		}
+		for _, name := range p.IgnoreScripts {
+			if err := lock.KindOf(lock.NPM).CheckPackage(name); err != nil {
+				return d.wrap(at("ignore-scripts"), err)
+			}
+		}
+		slices.Sort(p.IgnoreScripts)
 	}
 	if v, ok := table["publisher-times"]; ok {
 		if p.PublisherTimes, err = d.strs(at("publisher-times"), v); err != nil {

@@ -31,6 +31,7 @@ type npmSource struct {
 	tool     *npm.Client
 	listings once.Map[string, map[string]record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
+	ignores  func(name string) bool // whether a package may have install scripts: none is run
 }
 
 func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
@@ -71,6 +72,9 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		}
 		if len(a.Platforms) > 0 {
 			res.Artifacts = append(res.Artifacts, a)
+			if p.HasInstallScript {
+				res.Notes = append(res.Notes, fmt.Sprintf("%s: npm package %s has an install script, which is not run", w, a.Label))
+			}
 			if p.Deprecated != "" {
 				res.Notes = append(res.Notes, fmt.Sprintf("%s: npm package %s is deprecated: %s", w, a.Label, p.Deprecated))
 			}
@@ -155,13 +159,13 @@ func (s *npmSource) Locked(_ *plan.Want, key string, f lock.File) (*Artifact, er
 // NPMPackage returns the artifact of a package that is locked, to be read where
 // its bytes are already; nothing can get it.
 func NPMPackage(key string, f lock.File) (*Artifact, error) {
-	return (&npmSource{}).Locked(nil, key, f)
+	return (&npmSource{ignores: func(string) bool { return true }}).Locked(nil, key, f)
 }
 
 func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, error) {
 	label := p.Name + "@" + p.Version
-	if p.HasInstallScript {
-		return nil, scriptError(label, "an install script")
+	if p.HasInstallScript && !s.ignores(p.Name) {
+		return nil, scriptError(p.Name, label, "an install script")
 	}
 	// npmSource may write several digests, space-separated.
 	digest := ""
@@ -195,18 +199,18 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 		}
 		return 0
 	}
-	a.Verify = func(c *Content) error { return checkPackageJSON(name, version, c) }
+	a.Verify = func(c *Content) error { return checkPackageJSON(name, version, s.ignores(name), c) }
 	return a, nil
 }
 
-func scriptError(label, what string) error {
-	return fault.Errorf(fault.Policy, "scripts of packages are never run: take another version, or another source of this plugin such as its release asset",
+func scriptError(name, label, what string) error {
+	return fault.Errorf(fault.Policy, fmt.Sprintf("scripts of packages are never run: take another version, or another source of this plugin such as its release asset; to lock it without what the script does, which the trial then judges, write into [policy] of plugins.toml: ignore-scripts = [%q]", name),
 		"npm package %s has %s", label, what)
 }
 
 // checkPackageJSON compares a tarball with what the registry said of it, and refuses
-// what npm would run.
-func checkPackageJSON(name, version string, c *Content) error {
+// what npm would run, unless that is ignored.
+func checkPackageJSON(name, version string, ignored bool, c *Content) error {
 	label := name + "@" + version
 	if _, ok := c.Heads["package.json"]; !ok {
 		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s has no package.json", label)
@@ -218,14 +222,17 @@ func checkPackageJSON(name, version string, c *Content) error {
 	if pkg.Name != name || strings.TrimLeft(pkg.Version, "v=") != version {
 		return fault.Errorf(fault.Integrity, "do not use it: ask the registry's operator and the publisher", "npm package %s says in its package.json that it is %s@%s", label, pkg.Name, pkg.Version)
 	}
+	if ignored {
+		return nil
+	}
 	for _, script := range []string{"preinstall", "install", "postinstall"} {
 		if _, ok := pkg.Scripts[script]; ok {
-			return scriptError(label, "the script "+script)
+			return scriptError(name, label, "the script "+script)
 		}
 	}
 	for _, f := range c.Files {
 		if f.Path == "binding.gyp" {
-			return scriptError(label, "a binding.gyp, which npm would compile")
+			return scriptError(name, label, "a binding.gyp, which npm would compile")
 		}
 	}
 	return nil

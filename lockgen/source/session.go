@@ -166,7 +166,7 @@ func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &npmSource{NPM: n}, nil
+		return &npmSource{NPM: n, ignores: s.ignores}, nil
 	})
 }
 
@@ -197,7 +197,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &npmSource{NPM: n, tool: tool, cooldown: s.cooldown}, nil
+		return &npmSource{NPM: n, tool: tool, cooldown: s.cooldown, ignores: s.ignores}, nil
 	case lock.Pip:
 		tool, err := pip.Find(ctx)
 		if err != nil {
@@ -233,6 +233,10 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		}, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
+}
+
+func (s *Session) ignores(name string) bool {
+	return slices.Contains(s.Manifest.Policy.IgnoreScripts, name)
 }
 
 func (s *Session) cooldown(w *plan.Want) *cooldown.Rule { return s.Rules().Cooldown(w) }
