@@ -29,6 +29,7 @@ type Recipe struct {
 	Runtime string                 `toml:"runtime"` // the plugin that runs this one, or ""
 	Smoke   []string               `toml:"smoke"`   // arguments with which a program that is no plugin proves that it runs, nil for a plugin
 	Options []string               `toml:"options"` // without which a plugin cannot be tried, as --NAME_opt takes them
+	Untried bool                   `toml:"untried"` // no option is enough to try it
 	Fits    []Fit                  `toml:"fits"`
 	Agrees  string                 `toml:"agrees"` // cargo: the crate with which the generated code is compiled, "" for none
 	Rule    string                 `toml:"rule"`   // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none

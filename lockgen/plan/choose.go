@@ -254,13 +254,18 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		return nil
 	case !c.fits:
 		newest := "it has no version at all"
-		if c.Newest != "" {
+		hint := "correct the version of the entry"
+		switch {
+		case c.Newest != "":
 			newest = "the newest there is " + c.Newest
+		case len(releases) > 0: // all are pre-releases
+			last := slices.MaxFunc(releases, func(a, b Release) int { return CompareVersions(w.From.Kind, a.Version, b.Version) }).Version
+			newest, hint = "there are only pre-releases, the newest is "+last, "write that version: lockgen add "+w.Name+"@"+last
 		}
 		if len(c.Held) > 0 && c.Held[0].Version != c.Newest {
 			newest += fmt.Sprintf("; %s: %s", c.Held[0].Version, c.Held[0].Why)
 		}
-		return fault.Errorf(fault.Upstream, "correct the version of the entry", "no version of %s fits %q: %s: %w", w.From, w.Asked, newest, fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no version of %s fits %q: %s: %w", w.From, w.Asked, newest, fs.ErrNotExist)
 	}
 	var lines []string
 	youngest := subject{kind: w.From.Kind, name: w.From.Name}

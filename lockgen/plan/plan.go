@@ -380,7 +380,7 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	if bare, features := w.From.Bare(); features != nil && w.kind().Compiled { // those of pip are part of the name
 		w.From, w.Args = bare, append(slices.Clone(w.Args), "--features", strings.Join(features, ","))
 	}
-	w.Untried = p.Untried
+	w.Untried = p.Untried || e.recipe.Untried
 	if w.Options = p.Options; w.Options == nil {
 		w.Options = e.recipe.Options
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -224,4 +225,17 @@ func FuzzParseRange(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestOnlyPreReleases: what has pre-releases alone is told so, with the newest one.
+func TestOnlyPreReleases(t *testing.T) {
+	t.Parallel()
+	w := &Want{Name: "acme", At: "plugins.toml:1", From: manifest.Source{Kind: lock.Pip, Name: "acme"}}
+	if err := w.Ask(manifest.Latest); err != nil {
+		t.Fatal(err)
+	}
+	err := w.Pick([]Release{{Version: "2.0.0b6"}, {Version: "2.0.0b7"}, {Version: "2.0.0a9"}}, "", NewRules(&manifest.Policy{}, &lock.Lock{}, time.Now()))
+	if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "there are only pre-releases, the newest is 2.0.0b7") || fault.Hint(err) != "write that version: lockgen add acme@2.0.0b7" {
+		t.Errorf("%v; %s", err, fault.Hint(err))
+	}
 }
