@@ -343,3 +343,29 @@ func TestReadOnly(t *testing.T) {
 		t.Error("check made a cache")
 	}
 }
+
+// TestSecondProject: what another project has brought into the cache of this machine
+// is not downloaded again, and the lock is the same.
+func TestSecondProject(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	p := newPlace(t)
+	p.publishNode("24.19.0")
+	p.publishTSProto("2.7.2")
+	p.manifest("node = \"24.19.0\"\nts-proto = \"2.7.2\"\n")
+	_, talk := p.ok("update")
+	says(t, talk, "lockgen: node 24.19.0: 2 files (", "lockgen: ts-proto 2.7.2: 3 files (")
+	q := *p
+	q.dir = t.TempDir()
+	q.write("plugins.toml", p.read("plugins.toml"))
+	p.server.Forget()
+	_, talk = q.ok("update")
+	for _, r := range p.server.Requests("") {
+		if strings.HasPrefix(r.Path, "/packages/") && !strings.HasSuffix(r.Path, ".metadata") || strings.HasSuffix(r.Path, ".tgz") {
+			t.Errorf("%s was downloaded again", r.Path)
+		}
+	}
+	if q.read("plugins.lock.toml") != p.read("plugins.lock.toml") || strings.Contains(talk, "file") {
+		t.Errorf("another lock, or files are said to have come:\n%s", talk)
+	}
+}

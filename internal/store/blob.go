@@ -85,6 +85,25 @@ func (s *Store) Find(sha256 string) (d Digest, ok bool) {
 	return Digest{sha256, info.Size()}, true
 }
 
+// sum512 is the key of the document that tells which blob has a SHA-512.
+func sum512(sum []byte) string { return fmt.Sprintf("the blob with sha512 %x", sum) }
+
+// Keep512 remembers the SHA-512 of a blob, for [Store.Find512]. Where that cannot be
+// written it is not found.
+func (s *Store) Keep512(sum []byte, d Digest) {
+	_ = s.KeepDocument(sum512(sum), Document{Body: []byte(d.SHA256), From: sum512(sum)})
+}
+
+// Find512 is [Store.Find] by a SHA-512 that somebody kept. Whoever opens the blob has
+// to hash it.
+func (s *Store) Find512(sum []byte) (d Digest, ok bool) {
+	doc, ok := s.Document(sum512(sum))
+	if !ok || doc.From != sum512(sum) {
+		return Digest{}, false
+	}
+	return s.Find(string(doc.Body))
+}
+
 // AddBlob makes sure that a blob is in the store. When it is not, get is
 // called, by one process at a time, to write its bytes; they must have the
 // digest or the error is of class [fault.Integrity], and writing past the size

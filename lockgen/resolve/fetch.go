@@ -2,9 +2,11 @@ package resolve
 
 import (
 	"context"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io"
 	"maps"
 	"strings"
 	"sync/atomic"
@@ -176,8 +178,10 @@ func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent boo
 	if known && a.Digest != "" && !fresh && u.Store.HasBlob(d) {
 		return d, nil
 	}
-	if there, ok := u.stored(ctx, a); ok && !known && !fresh {
-		return there, nil
+	if !known && !fresh {
+		if there, ok := u.stored(ctx, a); ok {
+			return there, nil
+		}
 	}
 	was := ""
 	if known && fresh {
@@ -195,22 +199,39 @@ func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent boo
 	return got, nil
 }
 
-// stored finds the blob of source code, of which more is read than is locked:
-// what was needed to resolve is not downloaded again.
+// stored finds the blob that has the digests which upstream gives, whoever brought it:
+// no bytes are downloaded twice.
 func (u *update) stored(ctx context.Context, a *source.Artifact) (store.Digest, bool) {
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(a.Digest, "sha256-"))
-	if err != nil || !a.Compiled {
+	algorithm, sum, _ := strings.Cut(a.Digest, "-")
+	raw, err := base64.StdEncoding.DecodeString(sum)
+	if err != nil {
 		return store.Digest{}, false
 	}
-	d, ok := u.Store.Find(hex.EncodeToString(raw))
-	if !ok {
+	var d store.Digest
+	found, also := false, a.Also
+	switch algorithm {
+	case "sha256":
+		d, found = u.Store.Find(hex.EncodeToString(raw))
+	case "sha512":
+		d, found = u.Store.Find512(raw)
+		also = a.Digest
+	}
+	if !found {
 		return store.Digest{}, false
 	}
 	f, err := u.Store.Blob(ctx, d) // a damaged one is removed
 	if err != nil {
 		return store.Digest{}, false
 	}
-	return d, f.Close() == nil
+	defer f.Close()
+	if also != "" {
+		h := sha512.New()
+		if _, err := io.Copy(h, f); err != nil || also != "sha512-"+base64.StdEncoding.EncodeToString(h.Sum(nil)) {
+			return store.Digest{}, false
+		}
+	}
+	u.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
+	return d, true
 }
 
 // download brings the bytes of an artifact into the store. Was is set where its
@@ -221,7 +242,9 @@ func (u *update) download(ctx context.Context, a *source.Artifact, was string) (
 	if limit == 0 {
 		limit = maxArtifact
 	}
+	var sum512 []byte
 	d, err := u.Store.AddUnknown(ctx, limit, a.Get, func(sums store.Sums) error {
+		sum512 = sums.SHA512
 		if sums.From != " from "+a.Label {
 			a.From = sums.From
 		}
@@ -254,6 +277,9 @@ func (u *update) download(ctx context.Context, a *source.Artifact, was string) (
 	}
 	arrived(d.Size)
 	atomic.AddInt64(&u.out.Downloaded, 1)
+	if strings.HasPrefix(a.Digest, "sha512-") {
+		u.Store.Keep512(sum512, d)
+	}
 	u.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
 	return d, nil
 }
