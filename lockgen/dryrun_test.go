@@ -183,3 +183,39 @@ func TestDryMirror(t *testing.T) {
 		t.Errorf("%s", talk)
 	}
 }
+
+// TestDryOutput: what writes a result into a file tells whether that would change it.
+func TestDryOutput(t *testing.T) {
+	t.Parallel()
+	p := five(t)
+	out := p.path("result")
+	for _, args := range [][]string{{"report", "--html", out}, {"sbom", "--output", out}, {"sbom", "--format", "spdx", "--output", out}} {
+		dry := func(class fault.Class, want string) {
+			t.Helper()
+			before := p.snapshot()
+			status, stdout, talk := p.run(append(slices.Clone(args), "--dry-run")...)
+			if status != int(class) || stdout != "" || !strings.Contains(talk, want) {
+				t.Errorf("%v: status %d, want %d\n%s%s", args, status, class, stdout, talk)
+			}
+			if after := p.snapshot(); !maps.Equal(before, after) {
+				t.Errorf("%v --dry-run has written: %v, before: %v", args, after, before)
+			}
+		}
+		os.Remove(out)
+		dry(0, "would write "+out+", which is new (")
+		p.ok(args...)
+		dry(0, out+" is that already; nothing was written")
+		p.write("result", "another")
+		dry(0, "would write "+out+", which is another one now (")
+		if err := os.Chmod(out, 0o444); err != nil {
+			t.Fatal(err)
+		}
+		dry(fault.Machine, out)
+		if status, _, _ := p.run(args...); status != int(fault.Machine) {
+			t.Errorf("%v: status %d", args, status)
+		}
+		if err := os.Chmod(out, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

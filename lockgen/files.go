@@ -195,14 +195,22 @@ func (p *program) replace(files ...write) error {
 		return replace(files...)
 	}
 	files = slices.DeleteFunc(slices.Clone(files), func(w write) bool { return !w.changes() })
-	for _, w := range files {
-		if info, err := os.Stat(followed(w.name)); err == nil && info.Mode().Perm()&0o200 == 0 {
-			return readOnly(followed(w.name))
-		}
+	if err := writable(files...); err != nil {
+		return err
 	}
 	for _, w := range files {
 		if !p.ui.JSON {
 			p.ui.Result("%s", strings.TrimRight(difference(w), "\n"))
+		}
+	}
+	return nil
+}
+
+// writable fails of what [replace] would, as far as that can be seen.
+func writable(files ...write) error {
+	for _, w := range files {
+		if info, err := os.Stat(followed(w.name)); err == nil && info.Mode().Perm()&0o200 == 0 {
+			return readOnly(followed(w.name))
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ func TestInitFromBuf(t *testing.T) {
 	p := tree(t, map[string]string{"proto/buf.gen.yaml": bufGen})
 	_, talk := p.ok("init", "--from", p.path("proto"))
 	says(t, talk, "wrote "+p.path("plugins.toml"), "in a BUCK file", `options = {"esModuleInterop": True},`, "has no equivalent",
-		"buf.gen.yaml:2: managed", "buf.gen.yaml:12: buf.build/connectrpc/dart: lockgen does not know it by name",
+		"buf.gen.yaml:2: managed", "buf.gen.yaml:12: buf.build/connectrpc/dart: connectrpc/dart cannot be locked",
 		"next: lockgen add protoc@29.3 ts-proto@2.7.2 protoc-gen-go-grpc\n")
 	if _, got, _ := strings.Cut(p.read("plugins.toml"), "[plugins]\n"); got != "protoc = \"29.3\"\nts-proto = \"2.7.2\"\n" {
 		t.Errorf("plugins.toml ends in\n%s", got)
@@ -82,6 +82,29 @@ func TestInitFromBuf(t *testing.T) {
 	p.write("bad.yaml", "version: v2\nplugins:\n  - remote: [a\n")
 	p.fails(fault.Usage, []string{"bad.yaml:3:"}, "init", "--from", p.path("bad.yaml"))
 	p.fails(fault.Usage, []string{"has no program of protoc's"}, "init", "--from", t.TempDir())
+}
+
+// TestInitFromNoSuchVersion: a version in a buf.gen.yaml that does not exist is told by
+// the command that init names, with those that do, and what that says works.
+func TestInitFromNoSuchVersion(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	p.publishProtoc("30.2")
+	p.publishProtoc("31.0")
+	p.manifest("")
+	p.write("buf.gen.yaml", "version: v2\nplugins:\n  - remote: buf.build/protocolbuffers/python:v30.7\n    out: gen\n")
+	_, talk := p.ok("init", "--yes", "--from", p.path("buf.gen.yaml"))
+	says(t, talk, "next: lockgen add protoc@30.7\n")
+	p.fails(fault.Upstream, []string{"protoc 30.7", "the newest is 31.0, the nearest 30.2", "hint: run: lockgen update protoc@30.2"}, "add", "protoc@30.7", "--no-smoke")
+	p.ok("update", "protoc@30.2", "--no-smoke")
+	if !strings.Contains(p.read("plugins.toml"), "protoc = \"30.2\"\n") || p.locked().Plugins["protoc"]["30.2"] == nil {
+		t.Errorf("%s", p.read("plugins.toml"))
+	}
+	p.fails(fault.Upstream, []string{"hint: run: lockgen add protoc@31.0"}, "add", "protoc@32.1", "--no-smoke")
+	// And a buf.gen.yaml of a version that buf never had.
+	p.write("buf.gen.yaml", "version: v3\nplugins:\n  - local: protoc-gen-go\n    out: gen\n")
+	p.fails(fault.Usage, []string{"buf.gen.yaml:1: version is \"v3\"", "v1beta1, v1 or v2"}, "init", "--yes", "--from", p.path("buf.gen.yaml"))
 }
 
 // TestInitFromBinaries: programs that are checked in tell what they are by what Go

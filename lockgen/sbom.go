@@ -31,6 +31,7 @@ lockgen sbom --format spdx --output plugins.spdx.json`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		cli.Choice(f, &p.format, "format", "cyclonedx", "`FORMAT` is cyclonedx (the default) or spdx", "cyclonedx", "spdx")
 		f.Var((*filePath)(&p.output), "output", "write `FILE` instead of standard output")
+		dryOutputFlag(f, p)
 	},
 }
 
@@ -100,9 +101,32 @@ func (p *program) deliver(text []byte) error {
 			}
 		}
 	}
-	if err := replace(write{p.output, before, text}); err != nil {
+	w := write{p.output, before, text}
+	if p.dryRun {
+		if err := writable(w); err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.dryRun && !w.changes():
+		p.ui.Say("%s is that already; nothing was written", p.output)
+		return nil
+	case p.dryRun && before == nil:
+		p.ui.Say("would write %s, which is new (%s); nothing was written", p.output, plain.Bytes(int64(len(text))))
+		return nil
+	case p.dryRun:
+		p.ui.Say("would write %s, which is another one now (%s); nothing was written", p.output, plain.Bytes(int64(len(text))))
+		return nil
+	}
+	if err := replace(w); err != nil {
 		return err
 	}
 	p.ui.Say("wrote %s", p.output)
 	return nil
+}
+
+// dryOutputFlag is --dry-run of a command whose result goes into a file: nobody reads
+// the differences of such.
+func dryOutputFlag(f *pflag.FlagSet, p *program) {
+	f.BoolVar(&p.dryRun, "dry-run", false, "tell whether the file would change, and write nothing")
 }

@@ -178,7 +178,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 			"%s is there, and %s, which it was made of, is not", p.lock, p.manifest)
 	}
 	o.Old = old
-	after := text
+	after, was := text, m
 	if c.edit != nil {
 		if after, err = c.edit(ctx, &c, text, o); err != nil {
 			return err
@@ -203,7 +203,7 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	for _, w := range warnings {
 		p.ui.Warn("%s", w)
 	}
-	o.Names, o.Removed, o.Verb = c.names, c.removed, c.verb
+	o.Names, o.Removed, o.Verb, o.Was = c.names, c.removed, c.verb, was
 	out, after, err := p.resolve(ctx, m, after, o)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -69,6 +70,9 @@ func (u *update) propose(ctx context.Context, w *plan.Want) error {
 		best = below
 	}
 	verb := u.options.Verb
+	if was := u.options.Was; was != nil && was.Plugins[w.Name] != nil && slices.Contains(was.Plugins[w.Name].Versions, w.Version) {
+		verb = "" // it is there already: another one beside it would not help
+	}
 	if verb == "" {
 		verb = "update"
 	}

@@ -28,13 +28,14 @@ import (
 // Options say what [Update] has to do.
 type Options struct {
 	source.Settings
-	Old     *lock.Lock // nil where there is no lock yet
-	Names   []string   // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
-	All     bool       // resolve everything again
-	Verb    string     // that takes NAME@VERSION, for hints; "" is update
-	Removed []string   // NAME or NAME@VERSION that was just taken out: only that may go
-	Verify  bool       // resolve and download everything again and compare
-	NoSmoke bool       // do not run what was locked
+	Old     *lock.Lock         // nil where there is no lock yet
+	Names   []string           // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
+	All     bool               // resolve everything again
+	Verb    string             // that takes NAME@VERSION, for hints; "" is update
+	Was     *manifest.Manifest // before the command edited it, nil where it did not
+	Removed []string           // NAME or NAME@VERSION that was just taken out: only that may go
+	Verify  bool               // resolve and download everything again and compare
+	NoSmoke bool               // do not run what was locked
 
 	MaxArtifact int64 // bytes of one download; default 2 GiB
 }
