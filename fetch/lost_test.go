@@ -84,7 +84,7 @@ func TestLostOutput(t *testing.T) {
 				}
 				return ""
 			}, lossy{cause}, &talk)
-			if status != int(fault.Machine) || !strings.Contains(talk.String(), "the result could not be written: "+cause.Error()) {
+			if status != int(fault.Machine) || !strings.Contains(talk.String(), "cannot write the result: "+cause.Error()) {
 				t.Errorf("%s: %v: status %d\n%s", name, cause, status, talk.String())
 			}
 		}

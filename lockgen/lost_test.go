@@ -90,7 +90,7 @@ func TestLostOutput(t *testing.T) {
 				}
 				return ""
 			}, lossy{cause}, &talk)
-			if status := prog.run(t.Context(), args); status != int(fault.Machine) || !strings.Contains(talk.String(), "the result could not be written: "+cause.Error()) {
+			if status := prog.run(t.Context(), args); status != int(fault.Machine) || !strings.Contains(talk.String(), "cannot write the result: "+cause.Error()) {
 				t.Errorf("%s: %v: status %d\n%s", name, cause, status, talk.String())
 			}
 		}

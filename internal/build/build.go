@@ -1,5 +1,5 @@
-// Package build tells what the running program was built from, and where the
-// files of that version can be read on the web.
+// Package build reports what the running program was built from, and where the
+// files of that version are on the web.
 package build
 
 import (
@@ -9,13 +9,13 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// Home is the repository of buck2-protobuf: a page on the web, and what git clones.
+// Home is the URL of the buck2-protobuf repository, for browsers and for git.
 const Home = "https://github.com/birbparty/buck2-protobuf"
 
 // Info is what Go recorded of the program when it was built.
 type Info struct {
-	Version string // of the module; "devel" where Go recorded none
-	Commit  string // "" where Go recorded none
+	Version string // of the module; "devel" if Go recorded none
+	Commit  string // "" if Go recorded none
 	Dirty   bool   // built from changed files
 }
 
@@ -38,7 +38,7 @@ func Read() Info {
 	return v
 }
 
-// Release is the tag of the release that the program is, "" if it is none.
+// Release returns the tag of the program's release, or "" if it is not a release.
 func (v Info) Release() string {
 	if semver.IsValid(v.Version) && !module.IsPseudoVersion(v.Version) && semver.Build(v.Version) == "" {
 		return v.Version
@@ -46,9 +46,8 @@ func (v Info) Release() string {
 	return ""
 }
 
-// Page is the URL at which a person reads a file of the repository as it was when
-// the program was built: at the release or the commit, and in the newest state
-// where neither is known.
+// Page returns the URL of a file of the repository as it was when the program was
+// built: at the release or the commit or, if neither is known, at the newest commit.
 func (v Info) Page(path string) string {
 	at := v.Release()
 	switch {

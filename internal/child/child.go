@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// linger is how long what still holds the output of an ended program is waited
-// for.
+// linger is how long to wait for processes that still hold the output of a program
+// that exited.
 const linger = 5 * time.Second
 
 // A Process is a running program.
@@ -36,8 +36,8 @@ type Process struct {
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, group: newGroup(cmd)}
 	cmd.Cancel, cmd.WaitDelay = p.Kill, linger
-	// Pipes of our own, so that the end of the program is seen while others hold
-	// them: then those are ended, and the pipes with them.
+	// With pipes of our own we notice that the program exited even if other
+	// processes hold them; those are killed, which closes the pipes.
 	var copies []func()
 	for _, w := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
 		if _, file := (*w).(*os.File); *w == nil || file {
@@ -53,7 +53,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 		*w = theirs
 		copies = append(copies, func() {
 			_, _ = io.Copy(to, r)
-			_, _ = io.Copy(io.Discard, r) // it may finish its sentence
+			_, _ = io.Copy(io.Discard, r) // so that the program can keep writing
 		})
 	}
 	if in := cmd.Stdin; in != nil {
@@ -112,7 +112,7 @@ func (p *Process) Wait() error {
 	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C: // a service has them
+	case <-timer.C: // a service holds them
 	}
 	for _, f := range p.streams {
 		f.Close()
@@ -158,7 +158,7 @@ type Head struct {
 	buf   bytes.Buffer
 }
 
-// Write is io.Writer's.
+// Write implements [io.Writer].
 func (h *Head) Write(p []byte) (int, error) {
 	if h.buf.Len()+len(p) > h.Limit {
 		h.Full()
@@ -167,7 +167,7 @@ func (h *Head) Write(p []byte) (int, error) {
 	return h.buf.Write(p)
 }
 
-// Bytes are those that were kept.
+// Bytes returns the bytes that were kept.
 func (h *Head) Bytes() []byte { return h.buf.Bytes() }
 
 // Tail keeps the last Limit bytes.
@@ -176,7 +176,7 @@ type Tail struct {
 	buf   []byte
 }
 
-// Write is io.Writer's.
+// Write implements [io.Writer].
 func (t *Tail) Write(p []byte) (int, error) {
 	t.buf = append(t.buf, p...)
 	if over := len(t.buf) - t.Limit; over > 0 {
@@ -185,5 +185,5 @@ func (t *Tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Bytes are those that were kept.
+// Bytes returns the bytes that were kept.
 func (t *Tail) Bytes() []byte { return t.buf }

@@ -23,7 +23,7 @@ func newGroup(cmd *exec.Cmd) *group {
 func (g *group) started() {}
 func (g *group) close()   {}
 
-// kill ends the group, also when its head has ended already.
+// kill kills the group, even if its leader has exited already.
 func (g *group) kill() error {
 	if g.cmd.Process == nil {
 		return os.ErrProcessDone

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// A group is a program and everything that it starts: a job object, which ends
-// them all when it is closed. Where no job can be made, the program alone is
-// ended.
+// A group is a program and everything that it starts: a job object, which kills
+// them all when it is closed. If no job can be created, only the program is
+// killed.
 type group struct {
 	cmd *exec.Cmd
 	job windows.Handle

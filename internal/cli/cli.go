@@ -1,22 +1,21 @@
 // Package cli is the command line of lockgen and fetch: a table of verbs that
 // parses arguments and prints help.
 //
-// A program is a [Program], a verb is a [Verb]: a value that says what the verb
-// is called, which flags and arguments it takes, what its help says and what it
-// does. All of them work on one T, which is one run of the program. The verbs
-// help and version, and the flags --json, --quiet, --verbose, --color, --help
-// and --version, come with every program.
+// A [Program] has a [Verb] for each command: a value with its name, flags,
+// arguments, help and function. All verbs share one T, which holds the state of
+// one run. Every program has the verbs help, version and completion, and the
+// flags --json, --quiet, --verbose, --color, --help and --version.
 //
-// A flag may stand before its verb or behind it, until a "--"; the words behind
-// that are arguments. A verb that runs another program ([Verb.Passes]) ends its
-// own flags at its first argument: what follows belongs to that program.
+// A flag may come before or after its verb, up to a "--"; the words after "--"
+// are arguments. A verb that runs another program ([Verb.Passes]) stops parsing
+// flags at its first argument: the rest belongs to that program.
 //
-// An error of the command line is of class [fault.Usage]. It has a hint that
-// names the nearest verb or flag, and the help that tells more.
+// An error in the command line is of class [fault.Usage]. Its hint names the
+// nearest verb or flag, or the command that prints the help.
 //
-// The table also makes what is not for people to type: "PROGRAM __markdown"
-// prints the program's part of docs/cli.md, "PROGRAM __man" its manual page, and
-// the scripts that the verb completion prints run "PROGRAM __complete".
+// Three hidden verbs are not meant for people: "PROGRAM __markdown" prints the
+// program's part of docs/cli.md, "PROGRAM __man" prints its manual page, and the
+// shell completion scripts run "PROGRAM __complete".
 package cli
 
 import (
@@ -40,20 +39,20 @@ import (
 // A Verb is one command of a program.
 type Verb[T any] struct {
 	Name string // one word, or two as in "cache verify"
-	// Args are the arguments in the usage line, such as "NAME[@VERSION]…". A verb
-	// without any is refused arguments before it runs; others count their own.
+	// Args are the arguments in the usage line, such as "NAME[@VERSION]…". If Args
+	// is empty, arguments are refused before Run; otherwise Run checks their number.
 	Args    string
 	Short   string // what it does, in one line
 	Long    string // the rest of its help, in lines of at most 80 columns
-	Example string // command lines, one a line
-	JSON    bool   // --json prints its result as JSON; every verb prints its error so
-	// Passes says that the verb runs another program: what stands behind its first
-	// argument is not parsed but passed on.
+	Example string // command lines, one per line
+	JSON    bool   // --json prints the result as JSON; errors are JSON for every verb
+	// Passes says that the verb runs another program: what follows its first
+	// argument is passed on without being parsed.
 	Passes bool
-	// Flags adds the flags of this verb alone, nil for none.
+	// Flags adds the flags of this verb alone; may be nil.
 	Flags func(f *pflag.FlagSet, t *T)
-	// Uses names the hidden flags of the program that mean something to this verb;
-	// its help shows them.
+	// Uses names the hidden flags of the program that this verb honours; its help
+	// shows them.
 	Uses []string
 	Run  func(ctx context.Context, t *T, args []string) error
 }
@@ -63,42 +62,42 @@ type Program[T any] struct {
 	Name    string
 	Short   string // what the program does, in a few words
 	Long    string // the same in full, in lines of at most 80 columns
-	Example string // command lines, one a line
-	Notes   string // the end of its help, such as the environment
+	Example string // command lines, one per line
+	Notes   string // the end of its help, such as environment variables
 	Verbs   []*Verb[T]
-	// Flags adds flags that every verb takes, nil for none. One that is hidden is
-	// shown in the help of the verbs that use it, and does nothing elsewhere: so an
-	// alias of the program with flags serves for every verb.
+	// Flags adds flags that every verb accepts; may be nil. A hidden flag is shown
+	// only in the help of the verbs that use it, and is ignored by the others, so
+	// that a shell alias with such flags works with every verb.
 	Flags func(f *pflag.FlagSet, t *T)
-	// Values are the words that completion offers for what help of a verb calls by
-	// a name such as NAME or PLATFORM: the value of a flag, or an argument, for
-	// which flag is "". Nil for none.
+	// Values returns the words that completion offers for a placeholder of the
+	// help, such as NAME or PLATFORM. It stands for the value of a flag, or for an
+	// argument if flag is "". May be nil.
 	Values func(t *T, verb, flag, name string) []string
-	// Topics are the pages that help prints besides verbs, NAME.md each, in
-	// folders as well; nil for none.
+	// Topics has the pages that help prints besides verbs, each as NAME.md,
+	// possibly in folders; may be nil.
 	Topics fs.FS
 }
 
-// common are the flags that come with every program.
+// common has the flags of every program.
 type common struct {
 	json, quiet, verbose, help, version bool
 	color                               string
 }
 
-// A call is a command line taken apart.
+// A call is a parsed command line.
 type call[T any] struct {
-	name string   // of the verb, or the first word of some
-	verb *Verb[T] // nil where there is none
+	name string   // of the verb, or the first word of several verbs
+	verb *Verb[T] // nil if there is none
 	args []string
 	*common
 }
 
-// Parse finds the verb of a command line, sets its flags in t and those of every
-// program in u, and returns what is to be run. It prints nothing and runs
+// Parse finds the verb of a command line, sets its flags in t and the common
+// flags in u, and returns the function to run. It prints nothing and runs
 // nothing.
 func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Context) error, err error) {
 	if len(args) > 0 {
-		switch args[0] { // not for people, see the package's comment
+		switch args[0] { // hidden verbs, see the package comment
 		case "__complete":
 			return func(context.Context) error { return p.complete(u, t, args[1:]) }, nil
 		case "__markdown":
@@ -113,7 +112,7 @@ func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Cont
 		if i := slices.Index(args, "--"); i >= 0 {
 			own = args[:i]
 		}
-		u.JSON = slices.Contains(own, "--json") // the flags were not all parsed
+		u.JSON = slices.Contains(own, "--json") // not all flags were parsed
 		return nil, p.hint(c.verb, err)
 	}
 	u.JSON, u.Quiet, u.Verbose, u.Verb = c.json, c.quiet, c.verbose, c.name
@@ -133,7 +132,7 @@ func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Cont
 	return func(ctx context.Context) error { return p.hint(c.verb, c.verb.Run(ctx, t, c.args)) }, nil
 }
 
-// hint gives an error of the command line without a hint one.
+// hint adds a hint to a command-line error that has none.
 func (p *Program[T]) hint(v *Verb[T], err error) error {
 	if err == nil || fault.Of(err) != fault.Usage || fault.Hint(err) != "" {
 		return err
@@ -141,7 +140,8 @@ func (p *Program[T]) hint(v *Verb[T], err error) error {
 	return fault.Errorf(fault.Usage, p.moreHelp(v), "%w", err)
 }
 
-// moreHelp is the command that tells how a verb is used, or the program for nil.
+// moreHelp returns the command that prints the help of a verb, or of the program
+// for nil.
 func (p *Program[T]) moreHelp(v *Verb[T]) string {
 	if v == nil {
 		return "run: " + p.Name + " help"
@@ -149,8 +149,8 @@ func (p *Program[T]) moreHelp(v *Verb[T]) string {
 	return "run: " + p.Name + " help " + v.Name
 }
 
-// parse takes a command line apart. A call that comes with an error has the verb
-// if one was found.
+// parse parses a command line. If it fails, the call still has the verb, if one
+// was found.
 func (p *Program[T]) parse(u *ui.UI, t *T, args []string) (call[T], error) {
 	c, flags, err := p.find(u, t, args)
 	if err != nil {
@@ -170,8 +170,8 @@ func (p *Program[T]) parse(u *ui.UI, t *T, args []string) (call[T], error) {
 	return c, err
 }
 
-// find looks for the verb: the first word that is neither a flag nor the value
-// of one, and the second for a verb of two words. Flags are those before it.
+// find finds the verb: the first word that is neither a flag nor the value of
+// one, or the first two words. It returns the flags before the verb.
 func (p *Program[T]) find(u *ui.UI, t *T, args []string) (c call[T], flags []string, err error) {
 	for len(args) > 0 && args[0] != "--" {
 		if strings.HasPrefix(args[0], "-") && args[0] != "-" {
@@ -199,8 +199,8 @@ func (p *Program[T]) find(u *ui.UI, t *T, args []string) (c call[T], flags []str
 	return c, flags, nil
 }
 
-// passed takes the arguments of a verb that runs another program apart. Before a
-// "--", flags of f may stand behind the first argument too.
+// passed parses the arguments of a verb that runs another program. If there is a
+// "--", flags of f may also follow the first argument.
 func passed(f *pflag.FlagSet, args []string) ([]string, error) {
 	if len(args) == 0 {
 		return nil, nil
@@ -224,7 +224,7 @@ func leading(args []string, f *pflag.FlagSet) int {
 	for n < len(args) && len(args[n]) > 1 && args[n][0] == '-' && args[n] != "--" {
 		name, long := strings.CutPrefix(args[n], "--")
 		if !long {
-			for i := 1; i < len(args[n]); i++ { // such a flag has no value
+			for i := 1; i < len(args[n]); i++ { // short flags have no value
 				if f.ShorthandLookup(args[n][i:i+1]) == nil {
 					return n
 				}
@@ -244,7 +244,7 @@ func leading(args []string, f *pflag.FlagSet) int {
 	return min(n, len(args))
 }
 
-// flags is the set of a verb, or of the program for nil.
+// flags returns the flags of a verb, or of the program for nil.
 func (p *Program[T]) flags(v *Verb[T], t *T) (*pflag.FlagSet, *common) {
 	f := pflag.NewFlagSet(p.Name, pflag.ContinueOnError)
 	f.SortFlags = false
@@ -270,7 +270,7 @@ func (p *Program[T]) flags(v *Verb[T], t *T) (*pflag.FlagSet, *common) {
 	return f, c
 }
 
-// union is a set of the flags of all verbs.
+// union returns the flags of all verbs.
 func (p *Program[T]) union(t *T) *pflag.FlagSet {
 	all, _ := p.flags(nil, t)
 	for _, v := range p.Verbs {
@@ -286,7 +286,7 @@ func (p *Program[T]) union(t *T) *pflag.FlagSet {
 	return all
 }
 
-// badFlag puts err, with which parsing f failed, into words.
+// badFlag turns an error of parsing f into one for the user.
 func (p *Program[T]) badFlag(v *Verb[T], f *pflag.FlagSet, t *T, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
@@ -311,23 +311,23 @@ func (p *Program[T]) badFlag(v *Verb[T], f *pflag.FlagSet, t *T, err error) erro
 	return fault.Errorf(fault.Usage, hint, "%w", err)
 }
 
-// all are the verbs of the table and those that come with every program.
+// all returns the verbs of the table and those of every program.
 func (p *Program[T]) all(u *ui.UI) []*Verb[T] {
 	return append(slices.Clone(p.Verbs),
 		&Verb[T]{
-			Name: "help", Args: "[COMMAND|TOPIC]", Short: "tell how a command is used", Example: p.Name + " help " + p.Verbs[0].Name,
+			Name: "help", Args: "[COMMAND|TOPIC]", Short: "show how to use a command", Example: p.Name + " help " + p.Verbs[0].Name,
 			Long: "Without an argument it lists the commands. COMMAND --help prints the same.",
 			Run:  func(_ context.Context, t *T, args []string) error { return p.help(u, t, strings.Join(args, " ")) },
 		},
 		&Verb[T]{
 			Name: "version", Short: "print the version of this program", Example: p.Name + " version --json", JSON: true,
-			Long: "The version of the module, the schema of plugins.lock.toml that is read, and the\ncommit that the program was built from, as far as Go recorded them.",
+			Long: "Prints the version of the module, the schema of plugins.lock.toml that the\nprogram reads, and the commit it was built from, as far as Go recorded them.",
 			Run:  func(context.Context, *T, []string) error { return p.version(u) },
 		},
 		p.completion(u))
 }
 
-// verb returns the verb of a name, or nil.
+// verb returns the verb with a name, or nil.
 func (p *Program[T]) verb(u *ui.UI, name string) *Verb[T] {
 	for _, v := range p.Verbs {
 		if v.Name == name {
@@ -351,7 +351,7 @@ func (p *Program[T]) below(name string) (words []string) {
 	return words
 }
 
-// unknown is the error about a verb that does not exist.
+// unknown returns the error for a verb that does not exist.
 func (p *Program[T]) unknown(u *ui.UI, name string) error {
 	first, second, _ := strings.Cut(name, " ")
 	if names := p.below(first); len(names) > 0 {
@@ -366,20 +366,20 @@ func (p *Program[T]) unknown(u *ui.UI, name string) error {
 
 // A Version is what --json prints for version.
 type Version struct {
-	Version string `json:"version"`     // of the module; "devel" where Go recorded none
+	Version string `json:"version"`     // of the module; "devel" if Go recorded none
 	Schema  int    `json:"lock_schema"` // of plugins.lock.toml
 	Commit  string `json:"commit,omitempty"`
 	Dirty   bool   `json:"dirty,omitempty"` // built from changed files
 	Go      string `json:"go"`
 }
 
-// Built returns what Go recorded of the program when it was built.
+// Built returns what Go recorded when the program was built.
 func Built() Version {
 	b := build.Read()
 	return Version{b.Version, lock.Schema, b.Commit, b.Dirty, runtime.Version()}
 }
 
-// version prints which program this is.
+// version prints the [Version] of the program.
 func (p *Program[T]) version(u *ui.UI) error {
 	v := Built()
 	if u.JSON {
@@ -394,19 +394,19 @@ func (p *Program[T]) version(u *ui.UI) error {
 	return nil
 }
 
-// choice is a flag with a few values.
+// choice is a flag that accepts a few values.
 type choice struct {
 	value  *string
 	values []string
 }
 
-// String is pflag.Value's.
+// String implements [pflag.Value].
 func (c *choice) String() string { return *c.value }
 
-// Type is pflag.Value's.
+// Type implements [pflag.Value].
 func (c *choice) Type() string { return "string" }
 
-// Set is pflag.Value's.
+// Set implements [pflag.Value].
 func (c *choice) Set(value string) error {
 	if !slices.Contains(c.values, value) {
 		return fmt.Errorf("write one of %s", strings.Join(c.values, ", "))
@@ -415,7 +415,7 @@ func (c *choice) Set(value string) error {
 	return nil
 }
 
-// Choice adds a flag that takes one of some values.
+// Choice adds a flag that accepts only the given values.
 func Choice(f *pflag.FlagSet, s *string, name, value, usage string, values ...string) {
 	*s = value
 	f.Var(&choice{s, values}, name, usage)

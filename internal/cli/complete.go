@@ -14,21 +14,22 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// scripts are the completions of shells, PROGRAM in place of the name. Each asks
-// the hidden verb __complete with the words behind the program's name, of which
-// the last is the one to complete and has a "=" before it, as some shells drop
-// an empty word. The answer has a candidate a line, with a tab and its text
-// where there is one; ":files" and ":dirs" ask the shell to complete paths.
+// scripts are the completion scripts of the shells, with PROGRAM in place of the
+// name. Each runs the hidden verb __complete with the words after the program's
+// name. The last word is the one to complete; it is prefixed with "=", because
+// some shells drop an empty word. The output has one candidate per line, followed
+// by a tab and a description if there is one; ":files" and ":dirs" ask the shell
+// to complete paths.
 //
 //go:embed completion.*
 var scripts embed.FS
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
-// completion is the verb that prints a script.
+// completion returns the verb that prints a script.
 func (p *Program[T]) completion(u *ui.UI) *Verb[T] {
 	return &Verb[T]{
-		Name: "completion", Args: "SHELL", Short: "print what makes a shell complete this program",
+		Name: "completion", Args: "SHELL", Short: "print the completion script of a shell",
 		Long: `SHELL is bash, zsh, fish or powershell. The shell then completes commands, flags
 and their values, and the names of plugins.`,
 		Example: fmt.Sprintf(`echo 'source <(%[1]s completion bash)' >> ~/.bashrc
@@ -56,7 +57,7 @@ func (p *Program[T]) complete(u *ui.UI, t *T, words []string) error {
 	last := len(words) - 1
 	word := strings.TrimPrefix(words[last], "=")
 	for _, c := range p.candidates(u, t, words[:last], word) {
-		// A version is offered once its plugin stands there.
+		// Versions are offered only after the name of a plugin.
 		if strings.HasPrefix(c, word) && strings.Contains(word, "@") == strings.Contains(c, "@") || c == files || c == dirs {
 			u.Result("%s", c)
 		}
@@ -66,7 +67,8 @@ func (p *Program[T]) complete(u *ui.UI, t *T, words []string) error {
 
 const files, dirs = ":files", ":dirs"
 
-// candidates returns what may stand behind words, and more than that.
+// candidates returns words that may follow before. The caller keeps those that
+// begin with the word.
 func (p *Program[T]) candidates(u *ui.UI, t *T, before []string, word string) []string {
 	c, flags, err := p.find(u, t, before)
 	if err != nil {
@@ -78,7 +80,7 @@ func (p *Program[T]) candidates(u *ui.UI, t *T, before []string, word string) []
 	}
 	passes := c.verb != nil && c.verb.Passes
 	f.SetInterspersed(!passes)
-	err = f.Parse(append(flags, c.args...)) // --lock says whose plugins; what else is wrong is told when it is run
+	err = f.Parse(append(flags, c.args...)) // for --lock; other errors are reported when the command runs
 	var waits *pflag.ValueRequiredError
 	if errors.As(err, &waits) {
 		return p.values(t, c.verb, waits.GetFlag())
@@ -115,7 +117,7 @@ func (p *Program[T]) candidates(u *ui.UI, t *T, before []string, word string) []
 	return p.placed(u, t, c.verb, places[n])
 }
 
-// flagNames are the flags that help shows, with their texts.
+// flagNames returns the flags that help shows, with their descriptions.
 func flagNames[T any](v *Verb[T], f *pflag.FlagSet) (list []string) {
 	f.VisitAll(func(flag *pflag.Flag) {
 		if !flag.Hidden || v != nil && slices.Contains(v.Uses, flag.Name) {
@@ -126,7 +128,7 @@ func flagNames[T any](v *Verb[T], f *pflag.FlagSet) (list []string) {
 	return list
 }
 
-// words are the verbs, or the second words of those that begin with first.
+// words returns the verbs, or the second words of those that begin with first.
 func (p *Program[T]) words(u *ui.UI, first string) (list []string) {
 	for _, v := range p.all(u) {
 		name, second, two := strings.Cut(v.Name, " ")
@@ -143,7 +145,7 @@ func (p *Program[T]) words(u *ui.UI, first string) (list []string) {
 	return list
 }
 
-// values are those of a flag.
+// values returns the values of a flag.
 func (p *Program[T]) values(t *T, v *Verb[T], flag *pflag.Flag) []string {
 	if c, ok := flag.Value.(*choice); ok {
 		return c.values
@@ -152,7 +154,7 @@ func (p *Program[T]) values(t *T, v *Verb[T], flag *pflag.Flag) []string {
 	return p.named(t, v, flag.Name, name)
 }
 
-// placed are those of an argument, such as "[NAME[@VERSION]…]".
+// placed returns the values of an argument, such as "[NAME[@VERSION]…]".
 func (p *Program[T]) placed(u *ui.UI, t *T, v *Verb[T], place string) []string {
 	place, _, _ = strings.Cut(strings.TrimPrefix(place, "["), "[")
 	place = strings.TrimRight(place, "]…")
@@ -165,8 +167,8 @@ func (p *Program[T]) placed(u *ui.UI, t *T, v *Verb[T], place string) []string {
 	return p.named(t, v, "", place)
 }
 
-// named are the values of a flag or an argument that help calls by a name: paths, or what the program
-// knows.
+// named returns the values for a placeholder of a flag or an argument: paths, or
+// those of [Program.Values].
 func (p *Program[T]) named(t *T, v *Verb[T], flag, name string) []string {
 	switch {
 	case name == "DIR":

@@ -14,7 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// columns is how wide help is at most.
+// columns is the greatest width of help.
 const columns = 80
 
 // help prints the help of the program, of a verb, or a topic.
@@ -45,13 +45,12 @@ func (p *Program[T]) help(u *ui.UI, t *T, name string) error {
 	return p.print(u, text)
 }
 
-// print prints lines.
 func (p *Program[T]) print(u *ui.UI, text string) error {
 	u.Result("%s", strings.TrimRight(text, "\n"))
 	return nil
 }
 
-// topics are the names of the pages, with the folders in which they are.
+// topics returns the names of the pages, with their folders.
 func (p *Program[T]) topics() (names []string) {
 	if p.Topics == nil {
 		return nil
@@ -65,11 +64,11 @@ func (p *Program[T]) topics() (names []string) {
 	return names
 }
 
-// topic returns a page, or the section below one heading, as NAME#HEADING; also
-// by the path that errors give. It returns "" where there is none.
+// topic returns a page by NAME, or a section by NAME#HEADING; the name may also
+// be a path or URL as errors print it. It returns "" if there is none.
 func (p *Program[T]) topic(name string) (string, error) {
 	name, heading, section := strings.Cut(name, "#")
-	if rest, ok := strings.CutPrefix(name, build.Home+"/blob/"); ok { // as the line help: of an error has it
+	if rest, ok := strings.CutPrefix(name, build.Home+"/blob/"); ok { // as in the help line of an error
 		_, name, _ = strings.Cut(rest, "/")
 	}
 	name = strings.TrimSuffix(strings.TrimPrefix(name, "docs/"), ".md")
@@ -100,7 +99,7 @@ func (p *Program[T]) topic(name string) (string, error) {
 	return b.String(), nil
 }
 
-// unknownTopic is the error about help on what is neither a verb nor a page.
+// unknownTopic returns the error for a name that is neither a verb nor a page.
 func (p *Program[T]) unknownTopic(u *ui.UI, name string) error {
 	err := p.unknown(u, name)
 	topics := p.topics()
@@ -111,10 +110,10 @@ func (p *Program[T]) unknownTopic(u *ui.UI, name string) error {
 	return err
 }
 
-// usage is the usage line of a verb.
+// usage returns the usage line of a verb.
 func (p *Program[T]) usage(v *Verb[T]) string {
 	line := p.Name + " " + v.Name
-	if v.Passes { // its flags end at its first argument
+	if v.Passes { // flags end at the first argument
 		line += " [flags]"
 	}
 	if v.Args != "" {
@@ -126,13 +125,13 @@ func (p *Program[T]) usage(v *Verb[T]) string {
 	return line
 }
 
-// verbManual is the help of a verb.
+// verbManual returns the help of a verb.
 func (p *Program[T]) verbManual(v *Verb[T], t *T) string {
 	_, shared := p.shown(v, t)
 	return p.ownManual(v, t) + "\nflags of every command:\n" + flagTable(shared) + "\n" + p.status()
 }
 
-// ownManual is the help of a verb without what is the same for every verb.
+// ownManual returns the help of a verb without the parts that all verbs share.
 func (p *Program[T]) ownManual(v *Verb[T], t *T) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "usage: %s\n\n%s\n", p.usage(v), v.Short)
@@ -146,8 +145,8 @@ func (p *Program[T]) ownManual(v *Verb[T], t *T) string {
 	return b.String()
 }
 
-// shown sorts the flags that help shows: those of a verb, among them those of
-// the program that it uses, and those of every verb.
+// shown returns the flags that help shows: those of the verb, including the
+// program's flags that it uses, and those of every verb.
 func (p *Program[T]) shown(v *Verb[T], t *T) (own, shared *pflag.FlagSet) {
 	of := func() *pflag.FlagSet {
 		f := pflag.NewFlagSet(p.Name, pflag.ContinueOnError)
@@ -171,7 +170,7 @@ func (p *Program[T]) shown(v *Verb[T], t *T) (own, shared *pflag.FlagSet) {
 	return own, shared
 }
 
-// flagTable has the flags of a set, their texts from one column on.
+// flagTable formats flags and their descriptions in two columns.
 func flagTable(f *pflag.FlagSet) string {
 	const column = 26
 	var b strings.Builder
@@ -217,13 +216,13 @@ func writeExample(b *strings.Builder, text string) {
 	}
 }
 
-// manual is the help of the program.
+// manual returns the help of the program.
 func (p *Program[T]) manual(u *ui.UI, t *T) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\nusage: %s COMMAND [flags]\n", strings.Trim(p.Long, "\n"), p.Name)
 	writeExample(&b, p.Example)
 	b.WriteString("\ncommands:\n" + p.list(u))
-	fmt.Fprintf(&b, "\nRun \"%s help COMMAND\" for one of them.\n", p.Name)
+	fmt.Fprintf(&b, "\nRun \"%s help COMMAND\" for details.\n", p.Name)
 	if topics := p.topics(); len(topics) > 0 {
 		fmt.Fprintf(&b, "Run \"%s help TOPIC\" for a page of the manual:\n", p.Name)
 		line := " "
@@ -245,7 +244,7 @@ func (p *Program[T]) manual(u *ui.UI, t *T) string {
 	return b.String()
 }
 
-// list has a line for each verb.
+// list returns a line for each verb.
 func (p *Program[T]) list(u *ui.UI) string {
 	var b strings.Builder
 	width := 0
@@ -259,11 +258,11 @@ func (p *Program[T]) list(u *ui.UI) string {
 	return b.String()
 }
 
-// status tells the exit statuses, which are those of [fault.Class].
+// status lists the exit statuses, which are those of [fault.Class].
 func (p *Program[T]) status() string {
 	return `exit status:
     0  ok
-    1  a fault of ` + p.Name + ` itself
+    1  a bug in ` + p.Name + `
     2  the command line or plugins.toml
     3  plugins.lock.toml is missing, malformed or out of date
     4  the network, a registry or a server
@@ -274,9 +273,9 @@ func (p *Program[T]) status() string {
 `
 }
 
-// Check finds what is wrong with the table: a verb without its texts, a line that
-// is too wide, a flag that takes a value in one verb and none in another. It is
-// for the tests of a program.
+// Check reports mistakes in the table: a verb without help, a line that is too
+// wide, a flag that takes a value in one verb and none in another. It is for the
+// tests of a program.
 func (p *Program[T]) Check(t *T) error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }

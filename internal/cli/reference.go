@@ -9,7 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// markdown is the reference of all verbs, a part of docs/cli.md.
+// markdown returns the reference of all verbs, which is part of docs/cli.md.
 func (p *Program[T]) markdown(u *ui.UI, t *T) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n```text\n%s```\n", p.Name, p.manual(u, t))
@@ -23,7 +23,7 @@ func (p *Program[T]) markdown(u *ui.UI, t *T) string {
 	return b.String()
 }
 
-// man is the manual page of the program, in the macros of man(7).
+// man returns the manual page of the program, in the macros of man(7).
 func (p *Program[T]) man(u *ui.UI, t *T) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, ".TH %s 1 \"\" buck2-protobuf \"User Commands\"\n", strings.ToUpper(p.Name))
@@ -45,7 +45,7 @@ func (p *Program[T]) man(u *ui.UI, t *T) string {
 	return b.String()
 }
 
-// roff is a line of text in which nothing is a request or an escape.
+// roff escapes a line of text for roff, so that it has no requests or escapes.
 func roff(line string) string {
 	line = strings.NewReplacer(`\`, `\e`, "-", `\-`, "…", "...").Replace(line)
 	if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
@@ -54,7 +54,7 @@ func roff(line string) string {
 	return line
 }
 
-// roffText has paragraphs, and lines that are indented as they are.
+// roffText formats text as paragraphs, and keeps indented lines as they are.
 func roffText(text string) string {
 	var b strings.Builder
 	verbatim := false

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Freed is the size of a file: what its clusters cost Windows does not tell
-// with the rest.
+// Freed returns the size of a file: Windows does not report the size of its
+// clusters together with the other attributes.
 func Freed(info fs.FileInfo) int64 {
 	if info.IsDir() {
 		return 0

@@ -4,5 +4,5 @@ package disk
 
 import "errors"
 
-// Exchange is not there; the caller renames twice.
+// Exchange is not supported; the caller renames twice.
 func Exchange(_, _ string) error { return errors.ErrUnsupported }

@@ -2,21 +2,20 @@ package fault
 
 import "runtime"
 
-// authorities are the variables that name a file in PEM of certificate authorities
-// that a client believes: of node and its package managers
-// (https://nodejs.org/api/cli.html), of pip (--cert), of cargo (http.cainfo) and of
-// git (http.sslCAInfo). Our own programs, Go and uv read SSL_CERT_FILE.
+// authorities has the environment variable that names a PEM file of trusted
+// certificate authorities, for each client: node and its package managers
+// (https://nodejs.org/api/cli.html), pip (--cert), cargo (http.cainfo) and git
+// (http.sslCAInfo). Our own programs, Go and uv read SSL_CERT_FILE.
 var authorities = map[string]string{
 	"npm": "NODE_EXTRA_CA_CERTS", "node": "NODE_EXTRA_CA_CERTS", "pnpm": "NODE_EXTRA_CA_CERTS", "yarn": "NODE_EXTRA_CA_CERTS", "bun": "NODE_EXTRA_CA_CERTS",
 	"pip": "PIP_CERT", "python": "PIP_CERT", "python3": "PIP_CERT", "cargo": "CARGO_HTTP_CAINFO", "git": "GIT_SSL_CAINFO",
 }
 
-// Authority is the hint of an error about a certificate that a client does not
-// believe, such as that of a proxy that opens TLS: what makes this client believe
-// it. For "" and clients that it does not know, it is what our own programs and Go
-// read.
+// Authority returns the hint for a certificate that a client does not trust, such
+// as that of a proxy that intercepts TLS: how to make the client trust it. For ""
+// and unknown clients, the hint is the one for our own programs and Go.
 func Authority(client string) string {
-	const get = "a proxy that opens TLS, or a server of your own, is signed by an authority that is not known here: get that from who runs it, as a file in PEM; then "
+	const get = "a proxy that intercepts TLS, or a private server, uses a certificate authority that this machine does not trust: get it from whoever runs the server, as a PEM file; then "
 	variable, ok := authorities[client]
 	if !ok {
 		variable = "SSL_CERT_FILE"

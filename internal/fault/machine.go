@@ -26,9 +26,9 @@ func reasons() []reason {
 		{append([]error{syscall.ENOSPC}, diskFull...), "the disk is full", "make room on the disk, or use another one" + place, "free space on the disk of %s"},
 		{[]error{syscall.EDQUOT}, "the disk quota is used up", "make room: your quota of this disk is used up; or use another disk" + place, "free space on the disk of %s, or raise your quota of it"},
 		{append([]error{syscall.EROFS}, writeProtected...), "the file system is read-only", "use a folder that can be written" + place, "make %s writable"},
-		{[]error{syscall.EIO}, "the disk fails", "see whether the disk is damaged, or use another one" + place, "see whether the disk of %s is damaged"},
+		{[]error{syscall.EIO}, "the disk reports an error", "see whether the disk is damaged, or use another one" + place, "see whether the disk of %s is damaged"},
 		{[]error{syscall.ENOLCK}, "the file system has no locks", "move the cache to a local disk: BUCK2_PROTOBUF_CACHE_DIR", "move the cache to a local disk"},
-		{[]error{syscall.ENOMEM, syscall.ENOBUFS}, "memory is short", "end other programs, or give this machine or container more memory", ""},
+		{[]error{syscall.ENOMEM, syscall.ENOBUFS}, "out of memory", "end other programs, or give this machine or container more memory", ""},
 		{[]error{syscall.EACCES, syscall.EPERM, fs.ErrPermission}, "permission is missing", "see that this user may read and write what it names (ls -ld), and that no sandbox forbids it", "make %s writable"},
 	}
 }

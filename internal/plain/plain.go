@@ -42,7 +42,7 @@ func Escape(s string) string {
 // Row is [Escape] for text that must stay within one line and one column.
 func Row(s string) string { return breaks.Replace(Escape(s)) }
 
-// breaks are what [Escape] leaves and a row cannot hold.
+// breaks replaces the characters that [Escape] keeps and a row cannot hold.
 var breaks = strings.NewReplacer("\n", `\n`, "\t", `\t`)
 
 // JSON escapes the unprintable characters of a JSON text. The result has the
@@ -61,8 +61,8 @@ func JSON(text []byte) []byte {
 	}))
 }
 
-// escape copies s and has with write what keep refuses; bad is the byte where
-// it is not of a character.
+// escape copies s and calls write for each character that keep refuses; bad is the
+// byte if it is not part of a character.
 func escape(s string, keep func(rune) bool, write func(b *strings.Builder, r rune, bad string)) string {
 	clean := func(r rune) bool { return !keep(r) }
 	if strings.IndexFunc(s, clean) < 0 && utf8.ValidString(s) {

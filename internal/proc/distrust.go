@@ -10,17 +10,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// distrust finds what programs say of a certificate that they do not believe:
+// distrust matches what programs print about a certificate that they do not trust:
 // node (its codes are those of X509_verify_cert_error_string(3)), Python, curl and
-// what uses it (cargo, git), rustls, and Go.
+// its users (cargo, git), rustls, and Go.
 var distrust = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\b(?:SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE|CERT_UNTRUSTED|CERT_HAS_EXPIRED|ERR_TLS_CERT_ALTNAME_INVALID)\b|` +
 		`\bCERTIFICATE_VERIFY_FAILED\b|\bSSL certificate problem\b|\bSSL peer certificate\b|\bcertificate verif(?:y|ication) failed\b|\binvalid peer certificate\b|` +
 		`\btls: failed to verify certificate\b|\bx509: certificate\b`)
 })
 
-// distrusts reports whether a program failed of a certificate, by what it said, and
-// how to make it believe that.
+// distrusts reports whether a program failed because of a certificate, by its
+// output, and returns the hint that makes the program trust it.
 func distrusts(c Command, said string) (hint string, ok bool) {
 	if !distrust().MatchString(said) {
 		return "", false

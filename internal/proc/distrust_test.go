@@ -20,7 +20,7 @@ func TestDistrusts(t *testing.T) {
 	} {
 		hint, ok := distrusts(c, said)
 		want := map[string]string{"npm": "NODE_EXTRA_CA_CERTS", "pip": "PIP_CERT", "cargo": "CARGO_HTTP_CAINFO", "git": "GIT_SSL_CAINFO", "go": "", "uv": ""}[c.program()]
-		if !ok || !strings.Contains(hint, want) || !strings.Contains(hint, "a proxy that opens TLS") {
+		if !ok || !strings.Contains(hint, want) || !strings.Contains(hint, "a proxy that intercepts TLS") {
 			t.Errorf("%s: %q %t", said, hint, ok)
 		}
 	}

@@ -1,11 +1,11 @@
-// Package proc runs foreign programs: it finds those of this machine ([Find]), and
-// runs one within bounds ([Command]): an environment that is never inherited,
-// a limit of time and output, no network where the system can take it away, and
-// everything that the program started ends with it.
+// Package proc runs foreign programs. [Find] finds one on this machine. [Command]
+// runs one with limits: an environment that is never inherited, a limit of time
+// and of output, and no network if the system can cut it off. When the program
+// ends, everything that it started is ended too.
 //
-// Nothing that a program prints reaches a message before secrets are taken out
-// of it. A program that is missing, too old or broken is a fault of class
-// Machine.
+// Secrets are removed from the output of a program before it appears in a message.
+// A program that is missing, too old or broken is an error of class
+// [fault.Machine].
 package proc
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 // AtLeast reports whether a dotted version is major.minor or later; ok is
-// false when it is no version at all.
+// false if it is not a version.
 func AtLeast(version string, major, minor int) (yes, ok bool) {
 	first, rest, _ := strings.Cut(version, ".")
 	a, err := strconv.Atoi(first)
@@ -38,9 +38,9 @@ func AtLeast(version string, major, minor int) (yes, ok bool) {
 	return a > major || a == major && b >= minor, true
 }
 
-// PrivateEnv is an environment built from nothing: a home and temporary files
-// inside a folder of ours, an empty PATH, and a proxy that answers nothing,
-// should a manager look for the network after all.
+// PrivateEnv returns an environment that inherits nothing: a home and temporary
+// folder inside the given home, an empty PATH, and a proxy that does not exist, in case a
+// package manager uses the network after all.
 func PrivateEnv(home string) []string {
 	env := []string{
 		"HOME=" + home,
@@ -58,7 +58,7 @@ func PrivateEnv(home string) []string {
 		"HTTPS_PROXY=http://127.0.0.1:9",
 	}
 	if runtime.GOOS == "windows" {
-		// Without these no program can open a socket or find its libraries.
+		// Without these, programs cannot open sockets or find their libraries.
 		for _, name := range []string{"SystemRoot", "SystemDrive", "windir", "NUMBER_OF_PROCESSORS"} {
 			if v, ok := os.LookupEnv(name); ok {
 				env = append(env, name+"="+v)
@@ -68,9 +68,9 @@ func PrivateEnv(home string) []string {
 	return env
 }
 
-// ShimEnv is what the shim of a version manager needs of the user's environment
-// to find the program that it stands for, and nothing that node, npm, pnpm, Yarn
-// or bun read themselves.
+// ShimEnv returns the part of the user's environment that the shim of a version
+// manager needs to find its program. It has nothing that node, npm, pnpm, Yarn or
+// bun read themselves.
 func ShimEnv(set ...string) []string {
 	return append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
@@ -88,8 +88,8 @@ var (
 	shimPrefixes = []string{"ASDF_", "FNM_", "MISE_", "NODENV_", "NVM_", "PROTO_", "RTX_", "VOLTA_"}
 )
 
-// UserEnv is the user's environment without the variables that drop names
-// (keys in lower case), and with those of set.
+// UserEnv returns the user's environment without the variables for which drop
+// returns true (it gets keys in lower case), and with those of set.
 func UserEnv(drop func(key string) bool, set ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
@@ -98,17 +98,18 @@ func UserEnv(drop func(key string) bool, set ...string) []string {
 	return append(env, set...)
 }
 
-// ofTools and ofToolsAll are the variables, and their beginnings, that cargo,
-// rustc, rustup, Go, git and the compilers of C document as theirs, in lower case.
+// ofTools has the variables, and ofToolsAll the prefixes of variables, that cargo,
+// rustc, rustup, Go, git and C compilers read, in lower case.
 var (
 	ofTools    = strings.Fields("cc cxx cpp fc ar ld cpath cflags cppflags cxxflags fflags ldflags ssh_askpass")
 	ofToolsAll = strings.Fields("cargo rust go gccgo cgo_ git_ cc_ cxx_ ar_ pkg_config")
 )
 
-// AskEnv is the environment in which a program of PATH is asked for its version,
-// where it may be the shim of a version manager: the user's without anything that
-// cargo, rustc, Go or git take for an order. RUSTUP_HOME and GOENV_ROOT, of the
-// version managers of these names, say where the programs are.
+// AskEnv returns the environment in which a program on PATH is asked for its
+// version. The program may be the shim of a version manager, so this is the user's
+// environment, without settings that cargo, rustc, Go or git would obey. It keeps
+// RUSTUP_HOME and GOENV_ROOT, which tell the version managers where the programs
+// are.
 func AskEnv(set ...string) []string {
 	return UserEnv(func(key string) bool {
 		return key != "rustup_home" && key != "goenv_root" && (slices.Contains(ofTools, key) ||
@@ -116,8 +117,8 @@ func AskEnv(set ...string) []string {
 	}, set...)
 }
 
-// ReachEnv is [privateEnv] with what of the user's environment says how servers
-// are reached.
+// ReachEnv is [PrivateEnv] with those of the user's variables that say how to
+// reach servers.
 func ReachEnv(home string) []string {
 	env := slices.DeleteFunc(PrivateEnv(home), func(kv string) bool { return strings.Contains(kv, "_PROXY=") })
 	return append(env, UserEnv(func(key string) bool { return !slices.Contains(reaching, key) })...)
@@ -125,12 +126,12 @@ func ReachEnv(home string) []string {
 
 var reaching = []string{"http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir"}
 
-// Nowhere is a folder in which and above which nobody but the machine's owner
-// can have put a file that chooses which version of a program runs.
+// Nowhere returns a working directory without project files: only the owner of
+// the machine can put a file there, or above, that selects the version of a program.
 func Nowhere() string { return filepath.VolumeName(os.TempDir()) + string(filepath.Separator) }
 
-// Place makes the file from appear under the name to: as a symbolic link, or
-// as a copy where the system has none.
+// Place makes the file from available under the name to: as a symbolic link, or as
+// a copy if the system has no links.
 func Place(from, to string) error {
 	from, err := filepath.Abs(from)
 	if err != nil {

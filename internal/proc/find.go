@@ -23,35 +23,35 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// A Tool is a foreign program of this machine that works and says its version.
+// A Tool is a foreign program on this machine that works and reports its version.
 type Tool struct {
 	Name    string   // "pnpm", see [Tools]
 	Path    string   // the program on PATH, absolute
-	Args    []string // come first, before every argument: pip is `python3 -I -m pip`
-	Version string   // as it says it, "11.19.1", or a commit where a build has no number
+	Args    []string // before all other arguments: pip is `python3 -I -m pip`
+	Version string   // as the tool reports it, "11.19.1", or a commit for builds without a number
 }
 
 // AtLeast reports whether a tool has that version or a later one; ok is false
-// where one of the two is no version, such as a commit.
+// if either is not a version, such as a commit.
 func (t Tool) AtLeast(version string) (yes, ok bool) {
 	c, ok := CompareToolVersions(t.Version, version)
 	return c >= 0, ok
 }
 
-// A recipe says how a tool is found, asked and installed.
+// A recipe says how to find a tool, ask for its version and install it.
 type recipe struct {
 	name     string
-	programs []string // names on PATH, the first that works counts
-	args     []string // come first, always
-	ask      []string // makes it say its version
-	least    string   // the oldest version that serves, "" for any
-	why      string   // what that version has that older ones lack
+	programs []string // names on PATH; the first that works is taken
+	args     []string // before all other arguments
+	ask      []string // arguments that print the version
+	least    string   // the oldest version that works, "" for any
+	why      string   // what older versions lack
 	install  map[string]string
-	renew    string // what brings an old one up to date, the same everywhere
+	renew    string // how to update an old version, the same everywhere
 }
 
-// recipes is what is known of every tool. Programs to install one with are
-// tried in the order apt-get, dnf, apk, brew, winget; "" stands for none of them.
+// recipes returns the recipe of every tool. The installers are tried in the order
+// apt-get, dnf, apk, brew, winget; "" is for machines with none of them.
 func recipes() []recipe {
 	const npmGlobal = "npm install --global "
 	version := []string{"--version"}
@@ -64,18 +64,18 @@ func recipes() []recipe {
 		{name: "rustc", programs: []string{"rustc"}, ask: version, least: "1.78", why: "the compiler of cargo",
 			install: map[string]string{"": "install rustup (rustup.rs), then run: rustup default stable"}, renew: "rustup update stable"},
 		{name: "npm", programs: []string{"npm"}, ask: version, least: "11.10", why: "which can refuse git dependencies",
-			install: map[string]string{"brew": "brew install node", "winget": "winget install OpenJS.NodeJS", "": "lock a node, which brings an npm: lockgen add node"},
+			install: map[string]string{"brew": "brew install node", "winget": "winget install OpenJS.NodeJS", "": "lock node, which includes npm: lockgen add node"},
 			renew:   npmGlobal + "npm@11"},
-		{name: "yarn", programs: []string{"yarn"}, ask: version, least: "1.22", why: "which needs nothing of the user's configuration", install: map[string]string{"": npmGlobal + "yarn"}, renew: npmGlobal + "yarn"},
+		{name: "yarn", programs: []string{"yarn"}, ask: version, least: "1.22", why: "which works without the user's configuration", install: map[string]string{"": npmGlobal + "yarn"}, renew: npmGlobal + "yarn"},
 		{name: "pnpm", programs: []string{"pnpm"}, ask: version, least: "9.0", why: "which installs without links", install: map[string]string{"": npmGlobal + "pnpm"}, renew: npmGlobal + "pnpm"},
-		{name: "bun", programs: []string{"bun"}, ask: version, least: "1.3", why: "which knows of the age of packages", install: map[string]string{"": npmGlobal + "bun"}, renew: npmGlobal + "bun"},
+		{name: "bun", programs: []string{"bun"}, ask: version, least: "1.3", why: "which knows the age of packages", install: map[string]string{"": npmGlobal + "bun"}, renew: npmGlobal + "bun"},
 		{name: "pip", programs: python, args: []string{"-I", "-m", "pip"}, ask: version, least: "23.0", why: "whose installation report has its stable form",
 			install: map[string]string{"apt-get": "apt-get install python3-pip", "dnf": "dnf install python3-pip", "apk": "apk add py3-pip",
-				"brew": "brew install python", "winget": "winget install Python.Python.3.13", "": "install Python 3 with pip (python3 -m ensurepip --upgrade where Python has none)"},
+				"brew": "brew install python", "winget": "winget install Python.Python.3.13", "": "install Python 3 with pip (python3 -m ensurepip --upgrade if Python has none)"},
 			renew: "python3 -m pip install --upgrade pip"},
 		{name: "uv", programs: []string{"uv"}, ask: version,
 			install: map[string]string{"brew": "brew install uv", "winget": "winget install astral-sh.uv", "": "python3 -m pip install uv"}, renew: "uv self update"},
-		{name: "go", programs: []string{"go"}, ask: []string{"env", "GOVERSION"}, least: "1.21", why: "which can be kept from running another toolchain",
+		{name: "go", programs: []string{"go"}, ask: []string{"env", "GOVERSION"}, least: "1.21", why: "which can be told not to run another toolchain",
 			install: map[string]string{"apt-get": "apt-get install golang", "dnf": "dnf install golang", "apk": "apk add go",
 				"brew": "brew install go", "winget": "winget install GoLang.Go", "": "install Go (go.dev/doc/install)"},
 			renew: "install a newer Go (go.dev/doc/install)"},
@@ -89,13 +89,13 @@ func recipes() []recipe {
 			install: map[string]string{"apt-get": "apt-get install git", "dnf": "dnf install git", "apk": "apk add git",
 				"brew": "brew install git", "winget": "winget install Git.Git", "": "install git"},
 			renew: "install a newer git"},
-		{name: "buck2", programs: []string{"buck2"}, ask: version, least: "2025-11-15", why: "which can load a lock in TOML",
+		{name: "buck2", programs: []string{"buck2"}, ask: version, least: "2025-11-15", why: "which can load a TOML file",
 			install: map[string]string{"": "install Buck2 (buck2.build/docs/getting_started/install)"}, renew: "install a newer Buck2 (buck2.build/docs/getting_started/install)"},
 	}
 }
 
-// env is the environment in which a tool is asked for its version. None may load
-// anything to answer: corepack, rustup, Yarn, go.
+// env returns the environment in which a tool is asked for its version. It stops
+// corepack, rustup, Yarn and go from downloading anything to answer.
 func (r recipe) env() []string {
 	set := []string{"COREPACK_ENABLE_NETWORK=0", "RUSTUP_AUTO_INSTALL=0", "YARN_IGNORE_PATH=1", "YARN_RC_FILENAME=.none.yml", "GOTOOLCHAIN=local", "GOFLAGS=", "NO_UPDATE_NOTIFIER=1"}
 	if r.name == "node" || slices.Contains(manifest.NodeManagers, r.name) {
@@ -104,7 +104,7 @@ func (r recipe) env() []string {
 	return AskEnv(set...)
 }
 
-// Tools are the names that [Find] knows.
+// Tools returns the names that [Find] knows.
 func Tools() []string {
 	var names []string
 	for _, r := range recipes() {
@@ -122,8 +122,8 @@ func recipeOf(name string) (recipe, error) {
 	return recipe{}, fault.Errorf(fault.Usage, "tools are "+strings.Join(Tools(), ", "), "unknown tool %q", name)
 }
 
-// Least is the oldest version of a tool that serves us, and what for; both are
-// "" where every version does or the tool is not known.
+// Least returns the oldest version of a tool that works for us, and why. Both are
+// "" if every version works or the tool is unknown.
 func Least(name string) (version, why string) {
 	r, _ := recipeOf(name)
 	return r.least, r.why
@@ -135,7 +135,7 @@ func LeastOf(name string) string {
 }
 
 // Serves reports whether a version of a tool is its [Least] one or later; ok is
-// false where it is no version.
+// false if it is not a version.
 func Serves(name, version string) (yes, ok bool) {
 	least := strings.Split(LeastOf(name), ".")
 	major, _ := strconv.Atoi(least[0])
@@ -143,8 +143,8 @@ func Serves(name, version string) (yes, ok bool) {
 	return AtLeast(version, major, minor)
 }
 
-// Remedy is the command that installs a tool on this machine, or renews one
-// that is too old.
+// Remedy returns the command that installs a tool on this machine or, if found,
+// updates one that is too old.
 func Remedy(name string, found bool) string {
 	r, _ := recipeOf(name)
 	if found {
@@ -160,13 +160,13 @@ func Remedy(name string, found bool) string {
 	return r.install[""]
 }
 
-// Find returns a tool of PATH, whatever its version. Where there is none the
-// error is of class Machine and an [fs.ErrNotExist]; where none works it is of
-// class Machine and says what was tried. Their hint is [Remedy].
+// Find returns a tool on PATH, whatever its version. Errors are of class
+// [fault.Machine], with [Remedy] as the hint. If there is no such program, the
+// error matches [fs.ErrNotExist]; if none works, it says what was tried.
 //
-// The tool is asked in the user's environment, those of Node in what a shim of a
-// version manager needs of it, and in an empty folder, where no file of a project names
-// another version to be run, or even downloaded.
+// The tool is asked for its version in the user's environment; tools of Node get
+// only what the shim of a version manager needs. The working directory is empty,
+// so that no project file selects, or even downloads, another version.
 func Find(ctx context.Context, name string) (_ Tool, err error) {
 	defer AboutManagers(&err)
 	r, err := recipeOf(name)
@@ -202,7 +202,7 @@ func Find(ctx context.Context, name string) (_ Tool, err error) {
 			if version := SaidVersion(string(out)); version != "" {
 				return Tool{Name: name, Path: found, Args: r.args, Version: version}, nil
 			}
-			err = fmt.Errorf("%s does not say its version but %q", found, redact.Line(string(out)))
+			err = fmt.Errorf("%s does not print a version but %q", found, redact.Line(string(out)))
 		}
 		broken = append(broken, err)
 	}
@@ -212,17 +212,17 @@ func Find(ctx context.Context, name string) (_ Tool, err error) {
 	return Tool{}, fault.Errorf(fault.Machine, Remedy(name, false), "%s is not on PATH: %w", strings.Join(r.programs, " or "), fs.ErrNotExist)
 }
 
-// AboutManagers sends whoever reads that a tool is missing or too old to the
-// paragraph on that.
+// AboutManagers gives the topic [fault.AboutManagers] to an error about a tool that
+// is missing or too old.
 func AboutManagers(err *error) {
 	if fault.Of(*err) == fault.Machine {
 		*err = fault.About(fault.AboutManagers, *err)
 	}
 }
 
-// SaidVersion takes the version out of what a program prints: the first word of
-// the first line that begins like one ("v20.20.2", "go1.26.8", "2.39.5"), else
-// the second word of two or more, which is how Buck2 gives a commit.
+// SaidVersion extracts the version from what a program prints: the first word of
+// the first line that looks like one ("v20.20.2", "go1.26.8", "2.39.5"), otherwise
+// the second word, which is how Buck2 prints a commit.
 func SaidVersion(out string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
 	words := strings.Fields(line)
@@ -238,17 +238,18 @@ func SaidVersion(out string) string {
 	return ""
 }
 
-// CompareToolVersions orders versions as tools give them: as numbers between
-// dots, a pre-release ("3.14.0rc1", "1.27-devel") before its release, build
-// metadata and what follows a third number without effect; a date of Buck2
-// ("2026-06-11-…") is three numbers. Ok is false when one of them is no version.
+// CompareToolVersions compares versions as tools print them: number by number,
+// with a pre-release ("3.14.0rc1", "1.27-devel") before its release. Build
+// metadata and whatever follows the third number do not count. A date of Buck2
+// ("2026-06-11-…") counts as three numbers. Ok is false if either is not a
+// version.
 func CompareToolVersions(a, b string) (c int, ok bool) {
 	x, okX := canonical(a)
 	y, okY := canonical(b)
 	return semver.Compare(x, y), okX && okY
 }
 
-// canonical writes a version of a tool as one of golang.org/x/mod/semver.
+// canonical converts the version of a tool to the form of golang.org/x/mod/semver.
 func canonical(s string) (string, bool) {
 	if len(s) >= 10 && s[4] == '-' && s[7] == '-' {
 		s = s[:4] + "." + s[5:7] + "." + s[8:10]

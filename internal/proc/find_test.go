@@ -116,7 +116,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("pip: %+v, %v", tool, err)
 	}
 	script(t, dir, "uv", `echo hello`)
-	if _, err := Find(ctx, "uv"); fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), `does not say its version but "hello`) {
+	if _, err := Find(ctx, "uv"); fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), `does not print a version but "hello`) {
 		t.Errorf("no version: %v", err)
 	}
 	if _, err := Find(ctx, "make"); fault.Of(err) != fault.Usage || !strings.Contains(fault.Hint(err), "cargo, rustc, npm, yarn") {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A Loopback is a package registry for one run of a Node manager, on 127.0.0.1.
-// What it serves is said in the form of
+// A Loopback is a package registry on 127.0.0.1 for one run of a Node package
+// manager. Its responses have the form of
 // https://github.com/npm/registry/blob/main/docs/responses/package-metadata.md
 type Loopback struct {
 	Base     string // URL, without a slash at its end
@@ -19,10 +19,10 @@ type Loopback struct {
 	server   *http.Server
 }
 
-// NewLoopback begins to serve what answer has for a path below base, decoded and
-// without a slash at its beginning. Other users of this machine cannot read
-// along: the URL has a secret part. Who takes it for a proxy is refused, and
-// elsewhere, unless it is nil, is told where the request was to go.
+// NewLoopback starts a registry. It calls answer with the path below base, decoded
+// and without a leading slash. The URL has a secret part, so other users of this
+// machine cannot use the registry. A client that uses it as a proxy is refused, and
+// elsewhere, if not nil, is called with the URL that the client asked for.
 func NewLoopback(answer func(base, path string, w http.ResponseWriter, r *http.Request), elsewhere func(url string)) (*Loopback, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"syscall"
 )
 
-// refusals finds what the operating system refused a program, in the words that
-// node, Python, Rust and Go have for it. A server's text about its own disk has
-// none of these forms.
+// refusals matches errors of the operating system as node, Python, Rust and Go
+// print them. A server's message about its own disk has none of these forms.
 var refusals = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)` +
 		`^npm (?:error|ERR!) code (E[A-Z]+)$|` +
@@ -19,7 +18,7 @@ var refusals = sync.OnceValue(func() *regexp.Regexp {
 		`\b(?:open|write|read|mkdir|rename|close|create|sync|chmod|remove|link|socket|pipe|copy_file_range|fork/exec)\b[^\n]*: ([a-z/ -]+)$`)
 })
 
-// reasonsOf maps their words to the reason; those of strerror(3) in lower case.
+// reasonsOf maps these messages to errors; those of strerror(3) are in lower case.
 var reasonsOf = map[string]syscall.Errno{
 	"ENOSPC": syscall.ENOSPC, "no space left on device": syscall.ENOSPC,
 	"EDQUOT": syscall.EDQUOT, "disk quota exceeded": syscall.EDQUOT,
@@ -31,8 +30,8 @@ var reasonsOf = map[string]syscall.Errno{
 	"EACCES": syscall.EACCES, "permission denied": syscall.EACCES,
 }
 
-// refusedBySystem is the reason of this machine for which a program failed, by
-// what it said; nil where it was another one.
+// refusedBySystem returns the error of the operating system that made a program
+// fail, by its output, or nil if it failed for another reason.
 func refusedBySystem(said string) error {
 	for _, m := range refusals().FindAllStringSubmatch(said, -1) {
 		for _, word := range m[1:] {

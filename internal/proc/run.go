@@ -14,33 +14,34 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// A Command is one run of a foreign program. Its output is captured within a
-// bound, and it ends with everything that it started when the context or its
-// time is over.
+// A Command is one run of a foreign program. Its output is captured up to a limit.
+// When the context ends or the time is over, the program and everything that it
+// started are killed.
 type Command struct {
-	Name    string        // what messages call it, "npm ci"
+	Name    string        // for messages, such as "npm ci"
 	Path    string        // the program, absolute
 	Args    []string      //
 	Dir     string        // working directory
 	Env     []string      // the whole environment, never inherited
-	Stdin   []byte        // nil for an empty one
-	Limit   int           // bytes of standard output, 0 for 16 MiB
+	Stdin   []byte        // nil means empty
+	Limit   int           // most bytes of standard output, 0 for 16 MiB
 	Timeout time.Duration // 0 for 10 minutes
-	Offline bool          // without a network, where the system can do that
-	Serve   *Loopback     // what it may reach nevertheless, nil for nothing
+	Offline bool          // without a network, if the system can do that
+	Serve   *Loopback     // the registry that an offline program may reach; may be nil
 	Class   fault.Class   // of a failure
 	Hint    string        // of a failure
-	// Progress is given each line of standard error as it comes, and reports whether
-	// it tells only how far the program is, and so is no part of a failure; nil for none.
+	// Progress is called with each line of standard error as it arrives. It returns
+	// true for a line that only reports progress, which is then left out of error
+	// messages. May be nil.
 	Progress func(line string) bool
 }
 
-// An ExitError is a program that ran and did not end well.
+// An ExitError is a program that ran and failed.
 type ExitError struct {
 	Name   string
 	Status string // "exit status 1", "signal: killed"
-	Tail   string // the last lines of standard error, else of standard output, redacted and escaped
-	Raw    string // more of it, as it came: not for messages
+	Tail   string // the last lines of standard error or, if empty, of standard output; redacted and escaped
+	Raw    string // more of the same output, unchanged: not for messages
 }
 
 func (e *ExitError) Error() string {
@@ -50,9 +51,9 @@ func (e *ExitError) Error() string {
 	return e.Name + ": " + e.Status + ": " + e.Tail
 }
 
-// Run returns the standard output, also of a program that failed: then the
-// error is of the command's class and wraps an *exitError. A cancelled context
-// is returned without a class.
+// Run runs the program and returns its standard output, even if it failed. Then
+// the error has the class of the command and wraps an [*ExitError]. The error of a
+// cancelled context is returned without a class.
 func (c Command) Run(ctx context.Context) ([]byte, error) {
 	limit, timeout := c.Limit, c.Timeout
 	if limit == 0 {
@@ -80,7 +81,7 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 			cmd.Stdin = bytes.NewReader(c.Stdin)
 		}
 		if cmd.Env == nil {
-			cmd.Env = []string{} // nil would mean ours
+			cmd.Env = []string{} // nil would inherit our environment
 		}
 		served := func() error { return nil }
 		switch {
@@ -118,13 +119,13 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 		return nil, c.fail("%s wrote more than %d bytes of output", c.Name, limit)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return nil, fmt.Errorf("%s: %w", c.Name, context.Canceled)
-	case ctx.Err() != nil: // the time of the whole, so it is this one that hangs
+	case ctx.Err() != nil: // the time of the whole command is over, so this program hangs
 		return nil, fault.Errorf(fault.Machine, c.Hint, "%s was ended%s: %w", c.Name, after(stderr), ctx.Err())
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		said := stderr
-		if said.Lines() == "" { // pnpm and Yarn tell their errors there
+		if said.Lines() == "" { // pnpm and Yarn print errors to stdout
 			said = TailOf(stdout.Bytes(), limit)
 		}
 		return stdout.Bytes(), c.fail("%w", &ExitError{Name: c.Name, Status: exit.ProcessState.String(), Tail: said.Lines(), Raw: string(stderr.Bytes())})
@@ -136,14 +137,14 @@ func (c Command) fail(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	hint := c.Hint
 	if hint == "" {
-		hint = "see what it says; " + map[fault.Class]string{
+		hint = "read its output; " + map[fault.Class]string{
 			fault.Upstream:  "check the network, the registry and the settings of " + c.program() + ", then run this again",
 			fault.Integrity: "take another version, or report it to its publisher",
 		}[c.Class]
 	}
 	class := c.Class
 	var exit *ExitError
-	if errors.As(err, &exit) && class != fault.Integrity { // what a plugin says of itself proves nothing
+	if errors.As(err, &exit) && class != fault.Integrity { // the output of a plugin is not trusted
 		if reason := refusedBySystem(exit.Raw); reason != nil {
 			hint = fault.MachineHint(reason) + otherwise(c)
 			class = fault.Machine
@@ -156,7 +157,7 @@ func (c Command) fail(format string, args ...any) error {
 	return fault.Errorf(class, hint, "%w", err)
 }
 
-// otherwise is the hint that the command has for a fault of this machine.
+// otherwise returns the command's hint for an error of this machine.
 func otherwise(c Command) string {
 	if c.Class != fault.Machine || c.Hint == "" {
 		return ""
@@ -164,7 +165,7 @@ func otherwise(c Command) string {
 	return "; or " + c.Hint
 }
 
-// program is what the command runs, in one word.
+// program returns the name of the program in one word.
 func (c Command) program() string {
 	word, _, _ := strings.Cut(c.Name, " ")
 	return word
@@ -177,17 +178,17 @@ func after(t *Tail) string {
 	return ""
 }
 
-// A lineWriter hands on the lines that tell no progress.
+// A lineWriter passes on the lines that are not progress.
 type lineWriter struct {
 	progress func(line string) bool
 	rest     *Tail
-	buf      []byte // a line that has not ended
+	buf      []byte // an incomplete line
 }
 
-// maxLine is the most that is kept of a line.
+// maxLine is how many bytes of a line are kept.
 const maxLine = 16 << 10
 
-// Write is io.Writer's.
+// Write implements [io.Writer].
 func (w *lineWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 {
@@ -204,7 +205,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// flush hands on what there is.
+// flush passes on the incomplete line.
 func (w *lineWriter) flush() {
 	if len(w.buf) > 0 && !w.progress(strings.TrimRight(string(w.buf), "\r\n")) {
 		_, _ = w.rest.Write(w.buf)
@@ -222,13 +223,13 @@ func TailOf(data []byte, limit int) *Tail {
 	return t
 }
 
-// Lines returns the last eight lines that say something, as one.
+// Lines joins the last eight lines that are not empty or decoration.
 func (t *Tail) Lines() string {
 	var lines []string
 	for line := range strings.Lines(string(t.Bytes())) {
 		line = strings.TrimSpace(line)
 		if strings.Trim(line, "-=^ ") == "" || strings.Contains(line, "Log files were not written") {
-			continue // nothing said
+			continue
 		}
 		lines = append(lines, redact.Line(line))
 	}
@@ -238,11 +239,11 @@ func (t *Tail) Lines() string {
 	return strings.Join(lines, "; ")
 }
 
-// Exited reports whether err is a program that ran and did not end well.
+// Exited reports whether err is a program that ran and failed.
 func Exited(err error) bool {
 	var exit *ExitError
 	return errors.As(err, &exit)
 }
 
-// ErrCompile is in the error of a program that does not compile.
+// ErrCompile is matched by the error for a program that does not compile.
 var ErrCompile = errors.New("it does not compile")

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CutOff gives a program a network of its own with nothing in it. The kernel
-// lets root do that, and others in a user namespace of their own, unless the
-// machine forbids it: then Start fails and the caller tries without.
+// CutOff gives a program an empty network namespace. The kernel allows that for
+// root, and for other users in a user namespace of their own, unless the machine
+// forbids it: then Start fails, and the caller starts it without.
 func CutOff(cmd *exec.Cmd) bool {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -30,15 +30,15 @@ func CutOff(cmd *exec.Cmd) bool {
 	return true
 }
 
-// insideName is the name under which this program runs itself again in a
-// network of its own, see [cutOffWith].
+// insideName is the name under which this program runs itself in the network
+// namespace, see [cutOffWith].
 const insideName = "buck2-protobuf-inside"
 
-// cutOffWith is cutOff for a program that may reach one port of 127.0.0.1, on
-// which s serves. A new network has no loopback interface that works, so this
-// program runs itself there first: it raises the interface, opens the port,
-// hands it out to us and becomes the other program. The caller starts cmd and
-// then calls serve, whose error says that this machine does not let us do it.
+// cutOffWith is [CutOff] for a program that may reach one port of 127.0.0.1, on
+// which s serves. The loopback interface of a new network namespace is down, so
+// this program runs itself there first: it brings the interface up, opens the port,
+// passes the listener back to us and then executes the other program. The caller
+// starts cmd and then calls serve, which fails if this machine does not allow it.
 func cutOffWith(cmd *exec.Cmd, s *Loopback) (serve func() error, err error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -46,7 +46,7 @@ func cutOffWith(cmd *exec.Cmd, s *Loopback) (serve func() error, err error) {
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
 	CutOff(cmd)
-	// Without it only root may raise an interface, in a network of its own as well.
+	// Without it only root may bring up an interface, even in a namespace of its own.
 	cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_ADMIN}
 	cmd.Args = append([]string{insideName, strconv.Itoa(s.Port)}, cmd.Args...)
 	cmd.Args[2], cmd.Path = cmd.Path, "/proc/self/exe"
@@ -96,10 +96,11 @@ func init() {
 		return
 	}
 	inside(os.Args[1], os.Args[2:])
-	os.Exit(1) // its parent sees that nothing was handed out
+	os.Exit(1) // the parent sees that it got no listener
 }
 
-// inside does what [cutOffWith] says, in the new network. It returns on failure.
+// inside does the work of [cutOffWith] in the new namespace. It returns only on
+// failure.
 func inside(port string, args []string) {
 	n, err := strconv.Atoi(port)
 	if err != nil {

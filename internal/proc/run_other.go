@@ -7,8 +7,8 @@ import (
 	"os/exec"
 )
 
-// CutOff would take the network from a program; this system has no way that
-// needs no rights.
+// CutOff does nothing and returns false: this system cannot take the network from
+// a program without special privileges.
 func CutOff(*exec.Cmd) bool { return false }
 
 func cutOffWith(*exec.Cmd, *Loopback) (serve func() error, err error) {

@@ -12,10 +12,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// Confirm asks a question that is answered by yes or no, and reports whether the
-// answer was yes. Asked is false where nobody can be asked: with JSON or Quiet, or
-// where standard input or the talk is no terminal. The error is that ctx ended
-// before there was an answer.
+// Confirm asks a yes-or-no question and reports whether the answer was yes. Asked
+// is false if nobody can be asked: with JSON or Quiet, or if standard input or
+// stderr is not a terminal. The error is non-nil only if ctx ends before the
+// answer.
 func (u *UI) Confirm(ctx context.Context, question string) (yes, asked bool, err error) {
 	in := u.In
 	if in == nil {

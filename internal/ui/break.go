@@ -2,11 +2,11 @@ package ui
 
 import "strings"
 
-// breakLine breaks a line of talk between words, so that no terminal of some columns
-// breaks one; 0 columns break nothing. The first part has that much before it, the
-// others four spaces. A line that begins with a space, or has a tab, stays as it was
-// laid out. A command that follows a colon, as in "run: lockgen update", stays whole
-// where it fits, so that it can be copied.
+// breakLine breaks a message between words, so that it fits a terminal of some
+// columns; 0 columns means no limit. The first line is preceded by that many columns
+// of other text, the others are indented by four spaces. A line that begins with a
+// space or has a tab keeps its layout. A command after a colon, as in "run: lockgen
+// update", stays on one line if it fits, so that it can be copied.
 func breakLine(line string, columns, before int) []string {
 	if columns == 0 || before+width(line) <= columns || strings.HasPrefix(line, " ") || strings.Contains(line, "\t") {
 		return []string{line}
@@ -34,7 +34,7 @@ func breakLine(line string, columns, before int) []string {
 	return append(parts, part)
 }
 
-// units are the words of a line, and its commands.
+// units splits a line into words and whole commands.
 func units(line string) []string {
 	var list []string
 	command := false
@@ -57,7 +57,7 @@ func units(line string) []string {
 	return list
 }
 
-// program reports whether a word that follows a colon begins a command.
+// program reports whether a word after a colon begins a command.
 func program(word string) bool {
 	switch word {
 	case "lockgen", "fetch", "buck2", "npm", "pip", "go", "cargo", "export", "git", "protoc":

@@ -4,5 +4,5 @@ package ui
 
 import "os"
 
-// understands reports whether a terminal takes escape sequences.
+// understands reports whether a terminal supports escape sequences.
 func understands(*os.File) bool { return os.Getenv("TERM") != "dumb" }

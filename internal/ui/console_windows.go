@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// understands reports whether a console takes escape sequences, after asking it to.
+// understands turns on escape sequences and reports whether the console supports
+// them.
 func understands(f *os.File) bool {
 	h := windows.Handle(f.Fd())
 	var mode uint32

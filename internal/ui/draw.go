@@ -13,13 +13,14 @@ import (
 )
 
 const (
-	refresh = 100 * time.Millisecond // of what is drawn
-	silence = 30 * time.Second       // after which what goes on is told where nothing is drawn
-	window  = 5 * time.Second        // over which a rate is measured
-	maxRows = 4                      // of steps
+	refresh = 100 * time.Millisecond // how often the progress is redrawn
+	silence = 30 * time.Second       // without a terminal, progress is printed after this long without output
+	window  = 5 * time.Second        // over which the rate is measured
+	maxRows = 4                      // most steps that are drawn
 )
 
-// show draws on a terminal, and tells what goes on elsewhere, until stop is closed.
+// show draws the progress on a terminal, or prints it elsewhere, until stop is
+// closed.
 func (t *Transfer) show(stop, ended chan struct{}) {
 	defer close(ended)
 	u := t.ui
@@ -57,7 +58,7 @@ func (t *Transfer) show(stop, ended chan struct{}) {
 	}
 }
 
-// status is what goes on, as one line.
+// status returns the progress as one line.
 func (t *Transfer) status() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,7 +76,7 @@ func (t *Transfer) status() string {
 	return strings.Join(parts, "; ")
 }
 
-// lines are what is drawn, within some columns.
+// lines returns the lines to draw, within some columns.
 func (t *Transfer) lines(columns, rows int) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,8 +95,8 @@ func (t *Transfer) lines(columns, rows int) []string {
 	return lines[:min(len(lines), max(1, rows-1))]
 }
 
-// line says how far it all is, in some columns: where there are too few, what
-// matters least is left out. The caller holds the lock.
+// line returns the overall progress. If it does not fit the columns, it leaves out
+// the least important parts. The caller holds the lock.
 func (t *Transfer) line(columns int, now time.Time) string {
 	var parts []string
 	var spare []int // indices of parts, the least important first
@@ -142,7 +143,7 @@ func (t *Transfer) line(columns int, now time.Time) string {
 	return title + join(parts)
 }
 
-// rate is how many bytes have come in a second lately, 0 where that is not known.
+// rate returns the recent rate in bytes per second, or 0 if it is unknown.
 func (t *Transfer) rate(now time.Time) float64 {
 	first := t.samples[0]
 	took := now.Sub(first.at).Seconds()
@@ -152,8 +153,8 @@ func (t *Transfer) rate(now time.Time) float64 {
 	return max(0, float64(t.done-first.done)/took)
 }
 
-// rest is how long the files that are announced will take. Where the size of some is
-// not known, they are taken to be as large as those that came.
+// rest estimates how long the announced files will take. Files of unknown size
+// count as the average of those that arrived.
 func (t *Transfer) rest(rate float64) (time.Duration, bool) {
 	left := float64(t.total - t.done)
 	if t.unknown > 0 {
@@ -168,8 +169,8 @@ func (t *Transfer) rest(rate float64) (time.Duration, bool) {
 	return time.Duration(left / rate * float64(time.Second)), true
 }
 
-// comingNow says which files come, a plugin's first one by its name. The caller holds
-// the lock.
+// comingNow describes the files that are being downloaded, with the name of each
+// plugin's first one. The caller holds the lock.
 func (t *Transfer) comingNow() string {
 	var coming []string
 	for _, p := range t.parts {
@@ -191,8 +192,8 @@ func (t *Transfer) comingNow() string {
 	return t.title + " " + strings.Join(coming, "; ")
 }
 
-// draw makes t what stands below the talk, or takes it away. Of several that are
-// shown at a time, the first is drawn.
+// draw shows t below the messages, or removes it. If there are several at a time,
+// only the first is drawn.
 func (u *UI) draw(t *Transfer, on bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -208,8 +209,8 @@ func (u *UI) draw(t *Transfer, on bool) {
 	_, _ = io.WriteString(u.err, b.String())
 }
 
-// erase writes what takes away what is drawn (ECMA-48: CUU, CR, ED). The caller holds
-// the lock.
+// erase writes the sequences that remove what is drawn (ECMA-48: CUU, CR, ED). The
+// caller holds the lock.
 func (u *UI) erase(b *strings.Builder) {
 	columns, _ := u.size()
 	rows := 0
@@ -221,19 +222,19 @@ func (u *UI) erase(b *strings.Builder) {
 	}
 }
 
-// redraw writes what is to be drawn. The caller holds the lock.
+// redraw writes the lines of the progress. The caller holds the lock.
 func (u *UI) redraw(b *strings.Builder) {
 	if u.bar == nil {
 		return
 	}
 	columns, rows := u.size()
-	for _, line := range u.bar.lines(columns-1, rows) { // some terminals go on after the last column
+	for _, line := range u.bar.lines(columns-1, rows) { // some terminals wrap after the last column
 		b.WriteString(line + "\n")
 		u.drawn = append(u.drawn, width(line))
 	}
 }
 
-// size is that of the terminal of the talk.
+// size returns the size of the terminal that messages go to.
 func (u *UI) size() (columns, rows int) {
 	columns, rows = 80, 24
 	if f, ok := u.err.(*os.File); ok {
@@ -244,7 +245,7 @@ func (u *UI) size() (columns, rows int) {
 	return columns, rows
 }
 
-// row is an indented line whose tail stays whole.
+// row returns an indented line whose tail is never cut.
 func row(what, tail string, columns int) string {
 	const indent = "    "
 	room := columns - len(indent) - width(tail)
@@ -254,7 +255,8 @@ func row(what, tail string, columns int) string {
 	return indent + cut(what, room) + tail
 }
 
-// width is how many columns a text takes, or more: East Asian characters take two.
+// width returns an upper bound of the columns that a text takes: East Asian
+// characters take two.
 func width(s string) int {
 	n := 0
 	for _, r := range s {
@@ -270,8 +272,8 @@ func columnsOf(r rune) int {
 	return 1
 }
 
-// cut ends a text that takes more than some columns in "…", after a word if that costs
-// little.
+// cut shortens a text to some columns and ends it with "…", at the end of a word if
+// one is near.
 func cut(s string, columns int) string {
 	if width(s) <= columns {
 		return s
@@ -306,7 +308,7 @@ func join(parts []string) string {
 	return strings.Join(some, ", ")
 }
 
-// of writes how much of a number of bytes there is, both in one unit.
+// of formats bytes done of a total, both in one unit.
 func of(done, total int64) string {
 	text := Size(total)
 	done = min(done, total)
@@ -319,7 +321,7 @@ func of(done, total int64) string {
 	return fmt.Sprintf("%d of %s", (done+1023)>>10, text)
 }
 
-// elapsed writes a time as people read it, a short one to the tenth of a second.
+// elapsed formats a duration for people, a short one in tenths of a second.
 func elapsed(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1fs", d.Seconds())
@@ -327,7 +329,7 @@ func elapsed(d time.Duration) string {
 	return whole(d)
 }
 
-// whole writes a time in whole seconds.
+// whole formats a duration in whole seconds.
 func whole(d time.Duration) string {
 	s := int(d.Seconds())
 	switch {
@@ -339,7 +341,7 @@ func whole(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
 }
 
-// Size writes a number of bytes as people read it.
+// Size formats a number of bytes for people.
 func Size(n int64) string {
 	switch {
 	case n < 1<<20:

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// A Table is lines whose columns stand below each other. Tabs separate them.
+// A Table aligns the columns of its lines. Tabs separate the columns.
 type Table struct {
 	text strings.Builder
 	rows [][]string
 	w    *tabwriter.Writer
 }
 
-// NewTable returns a table without lines.
+// NewTable returns an empty table.
 func NewTable() *Table {
 	t := &Table{}
 	t.w = tabwriter.NewWriter(&t.text, 0, 0, 2, ' ', 0)
@@ -29,17 +29,16 @@ func (t *Table) Line(format string, args ...any) {
 	fmt.Fprintln(t.w, line)
 }
 
-// String is the lines so far, without the end of the last one.
+// String returns the lines so far, without the last line end.
 func (t *Table) String() string {
 	_ = t.w.Flush() // into memory
 	return strings.TrimRight(t.text.String(), "\n")
 }
 
-// Fit is String for a terminal of some columns, 0 for what is none. Where a line
-// has more, the widest cells end in "…". The last cells of each row, as many as
-// tail, stay whole: where there is no room beside the others, they stand below
-// them, each on lines of its own that break between words. One that is "-" is
-// left out there.
+// Fit is String for a terminal of some columns; 0 means no terminal. If a line is
+// too wide, its widest cells are cut and end in "…". The last tail cells of each
+// row are never cut: if they do not fit next to the others, each moves to lines of
+// its own below them, broken between words. A cell "-" is left out there.
 func (t *Table) Fit(columns, tail int) string {
 	text := t.String()
 	if columns <= 0 || !slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool { return utf8.RuneCountInString(line) > columns }) {
@@ -81,8 +80,8 @@ func (t *Table) Fit(columns, tail int) string {
 
 const gap = 2 // between columns
 
-// shrink makes the widest of the first head widths smaller, down to least, until
-// all of them are within columns. It reports whether they are.
+// shrink reduces the widest of the first head widths, down to least, until all fit
+// into columns. It reports whether they do.
 func shrink(widths []int, head, columns, least int) bool {
 	for {
 		whole, widest := gap*(len(widths)-1), -1
@@ -99,7 +98,7 @@ func shrink(widths []int, head, columns, least int) bool {
 	}
 }
 
-// wrap writes the words of a cell in indented lines of some columns.
+// wrap writes a cell as indented lines of some columns.
 func wrap(b *strings.Builder, cell string, columns int) {
 	const indent = "    "
 	line := indent

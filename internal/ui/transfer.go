@@ -11,46 +11,45 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// A Transfer shows what a run does: how many plugins and files are done, how fast
-// bytes come and how long the rest takes, and what goes on now. On a terminal that
-// stands below the talk and is drawn again and again. Elsewhere it is told when
-// nothing else was for half a minute. A plugin whose files have come is one line of
-// the talk, see [Transfer.Tell]; with Verbose each file and step is as well. Nothing is
-// shown when the UI is quiet. Its methods may be called by several goroutines, and
-// do nothing on a nil Transfer.
+// A Transfer shows the progress of a run: how many plugins and files are done, the
+// download rate, the time left, and what is running now. On a terminal it is drawn
+// below the messages. Elsewhere it is printed when nothing else was printed for half
+// a minute. Each plugin whose files have arrived gets one message, see
+// [Transfer.Tell]; with Verbose each file and step does too. A quiet UI shows nothing.
+// The methods may be called by several goroutines, and do nothing on a nil Transfer.
 type Transfer struct {
 	ui    *UI
 	title string
 
-	mu                sync.Mutex    // not held during talk, which waits for the drawing
-	began             time.Time     // when there was something to show, zero before
+	mu                sync.Mutex    // not held while a message is printed, which waits for the drawing
+	began             time.Time     // when there was first something to show, zero before
 	stop, ended       chan struct{} // of the drawing
 	plugins, finished int
 	files, arrived    int
-	unknown           int   // files to come whose size nobody knows
+	unknown           int   // files to come whose size is unknown
 	total, done       int64 // bytes; total is of the files whose size is known
 	steps             []*step
 	parts             []*part
 	samples           []sample // of done, for the rate
 }
 
-// A step is something that takes its time.
+// A step is work that takes some time.
 type step struct {
 	what  string
 	began time.Time
 }
 
-// A part is what one plugin takes.
+// A part is the progress of one plugin.
 type part struct {
 	plugin  string
 	began   time.Time
-	coming  []string // files on their way
+	coming  []string // files that are being downloaded
 	arrived int
-	bytes   int64    // of those that arrived
-	did     []string // what else was done
+	bytes   int64    // of the files that arrived
+	did     []string // other work that was done
 }
 
-// A sample is how many bytes had come at a time.
+// A sample is the number of bytes that had arrived at a time.
 type sample struct {
 	at   time.Time
 	done int64
@@ -58,19 +57,19 @@ type sample struct {
 
 type pluginKey struct{}
 
-// For returns a context in which work is done for a plugin.
+// For returns a context for work that is done for a plugin.
 func For(ctx context.Context, plugin string) context.Context {
 	return context.WithValue(ctx, pluginKey{}, plugin)
 }
 
-// Transfer begins to show downloads and other work. The caller must call Done.
+// Transfer starts to show downloads and other work. The caller must call Done.
 func (u *UI) Transfer() *Transfer { return u.Progress("downloading") }
 
-// Progress begins to show work on bytes, with a title such as "pushing". The caller
-// must call Done.
+// Progress is Transfer with another title, such as "pushing". The caller must call
+// Done.
 func (u *UI) Progress(title string) *Transfer { return &Transfer{ui: u, title: title} }
 
-// lock begins a change of what is shown.
+// lock locks the progress for a change.
 func (t *Transfer) lock() (unlock func()) {
 	t.mu.Lock()
 	if t.began.IsZero() {
@@ -84,7 +83,7 @@ func (t *Transfer) lock() (unlock func()) {
 	return t.mu.Unlock
 }
 
-// part is what is known of the plugin that ctx is for. The caller holds the lock.
+// part returns the progress of the plugin of ctx. The caller holds the lock.
 func (t *Transfer) part(ctx context.Context) *part {
 	plugin, _ := ctx.Value(pluginKey{}).(string)
 	for _, p := range t.parts {
@@ -96,8 +95,8 @@ func (t *Transfer) part(ctx context.Context) *part {
 	return t.parts[len(t.parts)-1]
 }
 
-// Plugins announces plugins, each of which ends by [Transfer.Finish] or
-// [Transfer.Ended].
+// Plugins announces n plugins. The caller must call [Transfer.Finish] or
+// [Transfer.Ended] for each.
 func (t *Transfer) Plugins(n int) {
 	if t == nil {
 		return
@@ -106,7 +105,7 @@ func (t *Transfer) Plugins(n int) {
 	t.plugins += n
 }
 
-// Begin tells that the time begins that the plugin of ctx takes.
+// Begin starts the clock for the plugin of ctx.
 func (t *Transfer) Begin(ctx context.Context) {
 	if t == nil {
 		return
@@ -115,8 +114,8 @@ func (t *Transfer) Begin(ctx context.Context) {
 	t.part(ctx)
 }
 
-// Announce tells of a file that has to be brought for the plugin of ctx, and its size
-// in bytes, 0 where that is not known yet.
+// Announce announces a file to be downloaded for the plugin of ctx, with its size in
+// bytes, or 0 if that is unknown.
 func (t *Transfer) Announce(ctx context.Context, size int64) {
 	if t == nil {
 		return
@@ -126,7 +125,7 @@ func (t *Transfer) Announce(ctx context.Context, size int64) {
 	t.announce(1, size)
 }
 
-// Withdraw takes an announcement back: the file is here.
+// Withdraw takes an announcement back, because the file is in the cache.
 func (t *Transfer) Withdraw(size int64) {
 	if t == nil {
 		return
@@ -143,7 +142,7 @@ func (t *Transfer) announce(files int, size int64) {
 	}
 }
 
-// Grow adds bytes to what is to be done, beside files.
+// Grow adds bytes to the total, for work other than files.
 func (t *Transfer) Grow(size int64) {
 	if t == nil {
 		return
@@ -152,9 +151,9 @@ func (t *Transfer) Grow(size int64) {
 	t.total += size
 }
 
-// Expect tells that a file begins to come, for the plugin of ctx, which may have been
-// announced with that size. The caller calls arrived when it is here, with the size
-// that it has.
+// Expect reports that the download of a file for the plugin of ctx begins. The file
+// may have been announced with that size. The caller must call arrived with the
+// actual size when the file is complete.
 func (t *Transfer) Expect(ctx context.Context, name string, size int64) (arrived func(size int64)) {
 	if t == nil {
 		return func(int64) {}
@@ -186,7 +185,7 @@ func (t *Transfer) Expect(ctx context.Context, name string, size int64) (arrived
 	}
 }
 
-// underWay counts the files that come now. The caller holds the lock.
+// underWay counts the files that are being downloaded. The caller holds the lock.
 func (t *Transfer) underWay() int {
 	n := 0
 	for _, p := range t.parts {
@@ -195,8 +194,8 @@ func (t *Transfer) underWay() int {
 	return n
 }
 
-// Add counts bytes that have arrived; a negative number takes bytes back that
-// have to be fetched again.
+// Add counts bytes that arrived. A negative number takes back bytes that have to be
+// downloaded again.
 func (t *Transfer) Add(n int64) {
 	if t == nil {
 		return
@@ -213,7 +212,7 @@ func (t *Transfer) Add(n int64) {
 	}
 }
 
-// Step shows something that takes its time until end is called.
+// Step shows work in progress until end is called.
 func (t *Transfer) Step(format string, args ...any) (end func()) {
 	change, end := t.Steps()
 	change(format, args...)
@@ -246,7 +245,7 @@ func (t *Transfer) Steps() (change func(format string, args ...any), end func())
 	}
 }
 
-// Did notes what was done for the plugin of ctx beside bringing files, such as
+// Did records work that was done for the plugin of ctx besides downloads, such as
 // "compiled", for the line of [Transfer.Tell].
 func (t *Transfer) Did(ctx context.Context, what string) {
 	if t == nil {
@@ -258,14 +257,14 @@ func (t *Transfer) Did(ctx context.Context, what string) {
 	}
 }
 
-// Finish tells that one of the plugins that were announced is ready, the one of ctx,
-// see [Transfer.Tell].
+// Finish reports that the plugin of ctx, one of those announced, is ready. It
+// prints the line of [Transfer.Tell].
 func (t *Transfer) Finish(ctx context.Context) {
 	t.Ended()
 	t.Tell(ctx)
 }
 
-// Ended tells that nothing more happens to one of the plugins that were announced.
+// Ended reports that the work on one of the announced plugins is over.
 func (t *Transfer) Ended() {
 	if t == nil {
 		return
@@ -274,8 +273,8 @@ func (t *Transfer) Ended() {
 	t.finished++
 }
 
-// Tell says in one line what was brought and done for the plugin of ctx, if anything
-// was, and how long that took.
+// Tell prints one line that says what was downloaded and done for the plugin of ctx,
+// and how long that took. It prints nothing if nothing was done.
 func (t *Transfer) Tell(ctx context.Context) {
 	if t == nil {
 		return
@@ -286,7 +285,7 @@ func (t *Transfer) Tell(ctx context.Context) {
 	t.tell(p)
 }
 
-// tell says what was brought and done for a plugin since that was told last.
+// tell is [Transfer.Tell] for what was done since the last call.
 func (t *Transfer) tell(p *part) {
 	t.mu.Lock()
 	var did []string
@@ -307,8 +306,8 @@ func (t *Transfer) tell(p *part) {
 	t.ui.Say("%s: %s, %s", name, strings.Join(did, ", "), elapsed(took))
 }
 
-// Done tells of what was not told yet, and ends the drawing. Calling it again does
-// nothing.
+// Done prints the lines that are still missing and ends the drawing. Calling it
+// again does nothing.
 func (t *Transfer) Done() {
 	if t == nil {
 		return

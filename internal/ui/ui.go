@@ -4,7 +4,7 @@
 // they begin in lower case and end without a period. An error is followed by a
 // hint and by the section of docs/troubleshooting.md that explains it. With
 // JSON set, the results and the final error are JSON, and stdout has nothing
-// else. What goes on is drawn only on a terminal, where the talk is broken between
+// else. Progress is drawn only on a terminal, where messages are broken between
 // words.
 //
 // Everything that a program prints goes through a UI. It writes only what is
@@ -28,42 +28,42 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// A UI speaks for one run of one program. Its methods may be called by several
+// A UI prints for one run of one program. Its methods may be called by several
 // goroutines at once.
 type UI struct {
 	Program string
-	Verb    string // what runs, which names the shape of JSON; see [UI.Data]
-	JSON    bool   // results and the final error as JSON
-	Quiet   bool   // no talk, no progress
+	Verb    string // the running verb, which names the schema of JSON output; see [UI.Data]
+	JSON    bool   // results and the final error are JSON
+	Quiet   bool   // no messages except warnings and errors, no progress
 	Verbose bool   // details as well
 
-	// In answers what [UI.Confirm] asks. Nil is standard input, where that and the
-	// talk are a terminal.
+	// In is where [UI.Confirm] reads answers. Nil means standard input, if that and
+	// stderr are terminals.
 	In io.Reader
 
 	mu       sync.Mutex
 	out, err io.Writer
 	color    bool      // of the words error, warning and hint
-	bar      *Transfer // stands below the talk, or nil
+	bar      *Transfer // drawn below the messages, or nil
 	drawn    []int     // the widths of its lines that are drawn
-	said     time.Time // when there was talk last
+	said     time.Time // time of the last message
 	lost     error     // why a result could not be written
 }
 
-// New returns a UI that writes results to stdout and talk to stderr.
+// New returns a UI that writes results to stdout and messages to stderr.
 func New(program string, stdout, stderr io.Writer) *UI {
 	return &UI{Program: program, out: stdout, err: stderr}
 }
 
-// Result prints one line of the result, or several. What is not printable is
-// escaped; for text that must arrive as it is, see [UI.Exact].
+// Result prints one line of the result, or several. It escapes unprintable
+// characters; for text that must not change, see [UI.Exact].
 func (u *UI) Result(format string, args ...any) {
 	_ = u.write(plain.Escape(fmt.Sprintf(format, args...)) + "\n")
 }
 
 // Exact prints one line of the result that another program reads, such as a
-// path. One with something in it that is not printable is an error of class
-// [fault.Machine], as an escape would be another path; what names it for the
+// path. A line with unprintable characters is an error of class [fault.Machine],
+// because an escaped path would be another path; what names the line in the
 // message.
 func (u *UI) Exact(what, line string) error {
 	if plain.Escape(line) != line || strings.Contains(line, "\n") {
@@ -73,10 +73,10 @@ func (u *UI) Exact(what, line string) error {
 	return u.write(line + "\n")
 }
 
-// Data prints the whole result as indented JSON: an object, whose first key tells
-// its shape, "schema": "buck2-protobuf/PROGRAM-VERB/v1". Each shape is the JSON
-// Schema PROGRAM-VERB.v1.schema.json in schemas/. A key that is taken away or that
-// means something else makes another number; new keys do not.
+// Data prints the whole result as indented JSON: an object whose first key names
+// its schema, "schema": "buck2-protobuf/PROGRAM-VERB/v1". The JSON Schema is
+// schemas/output/PROGRAM-VERB.v1.schema.json. Removing a key or changing its meaning
+// needs a new number; adding a key does not.
 func (u *UI) Data(v any) error { return u.data(u.Program+"-"+strings.ReplaceAll(u.Verb, " ", "-"), v) }
 
 func (u *UI) data(shape string, v any) error {
@@ -99,7 +99,7 @@ func (u *UI) data(shape string, v any) error {
 	return u.write(string(plain.JSON(b.Bytes())))
 }
 
-// marshal is json.Marshal without escapes for HTML, and with a line feed.
+// marshal is json.Marshal without HTML escapes, and with a line feed.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -108,17 +108,17 @@ func marshal(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// write writes a result. The first error stays, for [UI.Fail].
+// write writes a result. It keeps the first error for [UI.Fail].
 func (u *UI) write(s string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if _, err := io.WriteString(u.out, s); err != nil && u.lost == nil {
-		u.lost = fault.Errorf(fault.Machine, "see where standard output goes: is the disk full, or has its reader ended?", "the result could not be written: %w", err)
+		u.lost = fault.Errorf(fault.Machine, "see where standard output goes: is the disk full, or has its reader ended?", "cannot write the result: %w", err)
 	}
 	return u.lost
 }
 
-// Say tells the user what is going on, unless Quiet.
+// Say prints a message, unless Quiet.
 func (u *UI) Say(format string, args ...any) {
 	if !u.Quiet {
 		u.talk("", format, args...)
@@ -132,14 +132,14 @@ func (u *UI) Detail(format string, args ...any) {
 	}
 }
 
-// Warn tells of something that did not stop the work. It is said even when
-// Quiet.
+// Warn prints a warning: a problem that did not stop the work. It is printed even
+// if Quiet.
 func (u *UI) Warn(format string, args ...any) {
 	u.talk("warning: ", format, args...)
 }
 
-// Fail reports the error that ends the program and returns its exit status. A
-// nil error is silence and status 0, unless a result could not be written.
+// Fail prints the error that ends the program and returns its exit status. For
+// nil it prints nothing and returns 0, unless a result could not be written.
 func (u *UI) Fail(err error) int {
 	u.mu.Lock()
 	lost := u.lost
@@ -154,7 +154,7 @@ func (u *UI) Fail(err error) int {
 	if u.JSON {
 		if u.data("error", map[string]Failure{"error": FailureOf(err)}) == nil {
 			return int(class)
-		} // else it is at least said
+		} // otherwise the message on stderr remains
 	}
 	if class == fault.Interrupted {
 		u.talk("", "interrupted; nothing was changed")
@@ -165,7 +165,7 @@ func (u *UI) Fail(err error) int {
 		u.talk("hint: ", "%s", hint)
 	}
 	if class == fault.Internal {
-		u.talk("hint: ", "this is a fault of %s itself; please report it", u.Program)
+		u.talk("hint: ", "this is a bug in %s; please report it", u.Program)
 	}
 	u.talk("help: ", "%s", Help(err))
 	return int(class)
@@ -176,18 +176,19 @@ type Failure struct {
 	Class   string `json:"class"`
 	Exit    int    `json:"exit"` // the exit status
 	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"` // how to put it right
+	Hint    string `json:"hint,omitempty"` // how to fix it
 	Mend    string `json:"mend,omitempty"` // the hint under its old name, until version 1.0
-	Help    string `json:"help,omitempty"` // the URL of the paragraph that explains it
+	Help    string `json:"help,omitempty"` // the URL of the section that explains it
 }
 
-// FailureOf is an error as JSON.
+// FailureOf returns the JSON form of an error.
 func FailureOf(err error) Failure {
 	class, hint := fault.Of(err), fault.Hint(err)
 	return Failure{class.String(), int(class), err.Error(), hint, hint, Help(err)}
 }
 
-// Help is the URL of the paragraph that explains an error, "" where there is none.
+// Help returns the URL of the section that explains an error, or "" if there is
+// none.
 func Help(err error) string {
 	topic := fault.TopicOf(err)
 	if topic == "" {
@@ -196,10 +197,10 @@ func Help(err error) string {
 	return build.Read().Page("docs/troubleshooting.md#" + string(topic))
 }
 
-// SetColor says whether the words error, warning and hint are coloured: "always",
-// "never", or "auto": not where NO_COLOR is set (https://no-color.org), else where
-// CLICOLOR_FORCE is set and not 0 (https://bixense.com/clicolors), else on a
-// terminal.
+// SetColor sets whether the words error, warning and hint are coloured: "always",
+// "never" or "auto". For "auto", NO_COLOR turns colours off (https://no-color.org);
+// otherwise CLICOLOR_FORCE, if set and not 0, turns them on
+// (https://bixense.com/clicolors); otherwise a terminal gets colours.
 func (u *UI) SetColor(when string) {
 	force := os.Getenv("CLICOLOR_FORCE")
 	switch {
@@ -212,7 +213,7 @@ func (u *UI) SetColor(when string) {
 	}
 }
 
-// paint is the SGR sequence (ECMA-48, 8.3.117) of a kind of talk, "" for none.
+// paint returns the SGR sequence (ECMA-48, 8.3.117) for a kind of message, or "".
 func paint(kind string) string {
 	switch kind {
 	case "error: ":
@@ -255,8 +256,8 @@ func (u *UI) talk(kind, format string, args ...any) {
 	_, _ = io.WriteString(u.err, b.String())
 }
 
-// Columns is the width of the terminal that results go to, 0 where they go
-// elsewhere.
+// Columns returns the width of the terminal that results go to, or 0 if they do
+// not go to a terminal.
 func (u *UI) Columns() int {
 	f, ok := u.out.(*os.File)
 	if !ok {
@@ -269,7 +270,7 @@ func (u *UI) Columns() int {
 	return width
 }
 
-// terminal reports whether the talk goes to a terminal that can redraw a line.
+// terminal reports whether messages go to a terminal that can redraw a line.
 func (u *UI) terminal() bool {
 	f, ok := u.err.(*os.File)
 	if !ok {

@@ -22,7 +22,7 @@ func TestFail(t *testing.T) {
 	}{
 		{"nothing", false, nil, 0, "", ""},
 		{"text", false, err, 5, "", "fetch: error: ts-proto 2.7.2: \\u001b[31mgot a\n    want b\nfetch: hint: run: lockgen check\nfetch: help: https://github.com/birbparty/buck2-protobuf/blob/main/docs/troubleshooting.md#wrong-bytes\n"},
-		{"our fault", false, errors.New("x"), 1, "", "fetch: error: x\nfetch: hint: this is a fault of fetch itself; please report it\nfetch: help: https://github.com/birbparty/buck2-protobuf/blob/main/docs/troubleshooting.md#a-fault-of-ours\n"},
+		{"our fault", false, errors.New("x"), 1, "", "fetch: error: x\nfetch: hint: this is a bug in fetch; please report it\nfetch: help: https://github.com/birbparty/buck2-protobuf/blob/main/docs/troubleshooting.md#a-fault-of-ours\n"},
 		{"json", true, err, 5, `"class": "integrity"`, ""},
 		{"json, help", true, fault.About(fault.AboutCache, err), 5, `"help": "https://github.com/birbparty/buck2-protobuf/blob/main/docs/troubleshooting.md#damaged-cache"`, ""},
 	} {

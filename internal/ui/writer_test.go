@@ -90,7 +90,7 @@ func TestLostResult(t *testing.T) {
 		if got := u.Fail(tt.do(u)); got != tt.want {
 			t.Errorf("%s: status %d, want %d: %s", name, got, tt.want, stderr.String())
 		}
-		if tt.want == 7 && !strings.Contains(stderr.String(), "could not be written: no space left") {
+		if tt.want == 7 && !strings.Contains(stderr.String(), "cannot write the result: no space left") {
 			t.Errorf("%s: %s", name, stderr.String())
 		}
 		if tt.want == 5 && !strings.Contains(stderr.String(), "other bytes") {
