@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -126,4 +129,38 @@ func TestIgnoreScripts(t *testing.T) {
 	p.ok("check", "--upstream")
 	asks(`"an old one/x"`)
 	p.fails(fault.Usage, []string{"ignore-scripts"}, "check")
+}
+
+// TestOutdatedCatalogue: every recipe is asked for, whatever plugins.toml says; what
+// no source has is told, and what does not answer as well.
+func TestOutdatedCatalogue(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	needPip(t)
+	p := newPlace(t)
+	p.publishTSProto("2.18.0")
+	p.server.Wheel(fake.Wheel{Name: "betterproto", Version: "2.0.0b7", Files: map[string]string{"b.py": ""}})
+	p.write("plugins.toml", "platforms = ["+one+"]\n[plugins]\nacme = \"1.0\"\n[registries]\nnpm = \""+p.server.URL+"/\"\npip = \""+p.server.URL+"/simple/\"\ncargo = \""+p.server.CrateIndex()+"\"\ngo = \""+p.server.GoProxy()+"\"\nmaven = \""+p.server.URL+"/maven/\"\n")
+	_, out, _ := p.run("outdated", "--catalogue", "--json")
+	var said struct {
+		Entries []struct{ Name, Latest, Error string }
+	}
+	if err := json.Unmarshal([]byte(out), &said); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range said.Entries {
+		got[e.Name] = e.Latest + "|" + e.Error
+	}
+	if names := catalog.Builtin().Names(); len(got) != len(names) || got["acme"] != "" {
+		t.Errorf("%d rows, want %d", len(got), len(names))
+	}
+	if got["ts-proto"] != "2.18.0|" {
+		t.Errorf("ts-proto: %s", got["ts-proto"])
+	}
+	for name, want := range map[string]string{"betterproto": "only pre-releases", "nanopb": "nanopb", "protoc-gen-prost": "protoc-gen-prost", "grpc-node": "cannot list versions"} {
+		if !strings.Contains(got[name], want) {
+			t.Errorf("%s: %q is not in %q", name, want, got[name])
+		}
+	}
 }

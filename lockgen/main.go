@@ -88,6 +88,7 @@ type program struct {
 	manifestGiven, lockGiven string
 	offline, verify, all     bool
 	noSmoke                  bool   // update, upgrade, add
+	catalogue                bool   // outdated
 	latest                   bool   // upgrade: out of ranges too
 	optional                 bool   // add: platforms may lack it
 	saidAges                 bool   // add: what can be done about times that publishers tell

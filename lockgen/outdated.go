@@ -2,11 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -18,14 +25,27 @@ var outdatedVerb = &cli.Verb[program]{
 is: what is locked, the newest version that the entry and [policy] allow, the
 newest of all, and why it is held back. Sources are asked, nothing is downloaded
 or written. RUN is the command that takes what is newer; where there is none, it
-is held back by [policy] or its publisher.`,
+is held back by [policy] or its publisher.
+
+With --catalogue it is one for each plugin that is known by name and that no
+source has a version of, or whose sources do not answer: for who keeps the
+catalogue. Registries and mirrors are those of plugins.toml, where there is one.`,
+	Flags: func(f *pflag.FlagSet, p *program) {
+		f.BoolVar(&p.catalogue, "catalogue", false, "ask for every plugin that is known by name")
+	},
 	Example: `lockgen outdated
 lockgen outdated --json`,
 	JSON: true, Run: runOutdated,
 }
 
+// notAll is what an answer lacks.
+const notAll = "not every source could be asked"
+
 // runOutdated writes nothing but to the store, where npm may come from.
 func runOutdated(ctx context.Context, p *program, _ []string) error {
+	if p.catalogue {
+		return p.catalogued(ctx)
+	}
 	m, err := p.readManifest()
 	if err != nil {
 		return err
@@ -43,21 +63,13 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 		return err
 	}
 	if err != nil {
-		err = fault.Errorf(fault.Of(err), fault.Hint(err), "not every source could be asked: %w", err)
+		err = fault.Errorf(fault.Of(err), fault.Hint(err), notAll+": %w", err)
 	}
 	for i, a := range ages {
 		ages[i].Run = command(a, len(m.Plugins[a.Name].Versions) > 1)
 	}
 	if p.ui.JSON {
-		data := map[string]any{"entries": ages}
-		if err == nil {
-			return p.ui.Data(data)
-		}
-		data["error"] = ui.FailureOf(err)
-		if err := p.ui.Data(data); err != nil {
-			return err
-		}
-		return &toldError{err}
+		return p.agesData(ages, err)
 	}
 	w := ui.NewTable()
 	w.Line("NAME\tLOCKED\tALLOWED\tLATEST\tRUN\tWHY")
@@ -75,6 +87,67 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 		p.ui.Say("every plugin is at the newest version there is")
 	}
 	return err
+}
+
+// catalogued asks for the newest version of every plugin of the catalogue.
+func (p *program) catalogued(ctx context.Context) error {
+	m, err := p.readManifest()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if m == nil {
+		m = &manifest.Manifest{Name: manifest.FileName, Platforms: lock.PlatformNames()}
+	}
+	m.Plugins = map[string]*manifest.Plugin{}
+	for _, name := range catalog.Builtin().Names() {
+		m.Plugins[name] = &manifest.Plugin{Versions: []string{manifest.Latest}}
+	}
+	m.Policy = manifest.Policy{} // what there is, not what may be locked
+	o, err := p.options(&lock.Lock{})
+	if err != nil {
+		return err
+	}
+	ages, err := resolve.Outdated(ctx, m, o)
+	if ages == nil {
+		return err
+	}
+	if err != nil {
+		err = fault.Errorf(fault.Of(err), "see why in the rows; where a host is down, run it again later", "%s", notAll)
+	}
+	w := ui.NewTable()
+	w.Line("NAME\tWHY")
+	var lack []resolve.Age
+	for i := range ages {
+		a := &ages[i]
+		if a.Error == "" && a.Allowed == "" {
+			a.Error = "its sources have only pre-releases, or none that can be locked"
+		}
+		if a.Error != "" || len(a.Unasked) > 0 {
+			lack = append(lack, *a)
+			w.Line("%s\t%s", a.Name, plain.Row(why(*a)))
+		}
+	}
+	if p.ui.JSON {
+		return p.agesData(ages, err)
+	}
+	if len(lack) > 0 {
+		p.ui.Result("%s", w.Fit(p.ui.Columns(), 1))
+	}
+	p.ui.Say("%d of the %d plugins of the catalogue have a version, and all their sources answer", len(ages)-len(lack), len(ages))
+	return err
+}
+
+// agesData is the result in JSON, with the error of sources that did not answer.
+func (p *program) agesData(ages []resolve.Age, err error) error {
+	data := map[string]any{"entries": ages}
+	if err == nil {
+		return p.ui.Data(data)
+	}
+	data["error"] = ui.FailureOf(err)
+	if err := p.ui.Data(data); err != nil {
+		return err
+	}
+	return &toldError{err}
 }
 
 // command is what takes a newer version, "" where nothing does. Several says that
