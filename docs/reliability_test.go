@@ -60,7 +60,7 @@ func TestReliability(t *testing.T) {
 
 	// What the tests of the source count, by their literals.
 	counted := map[string]string{} // to the folder
-	call := regexp.MustCompile(`testenv\.Held\(t, "([^"]+)"`)
+	call := regexp.MustCompile(`testenv\.(?:Held|Rows)\(t, "([^"]+)"`)
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

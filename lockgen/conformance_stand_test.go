@@ -356,8 +356,10 @@ func mavenStand() *stand {
 			return dir + "tool-" + rel.version + ".pom", dir + "tool-" + rel.version + "-linux-aarch_64.exe"
 		},
 		missing: fault.Upstream, missingReason: "the server has no file for it",
-		says:   map[string][]string{"document 404": {"no repository has version 1.2.0"}},
-		cannot: map[string]string{"upstream: a document is gone": "what is asked is whether the file is there, and its checksum"},
+		cannot: map[string]string{
+			"document 404":                 "a program needs no POM, as for mvn",
+			"upstream: a document is gone": "what is asked is whether the file is there, and its checksum",
+		},
 	}
 }
 

@@ -61,8 +61,10 @@ func TestConformance(t *testing.T) {
 			if s.need != nil {
 				s.need(t)
 			}
+			row := testenv.Rows(t, "a fault of a registry or a file at lock time: the right class, nothing written", cmp.Or(s.name, s.kind))
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {
+					row(t)
 					if why := s.cannot[c.name]; why != "" {
 						t.Skip(why)
 					}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 const canary = "canary-4711-token"
@@ -19,6 +20,7 @@ const canary = "canary-4711-token"
 // TestCredentialStaysAtItsOrigin sends a canary through redirects and looks for
 // it at every server and in every text.
 func TestCredentialStaysAtItsOrigin(t *testing.T) {
+	row := testenv.Rows(t, "a redirect: the credential goes to its own origin alone, and into no message", "")
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+canary))
 	for _, code := range []int{301, 302, 303, 307, 308} {
 		for _, tt := range []struct {
@@ -52,6 +54,7 @@ func TestCredentialStaysAtItsOrigin(t *testing.T) {
 		} {
 			for _, how := range []string{"userinfo", "hook"} {
 				t.Run(fmt.Sprintf("%s %d %s", tt.name, code, how), func(t *testing.T) {
+					row(t)
 					t.Parallel()
 					a, b := fake.New(t), fake.New(t)
 					servers := map[string]*fake.Server{"a": a, "b": b}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // memory is a sink.
@@ -81,6 +82,7 @@ var content = bytes.Repeat([]byte("\x00\x01\x02\x03artifact\n!?\xff\xfe\xfd"), 5
 
 func TestServerBehaviours(t *testing.T) {
 	size := int64(len(content))
+	row := testenv.Rows(t, "a server that errs, stalls or lies: the right class, in bounded tries, no byte too many", "")
 	for _, tt := range []struct {
 		name     string
 		faults   []fake.Fault
@@ -149,6 +151,7 @@ func TestServerBehaviours(t *testing.T) {
 		{name: "redirect to another path", faults: []fake.Fault{fake.Redirect(307, "/other")}, requests: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			row(t)
 			t.Parallel()
 			s := fake.New(t)
 			url := s.File("/f", content)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -31,6 +32,36 @@ type Tally struct {
 // the calls in the source.
 func Held(t testing.TB, what, kind string, tried, held int) {
 	t.Helper()
+	_, caller, _, _ := runtime.Caller(1)
+	record(t, what, kind, tried, held, caller)
+}
+
+// Rows is Held for a test that has a subtest for each input: the returned function
+// is called in each of them, and counts it when it ends.
+func Rows(t *testing.T, what, kind string) (row func(t *testing.T)) {
+	_, caller, _, _ := runtime.Caller(1)
+	var tried, held atomic.Int64
+	t.Cleanup(func() { // behind the last subtest, also of those in parallel
+		if tried.Load() > 0 { // -run may leave none
+			record(t, what, kind, int(tried.Load()), int(held.Load()), caller)
+		}
+	})
+	return func(t *testing.T) {
+		t.Cleanup(func() {
+			if t.Skipped() {
+				return
+			}
+			tried.Add(1)
+			if !t.Failed() {
+				held.Add(1)
+			}
+		})
+	}
+}
+
+// record is Held for a count of the file caller.
+func record(t testing.TB, what, kind string, tried, held int, caller string) {
+	t.Helper()
 	label := what
 	if kind != "" {
 		label += " (" + kind + ")"
@@ -43,7 +74,6 @@ func Held(t testing.TB, what, kind string, tried, held int) {
 	if file == "" {
 		return
 	}
-	_, caller, _, _ := runtime.Caller(1)
 	_, self, _, _ := runtime.Caller(0)
 	dir, err := filepath.Rel(filepath.Join(filepath.Dir(self), "..", ".."), filepath.Dir(caller))
 	if err != nil {

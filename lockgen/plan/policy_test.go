@@ -9,6 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 var policyNow = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
@@ -81,6 +82,9 @@ func TestAgeTable(t *testing.T) {
 	}
 	if cells < 200 || refused != 6*5 {
 		t.Errorf("%d cells, %d refused", cells, refused)
+	}
+	if !t.Failed() {
+		testenv.Held(t, "age of a version, its clock, who chose it, exceptions: taken or refused by the table", "", cells, cells)
 	}
 }
 
@@ -183,5 +187,8 @@ func TestTrust(t *testing.T) {
 	}
 	if pairs != 50 {
 		t.Errorf("%d pairs", pairs)
+	}
+	if !t.Failed() {
+		testenv.Held(t, "evidence for a version, before and now: less is refused", "", pairs, pairs)
 	}
 }
