@@ -212,6 +212,29 @@ func (a *adding) need(ctx context.Context, name, why string) error {
 	return a.add(ctx, name, why)
 }
 
+// lacks is what a source of a plugin needs that plugins.toml does not have, nil for
+// nothing.
+func (a *adding) lacks(name string) *plan.NeedError {
+	data, err := a.write(name, manifest.Latest)
+	if err != nil {
+		return nil
+	}
+	m, err := manifest.Parse(a.manifest, data)
+	if err != nil {
+		return nil
+	}
+	wants, err := plan.Wants(m, nil)
+	if err != nil {
+		return nil
+	}
+	for _, w := range wants {
+		if w.Name == name {
+			return w.Lacks()
+		}
+	}
+	return nil
+}
+
 // add writes NAME or NAME@VERSION. Why says for what it is added, "" where it is
 // on the command line.
 func (a *adding) add(ctx context.Context, spec, why string) error {
@@ -243,6 +266,15 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 	}
 	if !given {
 		newest, held, err := a.newest(ctx, a.data, name, a.o)
+		if fault.Of(err) == fault.Upstream { // there may be another source, for who has what it takes
+			if lacks := a.lacks(name); lacks != nil && !slices.Contains(a.done, lacks.Needs) {
+				a.ui.Warn("%v", err)
+				if err := a.need(ctx, lacks.Needs, name+" "+lacks.Why); err != nil {
+					return err
+				}
+				newest, held, err = a.newest(ctx, a.data, name, a.o)
+			}
+		}
 		if err != nil {
 			return err
 		}

@@ -296,3 +296,17 @@ func TestGoBare(t *testing.T) {
 		t.Errorf("the entry is\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestAddLacks: where the sources that plugins.toml has what it takes for do not
+// answer, add brings what another one takes.
+func TestAddLacks(t *testing.T) {
+	p, version := newGoPlace(t)
+	p.server.Module(fake.Module{Path: "github.com/envoyproxy/protoc-gen-validate", Version: "v1.3.0", Files: map[string]string{"main.go": "package main\n\nfunc main() {}\n"}})
+	p.goManifest("")
+	_, talk := p.ok("add", "protoc-gen-validate", "--no-smoke")
+	says(t, talk, "bufbuild/protoc-gen-validate", "protoc-gen-validate is compiled by go: adding version "+version)
+	if l := p.locked(); l.Plugins["protoc-gen-validate"]["1.3.0"] == nil || l.Plugins["go"][version] == nil {
+		t.Errorf("locked %v", l.Plugins)
+	}
+	p.ok("check")
+}

@@ -6,6 +6,7 @@ package plan
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -72,6 +73,8 @@ type Tried struct {
 	Version string `json:"version"`
 	Source  string `json:"source"`
 	Why     string `json:"why"`
+
+	need *NeedError // nil where it is out for another reason
 }
 
 // String is one readable line.
@@ -324,7 +327,9 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 			if first == nil {
 				first = err
 			}
-			out = append(out, Tried{Source: w.From.String(), Why: err.Error()})
+			t := Tried{Source: w.From.String(), Why: err.Error()}
+			errors.As(err, &t.need)
+			out = append(out, t)
 		}
 	}
 	if len(list) == 0 {
@@ -332,6 +337,17 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	}
 	list[0].others, list[0].out = list[1:], out
 	return list[0], nil
+}
+
+// Lacks is what the first source needs that is out of question for want of that, nil
+// for none.
+func (w *Want) Lacks() *NeedError {
+	for _, t := range w.out {
+		if t.need != nil {
+			return t.need
+		}
+	}
+	return nil
 }
 
 // sources are those of the entry in order, else those of the catalogue.
