@@ -21,6 +21,7 @@ import (
 // What add is given is the name of a plugin, or where it is published:
 //
 //	npm:NAME   pip:NAME[EXTRA,…]   cargo:NAME[FEATURE,…]   go:PACKAGE   github:OWNER/REPO   oci://HOST/REPO:TAG
+//	maven:GROUP:ARTIFACT[:CLASSIFIER]
 //	@SCOPE/NAME is of npm, HOST.TLD/PATH is a Go package
 //
 // each with a version behind an @ or without one.
@@ -104,7 +105,7 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 		return "", fault.Errorf(fault.Usage, "write one of them, such as: lockgen add "+with(names[0]), "%s has several plugins: %s", from, strings.Join(names, ", "))
 	}
 	_, _, onGitHub := from.GitHub()
-	if lock.KindOf(from.Kind).OneEach && !onGitHub {
+	if kind := lock.KindOf(from.Kind); kind.OneEach && !kind.Ecosystem && !onGitHub {
 		return "", fault.Errorf(fault.Usage, "write an entry by hand, then run: lockgen update; how it looks is told by: lockgen init --dry-run",
 			"%s is not known, and what its files are called is not either", from)
 	}
@@ -181,7 +182,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		version = found.Version
 	}
 	p := &manifest.Plugin{Versions: []string{version}, Source: &found.Source, Package: program.Main}
-	p.Binary, p.Naming, p.Platforms = program.Binary, program.Naming, program.Platforms
+	p.Binary, p.Runtime, p.Naming, p.Platforms = program.Binary, program.Runtime, program.Naming, program.Platforms
 	if a.entries == nil {
 		a.entries = map[string]*manifest.Plugin{}
 	}
@@ -193,6 +194,9 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 // base is what a package is called by itself.
 func base(s manifest.Source) string {
 	s, _ = s.Bare()
+	if part := strings.Split(s.Name, ":"); lock.KindOf(s.Kind).OneEach && len(part) > 1 { // GROUP:ARTIFACT
+		return part[1]
+	}
 	name, _, _ := strings.Cut(path.Base(s.Name), ":")
 	return name
 }

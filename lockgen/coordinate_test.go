@@ -56,7 +56,7 @@ func TestAddKnownPlace(t *testing.T) {
 		{"npm:ts-proto", []string{"npm:ts-proto is known as ts-proto", "offline"}},
 		{"npm:ts-proto@2.7.2", []string{"npm:ts-proto is known as ts-proto", "offline"}},
 		{"@bufbuild/protoc-gen-es", []string{"is known as protoc-gen-es"}},
-		{"npm:@protobuf-ts/plugin", []string{"is known as protobuf-ts"}},
+		{"npm:@protobuf-ts/plugin", []string{"has several plugins: protobuf-ts, protoc-gen-dump", "lockgen add protobuf-ts"}},
 		{"pip:mypy-protobuf", []string{"is known as mypy-protobuf"}},
 		{"pip:Mypy_Protobuf", []string{"has several plugins: mypy-protobuf, protoc-gen-mypy_grpc", "lockgen add mypy-protobuf"}},
 		{"cargo:protoc-gen-prost", []string{"is known as protoc-gen-prost"}},
@@ -263,4 +263,57 @@ func TestAddPlaceOCI(t *testing.T) {
 	p.fails(fault.Usage, []string{"the tag latest of " + repo + " is no version"}, "add", repo+":latest")
 	p.fails(fault.Upstream, []string{"has no version 1.2.9: the newest is 1.3.0, the nearest 1.2.0", "lockgen add " + repo + ":v1.2.0"}, "add", repo+":v1.2.9")
 	p.discovered(repo+":v1.2.0", "protoc-gen-acme", `protoc-gen-acme = { version = "1.2.0", source = "`+repo+`:v{version}", binary = "protoc-gen-acme" }`)
+}
+
+// TestAddPlaceMaven: an artifact that nobody has described becomes an entry: the
+// program of each platform, else the jar, with the Java that runs it.
+func TestAddPlaceMaven(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		p.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "protoc-gen-acme", Version: version, Files: mavenPrograms("")})
+	}
+	p.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "gen", Version: "1.0.0", Files: mavenPrograms("")})
+	p.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "protoc-gen-part", Version: "1.0.0", Files: map[string][]byte{"-linux-aarch_64.exe": []byte(linuxARM)}})
+	p.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "protoc-gen-jar", Version: "2.0.0", Files: map[string][]byte{
+		"-all.jar": fake.Zip(map[string]string{"META-INF/MANIFEST.MF": "Main-Class: com.acme.Main\n", "com/acme/Main.class": class(11)})}})
+	p.server.File("/java-25", []byte(linuxARM))
+	p.mavenManifest([]string{"linux-aarch64"}, "java = { version = \"25\", source = \""+p.server.URL+"/java-{version}\", binary = \"java\" }\n")
+	p.discovered("maven:com.acme:protoc-gen-acme@1.0.0", "protoc-gen-acme", `protoc-gen-acme = { version = "1.0.0", source = "maven:com.acme:protoc-gen-acme", binary = "protoc-gen-acme" }`)
+	p.discovered("maven:com.acme:gen@1.0.0", "gen", `gen = { version = "1.0.0", source = "maven:com.acme:gen", binary = "gen" }`, "--binary", "gen")
+	p.discovered("maven:com.acme:protoc-gen-jar:all@2.0.0", "protoc-gen-jar", `protoc-gen-jar = { version = "2.0.0", source = "maven:com.acme:protoc-gen-jar:all", runtime = "java", binary = "protoc-gen-jar" }`)
+	if v := p.locked().Plugins["protoc-gen-jar"]["2.0.0"]; v.Main != "com.acme.Main" || v.Runtime != "java@25" {
+		t.Errorf("%+v", v)
+	}
+	before, locked := p.read("plugins.toml"), p.read("plugins.lock.toml")
+	for _, tt := range []struct {
+		place string
+		class fault.Class
+		says  []string
+	}{
+		{"maven:com.acme:protoc-gen-acme@1.0.7", fault.Upstream, []string{"has no version 1.0.7: the newest is 1.1.0, the nearest 1.0.0", "lockgen add protoc-gen-acme@1.0.0"}},
+		{"maven:com.acme:protoc-gen-jar@2.0.0", fault.Upstream, []string{"no repository has a program of com.acme:protoc-gen-jar 2.0.0 for any platform, nor protoc-gen-jar-2.0.0.jar", "maven:GROUP:ARTIFACT:CLASSIFIER"}},
+		{"maven:com.acme:none", fault.Upstream, []string{"no repository has a list of the versions of com.acme:none"}},
+		{"maven:com.acme", fault.Usage, []string{"GROUP:ARTIFACT"}},
+	} {
+		p.fails(tt.class, tt.says, "add", tt.place)
+		p.asBefore(before, locked)
+	}
+	// A platform that has none is told before anything is downloaded.
+	p.write("plugins.toml", strings.Replace(before, `["linux-aarch64"]`, `["linux-aarch64", "windows-x86_64"]`, 1))
+	p.server.Forget()
+	gets := 0
+	p.fails(fault.Upstream, []string{"protoc-gen-part", "windows-x86_64", "optional = true in the entry makes windows-x86_64 unavailable instead, as lockgen add --optional does"}, "add", "maven:com.acme:protoc-gen-part@1.0.0")
+	for _, r := range p.server.Requests("") {
+		if r.Method == "GET" && strings.HasSuffix(r.Path, "linux-aarch_64.exe") && r.Header.Get("Range") == "" && strings.Contains(r.Path, "protoc-gen-part") {
+			gets++
+		}
+	}
+	if gets > 1 { // one was begun, to see whether it is there
+		t.Errorf("%d downloads", gets)
+	}
+	p.ok("add", "maven:com.acme:protoc-gen-part@1.0.0", "--optional", "--no-smoke")
+	if c := p.locked().Plugins["protoc-gen-part"]["1.0.0"].Platforms["windows-x86_64"]; c.Unavailable == "" {
+		t.Errorf("%+v", c)
+	}
 }

@@ -318,9 +318,9 @@ func (c *Client) Download(ctx context.Context, url string, in Sink, opt Download
 const headTime = 10 * time.Second
 
 // Head asks once how long the artifact at a URL is, without its content; 0 is not
-// known. The error matches [fs.ErrNotExist] where the server says that it has no such
-// thing, which some say to a HEAD of what they have. Whatever else comes in between is
-// nil: then nothing is known.
+// known. The error is of a server that says that it has no such thing, or that refuses
+// a HEAD: whoever has to know asks for the beginning of it. Whatever else comes in
+// between is nil: then nothing is known.
 func (c *Client) Head(ctx context.Context, url string) (size int64, err error) {
 	r, err := c.request(url)
 	if err != nil || c.o.Offline {
@@ -334,10 +334,10 @@ func (c *Client) Head(ctx context.Context, url string) (size int64, err error) {
 		return 0, nil
 	}
 	defer a.Body.Close()
-	switch {
-	case a.StatusCode == http.StatusNotFound || a.StatusCode == http.StatusGone:
+	switch a.StatusCode {
+	case http.StatusNotFound, http.StatusGone, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return 0, c.statusFailure(a).err
-	case a.StatusCode == http.StatusOK && a.Header.Get("Content-Encoding") == "":
+	case http.StatusOK:
 		return max(0, a.ContentLength), nil
 	}
 	return 0, nil

@@ -104,6 +104,7 @@ func entryText(p *manifest.Plugin) string {
 			keys = append(keys, words.key+" = { "+strings.Join(pairs, ", ")+" }")
 		}
 	}
+	add("runtime", p.Runtime)
 	add("binary", p.Binary)
 	if p.Optional {
 		keys = append(keys, "optional = true")

@@ -33,6 +33,23 @@ func (w *Want) Artifact(p lock.Platform) maven.Coordinate {
 	return c
 }
 
+// Program is Artifact of a platform, of a place that nobody has described yet.
+func (w *Want) Program(p lock.Platform) maven.Coordinate {
+	of := *w
+	of.RuntimeName = ""
+	of.Naming.OS, of.Naming.Arch = words(mavenWords.OS, nil), words(mavenWords.Arch, nil)
+	return of.Artifact(p)
+}
+
+// Jar is the jar of such a place, which may be a program as well if there is no
+// classifier in it.
+func (w *Want) Jar() (c maven.Coordinate, program bool) {
+	of := *w
+	of.RuntimeName = "java"
+	c = of.Artifact(lock.Platforms[0])
+	return c, c.Classifier == ""
+}
+
 // Protos is the jar whose .proto files belong to w; ok is false for none.
 func (w *Want) Protos() (c maven.Coordinate, ok bool) {
 	group, artifact, ok := strings.Cut(w.With, ":")

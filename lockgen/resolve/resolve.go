@@ -560,10 +560,18 @@ func (a *attempt) holes(m *manifest.Manifest) []failure {
 	for _, p := range a.platforms {
 		hole, ok := a.res.Missing[p.Name]
 		if _, also := a.res.Missing[p.Emulates]; ok && (also || !slices.Contains(m.Platforms, p.Emulates)) {
-			failures = append(failures, failure{w: a.w, platform: p.Name, err: hole.Err, hole: true})
+			failures = append(failures, a.hole(p, hole.Err))
 		}
 	}
 	return failures
+}
+
+// hole is the failure of a platform that the source cannot serve.
+func (a *attempt) hole(p lock.Platform, err error) failure {
+	if lock.KindOf(a.w.From.Kind).OneEach && !strings.Contains(fault.Hint(err), "optional = true") {
+		err = orOptional(err, p)
+	}
+	return failure{w: a.w, platform: p.Name, err: err, hole: true}
 }
 
 // resolveOne settles on a version, claims it, and asks the source what it

@@ -152,7 +152,7 @@ func (n *newVersion) other(p lock.Platform) lock.Cell {
 		hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
 	}
 	if !n.w.Optional {
-		n.failures = append(n.failures, failure{w: n.w, platform: p.Name, err: hole.Err, hole: true})
+		n.failures = append(n.failures, n.hole(p, hole.Err))
 	}
 	return lock.Cell{Unavailable: hole.Reason}
 }

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/maven"
@@ -70,20 +72,39 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	}
 	res := &Resolution{Missing: map[string]Missing{}}
 	if w.RuntimeName == "" {
-		err = s.programs(ctx, w, platforms, res)
+		err = s.perPlatform(ctx, w, platforms, res)
 	} else {
 		err = s.jars(ctx, w, platforms, res)
 	}
 	return res, err
 }
 
-// programs are the files of the platforms, and the jar with .proto files.
-func (s *mavenSource) programs(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *Resolution) error {
-	for _, p := range platforms {
+// perPlatform takes the files of the platforms, and the jar with .proto files.
+func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *Resolution) error {
+	gone := make([]error, len(platforms))
+	var g errgroup.Group
+	for i, p := range platforms {
+		g.Go(func() error {
+			gone[i] = s.gone(ctx, w.Artifact(p))
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for i, p := range platforms {
+		if gone[i] != nil {
+			res.Missing[p.Name] = Missing{NoFile, gone[i]}
+			continue
+		}
 		a := s.artifact(w.Artifact(p))
 		a.Platforms = []string{p.Name}
 		a.readFor(w, p)
 		res.Artifacts = append(res.Artifacts, a)
+	}
+	if len(platforms) > 0 && len(res.Artifacts) == 0 {
+		return gone[0]
 	}
 	if protos, ok := w.Protos(); ok {
 		a := s.artifact(protos)
@@ -383,6 +404,24 @@ func (s *mavenSource) today(ctx context.Context, key string, f lock.File) Answer
 		return Answer{record: record{Digest: "sha256-" + base64OfHex(sum)}, Expected: "sha256-" + base64OfHex(f.SHA256)}
 	}
 	return Answer{Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
+}
+
+// gone is the error of a file that no repository has, nil for any other.
+func (s *mavenSource) gone(ctx context.Context, c maven.Coordinate) error {
+	err := s.Addresses(c.Path(), func(address string) error {
+		_, err := s.Client.Head(ctx, address)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	err = s.Addresses(c.Path(), func(address string) error { // that may hold for HEAD alone
+		return s.Client.Download(ctx, address, &glance{}, remote.DownloadOptions{})
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // there asks for the beginning of a file, and the length that is announced.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -25,9 +27,10 @@ import (
 // A Program is an executable of a package, for an entry of the manifest that is to
 // be written.
 type Program struct {
-	Name   string // of the executable
-	Binary string // what the entry says of it
-	Main   string // go: the folder of its main package, "" for the root of the module
+	Name    string // of the executable
+	Binary  string // what the entry says of it
+	Runtime string // what runs it, "" for nothing
+	Main    string // go: the folder of its main package, "" for the root of the module
 
 	Naming    manifest.Naming              // github: how the files of releases are called
 	Platforms map[string]manifest.Override // github: assets that are called otherwise
@@ -47,6 +50,7 @@ var (
 	_ programmer = (*goSource)(nil)
 	_ programmer = (*httpSource)(nil)
 	_ programmer = (*ociSource)(nil)
+	_ programmer = (*mavenSource)(nil)
 )
 
 // Programs lists the executables of a version of a package, sorted by name. It is
@@ -331,6 +335,42 @@ func (s *ociSource) programs(ctx context.Context, w *plan.Want) ([]Program, erro
 	}
 	p, _ := lock.LookupPlatform(a.Platforms[0])
 	return executables(contents[a.Identity], github.Guess{}, w.Version, p, Program{}), nil
+}
+
+// programs are the program of a platform, else the jar: each is called as its artifact
+// is. There is no list of the files of a version, so it is asked for each.
+func (s *mavenSource) programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	jar, ok := w.Jar()
+	if ok {
+		found := make([]error, len(lock.Platforms))
+		var g errgroup.Group
+		for i, p := range lock.Platforms {
+			g.Go(func() error {
+				found[i] = s.there(ctx, w.Program(p), 0)
+				return nil
+			})
+		}
+		_ = g.Wait()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for _, err := range found {
+			if err == nil {
+				return []Program{{Name: jar.Artifact, Binary: jar.Artifact}}, nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+	}
+	if err := s.there(ctx, jar, 0); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Upstream, "is the version right, and does the jar have a classifier? then write maven:GROUP:ARTIFACT:CLASSIFIER; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+			"no repository has a program of %s %s for any platform, nor %s: %w", jar.Package(), jar.Version, jar.File(), fs.ErrNotExist)
+	}
+	return []Program{{Name: jar.Artifact, Binary: jar.Artifact, Runtime: "java"}}, nil
 }
 
 // Tag finds the form of the tags of a repository of GitHub, of its newest release that
