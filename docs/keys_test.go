@@ -571,6 +571,9 @@ func TestLockPage(t *testing.T) {
 	if _, err := toml.Decode(text, &l); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := lock.Parse(lock.FileName, []byte(protosPart(text))); err != nil {
+		t.Error(err)
+	}
 	for _, versions := range l.Plugins {
 		for _, v := range versions {
 			for _, name := range lock.PlatformNames() {
@@ -588,17 +591,40 @@ func TestLockPage(t *testing.T) {
 		t.Errorf("unknown keys: %v", meta.Undecoded())
 	}
 	places := shape{readNode(t, references[1].schema)}.places()
-	for i, of := range []any{lock.Lock{}, lock.Version{}, lock.File{}, lock.Cell{}} {
-		p := places[i]
-		shown(t, page, p, blocks)
-		known := fieldsOf(of)
+	table := map[string]place{}
+	for _, p := range places {
+		table[p.header] = p
+	}
+	for header, of := range map[string]any{"Keys of the file": lock.Lock{}, "[plugins.NAME.VERSION]": lock.Version{}, "[plugins.NAME.VERSION.files.PATH]": lock.File{}, "[plugins.NAME.VERSION.platforms.PLATFORM]": lock.Cell{}} {
+		p, known := table[header], fieldsOf(of)
+		if header == "[plugins.NAME.VERSION]" { // the others are those of [protos.NAME.VERSION]
+			plugins, protos := p.node.at("properties").keys, table["[protos.NAME.VERSION]"].node.at("properties").keys
+			known = slices.DeleteFunc(known, func(key string) bool { return slices.Contains(protos, key) && !slices.Contains(plugins, key) })
+		}
 		if !sameWords(known, p.node.at("properties").keys) {
 			t.Errorf("%s: the reader knows %v, the page %v", p.header, known, p.node.at("properties").keys)
 		}
 	}
-	if len(places) != 4 {
+	for _, p := range places { // of [protos]: the reader knows more, which plugins have
+		shown(t, page, p, blocks)
+	}
+	if len(places) != 7 {
 		t.Errorf("the page has %d tables; compare the others as well", len(places))
 	}
+}
+
+// protosPart is the tables of [protos] in the text of a lock.
+func protosPart(text string) string {
+	part, in := "schema = 1\n", false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "[") {
+			in = strings.HasPrefix(line, "[protos.")
+		}
+		if in {
+			part += line
+		}
+	}
+	return part
 }
 
 // fieldsOf returns the keys that a struct is decoded from.

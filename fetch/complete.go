@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -45,7 +46,14 @@ func values(a *app, verb, flag, name string) []string {
 		if err != nil {
 			return nil
 		}
-		return l.Specs()
+		specs := slices.DeleteFunc(l.Specs(), func(s string) bool { return strings.HasPrefix(s, lock.ProtosPrefix) == (verb != "protos") })
+		if verb == "protos" {
+			specs = slices.DeleteFunc(specs, func(s string) bool { return strings.Contains(s, "@") })
+			for i := range specs {
+				specs[i] = strings.TrimPrefix(specs[i], lock.ProtosPrefix)
+			}
+		}
+		return specs
 	}
 	return nil
 }

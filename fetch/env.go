@@ -106,6 +106,9 @@ func (a *app) prepare() (l *lock.Lock, platform, shell string, err error) {
 func (a *app) everything(l *lock.Lock, platform string) (names []string) {
 	commands := map[string][]string{} // the plugins, by command
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+		if _, protos := lock.ProtosName(name); protos {
+			continue // no programs: see protosVerb
+		}
 		_, version, v, err := l.Find(name)
 		if err == nil {
 			var cell lock.Cell

@@ -30,7 +30,7 @@ plugins.lock.toml says. It never picks a version.`,
 	Example: `fetch get ts-proto             print the path of its executable
 fetch run protoc --version     run it
 fetch env                      print a line that puts plugins on PATH`,
-	Verbs:  []*cli.Verb[app]{getVerb, runVerb, installVerb, envVerb, bundleVerb, cacheVerifyVerb, cacheClearVerb, statsVerb},
+	Verbs:  []*cli.Verb[app]{getVerb, runVerb, installVerb, envVerb, bundleVerb, protosVerb, cacheVerifyVerb, cacheClearVerb, statsVerb},
 	Flags:  flags,
 	Values: values,
 	Notes: `environment:

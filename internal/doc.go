@@ -24,6 +24,7 @@
 //   - Manifest: plugins.toml, as people write it.
 //   - Lock: plugins.lock.toml, as lockgen writes it.
 //   - Entry: one version of one plugin in the lock.
+//   - Proto package: .proto files of others, locked like a plugin, as protos/NAME.
 //   - Kind: where a plugin comes from: npm, cargo, pip, go, oci or http.
 //   - Source: a kind with the name of the plugin there, such as npm:ts-proto.
 //   - Platform: an operating system and a processor, such as linux-x86_64.
@@ -52,6 +53,7 @@
 //	  lockgen/resolve     the jobs of a run: download, compare, smoke run
 //	  lockgen/source      the registries, with a file for each kind
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
+//	  lockgen/protos      imports of proto packages
 //	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to
 //	  lockgen/bill        bills of materials
 //	  lockgen/diff        what changed between two locks, and three-way merges of them

@@ -187,10 +187,14 @@ func (a *adding) known(spec string) error {
 		return err
 	}
 	if m.Plugins[name] == nil {
-		if err := lock.CheckName(name); err != nil {
+		if err := lock.CheckEntryName(name); err != nil {
 			return fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
 		}
-		if err := catalog.Builtin().Unknown(name); err != nil && a.entries[name] == nil {
+		if protos, is := lock.ProtosName(name); is {
+			if _, known := catalog.Builtin().Protos(protos); !known {
+				return catalog.Builtin().UnknownProtos(protos)
+			}
+		} else if err := catalog.Builtin().Unknown(name); err != nil && a.entries[name] == nil {
 			return err
 		}
 		a.asked = append(a.asked, name)

@@ -247,7 +247,9 @@ func (s *story) text(why string) string {
 	for _, d := range s.Fits {
 		t.line("does not fit: %s", d)
 	}
-	t.platforms(s)
+	if _, protos := lock.ProtosName(s.Name); !protos { // whose files are for all
+		t.platforms(s)
+	}
 	t.files(s)
 	return t.String()
 }

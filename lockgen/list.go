@@ -78,7 +78,9 @@ func runList(_ context.Context, p *program, _ []string) error {
 			}
 		}
 		platforms := strings.Join(have, " ")
-		if p.ui.Columns() > 0 {
+		if _, protos := lock.ProtosName(r.Name); protos {
+			platforms = "any"
+		} else if p.ui.Columns() > 0 {
 			platforms = brief(have)
 		}
 		w.Line("%s\t%s\t%s\t%d\t%s", r.Name, r.Version, source, r.Files, platforms)

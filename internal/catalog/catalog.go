@@ -59,7 +59,8 @@ type refusal struct {
 type Catalog struct {
 	plugins map[string]Recipe
 	refused map[string]refusal // by name, and by source
-	called  map[string]string  // names of plugins by what people also call them
+	protos  map[string]Protos
+	called  map[string]string // names of plugins by what people also call them
 }
 
 // Builtin returns the catalogue that is part of the program.
@@ -85,6 +86,7 @@ func parse(text string) (*Catalog, error) {
 		Plugins map[string]entry   `toml:"plugins"`
 		Refused map[string]refusal `toml:"refused"`
 		Called  map[string]string  `toml:"called"`
+		Protos  map[string]Protos  `toml:"protos"`
 	}
 	meta, err := toml.Decode(text, &file)
 	if err != nil {
@@ -93,7 +95,13 @@ func parse(text string) (*Catalog, error) {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fmt.Errorf("unknown key %s", keys[0])
 	}
-	c := &Catalog{plugins: map[string]Recipe{}, refused: map[string]refusal{}, called: file.Called}
+	c := &Catalog{plugins: map[string]Recipe{}, refused: map[string]refusal{}, protos: map[string]Protos{}, called: file.Called}
+	for name, p := range file.Protos {
+		if err := p.check(name); err != nil {
+			return nil, fmt.Errorf("protos %s: %w", name, err)
+		}
+		c.protos[name] = p
+	}
 	for name, e := range file.Plugins {
 		r, err := e.recipe(file.Plugins)
 		if err == nil {

@@ -162,6 +162,9 @@ func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) 
 // build fills an empty folder with the tree of an entry. The caller compares
 // the result with the lock.
 func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir string) error {
+	if e.Locked.IsProtos() {
+		return i.buildOurselves(ctx, e, platform, dir)
+	}
 	switch e.Locked.Source {
 	case lock.NPM, lock.Pip:
 		if i.wantsReady(e, platform) {

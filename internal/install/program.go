@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -26,6 +27,9 @@ type Program struct {
 // Program installs an entry for a platform and says where its executable is, and
 // which files that rests on besides its folder: all that is run.
 func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string) (p *Program, depends []string, err error) {
+	if name, ok := lock.ProtosName(e.Name); ok {
+		return nil, nil, fault.Errorf(fault.Usage, "for a folder with them, run: fetch protos "+name, "%s is a proto package, and no program", name)
+	}
 	// What a plugin runs on is looked at, or made, at the same time. Of two errors
 	// that of the plugin is told.
 	var runtimeDir string

@@ -41,6 +41,9 @@ func (i *Installer) here(e *lock.Entry, key string) bool {
 func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%q %q %q\n%q %q %q\n", cell.Tree, e.Locked.Source, e.Locked.Package, e.Version, cell.Binary, e.Locked.Args, e.Locked.Main)
+	if e.Locked.IsProtos() {
+		fmt.Fprintf(h, "protos %q %q\n", e.Locked.Root, e.Locked.Only)
+	}
 	for _, key := range e.Locked.FilesFor(served) {
 		f, proof := e.Locked.Files[key], Proof(e, key)
 		fmt.Fprintf(h, "%q %q %q %s %q\n", key, proof.Identity, proof.Manifest, proof.Digest, f.Archive)
@@ -111,7 +114,7 @@ func compare(e *lock.Entry, cell lock.Cell, files []archive.File) error {
 		return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml; or lock the plugin again: lockgen update "+e.Name,
 			"its files make tree %s, the lock says %s, which is that of something else", tree, cell.Tree)
 	}
-	if !slices.ContainsFunc(files, func(f archive.File) bool { return f.Path == cell.Binary }) {
+	if cell.Binary != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return f.Path == cell.Binary }) {
 		return fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update "+e.Name, "there is no %s in its files: %w", cell.Binary, fs.ErrNotExist)
 	}
 	return nil

@@ -137,6 +137,9 @@ func (k *Kind) Check(a Artifact, c *Content) error {
 // Unpack reads one file of a version strictly, checks it, and writes what it
 // holds below dir; with dir == "" it only reads. The paths are those of the tree.
 func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
+	if v.IsProtos() {
+		return unpackProtos(ctx, f, dir, v, key)
+	}
 	k := Of(v.Source)
 	a := Artifact{Key: key, File: v.Files[key], Binary: v.Platforms[platform].Binary, Executable: v.Executable(platform)}
 	var files []archive.File

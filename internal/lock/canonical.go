@@ -27,8 +27,13 @@ func readCanonical(text string) *Lock {
 	r.need("schema = " + strconv.Itoa(Schema) + "\n")
 	for !r.bad && r.pos < len(text) {
 		start := r.pos
-		r.need("\n[plugins.")
-		name := r.key()
+		prefix := ""
+		if r.skip("\n[protos.") {
+			prefix = ProtosPrefix
+		} else {
+			r.need("\n[plugins.")
+		}
+		name := prefix + r.key()
 		r.need(".")
 		version := r.quoted()
 		table := text[start:r.pos]
@@ -58,6 +63,7 @@ func readCanonical(text string) *Lock {
 			r.inline(fields[:])
 			v.Platforms[platform] = c
 		}
+		v.spread()
 		if l.Plugins == nil {
 			l.Plugins = map[string]map[string]*Version{}
 		}

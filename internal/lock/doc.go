@@ -34,6 +34,16 @@
 //	PLATFORM = { emulate = "PLATFORM" }          # uses another one's cell, its runtime too
 //	PLATFORM = { unavailable = "reason" }
 //
+//	[protos.NAME."VERSION"]  # .proto files of others; source, package and trust as above
+//	deps = ["…"]    # names of the proto packages that they import
+//	folders = ["…"] # folders of import paths that have files, . for none
+//	only = ["…"]    # patterns of import paths, where not all files are taken; see [CheckOnly]
+//	root = "…"      # folder of the archive from which imports are counted, if not itself
+//
+//	[protos.NAME."VERSION".files]     # one archive
+//	[protos.NAME."VERSION".platforms]
+//	any = { tree = "…" }
+//
 // Keys without a value are left out. Every known platform has a cell in one of
 // the three states. Every file has a SHA-256 and a size in bytes; with both,
 // Buck2 asks a server nothing before it needs the file. Files of the ecosystem

@@ -79,6 +79,9 @@ func ParseEntry(source string, data []byte) (*Entry, error) {
 		err = fmt.Errorf("more than one value")
 	}
 	if err == nil {
+		if e.Locked != nil {
+			e.Locked.spread()
+		}
 		err = e.validate(0)
 	}
 	if err != nil {
@@ -91,7 +94,7 @@ func (e *Entry) validate(depth int) error {
 	if depth > 1 {
 		return fmt.Errorf("%s: what it is run or made with has a runtime or toolchain of its own", e)
 	}
-	if err := CheckName(e.Name); err != nil {
+	if err := CheckEntryName(e.Name); err != nil {
 		return err
 	}
 	if err := CheckVersion(e.Version); err != nil {
@@ -102,6 +105,9 @@ func (e *Entry) validate(depth int) error {
 	}
 	if err := e.Locked.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
+	}
+	if _, protos := ProtosName(e.Name); protos != e.Locked.IsProtos() {
+		return fmt.Errorf("%s: folders are those of proto packages, and each of them has some", e)
 	}
 	if err := e.Locked.CheckRelease(e.Version); err != nil {
 		return fmt.Errorf("%s: %w", e, err)

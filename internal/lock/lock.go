@@ -35,7 +35,9 @@ const MaxSize = 64 << 20
 // A Lock is the content of a plugins.lock.toml.
 type Lock struct {
 	Schema  int                            `toml:"schema"`
-	Plugins map[string]map[string]*Version `toml:"plugins"` // by name, then by version
+	Plugins map[string]map[string]*Version `toml:"plugins"` // by name, then by version; proto packages too, as protos/NAME
+	// Protos are proto packages as they stand in a text. [Parse] moves them to Plugins.
+	Protos map[string]map[string]*Version `toml:"protos"`
 }
 
 // A Version is one locked version of one plugin. Its JSON form is what a Buck2
@@ -70,6 +72,15 @@ type Version struct {
 	Program   string   `toml:"program" json:"program"`
 	Entry     string   `toml:"entry" json:"entry"`
 	Generator string   `toml:"generator" json:"generator"`
+
+	// Of a proto package, and of nothing else: the folder of the archive from which
+	// imports are counted, "" for its root; the patterns of the files below it that
+	// the package has, none for all; the proto packages that these import; and the
+	// folders that they are in, sorted, "." for the root. See [PathInProtos].
+	Root    string   `toml:"root" json:"root,omitempty"`
+	Only    []string `toml:"only" json:"only,omitempty"`
+	Deps    []string `toml:"deps" json:"deps,omitempty"`
+	Folders []string `toml:"folders" json:"folders,omitempty"`
 
 	// Files holds every file of the closure by its locked path: for npm the
 	// folder of the package, else the name of the file.
@@ -127,7 +138,7 @@ type Cell struct {
 }
 
 // Locked reports whether the platform has files of its own.
-func (c Cell) Locked() bool { return c.Binary != "" }
+func (c Cell) Locked() bool { return c.Binary != "" || c.Tree != "" }
 
 // Read reads and validates the lock at a path. Its errors are of class
 // [fault.Lock], or [fault.Machine] where the file cannot be read.
@@ -189,7 +200,11 @@ func Parse(name string, data []byte) (*Lock, error) {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fault.Errorf(fault.Lock, hint, "%s: unknown key %q", name, keys[0].String())
 	}
-	if err := l.Validate(); err != nil {
+	err = l.takeProtos()
+	if err == nil {
+		err = l.Validate()
+	}
+	if err != nil {
 		return nil, fault.Errorf(fault.Lock, fault.HintOr(err, hint), "%s: %w", name, err)
 	}
 	return &l, nil
@@ -259,7 +274,7 @@ func MergeMarker(data []byte) int {
 
 func (l *Lock) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
-		if err := CheckName(name); err != nil {
+		if err := CheckEntryName(name); err != nil {
 			return err
 		}
 		if len(l.Plugins[name]) == 0 {
@@ -271,7 +286,7 @@ func (l *Lock) Validate() error {
 			}
 		}
 	}
-	return nil
+	return l.checkProtos()
 }
 
 func (l *Lock) validateVersion(version string, v *Version) error {
@@ -312,6 +327,12 @@ func (v *Version) Validate() error {
 	}
 	if !slices.Contains(Trusts, v.Trust) {
 		return fmt.Errorf("trust %q is not one of %s", v.Trust, strings.Join(Trusts, ", "))
+	}
+	if v.IsProtos() {
+		return v.validateProtos()
+	}
+	if v.Root != "" || len(v.Only) > 0 || len(v.Deps) > 0 {
+		return errors.New("root, only and deps are those of proto packages")
 	}
 	if err := v.validateCompiled(); err != nil {
 		return err
@@ -449,6 +470,9 @@ func (v *Version) Cell(platform string) (Cell, string, error) {
 	}
 	if c.Unavailable != "" {
 		return Cell{}, "", fault.Errorf(fault.Machine, "list the platform in plugins.toml if it is not there and run: lockgen update; or lock a version or a source that has a build for it, see: lockgen explain NAME", "not available on %s: %s", platform, c.Unavailable)
+	}
+	if v.IsProtos() { // one for all
+		platform = Platforms[0].Name
 	}
 	return c, platform, nil
 }

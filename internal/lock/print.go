@@ -2,6 +2,7 @@ package lock
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -19,12 +20,35 @@ const header = "# Written by lockgen from plugins.toml. Do not edit: run \"lockg
 func Print(l *Lock) []byte {
 	p := &printer{b: make([]byte, 0, 4096)}
 	p.text(header, "schema = ", strconv.Itoa(l.Schema), "\n")
-	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+	for _, name := range slices.SortedFunc(maps.Keys(l.Plugins), InText) {
 		for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
 			p.version(name, version, l.Plugins[name][version])
 		}
 	}
 	return p.b
+}
+
+// InText orders the names of entries as their tables stand in a lock: plugins, then
+// proto packages.
+func InText(a, b string) int {
+	a, _, ofA := tableAndName(a)
+	b, _, ofB := tableAndName(b)
+	return cmp.Or(strings.Compare(ofA, ofB), strings.Compare(a, b))
+}
+
+// tableAndName parts the name of an entry into what it is called in the text of a
+// lock, that as a key, and the table in which it stands.
+func tableAndName(entry string) (name, key, table string) {
+	if name, ok := ProtosName(entry); ok {
+		return name, Key(name), "protos"
+	}
+	return entry, Key(entry), "plugins"
+}
+
+// tableOf is the beginning of a header for the versions of an entry.
+func tableOf(entry string) string {
+	_, key, table := tableAndName(entry)
+	return table + "." + key
 }
 
 // A field is one key of a table and where its value is: in exactly one of text,
@@ -37,17 +61,21 @@ type field struct {
 }
 
 // fields are the keys of a version, in canonical order, without its tables.
-func (v *Version) fields() [14]field {
+func (v *Version) fields() [18]field {
 	return [...]field{
 		{key: "args", list: &v.Args},
 		{key: "build-scripts", list: &v.BuildScripts},
+		{key: "deps", list: &v.Deps},
 		{key: "entry", text: &v.Entry},
+		{key: "folders", list: &v.Folders},
 		{key: "generator", text: &v.Generator},
 		{key: "include", text: &v.Include},
 		{key: "main", text: &v.Main},
+		{key: "only", list: &v.Only},
 		{key: "package", text: &v.Package},
 		{key: "program", text: &v.Program},
 		{key: "python", list: &v.Python},
+		{key: "root", text: &v.Root},
 		{key: "runtime", text: &v.Runtime},
 		{key: "source", text: &v.Source},
 		{key: "toolchain", text: &v.Toolchain},
@@ -98,7 +126,7 @@ func (p *printer) text(parts ...string) {
 }
 
 func (p *printer) version(name, version string, v *Version) {
-	table := "\n[plugins." + Key(name) + "." + Quote(version)
+	table := "\n[" + tableOf(name) + "." + Quote(version)
 	p.text(table, "]\n")
 	fields := v.fields()
 	for i := range fields {
@@ -115,8 +143,9 @@ func (p *printer) version(name, version string, v *Version) {
 		p.inline(fields[:])
 	}
 	p.text(table, ".platforms]\n")
-	for _, name := range sorted(p, v.Platforms) {
-		c := v.Platforms[name]
+	cells := v.cells()
+	for _, name := range sorted(p, cells) {
+		c := cells[name]
 		fields := c.fields()
 		p.text(Key(name))
 		p.inline(fields[:])

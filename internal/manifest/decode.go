@@ -88,7 +88,7 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify", "tool"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify", "tool", "protos"}
 
 func (d *decoder) manifest(tree map[string]any) error {
 	if err := d.known(nil, tree, topKeys...); err != nil {
@@ -132,6 +132,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		return err
 	}
 	if err := d.tool(tree["tool"]); err != nil {
+		return err
+	}
+	if err := d.protos(tree["protos"]); err != nil {
 		return err
 	}
 	if err := d.bundles(tree["bundles"]); err != nil {

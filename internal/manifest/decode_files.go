@@ -8,6 +8,9 @@ import (
 
 // This file decodes the keys that say where files are: see the package comment.
 
+// fileKeys are keys that say where one file is.
+var fileKeys = []string{"tag", "asset", "checksums"}
+
 // naming reads how the publisher names the files of an entry.
 func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
 	n := &p.Naming

@@ -31,7 +31,7 @@ type Manifest struct {
 	Name       string             // of the file, for messages
 	Platforms  []string           // sorted; the platforms that every plugin must serve
 	Python     []string           // the interpreters, MAJOR.MINOR, that wheels are locked for; sorted, empty means [DefaultPython]
-	Plugins    map[string]*Plugin // of [plugins], and [Tool] of [tool]
+	Plugins    map[string]*Plugin // of [plugins]; [Tool] of [tool]; NAME of [protos], as protos/NAME
 	Bundles    map[string][]string
 	Registries Registries
 	Policy     Policy
@@ -73,6 +73,7 @@ type Plugin struct {
 	Options   []string      // with which lockgen tries it, as NAME=VALUE or NAME; in no lock
 	Untried   bool          // lockgen does not try it
 	Platforms map[string]Override
+	Protos    *Protos // of an entry of [protos], nil for a plugin
 }
 
 // An Alternative is one of several sources of a plugin, in an entry or in a recipe
@@ -177,6 +178,9 @@ func (m *Manifest) At(path ...string) string {
 func EntryOf(name string) []string {
 	if name == Tool {
 		return []string{"tool", name}
+	}
+	if name, ok := lock.ProtosName(name); ok {
+		return []string{"protos", name}
 	}
 	return []string{"plugins", name}
 }

@@ -88,6 +88,24 @@ func (n Naming) ChecksumsURL(address, version string, p lock.Platform) string {
 	return base + name
 }
 
+// file is the template of the file of a source by URL, "" for other sources, and the
+// first template that is another one on another platform, "" for none.
+func (n Naming) file(s Source) (name, varying string) {
+	_, _, gitHub := s.GitHub()
+	switch {
+	case gitHub:
+		name = n.Asset
+	case strings.HasPrefix(s.Name, "http"):
+		name = s.Name
+	}
+	for _, template := range []string{s.Name, n.Tag, n.Asset, n.Checksums} {
+		if varies(template) || strings.Contains(template, "{exe}") {
+			return name, template
+		}
+	}
+	return name, ""
+}
+
 // Check refuses, with an error of class [fault.Usage], a naming that does not
 // fit its source. Binary is the template of the executable's path, "" for none.
 func (n Naming) Check(s Source, binary string) error {

@@ -120,7 +120,9 @@ func (m *merger) runtimes() {
 func (m *merger) text() []byte {
 	var b bytes.Buffer
 	b.Write(lock.Print(&lock.Lock{Schema: lock.Schema}))
-	for _, name := range unionKeys(m.ours.Plugins, m.theirs.Plugins, m.out.Plugins) {
+	names := unionKeys(m.ours.Plugins, m.theirs.Plugins, m.out.Plugins)
+	slices.SortFunc(names, lock.InText)
+	for _, name := range names {
 		if !m.marked[name] {
 			b.WriteString(pluginText(name, m.out.Plugins[name]))
 			continue

@@ -31,7 +31,7 @@ func AddVersion(file string, data []byte, name, version string) ([]byte, error) 
 	if slices.Contains(p.Versions, version) {
 		return data, nil
 	}
-	if name == manifest.Tool { // of which there is one
+	if name == manifest.Tool || p.Protos != nil { // of which there is one
 		return setVersions(m, data, name, []string{version})
 	}
 	return setVersions(m, data, name, append(p.Versions, version))
@@ -305,10 +305,12 @@ func (e *editor) is(want *manifest.Manifest) bool {
 	return want.Equal(got)
 }
 
-// insert writes a new entry behind the last one of its table, [plugins] or [tool].
+// insert writes a new entry behind the last one of its table, [plugins], [tool] or
+// [protos].
 func (e *editor) insert(name, value string) {
-	table := manifest.EntryOf(name)[:1]
-	line := lock.Key(name) + " = " + value
+	entry := manifest.EntryOf(name)
+	table := entry[:1]
+	line := lock.Key(entry[1]) + " = " + value
 	at := -1
 	for _, s := range e.statements {
 		if s.IsHeader && slices.Equal(s.Key, table) || !s.IsHeader && !s.Nested && slices.Equal(s.Table, table) {

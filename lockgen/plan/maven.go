@@ -25,7 +25,7 @@ func (w *Want) Artifact(p lock.Platform) maven.Coordinate {
 	part := strings.Split(w.From.Name, ":")
 	c := maven.Coordinate{Group: part[0], Artifact: part[1], Version: w.Upstream(w.Version), Ext: "jar"}
 	switch {
-	case !w.jar():
+	case w.Proto == nil && !w.jar():
 		c.Classifier, c.Ext = w.Naming.Expand("{os}-{arch}", "", p), "exe"
 	case len(part) > 2:
 		c.Classifier = part[2]

@@ -53,6 +53,7 @@ type Want struct {
 	ByGo        bool   // by plugin go
 	compiler    *Want  // that one, nil for none
 
+	Proto        *manifest.Protos // of a proto package, nil for a plugin
 	Optional     bool
 	Options      []string // with which it is tried
 	Untried      bool     // it is not
@@ -292,6 +293,9 @@ func (e *entry) fail(hint, format string, args ...any) error {
 }
 
 func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
+	if m.Plugins[name].Protos != nil {
+		return planProtos(m, name)
+	}
 	e := &entry{m: m, name: name, p: m.Plugins[name]}
 	c := catalog.Builtin()
 	e.recipe, e.known = c.Lookup(name)
@@ -561,7 +565,7 @@ func Unknown(m *manifest.Manifest) []string {
 	var warnings []string
 	c := catalog.Builtin()
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
-		if _, ok := c.Lookup(name); ok {
+		if _, ok := c.Lookup(name); ok || m.Plugins[name].Protos != nil {
 			continue
 		}
 		if near := c.Nearest(name); near != "" {
@@ -703,7 +707,7 @@ func (w *Want) Needs() []string {
 	if w.RuntimeName != "" {
 		names = append(names, w.RuntimeName)
 	}
-	if w.From.Kind == lock.NPM {
+	if w.From.Kind == lock.NPM && w.Proto == nil {
 		names = append(names, "node")
 	}
 	if w.ByGo {
@@ -788,6 +792,10 @@ func (w *Want) Differences(m *manifest.Manifest, v *lock.Version) []Difference {
 // own is differences with this very source.
 func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 	d := &comparison{w: w, m: m, v: v}
+	if w.Proto != nil {
+		d.protos()
+		return d.found
+	}
 	d.keys()
 	for _, p := range lock.Platforms {
 		d.platform(p)
@@ -885,19 +893,24 @@ func (d *comparison) files(p lock.Platform, c lock.Cell) {
 	if !w.fitsBinary(p, c.Binary) {
 		d.add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
 	}
-	if w.From.Kind != v.Source {
-		return
+	if w.From.Kind == v.Source {
+		d.addresses(p, " for "+p.Name)
 	}
+}
+
+// addresses compares what tells where the files of a platform are.
+func (d *comparison) addresses(p lock.Platform, platform string) {
+	w, v := d.w, d.v
 	switch w.From.Kind {
 	case lock.HTTP:
 		for _, key := range v.FilesFor(p.Name) {
-			d.compare("url for "+p.Name, w.URL(p), v.Files[key].URL, false)
+			d.compare("url"+platform, w.URL(p), v.Files[key].URL, false)
 		}
 	case lock.OCI:
 		ref, _ := w.OCI(p)
 		for _, key := range v.FilesFor(p.Name) {
-			d.compare("tag for "+p.Name, ref.Tag, v.Files[key].Version, false)
-			d.compare("file for "+p.Name, ref.File, v.Files[key].Name, false)
+			d.compare("tag"+platform, ref.Tag, v.Files[key].Version, false)
+			d.compare("file"+platform, ref.File, v.Files[key].Name, false)
 		}
 	}
 }
@@ -934,6 +947,9 @@ func UnlistedCell(m *manifest.Manifest, cells map[string]lock.Cell, p lock.Platf
 // a copy.
 func (w *Want) Settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	v := *old
+	if w.Proto != nil {
+		return &v
+	}
 	v.Runtime = w.RuntimeOf(old)
 	v.Platforms = maps.Clone(old.Platforms)
 	for _, p := range lock.Platforms {

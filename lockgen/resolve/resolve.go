@@ -75,6 +75,9 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 		}
 	}
 	u.drop()
+	if err := u.orphans(wants); err != nil {
+		return nil, err
+	}
 	if err := plan.CheckPolicy(m, u.out.Lock); err != nil {
 		return nil, err
 	}
@@ -418,6 +421,11 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 		}
 	}
 	if len(failures) == 0 {
+		if failures, err = u.imports(ctx, all, pending); err != nil {
+			return err
+		}
+	}
+	if len(failures) == 0 {
 		failures = tried
 	}
 	if len(failures) > 0 {
@@ -535,7 +543,13 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 	if err == nil && w.ByGo && !c.lastOfAll(download, jobs) {
 		return nil, ctx.Err()
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case w.Proto != nil:
+		if v, err = u.lockProtos(a, errs); err != nil {
+			failures, err = []failure{{w: w, err: err}}, nil
+		}
+	default:
 		v, failures = u.lockVersion(download, a, errs)
 	}
 	if download.Err() != nil { // whatever went wrong may be that
@@ -589,7 +603,11 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 	if !u.claim(ctx, jobs, c) {
 		return nil, ctx.Err() // two entries may mean one version
 	}
-	if a.source, err = u.Source(ctx, w.From.Kind); err != nil {
+	find := u.Source
+	if w.Proto != nil {
+		find = u.Lister // no client program resolves it
+	}
+	if a.source, err = find(ctx, w.From.Kind); err != nil {
 		if w.Known && ctx.Err() == nil {
 			return []failure{{w: w, err: err, clientless: true}}, nil
 		}
@@ -597,7 +615,7 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 	}
 	a.platforms = u.native(w)
 	defer u.Shown().Step("resolving %s (%s) for %s", w, w.From, plain.Count(len(a.platforms), "platform"))()
-	res, err := a.source.Resolve(ctx, w, a.platforms)
+	res, err := u.consists(ctx, a.source, w)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -85,7 +85,7 @@ func (u *update) verifyOne(ctx context.Context, w *plan.Want, v *lock.Version) e
 				"its files on %s make tree %s with binary %s, the lock says tree %s with binary %s", p.Name, cell.Tree, cell.Binary, locked.Tree, locked.Binary)
 		}
 	}
-	res, err := src.Resolve(ctx, w, u.native(w))
+	res, err := u.consists(ctx, src, w)
 	if err != nil {
 		return err
 	}

@@ -233,6 +233,10 @@ func reasonOf(err error) string {
 
 // cell makes the cell of one platform.
 func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map[string]error) (lock.Cell, error) {
+	if a.w.Proto != nil {
+		_, cell, err := u.protosTree(a, errs)
+		return cell, err
+	}
 	var files []archive.File
 	var artifacts []*source.Artifact
 	contents := map[string]*source.Content{}

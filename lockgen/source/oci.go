@@ -175,7 +175,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 	}
 	key := path.Base(file.Title)
 	if file.Title == "" {
-		key = w.Name
+		key = path.Base(w.Name)
 		if archive != "" {
 			key += "." + archive
 		}

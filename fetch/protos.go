@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/cli"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+var protosVerb = &cli.Verb[app]{
+	Name: "protos", Args: "[NAME…]", Short: "make a folder of locked proto packages, for editors and for protoc by hand",
+	Long: `Without names it is every package of [protos]; with names, those and what they
+import. The well-known types come from the locked protoc. A folder that this
+command made is replaced, unless something in it was changed since.`,
+	Example: `fetch protos
+fetch protos googleapis --out third_party/protos
+protoc -I. -Iprotos --descriptor_set_out=api.binpb api.proto`,
+	Uses: installs, Run: runProtos,
+	Flags: func(f *pflag.FlagSet, a *app) {
+		f.StringVar(&a.opts.out, "out", "protos", "the `DIR` to make")
+	},
+}
+
+// protosStamp is a file of a folder that [runProtos] made: the digest of the rest.
+const protosStamp = ".fetch-protos"
+
+// runProtos puts proto packages and the well-known types into a folder, at their
+// import paths.
+func runProtos(ctx context.Context, a *app, args []string) error {
+	l, platform, _, err := a.prepare()
+	if err != nil {
+		return err
+	}
+	names, err := protosOf(l, args)
+	if err != nil {
+		return err
+	}
+	if err := replaceable(ctx, a.opts.out); err != nil {
+		return err
+	}
+	if err := a.makeProtos(ctx, l, names, platform); err != nil {
+		return err
+	}
+	return a.ui.Exact("the path of the folder", a.opts.out)
+}
+
+// protosOf are the proto packages of some names, with those that they import, all
+// for none.
+func protosOf(l *lock.Lock, args []string) ([]string, error) {
+	var known []string
+	for name := range l.Plugins {
+		if name, ok := lock.ProtosName(name); ok {
+			known = append(known, name)
+		}
+	}
+	slices.Sort(known)
+	if len(known) == 0 {
+		return nil, fault.Errorf(fault.Usage, "lock one: lockgen add protos/googleapis", "no proto package is locked")
+	}
+	if len(args) == 0 {
+		return known, nil
+	}
+	all := map[string]bool{}
+	for more := args; len(more) > 0; {
+		name := strings.TrimPrefix(more[0], lock.ProtosPrefix)
+		more = more[1:]
+		if !slices.Contains(known, name) {
+			return nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, known, "locked are "+strings.Join(known, ", ")+"; run: lockgen add protos/"+name), "proto package %q is not locked", name)
+		}
+		if all[name] {
+			continue
+		}
+		all[name] = true
+		for _, v := range l.Plugins[lock.ProtosPrefix+name] {
+			more = append(slices.Clone(more), v.Deps...)
+		}
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// makeProtos makes the folder, complete or not at all.
+func (a *app) makeProtos(ctx context.Context, l *lock.Lock, names []string, platform string) error {
+	out := a.opts.out
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(out), ".fetch-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	staged := filepath.Join(tmp, "tree")
+	for _, name := range names {
+		plugin, version, _, err := l.Find(lock.ProtosPrefix + name)
+		if err != nil {
+			return err
+		}
+		e := l.Entry(plugin, version)
+		dir, _, err := a.installer.Tree(ctx, e, platform)
+		if err == nil {
+			err = os.CopyFS(staged, os.DirFS(dir))
+		}
+		if err != nil {
+			return err
+		}
+		a.told(ctx, e)
+	}
+	if err := a.wellKnown(ctx, l, staged, platform); err != nil {
+		return err
+	}
+	tree, err := folderTree(ctx, staged)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(staged, protosStamp), []byte(tree+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(out); err != nil {
+		return err
+	}
+	return os.Rename(staged, out)
+}
+
+// wellKnown adds the well-known types of the newest locked protoc.
+func (a *app) wellKnown(ctx context.Context, l *lock.Lock, dir, platform string) error {
+	name, version, v, err := l.Find("protoc")
+	if err == nil {
+		_, _, err = v.Cell(platform)
+	}
+	if err != nil {
+		a.ui.Say("without the well-known types, which come with protoc: %v", err)
+		return nil
+	}
+	e := l.Entry(name, version)
+	p, _, err := a.installer.Program(ctx, e, platform)
+	if err != nil {
+		return err
+	}
+	a.told(ctx, e)
+	if p.Include == "" {
+		a.ui.Say("without the well-known types: %s has no include in the lock", e)
+		return nil
+	}
+	return os.CopyFS(dir, os.DirFS(p.Include))
+}
+
+// replaceable accepts a folder that is missing or empty, or that runProtos made and
+// nobody changed.
+func replaceable(ctx context.Context, out string) error {
+	stamp, err := os.ReadFile(filepath.Join(out, protosStamp))
+	if errors.Is(err, fs.ErrNotExist) {
+		return vacant(out)
+	}
+	if err != nil {
+		return err
+	}
+	if tree, err := folderTree(ctx, out); err != nil || tree != strings.TrimSpace(string(stamp)) {
+		return fault.Errorf(fault.Machine, "give another folder with --out, or remove this one yourself", "something in %s was changed since fetch protos made it; nothing in it was touched", out)
+	}
+	return nil
+}
+
+// folderTree is the digest of a folder without its stamp.
+func folderTree(ctx context.Context, dir string) (string, error) {
+	files, err := archive.HashDir(ctx, dir, nil)
+	if err != nil {
+		return "", err
+	}
+	for i := range files {
+		files[i].Exec = false // which not every file system keeps
+	}
+	return archive.TreeHash(slices.DeleteFunc(files, func(f archive.File) bool { return f.Path == protosStamp }))
+}

@@ -1,0 +1,70 @@
+package kind
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// Protos are the files of a proto package, at their import paths, among those of its
+// archive. None is executable, whatever the archive says.
+func Protos(root string, only []string, files []archive.File) (protos []archive.File) {
+	for _, f := range files {
+		if to := lock.PathInProtos(root, only, f.Path); to != "" {
+			f.Path, f.Exec = to, false
+			protos = append(protos, f)
+		}
+	}
+	return protos
+}
+
+// unpackProtos is [Unpack] for a proto package. It writes the archive whole and keeps
+// what is wanted: a file may be a link to one that is not.
+func unpackProtos(ctx context.Context, f *os.File, dir string, v *lock.Version, key string) ([]archive.File, error) {
+	k, a, whole := Of(v.Source), Artifact{Key: key, File: v.Files[key]}, ""
+	if dir != "" {
+		var err error
+		if whole, err = os.MkdirTemp(dir, ".archive-"); err != nil {
+			return nil, fault.Disk(err, dir, "")
+		}
+		defer os.RemoveAll(whole)
+	}
+	c, err := k.Read(ctx, f, whole, "", a)
+	if err == nil {
+		err = k.Check(a, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if whole != "" {
+		for _, file := range c.Files {
+			to := lock.PathInProtos(v.Root, v.Only, file.Path)
+			if to == "" {
+				continue
+			}
+			from, to := filepath.Join(whole, filepath.FromSlash(file.Path)), filepath.Join(dir, filepath.FromSlash(to))
+			if err := move(from, to); err != nil {
+				return nil, fault.Disk(err, dir, "")
+			}
+		}
+		if err := os.RemoveAll(whole); err != nil {
+			return nil, fault.Disk(err, dir, "")
+		}
+	}
+	return Protos(v.Root, v.Only, c.Files), nil
+}
+
+// move gives a file that is not executable its place, with the folders of it.
+func move(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if err := os.Chmod(from, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}

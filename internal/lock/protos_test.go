@@ -1,0 +1,149 @@
+package lock
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+func protosText(tables ...string) string {
+	text := header + "schema = 1\n"
+	for _, t := range tables {
+		text += t
+	}
+	return text
+}
+
+func protosTable(name, deps string) string {
+	if deps != "" {
+		deps = "deps = [\"" + deps + "\"]\n"
+	}
+	return "\n[protos." + name + ".\"1.2.0\"]\n" + deps + `folders = [".", "acme/v1"]
+only = ["**", "!acme/old/*"]
+root = "acme-1.2.0/proto"
+source = "http"
+trust = "first-use"
+
+[protos.` + name + `."1.2.0".files]
+"v1.2.0.tar.gz" = { url = "https://example.com/` + name + `/v1.2.0.tar.gz", archive = "tar.gz", sha256 = "` + sum("1") + `", size = 10 }
+
+[protos.` + name + `."1.2.0".platforms]
+any = { tree = "` + sum("2") + `" }
+`
+}
+
+// TestProtosRoundTrip: a proto package has one cell in the text and the same on every
+// platform when it was read, by either reader, and in an entry.
+func TestProtosRoundTrip(t *testing.T) {
+	t.Parallel()
+	text := protosText(protosTable("acme", "base"), protosTable("base", ""))
+	for name, in := range map[string]string{"canonical": text, "TOML": strings.ReplaceAll(text, " = ", "  =  ")} {
+		l, err := Parse("lock", []byte(in))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		v := l.Plugins["protos/acme"]["1.2.0"]
+		if v == nil || !v.IsProtos() || len(v.Platforms) != len(Platforms) || v.Platforms["windows-x86_64"].Tree != sum("2") || !v.Platforms["macos-aarch64"].Locked() {
+			t.Fatalf("%s: %+v", name, v)
+		}
+		if got := string(Print(l)); got != text {
+			t.Errorf("%s: prints\n%s", name, got)
+		}
+		entry, err := json.Marshal(l.Entry("protos/acme", "1.2.0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := ParseEntry("entry", entry); err != nil || e.Locked.Root != "acme-1.2.0/proto" {
+			t.Errorf("%s: entry: %v %v", name, e, err)
+		}
+	}
+	s, _ := compileSchema(t)
+	if err := s.Validate(testenv.Instance(t, text)); err != nil {
+		t.Error(err)
+	}
+	// As Buck2 writes it, which reads the text.
+	raw := `{"name":"protos/acme","version":"1.2.0","locked":{"folders":["."],"source":"http","trust":"first-use","files":{"a-1.2.0.zip":{"url":"https://example.com/a-1.2.0.zip","archive":"zip","sha256":"` + sum("1") + `","size":1}},"platforms":{"any":{"tree":"` + sum("2") + `"}}}}`
+	if _, err := ParseEntry("entry", []byte(raw)); err != nil {
+		t.Error(err)
+	}
+	if _, err := ParseEntry("entry", []byte(strings.Replace(raw, "protos/acme", "acme", 1))); err == nil {
+		t.Error("takes a proto package for a plugin")
+	}
+}
+
+// TestProtosRefused: what is no proto package is refused, by the schema as well where
+// that can tell.
+func TestProtosRefused(t *testing.T) {
+	t.Parallel()
+	s, _ := compileSchema(t)
+	good := protosText(protosTable("acme", ""))
+	for _, tt := range []struct {
+		name, old, new string
+		schema         bool // which refuses it too
+	}{
+		{"two versions", `any = { tree = "` + sum("2") + "\" }\n", `any = { tree = "` + sum("2") + "\" }\n" + strings.ReplaceAll(protosTable("acme", ""), "1.2.0", "1.3.0"), true},
+		{"unknown dep", "folders =", "deps = [\"other\"]\nfolders =", false},
+		{"no folders", "folders = [\".\", \"acme/v1\"]\n", "", true},
+		{"folders not sorted", `[".", "acme/v1"]`, `["acme/v1", "."]`, false},
+		{"folder", "acme/v1", "../v1", false},
+		{"root", `"acme-1.2.0/proto"`, `"/proto"`, true},
+		{"pattern", `"**"`, `"a**"`, false},
+		{"binary", "any = { ", `any = { binary = "x", `, true},
+		{"platform", "any = ", "linux-x86_64 = ", true},
+		{"platforms of the file", ", size = 10", `, size = 10, platforms = ["linux-x86_64"]`, false},
+		{"runtime", "source =", "runtime = \"node@1\"\nsource =", true},
+		{"a plugin by that name", "[protos.acme", `[plugins."protos/acme"`, true},
+		{"a plugin with folders", "[protos.acme", "[plugins.acme", true},
+		{"no archive", `archive = "tar.gz", `, "", false},
+		{"trust", `"first-use"`, `"hope"`, true},
+		{"name", "[protos.acme", "[protos.Acme", true},
+	} {
+		text := strings.ReplaceAll(good, tt.old, tt.new)
+		if text == good {
+			t.Errorf("%s: changes nothing", tt.name)
+		}
+		if _, err := Parse("lock", []byte(text)); fault.Of(err) != fault.Lock {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if err := s.Validate(testenv.Instance(t, text)); (err != nil) != tt.schema {
+			t.Errorf("%s: the schema says %v", tt.name, err)
+		}
+	}
+}
+
+func TestPathInProtos(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		root, only, file, want string
+	}{
+		{"", "", "a/b.proto", "a/b.proto"},
+		{"", "", "a/b.txt", ""},
+		{"a", "", "a/b/c.proto", "b/c.proto"},
+		{"a", "", "ab/c.proto", ""},
+		{"", "google/**", "google/api/x.proto", "google/api/x.proto"},
+		{"", "google/**", "grpc/x.proto", ""},
+		{"", "google/*", "google/api/x.proto", ""},
+		{"", "**/v1/*.proto", "a/b/v1/x.proto", "a/b/v1/x.proto"},
+		{"", "!google/protobuf/**", "google/protobuf/any.proto", ""},
+		{"", "!google/protobuf/**", "google/api/x.proto", "google/api/x.proto"},
+		{"", "** !a/** a/b.proto", "a/b.proto", "a/b.proto"},
+		{"", "** !a/** a/b.proto", "a/c.proto", ""},
+	} {
+		only := strings.Fields(tt.only)
+		for _, p := range only {
+			if err := CheckOnly(p); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := PathInProtos(tt.root, only, tt.file); got != tt.want {
+			t.Errorf("%s of %q in %v: %q, want %q", tt.file, tt.root, only, got, tt.want)
+		}
+	}
+	if slices.ContainsFunc([]string{"/a", "a**", "../a", "", "!", "a/[b]", `a\b`}, func(p string) bool { return CheckOnly(p) == nil }) {
+		t.Error("takes a pattern that is none")
+	}
+}

@@ -1,0 +1,156 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// A Protos is what an entry of [protos] says besides what a plugin says. In
+// [Manifest.Plugins] such an entry is called protos/NAME.
+type Protos struct {
+	Root string   // template of the folder of the archive from which imports are counted, "" for the catalogue's
+	Only []string // patterns of the files that the package has, see [lock.CheckOnly]; nil for the catalogue's, or all
+	Deps []string // names of the proto packages that it imports, sorted; nil where they are found
+}
+
+var protosKeys = append([]string{"version", "source", "root", "files", "deps"}, fileKeys...)
+
+// protos reads [protos].
+func (d *decoder) protos(v any) error {
+	if v == nil {
+		return nil
+	}
+	table, err := d.table([]string{"protos"}, v)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		at := []string{"protos", name}
+		if err := lock.CheckName(name); err != nil {
+			return d.errorf(at, "", "%w", err)
+		}
+		if d.m.Plugins[lock.ProtosPrefix+name], err = d.protoPackage(at, table[name]); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		if err := d.protosDeps(name, table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// protosDeps checks that an entry depends on entries.
+func (d *decoder) protosDeps(name string, table map[string]any) error {
+	for _, dep := range d.m.Plugins[lock.ProtosPrefix+name].Protos.Deps {
+		if _, ok := table[dep]; !ok || dep == name {
+			names := slices.DeleteFunc(slices.Sorted(maps.Keys(table)), func(s string) bool { return s == name })
+			return d.errorf([]string{"protos", name, "deps"}, fault.DidYouMean(dep, names, "add it to [protos], or take deps out: they are found from the imports"),
+				"deps of %s name %q, which is no other entry of [protos]", name, dep)
+		}
+	}
+	return nil
+}
+
+func (d *decoder) protoPackage(path []string, v any) (*Plugin, error) {
+	p := &Plugin{Protos: &Protos{}}
+	key := func(k string) []string { return append(slices.Clone(path), k) }
+	t, isTable := v.(map[string]any)
+	if !isTable {
+		version, err := d.str(path, v)
+		if err != nil {
+			return nil, err
+		}
+		p.Versions = []string{version}
+		return p, d.versions(path, p.Versions)
+	}
+	if err := d.known(path, t, protosKeys...); err != nil {
+		return nil, err
+	}
+	if _, ok := t["version"]; !ok {
+		return nil, d.errorf(path, `write: version = "1.2.3"`, "%s needs a version", strings.Join(path, "."))
+	}
+	version, err := d.str(key("version"), t["version"])
+	if err == nil {
+		p.Versions = []string{version}
+		err = d.versions(key("version"), p.Versions)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v, ok := t["source"]; ok {
+		if p.Source, err = d.source(key("source"), v); err != nil {
+			return nil, err
+		}
+	}
+	if v, ok := t["root"]; ok {
+		if p.Protos.Root, err = d.str(key("root"), v); err == nil {
+			err = CheckRoot(p.Protos.Root)
+		}
+		if err != nil {
+			return nil, d.wrap(key("root"), err)
+		}
+	}
+	if v, ok := t["files"]; ok {
+		if p.Protos.Only, err = d.strs(key("files"), v); err != nil {
+			return nil, err
+		}
+		for _, pattern := range p.Protos.Only {
+			if err := lock.CheckOnly(pattern); err != nil {
+				return nil, d.errorf(key("files"), `write import paths, such as "acme/v1/**" or "!acme/internal/**"`, "%w", err)
+			}
+		}
+	}
+	if v, ok := t["deps"]; ok {
+		if list, is := v.([]any); is && len(list) == 0 {
+			p.Protos.Deps = []string{}
+		} else if p.Protos.Deps, err = d.strs(key("deps"), v); err != nil {
+			return nil, err
+		}
+		slices.Sort(p.Protos.Deps)
+	}
+	if err := d.naming(path, p, t); err != nil {
+		return nil, err
+	}
+	if p.Source != nil {
+		if err := CheckProtos(*p.Source, p.Naming); err != nil {
+			return nil, d.wrap(key("source"), err)
+		}
+	}
+	return p, nil
+}
+
+// CheckRoot accepts the template of the folder from which imports are counted.
+func CheckRoot(root string) error {
+	if err := checkTemplate(root, "version"); err != nil {
+		return err
+	}
+	if err := lock.CheckShown(strings.ReplaceAll(root, "{version}", "1")); err != nil {
+		return fault.Errorf(fault.Usage, `write a folder of the archive, such as "proto"; the archive itself is meant without root`, "%w", err)
+	}
+	return nil
+}
+
+// CheckProtos refuses, with an error of class [fault.Usage], a source from which no
+// proto package can be had: it is one archive, the same on every platform.
+func CheckProtos(s Source, n Naming) error {
+	if lock.KindOf(s.Kind).Compiled {
+		return fault.Errorf(fault.Usage, "take them from npm:, pip:, go:, maven:, oci:// or a URL", "proto packages of source %s cannot be locked", s.Kind)
+	}
+	if _, extras := s.Bare(); extras != nil {
+		return fault.Errorf(fault.Usage, "take the brackets out", "a proto package has no extras")
+	}
+	name, varying := n.file(s)
+	if varying != "" {
+		return fault.Errorf(fault.Usage, "take {os}, {arch}, {goos}, {goarch} and {exe} out", "a proto package is the same on every platform, and %q is not", varying)
+	}
+	if form, err := Archive(name); name != "" && (err != nil || form != "zip" && !strings.HasPrefix(form, "tar.")) {
+		return fault.Errorf(fault.Usage, "name a .zip or .tar.gz: of a repository, https://…/archive/refs/tags/v{version}.tar.gz", "a proto package is an archive, and %q is none by its name", name)
+	}
+	return nil
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// proto is a .proto file that imports others.
+func proto(imports ...string) string {
+	text := "syntax = \"proto3\";\n"
+	for _, i := range imports {
+		text += "import \"" + i + "\";\n"
+	}
+	return text
+}
+
+// protos writes a manifest with proto packages.
+func (p *place) protos(entries string) {
+	p.manifest("\n[protos]\n" + entries)
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "[registries]\n", "[registries]\ngo = \""+p.server.GoProxy()+"\"\n", 1))
+}
+
+// archive publishes an archive and returns an entry that takes it.
+func (p *place) archive(name string, files map[string]string, more string) string {
+	url := p.server.File("/"+name+"-1.0.0.tar.gz", fake.Tarball(name+"-1.0.0", files))
+	url = strings.Replace(url, "-1.0.0", "-{version}", 1)
+	if !strings.Contains(more, "root = ") {
+		more += ", root = \"" + name + "-{version}\""
+	}
+	return name + " = { version = \"1.0.0\", source = \"" + url + "\"" + more + " }\n"
+}
+
+// TestProtos: packages are locked as they are published, and know whom they import.
+func TestProtos(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	base := p.archive("base", map[string]string{"proto/base/v1/base.proto": proto("google/protobuf/any.proto"), "README.md": "x", "test/x.proto": proto("nowhere.proto")}, `, root = "base-{version}/proto"`)
+	acme := p.archive("acme", map[string]string{"acme/a.proto": proto("base/v1/base.proto", "acme/sub/b.proto"), "acme/sub/b.proto": proto(), "top.proto": proto(), "acme/internal/c.proto": proto("nowhere.proto")}, `, files = ["**", "!acme/internal/**"]`)
+	p.protos(base + acme)
+	p.fails(fault.Lock, nil, "check")
+	p.ok("update", "--no-smoke")
+	p.ok("check")
+	text := p.read("plugins.lock.toml")
+	l := p.locked()
+	v := l.Plugins["protos/acme"]["1.0.0"]
+	if v == nil || !slices.Equal(v.Deps, []string{"base"}) || !slices.Equal(v.Folders, []string{".", "acme", "acme/sub"}) || v.Root != "acme-1.0.0" || len(v.Only) != 2 || v.Trust != "first-use" {
+		t.Fatalf("%+v\n%s", v, text)
+	}
+	if b := l.Plugins["protos/base"]["1.0.0"]; !slices.Equal(b.Folders, []string{"base/v1"}) || b.Root != "base-1.0.0/proto" || b.Deps != nil {
+		t.Errorf("%+v", b)
+	}
+	if !strings.Contains(text, "\n[protos.acme.\"1.0.0\"]\n") || strings.Count(text, "\nany = { tree = ") != 2 {
+		t.Error(text)
+	}
+	// Nothing to do, and the same again.
+	p.server.Forget()
+	p.ok("update")
+	p.ok("update", "--offline")
+	if n := p.server.Count(""); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	p.ok("update", "--all", "--no-smoke")
+	p.ok("update", "--verify", "--no-smoke")
+	if got := p.read("plugins.lock.toml"); got != text {
+		t.Errorf("another lock:\n%s", got)
+	}
+	// Every reader knows them.
+	for _, args := range [][]string{{"list"}, {"list", "--json"}, {"tree"}, {"tree", "protos/acme"}, {"report", "--html", p.path("report.html")}, {"sbom"}, {"explain", "protos/acme"}, {"explain", "protos/acme", "--json"}, {"textconv", p.path("plugins.lock.toml")}, {"check", "--upstream"}} {
+		out, talk := p.ok(args...)
+		if args[0] != "check" && args[0] != "report" && !strings.Contains(out+talk, "acme") {
+			t.Errorf("%v says nothing of it:\n%s%s", args, out, talk)
+		}
+	}
+	// One that others import stays.
+	p.fails(fault.Usage, []string{"imports files of base", "lockgen add protos/base"}, "remove", "protos/base")
+	p.protos(acme)
+	p.fails(fault.Usage, []string{"imports files of base"}, "update")
+	p.protos(base + acme)
+	p.ok("remove", "protos/acme")
+	if got := p.read("plugins.lock.toml"); strings.Contains(got, "acme") || strings.Contains(p.read("plugins.toml"), "acme") {
+		t.Error(got)
+	}
+	// Another selection is another lock.
+	p.protos(strings.Replace(base, " }", ", files = [\"base/**\"] }", 1))
+	p.fails(fault.Lock, []string{"files is none in the lock, base/** asked for"}, "check")
+	p.ok("update", "--no-smoke")
+	p.ok("check")
+	// Other bytes under the same version are an attack.
+	p.archive("base", map[string]string{"proto/base/v1/base.proto": proto() + "// other\n"}, "")
+	p.fails(fault.Integrity, []string{"SECURITY", "base-1.0.0.tar.gz"}, "update", "--verify", "--no-smoke")
+}
+
+// TestProtosRefused: what cannot be imported is not locked, and the message says what
+// would be.
+func TestProtosRefused(t *testing.T) {
+	t.Parallel()
+	files := func(pairs ...string) map[string]string {
+		m := map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i]] = pairs[i+1]
+		}
+		return m
+	}
+	many := map[string]string{}
+	for i := range 20_001 {
+		many[fmt.Sprintf("a/%d.proto", i)] = "//"
+	}
+	good := proto()
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		more  string
+		class fault.Class
+		says  []string
+	}{
+		{"none", files("a.txt", "x"), "", fault.Usage, []string{"no .proto file"}},
+		{"root", files("proto/a.proto", good), `, root = "x-1.0.0/protos"`, fault.Usage, []string{"no folder x-1.0.0/protos", "x-1.0.0/proto"}},
+		{"files", files("acme/a.proto", good), `, files = ["acmee/**"]`, fault.Usage, []string{"acmee/**", "its folders are acme"}},
+		{"missing", files("a.proto", proto("gone/b.proto")), "", fault.Usage, []string{"a.proto:2", "gone/b.proto", "no package of [protos]"}},
+		{"catalogue", files("a.proto", proto("google/api/annotations.proto")), "", fault.Usage, []string{"which googleapis has", "lockgen add protos/googleapis"}},
+		{"absolute", files("a.proto", proto("/etc/b.proto")), "", fault.Integrity, []string{"a.proto:2", "is absolute"}},
+		{"above", files("a/a.proto", proto("../b.proto")), "", fault.Integrity, []string{"a/a.proto:2", "leaves the root"}},
+		{"backslash", files("a/a.proto", proto(`a\\b.proto`)), "", fault.Integrity, []string{"backslash"}},
+		{"root too deep", files("proto/a/b.proto", good, "proto/a/c.proto", proto("a/b.proto")), `, root = "x-1.0.0/proto/a"`, fault.Usage, []string{"outside of root", "shorten root"}},
+		{"root too high", files("proto/a/b.proto", good, "proto/a/c.proto", proto("a/b.proto")), "", fault.Usage, []string{"proto/a/b.proto in the package", "add it to root"}},
+		{"well-known", files("google/protobuf/any.proto", good), "", fault.Usage, []string{"well-known", `files = ["!google/protobuf/any.proto"]`}},
+		{"circle", files("a.proto", proto("b.proto"), "b.proto", proto("a.proto")), "", fault.Usage, []string{"a.proto -> b.proto -> a.proto"}},
+		{"latin-1", files("a.proto", "syntax = \"proto3\"; // caf\xe9\n"), "", fault.Integrity, []string{"a.proto:1", "not UTF-8"}},
+		{"UTF-16", files("a.proto", "\xff\xfes\x00"), "", fault.Integrity, []string{"a.proto:1", "UTF-16"}},
+		{"syntax", files("a.proto", "syntax = \"proto3\";\nmesage X {}\n"), "", fault.Integrity, []string{"a.proto:2:1", `files = ["!a.proto"]`}},
+		{"large", files("a.proto", strings.Repeat("// padding\n", 2<<20)), "", fault.Integrity, []string{"a.proto has", "more than the limit"}},
+		{"many", many, "", fault.Integrity, []string{"20001 .proto files", "files = ["}},
+		{"case", files("a/B.proto", good, "a/b.proto", good), "", fault.Integrity, []string{"case"}},
+		{"two", files("base/b.proto", good), "", fault.Usage, []string{"base/b.proto is in base as well"}},
+		{"two but for case", files("base/B.proto", good), "", fault.Usage, []string{"one file where case is ignored"}},
+		{"deps", files("a.proto", proto("base/b.proto")), `, deps = []`, fault.Usage, []string{"is of base", `add "base" to deps`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			base := p.archive("base", files("base/b.proto", good), "")
+			p.protos(base + p.archive("x", tt.files, tt.more))
+			text := p.fails(tt.class, append(tt.says, "plugins.toml:", "nothing was written"), "update", "--no-smoke")
+			if !strings.Contains(text, "hint: ") && !strings.Contains(text, "run: ") {
+				t.Error(text)
+			}
+		})
+	}
+	// A mark at the beginning is what protoc takes as well.
+	p := newPlace(t)
+	p.protos(p.archive("x", files("a.proto", "\xef\xbb\xbf"+good), ""))
+	p.ok("update", "--no-smoke")
+	// Packages that need each other.
+	p.protos(p.archive("x", files("x/a.proto", proto("y/b.proto"), "x/c.proto", good), "") + p.archive("y", files("y/b.proto", proto("x/c.proto")), ""))
+	p.remove("plugins.lock.toml")
+	p.fails(fault.Usage, []string{"x -> y -> x"}, "update", "--no-smoke")
+	p.protos("nowhere = \"1\"\n")
+	p.fails(fault.Usage, []string{`by the name "nowhere"`, "source"}, "update")
+	p.protos("googleapi = \"1\"\n")
+	p.fails(fault.Usage, []string{"did you mean googleapis?"}, "update")
+}
+
+// TestProtosKinds: every kind of source that has archives gives the same tree.
+func TestProtosKinds(t *testing.T) {
+	needPip(t)
+	needNPM(t)
+	p, o := newPlace(t), fake.NewOCI(t, "")
+	p.docker()
+	t.Setenv("GOENV", "off")
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("GOPRIVATE", "")
+	t.Setenv("GONOSUMDB", "")
+	t.Setenv("GOSUMDB", p.server.SumDB())
+	t.Setenv("GOFLAGS", "-modcacherw")
+	files := map[string]string{"acme/v1/a.proto": proto("google/protobuf/empty.proto"), "acme/b.proto": proto("acme/v1/a.proto"), "notes.txt": "x"}
+	o.Manifest("v1.0.0", o.Blob("application/gzip", "acme-1.0.0.tar.gz", fake.Tarball("", files)))
+	p.server.Wheel(fake.Wheel{Name: "acme-protos", Version: "1.0.0", Files: files})
+	p.server.Wheel(fake.Wheel{Name: "acme-protos", Version: "1.1.0", Files: files})
+	p.server.Package(fake.Package{Name: "@acme/protos", Version: "1.0.0", Files: files})
+	p.server.Module(fake.Module{Path: "example.com/Acme", Version: "v1.0.0", Files: files})
+	p.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "protos", Version: "1.0.0", Files: map[string][]byte{".jar": fake.Zip(files)}})
+	tree := ""
+	for _, tt := range []struct{ source, kind, trust string }{
+		{"oci://" + strings.TrimPrefix(o.URL, "http://") + "/" + o.Repo + ":v{version}", lock.OCI, "registry"},
+		{"pip:acme-protos", lock.Pip, "registry"},
+		{"npm:@acme/protos", lock.NPM, "registry"},
+		{"go:example.com/Acme", lock.Go, "transparency-log"},
+		{"maven:com.acme:protos", lock.Maven, "checksum-file"},
+	} {
+		p.remove("plugins.lock.toml")
+		p.protos(fmt.Sprintf("acme = { version = \"1.0.0\", source = %q }\n", tt.source))
+		p.ok("update", "--no-smoke")
+		p.ok("check")
+		text := p.read("plugins.lock.toml")
+		v := p.locked().Plugins["protos/acme"]["1.0.0"]
+		if v == nil || v.Source != tt.kind || len(v.Files) != 1 || !slices.Equal(v.Folders, []string{"acme", "acme/v1"}) {
+			t.Fatalf("%s: %s", tt.source, text)
+		}
+		if v.Trust != tt.trust && tt.kind != lock.Go {
+			t.Errorf("%s: trust %s", tt.source, v.Trust)
+		}
+		got := v.Platforms["linux-x86_64"].Tree
+		if tree == "" {
+			tree = got
+		}
+		if got != tree {
+			t.Errorf("%s: tree %s, want %s", tt.source, got, tree)
+		}
+		p.ok("update", "--verify", "--no-smoke")
+		if after := p.read("plugins.lock.toml"); after != text {
+			t.Errorf("%s: %s", tt.source, after)
+		}
+		p.protos(fmt.Sprintf("acme = { version = \"1.9.0\", source = %q }\n", tt.source))
+		p.fails(fault.Upstream, []string{"1.9.0"}, "update", "--no-smoke")
+	}
+	// add finds the newest version; a known package needs no more than its name.
+	p.server.Wheel(fake.Wheel{Name: "googleapis-common-protos", Version: "1.70.0", Files: map[string]string{"google/api/http.proto": proto()}})
+	p.server.Wheel(fake.Wheel{Name: "googleapis-common-protos", Version: "1.71.0", Files: map[string]string{"google/api/http.proto": proto()}})
+	p.ok("add", "protos/googleapis", "--no-smoke")
+	if p.locked().Plugins["protos/googleapis"]["1.71.0"] == nil || !strings.Contains(p.read("plugins.toml"), "googleapis = \"1.71.0\"\n") {
+		t.Error(p.read("plugins.toml"))
+	}
+	p.ok("add", "protos/googleapis@1.70.0", "--no-smoke")
+	if l := p.locked(); l.Plugins["protos/googleapis"]["1.70.0"] == nil || len(l.Plugins["protos/googleapis"]) != 1 {
+		t.Error(p.read("plugins.toml"))
+	}
+	p.ok("upgrade", "--latest", "protos/googleapis", "--no-smoke")
+	p.ok("outdated")
+	p.fails(fault.Usage, []string{"did you mean googleapis?"}, "add", "protos/googleapi")
+	p.remove("plugins.lock.toml")
+	p.protos("acme = { version = \"^1\", source = \"pip:acme-protos\" }\n")
+	p.ok("update", "--no-smoke")
+	if p.locked().Plugins["protos/acme"]["1.1.0"] == nil {
+		t.Error(p.read("plugins.lock.toml"))
+	}
+}
+
+// TestProtosFetch: fetch protos makes a folder with what a package imports, also from
+// a mirror alone, and touches nothing that a person changed.
+func TestProtosFetch(t *testing.T) {
+	t.Parallel()
+	fetch := fetchProgram(t)
+	p := newPlace(t)
+	p.protos(p.archive("base", map[string]string{"base/b.proto": proto()}, "") + p.archive("acme", map[string]string{"acme/a.proto": proto("base/b.proto"), "README": "x"}, "") + p.archive("other", map[string]string{"other/o.proto": proto()}, ""))
+	p.ok("update", "--no-smoke")
+	p.ok("mirror", "--to", "oci-layout:"+p.path("mirror"))
+	run := func(args ...string) (string, int) {
+		cmd := exec.Command(fetch, args...)
+		cmd.Dir = p.dir
+		cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	if out, status := run("protos"); status != 0 || !strings.Contains(out, "without the well-known types") {
+		t.Fatalf("%d %s", status, out)
+	}
+	for _, name := range []string{"base/b.proto", "acme/a.proto", "other/o.proto"} {
+		if p.read("protos/"+name) == "" {
+			t.Errorf("no %s", name)
+		}
+	}
+	p.server.Forget()
+	if out, status := run("protos", "acme", "--out", "third/protos", "--from", "oci-layout:mirror", "--offline"); status != 0 || !strings.HasSuffix(out, "third/protos\n") {
+		t.Fatalf("%d %s", status, out)
+	}
+	if p.server.Count("") != 0 {
+		t.Error("it asked the server")
+	}
+	if p.read("third/protos/base/b.proto") == "" || p.read("third/protos/acme/a.proto") != proto("base/b.proto") || p.read("third/protos/other/o.proto") != "" || p.read("third/protos/README") != "" {
+		t.Error("other files")
+	}
+	p.write("third/protos/acme/a.proto", "mine")
+	for _, tt := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"protos", "acme", "--out", "third/protos"}, 7, "was changed"},
+		{[]string{"protos", "--out", "third"}, 7, "is not empty"},
+		{[]string{"protos", "acmee"}, 2, "did you mean acme?"},
+		{[]string{"get", "protos/acme"}, 2, "fetch protos acme"},
+		{[]string{"protos"}, 0, "protos\n"}, // replaces its own
+	} {
+		if out, status := run(tt.args...); status != tt.status || !strings.Contains(out, tt.says) {
+			t.Errorf("%v: %d %s", tt.args, status, out)
+		}
+	}
+	if p.read("third/protos/acme/a.proto") != "mine" {
+		t.Error("it overwrote what a person wrote")
+	}
+}

@@ -1,0 +1,247 @@
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/protos"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
+)
+
+// consists asks a source what a plugin or a proto package consists of.
+func (u *update) consists(ctx context.Context, s source.Source, w *plan.Want) (*source.Resolution, error) {
+	if w.Proto != nil {
+		return source.Protos(ctx, s, w)
+	}
+	return s.Resolve(ctx, w, u.native(w))
+}
+
+// protosTree makes the files of a proto package, and their tree, from its archive.
+func (u *update) protosTree(a *attempt, errs map[string]error) ([]archive.File, lock.Cell, error) {
+	artifact := a.res.Artifacts[0]
+	if err := errs[artifact.Identity]; err != nil {
+		return nil, lock.Cell{}, err
+	}
+	all, root := u.content(artifact).Files, a.w.ProtosRoot()
+	files := kind.Protos(root, a.w.Proto.Only, all)
+	if len(files) == 0 {
+		return nil, lock.Cell{}, noProtos(root, a.w.Proto.Only, all)
+	}
+	sizes := map[string]int64{}
+	for _, f := range files {
+		if err := lock.CheckShown(f.Path); err != nil {
+			return nil, lock.Cell{}, fault.Errorf(fault.Integrity, "take another version, or leave the file out with files of its entry", "%w", err)
+		}
+		sizes[f.Path] = f.Size
+	}
+	if err := protos.Limits(sizes); err != nil {
+		return nil, lock.Cell{}, err
+	}
+	tree, err := archive.TreeHash(files)
+	return files, lock.Cell{Tree: tree}, err
+}
+
+// noProtos says why a proto package has no files.
+func noProtos(root string, only []string, all []archive.File) error {
+	var there []string // folders with .proto files
+	below := false
+	for _, f := range all {
+		below = below || root == "" || strings.HasPrefix(f.Path, root+"/")
+		if filepath.Ext(f.Path) == ".proto" {
+			there = append(there, lock.FolderOf(f.Path))
+		}
+	}
+	slices.Sort(there)
+	there = slices.Compact(there)
+	switch {
+	case len(there) == 0:
+		return fault.Errorf(fault.Usage, "take another source: this one is for programs", "there is no .proto file in it")
+	case !below:
+		return fault.Errorf(fault.Usage, "correct root of its entry: .proto files are in "+fault.List(there), "there is no folder %s in it", root)
+	case len(only) > 0 && len(kind.Protos(root, nil, all)) > 0:
+		return fault.Errorf(fault.Usage, "correct files of its entry; its folders are "+fault.List(protos.Folders(paths(kind.Protos(root, nil, all)))), "files = %s takes none of its .proto files", lock.PrintList(only))
+	}
+	return fault.Errorf(fault.Usage, "correct root of its entry: .proto files are in "+fault.List(there), "there is no .proto file below %s", root)
+}
+
+func paths(files []archive.File) (list []string) {
+	for _, f := range files {
+		list = append(list, f.Path)
+	}
+	return list
+}
+
+// lockProtos is [update.lockVersion] for a proto package. Its deps are found when all
+// packages are there.
+func (u *update) lockProtos(a *attempt, errs map[string]error) (*lock.Version, error) {
+	files, cell, err := u.protosTree(a, errs)
+	if err != nil {
+		return nil, err
+	}
+	artifact := a.res.Artifacts[0]
+	f, d := artifact.File, u.content(artifact).Digest
+	f.SHA256, f.Size = d.SHA256, d.Size
+	v := &lock.Version{
+		Source: a.w.From.Kind, Package: a.w.PackageName(), Trust: weaker("", artifact.Trust),
+		Root: a.w.ProtosRoot(), Only: a.w.Proto.Only, Folders: protos.Folders(paths(files)),
+		Files: map[string]lock.File{artifact.Key: f}, Platforms: lock.EveryPlatform(cell),
+	}
+	if err := v.Validate(); err != nil {
+		return nil, fault.Errorf(fault.Internal, "", "made a lock that is not valid: %w", err)
+	}
+	if err := v.CheckRelease(a.w.Version); err != nil {
+		return nil, fault.Errorf(fault.Usage, "write {version} in its source where the version stands, or the version that stands there in its entry", "%w", err)
+	}
+	return v, u.Rules().KeepsTrust(a.w, v)
+}
+
+// imports checks all proto packages against one another, with the imports of their
+// files, and gives those that were locked just now the packages that they import.
+// protoc, where one is locked, reads every file.
+func (u *update) imports(ctx context.Context, all, pending []*plan.Want) ([]failure, error) {
+	if !slices.ContainsFunc(pending, func(w *plan.Want) bool { return w.Proto != nil }) {
+		return nil, nil
+	}
+	host, ok := lock.Host()
+	if !ok {
+		host = lock.Platforms[0]
+	}
+	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none"}
+	var packages []*protos.Package
+	var failures []failure
+	wants, dirs := map[string]*plan.Want{}, map[string]string{}
+	for _, root := range all {
+		v := u.locked(root)
+		if root.Proto == nil || v == nil {
+			continue
+		}
+		w := root.LockedAs(u.Manifest, v)
+		name, _ := lock.ProtosName(w.Name)
+		dir, _, err := i.Tree(ctx, u.Entry(w.Name, w.Version), host.Name)
+		var p *protos.Package
+		if err == nil {
+			p, err = protos.Read(ctx, name, os.DirFS(dir))
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			failures = append(failures, failure{w: w, err: err})
+			continue
+		}
+		p.Asked = w.Proto.Deps
+		wants[name], dirs[name], packages = w, dir, append(packages, p)
+	}
+	if len(failures) > 0 {
+		return failures, nil
+	}
+	deps, errs := protos.Check(packages, catalog.Builtin().Serving)
+	for _, p := range packages {
+		if err := errs[p.Name]; err != nil {
+			failures = append(failures, failure{w: wants[p.Name], err: err})
+		}
+	}
+	if len(failures) > 0 {
+		return failures, nil
+	}
+	for _, p := range packages {
+		w := wants[p.Name]
+		if v := *u.locked(w); !slices.Equal(v.Deps, deps[p.Name]) {
+			v.Deps = deps[p.Name]
+			u.put(w.Name, w.Version, &v)
+		}
+	}
+	if u.options.NoSmoke || !ok {
+		return nil, nil
+	}
+	return u.parse(ctx, i, packages, wants, dirs)
+}
+
+// parse lets the locked protoc read every file of the packages. The error is an
+// interruption.
+func (u *update) parse(ctx context.Context, i *install.Installer, packages []*protos.Package, wants map[string]*plan.Want, dirs map[string]string) (failures []failure, err error) {
+	protoc := u.smokeProtoc(ctx, i)
+	if protoc == nil {
+		u.out.Notes = append(u.out.Notes, "no protoc is locked that runs here, so none has read the files of [protos]; run: lockgen add protoc")
+		return nil, ctx.Err()
+	}
+	for _, p := range packages {
+		err := u.parseOne(ctx, protoc, p, dirs)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && !proc.Exited(err):
+			return nil, err
+		case err != nil:
+			failures = append(failures, failure{w: wants[p.Name], err: fault.Errorf(fault.Integrity,
+				"take another version of it or of protoc, or leave the file out with files of its entry; to lock it unread: lockgen update --no-smoke", "protoc %s does not read it: %w", protoc.Version, err)})
+		}
+	}
+	return failures, nil
+}
+
+func (u *update) parseOne(ctx context.Context, protoc *install.Program, p *protos.Package, dirs map[string]string) error {
+	scratch, done, err := u.Store.Scratch(ctx, "protos")
+	if err != nil {
+		return err
+	}
+	defer done()
+	home := filepath.Join(scratch, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	var args strings.Builder
+	add := func(format string, s string) { fmt.Fprintf(&args, format+"\n", s) }
+	add("--descriptor_set_out=%s", filepath.Join(scratch, "out"))
+	add("-I%s", dirs[p.Name])
+	for name, dir := range dirs {
+		if name != p.Name {
+			add("-I%s", dir)
+		}
+	}
+	if protoc.Include != "" {
+		add("-I%s", protoc.Include)
+	}
+	for file := range p.Files {
+		add("%s", file)
+	}
+	lines := filepath.Join(scratch, "args")
+	if err := os.WriteFile(lines, []byte(args.String()), 0o600); err != nil {
+		return err
+	}
+	run := proc.Sandbox{Name: "protoc " + protoc.Version, Path: protoc.Path, Dir: scratch, Home: home, Args: []string{"@" + lines}}
+	_, err = run.Run(ctx)
+	return err
+}
+
+// orphans refuses a lock in which a proto package imports one that is gone.
+func (u *update) orphans(all []*plan.Want) error {
+	var failures []failure
+	for _, w := range all {
+		v := u.out.Lock.Plugins[w.Name][w.Version]
+		if w.Proto == nil || v == nil {
+			continue
+		}
+		for _, dep := range v.Deps {
+			if u.out.Lock.Plugins[lock.ProtosPrefix+dep] == nil {
+				failures = append(failures, failure{w: w, err: fault.Errorf(fault.Usage, "run: lockgen add protos/"+dep, "it imports files of %s, which is not in [protos]", dep)})
+			}
+		}
+	}
+	if len(failures) > 0 {
+		return u.fail(len(all), failures)
+	}
+	return nil
+}
