@@ -34,8 +34,9 @@ the plugin cannot be locked, plugins.toml stays as it was.
 A PLACE is where a plugin is published: npm:NAME, @SCOPE/NAME, pip:NAME,
 cargo:NAME, go:PACKAGE, maven:GROUP:ARTIFACT, github:OWNER/REPO or
 oci://HOST/REPO:TAG. One that the catalogue knows is the plugin of that name; of
-another one the source is asked for its executables, and the only one that is called protoc-gen-… becomes an
-entry of that name. --binary says which one it is otherwise.
+another one the source is asked for its executables, and the only one that is
+called protoc-gen-… becomes an entry of that name. --binary says which one it is
+otherwise.
 
 What runs or compiles the plugin (node, go) is added as well, where plugins.toml
 does not ask for it. Where there is no plugins.toml, here or above, one is made
