@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // proto is a .proto file that imports others.
@@ -295,5 +297,47 @@ func TestProtosFetch(t *testing.T) {
 	}
 	if p.read("third/protos/acme/a.proto") != "mine" {
 		t.Error("it overwrote what a person wrote")
+	}
+}
+
+// TestProtosKnown locks the newest version of each proto package that is known by
+// name from its real source, and protoc compiles a file that imports it.
+func TestProtosKnown(t *testing.T) {
+	if !testenv.Full() {
+		t.Skip("it asks the real registries; run it with BUCK2_PROTOBUF_TEST=full")
+	}
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("no plugin is locked for this machine")
+	}
+	uses := map[string]string{
+		"client-model": "io/prometheus/client/metrics.proto", "gnostic": "openapiv3/annotations.proto", "googleapis": "google/api/annotations.proto",
+		"google-common-protos": "google/shopping/type/types.proto", "grpc": "grpc/health/v1/health.proto", "grpc-gateway": "protoc-gen-openapiv2/options/annotations.proto",
+		"opentelemetry": "opentelemetry/proto/collector/trace/v1/trace_service.proto", "protoc-gen-validate": "validate/validate.proto", "protovalidate": "buf/validate/validate.proto",
+	}
+	fetch, cache := fetchProgram(t), t.TempDir()
+	for _, name := range catalog.Builtin().ProtosNames() {
+		p := newPlace(t)
+		p.cache = cache
+		p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n\n[plugins]\nprotoc = \"30.2\"\n\n[policy]\nminimum-release-age = \"0d\"\n")
+		spec := "protos/" + name
+		if name == "opentelemetry" { // all of its versions are called alpha, which a person has to write
+			spec += "@1.11.0-alpha"
+		}
+		p.ok("add", spec)
+		p.write("use.proto", proto(uses[name]))
+		run := func(args ...string) {
+			cmd := exec.Command(fetch, args...)
+			cmd.Dir = p.dir
+			cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: fetch %v: %v\n%s", name, args, err, out)
+			}
+		}
+		run("protos")
+		run("run", "protoc", "-I.", "-Iprotos", "--include_imports", "--descriptor_set_out=use.binpb", "use.proto")
+		for version, v := range p.locked().Plugins["protos/"+name] {
+			t.Logf("%s %s: %d folders, trust %s", name, version, len(v.Folders), v.Trust)
+		}
 	}
 }
