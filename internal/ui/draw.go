@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
 	"github.com/birbparty/buck2-protobuf/internal/plain"
@@ -25,17 +27,10 @@ func (t *Transfer) show(stop, ended chan struct{}) {
 	defer close(ended)
 	u := t.ui
 	if u.terminal() {
-		tick := time.NewTicker(refresh)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				u.draw(t, false)
-				return
-			case <-tick.C:
-				u.draw(t, true)
-			}
-		}
+		u.draw(t)
+		<-stop
+		u.undraw(t)
+		return
 	}
 	begin := time.Now()
 	for {
@@ -192,46 +187,44 @@ func (t *Transfer) comingNow() string {
 	return t.title + " " + strings.Join(coming, "; ")
 }
 
-// draw shows t below the messages, or removes it. If there are several at a time,
-// only the first is drawn.
-func (u *UI) draw(t *Transfer, on bool) {
+// draw begins to draw t below the messages. If there are several at a time, only
+// the first is drawn.
+func (u *UI) draw(t *Transfer) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.bar != nil && u.bar != t {
+	if u.bar != nil {
 		return
 	}
-	var b strings.Builder
-	u.erase(&b)
-	if u.bar = nil; on {
-		u.bar = t
-		u.redraw(&b)
+	lines := func(s decor.Statistics) []string {
+		_, rows := u.size()
+		return t.lines(s.AvailableWidth-1, rows) // some terminals wrap after the last column
 	}
-	_, _ = io.WriteString(u.err, b.String())
+	first := func(w io.Writer, s decor.Statistics) error {
+		_, err := io.WriteString(w, lines(s)[0])
+		return err
+	}
+	more := func(w io.Writer, s decor.Statistics) error {
+		for _, line := range lines(s)[1:] {
+			if _, err := io.WriteString(w, line+"\n"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	u.bar, u.screen = t, mpb.New(mpb.WithOutput(u.err), mpb.WithRefreshRate(refresh))
+	u.row = u.screen.MustAdd(0, mpb.BarFillerFunc(first), mpb.BarFillerTrim(), mpb.BarExtender(mpb.BarFillerFunc(more), false))
 }
 
-// erase writes the sequences that remove what is drawn (ECMA-48: CUU, CR, ED). The
-// caller holds the lock.
-func (u *UI) erase(b *strings.Builder) {
-	columns, _ := u.size()
-	rows := 0
-	for _, n := range u.drawn { // the window may be narrower now
-		rows += max(1, (n+columns-1)/max(columns, 1))
-	}
-	if u.drawn = nil; rows > 0 {
-		fmt.Fprintf(b, "\x1b[%dA\r\x1b[J", rows)
-	}
-}
-
-// redraw writes the lines of the progress. The caller holds the lock.
-func (u *UI) redraw(b *strings.Builder) {
-	if u.bar == nil {
+// undraw removes t.
+func (u *UI) undraw(t *Transfer) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.bar != t {
 		return
 	}
-	columns, rows := u.size()
-	for _, line := range u.bar.lines(columns-1, rows) { // some terminals wrap after the last column
-		b.WriteString(line + "\n")
-		u.drawn = append(u.drawn, width(line))
-	}
+	u.row.Abort(true)
+	u.screen.Wait()
+	u.bar, u.screen, u.row = nil, nil, nil
 }
 
 // size returns the size of the terminal that messages go to.

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vbauerster/mpb/v8"
 	"golang.org/x/term"
 
 	"github.com/birbparty/buck2-protobuf/internal/build"
@@ -45,7 +46,8 @@ type UI struct {
 	out, err io.Writer
 	color    bool      // of the words error, warning and hint
 	bar      *Transfer // drawn below the messages, or nil
-	drawn    []int     // the widths of its lines that are drawn
+	screen   *mpb.Progress
+	row      *mpb.Bar
 	said     time.Time // time of the last message
 	lost     error     // why a result could not be written
 }
@@ -238,7 +240,6 @@ func (u *UI) talk(kind, format string, args ...any) {
 		columns, _ = u.size()
 	}
 	var b strings.Builder
-	u.erase(&b)
 	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		head := "    "
 		if i == 0 {
@@ -251,8 +252,11 @@ func (u *UI) talk(kind, format string, args ...any) {
 			b.WriteString(head + part + "\n")
 		}
 	}
-	u.redraw(&b)
 	u.said = time.Now()
+	if u.screen != nil {
+		_, _ = io.WriteString(u.screen, b.String())
+		return
+	}
 	_, _ = io.WriteString(u.err, b.String())
 }
 
