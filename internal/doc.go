@@ -91,8 +91,8 @@
 //	cli        verbs, flags and help
 //	ui         what the programs print
 //	manifest   plugins.toml
-//	lock       plugins.lock.toml, kinds, platforms and names
 //	tomlscan   where the keys of a text of TOML stand
+//	lock       plugins.lock.toml, kinds, platforms and names
 //	redact     takes secrets out of text
 //	fault      exit classes and hints
 //	once       computes a value once for each key
