@@ -56,7 +56,7 @@ func TestAddKnownPlace(t *testing.T) {
 		{"npm:ts-proto", []string{"npm:ts-proto is known as ts-proto", "offline"}},
 		{"npm:ts-proto@2.7.2", []string{"npm:ts-proto is known as ts-proto", "offline"}},
 		{"@bufbuild/protoc-gen-es", []string{"is known as protoc-gen-es"}},
-		{"npm:@protobuf-ts/plugin", []string{"has several plugins: protobuf-ts, protoc-gen-dump", "lockgen add protobuf-ts"}},
+		{"npm:@protobuf-ts/plugin", []string{"is known as protobuf-ts"}},
 		{"pip:mypy-protobuf", []string{"is known as mypy-protobuf"}},
 		{"pip:Mypy_Protobuf", []string{"has several plugins: mypy-protobuf, protoc-gen-mypy_grpc", "lockgen add mypy-protobuf"}},
 		{"cargo:protoc-gen-prost", []string{"is known as protoc-gen-prost"}},
