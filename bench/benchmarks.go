@@ -58,11 +58,11 @@ var benchmarks = []benchmark{
 		{work: "protoc from its wheel, by `fetch` alone", beside: "`fetch` with pip", ours: "by-none-s", theirs: "by-pip-s", tool: "pip"},
 		{work: "protoc from its wheel, by `fetch` alone", beside: "`fetch` with uv", ours: "by-none-s", theirs: "by-uv-s", tool: "uv"},
 	}},
-	{group: "transfer", name: "HTTP", pkg: "./internal/remote/oci", runs: 10, quick: 3, rows: []row{
+	{group: "transfer", name: "HTTP", pkg: "./internal/remote/oci", runs: 10, quick: 5, rows: []row{
 		{work: "100 MB over HTTP, hashed and stored", beside: "curl, which hashes nothing", ours: "ours-s", theirs: "curl-s", tool: "curl"},
 		{work: "100 MB over HTTP, hashed and stored", beside: "curl, then sha256sum", ours: "ours-s", theirs: "curl-sha256sum-s", tool: "sha256sum"},
 	}},
-	{group: "transfer", name: "Pull", pkg: "./internal/remote/oci", runs: 10, quick: 3, rows: []row{
+	{group: "transfer", name: "Pull", pkg: "./internal/remote/oci", runs: 10, quick: 5, rows: []row{
 		{sub: "static", work: "100 MB of a registry of OCI that is a file server", beside: "oras pull", ours: "ours-s", theirs: "oras-s", tool: "oras"},
 		{sub: "static", work: "100 MB of a registry of OCI that is a file server", beside: "curl of the blob, which hashes nothing", ours: "ours-s", theirs: "curl-s", tool: "curl"},
 		{sub: "docker-registry", work: "100 MB of Debian's docker-registry", beside: "oras pull", ours: "ours-s", theirs: "oras-s", tool: "docker-registry"},
@@ -86,11 +86,11 @@ var benchmarks = []benchmark{
 		{work: "`buck2 build` after another comment in one file", beside: "`buf generate`", ours: "comment-s", theirs: "buf-s", tool: "buf"},
 		{work: "`buck2 build` after no change", beside: "`buf generate`", ours: "unchanged-s", theirs: "buf-s", tool: "buf"},
 	}},
-	{group: "locks", name: "Check", pkg: "./lockgen", runs: 20, quick: 5, rows: lockRows(), curve: &curve{
+	{group: "locks", name: "Check", pkg: "./lockgen", runs: 20, quick: 10, rows: lockRows(), curve: &curve{
 		file: "locks.svg", title: "lockgen, and a bare decode of the lock", x: "artifacts in the lock",
 		lines: []line{{"check", "check-ms"}, {"update, nothing to do", "update-ms"}, {"decode", "decode-ms"}},
 	}},
-	{group: "locks", name: "Lock", pkg: "./examples", runs: 5, quick: 1, subs: "^(10|1000|10000)$", shortest: true, rows: loadRows(), curve: &curve{
+	{group: "locks", name: "Lock", pkg: "./examples", runs: 5, quick: 2, subs: "^(10|1000|10000)$", shortest: true, rows: loadRows(), curve: &curve{
 		file: "loading.svg", title: "buck2 targets by a fresh daemon", x: "artifacts in the lock",
 		lines: []line{{"a lock", "locked-s"}, {"http_file, one a version", "files-s"}, {"neither", "empty-s"}},
 	}},
