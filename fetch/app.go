@@ -23,7 +23,7 @@ type app struct {
 	env  func(string) string
 	opts options
 
-	dir        string              // where the manifest lies: clients are asked there
+	dir        string              // folder of the manifest, where clients are asked for their settings
 	registries manifest.Registries // of the manifest
 	mirrors    []manifest.Mirror   // likewise, behind --from
 	bundles    map[string][]string
@@ -40,7 +40,7 @@ type app struct {
 	tiers    func() *mirror.Tiers
 }
 
-// open prepares what every command needs.
+// open prepares the run: the cache, the settings and the network.
 func (a *app) open() error {
 	host, err := hostPlatform()
 	if err != nil {
@@ -79,21 +79,21 @@ func (a *app) newOrigins() *origin.Origins {
 	}
 }
 
-// npm is the npm that is asked for the default registry where this machine has
-// none: that of the entry's locked runtime.
+// npm returns the npm of the entry's locked runtime. It is asked for the default
+// registry if this machine has no npm.
 func (a *app) npm(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
 	npm, err := a.installer.NPM(ctx, e)
 	if err != nil {
 		hint := `install npm, or add to plugins.toml: [registries] npm = "https://…"`
 		if fault.Of(err) != fault.Machine {
-			hint = "" // the locked npm would do, so what it lacks is the cause
+			hint = "" // the locked npm would do, so use the hint of its error
 		}
 		return nil, fault.Errorf(fault.Of(err), hint, "no npm to ask for the registry: %w", err)
 	}
 	return npm, nil
 }
 
-// told says what was brought and done for an entry and for what it needs to run.
+// told prints what was downloaded and done for an entry and for its runtime.
 func (a *app) told(ctx context.Context, e *lock.Entry) {
 	for ; e != nil; e = e.Runtime {
 		a.transfer.Tell(ui.For(ctx, e.String()))
@@ -103,7 +103,7 @@ func (a *app) told(ctx context.Context, e *lock.Entry) {
 	}
 }
 
-// close ends what the run began.
+// close ends the progress, saves the counts and releases the cache.
 func (a *app) close() {
 	if a.store != nil {
 		a.counts.save(a.store, a.ui)

@@ -24,8 +24,8 @@ eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"`,
 	Flags: shellFlag,
 }
 
-// runBundle installs every plugin of a bundle and prints for each the line that
-// puts the folder of its executable on PATH.
+// runBundle installs every plugin of a bundle and prints a line for each that puts
+// the folder of its executable on PATH.
 func runBundle(ctx context.Context, a *app, args []string) error {
 	if len(args) != 1 {
 		return fault.Errorf(fault.Usage, "", "bundle takes one bundle, got %d arguments", len(args))
@@ -57,8 +57,8 @@ func runBundle(ctx context.Context, a *app, args []string) error {
 	return nil
 }
 
-// bundle returns what a bundle consists of: as the manifest says, else as the
-// place of --from does. Either way the lock says which bytes.
+// bundle returns the plugins of a bundle, from the manifest or, if that does not
+// have it, from the place of --from. The bytes always come from the lock.
 func (a *app) bundle(ctx context.Context, name string) ([]string, error) {
 	if specs := a.bundles[name]; len(specs) > 0 {
 		return specs, nil

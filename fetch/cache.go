@@ -16,19 +16,19 @@ import (
 )
 
 var cacheVerifyVerb = &cli.Verb[app]{
-	Name: "cache verify", Short: "read the whole cache again and say what is damaged",
+	Name: "cache verify", Short: "read the whole cache and report what is damaged",
 	Long: `Every file and every installed plugin is hashed. What is damaged is printed and
 ends with exit status 5; what --repair removed is fetched again when it is used.`,
 	Example: `fetch cache verify
 fetch cache verify --repair`,
 	JSON: true, Run: verifyCache,
 	Flags: func(f *pflag.FlagSet, a *app) {
-		f.BoolVar(&a.opts.repair, "repair", false, "remove what is damaged; its next use fetches it again")
+		f.BoolVar(&a.opts.repair, "repair", false, "remove what is damaged; the next use fetches it again")
 	},
 }
 
 var cacheClearVerb = &cli.Verb[app]{
-	Name: "cache clear", Short: "free the space of what was not used lately",
+	Name: "cache clear", Short: "delete files and folders that were not used lately",
 	Long: `What is in use now is kept, and so is what was used within an hour. Bytes are
 counted as du counts them.`,
 	Example: `fetch cache clear --older-than 30d
@@ -36,12 +36,12 @@ fetch cache clear --older-than 2w --dry-run`,
 	JSON: true, Run: clearCache,
 	Flags: func(f *pflag.FlagSet, a *app) {
 		f.StringVar(&a.opts.olderThan, "older-than", "1h", "remove what was not used for that long; `AGE` is such as 12h, 30d or 2w (default: 1h)")
-		f.BoolVar(&a.opts.dryRun, "dry-run", false, "only say what would be removed")
+		f.BoolVar(&a.opts.dryRun, "dry-run", false, "only print what would be removed")
 	},
 }
 
-// verifyCache prints what is damaged. What was not repaired ends with class
-// Integrity.
+// verifyCache prints what is damaged. Damage that was not repaired is an error of
+// class [fault.Integrity].
 func verifyCache(ctx context.Context, a *app, _ []string) error {
 	s, err := store.Open(a.opts.cacheDir)
 	if err != nil {
@@ -73,14 +73,14 @@ func verifyCache(ctx context.Context, a *app, _ []string) error {
 	if a.ui.JSON {
 		if err := a.ui.Data(struct {
 			Cache string `json:"cache"`
-			Hint  string `json:"hint,omitempty"` // where something is damaged
-			Mend  string `json:"mend,omitempty"` // the same under its old name, until version 1.0
+			Hint  string `json:"hint,omitempty"` // if something is damaged
+			Mend  string `json:"mend,omitempty"` // the hint under its old name, until version 1.0
 			store.Verified
 		}{s.Dir(), fault.Hint(damage), fault.Hint(damage), v}); err != nil {
 			return err
 		}
 		if damage != nil {
-			return exitStatus(fault.Of(damage)) // the document has it all
+			return exitStatus(fault.Of(damage)) // the document has the error
 		}
 		return nil
 	}
@@ -90,7 +90,7 @@ func verifyCache(ctx context.Context, a *app, _ []string) error {
 		case d.Repaired:
 			what = "damaged and removed; its next use fetches it again"
 		case d.InUse:
-			what = "damaged, and not removed, for a program uses it; its next use fetches it again"
+			what = "damaged, not removed because a program uses it; its next use fetches it again"
 		}
 		a.ui.Result("%s: %s %s: %s", d.Path, d.Kind, what, d.Why)
 	}
@@ -105,7 +105,7 @@ func verifyCache(ctx context.Context, a *app, _ []string) error {
 	return damage
 }
 
-// clearCache frees the space of what was not used for some time.
+// clearCache deletes what was not used for some time.
 func clearCache(ctx context.Context, a *app, _ []string) error {
 	s, err := store.Open(a.opts.cacheDir)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// values are what completion offers. What cannot be read offers nothing: the
-// command itself will say why.
+// values returns the words that completion offers. It ignores files that it cannot
+// read: the command itself reports them.
 func values(a *app, verb, flag, name string) []string {
 	switch {
 	case flag == "bundle" || verb == "bundle" && flag == "":

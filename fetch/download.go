@@ -12,7 +12,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// bringing is the order in which bytes are looked for: mirrors, then the origin.
+// newTiers returns the places where files are looked for: the mirrors, then the
+// origin.
 func (a *app) newTiers() *mirror.Tiers {
 	return &mirror.Tiers{
 		Mirrors: a.mirrors, Dir: a.dir, Offline: a.opts.offline,
@@ -31,9 +32,9 @@ func (a *app) newTiers() *mirror.Tiers {
 	}
 }
 
-// download brings one file from the first tier that has it.
+// download downloads one file from the first place that has it.
 func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
-	// The lock may be poisoned, or older than the rule.
+	// The lock may be malicious, or older than the rule.
 	if err := a.policy.CheckFile(e.Locked.Source, e.Locked.Package, key, e.Locked.Files[key]); err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (a *app) download(ctx context.Context, e *lock.Entry, key string, in *store
 	return nil
 }
 
-// ready brings the ready folder of an entry from a mirror.
+// ready downloads the installed folder of an entry from a mirror.
 func (a *app) ready(ctx context.Context, e *lock.Entry, served, dir string) error {
 	return a.tiers().Tree(ctx, a.store, e, served, dir)
 }

@@ -34,11 +34,11 @@ fetch env --shell fish | source`,
 
 // shellFlag adds --shell.
 func shellFlag(f *pflag.FlagSet, a *app) {
-	f.StringVar(&a.opts.shell, "shell", "", "what reads the line; `SHELL` is sh, fish, powershell or cmd (default: this machine's)")
+	f.StringVar(&a.opts.shell, "shell", "", "the shell that evaluates the line; `SHELL` is sh, fish, powershell or cmd (default: this machine's)")
 }
 
-// runEnv installs plugins and prints the line that puts their executables before
-// everything else on PATH.
+// runEnv installs plugins and prints the line that puts their executables at the
+// front of PATH.
 func runEnv(ctx context.Context, a *app, args []string) error {
 	if len(args) > 0 && a.opts.bundle != "" {
 		return fault.Errorf(fault.Usage, "", "env takes plugins or a bundle, not both")
@@ -77,8 +77,8 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 	return a.ui.Exact("PATH", line)
 }
 
-// prepare reads what a command needs that prints lines for a shell: the lock, the
-// manifest, the platform and the shell.
+// prepare reads the lock and the manifest and finds the platform and the shell, for
+// a command that prints lines for a shell.
 func (a *app) prepare() (l *lock.Lock, platform, shell string, err error) {
 	if err := a.open(); err != nil {
 		return nil, "", "", err
@@ -101,8 +101,8 @@ func (a *app) prepare() (l *lock.Lock, platform, shell string, err error) {
 	return l, platform, shell, err
 }
 
-// everything returns all plugins that a platform has. Two whose executables have
-// one name are both left out, as neither is meant more than the other.
+// everything returns all plugins of a platform. Plugins whose executables have the
+// same name are left out, because neither takes precedence.
 func (a *app) everything(l *lock.Lock, platform string) (names []string) {
 	commands := map[string][]string{} // the plugins, by command
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
@@ -132,13 +132,14 @@ func (a *app) everything(l *lock.Lock, platform string) (names []string) {
 	return names
 }
 
-// command is what tells executables on PATH apart, as Windows and macOS do.
+// command returns the key that tells executables on PATH apart, as Windows and macOS
+// do.
 func command(e *lock.Entry, cell lock.Cell) string {
 	return strings.ToLower(install.Command(e, cell))
 }
 
-// programs installs several plugins at once. Two whose executables have one name
-// are refused, for only one of them would be found.
+// programs installs several plugins at once. It refuses two whose executables have
+// the same name, because PATH would find only one of them.
 func (a *app) programs(ctx context.Context, l *lock.Lock, specs []string, platform string) ([]*install.Program, error) {
 	var entries []*lock.Entry
 	seen := map[string]*lock.Entry{} // by command
@@ -155,11 +156,11 @@ func (a *app) programs(ctx context.Context, l *lock.Lock, specs []string, platfo
 		entries = append(entries, e)
 		cell, _, err := v.Cell(platform)
 		if err != nil {
-			continue // installing it will say so
+			continue // installing it reports the error
 		}
 		command := command(e, cell)
 		if other := seen[command]; other != nil {
-			return nil, fault.Errorf(fault.Usage, "name one of them only", "%s and %s both have an executable called %s", other, e, command)
+			return nil, fault.Errorf(fault.Usage, "name only one of them", "%s and %s both have an executable called %s", other, e, command)
 		}
 		seen[command] = e
 	}
@@ -180,7 +181,8 @@ func (a *app) programs(ctx context.Context, l *lock.Lock, specs []string, platfo
 	return programs, g.Wait()
 }
 
-// folders are those of the executables, each once, in the order of the plugins.
+// folders returns the folders of the executables, each once, in the order of the
+// plugins.
 func folders(programs []*install.Program) []string {
 	dirs := []string{}
 	for _, p := range programs {
@@ -191,10 +193,10 @@ func folders(programs []*install.Program) []string {
 	return dirs
 }
 
-// shells are those that pathLine can write for.
+// shells lists the shells that pathLine supports.
 var shells = []string{"sh", "fish", "powershell", "cmd"}
 
-// shell is the one that was asked for, else the one that is likely.
+// shell returns the shell of --shell, or the one that the user probably has.
 func (a *app) shell() (string, error) {
 	switch shell := a.opts.shell; {
 	case shell == "" && a.host.OS == "windows":
@@ -210,12 +212,12 @@ func (a *app) shell() (string, error) {
 	case shell == "pwsh":
 		return "powershell", nil
 	default:
-		return "", fault.Errorf(fault.Usage, "shells are "+strings.Join(shells, ", "), "shell %q is not known", shell)
+		return "", fault.Errorf(fault.Usage, "shells are "+strings.Join(shells, ", "), "unknown shell %q", shell)
 	}
 }
 
-// pathLine is the line that puts folders before the others of PATH, in the
-// language of a shell.
+// pathLine returns the line that puts folders at the front of PATH, in the syntax
+// of a shell.
 func pathLine(shell string, dirs []string) (string, error) {
 	list := strings.Join(dirs, string(os.PathListSeparator))
 	for _, dir := range dirs {

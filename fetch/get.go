@@ -44,8 +44,8 @@ func get(ctx context.Context, a *app, args []string) error {
 	return a.ui.Exact("the path of "+args[0], p.Path)
 }
 
-// locate installs what spec names if needed. What was located before is found
-// again by the times of a few files, without reading the lock.
+// locate installs the plugin of spec if needed. If it was located before, and the
+// files look unchanged to stat, it does not read the lock again.
 func (a *app) locate(ctx context.Context, spec string) (*install.Program, error) {
 	if err := a.open(); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (a *app) locate(ctx context.Context, spec string) (*install.Program, error)
 	return p, nil
 }
 
-// hostPlatform is lock.Host with an error for machines that no lock knows.
+// hostPlatform is [lock.Host] with an error for unsupported machines.
 func hostPlatform() (lock.Platform, error) {
 	p, ok := lock.Host()
 	if !ok {
@@ -102,8 +102,8 @@ func hostPlatform() (lock.Platform, error) {
 	return p, nil
 }
 
-// findLock returns the absolute path of the lock: --lock, else the nearest one
-// in the working directory or above it.
+// findLock returns the absolute path of the lock: --lock, or the nearest one in the
+// working directory or above it.
 func (a *app) findLock() (string, error) {
 	name := a.opts.lock
 	if name == "" {
@@ -115,19 +115,19 @@ func (a *app) findLock() (string, error) {
 	return filepath.Abs(name)
 }
 
-// readLock reads the lock. One whose line ends git has changed is read as what
-// it is, and told.
+// readLock reads the lock. It accepts a lock whose line ends git changed to CRLF,
+// and prints a message about it.
 func (a *app) readLock(name string) (*lock.Lock, error) {
 	l, data, err := lock.Read(name)
 	if err == nil && lock.CRLF(data, l) {
-		a.ui.Say("%s: its lines end in CRLF, as git writes them where core.autocrlf is on; how to end that is told by: lockgen check", name)
+		a.ui.Say("%s: its lines end in CRLF, as git writes them if core.autocrlf is on; to see how to fix that, run: lockgen check", name)
 	}
 	return l, err
 }
 
-// readManifest reads from the manifest how plugins are brought, never which, and
-// its bundles. Only one that was named with --manifest has to be there: fetch
-// works from a lock alone.
+// readManifest reads from the manifest how to download plugins, and the bundles.
+// Versions come from the lock alone. A manifest is required only if --manifest names
+// it.
 func (a *app) readManifest(lockPath string) error {
 	name := a.opts.manifest
 	if name == "" {
@@ -148,8 +148,8 @@ func (a *app) readManifest(lockPath string) error {
 	return a.readFrom()
 }
 
-// readFrom puts --from before all mirrors. A folder there is one below the
-// working directory.
+// readFrom puts the place of --from before all mirrors. A folder is relative to
+// the working directory.
 func (a *app) readFrom() error {
 	if a.opts.from == "" {
 		return nil

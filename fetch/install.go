@@ -22,7 +22,7 @@ import (
 )
 
 var installVerb = &cli.Verb[app]{
-	Name: "install", Short: "make a new folder of one lock entry (what a Buck2 action calls)",
+	Name: "install", Short: "install one lock entry into a new folder (Buck2 actions call this)",
 	Long: `The folder holds exactly the locked tree: no launcher, no metadata. It is
 complete or absent. Neither lock nor manifest is read: what matters of them is
 in the files of --entry, --registries and --mirrors.`,
@@ -31,15 +31,15 @@ fetch install --entry entry.json --file protoc.zip=protoc.zip --out plugin`,
 	JSON: true, Uses: installs[2:], Run: runInstall,
 	Flags: func(f *pflag.FlagSet, a *app) {
 		f.StringVar(&a.opts.entry, "entry", "", "the `FILE` with the lock entry, as JSON")
-		f.StringVar(&a.opts.out, "out", "", "the `DIR` to make; it is missing or empty")
-		f.StringArrayVar(&a.opts.files, "file", nil, "a file that is here already, by its key in the entry: `KEY=PATH`; may be repeated")
+		f.StringVar(&a.opts.out, "out", "", "the `DIR` to create; it must be missing or empty")
+		f.StringArrayVar(&a.opts.files, "file", nil, "a file that was downloaded already, by its key in the entry: `KEY=PATH`; may be repeated")
 		f.StringVar(&a.opts.registries, "registries", "", "the `FILE` with the [registries] of the manifest, as JSON")
 		f.StringVar(&a.opts.mirrors, "mirrors", "", "the `FILE` with the mirrors of the manifest, as JSON")
 	},
 }
 
-// runInstall makes one folder out of one lock entry: exactly the locked tree, no
-// launcher, no metadata. It is what a Buck2 action calls.
+// runInstall installs one lock entry into one folder: exactly the locked tree, no
+// launcher, no metadata. Buck2 actions call it.
 func runInstall(ctx context.Context, a *app, _ []string) error {
 	if a.opts.entry == "" || a.opts.out == "" {
 		return fault.Errorf(fault.Usage, "", "install needs --entry and --out")
@@ -108,7 +108,7 @@ func (a *app) readGiven(e *lock.Entry) error {
 	return a.readFrom()
 }
 
-// readJSON reads the value of a flag that names a file, "" for none.
+// readJSON reads the JSON file that a flag names; an empty name does nothing.
 func readJSON(name, form string, v any) error {
 	if name == "" {
 		return nil
@@ -134,14 +134,14 @@ func vacant(out string) error {
 	case err != nil:
 		return err
 	case len(entries) > 0:
-		return fault.Errorf(fault.Machine, "give a new folder, or remove this one yourself",
+		return fault.Errorf(fault.Machine, "name a new folder, or remove this one yourself",
 			"%s is not empty; nothing in it was touched", out)
 	}
 	return nil
 }
 
-// publish lets fill make a folder beside out and renames it, so that out is
-// complete or absent.
+// publish calls fill to create a folder next to out and renames it, so that out is
+// either complete or missing.
 func publish(out string, fill func(dir string) (lock.Cell, error)) (cell lock.Cell, err error) {
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return cell, err
@@ -155,7 +155,7 @@ func publish(out string, fill func(dir string) (lock.Cell, error)) (cell lock.Ce
 	if cell, err = fill(staged); err != nil {
 		return cell, err
 	}
-	// An empty folder may stand at out; nothing else does, see vacant.
+	// Out may be an empty folder, nothing else, see vacant.
 	if err := os.Remove(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return cell, err
 	}

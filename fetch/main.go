@@ -1,7 +1,6 @@
-// Command fetch turns one locked plugin into one folder, from verified bytes
-// only.
+// Command fetch installs locked plugins from verified bytes only.
 //
-// It reads plugins.lock.toml, which lockgen wrote, and never picks a version.
+// It reads plugins.lock.toml, which lockgen wrote, and never chooses a version.
 // Run "fetch help" for the commands and the exit statuses.
 package main
 
@@ -69,39 +68,39 @@ type options struct {
 	reset          bool     // stats
 }
 
-// flags adds the flags that every verb takes. Those that mean nothing to some
-// verbs are hidden, and shown by those to which they do.
+// flags adds the flags that every verb accepts. Those that only some verbs use are
+// hidden; see [cli.Verb.Uses].
 func flags(f *pflag.FlagSet, a *app) {
 	o := &a.opts
 	f.StringVar(&o.lock, "lock", "", "the lock `FILE` (default: plugins.lock.toml here or in a folder above)")
 	f.StringVar(&o.manifest, "manifest", "", "the manifest `FILE`, for [registries], [[mirror]], [bundles] and node-manager (default: plugins.toml beside the lock)")
 	f.Var((*single)(&o.platform), "platform", "the platform `NAME` to install for (default: this machine's)")
-	f.StringVar(&o.from, "from", "", "look for everything in this `PLACE` first: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
-	f.StringVar(&o.nodeManager, "node-manager", a.env("BUCK2_PROTOBUF_NODE_MANAGER"), "what builds the folder of an npm plugin; `TOOL` is npm, pnpm, yarn, bun or none (default: the locked npm, else the first of them that is found)")
-	f.StringVar(&o.wheelManager, "wheel-manager", a.env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "what builds the folder of a pip plugin; `TOOL` is pip, uv or none (default: none)")
+	f.StringVar(&o.from, "from", "", "look for files in this `PLACE` first: oci://HOST/REPO or oci-layout:DIR, see lockgen mirror")
+	f.StringVar(&o.nodeManager, "node-manager", a.env("BUCK2_PROTOBUF_NODE_MANAGER"), "what installs npm plugins; `TOOL` is npm, pnpm, yarn, bun or none (default: the locked npm, or the first that is found)")
+	f.StringVar(&o.wheelManager, "wheel-manager", a.env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "what installs pip plugins; `TOOL` is pip, uv or none (default: none)")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(a.env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager: fetch unpacks npm and pip plugins itself")
-	f.StringVar(&o.python, "python", a.env("BUCK2_PROTOBUF_PYTHON"), "what runs plugins of Python; `PYTHON` is a path or a name on PATH (default: one on PATH that is locked for)")
+	f.StringVar(&o.python, "python", a.env("BUCK2_PROTOBUF_PYTHON"), "what runs Python plugins; `PYTHON` is a path or a name on PATH (default: one on PATH whose version is locked)")
 	f.BoolVar(&o.offline, "offline", false, "make no connection")
 	for _, name := range installs {
 		f.Lookup(name).Hidden = true
 	}
-	f.StringVar(&o.cacheDir, "cache-dir", a.env("BUCK2_PROTOBUF_CACHE_DIR"), "keep verified bytes and installed plugins in this `DIR`")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "the `TIME` for the whole command, not for what run runs (default: 30m); 0 for no end")
+	f.StringVar(&o.cacheDir, "cache-dir", a.env("BUCK2_PROTOBUF_CACHE_DIR"), "store downloads and installed plugins in this `DIR`")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "the `TIME` limit for the command, without the program that run starts (default: 30m); 0 for no limit")
 }
 
-// installs are the flags of verbs that install plugins of a lock.
+// installs lists the flags of the verbs that install plugins of a lock.
 var installs = []string{"lock", "manifest", "platform", "from", "node-manager", "wheel-manager", "disable-package-managers", "python", "offline"}
 
-// single is a flag that is given once, with a value.
+// single is a flag that may be given only once, with a value.
 type single string
 
-// String is pflag.Value's.
+// String implements [pflag.Value].
 func (s *single) String() string { return string(*s) }
 
-// Type is pflag.Value's.
+// Type implements [pflag.Value].
 func (s *single) Type() string { return "string" }
 
-// Set is pflag.Value's.
+// Set implements [pflag.Value].
 func (s *single) Set(value string) error {
 	switch {
 	case value == "":
@@ -113,7 +112,7 @@ func (s *single) Set(value string) error {
 	return nil
 }
 
-// truth reads a switch of the environment.
+// truth parses a boolean environment variable.
 func truth(s string) bool { return s != "" && s != "0" && s != "false" }
 
 func main() {
@@ -122,7 +121,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is the whole program but for the process around it.
+// run runs the program and returns its exit status.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
 	a := &app{ui: ui.New("fetch", stdout, stderr), env: env, loginShell: filepath.Base(env("SHELL"))}
 	command, err := table.Parse(a.ui, a, args)
@@ -144,12 +143,12 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	return a.ui.Fail(err)
 }
 
-// timed runs a command for as long as --timeout says. What was going on when that
-// was over decides the class: Upstream for a download, else Machine, such as for
-// a child that hangs and was ended with all that it had started.
+// timed runs a command with the limit of --timeout. If the time is over during a
+// download, the error is of class [fault.Upstream]; otherwise, such as for a child
+// process that hangs, it is of class [fault.Machine].
 func (a *app) timed(ctx context.Context, command func(context.Context) error) error {
 	if a.opts.timeout < 0 {
-		return fault.Errorf(fault.Usage, "write a duration such as 90s, 10m or 2h, or 0 for no end", "--timeout %s is negative", a.opts.timeout)
+		return fault.Errorf(fault.Usage, "write a duration such as 90s, 10m or 2h, or 0 for no limit", "--timeout %s is negative", a.opts.timeout)
 	}
 	if a.opts.timeout == 0 {
 		return command(ctx)

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// become replaces this process by the plugin, which so gets our standard
-// streams, our process id and every signal.
+// become replaces this process with the plugin, which thereby gets our standard
+// streams, our process ID and every signal.
 func become(_ context.Context, name string, args []string) error {
 	return syscall.Exec(name, append([]string{name}, args...), os.Environ())
 }

@@ -35,5 +35,5 @@ func runPlugin(ctx context.Context, a *app, args []string) error {
 	}
 	a.close()
 	a.store.Bequeath()
-	return become(context.WithoutCancel(ctx), p.Path, args[1:]) // it may take its time
+	return become(context.WithoutCancel(ctx), p.Path, args[1:]) // --timeout does not apply to it
 }

@@ -16,14 +16,14 @@ import (
 )
 
 var statsVerb = &cli.Verb[app]{
-	Name: "stats", Short: "say where plugins came from, over all runs",
+	Name: "stats", Short: "show where plugins came from, over all runs",
 	Long: `From the cache, a package manager, our own unpacker, an OCI registry or by HTTP:
 how often, how often that failed, how many bytes and how long it took.`,
 	Example: `fetch stats
 fetch stats --json --reset`,
 	JSON: true, Run: runStats,
 	Flags: func(f *pflag.FlagSet, a *app) {
-		f.BoolVar(&a.opts.reset, "reset", false, "begin to count anew")
+		f.BoolVar(&a.opts.reset, "reset", false, "reset the counters")
 	},
 }
 
@@ -32,7 +32,7 @@ fetch stats --json --reset`,
 // number.
 const statsFile = "stats.json"
 
-// A total is what one tier did.
+// A total counts the use of one tier.
 type total struct {
 	Hits     int64   `json:"hits"`
 	Failures int64   `json:"failures"`
@@ -40,7 +40,7 @@ type total struct {
 	Seconds  float64 `json:"seconds"`
 }
 
-// totals is what the file holds.
+// totals is the content of the file.
 type totals struct {
 	Since time.Time               `json:"since"` // of the first run that counted
 	Tiers map[install.Tier]*total `json:"tiers"`
@@ -75,8 +75,8 @@ func (c *counts) add(e install.Event) {
 	t.Seconds += e.Duration.Seconds()
 }
 
-// save adds this run to those before it. Counting never fails a run, and does
-// not wait long for another one.
+// save adds the counts of this run to the file. It never fails the run, and does not
+// wait long for other processes.
 func (c *counts) save(s *store.Store, u *ui.UI) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +105,7 @@ func (c *counts) save(s *store.Store, u *ui.UI) {
 	}
 }
 
-// parseTotals reads the file; what cannot be read counts as nothing.
+// parseTotals parses the file.
 func parseTotals(data []byte) (*totals, error) {
 	fresh := &totals{Since: time.Now().UTC().Truncate(time.Second)}
 	if data == nil {
@@ -118,8 +118,8 @@ func parseTotals(data []byte) (*totals, error) {
 	return &t, nil
 }
 
-// report is what stats prints as JSON. The four numbers at the top are the ones
-// to watch: a build that suddenly goes to the origin shows there.
+// report is what stats prints as JSON. Watch the numbers at the top: they show when
+// builds suddenly download from the origin.
 type report struct {
 	Since              time.Time                `json:"since"`
 	CacheHits          int64                    `json:"cache_hits"`
@@ -145,7 +145,7 @@ func (t *total) average() average {
 	return a
 }
 
-// runStats prints where plugins came from since counting began.
+// runStats prints where plugins came from since the last reset.
 func runStats(ctx context.Context, a *app, _ []string) error {
 	s, err := store.Open(a.opts.cacheDir)
 	if err != nil {
@@ -156,7 +156,7 @@ func runStats(ctx context.Context, a *app, _ []string) error {
 		return err
 	}
 	if a.opts.reset && data != nil {
-		// What is shown is what is forgotten, and no run is lost between.
+		// Read and reset in one step, so that no run is lost in between.
 		if err := s.Update(ctx, statsFile, func(old []byte) ([]byte, error) {
 			data = old
 			return nil, nil
@@ -194,7 +194,7 @@ func runStats(ctx context.Context, a *app, _ []string) error {
 	}
 	a.ui.Result("since %s\n%s", r.Since.Format(time.DateTime+" MST"), w)
 	if a.opts.reset {
-		a.ui.Say("forgotten; counting begins anew")
+		a.ui.Say("the counters were reset")
 	}
 	return nil
 }

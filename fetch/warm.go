@@ -12,19 +12,19 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// A warm remembers where a plugin was found, so that finding it again costs a
-// few calls to stat for each of its files: no lock is parsed, nothing is hashed.
-// The memory rests on what stat says of the lock, of the plugin's whole folder
-// (see [store.Store.Unchanged]), and of the files outside it that are run: the
-// launcher, and the interpreter that it starts. Anything else than full agreement
-// is a miss. The file is sealed, for this question alone.
+// A warm remembers where a plugin was found, so that finding it again needs only
+// calls to stat: no lock is parsed and nothing is hashed. The memory is valid as long
+// as stat reports no change to the lock, to the plugin's whole folder (see
+// [store.Store.Unchanged]), and to the files outside it that are run: the launcher
+// and its interpreter. Any difference is a miss. The file is sealed and answers one
+// question only.
 type warm struct {
 	name     string // of the file that holds the memory
 	question string
 	store    *store.Store
 }
 
-// memory is what a warm file holds.
+// memory is the content of a warm file.
 type memory struct {
 	Question string                    `json:"question"`
 	Place    *install.Program          `json:"place"`
@@ -32,15 +32,15 @@ type memory struct {
 	Depends  map[string]store.Identity `json:"depends"` // by path, the lock among them
 }
 
-// warm returns the memory of one question: this lock, spec and platform, and this
-// cache, for a copy of it has other paths.
+// warm returns the memory for one question: this lock, spec, platform and cache
+// folder (a copied cache has other paths).
 func (a *app) warm(lockPath, spec, platform string) warm {
 	question := strings.Join([]string{a.store.Dir(), lockPath, spec, platform, a.opts.python}, "\x00")
 	h := sha256.Sum256([]byte(question))
 	return warm{"warm/" + hex.EncodeToString(h[:16]) + ".json", question, a.store}
 }
 
-// load returns what is remembered and still true, or nil.
+// load returns the memory if it is still valid, or nil.
 func (w warm) load() *memory {
 	data, ok := w.store.Sealed(w.name)
 	if !ok {
@@ -51,7 +51,7 @@ func (w warm) load() *memory {
 		return nil
 	}
 	for name, want := range m.Depends {
-		w.store.Use(name) // before it is looked at
+		w.store.Use(name) // before checking it
 		if got, err := store.Identify(name); err != nil || got != want {
 			return nil
 		}
@@ -63,8 +63,8 @@ func (w warm) load() *memory {
 	return &m
 }
 
-// identify returns the lock's identity before it is read, for save: nothing, if
-// it is so young that a change might not show.
+// identify returns the identity of the lock, for save; it must be called before the
+// lock is read. It returns nothing if the lock is so new that a change might not show.
 func (w warm) identify(lockPath string) (map[string]store.Identity, error) {
 	id, err := store.Identify(lockPath)
 	if err == nil && !id.Settled() {
@@ -76,8 +76,8 @@ func (w warm) identify(lockPath string) (map[string]store.Identity, error) {
 	return map[string]store.Identity{lockPath: id}, nil
 }
 
-// save remembers p. A cache that cannot be written only costs time later, so
-// failure is silence.
+// save remembers p. Errors are ignored: without a memory the next run is only
+// slower.
 func (w warm) save(depends map[string]store.Identity, p *install.Program, folders []int64, files []string) {
 	if depends == nil {
 		return
