@@ -40,7 +40,7 @@ type app struct {
 	tiers    func() *mirror.Tiers
 }
 
-// open prepares the run: the cache, the settings and the network.
+// open opens the cache and prepares the installer.
 func (a *app) open() error {
 	host, err := hostPlatform()
 	if err != nil {
@@ -103,7 +103,7 @@ func (a *app) told(ctx context.Context, e *lock.Entry) {
 	}
 }
 
-// close ends the progress, saves the counts and releases the cache.
+// close saves the counts of the run and ends the progress.
 func (a *app) close() {
 	if a.store != nil {
 		a.counts.save(a.store, a.ui)
