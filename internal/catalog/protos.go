@@ -73,17 +73,6 @@ func (c *Catalog) Serving(importPath string) string {
 	return ""
 }
 
-// Module returns the name of the known proto package that has the files of OWNER/NAME
-// in Buf's registry, "" for none.
-func (c *Catalog) Module(module string) string {
-	for _, name := range c.ProtosNames() {
-		if slices.Contains(c.protos[name].BSR, module) {
-			return name
-		}
-	}
-	return ""
-}
-
 // UnknownProtos is the error of class [fault.Usage] for a proto package that is not
 // known by name.
 func (c *Catalog) UnknownProtos(name string) error {
