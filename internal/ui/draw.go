@@ -195,16 +195,15 @@ func (u *UI) draw(t *Transfer) {
 	if u.bar != nil {
 		return
 	}
-	lines := func(s decor.Statistics) []string {
-		_, rows := u.size()
-		return t.lines(s.AvailableWidth-1, rows) // some terminals wrap after the last column
-	}
+	var lines []string // mpb asks for the first one, and then for the rest
 	first := func(w io.Writer, s decor.Statistics) error {
-		_, err := io.WriteString(w, lines(s)[0])
+		_, rows := u.size()
+		lines = t.lines(s.AvailableWidth-1, rows) // some terminals wrap after the last column
+		_, err := io.WriteString(w, lines[0])
 		return err
 	}
-	more := func(w io.Writer, s decor.Statistics) error {
-		for _, line := range lines(s)[1:] {
+	more := func(w io.Writer, _ decor.Statistics) error {
+		for _, line := range lines[1:] {
 			if _, err := io.WriteString(w, line+"\n"); err != nil {
 				return err
 			}
