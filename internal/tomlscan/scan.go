@@ -162,7 +162,7 @@ func (s *scanner) pair(table []string, top bool) error {
 	return err
 }
 
-// Value skips a value; inline tables are checked like others.
+// value skips a value; inline tables are checked like others.
 func (s *scanner) value(at []string) error {
 	if s.pos >= len(s.text) {
 		return nil
@@ -171,57 +171,42 @@ func (s *scanner) value(at []string) error {
 	case '"', '\'':
 		s.str()
 	case '[':
-		s.pos++
-		for n := 0; ; n++ {
-			s.blank(true)
-			if s.pos >= len(s.text) {
-				return nil
-			}
-			switch s.text[s.pos] {
-			case ']':
-				s.pos++
-				return nil
-			case ',':
-				s.pos++
-				continue
-			}
-			before := s.pos
-			if err := s.value(append(append([]string(nil), at...), fmt.Sprint(n))); err != nil {
-				return err
-			}
-			if s.pos == before {
-				s.pos++
-			}
-		}
+		return s.each(']', func(n int) error { return s.value(append(slices.Clone(at), fmt.Sprint(n))) })
 	case '{':
-		s.pos++
-		for {
-			s.blank(true)
-			if s.pos >= len(s.text) {
-				return nil
-			}
-			switch s.text[s.pos] {
-			case '}':
-				s.pos++
-				return nil
-			case ',':
-				s.pos++
-				continue
-			}
-			before := s.pos
-			if err := s.pair(at, false); err != nil {
-				return err
-			}
-			if s.pos == before {
-				s.pos++
-			}
-		}
+		return s.each('}', func(int) error { return s.pair(at, false) })
 	default:
 		for s.pos < len(s.text) && !strings.ContainsRune(",]}#\r\n", rune(s.text[s.pos])) {
 			s.pos++
 		}
 	}
 	return nil
+}
+
+// each calls one for each part of a list or an inline table, which ends with end. The
+// n of a part of a list is its index.
+func (s *scanner) each(end byte, one func(n int) error) error {
+	s.pos++ // the bracket
+	for n := 0; ; n++ {
+		s.blank(true)
+		if s.pos >= len(s.text) {
+			return nil
+		}
+		switch s.text[s.pos] {
+		case end:
+			s.pos++
+			return nil
+		case ',':
+			s.pos++
+			continue
+		}
+		before := s.pos
+		if err := one(n); err != nil {
+			return err
+		}
+		if s.pos == before {
+			s.pos++
+		}
+	}
 }
 
 // An Item is one string of a list, by byte offsets in the text.
