@@ -63,9 +63,6 @@ func PathInProtos(root string, only []string, file string) string {
 	return file
 }
 
-// FolderOf is the folder of an import path, "." for none.
-func FolderOf(importPath string) string { return path.Dir(importPath) }
-
 // CheckOnly accepts a pattern of import paths: a path in which * stands for
 // anything but a slash and the part ** for any folders; with ! before it, what it
 // matches is left out of what the patterns before it take.

@@ -55,16 +55,15 @@ func (u *update) protosTree(a *attempt, errs map[string]error) ([]archive.File, 
 
 // noProtos says why a proto package has no files.
 func noProtos(root string, only []string, all []archive.File) error {
-	var there []string // folders with .proto files
+	var protoFiles []string
 	below := false
 	for _, f := range all {
 		below = below || root == "" || strings.HasPrefix(f.Path, root+"/")
 		if filepath.Ext(f.Path) == ".proto" {
-			there = append(there, lock.FolderOf(f.Path))
+			protoFiles = append(protoFiles, f.Path)
 		}
 	}
-	slices.Sort(there)
-	there = slices.Compact(there)
+	there := protos.Folders(protoFiles)
 	switch {
 	case len(there) == 0:
 		return fault.Errorf(fault.Usage, "take another source: this one is for programs", "there is no .proto file in it")
