@@ -22,7 +22,7 @@ import (
 )
 
 var installVerb = &cli.Verb[app]{
-	Name: "install", Short: "install one lock entry into a new folder (Buck2 actions call this)",
+	Name: "install", Short: "install one lock entry into a new folder (for Buck2 actions)",
 	Long: `The folder holds exactly the locked tree: no launcher, no metadata. It is
 complete or absent. Neither lock nor manifest is read: what matters of them is
 in the files of --entry, --registries and --mirrors.`,

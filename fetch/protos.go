@@ -19,7 +19,7 @@ import (
 )
 
 var protosVerb = &cli.Verb[app]{
-	Name: "protos", Args: "[NAME…]", Short: "make a folder of locked proto packages, for editors and for protoc by hand",
+	Name: "protos", Args: "[NAME…]", Short: "make a folder of locked proto packages, for editors and protoc",
 	Long: `Without names it is every package of [protos]; with names, those and what they
 import. The well-known types come from the locked protoc. A folder that this
 command made is replaced, unless something in it was changed since.`,
@@ -106,15 +106,9 @@ func (a *app) makeProtos(ctx context.Context, l *lock.Lock, names []string, plat
 		if err != nil {
 			return err
 		}
-		e := l.Entry(plugin, version)
-		dir, _, err := a.installer.Tree(ctx, e, platform)
-		if err == nil {
-			err = os.CopyFS(staged, os.DirFS(dir))
-		}
-		if err != nil {
+		if err := a.stage(ctx, l.Entry(plugin, version), platform, "", staged); err != nil {
 			return err
 		}
-		a.told(ctx, e)
 	}
 	if err := a.wellKnown(ctx, l, staged, platform); err != nil {
 		return err
@@ -132,6 +126,21 @@ func (a *app) makeProtos(ctx context.Context, l *lock.Lock, names []string, plat
 	return os.Rename(staged, out)
 }
 
+// stage adds a folder of the tree of an entry, "" for all of it, to what is staged.
+// The bytes are compared with the lock while they are copied, whatever the cache
+// remembers of them, as those of fetch install are.
+func (a *app) stage(ctx context.Context, e *lock.Entry, platform, folder, staged string) error {
+	copied := filepath.Join(filepath.Dir(staged), "copy")
+	if _, err := a.installer.Copy(ctx, e, platform, copied); err != nil {
+		return err
+	}
+	a.told(ctx, e)
+	if err := os.CopyFS(staged, os.DirFS(filepath.Join(copied, filepath.FromSlash(folder)))); err != nil {
+		return err
+	}
+	return os.RemoveAll(copied)
+}
+
 // wellKnown adds the well-known types of the newest locked protoc.
 func (a *app) wellKnown(ctx context.Context, l *lock.Lock, dir, platform string) error {
 	name, version, v, err := l.Find("protoc")
@@ -143,16 +152,11 @@ func (a *app) wellKnown(ctx context.Context, l *lock.Lock, dir, platform string)
 		return nil
 	}
 	e := l.Entry(name, version)
-	p, _, err := a.installer.Program(ctx, e, platform)
-	if err != nil {
-		return err
-	}
-	a.told(ctx, e)
-	if p.Include == "" {
+	if e.Locked.Include == "" {
 		a.ui.Say("without the well-known types: %s has no include in the lock", e)
 		return nil
 	}
-	return os.CopyFS(dir, os.DirFS(p.Include))
+	return a.stage(ctx, e, platform, e.Locked.Include, dir)
 }
 
 // replaceable accepts a folder that is missing or empty, or that runProtos made and

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/kind"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// TestProtosDamaged: what fetch protos puts into its folder is what is locked, also
+// where the cache was changed so that stat does not show it.
+func TestProtosDamaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const text = "syntax = \"proto3\";\n"
+	body := fake.Zip(map[string]string{"acme/x.proto": text})
+	v := &lock.Version{Source: lock.HTTP, Trust: "first-use", Folders: []string{"acme"}, Files: map[string]lock.File{
+		"acme.zip": {URL: w.registry.File("/files/acme.zip", body), Archive: "zip", SHA256: sum256(body), Size: int64(len(body))},
+	}, Platforms: lock.EveryPlatform(lock.Cell{})}
+	file := filepath.Join(t.TempDir(), "acme.zip")
+	fake.Write(t, file, string(body))
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	files, err := kind.Unpack(t.Context(), f, "", v, "acme.zip", host(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := archive.TreeHash(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Platforms = lock.EveryPlatform(lock.Cell{Tree: tree})
+	w.lock.Plugins[lock.ProtosPrefix+"acme"] = map[string]*lock.Version{"1.0.0": v}
+	w.write()
+	out := filepath.Join(t.TempDir(), "protos")
+	w.must("protos", "--out", out)
+
+	cached := filepath.Join(w.cache, "trees", tree)
+	if err := os.WriteFile(filepath.Join(cached, "acme", "x.proto"), []byte("syntax = \"proto2\";\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	disguise(t, cached)
+	w.must("protos", "--out", out)
+	if got, err := os.ReadFile(filepath.Join(out, "acme", "x.proto")); err != nil || string(got) != text {
+		t.Errorf("the folder has %q, %v", got, err)
+	}
+	if !isTree(t, cached, tree) {
+		t.Error("the cache was not repaired")
+	}
+}
