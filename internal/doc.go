@@ -51,6 +51,7 @@
 //	lockgen    the program; a file for each verb
 //	  lockgen/buckify     BUCK files from the imports of .proto files
 //	  lockgen/resolve     the jobs of a run: download, compare, smoke run
+//	  lockgen/smoke       one run of what was just locked, in a sandbox
 //	  lockgen/source      the registries, with a file for each kind
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
 //	  lockgen/protos      imports of proto packages

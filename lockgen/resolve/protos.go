@@ -2,7 +2,7 @@ package resolve
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,13 +171,20 @@ func (u *update) imports(ctx context.Context, all, pending []*plan.Want) ([]fail
 // parse lets the locked protoc read every file of the packages. The error is an
 // interruption.
 func (u *update) parse(ctx context.Context, i *install.Installer, packages []*protos.Package, wants map[string]*plan.Want, dirs map[string]string) (failures []failure, err error) {
-	protoc := u.smokeProtoc(ctx, i)
+	runner := u.runner(i)
+	protoc := u.protoc(ctx, runner)
 	if protoc == nil {
 		u.out.Notes = append(u.out.Notes, "no protoc is locked that runs here, so none has read the files of [protos]; run: lockgen add protoc")
 		return nil, ctx.Err()
 	}
 	for _, p := range packages {
-		err := u.parseOne(ctx, protoc, p, dirs)
+		folders := []string{dirs[p.Name]} // its own before those of others
+		for _, name := range slices.Sorted(maps.Keys(dirs)) {
+			if name != p.Name {
+				folders = append(folders, dirs[name])
+			}
+		}
+		err := runner.Parse(ctx, protoc, folders, slices.Sorted(maps.Keys(p.Files)))
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -189,40 +196,6 @@ func (u *update) parse(ctx context.Context, i *install.Installer, packages []*pr
 		}
 	}
 	return failures, nil
-}
-
-func (u *update) parseOne(ctx context.Context, protoc *install.Program, p *protos.Package, dirs map[string]string) error {
-	scratch, done, err := u.Store.Scratch(ctx, "protos")
-	if err != nil {
-		return err
-	}
-	defer done()
-	home := filepath.Join(scratch, "home")
-	if err := os.Mkdir(home, 0o700); err != nil {
-		return err
-	}
-	var args strings.Builder
-	add := func(format string, s string) { fmt.Fprintf(&args, format+"\n", s) }
-	add("--descriptor_set_out=%s", filepath.Join(scratch, "out"))
-	add("-I%s", dirs[p.Name])
-	for name, dir := range dirs {
-		if name != p.Name {
-			add("-I%s", dir)
-		}
-	}
-	if protoc.Include != "" {
-		add("-I%s", protoc.Include)
-	}
-	for file := range p.Files {
-		add("%s", file)
-	}
-	lines := filepath.Join(scratch, "args")
-	if err := os.WriteFile(lines, []byte(args.String()), 0o600); err != nil {
-		return err
-	}
-	run := proc.Sandbox{Name: "protoc " + protoc.Version, Path: protoc.Path, Dir: scratch, Home: home, Args: []string{"@" + lines}}
-	_, err = run.Run(ctx)
-	return err
 }
 
 // orphans refuses a lock in which a proto package imports one that is gone.

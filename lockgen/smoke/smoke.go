@@ -1,4 +1,9 @@
-package resolve
+// Package smoke runs what was just locked once on this machine, before the lock is
+// written: without a network and with nothing of the user's. A plugin gets an
+// empty CodeGeneratorRequest and, from the locked protoc where there is one, that of
+// a small file; a program of the catalogue that is no plugin is asked for what its
+// recipe says. Formats: google/protobuf/compiler/plugin.proto, descriptor.proto.
+package smoke
 
 import (
 	"context"
@@ -9,30 +14,21 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
-	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
-// The smoke run: what was just locked is installed from the store, as fetch
-// would do it, and run once on this machine, without a network and with nothing
-// of the user's, before the lock is written. A plugin gets an empty
-// CodeGeneratorRequest and, from the locked protoc where there is one, that of
-// smokeProto; a program of the catalogue that is no plugin is asked for what its
-// recipe says. Formats: google/protobuf/compiler/plugin.proto, descriptor.proto.
+const fileName = "buck2_protobuf_smoke.proto"
 
-const smokeName = "buck2_protobuf_smoke.proto"
-
-const smokeProto = `syntax = "proto3";
+const fileText = `syntax = "proto3";
 
 package buck2_protobuf.smoke;
 
@@ -47,145 +43,67 @@ service Smoke {
 }
 `
 
-// trials are the smoke runs of an update.
-type trials struct {
-	u         *update
-	jobs      []*job
-	host      lock.Platform
-	installer *install.Installer
-	compiling *queue.Queue            // for those that cargo compiles, one at a time
-	protoc    func() *install.Program // nil for none
-	close     func()
+// A Runner installs entries from the store, as fetch does, and runs them.
+type Runner struct {
+	Store     *store.Store
+	UI        *ui.UI
+	Installer *install.Installer // for the platform of this machine
 }
 
-// newTrials prepares smoke runs, none where nobody wants them. The caller closes
-// them.
-func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
-	host, ok := lock.Host()
-	t := &trials{u: u, jobs: jobs, host: host, compiling: queue.New(1), close: func() {}}
-	if !ok || u.options.NoSmoke {
-		return t, nil
-	}
-	scratch, done, err := u.Store.Scratch(ctx, "smoke")
-	if err != nil {
-		return nil, err
-	}
-	cargo := &cargo.Trials{Dir: scratch}
-	t.close = func() {
-		cargo.Close()
-		done()
-	}
-	t.installer = &install.Installer{
-		Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none", Python: u.Getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
-		Transfer: u.Shown(),
-	}
-	t.protoc = sync.OnceValue(func() *install.Program {
-		for _, c := range jobs {
-			if c.candidates[0].Name == "protoc" && !c.done.wait(ctx) {
-				return nil
-			}
-		}
-		return u.smokeProtoc(ctx, t.installer)
-	})
-	return t, nil
-}
-
-// try runs what c has locked. The error is what is wrong with it, or an
-// interruption.
-func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
-	w := c.now()
-	if t.installer == nil || w.Untried {
-		return "", nil
-	}
-	e := t.u.Entry(w.Name, w.Version)
-	args, plugin := smokeArgs(e, t.host.Name)
-	if _, _, err := e.Locked.Cell(t.host.Name); err != nil || !plugin && args == nil {
-		t.u.UI.Detail("%s: no smoke run: %s", w, reasonNoSmoke(err))
-		return "", nil
-	}
-	protoc := t.protoc()
-	line := t.u.trying
-	if e.Locked.Kind().Compiled {
-		if !c.lastOfAll(ctx, t.jobs) {
-			return "", ctx.Err()
-		}
-		line = t.compiling
-	}
-	leave, err := line.Enter(ctx, false)
-	if err != nil {
-		return "", err
-	}
-	defer leave()
-	p, err := t.u.installed(ctx, t.installer, e)
-	if err != nil || p == nil {
-		return "", err
-	}
-	by := ""
-	if protoc != nil && args == nil {
-		by = " with protoc " + protoc.Version
-	}
-	defer t.u.Shown().Step("trying %s%s", w, by)()
-	if note, err = t.u.smokeOne(ctx, p, protoc, args, w.Options); err == nil {
-		t.u.Shown().Did(ui.For(ctx, w.String()), "tried"+by)
-	}
-	return note, err
-}
-
-func reasonNoSmoke(err error) string {
-	if err != nil {
-		return err.Error()
-	}
-	return "its executable is not called protoc-gen-…, so nothing says what it understands"
-}
-
-// installed installs an entry, nil where its kind cannot be installed yet, or
+// Install installs an entry, nil where its kind cannot be installed yet, or
 // where this machine lacks what it takes: a Python that can run it, or a cargo
 // and a linker to compile it, which the lock of a plugin does not need.
-func (u *update) installed(ctx context.Context, i *install.Installer, e *lock.Entry) (*install.Program, error) {
+func (r *Runner) Install(ctx context.Context, e *lock.Entry) (*install.Program, error) {
 	crate := e.Locked.Kind().Compiled
-	p, _, err := i.Program(ctx, e, i.Host.Name)
+	p, _, err := r.Installer.Program(ctx, e, r.Installer.Host.Name)
 	if fault.Of(err) == fault.Usage || (crate || len(e.Locked.Python) > 0) && fault.Of(err) == fault.Machine {
-		u.UI.Say("%s was not tried: %v", e, err)
+		r.UI.Say("%s was not tried: %v", e, err)
 		return nil, nil
 	}
 	return p, err
 }
 
-// smokeProtoc is the newest locked protoc that runs here, nil for none.
-func (u *update) smokeProtoc(ctx context.Context, i *install.Installer) *install.Program {
-	name, version, _, err := u.Find("protoc")
-	if err != nil {
+// Protoc installs a locked protoc to try plugins with, nil where it is not for this
+// machine.
+func (r *Runner) Protoc(ctx context.Context, e *lock.Entry) *install.Program {
+	host := r.Installer.Host.Name
+	if _, _, err := e.Locked.Cell(host); err != nil {
 		return nil
 	}
-	e := u.Entry(name, version)
-	if _, _, err := e.Locked.Cell(i.Host.Name); err != nil {
-		return nil
-	}
-	p, _, err := i.Program(ctx, e, i.Host.Name)
+	p, _, err := r.Installer.Program(ctx, e, host)
 	if err != nil {
-		u.UI.Detail("smoke runs without protoc: %v", err)
+		r.UI.Detail("smoke runs without protoc: %v", err)
 		return nil
 	}
 	return p
 }
 
-// smokeArgs says how an entry can be tried: as a plugin, or with the arguments
-// of its recipe; neither where nothing is known of it.
-func smokeArgs(e *lock.Entry, platform string) (args []string, plugin bool) {
-	if r, ok := catalog.Builtin().Lookup(e.Name); ok && len(r.Smoke) > 0 {
-		return r.Smoke, false
-	}
+// Args are the arguments that the recipe of an entry tries it with, nil for a
+// plugin of protoc. The error says why an entry cannot be tried.
+func Args(e *lock.Entry, platform string) ([]string, error) {
 	cell, _, err := e.Locked.Cell(platform)
+	if err != nil {
+		return nil, err
+	}
+	if r, ok := catalog.Builtin().Lookup(e.Name); ok && len(r.Smoke) > 0 {
+		return r.Smoke, nil
+	}
 	name := path.Base(cell.Binary)
 	if e.Locked.Program != "" { // Python runs it
 		name = e.Locked.Program
 	}
-	return nil, err == nil && strings.HasPrefix(name, "protoc-gen-")
+	if !strings.HasPrefix(name, "protoc-gen-") {
+		return nil, errors.New("its executable is not called protoc-gen-…, so nothing says what it understands")
+	}
+	return nil, nil
 }
 
-// smokeOne runs one program. The note is what it says to people, "" for nothing.
-func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args, options []string) (note string, err error) {
-	dir, done, err := u.Store.Scratch(ctx, "smoke")
+// Run runs a program with args or, if they are nil, as a plugin: of protoc where
+// that is not nil. Options are those of the plugin. The note is what it says to
+// people, "" for nothing; the error is of class [fault.Integrity] or [fault.Usage]
+// where the program is to blame.
+func (r *Runner) Run(ctx context.Context, p, protoc *install.Program, args, options []string) (note string, err error) {
+	dir, done, err := r.Store.Scratch(ctx, "smoke")
 	if err != nil {
 		return "", err
 	}
@@ -200,14 +118,14 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args,
 	if args != nil {
 		run.Args = args
 		_, err := run.Run(ctx)
-		return "", smokeError(err, "it does not run on this machine")
+		return "", failed(err, "it does not run on this machine")
 	}
 	if protoc != nil {
-		if err := os.WriteFile(filepath.Join(dir, smokeName), []byte(smokeProto), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(fileText), 0o600); err != nil {
 			return "", err
 		}
 		by := proc.Sandbox{Name: "protoc " + protoc.Version + " with " + p.Plugin, Path: protoc.Path, Dir: dir, Home: home, Args: []string{
-			"--plugin=protoc-gen-smoke=" + p.Path, "--smoke_out=" + out, "--proto_path=" + dir, smokeName,
+			"--plugin=protoc-gen-smoke=" + p.Path, "--smoke_out=" + out, "--proto_path=" + dir, fileName,
 		}}
 		if len(options) > 0 {
 			by.Args = append(by.Args, "--smoke_opt="+strings.Join(options, ","))
@@ -219,13 +137,13 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args,
 			// It speaks the protocol and wants options that only people know.
 			return fmt.Sprintf("%s %s runs, and answers a request without options: %v", p.Plugin, p.Version, err), nil
 		default:
-			return "", smokeError(err, "protoc cannot generate with it")
+			return "", failed(err, "protoc cannot generate with it")
 		}
 	}
 	requests := map[string][]byte{"an empty request": {}}
 	order := []string{"an empty request"}
 	if protoc == nil {
-		requests["a small request"] = smokeRequest(options)
+		requests["a small request"] = request(options)
 		order = append(order, "a small request")
 	}
 	for _, name := range order {
@@ -235,23 +153,52 @@ func (u *update) smokeOne(ctx context.Context, p, protoc *install.Program, args,
 			var said string
 			if said, err = response(out); err == nil {
 				if said != "" {
-					u.UI.Detail("%s %s answers %s: %s", p.Plugin, p.Version, name, said)
+					r.UI.Detail("%s %s answers %s: %s", p.Plugin, p.Version, name, said)
 				}
 				continue
 			}
 		}
 		if name == "an empty request" && proc.Exited(err) {
 			// protoc never sends one; what it says to a real one counts.
-			u.UI.Detail("%s %s does not take %s: %v", p.Plugin, p.Version, name, err)
+			r.UI.Detail("%s %s does not take %s: %v", p.Plugin, p.Version, name, err)
 			continue
 		}
-		return "", smokeError(err, "it does not answer "+name)
+		return "", failed(err, "it does not answer "+name)
 	}
 	return "", nil
 }
 
-// smokeError gives a failed run its class and hint.
-func smokeError(err error, what string) error {
+// Parse has protoc read files of some folders, and of its own. The error satisfies
+// [proc.Exited] where protoc refuses one.
+func (r *Runner) Parse(ctx context.Context, protoc *install.Program, folders, files []string) error {
+	scratch, done, err := r.Store.Scratch(ctx, "protos")
+	if err != nil {
+		return err
+	}
+	defer done()
+	home := filepath.Join(scratch, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	args := []string{"--descriptor_set_out=" + filepath.Join(scratch, "out")}
+	for _, dir := range folders {
+		args = append(args, "-I"+dir)
+	}
+	if protoc.Include != "" {
+		args = append(args, "-I"+protoc.Include)
+	}
+	args = append(args, files...)
+	list := filepath.Join(scratch, "args") // there may be more than a command line takes
+	if err := os.WriteFile(list, []byte(strings.Join(args, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	run := proc.Sandbox{Name: "protoc " + protoc.Version, Path: protoc.Path, Dir: scratch, Home: home, Args: []string{"@" + list}}
+	_, err = run.Run(ctx)
+	return err
+}
+
+// failed gives a failed run its class and hint.
+func failed(err error, what string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -279,9 +226,9 @@ func answered(err error) bool {
 	})
 }
 
-// smokeRequest is the CodeGeneratorRequest that protoc makes of the message of
-// smokeProto and of options.
-func smokeRequest(options []string) []byte {
+// request is the CodeGeneratorRequest that protoc makes of the message of
+// fileText and of options.
+func request(options []string) []byte {
 	text := func(b []byte, n protowire.Number, s string) []byte {
 		return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), s)
 	}
@@ -295,16 +242,16 @@ func smokeRequest(options []string) []byte {
 	field = text(field, 10, "text")
 	message := text(nil, 1, "Ping")
 	message = text(message, 2, string(field))
-	file := text(nil, 1, smokeName)
+	file := text(nil, 1, fileName)
 	file = text(file, 2, "buck2_protobuf.smoke")
 	file = text(file, 4, string(message))
 	file = text(file, 8, string(text(nil, 11, "example.com/buck2-protobuf/smoke;smoke"))) // FileOptions.go_package
 	file = text(file, 12, "proto3")
-	request := text(nil, 1, smokeName)
+	r := text(nil, 1, fileName)
 	if len(options) > 0 {
-		request = text(request, 2, strings.Join(options, ",")) // parameter
+		r = text(r, 2, strings.Join(options, ",")) // parameter
 	}
-	return text(request, 15, string(file))
+	return text(r, 15, string(file))
 }
 
 // response reads a CodeGeneratorResponse: well formed, and what it says in

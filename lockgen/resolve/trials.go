@@ -1,0 +1,111 @@
+package resolve
+
+import (
+	"context"
+	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
+	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/queue"
+	"github.com/birbparty/buck2-protobuf/lockgen/smoke"
+)
+
+// trials are the smoke runs of an update: each installs what was just locked from
+// the store and runs it, as soon as it is locked.
+type trials struct {
+	u         *update
+	jobs      []*job
+	host      lock.Platform
+	runner    *smoke.Runner           // nil where nothing is tried
+	compiling *queue.Queue            // for those that cargo compiles, one at a time
+	protoc    func() *install.Program // nil for none
+	close     func()
+}
+
+// newTrials prepares smoke runs, none where nobody wants them. The caller closes
+// them.
+func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
+	host, ok := lock.Host()
+	t := &trials{u: u, jobs: jobs, host: host, compiling: queue.New(1), close: func() {}}
+	if !ok || u.options.NoSmoke {
+		return t, nil
+	}
+	scratch, done, err := u.Store.Scratch(ctx, "smoke")
+	if err != nil {
+		return nil, err
+	}
+	cargo := &cargo.Trials{Dir: scratch}
+	t.close = func() {
+		cargo.Close()
+		done()
+	}
+	t.runner = u.runner(&install.Installer{
+		Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none", Python: u.Getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
+		Transfer: u.Shown(),
+	})
+	t.protoc = sync.OnceValue(func() *install.Program {
+		for _, c := range jobs {
+			if c.candidates[0].Name == "protoc" && !c.done.wait(ctx) {
+				return nil
+			}
+		}
+		return u.protoc(ctx, t.runner)
+	})
+	return t, nil
+}
+
+// try runs what c has locked. The error is what is wrong with it, or an
+// interruption.
+func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
+	w := c.now()
+	if t.runner == nil || w.Untried {
+		return "", nil
+	}
+	e := t.u.Entry(w.Name, w.Version)
+	args, err := smoke.Args(e, t.host.Name)
+	if err != nil {
+		t.u.UI.Detail("%s: no smoke run: %v", w, err)
+		return "", nil
+	}
+	protoc := t.protoc()
+	line := t.u.trying
+	if e.Locked.Kind().Compiled {
+		if !c.lastOfAll(ctx, t.jobs) {
+			return "", ctx.Err()
+		}
+		line = t.compiling
+	}
+	leave, err := line.Enter(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	p, err := t.runner.Install(ctx, e)
+	if err != nil || p == nil {
+		return "", err
+	}
+	by := ""
+	if protoc != nil && args == nil {
+		by = " with protoc " + protoc.Version
+	}
+	defer t.u.Shown().Step("trying %s%s", w, by)()
+	if note, err = t.runner.Run(ctx, p, protoc, args, w.Options); err == nil {
+		t.u.Shown().Did(ui.For(ctx, w.String()), "tried"+by)
+	}
+	return note, err
+}
+
+func (u *update) runner(i *install.Installer) *smoke.Runner {
+	return &smoke.Runner{Store: u.Store, UI: u.UI, Installer: i}
+}
+
+// protoc is the newest locked protoc that runs here, nil for none.
+func (u *update) protoc(ctx context.Context, r *smoke.Runner) *install.Program {
+	name, version, _, err := u.Find("protoc")
+	if err != nil {
+		return nil
+	}
+	return r.Protoc(ctx, u.Entry(name, version))
+}
