@@ -92,8 +92,8 @@
 //	cli        verbs, flags and help
 //	ui         what the programs print
 //	manifest   plugins.toml
-//	tomlscan   where the keys of a text of TOML stand
 //	lock       plugins.lock.toml, kinds, platforms and names
+//	tomlscan   texts of TOML: decodes anybody's, and says where their keys stand
 //	redact     takes secrets out of text
 //	fault      exit classes and hints
 //	once       computes a value once for each key

@@ -25,6 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
 const noLinker = "install a C compiler, which links, such as by: apt-get install gcc (Linux), xcode-select --install (macOS)"
@@ -420,7 +421,7 @@ func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
 	features, versions := map[string]map[string]bool{}, map[Crate]bool{}
 	for n, source := range sources {
 		var m map[string]any
-		if _, err := lock.DecodeTOML(string(source.Manifest), &m); err != nil {
+		if _, err := tomlscan.Decode(string(source.Manifest), &m); err != nil {
 			return badManifest(source, err)
 		}
 		tables := []map[string]any{m}
@@ -568,7 +569,7 @@ func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 			Dependencies []string `toml:"dependencies"`
 		} `toml:"package"`
 	}
-	if _, err := lock.DecodeTOML(string(root.Lockfile), &file); err != nil {
+	if _, err := tomlscan.Decode(string(root.Lockfile), &file); err != nil {
 		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s: %s", root, redact.Line(err.Error()))
 	}
 	var text strings.Builder

@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
 // A Closure is what one platform needs to compile a crate.
@@ -250,7 +251,7 @@ func Bins(crate *Source) ([]string, error) {
 			Name string `toml:"name"`
 		} `toml:"bin"`
 	}
-	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
+	if _, err := tomlscan.Decode(string(crate.Manifest), &m); err != nil {
 		return nil, badManifest(crate, err)
 	}
 	names := map[string]bool{}
@@ -286,7 +287,7 @@ func Check(crate *Source) error {
 			Version string `toml:"version"`
 		} `toml:"package"`
 	}
-	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
+	if _, err := tomlscan.Decode(string(crate.Manifest), &m); err != nil {
 		return badManifest(crate, err)
 	}
 	if m.Package.Name != crate.Name || m.Package.Version != crate.Version {
@@ -301,7 +302,7 @@ func Check(crate *Source) error {
 // registry, patches, workspaces. The manifest of a published crate has none.
 func checkCrateManifest(crate *Source) error {
 	var m map[string]any
-	if _, err := lock.DecodeTOML(string(crate.Manifest), &m); err != nil {
+	if _, err := tomlscan.Decode(string(crate.Manifest), &m); err != nil {
 		return badManifest(crate, err)
 	}
 	for _, key := range []string{"patch", "replace", "workspace"} {
@@ -342,7 +343,7 @@ func checkCrateManifest(crate *Source) error {
 // ok is false where it has none.
 func withoutDevelopment(manifest []byte) (slim []byte, ok bool) {
 	var m map[string]any
-	if _, err := lock.DecodeTOML(string(manifest), &m); err != nil {
+	if _, err := tomlscan.Decode(string(manifest), &m); err != nil {
 		return nil, false
 	}
 	drop := func(t map[string]any) {

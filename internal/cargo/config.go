@@ -14,10 +14,10 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
 // Cargo applies the settings of the folder that it runs in, and of all above, to
@@ -233,7 +233,7 @@ func (s *cargoSettings) read(file string, depth int) error {
 		return fault.Errorf(fault.Machine, "correct the permissions of the file", "the settings of cargo: %w", err)
 	}
 	var tree map[string]any
-	if _, err := lock.DecodeTOML(string(data), &tree); err != nil {
+	if _, err := tomlscan.Decode(string(data), &tree); err != nil {
 		line, text := 0, err.Error()
 		var parse toml.ParseError
 		if errors.As(err, &parse) {

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
 // Lock returns the crates that root may need on any platform, sorted and
@@ -117,7 +118,7 @@ func parseCargoLock(data []byte) ([]lockedCrate, error) {
 	var file struct {
 		Package []lockedCrate `toml:"package"`
 	}
-	if _, err := lock.DecodeTOML(string(data), &file); err != nil {
+	if _, err := tomlscan.Decode(string(data), &file); err != nil {
 		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.lock: %s", redact.Line(err.Error()))
 	}
 	return file.Package, nil
@@ -192,7 +193,7 @@ func asks(lockfile []byte, p lockedCrate, root *Source) string {
 			Dependencies  []string
 		}
 	}
-	if _, err := lock.DecodeTOML(string(lockfile), &file); err != nil {
+	if _, err := tomlscan.Decode(string(lockfile), &file); err != nil {
 		return root.String()
 	}
 	who := ""

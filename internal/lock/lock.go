@@ -20,6 +20,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
 // FileName is the name of a lock. Buck2 loads data only from files whose name
@@ -184,7 +185,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, such as by: git checkout --ours -- "+shell(name)+"; then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
-	if err := checkTOML(text); err != nil {
+	if err := tomlscan.Check(text); err != nil {
 		return nil, fault.Errorf(fault.Lock, hint, "%s: %w", name, describe(err))
 	}
 	var l Lock

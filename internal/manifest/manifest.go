@@ -218,7 +218,7 @@ func Parse(name string, data []byte) (*Manifest, error) {
 		return nil, err
 	}
 	var tree map[string]any
-	if _, err := lock.DecodeTOML(text, &tree); err != nil {
+	if _, err := tomlscan.Decode(text, &tree); err != nil {
 		var parse toml.ParseError
 		if errors.As(err, &parse) {
 			return nil, fault.Errorf(fault.Usage, "correct the line", "%s:%d: %s", name, parse.Position.Line, parse.Message)

@@ -2,7 +2,7 @@
 // and tables that are defined twice. The decoder neither tells where a key stands
 // nor refuses every redefinition, which bad merges make. The package walks the
 // structure of a text that the decoder has accepted, by the rules of
-// https://toml.io/en/v1.0.0#table.
+// https://toml.io/en/v1.0.0#table. [Decode] is the decoder for a text of anybody.
 package tomlscan
 
 import (
@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // Lines maps the path of a key, joined by NUL, to its line number.
@@ -257,10 +255,10 @@ func (s *scanner) key() []string {
 
 // str skips a string of any of the four kinds and returns its text.
 func (s *scanner) str() string {
-	whole := s.text[s.pos : s.pos+lock.StringEnd(s.text[s.pos:])]
+	whole := s.text[s.pos : s.pos+StringEnd(s.text[s.pos:])]
 	s.pos += len(whole)
 	s.row += strings.Count(whole, "\n")
-	quote := lock.OpeningQuote(whole)
+	quote := OpeningQuote(whole)
 	text := strings.TrimSuffix(whole[len(quote):], quote)
 	if quote == `"` && strings.Contains(text, `\`) {
 		if plain, err := strconv.Unquote(whole); err == nil {

@@ -1,4 +1,4 @@
-package lock
+package tomlscan
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ const (
 	maxParts = 64
 )
 
-// maxKeyWork bounds what keys cost, see [checkTOML], for each byte of the text,
+// maxKeyWork bounds what keys cost, see [Check], for each byte of the text,
 // and freeKeyWork is what every text may cost. A key costs as much as its length
 // and partWork for each of its parts.
 const (
@@ -25,11 +25,11 @@ const (
 	freeKeyWork = 1 << 20
 )
 
-// DecodeTOML decodes a text that may be anybody's, in a time that grows with its
+// Decode decodes a text that may be anybody's, in a time that grows with its
 // length alone. One that is not TOML is a [toml.ParseError], and so is one that
 // would take the decoder longer, which is refused before it is decoded.
-func DecodeTOML(text string, into any) (toml.MetaData, error) {
-	err := checkTOML(text)
+func Decode(text string, into any) (toml.MetaData, error) {
+	err := Check(text)
 	if len(text) > maxTOML {
 		err = toml.ParseError{Message: fmt.Sprintf("%d bytes, more than the limit of %d", len(text), maxTOML), Position: toml.Position{Line: 1}}
 	}
@@ -39,12 +39,12 @@ func DecodeTOML(text string, into any) (toml.MetaData, error) {
 	return toml.Decode(text, into)
 }
 
-// checkTOML refuses text that would make the TOML decoder slow. Its time grows
+// Check refuses text that would make the TOML decoder slow. Its time grows
 // with the square of the depth and of the parts of a key; and for every key it
 // writes down the names of all tables around it, once for each part. It knows
 // strings and comments and leaves every other rule of the syntax to the decoder,
 // which stops where one is broken.
-func checkTOML(text string) error {
+func Check(text string) error {
 	refuse := func(line int, format string, args ...any) error {
 		return toml.ParseError{Message: fmt.Sprintf(format, args...), Position: toml.Position{Line: line}}
 	}
