@@ -595,7 +595,7 @@ func TestLockPage(t *testing.T) {
 	for _, p := range places {
 		table[p.header] = p
 	}
-	for header, of := range map[string]any{"Keys of the file": lock.Lock{}, "[plugins.NAME.VERSION]": lock.Version{}, "[plugins.NAME.VERSION.files.PATH]": lock.File{}, "[plugins.NAME.VERSION.platforms.PLATFORM]": lock.Cell{}} {
+	for header, of := range map[string]any{"Keys of the file": lock.Lock{}, "[plugins.NAME.VERSION]": lock.Version{}, "[plugins.NAME.VERSION.files.PATH]": lock.File{}, "[plugins.NAME.VERSION.platforms.PLATFORM]": lock.Cell{}, "[protos.NAME.VERSION.folders.FOLDER]": lock.Folder{}} {
 		p, known := table[header], fieldsOf(of)
 		if header == "[plugins.NAME.VERSION]" { // the others are those of [protos.NAME.VERSION]
 			plugins, protos := p.node.at("properties").keys, table["[protos.NAME.VERSION]"].node.at("properties").keys
@@ -608,7 +608,7 @@ func TestLockPage(t *testing.T) {
 	for _, p := range places { // of [protos]: the reader knows more, which plugins have
 		shown(t, page, p, blocks)
 	}
-	if len(places) != 7 {
+	if len(places) != 8 {
 		t.Errorf("the page has %d tables; compare the others as well", len(places))
 	}
 }

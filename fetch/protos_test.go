@@ -3,10 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -18,7 +20,7 @@ func TestProtosDamaged(t *testing.T) {
 	w := newWorld(t)
 	const text = "syntax = \"proto3\";\n"
 	body := fake.Zip(map[string]string{"acme/x.proto": text})
-	v := &lock.Version{Source: lock.HTTP, Trust: "first-use", Folders: []string{"acme"}, Files: map[string]lock.File{
+	v := &lock.Version{Source: lock.HTTP, Trust: "first-use", Folders: map[string]lock.Folder{"acme": {Files: []string{"x.proto"}}}, Files: map[string]lock.File{
 		"acme.zip": {URL: w.registry.File("/files/acme.zip", body), Archive: "zip", SHA256: sum256(body), Size: int64(len(body))},
 	}, Platforms: lock.EveryPlatform(lock.Cell{})}
 	file := filepath.Join(t.TempDir(), "acme.zip")
@@ -37,6 +39,16 @@ func TestProtosDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Platforms = lock.EveryPlatform(lock.Cell{Tree: tree})
+	for name, folders := range map[string]map[string]lock.Folder{
+		"folders of the lock lack acme/x.proto":                   {"acme": {Files: []string{"y.proto"}}},
+		"folders of the lock have 2 files, and the package has 1": {"acme": {Files: []string{"x.proto", "y.proto"}}},
+	} {
+		other := *v
+		other.Folders = folders
+		if _, err := kind.Unpack(t.Context(), f, "", &other, "acme.zip", host(t)); fault.Of(err) != fault.Lock || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	w.lock.Plugins[lock.ProtosPrefix+"acme"] = map[string]*lock.Version{"1.0.0": v}
 	w.write()
 	out := filepath.Join(t.TempDir(), "protos")

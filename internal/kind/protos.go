@@ -3,7 +3,9 @@ package kind
 import (
 	"context"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -55,7 +57,26 @@ func unpackProtos(ctx context.Context, f *os.File, dir string, v *lock.Version, 
 			return nil, fault.Disk(err, dir, "")
 		}
 	}
-	return Protos(v.Root, v.Only, c.Files), nil
+	files := Protos(v.Root, v.Only, c.Files)
+	return files, checkFolders(v, files)
+}
+
+// checkFolders compares the files of a proto package with what the lock says of its
+// folders, by which Buck2 knows them.
+func checkFolders(v *lock.Version, files []archive.File) error {
+	n := 0
+	for _, f := range v.Folders {
+		n += len(f.Files)
+	}
+	for _, f := range files {
+		if !slices.Contains(v.Folders[path.Dir(f.Path)].Files, path.Base(f.Path)) {
+			return fault.Errorf(fault.Lock, "run: lockgen update", "folders of the lock lack %s", f.Path)
+		}
+	}
+	if n != len(files) {
+		return fault.Errorf(fault.Lock, "run: lockgen update", "folders of the lock have %d files, and the package has %d", n, len(files))
+	}
+	return nil
 }
 
 // move gives a file that is not executable its place, with the folders of it.

@@ -54,6 +54,16 @@ func readCanonical(text string) *Lock {
 			r.inline(fields[:])
 			v.Files[path] = f
 		}
+		if r.skip(table + ".folders]\n") {
+			v.Folders = map[string]Folder{}
+			for r.more() {
+				var f Folder
+				name := r.quoted()
+				fields := f.fields()
+				r.inline(fields[:])
+				v.Folders[name] = f
+			}
+		}
 		r.need(table)
 		r.need(".platforms]\n")
 		for r.more() {

@@ -77,11 +77,11 @@ type Version struct {
 	// Of a proto package, and of nothing else: the folder of the archive from which
 	// imports are counted, "" for its root; the patterns of the files below it that
 	// the package has, none for all; the proto packages that these import; and the
-	// folders that they are in, sorted, "." for the root. See [PathInProtos].
-	Root    string   `toml:"root" json:"root,omitempty"`
-	Only    []string `toml:"only" json:"only,omitempty"`
-	Deps    []string `toml:"deps" json:"deps,omitempty"`
-	Folders []string `toml:"folders" json:"folders,omitempty"`
+	// folders that they are in, "." for the root. See [PathInProtos].
+	Root    string            `toml:"root" json:"root,omitempty"`
+	Only    []string          `toml:"only" json:"only,omitempty"`
+	Deps    []string          `toml:"deps" json:"deps,omitempty"`
+	Folders map[string]Folder `toml:"folders" json:"folders,omitempty"`
 
 	// Files holds every file of the closure by its locked path: for npm the
 	// folder of the package, else the name of the file.

@@ -61,13 +61,12 @@ type field struct {
 }
 
 // fields are the keys of a version, in canonical order, without its tables.
-func (v *Version) fields() [18]field {
+func (v *Version) fields() [17]field {
 	return [...]field{
 		{key: "args", list: &v.Args},
 		{key: "build-scripts", list: &v.BuildScripts},
 		{key: "deps", list: &v.Deps},
 		{key: "entry", text: &v.Entry},
-		{key: "folders", list: &v.Folders},
 		{key: "generator", text: &v.Generator},
 		{key: "include", text: &v.Include},
 		{key: "main", text: &v.Main},
@@ -97,6 +96,13 @@ func (f *File) fields() [11]field {
 		{key: "gomod", text: &f.GoMod},
 		{key: "python", list: &f.Python},
 		{key: "platforms", list: &f.Platforms},
+	}
+}
+
+func (f *Folder) fields() [2]field {
+	return [...]field{
+		{key: "files", list: &f.Files},
+		{key: "imports", list: &f.Imports},
 	}
 }
 
@@ -140,6 +146,15 @@ func (p *printer) version(name, version string, v *Version) {
 		f := v.Files[path]
 		fields := f.fields()
 		p.quote(path)
+		p.inline(fields[:])
+	}
+	if v.IsProtos() {
+		p.text(table, ".folders]\n")
+	}
+	for _, name := range sorted(p, v.Folders) {
+		f := v.Folders[name]
+		fields := f.fields()
+		p.quote(name)
 		p.inline(fields[:])
 	}
 	p.text(table, ".platforms]\n")

@@ -32,6 +32,13 @@ func CheckEntryName(name string) error {
 	return CheckName(name)
 }
 
+// A Folder is what a proto package has at one folder of import paths. Of whoever
+// imports a file in it nothing needs to be known but its folder.
+type Folder struct {
+	Files   []string `toml:"files" json:"files"`               // names of its .proto files, sorted
+	Imports []string `toml:"imports" json:"imports,omitempty"` // other folders that these import files of, sorted; well-known types are of none
+}
+
 // IsProtos reports whether the version is one of a proto package.
 func (v *Version) IsProtos() bool { return len(v.Folders) > 0 }
 
@@ -155,7 +162,7 @@ func (v *Version) cells() map[string]Cell {
 // validateProtos is [Version.Validate] for a proto package.
 func (v *Version) validateProtos() error {
 	for _, f := range v.fields() {
-		if !f.empty() && !slices.Contains([]string{"deps", "folders", "only", "package", "root", "source", "trust"}, f.key) {
+		if !f.empty() && !slices.Contains([]string{"deps", "only", "package", "root", "source", "trust"}, f.key) {
 			return fmt.Errorf("a proto package has no %s", f.key)
 		}
 	}
@@ -169,18 +176,12 @@ func (v *Version) validateProtos() error {
 			return fmt.Errorf("only: %w", err)
 		}
 	}
-	for _, list := range []struct {
-		key   string
-		of    []string
-		check func(string) error
-	}{{"deps", v.Deps, CheckName}, {"folders", v.Folders, checkFolder}} {
-		for i, s := range list.of {
-			if err := list.check(s); err != nil {
-				return fmt.Errorf("%s: %w", list.key, err)
-			}
-			if i > 0 && s <= list.of[i-1] {
-				return fmt.Errorf("%s are not sorted, or one is there twice", list.key)
-			}
+	if err := checkSorted("deps", v.Deps, CheckName); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Folders)) {
+		if err := v.Folders[name].validate(name); err != nil {
+			return fmt.Errorf("folder %q: %w", name, err)
 		}
 	}
 	if len(v.Files) != 1 {
@@ -212,6 +213,42 @@ func (v *Version) validateProtos() error {
 	return nil
 }
 
+func (f Folder) validate(name string) error {
+	if err := checkFolder(name); err != nil {
+		return err
+	}
+	if len(f.Files) == 0 {
+		return errors.New("it has no files")
+	}
+	if err := checkSorted("files", f.Files, checkProtoFile); err != nil {
+		return err
+	}
+	if slices.Contains(f.Imports, name) {
+		return errors.New("it imports itself")
+	}
+	return checkSorted("imports", f.Imports, checkFolder)
+}
+
+// checkSorted accepts a list of what check accepts, sorted and without repetition.
+func checkSorted(key string, list []string, check func(string) error) error {
+	for i, s := range list {
+		if err := check(s); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if i > 0 && s <= list[i-1] {
+			return fmt.Errorf("%s are not sorted, or one is there twice", key)
+		}
+	}
+	return nil
+}
+
+func checkProtoFile(s string) error {
+	if path.Dir(s) != "." || path.Ext(s) != ".proto" {
+		return fmt.Errorf("%q is not the name of a .proto file", s)
+	}
+	return CheckShown(s)
+}
+
 func checkFolder(s string) error {
 	if s == "." {
 		return nil
@@ -232,10 +269,30 @@ func (l *Lock) checkProtos() error {
 					return fmt.Errorf("%s %s: deps: proto package %q is not in the lock", name, version, dep)
 				}
 			}
+			for _, folder := range slices.Sorted(maps.Keys(v.Folders)) {
+				for _, imported := range v.Folders[folder].Imports {
+					if !l.serves(v, imported) {
+						return fmt.Errorf("%s %s: folder %q imports the folder %q, which neither it nor any of its deps has", name, version, folder, imported)
+					}
+				}
+			}
 		}
 		if protos && len(l.Plugins[name]) > 1 {
 			return fault.Errorf(fault.Lock, "keep one version in plugins.toml, and run: lockgen update", "%s is there in %d versions, and one file cannot be imported from two", name, len(l.Plugins[name]))
 		}
 	}
 	return nil
+}
+
+// serves reports whether a proto package or one of its deps has a folder.
+func (l *Lock) serves(v *Version, folder string) bool {
+	_, ok := v.Folders[folder]
+	for _, dep := range v.Deps {
+		for _, d := range l.Plugins[ProtosPrefix+dep] {
+			if _, has := d.Folders[folder]; has {
+				ok = true
+			}
+		}
+	}
+	return ok
 }

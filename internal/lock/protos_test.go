@@ -22,14 +22,17 @@ func protosTable(name, deps string) string {
 	if deps != "" {
 		deps = "deps = [\"" + deps + "\"]\n"
 	}
-	return "\n[protos." + name + ".\"1.2.0\"]\n" + deps + `folders = [".", "acme/v1"]
-only = ["**", "!acme/old/*"]
+	return "\n[protos." + name + ".\"1.2.0\"]\n" + deps + `only = ["**", "!acme/old/*"]
 root = "acme-1.2.0/proto"
 source = "http"
 trust = "first-use"
 
 [protos.` + name + `."1.2.0".files]
 "v1.2.0.tar.gz" = { url = "https://example.com/` + name + `/v1.2.0.tar.gz", archive = "tar.gz", sha256 = "` + sum("1") + `", size = 10 }
+
+[protos.` + name + `."1.2.0".folders]
+"." = { files = ["a.proto"], imports = ["acme/v1"] }
+"acme/v1" = { files = ["b.proto", "c.proto"] }
 
 [protos.` + name + `."1.2.0".platforms]
 any = { tree = "` + sum("2") + `" }
@@ -66,7 +69,7 @@ func TestProtosRoundTrip(t *testing.T) {
 		t.Error(err)
 	}
 	// As Buck2 writes it, which reads the text.
-	raw := `{"name":"protos/acme","version":"1.2.0","locked":{"folders":["."],"source":"http","trust":"first-use","files":{"a-1.2.0.zip":{"url":"https://example.com/a-1.2.0.zip","archive":"zip","sha256":"` + sum("1") + `","size":1}},"platforms":{"any":{"tree":"` + sum("2") + `"}}}}`
+	raw := `{"name":"protos/acme","version":"1.2.0","locked":{"folders":{".":{"files":["a.proto"]}},"source":"http","trust":"first-use","files":{"a-1.2.0.zip":{"url":"https://example.com/a-1.2.0.zip","archive":"zip","sha256":"` + sum("1") + `","size":1}},"platforms":{"any":{"tree":"` + sum("2") + `"}}}}`
 	if _, err := ParseEntry("entry", []byte(raw)); err != nil {
 		t.Error(err)
 	}
@@ -86,10 +89,15 @@ func TestProtosRefused(t *testing.T) {
 		schema         bool // which refuses it too
 	}{
 		{"two versions", `any = { tree = "` + sum("2") + "\" }\n", `any = { tree = "` + sum("2") + "\" }\n" + strings.ReplaceAll(protosTable("acme", ""), "1.2.0", "1.3.0"), true},
-		{"unknown dep", "folders =", "deps = [\"other\"]\nfolders =", false},
-		{"no folders", "folders = [\".\", \"acme/v1\"]\n", "", true},
-		{"folders not sorted", `[".", "acme/v1"]`, `["acme/v1", "."]`, false},
+		{"unknown dep", "only =", "deps = [\"other\"]\nonly =", false},
+		{"no folders", "[protos.acme.\"1.2.0\".folders]\n\".\" = { files = [\"a.proto\"], imports = [\"acme/v1\"] }\n\"acme/v1\" = { files = [\"b.proto\", \"c.proto\"] }\n", "", true},
 		{"folder", "acme/v1", "../v1", false},
+		{"folder without files", `"acme/v1" = { files = ["b.proto", "c.proto"] }`, `"acme/v1" = { imports = ["."] }`, true},
+		{"files not sorted", `["b.proto", "c.proto"]`, `["c.proto", "b.proto"]`, false},
+		{"file of another folder", `"c.proto"`, `"c/c.proto"`, true},
+		{"file that is no .proto", `"c.proto"`, `"c.txt"`, true},
+		{"imports itself", `imports = ["acme/v1"]`, `imports = ["."]`, false},
+		{"imports what nobody has", `imports = ["acme/v1"]`, `imports = ["acme/v2"]`, false},
 		{"root", `"acme-1.2.0/proto"`, `"/proto"`, true},
 		{"pattern", `"**"`, `"a**"`, false},
 		{"binary", "any = { ", `any = { binary = "x", `, true},

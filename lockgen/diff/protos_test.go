@@ -12,7 +12,7 @@ func protosLock(t *testing.T, name, version, tree string) *lock.Lock {
 	t.Helper()
 	digit := func(s string) string { return strings.Repeat(s, 64) }
 	v := &lock.Version{
-		Source: lock.HTTP, Trust: "first-use", Folders: []string{"acme"}, Platforms: lock.EveryPlatform(lock.Cell{Tree: digit(tree)}),
+		Source: lock.HTTP, Trust: "first-use", Folders: map[string]lock.Folder{"acme": {Files: []string{"a.proto"}}}, Platforms: lock.EveryPlatform(lock.Cell{Tree: digit(tree)}),
 		Files: map[string]lock.File{"a.zip": {URL: "https://example.com/" + version + "/a.zip", Archive: "zip", SHA256: digit(tree), Size: 1}},
 	}
 	l := &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{lock.ProtosPrefix + name: {version: v}}}

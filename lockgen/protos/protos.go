@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
 
@@ -89,6 +90,26 @@ func Folders(files []string) []string {
 		folders[path.Dir(file)] = true
 	}
 	return slices.Sorted(maps.Keys(folders))
+}
+
+// Layout is what a lock holds of the files of a package.
+func (p *Package) Layout() map[string]lock.Folder {
+	folders := map[string]lock.Folder{}
+	for _, file := range slices.Sorted(maps.Keys(p.Files)) {
+		name := path.Dir(file)
+		f := folders[name]
+		f.Files = append(f.Files, path.Base(file))
+		for _, i := range p.Files[file] {
+			if of := path.Dir(i.Path); of != name && !protofile.WellKnown(i.Path) && !slices.Contains(f.Imports, of) {
+				f.Imports = append(f.Imports, of)
+			}
+		}
+		folders[name] = f
+	}
+	for _, f := range folders {
+		slices.Sort(f.Imports)
+	}
+	return folders
 }
 
 // most is how many problems of one package are told.

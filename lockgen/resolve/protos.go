@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/protofile"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/protos"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -82,8 +83,8 @@ func paths(files []archive.File) (list []string) {
 	return list
 }
 
-// lockProtos is [update.lockVersion] for a proto package. Its deps are found when all
-// packages are there.
+// lockProtos is [update.lockVersion] for a proto package. What it imports is found when
+// all packages are there.
 func (u *update) lockProtos(a *attempt, errs map[string]error) (*lock.Version, error) {
 	files, cell, err := u.protosTree(a, errs)
 	if err != nil {
@@ -92,9 +93,13 @@ func (u *update) lockProtos(a *attempt, errs map[string]error) (*lock.Version, e
 	artifact := a.res.Artifacts[0]
 	f, d := artifact.File, u.content(artifact).Digest
 	f.SHA256, f.Size = d.SHA256, d.Size
+	p := &protos.Package{Files: map[string][]protofile.Import{}}
+	for _, f := range files {
+		p.Files[f.Path] = nil
+	}
 	v := &lock.Version{
 		Source: a.w.From.Kind, Package: a.w.PackageName(), Trust: weaker("", artifact.Trust),
-		Root: a.w.ProtosRoot(), Only: a.w.Proto.Only, Folders: protos.Folders(paths(files)),
+		Root: a.w.ProtosRoot(), Only: a.w.Proto.Only, Folders: p.Layout(),
 		Files: map[string]lock.File{artifact.Key: f}, Platforms: lock.EveryPlatform(cell),
 	}
 	if err := v.Validate(); err != nil {
@@ -157,10 +162,9 @@ func (u *update) imports(ctx context.Context, all, pending []*plan.Want) ([]fail
 	}
 	for _, p := range packages {
 		w := wants[p.Name]
-		if v := *u.locked(w); !slices.Equal(v.Deps, deps[p.Name]) {
-			v.Deps = deps[p.Name]
-			u.put(w.Name, w.Version, &v)
-		}
+		v := *u.locked(w)
+		v.Deps, v.Folders = deps[p.Name], p.Layout()
+		u.put(w.Name, w.Version, &v)
 	}
 	if u.options.NoSmoke || !ok {
 		return nil, nil
