@@ -183,20 +183,11 @@ func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent boo
 			return there, nil
 		}
 	}
-	was := ""
-	if known && fresh {
-		was = d.String()
-	}
 	coming = true
-	got, err := u.download(ctx, a, was)
-	if err != nil {
-		return got, err
+	if !known {
+		return u.download(ctx, a, nil, fresh)
 	}
-	// A proxy may pack the files of a module anew: their hash decides.
-	if known && got != d && !strings.HasPrefix(a.Digest, "h1:") {
-		return got, source.ReplacedError(a, d.String(), got.String())
-	}
-	return got, nil
+	return u.download(ctx, a, &d, fresh)
 }
 
 // stored finds the blob that has the digests which upstream gives, whoever brought it:
@@ -234,9 +225,10 @@ func (u *update) stored(ctx context.Context, a *source.Artifact) (store.Digest, 
 	return d, true
 }
 
-// download brings the bytes of an artifact into the store. Was is set where its
-// digest is what the lock says, and nobody has asked upstream.
-func (u *update) download(ctx context.Context, a *source.Artifact, was string) (store.Digest, error) {
+// download brings the bytes of an artifact into the store, if they are what upstream
+// promises and what is locked; locked is nil for what is new. Where it is fresh,
+// upstream was not asked what it promises by now.
+func (u *update) download(ctx context.Context, a *source.Artifact, locked *store.Digest, fresh bool) (store.Digest, error) {
 	arrived := u.Shown().Expect(ctx, a.Label, a.Size)
 	limit := u.options.MaxArtifact
 	if limit == 0 {
@@ -248,29 +240,16 @@ func (u *update) download(ctx context.Context, a *source.Artifact, was string) (
 		if sums.From != " from "+a.Label {
 			a.From = sums.From
 		}
-		if a.Digest == "" || strings.HasPrefix(a.Digest, "h1:") { // of the files in it: see verify
+		// A proxy may pack the files of a module anew: their hash decides, see verify.
+		if strings.HasPrefix(a.Digest, "h1:") {
 			return nil
 		}
-		got := "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
-		if strings.HasPrefix(a.Digest, "sha256-") {
-			got = "sha256-" + base64.StdEncoding.EncodeToString(sums.SHA256)
+		err := promised(a, sums)
+		now := store.Digest{SHA256: hex.EncodeToString(sums.SHA256), Size: sums.Size}
+		if locked != nil && now != *locked && (err == nil || fresh) {
+			return source.ReplacedError(a, locked.String(), now.String())
 		}
-		if got != a.Digest && was != "" {
-			return source.ReplacedError(a, was, (store.Digest{SHA256: hex.EncodeToString(sums.SHA256), Size: sums.Size}).String())
-		}
-		if got == a.Digest && strings.HasPrefix(a.Also, "sha512-") {
-			got = "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
-			if got != a.Also {
-				return fault.Errorf(fault.Integrity, "ask its publisher which of the two is right",
-					"the download of %s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, got, a.Also)
-			}
-			return nil
-		}
-		if got != a.Digest {
-			return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",
-				"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.From, got, sums.Size, a.Digest)
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return d, err
@@ -282,6 +261,27 @@ func (u *update) download(ctx context.Context, a *source.Artifact, was string) (
 	}
 	u.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
 	return d, nil
+}
+
+// promised compares the bytes of an artifact with what upstream says of them.
+func promised(a *source.Artifact, sums store.Sums) error {
+	of256 := "sha256-" + base64.StdEncoding.EncodeToString(sums.SHA256)
+	of512 := "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
+	got := of512
+	if strings.HasPrefix(a.Digest, "sha256-") {
+		got = of256
+	}
+	switch {
+	case a.Digest == "":
+		return nil
+	case got != a.Digest:
+		return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",
+			"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.From, got, sums.Size, a.Digest)
+	case strings.HasPrefix(a.Also, "sha512-") && of512 != a.Also:
+		return fault.Errorf(fault.Integrity, "ask its publisher which of the two is right",
+			"the download of %s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, of512, a.Also)
+	}
+	return nil
 }
 
 // read reads a blob strictly, without unpacking it.
