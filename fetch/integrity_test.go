@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"io/fs"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // A served plugin is one of some kind, with a file of it and where its registry
@@ -27,15 +29,57 @@ type served struct {
 	fault  func(path string, faults ...fake.Fault)
 
 	compares string // "files" where the lock has the hash of what is in the file, too
+
+	kept *app // a run of fetch that goes on; nil before it began
 }
 
-// tries is how many bits are flipped: 4,096 of each kind in the full suite, which
-// takes an hour for those whose every run starts a client.
+// goByFetch is the kind of Go modules that fetch downloads itself, from the proxy of
+// [registries]: for others it starts Go.
+const goByFetch = lock.Go + ", by [registries]"
+
+// tries is how many bits are flipped: 4,096 of each kind in the full suite, but for
+// Go, which is started for each of them.
 func tries(kind string) int {
-	if kind == lock.HTTP || kind == lock.Maven || kind == lock.OCI {
+	switch kind {
+	case lock.HTTP, lock.Maven, lock.OCI:
 		return testenv.Count(64, 4096)
+	case lock.Go:
+		return testenv.Count(6, 512)
 	}
 	return testenv.Count(6, 4096)
+}
+
+// byProgram is how many of the flips are tried by the whole program where that
+// starts a client for each: the others by one run that goes on, which knows the
+// clients and their settings.
+const byProgram = 3
+
+// get is fetch get of the plugin. The run that goes on is of a client that is
+// slow to start; it tells its error as the program does.
+func (s *served) get(kind string, n int) (status int, stdout, stderr string) {
+	s.Helper()
+	if n < byProgram || kind != lock.NPM && kind != lock.Pip && kind != lock.Cargo {
+		return s.fetch("get", s.plugin)
+	}
+	if s.kept == nil {
+		var none bytes.Buffer
+		s.kept = &app{ui: ui.New("fetch", &none, &none), env: func(string) string { return "" }}
+		s.kept.opts.cacheDir, s.kept.opts.nodeManager, s.kept.opts.lock = s.cache, "none", filepath.Join(s.dir, lock.FileName)
+		if err := errors.Join(s.kept.open(), s.kept.readManifest(s.kept.opts.lock)); err != nil {
+			s.Fatal(err)
+		}
+		s.Cleanup(s.kept.store.Release)
+	}
+	name, version, _, err := s.lock.Find(s.plugin)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var out, talk bytes.Buffer
+	p, _, err := s.kept.installer.Program(s.Context(), s.lock.Entry(name, version), s.kept.host.Name)
+	if err == nil {
+		out.WriteString(p.Path + "\n")
+	}
+	return ui.New("fetch", &out, &talk).Fail(err), out.String(), talk.String()
 }
 
 // kindsServed makes a world for each kind of source.
@@ -44,16 +88,16 @@ func kindsServed() map[string]func(t *testing.T) served {
 		lock.HTTP: func(t *testing.T) served {
 			w := newWorld(t)
 			const path = "/files/packed.tar.gz"
-			return served{w, "packed", path, w.bodyOf(path), w.registry.Fault, ""}
+			return served{w, "packed", path, w.bodyOf(path), w.registry.Fault, "", nil}
 		},
 		lock.NPM: func(t *testing.T) served {
 			w := newWorld(t)
 			a := w.tarballs["node_modules/@acme/lib"]
-			return served{w, "script", a.Path, a.Body, w.registry.Fault, ""}
+			return served{w, "script", a.Path, a.Body, w.registry.Fault, "", nil}
 		},
 		lock.Pip: func(t *testing.T) served {
 			w := newWorld(t)
-			return served{w, "tool", w.wheel.Path, w.wheel.Body, w.registry.Fault, ""}
+			return served{w, "tool", w.wheel.Path, w.wheel.Body, w.registry.Fault, "", nil}
 		},
 		lock.Maven: func(t *testing.T) served {
 			w := newWorld(t)
@@ -65,7 +109,7 @@ func kindsServed() map[string]func(t *testing.T) served {
 				map[string]lock.File{key: {Name: "com.acme:acme", Version: "4.1"}})
 			w.registries = "maven = \"" + w.registry.URL + fake.MavenRoot + "\"\n"
 			w.write()
-			return served{w, "acme", dir + "acme-4.1-linux-x86_64.exe", program, w.registry.Fault, ""}
+			return served{w, "acme", dir + "acme-4.1-linux-x86_64.exe", program, w.registry.Fault, "", nil}
 		},
 		lock.OCI: func(t *testing.T) served {
 			w := newWorld(t)
@@ -77,17 +121,24 @@ func kindsServed() map[string]func(t *testing.T) served {
 				map[string]fake.Artifact{"lint.tar.gz": {Body: body, Size: int64(len(body)), SHA256: sum256(body)}},
 				map[string]lock.File{"lint.tar.gz": {Version: "v1.4.0", Archive: "tar.gz", Manifest: digest}})
 			w.write()
-			return served{w, "lint", "/v2/acme/tool/blobs/" + d["digest"].(string), body, o.Fault, ""}
+			return served{w, "lint", "/v2/acme/tool/blobs/" + d["digest"].(string), body, o.Fault, "", nil}
 		},
 		lock.Cargo: func(t *testing.T) served {
 			w := newCargoWorld(t)
 			a := w.registry.Crate(cargoLeaf)
-			return served{w, "crab", a.Path, a.Body, w.registry.Fault, ""}
+			return served{w, "crab", a.Path, a.Body, w.registry.Fault, "", nil}
 		},
 		lock.Go: func(t *testing.T) served {
 			w := newGoWorld(t)
 			a := w.registry.Module(goDep)
-			return served{w, "plug", a.Path, a.Body, w.registry.Fault, "files"}
+			return served{w, "plug", a.Path, a.Body, w.registry.Fault, "files", nil}
+		},
+		goByFetch: func(t *testing.T) served {
+			w := newGoWorld(t)
+			w.registries = "go = \"" + w.registry.GoProxy() + "\"\n"
+			w.write()
+			a := w.registry.Module(goDep)
+			return served{w, "plug", a.Path, a.Body, w.registry.Fault, "files", nil}
 		},
 	}
 }
@@ -108,14 +159,14 @@ func (w *world) bodyOf(path string) []byte {
 }
 
 // flips calls try with n copies of good, in each of which one bit is another one;
-// the bits are spread over all of it.
-func flips(good []byte, n int, try func(bad []byte)) {
+// the bits are spread over all of it. The copies are numbered.
+func flips(good []byte, n int, try func(i int, bad []byte)) {
 	n = min(n, 8*len(good))
 	for i := range n {
 		bit := i * 8 * len(good) / n
 		bad := bytes.Clone(good)
 		bad[bit/8] ^= 1 << (bit % 8)
-		try(bad)
+		try(i, bad)
 	}
 }
 
@@ -126,7 +177,7 @@ func flips(good []byte, n int, try func(bad []byte)) {
 // bit of the zip that is no file's changes nothing then: what is installed must be
 // the locked folder, and the zip may stay in the cache under its own digest. And Go
 // itself, which downloads it, does not tell a damaged file from one that was cut.
-func (s served) refuses(bad []byte) bool {
+func (s *served) refuses(kind string, i int, bad []byte) bool {
 	s.Helper()
 	blob := func(body []byte) string {
 		sum := sum256(body)
@@ -136,7 +187,7 @@ func (s served) refuses(bad []byte) bool {
 	for _, v := range s.lock.Plugins[s.plugin] {
 		tree = filepath.Join(s.cache, "trees", cmp.Or(v.Platforms[host(s)].Tree, tree))
 	}
-	status, stdout, stderr := s.fetch("get", s.plugin)
+	status, stdout, stderr := s.get(kind, i)
 	if status == 0 && s.compares == "files" && isTree(s.T, filepath.Dir(strings.TrimSpace(stdout)), filepath.Base(tree)) {
 		for _, name := range []string{tree, tree + ".ok", blob(bad), blob(s.body), filepath.Join(s.cache, "warm")} {
 			if err := os.RemoveAll(name); err != nil {
@@ -167,10 +218,10 @@ func TestFlippedDownload(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			s := prepare(t)
 			tried, held := 0, 0
-			flips(s.body, tries(kind), func(bad []byte) {
+			flips(s.body, tries(kind), func(i int, bad []byte) {
 				s.fault(s.path, fake.Map(func([]byte) []byte { return bad }))
 				tried++
-				if s.refuses(bad) {
+				if s.refuses(kind, i, bad) {
 					held++
 				}
 			})
@@ -192,10 +243,10 @@ func TestFlippedMirror(t *testing.T) {
 			s.fault(s.path, fake.Status(http.StatusNotFound))
 			blob := filepath.Join(dir, "blobs", "sha256", sum256(s.body))
 			tried, held := 0, 0
-			flips(s.body, tries(kind), func(bad []byte) {
+			flips(s.body, tries(kind), func(i int, bad []byte) {
 				fake.Write(t, blob, string(bad))
 				tried++
-				if s.refuses(bad) {
+				if s.refuses(kind, i, bad) {
 					held++
 				}
 			})
@@ -210,10 +261,17 @@ func TestFlippedMirror(t *testing.T) {
 // fetch cache verify.
 func TestFlippedTree(t *testing.T) {
 	for kind, prepare := range kindsServed() {
+		if kind == goByFetch {
+			continue // its folder is that of Go
+		}
 		t.Run(kind, func(t *testing.T) {
 			s := prepare(t)
 			s.must("get", s.plugin)
 			s.must("cache", "verify")
+			n := testenv.Count(64, 4096)
+			if kind == lock.Go { // the folder of Go itself is verified each time
+				n = testenv.Count(6, 512)
+			}
 			var names []string
 			if err := filepath.WalkDir(filepath.Join(s.cache, "trees"), func(name string, d fs.DirEntry, err error) error {
 				if err == nil && d.Type().IsRegular() && filepath.Dir(name) != filepath.Join(s.cache, "trees") {
@@ -234,7 +292,7 @@ func TestFlippedTree(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				flips(good, max(1, tries(kind)/len(names)), func(bad []byte) {
+				flips(good, max(1, n/len(names)), func(_ int, bad []byte) {
 					write := func(body []byte) {
 						if err := os.Remove(name); err != nil {
 							t.Fatal(err)

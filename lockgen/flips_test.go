@@ -119,7 +119,11 @@ func (r *ring) refusesFlip(start string, good, bad []byte, args ...string) bool 
 		return false
 	}
 	r.asBefore(r.read("plugins.toml"), start)
-	for _, body := range [][]byte{good, bad} {
+	kept := [][]byte{good, bad}
+	if files { // Go takes it, and the strict reader of what is in the store does not
+		kept = kept[:1]
+	}
+	for _, body := range kept {
 		if _, err := os.Lstat(r.blob(body)); err == nil {
 			r.t.Errorf("%s was left in the cache", r.blob(body))
 			return false
