@@ -201,6 +201,10 @@ func (s *served) refuses(kind string, i int, bad []byte) bool {
 		s.Errorf("exit %d %q\n%s", status, stdout, stderr)
 		return false
 	}
+	if !strings.Contains(stderr, s.path) {
+		s.Errorf("%s is not named:\n%s", s.path, stderr)
+		return false
+	}
 	for _, name := range []string{tree, tree + ".ok", blob(s.body), blob(bad)} {
 		if _, err := os.Lstat(name); err == nil && (name != blob(bad) || s.compares != "files") {
 			s.Errorf("%s was left in the cache", name)
@@ -314,6 +318,86 @@ func TestFlippedTree(t *testing.T) {
 			}
 			testenv.Held(t, "one bit of an installed folder flipped: found by fetch cache verify", kind, tried, held)
 			s.must("cache", "verify")
+		})
+	}
+}
+
+// TestAnswers: whatever a server answers in the place of a file, the message names
+// the file and says how to go on, and nothing of it is kept. Go downloads modules
+// itself, by its own rules for redirects and for what it tries again.
+func TestAnswers(t *testing.T) {
+	const operator, later, netrc, network = "ask the operator", "try again later", "netrc file", "check the network and the proxy"
+	const bytes, settings = "look at upstream", "see that GOPROXY and the network are right"
+	answers := []struct {
+		name  string
+		fault fake.Fault
+		class fault.Class
+		hint  string
+		slow  bool // it is asked four times
+		go_   fault.Class
+		hints string // of Go; "" for hint
+	}{
+		{name: "400", fault: fake.Status(400), class: fault.Upstream, hint: operator, hints: settings},
+		{name: "401", fault: fake.Status(401), class: fault.Upstream, hint: netrc},
+		{name: "402", fault: fake.Status(402), class: fault.Upstream, hint: "the account of the credential", hints: settings},
+		{name: "403", fault: fake.Status(403), class: fault.Upstream, hint: netrc, hints: operator},
+		{name: "404", fault: fake.Status(404), class: fault.Upstream, hint: "check the name and the version", hints: "correct the module or the version"},
+		{name: "407", fault: fake.Status(407), class: fault.Upstream, hint: "HTTPS_PROXY"},
+		{name: "408", fault: fake.Status(408), class: fault.Upstream, hint: later, slow: true},
+		{name: "410", fault: fake.Status(410), class: fault.Upstream, hint: "a mirror that still has it", hints: "correct the module or the version"},
+		{name: "418", fault: fake.Status(418), class: fault.Upstream, hint: operator, hints: settings},
+		{name: "429", fault: fake.Status(429, "Retry-After", "0"), class: fault.Upstream, hint: later, slow: true},
+		{name: "451", fault: fake.Status(451), class: fault.Upstream, hint: "a mirror that may", hints: settings},
+		{name: "500", fault: fake.Status(500), class: fault.Upstream, hint: later, slow: true},
+		{name: "503", fault: fake.Status(503, "Retry-After", "1"), class: fault.Upstream, hint: later, slow: true},
+		{name: "204", fault: fake.Status(204), class: fault.Upstream, hint: operator, hints: settings},
+		{name: "206", fault: fake.Status(206), class: fault.Upstream, hint: operator, hints: settings},
+		{name: "304", fault: fake.Status(304), class: fault.Upstream, hint: operator, hints: settings},
+		{name: "nothing", fault: fake.Answer("application/octet-stream", ""), class: fault.Integrity, hint: bytes, hints: "do not use"},
+		{name: "a login page", fault: fake.HTML(), class: fault.Integrity, hint: "open the address in a browser", hints: "a login page?"},
+		{name: "an error in JSON", fault: fake.Answer("application/json", `{"error":"sign in"}`), class: fault.Integrity, hint: bytes, hints: "do not use"},
+		{name: "one byte less", fault: fake.Map(func(b []byte) []byte { return b[:len(b)-1] }), class: fault.Integrity, hint: bytes, hints: "do not use"},
+		{name: "one byte more", fault: fake.Longer(1), class: fault.Integrity, hint: bytes, hints: "do not use"},
+		{name: "a loop", fault: fake.RedirectLoop(), class: fault.Upstream, hint: "ask its operator", hints: settings},
+		{name: "a redirect to nowhere", fault: fake.Status(302), class: fault.Upstream, hint: "set up wrongly", hints: settings},
+		{name: "a redirect in clear", fault: fake.Redirect(302, "http://elsewhere.invalid/x"), class: fault.Policy, hint: "use another mirror", go_: fault.Upstream, hints: settings},
+		{name: "a redirect to a file", fault: fake.Redirect(302, "file:///etc/passwd"), class: fault.Policy, hint: "use another mirror", go_: fault.Upstream, hints: settings},
+		{name: "a host without an address", fault: fake.Redirect(302, "https://elsewhere.invalid/x"), class: fault.Upstream, hint: "check the host name", hints: settings},
+		{name: "an end in the middle", fault: fake.Truncate(10), class: fault.Upstream, hint: network, slow: true, hints: settings},
+		{name: "an end at once", fault: fake.Reset(-1), class: fault.Upstream, hint: network, slow: true, hints: settings},
+		{name: "no HTTP", fault: fake.Raw("SSH-2.0\r\n"), class: fault.Upstream, hint: network, slow: true, hints: settings},
+	}
+	for kind, prepare := range kindsServed() {
+		t.Run(kind, func(t *testing.T) {
+			s := prepare(t)
+			tried, held := 0, 0
+			for _, a := range answers {
+				if a.slow && kind != lock.Go && testenv.Count(0, 1) == 0 {
+					continue // it takes seconds; package remote has the same with short waits
+				}
+				tried++
+				s.fault(s.path, a.fault)
+				class, hint := a.class, a.hint
+				if kind == lock.Go {
+					class, hint = cmp.Or(a.go_, class), cmp.Or(a.hints, hint)
+				}
+				if kind == lock.OCI && a.name == "401" {
+					hint = "docker login"
+				}
+				status, stdout, stderr := s.fetch("get", s.plugin)
+				_, said, _ := strings.Cut(stderr, "hint: ")
+				said, _, _ = strings.Cut(said, "\n")
+				// A digest is the name of a blob, and the end of its URL.
+				if status != int(class) || !strings.Contains(said, hint) || !strings.Contains(stderr, filepath.Base(s.path)) && !strings.Contains(stderr, filepath.Dir(s.path)) ||
+					stdout != "" || strings.Contains(stderr, "<nil>") || strings.Contains(stderr, "file does not exist") {
+					t.Errorf("%s: exit %d, want %d and the hint %q:\n%s%s", a.name, status, class, hint, stdout, stderr)
+					continue
+				}
+				held++
+			}
+			testenv.Held(t, "what a server answers in the place of a file, at fetch time: the right class, the URL and a hint that fits", kind, tried, held)
+			s.fault(s.path)
+			s.must("get", s.plugin)
 		})
 	}
 }

@@ -157,7 +157,7 @@ func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, mis
 			continue
 		}
 		if err != nil {
-			return nil, nil, r.c.explain(err, r.main.Module+"@v"+r.main.Version, "")
+			return nil, nil, r.c.explain(err, r.main.Module+"@v"+r.main.Version, "", "")
 		}
 		for line := range strings.Lines(string(out)) {
 			if path, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
@@ -222,7 +222,7 @@ func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform, root
 			Args: []string{"list", "-modcacherw", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", r.main.path()},
 		}
 		if _, err := run.Run(ctx); err != nil {
-			return nil, r.c.explain(err, r.main.Module+"@v"+r.main.Version, "")
+			return nil, r.c.explain(err, r.main.Module+"@v"+r.main.Version, "", "")
 		}
 	}
 	modules, err := listDownloads(filepath.Join(cache, "cache", "download"))

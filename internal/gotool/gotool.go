@@ -241,6 +241,22 @@ func (c Config) Transparent(path string) bool {
 	return c.SumDB != "off" && !module.MatchPrefixPatterns(c.NoSumDB, path)
 }
 
+// Place is where Go gets a file of a module from, "zip" or "mod", for messages: its
+// URL, or where there are several proxies, all of them.
+func (c Config) Place(path, version, suffix string) string {
+	if p, err := module.EscapePath(path); err == nil {
+		path = p
+	}
+	if v, err := module.EscapeVersion("v" + version); err == nil {
+		version = strings.TrimPrefix(v, "v")
+	}
+	file := "/" + path + "/@v/v" + version + "." + suffix
+	if !strings.ContainsAny(c.Proxy, ",|") {
+		return redact.URL(strings.TrimSuffix(c.Proxy, "/") + file)
+	}
+	return redact.List(c.Proxy) + " (" + file + ")"
+}
+
 // downloadEnv is the environment of a run that downloads: what c says of
 // servers, the way there, the file with the user's passwords, and of everything
 // else nothing that is the user's. No version control is on PATH, or allowed.
@@ -355,7 +371,7 @@ func (g *Client) Download(ctx context.Context, c Config, scratch, path, version 
 }
 
 func (g *Client) modDownload(ctx context.Context, c Config, scratch, cache, path, version string) (*Module, error) {
-	what := path + "@v" + version
+	what, place := path+"@v"+version, c.Place(path, version, "zip")
 	dir, err := os.MkdirTemp(scratch, "nowhere-") // without a go.mod
 	if err != nil {
 		return nil, err
@@ -372,10 +388,10 @@ func (g *Client) modDownload(ctx context.Context, c Config, scratch, cache, path
 		if err == nil {
 			err = fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go mod download %s says nothing", what)
 		}
-		return nil, c.explain(err, what, "")
+		return nil, c.explain(err, what, "", place)
 	}
 	if said.Error != "" {
-		return nil, c.explain(nil, what, said.Error)
+		return nil, c.explain(nil, what, said.Error, place)
 	}
 	if said.Version != "v"+version {
 		return nil, fault.Errorf(fault.Usage, "write the version as "+strings.TrimPrefix(said.Version, "v"),
@@ -394,7 +410,7 @@ func (g *Client) DownloadMod(ctx context.Context, c Config, scratch, path, versi
 	cache := filepath.Join(scratch, "mod")
 	out, err := twice(ctx, g.download("go list -m "+what, dir, c.downloadEnv(scratch, cache), []string{"list", "-modcacherw", "-m", "-json", what}))
 	if err != nil {
-		return nil, c.explain(err, what, "")
+		return nil, c.explain(err, what, "", c.Place(path, version, "mod"))
 	}
 	var said struct{ GoMod string }
 	if err := json.Unmarshal(out, &said); err != nil || said.GoMod == "" {
@@ -418,7 +434,7 @@ func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version
 	env := c.downloadEnv(scratch, filepath.Join(scratch, "news"))
 	out, err := twice(ctx, g.download("go list -m -u "+what, dir, env, []string{"list", "-modcacherw", "-m", "-u", "-json", what}))
 	if err != nil {
-		return nil, c.explain(err, what, "")
+		return nil, c.explain(err, what, "", c.Place(path, version, "mod"))
 	}
 	var said struct {
 		Retracted  []string
@@ -440,9 +456,10 @@ func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version
 // goHint is for what Go says in its own words.
 const goHint = "see that GOPROXY and the network are right: go env GOPROXY GONOPROXY GOPRIVATE"
 
-// explain classifies what Go says when it cannot get a module. Text is used
-// where there is no error of a program.
-func (c Config) explain(err error, what, text string) error {
+// explain classifies what Go says when it cannot get a module from a place. Text
+// is used where there is no error of a program. The place is "" where the run was
+// about several modules.
+func (c Config) explain(err error, what, text, place string) error {
 	var exit *proc.ExitError
 	switch {
 	case errors.As(err, &exit):
@@ -453,6 +470,10 @@ func (c Config) explain(err error, what, text string) error {
 	if err == nil {
 		t := proc.TailOf([]byte(text), 16<<10)
 		err = fault.Errorf(fault.Upstream, goHint, "%s", t.Lines())
+	}
+	from := what
+	if place != "" && !strings.Contains(err.Error(), "://") {
+		from = what + ", from " + place // of some faults Go does not say it
 	}
 	has := func(list ...string) bool {
 		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })
@@ -468,11 +489,11 @@ func (c Config) explain(err error, what, text string) error {
 		return fault.About(fault.AboutSettings, fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, and GOAUTH=netrc",
 			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w", what, redact.Line(c.program), err))
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
-		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", what, err)
+		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", from, err)
 	case has("zip: not a valid zip file", "zip: checksum error", "zip: unsupported compression algorithm", "flate: corrupt input",
 		"has unexpected file", "downloaded zip file too large"):
 		return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy or something between gives other bytes than a module (a login page?): do not use them",
-			"go module %s: %w", what, err)
+			"go module %s: %w", from, err)
 	case has("checksum database disabled by GOSUMDB=off"):
 		return fault.Errorf(fault.Policy, "take GOSUMDB=off out of Go's settings", "go module %s: the checksum database is off, and Go takes a toolchain only with it: %w", what, err)
 	case has("requires go >= "):
@@ -481,13 +502,24 @@ func (c Config) explain(err error, what, text string) error {
 	case has("malformed module path", "invalid version", "should be v0 or v1", "module path must match", "but go.mod has", "module declares its path as"):
 		return fault.Errorf(fault.Usage, "correct the module or the version", "go module %s: %w", what, err)
 	case has("404 Not Found", "410 Gone", "unknown revision", "not found: module", "no matching versions"):
-		return fault.Errorf(fault.Upstream, "correct the module or the version; is GOPROXY right? go env GOPROXY",
-			"the module proxy has no go module %s: %w: %w", what, fs.ErrNotExist, err)
+		return fault.Errorf(fault.Upstream, "correct the module or the version; is GOPROXY right? go env GOPROXY", "the module proxy has no go module %s: %w", what, absent{err})
 	case has("403 Forbidden"):
-		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w: %w", what, fs.ErrNotExist, err)
+		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w", what, absent{err})
+	case has(": 401 "):
+		return fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, or ask its operator", "the module proxy refuses go module %s: %w", what, err)
+	case has(": 407 "):
+		return fault.Errorf(fault.Upstream, "check the user name and the password in HTTPS_PROXY, and what that proxy allows", "go module %s: %w", what, err)
+	case has(": 408 ", ": 425 ", ": 429 ", ": 500 ", ": 502 ", ": 503 ", ": 504 "):
+		return fault.Errorf(fault.Upstream, "try again later, or name another module proxy: [registries] go in plugins.toml, or GOPROXY", "go module %s: %w", what, err)
 	}
-	return fault.Errorf(fault.Upstream, fault.HintOr(err, goHint), "go module %s: %w", what, err)
+	return fault.Errorf(fault.Upstream, fault.HintOr(err, goHint), "go module %s: %w", from, err)
 }
+
+// absent is an [fs.ErrNotExist] that does not say so: Go does, in its own words.
+type absent struct{ error }
+
+func (a absent) Unwrap() error        { return a.error }
+func (a absent) Is(target error) bool { return target == fs.ErrNotExist }
 
 func newerGo(what, needed string, err error) error {
 	return fault.Errorf(fault.Usage, "lock a newer Go: lockgen add go@"+strings.Trim(redact.Line(needed), ";,:()"), "go module %s needs a newer Go: %w", what, err)

@@ -55,7 +55,7 @@ func (g *Client) list(ctx context.Context, c Config, scratch string, args ...str
 	args = append([]string{"list", "-modcacherw", "-m", "-json"}, args...)
 	out, err := twice(ctx, g.download("go list -m "+what, dir, c.downloadEnv(scratch, newsCache(scratch)), args))
 	if err != nil {
-		return nil, c.explain(err, what, "")
+		return nil, c.explain(err, what, "", "")
 	}
 	var all []listed
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
@@ -138,7 +138,7 @@ func (g *Client) News(ctx context.Context, c Config, scratch string, modules []m
 			n.Err = fault.Errorf(fault.Upstream, "ask by hand: go list -m "+m.String(), "go list -m says nothing of %s", m)
 			continue
 		case one.Error != nil:
-			n.Err = c.explain(nil, m.String(), one.Error.Err)
+			n.Err = c.explain(nil, m.String(), one.Error.Err, c.Place(m.Path, n.Version, "mod"))
 			continue
 		}
 		n.Committed = one.Time

@@ -26,24 +26,31 @@ const maxModule = 500 << 20 // bytes of a module zip, golang.org/x/mod/zip.MaxZi
 // bringPacked takes the zip of a module with other bytes than are locked: a
 // proxy may pack the same files anew. Whoever reads it compares their hash.
 func (i *Installer) bringPacked(ctx context.Context, key string, get func(context.Context, *store.Ingest) error) error {
-	d, err := i.Store.AddUnknown(ctx, maxModule, get, func(store.Sums) error { return nil })
+	from := ""
+	d, err := i.Store.AddUnknown(ctx, maxModule, get, func(sums store.Sums) error { from = sums.From; return nil })
 	if err != nil {
 		return err
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.packed == nil {
-		i.packed = map[string]store.Digest{}
+		i.packed = map[string]packed{}
 	}
-	i.packed[key] = d
+	i.packed[key] = packed{d, from}
 	return nil
 }
 
-func (i *Installer) packedAnew(key string) (store.Digest, bool) {
+func (i *Installer) packedAnew(key string) (packed, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	d, ok := i.packed[key]
-	return d, ok
+	p, ok := i.packed[key]
+	return p, ok
+}
+
+// packed is a zip with other bytes than are locked.
+type packed struct {
+	store.Digest
+	from string // " from " and where it came from, for messages
 }
 
 // buildByGo compiles the executable of an entry, for whichever platform, from
@@ -119,7 +126,8 @@ func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile stri
 		err = module.Check(a, c)
 	}
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", key, err)
+		other, _ := i.packedAnew(key)
+		return m, fmt.Errorf("%s%s: %w", key, other.from, err)
 	}
 	if !strings.HasSuffix(key, ".zip") {
 		m.Mod, m.ModSum = blob.Name(), f.Integrity

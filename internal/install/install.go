@@ -70,7 +70,7 @@ type Installer struct {
 	trees once.Map[string, string]                // folders, by stamp
 
 	mu     sync.Mutex
-	packed map[string]store.Digest // by key: the module zip that a proxy packed anew
+	packed map[string]packed // by key: the module zip that a proxy packed anew
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -319,7 +319,7 @@ func (i *Installer) announce(ctx context.Context, e *lock.Entry, keys []string) 
 func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.File, error) {
 	d := digest(e.Locked.Files[key])
 	if other, ok := i.packedAnew(key); ok {
-		d = other
+		d = other.Digest
 	}
 	f, err := i.Store.Blob(ctx, d)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -330,7 +330,7 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 		return nil, err
 	}
 	if other, ok := i.packedAnew(key); ok {
-		d = other
+		d = other.Digest
 	}
 	return i.Store.Blob(ctx, d)
 }

@@ -73,10 +73,11 @@ func (o *Origins) downloadByGo(ctx context.Context, e *lock.Entry, key string, i
 	if err != nil {
 		return err
 	}
-	name := m.Zip
+	name, suffix := m.Zip, "zip"
 	if name == "" {
-		name = m.Mod
+		name, suffix = m.Mod, "mod"
 	}
+	in.From(client.config.Place(f.Name, f.Version, suffix))
 	file, err := os.Open(name)
 	if err != nil {
 		return err

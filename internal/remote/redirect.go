@@ -186,7 +186,10 @@ func checkRedirect(from, to *url.URL, public bool) error {
 	case public && isPrivateName(to.Hostname()):
 		return fault.Errorf(fault.Policy, hint, "%s is public and leads into this machine or its network: %s", redact.URL(from.String()), redact.URL(to.String()))
 	}
-	return checkClear(to)
+	if checkClear(to) != nil {
+		return fault.Errorf(fault.Policy, hint, "%s leads to %s: http is only for loopback hosts, everything else must be https", redact.URL(from.String()), redact.URL(to.String()))
+	}
+	return nil
 }
 
 // guardedDial connects to public addresses only, and to the proxies of the

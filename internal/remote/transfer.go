@@ -159,12 +159,14 @@ func (c *Client) statusFailure(a *answer) *failure {
 		switch {
 		case a.sent != "":
 			b.WriteString(", credential sent: " + plain.Line(a.sent, 80))
+			f.hint = "check that the credential is valid and may read this package"
 		case a.req.credential.Name != "":
 			b.WriteString(", no credential sent: it left the host that " + plain.Line(a.req.credential.Name, 80) + " is for")
+			f.hint = "ask the operator of the registry why it leads to a host that wants a credential of its own, or use a mirror"
 		default:
 			b.WriteString(", no credential sent")
+			f.hint = "put a credential for " + plain.Line(a.url.Hostname(), 80) + " into your netrc file, or into the settings of the registry's own client"
 		}
-		f.hint = "check that the credential is valid and may read this package"
 	case code == http.StatusProxyAuthRequired:
 		f.hint = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
 	case code == http.StatusUnavailableForLegalReasons:

@@ -106,7 +106,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 				}
 			}
 		}
-		a.Get = func(_ context.Context, in *store.Ingest) error { return s.copy(file, in) }
+		a.Get = func(_ context.Context, in *store.Ingest) error { return s.copy(file, a, in) }
 		for _, p := range platforms {
 			if closure.Missing[p.Name] == "" {
 				a.Platforms = append(a.Platforms, p.Name)
@@ -290,10 +290,12 @@ func (s *goSource) download(ctx context.Context, a *Artifact, modOnly bool, in *
 	case a.File.Integrity != sum:
 		return ReplacedError(a, a.File.Integrity, sum)
 	}
-	return s.copy(file, in)
+	return s.copy(file, a, in)
 }
 
-func (s *goSource) copy(file string, in *store.Ingest) error {
+// copy takes a file of an artifact that Go has downloaded.
+func (s *goSource) copy(file string, a *Artifact, in *store.Ingest) error {
+	in.From(s.config.Place(a.File.Name, a.File.Version, strings.TrimPrefix(filepath.Ext(a.Key), ".")))
 	f, err := os.Open(file)
 	if err != nil {
 		return err

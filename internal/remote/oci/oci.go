@@ -513,6 +513,15 @@ func (r *Repository) Download(ctx context.Context, sha256 string, size int64, si
 	}
 }
 
+// said is the status of an answer and what the registry says of it.
+func said(answer *errcode.ErrorResponse) string {
+	text := http.StatusText(answer.StatusCode)
+	if len(answer.Errors) > 0 {
+		text = plain.Line(answer.Errors.Error(), 300)
+	}
+	return strings.TrimSpace(fmt.Sprint(answer.StatusCode, " ", text))
+}
+
 // errRefused is matched by an answer that stays the same when asked again.
 var errRefused = errors.New("refuses")
 
@@ -537,9 +546,9 @@ func (r *Repository) explain(name string, err error) error {
 			"%s: the registry has nothing of that name: %w", name, fs.ErrNotExist)
 	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
 		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and see that you may read "+r.name,
-			"%s: the registry %w: %d %s (credential from %s, if it has one)", name, errRefused, answer.StatusCode, plain.Line(answer.Errors.Error(), 300), r.c.config)
+			"%s: the registry %w: %s (credential from %s, if it has one)", name, errRefused, said(answer), r.c.config)
 	case errors.As(err, &answer) && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests:
-		return fault.Errorf(fault.Upstream, "ask the registry's operator", "%s: the registry %w: %d %s", name, errRefused, answer.StatusCode, plain.Line(answer.Errors.Error(), 300))
+		return fault.Errorf(fault.Upstream, "ask the registry's operator", "%s: the registry %w: %s", name, errRefused, said(answer))
 	case strings.Contains(err.Error(), "is on a different host"), strings.Contains(err.Error(), "downgrades scheme"):
 		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there", "%s: %s", name, plain.Line(err.Error(), 300))
 	case strings.Contains(err.Error(), "bearer realm"):
