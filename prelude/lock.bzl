@@ -17,17 +17,21 @@ SOURCES = ["cargo", "go", "http", "maven", "npm", "oci", "pip"]
 ARCHIVES = ["bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"]
 PLATFORMS = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-aarch64", "windows-x86_64"]
 
+# Begins the names of proto packages among plugins, which no plugin's name does.
+PROTOS = "protos/"
+
 _PREFIX = "protoc-gen-"
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
 
 def plugins_of(lock):
-    """Checks what actions rely on in a lock, and returns its plugins.
+    """Checks what actions rely on in a lock, and returns its plugins and proto packages.
 
     Args:
         lock: dict, the value loaded from a plugins.lock.toml.
 
     Returns:
-        A dict of the locked versions by plugin name, then by version. It fails
+        A dict of the locked versions by plugin name, then by version. A proto
+        package is called protos/NAME. It fails
         where the lock is malformed or of another schema; the message says what to
         run.
     """
@@ -36,10 +40,10 @@ def plugins_of(lock):
         if type(schema) == "int" and schema > _SCHEMA:
             fail("plugins.lock.toml has schema {}, this buck2-protobuf reads {}: take a newer buck2-protobuf".format(schema, _SCHEMA))
         fail("plugins.lock.toml has schema {}, expected {}. Run: lockgen update".format(schema, _SCHEMA))
-    plugins = lock.get("plugins", {})
+    plugins = lock.get("plugins", {}) | {PROTOS + name: versions for name, versions in lock.get("protos", {}).items()}
     for name, versions in plugins.items():
         for version, locked in versions.items():
-            problem = _problem(plugins, locked)
+            problem = _problem_of_protos(plugins, locked) if name.startswith(PROTOS) else _problem(plugins, locked)
             if problem:
                 fail("plugins.lock.toml: {} {}: {}. Run: lockgen update".format(name, version, problem))
     return plugins
@@ -56,6 +60,8 @@ def cell_of(locked, platform):
         the tree; and `unavailable`, the reason why there is no binary, or None.
     """
     cells = locked["platforms"]
+    if "any" in cells:
+        platform = "any"  # of a proto package: the same everywhere
     cell = cells.get(platform)
     if cell == None:
         return struct(platform = platform, binary = None, unavailable = "the lock knows no such platform")
@@ -173,7 +179,7 @@ def option_name(locked, plugin = None):
         str, or None for what is no protoc plugin. For a plugin that no platform
         has it is `unavailable`: the name is not known, and nothing can run.
     """
-    name = "unavailable"
+    name = None if "any" in locked["platforms"] else "unavailable"
     for cell in locked["platforms"].values():
         if not cell.get("binary"):
             continue
@@ -284,16 +290,9 @@ def _problem(plugins, locked):
         for word in locked["python"] + [locked.get("program", ""), locked.get("entry", ""), locked.get("generator", "x")]:
             if type(word) != "string" or not word or word.strip(_WORD):
                 return "python, program, entry or generator is malformed: {}".format(repr(word))
-    for key, file in locked["files"].items():
-        if not _is_sha256(file.get("sha256")):
-            return "sha256 of `{}` is not 64 lower-case hexadecimal digits".format(key)
-        if type(file.get("size")) != "int" or file["size"] <= 0:
-            return "size of `{}` is not a number of bytes".format(key)
-        if "archive" in file and (file["archive"] not in ARCHIVES or locked["source"] not in ["http", "maven", "oci"]):
-            return "archive {} of `{}` is not one of {}, of source http, maven or oci".format(repr(file["archive"]), key, ", ".join(ARCHIVES))
-        for platform in file.get("platforms", []):
-            if platform not in PLATFORMS:
-                return "unknown platform {} of `{}`".format(repr(platform), key)
+    problem = _problem_of_files(locked)
+    if problem:
+        return problem
     for platform, cell in locked["platforms"].items():
         if platform not in PLATFORMS:
             return "unknown platform {}".format(repr(platform))
@@ -306,6 +305,38 @@ def _problem(plugins, locked):
             return "platform {} has a malformed tree or binary".format(platform)
         if kinds == ["emulate"] and not locked["platforms"].get(cell["emulate"], {}).get("binary"):
             return "platform {} emulates {}, which is not locked".format(platform, cell["emulate"])
+    return None
+
+def _problem_of_protos(plugins, locked):
+    """Returns what is wrong with a locked proto package, or None."""
+    for key in ["source", "files", "folders", "platforms"]:
+        if key not in locked:
+            return "`{}` is missing".format(key)
+    if locked["source"] not in SOURCES:
+        return "source {} is not one of {}".format(repr(locked["source"]), ", ".join(SOURCES))
+    if list(locked["platforms"]) != ["any"] or not _is_sha256(locked["platforms"]["any"].get("tree")):
+        return "it has not the one platform any, with a tree"
+    for dep in locked.get("deps", []):
+        if PROTOS + dep not in plugins:
+            return "proto package {} of its deps is not locked".format(dep)
+    for folder, content in locked["folders"].items():
+        files = content.get("files", [])
+        if not (folder == "." or _is_path(folder)) or not files or [f for f in files if not _is_path(f) or "/" in f or not f.endswith(".proto")]:
+            return "folder {} is malformed".format(repr(folder))
+    return _problem_of_files(locked)
+
+def _problem_of_files(locked):
+    """Returns what is wrong with the files of a locked version, or None."""
+    for key, file in locked["files"].items():
+        if not _is_sha256(file.get("sha256")):
+            return "sha256 of `{}` is not 64 lower-case hexadecimal digits".format(key)
+        if type(file.get("size")) != "int" or file["size"] <= 0:
+            return "size of `{}` is not a number of bytes".format(key)
+        if "archive" in file and (file["archive"] not in ARCHIVES or locked["source"] not in ["http", "maven", "oci"]):
+            return "archive {} of `{}` is not one of {}, of source http, maven or oci".format(repr(file["archive"]), key, ", ".join(ARCHIVES))
+        for platform in file.get("platforms", []):
+            if platform not in PLATFORMS:
+                return "unknown platform {} of `{}`".format(repr(platform), key)
     return None
 
 def _is_sha256(value):

@@ -1,4 +1,4 @@
-"""protobuf_plugins: one target for every plugin of a lock.
+"""protobuf_plugins: one target for every plugin and every proto package of a lock.
 
 Loading and analysis declare downloads but start none. A version is fetched when
 a build needs it, for the platform on which protoc will run: files of a public URL
@@ -232,7 +232,7 @@ def protobuf_plugins(
         registries: dict[str, str] = {},
         mirrors: list[dict[str, str]] = [],
         visibility: list[str] = ["PUBLIC"]) -> list[str]:
-    """Declares one target for every plugin of a lock, under the plugin's name.
+    """Declares one target for every plugin of a lock, under the plugin's name, and one for every proto package.
 
     A plugin that is called like a toolchain of Buck2's own rules, such as `go`,
     gets `go-plugin`, since both may be in one package. A target has all locked

@@ -149,6 +149,19 @@ runtime = "node@24.0.0"
 trust = "registry"
 files = { "node_modules/x" = { sha256 = "` + sum + `", size = 7 } }
 platforms.linux-x86_64 = { binary = "node_modules/x/x", tree = "` + sum + `" }
+[protos.acme."3.0.0"]
+source = "go"
+trust = "registry"
+deps = ["base"]
+files = { "acme.zip" = { sha256 = "` + sum + `", size = 5 } }
+folders = { "acme/v1" = { files = ["acme.proto"], imports = ["base"] } }
+platforms.any = { tree = "` + sum + `" }
+[protos.base."1.0.0"]
+source = "pip"
+trust = "registry"
+files = { "base.whl" = { sha256 = "` + sum + `", size = 6 } }
+folders = { base = { files = ["base.proto"] }, "." = { files = ["top.proto"] } }
+platforms.any = { tree = "` + sum + `" }
 `
 
 func TestLock(t *testing.T) {
@@ -186,6 +199,19 @@ func TestLock(t *testing.T) {
 			}
 		}
 	})
+	t.Run("proto package", func(t *testing.T) {
+		acme := at(plugins, "protos/acme", "3.0.0")
+		got, err := call(t, bzl["cell_of"], acme, starlark.String("macos-aarch64"))
+		if want := `struct(binary = None, platform = "any", unavailable = None)`; err != nil || got.String() != want {
+			t.Errorf("cell_of: %v, %v, want %s", got, err, want)
+		}
+		if got, err := call(t, bzl["files_of"], acme, starlark.String("any")); err != nil || got.(*starlark.Dict).Len() != 1 {
+			t.Errorf("files_of: %v, %v", got, err)
+		}
+		if got, err := call(t, bzl["option_name"], acme); err != nil || got != starlark.None {
+			t.Errorf("option_name: %v, %v", got, err)
+		}
+	})
 	t.Run("files", func(t *testing.T) {
 		for platform, want := range map[string]string{"linux-x86_64": "x.js", "linux-aarch64": "y.js", "macos-x86_64": ""} {
 			got, err := call(t, bzl["files_of"], v190, starlark.String(platform))
@@ -219,8 +245,8 @@ func TestLock(t *testing.T) {
 			{"x", starlark.None, `"1.10.0"`},
 			{"x", starlark.String("1.9.0"), `"1.9.0"`},
 			{"x", starlark.String("2.0.0"), "fail: version 2.0.0 of plugin `x` is not locked; locked are: 1.9.0, 1.10.0. Run: lockgen add x@2.0.0"},
-			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: gen, go, node, prost, stubs, x. Run: lockgen add z"},
-			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: gen, go, node, prost, stubs, x. Run: lockgen add z@1"},
+			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: gen, go, node, prost, protos/acme, protos/base, stubs, x. Run: lockgen add z"},
+			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: gen, go, node, prost, protos/acme, protos/base, stubs, x. Run: lockgen add z@1"},
 		} {
 			got, err := call(t, bzl["pick"], plugins, starlark.String(c.name), c.version)
 			text := fmt.Sprint(got)
@@ -260,6 +286,14 @@ func TestLockRefused(t *testing.T) {
 		{`"3.9", `, `"3.9'", `, "stubs 1.0.0: python, program, entry or generator is malformed"},
 		{`program = "protoc-gen-pyi_stubs"`, ``, "stubs 1.0.0: python, program, entry or generator is malformed"},
 		{`emulate = "windows-x86_64"`, `emulate = "macos-aarch64"`, "x 1.9.0: platform windows-aarch64 emulates macos-aarch64, which is not locked"},
+		{`source = "pip"`, `source = "pop"`, "source \"pop\" is not one of"},
+		{"size = 6", `size = 0`, "protos/base 1.0.0: size of `base.whl` is not a number of bytes"},
+		{"platforms.any", "platforms.linux-x86_64", "protos/acme 3.0.0: it has not the one platform any, with a tree"},
+		{`deps = ["base"]`, `deps = ["bass"]`, "protos/acme 3.0.0: proto package bass of its deps is not locked"},
+		{`"acme.proto"`, `"../acme.proto"`, "protos/acme 3.0.0: folder \"acme/v1\" is malformed"},
+		{`"acme.proto"`, ``, "protos/acme 3.0.0: folder \"acme/v1\" is malformed"},
+		{`"acme/v1" =`, `"/acme" =`, "protos/acme 3.0.0: folder \"/acme\" is malformed"},
+		{`folders = { "acme/v1" = { files = ["acme.proto"], imports = ["base"] } }`, ``, "protos/acme 3.0.0: `folders` is missing"},
 		{`unavailable = "no build for it"`, ``, "x 1.9.0: platform macos-aarch64 has not exactly one of tree, emulate and unavailable"},
 	} {
 		text := strings.Replace(sample, c.old, c.new, -1)

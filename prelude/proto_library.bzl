@@ -5,7 +5,7 @@ load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 
 # The folder in which sources lie at their import paths. No other part of a path
 # is likely to have this name.
-_ROOT = "__protos__"
+ROOT = "__protos__"
 
 # The attribute `labels` of every rule.
 LABELS = attrs.list(attrs.string(), default = [], doc = "Labels for queries and test runners; no rule reads them.")
@@ -29,6 +29,11 @@ def proto_attrs() -> dict[str, Attr]:
             default = "",
             doc = "Folder taken from the front of the import paths of `srcs`, relative to the package (`.` is the package itself), or with a leading slash to the root of the cell.",
         ),
+    } | toolchain_attr()
+
+def toolchain_attr() -> dict[str, Attr]:
+    """Returns the attribute `_protobuf_toolchain`."""
+    return {
         "_protobuf_toolchain": attrs.toolchain_dep(
             default = "toolchains//:protobuf",
             providers = [ProtobufToolchainInfo],
@@ -59,11 +64,11 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
         return make_artifact_tset(actions = ctx.actions, label = ctx.label, artifacts = [artifact], children = children)
 
     # Copies, so that neither the place of the sources nor a symlink matters.
-    folder = ctx.actions.copied_dir(_ROOT, srcs, has_content_based_path = True)
+    folder = ctx.actions.copied_dir(ROOT, srcs, has_content_based_path = True)
     paths = list(srcs)
     inputs = protoc_inputs(ctx, [folder], imported)
-    descriptor = _descriptor_set(ctx, ctx.label.name + ".binpb", inputs + ["--include_source_info"], paths)
-    bare = _descriptor_set(ctx, ctx.label.name + ".bare.binpb", inputs, paths)
+    descriptor = descriptor_set(ctx, ctx.label.name + ".binpb", inputs + ["--include_source_info"], paths)
+    bare = descriptor_set(ctx, ctx.label.name + ".bare.binpb", inputs, paths)
     return ProtoInfo(
         descriptor = descriptor,
         descriptors = joined(descriptor, [dep.descriptors for dep in deps]),
@@ -96,7 +101,7 @@ def protoc_inputs(
     """Returns the arguments that tell protoc where to find files.
 
     Args:
-        ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
+        ctx: of a rule with `_protobuf_toolchain` of `toolchain_attr`.
         folders: where .proto files lie at their import paths.
         descriptors: descriptor sets that stand in for .proto files; a file that
             is in `folders` as well is read there.
@@ -113,8 +118,18 @@ def protoc_inputs(
         lines.append(cmd_args("--descriptor_set_in=", sets, delimiter = ""))
     return lines
 
-def _descriptor_set(ctx: AnalysisContext, name: str, arguments: list[str | cmd_args], paths: list[str]) -> Artifact:
-    """Declares the descriptor set of the files at `paths`, with arguments that say what else it holds."""
+def descriptor_set(ctx: AnalysisContext, name: str, arguments: list[str | cmd_args], paths: list[str]) -> Artifact:
+    """Declares the descriptor set of some files.
+
+    Args:
+        ctx: of a rule with `_protobuf_toolchain` of `toolchain_attr`.
+        name: of the descriptor set.
+        arguments: of `protoc_inputs`, and what says what else the set holds.
+        paths: import paths of the files.
+
+    Returns:
+        The descriptor set.
+    """
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     descriptor = ctx.actions.declare_output(name, has_content_based_path = True)
     file = ctx.actions.write(
@@ -149,7 +164,7 @@ def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
     """
     errors = []
     for line in ctx.stderr.splitlines():
-        message = line.rpartition("/" + _ROOT + "/")[2]
+        message = line.rpartition("/" + ROOT + "/")[2]
         file, _, rest = message.partition(".proto:")
         position = rest.split(":", 2)
         if " " in file or len(position) < 3 or not (position[0].isdigit() and position[1].isdigit()):
@@ -172,7 +187,7 @@ def declare_image(ctx: AnalysisContext, name: str, paths: list[str], descriptors
     """Declares one descriptor set of some files and of everything they import.
 
     Args:
-        ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
+        ctx: of a rule with `_protobuf_toolchain` of `toolchain_attr`.
         name: of the descriptor set.
         paths: import paths of the files.
         descriptors: descriptor sets of the files and of everything they import.
@@ -181,7 +196,7 @@ def declare_image(ctx: AnalysisContext, name: str, paths: list[str], descriptors
         The descriptor set: imported files first, the well-known types among them.
     """
     arguments = protoc_inputs(ctx, descriptors = descriptors) + ["--include_imports", "--include_source_info"]
-    return _descriptor_set(ctx, name, arguments, paths)
+    return descriptor_set(ctx, name, arguments, paths)
 
 def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
     """Returns the path at which other files import a source."""

@@ -37,6 +37,7 @@ ProtobufToolchainInfo = provider(
     Fields:
         defaults: plugin by language, where the language's own default is not wanted.
         platform: the lock's name of the platform on which protoc runs.
+        packages: dict by name of a proto package of the `versions` of ProtobufPluginInfo, of which only `tree` is of use.
         plugins: dict by plugin name of the `versions` of ProtobufPluginInfo.
         protoc: one such version, of protoc.
         protoc_name: its name in the lock.
@@ -45,6 +46,7 @@ ProtobufToolchainInfo = provider(
     """,
     fields = {
         "defaults": provider_field(dict[str, str]),
+        "packages": provider_field(dict[str, dict[str, struct]]),
         "platform": provider_field(str),
         "plugins": provider_field(dict[str, dict[str, struct]]),
         "protoc": provider_field(struct),

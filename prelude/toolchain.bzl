@@ -4,18 +4,19 @@ Every repository has one target of this rule, `toolchains//:protobuf`, which say
 what its libraries may use and what they use by default.
 """
 
-load(":lock.bzl", "pick")
+load(":lock.bzl", "PROTOS", "pick")
 load(":providers.bzl", "ProtobufPluginInfo", "ProtobufToolchainInfo")
 
 def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
     infos = {dep[ProtobufPluginInfo].name: dep[ProtobufPluginInfo] for dep in ctx.attrs.plugins}
-    plugins = {name: info.versions for name, info in infos.items()}
+    plugins = {name: info.versions for name, info in infos.items() if not name.startswith(PROTOS)}
     name = ctx.attrs.protoc
     version = pick(plugins, name, ctx.attrs.protoc_version)
     return [
         DefaultInfo(),
         ProtobufToolchainInfo(
             defaults = ctx.attrs.defaults,
+            packages = {name.removeprefix(PROTOS): info.versions for name, info in infos.items() if name.startswith(PROTOS)},
             platform = infos[name].platform,
             plugins = plugins,
             protoc = plugins[name][version],

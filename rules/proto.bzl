@@ -3,12 +3,14 @@
 - `proto_library`: .proto files and their descriptor set.
 - `proto_codegen`: what any locked plugin generates from them.
 - `proto_sync_test`: whether the copies of generated code are fresh.
+- `proto_packages`: one proto_library for every proto package of a plugins.lock.toml.
 - `protobuf_plugins`: one target for every plugin of a plugins.lock.toml.
 - `protobuf_toolchain`: protoc and the plugins, as `toolchains//:protobuf`.
 - `ProtoInfo`: the provider of a proto_library, for rules of your own.
 """
 
 load("//prelude:library.bzl", "Language", "library", "library_attrs")
+load("//prelude:packages.bzl", _proto_packages = "proto_packages")
 load("//prelude:plugins.bzl", _protobuf_plugins = "protobuf_plugins")
 load("//prelude:proto_library.bzl", "LABELS", _proto_library = "proto_library")
 load("//prelude:providers.bzl", _ProtoInfo = "ProtoInfo")
@@ -16,6 +18,7 @@ load("//prelude:toolchain.bzl", _protobuf_toolchain = "protobuf_toolchain")
 
 ProtoInfo = _ProtoInfo
 proto_library = _proto_library
+proto_packages = _proto_packages
 protobuf_plugins = _protobuf_plugins
 protobuf_toolchain = _protobuf_toolchain
 
