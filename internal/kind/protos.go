@@ -61,15 +61,15 @@ func unpackProtos(ctx context.Context, f *os.File, dir string, v *lock.Version, 
 	return files, checkFolders(v, files)
 }
 
-// checkFolders compares the files of a proto package with what the lock says of its
-// folders, by which Buck2 knows them.
+// checkFolders compares the files of a proto package with the folders in the lock,
+// which is all that Buck2 knows of them.
 func checkFolders(v *lock.Version, files []archive.File) error {
 	n := 0
 	for _, f := range v.Folders {
 		n += len(f.Files)
 	}
 	for _, f := range files {
-		if !slices.Contains(v.Folders[path.Dir(f.Path)].Files, path.Base(f.Path)) {
+		if _, ok := slices.BinarySearch(v.Folders[path.Dir(f.Path)].Files, path.Base(f.Path)); !ok {
 			return fault.Errorf(fault.Lock, "run: lockgen update", "folders of the lock lack %s", f.Path)
 		}
 	}

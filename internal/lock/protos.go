@@ -32,8 +32,8 @@ func CheckEntryName(name string) error {
 	return CheckName(name)
 }
 
-// A Folder is what a proto package has at one folder of import paths. Of whoever
-// imports a file in it nothing needs to be known but its folder.
+// A Folder is one folder of import paths in a proto package. Dependencies are recorded
+// by folder, not by file.
 type Folder struct {
 	Files   []string `toml:"files" json:"files"`               // names of its .proto files, sorted
 	Imports []string `toml:"imports" json:"imports,omitempty"` // other folders that these import files of, sorted; well-known types are of none
