@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -198,6 +199,30 @@ func lockCases() []conformanceCase {
 		{name: "no such version", run: func(r *ring, _ string) {
 			r.asks("1.9.9", "", arm)
 			r.fails(fault.Upstream, []string{"plugins.toml:", "tool 1.9.9"}, "update")
+		}},
+		{name: "withdrawn, told once", run: func(r *ring, _ string) {
+			word := map[string]string{"deprecated": "is deprecated: not good", "yanked": "yanked", "retracted": "has retracted"}[r.stand.withdraws]
+			if word == "" {
+				r.t.Skip("nothing is withdrawn there")
+			}
+			r.asks("1.2.0", "", arm, win)
+			r.stand.publish(r, release{version: "1.2.0", salt: "a", platforms: []string{arm, win}, withdrawn: true})
+			var talk string
+			if r.stand.kind == lock.Cargo { // no build takes it
+				talk = r.fails(fault.Policy, nil, "update")
+			} else {
+				_, talk = r.ok("update")
+			}
+			said := map[string]bool{}
+			for line := range strings.Lines(talk) {
+				if strings.Contains(line, word) && said[line] {
+					r.t.Errorf("told twice:\n%s", talk)
+				}
+				said[line] = said[line] || strings.Contains(line, word)
+			}
+			if !slices.Contains(slices.Collect(maps.Values(said)), true) {
+				r.t.Errorf("%q is not said:\n%s", word, talk)
+			}
 		}},
 		{name: "a platform is missing", run: func(r *ring, _ string) {
 			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})

@@ -116,6 +116,38 @@ func TestDirectReferences(t *testing.T) {
 	}
 }
 
+// TestNPMDeprecated: what a publisher says of a package is told once, in how many
+// folders of a closure it may lie.
+func TestNPMDeprecated(t *testing.T) {
+	p := newBase(t)
+	for _, x := range []string{"1.0.0", "2.0.0"} {
+		p.server.Package(fake.Package{Name: "x", Version: x, Manifest: map[string]any{"deprecated": "use another"}})
+	}
+	needs := func(list ...string) map[string]any {
+		deps := map[string]any{}
+		for _, d := range list {
+			name, version, _ := strings.Cut(d, "@")
+			deps[name] = version
+		}
+		return deps
+	}
+	for _, name := range []string{"a", "b"} {
+		p.server.Package(fake.Package{Name: name, Version: "1.0.0", Manifest: map[string]any{"dependencies": needs("x@1.0.0")}})
+	}
+	p.server.Package(fake.Package{Name: "tool", Version: "1.0.0", Files: map[string]string{"tool": "#!/usr/bin/env node\n"},
+		Manifest: map[string]any{"bin": map[string]any{"tool": "tool"}, "dependencies": needs("a@1.0.0", "b@1.0.0", "x@2.0.0")}})
+	p.manifest(baseEntries + "[plugins.tool]\nversion = \"1.0.0\"\nsource = \"npm:tool\"\nbinary = \"tool\"\n")
+	_, talk := p.ok("update")
+	if n := len(p.locked().Plugins["tool"]["1.0.0"].Files); n != 6 {
+		t.Fatalf("%d folders", n)
+	}
+	for _, x := range []string{"x@1.0.0", "x@2.0.0"} {
+		if told := "npm package " + x + " is deprecated: use another\n"; strings.Count(talk, told) != 1 {
+			t.Errorf("%q is not told once:\n%s", told, talk)
+		}
+	}
+}
+
 // TestNPMPrograms: an executable of an npm package that is compiled runs as what it
 // is, and not by node: where a bin or a path names it, where a template has one for
 // each platform, and in the package of a platform. What is for another processor, is

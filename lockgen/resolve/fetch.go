@@ -279,7 +279,7 @@ func promised(a *source.Artifact, sums store.Sums) error {
 			"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.From, got, sums.Size, a.Digest)
 	case strings.HasPrefix(a.Also, "sha512-") && of512 != a.Also:
 		return fault.Errorf(fault.Integrity, "ask its publisher which of the two is right",
-			"the download of %s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, of512, a.Also)
+			"the download of %s%s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, a.From, of512, a.Also)
 	}
 	return nil
 }

@@ -408,7 +408,11 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 			return c.fatal
 		}
 		failures = append(failures, c.lost...)
-		u.out.Notes = append(u.out.Notes, c.notes...)
+		for _, note := range c.notes { // one package may lie in several folders
+			if !slices.Contains(u.out.Notes, note) {
+				u.out.Notes = append(u.out.Notes, note)
+			}
+		}
 		u.out.Tried = append(u.out.Tried, c.tried...)
 		if c.tryErr != nil {
 			tried = append(tried, failure{w: c.now().LockedAs(u.Manifest, c.locked), platform: trials.host.Name, err: c.tryErr})
