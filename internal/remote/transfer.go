@@ -345,6 +345,27 @@ func (c *Client) Head(ctx context.Context, url string) (size int64, err error) {
 	return 0, nil
 }
 
+// Probe asks for the beginning of the artifact at a URL, and no more than that: nil
+// if it comes. Size is how long the server has to say it is, 0 for any length.
+func (c *Client) Probe(ctx context.Context, url string, size int64) error {
+	err := c.Download(ctx, url, &glance{}, DownloadOptions{Size: size})
+	if errors.Is(err, errSeen) {
+		return nil
+	}
+	return err
+}
+
+// errSeen ends a download whose first bytes came.
+var errSeen = errors.New("seen")
+
+// glance is a sink that wants to see only that there are bytes.
+type glance struct{}
+
+func (*glance) Write([]byte) (int, error) { return 0, errSeen }
+func (*glance) Offset() int64             { return 0 }
+func (*glance) From(string)               {}
+func (*glance) Reset() error              { return nil }
+
 // A download is the state of one artifact between attempts.
 type download struct {
 	c         *Client

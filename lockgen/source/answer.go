@@ -1,7 +1,6 @@
 package source
 
 import (
-	"errors"
 	"io/fs"
 	"sync"
 
@@ -23,17 +22,6 @@ type record struct {
 	Yanked     string // why it was withdrawn, "" where it was not
 	Deprecated string // what its publisher says to those who use it, "" for nothing
 }
-
-// errSeen ends a download whose first bytes came.
-var errSeen = errors.New("seen")
-
-// glance is a sink that wants to see only that there are bytes.
-type glance struct{}
-
-func (*glance) Write([]byte) (int, error) { return 0, errSeen }
-func (*glance) Offset() int64             { return 0 }
-func (*glance) From(string)               {}
-func (*glance) Reset() error              { return nil }
 
 func names(v *lock.Version) func(yield func(string) bool) {
 	return func(yield func(string) bool) {

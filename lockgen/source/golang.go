@@ -371,10 +371,7 @@ func (s *goSource) hasZip(ctx context.Context, path, version string) error {
 		if !strings.HasPrefix(proxy, "https://") && !strings.HasPrefix(proxy, "http://") {
 			return nil
 		}
-		err = s.client.Download(ctx, strings.TrimSuffix(proxy, "/")+"/"+p+"/@v/"+v+".zip", &glance{}, remote.DownloadOptions{})
-		if errors.Is(err, errSeen) {
-			return nil
-		}
+		err = s.client.Probe(ctx, strings.TrimSuffix(proxy, "/")+"/"+p+"/@v/"+v+".zip", 0)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -161,18 +161,31 @@ func (s *httpSource) gone(ctx context.Context, w *plan.Want, artifacts []*Artifa
 		}
 		address := manifest.Rewrite(s.mirrors, a.File.URL)
 		g.Go(func() error {
-			size, err := s.client.Head(ctx, address)
-			if err != nil { // unless that holds for HEAD alone
-				if err = s.client.Download(ctx, address, &glance{}, remote.DownloadOptions{}); !errors.Is(err, fs.ErrNotExist) {
-					err = nil
-				}
-			}
-			a.Size, gone[i] = size, err
+			a.Size, gone[i] = probe(ctx, s.client, func(try func(address string) error) error { return try(address) })
 			return nil
 		})
 	}
 	_ = g.Wait()
 	return gone, ctx.Err()
+}
+
+// probe asks whether a file is there, and how long it is, 0 for not known. Addresses
+// tries where it may be. The error is of a file that is nowhere: a failure of another
+// kind is left to the download.
+func probe(ctx context.Context, client *remote.Client, addresses func(try func(address string) error) error) (size int64, err error) {
+	err = addresses(func(address string) (err error) {
+		size, err = client.Head(ctx, address)
+		return err
+	})
+	if err == nil {
+		return size, nil
+	}
+	// That may hold for HEAD alone.
+	err = addresses(func(address string) error { return client.Probe(ctx, address, 0) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	return 0, nil
 }
 
 func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*Artifact, error) {
@@ -266,11 +279,7 @@ func (s *httpSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version
 	slices.Sort(keys)
 	begun := each(keys, func(key string) (map[string]record, error) {
 		f := v.Files[key]
-		err := s.client.Download(ctx, manifest.Rewrite(s.mirrors, f.URL), &glance{}, remote.DownloadOptions{Size: f.Size})
-		if errors.Is(err, errSeen) {
-			err = nil
-		}
-		return nil, err
+		return nil, s.client.Probe(ctx, manifest.Rewrite(s.mirrors, f.URL), f.Size)
 	})
 	answers := map[string]Answer{}
 	for key, a := range begun {

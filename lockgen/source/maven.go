@@ -85,7 +85,7 @@ func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms [
 	var g errgroup.Group
 	for i, p := range platforms {
 		g.Go(func() error {
-			gone[i] = s.gone(ctx, w.Artifact(p))
+			_, gone[i] = probe(ctx, s.Client, func(try func(address string) error) error { return s.Addresses(w.Artifact(p).Path(), try) })
 			return nil
 		})
 	}
@@ -406,33 +406,12 @@ func (s *mavenSource) today(ctx context.Context, key string, f lock.File) Answer
 	return Answer{Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
 }
 
-// gone is the error of a file that no repository has, nil for any other.
-func (s *mavenSource) gone(ctx context.Context, c maven.Coordinate) error {
-	err := s.Addresses(c.Path(), func(address string) error {
-		_, err := s.Client.Head(ctx, address)
-		return err
-	})
-	if err == nil {
-		return nil
-	}
-	err = s.Addresses(c.Path(), func(address string) error { // that may hold for HEAD alone
-		return s.Client.Download(ctx, address, &glance{}, remote.DownloadOptions{})
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // there asks for the beginning of a file, and the length that is announced.
 func (s *mavenSource) there(ctx context.Context, c maven.Coordinate, size int64) error {
 	err := s.Addresses(c.Path(), func(address string) error {
-		return s.Client.Download(ctx, address, &glance{}, remote.DownloadOptions{Size: size})
+		return s.Client.Probe(ctx, address, size)
 	})
-	switch {
-	case errors.Is(err, errSeen):
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return fault.Errorf(fault.Upstream, goneHint, "no repository has %s any more: %w", c, err)
 	}
 	return err
