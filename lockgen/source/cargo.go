@@ -29,14 +29,21 @@ type cargoSource struct {
 	dir      string // where the manifest lies
 	registry string // from plugins.toml, "" for cargo's own
 	origins  *origin.Origins
-	// needed downloads artifacts that are not there yet and reads them.
-	needed func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+	needed   Needed
 
 	mu    sync.Mutex
 	gives *origin.Crates // nil while unknown
 	// crates is what the index said of crates, by name and version.
 	crates map[string]map[string]cargo.Crate
 }
+
+// NewCargo makes the source of crates, which tool resolves in the folder of the
+// manifest. Registry is that of the manifest, "" for cargo's own.
+func NewCargo(tool *cargo.Client, dir, registry string, origins *origin.Origins, needed Needed) Source {
+	return &cargoSource{tool: tool, dir: dir, registry: registry, origins: origins, needed: needed}
+}
+
+var _ Describer = (*cargoSource)(nil)
 
 func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
@@ -127,50 +134,12 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 	}
 	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
 	if len(scripts) > 0 && !w.BuildScripts {
-		return nil, consentError(w.Name, scripts)
+		return nil, NeedsConsent(w.Name, scripts)
 	}
 	for _, name := range slices.Sorted(maps.Keys(yanked)) {
 		res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has yanked crate %s, which the plugin's own Cargo.lock names", w, name))
 	}
 	return res, nil
-}
-
-// A ConsentError is the refusal, of class [fault.Policy], to lock a plugin that runs
-// code while it is compiled, to which the manifest does not consent.
-type ConsentError struct {
-	Plugin string
-	Crates []Running
-	error
-}
-
-// Unwrap is the same with class and hint.
-func (e *ConsentError) Unwrap() error { return e.error }
-
-// A Running is a crate that runs code while a plugin is compiled.
-type Running struct {
-	Crate string // NAME-VERSION
-	By    string // who made it, by its own word; "" where it does not say
-}
-
-// String is one line.
-func (r Running) String() string {
-	if r.By == "" {
-		return r.Crate + ", which does not say by whom"
-	}
-	return r.Crate + " by " + r.By
-}
-
-func consentError(plugin string, by map[string]string) error {
-	e := &ConsentError{Plugin: plugin}
-	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(by)) {
-		e.Crates = append(e.Crates, Running{name, by[name]})
-		lines = append(lines, e.Crates[len(e.Crates)-1].String())
-	}
-	e.error = fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write --allow-build-scripts behind lockgen add, update or upgrade: that adds build-scripts = [%q] to [policy] of plugins.toml", plugin),
-		"compiling it runs code of %d of its crates (build scripts and procedural macros), to which plugins.toml does not consent: %s",
-		len(lines), strings.Join(lines, "; "))
-	return e
 }
 
 // checkBin makes sure that the crate has the executable.
@@ -277,7 +246,7 @@ func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
 
 // Upstream asks the index for all crates, in one run of cargo.
 func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
-	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(names(v))))
+	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(Names(v))))
 	answers := map[string]Answer{}
 	for key, f := range v.Files {
 		said, ok := crates[f.Name][f.Version]
@@ -285,7 +254,7 @@ func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Versio
 		switch {
 		case err != nil:
 		case !ok:
-			w.Err = fault.Errorf(fault.Upstream, goneHint, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
+			w.Err = fault.Errorf(fault.Upstream, GoneHint, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
 		default:
 			w.Digest = said.SHA256
 			if said.Yanked {
@@ -338,4 +307,30 @@ func (s *cargoSource) Locked(_ *plan.Want, _ string, f lock.File) (*Artifact, er
 // by the manifest.
 func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ Tree, _ map[string]*Content) (string, error) {
 	return w.Binaries(p)[0], nil
+}
+
+// Programs are those that the crate declares.
+func (s *cargoSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	index, err := s.tool.Index(s.dir, s.registry)
+	if err != nil {
+		return nil, err
+	}
+	defer index.Close()
+	crate, err := index.Crate(ctx, w.From.Name, w.Version)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.learn(index); err != nil {
+		return nil, err
+	}
+	sources, _, err := s.read(ctx, []cargo.Crate{crate})
+	if err != nil {
+		return nil, err
+	}
+	bins, err := cargo.Bins(sources[0])
+	var list []Program
+	for _, name := range bins {
+		list = append(list, Program{Name: name, Binary: name})
+	}
+	return list, err
 }

@@ -8,7 +8,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -36,20 +39,8 @@ import (
 // user's own go says where modules come from; the locked one finds the closure
 // and compiles, so that every machine makes the same bytes.
 type goSource struct {
-	tool     *gotool.Client // of this machine
-	client   *remote.Client
-	config   gotool.Config
-	store    *store.Store
-	scratch  string                                 // removed when the update is over
-	progress func(n int64)                          // of downloads
-	shown    func() *ui.Transfer                    // nil for nothing
-	old      func(a *Artifact) (lock.File, bool)    // of the old lock
-	locked   func(name, version string) *lock.Entry // by now: the toolchains
-	now      time.Time
-	believed bool         // [policy] lets the times of authors count
-	ages     bool         // [policy] says how old a version must be
+	GoSettings
 	building *queue.Queue // compilations
-	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
 
 	mu        sync.Mutex
 	compilers map[string]*gotool.Client // by NAME@VERSION
@@ -57,11 +48,43 @@ type goSource struct {
 	counts    map[string]*platformCount // by NAME VERSION
 }
 
+// GoSettings are what [NewGo] needs to know.
+type GoSettings struct {
+	Tool     *gotool.Client // of this machine
+	Client   *remote.Client
+	Config   gotool.Config
+	Store    *store.Store
+	Scratch  string                                 // removed when the update is over
+	Progress func(n int64)                          // of downloads
+	Shown    func() *ui.Transfer                    // nil for nothing
+	Old      func(a *Artifact) (lock.File, bool)    // of the old lock
+	Entry    func(name, version string) *lock.Entry // locked by now: the toolchains
+	Needed   Needed
+	Now      time.Time
+	Believed bool // [policy] lets the times of authors count
+	Ages     bool // [policy] says how old a version must be
+}
+
+// NewGo makes the source of Go modules.
+func NewGo(settings GoSettings) Source {
+	return &goSource{
+		GoSettings: settings, building: queue.New(runtime.GOMAXPROCS(0)),
+		compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{},
+	}
+}
+
 // A platformCount is of the platforms that a plugin is compiled for.
 type platformCount struct {
 	of    int
 	begun []string
 }
+
+var (
+	_ Compiler  = (*goSource)(nil)
+	_ Dater     = (*goSource)(nil)
+	_ Packager  = (*goSource)(nil)
+	_ Describer = (*goSource)(nil)
+)
 
 func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	if w.From.Name == lock.GoToolchain {
@@ -78,11 +101,11 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 	if err != nil {
 		return nil, err
 	}
-	scratch, err := os.MkdirTemp(s.scratch, "resolve-")
+	scratch, err := os.MkdirTemp(s.Scratch, "resolve-")
 	if err != nil {
 		return nil, err
 	}
-	closure, err := compiler.Resolve(ctx, s.config, scratch, s.main(w), platforms)
+	closure, err := compiler.Resolve(ctx, s.Config, scratch, s.main(w), platforms)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +123,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 		a.Digest = a.File.Integrity
 		if of := (module.Version{Path: m.Path, Version: "v" + m.Version}); slices.Contains(closure.Chosen, of) {
 			chosen = append(chosen, m.String())
-			if a.Aged = s.ages; a.Aged {
+			if a.Aged = s.Ages; a.Aged {
 				if a.Released, err = s.known(ctx, m.Path, m.Version); err != nil {
 					return nil, err
 				}
@@ -113,7 +136,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 			}
 		}
 		res.Artifacts = append(res.Artifacts, a)
-		if a.Trust = "transparency-log"; !s.config.Transparent(m.Path) {
+		if a.Trust = "transparency-log"; !s.Config.Transparent(m.Path) {
 			a.Trust = "first-use"
 		}
 	}
@@ -123,7 +146,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 	for name, reason := range closure.Missing {
 		res.Missing[name] = Missing{reason, fault.Errorf(fault.Usage, "take another version or another source, or write optional = true in the entry", "%s", reason)}
 	}
-	res.Notes, err = compiler.Withdrawn(ctx, s.config, scratch, w.From.Name, w.Version)
+	res.Notes, err = compiler.Withdrawn(ctx, s.Config, scratch, w.From.Name, w.Version)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -139,24 +162,24 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 // known is since when a version of a module counts as released that no manifest and
 // no go.mod names.
 func (s *goSource) known(ctx context.Context, path, version string) (time.Time, error) {
-	seen, err := s.store.FirstSeen(ctx, "go for others "+path, []string{version}, s.now)
+	seen, err := s.Store.FirstSeen(ctx, "go for others "+path, []string{version}, s.Now)
 	if err != nil {
 		return time.Time{}, err
 	}
 	r := &plan.Release{Version: version, Released: seen[version]}
-	err = s.date(ctx, &plan.Want{From: manifest.Source{Kind: lock.Go, Name: path}}, []*plan.Release{r})
+	err = s.Date(ctx, &plan.Want{From: manifest.Source{Kind: lock.Go, Name: path}}, []*plan.Release{r})
 	return r.Released, err
 }
 
 // Versions is two runs of Go. The only time that a proxy tells is that of the
 // commit, which its author sets: a version is as old as this machine knows it.
 func (s *goSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
-	scratch, err := os.MkdirTemp(s.scratch, "versions-")
+	scratch, err := os.MkdirTemp(s.Scratch, "versions-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(scratch)
-	news, err := s.tool.Versions(ctx, s.config, scratch, w.From.Name)
+	news, err := s.Tool.Versions(ctx, s.Config, scratch, w.From.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -171,16 +194,16 @@ func (s *goSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, 
 		releases = append(releases, plan.Release{Version: n.Version, Yanked: n.Retracted, Deprecated: n.Deprecated})
 		versions = append(versions, n.Version)
 	}
-	seen, err := s.store.FirstSeen(ctx, "go "+w.From.Name, versions, s.now)
+	seen, err := s.Store.FirstSeen(ctx, "go "+w.From.Name, versions, s.Now)
 	for i := range releases {
 		releases[i].Released, releases[i].Seen = seen[releases[i].Version], true
 	}
 	return releases, err
 }
 
-// date asks for the times of commits, where they count.
-func (s *goSource) date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
-	if !s.believed {
+// Date asks for the times of commits, where they count.
+func (s *goSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
+	if !s.Believed {
 		return nil
 	}
 	var modules []module.Version
@@ -191,12 +214,12 @@ func (s *goSource) date(ctx context.Context, w *plan.Want, releases []*plan.Rele
 		}
 		modules = append(modules, m)
 	}
-	scratch, err := os.MkdirTemp(s.scratch, "dates-")
+	scratch, err := os.MkdirTemp(s.Scratch, "dates-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	news, err := s.tool.News(ctx, s.config, scratch, modules)
+	news, err := s.Tool.News(ctx, s.Config, scratch, modules)
 	if err != nil {
 		return err
 	}
@@ -226,13 +249,13 @@ func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*Resoluti
 		if err != nil {
 			return nil, fault.Errorf(fault.Usage, "write the version as "+plan.GoHint, "go %s: %w", w.Version, err)
 		}
-		if f, ok := s.old(a); ok {
+		if f, ok := s.Old(a); ok {
 			a.File.Integrity, a.File.GoMod, a.Digest = f.Integrity, f.GoMod, f.Integrity
 		}
 		a.Label = w.String() + " for " + p.Name
 		a.Trust = "transparency-log"
 		a.Platforms = []string{p.Name}
-		a.readFor(w, p)
+		a.ReadFor(w, p)
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	return res, nil
@@ -264,16 +287,16 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, erro
 
 // download lets Go download one file and compare it with the checksum database.
 func (s *goSource) download(ctx context.Context, a *Artifact, modOnly bool, in *store.Ingest) error {
-	scratch, err := os.MkdirTemp(s.scratch, "download-")
+	scratch, err := os.MkdirTemp(s.Scratch, "download-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	get := s.tool.Download
+	get := s.Tool.Download
 	if modOnly {
-		get = s.tool.DownloadMod
+		get = s.Tool.DownloadMod
 	}
-	m, err := get(ctx, s.config, scratch, a.File.Name, a.File.Version)
+	m, err := get(ctx, s.Config, scratch, a.File.Name, a.File.Version)
 	if err != nil {
 		if a.File.Name == lock.GoToolchain && errors.Is(err, fs.ErrNotExist) {
 			err = fault.Errorf(fault.Of(err), `correct the version; or, where nobody compiles on that platform: go = { version = "…", optional = true }`, "%w", err)
@@ -302,7 +325,7 @@ func (s *goSource) copy(file string, a *Artifact, in *store.Ingest) error {
 	}
 	defer f.Close()
 	n, err := io.Copy(in, f)
-	s.progress(n)
+	s.Progress(n)
 	return err
 }
 
@@ -316,13 +339,13 @@ func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) 
 		f := v.Files[key]
 		modules = append(modules, module.Version{Path: f.Name, Version: "v" + f.Version})
 	}
-	scratch, err := os.MkdirTemp(s.scratch, "upstream-")
+	scratch, err := os.MkdirTemp(s.Scratch, "upstream-")
 	if err == nil {
 		defer os.RemoveAll(scratch)
 	}
 	var news []gotool.News
 	if err == nil {
-		news, err = s.tool.News(ctx, s.config, scratch, modules)
+		news, err = s.Tool.News(ctx, s.Config, scratch, modules)
 	}
 	if err != nil {
 		for _, key := range keys {
@@ -330,7 +353,7 @@ func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) 
 		}
 		return answers
 	}
-	zips := each(keys, func(key string) (map[string]record, error) {
+	zips := Each(keys, func(key string) (map[string]Record, error) {
 		f := v.Files[key]
 		if strings.HasSuffix(key, ".mod") {
 			return nil, nil
@@ -340,7 +363,7 @@ func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) 
 	for i, key := range keys {
 		f, n := v.Files[key], news[i]
 		mod := f.GoMod
-		w := Answer{Err: n.Err, Expected: f.Integrity, record: record{Digest: n.Sum, Yanked: n.Retracted, Deprecated: n.Deprecated}}
+		w := Answer{Err: n.Err, Expected: f.Integrity, Record: Record{Digest: n.Sum, Yanked: n.Retracted, Deprecated: n.Deprecated}}
 		if strings.HasSuffix(key, ".mod") {
 			mod, w.Digest = f.Integrity, n.ModSum
 		} else if w.Err == nil {
@@ -362,16 +385,16 @@ func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) 
 func (s *goSource) hasZip(ctx context.Context, path, version string) error {
 	p, err1 := module.EscapePath(path)
 	v, err2 := module.EscapeVersion(version)
-	if err := errors.Join(err1, err2); err != nil || module.MatchPrefixPatterns(s.config.NoProxy, path) {
+	if err := errors.Join(err1, err2); err != nil || module.MatchPrefixPatterns(s.Config.NoProxy, path) {
 		return err
 	}
 	var err error
-	for proxy := range strings.FieldsFuncSeq(s.config.Proxy, func(r rune) bool { return r == ',' || r == '|' }) {
+	for proxy := range strings.FieldsFuncSeq(s.Config.Proxy, func(r rune) bool { return r == ',' || r == '|' }) {
 		proxy = strings.TrimSpace(proxy)
 		if !strings.HasPrefix(proxy, "https://") && !strings.HasPrefix(proxy, "http://") {
 			return nil
 		}
-		err = s.client.Probe(ctx, strings.TrimSuffix(proxy, "/")+"/"+p+"/@v/"+v+".zip", 0)
+		err = s.Client.Probe(ctx, strings.TrimSuffix(proxy, "/")+"/"+p+"/@v/"+v+".zip", 0)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -389,7 +412,7 @@ func (s *goSource) Locked(_ *plan.Want, key string, f lock.File) (*Artifact, err
 }
 
 func (s *goSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	return nativeExecutable(w, p, tree, contents)
+	return NativeExecutable(w, p, tree, contents)
 }
 
 // Compile builds the executable for a platform, whichever this machine is.
@@ -401,13 +424,13 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 	if err != nil {
 		return lock.Cell{}, true, err
 	}
-	dir, err := os.MkdirTemp(s.scratch, "compile-")
+	dir, err := os.MkdirTemp(s.Scratch, "compile-")
 	if err != nil {
 		return lock.Cell{}, true, err
 	}
 	defer os.RemoveAll(dir)
 	b := gotool.Build{Main: s.main(w), Platform: p}
-	if b.Cache, err = s.store.GoBuild(ctx); err != nil {
+	if b.Cache, err = s.Store.GoBuild(ctx); err != nil {
 		return lock.Cell{}, true, err
 	}
 	for i, a := range artifacts {
@@ -430,7 +453,7 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 		return lock.Cell{}, true, err
 	}
 	defer leave()
-	change, end := s.shown().Steps()
+	change, end := s.Shown().Steps()
 	defer end()
 	what := fmt.Sprintf("compiling %s for %s", w, p.Name)
 	if n, of := s.count(w, p); of > 1 {
@@ -439,7 +462,7 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 	change("%s", what)
 	b.Compiled = func(packages int) { change("%s: %s", what, plain.Count(packages, "package")) }
 	err = compiler.Build(ctx, b, out)
-	s.shown().Did(ui.For(ctx, w.String()), "compiled")
+	s.Shown().Did(ui.For(ctx, w.String()), "compiled")
 	if err != nil {
 		if errors.Is(err, proc.ErrCompile) {
 			err = fmt.Errorf("%w: %w", &UnsupportedError{"it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
@@ -498,7 +521,7 @@ func (s *goSource) turn(ctx context.Context, p lock.Platform) (leave func(), err
 // module makes the files of one module of the closure from what was verified.
 func (s *goSource) module(ctx context.Context, a *Artifact, c *Content, modFile string) (gotool.Module, error) {
 	m := gotool.Module{Path: a.File.Name, Version: a.File.Version}
-	blob, err := s.store.Blob(ctx, c.Digest)
+	blob, err := s.Store.Blob(ctx, c.Digest)
 	if err != nil {
 		return m, err
 	}
@@ -528,12 +551,12 @@ func (s *goSource) compiler(ctx context.Context, w *plan.Want) (*gotool.Client, 
 
 func (s *goSource) unpackCompiler(ctx context.Context, toolchain string) (*gotool.Client, error) {
 	name, version, _ := strings.Cut(toolchain, "@")
-	e := s.locked(name, version)
+	e := s.Entry(name, version)
 	if e == nil {
 		return nil, fault.Errorf(fault.Usage, "run: lockgen update", "its toolchain %s is not locked", toolchain)
 	}
 	host, _ := lock.Host()
-	i := &install.Installer{Store: s.store, Host: host, Download: s.fetchFile, Transfer: s.shown()}
+	i := &install.Installer{Store: s.Store, Host: host, Download: s.fetchFile, Transfer: s.Shown()}
 	return i.Go(ctx, e)
 }
 
@@ -544,10 +567,74 @@ func (s *goSource) fetchFile(ctx context.Context, e *lock.Entry, key string, in 
 		return err
 	}
 	size := e.Locked.Files[key].Size
-	arrived := s.shown().Expect(ui.For(ctx, e.String()), a.Label, size)
+	arrived := s.Shown().Expect(ui.For(ctx, e.String()), a.Label, size)
 	if err := a.Get(ctx, in); err != nil {
 		return err
 	}
 	arrived(size)
 	return nil
+}
+
+// majorDir is the last element of the path of a module from version 2 on.
+var majorDir = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^v[0-9]+$`) })
+
+// programOf is what go install calls the program of a main package.
+func programOf(importPath string) string {
+	name := path.Base(importPath)
+	if majorDir().MatchString(name) && strings.Contains(importPath, "/") {
+		return path.Base(path.Dir(importPath))
+	}
+	return name
+}
+
+// Programs are the main package that w names, or those of its module that are named
+// like plugins.
+func (s *goSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	if w.Main != "" {
+		name := programOf(w.From.Name + "/" + w.Main)
+		return []Program{{Name: name, Binary: name, Main: w.Main}}, nil
+	}
+	a, err := s.artifact(w.From.Name, w.Version, false)
+	if err != nil {
+		return nil, err
+	}
+	contents, err := s.Needed(ctx, []*Artifact{a})
+	if err != nil {
+		return nil, err
+	}
+	mains := map[string]bool{}
+	for _, f := range contents[a.Identity].Files {
+		file := strings.TrimPrefix(f.Path, w.From.Name+"@v"+w.Version+"/")
+		dir := strings.TrimPrefix(path.Dir(file), ".")
+		name := programOf(path.Join(w.From.Name, dir))
+		if path.Base(file) == "main.go" || path.Ext(file) == ".go" && strings.HasPrefix(name, "protoc-gen-") {
+			mains[dir] = true
+		}
+	}
+	var list []Program
+	for _, dir := range slices.Sorted(maps.Keys(mains)) {
+		if strings.Contains("/"+dir+"/", "/internal/") || strings.Contains("/"+dir+"/", "/testdata/") || strings.Contains("/"+dir+"/", "/vendor/") {
+			continue
+		}
+		name := programOf(path.Join(w.From.Name, dir))
+		list = append(list, Program{Name: name, Binary: name, Main: dir})
+	}
+	return list, nil
+}
+
+func (s *goSource) Pack(_ context.Context, w *plan.Want) (*Artifact, []string, error) {
+	if err := module.Check(w.From.Name, "v"+w.Version); err != nil {
+		return nil, nil, fault.Errorf(fault.Usage, "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on", "%w", err)
+	}
+	a, err := s.artifact(w.From.Name, w.Version, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f, ok := s.Old(a); ok {
+		a.File.Integrity, a.File.GoMod, a.Digest = f.Integrity, f.GoMod, f.Integrity
+	}
+	if a.Trust = "transparency-log"; !s.Config.Transparent(w.From.Name) {
+		a.Trust = "first-use"
+	}
+	return a, nil, nil
 }

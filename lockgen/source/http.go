@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -31,14 +32,20 @@ type httpSource struct {
 	// By URL: what GitHub says of a release, and published checksums.
 	documents once.Map[string, []byte]
 	gitHub    github.Client
-	needed    func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+	needed    Needed
 }
 
-func newHTTP(client *remote.Client, mirrors []manifest.Mirror) *httpSource {
-	s := &httpSource{client: client, mirrors: mirrors}
+// NewHTTP makes the source of plugins at URLs.
+func NewHTTP(client *remote.Client, mirrors []manifest.Mirror, needed Needed) Source {
+	s := &httpSource{client: client, mirrors: mirrors, needed: needed}
 	s.gitHub.Document = s.document
 	return s
 }
+
+var (
+	_ Describer = (*httpSource)(nil)
+	_ Tagger    = (*httpSource)(nil)
+)
 
 func (s *httpSource) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
 	return s.documents.Do(address, func() ([]byte, error) {
@@ -53,7 +60,7 @@ func (s *httpSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release
 	owner, repo, ok := w.From.GitHub()
 	tag, one := w.ReleaseTag()
 	if !ok || !one {
-		return nil, noList(w)
+		return nil, NoList(w)
 	}
 	all, err := s.gitHub.Releases(ctx, owner, repo)
 	if err != nil {
@@ -145,16 +152,13 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 	return res, nil
 }
 
-// NoFile is the reason of a platform whose file is not there.
-const NoFile = "the server has no file for it"
-
 // gone asks for each artifact, before anything is downloaded, whether it is there, and
 // how long it is. What it is told of a release needs no question. The errors are those
 // of artifacts that are not there, by index; err is an interruption.
 func (s *httpSource) gone(ctx context.Context, w *plan.Want, artifacts []*Artifact) (gone []error, err error) {
 	gone = make([]error, len(artifacts))
 	var g errgroup.Group
-	g.SetLimit(questions)
+	g.SetLimit(Questions)
 	for i, a := range artifacts {
 		if _, _, listed := w.From.GitHub(); listed {
 			continue
@@ -208,7 +212,7 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
 	}
-	a.readFor(w, p)
+	a.ReadFor(w, p)
 	return a, nil
 }
 
@@ -221,7 +225,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 			return err
 		}
 		if digest != "" {
-			a.Digest, a.Trust = "sha256-"+base64OfHex(digest), "registry"
+			a.Digest, a.Trust = "sha256-"+Base64OfHex(digest), "registry"
 		}
 	}
 	address := w.Naming.ChecksumsURL(a.File.URL, w.Version, p)
@@ -233,7 +237,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 		return err
 	}
 	if found.SHA256 != "" {
-		published := "sha256-" + base64OfHex(found.SHA256)
+		published := "sha256-" + Base64OfHex(found.SHA256)
 		if a.Digest != "" && a.Digest != published {
 			return fault.Errorf(fault.Integrity, "do not use it before its publisher explains the difference",
 				"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.Digest)
@@ -241,7 +245,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 		a.Digest = published
 	}
 	if found.SHA512 != "" {
-		a.File.Integrity = "sha512-" + base64OfHex(found.SHA512)
+		a.File.Integrity = "sha512-" + Base64OfHex(found.SHA512)
 		if a.Also = a.File.Integrity; a.Digest == "" {
 			a.Digest, a.Also = a.Also, ""
 		}
@@ -277,7 +281,7 @@ func (s *httpSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)
-	begun := each(keys, func(key string) (map[string]record, error) {
+	begun := Each(keys, func(key string) (map[string]Record, error) {
 		f := v.Files[key]
 		return nil, s.client.Probe(ctx, manifest.Rewrite(s.mirrors, f.URL), f.Size)
 	})
@@ -302,5 +306,86 @@ func (s *httpSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, e
 }
 
 func (s *httpSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	return nativeExecutable(w, p, tree, contents)
+	return NativeExecutable(w, p, tree, contents)
+}
+
+// Programs are the executables in the file of a release for one of the platforms: that
+// of this machine, if there is one. How the others are called is read off their
+// names.
+func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	owner, repo, ok := w.From.GitHub()
+	if !ok {
+		return nil, NoList(w)
+	}
+	names, err := s.gitHub.Names(ctx, owner, repo, w.Naming.ReleaseTag(w.Version))
+	if err != nil {
+		return nil, err
+	}
+	g := github.GuessNaming(w.Version, names)
+	if len(g.Files) == 0 {
+		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source, asset and binary", "release %s of %s/%s has no file that is named after a platform; it has %s", w.Naming.ReleaseTag(w.Version), owner, repo, fault.List(names))
+	}
+	of := Program{Naming: manifest.Naming{Tag: w.Naming.Tag, Asset: g.Asset}, Platforms: map[string]manifest.Override{}}
+	if len(g.OS) > 0 {
+		of.Naming.OS = g.OS
+	}
+	if len(g.Arch) > 0 {
+		of.Naming.Arch = g.Arch
+	}
+	for platform, asset := range g.Assets {
+		of.Platforms[platform] = manifest.Override{Asset: asset}
+	}
+	platforms := slices.Sorted(maps.Keys(g.Files))
+	if host, ok := lock.Host(); ok && g.Files[host.Name] != "" {
+		platforms = []string{host.Name}
+	}
+	p, _ := lock.LookupPlatform(platforms[0])
+	file := g.Files[p.Name]
+	archive, err := manifest.Archive(file)
+	if err != nil {
+		return nil, err
+	}
+	if archive == "" {
+		of.Name = github.ProgramOf(file, w.Version)
+		of.Binary = of.Name
+		return []Program{of}, nil
+	}
+	named := *w
+	named.Naming, named.Overrides = of.Naming, of.Platforms
+	named.Binary = "no/such/file"
+	a, err := s.artifact(&named, p, named.URL(p))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.evidence(ctx, &named, p, a); err != nil {
+		return nil, err
+	}
+	contents, err := s.needed(ctx, []*Artifact{a})
+	if err != nil {
+		return nil, err
+	}
+	return executables(contents[a.Identity], g, w.Version, p, of), nil
+}
+
+// Tag is [Tagger]'s.
+func (s *httpSource) Tag(ctx context.Context, w *plan.Want) (template string, err error) {
+	owner, repo, ok := w.From.GitHub()
+	if !ok {
+		return "", nil
+	}
+	releases, err := s.gitHub.Releases(ctx, owner, repo)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range releases {
+		template, ok := github.TagTemplate(r.Tag)
+		switch {
+		case !ok || r.Draft || r.Prerelease:
+		case template == "v{version}":
+			return "", nil
+		default:
+			return template, nil
+		}
+	}
+	return "", nil
 }

@@ -44,6 +44,19 @@ type mavenSource struct {
 	resolvers once.Map[int, *maven.Resolver] // by major version of Java
 }
 
+// NewMaven makes the source of repositories of Maven. Believed says that [policy] lets
+// the times of publishers count.
+func NewMaven(at *origin.Maven, s *store.Store, now time.Time, believed bool) Source {
+	return &mavenSource{Maven: at, store: s, now: now, believed: believed}
+}
+
+var (
+	_ Finisher  = (*mavenSource)(nil)
+	_ Dater     = (*mavenSource)(nil)
+	_ Packager  = (*mavenSource)(nil)
+	_ Describer = (*mavenSource)(nil)
+)
+
 // document is a file of the repositories, each asked for once.
 func (s *mavenSource) document(ctx context.Context, path string) ([]byte, error) {
 	return s.documents.Do(path, func() ([]byte, error) { return s.Document(ctx, path, maven.MaxDocument) })
@@ -100,7 +113,7 @@ func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms [
 		}
 		a := s.artifact(w.Artifact(p))
 		a.Platforms = []string{p.Name}
-		a.readFor(w, p)
+		a.ReadFor(w, p)
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	if len(platforms) > 0 && len(res.Artifacts) == 0 {
@@ -201,7 +214,7 @@ func (s *mavenSource) evidence(ctx context.Context, artifacts []*Artifact) error
 		byKey[a.Key] = a
 		keys = append(keys, a.Key)
 	}
-	for _, found := range each(keys, func(key string) (map[string]record, error) { return nil, s.beside(ctx, byKey[key]) }) {
+	for _, found := range Each(keys, func(key string) (map[string]Record, error) { return nil, s.beside(ctx, byKey[key]) }) {
 		if found.err != nil {
 			return found.err
 		}
@@ -214,10 +227,10 @@ func (s *mavenSource) beside(ctx context.Context, a *Artifact) error {
 	kind, sum, err := s.checksum(ctx, c)
 	switch kind {
 	case "sha512":
-		a.Digest, a.Trust = "sha512-"+base64OfHex(sum), "checksum-file"
+		a.Digest, a.Trust = "sha512-"+Base64OfHex(sum), "checksum-file"
 		a.File.Integrity = a.Digest
 	case "sha256":
-		a.Digest, a.Trust = "sha256-"+base64OfHex(sum), "checksum-file"
+		a.Digest, a.Trust = "sha256-"+Base64OfHex(sum), "checksum-file"
 	case "sha1":
 		a.Get = func(ctx context.Context, in *store.Ingest) error {
 			counting := &sha1Sink{Ingest: in, sum: sha1.New()} //nolint:gosec // see evidence
@@ -343,9 +356,9 @@ func (s *mavenSource) metadata(ctx context.Context, w *plan.Want) (*maven.Metada
 	return all, nil
 }
 
-// date takes the time of the last change of the list, by which every version of it
+// Date takes the time of the last change of the list, by which every version of it
 // was there, where publishers are believed.
-func (s *mavenSource) date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
+func (s *mavenSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
 	if !s.believed {
 		return nil
 	}
@@ -377,7 +390,7 @@ func (s *mavenSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Versio
 	for i, key := range keys {
 		index[key] = i
 	}
-	each(keys, func(key string) (map[string]record, error) {
+	Each(keys, func(key string) (map[string]Record, error) {
 		answers[index[key]] = s.today(ctx, key, v.Files[key])
 		return nil, nil
 	})
@@ -399,9 +412,9 @@ func (s *mavenSource) today(ctx context.Context, key string, f lock.File) Answer
 	}
 	switch {
 	case kind == "sha512" && f.Integrity != "":
-		return Answer{record: record{Digest: "sha512-" + base64OfHex(sum)}, Expected: f.Integrity}
+		return Answer{Record: Record{Digest: "sha512-" + Base64OfHex(sum)}, Expected: f.Integrity}
 	case kind == "sha256":
-		return Answer{record: record{Digest: "sha256-" + base64OfHex(sum)}, Expected: "sha256-" + base64OfHex(f.SHA256)}
+		return Answer{Record: Record{Digest: "sha256-" + Base64OfHex(sum)}, Expected: "sha256-" + Base64OfHex(f.SHA256)}
 	}
 	return Answer{Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
 }
@@ -412,7 +425,7 @@ func (s *mavenSource) there(ctx context.Context, c maven.Coordinate, size int64)
 		return s.Client.Probe(ctx, address, size)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Errorf(fault.Upstream, goneHint, "no repository has %s any more: %w", c, err)
+		return fault.Errorf(fault.Upstream, GoneHint, "no repository has %s any more: %w", c, err)
 	}
 	return err
 }
@@ -427,7 +440,7 @@ func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, 
 	if w.RuntimeName == "" && c.Ext != "jar" {
 		for _, p := range lock.Platforms {
 			if f.For(p.Name) {
-				a.readFor(w, p)
+				a.ReadFor(w, p)
 				break
 			}
 		}
@@ -437,7 +450,7 @@ func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, 
 
 func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	if w.RuntimeName == "" {
-		return nativeExecutable(w, p, tree, contents)
+		return NativeExecutable(w, p, tree, contents)
 	}
 	jar := w.Binaries(p)[0]
 	if _, ok := tree[jar]; !ok {
@@ -533,4 +546,50 @@ func mainClass(manifest []byte) string {
 		}
 	}
 	return ""
+}
+
+// Programs are the program of a platform, else the jar: each is called as its artifact
+// is. There is no list of the files of a version, so it is asked for each.
+func (s *mavenSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	jar, ok := w.Jar()
+	if ok {
+		found := make([]error, len(lock.Platforms))
+		var g errgroup.Group
+		for i, p := range lock.Platforms {
+			g.Go(func() error {
+				found[i] = s.there(ctx, w.Program(p), 0)
+				return nil
+			})
+		}
+		_ = g.Wait()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for _, err := range found {
+			if err == nil {
+				return []Program{{Name: jar.Artifact, Binary: jar.Artifact}}, nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+	}
+	if err := s.there(ctx, jar, 0); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Upstream, "is the version right, and does the jar have a classifier? then write maven:GROUP:ARTIFACT:CLASSIFIER; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+			"no repository has a program of %s %s for any platform, nor %s: %w", jar.Package(), jar.Version, jar.File(), fs.ErrNotExist)
+	}
+	return []Program{{Name: jar.Artifact, Binary: jar.Artifact, Runtime: "java"}}, nil
+}
+
+func (s *mavenSource) Pack(ctx context.Context, w *plan.Want) (*Artifact, []string, error) {
+	own := w.Artifact(lock.Platforms[0])
+	if maven.Snapshot(own.Version) {
+		return nil, nil, fault.Errorf(fault.Policy, "take a released version", "%s may change: what is called a snapshot is never locked", own)
+	}
+	a := s.artifact(own)
+	a.File.Archive = "zip"
+	return a, nil, s.evidence(ctx, []*Artifact{a})
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,10 +30,22 @@ import (
 type npmSource struct {
 	*origin.NPM
 	tool     *npm.Client
-	listings once.Map[string, map[string]record] // what the registry said of packages
+	listings once.Map[string, map[string]Record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
 	ignores  func(name string) bool // whether a package may have install scripts: none is run
 }
+
+// NewNPM makes the source of packages of npm. Tool is the npm that resolves, nil where
+// nothing is resolved; ignores reports whether a package may have install scripts.
+func NewNPM(at *origin.NPM, tool *npm.Client, cooldown func(w *plan.Want) *cooldown.Rule, ignores func(name string) bool) Source {
+	return &npmSource{NPM: at, tool: tool, cooldown: cooldown, ignores: ignores}
+}
+
+var (
+	_ Finisher  = (*npmSource)(nil)
+	_ Packager  = (*npmSource)(nil)
+	_ Describer = (*npmSource)(nil)
+)
 
 func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	version := w.Upstream(w.Version)
@@ -130,16 +143,16 @@ func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 
 // Upstream asks for the packument of each package, several at a time.
 func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
-	versions := each(slices.Compact(slices.Sorted(names(v))), func(name string) (map[string]record, error) {
-		return s.listings.Do(name, func() (map[string]record, error) {
+	versions := Each(slices.Compact(slices.Sorted(Names(v))), func(name string) (map[string]Record, error) {
+		return s.listings.Do(name, func() (map[string]Record, error) {
 			registry, err := s.Registry(ctx, name)
 			if err != nil {
 				return nil, err
 			}
 			releases, _, err := s.Client.NPMVersions(ctx, registry, name)
-			said := map[string]record{}
+			said := map[string]Record{}
 			for _, r := range releases {
-				said[r.Version] = record{r.Digest, r.Yanked, r.Deprecated}
+				said[r.Version] = Record{r.Digest, r.Yanked, r.Deprecated}
 			}
 			return said, err
 		})
@@ -147,7 +160,7 @@ func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	answers := map[string]Answer{}
 	for key, f := range v.Files {
 		said := versions[f.Name]
-		answers[key] = said.answer(f.Version, "the registry has no version "+f.Version+" of "+f.Name+" any more", f.Integrity)
+		answers[key] = said.Answer(f.Version, "the registry has no version "+f.Version+" of "+f.Name+" any more", f.Integrity)
 	}
 	return answers
 }
@@ -332,8 +345,55 @@ func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*C
 	return nil
 }
 
-// A UnsupportedError says why a tree cannot serve its platform, which another
-// platform's tree may do by emulation.
-type UnsupportedError struct{ Reason string }
+// Programs are in the document of the package.
+func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	text, err := s.Document(ctx, w.From.Name, false)
+	if err != nil {
+		return nil, err
+	}
+	var doc struct {
+		Versions map[string]struct{ Bin json.RawMessage }
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the document of npm package %s: %w", w.From.Name, err)
+	}
+	version, ok := doc.Versions[w.Version]
+	if !ok {
+		return nil, fault.Errorf(fault.Upstream, "write a version that the registry has", "the registry has no version %s of npm package %s: %w", w.Version, w.From.Name, fs.ErrNotExist)
+	}
+	var list []Program
+	var one string
+	bins := map[string]string{}
+	if json.Unmarshal(version.Bin, &one) == nil && one != "" { // it has the name of the package
+		bins[path.Base(w.From.Name)] = one
+	} else if len(version.Bin) > 0 && json.Unmarshal(version.Bin, &bins) != nil {
+		return nil, fault.Errorf(fault.Upstream, "tell its publisher", "bin of npm package %s %s is neither a path nor a table of paths", w.From.Name, w.Version)
+	}
+	for name := range bins {
+		list = append(list, Program{Name: name, Binary: name})
+	}
+	return list, nil
+}
 
-func (e *UnsupportedError) Error() string { return e.Reason }
+func (s *npmSource) Pack(ctx context.Context, w *plan.Want) (*Artifact, []string, error) {
+	registry, err := s.Registry(ctx, w.From.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	releases, _, err := s.Client.NPMVersions(ctx, registry, w.From.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range releases {
+		if r.Version != w.Version {
+			continue
+		}
+		a, err := s.artifact(w.PackageDir(), npm.LockedPackage{Name: w.From.Name, Version: r.Version, Integrity: r.Digest})
+		var notes []string
+		if r.Deprecated != "" {
+			notes = append(notes, fmt.Sprintf("%s: npm package %s is deprecated: %s", w, w.From.Name, r.Deprecated))
+		}
+		return a, notes, err
+	}
+	return nil, nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the registry has no version %s of npm package %s: %w", w.Version, w.From.Name, fs.ErrNotExist)
+}

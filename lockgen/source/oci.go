@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -15,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/image"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
@@ -29,15 +31,26 @@ type ociSource struct {
 	store    *store.Store
 	now      time.Time
 	believed bool // [policy] lets the times of publishers count
-	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+	needed   Needed
 }
+
+// NewOCI makes the source of registries of OCI. Believed says that [policy] lets the
+// times of publishers count.
+func NewOCI(client *oci.Client, mirrors []manifest.Mirror, s *store.Store, now time.Time, believed bool, needed Needed) Source {
+	return &ociSource{client: client, mirrors: mirrors, store: s, now: now, believed: believed, needed: needed}
+}
+
+var (
+	_ Dater     = (*ociSource)(nil)
+	_ Describer = (*ociSource)(nil)
+)
 
 // Versions lists the tags that the template of the source makes, on whichever
 // platform. No registry says when a tag was made.
 func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	patterns := w.Tags()
 	if len(patterns) == 0 {
-		return nil, noList(w)
+		return nil, NoList(w)
 	}
 	repo, err := s.repository(w.PackageName())
 	if err != nil {
@@ -63,9 +76,9 @@ func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	return releases, nil
 }
 
-// date asks what the tags of each version name: a tag is as old as this machine
+// Date asks what the tags of each version name: a tag is as old as this machine
 // knows that it names this.
-func (s *ociSource) date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
+func (s *ociSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
 	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return err
@@ -189,12 +202,12 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 		Label:  key,
 		Size:   file.Size,
 		File:   lock.File{Archive: archive},
-		Digest: "sha256-" + base64OfHex(file.SHA256),
+		Digest: "sha256-" + Base64OfHex(file.SHA256),
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return repo.Download(ctx, file.SHA256, file.Size, in)
 		},
 	}
-	a.readFor(w, p)
+	a.ReadFor(w, p)
 	return a, nil
 }
 
@@ -218,7 +231,7 @@ func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version)
 		if said.Err == nil && said.Digest == said.Expected {
 			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
 			if err == nil && !there {
-				err = fault.Errorf(fault.Upstream, goneHint, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
+				err = fault.Errorf(fault.Upstream, GoneHint, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
 			}
 			said.Err = err
 		}
@@ -242,7 +255,7 @@ func (s *ociSource) upstreamOf(ctx context.Context, l *image.Finder, w *plan.Wan
 		return Answer{Err: err}
 	}
 	form := func(manifest, file string) string { return "sha256:" + file + "(manifest_sha256:" + manifest + ")" }
-	return Answer{Expected: form(f.Manifest, f.SHA256), record: record{Digest: form(manifest.SHA256, file.SHA256)}}
+	return Answer{Expected: form(f.Manifest, f.SHA256), Record: Record{Digest: form(manifest.SHA256, file.SHA256)}}
 }
 
 func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
@@ -257,17 +270,61 @@ func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, er
 		a := &Artifact{
 			Kind: lock.OCI, Key: key, Label: key, File: f,
 			Identity: lock.KindOf(lock.OCI).Identity(w.PackageName(), key, f),
-			Digest:   "sha256-" + base64OfHex(f.SHA256),
+			Digest:   "sha256-" + Base64OfHex(f.SHA256),
 			Get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)
 			},
 		}
-		a.readFor(w, p)
+		a.ReadFor(w, p)
 		return a, nil
 	}
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
 }
 
 func (s *ociSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	return nativeExecutable(w, p, tree, contents)
+	return NativeExecutable(w, p, tree, contents)
+}
+
+// executables are those of an archive for a platform; each is as of, but for its name
+// and its path.
+func executables(c *Content, g github.Guess, version string, p lock.Platform, of Program) (list []Program) {
+	for _, f := range c.Files {
+		name := strings.TrimSuffix(path.Base(f.Path), ".exe")
+		if !f.Exec && !strings.HasPrefix(name, "protoc-gen-") {
+			continue
+		}
+		one := of
+		one.Name, one.Binary = github.ProgramOf(name, version), g.PathTemplate(f.Path, version, p)
+		list = append(list, one)
+	}
+	return list
+}
+
+// Programs are the executables of what a tag has for one of the platforms: that of
+// this machine, if there is one.
+func (s *ociSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	named := *w
+	named.Name, named.Binary = path.Base(w.PackageName()), "no/such/file"
+	res, err := s.Resolve(ctx, &named, lock.Platforms)
+	if err != nil {
+		return nil, err
+	}
+	a := res.Artifacts[0]
+	if host, ok := lock.Host(); ok {
+		for _, other := range res.Artifacts {
+			if slices.Contains(other.Platforms, host.Name) {
+				a = other
+			}
+		}
+	}
+	if a.File.Archive == "" {
+		name := github.ProgramOf(path.Base(a.Key), w.Version)
+		return []Program{{Name: name, Binary: name}}, nil
+	}
+	contents, err := s.needed(ctx, []*Artifact{a})
+	if err != nil {
+		return nil, err
+	}
+	p, _ := lock.LookupPlatform(a.Platforms[0])
+	return executables(contents[a.Identity], github.Guess{}, w.Version, p, Program{}), nil
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -32,15 +33,26 @@ import (
 type pipSource struct {
 	*origin.Pip
 	tool     *pip.Client
-	listings once.Map[string, map[string]record] // what the registry said of packages
+	listings once.Map[string, map[string]Record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
-	needed   func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+	needed   Needed
 
 	mu    sync.Mutex
 	asked once.Map[string, []pip.Closure] // what pip was asked: several plugins may be in one package
 	pages map[string][]remote.IndexFile   // by project
 	said  map[string][sha256.Size]byte    // the METADATA that the index gave of a wheel, by its name
 }
+
+// NewPip makes the source of wheels of an index, which tool resolves.
+func NewPip(at *origin.Pip, tool *pip.Client, cooldown func(w *plan.Want) *cooldown.Rule, needed Needed) Source {
+	return &pipSource{Pip: at, tool: tool, cooldown: cooldown, needed: needed}
+}
+
+var (
+	_ Finisher  = (*pipSource)(nil)
+	_ Packager  = (*pipSource)(nil)
+	_ Describer = (*pipSource)(nil)
+)
 
 func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
 	rule := s.cooldown(w)
@@ -95,7 +107,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 						res.Notes = append(res.Notes, w.String()+": "+wheel.Filename+" was yanked by its publisher")
 					}
 				}
-				if want := "sha256-" + base64OfHex(wheel.SHA256); a.Digest != want {
+				if want := "sha256-" + Base64OfHex(wheel.SHA256); a.Digest != want {
 					return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", wheel.Filename)
 				}
 				if !slices.Contains(a.Platforms, p.Name) {
@@ -322,14 +334,14 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 		Label:    of.Filename,
 		Size:     of.Size,
 		Identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
-		Digest:   "sha256-" + base64OfHex(of.SHA256),
+		Digest:   "sha256-" + Base64OfHex(of.SHA256),
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.Client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
 		Verify: func(c *Content) error { return s.check(of.Filename, c) },
 	}
 	if !w.Interpreted() {
-		a.readFor(w, lock.Platforms[0])
+		a.ReadFor(w, lock.Platforms[0])
 	}
 	return a
 }
@@ -345,12 +357,12 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 		projects = append(projects, project(key))
 	}
 	slices.Sort(projects)
-	files := each(slices.Compact(projects), func(name string) (map[string]record, error) {
-		return s.listings.Do(name, func() (map[string]record, error) {
+	files := Each(slices.Compact(projects), func(name string) (map[string]Record, error) {
+		return s.listings.Do(name, func() (map[string]Record, error) {
 			wheels, err := s.Client.PyPIWheels(ctx, s.Index, name)
-			said := map[string]record{}
+			said := map[string]Record{}
 			for _, w := range wheels {
-				said[w.Filename] = record{Digest: w.SHA256, Yanked: w.Yanked}
+				said[w.Filename] = Record{Digest: w.SHA256, Yanked: w.Yanked}
 			}
 			return said, err
 		})
@@ -358,7 +370,7 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	answers := map[string]Answer{}
 	for key, f := range v.Files {
 		said := files[project(key)]
-		answers[key] = said.answer(key, "the index does not have it any more", f.SHA256)
+		answers[key] = said.Answer(key, "the index does not have it any more", f.SHA256)
 		if w := answers[key]; w.Err == nil && w.Digest == "" {
 			w.Unproved = "the index gives no SHA-256 of it"
 			answers[key] = w
@@ -386,7 +398,7 @@ func isEntryPoints(path string) bool {
 
 func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	if !w.Interpreted() {
-		return nativeExecutable(w, p, tree, contents)
+		return NativeExecutable(w, p, tree, contents)
 	}
 	entry, err := entryPoint(w, contents)
 	if err != nil {
@@ -500,4 +512,74 @@ func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*C
 	entry, err := entryPoint(w, mine)
 	v.Python, v.Program, v.Entry, v.Generator = w.Python, w.Binary, entry, w.Generator
 	return err
+}
+
+// Programs are the console scripts of a wheel, and executables in its folder of
+// scripts.
+func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	files, err := s.files(ctx, w.From.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if _, version := lock.KindOf(lock.Pip).PackageOf(f.Filename, lock.File{}); !f.Wheel() || f.SHA256 == "" || plan.CompareVersions(lock.Pip, version, w.Version) != 0 {
+			continue
+		}
+		a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size})
+		contents, err := s.needed(ctx, []*Artifact{a})
+		if err != nil {
+			return nil, err
+		}
+		var list []Program
+		c := contents[a.Identity]
+		for name, text := range c.Heads {
+			if !isEntryPoints(name) {
+				continue
+			}
+			for _, e := range wheel.EntryPoints(text) {
+				if e.Group == "console_scripts" {
+					list = append(list, Program{Name: e.Name, Binary: e.Name})
+				}
+			}
+		}
+		for _, file := range c.Files {
+			if dir, name := path.Split(file.Path); strings.HasSuffix(dir, ".data/scripts/") {
+				name = strings.TrimSuffix(name, ".exe")
+				list = append(list, Program{Name: name, Binary: strings.ReplaceAll(dir, "-"+w.Version+".data", "-{version}.data") + name})
+			}
+		}
+		return list, nil
+	}
+	return nil, fault.Errorf(fault.Upstream, "take another version", "the index has no wheel of %s %s: %w", w.From.Name, w.Version, fs.ErrNotExist)
+}
+
+func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*Artifact, []string, error) {
+	files, err := s.files(ctx, w.From.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	k := lock.KindOf(lock.Pip)
+	there := false
+	for _, f := range files {
+		_, version := k.PackageOf(f.Filename, lock.File{})
+		if !f.Wheel() || version == "" || plan.CompareVersions(lock.Pip, version, w.Version) != 0 {
+			continue
+		}
+		there = true
+		if !strings.HasSuffix(f.Filename, "-none-any.whl") {
+			continue
+		}
+		if lock.CheckSHA256("sha256", strings.ToLower(f.SHA256)) != nil {
+			return nil, nil, fault.Errorf(fault.Policy, "ask the operator of the index", "the index has no sha256 of %s", f.Filename)
+		}
+		var notes []string
+		if f.Yanked != "" {
+			notes = append(notes, w.String()+": "+f.Filename+" was yanked by its publisher")
+		}
+		return s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)}), notes, errors.Join(f.Refused)
+	}
+	if there {
+		return nil, nil, fault.Errorf(fault.Usage, "take another source", "%s %s has no wheel that is the same on every platform", w.From.Name, w.Version)
+	}
+	return nil, nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the index has no wheel of %s %s: %w", w.From.Name, w.Version, fs.ErrNotExist)
 }

@@ -2,10 +2,13 @@ package source
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +29,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
-	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
 // Settings are what a person and a machine decide about asking sources.
@@ -48,11 +50,8 @@ type Session struct {
 	Manifest *manifest.Manifest
 	Old      *lock.Lock // never nil
 	Locked   Locked     // what is locked by now; by default Old
-	// Needed downloads and reads artifacts that a source has to see in order to
-	// resolve. The contents are by identity; the first error is that of the first
-	// artifact.
-	Needed func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
-	Asking bool // only questions: no client is installed for them
+	Needed   Needed     // without it no source can read what it has to see
+	Asking   bool       // only questions: no client is installed for them
 
 	origins  *origin.Origins
 	transfer atomic.Pointer[ui.Transfer] // that shows the run
@@ -166,14 +165,14 @@ func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &npmSource{NPM: n, ignores: s.ignores}, nil
+		return NewNPM(n, nil, s.cooldown, s.ignores), nil
 	})
 }
 
 // Dated returns a list of versions with the times of those whose age matters to w.
 // Locked is the version that the lock has, "" for none.
 func (s *Session) Dated(ctx context.Context, source Source, w *plan.Want, releases []plan.Release, locked string) ([]plan.Release, error) {
-	d, ok := source.(dater)
+	d, ok := source.(Dater)
 	if !ok {
 		return releases, nil
 	}
@@ -182,7 +181,7 @@ func (s *Session) Dated(ctx context.Context, source Source, w *plan.Want, releas
 	if len(ask) == 0 {
 		return releases, nil
 	}
-	return releases, d.date(ctx, w, ask)
+	return releases, d.Date(ctx, w, ask)
 }
 
 func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
@@ -197,7 +196,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &npmSource{NPM: n, tool: tool, cooldown: s.cooldown, ignores: s.ignores}, nil
+		return NewNPM(n, tool, s.cooldown, s.ignores), nil
 	case lock.Pip:
 		tool, err := pip.Find(ctx)
 		if err != nil {
@@ -207,7 +206,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &pipSource{Pip: p, tool: tool, cooldown: s.cooldown, needed: s.Needed}, nil
+		return NewPip(p, tool, s.cooldown, s.Needed), nil
 	case lock.Go:
 		return s.newGo(ctx)
 	case lock.Cargo:
@@ -215,22 +214,17 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &cargoSource{tool: tool, dir: s.Dir, registry: m.Registries.Cargo, origins: s.origins, needed: s.Needed}, nil
+		return NewCargo(tool, s.Dir, m.Registries.Cargo, s.origins, s.Needed), nil
 	case lock.Maven:
 		at, err := s.origins.Maven()
 		if err != nil {
 			return nil, err
 		}
-		return &mavenSource{Maven: at, store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.Maven)}, nil
+		return NewMaven(at, s.Store, s.Now, slices.Contains(m.Policy.PublisherTimes, kind)), nil
 	case lock.HTTP:
-		h := newHTTP(s.origins.Hosts(kind), m.Mirrors)
-		h.needed = s.Needed
-		return h, nil
+		return NewHTTP(s.origins.Hosts(kind), m.Mirrors, s.Needed), nil
 	case lock.OCI:
-		return &ociSource{
-			client: s.origins.OCI(), mirrors: m.Mirrors,
-			store: s.Store, now: s.Now, believed: slices.Contains(m.Policy.PublisherTimes, lock.OCI), needed: s.Needed,
-		}, nil
+		return NewOCI(s.origins.OCI(), m.Mirrors, s.Store, s.Now, slices.Contains(m.Policy.PublisherTimes, kind), s.Needed), nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }
@@ -257,11 +251,11 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	s.mu.Lock()
 	s.cleanup = append(s.cleanup, clean)
 	s.mu.Unlock()
-	return &goSource{
-		tool: tool, client: s.origins.Client(), config: config, store: s.Store, scratch: scratch, shown: s.Shown, progress: s.progress,
-		old: s.OldFile, locked: s.Locked.Entry, compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{}, needed: s.Needed, building: queue.New(runtime.GOMAXPROCS(0)),
-		now: s.Now, believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go), ages: s.Manifest.At("policy", "minimum-release-age") != s.Manifest.Name,
-	}, nil
+	return NewGo(GoSettings{
+		Tool: tool, Client: s.origins.Client(), Config: config, Store: s.Store, Scratch: scratch, Shown: s.Shown, Progress: s.progress,
+		Old: s.OldFile, Entry: s.Locked.Entry, Needed: s.Needed, Now: s.Now,
+		Believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go), Ages: s.Manifest.At("policy", "minimum-release-age") != s.Manifest.Name,
+	}), nil
 }
 
 // findNPM returns the npm that resolves: the one that comes with the locked
@@ -321,4 +315,58 @@ func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *s
 	}
 	arrived(size)
 	return nil
+}
+
+// Programs lists the executables of a version of a package, sorted by name. It is
+// an error of class [fault.Usage] where its source cannot tell.
+func (s *Session) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+	l, err := s.Lister(ctx, w.From.Kind)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := l.(Describer)
+	if !ok {
+		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source and binary; and for files by platform see: lockgen help troubleshooting", "what is in %s is not known before it is described", w.From)
+	}
+	list, err := p.Programs(ctx, w)
+	slices.SortFunc(list, func(a, b Program) int { return strings.Compare(a.Name, b.Name) })
+	return list, err
+}
+
+// Module finds the Go module that a package is in: the longest part of its path of
+// which the proxy has versions. Dir is the folder of the package in it.
+func (s *Session) Module(ctx context.Context, importPath string) (module, dir string, err error) {
+	l, err := s.Lister(ctx, lock.Go)
+	if err != nil {
+		return "", "", err
+	}
+	var first error
+	for module = importPath; strings.Contains(module, "/"); module = path.Dir(module) {
+		w := &plan.Want{Name: "module", From: manifest.Source{Kind: lock.Go, Name: module}}
+		_, err := l.Versions(ctx, w)
+		if err == nil {
+			return module, strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/"), nil
+		}
+		if first == nil {
+			first = err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return "", "", first
+}
+
+// Tag finds the form of the tags of a repository of GitHub, of its newest release that
+// has a version in its tag; "" for the usual one.
+func (s *Session) Tag(ctx context.Context, w *plan.Want) (template string, err error) {
+	l, err := s.Lister(ctx, w.From.Kind)
+	if err != nil {
+		return "", err
+	}
+	t, ok := l.(Tagger)
+	if !ok {
+		return "", nil
+	}
+	return t.Tag(ctx, w)
 }

@@ -64,6 +64,10 @@ type Resolution struct {
 	BuildScripts []string
 }
 
+// Needed downloads and reads artifacts that a source has to see in order to resolve.
+// The contents are by identity; the first error is that of the first artifact.
+type Needed func(ctx context.Context, artifacts []*Artifact) (map[string]*Content, error)
+
 // A Compiler is a [Source] whose plugins are compiled when they are locked: their
 // trees are not what the artifacts hold, but what is made of them.
 type Compiler interface {
@@ -78,29 +82,12 @@ type Finisher interface {
 	Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error
 }
 
-// Which sources they are: they are found by what they can, so that a misspelt
-// method would go unnoticed.
-var (
-	_ Compiler = (*goSource)(nil)
-	_ Finisher = (*pipSource)(nil)
-	_ Finisher = (*npmSource)(nil)
-	_ Finisher = (*mavenSource)(nil)
-	_ dater    = (*mavenSource)(nil)
-	_ dater    = (*goSource)(nil)
-	_ dater    = (*ociSource)(nil)
-)
-
-// A dater is a [Source] whose lists do not say when versions were released: it
+// A Dater is a [Source] whose lists do not say when versions were released: it
 // has to ask for each.
-type dater interface {
-	// date fills in Released and Seen of some releases of w, those of which it
+type Dater interface {
+	// Date fills in Released and Seen of some releases of w, those of which it
 	// can learn something.
-	date(ctx context.Context, w *plan.Want, releases []*plan.Release) error
-}
-
-// noList is the error of a source that cannot be asked which versions there are.
-func noList(w *plan.Want) error {
-	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Asked)
+	Date(ctx context.Context, w *plan.Want, releases []*plan.Release) error
 }
 
 // Missing says why a platform cannot have a plugin.
@@ -108,6 +95,9 @@ type Missing struct {
 	Reason string // one line without hosts, for the lock
 	Err    error  // for the user
 }
+
+// NoFile is the reason of a platform whose file is not there.
+const NoFile = "the server has no file for it"
 
 // An Artifact is one file to download.
 type Artifact struct {
@@ -182,9 +172,9 @@ func (t Tree) Under(missing string) string {
 	return fault.List(names)
 }
 
-// readFor has an artifact read for the executable of w, which is called as on p
+// ReadFor has an artifact read for the executable of w, which is called as on p
 // where the artifact is that file.
-func (a *Artifact) readFor(w *plan.Want, p lock.Platform) {
+func (a *Artifact) ReadFor(w *plan.Want, p lock.Platform) {
 	a.Binary, a.Keep = bareBinary(w, p), keepBinaries(w)
 	var looks []string
 	for _, p := range lock.Platforms {
@@ -217,8 +207,8 @@ func bareBinary(w *plan.Want, p lock.Platform) string {
 	return paths[len(paths)-1]
 }
 
-// nativeExecutable finds a compiled executable by its path, and looks at it.
-func nativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+// NativeExecutable finds a compiled executable by its path, and looks at it.
+func NativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
 	paths := w.Binaries(p)
 	for _, path := range paths {
 		f, ok := tree[path]
@@ -239,7 +229,8 @@ func nativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[str
 	return "", fault.Errorf(fault.Integrity, "correct binary of the entry", "there is no %s in it; there is %s", paths[0], tree.Under(paths[0]))
 }
 
-func base64OfHex(s string) string {
+// Base64OfHex is a digest in hexadecimal as registries of npm write it.
+func Base64OfHex(s string) string {
 	raw, err := hex.DecodeString(s)
 	if err != nil {
 		return "not a digest: " + s
@@ -251,16 +242,7 @@ func base64OfHex(s string) string {
 // upstream had none of that form.
 func OldDigest(a *Artifact, f lock.File) string {
 	if strings.HasPrefix(a.Digest, "sha256-") {
-		return "sha256-" + base64OfHex(f.SHA256)
+		return "sha256-" + Base64OfHex(f.SHA256)
 	}
 	return f.Integrity
-}
-
-// ReplacedError is the error, of class [fault.Integrity], for an artifact that has
-// other bytes than when it was locked.
-func ReplacedError(a *Artifact, want, got string) error {
-	return fault.Errorf(fault.Integrity,
-		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
-		"SECURITY: %s%s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
-		a.Label, a.From, want, got)
 }

@@ -1,0 +1,70 @@
+package source
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+)
+
+// A ConsentError is the refusal, of class [fault.Policy], to lock a plugin that runs
+// code while it is compiled, to which the manifest does not consent.
+type ConsentError struct {
+	Plugin string
+	Crates []Running
+	error
+}
+
+// Unwrap is the same with class and hint.
+func (e *ConsentError) Unwrap() error { return e.error }
+
+// A Running is a crate that runs code while a plugin is compiled.
+type Running struct {
+	Crate string // NAME-VERSION
+	By    string // who made it, by its own word; "" where it does not say
+}
+
+// String is one line.
+func (r Running) String() string {
+	if r.By == "" {
+		return r.Crate + ", which does not say by whom"
+	}
+	return r.Crate + " by " + r.By
+}
+
+// NeedsConsent is a [ConsentError]. By says who made a crate, by its name and version.
+func NeedsConsent(plugin string, by map[string]string) error {
+	e := &ConsentError{Plugin: plugin}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		e.Crates = append(e.Crates, Running{name, by[name]})
+		lines = append(lines, e.Crates[len(e.Crates)-1].String())
+	}
+	e.error = fault.Errorf(fault.Policy, fmt.Sprintf("to let them, write --allow-build-scripts behind lockgen add, update or upgrade: that adds build-scripts = [%q] to [policy] of plugins.toml", plugin),
+		"compiling it runs code of %d of its crates (build scripts and procedural macros), to which plugins.toml does not consent: %s",
+		len(lines), strings.Join(lines, "; "))
+	return e
+}
+
+// An UnsupportedError says why a tree cannot serve its platform, which another
+// platform's tree may do by emulation.
+type UnsupportedError struct{ Reason string }
+
+func (e *UnsupportedError) Error() string { return e.Reason }
+
+// NoList is the error of a source that cannot be asked which versions there are.
+func NoList(w *plan.Want) error {
+	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Asked)
+}
+
+// ReplacedError is the error, of class [fault.Integrity], for an artifact that has
+// other bytes than when it was locked.
+func ReplacedError(a *Artifact, want, got string) error {
+	return fault.Errorf(fault.Integrity,
+		"do not take it before its publisher explains the change; to accept it knowingly, run lockgen remove and lockgen add for this plugin",
+		"SECURITY: %s%s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
+		a.Label, a.From, want, got)
+}
