@@ -12,10 +12,10 @@
 //
 //	plugins.toml -> lockgen -> plugins.lock.toml -> Buck2 and fetch -> protoc
 //
-// In lockgen, three packages do the work: lockgen/plan decides what to lock and
-// never uses the network; lockgen/source asks the registries, with a file for
-// each kind; lockgen/resolve runs the jobs, checks that the plugins fit
-// together, and runs each of them once. In fetch, internal/origin downloads a
+// In lockgen, lockgen/plan decides what to lock and never uses the network; the
+// sources, a file for each kind in lockgen/native or lockgen/web, ask the
+// registries; lockgen/resolve runs the jobs, checks that the plugins fit together,
+// and runs each of them once. In fetch, internal/origin downloads a
 // file and internal/install makes the folder. Both programs install with the
 // same code, so what one locks the other makes again, byte for byte.
 //
@@ -52,7 +52,10 @@
 //	  lockgen/buckify     BUCK files from the imports of .proto files
 //	  lockgen/resolve     the jobs of a run: download, compare, smoke run
 //	  lockgen/smoke       one run of what was just locked, in a sandbox
-//	  lockgen/source      the registries, with a file for each kind
+//	  lockgen/session     makes the sources of a run
+//	  lockgen/native      sources that npm, pip, cargo or Go resolves
+//	  lockgen/web         sources that are asked over HTTP alone
+//	  lockgen/source      what a source promises, and what it finds
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
 //	  lockgen/protos      imports of proto packages
 //	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to

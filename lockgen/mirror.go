@@ -21,7 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
-	"github.com/birbparty/buck2-protobuf/lockgen/source"
+	"github.com/birbparty/buck2-protobuf/lockgen/session"
 )
 
 var mirrorVerb = &cli.Verb[program]{
@@ -97,7 +97,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	transfer := p.ui.Progress("pushing")
 	defer transfer.Done()
-	b := source.NewFetcher(m, l, o.Settings, transfer)
+	b := session.NewFetcher(m, l, o.Settings, transfer)
 	defer b.Close()
 	place, err := b.Registries().Open(to, "")
 	if err != nil {

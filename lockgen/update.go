@@ -20,7 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
-	"github.com/birbparty/buck2-protobuf/lockgen/source"
+	"github.com/birbparty/buck2-protobuf/lockgen/session"
 )
 
 // change is one edit of the manifest and what follows from it for the lock.
@@ -123,7 +123,7 @@ func (p *program) movePins(_ context.Context, c *change, data []byte, o resolve.
 func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	s, err := store.Open(p.env(store.EnvDir))
 	return resolve.Options{
-		Settings: source.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui, Timeouts: p.timeouts},
+		Settings: session.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui, Timeouts: p.timeouts},
 		Old:      old, All: p.all, Verify: p.verify, NoSmoke: p.noSmoke, MaxArtifact: p.maxArtifact,
 	}, err
 }

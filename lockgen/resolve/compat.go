@@ -14,8 +14,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/native"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
-	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // What is known of plugins beside each other: each may be locked and run, and
@@ -151,7 +151,7 @@ type described struct {
 // the store. Known is false where neither has it, or where it is of a form that
 // says nothing, as very old packages are.
 func (u *update) describe(ctx context.Context, key string, f lock.File) (d described, known bool) {
-	a, err := source.NPMPackage(key, f)
+	a, err := native.NPMPackage(key, f)
 	if err != nil {
 		return d, false
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/session"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
@@ -26,7 +27,7 @@ func TestFetchOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := newUpdate(&manifest.Manifest{}, Options{Settings: source.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}})
+	u := newUpdate(&manifest.Manifest{}, Options{Settings: session.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}})
 	defer u.Show()()
 	of := func(content string) string {
 		sum := sha512.Sum512([]byte(content))
@@ -77,7 +78,7 @@ func TestStored(t *testing.T) {
 	o512 := "sha512-" + base64.StdEncoding.EncodeToString(other[:])
 	downloads := 0
 	fetch := func(identity, digest, also, body string, fresh bool) error {
-		u := newUpdate(&manifest.Manifest{}, Options{Settings: source.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}})
+		u := newUpdate(&manifest.Manifest{}, Options{Settings: session.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}})
 		defer u.Close()
 		errs, err := u.fetch(t.Context(), []*source.Artifact{{
 			Label: identity, Identity: identity, Digest: digest, Also: also, Kind: lock.HTTP, Binary: "x", Keep: func(string) int { return 1 },

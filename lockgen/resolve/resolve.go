@@ -22,12 +22,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/queue"
+	"github.com/birbparty/buck2-protobuf/lockgen/session"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // Options say what [Update] has to do.
 type Options struct {
-	source.Settings
+	session.Settings
 	Old     *lock.Lock         // nil where there is no lock yet
 	Names   []string           // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
 	All     bool               // resolve everything again
@@ -92,7 +93,7 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 func newUpdate(m *manifest.Manifest, o Options) *update {
 	processors := runtime.GOMAXPROCS(0)
 	u := &update{
-		Session: source.NewSession(m, o.Old, o.Settings), options: o,
+		Session: session.New(m, o.Old, o.Settings), options: o,
 		out:     &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}},
 		clients: queue.New(processors + 1), downloads: queue.New(downloads), reading: queue.New(processors), trying: queue.New(processors),
 		fetched: map[string]*download{}, early: map[string]*lock.Version{}, claims: map[string]*job{},
@@ -103,7 +104,7 @@ func newUpdate(m *manifest.Manifest, o Options) *update {
 
 // update is the state of one Update: the jobs that it consists of.
 type update struct {
-	*source.Session
+	*session.Session
 	options Options
 	out     *Outcome
 	moves   map[*plan.Want]bool // ranges that take the newest version allowed

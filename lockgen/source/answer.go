@@ -37,7 +37,7 @@ func Names(v *lock.Version) func(yield func(string) bool) {
 // A Listing is the answer about one package: what is said of its files or versions.
 type Listing struct {
 	said map[string]Record
-	err  error
+	Err  error
 }
 
 // GoneHint is for what upstream has no more.
@@ -45,8 +45,8 @@ const GoneHint = "it stays usable from a cache and from a mirror (lockgen mirror
 
 // Answer is what a listing says of one entry.
 func (l Listing) Answer(entry, gone, expected string) Answer {
-	if l.err != nil {
-		return Answer{Err: l.err}
+	if l.Err != nil {
+		return Answer{Err: l.Err}
 	}
 	entryOf, ok := l.said[entry]
 	if !ok {
@@ -67,7 +67,7 @@ func Each(keys []string, ask func(key string) (map[string]Record, error)) map[st
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			answers[i].said, answers[i].err = ask(key)
+			answers[i].said, answers[i].Err = ask(key)
 		})
 	}
 	wg.Wait()

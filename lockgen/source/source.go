@@ -1,6 +1,7 @@
 // Package source asks where plugins are published: what a version consists of,
-// which versions there are, and what has become of what is locked. There is one
-// [Source] for each kind, a file each, and a [Session] that makes them.
+// which versions there are, and what has become of what is locked. It says what a
+// [Source] is. There is one for each kind, a file each in lockgen/web and
+// lockgen/native, and lockgen/session makes them.
 package source
 
 import (

@@ -1,4 +1,6 @@
-package source
+// Package session makes the sources of one run, each when it is first asked for and
+// with the client program that it needs, and has what they share.
+package session
 
 import (
 	"context"
@@ -28,7 +30,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
+	"github.com/birbparty/buck2-protobuf/lockgen/native"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
+	"github.com/birbparty/buck2-protobuf/lockgen/web"
 )
 
 // Settings are what a person and a machine decide about asking sources.
@@ -48,15 +53,15 @@ type Settings struct {
 type Session struct {
 	Settings
 	Manifest *manifest.Manifest
-	Old      *lock.Lock // never nil
-	Locked   Locked     // what is locked by now; by default Old
-	Needed   Needed     // without it no source can read what it has to see
-	Asking   bool       // only questions: no client is installed for them
+	Old      *lock.Lock    // never nil
+	Locked   Locked        // what is locked by now; by default Old
+	Needed   source.Needed // without it no source can read what it has to see
+	Asking   bool          // only questions: no client is installed for them
 
 	origins  *origin.Origins
-	transfer atomic.Pointer[ui.Transfer] // that shows the run
-	sources  once.Map[string, Source]    // by kind
-	listers  once.Map[string, Source]    // likewise
+	transfer atomic.Pointer[ui.Transfer]     // that shows the run
+	sources  once.Map[string, source.Source] // by kind
+	listers  once.Map[string, source.Source] // likewise
 	oldFiles func() map[string]lock.File
 
 	mu      sync.Mutex
@@ -71,8 +76,8 @@ type Locked interface {
 	Find(name string) (string, string, *lock.Version, error)
 }
 
-// NewSession prepares the sources of a manifest and its lock, nil for none.
-func NewSession(m *manifest.Manifest, old *lock.Lock, settings Settings) *Session {
+// New prepares the sources of a manifest and its lock, nil for none.
+func New(m *manifest.Manifest, old *lock.Lock, settings Settings) *Session {
 	if old == nil {
 		old = &lock.Lock{}
 	}
@@ -104,7 +109,7 @@ func (s *Session) Close() {
 func (s *Session) Rules() plan.Rules { return plan.NewRules(&s.Manifest.Policy, s.Old, s.Now) }
 
 // OldFile is the file of the old lock that has the identity of an artifact.
-func (s *Session) OldFile(a *Artifact) (f lock.File, ok bool) {
+func (s *Session) OldFile(a *source.Artifact) (f lock.File, ok bool) {
 	f, ok = s.oldFiles()[a.Identity]
 	return f, ok
 }
@@ -150,29 +155,29 @@ func (s *Session) Getenv(name string) string {
 }
 
 // Source returns the source of a kind, with the client program that it needs.
-func (s *Session) Source(ctx context.Context, kind string) (Source, error) {
-	return s.sources.Succeed(kind, func() (Source, error) { return s.newSource(ctx, kind) })
+func (s *Session) Source(ctx context.Context, kind string) (source.Source, error) {
+	return s.sources.Succeed(kind, func() (source.Source, error) { return s.newSource(ctx, kind) })
 }
 
 // Lister returns the source of a kind to be asked which versions there are. For
 // npm that takes no npm, unless only npm knows where the registry is.
-func (s *Session) Lister(ctx context.Context, kind string) (Source, error) {
+func (s *Session) Lister(ctx context.Context, kind string) (source.Source, error) {
 	if kind != lock.NPM {
 		return s.Source(ctx, kind)
 	}
-	return s.listers.Succeed(kind, func() (Source, error) {
+	return s.listers.Succeed(kind, func() (source.Source, error) {
 		n, err := s.origins.NPMBy(ctx, s.findNPM)
 		if err != nil {
 			return nil, err
 		}
-		return NewNPM(n, nil, s.cooldown, s.ignores), nil
+		return native.NewNPM(n, nil, s.cooldown, s.ignores), nil
 	})
 }
 
 // Dated returns a list of versions with the times of those whose age matters to w.
 // Locked is the version that the lock has, "" for none.
-func (s *Session) Dated(ctx context.Context, source Source, w *plan.Want, releases []plan.Release, locked string) ([]plan.Release, error) {
-	d, ok := source.(Dater)
+func (s *Session) Dated(ctx context.Context, from source.Source, w *plan.Want, releases []plan.Release, locked string) ([]plan.Release, error) {
+	d, ok := from.(source.Dater)
 	if !ok {
 		return releases, nil
 	}
@@ -184,7 +189,7 @@ func (s *Session) Dated(ctx context.Context, source Source, w *plan.Want, releas
 	return releases, d.Date(ctx, w, ask)
 }
 
-func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
+func (s *Session) newSource(ctx context.Context, kind string) (source.Source, error) {
 	m := s.Manifest
 	switch kind {
 	case lock.NPM:
@@ -196,7 +201,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return NewNPM(n, tool, s.cooldown, s.ignores), nil
+		return native.NewNPM(n, tool, s.cooldown, s.ignores), nil
 	case lock.Pip:
 		tool, err := pip.Find(ctx)
 		if err != nil {
@@ -206,7 +211,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return NewPip(p, tool, s.cooldown, s.Needed), nil
+		return native.NewPip(p, tool, s.cooldown, s.Needed), nil
 	case lock.Go:
 		return s.newGo(ctx)
 	case lock.Cargo:
@@ -214,17 +219,17 @@ func (s *Session) newSource(ctx context.Context, kind string) (Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return NewCargo(tool, s.Dir, m.Registries.Cargo, s.origins, s.Needed), nil
+		return native.NewCargo(tool, s.Dir, m.Registries.Cargo, s.origins, s.Needed), nil
 	case lock.Maven:
 		at, err := s.origins.Maven()
 		if err != nil {
 			return nil, err
 		}
-		return NewMaven(at, s.Store, s.Now, slices.Contains(m.Policy.PublisherTimes, kind)), nil
+		return web.NewMaven(at, s.Store, s.Now, slices.Contains(m.Policy.PublisherTimes, kind)), nil
 	case lock.HTTP:
-		return NewHTTP(s.origins.Hosts(kind), m.Mirrors, s.Needed), nil
+		return web.NewHTTP(s.origins.Hosts(kind), m.Mirrors, s.Needed), nil
 	case lock.OCI:
-		return NewOCI(s.origins.OCI(), m.Mirrors, s.Store, s.Now, slices.Contains(m.Policy.PublisherTimes, kind), s.Needed), nil
+		return web.NewOCI(s.origins.OCI(), m.Mirrors, s.Store, s.Now, slices.Contains(m.Policy.PublisherTimes, kind), s.Needed), nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
 }
@@ -235,7 +240,7 @@ func (s *Session) ignores(name string) bool {
 
 func (s *Session) cooldown(w *plan.Want) *cooldown.Rule { return s.Rules().Cooldown(w) }
 
-func (s *Session) newGo(ctx context.Context) (Source, error) {
+func (s *Session) newGo(ctx context.Context) (source.Source, error) {
 	tool, err := gotool.Find(ctx)
 	if err != nil {
 		return nil, err
@@ -251,7 +256,7 @@ func (s *Session) newGo(ctx context.Context) (Source, error) {
 	s.mu.Lock()
 	s.cleanup = append(s.cleanup, clean)
 	s.mu.Unlock()
-	return NewGo(GoSettings{
+	return native.NewGo(native.GoSettings{
 		Tool: tool, Client: s.origins.Client(), Config: config, Store: s.Store, Scratch: scratch, Shown: s.Shown, Progress: s.progress,
 		Old: s.OldFile, Entry: s.Locked.Entry, Needed: s.Needed, Now: s.Now,
 		Believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go), Ages: s.Manifest.At("policy", "minimum-release-age") != s.Manifest.Name,
@@ -319,17 +324,17 @@ func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *s
 
 // Programs lists the executables of a version of a package, sorted by name. It is
 // an error of class [fault.Usage] where its source cannot tell.
-func (s *Session) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *Session) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	l, err := s.Lister(ctx, w.From.Kind)
 	if err != nil {
 		return nil, err
 	}
-	p, ok := l.(Describer)
+	p, ok := l.(source.Describer)
 	if !ok {
 		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source and binary; and for files by platform see: lockgen help troubleshooting", "what is in %s is not known before it is described", w.From)
 	}
 	list, err := p.Programs(ctx, w)
-	slices.SortFunc(list, func(a, b Program) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b source.Program) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
 }
 
@@ -364,7 +369,7 @@ func (s *Session) Tag(ctx context.Context, w *plan.Want) (template string, err e
 	if err != nil {
 		return "", err
 	}
-	t, ok := l.(Tagger)
+	t, ok := l.(source.Tagger)
 	if !ok {
 		return "", nil
 	}

@@ -1,4 +1,6 @@
-package source
+// Package native has the sources of packages that their own clients resolve: npm,
+// pip, cargo and Go. What a client leaves to the machine is decided here.
+package native
 
 import (
 	"context"
@@ -23,6 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // npmSource locks plugins from a registry of npm. npm itself resolves, once for all
@@ -30,24 +33,24 @@ import (
 type npmSource struct {
 	*origin.NPM
 	tool     *npm.Client
-	listings once.Map[string, map[string]Record] // what the registry said of packages
+	listings once.Map[string, map[string]source.Record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
 	ignores  func(name string) bool // whether a package may have install scripts: none is run
 }
 
 // NewNPM makes the source of packages of npm. Tool is the npm that resolves, nil where
 // nothing is resolved; ignores reports whether a package may have install scripts.
-func NewNPM(at *origin.NPM, tool *npm.Client, cooldown func(w *plan.Want) *cooldown.Rule, ignores func(name string) bool) Source {
+func NewNPM(at *origin.NPM, tool *npm.Client, cooldown func(w *plan.Want) *cooldown.Rule, ignores func(name string) bool) source.Source {
 	return &npmSource{NPM: at, tool: tool, cooldown: cooldown, ignores: ignores}
 }
 
 var (
-	_ Finisher  = (*npmSource)(nil)
-	_ Packager  = (*npmSource)(nil)
-	_ Describer = (*npmSource)(nil)
+	_ source.Finisher  = (*npmSource)(nil)
+	_ source.Packager  = (*npmSource)(nil)
+	_ source.Describer = (*npmSource)(nil)
 )
 
-func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	version := w.Upstream(w.Version)
 	if strings.Count(version, ".") < 2 {
 		return nil, fault.Errorf(fault.Usage, "write the exact version: "+version+strings.Repeat(".0", 2-strings.Count(version, ".")),
@@ -66,7 +69,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		return nil, fault.Errorf(fault.Upstream, "take another version, or ask the operator of the registry for the package",
 			"npm left out the optional package %s@%s of %s: the registry does not have it", d.Name, d.Spec, d.Parent)
 	}
-	res := &Resolution{Missing: map[string]Missing{}}
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	for _, folder := range slices.Sorted(maps.Keys(closure.Packages)) {
 		p := closure.Packages[folder]
 		a, err := s.artifact(folder, p)
@@ -80,7 +83,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 				a.Platforms = append(a.Platforms, platform.Name)
 			case !p.Optional:
 				reason := fmt.Sprintf("npm package %s %s does not support %s %s", p.Name, p.Version, platform.NodeOS, platform.NodeCPU)
-				res.Missing[platform.Name] = Missing{reason, fault.Errorf(fault.Machine, "take another version or another source, or write optional = true in the entry", "%s", reason)}
+				res.Missing[platform.Name] = source.Missing{Reason: reason, Err: fault.Errorf(fault.Machine, "take another version or another source, or write optional = true in the entry", "%s", reason)}
 			}
 		}
 		if len(a.Platforms) > 0 {
@@ -142,22 +145,22 @@ func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 }
 
 // Upstream asks for the packument of each package, several at a time.
-func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
-	versions := Each(slices.Compact(slices.Sorted(Names(v))), func(name string) (map[string]Record, error) {
-		return s.listings.Do(name, func() (map[string]Record, error) {
+func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
+	versions := source.Each(slices.Compact(slices.Sorted(source.Names(v))), func(name string) (map[string]source.Record, error) {
+		return s.listings.Do(name, func() (map[string]source.Record, error) {
 			registry, err := s.Registry(ctx, name)
 			if err != nil {
 				return nil, err
 			}
 			releases, _, err := s.Client.NPMVersions(ctx, registry, name)
-			said := map[string]Record{}
+			said := map[string]source.Record{}
 			for _, r := range releases {
-				said[r.Version] = Record{r.Digest, r.Yanked, r.Deprecated}
+				said[r.Version] = source.Record{Digest: r.Digest, Yanked: r.Yanked, Deprecated: r.Deprecated}
 			}
 			return said, err
 		})
 	})
-	answers := map[string]Answer{}
+	answers := map[string]source.Answer{}
 	for key, f := range v.Files {
 		said := versions[f.Name]
 		answers[key] = said.Answer(f.Version, "the registry has no version "+f.Version+" of "+f.Name+" any more", f.Integrity)
@@ -165,17 +168,17 @@ func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	return answers
 }
 
-func (s *npmSource) Locked(_ *plan.Want, key string, f lock.File) (*Artifact, error) {
+func (s *npmSource) Locked(_ *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	return s.artifact(key, npm.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
 }
 
 // NPMPackage returns the artifact of a package that is locked, to be read where
 // its bytes are already; nothing can get it.
-func NPMPackage(key string, f lock.File) (*Artifact, error) {
+func NPMPackage(key string, f lock.File) (*source.Artifact, error) {
 	return (&npmSource{ignores: func(string) bool { return true }}).Locked(nil, key, f)
 }
 
-func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, error) {
+func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifact, error) {
 	label := p.Name + "@" + p.Version
 	if p.HasInstallScript && !s.ignores(p.Name) {
 		return nil, scriptError(p.Name, label, "an install script")
@@ -195,7 +198,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 		return nil, fault.Errorf(fault.Integrity, "take another version", "npm package %s: %w", label, err)
 	}
 	name, version := p.Name, p.Version
-	a := &Artifact{
+	a := &source.Artifact{
 		Kind:     lock.NPM,
 		Key:      folder,
 		Label:    label,
@@ -212,7 +215,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*Artifact, err
 		}
 		return 0
 	}
-	a.Verify = func(c *Content) error { return checkPackageJSON(name, version, s.ignores(name), c) }
+	a.Verify = func(c *source.Content) error { return checkPackageJSON(name, version, s.ignores(name), c) }
 	return a, nil
 }
 
@@ -223,7 +226,7 @@ func scriptError(name, label, what string) error {
 
 // checkPackageJSON compares a tarball with what the registry said of it, and refuses
 // what npm would run, unless that is ignored.
-func checkPackageJSON(name, version string, ignored bool, c *Content) error {
+func checkPackageJSON(name, version string, ignored bool, c *source.Content) error {
 	label := name + "@" + version
 	if _, ok := c.Heads["package.json"]; !ok {
 		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s has no package.json", label)
@@ -251,11 +254,11 @@ func checkPackageJSON(name, version string, ignored bool, c *Content) error {
 	return nil
 }
 
-func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
 	for _, template := range w.Requires {
 		path := strings.ReplaceAll(template, "{napi}", catalog.NAPI(p))
 		if _, ok := tree[path]; !ok {
-			return "", &UnsupportedError{fmt.Sprintf("%s is not in it, only %s", path, tree.Under(path))}
+			return "", &source.UnsupportedError{Reason: fmt.Sprintf("%s is not in it, only %s", path, tree.Under(path))}
 		}
 	}
 	dir := w.PackageDir()
@@ -293,7 +296,7 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree Tree, content
 
 // started refuses an executable that can be started neither by itself nor by the
 // runtime.
-func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, contents map[string]*Content) error {
+func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, contents map[string]*source.Content) error {
 	head := headOf(f.Path, contents)
 	switch {
 	case executable.Native(head):
@@ -310,7 +313,7 @@ func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, conte
 }
 
 // headOf is the first bytes of a file of the tree.
-func headOf(file string, contents map[string]*Content) []byte {
+func headOf(file string, contents map[string]*source.Content) []byte {
 	for folder, c := range contents {
 		if rest, ok := strings.CutPrefix(file, folder+"/"); ok && c.Heads[rest] != nil {
 			return c.Heads[rest]
@@ -322,7 +325,7 @@ func headOf(file string, contents map[string]*Content) []byte {
 // Finish takes the runtime from what runs by itself. Contents are those of all
 // platforms, so a plugin that is a program on one of them and a script on another
 // is refused: it would have two ways to be started.
-func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
+func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
 	var programs, scripts []string
 	for _, p := range lock.Platforms {
 		cell := v.Platforms[p.Name]
@@ -346,7 +349,7 @@ func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*C
 }
 
 // Programs are in the document of the package.
-func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	text, err := s.Document(ctx, w.From.Name, false)
 	if err != nil {
 		return nil, err
@@ -361,7 +364,7 @@ func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]Program, erro
 	if !ok {
 		return nil, fault.Errorf(fault.Upstream, "write a version that the registry has", "the registry has no version %s of npm package %s: %w", w.Version, w.From.Name, fs.ErrNotExist)
 	}
-	var list []Program
+	var list []source.Program
 	var one string
 	bins := map[string]string{}
 	if json.Unmarshal(version.Bin, &one) == nil && one != "" { // it has the name of the package
@@ -370,12 +373,12 @@ func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]Program, erro
 		return nil, fault.Errorf(fault.Upstream, "tell its publisher", "bin of npm package %s %s is neither a path nor a table of paths", w.From.Name, w.Version)
 	}
 	for name := range bins {
-		list = append(list, Program{Name: name, Binary: name})
+		list = append(list, source.Program{Name: name, Binary: name})
 	}
 	return list, nil
 }
 
-func (s *npmSource) Pack(ctx context.Context, w *plan.Want) (*Artifact, []string, error) {
+func (s *npmSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
 	registry, err := s.Registry(ctx, w.From.Name)
 	if err != nil {
 		return nil, nil, err

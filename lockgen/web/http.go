@@ -1,4 +1,6 @@
-package source
+// Package web has the sources that are asked over HTTP alone, without a client
+// program: URLs and releases of GitHub, registries of OCI, repositories of Maven.
+package web
 
 import (
 	"context"
@@ -21,6 +23,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/checksums"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // httpSource locks plugins that lie at a URL for each platform, releases of GitHub
@@ -32,19 +35,19 @@ type httpSource struct {
 	// By URL: what GitHub says of a release, and published checksums.
 	documents once.Map[string, []byte]
 	gitHub    github.Client
-	needed    Needed
+	needed    source.Needed
 }
 
 // NewHTTP makes the source of plugins at URLs.
-func NewHTTP(client *remote.Client, mirrors []manifest.Mirror, needed Needed) Source {
+func NewHTTP(client *remote.Client, mirrors []manifest.Mirror, needed source.Needed) source.Source {
 	s := &httpSource{client: client, mirrors: mirrors, needed: needed}
 	s.gitHub.Document = s.document
 	return s
 }
 
 var (
-	_ Describer = (*httpSource)(nil)
-	_ Tagger    = (*httpSource)(nil)
+	_ source.Describer = (*httpSource)(nil)
+	_ source.Tagger    = (*httpSource)(nil)
 )
 
 func (s *httpSource) document(ctx context.Context, address, accept string, limit int64) ([]byte, error) {
@@ -60,7 +63,7 @@ func (s *httpSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release
 	owner, repo, ok := w.From.GitHub()
 	tag, one := w.ReleaseTag()
 	if !ok || !one {
-		return nil, NoList(w)
+		return nil, source.NoList(w)
 	}
 	all, err := s.gitHub.Releases(ctx, owner, repo)
 	if err != nil {
@@ -85,9 +88,9 @@ func (s *httpSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release
 	return releases, nil
 }
 
-func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
-	res := &Resolution{Missing: map[string]Missing{}}
-	byURL := map[string]*Artifact{}
+func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
+	byURL := map[string]*source.Artifact{}
 	keys := map[string]int{}
 	var missing error
 	for _, p := range platforms {
@@ -107,7 +110,7 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 				if errors.Is(err, checksums.ErrNoLine) {
 					reason = "the checksum file has no line for it"
 				}
-				res.Missing[p.Name] = Missing{reason, err}
+				res.Missing[p.Name] = source.Missing{Reason: reason, Err: err}
 				if missing == nil {
 					missing = err
 				}
@@ -130,13 +133,13 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 			continue
 		}
 		for _, platform := range a.Platforms {
-			res.Missing[platform] = Missing{NoFile, gone[i]}
+			res.Missing[platform] = source.Missing{Reason: source.NoFile, Err: gone[i]}
 		}
 		if missing == nil {
 			missing = gone[i]
 		}
 		keys[a.Key]--
-		res.Artifacts = slices.DeleteFunc(res.Artifacts, func(other *Artifact) bool { return other == a })
+		res.Artifacts = slices.DeleteFunc(res.Artifacts, func(other *source.Artifact) bool { return other == a })
 	}
 	if missing != nil && len(res.Artifacts) == 0 {
 		return nil, missing
@@ -155,10 +158,10 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 // gone asks for each artifact, before anything is downloaded, whether it is there, and
 // how long it is. What it is told of a release needs no question. The errors are those
 // of artifacts that are not there, by index; err is an interruption.
-func (s *httpSource) gone(ctx context.Context, w *plan.Want, artifacts []*Artifact) (gone []error, err error) {
+func (s *httpSource) gone(ctx context.Context, w *plan.Want, artifacts []*source.Artifact) (gone []error, err error) {
 	gone = make([]error, len(artifacts))
 	var g errgroup.Group
-	g.SetLimit(Questions)
+	g.SetLimit(source.Questions)
 	for i, a := range artifacts {
 		if _, _, listed := w.From.GitHub(); listed {
 			continue
@@ -192,7 +195,7 @@ func probe(ctx context.Context, client *remote.Client, addresses func(try func(a
 	return 0, nil
 }
 
-func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*Artifact, error) {
+func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*source.Artifact, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, fault.Errorf(fault.Usage, "correct the source", "%s is not a URL", redact.URL(address))
@@ -201,7 +204,7 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 	if err != nil {
 		return nil, err
 	}
-	a := &Artifact{
+	a := &source.Artifact{
 		Kind:     lock.HTTP,
 		Key:      path.Base(u.Path),
 		Label:    path.Base(u.Path),
@@ -217,7 +220,7 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*A
 }
 
 // evidence looks for digests of an artifact that somebody else computed.
-func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform, a *Artifact) error {
+func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform, a *source.Artifact) error {
 	if name, ok := w.Asset(p); ok {
 		owner, repo, _ := w.From.GitHub()
 		digest, err := s.gitHub.Digest(ctx, owner, repo, w.Naming.ReleaseTag(w.Version), name)
@@ -225,7 +228,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 			return err
 		}
 		if digest != "" {
-			a.Digest, a.Trust = "sha256-"+Base64OfHex(digest), "registry"
+			a.Digest, a.Trust = "sha256-"+source.Base64OfHex(digest), "registry"
 		}
 	}
 	address := w.Naming.ChecksumsURL(a.File.URL, w.Version, p)
@@ -237,7 +240,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 		return err
 	}
 	if found.SHA256 != "" {
-		published := "sha256-" + Base64OfHex(found.SHA256)
+		published := "sha256-" + source.Base64OfHex(found.SHA256)
 		if a.Digest != "" && a.Digest != published {
 			return fault.Errorf(fault.Integrity, "do not use it before its publisher explains the difference",
 				"the checksum file and GitHub give two digests for %s: %s and %s", a.Label, published, a.Digest)
@@ -245,7 +248,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 		a.Digest = published
 	}
 	if found.SHA512 != "" {
-		a.File.Integrity = "sha512-" + Base64OfHex(found.SHA512)
+		a.File.Integrity = "sha512-" + source.Base64OfHex(found.SHA512)
 		if a.Also = a.File.Integrity; a.Digest == "" {
 			a.Digest, a.Also = a.Also, ""
 		}
@@ -275,24 +278,24 @@ func (s *httpSource) published(ctx context.Context, address, name string) (check
 
 // Upstream asks each server for the beginning of its file: that it is there, and
 // the length that it announces.
-func (s *httpSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
+func (s *httpSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	var keys []string
 	for key := range v.Files {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)
-	begun := Each(keys, func(key string) (map[string]Record, error) {
+	begun := source.Each(keys, func(key string) (map[string]source.Record, error) {
 		f := v.Files[key]
 		return nil, s.client.Probe(ctx, manifest.Rewrite(s.mirrors, f.URL), f.Size)
 	})
-	answers := map[string]Answer{}
+	answers := map[string]source.Answer{}
 	for key, a := range begun {
-		answers[key] = Answer{Err: a.err, Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
+		answers[key] = source.Answer{Err: a.Err, Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
 	}
 	return answers
 }
 
-func (s *httpSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
+func (s *httpSource) Locked(w *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	for _, p := range lock.Platforms {
 		if f.For(p.Name) {
 			a, err := s.artifact(w, p, f.URL)
@@ -305,17 +308,17 @@ func (s *httpSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, e
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
 }
 
-func (s *httpSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	return NativeExecutable(w, p, tree, contents)
+func (s *httpSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
+	return source.NativeExecutable(w, p, tree, contents)
 }
 
 // Programs are the executables in the file of a release for one of the platforms: that
 // of this machine, if there is one. How the others are called is read off their
 // names.
-func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	owner, repo, ok := w.From.GitHub()
 	if !ok {
-		return nil, NoList(w)
+		return nil, source.NoList(w)
 	}
 	names, err := s.gitHub.Names(ctx, owner, repo, w.Naming.ReleaseTag(w.Version))
 	if err != nil {
@@ -325,7 +328,7 @@ func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]Program, err
 	if len(g.Files) == 0 {
 		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source, asset and binary", "release %s of %s/%s has no file that is named after a platform; it has %s", w.Naming.ReleaseTag(w.Version), owner, repo, fault.List(names))
 	}
-	of := Program{Naming: manifest.Naming{Tag: w.Naming.Tag, Asset: g.Asset}, Platforms: map[string]manifest.Override{}}
+	of := source.Program{Naming: manifest.Naming{Tag: w.Naming.Tag, Asset: g.Asset}, Platforms: map[string]manifest.Override{}}
 	if len(g.OS) > 0 {
 		of.Naming.OS = g.OS
 	}
@@ -348,7 +351,7 @@ func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]Program, err
 	if archive == "" {
 		of.Name = github.ProgramOf(file, w.Version)
 		of.Binary = of.Name
-		return []Program{of}, nil
+		return []source.Program{of}, nil
 	}
 	named := *w
 	named.Naming, named.Overrides = of.Naming, of.Platforms
@@ -360,7 +363,7 @@ func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]Program, err
 	if err := s.evidence(ctx, &named, p, a); err != nil {
 		return nil, err
 	}
-	contents, err := s.needed(ctx, []*Artifact{a})
+	contents, err := s.needed(ctx, []*source.Artifact{a})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package source
+package session
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type Fetcher struct {
 // NewFetcher prepares the sources of a manifest and its lock. Downloads are shown
 // as part of a transfer. The caller closes it.
 func NewFetcher(m *manifest.Manifest, l *lock.Lock, settings Settings, transfer *ui.Transfer) *Fetcher {
-	s := NewSession(m, l, settings)
+	s := New(m, l, settings)
 	s.Asking = true
 	s.transfer.Store(transfer)
 	f := &Fetcher{session: s}

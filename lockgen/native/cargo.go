@@ -1,4 +1,4 @@
-package source
+package native
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // cargoSource locks plugins from a registry of crates. cargo itself resolves, on the
@@ -29,7 +30,7 @@ type cargoSource struct {
 	dir      string // where the manifest lies
 	registry string // from plugins.toml, "" for cargo's own
 	origins  *origin.Origins
-	needed   Needed
+	needed   source.Needed
 
 	mu    sync.Mutex
 	gives *origin.Crates // nil while unknown
@@ -39,13 +40,13 @@ type cargoSource struct {
 
 // NewCargo makes the source of crates, which tool resolves in the folder of the
 // manifest. Registry is that of the manifest, "" for cargo's own.
-func NewCargo(tool *cargo.Client, dir, registry string, origins *origin.Origins, needed Needed) Source {
+func NewCargo(tool *cargo.Client, dir, registry string, origins *origin.Origins, needed source.Needed) source.Source {
 	return &cargoSource{tool: tool, dir: dir, registry: registry, origins: origins, needed: needed}
 }
 
-var _ Describer = (*cargoSource)(nil)
+var _ source.Describer = (*cargoSource)(nil)
 
-func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
 		return nil, r
 	}
@@ -100,12 +101,12 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 
 // resolution keeps of the crates those that a platform needs, and asks whether
 // they may run code.
-func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closures []*cargo.Closure, artifacts []*Artifact) (*Resolution, error) {
-	byKey := map[string]*Artifact{}
+func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closures []*cargo.Closure, artifacts []*source.Artifact) (*source.Resolution, error) {
+	byKey := map[string]*source.Artifact{}
 	for _, a := range artifacts {
 		byKey[a.Key] = a
 	}
-	res := &Resolution{}
+	res := &source.Resolution{}
 	scripts := map[string]string{} // who made them
 	yanked := map[string]bool{}
 	for i, closure := range closures {
@@ -134,7 +135,7 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 	}
 	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
 	if len(scripts) > 0 && !w.BuildScripts {
-		return nil, NeedsConsent(w.Name, scripts)
+		return nil, source.NeedsConsent(w.Name, scripts)
 	}
 	for _, name := range slices.Sorted(maps.Keys(yanked)) {
 		res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has yanked crate %s, which the plugin's own Cargo.lock names", w, name))
@@ -193,9 +194,9 @@ func (s *cargoSource) download(ctx context.Context, c cargo.Crate, in *store.Ing
 }
 
 // read brings crates and reads what cargo needs of them.
-func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.Source, []*Artifact, error) {
+func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.Source, []*source.Artifact, error) {
 	sources := make([]*cargo.Source, len(crates))
-	artifacts := make([]*Artifact, len(crates))
+	artifacts := make([]*source.Artifact, len(crates))
 	for i, c := range crates {
 		artifacts[i] = s.artifact(c)
 	}
@@ -229,10 +230,10 @@ func (s *cargoSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Releas
 	return releases, nil
 }
 
-func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
+func (s *cargoSource) artifact(c cargo.Crate) *source.Artifact {
 	file := lock.File{Name: c.Name, Version: c.Version}
 	digest, _ := hex.DecodeString(c.SHA256)
-	return &Artifact{
+	return &source.Artifact{
 		Kind:     lock.Cargo,
 		Key:      c.String() + ".crate",
 		Label:    c.String() + ".crate",
@@ -245,16 +246,16 @@ func (s *cargoSource) artifact(c cargo.Crate) *Artifact {
 }
 
 // Upstream asks the index for all crates, in one run of cargo.
-func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
-	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(Names(v))))
-	answers := map[string]Answer{}
+func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
+	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(source.Names(v))))
+	answers := map[string]source.Answer{}
 	for key, f := range v.Files {
 		said, ok := crates[f.Name][f.Version]
-		w := Answer{Err: err, Expected: f.SHA256}
+		w := source.Answer{Err: err, Expected: f.SHA256}
 		switch {
 		case err != nil:
 		case !ok:
-			w.Err = fault.Errorf(fault.Upstream, GoneHint, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
+			w.Err = fault.Errorf(fault.Upstream, source.GoneHint, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
 		default:
 			w.Digest = said.SHA256
 			if said.Yanked {
@@ -299,18 +300,18 @@ func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[s
 	return crates, nil
 }
 
-func (s *cargoSource) Locked(_ *plan.Want, _ string, f lock.File) (*Artifact, error) {
+func (s *cargoSource) Locked(_ *plan.Want, _ string, f lock.File) (*source.Artifact, error) {
 	return s.artifact(cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}), nil
 }
 
 // Executable is where cargo install puts it; that it will be there was proved
 // by the manifest.
-func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ Tree, _ map[string]*Content) (string, error) {
+func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ source.Tree, _ map[string]*source.Content) (string, error) {
 	return w.Binaries(p)[0], nil
 }
 
 // Programs are those that the crate declares.
-func (s *cargoSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *cargoSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	index, err := s.tool.Index(s.dir, s.registry)
 	if err != nil {
 		return nil, err
@@ -328,9 +329,9 @@ func (s *cargoSource) Programs(ctx context.Context, w *plan.Want) ([]Program, er
 		return nil, err
 	}
 	bins, err := cargo.Bins(sources[0])
-	var list []Program
+	var list []source.Program
 	for _, name := range bins {
-		list = append(list, Program{Name: name, Binary: name})
+		list = append(list, source.Program{Name: name, Binary: name})
 	}
 	return list, err
 }

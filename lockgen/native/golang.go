@@ -1,4 +1,4 @@
-package source
+package native
 
 import (
 	"context"
@@ -33,6 +33,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/queue"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // goSource locks plugins that are published as Go source, and Go itself. The
@@ -54,19 +55,19 @@ type GoSettings struct {
 	Client   *remote.Client
 	Config   gotool.Config
 	Store    *store.Store
-	Scratch  string                                 // removed when the update is over
-	Progress func(n int64)                          // of downloads
-	Shown    func() *ui.Transfer                    // nil for nothing
-	Old      func(a *Artifact) (lock.File, bool)    // of the old lock
-	Entry    func(name, version string) *lock.Entry // locked by now: the toolchains
-	Needed   Needed
+	Scratch  string                                     // removed when the update is over
+	Progress func(n int64)                              // of downloads
+	Shown    func() *ui.Transfer                        // nil for nothing
+	Old      func(a *source.Artifact) (lock.File, bool) // of the old lock
+	Entry    func(name, version string) *lock.Entry     // locked by now: the toolchains
+	Needed   source.Needed
 	Now      time.Time
 	Believed bool // [policy] lets the times of authors count
 	Ages     bool // [policy] says how old a version must be
 }
 
 // NewGo makes the source of Go modules.
-func NewGo(settings GoSettings) Source {
+func NewGo(settings GoSettings) source.Source {
 	return &goSource{
 		GoSettings: settings, building: queue.New(runtime.GOMAXPROCS(0)),
 		compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{},
@@ -80,13 +81,13 @@ type platformCount struct {
 }
 
 var (
-	_ Compiler  = (*goSource)(nil)
-	_ Dater     = (*goSource)(nil)
-	_ Packager  = (*goSource)(nil)
-	_ Describer = (*goSource)(nil)
+	_ source.Compiler  = (*goSource)(nil)
+	_ source.Dater     = (*goSource)(nil)
+	_ source.Packager  = (*goSource)(nil)
+	_ source.Describer = (*goSource)(nil)
 )
 
-func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	if w.From.Name == lock.GoToolchain {
 		return s.toolchain(w, platforms)
 	}
@@ -109,7 +110,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 	if err != nil {
 		return nil, err
 	}
-	res := &Resolution{Missing: map[string]Missing{}}
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	var chosen []string
 	for _, m := range closure.Modules {
 		a, err := s.artifact(m.Path, m.Version, m.Zip == "")
@@ -144,7 +145,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 	s.counts[w.String()] = &platformCount{of: len(platforms) - len(closure.Missing)}
 	s.mu.Unlock()
 	for name, reason := range closure.Missing {
-		res.Missing[name] = Missing{reason, fault.Errorf(fault.Usage, "take another version or another source, or write optional = true in the entry", "%s", reason)}
+		res.Missing[name] = source.Missing{Reason: reason, Err: fault.Errorf(fault.Usage, "take another version or another source, or write optional = true in the entry", "%s", reason)}
 	}
 	res.Notes, err = compiler.Withdrawn(ctx, s.Config, scratch, w.From.Name, w.Version)
 	if err != nil {
@@ -242,8 +243,8 @@ func (s *goSource) main(w *plan.Want) gotool.Main {
 
 // toolchain locks Go itself: a zip for each platform, whose hashes are known
 // when it was downloaded. Go takes it only with the checksum database.
-func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
-	res := &Resolution{}
+func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
+	res := &source.Resolution{}
 	for _, p := range platforms {
 		a, err := s.artifact(lock.GoToolchain, strings.TrimPrefix(toolchainVersion(w.Version, p), "v"), false)
 		if err != nil {
@@ -263,7 +264,7 @@ func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*Resoluti
 
 // artifact makes the artifact of a module's zip, or of its go.mod alone, that
 // is downloaded by itself.
-func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, error) {
+func (s *goSource) artifact(path, version string, modOnly bool) (*source.Artifact, error) {
 	suffix := "zip"
 	if modOnly {
 		suffix = "mod"
@@ -273,7 +274,7 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, erro
 		return nil, err
 	}
 	name := path + "@v" + version
-	a := &Artifact{
+	a := &source.Artifact{
 		Kind: lock.Go, Key: key, Label: name,
 		File:     lock.File{Name: path, Version: version},
 		Identity: lock.KindOf(lock.Go).Identity("", key, lock.File{}),
@@ -286,7 +287,7 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*Artifact, erro
 }
 
 // download lets Go download one file and compare it with the checksum database.
-func (s *goSource) download(ctx context.Context, a *Artifact, modOnly bool, in *store.Ingest) error {
+func (s *goSource) download(ctx context.Context, a *source.Artifact, modOnly bool, in *store.Ingest) error {
 	scratch, err := os.MkdirTemp(s.Scratch, "download-")
 	if err != nil {
 		return err
@@ -311,14 +312,14 @@ func (s *goSource) download(ctx context.Context, a *Artifact, modOnly bool, in *
 	case a.File.Integrity == "":
 		a.File.Integrity, a.File.GoMod = sum, gomod
 	case a.File.Integrity != sum:
-		return ReplacedError(a, a.File.Integrity, sum)
+		return source.ReplacedError(a, a.File.Integrity, sum)
 	}
 	return s.copy(file, a, in)
 }
 
 // copy takes a file of an artifact that Go has downloaded.
-func (s *goSource) copy(file string, a *Artifact, in *store.Ingest) error {
-	in.From(s.config.Place(a.File.Name, a.File.Version, strings.TrimPrefix(filepath.Ext(a.Key), ".")))
+func (s *goSource) copy(file string, a *source.Artifact, in *store.Ingest) error {
+	in.From(s.Config.Place(a.File.Name, a.File.Version, strings.TrimPrefix(filepath.Ext(a.Key), ".")))
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -331,8 +332,8 @@ func (s *goSource) copy(file string, a *Artifact, in *store.Ingest) error {
 
 // Upstream asks Go, in one run for all modules, what their authors and the checksum
 // database say of them, and the proxy whether it has their zips.
-func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
-	answers := map[string]Answer{}
+func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
+	answers := map[string]source.Answer{}
 	keys := slices.Sorted(maps.Keys(v.Files))
 	var modules []module.Version
 	for _, key := range keys {
@@ -349,11 +350,11 @@ func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) 
 	}
 	if err != nil {
 		for _, key := range keys {
-			answers[key] = Answer{Err: err}
+			answers[key] = source.Answer{Err: err}
 		}
 		return answers
 	}
-	zips := Each(keys, func(key string) (map[string]Record, error) {
+	zips := source.Each(keys, func(key string) (map[string]source.Record, error) {
 		f := v.Files[key]
 		if strings.HasSuffix(key, ".mod") {
 			return nil, nil
@@ -363,11 +364,11 @@ func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) 
 	for i, key := range keys {
 		f, n := v.Files[key], news[i]
 		mod := f.GoMod
-		w := Answer{Err: n.Err, Expected: f.Integrity, Record: Record{Digest: n.Sum, Yanked: n.Retracted, Deprecated: n.Deprecated}}
+		w := source.Answer{Err: n.Err, Expected: f.Integrity, Record: source.Record{Digest: n.Sum, Yanked: n.Retracted, Deprecated: n.Deprecated}}
 		if strings.HasSuffix(key, ".mod") {
 			mod, w.Digest = f.Integrity, n.ModSum
 		} else if w.Err == nil {
-			w.Err = zips[key].err
+			w.Err = zips[key].Err
 		}
 		switch {
 		case n.ModSum != mod:
@@ -402,7 +403,7 @@ func (s *goSource) hasZip(ctx context.Context, path, version string) error {
 	return err
 }
 
-func (s *goSource) Locked(_ *plan.Want, key string, f lock.File) (*Artifact, error) {
+func (s *goSource) Locked(_ *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	a, err := s.artifact(f.Name, f.Version, strings.HasSuffix(key, ".mod"))
 	if err != nil {
 		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q: %w", key, err)
@@ -411,12 +412,12 @@ func (s *goSource) Locked(_ *plan.Want, key string, f lock.File) (*Artifact, err
 	return a, nil
 }
 
-func (s *goSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	return NativeExecutable(w, p, tree, contents)
+func (s *goSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
+	return source.NativeExecutable(w, p, tree, contents)
 }
 
 // Compile builds the executable for a platform, whichever this machine is.
-func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error) {
+func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*source.Artifact, contents map[string]*source.Content) (cell lock.Cell, compiled bool, err error) {
 	if w.From.Name == lock.GoToolchain {
 		return lock.Cell{}, false, nil
 	}
@@ -465,7 +466,7 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 	s.Shown().Did(ui.For(ctx, w.String()), "compiled")
 	if err != nil {
 		if errors.Is(err, proc.ErrCompile) {
-			err = fmt.Errorf("%w: %w", &UnsupportedError{"it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
+			err = fmt.Errorf("%w: %w", &source.UnsupportedError{Reason: "it does not compile for " + p.GOOS + "/" + p.GOARCH + " without cgo"}, err)
 		}
 		return lock.Cell{}, true, err
 	}
@@ -519,7 +520,7 @@ func (s *goSource) turn(ctx context.Context, p lock.Platform) (leave func(), err
 }
 
 // module makes the files of one module of the closure from what was verified.
-func (s *goSource) module(ctx context.Context, a *Artifact, c *Content, modFile string) (gotool.Module, error) {
+func (s *goSource) module(ctx context.Context, a *source.Artifact, c *source.Content, modFile string) (gotool.Module, error) {
 	m := gotool.Module{Path: a.File.Name, Version: a.File.Version}
 	blob, err := s.Store.Blob(ctx, c.Digest)
 	if err != nil {
@@ -589,16 +590,16 @@ func programOf(importPath string) string {
 
 // Programs are the main package that w names, or those of its module that are named
 // like plugins.
-func (s *goSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *goSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	if w.Main != "" {
 		name := programOf(w.From.Name + "/" + w.Main)
-		return []Program{{Name: name, Binary: name, Main: w.Main}}, nil
+		return []source.Program{{Name: name, Binary: name, Main: w.Main}}, nil
 	}
 	a, err := s.artifact(w.From.Name, w.Version, false)
 	if err != nil {
 		return nil, err
 	}
-	contents, err := s.Needed(ctx, []*Artifact{a})
+	contents, err := s.Needed(ctx, []*source.Artifact{a})
 	if err != nil {
 		return nil, err
 	}
@@ -611,18 +612,18 @@ func (s *goSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error
 			mains[dir] = true
 		}
 	}
-	var list []Program
+	var list []source.Program
 	for _, dir := range slices.Sorted(maps.Keys(mains)) {
 		if strings.Contains("/"+dir+"/", "/internal/") || strings.Contains("/"+dir+"/", "/testdata/") || strings.Contains("/"+dir+"/", "/vendor/") {
 			continue
 		}
 		name := programOf(path.Join(w.From.Name, dir))
-		list = append(list, Program{Name: name, Binary: name, Main: dir})
+		list = append(list, source.Program{Name: name, Binary: name, Main: dir})
 	}
 	return list, nil
 }
 
-func (s *goSource) Pack(_ context.Context, w *plan.Want) (*Artifact, []string, error) {
+func (s *goSource) Pack(_ context.Context, w *plan.Want) (*source.Artifact, []string, error) {
 	if err := module.Check(w.From.Name, "v"+w.Version); err != nil {
 		return nil, nil, fault.Errorf(fault.Usage, "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on", "%w", err)
 	}

@@ -1,4 +1,4 @@
-package source
+package web
 
 import (
 	"archive/zip"
@@ -29,6 +29,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/checksums"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // mavenSource locks what repositories of Maven have: the program of each platform,
@@ -46,15 +47,15 @@ type mavenSource struct {
 
 // NewMaven makes the source of repositories of Maven. Believed says that [policy] lets
 // the times of publishers count.
-func NewMaven(at *origin.Maven, s *store.Store, now time.Time, believed bool) Source {
+func NewMaven(at *origin.Maven, s *store.Store, now time.Time, believed bool) source.Source {
 	return &mavenSource{Maven: at, store: s, now: now, believed: believed}
 }
 
 var (
-	_ Finisher  = (*mavenSource)(nil)
-	_ Dater     = (*mavenSource)(nil)
-	_ Packager  = (*mavenSource)(nil)
-	_ Describer = (*mavenSource)(nil)
+	_ source.Finisher  = (*mavenSource)(nil)
+	_ source.Dater     = (*mavenSource)(nil)
+	_ source.Packager  = (*mavenSource)(nil)
+	_ source.Describer = (*mavenSource)(nil)
 )
 
 // document is a file of the repositories, each asked for once.
@@ -62,7 +63,7 @@ func (s *mavenSource) document(ctx context.Context, path string) ([]byte, error)
 	return s.documents.Do(path, func() ([]byte, error) { return s.Document(ctx, path, maven.MaxDocument) })
 }
 
-func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	own := w.Artifact(lock.Platforms[0])
 	if maven.Snapshot(own.Version) {
 		return nil, fault.Errorf(fault.Policy, "take a released version", "%s may change: what is called a snapshot is never locked", own)
@@ -83,7 +84,7 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		}
 		return nil, err
 	}
-	res := &Resolution{Missing: map[string]Missing{}}
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	if w.RuntimeName == "" {
 		err = s.perPlatform(ctx, w, platforms, res)
 	} else {
@@ -93,7 +94,7 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 }
 
 // perPlatform takes the files of the platforms, and the jar with .proto files.
-func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *Resolution) error {
+func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *source.Resolution) error {
 	gone := make([]error, len(platforms))
 	var g errgroup.Group
 	for i, p := range platforms {
@@ -108,7 +109,7 @@ func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms [
 	}
 	for i, p := range platforms {
 		if gone[i] != nil {
-			res.Missing[p.Name] = Missing{NoFile, gone[i]}
+			res.Missing[p.Name] = source.Missing{Reason: source.NoFile, Err: gone[i]}
 			continue
 		}
 		a := s.artifact(w.Artifact(p))
@@ -141,7 +142,7 @@ func (s *mavenSource) anyOf(ctx context.Context, w *plan.Want, platforms []lock.
 }
 
 // jars are the closure of the plugin, alike on every platform.
-func (s *mavenSource) jars(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *Resolution) error {
+func (s *mavenSource) jars(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *source.Resolution) error {
 	java := javaOf(w)
 	resolver, _ := s.resolvers.Do(java, func() (*maven.Resolver, error) { return &maven.Resolver{Document: s.document, Java: java}, nil })
 	own := w.Artifact(lock.Platforms[0])
@@ -180,8 +181,8 @@ func javaOf(w *plan.Want) int {
 	return plan.JavaHint
 }
 
-func (s *mavenSource) artifact(c maven.Coordinate) *Artifact {
-	return &Artifact{
+func (s *mavenSource) artifact(c maven.Coordinate) *source.Artifact {
+	return &source.Artifact{
 		Kind: lock.Maven, Key: c.Key(), Label: c.String(), Trust: "first-use",
 		File:     lock.File{Name: c.Package(), Version: c.Version},
 		Identity: lock.KindOf(lock.Maven).Identity("", c.Key(), lock.File{}),
@@ -207,30 +208,30 @@ func (s *mavenSource) download(ctx context.Context, c maven.Coordinate, in remot
 // (https://maven.apache.org/resolver/about-checksums.html), the strongest first.
 // What a publisher signs with SHA-512 or SHA-256 is a checksum file; SHA-1, which
 // every repository makes itself, finds damage and proves nothing of who made it.
-func (s *mavenSource) evidence(ctx context.Context, artifacts []*Artifact) error {
-	byKey := map[string]*Artifact{}
+func (s *mavenSource) evidence(ctx context.Context, artifacts []*source.Artifact) error {
+	byKey := map[string]*source.Artifact{}
 	var keys []string
 	for _, a := range artifacts {
 		byKey[a.Key] = a
 		keys = append(keys, a.Key)
 	}
-	for _, found := range Each(keys, func(key string) (map[string]Record, error) { return nil, s.beside(ctx, byKey[key]) }) {
-		if found.err != nil {
-			return found.err
+	for _, found := range source.Each(keys, func(key string) (map[string]source.Record, error) { return nil, s.beside(ctx, byKey[key]) }) {
+		if found.Err != nil {
+			return found.Err
 		}
 	}
 	return nil
 }
 
-func (s *mavenSource) beside(ctx context.Context, a *Artifact) error {
+func (s *mavenSource) beside(ctx context.Context, a *source.Artifact) error {
 	c, _ := maven.ParseKey(a.File.Name, a.File.Version, a.Key)
 	kind, sum, err := s.checksum(ctx, c)
 	switch kind {
 	case "sha512":
-		a.Digest, a.Trust = "sha512-"+Base64OfHex(sum), "checksum-file"
+		a.Digest, a.Trust = "sha512-"+source.Base64OfHex(sum), "checksum-file"
 		a.File.Integrity = a.Digest
 	case "sha256":
-		a.Digest, a.Trust = "sha256-"+Base64OfHex(sum), "checksum-file"
+		a.Digest, a.Trust = "sha256-"+source.Base64OfHex(sum), "checksum-file"
 	case "sha1":
 		a.Get = func(ctx context.Context, in *store.Ingest) error {
 			counting := &sha1Sink{Ingest: in, sum: sha1.New()} //nolint:gosec // see evidence
@@ -376,7 +377,7 @@ func (s *mavenSource) Date(ctx context.Context, w *plan.Want, releases []*plan.R
 
 // Upstream asks for the checksums again; where there is none that counts, for the
 // beginning of the file.
-func (s *mavenSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
+func (s *mavenSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	keys := slices.Collect(func(yield func(string) bool) {
 		for key := range v.Files {
 			if !yield(key) {
@@ -385,38 +386,38 @@ func (s *mavenSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Versio
 		}
 	})
 	slices.Sort(keys)
-	answers := make([]Answer, len(keys))
+	answers := make([]source.Answer, len(keys))
 	index := map[string]int{}
 	for i, key := range keys {
 		index[key] = i
 	}
-	Each(keys, func(key string) (map[string]Record, error) {
+	source.Each(keys, func(key string) (map[string]source.Record, error) {
 		answers[index[key]] = s.today(ctx, key, v.Files[key])
 		return nil, nil
 	})
-	byKey := map[string]Answer{}
+	byKey := map[string]source.Answer{}
 	for i, key := range keys {
 		byKey[key] = answers[i]
 	}
 	return byKey
 }
 
-func (s *mavenSource) today(ctx context.Context, key string, f lock.File) Answer {
+func (s *mavenSource) today(ctx context.Context, key string, f lock.File) source.Answer {
 	c, _ := maven.ParseKey(f.Name, f.Version, key)
 	kind, sum, err := s.checksum(ctx, c)
 	if err != nil {
-		return Answer{Err: err}
+		return source.Answer{Err: err}
 	}
 	if err := s.there(ctx, c, f.Size); err != nil {
-		return Answer{Err: err}
+		return source.Answer{Err: err}
 	}
 	switch {
 	case kind == "sha512" && f.Integrity != "":
-		return Answer{Record: Record{Digest: "sha512-" + Base64OfHex(sum)}, Expected: f.Integrity}
+		return source.Answer{Record: source.Record{Digest: "sha512-" + source.Base64OfHex(sum)}, Expected: f.Integrity}
 	case kind == "sha256":
-		return Answer{Record: Record{Digest: "sha256-" + Base64OfHex(sum)}, Expected: "sha256-" + Base64OfHex(f.SHA256)}
+		return source.Answer{Record: source.Record{Digest: "sha256-" + source.Base64OfHex(sum)}, Expected: "sha256-" + source.Base64OfHex(f.SHA256)}
 	}
-	return Answer{Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
+	return source.Answer{Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
 }
 
 // there asks for the beginning of a file, and the length that is announced.
@@ -425,12 +426,12 @@ func (s *mavenSource) there(ctx context.Context, c maven.Coordinate, size int64)
 		return s.Client.Probe(ctx, address, size)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Errorf(fault.Upstream, GoneHint, "no repository has %s any more: %w", c, err)
+		return fault.Errorf(fault.Upstream, source.GoneHint, "no repository has %s any more: %w", c, err)
 	}
 	return err
 }
 
-func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
+func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	c, ok := maven.ParseKey(f.Name, f.Version, key)
 	if !ok {
 		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q is no file of %s %s", key, f.Name, f.Version)
@@ -448,9 +449,9 @@ func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, 
 	return a, nil
 }
 
-func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
 	if w.RuntimeName == "" {
-		return NativeExecutable(w, p, tree, contents)
+		return source.NativeExecutable(w, p, tree, contents)
 	}
 	jar := w.Binaries(p)[0]
 	if _, ok := tree[jar]; !ok {
@@ -462,7 +463,7 @@ func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree Tree, conte
 // Finish finds the class that Java starts: that of the entry, else what the jar
 // names (https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html), and
 // proves that the locked Java can.
-func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
+func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
 	if w.RuntimeName == "" {
 		return nil
 	}
@@ -485,7 +486,7 @@ func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]
 		return fault.Errorf(fault.Usage, `write into the entry: main = "com.example.Main"`, "%s: %w", own, err)
 	}
 	file := strings.ReplaceAll(v.Main, ".", "/") + ".class"
-	for _, c := range append([]*Content{main}, values(contents)...) {
+	for _, c := range append([]*source.Content{main}, values(contents)...) {
 		class, err := s.inJar(c, file)
 		if err != nil {
 			return fmt.Errorf("%s: %w", own, err)
@@ -505,7 +506,7 @@ func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]
 	return fault.Errorf(fault.Usage, `write into the entry: main = "com.example.Main"`, "none of its jars has the class %s", v.Main)
 }
 
-func values(contents map[string]*Content) (list []*Content) {
+func values(contents map[string]*source.Content) (list []*source.Content) {
 	for _, c := range contents {
 		list = append(list, c)
 	}
@@ -516,7 +517,7 @@ func values(contents map[string]*Content) (list []*Content) {
 const maxInJar = 1 << 20
 
 // inJar is the beginning of a file of a jar, nil where it is not there.
-func (s *mavenSource) inJar(c *Content, name string) ([]byte, error) {
+func (s *mavenSource) inJar(c *source.Content, name string) ([]byte, error) {
 	f, err := s.store.Blob(context.Background(), c.Digest)
 	if err != nil {
 		return nil, err
@@ -550,7 +551,7 @@ func mainClass(manifest []byte) string {
 
 // Programs are the program of a platform, else the jar: each is called as its artifact
 // is. There is no list of the files of a version, so it is asked for each.
-func (s *mavenSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *mavenSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	jar, ok := w.Jar()
 	if ok {
 		found := make([]error, len(lock.Platforms))
@@ -567,7 +568,7 @@ func (s *mavenSource) Programs(ctx context.Context, w *plan.Want) ([]Program, er
 		}
 		for _, err := range found {
 			if err == nil {
-				return []Program{{Name: jar.Artifact, Binary: jar.Artifact}}, nil
+				return []source.Program{{Name: jar.Artifact, Binary: jar.Artifact}}, nil
 			}
 			if !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
@@ -581,15 +582,15 @@ func (s *mavenSource) Programs(ctx context.Context, w *plan.Want) ([]Program, er
 		return nil, fault.Errorf(fault.Upstream, "is the version right, and does the jar have a classifier? then write maven:GROUP:ARTIFACT:CLASSIFIER; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
 			"no repository has a program of %s %s for any platform, nor %s: %w", jar.Package(), jar.Version, jar.File(), fs.ErrNotExist)
 	}
-	return []Program{{Name: jar.Artifact, Binary: jar.Artifact, Runtime: "java"}}, nil
+	return []source.Program{{Name: jar.Artifact, Binary: jar.Artifact, Runtime: "java"}}, nil
 }
 
-func (s *mavenSource) Pack(ctx context.Context, w *plan.Want) (*Artifact, []string, error) {
+func (s *mavenSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
 	own := w.Artifact(lock.Platforms[0])
 	if maven.Snapshot(own.Version) {
 		return nil, nil, fault.Errorf(fault.Policy, "take a released version", "%s may change: what is called a snapshot is never locked", own)
 	}
 	a := s.artifact(own)
 	a.File.Archive = "zip"
-	return a, nil, s.evidence(ctx, []*Artifact{a})
+	return a, nil, s.evidence(ctx, []*source.Artifact{a})
 }

@@ -1,4 +1,4 @@
-package source
+package web
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/image"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // ociSource locks plugins from registries of OCI: from an index with platforms,
@@ -31,18 +32,18 @@ type ociSource struct {
 	store    *store.Store
 	now      time.Time
 	believed bool // [policy] lets the times of publishers count
-	needed   Needed
+	needed   source.Needed
 }
 
 // NewOCI makes the source of registries of OCI. Believed says that [policy] lets the
 // times of publishers count.
-func NewOCI(client *oci.Client, mirrors []manifest.Mirror, s *store.Store, now time.Time, believed bool, needed Needed) Source {
+func NewOCI(client *oci.Client, mirrors []manifest.Mirror, s *store.Store, now time.Time, believed bool, needed source.Needed) source.Source {
 	return &ociSource{client: client, mirrors: mirrors, store: s, now: now, believed: believed, needed: needed}
 }
 
 var (
-	_ Dater     = (*ociSource)(nil)
-	_ Describer = (*ociSource)(nil)
+	_ source.Dater     = (*ociSource)(nil)
+	_ source.Describer = (*ociSource)(nil)
 )
 
 // Versions lists the tags that the template of the source makes, on whichever
@@ -50,7 +51,7 @@ var (
 func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	patterns := w.Tags()
 	if len(patterns) == 0 {
-		return nil, NoList(w)
+		return nil, source.NoList(w)
 	}
 	repo, err := s.repository(w.PackageName())
 	if err != nil {
@@ -129,14 +130,14 @@ func (s *ociSource) repository(pkg string) (*oci.Repository, error) {
 	return s.client.Repository(ref.Host, ref.Repo)
 }
 
-func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
-	res := &Resolution{Missing: map[string]Missing{}}
+func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return nil, err
 	}
 	l := image.NewFinder(repo)
-	byFile := map[string]*Artifact{}
+	byFile := map[string]*source.Artifact{}
 	keys := map[string]int{}
 	var missing error
 	for _, p := range platforms {
@@ -147,7 +148,7 @@ func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		manifest, file, reason, err := l.Find(ctx, ref, p)
 		switch {
 		case reason != "":
-			res.Missing[p.Name] = Missing{reason, err}
+			res.Missing[p.Name] = source.Missing{Reason: reason, Err: err}
 			if missing == nil {
 				missing = err
 			}
@@ -181,7 +182,7 @@ func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 }
 
 // artifact is a file by its digest.
-func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository, file oci.Descriptor) (*Artifact, error) {
+func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository, file oci.Descriptor) (*source.Artifact, error) {
 	archive, err := image.Archive(file)
 	if err != nil {
 		return nil, err
@@ -196,13 +197,13 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 	if err := lock.CheckShown(key); err != nil {
 		return nil, fault.Errorf(fault.Upstream, "ask its publisher", "the title of a layer: %w", err)
 	}
-	a := &Artifact{
+	a := &source.Artifact{
 		Kind:   lock.OCI,
 		Key:    key,
 		Label:  key,
 		Size:   file.Size,
 		File:   lock.File{Archive: archive},
-		Digest: "sha256-" + Base64OfHex(file.SHA256),
+		Digest: "sha256-" + source.Base64OfHex(file.SHA256),
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return repo.Download(ctx, file.SHA256, file.Size, in)
 		},
@@ -212,13 +213,13 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 }
 
 // Upstream resolves the tags again and asks for each blob.
-func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version) map[string]Answer {
-	answers := map[string]Answer{}
+func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version) map[string]source.Answer {
+	answers := map[string]source.Answer{}
 	repo, err := s.repository(v.Package)
 	l := image.NewFinder(repo)
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f := v.Files[key]
-		said := Answer{Err: err}
+		said := source.Answer{Err: err}
 		for _, p := range lock.Platforms {
 			if said.Err != nil || !f.For(p.Name) || !v.Platforms[p.Name].Locked() {
 				continue
@@ -231,7 +232,7 @@ func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version)
 		if said.Err == nil && said.Digest == said.Expected {
 			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
 			if err == nil && !there {
-				err = fault.Errorf(fault.Upstream, GoneHint, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
+				err = fault.Errorf(fault.Upstream, source.GoneHint, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
 			}
 			said.Err = err
 		}
@@ -241,24 +242,24 @@ func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version)
 }
 
 // upstreamOf asks what the tag of a locked file has for a platform.
-func (s *ociSource) upstreamOf(ctx context.Context, l *image.Finder, w *plan.Want, p lock.Platform, f lock.File) Answer {
+func (s *ociSource) upstreamOf(ctx context.Context, l *image.Finder, w *plan.Want, p lock.Platform, f lock.File) source.Answer {
 	ref, err := w.OCI(p)
 	if err != nil {
-		return Answer{Err: err}
+		return source.Answer{Err: err}
 	}
 	ref.Tag, ref.File = f.Version, f.Name // those of the lock
 	manifest, file, _, err := l.Find(ctx, ref, p)
 	switch {
 	case errors.Is(err, image.ErrNoPlatform): // its tag is there, and names something else
-		return Answer{Err: fault.Errorf(fault.Integrity, "the tag was moved: ask its publisher why before you lock it again", "%w", err)}
+		return source.Answer{Err: fault.Errorf(fault.Integrity, "the tag was moved: ask its publisher why before you lock it again", "%w", err)}
 	case err != nil:
-		return Answer{Err: err}
+		return source.Answer{Err: err}
 	}
 	form := func(manifest, file string) string { return "sha256:" + file + "(manifest_sha256:" + manifest + ")" }
-	return Answer{Expected: form(f.Manifest, f.SHA256), Record: Record{Digest: form(manifest.SHA256, file.SHA256)}}
+	return source.Answer{Expected: form(f.Manifest, f.SHA256), Record: source.Record{Digest: form(manifest.SHA256, file.SHA256)}}
 }
 
-func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
+func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	repo, err := s.repository(w.PackageName())
 	if err != nil {
 		return nil, err
@@ -267,10 +268,10 @@ func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, er
 		if !f.For(p.Name) {
 			continue
 		}
-		a := &Artifact{
+		a := &source.Artifact{
 			Kind: lock.OCI, Key: key, Label: key, File: f,
 			Identity: lock.KindOf(lock.OCI).Identity(w.PackageName(), key, f),
-			Digest:   "sha256-" + Base64OfHex(f.SHA256),
+			Digest:   "sha256-" + source.Base64OfHex(f.SHA256),
 			Get: func(ctx context.Context, in *store.Ingest) error {
 				return repo.Download(ctx, f.SHA256, f.Size, in)
 			},
@@ -281,13 +282,13 @@ func (s *ociSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, er
 	return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %s belongs to no platform", key)
 }
 
-func (s *ociSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
-	return NativeExecutable(w, p, tree, contents)
+func (s *ociSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
+	return source.NativeExecutable(w, p, tree, contents)
 }
 
 // executables are those of an archive for a platform; each is as of, but for its name
 // and its path.
-func executables(c *Content, g github.Guess, version string, p lock.Platform, of Program) (list []Program) {
+func executables(c *source.Content, g github.Guess, version string, p lock.Platform, of source.Program) (list []source.Program) {
 	for _, f := range c.Files {
 		name := strings.TrimSuffix(path.Base(f.Path), ".exe")
 		if !f.Exec && !strings.HasPrefix(name, "protoc-gen-") {
@@ -302,7 +303,7 @@ func executables(c *Content, g github.Guess, version string, p lock.Platform, of
 
 // Programs are the executables of what a tag has for one of the platforms: that of
 // this machine, if there is one.
-func (s *ociSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *ociSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	named := *w
 	named.Name, named.Binary = path.Base(w.PackageName()), "no/such/file"
 	res, err := s.Resolve(ctx, &named, lock.Platforms)
@@ -319,12 +320,12 @@ func (s *ociSource) Programs(ctx context.Context, w *plan.Want) ([]Program, erro
 	}
 	if a.File.Archive == "" {
 		name := github.ProgramOf(path.Base(a.Key), w.Version)
-		return []Program{{Name: name, Binary: name}}, nil
+		return []source.Program{{Name: name, Binary: name}}, nil
 	}
-	contents, err := s.needed(ctx, []*Artifact{a})
+	contents, err := s.needed(ctx, []*source.Artifact{a})
 	if err != nil {
 		return nil, err
 	}
 	p, _ := lock.LookupPlatform(a.Platforms[0])
-	return executables(contents[a.Identity], github.Guess{}, w.Version, p, Program{}), nil
+	return executables(contents[a.Identity], github.Guess{}, w.Version, p, source.Program{}), nil
 }

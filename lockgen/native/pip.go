@@ -1,4 +1,4 @@
-package source
+package native
 
 import (
 	"cmp"
@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // pipSource locks plugins from a Python package index. pip itself resolves, for each
@@ -33,9 +34,9 @@ import (
 type pipSource struct {
 	*origin.Pip
 	tool     *pip.Client
-	listings once.Map[string, map[string]Record] // what the registry said of packages
+	listings once.Map[string, map[string]source.Record] // what the registry said of packages
 	cooldown func(w *plan.Want) *cooldown.Rule
-	needed   Needed
+	needed   source.Needed
 
 	mu    sync.Mutex
 	asked once.Map[string, []pip.Closure] // what pip was asked: several plugins may be in one package
@@ -44,17 +45,17 @@ type pipSource struct {
 }
 
 // NewPip makes the source of wheels of an index, which tool resolves.
-func NewPip(at *origin.Pip, tool *pip.Client, cooldown func(w *plan.Want) *cooldown.Rule, needed Needed) Source {
+func NewPip(at *origin.Pip, tool *pip.Client, cooldown func(w *plan.Want) *cooldown.Rule, needed source.Needed) source.Source {
 	return &pipSource{Pip: at, tool: tool, cooldown: cooldown, needed: needed}
 }
 
 var (
-	_ Finisher  = (*pipSource)(nil)
-	_ Packager  = (*pipSource)(nil)
-	_ Describer = (*pipSource)(nil)
+	_ source.Finisher  = (*pipSource)(nil)
+	_ source.Packager  = (*pipSource)(nil)
+	_ source.Describer = (*pipSource)(nil)
 )
 
-func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*Resolution, error) {
+func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	rule := s.cooldown(w)
 	var targets []pip.Target
 	for _, p := range platforms {
@@ -76,11 +77,11 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 			closures = closures[1:]
 		}
 	}
-	res := &Resolution{Missing: map[string]Missing{}}
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	if slices.Sort(not); len(not) > 0 {
 		res.Notes = append(res.Notes, w.String()+" does not run on Python "+strings.Join(slices.Compact(not), ", ")+" and what is alike, says Requires-Python; its launcher refuses them")
 	}
-	byKey := map[string]*Artifact{}
+	byKey := map[string]*source.Artifact{}
 	fits := map[string]map[string][]string{} // the interpreters that a wheel is for, by platform
 	absent := 0
 	for i, p := range platforms {
@@ -107,7 +108,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 						res.Notes = append(res.Notes, w.String()+": "+wheel.Filename+" was yanked by its publisher")
 					}
 				}
-				if want := "sha256-" + Base64OfHex(wheel.SHA256); a.Digest != want {
+				if want := "sha256-" + source.Base64OfHex(wheel.SHA256); a.Digest != want {
 					return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", wheel.Filename)
 				}
 				if !slices.Contains(a.Platforms, p.Name) {
@@ -129,7 +130,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 }
 
 // missing says why a platform has no tree: errs[j] is the first of its errors.
-func (s *pipSource) missing(w *plan.Want, errs []error, j int) Missing {
+func (s *pipSource) missing(w *plan.Want, errs []error, j int) source.Missing {
 	reason := fmt.Sprintf("%s %s has no wheel for it", w.From.Name, w.Version)
 	var without []string
 	for i, err := range errs {
@@ -138,15 +139,15 @@ func (s *pipSource) missing(w *plan.Want, errs []error, j int) Missing {
 		}
 	}
 	if !w.Interpreted() || len(without) == len(errs) {
-		return Missing{reason, errs[j]}
+		return source.Missing{Reason: reason, Err: errs[j]}
 	}
 	hint := "take " + strings.Join(without, " and ") + " out of python in plugins.toml, the interpreters that wheels are locked for"
-	return Missing{reason + " and Python " + strings.Join(without, " and "), fault.Errorf(fault.Usage, hint, "%w", errs[j])}
+	return source.Missing{Reason: reason + " and Python " + strings.Join(without, " and "), Err: fault.Errorf(fault.Usage, hint, "%w", errs[j])}
 }
 
 // interpreters notes for which of the interpreters an artifact is, which must be
 // the same on every platform: the lock has one list.
-func (s *pipSource) interpreters(w *plan.Want, a *Artifact, fits map[string][]string) error {
+func (s *pipSource) interpreters(w *plan.Want, a *source.Artifact, fits map[string][]string) error {
 	first := fits[a.Platforms[0]]
 	for _, platform := range a.Platforms {
 		if !slices.Equal(first, fits[platform]) {
@@ -229,7 +230,7 @@ func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.In
 	return func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 		if !f.Metadata {
 			a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size})
-			contents, err := s.needed(ctx, []*Artifact{a})
+			contents, err := s.needed(ctx, []*source.Artifact{a})
 			if err != nil {
 				return nil, err
 			}
@@ -262,7 +263,7 @@ func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.In
 // maxMetadata bounds a METADATA file, in bytes.
 const maxMetadata = 4 << 20
 
-func metadataIn(c *Content) []byte {
+func metadataIn(c *source.Content) []byte {
 	for path, text := range c.Heads {
 		if dir, file, _ := strings.Cut(path, "/"); file == "METADATA" && strings.HasSuffix(dir, ".dist-info") {
 			return text
@@ -273,7 +274,7 @@ func metadataIn(c *Content) []byte {
 
 // check proves that what a wheel says of itself is what the index said of it when
 // pip resolved, and that it asks for no direct reference.
-func (s *pipSource) check(file string, c *Content) error {
+func (s *pipSource) check(file string, c *source.Content) error {
 	text := metadataIn(c)
 	s.mu.Lock()
 	said, ok := s.said[file]
@@ -327,18 +328,18 @@ func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	return releases, nil
 }
 
-func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
-	a := &Artifact{
+func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *source.Artifact {
+	a := &source.Artifact{
 		Kind:     lock.Pip,
 		Key:      of.Filename,
 		Label:    of.Filename,
 		Size:     of.Size,
 		Identity: lock.KindOf(lock.Pip).Identity("", of.Filename, lock.File{}),
-		Digest:   "sha256-" + Base64OfHex(of.SHA256),
+		Digest:   "sha256-" + source.Base64OfHex(of.SHA256),
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.Client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
-		Verify: func(c *Content) error { return s.check(of.Filename, c) },
+		Verify: func(c *source.Content) error { return s.check(of.Filename, c) },
 	}
 	if !w.Interpreted() {
 		a.ReadFor(w, lock.Platforms[0])
@@ -347,7 +348,7 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *Artifact {
 }
 
 // Upstream asks for the page of each project.
-func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]Answer {
+func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	project := func(key string) string {
 		name, _ := lock.KindOf(lock.Pip).PackageOf(key, v.Files[key])
 		return name
@@ -357,17 +358,17 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 		projects = append(projects, project(key))
 	}
 	slices.Sort(projects)
-	files := Each(slices.Compact(projects), func(name string) (map[string]Record, error) {
-		return s.listings.Do(name, func() (map[string]Record, error) {
+	files := source.Each(slices.Compact(projects), func(name string) (map[string]source.Record, error) {
+		return s.listings.Do(name, func() (map[string]source.Record, error) {
 			wheels, err := s.Client.PyPIWheels(ctx, s.Index, name)
-			said := map[string]Record{}
+			said := map[string]source.Record{}
 			for _, w := range wheels {
-				said[w.Filename] = Record{Digest: w.SHA256, Yanked: w.Yanked}
+				said[w.Filename] = source.Record{Digest: w.SHA256, Yanked: w.Yanked}
 			}
 			return said, err
 		})
 	})
-	answers := map[string]Answer{}
+	answers := map[string]source.Answer{}
 	for key, f := range v.Files {
 		said := files[project(key)]
 		answers[key] = said.Answer(key, "the index does not have it any more", f.SHA256)
@@ -379,7 +380,7 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	return answers
 }
 
-func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*Artifact, error) {
+func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	a := s.artifact(w, pip.Wheel{Filename: key, SHA256: f.SHA256, Size: f.Size})
 	a.Get = func(ctx context.Context, in *store.Ingest) error {
 		address, err := s.Address(ctx, key)
@@ -396,9 +397,9 @@ func isEntryPoints(path string) bool {
 	return file == "entry_points.txt" && strings.HasSuffix(dir, ".dist-info")
 }
 
-func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree Tree, contents map[string]*Content) (string, error) {
+func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
 	if !w.Interpreted() {
-		return NativeExecutable(w, p, tree, contents)
+		return source.NativeExecutable(w, p, tree, contents)
 	}
 	entry, err := entryPoint(w, contents)
 	if err != nil {
@@ -435,7 +436,7 @@ func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree Tree, content
 // else the console script of the plugin's own wheels, which must agree. Contents
 // are those of wheels, by their names. The format is that of
 // https://packaging.python.org/en/latest/specifications/entry-points/.
-func entryPoint(w *plan.Want, contents map[string]*Content) (string, error) {
+func entryPoint(w *plan.Want, contents map[string]*source.Content) (string, error) {
 	if w.Entry != "" {
 		return w.Entry, nil
 	}
@@ -480,7 +481,7 @@ func entryPoint(w *plan.Want, contents map[string]*Content) (string, error) {
 
 // provides makes sure that the plugin's own wheels have the extras that are asked for:
 // one that they do not have pip leaves out.
-func provides(w *plan.Want, contents map[string]*Content) error {
+func provides(w *plan.Want, contents map[string]*source.Content) error {
 	k := lock.KindOf(lock.Pip)
 	bare, extras := w.From.Bare()
 	for _, key := range slices.Sorted(maps.Keys(contents)) {
@@ -501,8 +502,8 @@ func provides(w *plan.Want, contents map[string]*Content) error {
 }
 
 // Finish says how Python runs a plugin.
-func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*Content) error {
-	mine := map[string]*Content{}
+func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
+	mine := map[string]*source.Content{}
 	for key := range v.Files {
 		mine[key] = contents[key]
 	}
@@ -516,7 +517,7 @@ func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*C
 
 // Programs are the console scripts of a wheel, and executables in its folder of
 // scripts.
-func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]Program, error) {
+func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	files, err := s.files(ctx, w.From.Name)
 	if err != nil {
 		return nil, err
@@ -526,11 +527,11 @@ func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]Program, erro
 			continue
 		}
 		a := s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size})
-		contents, err := s.needed(ctx, []*Artifact{a})
+		contents, err := s.needed(ctx, []*source.Artifact{a})
 		if err != nil {
 			return nil, err
 		}
-		var list []Program
+		var list []source.Program
 		c := contents[a.Identity]
 		for name, text := range c.Heads {
 			if !isEntryPoints(name) {
@@ -538,14 +539,14 @@ func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]Program, erro
 			}
 			for _, e := range wheel.EntryPoints(text) {
 				if e.Group == "console_scripts" {
-					list = append(list, Program{Name: e.Name, Binary: e.Name})
+					list = append(list, source.Program{Name: e.Name, Binary: e.Name})
 				}
 			}
 		}
 		for _, file := range c.Files {
 			if dir, name := path.Split(file.Path); strings.HasSuffix(dir, ".data/scripts/") {
 				name = strings.TrimSuffix(name, ".exe")
-				list = append(list, Program{Name: name, Binary: strings.ReplaceAll(dir, "-"+w.Version+".data", "-{version}.data") + name})
+				list = append(list, source.Program{Name: name, Binary: strings.ReplaceAll(dir, "-"+w.Version+".data", "-{version}.data") + name})
 			}
 		}
 		return list, nil
@@ -553,7 +554,7 @@ func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]Program, erro
 	return nil, fault.Errorf(fault.Upstream, "take another version", "the index has no wheel of %s %s: %w", w.From.Name, w.Version, fs.ErrNotExist)
 }
 
-func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*Artifact, []string, error) {
+func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
 	files, err := s.files(ctx, w.From.Name)
 	if err != nil {
 		return nil, nil, err
