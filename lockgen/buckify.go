@@ -4,15 +4,20 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/buckify"
@@ -25,6 +30,9 @@ var buckifyVerb = &cli.Verb[program]{
 with deps from their imports, and the libraries of the languages that [buckify]
 of plugins.toml asks for. It looks at the whole cell of Buck2 and edits the BUCK
 files of all folders, or those in DIR. No network is used.
+
+An import of a proto package, see lockgen help docs/protos.md, becomes a dep on its
+target in //third-party/proto, whose BUCK file is written where it is not there.
 
 What people wrote into a BUCK file stays: their attributes, comments and order,
 and whatever they mark with the comment # keep. Targets and entries of files
@@ -98,6 +106,13 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	}
 	if p.check {
 		return p.buckifyCheck(writes, result)
+	}
+	if !p.dryRun { // the proto packages may be the first thing in their folder
+		for _, w := range writes {
+			if err := os.MkdirAll(filepath.Dir(w.name), 0o755); err != nil {
+				return fault.Errorf(fault.Machine, fault.MachineHint(err), "making the folder of %s: %w", w.name, err)
+			}
+		}
 	}
 	if err := p.replace(writes...); err != nil {
 		return err
@@ -202,20 +217,100 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 		}
 		o.Within = append(o.Within, rel)
 	}
-	name := p.manifestGiven
-	if name == "" {
-		found, err := manifest.Find(".")
-		if errors.Is(err, fs.ErrNotExist) {
-			return o, nil // the defaults need none
-		} else if err != nil {
-			return nil, err
-		}
-		name = found
+	o.Packages = &buckify.Packages{
+		Label: func(string) (label, name string) { return "", "" },
+		Hint: func(importPath string) string {
+			if name := catalog.Builtin().Serving(importPath); name != "" {
+				return "run: lockgen add " + lock.ProtosPrefix + name
+			}
+			return ""
+		},
 	}
-	m, _, err := manifest.Read(name)
-	if err != nil {
+	m, err := p.readManifest()
+	if p.manifestGiven == "" && errors.Is(err, fs.ErrNotExist) {
+		return o, nil // the defaults need none
+	} else if err != nil {
 		return nil, err
 	}
 	o.Buckify = m.Buckify
-	return o, nil
+	return o, p.protoPackages(o, m, around)
+}
+
+// protoPackages finds the targets of the proto packages of plugins.toml: all of them
+// are to be locked, for what they have is in the lock.
+func (p *program) protoPackages(o *buckify.Options, m *manifest.Manifest, around *project.Project) error {
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(m.Plugins)), func(name string) bool { _, is := lock.ProtosName(name); return is }) {
+		return nil
+	}
+	l, _, err := lock.Read(p.lock)
+	if err != nil {
+		return err
+	}
+	labels := map[string][2]string{} // label and name, by import path
+	for entry, versions := range l.Plugins {
+		name, is := lock.ProtosName(entry)
+		if !is {
+			continue
+		}
+		for _, v := range versions {
+			for folder, f := range v.Folders {
+				label := m.Buckify.Packages + ":" + name
+				if nameable(folder) {
+					label += "[" + folder + "]"
+				}
+				for _, file := range f.Files {
+					labels[path.Join(folder, file)] = [2]string{label, name}
+				}
+			}
+		}
+	}
+	known := o.Packages.Hint
+	o.Packages.Label = func(importPath string) (label, name string) { return labels[importPath][0], labels[importPath][1] }
+	o.Packages.Hint = func(importPath string) string {
+		name := lock.ProtosPrefix + catalog.Builtin().Serving(importPath)
+		if m.Plugins[name] != nil && l.Plugins[name] == nil {
+			return "run: lockgen update"
+		}
+		return known(importPath)
+	}
+	cell, folder, _ := strings.Cut(strings.TrimPrefix(m.Buckify.Packages, "@"), "//")
+	o.Packages.Folder = folder
+	o.Packages.Elsewhere = cell != "" && !slices.Contains(o.Cell, cell)
+	if !o.Packages.Elsewhere {
+		o.Packages.Lock, err = lockLabel(p.lock, o, around)
+		o.Packages.Elsewhere = o.Packages.Lock == ""
+	}
+	return err
+}
+
+// nameable reports whether Buck2 takes a folder for the name of a sub-target.
+func nameable(folder string) bool {
+	return !strings.ContainsFunc(folder, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("_/.=,+-", r)
+	})
+}
+
+// lockLabel is how a BUCK file of the cell loads the lock, "" where the lock lies in
+// no cell.
+func lockLabel(name string, o *buckify.Options, around *project.Project) (string, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(absolute(name)))
+	if err != nil {
+		return "", fault.Errorf(fault.Machine, fault.MachineHint(err), "looking for %s: %w", name, err)
+	}
+	c, err := around.CellOf(dir)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(c.Root, dir)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", nil
+	}
+	if rel = filepath.ToSlash(rel); rel == "." {
+		rel = ""
+	}
+	cell := ""
+	if c.Root != o.Root {
+		cell = "@" + c.Names[0]
+	}
+	return cell + "//" + rel + ":" + filepath.Base(name), nil
 }

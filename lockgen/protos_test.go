@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -348,4 +349,62 @@ func TestProtosKnown(t *testing.T) {
 			t.Logf("%s %s: %d folders, trust %s", name, version, len(v.Folders), v.Trust)
 		}
 	}
+}
+
+// deep writes a file, and the folders of it.
+func (p *place) deep(name, text string) {
+	p.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(p.path(name)), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	p.write(name, text)
+}
+
+// TestProtosBuckify: imports of locked packages become deps by folder, and the BUCK
+// file that declares the packages is written once.
+func TestProtosBuckify(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	links, err := filepath.EvalSymlinks(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.dir = links
+	base := p.archive("base", map[string]string{"base/v1/base.proto": proto(), "odd @/x.proto": proto(), "top.proto": proto()}, "")
+	p.protos(base)
+	p.write(".buckconfig", "[cells]\n  main = .\n  other = cells/other\n")
+	p.deep("api/v1/a.proto", proto("base/v1/base.proto", "top.proto", "odd @/x.proto"))
+	p.fails(fault.Lock, []string{"plugins.lock.toml does not exist", "run: lockgen update"}, "buckify", p.dir)
+	p.ok("update", "--no-smoke")
+	p.ok("buckify", p.dir)
+	p.ok("buckify", "--check", p.dir)
+	if got, want := p.read("third-party/proto/BUCK"), "load(\"@buck2-protobuf//rules:proto.bzl\", \"proto_packages\")\nload(\"//:plugins.lock.toml\", lock = \"value\")\n\nproto_packages(lock = lock)\n"; got != want {
+		t.Errorf("third-party/proto/BUCK:\n%s", got)
+	}
+	deps := "    deps = [\n        \"//third-party/proto:base\",\n        \"//third-party/proto:base[.]\",\n        \"//third-party/proto:base[base/v1]\",\n    ],\n"
+	if got := p.read("api/v1/BUCK"); !strings.Contains(got, deps) {
+		t.Errorf("api/v1/BUCK:\n%s", got)
+	}
+	// Another cell loads the lock from this one; what it is told to use elsewhere it does not write.
+	p.deep("cells/other/.buckconfig", "[cells]\n  other = .\n")
+	p.deep("cells/other/b.proto", proto("base/v1/base.proto"))
+	p.ok("buckify", p.path("cells/other"))
+	if got := p.read("cells/other/third-party/proto/BUCK"); !strings.Contains(got, `load("@main//:plugins.lock.toml", lock = "value")`) {
+		t.Errorf("cells/other/third-party/proto/BUCK:\n%s", got)
+	}
+	p.remove("cells/other/third-party/proto/BUCK")
+	manifest := p.read("plugins.toml")
+	p.write("plugins.toml", manifest+"\n[buckify]\npackages = \"main//third-party/proto\"\n")
+	p.ok("buckify", p.path("cells/other"))
+	if got := p.read("cells/other/BUCK"); !strings.Contains(got, `deps = ["main//third-party/proto:base[base/v1]"]`) {
+		t.Errorf("cells/other/BUCK:\n%s", got)
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "cells/other/third-party/proto/BUCK")); err == nil {
+		t.Error("it wrote a BUCK file that is not used")
+	}
+	// What is not locked: known by name, and in plugins.toml.
+	p.deep("api/v1/a.proto", proto("google/api/annotations.proto"))
+	p.fails(fault.Usage, []string{"api/v1/a.proto:2: imports \"google/api/annotations.proto\"", "proto package that is not locked", "run: lockgen add protos/googleapis"}, "buckify", p.dir)
+	p.write("plugins.toml", strings.Replace(manifest, "[protos]\n", "[protos]\ngoogleapis = \"1.76.0\"\n", 1))
+	p.fails(fault.Usage, []string{"run: lockgen update"}, "buckify", p.dir)
 }

@@ -19,6 +19,8 @@ type Buckify struct {
 	Visibility  []string // of new targets; empty for no such attribute
 	Roots       []string // folders from which imports are counted, from the root of the cell; nil: found
 	Exclude     []string // patterns of what is left alone, from the root of the cell
+	// Packages is the package of Buck2 in which the targets of proto packages are.
+	Packages string
 	// Resolve has the label of what serves an import, by import path or by a
 	// pattern of such.
 	Resolve map[string]string
@@ -36,10 +38,10 @@ var Languages = map[string]string{"cpp": "cpp", "go": "go", "java": "java", "pyt
 
 // DefaultBuckify is the table of a manifest that has none.
 func DefaultBuckify() Buckify {
-	return Buckify{Granularity: granularities[0], Visibility: []string{"PUBLIC"}}
+	return Buckify{Granularity: granularities[0], Visibility: []string{"PUBLIC"}, Packages: "//third-party/proto"}
 }
 
-var buckifyKeys = []string{"attributes", "exclude", "granularity", "languages", "resolve", "roots", "visibility"}
+var buckifyKeys = []string{"attributes", "exclude", "granularity", "languages", "packages", "resolve", "roots", "visibility"}
 
 func (d *decoder) buckify(v any) error {
 	b := &d.m.Buckify
@@ -76,6 +78,8 @@ func (d *decoder) buckify(v any) error {
 			b.Roots, err = d.inCell(at, v)
 		case "exclude":
 			b.Exclude, err = d.inCell(at, v)
+		case "packages":
+			b.Packages, err = d.buckPackage(at, v)
 		case "resolve":
 			b.Resolve, err = d.labels(at, v)
 		case "attributes":
@@ -108,6 +112,19 @@ func (d *decoder) inCell(at []string, v any) ([]string, error) {
 		list[i] = name
 	}
 	return list, err
+}
+
+// buckPackage reads the name of a package of Buck2.
+func (d *decoder) buckPackage(at []string, v any) (string, error) {
+	s, err := d.str(at, v)
+	if err != nil {
+		return "", err
+	}
+	cell, folder, ok := strings.Cut(s, "//")
+	if !ok || strings.ContainsAny(cell, " \":/") || strings.ContainsAny(folder, `":\`) || folder != "" && (path.Clean(folder) != folder || strings.HasPrefix(folder, "..") || folder == "." || path.IsAbs(folder)) || plain.Row(s) != s {
+		return "", d.errorf(at, `write a package without a target: "//third-party/proto"`, "%q is not the name of a package", s)
+	}
+	return s, nil
 }
 
 // labels reads labels of targets, each with its package.

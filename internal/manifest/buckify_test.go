@@ -19,6 +19,7 @@ languages = ["typescript", "go"]
 visibility = ["//a/...", "PUBLIC"]
 roots = [".", "preview/", "a/b"]
 exclude = ["legacy", "**/testdata", "a/*.proto"]
+packages = "@other//protos"
 resolve = { "acme/**" = "//third-party/proto:acme", "x.proto" = "@other//a/b:c" }
 [buckify.attributes.go]
 grpc = true
@@ -38,6 +39,7 @@ func TestBuckify(t *testing.T) {
 		Visibility:  []string{"//a/...", "PUBLIC"},
 		Roots:       []string{".", "preview", "a/b"},
 		Exclude:     []string{"legacy", "**/testdata", "a/*.proto"},
+		Packages:    "@other//protos",
 		Resolve:     map[string]string{"acme/**": "//third-party/proto:acme", "x.proto": "@other//a/b:c"},
 		Attributes: map[string]map[string]any{"go": {
 			"grpc":    true,
@@ -53,7 +55,7 @@ func TestBuckify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(Buckify{Granularity: "directory", Visibility: visibility}, m.Buckify); diff != "" {
+		if diff := cmp.Diff(Buckify{Granularity: "directory", Visibility: visibility, Packages: "//third-party/proto"}, m.Buckify); diff != "" {
 			t.Errorf("%q: %s", text, diff)
 		}
 	}
@@ -72,6 +74,11 @@ var badBuckify = []struct{ text, want string }{
 	{`roots = ['a\b']`, "no such path"},
 	{`exclude = ["a//b"]`, "no such path"},
 	{`exclude = [""]`, "is empty"},
+	{`packages = "third-party/proto"`, "not the name of a package"},
+	{`packages = "//third-party:proto"`, "not the name of a package"},
+	{`packages = "//third-party/../proto"`, "not the name of a package"},
+	{`packages = "//proto/"`, "not the name of a package"},
+	{`packages = ["//proto"]`, "not a string"},
 	{`resolve = { "a.proto" = "b" }`, "not the label"},
 	{`resolve = { "a.proto" = ":b" }`, "not the label"},
 	{`resolve = { "a.proto" = 1 }`, "not a string"},

@@ -49,6 +49,7 @@
 //	visibility = ["PUBLIC"]            # of new targets, this if absent; [] writes none
 //	roots = [".", "preview"]           # folders that imports are counted from; found if absent
 //	exclude = ["legacy", "**/testdata"] # left alone
+//	packages = "//third-party/proto"   # where the targets of [protos] are, this if absent
 //	resolve = { "acme/**" = "//third-party/proto:acme" } # imports that another target serves
 //
 //	[buckify.attributes.go]            # of new libraries of a language, and of those without them

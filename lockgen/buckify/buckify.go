@@ -47,10 +47,7 @@ type Options struct {
 	Ignore     []string // what is no part of the cell: paths and patterns, from its root
 	Regroup    bool     // divide files by the granularity, also those that targets have divided otherwise
 
-	// Packages returns the label of the target of a proto package that has an
-	// import path; ok is false where none has it. It is asked for what the cell
-	// itself does not have, nil for no packages.
-	Packages func(importPath string) (label string, ok bool)
+	Packages *Packages // the proto packages that may be imported, nil for none
 }
 
 // A Result is what a run has found.
@@ -81,7 +78,7 @@ type Edit struct {
 // Run looks at a cell. Its errors are of class [fault.Usage], with FILE:LINE of
 // everything that is wrong, or [fault.Machine] for what cannot be read.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	r := &run{Options: o, tree: newTree()}
+	r := &run{Options: o, tree: newTree(), packages: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
 		r.walk, r.read, r.claim, r.findRoots, r.resolve, r.acyclic, r.unique, r.edit,
 	} {
@@ -105,7 +102,9 @@ type run struct {
 
 	targets []*target // sorted by folder and place in the BUCK file
 	roots   []string  // without that of the cell, sorted
-	index   map[string][]*file
+	// packages are the names of the proto packages that are imported.
+	packages map[string]bool
+	index    map[string][]*file
 }
 
 // A file is one .proto file.

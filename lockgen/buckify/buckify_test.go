@@ -142,8 +142,29 @@ func options(t *testing.T, keys string) Options {
 		case strings.HasPrefix(line, "ignore "):
 			o.Ignore = append(o.Ignore, strings.TrimPrefix(line, "ignore "))
 		case strings.HasPrefix(line, "package "):
-			path, label, _ := strings.Cut(strings.TrimPrefix(line, "package "), " ")
-			o.Packages = func(importPath string) (string, bool) { return label, importPath == path }
+			if o.Packages == nil {
+				o.Packages = &Packages{Folder: "third-party/proto", Lock: "//:plugins.lock.toml", Hint: func(string) string { return "" }}
+				o.Packages.Label = func(string) (label, name string) { return "", "" }
+			}
+			path, target, _ := strings.Cut(strings.TrimPrefix(line, "package "), " ")
+			before := o.Packages.Label
+			o.Packages.Label = func(importPath string) (label, name string) {
+				if importPath == path {
+					name, _, _ = strings.Cut(target, "[")
+					return "//third-party/proto:" + target, name
+				}
+				return before(importPath)
+			}
+		case line == "packages elsewhere":
+			o.Packages.Elsewhere = true
+		case strings.HasPrefix(line, "known "):
+			path, hint, _ := strings.Cut(strings.TrimPrefix(line, "known "), " ")
+			o.Packages.Hint = func(importPath string) string {
+				if importPath == path {
+					return hint
+				}
+				return ""
+			}
 		default:
 			own = append(own, line)
 		}

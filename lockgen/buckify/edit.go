@@ -22,7 +22,7 @@ const ours = "@buck2-protobuf//rules:"
 
 // moduleOf is the file that has a rule.
 func moduleOf(kind string) string {
-	if kind == protoLibrary {
+	if kind == protoLibrary || kind == protoPackages {
 		return "proto.bzl"
 	}
 	return strings.TrimSuffix(kind, "_"+protoLibrary) + ".bzl"
@@ -33,27 +33,33 @@ var languageRule = regexp.MustCompile(`^[a-z0-9]+_proto_(library|codegen)$|^prot
 
 // edit makes the new text of each BUCK file.
 func (r *run) edit(ctx context.Context) error {
-	var by [][]*target // by package, in their order
-	for i, t := range r.targets {
-		if i == 0 || r.targets[i-1].folder != t.folder {
-			by = append(by, nil)
-		}
-		by[len(by)-1] = append(by[len(by)-1], t)
+	by := map[*folder][]*target{}
+	for _, t := range r.targets {
+		by[t.folder] = append(by[t.folder], t)
 	}
-	for _, targets := range by {
+	packages := r.packagesFolder()
+	if packages != nil && by[packages] == nil {
+		by[packages] = []*target{}
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(by), func(a, b *folder) int { return strings.Compare(a.path, b.path) }) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := targets[0].folder
+		targets := by[p]
 		e := &editor{run: r, folder: p, build: p.parsed, name: p.in(p.build)}
 		if e.build == nil {
 			e.build = &buildFile{file: &build.File{}}
 			e.name = p.in(r.BuildFiles[len(r.BuildFiles)-1])
 		}
 		if p.build == "" && p.taken {
-			r.problems.add(e.name, "rename it, or leave the folder alone: exclude in [buckify]", "it is a folder, where the BUCK file of %s is to be", targets[0].files[0].path)
+			of := "proto packages"
+			if len(targets) > 0 {
+				of = targets[0].files[0].path
+			}
+			r.problems.add(e.name, "rename it, or leave the folder alone: exclude in [buckify]", "it is a folder, where the BUCK file of %s is to be", of)
 			continue
 		}
+		e.declares = p == packages
 		after, err := e.text(targets)
 		if err != nil {
 			return err
@@ -84,10 +90,13 @@ type editor struct {
 	build  *buildFile
 	name   string
 
+	declares bool // the proto packages
+
 	pieces []piece
-	fresh  []string        // rules for the end of the file
-	loads  map[string]bool // rules to be loaded, by what they are called where they come from
-	gone   map[string]bool // names of rules that were taken out, as the file calls them
+	fresh  []string          // rules for the end of the file
+	loads  map[string]bool   // rules to be loaded, by what they are called where they come from
+	data   map[string]string // names for the values of data files, by their labels
+	gone   map[string]bool   // names of rules that were taken out, as the file calls them
 	taken  map[*build.CallExpr]bool
 	calls  map[string]bool  // names that new rules call
 	places map[int][]string // new loads, by offset
@@ -102,7 +111,7 @@ type piece struct {
 // text is the new text, nil where the file goes.
 func (e *editor) text(targets []*target) ([]byte, error) {
 	e.loads, e.gone, e.calls = map[string]bool{}, map[string]bool{}, map[string]bool{}
-	e.taken, e.places = map[*build.CallExpr]bool{}, map[int][]string{}
+	e.taken, e.places, e.data = map[*build.CallExpr]bool{}, map[int][]string{}, map[string]string{}
 	for _, t := range targets {
 		switch {
 		case t.gone:
@@ -126,6 +135,9 @@ func (e *editor) text(targets []*target) ([]byte, error) {
 				e.languages(t)
 			}
 		}
+	}
+	if e.declares {
+		e.declarePackages()
 	}
 	e.editLoads()
 	return e.apply()
@@ -640,13 +652,17 @@ func (e *editor) editLoads() {
 			}
 		}
 	}
+	added := map[string]*build.LoadStmt{} // by module
 	for _, kind := range slices.Sorted(maps.Keys(e.loads)) {
 		module := moduleOf(kind)
 		i := slices.IndexFunc(loads, func(l *build.LoadStmt) bool { return mine(l) && strings.HasSuffix(l.Module.Value, "//rules:"+module) })
 		if i < 0 {
-			l := &build.LoadStmt{Module: &build.StringExpr{Value: ours + module}, ForceCompact: true}
-			l.From, l.To = []*build.Ident{{Name: kind}}, []*build.Ident{{Name: kind}}
-			e.insertLoad(loads, l)
+			l := added[module]
+			if l == nil {
+				l = &build.LoadStmt{Module: &build.StringExpr{Value: ours + module}, ForceCompact: true}
+				added[module] = l
+			}
+			l.From, l.To = append(l.From, &build.Ident{Name: kind}), append(l.To, &build.Ident{Name: kind})
 			continue
 		}
 		l := loads[i]
@@ -654,6 +670,14 @@ func (e *editor) editLoads() {
 		l.From = slices.Insert(l.From, at, &build.Ident{Name: kind})
 		l.To = slices.Insert(l.To, at, &build.Ident{Name: kind})
 		changed[l] = true
+	}
+	for _, module := range slices.Sorted(maps.Keys(added)) {
+		e.insertLoad(loads, added[module])
+	}
+	for label, name := range e.data {
+		l := &build.LoadStmt{Module: &build.StringExpr{Value: label}, ForceCompact: true}
+		l.From, l.To = []*build.Ident{{Name: "value"}}, []*build.Ident{{Name: name}}
+		e.insertLoad(loads, l)
 	}
 	for at, texts := range e.places {
 		e.pieces = append(e.pieces, piece{at, at, e.loadText(at, texts)})

@@ -300,8 +300,8 @@ func (r *run) resolve(context.Context) error {
 					t.labels[to.target.label(t.folder)] = true
 				default:
 					if r.Packages != nil {
-						if of, ok := r.Packages(i.Path); ok {
-							t.labels[of] = true
+						if of, name := r.Packages.Label(i.Path); of != "" {
+							t.labels[of], r.packages[name] = true, true
 							continue
 						}
 					}
@@ -380,6 +380,12 @@ func (r *run) missing(places []place) {
 		if strings.HasSuffix(other.path, "/"+first.Path) || strings.HasSuffix("/"+first.Path, "/"+other.path) || other.path == first.Path {
 			r.problems.add(first.file.at(first.Line), "import it by its own import path; or say the folders from which imports are counted: roots in [buckify]; or "+fmt.Sprintf(resolve, first.Path),
 				"imports %q%s, and the import path of %s is %q", first.Path, others, other.path, other.importPath)
+			return
+		}
+	}
+	if r.Packages != nil {
+		if hint := r.Packages.Hint(first.Path); hint != "" {
+			r.problems.add(first.file.at(first.Line), hint, "imports %q%s, which is no file of the cell, and of a proto package that is not locked", first.Path, others)
 			return
 		}
 	}

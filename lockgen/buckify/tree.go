@@ -308,7 +308,8 @@ func (r *run) readBuild(f *folder) *problem {
 	if len(data) > maxFile {
 		return &problem{class: fault.Usage, where: where, message: "it has more than 64 MiB", hint: "leave its folder alone: exclude in [buckify]"}
 	}
-	if len(f.files) == 0 && !bytes.Contains(data, []byte("proto_library")) {
+	packages := r.Packages != nil && !r.Packages.Elsewhere && r.Packages.Folder == f.path
+	if len(f.files) == 0 && !packages && !bytes.Contains(data, []byte("proto_library")) {
 		return nil
 	}
 	f.data = data
