@@ -221,7 +221,7 @@ func pipStand() *stand {
 		withdraws: "yanked",
 		missing:   fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
 		says: map[string][]string{
-			"document 404": {"the index has no such package"}, "document HTML": {"HTML of a proxy or login page"},
+			"document 404": {"the index has no such package"}, "document 410": {"the index has no such package"}, "document HTML": {"HTML of a proxy or login page"},
 		},
 	}
 }
@@ -248,7 +248,8 @@ func cargoStand() *stand {
 			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms,
 		},
 		says: map[string][]string{
-			"document 404": {"the registry has no crate tool"}, "document HTML": {"the registry has no crate tool", "a proxy or login page"},
+			"document 404": {"the registry has no crate tool"}, "document 410": {"the registry has no crate tool"}, "document 451": {"the registry has no crate tool"},
+			"document no HTTP": {"failed to download from"}, "document HTML": {"the registry has no crate tool", "a proxy or login page"},
 		},
 	}
 }
@@ -278,7 +279,7 @@ func httpStand() *stand {
 			return dir + "checksums.txt", path
 		},
 		missing: fault.Upstream, missingReason: "the checksum file has no line for it",
-		says: map[string][]string{"document 404": {"there is no checksum file"}},
+		says: map[string][]string{"document 404": {"there is no checksum file"}, "document 410": {"there is no checksum file"}},
 		cannot: map[string]string{
 			"a range waits": noList, "a range leaves out what is not good": noList, "add without a version": noList, "nothing new": noList, "a version that is not there": noList,
 			"upstream: a document is gone": "what is asked is whether the file is there",
@@ -358,6 +359,7 @@ func mavenStand() *stand {
 		missing: fault.Upstream, missingReason: "the server has no file for it",
 		cannot: map[string]string{
 			"document 404":                 "a program needs no POM, as for mvn",
+			"document 410":                 "a program needs no POM, as for mvn",
 			"upstream: a document is gone": "what is asked is whether the file is there, and its checksum",
 		},
 	}
@@ -390,7 +392,7 @@ func ociStand() *stand {
 			"artifact endless": {"the server sends more"},
 			"document 404":     {"the registry has nothing of that name"},
 		},
-		class: map[string]fault.Class{"document shorter": fault.Integrity},
+		class: map[string]fault.Class{"document shorter": fault.Integrity, "artifact empty": fault.Integrity},
 	}
 }
 
@@ -467,5 +469,6 @@ func goStand(log *fake.Server) *stand {
 			"artifact HTML":               {"zip: not a valid zip file"},
 			"artifact endless":            {"downloaded zip file too large"},
 		},
+		class: map[string]fault.Class{"artifact empty": fault.Integrity},
 	}
 }

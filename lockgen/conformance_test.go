@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -123,11 +124,11 @@ func (r *ring) refuses(name string, class fault.Class, parts []string, args ...s
 	return text
 }
 
-// namesArtifact demands that a message names the file, by its address or its
-// label.
+// namesArtifact demands that a message names the file, by its address, the last part
+// of it (of a blob its digest) or its label.
 func (r *ring) namesArtifact(text string) {
 	r.t.Helper()
-	if !strings.Contains(text, r.artifact) && !strings.Contains(text, r.stand.label) {
+	if !strings.Contains(text, path.Base(r.artifact)) && !strings.Contains(text, r.stand.label) {
 		r.t.Errorf("neither %s nor %s is named in\n%s", r.artifact, r.stand.label, text)
 	}
 }
@@ -267,6 +268,14 @@ func documentCases() []conformanceCase {
 		refused("document 403", fault.Upstream, []string{"403"}, fake.Status(403)),
 		refused("document 404", fault.Upstream, []string{"404"}, fake.Status(404)),
 		refused("document 500", fault.Upstream, []string{"500"}, fake.Status(500)),
+		refused("document 401", fault.Upstream, []string{"401"}, fake.Status(401)),
+		refused("document 407", fault.Upstream, []string{"407"}, fake.Status(407)),
+		refused("document 410", fault.Upstream, []string{"410"}, fake.Status(410)),
+		refused("document 429", fault.Upstream, []string{"429"}, fake.Status(429)),
+		refused("document 451", fault.Upstream, []string{"451"}, fake.Status(451)),
+		refused("document 204", fault.Upstream, []string{"204"}, fake.Status(204)),
+		refused("document empty", fault.Upstream, nil, fake.Answer("application/json", "")),
+		refused("document no HTTP", fault.Upstream, []string{"HTTP"}, fake.Raw("SSH-2.0\r\n")),
 		refused("document HTML", fault.Upstream, []string{"HTML"}, fake.HTML()),
 		refused("document garbage", fault.Upstream, nil, fake.Answer("application/json", "{\"garbage\": [\x00")),
 		refused("document shorter", fault.Upstream, nil, fake.Shorter(20)),
@@ -320,6 +329,14 @@ func artifactCases() []conformanceCase {
 		refused("artifact 403", fault.Upstream, []string{"403"}, fake.Status(403)),
 		refused("artifact 404", fault.Upstream, []string{"404"}, fake.Status(404)),
 		refused("artifact 500", fault.Upstream, []string{"500", "attempts"}, fake.Status(500)),
+		refused("artifact 401", fault.Upstream, []string{"401"}, fake.Status(401)),
+		refused("artifact 407", fault.Upstream, []string{"407"}, fake.Status(407)),
+		refused("artifact 410", fault.Upstream, []string{"410"}, fake.Status(410)),
+		refused("artifact 429", fault.Upstream, []string{"429"}, fake.Status(429)),
+		refused("artifact 451", fault.Upstream, []string{"451"}, fake.Status(451)),
+		refused("artifact 204", fault.Upstream, []string{"204"}, fake.Status(204)),
+		refused("artifact empty", fault.Upstream, nil, fake.Answer("application/octet-stream", "")),
+		refused("artifact no HTTP", fault.Upstream, []string{"HTTP"}, fake.Raw("SSH-2.0\r\n")),
 		refused("artifact cut", fault.Upstream, []string{"attempts"}, fake.Truncate(50)),
 		refused("artifact of other bytes", fault.Integrity, promise, fake.WrongBytes()),
 		refused("artifact longer", fault.Integrity, promise, fake.Longer(10)),

@@ -548,7 +548,11 @@ func (r *Repository) explain(name string, err error) error {
 		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and see that you may read "+r.name,
 			"%s: the registry %w: %s (credential from %s, if it has one)", name, errRefused, said(answer), r.c.config)
 	case errors.As(err, &answer) && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests:
-		return fault.Errorf(fault.Upstream, "ask the registry's operator", "%s: the registry %w: %s", name, errRefused, said(answer))
+		hint := "ask the registry's operator"
+		if answer.StatusCode == http.StatusProxyAuthRequired {
+			hint = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
+		}
+		return fault.Errorf(fault.Upstream, hint, "%s: the registry %w: %s", name, errRefused, said(answer))
 	case strings.Contains(err.Error(), "is on a different host"), strings.Contains(err.Error(), "downgrades scheme"):
 		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there", "%s: %s", name, plain.Line(err.Error(), 300))
 	case strings.Contains(err.Error(), "bearer realm"):
