@@ -135,6 +135,9 @@ func BenchmarkCold(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		archive := archives[r.URL.Path]
 		w.Header().Set("Content-Length", strconv.Itoa(len(archive)))
+		if r.Method == http.MethodHead { // it asks whether the file is there, and no byte of it goes over the line
+			return
+		}
 		for len(archive) > 0 {
 			n := min(len(archive), 256<<10)
 			pipe.Lock() // all share one line

@@ -43,6 +43,10 @@ func Locked(tree, platform string) *Client {
 	return &Client{filepath.Join(tree, "bin", name)}
 }
 
+// ExecRule is the number of the rule of [Unpacking] about executables, under which
+// what a zip holds is remembered: another rule has another number.
+const ExecRule = 1
+
 // toolchainExec reports whether a file of golang.org/toolchain is executable,
 // whose zips do not say: the rule of cmd/go, see package store.
 func toolchainExec(path string) bool {

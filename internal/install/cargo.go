@@ -112,7 +112,7 @@ func (i *Installer) compile(ctx context.Context, client *cargo.Client, e *lock.E
 	b := cargo.Build{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p, Trials: i.Trials}
 	for _, key := range keys {
 		f := e.Locked.Files[key]
-		blob, err := i.blob(ctx, e, key)
+		blob, _, err := i.blob(ctx, e, key)
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}

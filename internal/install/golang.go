@@ -115,13 +115,13 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile string) (gotool.Module, error) {
 	f := e.Locked.Files[key]
 	m := gotool.Module{Path: f.Name, Version: f.Version}
-	blob, err := i.blob(ctx, e, key)
+	blob, d, err := i.blob(ctx, e, key)
 	if err != nil {
 		return m, fmt.Errorf("%s: %w", key, err)
 	}
 	defer blob.Close()
 	module, a := kind.Of(e.Locked.Source), kind.Artifact{Key: key, File: f}
-	c, err := module.Read(ctx, blob, "", "", a)
+	c, err := module.Scan(ctx, i.Store, d, blob, a)
 	if err == nil {
 		err = module.Check(a, c)
 	}

@@ -255,12 +255,17 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 			readers <- struct{}{}
 			defer func() { <-readers }()
 			return w.do(ctx, func() error {
-				f, err := i.blob(ctx, e, key)
+				f, d, err := i.blob(ctx, e, key)
 				if err != nil {
 					return fmt.Errorf("%s: %w", key, err)
 				}
 				defer f.Close()
-				files, err := i.read(ctx, f, dir, e.Locked, key, platform)
+				var files []archive.File
+				if dir == "" {
+					files, err = kind.List(ctx, i.Store, d, f, e.Locked, key, platform)
+				} else {
+					files, err = kind.Unpack(ctx, f, dir, e.Locked, key, platform)
+				}
 				if err != nil {
 					return fmt.Errorf("%s: %w", key, err)
 				}
@@ -270,16 +275,6 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 		})
 	}
 	return parts, g.Wait()
-}
-
-// read is [kind.Unpack], but remembers what the package files hold that a manager will
-// unpack: reading them takes as long as the fastest of them needs for its work.
-func (i *Installer) read(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
-	read := func() ([]archive.File, error) { return kind.Unpack(ctx, f, dir, v, key, platform) }
-	if rule := kind.Of(v.Source).Rule(key, v.Files[key]); rule != "" && dir == "" {
-		return i.Store.Scan(digest(v.Files[key]), rule, read)
-	}
-	return read()
 }
 
 // parallelDownloads bounds the files that are brought at a time.
@@ -314,25 +309,26 @@ func (i *Installer) announce(ctx context.Context, e *lock.Entry, keys []string) 
 	return missing
 }
 
-// blob opens the verified bytes of one file in the cache. A copy that was
-// damaged is fetched again.
-func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.File, error) {
+// blob opens the verified bytes of one file in the cache, whose digest is not the
+// locked one where a proxy packed it anew. A copy that was damaged is fetched again.
+func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.File, store.Digest, error) {
 	d := digest(e.Locked.Files[key])
 	if other, ok := i.packedAnew(key); ok {
 		d = other.Digest
 	}
 	f, err := i.Store.Blob(ctx, d)
 	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
+		return f, d, err
 	}
 	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
 	if err := i.need(ctx, e, []string{key}); err != nil {
-		return nil, err
+		return nil, d, err
 	}
 	if other, ok := i.packedAnew(key); ok {
 		d = other.Digest
 	}
-	return i.Store.Blob(ctx, d)
+	f, err = i.Store.Blob(ctx, d)
+	return f, d, err
 }
 
 // bring puts one file into the cache.

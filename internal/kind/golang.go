@@ -1,6 +1,8 @@
 package kind
 
 import (
+	"fmt"
+
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
@@ -19,6 +21,7 @@ var module = Kind{
 		}
 		return 0
 	},
+	rule: fmt.Sprintf("go %d", gotool.ExecRule),
 	check: func(a *Artifact, c *Content) error {
 		text := c.Heads["go.mod"]
 		if len(text) > maxGoMod {

@@ -5,6 +5,7 @@ package kind
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -13,15 +14,16 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 // A Kind reads the files of one kind of source.
 type Kind struct {
 	roots   func(key string, f lock.File) []string // nil for the tree itself
 	options func(a *Artifact, c *Content) archive.Options
-	keep    func(path string) int                // what check wants to see; nil for nothing
-	check   func(a *Artifact, c *Content) error  // nil for nothing to check
-	rule    func(key string, f lock.File) string // nil where nothing is remembered
+	keep    func(path string) int               // what check wants to see; nil for nothing
+	check   func(a *Artifact, c *Content) error // nil for nothing to check
+	rule    string                              // names the rule of the functions of options: with another rule what is remembered does not count
 }
 
 // Of returns the kind of a name. Files of an unknown kind are read like release
@@ -69,15 +71,6 @@ func (k *Kind) Roots(key string, f lock.File) []string {
 	return k.roots(key, f)
 }
 
-// Rule names everything but the bytes that reading a file depends on. It is ""
-// if the result is not worth caching.
-func (k *Kind) Rule(key string, f lock.File) string {
-	if k.rule == nil {
-		return ""
-	}
-	return k.rule(key, f)
-}
-
 // Read reads an artifact strictly and writes what it holds below root in dir;
 // with dir == "" it only reads. See [archive.Unpack] for its errors.
 func (k *Kind) Read(ctx context.Context, f *os.File, dir, root string, a Artifact) (*Content, error) {
@@ -88,16 +81,11 @@ func (k *Kind) Read(ctx context.Context, f *os.File, dir, root string, a Artifac
 	c := &Content{Heads: map[string][]byte{}}
 	heads := map[string]*head{}
 	o := k.options(&a, c)
-	plain := o
+	c.rereads(ctx, f, o)
 	o.Prefix = root
 	o.Tap = func(name string) io.Writer {
-		n, name := 0, own(name)
-		if k.keep != nil {
-			n = k.keep(name)
-		}
-		if a.Keep != nil {
-			n = max(n, a.Keep(name))
-		}
+		name = own(name)
+		n := k.kept(a, name)
 		if n == 0 {
 			return nil
 		}
@@ -115,12 +103,48 @@ func (k *Kind) Read(ctx context.Context, f *os.File, dir, root string, a Artifac
 	for i := range c.Files {
 		c.Files[i].Path = own(c.Files[i].Path)
 	}
+	return c, nil
+}
+
+// kept is how many first bytes of a file the kind or the caller wants to see.
+func (k *Kind) kept(a Artifact, name string) (n int) {
+	if k.keep != nil {
+		n = k.keep(name)
+	}
+	if a.Keep != nil {
+		n = max(n, a.Keep(name))
+	}
+	return n
+}
+
+// rereads lets the check of an artifact read it once more.
+func (c *Content) rereads(ctx context.Context, f *os.File, o archive.Options) {
 	c.again = func(tap func(path string) io.Writer) error {
-		o := plain
 		o.Tap, o.Exec = tap, nil
 		_, err := archive.Unpack(ctx, f, "", o)
 		return err
 	}
+}
+
+// Scan is [Kind.Read] without writing anything, of a blob d of a store that was opened
+// by [store.Store.Blob]. What was read before on this machine is not read again, see
+// [store.Store.Scan]; [Kind.Check] says of it what it says of what was just read.
+func (k *Kind) Scan(ctx context.Context, s *store.Store, d store.Digest, f *os.File, a Artifact) (*Content, error) {
+	c := &Content{}
+	o := k.options(&a, c)
+	how := fmt.Sprintf("%s %t %t %q %q %t %q %q", o.Format, o.Release, o.StripTop, o.StripPrefix, o.RawName, o.RawData, a.Executable, k.rule)
+	found, err := s.Scan(d, how, func(name string) int { return k.kept(a, name) }, func() (store.Listing, error) {
+		c, err := k.Read(ctx, f, "", "", a)
+		if err != nil {
+			return store.Listing{}, err
+		}
+		return store.Listing{Files: c.Files, Heads: c.Heads}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Files, c.Heads = found.Files, found.Heads
+	c.rereads(ctx, f, o)
 	return c, nil
 }
 
@@ -140,23 +164,48 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 	if v.IsProtos() {
 		return unpackProtos(ctx, f, dir, v, key)
 	}
+	return files(v, key, platform, func(k *Kind, root string, a Artifact) (*Content, error) { return k.Read(ctx, f, dir, root, a) })
+}
+
+// List is [Unpack] without writing anything, by [Kind.Scan].
+func List(ctx context.Context, s *store.Store, d store.Digest, f *os.File, v *lock.Version, key, platform string) ([]archive.File, error) {
+	if v.IsProtos() {
+		k, a := Of(v.Source), Artifact{Key: key, File: v.Files[key]}
+		c, err := k.Scan(ctx, s, d, f, a)
+		if err == nil {
+			err = k.Check(a, c)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return Protos(v.Root, v.Only, c.Files), nil
+	}
+	list, err := files(v, key, platform, func(k *Kind, _ string, a Artifact) (*Content, error) { return k.Scan(ctx, s, d, f, a) })
+	if err == nil {
+		_, err = archive.TreeHash(list) // their paths below the roots
+	}
+	return list, err
+}
+
+// files are those of a file of a version that was read for each of its roots.
+func files(v *lock.Version, key, platform string, read func(k *Kind, root string, a Artifact) (*Content, error)) ([]archive.File, error) {
 	k := Of(v.Source)
 	a := Artifact{Key: key, File: v.Files[key], Binary: v.Platforms[platform].Binary, Executable: v.Executable(platform)}
-	var files []archive.File
+	var list []archive.File
 	for _, root := range k.Roots(key, a.File) {
-		c, err := k.Read(ctx, f, dir, root, a)
+		c, err := read(k, root, a)
 		if err != nil {
 			return nil, err
 		}
 		if err := k.Check(a, c); err != nil {
 			return nil, err
 		}
-		for i := range c.Files {
-			c.Files[i].Path = path.Join(root, c.Files[i].Path)
+		for _, f := range c.Files {
+			f.Path = path.Join(root, f.Path)
+			list = append(list, f)
 		}
-		files = append(files, c.Files...)
 	}
-	return files, nil
+	return list, nil
 }
 
 // head keeps the first bytes of a file.

@@ -16,6 +16,7 @@ var mavenFile = Kind{
 		}
 		return []string{""}
 	},
+	rule: "protos", // are what is kept of an archive
 	options: func(a *Artifact, _ *Content) archive.Options {
 		switch {
 		case a.File.Archive != "":

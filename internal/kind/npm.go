@@ -29,5 +29,5 @@ var npmPackage = Kind{
 		}
 		return 0
 	},
-	rule: func(key string, _ lock.File) string { return fmt.Sprintf("npm %d %q", npm.BinsRule, key) },
+	rule: fmt.Sprintf("bins %d", npm.BinsRule),
 }

@@ -1,8 +1,6 @@
 package kind
 
 import (
-	"fmt"
-
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
@@ -15,7 +13,4 @@ var wheelFile = Kind{
 	options: func(*Artifact, *Content) archive.Options { return archive.Options{Format: "zip"} },
 	keep:    wheel.Keep,
 	check:   func(a *Artifact, c *Content) error { return wheel.Check(a.Key, c.Files, c.Heads, c.again) },
-	rule: func(key string, f lock.File) string {
-		return fmt.Sprintf("wheel %d %q %q", wheel.Rule, key, f.Roots())
-	},
 }

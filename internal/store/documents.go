@@ -66,17 +66,28 @@ func (s *Store) KeepDocument(key string, d Document) error {
 		return err
 	}
 	// 0600: it may be of a registry that wants a token.
-	if err := s.Seal(name, 0o600, append(append(header, '\n'), d.Body...)); err != nil {
+	data := append(append(header, '\n'), d.Body...)
+	if err := s.Seal(name, 0o600, data); err != nil {
 		return err
 	}
-	return s.trimDocuments(maxDocuments)
+	s.docsMu.Lock()
+	defer s.docsMu.Unlock()
+	// All of them are looked at once, and then whenever this process may have made
+	// them too many.
+	if s.docs += int64(len(data)); s.docsSeen && s.docs <= maxDocuments {
+		return nil
+	}
+	s.docs, err = s.trimDocuments(maxDocuments)
+	s.docsSeen = err == nil
+	return err
 }
 
-// trimDocuments removes documents until the rest has at most limit bytes.
-func (s *Store) trimDocuments(limit int64) error {
+// trimDocuments removes documents until the rest has at most limit bytes, and
+// returns how many those are.
+func (s *Store) trimDocuments(limit int64) (left int64, err error) {
 	entries, err := os.ReadDir(s.path("documents"))
 	if err != nil {
-		return s.refused(err)
+		return 0, s.refused(err)
 	}
 	var infos []os.FileInfo
 	var total int64
@@ -94,7 +105,7 @@ func (s *Store) trimDocuments(limit int64) error {
 		total -= info.Size()
 		remove(s.path("documents", info.Name()))
 	}
-	return nil
+	return total, nil
 }
 
 // FirstSeen returns when this machine saw things for the first time, which for

@@ -5,36 +5,118 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
-// Scan returns what a strict reading of a blob, a tar.gz or a zip, found in it.
-// It calls read where none did on this machine by the same rules of [archive.Unpack], and
-// then remembers its result. How is all that read depends on besides these and
-// the bytes. Those the caller has hashed, by [Store.Blob], whether it reads them
-// or not.
+// A Listing is what a strict reading of a blob found in it.
+type Listing struct {
+	Files []archive.File    // sorted by path
+	Heads map[string][]byte // the first bytes of some of them, by path
+}
+
+// Scan returns what a strict reading of a blob found. It calls read where none was
+// done on this machine by the same rules of [archive.Unpack], and then remembers its
+// result. How is all that the files depend on besides these and the bytes. Keep says
+// how many first bytes of a file are wanted. The caller has hashed the blob, by
+// [Store.Blob], whether it is read or not.
 //
 // What is remembered is one document: written in one step, with a digest over
-// it, bounded and cleared as all are. Its paths obey the rules each time.
-func (s *Store) Scan(d Digest, how string, read func() ([]archive.File, error)) ([]archive.File, error) {
+// it, bounded and cleared as all are. Its paths obey the rules each time. One that
+// lacks first bytes that are wanted now is not enough, and is added to.
+func (s *Store) Scan(d Digest, how string, keep func(path string) int, read func() (Listing, error)) (Listing, error) {
 	key := "files of " + d.String() + "\n" + archive.Rules() + "\n" + how
+	var known Listing
 	if doc, ok := s.Document(key); ok && doc.From == key {
-		files, err := parseFiles(doc.Body)
-		if err == nil && len(files) > 0 {
-			if _, err = archive.TreeHash(files); err == nil {
-				return files, nil
+		if l, err := parseListing(doc.Body); err == nil {
+			if found, whole := l.only(keep); whole {
+				return found, nil
 			}
+			known = l
 		}
 	}
-	files, err := read()
+	found, err := read()
 	if err == nil {
-		_ = s.KeepDocument(key, Document{Body: printFiles(files), From: key}) // else it is read again
+		_ = s.KeepDocument(key, Document{Body: found.and(known).print(), From: key}) // else it is read again
 	}
-	return files, err
+	return found, err
 }
+
+// only is the listing with the first bytes that are wanted, and with no other. Whole
+// is false where it does not have them all.
+func (l Listing) only(keep func(path string) int) (found Listing, whole bool) {
+	found = Listing{Files: l.Files, Heads: map[string][]byte{}}
+	for _, f := range l.Files {
+		n := int64(keep(f.Path))
+		if n == 0 {
+			continue
+		}
+		head, ok := l.Heads[f.Path]
+		n = min(n, f.Size)
+		if !ok || int64(len(head)) < n {
+			return Listing{}, false
+		}
+		found.Heads[f.Path] = head[:n:n]
+	}
+	return found, true
+}
+
+// and is the listing with what another one of the same blob has besides.
+func (l Listing) and(other Listing) Listing {
+	both := Listing{Files: l.Files, Heads: maps.Clone(other.Heads)}
+	if both.Heads == nil {
+		both.Heads = map[string][]byte{}
+	}
+	for name, head := range l.Heads {
+		if have, ok := both.Heads[name]; !ok || len(have) < len(head) {
+			both.Heads[name] = head
+		}
+	}
+	return both
+}
+
+// print writes the list of the files, an empty line, and the first bytes of each file
+// as "<how many> <path>\n<bytes>\n".
+func (l Listing) print() []byte {
+	b := bytes.NewBuffer(printFiles(l.Files))
+	b.WriteByte('\n')
+	for _, name := range slices.Sorted(maps.Keys(l.Heads)) {
+		fmt.Fprintf(b, "%d %s\n%s\n", len(l.Heads[name]), name, l.Heads[name])
+	}
+	return b.Bytes()
+}
+
+func parseListing(data []byte) (Listing, error) {
+	list, rest, ok := bytes.Cut(data, []byte("\n\n"))
+	if !ok {
+		return Listing{}, errMalformed
+	}
+	files, err := parseFiles(data[:len(list)+1])
+	if err != nil {
+		return Listing{}, err
+	}
+	if _, err := archive.TreeHash(files); err != nil {
+		return Listing{}, err
+	}
+	l := Listing{Files: files, Heads: map[string][]byte{}}
+	for len(rest) > 0 {
+		line, after, ok := bytes.Cut(rest, []byte("\n"))
+		size, name, _ := strings.Cut(string(line), " ")
+		n, err := strconv.Atoi(size)
+		if !ok || err != nil || n < 0 || n >= len(after) || after[n] != '\n' {
+			return Listing{}, errMalformed
+		}
+		l.Heads[name] = bytes.Clone(after[:n]) // not to hold the list in memory
+		rest = after[n+1:]
+	}
+	return l, nil
+}
+
+var errMalformed = errors.New("malformed list of files")
 
 // printFiles writes a list of files, one to a line, "<sha256> <x or -> <size> <path>".
 func printFiles(files []archive.File) []byte {
@@ -47,21 +129,20 @@ func printFiles(files []archive.File) []byte {
 
 func parseFiles(data []byte) ([]archive.File, error) {
 	files := make([]archive.File, 0, bytes.Count(data, []byte("\n")))
-	malformed := errors.New("malformed list of files")
 	for line := range strings.Lines(string(data)) { // one string, which the paths share
 		sum, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		flag, rest, _ := strings.Cut(rest, " ")
 		size, name, ok := strings.Cut(rest, " ")
 		f := archive.File{Path: name, Exec: flag == "x"}
 		if !ok || len(sum) != hex.EncodedLen(len(f.SHA256)) {
-			return nil, malformed
+			return nil, errMalformed
 		}
 		if _, err := hex.Decode(f.SHA256[:], []byte(sum)); err != nil {
-			return nil, malformed
+			return nil, errMalformed
 		}
 		var err error
 		if f.Size, err = strconv.ParseInt(size, 10, 64); err != nil {
-			return nil, malformed
+			return nil, errMalformed
 		}
 		files = append(files, f)
 	}

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,17 +22,21 @@ func TestScan(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := Digest{strings.Repeat("a", 64), 12}
-	want := []archive.File{{Path: "bin/x y", Exec: true, Size: 3, SHA256: [32]byte{1, 2}}, {Path: "z", Size: 1 << 40}}
+	want := Listing{
+		Files: []archive.File{{Path: "bin/x y", Exec: true, Size: 3, SHA256: [32]byte{1, 2}}, {Path: "none"}, {Path: "z", Size: 1 << 40}},
+		Heads: map[string][]byte{"bin/x y": []byte("\n\n7"), "none": {}, "z": []byte("a\n9 z\n")},
+	}
+	keep := func(path string) int { return map[string]int{"bin/x y": 4096, "none": 1, "z": 6}[path] }
 	reads := 0
-	read := func() ([]archive.File, error) {
+	read := func() (Listing, error) {
 		reads++
 		return want, nil
 	}
 	scan := func(name string, d Digest, how string, more int) {
 		t.Helper()
 		before := reads
-		got, err := s.Scan(d, how, read)
-		if err != nil || !slices.Equal(got, want) {
+		got, err := s.Scan(d, how, keep, read)
+		if err != nil || !slices.Equal(got.Files, want.Files) || !maps.EqualFunc(got.Heads, want.Heads, bytes.Equal) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 		if reads-before != more {
@@ -77,17 +83,35 @@ func TestScan(t *testing.T) {
 	// What was kept by whichever way obeys the rules of paths all the same.
 	key := "files of " + d.String() + "\n" + archive.Rules() + "\nnpm"
 	for _, name := range []string{"../z", "a/../z", "/z", "aux", "x\n"} {
-		bad := []archive.File{{Path: name, Size: 1}}
-		if err := s.KeepDocument(key, Document{Body: printFiles(bad), From: key}); err != nil {
+		bad := Listing{Files: []archive.File{{Path: name, Size: 1}}}
+		if err := s.KeepDocument(key, Document{Body: bad.print(), From: key}); err != nil {
 			t.Fatal(err)
 		}
 		scan(name, d, "npm", 1)
+	}
+	// So do first bytes, cut or too few.
+	for name, text := range map[string]string{"bin/x y": "\n\n", "none": "", "z": "a\n9 z"} {
+		less := Listing{Files: want.Files, Heads: maps.Clone(want.Heads)}
+		less.Heads[name] = []byte(text)
+		if name == "none" {
+			delete(less.Heads, name)
+		}
+		if err := s.KeepDocument(key, Document{Body: less.print(), From: key}); err != nil {
+			t.Fatal(err)
+		}
+		scan("too little of "+name, d, "npm", 1)
+	}
+	for _, tail := range []string{"3 z", "9 z\nab\n", "-1 z\n\n", "x z\na\n", "1 z\nab\n"} {
+		if err := s.KeepDocument(key, Document{Body: append(want.print(), tail...), From: key}); err != nil {
+			t.Fatal(err)
+		}
+		scan("malformed: "+tail, d, "npm", 1)
 	}
 
 	// A refusal is not remembered, and is one each time.
 	refusal := errors.New("unsafe")
 	for range 2 {
-		if _, err := s.Scan(Digest{strings.Repeat("c", 64), 1}, "npm", func() ([]archive.File, error) { return nil, refusal }); err != refusal {
+		if _, err := s.Scan(Digest{strings.Repeat("c", 64), 1}, "npm", keep, func() (Listing, error) { return Listing{}, refusal }); err != refusal {
 			t.Errorf("a refusal: %v", err)
 		}
 	}

@@ -62,6 +62,10 @@ type Store struct {
 	uses   map[string]*os.File // the lock of each tree in use, by tree
 
 	buildMu sync.Mutex // of looking at Go's build cache
+
+	docsMu   sync.Mutex
+	docs     int64 // bytes of the documents, as far as this process knows
+	docsSeen bool  // it has looked at them
 }
 
 // Open returns the store in dir; "" means the folder that EnvDir names, else

@@ -100,9 +100,6 @@ func Keep(path string) int {
 	return 0
 }
 
-// Rule numbers what [Check] refuses: raise it with every change.
-const Rule = 1
-
 // Check proves that what a wheel says of itself is true: that its RECORD has
 // each of its files, with size and a digest of SHA-256 or better, and nothing
 // else; that METADATA has the project and the version, and WHEEL the tags, of its

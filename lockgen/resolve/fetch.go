@@ -284,7 +284,8 @@ func promised(a *source.Artifact, sums store.Sums) error {
 	return nil
 }
 
-// read reads a blob strictly, without unpacking it.
+// read reads a blob strictly, without unpacking it; what it says of itself is checked
+// each time.
 func (u *update) read(ctx context.Context, a *source.Artifact, d store.Digest) (*source.Content, error) {
 	f, err := u.Store.Blob(ctx, d)
 	if err != nil {
@@ -292,7 +293,7 @@ func (u *update) read(ctx context.Context, a *source.Artifact, d store.Digest) (
 	}
 	defer f.Close()
 	k, reading := kind.Of(a.Kind), a.Reading()
-	found, err := k.Read(ctx, f, "", "", reading)
+	found, err := k.Scan(ctx, u.Store, d, f, reading)
 	if err != nil {
 		return nil, unfit(annotate(a.Label, err))
 	}
