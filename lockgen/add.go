@@ -366,14 +366,6 @@ func buckLines(name string, r catalog.Recipe) (target, lines string) {
 %s)`, file, rule, rule, target, attr)
 }
 
-// absolute is filepath.Abs; where there is no working directory, name.
-func absolute(name string) string {
-	if abs, err := filepath.Abs(name); err == nil {
-		return abs
-	}
-	return name
-}
-
 // newest is the version that an entry "latest" would get now, and the newer ones
 // that it would not. Where no version is known to be old enough, and the manifest
 // says nothing of ages, the times that publishers tell count, with a warning: a

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // attributesName is the file in which git looks for what a file is
@@ -98,15 +97,4 @@ func crlf(lockName string) error {
 			attributesName + " " + filepath.Base(lockName)
 	}
 	return fault.Errorf(fault.Lock, hint, "%s: its lines end in CRLF, as git writes them where core.autocrlf is on; lockgen writes LF", lockName)
-}
-
-// readLock is lock.Read, and tells of a lock that git has changed; it is read as
-// what it is.
-func (p *program) readLock() (*lock.Lock, []byte, error) {
-	l, data, err := lock.Read(p.lock)
-	if err == nil && lock.CRLF(data, l) {
-		err := crlf(p.lock)
-		p.ui.Warn("%v\n%s", err, fault.Hint(err))
-	}
-	return l, data, err
 }

@@ -72,7 +72,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	}
 	unlock := func() {}
 	if !p.check && !p.dryRun {
-		if unlock, err = p.exclusive(ctx, filepath.Join(o.Root, ".buckconfig")); err != nil {
+		if unlock, err = exclusive(ctx, p.ui, filepath.Join(o.Root, ".buckconfig")); err != nil {
 			return err
 		}
 	}
@@ -98,7 +98,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 		if rel, err := filepath.Rel(absolute("."), name); err == nil && filepath.IsLocal(rel) {
 			name = rel
 		}
-		writes = append(writes, write{name, e.Before, e.After})
+		writes = append(writes, write{name: name, before: e.Before, after: e.After})
 	}
 	result := map[string]any{
 		"cell": o.Root, "files": r.Files, "targets": r.Targets, "changes": fileChanges(writes),

@@ -9,15 +9,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
-	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 // lockName is a file that is in a folder while lockgen works on the files there.
@@ -28,7 +27,7 @@ const lockName = ".lockgen.lock"
 // exclusive waits until no other lockgen works in the folders of the files,
 // links followed. In a folder that cannot be written nothing can be changed, so
 // nothing is waited for.
-func (p *program) exclusive(ctx context.Context, files ...string) (unlock func(), err error) {
+func exclusive(ctx context.Context, u *ui.UI, files ...string) (unlock func(), err error) {
 	var dirs []string
 	for _, name := range files {
 		dir, err := filepath.Abs(filepath.Dir(followed(name)))
@@ -48,7 +47,7 @@ func (p *program) exclusive(ctx context.Context, files ...string) (unlock func()
 		}
 	}
 	for _, dir := range slices.Compact(dirs) {
-		u, err := p.exclusiveIn(ctx, dir)
+		u, err := exclusiveIn(ctx, u, dir)
 		if err != nil {
 			unlock()
 			return nil, err
@@ -58,8 +57,8 @@ func (p *program) exclusive(ctx context.Context, files ...string) (unlock func()
 	return unlock, nil
 }
 
-func (p *program) exclusiveIn(ctx context.Context, dir string) (unlock func(), err error) {
-	slow := time.AfterFunc(time.Second, func() { p.ui.Say("waiting for another lockgen that works in %s", dir) })
+func exclusiveIn(ctx context.Context, u *ui.UI, dir string) (unlock func(), err error) {
+	slow := time.AfterFunc(time.Second, func() { u.Say("waiting for another lockgen that works in %s", dir) })
 	defer slow.Stop()
 	unlock, err = lockFolder(ctx, dir)
 	switch {
@@ -70,7 +69,7 @@ func (p *program) exclusiveIn(ctx context.Context, dir string) (unlock func(), e
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), fault.IsMachine(err):
 		return func() {}, nil // whoever writes will say why that is not possible
 	}
-	p.ui.Warn("another lockgen at the same time would not be waited for: %v", err)
+	u.Warn("another lockgen at the same time would not be waited for: %v", err)
 	return func() {}, nil
 }
 
@@ -98,11 +97,6 @@ func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 		}
 		f.Close()
 	}
-}
-
-// dryRunFlag is the flag of every command that writes.
-func dryRunFlag(f *pflag.FlagSet, p *program) {
-	f.BoolVar(&p.dryRun, "dry-run", false, "show the differences and write nothing")
 }
 
 // followed is the file that a link leads to.
@@ -178,30 +172,12 @@ func replace(files ...write) (err error) {
 				case done.removes():
 					err = errors.Join(err, replace(write{name: done.name, after: done.before}))
 				case done.changes():
-					err = errors.Join(err, replace(write{done.name, done.after, done.before}))
+					err = errors.Join(err, replace(write{name: done.name, before: done.after, after: done.before}))
 				}
 			}
 			return err
 		}
 		temps[i] = ""
-	}
-	return nil
-}
-
-// replace is [replace]; with --dry-run it shows what that would write, and fails of
-// what it can see.
-func (p *program) replace(files ...write) error {
-	if !p.dryRun {
-		return replace(files...)
-	}
-	files = slices.DeleteFunc(slices.Clone(files), func(w write) bool { return !w.changes() })
-	if err := writable(files...); err != nil {
-		return err
-	}
-	for _, w := range files {
-		if !p.ui.JSON {
-			p.ui.Result("%s", strings.TrimRight(difference(w), "\n"))
-		}
 	}
 	return nil
 }
@@ -241,11 +217,11 @@ type fileChange struct {
 }
 
 // fileChanges are those writes that change something.
-func fileChanges(files []write) []fileChange {
+func fileChanges(writes []write) []fileChange {
 	list := []fileChange{}
-	for _, w := range files {
+	for _, w := range writes {
 		if w.changes() {
-			list = append(list, fileChange{w.name, w.before == nil, difference(w)})
+			list = append(list, fileChange{Name: w.name, New: w.before == nil, Diff: difference(w)})
 		}
 	}
 	return list
@@ -286,4 +262,12 @@ func beside(name string, text []byte) (temp string, err error) {
 		return "", fault.Errorf(fault.Machine, fault.MachineHint(err), "writing %s: %w", name, err)
 	}
 	return f.Name(), nil
+}
+
+// absolute is filepath.Abs; where there is no working directory, name.
+func absolute(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
 }

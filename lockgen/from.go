@@ -84,7 +84,7 @@ func (i *initial) adopt(ctx context.Context) error {
 		return err
 	}
 	if string(text) != string(before) {
-		i.writes = append(i.writes, write{i.name, before, text})
+		i.writes = append(i.writes, write{name: i.name, before: before, after: text})
 		if !i.created {
 			i.edits, i.asks = true, true
 		}

@@ -144,7 +144,7 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	if i.lockName == "" {
 		i.lockName = filepath.Join(filepath.Dir(i.name), lock.FileName)
 	}
-	unlock, err := p.exclusive(ctx, i.name, i.lockName)
+	unlock, err := exclusive(ctx, p.ui, i.name, i.lockName)
 	if err != nil {
 		return err
 	}

@@ -201,3 +201,14 @@ func (p *program) locateLock() error {
 	}
 	return nil
 }
+
+// readLock is lock.Read, and tells of a lock that git has changed; it is read as
+// what it is.
+func (p *program) readLock() (*lock.Lock, []byte, error) {
+	l, data, err := lock.Read(p.lock)
+	if err == nil && lock.CRLF(data, l) {
+		err := crlf(p.lock)
+		p.ui.Warn("%v\n%s", err, fault.Hint(err))
+	}
+	return l, data, err
+}

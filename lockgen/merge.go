@@ -50,7 +50,7 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 		}
 	}
 	text, conflicts := diff.Merge(locks[0], locks[1], locks[2])
-	if err := p.replace(write{args[1], before[1], text}); err != nil {
+	if err := p.replace(write{name: args[1], before: before[1], after: text}); err != nil {
 		return err
 	}
 	if len(conflicts) == 0 {

@@ -77,7 +77,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	host, known := lock.Host()
 	if p.trees && known && !p.dryRun { // it may write the lock
-		unlock, err := p.exclusive(ctx, p.lock)
+		unlock, err := exclusive(ctx, p.ui, p.lock)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	transfer.Done()
 	if compiled {
-		if err := p.replace(write{p.lock, before, lock.Print(l)}); err != nil {
+		if err := p.replace(write{name: p.lock, before: before, after: lock.Print(l)}); err != nil {
 			return err
 		}
 		if !p.dryRun {

@@ -101,7 +101,7 @@ func (p *program) deliver(text []byte) error {
 			}
 		}
 	}
-	w := write{p.output, before, text}
+	w := write{name: p.output, before: before, after: text}
 	if p.dryRun {
 		if err := writable(w); err != nil {
 			return err

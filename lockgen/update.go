@@ -139,7 +139,7 @@ func (p *program) change(ctx context.Context, c change) error {
 		return err
 	}
 	if !p.dryRun {
-		unlock, err := p.exclusive(ctx, p.manifest, p.lock)
+		unlock, err := exclusive(ctx, p.ui, p.manifest, p.lock)
 		if err != nil {
 			return err
 		}
@@ -217,8 +217,8 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	if _, err := lock.Parse(p.lock, text); err != nil {
 		return fault.Errorf(fault.Internal, "", "made a lock that does not parse: %w", err)
 	}
-	locked := write{p.lock, oldText, text}
-	writes := []write{{p.manifest, before, after}, locked}
+	locked := write{name: p.lock, before: oldText, after: text}
+	writes := []write{{name: p.manifest, before: before, after: after}, locked}
 	created := []string{}
 	if fresh {
 		created = append(created, p.manifest)

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -43,7 +42,7 @@ func (i *initial) wire(ctx context.Context) error {
 	i.cell = plan.Cell
 	i.notes = append(i.notes, plan.Notes...)
 	for _, e := range plan.Edits {
-		i.writes = append(i.writes, write{e.Name, e.Before, e.After})
+		i.writes = append(i.writes, write{name: e.Name, before: e.Before, after: e.After})
 		i.asks = true
 	}
 	if _, err := os.Lstat(i.lockName); plan.Loads && errors.Is(err, fs.ErrNotExist) {
@@ -102,99 +101,6 @@ func (i *initial) askCommit(ctx context.Context) (string, error) {
 		return "", fault.Errorf(fault.Usage, "give --commit all digits of a commit, or HEAD for the newest", "%s has no tag, branch or head %s", i.origin, rev)
 	}
 	return best, nil
-}
-
-// ignore is the line that keeps git from Buck2's output, where the project is in a
-// repository of git. Ok is false where there is none, or it is said already.
-func ignore(root string) (w write, ok bool, err error) {
-	w.name = filepath.Join(root, ".gitignore")
-	for dir := root; ; dir = filepath.Dir(dir) {
-		text, err := os.ReadFile(filepath.Join(dir, ".gitignore"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return w, false, err
-		}
-		if dir == root && err == nil {
-			w.before = text
-		}
-		for line := range strings.Lines(string(text)) {
-			if slices.Contains([]string{"buck-out", "**/buck-out", "/buck-out"}, strings.TrimSuffix(strings.TrimSpace(line), "/")) {
-				return w, false, nil
-			}
-		}
-		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			return w, false, nil
-		}
-	}
-	text, newline := string(w.before), "\n"
-	if strings.Contains(text, "\r\n") {
-		newline = "\r\n"
-	}
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += newline
-	}
-	w.after = []byte(text + "/buck-out" + newline)
-	return w, true, nil
-}
-
-// A language is one that a repository may be written in.
-type language struct {
-	name   string
-	rule   string   // of rules/
-	files  []string // that tell it
-	plugin string   // to begin with, "" where protoc itself generates the code
-}
-
-var languages = []language{
-	{"Go", "go", []string{"go.mod", "go.work"}, "protoc-gen-go"},
-	{"TypeScript", "typescript", []string{"package.json", "tsconfig.json"}, "ts-proto"},
-	{"Python", "python", []string{"pyproject.toml", "setup.py", "requirements.txt"}, ""},
-	{"Rust", "rust", []string{"Cargo.toml"}, "protoc-gen-prost"},
-	{"Java", "java", []string{"pom.xml", "build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts"}, ""},
-	{"C++", "cpp", []string{"CMakeLists.txt", "meson.build"}, ""},
-}
-
-// The folders that are looked at for languages: not deep, and not many.
-const (
-	languageDepth = 3
-	languageFiles = 20_000
-)
-
-// languagesOf looks which languages a repository is written in, in the order of
-// the table, and returns a file that tells each, and whether there are .proto
-// files.
-func languagesOf(root string) (found []language, by []string, protos bool) {
-	first := make([]string, len(languages))
-	files := 0
-	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if files++; err != nil || files > languageFiles {
-			return fs.SkipAll
-		}
-		rel, _ := filepath.Rel(root, path)
-		if d.IsDir() {
-			name := d.Name()
-			if rel != "." && (strings.HasPrefix(name, ".") || strings.Count(rel, string(filepath.Separator)) >= languageDepth ||
-				slices.Contains([]string{"buck-out", "node_modules", "target", "third-party", "third_party", "vendor", "venv"}, name)) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		protos = protos || strings.HasSuffix(d.Name(), ".proto")
-		for n, l := range languages {
-			if slices.Contains(l.files, d.Name()) && (first[n] == "" || strings.Count(rel, string(filepath.Separator)) < strings.Count(first[n], string(filepath.Separator))) {
-				first[n] = rel
-			}
-		}
-		return nil
-	})
-	for n, l := range languages {
-		if first[n] != "" {
-			found, by = append(found, l), append(by, filepath.ToSlash(first[n]))
-		}
-	}
-	return found, by, protos
 }
 
 // next says which plugins fit the languages of the repository, what to write into
