@@ -69,6 +69,7 @@
 //	  lockgen/executable  for which platform an executable is
 //	  lockgen/queue       how many things go on at once
 //	  lockgen/project     the Buck2 project around a folder, and edits of its files
+//	  lockgen/files       writes files, all of them or none
 //	fetch      the program; a file for each verb
 //
 //	origin     where a locked file is, and its download

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
@@ -333,7 +334,7 @@ func (a *adding) next(out *resolve.Outcome) error {
 		}
 		target, lines := buckLines(name, r)
 		a.ui.Say("in a BUCK file:\n%s", lines)
-		if readBuckconfig(filepath.Dir(absolute(a.manifest))).found() {
+		if readBuckconfig(filepath.Dir(files.Absolute(a.manifest))).found() {
 			a.ui.Say("next, beside that file: buck2 build :%s", target)
 			continue
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/buckify"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
@@ -72,7 +73,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	}
 	unlock := func() {}
 	if !p.check && !p.dryRun {
-		if unlock, err = exclusive(ctx, p.ui, filepath.Join(o.Root, ".buckconfig")); err != nil {
+		if unlock, err = files.Exclusive(ctx, p.ui, filepath.Join(o.Root, ".buckconfig")); err != nil {
 			return err
 		}
 	}
@@ -92,16 +93,16 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 			p.ui.Detail("imports are counted from %s as well: %s", root.Folder, root.Why)
 		}
 	}
-	var writes []write
+	var writes []files.Write
 	for _, e := range r.Edits {
 		name := filepath.Join(o.Root, filepath.FromSlash(e.Path))
-		if rel, err := filepath.Rel(absolute("."), name); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(files.Absolute("."), name); err == nil && filepath.IsLocal(rel) {
 			name = rel
 		}
-		writes = append(writes, write{name: name, before: e.Before, after: e.After})
+		writes = append(writes, files.Write{Name: name, Before: e.Before, After: e.After})
 	}
 	result := map[string]any{
-		"cell": o.Root, "files": r.Files, "targets": r.Targets, "changes": fileChanges(writes),
+		"cell": o.Root, "files": r.Files, "targets": r.Targets, "changes": files.Changes(writes),
 		"roots": orNone(r.Roots), "warnings": orNone(r.Warnings), "unpackaged": orNone(r.Unpackaged), "beyond": r.Beyond,
 	}
 	if p.check {
@@ -145,7 +146,7 @@ func orNone[T any](list []T) []T {
 }
 
 // buckifyCheck fails where something would change, and shows it.
-func (p *program) buckifyCheck(writes []write, result map[string]any) error {
+func (p *program) buckifyCheck(writes []files.Write, result map[string]any) error {
 	result["ok"] = len(writes) == 0
 	if len(writes) == 0 {
 		if p.ui.JSON {
@@ -156,7 +157,7 @@ func (p *program) buckifyCheck(writes []write, result map[string]any) error {
 	}
 	if !p.ui.JSON {
 		for _, w := range writes {
-			p.ui.Result("%s", strings.TrimRight(difference(w), "\n"))
+			p.ui.Result("%s", strings.TrimRight(files.Diff(w), "\n"))
 		}
 	}
 	return p.refuse(result, fault.About(fault.AboutBuckFiles, fault.Errorf(fault.Lock, "run: lockgen buckify", "%s not what lockgen buckify makes of the .proto files", are(len(writes), "BUCK file"))))

@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -66,7 +67,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 		return err
 	}
 	if lock.CRLF(data, l) {
-		return crlf(p.lock)
+		return project.CRLF(p.lock)
 	}
 	if err := lock.Canonical(p.lock, data, l); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
 // snapshot is every file of the place, with what shows that somebody wrote it.
@@ -54,9 +55,9 @@ func (p *place) dry(class fault.Class, args ...string) (talk string) {
 	}
 	want := ""
 	for _, name := range names {
-		w := write{name: p.path(name), before: was[name], after: []byte(p.read(name))}
-		if len(w.after) > 0 && w.changes() {
-			want += difference(w)
+		w := files.Write{Name: p.path(name), Before: was[name], After: []byte(p.read(name))}
+		if len(w.After) > 0 && w.Changes() {
+			want += files.Diff(w)
 		}
 	}
 	if stdout != want {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 // slow makes a place with a plugin whose download does something else first.
@@ -204,7 +206,7 @@ func TestTwoPaths(t *testing.T) {
 func TestWaitIsInterrupted(t *testing.T) {
 	t.Parallel()
 	p := slow(t, func(string) {})
-	unlock, err := lockFolder(t.Context(), p.dir)
+	unlock, err := files.LockFolder(t.Context(), p.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +224,7 @@ func TestWaitIsInterrupted(t *testing.T) {
 // TestAttributes: lockgen init writes one line into .gitattributes, once.
 func TestAttributes(t *testing.T) {
 	t.Parallel()
-	const line = "plugins.lock.toml " + attributes
+	const line = "plugins.lock.toml " + project.Attributes
 	for before, after := range map[string]string{
 		"":                                  line + "\n",
 		"*.png binary\n":                    "*.png binary\n" + line + "\n",
@@ -264,7 +266,7 @@ func TestAttributes(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	for name, want := range map[string]string{"a b.toml": `"a b.toml"`, "x[1].toml": `"x\\[1].toml"`, "plain.lock.toml": "plain.lock.toml"} {
-		if got := attributePattern(name); got != want {
+		if got := project.AttributePattern(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/lockgen/adopt"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
 // starterProtoc is what a new plugins.toml begins with.
@@ -84,7 +85,7 @@ func (i *initial) adopt(ctx context.Context) error {
 		return err
 	}
 	if string(text) != string(before) {
-		i.writes = append(i.writes, write{name: i.name, before: before, after: text})
+		i.writes = append(i.writes, files.Write{Name: i.name, Before: before, After: text})
 		if !i.created {
 			i.edits, i.asks = true, true
 		}
@@ -100,7 +101,7 @@ func askVersion(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(home)
-	out, err := proc.Sandbox{Name: filepath.Base(path), Path: absolute(path), Args: []string{"--version"}, Dir: home, Home: home}.Run(ctx)
+	out, err := proc.Sandbox{Name: filepath.Base(path), Path: files.Absolute(path), Args: []string{"--version"}, Dir: home, Home: home}.Run(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/adopt"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
@@ -122,7 +123,7 @@ func schemaURL(version string) string {
 type initial struct {
 	*program
 	name, lockName string // of manifest and lock
-	writes         []write
+	writes         []files.Write
 	created        bool     // the manifest is among them, and new
 	edits          bool     // the manifest is among them, and is there
 	asks           bool     // they change what somebody else wrote
@@ -144,7 +145,7 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	if i.lockName == "" {
 		i.lockName = filepath.Join(filepath.Dir(i.name), lock.FileName)
 	}
-	unlock, err := exclusive(ctx, p.ui, i.name, i.lockName)
+	unlock, err := files.Exclusive(ctx, p.ui, i.name, i.lockName)
 	if err != nil {
 		return err
 	}
@@ -157,16 +158,16 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 			return err
 		}
 	case i.created:
-		i.writes = append(i.writes, write{name: i.name, after: []byte(starter)})
+		i.writes = append(i.writes, files.Write{Name: i.name, After: []byte(starter)})
 	}
-	attributes, attribute, err := attribute(i.lockName)
+	attributes, attribute, err := project.Attribute(i.lockName)
 	if err != nil {
 		return err
 	}
 	if attribute {
 		i.writes = append(i.writes, attributes)
 	}
-	i.config = readBuckconfig(filepath.Dir(absolute(i.name)))
+	i.config = readBuckconfig(filepath.Dir(files.Absolute(i.name)))
 	if i.config.found() && !p.noBuck2 {
 		if err := i.wire(ctx); err != nil {
 			return err
@@ -190,11 +191,11 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	}
 	if !p.dryRun {
 		for _, w := range i.writes {
-			if err := os.MkdirAll(filepath.Dir(w.name), 0o777); err != nil {
+			if err := os.MkdirAll(filepath.Dir(w.Name), 0o777); err != nil {
 				return err
 			}
 		}
-		if err := replace(i.writes...); err != nil {
+		if err := files.Replace(i.writes...); err != nil {
 			return err
 		}
 	}
@@ -218,7 +219,7 @@ func (p *program) above() error {
 	if err != nil {
 		return err
 	}
-	if found = absolute(found); filepath.Dir(found) == absolute(".") {
+	if found = files.Absolute(found); filepath.Dir(found) == files.Absolute(".") {
 		return nil
 	}
 	return fault.Errorf(fault.Usage, "run: lockgen add NAME, which edits that one; or, for a plugins.toml of this folder alone: lockgen init --here",
@@ -232,7 +233,7 @@ func (i *initial) consent(ctx context.Context) error {
 	}
 	if !i.ui.JSON {
 		for _, w := range i.writes {
-			i.ui.Result("%s", strings.TrimRight(difference(w), "\n"))
+			i.ui.Result("%s", strings.TrimRight(files.Diff(w), "\n"))
 		}
 	}
 	if i.yes || i.dryRun {
@@ -268,7 +269,7 @@ func (i *initial) again(flag string) string {
 }
 
 // data prints what was done as JSON.
-func (i *initial) data(attribute bool, attributes write) error {
+func (i *initial) data(attribute bool, attributes files.Write) error {
 	result := map[string]any{}
 	if i.adopted != nil {
 		lacks := i.adopted.Lacks
@@ -277,27 +278,27 @@ func (i *initial) data(attribute bool, attributes write) error {
 		}
 		result["wanted"], result["lacks"], result["buck"] = list(i.wanted), lacks, i.adopted.Targets(i.cell)
 	}
-	for k, v := range map[string]any{"dry_run": i.dryRun, "written": !i.dryRun, "files": fileChanges(i.writes), "notes": list(i.notes)} {
+	for k, v := range map[string]any{"dry_run": i.dryRun, "written": !i.dryRun, "files": files.Changes(i.writes), "notes": list(i.notes)} {
 		result[k] = v
 	}
 	if i.created {
 		result["created"] = i.name
 	}
 	if attribute {
-		result["attributes"], result["git_config"] = attributes.name, gitConfig
+		result["attributes"], result["git_config"] = attributes.Name, project.GitConfig
 	}
 	return i.ui.Data(result)
 }
 
 // tell says what was written, and what comes next.
-func (i *initial) tell(attribute bool, attributes write) {
+func (i *initial) tell(attribute bool, attributes files.Write) {
 	if !i.created && !i.edits {
 		i.ui.Say("%s is there already; it was not touched", i.name)
 	}
 	var wrote []string
 	for _, w := range i.writes {
-		if w.name != attributes.name && (w.name != i.name || i.edits) {
-			wrote = append(wrote, w.name)
+		if w.Name != attributes.Name && (w.Name != i.name || i.edits) {
+			wrote = append(wrote, w.Name)
 		}
 	}
 	if len(wrote) > 0 {
@@ -312,7 +313,7 @@ func (i *initial) tell(attribute bool, attributes write) {
 	}
 	if attribute {
 		i.ui.Say("wrote %s: git keeps the line ends of %s; its drivers for merges and diffs are known to a clone after:\n%s",
-			attributes.name, filepath.Base(i.lockName), strings.Join(gitConfig, "\n"))
+			attributes.Name, filepath.Base(i.lockName), strings.Join(project.GitConfig, "\n"))
 	}
 	if !i.created && !i.asks {
 		return

@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 // memory is what the garbage collector aims to stay below, in bytes: lockgen
@@ -207,7 +208,7 @@ func (p *program) locateLock() error {
 func (p *program) readLock() (*lock.Lock, []byte, error) {
 	l, data, err := lock.Read(p.lock)
 	if err == nil && lock.CRLF(data, l) {
-		err := crlf(p.lock)
+		err := project.CRLF(p.lock)
 		p.ui.Warn("%v\n%s", err, fault.Hint(err))
 	}
 	return l, data, err

@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/diff"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
 var mergeDriverVerb = &cli.Verb[program]{
@@ -50,7 +51,7 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 		}
 	}
 	text, conflicts := diff.Merge(locks[0], locks[1], locks[2])
-	if err := p.replace(write{name: args[1], before: before[1], after: text}); err != nil {
+	if err := p.replace(files.Write{Name: args[1], Before: before[1], After: text}); err != nil {
 		return err
 	}
 	if len(conflicts) == 0 {

@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/session"
 )
 
@@ -77,7 +78,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	host, known := lock.Host()
 	if p.trees && known && !p.dryRun { // it may write the lock
-		unlock, err := exclusive(ctx, p.ui, p.lock)
+		unlock, err := files.Exclusive(ctx, p.ui, p.lock)
 		if err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	transfer.Done()
 	if compiled {
-		if err := p.replace(write{name: p.lock, before: before, after: lock.Print(l)}); err != nil {
+		if err := p.replace(files.Write{Name: p.lock, Before: before, After: lock.Print(l)}); err != nil {
 			return err
 		}
 		if !p.dryRun {

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/bill"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
 var sbomVerb = &cli.Verb[program]{
@@ -95,20 +96,20 @@ func (p *program) deliver(text []byte) error {
 		return fault.Errorf(fault.Machine, "give the path of a file that can be written", "reading %s: %w", p.output, err)
 	}
 	for _, name := range []string{p.manifest, p.lock} {
-		if a, err := filepath.Abs(followed(name)); err == nil && name != "" {
-			if b, err := filepath.Abs(followed(p.output)); err == nil && a == b {
+		if a, err := filepath.Abs(files.Followed(name)); err == nil && name != "" {
+			if b, err := filepath.Abs(files.Followed(p.output)); err == nil && a == b {
 				return fault.Errorf(fault.Usage, "name another file", "--output %s would replace %s", p.output, name)
 			}
 		}
 	}
-	w := write{name: p.output, before: before, after: text}
+	w := files.Write{Name: p.output, Before: before, After: text}
 	if p.dryRun {
-		if err := writable(w); err != nil {
+		if err := files.Writable(w); err != nil {
 			return err
 		}
 	}
 	switch {
-	case p.dryRun && !w.changes():
+	case p.dryRun && !w.Changes():
 		p.ui.Say("%s is that already; nothing was written", p.output)
 		return nil
 	case p.dryRun && before == nil:
@@ -118,7 +119,7 @@ func (p *program) deliver(text []byte) error {
 		p.ui.Say("would write %s, which is another one now (%s); nothing was written", p.output, plain.Bytes(int64(len(text))))
 		return nil
 	}
-	if err := replace(w); err != nil {
+	if err := files.Replace(w); err != nil {
 		return err
 	}
 	p.ui.Say("wrote %s", p.output)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/lockgen/diff"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 func TestDiffMarkdown(t *testing.T) {
@@ -174,7 +175,7 @@ func TestTextconvInGit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range gitConfig {
+	for _, c := range project.GitConfig {
 		c = strings.Replace(c, `"lockgen textconv"`, `"`+asLockgen+`=1 '`+self+`' textconv"`, 1)
 		cmd := exec.Command("/bin/sh", "-c", c)
 		cmd.Dir = p.dir

@@ -18,7 +18,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 	"github.com/birbparty/buck2-protobuf/lockgen/session"
 )
@@ -139,7 +141,7 @@ func (p *program) change(ctx context.Context, c change) error {
 		return err
 	}
 	if !p.dryRun {
-		unlock, err := exclusive(ctx, p.ui, p.manifest, p.lock)
+		unlock, err := files.Exclusive(ctx, p.ui, p.manifest, p.lock)
 		if err != nil {
 			return err
 		}
@@ -147,7 +149,7 @@ func (p *program) change(ctx context.Context, c change) error {
 	}
 	for try := 1; ; try++ {
 		err := p.changeOnce(ctx, c)
-		if try == tries || !errors.Is(err, errEdited) {
+		if try == tries || !errors.Is(err, files.ErrEdited) {
 			return err
 		}
 		p.ui.Say("%v; once more, with its new text", err)
@@ -217,27 +219,27 @@ func (p *program) changeOnce(ctx context.Context, c change) error {
 	if _, err := lock.Parse(p.lock, text); err != nil {
 		return fault.Errorf(fault.Internal, "", "made a lock that does not parse: %w", err)
 	}
-	locked := write{name: p.lock, before: oldText, after: text}
-	writes := []write{{name: p.manifest, before: before, after: after}, locked}
+	locked := files.Write{Name: p.lock, Before: oldText, After: text}
+	writes := []files.Write{{Name: p.manifest, Before: before, After: after}, locked}
 	created := []string{}
 	if fresh {
 		created = append(created, p.manifest)
-		w, missing, err := attribute(p.lock)
+		w, missing, err := project.Attribute(p.lock)
 		if err != nil {
 			return err
 		}
 		if missing {
-			writes, created = append(writes, w), append(created, w.name)
+			writes, created = append(writes, w), append(created, w.Name)
 		}
 	}
 	if err := p.replace(writes...); err != nil {
 		return p.unwritten(locked, text, err)
 	}
-	return p.made(c, out, locked.changes(), created, writes)
+	return p.made(c, out, locked.Changes(), created, writes)
 }
 
 // made tells of a change that was made, and does what comes after it.
-func (p *program) made(c change, out *resolve.Outcome, locked bool, created []string, writes []write) error {
+func (p *program) made(c change, out *resolve.Outcome, locked bool, created []string, writes []files.Write) error {
 	for _, line := range c.said {
 		p.ui.Say("%s", line)
 	}
@@ -268,8 +270,8 @@ func (p *program) resolve(ctx context.Context, m *manifest.Manifest, text []byte
 }
 
 // unwritten prints a lock that could not be written: it may have taken long.
-func (p *program) unwritten(locked write, text []byte, err error) error {
-	if locked.changes() && !errors.Is(err, errEdited) && !p.ui.JSON && !p.dryRun {
+func (p *program) unwritten(locked files.Write, text []byte, err error) error {
+	if locked.Changes() && !errors.Is(err, files.ErrEdited) && !p.ui.JSON && !p.dryRun {
 		p.ui.Say("the lock could not be written; it follows on stdout")
 		p.ui.Result("%s", strings.TrimRight(string(text), "\n"))
 	}
@@ -309,7 +311,7 @@ func (p *program) tell(out *resolve.Outcome, written bool, created []string) {
 }
 
 // data is tell as JSON.
-func (p *program) data(out *resolve.Outcome, written bool, created []string, writes []write) error {
+func (p *program) data(out *resolve.Outcome, written bool, created []string, writes []files.Write) error {
 	for _, n := range out.Notes {
 		p.ui.Warn("%s", n)
 	}
@@ -318,7 +320,7 @@ func (p *program) data(out *resolve.Outcome, written bool, created []string, wri
 		"changed": list(out.Changed), "dropped": list(out.Dropped), "notes": list(out.Notes), "created": created,
 	}
 	if p.dryRun {
-		result["dry_run"], result["files"] = true, fileChanges(writes)
+		result["dry_run"], result["files"] = true, files.Changes(writes)
 	}
 	return p.ui.Data(result)
 }

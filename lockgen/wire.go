@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
@@ -42,14 +43,14 @@ func (i *initial) wire(ctx context.Context) error {
 	i.cell = plan.Cell
 	i.notes = append(i.notes, plan.Notes...)
 	for _, e := range plan.Edits {
-		i.writes = append(i.writes, write{name: e.Name, before: e.Before, after: e.After})
+		i.writes = append(i.writes, e)
 		i.asks = true
 	}
 	if _, err := os.Lstat(i.lockName); plan.Loads && errors.Is(err, fs.ErrNotExist) {
 		// A BUCK file that loads what is not there breaks every build.
-		i.writes = append(i.writes, write{name: i.lockName, after: lock.Print(&lock.Lock{Schema: lock.Schema})})
+		i.writes = append(i.writes, files.Write{Name: i.lockName, After: lock.Print(&lock.Lock{Schema: lock.Schema})})
 	}
-	if w, ok, err := ignore(i.config.Root); err != nil {
+	if w, ok, err := project.Ignore(i.config.Root); err != nil {
 		return err
 	} else if ok {
 		i.writes = append(i.writes, w)
@@ -110,20 +111,20 @@ func (i *initial) next() {
 		i.nextOf()
 		return
 	}
-	root := filepath.Dir(absolute(i.name))
+	root := filepath.Dir(files.Absolute(i.name))
 	if i.config.found() {
 		root = i.config.Root
 	}
-	found, by, protos := languagesOf(root)
+	found, by, protos := project.LanguagesOf(root)
 	asked := map[string]*manifest.Plugin{}
 	if m, _, err := manifest.Read(i.name); err == nil {
 		asked = m.Plugins
 	}
 	var names, what []string
 	for n, l := range found {
-		what = append(what, l.name+" ("+by[n]+")")
-		if l.plugin != "" && asked[l.plugin] == nil {
-			names = append(names, l.plugin)
+		what = append(what, l.Name+" ("+by[n]+")")
+		if l.Plugin != "" && asked[l.Plugin] == nil {
+			names = append(names, l.Plugin)
 		}
 	}
 	if len(found) > 0 {
@@ -140,15 +141,15 @@ func (i *initial) next() {
 	if !i.config.found() || i.noBuck2 {
 		return
 	}
-	l := languages[1]
+	l := project.Languages[1]
 	if len(found) > 0 {
 		l = found[0]
 	}
-	r, ok := catalog.Builtin().Lookup(l.plugin)
+	r, ok := catalog.Builtin().Lookup(l.Plugin)
 	if !ok {
-		r = catalog.Recipe{Rule: l.rule}
+		r = catalog.Recipe{Rule: l.Rule}
 	}
-	target, lines := buckLines(l.plugin, r)
+	target, lines := buckLines(l.Plugin, r)
 	i.ui.Say("then in a BUCK file, beside an api.proto:\n%s", strings.ReplaceAll(lines, "@"+project.Cell+"//", "@"+i.cell+"//"))
 	i.ui.Say("and in its folder: buck2 build :%s", target)
 	if protos {

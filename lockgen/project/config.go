@@ -1,5 +1,6 @@
 // Package project knows the Buck2 project around a folder: its configuration,
-// and the edits that let it use buck2-protobuf. It reads files and writes none.
+// and the edits that let it use buck2-protobuf; what git has to be told of the lock;
+// and which languages a repository has. It reads files and writes none.
 //
 // The format of a .buckconfig is that of Buck2's parser
 // (app/buck2_common/src/legacy_configs/parser.rs): comments are lines of their

@@ -16,6 +16,7 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
 // rulesFile is the file, in our cell, of what a BUCK file of toolchains needs.
@@ -70,7 +71,7 @@ func (e *editor) toolchain(w Wish) error {
 		e.note("%s", there)
 	case bytes.Equal(before, after):
 	default:
-		e.plan.Edits = append(e.plan.Edits, Edit{build, before, after})
+		e.plan.Edits = append(e.plan.Edits, files.Write{Name: build, Before: before, After: after})
 		e.plan.Loads = true
 	}
 	return nil

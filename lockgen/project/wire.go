@@ -14,6 +14,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
 // Cell is the name of our cell in a project that has none yet.
@@ -29,17 +30,10 @@ type Wish struct {
 	Lock   string // path of the plugins.lock.toml
 }
 
-// An Edit is a file and the text that it is to get. Before is nil for a file that
-// is not there.
-type Edit struct {
-	Name          string
-	Before, After []byte
-}
-
 // A Plan is what has to be done in a project for a [Wish].
 type Plan struct {
-	Cell  string // what to write between @ and // to load from us
-	Edits []Edit // none for a file that stays as it is
+	Cell  string        // what to write between @ and // to load from us
+	Edits []files.Write // none for a file that stays as it is
 	// Notes are what was found and left as it is, each with what to do about it.
 	Notes []string
 	// Loads says that the toolchain is to load Lock, in an edit.
@@ -338,9 +332,9 @@ func (e *editor) detector() {
 
 // apply makes the edits of the configuration, and proves that they change nothing
 // but what is wanted.
-func (e *editor) apply() ([]Edit, error) {
+func (e *editor) apply() ([]files.Write, error) {
 	texts := map[string][]byte{}
-	var edits []Edit
+	var edits []files.Write
 	for _, f := range e.config.files {
 		text, newline := f.text, "\n"
 		if strings.Contains(text, "\r\n") {
@@ -367,7 +361,7 @@ func (e *editor) apply() ([]Edit, error) {
 		}
 		if text != f.text {
 			texts[f.name] = []byte(text)
-			edits = append(edits, Edit{f.name, []byte(f.text), texts[f.name]})
+			edits = append(edits, files.Write{Name: f.name, Before: []byte(f.text), After: texts[f.name]})
 		}
 	}
 	after, err := readConfig(e.project.Root, func(name string) ([]byte, error) {

@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"bytes"
@@ -11,22 +11,23 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
 // attributesName is the file in which git looks for what a file is
 // (gitattributes(5)).
 const attributesName = ".gitattributes"
 
-// attributes are those of a lock: its line ends stay whatever core.autocrlf
+// Attributes are those of a lock: its line ends stay whatever core.autocrlf
 // says, two branches are merged by lockgen, hunks of a diff are headed by their
 // plugin, and code hosts fold it. Merge and diff do nothing more than git alone
-// until a clone is told what to run: see [gitConfig].
-const attributes = "text eol=lf merge=lockgen linguist-generated diff=lockgen"
+// until a clone is told what to run: see [GitConfig].
+const Attributes = "text eol=lf merge=lockgen linguist-generated diff=lockgen"
 
-// gitConfig are the commands that make the drivers known to a clone. The heading
+// GitConfig are the commands that make the drivers known to a clone. The heading
 // of a hunk is the line of a plugin, in the lock and in what lockgen textconv
 // prints, which hides no digest.
-var gitConfig = []string{
+var GitConfig = []string{
 	`git config merge.lockgen.driver "lockgen merge-driver %O %A %B"`,
 	`git config diff.lockgen.xfuncname "^(\[plugins\..*|[a-z][^ ]* [^ =]+)$"`,
 	`git config diff.lockgen.textconv "lockgen textconv"`,
@@ -41,7 +42,7 @@ func attributed(text []byte, file string) bool {
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		if pattern := strings.TrimPrefix(strings.TrimPrefix(fields[0], "**"), "/"); pattern != file && fields[0] != attributePattern(file) {
+		if pattern := strings.TrimPrefix(strings.TrimPrefix(fields[0], "**"), "/"); pattern != file && fields[0] != AttributePattern(file) {
 			continue
 		}
 		switch said := fields[1:]; {
@@ -54,8 +55,8 @@ func attributed(text []byte, file string) bool {
 	return kept
 }
 
-// attributePattern is the pattern of exactly one name.
-func attributePattern(file string) string {
+// AttributePattern is the pattern of exactly one name.
+func AttributePattern(file string) string {
 	p := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(file)
 	if strings.ContainsAny(p, " \t\"\\") || strings.HasPrefix(p, "#") || strings.HasPrefix(p, "!") {
 		return strconv.Quote(p)
@@ -63,36 +64,36 @@ func attributePattern(file string) string {
 	return p
 }
 
-// attribute is what has to be written so that git keeps the line ends of a lock:
+// Attribute is what has to be written so that git keeps the line ends of a lock:
 // its .gitattributes with one line more, behind all others. Ok is false where
 // that is said already.
-func attribute(lockName string) (w write, ok bool, err error) {
-	w.name = filepath.Join(filepath.Dir(lockName), attributesName)
-	w.before, err = os.ReadFile(w.name)
+func Attribute(lockName string) (w files.Write, ok bool, err error) {
+	w.Name = filepath.Join(filepath.Dir(lockName), attributesName)
+	w.Before, err = os.ReadFile(w.Name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return w, false, err
 	}
 	file := filepath.Base(lockName)
-	if attributed(w.before, file) {
+	if attributed(w.Before, file) {
 		return w, false, nil
 	}
 	newline := "\n"
-	if bytes.Contains(w.before, []byte("\r\n")) {
+	if bytes.Contains(w.Before, []byte("\r\n")) {
 		newline = "\r\n"
 	}
-	text := string(w.before)
+	text := string(w.Before)
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += newline
 	}
-	w.after = []byte(text + attributePattern(file) + " " + attributes + newline)
+	w.After = []byte(text + AttributePattern(file) + " " + Attributes + newline)
 	return w, true, nil
 }
 
-// crlf is about a lock whose line ends git has changed: what is the matter, and
+// CRLF is about a lock whose line ends git has changed: what is the matter, and
 // the hint that lasts.
-func crlf(lockName string) error {
+func CRLF(lockName string) error {
 	hint := "run: lockgen update; then: git add --renormalize " + filepath.Base(lockName)
-	if _, missing, err := attribute(lockName); err == nil && missing {
+	if _, missing, err := Attribute(lockName); err == nil && missing {
 		hint = "run: lockgen init, which adds to " + attributesName + " the line that keeps git from it; then: lockgen update; then: git add --renormalize " +
 			attributesName + " " + filepath.Base(lockName)
 	}

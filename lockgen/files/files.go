@@ -1,4 +1,6 @@
-package main
+// Package files writes the files of a project: all of them or none, and not at the
+// same time as another lockgen.
+package files
 
 import (
 	"bytes"
@@ -24,13 +26,13 @@ import (
 // there, whatever their cache and by whatever path they come.
 const lockName = ".lockgen.lock"
 
-// exclusive waits until no other lockgen works in the folders of the files,
+// Exclusive waits until no other lockgen works in the folders of the files,
 // links followed. In a folder that cannot be written nothing can be changed, so
 // nothing is waited for.
-func exclusive(ctx context.Context, u *ui.UI, files ...string) (unlock func(), err error) {
+func Exclusive(ctx context.Context, u *ui.UI, files ...string) (unlock func(), err error) {
 	var dirs []string
 	for _, name := range files {
-		dir, err := filepath.Abs(filepath.Dir(followed(name)))
+		dir, err := filepath.Abs(filepath.Dir(Followed(name)))
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +62,7 @@ func exclusive(ctx context.Context, u *ui.UI, files ...string) (unlock func(), e
 func exclusiveIn(ctx context.Context, u *ui.UI, dir string) (unlock func(), err error) {
 	slow := time.AfterFunc(time.Second, func() { u.Say("waiting for another lockgen that works in %s", dir) })
 	defer slow.Stop()
-	unlock, err = lockFolder(ctx, dir)
+	unlock, err = LockFolder(ctx, dir)
 	switch {
 	case err == nil:
 		return unlock, nil
@@ -73,9 +75,9 @@ func exclusiveIn(ctx context.Context, u *ui.UI, dir string) (unlock func(), err 
 	return func() {}, nil
 }
 
-// lockFolder makes and locks the file of [lockName]. Who unlocks it removes it,
+// LockFolder makes and locks the file of [lockName]. Who unlocks it removes it,
 // so a lock counts only for the file that has the name.
-func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
+func LockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	name := filepath.Join(dir, lockName)
 	for {
 		f, err := store.Lock(ctx, name)
@@ -99,37 +101,37 @@ func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 }
 
-// followed is the file that a link leads to.
-func followed(name string) string {
+// Followed is the file that a link leads to.
+func Followed(name string) string {
 	if real, err := filepath.EvalSymlinks(name); err == nil {
 		return real
 	}
 	return name
 }
 
-// errEdited is matched by the error of a file that somebody else has changed
+// ErrEdited is matched by the error of a file that somebody else has changed
 // since it was read.
-var errEdited = errors.New("it was changed by somebody else during the run")
+var ErrEdited = errors.New("it was changed by somebody else during the run")
 
-// A write is a file and its new text. Before is the text that it was made of,
+// A Write is a file and its new text. Before is the text that it was made of,
 // nil for a file that was not there. After is nil for one that is to be removed.
-type write struct {
-	name          string
-	before, after []byte
+type Write struct {
+	Name          string
+	Before, After []byte
 }
 
-func (w write) removes() bool { return w.before != nil && w.after == nil }
+func (w Write) Removes() bool { return w.Before != nil && w.After == nil }
 
-func (w write) changes() bool {
-	return w.before == nil || w.removes() || !bytes.Equal(w.before, w.after)
+func (w Write) Changes() bool {
+	return w.Before == nil || w.Removes() || !bytes.Equal(w.Before, w.After)
 }
 
-// replace writes files, all of them or none. Each is written whole beside the
+// Replace writes files, all of them or none. Each is written whole beside the
 // old one, then all are looked at again, those that do not change as well: one
 // that is not what its new text was made of is an error that matches
-// [errEdited]. Then they are renamed. A link is followed, and a file that is
+// [ErrEdited]. Then they are renamed. A link is followed, and a file that is
 // read-only stays as it is.
-func replace(files ...write) (err error) {
+func Replace(files ...Write) (err error) {
 	temps := make([]string, len(files))
 	defer func() {
 		for _, t := range temps {
@@ -141,9 +143,9 @@ func replace(files ...write) (err error) {
 	var g errgroup.Group // a file system waits once for what is flushed together
 	g.SetLimit(16)
 	for i, w := range files {
-		if w.changes() && !w.removes() {
+		if w.Changes() && !w.Removes() {
 			g.Go(func() (err error) {
-				temps[i], err = beside(followed(w.name), w.after)
+				temps[i], err = beside(Followed(w.Name), w.After)
 				return err
 			})
 		}
@@ -152,27 +154,27 @@ func replace(files ...write) (err error) {
 		return err
 	}
 	for _, w := range files {
-		if now, err := os.ReadFile(w.name); err != nil && !(errors.Is(err, fs.ErrNotExist) && w.before == nil) ||
-			err == nil && (w.before == nil || !bytes.Equal(now, w.before)) {
-			return edited(w.name)
+		if now, err := os.ReadFile(w.Name); err != nil && !(errors.Is(err, fs.ErrNotExist) && w.Before == nil) ||
+			err == nil && (w.Before == nil || !bytes.Equal(now, w.Before)) {
+			return edited(w.Name)
 		}
 	}
 	for i, w := range files {
-		if !w.changes() {
+		if !w.Changes() {
 			continue
 		}
-		move := func() error { return os.Rename(temps[i], followed(w.name)) }
-		if w.removes() {
-			move = func() error { return os.Remove(w.name) }
+		move := func() error { return os.Rename(temps[i], Followed(w.Name)) }
+		if w.Removes() {
+			move = func() error { return os.Remove(w.Name) }
 		}
 		if err := move(); err != nil {
-			err = fault.Errorf(fault.Machine, fault.MachineHint(err), "writing %s: %w", w.name, err)
+			err = fault.Errorf(fault.Machine, fault.MachineHint(err), "writing %s: %w", w.Name, err)
 			for _, done := range files[:i] {
 				switch {
-				case done.removes():
-					err = errors.Join(err, replace(write{name: done.name, after: done.before}))
-				case done.changes():
-					err = errors.Join(err, replace(write{name: done.name, before: done.after, after: done.before}))
+				case done.Removes():
+					err = errors.Join(err, Replace(Write{Name: done.Name, After: done.Before}))
+				case done.Changes():
+					err = errors.Join(err, Replace(Write{Name: done.Name, Before: done.After, After: done.Before}))
 				}
 			}
 			return err
@@ -182,53 +184,53 @@ func replace(files ...write) (err error) {
 	return nil
 }
 
-// writable fails of what [replace] would, as far as that can be seen.
-func writable(files ...write) error {
+// Writable fails of what [Replace] would, as far as that can be seen.
+func Writable(files ...Write) error {
 	for _, w := range files {
-		if info, err := os.Stat(followed(w.name)); err == nil && info.Mode().Perm()&0o200 == 0 {
-			return readOnly(followed(w.name))
+		if info, err := os.Stat(Followed(w.Name)); err == nil && info.Mode().Perm()&0o200 == 0 {
+			return readOnly(Followed(w.Name))
 		}
 	}
 	return nil
 }
 
-// difference is a write as a unified diff.
-func difference(w write) string {
-	old, name := w.name, w.name
-	if rel, err := filepath.Rel(absolute("."), absolute(w.name)); err == nil && filepath.IsLocal(rel) {
+// Diff is a write as a unified diff.
+func Diff(w Write) string {
+	old, name := w.Name, w.Name
+	if rel, err := filepath.Rel(Absolute("."), Absolute(w.Name)); err == nil && filepath.IsLocal(rel) {
 		old, name = filepath.ToSlash(rel), filepath.ToSlash(rel)
 	}
-	if w.before == nil {
+	if w.Before == nil {
 		old = os.DevNull
 	}
-	if w.removes() {
+	if w.Removes() {
 		name = os.DevNull
 	}
-	text := diff.Diff(old, w.before, name, w.after)
+	text := diff.Diff(old, w.Before, name, w.After)
 	_, text, _ = bytes.Cut(text, []byte("\n")) // a line "diff OLD NEW"
 	return string(text)
 }
 
-// A fileChange is what a command changes in a file, as JSON.
-type fileChange struct {
+// A Change is what a command changes in a file, as JSON.
+type Change struct {
 	Name string `json:"name"`
 	New  bool   `json:"new"` // it was not there
 	Diff string `json:"diff"`
 }
 
-// fileChanges are those writes that change something.
-func fileChanges(writes []write) []fileChange {
-	list := []fileChange{}
+// Changes are those writes that change something.
+func Changes(writes []Write) []Change {
+	list := []Change{}
 	for _, w := range writes {
-		if w.changes() {
-			list = append(list, fileChange{Name: w.name, New: w.before == nil, Diff: difference(w)})
+		if w.Changes() {
+			list = append(list, Change{Name: w.Name, New: w.Before == nil, Diff: Diff(w)})
 		}
 	}
 	return list
 }
 
 func edited(name string) error {
-	return fault.Errorf(fault.Lock, "run the same command again when nobody else edits it", "%s: %w; nothing was written", name, errEdited)
+	return fault.Errorf(fault.Lock, "run the same command again when nobody else edits it", "%s: %w; nothing was written", name, ErrEdited)
 }
 
 func readOnly(name string) error {
@@ -264,8 +266,8 @@ func beside(name string, text []byte) (temp string, err error) {
 	return f.Name(), nil
 }
 
-// absolute is filepath.Abs; where there is no working directory, name.
-func absolute(name string) string {
+// Absolute is filepath.Abs; where there is no working directory, name.
+func Absolute(name string) string {
 	if abs, err := filepath.Abs(name); err == nil {
 		return abs
 	}

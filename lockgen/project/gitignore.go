@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"errors"
@@ -7,19 +7,21 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
-// ignore is the line that keeps git from Buck2's output, where the project is in a
+// Ignore is the line that keeps git from Buck2's output, where the project is in a
 // repository of git. Ok is false where there is none, or it is said already.
-func ignore(root string) (w write, ok bool, err error) {
-	w.name = filepath.Join(root, ".gitignore")
+func Ignore(root string) (w files.Write, ok bool, err error) {
+	w.Name = filepath.Join(root, ".gitignore")
 	for dir := root; ; dir = filepath.Dir(dir) {
 		text, err := os.ReadFile(filepath.Join(dir, ".gitignore"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return w, false, err
 		}
 		if dir == root && err == nil {
-			w.before = text
+			w.Before = text
 		}
 		for line := range strings.Lines(string(text)) {
 			if slices.Contains([]string{"buck-out", "**/buck-out", "/buck-out"}, strings.TrimSuffix(strings.TrimSpace(line), "/")) {
@@ -33,13 +35,13 @@ func ignore(root string) (w write, ok bool, err error) {
 			return w, false, nil
 		}
 	}
-	text, newline := string(w.before), "\n"
+	text, newline := string(w.Before), "\n"
 	if strings.Contains(text, "\r\n") {
 		newline = "\r\n"
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += newline
 	}
-	w.after = []byte(text + "/buck-out" + newline)
+	w.After = []byte(text + "/buck-out" + newline)
 	return w, true, nil
 }

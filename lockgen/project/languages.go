@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"io/fs"
@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// A language is one that a repository may be written in.
-type language struct {
-	name   string
-	rule   string   // of rules/
+// A Language is one that a repository may be written in.
+type Language struct {
+	Name   string
+	Rule   string   // of rules/
 	files  []string // that tell it
-	plugin string   // to begin with, "" where protoc itself generates the code
+	Plugin string   // to begin with, "" where protoc itself generates the code
 }
 
-var languages = []language{
+// Languages are those that are known.
+var Languages = []Language{
 	{"Go", "go", []string{"go.mod", "go.work"}, "protoc-gen-go"},
 	{"TypeScript", "typescript", []string{"package.json", "tsconfig.json"}, "ts-proto"},
 	{"Python", "python", []string{"pyproject.toml", "setup.py", "requirements.txt"}, ""},
@@ -30,11 +31,11 @@ const (
 	languageFiles = 20_000
 )
 
-// languagesOf looks which languages a repository is written in, in the order of
+// LanguagesOf looks which languages a repository is written in, in the order of
 // the table, and returns a file that tells each, and whether there are .proto
 // files.
-func languagesOf(root string) (found []language, by []string, protos bool) {
-	first := make([]string, len(languages))
+func LanguagesOf(root string) (found []Language, by []string, protos bool) {
+	first := make([]string, len(Languages))
 	files := 0
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if files++; err != nil || files > languageFiles {
@@ -50,14 +51,14 @@ func languagesOf(root string) (found []language, by []string, protos bool) {
 			return nil
 		}
 		protos = protos || strings.HasSuffix(d.Name(), ".proto")
-		for n, l := range languages {
+		for n, l := range Languages {
 			if slices.Contains(l.files, d.Name()) && (first[n] == "" || strings.Count(rel, string(filepath.Separator)) < strings.Count(first[n], string(filepath.Separator))) {
 				first[n] = rel
 			}
 		}
 		return nil
 	})
-	for n, l := range languages {
+	for n, l := range Languages {
 		if first[n] != "" {
 			found, by = append(found, l), append(by, filepath.ToSlash(first[n]))
 		}
