@@ -110,8 +110,8 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	}
 	if !p.dryRun { // the proto packages may be the first thing in their folder
 		for _, w := range writes {
-			if err := os.MkdirAll(filepath.Dir(w.name), 0o755); err != nil {
-				return fault.Errorf(fault.Machine, fault.MachineHint(err), "making the folder of %s: %w", w.name, err)
+			if err := os.MkdirAll(filepath.Dir(w.Name), 0o755); err != nil {
+				return fault.Errorf(fault.Machine, fault.MachineHint(err), "making the folder of %s: %w", w.Name, err)
 			}
 		}
 	}
@@ -294,7 +294,7 @@ func nameable(folder string) bool {
 // lockLabel is how a BUCK file of the cell loads the lock, "" where the lock lies in
 // no cell.
 func lockLabel(name string, o *buckify.Options, around *project.Project) (string, error) {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(absolute(name)))
+	dir, err := filepath.EvalSymlinks(filepath.Dir(files.Absolute(name)))
 	if err != nil {
 		return "", fault.Errorf(fault.Machine, fault.MachineHint(err), "looking for %s: %w", name, err)
 	}
