@@ -29,7 +29,7 @@ func withPrograms(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, version := range []string{"30.2", "31.1"} {
+	for _, version := range []string{"35.1", "36.2"} {
 		w.server.File("/protoc-"+version, append(protoc, version...))
 	}
 	for _, arch := range []string{"x86_64", "aarch64"} {
@@ -40,7 +40,7 @@ func withPrograms(t *testing.T) *world {
 
 // protocEntry is [plugins.protoc] from the server of w.
 func (w *world) protocEntry() string {
-	return fmt.Sprintf("[plugins.protoc]\nversion = \"30.2\"\nsource = %q\nbinary = \"protoc\"\n", w.server.URL+"/protoc-{version}")
+	return fmt.Sprintf("[plugins.protoc]\nversion = \"35.1\"\nsource = %q\nbinary = \"protoc\"\n", w.server.URL+"/protoc-{version}")
 }
 
 // TestUpgradingProtoc runs the commands of upgrading-protoc.md.
@@ -73,7 +73,7 @@ func TestOwnPlugin(t *testing.T) {
 	if _, err := manifest.Parse(manifest.FileName, []byte("platforms = [\"linux-x86_64\"]\n"+blocks[1])); err != nil {
 		t.Error(err)
 	}
-	text := strings.NewReplacer("https://files.example.com", w.server.URL, "[plugins]\nprotoc = \"30.2\"\n\n", "").Replace(blocks[0])
+	text := strings.NewReplacer("https://files.example.com", w.server.URL, "[plugins]\nprotoc = \"36.2\"\n\n", "").Replace(blocks[0])
 	w.write(manifest.FileName, text)
 	w.showPage(page, 2)
 }

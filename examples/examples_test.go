@@ -66,12 +66,11 @@ func TestTypeScriptDirect(t *testing.T) {
 	testenv.Real(t, "needs plugins from their registries")
 	root, get := bucktest.Root(t), fetcher(t)
 	protoc, node := get("protoc"), get("node")
-	include := filepath.Join(filepath.Dir(filepath.Dir(protoc)), "include")
 	modules := install(t, node, "typescript")
 	for _, prog := range programs {
 		t.Run(prog.dir, func(t *testing.T) {
 			out := t.TempDir()
-			args := []string{"-I.", "-I" + include}
+			args := []string{"-I."}
 			for _, plugin := range prog.plugins {
 				locked, name, _ := strings.Cut(plugin, " ")
 				args = append(args, "--plugin=protoc-gen-"+name+"="+get(locked), "--"+name+"_out="+out)

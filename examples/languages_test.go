@@ -63,11 +63,10 @@ func TestLanguagesDirect(t *testing.T) {
 		p = bucktest.Open(t, root, "test-languages")
 	}
 	protoc := get("protoc")
-	include := filepath.Join(filepath.Dir(filepath.Dir(protoc)), "include")
 	for _, s := range samples {
 		t.Run(s.name, func(t *testing.T) {
 			out := t.TempDir()
-			args := []string{"-I.", "-Inotepb=examples/go", "-I" + include, s.proto}
+			args := []string{"-I.", "-Inotepb=examples/go", s.proto}
 			for _, name := range s.own {
 				args = append(args, "--"+name+"_out="+out)
 			}
@@ -122,7 +121,7 @@ func python(t *testing.T) string {
 	t.Helper()
 	python := testenv.Program(t, "python3")
 	testenv.Real(t, "needs packages from the registry of pip")
-	requirements := map[string]string{"requirements.txt": "betterproto2==0.10.0\ngrpcio==1.72.1\nmypy==1.18.2\nprotobuf==6.30.2\ntypes-grpcio==1.0.0.20251009\ntypes-protobuf==6.32.1.20260221\n"}
+	requirements := map[string]string{"requirements.txt": "betterproto2==0.10.0\ngrpcio==1.72.1\nmypy==1.18.2\nprotobuf==7.36.2\ntypes-grpcio==1.0.0.20251009\ntypes-protobuf==7.35.1.20260906\n"}
 	venv := cached(t, "python", requirements, func(dir string) {
 		command(t, dir, python, "-m", "venv", "env")
 		command(t, dir, filepath.Join(dir, "env", "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r", "requirements.txt")
@@ -166,12 +165,12 @@ func runJava(t *testing.T, generated string) string {
 		testenv.Program(t, tool)
 	}
 	testenv.Real(t, "needs protobuf-java from the repository of Maven")
-	const artifact = "com.google.protobuf:protobuf-java:4.30.2"
+	const artifact = "com.google.protobuf:protobuf-java:4.36.2"
 	jars := cached(t, "java", map[string]string{"artifact": artifact}, func(dir string) {
 		command(t, dir, "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+dir)
 	})
 	dir := workspace(t, "java", generated, ".", "Main.java")
-	classpath := filepath.Join(jars, "protobuf-java-4.30.2.jar") + string(os.PathListSeparator) + "out"
+	classpath := filepath.Join(jars, "protobuf-java-4.36.2.jar") + string(os.PathListSeparator) + "out"
 	var sources []string
 	for _, name := range files(t, dir) {
 		if strings.HasSuffix(name, ".java") {

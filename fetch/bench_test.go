@@ -216,7 +216,7 @@ func BenchmarkInstall(b *testing.B) {
 //
 //	go test -run '^$' -bench Wheel -benchtime 10x ./fetch
 func BenchmarkWheel(b *testing.B) {
-	_, _, cell, get := benched(b, "protoc")
+	_, _, cell, get := benchedOf(b, filepath.Join("..", "lockgen", "testdata", "five", lock.FileName), "protoc")
 	get = append(get, "--wheel-manager")
 	measure(b, append(slices.Clone(get), "none"))
 	a := &app{}
@@ -248,7 +248,12 @@ func BenchmarkWheel(b *testing.B) {
 // machine, and the command that gets it.
 func benched(b *testing.B, plugin string) (*lock.Entry, lock.Platform, lock.Cell, []string) {
 	b.Helper()
-	lockPath := repositoryLock(b)
+	return benchedOf(b, repositoryLock(b), plugin)
+}
+
+// benchedOf is benched of another lock.
+func benchedOf(b *testing.B, lockPath, plugin string) (*lock.Entry, lock.Platform, lock.Cell, []string) {
+	b.Helper()
 	l, _, err := lock.Read(lockPath)
 	if err != nil {
 		b.Fatal(err)

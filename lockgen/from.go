@@ -18,7 +18,7 @@ import (
 )
 
 // starterProtoc is what a new plugins.toml begins with.
-const starterProtoc = "30.2"
+const starterProtoc = "36.2"
 
 // adopt plans a plugins.toml that asks for what --from leads to. What is asked for
 // there already stays as it is.

@@ -64,7 +64,7 @@ func TestInitBuck2(t *testing.T) {
 	stdout, _ := p.ok("init", "--dry-run", "--commit", someCommit)
 	for _, part := range []string{
 		".buckconfig\n@@ -2,5 +2,14 @@\n   root = .\n", "+  commit_hash = " + someCommit + "\n",
-		"+load(\"@root//:plugins.lock.toml\", lock = \"value\")\n", "+/buck-out\n", "+schema = 1\n", "+protoc = \"30.2\"\n", "+plugins.lock.toml text eol=lf",
+		"+load(\"@root//:plugins.lock.toml\", lock = \"value\")\n", "+/buck-out\n", "+schema = 1\n", "+protoc = \"" + starterProtoc + "\"\n", "+plugins.lock.toml text eol=lf",
 		"--- " + os.DevNull + "\n",
 	} {
 		if !strings.Contains(stdout, part) {

@@ -681,12 +681,12 @@ typescript_proto_library(name = "a_ts", srcs = ["a.proto"], plugin = "ts-proto")
 	if strings.Contains(got, "--platform, "+host.Name) {
 		t.Errorf("something is fetched for %s:\n%s", host.Name, got)
 	}
-	folder := p.Build("toolchains//:protoc[30.2]", "--target-platforms", "root//platforms:both")[0]
-	data, err := os.ReadFile(filepath.Join(folder, "protoc/data/bin/protoc"))
+	folder := p.Build("toolchains//:buf[1.75.0]", "--target-platforms", "root//platforms:both")[0]
+	data, err := os.ReadFile(filepath.Join(folder, "buf_bin-1.75.0.data/scripts/buf"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.HasPrefix(data, []byte("\x7fELF")) || data[18] != elfMachine[foreign.Arch] {
-		t.Errorf("protoc for %s begins with %x", foreign.Name, data[:20])
+		t.Errorf("buf for %s begins with %x", foreign.Name, data[:20])
 	}
 }

@@ -264,7 +264,7 @@ func TestCompiled(t *testing.T) {
 	t.Run("python", func(t *testing.T) {
 		needs(t, "python3")
 		p := p.On(t)
-		command(t, filepath.Join(p.Dir, "python"), "python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "protobuf==6.30.2", "grpcio==1.72.1")
+		command(t, filepath.Join(p.Dir, "python"), "python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "protobuf==7.36.2", "grpcio==1.72.1")
 		runs(t, p, "python", "main_py", "b_py", "api/b_pb2.py")
 		runs(t, p, "python", "main_greet_py", "greet_py", "api/greet_pb2.py", "api/greet_pb2.pyi", "api/greet_pb2_grpc.py")
 	})
@@ -278,7 +278,7 @@ func TestCompiled(t *testing.T) {
 	t.Run("java", func(t *testing.T) {
 		needs(t, "mvn", "javac", "jar", "java", "python3")
 		p := p.On(t)
-		command(t, "", "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact=com.google.protobuf:protobuf-java:4.30.2", "-DoutputDirectory="+filepath.Join(p.Dir, "java"))
+		command(t, "", "mvn", "--batch-mode", "--quiet", "dependency:copy", "-Dartifact=com.google.protobuf:protobuf-java:4.36.2", "-DoutputDirectory="+filepath.Join(p.Dir, "java"))
 		runs(t, p, "java", "main_java", "b_java", "api/BOuterClass.java")
 	})
 	t.Run("rust", func(t *testing.T) {
@@ -413,7 +413,7 @@ func TestCompiledGRPCJava(t *testing.T) {
 	bucktest.Write(t, dir, map[string]string{
 		"plugins.toml": fmt.Sprintf("platforms = [%q]\n\n[plugins]\nprotoc-gen-grpc-java = %q\n\n[registries]\nmaven = %q\n", host.Name, version, repository),
 		"pom.xml": `<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>test</artifactId><version>1</version><dependencies>
-<dependency><groupId>com.google.protobuf</groupId><artifactId>protobuf-java</artifactId><version>4.30.2</version></dependency>
+<dependency><groupId>com.google.protobuf</groupId><artifactId>protobuf-java</artifactId><version>4.36.2</version></dependency>
 <dependency><groupId>io.grpc</groupId><artifactId>grpc-inprocess</artifactId><version>` + version + `</version></dependency>
 <dependency><groupId>io.grpc</groupId><artifactId>grpc-protobuf</artifactId><version>` + version + `</version></dependency>
 <dependency><groupId>io.grpc</groupId><artifactId>grpc-stub</artifactId><version>` + version + `</version></dependency>

@@ -237,7 +237,7 @@ def protobuf_plugins(
     A plugin that is called like a toolchain of Buck2's own rules, such as `go`,
     gets `go-plugin`, since both may be in one package. A target has all locked
     versions of its plugin, each of them also as a sub-target:
-    `buck2 run toolchains//:protoc[30.2] -- --version`.
+    `buck2 run toolchains//:protoc[36.2] -- --version`.
 
     ```python
     load("@root//:plugins.lock.toml", lock = "value")
