@@ -321,6 +321,70 @@ var called = map[string]string{"cpp": "C++", "go": "Go", "java": "Java", "python
 
 const othersHead = "| plugin | makes | from |\n|---|---|---|\n"
 
+// withoutRule are the languages of languages/others.md, each with the NAME of
+// --NAME_out where protoc makes it by itself.
+var withoutRule = []struct{ name, own string }{
+	{"C#", "csharp"}, {"Dart", ""}, {"Kotlin", "kotlin"}, {"Objective-C", "objc"}, {"PHP", "php"}, {"Ruby", "ruby"}, {"Scala", ""}, {"Swift", ""},
+}
+
+// makes says whether a plugin says that it makes a language.
+func makes(r catalog.Recipe, language string) bool {
+	words := regexp.MustCompile(`[\w+#-]+`).FindAllString(r.About, -1)
+	return slices.Contains(words, language)
+}
+
+// TestPluginsOfLanguagesWithoutRule: languages/others.md has a section for each of them, with
+// the plugins that the catalogue knows.
+func TestPluginsOfLanguagesWithoutRule(t *testing.T) {
+	t.Parallel()
+	const name = "languages/others.md"
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := parts(string(text))
+	c := catalog.Builtin()
+	protoc, _ := c.Lookup("protoc")
+	for _, l := range withoutRule {
+		i := slices.IndexFunc(page, func(p part) bool { return p.heading == l.name })
+		if i < 0 {
+			t.Errorf("%s has no section %q", name, l.name)
+			continue
+		}
+		table := ""
+		if l.own != "" {
+			if !slices.Contains(protoc.Makes, l.own) {
+				t.Errorf("protoc does not make %s", l.own)
+			}
+			table = fmt.Sprintf("| `protoc` | messages: `--%s_out`, in place of `buf.build/protocolbuffers/%[1]s` | `lockgen add protoc` |\n", l.own)
+		}
+		for _, plugin := range c.Names() {
+			if r, _ := c.Lookup(plugin); makes(r, l.name) {
+				table += fmt.Sprintf("| `%s` | %s | `lockgen add %[1]s` |\n", plugin, cell(r.About))
+			}
+		}
+		if table != "" {
+			page[i].withTable(makersHead, makersHead+table)
+		}
+	}
+	var want strings.Builder
+	for _, p := range page {
+		if p.heading != "" {
+			want.WriteString("## " + p.heading + "\n")
+		}
+		want.WriteString(p.body)
+	}
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(name, []byte(want.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(text) != want.String() {
+		t.Errorf("docs/%s is stale; run: UPDATE_GOLDEN=1 go test ./docs -run TestPlugins", name)
+	}
+}
+
+const makersHead = "| plugin | makes | lock it |\n|---|---|---|\n"
+
 // others is the table of known plugins that make a language, and that its rule has
 // no name for.
 func (l *language) others() string {
@@ -328,8 +392,7 @@ func (l *language) others() string {
 	c := catalog.Builtin()
 	for _, name := range c.Names() {
 		r, _ := c.Lookup(name)
-		words := regexp.MustCompile(`[\w+#]+`).FindAllString(r.About, -1)
-		if r.Rule != "" || r.Smoke != nil || r.Makes != nil || !slices.Contains(words, called[l.name]) {
+		if r.Rule != "" || r.Smoke != nil || r.Makes != nil || !makes(r, called[l.name]) {
 			continue
 		}
 		from, _ := places(r)
@@ -455,7 +518,9 @@ func TestPluginsOfLanguages(t *testing.T) {
 		}
 	}
 	for _, page := range pages {
-		t.Errorf("docs/%s is of no language", page)
+		if page != filepath.Join("languages", "others.md") {
+			t.Errorf("docs/%s is of no language", page)
+		}
 	}
 }
 

@@ -36,7 +36,14 @@ var samples = []sample{
 	{"rust", "//examples/rust:note_rs", runRust("prost"), "rust: ok\n", "examples/rust/note.proto", nil, []string{"protoc-gen-prost", prostCrate}},
 	{"rust with serde", "//examples/rust:note_serde", runRust("serde", "serde"), "serde: ok\n", "examples/rust/note.proto", nil, []string{"protoc-gen-prost", "protoc-gen-prost-serde", prostCrate}},
 	{"rust with tonic", "//examples/rust:note_tonic", runRust("tonic", "tonic"), "tonic: ok\n", "examples/rust/note.proto", nil, []string{"protoc-gen-prost", "protoc-gen-tonic", prostCrate}},
-	{"cpp", "//examples/cpp:note_cpp", readCpp, "note.pb.cc note.pb.h", "examples/cpp/note.proto", []string{"cpp"}, nil},
+	{"cpp", "//examples/cpp:note_cpp", readNotes, "note.pb.cc note.pb.h", "examples/cpp/note.proto", []string{"cpp"}, nil},
+	{"csharp", "//examples/codegen:note_csharp", readNotes, "Note.cs", "examples/codegen/note.proto", []string{"csharp base_namespace="}, nil},
+	{"kotlin", "//examples/codegen:note_kotlin", readNotes, "Note.java NoteKt.kt NoteOrBuilder.java NoteOuterClass.java NoteOuterClassGrpcKt.kt NoteOuterClassKt.proto.kt",
+		"examples/codegen/note.proto", []string{"java", "kotlin"}, []string{"protoc-gen-grpc-kotlin"}},
+	{"objc", "//examples/codegen:note_objc", readNotes, "Note.pbobjc.h Note.pbobjc.m", "examples/codegen/note.proto", []string{"objc"}, nil},
+	{"php", "//examples/codegen:note_php", readNotes, "Note.php Note.php", "examples/codegen/note.proto", []string{"php"}, nil},
+	{"ruby", "//examples/codegen:note_ruby", readNotes, "note_pb.rb", "examples/codegen/note.proto", []string{"ruby"}, nil},
+	{"scala", "//examples/codegen:note_scala", readNotes, "Note.scala NoteProto.scala NotesGrpc.scala", "examples/codegen/note.proto", nil, []string{"scalapb grpc"}},
 }
 
 const prostCrate = "protoc-gen-prost-crate include_file=mod.rs,no_features"
@@ -67,8 +74,12 @@ func TestLanguagesDirect(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			out := t.TempDir()
 			args := []string{"-I.", "-Inotepb=examples/go", s.proto}
-			for _, name := range s.own {
+			for _, own := range s.own {
+				name, options, found := strings.Cut(own, " ")
 				args = append(args, "--"+name+"_out="+out)
+				if found {
+					args = append(args, "--"+name+"_opt="+options)
+				}
 			}
 			for _, plugin := range s.plugins {
 				locked, options, _ := strings.Cut(plugin, " ")
@@ -199,13 +210,14 @@ func runRust(binary string, features ...string) func(t *testing.T, generated str
 	}
 }
 
-// readCpp compiles nothing: no registry has libprotobuf of protoc's version.
-func readCpp(t *testing.T, generated string) string {
+// readNotes compiles nothing: what would is not on every machine, or no registry
+// has the runtime of protoc's version.
+func readNotes(t *testing.T, generated string) string {
 	t.Helper()
 	var names []string
 	for _, name := range files(t, generated) {
-		if !strings.Contains(read(t, filepath.Join(generated, name)), "Note") {
-			t.Errorf("%s does not speak of Note", name)
+		if !strings.Contains(strings.ToLower(read(t, filepath.Join(generated, name))), "note") {
+			t.Errorf("%s does not speak of notes", name)
 		}
 		names = append(names, filepath.Base(name))
 	}
