@@ -368,9 +368,7 @@ func buckLines(name string, r catalog.Recipe) (target, lines string) {
 }
 
 // newest is the version that an entry "latest" would get now, and the newer ones
-// that it would not. Where no version is known to be old enough, and the manifest
-// says nothing of ages, the times that publishers tell count, with a warning: a
-// person asks, and the version is written down.
+// that it would not, see [program.believing].
 func (p *program) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, []plan.Held, error) {
 	data, err := edit.AddVersion(p.manifest, data, name, manifest.Latest)
 	if err != nil {
@@ -382,9 +380,10 @@ func (p *program) newest(ctx context.Context, data []byte, name string, o resolv
 	}
 	var version string
 	var held []plan.Held
-	err = p.believing(m, name, func() (_ string, err error) {
+	err = p.believing(m, name, func() (string, []plan.Held, error) {
+		var err error
 		version, held, err = resolve.Newest(ctx, m, name, manifest.Latest, o)
-		return version, err
+		return version, held, err
 	})
 	if fault.Of(err) == fault.Usage {
 		return "", nil, fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
@@ -395,19 +394,31 @@ func (p *program) newest(ctx context.Context, data []byte, name string, o resolv
 	return version, held, nil
 }
 
-// believing looks for a version, before anything is downloaded. Where none is known to be old enough, and the
-// manifest says nothing of ages, it does so again and the times that publishers tell
-// count.
-func (p *program) believing(m *manifest.Manifest, name string, look func() (version string, err error)) error {
-	_, err := look()
+// believing looks for a version, before anything is downloaded. Where a source has
+// none that is known to be old enough, and the manifest says nothing of ages, it
+// looks again and the times that its publisher tells count, with a warning: a person
+// asks, and the version is written down. That is so of each source by itself: an
+// older version that another source knows the time of is no reason to go back to it.
+func (p *program) believing(m *manifest.Manifest, name string, look func() (version string, held []plan.Held, err error)) error {
+	first, held, err := look()
 	says := m.At("policy", "minimum-release-age") != m.Name || m.At("policy", "publisher-times") != m.Name
-	if fault.Of(err) != fault.Policy || says {
+	if says || err != nil && fault.Of(err) != fault.Policy {
 		return err
 	}
-	m.Policy.PublisherTimes = lock.KindsThat(func(k *lock.Kind) bool { return k.PublisherTimes })
-	version, again := look()
-	if again != nil {
+	m.Policy.PublisherTimes = lock.KindsThat(func(k *lock.Kind) bool {
+		return k.PublisherTimes && (err != nil || slices.ContainsFunc(held, func(h plan.Held) bool { return h.Unseen == k.Name }))
+	})
+	if len(m.Policy.PublisherTimes) == 0 {
 		return err
+	}
+	version, _, again := look()
+	switch {
+	case again != nil && err != nil:
+		return err
+	case again != nil:
+		return again
+	case version == first:
+		return nil
 	}
 	p.ui.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)
 	if !p.saidAges {

@@ -16,6 +16,10 @@ func (p *place) fromEnvironment(t *testing.T) {
 	t.Setenv("npm_config_registry", p.server.URL+"/")
 	t.Setenv("PIP_INDEX_URL", p.server.URL+"/simple/")
 	t.Setenv("PIP_CONFIG_FILE", os.DevNull)
+	// Of other sources of what a test adds nothing is there, wherever it runs.
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+		t.Setenv(name, "http://127.0.0.1:9")
+	}
 }
 
 // says demands that a talk has some parts in this order.

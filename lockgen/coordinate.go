@@ -14,6 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -148,11 +149,12 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		asked = manifest.Latest
 	}
 	var found *resolve.Discovery
-	err := a.believing(m, from.String(), func() (_ string, err error) {
+	err := a.believing(m, from.String(), func() (string, []plan.Held, error) {
+		var err error
 		if found, err = resolve.Discover(ctx, m, from, asked, a.o); err != nil {
-			return "", err
+			return "", nil, err
 		}
-		return found.Version, nil
+		return found.Version, nil, nil // one source alone
 	})
 	if err != nil {
 		return "", err

@@ -86,6 +86,40 @@ func TestPublisherTimes(t *testing.T) {
 	}
 }
 
+// TestPublisherTimesBeside: a source that knows the times of older versions does not
+// make another one, which knows none, go back to them.
+func TestPublisherTimesBeside(t *testing.T) {
+	p, o := newRegistry(t, "")
+	p.gitHubReleases("acme/tool", "1.0.0", "1.1.0")
+	push := func(version string, days int) {
+		l := o.Blob(fake.OCILayer, "", toolTar(linuxARM+version))
+		o.Document("v"+version, fake.OCIManifest, map[string]any{
+			"schemaVersion": 2, "mediaType": fake.OCIManifest, "config": o.Blob("application/vnd.oci.empty.v1+json", "", []byte("{}")), "layers": []any{l},
+			"annotations": map[string]string{"org.opencontainers.image.created": daysAgo(days).UTC().Format(time.RFC3339)},
+		})
+		o.Manifest("v"+version, l)
+	}
+	push("1.3.0", 2)
+	write := func(policy string) {
+		p.remove("plugins.lock.toml")
+		p.write("plugins.toml", "platforms = [\"linux-aarch64\"]\n[plugins.tool]\nversion = \"1.0.0\"\nsources = [\"github:acme/tool\", \"oci://"+o.Host+
+			"/acme/tool:v{version}\"]\nasset = \"tool-{os}-{arch}\"\nbinary = \"tool\"\n[[mirror]]\nfrom = \"https://github.com/\"\nto = \""+p.server.URL+
+			"/github/\"\n[[mirror]]\nfrom = \"https://api.github.com/\"\nto = \""+p.server.URL+"/api/\"\n"+policy)
+	}
+	for _, tt := range []struct{ policy, version, says string }{
+		{"", "1.1.0", "newer is tool 1.3.0: it was released 2 days ago"},
+		{"", "1.2.0", "warning: only its publisher says when tool 1.2.0 was released"},
+		{"[policy]\nminimum-release-age = \"7d\"\n", "1.1.0", "newer is tool 1.3.0: only its publisher says"},
+	} {
+		write(tt.policy)
+		_, talk := p.ok("add", "tool")
+		if l := p.locked().Plugins["tool"]; l[tt.version] == nil || !strings.Contains(talk, tt.says) {
+			t.Errorf("%q: want %s and %q, locked %v\n%s", tt.policy, tt.version, tt.says, l, talk)
+		}
+		push("1.2.0", 30)
+	}
+}
+
 // TestReleasePages: lists of GitHub that go on on further pages, which end.
 func TestReleasePages(t *testing.T) {
 	t.Parallel()

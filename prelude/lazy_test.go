@@ -32,8 +32,14 @@ func TestClosure(t *testing.T) {
 	for _, version := range []string{"1.0.0", "2.0.0"} {
 		v[version] = npmPlugin(t, s, version, shellPlugin(t, "counted.ts", "// "+version+"\n"), host, foreignTo(host))
 	}
-	_, tables, _ := strings.Cut(string(lock.Print(&lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{"counted": v}})), "\n\n")
-	p := scratch(t, more+"\n"+tables, map[string]string{
+	// Its protoc is a wheel, so that the registry of npm serves the plugin alone.
+	five, _, err := lock.Read(filepath.Join(bucktest.Root(t), "lockgen", "testdata", "five", lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugins := map[string]map[string]*lock.Version{"counted": v, "protoc": five.Plugins["protoc"]}
+	p := scratch(t, "", map[string]string{
+		lock.FileName:     string(lock.Print(&lock.Lock{Schema: lock.Schema, Plugins: plugins})) + more,
 		".buckconfig":     scratchConfig + "[buck2_protobuf]\nnode_manager = none\ncache_dir = " + t.TempDir() + "\n",
 		"toolchains/BUCK": strings.Replace(scratchToolchain, "(lock = lock", "(lock = lock, registries = {\"npm\": \""+s.URL+"/\"}", 1),
 		"api/a.proto":     scratchProto,

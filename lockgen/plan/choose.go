@@ -34,6 +34,10 @@ type Held struct {
 	Version string `json:"version"`
 	Why     string `json:"why"`
 
+	// Unseen is the kind of a source of which no version at all may be locked,
+	// because only its publisher says when this one was released; "" otherwise.
+	Unseen string `json:"-"`
+
 	policy bool // minimum-release-age is why
 }
 
@@ -74,7 +78,9 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 				kind: kind, name: w.From.Name, version: w.Upstream(r.Version), released: r.Released, seen: r.Seen,
 				written: !w.Ranged, locked: r.Version == locked,
 			})
-			h.policy = h.Why != ""
+			if h.policy = h.Why != ""; h.policy && r.Seen {
+				h.Unseen = kind
+			}
 		}
 		if h.Why == "" {
 			rank := 3
@@ -95,6 +101,9 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 		}
 	}
 	for _, h := range held {
+		if c.Version != "" {
+			h.Unseen = ""
+		}
 		if c.Version == "" || CompareVersions(kind, h.Version, c.Version) > 0 {
 			c.Held = append(c.Held, h)
 		}
