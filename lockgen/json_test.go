@@ -67,8 +67,8 @@ func TestShapes(t *testing.T) {
 	buf.write("buf.gen.yaml", "version: v2\nplugins:\n  - remote: buf.build/bufbuild/es:v2.2.0\n    out: gen\n  - local: protoc-gen-unheard-of\n    out: gen\n")
 	run(buf, 0, "init", "--from", buf.path("buf.gen.yaml"), "--no-buck2", "--yes")
 
-	tree := newProtoTree(t, map[string]string{"api/a.proto": "syntax = \"proto3\";\nimport \"gone.proto\";\n", "api/b.proto": "syntax = \"proto3\";\nimport \"api/a.proto\";\n"})
-	for _, args := range [][]string{{"--dry-run"}, {"--check"}, {}, {"--check"}} {
+	tree := newProtoTree(t, map[string]string{"api/a.proto": "syntax = \"proto3\";\n", "api/b.proto": "syntax = \"proto3\";\nimport \"api/a.proto\";\n"})
+	for _, args := range [][]string{{".", "--dry-run"}, {".", "--check"}, {"."}, {".", "--check"}} {
 		_, stdout, _ := tree.run(append(args, "--json")...)
 		seen["buck2-protobuf/lockgen-buckify/v1"] = strings.Contains(stdout, `"schema": "buck2-protobuf/lockgen-buckify/v1"`)
 	}
