@@ -27,7 +27,7 @@ const maxModule = 500 << 20 // bytes of a module zip, golang.org/x/mod/zip.MaxZi
 // proxy may pack the same files anew. Whoever reads it compares their hash.
 func (i *Installer) bringPacked(ctx context.Context, key string, get func(context.Context, *store.Ingest) error) error {
 	from := ""
-	d, err := i.Store.AddUnknown(ctx, maxModule, get, func(sums store.Sums) error { from = sums.From; return nil })
+	d, err := i.Store.AddUnknown(ctx, maxModule, false, get, func(sums store.Sums) error { from = sums.From; return nil })
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func examples() []example {
 // open puts the bytes into a store and opens them there.
 func (e example) open(t *testing.T, s *store.Store) (*os.File, store.Digest) {
 	t.Helper()
-	d, err := s.AddUnknown(t.Context(), 1<<20, func(_ context.Context, in *store.Ingest) error {
+	d, err := s.AddUnknown(t.Context(), 1<<20, false, func(_ context.Context, in *store.Ingest) error {
 		_, err := in.Write(e.body)
 		return err
 	}, func(store.Sums) error { return nil })

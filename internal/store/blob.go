@@ -30,7 +30,8 @@ func (d Digest) String() string { return fmt.Sprintf("sha256 %s, %d bytes", d.SH
 
 // Sums are the digests of bytes that were just read, raw.
 type Sums struct {
-	SHA256, SHA512 []byte
+	SHA256 []byte
+	SHA512 []byte // nil where nobody asked for it
 	Size           int64  // bytes
 	From           string // " from URL", as far as it is known
 }
@@ -164,10 +165,11 @@ func (s *Store) addBlob(ctx context.Context, d Digest, again bool, get func(cont
 }
 
 // AddUnknown stores bytes whose digest is not known beforehand: it is found
-// while get writes them, at most limit bytes. Check sees the sums before
+// while get writes them, at most limit bytes; with512 their SHA-512 is as well, which
+// costs twice as much. Check sees the sums before
 // anything is kept, and its error, like that of get, is returned as it is: it
 // is where the caller compares them with what upstream says.
-func (s *Store) AddUnknown(ctx context.Context, limit int64, get func(context.Context, *Ingest) error, check func(Sums) error) (Digest, error) {
+func (s *Store) AddUnknown(ctx context.Context, limit int64, with512 bool, get func(context.Context, *Ingest) error, check func(Sums) error) (Digest, error) {
 	tmp, err := s.mkdir("tmp")
 	if err != nil {
 		return Digest{}, err
@@ -176,7 +178,10 @@ func (s *Store) AddUnknown(ctx context.Context, limit int64, get func(context.Co
 	if err != nil {
 		return Digest{}, s.refused(err)
 	}
-	in := &Ingest{s: s, f: f, limit: limit, sum256: sha256.New(), sum512: sha512.New()}
+	in := &Ingest{s: s, f: f, limit: limit, sum256: sha256.New()}
+	if with512 {
+		in.sum512 = sha512.New()
+	}
 	defer in.drop()
 	if err := in.fill(ctx, get); err != nil {
 		return Digest{}, err
@@ -185,7 +190,11 @@ func (s *Store) AddUnknown(ctx context.Context, limit int64, get func(context.Co
 	if d.Size == 0 {
 		return Digest{}, fault.Errorf(fault.Integrity, "look at the address in a browser: nothing is published there (yet)", "got an empty file%s", in.from)
 	}
-	if err := check(Sums{SHA256: in.sum256.Sum(nil), SHA512: in.sum512.Sum(nil), Size: in.n, From: in.from}); err != nil {
+	sums := Sums{SHA256: in.sum256.Sum(nil), Size: in.n, From: in.from}
+	if with512 {
+		sums.SHA512 = in.sum512.Sum(nil)
+	}
+	if err := check(sums); err != nil {
 		return Digest{}, err
 	}
 	unlock, err := s.lock(ctx, "blob-"+d.SHA256)
@@ -286,7 +295,7 @@ func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 type Ingest struct {
 	s              *Store
 	f              *os.File
-	sum256, sum512 hash.Hash      // sum512 only where the digest is unknown
+	sum256, sum512 hash.Hash      // sum512 only where somebody wants it
 	chunks         chan []byte    // to be hashed by a goroutine of its own; nil for none yet
 	pending        sync.WaitGroup // of the chunks
 	n, limit       int64

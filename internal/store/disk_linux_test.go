@@ -84,7 +84,7 @@ func childFull() error {
 	hint := "free space on the disk of " + dir + ", or set " + EnvDir
 	var errs []error
 	errs = append(errs, wantMachine("blob", s.AddBlob(ctx, digestOf(big), give(big)), dir, "the disk is full", hint))
-	_, err = s.AddUnknown(ctx, 4<<20, give(big), func(Sums) error { return nil })
+	_, err = s.AddUnknown(ctx, 4<<20, false, give(big), func(Sums) error { return nil })
 	errs = append(errs, wantMachine("unknown blob", err, dir, "the disk is full", hint))
 	// A download that names the failure of the disk as one of the network.
 	errs = append(errs, wantMachine("renamed error", s.AddBlob(ctx, digestOf(big), func(_ context.Context, in *Ingest) error {
@@ -214,7 +214,7 @@ func childReadOnly() error {
 	const text, hint = "the file system is read-only", "writable, or set " + EnvDir
 	errs = append(errs, wantMachine("new blob", s.AddBlob(ctx, digestOf("new"), give("new")), dir, text, hint))
 	errs = append(errs, wantMachine("healing", s.AddBlob(ctx, digestOf("damaged"), give("damaged")), dir, text, hint))
-	_, err = s.AddUnknown(ctx, 10, give("new"), func(Sums) error { return nil })
+	_, err = s.AddUnknown(ctx, 10, false, give("new"), func(Sums) error { return nil })
 	errs = append(errs, wantMachine("new unknown blob", err, dir, text, hint))
 	_, _, err = s.Scratch(ctx, "x")
 	errs = append(errs, wantMachine("scratch", err, dir, text, hint))

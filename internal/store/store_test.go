@@ -239,7 +239,7 @@ func TestAddUnknown(t *testing.T) {
 	ctx := context.Background()
 	s := testStore(t)
 	var sums Sums
-	d, err := s.AddUnknown(ctx, 100, give("content"), func(got Sums) error { sums = got; return nil })
+	d, err := s.AddUnknown(ctx, 100, true, give("content"), func(got Sums) error { sums = got; return nil })
 	want512 := sha512.Sum512([]byte("content"))
 	if err != nil || d != digestOf("content") || hex.EncodeToString(sums.SHA256) != d.SHA256 || !bytes.Equal(sums.SHA512, want512[:]) || sums.Size != 7 {
 		t.Fatalf("got %v, %v, %v", d, sums, err)
@@ -248,7 +248,7 @@ func TestAddUnknown(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	ok := func(Sums) error { return nil }
-	if again, err := s.AddUnknown(ctx, 100, give("content"), ok); again != d || err != nil {
+	if again, err := s.AddUnknown(ctx, 100, false, give("content"), ok); again != d || err != nil {
 		t.Errorf("again: %v, %v", again, err)
 	}
 	refused := errors.New("integrity of upstream differs")
@@ -264,7 +264,7 @@ func TestAddUnknown(t *testing.T) {
 		{"empty", 4, give(""), ok, func(err error) bool { return fault.Of(err) == fault.Integrity }},
 		{"broken", 100, func(context.Context, *Ingest) error { return refused }, ok, func(err error) bool { return err == refused }},
 	} {
-		if _, err := s.AddUnknown(ctx, tt.limit, tt.get, tt.check); err == nil || !tt.is(err) {
+		if _, err := s.AddUnknown(ctx, tt.limit, false, tt.get, tt.check); err == nil || !tt.is(err) {
 			t.Errorf("%s: %v", tt.what, err)
 		}
 		if s.HasBlob(digestOf("other")) {

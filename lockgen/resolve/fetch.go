@@ -235,7 +235,8 @@ func (u *update) download(ctx context.Context, a *source.Artifact, locked *store
 		limit = maxArtifact
 	}
 	var sum512 []byte
-	d, err := u.Store.AddUnknown(ctx, limit, a.Get, func(sums store.Sums) error {
+	with512 := strings.HasPrefix(a.Digest, "sha512-") || strings.HasPrefix(a.Also, "sha512-")
+	d, err := u.Store.AddUnknown(ctx, limit, with512, a.Get, func(sums store.Sums) error {
 		sum512 = sums.SHA512
 		if sums.From != " from "+a.Label {
 			a.From = sums.From
