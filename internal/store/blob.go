@@ -32,8 +32,8 @@ func (d Digest) String() string { return fmt.Sprintf("sha256 %s, %d bytes", d.SH
 type Sums struct {
 	SHA256 []byte
 	SHA512 []byte // nil where nobody asked for it
-	Size           int64  // bytes
-	From           string // " from URL", as far as it is known
+	Size   int64  // bytes
+	From   string // " from URL", as far as it is known
 }
 
 // mendBytes says what to do when bytes are not the locked ones.
