@@ -39,6 +39,9 @@ func TestTwoOfOneFile(t *testing.T) {
 		p.server.Wheel(fake.Wheel{Name: "both", Version: "1.0.0", Tag: "py3-none-manylinux_2_17_aarch64", Files: files, Exec: exec})
 		sources["a wheel"] = "pip:both"
 	}
+	o := fake.NewOCI(t, "")
+	o.Manifest("v1.0.0", o.Blob(fake.OCILayer, "both.tar.gz", fake.Tarball("", files, exec...)))
+	sources["a layer"] = "oci://" + o.Host + "/acme/tool:v{version}"
 	for what, source := range sources {
 		for _, binaries := range [][]string{{"pkg/arm", "pkg/intel"}, {"pkg/intel", "pkg/arm"}} {
 			entries(source, binaries...)
@@ -50,5 +53,30 @@ func TestTwoOfOneFile(t *testing.T) {
 				t.Errorf("%s: told\n%s", what, text)
 			}
 		}
+	}
+
+	// A program of Maven is its file, so it is that of both or of none.
+	for program, class := range map[string]fault.Class{linuxARM: fault.OK, linuxX64: fault.Integrity} {
+		p.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "both", Version: "1.0.0", Files: map[string][]byte{"-linux-aarch_64.exe": []byte(program)}})
+		entries("maven:com.acme:both", "one", "two")
+		p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "[registries]\n", "[registries]\nmaven = \""+p.server.URL+fake.MavenRoot+"\"\n", 1))
+		p.cache = t.TempDir() // the version has other bytes now
+		if class == fault.OK {
+			p.ok("update")
+			p.write("plugins.lock.toml", "schema = 1\n")
+			continue
+		}
+		p.fails(class, []string{"gen-a 1.0.0", "gen-b 1.0.0", "x86_64"}, "update")
+	}
+}
+
+// TestTwoOfOneModule: each program of a module is compiled and looked at, whichever
+// is the first to have the zip.
+func TestTwoOfOneModule(t *testing.T) {
+	p, version := newGoPlace(t)
+	good, bad := plug("protoc-gen-plug", ""), strings.ReplaceAll(plug("protoc-gen-plug", ""), "protoc-gen-plug", "protoc-gen-none")
+	for _, both := range []string{good + bad, bad + good} {
+		p.goManifest("go = \"" + version + "\"\n" + both)
+		p.fails(fault.Usage, []string{"protoc-gen-none 1.0.0", "cmd/protoc-gen-none"}, "update")
 	}
 }

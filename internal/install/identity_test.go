@@ -44,6 +44,17 @@ func TestIdentity(t *testing.T) {
 			[]change{{"another wheel", func(_, key *string, _ *lock.File) { *key = "a-2.0.0-py3-none-any.whl" }}}},
 		{lock.Go, "h.invalid/a", "h.invalid/a@v1.0.0.zip", "h.invalid/b@v1.0.0.zip", lock.File{Name: "h.invalid/a", Version: "1.0.0"}, lock.File{Name: "h.invalid/b", Version: "1.0.0"},
 			[]change{{"another version", func(_, key *string, f *lock.File) { *key, f.Version = "h.invalid/a@v2.0.0.zip", "2.0.0" }}}},
+		{lock.Maven, "h.invalid:a", "h.invalid/a-1.0.0-linux-x86_64.exe", "h.invalid/b-1.0.0-linux-x86_64.exe",
+			lock.File{Name: "h.invalid:a", Version: "1.0.0"}, lock.File{Name: "h.invalid:b", Version: "1.0.0"},
+			[]change{
+				{"another version", func(_, key *string, f *lock.File) { *key, f.Version = "h.invalid/a-2.0.0-linux-x86_64.exe", "2.0.0" }},
+				{"another artifact", func(_, key *string, f *lock.File) { *key, f.Name = "h.invalid/c-1.0.0-linux-x86_64.exe", "h.invalid:c" }},
+				{"another group", func(_, key *string, f *lock.File) {
+					*key, f.Name = "h2.invalid/a-1.0.0-linux-x86_64.exe", "h2.invalid:a"
+				}},
+				{"another classifier", func(_, key *string, _ *lock.File) { *key = "h.invalid/a-1.0.0-linux-aarch64.exe" }},
+				{"another type", func(_, key *string, _ *lock.File) { *key = "h.invalid/a-1.0.0-linux-x86_64.jar" }},
+			}},
 	} {
 		t.Run(tt.source, func(t *testing.T) {
 			t.Parallel()
