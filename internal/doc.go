@@ -68,6 +68,7 @@
 //	  lockgen/checksums   files of checksums
 //	  lockgen/executable  for which platform an executable is
 //	  lockgen/queue       how many things go on at once
+//	  lockgen/doctor      what this machine has and lacks
 //	  lockgen/project     the Buck2 project around a folder, and edits of its files
 //	  lockgen/files       writes files, all of them or none
 //	fetch      the program; a file for each verb

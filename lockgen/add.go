@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -334,7 +335,7 @@ func (a *adding) next(out *resolve.Outcome) error {
 		}
 		target, lines := buckLines(name, r)
 		a.ui.Say("in a BUCK file:\n%s", lines)
-		if readBuckconfig(filepath.Dir(files.Absolute(a.manifest))).found() {
+		if buck2, _ := project.Find(filepath.Dir(files.Absolute(a.manifest))); buck2 != nil {
 			a.ui.Say("next, beside that file: buck2 build :%s", target)
 			continue
 		}

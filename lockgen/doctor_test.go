@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/lockgen/doctor"
 )
 
 // A patient is a machine for doctor: its programs, its environment, and a folder
@@ -65,7 +66,7 @@ func (p *patient) says(status int, parts []string, args ...string) string {
 	return text
 }
 
-func (p *patient) diagnosis(status int) (d diagnosis) {
+func (p *patient) diagnosis(status int) (d doctor.Diagnosis) {
 	p.t.Helper()
 	got, stdout, stderr := p.doctor("--json")
 	if err := json.Unmarshal([]byte(stdout), &d); err != nil || got != status || stderr != "" {
@@ -77,13 +78,13 @@ func (p *patient) diagnosis(status int) (d diagnosis) {
 	return d
 }
 
-func (d diagnosis) tool(name string) toolFinding {
+func toolOf(d doctor.Diagnosis, name string) doctor.ToolFinding {
 	for _, t := range d.Tools {
 		if t.Name == name {
 			return t
 		}
 	}
-	return toolFinding{}
+	return doctor.ToolFinding{}
 }
 
 // locks writes a lock with one plugin of each of the kinds, and node where it is
@@ -126,10 +127,10 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("what nobody needs is talked about:\n%s", text)
 	}
 	d := p.diagnosis(7)
-	if cargo := d.tool("cargo"); cargo.State != "bad" || len(cargo.NeededBy) != 1 || cargo.Least != "1.78" || cargo.Hint == "" {
+	if cargo := toolOf(d, "cargo"); cargo.State != "bad" || len(cargo.NeededBy) != 1 || cargo.Least != "1.78" || cargo.Hint == "" {
 		t.Errorf("%+v", cargo)
 	}
-	if bun := d.tool("bun"); bun.State != "-" || len(bun.NeededBy) != 0 {
+	if bun := toolOf(d, "bun"); bun.State != "-" || len(bun.NeededBy) != 0 {
 		t.Errorf("%+v", bun)
 	}
 	if filepath.Base(d.Lock) != "plugins.lock.toml" || len(d.Tools) < 13 {
@@ -142,14 +143,14 @@ func TestDoctor(t *testing.T) {
 	p.says(7, []string{"bad   cargo   1.77.9 " + filepath.Join(p.bin, "cargo"), "too old: needed is 1.78 or later, which reads a Cargo.lock of version 4", "hint: rustup update stable", "hint: rustup update stable\n"})
 	p.has("cargo", "cargo 1.100.0 (abc)")
 	d = p.diagnosis(0)
-	if cargo := d.tool("cargo"); cargo.State != "ok" || cargo.Version != "1.100.0" || cargo.Path != filepath.Join(p.bin, "cargo") {
+	if cargo := toolOf(d, "cargo"); cargo.State != "ok" || cargo.Version != "1.100.0" || cargo.Path != filepath.Join(p.bin, "cargo") {
 		t.Errorf("%+v", cargo)
 	}
 	// A tool that nobody needs may be too old, or broken.
 	p.has("go", "go1.20.1")
 	p.has("uv", "hello")
-	if d = p.diagnosis(0); d.tool("go").State != "note" || d.tool("uv").State != "note" || d.tool("uv").Why == "" {
-		t.Errorf("%+v\n%+v", d.tool("go"), d.tool("uv"))
+	if d = p.diagnosis(0); toolOf(d, "go").State != "note" || toolOf(d, "uv").State != "note" || toolOf(d, "uv").Why == "" {
+		t.Errorf("%+v\n%+v", toolOf(d, "go"), toolOf(d, "uv"))
 	}
 	// With the registry in the manifest nobody needs pip.
 	p.write("plugins.toml", "platforms = [\"linux-x86_64\"]\n\n[plugins]\n\n[registries]\npip = \"https://pip.example.com/simple/\"\n")
@@ -190,7 +191,7 @@ func TestDoctorManager(t *testing.T) {
 	p.says(2, []string{`unknown tool "carg"`, "did you mean cargo?"}, "--manager", "carg")
 	p.says(2, []string{`--min-version "new" is no version`}, "--manager", "cargo", "--min-version", "new")
 	p.says(2, []string{"--min-version needs --manager"}, "--min-version", "1.0")
-	var f toolFinding
+	var f doctor.ToolFinding
 	status, stdout, stderr := p.doctor("--json", "--manager", "cargo", "--min-version", "1.100")
 	if err := json.Unmarshal([]byte(stdout), &f); err != nil || status != 7 || stderr != "" || f.State != "bad" || f.Version != "1.95.0" || f.Least != "1.100" {
 		t.Errorf("status %d, %+v, %v, %s", status, f, err, stderr)

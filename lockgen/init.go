@@ -124,14 +124,14 @@ type initial struct {
 	*program
 	name, lockName string // of manifest and lock
 	writes         []files.Write
-	created        bool     // the manifest is among them, and new
-	edits          bool     // the manifest is among them, and is there
-	asks           bool     // they change what somebody else wrote
-	notes          []string // what was found and left as it is
-	config         *buckconfig
-	cell           string        // what to write between @ and // in a load
-	adopted        *adopt.Result // of --from, nil for none
-	wanted         []string      // likewise: NAME[@VERSION]
+	created        bool             // the manifest is among them, and new
+	edits          bool             // the manifest is among them, and is there
+	asks           bool             // they change what somebody else wrote
+	notes          []string         // what was found and left as it is
+	buck2          *project.Project // nil where there is none
+	cell           string           // what to write between @ and // in a load
+	adopted        *adopt.Result    // of --from, nil for none
+	wanted         []string         // likewise: NAME[@VERSION]
 }
 
 func runInit(ctx context.Context, p *program, _ []string) error {
@@ -167,8 +167,11 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	if attribute {
 		i.writes = append(i.writes, attributes)
 	}
-	i.config = readBuckconfig(filepath.Dir(files.Absolute(i.name)))
-	if i.config.found() && !p.noBuck2 {
+	var broken error
+	if i.buck2, broken = project.Find(filepath.Dir(files.Absolute(i.name))); i.buck2 != nil && !p.noBuck2 {
+		if broken != nil {
+			return i.orWithout(broken)
+		}
 		if err := i.wire(ctx); err != nil {
 			return err
 		}
@@ -318,7 +321,7 @@ func (i *initial) tell(attribute bool, attributes files.Write) {
 	if !i.created && !i.asks {
 		return
 	}
-	if !i.config.found() {
+	if i.buck2 == nil {
 		i.ui.Say("there is no .buckconfig here or above, so nothing was written for Buck2")
 	}
 	i.next()

@@ -21,9 +21,6 @@ import (
 
 // wire plans the files of the Buck2 project.
 func (i *initial) wire(ctx context.Context) error {
-	if i.config.broken != nil {
-		return i.orWithout(i.config.broken)
-	}
 	wish := project.Wish{Origin: i.origin, Commit: i.commit, Lock: i.lockName}
 	if i.commit == "" {
 		built := cli.Built()
@@ -31,10 +28,10 @@ func (i *initial) wire(ctx context.Context) error {
 			i.notes = append(i.notes, "this lockgen was built from changed files; Buck2 takes commit "+built.Commit+", which is without the changes")
 		}
 	}
-	plan, err := i.config.Wire(wish)
+	plan, err := i.buck2.Wire(wish)
 	if errors.Is(err, project.ErrCommit) {
 		if wish.Commit, err = i.askCommit(ctx); err == nil {
-			plan, err = i.config.Wire(wish)
+			plan, err = i.buck2.Wire(wish)
 		}
 	}
 	if err != nil {
@@ -50,7 +47,7 @@ func (i *initial) wire(ctx context.Context) error {
 		// A BUCK file that loads what is not there breaks every build.
 		i.writes = append(i.writes, files.Write{Name: i.lockName, After: lock.Print(&lock.Lock{Schema: lock.Schema})})
 	}
-	if w, ok, err := project.Ignore(i.config.Root); err != nil {
+	if w, ok, err := project.Ignore(i.buck2.Root); err != nil {
 		return err
 	} else if ok {
 		i.writes = append(i.writes, w)
@@ -112,8 +109,8 @@ func (i *initial) next() {
 		return
 	}
 	root := filepath.Dir(files.Absolute(i.name))
-	if i.config.found() {
-		root = i.config.Root
+	if i.buck2 != nil {
+		root = i.buck2.Root
 	}
 	found, by, protos := project.LanguagesOf(root)
 	asked := map[string]*manifest.Plugin{}
@@ -138,7 +135,7 @@ func (i *initial) next() {
 		next = "lockgen add ts-proto; or another one of: " + strings.Join(catalog.Builtin().Names(), ", ")
 	}
 	i.ui.Say("next: %s", next)
-	if !i.config.found() || i.noBuck2 {
+	if i.buck2 == nil || i.noBuck2 {
 		return
 	}
 	l := project.Languages[1]

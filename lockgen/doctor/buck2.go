@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -30,54 +30,49 @@ func (c *buckconfig) get(section, key string) string {
 	return c.Get(section, key)
 }
 
-func readBuckconfig(dir string) *buckconfig {
-	p, err := project.Find(dir)
-	return &buckconfig{p, err}
-}
-
 // findings judges the settings that our rules depend on.
-func (c *buckconfig) findings(s *store.Store) []finding {
+func (c *buckconfig) findings(s *store.Store) []Finding {
 	if !c.found() {
-		return []finding{{isAbsent, "project", "no .buckconfig here or above", "", ""}}
+		return []Finding{{Absent, "project", "no .buckconfig here or above", "", ""}}
 	}
-	at := finding{isGood, "project", c.Root, "", ""}
+	at := Finding{Good, "project", c.Root, "", ""}
 	if c.broken != nil {
-		at.State, at.Why, at.Hint = isNote, c.broken.Error(), fault.Hint(c.broken)
+		at.State, at.Why, at.Hint = Note, c.broken.Error(), fault.Hint(c.broken)
 	}
-	return []finding{
+	return []Finding{
 		at,
 		c.digests(), c.sqlite(), c.execution(), c.cacheDir(s), c.manager(), unzip(),
 	}
 }
 
-func (c *buckconfig) digests() finding {
-	f := finding{isGood, "[buck2] digest_algorithms", orDefault(c.get("buck2", "digest_algorithms"), "SHA256"), "", ""}
+func (c *buckconfig) digests() Finding {
+	f := Finding{Good, "[buck2] digest_algorithms", orDefault(c.get("buck2", "digest_algorithms"), "SHA256"), "", ""}
 	if !slices.Contains(strings.FieldsFunc(strings.ToUpper(f.Value), func(r rune) bool { return r == ',' || r == ' ' }), "SHA256") {
 		if strings.Contains(f.Value, "(default)") {
 			return f
 		}
-		f.State, f.Why = isNote, "the lock has SHA-256: without it every new daemon downloads at once what it would put off"
+		f.State, f.Why = Note, "the lock has SHA-256: without it every new daemon downloads at once what it would put off"
 		f.Hint = "add to .buckconfig: [buck2] digest_algorithms = SHA256"
 	}
 	return f
 }
 
-func (c *buckconfig) sqlite() finding {
-	f := finding{isGood, "[buck2] sqlite_materializer_state", orDefault(c.get("buck2", "sqlite_materializer_state"), "true"), "", ""}
+func (c *buckconfig) sqlite() Finding {
+	f := Finding{Good, "[buck2] sqlite_materializer_state", orDefault(c.get("buck2", "sqlite_materializer_state"), "true"), "", ""}
 	if how := c.get("buck2", "materializations"); how != "" && !strings.HasPrefix(how, "deferred") {
-		f.State, f.Value, f.Why = isNote, "off, for materializations = "+how, "every download is made at once, needed or not"
+		f.State, f.Value, f.Why = Note, "off, for materializations = "+how, "every download is made at once, needed or not"
 		f.Hint = "take materializations out of [buck2] in .buckconfig"
 	} else if f.Value == "false" || f.Value == "0" {
-		f.State, f.Why = isNote, "a new daemon forgets what is on the disk and fetches it again"
+		f.State, f.Why = Note, "a new daemon forgets what is on the disk and fetches it again"
 		f.Hint = "take sqlite_materializer_state = false out of [buck2] in .buckconfig"
 	}
 	return f
 }
 
 // execution looks for a platform that runs actions here, which fetching needs.
-func (c *buckconfig) execution() finding {
+func (c *buckconfig) execution() Finding {
 	label := c.get("build", "execution_platforms")
-	f := finding{isGood, "[build] execution_platforms", orDefault(label, "this machine"), "", ""}
+	f := Finding{Good, "[build] execution_platforms", orDefault(label, "this machine"), "", ""}
 	cell, rest, _ := strings.Cut(label, "//")
 	folder, _, _ := strings.Cut(rest, ":")
 	switch {
@@ -99,23 +94,23 @@ func (c *buckconfig) execution() finding {
 			return f
 		}
 	}
-	f.State, f.Why = isNote, "plugins are fetched on this machine, and no platform with local_enabled = True was found"
+	f.State, f.Why = Note, "plugins are fetched on this machine, and no platform with local_enabled = True was found"
 	f.Hint = "see that one of them has CommandExecutorConfig(local_enabled = True, …)"
 	return f
 }
 
-func (c *buckconfig) cacheDir(s *store.Store) finding {
-	f := finding{isGood, "[buck2_protobuf] cache_dir", orDefault(c.get("buck2_protobuf", "cache_dir"), s.Dir()), "", ""}
+func (c *buckconfig) cacheDir(s *store.Store) Finding {
+	f := Finding{Good, "[buck2_protobuf] cache_dir", orDefault(c.get("buck2_protobuf", "cache_dir"), s.Dir()), "", ""}
 	if own := c.get("buck2_protobuf", "cache_dir"); own != "" && filepath.Clean(own) != s.Dir() {
-		f.State, f.Why = isNote, "fetch on the command line uses "+s.Dir()
+		f.State, f.Why = Note, "fetch on the command line uses "+s.Dir()
 		f.Hint = "export " + store.EnvDir + "=" + own
 	}
 	return f
 }
 
-func (c *buckconfig) manager() finding {
+func (c *buckconfig) manager() Finding {
 	value := c.get("buck2_protobuf", "node_manager")
-	f := finding{isGood, "[buck2_protobuf] node_manager", orDefault(value, "npm"), "", ""}
+	f := Finding{Good, "[buck2_protobuf] node_manager", orDefault(value, "npm"), "", ""}
 	if off := c.get("buck2_protobuf", "disable_package_managers"); off == "true" {
 		f.Value, f.Why = "none", "disable_package_managers = true"
 	}
@@ -123,12 +118,12 @@ func (c *buckconfig) manager() finding {
 }
 
 // unzip is wanted by the http_archive of Buck2's prelude alone.
-func unzip() finding {
+func unzip() Finding {
 	name, err := exec.LookPath("unzip")
 	if err != nil {
-		return finding{isNote, "unzip", "not on PATH", "our rules do without it; http_archive of Buck2's prelude does not", ""}
+		return Finding{Note, "unzip", "not on PATH", "our rules do without it; http_archive of Buck2's prelude does not", ""}
 	}
-	return finding{isGood, "unzip", name, "", ""}
+	return Finding{Good, "unzip", name, "", ""}
 }
 
 func orDefault(value, standard string) string {
