@@ -50,12 +50,14 @@
 //
 //	lockgen    the program; a file for each verb
 //	  lockgen/buckify     BUCK files from the imports of .proto files
+//	  lockgen/report      a page about what is locked
 //	  lockgen/resolve     the jobs of a run: download, compare, smoke run
 //	  lockgen/smoke       one run of what was just locked, in a sandbox
 //	  lockgen/session     makes the sources of a run
 //	  lockgen/native      sources that npm, pip, cargo or Go resolves
 //	  lockgen/web         sources that are asked over HTTP alone
 //	  lockgen/source      what a source promises, and what it finds
+//	  lockgen/story       all that is known of one plugin
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
 //	  lockgen/protos      imports of proto packages
 //	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to
@@ -67,6 +69,7 @@
 //	  lockgen/image       the file for a platform behind a tag of OCI
 //	  lockgen/checksums   files of checksums
 //	  lockgen/executable  for which platform an executable is
+//	  lockgen/git         runs git
 //	  lockgen/queue       how many things go on at once
 //	  lockgen/doctor      what this machine has and lacks
 //	  lockgen/project     the Buck2 project around a folder, and edits of its files

@@ -8,6 +8,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
 // values are what completion offers. What cannot be read offers nothing: the
@@ -29,7 +30,7 @@ func values(p *program, verb, flag, name string) []string {
 		if err != nil {
 			return nil
 		}
-		return packageNames(l)
+		return closure.Names(l)
 	}
 	if flag != "bundle" && name != "NAME" || p.locate() != nil {
 		return nil

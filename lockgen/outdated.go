@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -79,7 +77,7 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 			continue
 		}
 		behind++
-		w.Line("%s\t%s\t%s\t%s\t%s\t%s", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(orDash(a.Run)), plain.Row(why(a)))
+		w.Line("%s\t%s\t%s\t%s\t%s\t%s", a.Name, plain.Row(orDash(a.Locked)), plain.Row(orDash(a.Allowed)), plain.Row(orDash(a.Latest)), plain.Row(orDash(a.Run)), plain.Row(a.Why()))
 	}
 	if behind > 0 {
 		p.ui.Result("%s", w.Fit(p.ui.Columns(), 2))
@@ -124,7 +122,7 @@ func (p *program) catalogued(ctx context.Context) error {
 		}
 		if a.Error != "" || len(a.Unasked) > 0 {
 			lack = append(lack, *a)
-			w.Line("%s\t%s", a.Name, plain.Row(why(*a)))
+			w.Line("%s\t%s", a.Name, plain.Row(a.Why()))
 		}
 	}
 	if p.ui.JSON {
@@ -164,25 +162,6 @@ func command(a resolve.Age, several bool) string {
 		return "lockgen upgrade --latest '" + a.Name + "@" + a.Asked + "'"
 	}
 	return "lockgen upgrade --latest " + a.Name
-}
-
-// why says in one line what holds newer versions back, and who was not asked.
-func why(a resolve.Age) string {
-	var parts []string
-	switch {
-	case a.Error != "":
-		parts = append(parts, strings.ReplaceAll(a.Error, "\n", " "))
-	case len(a.Held) > 0:
-		line := a.Held[0].Version + ": " + a.Held[0].Why
-		if more := len(a.Held) - 1; more > 0 {
-			line += fmt.Sprintf(" (and %d more)", more)
-		}
-		parts = append(parts, line)
-	}
-	for _, of := range a.Unasked {
-		parts = append(parts, "could not ask "+of)
-	}
-	return strings.Join(parts, "; ")
 }
 
 func orDash(s string) string {

@@ -41,7 +41,7 @@ func TestDiffMarkdown(t *testing.T) {
 		{"folded", []diff.Change{{Plugin: "a", From: "1", To: "2", New: many(6)}},
 			"### `lock`: 1 change since `main`\n\n- `a` 1 -> 2: 6 new packages\n  - <details><summary>new: 6</summary>\n\n    - `p0@1.0.0`\n    - `p1@1.0.0`\n    - `p2@1.0.0`\n    - `p3@1.0.0`\n    - `p4@1.0.0`\n    - `p5@1.0.0`\n\n    </details>\n"},
 	} {
-		if got := markdown("lock", "main", tt.changes); got != tt.want {
+		if got := diff.Markdown("lock", "main", tt.changes); got != tt.want {
 			t.Errorf("%s:\n%s\nwant\n%s", tt.name, got, tt.want)
 		}
 	}
@@ -58,15 +58,15 @@ func TestDiffMarkdown(t *testing.T) {
 func TestTextconv(t *testing.T) {
 	t.Parallel()
 	l := everyKind(t)
-	before := textconv(l)
-	if textconv(everyKind(t)) != before {
+	before := diff.Text(l)
+	if diff.Text(everyKind(t)) != before {
 		t.Error("other text for the same lock")
 	}
 	changed := 0
 	var change func(what string, v reflect.Value)
 	check := func(what string) {
 		changed++
-		if textconv(l) == before {
+		if diff.Text(l) == before {
 			t.Errorf("%s is not in the text", what)
 		}
 	}
@@ -126,7 +126,7 @@ func TestTextconv(t *testing.T) {
 		}
 	}
 	change("lock", reflect.ValueOf(l))
-	if textconv(l) != before {
+	if diff.Text(l) != before {
 		t.Error("the lock is not as it was")
 	}
 	if changed < 400 {

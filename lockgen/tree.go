@@ -6,8 +6,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
@@ -35,7 +33,7 @@ func runTree(_ context.Context, p *program, args []string) error {
 	}
 	trees := closure.All(l)
 	if len(args) == 1 {
-		if trees, err = treesOf(l, args[0]); err != nil {
+		if trees, err = closure.Under(l, args[0]); err != nil {
 			return err
 		}
 	}
@@ -47,7 +45,7 @@ func runTree(_ context.Context, p *program, args []string) error {
 	}
 	var b strings.Builder
 	for _, t := range trees {
-		draw(&b, t, "", "")
+		b.WriteString(t.Drawn())
 	}
 	if b.Len() == 0 {
 		p.ui.Say("nothing is locked")
@@ -55,43 +53,4 @@ func runTree(_ context.Context, p *program, args []string) error {
 	}
 	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
 	return nil
-}
-
-// treesOf returns the closures of all locked versions of a plugin, or of one,
-// with those of the plugins that run or compile them.
-func treesOf(l *lock.Lock, spec string) (trees []*closure.Branch, err error) {
-	name, version, v, err := l.Find(spec)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(spec, "@") {
-		trees = append(trees, closure.Of(name, version, v))
-	} else {
-		for _, t := range closure.All(l) {
-			if t.Name == name {
-				trees = append(trees, t)
-			}
-		}
-	}
-	for _, t := range trees {
-		for _, b := range t.Below {
-			if v := l.Plugins[b.Name][b.Version]; v != nil && (b.Kind == closure.Runtime || b.Kind == closure.Toolchain) {
-				b.From, b.Below = closure.Source(v), closure.Of(b.Name, b.Version, v).Below
-			}
-		}
-	}
-	return trees, nil
-}
-
-// draw writes a branch and what is below it, in lines that begin with first and
-// rest.
-func draw(b *strings.Builder, t *closure.Branch, first, rest string) {
-	b.WriteString(first + plain.Row(t.Label()) + prefixed(" (", plain.Row(t.Note())) + ")\n")
-	for i, c := range t.Below {
-		if i == len(t.Below)-1 {
-			draw(b, c, rest+"└── ", rest+"    ")
-		} else {
-			draw(b, c, rest+"├── ", rest+"│   ")
-		}
-	}
 }

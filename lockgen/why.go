@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -46,7 +45,7 @@ func runWhy(_ context.Context, p *program, args []string) error {
 		}
 	}
 	if len(places)+len(plugins) == 0 {
-		hint := fault.DidYouMean(word, packageNames(l), "see what there is: lockgen tree")
+		hint := fault.DidYouMean(word, closure.Names(l), "see what there is: lockgen tree")
 		return fault.Errorf(fault.Usage, hint, "no plugin of %s has a package %s", p.lock, word)
 	}
 	if p.ui.JSON {
@@ -75,17 +74,4 @@ func runWhy(_ context.Context, p *program, args []string) error {
 	}
 	p.ui.Result("%s", strings.TrimRight(b.String(), "\n"))
 	return nil
-}
-
-// packageNames returns the names of all packages and plugins of a lock, sorted.
-func packageNames(l *lock.Lock) []string {
-	names := map[string]bool{}
-	for _, t := range closure.All(l) {
-		t.Walk(func(b *closure.Branch) {
-			if b.Kind != closure.File && b.Kind != closure.Machine {
-				names[b.Name] = true
-			}
-		})
-	}
-	return slices.Sorted(maps.Keys(names))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
+	"github.com/birbparty/buck2-protobuf/lockgen/git"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
@@ -79,7 +80,7 @@ func (i *initial) askCommit(ctx context.Context) (string, error) {
 	if i.offline {
 		return "", fault.Errorf(fault.Upstream, "run it without --offline, or give --commit all digits of a commit", "which commit %s is has to be asked of %s, and --offline was given", rev, i.origin)
 	}
-	out, err := git(ctx, "", "ls-remote", "--", i.origin)
+	out, err := git.Run(ctx, "", "ls-remote", "--", i.origin)
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", err

@@ -302,3 +302,12 @@ func (f Found) Line() string {
 func (f Found) Way() string {
 	return strings.Join(append([]string{f.Plugin + " " + f.PluginVersion}, f.Through...), " > ")
 }
+
+// Evidence says what a kind of trust means.
+var Evidence = map[string]string{
+	"first-use":        "nothing but the first download: upstream publishes no digest",
+	"registry":         "the digests that the registry's index gives, compared with every download",
+	"checksum-file":    "a checksum file of the publisher",
+	"transparency-log": "a public log of checksums",
+	"provenance":       "a signed statement of the build",
+}

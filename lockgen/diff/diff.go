@@ -2,11 +2,12 @@ package diff
 
 import (
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // A Change is what happened to one plugin between two locks. From and To are

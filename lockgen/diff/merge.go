@@ -2,10 +2,11 @@ package diff
 
 import (
 	"bytes"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // A Conflict is what [Merge] cannot settle.

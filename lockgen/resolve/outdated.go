@@ -3,6 +3,8 @@ package resolve
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +34,25 @@ type Age struct {
 // Behind reports whether there is something to say of it.
 func (a Age) Behind() bool {
 	return a.Error != "" || len(a.Unasked) > 0 || a.Locked != a.Allowed || a.Locked != a.Latest
+}
+
+// Why says in one line what holds newer versions back, and who was not asked.
+func (a Age) Why() string {
+	var parts []string
+	switch {
+	case a.Error != "":
+		parts = append(parts, strings.ReplaceAll(a.Error, "\n", " "))
+	case len(a.Held) > 0:
+		line := a.Held[0].Version + ": " + a.Held[0].Why
+		if more := len(a.Held) - 1; more > 0 {
+			line += fmt.Sprintf(" (and %d more)", more)
+		}
+		parts = append(parts, line)
+	}
+	for _, of := range a.Unasked {
+		parts = append(parts, "could not ask "+of)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Outdated compares every entry of the manifest with what its source has: one

@@ -1,21 +1,20 @@
-package main
+package diff
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/plain"
-	"github.com/birbparty/buck2-protobuf/lockgen/diff"
 )
 
 // folded is how many packages a list may have that is not folded.
 const folded = 6
 
-// markdown says what changed as a comment on a pull request: one item a plugin,
+// Markdown says what changed as a comment on a pull request: one item a plugin,
 // whose first line is the summary. All that comes from a lock is code, in which
 // nothing is markup, a mention or a link. From is what the lock was compared
 // with.
-func markdown(name, from string, changes []diff.Change) string {
+func Markdown(name, from string, changes []Change) string {
 	var b strings.Builder
 	if len(changes) == 0 {
 		fmt.Fprintf(&b, "%s pins the same as %s.\n", code(name), code(from))

@@ -1,0 +1,52 @@
+package diff
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+)
+
+// Text is a lock in short lines.
+func Text(l *lock.Lock) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "schema %d\n", l.Schema)
+	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+		for _, version := range slices.SortedFunc(maps.Keys(l.Plugins[name]), lock.CompareVersions) {
+			v := l.Plugins[name][version]
+			fmt.Fprintf(&b, "\n%s %s\n", name, version)
+			fields(&b, "  ", *v)
+			for _, platform := range slices.Sorted(maps.Keys(v.Platforms)) {
+				fmt.Fprintf(&b, "  %s\n", platform)
+				fields(&b, "    ", v.Platforms[platform])
+			}
+			for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+				fmt.Fprintf(&b, "  %s\n", plain.Row(key))
+				fields(&b, "    ", v.Files[key])
+			}
+		}
+	}
+	return b.String()
+}
+
+// fields writes the keys of a table that hold no tables, one a line, all of them:
+// what is not written would not be seen to change.
+func fields(b *strings.Builder, indent string, table any) {
+	of := reflect.ValueOf(table)
+	for i := range of.NumField() {
+		key, _, _ := strings.Cut(of.Type().Field(i).Tag.Get("toml"), ",")
+		switch value := of.Field(i); {
+		case value.IsZero(), value.Kind() == reflect.Map:
+		case value.Kind() == reflect.Slice:
+			for _, s := range value.Interface().([]string) {
+				fmt.Fprintf(b, "%s%s %s\n", indent, key, plain.Row(s))
+			}
+		default:
+			fmt.Fprintf(b, "%s%s %s\n", indent, key, plain.Row(fmt.Sprint(value.Interface())))
+		}
+	}
+}

@@ -1,0 +1,103 @@
+// Package git runs git, in the repository of a folder.
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/child"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+)
+
+// Lock reads another version of a lock: that of a file, or of a revision of git, nil
+// where the revision has none.
+func Lock(ctx context.Context, name, from string) (*lock.Lock, error) {
+	if info, err := os.Stat(from); err == nil && !info.IsDir() {
+		l, _, err := lock.Read(from)
+		return l, err
+	}
+	if from == "" || strings.HasPrefix(from, "-") {
+		return nil, fault.Errorf(fault.Usage, "give a revision, such as HEAD~1 or main, or a file", "%q is not a revision", from)
+	}
+	dir, base := filepath.Dir(name), filepath.Base(name)
+	if _, err := Run(ctx, dir, "rev-parse", "--git-dir"); err != nil {
+		if fault.Of(err) == fault.Machine || ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Machine, "give the other lock as a file: lockgen diff FILE", "%s is not in a git repository: %w", name, err)
+	}
+	if _, err := Run(ctx, dir, "rev-parse", "--quiet", "--verify", "--end-of-options", from+"^{tree}"); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fault.Errorf(fault.Usage, "give a revision, such as HEAD~1 or main, or a file", "%q is neither a file nor a revision that git knows", from)
+	}
+	listed, err := Run(ctx, dir, "ls-tree", "--name-only", from+"^{tree}", "--", base)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(listed)) == 0 {
+		return nil, nil
+	}
+	data, err := Run(ctx, dir, "cat-file", "blob", from+":./"+base)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lock.Parse(from+":"+base, data)
+	if err != nil {
+		return nil, fault.Errorf(fault.Of(err), "compare with another revision", "%w", err)
+	}
+	return l, nil
+}
+
+// gitTime is what git may take: a partial clone fetches what it lacks.
+const gitTime = 5 * time.Minute
+
+// gitEnv is the environment without git's own variables, but for those that say
+// where its settings are and how far it looks for a repository. In a hook git sets
+// some that lead to the repository of the hook, wherever the lock is; the folder
+// says which repository it is.
+func gitEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		key, _, _ := strings.Cut(strings.ToUpper(kv), "=")
+		switch key {
+		case "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM":
+			return false
+		}
+		return strings.HasPrefix(key, "GIT_") && !strings.HasPrefix(key, "GIT_CONFIG_KEY_") && !strings.HasPrefix(key, "GIT_CONFIG_VALUE_")
+	})
+}
+
+// Run runs git in a folder and returns what it prints.
+func Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	path, err := exec.LookPath("git")
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, "install git, or give the other lock as a file", "git is not on PATH: %w", fs.ErrNotExist)
+	}
+	out, talk, err := child.Output(ctx, func(ctx context.Context) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Dir, cmd.Env = dir, gitEnv()
+		return cmd
+	}, gitTime, lock.MaxSize)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &exit):
+		return nil, fault.Errorf(fault.Usage, "see what git says of it, or give the other lock as a file: lockgen diff FILE", "git %s: %s", args[0], plain.Line(talk, 500))
+	default:
+		return nil, fault.Errorf(fault.Machine, "does git run here? otherwise give the other lock as a file: lockgen diff FILE", "git %s: %w", args[0], err)
+	}
+	return out, nil
+}

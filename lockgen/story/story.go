@@ -1,0 +1,215 @@
+// Package story tells all that manifest, catalogue and lock know of one plugin.
+package story
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/lockgen/closure"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+)
+
+// A Story is all that is known of one plugin version.
+type Story struct {
+	Name     string               `json:"name"`
+	Version  string               `json:"version"`
+	About    string               `json:"about,omitempty"`
+	Asked    string               `json:"asked"` // FILE:LINE, "" where the manifest does not ask for it
+	Spec     string               `json:"spec"`  // the version or range there
+	Sources  []string             `json:"sources"`
+	Out      []plan.Tried         `json:"out_of_question,omitempty"`
+	Tried    []plan.Tried         `json:"tried,omitempty"` // with --upstream
+	Locked   bool                 `json:"locked"`
+	From     string               `json:"from,omitempty"`
+	Runtime  string               `json:"runtime,omitempty"`
+	Python   []string             `json:"python,omitempty"`  // interpreters that run it
+	Program  string               `json:"program,omitempty"` // what it is called then
+	Entry    string               `json:"entry,omitempty"`   // what they start
+	Trust    string               `json:"trust,omitempty"`
+	Evidence string               `json:"evidence,omitempty"`
+	Bundles  []string             `json:"bundles,omitempty"`
+	Runs     []string             `json:"runs,omitempty"` // plugins whose runtime this is
+	Cells    map[string]lock.Cell `json:"platforms,omitempty"`
+	Files    map[string]lock.File `json:"files,omitempty"`
+	Why      []string             `json:"why,omitempty"` // of --why
+	Fits     []string             `json:"differences,omitempty"`
+}
+
+// Tell gathers what manifest, catalogue and lock say.
+func Tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Want, v *lock.Version) *Story {
+	s := &Story{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
+	if r, ok := catalog.Builtin().Lookup(name); ok {
+		s.About = r.About
+	}
+	if want != nil {
+		s.Asked, s.Spec, s.Runtime = want.At, want.Asked, want.Runtime
+		sources, out := want.Sources()
+		for _, from := range sources {
+			s.Sources = append(s.Sources, from.String())
+		}
+		s.Out = out
+	}
+	for _, bundle := range slices.Sorted(maps.Keys(m.Bundles)) {
+		if slices.Contains(m.Bundles[bundle], name) {
+			s.Bundles = append(s.Bundles, bundle)
+		}
+	}
+	for _, other := range slices.Sorted(maps.Keys(l.Plugins)) {
+		for _, at := range slices.SortedFunc(maps.Keys(l.Plugins[other]), lock.CompareVersions) {
+			if l.Plugins[other][at].Runtime == name+"@"+version {
+				s.Runs = append(s.Runs, other+" "+at)
+			}
+		}
+	}
+	if v == nil {
+		return s
+	}
+	s.From = strings.TrimSuffix(v.Source+":"+v.Package, ":")
+	if want != nil {
+		s.From = want.LockedFrom(m, v).String()
+		for _, d := range plan.Differences(m, []*plan.Want{want}, &lock.Lock{Plugins: map[string]map[string]*lock.Version{name: {version: v}}}) {
+			s.Fits = append(s.Fits, d.What)
+		}
+	}
+	s.Python, s.Program, s.Entry = v.Python, v.Program, v.Entry
+	s.Runtime, s.Trust, s.Evidence, s.Cells, s.Files = v.Runtime, v.Trust, closure.Evidence[v.Trust], v.Platforms, v.Files
+	return s
+}
+
+// Text is the story for people. With why set, of that package alone.
+func (s *Story) Text(why string) string {
+	t := &storyText{}
+	if why != "" {
+		t.line("%s in %s %s:", why, s.Name, s.Version)
+		for _, w := range s.Why {
+			t.line("  %s", w)
+		}
+		return t.String()
+	}
+	t.line("%s %s%s", s.Name, s.Version, prefixed(": ", s.About))
+	t.asked(s)
+	t.sources(s)
+	if !s.Locked {
+		t.line("not locked; run: lockgen update")
+		return t.String()
+	}
+	t.line("locked from: %s", s.From)
+	t.line("trust: %s, %s", s.Trust, s.Evidence)
+	if len(s.Python) > 0 {
+		t.line("runs on: CPython %s of the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
+	}
+	if s.Runtime != "" {
+		t.line("runs on: %s", s.Runtime)
+	}
+	if len(s.Runs) > 0 {
+		t.line("runs: %s", strings.Join(s.Runs, ", "))
+	}
+	for _, d := range s.Fits {
+		t.line("does not fit: %s", d)
+	}
+	if _, protos := lock.ProtosName(s.Name); !protos { // whose files are for all
+		t.platforms(s)
+	}
+	t.files(s)
+	return t.String()
+}
+
+// A storyText is the text of a story, without what a terminal would obey.
+type storyText struct{ strings.Builder }
+
+func (t *storyText) line(format string, args ...any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = plain.Row(text)
+		}
+	}
+	fmt.Fprintf(t, format+"\n", args...)
+}
+
+func (t *storyText) asked(s *Story) {
+	if s.Asked == "" {
+		t.line("asked for: nowhere; lockgen update drops it")
+		return
+	}
+	spec := ""
+	if s.Spec != s.Version {
+		spec = " as " + s.Spec
+	}
+	t.line("asked for: %s%s%s", s.Asked, spec, prefixed(", in the bundle ", strings.Join(s.Bundles, ", ")))
+}
+
+func (t *storyText) sources(s *Story) {
+	if len(s.Sources) > 0 {
+		t.line("sources, in order:")
+	}
+	for _, from := range s.Sources {
+		what := ""
+		if from == s.From {
+			what = "  <- locked"
+		}
+		t.line("  %s%s", from, what)
+		for _, tried := range s.Tried {
+			if tried.Source == from && tried.Why == "" {
+				t.line("    can serve: would be locked if none before it could")
+			} else if tried.Source == from {
+				for i, why := range strings.Split(tried.Why, "\n") {
+					t.line([]string{"    lost: %s", "      %s"}[min(i, 1)], why)
+				}
+			}
+		}
+	}
+	for _, out := range s.Out {
+		t.line("  %s\n    out of question: %s", out.Source, out.Why)
+	}
+}
+
+func (t *storyText) platforms(s *Story) {
+	t.line("platforms:")
+	for _, platform := range lock.PlatformNames() {
+		switch c := s.Cells[platform]; {
+		case c.Emulate != "":
+			t.line("  %-16s runs what %s has", platform, c.Emulate)
+		case c.Unavailable != "":
+			t.line("  %-16s unavailable: %s", platform, c.Unavailable)
+		default:
+			n, size := 0, int64(0)
+			for _, f := range s.Files {
+				if f.For(platform) {
+					n, size = n+1, size+f.Size
+				}
+			}
+			t.line("  %-16s %s (%s, %s)", platform, c.Binary, plain.Count(n, "file"), plain.Bytes(size))
+		}
+	}
+}
+
+func (t *storyText) files(s *Story) {
+	t.line("files:")
+	for _, key := range slices.Sorted(maps.Keys(s.Files)) {
+		f := s.Files[key]
+		what, form := key, ""
+		if f.Version != "" && f.Name != "" {
+			what = f.Name + "@" + f.Version
+			if !strings.HasSuffix(key, "node_modules/"+f.Name) || strings.Count(key, "node_modules/") > 1 {
+				what += " at " + key
+			}
+		}
+		if f.Archive != "" {
+			form = f.Archive + ", "
+		}
+		t.line("  %s (%s%s)%s", what, form, plain.Bytes(f.Size), prefixed(" for Python ", strings.Join(f.Python, ", "))+prefixed(" for ", strings.Join(f.Platforms, ", ")))
+	}
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
