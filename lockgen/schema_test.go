@@ -61,7 +61,7 @@ func TestSchemaLine(t *testing.T) {
 		return string(out), err
 	}
 	texts := map[string]string{"init": made}
-	for _, name := range []string{"../plugins.toml", "../examples/own-plugin/plugins.toml"} {
+	for _, name := range []string{"../plugins.toml", "../examples/own-plugin/plugins.toml", "../examples/gateway/plugins.toml"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,160 @@
+package examples_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+// gatewayCode is what the code of examples/gateway has, by target and file.
+var gatewayCode = map[string]map[string]string{
+	"//shop/v1:v1_go": {
+		"shop/v1/shop.pb.go":        `_ "google.golang.org/genproto/googleapis/api/annotations"`,
+		"shop/v1/shop_grpc.pb.go":   "type ShopClient interface",
+		"shop/v1/shop.pb.gw.go":     "func RegisterShopHandlerServer(",
+		"shop/v1/shop.swagger.json": `"summary": "One item by its id"`,
+	},
+	"//shop/v1:v1_ts": {
+		"shop/v1/shop_pb.ts": `import { file_buf_validate_validate } from "../../buf/validate/validate_pb";`,
+	},
+	"//shop/v1:v1_ts[all]": {
+		"buf/validate/validate_pb.ts":                    "export type FieldRules",
+		"google/api/annotations_pb.ts":                   "file_google_api_http",
+		"google/type/money_pb.ts":                        "export type Money",
+		"protoc-gen-openapiv2/options/annotations_pb.ts": "openapiv2_swagger",
+		"protoc-gen-openapiv2/options/openapiv2_pb.ts":   "export type Swagger",
+		"shop/v1/shop_pb.ts":                             "export type Item",
+	},
+}
+
+// expectGateway builds the code of examples/gateway and looks into it.
+func expectGateway(t *testing.T, p *bucktest.Project) {
+	t.Helper()
+	for _, target := range slices.Sorted(maps.Keys(gatewayCode)) {
+		out := p.Build(target)[0]
+		for file, want := range gatewayCode[target] {
+			if text := read(t, filepath.Join(out, filepath.FromSlash(file))); !strings.Contains(text, want) {
+				t.Errorf("%s of %s has no %q:\n%s", file, target, want, text)
+			}
+		}
+	}
+}
+
+// examples/gateway: locked .proto files of others are imported, and both BUCK files
+// are what lockgen buckify writes.
+func TestGateway(t *testing.T) {
+	testenv.Real(t, "needs plugins from their registries")
+	bucktest.Need(t)
+	root := bucktest.Root(t)
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "gateway"))); err != nil {
+		t.Fatal(err)
+	}
+	bucktest.CopyRepo(t, filepath.Join(dir, "buck2-protobuf"))
+	config := read(t, filepath.Join(root, "examples", "consumer", ".buckconfig"))
+	bucktest.Write(t, dir, map[string]string{
+		".buckconfig": replaceOnce(t, config, `(?m)^  buck2-protobuf = git\n`, ""),
+		".buckroot":   "",
+		"more/BUCK": `load("@buck2-protobuf//rules:go.bzl", "go_proto_library")
+load("@buck2-protobuf//rules:proto.bzl", "proto_library")
+load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
+
+go_proto_library(name = "validate_go", proto = "//third-party/proto:protovalidate")
+python_proto_library(name = "shop_py", proto = "//shop/v1:v1_proto")
+proto_library(name = "rules_proto", srcs = ["rules.proto"], deps = ["//third-party/proto:protovalidate"])
+`,
+		"more/rules.proto": "syntax = \"proto3\";\npackage rules;\nimport \"buf/validate/validate.proto\";\nmessage R { string s = 1 [(buf.validate.field).required = true]; }\n",
+	})
+	lockgen := filepath.Join(t.TempDir(), "lockgen")
+	command(t, root, "go", "build", "-o", lockgen, "./lockgen")
+	command(t, dir, lockgen, "buckify", "--check", "shop", "third-party")
+	command(t, dir, lockgen, "check")
+
+	p := bucktest.Open(t, dir, "v2")
+	packages := regexp.MustCompile(`toolchains//:protos/([a-z-]+) `)
+	fetched := func() (names []string) {
+		for _, m := range packages.FindAllStringSubmatch(p.Must("log", "what-ran"), -1) {
+			names = append(names, m[1])
+		}
+		slices.Sort(names)
+		return names
+	}
+	p.Must("build", "//third-party/...")
+	if got := fetched(); len(got) > 0 {
+		t.Errorf("a build of the packages' targets brought %q", got)
+	}
+	p.Build("//more:rules_proto")
+	if got := fetched(); !slices.Equal(got, []string{"protovalidate"}) {
+		t.Errorf("a target that imports protovalidate brought %q", got)
+	}
+	p.Build("//shop/v1:v1_proto")
+	if got := fetched(); !slices.Equal(got, []string{"googleapis", "grpc-gateway"}) {
+		t.Errorf("a target that imports all three brought %q besides", got)
+	}
+	expectGateway(t, p)
+	for target, file := range map[string]string{"//more:validate_go": "buf/validate/validate.pb.go", "//more:shop_py": "shop/v1/shop_pb2.py"} {
+		if text := read(t, filepath.Join(p.Build(target)[0], filepath.FromSlash(file))); !strings.Contains(text, "buf") {
+			t.Errorf("%s of %s:\n%s", file, target, text)
+		}
+	}
+}
+
+// The same in another repository, which takes this one as a git cell: of what Buck2
+// reads its user writes a table of plugins.toml, and no BUCK file.
+func TestGatewayConsumer(t *testing.T) {
+	testenv.Real(t, "needs plugins from their registries")
+	buck2 := bucktest.Need(t)
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	root, dir := bucktest.Root(t), t.TempDir()
+	origin, repository, lockgen := filepath.Join(dir, "origin"), filepath.Join(dir, "repository"), filepath.Join(dir, "lockgen")
+	bucktest.CopyRepo(t, origin)
+	commit(t, origin)
+	command(t, root, "go", "build", "-o", lockgen, "./lockgen")
+	if err := os.Mkdir(repository, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	example := func(name string) string {
+		return read(t, filepath.Join(root, "examples", "gateway", filepath.FromSlash(name)))
+	}
+	commands := 0
+	user := func(args ...string) {
+		t.Helper()
+		commands++
+		command(t, repository, args[0], args[1:]...)
+	}
+
+	user(buck2, "init")
+	bucktest.Write(t, repository, map[string]string{"shop/v1/shop.proto": example("shop/v1/shop.proto")})
+	user(lockgen, "init", "--yes", "--origin", "file://"+filepath.ToSlash(origin), "--commit", "HEAD")
+	manifest := filepath.Join(repository, "plugins.toml")
+	bucktest.Write(t, repository, map[string]string{"plugins.toml": regexp.MustCompile(`(?m)^platforms = .*$`).ReplaceAllString(read(t, manifest), `platforms = ["`+host.Name+`"]`)})
+	user(lockgen, "add", "--no-smoke", "protoc-gen-es@2.17.0", "protoc-gen-go@1.36.12", "protoc-gen-go-grpc@1.6.2", "protoc-gen-grpc-gateway@2.33.0", "protoc-gen-openapiv2@2.33.0",
+		"protos/googleapis@1.76.0", "protos/grpc-gateway@2.33.0", "protos/protovalidate@1.2.2")
+	_, written, _ := strings.Cut(example("plugins.toml"), "\n[buckify]\n")
+	written = "[buckify]\n" + written
+	bucktest.Write(t, repository, map[string]string{"plugins.toml": read(t, manifest) + "\n" + written})
+	user(lockgen, "buckify")
+	expectGateway(t, bucktest.Open(t, repository, "v2"))
+
+	lines := 0
+	for line := range strings.Lines(written) {
+		if strings.TrimSpace(line) != "" {
+			lines++
+		}
+	}
+	t.Logf("beside the .proto file its user wrote %d lines, all in plugins.toml, and no BUCK file; and called %d commands and one of Buck2", lines, commands)
+	if lines > 10 {
+		t.Errorf("its user wrote %d lines, which were 9", lines)
+	}
+}
