@@ -309,6 +309,21 @@ func TestProtosFetch(t *testing.T) {
 	}
 }
 
+// TestProtosCloudEvents: what is known by a URL is locked from the archive there, in a
+// version that is written.
+func TestProtosCloudEvents(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.protos("")
+	p.server.File("/github/cloudevents/spec/archive/refs/tags/v1.0.2.tar.gz", fake.Tarball("spec-1.0.2", map[string]string{"cloudevents/formats/cloudevents.proto": proto("google/protobuf/any.proto"), "cloudevents/spec.md": "x"}))
+	p.fails(fault.Usage, []string{"lockgen add protos/cloudevents@1.2.3"}, "add", "--no-smoke", "protos/cloudevents")
+	p.ok("add", "--no-smoke", "protos/cloudevents@1.0.2")
+	v := p.locked().Plugins["protos/cloudevents"]["1.0.2"]
+	if v == nil || folders(v) != `{".":{"files":["cloudevents.proto"]}}` || v.Files["v1.0.2.tar.gz"].URL != "https://github.com/cloudevents/spec/archive/refs/tags/v1.0.2.tar.gz" {
+		t.Errorf("%+v\n%s", v, p.read("plugins.lock.toml"))
+	}
+}
+
 // TestProtosKnown locks the newest version of each proto package that is known by
 // name from its real source, and protoc compiles a file that imports it.
 func TestProtosKnown(t *testing.T) {
@@ -319,7 +334,11 @@ func TestProtosKnown(t *testing.T) {
 	if !ok {
 		t.Skip("no plugin is locked for this machine")
 	}
+	needs := map[string][]string{
+		"envoy": {"client-model", "googleapis", "opentelemetry@1.11.0-alpha", "protoc-gen-validate", "xds"}, "xds": {"googleapis", "protoc-gen-validate"},
+	}
 	uses := map[string]string{
+		"envoy": "envoy/service/discovery/v3/ads.proto", "xds": "xds/type/matcher/v3/cel.proto",
 		"client-model": "io/prometheus/client/metrics.proto", "gnostic": "openapiv3/annotations.proto", "googleapis": "google/api/annotations.proto",
 		"google-common-protos": "google/shopping/type/types.proto", "grpc": "grpc/health/v1/health.proto", "grpc-gateway": "protoc-gen-openapiv2/options/annotations.proto",
 		"opentelemetry": "opentelemetry/proto/collector/trace/v1/trace_service.proto", "protoc-gen-validate": "validate/validate.proto", "protovalidate": "buf/validate/validate.proto",
@@ -328,12 +347,21 @@ func TestProtosKnown(t *testing.T) {
 	for _, name := range catalog.Builtin().ProtosNames() {
 		p := newPlace(t)
 		p.cache = cache
-		p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n\n[plugins]\nprotoc = \"30.2\"\n\n[policy]\nminimum-release-age = \"0d\"\n")
-		spec := "protos/" + name
-		if name == "opentelemetry" { // all of its versions are called alpha, which a person has to write
-			spec += "@1.11.0-alpha"
+		if uses[name] == "" && name != "cloudevents" { // of no registry: see TestProtosCloudEvents
+			t.Errorf("%s: no file that imports it", name)
 		}
-		p.ok("add", spec)
+		if uses[name] == "" {
+			continue
+		}
+		p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n\n[plugins]\nprotoc = \"30.2\"\n\n[policy]\nminimum-release-age = \"0d\"\n")
+		specs := []string{"add"}
+		for _, name := range append(slices.Clone(needs[name]), name) {
+			if name == "opentelemetry" { // all of its versions are called alpha, which a person has to write
+				name += "@1.11.0-alpha"
+			}
+			specs = append(specs, "protos/"+name)
+		}
+		p.ok(specs...)
 		p.write("use.proto", proto(uses[name]))
 		run := func(args ...string) {
 			cmd := exec.Command(fetch, args...)
