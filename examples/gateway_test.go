@@ -139,7 +139,7 @@ func TestGatewayConsumer(t *testing.T) {
 	user(lockgen, "init", "--yes", "--origin", "file://"+filepath.ToSlash(origin), "--commit", "HEAD")
 	manifest := filepath.Join(repository, "plugins.toml")
 	bucktest.Write(t, repository, map[string]string{"plugins.toml": regexp.MustCompile(`(?m)^platforms = .*$`).ReplaceAllString(read(t, manifest), `platforms = ["`+host.Name+`"]`)})
-	user(lockgen, "add", "--no-smoke", "protoc-gen-es@2.17.0", "protoc-gen-go@1.36.12", "protoc-gen-go-grpc@1.6.2", "protoc-gen-grpc-gateway@2.33.0", "protoc-gen-openapiv2@2.33.0",
+	user(lockgen, "add", "--no-smoke", "go@1.26.7", "node@24.19.0", "protoc-gen-es@2.17.0", "protoc-gen-go@1.36.12", "protoc-gen-go-grpc@1.6.2", "protoc-gen-grpc-gateway@2.33.0", "protoc-gen-openapiv2@2.33.0",
 		"protos/googleapis@1.76.0", "protos/grpc-gateway@2.33.0", "protos/protovalidate@1.2.2")
 	_, written, _ := strings.Cut(example("plugins.toml"), "\n[buckify]\n")
 	written = "[buckify]\n" + written

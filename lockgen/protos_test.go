@@ -436,3 +436,25 @@ func TestProtosBuckify(t *testing.T) {
 	p.write("plugins.toml", strings.Replace(manifest, "[protos]\n", "[protos]\ngoogleapis = \"1.76.0\"\n", 1))
 	p.fails(fault.Usage, []string{"run: lockgen update"}, "buckify", p.dir)
 }
+
+// TestProtosOfPlugin: a plugin and two proto packages may be of one module, locked in
+// one run, and each has what the checksum database knows of it.
+func TestProtosOfPlugin(t *testing.T) {
+	p, version := newGoPlace(t)
+	files := maps.Clone(goPlugin.Files)
+	files["one/one.proto"], files["two/two.proto"] = proto("google/protobuf/any.proto"), proto("one/one.proto")
+	p.server.Module(fake.Module{Path: "example.com/Plug", Version: "v1.2.0", Files: files})
+	entries := "go = \"" + version + "\"\n" + strings.Replace(plug("protoc-gen-plug", ""), "1.0.0", "1.2.0", 1) +
+		"[protos]\none = { version = \"1.2.0\", source = \"go:example.com/Plug\", files = [\"one/*\"] }\ntwo = { version = \"1.2.0\", source = \"go:example.com/Plug\", files = [\"two/*\"] }\n"
+	p.goManifest(entries)
+	p.ok("update", "--no-smoke")
+	p.ok("check")
+	l := p.locked()
+	const key = "example.com/!plug@v1.2.0.zip"
+	want := l.Plugins["protoc-gen-plug"]["1.2.0"].Files[key]
+	for _, name := range []string{"protos/one", "protos/two"} {
+		if got := l.Plugins[name]["1.2.0"].Files[key]; got.Integrity == "" || got.GoMod == "" || got.SHA256 != want.SHA256 || got.Integrity != want.Integrity || got.GoMod != want.GoMod {
+			t.Errorf("%s has %+v, the plugin %+v", name, got, want)
+		}
+	}
+}

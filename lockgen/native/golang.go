@@ -623,7 +623,10 @@ func (s *goSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program
 	return list, nil
 }
 
-func (s *goSource) Pack(_ context.Context, w *plan.Want) (*source.Artifact, []string, error) {
+// Pack is one download of Go's where the lock does not have the module yet: what it is
+// compared with, the digest of the checksum database, is known by that alone, and a
+// plugin of the same module has it from the beginning.
+func (s *goSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
 	if err := module.Check(w.From.Name, "v"+w.Version); err != nil {
 		return nil, nil, fault.Errorf(fault.Usage, "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on", "%w", err)
 	}
@@ -633,6 +636,17 @@ func (s *goSource) Pack(_ context.Context, w *plan.Want) (*source.Artifact, []st
 	}
 	if f, ok := s.Old(a); ok {
 		a.File.Integrity, a.File.GoMod, a.Digest = f.Integrity, f.GoMod, f.Integrity
+	} else {
+		scratch, err := os.MkdirTemp(s.Scratch, "pack-")
+		if err != nil {
+			return nil, nil, err
+		}
+		m, err := s.Tool.Download(ctx, s.Config, scratch, w.From.Name, w.Version)
+		if err != nil {
+			return nil, nil, err
+		}
+		a.File.Integrity, a.File.GoMod, a.Digest = m.Sum, m.ModSum, m.Sum
+		a.Get = func(_ context.Context, in *store.Ingest) error { return s.copy(m.Zip, a, in) }
 	}
 	if a.Trust = "transparency-log"; !s.Config.Transparent(w.From.Name) {
 		a.Trust = "first-use"

@@ -26,6 +26,9 @@ func (w *Want) command() string {
 func commands(wants []*Want) map[string][]string {
 	by := map[string][]string{}
 	for _, w := range wants {
+		if w.Proto != nil {
+			continue
+		}
 		if c := w.command(); !slices.Contains(by[c], w.Name) {
 			by[c] = append(by[c], w.Name)
 		}
