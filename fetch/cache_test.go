@@ -73,7 +73,7 @@ func TestCacheVerify(t *testing.T) {
 		w.fails(2, []string{"fetch: hint: ", "verify"}, args...)
 	}
 	w.fails(2, []string{"is not a cache of buck2-protobuf", "plugins.lock.toml"}, "cache", "verify", "--cache-dir", w.dir)
-	w.fails(2, []string{"is not a cache of buck2-protobuf", "nothing in it was touched"}, "cache", "clear", "--cache-dir", w.dir)
+	w.fails(2, []string{"is not a cache of buck2-protobuf", "nothing in it was changed"}, "cache", "clear", "--cache-dir", w.dir)
 }
 
 func TestCacheClear(t *testing.T) {

@@ -127,16 +127,16 @@ func TestCargoRefusals(t *testing.T) {
 			other.Files = map[string]string{"src/lib.rs": "pub const NAME: &str = \"evil\";\n"}
 			w.registry.Crate(other)
 		}, 5, []string{"leaf-1.0.0.crate", "other bytes"}, nil},
-		{"a crate is gone", func(v *lock.Version) { delete(v.Files, "leaf-1.0.0.crate") }, 3, []string{"crab 1.0.0", "takes other crates than are locked: leaf-1.0.0"}, nil},
+		{"a crate is gone", func(v *lock.Version) { delete(v.Files, "leaf-1.0.0.crate") }, 3, []string{"crab 1.0.0", "would use crates other than those locked: leaf-1.0.0"}, nil},
 		{"no consent", func(*lock.Version) { w.lockCrates(cargoPlug, running) }, 6, []string{"runs code of crate leaf-1.0.0", "build-scripts of [policy]"}, nil},
 		{"does not compile", func(*lock.Version) { w.lockCrates(broken, cargoLeaf) }, 7, []string{"crab 1.0.0", "does not compile", "cannot find function `undefined_thing`", "lockgen mirror --trees"}, nil},
 		{"package managers disabled", func(*lock.Version) {}, 7, []string{"package managers are disabled", "lockgen mirror --trees"}, []string{"--disable-package-managers"}},
-		{"another platform", func(*lock.Version) {}, 7, []string{"cargo compiles for the platform it runs on alone", "not for " + foreign, "lockgen mirror --trees"}, []string{"--platform", foreign}},
+		{"another platform", func(*lock.Version) {}, 7, []string{"cargo compiles only for the platform it runs on", "not for " + foreign, "lockgen mirror --trees"}, []string{"--platform", foreign}},
 		{"compiled by another rustc", func(v *lock.Version) {
 			cell := v.Platforms[host(t)]
 			cell.Tree = strings.Repeat("1", 64)
 			v.Platforms[host(t)] = cell
-		}, 7, []string{"of the locked crates; the lock has " + strings.Repeat("1", 64), "mirror"}, nil},
+		}, 7, []string{"; the lock has " + strings.Repeat("1", 64), "mirror"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w.lockCrates(cargoPlug, cargoLeaf)

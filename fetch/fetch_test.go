@@ -421,7 +421,7 @@ func TestRefusals(t *testing.T) {
 		says   []string
 	}{
 		{"unknown plugin", nil, []string{"get", "toll"}, 2, []string{"did you mean tool?"}},
-		{"unknown version", nil, []string{"get", "tool@9"}, 2, []string{"tool 9 is not locked; locked are 1.0.0", "lockgen add tool@9"}},
+		{"unknown version", nil, []string{"get", "tool@9"}, 2, []string{"tool 9 is not locked; the lock has 1.0.0", "lockgen add tool@9"}},
 		{"unknown command", nil, []string{"gett", "tool"}, 2, []string{"did you mean get?"}},
 		{"unknown flag", nil, []string{"get", "tool", "--ofline"}, 2, []string{"did you mean --offline?", "run: fetch help get"}},
 		{"no plugin", nil, []string{"get"}, 2, []string{"get takes one plugin"}},

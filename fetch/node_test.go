@@ -39,9 +39,9 @@ func TestNodeManagerChoice(t *testing.T) {
 		says           []string
 	}{
 		{"none is new enough", "", map[string]string{choice: ""}, nil, 0,
-			[]string{"npm is not on PATH", "version 8.15.0, needed is 9.0 or later", "version 3.8.7, needed is 1.22, or 4.0 or later", "bun is not on PATH", "unpacking script 2.0.0 without a package manager"}},
-		{"too old", "", map[string]string{choice: "pnpm"}, nil, fault.Machine, []string{"version 8.15.0, needed is 9.0 or later", "npm install --global pnpm", choice + "=none"}},
-		{"between", "", nil, []string{"--node-manager", "yarn"}, fault.Machine, []string{"version 3.8.7, needed is 1.22, or 4.0 or later"}},
+			[]string{"npm is not on PATH", "version 8.15.0; 9.0 or later is needed", "version 3.8.7; 1.22, or 4.0 or later, is needed", "bun is not on PATH", "unpacking script 2.0.0 without a package manager"}},
+		{"too old", "", map[string]string{choice: "pnpm"}, nil, fault.Machine, []string{"version 8.15.0; 9.0 or later is needed", "npm install --global pnpm", choice + "=none"}},
+		{"between", "", nil, []string{"--node-manager", "yarn"}, fault.Machine, []string{"version 3.8.7; 1.22, or 4.0 or later, is needed"}},
 		{"missing", "", map[string]string{choice: "npm"}, nil, fault.Machine, []string{"npm is not on PATH"}},
 		{"of the manifest", "bun", map[string]string{choice: ""}, nil, fault.Machine, []string{"bun is not on PATH"}},
 		{"the environment goes before", "bun", map[string]string{choice: "pnpm"}, nil, fault.Machine, []string{"8.15.0"}},

@@ -163,13 +163,13 @@ func TestPython(t *testing.T) {
 		t.Errorf("by the same Python %s, %s", path, got)
 	}
 	w.env["BUCK2_PROTOBUF_PYTHON"] = "no-such-python"
-	w.fails(7, []string{"both 1.0: it runs on CPython " + version + ", 3.98, and none was found", "no-such-python", "BUCK2_PROTOBUF_PYTHON="}, "get", "both")
+	w.fails(7, []string{"both 1.0: it needs CPython " + version + ", 3.98, and none was found", "no-such-python", "BUCK2_PROTOBUF_PYTHON="}, "get", "both")
 	delete(w.env, "BUCK2_PROTOBUF_PYTHON")
 	w.python("young", "tool.main:main", "", "3.98")
-	w.fails(7, []string{"young 1.0: it runs on CPython 3.98, and none was found", "is cpython " + version, "python of plugins.toml"}, "get", "young")
+	w.fails(7, []string{"young 1.0: it needs CPython 3.98, and none was found", "is cpython " + version, "python of plugins.toml"}, "get", "young")
 	w.must("get", "both")
 	t.Setenv("PATH", t.TempDir())
-	w.fails(7, []string{"there is no python on PATH"}, "get", "young")
+	w.fails(7, []string{"no python is on PATH"}, "get", "young")
 	w.must("get", "both") // found before
 
 	// The launcher, run by another Python, such as after an upgrade, says so.
@@ -330,7 +330,7 @@ func TestLyingWheel(t *testing.T) {
 		for _, manager := range []string{"none", "pip"} {
 			t.Setenv("BUCK2_PROTOBUF_WHEEL_MANAGER", manager)
 			status, _, stderr := w.fetch("get", name)
-			if want := map[bool]int{true: 0, false: 5}[name == "honest"]; status != want || want == 5 && !strings.Contains(stderr, "does not say the truth of itself") {
+			if want := map[bool]int{true: 0, false: 5}[name == "honest"]; status != want || want == 5 && !strings.Contains(stderr, "has wrong metadata") {
 				t.Errorf("%s by %s: exit %d: %s", name, manager, status, stderr)
 			}
 		}

@@ -125,7 +125,7 @@ func TestNoPipIsAsked(t *testing.T) {
 	t.Setenv("PIP_INDEX_URL", w.registry.URL+"/simple/")
 	get("a variable", false)
 	t.Setenv("PIP_INDEX_URL", "")
-	w.fails(7, []string{"no pip to ask for the package index"}, "get", "shell")
+	w.fails(7, []string{"pip is needed to find the package index"}, "get", "shell")
 }
 
 // TestUnknownAuthority: a certificate that nobody here believes, as behind a proxy

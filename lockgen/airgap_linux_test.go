@@ -190,7 +190,7 @@ func TestAirGapInside(t *testing.T) {
 					t.Errorf("from %s, %s: %s: %v\n%s", to, more, name, err, talk.String())
 					continue
 				}
-				if ready := strings.Contains(talk.String(), "took the ready folder of "+name); ready != (more == "--disable-package-managers" && name != "tool" && missing != nil) && name != "node" {
+				if ready := strings.Contains(talk.String(), "copied the ready folder of "+name); ready != (more == "--disable-package-managers" && name != "tool" && missing != nil) && name != "node" {
 					t.Errorf("from %s, %s: %s by its ready folder: %v\n%s", to, more, name, ready, talk.String())
 				}
 				want, err := archive.HashDir(t.Context(), filepath.Join(in.Trees, tree), nil)

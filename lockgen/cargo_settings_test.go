@@ -136,7 +136,7 @@ git-fetch-with-cli = true
 		"broken settings":      {map[string]string{".cargo/config.toml": "[net]\nretry = 0\n[build\n"}, []string{filepath.Join(".cargo", "config.toml:"), "the settings of cargo"}},
 		"settings that hang":   {map[string]string{".cargo/config.toml": strings.Repeat("a.", 1<<16) + "a = 1\n"}, []string{"config.toml:1: ", "a key of more than 64 parts"}},
 		"a git index":          {map[string]string{".cargo/config.toml": "[source.crates-io]\nreplace-with = \"g\"\n[source.g]\nregistry = \"https://git.invalid/index\"\n"}, []string{"https://git.invalid/index", "no sparse index"}},
-		"a registry unknown":   {map[string]string{".cargo/config.toml": "[source.crates-io]\nreplace-with = \"nobody\"\n"}, []string{`replaces the registry of crates with "nobody"`}},
+		"a registry unknown":   {map[string]string{".cargo/config.toml": "[source.crates-io]\nreplace-with = \"nobody\"\n"}, []string{`replaces the crate registry with "nobody"`}},
 		"a wrong type":         {map[string]string{".cargo/config.toml": "[http]\nproxy = 8080\n"}, []string{"http.proxy"}},
 		"no authorities there": {map[string]string{".cargo/config.toml": "[http]\ncainfo = \"none.pem\"\n"}, []string{"none.pem"}},
 	} {
@@ -183,11 +183,11 @@ func TestCargoToken(t *testing.T) {
 		{name: "through another source", config: "[source.crates-io]\nreplace-with = \"a\"\n[source.a]\nregistry = \"sparse+https://a.invalid/\"\nreplace-with = \"my-corp\"\n" + named + secret},
 		{name: "a helper beside the token", config: replaced + named + secret + "credential-provider = [\"" + program + "\"]\n"},
 		{name: "included", config: "include = [\"more.toml\", { path = \"none.toml\", optional = true }]\n" + replaced},
-		{name: "none", config: replaced + named, says: "demands a token, and the settings of cargo have none"},
+		{name: "none", config: replaced + named, says: "requires a token, but the settings of cargo have none"},
 		{name: "for another registry", config: "[registries.other]\nindex = \"sparse+" + other.CrateIndex() + "\"\n" + secret + replaced + named, says: "demands a token"},
 		{name: "without a name", config: "[source.crates-io]\nreplace-with = \"x\"\n[source.x]\nregistry = \"" + index + "\"\n", says: "demands a token"},
-		{name: "by a helper", config: replaced + named + "credential-provider = \"cargo:token-from-stdout " + program + "\"\n", says: "a program that is not run here"},
-		{name: "by a helper for all", config: replaced + named + "[registry]\nglobal-credential-providers = [\"cargo:token\", \"" + program + "\"]\n", says: "a program that is not run here"},
+		{name: "by a helper", config: replaced + named + "credential-provider = \"cargo:token-from-stdout " + program + "\"\n", says: "which lockgen does not run"},
+		{name: "by a helper for all", config: replaced + named + "[registry]\nglobal-credential-providers = [\"cargo:token\", \"" + program + "\"]\n", says: "which lockgen does not run"},
 		{name: "wrong", config: replaced + named + "token = \"wrong-canary\"\n", says: "401"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

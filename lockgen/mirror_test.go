@@ -244,7 +244,7 @@ func TestMirrorNeverOverwrites(t *testing.T) {
 				return n.SHA256
 			}
 			foreign := push("protoc-30.2", "application/vnd.example", nil, "x", []byte("foreign"))
-			p.fails(fault.Policy, []string{"tag protoc-30.2 names something that lockgen mirror did not push", "not overwritten"}, "mirror", "--to", to, "protoc")
+			p.fails(fault.Policy, []string{"tag protoc-30.2 was not pushed by lockgen mirror", "not overwritten"}, "mirror", "--to", to, "protoc")
 			if names("protoc-30.2") != foreign {
 				t.Error("the foreign tag was overwritten")
 			}
@@ -394,7 +394,7 @@ func TestMirrorRefused(t *testing.T) {
 			}
 			return r.Method == http.MethodPost
 		}},
-		"other bytes back": {fault.Integrity, "took sha256:", func(w http.ResponseWriter, r *http.Request) bool {
+		"other bytes back": {fault.Integrity, "accepted sha256:", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
 				return false
 			}
@@ -402,7 +402,7 @@ func TestMirrorRefused(t *testing.T) {
 			_, _ = w.Write(bytes.Repeat([]byte("x"), int(f.Size)))
 			return true
 		}},
-		"another size": {fault.Integrity, "bytes of that digest", func(w http.ResponseWriter, r *http.Request) bool {
+		"another size": {fault.Integrity, "has that digest with", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/") {
 				w.Header().Set("Content-Length", "7")
 				w.Header().Set("Content-Type", file)

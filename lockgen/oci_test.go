@@ -175,7 +175,7 @@ func TestOCIFails(t *testing.T) {
 				w.Header().Set("Content-Type", fake.OCIManifest)
 				w.Write(bytes.Repeat([]byte(" "), m["size"].(int)))
 			}))
-		}, fault.Integrity, []string{"other bytes than it was asked for"}},
+		}, fault.Integrity, []string{"content with the wrong digest"}},
 		{"75 other digest in the header", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o)))
 			o.Fault("/v2/acme/tool/manifests/v1.2.0", fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
@@ -187,12 +187,12 @@ func TestOCIFails(t *testing.T) {
 			m := o.Manifest("", one(o))
 			o.Index("v1.2.0", m.For("linux", "arm64"))
 			o.Fault("/v2/acme/tool/manifests/"+m["digest"].(string), fake.Map(func(b []byte) []byte { return append(b, ' ') }))
-		}, fault.Integrity, []string{"other bytes than it was asked for", "http://"}},
+		}, fault.Integrity, []string{"content with the wrong digest", "http://"}},
 		{"75 a longer manifest, and no digest in the header", "", func(o *fake.OCI) {
 			m := o.Manifest("", one(o))
 			o.Index("v1.2.0", m.For("linux", "arm64"))
 			o.Fault("/v2/acme/tool/manifests/"+m["digest"].(string), fake.Answer(fake.OCIManifest, "{}"))
-		}, fault.Integrity, []string{"other bytes than it was asked for", "got sha256:", "2 bytes, expected sha256:"}},
+		}, fault.Integrity, []string{"content with the wrong digest", "got sha256:", "2 bytes, expected sha256:"}},
 		{"75 a listed size that is not the manifest's", "", func(o *fake.OCI) {
 			o.Index("v1.2.0", o.Manifest("", one(o)).For("linux", "arm64").With("size", 7))
 		}, fault.Integrity, []string{"expected 7 bytes"}},
@@ -200,14 +200,14 @@ func TestOCIFails(t *testing.T) {
 			m := o.Manifest("", one(o))
 			o.Index("v1.2.0", m.For("linux", "arm64"))
 			o.Fault("/v2/acme/tool/manifests/"+m["digest"].(string), fake.Raw("HTTP/1.1 200 OK\r\nContent-Type: "+fake.OCIManifest+"\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n{}\r\n0\r\n\r\n"))
-		}, fault.Upstream, []string{"ends too early", "attempts"}},
+		}, fault.Upstream, []string{"ended early", "attempts"}},
 		{"75 another SHA-512 in the header", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o)))
 			o.Fault("/v2/acme/tool/manifests/v1.2.0", fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
 				w = header{w, "sha512:" + strings.Repeat("a", 128)}
 				honest(w, r)
 			}))
-		}, fault.Integrity, []string{"the registry says sha512:aaaa", "and sends sha512:", "http://"}},
+		}, fault.Integrity, []string{"the registry says sha512:aaaa", "but sent sha512:", "http://"}},
 		{"an encrypted layer", "", func(o *fake.OCI) {
 			o.Manifest("v1.2.0", o.Blob("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "tool.tar.gz", toolTar(linuxARM)))
 		}, fault.Policy, []string{"its layer is encrypted", "+encrypted"}},
@@ -223,7 +223,7 @@ func TestOCIFails(t *testing.T) {
 			l := one(o)
 			o.Manifest("v1.2.0", l)
 			o.Fault("/v2/acme/tool/blobs/"+l["digest"].(string), fake.Longer(1))
-		}, fault.Integrity, []string{"expected 71 bytes, the server announces 72"}},
+		}, fault.Integrity, []string{"expected 71 bytes, but the server announced 72"}},
 		{"76 no blob", "", func(o *fake.OCI) {
 			l := one(o)
 			o.Manifest("v1.2.0", l)
@@ -232,7 +232,7 @@ func TestOCIFails(t *testing.T) {
 		{"78 platform not in the index", "", func(o *fake.OCI) {
 			o.Index("v1.2.0", o.Manifest("", one(o)).For("linux", "amd64"), o.Manifest("", one(o)).For("windows", "amd64"))
 		}, fault.Usage, []string{"has no manifest for linux/arm64; it has linux/amd64, windows/amd64"}},
-		{"78 no tag", "", func(o *fake.OCI) {}, fault.Upstream, []string{"v1.2.0: the registry has nothing of that name"}},
+		{"78 no tag", "", func(o *fake.OCI) {}, fault.Upstream, []string{"v1.2.0: the registry has nothing with that name"}},
 		{"78 platform not among the layers", source + "#tool-{os}-{arch}", func(o *fake.OCI) {
 			o.Manifest("v1.2.0", o.Blob(file, "tool-linux-x86_64", []byte(linuxX64)))
 		}, fault.Usage, []string{"its files are tool-linux-x86_64"}},
@@ -265,7 +265,7 @@ func TestOCIFails(t *testing.T) {
 		}, fault.Upstream, []string{"needs more than 100 manifests"}},
 		{"79 huge manifest", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIIndex, bytes.Repeat([]byte(" "), 5<<20))
-		}, fault.Upstream, []string{"longer than the limit"}},
+		}, fault.Upstream, []string{"exceeds the limit"}},
 		{"80 other type than the header", "", func(o *fake.OCI) {
 			d := manifest(o, one(o))
 			d["mediaType"] = "application/vnd.docker.distribution.manifest.v2+json"
@@ -275,7 +275,7 @@ func TestOCIFails(t *testing.T) {
 			d := manifest(o, one(o))
 			d["manifests"] = []fake.Desc{}
 			o.Document("v1.2.0", fake.OCIManifest, d)
-		}, fault.Integrity, []string{"a manifest and an index at once"}},
+		}, fault.Integrity, []string{"both a manifest and an index"}},
 		{"80 artifact manifest", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", "application/vnd.oci.artifact.manifest.v1+json", map[string]any{})
 		}, fault.Upstream, []string{"neither an image manifest nor an index"}},
@@ -297,7 +297,7 @@ func TestOCIFails(t *testing.T) {
 		}, fault.Integrity, []string{"its inline data is not its content"}},
 		{"81 foreign layer", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o).With("urls", []string{o.URL + "/canary"})))
-		}, fault.Upstream, []string{"its content is at another address"}},
+		}, fault.Upstream, []string{"its content is at another URL"}},
 		{"81 malformed", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, []byte(`{"schemaVersion": 2`))
 		}, fault.Upstream, []string{"malformed manifest"}},
@@ -306,10 +306,10 @@ func TestOCIFails(t *testing.T) {
 		}, fault.Upstream, []string{"without config"}},
 		{"82 sha512", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o).With("digest", "sha512:"+strings.Repeat("a", 128))))
-		}, fault.Policy, []string{"is no SHA-256"}},
+		}, fault.Policy, []string{"is not a SHA-256"}},
 		{"82 unknown algorithm", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o).With("digest", "crc:00")))
-		}, fault.Policy, []string{`digest "crc:00" is no SHA-256`}},
+		}, fault.Policy, []string{`digest "crc:00" is not a SHA-256`}},
 		{"82 short digest", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o).With("digest", "sha256:00")))
 		}, fault.Upstream, []string{"layer 1"}},
@@ -457,7 +457,7 @@ func TestOCICredentials(t *testing.T) {
 		{"helper leaves a child", func(host, other string) string { return `{"credsStore": "leaves"}` }, nil, 0, nil},
 		{"helper works", func(host, other string) string { return `{"credsStore": "works"}` }, nil, 0, nil},
 		{"realm on another port", func(host, other string) string { return `{"credsStore": "works"}` },
-			func(other *fake.Server) string { return other.URL + "/token" }, fault.Policy, []string{"sends its clients for a token to", "no credential was sent"}},
+			func(other *fake.Server) string { return other.URL + "/token" }, fault.Policy, []string{"refers its clients for a token to", "no credential was sent"}},
 		{"realm on another host", func(host, other string) string { return `{"credsStore": "works"}` },
 			func(*fake.Server) string { return "https://evil.example.com/token" }, fault.Policy, []string{"https://evil.example.com"}},
 		{"realm by http", func(host, other string) string { return `{"credsStore": "works"}` },

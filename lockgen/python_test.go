@@ -168,10 +168,10 @@ func TestPythonRefused(t *testing.T) {
 		}, fault.Integrity, []string{`console script protoc-gen-stubs of stubs-1.0-py3-none-any.whl is "stubs:$(rm)"`}},
 		{"one interpreter without a wheel", `"3.11", "3.12", "3.13"`, stubs, func(p *place) {
 			p.server.Unrelease("native", "native-1.0-cp312-cp312-win_amd64.whl")
-		}, fault.Usage, []string{"stubs 1.0 for windows-x86_64: no wheel of stubs==1.0 for windows-x86_64 and Python 3.12", "take 3.12 out of python"}},
+		}, fault.Usage, []string{"stubs 1.0 for windows-x86_64: no wheel of stubs==1.0 for windows-x86_64 and Python 3.12", "remove 3.12 from python"}},
 		{"Requires-Python", `"3.11", "3.12"`, stubs, func(p *place) {
 			p.server.Wheel(fake.Wheel{Name: "backport", Version: "1.0", Python: ">=3.13", Files: map[string]string{"backport.py": ""}})
-		}, fault.Usage, []string{"for linux-aarch64 and Python 3.11: backport 1.0 requires Python >=3.13", "take 3.11 out of python"}},
+		}, fault.Usage, []string{"for linux-aarch64 and Python 3.11: backport 1.0 requires Python >=3.13", "remove 3.11 from python"}},
 		{"other interpreters on another platform", `"3.11", "3.12"`, stubs, func(p *place) {
 			p.server.Unrelease("native", "native-1.0-cp312-cp312-win_amd64.whl")
 			p.server.Unrelease("native", "native-1.0-cp312-cp312-manylinux_2_28_aarch64.whl")
@@ -245,7 +245,7 @@ func TestPythonSmoke(t *testing.T) {
 		t.Error(talk)
 	}
 	p.python(`"3.98"`, `"`+host.Name+`"`, stubs)
-	if _, talk := p.ok("update"); !strings.Contains(talk, "stubs 1.0 was not tried: stubs 1.0: it runs on CPython 3.98, and none was found") {
+	if _, talk := p.ok("update"); !strings.Contains(talk, "stubs 1.0 was not tried: stubs 1.0: it needs CPython 3.98, and none was found") {
 		t.Error(talk)
 	}
 	// One that does not run is not locked.

@@ -60,7 +60,7 @@ func TestDirectReference(t *testing.T) {
 			p.server.Wheel(fake.Wheel{Name: name, Version: "1.0", Requires: []string{asks + ">=1"}, Files: lines, EntryPoints: "[console_scripts]\ngen = " + name + ":main\n"})
 		}
 		entries += fmt.Sprintf("%s = { version = \"1.0\", source = \"pip:%s\", binary = \"gen\" }\n", name, name)
-		want = append(want, asks+" 1.0 (", "asks for sdx at an address of its own: Requires-Dist: sdx")
+		want = append(want, asks+" 1.0 (", "requires sdx by URL: Requires-Dist: sdx")
 	}
 	p.python(`"3.12"`, one, entries)
 	p.fails(fault.Policy, want, "update")
@@ -91,7 +91,7 @@ func TestWheelTruth(t *testing.T) {
 	other := good
 	other.Name = "neg"
 	p.server.Release("gen", good.Filename(), other.Bytes())
-	p.fails(fault.Integrity, []string{"the wheel gen-1.0-py3-none-any.whl does not say the truth of itself"}, "update")
+	p.fails(fault.Integrity, []string{"the wheel gen-1.0-py3-none-any.whl has wrong metadata"}, "update")
 	p.server.Wheel(good)
 	p.ok("update")
 	if !strings.Contains(p.read("plugins.lock.toml"), good.Filename()) {
@@ -114,7 +114,7 @@ func TestWheelClasses(t *testing.T) {
 	sdist := fake.Tarball("src-1.0", map[string]string{"setup.py": "raise SystemExit(1)\n"})
 	p.server.Release("src", "src-1.0.tar.gz", sdist)
 	entry("src")
-	p.fails(fault.Policy, []string{"src==1.0", "nothing but a source distribution, src-1.0.tar.gz", "what is missing is a wheel (py3-none-any, or one for CPython 3.12 and linux-aarch64)"}, "update")
+	p.fails(fault.Policy, []string{"src==1.0", "the index only has a source distribution, src-1.0.tar.gz", "a wheel is needed (py3-none-any, or one for CPython 3.12 and linux-aarch64)"}, "update")
 	p.server.Wheel(wheel("asks", "src>=0.5"))
 	entry("asks")
 	p.fails(fault.Policy, []string{"which needs src>=0.5 for asks 1.0", "src-1.0.tar.gz"}, "update")
@@ -124,7 +124,7 @@ func TestWheelClasses(t *testing.T) {
 	page := fmt.Sprintf(`{"meta":{"api-version":"1.0"},"name":"md5","files":[{"filename":%q,"url":%q,"hashes":{"md5":"0123456789abcdef0123456789abcdef"}}]}`, a.Name, a.URL)
 	p.server.Fault("/simple/md5/", fake.Answer("application/vnd.pypi.simple.v1+json", page))
 	entry("md5")
-	p.fails(fault.Integrity, []string{"the index gives no sha256 of md5-1.0-py3-none-any.whl but only md5"}, "update")
+	p.fails(fault.Integrity, []string{"the index has no sha256 for md5-1.0-py3-none-any.whl but only md5"}, "update")
 
 	// The bytes are not what the index promises, with and without metadata beside.
 	for _, beside := range []bool{true, false} {

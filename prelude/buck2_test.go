@@ -453,8 +453,8 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	names := slices.AppendSeq([]string{"echo", "liar", "nowhere", "packed", "zipped"}, maps.Keys(own.Plugins))
 	slices.Sort(names)
 	for target, want := range map[string]string{
-		"version": "version 9.9.9 of plugin `ts-proto` is not locked; locked are: 2.7.2. Run: lockgen add ts-proto@9.9.9",
-		"plugin":  "plugin `ts-protto` is not locked; locked are: " + strings.Join(names, ", ") + ". Run: lockgen add ts-protto@2.7.2",
+		"version": "version 9.9.9 of plugin `ts-proto` is not locked; the lock has: 2.7.2. Run: lockgen add ts-proto@9.9.9",
+		"plugin":  "plugin `ts-protto` is not locked; the lock has: " + strings.Join(names, ", ") + ". Run: lockgen add ts-protto@2.7.2",
 		"node":    "`node` is locked, but it is no protoc plugin",
 		"both":    "`proto` has its own sources and dependencies",
 		"none":    "`srcs` names no .proto file",

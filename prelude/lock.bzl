@@ -251,7 +251,7 @@ def pick(plugins, name, version):
     """
     versions = plugins.get(name)
     if not versions:
-        fail("plugin `{}` is not locked; locked are: {}. Run: lockgen add {}".format(
+        fail("plugin `{}` is not locked; the lock has: {}. Run: lockgen add {}".format(
             name,
             ", ".join(sorted(plugins)) or "none",
             "{}@{}".format(name, version) if version else name,
@@ -259,7 +259,7 @@ def pick(plugins, name, version):
     if version == None:
         return newest(list(versions))
     if version not in versions:
-        fail("version {} of plugin `{}` is not locked; locked are: {}. Run: lockgen add {}@{}".format(
+        fail("version {} of plugin `{}` is not locked; the lock has: {}. Run: lockgen add {}@{}".format(
             version,
             name,
             ", ".join(sorted(versions, key = version_key)),
@@ -315,7 +315,7 @@ def _problem_of_protos(plugins, locked):
     if locked["source"] not in SOURCES:
         return "source {} is not one of {}".format(repr(locked["source"]), ", ".join(SOURCES))
     if list(locked["platforms"]) != ["any"] or not _is_sha256(locked["platforms"]["any"].get("tree")):
-        return "it has not the one platform any, with a tree"
+        return "it must have only the platform any, with a tree"
     for dep in locked.get("deps", []):
         if PROTOS + dep not in plugins:
             return "proto package {} of its deps is not locked".format(dep)

@@ -244,9 +244,9 @@ func TestLock(t *testing.T) {
 		}{
 			{"x", starlark.None, `"1.10.0"`},
 			{"x", starlark.String("1.9.0"), `"1.9.0"`},
-			{"x", starlark.String("2.0.0"), "fail: version 2.0.0 of plugin `x` is not locked; locked are: 1.9.0, 1.10.0. Run: lockgen add x@2.0.0"},
-			{"z", starlark.None, "fail: plugin `z` is not locked; locked are: gen, go, node, prost, protos/acme, protos/base, stubs, x. Run: lockgen add z"},
-			{"z", starlark.String("1"), "fail: plugin `z` is not locked; locked are: gen, go, node, prost, protos/acme, protos/base, stubs, x. Run: lockgen add z@1"},
+			{"x", starlark.String("2.0.0"), "fail: version 2.0.0 of plugin `x` is not locked; the lock has: 1.9.0, 1.10.0. Run: lockgen add x@2.0.0"},
+			{"z", starlark.None, "fail: plugin `z` is not locked; the lock has: gen, go, node, prost, protos/acme, protos/base, stubs, x. Run: lockgen add z"},
+			{"z", starlark.String("1"), "fail: plugin `z` is not locked; the lock has: gen, go, node, prost, protos/acme, protos/base, stubs, x. Run: lockgen add z@1"},
 		} {
 			got, err := call(t, bzl["pick"], plugins, starlark.String(c.name), c.version)
 			text := fmt.Sprint(got)
@@ -288,7 +288,7 @@ func TestLockRefused(t *testing.T) {
 		{`emulate = "windows-x86_64"`, `emulate = "macos-aarch64"`, "x 1.9.0: platform windows-aarch64 emulates macos-aarch64, which is not locked"},
 		{`source = "pip"`, `source = "pop"`, "source \"pop\" is not one of"},
 		{"size = 6", `size = 0`, "protos/base 1.0.0: size of `base.whl` is not a number of bytes"},
-		{"platforms.any", "platforms.linux-x86_64", "protos/acme 3.0.0: it has not the one platform any, with a tree"},
+		{"platforms.any", "platforms.linux-x86_64", "protos/acme 3.0.0: it must have only the platform any, with a tree"},
 		{`deps = ["base"]`, `deps = ["bass"]`, "protos/acme 3.0.0: proto package bass of its deps is not locked"},
 		{`"acme.proto"`, `"../acme.proto"`, "protos/acme 3.0.0: folder \"acme/v1\" is malformed"},
 		{`"acme.proto"`, ``, "protos/acme 3.0.0: folder \"acme/v1\" is malformed"},

@@ -17,38 +17,40 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// Options say how an archive is read.
+// Options control how [Unpack] reads an archive.
 type Options struct {
-	// Format is one of [Formats]: "zip", a compressed tar such as "tar.gz", or one
-	// executable file, compressed such as "gz" or as it is, "raw".
+	// Format is one of [Formats]: "zip", a compressed tar such as "tar.gz", a
+	// single compressed executable such as "gz", or "raw", an executable as it
+	// is.
 	Format string
-	// Release takes what publishers of programs do on purpose, and what those who
-	// read packages disagree about: a file that is there twice with equal bytes,
-	// links that end at a file of the archive, which become copies of it, and a
-	// compressed file of several parts. Not with StripTop, StripPrefix or Prefix.
+	// Release allows what publishers of programs do on purpose but clients of
+	// packages handle differently: a file that appears twice with the same
+	// content, links to files of the archive, which become copies, and
+	// compressed data in several parts. It does not go with StripTop,
+	// StripPrefix or Prefix.
 	Release bool
-	// StripTop drops the one top folder that every entry of the archive must
-	// then lie in, whatever its name, as npm does.
+	// StripTop removes the top folder, whatever its name, as npm does. Every
+	// entry must be in it.
 	StripTop bool
-	// StripPrefix drops this folder, in which every entry of the archive must
-	// then lie, "" for none: MODULE@vVERSION of a Go module, which has slashes.
+	// StripPrefix is a folder to remove, such as MODULE@vVERSION of a Go
+	// module; it may contain slashes. Every entry must be in it. "" for none.
 	StripPrefix string
-	// Prefix is put before every path, "" for none.
+	// Prefix is added in front of every path; "" for none.
 	Prefix string
-	// RawName is the path of the one file where Format has no more.
+	// RawName is the path of the file, for formats that hold only one.
 	RawName string
-	// RawData says that this one file is no executable.
+	// RawData says that this file is not executable.
 	RawData bool
-	// Only names the files that are wanted, by their final path: the others are
-	// read as strictly, and left out; nil for all.
+	// Only reports whether a file is wanted, by its final path. The others are
+	// checked as strictly but are not written or returned. nil for all files.
 	Only func(path string) bool
-	// Tap is asked for every file, under its final path, for a writer that
-	// gets a copy of its content; nil for none. The content of a link comes when
-	// all files were read.
+	// Tap is called with the final path of every file, and returns a writer
+	// that gets a copy of its content, or nil. The content of links comes after
+	// all files have been read.
 	Tap func(path string) io.Writer
-	// Exec names further executables, by their final path: the bins of an npm
-	// package. It is asked when every file was read, so it may know what Tap
-	// was told. It is not asked for files that are executable anyway.
+	// Exec reports whether a file that is not marked executable in the archive
+	// should be, by its final path: the bins of an npm package. It is called
+	// after all files have been read, so it may use what Tap has seen.
 	Exec func(path string) bool
 }
 
@@ -60,11 +62,11 @@ type File struct {
 	SHA256 [32]byte
 }
 
-// limits bound what one archive may cost.
+// limits bound what one archive may cost us.
 type limits struct {
 	entries int   // headers of any kind
 	total   int64 // bytes of all files
-	// More than ratioFrom bytes must not come from less than 1/ratio of them.
+	// Beyond ratioFrom bytes, the output may be at most ratio times the input.
 	ratio, ratioFrom int64
 }
 
@@ -72,21 +74,21 @@ var defaultLimits = limits{entries: 100_000, total: 4 << 30, ratio: 200, ratioFr
 
 const hintUnsafe = "no key of plugins.toml allows it: do not use this file, and tell its publisher"
 
-// unknownSize is the size of a file that only its end tells.
+// unknownSize is the size of a file that is only known at its end.
 const unknownSize = -1
 
 // Unpack reads the archive f from its first byte to its last and writes its
-// files below dst, which must exist; with dst "" it only reads. It returns the
-// files sorted by path. Files get mode 0644 or 0755, less the umask, and folders
-// are made where a file needs them. Several calls may share f and dst.
+// files below dst, which must exist. If dst is "", it only reads. It returns
+// the files sorted by path. Files get mode 0644 or 0755, less the umask, and
+// folders are created as files need them. Several calls may share f and dst.
 //
 // An archive is refused, with an error of class [fault.Integrity] that names
-// the entry, when it could write outside dst, is damaged or cut, holds anything
-// but files and folders (and with Release links to files), holds names that some
-// platform cannot hold or cannot tell apart, is larger than its limits, copies
-// included, or when two careful readers might find different files in it. After
-// an error dst may hold a part of the files.
-// Errors of class [fault.Machine] are those of the disk.
+// the entry, if it could write outside dst, is damaged or cut short, has
+// anything but files and folders (and, with Release, links to files), has names
+// that some platform cannot store or cannot tell apart, exceeds the limits,
+// copies included, or if two careful readers might find different files in it.
+// Errors of class [fault.Machine] are from the disk. After an error, dst may
+// have some of the files.
 func Unpack(ctx context.Context, f *os.File, dst string, o Options) ([]File, error) {
 	return unpack(ctx, f, dst, o, defaultLimits)
 }
@@ -111,7 +113,7 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 		defer u.root.Close()
 		defer u.closeFolder()
 	}
-	// A section has its own offset, so readings of one file do not meet.
+	// Each section has its own offset, so several calls can read one file.
 	r := io.NewSectionReader(f, 0, info.Size())
 	switch form, ok := forms[o.Format]; {
 	case ok:
@@ -124,7 +126,7 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 		return nil, fault.Errorf(fault.Internal, "", "unknown archive format %q", o.Format)
 	}
 	if err == nil && len(u.files) == 0 {
-		err = unsafef("the archive holds no file")
+		err = unsafef("the archive has no files")
 	}
 	if err == nil {
 		err = u.copyLinks(f)
@@ -141,20 +143,20 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 
 func byPath(a, b File) int { return cmp.Compare(a.Path, b.Path) }
 
-// unsafef makes the error of an archive as a whole.
+// unsafef returns an error about an archive as a whole.
 func unsafef(format string, args ...any) error {
 	return fault.About(fault.AboutArchives, fault.Errorf(fault.Integrity, hintUnsafe, format, args...))
 }
 
-// unsafeEntry makes the error of one entry.
+// unsafeEntry returns an error about one entry.
 func unsafeEntry(name, format string, args ...any) error {
 	return unsafef("unsafe entry %q: %w", clip(name), fmt.Errorf(format, args...))
 }
 
-// broken classifies the error of a decompressor or of a second reader.
+// broken classifies an error of a decompressor or of the second reader.
 func broken(what string, err error) error {
 	if fault.Of(err) != fault.Internal || errors.Is(err, context.DeadlineExceeded) {
-		return err // of the disk, of a limit, of the user
+		return err // from the disk, a limit or the user
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return unsafef("%s: it is cut short", what)
@@ -162,21 +164,21 @@ func broken(what string, err error) error {
 	return unsafef("%s: %w", what, err)
 }
 
-// unpacker is the reading of one archive. The formats feed it with entries;
-// every rule on names, sizes and writing is here.
+// An unpacker reads one archive. The formats pass it their entries; every rule
+// about names, sizes and writing is here.
 type unpacker struct {
 	ctx    context.Context
 	o      Options
 	limits limits
 	dst    string
-	root   *os.Root // nil when only scanning
+	root   *os.Root // nil if nothing is written
 
 	names      names
 	files      []File
 	index      map[string]int // in files, by path
 	links      []link
 	entries    int
-	total      int64 // bytes that came out of decompressors
+	total      int64 // bytes from decompressors
 	compressed int64 // bytes of the archive
 	top        string
 
@@ -195,8 +197,8 @@ func (u *unpacker) count() error {
 	return u.ctx.Err()
 }
 
-// name turns the name of an entry into its path in the tree, "" for what lies
-// above it. Of one that is there already the path comes with errTwice.
+// name returns the path in the tree of an entry, or "" for a folder above the
+// tree. If the path was taken before, it is returned with errTwice.
 func (u *unpacker) name(raw string, dir bool) (string, error) {
 	name := strings.TrimPrefix(raw, "./")
 	if dir {
@@ -214,17 +216,17 @@ func (u *unpacker) name(raw string, dir bool) (string, error) {
 		case dir && (rest == "" || !ok && strings.HasPrefix(strip, name+"/")):
 			return "", nil
 		case !ok || rest == "":
-			return "", unsafeEntry(raw, "it lies outside the folder %q", strip)
+			return "", unsafeEntry(raw, "it is outside the folder %q", strip)
 		}
 		name = strings.TrimSuffix(rest, "/")
 	}
 	if u.o.StripTop {
 		top, rest, below := strings.Cut(name, "/")
 		if !below && !dir {
-			return "", unsafeEntry(raw, "it lies beside the top folder")
+			return "", unsafeEntry(raw, "it is beside the top folder, not in it")
 		}
 		if u.top != "" && top != u.top {
-			return "", unsafeEntry(raw, "it lies outside the top folder %q", u.top)
+			return "", unsafeEntry(raw, "it is outside the top folder %q", u.top)
 		}
 		u.top = top
 		if !below {
@@ -244,7 +246,7 @@ func (u *unpacker) name(raw string, dir bool) (string, error) {
 	return name, nil
 }
 
-// dir takes a folder. It is checked and not made: trees have files only.
+// dir takes a folder. It only checks the name: a tree has files only.
 func (u *unpacker) dir(raw string) error {
 	_, err := u.name(raw, true)
 	return err
@@ -258,7 +260,7 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 		return err
 	}
 	if size != unknownSize && (size < 0 || size > u.limits.total-u.total) {
-		return unsafeEntry(raw, "with its %d bytes the archive has more than %d", size, u.limits.total)
+		return unsafeEntry(raw, "its %d bytes would exceed the limit of %d bytes for an archive", size, u.limits.total)
 	}
 	wanted := u.o.Only == nil || u.o.Only(name)
 	var f *os.File
@@ -294,15 +296,15 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	return nil
 }
 
-// copy hashes the bytes of an entry, writes them to a file and a tap, which may
-// be nil, and returns how many there were.
+// copy hashes the bytes of an entry, writes them to f and tap, each of which
+// may be nil, and returns how many there were.
 func (u *unpacker) copy(raw string, size int64, r io.Reader, f *os.File, tap io.Writer) (n int64, err error) {
 	u.sum.Reset()
 	for {
 		m, err := r.Read(u.buf)
 		n += int64(m)
 		if n > size && size != unknownSize {
-			return n, unsafeEntry(raw, "it has more bytes than the %d of its header", size)
+			return n, unsafeEntry(raw, "it has more than the %d bytes that its header says", size)
 		}
 		u.sum.Write(u.buf[:m])
 		if f != nil && m > 0 {
@@ -328,25 +330,25 @@ func (u *unpacker) copy(raw string, size int64, r io.Reader, f *os.File, tap io.
 	return n, nil
 }
 
-// same compares a file with the one that was there before it.
+// same compares a file with the earlier one of the same path.
 func (u *unpacker) same(raw string, again File) error {
 	i, ok := u.index[again.Path]
 	switch {
 	case !ok:
-		return unsafeEntry(raw, "%q is there twice, as a link and as a file: readers take either", again.Path)
+		return unsafeEntry(raw, "%q appears twice, as a link and as a file: readers disagree on which one counts", again.Path)
 	case u.files[i].SHA256 != again.SHA256:
-		return unsafeEntry(raw, "%q is there twice, with different bytes: readers take either", again.Path)
+		return unsafeEntry(raw, "%q appears twice, with different content: readers disagree on which one counts", again.Path)
 	case u.files[i].Exec != again.Exec:
-		return unsafeEntry(raw, "%q is there twice, and executable once: readers take either", again.Path)
+		return unsafeEntry(raw, "%q appears twice, but is executable only once: readers disagree on which one counts", again.Path)
 	}
 	return nil
 }
 
-// createNew is create for an entry, in the words of errors.
+// createNew calls create for an entry and classifies its error.
 func (u *unpacker) createNew(raw, name string, exec bool) (*os.File, error) {
 	f, err := u.create(name, exec)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, unsafeEntry(raw, "%q exists already", name)
+		return nil, unsafeEntry(raw, "%q already exists", name)
 	}
 	if err != nil {
 		return nil, fault.Disk(err, u.dst, "")
@@ -354,8 +356,9 @@ func (u *unpacker) createNew(raw, name string, exec bool) (*os.File, error) {
 	return f, nil
 }
 
-// create makes a new file below dst. Archives list a folder's files in a row,
-// so the last folder is kept open: one system call instead of one per part.
+// create makes a new file below dst. Archives list the files of a folder
+// together, so the last folder stays open: one system call instead of one for
+// each part of the path.
 func (u *unpacker) create(name string, exec bool) (*os.File, error) {
 	dir, base := path.Split(name)
 	dir = strings.TrimSuffix(dir, "/")
@@ -406,8 +409,8 @@ func (u *unpacker) markExec() error {
 	return nil
 }
 
-// meter counts what comes out of a decompressor and ends the reading when it is
-// too much, or when the context ends.
+// A meter counts the output of a decompressor. Reading fails when it exceeds a
+// limit or the context ends.
 type meter struct {
 	u *unpacker
 	r io.Reader
@@ -425,7 +428,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// spend counts bytes that the archive makes.
+// spend counts bytes of output and enforces the limits.
 func (u *unpacker) spend(n int64) error {
 	u.total += n
 	switch {
@@ -437,12 +440,12 @@ func (u *unpacker) spend(n int64) error {
 	return nil
 }
 
-// raw takes the whole file as one executable.
+// raw takes the whole file as one file of the tree.
 func (u *unpacker) raw(r *io.SectionReader) error {
 	return u.file(u.o.RawName, !u.o.RawData, r.Size(), &meter{u, r})
 }
 
-// looksLike names what a file that was no archive may be.
+// looksLike says what a file with an unexpected beginning may be.
 func looksLike(head []byte) string {
 	for _, k := range []struct{ magic, name string }{
 		{"\x1f\x8b", "gzip"}, {"PK\x03\x04", "a zip"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"},

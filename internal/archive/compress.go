@@ -12,31 +12,30 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The decompressors, of files that anybody may have written: the standard
-// library's for deflate, gzip and bzip2, klauspost/compress for zstd, and
-// ulikunitz/xz for the LZMA2 in an xz file. Each checks its checksums. What they
-// leave open is decided here, by the letter of the formats: how much memory a
-// file may ask for, how many parts it may have, and that it ends where its last
-// part ends.
+// The decompressors: the standard library for deflate, gzip and bzip2,
+// klauspost/compress for zstd, and ulikunitz/xz for the LZMA2 in an xz file.
+// Each verifies its checksums. Anybody may have written their input, so this
+// file adds what they leave open: how much memory a file may ask for, how many
+// parts it may have, and that it ends with its last part.
 //
-// Several parts one after the other (members of gzip, frames of zstd, streams of
-// xz and bzip2) are one content by each of the formats, which parallel
-// compressors rely on. Readers of packages disagree about them, so they are for
-// [Options.Release] alone. Bytes behind the last part, zeros too, are refused:
-// each reader makes something else of them.
+// By each format, several parts in a row (gzip members, zstd frames, xz and
+// bzip2 streams) are one content, and parallel compressors rely on that.
+// Clients of packages disagree about it, so only [Options.Release] allows it.
+// Bytes after the last part, even zeros, are refused, since every reader treats
+// them differently.
 
-// maxWindow bounds what a zstd decompressor holds in memory, in bytes: what
-// every decoder has (RFC 8878, 3.1.1.1.2), up to "zstd -19".
+// maxWindow limits the memory of a zstd decompressor, in bytes. Every decoder
+// supports this much (RFC 8878, 3.1.1.1.2); it suffices up to "zstd -19".
 const maxWindow = 8 << 20
 
-// A form is one of [Options.Format]: a tar in a compressed file, or one file.
+// A form is one of [Options.Format]: a compressed tar, or a compressed file.
 type form struct {
 	tar  bool
-	open func(u *unpacker, section *io.SectionReader) (io.Reader, error) // to an EOF at the end of the file
+	open func(u *unpacker, section *io.SectionReader) (io.Reader, error) // returns io.EOF at the end of the file
 	kind string
 }
 
-// forms are the formats that are compressed as a whole.
+// forms has the formats that are compressed as a whole.
 var forms = map[string]form{
 	"tar.gz":  {true, (*unpacker).gzip, "gzip"},
 	"tar.xz":  {true, (*unpacker).xz, "xz"},
@@ -48,13 +47,12 @@ var forms = map[string]form{
 	"bz2":     {false, (*unpacker).bzip2, "bzip2"},
 }
 
-// A closer is a decompressor that holds more than memory, which is found by its
-// method: which ones there are is said below.
+// A closer is a decompressor that must be closed.
 type closer interface{ Close() }
 
 var _ closer = (*zstd.Decoder)(nil)
 
-// compressedAs reads a file of a form.
+// compressedAs reads a file in the given form.
 func (u *unpacker) compressedAs(f form, section *io.SectionReader) error {
 	r, err := f.open(u, section)
 	if err != nil {
@@ -70,13 +68,13 @@ func (u *unpacker) compressedAs(f form, section *io.SectionReader) error {
 	if err := u.tar(out); err != nil {
 		return err
 	}
-	// Where the tar ended the decompressor must end too, with its checksum, and
-	// the file.
+	// After the tar, both the decompressor, with its checksum, and the file
+	// must end.
 	return u.zeros(f.kind, out)
 }
 
-// reader is what a decompressor reads: it ends when the context does, however
-// long the decompressor goes on without a byte of content.
+// reader returns the input of a decompressor. It fails when the context ends,
+// even if the decompressor produces no output for a long time.
 func (u *unpacker) reader(section *io.SectionReader) *bufio.Reader {
 	return bufio.NewReaderSize(WithContext(u.ctx, io.NewSectionReader(section, 0, section.Size())), 64<<10)
 }
@@ -91,14 +89,14 @@ func begins(section *io.SectionReader, what, magic string) error {
 	return nil
 }
 
-// part refuses the nth member, frame or stream: a second one where packages have
-// one, or one too many.
+// part counts members, frames or streams: n is refused if it is more than one
+// in a package, or more than the limit.
 func (u *unpacker) part(n int, what, reading string) error {
 	switch {
 	case n > 1 && !u.o.Release:
-		return unsafef("a second %s follows the first, %s; in a package nothing allows it, for its readers disagree about it", what, reading)
+		return unsafef("a second %s follows the first, %s; that is not allowed in a package, since clients disagree about it", what, reading)
 	case n > u.limits.entries:
-		return unsafef("it has more than %d %ss", u.limits.entries, what)
+		return unsafef("the file has more than %d %ss", u.limits.entries, what)
 	}
 	return nil
 }
@@ -108,7 +106,7 @@ func (u *unpacker) gzip(section *io.SectionReader) (io.Reader, error) {
 	if err := begins(section, "a gzip", "\x1f\x8b"); err != nil {
 		return nil, err
 	}
-	// A byte reader, so that gzip takes no byte after its end.
+	// With a byte reader, gzip reads nothing after its end.
 	g := &members{u: u, in: u.reader(section)}
 	return g, g.next()
 }
@@ -121,14 +119,14 @@ type members struct {
 	n  int
 }
 
-// next begins a member.
+// next starts a member.
 func (g *members) next() (err error) {
 	g.n++
 	if err := g.u.part(g.n, "gzip member", "as pigz and bgzip write them"); err != nil {
 		return err
 	}
-	// RFC 1952, 2.3.1.2: a decompressor must give up where a reserved bit is
-	// set, for what follows may be a field that it does not know.
+	// RFC 1952, 2.3.1.2: a decompressor must fail if a reserved bit is set,
+	// since an unknown field may follow.
 	if head, err := g.in.Peek(4); err == nil && head[3]&0xe0 != 0 {
 		return unsafef("gzip header: it has the reserved flags %#02x", head[3]&0xe0)
 	}
@@ -152,7 +150,7 @@ func (g *members) Read(p []byte) (int, error) {
 		}
 		switch rest, err := g.in.Peek(2); {
 		case len(rest) == 0:
-			return n, err // io.EOF, or of the disk
+			return n, err // io.EOF, or from the disk
 		case string(rest) != "\x1f\x8b":
 			return n, unsafef("bytes follow the end of the gzip data")
 		}
@@ -162,8 +160,8 @@ func (g *members) Read(p []byte) (int, error) {
 	}
 }
 
-// bzip2 reads a file of bzip2 streams, which the decompressor joins: it ends with
-// an error where anything else follows one.
+// bzip2 reads a file of bzip2 streams. The decompressor joins them and fails if
+// anything else follows.
 func (u *unpacker) bzip2(section *io.SectionReader) (io.Reader, error) {
 	if err := begins(section, "a bzip2", "BZh"); err != nil {
 		return nil, err
@@ -184,11 +182,11 @@ func (u *unpacker) zstd(section *io.SectionReader) (io.Reader, error) {
 	return zr, nil
 }
 
-// checkZstd walks the blocks of a zstd file (RFC 8878): frames without a
-// dictionary from elsewhere, of a bounded window, and the last ends where the
-// file ends. Skippable frames (3.1.2), in which parallel compressors keep sizes
-// and container tools an index, hold no content. The sizes and the checksums are
-// left to the decompressor.
+// checkZstd walks the blocks of a zstd file (RFC 8878). Frames must need no
+// dictionary and have a bounded window, and the last one must end where the
+// file ends. Skippable frames (3.1.2) hold no content: parallel compressors
+// store sizes there, and container tools an index. The decompressor verifies
+// sizes and checksums.
 func (u *unpacker) checkZstd(section *io.SectionReader) error {
 	in := u.reader(section)
 	for n, frames := 1, 0; ; n++ {
@@ -236,15 +234,15 @@ func skip(in *bufio.Reader, n int64) error {
 	return nil
 }
 
-// zstdFrame walks one frame, whose first bytes are head.
+// zstdFrame walks one frame, which begins with head.
 func zstdFrame(in *bufio.Reader, head []byte) error {
 	if len(head) < 6 {
 		return broken("zstd header", io.ErrUnexpectedEOF)
 	}
 	flags, rest := head[4], head[5:]
-	single := flags&0x20 != 0 // then the window is the whole content
+	single := flags&0x20 != 0 // the window is the whole content
 	if flags&3 != 0 {
-		return unsafef("zstd: it needs a dictionary, and nobody says which")
+		return unsafef("zstd: it needs a dictionary, but does not say which")
 	}
 	if flags&8 != 0 {
 		return unsafef("zstd: the reserved bit of its header is set")
@@ -269,7 +267,7 @@ func zstdFrame(in *bufio.Reader, head []byte) error {
 		}
 	}
 	if window > maxWindow {
-		return unsafef("zstd: it asks for a window of %d bytes, more than the %d that every reader has (RFC 8878): it was made with --ultra or --long", window, maxWindow)
+		return unsafef("zstd: it asks for a window of %d bytes, more than the %d that every reader supports (RFC 8878): it was probably made with --ultra or --long", window, maxWindow)
 	}
 	next += int64(sizeField)
 	for {
@@ -284,13 +282,13 @@ func zstdFrame(in *bufio.Reader, head []byte) error {
 		last, kind, size := bits&1 != 0, bits>>1&3, bits>>3
 		next = 3 + int64(size)
 		switch {
-		case kind == 1: // one byte, repeated
+		case kind == 1: // one repeated byte
 			next = 4
 		case kind == 3:
 			return unsafef("zstd: a block of the reserved type")
 		}
 		if size == 0 && !last {
-			return unsafef("zstd: an empty block in the middle")
+			return unsafef("zstd: an empty block before the last one")
 		}
 		if size > 128<<10 {
 			return unsafef("zstd: a block of %d bytes, more than 128 KiB", size)

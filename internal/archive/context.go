@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// WithContext returns a reader of r that ends when the context does.
+// WithContext returns a reader that fails when the context ends.
 func WithContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
 
 type contextReader struct {

@@ -12,15 +12,16 @@ import (
 	"path/filepath"
 )
 
-// CopyTree copies the files of folder src into dst, which is made and must not
-// hold any of them. Blocks are shared where the file system can (reflink), never
-// inodes: who changes a copy does not change the original. Files get mode 0644,
-// or 0755 when they were executable. Symbolic links, devices and pipes in src
-// are an error of class [fault.Integrity]; errors of the disk are of class
-// [fault.Machine]. After an error dst may hold a part of the files.
+// CopyTree copies the files of folder src into dst, which is created if needed
+// and must not have any of them. The copies share blocks where the file system
+// supports it (reflink), but never inodes: changing a copy does not change the
+// original. Files get mode 0644, or 0755 if they were executable. A symbolic
+// link, device or pipe in src is an error of class [fault.Integrity]; errors of
+// the disk are of class [fault.Machine]. After an error, dst may have some of
+// the files.
 //
-// What it returns is what dst has now: the hashes are of the bytes that were
-// written, whatever somebody does to src meanwhile.
+// The result describes dst: the hashes are of the bytes that were written, even
+// if src changes meanwhile.
 func CopyTree(ctx context.Context, src, dst string) ([]File, error) {
 	files, err := listDir(ctx, src, nil)
 	if err != nil {
@@ -46,7 +47,7 @@ func CopyTree(ctx context.Context, src, dst string) ([]File, error) {
 	return files, ForEach(ctx, len(files), func(i int) error { return copyFile(ctx, dst, src, &files[i]) })
 }
 
-// copyFile copies one file of a tree and hashes what it writes.
+// copyFile copies one file of a tree and hashes the bytes that it writes.
 func copyFile(ctx context.Context, dst, src string, f *File) error {
 	name := filepath.FromSlash(f.Path)
 	in, err := os.Open(filepath.Join(src, name))

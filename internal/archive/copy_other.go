@@ -4,5 +4,5 @@ package archive
 
 import "os"
 
-// Reflink never shares blocks here; the caller copies.
+// Reflink returns false: this system shares no blocks, so the caller copies.
 func Reflink(dst, src *os.File) bool { return false }

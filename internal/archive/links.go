@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// A tree has files only, so a link becomes a copy of the file that it ends at.
-// What a link to a folder, out of the archive or to nothing would become depends
-// on who unpacks it.
+// A tree has files only, so a link becomes a copy of the file that it leads to.
+// A link to a folder, out of the archive or to nothing is refused, since
+// unpackers disagree about what it becomes.
 
-// A link is one entry of the archive that is another name of a file.
+// A link is an entry of the archive that names another file.
 type link struct {
-	raw, path, target string // the last as it stands in the archive
+	raw, path, target string // target as written in the archive
 	hard              bool
 }
 
-// maxHops bounds the links from one to the next, as Linux does.
+// maxHops limits chains of links, as Linux does.
 const maxHops = 40
 
-// notInPackages is the refusal of a link where [Options.Release] is not set.
-const notInPackages = "%s is not allowed in a package: its clients leave links out, or follow them"
+// notInPackages is the error for a link without [Options.Release].
+const notInPackages = "%s is not allowed in a package: some clients skip links, some follow them"
 
-// link takes a link. Where it ends is found when all entries were read.
+// link takes a link. Its target is looked up after all entries have been read.
 func (u *unpacker) link(raw, target string, hard bool) error {
 	if !u.o.Release {
 		what := "a symbolic link"
@@ -46,16 +46,16 @@ func (u *unpacker) link(raw, target string, hard bool) error {
 		}
 		return err
 	}
-	if hard { // it is another name of what is there by then
+	if hard { // its target must come earlier in the archive
 		if _, ok := u.index[target]; !ok {
-			return unsafeEntry(raw, "a hard link to %q, which is no file before it", clip(target))
+			return unsafeEntry(raw, "a hard link to %q, which is not an earlier file of the archive", clip(target))
 		}
 	}
 	u.links = append(u.links, l)
 	return nil
 }
 
-// copyLinks makes the files that the links of the archive f stand for.
+// copyLinks creates the files that the links of the archive f stand for.
 func (u *unpacker) copyLinks(f *os.File) error {
 	if len(u.links) == 0 {
 		return nil
@@ -64,7 +64,7 @@ func (u *unpacker) copyLinks(f *os.File) error {
 	for _, l := range u.links {
 		byPath[l.path] = l
 	}
-	// Where there is no folder to copy from, the archive is read once more.
+	// If nothing is written to dst, read the archive again to get the content.
 	later := map[string][]io.Writer{} // by the path of the file
 	for _, l := range u.links {
 		from, err := u.follow(l, byPath)
@@ -103,7 +103,7 @@ func (u *unpacker) copyLinks(f *os.File) error {
 	return err
 }
 
-// follow returns the file that a link ends at.
+// follow returns the file that a link leads to.
 func (u *unpacker) follow(l link, byPath map[string]link) (File, error) {
 	at := l
 	for range maxHops {
@@ -123,19 +123,19 @@ func (u *unpacker) follow(l link, byPath map[string]link) (File, error) {
 		}
 		at = next
 	}
-	return File{}, unsafeEntry(l.raw, "a symbolic link that goes in a circle, or over more than %d others", maxHops)
+	return File{}, unsafeEntry(l.raw, "a symbolic link in a loop, or in a chain of more than %d links", maxHops)
 }
 
-// walk goes from the folder of a symbolic link along its target, step by step as
-// an operating system does: each but the last must be a folder of the archive.
+// walk resolves the target of a symbolic link part by part, as an operating
+// system does: all parts but the last must be folders of the archive.
 func (u *unpacker) walk(l link) (string, error) {
 	switch {
 	case strings.HasPrefix(l.target, "/"):
-		return "", fmt.Errorf("it leaves the archive")
+		return "", fmt.Errorf("it leads out of the archive")
 	case strings.ContainsAny(l.target, "\\:\x00"):
-		return "", fmt.Errorf("it means another file on another system")
+		return "", fmt.Errorf("it leads to different files on different systems")
 	case strings.HasSuffix(l.target, "/"):
-		return "", fmt.Errorf("it is a folder, and a tree has files only")
+		return "", fmt.Errorf("it is a folder, but a tree can only have files")
 	}
 	at := strings.Split(l.path, "/")
 	at = at[:len(at)-1]
@@ -145,7 +145,7 @@ func (u *unpacker) walk(l link) (string, error) {
 		case "", ".":
 		case "..":
 			if len(at) == 0 {
-				return "", fmt.Errorf("it leaves the archive")
+				return "", fmt.Errorf("it leads out of the archive")
 			}
 			at = at[:len(at)-1]
 		default:
@@ -158,16 +158,16 @@ func (u *unpacker) walk(l link) (string, error) {
 		}
 		switch last := i == len(steps)-1; {
 		case last && folder:
-			return "", fmt.Errorf("it is a folder, and a tree has files only")
+			return "", fmt.Errorf("it is a folder, but a tree can only have files")
 		case !last && !folder:
-			return "", fmt.Errorf("%q is no folder of the archive", clip(path))
+			return "", fmt.Errorf("%q is not a folder of the archive", clip(path))
 		}
 	}
 	return strings.Join(at, "/"), nil
 }
 
-// copyFile writes the file of a link below dst, and proves that it is the one
-// that was read.
+// copyFile writes the file of a link below dst, and checks that the source has
+// not changed since it was read.
 func (u *unpacker) copyFile(raw string, from, to File, tap io.Writer) error {
 	in, err := u.root.Open(from.Path)
 	if err != nil {
@@ -196,7 +196,7 @@ func (u *unpacker) copyFile(raw string, from, to File, tap io.Writer) error {
 	var got [32]byte
 	u.sum.Sum(got[:0])
 	if got != from.SHA256 {
-		return unsafeEntry(raw, "%q changed while it was copied", from.Path)
+		return unsafeEntry(raw, "%q changed during the copy", from.Path)
 	}
 	return nil
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// Limits on one path. They are those of the file systems that trees end up on.
+// Limits on one path: those of the file systems that trees are stored on.
 const (
 	maxPath  = 1024 // bytes
 	maxPart  = 255  // bytes of one part of a path
 	maxDepth = 64   // parts
 )
 
-// checkName is the path rule of trees: [lock.CheckPath], and what only an
-// attacker would try.
+// checkName is the rule for paths of trees: [lock.CheckPath], and limits that
+// only an attacker would exceed.
 func checkName(name string) error {
 	switch {
 	case len(name) > maxPath:
@@ -43,14 +43,14 @@ func checkName(name string) error {
 		}
 		for _, r := range part {
 			if unicode.IsControl(r) {
-				return fmt.Errorf("its path holds the control character %U", r)
+				return fmt.Errorf("its path has the control character %U", r)
 			}
 		}
-		// Some readers normalise before they split: U+FF0F becomes a slash,
-		// and COM with a superscript 1 is a device like COM1.
+		// Some readers normalise before they split: U+FF0F becomes a slash, and
+		// COM with a superscript 1 is a device like COM1.
 		folded := foldPart(part)
 		if strings.ContainsAny(folded, `/\`) || ascii(folded) && lock.CheckPath(folded) != nil {
-			return fmt.Errorf("its path becomes another one when Unicode is normalised")
+			return fmt.Errorf("its path changes when Unicode is normalised")
 		}
 	}
 	return nil
@@ -65,7 +65,7 @@ func ascii(s string) bool {
 	return true
 }
 
-// fold maps paths that any file system takes for the same to one string.
+// fold maps paths that some file system treats as the same to one string.
 func fold(path string) string {
 	if ascii(path) {
 		return strings.ToLower(path)
@@ -77,10 +77,11 @@ func fold(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// foldPart is Unicode's full case folding around NFKD, without the invisible
-// characters that HFS+ ignores. Of the foldings to several letters only that of
-// sharp s is not a compatibility decomposition; a test compares it with
-// golang.org/x/text/cases, whose tables are not worth their start-up time here.
+// foldPart is Unicode's full case folding between two NFKD normalisations,
+// without the invisible characters that HFS+ ignores. Sharp s is the only full
+// folding to several letters that is not also a compatibility decomposition. A
+// test compares foldPart with golang.org/x/text/cases, whose tables would slow
+// down the start of the program.
 func foldPart(part string) string {
 	if ascii(part) {
 		return strings.ToLower(part)
@@ -98,8 +99,8 @@ func foldPart(part string) string {
 	return norm.NFKD.String(b.String())
 }
 
-// foldRune picks one of the letters that differ only in case, a lower one for
-// ASCII.
+// foldRune returns one fixed letter of those that differ only in case; for
+// ASCII, the lower-case one.
 func foldRune(r rune) rune {
 	switch {
 	case 'a' <= r && r <= 'z':
@@ -117,11 +118,11 @@ func foldRune(r rune) rune {
 	return least
 }
 
-// errTwice is matched by the error for a file that is there already.
-var errTwice = errors.New("is there twice")
+// errTwice is matched by the error for a path that was taken before.
+var errTwice = errors.New("appears twice")
 
-// names holds the paths of one tree, folders included, and finds those that
-// cannot live side by side everywhere.
+// names has the paths of one tree, folders included, and finds those that
+// cannot coexist on every platform.
 type names map[string]nameEntry // by fold(path)
 
 type nameEntry struct {
@@ -129,7 +130,7 @@ type nameEntry struct {
 	dir  bool
 }
 
-// add takes a path that passed checkName, and its folders.
+// add takes a path that passed checkName, and the folders above it.
 func (n names) add(path string, dir bool) error {
 	key := fold(path)
 	for {
@@ -138,13 +139,13 @@ func (n names) add(path string, dir bool) error {
 		case !ok:
 			n[key] = nameEntry{path, dir}
 		case e.path != path:
-			return fmt.Errorf("its path falls together with %q where case or Unicode form is ignored", e.path)
+			return fmt.Errorf("its path collides with %q on file systems that ignore case or Unicode normalisation", e.path)
 		case e.dir != dir:
 			return fmt.Errorf("%q is both a file and a folder", path)
 		case !dir:
 			return fmt.Errorf("%q %w", path, errTwice)
 		default:
-			return nil // this folder and those above are known
+			return nil // this folder and those above it are known
 		}
 		i, j := strings.LastIndexByte(path, '/'), strings.LastIndexByte(key, '/')
 		if i < 0 {

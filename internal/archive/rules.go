@@ -10,14 +10,15 @@ import (
 	"sync"
 )
 
-// strict is the source of the rules of [Unpack] for tar.gz and zip: a list that
-// was made by other ones is made again. The second readers are Go's own.
+// strict has the source of the rules of [Unpack] for tar.gz and zip: a scan
+// cache made by other rules is not used. The second readers are those of the Go
+// standard library.
 //
 //go:embed archive.go compress.go links.go names.go tar.go xz.go zip.go
 var strict embed.FS
 
-// Rules names the rules of [Unpack], and the Go whose readers are the second ones:
-// what two programs of one name read alike.
+// Rules identifies the rules of [Unpack] and the Go version of the second
+// readers. Two programs with the same Rules read archives alike.
 var Rules = sync.OnceValue(func() string {
 	h := sha256.New()
 	err := fs.WalkDir(strict, ".", func(name string, d fs.DirEntry, err error) error {
@@ -29,7 +30,7 @@ var Rules = sync.OnceValue(func() string {
 		return err
 	})
 	if err != nil {
-		panic(err) // a file of this program itself
+		panic(err) // the files are embedded
 	}
 	return hex.EncodeToString(h.Sum(nil)) + " " + runtime.Version()
 })

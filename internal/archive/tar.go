@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// A tar is read twice at once: this file reads every header block by the
-// letter of POSIX (pax Interchange Format, IEEE Std 1003.1) and of GNU tar's
-// manual, and archive/tar must then understand the same blocks in the same way.
+// A tar is read twice at the same time: this file reads every header block
+// strictly by POSIX (pax Interchange Format, IEEE Std 1003.1) and the manual of
+// GNU tar, and archive/tar must then read the same blocks in the same way.
 
 const (
 	tarBlock     = 512
 	maxPaxHeader = 1 << 20 // bytes of one extended header
 )
 
-// zeros reads to the end and accepts nothing but blocks of zeros: the padding of
-// a tar.
+// zeros reads to the end and accepts only blocks of zeros: the padding of a
+// tar.
 func (u *unpacker) zeros(kind string, r io.Reader) error {
 	for total := 0; ; {
 		n, err := r.Read(u.buf)
@@ -67,19 +67,20 @@ func (u *unpacker) tar(r io.Reader) error {
 	}
 }
 
-// tarEntry is one entry, extended headers applied.
+// A tarEntry is one entry, with its extended headers applied.
 type tarEntry struct {
 	name string
 	mode int64
 	size int64
 	dir  bool
-	link string // target of a link, as it stands there; "" for none
+	link string // target of a link as written in the tar; "" for none
 	hard bool
 }
 
-// tarHeader reads the header blocks of the next entry, nil at the end.
+// tarHeader reads the header blocks of the next entry. It returns nil at the
+// end.
 func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
-	var raw bytes.Buffer // all blocks of this entry, for the second reading
+	var raw bytes.Buffer // all blocks of this entry, for archive/tar
 	var x tarExtension
 	block := make([]byte, tarBlock)
 	for {
@@ -113,7 +114,7 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 			if err != nil {
 				return nil, err
 			}
-			if kind != 'g' { // which says nothing about any file
+			if kind != 'g' { // a global header says nothing about one file
 				raw.Write(block)
 				raw.Write(data)
 			}
@@ -130,13 +131,13 @@ func (u *unpacker) tarHeader(r io.Reader) (*tarEntry, error) {
 	}
 }
 
-// A tarExtension is what extended headers say of the entry after them.
+// A tarExtension is what extended headers say about the entry after them.
 type tarExtension struct {
 	pax        map[string]string
-	name, link string // from GNU's L and K
+	name, link string // from GNU's L and K headers
 }
 
-// read takes the data of an extended header of a kind, and returns all its blocks.
+// read takes the content of an extended header, and returns all its blocks.
 func (x *tarExtension) read(r io.Reader, e *tarEntry, kind byte) (data []byte, err error) {
 	if e.size > maxPaxHeader {
 		return nil, unsafeEntry(e.name, "an extended header of %d bytes, more than %d", e.size, maxPaxHeader)
@@ -157,7 +158,7 @@ func (x *tarExtension) read(r io.Reader, e *tarEntry, kind byte) (data []byte, e
 	}
 	text := strings.TrimSuffix(string(data[:e.size]), "\x00")
 	if text == "" || strings.Contains(text, "\x00") {
-		return nil, unsafeEntry(e.name, "a long name that is empty or holds NUL")
+		return nil, unsafeEntry(e.name, "a long name that is empty or has a NUL")
 	}
 	if kind == 'L' {
 		x.name = text
@@ -167,12 +168,12 @@ func (x *tarExtension) read(r io.Reader, e *tarEntry, kind byte) (data []byte, e
 	return data, nil
 }
 
-// extend applies what extended headers say of an entry of a kind.
+// extend applies extended headers to an entry of the given kind.
 func (e *tarEntry) extend(x tarExtension, kind byte) error {
 	e.name = cmp.Or(x.name, e.name)
 	if x.link != "" {
 		if kind != '1' && kind != '2' {
-			return unsafeEntry(e.name, "a long target of what is no link")
+			return unsafeEntry(e.name, "a long link target for an entry that is not a link")
 		}
 		e.link = x.link
 	}
@@ -187,10 +188,10 @@ func (e *tarEntry) apply(pax map[string]string) error {
 	if p, ok := pax["linkpath"]; ok {
 		e.link = p
 	}
-	// A size that a plain reader would see differently moves the following
-	// headers for it: the TARmageddon attack (CVE-2025-62518).
+	// A reader that ignores pax would continue at another offset and find other
+	// headers: the TARmageddon attack (CVE-2025-62518).
 	if s, ok := pax["size"]; ok && s != strconv.FormatInt(e.size, 10) {
-		return unsafeEntry(e.name, "its pax header says size %s, its tar header %d", s, e.size)
+		return unsafeEntry(e.name, "its pax header says size %s, its tar header says %d", s, e.size)
 	}
 	return nil
 }
@@ -200,20 +201,20 @@ func (e *tarEntry) setKind(kind byte) error {
 	if kind == '1' || kind == '2' {
 		e.hard = kind == '1'
 		switch {
-		case e.size != 0: // some skip as many bytes, some none
+		case e.size != 0: // some readers skip the content, some do not
 			return unsafeEntry(e.name, "a link with %d bytes of content", e.size)
 		case slash || e.link == "":
 			return unsafeEntry(e.name, "a link without a name or a target")
 		}
 		return nil
 	}
-	e.link = "" // it means nothing here
+	e.link = "" // ignored for other kinds
 	switch kind {
 	case '0':
 		if slash {
 			return unsafeEntry(e.name, "a file whose name ends in a slash")
 		}
-	case 0: // before POSIX, a slash made the folder
+	case 0: // before POSIX, a trailing slash meant a folder
 		e.dir = slash
 	case '5':
 		e.dir = true
@@ -233,7 +234,7 @@ func (e *tarEntry) setKind(kind byte) error {
 	return nil
 }
 
-// compare lets archive/tar read the same header blocks.
+// compare has archive/tar read the same header blocks and compares the result.
 func (e *tarEntry) compare(raw *bytes.Buffer) error {
 	kind := byte(tar.TypeReg)
 	switch {
@@ -262,8 +263,8 @@ func (e *tarEntry) compare(raw *bytes.Buffer) error {
 	return nil
 }
 
-// checkTarSum compares the checksum of a header: the sum of its bytes with the
-// field itself taken as spaces.
+// checkTarSum verifies the checksum of a header: the sum of its bytes, with the
+// field itself counted as spaces.
 func checkTarSum(block []byte) error {
 	var sum int64
 	for i, b := range block {
@@ -278,7 +279,7 @@ func checkTarSum(block []byte) error {
 	return nil
 }
 
-// parseUstar reads the fields that matter of a v7, ustar or GNU header.
+// parseUstar reads the relevant fields of a v7, ustar or GNU header.
 func parseUstar(block []byte) (*tarEntry, error) {
 	e := &tarEntry{name: field(block[:100]), link: field(block[157:257])}
 	var err error
@@ -289,7 +290,7 @@ func parseUstar(block []byte) (*tarEntry, error) {
 		return nil, unsafeEntry(e.name, "its size is %w", err)
 	}
 	switch magic := string(block[257:265]); {
-	case magic[:6] == "ustar\x00": // its version is 00, or blank in the wild
+	case magic[:6] == "ustar\x00": // its version is 00, or blank in practice
 		if string(block[508:512]) == "tar\x00" {
 			return nil, unsafeEntry(e.name, "a header of the star dialect")
 		}
@@ -303,14 +304,14 @@ func parseUstar(block []byte) (*tarEntry, error) {
 	return e, nil
 }
 
-// field is the text of a header field, which NUL may end early.
+// field returns the text of a header field, which NUL may end early.
 func field(b []byte) string {
 	s, _, _ := strings.Cut(string(b), "\x00")
 	return s
 }
 
-// octal reads a number field. Base-256, which GNU tar uses for what octal
-// cannot hold, would be above all limits or negative.
+// octal reads a number field. GNU tar uses base-256 for numbers that octal
+// cannot hold: they would be negative or above all limits.
 func octal(b []byte) (int64, error) {
 	s := strings.Trim(string(b), " \x00")
 	if s == "" {
@@ -343,9 +344,9 @@ func paxRecords(data []byte, each func(key, value string) error) error {
 	return nil
 }
 
-// paxKeys are the records of POSIX. Others begin with who made them, in capitals
-// and with a dot; any else is refused, for node-tar lets one overwrite the field
-// of that name: "mode" or "type".
+// paxKeys are the records of POSIX. Vendors' records begin with their name in
+// capitals and a dot. All others are refused: node-tar lets a record overwrite
+// its field of the same name, such as "mode" or "type".
 var paxKeys = []string{"atime", "charset", "comment", "ctime", "gid", "gname", "hdrcharset", "linkpath", "mtime", "path", "size", "uid", "uname"}
 
 func checkPaxKey(key string) error {
@@ -361,7 +362,7 @@ func parsePax(name string, data []byte) (map[string]string, error) {
 	pax := map[string]string{}
 	err := paxRecords(data, func(key, value string) error {
 		if _, ok := pax[key]; ok {
-			return fmt.Errorf("the pax record %q twice", key)
+			return fmt.Errorf("the pax record %q appears twice", key)
 		}
 		pax[key] = value
 		switch {
@@ -371,7 +372,7 @@ func parsePax(name string, data []byte) (map[string]string, error) {
 			return fmt.Errorf("the pax record %q is not allowed", key)
 		case key == "path" || key == "linkpath":
 			if value == "" || strings.Contains(value, "\x00") {
-				return fmt.Errorf("the pax record %q is empty or holds NUL", key)
+				return fmt.Errorf("the pax record %q is empty or has a NUL", key)
 			}
 		}
 		return checkPaxKey(key)
@@ -383,7 +384,7 @@ func parsePax(name string, data []byte) (map[string]string, error) {
 }
 
 // checkGlobal accepts a global header that changes no file, such as the comment
-// of git archive.
+// that git archive writes.
 func checkGlobal(name string, data []byte) error {
 	err := paxRecords(data, func(key, value string) error {
 		switch {
@@ -398,7 +399,7 @@ func checkGlobal(name string, data []byte) error {
 	return nil
 }
 
-// sparseKey knows the records by which GNU tar and star give a file another
+// sparseKey reports whether a record lets GNU tar or star give a file another
 // size, name or type.
 func sparseKey(key string) bool {
 	return strings.HasPrefix(key, "GNU.sparse") || key == "SCHILY.realsize" || key == "SCHILY.filetype" || key == "SCHILY.offset"

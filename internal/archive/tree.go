@@ -21,18 +21,18 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// KeepsExec says whether the file system here has an executable bit. Where it
-// has none, Unpack writes the list of executables beside the folder and HashDir
-// reads it.
+// KeepsExec says whether file systems here have an executable bit. If not,
+// Unpack writes a list of the executables beside the folder, and HashDir reads
+// it.
 const KeepsExec = runtime.GOOS != "windows"
 
-// Workers bounds the files that are read or copied at once.
+// Workers returns how many files to read or copy at once.
 func Workers() int { return min(runtime.GOMAXPROCS(0), 8) }
 
 // TreeHash returns the digest of a tree, see the package comment. Paths that
-// break the rule of trees, or that fall together, within one archive or across
-// several, are an error of class [fault.Integrity]. The order of files does not
-// matter and is not changed.
+// are not allowed, or that collide, even between several archives, are an error
+// of class [fault.Integrity]. The order of files does not matter and is not
+// changed.
 func TreeHash(files []File) (string, error) {
 	all := names{}
 	for _, f := range files {
@@ -46,13 +46,13 @@ func TreeHash(files []File) (string, error) {
 	return SortedDigest(files), nil
 }
 
-// SortedDigest hashes a list that is known to be sound.
+// SortedDigest is [TreeHash] for a sorted list that has been checked before.
 func SortedDigest(files []File) string {
 	if !slices.IsSortedFunc(files, byPath) {
 		files = slices.SortedFunc(slices.Values(files), byPath)
 	}
 	h := sha256.New()
-	line := make([]byte, 0, 512) // not by Fprintf: a tree has thousands of them
+	line := make([]byte, 0, 512) // not by Fprintf: a tree has thousands of files
 	for _, f := range files {
 		line = hex.AppendEncode(line[:0], f.SHA256[:])
 		line = append(append(append(line, ' '), f.Flag()...), ' ')
@@ -62,7 +62,7 @@ func SortedDigest(files []File) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Flag is the mark of an executable in the digest of a tree, x or -.
+// Flag returns how the digest of a tree writes the executable bit: x or -.
 func (f File) Flag() string {
 	if f.Exec {
 		return "x"
@@ -70,10 +70,11 @@ func (f File) Flag() string {
 	return "-"
 }
 
-// HashDir lists the regular files below dir, sorted by path, and hashes them,
-// several at once. Ignore, which may be nil, is asked for every path below dir
-// and drops a file, or a folder with all it holds. Symbolic links, devices and
-// pipes that are not ignored are an error of class [fault.Integrity].
+// HashDir lists and hashes the regular files below dir, several at once, and
+// returns them sorted by path. Ignore, which may be nil, reports whether to
+// skip a path: a file, or a folder with all its content. Symbolic links,
+// devices and pipes that are not skipped are an error of class
+// [fault.Integrity].
 func HashDir(ctx context.Context, dir string, ignore func(path string) bool) ([]File, error) {
 	files, err := listDir(ctx, dir, ignore)
 	if err != nil {
@@ -88,7 +89,7 @@ func HashDir(ctx context.Context, dir string, ignore func(path string) bool) ([]
 	return files, err
 }
 
-// ForEach calls f for the numbers below n, several at once, until one fails.
+// ForEach calls f for 0 to n-1, several at once, until one call fails.
 func ForEach(ctx context.Context, n int, f func(i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
@@ -108,7 +109,7 @@ func ForEach(ctx context.Context, n int, f func(i int) error) error {
 	return g.Wait()
 }
 
-// listDir fills everything of the files but their hashes.
+// listDir lists the files without their hashes.
 func listDir(ctx context.Context, dir string, ignore func(path string) bool) ([]File, error) {
 	var files []File
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
@@ -138,7 +139,7 @@ func listDir(ctx context.Context, dir string, ignore func(path string) bool) ([]
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
-			return fault.Errorf(fault.Integrity, "remove the folder, and run this again; if it comes back, take another version of the plugin", "%s: %s is not allowed in a tree", name, kindOf(d.Type()))
+			return fault.Errorf(fault.Integrity, "remove the folder, and run this again; if it comes back, use another version of the plugin", "%s: %s is not allowed in a tree", name, kindOf(d.Type()))
 		}
 		info, err := d.Info()
 		if err != nil {
@@ -183,7 +184,8 @@ func hashFile(ctx context.Context, dir string, f *File) error {
 	return nil
 }
 
-// Diff says in a few words in which files got differs from want, "" for none.
+// Diff describes briefly how the files of got differ from want; "" if they do
+// not.
 func Diff(want, got []File) string {
 	const most = 5
 	w := map[string]File{}
@@ -196,7 +198,7 @@ func Diff(want, got []File) string {
 		delete(w, g.Path)
 		switch {
 		case !ok:
-			facts = append(facts, fmt.Sprintf("%q is too many", g.Path))
+			facts = append(facts, fmt.Sprintf("%q is not expected", g.Path))
 		case f.SHA256 != g.SHA256:
 			facts = append(facts, fmt.Sprintf("%q has other bytes (sha256 %x, expected %x)", g.Path, g.SHA256, f.SHA256))
 		case f.Exec != g.Exec:
@@ -213,7 +215,8 @@ func Diff(want, got []File) string {
 	return strings.Join(facts, "; ")
 }
 
-// TakeExec gives files the executable bits of the same paths in known.
+// TakeExec copies the executable bits from the files of the same paths in
+// known.
 func TakeExec(files, known []File) {
 	exec := map[string]bool{}
 	for _, f := range known {
@@ -224,9 +227,9 @@ func TakeExec(files, known []File) {
 	}
 }
 
-// NoteExec remembers which of the files that were put into dir are executable,
-// where the file system does not: in a list beside dir, for [HashDir]. [Unpack]
-// does it itself. Errors are of class [fault.Machine].
+// NoteExec records which of the files in dir are executable, if the file system
+// cannot: in a list beside dir, for [HashDir]. [Unpack] calls it. Errors are of
+// class [fault.Machine].
 func NoteExec(dir string, files []File) error {
 	if KeepsExec {
 		return nil

@@ -61,8 +61,8 @@ func TestTreeFormat(t *testing.T) {
 		paths []string
 		want  string
 	}{
-		{[]string{"a", "a"}, `"a" is there twice`},
-		{[]string{"a", "b", "A"}, `falls together with "a"`},
+		{[]string{"a", "a"}, `"a" appears twice`},
+		{[]string{"a", "b", "A"}, `collides with "a"`},
 		{[]string{"a", "a/b"}, `both a file and a folder`},
 		{[]string{"../a"}, `unsafe entry "../a"`},
 		{[]string{""}, `path is empty`},
@@ -153,7 +153,7 @@ func TestDiff(t *testing.T) {
 	}
 	got := Diff([]File{f("a", true, ""), f("b", false, "1"), f("c", false, ""), f("same", true, "")},
 		[]File{f("a", false, ""), f("b", false, "2"), f("d", false, ""), f("same", true, "")})
-	for _, want := range []string{`"a" has executable bit -, expected x`, `"b" has other bytes (sha256 d4735e3a`, `"c" is missing`, `"d" is too many`} {
+	for _, want := range []string{`"a" has executable bit -, expected x`, `"b" has other bytes (sha256 d4735e3a`, `"c" is missing`, `"d" is not expected`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: expected %s in it", got, want)
 		}

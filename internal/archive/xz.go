@@ -17,33 +17,33 @@ import (
 )
 
 // This file reads the container of an xz file (The .xz File Format, version
-// 1.2.1): streams without padding, whose blocks lie where the index says, use
-// LZMA2 alone, and ask for bounded dictionaries. The library decompresses the
-// chunks of a block. It believes a chunk's compressed size only as a limit, so
-// the sizes are compared here.
+// 1.2.1). Streams must have no padding, their blocks must be where the index
+// says, use only LZMA2 and ask for bounded dictionaries. The library
+// decompresses the chunks of a block. It treats the compressed size of a chunk
+// only as a limit, so this file compares the sizes.
 
 const (
-	// maxDictionary bounds what an xz decompressor holds in memory, in bytes:
-	// what "xz -9" asks for.
+	// maxDictionary limits the memory of an xz decompressor, in bytes. "xz -9"
+	// needs this much.
 	maxDictionary = 64 << 20
-	// maxXZIndex bounds the index of an xz stream in bytes. A block has some
-	// five bytes in it, and holds 24 MB or more in files of the xz tool.
+	// maxXZIndex limits the index of an xz stream, in bytes. Each block takes
+	// about five bytes there, and the xz tool puts at least 24 MB in a block.
 	maxXZIndex = 1 << 20
 )
 
 const xzHeaderSize, xzFooterSize = 12, 12
 
-// xzBlock is one block of a stream.
+// An xzBlock is one block of a stream.
 type xzBlock struct {
 	at      int64 // of its header
 	data    int64 // of its LZMA2 chunks
-	end     int64 // of them, where the check begins after padding
-	content int64 // bytes in it, by the index
+	end     int64 // of the chunks; then come padding and the check
+	content int64 // uncompressed bytes, by the index
 	dict    int64 // bytes
 	check   byte
 }
 
-// xzChecks are the sizes of the checks that a decoder must know, by their number.
+// xzChecks has the sizes of the checks that we support, by their number.
 var xzChecks = map[byte]int64{0: 0, 1: 4, 4: 8, 10: sha256.Size}
 
 // xz reads a file of xz streams.
@@ -51,7 +51,7 @@ func (u *unpacker) xz(section *io.SectionReader) (io.Reader, error) {
 	if err := begins(section, "an xz", "\xfd7zXZ\x00"); err != nil {
 		return nil, err
 	}
-	var blocks []xzBlock // last first
+	var blocks []xzBlock // last one first
 	streams := 0
 	for end := section.Size(); end > 0; {
 		streams++
@@ -70,8 +70,8 @@ func (u *unpacker) xz(section *io.SectionReader) (io.Reader, error) {
 	return &xzReader{u: u, section: section, blocks: blocks}, nil
 }
 
-// xzStream reads what a stream that ends at end says of itself, and returns its
-// blocks and where it begins.
+// xzStream reads the metadata of the stream that ends at end, and returns its
+// blocks and its start.
 func xzStream(section *io.SectionReader, end int64) ([]xzBlock, int64, error) {
 	refuse := func(format string, args ...any) ([]xzBlock, int64, error) {
 		return nil, 0, unsafef("xz: "+format, args...)
@@ -112,7 +112,7 @@ func xzStream(section *io.SectionReader, end int64) ([]xzBlock, int64, error) {
 		}
 	}
 	if start < 0 || string(head[:6]) != "\xfd7zXZ\x00" {
-		return refuse("no stream begins where the index at byte %d says: bytes between its blocks", indexAt)
+		return refuse("no stream begins where the index at byte %d says: there are bytes between its blocks", indexAt)
 	}
 	if !bytes.Equal(head[6:8], footer[8:10]) || le.Uint32(head[8:]) != crc32.ChecksumIEEE(head[6:8]) {
 		return refuse("its header is damaged")
@@ -129,8 +129,9 @@ func xzStream(section *io.SectionReader, end int64) ([]xzBlock, int64, error) {
 	return blocks, start, nil
 }
 
-// xzIndex reads the index at a position (4): the blocks before it, of which it has
-// the content, the length of each without its padding, and the length of all.
+// xzIndex reads the index at a position (4). It returns the blocks before it,
+// of which it only knows the content, their lengths without padding, and their
+// total length.
 func xzIndex(index []byte, at int64) (blocks []xzBlock, unpadded []int64, length int64, err error) {
 	damaged := unsafef("xz: its index is damaged")
 	body, sum := index[:len(index)-4], index[len(index)-4:]
@@ -147,7 +148,7 @@ func xzIndex(index []byte, at int64) (blocks []xzBlock, unpadded []int64, length
 		n, ok1 := xzNumber(&body)
 		content, ok2 := xzNumber(&body)
 		if !ok1 || !ok2 || n == 0 || n > uint64(at-length) || content > 1<<40 {
-			return nil, nil, 0, unsafef("xz: its index does not fit its blocks")
+			return nil, nil, 0, unsafef("xz: its index does not match its blocks")
 		}
 		blocks[i].content, unpadded[i] = int64(content), int64(n)
 		length += (int64(n) + 3) &^ 3
@@ -158,8 +159,8 @@ func xzIndex(index []byte, at int64) (blocks []xzBlock, unpadded []int64, length
 	return blocks, unpadded, length, nil
 }
 
-// xzNumber takes a variable-length integer: seven bits a byte, least first, at
-// most nine bytes, in its shortest form.
+// xzNumber reads a variable-length integer: seven bits per byte, least
+// significant first, at most nine bytes, without redundant bytes.
 func xzNumber(b *[]byte) (uint64, bool) {
 	n, used := binary.Uvarint(*b)
 	if used <= 0 || used > 9 || used > 1 && (*b)[used-1] == 0 {
@@ -185,7 +186,7 @@ func (b *xzBlock) header(section *io.SectionReader) error {
 		return damaged
 	}
 	if b.data = b.at + int64(len(header)); b.data >= b.end {
-		return unsafef("xz: its index does not fit its blocks")
+		return unsafef("xz: its index does not match its blocks")
 	}
 	flags, rest := header[1], header[2:sum]
 	for _, size := range []struct {
@@ -200,7 +201,7 @@ func (b *xzBlock) header(section *io.SectionReader) error {
 		case !ok:
 			return damaged
 		case n != uint64(size.want):
-			return unsafef("xz: the header of the block at byte %d says %d bytes %s, the index %d", b.at, n, size.what, size.want)
+			return unsafef("xz: the header of the block at byte %d says %d bytes %s, the index says %d", b.at, n, size.what, size.want)
 		}
 	}
 	if flags&0x3c != 0 {
@@ -208,7 +209,7 @@ func (b *xzBlock) header(section *io.SectionReader) error {
 	}
 	id, ok := xzNumber(&rest)
 	if flags&3 != 0 || !ok || id != 0x21 || len(rest) < 2 || rest[0] != 1 {
-		return unsafef("xz: a block uses another filter than LZMA2")
+		return unsafef("xz: a block uses a filter other than LZMA2")
 	}
 	bits := rest[1]
 	if bits > 40 || len(bytes.Trim(rest[2:], "\x00")) > 0 {
@@ -224,12 +225,12 @@ func (b *xzBlock) header(section *io.SectionReader) error {
 	return nil
 }
 
-// xzReader gives the content of blocks.
+// An xzReader reads the content of several blocks.
 type xzReader struct {
 	u       *unpacker
 	section *io.SectionReader
 	blocks  []xzBlock
-	open    *xzContent // of the first of them
+	open    *xzContent // of the first of blocks
 }
 
 func (x *xzReader) Read(p []byte) (int, error) {
@@ -251,27 +252,27 @@ func (x *xzReader) Read(p []byte) (int, error) {
 	}
 }
 
-// xzContent reads the LZMA2 chunks of one block.
+// An xzContent reads the LZMA2 chunks of one block.
 type xzContent struct {
 	b    xzBlock
 	in   *counter
 	lzma *lzma.Reader2
-	sum  hash.Hash // nil for no check
+	sum  hash.Hash // nil if the block has no check
 	n    int64     // bytes of content so far
 
 	left  int64 // bytes of content in the chunk
-	ends  int64 // where in the file the chunk ends
+	ends  int64 // where the chunk ends in the file
 	tail  io.ReaderAt
 	begun bool
 }
 
-// counter knows at which byte of the file it is.
+// A counter knows its position in the file.
 type counter struct {
 	*bufio.Reader
 	at int64
 }
 
-// Read and ReadByte are those of io.
+// Read implements [io.Reader]. ReadByte counts as well.
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.at += int64(n)
@@ -319,7 +320,7 @@ func (x *xzContent) Read(p []byte) (int, error) {
 	x.left -= int64(n)
 	x.n += int64(n)
 	if x.n > x.b.content {
-		return n, unsafef("xz: the block at byte %d has more bytes than the %d of its index", x.b.at, x.b.content)
+		return n, unsafef("xz: the block at byte %d has more than the %d bytes that its index says", x.b.at, x.b.content)
 	}
 	if x.sum != nil {
 		x.sum.Write(p[:n])
@@ -327,13 +328,13 @@ func (x *xzContent) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// chunk looks at the chunk that comes next, which the library has not begun
-// (xz-file-format.txt points to LZMA2 as it is in the LZMA SDK): the one before
-// must have ended where it said. At the end of the block it compares sizes and
+// chunk checks the next chunk before the library reads it (xz-file-format.txt
+// refers to the LZMA SDK for LZMA2). The previous chunk must have ended where
+// its header said. At the end of the block, chunk compares the sizes and the
 // check, and returns io.EOF.
 func (x *xzContent) chunk() error {
 	if x.begun && x.in.at != x.ends {
-		return unsafef("xz: a chunk of the block at byte %d ends at byte %d, by its header at %d", x.b.at, x.in.at, x.ends)
+		return unsafef("xz: a chunk of the block at byte %d ends at byte %d, its header says %d", x.b.at, x.in.at, x.ends)
 	}
 	head, err := x.in.Peek(6)
 	if len(head) == 0 {
@@ -362,12 +363,13 @@ func (x *xzContent) chunk() error {
 	}
 	x.ends = x.in.at + size + packed
 	if x.ends >= x.b.end {
-		return unsafef("xz: a chunk of the block at byte %d ends behind its block", x.b.at)
+		return unsafef("xz: a chunk of the block at byte %d ends after its block", x.b.at)
 	}
 	if !x.begun {
 		x.begun = true
-		// Nothing in a block lies farther back than its beginning, so many
-		// blocks with little in them do not keep us busy with memory.
+		// Nothing in a block refers back beyond its beginning. A smaller
+		// dictionary keeps a file of many small blocks from costing much
+		// memory.
 		dict := max(min(x.b.dict, x.b.content), lzma.MinDictCap)
 		if x.lzma, err = (lzma.Reader2Config{DictCap: int(dict)}).NewReader2(x.in); err != nil {
 			return xzBroken(err)
@@ -376,11 +378,11 @@ func (x *xzContent) chunk() error {
 	return nil
 }
 
-// close compares what the block was with what its end and its index say.
+// close compares the block with its end and its index.
 func (x *xzContent) close() error {
 	switch {
 	case x.in.at+1 != x.b.end:
-		return unsafef("xz: the block at byte %d ends at byte %d, by the index at %d", x.b.at, x.in.at+1, x.b.end)
+		return unsafef("xz: the block at byte %d ends at byte %d, its index says %d", x.b.at, x.in.at+1, x.b.end)
 	case x.n != x.b.content:
 		return unsafef("xz: the block at byte %d has %d bytes, its index says %d", x.b.at, x.n, x.b.content)
 	}
@@ -397,16 +399,16 @@ func (x *xzContent) close() error {
 		return io.EOF
 	}
 	sum := x.sum.Sum(nil)
-	if x.b.check != 10 { // the checksums are stored the other way round
+	if x.b.check != 10 { // checksums are stored in little-endian order
 		slices.Reverse(sum)
 	}
 	if !bytes.Equal(sum, tail[padding:]) {
-		return unsafef("xz: the block at byte %d has another checksum: it is damaged", x.b.at)
+		return unsafef("xz: the block at byte %d has a wrong checksum: it is damaged", x.b.at)
 	}
 	return io.EOF
 }
 
-// xzBroken is broken for the library, whose io.EOF in the middle is an error.
+// xzBroken is broken for the library, whose io.EOF inside a block is an error.
 func xzBroken(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF

@@ -17,13 +17,13 @@ import (
 	"unicode/utf8"
 )
 
-// A zip says everything twice: in the central directory at its end, and in the
-// local header before each file. Readers differ in which one they believe. Here
-// every byte of the file must be accounted for, by the letter of PKWARE's
-// APPNOTE.TXT 6.3.10 (the section numbers below are its): local entries without
-// a gap from the first byte to the directory, the directory without a gap to the
-// end record, the end record to the last byte; and both sayings must agree.
-// archive/zip then has to find the same entries.
+// A zip describes each file twice: in the central directory at its end, and in
+// the local header before the content. Readers differ in which one they
+// believe. Here every byte must be accounted for, as PKWARE's APPNOTE.TXT
+// 6.3.10 defines it (section numbers below refer to it): the local entries run
+// without a gap from the first byte to the directory, the directory runs to the
+// end record, and the end record to the last byte. Both descriptions must
+// agree, and archive/zip must find the same entries.
 
 const (
 	zipEndLen   = 22
@@ -32,16 +32,16 @@ const (
 	maxZipDir   = 16 << 20 // bytes of the central directory
 )
 
-// zipEntry is one entry of the central directory.
+// A zipEntry is one entry of the central directory.
 type zipEntry struct {
 	name          string
 	flags, method uint16
 	crc           uint32
-	csize, usize  int64 // compressed and not
+	csize, usize  int64 // compressed and uncompressed
 	offset        int64 // of the local header
 	data          int64 // of the content
 	exec, dir     bool
-	link          bool // symbolic, to what its content says
+	link          bool // a symbolic link, its target is the content
 }
 
 var le = binary.LittleEndian
@@ -62,7 +62,7 @@ func (u *unpacker) zip(r *io.SectionReader) error {
 		return err
 	}
 	slices.SortFunc(entries, func(a, b *zipEntry) int { return cmp.Compare(a.offset, b.offset) })
-	// The layout is proved before the first byte is written.
+	// Check the layout before writing the first byte.
 	var at, total int64
 	for i, e := range entries {
 		next := dirStart
@@ -70,13 +70,13 @@ func (u *unpacker) zip(r *io.SectionReader) error {
 			next = entries[i+1].offset
 		}
 		if next > dirStart {
-			return unsafeEntry(entries[i+1].name, "its local header does not lie before the directory")
+			return unsafeEntry(entries[i+1].name, "its local header is not before the directory")
 		}
 		if e.offset < at {
 			return unsafeEntry(e.name, "it overlaps the entry before it")
 		}
 		if e.offset > at {
-			return unsafeEntry(e.name, "%d bytes before it belong to nothing", e.offset-at)
+			return unsafeEntry(e.name, "%d bytes before it belong to no entry", e.offset-at)
 		}
 		if err := zipLocal(r, e, next); err != nil {
 			return err
@@ -93,7 +93,7 @@ func (u *unpacker) zip(r *io.SectionReader) error {
 }
 
 // zipEnd reads the end record (4.3.16) and its zip64 form (4.3.14, 4.3.15), and
-// returns where the central directory begins and ends.
+// returns the position of the central directory.
 func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err error) {
 	size := r.Size()
 	tail := make([]byte, min(size, zipEndLen+0xffff+zip64LocLen+zip64EndLen))
@@ -130,19 +130,19 @@ func zipEnd(r *io.SectionReader) (dirStart, dirEnd int64, count uint64, err erro
 		return 0, 0, 0, unsafef("the directory of the zip has %d bytes, more than %d", dir.size, maxZipDir)
 	}
 	if dir.offset > uint64(stop) || dir.offset+dir.size != uint64(stop) {
-		return 0, 0, 0, unsafef("the directory of the zip does not end at its end record: bytes before, between or after")
+		return 0, 0, 0, unsafef("the directory of the zip does not end at its end record: there are bytes before, between or after them")
 	}
 	return int64(dir.offset), stop, dir.entries, nil
 }
 
 const zipEndSignature = "PK\x05\x06"
 
-// onlyZipEnd checks that the end record at a position ends the file, and that no
-// reader can take another one for it.
+// onlyZipEnd checks that the end record at a position ends the file, and that
+// no reader can mistake another one for it.
 func onlyZipEnd(tail []byte, at int) error {
 	if at+zipEndLen > len(tail) || at+zipEndLen+int(le.Uint16(tail[at+20:])) != len(tail) {
-		// Where the last signature is not the record of the whole file, an
-		// earlier one might be: a comment that holds a second record.
+		// If the last signature does not begin the record of the file, an
+		// earlier one might: the comment may contain a second record.
 		return unsafef("the zip has bytes after its end record, or two end records")
 	}
 	for i := bytes.Index(tail, []byte(zipEndSignature)); i < at; {
@@ -154,12 +154,11 @@ func onlyZipEnd(tail []byte, at int) error {
 	return nil
 }
 
-// A zipDir is what an end record says of the central directory.
+// A zipDir describes the central directory, by an end record.
 type zipDir struct{ entries, size, offset uint64 }
 
-// zip64End reads the zip64 end record and its locator, with which the bytes
-// before the end record end, and returns the directory that they give in place
-// of the one of the end record.
+// zip64End reads the zip64 end record and its locator, which come right before
+// the end record, and returns the directory that they describe.
 func zip64End(tail []byte, base int64, short zipDir) (zipDir, error) {
 	loc := len(tail) - zip64LocLen
 	rec := loc - zip64EndLen
@@ -231,27 +230,28 @@ func parseZipEntry(head []byte, name string, extra []byte, release bool) (*zipEn
 	if err != nil {
 		return nil, unsafeEntry(name, "%w", err)
 	}
-	const known = 0x0800 | 0x0008 | 0x0006 // 4.4.4: UTF-8, data descriptor, strength of deflate
+	const known = 0x0800 | 0x0008 | 0x0006 // 4.4.4: UTF-8, data descriptor, deflate level
 	switch {
 	case e.flags&0x2041 != 0:
 		return nil, unsafeEntry(name, "it is encrypted")
 	case e.flags&^known != 0:
 		return nil, unsafeEntry(name, "unknown flags %#04x", e.flags)
 	case e.method != zip.Store && e.method != zip.Deflate:
-		return nil, unsafeEntry(name, "compression method %d, allowed are stored (0) and deflated (8)", e.method)
+		return nil, unsafeEntry(name, "compression method %d; only stored (0) and deflated (8) are allowed", e.method)
 	case e.method == zip.Store && e.csize != e.usize:
-		return nil, unsafeEntry(name, "it is stored, with %d bytes as %d", e.usize, e.csize)
+		return nil, unsafeEntry(name, "it is stored, but has %d bytes for %d", e.usize, e.csize)
 	case !ascii(name) && e.flags&0x0800 == 0 && !x.unicodePath:
-		return nil, unsafeEntry(name, "its name may be UTF-8 or code page 437")
-	case e.method == zip.Store && e.flags&0x0008 != 0: // 4.3.9 tells where it ends to nobody who reads from the front
-		return nil, unsafeEntry(name, "it is stored, with a data descriptor: its end cannot be found from its beginning")
-	case e.dir && e.csize > 2: // what deflate makes of nothing
+		return nil, unsafeEntry(name, "its name may be in UTF-8 or in code page 437")
+	case e.method == zip.Store && e.flags&0x0008 != 0: // 4.3.9: a reader from the front cannot find its end
+		return nil, unsafeEntry(name, "it is stored with a data descriptor: a reader from the front cannot find its end")
+	case e.dir && e.csize > 2: // deflate writes two bytes for no content
 		return nil, unsafeEntry(name, "a folder with %d bytes of compressed content", e.csize)
 	}
 	return e, e.setMode(head[5], le.Uint32(head[38:]), release)
 }
 
-// setMode reads the external attributes (4.4.15) in the way of their maker.
+// setMode reads the external attributes (4.4.15) as the system that made the
+// zip defines them.
 func (e *zipEntry) setMode(maker byte, attr uint32, release bool) error {
 	mode := attr >> 16
 	const typeMask, typeFile, typeDir, typeLink = 0o170000, 0o100000, 0o040000, 0o120000
@@ -260,15 +260,15 @@ func (e *zipEntry) setMode(maker byte, attr uint32, release bool) error {
 	case kind == typeLink && unix && release && !e.dir:
 		e.link = true
 		return nil
-	case kind == typeLink: // whoever made it, some reader will believe it
+	case kind == typeLink: // some reader will follow it, whichever system made it
 		return unsafeEntry(e.name, notInPackages, "a symbolic link")
-	case attr&0x10 != 0 && !e.dir: // of DOS
-		return unsafeEntry(e.name, "its attributes say folder, its name file")
+	case attr&0x10 != 0 && !e.dir: // the folder bit of DOS
+		return unsafeEntry(e.name, "its attributes say folder, its name says file")
 	case !unix || kind == 0:
 	case kind != typeFile && kind != typeDir:
 		return unsafeEntry(e.name, "neither a file nor a folder: mode %o", mode)
 	case (kind == typeDir) && !e.dir:
-		return unsafeEntry(e.name, "its mode says folder, its name file")
+		return unsafeEntry(e.name, "its mode says folder, its name says file")
 	}
 	if e.dir && e.usize != 0 {
 		return unsafeEntry(e.name, "a folder with %d bytes of content", e.usize)
@@ -277,9 +277,9 @@ func (e *zipEntry) setMode(maker byte, attr uint32, release bool) error {
 	return nil
 }
 
-// zipExtra is what matters of an extra field (4.5).
+// A zipExtra has the relevant parts of an extra field (4.5).
 type zipExtra struct {
-	zip64       []byte // nil when there is none
+	zip64       []byte // nil if there is none
 	unicodePath bool   // Info-ZIP's 0x7075 repeats the name
 }
 
@@ -288,7 +288,7 @@ func parseZipExtra(e *zipEntry, extra []byte) (zipExtra, error) {
 	for len(extra) > 0 {
 		if len(extra) < 4 {
 			if len(bytes.Trim(extra, "\x00")) == 0 {
-				return x, nil // zipalign pads so
+				return x, nil // padding by zipalign
 			}
 			return x, errors.New("a malformed extra field")
 		}
@@ -307,16 +307,16 @@ func parseZipExtra(e *zipEntry, extra []byte) (zipExtra, error) {
 		case 0x7075: // 4.6.9
 			if n < 5 || data[0] != 1 || le.Uint32(data[1:]) != crc32.ChecksumIEEE([]byte(e.name)) ||
 				string(data[5:]) != e.name || !utf8.Valid(data[5:]) {
-				return x, errors.New("its Unicode path extra field gives another name")
+				return x, errors.New("its Unicode path extra field has another name")
 			}
 			x.unicodePath = true
-		case 0x756e: // Info-ZIP's for ASi: CRC, mode, length of a target, uid, gid, target
+		case 0x756e: // Info-ZIP's ASi: CRC, mode, length of the target, uid, gid, target
 			if n < 14 || le.Uint16(data[4:])&0o170000 == 0o120000 || n > 14 {
-				return x, errors.New("its extra field of ASi makes it a link")
+				return x, errors.New("its ASi extra field makes it a link")
 			}
-		case 0x000d: // 4.5.7: times, uid, gid, and then a target
+		case 0x000d: // 4.5.7: times, uid, gid, then a target
 			if n > 12 {
-				return x, errors.New("its extra field of Unix makes it a link")
+				return x, errors.New("its Unix extra field makes it a link")
 			}
 		case 0x9901:
 			return x, errors.New("it is encrypted")
@@ -325,8 +325,8 @@ func parseZipExtra(e *zipEntry, extra []byte) (zipExtra, error) {
 	return x, nil
 }
 
-// saturable is a field that may be too small for its value; then it is all
-// ones and the value is in the zip64 extra field (4.5.3).
+// A saturable is a field that may be too small for its value. Then all its bits
+// are set and the value is in the zip64 extra field (4.5.3).
 type saturable struct {
 	to    *int64
 	value uint64
@@ -334,9 +334,9 @@ type saturable struct {
 	width int // in the extra field
 }
 
-// values reads the fields. The specification wants only what is saturated in
-// the extra field, yet real writers (protobuf's own wheel) put all there: that
-// is fine where it repeats the header.
+// values reads the fields. By the specification, the extra field only has the
+// saturated ones, but some writers (of protobuf's own wheel) repeat all of them
+// there. That is allowed if they agree with the header.
 func (x zipExtra) values(fields []saturable) error {
 	need := 0
 	for _, f := range fields {
@@ -346,7 +346,8 @@ func (x zipExtra) values(fields []saturable) error {
 	}
 	data := x.zip64
 	if len(data) < need {
-		// A file may have exactly the largest size, without an extra field.
+		// A size may also happen to be the largest one, without an extra field;
+		// that is refused.
 		return errors.New("its zip64 extra field is too short or missing")
 	}
 	all := len(data) > need
@@ -359,7 +360,7 @@ func (x zipExtra) values(fields []saturable) error {
 			v = le.Uint64(append(slices.Clone(data[:f.width]), make([]byte, 8)...))
 			data = data[f.width:]
 			if f.value != f.full && f.value != v {
-				return fmt.Errorf("its header says %d, its zip64 extra field %d", f.value, v)
+				return fmt.Errorf("its header says %d, its zip64 extra field says %d", f.value, v)
 			}
 		}
 		if v > 1<<62 {
@@ -374,7 +375,7 @@ func (x zipExtra) values(fields []saturable) error {
 }
 
 // zipLocal reads the local header (4.3.7) and the data descriptor (4.3.9) of an
-// entry whose bytes must end at next.
+// entry that must end at next.
 func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 	head := make([]byte, 30)
 	if _, err := r.ReadAt(head, e.offset); err != nil || string(head[:4]) != "PK\x03\x04" {
@@ -396,10 +397,10 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 		return unsafeEntry(e.name, "local header: %w", err)
 	}
 	if flags := le.Uint16(head[6:]); flags != e.flags {
-		return unsafeEntry(e.name, "its local header has flags %#04x, the directory %#04x", flags, e.flags)
+		return unsafeEntry(e.name, "its local header has flags %#04x, the directory has %#04x", flags, e.flags)
 	}
 	if method := le.Uint16(head[8:]); method != e.method {
-		return unsafeEntry(e.name, "its local header has method %d, the directory %d", method, e.method)
+		return unsafeEntry(e.name, "its local header has method %d, the directory has %d", method, e.method)
 	}
 	var usize, csize int64
 	if err := x.values([]saturable{
@@ -409,12 +410,12 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 		return unsafeEntry(e.name, "local header: %w", err)
 	}
 	crc := le.Uint32(head[14:])
-	later := e.flags&8 != 0 // then the header may leave them to the descriptor
+	later := e.flags&8 != 0 // the header may leave them to the descriptor
 	if usize != e.usize && !(later && usize == 0) || csize != e.csize && !(later && csize == 0) {
-		return unsafeEntry(e.name, "its local header says %d bytes from %d, the directory %d from %d", usize, csize, e.usize, e.csize)
+		return unsafeEntry(e.name, "its local header says %d bytes from %d, the directory says %d from %d", usize, csize, e.usize, e.csize)
 	}
 	if crc != e.crc && !(later && crc == 0) {
-		return unsafeEntry(e.name, "its local header says crc %08x, the directory %08x", crc, e.crc)
+		return unsafeEntry(e.name, "its local header says crc %08x, the directory says %08x", crc, e.crc)
 	}
 	e.data = e.offset + 30 + int64(len(text))
 	gap := next - e.data - e.csize
@@ -423,7 +424,7 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 	}
 	if !later {
 		if gap > 0 {
-			return unsafeEntry(e.name, "%d bytes after it belong to nothing", gap)
+			return unsafeEntry(e.name, "%d bytes after it belong to no entry", gap)
 		}
 		return nil
 	}
@@ -437,8 +438,8 @@ func zipLocal(r *io.SectionReader, e *zipEntry, next int64) error {
 	return nil
 }
 
-// descriptor compares the bytes after the content with the four shapes of a
-// data descriptor: with and without signature, with sizes of 4 or 8 bytes.
+// descriptor compares the bytes after the content with the four forms of a data
+// descriptor: with or without a signature, with sizes of 4 or 8 bytes.
 func (e *zipEntry) descriptor(b []byte) bool {
 	if len(b) == 16 || len(b) == 24 {
 		if string(b[:4]) != "PK\x07\x08" {
@@ -455,7 +456,7 @@ func (e *zipEntry) descriptor(b []byte) bool {
 	return false
 }
 
-// zipSecondReader lets archive/zip read the directory.
+// zipSecondReader compares the directory with what archive/zip reads.
 func zipSecondReader(r *io.SectionReader, entries []*zipEntry) error {
 	zr, err := zip.NewReader(r, r.Size())
 	if err != nil {
@@ -475,7 +476,7 @@ func zipSecondReader(r *io.SectionReader, entries []*zipEntry) error {
 	return nil
 }
 
-// zipFiles unpacks the entries, whose layout was proved.
+// zipFiles unpacks the entries, after their layout has been checked.
 func (u *unpacker) zipFiles(r *io.SectionReader, entries []*zipEntry) error {
 	in := bufio.NewReaderSize(nil, 64<<10)
 	var inflate io.ReadCloser

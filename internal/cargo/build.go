@@ -28,43 +28,43 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
-const noLinker = "install a C compiler, which links, such as by: apt-get install gcc (Linux), xcode-select --install (macOS)"
+const noLinker = "install a C compiler for linking: apt-get install gcc (Linux), xcode-select --install (macOS)"
 
-// A File is a crate and its .crate file, which was verified.
+// A File is a crate and its verified .crate file.
 type File struct {
 	Crate
 	File string
 }
 
-// A Build is everything that an executable is made from.
+// A Build describes an executable to compile.
 type Build struct {
 	Root     File
 	Crates   []File        // the closure on the platform, without Root
 	Args     []string      // see [lock.CheckFeatures]
 	Bin      string        // the executable of Root
-	Scripts  []string      // NAME-VERSION of the crates that may run code while it is compiled
-	Platform lock.Platform // for which the closure was locked: it must be rustc's own
+	Scripts  []string      // NAME-VERSION of the crates that may run code during the build
+	Platform lock.Platform // the platform of the closure: it must be that of rustc
 	Trials   *Trials       // nil for a build that is kept
-	// Compiles is told of each crate that is begun, of how many there may be; nil for
-	// nobody.
+	// Compiles is called before each crate is compiled, with its number and the
+	// total number; nil for none.
 	Compiles func(n, of int, crate string)
 }
 
-// Trials are builds that are run once and thrown away: of the same sources
-// under the same checks, without optimisation, and what several of them have in
-// common is compiled once. They share a folder, so there is one at a time. The
-// owner calls Close.
+// Trials are builds that are run once and then thrown away: from the same
+// sources and with the same checks, but without optimisation, and what they
+// share is compiled only once. They share a folder, so they run one at a time.
+// The owner calls Close.
 type Trials struct {
-	Dir string // for what they make, the owner's
+	Dir string // for the results; belongs to the owner
 
 	mu  sync.Mutex
-	dir string // where they are made, in Dir if it can be
+	dir string // for the builds; in Dir if possible
 }
 
-// Close removes the folder in which the builds ran.
+// Close removes the folder of the builds.
 func (t *Trials) Close() error { return os.RemoveAll(t.dir) }
 
-// folder returns the folder of all trials, empty but for what was compiled.
+// folder returns the folder for all trials. Only compiled crates stay in it.
 func (t *Trials) folder(c *Client) (_ string, err error) {
 	if t.dir == "" {
 		t.dir, err = c.quietFolder(t.Dir)
@@ -79,8 +79,9 @@ func (t *Trials) folder(c *Client) (_ string, err error) {
 	return t.dir, err
 }
 
-// age makes the files of crates as old as they can be, for cargo compiles again
-// what is younger than what it made of it. A crate of a registry never changes.
+// age sets the mtime of the files of crates to the past, because cargo
+// recompiles files that are newer than its output. A crate of a registry never
+// changes.
 func age(dir string) error {
 	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -90,10 +91,10 @@ func age(dir string) error {
 	})
 }
 
-// Identity says with what c compiles: the answer of rustc -vV, and our own
-// flags. The same build and identity give the same bytes in every folder of a
-// machine. A rustc that compiles for another platform is an error of class
-// Machine: there is no building for others.
+// Identity describes the compiler: the output of rustc -vV, and our flags. The
+// same build and identity give the same bytes in every folder of a machine. If
+// rustc compiles for another platform, the error is of class [fault.Machine]:
+// there is no cross compilation.
 func (c *Client) Identity(ctx context.Context, p lock.Platform) (string, error) {
 	out, err := proc.Command{
 		Name: c.rustc + " -vV", Path: c.rustc, Args: []string{"-vV"}, Dir: proc.Nowhere(), Env: proc.AskEnv("RUSTUP_AUTO_INSTALL=0"),
@@ -110,27 +111,28 @@ func (c *Client) Identity(ctx context.Context, p lock.Platform) (string, error) 
 	}
 	system := map[string]string{"linux": "-linux-", "macos": "-apple-darwin", "windows": "-pc-windows-"}[p.OS]
 	if !strings.HasPrefix(host, p.Arch+"-") || !strings.Contains(host, system) {
-		return "", fault.Errorf(fault.Machine, "take the compiled plugin from a mirror, which is made on a machine of that platform, by: lockgen mirror --trees",
-			"cargo compiles for the platform it runs on alone, which is %s, and not for %s", redact.Line(host), p.Name)
+		return "", fault.Errorf(fault.Machine, "use a mirror with the compiled plugin, made on a machine of that platform with: lockgen mirror --trees",
+			"cargo compiles only for the platform it runs on, %s, not for %s", redact.Line(host), p.Name)
 	}
 	return string(out) + strings.Join(rustFlags("DIR"), " "), nil
 }
 
-// rustFlags make what is compiled in a folder the same in all folders.
+// rustFlags make the output independent of the folder.
 func rustFlags(dir string) []string {
 	return []string{"--remap-path-prefix=" + dir + "=/b", "-Cstrip=symbols"}
 }
 
-// Build compiles an executable to the file out, which must not exist, by cargo
-// install. It needs no network and, where the system allows, has none; cargo
-// gets nothing of the user's but the linker. What it compiles is exactly the
-// given crates, or the error is of class Lock; a crate that would run code and
-// is not among Scripts is of class Policy, before anything was run.
+// Build compiles an executable with cargo install to the file out, which must
+// not exist. It needs no network and, where the system allows it, has none. Of
+// the user's settings, cargo only gets the linker. If it would compile other
+// crates than those given, the error is of class [fault.Lock]; if a crate that
+// is not in Scripts would run code, it is of class [fault.Policy], and nothing
+// was run. If the code does not compile, it is of class [fault.Machine] and
+// matches [ErrCompile].
 //
-// Crates that no platform of the lock needs are not given, though manifests name
-// them, and cargo wants to see every one: empty ones stand in for them, and a
-// Cargo.lock that says so for those of the plugin's own. What does not compile
-// is of class Machine and an [ErrCompile].
+// Manifests may name crates that no platform of the lock needs. These are not
+// given, but cargo must see them all: it gets empty crates instead, and a
+// Cargo.lock that matches.
 func (c *Client) Build(ctx context.Context, b Build, out string) error {
 	if err := lock.CheckFeatures(b.Args); err != nil {
 		return err
@@ -164,7 +166,7 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 	if err := checkCrateManifest(root); err != nil {
 		return err
 	}
-	// cargo install reads the settings there, which may name programs.
+	// cargo install would read settings there, and they may name programs.
 	if err := os.RemoveAll(f.at("root", ".cargo")); err != nil {
 		return err
 	}
@@ -229,8 +231,8 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 		}, b.Args),
 		Env: f.env(c, append(trial,
 			"PATH="+path, "CARGO_TARGET_DIR="+f.at("target"), "CARGO_INCREMENTAL=0", "SOURCE_DATE_EPOCH=0",
-			// Like cargo for what comes from a registry: a warning, which a newer rustc
-			// may have, ends no build. It changes no byte of what is compiled.
+			// As cargo does for crates from a registry: warnings, which a newer
+			// rustc may add, do not fail the build. The output stays the same.
 			"CARGO_ENCODED_RUSTFLAGS="+strings.Join(append(rustFlags(scratch), "--cap-lints=allow"), "\x1f"))...),
 	}.Run(ctx)
 	if err != nil {
@@ -239,8 +241,8 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 	return os.Rename(f.at("out", "bin", b.Bin+b.Platform.Exe()), out)
 }
 
-// linkerPath returns the PATH of a build, in which rustc finds the linker cc
-// and that its helpers. On Windows rustc itself knows where the linker is.
+// linkerPath returns a PATH on which rustc finds the linker cc, and cc its
+// helpers. On Windows, rustc finds the linker itself.
 func linkerPath() (string, error) {
 	if runtime.GOOS == "windows" {
 		return os.Getenv("PATH"), nil
@@ -255,9 +257,9 @@ func linkerPath() (string, error) {
 	return strings.Join([]string{filepath.Dir(cc), "/usr/bin", "/bin"}, string(filepath.ListSeparator)), nil
 }
 
-// quietFolder makes a folder, in dir if it can be, for which cargo finds no settings
-// of the user's: it reads those of every folder above. Where the user's home is /,
-// there is a folder without any only if cargo can be told where to stop.
+// quietFolder creates a folder, in dir if possible, in which cargo finds no
+// settings of the user: it reads those of all parent folders. If the user's
+// home is /, there is only such a folder if cargo can be told where to stop.
 func (c *Client) quietFolder(dir string) (string, error) {
 	found, parents := "", []string{dir, os.TempDir()}
 	for i, parent := range parents {
@@ -277,12 +279,12 @@ func (c *Client) quietFolder(dir string) (string, error) {
 		return os.MkdirTemp(parents[1], "cargo-build-")
 	}
 	return "", fault.Errorf(fault.Machine, "set TMPDIR to a folder that is not below it",
-		"cargo would read %s, which is not ours, and no folder for temporary files is without such a file above it", found)
+		"cargo would read the settings in %s, and every temporary folder is below such a file", found)
 }
 
-// stopAt is the environment that lets cargo look for settings in a folder and not
-// above it. The variable is one of cargo's own tests, and no promise: see
-// [Client.stops]. It is set only where there is something above.
+// stopAt returns the environment that makes cargo look for settings in a folder
+// but not above it. The variable is meant for cargo's own tests and is not
+// guaranteed, see [Client.stops]. It is only set if there are settings above.
 func stopAt(scratch string) []string {
 	if settingsAbove(filepath.Dir(scratch)) == "" {
 		return nil
@@ -290,8 +292,8 @@ func stopAt(scratch string) []string {
 	return []string{"__CARGO_TEST_ROOT=" + scratch}
 }
 
-// stops reports whether cargo obeys [stopAt] in a new folder in parent: there it
-// reads a package below settings that nobody can read.
+// stops reports whether cargo obeys [stopAt] in a new folder in parent: it must
+// then ignore unreadable settings above a package.
 func (c *Client) stops(parent string) bool {
 	c.stopsOnce.Do(func() {
 		dir, err := os.MkdirTemp(parent, "cargo-build-")
@@ -308,7 +310,7 @@ func (c *Client) stops(parent string) bool {
 		if err != nil {
 			return
 		}
-		// Without the variable it must fail, or the question says nothing.
+		// Without the variable it must fail, or the test proves nothing.
 		for _, set := range [][]string{nil, stopAt(inner)} {
 			_, err = proc.Command{
 				Name: "cargo metadata", Path: c.cargo, Dir: inner, Args: []string{"metadata", "--format-version", "1", "--offline", "--no-deps"},
@@ -325,7 +327,7 @@ func (c *Client) stops(parent string) bool {
 }
 
 // settingsAbove returns a configuration file of cargo in a folder or above it,
-// "" for none.
+// or "".
 func settingsAbove(dir string) string {
 	for {
 		for _, name := range []string{"config.toml", "config"} {
@@ -341,7 +343,7 @@ func settingsAbove(dir string) string {
 	}
 }
 
-// unpackCrate reads a .crate file strictly into a new folder.
+// unpackCrate strictly unpacks a .crate file into a new folder.
 func unpackCrate(ctx context.Context, crate File, dir string) (*Source, error) {
 	file, err := os.Open(crate.File)
 	if err != nil {
@@ -379,7 +381,7 @@ func unpackCrate(ctx context.Context, crate File, dir string) (*Source, error) {
 	return source, Check(source)
 }
 
-// agrees compares what cargo would compile with what was given.
+// agrees compares what cargo would compile with the given crates.
 func (b *Build) agrees(closure *Closure) error {
 	want := []string{b.Root.String()}
 	for _, crate := range b.Crates {
@@ -397,7 +399,7 @@ func (b *Build) agrees(closure *Closure) error {
 	const hint = "lock the plugin again: lockgen update NAME"
 	if len(other) > 0 {
 		slices.Sort(other)
-		return fault.Errorf(fault.Lock, hint, "compiling crate %s for %s takes other crates than are locked: %s", b.Root, b.Platform.Name, strings.Join(other, ", "))
+		return fault.Errorf(fault.Lock, hint, "compiling crate %s for %s would use crates other than those locked: %s", b.Root, b.Platform.Name, strings.Join(other, ", "))
 	}
 	if !slices.Contains(closure.Bins, b.Bin) {
 		return fault.Errorf(fault.Lock, hint, "crate %s has no executable %q", b.Root, b.Bin)
@@ -407,16 +409,16 @@ func (b *Build) agrees(closure *Closure) error {
 	}
 	for _, name := range closure.Scripts {
 		if !slices.Contains(b.Scripts, name) {
-			return fault.Errorf(fault.Policy, "to consent to it, name the plugin in build-scripts of [policy] in plugins.toml, and run: lockgen update NAME",
-				"compiling crate %s runs code of crate %s, to which build-scripts of the lock does not consent", b.Root, name)
+			return fault.Errorf(fault.Policy, "to allow it, add the plugin to build-scripts of [policy] in plugins.toml and run: lockgen update NAME",
+				"compiling crate %s runs code of crate %s, which build-scripts of the lock does not allow", b.Root, name)
 		}
 	}
 	return nil
 }
 
-// standIns writes an empty crate for everything that a manifest may ask for: the
-// oldest version that it takes, with every feature that somebody wants of it. A
-// given crate, which is newer or the same, goes before it.
+// standIns writes an empty crate for every dependency in a manifest: the oldest
+// version allowed, with every feature that any crate enables. A given crate
+// takes precedence, since its version is the same or higher.
 func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
 	features, versions := map[string]map[string]bool{}, map[Crate]bool{}
 	for n, source := range sources {
@@ -432,10 +434,10 @@ func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
 			}
 		}
 		kinds := []string{"dependencies", "build-dependencies", "build_dependencies"}
-		if n == 0 { // cargo looks at those of the root alone
+		if n == 0 { // cargo reads only those of the root
 			kinds = append(kinds, "dev-dependencies", "dev_dependencies")
 		}
-		names := map[string]string{} // of crates, by what the manifest calls them
+		names := map[string]string{} // of crates, by their names in the manifest
 		want := func(crate, feature string) {
 			if features[crate] == nil {
 				features[crate] = map[string]bool{}
@@ -472,7 +474,7 @@ func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
 			continue
 		}
 		if !word(crate.Name) || !semver.IsValid("v"+crate.Version) {
-			return fault.Errorf(fault.Integrity, "tell its publisher", "a manifest of crate %s asks for %q %q", sources[0], redact.Line(crate.Name), redact.Line(crate.Version))
+			return fault.Errorf(fault.Integrity, "tell its publisher", "a manifest of crate %s requires %q %q", sources[0], redact.Line(crate.Name), redact.Line(crate.Version))
 		}
 		var text strings.Builder
 		fmt.Fprintf(&text, "[package]\nname = %q\nversion = %q\n\n[lib]\npath = \"lib.rs\"\n\n[features]\n", crate.Name, crate.Version)
@@ -492,7 +494,7 @@ func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
 	return nil
 }
 
-// dependency reads one entry of a table of dependencies
+// dependency parses one entry of a table of dependencies
 // (https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html).
 func dependency(name string, value any) (crate, req string, features []string) {
 	if req, ok := value.(string); ok {
@@ -516,7 +518,7 @@ func dependency(name string, value any) (crate, req string, features []string) {
 }
 
 // oldest returns the lowest version that a requirement of cargo accepts: the
-// highest of its lower bounds, "0.0.0" where it has none.
+// highest of its lower bounds, or "0.0.0" if it has none.
 func oldest(req string) string {
 	best := "0.0.0"
 	for one := range strings.SplitSeq(req, ",") {
@@ -555,9 +557,9 @@ func oldest(req string) string {
 	return best
 }
 
-// trimmedLock is the Cargo.lock of a crate without the packages that are not
-// there, nil where it has none. Where a package has another checksum than the
-// lock of the plugin knows, one of them is wrong.
+// trimmedLock returns the Cargo.lock of a crate without the packages that are
+// not given, or nil if it has none. A package with another checksum than in the
+// plugin's lock is an error.
 func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 	if root.Lockfile == nil {
 		return nil, nil
@@ -581,7 +583,7 @@ func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 		if p.Source == "" || !there || p.Checksum != crate.SHA256 {
 			if there && p.Source != "" && p.Checksum != "" && strings.Trim(crate.SHA256, "0") != "" {
 				return nil, fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update NAME",
-					"the Cargo.lock of crate %s has checksum %s of crate %s, the lock %s", root, redact.Line(p.Checksum), crate, crate.SHA256)
+					"the Cargo.lock of crate %s has checksum %s for crate %s, the lock has %s", root, redact.Line(p.Checksum), crate, crate.SHA256)
 			}
 			continue
 		}
@@ -597,8 +599,8 @@ func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 	return []byte(text.String()), nil
 }
 
-// explainCargo classifies what cargo says when it cannot compile. Its first
-// words of an error say more than its last.
+// explainCargo classifies the error of a build. The beginning of cargo's output
+// is more helpful than its end.
 func explainCargo(err error, what string) error {
 	var exit *proc.ExitError
 	if !errors.As(err, &exit) {
@@ -614,15 +616,15 @@ func explainCargo(err error, what string) error {
 	has := func(s string) bool { return strings.Contains(exit.Raw, s) }
 	switch {
 	case has("requires rustc "):
-		needed := "" // the newest of what the crates ask for
+		needed := "" // the highest version that a crate requires
 		for _, said := range strings.Split(exit.Raw, "requires rustc ")[1:] {
 			if f := strings.Fields(said); len(f) > 0 && lock.CompareVersions(f[0], needed) > 0 {
 				needed = f[0]
 			}
 		}
-		return fault.Errorf(fault.Machine, "install Rust "+redact.Line(needed)+" or later, such as by: rustup update", "crate %s needs a newer Rust: %w", what, err)
+		return fault.Errorf(fault.Machine, "install Rust "+redact.Line(needed)+" or later: rustup update", "crate %s needs a newer Rust: %w", what, err)
 	case has("linker `") && has("not found"):
 		return fault.Errorf(fault.Machine, noLinker, "crate %s: %w", what, err)
 	}
-	return fault.Errorf(fault.Machine, fault.HintOr(err, "see what the compiler says; a newer Rust may do (rustup update), or another version of the plugin"), "%w: %w", proc.ErrCompile, err)
+	return fault.Errorf(fault.Machine, fault.HintOr(err, "read the compiler's message; try a newer Rust (rustup update) or another version of the plugin"), "%w: %w", proc.ErrCompile, err)
 }

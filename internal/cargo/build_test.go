@@ -202,7 +202,7 @@ func TestCargoBuild(t *testing.T) {
 		if slices.Contains(rust[:], tenth) {
 			want = tenth
 		}
-		if hint := fault.Hint(err); hint != "install Rust "+want+" or later, such as by: rustup update" {
+		if hint := fault.Hint(err); hint != "install Rust "+want+" or later: rustup update" {
 			t.Errorf("Rust %v by %s: hint %q", rust, own, hint)
 		}
 	}
@@ -220,10 +220,10 @@ func TestCargoBuild(t *testing.T) {
 		class  fault.Class // OK: it is built
 		says   string
 	}{
-		{"a crate is missing", func(b *Build) { b.Crates = nil }, fault.Lock, "takes other crates than are locked: leaf-1.1.0"},
+		{"a crate is missing", func(b *Build) { b.Crates = nil }, fault.Lock, "would use crates other than those locked: leaf-1.1.0"},
 		{"a crate too many", func(b *Build) {
 			b.Crates = append(b.Crates, crateFile(t, s, fake.Crate{Name: "more", Version: "1.0.0"}))
-		}, fault.Lock, "other crates than are locked: more-1.0.0"},
+		}, fault.Lock, "crates other than those locked: more-1.0.0"},
 		{"another executable", func(b *Build) { b.Bin = "other" }, fault.Lock, `no executable "other"`},
 		{"does not compile", func(b *Build) { b.Root = crateFile(t, s, broken) }, fault.Machine, "cannot find function `undefined_thing`"},
 		{"a newer Rust", func(b *Build) { b.Root, b.Crates = crateFile(t, s, newer), nil }, fault.Machine, "needs a newer Rust"},

@@ -1,6 +1,6 @@
-// Package cargo runs the cargo of this machine: it resolves a crate's closure from
-// the user's registry, and compiles a plugin from verified crates without a
-// network.
+// Package cargo runs the cargo of this machine: it resolves the closure of a
+// crate from the user's registry, and compiles a plugin from verified crates
+// without network.
 package cargo
 
 import (
@@ -28,18 +28,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// To cargo a page in HTML is an index without the crate.
-const noCrate = "is the name right, and the registry of cargo? a proxy or login page in the place of its index looks the same to cargo: open that in a browser"
+// cargo treats an HTML page as an index without the crate.
+const noCrate = "check the name and the registry of cargo; if the name is right, open the index in a browser: cargo cannot tell a proxy or login page from an index"
 
-const noCargo = "install Rust with cargo 1.78 or later, or take the plugin from another source"
+const noCargo = "install Rust with cargo 1.78 or later, or use another source of the plugin"
 
-// A Client is a cargo and the rustc that belongs to it. It is safe for use by
-// several goroutines.
+// A Client is a cargo with its rustc. It is safe for concurrent use.
 //
-// Only [Client.Build] compiles, and no other method runs anything that a crate
-// names: there cargo never sees more of one than its manifest and the names of
-// its source files. Nothing that the user's settings name is run: cargo does not
-// see them, see [reach].
+// Only [Client.Build] compiles. In all other methods cargo sees only the
+// manifest of a crate and the names of its source files, so no code of a crate
+// runs. Nothing in the user's settings is run either: cargo does not see them,
+// see [reach].
 type Client struct {
 	cargo, rustc string
 	version      string
@@ -51,9 +50,9 @@ type Client struct {
 	stopped   bool // see [Client.stops]
 }
 
-// Find returns the cargo of PATH, the one behind it where that is the
-// proxy of rustup. None, or one older than 1.78, is an error of class Machine
-// that says what was found; none at all is an [fs.ErrNotExist].
+// Find returns the cargo on PATH, or the one behind rustup's proxy. If there is
+// none, or it is older than 1.78, the error is of class [fault.Machine] and
+// says what was found; if there is none, it also matches [fs.ErrNotExist].
 func Find(ctx context.Context) (_ *Client, err error) {
 	defer proc.AboutManagers(&err)
 	c := &Client{}
@@ -73,7 +72,8 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	set := []string{"RUSTUP_AUTO_INSTALL=0"}
 	if runtime.GOOS != "windows" && os.Getenv("HOME") == "" {
-		// Without a home, here and in /etc/passwd, cargo does not even tell its version.
+		// Without a home, in HOME or /etc/passwd, cargo cannot even print its
+		// version.
 		set = append(set, "CARGO_HOME="+filepath.Join(proc.Nowhere(), "nonexistent"))
 	}
 	ask := func(path string, args ...string) (string, error) {
@@ -101,24 +101,24 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	fields := strings.Fields(said)
 	if len(fields) < 2 || fields[0] != "cargo" {
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, redact.Line(said))
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s reports the version %q", c.cargo, redact.Line(said))
 	}
 	c.version = fields[1]
 	switch yes, ok := proc.Serves("cargo", c.version); {
 	case !ok:
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s says its version is %q", c.cargo, redact.Line(c.version))
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s reports the version %q", c.cargo, redact.Line(c.version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s, needed is %s or later", c.cargo, redact.Line(c.version), proc.LeastOf("cargo"))
+		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s; %s or later is needed", c.cargo, redact.Line(c.version), proc.LeastOf("cargo"))
 	}
 	return c, nil
 }
 
-// Version returns cargo's own version.
+// Version returns the version of cargo.
 func (c *Client) Version() string { return c.version }
 
-// cargoEnv is the environment of a run that asks a registry: nothing of the
-// user's but the way to servers. What else counts is in the settings, see
-// [reach]. An empty wrapper also overrides that of a configuration file
+// cargoEnv returns the environment for requests to a registry: of the user's
+// variables, only those for reaching servers. Other settings are written to a
+// file, see [reach]. An empty wrapper overrides that of a configuration file
 // (https://doc.rust-lang.org/cargo/reference/environment-variables.html).
 func cargoEnv(home string, set ...string) []string {
 	return slices.Concat(proc.ReachEnv(home), cargoGuards, []string{"CARGO_HOME=" + home}, set)
@@ -128,11 +128,12 @@ var cargoGuards = []string{
 	"RUSTC_WRAPPER=", "RUSTC_WORKSPACE_WRAPPER=", "CARGO_BUILD_RUSTC_WRAPPER=", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER=",
 	"CARGO_ENCODED_RUSTFLAGS=", "RUSTUP_AUTO_INSTALL=0",
 	"CARGO_TERM_COLOR=never", "CARGO_TERM_PROGRESS_WHEN=never", "CARGO_TERM_QUIET=false", "CARGO_TERM_VERBOSE=false",
-	// Else the newest version that fits depends on the rustc of this machine.
+	// Otherwise the newest matching version depends on the rustc of this
+	// machine.
 	"CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=allow",
 }
 
-// cargoHome is where the user's own cargo keeps its configuration.
+// cargoHome returns the folder of the user's cargo configuration.
 func cargoHome() string {
 	if dir := os.Getenv("CARGO_HOME"); dir != "" {
 		return dir
@@ -143,42 +144,42 @@ func cargoHome() string {
 	return ""
 }
 
-// A Crate is one version in a registry.
+// A Crate is one version of a crate in a registry.
 type Crate struct {
 	Name, Version string
-	SHA256        string // of the .crate file, as the index has it
+	SHA256        string // of the .crate file, according to the index
 	Yanked        bool   // withdrawn by its publisher
 	// Released is when the registry received it, by the registry's clock; zero
-	// where the index does not say.
+	// if the index does not say.
 	Released time.Time
 }
 
-// String is NAME-VERSION, the name of the crate's file and folder.
+// String returns NAME-VERSION, the name of the crate's file and folder.
 func (c Crate) String() string { return c.Name + "-" + c.Version }
 
-// A Source is what was read of a .crate file.
+// A Source is the relevant content of a .crate file.
 type Source struct {
 	Crate
 	Manifest []byte   // Cargo.toml
-	Lockfile []byte   // Cargo.lock, nil for none
+	Lockfile []byte   // Cargo.lock; nil if there is none
 	Files    []string // slash-separated paths below the crate's folder
 }
 
-// A Index is the registry that the user's own cargo takes crates from, by
-// default or by source replacement. It keeps what it learned in a folder of its
-// own until Close. It is not safe for use by several goroutines.
+// An Index is the registry that the user's cargo uses, by default or by source
+// replacement. It stores what it has read in its own folder until Close. It is
+// not safe for concurrent use.
 type Index struct {
 	c       *Client
-	scratch string // where cargo runs, and its home
+	scratch string // cargo's working directory and home
 	reach   *cargoReach
-	gate    *gate  // nil for none
-	index   string // where cargo keeps what it read of the registry; "" before it was asked
+	guard   *guard // nil for none
+	index   string // where cargo stores what it read from the registry; "" before the first request
 }
 
-// Index opens the registry that the user's cargo takes crates from when it runs
-// in dir, where the manifest lies, or registry, the URL of a sparse index. Of the
-// user's settings only those count that say which registry that is and how it is
-// reached, see [reach]; cargo itself runs in a folder of its own.
+// Index opens registry, the URL of a sparse index, or else the registry that
+// the user's cargo uses in dir, the folder of the manifest. Of the user's
+// settings, only those count that say which registry that is and how to reach
+// it, see [reach]. cargo itself runs in a folder of its own.
 func (c *Client) Index(dir, registry string) (*Index, error) {
 	r, err := reach(cmp.Or(dir, "."), registry)
 	if err != nil {
@@ -189,12 +190,12 @@ func (c *Client) Index(dir, registry string) (*Index, error) {
 		return nil, err
 	}
 	x := &Index{c: c, scratch: scratch, reach: r}
-	x.gate, err = openGate(r.http)
+	x.guard, err = startGuard(r.http)
 	err = errors.Join(err,
 		os.Mkdir(x.path("home"), 0o700),
 		x.configure(),
-		// What lies above the scratch folder is not ours: cargo would take it for
-		// a workspace that the crate is part of.
+		// We do not control the folders above scratch: without this, cargo
+		// might find a workspace there.
 		os.WriteFile(x.path("Cargo.toml"), []byte("[workspace]\nexclude = [\"root\", \"query\"]\n"), 0o600),
 	)
 	if err != nil {
@@ -204,18 +205,18 @@ func (c *Client) Index(dir, registry string) (*Index, error) {
 	return x, nil
 }
 
-// configure writes the settings of cargo.
+// configure writes the settings for cargo.
 func (x *Index) configure() error {
-	data, err := x.reach.config(x.gate)
+	data, err := x.reach.config(x.guard)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(x.path("home", "config.toml"), data, 0o600)
 }
 
-// Close removes what the index keeps.
+// Close removes the folder of the index.
 func (x *Index) Close() {
-	x.gate.close()
+	x.guard.close()
 	_ = os.RemoveAll(x.scratch)
 }
 
@@ -223,17 +224,17 @@ func (x *Index) path(parts ...string) string {
 	return filepath.Join(append([]string{x.scratch}, parts...)...)
 }
 
-// run runs cargo with the settings that count and our own cargo home.
+// run runs cargo with these settings and a cargo home of our own.
 func (x *Index) run(ctx context.Context, title, folder string, args ...string) error {
 	args = append(args, "--manifest-path", x.path(folder, "Cargo.toml"))
 	env := append(stopAt(x.scratch), "RUSTC="+x.c.rustc)
-	if x.gate != nil {
-		env = append(env, "NO_PROXY=", "no_proxy=") // there is none of the user's
+	if x.guard != nil {
+		env = append(env, "NO_PROXY=", "no_proxy=") // the user has none
 	}
 	run := proc.Command{
 		Name: "cargo " + args[0] + " for " + title, Path: x.c.cargo, Args: args, Dir: x.scratch,
 		Env: cargoEnv(x.path("home"), env...), Timeout: 5 * time.Minute, Class: fault.Upstream,
-		Hint: "check the network, and the registry, token and proxy in the settings of cargo; then try again",
+		Hint: "check the network, and the registry, token and proxy in cargo's settings; then try again",
 	}
 	_, err := run.Run(ctx)
 	var exit *proc.ExitError
@@ -241,7 +242,7 @@ func (x *Index) run(ctx context.Context, title, folder string, args ...string) e
 	case !errors.As(err, &exit):
 		return err
 	case x.reach.index != "" && strings.Contains(exit.Raw, "that source is already defined by `crates-io`"):
-		// It is cargo's own default, which nothing can stand for twice.
+		// It is cargo's own default, which cannot be defined again.
 		x.reach.index = ""
 		if err := x.configure(); err != nil {
 			return err
@@ -253,12 +254,12 @@ func (x *Index) run(ctx context.Context, title, folder string, args ...string) e
 	return err
 }
 
-// Crate asks the registry for a crate. One that it does not have is an
-// [fs.ErrNotExist] of class Upstream, like every refusal of the registry. What
-// the crate depends on is not asked for.
+// Crate asks the registry for a crate, without its dependencies. If it does not
+// exist, the error is of class [fault.Upstream], as for every error of the
+// registry, and matches [fs.ErrNotExist].
 func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) {
 	if lock.CheckVersion(version) != nil || strings.Count(version, ".") < 2 {
-		return Crate{}, fault.Errorf(fault.Usage, "write the exact version, with three numbers", "crate %s: %q is not a version of cargo", name, version)
+		return Crate{}, fault.Errorf(fault.Usage, "use an exact version with three numbers", "crate %s: %q is not a version in cargo's form", name, version)
 	}
 	all, err := x.Crates(ctx, []string{name})
 	if err != nil {
@@ -266,7 +267,7 @@ func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) 
 	}
 	versions := all[name]
 	if versions == nil {
-		return Crate{}, fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, as far as cargo can tell: %w", name, fs.ErrNotExist)
+		return Crate{}, fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, according to cargo: %w", name, fs.ErrNotExist)
 	}
 	found, ok := versions[version]
 	if !ok {
@@ -277,15 +278,15 @@ func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) 
 			}
 		}
 		slices.SortFunc(near, lock.CompareVersions)
-		return Crate{}, fault.Errorf(fault.Upstream, "write a version that the registry has",
+		return Crate{}, fault.Errorf(fault.Upstream, "use a version that the registry has",
 			"the registry has no version %s of crate %s, but %s: %w", version, name, redact.Line(strings.Join(near[max(0, len(near)-5):], ", ")), fs.ErrNotExist)
 	}
 	return found, nil
 }
 
-// Crates asks the registry for every version of some crates, in one run of
-// cargo: by name, then version. A crate that it does not have is left out. Where
-// cargo has an answer for none of them, its own error is returned.
+// Crates asks the registry for all versions of some crates, in one run of
+// cargo; the result is by name, then version. Crates that do not exist are left
+// out. If cargo found none of them, its own error is returned.
 func (x *Index) Crates(ctx context.Context, names []string) (map[string]map[string]Crate, error) {
 	var query strings.Builder
 	query.WriteString("[package]\nname = \"buck2-protobuf-query\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\n")
@@ -293,7 +294,7 @@ func (x *Index) Crates(ctx context.Context, names []string) (map[string]map[stri
 		if !word(name) {
 			return nil, fault.Errorf(fault.Usage, "correct the name", "%q is not the name of a crate", name)
 		}
-		// No version fits, so nothing of what they depend on is asked for.
+		// No version matches, so cargo does not look for dependencies.
 		fmt.Fprintf(&query, "d%d = { package = %q, version = \"=0.0.0-none\" }\n", i, name)
 	}
 	if err := x.write("query", []byte(query.String()), []string{"lib.rs"}); err != nil {
@@ -303,7 +304,7 @@ func (x *Index) Crates(ctx context.Context, names []string) (map[string]map[stri
 	if errors.Is(runErr, context.Canceled) {
 		return nil, runErr
 	}
-	// Client says so of the first of them, when it has read what there is of all.
+	// cargo reports only the first crate, but has read all of them by then.
 	var exit *proc.ExitError
 	read := errors.As(runErr, &exit) && (strings.Contains(exit.Raw, "failed to select a version") || strings.Contains(exit.Raw, "no matching package named"))
 	found := map[string]map[string]Crate{}
@@ -321,7 +322,7 @@ func (x *Index) Crates(ctx context.Context, names []string) (map[string]map[stri
 	return found, nil
 }
 
-// write makes the folder of a package: its manifest, and its source files
+// write creates the folder of a package: its manifest, and its source files
 // without content.
 func (x *Index) write(folder string, manifest []byte, files []string) error {
 	dir := x.path(folder)
@@ -356,9 +357,9 @@ func writeStub(dir string, manifest []byte, files []string) error {
 	return root.WriteFile("Cargo.toml", manifest, 0o600)
 }
 
-// home finds the folder in which cargo keeps what it read of the registry: the
-// only one in a cargo home that was made for it, at the first question, which is
-// after nothing that a crate depends on.
+// home finds the folder in which cargo stores what it read from the registry.
+// It is the only one in the new cargo home after the first request, when no
+// dependency has been requested yet.
 func (x *Index) home() (string, error) {
 	if x.index != "" {
 		return x.index, nil
@@ -366,13 +367,13 @@ func (x *Index) home() (string, error) {
 	dirs, err := filepath.Glob(x.path("home", "registry", "index", "*", "config.json"))
 	if err != nil || len(dirs) != 1 {
 		return "", fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to the URL of a sparse index",
-			"cargo is not configured with a sparse index but with a git index, a folder, or several registries (found %d)", len(dirs))
+			"cargo is configured with a git index, a folder or several registries (found %d), not with a sparse index", len(dirs))
 	}
 	x.index = filepath.Dir(dirs[0])
 	return x.index, nil
 }
 
-// An indexEntry is what an index has of one version of a crate
+// An indexEntry is the entry of an index for one version of a crate
 // (https://doc.rust-lang.org/cargo/reference/registry-index.html#json-schema).
 type indexEntry struct {
 	Name   string `json:"name"`
@@ -406,17 +407,17 @@ func (x *Index) entries(name string) (map[string]Crate, error) {
 	return found, nil
 }
 
-// headerAlone reports whether cargo keeps a crate without a version, which is what it
-// makes of an answer that has none, such as a page to log in: a byte and a number of
-// four for the form, and a version of the index that is ended by NUL.
+// headerAlone reports whether cargo stored a crate without versions. It does so
+// for a response without any, such as a login page: a byte and a four-byte
+// number for the format, and a version of the index that ends with NUL.
 func headerAlone(data []byte) bool {
 	const form = 1 + 4
 	return len(data) > form && data[0] == 3 && bytes.IndexByte(data[form:], 0) == len(data)-form-1
 }
 
-// lines reads the versions of a crate as cargo keeps them: behind a header,
-// pairs of a version and its line of the index, each ended by NUL
-// (cargo src/cargo/sources/registry/index/cache.rs).
+// lines reads the versions of a crate from cargo's file: after a header, pairs
+// of a version and its line of the index, each ending with NUL (cargo
+// src/cargo/sources/registry/index/cache.rs).
 func (x *Index) lines(name string) ([]indexEntry, error) {
 	home, err := x.home()
 	if err != nil {
@@ -424,7 +425,7 @@ func (x *Index) lines(name string) ([]indexEntry, error) {
 	}
 	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
 	if err != nil || headerAlone(data) {
-		return nil, fault.Errorf(fault.Upstream, noCrate, "the index has nothing on crate %s: %w", name, fs.ErrNotExist)
+		return nil, fault.Errorf(fault.Upstream, noCrate, "the index has no crate %s: %w", name, fs.ErrNotExist)
 	}
 	var found []indexEntry
 	for part := range bytes.SplitSeq(data, []byte{0}) {
@@ -440,12 +441,12 @@ func (x *Index) lines(name string) ([]indexEntry, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s keeps its index in a form that this program cannot read (crate %s)", redact.Line(x.c.version), name)
+		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s stores its index in a format that this program does not know (crate %s)", redact.Line(x.c.version), name)
 	}
 	return found, nil
 }
 
-// indexPath is where an index has a crate
+// indexPath returns the path of a crate in an index
 // (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-files).
 func indexPath(name string) string {
 	name = strings.ToLower(name)
@@ -462,14 +463,14 @@ func indexPrefix(name string) string {
 	return name[:2] + "/" + name[2:4]
 }
 
-// Downloads is how a registry gives its .crate files away.
+// Downloads describes how to download the .crate files of a registry.
 type Downloads struct {
-	Template   string            // of their URLs, for [CrateURL]
-	Credential remote.Credential // that it demands for them, which is for it alone
-	Way        remote.Way        // by which it is reached
+	Template   string            // of the URL, see [URL]
+	Credential remote.Credential // for the registry; only sent there
+	Way        remote.Way        // how to reach it
 }
 
-// Downloads returns how this registry gives crates away. It is known after the
+// Downloads describes how to download from this registry. It is known after the
 // first [Index.Crate].
 func (x *Index) Downloads() (*Downloads, error) {
 	home, err := x.home()
@@ -485,7 +486,7 @@ func (x *Index) Downloads() (*Downloads, error) {
 		Auth bool   `json:"auth-required"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil || config.DL == "" {
-		return nil, fault.Errorf(fault.Upstream, "check the address of the registry in [registries] cargo of plugins.toml, or ask its operator", "config.json of the index names no download address")
+		return nil, fault.Errorf(fault.Upstream, "check the address of the registry in [registries] cargo of plugins.toml, or ask its operator", "config.json of the index has no download URL")
 	}
 	d := &Downloads{Template: config.DL, Way: x.reach.way()}
 	if config.Auth {
@@ -497,8 +498,9 @@ func (x *Index) Downloads() (*Downloads, error) {
 	return d, nil
 }
 
-// Downloads is [Index.Downloads] of the registry that [Client.Index]
-// opens. Any crate that it has does to ask for.
+// CrateDownloads is [Index.Downloads] for the registry that [Client.Index]
+// opens. To find out, it requests a crate, which may be any that the registry
+// has.
 func (c *Client) CrateDownloads(ctx context.Context, dir, registry, name, version string) (*Downloads, error) {
 	index, err := c.Index(dir, registry)
 	if err != nil {
@@ -511,7 +513,7 @@ func (c *Client) CrateDownloads(ctx context.Context, dir, registry, name, versio
 	return index.Downloads()
 }
 
-// URL fills the "dl" of an index
+// URL fills in the "dl" template of an index
 // (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-configuration).
 func URL(template string, c Crate) string {
 	if !strings.Contains(template, "{") {
@@ -526,8 +528,8 @@ func URL(template string, c Crate) string {
 	).Replace(template)
 }
 
-// Source is what a Cargo.lock calls the default registry, whatever stands for
-// it: cargo tells it of a crate in a folder, without a network.
+// Source returns the name of the default registry in a Cargo.lock, whatever
+// replaces it. cargo writes it for a crate in a folder, without network.
 func (c *Client) Source(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -574,7 +576,7 @@ func (c *Client) Source(ctx context.Context) (string, error) {
 		}
 	}
 	if c.source == "" {
-		return "", fault.Errorf(fault.Machine, noCargo, "cargo %s writes a Cargo.lock that this program cannot read", redact.Line(c.version))
+		return "", fault.Errorf(fault.Machine, noCargo, "cargo %s writes a Cargo.lock in a format that this program does not know", redact.Line(c.version))
 	}
 	return c.source, nil
 }

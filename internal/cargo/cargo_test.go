@@ -26,9 +26,9 @@ func TestFindCargo(t *testing.T) {
 		t.Errorf("found %+v, %v", c, err)
 	}
 	_, err = find(map[string]string{"cargo": "print cargo 1.70.0 (x)", "rustc": "print /nowhere"})
-	fake.WantFault(t, err, fault.Machine, "has version 1.70.0, needed is 1.78 or later")
+	fake.WantFault(t, err, fault.Machine, "has version 1.70.0; 1.78 or later is needed")
 	_, err = find(map[string]string{"cargo": "print hello", "rustc": "print /nowhere"})
-	fake.WantFault(t, err, fault.Machine, `says its version is "hello"`)
+	fake.WantFault(t, err, fault.Machine, `reports the version "hello"`)
 	_, err = find(map[string]string{"cargo": "complain no toolchain", "rustc": "complain no toolchain"})
 	fake.WantFault(t, err, fault.Machine, "no toolchain")
 	for _, says := range []map[string]string{nil, {"cargo": "print cargo 1.95.0"}} {

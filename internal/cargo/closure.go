@@ -24,24 +24,25 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
-// A Closure is what one platform needs to compile a crate.
+// A Closure has what one platform needs to compile a crate.
 type Closure struct {
-	Crates  []Crate  // sorted, root among them
-	Scripts []string // NAME-VERSION of those that run code when compiled: a build script, or a procedural macro; sorted
-	// By is who made each of Scripts, by its own word: its authors, else the address
-	// of its repository. What says neither is not in it.
+	Crates  []Crate  // sorted, including the root
+	Scripts []string // NAME-VERSION of those that run code during the build (a build script or a procedural macro), sorted
+	// By says who made each of Scripts, according to the crate: its authors, or
+	// else the URL of its repository. Crates that say neither are left out.
 	By      map[string]string
-	Bins    []string // names of root's executables, sorted
-	Missing []string // features that the executable requires and the arguments do not switch on
+	Bins    []string // names of the executables of the root, sorted
+	Missing []string // features that the executable requires but the arguments do not enable
 }
 
-// Closures lets cargo say which crates the executable bin of root needs on each
-// platform, which then is host and target in one: of normal and build
-// dependencies, with the features that args choose (see [lock.CheckFeatures]).
-// Root, with its Cargo.lock, and the crates are those of [Index.Lock].
+// Closures has cargo determine, for each platform, the crates that the
+// executable bin of root needs if that platform is both host and target: with
+// normal and build dependencies and the features that args select (see
+// [lock.CheckFeatures]). Root, with its Cargo.lock, and the crates are those of
+// [Index.Lock].
 //
-// It works offline, in an environment built from nothing, on manifests and
-// names of files: no code of a crate is there to be run.
+// It works offline, in an environment built from nothing. cargo gets manifests
+// and names of files, so there is no code to run.
 func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, args []string, bin string, platforms []lock.Platform) ([]*Closure, error) {
 	if err := lock.CheckFeatures(args); err != nil {
 		return nil, err
@@ -86,16 +87,16 @@ func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, a
 	return found, nil
 }
 
-// A crateFolder is a folder in which cargo finds a root crate and, in the place
-// of the registry, the crates that were put there: root, locked/NAME-VERSION.
+// A crateFolder is a folder with a root crate in root and, for cargo instead of
+// the registry, the available crates in locked/NAME-VERSION.
 type crateFolder string
 
 func (f crateFolder) at(parts ...string) string {
 	return filepath.Join(append([]string{string(f)}, parts...)...)
 }
 
-// prepare writes what cargo reads besides crates. What lies above the folder is
-// not ours: cargo would take it for a workspace that the crate is part of.
+// prepare writes what cargo reads besides crates. We do not control the folders
+// above: without this, cargo might find a workspace there.
 func (f crateFolder) prepare() error {
 	config := fmt.Sprintf("[source.crates-io]\nreplace-with = \"locked\"\n[source.locked]\ndirectory = %q\n", f.at("locked"))
 	return errors.Join(
@@ -105,18 +106,18 @@ func (f crateFolder) prepare() error {
 	)
 }
 
-// vouch tells cargo which crate a folder in locked is. Its files are ours to
-// check.
+// vouch writes the checksum of a crate in locked, as cargo expects. It lists no
+// files, because we verify them ourselves.
 func (f crateFolder) vouch(c Crate) error {
 	return os.WriteFile(f.at("locked", c.String(), ".cargo-checksum.json"), fmt.Appendf(nil, `{"files":{},"package":%q}`, c.SHA256), 0o600)
 }
 
-// env is what every run of cargo in the folder has.
+// env returns the environment for cargo in the folder.
 func (f crateFolder) env(c *Client, set ...string) []string {
 	return append(append(append(proc.PrivateEnv(f.at("home")), cargoGuards...), "CARGO_HOME="+f.at("home"), "RUSTC="+c.rustc), append(stopAt(string(f)), set...)...)
 }
 
-// metadata lets cargo say what bin needs on a platform.
+// metadata runs cargo to find what bin needs on a platform.
 func (c *Client) metadata(ctx context.Context, f crateFolder, root *Source, args []string, bin string, p lock.Platform, known map[string]Crate, more ...string) (*Closure, error) {
 	out, err := proc.Command{
 		Name: "cargo metadata for " + root.String() + " on " + p.Name, Path: c.cargo, Dir: string(f),
@@ -124,7 +125,7 @@ func (c *Client) metadata(ctx context.Context, f crateFolder, root *Source, args
 			"metadata", "--format-version", "1", "--offline", "--filter-platform", p.RustTarget,
 			"--manifest-path", f.at("root", "Cargo.toml"),
 		}, args, more),
-		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream, Hint: "take another version or another source of this plugin",
+		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream, Hint: "use another version or another source of this plugin",
 	}.Run(ctx)
 	if err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func (c *Client) metadata(ctx context.Context, f crateFolder, root *Source, args
 	return parseMetadata(out, root, bin, known)
 }
 
-// parseMetadata reads the output of cargo metadata
+// parseMetadata parses the output of cargo metadata
 // (https://doc.rust-lang.org/cargo/commands/cargo-metadata.html).
 func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate) (*Closure, error) {
 	type target struct {
@@ -186,9 +187,9 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 		crate, locked := known[p.Name+"-"+p.Version]
 		switch {
 		case !ok || !locked:
-			return nil, notFromRegistry(root.String(), redact.Line(cmp.Or(p.Name, id))+" from outside of its Cargo.lock")
+			return nil, notFromRegistry(root.String(), redact.Line(cmp.Or(p.Name, id))+" from outside its Cargo.lock")
 		case id != file.Resolve.Root && !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
-			return nil, notFromRegistry(root.String(), redact.Line(p.Name)+" from elsewhere")
+			return nil, notFromRegistry(root.String(), redact.Line(p.Name)+" from another source")
 		}
 		closure.Crates = append(closure.Crates, crate)
 		for _, t := range p.Targets {
@@ -224,8 +225,8 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 	return closure, nil
 }
 
-// maker is who a crate says that made it: its authors, without their addresses, else
-// its repository.
+// maker returns who made a crate: its authors, without their e-mail addresses,
+// or else its repository.
 func maker(authors []string, repository string) string {
 	var names []string
 	for _, a := range authors {
@@ -238,9 +239,9 @@ func maker(authors []string, repository string) string {
 	return redact.Line(fault.List(names))
 }
 
-// Bins lists the names of the executables that a crate may have, sorted:
-// those that its manifest declares, and those that cargo finds by the names of
-// files (https://doc.rust-lang.org/cargo/reference/cargo-targets.html).
+// Bins lists the names of the executables that a crate may have, sorted: those
+// declared in its manifest, and those that cargo finds by file name
+// (https://doc.rust-lang.org/cargo/reference/cargo-targets.html).
 func Bins(crate *Source) ([]string, error) {
 	var m struct {
 		Package struct {
@@ -278,8 +279,8 @@ func badManifest(crate *Source, err error) error {
 	return fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.toml of crate %s: %s", crate, redact.Line(err.Error()))
 }
 
-// Check makes sure that the Cargo.toml of a crate is that of the name and
-// version under which the registry has it.
+// Check verifies that the Cargo.toml of a crate has the name and version under
+// which the registry lists it.
 func Check(crate *Source) error {
 	var m struct {
 		Package struct {
@@ -292,14 +293,14 @@ func Check(crate *Source) error {
 	}
 	if m.Package.Name != crate.Name || m.Package.Version != crate.Version {
 		return fault.Errorf(fault.Integrity, "do not use it: ask the registry's operator and the publisher",
-			"crate %s says in its Cargo.toml that it is %s-%s", crate, redact.Line(m.Package.Name), redact.Line(m.Package.Version))
+			"the Cargo.toml of crate %s says that it is %s-%s", crate, redact.Line(m.Package.Name), redact.Line(m.Package.Version))
 	}
 	return nil
 }
 
-// checkCrateManifest refuses, before cargo reads it, what would send cargo
-// elsewhere than to the registry: dependencies from git, a folder or another
-// registry, patches, workspaces. The manifest of a published crate has none.
+// checkCrateManifest refuses, before cargo reads it, a manifest that would send
+// cargo elsewhere than the registry: dependencies from git, a folder or another
+// registry, patches, workspaces. Published crates have none of these.
 func checkCrateManifest(crate *Source) error {
 	var m map[string]any
 	if _, err := tomlscan.Decode(string(crate.Manifest), &m); err != nil {
@@ -340,7 +341,7 @@ func checkCrateManifest(crate *Source) error {
 }
 
 // withoutDevelopment returns a manifest without its development dependencies;
-// ok is false where it has none.
+// ok is false if it has none.
 func withoutDevelopment(manifest []byte) (slim []byte, ok bool) {
 	var m map[string]any
 	if _, err := tomlscan.Decode(string(manifest), &m); err != nil {

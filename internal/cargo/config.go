@@ -20,28 +20,27 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
-// Cargo applies the settings of the folder that it runs in, and of all above, to
-// what it makes there: sources that replace those of the registry, patches, flags,
-// programs to run. They are for the code of that project, and a plugin is none
-// of it. So cargo never runs there. What counts of the user's settings is read
-// here and written for cargo anew: which registry stands for the default one,
-// and how it is reached
+// cargo applies the settings of its working directory and all folders above:
+// source replacement, patches, flags, programs to run. They are meant for the
+// code of that project, not for plugins, so we never run cargo there. We read
+// the relevant settings here and write them to a new file for cargo: which
+// registry replaces the default one, and how to reach it
 // (https://doc.rust-lang.org/cargo/reference/config.html).
 
-// cargoReach is what the user's settings say of one registry.
+// A cargoReach has the user's settings for one registry.
 type cargoReach struct {
-	index string // "sparse+https://…/", "" for cargo's own default
-	from  string // where it was found, for messages
-	name  string // in [registries], "" for none
-	token string // for it alone
-	// provider is what the user's cargo gets the token from where it is not in
-	// the settings: a program, which is not run.
+	index string // "sparse+https://…/"; "" for cargo's default
+	from  string // where index was found, for messages
+	name  string // in [registries]; "" for none
+	token string // only sent to this registry
+	// provider is where the user's cargo gets a token that is not in the
+	// settings: a program, which we do not run.
 	provider string
 	http     map[string]any // of [http]
 	retry    any            // [net] retry
 }
 
-// cargoHTTP are the settings of [http] that count, by name, with a value of
+// cargoHTTP has the settings of [http] that count, by name, with a value of
 // their type.
 var cargoHTTP = map[string]any{
 	"proxy": "", "cainfo": "", "proxy-cainfo": "", "ssl-version": "", "user-agent": "",
@@ -49,8 +48,8 @@ var cargoHTTP = map[string]any{
 }
 
 // reach reads how the user's cargo, run in dir, reaches the registry that it
-// takes crates from, or the given one. A file that cargo cannot read either, and
-// a registry that is no sparse index, are of class Machine.
+// uses, or the given one. A file that cargo cannot read either, or a registry
+// that is not a sparse index, is an error of class [fault.Machine].
 func reach(dir, registry string) (*cargoReach, error) {
 	settings, err := readCargoSettings(dir)
 	if err != nil {
@@ -83,9 +82,9 @@ func reach(dir, registry string) (*cargoReach, error) {
 		}
 		if fmt.Sprintf("%T", value) != fmt.Sprintf("%T", zero) {
 			if name == "ssl-version" {
-				continue // a table of two: cargo's default is TLS 1.2 as well
+				continue // a table with min and max: cargo's default is TLS 1.2 too
 			}
-			return nil, fault.Errorf(fault.Machine, "correct the setting", "http.%s of %s is no %T", name, from, zero)
+			return nil, fault.Errorf(fault.Machine, "correct the setting", "http.%s of %s is not a %T", name, from, zero)
 		}
 		r.http[name] = value
 	}
@@ -105,9 +104,10 @@ func reach(dir, registry string) (*cargoReach, error) {
 	}
 	if !strings.HasPrefix(r.index, "sparse+") {
 		return nil, fault.Errorf(fault.Machine, "set [registries] cargo in plugins.toml to the URL of a sparse index of the same registry",
-			"cargo is told by %s to take crates from %s, which is no sparse index", r.from, redact.Line(r.index))
+			"%s configures cargo to use %s, which is not a sparse index", r.from, redact.Line(r.index))
 	}
-	// Cargo finds the name of a registry by the URL of its index, and so its token.
+	// cargo finds the name of a registry, and so its token, by the URL of its
+	// index.
 	for _, name := range settings.registryNames() {
 		if !sameIndex(settings.registry(name, "index"), r.index) {
 			continue
@@ -120,9 +120,9 @@ func reach(dir, registry string) (*cargoReach, error) {
 	return r, nil
 }
 
-// Way is how the user's cargo, run in dir, reaches the registry that it takes
-// crates from, or the given one: the URL of its index, "" for cargo's own
-// default, and by which proxy and authorities. Its errors are those of settings.
+// Way returns the URL of the index that the user's cargo uses in dir, or of the
+// given registry, "" for cargo's default, and the proxy and authorities for it.
+// Errors are about the settings.
 func Way(dir, registry string) (index string, w remote.Way, err error) {
 	r, err := reach(dir, registry)
 	if err != nil {
@@ -131,7 +131,7 @@ func Way(dir, registry string) (index string, w remote.Way, err error) {
 	return strings.TrimPrefix(r.index, "sparse+"), r.way(), nil
 }
 
-// way is the part of the settings that is not in the environment.
+// way returns the settings that are not in the environment.
 func (r *cargoReach) way() remote.Way {
 	w := remote.Way{Client: "cargo"}
 	w.Proxy, _ = r.http["proxy"].(string)
@@ -139,8 +139,8 @@ func (r *cargoReach) way() remote.Way {
 	return w
 }
 
-// config is the text of the only settings that cargo reads.
-func (r *cargoReach) config(through *gate) ([]byte, error) {
+// config returns the only settings that cargo reads.
+func (r *cargoReach) config(through *guard) ([]byte, error) {
 	http := r.http
 	if through != nil {
 		http = maps.Clone(http)
@@ -148,7 +148,7 @@ func (r *cargoReach) config(through *gate) ([]byte, error) {
 	}
 	file := map[string]any{
 		"http": http,
-		// Others are programs, or what keeps secrets for the user's desktop.
+		// Other providers are programs, or the user's keychain.
 		"registry": map[string]any{"global-credential-providers": []string{"cargo:token"}},
 	}
 	if r.retry != nil {
@@ -170,16 +170,16 @@ func (r *cargoReach) config(through *gate) ([]byte, error) {
 	return toml.Marshal(file)
 }
 
-// cargoSettings are the settings of all files, those of nearer ones first.
+// cargoSettings has the settings of all files, the nearest first.
 type cargoSettings struct {
 	tree    map[string]any
-	from    map[string]string // which file names the replacement of a source
-	foreign map[string]bool   // sources that are no registry: folders and repositories
+	from    map[string]string // the file that replaces a source, by source
+	foreign map[string]bool   // sources that are not registries: folders and repositories
 	replace map[string][]string
 }
 
-// readCargoSettings reads the files that cargo would in dir. The nearer a file,
-// the more it counts, and credentials count most.
+// readCargoSettings reads the files that cargo would read in dir. Nearer files
+// take precedence, and credentials take precedence over all.
 func readCargoSettings(dir string) (*cargoSettings, error) {
 	s := &cargoSettings{tree: map[string]any{}, from: map[string]string{}, foreign: map[string]bool{}, replace: map[string][]string{}}
 	dir, err := filepath.Abs(dir)
@@ -201,7 +201,7 @@ func readCargoSettings(dir string) (*cargoSettings, error) {
 	}
 	var files []string
 	for _, folder := range folders {
-		for _, name := range []string{"config", "config.toml"} { // where both are, the first counts
+		for _, name := range []string{"config", "config.toml"} { // if both exist, the first one counts
 			if file := filepath.Join(folder, name); proc.IsFile(file) {
 				files = append(files, file)
 				break
@@ -225,8 +225,7 @@ func readCargoSettings(dir string) (*cargoSettings, error) {
 	return s, nil
 }
 
-// read takes up one file and what it includes, which counts less than the file
-// itself.
+// read adds a file and its includes, over which the file takes precedence.
 func (s *cargoSettings) read(file string, depth int) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -250,13 +249,13 @@ func (s *cargoSettings) read(file string, depth int) error {
 			continue
 		}
 		if depth == 8 {
-			return fault.Errorf(fault.Machine, "correct the settings", "%s: the settings of cargo include too many files, one in the other", file)
+			return fault.Errorf(fault.Machine, "correct the settings", "%s: the settings of cargo include each other too deeply", file)
 		}
 		if err := s.read(path, depth+1); err != nil {
 			return err
 		}
 	}
-	// A relative path is one of the folder in which .cargo is.
+	// A relative path starts at the folder that .cargo is in.
 	if http, ok := tree["http"].(map[string]any); ok {
 		for _, name := range []string{"cainfo", "proxy-cainfo"} {
 			if path, ok := http[name].(string); ok && !filepath.IsAbs(path) {
@@ -286,7 +285,7 @@ type cargoInclude struct {
 	optional bool
 }
 
-// includes reads the value of include: a path, a list of them, or of tables.
+// includes parses the value of include: a path, or a list of paths or tables.
 func includes(value any) []cargoInclude {
 	switch v := value.(type) {
 	case string:
@@ -311,7 +310,7 @@ func includes(value any) []cargoInclude {
 	return nil
 }
 
-// overlay writes one tree over another.
+// overlay merges one tree into another.
 func overlay(to, from map[string]any) {
 	for key, value := range from {
 		table, ok := value.(map[string]any)
@@ -329,7 +328,7 @@ func overlay(to, from map[string]any) {
 	}
 }
 
-// get returns a value, nil for none.
+// get returns a value, or nil.
 func (s *cargoSettings) get(path ...string) any {
 	var at any = s.tree
 	for _, key := range path {
@@ -347,12 +346,12 @@ func (s *cargoSettings) text(path ...string) string {
 	return text
 }
 
-// envName is how a variable of cargo spells a key.
+// envName returns a key as written in a variable of cargo.
 func envName(key string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(key))
 }
 
-// registryNames are the names of all registries, sorted.
+// registryNames returns the names of all registries, sorted.
 func (s *cargoSettings) registryNames() []string {
 	tables, _ := s.get("registries").(map[string]any)
 	names := slices.Sorted(maps.Keys(tables))
@@ -368,13 +367,13 @@ func (s *cargoSettings) registryNames() []string {
 	return names
 }
 
-// registry returns a setting of a registry; a variable counts more than a file.
+// registry returns a setting of a registry; a variable takes precedence.
 func (s *cargoSettings) registry(name, key string) string {
 	return cmp.Or(os.Getenv("CARGO_REGISTRIES_"+envName(name)+"_"+envName(key)), s.text("registries", name, key))
 }
 
-// provider is where the token of a registry comes from that is not in the
-// settings, "" for nowhere.
+// provider returns the credential provider of a registry without a token in the
+// settings, or "".
 func (s *cargoSettings) provider(name string) string {
 	word := func(value any) string {
 		switch v := value.(type) {
@@ -406,14 +405,15 @@ func (s *cargoSettings) provider(name string) string {
 	return ""
 }
 
-// replacement follows what stands for the default registry to the URL of an
-// index, "" where nothing does. A folder or a repository of vendored crates has
-// those of the project and none of a plugin's, so it stands for nothing.
+// replacement follows source replacements of the default registry and returns
+// the URL of an index, or "" if there is none. A folder or repository of
+// vendored crates has those of the project, not those of a plugin, so it does
+// not count.
 func (s *cargoSettings) replacement() (index, from string, err error) {
 	name := "crates-io"
 	for range 16 {
 		with := ""
-		for _, one := range s.replace[name] { // the last counts
+		for _, one := range s.replace[name] { // the last one wins
 			if !s.foreign[one] {
 				with = one
 			}
@@ -430,14 +430,14 @@ func (s *cargoSettings) replacement() (index, from string, err error) {
 	if name == "crates-io" {
 		index = s.text("source", name, "registry")
 		if len(s.replace[name]) > 0 && !strings.HasPrefix(index, "sparse+") {
-			index = "" // what is said of it so that vendored crates may stand for it
+			index = "" // the replacement only exists for vendored crates
 		}
 		return index, "[source.crates-io] of its settings", nil
 	}
 	index = cmp.Or(s.text("source", name, "registry"), s.registry(name, "index"))
 	if index == "" {
 		return "", "", fault.Errorf(fault.Machine, "correct the settings of cargo, or set [registries] cargo in plugins.toml",
-			"%s replaces the registry of crates with %q, which no settings say the index of", from, redact.Line(name))
+			"%s replaces the crate registry with %q, but no settings have its index", from, redact.Line(name))
 	}
 	return index, from, nil
 }
@@ -447,17 +447,17 @@ func sameIndex(a, b string) bool {
 	return a != "" && strings.EqualFold(strings.TrimSuffix(a, "/"), strings.TrimSuffix(b, "/"))
 }
 
-// noToken says why the token of a registry is not known.
+// noToken returns the error for a registry without a known token.
 func (r *cargoReach) noToken() error {
 	name := cmp.Or(r.name, "NAME")
-	hint := fmt.Sprintf("put the token into the variable CARGO_REGISTRIES_%s_TOKEN", envName(name))
+	hint := fmt.Sprintf("set the variable CARGO_REGISTRIES_%s_TOKEN to the token", envName(name))
 	if r.name == "" {
-		hint = fmt.Sprintf("name the registry in the settings of cargo, [registries.NAME] index = %q, and run: cargo login --registry NAME", r.index)
+		hint = fmt.Sprintf("add the registry to the settings of cargo, [registries.NAME] index = %q, and run: cargo login --registry NAME", r.index)
 	}
 	if r.provider != "" && r.provider != "cargo:token" {
 		return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, hint,
-			"registry %s demands a token, which cargo would get from %s, a program that is not run here", name, redact.Line(r.provider)))
+			"registry %s requires a token, which cargo would get from the program %s, which lockgen does not run", name, redact.Line(r.provider)))
 	}
 	return fault.About(fault.AboutSettings, fault.Errorf(fault.Machine, hint,
-		"the registry %s demands a token, and the settings of cargo have none for it", redact.Line(r.index)))
+		"the registry %s requires a token, but the settings of cargo have none for it", redact.Line(r.index)))
 }

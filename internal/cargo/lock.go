@@ -23,9 +23,9 @@ import (
 )
 
 // Lock returns the crates that root may need on any platform, sorted and
-// without root itself, and the Cargo.lock that says so: root's own, checked
-// against the index, or a new one. Development dependencies are left out. What
-// does not come from the registry is an error of class Policy.
+// without root, and a Cargo.lock with them: that of root, compared with the
+// index, or a new one. Development dependencies are left out. A crate from
+// outside the registry is an error of class [fault.Policy].
 func (x *Index) Lock(ctx context.Context, root *Source) ([]Crate, *Source, error) {
 	if err := checkCrateManifest(root); err != nil {
 		return nil, nil, err
@@ -40,11 +40,11 @@ func (x *Index) Lock(ctx context.Context, root *Source) ([]Crate, *Source, error
 	if err := x.write("root", root.Manifest, root.Files); err != nil {
 		return nil, nil, err
 	}
-	x.gate.shut() // what is asked from now on, others have a say in
+	x.guard.restrict() // from now on, requests depend on what others wrote
 	file := x.path("root", "Cargo.lock")
 	step := []string{"generate-lockfile"}
 	if root.Lockfile != nil {
-		// Before cargo reads it: git would be run for a git source.
+		// Before cargo reads it: for a git source, cargo would run git.
 		if _, err := x.crates(source, root, root.Lockfile, false); err != nil {
 			return nil, nil, err
 		}
@@ -72,7 +72,7 @@ func (x *Index) Lock(ctx context.Context, root *Source) ([]Crate, *Source, error
 		if err == nil {
 			err = x.run(ctx, root.String(), "root", "update", "--workspace")
 		}
-		// A feature may name a development dependency; then all stay.
+		// If a feature names a development dependency, all of them stay.
 		if err == nil {
 			less, err := os.ReadFile(file)
 			if err != nil {
@@ -99,9 +99,9 @@ func (x *Index) explainLock(err error, root *Source) error {
 	switch {
 	case strings.Contains(exit.Raw, "changed between lock files"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask its publisher and the operator of the registry",
-			"the Cargo.lock of crate %s has other checksums than the index: %w", root, err)
+			"the Cargo.lock of crate %s has checksums that differ from the index: %w", root, err)
 	case strings.Contains(exit.Raw, "but --locked was passed"):
-		return fault.Errorf(fault.Upstream, "take another version", "the Cargo.lock of crate %s does not fit its Cargo.toml: %w", root, err)
+		return fault.Errorf(fault.Upstream, "use another version", "the Cargo.lock of crate %s does not match its Cargo.toml: %w", root, err)
 	}
 	return err
 }
@@ -124,7 +124,7 @@ func parseCargoLock(data []byte) ([]lockedCrate, error) {
 	return file.Package, nil
 }
 
-// subset reports whether every package of one Cargo.lock is in another.
+// subset reports whether one Cargo.lock has all packages of the other.
 func subset(part, whole []byte) (bool, error) {
 	a, err := parseCargoLock(part)
 	if err != nil {
@@ -142,8 +142,8 @@ func subset(part, whole []byte) (bool, error) {
 	return true, nil
 }
 
-// crates lists the packages of a Cargo.lock but root; as the index has them when
-// it was asked for them, else without digests.
+// crates lists the packages of a Cargo.lock except root: as the index has them
+// if it has been asked, or else without digests.
 func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool) ([]Crate, error) {
 	packages, err := parseCargoLock(lockfile)
 	if err != nil {
@@ -172,7 +172,7 @@ func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool)
 				return nil, err
 			}
 			if c = versions[p.Version]; c.SHA256 == "" || p.Checksum != "" && p.Checksum != c.SHA256 {
-				return nil, fault.Errorf(fault.Integrity, "ask the operator of the registry", "crate %s needs %s %s with checksum %q, the index has %q",
+				return nil, fault.Errorf(fault.Integrity, "ask the operator of the registry", "crate %s needs %s %s with checksum %q, but the index has %q",
 					root, p.Name, p.Version, redact.Line(p.Checksum), c.SHA256)
 			}
 		}
@@ -184,8 +184,8 @@ func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool)
 	return list, nil
 }
 
-// asks is the crate that a Cargo.lock says needs a package: root where it does,
-// or where nobody is named.
+// asks returns the crate that needs a package according to a Cargo.lock; root
+// if no crate does.
 func asks(lockfile []byte, p lockedCrate, root *Source) string {
 	var file struct {
 		Package []struct {
@@ -212,8 +212,8 @@ func asks(lockfile []byte, p lockedCrate, root *Source) string {
 	return redact.Line(cmp.Or(who, root.String()))
 }
 
-// stranger refuses a version of a crate that wants, by the index, another one of
-// another registry. The index may also call the default registry by its name.
+// stranger refuses a version of a crate that depends on a crate in another
+// registry. The index may also write the default registry by its name.
 func (x *Index) stranger(source, name, version string) error {
 	lines, err := x.lines(name)
 	if err != nil {
@@ -232,7 +232,7 @@ func (x *Index) stranger(source, name, version string) error {
 	return nil
 }
 
-// strangers is stranger for every version that cargo has read, nil for none.
+// strangers calls stranger for every version that cargo has read.
 func (x *Index) strangers(source string) error {
 	home, err := x.home()
 	if err != nil {
@@ -265,10 +265,10 @@ func (x *Index) strangers(source string) error {
 }
 
 func notFromRegistry(crate, what string) error {
-	return fault.Errorf(fault.Policy, "take another version or another source of this plugin", "crate %s needs %s: only crates of the registry are locked", crate, what)
+	return fault.Errorf(fault.Policy, "use another version or another source of this plugin", "crate %s needs %s: only crates from the registry can be locked", crate, what)
 }
 
-// word accepts the name of a crate.
+// word reports whether s can be the name of a crate.
 func word(s string) bool {
 	for _, r := range s {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_') {

@@ -1,6 +1,6 @@
-// Package catalog knows the plugins that people ask for by name: where each one
-// lives, which of its files is the executable, and which names cannot work and
-// why. The knowledge is in catalog.toml; a plugin is added there, not in code.
+// Package catalog has the plugins that are known by name: where to get them,
+// which file is the executable, and which names cannot be locked and why. The
+// data is in catalog.toml; to add a plugin, edit that file and no code.
 package catalog
 
 import (
@@ -23,30 +23,30 @@ import (
 //go:embed catalog.toml
 var text string
 
-// A Recipe says how to lock one known plugin.
+// A Recipe says how to lock a known plugin.
 type Recipe struct {
 	About   string                 `toml:"about"`
-	Runtime string                 `toml:"runtime"` // the plugin that runs this one, or ""
-	Smoke   []string               `toml:"smoke"`   // arguments with which a program that is no plugin proves that it runs, nil for a plugin
-	Options []string               `toml:"options"` // without which a plugin cannot be tried, as --NAME_opt takes them
-	Untried bool                   `toml:"untried"` // no option is enough to try it
+	Runtime string                 `toml:"runtime"` // the plugin that runs this one; "" for none
+	Smoke   []string               `toml:"smoke"`   // arguments with which to try a program that is not a plugin; nil for a plugin
+	Options []string               `toml:"options"` // options that a plugin needs to be tried, as for --NAME_opt
+	Untried bool                   `toml:"untried"` // it cannot be tried with any options
 	Fits    []Fit                  `toml:"fits"`
-	Agrees  string                 `toml:"agrees"` // cargo: the crate with which the generated code is compiled, "" for none
-	Rule    string                 `toml:"rule"`   // LANGUAGE of the rule LANGUAGE_proto_library that is for it, "" for none
-	Attr    string                 `toml:"attr"`   // the attribute of that rule that asks for it, "" where nothing has to
-	Makes   []string               `toml:"makes"`  // NAME of each --NAME_out that a protoc has without a plugin
-	BSR     map[string]string      `toml:"bsr"`    // OWNER/NAME of Buf's remote plugins that are this one, with the option that each adds
-	Sources []manifest.Alternative `toml:"-"`      // at least one, in the order in which they are tried
+	Agrees  string                 `toml:"agrees"` // cargo: the crate that the generated code is compiled with; "" for none
+	Rule    string                 `toml:"rule"`   // LANGUAGE of its rule LANGUAGE_proto_library; "" for none
+	Attr    string                 `toml:"attr"`   // the attribute of that rule that enables it; "" if it is always on
+	Makes   []string               `toml:"makes"`  // NAME of each --NAME_out that is built into a protoc
+	BSR     map[string]string      `toml:"bsr"`    // OWNER/NAME of Buf's remote plugins for this one, with the option that each adds
+	Sources []manifest.Alternative `toml:"-"`      // in the order of the attempts; at least one
 }
 
-// A Fit is what one plugin requires of another one if a lock has both.
+// A Fit is a requirement of one plugin on another, if a lock has both.
 type Fit struct {
 	Plugin   string `toml:"plugin"`
-	Versions string `toml:"versions"` // a range, of which one version must be locked
-	Hint     string `toml:"hint"`     // what to do where none is
+	Versions string `toml:"versions"` // a range; one version in it must be locked
+	Hint     string `toml:"hint"`     // what to do if there is none
 }
 
-// refusal is a name, or a source, that cannot be locked.
+// A refusal is a name or a source that cannot be locked.
 type refusal struct {
 	From   string   `toml:"from"`
 	Reason string   `toml:"reason"`
@@ -55,15 +55,15 @@ type refusal struct {
 	BSR    []string `toml:"bsr"`
 }
 
-// A Catalog holds the plugins that are known by name.
+// A Catalog has the plugins that are known by name.
 type Catalog struct {
 	plugins map[string]Recipe
-	refused map[string]refusal // by name, and by source
+	refused map[string]refusal // by name and by source
 	protos  map[string]Protos
-	called  map[string]string // names of plugins by what people also call them
+	called  map[string]string // names of plugins by their other names
 }
 
-// Builtin returns the catalogue that is part of the program.
+// Builtin returns the catalogue that is compiled into the program.
 var Builtin = sync.OnceValue(func() *Catalog {
 	c, err := parse(text)
 	if err != nil {
@@ -72,7 +72,7 @@ var Builtin = sync.OnceValue(func() *Catalog {
 	return c
 })
 
-// entry is a recipe as catalog.toml has it.
+// An entry is a recipe as written in catalog.toml.
 type entry struct {
 	Recipe
 	Sources []struct {
@@ -127,7 +127,7 @@ func parse(text string) (*Catalog, error) {
 	return c, nil
 }
 
-// recipe checks an entry beside all of them.
+// recipe validates an entry; all has the other entries.
 func (e entry) recipe(all map[string]entry) (Recipe, error) {
 	r := e.Recipe
 	if r.About == "" || len(e.Sources) == 0 {
@@ -162,7 +162,7 @@ func (e entry) recipe(all map[string]entry) (Recipe, error) {
 	return r, nil
 }
 
-// refuse takes in a name, or a source, that cannot be locked.
+// refuse adds a name or a source that cannot be locked.
 func (c *Catalog) refuse(name string, r refusal) error {
 	if _, ok := c.plugins[name]; ok || r.Reason == "" || (r.Use == "") == (r.Do == "") {
 		return errors.New("reason and either use or do are needed, and no recipe")
@@ -191,14 +191,14 @@ func (c *Catalog) refuse(name string, r refusal) error {
 // Names returns the names of all recipes, sorted.
 func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.plugins)) }
 
-// Lookup returns the recipe of a name. Ok is false if there is none.
+// Lookup returns the recipe with a name. Ok is false if there is none.
 func (c *Catalog) Lookup(name string) (r Recipe, ok bool) {
 	r, ok = c.plugins[name]
 	return r, ok
 }
 
-// Remote returns the name of the plugin that is OWNER/NAME in Buf's registry, ""
-// for none.
+// Remote returns the name of the plugin that is OWNER/NAME in Buf's registry,
+// or "".
 func (c *Catalog) Remote(remote string) string {
 	for _, name := range c.Names() {
 		if _, ok := c.plugins[name].BSR[remote]; ok {
@@ -208,8 +208,8 @@ func (c *Catalog) Remote(remote string) string {
 	return ""
 }
 
-// Program returns the name of the plugin whose executable is called so, "" for
-// none. Of several it is the one that has the name itself.
+// Program returns the name of the plugin with this executable, or "". If there
+// are several, it is the one with the same name.
 func (c *Catalog) Program(file string) string {
 	if _, ok := c.plugins[file]; ok {
 		return file
@@ -224,9 +224,9 @@ func (c *Catalog) Program(file string) string {
 	return ""
 }
 
-// Refused returns an error of class [fault.Usage] with the reason and the
-// replacement for a name, a source in the form of [manifest.Source.String], or
-// OWNER/NAME of a plugin in Buf's registry, that cannot be locked, else nil.
+// Refused returns an error of class [fault.Usage], with the reason and the
+// replacement, if a name, a source in the form of [manifest.Source.String], or
+// OWNER/NAME of a plugin in Buf's registry cannot be locked; otherwise nil.
 func (c *Catalog) Refused(name string) error {
 	r, ok := c.refused[name]
 	if !ok {
@@ -241,12 +241,12 @@ func (c *Catalog) Refused(name string) error {
 	return fault.Errorf(fault.Usage, hint, "%s cannot be locked: %s", name, r.Reason)
 }
 
-// Nearest returns the known name that a misspelt name most likely stands for,
-// or "". What names another language, such as protoc-gen-js, or another version,
+// Nearest returns the known name that a misspelt name most likely means, or "".
+// A name with another language, such as protoc-gen-js, or with another version,
 // such as protoc-gen-py3, is not misspelt.
 func (c *Catalog) Nearest(name string) string {
 	near := fault.Nearest(name, c.Names())
-	const plugin = "protoc-gen-" // what all of them begin with makes nothing alike
+	const plugin = "protoc-gen-" // a common prefix, ignored in comparisons
 	word, ok := strings.CutPrefix(name, plugin)
 	if of, also := strings.CutPrefix(near, plugin); ok && also && fault.Nearest(word, []string{of}) == "" {
 		return ""
@@ -258,8 +258,8 @@ func (c *Catalog) Nearest(name string) string {
 	return near
 }
 
-// NAPI is the name that napi-rs gives a platform in the file names of native
-// modules (https://napi.rs/docs/cross-build/summary): linux-x64-gnu,
+// NAPI returns the name of a platform in the file names of native modules by
+// napi-rs (https://napi.rs/docs/cross-build/summary): linux-x64-gnu,
 // darwin-arm64, win32-x64-msvc.
 func NAPI(p lock.Platform) string {
 	switch p.OS {

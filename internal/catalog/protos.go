@@ -11,19 +11,19 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// A Protos says how to lock one known proto package.
+// A Protos says how to lock a known proto package.
 type Protos struct {
 	About           string          `toml:"about"`
 	From            string          `toml:"from"`
 	Root            string          `toml:"root"`   // see [manifest.Protos]
-	Only            []string        `toml:"files"`  // likewise
-	Serves          []string        `toml:"serves"` // patterns of the imports that it serves
-	BSR             []string        `toml:"bsr"`    // OWNER/NAME of modules of Buf's registry with the same files
+	Only            []string        `toml:"files"`  // see [manifest.Protos]
+	Serves          []string        `toml:"serves"` // patterns of the imports that it provides
+	BSR             []string        `toml:"bsr"`    // OWNER/NAME of modules in Buf's registry with the same files
 	manifest.Naming                 // of its archive
-	Source          manifest.Source `toml:"-"` // of From
+	Source          manifest.Source `toml:"-"` // parsed from From
 }
 
-// check checks a recipe, and reads its source.
+// check validates a recipe and parses its source.
 func (p *Protos) check(name string) (err error) {
 	if err := lock.CheckName(name); err != nil {
 		return err
@@ -62,8 +62,8 @@ func (c *Catalog) Protos(name string) (p Protos, ok bool) {
 	return p, ok
 }
 
-// Serving returns the name of the known proto package that serves an import, "" for
-// none.
+// Serving returns the name of the known proto package that provides an import,
+// or "".
 func (c *Catalog) Serving(importPath string) string {
 	for _, name := range c.ProtosNames() {
 		if slices.ContainsFunc(c.protos[name].Serves, func(p string) bool { return lock.MatchPath(p, importPath) }) {
@@ -73,10 +73,10 @@ func (c *Catalog) Serving(importPath string) string {
 	return ""
 }
 
-// UnknownProtos is the error of class [fault.Usage] for a proto package that is not
-// known by name.
+// UnknownProtos returns the error, of class [fault.Usage], for a proto package
+// that is not known by name.
 func (c *Catalog) UnknownProtos(name string) error {
 	known := c.ProtosNames()
-	hint := fmt.Sprintf("write where it is: %s = { version = \"…\", source = \"go:MODULE\" }, or another source; known by name are %s", name, fault.List(known))
-	return fault.Errorf(fault.Usage, fault.DidYouMean(name, known, hint), "no proto package is known by the name %q", name)
+	hint := fmt.Sprintf("say where it is: %s = { version = \"…\", source = \"go:MODULE\" }, or another source; known names are %s", name, fault.List(known))
+	return fault.Errorf(fault.Usage, fault.DidYouMean(name, known, hint), "there is no known proto package %q", name)
 }

@@ -12,26 +12,26 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// A Match is a plugin that words were found in.
+// A Match is a plugin that matches a search.
 type Match struct {
 	Name string
-	// About is one line for people: that of the recipe, or which language the
-	// program makes by itself.
+	// About is a line for people: that of the recipe, or the language that the
+	// program generates by itself.
 	About string
 
-	rank  int  // the smaller, the better
-	whole bool // each word is a whole word of what is known
+	rank  int  // smaller is better
+	whole bool // each search word is a whole word of the plugin
 }
 
-// synonyms are what people call a language or a subject, by what recipes call it.
+// synonyms maps other names of a language or subject to the one in recipes.
 var synonyms = map[string]string{
 	"c++": "cpp", "cc": "cpp", "cxx": "cpp", "c#": "csharp", "cs": "csharp", "dotnet": "csharp", "golang": "go", "js": "javascript",
 	"kt": "kotlin", "nodejs": "node", "objectivec": "objc", "py": "python", "python3": "python", "rb": "ruby", "rs": "rust", "ts": "typescript",
 	"connectrpc": "connect", "docs": "documentation", "rest": "gateway", "swagger": "openapi",
 }
 
-// wordsOf splits a text into words, without those that say no more than that it is
-// a plugin of protoc, unless there are no others.
+// wordsOf splits a text into words, without those that only say that it is a
+// plugin of protoc, unless there are no others.
 func wordsOf(text string) []string {
 	text = strings.NewReplacer("c++", "cpp", "c#", "csharp", "objective-c", "objc", "node.js", "nodejs").Replace(strings.ToLower(text))
 	words := strings.FieldsFunc(text, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
@@ -42,8 +42,8 @@ func wordsOf(text string) []string {
 	return left
 }
 
-// Search returns the plugins in whose name, language, packages or description all
-// words of a text are found, the best first; all plugins for no words.
+// Search returns the plugins whose name, language, packages or description have
+// all words of a text, the best first; all plugins if there are no words.
 func (c *Catalog) Search(text string) []Match {
 	words := wordsOf(text)
 	var found []Match
@@ -71,7 +71,7 @@ func (c *Catalog) Search(text string) []Match {
 			found = append(found, m)
 		}
 	}
-	own := func(m Match) int { // what has this very name or package, then what has a rule of Buck2
+	own := func(m Match) int { // exact names or packages first, then plugins with a Buck2 rule
 		r := c.plugins[m.Name]
 		switch {
 		case len(words) == 0:
@@ -87,7 +87,7 @@ func (c *Catalog) Search(text string) []Match {
 	return found
 }
 
-// places are the words that are known of a plugin, by how much they say of it.
+// places returns the words of a plugin, the most important first.
 func (c *Catalog) places(name string) [4][]string {
 	r := c.plugins[name]
 	names := wordsOf(name)
@@ -101,18 +101,18 @@ func (c *Catalog) places(name string) [4][]string {
 	}
 	var packages []string
 	for _, s := range r.Sources {
-		program := strings.TrimSuffix(path.Base(s.Binary), ".js") // all that node runs is JavaScript
+		program := strings.TrimSuffix(path.Base(s.Binary), ".js") // not "js": whatever node runs is JavaScript
 		packages = append(packages, wordsOf(s.Source.String()+" "+s.Main+" "+program)...)
 	}
 	return [4][]string{names, wordsOf(r.Rule), packages, wordsOf(r.About)}
 }
 
-// none is the rank of a word that is nowhere: twice the number of places. One that
-// is a word of a place has the rank of the place, one that is a part of such a word
-// a rank behind all those.
+// none is the rank of a word that is not found: twice the number of places. A
+// whole word in a place has the rank of the place; a part of a word comes after
+// all whole words.
 const none = 8
 
-// rankOf is the best rank of a word in some places, none for nowhere.
+// rankOf returns the best rank of a word in some places.
 func rankOf(word string, places [4][]string) int {
 	best := none
 	for i, place := range places {
@@ -129,8 +129,8 @@ func rankOf(word string, places [4][]string) int {
 	return best
 }
 
-// generator is which of the languages that r makes by itself the words name alone,
-// "" for none.
+// generator returns the language among those built into r that the words name,
+// or "" if they do not name one and nothing else.
 func (r Recipe) generator(words []string) string {
 	if len(words) != 1 {
 		return ""
@@ -143,13 +143,13 @@ func (r Recipe) generator(words []string) string {
 	return ""
 }
 
-// atMost bounds the plugins that an error proposes.
+// atMost limits the plugins that an error suggests.
 const atMost = 8
 
-// Unknown explains, as an error of class [fault.Usage], why a name has no
-// recipe: it is one that cannot work, what protoc makes itself, a word that several
-// plugins are about, a misspelt name, or simply not known. It returns nil for a
-// name that has a recipe.
+// Unknown returns an error of class [fault.Usage] that explains why a name has
+// no recipe: it cannot be locked, protoc generates it itself, it is a word
+// about several plugins, it is misspelt, or it is unknown. It returns nil for a
+// name with a recipe.
 func (c *Catalog) Unknown(name string) error {
 	if _, ok := c.plugins[name]; ok {
 		return nil
@@ -158,7 +158,7 @@ func (c *Catalog) Unknown(name string) error {
 		return err
 	}
 	if of := c.called[name]; of != "" {
-		return fault.Errorf(fault.Usage, "write "+of+"; for something else of this name, say where it is by source and binary", "plugin %q is known as %s", name, of)
+		return fault.Errorf(fault.Usage, "write "+of+"; for another plugin with this name, set source and binary", "plugin %q is known as %s", name, of)
 	}
 	matches := c.Search(name)
 	if len(wordsOf(name)) == 0 {
@@ -168,9 +168,9 @@ func (c *Catalog) Unknown(name string) error {
 	if language, ok := strings.CutPrefix(name, "protoc-gen-"); ok && whole {
 		m := matches[0]
 		if of := c.plugins[m.Name].generator([]string{strings.ToLower(language)}); of != "" {
-			hint := fmt.Sprintf("write %s, and call it with --%s_out", m.Name, of)
+			hint := fmt.Sprintf("write %s, and run it with --%s_out", m.Name, of)
 			if len(matches) > 1 {
-				hint += "; besides there are\n" + lines(matches[1:], name)
+				hint += "; there are also\n" + lines(matches[1:], name)
 			}
 			return fault.Errorf(fault.Usage, hint, "there is no plugin %s: %s %s", name, m.Name, m.About)
 		}
@@ -181,7 +181,7 @@ func (c *Catalog) Unknown(name string) error {
 	switch len(matches) {
 	case 0:
 		return fault.Errorf(fault.Usage,
-			fmt.Sprintf("say where it is, such as by lockgen add npm:NAME, pip:NAME, cargo:NAME or go:PACKAGE, or by an entry [plugins.%s] with version, source and binary; to see what is known by name: lockgen search", name),
+			fmt.Sprintf("say where it is, with lockgen add npm:NAME, pip:NAME, cargo:NAME or go:PACKAGE, or with version, source and binary in [plugins.%s]; to list the known names: lockgen search", name),
 			"unknown plugin %q", name)
 	case 1:
 		return fault.Errorf(fault.Usage, fmt.Sprintf("did you mean %s (%s)?", matches[0].Name, matches[0].About), "unknown plugin %q", name)
@@ -189,7 +189,7 @@ func (c *Catalog) Unknown(name string) error {
 	return fault.Errorf(fault.Usage, "did you mean one of these?\n"+lines(matches, name), "unknown plugin %q", name)
 }
 
-// lines lists matches for a message about a name.
+// lines formats matches for a message about a name.
 func lines(matches []Match, name string) string {
 	width := 0
 	shown := matches[:min(atMost, len(matches))]
@@ -209,10 +209,9 @@ func lines(matches []Match, name string) string {
 	return b.String()
 }
 
-// At returns the names of the recipes for what people call a source: a package of
-// an ecosystem, the main package of a Go module or the module, a repository of
-// GitHub. Where one of several is called as the package is, it
-// is that one.
+// At returns the names of the recipes for a source: a package of an ecosystem,
+// a Go module or main package, or a repository on GitHub. If one of several has
+// the name of the package, it returns only that one.
 func (c *Catalog) At(from manifest.Source) []string {
 	var found []string
 	for _, name := range c.Names() {
@@ -228,7 +227,7 @@ func (c *Catalog) At(from manifest.Source) []string {
 	return found
 }
 
-// isAt reports whether s is from, or part of it.
+// isAt reports whether s is the source from, or a part of it.
 func isAt(s manifest.Alternative, from manifest.Source) bool {
 	if owner, repo, ok := from.GitHub(); ok {
 		if s.Source.Kind != lock.Go {

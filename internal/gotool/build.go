@@ -25,10 +25,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
-// A Main is a main package of one version of a module.
+// A Main is a main package in one version of a module.
 type Main struct {
 	Module, Version string // without the v
-	Dir             string // of the package in the module, "" for its root
+	Dir             string // of the package in the module; "" for the root
 }
 
 func (m Main) path() string {
@@ -40,23 +40,23 @@ func (m Main) path() string {
 
 func (m Main) String() string { return m.path() + "@v" + m.Version }
 
-// A Closure is what building a main package reads, on whichever platform.
+// A Closure has what building a main package reads on any platform.
 type Closure struct {
 	Modules []Module          // sorted by path, then version
-	Missing map[string]string // why a platform cannot have it, by the platform's name
-	Chosen  []module.Version  // those whose versions nobody but Go chose, for the main package's module has no go.mod
+	Missing map[string]string // why a platform is not supported, by platform
+	Chosen  []module.Version  // those that only Go chose, because the main package's module has no go.mod
 }
 
-// Resolve finds the closure of a main package. The build list is that of
-// `go install MODULE@VERSION`: what the go.mod of the module says, and nothing
-// newer. A module without a go.mod, from before there were any, says nothing of what
-// it needs: then it is what Go takes today, see [Closure.Chosen]. Everything is downloaded into scratch, an existing folder that nothing
-// else uses; Go compares it with the checksum database unless c says otherwise.
-// No code of a module runs.
+// Resolve finds the closure of a main package. The build list is that of `go
+// install MODULE@VERSION`: as the go.mod of the module says, and nothing newer.
+// An old module without a go.mod does not say what it needs; then Go chooses
+// what is current, see [Closure.Chosen]. Everything is downloaded into scratch,
+// an existing folder that nothing else uses, and Go verifies it with the
+// checksum database unless c says otherwise. No code of a module runs.
 //
-// A module with replace or exclude, which `go install` refuses as well, is an
-// error of class Policy or Usage; one that needs a newer Go than g, and a package
-// that is no program, of class Usage.
+// If the module has replace or exclude, which `go install` refuses as well, the
+// error is of class [fault.Policy] or [fault.Usage]. If it needs a newer Go
+// than g, or the package is not a program, it is of class [fault.Usage].
 func (g *Client) Resolve(ctx context.Context, c Config, scratch string, m Main, platforms []lock.Platform) (*Closure, error) {
 	r := &goResolver{Client: g, c: c, main: m, scratch: scratch, cache: filepath.Join(scratch, "mod")}
 	own, err := g.modDownload(ctx, c, scratch, r.cache, m.Module, m.Version)
@@ -83,12 +83,12 @@ type goResolver struct {
 	c       Config
 	main    Main
 	scratch string
-	cache   string // GOMODCACHE of the run with the network
-	bare    bool   // the module has no go.mod of its own
+	cache   string // GOMODCACHE of the run with network
+	bare    bool   // the module has no go.mod
 	chosen  []module.Version
 }
 
-// inspect reads the plugin's own module.
+// inspect checks the go.mod and the package of the plugin's module.
 func (r *goResolver) inspect(ctx context.Context, own *Module) error {
 	data, err := os.ReadFile(own.Mod)
 	if err != nil {
@@ -96,17 +96,17 @@ func (r *goResolver) inspect(ctx context.Context, own *Module) error {
 	}
 	file, err := modfile.ParseLax("go.mod", data, nil) // without replace and exclude
 	if err != nil {
-		return fault.Errorf(fault.Upstream, "take another version", "go module %s: %w", own, err)
+		return fault.Errorf(fault.Upstream, "use another version", "go module %s: %w", own, err)
 	}
 	for _, line := range file.Syntax.Stmt {
 		for _, verb := range verbs(line) {
 			if verb == "replace" || verb == "exclude" {
 				class := fault.Usage
-				if verb == "replace" { // by code of elsewhere
+				if verb == "replace" { // replaced by other code
 					class = fault.Policy
 				}
-				return fault.Errorf(class, "take another version, or another source of this plugin",
-					"the go.mod of go module %s has %s: its author builds it with other code than it names, and go install refuses it as well", own, verb)
+				return fault.Errorf(class, "use another version or another source of this plugin",
+					"the go.mod of go module %s has %s: its author builds it with code other than what it requires, so go install refuses it as well", own, verb)
 			}
 		}
 	}
@@ -115,20 +115,20 @@ func (r *goResolver) inspect(ctx context.Context, own *Module) error {
 		return err
 	}
 	if needs := goLine(data); version.Compare("go"+needs, "go"+running) > 0 {
-		return newerGo(own.String(), needs, fmt.Errorf("its go.mod says go %s, locked is %s", needs, running))
+		return newerGo(own.String(), needs, fmt.Errorf("its go.mod says go %s, but go %s is locked", needs, running))
 	}
 	dir := filepath.Join(r.cache, filepath.FromSlash(mustEscape(own.Path))+"@"+mustEscapeVersion("v"+own.Version))
 	if _, err := os.Stat(filepath.Join(dir, "go.mod")); errors.Is(err, fs.ErrNotExist) {
 		r.bare = true
 	}
 	if !isMain(filepath.Join(dir, filepath.FromSlash(r.main.Dir))) {
-		return fault.Errorf(fault.Usage, `write: package = "…", the folder of the program in the module`,
-			"go module %s has no program in %q; programs are in %s", own, r.main.Dir, mainFolders(dir))
+		return fault.Errorf(fault.Usage, `set package = "…" to the folder of the program in the module`,
+			"go module %s has no program in %q; it has programs in %s", own, r.main.Dir, mainFolders(dir))
 	}
 	return nil
 }
 
-// verbs are the directives of a statement of a go.mod.
+// verbs returns the directives in a statement of a go.mod.
 func verbs(stmt modfile.Expr) []string {
 	switch x := stmt.(type) {
 	case *modfile.Line:
@@ -139,8 +139,8 @@ func verbs(stmt modfile.Expr) []string {
 	return nil
 }
 
-// explore lets Go find and download what the package needs on every platform,
-// and returns those that can have it, and the modules of its packages.
+// explore has Go find and download what the package needs on every platform. It
+// returns the platforms that it supports and the modules of its packages.
 func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, missing map[string]string) (served []lock.Platform, roots []module.Version, err error) {
 	dir := filepath.Join(r.scratch, "explore")
 	own := module.Version{Path: r.main.Module, Version: "v" + r.main.Version}
@@ -168,8 +168,9 @@ func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, mis
 	}
 	module.Sort(roots)
 	roots = slices.Compact(roots)
-	// A package that no module of the build list has, Go takes from the newest
-	// version of whatever module has it today: no answer for a lock.
+	// If no module of the build list has a package, Go takes the newest version
+	// of some module that has it now, which may change: a lock needs a fixed
+	// version.
 	data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
 		return nil, nil, err
@@ -185,17 +186,17 @@ func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, mis
 			r.chosen = append(r.chosen, q.Mod)
 		default:
 			return nil, nil, fault.Errorf(fault.Usage, "take another version",
-				"the go.mod of go module %s@v%s is not complete: it does not say which version of %s it needs", r.main.Module, r.main.Version, q.Mod.Path)
+				"the go.mod of go module %s@v%s is incomplete: it does not say which version of %s it needs", r.main.Module, r.main.Version, q.Mod.Path)
 		}
 	}
 	return served, roots, nil
 }
 
-// narrow finds which of the downloaded files a build reads: it lets Go choose
-// from all of them, with a new module cache, and sees what it takes. The build
-// requires the chosen version of every module that has one of its packages, so
-// that Go need not read how they were chosen: for plugins from before Go 1.17
-// those are the go.mod files of more than a thousand modules.
+// narrow finds which of the downloaded files a build reads: Go runs again with
+// a new module cache, with all of them to choose from. The build requires the
+// chosen version of every module with a package in it, so Go does not have to
+// read how they were chosen. For plugins from before Go 1.17, that saves the
+// go.mod files of more than a thousand modules.
 func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform, roots []module.Version) ([]Module, error) {
 	downloads := filepath.Join(r.cache, "cache", "download")
 	all, err := listDownloads(downloads)
@@ -242,13 +243,13 @@ func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform, root
 		}
 		m.ModSum = lines[m.String()+"/go.mod"]
 		if m.ModSum == "" || m.Zip != "" && m.Sum == "" {
-			return nil, fault.Errorf(fault.Internal, "", "go has no checksum of %s", m)
+			return nil, fault.Errorf(fault.Internal, "", "go has no checksum for %s", m)
 		}
 	}
 	return modules, nil
 }
 
-// writeScratchModule makes a module that requires some others.
+// writeScratchModule writes a module that requires the given ones.
 func writeScratchModule(dir, goVersion string, roots []module.Version, sums []byte) error {
 	if goVersion == "" {
 		goVersion = oldestGoLine
@@ -267,11 +268,11 @@ func writeScratchModule(dir, goVersion string, roots []module.Version, sums []by
 	return os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o644)
 }
 
-// oldestGoLine is the first Go that believes the go.mod of a module about what
-// that needs, without reading those of all others.
+// oldestGoLine is the first Go version for which the go.mod of a module lists
+// all that it needs, so Go need not read those of its dependencies.
 const oldestGoLine = "1.17"
 
-// goLine is the Go version that a go.mod asks for.
+// goLine returns the Go version in a go.mod.
 func goLine(data []byte) string {
 	file, err := modfile.ParseLax("go.mod", data, nil)
 	if err != nil || file.Go == nil {
@@ -280,9 +281,10 @@ func goLine(data []byte) string {
 	return file.Go.Version
 }
 
-// newestGoLine is the one for a module that requires the given ones. It is also
-// what GODEBUG settings of the program follow: those of its own go.mod, which
-// cannot ask for less than what it requires.
+// newestGoLine returns the Go version for a module that requires the given
+// ones. The GODEBUG settings of the program follow it, as they follow the
+// program's own go.mod, which cannot have a lower version than its
+// requirements.
 func newestGoLine(modules []Module) string {
 	newest := oldestGoLine
 	for _, m := range modules {
@@ -297,7 +299,7 @@ func newestGoLine(modules []Module) string {
 	return newest
 }
 
-// listDownloads lists what is in cache/download of a module cache.
+// listDownloads lists cache/download of a module cache.
 func listDownloads(dir string) ([]Module, error) {
 	var modules []Module
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
@@ -334,7 +336,7 @@ func listDownloads(dir string) ([]Module, error) {
 	return modules, err
 }
 
-// isMain reports whether a folder holds a program.
+// isMain reports whether a folder has a program.
 func isMain(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -374,7 +376,7 @@ func mainFolders(dir string) string {
 	})
 	switch {
 	case len(found) == 0:
-		return "no folder of it: it is a library"
+		return "no folder: it is a library"
 	case len(found) > 8:
 		return strings.Join(found[:8], ", ") + fmt.Sprintf(" and %d more", len(found)-8)
 	}
@@ -397,9 +399,9 @@ func mustEscapeVersion(v string) string {
 	return e
 }
 
-// Sum returns the hash "h1:…" that go.sum has for a module zip with the given
-// files, whose paths lack the prefix MODULE@vVERSION/: what
-// golang.org/x/mod/sumdb/dirhash computes, from a reading that was strict.
+// Sum returns the "h1:…" hash in go.sum of a module zip with the given files,
+// whose paths lack the prefix MODULE@vVERSION/. It is that of
+// golang.org/x/mod/sumdb/dirhash, computed from a strict reading.
 func Sum(prefix string, files []archive.File) string {
 	lines := make([]string, len(files))
 	byName := slices.Clone(files)
@@ -411,13 +413,13 @@ func Sum(prefix string, files []archive.File) string {
 	return "h1:" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// modSum is the hash that go.sum has for a go.mod.
+// modSum returns the hash in go.sum of a go.mod.
 func modSum(data []byte) string {
 	return Sum("", []archive.File{{Path: "go.mod", SHA256: sha256.Sum256(data)}})
 }
 
-// ModOf returns the go.mod that belongs to the zip of a module, given the one
-// in it, or nil where it has none: proxies then serve one line.
+// ModOf returns the go.mod for the zip of a module, given the one in it, or nil
+// if it has none: for those, proxies serve a single line.
 func ModOf(path string, inZip []byte) (data []byte, sum string) {
 	if inZip == nil {
 		inZip = []byte("module " + modfile.AutoQuote(path) + "\n")
@@ -425,8 +427,8 @@ func ModOf(path string, inZip []byte) (data []byte, sum string) {
 	return inZip, modSum(inZip)
 }
 
-// Unpacking says how a locked file of source go is read: the zip of a module, whose
-// files lose the folder MODULE@vVERSION, or a go.mod alone.
+// Unpacking says how to read a locked file of kind go: the zip of a module,
+// whose files lose the folder MODULE@vVERSION, or a go.mod.
 func Unpacking(key string, f lock.File) archive.Options {
 	if !strings.HasSuffix(key, ".zip") {
 		return archive.Options{Format: "raw", RawName: "go.mod"}
@@ -438,10 +440,9 @@ func Unpacking(key string, f lock.File) archive.Options {
 	return o
 }
 
-// Check compares what [ReadGo] read of a locked file with its hashes, as go.sum
-// does it. GoMod is the go.mod among the files, nil where there is none. Other
-// files than the hashes are of are an error of class Integrity, however their
-// zip was packed.
+// Check verifies the files of a locked file with its hashes, as go.sum does.
+// GoMod is the go.mod among them, nil if there is none. On a mismatch the error
+// is of class [fault.Integrity]. How the zip is compressed does not matter.
 func Check(key string, f lock.File, files []archive.File, goMod []byte) error {
 	name := f.Name + "@v" + f.Version
 	if !strings.HasSuffix(key, ".zip") {
@@ -450,7 +451,7 @@ func Check(key string, f lock.File, files []archive.File, goMod []byte) error {
 	if err := checkSum(name, f.Integrity, Sum(name+"/", files)); err != nil {
 		return err
 	}
-	if f.Name == lock.GoToolchain { // whose go.mod nothing reads
+	if f.Name == lock.GoToolchain { // nothing reads its go.mod
 		return nil
 	}
 	_, sum := ModOf(f.Name, goMod)
@@ -461,26 +462,27 @@ func checkSum(label, want, got string) error {
 	if got == want {
 		return nil
 	}
-	return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy gives other code than the checksum database or the lock knows: do not use it",
+	return fault.Errorf(fault.Integrity, "try again; if it fails again, the module proxy serves code that differs from the checksum database or the lock: do not use it",
 		"the files of %s have the hash %s, expected %s", label, got, want)
 }
 
-// A Build is everything that an executable is made from.
+// A Build describes an executable to compile.
 type Build struct {
 	Main     Main
 	Modules  []Module // the closure, all files verified
 	Platform lock.Platform
-	Cache    string             // Go's build cache (GOCACHE), "" for a new one; what it holds is believed
-	Compiled func(packages int) // is told how many packages were compiled by now, nil for nobody
+	Cache    string             // Go's build cache (GOCACHE), whose content is trusted; "" for a new one
+	Compiled func(packages int) // called with the number of packages compiled so far; nil for none
 }
 
-// Build compiles a main package to the file out, which must not exist. It needs
-// no network: Go reads the modules from files, compares each with its Sum and
-// ModSum, and gets nothing of the user's. The same input and version of Go give
-// the same bytes on every machine, for the platform may be any.
+// Build compiles a main package to the file out, which must not exist, for any
+// platform. It needs no network: Go reads the modules from files and compares
+// each with its Sum and ModSum. None of the user's settings apply. The same
+// input and Go version give the same bytes on every machine.
 //
-// A file that is not what its sum says is of class Integrity; what does not
-// compile is of class Machine and an [ErrCompile].
+// A file that does not match its sum is an error of class [fault.Integrity]. If
+// the code does not compile, it is of class [fault.Machine] and matches
+// [ErrCompile].
 func (g *Client) Build(ctx context.Context, b Build, out string) error {
 	scratch, err := os.MkdirTemp(filepath.Dir(out), "go-build-")
 	if err != nil {
@@ -534,14 +536,14 @@ func (g *Client) Build(ctx context.Context, b Build, out string) error {
 	case strings.Contains(exit.Raw, "SECURITY ERROR") || strings.Contains(exit.Raw, "checksum mismatch"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "%w", err)
 	}
-	return fault.Errorf(fault.Machine, fault.HintOr(err, "see what the compiler says; lock another Go (lockgen add go@VERSION), or another version of the plugin"), "%w for %s/%s without cgo: %w", proc.ErrCompile, b.Platform.GOOS, b.Platform.GOARCH, err)
+	return fault.Errorf(fault.Machine, fault.HintOr(err, "read the compiler's message; lock another Go (lockgen add go@VERSION) or another version of the plugin"), "%w for %s/%s without cgo: %w", proc.ErrCompile, b.Platform.GOOS, b.Platform.GOARCH, err)
 }
 
-// importPath reports whether a line of go build -v is the path of a package, not a
-// message.
+// importPath reports whether a line of go build -v is the path of a package and
+// not a message.
 func importPath(line string) bool { return line != "" && !strings.ContainsAny(line, " \t:#") }
 
-// serve puts the files of a module where Go looks for them in a proxy.
+// serve puts the files of a module into a folder with the layout of a proxy.
 func (m Module) serve(proxy string) error {
 	dir := filepath.Join(proxy, filepath.FromSlash(mustEscape(m.Path)), "@v")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -1,6 +1,6 @@
-// Package gotool runs Go: it resolves the modules of a plugin with the Go of this
-// machine, and compiles the plugin with the Go that is locked, for any
-// platform and without a network.
+// Package gotool runs Go: it resolves the modules of a plugin with the Go of
+// this machine, and compiles the plugin with the locked Go, for any platform
+// and without network.
 package gotool
 
 import (
@@ -27,14 +27,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-const noGo = "install Go 1.21 or later, or take the plugin from another source"
+const noGo = "install Go 1.21 or later, or use another source of the plugin"
 
-// A Client is a Go toolchain that can be run. It is safe for use by several
-// goroutines.
+// A Client is a Go toolchain that can be run. It is safe for concurrent use.
 type Client struct{ path string }
 
-// Locked returns the Go inside the unpacked zip of golang.org/toolchain for a
-// platform of the lock. It touches no file.
+// Locked returns the Go in an unpacked zip of golang.org/toolchain for a
+// platform of the lock. It accesses no file.
 func Locked(tree, platform string) *Client {
 	name := "go"
 	if strings.HasPrefix(platform, "windows-") {
@@ -43,12 +42,12 @@ func Locked(tree, platform string) *Client {
 	return &Client{filepath.Join(tree, "bin", name)}
 }
 
-// ExecRule is the number of the rule of [Unpacking] about executables, under which
-// what a zip holds is remembered: another rule has another number.
+// ExecRule is the version of the rule of [Unpacking] about executables. Scan
+// caches are stored with it: change it with the rule.
 const ExecRule = 1
 
-// toolchainExec reports whether a file of golang.org/toolchain is executable,
-// whose zips do not say: the rule of cmd/go, see package store.
+// toolchainExec reports whether a file of golang.org/toolchain is executable.
+// Its zips do not say, so this is the rule of cmd/go, see package archive.
 func toolchainExec(path string) bool {
 	if strings.HasPrefix(path, "bin/") || strings.HasPrefix(path, "pkg/tool/") {
 		return true
@@ -58,9 +57,10 @@ func toolchainExec(path string) bool {
 	return wrapper && strings.HasPrefix(path, "lib/")
 }
 
-// Find returns the go on PATH, the one behind it where that is a shim. None there, a broken one and one older than
-// 1.21 are errors of class Machine that say what was found and what is needed;
-// a missing one is an [fs.ErrNotExist].
+// Find returns the go on PATH, or the one behind a shim. If there is none, or
+// it is broken or older than 1.21, the error is of class [fault.Machine] and
+// says what was found and what is needed; if there is none, it also matches
+// [fs.ErrNotExist].
 func Find(ctx context.Context) (_ *Client, err error) {
 	defer proc.AboutManagers(&err)
 	found, err := exec.LookPath("go")
@@ -70,8 +70,9 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	if found, err = filepath.Abs(found); err != nil {
 		return nil, err
 	}
-	// What is on PATH may be the shim of a version manager, which needs the
-	// user's environment; Go itself does not, and would write to the home.
+	// The program on PATH may be the shim of a version manager, which needs the
+	// user's environment. Go itself does not need it, and would write to the
+	// home folder.
 	env := proc.AskEnv()
 	if isGo(found) {
 		env = homeless(proc.PrivateEnv(proc.Nowhere()))
@@ -86,21 +87,21 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	switch yes, ok := proc.Serves("go", version); {
 	case !ok:
-		return nil, fault.Errorf(fault.Machine, noGo, "%s says its version is %q", found, redact.Line(version))
+		return nil, fault.Errorf(fault.Machine, noGo, "%s reports the version %q", found, redact.Line(version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s, needed is %s or later", found, redact.Line(version), proc.LeastOf("go"))
+		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s; %s or later is needed", found, redact.Line(version), proc.LeastOf("go"))
 	}
 	return g, nil
 }
 
-// isGo reports whether a program lies where Go itself does, in the bin of a GOROOT.
+// isGo reports whether a program is in the bin of a GOROOT.
 func isGo(program string) bool {
 	real, err := filepath.EvalSymlinks(program)
 	return err == nil && proc.IsFile(filepath.Join(filepath.Dir(real), "..", "VERSION"))
 }
 
-// Version returns the version without "go", "1.26.7", and what a Go that was
-// built with experiments says behind it.
+// Version returns the version without "go", such as "1.26.7", followed by the
+// experiments that Go was built with, if any.
 func (g *Client) Version(ctx context.Context) (string, error) {
 	said, err := goSays(ctx, g.path, append(homeless(proc.PrivateEnv(proc.Nowhere())), "GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION")
 	if err != nil {
@@ -109,8 +110,8 @@ func (g *Client) Version(ctx context.Context) (string, error) {
 	return strings.TrimPrefix(said["GOVERSION"], "go"), nil
 }
 
-// goSays asks a Go for its settings, in a folder where no go.mod or go.work says
-// anything of them.
+// goSays asks Go for its settings, in a folder where no go.mod or go.work
+// affects them.
 func goSays(ctx context.Context, path string, env []string, names ...string) (map[string]string, error) {
 	out, err := proc.Command{
 		Name: path + " env", Path: path, Args: append([]string{"env", "-json"}, names...), Dir: proc.Nowhere(),
@@ -121,32 +122,32 @@ func goSays(ctx context.Context, path string, env []string, names ...string) (ma
 	}
 	said := map[string]string{}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return nil, fault.Errorf(fault.Machine, noGo, "%s env does not answer in JSON: is it Go?", path)
+		return nil, fault.Errorf(fault.Machine, noGo, "%s env does not print JSON: is it Go?", path)
 	}
 	return said, nil
 }
 
-// Config is how the user's own Go reaches modules; the fields are the
-// variables of `go help environment`. It may hold credentials.
+// A Config says how the user's Go reaches modules; the fields are the variables
+// of `go help environment`. It may contain credentials.
 type Config struct {
 	Proxy, NoProxy string // GOPROXY without direct, GONOPROXY
 	SumDB, NoSumDB string // GOSUMDB, GONOSUMDB
-	Auth           string // GOAUTH, as far as it is no program
-	program        string // what else of GOAUTH there is
+	Auth           string // GOAUTH without programs
+	program        string // the programs in GOAUTH
 }
 
-// goSettings are the variables that count of the user's: servers, and what is
-// believed of them.
+// goSettings has the user's variables that count: servers, and which of them to
+// trust.
 var goSettings = []string{"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOAUTH"}
 
-// Config returns what the user's Go is configured with, by variables and by the
-// file of go env -w; GOPRIVATE is in NoProxy and NoSumDB. A proxy that is not ""
-// is asked instead of the configured ones. Proxies in clear text are refused with
-// class Policy.
+// Config returns the configuration of the user's Go, from variables and the
+// file of go env -w. GOPRIVATE is merged into NoProxy and NoSumDB. If proxy is
+// not "", it replaces the configured proxies. A proxy with http is refused with
+// class [fault.Policy].
 //
-// Modules come from proxies alone: for "direct", Go would run git or whatever the
-// address of a module leads to. So it does nothing behind a proxy, and is of
-// class Policy where it stands first.
+// Modules come only from proxies: for "direct", Go would run git or another
+// version control. So "direct" after a proxy is ignored; as the first entry it
+// is an error of class [fault.Policy].
 func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 	env := append(homeless(proc.PrivateEnv(proc.Nowhere())), "GOTOOLCHAIN=local", "GO111MODULE=off", "GOENV="+goEnvFile())
 	env = append(env, proc.UserEnv(func(key string) bool { return !slices.Contains(goSettings, strings.ToUpper(key)) })...)
@@ -171,13 +172,13 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 		}
 		one = strings.TrimSpace(one)
 		if one == "direct" || one == "off" {
-			rest = "" // nothing counts behind it
+			rest = "" // entries after this do not count
 		}
 		switch one {
 		case "direct":
 			if first {
 				return c, fault.About(fault.AboutSettings, fault.Errorf(fault.Policy, "set [registries] go in plugins.toml to a module proxy, or GOPROXY",
-					"go is configured to use no module proxy (GOPROXY=direct): it would run git, which is not done"))
+					"go is configured to use no module proxy (GOPROXY=direct): it would run git, which is not allowed"))
 			}
 			continue
 		case "off":
@@ -190,7 +191,7 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 		default:
 			u, err := url.Parse(one)
 			if err != nil || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "file" {
-				return c, fault.Errorf(fault.Machine, hint, "GOPROXY names %q, which is no address of a proxy", redact.Line(one))
+				return c, fault.Errorf(fault.Machine, hint, "GOPROXY has %q, which is not the URL of a proxy", redact.Line(one))
 			}
 			if u.User = nil; u.Scheme != "file" {
 				if err := lock.CheckURL(u.String()); err != nil {
@@ -202,14 +203,14 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 		proxies.WriteString(one + mark)
 	}
 	if first {
-		return c, fault.Errorf(fault.Machine, hint, "go names no module proxy (GOPROXY is empty)")
+		return c, fault.Errorf(fault.Machine, hint, "go has no module proxy (GOPROXY is empty)")
 	}
 	c.Proxy = strings.TrimRight(proxies.String(), ",|")
 	return c, nil
 }
 
-// goAuth parts GOAUTH (`go help goauth`) into what Go does itself and the
-// programs, which are not run: git and others of the user's.
+// goAuth splits GOAUTH (`go help goauth`) into what Go does itself and the
+// programs, such as git, which we do not run.
 func goAuth(value string) (own, program string) {
 	var kept []string
 	for one := range strings.SplitSeq(value, ";") {
@@ -227,7 +228,7 @@ func goAuth(value string) (own, program string) {
 	return strings.Join(kept, ";"), program
 }
 
-// goEnvFile is where go env -w keeps settings, "off" for nowhere.
+// goEnvFile returns the file of go env -w, or "off" if there is none.
 func goEnvFile() string {
 	if file := os.Getenv("GOENV"); file != "" {
 		return file
@@ -239,14 +240,14 @@ func goEnvFile() string {
 	return filepath.Join(dir, "go", "env")
 }
 
-// Transparent reports whether cmd/go compares what it downloads of a module
-// with the checksum database, a transparency log.
+// Transparent reports whether cmd/go verifies downloads of a module with the
+// checksum database, a transparency log.
 func (c Config) Transparent(path string) bool {
 	return c.SumDB != "off" && !module.MatchPrefixPatterns(c.NoSumDB, path)
 }
 
-// Place is where Go gets a file of a module from, "zip" or "mod", for messages: its
-// URL, or where there are several proxies, all of them.
+// Place returns where Go gets the zip or mod file of a module, for messages: its
+// URL, or all proxies if there are several.
 func (c Config) Place(path, version, suffix string) string {
 	if p, err := module.EscapePath(path); err == nil {
 		path = p
@@ -261,9 +262,9 @@ func (c Config) Place(path, version, suffix string) string {
 	return redact.List(c.Proxy) + " (" + file + ")"
 }
 
-// downloadEnv is the environment of a run that downloads: what c says of
-// servers, the way there, the file with the user's passwords, and of everything
-// else nothing that is the user's. No version control is on PATH, or allowed.
+// downloadEnv returns the environment for downloads: the servers in c, the
+// user's proxy settings and netrc file, and nothing else of the user's. Version
+// control is neither on PATH nor allowed.
 func (c Config) downloadEnv(scratch, cache string, set ...string) []string {
 	env := append(homeless(proc.ReachEnv(scratch)), "GOPROXY="+c.Proxy, "GONOPROXY="+c.NoProxy, "GOPRIVATE=", "GOSUMDB="+c.SumDB, "GONOSUMDB="+c.NoSumDB)
 	if c.Auth != "" {
@@ -275,7 +276,7 @@ func (c Config) downloadEnv(scratch, cache string, set ...string) []string {
 	return append(append(env, goEnv(scratch, cache)...), set...)
 }
 
-// netrc is the user's netrc file, "" where there is no home.
+// netrc returns the user's netrc file, or "" without a home folder.
 func netrc() string {
 	if file := os.Getenv("NETRC"); file != "" {
 		return file
@@ -290,9 +291,9 @@ func netrc() string {
 	return filepath.Join(home, ".netrc")
 }
 
-// homeless takes the home folder out of an environment. Go needs none, and where
-// it finds one it starts a process that stays behind to count what was run
-// (`go help telemetry`).
+// homeless removes the home folder from an environment. Go does not need it;
+// with one, it would start a background process to count what was run (`go help
+// telemetry`).
 func homeless(env []string) []string {
 	return slices.DeleteFunc(env, func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
@@ -300,8 +301,9 @@ func homeless(env []string) []string {
 	})
 }
 
-// goEnv is what every run of Go has: no file of settings, no other toolchain,
-// no workspace, no cgo, no version control, and the oldest processors of each kind.
+// goEnv returns the environment for every run of Go: no settings file, no other
+// toolchain, no workspace, no cgo, no version control, and the oldest
+// processors of each kind.
 func goEnv(scratch, cache string) []string {
 	return []string{
 		"GOENV=off", "GOTOOLCHAIN=local", "GOWORK=off", "GO111MODULE=on", "GOEXPERIMENT=", "GODEBUG=", "CGO_ENABLED=0",
@@ -311,13 +313,13 @@ func goEnv(scratch, cache string) []string {
 	}
 }
 
-// download is a run of Go with the network.
+// download returns a run of Go with network.
 func (g *Client) download(name, dir string, env, args []string) proc.Command {
 	return proc.Command{Name: name, Path: g.path, Args: args, Dir: dir, Env: env, Timeout: 30 * time.Minute, Limit: 64 << 20, Class: fault.Upstream}
 }
 
-// twice is run for Go with the network: Go asks once, so after a fault that may
-// pass it is started again. What it has by then is in its module cache.
+// twice runs Go with network. Go does not retry, so we run it again after a
+// temporary error. The second run continues with the same module cache.
 func twice(ctx context.Context, c proc.Command) ([]byte, error) {
 	out, err := c.Run(ctx)
 	var exit *proc.ExitError
@@ -339,26 +341,26 @@ func twice(ctx context.Context, c proc.Command) ([]byte, error) {
 	return c.Run(ctx)
 }
 
-// goPause is the time before Go is started again.
+// goPause is the wait before Go is started again.
 const goPause = 500 * time.Millisecond
 
-// A Module is a version of a module, as files. Versions have no v.
+// A Module is one version of a module, as files. Versions have no v.
 type Module struct {
 	Path, Version string
-	Zip           string // file, "" where only the go.mod is read
+	Zip           string // file; "" if only the go.mod is read
 	Mod           string // file
-	Sum, ModSum   string // of the zip and of the go.mod, as in go.sum; Sum is "" without a zip
+	Sum, ModSum   string // of the zip and the go.mod, as in go.sum; Sum is "" without a zip
 }
 
 func (m Module) String() string { return m.Path + "@v" + m.Version }
 
-// Download downloads the zip and the go.mod of one version of a module into
-// scratch, an existing folder, through the user's proxy. Go compares both with
-// the checksum database unless c says otherwise. The zip is not unpacked.
+// Download downloads the zip and the go.mod of one version of a module through
+// the user's proxy into scratch, an existing folder. Go verifies both with the
+// checksum database unless c says otherwise. The zip is not unpacked.
 //
-// What the proxy does not have, or not for us (403), is an [fs.ErrNotExist] of
-// class Upstream; other
-// bytes than the checksum database knows are of class Integrity.
+// If the proxy does not have the module, or refuses it to us (403), the error
+// is of class [fault.Upstream] and matches [fs.ErrNotExist]. If the checksum
+// database has another hash, it is of class [fault.Integrity].
 func (g *Client) Download(ctx context.Context, c Config, scratch, path, version string) (*Module, error) {
 	cache := filepath.Join(scratch, "mod")
 	p, err1 := module.EscapePath(path)
@@ -366,8 +368,8 @@ func (g *Client) Download(ctx context.Context, c Config, scratch, path, version 
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fault.Errorf(fault.Usage, "write go:MODULE as Go does, such as go:google.golang.org/protobuf", "go module %s: %w", path, err)
 	}
-	// Client takes a folder that is there for the unpacked module: a toolchain has
-	// 11,000 files. One that would not only unpacks in vain.
+	// Go does not unpack a module whose folder exists: a toolchain has 11,000
+	// files. If some Go did, it would only waste time.
 	if err := os.MkdirAll(filepath.Join(cache, filepath.FromSlash(p)+"@"+v), 0o755); err != nil {
 		return nil, err
 	}
@@ -390,7 +392,7 @@ func (g *Client) modDownload(ctx context.Context, c Config, scratch, cache, path
 	}
 	if json.Unmarshal(out, &said) != nil || said.Error == "" && err != nil {
 		if err == nil {
-			err = fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go mod download %s says nothing", what)
+			err = fault.Errorf(fault.Upstream, "run it yourself to see what Go says", "go mod download %s printed nothing", what)
 		}
 		return nil, c.explain(err, what, "", place)
 	}
@@ -404,7 +406,7 @@ func (g *Client) modDownload(ctx context.Context, c Config, scratch, cache, path
 	return &Module{Path: path, Version: version, Zip: said.Zip, Mod: said.GoMod, Sum: said.Sum, ModSum: said.GoModSum}, nil
 }
 
-// DownloadMod is Download for the go.mod alone.
+// DownloadMod is Download for only the go.mod.
 func (g *Client) DownloadMod(ctx context.Context, c Config, scratch, path, version string) (*Module, error) {
 	what := path + "@v" + version
 	dir, err := os.MkdirTemp(scratch, "nowhere-")
@@ -418,7 +420,7 @@ func (g *Client) DownloadMod(ctx context.Context, c Config, scratch, path, versi
 	}
 	var said struct{ GoMod string }
 	if err := json.Unmarshal(out, &said); err != nil || said.GoMod == "" {
-		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m %s names no go.mod", what)
+		return nil, fault.Errorf(fault.Upstream, "run it yourself to see what Go says", "go list -m %s reported no go.mod", what)
 	}
 	data, err := os.ReadFile(said.GoMod)
 	if err != nil {
@@ -427,8 +429,8 @@ func (g *Client) DownloadMod(ctx context.Context, c Config, scratch, path, versi
 	return &Module{Path: path, Version: version, Mod: said.GoMod, ModSum: modSum(data)}, nil
 }
 
-// Withdrawn asks what the author of a module says of a version by now: that it
-// is retracted, or the module deprecated. The answers are for people.
+// Withdrawn returns what the author of a module now says about a version, for
+// people to read: that it is retracted, or the module deprecated.
 func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version string) ([]string, error) {
 	what := path + "@v" + version
 	dir, err := os.MkdirTemp(scratch, "nowhere-")
@@ -445,7 +447,7 @@ func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version
 		Deprecated string
 	}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m -u %s does not answer in JSON", what)
+		return nil, fault.Errorf(fault.Upstream, "run it yourself to see what Go says", "go list -m -u %s did not print JSON", what)
 	}
 	var notes []string
 	if len(said.Retracted) > 0 {
@@ -457,12 +459,12 @@ func (g *Client) Withdrawn(ctx context.Context, c Config, scratch, path, version
 	return notes, nil
 }
 
-// goHint is for what Go says in its own words.
-const goHint = "see that GOPROXY and the network are right: go env GOPROXY GONOPROXY GOPRIVATE"
+// goHint is the hint for errors of Go that are not classified.
+const goHint = "check the network and: go env GOPROXY GONOPROXY GOPRIVATE"
 
-// explain classifies what Go says when it cannot get a module from a place. Text
-// is used where there is no error of a program. The place is "" where the run was
-// about several modules.
+// explain classifies an error of Go when it cannot get a module from a place.
+// Text is used if err is not the error of a program. The place is "" for a run
+// with several modules.
 func (c Config) explain(err error, what, text, place string) error {
 	var exit *proc.ExitError
 	switch {
@@ -487,26 +489,26 @@ func (c Config) explain(err error, what, text, place string) error {
 		return fault.About(fault.AboutProxy, fault.Errorf(fault.Upstream, fault.Authority("go"), "go module %s: %w", what, err))
 	case has("GOVCS disallows using"):
 		return fault.About(fault.AboutSettings, fault.Errorf(fault.Policy,
-			"name a module proxy that has it: [registries] go in plugins.toml, or GOPROXY; GONOPROXY=none keeps Go from passing it by (see GOPRIVATE)",
-			"go module %s is not asked of a proxy, and Go would run a version control for it, which is not done: %w", what, err))
+			"set a module proxy that has it: [registries] go in plugins.toml, or GOPROXY; with GONOPROXY=none, Go does not bypass it (see GOPRIVATE)",
+			"go module %s does not come from a proxy: Go would run version control for it, which is not allowed: %w", what, err))
 	case c.program != "" && has("401 Unauthorized", "403 Forbidden"):
-		return fault.About(fault.AboutSettings, fault.Errorf(fault.Upstream, "put the user name and the password for the proxy into the netrc file, and GOAUTH=netrc",
-			"go module %s: the proxy refuses it, and GOAUTH names %s, a program, which is not run: %w", what, redact.Line(c.program), err))
+		return fault.About(fault.AboutSettings, fault.Errorf(fault.Upstream, "put the user name and password for the proxy into the netrc file and set GOAUTH=netrc",
+			"go module %s: the proxy refuses it, and GOAUTH has the program %s, which lockgen does not run: %w", what, redact.Line(c.program), err))
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", from, err)
 	case has("zip: not a valid zip file", "zip: checksum error", "zip: unsupported compression algorithm", "flate: corrupt input",
 		"has unexpected file", "downloaded zip file too large"):
-		return fault.Errorf(fault.Integrity, "try again; if it stays so, the module proxy or something between gives other bytes than a module (a login page?): do not use them",
+		return fault.Errorf(fault.Integrity, "try again; if it fails again, the module proxy or something in between sends something other than the module (a login page?): do not use it",
 			"go module %s: %w", from, err)
 	case has("checksum database disabled by GOSUMDB=off"):
-		return fault.Errorf(fault.Policy, "take GOSUMDB=off out of Go's settings", "go module %s: the checksum database is off, and Go takes a toolchain only with it: %w", what, err)
+		return fault.Errorf(fault.Policy, "remove GOSUMDB=off from Go's settings", "go module %s: the checksum database is off, but Go accepts a toolchain only with it: %w", what, err)
 	case has("requires go >= "):
 		_, rest, _ := strings.Cut(text, "requires go >= ")
 		return newerGo(what, strings.Fields(rest)[0], err)
 	case has("malformed module path", "invalid version", "should be v0 or v1", "module path must match", "but go.mod has", "module declares its path as"):
 		return fault.Errorf(fault.Usage, "correct the module or the version", "go module %s: %w", what, err)
 	case has("404 Not Found", "410 Gone", "unknown revision", "not found: module", "no matching versions"):
-		return fault.Errorf(fault.Upstream, "correct the module or the version; is GOPROXY right? go env GOPROXY", "the module proxy has no go module %s: %w", what, absent{err})
+		return fault.Errorf(fault.Upstream, "correct the module or the version, and check: go env GOPROXY", "the module proxy has no go module %s: %w", what, absent{err})
 	case has("403 Forbidden"):
 		return fault.Errorf(fault.Upstream, "correct the version, or ask the operator of the proxy for it", "the module proxy refuses go module %s: %w", what, absent{err})
 	case has(": 401 "):
@@ -529,15 +531,15 @@ func newerGo(what, needed string, err error) error {
 	return fault.Errorf(fault.Usage, "lock a newer Go: lockgen add go@"+strings.Trim(redact.Line(needed), ";,:()"), "go module %s needs a newer Go: %w", what, err)
 }
 
-// goPlatform tells Go for which platform to read and compile.
+// goPlatform sets the platform to read and compile for.
 func goPlatform(p lock.Platform) []string { return []string{"GOOS=" + p.GOOS, "GOARCH=" + p.GOARCH} }
 
-// fileURL is the address of a folder, as GOPROXY wants it.
+// fileURL returns the URL of a folder for GOPROXY.
 func fileURL(dir string) string {
 	p := filepath.ToSlash(dir)
 	if runtime.GOOS == "windows" {
 		p = "/" + p
 	}
-	// A comma ends an address in GOPROXY; the other mark, |, is always escaped.
+	// In GOPROXY, a comma ends a URL. So does "|", but it is always escaped.
 	return strings.ReplaceAll((&url.URL{Scheme: "file", Path: p}).String(), ",", "%2C")
 }

@@ -43,9 +43,9 @@ func TestFindGo(t *testing.T) {
 		t.Errorf("%v; hint %q", err, fault.Hint(err))
 	}
 	_, err = find(map[string]string{"go": `print {"GOVERSION": "go1.20.14"}`})
-	fake.WantFault(t, err, fault.Machine, "has version 1.20.14, needed is 1.21 or later")
+	fake.WantFault(t, err, fault.Machine, "has version 1.20.14; 1.21 or later is needed")
 	_, err = find(map[string]string{"go": `print {"GOVERSION": "devel"}`})
-	fake.WantFault(t, err, fault.Machine, `its version is "devel"`)
+	fake.WantFault(t, err, fault.Machine, `reports the version "devel"`)
 	_, err = find(map[string]string{"go": "print a board game"})
 	fake.WantFault(t, err, fault.Machine, "is it Go?")
 	_, err = find(map[string]string{"go": "complain no such thing"})
@@ -239,7 +239,7 @@ func TestGoResolve(t *testing.T) {
 		{"no module", Main{"example.com/none", "1.0.0", ""}, fault.Upstream, []string{"has no go module example.com/none@v1.0.0"}},
 		{"library", Main{plug.Module, plug.Version, "lib"}, fault.Usage, []string{`no program in "lib"`, "cmd/plug"}},
 		{"no folder", Main{plug.Module, plug.Version, "cmd/plugs"}, fault.Usage, []string{"cmd/plug"}},
-		{"incomplete", Main{plug.Module, plug.Version, "cmd/far"}, fault.Usage, []string{"is not complete", "example.com/late"}},
+		{"incomplete", Main{plug.Module, plug.Version, "cmd/far"}, fault.Usage, []string{"is incomplete", "example.com/late"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := resolve(t, sumdb, tt.main)

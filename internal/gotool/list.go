@@ -21,19 +21,19 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// A News is what is said today of one version of a module.
+// A News says what is now known about one version of a module.
 type News struct {
 	Version    string    // without the v
-	Retracted  string    // why its author retracted it, "" where that is not so
-	Deprecated string    // what the author says to those who use the module
-	Committed  time.Time // the time of the commit, which is the author's word
-	// ModSum is the h1 of the go.mod that the proxy has, Sum that of the zip by
-	// the checksum database, "" where that was not asked.
+	Retracted  string    // why the author retracted it; "" if not retracted
+	Deprecated string    // the author's message to users of the module
+	Committed  time.Time // time of the commit, set by its author
+	// ModSum is the h1 hash of the go.mod in the proxy, Sum that of the zip in
+	// the checksum database; "" if unknown.
 	ModSum, Sum string
-	Err         error // no answer; what is not there matches [fs.ErrNotExist]
+	Err         error // why there is no answer; for a missing version it matches [fs.ErrNotExist]
 }
 
-// listed is what `go list -m -json` prints of a module.
+// listed is the output of `go list -m -json` for a module.
 type listed struct {
 	Path, Version, Deprecated, GoMod string
 	Versions, Retracted              []string
@@ -41,8 +41,8 @@ type listed struct {
 	Error                            *struct{ Err string }
 }
 
-// list runs `go list -m` with a module cache in scratch, in which what it asked
-// for stays.
+// list runs `go list -m` with a module cache in scratch, which keeps what it
+// has downloaded.
 func (g *Client) list(ctx context.Context, c Config, scratch string, args ...string) ([]listed, error) {
 	dir, err := os.MkdirTemp(scratch, "nowhere-") // without a go.mod
 	if err != nil {
@@ -64,7 +64,7 @@ func (g *Client) list(ctx context.Context, c Config, scratch string, args ...str
 		case err == io.EOF:
 			return all, nil
 		case err != nil:
-			return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says", "go list -m %s does not answer in JSON", what)
+			return nil, fault.Errorf(fault.Upstream, "run it yourself to see what Go says", "go list -m %s did not print JSON", what)
 		}
 		all = append(all, one)
 	}
@@ -72,10 +72,10 @@ func (g *Client) list(ctx context.Context, c Config, scratch string, args ...str
 
 func newsCache(scratch string) string { return filepath.Join(scratch, "news") }
 
-// Versions lists the versions of a module that the proxy has, retracted ones
-// among them. Scratch is an existing folder. A
-// module that is not there is an [fs.ErrNotExist]. Of the toolchain module each
-// version is one of Go, whatever platforms it is for.
+// Versions lists the versions of a module in the proxy, including retracted
+// ones. Scratch is an existing folder. If the module does not exist, the error
+// matches [fs.ErrNotExist]. For the toolchain module, it lists versions of Go,
+// whichever platforms they exist for.
 func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) ([]News, error) {
 	latest := path + "@latest"
 	all, err := g.list(ctx, c, scratch, "-versions", "-retracted", latest)
@@ -87,10 +87,10 @@ func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) (
 		return nil, err
 	}
 	if len(all) != 1 || len(good) != 1 {
-		return nil, fault.Errorf(fault.Upstream, "run it by hand, and see what Go says; is GOPROXY right? go env GOPROXY", "go list -m -versions %s says nothing", path)
+		return nil, fault.Errorf(fault.Upstream, "run it yourself to see what Go says, and check: go env GOPROXY", "go list -m -versions %s printed nothing", path)
 	}
 	if len(all[0].Versions) == 0 && strings.TrimPrefix(good[0].Version, "v") != "" && module.IsPseudoVersion(good[0].Version) {
-		return nil, fault.Errorf(fault.Upstream, "name a commit's version, as go list -m "+latest+" tells it", "go module %s has no version: %w", path, fs.ErrNotExist)
+		return nil, fault.Errorf(fault.Upstream, "use the version of a commit, as printed by: go list -m "+latest, "go module %s has no version: %w", path, fs.ErrNotExist)
 	}
 	var news []News
 	for _, v := range all[0].Versions {
@@ -111,10 +111,10 @@ func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) (
 	return news, nil
 }
 
-// News asks about versions of modules, in one run of Go: what the authors say
-// of them by now, and whether the proxy still has them. Their zips are not
-// downloaded. Go compares the go.mod of each with the checksum database unless c
-// says otherwise. The answers are in the order of the modules.
+// News asks about versions of modules in one run of Go: what their authors now
+// say, and whether the proxy still has them. It downloads no zips. Go verifies
+// the go.mod of each with the checksum database unless c says otherwise. The
+// results are in the order of modules.
 func (g *Client) News(ctx context.Context, c Config, scratch string, modules []module.Version) ([]News, error) {
 	args := []string{"-u", "-retracted", "-e"}
 	for _, m := range modules {
@@ -135,7 +135,7 @@ func (g *Client) News(ctx context.Context, c Config, scratch string, modules []m
 		one, ok := said[m]
 		switch {
 		case !ok:
-			n.Err = fault.Errorf(fault.Upstream, "ask by hand: go list -m "+m.String(), "go list -m says nothing of %s", m)
+			n.Err = fault.Errorf(fault.Upstream, "run it yourself: go list -m "+m.String(), "go list -m printed nothing about %s", m)
 			continue
 		case one.Error != nil:
 			n.Err = c.explain(nil, m.String(), one.Error.Err, c.Place(m.Path, n.Version, "mod"))
@@ -147,8 +147,9 @@ func (g *Client) News(ctx context.Context, c Config, scratch string, modules []m
 		}
 		n.Deprecated = redact.Line(one.Deprecated)
 		if one.GoMod == "" {
-			// Go says nothing of a go.mod that it could not get or refuses, such
-			// as for the checksum database; of a download it does.
+			// go list -m does not say if it could not get a go.mod or refuses
+			// it, for example because of the checksum database; a download
+			// does.
 			var got *Module
 			if got, n.Err = g.Download(ctx, c, scratch, m.Path, n.Version); n.Err != nil {
 				continue
@@ -165,10 +166,10 @@ func (g *Client) News(ctx context.Context, c Config, scratch string, modules []m
 	return news, nil
 }
 
-// knownSum reads what the checksum database says of the zip of a module, which
-// Go keeps, in its module cache, of what it asked and verified: cache/download/
-// sumdb/NAME/lookup/MODULE@VERSION, lines of a go.sum behind the number of the
-// record (go.dev/design/25530-sumdb).
+// knownSum returns the hash of a module's zip in the checksum database. Go
+// keeps verified records in its module cache:
+// cache/download/sumdb/NAME/lookup/MODULE@VERSION has lines of a go.sum after
+// the number of the record (go.dev/design/25530-sumdb).
 func knownSum(cache string, m module.Version) (string, error) {
 	path, err1 := module.EscapePath(m.Path)
 	version, err2 := module.EscapeVersion(m.Version)

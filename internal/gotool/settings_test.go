@@ -125,8 +125,8 @@ func TestGoLogin(t *testing.T) {
 		{"beside a program", s.GoProxy(), "", home, "netrc; " + program + " x", ""},
 		{"switched off", s.GoProxy(), "", home, "off", "401 Unauthorized"},
 		{"for another host", s.GoProxy(), other, dir, "", "401 Unauthorized"},
-		{"by a program", s.GoProxy(), "", home, program + " x", "a program, which is not run"},
-		{"by git", s.GoProxy(), "", home, "git " + dir, "GOAUTH names git, a program"},
+		{"by a program", s.GoProxy(), "", home, program + " x", "the program "},
+		{"by git", s.GoProxy(), "", home, "git " + dir, "GOAUTH has the program git"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("GOPROXY", tt.proxy)

@@ -20,8 +20,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// compiled returns the folder of an entry that the lock has no tree of: it is
-// what the cargo of this machine makes of the locked crates, once for each rustc.
+// compiled returns the folder of an entry without a tree in the lock: what the
+// cargo of this machine compiles from the locked crates, once for each rustc.
 func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, served string) (string, error) {
 	cargo, identity, err := i.cargo(ctx, e, served)
 	if err != nil {
@@ -60,8 +60,8 @@ func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, serve
 	})
 }
 
-// cargo returns the cargo of this machine that compiles an entry for a platform,
-// and with what it does so.
+// cargo returns the cargo of this machine to compile an entry for a platform
+// with, and the identity of its compiler.
 func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (*cargo.Client, string, error) {
 	if i.NoManagers {
 		return nil, "", fault.Errorf(fault.Machine, readyTree(e), "it is compiled by cargo, and package managers are disabled")
@@ -75,8 +75,8 @@ func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (
 	return cargo, identity, err
 }
 
-// buildByCargo compiles an entry whose tree is locked: made elsewhere, and
-// brought from a mirror by everybody who cannot make the same.
+// buildByCargo compiles an entry whose tree is in the lock: it was compiled
+// elsewhere, and machines that cannot compile the same get it from a mirror.
 func (i *Installer) buildByCargo(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	cargo, identity, err := i.cargo(ctx, e, platform)
 	if err != nil {
@@ -95,8 +95,8 @@ func (i *Installer) buildByCargo(ctx context.Context, e *lock.Entry, platform, d
 	}
 	if want := e.Locked.Platforms[platform].Tree; got != want {
 		release, _, _ := strings.Cut(identity, "\n")
-		return fault.Errorf(fault.Machine, "take the compiled plugin from the mirror that it was pushed to: [[mirror]] in plugins.toml",
-			"the %s of this machine makes tree %s of the locked crates; the lock has %s, which another one made", release, got, want)
+		return fault.Errorf(fault.Machine, "use the mirror with the compiled plugin: [[mirror]] in plugins.toml",
+			"the %s of this machine compiles the locked crates to tree %s; the lock has %s, from another one", release, got, want)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (i *Installer) compile(ctx context.Context, client *cargo.Client, e *lock.E
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
-		defer blob.Close() // a file that is open is not cleared away
+		defer blob.Close() // an open file is not cleared
 		crate := cargo.File{Crate: cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}, File: blob.Name()}
 		if f.Name == e.Locked.Package && f.Version == e.Version {
 			b.Root = crate
@@ -152,8 +152,8 @@ func (i *Installer) compile(ctx context.Context, client *cargo.Client, e *lock.E
 	return placeProgram(ctx, out, dir, binary)
 }
 
-// placeProgram puts a compiled program into a folder, executable on whichever
-// file system.
+// placeProgram puts a compiled program into a folder and makes it executable,
+// on any file system.
 func placeProgram(ctx context.Context, program, dir, binary string) error {
 	f, err := os.Open(program)
 	if err != nil {
@@ -164,7 +164,7 @@ func placeProgram(ctx context.Context, program, dir, binary string) error {
 	return err
 }
 
-// readyTree is the hint where a compiler cannot be run.
+// readyTree is the hint if a compiler cannot be run.
 func readyTree(e *lock.Entry) string {
-	return "take the compiled plugin from a mirror, which is made where it compiles, by: lockgen mirror --trees; or enable and install the compiler of source " + e.Locked.Source
+	return "use a mirror with the compiled plugin, made on a machine that can compile it with: lockgen mirror --trees; or enable and install the compiler of source " + e.Locked.Source
 }

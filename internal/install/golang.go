@@ -23,9 +23,10 @@ import (
 
 const maxModule = 500 << 20 // bytes of a module zip, golang.org/x/mod/zip.MaxZipFile
 
-// bringPacked takes the zip of a module with other bytes than are locked: a
-// proxy may pack the same files anew. Whoever reads it compares their hash.
-func (i *Installer) bringPacked(ctx context.Context, key string, get func(context.Context, *store.Ingest) error) error {
+// fetchPacked accepts the zip of a module with other bytes than those locked,
+// since a proxy may compress the same files in another way. Its reader compares
+// the hash of the files.
+func (i *Installer) fetchPacked(ctx context.Context, key string, get func(context.Context, *store.Ingest) error) error {
 	from := ""
 	d, err := i.Store.AddUnknown(ctx, maxModule, false, get, func(sums store.Sums) error { from = sums.From; return nil })
 	if err != nil {
@@ -47,14 +48,14 @@ func (i *Installer) packedAnew(key string) (packed, bool) {
 	return p, ok
 }
 
-// packed is a zip with other bytes than are locked.
+// packed is a zip with other bytes than those locked.
 type packed struct {
 	store.Digest
-	from string // " from " and where it came from, for messages
+	from string // " from URL", for messages
 }
 
-// buildByGo compiles the executable of an entry, for whichever platform, from
-// the verified modules.
+// buildByGo compiles the executable of an entry from verified modules, for any
+// platform.
 func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	if i.NoManagers {
 		return fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, readyTree(e), "it is compiled by Go, and package managers are disabled"))
@@ -111,7 +112,7 @@ func (i *Installer) buildByGo(ctx context.Context, e *lock.Entry, platform, dir 
 	return placeProgram(ctx, out, dir, e.Locked.Platforms[platform].Binary)
 }
 
-// module makes the files of one module of a closure from what is locked.
+// module returns one module of a closure from the locked files.
 func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile string) (gotool.Module, error) {
 	f := e.Locked.Files[key]
 	m := gotool.Module{Path: f.Name, Version: f.Version}
@@ -138,9 +139,9 @@ func (i *Installer) module(ctx context.Context, e *lock.Entry, key, modFile stri
 	return m, os.WriteFile(modFile, text, 0o644)
 }
 
-// Go returns the locked Go, unpacked for this machine; where the lock has none
-// for it, this machine's own if that has the same version, for it compiles to
-// the same bytes.
+// Go returns the locked Go, unpacked for this machine. If the lock has none for
+// it, Go returns the Go of this machine if it has the same version, since it
+// compiles to the same bytes.
 func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*gotool.Client, error) {
 	if _, served, err := toolchain.Locked.Cell(i.Host.Name); err == nil {
 		dir, _, err := i.Tree(ctx, toolchain, i.Host.Name)
@@ -150,7 +151,7 @@ func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*gotool.Clie
 		return gotool.Locked(dir, served), nil
 	}
 	own, err := gotool.Find(ctx)
-	found := "there is none here"
+	found := "go is not on PATH"
 	if err == nil {
 		version, err := own.Version(ctx)
 		if err != nil {
@@ -164,5 +165,5 @@ func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*gotool.Clie
 		return nil, err
 	}
 	return nil, fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, "install Go "+toolchain.Version+", or add "+i.Host.Name+" to platforms of plugins.toml",
-		"compiling needs Go %s: it is not locked for this machine (%s), and %s", toolchain.Version, i.Host.Name, found))
+		"compiling needs Go %s, which is not locked for this machine (%s), and %s", toolchain.Version, i.Host.Name, found))
 }

@@ -101,7 +101,7 @@ func TestIdentity(t *testing.T) {
 					if err := need(e, key); fault.Of(err) != fault.Integrity && tt.source != lock.Go || err != nil && downloads == before {
 						t.Errorf("%s: %d downloads, %v", what, downloads-before, err)
 					} else if err == nil && (tt.source != lock.Go || downloads == before) {
-						t.Errorf("%s: taken", what) // of Go the hash of its files decides, see bringPacked
+						t.Errorf("%s: taken", what) // of Go the hash of its files decides, see fetchPacked
 					}
 				}
 			}

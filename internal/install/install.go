@@ -1,9 +1,9 @@
 // Package install turns a locked entry into a folder, and the folder into a
-// program. The folder is exactly the locked tree. A package manager, a compiler
-// or our own strict unpacker makes it from bytes that were verified before. If
-// a plugin needs another one to run, the program is a launcher that starts
-// both. Fetch uses this package for builds, lockgen for the smoke run of what
-// it has just locked.
+// program. The folder has exactly the locked tree. A package manager, a
+// compiler or our own strict unpacker creates it from verified files. If a
+// plugin needs another one to run, the program is a launcher that starts both.
+// Fetch uses this package for builds, lockgen for the smoke run of what it has
+// just locked.
 //
 // The caller provides the download of missing files, see [Installer.Download];
 // everything else is the same for both programs.
@@ -37,32 +37,33 @@ import (
 )
 
 // An Installer installs entries on one machine. Store, Host and Download are
-// needed.
+// required.
 type Installer struct {
 	Store *store.Store
 	Host  lock.Platform // this machine
-	// Download brings the bytes of one file of an entry, which the store lacks;
-	// the store compares them with the lock.
+	// Download downloads a file of an entry that is not in the store; the store
+	// verifies it.
 	Download func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error
-	// Ready brings the ready folder of an entry from a mirror into the empty
-	// folder dir, for a machine that may run no package manager; nil for no
+	// Ready copies the ready folder of an entry from a mirror into the empty
+	// folder dir, for machines on which no package manager may run; nil for no
 	// mirror. The result is compared with the lock.
 	Ready func(ctx context.Context, e *lock.Entry, served, dir string) error
-	// Local reports whether Download needs no connection for a file; nil for no.
+	// Local reports whether Download needs no connection for a file; nil for
+	// never.
 	Local func(ctx context.Context, e *lock.Entry, key string) bool
 
-	Given        map[string]string    // path of a file that is on this machine already, by key: not downloaded, but checked
-	Offline      bool                 // name what is missing before any work
-	NodeManager  string               // what builds the folder of an npm plugin: one of [manifest.NodeManagers], or "" for the first that can
+	Given        map[string]string    // path of a local file to use, by key; it is verified like a download
+	Offline      bool                 // report what is missing before any work
+	NodeManager  string               // what builds the folder of an npm plugin: one of [manifest.NodeManagers], or "" for the first available
 	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
 	NoManagers   bool                 // run no package manager
-	Python       string               // the Python that runs plugins, "" for one of those on PATH
-	Trials       *cargo.Trials        // what cargo compiles is only tried, and not kept in the store; nil to keep it
-	Detail       func(string, ...any) // is told what goes on, nil for nobody
-	Transfer     *ui.Transfer         // shows it, nil for nothing
-	// Observe is told where each folder came from, nil for nobody; several
-	// goroutines may call it at once. Who brings files (Download) tells of them
-	// in the same way.
+	Python       string               // the Python that runs plugins; "" for one on PATH
+	Trials       *cargo.Trials        // for compiled plugins that are only tried and not kept in the store; nil to keep them
+	Detail       func(string, ...any) // called with progress messages; nil for none
+	Transfer     *ui.Transfer         // shows progress; nil for none
+	// Observe is called with the origin of each folder, from several
+	// goroutines; nil for none. Implementations of Download report files in the
+	// same way.
 	Observe func(Event)
 
 	npms  once.Map[string, *npm.Client]           // by runtime
@@ -70,7 +71,7 @@ type Installer struct {
 	trees once.Map[string, string]                // folders, by stamp
 
 	mu     sync.Mutex
-	packed map[string]packed // by key: the module zip that a proxy packed anew
+	packed map[string]packed // module zips with other bytes than those locked, by key
 }
 
 func (i *Installer) detail(format string, args ...any) {
@@ -79,9 +80,9 @@ func (i *Installer) detail(format string, args ...any) {
 	}
 }
 
-// Tree returns the folder in the cache that holds exactly the locked tree of
-// an entry on a platform, making it where it is missing. It looks at a folder
-// once: what this process uses stays in the cache.
+// Tree returns the folder in the cache with the locked tree of an entry on a
+// platform, and creates it if needed. It checks a folder once: a folder that
+// this process uses stays in the cache.
 func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (dir string, cell lock.Cell, err error) {
 	cell, served, err := e.Locked.Cell(platform)
 	if err != nil {
@@ -101,7 +102,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 	return dir, cell, nil
 }
 
-// tree is Tree for a folder that this process did not have before.
+// tree is Tree for a folder that this process has not used before.
 func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served string, cell lock.Cell) (string, error) {
 	if i.Offline {
 		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
@@ -112,7 +113,7 @@ func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served st
 	built, start := false, time.Now()
 	dir, err := i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
-		if e.Toolchain == nil && !e.Locked.Kind().Compiled { // else compiling is shown
+		if e.Toolchain == nil && !e.Locked.Kind().Compiled { // compiling shows its own progress
 			defer i.Transfer.Step("installing %s for %s", e, platform)()
 		}
 		return i.build(ctx, e, served, dir)
@@ -134,14 +135,14 @@ func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served st
 	return dir, nil
 }
 
-// absent names the files of an entry and its runtime that an installation would
-// have to download: none where the tree is there already.
+// absent returns the files of an entry and its runtime that an installation
+// would have to download: none if the tree is in the cache.
 func (i *Installer) absent(ctx context.Context, e *lock.Entry, platform string) []string {
 	var missing []string
 	for ; e != nil; e = e.Runtime {
 		cell, served, err := e.Locked.Cell(platform)
 		if err != nil {
-			continue // tree will say so
+			continue // tree will report it
 		}
 		_, err = i.Store.Tree(ctx, cell.Tree, func(context.Context, string) error { return fs.ErrNotExist })
 		if err == nil && i.stamped(e, served, cell) {
@@ -172,7 +173,7 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 			if err == nil || ctx.Err() != nil {
 				return err
 			}
-			i.detail("no ready folder: %v", err) // the files will do
+			i.detail("no ready folder: %v", err) // continue with the files
 		}
 		if e.Locked.Source == lock.NPM {
 			return i.buildNPM(ctx, e, platform, dir)
@@ -186,16 +187,16 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		return i.readyOr(ctx, e, platform, dir, i.buildByCargo)
 	}
 	if !slices.Contains(lock.KindNames(), e.Locked.Source) {
-		return fault.Errorf(fault.Usage, "take the plugin from another source", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
+		return fault.Errorf(fault.Usage, "use another source of the plugin", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
 	return i.buildOurselves(ctx, e, platform, dir)
 }
 
-// buildOurselves unpacks what an entry consists of.
+// buildOurselves unpacks the files of an entry.
 func (i *Installer) buildOurselves(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	var w work
 	_, err := i.unpack(ctx, e, platform, dir, &w)
-	if err == nil || w.err != nil { // else a download failed, and was told of
+	if err == nil || w.err != nil { // otherwise a download failed and was reported
 		i.observe(ctx, Event{Tier: FromUnpacker, Bytes: bytesOf(e.Locked, platform), Duration: w.total, Err: err})
 	}
 	return err
@@ -207,7 +208,7 @@ type work struct {
 	busy  int
 	since time.Time
 	total time.Duration
-	err   error // of the work itself, nil when it worked or was not done
+	err   error // of the work itself; nil if it succeeded or was not done
 }
 
 func (w *work) do(ctx context.Context, f func() error) error {
@@ -228,16 +229,16 @@ func (w *work) do(ctx context.Context, f func() error) error {
 	return err
 }
 
-// A part is one file of an entry: verified, in the cache, and read strictly.
+// A part is one file of an entry: verified, in the cache, and strictly read.
 type part struct {
 	key, path string
-	files     []archive.File // what it holds
+	files     []archive.File // its content
 }
 
-// unpack reads every file of an entry strictly, each as soon as it is here, and
-// writes what it holds below dir; with dir == "" it only reads, or remembers what
-// was read before. The parts are in the order of FilesFor. W measures it, without
-// the downloads.
+// unpack strictly reads every file of an entry as soon as it is in the cache,
+// and writes its content below dir. If dir is "", it only reads, or uses the
+// scan cache. The parts are in the order of FilesFor. W measures the work
+// without the downloads.
 func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir string, w *work) ([]part, error) {
 	keys := e.Locked.FilesFor(platform)
 	parts := make([]part, len(keys))
@@ -248,7 +249,7 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 	for n, key := range keys {
 		g.Go(func() error {
 			if slices.Contains(missing, key) {
-				if err := i.bring(ctx, e, key); err != nil {
+				if err := i.fetch(ctx, e, key); err != nil {
 					return err
 				}
 			}
@@ -277,13 +278,13 @@ func (i *Installer) unpack(ctx context.Context, e *lock.Entry, platform, dir str
 	return parts, g.Wait()
 }
 
-// parallelDownloads bounds the files that are brought at a time.
+// parallelDownloads limits concurrent downloads.
 const parallelDownloads = 8
 
 func digest(f lock.File) store.Digest { return store.Digest{SHA256: f.SHA256, Size: f.Size} }
 
-// need brings the bytes of an entry's files into the cache, those that are not
-// there yet, several at a time.
+// need downloads the files of an entry that are not in the cache, several at a
+// time.
 func (i *Installer) need(ctx context.Context, e *lock.Entry, keys []string) error {
 	missing := i.announce(ctx, e, keys)
 	if len(missing) == 0 {
@@ -292,13 +293,13 @@ func (i *Installer) need(ctx context.Context, e *lock.Entry, keys []string) erro
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelDownloads)
 	for _, key := range missing {
-		g.Go(func() error { return i.bring(ctx, e, key) })
+		g.Go(func() error { return i.fetch(ctx, e, key) })
 	}
 	return g.Wait()
 }
 
-// announce tells of the files among those of an entry that are not in the cache, and
-// returns their keys. Each is to be given to bring.
+// announce adds the files of an entry that are not in the cache to the expected
+// transfer, and returns their keys. The caller must fetch each of them.
 func (i *Installer) announce(ctx context.Context, e *lock.Entry, keys []string) (missing []string) {
 	for _, key := range keys {
 		if !i.here(e, key) {
@@ -309,8 +310,9 @@ func (i *Installer) announce(ctx context.Context, e *lock.Entry, keys []string) 
 	return missing
 }
 
-// blob opens the verified bytes of one file in the cache, whose digest is not the
-// locked one where a proxy packed it anew. A copy that was damaged is fetched again.
+// blob opens one verified file in the cache and returns its digest, which is not
+// the locked one if a proxy compressed it differently. A damaged copy is
+// downloaded again.
 func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.File, store.Digest, error) {
 	d := digest(e.Locked.Files[key])
 	if other, ok := i.packedAnew(key); ok {
@@ -320,7 +322,7 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, d, err
 	}
-	i.detail("%s is not, or no longer, good in the cache; fetching it again", key)
+	i.detail("%s is missing or damaged in the cache; downloading it again", key)
 	if err := i.need(ctx, e, []string{key}); err != nil {
 		return nil, d, err
 	}
@@ -331,8 +333,8 @@ func (i *Installer) blob(ctx context.Context, e *lock.Entry, key string) (*os.Fi
 	return f, d, err
 }
 
-// bring puts one file into the cache.
-func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error {
+// fetch downloads one file to the cache.
+func (i *Installer) fetch(ctx context.Context, e *lock.Entry, key string) error {
 	downloads := false
 	get := func(ctx context.Context, in *store.Ingest) error {
 		if name := i.Given[key]; name != "" {
@@ -348,7 +350,7 @@ func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error 
 	}()
 	err := i.add(ctx, e, key, get)
 	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
-		err = i.bringPacked(ctx, key, get)
+		err = i.fetchPacked(ctx, key, get)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
@@ -356,8 +358,8 @@ func (i *Installer) bring(ctx context.Context, e *lock.Entry, key string) error 
 	return nil
 }
 
-// add puts the bytes of one file into the cache. What the caller gave it vouches
-// for itself, and proves nothing to others.
+// add puts one file into the cache. A file that the caller gave is not recorded
+// as a proof.
 func (i *Installer) add(ctx context.Context, e *lock.Entry, key string, get func(context.Context, *store.Ingest) error) error {
 	if i.Given[key] != "" {
 		return i.Store.AddBlob(ctx, digest(e.Locked.Files[key]), get)
@@ -365,7 +367,7 @@ func (i *Installer) add(ctx context.Context, e *lock.Entry, key string, get func
 	return i.Store.AddProven(ctx, Proof(e, key), get)
 }
 
-// copyFile takes the bytes of a file that is on this machine already.
+// copyFile copies a local file.
 func copyFile(in io.Writer, name string) error {
 	f, err := os.Open(name)
 	if err != nil {

@@ -9,12 +9,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// javaVariables are those with which Java would load or print something else
-// (`java --help-extra`, JDK_JAVA_OPTIONS; the others are of the virtual machine).
+// javaVariables would make Java load or print something else (`java
+// --help-extra`, JDK_JAVA_OPTIONS; the others are those of the virtual
+// machine).
 var javaVariables = []string{"JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
 
-// javaFlags make a short run short, and the same on machines of any language. From
-// Java 24 on, which warns of it, protobuf-java may do what it does (JEP 498).
+// javaFlags make a short run faster, and independent of the locale. Since Java
+// 24, protobuf-java needs a flag to avoid a warning (JEP 498).
 func javaFlags(version string) []string {
 	flags := []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Duser.language=en"}
 	major, _, _ := strings.Cut(version, ".")
@@ -24,7 +25,7 @@ func javaFlags(version string) []string {
 	return flags
 }
 
-// java writes what starts the main class of an entry.
+// java writes a launcher for the main class of an entry.
 func (i *Installer) java(e *lock.Entry, dir string, platform string, runtimeDir string, runtimeCell lock.Cell) (launcher string, depends []string, err error) {
 	java := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
 	cell, served, err := e.Locked.Cell(platform)

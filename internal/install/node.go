@@ -15,18 +15,18 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 )
 
-// buildNPM lets a Node manager make the folder from the verified tarballs. They
-// are read strictly first, so that it meets nothing that we would refuse. Where
-// no manager shall or can do it, the strict unpacker does.
+// buildNPM has a Node manager create the folder from verified tarballs. They
+// are strictly read first, so the manager gets nothing that we would refuse. If
+// no manager may or can do it, our own unpacker does.
 func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	if i.NoManagers || i.NodeManager == "none" {
 		return i.buildOurselves(ctx, e, platform, dir)
 	}
 	if i.NodeManager != "" && !slices.Contains(manifest.NodeManagers, i.NodeManager) {
-		return fault.Errorf(fault.Usage, "known are "+strings.Join(manifest.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
+		return fault.Errorf(fault.Usage, "use one of "+strings.Join(manifest.NodeManagers, ", "), "unknown node manager %q", i.NodeManager)
 	}
-	// Looking for the manager may bring the locked runtime: meanwhile the tarballs
-	// are brought and read.
+	// Finding the manager may download the locked runtime; download and read
+	// the tarballs at the same time.
 	var parts []part
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -60,8 +60,8 @@ func (i *Installer) buildNPM(ctx context.Context, e *lock.Entry, platform, dir s
 	return noted(err, dir, parts)
 }
 
-// noted tells the store which files are executable that a manager put into a
-// folder, unless it failed.
+// noted records which files that a manager wrote are executable, unless it
+// failed.
 func noted(err error, dir string, parts []part) error {
 	for _, p := range parts {
 		if err == nil {
@@ -71,10 +71,10 @@ func noted(err error, dir string, parts []part) error {
 	return err
 }
 
-// nodeManager returns what builds the folder of an entry, or nil where our own
-// unpacker shall: the one that was chosen; else the locked npm, else the first
-// one on this machine that is new enough. The locked node is brought only where
-// it runs that manager.
+// nodeManager returns the manager for the folder of an entry: the chosen one,
+// or else the locked npm, or else the first one on this machine that is recent
+// enough. It returns nil for our own unpacker. The locked node is downloaded
+// only to run such a manager.
 func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*managers.NodeManager, error) {
 	return i.nodes.Do(runtimeOf(e), func() (*managers.NodeManager, error) {
 		locked := sync.OnceValues(func() (*npm.Client, error) { return i.lockedNPM(ctx, e) })
@@ -112,7 +112,7 @@ func (i *Installer) nodeManager(ctx context.Context, e *lock.Entry) (*managers.N
 	})
 }
 
-// runtimeOf names the runtime of an entry, "" for none.
+// runtimeOf returns the name of the runtime of an entry, or "".
 func runtimeOf(e *lock.Entry) string {
 	if e.Runtime == nil {
 		return ""
@@ -120,8 +120,8 @@ func runtimeOf(e *lock.Entry) string {
 	return e.Runtime.String()
 }
 
-// NPM returns the npm of the entry's locked runtime where that serves this
-// machine, else the machine's own.
+// NPM returns the npm in the entry's locked runtime if it is for this machine,
+// or else the npm of the machine.
 func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
 	return i.npms.Do(runtimeOf(e), func() (*npm.Client, error) {
 		if locked, err := i.lockedNPM(ctx, e); err != nil || locked != nil {
@@ -131,8 +131,8 @@ func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*npm.Client, error)
 	})
 }
 
-// lockedNPM returns the npm of the entry's locked runtime, nil where that does
-// not serve this machine.
+// lockedNPM returns the npm in the entry's locked runtime, or nil if it is not
+// for this machine.
 func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*npm.Client, error) {
 	if e.Runtime == nil {
 		return nil, nil
@@ -141,7 +141,7 @@ func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*npm.Client, 
 		return nil, nil
 	}
 	dir, _, err := i.Tree(ctx, e.Runtime, i.Host.Name)
-	if fault.Of(err) == fault.Machine { // who needs the runtime itself will say so
+	if fault.Of(err) == fault.Machine { // whoever needs the runtime itself reports it
 		i.detail("%v", err)
 		return nil, nil
 	}
@@ -150,7 +150,7 @@ func (i *Installer) lockedNPM(ctx context.Context, e *lock.Entry) (*npm.Client, 
 	}
 	npm := npm.Locked(dir, i.Host.Name)
 	if _, err := npm.Version(); err != nil {
-		i.detail("%s brings no npm", e.Runtime)
+		i.detail("%s has no npm", e.Runtime)
 		return nil, nil
 	}
 	return npm, nil

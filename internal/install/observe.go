@@ -7,20 +7,20 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// A Tier says where a folder, or the bytes of one file, came from.
+// A Tier says where a folder or a file came from.
 type Tier string
 
-// The tiers. A folder is of one of the first three, a file of one of the others;
-// what was in the cache already, or was given by the caller, is no file of them.
+// The tiers. A folder has one of the first three, a file one of the others.
+// Files that were in the cache or given by the caller are not reported.
 const (
 	FromCache    Tier = "cache"           // the folder was in the cache
-	FromManager  Tier = "package-manager" // the folder was built by a package manager
-	FromUnpacker Tier = "unpacker"        // the folder was made by our own strict unpacker
-	FromOCI      Tier = "oci"             // a file, or a ready folder, from an OCI registry or layout
+	FromManager  Tier = "package-manager" // a package manager built the folder
+	FromUnpacker Tier = "unpacker"        // our own unpacker made the folder
+	FromOCI      Tier = "oci"             // a file or a ready folder from an OCI registry or layout
 	FromHTTP     Tier = "http"            // a file from a mirror or its origin over HTTP
 )
 
-// Tiers lists the tiers in the order in which they are shown.
+// Tiers lists the tiers in the order to show them.
 func Tiers() []Tier {
 	return []Tier{FromCache, FromManager, FromUnpacker, FromOCI, FromHTTP}
 }
@@ -28,20 +28,21 @@ func Tiers() []Tier {
 // An Event is a folder or file that was obtained, or a failed attempt.
 type Event struct {
 	Tier     Tier
-	Bytes    int64         // of the locked files that it stands for; what arrived, where it failed
-	Duration time.Duration // of this step alone
-	Err      error         // nil when it worked
+	Bytes    int64         // of the locked files involved; for a failure, what arrived
+	Duration time.Duration // of this step
+	Err      error         // nil if it succeeded
 }
 
-// observe tells an event, unless it failed because the user stopped it.
+// observe reports an event, unless it is a failure because the user stopped the
+// program.
 func (i *Installer) observe(ctx context.Context, e Event) {
 	if i.Observe != nil && (e.Err == nil || ctx.Err() == nil) {
 		i.Observe(e)
 	}
 }
 
-// Folders returns, for an entry and then its runtime, the size of the locked
-// files of the folder that a platform needs, as [Event] has it.
+// Folders returns the size of the locked files, as in [Event], of the folder of
+// an entry on a platform, and then of its runtime.
 func Folders(e *lock.Entry, platform string) (bytes []int64) {
 	for ; e != nil; e = e.Runtime {
 		if _, served, err := e.Locked.Cell(platform); err == nil {
@@ -51,7 +52,7 @@ func Folders(e *lock.Entry, platform string) (bytes []int64) {
 	return bytes
 }
 
-// bytesOf is the size of the files of a version that a platform needs.
+// bytesOf returns the size of the files of a version that a platform needs.
 func bytesOf(v *lock.Version, served string) (n int64) {
 	for _, key := range v.FilesFor(served) {
 		n += v.Files[key].Size

@@ -14,24 +14,24 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// A Program is an installed plugin; --json prints it.
+// A Program is an installed plugin, as printed by --json.
 type Program struct {
 	Plugin   string `json:"plugin"`
 	Version  string `json:"version"`
 	Platform string `json:"platform"`
-	Path     string `json:"path"` // the executable
-	Tree     string `json:"tree"` // the folder that holds it
+	Path     string `json:"path"` // of the executable
+	Tree     string `json:"tree"` // the folder with it
 	Include  string `json:"include,omitempty"`
 }
 
-// Program installs an entry for a platform and says where its executable is, and
-// which files that rests on besides its folder: all that is run.
+// Program installs an entry for a platform and returns its executable, and the
+// other files that are used when it runs, besides its folder.
 func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string) (p *Program, depends []string, err error) {
 	if name, ok := lock.ProtosName(e.Name); ok {
-		return nil, nil, fault.Errorf(fault.Usage, "for a folder with them, run: fetch protos "+name, "%s is a proto package, and no program", name)
+		return nil, nil, fault.Errorf(fault.Usage, "to get its files, run: fetch protos "+name, "%s is a proto package, not a program", name)
 	}
-	// What a plugin runs on is looked at, or made, at the same time. Of two errors
-	// that of the plugin is told.
+	// The runtime is installed at the same time. If both fail, the error is
+	// that of the plugin.
 	var runtimeDir string
 	var runtimeCell lock.Cell
 	var beside errgroup.Group
@@ -81,7 +81,7 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 		return p, append(depends, more...), err
 	}
 	node := filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
-	// What the user's shell says to node must not change what a plugin writes.
+	// The user's settings for node must not change the plugin's output.
 	launcher, err := i.launcher(path.Join(cell.Tree[:16]+"-"+runtimeCell.Tree[:16], Command(e, cell)), nodeVariables, []string{node, p.Path})
 	if err != nil {
 		return nil, nil, err
@@ -90,17 +90,17 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 	return p, append(depends, node, launcher), nil
 }
 
-// nodeVariables are those of node itself with which it would load, write or print
-// something else (`node --help`, "Environment variables").
+// nodeVariables would make node load, write or print something else (`node
+// --help`, "Environment variables").
 var nodeVariables = []string{
 	"NODE_OPTIONS", "NODE_PATH", "NODE_REPL_EXTERNAL_MODULE", "NODE_PRESERVE_SYMLINKS", "NODE_PRESERVE_SYMLINKS_MAIN", "NODE_ICU_DATA", "OPENSSL_CONF",
 	"NODE_V8_COVERAGE", "NODE_COMPILE_CACHE", "NODE_REDIRECT_WARNINGS", "NODE_TEST_CONTEXT", "NODE_DEBUG", "NODE_DEBUG_NATIVE", "NODE_PENDING_DEPRECATION",
 }
 
-// Command is the name under which a shell finds the executable of an entry that
-// [Installer.Program] installed: that of its file without .exe, .cmd or .js, and
-// without the name of a platform behind that of the plugin, which programs in
-// packages of npm have.
+// Command returns the name of the executable of an entry, as
+// [Installer.Program] installs it: the name of its file without .exe, .cmd or
+// .js, and without the platform that programs in npm packages have after the
+// plugin's name.
 func Command(e *lock.Entry, cell lock.Cell) string {
 	base := path.Base(cell.Binary)
 	if rest, ok := strings.CutPrefix(base, e.Name); ok && e.Runtime == nil && e.Locked.Kind().Folders && strings.HasPrefix(rest, "-") {
@@ -115,8 +115,9 @@ func Command(e *lock.Entry, cell lock.Cell) string {
 	return base
 }
 
-// launcher writes the program that runs argv and what else it is given, without
-// some variables of the environment, and returns its path: name below launchers.
+// launcher writes a program that runs argv with its own arguments added and
+// some environment variables removed, and returns its path: name below
+// launchers.
 func (i *Installer) launcher(name string, unset, argv []string) (string, error) {
 	text := shLauncher(unset, argv)
 	if i.Host.OS == "windows" {
@@ -140,12 +141,11 @@ func shLauncher(unset, argv []string) string {
 	return b.String()
 }
 
-// cmdLauncher is a launcher for cmd.exe, which protoc starts by its path. What
-// lies in the cache is named from the launcher's own folder: cmd.exe reads the
-// file in the code page of the machine, in which the name of a user may have no
-// letters, and would take a % in a path for a variable. Quotes take the meaning
-// from & and ^, and ! has none without delayed expansion. The status of the last
-// command is that of the launcher.
+// cmdLauncher returns a launcher for cmd.exe, which protoc starts by its path.
+// Paths in the cache are relative to the launcher: cmd.exe reads the file in
+// the machine's code page, which may lack letters of the user's name, and
+// treats a % in a path as a variable. Quotes disable & and ^; ! is ordinary
+// without delayed expansion. The launcher's status is that of its last command.
 func cmdLauncher(cache, name string, unset, argv []string) string {
 	var b strings.Builder
 	b.WriteString("@echo off\r\nsetlocal DisableDelayedExpansion\r\n")
@@ -164,7 +164,7 @@ func cmdLauncher(cache, name string, unset, argv []string) string {
 	return b.String()
 }
 
-// place writes a file of the cache that is not as it should be, and returns its
+// place writes a file of the cache unless it is already right, and returns its
 // path.
 func (i *Installer) place(name, text string, mode fs.FileMode) (string, error) {
 	file := filepath.Join(i.Store.Dir(), filepath.FromSlash(name))

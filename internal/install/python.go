@@ -12,17 +12,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 )
 
-// pythonMain starts a plugin of Python; Buck2's launchers run the same file.
+// pythonMain starts a Python plugin; Buck2's launchers run the same file.
 //
 //go:embed python.py
 var pythonMain string
 
-// pythonFlags shut out what is the user's: environment, site-packages, locale;
-// and leave no bytecode in the tree.
+// pythonFlags ignore the user's environment, site-packages and locale, and
+// write no bytecode into the tree.
 var pythonFlags = []string{"-I", "-S", "-B", "-X", "utf8"}
 
-// python returns the launcher of an installed plugin that Python runs, and the
-// files it rests on.
+// python returns the launcher of an installed Python plugin, and the files that
+// it uses.
 func (i *Installer) python(ctx context.Context, e *lock.Entry, dir string, cell lock.Cell) (launcher string, depends []string, err error) {
 	python, err := pip.FindPython(ctx, i.Python, e.Locked.Python)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// wantsReady reports whether the ready folder of an npm or pip plugin is looked
-// for in a mirror first, one pull instead of one a file: where no package manager
-// may run and the files are not all here.
+// wantsReady reports whether to look for the ready folder of an npm or pip
+// plugin in a mirror first, in one transfer instead of one for each file: if no
+// package manager may run and files are missing.
 func (i *Installer) wantsReady(e *lock.Entry, platform string) bool {
 	return i.NoManagers && i.Ready != nil &&
 		slices.ContainsFunc(e.Locked.FilesFor(platform), func(key string) bool {
@@ -20,8 +20,8 @@ func (i *Installer) wantsReady(e *lock.Entry, platform string) bool {
 		})
 }
 
-// readyOr takes the ready folder of a crate from a mirror, for its tree is locked
-// because somebody pushed it; only where that cannot be had it is compiled.
+// readyOr copies the ready folder of a crate from a mirror, or else compiles
+// it. Its tree is locked, so somebody has pushed it.
 func (i *Installer) readyOr(ctx context.Context, e *lock.Entry, platform, dir string, build func(context.Context, *lock.Entry, string, string) error) error {
 	if i.Ready == nil {
 		return build(ctx, e, platform, dir)
@@ -34,7 +34,8 @@ func (i *Installer) readyOr(ctx context.Context, e *lock.Entry, platform, dir st
 	return both(build(ctx, e, platform, dir), rerr)
 }
 
-// both is the error of what was not built and not taken from a mirror either.
+// both returns the error for an entry that was neither built nor found in a
+// mirror.
 func both(err, rerr error) error {
 	if err == nil {
 		return nil
@@ -43,23 +44,23 @@ func both(err, rerr error) error {
 	if fault.Of(rerr) == fault.Integrity {
 		class = fault.Integrity
 	}
-	return fault.Errorf(class, fault.Hint(err), "%w; and a ready folder: %w", err, rerr)
+	return fault.Errorf(class, fault.Hint(err), "%w; ready folder: %w", err, rerr)
 }
 
-// orReady ends the building of an entry that has to be compiled. Where this
-// machine could not (err), the ready folder is taken from a mirror.
+// orReady is called after compiling an entry. If this machine could not (err),
+// it copies the ready folder from a mirror.
 func (i *Installer) orReady(ctx context.Context, e *lock.Entry, platform, dir string, err error) error {
 	if fault.Of(err) != fault.Machine || i.Ready == nil || ctx.Err() != nil {
 		return err
 	}
-	i.detail("%s is not compiled here: %v", e, err)
+	i.detail("%s cannot be compiled here: %v", e, err)
 	if rerr := i.ready(ctx, e, platform, dir); rerr != nil {
 		return both(err, rerr)
 	}
 	return nil
 }
 
-// ready takes the ready folder of an entry from a mirror, or leaves the folder
+// ready copies the ready folder of an entry from a mirror, or leaves the folder
 // empty.
 func (i *Installer) ready(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	if err := empty(dir); err != nil {
@@ -72,11 +73,11 @@ func (i *Installer) ready(ctx context.Context, e *lock.Entry, platform, dir stri
 		}
 		return err
 	}
-	i.detail("took the ready folder of %s", e)
+	i.detail("copied the ready folder of %s", e)
 	return nil
 }
 
-// empty removes what is in a folder.
+// empty removes the content of a folder.
 func empty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {

@@ -15,29 +15,29 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// A tree that is in the cache already is not yet the one of an entry: a lock in
-// which two trees changed places names a tree that is there, and whose files are
-// those of another plugin or version. So the cache remembers which files each
-// tree was made of, and what these were asked for by; a tree that comes from there
-// is taken for an entry only with the files of that entry, and the first time they
-// are read to find out. The same holds for files, see [store.Proof]: what is in
-// the cache under the digest of one file is not yet another file with that digest.
+// A tree in the cache need not be the one of an entry: if two trees in a lock
+// are swapped, both are in the cache, but with the files of another plugin or
+// version. So the cache records which files each tree was made of, and their
+// identities. A tree in the cache is used for an entry only if it was made of
+// the files of that entry; the first time, these are read to find out. The same
+// holds for files, see [store.Proof].
 
-// Proof is what the cache has to know of a file of an entry, besides having its
-// bytes.
+// Proof returns the proof that the cache needs to use a blob as a file of an
+// entry.
 func Proof(e *lock.Entry, key string) store.Proof {
 	f := e.Locked.Files[key]
 	return store.Proof{Identity: e.Locked.Identity(key), Manifest: f.Manifest, Digest: digest(f)}
 }
 
-// here reports whether the cache has a file, and knows it for what the entry
-// says, or has it from the caller.
+// here reports whether the cache has a file and a proof for it, or the caller
+// gave it.
 func (i *Installer) here(e *lock.Entry, key string) bool {
 	p := Proof(e, key)
 	return i.Store.HasBlob(p.Digest) && (i.Given[key] != "" || i.Store.Proven(p))
 }
 
-// stamp names the file that says that a tree is made of the files of an entry.
+// stamp returns the name of the file that records that a tree is made of the
+// files of an entry.
 func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%q %q %q\n%q %q %q\n", cell.Tree, e.Locked.Source, e.Locked.Package, e.Version, cell.Binary, e.Locked.Args, e.Locked.Main)
@@ -57,13 +57,14 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	return fmt.Sprintf("bound/%x", h.Sum(nil))
 }
 
-// stamped reports whether the cache knows that the tree is made of these files.
+// stamped reports whether the cache has that record.
 func (i *Installer) stamped(e *lock.Entry, served string, cell lock.Cell) bool {
 	_, err := os.Stat(filepath.Join(i.Store.Dir(), filepath.FromSlash(i.stamp(e, served, cell))))
 	return err == nil
 }
 
-// putStamp writes the stamp of a tree. A cache that cannot be written asks again the next time.
+// putStamp writes the stamp of a tree. If it cannot be written, the check is
+// repeated the next time.
 func (i *Installer) putStamp(e *lock.Entry, served string, cell lock.Cell) {
 	if err := i.Store.Put(i.stamp(e, served, cell), 0o644, nil); err != nil {
 		i.detail("%v", err)
@@ -87,7 +88,7 @@ func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cel
 	return compare(e, cell, files)
 }
 
-// checkCompiled is check for what was compiled: it compiles once more.
+// checkCompiled is check for a compiled entry: it compiles again.
 func (i *Installer) checkCompiled(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
 	dir, clean, err := i.Store.Scratch(ctx, "check")
 	if err != nil {
@@ -104,15 +105,15 @@ func (i *Installer) checkCompiled(ctx context.Context, e *lock.Entry, served str
 	return compare(e, cell, files)
 }
 
-// compare holds the files of an entry against its locked tree.
+// compare compares the tree of an entry's files with the locked one.
 func compare(e *lock.Entry, cell lock.Cell, files []archive.File) error {
 	tree, err := archive.TreeHash(files)
 	if err != nil {
 		return err
 	}
 	if tree != cell.Tree {
-		return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml; or lock the plugin again: lockgen update "+e.Name,
-			"its files make tree %s, the lock says %s, which is that of something else", tree, cell.Tree)
+		return fault.Errorf(fault.Integrity, "restore the lock with: git checkout -- plugins.lock.toml; or lock the plugin again: lockgen update "+e.Name,
+			"its files have tree %s, but the lock says %s, which is that of something else", tree, cell.Tree)
 	}
 	if cell.Binary != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return f.Path == cell.Binary }) {
 		return fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update "+e.Name, "there is no %s in its files: %w", cell.Binary, fs.ErrNotExist)

@@ -12,17 +12,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/managers"
 )
 
-// WheelManagers are what can build the folder of a pip plugin, all the same one.
-// The first is the default: a wheel is a zip with nothing to build in it, so pip
-// proves nothing that the tree does not, takes several times as long, and needs
-// a Python where a plugin such as protoc needs none.
+// WheelManagers are the ways to build the folder of a pip plugin, all with the
+// same result. The first is the default: a wheel is a zip with nothing to
+// build, so pip verifies nothing that the tree digest does not, takes several
+// times as long, and needs a Python, which plugins such as protoc do not.
 var WheelManagers = []string{"none", "pip", "uv"}
 
-// buildPip lets pip or uv make the folder from the verified wheels, where one
-// was chosen, else the strict unpacker. Wheels are read strictly first.
+// buildPip has the chosen pip or uv create the folder from verified wheels, or
+// else our own unpacker. The wheels are strictly read first.
 func (i *Installer) buildPip(ctx context.Context, e *lock.Entry, platform, dir string) error {
 	if i.WheelManager != "" && !slices.Contains(WheelManagers, i.WheelManager) {
-		return fault.Errorf(fault.Usage, "known are "+strings.Join(WheelManagers, ", "), "unknown wheel manager %q", i.WheelManager)
+		return fault.Errorf(fault.Usage, "use one of "+strings.Join(WheelManagers, ", "), "unknown wheel manager %q", i.WheelManager)
 	}
 	if i.NoManagers || i.WheelManager == "" || i.WheelManager == "none" {
 		return i.buildOurselves(ctx, e, platform, dir)
@@ -45,7 +45,7 @@ func (i *Installer) buildPip(ctx context.Context, e *lock.Entry, platform, dir s
 				}
 			}
 			if w.Spread() {
-				i.detail("%s would move what is in the .data folder of %s; unpacking %s without it", i.WheelManager, p.key, e)
+				i.detail("%s would move files of the .data folder of %s; unpacking %s without it", i.WheelManager, p.key, e)
 				return i.buildOurselves(ctx, e, platform, dir)
 			}
 			wheels = append(wheels, w)

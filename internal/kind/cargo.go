@@ -5,14 +5,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 )
 
-// crate is the source of a crate. It is in no tree: cargo compiles it.
+// crate reads crates. They are in no tree, because cargo compiles them.
 var crate = Kind{
 	options: func(*Artifact, *Content) archive.Options {
 		return archive.Options{Format: "tar.gz", StripTop: true}
 	},
 	keep: func(name string) int {
 		if name == "Cargo.toml" || name == "Cargo.lock" {
-			return 4 << 20 // more than is decoded
+			return 4 << 20 // more than is parsed
 		}
 		return 0
 	},
@@ -21,7 +21,7 @@ var crate = Kind{
 	},
 }
 
-// CrateSource is what cargo needs to see of a crate that was read.
+// CrateSource returns the parts of a crate that cargo needs to resolve.
 func CrateSource(crate cargo.Crate, c *Content) *cargo.Source {
 	source := &cargo.Source{Crate: crate, Manifest: c.Heads["Cargo.toml"], Lockfile: c.Heads["Cargo.lock"]}
 	for _, f := range c.Files {

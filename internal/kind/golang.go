@@ -8,11 +8,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 )
 
-// maxGoMod is as many bytes as cmd/go reads of a go.mod.
+// maxGoMod is the largest go.mod that cmd/go reads, in bytes.
 const maxGoMod = 16 << 20
 
-// module is the zip of a module, or a go.mod alone. The hash of its files decides,
-// however its zip was packed.
+// module reads the zip of a module, or a go.mod. It is verified by the hash of
+// its files, so the zip may be compressed in any way.
 var module = Kind{
 	options: func(a *Artifact, _ *Content) archive.Options { return gotool.Unpacking(a.Key, a.File) },
 	keep: func(name string) int {

@@ -1,6 +1,6 @@
-// Package kind says how a locked file becomes files of a tree, a file of source
-// for each source kind. Lockgen and fetch read with it, so what one locks the
-// other makes again. How files are named and checked in a lock is [lock.Kind].
+// Package kind turns a locked file into files of a tree, with a source file for
+// each kind. Lockgen and fetch share it, so fetch makes the same tree as
+// lockgen did. How a lock names and checks files is in [lock.Kind].
 package kind
 
 import (
@@ -17,17 +17,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// A Kind reads the files of one kind of source.
+// A Kind reads the files of one kind.
 type Kind struct {
 	roots   func(key string, f lock.File) []string // nil for the tree itself
 	options func(a *Artifact, c *Content) archive.Options
-	keep    func(path string) int               // what check wants to see; nil for nothing
-	check   func(a *Artifact, c *Content) error // nil for nothing to check
-	rule    string                              // names the rule of the functions of options: with another rule what is remembered does not count
+	keep    func(path string) int               // bytes that check needs; nil for none
+	check   func(a *Artifact, c *Content) error // nil if there is nothing to check
+	rule    string                              // version of the functions in options; scan caches of another one are not used
 }
 
-// Of returns the kind of a name. Files of an unknown kind are read like release
-// assets.
+// Of returns the kind with this name. Files of an unknown kind are read like
+// release assets.
 func Of(name string) *Kind {
 	if k := kinds[name]; k != nil {
 		return k
@@ -37,32 +37,32 @@ func Of(name string) *Kind {
 
 var kinds = map[string]*Kind{lock.NPM: &npmPackage, lock.Cargo: &crate, lock.Pip: &wheelFile, lock.Go: &module, lock.Maven: &mavenFile}
 
-// An Artifact is a file of a lock to be read.
+// An Artifact is a locked file to be read.
 type Artifact struct {
 	Key  string
 	File lock.File
-	// Binary is where a file without an archive has its one executable.
+	// Binary is the path for a file that is a single executable and no archive.
 	Binary string
-	// Executable is the path of a file that is executable whatever its archive
-	// says, see [lock.Version.Executable]; "" for none.
+	// Executable is the path of a file that is executable even if the archive
+	// does not say so, see [lock.Version.Executable]; "" for none.
 	Executable string
-	// Keep names the files of which the caller wants to see so many first bytes;
-	// nil for none.
+	// Keep returns how many bytes from the beginning of a file the caller
+	// needs; nil for none.
 	Keep func(path string) (bytes int)
 }
 
-// Content is what an artifact contains. Paths are relative to its root.
+// Content is the content of an artifact. Paths are relative to its root.
 type Content struct {
 	Files []archive.File
 	Heads map[string][]byte // the first bytes of files, as the kind or Keep asked for
-	// PackageJSON is what an npm package says of itself, see [npm.ParsePackageJSON];
-	// nil for other kinds.
+	// PackageJSON returns the package.json of an npm package, see
+	// [npm.ParsePackageJSON]; nil for other kinds.
 	PackageJSON func() (*npm.PackageJSON, error)
 
-	again func(tap func(path string) io.Writer) error // reads it once more
+	again func(tap func(path string) io.Writer) error // reads the artifact again
 }
 
-// Roots lists the folders of the tree into which a file is unpacked, "" for the
+// Roots lists the folders of the tree that a file is unpacked to; "" is the
 // tree itself.
 func (k *Kind) Roots(key string, f lock.File) []string {
 	if k.roots == nil {
@@ -71,8 +71,8 @@ func (k *Kind) Roots(key string, f lock.File) []string {
 	return k.roots(key, f)
 }
 
-// Read reads an artifact strictly and writes what it holds below root in dir;
-// with dir == "" it only reads. See [archive.Unpack] for its errors.
+// Read strictly reads an artifact and writes its content below root in dir; if
+// dir is "", it only reads. See [archive.Unpack] for its errors.
 func (k *Kind) Read(ctx context.Context, f *os.File, dir, root string, a Artifact) (*Content, error) {
 	own := func(name string) string { return name }
 	if root != "" {
@@ -148,8 +148,8 @@ func (k *Kind) Scan(ctx context.Context, s *store.Store, d store.Digest, f *os.F
 	return c, nil
 }
 
-// Check proves what can be proved of an artifact by itself: that it is what the
-// lock and its name say. The file that was read must still be open.
+// Check verifies an artifact by itself: it must match the lock and its name.
+// The file that was read must still be open.
 func (k *Kind) Check(a Artifact, c *Content) error {
 	defer func() { c.again = nil }()
 	if k.check == nil {
@@ -158,8 +158,9 @@ func (k *Kind) Check(a Artifact, c *Content) error {
 	return k.check(&a, c)
 }
 
-// Unpack reads one file of a version strictly, checks it, and writes what it
-// holds below dir; with dir == "" it only reads. The paths are those of the tree.
+// Unpack strictly reads one file of a version, checks it, and writes its
+// content below dir; if dir is "", it only reads. The returned paths are those
+// in the tree.
 func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
 	if v.IsProtos() {
 		return unpackProtos(ctx, f, dir, v, key)
@@ -208,7 +209,7 @@ func files(v *lock.Version, key, platform string, read func(k *Kind, root string
 	return list, nil
 }
 
-// head keeps the first bytes of a file.
+// A head keeps the first bytes of a file.
 type head struct {
 	c    *Content
 	name string

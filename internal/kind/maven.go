@@ -7,8 +7,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// mavenFile is the program of a platform, a jar that Java runs, which stays whole,
-// or a jar of which the .proto files alone are wanted.
+// mavenFile reads the program for a platform; a jar that Java runs, which is
+// not unpacked; or a jar of which only the .proto files are used.
 var mavenFile = Kind{
 	roots: func(_ string, f lock.File) []string {
 		if f.Archive != "" {

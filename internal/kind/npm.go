@@ -11,15 +11,15 @@ import (
 
 const packageJSON = "package.json"
 
-// npmPackage is the tarball of a package, in the folder that is its key. As npm
-// does, it makes the files executable that the package.json names in "bin". One
-// that cannot be read names nothing: lockgen refuses such a package.
+// npmPackage reads the tarball of a package, whose folder is its key. As npm
+// does, it makes the files in "bin" of package.json executable. An unreadable
+// package.json has no bins: lockgen refuses such a package.
 var npmPackage = Kind{
 	roots: func(key string, _ lock.File) []string { return []string{key} },
 	options: func(_ *Artifact, c *Content) archive.Options {
 		c.PackageJSON = sync.OnceValues(func() (*npm.PackageJSON, error) { return npm.ParsePackageJSON(c.Heads[packageJSON]) })
 		return archive.Options{Format: "tar.gz", StripTop: true, Exec: func(name string) bool {
-			pkg, err := c.PackageJSON() // every file was read
+			pkg, err := c.PackageJSON() // all files have been read by now
 			return err == nil && pkg.Executable[name]
 		}}
 	},

@@ -6,8 +6,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
-// wheelFile is a wheel, which lies in a folder for each interpreter that it is
-// for, or in the tree itself.
+// wheelFile reads a wheel, whose content goes to a folder for each of its
+// interpreters, or to the tree itself.
 var wheelFile = Kind{
 	roots:   func(_ string, f lock.File) []string { return f.Roots() },
 	options: func(*Artifact, *Content) archive.Options { return archive.Options{Format: "zip"} },

@@ -12,8 +12,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// Protos are the files of a proto package, at their import paths, among those of its
-// archive. None is executable, whatever the archive says.
+// Protos returns the files of a proto package, with their import paths, given those
+// of its archive. None is executable, whatever the archive says.
 func Protos(root string, only []string, files []archive.File) (protos []archive.File) {
 	for _, f := range files {
 		if to := lock.PathInProtos(root, only, f.Path); to != "" {
@@ -24,8 +24,8 @@ func Protos(root string, only []string, files []archive.File) (protos []archive.
 	return protos
 }
 
-// unpackProtos is [Unpack] for a proto package. It writes the archive whole and keeps
-// what is wanted: a file may be a link to one that is not.
+// unpackProtos is [Unpack] for a proto package. It unpacks the whole archive, since a
+// wanted file may be a link to another one, and keeps only the wanted files.
 func unpackProtos(ctx context.Context, f *os.File, dir string, v *lock.Version, key string) ([]archive.File, error) {
 	k, a, whole := Of(v.Source), Artifact{Key: key, File: v.Files[key]}, ""
 	if dir != "" {
@@ -70,16 +70,16 @@ func checkFolders(v *lock.Version, files []archive.File) error {
 	}
 	for _, f := range files {
 		if _, ok := slices.BinarySearch(v.Folders[path.Dir(f.Path)].Files, path.Base(f.Path)); !ok {
-			return fault.Errorf(fault.Lock, "run: lockgen update", "folders of the lock lack %s", f.Path)
+			return fault.Errorf(fault.Lock, "run: lockgen update", "the lock's folders do not list %s", f.Path)
 		}
 	}
 	if n != len(files) {
-		return fault.Errorf(fault.Lock, "run: lockgen update", "folders of the lock have %d files, and the package has %d", n, len(files))
+		return fault.Errorf(fault.Lock, "run: lockgen update", "the lock's folders list %d files, but the package has %d", n, len(files))
 	}
 	return nil
 }
 
-// move gives a file that is not executable its place, with the folders of it.
+// move moves a file to its place, not executable, and creates the folders above.
 func move(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err

@@ -5,21 +5,22 @@ import (
 	"strings"
 )
 
-// A text that [Print] wrote need not be read by the rules of TOML: each key has
-// one place, each value one form. This reader knows nothing else and checks
-// little, for printing what it read must give the text again; then the text is
-// that lock's. Any other text is left to the decoder of TOML. It makes reading
+// A text that [Print] wrote can be read without the full rules of TOML: each
+// key has one place, and each value one form. This reader knows only that form
+// and checks little. If printing its result gives the same text, the result is
+// right; otherwise the text is left to the TOML decoder. This makes reading
 // several times as fast.
 
-// reader reads text from pos on.
+// A reader reads text from pos on.
 type reader struct {
 	text string
 	pos  int
-	bad  bool // something else stands there; nothing is read any more
+	bad  bool // the text has another form; stop reading
 }
 
-// readCanonical returns the lock whose canonical text this is, if it is one:
-// print it to know. It returns nil for what is certainly none.
+// readCanonical returns the lock of a canonical text. The caller must print it
+// to find out whether the text was canonical. It returns nil if it certainly
+// was not.
 func readCanonical(text string) *Lock {
 	r := &reader{text: text}
 	l := &Lock{Schema: Schema}
@@ -88,7 +89,7 @@ func readCanonical(text string) *Lock {
 	return l
 }
 
-// skip goes over s, if it is there.
+// skip skips s if it comes next.
 func (r *reader) skip(s string) bool {
 	if r.bad || !strings.HasPrefix(r.text[r.pos:], s) {
 		return false
@@ -99,7 +100,7 @@ func (r *reader) skip(s string) bool {
 
 func (r *reader) need(s string) { r.bad = !r.skip(s) }
 
-// more reports whether another line of the table follows.
+// more reports whether the table has another line.
 func (r *reader) more() bool { return !r.bad && r.pos < len(r.text) && r.text[r.pos] != '\n' }
 
 func (r *reader) key() string {
@@ -132,7 +133,7 @@ func (r *reader) quoted() string {
 	}
 	s := r.text[start:r.pos]
 	r.pos++
-	if escaped { // what Print escapes Go reads alike
+	if escaped { // Go reads Print's escapes
 		var err error
 		s, err = strconv.Unquote(r.text[start-1 : r.pos])
 		r.bad = r.bad || err != nil
@@ -140,7 +141,7 @@ func (r *reader) quoted() string {
 	return s
 }
 
-// inline reads an inline table behind its key, to the end of the line.
+// inline reads an inline table after its key, up to the end of the line.
 func (r *reader) inline(fields []field) {
 	r.need(" = { ")
 	before := ""
@@ -158,7 +159,7 @@ func (r *reader) inline(fields []field) {
 	r.need(" }\n")
 }
 
-// field reads KEY = VALUE, if it is there.
+// field reads KEY = VALUE, if it comes next.
 func (r *reader) field(f *field) bool {
 	start := r.pos
 	if !r.skip(f.key) || !r.skip(" = ") {

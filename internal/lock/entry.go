@@ -11,15 +11,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// An Entry is one locked version by itself, with the runtime or the toolchain
-// that it needs: all that fetch install is told of a lock. Buck2 writes it as
-// JSON.
+// An Entry is one locked version with its runtime or toolchain: everything that
+// fetch install gets from a lock. Buck2 writes it as JSON.
 type Entry struct {
 	Name      string   `json:"name"`
 	Version   string   `json:"version"`
 	Locked    *Version `json:"locked"`
-	Runtime   *Entry   `json:"runtime"`             // nil where the version names none
-	Toolchain *Entry   `json:"toolchain,omitempty"` // likewise
+	Runtime   *Entry   `json:"runtime"`             // nil if the version has none
+	Toolchain *Entry   `json:"toolchain,omitempty"` // nil if the version has none
 }
 
 // Entry returns the entry of a locked version.
@@ -40,8 +39,7 @@ func (l *Lock) Entry(name, version string) *Entry {
 	return e
 }
 
-// Specs returns every way to ask for what is locked, NAME and NAME@VERSION,
-// sorted.
+// Specs returns every name for what is locked, NAME and NAME@VERSION, sorted.
 func (l *Lock) Specs() (specs []string) {
 	for name, versions := range l.Plugins {
 		specs = append(specs, name)
@@ -53,8 +51,8 @@ func (l *Lock) Specs() (specs []string) {
 	return specs
 }
 
-// Coordinate names the entry as a whole for mirrors of ready folders: as one of its
-// files, of an ecosystem as its package.
+// Coordinate returns the coordinate of the whole entry, for mirrors of ready
+// folders: that of its package in an ecosystem, or else of one of its files.
 func (e *Entry) Coordinate() string {
 	if k := e.Locked.Kind(); k.Ecosystem {
 		return k.coordinate(e.Locked.Package, e.Version)
@@ -65,11 +63,11 @@ func (e *Entry) Coordinate() string {
 	return ""
 }
 
-// String is NAME VERSION, as messages say it.
+// String returns NAME VERSION, for messages.
 func (e *Entry) String() string { return e.Name + " " + e.Version }
 
-// ParseEntry reads the JSON form of an entry and validates it as strictly as
-// [Parse] does a lock. Source names the file in messages.
+// ParseEntry parses the JSON form of an entry and validates it as strictly as
+// [Parse] validates a lock. Source names the file in messages.
 func ParseEntry(source string, data []byte) (*Entry, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -85,14 +83,14 @@ func ParseEntry(source string, data []byte) (*Entry, error) {
 		err = e.validate(0)
 	}
 	if err != nil {
-		return nil, fault.Errorf(fault.Lock, "the lock that it was made of is damaged: "+restore(FileName), "%s: %w", source, err)
+		return nil, fault.Errorf(fault.Lock, "the lock that it was made from is damaged: "+restore(FileName), "%s: %w", source, err)
 	}
 	return &e, nil
 }
 
 func (e *Entry) validate(depth int) error {
 	if depth > 1 {
-		return fmt.Errorf("%s: what it is run or made with has a runtime or toolchain of its own", e)
+		return fmt.Errorf("%s: its runtime or toolchain has a runtime or toolchain itself", e)
 	}
 	if err := CheckEntryName(e.Name); err != nil {
 		return err
@@ -101,13 +99,13 @@ func (e *Entry) validate(depth int) error {
 		return err
 	}
 	if e.Locked == nil {
-		return fmt.Errorf("%s: locked is missing", e)
+		return fmt.Errorf("%s: the key locked is missing", e)
 	}
 	if err := e.Locked.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
 	if _, protos := ProtosName(e.Name); protos != e.Locked.IsProtos() {
-		return fmt.Errorf("%s: folders are those of proto packages, and each of them has some", e)
+		return fmt.Errorf("%s: a proto package must have folders, and a plugin must not", e)
 	}
 	if err := e.Locked.CheckRelease(e.Version); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
@@ -124,8 +122,7 @@ func (e *Entry) validate(depth int) error {
 	return nil
 }
 
-// validateNeeded checks the entry of the runtime or toolchain that is wanted as
-// NAME@VERSION.
+// validateNeeded validates the entry of the runtime or toolchain NAME@VERSION.
 func (e *Entry) validateNeeded(what, wanted string, needed *Entry, depth int) error {
 	if needed == nil {
 		if wanted != "" {

@@ -9,14 +9,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// Find looks for a plugins.lock.toml in dir and above it. A miss is an
-// error of class [fault.Lock] that wraps [fs.ErrNotExist].
+// Find looks for a plugins.lock.toml in dir and the folders above it. If there
+// is none, the error is of class [fault.Lock] and matches [fs.ErrNotExist].
 func Find(dir string) (string, error) {
 	name, err := FindAbove(dir, FileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		hint := "run: lockgen update"
 		if _, err := FindAbove(dir, "plugins.toml"); errors.Is(err, fs.ErrNotExist) {
-			hint = "change to the folder of the project; a new one begins with: lockgen add protoc"
+			hint = "change to the folder of the project; for a new project, run: lockgen add protoc"
 		}
 		return "", fault.Errorf(fault.Lock, hint, "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
 	}

@@ -8,15 +8,15 @@ import (
 	"golang.org/x/mod/module"
 )
 
-// GoToolchain is the module that Go itself is published as: a version
-// v0.0.1-goVERSION.GOOS-GOARCH for each Go and platform, without dependencies
-// (see cmd/go/internal/modfetch/toolchain.go of Go's source).
+// GoToolchain is the module that publishes Go itself: it has a version
+// v0.0.1-goVERSION.GOOS-GOARCH for each Go version and platform, and no
+// dependencies (see cmd/go/internal/modfetch/toolchain.go of Go's source).
 const GoToolchain = "golang.org/toolchain"
 
-// GoKey is the key of a file of source go: MODULE@vVERSION and the suffix, "zip"
-// or "mod", capitals escaped as module proxies do, for a lock is read where they
-// do not count. Version is without the v. A path or a version that is none has
-// an error without a class.
+// GoKey returns the key of a file of kind go: MODULE@vVERSION and the suffix
+// "zip" or "mod". Capitals are escaped as in module proxies, since some file
+// systems ignore case. Version is without the v. The error for an invalid path
+// or version has no class.
 func GoKey(path, version, suffix string) (string, error) {
 	if err := module.Check(path, "v"+version); err != nil {
 		return "", err
@@ -32,10 +32,10 @@ func GoKey(path, version, suffix string) (string, error) {
 	return p + "@" + v + "." + suffix, nil
 }
 
-// IsGo reports whether the version is Go itself, which compiles others.
+// IsGo reports whether the version is of Go itself, the toolchain.
 func (v *Version) IsGo() bool { return v.Source == Go && v.Package == GoToolchain }
 
-// validateGo checks a version of source go.
+// validateGo validates a version of kind go.
 func (v *Version) validateGo() error {
 	if err := module.CheckPath(v.Package); err != nil {
 		return fmt.Errorf("package: %w", err)
@@ -46,7 +46,7 @@ func (v *Version) validateGo() error {
 		}
 	}
 	if toolchain := v.Package == GoToolchain; toolchain && v.Toolchain != "" {
-		return errors.New("a toolchain has no toolchain")
+		return errors.New("a toolchain must not have a toolchain")
 	} else if !toolchain && !strings.Contains(v.Toolchain, "@") {
 		return fmt.Errorf("toolchain %q is not of the form NAME@VERSION", v.Toolchain)
 	}
@@ -55,7 +55,7 @@ func (v *Version) validateGo() error {
 
 func validateGoFile(key string, f File) error {
 	if f.Name == "" || f.Version == "" {
-		return errors.New("name and version are needed")
+		return errors.New("name and version are required")
 	}
 	suffix := "mod"
 	if strings.HasSuffix(key, ".zip") {
@@ -66,7 +66,7 @@ func validateGoFile(key string, f File) error {
 		return err
 	}
 	if key != want {
-		return fmt.Errorf("its name and version make the key %q", want)
+		return fmt.Errorf("for its name and version, the key must be %q", want)
 	}
 	if err := checkH1("integrity", f.Integrity); err != nil {
 		return err
@@ -75,12 +75,12 @@ func validateGoFile(key string, f File) error {
 		return checkH1("gomod", f.GoMod)
 	}
 	if f.GoMod != "" {
-		return errors.New("integrity is that of the go.mod, there is no gomod")
+		return errors.New("integrity is that of the go.mod, so gomod is not allowed")
 	}
 	return nil
 }
 
-// checkH1 accepts a hash as go.sum has it.
+// checkH1 checks the form of a hash as in go.sum.
 func checkH1(field, s string) error {
 	if !isBase64Of(32, s, "h1:") {
 		return fmt.Errorf("%s %q is not of the form h1:… with the base64 of 32 bytes", field, s)
@@ -88,7 +88,7 @@ func checkH1(field, s string) error {
 	return nil
 }
 
-// CheckMain accepts the folder of a main package in its module.
+// CheckMain checks the folder of a main package in its module.
 func CheckMain(s string) error {
 	if err := CheckPath(s); err != nil {
 		return err

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Coordinate names a locked file for mirrors: its URL, oci://HOST/REPO,
-// npm:NAME@VERSION, pip:PROJECT@VERSION (the project normalised as PEP 503
-// says), cargo:NAME@VERSION or go:MODULE@vVERSION.
+// Coordinate returns the name of a locked file for mirrors: its URL,
+// oci://HOST/REPO, npm:NAME@VERSION, pip:PROJECT@VERSION (the project
+// normalised as in PEP 503), cargo:NAME@VERSION or go:MODULE@vVERSION.
 func (v *Version) Coordinate(key string) string {
 	k := v.Kind()
 	switch {
@@ -24,19 +24,20 @@ func (v *Version) Coordinate(key string) string {
 	return "oci://" + v.Package
 }
 
-// Identity is [Kind.Identity] of a file.
+// Identity returns [Kind.Identity] for a file.
 func (v *Version) Identity(key string) string {
 	return v.Kind().Identity(v.Package, key, v.Files[key])
 }
 
-// PackageOf is [Kind.PackageOf] of a file.
+// PackageOf returns [Kind.PackageOf] for a file.
 func (v *Version) PackageOf(key string) (name, version string) {
 	return v.Kind().PackageOf(key, v.Files[key])
 }
 
-// Consistent reports, as an error of class [fault.Lock], a file that two plugins
-// of a lock share and have other bytes for. LockName is its path. Of Go the hash of the files decides,
-// for a proxy may pack a module anew.
+// Consistent returns an error of class [fault.Lock] if two plugins have
+// different bytes for a file that they share. LockName is the path of the lock.
+// For Go, the hash of the files counts, since a proxy may compress a module
+// differently.
 func (l *Lock) Consistent(lockName string) error {
 	type seen struct {
 		plugin string
@@ -59,7 +60,7 @@ func (l *Lock) Consistent(lockName string) error {
 				}
 				if !same {
 					return fault.Errorf(fault.Lock, restore(lockName),
-						"%s and %s have other bytes for the same file %s: sha256 %s and %s", other.plugin, plugin, f.Label(key), other.file.SHA256, f.SHA256)
+						"%s and %s have different digests for the same file %s: sha256 %s and %s", other.plugin, plugin, f.Label(key), other.file.SHA256, f.SHA256)
 				}
 			}
 		}
@@ -67,17 +68,17 @@ func (l *Lock) Consistent(lockName string) error {
 	return nil
 }
 
-// CheckRelease refuses a version whose files tell that they are those of another
-// one than it is locked as: its package with another version, or addresses in
-// which a number of the same form stands and the version does not. A source need
-// not tell a version in its address, and then nothing is known.
+// CheckRelease refuses a version whose files clearly belong to another version:
+// their package has another version, or their URLs have a number of the same
+// form but not this version. A URL need not contain the version; then nothing
+// is known.
 func (v *Version) CheckRelease(version string) error {
 	if v.Upstream != "" {
 		if err := CheckVersion(v.Upstream); err != nil {
 			return fmt.Errorf("upstream: %w", err)
 		}
 		if !strings.HasPrefix(v.Upstream, version+".") && !strings.HasSuffix(v.Upstream, "."+version) {
-			return fmt.Errorf("upstream %s is not version %s with more numbers", v.Upstream, version)
+			return fmt.Errorf("upstream %s is not version %s with numbers added", v.Upstream, version)
 		}
 		version = v.Upstream
 	}
@@ -112,8 +113,8 @@ func (v *Version) CheckRelease(version string) error {
 	return fmt.Errorf("its files are those of %s", fault.List(slices.Compact(others)))
 }
 
-// numbersLike lists the dotted numbers in a text that have as many parts as a
-// version that is one, two at least.
+// numbersLike lists the dotted numbers in a text with as many parts as the
+// version, at least two.
 func numbersLike(version, text string) (list []string) {
 	digit := func(r rune) bool { return r != '.' && (r < '0' || r > '9') }
 	parts := strings.Count(version, ".") + 1
@@ -129,8 +130,8 @@ func numbersLike(version, text string) (list []string) {
 	return list
 }
 
-// Extras parts NAME[EXTRA,…], the form in which pip (PEP 508) takes a package with
-// more than it needs by itself. There are none without brackets.
+// Extras splits NAME[EXTRA,…], the form in which pip (PEP 508) requires
+// optional dependencies of a package. Without brackets, there are no extras.
 func Extras(name string) (bare string, extras []string) {
 	bare, list, ok := strings.Cut(name, "[")
 	if list, closed := strings.CutSuffix(list, "]"); ok && closed {
@@ -139,19 +140,19 @@ func Extras(name string) (bare string, extras []string) {
 	return name, nil
 }
 
-// checkExtras is checkWord for a name with or without extras.
+// checkExtras is checkWord for a name that may have extras.
 func checkExtras(name string) error {
 	bare, extras := Extras(name)
 	for _, extra := range extras {
 		if !IsWord(extra) {
-			return fmt.Errorf("package %q: %q is no name of an extra", name, extra)
+			return fmt.Errorf("package %q: %q is not the name of an extra", name, extra)
 		}
 	}
 	return checkWord(name, bare)
 }
 
-// NormalProject is the name of a Python project as indexes spell it (PEP 503),
-// without extras.
+// NormalProject returns the name of a Python project as indexes write it (PEP
+// 503), without extras.
 func NormalProject(name string) string {
 	name, _ = Extras(name)
 	var b strings.Builder
@@ -165,8 +166,8 @@ func NormalProject(name string) string {
 	return strings.ToLower(b.String())
 }
 
-// NormalHost is a host in lower case, in ASCII, without the dot at the end; an
-// IPv6 address in brackets.
+// NormalHost returns a host in lower-case ASCII, without a dot at the end; an
+// IPv6 address is in brackets.
 func NormalHost(host string) (string, error) {
 	if strings.Contains(host, ":") {
 		return "[" + strings.ToLower(host) + "]", nil

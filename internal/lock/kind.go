@@ -14,7 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// The source kinds.
+// The kinds.
 const (
 	HTTP  = "http"
 	OCI   = "oci"
@@ -25,67 +25,70 @@ const (
 	Maven = "maven"
 )
 
-// A Kind is a source kind as far as the lock and the manifest name and check
-// what comes from it. How its archives are read is in package kind.
+// A Kind has the rules of one kind for naming and checking files in the lock
+// and the manifest. Package kind reads their archives.
 type Kind struct {
 	Name string
 
-	// Ecosystem: packages come from the registry that the user's own client is
-	// configured with, so a source is written as KIND:PACKAGE and files carry no
-	// host. Other kinds have an address, an archive, and no package of their own.
+	// Ecosystem says that packages come from the registry that the user's own
+	// client is configured with. Sources have the form KIND:PACKAGE, and files
+	// have no host. Sources of other kinds have a URL and an archive, but no
+	// package.
 	Ecosystem bool
-	// Compiled: a locked cell needs no tree, for the plugin is compiled where it
-	// is used.
+	// Compiled says that a locked cell needs no tree, because the plugin is
+	// compiled where it is used.
 	Compiled bool
-	// PublisherTimes: publishers alone say when a version was released; there is no
-	// clock of a registry.
+	// PublisherTimes says that only publishers say when a version was released;
+	// the registry records no time.
 	PublisherTimes bool
-	// Paths: names of packages are paths that begin with a host, and allow of
-	// [policy] may name the beginning of one.
+	// Paths says that names of packages are paths with a host, and that allow
+	// in [policy] may have a prefix of one.
 	Paths bool
 
-	// OneEach: each platform has a file of its own, which the server may lack.
+	// OneEach says that each platform has its own file, which the server may
+	// lack.
 	OneEach bool
 
-	// Folders: the key of a file is the folder of its package in the tree.
+	// Folders says that the key of a file is the folder of its package in the
+	// tree.
 	Folders bool
-	// Mains: package of an entry names the folder of a main package in what the
-	// source names; elsewhere it would name the source's package.
+	// Mains says that package in an entry is the folder of a main package in the
+	// source. For other kinds it replaces the name of the source's package.
 	Mains bool
-	// V stands before a version in coordinates, and where people write it.
+	// V is the prefix of a version in coordinates and in what people write.
 	V string
-	// PURL is the type of its package URLs.
+	// PURL is the type in package URLs.
 	PURL string
 
-	// What is nil is as it is, or is not there.
-	extra        func(word string) bool // accepts one of a source KIND:NAME[EXTRA,…]
+	// The fields below may be nil, for the default.
+	extra        func(word string) bool // reports whether word may be EXTRA in KIND:NAME[EXTRA,…]
 	checkPackage func(name string) error
-	spelled      func(name string) string                        // in coordinates
-	normal       func(name string) string                        // equal for two names of one package
-	identity     func(pkg, key string, f File) string            // else NAME@VERSION
-	pkg          func(key string, f File) (name, version string) // else those of the file
-	part         func(key string) string                         // of the package, that the file is
-	qualifiers   func(key string, f File) map[string]string      // of package URLs, that tell its files apart
-	same         func(a, b File) bool                            // else the same bytes
-	release      func(version string) string                     // what a package of it is locked as
-	sameRelease  func(a, b string) bool                          // else they are equal
-	address      func(v *Version, f File) string                 // in which the version may stand, without a host
+	spelled      func(name string) string                        // returns a name as in coordinates
+	normal       func(name string) string                        // returns the same name for all names of one package
+	identity     func(pkg, key string, f File) string            // default NAME@VERSION
+	pkg          func(key string, f File) (name, version string) // default those of the file
+	part         func(key string) string                         // which part of its package the file is
+	qualifiers   func(key string, f File) map[string]string      // in package URLs, to distinguish files of a package
+	same         func(a, b File) bool                            // default the same bytes
+	release      func(version string) string                     // under which version a release is locked
+	sameRelease  func(a, b string) bool                          // default equality
+	address      func(v *Version, f File) string                 // where the version may appear, without the host
 	checkArgs    func(args []string) error
 	check        func(v *Version) error
 	checkFile    func(v *Version, key string, f File) error
 }
 
-// kinds lists every source kind, in the order in which they are tried.
+// kinds lists the kinds, in the order of the attempts.
 var kinds = []*Kind{&npm, &cargo, &pip, &golang, &maven, &oci, &http}
 
-// KindNames lists the names of all source kinds, in the order in which they are
-// tried.
+// KindNames lists the names of all kinds, in the same order.
 func KindNames() []string { return KindsThat(func(*Kind) bool { return true }) }
 
 // Ecosystems lists the names of the ecosystem kinds, in the same order.
 func Ecosystems() []string { return KindsThat(func(k *Kind) bool { return k.Ecosystem }) }
 
-// KindsThat lists the names of the kinds of which is is true, in the same order.
+// KindsThat lists the names of the kinds for which is returns true, in the same
+// order.
 func KindsThat(is func(k *Kind) bool) (names []string) {
 	for _, k := range kinds {
 		if is(k) {
@@ -95,8 +98,8 @@ func KindsThat(is func(k *Kind) bool) (names []string) {
 	return names
 }
 
-// KindOf returns the source kind of a name. An unknown one has nothing but the
-// name, and no rule that a file could obey.
+// KindOf returns the kind with a name. For an unknown name it has only the
+// name, and no rules that a file could satisfy.
 func KindOf(name string) *Kind {
 	for _, k := range kinds {
 		if k.Name == name {
@@ -106,7 +109,7 @@ func KindOf(name string) *Kind {
 	return &Kind{Name: name}
 }
 
-// Kind returns the source kind of a version.
+// Kind returns the kind of a version.
 func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
@@ -124,7 +127,7 @@ var npm = Kind{
 	},
 	checkFile: func(_ *Version, _ string, f File) error {
 		if f.Name == "" || f.Version == "" {
-			return errors.New("name and version are needed")
+			return errors.New("name and version are required")
 		}
 		return CheckSHA512("integrity", f.Integrity)
 	},
@@ -143,7 +146,7 @@ var cargo = Kind{
 	checkArgs: CheckFeatures,
 	checkFile: func(_ *Version, key string, f File) error {
 		if want := f.Name + "-" + f.Version + ".crate"; f.Name == "" || f.Version == "" || key != want {
-			return fmt.Errorf("its name and version call it %q", want)
+			return fmt.Errorf("for its name and version, it must be %q", want)
 		}
 		return nil
 	},
@@ -164,7 +167,7 @@ var pip = Kind{
 		return NormalProject(name), version
 	},
 	sameRelease: pep440.Same,
-	qualifiers:  func(key string, _ File) map[string]string { return map[string]string{"file_name": key} }, // one of several wheels
+	qualifiers:  func(key string, _ File) map[string]string { return map[string]string{"file_name": key} }, // which of several wheels
 }
 
 var golang = Kind{
@@ -177,9 +180,9 @@ var golang = Kind{
 		}
 		return "go.mod"
 	},
-	// A proxy may pack a module anew: the hash of the files decides.
+	// A proxy may compress a module differently: the hash of the files counts.
 	same: func(a, b File) bool { return a.Integrity == b.Integrity && a.GoMod == b.GoMod },
-	// Of [GoToolchain] it is that of Go.
+	// The version of [GoToolchain] has the version of Go.
 	release: func(version string) string {
 		if rest, ok := strings.CutPrefix(version, "0.0.1-go"); ok {
 			if i := strings.LastIndexByte(rest, '.'); i > 0 {
@@ -229,13 +232,13 @@ var oci = Kind{
 	},
 	checkFile: func(v *Version, _ string, f File) error {
 		if f.Version == "" {
-			return errors.New("version, the tag, is missing")
+			return errors.New("version (the tag) is missing")
 		}
 		if err := CheckSHA256("manifest", f.Manifest); err != nil {
 			return err
 		}
 		if v.Package == "" {
-			return errors.New("package, HOST/REPO, is missing")
+			return errors.New("package (HOST/REPO) is missing")
 		}
 		return nil
 	},
@@ -266,8 +269,8 @@ var http = Kind{
 	},
 }
 
-// checkWord accepts the name of a package; bare is that without what its
-// kind allows before it.
+// checkWord checks the name of a package; bare is the name without an allowed
+// prefix.
 func checkWord(name, bare string) error {
 	if !IsWord(bare) || len(name) > 214 {
 		return fmt.Errorf("package %q is not a name", name)
@@ -275,9 +278,9 @@ func checkWord(name, bare string) error {
 	return nil
 }
 
-// Extras parts the name of a source KIND:NAME[EXTRA,…]: extras of pip, features of
-// cargo. Sorted are the names of extras; there are none without brackets, and in
-// those of other kinds.
+// Extras splits the name in a source KIND:NAME[EXTRA,…]; it is the inverse for
+// extras of pip and features of cargo, which are sorted. Without brackets, and
+// for other kinds, there are none.
 func (k *Kind) Extras(name string) (bare string, extras []string) {
 	if k.extra != nil {
 		bare, extras = Extras(name)
@@ -287,15 +290,16 @@ func (k *Kind) Extras(name string) (bare string, extras []string) {
 	return name, nil
 }
 
-// CheckExtra accepts the name of an extra. Its error has no class.
+// CheckExtra checks the name of an extra. Its error has no class.
 func (k *Kind) CheckExtra(word string) error {
 	if k.extra == nil || !k.extra(word) {
-		return fmt.Errorf("%q is no name of an extra", word)
+		return fmt.Errorf("%q is not the name of an extra", word)
 	}
 	return nil
 }
 
-// CheckPackage accepts the name of a package of an ecosystem kind. Its error has no class.
+// CheckPackage checks the name of a package of an ecosystem kind. Its error has
+// no class.
 func (k *Kind) CheckPackage(name string) error {
 	if k.checkPackage == nil {
 		return fmt.Errorf("source %s has no packages", k.Name)
@@ -303,9 +307,9 @@ func (k *Kind) CheckPackage(name string) error {
 	return k.checkPackage(name)
 }
 
-// Normal is the form of a package's name in which two names of one package are
-// equal: PEP 503 for pip, - for _ in lower case for cargo, a host in lower case
-// for oci, the name itself for npm and go.
+// Normal returns the form of a package's name that is equal for all names of
+// the package: PEP 503 for pip, lower case with - for _ for cargo, the host in
+// lower case for oci, the name itself for npm and go.
 func (k *Kind) Normal(name string) string {
 	if k.normal == nil {
 		return name
@@ -313,8 +317,8 @@ func (k *Kind) Normal(name string) string {
 	return k.normal(name)
 }
 
-// Spelled is the beginning of a coordinate, NAME or NAME@VERSION, with the name
-// as coordinates of the kind have it.
+// Spelled returns NAME or NAME@VERSION with the name as in coordinates of this
+// kind.
 func (k *Kind) Spelled(s string) string {
 	if k.spelled == nil {
 		return s
@@ -326,13 +330,14 @@ func (k *Kind) Spelled(s string) string {
 	return s
 }
 
-// coordinate names a package of an ecosystem for mirrors.
+// coordinate returns the coordinate of a package, for mirrors.
 func (k *Kind) coordinate(name, version string) string {
 	return k.Name + ":" + k.Spelled(name) + "@" + k.V + version
 }
 
-// PackageOf is what a file is a part of: name and version in the source, the
-// version "" where the file does not tell, both "" for a kind without packages.
+// PackageOf returns the package that a file is part of: its name and version in
+// the source. The version is "" if the file does not tell, both are "" for a
+// kind without packages.
 func (k *Kind) PackageOf(key string, f File) (name, version string) {
 	switch {
 	case k.pkg != nil:
@@ -343,8 +348,8 @@ func (k *Kind) PackageOf(key string, f File) (name, version string) {
 	return "", ""
 }
 
-// PartOf is the part of its package that a file is, "" for the whole: Go asks for
-// the go.mod of some modules alone.
+// PartOf returns which part of its package a file is, "" for all of it: for
+// some modules Go only needs the go.mod.
 func (k *Kind) PartOf(key string) string {
 	if k.part == nil {
 		return ""
@@ -352,8 +357,8 @@ func (k *Kind) PartOf(key string) string {
 	return k.part(key)
 }
 
-// Qualifiers are what tells a file apart from others of its package, in package
-// URLs; nil for nothing.
+// Qualifiers returns what distinguishes a file from others of its package in
+// package URLs; nil for nothing.
 func (k *Kind) Qualifiers(key string, f File) map[string]string {
 	if k.qualifiers == nil {
 		return nil
@@ -361,8 +366,9 @@ func (k *Kind) Qualifiers(key string, f File) map[string]string {
 	return k.qualifiers(key, f)
 }
 
-// Identity names what may never change its bytes: what a source is asked for when
-// a file of a package is downloaded. Two files of one identity are one download.
+// Identity returns what must always have the same bytes: what a source is asked
+// for when a file of a package is downloaded. Two files with the same identity
+// are downloaded once.
 func (k *Kind) Identity(pkg, key string, f File) string {
 	return k.Name + " " + k.Identify(pkg, key, f)
 }
@@ -375,19 +381,19 @@ func (k *Kind) Identify(pkg, key string, f File) string {
 	return k.identity(pkg, key, f)
 }
 
-// CheckArgs accepts the arguments that an entry may give to the compiler of the
-// kind. An error is of class [fault.Usage].
+// CheckArgs checks the arguments of an entry for the compiler of this kind.
+// Errors are of class [fault.Usage].
 func (k *Kind) CheckArgs(args []string) error {
 	switch {
 	case k.checkArgs != nil:
 		return k.checkArgs(args)
 	case len(args) > 0:
-		return fault.Errorf(fault.Usage, "remove args", "args go to a compiler, and source %s does not compile", k.Name)
+		return fault.Errorf(fault.Usage, "remove args", "args are for a compiler, but source %s is not compiled", k.Name)
 	}
 	return nil
 }
 
-// checkOwn refuses what only versions of another kind have.
+// checkOwn refuses fields that only versions of another kind have.
 func (k *Kind) checkOwn(v *Version) error {
 	for _, f := range []struct {
 		of   *Kind
@@ -398,7 +404,7 @@ func (k *Kind) checkOwn(v *Version) error {
 		{&golang, "main", v.Main != "" && k != &maven}, {&golang, "toolchain", v.Toolchain != ""},
 	} {
 		if f.set && f.of != k {
-			return fmt.Errorf("source %s has no %s", k.Name, f.what)
+			return fmt.Errorf("source %s must not have %s", k.Name, f.what)
 		}
 	}
 	return nil
@@ -408,13 +414,13 @@ func (k *Kind) checkOwn(v *Version) error {
 func (k *Kind) checkOwnFile(f File) error {
 	switch {
 	case k != &golang && f.GoMod != "":
-		return fmt.Errorf("a file of source %s has no gomod", k.Name)
+		return fmt.Errorf("a file of source %s must not have gomod", k.Name)
 	case k != &oci && f.Manifest != "":
-		return fmt.Errorf("a file of source %s has no manifest", k.Name)
+		return fmt.Errorf("a file of source %s must not have manifest", k.Name)
 	case k.Ecosystem && f.Archive != "" && k != &maven:
-		return fmt.Errorf("a file of source %s has no archive", k.Name)
+		return fmt.Errorf("a file of source %s must not have archive", k.Name)
 	case k != &http && f.URL != "":
-		return fmt.Errorf("a file of source %s has no url", k.Name)
+		return fmt.Errorf("a file of source %s must not have url", k.Name)
 	}
 	return nil
 }

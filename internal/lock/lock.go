@@ -23,99 +23,101 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
-// FileName is the name of a lock. Buck2 loads data only from files whose name
-// ends in .toml or .json.
+// FileName is the name of a lock. Buck2 only loads data from files with the
+// ending .toml or .json.
 const FileName = "plugins.lock.toml"
 
 // Schema is the version of the format that this program reads and writes.
 const Schema = 1
 
-// MaxSize bounds the bytes of a lock or a manifest that are read.
+// MaxSize limits the size of a lock or a manifest, in bytes.
 const MaxSize = 64 << 20
 
 // A Lock is the content of a plugins.lock.toml.
 type Lock struct {
 	Schema  int                            `toml:"schema"`
-	Plugins map[string]map[string]*Version `toml:"plugins"` // by name, then by version; proto packages too, as protos/NAME
-	// Protos are proto packages as they stand in a text. [Parse] moves them to Plugins.
+	Plugins map[string]map[string]*Version `toml:"plugins"` // by name, then by version; with proto packages, as protos/NAME
+	// Protos has the proto packages of a text. [Parse] moves them to Plugins.
 	Protos map[string]map[string]*Version `toml:"protos"`
 }
 
-// A Version is one locked version of one plugin. Its JSON form is what a Buck2
-// action hands to fetch install.
+// A Version is one locked version of one plugin. A Buck2 action passes its JSON
+// form to fetch install.
 type Version struct {
-	Source  string `toml:"source" json:"source"`   // a source kind
-	Package string `toml:"package" json:"package"` // name in the source: npm, PyPI, …; "" for http
-	// Upstream is what the source calls this version, where it numbers otherwise:
-	// 4.36.2 of 36.2; "" for the same.
+	Source  string `toml:"source" json:"source"`   // a kind
+	Package string `toml:"package" json:"package"` // name in the source; "" for http
+	// Upstream is the source's number for this version if it differs, such as
+	// 4.36.2 for 36.2; otherwise "".
 	Upstream string `toml:"upstream" json:"upstream"`
-	Include  string `toml:"include" json:"include"` // folder of .proto files inside the tree, "" for none
-	Runtime  string `toml:"runtime" json:"runtime"` // NAME@VERSION of the plugin that runs this one, "" for none
-	Trust    string `toml:"trust" json:"trust"`     // the weakest evidence among Files, see Trusts
+	Include  string `toml:"include" json:"include"` // folder of .proto files in the tree; "" for none
+	Runtime  string `toml:"runtime" json:"runtime"` // NAME@VERSION of the plugin that runs this one; "" for none
+	Trust    string `toml:"trust" json:"trust"`     // the weakest evidence for Files, see Trusts
 
 	// Main is the folder of the main package in the module, "" for its root;
-	// Toolchain is NAME@VERSION of the plugin that compiles it. Source go only.
+	// Toolchain is NAME@VERSION of the plugin that compiles it. Kind go only.
 	Main      string `toml:"main" json:"main"`
 	Toolchain string `toml:"toolchain" json:"toolchain"`
-	// Args go to the compiler, kind Cargo only; see [CheckFeatures].
+	// Args are arguments for the compiler; kind cargo only, see
+	// [CheckFeatures].
 	Args []string `toml:"args" json:"args"`
-	// BuildScripts names the packages of the closure, as NAME-VERSION and
-	// sorted, that run code of their own while the plugin is compiled, and
-	// which the manifest consents to. Kind Cargo only.
+	// BuildScripts has the packages of the closure, as NAME-VERSION and sorted,
+	// that run their own code while the plugin is compiled and that the
+	// manifest allows. Kind cargo only.
 	BuildScripts []string `toml:"build-scripts" json:"build-scripts"`
 
-	// Python lists the interpreters, "3.N" of CPython and sorted, that may run
-	// the plugin: source pip only, and empty for what runs by itself. Program is
-	// what it is called, Entry what is started, see [CheckEntry]. Where Entry is
-	// the main function of a protoc, the plugin is that protoc's Generator, the
-	// NAME of --NAME_out; else that is "".
+	// Python lists the interpreters that may run the plugin, "3.N" of CPython,
+	// sorted; kind pip only, and empty for a plugin that runs by itself.
+	// Program is its name, Entry is what to start, see [CheckEntry]. If Entry
+	// is the main function of a protoc, Generator is the NAME of its --NAME_out
+	// that is the plugin; otherwise "".
 	Python    []string `toml:"python" json:"python"`
 	Program   string   `toml:"program" json:"program"`
 	Entry     string   `toml:"entry" json:"entry"`
 	Generator string   `toml:"generator" json:"generator"`
 
-	// Of a proto package, and of nothing else: the folder of the archive from which
-	// imports are counted, "" for its root; the patterns of the files below it that
-	// the package has, none for all; the proto packages that these import; and the
-	// folders that they are in, "." for the root. See [PathInProtos].
+	// These are only for a proto package: Root is the folder of the archive
+	// from which imports are counted, "" for its top; Only has patterns of the
+	// files below it that belong to the package, nil for all; Deps has the
+	// proto packages that they import; Folders has the folders that they are
+	// in, "." for the root. See [PathInProtos].
 	Root    string            `toml:"root" json:"root,omitempty"`
 	Only    []string          `toml:"only" json:"only,omitempty"`
 	Deps    []string          `toml:"deps" json:"deps,omitempty"`
 	Folders map[string]Folder `toml:"folders" json:"folders,omitempty"`
 
-	// Files holds every file of the closure by its locked path: for npm the
-	// folder of the package, else the name of the file.
+	// Files has every file of the closure by its key: for npm the folder of the
+	// package, otherwise the name of the file.
 	Files map[string]File `toml:"files" json:"files"`
-	// Platforms has one cell for each of the known platforms.
+	// Platforms has a cell for each known platform.
 	Platforms map[string]Cell `toml:"platforms" json:"platforms"`
 }
 
-// Trusts lists the kinds of evidence that an upstream digest rests on, weakest
-// first: nothing but our own first download, the registry's index, a checksum
-// file of the publisher, a transparency log, a signed provenance.
+// Trusts lists the kinds of evidence for an upstream digest, weakest first:
+// only our own first download, the registry's index, a checksum file of the
+// publisher, a transparency log, a signed provenance.
 var Trusts = []string{"first-use", "registry", "checksum-file", "transparency-log", "provenance"}
 
-// Archives lists the forms in which a file of kind HTTP or OCI may be: an archive,
-// or one executable compressed by itself, sorted.
+// Archives lists the forms of a file of kind http or oci, sorted: archives, and
+// compressed single executables.
 var Archives = []string{"bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"}
 
-// A File is one artifact of a closure.
+// A File is one file of a closure.
 type File struct {
-	Name      string   `toml:"name" json:"name"`           // package, ecosystem kinds whose files are named by path; oci: title of the layer, where the source names it
+	Name      string   `toml:"name" json:"name"`           // package, for ecosystem kinds whose files are named by path; oci: title of the layer, if the source has it
 	Version   string   `toml:"version" json:"version"`     // of that package; oci: the tag
 	URL       string   `toml:"url" json:"url"`             // http only
 	Manifest  string   `toml:"manifest" json:"manifest"`   // oci only: SHA-256 of the image manifest that lists the file
-	Archive   string   `toml:"archive" json:"archive"`     // http and oci: one of Archives, or "" for a bare executable
+	Archive   string   `toml:"archive" json:"archive"`     // http and oci: one of Archives; "" for a bare executable
 	SHA256    string   `toml:"sha256" json:"sha256"`       // 64 lower-case hexadecimal digits
 	Size      int64    `toml:"size" json:"size"`           // bytes
-	Integrity string   `toml:"integrity" json:"integrity"` // upstream's own digest: "sha512-…" (npm), "h1:…" (Go)
-	GoMod     string   `toml:"gomod" json:"gomod"`         // "h1:…" of the go.mod of a module whose zip this is
-	Python    []string `toml:"python" json:"python"`       // pip: sorted; empty means every interpreter of the version
-	Platforms []string `toml:"platforms" json:"platforms"` // sorted; empty means every platform
+	Integrity string   `toml:"integrity" json:"integrity"` // the registry's digest: "sha512-…" (npm), "h1:…" (Go)
+	GoMod     string   `toml:"gomod" json:"gomod"`         // "h1:…" of the go.mod in a module zip
+	Python    []string `toml:"python" json:"python"`       // pip: sorted; empty for every interpreter of the version
+	Platforms []string `toml:"platforms" json:"platforms"` // sorted; empty for every platform
 }
 
-// Label names a file, whose key is given, for people: NAME@VERSION, or the name
-// of the file.
+// Label returns the name of the file with this key for people: NAME@VERSION, or
+// the file name.
 func (f File) Label(key string) string {
 	if f.Name != "" {
 		return f.Name + "@" + f.Version
@@ -123,26 +125,27 @@ func (f File) Label(key string) string {
 	return path.Base(key)
 }
 
-// For reports whether the file belongs to the tree of a platform.
+// For reports whether the file is part of the tree of a platform.
 func (f File) For(platform string) bool {
 	return len(f.Platforms) == 0 || slices.Contains(f.Platforms, platform)
 }
 
-// A Cell is one plugin version on one platform. Either it is locked, or exactly
-// one of Emulate and Unavailable is set. A locked cell has a Binary, and a Tree
-// unless the plugin is compiled where it is used (kind Cargo).
+// A Cell is what the lock says of a version on one platform. Either it is
+// locked, or exactly one of Emulate and Unavailable is set. A locked cell has a
+// Binary, and a Tree unless the plugin is compiled where it is used (kind
+// cargo).
 type Cell struct {
 	Binary      string `toml:"binary" json:"binary"`           // executable, relative to the tree
-	Tree        string `toml:"tree" json:"tree"`               // digest of the tree, see store.TreeHash
-	Emulate     string `toml:"emulate" json:"emulate"`         // platform whose cell is used instead
+	Tree        string `toml:"tree" json:"tree"`               // digest of the tree, see archive.TreeHash
+	Emulate     string `toml:"emulate" json:"emulate"`         // platform whose cell to use instead
 	Unavailable string `toml:"unavailable" json:"unavailable"` // why there is none
 }
 
-// Locked reports whether the platform has files of its own.
+// Locked reports whether the platform has its own files.
 func (c Cell) Locked() bool { return c.Binary != "" || c.Tree != "" }
 
-// Read reads and validates the lock at a path. Its errors are of class
-// [fault.Lock], or [fault.Machine] where the file cannot be read.
+// Read reads and validates the lock at a path. Errors are of class
+// [fault.Lock], or [fault.Machine] if the file cannot be read.
 func Read(name string) (*Lock, []byte, error) {
 	data, err := ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -155,7 +158,7 @@ func Read(name string) (*Lock, []byte, error) {
 	return l, data, err
 }
 
-// ReadFile reads a regular file of at most MaxSize bytes.
+// ReadFile reads a regular file of at most [MaxSize] bytes.
 func ReadFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -165,13 +168,13 @@ func ReadFile(name string) ([]byte, error) {
 		return nil, fault.Errorf(fault.Machine, "give the path of a file", "%s is not a regular file", name)
 	}
 	if info.Size() > MaxSize {
-		return nil, fault.Errorf(fault.Usage, "is it the right file? restore it, such as by: git checkout -- "+shell(name), "%s has %d bytes, more than the limit of %d", name, info.Size(), MaxSize)
+		return nil, fault.Errorf(fault.Usage, "check that it is the right file; restore it with: git checkout -- "+shell(name), "%s has %d bytes, more than the limit of %d", name, info.Size(), MaxSize)
 	}
 	return os.ReadFile(name)
 }
 
-// Parse reads a lock and checks every rule of the format except that it is
-// canonical, which is [Canonical]'s business. Name is used in messages only.
+// Parse parses a lock and checks all rules of the format except that the text
+// is canonical, see [Canonical]. Name is only for messages.
 func Parse(name string, data []byte) (*Lock, error) {
 	hint := restore(name)
 	text := string(data)
@@ -182,7 +185,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return l, nil
 	}
 	if line := MergeMarker(data); line > 0 {
-		return nil, fault.Errorf(fault.Lock, "take either side of the conflict whole, such as by: git checkout --ours -- "+shell(name)+"; then run: lockgen update",
+		return nil, fault.Errorf(fault.Lock, "take one side of the conflict, for example with: git checkout --ours -- "+shell(name)+"; then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
 	if err := tomlscan.Check(text); err != nil {
@@ -191,8 +194,8 @@ func Parse(name string, data []byte) (*Lock, error) {
 	var l Lock
 	meta, err := toml.Decode(text, &l)
 	if err != nil || l.Schema != Schema {
-		// What a later schema means cannot be said by this program; that it is
-		// one is said before anything else.
+		// This program cannot know what a later schema means, so check the
+		// schema first.
 		if err := checkSchema(name, text); err != nil {
 			return nil, err
 		}
@@ -211,13 +214,13 @@ func Parse(name string, data []byte) (*Lock, error) {
 	return &l, nil
 }
 
-// restore is the hint where a lock cannot be believed. lockgen update would not
-// replace it: what is in it is what a replaced file is noticed by.
+// restore returns the hint for a damaged lock. lockgen update does not replace
+// it, because the lock is needed to detect replaced files.
 func restore(name string) string {
-	return "restore it, such as by: git checkout -- " + shell(name) + "; or delete it and lock everything anew: lockgen update"
+	return "restore it with: git checkout -- " + shell(name) + "; or delete it and lock everything again: lockgen update"
 }
 
-// shell is a name as a shell reads it.
+// shell quotes a name for a shell.
 func shell(name string) string {
 	plain := func(r rune) bool {
 		return r == '_' || r == '-' || r == '.' || r == '/' || r == '\\' || r == ':' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
@@ -228,7 +231,7 @@ func shell(name string) string {
 	return name
 }
 
-// checkSchema refuses a text of another schema than ours.
+// checkSchema refuses a text with another schema than ours.
 func checkSchema(name, text string) error {
 	hint := restore(name)
 	var head struct {
@@ -242,14 +245,14 @@ func checkSchema(name, text string) error {
 		return fault.Errorf(fault.Lock, hint, "%s has no schema, expected schema = %d", name, Schema)
 	case *head.Schema > Schema:
 		return fault.Errorf(fault.Lock, "install the lockgen and fetch that wrote it",
-			"%s has schema %d, this program reads up to %d", name, *head.Schema, Schema)
+			"%s has schema %d, but this program only reads up to %d", name, *head.Schema, Schema)
 	case *head.Schema < 1:
 		return fault.Errorf(fault.Lock, hint, "%s has schema %d, expected %d", name, *head.Schema, Schema)
 	}
 	return nil
 }
 
-// describe gives a TOML error its position.
+// describe adds the position to a TOML error.
 func describe(err error) error {
 	var parse toml.ParseError
 	if errors.As(err, &parse) {
@@ -258,8 +261,8 @@ func describe(err error) error {
 	return err
 }
 
-// MergeMarker returns the number of the first line that git left behind in a
-// conflict, or 0.
+// MergeMarker returns the number of the first line with a conflict marker of
+// git, or 0.
 func MergeMarker(data []byte) int {
 	n := 0
 	for line := range bytes.Lines(data) {
@@ -315,8 +318,7 @@ func (l *Lock) validateVersion(version string, v *Version) error {
 	return nil
 }
 
-// Validate checks every rule that concerns this version alone. Its error has
-// no class.
+// Validate checks all rules for a single version. Its error has no class.
 func (v *Version) Validate() error {
 	if known := KindNames(); !slices.Contains(known, v.Source) {
 		return fmt.Errorf("source %q is not one of %s", v.Source, strings.Join(known, ", "))
@@ -333,7 +335,7 @@ func (v *Version) Validate() error {
 		return v.validateProtos()
 	}
 	if v.Root != "" || len(v.Only) > 0 || len(v.Deps) > 0 {
-		return errors.New("root, only and deps are those of proto packages")
+		return errors.New("root, only and deps are only for proto packages")
 	}
 	if err := v.validateCompiled(); err != nil {
 		return err
@@ -353,7 +355,7 @@ func (v *Version) Validate() error {
 	}
 	for name := range v.Platforms {
 		if _, ok := LookupPlatform(name); !ok {
-			return fmt.Errorf("unknown platform %q, known are %s", name, strings.Join(PlatformNames(), ", "))
+			return fmt.Errorf("unknown platform %q, expected one of %s", name, strings.Join(PlatformNames(), ", "))
 		}
 	}
 	for _, p := range Platforms {
@@ -365,13 +367,13 @@ func (v *Version) Validate() error {
 			return fmt.Errorf("platform %s: %w", p.Name, err)
 		}
 		if cell.Locked() && len(v.FilesFor(p.Name)) == 0 {
-			return fmt.Errorf("platform %s is locked but has no file", p.Name)
+			return fmt.Errorf("platform %s is locked but has no files", p.Name)
 		}
 	}
 	return nil
 }
 
-// validateCompiled checks what only a version that is compiled has.
+// validateCompiled validates the fields of compiled versions.
 func (v *Version) validateCompiled() error {
 	if err := v.Kind().CheckArgs(v.Args); err != nil {
 		return fmt.Errorf("args: %w", err)
@@ -384,7 +386,7 @@ func (v *Version) validateCompiled() error {
 			return fmt.Errorf("build-scripts: %q is not among the files", name)
 		}
 		if i > 0 && name <= v.BuildScripts[i-1] {
-			return errors.New("build-scripts are not sorted, or one is there twice")
+			return errors.New("build-scripts is not sorted, or has an item twice")
 		}
 	}
 	return nil
@@ -401,14 +403,14 @@ func (v *Version) validateFile(key string, f File) error {
 		return fmt.Errorf("size is %d, expected the number of bytes", f.Size)
 	}
 	if !slices.IsSorted(f.Platforms) {
-		return errors.New("platforms are not sorted")
+		return errors.New("platforms is not sorted")
 	}
 	for i, name := range f.Platforms {
 		if _, ok := LookupPlatform(name); !ok {
 			return fmt.Errorf("unknown platform %q", name)
 		}
 		if i > 0 && name == f.Platforms[i-1] {
-			return fmt.Errorf("platform %s twice", name)
+			return fmt.Errorf("platform %s is listed twice", name)
 		}
 	}
 	if err := v.validatePythonFile(f); err != nil {
@@ -421,7 +423,7 @@ func (v *Version) validateFile(key string, f File) error {
 		}
 	}
 	if f.Archive != "" && !k.Ecosystem && !slices.Contains(Archives, f.Archive) {
-		return fmt.Errorf("archive %q is not one of %s; a bare executable has none", f.Archive, strings.Join(Archives, ", "))
+		return fmt.Errorf("archive %q is not one of %s; for a bare executable, leave it out", f.Archive, strings.Join(Archives, ", "))
 	}
 	return k.checkOwnFile(f)
 }
@@ -448,7 +450,7 @@ func (v *Version) validateCell(c Cell) error {
 			return fmt.Errorf("binary: %w", err)
 		}
 	case c.Binary != "":
-		return errors.New("binary without a tree")
+		return errors.New("binary is set without a tree")
 	case c.Emulate != "":
 		if !v.Platforms[c.Emulate].Locked() {
 			return fmt.Errorf("emulates %q, which is not locked", c.Emulate)
@@ -457,9 +459,9 @@ func (v *Version) validateCell(c Cell) error {
 	return nil
 }
 
-// Cell returns the cell that serves a platform, following emulation, and the
-// name of the platform whose files it uses. An unavailable cell is an error of
-// class [fault.Machine] that gives the lock's reason.
+// Cell returns the cell for a platform, following emulation, and the name of
+// the platform whose files it uses. For an unavailable cell the error is of
+// class [fault.Machine] and has the reason in the lock.
 func (v *Version) Cell(platform string) (Cell, string, error) {
 	c, ok := v.Platforms[platform]
 	if ok && c.Emulate != "" {
@@ -470,18 +472,17 @@ func (v *Version) Cell(platform string) (Cell, string, error) {
 		return Cell{}, "", fault.Errorf(fault.Usage, "known are "+strings.Join(PlatformNames(), ", "), "unknown platform %q", platform)
 	}
 	if c.Unavailable != "" {
-		return Cell{}, "", fault.Errorf(fault.Machine, "list the platform in plugins.toml if it is not there and run: lockgen update; or lock a version or a source that has a build for it, see: lockgen explain NAME", "not available on %s: %s", platform, c.Unavailable)
+		return Cell{}, "", fault.Errorf(fault.Machine, "add the platform to plugins.toml, if it is not there, and run: lockgen update; or lock a version or source with a build for it, see: lockgen explain NAME", "not available on %s: %s", platform, c.Unavailable)
 	}
-	if v.IsProtos() { // one for all
+	if v.IsProtos() { // one for all platforms
 		platform = Platforms[0].Name
 	}
 	return c, platform, nil
 }
 
 // Executable returns the path of the file that is executable on a platform
-// whatever its archive says, or "": the binary of kinds HTTP and OCI. Whoever
-// wrote it into plugins.toml said so, and no package manager disagrees. On
-// Windows nothing is marked.
+// whatever its archive says: the binary of kinds http and oci. It is "" for
+// other kinds, whose package managers decide, and on Windows.
 func (v *Version) Executable(platform string) string {
 	p, _ := LookupPlatform(platform)
 	if v.Kind().Ecosystem || p.OS == "windows" {
@@ -490,8 +491,7 @@ func (v *Version) Executable(platform string) string {
 	return v.Platforms[platform].Binary
 }
 
-// FilesFor returns the keys of the files that a platform's tree is made of,
-// sorted.
+// FilesFor returns the sorted keys of the files in a platform's tree.
 func (v *Version) FilesFor(platform string) []string {
 	var keys []string
 	for key, f := range v.Files {
@@ -503,9 +503,9 @@ func (v *Version) FilesFor(platform string) []string {
 	return keys
 }
 
-// Find returns the version of a plugin that spec means: NAME@VERSION, or NAME
-// for the only or newest one. A miss is an error of class [fault.Usage] that
-// names what is locked.
+// Find returns the version of a plugin for NAME@VERSION, or for NAME the only
+// or newest one. If there is none, the error is of class [fault.Usage] and
+// lists what is locked.
 func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	name, version, exact := strings.Cut(spec, "@")
 	versions := l.Plugins[name]
@@ -513,7 +513,7 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 		names := slices.Sorted(maps.Keys(l.Plugins))
 		hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
 		return "", "", nil, fault.Errorf(fault.Usage, hint,
-			"plugin %q is not locked; locked are %s", name, strings.Join(names, ", "))
+			"plugin %q is not locked; the lock has %s", name, strings.Join(names, ", "))
 	}
 	sorted := slices.SortedFunc(maps.Keys(versions), CompareVersions)
 	if !exact {
@@ -521,14 +521,14 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	}
 	if versions[version] == nil {
 		return "", "", nil, fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, "run: lockgen add "+spec,
-			"%s %s is not locked; locked are %s", name, version, strings.Join(sorted, ", ")))
+			"%s %s is not locked; the lock has %s", name, version, strings.Join(sorted, ", ")))
 	}
 	return name, version, versions[version], nil
 }
 
-// CompareVersions orders two versions as semantic versions do, of which the
-// last numbers may be missing ("30.2"); what is no such version, one of four
-// numbers among it, sorts as text before all that are.
+// CompareVersions compares two versions as semantic versions, whose last
+// numbers may be missing ("30.2"). Anything else, such as four numbers, is
+// compared as text and comes before those.
 func CompareVersions(a, b string) int {
 	if c := semver.Compare("v"+a, "v"+b); c != 0 {
 		return c
@@ -545,9 +545,9 @@ func CheckSHA256(field, s string) error {
 	return nil
 }
 
-// CheckSHA512 accepts one SHA-512 as npm writes it: "sha512-" and the base64 of
-// 64 bytes in its only form, not all zero (Subresource Integrity, W3C, 3.5,
-// without options).
+// CheckSHA512 accepts one SHA-512 as npm writes it: "sha512-" and the canonical
+// base64 of 64 bytes, not all zero (Subresource Integrity, W3C, 3.5, without
+// options).
 func CheckSHA512(field, s string) error {
 	if !isBase64Of(64, s, "sha512-") {
 		return fmt.Errorf("%s %q is not of the form sha512-… with the base64 of 64 bytes", field, s)
@@ -555,27 +555,27 @@ func CheckSHA512(field, s string) error {
 	return nil
 }
 
-// isBase64Of reports whether s is a prefix and the base64 of n bytes, not all
-// zero, in the one form that an encoder writes: decoders pass over line breaks.
+// isBase64Of reports whether s is a prefix and the canonical base64 of n bytes,
+// not all zero. Decoders alone would ignore line breaks.
 func isBase64Of(n int, s, prefix string) bool {
 	text, ok := strings.CutPrefix(s, prefix)
 	raw, err := base64.StdEncoding.DecodeString(text)
 	return ok && err == nil && len(raw) == n && base64.StdEncoding.EncodeToString(raw) == text && len(bytes.Trim(raw, "\x00")) > 0
 }
 
-// Compiled when first needed: fetch starts thousands of times a day.
+// Compiled on first use, to keep the start of fetch fast.
 var (
 	nameForm    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9]*([._-][a-z0-9]+)*$`) })
 	versionForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+_-]*$`) })
 )
 
-// CheckName accepts the name of a plugin: lower-case ASCII letters and digits
-// in words joined by -, _ or a dot, at most 100 characters. It becomes part of file names
-// and of Buck2 target names.
+// CheckName checks the name of a plugin: words of lower-case ASCII letters and
+// digits, joined by -, _ or a dot, at most 100 characters. It becomes part of
+// file names and Buck2 target names.
 func CheckName(name string) error {
 	for _, r := range name {
 		if r > 0x7e || r < 0x20 {
-			return fmt.Errorf("name %q holds %U; use a-z, 0-9, -, _ and dots", name, r)
+			return fmt.Errorf("name %q has the character %U; use a-z, 0-9, -, _ and dots", name, r)
 		}
 	}
 	if len(name) > 100 || !nameForm().MatchString(name) || reserved(name) {
@@ -584,7 +584,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckVersion accepts what may be a version in any of the ecosystems.
+// CheckVersion accepts any form of version that one of the ecosystems allows.
 func CheckVersion(version string) error {
 	if len(version) > 100 || !versionForm().MatchString(version) || strings.Contains(version, "..") {
 		return fmt.Errorf("version %q is not allowed; use digits, letters, dots, -, + and _", version)
@@ -592,8 +592,8 @@ func CheckVersion(version string) error {
 	return nil
 }
 
-// CheckShown is [CheckPath] for the paths that a lock holds, which are printed for
-// other programs and in diffs: nothing in them may be invisible.
+// CheckShown is [CheckPath] for paths in a lock, which are printed for other
+// programs and in diffs: they must not have invisible characters.
 func CheckShown(p string) error {
 	if err := CheckPath(p); err != nil {
 		return err
@@ -604,18 +604,18 @@ func CheckShown(p string) error {
 	return nil
 }
 
-// checkSeen accepts what is seen as it is.
+// checkSeen refuses invisible characters.
 func checkSeen(s string) error {
 	for _, r := range s {
 		if !plain.Printable(r) {
-			return fmt.Errorf("holds the character %U", r)
+			return fmt.Errorf("has the character %U", r)
 		}
 	}
 	return nil
 }
 
 // CheckPath accepts a relative, clean, slash-separated path that means the same
-// file on every platform: no "..", no backslash, no drive or stream colon,
+// file on every platform: no "..", no backslash, no colon of a drive or stream,
 // no control character, no name that Windows reserves.
 func CheckPath(p string) error {
 	switch {
@@ -624,24 +624,24 @@ func CheckPath(p string) error {
 	case strings.HasPrefix(p, "/"):
 		return fmt.Errorf("path %q is absolute", p)
 	case p != path.Clean(p) || p == "." || !fs.ValidPath(p):
-		return fmt.Errorf("path %q is not clean or leaves its folder", p)
+		return fmt.Errorf("path %q is not clean or leads out of its folder", p)
 	}
 	for _, r := range p {
 		if r < 0x20 || r == 0x7f || strings.ContainsRune(`\:*?"<>|`, r) {
-			return fmt.Errorf("path %q holds the character %q", p, r)
+			return fmt.Errorf("path %q has the character %q", p, r)
 		}
 	}
 	for part := range strings.SplitSeq(p, "/") {
 		if reserved(part) || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
-			return fmt.Errorf("path %q has a part that Windows cannot hold: %q", p, part)
+			return fmt.Errorf("path %q has a part that Windows does not allow: %q", p, part)
 		}
 	}
 	return nil
 }
 
-// reserved reports whether Windows takes a file name for a device: whatever
-// follows a dot, and spaces before it, do not count, and the superscripts 1 to 3
-// are digits ("Naming Files, Paths, and Namespaces" of the Windows documentation).
+// reserved reports whether Windows treats a file name as a device. It ignores
+// whatever follows a dot, and spaces before it, and superscript 1 to 3 count as
+// digits ("Naming Files, Paths, and Namespaces" of the Windows documentation).
 func reserved(name string) bool {
 	base, _, _ := strings.Cut(strings.ToUpper(name), ".")
 	base = strings.TrimRight(base, " ")

@@ -9,22 +9,23 @@ import (
 	"sync"
 )
 
-// MavenLib is the folder of a tree that holds the jars of a plugin that Java runs,
-// by their keys; MavenProtos has the .proto files of other jars.
+// MavenLib is the folder of a tree with the jars, by key, of a plugin that Java
+// runs; MavenProtos has the .proto files of other jars.
 const (
 	MavenLib    = "lib"
 	MavenProtos = "include"
 )
 
-// classForm is the name of a class of Java, with its package.
+// classForm matches the full name of a Java class.
 var classForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z_$][0-9A-Za-z_$]*(\.[A-Za-z_$][0-9A-Za-z_$]*)*$`)
 })
 
-// CheckClass accepts the name of a class of Java, which is safe in a shell's quotes.
+// CheckClass checks the name of a Java class. A valid name is safe in a shell's
+// quotes.
 func CheckClass(s string) error {
 	if len(s) > 300 || !classForm().MatchString(s) {
-		return fmt.Errorf("main %q is no name of a class", s)
+		return fmt.Errorf("main %q is not the name of a class", s)
 	}
 	return nil
 }
@@ -42,7 +43,7 @@ func checkArtifact(name string) error {
 	return nil
 }
 
-// mavenFile takes the key of a file apart: GROUP/ARTIFACT-VERSION[-CLASSIFIER].EXT
+// mavenFile splits the key of a file: GROUP/ARTIFACT-VERSION[-CLASSIFIER].EXT
 // of the package GROUP:ARTIFACT.
 func mavenFile(key string, f File) (classifier, ext string, ok bool) {
 	group, artifact, _ := strings.Cut(f.Name, ":")
@@ -54,7 +55,7 @@ func mavenFile(key string, f File) (classifier, ext string, ok bool) {
 	return strings.TrimPrefix(rest[:dot], "-"), rest[dot+1:], true
 }
 
-// Classifier is that of a file of kind Maven, "" for none.
+// Classifier returns the classifier of a file of kind maven; "" for none.
 func (f File) Classifier(key string) string {
 	classifier, _, _ := mavenFile(key, f)
 	return classifier
@@ -62,27 +63,27 @@ func (f File) Classifier(key string) string {
 
 func validateMavenFile(key string, f File) error {
 	if err := checkArtifact(f.Name); err != nil || strings.Count(f.Name, ":") != 1 || f.Version == "" {
-		return errors.New("name, GROUP:ARTIFACT, and version are needed")
+		return errors.New("name (GROUP:ARTIFACT) and version are required")
 	}
 	classifier, ext, ok := mavenFile(key, f)
 	switch {
 	case !ok || strings.Contains(ext, "/") || classifier != "" && !IsWord(classifier):
-		return fmt.Errorf("it is not called like a file of %s %s", f.Name, f.Version)
+		return fmt.Errorf("it does not have the name of a file of %s %s", f.Name, f.Version)
 	case ext != "jar" && ext != "exe":
 		return fmt.Errorf("%q is neither a jar nor an exe", ext)
 	case f.Archive != "" && (f.Archive != "zip" || ext != "jar"):
-		return fmt.Errorf("archive %q is not the zip that a jar is", f.Archive)
+		return fmt.Errorf("archive %q must be zip for a jar", f.Archive)
 	case f.Integrity != "":
 		return CheckSHA512("integrity", f.Integrity)
 	}
 	return nil
 }
 
-// validateMaven checks what runs a version.
+// validateMaven validates the fields that say how a version is run.
 func (v *Version) validateMaven() error {
 	if v.Runtime == "" {
 		if v.Main != "" {
-			return errors.New("main without a runtime")
+			return errors.New("main is set without a runtime")
 		}
 		return nil
 	}
@@ -100,8 +101,8 @@ func (v *Version) validateMaven() error {
 	return nil
 }
 
-// Jars are the paths in a platform's tree of the jars that Java runs a version from:
-// the plugin's own first, then in the order of their names.
+// Jars returns the paths, in a platform's tree, of the jars that Java runs a
+// version from: the plugin's own first, then the others by name.
 func (v *Version) Jars(platform string) []string {
 	own := v.Platforms[platform].Binary
 	jars := []string{own}

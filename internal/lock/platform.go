@@ -5,38 +5,39 @@ import (
 	"strconv"
 )
 
-// A Platform is a pair of operating system and processor for which plugins are
-// locked, with the names that the tools around us give it.
+// A Platform is an operating system and a processor for which plugins are
+// locked, with its names in other tools.
 type Platform struct {
 	Name string // as in the lock, "linux-x86_64"
 	OS   string // "linux", "macos", "windows"
 	Arch string // "x86_64", "aarch64"
 
-	GOOS, GOARCH    string // Go's names
+	GOOS, GOARCH    string // names in Go
 	NodeOS, NodeCPU string // process.platform and process.arch, as in "os" and "cpu" of a package.json
 
-	// RustTarget is the target triple of rustc, as `rustc --print target-list`
-	// has it.
+	// RustTarget is the target triple of rustc, as printed by `rustc --print
+	// target-list`.
 	RustTarget string
 
-	// PipTags are the wheel platform tags that this platform accepts, best
+	// PipTags has the platform tags of wheels that this platform accepts, best
 	// first. Linux means glibc 2.28 or later.
 	PipTags []string
 
-	// Emulates names the platform whose programs this one runs out of the
-	// box, or is "".
+	// Emulates is the platform whose programs this one runs without any setup,
+	// or "".
 	Emulates string
-	// Rosetta names the platform whose programs this one runs once somebody has
-	// installed what it takes, or is "": only an entry that says so emulates it.
+	// Rosetta is the platform whose programs this one runs after the user has
+	// installed an emulator, or "". It is only emulated if an entry says so.
 	Rosetta string
 }
 
-// Runs reports whether p can be made to run the programs of another platform.
+// Runs reports whether p can run the programs of another platform, maybe after
+// a setup.
 func (p Platform) Runs(other string) bool {
 	return other != "" && (other == p.Emulates || other == p.Rosetta)
 }
 
-// Exe is the suffix of an executable file on p.
+// Exe returns the ending of executable files on p.
 func (p Platform) Exe() string {
 	if p.OS == "windows" {
 		return ".exe"
@@ -44,9 +45,9 @@ func (p Platform) Exe() string {
 	return ""
 }
 
-// Platforms lists every platform that a lock speaks of, sorted by name. It is
-// the one table of platform names: prelude/platforms.bzl repeats the Buck2
-// column and a test compares the two.
+// Platforms lists every platform of the lock, sorted by name. It is the only
+// table of platform names: prelude/platforms.bzl repeats the Buck2 column, and
+// a test compares them.
 var Platforms = []Platform{
 	{
 		Name: "linux-aarch64", OS: "linux", Arch: "aarch64",
@@ -88,7 +89,7 @@ var Platforms = []Platform{
 	},
 }
 
-// LookupPlatform returns the platform of that name.
+// LookupPlatform returns the platform with this name.
 func LookupPlatform(name string) (Platform, bool) {
 	for _, p := range Platforms {
 		if p.Name == name {
@@ -107,8 +108,8 @@ func PlatformNames() []string {
 	return names
 }
 
-// Host returns the platform that this program runs on; ok is false where the
-// lock knows no such platform.
+// Host returns the platform that this program runs on; ok is false if it is not
+// a platform of the lock.
 func Host() (p Platform, ok bool) {
 	for _, p := range Platforms {
 		if p.GOOS == runtime.GOOS && p.GOARCH == runtime.GOARCH {
@@ -118,8 +119,8 @@ func Host() (p Platform, ok bool) {
 	return Platform{}, false
 }
 
-// manylinux lists the wheel tags of glibc 2.28 down to 2.oldest (PEP 600),
-// with the older names that PEP 513, 571 and 599 gave to three of them.
+// manylinux lists the wheel tags for glibc 2.28 down to 2.oldest (PEP 600),
+// with the older names of three of them from PEP 513, 571 and 599.
 func manylinux(arch string, oldest int) []string {
 	legacy := map[int]string{17: "manylinux2014_", 12: "manylinux2010_", 5: "manylinux1_"}
 	var tags []string
@@ -132,8 +133,8 @@ func manylinux(arch string, oldest int) []string {
 	return tags
 }
 
-// macosx lists the wheel tags of macOS 14 down to the oldest major version
-// that runs on the processor, as the packaging library of PyPA does.
+// macosx lists the wheel tags for macOS 14 down to the oldest major version
+// that runs on the processor, as in PyPA's packaging library.
 func macosx(arch string, oldest int) []string {
 	var tags []string
 	for major := 14; major >= 11; major-- {

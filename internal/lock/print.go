@@ -12,11 +12,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// header begins every lock.
+// header is the first line of every lock.
 const header = "# Written by lockgen from plugins.toml. Do not edit: run \"lockgen update\".\n"
 
-// Print returns the canonical text of a lock: sorted keys, one artifact a line,
-// line feeds only. Parsing it and printing again gives the same bytes.
+// Print returns the canonical text of a lock: sorted keys, one file a line,
+// line feeds only. Parsing and printing it gives the same bytes.
 func Print(l *Lock) []byte {
 	p := &printer{b: make([]byte, 0, 4096)}
 	p.text(header, "schema = ", strconv.Itoa(l.Schema), "\n")
@@ -28,16 +28,16 @@ func Print(l *Lock) []byte {
 	return p.b
 }
 
-// InText orders the names of entries as their tables stand in a lock: plugins, then
-// proto packages.
+// InText compares the names of entries in the order of their tables in a lock:
+// plugins first, then proto packages.
 func InText(a, b string) int {
 	a, _, ofA := tableAndName(a)
 	b, _, ofB := tableAndName(b)
 	return cmp.Or(strings.Compare(ofA, ofB), strings.Compare(a, b))
 }
 
-// tableAndName parts the name of an entry into what it is called in the text of a
-// lock, that as a key, and the table in which it stands.
+// tableAndName splits the name of an entry into its name in the text of a lock,
+// that name as a key, and its table.
 func tableAndName(entry string) (name, key, table string) {
 	if name, ok := ProtosName(entry); ok {
 		return name, Key(name), "protos"
@@ -45,14 +45,14 @@ func tableAndName(entry string) (name, key, table string) {
 	return entry, Key(entry), "plugins"
 }
 
-// tableOf is the beginning of a header for the versions of an entry.
+// tableOf returns the beginning of the table header for a version of an entry.
 func tableOf(entry string) string {
 	_, key, table := tableAndName(entry)
 	return table + "." + key
 }
 
-// A field is one key of a table and where its value is: in exactly one of text,
-// list and size. One that is empty is left out.
+// A field is a key of a table and its value, in one of text, list and size.
+// Empty fields are not printed.
 type field struct {
 	key  string
 	text *string
@@ -60,7 +60,7 @@ type field struct {
 	size *int64
 }
 
-// fields are the keys of a version, in canonical order, without its tables.
+// fields returns the keys of a version, without its tables, in canonical order.
 func (v *Version) fields() [17]field {
 	return [...]field{
 		{key: "args", list: &v.Args},
@@ -122,7 +122,7 @@ func (f field) empty() bool {
 // A printer writes TOML.
 type printer struct {
 	b    []byte
-	keys []string // room for sorting
+	keys []string // buffer for sorting
 }
 
 func (p *printer) text(parts ...string) {
@@ -167,7 +167,7 @@ func (p *printer) version(name, version string, v *Version) {
 	}
 }
 
-// sorted returns the keys of a map, until the next call.
+// sorted returns the keys of a map. They are valid until the next call.
 func sorted[V any](p *printer, m map[string]V) []string {
 	p.keys = slices.AppendSeq(p.keys[:0], maps.Keys(m))
 	slices.Sort(p.keys)
@@ -200,12 +200,12 @@ func (p *printer) field(f *field) {
 	}
 }
 
-// bare reports whether a byte may stand in a key without quotes.
+// bare reports whether a key with this byte needs no quotes.
 func bare(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-// Key is a TOML key, bare where it may be.
+// Key returns a TOML key, without quotes if possible.
 func Key(s string) string {
 	for i := range len(s) {
 		if !bare(s[i]) {
@@ -218,7 +218,7 @@ func Key(s string) string {
 	return s
 }
 
-// Quote is a TOML basic string.
+// Quote returns a TOML basic string.
 func Quote(s string) string {
 	var p printer
 	p.quote(s)
@@ -241,9 +241,10 @@ func (p *printer) quote(s string) {
 	p.b = append(p.b, '"')
 }
 
-// Canonical checks that data is the canonical text of l, which was parsed from
-// it; a hand edit, a bad merge, another order of keys or a carriage return is
-// an error of class [fault.Lock] that names the first line that differs.
+// Canonical checks that data, from which l was parsed, is the canonical text of
+// l. After a manual edit, a bad merge, another order of keys or a carriage
+// return, the error is of class [fault.Lock] and names the first line that
+// differs.
 func Canonical(name string, data []byte, l *Lock) error {
 	want := Print(l)
 	if bytes.Equal(data, want) {
@@ -254,8 +255,8 @@ func Canonical(name string, data []byte, l *Lock) error {
 		"%s:%d: not canonical: found %q, lockgen writes %q", name, n, got, expected)
 }
 
-// CRLF reports whether data is the canonical text of l but for its line ends,
-// which git makes CRLF of where core.autocrlf is on.
+// CRLF reports whether data is the canonical text of l except for CRLF line
+// ends, which git writes if core.autocrlf is on.
 func CRLF(data []byte, l *Lock) bool {
 	return bytes.Contains(data, []byte("\r\n")) && bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), Print(l))
 }
@@ -282,7 +283,7 @@ func PrintList(list []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// Table is the canonical text of one version of a plugin, "" for none.
+// Table returns the canonical text of one version of a plugin; "" for none.
 func Table(name, version string, v *Version) string {
 	if v == nil {
 		return ""

@@ -11,40 +11,41 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// Proto packages are .proto files of others, which .proto files import. In a lock
-// they have a table of their own, [protos.NAME."VERSION"]; among the plugins of a
-// [Lock] they are called protos/NAME, which no plugin can be.
+// Proto packages are published .proto files that other .proto files import. In
+// a lock they have their own table, [protos.NAME."VERSION"]. Among the plugins
+// of a [Lock] they have names protos/NAME, which no plugin can have.
 
-// ProtosPrefix begins the names of proto packages among plugins.
+// ProtosPrefix is the prefix of the names of proto packages among plugins.
 const ProtosPrefix = "protos/"
 
-// anyPlatform is the cell of a proto package in the text of a lock: its files are
-// the same on every platform, and so are all its cells in a [Version].
+// anyPlatform is the platform of a proto package in the text of a lock. Its
+// files are the same on every platform; in a [Version] each platform has the
+// same cell.
 const anyPlatform = "any"
 
-// ProtosName parts the name of an entry: the name of a proto package without
-// [ProtosPrefix], or false for a plugin.
+// ProtosName returns the name of a proto package without [ProtosPrefix], or
+// false for a plugin.
 func ProtosName(name string) (string, bool) { return strings.CutPrefix(name, ProtosPrefix) }
 
-// CheckEntryName is [CheckName] for a name that may be that of a proto package.
+// CheckEntryName is [CheckName] for the name of a plugin or a proto package.
 func CheckEntryName(name string) error {
 	name, _ = ProtosName(name)
 	return CheckName(name)
 }
 
-// A Folder is one folder of import paths in a proto package. Dependencies are recorded
-// by folder, not by file.
+// A Folder is a folder of import paths in a proto package. Dependencies are
+// recorded for folders, not for files.
 type Folder struct {
 	Files   []string `toml:"files" json:"files"`               // names of its .proto files, sorted
-	Imports []string `toml:"imports" json:"imports,omitempty"` // other folders that these import files of, sorted; well-known types are of none
+	Imports []string `toml:"imports" json:"imports,omitempty"` // other folders from which these import files, sorted; without well-known types
 }
 
-// IsProtos reports whether the version is one of a proto package.
+// IsProtos reports whether the version is of a proto package.
 func (v *Version) IsProtos() bool { return len(v.Folders) > 0 }
 
-// PathInProtos is the import path of a file of the archive of a proto package, or ""
-// for a file that is not in the package: one that is no .proto file, is not below
-// root, or that only leaves out. See [CheckOnly].
+// PathInProtos returns the import path of a file in the archive of a proto
+// package, or "" if the file is not in the package: because it is not a .proto
+// file, not below root, or excluded by only. See [CheckOnly].
 func PathInProtos(root string, only []string, file string) string {
 	if root != "" {
 		below, ok := strings.CutPrefix(file, root+"/")
@@ -56,7 +57,7 @@ func PathInProtos(root string, only []string, file string) string {
 	if path.Ext(file) != ".proto" {
 		return ""
 	}
-	in := !slices.ContainsFunc(only, func(p string) bool { return p[0] != '!' }) // nothing is asked for, so all is
+	in := !slices.ContainsFunc(only, func(p string) bool { return p[0] != '!' }) // without positive patterns, all files are in
 	for _, pattern := range only {
 		if not, out := strings.CutPrefix(pattern, "!"); out {
 			in = in && !MatchPath(not, file)
@@ -70,9 +71,9 @@ func PathInProtos(root string, only []string, file string) string {
 	return file
 }
 
-// CheckOnly accepts a pattern of import paths: a path in which * stands for
-// anything but a slash and the part ** for any folders; with ! before it, what it
-// matches is left out of what the patterns before it take.
+// CheckOnly checks a pattern of import paths: a path in which * stands for any
+// characters but a slash, and a part ** for any folders. A pattern after !
+// excludes files from those that earlier patterns include.
 func CheckOnly(pattern string) error {
 	bare := strings.TrimPrefix(pattern, "!")
 	if err := CheckShown(strings.ReplaceAll(bare, "*", "x")); err != nil {
@@ -86,7 +87,8 @@ func CheckOnly(pattern string) error {
 	return nil
 }
 
-// MatchPath reports whether a pattern of [CheckOnly], without !, matches a path.
+// MatchPath reports whether a pattern of [CheckOnly], without !, matches a
+// path.
 func MatchPath(pattern, name string) bool {
 	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
 }
@@ -111,8 +113,7 @@ func matchParts(pattern, name []string) bool {
 	return len(name) == 0
 }
 
-// spread gives a proto package the same cell on every platform, where it was read
-// with one for all of them.
+// spread copies the single cell of a parsed proto package to every platform.
 func (v *Version) spread() {
 	cell, ok := v.Platforms[anyPlatform]
 	if !ok || !v.IsProtos() || len(v.Platforms) != 1 {
@@ -141,7 +142,7 @@ func (l *Lock) takeProtos() error {
 	return nil
 }
 
-// EveryPlatform has one cell for all platforms.
+// EveryPlatform returns platforms that all have the same cell.
 func EveryPlatform(cell Cell) map[string]Cell {
 	cells := map[string]Cell{}
 	for _, p := range Platforms {
@@ -150,7 +151,7 @@ func EveryPlatform(cell Cell) map[string]Cell {
 	return cells
 }
 
-// cells are the platforms as the text of a lock has them.
+// cells returns the platforms as written in the text of a lock.
 func (v *Version) cells() map[string]Cell {
 	one := v.Platforms[Platforms[0].Name]
 	if !v.IsProtos() || !maps.Equal(v.Platforms, EveryPlatform(one)) {
@@ -163,7 +164,7 @@ func (v *Version) cells() map[string]Cell {
 func (v *Version) validateProtos() error {
 	for _, f := range v.fields() {
 		if !f.empty() && !slices.Contains([]string{"deps", "only", "package", "root", "source", "trust"}, f.key) {
-			return fmt.Errorf("a proto package has no %s", f.key)
+			return fmt.Errorf("a proto package must not have %s", f.key)
 		}
 	}
 	if v.Root != "" {
@@ -185,30 +186,30 @@ func (v *Version) validateProtos() error {
 		}
 	}
 	if len(v.Files) != 1 {
-		return fmt.Errorf("a proto package has one file, not %d", len(v.Files))
+		return fmt.Errorf("a proto package must have one file, not %d", len(v.Files))
 	}
 	for key, f := range v.Files {
 		if len(f.Platforms) > 0 || len(f.Python) > 0 {
-			return fmt.Errorf("file %q: a file of a proto package is for every platform", key)
+			return fmt.Errorf("file %q: a file of a proto package must be for every platform", key)
 		}
 		if err := v.validateFile(key, f); err != nil {
 			return fmt.Errorf("file %q: %w", key, err)
 		}
 		if f.Archive == "" && !v.Kind().Ecosystem {
-			return fmt.Errorf("file %q: a proto package is an archive", key)
+			return fmt.Errorf("file %q: a proto package must be an archive", key)
 		}
 	}
 	for _, p := range Platforms {
 		cell := v.Platforms[p.Name]
 		if cell != v.Platforms[Platforms[0].Name] || cell != (Cell{Tree: cell.Tree}) {
-			return errors.New("a proto package has the one platform any, with a tree")
+			return errors.New("a proto package must have only the platform any, with a tree")
 		}
 		if err := CheckSHA256("tree", cell.Tree); err != nil {
 			return err
 		}
 	}
 	if len(v.Platforms) != len(Platforms) {
-		return errors.New("a proto package has the one platform any")
+		return errors.New("a proto package must have only the platform any")
 	}
 	return nil
 }
@@ -229,14 +230,15 @@ func (f Folder) validate(name string) error {
 	return checkSorted("imports", f.Imports, checkFolder)
 }
 
-// checkSorted accepts a list of what check accepts, sorted and without repetition.
+// checkSorted checks each item of a list, and that it is sorted without
+// repetition.
 func checkSorted(key string, list []string, check func(string) error) error {
 	for i, s := range list {
 		if err := check(s); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 		if i > 0 && s <= list[i-1] {
-			return fmt.Errorf("%s are not sorted, or one is there twice", key)
+			return fmt.Errorf("%s is not sorted, or has an item twice", key)
 		}
 	}
 	return nil
@@ -256,13 +258,13 @@ func checkFolder(s string) error {
 	return CheckShown(s)
 }
 
-// checkProtos checks what proto packages have with one another.
+// checkProtos checks the rules between proto packages.
 func (l *Lock) checkProtos() error {
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
 		_, protos := ProtosName(name)
 		for version, v := range l.Plugins[name] {
 			if v.IsProtos() != protos {
-				return fmt.Errorf("%s %s: folders are those of proto packages, and each of them has some", name, version)
+				return fmt.Errorf("%s %s: a proto package must have folders, and a plugin must not", name, version)
 			}
 			for _, dep := range v.Deps {
 				if l.Plugins[ProtosPrefix+dep] == nil {
@@ -272,13 +274,13 @@ func (l *Lock) checkProtos() error {
 			for _, folder := range slices.Sorted(maps.Keys(v.Folders)) {
 				for _, imported := range v.Folders[folder].Imports {
 					if !l.serves(v, imported) {
-						return fmt.Errorf("%s %s: folder %q imports the folder %q, which neither it nor any of its deps has", name, version, folder, imported)
+						return fmt.Errorf("%s %s: folder %q imports the folder %q, which is not in it or its deps", name, version, folder, imported)
 					}
 				}
 			}
 		}
 		if protos && len(l.Plugins[name]) > 1 {
-			return fault.Errorf(fault.Lock, "keep one version in plugins.toml, and run: lockgen update", "%s is there in %d versions, and one file cannot be imported from two", name, len(l.Plugins[name]))
+			return fault.Errorf(fault.Lock, "keep one version in plugins.toml, and run: lockgen update", "%s has %d versions, but a file cannot be imported from two", name, len(l.Plugins[name]))
 		}
 	}
 	return nil

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// DefaultPython are the interpreters that a plugin run by Python is locked for
-// where the manifest names none.
+// DefaultPython has the interpreters to lock Python plugins for if the manifest
+// names none.
 var DefaultPython = []string{"3.11", "3.12", "3.13"}
 
 var (
@@ -24,7 +24,7 @@ var (
 const dottedName = `[A-Za-z_][0-9A-Za-z_]*(\.[A-Za-z_][0-9A-Za-z_]*)*`
 
 // CheckEntry accepts what Python can start: "MODULE:FUNCTION", or "MODULE" for
-// what python -m runs.
+// python -m.
 func CheckEntry(s string) error {
 	if len(s) > 200 || !entryForm().MatchString(s) {
 		return fmt.Errorf("entry %q is not of the form MODULE:FUNCTION or MODULE", s)
@@ -32,8 +32,8 @@ func CheckEntry(s string) error {
 	return nil
 }
 
-// CheckProgram accepts the name of an executable without a folder, which is
-// safe in a shell; what says which name it is.
+// CheckProgram checks the name of an executable, without a folder. A valid name
+// is safe in a shell. What describes the name in messages.
 func CheckProgram(what, s string) error {
 	if len(s) > 100 || !programForm().MatchString(s) || reserved(s) {
 		return fmt.Errorf("%s %q is not a name of letters, digits, -, _ and dots", what, s)
@@ -41,8 +41,8 @@ func CheckProgram(what, s string) error {
 	return nil
 }
 
-// Roots lists the folders of the tree into which a file is unpacked, "" for the
-// tree itself: a wheel for some interpreters lies in py3.N of each of them.
+// Roots lists the folders of the tree that a file is unpacked to; "" is the
+// tree itself. A wheel for some interpreters is in py3.N for each of them.
 func (f File) Roots() []string {
 	if len(f.Python) == 0 {
 		return []string{""}
@@ -54,21 +54,21 @@ func (f File) Roots() []string {
 	return roots
 }
 
-// validatePython checks what only a version has that Python runs.
+// validatePython validates the fields of versions that Python runs.
 func (v *Version) validatePython() error {
 	if len(v.Python) == 0 {
 		switch {
 		case v.Program != "" && (v.Source != Maven || v.Runtime == ""):
-			return errors.New("program without python")
+			return errors.New("program is set without python")
 		case v.Entry != "":
-			return errors.New("entry without python")
+			return errors.New("entry is set without python")
 		case v.Generator != "":
-			return errors.New("generator without python")
+			return errors.New("generator is set without python")
 		}
 		return nil
 	}
 	if v.Source != Pip || v.Runtime != "" {
-		return errors.New("python is for source pip, without a runtime")
+		return errors.New("python is only for source pip, without a runtime")
 	}
 	if err := checkInterpreters(v.Python); err != nil {
 		return err
@@ -81,13 +81,13 @@ func (v *Version) validatePython() error {
 			return err
 		}
 		if !strings.Contains(v.Entry, ":") {
-			return fmt.Errorf("generator %q needs an entry that is a function, not %q", v.Generator, v.Entry)
+			return fmt.Errorf("generator %q requires an entry that is a function, not %q", v.Generator, v.Entry)
 		}
 	}
 	return CheckEntry(v.Entry)
 }
 
-// validatePythonFile checks for which interpreters a file is.
+// validatePythonFile validates the interpreters of a file.
 func (v *Version) validatePythonFile(f File) error {
 	if len(f.Python) == 0 {
 		return nil
@@ -97,11 +97,11 @@ func (v *Version) validatePythonFile(f File) error {
 	}
 	for _, python := range f.Python {
 		if !slices.Contains(v.Python, python) {
-			return fmt.Errorf("python %s is not among those of the plugin", python)
+			return fmt.Errorf("python %s is not in python of the plugin", python)
 		}
 	}
 	if len(f.Python) == len(v.Python) {
-		return errors.New("python names all interpreters, which is said by leaving it out")
+		return errors.New("python has all interpreters; leave it out")
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func checkInterpreters(list []string) error {
 			return fmt.Errorf("python %q is not of the form 3.N", python)
 		}
 		if i > 0 && CompareVersions(list[i-1], python) >= 0 {
-			return errors.New("python is not sorted, or one is there twice")
+			return errors.New("python is not sorted, or has an item twice")
 		}
 	}
 	return nil

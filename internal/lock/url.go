@@ -9,32 +9,31 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// CheckURL accepts the address of a server that may be asked for artifacts:
-// https, or http on a loopback host. Credentials in it are refused and not
-// repeated.
+// CheckURL accepts the URL of a server for artifacts: https, or http on a
+// loopback host. It refuses credentials and does not repeat them in the error.
 func CheckURL(s string) error {
 	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(s))
 	if err == nil {
 		err = checkSeen(s)
 	}
 	if err != nil {
-		return fault.Errorf(fault.Usage, "write an https:// URL", "%q is not a URL", redact.URL(s))
+		return fault.Errorf(fault.Usage, "use an https:// URL", "%q is not a URL", redact.URL(s))
 	}
 	if u.User != nil {
-		return fault.Errorf(fault.Usage, "remove USER:PASSWORD@; credentials belong into ~/.netrc or the client's own configuration",
-			"the URL for host %s holds credentials", u.Hostname())
+		return fault.Errorf(fault.Usage, "remove USER:PASSWORD@; put credentials into ~/.netrc or the client's own configuration",
+			"the URL for host %s has credentials", u.Hostname())
 	}
 	switch {
 	case u.Host == "":
-		return fault.Errorf(fault.Usage, "write an https:// URL", "%q names no host", s)
+		return fault.Errorf(fault.Usage, "use an https:// URL", "%q has no host", s)
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && loopback(u.Hostname()):
 		return nil
 	case u.Scheme == "http":
-		return fault.Errorf(fault.Policy, "use https://", "%q is not encrypted: http:// is allowed for loopback hosts only", s)
+		return fault.Errorf(fault.Policy, "use https://", "%q is not encrypted: http:// is only allowed for loopback hosts", s)
 	}
-	return fault.Errorf(fault.Usage, "write an https:// URL", "%q: scheme %q is not allowed", s, u.Scheme)
+	return fault.Errorf(fault.Usage, "use an https:// URL", "%q: scheme %q is not allowed", s, u.Scheme)
 }
 
 func loopback(host string) bool {
@@ -42,11 +41,11 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// CheckFeatures accepts arguments for cargo. They reach a command line, so exactly
-// those that choose features are allowed: --features LIST (or -F), --all-features
-// and --no-default-features. An error is of class [fault.Usage].
+// CheckFeatures checks arguments for cargo. They become part of a command line,
+// so only those that select features are allowed: --features LIST (or -F),
+// --all-features and --no-default-features. Errors are of class [fault.Usage].
 func CheckFeatures(args []string) error {
-	const hint = "allowed are --features LIST, --all-features and --no-default-features"
+	const hint = "use only --features LIST, --all-features and --no-default-features"
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {
 		case arg == "--all-features" || arg == "--no-default-features":

@@ -1,8 +1,8 @@
-// Package managers has the package managers that fill a folder which must equal
-// that of our own unpacker: npm, pnpm, Yarn and bun for packages of npm, pip and
-// uv for wheels. They run with nothing of the user's: an environment built from
-// nothing, a private home, no network, no install scripts, and files that were
-// verified before.
+// Package managers runs the package managers that can fill a folder in place of
+// our own unpacker, with the same result: npm, pnpm, Yarn and bun for npm
+// packages, pip and uv for wheels. They get nothing of the user's: their
+// environment is built from nothing, with a private home, no network, no
+// install scripts, and files that are already verified.
 package managers
 
 import (
@@ -26,30 +26,29 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
-// A Tarball is one locked package file of npm, already verified, and the
-// folder where it belongs.
+// A Tarball is a locked and verified npm package, with its destination.
 type Tarball struct {
 	Path      string // as in the lock: "node_modules/a/node_modules/@b/c"
-	Name      string // of the package, which may differ from the folder's
+	Name      string // of the package; it may differ from the folder's name
 	Version   string //
 	File      string // the tarball on this machine, under any name
-	Integrity string // "sha512-…", the digest that the managers compare themselves
-	// Files is what the tarball holds, read strictly: their paths in the tree,
-	// and whether they are executable there, see [Bins].
+	Integrity string // "sha512-…", which the managers verify themselves
+	// Files lists the content of the tarball as strictly read: paths in the
+	// tree, with executable bits, see [npm.PackageJSON].
 	Files []archive.File
 }
 
 // A NodeManager is an npm, pnpm, Yarn or bun that can be run. They are
-// interchangeable: each makes the same folder of the same tarballs. It is safe
-// for use by several goroutines.
+// interchangeable: all make the same folder from the same tarballs. It is safe
+// for concurrent use.
 type NodeManager struct {
-	Name    string // one of [manifest.NodeManagers] but "none"
+	Name    string // one of [manifest.NodeManagers] except "none"
 	Version string
 
-	run []string // the program and the arguments that come first
+	run []string // the program and its first arguments
 }
 
-// OfNPM returns n as one of the managers that can install.
+// OfNPM returns an npm as a NodeManager.
 func OfNPM(n *npm.Client) (*NodeManager, error) {
 	if err := n.Check(); err != nil {
 		return nil, err
@@ -58,24 +57,23 @@ func OfNPM(n *npm.Client) (*NodeManager, error) {
 	return &NodeManager{Name: "npm", Version: version, run: n.Program()}, err
 }
 
-// Install makes dir/node_modules out of these tarballs and nothing else:
-// without a network, without install scripts, without anything of the user's
-// configuration, and also for another platform than this one. Dir must exist
-// and be empty; a failure leaves it empty.
+// Install creates dir/node_modules from exactly these tarballs: without
+// network, install scripts or the user's configuration, and for any platform.
+// Dir must exist and be empty; after an error it is empty again.
 //
-// The folder then holds what a plain unpacking of the tarballs holds, with the
-// executable bits of Files. It is the caller's to compare it with the lock, for
-// managers accept in silence much that is wrong.
+// The folder has the same content as plain unpacking, with the executable bits
+// of Files. The caller must compare it with the lock, since managers silently
+// accept many errors.
 //
-// A tarball that does not have its integrity is an error of class Integrity
-// (Yarn 4 does not look); every other failure of a manager is one of class
-// Machine.
+// A tarball that does not match its integrity is an error of class
+// [fault.Integrity] (Yarn 4 does not check); every other error of a manager is
+// of class [fault.Machine].
 //
-// How it is done is the same for all, and was measured to give the same folder
-// with each: the manager meets a registry with these tarballs that knows of no
-// dependency (see loopback), and a package.json that asks for each under an
-// alias of its own, so there is nothing to resolve and nothing to hoist. What
-// lies under the aliases is then put at its place, and nothing else is taken.
+// It works in the same way for all managers, and was tested to give the same
+// folder with each: the manager gets a registry with these tarballs and without
+// dependencies (see [tarballs]), and a package.json that requires each under
+// its own alias, so there is nothing to resolve or to hoist. The folders of the
+// aliases are then moved to their places; nothing else is used.
 func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (err error) {
 	if dir, err = fresh(dir, m.Name); err != nil {
 		return err
@@ -118,7 +116,7 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 	_, err = run.Run(ctx)
 	var exit *proc.ExitError
 	if errors.As(err, &exit) && wrongBytes().MatchString(exit.Tail) {
-		return fault.Errorf(fault.Integrity, "ask the registry again; if it stays so, do not use it: lockgen check --upstream", "%w", err)
+		return fault.Errorf(fault.Integrity, "ask the registry again with: lockgen check --upstream; if it fails again, do not use the package", "%w", err)
 	}
 	if err != nil {
 		return err
@@ -141,7 +139,7 @@ func (m *NodeManager) Install(ctx context.Context, dir string, pkgs []Tarball) (
 	return nil
 }
 
-// fresh returns the absolute path of a folder that must be there and be empty.
+// fresh returns the absolute path of a folder, which must exist and be empty.
 func fresh(dir, manager string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -149,17 +147,18 @@ func fresh(dir, manager string) (string, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("%s is not empty, %s needs a fresh folder", dir, manager)
+		err = fmt.Errorf("%s is not empty, but %s needs an empty folder", dir, manager)
 	}
 	return dir, err
 }
 
-// wrongBytes finds what the managers say of a tarball with another integrity.
+// wrongBytes matches what the managers print about a tarball with another
+// integrity.
 var wrongBytes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)EINTEGRITY|TARBALL_INTEGRITY|integrity\W+check`) })
 
 func alias(i int) string { return "p" + strconv.Itoa(i) }
 
-// aliases returns the package.json that asks for each of the tarballs.
+// aliases returns a package.json that requires each of the tarballs.
 func aliases(pkgs []Tarball) ([]byte, error) {
 	paths := map[string]bool{}
 	wanted := map[string]string{}
@@ -171,14 +170,14 @@ func aliases(pkgs []Tarball) ([]byte, error) {
 			return nil, err
 		}
 		if paths[p.Path] {
-			return nil, fault.Errorf(fault.Lock, "run: lockgen update", "npm package folder %s occurs twice", p.Path)
+			return nil, fault.Errorf(fault.Lock, "run: lockgen update", "npm package folder %s appears twice", p.Path)
 		}
 		paths[p.Path] = true
 		wanted[alias(i)] = "npm:" + p.Name + "@" + p.Version
 	}
 	for _, p := range pkgs {
 		if parent, _ := npm.SplitPath(p.Path); parent != "" && !paths[parent] {
-			return nil, fault.Errorf(fault.Lock, "run: lockgen update", "npm package folder %s lies in %s, where no package is locked", p.Path, parent)
+			return nil, fault.Errorf(fault.Lock, "run: lockgen update", "npm package folder %s is in %s, where no package is locked", p.Path, parent)
 		}
 	}
 	return json.Marshal(map[string]any{"name": "tree", "version": "0.0.0", "private": true, "dependencies": wanted})
@@ -195,9 +194,10 @@ func outerFirst(pkgs []Tarball) []int {
 	return order
 }
 
-// prepare writes the project and says how the manager installs it: arguments
-// and environment. What fails here fails again: no retries. Scripts are off everywhere, git has nothing to do where no
-// package has dependencies, and there is no PATH to find one on.
+// prepare writes the project and returns the manager's arguments and
+// environment. There are no retries, since an error would repeat. Scripts are
+// off for all managers; git is not needed, as no package has dependencies, and
+// there is no PATH to find it on.
 func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte) (c proc.Command, err error) {
 	files := map[string]string{filepath.Join(project, "package.json"): string(packageJSON)}
 	cache := filepath.Join(home, "cache")
@@ -206,11 +206,11 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 		c.Args = []string{
 			"install", "--ignore-scripts", "--allow-git=none", "--bin-links=false", "--package-lock=false", "--min-release-age=0", "--fetch-retries=0",
 			"--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--logs-max=0", "--loglevel=error",
-			// Else npm looks above the project for one that it is a workspace
-			// of, and takes its .npmrc.
+			// Otherwise npm searches the folders above for a project that has
+			// this one as a workspace, and reads its .npmrc.
 			"--workspaces=false",
 		}
-		// npm refuses one file for both, /dev/null as well.
+		// npm refuses the same file for both, even /dev/null.
 		user, global := filepath.Join(home, "user"), filepath.Join(home, "global")
 		files[user], files[global] = "", ""
 		c.Env = []string{
@@ -230,13 +230,13 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 				"install", "--no-default-rc", "--ignore-scripts", "--ignore-engines", "--ignore-platform", "--no-bin-links", "--no-lockfile",
 				"--non-interactive", "--no-progress", "--silent", "--registry", registry, "--cache-folder", cache,
 			}
-			// Else it looks above the project for a packageManager, and obeys it.
+			// Otherwise it obeys packageManager of a project above.
 			c.Env = []string{"SKIP_YARN_COREPACK_CHECK=1"}
 			break
 		}
 		c.Args = []string{"install", "--no-immutable"}
 		c.Env = []string{
-			// No .yarnrc.yml of a folder above counts.
+			// Ignore any .yarnrc.yml in the folders above.
 			"YARN_RC_FILENAME=.locked.yml", "YARN_NODE_LINKER=node-modules", "YARN_ENABLE_SCRIPTS=false",
 			"YARN_NPM_REGISTRY_SERVER=" + registry, "YARN_UNSAFE_HTTP_WHITELIST=127.0.0.1", "YARN_NPM_MINIMAL_AGE_GATE=0", "YARN_HTTP_RETRY=0",
 			"YARN_ENABLE_TELEMETRY=0", "YARN_ENABLE_GLOBAL_CACHE=false", "YARN_CACHE_FOLDER=" + cache, "YARN_GLOBAL_FOLDER=" + filepath.Join(home, "global"),
@@ -259,14 +259,14 @@ func (m *NodeManager) prepare(registry, project, home string, packageJSON []byte
 	return c, nil
 }
 
-// normalise undoes in the folder of one package what managers do there of
-// their own. npm writes a .gitignore as .npmignore, or drops it where there is
-// one already; Yarn 4 leaves out packages that a package bundles; pnpm 9 takes
-// the CR out of the first line of an executable; some link executables below
-// node_modules/.bin; all of them set executable bits in their own ways.
+// normalise undoes what managers change in the folder of a package. npm renames
+// .gitignore to .npmignore, or drops it if there is one already; Yarn 4 leaves
+// out bundled packages; pnpm 9 removes the CR from the first line of an
+// executable; some link executables below node_modules/.bin; and all set
+// executable bits in their own way.
 func normalise(ctx context.Context, dir string, p Tarball) error {
 	if _, err := os.Stat(filepath.Join(dir, "package.json")); err != nil {
-		return fault.Errorf(fault.Machine, "let fetch unpack it itself: --node-manager none", "the manager ended well but left it out: %w", err)
+		return fault.Errorf(fault.Machine, "have fetch unpack it: --node-manager none", "the manager succeeded but left it out: %w", err)
 	}
 	t := normalizer{
 		files: make(map[string]archive.File, len(p.Files)),
@@ -297,10 +297,10 @@ func (p Tarball) validate() error {
 	case folder == "" || (parent == "" && p.Path != "node_modules/"+folder) || strings.HasPrefix(folder, "."):
 		err = fmt.Errorf("path %q is not of the form node_modules/NAME", p.Path)
 	case lock.CheckVersion(p.Version) != nil:
-		err = lock.CheckVersion(p.Version) // npm would take a URL here
+		err = lock.CheckVersion(p.Version) // npm would accept a URL here
 	case lock.CheckPath("node_modules/"+p.Name) != nil || !npm.IsName(p.Name):
-		err = fmt.Errorf("name %q is not one of npm", p.Name)
-	default: // npm takes one without any, or with sha1 alone, as it comes
+		err = fmt.Errorf("%q is not the name of an npm package", p.Name)
+	default: // npm accepts one without integrity, or with sha1, unverified
 		err = lock.CheckSHA512("integrity", p.Integrity)
 	}
 	if err != nil {

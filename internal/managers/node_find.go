@@ -16,13 +16,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
-// FindNode returns the manager of this name on PATH. Where it is a script, node
-// is asked for the path of the node that shall run it, "" for the one on PATH. None there, one that only downloads
-// another, and one that is too old are errors of class Machine that say what
-// was found and what is needed; a missing one is an [fs.ErrNotExist].
+// FindNode returns the manager with this name on PATH. If it is a script, it
+// calls node for the path of the node to run it with, "" for the one on PATH.
+// If there is none, or it only downloads another one, or is too old, the error
+// is of class [fault.Machine] and says what was found and what is needed; if
+// there is none, it also matches [fs.ErrNotExist].
 func FindNode(ctx context.Context, name string, node func() (string, error)) (_ *NodeManager, err error) {
 	defer proc.AboutManagers(&err)
-	if name == "npm" { // which says itself where its script is
+	if name == "npm" { // npm finds its own script
 		n, err := npm.Find(ctx)
 		if err != nil {
 			return nil, err
@@ -30,9 +31,9 @@ func FindNode(ctx context.Context, name string, node func() (string, error)) (_ 
 		return OfNPM(n)
 	}
 	if !slices.Contains(manifest.NodeManagers, name) || name == "none" {
-		return nil, fmt.Errorf("%q is no node manager", name)
+		return nil, fmt.Errorf("%q is not a node manager", name)
 	}
-	const or = "; or use another, or none: BUCK2_PROTOBUF_NODE_MANAGER=none"
+	const or = "; or use another manager, or none: BUCK2_PROTOBUF_NODE_MANAGER=none"
 	tool, ok := packaged(name)
 	if !ok {
 		if tool, err = proc.Find(ctx, name); err != nil {
@@ -45,9 +46,9 @@ func FindNode(ctx context.Context, name string, node func() (string, error)) (_ 
 	classic, _ := proc.CompareToolVersions(tool.Version, "2.0")
 	switch enough, _ := tool.AtLeast(least); {
 	case !enough:
-		return nil, fault.Errorf(fault.Machine, proc.Remedy(name, true)+or, "%s has version %s, needed is %s or later, %s", tool.Path, tool.Version, least, why)
+		return nil, fault.Errorf(fault.Machine, proc.Remedy(name, true)+or, "%s has version %s; %s or later is needed, %s", tool.Path, tool.Version, least, why)
 	case name == "yarn" && between > 0 && classic >= 0:
-		return nil, fault.Errorf(fault.Machine, proc.Remedy(name, true)+or, "%s has version %s, needed is 1.22, or 4.0 or later", tool.Path, tool.Version)
+		return nil, fault.Errorf(fault.Machine, proc.Remedy(name, true)+or, "%s has version %s; 1.22, or 4.0 or later, is needed", tool.Path, tool.Version)
 	}
 	script, err := npm.NodeScript(tool.Path)
 	if err != nil {
@@ -63,17 +64,17 @@ func FindNode(ctx context.Context, name string, node func() (string, error)) (_ 
 	}
 	if interpreter == "" {
 		if interpreter, err = exec.LookPath("node"); err != nil {
-			return nil, fault.Errorf(fault.Machine, proc.Remedy("node", false), "%s needs a node, and none is on PATH: %w", tool.Path, fs.ErrNotExist)
+			return nil, fault.Errorf(fault.Machine, proc.Remedy("node", false), "%s needs node, but none is on PATH: %w", tool.Path, fs.ErrNotExist)
 		}
 	}
 	m.run = []string{interpreter, script}
 	return m, nil
 }
 
-// packaged returns the manager of this name that is first on PATH, where it is a
-// script of its own npm package: then its version is written beside it, and asking
-// the script would take node a tenth of a second or more, up to a third of its
-// whole work.
+// packaged returns the first manager with this name on PATH, if it is a script
+// in its own npm package. Then its version is in a file beside it. Asking the
+// script would take a tenth of a second or more, up to a third of the time of
+// an installation.
 func packaged(name string) (tool proc.Tool, ok bool) {
 	found, err := exec.LookPath(name)
 	if err == nil {

@@ -704,8 +704,8 @@ func TestNodeScript(t *testing.T) {
 		{"pnpm.cmd", "@ECHO off\r\nGOTO start\r\n:find_dp0\r\nSET dp0=%~dp0\r\nEXIT /b\r\n:start\r\n\"%_prog%\"  \"%dp0%\\node_modules\\pnpm\\bin\\pnpm.cjs\" %*\r\n",
 			"node_modules/pnpm/bin/pnpm.cjs", ""},
 		{"shim", "#!/bin/sh\nbasedir=$(dirname \"$0\")\nexec node  \"$basedir/../lib/node_modules/yarn/bin/yarn.js\" \"$@\"\n", "../lib/node_modules/yarn/bin/yarn.js", ""},
-		{"asdf", "#!/usr/bin/env bash\nexec asdf exec pnpm \"$@\"\n", "", "environment of its user"},
-		{"x.cmd", "@echo hello\r\n", "", "environment of its user"},
+		{"asdf", "#!/usr/bin/env bash\nexec asdf exec pnpm \"$@\"\n", "", "in the user's environment"},
+		{"x.cmd", "@echo hello\r\n", "", "in the user's environment"},
 		{"pnpx", "#!/usr/bin/env node\nrequire('./corepack.cjs')\n", "", "corepack"},
 	} {
 		file := filepath.Join(dir, test.name)

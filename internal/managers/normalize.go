@@ -12,20 +12,20 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
-// A normalizer makes a folder that a package manager filled what a strict
-// unpacking would have made of it. It undoes only what is known of managers:
-// everything else that differs stays so, and the tree shows it.
+// A normalizer turns a folder that a package manager filled into what strict
+// unpacking gives. It only undoes known changes of managers: any other
+// difference stays, and shows in the tree digest.
 type normalizer struct {
-	files map[string]archive.File // what belongs there, by path below the folder
-	// drop names what a manager adds: it goes where it does not belong.
+	files map[string]archive.File // the expected files, by path below the folder
+	// drop reports files that a manager adds; they are removed if not expected.
 	drop func(name string) bool
-	// again names files that managers write in their own way: they are always
-	// taken from the archive.
+	// again reports files that managers always change; they are always restored
+	// from the archive.
 	again func(name string) bool
-	// repair names files that some managers leave out or change: they are taken
-	// from the archive where they are missing or have another size.
+	// repair reports files that some managers leave out or change; they are
+	// restored from the archive if missing or of another size.
 	repair   func(name string, f archive.File) bool
-	archives []string // the files that were installed
+	archives []string // the installed files
 	format   archive.Options
 }
 
@@ -79,7 +79,7 @@ func (t normalizer) run(ctx context.Context, dir string) error {
 	return nil
 }
 
-// restore writes the named files as an archive has them.
+// restore writes the named files from an archive.
 func (t normalizer) restore(ctx context.Context, root *os.Root, file string, take map[string]bool) error {
 	f, err := os.Open(file)
 	if err != nil {

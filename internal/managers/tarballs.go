@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// tarballs are what a registry has that serves locked tarballs and nothing else.
-// What it says of a package is its name, its version and its tarball, and no word
-// of dependencies, platforms, engines or executables: all that was settled at lock
-// time, and every manager would settle it in its own way.
+// tarballs is a registry that serves only locked tarballs. For a package it
+// gives a name, a version and a tarball, but no dependencies, platforms,
+// engines or executables: those were decided at lock time, and every manager
+// would decide them in its own way.
 type tarballs struct {
 	pkgs     []Tarball
 	packages map[string]map[string]int // index in pkgs, by name and version
@@ -55,7 +55,7 @@ func (s *tarballs) answer(base, rest string, w http.ResponseWriter, r *http.Requ
 	versions, times, latest := m{}, m{}, ""
 	for version, i := range s.packages[rest] {
 		latest = max(latest, version)
-		// Old enough for every manager that asks for an age.
+		// Old enough for any minimum age.
 		times[version] = "2000-01-01T00:00:00.000Z"
 		versions[version] = m{"name": rest, "version": version, "dist": m{
 			"tarball": fmt.Sprintf("%s/-/%d.tgz", base, i), "integrity": s.pkgs[i].Integrity,

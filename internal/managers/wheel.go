@@ -19,19 +19,18 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
-// A LocalWheel is one locked wheel, already verified, and the folder of the
-// tree where it belongs.
+// A LocalWheel is a locked and verified wheel, with its destination.
 type LocalWheel struct {
 	Root   string // "" for the tree itself, or "py3.12"
-	Name   string // the name of its file in an index
+	Name   string // of the wheel in an index
 	File   string // the wheel on this machine, under any name
 	SHA256 [32]byte
-	Files  []archive.File // what it holds, read strictly: paths in the tree
+	Files  []archive.File // content as strictly read: paths in the tree
 }
 
-// Spread reports whether installing a wheel moves what it holds, from its .data
-// folder to where the interpreter wants it (PEP 427). The tree has it where the
-// wheel has it: such a wheel is for a strict unpacker.
+// Spread reports whether installing the wheel would move files from its .data
+// folder to other places (PEP 427). The tree has them unmoved, so such a wheel
+// must be unpacked by our own code.
 func (w LocalWheel) Spread() bool {
 	return slices.ContainsFunc(w.Files, func(f archive.File) bool {
 		top, _, _ := strings.Cut(strings.TrimPrefix(f.Path, w.Root+"/"), "/")
@@ -45,26 +44,26 @@ type WheelManager struct {
 	Version string
 
 	python string
-	run    []string // the program and the arguments that come first
+	run    []string // the program and its first arguments
 }
 
-// FindWheelManager returns the pip or the uv on PATH. None there, one that
-// works only in the user's environment, and one that is too old are errors of
-// class Machine.
+// FindWheelManager returns the pip or uv on PATH. If there is none, or it only
+// works in the user's environment, or is too old, the error is of class
+// [fault.Machine].
 func FindWheelManager(ctx context.Context, name string) (*WheelManager, error) {
-	const or = "; or do without: BUCK2_PROTOBUF_WHEEL_MANAGER=none"
+	const or = "; or use none: BUCK2_PROTOBUF_WHEEL_MANAGER=none"
 	tool, err := proc.Find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	if least, why := proc.Least(name); least != "" {
 		if enough, _ := tool.AtLeast(least); !enough {
-			return nil, fault.Errorf(fault.Machine, proc.Remedy(name, true)+or, "%s of %s has version %s, needed is %s or later, %s", name, tool.Path, tool.Version, least, why)
+			return nil, fault.Errorf(fault.Machine, proc.Remedy(name, true)+or, "%s of %s has version %s; %s or later is needed, %s", name, tool.Path, tool.Version, least, why)
 		}
 	}
 	m := &WheelManager{Name: name, Version: tool.Version}
-	// What is on PATH may be the shim of a version manager. Which Python it is
-	// has no influence on the folder.
+	// The program on PATH may be the shim of a version manager. Which Python it
+	// is does not affect the folder.
 	first := tool.Path
 	if name == "uv" {
 		python, err := proc.Find(ctx, "python")
@@ -73,7 +72,7 @@ func FindWheelManager(ctx context.Context, name string) (*WheelManager, error) {
 		}
 		first = python.Path
 		if script, err := npm.NodeScript(tool.Path); err != nil || script != "" {
-			return nil, fault.Errorf(fault.Machine, proc.Remedy(name, false)+or, "%s is a script that works only in the environment of its user", tool.Path)
+			return nil, fault.Errorf(fault.Machine, proc.Remedy(name, false)+or, "%s is a script that only works in the user's environment", tool.Path)
 		}
 	}
 	out, err := proc.Command{
@@ -83,7 +82,7 @@ func FindWheelManager(ctx context.Context, name string) (*WheelManager, error) {
 		return nil, err
 	}
 	if m.python = strings.TrimSpace(string(out)); !filepath.IsAbs(m.python) {
-		return nil, fault.Errorf(fault.Machine, proc.Remedy("python", false)+or, "%s does not say which Python it is but %q", first, redact.Line(m.python))
+		return nil, fault.Errorf(fault.Machine, proc.Remedy("python", false)+or, "%s printed %q instead of the path of its Python", first, redact.Line(m.python))
 	}
 	m.run = append([]string{m.python}, tool.Args...)
 	if name == "uv" {
@@ -92,17 +91,16 @@ func FindWheelManager(ctx context.Context, name string) (*WheelManager, error) {
 	return m, nil
 }
 
-// Install unpacks the wheels into dir and nothing else: without a network,
-// without anything of the user's configuration, compiling nothing, and also for
-// another platform and interpreter than those of this machine. Dir must exist
-// and be empty; a failure leaves it empty.
+// Install unpacks exactly these wheels into dir: without network or the user's
+// configuration, compiling nothing, and for any platform and interpreter. Dir
+// must exist and be empty; after an error it is empty again.
 //
-// The folder then holds what a plain unpacking of the wheels holds. It is the
-// caller's to compare it with the lock. Wheels that [LocalWheel.Spread] are
-// refused. Every failure of a manager is one of class Machine.
+// The folder has the same content as plain unpacking. The caller must compare
+// it with the lock. Wheels with [LocalWheel.Spread] are refused. All errors of
+// a manager are of class [fault.Machine].
 //
-// Which wheel serves which machine was settled at lock time, so the manager
-// meets each of them under a name that says it serves all.
+// Which wheel suits which machine was decided at lock time, so the manager gets
+// each wheel under a name that suits all machines.
 func (m *WheelManager) Install(ctx context.Context, dir string, wheels []LocalWheel) (err error) {
 	if dir, err = fresh(dir, m.Name); err != nil {
 		return err
@@ -153,7 +151,7 @@ func (m *WheelManager) installRoot(ctx context.Context, work, target string, whe
 	}
 	t := normalizer{
 		files: map[string]archive.File{},
-		drop: func(name string) bool { // launchers with absolute paths, and notes of the manager
+		drop: func(name string) bool { // launchers with absolute paths, and the manager's own files
 			top, rest, _ := strings.Cut(name, "/")
 			return top == "bin" || top == "Scripts" || name == ".lock" || strings.HasSuffix(top, ".dist-info") && slices.Contains(notes, rest)
 		},
@@ -204,5 +202,5 @@ func (m *WheelManager) installRoot(ctx context.Context, work, target string, whe
 	return t.run(ctx, target)
 }
 
-// notes are what pip and uv write into a .dist-info folder of their own.
+// notes are the files that pip and uv add to a .dist-info folder.
 var notes = []string{"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"}

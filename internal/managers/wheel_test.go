@@ -186,7 +186,7 @@ func TestFindWheelManager(t *testing.T) {
 	}
 	t.Setenv("PATH", fake.Programs(t, map[string]string{"python3": "print pip 22.3.1 from /somewhere (python 3.11)"}))
 	_, err := FindWheelManager(t.Context(), "pip")
-	fake.WantFault(t, err, fault.Machine, "version 22.3.1, needed is 23.0 or later")
+	fake.WantFault(t, err, fault.Machine, "version 22.3.1; 23.0 or later is needed")
 	_, err = FindWheelManager(t.Context(), "uv")
 	fake.WantFault(t, err, fault.Machine, "uv is not on PATH")
 }

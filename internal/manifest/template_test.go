@@ -97,7 +97,7 @@ to = "https://proxy.example.com/"
 	for lines, want := range map[string]string{
 		`source = "github:acme"`:                                         "names no repository",
 		`source = "github:acme/a"`:                                       "needs the name of its asset",
-		"source = \"github:acme/a\"\nasset = \"../a\"":                   "leaves its folder",
+		"source = \"github:acme/a\"\nasset = \"../a\"":                   "leads out of its folder",
 		"source = \"github:acme/a\"\nasset = \"d/a\"":                    "not the name of a file",
 		"source = \"github:acme/a\"\nasset = \"{verison}\"":              "did you mean {version}?",
 		"source = \"https://example.com/a\"\nasset = \"a\"":              "tag and asset are for",

@@ -1,10 +1,10 @@
-// Package maven reads what repositories of Maven hold: metadata, POMs and the
-// closure of an artifact, as Maven itself would resolve it, and the settings of
-// the user's mvn that say where repositories are. It runs nothing: a POM may name
-// extensions and plugins, and mvn would load those of a project.
+// Package maven reads Maven repositories: metadata, POMs and the closure of an
+// artifact as Maven itself resolves it. It also reads the settings of the
+// user's mvn that say where repositories are. It runs nothing: a POM may name
+// extensions and plugins, which mvn would load.
 //
-// Formats: https://maven.apache.org/repository/layout.html, pom.html,
-// settings.html of the same place.
+// Formats: https://maven.apache.org/repository/layout.html, and pom.html and
+// settings.html on the same site.
 package maven
 
 import (
@@ -19,17 +19,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// A Coordinate names one file of a repository.
+// A Coordinate identifies one file of a repository.
 type Coordinate struct {
 	Group, Artifact, Version string
 	Classifier               string // "" for none
-	Ext                      string // of the file, such as jar
+	Ext                      string // extension of the file, such as jar
 }
 
-// Package is GROUP:ARTIFACT, what a lock calls the name of a package.
+// Package returns GROUP:ARTIFACT, the name of the package in a lock.
 func (c Coordinate) Package() string { return c.Group + ":" + c.Artifact }
 
-// String is GROUP:ARTIFACT:VERSION, with the classifier where there is one.
+// String returns GROUP:ARTIFACT:VERSION, with the classifier if there is one.
 func (c Coordinate) String() string {
 	s := c.Package() + ":" + c.Version
 	if c.Classifier != "" {
@@ -38,7 +38,7 @@ func (c Coordinate) String() string {
 	return s
 }
 
-// File is the name of the file.
+// File returns the name of the file.
 func (c Coordinate) File() string {
 	s := c.Artifact + "-" + c.Version
 	if c.Classifier != "" {
@@ -47,31 +47,31 @@ func (c Coordinate) File() string {
 	return s + "." + c.Ext
 }
 
-// Path is where the file lies in a repository.
+// Path returns the path of the file in a repository.
 func (c Coordinate) Path() string { return c.folder() + c.File() }
 
 func (c Coordinate) folder() string {
 	return strings.ReplaceAll(c.Group, ".", "/") + "/" + c.Artifact + "/" + c.Version + "/"
 }
 
-// Key is what a lock calls the file: GROUP/FILE, for two groups may have files of
-// one name.
+// Key returns the key of the file in a lock: GROUP/FILE, since two groups may
+// have files with the same name.
 func (c Coordinate) Key() string { return c.Group + "/" + c.File() }
 
-// POM names the POM of the same artifact.
+// POM returns the coordinate of the artifact's POM.
 func (c Coordinate) POM() Coordinate {
 	c.Classifier, c.Ext = "", "pom"
 	return c
 }
 
-// check refuses what is no coordinate: it becomes a part of an address.
+// check refuses a malformed coordinate, since it becomes part of a URL.
 func (c Coordinate) check() error {
 	if err := lock.KindOf(lock.Maven).CheckPackage(c.Package()); err != nil {
 		return err
 	}
 	for _, s := range []string{c.Version, c.Classifier, c.Ext} {
 		if s != "" && (!lock.IsWord(strings.ReplaceAll(s, "+", "-")) || strings.Contains(s, "..")) {
-			return fmt.Errorf("%s: %q is no word", c.Package(), s)
+			return fmt.Errorf("%s: %q is not a valid name", c.Package(), s)
 		}
 	}
 	if c.Version == "" {
@@ -80,24 +80,24 @@ func (c Coordinate) check() error {
 	return nil
 }
 
-// MetadataPath is where a repository lists the versions of a package
+// MetadataPath returns the path of the list of versions of a package
 // GROUP:ARTIFACT.
 func MetadataPath(pkg string) string {
 	group, artifact, _ := strings.Cut(pkg, ":")
 	return strings.ReplaceAll(group, ".", "/") + "/" + artifact + "/maven-metadata.xml"
 }
 
-// MaxDocument bounds metadata and POMs, in bytes.
+// MaxDocument limits metadata and POMs, in bytes.
 const MaxDocument = 16 << 20
 
-// Metadata is a maven-metadata.xml of an artifact.
+// Metadata is the maven-metadata.xml of an artifact.
 type Metadata struct {
 	Versions []string  // in the order of the file, without snapshots
-	Updated  time.Time // when the last of them came, zero where it does not say
+	Updated  time.Time // when the last version was added; zero if unknown
 }
 
-// ParseMetadata reads the list of the versions of a package. The errors are of
-// class [fault.Upstream].
+// ParseMetadata parses the list of versions of a package. Errors are of class
+// [fault.Upstream].
 func ParseMetadata(pkg string, data []byte) (*Metadata, error) {
 	var doc struct {
 		XMLName    xml.Name `xml:"metadata"`
@@ -109,7 +109,7 @@ func ParseMetadata(pkg string, data []byte) (*Metadata, error) {
 		} `xml:"versioning"`
 	}
 	if err := decode(data, &doc); err != nil {
-		return nil, fault.Errorf(fault.Upstream, "is it a repository of Maven? see [registries] in plugins.toml, and settings.xml of mvn", "the metadata of %s: %w", pkg, err)
+		return nil, fault.Errorf(fault.Upstream, "check that it is a Maven repository: [registries] in plugins.toml, and settings.xml of mvn", "the metadata of %s: %w", pkg, err)
 	}
 	if group, artifact := text(doc.Group), text(doc.Artifact); group+":"+artifact != pkg && (group != "" || artifact != "") {
 		return nil, fault.Errorf(fault.Upstream, "ask the operator of the repository", "the metadata of %s is that of %s:%s", pkg, group, artifact)
@@ -126,7 +126,8 @@ func ParseMetadata(pkg string, data []byte) (*Metadata, error) {
 	return m, nil
 }
 
-// decode reads an XML document strictly: one element, no entities of its own.
+// decode strictly parses an XML document: one element, and no entities of its
+// own.
 func decode(data []byte, into any) error {
 	if len(data) > MaxDocument {
 		return fmt.Errorf("it has %d bytes, more than the limit of %d", len(data), MaxDocument)
@@ -140,12 +141,12 @@ func decode(data []byte, into any) error {
 		case "iso-8859-1", "latin1", "us-ascii", "ascii", "windows-1252":
 			return latin1{r}, nil
 		}
-		return nil, fmt.Errorf("it is written in %q", charset)
+		return nil, fmt.Errorf("it has the unsupported encoding %q", charset)
 	}
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("malformed document: %w", err)
 	}
-	for { // nothing but comments may follow
+	for { // only comments may follow
 		t, err := d.Token()
 		if err == io.EOF {
 			return nil
@@ -159,7 +160,7 @@ func decode(data []byte, into any) error {
 	}
 }
 
-// latin1 reads ISO 8859-1 as UTF-8.
+// latin1 converts ISO 8859-1 to UTF-8.
 type latin1 struct{ r io.Reader }
 
 func (l latin1) Read(p []byte) (int, error) {
@@ -177,8 +178,9 @@ func (l latin1) Read(p []byte) (int, error) {
 
 func text(s string) string { return strings.TrimSpace(s) }
 
-// ParseKey is the coordinate of a file that a lock calls so, of a package
-// GROUP:ARTIFACT in a version; ok is false where it is no such file.
+// ParseKey returns the coordinate of a file with this key in a lock, for a
+// version of the package GROUP:ARTIFACT; ok is false if the key does not belong
+// to it.
 func ParseKey(pkg, version, key string) (c Coordinate, ok bool) {
 	c.Group, c.Artifact, _ = strings.Cut(pkg, ":")
 	c.Version = version

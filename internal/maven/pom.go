@@ -12,7 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// A project is a POM, first as it was written, then with what it inherits.
+// A project is a POM, at first as written, later with what it inherits.
 type project struct {
 	XMLName    xml.Name   `xml:"project"`
 	Parent     *parent    `xml:"parent"`
@@ -25,7 +25,7 @@ type project struct {
 	Profiles   []profile   `xml:"profiles>profile"`
 }
 
-// A section is what a project and a profile have alike.
+// A section is what a project and a profile have in common.
 type section struct {
 	Managed      []dependency `xml:"dependencyManagement>dependencies>dependency"`
 	Dependencies []dependency `xml:"dependencies>dependency"`
@@ -78,7 +78,7 @@ type exclusion struct {
 	Artifact string `xml:"artifactId"`
 }
 
-// fields are the texts of a dependency, in which properties stand.
+// fields returns the texts of a dependency that may contain properties.
 func (d *dependency) fields() []*string {
 	list := []*string{&d.Group, &d.Artifact, &d.Version, &d.Type, &d.Classifier, &d.Scope, &d.Optional}
 	for i := range d.Exclusions {
@@ -87,18 +87,19 @@ func (d *dependency) fields() []*string {
 	return list
 }
 
-// key tells the dependencies of one artifact apart: two of one key are one file in
-// two versions.
+// key identifies an artifact: two dependencies with one key are versions of the
+// same file.
 func (d *dependency) key() string {
 	return d.Group + ":" + d.Artifact + ":" + d.Type + ":" + d.Classifier
 }
 
 func (d *dependency) String() string { return d.Group + ":" + d.Artifact }
 
-// properties are names and values.
+// properties has values by name.
 type properties map[string]string
 
-// UnmarshalXML implements [xml.Unmarshaler]: the elements are the names.
+// UnmarshalXML implements [xml.Unmarshaler]: the names are those of the
+// elements.
 func (p *properties) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
 	*p = properties{}
 	for {
@@ -119,7 +120,7 @@ func (p *properties) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
 	}
 }
 
-// parsePOM reads a POM.
+// parsePOM parses a POM.
 func parsePOM(data []byte) (*project, error) {
 	p := &project{}
 	if err := decode(data, p); err != nil {
@@ -141,9 +142,9 @@ func parsePOM(data []byte) (*project, error) {
 	return p, nil
 }
 
-// CheckPOM refuses what is no POM of an artifact, by an error of class
-// [fault.Upstream], or [fault.Integrity] for that of another one. What a parent may
-// say is not looked at.
+// CheckPOM verifies that data is the POM of an artifact. Otherwise the error is
+// of class [fault.Upstream], or [fault.Integrity] if it is that of another
+// artifact. It does not look at parents.
 func CheckPOM(c Coordinate, data []byte) error {
 	p, err := parsePOM(data)
 	if err != nil {
@@ -157,8 +158,8 @@ func CheckPOM(c Coordinate, data []byte) error {
 	return nil
 }
 
-// normalize trims what was written, fills in what may be left out, and leaves
-// one of two dependencies of one key: the later one, in the place of the first.
+// normalize trims the texts, fills in defaults, and of two dependencies with
+// one key keeps the later one, in the place of the first.
 func normalize(list []dependency) []dependency {
 	var out []dependency
 	at := map[string]int{}
@@ -180,7 +181,7 @@ func normalize(list []dependency) []dependency {
 	return out
 }
 
-// inherit appends what a parent or a profile has of other keys.
+// inherit appends what a parent or a profile has with other keys.
 func inherit(own, more []dependency) []dependency {
 	have := map[string]bool{}
 	for _, d := range own {
@@ -194,7 +195,7 @@ func inherit(own, more []dependency) []dependency {
 	return own
 }
 
-// override puts the dependencies of a profile in the place of those of a project.
+// override replaces dependencies of a project by those of a profile.
 func override(own, profile []dependency) []dependency {
 	own = slices.Clone(own)
 	at := map[string]int{}
@@ -211,10 +212,10 @@ func override(own, profile []dependency) []dependency {
 	return own
 }
 
-// activate mixes in the profiles that are active everywhere: nothing of the
-// machine that resolves may decide, so a profile with dependencies that asks for
-// an operating system or a file is an error. Java is the major version that the
-// plugin runs on.
+// activate merges the profiles that are active on every machine. The resolving
+// machine must not matter, so a profile that has dependencies and depends on an
+// operating system or a file is an error. Java is the major version that will
+// run the plugin.
 func (p *project) activate(java int) error {
 	var active, byDefault []profile
 	for _, x := range p.Profiles {
@@ -234,7 +235,7 @@ func (p *project) activate(java int) error {
 				active = append(active, x)
 			}
 		case a.Property != nil:
-			// No property is set: only the absence of one activates.
+			// No property is set, so only conditions on a missing one hold.
 			name, value := text(a.Property.Name), text(a.Property.Value)
 			if strings.HasPrefix(name, "!") && value == "" || !strings.HasPrefix(name, "!") && strings.HasPrefix(value, "!") {
 				active = append(active, x)
@@ -257,10 +258,10 @@ func (p *project) activate(java int) error {
 	return nil
 }
 
-// jdk reports whether a major version of Java is one of an activation: "1.8",
+// jdk reports whether a major version of Java satisfies an activation: "1.8",
 // "!1.8", "[11,)".
 func jdk(want string, java int) (bool, error) {
-	spell := func(s string) string { return strings.TrimPrefix(text(s), "1.") } // 1.8 is 8
+	spell := func(s string) string { return strings.TrimPrefix(text(s), "1.") } // 1.8 means 8
 	if strings.ContainsAny(want, "[(") {
 		c, err := parseConstraint(strings.ReplaceAll(want, "1.", ""))
 		return err == nil && c.allows(fmt.Sprint(java)), err
@@ -270,12 +271,12 @@ func jdk(want string, java int) (bool, error) {
 	return is != not, nil
 }
 
-// expression is a property in a text.
+// expression matches a property in a text.
 var expression = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([^${}]+)\}`) })
 
-// interpolate replaces the properties in a text; those that nobody defines stay.
+// interpolate replaces the properties in a text; undefined ones stay.
 func (p *project) interpolate(s string) string {
-	for range 20 { // values hold properties, and may hold themselves
+	for range 20 { // values may contain properties, even themselves
 		changed := false
 		s = expression().ReplaceAllStringFunc(s, func(x string) string {
 			v, ok := p.property(x[2 : len(x)-1])

@@ -17,12 +17,12 @@ import (
 )
 
 // A Resolver finds the closure of an artifact in repositories, from POMs and
-// metadata alone. It is safe for concurrent use.
+// metadata. It is safe for concurrent use.
 type Resolver struct {
-	// Document returns the bytes at a path of the repositories. What is not there
-	// matches [fs.ErrNotExist].
+	// Document returns the file at a path in the repositories. If it does not
+	// exist, the error matches [fs.ErrNotExist].
 	Document func(ctx context.Context, path string) ([]byte, error)
-	// Java is the major version of Java that runs the closure.
+	// Java is the major version of Java that will run the closure.
 	Java int
 
 	poms  once.Map[string, *project]  // as written, by GROUP:ARTIFACT:VERSION
@@ -32,7 +32,7 @@ type Resolver struct {
 	done map[string]*project // effective, by GROUP:ARTIFACT:VERSION
 }
 
-// What bounds a closure.
+// Limits of a closure.
 const (
 	maxDepth    = 100
 	maxClosure  = 2000
@@ -43,19 +43,20 @@ const (
 // A Node is one artifact of a closure.
 type Node struct {
 	Coordinate
-	Relocated string // GROUP:ARTIFACT:VERSION that was asked for, where it moved
+	Relocated string // the requested GROUP:ARTIFACT:VERSION, if it was moved
 	Ranged    bool   // its version was chosen from a range
-	File      bool   // it has a file; a POM alone has none
+	File      bool   // it has a file besides its POM
 }
 
-// Closure returns what root needs at runtime, itself first, in the order in which
-// Maven puts it on a class path. Of two versions of one artifact the nearest to
-// the root counts, of two at one depth the first. The versions, scopes and exclusions in
-// dependencyManagement of the root count for all. What is optional, provided or
-// for tests is left out.
+// Closure returns what root needs at runtime, root first, in Maven's order for
+// the class path. Of two versions of one artifact the one nearest to the root
+// wins, at equal depth the first. The versions, scopes and exclusions in
+// dependencyManagement of the root apply to all. Optional, provided and test
+// dependencies are left out.
 //
-// What cannot be had matches [fs.ErrNotExist]; what a POM says and cannot be
-// resolved for every machine alike is of class [fault.Usage].
+// If an artifact does not exist, the error matches [fs.ErrNotExist]. If POMs
+// cannot be resolved in the same way for every machine, it is of class
+// [fault.Usage].
 func (r *Resolver) Closure(ctx context.Context, root Coordinate) ([]Node, error) {
 	c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}}
 	first, of, err := c.relocate(ctx, Node{Coordinate: root, File: true})
@@ -71,7 +72,7 @@ func (r *Resolver) Closure(ctx context.Context, root Coordinate) ([]Node, error)
 	level := []pending{{node: c.nodes[0], of: of}}
 	for depth := 1; len(level) > 0; depth++ {
 		if depth > maxDepth {
-			return nil, misfit(root, "its dependencies go deeper than %d", maxDepth)
+			return nil, misfit(root, "its dependencies are nested more than %d deep", maxDepth)
 		}
 		if level, err = c.below(ctx, level, depth); err != nil {
 			return nil, err
@@ -84,29 +85,29 @@ func (r *Resolver) Closure(ctx context.Context, root Coordinate) ([]Node, error)
 	return nodes, nil
 }
 
-// closing is one closure on its way.
+// A closing is a closure in progress.
 type closing struct {
 	*Resolver
 	managed map[string]dependency // of the root
 	nodes   []*Node
 	seen    map[string]*Node
-	ranges  map[string][]constraint // what any dependency demands of the version of a key
+	ranges  map[string][]constraint // required versions, by key, from all dependencies
 }
 
-// pending is a node whose dependencies are to be looked at.
+// A pending is a node whose dependencies have not been processed.
 type pending struct {
 	node     *Node
 	of       *project
 	excluded []exclusion
 }
 
-// below looks at the dependencies of a level, and returns the next one.
+// below processes the dependencies of a level, and returns the next level.
 func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pending, error) {
 	var next []pending
 	var found []*Node
 	for _, p := range level {
 		for _, d := range p.of.Dependencies {
-			if depth > 1 { // at depth 1 it is in the effective POM
+			if depth > 1 { // at depth 1 the effective POM has applied it
 				d = c.manage(d)
 			}
 			if d.Optional == "true" || d.Scope != "" && d.Scope != "compile" && d.Scope != "runtime" || excludes(p.excluded, d) {
@@ -119,7 +120,7 @@ func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pend
 			key := keyOf(n.Coordinate)
 			if first := c.seen[key]; first != nil {
 				if i := slices.IndexFunc(c.ranges[key], func(x constraint) bool { return !x.allows(first.Version) }); i >= 0 {
-					return nil, misfit(p.node.Coordinate, "it demands %s of %s, and %s is nearer to the plugin", d.Version, d.String(), first.Version)
+					return nil, misfit(p.node.Coordinate, "it requires version %s of %s, but %s is nearer to the plugin", d.Version, d.String(), first.Version)
 				}
 				continue
 			}
@@ -147,7 +148,7 @@ func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pend
 	}
 	kept := next[:0]
 	for _, p := range next {
-		if p.node.Relocated != "" { // it may be there under its own name
+		if p.node.Relocated != "" { // the new name may already be there
 			key := keyOf(p.node.Coordinate)
 			if other := c.seen[key]; other != nil && other != p.node {
 				continue
@@ -160,7 +161,7 @@ func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pend
 	return kept, nil
 }
 
-// manage is a dependency under dependencyManagement of the root.
+// manage applies dependencyManagement of the root to a dependency.
 func (c *closing) manage(d dependency) dependency {
 	m, ok := c.managed[d.key()]
 	if !ok {
@@ -185,11 +186,11 @@ func excludes(list []exclusion, d dependency) bool {
 	})
 }
 
-// node is the artifact that a dependency of another one means.
+// node returns the artifact of a dependency.
 func (c *closing) node(ctx context.Context, by *Node, d dependency) (*Node, error) {
 	for _, f := range d.fields() {
 		if x := expression().FindString(*f); x != "" {
-			return nil, misfit(by.Coordinate, "nobody says what %s is, in its dependency on %s", x, d.String())
+			return nil, misfit(by.Coordinate, "%s is not defined, in its dependency on %s", x, d.String())
 		}
 	}
 	n := &Node{Coordinate: Coordinate{Group: d.Group, Artifact: d.Artifact, Version: d.Version, Classifier: d.Classifier, Ext: "jar"}, File: true}
@@ -199,7 +200,7 @@ func (c *closing) node(ctx context.Context, by *Node, d dependency) (*Node, erro
 		n.Classifier = "tests"
 	case "pom":
 		n.Ext, n.File = "pom", false
-	default: // not on a class path
+	default: // not on the class path
 		n.Ext, n.File = d.Type, false
 	}
 	want, err := parseConstraint(d.Version)
@@ -215,7 +216,7 @@ func (c *closing) node(ctx context.Context, by *Node, d dependency) (*Node, erro
 		n.Ranged = want.only() == ""
 	}
 	if Snapshot(n.Version) {
-		return nil, fault.Errorf(fault.Policy, "take another version", "%s needs %s: what is called so may change, and is never locked", by.Coordinate, n.Coordinate)
+		return nil, fault.Errorf(fault.Policy, "use another version", "%s needs %s: a snapshot may change, so it cannot be locked", by.Coordinate, n.Coordinate)
 	}
 	if err := n.check(); err != nil {
 		return nil, misfit(by.Coordinate, "its dependency on %s: %w", d.String(), err)
@@ -223,7 +224,7 @@ func (c *closing) node(ctx context.Context, by *Node, d dependency) (*Node, erro
 	return n, nil
 }
 
-// within is the highest version in ranges.
+// within returns the highest version in the ranges.
 func (c *closing) within(ctx context.Context, pkg string, want constraint) (string, error) {
 	if only := want.only(); only != "" {
 		return only, nil
@@ -239,7 +240,7 @@ func (c *closing) within(ctx context.Context, pkg string, want constraint) (stri
 		}
 	}
 	if best == "" {
-		return "", fault.Errorf(fault.Upstream, "take another version", "no version of %s is in the range that is asked for: %w", pkg, fs.ErrNotExist)
+		return "", fault.Errorf(fault.Upstream, "use another version", "no version of %s is in the required range: %w", pkg, fs.ErrNotExist)
 	}
 	return best, nil
 }
@@ -254,7 +255,7 @@ func (r *Resolver) metadata(ctx context.Context, pkg string) (*Metadata, error) 
 	})
 }
 
-// relocate follows the moves of an artifact and reads its effective POM.
+// relocate follows relocations of an artifact and returns its effective POM.
 func (r *Resolver) relocate(ctx context.Context, n Node) (Node, *project, error) {
 	asked := n.Coordinate
 	for range 10 {
@@ -276,18 +277,18 @@ func (r *Resolver) relocate(ctx context.Context, n Node) (Node, *project, error)
 			}
 		}
 		if err := to.check(); err != nil {
-			return n, nil, misfit(n.Coordinate, "it was moved to what is no artifact: %w", err)
+			return n, nil, misfit(n.Coordinate, "it was moved to something that is not an artifact: %w", err)
 		}
 		if to == n.Coordinate {
 			break
 		}
 		n.Coordinate, n.Relocated = to, asked.String()
 	}
-	return n, nil, misfit(asked, "it is moved in a circle")
+	return n, nil, misfit(asked, "it was moved in a loop")
 }
 
-// effective is a POM with its parents, profiles and imports, interpolated. Path
-// are the POMs that import it.
+// effective returns a POM with its parents, profiles and imports, interpolated.
+// Path has the POMs that import it.
 func (r *Resolver) effective(ctx context.Context, c Coordinate, path []string) (*project, error) {
 	name := c.String()
 	if slices.Contains(path, name) {
@@ -299,7 +300,7 @@ func (r *Resolver) effective(ctx context.Context, c Coordinate, path []string) (
 	if p != nil {
 		return p, nil
 	}
-	// Two may do it at once: who waited for another one might wait for itself.
+	// Two goroutines may do this twice: waiting for each other could deadlock.
 	p, err := r.assemble(ctx, c, append(slices.Clone(path), name))
 	if err != nil {
 		return nil, err
@@ -326,7 +327,7 @@ func (r *Resolver) assemble(ctx context.Context, c Coordinate, path []string) (*
 	for up := own.Parent; up != nil; {
 		at := Coordinate{Group: up.Group, Artifact: up.Artifact, Version: up.Version, Ext: "pom"}
 		if strings.Contains(up.Version, "${") {
-			return nil, misfit(c, "its parent is %s, and nobody says what that is", at)
+			return nil, misfit(c, "its parent is %s, which has an undefined property", at)
 		}
 		if v, err := parseConstraint(up.Version); err == nil && len(v.ranges) > 0 {
 			if at.Version, err = (&closing{Resolver: r}).within(ctx, at.Package(), v); err != nil {
@@ -337,7 +338,7 @@ func (r *Resolver) assemble(ctx context.Context, c Coordinate, path []string) (*
 			return nil, misfit(c, "its parent: %w", err)
 		}
 		if slices.Contains(line, at.String()) || len(line) > maxParents {
-			return nil, misfit(c, "its parents go in a circle: %s", strings.Join(append(line, at.String()), " inherits "))
+			return nil, misfit(c, "its parents form a loop: %s", strings.Join(append(line, at.String()), " inherits "))
 		}
 		line = append(line, at.String())
 		raw, err := r.pom(ctx, at)
@@ -379,7 +380,8 @@ func (r *Resolver) assemble(ctx context.Context, c Coordinate, path []string) (*
 	return &p, nil
 }
 
-// manageOwn gives the dependencies of a POM what they leave to its management.
+// manageOwn completes the dependencies of a POM from its own
+// dependencyManagement.
 func (p *project) manageOwn() {
 	managed := map[string]dependency{}
 	for _, d := range p.Managed {
@@ -395,7 +397,7 @@ func (p *project) manageOwn() {
 	}
 }
 
-// mix makes the dependencies of a POM as written ready to be inherited.
+// mix prepares the dependencies of a POM for inheritance.
 func (r *Resolver) mix(p *project, c Coordinate) error {
 	p.Managed, p.Dependencies = normalize(p.Managed), normalize(p.Dependencies)
 	own := properties{}
@@ -409,7 +411,7 @@ func (r *Resolver) mix(p *project, c Coordinate) error {
 	return nil
 }
 
-// interpolated is a list without properties.
+// interpolated returns a list with its properties replaced.
 func (p *project) interpolated(list []dependency) []dependency {
 	list = slices.Clone(list)
 	for i := range list {
@@ -421,8 +423,8 @@ func (p *project) interpolated(list []dependency) []dependency {
 	return normalize(list)
 }
 
-// imports puts the lists of other POMs in the place of what imports them. What the
-// POM says itself counts more, then the first that is imported.
+// imports replaces imports by the lists of the imported POMs. The POM's own
+// entries take precedence, then those of the first import.
 func (r *Resolver) imports(ctx context.Context, p *project, path []string) error {
 	var own, more []dependency
 	for _, d := range p.Managed {
@@ -432,7 +434,7 @@ func (r *Resolver) imports(ctx context.Context, p *project, path []string) error
 		}
 		at := Coordinate{Group: d.Group, Artifact: d.Artifact, Version: d.Version, Ext: "pom"}
 		if err := at.check(); err != nil || strings.ContainsAny(d.Version, "[(") {
-			return misfit(Coordinate{Group: p.Group, Artifact: p.Artifact, Version: p.Version}, "it imports %s, which is no POM of one version", at)
+			return misfit(Coordinate{Group: p.Group, Artifact: p.Artifact, Version: p.Version}, "it imports %s, which is not a POM with an exact version", at)
 		}
 		of, err := r.effective(ctx, at, path)
 		if err != nil {
@@ -444,12 +446,12 @@ func (r *Resolver) imports(ctx context.Context, p *project, path []string) error
 	return nil
 }
 
-// pom reads a POM as it was written.
+// pom reads a POM as written.
 func (r *Resolver) pom(ctx context.Context, c Coordinate) (*project, error) {
 	return r.poms.Do(c.String(), func() (*project, error) {
 		data, err := r.Document(ctx, c.Path())
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.Errorf(fault.Upstream, "is the version right? for another repository see [registries] in plugins.toml, or settings.xml of mvn", "no repository has the POM of %s: %w", c, err)
+			return nil, fault.Errorf(fault.Upstream, "check the version; to add a repository, set [registries] in plugins.toml or edit settings.xml of mvn", "no repository has the POM of %s: %w", c, err)
 		}
 		if err != nil {
 			return nil, err
@@ -462,11 +464,11 @@ func (r *Resolver) pom(ctx context.Context, c Coordinate) (*project, error) {
 	})
 }
 
-// keyOf is [dependency.key] of an artifact.
+// keyOf returns [dependency.key] for an artifact.
 func keyOf(c Coordinate) string { return c.Package() + ":" + c.Ext + ":" + c.Classifier }
 
-// misfit is the error, of class [fault.Usage], for what a POM says and cannot be
+// misfit returns the error, of class [fault.Usage], for a POM that cannot be
 // resolved.
 func misfit(c Coordinate, format string, args ...any) error {
-	return fault.Errorf(fault.Usage, "take another version, or another source of the plugin", "%s cannot be resolved: %w", c, fmt.Errorf(format, args...))
+	return fault.Errorf(fault.Usage, "use another version or another source of the plugin", "%s cannot be resolved: %w", c, fmt.Errorf(format, args...))
 }

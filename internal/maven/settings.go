@@ -21,17 +21,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// A Repository is a place that has artifacts.
+// A Repository is a Maven repository.
 type Repository struct {
 	ID         string
-	URL        string // may hold credentials: redact it before it is printed
+	URL        string // may contain credentials: redact it before printing it
 	Credential remote.Credential
 }
 
-// A Config is what the user's own mvn is configured with that has to do with
-// repositories. Nothing is run for it.
+// A Config has the repositories that the user's mvn is configured with. No
+// program is run to read it.
 type Config struct {
-	repositories []Repository // as they are declared, without mirrors
+	repositories []Repository // as declared, without mirrors
 	mirrors      []mirror
 	servers      []server
 	proxies      []proxy
@@ -87,11 +87,11 @@ type repositoryOfPOMs struct {
 	} `xml:"releases"`
 }
 
-const settingsHint = "correct settings.xml of mvn, or write into plugins.toml: [registries] and below it: maven = \"https://…\""
+const settingsHint = "correct settings.xml of mvn, or set in plugins.toml below [registries]: maven = \"https://…\""
 
-// ReadConfig reads the settings that mvn has: the user's, ~/.m2/settings.xml,
-// those of the mvn on PATH, and the repository that this mvn knows by itself.
-// The errors, of class [fault.Machine], name the file.
+// ReadConfig reads the configuration of mvn: the user's ~/.m2/settings.xml,
+// that of the mvn on PATH, and the built-in repository of that mvn. Errors are
+// of class [fault.Machine] and name the file.
 func ReadConfig() (*Config, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -100,7 +100,7 @@ func ReadConfig() (*Config, error) {
 	return readConfig(home, mavenHome(), os.Getenv)
 }
 
-// mavenHome is the folder of the mvn on PATH, or that of MAVEN_HOME, "" for none.
+// mavenHome returns the folder of the mvn on PATH, or else MAVEN_HOME, or "".
 func mavenHome() string {
 	if name, err := exec.LookPath("mvn"); err == nil {
 		if real, err := filepath.EvalSymlinks(name); err == nil {
@@ -122,7 +122,7 @@ func readConfig(home, installed string, env func(string) string) (*Config, error
 	if installed != "" {
 		files = append(files, filepath.Join(installed, "conf", "settings.xml"))
 	}
-	for _, name := range files { // the user's first: it counts more
+	for _, name := range files { // the user's first, which takes precedence
 		s, err := readSettings(name, func(s string) string { return expand(s, home, env) })
 		if err != nil {
 			return nil, err
@@ -148,15 +148,15 @@ func readConfig(home, installed string, env func(string) string) (*Config, error
 		return nil, err
 	}
 	c.add(own)
-	// Without an mvn its own repository is known by its name alone; a mirror may
-	// stand for it.
+	// Without an mvn, only the name of its built-in repository is known; a
+	// mirror may replace it.
 	if !slices.ContainsFunc(c.repositories, func(r Repository) bool { return r.ID == central }) {
 		c.repositories = append(c.repositories, Repository{ID: central})
 	}
 	return c, nil
 }
 
-// central is what mvn calls the repository that it knows by itself.
+// central is mvn's name for its built-in repository.
 const central = "central"
 
 func (c *Config) add(list []Repository) {
@@ -167,7 +167,7 @@ func (c *Config) add(list []Repository) {
 	}
 }
 
-// readSettings reads one file, nil where it is not there.
+// readSettings reads one file; it returns nil if the file does not exist.
 func readSettings(name string, expand func(string) string) (*settings, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +183,7 @@ func readSettings(name string, expand func(string) string) (*settings, error) {
 	}
 	s := &settings{}
 	if err := decode(data, s); err != nil {
-		return nil, fault.Errorf(fault.Machine, "correct it; mvn help:effective-settings shows what it means", "settings of mvn, %s: %w", name, err)
+		return nil, fault.Errorf(fault.Machine, "correct it; to see how mvn reads it, run: mvn help:effective-settings", "settings of mvn, %s: %w", name, err)
 	}
 	for _, list := range s.texts() {
 		*list = expand(text(*list))
@@ -191,7 +191,7 @@ func readSettings(name string, expand func(string) string) (*settings, error) {
 	return s, nil
 }
 
-// texts are all values in which variables may stand.
+// texts returns all values that may contain variables.
 func (s *settings) texts() (list []*string) {
 	for i := range s.Mirrors {
 		m := &s.Mirrors[i]
@@ -222,7 +222,7 @@ func (s *settings) texts() (list []*string) {
 	return list
 }
 
-// expand replaces ${env.NAME} and ${user.home}; what nobody knows stays.
+// expand replaces ${env.NAME} and ${user.home}; unknown variables stay.
 func expand(s, home string, env func(string) string) string {
 	return expression().ReplaceAllStringFunc(s, func(x string) string {
 		name := x[2 : len(x)-1]
@@ -236,7 +236,7 @@ func expand(s, home string, env func(string) string) string {
 	})
 }
 
-// repositories are those of the active profiles.
+// repositories returns those of the active profiles.
 func (s *settings) repositories() (list []Repository) {
 	active := func(p settingsProfile) bool { return slices.Contains(s.Active, p.ID) }
 	if !slices.ContainsFunc(s.Profiles, active) {
@@ -252,10 +252,10 @@ func (s *settings) repositories() (list []Repository) {
 	return list
 }
 
-// superPOM is where the libraries of mvn hold the POM that every other inherits.
+// superPOM is the path, in mvn's libraries, of the POM that all others inherit.
 const superPOM = "org/apache/maven/model/pom-4.0.0.xml"
 
-// builtin are the repositories that an mvn knows by itself.
+// builtin returns the repositories that are built into an mvn.
 func builtin(installed string) ([]Repository, error) {
 	if installed == "" {
 		return nil, nil
@@ -264,7 +264,8 @@ func builtin(installed string) ([]Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The model is in maven-model-builder, from version 4 on in another one.
+	// The model is in maven-model-builder, or in another library since version
+	// 4.
 	slices.SortStableFunc(libraries, func(a, b string) int {
 		is := func(name string) int {
 			if strings.Contains(filepath.Base(name), "model-builder") {
@@ -292,7 +293,7 @@ func builtin(installed string) ([]Repository, error) {
 	return nil, nil
 }
 
-// inJar is a small file of an archive of the machine, nil where it is not there.
+// inJar returns a small file from a local jar, or nil if it is not there.
 func inJar(name, file string) []byte {
 	r, err := zip.OpenReader(name)
 	if err != nil {
@@ -311,14 +312,14 @@ func inJar(name, file string) []byte {
 	return data
 }
 
-// Repositories are the places to ask, in order. Ours, from plugins.toml, takes the
-// place of all of them unless it is ""; a server of settings.xml for its address
-// speaks for it. The errors are of class [fault.Machine], and of [fault.Policy] for
-// an address in clear text; none tells credentials.
+// Repositories returns the repositories to ask, in order. Ours, from
+// plugins.toml, replaces all of them unless it is ""; it gets the credential of
+// the server in settings.xml with the same URL. Errors are of class
+// [fault.Machine], or [fault.Policy] for http. They do not contain credentials.
 func (c *Config) Repositories(ours string) ([]Repository, error) {
 	if ours != "" {
 		r := Repository{ID: "plugins.toml", URL: ours}
-		for _, m := range c.mirrors { // who is trusted with the same place
+		for _, m := range c.mirrors { // which servers have the same URL
 			if strings.TrimSuffix(m.URL, "/") == strings.TrimSuffix(ours, "/") {
 				r.ID = m.ID
 			}
@@ -335,7 +336,7 @@ func (c *Config) Repositories(ours string) ([]Repository, error) {
 	for _, r := range c.repositories {
 		if m := c.mirrorOf(r); m != nil {
 			if m.Blocked == "true" {
-				return nil, fault.Errorf(fault.Policy, settingsHint, "settings.xml of mvn blocks its repository %s (mirror %s)", r.ID, m.ID)
+				return nil, fault.Errorf(fault.Policy, settingsHint, "settings.xml of mvn blocks the repository %s (mirror %s)", r.ID, m.ID)
 			}
 			r = Repository{ID: m.ID, URL: m.URL}
 		}
@@ -352,20 +353,20 @@ func (c *Config) Repositories(ours string) ([]Repository, error) {
 		list = append(list, r)
 	}
 	if len(list) == 0 {
-		return nil, fault.Errorf(fault.Usage, `write into plugins.toml: [registries] and below it: maven = "https://…", the address of a repository of Maven; or install mvn`,
-			"no one says where a repository of Maven is: there is no mvn to ask, and no mirror in ~/.m2/settings.xml")
+		return nil, fault.Errorf(fault.Usage, `set in plugins.toml below [registries]: maven = "https://…", the URL of a Maven repository; or install mvn`,
+			"no Maven repository is configured: there is no mvn, and no mirror in ~/.m2/settings.xml")
 	}
 	return list, nil
 }
 
-// with adds the credential of the server that has the repository's name.
+// with adds the credential of the server with the repository's name.
 func (c *Config) with(r Repository) (Repository, error) {
 	if strings.Contains(r.URL, "${") {
-		return r, fault.Errorf(fault.Machine, settingsHint, "settings.xml of mvn: the address of repository %s is %s, and nobody says what that is", r.ID, redact.URL(r.URL))
+		return r, fault.Errorf(fault.Machine, settingsHint, "settings.xml of mvn: the URL of repository %s is %s, which has an undefined property", r.ID, redact.URL(r.URL))
 	}
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Host == "" {
-		return r, fault.Errorf(fault.Machine, settingsHint, "settings.xml of mvn: repository %s is at %s, which is no address of a server", r.ID, redact.URL(r.URL))
+		return r, fault.Errorf(fault.Machine, settingsHint, "settings.xml of mvn: repository %s is at %s, which is not the URL of a server", r.ID, redact.URL(r.URL))
 	}
 	bare := *u
 	bare.User = nil
@@ -385,8 +386,8 @@ func (c *Config) with(r Repository) (Repository, error) {
 			continue
 		}
 		if strings.Contains(s.Password, "{") && strings.Contains(s.Password, "}") || strings.Contains(s.Password, "${") {
-			return r, fault.Errorf(fault.Machine, "put the login for it into ~/.netrc, and write its address into plugins.toml: [registries] maven; or give the server a header Authorization, or ${env.NAME} as its password",
-				"settings.xml of mvn: the password of server %s is encrypted, or a variable that is not set, and only mvn can read it", s.ID)
+			return r, fault.Errorf(fault.Machine, "put the login into ~/.netrc and set its URL in plugins.toml, [registries] maven; or give the server an Authorization header, or ${env.NAME} as its password",
+				"settings.xml of mvn: the password of server %s is encrypted, so only mvn can read it, or is a variable that is not set", s.ID)
 		}
 		r.Credential = remote.Credential{Name: "server " + s.ID + " of settings.xml",
 			Authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte(s.Username+":"+s.Password))}
@@ -394,8 +395,8 @@ func (c *Config) with(r Repository) (Repository, error) {
 	return r, nil
 }
 
-// mirrorOf is the mirror that stands for a repository, nil for none: one of its
-// name, else the first whose pattern fits
+// mirrorOf returns the mirror of a repository, or nil: the one that lists its
+// name, or else the first whose pattern matches
 // (https://maven.apache.org/guides/mini/guide-mirror-settings.html).
 func (c *Config) mirrorOf(r Repository) *mirror {
 	for i, m := range c.mirrors {
@@ -427,7 +428,7 @@ func mirrors(pattern string, r Repository) (fits bool) {
 	return fits
 }
 
-// Options are o with the proxy of the settings, where they have one.
+// Options returns o with the proxy of the settings, if there is one.
 func (c *Config) Options(o remote.Options) remote.Options {
 	i := slices.IndexFunc(c.proxies, func(p proxy) bool { return p.Active != "false" && p.Host != "" })
 	if i < 0 {
@@ -452,7 +453,7 @@ func (c *Config) Options(o remote.Options) remote.Options {
 	return o
 }
 
-// star matches a pattern with * in it.
+// star matches s against a pattern with *.
 func star(pattern, s string) bool {
 	part := strings.Split(strings.ToLower(pattern), "*")
 	s = strings.ToLower(s)

@@ -105,10 +105,10 @@ func TestRepositoriesRefused(t *testing.T) {
 		class fault.Class
 		want  []string
 	}{
-		"no settings":        {"", fault.Usage, []string{"no mvn to ask"}},
+		"no settings":        {"", fault.Usage, []string{"there is no mvn"}},
 		"blocked":            {mirror(good + "<blocked>true</blocked>"), fault.Policy, []string{"blocks", "corp"}},
 		"in clear text":      {mirror("<url>http://m.example.com/x</url>"), fault.Policy, []string{"http://m.example.com"}},
-		"a folder":           {mirror("<url>file:///srv/m2</url>"), fault.Machine, []string{"corp", "no address of a server"}},
+		"a folder":           {mirror("<url>file:///srv/m2</url>"), fault.Machine, []string{"corp", "not the URL of a server"}},
 		"a variable":         {mirror("<url>${env.NOT}/x</url>"), fault.Machine, []string{"${env.NOT}"}},
 		"an encrypted login": {strings.Replace(mirror(good), "%", "<servers><server><id>corp</id><username>me</username><password>{COQLCE6DU6GtcS5P=}</password></server></servers>", 1), fault.Machine, []string{"server corp", "encrypted"}},
 		"no XML":             {"<settings>", fault.Machine, []string{"settings.xml", "malformed"}},

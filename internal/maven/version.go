@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// Compare orders two versions as Maven does
+// Compare compares two versions in Maven's order
 // (https://maven.apache.org/pom.html#version-order-specification): 1.0-rc1 <
 // 1.0 = 1.0.0 < 1.0-sp < 1.0-jre < 1.0.1.
 func Compare(a, b string) int { return parseItems(a).compare(parseItems(b)) }
 
-// Pre reports whether a version is a pre-release or a snapshot by its words.
+// Pre reports whether the words in a version mark a pre-release or a snapshot.
 func Pre(version string) bool { return parseItems(version).pre() }
 
-// Snapshot reports whether the bytes of a version may change.
+// Snapshot reports whether the files of a version may change.
 func Snapshot(version string) bool { return strings.HasSuffix(strings.ToUpper(version), "SNAPSHOT") }
 
-// Split divides a version into its leading numbers and what follows them, in
-// lower case and without the separator: "33.1.0-jre" is 33 1 0 and "jre". Words
-// that mean a release, such as Final, count as nothing.
+// Split splits a version into its leading numbers and the rest, in lower case
+// and without the separator: "33.1.0-jre" is 33 1 0 and "jre". Words that mean
+// a release, such as Final, are dropped.
 func Split(version string) (numbers []uint64, rest string) {
 	rest = strings.ToLower(version)
 	for rest != "" {
@@ -43,7 +43,7 @@ func Split(version string) (numbers []uint64, rest string) {
 	return numbers, rest
 }
 
-// An item is a number, a word, or a list of items behind a hyphen.
+// An item is a number, a word, or a list of items after a hyphen.
 type item struct {
 	kind itemKind
 	n    string // digits without leading zeros
@@ -59,16 +59,16 @@ const (
 	aList
 )
 
-// qualifiers are the known words in order; unknown ones come behind them.
+// qualifiers are the known words in order; all others come after them.
 var qualifiers = []string{"alpha", "beta", "milestone", "rc", "snapshot", "", "sp"}
 
 var aliases = map[string]string{"ga": "", "final": "", "release": "", "cr": "rc"}
 
-const released = 5 // of "" among qualifiers
+const released = 5 // index of "" in qualifiers
 
 func parseItems(version string) item {
 	s := strings.ToLower(version)
-	if len(s) > 200 { // nobody's version, and the lists nest
+	if len(s) > 200 { // not a real version, and lists nest
 		s = s[:200]
 	}
 	lists := []*[]item{new([]item)}
@@ -137,7 +137,7 @@ func newWord(word string, followedByDigit bool) item {
 	return item{kind: aWord, word: word}
 }
 
-// trim drops what means nothing at the end of a list.
+// trim removes items without meaning from the end of a list.
 func trim(list []item) []item {
 	for i := len(list) - 1; i >= 0; i-- {
 		if list[i].null() {
@@ -159,7 +159,7 @@ func (i item) null() bool {
 	return len(i.list) == 0
 }
 
-// rank is the place of a word.
+// rank returns the position of a word.
 func (i item) rank() (int, string) {
 	if n := slices.Index(qualifiers, i.word); n >= 0 {
 		return n, ""
@@ -204,7 +204,7 @@ func (i item) compare(o item) int {
 	return 0
 }
 
-// toNothing compares with what is not there.
+// toNothing compares an item with a missing one.
 func (i item) toNothing() int {
 	switch i.kind {
 	case aNumber:
@@ -221,8 +221,8 @@ func (i item) toNothing() int {
 	return 0
 }
 
-// preWords begin what publishers call their pre-releases, besides those that come
-// before a release in Maven's own order.
+// preWords are prefixes that publishers use for pre-releases, besides those
+// that Maven orders before a release.
 var preWords = []string{"dev", "ea", "preview", "pre", "eap", "nightly", "incubating"}
 
 func (i item) pre() bool {
@@ -237,8 +237,8 @@ func (i item) pre() bool {
 	return false
 }
 
-// A constraint is what a dependency says of a version: a wish, "1.0", or ranges
-// that must be met, "[1.0,2.0)" and several of them
+// A constraint is the version in a dependency: a preference, "1.0", or one or
+// more ranges that must be satisfied, "[1.0,2.0)"
 // (https://maven.apache.org/pom.html#dependency-version-requirement-specification).
 type constraint struct {
 	wish   string
@@ -247,7 +247,7 @@ type constraint struct {
 
 type span struct {
 	low, high     string // "" for none
-	withLow, with bool   // the ends themselves
+	withLow, with bool   // whether the bounds themselves are allowed
 }
 
 func parseConstraint(s string) (constraint, error) {
@@ -260,14 +260,14 @@ func parseConstraint(s string) (constraint, error) {
 	for rest != "" {
 		end := strings.IndexAny(rest, ")]")
 		if rest[0] != '[' && rest[0] != '(' || end < 0 {
-			return c, fmt.Errorf("%q is no range of versions", s)
+			return c, fmt.Errorf("%q is not a version range", s)
 		}
 		r := span{withLow: rest[0] == '[', with: rest[end] == ']'}
 		low, high, two := strings.Cut(rest[1:end], ",")
 		r.low, r.high = strings.TrimSpace(low), strings.TrimSpace(high)
 		if !two {
 			if !r.withLow || !r.with || r.low == "" {
-				return c, fmt.Errorf("%q is no range of versions", s)
+				return c, fmt.Errorf("%q is not a version range", s)
 			}
 			r.high = r.low
 		}
@@ -277,7 +277,7 @@ func parseConstraint(s string) (constraint, error) {
 	return c, nil
 }
 
-// allows reports whether a version is in the ranges; where there are none, each is.
+// allows reports whether a version is in the ranges, or there are none.
 func (c constraint) allows(version string) bool {
 	return len(c.ranges) == 0 || slices.ContainsFunc(c.ranges, func(r span) bool {
 		if r.low != "" {
@@ -294,7 +294,7 @@ func (c constraint) allows(version string) bool {
 	})
 }
 
-// only is the one version that the ranges allow, "" where they allow more.
+// only returns the only version that the ranges allow, or "" if there are more.
 func (c constraint) only() string {
 	if len(c.ranges) == 1 && c.ranges[0].low != "" && c.ranges[0].low == c.ranges[0].high {
 		return c.ranges[0].low

@@ -17,7 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// The artifact types of what is pushed, and the media types of its layers.
+// Artifact types of what is pushed, and media types of the layers.
 const (
 	pluginType = "application/vnd.buck2-protobuf.plugin.v1"
 	treeType   = "application/vnd.buck2-protobuf.tree.v1"
@@ -27,22 +27,22 @@ const (
 	treeLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
 )
 
-// The annotations of manifests.
+// Annotations of manifests.
 const (
 	annotationPlugin  = "com.github.birbparty.buck2-protobuf.plugin"  // NAME@VERSION
 	annotationTree    = "com.github.birbparty.buck2-protobuf.tree"    // as in the lock
 	annotationPlugins = "com.github.birbparty.buck2-protobuf.plugins" // of a bundle: NAME@VERSION, separated by spaces
 )
 
-// pluginTag is the tag of a plugin version: NAME-VERSION, every character that
-// no tag may have replaced by "_", at most 128 of them.
+// pluginTag returns the tag of a plugin version: NAME-VERSION, with characters
+// that are not allowed replaced by "_", cut to 128.
 func pluginTag(name, version string) string { return tag(name + "-" + version) }
 
-// bundleTag is the tag of a bundle.
+// bundleTag returns the tag of a bundle.
 func bundleTag(name string) string { return tag("bundle-" + name) }
 
-// treeTag is the tag of the ready folder of an entry on a platform that has a
-// cell of its own, see the package comment.
+// treeTag returns the tag of the ready folder of an entry on a platform with
+// its own cell, see the package comment.
 func treeTag(e *lock.Entry, served string) string {
 	return "tree-" + e.Locked.Platforms[served].Tree + "." + MadeOf(e, served)[:16]
 }
@@ -57,8 +57,8 @@ func tag(s string) string {
 	return s[:min(len(s), 128)]
 }
 
-// MadeOf is a digest of all that a ready folder was made of: the source, what
-// the compiler was told, and the files of the platform.
+// MadeOf returns a digest of everything that a ready folder is made of: the
+// source, the compiler's arguments, and the files of the platform.
 func MadeOf(e *lock.Entry, served string) string {
 	v := e.Locked
 	h := sha256.New()
@@ -69,12 +69,12 @@ func MadeOf(e *lock.Entry, served string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// errNoTree is matched by the error of [Tiers.Tree] when no mirror may have
-// ready folders of that plugin.
+// errNoTree is matched by the error of [Tiers.Tree] if no mirror can have ready
+// folders of that plugin.
 var errNoTree = errors.New("no mirror of plugins.toml has ready folders of it")
 
-// Tree brings the ready folder of an entry, on a platform that has a cell of its
-// own, into an empty folder. The caller compares it with the lock.
+// Tree copies the ready folder of an entry, on a platform with its own cell,
+// into an empty folder. The caller compares it with the lock.
 func (t *Tiers) Tree(ctx context.Context, s *store.Store, e *lock.Entry, served, dir string) error {
 	name := e.Coordinate()
 	a := &attempts{t: t, what: "the ready folder of " + e.String()}
@@ -130,20 +130,20 @@ func (t *Tiers) tree(ctx context.Context, s *store.Store, m manifest.Mirror, e *
 		return err
 	}
 	if want := e.Locked.Platforms[served].Tree; got != want {
-		return fault.Errorf(fault.Integrity, "ask who runs the mirror; nothing of it was used", "the ready folder is tree %s, the lock says %s", got, want)
+		return fault.Errorf(fault.Integrity, "ask the operator of the mirror; the folder was not used", "the ready folder is tree %s, the lock says %s", got, want)
 	}
 	return nil
 }
 
-// treeOf is the layer of the manifest of a ready folder.
+// treeOf returns the layer in the manifest of a ready folder.
 func treeOf(place oci.Place, n *oci.Node) (oci.Descriptor, error) {
 	if n.ArtifactType != treeType || len(n.Layers) != 1 {
-		return oci.Descriptor{}, fault.Errorf(fault.Integrity, "ask who runs the mirror", "%s@sha256:%s is no ready folder: it is a %q of %d layers", place, n.SHA256, n.ArtifactType, len(n.Layers))
+		return oci.Descriptor{}, fault.Errorf(fault.Integrity, "ask the operator of the mirror", "%s@sha256:%s is not a ready folder: it is a %q with %d layers", place, n.SHA256, n.ArtifactType, len(n.Layers))
 	}
 	return n.Layers[0], nil
 }
 
-// Bundle returns what a bundle in a place consists of: NAME@VERSION.
+// Bundle returns the content of a bundle in a place, as NAME@VERSION.
 func (t *Tiers) Bundle(ctx context.Context, to, name string) ([]string, error) {
 	place, err := t.place(manifest.Mirror{To: to})
 	if err != nil {
@@ -155,7 +155,7 @@ func (t *Tiers) Bundle(ctx context.Context, to, name string) ([]string, error) {
 	}
 	plugins := strings.Fields(n.Annotations[annotationPlugins])
 	if n.ArtifactType != bundleType || len(plugins) == 0 {
-		return nil, fault.Errorf(fault.Integrity, "ask who runs it", "%s: tag %s is no bundle but a %q", place, bundleTag(name), n.ArtifactType)
+		return nil, fault.Errorf(fault.Integrity, "ask its operator", "%s: tag %s is a %q, not a bundle", place, bundleTag(name), n.ArtifactType)
 	}
 	return plugins, nil
 }

@@ -25,45 +25,45 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// pushes bounds the blobs that are pushed at a time.
+// pushes limits concurrent uploads.
 const pushes = 4
 
-// A Pusher fills a place. What is there already, with that digest and size, is
-// not pushed again; what was pushed is read back and hashed. It is not safe for
+// A Pusher fills a place. It skips blobs that the place has with that digest
+// and size, and reads back and hashes what it pushes. It is not safe for
 // concurrent use.
 type Pusher struct {
 	Place oci.Place
 	Store *store.Store
-	// Bring puts a file of an entry into the store, where that lacks it.
-	Bring func(ctx context.Context, e *lock.Entry, key string) error
+	// Fetch puts a file of an entry into the store if needed.
+	Fetch func(ctx context.Context, e *lock.Entry, key string) error
 	// Tree puts the folder of an entry into the store.
 	Tree func(ctx context.Context, e *lock.Entry, platform string) error
-	// Compress wraps a writer, the same bytes for the same bytes.
+	// Compress wraps a writer. The same input gives the same output.
 	Compress func(w io.Writer) (io.WriteCloser, error)
-	// Transfer shows what is pushed, nil for nothing.
+	// Transfer shows the progress; nil for none.
 	Transfer *ui.Transfer
 	Note     func(format string, args ...any)
-	// DryRun asks what is there, and counts what is not as if it were pushed. Files
-	// are not brought then.
+	// DryRun only checks what the place has, and counts the rest as if it were
+	// pushed. Files are not downloaded.
 	DryRun bool
 
 	Done Pushed
 
 	mu    sync.Mutex
-	blobs once.Map[string, struct{}] // by digest: plugins share files
+	blobs once.Map[string, struct{}] // by digest, since plugins share files
 }
 
-// Pushed says what a [Pusher] did, in blobs, manifests, and bytes of blobs.
+// Pushed counts what a [Pusher] did: blobs, manifests, and bytes of blobs.
 type Pushed struct {
 	Pushed  int      `json:"pushed"`
 	Present int      `json:"present"`
-	Bytes   int64    `json:"bytes"` // that were pushed
-	Tags    []string `json:"tags"`  // in the order in which they were looked at
-	// New are the blobs that were pushed, by their names, and the tags.
+	Bytes   int64    `json:"bytes"` // bytes that were pushed
+	Tags    []string `json:"tags"`  // in the order of processing
+	// New has the names of the pushed blobs, and the tags.
 	New []string `json:"-"`
 }
 
-// Plugin pushes the files of an entry for the platforms, and their manifest.
+// Plugin pushes the files of an entry for the platforms, and a manifest.
 func (p *Pusher) Plugin(ctx context.Context, e *lock.Entry, platforms []string) error {
 	ctx = ui.For(ctx, e.String())
 	defer p.Transfer.Tell(ctx)
@@ -100,7 +100,7 @@ func (p *Pusher) files(ctx context.Context, e *lock.Entry, platforms []string) (
 		f := e.Locked.Files[key]
 		layers[i] = oci.Descriptor{SHA256: f.SHA256, Size: f.Size, MediaType: fileLayer, Title: key}
 		g.Go(func() error {
-			err := p.blob(ctx, layers[i], func() error { return p.Bring(ctx, e, key) })
+			err := p.blob(ctx, layers[i], func() error { return p.Fetch(ctx, e, key) })
 			if err != nil {
 				return fmt.Errorf("%s: %w", key, err)
 			}
@@ -110,14 +110,14 @@ func (p *Pusher) files(ctx context.Context, e *lock.Entry, platforms []string) (
 	return layers, g.Wait()
 }
 
-// blob makes sure that a blob is in the place; bring puts it into the store
-// first. Each is looked at once.
-func (p *Pusher) blob(ctx context.Context, d oci.Descriptor, bring func() error) error {
-	_, err := p.blobs.Do(d.SHA256, func() (struct{}, error) { return struct{}{}, p.pushBlob(ctx, d, bring) })
+// blob pushes a blob unless the place has it, after fetch has put it into the
+// store. Each blob is processed once.
+func (p *Pusher) blob(ctx context.Context, d oci.Descriptor, fetch func() error) error {
+	_, err := p.blobs.Do(d.SHA256, func() (struct{}, error) { return struct{}{}, p.pushBlob(ctx, d, fetch) })
 	return err
 }
 
-func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() error) error {
+func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, fetch func() error) error {
 	there, err := p.Place.Contains(ctx, d)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() er
 		p.pushed(d.Title, d.Size)
 		return nil
 	}
-	if err := bring(); err != nil {
+	if err := fetch(); err != nil {
 		return err
 	}
 	f, err := p.Store.Blob(ctx, store.Digest{SHA256: d.SHA256, Size: d.Size})
@@ -143,15 +143,15 @@ func (p *Pusher) pushBlob(ctx context.Context, d oci.Descriptor, bring func() er
 	return p.pushFile(ctx, d, f)
 }
 
-// pushFile pushes the bytes of a file and reads them back.
+// pushFile pushes a file and reads it back.
 func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) error {
 	if p.DryRun {
 		p.pushed(d.Title, d.Size)
 		return nil
 	}
 	arrived := p.Transfer.Expect(ctx, d.Title, d.Size)
-	// A transport may still read the body of an attempt that has failed, so every
-	// attempt reads the file at offsets of its own.
+	// A transport may still read the body of a failed attempt, so each attempt
+	// reads the file at its own offset.
 	var last *counted
 	if err := p.Place.Push(ctx, d, func() (io.ReadCloser, error) {
 		if last != nil {
@@ -167,7 +167,7 @@ func (p *Pusher) pushFile(ctx context.Context, d oci.Descriptor, f *os.File) err
 		return fmt.Errorf("reading it back: %w", err)
 	}
 	if got := hex.EncodeToString(back.h.Sum(nil)); got != d.SHA256 || back.n != d.Size {
-		return fault.Errorf(fault.Integrity, "ask who runs it, and do not use it", "%s took sha256:%s and gives sha256:%s, %d bytes", p.Place, d.SHA256, got, back.n)
+		return fault.Errorf(fault.Integrity, "ask its operator, and do not use it", "%s accepted sha256:%s but returns sha256:%s, %d bytes", p.Place, d.SHA256, got, back.n)
 	}
 	arrived(d.Size)
 	p.pushed(d.Title, d.Size)
@@ -183,7 +183,7 @@ func (p *Pusher) pushed(name string, size int64) {
 	p.Done.New = append(p.Done.New, name)
 }
 
-// counted tells how many bytes were read, until it is stopped.
+// counted reports how many bytes were read, until it is stopped.
 type counted struct {
 	r    io.Reader
 	told func(n int64)
@@ -193,7 +193,7 @@ type counted struct {
 	over bool
 }
 
-// Read is io.Reader's.
+// Read implements [io.Reader].
 func (c *counted) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.mu.Lock()
@@ -205,7 +205,7 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// stop returns the bytes that were told; no more will be.
+// stop ends the reports and returns the number of reported bytes.
 func (c *counted) stop() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -213,7 +213,7 @@ func (c *counted) stop() int64 {
 	return c.n
 }
 
-// hashing is a sink that keeps nothing.
+// hashing is a sink that only hashes.
 type hashing struct {
 	h hash.Hash
 	n int64
@@ -224,7 +224,7 @@ func (s *hashing) Offset() int64               { return s.n }
 func (s *hashing) From(string)                 {}
 func (s *hashing) Reset() error                { s.n = 0; s.h.Reset(); return nil }
 
-// empty makes sure of the config that all manifests name.
+// empty pushes the config that all manifests have.
 func (p *Pusher) empty(ctx context.Context) error {
 	if p.DryRun {
 		return nil
@@ -235,18 +235,19 @@ func (p *Pusher) empty(ctx context.Context) error {
 	return p.Place.Push(ctx, oci.Empty, oci.EmptyBody)
 }
 
-// tag makes a tag name a manifest or an index whose parts are there. A tag that
-// names something else stays as it is: other bytes for what has the same name
-// are an alarm, and what nobody here pushed is not ours to judge. Only where the
-// other one is of the same plugin and differs in which files it lists, such as
-// after a platform was added, ours gets a tag with a digest behind it.
+// tag makes a tag refer to a manifest or index whose parts are already there. A
+// tag that refers to something else is not changed: other bytes with the same
+// name are a warning sign, and what lockgen did not push is not ours to
+// replace. If the other one is of the same plugin and only lists different
+// files, for example after a platform was added, ours gets a longer tag with a
+// digest.
 func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[string]string, d oci.Descriptor, body []byte, parts []oci.Descriptor) error {
 	other, err := p.Place.Resolve(ctx, tag)
-	if fault.Of(err) == fault.Integrity && p.DryRun { // as below, as far as can be seen
+	if fault.Of(err) == fault.Integrity && p.DryRun { // the same as below, as far as possible
 		p.pushed(tag, 0)
 		return nil
 	}
-	if fault.Of(err) == fault.Integrity { // damaged: if it was this one, it is made anew
+	if fault.Of(err) == fault.Integrity { // damaged; if it was ours, push it again
 		if err := p.Place.PushNode(ctx, "", d, body); err != nil {
 			return err
 		}
@@ -270,7 +271,7 @@ func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[str
 			return fmt.Errorf("reading it back: %w", err)
 		}
 		if back.SHA256 != d.SHA256 {
-			return fault.Errorf(fault.Integrity, "run it again; does another lockgen mirror there?", "%s: tag %s was pushed as sha256:%s and names sha256:%s now", p.Place, tag, d.SHA256, back.SHA256)
+			return fault.Errorf(fault.Integrity, "run it again; check whether another lockgen mirror runs at the same time", "%s: tag %s was pushed as sha256:%s but is now sha256:%s", p.Place, tag, d.SHA256, back.SHA256)
 		}
 		p.pushed(tag, 0)
 		p.Done.Tags = append(p.Done.Tags, tag)
@@ -283,28 +284,28 @@ func (p *Pusher) tag(ctx context.Context, tag, artifactType string, note map[str
 		return nil
 	case other.ArtifactType != artifactType:
 		return fault.Errorf(fault.Policy, "mirror to another repository, or delete the tag if nobody needs it",
-			"%s: tag %s names something that lockgen mirror did not push (%q, sha256:%s); it is not overwritten", p.Place, tag, other.ArtifactType, other.SHA256)
+			"%s: tag %s was not pushed by lockgen mirror (%q, sha256:%s); it is not overwritten", p.Place, tag, other.ArtifactType, other.SHA256)
 	}
 	if other.Annotations[annotationPlugin] == note[annotationPlugin] && artifactType == pluginType {
 		for _, l := range other.Layers {
 			for _, mine := range parts {
 				if l.Title == mine.Title && l.SHA256 != mine.SHA256 {
-					return fault.Errorf(fault.Integrity, "compare the two locks: who is right? then mirror to another repository",
+					return fault.Errorf(fault.Integrity, "compare the two locks to see which one is right, then mirror to another repository",
 						"%s: tag %s has other bytes for %s than the lock: sha256:%s, expected sha256:%s; it is not overwritten", p.Place, tag, l.Title, l.SHA256, mine.SHA256)
 				}
 			}
 		}
 	}
 	if strings.HasSuffix(tag, "."+d.SHA256[:12]) {
-		return fault.Errorf(fault.Policy, "delete the tag", "%s: tag %s names sha256:%s; it is not overwritten", p.Place, tag, other.SHA256)
+		return fault.Errorf(fault.Policy, "delete the tag", "%s: tag %s is sha256:%s; it is not overwritten", p.Place, tag, other.SHA256)
 	}
 	longer := tag[:min(len(tag), 115)] + "." + d.SHA256[:12]
-	p.Note("%s: tag %s lists other files and stays as it is; this lock's are under %s", p.Place, tag, longer)
+	p.Note("%s: tag %s lists other files and is not changed; those of this lock have the tag %s", p.Place, tag, longer)
 	return p.tag(ctx, longer, artifactType, note, d, body, parts)
 }
 
-// Folder pushes the ready folder of an entry on a platform that has a cell of
-// its own, and returns its layer.
+// Folder pushes the ready folder of an entry on a platform with its own cell,
+// and returns its layer.
 func (p *Pusher) Folder(ctx context.Context, e *lock.Entry, platform string) (oci.Descriptor, error) {
 	name := treeTag(e, platform)
 	fail := func(err error) (oci.Descriptor, error) {
@@ -318,7 +319,7 @@ func (p *Pusher) Folder(ctx context.Context, e *lock.Entry, platform string) (oc
 		}
 		ok, err := p.Place.Contains(ctx, layer)
 		if err == nil && !ok {
-			err = fault.Errorf(fault.Integrity, "delete tag "+name+" there, then run it again", "%s lists it and has lost its content", p.Place)
+			err = fault.Errorf(fault.Integrity, "delete tag "+name+" there, then run it again", "%s lists it but has lost its content", p.Place)
 		}
 		if err != nil {
 			return fail(err)
@@ -382,9 +383,9 @@ func (p *Pusher) pack(ctx context.Context, tree string) (layer oci.Descriptor, e
 	return layer, p.pushFile(ctx, layer, f)
 }
 
-// Bundle pushes the index of a bundle. Its plugins, given with their runtimes,
-// were pushed for the platforms; folders are the layers of ready folders by
-// platform.
+// Bundle pushes the index of a bundle. Its plugins, which all contains together
+// with their runtimes, must have been pushed for the platforms. Folders has the
+// layers of ready folders, by platform.
 func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.Entry, platforms []string, folders map[string][]oci.Descriptor) error {
 	var specs []string
 	for _, e := range plugins {
@@ -398,7 +399,7 @@ func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.E
 		for _, e := range all {
 			_, served, err := e.Locked.Cell(platform)
 			if err != nil {
-				layers = nil // it has no such plugin, so no such bundle either
+				layers = nil // it lacks a plugin, so it has no such bundle
 				break
 			}
 			for _, key := range e.Locked.FilesFor(served) {
@@ -409,7 +410,7 @@ func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.E
 			}
 		}
 		if layers == nil {
-			p.Note("bundle %s has no manifest for %s: not all its plugins are locked for it", name, platform)
+			p.Note("bundle %s has no manifest for %s: not all of its plugins are locked for it", name, platform)
 			continue
 		}
 		layers = append(layers, folders[platform]...)

@@ -1,25 +1,25 @@
-// Package mirror is the transports that bring the bytes of a lock: mirrors in
-// the order of the manifest, then the origin. It also knows what `lockgen
-// mirror` puts into a repository of OCI, or a folder in the OCI image layout,
-// and reads it again:
+// Package mirror downloads locked files from mirrors, in the order of the
+// manifest, and then from the origin. It also defines the content that `lockgen
+// mirror` pushes to an OCI repository, or a folder in the OCI image layout, and
+// reads it:
 //
-//   - Every locked file is a blob under its own SHA-256. A reader asks for it by
-//     that digest and needs no manifest.
+//   - Every locked file is a blob with its own SHA-256. Readers request it by
+//     that digest and need no manifest.
 //   - For each plugin version there is an image manifest of artifactType
-//     pluginType whose layers are those files, with their keys in the lock as
-//     titles (org.opencontainers.image.title), so that a registry's garbage
-//     collection keeps them. Its tag is NAME-VERSION, see pluginTag. A reader
-//     who finds it takes no other bytes for a file than it says.
+//     pluginType. Its layers are those files, with their keys in the lock as
+//     titles (org.opencontainers.image.title), so the registry's garbage
+//     collection keeps them. Its tag is NAME-VERSION, see pluginTag. If a reader
+//     finds the manifest, a file must be the one that it lists.
 //   - A ready folder is one gzip-compressed tar, the only layer of a manifest of
-//     artifactType treeType with the tag "tree-<tree>.<made of>": the digest
-//     that the lock has, and the first 16 digits of that of the files it is made
-//     of, see [MadeOf]. So a lock in which two trees changed places finds none.
+//     artifactType treeType with the tag "tree-<tree>.<made of>": the digest in
+//     the lock, and the first 16 digits of that of the files it is made of, see
+//     [MadeOf]. So a lock with two swapped trees finds none.
 //   - A bundle is an index of artifactType bundleType with the tag
-//     bundle-NAME: for each platform a manifest of the same type that lists all
-//     files, and ready folders, of all its plugins and their runtimes.
+//     bundle-NAME: for each platform it has a manifest of the same type that
+//     lists all files, and ready folders, of all its plugins and their runtimes.
 //
-// Manifests have no config and no time in them: the same lock makes the same
-// bytes. No tag is ever made to name something else than it did.
+// Manifests have no config and no time, so the same lock gives the same bytes.
+// An existing tag is never changed to refer to something else.
 package mirror
 
 import (
@@ -40,21 +40,21 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// Tiers brings the bytes of locked files and ready folders, from mirrors and
-// the origin. It is safe for concurrent use.
+// Tiers downloads locked files and ready folders from mirrors and the origin.
+// It is safe for concurrent use.
 type Tiers struct {
-	Mirrors []manifest.Mirror // in the order in which they are tried
-	Dir     string            // where the folders of mirrors are relative to
+	Mirrors []manifest.Mirror // in the order of the attempts
+	Dir     string            // base of relative paths of mirrors
 	OCI     func() *oci.Client
-	// Web brings a file over HTTP: from its origin, or, where m is not nil, by a
-	// mirror that is no place of OCI. A mirror that turns out not to fit is
-	// [ErrNoFit].
+	// Web downloads a file over HTTP: from its origin or, if m is not nil, from
+	// a mirror that is not an OCI place. If the mirror cannot have the file,
+	// the error is [ErrNoFit].
 	Web func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error
-	// Warn is told of a tier that served wrong bytes, Detail of one that failed.
+	// Warn is called if a tier served wrong bytes, Detail if one failed.
 	Warn, Detail func(format string, args ...any)
-	// Report is told of every attempt, nil for nobody.
+	// Report is called with every attempt; nil for none.
 	Report func(Attempt)
-	// Offline leaves out what needs a connection.
+	// Offline skips what needs a connection.
 	Offline bool
 
 	mu   sync.Mutex
@@ -63,29 +63,30 @@ type Tiers struct {
 	manifests once.Map[string, *oci.Node] // of plugins, by place and tag
 }
 
-// ErrNoFit is returned by [Tiers.Web] for a mirror that does not have the file
-// by its own words.
-var ErrNoFit = errors.New("the mirror is for other addresses")
+// ErrNoFit is returned by [Tiers.Web] for a mirror that by its configuration
+// does not have the file.
+var ErrNoFit = errors.New("the mirror is for other URLs")
 
-// An Attempt is one try of one tier to bring a file or a ready folder.
+// An Attempt is an attempt to get a file or a ready folder from one tier.
 type Attempt struct {
-	OCI      bool // from a place of OCI; else over HTTP
+	OCI      bool // from an OCI place; otherwise over HTTP
 	Place    string
 	Bytes    int64
 	Duration time.Duration
-	Err      error // nil where it served
+	Err      error // nil if it succeeded
 }
 
-// attempts are what was tried for one file.
+// attempts are the attempts for one file.
 type attempts struct {
 	t    *Tiers
 	what string
 	all  []Attempt
 }
 
-// File brings one file into a sink: by the first tier that has its locked
-// bytes. Where none has, the error lists what every tier said. It is of class
-// [fault.Integrity] when one of them had other bytes, else that of the origin's.
+// File downloads a file into a sink from the first tier that has the locked
+// bytes. If there is none, the error lists those of all tiers. It is of class
+// [fault.Integrity] if one of them had other bytes, or else of the class of the
+// origin's error.
 func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
 	coordinate := e.Locked.Coordinate(key)
@@ -110,7 +111,7 @@ func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.I
 			host, repo, _ := strings.Cut(e.Locked.Package, "/")
 			place, err := t.OCI().Repository(host, repo)
 			if err == nil {
-				err = listed(ctx, place, f)
+				err = inManifest(ctx, place, f)
 			}
 			if err != nil {
 				return err
@@ -123,21 +124,21 @@ func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.I
 	}
 	err := a.failed()
 	if len(a.all) > 1 && in.Offset() > 0 {
-		if rerr := in.Reset(); rerr != nil { // else the store tells only of the last tier
+		if rerr := in.Reset(); rerr != nil { // otherwise the store only reports the last tier
 			return rerr
 		}
 	}
 	return err
 }
 
-// ends reports whether an error is none of the tier's.
+// ends reports whether an error is not the tier's, so other tiers cannot help.
 func ends(ctx context.Context, in *store.Ingest, err error) bool {
 	return err != nil && (ctx.Err() != nil || fault.Of(in.Err()) == fault.Machine)
 }
 
-// listed is whether the locked manifest lists a file of a repository: its digest
-// alone would also be found there if it were that of another plugin or platform.
-func listed(ctx context.Context, place oci.Place, f lock.File) error {
+// inManifest verifies that the locked manifest lists a file of a repository. By
+// digest alone, a file of another plugin or platform would be found as well.
+func inManifest(ctx context.Context, place oci.Place, f lock.File) error {
 	n, err := place.Resolve(ctx, "sha256:"+f.Manifest)
 	if err != nil {
 		return err
@@ -147,16 +148,17 @@ func listed(ctx context.Context, place oci.Place, f lock.File) error {
 			return nil
 		}
 	}
-	return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml",
+	return fault.Errorf(fault.Integrity, "restore the lock with: git checkout -- plugins.lock.toml",
 		"%s: manifest sha256:%s does not list %s as sha256:%s, %d bytes", place, f.Manifest, cmp.Or(f.Name, "a file"), f.SHA256, f.Size)
 }
 
-// A repository or a folder that holds files by their digest has any file of any
-// lock that was mirrored to it. What the file of a plugin is, the manifest of that
-// plugin there says; where there is none, or it is silent on the file, the digest
-// is all that there is to go by.
+// A place that stores files by digest has every file of every lock that was
+// mirrored to it. Whether a file belongs to a plugin is in the manifest of that
+// plugin; without a manifest, or if it does not list the file, only the digest
+// counts.
 
-// contradicts is the error where a place says that a file of a plugin is another.
+// contradicts returns an error if a place says that a file of a plugin is a
+// different one.
 func (t *Tiers) contradicts(ctx context.Context, place oci.Place, e *lock.Entry, key string) error {
 	tag := pluginTag(e.Name, e.Version)
 	n, err := t.manifests.Do(place.String()+" "+tag, func() (*oci.Node, error) {
@@ -174,14 +176,14 @@ func (t *Tiers) contradicts(ctx context.Context, place oci.Place, e *lock.Entry,
 	}
 	for _, l := range n.Layers {
 		if l.Title == key && l.SHA256 != e.Locked.Files[key].SHA256 {
-			return fault.Errorf(fault.Integrity, "compare the lock with the one that was mirrored: who is right?",
-				"%s: tag %s has sha256:%s for %s, the lock says sha256:%s", place, tag, l.SHA256, key, e.Locked.Files[key].SHA256)
+			return fault.Errorf(fault.Integrity, "compare the lock with the one that was mirrored to see which one is right",
+				"%s: tag %s has sha256:%s for %s, but the lock says sha256:%s", place, tag, l.SHA256, key, e.Locked.Files[key].SHA256)
 		}
 	}
 	return nil
 }
 
-// hold tries a place of OCI.
+// hold tries an OCI place.
 func (a *attempts) hold(ctx context.Context, m manifest.Mirror, in *store.Ingest, e *lock.Entry, key string) error {
 	f := e.Locked.Files[key]
 	return a.try(ctx, m.To, true, in, func() error {
@@ -208,7 +210,7 @@ func (t *Tiers) place(m manifest.Mirror) (oci.Place, error) {
 	return t.OCI().Open(p, t.Dir)
 }
 
-// try makes one attempt; what it brought is compared with the lock.
+// try makes one attempt and compares the result with the lock.
 func (a *attempts) try(ctx context.Context, place string, isOCI bool, in *store.Ingest, get func() error) error {
 	t := a.t
 	t.mu.Lock()
@@ -246,12 +248,12 @@ func (a *attempts) try(ctx context.Context, place string, isOCI bool, in *store.
 	case err == nil:
 	case fault.Of(err) == fault.Integrity:
 		if place != "the origin" {
-			t.Warn("%s has other bytes for %s than the lock: %v; they are not used", place, a.what, err)
+			t.Warn("%s has other bytes for %s than the lock: %v; not used", place, a.what, err)
 		}
 	default:
 		t.Detail("%s: %s: %v", a.what, place, err)
-		// Some servers forbid what they do not have, so that says nothing of the
-		// next file.
+		// Some servers answer 403 for a missing file, so this says nothing
+		// about the next file.
 		one := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 		if fault.Of(err) == fault.Upstream && !one && place != "the origin" {
 			t.mu.Lock()
@@ -267,7 +269,7 @@ func (a *attempts) try(ctx context.Context, place string, isOCI bool, in *store.
 	return err
 }
 
-// failed is the error for all attempts together.
+// failed returns the error for all attempts.
 func (a *attempts) failed() error {
 	last := a.all[len(a.all)-1]
 	if len(a.all) == 1 {
@@ -282,7 +284,7 @@ func (a *attempts) failed() error {
 		case fault.Of(at.Err) == fault.Integrity && class != fault.Integrity:
 			class, hint = fault.Integrity, fault.Hint(at.Err)
 		case at.OCI && errors.Is(at.Err, fs.ErrNotExist) && fill == "" && at.Place != "the origin":
-			fill = "where the origin can be reached, run: lockgen mirror --to " + at.Place
+			fill = "on a machine that can reach the origin, run: lockgen mirror --to " + at.Place
 		}
 	}
 	if class != fault.Integrity && fill != "" {
@@ -295,8 +297,8 @@ func (a *attempts) failed() error {
 	return fault.Errorf(class, hint, "none of %d sources has it:%s", len(a.all), b.String())
 }
 
-// Local reports whether a file is in a folder among the mirrors, which needs no
-// connection.
+// Local reports whether one of the mirrors is a folder with the file, so no
+// connection is needed.
 func (t *Tiers) Local(ctx context.Context, e *lock.Entry, key string) bool {
 	f := e.Locked.Files[key]
 	for _, m := range t.Mirrors {

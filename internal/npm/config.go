@@ -20,24 +20,24 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// An Config is what the user's own npm is configured with that has to do with
-// registries: which there are, and how to reach them. Nothing of it is run. It
-// is safe for use by several goroutines.
+// A Config has the registry settings of the user's own npm: which registries
+// there are and how to reach them. Nothing in it is executed. It is safe for
+// concurrent use.
 type Config struct {
-	layers []npmLayer // the first that has a setting counts
+	layers []npmLayer // the first layer that has a setting wins
 	unset  map[string][]string
 
-	asked func(ctx context.Context) (string, error) // the registry of an npm without configuration
+	asked func(ctx context.Context) (string, error) // returns the registry of an unconfigured npm
 
 	mu       sync.Mutex
-	registry string // what asked said
+	registry string // result of asked
 }
 
-// ReadConfig reads the configuration that npm has when it is run in dir: the
-// variables npm_config_…, the .npmrc of the project that dir belongs to, the
-// user's, that of the machine and that beside npm itself. It is the npm on PATH,
-// whatever its version; where there is none, there are no files of the last two
-// kinds, and the npm that other gives is asked for the default registry.
+// ReadConfig reads the configuration that npm uses in dir: the variables
+// npm_config_…, the .npmrc of the project that dir belongs to, of the user, of
+// the machine, and of npm itself. The last two depend on the npm on PATH,
+// whatever its version, and are skipped if there is none; then other provides
+// the npm to ask for the default registry.
 func ReadConfig(ctx context.Context, dir string, other func(context.Context) (*Client, error)) (*Config, error) {
 	n, err := findUser(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -93,16 +93,16 @@ func ReadConfig(ctx context.Context, dir string, other func(context.Context) (*C
 		add(r.file(global))
 	}
 
-	// Settings that npm has not taken since version 9: it ends when it meets one.
+	// Since version 9, npm exits if it finds one of these settings.
 	for _, key := range []string{"_auth", "_authToken", "_password"} {
 		if slices.ContainsFunc(c.layers[1:], func(l npmLayer) bool { return l[key] != nil }) {
-			return nil, settingsError("run: npm config fix", "npm's configuration has %s for no registry: it belongs to one, as in //HOST/:%s", key, key)
+			return nil, settingsError("run: npm config fix", "npm's configuration has %s without a registry; write //HOST/:%s", key, key)
 		}
 	}
 	return c, nil
 }
 
-// get returns a setting of the first layer that has it.
+// get returns a setting from the first layer that has it.
 func (c *Config) get(key string) any {
 	for _, l := range c.layers {
 		if v, ok := l[key]; ok {
@@ -112,7 +112,7 @@ func (c *Config) get(key string) any {
 	return nil
 }
 
-// text returns a setting that is text, "" for what is not.
+// text returns a setting that is text, or "".
 func (c *Config) text(key string) string {
 	s, _ := c.get(key).(string)
 	return s
@@ -136,9 +136,10 @@ func (c *Config) texts(key string) (all []string) {
 const npmRegistryHint = "set [registries] npm in plugins.toml, or correct npm's registry setting"
 
 // Registry returns the registry for packages of a scope ("@bufbuild"), or for
-// those without one (""): a scope without one of its own has the default. The
-// URL may hold credentials: redact it before it is printed. Npm is started,
-// without any configuration, only where none names the default.
+// those without a scope (""). A scope without its own registry uses the
+// default. The URL may contain credentials: redact it before printing it. If no
+// configuration names the default, an npm without any configuration is run to
+// find out.
 func (c *Config) Registry(ctx context.Context, scope string) (string, error) {
 	if scope != "" && (!strings.HasPrefix(scope, "@") || strings.ContainsAny(scope, "=/: \n")) {
 		return "", fmt.Errorf("npm scope %q is not of the form @name", scope)
@@ -153,14 +154,15 @@ func (c *Config) Registry(ctx context.Context, scope string) (string, error) {
 	text := fmt.Sprint(said)
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return "", settingsError(npmRegistryHint, "npm's configuration has no registry for %q but %q", scope, redact.URL(text))
+		return "", settingsError(npmRegistryHint, "npm's configuration has no valid registry for %q: %q", scope, redact.URL(text))
 	}
 	return text, nil
 }
 
-// RegistryOf returns the registry of a package. Ours, from plugins.toml, replaces
-// npm's default unless it is "", and leaves a scope that has a registry of its own
-// alone. A URL that [lock.CheckURL] refuses but for its user is an error.
+// RegistryOf returns the registry of a package. Ours, from plugins.toml,
+// replaces npm's default unless it is "", but not the registry of a scope that
+// has its own. A URL that [lock.CheckURL] refuses is an error; a user in it is
+// allowed.
 func (c *Config) RegistryOf(ctx context.Context, name, ours string) (string, error) {
 	scope := ""
 	if strings.HasPrefix(name, "@") {
@@ -176,8 +178,8 @@ func (c *Config) RegistryOf(ctx context.Context, name, ours string) (string, err
 	return r, lock.CheckURL(withoutUser(r))
 }
 
-// withoutUser takes the credentials out of a URL that npm's own configuration
-// gives, where they are allowed.
+// withoutUser removes the credentials from a URL of npm's own configuration,
+// where they are allowed.
 func withoutUser(address string) string {
 	scheme, rest, ok := strings.Cut(address, "://")
 	host, path, slash := strings.Cut(rest, "/")
@@ -190,7 +192,7 @@ func withoutUser(address string) string {
 	return scheme + "://" + host + path
 }
 
-// Registries is Registry for several scopes and for "".
+// Registries calls Registry for several scopes and for "".
 func (c *Config) Registries(ctx context.Context, scopes ...string) (map[string]string, error) {
 	urls := map[string]string{}
 	for _, scope := range append([]string{""}, scopes...) {
@@ -213,9 +215,9 @@ func (c *Config) defaultRegistry(ctx context.Context) (string, error) {
 	return c.registry, err
 }
 
-// Options are o with what npm is configured with: its authorities, client
-// certificates and proxies, and its credentials where o has none. A registry is
-// never believed without TLS being verified: strict-ssl does not count.
+// Options returns o with npm's certificate authorities, client certificates and
+// proxies, and with npm's credentials where o has none. TLS is always verified:
+// strict-ssl is ignored.
 func (c *Config) Options(o remote.Options) (remote.Options, error) {
 	pool, err := c.authorities()
 	if err != nil {
@@ -226,7 +228,7 @@ func (c *Config) Options(o remote.Options) (remote.Options, error) {
 	}
 	o.Authority = fault.Authority("npm")
 	if c.text("cafile") != "" || len(c.texts("ca")) > 0 {
-		o.Authority = "npm is configured to believe the authorities of cafile or ca alone: " + strings.Replace(o.Authority, "export NODE_EXTRA_CA_CERTS=FILE", "add it there: npm config set cafile FILE", 1)
+		o.Authority = "npm is configured to trust only the authorities in cafile or ca: " + strings.Replace(o.Authority, "export NODE_EXTRA_CA_CERTS=FILE", "add it there: npm config set cafile FILE", 1)
 	}
 	others := o.Credential
 	o.Credential = func(u *url.URL) remote.Credential {
@@ -239,20 +241,20 @@ func (c *Config) Options(o remote.Options) (remote.Options, error) {
 	return o, nil
 }
 
-// authorities are those of ca or cafile, which npm believes instead of all
-// others; else those of the machine with NODE_EXTRA_CA_CERTS. Nil means those
-// of the machine.
+// authorities returns those of ca or cafile, which npm trusts instead of all
+// others, or else those of the machine with NODE_EXTRA_CA_CERTS. Nil means
+// those of the machine.
 func (c *Config) authorities() (*x509.CertPool, error) {
 	if file := c.text("cafile"); file != "" {
 		data, err := readBounded(file)
 		if err == nil {
 			pool := x509.NewCertPool()
 			if !pool.AppendCertsFromPEM(data) {
-				return nil, settingsError("correct cafile in npm's configuration", "cafile of npm's configuration: %s holds no certificate", file)
+				return nil, settingsError("correct cafile in npm's configuration", "cafile of npm's configuration: %s has no certificate", file)
 			}
 			return pool, nil
 		}
-		if !os.IsNotExist(err) { // which npm ignores
+		if !os.IsNotExist(err) { // npm ignores a missing file
 			return nil, settingsError("correct cafile in npm's configuration", "cafile of npm's configuration: %w", err)
 		}
 	}
@@ -267,7 +269,7 @@ func (c *Config) authorities() (*x509.CertPool, error) {
 	}
 	file := os.Getenv("NODE_EXTRA_CA_CERTS")
 	data, err := readBounded(file)
-	if file == "" || err != nil { // which node ignores, with a warning
+	if file == "" || err != nil { // node ignores it with a warning
 		return nil, nil
 	}
 	pool, err := x509.SystemCertPool()
@@ -278,15 +280,15 @@ func (c *Config) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// registryKeys are the beginnings of settings for a URL, the longest path first:
-// //HOST/a/b, //HOST/a/, //HOST/a, //HOST/, //HOST.
+// registryKeys returns the prefixes of settings for a URL, the longest path
+// first: //HOST/a/b, //HOST/a/, //HOST/a, //HOST/, //HOST.
 func registryKeys(u *url.URL) (keys []string) {
 	host := strings.ToLower(u.Host)
 	if port := u.Port(); port != "" && port == map[string]string{"https": "443", "http": "80"}[u.Scheme] {
 		host = strings.TrimSuffix(host, ":"+port)
 	}
 	for _, part := range strings.Split(u.Path, "/") {
-		if part == "." || part == ".." { // it would leave the path that it begins with
+		if part == "." || part == ".." { // it would leave the path of the prefix
 			return nil
 		}
 	}
@@ -305,9 +307,9 @@ func registryKeys(u *url.URL) (keys []string) {
 	return keys
 }
 
-// Credential is what npm sends to a URL: a token or a password that is
-// configured for its host and the beginning of its path, else, on the same host,
-// that of the registry, if one is given.
+// Credential returns what npm sends to a URL: the token or password configured
+// for its host and a prefix of its path, or else, on the same host, that of the
+// registry, if there is one.
 func (c *Config) Credential(u *url.URL, registry string) remote.Credential {
 	for _, key := range registryKeys(u) {
 		auth, name := "", key+":_authToken"
@@ -337,8 +339,8 @@ func (c *Config) Credential(u *url.URL, registry string) remote.Credential {
 	return remote.Credential{}
 }
 
-// CredentialFor is [NPMConfig.Credential] for a tarball of a registry; none where
-// the address has a user of its own.
+// CredentialFor is [Config.Credential] for a tarball of a registry. It returns
+// none if the URL has a user.
 func (c *Config) CredentialFor(address, registry string) remote.Credential {
 	u, err := url.Parse(address)
 	if err != nil || u.User != nil {
@@ -347,9 +349,10 @@ func (c *Config) CredentialFor(address, registry string) remote.Credential {
 	return c.Credential(u, registry)
 }
 
-// certificate is the client certificate for a URL: certfile and keyfile of the
-// beginning of its path, else cert and key for the default registry's host. One
-// that cannot be read is none, and the server will say so.
+// certificate returns the client certificate for a URL: certfile and keyfile of
+// a prefix of its path, or else cert and key for the host of the default
+// registry. If it cannot be read, no certificate is sent and the server will
+// complain.
 func (c *Config) certificate(u *url.URL) *tls.Certificate {
 	for _, key := range registryKeys(u) {
 		cert, secret := c.text(key+":certfile"), c.text(key+":keyfile")
@@ -379,7 +382,8 @@ func (c *Config) certificate(u *url.URL) *tls.Certificate {
 	return &pair
 }
 
-// proxy is the proxy of npm's configuration, else that of the environment.
+// proxy returns the proxy of npm's configuration, or else that of the
+// environment.
 func (c *Config) proxy(u *url.URL) (*url.URL, error) {
 	if c.direct(u) {
 		return nil, nil
@@ -396,7 +400,7 @@ func (c *Config) proxy(u *url.URL) (*url.URL, error) {
 	return remote.EnvironmentProxy(u)
 }
 
-// direct reports whether noproxy names the host of a URL or a domain above it.
+// direct reports whether noproxy has the host of a URL or a domain above it.
 func (c *Config) direct(u *url.URL) bool {
 	host := strings.Split(strings.ToLower(u.Hostname()), ".")
 	for _, list := range c.texts("noproxy") {
@@ -410,7 +414,7 @@ func (c *Config) direct(u *url.URL) bool {
 	return false
 }
 
-// settingsError is the error of a setting that cannot be used.
+// settingsError returns the error for a setting that cannot be used.
 func settingsError(hint, format string, args ...any) error {
 	return fault.About(fault.AboutNPM, fault.Errorf(fault.Machine, hint, format, args...))
 }

@@ -244,7 +244,7 @@ func TestNPMCredentials(t *testing.T) {
 
 	fake.Write(t, filepath.Join(root, ".npmrc"), "_authToken=x\n")
 	_, err := ReadConfig(t.Context(), root, nil)
-	fake.WantFault(t, err, fault.Machine, "_authToken for no registry")
+	fake.WantFault(t, err, fault.Machine, "_authToken without a registry")
 	if hint := fault.Hint(err); hint != "run: npm config fix" {
 		t.Errorf("hint %q", hint)
 	}
@@ -268,7 +268,7 @@ func TestNPMRegistry(t *testing.T) {
 	}
 	for _, scope := range []string{"@bad", "@worse", "@flag"} {
 		_, err := c.Registry(t.Context(), scope)
-		fake.WantFault(t, err, fault.Machine, `no registry for "`+scope+`"`)
+		fake.WantFault(t, err, fault.Machine, `no valid registry for "`+scope+`"`)
 		if strings.Contains(err.Error(), "SECRET") || !strings.Contains(fault.Hint(err), "[registries] npm") {
 			t.Errorf("%v; hint %s", err, fault.Hint(err))
 		}
@@ -372,7 +372,7 @@ func TestNPMAuthorities(t *testing.T) {
 			}
 		})
 	}
-	for rc, says := range map[string]string{"cafile=ROOT/.npmrc\n": "holds no certificate", "ca=junk\n": "ca of npm's configuration"} {
+	for rc, says := range map[string]string{"cafile=ROOT/.npmrc\n": "has no certificate", "ca=junk\n": "ca of npm's configuration"} {
 		root := npmHome(t, map[string]string{".npmrc": rc})
 		_, err := readNPMConfig(t, root).Options(remote.Options{})
 		fake.WantFault(t, err, fault.Machine, says)

@@ -13,8 +13,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// cooldownFile writes what the lines inside of a manager read, and returns its path and
-// that of the record that they write.
+// cooldownFile writes the input of the code that we inject into a package
+// manager. It returns the paths of that file and of the record that the code
+// will write.
 func cooldownFile(g *cooldown.Rule, scratch string) (in, out string, err error) {
 	in, out = filepath.Join(scratch, "cooldown.json"), filepath.Join(scratch, "released.json")
 	rule := map[string]any{"record": out, "before": nil, "except": append([]string{}, g.Except...)}
@@ -28,8 +29,8 @@ func cooldownFile(g *cooldown.Rule, scratch string) (in, out string, err error) 
 	return in, out, os.WriteFile(in, data, 0o600)
 }
 
-// readRecord reads when versions were released, in milliseconds, by NAME@VERSION or
-// by the name of a file. A version without a time is not in it.
+// readRecord reads release times, in milliseconds, by NAME@VERSION or by file
+// name. Versions without a time are not included.
 func readRecord(file string) (map[string]time.Time, error) {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -2,8 +2,8 @@ package npm
 
 import "strings"
 
-// SplitPath cuts the path of a package into that of the package around it, "" at
-// the top, and the folder's name: "@scope/name" or "name".
+// SplitPath splits the path of a package into the path of the package around
+// it, "" at the top, and the name of the folder: "@scope/name" or "name".
 func SplitPath(p string) (parent, folder string) {
 	const modules = "node_modules/"
 	i := strings.LastIndex("/"+p, "/"+modules)
@@ -17,7 +17,7 @@ func SplitPath(p string) (parent, folder string) {
 	return strings.TrimSuffix(p[:i], "/"), folder
 }
 
-// IsName accepts "name" and "@scope/name".
+// IsName reports whether s has the form "name" or "@scope/name".
 func IsName(name string) bool {
 	parent, folder := SplitPath("node_modules/" + name)
 	return parent == "" && folder == name && !strings.HasPrefix(name, ".")

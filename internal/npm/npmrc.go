@@ -15,29 +15,29 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
-// maxNPMRC bounds the bytes of an .npmrc and of a package.json that are read.
+// maxNPMRC limits the size of an .npmrc or package.json, in bytes.
 const maxNPMRC = 4 << 20
 
-// The configuration of npm is read here and not asked of npm: an npm that runs
-// with it runs what it names (script-shell, NODE_OPTIONS and the like). What is
-// read is what npm 11 reads (@npmcli/config): the files and the variables, in
-// its order. A setting is text, true, false, nil for null, or a list of these.
+// We parse npm's configuration instead of asking npm for it: an npm that reads
+// it also executes what it names (script-shell, NODE_OPTIONS and so on). This
+// follows npm 11 (@npmcli/config): the same files and variables in the same
+// order. A setting is text, true, false, nil for null, or a list of these.
 
-// An npmLayer is one source of settings.
+// An npmLayer has the settings of one source.
 type npmLayer map[string]any
 
-// npmLists, npmPaths and npmSwitches are the settings that npm reads as more
-// than text, of those that count here.
+// npmLists, npmPaths and npmSwitches are those of the settings used here that
+// npm does not read as plain text.
 var (
 	npmLists    = []string{"ca", "noproxy"}
 	npmPaths    = []string{"cafile", "globalconfig", "prefix", "userconfig"}
 	npmSwitches = []string{"global", "strict-ssl"}
 )
 
-// npmReader reads settings as npm does that is run in dir.
+// An npmReader reads settings as an npm run in dir does.
 type npmReader struct {
 	dir, home string
-	vars      map[string]string // the environment; in capitals on Windows, where case does not count
+	vars      map[string]string // the environment; keys in capitals on Windows, which ignores their case
 	unset     map[string][]string
 }
 
@@ -55,7 +55,8 @@ func newNPMReader(dir string, environ []string) *npmReader {
 	return r
 }
 
-// foldVariable is the name of a variable as the system tells names apart.
+// foldVariable returns the name of a variable in the form that this system
+// compares.
 func foldVariable(key string) string {
 	if runtime.GOOS == "windows" {
 		return strings.ToUpper(key)
@@ -63,7 +64,7 @@ func foldVariable(key string) string {
 	return key
 }
 
-// layer types settings as npm does.
+// layer converts settings to their types, as npm does.
 func (r *npmReader) layer(raw npmLayer) npmLayer {
 	l := npmLayer{}
 	for key, value := range raw {
@@ -123,9 +124,9 @@ func (r *npmReader) field(key string, value any) any {
 	return s
 }
 
-// expand puts variables into a text: ${NAME}, which stays where there is no such
-// variable, and ${NAME?}, which then is nothing. A backslash before it takes
-// its meaning away, two are one backslash. Unset are those that are not there.
+// expand replaces ${NAME} with the value of a variable; an unset variable
+// leaves it as it is, or removes it if written ${NAME?}. A backslash in front
+// escapes it; two backslashes are one. It returns the names of unset variables.
 func (r *npmReader) expand(s string) (_ string, unset []string) {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -162,8 +163,8 @@ func (r *npmReader) expand(s string) (_ string, unset []string) {
 	return b.String(), unset
 }
 
-// environment is the layer of the variables npm_config_…, in any case; of
-// several that mean one setting the last counts.
+// environment returns the layer of the variables npm_config_…, in any case; if
+// several name one setting, the last wins.
 func (r *npmReader) environment(environ []string) npmLayer {
 	raw := npmLayer{}
 	const prefix = "npm_config_"
@@ -184,7 +185,8 @@ func (r *npmReader) environment(environ []string) npmLayer {
 	return r.layer(raw)
 }
 
-// file is the layer of a file. One that cannot be read is empty, as to npm.
+// file returns the layer of a file. Like npm, it treats an unreadable file as
+// empty.
 func (r *npmReader) file(name string) npmLayer {
 	data, err := readBounded(name)
 	if err != nil {
@@ -206,9 +208,9 @@ func readBounded(name string) ([]byte, error) {
 	return data, err
 }
 
-// parseNPMRC reads the INI format of npm's files (github.com/npm/ini): KEY=VALUE,
-// KEY[]=VALUE for one more of a list, KEY alone for true. What is in sections is
-// none of npm's settings.
+// parseNPMRC parses the INI format of npm's files (github.com/npm/ini):
+// KEY=VALUE, KEY[]=VALUE to append to a list, KEY without a value for true. npm
+// ignores settings in sections.
 func parseNPMRC(text string) npmLayer {
 	l := npmLayer{}
 	section := false
@@ -262,8 +264,9 @@ func parseNPMRC(text string) npmLayer {
 	return l
 }
 
-// unquoteNPMRC takes the quotes off a key or a value: in double ones it is JSON,
-// in single ones JSON if it can be; without, it ends where a comment begins.
+// unquoteNPMRC removes the quotes from a key or value: in double quotes it is
+// JSON, in single quotes JSON if possible. Without quotes, it ends where a
+// comment begins.
 func unquoteNPMRC(s string) any {
 	s = trimJS(s)
 	single := strings.HasPrefix(s, "'") && strings.HasSuffix(s, "'")
@@ -306,13 +309,15 @@ func unquoteNPMRC(s string) any {
 	return trimJS(b.String())
 }
 
-// isSpaceJS is what String.prototype.trim takes off: also a byte order mark.
+// isSpaceJS reports whether String.prototype.trim removes c; a byte order mark
+// counts.
 func isSpaceJS(c rune) bool { return c == '\uFEFF' || c != '\u0085' && unicode.IsSpace(c) }
 
 func trimJS(s string) string { return strings.TrimFunc(s, isSpaceJS) }
 
-// project is the folder of the project that dir belongs to: the nearest with a
-// package.json or a node_modules, else dir; of a workspace, that of its root.
+// project returns the folder of the project that dir belongs to: the nearest
+// one with a package.json or a node_modules, or else dir. For a workspace, it
+// is the root.
 func (r *npmReader) project() string {
 	prefix := ""
 	for dir := r.dir; ; dir = filepath.Dir(dir) {
@@ -338,7 +343,7 @@ func isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// hasWorkspace reports whether the package.json of root names member among its
+// hasWorkspace reports whether the package.json of root lists member among its
 // workspaces (`npm help workspaces`).
 func hasWorkspace(root, member string) bool {
 	data, err := readBounded(filepath.Join(root, "package.json"))
@@ -380,8 +385,8 @@ func hasWorkspace(root, member string) bool {
 	return is
 }
 
-// matchesPath matches a path with a pattern, part by part; ** is any number of
-// parts.
+// matchesPath matches a path against a pattern, part by part; ** matches any
+// number of parts.
 func matchesPath(pattern, parts []string) bool {
 	if len(pattern) == 0 {
 		return len(parts) == 0
@@ -396,7 +401,7 @@ func matchesPath(pattern, parts []string) bool {
 	return ok && err == nil && matchesPath(pattern[1:], parts[1:])
 }
 
-// braces writes {a,b} out, at most 64 times.
+// braces expands {a,b}, at most 64 times.
 func braces(pattern string) []string {
 	todo, done := []string{pattern}, []string{}
 	for len(todo) > 0 && len(todo)+len(done) <= 64 {

@@ -19,34 +19,34 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// A PackageLock is the closure of one npm package, for every platform at once.
+// A PackageLock is the closure of one npm package for all platforms.
 type PackageLock struct {
 	Packages map[string]LockedPackage // by folder, "node_modules/@bufbuild/protobuf"; bundled packages are part of their parent's file and not listed
 	Dropped  []Dropped                // sorted by parent and name
 }
 
-// A LockedPackage is what npm wrote down of one package, and what its registry
-// says of it. Integrity is as the registry has it: of very old packages it may be
+// A LockedPackage combines what npm wrote about a package with what its
+// registry says. Integrity is the registry's; for very old packages it may be
 // sha1 or empty.
 type LockedPackage struct {
-	Name             string // which may differ from the folder's: an alias
+	Name             string // differs from the folder's name for an alias
 	Version          string
 	Integrity        string
-	OS, CPU, Libc    []string // node's names, with ! for "not"; empty means all
+	OS, CPU, Libc    []string // in node's terms, with ! for "not"; empty means all
 	Bin              map[string]string
 	Engines          map[string]string
-	Optional         bool // an installation without it is a success to npm
+	Optional         bool // npm ignores it if it cannot be installed
 	HasInstallScript bool
 	Deprecated       string
-	Released         time.Time // by the registry's clock; zero without a [cooldown.Rule] or where the registry has none
+	Released         time.Time // by the registry's clock; zero if unknown or without a [cooldown.Rule]
 }
 
-// Supports evaluates os, cpu and libc of a package as npm does: a list of what
-// is allowed, or of what is not, with an exclamation mark.
+// Supports evaluates os, cpu and libc of a package as npm does: each lists what
+// is allowed or, with an exclamation mark, what is not.
 func (p LockedPackage) Supports(platform lock.Platform) bool {
 	libc := ""
 	if platform.OS == "linux" {
-		libc = "glibc" // see design: linux means glibc
+		libc = "glibc" // the platform linux means glibc
 	}
 	return allowed(p.OS, platform.NodeOS) && allowed(p.CPU, platform.NodeCPU) && (len(p.Libc) == 0 || libc != "" && allowed(p.Libc, libc))
 }
@@ -71,27 +71,27 @@ func allowed(list []string, value string) bool {
 	return negated
 }
 
-// A Dropped is an optional dependency that npm left out of the closure without
-// a word, as it does when the registry does not have it.
+// A Dropped is an optional dependency that npm silently left out of the
+// closure, as it does if the registry does not have it.
 type Dropped struct {
-	Parent string // folder of the package that asks for it
+	Parent string // folder of the dependent package
 	Name   string
 	Spec   string
 }
 
-// Resolve lets npm find the closure of a package at lock time. Version is an
-// exact version or a range, of which npm takes the newest that fits. Behind a
-// rule, which may be nil, the closure is of versions that it lets through, and
-// says of each when it was released.
+// Resolve has npm find the closure of a package. Version is an exact version or
+// a range, of which npm takes the newest one. With a rule, which may be nil,
+// the closure only has versions that it allows, with their release times.
 //
-// Npm runs without anything of the user's, and without a network but for the
-// registry, which answers through this program. Nothing is installed, and no
-// script, git or compiler is run.
+// npm runs without any of the user's settings and without network, except for
+// the registry, which answers through this program. It installs nothing and
+// runs no scripts, git or compilers.
 //
-// A package or version that the registry does not have, or that is too young, is
-// an [fs.ErrNotExist] of class Upstream; every other failure of the registry is
-// its own error. A dependency that comes from git, a URL or a file is an error of
-// class Policy that names the package which asks for it, before npm sees it.
+// If the registry does not have the package or version, or it is too recent,
+// the error is of class [fault.Upstream] and matches [fs.ErrNotExist]. Other
+// errors of the registry are returned as they are. For a dependency from git, a
+// URL or a file, the error is of class [fault.Policy] and names the dependent
+// package; npm never sees that dependency.
 func (n *Client) Resolve(ctx context.Context, registry Registry, name, version string, rule *cooldown.Rule) (*PackageLock, error) {
 	if err := n.Check(); err != nil {
 		return nil, err
@@ -123,11 +123,11 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 	defer loop.Close()
 	title := "npm install --package-lock-only " + name + "@" + version
 	run, err := n.sandboxed(title, scratch, loop, []string{
-		// Remote is allowed, for that is what npm calls our tarballs where it has
-		// to open one; nothing but the registry can be reached.
+		// Remote dependencies are allowed because npm counts a tarball as one
+		// when it must open it. Only the registry can be reached.
 		"install", "--package-lock-only", "--json", "--ignore-scripts",
 		"--allow-git=none", "--allow-file=none", "--allow-directory=none",
-		// The defaults, but for the configuration beside npm itself.
+		// npm's defaults, since npm's own configuration file may change them.
 		"--package-lock", "--lockfile-version=3", "--omit-lockfile-registry-resolved=false", "--no-dry-run",
 		"--no-global", "--no-force", "--no-legacy-peer-deps", "--install-strategy=hoisted", "--fetch-retries=0",
 		"--include=prod", "--include=optional", "--include=peer", "--no-audit", "--no-fund",
@@ -175,7 +175,8 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 	return closure, nil
 }
 
-// addCooldown puts the rule into a run of npm and returns the path of the record.
+// addCooldown applies the rule to a run of npm and returns the path of the
+// record.
 func addCooldown(g *cooldown.Rule, run *proc.Command, scratch string) (record string, err error) {
 	rule, record, err := cooldownFile(g, scratch)
 	if err != nil {
@@ -185,13 +186,13 @@ func addCooldown(g *cooldown.Rule, run *proc.Command, scratch string) (record st
 	if err := os.WriteFile(script, []byte(npmCooldown), 0o600); err != nil {
 		return "", err
 	}
-	// With any date npm asks the registry for the documents that have times.
+	// With any date, npm requests the documents that have times.
 	run.Args = append([]string{"--require", script}, append(run.Args, "--before="+time.Now().AddDate(100, 0, 0).UTC().Format(time.RFC3339))...)
 	run.Env = append(run.Env, "BUCK2_PROTOBUF_COOLDOWN="+rule)
 	return record, nil
 }
 
-// explain gives a failure of npm its class, by the code that npm prints.
+// explain classifies an error of npm by the code that npm prints.
 func (u *upstream) explain(err error, out []byte, base, name, version string) error {
 	if !proc.Exited(err) {
 		return err
@@ -211,20 +212,20 @@ func (u *upstream) explain(err error, out []byte, base, name, version string) er
 				return fmt.Errorf("npm package %s@%s: %w", name, version, u.absent[absent])
 			}
 		}
-		return fault.Errorf(fault.Upstream, "is the name right, and the registry? see: npm config get registry",
+		return fault.Errorf(fault.Upstream, "check the name and the registry: npm config get registry",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
 	case "ETARGET", "ENOVERSIONS":
-		return fault.Errorf(fault.Upstream, "write a version that the registry has",
+		return fault.Errorf(fault.Upstream, "use a version that the registry has",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
 	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
-		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+		return fault.Errorf(fault.Policy, "use another version or another source of this plugin",
 			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what)
 	}
-	return fault.Errorf(fault.Upstream, "is the registry well? see: npm config get registry", "npm package %s@%s: %s", name, version, what)
+	return fault.Errorf(fault.Upstream, "check the registry: npm config get registry", "npm package %s@%s: %s", name, version, what)
 }
 
-// parsePackageLock reads a package-lock.json of version 3, whose tarballs are all
-// those of the registry at base.
+// parsePackageLock parses a package-lock.json of version 3. All its tarballs
+// must be from the registry at base.
 func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 	type entry struct {
 		Name                 string
@@ -262,7 +263,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 			for _, name := range slices.Sorted(maps.Keys(deps)) {
 				found := find(folder, name, func(p string) bool { _, ok := file.Packages[p]; return ok }) != ""
 				switch _, optional := e.OptionalDependencies[name]; {
-				case !fromRegistry(deps[name]) && !(found && e.InBundle): // in a tarball only what is not there would be looked for
+				case !fromRegistry(deps[name]) && !(found && e.InBundle): // for a bundled dependency npm only looks into the tarball
 					return nil, direct(label, name, deps[name])
 				case !found && optional:
 					l.Dropped = append(l.Dropped, Dropped{Parent: folder, Name: name, Spec: deps[name]})
@@ -277,10 +278,10 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		}
 		switch {
 		case e.Link || last == "":
-			return nil, fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+			return nil, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
 				"npm package %s (%s) is a link to a folder, not a package of a registry", label, folder)
 		case e.Resolved != "" && !strings.HasPrefix(e.Resolved, base+"/"):
-			return nil, fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+			return nil, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
 				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved))
 		}
 		l.Packages[folder] = LockedPackage{
@@ -289,13 +290,13 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		}
 	}
 	if len(l.Packages) == 0 {
-		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm lists no package")
+		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm has no packages")
 	}
 	return l, nil
 }
 
-// find returns the folder where node finds a dependency of the package in a
-// folder: in its own node_modules or in one around it; "" for nowhere.
+// find returns the folder where node finds a dependency of the package in
+// folder: in its own node_modules or one around it; "" if nowhere.
 func find(folder, name string, has func(string) bool) string {
 	for {
 		p := "node_modules/" + name
@@ -312,7 +313,7 @@ func find(folder, name string, has func(string) bool) string {
 	}
 }
 
-// texts is a list of strings that old packages give as one string.
+// texts is a list of strings. Old packages write a single string.
 type texts []string
 
 func (t *texts) UnmarshalJSON(data []byte) error {
@@ -324,8 +325,8 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(t))
 }
 
-// table is an object of strings; what is none (old packages have lists of
-// engines) is empty.
+// table is an object of strings. Anything else is read as empty: old packages
+// have lists of engines.
 type table map[string]string
 
 func (t *table) UnmarshalJSON(data []byte) error {

@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// shimmed finds the script that a shim starts: the .cmd files and shell
-// scripts that npm and pnpm write in the form of the package cmd-shim.
+// shimmed finds the script that a shim runs: .cmd files and shell scripts from
+// npm and pnpm have the form of the package cmd-shim.
 var shimmed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:%~?dp0%?|\$basedir)[\\/]+([^"$%]+\.[cm]?js)"`) })
 
-// NodeScript returns the script that a program on PATH is, "" for a program
-// that needs no node. A shim would find its node on the PATH of the user, which
-// it will not have: so what it starts is started without it.
+// NodeScript returns the script behind a program on PATH, or "" if the program
+// does not need node. A shim would look for node on the user's PATH, which the
+// sandbox does not have, so we run its script directly.
 func NodeScript(program string) (string, error) {
 	real, err := filepath.EvalSymlinks(program)
 	if err != nil {
@@ -40,7 +40,7 @@ func NodeScript(program string) (string, error) {
 	case bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(line, []byte("node")), ext == ".js", ext == ".cjs", ext == ".mjs":
 		return real, nil
 	case bytes.HasPrefix(head, []byte("#!")), ext == ".cmd", ext == ".bat", ext == ".ps1":
-		return "", errors.New("it is a script that works only in the environment of its user")
+		return "", errors.New("it is a script that only works in the user's environment")
 	}
 	return "", nil
 }

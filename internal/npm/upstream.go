@@ -22,44 +22,44 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// A Registry is where npm's questions go at lock time. Npm itself reaches no
-// other machine.
+// A Registry answers the requests of npm at lock time. npm itself can reach no
+// other server.
 type Registry interface {
-	// Document is what the registry says of a package: with its times if full
-	// is set, else as short as npm needs it. A package that is not there is an
-	// [fs.ErrNotExist].
+	// Document returns the document of a package, with times if full is set, or
+	// else the shortest that npm can use. If the package does not exist, the
+	// error is [fs.ErrNotExist].
 	Document(ctx context.Context, name string, full bool) ([]byte, error)
-	// Tarball brings the tarball of a version, which npm reads where packages
-	// are bundled in it.
+	// Tarball downloads the tarball of a version. npm reads it if packages are
+	// bundled in it.
 	Tarball(ctx context.Context, name, version string, in remote.Sink) error
 }
 
-// maxBundle bounds the bytes of a tarball that npm reads at lock time.
+// maxBundle limits the size of a tarball that npm reads at lock time, in bytes.
 const maxBundle = 512 << 20
 
-// An upstream answers one run of npm from a registry. Npm sees of each version
-// only what it needs, and no dependency that is not from a registry: in its place
-// stands a package that there is not, so that npm says whether it would be part of
-// the tree. Nor does it see what a version demands of a machine, for npm would
-// hold that against this one.
+// An upstream answers the requests of one run of npm from a registry. npm sees
+// only the fields of each version that it needs. A dependency that is not from
+// a registry is replaced by a placeholder, a package that does not exist, so
+// that npm's request for it shows that it would be installed. Requirements on
+// the machine are hidden, because npm would compare them with this one.
 type upstream struct {
 	ctx      context.Context
 	registry Registry
 	full     bool
 	scratch  string
-	token    string // begins the names of packages that there are not
+	token    string // prefix of the names of placeholders
 
 	mu      sync.Mutex
 	known   once.Map[string, []byte] // documents, by name
 	facts   map[string]facts         // by NAME@VERSION
-	refused map[string]error         // by the name of the package that there is not
-	met     []string                 // of refused, those that npm asked for
+	refused map[string]error         // by the name of the placeholder
+	met     []string                 // placeholders that npm asked for
 	absent  map[string]error         // packages that the registry does not have
-	others  []string                 // URLs that are not the registry's
-	failure error                    // the first
+	others  []string                 // URLs outside the registry that npm asked for
+	failure error                    // the first one
 }
 
-// facts are what a registry says of a version and npm does not see.
+// facts has what a registry says about a version and npm does not see.
 type facts struct {
 	os, cpu, libc texts
 	engines       table
@@ -73,7 +73,7 @@ func newUpstream(ctx context.Context, registry Registry, full bool, scratch stri
 	}
 }
 
-// answer is for [newLoopback].
+// answer is for [proc.NewLoopback].
 func (u *upstream) answer(base, path string, w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(path, "-/"); ok {
 		i := strings.LastIndexByte(rest, '/')
@@ -108,7 +108,8 @@ func (u *upstream) answer(base, path string, w http.ResponseWriter, r *http.Requ
 	}
 }
 
-// elsewhere is for [newLoopback]: only what is bundled in a tarball can lead there.
+// elsewhere is for [proc.NewLoopback]. Only something bundled in a tarball can
+// lead there.
 func (u *upstream) elsewhere(url string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -141,7 +142,7 @@ func (u *upstream) tarball(w http.ResponseWriter, r *http.Request, name, version
 	}
 }
 
-// A fileSink is a bounded [remote.Sink].
+// A fileSink is a [remote.Sink] with a size limit.
 type fileSink struct {
 	f *os.File
 	n int64
@@ -149,11 +150,11 @@ type fileSink struct {
 
 func (s *fileSink) Offset() int64 { return s.n }
 
-func (s *fileSink) From(string) {} // npm compares the integrity, and we again when it is locked
+func (s *fileSink) From(string) {} // npm verifies the integrity, and we do again when it is locked
 
 func (s *fileSink) Write(p []byte) (int, error) {
 	if s.n+int64(len(p)) > maxBundle {
-		return 0, fault.Errorf(fault.Upstream, "take another version", "%s: a tarball with bundled packages has more than %d bytes", filepath.Base(s.f.Name()), maxBundle)
+		return 0, fault.Errorf(fault.Upstream, "use another version", "%s: a tarball with bundled packages has more than %d bytes", filepath.Base(s.f.Name()), maxBundle)
 	}
 	n, err := s.f.Write(p)
 	s.n += int64(n)
@@ -166,7 +167,7 @@ func (s *fileSink) Reset() error {
 	return errors.Join(err, s.f.Truncate(0))
 }
 
-// npmFields are what npm sees of a version.
+// npmFields are the fields of a version that npm sees.
 var npmFields = []string{
 	"deprecated", "bin", "directories", "dependencies", "optionalDependencies", "peerDependencies", "peerDependenciesMeta",
 	"bundleDependencies", "bundledDependencies", "scripts", "hasInstallScript", "gypfile", "_hasShrinkwrap",
@@ -174,7 +175,7 @@ var npmFields = []string{
 
 type object = map[string]json.RawMessage
 
-// document is what npm sees of a package.
+// document returns the document of a package that npm sees.
 func (u *upstream) document(base, name string) ([]byte, error) {
 	data, err := u.registry.Document(u.ctx, name, u.full)
 	if err != nil {
@@ -186,13 +187,13 @@ func (u *upstream) document(base, name string) ([]byte, error) {
 		Versions map[string]json.RawMessage `json:"versions"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, fault.Errorf(fault.Upstream, "try again later, or use another registry", "what the registry says of npm package %s is malformed: %s", name, redact.Line(err.Error()))
+		return nil, fault.Errorf(fault.Upstream, "try again later, or use another registry", "the registry's document of npm package %s is malformed: %s", name, redact.Line(err.Error()))
 	}
 	versions := map[string]object{}
 	for _, version := range slices.Sorted(maps.Keys(doc.Versions)) {
 		var all object
 		if json.Unmarshal(doc.Versions[version], &all) != nil || all == nil {
-			continue // no manifest
+			continue // not a manifest
 		}
 		seen := object{"name": quoted(name), "version": quoted(version)}
 		for _, field := range npmFields {
@@ -213,7 +214,7 @@ func (u *upstream) document(base, name string) ([]byte, error) {
 		var f facts
 		for field, to := range map[string]any{"os": &f.os, "cpu": &f.cpu, "libc": &f.libc, "engines": &f.engines} {
 			if raw := all[field]; raw != nil {
-				_ = json.Unmarshal(raw, to) // what is malformed demands nothing, as to npm
+				_ = json.Unmarshal(raw, to) // npm ignores malformed requirements
 			}
 		}
 		f.refusal = u.refuse(name+"@"+version, seen)
@@ -230,8 +231,8 @@ func quoted(s string) json.RawMessage {
 	return data
 }
 
-// refuse puts a package that there is not in the place of each dependency of a
-// version that is not from a registry, and returns the first of them.
+// refuse replaces each dependency of a version that is not from a registry by a
+// placeholder, and returns the error for the first one.
 func (u *upstream) refuse(label string, seen object) (first error) {
 	for _, field := range []string{"dependencies", "optionalDependencies", "peerDependencies"} {
 		var deps map[string]any
@@ -266,16 +267,16 @@ func (u *upstream) refuse(label string, seen object) (first error) {
 	return first
 }
 
-// direct refuses a dependency that is not from a registry.
+// direct returns the error for a dependency that is not from a registry.
 func direct(label, name, spec string) error {
-	return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
+	return fault.Errorf(fault.Policy, "use another version or another source of this plugin",
 		"npm package %s depends on %s from %s, not from a registry", label, redact.Line(name), redact.Line(spec))
 }
 
-// fromRegistry reports whether npm looks for a dependency in a registry: a range,
-// a version, a tag, or one of these of another name (npm:NAME@RANGE). Everything
-// else leads elsewhere (`npm help package-spec`): git, USER/REPO, a URL, a file, a
-// folder, or what only other managers know, such as workspace:.
+// fromRegistry reports whether npm looks up a dependency in a registry: a
+// range, a version, a tag, or one of these for another name (npm:NAME@RANGE).
+// Everything else leads elsewhere (`npm help package-spec`): git, USER/REPO, a
+// URL, a file, a folder, or forms of other managers such as workspace:.
 func fromRegistry(spec string) bool {
 	spec = strings.TrimSpace(spec)
 	if len(spec) >= 4 && strings.EqualFold(spec[:4], "npm:") {
@@ -297,8 +298,9 @@ func fromRegistry(spec string) bool {
 	return !strings.HasPrefix(spec, ".") && !strings.ContainsAny(spec, `:/\@%`)
 }
 
-// verdict is why a closure cannot be had, or must not: nil for neither. Ended is
-// how npm ended, and closure what it found, if it found one.
+// verdict returns the error for a closure that npm could not resolve or that is
+// not allowed, or nil. Ended is the error of npm, and closure its result, if
+// any.
 func (u *upstream) verdict(ended error, closure *PackageLock) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -310,8 +312,8 @@ func (u *upstream) verdict(ended error, closure *PackageLock) error {
 		return u.refused[u.met[0]]
 	case len(u.others) > 0:
 		slices.Sort(u.others)
-		return fault.Errorf(fault.Policy, "take another version or another source of this plugin",
-			"what is bundled in it, or in a package of its, depends on something from %s, not from a registry", redact.Line(u.others[0]))
+		return fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+			"something bundled in it, or in a dependency, depends on %s, which is not in a registry", redact.Line(u.others[0]))
 	case ended != nil:
 		return nil
 	}

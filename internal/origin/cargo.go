@@ -9,13 +9,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// Crates downloads crates from a registry.
+// Crates downloads crates from one registry.
 type Crates struct {
 	gives  *cargo.Downloads
 	client *remote.Client
 }
 
-// CratesBy is how a registry gives crates away by its own words.
+// CratesBy returns the Crates for a registry, as its index describes it.
 func (o *Origins) CratesBy(gives *cargo.Downloads) (*Crates, error) {
 	client, err := o.Client().By(gives.Way)
 	if err != nil {
@@ -29,8 +29,8 @@ func (c *Crates) Crate(ctx context.Context, crate cargo.Crate, in remote.Sink) e
 	return c.client.Download(ctx, cargo.URL(c.gives.Template, crate), in, remote.DownloadOptions{Credential: c.gives.Credential})
 }
 
-// cratesOf asks, once, how a registry gives crates away: that of a mirror, the
-// manifest's, or the one that the user's own cargo takes crates from.
+// cratesOf returns the Crates for the registry of a mirror or the manifest, or
+// else the one that the user's cargo uses. cargo is asked only once.
 func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) (*Crates, error) {
 	if registry == "" {
 		registry = o.Registries.Cargo
@@ -38,7 +38,7 @@ func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) 
 	return o.crates.Do(registry, func() (*Crates, error) {
 		tool, err := cargo.Find(ctx)
 		if err != nil {
-			return nil, fault.Errorf(fault.Of(err), "", "no cargo to ask for the registry of crates: %w", err)
+			return nil, fault.Errorf(fault.Of(err), "", "cargo is needed to find the crate registry: %w", err)
 		}
 		gives, err := tool.CrateDownloads(ctx, o.Dir, registry, e.Locked.Package, e.Version)
 		if err != nil {
@@ -48,7 +48,7 @@ func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) 
 	})
 }
 
-// cargoWay is the way to a crate: where the registry says that crates are.
+// cargoWay returns the way to a crate, as its registry describes it.
 func cargoWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
 	crates, err := o.cratesOf(ctx, e, registry)
 	if err != nil {

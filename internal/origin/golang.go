@@ -13,14 +13,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// goOrigin is a Go that downloads as its user has configured it.
+// A goOrigin is a Go that downloads with the user's settings.
 type goOrigin struct {
 	tool   *gotool.Client
 	config gotool.Config
 }
 
-// goOf returns the user's own Go. Where there is none the locked one, which is
-// there before the modules that it compiles, knows the settings as well.
+// goOf returns the user's Go. If there is none, it returns the locked Go, which
+// reads the same settings and is installed before the modules that it compiles.
 func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
 	return o.golang.Do(e.Toolchain != nil, func() (*goOrigin, error) {
 		tool, err := gotool.Find(ctx)
@@ -29,16 +29,16 @@ func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
 		}
 		if err != nil {
 			return nil, fault.Errorf(fault.Of(err), `install Go, or add to plugins.toml: [registries] go = "https://…", a module proxy`,
-				"no go to ask for the module proxy: %w", err)
+				"go is needed to find the module proxy: %w", err)
 		}
 		config, err := tool.Config(ctx, "")
 		return &goOrigin{tool, config}, err
 	})
 }
 
-// goWay is the way to a module: from the proxy of a mirror or of the manifest,
-// else by Go itself. A proxy may pack a module anew: whoever reads it compares its
-// hash.
+// goWay returns the way to a module: from the proxy of a mirror or the
+// manifest, or else with Go. A proxy may compress a module differently, so its
+// reader compares the hash of the files.
 func goWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
 	if registry == "" {
 		registry = o.Registries.Go
@@ -49,12 +49,12 @@ func goWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string)
 	return &way{client: o.Client(), addresses: one(remote.GoModule(registry, key))}, nil
 }
 
-// downloadByGo lets Go download one file, with the proxies, tokens and checksum
-// database of its user.
+// downloadByGo has Go download one file, with the user's proxies, tokens and
+// checksum database.
 func (o *Origins) downloadByGo(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	f := e.Locked.Files[key]
 	if o.Remote.Offline {
-		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline", "%s is needed and the network is not allowed (offline)", f.Label(key)))
+		return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline", "%s is needed, but the network is not allowed (offline)", f.Label(key)))
 	}
 	client, err := o.goOf(ctx, e)
 	if err != nil {

@@ -14,13 +14,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// Maven is how repositories of Maven are reached.
+// Maven has the Maven repositories to use.
 type Maven struct {
-	Repositories []maven.Repository // in the order in which they are asked, at least one
-	Client       *remote.Client     // with their credentials and the proxy of the settings
+	Repositories []maven.Repository // in the order to ask them, at least one
+	Client       *remote.Client     // with their credentials and the proxy in the settings
 }
 
-// Maven returns the repository of plugins.toml, else those of the user's mvn.
+// Maven returns the repository of plugins.toml, or else those of the user's
+// mvn.
 func (o *Origins) Maven() (*Maven, error) {
 	return o.maven.Do("", func() (*Maven, error) {
 		config, err := maven.ReadConfig()
@@ -48,11 +49,12 @@ func (o *Origins) Maven() (*Maven, error) {
 	})
 }
 
-// folder is an address with one slash at the end.
+// folder returns a URL with exactly one slash at the end.
 func folder(address string) string { return strings.TrimSuffix(address, "/") + "/" }
 
-// Addresses tries a path in every repository, until one has it. Where none has, the
-// error matches [fs.ErrNotExist] and is that of the last.
+// Addresses calls try with the URL of a path in each repository, until one has
+// it. If none does, the error matches [fs.ErrNotExist] and is that of the last
+// one.
 func (m *Maven) Addresses(path string, try func(address string) error) error {
 	var err error
 	for _, r := range m.Repositories {
@@ -63,7 +65,7 @@ func (m *Maven) Addresses(path string, try func(address string) error) error {
 	return err
 }
 
-// Document is a file of a repository, of so many bytes at most.
+// Document returns a file of a repository, with at most limit bytes.
 func (m *Maven) Document(ctx context.Context, path string, limit int64) (body []byte, err error) {
 	err = m.Addresses(path, func(address string) error {
 		body, _, err = m.Client.Document(ctx, address, "*/*", limit)
@@ -72,13 +74,13 @@ func (m *Maven) Document(ctx context.Context, path string, limit int64) (body []
 	return body, err
 }
 
-// mavenWay is the way to a file of a repository. A mirror that is a repository is
-// reached like every other server.
+// mavenWay returns the way to a file of a repository. A mirror that is a
+// repository is treated like any other server.
 func mavenWay(_ context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
 	f := e.Locked.Files[key]
 	c, ok := maven.ParseKey(f.Name, f.Version, key)
 	if !ok {
-		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q is no file of %s %s", key, f.Name, f.Version)
+		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "%q is not a file of %s %s", key, f.Name, f.Version)
 	}
 	m := &Maven{[]maven.Repository{{URL: registry}}, o.Client()}
 	if registry == "" {

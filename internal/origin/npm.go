@@ -10,15 +10,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// NPM reaches npm registries.
+// NPM accesses npm registries.
 type NPM struct {
 	Client *remote.Client // with npm's own settings
 	config *npm.Config
-	ours   string // registry of plugins.toml, "" for none
+	ours   string // registry of plugins.toml; "" for none
 }
 
-// NPMBy asks the npm that find returns what its user has configured where the
-// manifest lies.
+// NPMBy returns an NPM with the user's settings for the folder of the manifest.
+// Find returns the npm to ask for its default registry.
 func (o *Origins) NPMBy(ctx context.Context, find func(ctx context.Context) (*npm.Client, error)) (*NPM, error) {
 	config, err := npm.ReadConfig(ctx, o.Dir, find)
 	if err != nil {
@@ -31,14 +31,13 @@ func (o *Origins) NPMBy(ctx context.Context, find func(ctx context.Context) (*np
 	return &NPM{remote.New(options), config, o.Registries.NPM}, nil
 }
 
-// Registry returns the registry that has a package.
+// Registry returns the registry of a package.
 func (n *NPM) Registry(ctx context.Context, name string) (string, error) {
 	return n.config.RegistryOf(ctx, name, n.ours)
 }
 
-// way is the way to a tarball of a registry: at its conventional address, which
-// needs no document, else where the registry says, for registries are free to name
-// tarballs as they like.
+// way returns the way to a tarball: its usual URL, which needs no document, or
+// else the one in the registry's document, since registries may use other URLs.
 func (n *NPM) way(ctx context.Context, registry, name, version string) *way {
 	return &way{
 		client:     n.Client,
@@ -61,7 +60,7 @@ func (n *NPM) way(ctx context.Context, registry, name, version string) *way {
 	}
 }
 
-// Tarball brings the tarball of a package. It is [npm.Registry]'s as well.
+// Tarball downloads the tarball of a package. It implements [npm.Registry].
 func (n *NPM) Tarball(ctx context.Context, name, version string, in remote.Sink) error {
 	registry, err := n.Registry(ctx, name)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package origin downloads locked files from where they are published: the
+// Package origin downloads locked files from where they are published: from the
 // registries in plugins.toml, or those that the user's own clients are
-// configured with, with their addresses, credentials and proxies. Each client
-// is asked once. Both lockgen and fetch download with it. There is one source
-// file per kind.
+// configured with, using their URLs, credentials and proxies. It asks each
+// client once. Both lockgen and fetch use it. There is one source file for each
+// kind.
 package origin
 
 import (
@@ -23,38 +23,38 @@ import (
 // Origins downloads the files of one manifest during one run. It is safe for
 // concurrent use.
 type Origins struct {
-	Dir        string // where the manifest lies: clients are asked there
+	Dir        string // folder of the manifest, in which clients are asked
 	Registries manifest.Registries
-	Mirrors    []manifest.Mirror // an address of theirs is allowed by being there
+	Mirrors    []manifest.Mirror // their URLs are always allowed
 	Policy     *manifest.Policy
-	Remote     remote.Options // of every connection; what a client says is added
+	Remote     remote.Options // for all connections; settings of a client are added
 	Store      *store.Store
 	Detail     func(string, ...any)
 
-	// NPM returns the npm that is asked for the settings of its user.
+	// NPM returns the npm to ask for the user's settings.
 	NPM func(ctx context.Context, e *lock.Entry) (*npm.Client, error)
-	// Go returns the locked Go, which is asked where this machine has none; nil for
-	// only this machine's.
+	// Go returns the locked Go, to be asked if this machine has none; nil to
+	// use only the machine's.
 	Go func(ctx context.Context, toolchain *lock.Entry) (*gotool.Client, error)
 
-	clients once.Map[string, *remote.Client] // by the kind that names hosts, "" for all others
+	clients once.Map[string, *remote.Client] // for kinds restricted by allow, by kind; "" for all others
 	oci     once.Map[string, *oci.Client]
 	npm     once.Map[string, *NPM]
 	pip     once.Map[string, *Pip]
 	maven   once.Map[string, *Maven]
 	golang  once.Map[bool, *goOrigin] // for modules, which the locked Go may download, and for Go itself
-	crates  once.Map[string, *Crates] // by registry, "" for cargo's own
+	crates  once.Map[string, *Crates] // by registry; "" for cargo's own
 }
 
-// Client returns the client for servers that no package manager has settings
-// for.
+// Client returns the client for servers that are in no package manager's
+// settings.
 func (o *Origins) Client() *remote.Client {
 	c, _ := o.clients.Do("", func() (*remote.Client, error) { return remote.New(o.Remote), nil })
 	return c
 }
 
-// Hosts is the client for files of a kind that names hosts: it goes only where
-// allow of [policy] lets it, through redirects too.
+// Hosts returns the client for files of a kind whose sources name hosts: it
+// only connects to those that allow in [policy] permits, also after redirects.
 func (o *Origins) Hosts(kind string) *remote.Client {
 	if o.Policy.Allow == nil {
 		return o.Client()
@@ -73,34 +73,35 @@ func (o *Origins) OCI() *oci.Client {
 	return c
 }
 
-// A way is how one file is had.
+// A way is how to download one file.
 type way struct {
-	client *remote.Client // of the registry
-	// credential is what an address is asked with; nil for nothing.
+	client *remote.Client // for the registry
+	// credential returns the credential for a URL; nil for none.
 	credential func(address string) remote.Credential
-	// other is the client for a mirror, which is another server and gets no
-	// credential; nil where client and credential depend on the address anyway.
+	// other is the client for a mirror, which must not get the credentials of
+	// the registry; nil if client and credential depend on the URL anyway.
 	other *remote.Client
-	// addresses tries the addresses of the file in order, until one serves it.
+	// addresses calls try with the URLs of the file in order, until one
+	// succeeds.
 	addresses func(try func(address string) error) error
-	size      int64 // 0 where other bytes may be right as well
+	size      int64 // 0 if other bytes may be valid too
 
-	get func(in *store.Ingest) error // instead of all these: a client that downloads itself
+	get func(in *store.Ingest) error // if set, downloads the file, and the fields above are not used
 }
 
-// ways finds the way to a file, by kind. Registry is that of a mirror, "" for the
-// configured one.
+// ways has the way to a file for each kind. Registry is that of a mirror; ""
+// for the configured one.
 var ways = map[string]func(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error){
 	lock.HTTP: plainWay, lock.NPM: npmWay, lock.Pip: pipWay, lock.Cargo: cargoWay, lock.Go: goWay, lock.Maven: mavenWay,
 }
 
-// File brings one file over HTTP into a sink: from its origin, or where m is not
-// nil by that mirror, which may match [mirror.ErrNoFit]. The caller compares the
-// bytes with the lock.
+// File downloads one file over HTTP into a sink: from its origin or, if m is
+// not nil, from that mirror; then the error may match [mirror.ErrNoFit]. The
+// caller compares the bytes with the lock.
 func (o *Origins) File(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
 	find := ways[e.Locked.Source]
 	if find == nil {
-		return fault.Errorf(fault.Usage, "lock it anew with this version of the programs: lockgen update", "%s: files of source %q cannot be fetched", e, e.Locked.Source)
+		return fault.Errorf(fault.Usage, "lock it again with this version of the programs: lockgen update", "%s: files of source %q cannot be downloaded", e, e.Locked.Source)
 	}
 	registry := ""
 	if m != nil && m.Registry() {
@@ -112,7 +113,7 @@ func (o *Origins) File(ctx context.Context, e *lock.Entry, key string, in *store
 	}
 	rewritten := m != nil && registry == ""
 	switch {
-	case w.get != nil && rewritten: // it asks at addresses of its own
+	case w.get != nil && rewritten: // such a client uses its own URLs
 		return mirror.ErrNoFit
 	case w.get != nil:
 		return w.get(in)
@@ -140,7 +141,7 @@ func (o *Origins) File(ctx context.Context, e *lock.Entry, key string, in *store
 	})
 }
 
-// one is the only address of a file.
+// one returns addresses for a single URL.
 func one(address string) func(try func(string) error) error {
 	return func(try func(string) error) error { return try(address) }
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// Pip reaches an index of Python packages.
+// Pip accesses a Python package index.
 type Pip struct {
 	Index  string
 	Client *remote.Client
 }
 
-// PipBy asks a pip for the index, the manifest's or else what its user has
-// configured where the manifest lies, and for the way there.
+// PipBy asks a pip for the index, which is that of the manifest or the one that
+// the user has configured for the folder of the manifest, and how to reach it.
 func (o *Origins) PipBy(ctx context.Context, tool *pip.Client) (*Pip, error) {
 	config, err := tool.Config(ctx, o.Dir, o.Registries.Pip)
 	if err != nil {
@@ -29,16 +29,16 @@ func (o *Origins) PipBy(ctx context.Context, tool *pip.Client) (*Pip, error) {
 	return &Pip{config.Index, client}, err
 }
 
-// Address returns the address of a wheel in the index.
+// Address returns the URL of a wheel in the index.
 func (p *Pip) Address(ctx context.Context, file string) (string, error) {
 	project, _ := lock.KindOf(lock.Pip).PackageOf(file, lock.File{})
 	return p.Client.PyPIFile(ctx, p.Index, project, file)
 }
 
-// pipOf returns the package index, the manifest's or else what the user's own pip
-// is configured with, and the client for it. The pip also says how the manifest's
-// is reached; where there is none, it is reached like every other server. No pip is
-// started where the address is known and no pip could say more.
+// pipOf returns the index, that of the manifest or else the one that the user's
+// pip is configured with, and the client for it. pip also knows how to reach
+// the index of the manifest; without pip, it is reached like any other server.
+// pip is not started if the URL is known and no pip is configured.
 func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
 	return o.pip.Do("", func() (*Pip, error) {
 		if known := cmp.Or(o.Registries.Pip, os.Getenv("PIP_INDEX_URL")); lock.CheckURL(known) == nil && pip.Unset() {
@@ -50,18 +50,18 @@ func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil && ours != "":
-			o.Detail("no pip to ask how %s is reached: %v", redact.URL(ours), err)
+			o.Detail("no pip is available to say how to reach %s: %v", redact.URL(ours), err)
 			return &Pip{ours, o.Client()}, nil
 		case err != nil:
 			return nil, fault.Errorf(fault.Of(err), `install pip, or add to plugins.toml: [registries] pip = "https://…"`,
-				"no pip to ask for the package index: %w", err)
+				"pip is needed to find the package index: %w", err)
 		}
 		return o.PipBy(ctx, tool)
 	})
 }
 
-// pipWay is the way to a wheel: where the index says. A mirror that is an index
-// is reached like every other server.
+// pipWay returns the way to a wheel, as the index says. A mirror that is an
+// index is treated like any other server.
 func pipWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
 	pip := &Pip{registry, o.Client()}
 	if registry == "" {

@@ -168,7 +168,7 @@ func TestPipReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Client(remote.Options{})
-	fake.WantFault(t, err, fault.Machine, "no address of a proxy")
+	fake.WantFault(t, err, fault.Machine, "not the URL of a proxy")
 }
 
 // TestPipKeyring: a keyring is asked only where the user chose one.

@@ -25,35 +25,35 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
-// An Index is where [Client.Report] has its answers from.
+// An Index provides the answers for [Client.Report].
 type Index struct {
-	// Files lists the files of a project, by its normalised name. A project that
-	// is not there is an fs.ErrNotExist.
+	// Files lists the files of a project, by its normalised name. If the
+	// project does not exist, the error is fs.ErrNotExist.
 	Files func(ctx context.Context, project string) ([]remote.IndexFile, error)
 	// Metadata returns the METADATA of a wheel.
 	Metadata func(ctx context.Context, f remote.IndexFile) ([]byte, error)
 }
 
-// A pipIndex is the index that one run of pip sees: it serves on 127.0.0.1, in
-// JSON (PEP 691), what an [Index] has, and nothing else is there. Pip gets no
-// byte of a foreign hand: the pages have the wheels that a target may take, and
-// a wheel is one of ours, with nothing in it but what [wheel.ParseMetadata] read.
-// A wheel that asks for a direct reference ends it before pip hears of that.
+// A pipIndex is the index that one run of pip sees. It serves the content of an
+// [Index] on 127.0.0.1, in JSON (PEP 691). pip gets no data written by others:
+// the pages list the wheels that a target may use, and each wheel is generated
+// here with nothing but what [wheel.ParseMetadata] read. A wheel with a direct
+// reference ends the run before pip sees it.
 type pipIndex struct {
 	*proc.Loopback
 	ctx     context.Context
 	index   Index
 	req     Requirement
-	targets []Target // of each run, by its number, which is in the paths
+	targets []Target // of each run; paths contain the run's index
 
 	mu     sync.Mutex
-	err    error // what ended it
-	at     int   // in which run
+	err    error // ended the run
+	at     int   // run in which err occurred
 	pages  map[string][]remote.IndexFile
 	wheels map[string]remote.IndexFile // by name
 	said   map[string]*wheel.Metadata  // likewise
 	stubs  map[string][]byte           // likewise
-	heard  []map[string]bool           // what may depend on the patch release of Python, by run
+	heard  []map[string]bool           // for each run, what may depend on the patch release of Python
 }
 
 func (p *Client) serve(ctx context.Context, index Index, req Requirement, targets []Target) (*pipIndex, error) {
@@ -69,11 +69,11 @@ func (p *Client) serve(ctx context.Context, index Index, req Requirement, target
 	return s, err
 }
 
-// url is the index of a run.
+// url returns the URL of the index for a run.
 func (s *pipIndex) url(run int) string { return s.Base + "/" + strconv.Itoa(run) + "/simple/" }
 
-// answer serves RUN/simple/PROJECT/ and RUN/wheels/FILE. Pip takes a refusal for
-// an index that has nothing: why is in err.
+// answer serves RUN/simple/PROJECT/ and RUN/wheels/FILE. For pip, an error
+// means that the index has nothing; the reason is in err.
 func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(path, "/")
 	run, err := strconv.Atoi(parts[0])
@@ -108,7 +108,7 @@ func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request
 	}
 }
 
-// page is nil for a project that is not there.
+// page returns nil for a project that does not exist.
 func (s *pipIndex) page(run int, project string) ([]byte, error) {
 	all, ok := s.pages[project]
 	if !ok {
@@ -125,11 +125,11 @@ func (s *pipIndex) page(run int, project string) ([]byte, error) {
 	type m = map[string]any
 	files := []m{}
 	for _, f := range all {
-		if !s.fits(run, f) || !passes(s.req.Cooldown, f) {
+		if !s.compatible(run, f) || !passes(s.req.Cooldown, f) {
 			continue
 		}
 		if old, ok := s.wheels[f.Filename]; ok && old.SHA256 != f.SHA256 {
-			return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", f.Filename)
+			return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index has two digests for %s", f.Filename)
 		}
 		s.wheels[f.Filename] = f
 		entry := m{"filename": f.Filename, "url": s.Base + "/" + strconv.Itoa(run) + "/wheels/" + f.Filename, "hashes": m{}, "yanked": false}
@@ -145,9 +145,9 @@ func (s *pipIndex) page(run int, project string) ([]byte, error) {
 	return json.Marshal(m{"meta": m{"api-version": "1.0"}, "name": project, "files": files})
 }
 
-// fits reports whether a wheel may be for the target of a run. Pip judges what
-// is left by all its rules.
-func (s *pipIndex) fits(run int, f remote.IndexFile) bool {
+// compatible reports whether a wheel may suit the target of a run. pip then
+// applies all its rules.
+func (s *pipIndex) compatible(run int, f remote.IndexFile) bool {
 	name, err := wheel.ParseName(f.Filename)
 	if err != nil || checkTags(f.Filename, s.targets[run].Platform) != nil {
 		return false
@@ -155,8 +155,8 @@ func (s *pipIndex) fits(run int, f remote.IndexFile) bool {
 	return slices.ContainsFunc(name.Python, func(tag string) bool { return runsOn(tag, name.ABI, s.targets[run].Python) })
 }
 
-// runsOn reports whether CPython ("3.12") may take a python tag of a wheel with
-// these ABI tags.
+// runsOn reports whether CPython ("3.12") may use a wheel with this Python tag
+// and these ABI tags.
 func runsOn(tag string, abis []string, python string) bool {
 	kind, number := tag[:min(2, len(tag))], tag[min(2, len(tag)):]
 	if kind != "py" && kind != "cp" || number == "" {
@@ -177,7 +177,7 @@ func runsOn(tag string, abis []string, python string) bool {
 	return kind == "py" || of == n || slices.Contains(abis, "abi3")
 }
 
-// wheel is nil for a file that is not on a page.
+// wheel returns nil for a file that is on no page.
 func (s *pipIndex) wheel(run int, file string) ([]byte, error) {
 	f, ok := s.wheels[file]
 	if !ok {
@@ -190,7 +190,7 @@ func (s *pipIndex) wheel(run int, file string) ([]byte, error) {
 				has = "only " + strings.Join(f.Hashes, ", ")
 			}
 			return nil, fault.Errorf(fault.Integrity, "ask the operator of the index for SHA-256, or set [registries] pip to an index that has it",
-				"the index gives no sha256 of %s but %s, so nothing proves its bytes", f.Filename, redact.Line(has))
+				"the index has no sha256 for %s but %s, so its content cannot be verified", f.Filename, redact.Line(has))
 		}
 		if f.Refused != nil {
 			return nil, f.Refused
@@ -211,7 +211,7 @@ func (s *pipIndex) wheel(run int, file string) ([]byte, error) {
 	return s.stubs[file], nil
 }
 
-// read looks at metadata before pip does, and packs them.
+// read parses metadata before pip sees them, and packs them into a wheel.
 func (s *pipIndex) read(f remote.IndexFile, text []byte) (*wheel.Metadata, []byte, error) {
 	name, err := wheel.ParseName(f.Filename)
 	if err != nil {
@@ -222,7 +222,7 @@ func (s *pipIndex) read(f remote.IndexFile, text []byte) (*wheel.Metadata, []byt
 		err = m.Of(name)
 	}
 	if err != nil {
-		return nil, nil, fault.Errorf(fault.Integrity, "take another version, and tell the publisher of the wheel", "the wheel %s does not say the truth of itself: %s", f.Filename, redact.Line(err.Error()))
+		return nil, nil, fault.Errorf(fault.Integrity, "use another version, and tell the publisher of the wheel", "the wheel %s has wrong metadata: %s", f.Filename, redact.Line(err.Error()))
 	}
 	if err := Direct(f.Filename, m); err != nil {
 		return nil, nil, err
@@ -247,30 +247,30 @@ func (s *pipIndex) read(f remote.IndexFile, text []byte) (*wheel.Metadata, []byt
 	return m, b.Bytes(), nil
 }
 
-// Direct refuses metadata of a wheel that ask for something by its address and
-// not by name and version, whatever the marker: an archive, a folder, a
-// repository of source code. That would be built, by code of its own, and no
-// index vouches for it. The error is of class Policy.
+// Direct returns an error of class [fault.Policy] if the metadata of a wheel
+// require something by URL instead of by name and version, whatever the marker:
+// an archive, a folder or a repository. Building that would run its code, and
+// no index vouches for it.
 func Direct(file string, m *wheel.Metadata) error {
 	for _, r := range m.Requires {
 		if r.Direct != "" {
-			return fault.Errorf(fault.Policy, "take a version that asks for it by name and version only, or another source; and tell the publisher of "+m.Name,
-				"%s %s (%s) asks for %s at an address of its own: Requires-Dist: %s: that is built by code which no index vouches for, and is never taken",
+			return fault.Errorf(fault.Policy, "use a version that requires it by name and version, or another source; and tell the publisher of "+m.Name,
+				"%s %s (%s) requires %s by URL: Requires-Dist: %s: building it would run code that no index vouches for, so it is not allowed",
 				redact.Line(m.Name), redact.Line(m.Version), file, redact.Line(r.Name), redact.Line(r.Text))
 		}
 	}
 	return nil
 }
 
-// A pipCause is one reason for which pip found nothing to install.
+// A pipCause is one reason why pip found nothing to install.
 type pipCause struct {
-	Python string // a Requires-Python that the interpreter does not fulfil, "" for another reason
-	Name   string // of the package that was wanted
-	Text   string // how it was wanted
+	Python string // a Requires-Python that excludes the interpreter; "" for another reason
+	Name   string // of the required package
+	Text   string // the requirement
 	Parent *struct{ Name, Version string }
 }
 
-// explain says why a run of pip found nothing.
+// explain returns the error for a run in which pip found nothing.
 func (s *pipIndex) explain(run int, causes []pipCause) error {
 	t := s.targets[run]
 	what := s.req.what(t)
@@ -298,17 +298,17 @@ func (s *pipIndex) explain(run int, causes []pipCause) error {
 	return fault.Errorf(fault.Upstream, "take another version, or another source", "no set of wheels satisfies %s: %s", what, redact.Line(strings.Join(wants, "; ")))
 }
 
-// lacking says why the index has no wheel of a package, nil where it has some.
+// lacking says why the index has no wheel of a package; nil if it has some.
 func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	t := s.targets[run]
-	const hint = "only wheels are taken: look which files the index has, or take another source"
+	const hint = "only wheels are used: check which files the index has, or use another source"
 	who := what
 	if c.Parent != nil {
 		who += ", which needs " + c.Text + " for " + c.Parent.Name + " " + c.Parent.Version
 	}
 	all, ok := s.pages[lock.NormalProject(c.Name)]
 	if !ok {
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no such package as %s: %w", redact.Line(who), redact.Line(c.Name), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no package %s: %w", redact.Line(who), redact.Line(c.Name), fs.ErrNotExist)
 	}
 	exact := ""
 	if _, version, ok := strings.Cut(c.Text, "=="); ok && !strings.ContainsAny(version, ",*") {
@@ -333,7 +333,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		if exact != "" && !pep440.Same(exact, name.Version) {
 			continue
 		}
-		if !s.fits(run, f) {
+		if !s.compatible(run, f) {
 			others = append(others, f.Filename)
 			continue
 		}
@@ -350,15 +350,15 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		by, python, _ := strings.Cut(requires, "\x00")
 		return needsPython(what, by, python, t)
 	case young > 0:
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has some that are younger than minimum-release-age allows: %w", redact.Line(who), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index only has some that are younger than minimum-release-age allows: %w", redact.Line(who), fs.ErrNotExist)
 	case fitting > 0:
 		return nil
 	case len(others) == 0 && len(sources) > 0:
-		return fault.Errorf(fault.Policy, "take a version that has wheels, or another source; or build the wheel ("+wanted+") yourself, publish it in an index of your own and set [registries] pip",
-			"no wheel of %s: the index has nothing but a source distribution, %s, and building it would run its code; what is missing is a wheel (%s): %w",
+		return fault.Errorf(fault.Policy, "use a version that has wheels, or another source; or build the wheel ("+wanted+") yourself, publish it in an index of your own and set [registries] pip",
+			"no wheel of %s: the index only has a source distribution, %s, and building it would run its code; a wheel is needed (%s): %w",
 			redact.Line(who), redact.Line(sources[len(sources)-1]), wanted, fs.ErrNotExist)
 	case len(others) > 0:
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: what is missing is a wheel (%s), the index has %s: %w", redact.Line(who), wanted, redact.Line(lastFew(others)), fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: a wheel is needed (%s), the index has %s: %w", redact.Line(who), wanted, redact.Line(lastFew(others)), fs.ErrNotExist)
 	}
 	return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has wheels of %s: %w", redact.Line(who), redact.Line(lastFew(versions)), fs.ErrNotExist)
 }
@@ -377,7 +377,8 @@ func lastFew(names []string) string {
 	return strings.Join(names[max(0, len(names)-5):], ", ")
 }
 
-// errPython is matched by the error for a package that does not want a Python.
+// errPython is matched by the error for a package that excludes a Python
+// version.
 var errPython = errors.New("another Python")
 
 type pythonError struct{ error }
@@ -386,12 +387,12 @@ func (e pythonError) Unwrap() error        { return e.error }
 func (e pythonError) Is(target error) bool { return target == errPython }
 
 func needsPython(what, by, wants string, t Target) error {
-	return pythonError{fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
+	return pythonError{fault.Errorf(fault.Usage, fmt.Sprintf("remove %s from python in plugins.toml, the interpreters that wheels are locked for, or use another version", t.Python),
 		"%s: %s requires Python %s", what, redact.Line(by), redact.Line(wants))}
 }
 
-// report reads pip's installation report of version 1 (`pip install --report`).
-// Which wheels it chose is all that is asked of it.
+// report parses pip's installation report of version 1 (`pip install
+// --report`). Only the chosen wheels are used.
 func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 	var report struct {
 		Version string
@@ -410,7 +411,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 		file := path.Base(in.Download.URL)
 		f, m := s.wheels[file], s.said[file]
 		if m == nil || !strings.HasPrefix(in.Download.URL, s.Base+"/") {
-			return nil, fault.Errorf(fault.Policy, "take another version", "pip wants %s for %s, which the index has not", redact.Line(in.Download.URL), what)
+			return nil, fault.Errorf(fault.Policy, "take another version", "pip chose %s for %s, which the index does not have", redact.Line(in.Download.URL), what)
 		}
 		wheels = append(wheels, Wheel{
 			Name: lock.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size, Yanked: f.Yanked != "",
@@ -424,7 +425,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 	return wheels, nil
 }
 
-// passes reports whether a wheel may be chosen. Nil lets all through.
+// passes reports whether a wheel may be chosen. A nil rule allows all.
 func passes(g *cooldown.Rule, f remote.IndexFile) bool {
 	if g == nil || g.Before.IsZero() || !f.Uploaded.IsZero() && !f.Uploaded.After(g.Before) {
 		return true

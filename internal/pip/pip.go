@@ -1,6 +1,6 @@
-// Package pip runs the pip of this machine, as a resolver: it meets an index of ours
-// that has only what may be locked, builds nothing and starts nothing. What the
-// user configured of pip is read for the way to the index alone.
+// Package pip runs the pip of this machine as a resolver. pip sees an index of
+// ours that only has what may be locked, and it builds and starts nothing. Of
+// the user's pip configuration, only what is needed to reach the index is used.
 package pip
 
 import (
@@ -34,15 +34,16 @@ import (
 
 const noPip = "install Python with pip 23.0 or later, or set [registries] pip in plugins.toml"
 
-// A Client is a python with pip in it. It is safe for use by several goroutines.
+// A Client is a Python with pip. It is safe for concurrent use.
 type Client struct {
-	python  []string // the program and the arguments that come first
+	python  []string // the program and its first arguments
 	version string   // of pip
 }
 
-// Find returns the pip of the first python on PATH (python3, python, the
-// launcher py) that has one. None, or only one older than 23.0, is an error of
-// class Machine that says what was found; none at all is an [fs.ErrNotExist].
+// Find returns the pip of the first Python on PATH (python3, python, the
+// launcher py) that has one. If there is none, or only one older than 23.0, the
+// error is of class [fault.Machine] and says what was found; if there is no
+// Python, it also matches [fs.ErrNotExist].
 func Find(ctx context.Context) (_ *Client, err error) {
 	defer proc.AboutManagers(&err)
 	var tried []string
@@ -61,17 +62,17 @@ func Find(ctx context.Context) (_ *Client, err error) {
 			tried = append(tried, err.Error())
 			continue
 		}
-		// What is on PATH may be the shim of a version manager, which needs the
-		// user's environment.
+		// The program on PATH may be the shim of a version manager, which needs
+		// the user's environment.
 		version, program, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		if p.version = strings.TrimSpace(version); filepath.IsAbs(strings.TrimSpace(program)) {
 			p.python[0] = strings.TrimSpace(program)
 		}
 		switch yes, ok := proc.Serves("pip", p.version); {
 		case !ok:
-			tried = append(tried, fmt.Sprintf("%s says that the version of pip is %q", found, redact.Line(p.version)))
+			tried = append(tried, fmt.Sprintf("%s reports the pip version %q", found, redact.Line(p.version)))
 		case !yes:
-			old = cmp.Or(old, fault.Errorf(fault.Machine, noPip, "pip of %s has version %s, needed is %s or later",
+			old = cmp.Or(old, fault.Errorf(fault.Machine, noPip, "pip of %s has version %s; %s or later is needed",
 				found, redact.Line(p.version), proc.LeastOf("pip")))
 		default:
 			return p, nil
@@ -81,19 +82,19 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	case old != nil:
 		return nil, old
 	case len(tried) > 0:
-		return nil, fault.Errorf(fault.Machine, noPip, "no python on PATH has a pip that works: %s", strings.Join(tried, "; "))
+		return nil, fault.Errorf(fault.Machine, noPip, "no python on PATH has a working pip: %s", strings.Join(tried, "; "))
 	}
-	return nil, fault.Errorf(fault.Machine, noPip, "neither python3 nor python nor py is on PATH: %w", fs.ErrNotExist)
+	return nil, fault.Errorf(fault.Machine, noPip, "none of python3, python and py is on PATH: %w", fs.ErrNotExist)
 }
 
-// pythons are the names under which a Python with pip is looked for, in order.
+// pythons are the names of Python to look for, in order.
 var pythons = []string{"python3", "python", "py"}
 
-// Version returns pip's own version.
+// Version returns the version of pip.
 func (p *Client) Version() string { return p.version }
 
-// command is a run of python, apart from the folder it runs in (-I), with the
-// user's environment.
+// command returns a run of Python with the user's environment that ignores
+// files in the working directory (-I).
 func (p *Client) command(name, dir string, class fault.Class, args []string) proc.Command {
 	return proc.Command{
 		Name: name, Path: p.python[0], Args: append(slices.Clone(p.python[1:]), args...), Dir: dir,
@@ -101,7 +102,7 @@ func (p *Client) command(name, dir string, class fault.Class, args []string) pro
 	}
 }
 
-// options is what the user's configuration of pip says of reaching an index.
+// options has the settings of the user's pip for reaching an index.
 type options struct {
 	Index   string `json:"index_url"`
 	NoIndex bool   `json:"no_index"`
@@ -114,10 +115,9 @@ type options struct {
 //go:embed options.py
 var pipOptions string
 
-// options asks pip what it is configured with, where it is run in dir: files,
-// PIP_ variables and pip's own defaults together. That is not a public
-// interface of pip; should it change, `pip config list` answers, which says
-// nothing of defaults.
+// options asks pip for its configuration in dir: files, PIP_ variables and
+// pip's defaults together. That is not a public interface of pip; if it fails,
+// `pip config list` answers, without defaults.
 func (p *Client) options(ctx context.Context, dir string) (options, error) {
 	var o options
 	out, err := p.command("asking pip for its index", dir, fault.Machine, []string{"-c", pipOptions}).Run(ctx)
@@ -134,9 +134,8 @@ func (p *Client) options(ctx context.Context, dir string) (options, error) {
 	return parseConfigList(string(out)), nil
 }
 
-// parseConfigList reads lines of the form section.key='value'. What comes from
-// the environment goes before what is for the command, and that before what is
-// for all.
+// parseConfigList parses lines of the form section.key='value'. The environment
+// takes precedence over the command's section, and that over the global one.
 func parseConfigList(text string) options {
 	rank := map[string]int{"global": 1, "install": 2, ":env:": 3}
 	best := map[string]int{}
@@ -155,21 +154,21 @@ func parseConfigList(text string) options {
 	}
 }
 
-// index is the simple-repository index that the user's own pip is configured
-// with. Additional indexes (extra-index-url) are not looked at: with them anyone
-// can take over a name.
+// index returns the index that the user's pip is configured with. Additional
+// indexes (extra-index-url) are ignored: with them, anyone could take over a
+// name.
 func (p *Client) index(o options) (string, error) {
 	const hint = "set [registries] pip in plugins.toml"
 	if o.NoIndex {
 		return "", fault.Errorf(fault.Machine, hint, "pip is configured to use no index (no-index)")
 	}
 	if u, err := url.Parse(o.Index); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return "", fault.Errorf(fault.Machine, hint, "pip %s does not say which index it uses but %q", p.version, redact.Line(o.Index))
+		return "", fault.Errorf(fault.Machine, hint, "pip %s is configured with the index %q, which is not a URL", p.version, redact.Line(o.Index))
 	}
 	return o.Index, nil
 }
 
-// A Requirement is one package for some platforms and interpreters.
+// A Requirement is a package for some targets.
 type Requirement struct {
 	Package  string // or PACKAGE[EXTRA,…]
 	Version  string // exact
@@ -177,69 +176,70 @@ type Requirement struct {
 	Cooldown *cooldown.Rule // nil for none
 }
 
-// A Target is what a wheel may be for.
+// A Target is what a wheel must suit.
 type Target struct {
 	Platform lock.Platform
-	Python   string // of CPython, "3.12": each of its patch releases
+	Python   string // of CPython, "3.12" for all its patch releases
 
-	patch int // the one that is asked for
+	patch int // the patch release to resolve for
 }
 
-// full is the release of Python that is asked for.
+// full returns the release of Python to resolve for.
 func (t Target) full() string { return t.Python + "." + strconv.Itoa(t.patch) }
 
-// A Closure is what a package needs on one [Target]: its wheels sorted by name,
-// itself included, or why there is none.
+// A Closure has the wheels that a package needs on one [Target], sorted by name
+// and including its own, or else an error.
 type Closure struct {
 	Wheels []Wheel
 	Err    error
-	// Not lists releases of the Python that a wheel does not want, such as
-	// "3.11.0", with what it wants.
+	// Not lists releases of the Python, such as "3.11.0", that a wheel
+	// excludes, with its Requires-Python.
 	Not []string
 }
 
-// A Wheel is one file of a closure.
+// A Wheel is one wheel of a closure.
 type Wheel struct {
-	Name     string // of the package, normalised as PEP 503 says
+	Name     string // of the package, normalised as in PEP 503
 	Version  string
 	Filename string
-	URL      string // with the credential of the index where it has the same origin: not for the lock
-	SHA256   string // as the index has it
-	Size     int64  // likewise, 0 where it has none
+	URL      string // with the index's credential if the origin is the same: not for the lock
+	SHA256   string // according to the index
+	Size     int64  // according to the index; 0 if unknown
 	Yanked   bool   // withdrawn by its publisher
-	Python   string // its Requires-Python
-	// Released is when the file was uploaded, by the index's clock; zero without
-	// a [cooldown.Rule] or where the index has none.
+	Python   string // Requires-Python
+	// Released is the upload time by the index's clock; zero if unknown or
+	// without a [cooldown.Rule].
 	Released time.Time
 }
 
 //go:embed report.py
 var pipReport string
 
-// Report lets pip find the wheels that a package needs on each of its targets,
-// in their order, all in one process. Only wheels count, only those for the
-// platform's own tags (glibc, never musl), and environment markers are those of
-// the platform, not of this machine. Nothing is installed, and no code but pip's
-// runs: pip sees an index of ours and has nothing of the user's, no other server,
-// no program to start (see [pipIndex] and report.py).
+// Report has pip find the wheels that a package needs on each of its targets
+// and returns them in the same order. It is one process of pip. Only wheels
+// with the platform's own tags count (glibc, never musl), and environment
+// markers are evaluated for the platform, not for this machine. Nothing is
+// installed, and only pip's code runs: pip sees an index of ours and none of
+// the user's settings, and can reach no other server and start no program (see
+// [pipIndex] and report.py).
 //
-// A target stands for each patch release of its Python. Where metadata tell them
-// apart, all are asked for: what one of them needs is in the closure, and those
-// that a wheel does not want are in Not. Two versions of one package, or nothing
-// that any of them wants, are errors.
+// A target stands for all patch releases of its Python. If metadata distinguish
+// between them, pip runs for each: the closure has the wheels that any of them
+// needs, and Not has those that a wheel excludes. If they need two versions of
+// one package, or a wheel excludes all of them, that is an error.
 //
-// Where the index does not have the package, the version or a wheel for a
-// target, its Err is an [fs.ErrNotExist]; it is of class Upstream, and of class
-// Policy where a source distribution is all there is. A wheel that asks for a
-// direct reference is refused with an Err of class Policy. After a failure of the
-// index it is not asked any more, and the targets that are left fail with it.
+// If the index does not have the package, the version or a wheel for a target,
+// its Err matches [fs.ErrNotExist]; it is of class [fault.Upstream], or
+// [fault.Policy] if there is only a source distribution. For a wheel with a
+// direct reference, Err is of class [fault.Policy]. After an error of the
+// index, the remaining targets fail with the same error.
 func (p *Client) Report(ctx context.Context, index Index, req Requirement) ([]Closure, error) {
 	first, turns, err := p.report(ctx, index, req, req.Targets)
 	if err != nil {
 		return nil, err
 	}
 	var more []Target
-	var of []int // whose
+	var of []int // index of the target
 	for i, t := range req.Targets {
 		for _, n := range turns[i] {
 			if first[i].Err == nil || errors.Is(first[i].Err, errPython) {
@@ -270,15 +270,15 @@ func (p *Client) Report(ctx context.Context, index Index, req Requirement) ([]Cl
 	return first, nil
 }
 
-// series is the closure of all patch releases of a Python, of which some were
-// asked for, in their order. The newest decides. One that a wheel of the closure
-// does not want is in Not, and so refused when the plugin starts; what another one
-// needs besides is in the closure too.
+// series combines the closures of some patch releases of a Python, in their
+// order, into one. The newest decides. A release that a wheel of the closure
+// excludes is in Not, so fetch refuses to start the plugin with it; wheels that
+// only other releases need are in the closure as well.
 func (r Requirement) series(t Target, asked []Target, closures []Closure) Closure {
 	var all Closure
 	var refused error
 	byName := map[string]Wheel{}
-	var fits []Target
+	var accepted []Target
 	wants := func(t Target) (Wheel, bool) {
 		for _, name := range slices.Sorted(maps.Keys(byName)) {
 			if yes, err := pep440.AllowsPython(byName[name].Python, t.full()); err != nil || !yes {
@@ -300,21 +300,21 @@ func (r Requirement) series(t Target, asked []Target, closures []Closure) Closur
 			all.Not = append(all.Not, asked[i].full())
 			continue
 		}
-		fits = append(fits, asked[i])
+		accepted = append(accepted, asked[i])
 		for _, w := range c.Wheels {
 			if newer, ok := byName[w.Name]; ok && newer.Filename != w.Filename {
-				return Closure{Err: fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of python in plugins.toml, the interpreters that wheels are locked for, or take another version", t.Python),
-					"%s: its patch releases need different wheels, %s for %s and %s for later ones, and the lock is for all of them", r.what(t), w.Filename, asked[i].full(), newer.Filename)}
+				return Closure{Err: fault.Errorf(fault.Usage, fmt.Sprintf("remove %s from python in plugins.toml, the interpreters that wheels are locked for, or use another version", t.Python),
+					"%s: its patch releases need different wheels, %s for %s and %s for later ones, but a lock covers all of them", r.what(t), w.Filename, asked[i].full(), newer.Filename)}
 			}
 			byName[w.Name] = w
 		}
 	}
-	if len(fits) == 0 {
+	if len(accepted) == 0 {
 		return Closure{Err: refused}
 	}
-	for _, t := range fits { // which a wheel that another one needs may not want
+	for _, t := range accepted { // wheels that only another release needs may exclude it
 		if w, ok := wants(t); !ok {
-			return Closure{Err: needsPython(r.what(t), w.Name+" "+w.Version+", which other releases of it need,", w.Python, t)}
+			return Closure{Err: needsPython(r.what(t), w.Name+" "+w.Version+", which other patch releases need,", w.Python, t)}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
@@ -323,12 +323,12 @@ func (r Requirement) series(t Target, asked []Target, closures []Closure) Closur
 	return all
 }
 
-// report asks for each of the targets. Turns are the patch releases, by target,
-// at which the answer may be another.
+// report resolves for each of the targets. Turns has, for each target, the
+// patch releases at which the result may differ.
 func (p *Client) report(ctx context.Context, index Index, req Requirement, targets []Target) (closures []Closure, turns [][]int, err error) {
 	project, _ := lock.Extras(req.Package)
 	if !projectForm().MatchString(project) || lock.KindOf(lock.Pip).CheckPackage(req.Package) != nil || !versionForm().MatchString(req.Version) {
-		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is no name and version of a Python package", redact.Line(req.Package), redact.Line(req.Version))
+		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is not a name and version of a Python package", redact.Line(req.Package), redact.Line(req.Version))
 	}
 	scratch, err := os.MkdirTemp("", "buck2-protobuf-pip-")
 	if err != nil {
@@ -356,7 +356,7 @@ func (p *Client) report(ctx context.Context, index Index, req Requirement, targe
 		runs = append(runs, run)
 	}
 	answer, err := p.ask(ctx, title, scratch, s.Loopback, runs)
-	s.mu.Lock() // pip is gone, a request of it may not
+	s.mu.Lock() // a request may still be running after pip has ended
 	defer s.mu.Unlock()
 	switch {
 	case ctx.Err() != nil:
@@ -364,7 +364,7 @@ func (p *Client) report(ctx context.Context, index Index, req Requirement, targe
 	case err != nil:
 		return nil, nil, cmp.Or(s.err, err)
 	case s.err == nil && len(answer.Refused) > 0:
-		return nil, nil, fault.Errorf(fault.Policy, "take another version; and tell us, for it should not have come to that", "%s wanted to %s, which was refused", title, redact.Line(answer.Refused[0]))
+		return nil, nil, fault.Errorf(fault.Policy, "use another version, and report this as a bug", "%s tried to %s, which was refused", title, redact.Line(answer.Refused[0]))
 	}
 	for i, run := range runs {
 		c := Closure{}
@@ -386,7 +386,7 @@ func (p *Client) report(ctx context.Context, index Index, req Requirement, targe
 	return closures, turns, nil
 }
 
-// A pipRun is one run of pip in a job of report.py.
+// A pipRun is one run of pip in the input of report.py.
 type pipRun struct {
 	Markers   map[string]string `json:"markers"`
 	Arguments []string          `json:"arguments"`
@@ -401,7 +401,7 @@ func newPipRun(scratch string, n int, t Target, index, requirement string) (pipR
 		"install", "--isolated", "--dry-run", "--ignore-installed", "--report", name + ".json",
 		"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-color",
 		"--only-binary=:all:", "--no-build-isolation", "--implementation", "cp", "--python-version", t.full(),
-		"--target", name, // pip demands one with --platform
+		"--target", name, // pip requires it with --platform
 		"--index-url", index, "--retries", "0", "--timeout", strconv.Itoa(int(pipTime.Seconds())),
 	}
 	for _, tag := range t.Platform.PipTags {
@@ -410,17 +410,17 @@ func newPipRun(scratch string, n int, t Target, index, requirement string) (pipR
 	return pipRun{markers, append(args, requirement), name + ".txt", name + ".json"}, err
 }
 
-// A pipAnswer is what report.py writes.
+// A pipAnswer is the output of report.py.
 type pipAnswer struct {
 	Runs []struct {
 		Code   int
 		Causes []pipCause
 	}
-	Refused []string // what pip wanted to start or to reach
+	Refused []string // what pip tried to start or to reach
 }
 
-// ask lets pip do its runs, with nothing of the user's, not even pip's global
-// configuration, which --isolated alone still reads; and nothing to reach but s.
+// ask has pip do its runs, with none of the user's settings (--isolated would
+// still read the global configuration) and with no other server than s.
 func (p *Client) ask(ctx context.Context, title, scratch string, s *proc.Loopback, runs []pipRun) (*pipAnswer, error) {
 	data, err := json.Marshal(map[string]any{"port": s.Port, "runs": runs})
 	if err != nil {
@@ -441,12 +441,12 @@ func (p *Client) ask(ctx context.Context, title, scratch string, s *proc.Loopbac
 	}
 	var answer pipAnswer
 	if err := json.Unmarshal(out, &answer); err != nil || len(answer.Runs) != len(runs) {
-		return nil, fault.Errorf(fault.Machine, noPip, "%s ended %q times of %d", title, redact.Line(string(out)), len(runs))
+		return nil, fault.Errorf(fault.Machine, noPip, "%s ended after %q of %d runs", title, redact.Line(string(out)), len(runs))
 	}
 	return &answer, nil
 }
 
-// pipTime bounds the time of one answer of our index, which may wait for a
+// pipTime limits the time for one answer of our index, which may wait for a
 // download.
 const pipTime = 10 * time.Minute
 
@@ -456,7 +456,7 @@ var (
 	versionForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z.!+_-]+$`) })
 )
 
-// failed says why a run of pip did not end well.
+// failed returns the error for a failed run of pip.
 func (s *pipIndex) failed(run int, title string, code int, causes []pipCause, said string) error {
 	if err := s.explain(run, causes); err != nil {
 		return err
@@ -466,16 +466,16 @@ func (s *pipIndex) failed(run int, title string, code int, causes []pipCause, sa
 		return err
 	}
 	text := proc.TailOf(data, 16<<10)
-	return fault.Errorf(fault.Upstream, "run it by hand for its full words: pip download "+s.req.Package+"=="+s.req.Version, "%w",
+	return fault.Errorf(fault.Upstream, "run it yourself to see its full output: pip download "+s.req.Package+"=="+s.req.Version, "%w",
 		&proc.ExitError{Name: title, Status: "exit status " + strconv.Itoa(code), Tail: text.Lines(), Raw: string(text.Bytes())})
 }
 
-// what is a requirement on one of its targets, for messages.
+// what describes a requirement on a target, for messages.
 func (r Requirement) what(t Target) string {
 	return fmt.Sprintf("%s==%s for %s and Python %s", r.Package, r.Version, t.Platform.Name, t.Python)
 }
 
-// markerEnv is what PEP 508 markers see on a platform.
+// markerEnv returns the environment for PEP 508 markers on a platform.
 func markerEnv(t Target) (map[string]string, error) {
 	p, python := t.Platform, t.Python
 	if _, ok := proc.AtLeast(python, 0, 0); !ok || len(p.PipTags) == 0 {
@@ -501,9 +501,9 @@ func markerEnv(t Target) (map[string]string, error) {
 	return env, nil
 }
 
-// checkTags makes sure that a wheel's file name (PEP 427) has a platform tag
-// of the platform's own kind, or "any". Pip has matched the versions in it, and
-// knows more older ones of macOS than it was given.
+// checkTags verifies that the name of a wheel (PEP 427) has a tag of the
+// platform, or "any". pip has already compared versions in the tags; it also
+// accepts older versions of macOS than the given ones.
 func checkTags(file string, platform lock.Platform) error {
 	name, err := wheel.ParseName(file)
 	if err != nil {

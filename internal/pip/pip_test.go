@@ -65,11 +65,11 @@ func TestFindPip(t *testing.T) {
 		t.Errorf("found %+v, %v", p, err)
 	}
 	_, err = find(map[string]string{"python3": "print 22.3.1"})
-	fake.WantFault(t, err, fault.Machine, "has version 22.3.1, needed is 23.0 or later")
+	fake.WantFault(t, err, fault.Machine, "has version 22.3.1; 23.0 or later is needed")
 	_, err = find(map[string]string{"python3": "complain No module named pip", "python": "print Python 2"})
 	fake.WantFault(t, err, fault.Machine, "no python on PATH", "No module named pip", `"Python 2"`)
 	_, err = find(nil)
-	fake.WantFault(t, err, fault.Machine, "neither python3 nor python nor py")
+	fake.WantFault(t, err, fault.Machine, "none of python3, python and py")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("not fs.ErrNotExist: %v", err)
 	}
@@ -104,7 +104,7 @@ func TestIndex(t *testing.T) {
 	}
 	t.Setenv("PIP_INDEX_URL", "ssh://me:SECRET@env.example.com/simple")
 	_, err = index()
-	fake.WantFault(t, err, fault.Machine, "which index")
+	fake.WantFault(t, err, fault.Machine, "which is not a URL")
 	if strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("a secret is in: %v", err)
 	}
@@ -126,7 +126,7 @@ func TestParseConfigList(t *testing.T) {
 	}
 	p.python[0] = filepath.Join(fake.Programs(t, map[string]string{"python3": "print"}), "python3")
 	_, err := p.Config(t.Context(), "", "")
-	fake.WantFault(t, err, fault.Machine, "pip 99 does not say which index")
+	fake.WantFault(t, err, fault.Machine, "pip 99 is configured with the index")
 }
 
 func TestReport(t *testing.T) {
@@ -210,7 +210,7 @@ func TestReport(t *testing.T) {
 	linux := fake.Platform(t, "linux-x86_64")
 	for _, test := range []struct{ name, version, says string }{
 		{"musl", "1.0", "the index has musl-1.0-py3-none-musllinux_1_2_x86_64.whl"},
-		{"nothing", "1.0", "no such package as nothing"},
+		{"nothing", "1.0", "the index has no package nothing"},
 		{"gen", "7.0", "the index has wheels of 1.0"},
 	} {
 		_, err := report(t, p, index, Requirement{Package: test.name, Version: test.version}, linux, "3.12")
@@ -227,7 +227,7 @@ func TestReport(t *testing.T) {
 	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden 1.0 requires Python >=3.13"} {
 		_, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.12")
 		fake.WantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
-		if hint := fault.Hint(err); !strings.Contains(hint, "take 3.12 out of python") {
+		if hint := fault.Hint(err); !strings.Contains(hint, "remove 3.12 from python") {
 			t.Errorf("%s: hint %q", name, hint)
 		}
 		if wheels, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.13"); err != nil {

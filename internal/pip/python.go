@@ -14,16 +14,16 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// pythonFacts makes an interpreter say what it is: kind, version, program.
+// pythonFacts makes an interpreter print its kind, version and path.
 const pythonFacts = `import sys
 i = getattr(sys, "implementation", None)
 print("\n".join(["free-threaded" if "t" in getattr(sys, "abiflags", "") else i.name if i else "old", "%d.%d" % sys.version_info[:2], sys.executable]))`
 
-// FindPython returns the path of a CPython of this machine that is one of the
-// versions ("3.12"): the program or command name that is wanted, where it is
-// given, else the first on PATH of python3, python3.N (the newest first), python
-// and the launcher py. Nothing of the user's configuration of Python counts. None
-// is an error of class Machine that says what was found.
+// FindPython returns the path of a CPython on this machine with one of the
+// versions ("3.12"). If wanted is set, it is the program to use; otherwise the
+// first suitable one on PATH of python3, python3.N (newest first), python and
+// the launcher py. The user's Python configuration is ignored. If there is
+// none, the error is of class [fault.Machine] and says what was found.
 func FindPython(ctx context.Context, wanted string, versions []string) (_ string, err error) {
 	defer proc.AboutManagers(&err)
 	names := []string{wanted}
@@ -44,7 +44,7 @@ func FindPython(ctx context.Context, wanted string, versions []string) (_ string
 			continue
 		}
 		if names := []string{path}; name == "py" && wanted == "" {
-			// The launcher of Windows starts each version that is installed.
+			// The Windows launcher can start each installed version.
 			for _, v := range slices.Backward(versions) {
 				if program, ok, _, err := askPython(ctx, append(names, "-"+v), versions); err == nil && ok {
 					return program, nil
@@ -65,11 +65,11 @@ func FindPython(ctx context.Context, wanted string, versions []string) (_ string
 		}
 	}
 	if len(found) == 0 {
-		found = []string{"there is no python on PATH"}
+		found = []string{"no python is on PATH"}
 	}
 	return "", fault.Errorf(fault.Machine,
-		fmt.Sprintf("install one of them, and name it where it is not on PATH: BUCK2_PROTOBUF_PYTHON=/path/to/python3; or write another version into python of plugins.toml and run: lockgen update (locked are %s)", strings.Join(versions, ", ")),
-		"it runs on CPython %s, and none was found: %s", strings.Join(versions, ", "), strings.Join(slices.Compact(found), "; "))
+		fmt.Sprintf("install one of them and, if it is not on PATH, set BUCK2_PROTOBUF_PYTHON=/path/to/python3; or set another version in python of plugins.toml and run: lockgen update (locked: %s)", strings.Join(versions, ", ")),
+		"it needs CPython %s, and none was found: %s", strings.Join(versions, ", "), strings.Join(slices.Compact(found), "; "))
 }
 
 // askPython runs an interpreter; program is the one behind a shim or launcher.

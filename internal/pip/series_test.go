@@ -39,9 +39,9 @@ func TestSeries(t *testing.T) {
 		{"old", "<3.11.4", nil, "old-1.0", "3.11.4 3.11.5", ""},
 		{"newest", "", []string{"dep"}, "dep-2.0 newest-1.0", "3.11.1 3.11.5", ""},
 		{"two", "", []string{`lib<2; python_full_version < "3.11.4"`, `lib>=2; python_full_version >= "3.11.4"`}, "", "", "its patch releases need different wheels, lib-1.0-py3-none-any.whl for 3.11.3 and lib-2.0"},
-		{"ties", "", []string{`tied; python_full_version < "3.11.4"`}, "", "", "tied 1.0, which other releases of it need, requires Python <3.11.4"},
+		{"ties", "", []string{`tied; python_full_version < "3.11.4"`}, "", "", "tied 1.0, which other patch releases need, requires Python <3.11.4"},
 		{"never", ">=3.12", nil, "", "", "never 1.0 requires Python >=3.12"},
-		{"gone", "", []string{`gone-too; python_full_version < "3.11.4"`}, "", "", "the index has no such package as gone-too"},
+		{"gone", "", []string{`gone-too; python_full_version < "3.11.4"`}, "", "", "the index has no package gone-too"},
 	} {
 		wheel(tt.name, "1.0", tt.python, tt.requires...)
 		closures, err := p.Report(t.Context(), indexAt(s.URL+"/simple/"), Requirement{Package: tt.name, Version: "1.0", Targets: []Target{{Platform: fake.Platform(t, "linux-x86_64"), Python: "3.11"}}})

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// Unset reports whether no pip of this machine is configured to reach an index in
-// some way of its own: no variable says so, and there is none of the files that pip
-// reads (https://pip.pypa.io/en/stable/topics/configuration/). It starts nothing,
-// and is false where it cannot tell without.
+// Unset reports whether certainly no pip on this machine is configured in how
+// to reach an index: no variable is set, and none of the files that pip reads
+// exists (https://pip.pypa.io/en/stable/topics/configuration/). It starts no
+// program, and returns false if it cannot be certain.
 func Unset() bool {
-	if runtime.GOOS != "linux" { // other systems have other places
+	if runtime.GOOS != "linux" { // other systems use other paths
 		return false
 	}
 	for _, kv := range os.Environ() {
@@ -25,7 +25,7 @@ func Unset() bool {
 		}
 	}
 	if os.Getenv("PIP_CONFIG_FILE") == os.DevNull {
-		return true // then pip reads no file at all
+		return true // pip reads no file
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -58,12 +58,13 @@ func Unset() bool {
 	})
 }
 
-// reaching are the variables that say how pip reaches its index.
+// reaching has the variables that change how pip reaches its index.
 var reaching = []string{"PIP_CONFIG_FILE", "PIP_PROXY", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_KEYRING_PROVIDER", "PIP_NO_INDEX", "PIP_ISOLATED", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 
-// prefixOf is the folder that is sys.prefix of a Python: of a virtual environment
-// its own, else that above the folder of the program. It is "" for a script, such
-// as the shim of a version manager: where its Python is only it knows.
+// prefixOf returns sys.prefix of a Python: the folder of its virtual
+// environment, or else the one above the program's folder. For a script, such
+// as the shim of a version manager, it is "", because only the script knows
+// which Python it starts.
 func prefixOf(program string) string {
 	program, err := filepath.Abs(program)
 	if err != nil {

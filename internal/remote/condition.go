@@ -9,18 +9,18 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// A condition is what makes the request for a document one that an unchanged
-// document answers with 304 (RFC 9110, 13.1). What a 304 stands for is the body
-// that was kept, by its hash, of an answer from the same address.
+// A condition makes a request for a document conditional, so the server answers
+// 304 if the document is unchanged (RFC 9110, 13.1). A 304 then stands for the
+// stored body, identified by its hash, of an answer from the same URL.
 type condition struct {
 	c    *Client
 	key  string
 	kept store.Document
-	ok   bool // there is one, and the request asks for it
+	ok   bool // the request is conditional
 }
 
-// condition puts the validators of the kept answer into a request. A client
-// without a store asks for everything.
+// condition adds the validators of the stored answer to a request. Without a
+// store, requests are unconditional.
 func (c *Client) condition(r *request) *condition {
 	if c.o.Store == nil {
 		return nil
@@ -37,12 +37,11 @@ func (c *Client) condition(r *request) *condition {
 	return d
 }
 
-// place is where an answer came from, without secrets.
+// place returns the URL of an answer, without secrets.
 func place(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
-// unchanged makes an answer to the condition whole again. Where another place
-// than before says that nothing has changed, retry is set and the request is
-// one without a condition.
+// unchanged returns the stored body for a 304. If the 304 comes from another
+// URL than the stored body, retry is set and the next attempt is unconditional.
 func (d *condition) unchanged(a *answer, r *request) (body []byte, ok, retry bool) {
 	if d == nil || !d.ok || a.StatusCode != http.StatusNotModified {
 		return nil, false, false
@@ -62,8 +61,7 @@ func (d *condition) unchanged(a *answer, r *request) (body []byte, ok, retry boo
 	return bytes.Clone(d.kept.Body), true, false
 }
 
-// keep remembers a good answer. That it could not costs the next request its
-// condition and nothing else.
+// keep stores a good answer. If it cannot, the next request is unconditional.
 func (d *condition) keep(a *answer, body []byte) {
 	if d == nil {
 		return
@@ -77,16 +75,16 @@ func (d *condition) keep(a *answer, body []byte) {
 	}
 }
 
-// conditional is the key of a context whose request may be asked on condition.
+// conditional is the key of a context whose request may be conditional.
 type conditional struct{}
 
 // Conditional marks the context of a request for [Client.RoundTrip]: its answer
-// is a document that may be kept, and asked for on condition the next time.
+// is a document that may be stored, and requested conditionally the next time.
 func Conditional(ctx context.Context) context.Context {
 	return context.WithValue(ctx, conditional{}, true)
 }
 
-// Kept returns what [Client.Keep] kept for something that never changes.
+// Kept returns what [Client.Keep] stored under a name.
 func (c *Client) Kept(name string) ([]byte, bool) {
 	if c.o.Store == nil {
 		return nil, false
@@ -95,8 +93,8 @@ func (c *Client) Kept(name string) ([]byte, bool) {
 	return d.Body, ok
 }
 
-// Keep keeps the content of something that never changes, such as what is named
-// by its digest, for [Client.Kept]. It may be forgotten.
+// Keep stores something that never changes, such as what is named by its
+// digest, for [Client.Kept]. It may be removed at any time.
 func (c *Client) Keep(name string, body []byte) {
 	if c.o.Store != nil {
 		_ = c.o.Store.KeepDocument("kept "+name, store.Document{Body: body})

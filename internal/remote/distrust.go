@@ -8,10 +8,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// Distrust asks the server of a URL for nothing but its certificate, without a
-// credential, and returns the error of class [fault.Upstream] of one that is not
-// believed. Whatever else comes in between, such as a network that is down, is nil:
-// then nothing is known.
+// Distrust asks the server of a URL only for its certificate, without a
+// credential, and returns an error of class [fault.Upstream] if the certificate
+// is not trusted. It returns nil for any other failure, such as a network that
+// is down: then nothing is known about the certificate.
 func (c *Client) Distrust(ctx context.Context, rawURL string) error {
 	r, err := c.request(rawURL)
 	if err != nil || c.o.Offline || r.url.Scheme != "https" {

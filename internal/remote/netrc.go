@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// Netrc gives what the user's netrc file has for the host of a URL, for
-// [Options.Credential]. The file is the one that NETRC names, else .netrc
-// (_netrc on Windows) in the home folder; env are the variables. It is read when
-// it is first needed. One that cannot be read has nothing: the server will say
-// that it wants a credential.
+// Netrc returns a function for [Options.Credential] that looks up the host of a
+// URL in the user's netrc file: the file named by NETRC, or else .netrc (_netrc
+// on Windows) in the home folder; env gets the variables. The file is read on
+// first use. A file that cannot be read counts as empty: the server will then
+// say that it needs a credential.
 func Netrc(env func(string) string) func(u *url.URL) Credential {
 	logins := sync.OnceValue(func() map[string]Credential {
 		name := env("NETRC")
@@ -40,8 +40,8 @@ func Netrc(env func(string) string) func(u *url.URL) Credential {
 }
 
 // parseNetrc reads a netrc file (GNU inetutils, "The .netrc file") as cmd/go
-// does: by host, the first entry of one counts. An entry "default" is left out,
-// for a password belongs to a host.
+// does: the first entry of a host counts, and "default" is ignored, since a
+// password belongs to one host.
 func parseNetrc(text string) map[string]Credential {
 	logins := map[string]Credential{}
 	var host, login, password string
@@ -57,7 +57,7 @@ func parseNetrc(text string) map[string]Credential {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if macro {
-			macro = len(fields) > 0 // it ends with an empty line
+			macro = len(fields) > 0 // a macro ends with an empty line
 			continue
 		}
 		for i := 0; i < len(fields) && !macro; i++ {

@@ -26,20 +26,20 @@ import (
 
 const maxRedirects = 10
 
-// A request is what every attempt of one transfer asks for.
+// A request is the same for all attempts of one transfer.
 type request struct {
 	method     string    // "" is GET
 	body       []byte    // nil for none
-	stream     io.Reader // instead of body, of length bytes; can be sent once
+	stream     io.Reader // instead of body, with length bytes; can be sent only once
 	length     int64
 	url        *url.URL // with its userinfo
 	header     http.Header
 	credential Credential
 
-	certificate *tls.Certificate // for the origin of url, nil for none
+	certificate *tls.Certificate // for the origin of url; nil for none
 }
 
-// request prepares a transfer from a URL.
+// request prepares the transfer of a URL.
 func (c *Client) request(raw string) (*request, error) {
 	u, err := c.parse(raw)
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *Client) request(raw string) (*request, error) {
 	return r, nil
 }
 
-// scrub removes the credential from a text that a server may have echoed.
+// scrub removes the credential from text that a server may have echoed.
 func (r *request) scrub(s string) string {
 	secrets := []string{r.credential.Authorization}
 	if _, secret, ok := strings.Cut(r.credential.Authorization, " "); ok {
@@ -77,17 +77,17 @@ func (r *request) scrub(s string) string {
 	return redact.Values(s, secrets...)
 }
 
-// An answer is a response that is no redirect, and how we got it.
+// An answer is a response that is not a redirect.
 type answer struct {
 	*http.Response
 	req    *request
-	url    *url.URL // that answered; never with userinfo
-	public bool     // a host of the internet had a part in it
-	chain  []string // redacted URLs, when there were redirects
-	sent   string   // name of the credential that was sent to url, "" for none
+	url    *url.URL // the URL that answered, without userinfo
+	public bool     // a public host was involved
+	chain  []string // redacted URLs; nil without redirects
+	sent   string   // name of the credential sent to url; "" for none
 }
 
-// via says which way an answer came, for messages.
+// via describes the redirects of an answer for messages.
 func via(chain []string) string {
 	if len(chain) < 2 {
 		return ""
@@ -95,7 +95,7 @@ func via(chain []string) string {
 	return " (redirected: " + strings.Join(chain, " -> ") + ")"
 }
 
-// get makes one request and follows its redirects. The caller closes the body.
+// get sends one request and follows redirects. The caller closes the body.
 func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 	u := bare(r.url)
 	auth, sent, certificate := r.credential.Authorization, r.credential.Name, r.certificate
@@ -122,13 +122,13 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		if r.stream != nil {
 			req.Body, req.ContentLength = io.NopCloser(r.stream), r.length
 		}
-		// Not through http.Client: it would follow redirects by its own rules,
-		// send a Referer, and put whole URLs into its errors.
+		// http.Client would follow redirects by its own rules, send a Referer,
+		// and put whole URLs into its errors.
 		resp, err := c.transport(certificate, public).RoundTrip(req)
 		if err != nil {
 			return nil, c.connectFailure(r, err, chain)
 		}
-		// Through a proxy we do not see who answers.
+		// Behind a proxy, we do not see the server's address.
 		proxy, _ := c.o.Proxy(u)
 		public = public || !isPrivateName(u.Hostname()) && (proxy != nil || !privatePeer.Load())
 		switch resp.StatusCode {
@@ -136,15 +136,15 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 		default:
 			return &answer{Response: resp, req: r, url: u, public: public, chain: chain, sent: sent}, nil
 		}
-		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection is reused
 		resp.Body.Close()
 		location := resp.Header.Get("Location")
 		next, err := u.Parse(location)
 		if location == "" || err != nil {
-			return nil, &failure{class: fault.Upstream, hint: "try again later, or use a mirror: the server is set up wrongly", err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
+			return nil, &failure{class: fault.Upstream, hint: "try again later, or use a mirror: the server is misconfigured", err: fmt.Errorf("server answered %s without a usable Location%s", status(resp), via(chain))}
 		}
 		if r.method != "" && r.method != http.MethodGet && r.method != http.MethodHead {
-			return nil, &failure{class: fault.Policy, hint: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may hold a secret, to %s%s", r.method, redact.URL(next.String()), via(chain))}
+			return nil, &failure{class: fault.Policy, hint: "ask its operator", err: fmt.Errorf("the server redirects a %s, which may contain a secret, to %s%s", r.method, redact.URL(next.String()), via(chain))}
 		}
 		if redirects == maxRedirects {
 			return nil, &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror",
@@ -158,33 +158,33 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			return nil, &failure{class: fault.Policy, hint: fault.Hint(err), err: fmt.Errorf("%s%s", r.scrub(err.Error()), via(chain))}
 		}
 		if origin(next) != origin(u) {
-			auth, certificate = "", nil // for good: a way back leads through somebody else's hands
+			auth, certificate = "", nil // not restored after a redirect back, since another host chose the URL
 		}
 		u = bare(next)
 	}
 }
 
-// bare is a URL as it goes on the wire. Userinfo that a redirect brings is
-// dropped as well: it would let a server choose who we are.
+// bare returns a URL without userinfo, as it is sent. Userinfo from a redirect
+// is dropped too: the server must not choose the user.
 func bare(u *url.URL) *url.URL {
 	b := *u
 	b.User, b.Fragment, b.RawFragment = nil, "", ""
 	return &b
 }
 
-// checkRedirect applies the rules for going from one URL to another on a server's
-// word. Public says that a host of the internet had a part in it.
+// checkRedirect checks a redirect from one URL to another. Public says that a
+// public host is involved.
 func checkRedirect(from, to *url.URL, public bool) error {
-	const hint = "use another mirror, or the address it means if you trust it"
+	const hint = "use another mirror, or the target URL itself if you trust it"
 	switch {
 	case to.Scheme != "https" && to.Scheme != "http":
-		return fault.Errorf(fault.Policy, hint, "%s leads to the scheme %s, which is not fetched", redact.URL(from.String()), plain.Line(to.Scheme, 20))
+		return fault.Errorf(fault.Policy, hint, "%s redirects to the scheme %s, which is not supported", redact.URL(from.String()), plain.Line(to.Scheme, 20))
 	case to.Hostname() == "":
-		return fault.Errorf(fault.Policy, hint, "%s leads to %s, which has no host", redact.URL(from.String()), redact.URL(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s redirects to %s, which has no host", redact.URL(from.String()), redact.URL(to.String()))
 	case from.Scheme == "https" && to.Scheme == "http":
-		return fault.Errorf(fault.Policy, hint, "%s leads from https to http: %s", redact.URL(from.String()), redact.URL(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s redirects from https to http: %s", redact.URL(from.String()), redact.URL(to.String()))
 	case public && isPrivateName(to.Hostname()):
-		return fault.Errorf(fault.Policy, hint, "%s is public and leads into this machine or its network: %s", redact.URL(from.String()), redact.URL(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s is public but redirects into this machine or its network: %s", redact.URL(from.String()), redact.URL(to.String()))
 	}
 	if checkClear(to) != nil {
 		return fault.Errorf(fault.Policy, hint, "%s leads to %s: http is only for loopback hosts, everything else must be https", redact.URL(from.String()), redact.URL(to.String()))
@@ -192,12 +192,13 @@ func checkRedirect(from, to *url.URL, public bool) error {
 	return nil
 }
 
-// guardedDial connects to public addresses only, and to the proxies of the
-// environment, which may well be private.
+// guardedDial connects only to public addresses, and to the proxies of the
+// environment, which may be private.
 func (c *Client) guardedDial(d *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	proxies := map[string]bool{}
 	for _, scheme := range []string{"https", "http"} {
-		// A documentation host (RFC 2606): is there a proxy for the internet?
+		// Is there a proxy for the internet? example.com is reserved (RFC
+		// 2606).
 		if p, _ := c.o.Proxy(&url.URL{Scheme: scheme, Host: "example.com"}); p != nil {
 			port := p.Port()
 			if port == "" {
@@ -210,7 +211,7 @@ func (c *Client) guardedDial(d *net.Dialer) func(ctx context.Context, network, a
 	guarded.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		a, err := netip.ParseAddrPort(address)
 		if err != nil || isPrivate(a.Addr()) {
-			return fault.Errorf(fault.Policy, "use another mirror, or the address it means if you trust it",
+			return fault.Errorf(fault.Policy, "use another mirror, or the target URL itself if you trust it",
 				"a public host redirected to a name with the private address %s", address)
 		}
 		return nil
@@ -223,7 +224,7 @@ func (c *Client) guardedDial(d *net.Dialer) func(ctx context.Context, network, a
 	}
 }
 
-// proxyAnswer explains a proxy that does not connect.
+// proxyAnswer returns an error for a proxy that refuses to connect.
 func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -236,20 +237,20 @@ type proxyError struct {
 	error
 }
 
-// A failure is how one attempt ended.
+// A failure is the error of one attempt.
 type failure struct {
 	class fault.Class
 	hint  string
 	err   error
-	retry bool  // another attempt may do better
+	retry bool  // another attempt may succeed
 	after int64 // seconds that the server asked us to wait, 0 for none
 
-	distrust bool // of the certificate
+	distrust bool // the certificate is not trusted
 }
 
 var (
-	errStalled = errors.New("the server sends too slowly")
-	errShort   = errors.New("the answer ends too early")
+	errStalled = errors.New("the server sends data too slowly")
+	errShort   = errors.New("the response ended early")
 )
 
 // connectFailure classifies an error of the transport.
@@ -267,7 +268,7 @@ func (c *Client) connectFailure(r *request, err error, chain []string) *failure 
 	var proxy *proxyError
 	switch {
 	case fault.IsMachine(err):
-		// For want of files or memory another attempt may do better, later.
+		// Files or memory may be available again for a later attempt.
 		f.class, f.hint = fault.Machine, fault.MachineHint(err)
 	case fault.Of(err) == fault.Policy:
 		f.class, f.hint, f.retry = fault.Policy, fault.Hint(err), false
@@ -278,9 +279,9 @@ func (c *Client) connectFailure(r *request, err error, chain []string) *failure 
 	case errors.As(err, &record), errors.As(err, &alert):
 		f.retry = false
 		if string(record.RecordHeader[:]) == "HTTP/" {
-			text.text = "the server speaks HTTP in clear where TLS was expected" + via(chain)
+			text.text = "the server speaks plain HTTP instead of TLS" + via(chain)
 		}
-		f.hint = "check the address: the server does not speak TLS as we know it"
+		f.hint = "check the address: the server does not speak TLS, or no version that we support"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		f.retry = false
 		f.hint = "check the host name, the network and the proxy (HTTPS_PROXY)"
@@ -292,7 +293,7 @@ func (c *Client) connectFailure(r *request, err error, chain []string) *failure 
 	return f
 }
 
-// shown is an error with another text, made safe for a terminal.
+// shown is an error with another text that is safe to print.
 type shown struct {
 	text string
 	err  error

@@ -233,7 +233,7 @@ func TestPublicHostsMayNotLeadInside(t *testing.T) {
 		s.Fault(path, fake.Redirect(302, "https://"+inside+"/ok"))
 		before := s.Count("")
 		err := c.Download(t.Context(), "https://example.com"+path, &memory{}, DownloadOptions{})
-		check(t, err, fault.Policy, "is public and leads into this machine or its network", "https://example.com"+path)
+		check(t, err, fault.Policy, "is public but redirects into this machine or its network", "https://example.com"+path)
 		if n := s.Count("") - before; n != 1 {
 			t.Errorf("%s: %d requests, want the one that redirects", inside, n)
 		}

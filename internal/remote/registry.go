@@ -20,8 +20,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// Limits of the documents of registries, in bytes. The largest packuments and
-// project pages of today have some 10 MB.
+// Limits for documents of registries, in bytes. The largest packuments and
+// project pages have about 10 MB now.
 const (
 	maxPackument = 64 << 20
 	maxSimple    = 64 << 20
@@ -29,14 +29,14 @@ const (
 
 const acceptAbbreviated = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"
 
-// NPMTarball returns where a registry of npm keeps the tarball of a package by
-// convention: REGISTRY/NAME/-/BASENAME-VERSION.tgz. Registries are free to keep
-// it elsewhere, see [Client.NPMTarballURL].
+// NPMTarball returns the usual URL of a tarball in an npm registry:
+// REGISTRY/NAME/-/BASENAME-VERSION.tgz. Some registries use other URLs, see
+// [Client.NPMTarballURL].
 func NPMTarball(registry, name, version string) string {
 	return under(registry, name+"/-/"+path.Base(name)+"-"+version+".tgz")
 }
 
-// GoModule returns where a module proxy has a file that a lock names
+// GoModule returns the URL in a module proxy of a file that a lock calls
 // MODULE@vVERSION.zip or .mod, both escaped: PROXY/MODULE/@v/vVERSION.zip (see
 // `go help goproxy`).
 func GoModule(proxy, key string) string {
@@ -44,11 +44,11 @@ func GoModule(proxy, key string) string {
 	return under(proxy, key[:at]+"/@v/"+key[at+1:])
 }
 
-// under appends a path to a base URL, before its query if it has one.
+// under appends a path to a base URL, before any query.
 func under(base, rel string) string {
 	u, err := url.Parse(base)
 	if err != nil {
-		return strings.TrimSuffix(base, "/") + "/" + rel // Download says what is wrong with it
+		return strings.TrimSuffix(base, "/") + "/" + rel // Download reports what is wrong with it
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/") + "/" + rel
 	u.RawPath = ""
@@ -57,9 +57,9 @@ func under(base, rel string) string {
 
 // NPMTarballURL asks a registry for dist.tarball of a version of a package
 // (npm's "abbreviated packument", github.com/npm/registry
-// docs/responses/package-metadata.md). Userinfo of the registry's URL is kept
-// when the tarball has the same origin. An unknown version matches
-// fs.ErrNotExist.
+// docs/responses/package-metadata.md). It keeps the userinfo of the registry's
+// URL if the tarball has the same origin. If the version is unknown, the error
+// matches fs.ErrNotExist.
 func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version string) (string, error) {
 	address := packument(registry, name)
 	body, a, err := c.document(ctx, address, acceptAbbreviated, maxPackument)
@@ -88,7 +88,7 @@ func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version stri
 	return link(a, a.url, v.Dist.Tarball)
 }
 
-// badDocument says that a registry's document is not what its format wants.
+// badDocument returns the error for a document in the wrong format.
 func badDocument(where string, err error) error {
 	var field *json.UnmarshalTypeError
 	if errors.As(err, &field) {
@@ -97,9 +97,8 @@ func badDocument(where string, err error) error {
 	return fault.Errorf(fault.Upstream, "try again later, or use another registry", "%s: malformed document: %s", where, plain.Line(err.Error(), 300))
 }
 
-// link resolves a link of a document. It is held to the rules of a redirect,
-// for the server chose it; the credential of the document's URL goes with it if
-// the origin is the same.
+// link resolves a link in a document. The server chose it, so the rules for
+// redirects apply. The document's credential is kept if the origin is the same.
 func link(a *answer, base *url.URL, href string) (string, error) {
 	u, err := base.Parse(strings.TrimSpace(href))
 	if err != nil {
@@ -115,13 +114,13 @@ func link(a *answer, base *url.URL, href string) (string, error) {
 	return u.String(), nil
 }
 
-// acceptSimple prefers JSON (PEP 691) and takes HTML (PEP 503).
+// acceptSimple prefers JSON (PEP 691) and accepts HTML (PEP 503).
 const acceptSimple = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
-// PyPIFile asks an index of Python packages for the URL of a file of a project:
-// the simple repository API, in JSON (PEP 691) or HTML (PEP 503). The URL has
-// no fragment; userinfo of the index is kept when the file has the same origin.
-// A file that the index does not have matches fs.ErrNotExist.
+// PyPIFile asks a Python package index for the URL of a file of a project, over
+// the simple repository API in JSON (PEP 691) or HTML (PEP 503). The URL has no
+// fragment; it keeps the userinfo of the index if it has the same origin. If
+// the index does not have the file, the error matches fs.ErrNotExist.
 func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) (string, error) {
 	files, err := c.PyPIFiles(ctx, index, project)
 	if err != nil {
@@ -136,8 +135,8 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 		"%s: the index has no file %s (it has %d others): was it deleted?: %w", redact.URL(under(index, lock.NormalProject(project)+"/")), filename, len(files), fs.ErrNotExist)
 }
 
-// ErrNotIndex is matched by the error for a page in the place of an index that
-// has no link to anything.
+// ErrNotIndex is matched by the error for a page without any link in the place
+// of an index.
 var ErrNotIndex = errors.New("is it an index, or HTML of a proxy or login page?")
 
 func noLinks(where string) error {
@@ -145,8 +144,8 @@ func noLinks(where string) error {
 		"%s has no link to any file: %w: %w", where, ErrNotIndex, fs.ErrNotExist)
 }
 
-// htmlFiles lists the files that a project page of PEP 503 links to. A <base>
-// moves what links are relative to, as pip has it.
+// htmlFiles lists the files that a project page of PEP 503 links to. Like pip,
+// it resolves links against <base>.
 func htmlFiles(a *answer, body []byte) []IndexFile {
 	base := a.url
 	var files []IndexFile
@@ -154,7 +153,7 @@ func htmlFiles(a *answer, body []byte) []IndexFile {
 	t.SetMaxBuf(1 << 20)
 	for {
 		kind := t.Next()
-		if kind == html.ErrorToken { // io.EOF, or a token of more than a megabyte
+		if kind == html.ErrorToken { // io.EOF, or a token over a megabyte
 			return files
 		}
 		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {

@@ -185,8 +185,8 @@ func TestLinksAreHeldToTheRulesOfRedirects(t *testing.T) {
 	roots := func(o *Options) { o.RootCAs = s.RootCAs() }
 	for _, tt := range []struct{ link, part string }{
 		{plain.URL + "/x.whl", "from https to http"},
-		{"https://127.0.0.1/x.whl", "is public and leads into this machine"},
-		{"https://169.254.169.254/x.whl", "is public and leads into this machine"},
+		{"https://127.0.0.1/x.whl", "is public but redirects into this machine"},
+		{"https://169.254.169.254/x.whl", "is public but redirects into this machine"},
 	} {
 		s.Fault("/simple/x/", fake.Answer("text/html", `<a href="`+tt.link+`">x</a>`))
 		_, err := quick(roots).PyPIFile(t.Context(), "https://example.com/simple", "x", "x.whl")

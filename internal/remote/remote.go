@@ -1,29 +1,29 @@
-// Package remote brings bytes over HTTP: artifacts into a [Sink], documents of
-// registries into memory. It is the only package that talks to the network.
+// Package remote transfers bytes over HTTP: artifacts into a [Sink], documents
+// of registries into memory. It is the only package that uses the network.
 //
-// What it promises of every request, however bad the server is:
-//   - Bounded time. Each phase has a timeout (see [Timeouts]), a body that
-//     comes slower than a floor is given up, redirects and attempts are counted.
-//   - Bounded space. A document has a limit; a download stops at the first byte
-//     beyond its size.
-//   - Nothing in clear: http only to loopback hosts, never from https to http.
-//   - A credential goes to the origin of the URL it belongs to and nowhere else;
-//     no message shows one, nor the query of a URL.
-//   - A server of the internet cannot direct us into the private network.
+// For every request and any server, it promises:
+//   - Bounded time. Each phase has a timeout (see [Timeouts]), a body that is
+//     too slow is given up, and redirects and attempts are limited.
+//   - Bounded space. Documents have a size limit; a download stops at the first
+//     byte beyond its size.
+//   - Encryption: http only to loopback hosts, and never from https to http.
+//   - A credential is sent only to the origin of its URL. No message shows a
+//     credential or the query of a URL.
+//   - A server on the internet cannot redirect us into the private network.
 //
-// Failures are of class [fault.Upstream] (network, server), [fault.Integrity]
-// (other bytes than locked), [fault.Policy] (refused by a rule above) or
-// [fault.Usage] (not a URL that this program fetches). One that means "there is
-// no such file", a 404 or 410, matches fs.ErrNotExist.
+// Errors are of class [fault.Upstream] (network, server), [fault.Integrity]
+// (bytes other than those locked), [fault.Policy] (refused by a rule above) or
+// [fault.Usage] (not a URL that can be fetched). If the server says that a file
+// does not exist (404 or 410), the error matches fs.ErrNotExist.
 //
 // Credentials come from the userinfo of a URL or from [Options.Credential],
 // such as [Netrc].
 //
-// Retries are timed by github.com/cenkalti/backoff/v5 and not by
-// hashicorp/go-retryablehttp: what must be tried again here is a whole transfer
-// with its state (bytes so far, validator), which is the former's unit, while
-// the latter repeats a request and hands over its body unguarded. It also has
-// no dependencies and nothing to do at program start.
+// Retries use github.com/cenkalti/backoff/v5 instead of
+// hashicorp/go-retryablehttp. We retry a whole transfer with its state (bytes
+// so far, validator), which backoff does; go-retryablehttp repeats a single
+// request and does not cover reading the body. Also, backoff has no
+// dependencies and does nothing at program start.
 package remote
 
 import (
@@ -46,100 +46,97 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
-// maxConnections bounds the connections to one host at a time; what is more
-// waits for its turn.
+// maxConnections limits the connections to one host at a time; further requests
+// wait.
 const maxConnections = 16
 
-// A Sink takes the bytes of a download. *store.Ingest is one.
+// A Sink takes the bytes of a download, such as a *store.Ingest.
 type Sink interface {
 	io.Writer
 	// Offset is the number of bytes written since the start or the last Reset.
 	Offset() int64
-	// Reset drops everything written, for a transfer that starts afresh.
+	// Reset discards everything written, before a transfer that starts over.
 	Reset() error
-	// From says where the bytes that follow come from: a redacted URL, and how a
-	// redirect led there. It is for messages about other bytes than expected.
+	// From sets where the following bytes come from: a redacted URL and its
+	// redirects. Messages about wrong bytes show it.
 	From(place string)
 }
 
-// Timeouts bound the phases of a request. A zero field means its default.
+// Timeouts limit the phases of a request. Zero means the default.
 type Timeouts struct {
 	Connect time.Duration // name lookup and TCP, per connection; default 15 s
 	TLS     time.Duration // handshake; default 15 s
-	Header  time.Duration // from the request sent to the whole answer header; default 30 s
-	// Stall is how long the body of an answer may stay below MinRate, measured
-	// in windows of this length while we wait for the server; default 30 s.
+	Header  time.Duration // from the request sent to the complete header; default 30 s
+	// Stall is how long a body may be slower than MinRate. The rate is measured
+	// in windows of this length, while we wait for the server; default 30 s.
 	Stall   time.Duration
 	MinRate int64 // bytes per second; default 1024
-	// Document is how long a document or a message of a protocol may take, with
-	// all attempts: what keeps above MinRate would else never end; default 2 min.
+	// Document limits a document, or a message of a protocol, with all attempts,
+	// since a slow body above MinRate could take forever; default 2 min.
 	Document time.Duration
-	// RetryWait is the wait before the second attempt; it doubles each time up
-	// to 10 s, and is randomised by half; default 500 ms.
+	// RetryWait is the wait before the second attempt. It doubles each time up
+	// to 10 s and varies randomly by half; default 500 ms.
 	RetryWait time.Duration
-	// RetryAfter caps the wait that a server may ask for; default 30 s.
+	// RetryAfter limits the wait that a server may ask for; default 30 s.
 	RetryAfter time.Duration
 }
 
-// A Credential is what a server asks of its clients.
+// A Credential authenticates us to a server.
 type Credential struct {
-	Name          string // where it comes from, for messages: "NPM_TOKEN"; never the secret
-	Authorization string // value of the header of that name; "" for no credential
+	Name          string // its source, for messages, such as "NPM_TOKEN"; never the secret
+	Authorization string // value of the Authorization header; "" for no credential
 }
 
-// Options of a [Client]. The zero value is good.
+// Options configure a [Client]. The zero value is ready to use.
 type Options struct {
 	Offline   bool   // refuse every request, class Upstream
 	UserAgent string // default "buck2-protobuf"
-	// Progress is told of every number of bytes that came for a sink, with the
-	// redacted URL; negative when a transfer starts afresh. It is called from
-	// the goroutine of the download, so it must allow concurrent calls when
-	// there are concurrent downloads.
+	// Progress is called with the redacted URL and the number of new bytes for
+	// a sink; the number is negative if a transfer starts over. Concurrent
+	// downloads call it concurrently.
 	Progress func(url string, delta int64)
-	// Credential gives the credential for a URL that has no userinfo. It is
-	// asked once per transfer, never for the target of a redirect.
+	// Credential returns the credential for a URL without userinfo. It is called
+	// once for each transfer, never for the target of a redirect.
 	Credential func(u *url.URL) Credential
-	// Allow refuses servers by an error, which is returned as it is, of class
-	// [fault.Policy]. It is asked of the URL of every request and of every
-	// redirect before anything is sent there; nil allows all.
+	// Allow returns an error, of class [fault.Policy], to refuse a server. It
+	// is called with the URL of every request and redirect before anything is
+	// sent, and its error is returned as it is. nil allows all.
 	Allow func(u *url.URL) error
-	// Store keeps documents, so that they are asked for on condition the next
-	// time; nil for none.
+	// Store keeps documents for conditional requests; nil for none.
 	Store *store.Store
-	// Certificate gives the client's certificate for a URL, nil for none. It is
-	// asked once per transfer; the target of a redirect to another origin sees none.
+	// Certificate returns the client certificate for a URL, or nil. It is
+	// called once for each transfer; redirects to another origin do not get it.
 	Certificate func(u *url.URL) *tls.Certificate
-	// Proxy gives the proxy for a URL, nil for none; by default it is
-	// [EnvironmentProxy].
+	// Proxy returns the proxy for a URL, or nil; default [EnvironmentProxy].
 	Proxy   func(u *url.URL) (*url.URL, error)
 	RootCAs *x509.CertPool // nil for those of the machine (and SSL_CERT_FILE)
-	// Authority is the hint where a certificate is not believed; "" for what is
-	// true of RootCAs nil, see [fault.Authority].
+	// Authority is the hint for an untrusted certificate; "" for the one that
+	// applies if RootCAs is nil, see [fault.Authority].
 	Authority string
-	Attempts  int // of one transfer; default 4
+	Attempts  int // for one transfer; default 4
 	Timeouts  Timeouts
 }
 
-// A Client fetches. It is safe for concurrent use and keeps connections, so
-// make one and share it.
+// A Client sends requests. It is safe for concurrent use and reuses
+// connections, so share one.
 type Client struct {
 	o Options
-	// open connects to whatever it is told; guarded refuses addresses that are
-	// not public, and serves redirects that a public host sent. They share no
-	// connections, or one could lend the other what it may not have.
+	// open connects to any address. guarded, used after a redirect from a
+	// public host, refuses addresses that are not public. They share no
+	// connections: guarded must not use one that open made.
 	open, guarded *http.Transport
-	// certified are transports with a client's certificate, by its bytes.
+	// certified has clients with a client certificate, by its bytes.
 	certified once.Map[string, *Client]
 }
 
-// EnvironmentProxy is the proxy for a URL that the environment names
-// (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), nil for none.
+// EnvironmentProxy returns the proxy for a URL that the environment sets
+// (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), or nil.
 func EnvironmentProxy(u *url.URL) (*url.URL, error) {
 	return httpproxy.FromEnvironment().ProxyFunc()(u)
 }
 
-// New makes a client. The proxies of the environment (HTTPS_PROXY, NO_PROXY, …)
-// are read here, once.
+// New returns a client. It reads the proxies of the environment (HTTPS_PROXY,
+// NO_PROXY, …) once.
 func New(o Options) *Client {
 	setDefault(&o.UserAgent, "buck2-protobuf")
 	setDefault(&o.Attempts, 4)
@@ -166,7 +163,7 @@ func New(o Options) *Client {
 		TLSHandshakeTimeout:    t.TLS,
 		ResponseHeaderTimeout:  t.Header,
 		MaxResponseHeaderBytes: 1 << 20,
-		// The digest is that of the bytes as they are published.
+		// Digests are of the bytes as published.
 		DisableCompression:  true,
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 8,
@@ -178,8 +175,8 @@ func New(o Options) *Client {
 	return c
 }
 
-// transport returns what sends a request: with the client's certificate, if
-// there is one, over connections of its own.
+// transport returns the transport for a request: with a client certificate it
+// uses connections of its own.
 func (c *Client) transport(certificate *tls.Certificate, public bool) *http.Transport {
 	if certificate != nil {
 		key := string(bytes.Join(certificate.Certificate, nil))
@@ -204,21 +201,21 @@ func setDefault[T comparable](p *T, v T) {
 	}
 }
 
-// parse reads a URL that a person, the lock or a registry gave, and applies the
+// parse parses a URL from a person, the lock or a registry, and applies the
 // rules for a first request.
 func (c *Client) parse(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" {
-		// The parser's own words may quote a piece of a password.
-		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s is not a URL", redact.URL(raw))
+		// The parser's error may quote part of a password.
+		return nil, fault.Errorf(fault.Usage, "use a URL of the form https://HOST/PATH", "%s is not a URL", redact.URL(raw))
 	}
 	switch u.Scheme {
 	case "https", "http":
 	default:
-		return nil, fault.Errorf(fault.Usage, "give an https:// address", "%s: the scheme %s is not fetched", redact.URL(raw), u.Scheme)
+		return nil, fault.Errorf(fault.Usage, "use an https:// URL", "%s: the scheme %s is not supported", redact.URL(raw), u.Scheme)
 	}
 	if u.Hostname() == "" {
-		return nil, fault.Errorf(fault.Usage, "give an address of the form https://HOST/PATH", "%s has no host", redact.URL(raw))
+		return nil, fault.Errorf(fault.Usage, "use a URL of the form https://HOST/PATH", "%s has no host", redact.URL(raw))
 	}
 	if err := checkClear(u); err != nil {
 		return nil, err
@@ -230,12 +227,12 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 	}
 	if c.o.Offline {
 		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",
-			"%s is needed and the network is not allowed (offline)", redact.URL(raw)))
+			"%s is needed, but the network is not allowed (offline)", redact.URL(raw)))
 	}
 	return u, nil
 }
 
-// checkClear refuses http to any host but this machine.
+// checkClear refuses http, except to this machine.
 func checkClear(u *url.URL) error {
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		return fault.Errorf(fault.Policy, "use https", "%s: http is only for loopback hosts, everything else must be https", redact.URL(u.String()))
@@ -243,7 +240,7 @@ func checkClear(u *url.URL) error {
 	return nil
 }
 
-// isLoopback reports whether a host, as it is written, is this machine.
+// isLoopback reports whether a host, as written, is this machine.
 func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
@@ -252,9 +249,9 @@ func isLoopback(host string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// isPrivateName reports whether a host, as it is written, is one that only this
-// machine or its network can mean. A name that resolves to such an address is
-// found when it is dialled.
+// isPrivateName reports whether a host, as written, can only be on this machine
+// or its network. Names that resolve to private addresses are checked when
+// connecting.
 func isPrivateName(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -270,7 +267,7 @@ var (
 	nat64    = netip.MustParsePrefix("64:ff9b::/96")  // RFC 6052, an IPv4 address in the last 32 bits
 )
 
-// isPrivate reports whether an address is not one of the public internet.
+// isPrivate reports whether an address is outside the public internet.
 func isPrivate(a netip.Addr) bool {
 	a = a.WithZone("").Unmap()
 	if nat64.Contains(a) {
@@ -281,7 +278,7 @@ func isPrivate(a netip.Addr) bool {
 		sharedV4.Contains(a) || thisV4.Contains(a)
 }
 
-// origin is what a credential belongs to: scheme, host and port.
+// origin returns what a credential is valid for: scheme, host and port.
 func origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

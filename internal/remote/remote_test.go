@@ -121,17 +121,17 @@ func TestServerBehaviours(t *testing.T) {
 		{name: "login page that says it is not", faults: []fake.Fault{fake.Answer("application/gzip", fake.LoginPage)}, class: fault.Integrity, parts: []string{"looks like HTML"}, requests: 1},
 		{name: "chunks and another length", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(content), content))}, requests: 1},
 		{name: "chunks and another length, size unknown", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(content), content))}, unknown: true, requests: 1},
-		{name: "a chunk shorter than it says", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\nx\r\n0\r\n\r\n")}, unknown: true, class: fault.Upstream, parts: []string{"ends too early", "4 attempts"}, requests: 4},
+		{name: "a chunk shorter than it says", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\nx\r\n0\r\n\r\n")}, unknown: true, class: fault.Upstream, parts: []string{"ended early", "4 attempts"}, requests: 4},
 		{name: "a chunk longer than it says", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n0\r\n\r\n")}, unknown: true, class: fault.Upstream, parts: []string{"malformed chunked encoding", "4 attempts"}, requests: 4},
 		{name: "a chunk of 2^70 bytes", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff1\r\nx\r\n0\r\n\r\n")}, unknown: true, class: fault.Upstream, parts: []string{"chunk", "4 attempts"}, requests: 4},
-		{name: "more chunks than locked", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s!\r\n0\r\n\r\n", len(content)+1, content))}, class: fault.Integrity, parts: []string{"the server sends more"}, requests: 1},
+		{name: "more chunks than locked", faults: []fake.Fault{fake.Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s!\r\n0\r\n\r\n", len(content)+1, content))}, class: fault.Integrity, parts: []string{"the server sent more"}, requests: 1},
 		{name: "truncated once", faults: []fake.Fault{fake.Truncate(4000).Once()}, requests: 2},
-		{name: "truncated always", faults: []fake.Fault{fake.Truncate(100), fake.NoRanges()}, class: fault.Upstream, parts: []string{"ends too early", "4 attempts"}, requests: 4},
+		{name: "truncated always", faults: []fake.Fault{fake.Truncate(100), fake.NoRanges()}, class: fault.Upstream, parts: []string{"ended early", "4 attempts"}, requests: 4},
 		{name: "chunks cut once", faults: []fake.Fault{fake.TruncateChunked(4000).Once()}, requests: 2},
-		{name: "chunks cut always, size unknown", faults: []fake.Fault{fake.TruncateChunked(10)}, unknown: true, class: fault.Upstream, parts: []string{"ends too early"}, requests: 4},
-		{name: "announced shorter", faults: []fake.Fault{fake.Shorter(77)}, class: fault.Integrity, parts: []string{"the server announces 77"}, requests: 1},
-		{name: "announced longer", faults: []fake.Fault{fake.Longer(1)}, class: fault.Integrity, parts: []string{"the server announces"}, requests: 1},
-		{name: "endless", faults: []fake.Fault{fake.Endless()}, class: fault.Integrity, parts: []string{"the server sends more"}, requests: 1},
+		{name: "chunks cut always, size unknown", faults: []fake.Fault{fake.TruncateChunked(10)}, unknown: true, class: fault.Upstream, parts: []string{"ended early"}, requests: 4},
+		{name: "announced shorter", faults: []fake.Fault{fake.Shorter(77)}, class: fault.Integrity, parts: []string{"the server announced 77"}, requests: 1},
+		{name: "announced longer", faults: []fake.Fault{fake.Longer(1)}, class: fault.Integrity, parts: []string{"the server announced"}, requests: 1},
+		{name: "endless", faults: []fake.Fault{fake.Endless()}, class: fault.Integrity, parts: []string{"the server sent more"}, requests: 1},
 		{name: "empty, size unknown", faults: []fake.Fault{fake.Answer("application/gzip", "")}, unknown: true, class: fault.Upstream, parts: []string{"empty body"}, requests: 4},
 		{name: "reset before the answer, always", faults: []fake.Fault{fake.Reset(-1)}, class: fault.Upstream, parts: []string{"4 attempts"}},
 		{name: "reset in the body, once", faults: []fake.Fault{fake.Reset(3000).Once()}, requests: 2},
@@ -235,14 +235,14 @@ func TestDocumentBehaviours(t *testing.T) {
 		{name: "login page", faults: []fake.Fault{fake.HTML()}, class: fault.Upstream, parts: []string{"looks like HTML"}, requests: 1},
 		{name: "a page where pages are welcome", faults: []fake.Fault{fake.HTML()}, accept: page, requests: 1},
 		{name: "truncated once", faults: []fake.Fault{fake.Truncate(5).Once()}, requests: 2},
-		{name: "truncated always", faults: []fake.Fault{fake.Truncate(5)}, class: fault.Upstream, parts: []string{"ends too early"}, requests: 4},
-		{name: "chunks cut", faults: []fake.Fault{fake.TruncateChunked(5)}, class: fault.Upstream, parts: []string{"ends too early"}, requests: 4},
+		{name: "truncated always", faults: []fake.Fault{fake.Truncate(5)}, class: fault.Upstream, parts: []string{"ended early"}, requests: 4},
+		{name: "chunks cut", faults: []fake.Fault{fake.TruncateChunked(5)}, class: fault.Upstream, parts: []string{"ended early"}, requests: 4},
 		{name: "too long, announced", faults: []fake.Fault{fake.Longer(1 << 20)}, class: fault.Upstream, parts: []string{"limit of 1000 bytes"}, requests: 1},
 		{name: "endless", faults: []fake.Fault{fake.Endless()}, class: fault.Upstream, parts: []string{"limit of 1000 bytes"}, requests: 1},
 		{name: "slow loris", faults: []fake.Fault{fake.Slow(1, 30*time.Millisecond)}, class: fault.Upstream, parts: []string{"too slowly"}, requests: 4},
 		{name: "never answers", faults: []fake.Fault{fake.Silent(2 * time.Second)}, class: fault.Upstream, requests: 4},
 		{name: "reset", faults: []fake.Fault{fake.Reset(3)}, class: fault.Upstream, parts: []string{"4 attempts"}, requests: 4},
-		{name: "compressed unasked", faults: []fake.Fault{fake.Status(200, "Content-Encoding", "gzip")}, class: fault.Upstream, parts: []string{`encoded as "gzip"`}, requests: 1},
+		{name: "compressed unasked", faults: []fake.Fault{fake.Status(200, "Content-Encoding", "gzip")}, class: fault.Upstream, parts: []string{`has the encoding "gzip"`}, requests: 1},
 		{name: "redirect loop", faults: []fake.Fault{fake.RedirectLoop()}, class: fault.Upstream, parts: []string{"more than 10 redirects"}, requests: 11},
 		{name: "redirect to http elsewhere", faults: []fake.Fault{fake.Redirect(301, "http://198.51.100.7/x")}, class: fault.Policy, requests: 1},
 	} {
@@ -431,7 +431,7 @@ func TestConnectionErrors(t *testing.T) {
 		{"refused", "http://" + closed + "/f", quick(), true, "refused"},
 		{"self-signed", secure.URL + "/f", quick(), false, "certificate"},
 		{"wrong name", "https://localhost:" + port + "/f", quick(roots), false, "certificate"},
-		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1) + "/f", quick(), false, "HTTP in clear"},
+		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1) + "/f", quick(), false, "plain HTTP"},
 		{"no such host", "https://nowhere.invalid/f", quick(), false, "nowhere.invalid"},
 	} {
 		err := tt.c.Download(t.Context(), tt.url, &memory{}, DownloadOptions{Size: 1})
@@ -574,14 +574,14 @@ func TestDocumentTime(t *testing.T) {
 			c := New(Options{Attempts: 1000, Timeouts: Timeouts{Document: 300 * time.Millisecond, MinRate: 1, Stall: time.Minute}})
 			begin := time.Now()
 			_, _, err := c.Document(t.Context(), url, "*/*", 1<<20)
-			if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "did not come within 300ms") || fault.Hint(err) == "" {
+			if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "took longer than 300ms") || fault.Hint(err) == "" {
 				t.Errorf("a document: %v", err)
 			}
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err = c.RoundTrip(req); fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "did not come within 300ms") {
+			if _, err = c.RoundTrip(req); fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "took longer than 300ms") {
 				t.Errorf("a message: %v", err)
 			}
 			if took := time.Since(begin); took > 20*time.Second {

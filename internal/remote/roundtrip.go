@@ -12,19 +12,18 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// maxMessage bounds what [Client.RoundTrip] sends and receives, in bytes: the
-// limit of manifests that registries of OCI have.
+// maxMessage limits what [Client.RoundTrip] sends and receives, in bytes: the
+// limit of OCI registries for manifests.
 const maxMessage = 4 << 20
 
-// RoundTrip is http.RoundTripper's, for a library that speaks a protocol over
-// HTTP: with it, everything that this package promises holds for the library's
-// requests as well. A body of more than 4 MiB is streamed and sent once: the
-// library has it, so the library tries again. Redirects are followed here, so the library sees none; the
-// Authorization of the request goes to its origin and nowhere else. An answer
-// of more than 4 MiB is an error, so artifacts come by [Client.Download]. What
-// a server may do better the next time (429, 5xx, a broken connection or body)
-// is tried again here and is an error in the end; other answers are returned
-// as they are.
+// RoundTrip implements [http.RoundTripper] for libraries that speak a protocol
+// over HTTP, so that the promises of this package hold for their requests. A
+// request body over 4 MiB is streamed and sent only once; retrying is up to the
+// library. Redirects are followed here, so the library sees none, and its
+// Authorization header is sent only to the request's origin. An answer over 4
+// MiB is an error: artifacts are for [Client.Download]. If a retry may help
+// (429, 5xx, a broken connection or body), RoundTrip retries, and returns an
+// error at the end; other answers are returned as they are.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	r, err := c.request(req.URL.String())
 	if err != nil {
@@ -54,7 +53,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	var resp *http.Response
 	transfer := c.inTime
-	if r.stream != nil { // of any length, and with a floor of its own
+	if r.stream != nil { // of any length, but with a minimum speed
 		transfer = c.transfer
 	}
 	err = transfer(req.Context(), r, func(ctx context.Context, cancel context.CancelCauseFunc) (f *failure) {
@@ -84,8 +83,8 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		if r.method != http.MethodHead {
 			answer.ContentLength = int64(len(body))
 		}
-		// Where the answer came from, so that the library does not take a
-		// stranger's challenge for its server's.
+		// The URL that answered, so that the library does not take the
+		// challenge of another host for that of its server.
 		asked := req.Clone(req.Context())
 		asked.URL, asked.Host, asked.Body = a.url, a.url.Host, nil
 		answer.Request = asked
@@ -98,7 +97,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// message reads the body of an answer, or takes what was kept of it.
+// message reads the body of an answer, or takes the stored one for a 304.
 func (c *Client) message(a *answer, r *request, cond *condition) ([]byte, *failure) {
 	if a.StatusCode == http.StatusTooManyRequests || a.StatusCode >= 500 {
 		return nil, c.statusFailure(a)
@@ -114,7 +113,7 @@ func (c *Client) message(a *answer, r *request, cond *condition) ([]byte, *failu
 	body, err := io.ReadAll(io.LimitReader(from, maxMessage+1))
 	switch {
 	case len(body) > maxMessage:
-		return nil, &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror", err: fmt.Errorf("the answer is longer than the limit of %d bytes%s", maxMessage, via(a.chain))}
+		return nil, &failure{class: fault.Upstream, hint: "ask its operator, or use another mirror", err: fmt.Errorf("the answer exceeds the limit of %d bytes%s", maxMessage, via(a.chain))}
 	case err != nil:
 		return nil, bodyFailure(a, err, int64(len(body)), a.ContentLength)
 	case a.StatusCode == http.StatusOK && looksLikeHTML(body):
@@ -127,14 +126,14 @@ func (c *Client) message(a *answer, r *request, cond *condition) ([]byte, *failu
 	return body, nil
 }
 
-// watchUpload puts a meter on the body of a request and cancels the attempt
-// when the server takes it too slowly. The caller stops it.
+// watchUpload measures the upload of a request and cancels the attempt if the
+// server reads too slowly. The caller stops it.
 func (c *Client) watchUpload(r *request, cancel context.CancelCauseFunc) (stop func()) {
 	m := &uploadMeter{body: r.stream, length: r.length}
 	r.stream = m
 	return c.floor(&m.count, func(slow string) bool {
-		if m.count.Load() < m.length { // else what remains is the answer, which has a timeout of its own
-			cancel(fmt.Errorf("the server takes too slowly: %s", slow))
+		if m.count.Load() < m.length { // otherwise we wait for the answer, which has its own timeout
+			cancel(fmt.Errorf("the server reads data too slowly: %s", slow))
 		}
 		return false
 	})

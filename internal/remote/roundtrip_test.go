@@ -28,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 		{"redirect", "GET", []fake.Fault{fake.Redirect(307, other.URL+"/there")}, 0, "from another origin", 1},
 		{"POST", "POST", []fake.Fault{fake.Do(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { _, _ = io.Copy(w, r.Body) })}, 0, "secret", 1},
 		{"POST elsewhere", "POST", []fake.Fault{fake.Redirect(307, other.URL+"/there")}, fault.Policy, "redirects a POST", 1},
-		{"endless", "GET", []fake.Fault{fake.Endless()}, fault.Upstream, "longer than the limit", 1},
+		{"endless", "GET", []fake.Fault{fake.Endless()}, fault.Upstream, "exceeds the limit", 1},
 		{"login page", "GET", []fake.Fault{fake.HTML()}, fault.Upstream, "looks like HTML", 1},
 		{"to http", "GET", []fake.Fault{fake.Redirect(302, "http://example.com/")}, fault.Policy, "http is only for loopback hosts", 1},
 	} {

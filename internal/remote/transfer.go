@@ -22,14 +22,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// transfer tries until an attempt succeeds, fails for good, or the attempts are
+// transfer calls attempt until it succeeds, fails for good, or the attempts are
 // used up.
 func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.Context, context.CancelCauseFunc) *failure) error {
 	var last *failure
 	attempts := 0
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		attempts++
-		// The context of an attempt ends with it, whatever still runs for it.
+		// The context of an attempt ends with the attempt.
 		inner, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		last = attempt(inner, cancel)
@@ -63,18 +63,18 @@ func (c *Client) transfer(ctx context.Context, r *request, attempt func(context.
 	return fault.Errorf(last.class, last.hint, "downloading %s: %w", name, last.err)
 }
 
-// inTime is transfer for what is kept in memory, which has Timeouts.Document.
+// inTime is transfer with Timeouts.Document, for results kept in memory.
 func (c *Client) inTime(ctx context.Context, r *request, attempt func(context.Context, context.CancelCauseFunc) *failure) error {
 	bounded, cancel := context.WithTimeout(ctx, c.o.Timeouts.Document)
 	defer cancel()
 	err := c.transfer(bounded, r, attempt)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "downloading %s: it did not come within %s", redact.URL(r.url.String()), c.o.Timeouts.Document)
+		return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "downloading %s: it took longer than %s", redact.URL(r.url.String()), c.o.Timeouts.Document)
 	}
 	return err
 }
 
-// backoff is how all that is tried again waits between attempts.
+// backoff returns how to wait between attempts.
 func (c *Client) backoff() []backoff.RetryOption {
 	return []backoff.RetryOption{
 		backoff.WithBackOff(&backoff.ExponentialBackOff{
@@ -87,9 +87,9 @@ func (c *Client) backoff() []backoff.RetryOption {
 	}
 }
 
-// Retry tries something of several requests, such as an upload, as often and
-// with the same waits as this client tries a transfer, while again says that an
-// error may pass. It returns the last error.
+// Retry retries an operation of several requests, such as an upload, as often
+// and with the same waits as a transfer, as long as again returns true for its
+// error. It returns the last error.
 func (c *Client) Retry(ctx context.Context, try func() error, again func(error) bool) error {
 	var last error
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -107,7 +107,7 @@ func (c *Client) Retry(ctx context.Context, try func() error, again func(error) 
 	return last
 }
 
-// A statusError is an answer that is not the one we asked for.
+// A statusError is the error for a response with an unexpected status.
 type statusError struct {
 	code  int
 	limit bool
@@ -116,9 +116,8 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
-// Is makes errors.Is(err, fs.ErrNotExist) true for a file that is not there,
-// errors.Is(err, fs.ErrPermission) for one that the server does not give us, and
-// errors.Is(err, ErrRateLimit) for a server that wants a pause.
+// Is reports errors for a missing file as fs.ErrNotExist, for one that the
+// server refuses as fs.ErrPermission, and for a rate limit as ErrRateLimit.
 func (e *statusError) Is(target error) bool {
 	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone) ||
 		target == fs.ErrPermission && (e.code == http.StatusUnauthorized || e.code == http.StatusForbidden) ||
@@ -127,11 +126,11 @@ func (e *statusError) Is(target error) bool {
 }
 
 var (
-	// ErrRateLimit is matched by the error of a server whose rate limit is
-	// reached. The error's text says when it resets.
+	// ErrRateLimit is matched by the error for an exceeded rate limit. The text
+	// of the error says when it resets.
 	ErrRateLimit = errors.New("rate limit reached")
-	// ErrUnauthorized is matched by the error of a server that wants another
-	// credential, or one at all.
+	// ErrUnauthorized is matched by the error of a server that requires a
+	// credential, or a different one.
 	ErrUnauthorized = errors.New("unauthorized")
 )
 
@@ -139,7 +138,7 @@ func status(resp *http.Response) string {
 	return strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 }
 
-// statusFailure turns an answer without what we asked for into a failure.
+// statusFailure returns the failure for an unexpected status.
 func (c *Client) statusFailure(a *answer) *failure {
 	f := &failure{class: fault.Upstream, hint: "check the address; if it is right, ask the operator of the server, or use a mirror"}
 	limited := (a.StatusCode == http.StatusForbidden || a.StatusCode == http.StatusTooManyRequests) && a.Header.Get("X-Ratelimit-Remaining") == "0"
@@ -151,7 +150,7 @@ func (c *Client) statusFailure(a *answer) *failure {
 		f.hint = "check the name and the version, or use a mirror that still has it"
 	case limited:
 		b.WriteString(": rate limit reached")
-		f.hint = "wait, or give a token of that host: its limit is higher"
+		f.hint = "wait, or set a token for that host, which has a higher limit"
 		if reset, err := strconv.ParseInt(a.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil && reset > 0 && reset < math.MaxInt32 {
 			b.WriteString(", it resets at " + time.Unix(reset, 0).UTC().Format("15:04 UTC"))
 		}
@@ -170,9 +169,9 @@ func (c *Client) statusFailure(a *answer) *failure {
 	case code == http.StatusProxyAuthRequired:
 		f.hint = "check the user name and the password in HTTPS_PROXY, and what the proxy allows"
 	case code == http.StatusUnavailableForLegalReasons:
-		f.hint = "the server may not serve it to you: use a mirror that may"
+		f.hint = "the server is not allowed to serve this to you: use a mirror that is"
 	case code == http.StatusPaymentRequired:
-		f.hint = "see whether the account of the credential is in order, or use a mirror"
+		f.hint = "check the account of the credential, or use a mirror"
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly || code >= 500:
 		f.retry = true
 		f.after = retryAfter(a.Header.Get("Retry-After"))
@@ -186,17 +185,17 @@ func (c *Client) statusFailure(a *answer) *failure {
 	return f
 }
 
-// said returns the beginning of what a server says, fit for a terminal.
+// said returns the beginning of the server's message, safe to print.
 func (c *Client) said(a *answer) string {
 	head, _ := io.ReadAll(io.LimitReader(a.Body, 4<<10))
 	if looksLikeHTML(head) {
-		return "" // markup helps nobody; the status is said
+		return "" // markup does not help; the status is shown
 	}
 	return plain.Line(a.req.scrub(string(head)), 200)
 }
 
-// retryAfter reads the header of that name (RFC 9110, 10.2.3): seconds or a
-// date. What makes no sense is 0, as is a time that has passed.
+// retryAfter parses the Retry-After header (RFC 9110, 10.2.3): seconds or a
+// date. It returns 0 for anything else and for a time in the past.
 func retryAfter(s string) int64 {
 	s = strings.TrimSpace(s)
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
@@ -212,7 +211,7 @@ func retryAfter(s string) int64 {
 }
 
 // looksLikeHTML recognises the page of a proxy or a login in the place of a
-// file, whatever its content type says.
+// file, regardless of its content type.
 func looksLikeHTML(head []byte) bool {
 	return strings.HasPrefix(http.DetectContentType(head), "text/html")
 }
@@ -221,23 +220,23 @@ func looksLikeHTML(head []byte) bool {
 type meter struct {
 	body    io.Reader
 	count   atomic.Int64
-	reading atomic.Bool // we wait for the server, not the disk
+	reading atomic.Bool // we are waiting for the server, not the disk
 	stalled atomic.Pointer[error]
 }
 
-// watch puts a meter on the body of an answer and cancels the attempt when it
-// comes too slowly. The caller stops it, which closes the body.
+// watch measures the body of an answer and cancels the attempt if it is too
+// slow. The caller calls stop, which closes the body.
 func (c *Client) watch(a *answer, cancel context.CancelCauseFunc) (stop func()) {
 	body := a.Body
 	m := &meter{body: body}
 	a.Body = io.NopCloser(m)
 	unwatch := c.floor(&m.count, func(slow string) bool {
 		if !m.reading.Load() {
-			return true // it is we who wait
+			return true // we are the slow side
 		}
 		err := fmt.Errorf("%w: %s", errStalled, slow)
 		m.stalled.Store(&err)
-		cancel(err) // ends the Read that waits
+		cancel(err) // ends a blocked Read
 		return false
 	})
 	return func() {
@@ -246,9 +245,9 @@ func (c *Client) watch(a *answer, cancel context.CancelCauseFunc) (stop func()) 
 	}
 }
 
-// floor calls tooSlow with the figures after every window of time in which
-// count grew by less than Timeouts.MinRate asks for, until that returns false
-// or the caller stops it.
+// floor calls tooSlow, with a description, after every window of time in which
+// count grew by less than Timeouts.MinRate requires, until tooSlow returns
+// false or the caller stops it.
 func (c *Client) floor(count *atomic.Int64, tooSlow func(slow string) (goOn bool)) (stop func()) {
 	window := c.o.Timeouts.Stall
 	need := max(1, int64(window.Seconds()*float64(c.o.Timeouts.MinRate)))
@@ -273,8 +272,8 @@ func (c *Client) floor(count *atomic.Int64, tooSlow func(slow string) (goOn bool
 	return func() { close(done) }
 }
 
-// Read is io.Reader's. It blames the floor, not the connection, for what the
-// floor did.
+// Read implements [io.Reader]. If the body was cancelled for being too slow,
+// that is its error, not the broken connection.
 func (m *meter) Read(p []byte) (int, error) {
 	m.reading.Store(true)
 	n, err := m.body.Read(p)
@@ -286,21 +285,21 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// DownloadOptions say what is known of an artifact.
+// DownloadOptions describe an artifact.
 type DownloadOptions struct {
-	Size int64 // bytes; 0 when unknown, then the sink bounds the length
-	// Credential is for the URL's origin, where it has an Authorization;
-	// it replaces that of [Options.Credential].
+	Size int64 // bytes; 0 if unknown, then the sink limits the length
+	// Credential is for the origin of the URL. If it has an Authorization, it
+	// replaces the one from [Options.Credential].
 	Credential Credential
 }
 
-// Download brings the artifact at a URL into a sink. A transfer that breaks is
-// taken up where it ended when the server can (Range with If-Range), else the
-// sink is reset. It stops at the first byte beyond Size. It does not know the
-// digest: that the sink received every byte does not make them the right ones.
+// Download copies the artifact at a URL into a sink. An interrupted transfer
+// continues where it stopped if the server supports it (Range with If-Range);
+// otherwise the sink is reset. It stops at the first byte beyond Size. It does
+// not verify the digest; the caller must.
 //
-// An error of the sink ends the download and keeps its class. After an error
-// the sink holds what came, for the caller to drop.
+// An error of the sink ends the download and keeps its class. After an error,
+// the caller must discard what the sink has.
 func (c *Client) Download(ctx context.Context, url string, in Sink, opt DownloadOptions) error {
 	r, err := c.request(url)
 	if err != nil {
@@ -316,13 +315,13 @@ func (c *Client) Download(ctx context.Context, url string, in Sink, opt Download
 	return c.transfer(ctx, r, d.attempt)
 }
 
-// headTime bounds a question that need not be answered.
+// headTime limits an optional request.
 const headTime = 10 * time.Second
 
-// Head asks once how long the artifact at a URL is, without its content; 0 is not
-// known. The error is of a server that says that it has no such thing, or that refuses
-// a HEAD: whoever has to know asks for the beginning of it. Whatever else comes in
-// between is nil: then nothing is known.
+// Head asks once for the size of the artifact at a URL; 0 means unknown. It
+// returns an error if the server says that the artifact does not exist or
+// refuses HEAD; a caller who must know can request the beginning instead. After
+// any other failure, size is 0 and the error is nil.
 func (c *Client) Head(ctx context.Context, url string) (size int64, err error) {
 	r, err := c.request(url)
 	if err != nil || c.o.Offline {
@@ -371,7 +370,7 @@ type download struct {
 	c         *Client
 	r         *request
 	in        Sink
-	size      int64  // 0 unknown
+	size      int64  // 0 if unknown
 	name      string // for Progress
 	validator string // of the bytes in the sink, for If-Range; "" for none
 }
@@ -390,7 +389,7 @@ func (d *download) reset() error {
 	}
 	d.progress(-n)
 	if err := d.in.Reset(); err != nil {
-		return fault.Errorf(fault.Of(err), "", "starting %s afresh: %w", d.name, err)
+		return fault.Errorf(fault.Of(err), "", "starting %s over: %w", d.name, err)
 	}
 	return nil
 }
@@ -416,21 +415,21 @@ func (d *download) attempt(ctx context.Context, cancel context.CancelCauseFunc) 
 	defer d.c.watch(a, cancel)()
 	switch {
 	case a.StatusCode == http.StatusOK:
-		if err := d.reset(); err != nil { // its own bytes from the start
+		if err := d.reset(); err != nil { // the answer starts at byte 0
 			return &failure{class: fault.Of(err), err: err}
 		}
 		return d.receive(a, 0)
 	case offset > 0 && a.StatusCode == http.StatusPartialContent && d.continues(a, offset):
 		return d.receive(a, offset)
 	case offset > 0 && (a.StatusCode == http.StatusPartialContent || a.StatusCode == http.StatusRequestedRangeNotSatisfiable):
-		d.validator = "" // the next attempt asks for everything
+		d.validator = "" // the next attempt requests everything
 		return &failure{class: fault.Upstream, retry: true, hint: "try again later, or use a mirror",
 			err: fmt.Errorf("server cannot continue at byte %d: it answered %s, Content-Range %q", offset, status(a.Response), plain.Line(a.Header.Get("Content-Range"), 80))}
 	}
 	return d.c.statusFailure(a)
 }
 
-// continues reports whether a partial answer is the rest of what the sink has.
+// continues reports whether a partial answer continues what the sink has.
 func (d *download) continues(a *answer, offset int64) bool {
 	var from, to, total int64
 	n, _ := fmt.Sscanf(a.Header.Get("Content-Range"), "bytes %d-%d/%d", &from, &to, &total)
@@ -450,9 +449,9 @@ func (d *download) receive(a *answer, offset int64) *failure {
 	if f := d.announced(a, body, offset); f != nil {
 		return f
 	}
-	announced := a.ContentLength // -1 unknown
-	// Large writes cost the file system half as much as those of what a connection
-	// gives at a time. Into more than its own buffer the reader reads at once.
+	announced := a.ContentLength // -1 if unknown
+	// Large writes take the file system half as long as many small ones. For
+	// them, the bufio.Reader must read directly into our larger buffer.
 	room := int64(1 << 20)
 	if announced >= 0 {
 		room = min(room, announced+1)
@@ -474,11 +473,11 @@ func (d *download) receive(a *answer, offset int64) *failure {
 		}
 		if tooLong {
 			return &failure{class: fault.Integrity, hint: otherBytes,
-				err: fmt.Errorf("expected %d bytes, the server sends more%s", d.size, via(a.chain))}
+				err: fmt.Errorf("expected %d bytes, but the server sent more%s", d.size, via(a.chain))}
 		}
 		switch {
 		case err == nil:
-		case d.size > 0 && offset == d.size: // all there; how it ended is no matter
+		case d.size > 0 && offset == d.size: // complete; an error after that does not matter
 			return nil
 		case err == io.EOF && d.size == 0 && offset == 0:
 			return &failure{class: fault.Upstream, hint: "try again later, or use a mirror", err: errors.New("the server sent an empty body"), retry: true}
@@ -490,14 +489,14 @@ func (d *download) receive(a *answer, offset int64) *failure {
 	}
 }
 
-// announced refuses an answer that is something else by its length or its first
-// bytes.
+// announced refuses an answer that by its length or first bytes is not the
+// artifact.
 func (d *download) announced(a *answer, body *bufio.Reader, offset int64) *failure {
 	length := a.ContentLength
 	if offset == 0 {
 		d.validator = validator(a.Header)
 		head, _ := body.Peek(512)
-		// The digest decides about a page of exactly the right length.
+		// A page with exactly the right length is left to the digest.
 		if looksLikeHTML(head) && (d.size == 0 || length != d.size) {
 			return &failure{class: fault.Integrity, hint: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("expected an artifact, got what looks like HTML (a proxy or login page?)%s", via(a.chain)))}
@@ -505,15 +504,15 @@ func (d *download) announced(a *answer, body *bufio.Reader, offset int64) *failu
 	}
 	if d.size > 0 && length >= 0 && offset+length != d.size {
 		return &failure{class: fault.Integrity, hint: otherBytes,
-			err: fmt.Errorf("expected %d bytes, the server announces %d%s", d.size, offset+length, via(a.chain))}
+			err: fmt.Errorf("expected %d bytes, but the server announced %d%s", d.size, offset+length, via(a.chain))}
 	}
 	return nil
 }
 
-const otherBytes = "somebody published other bytes under this address: look at upstream before you lock them again"
+const otherBytes = "the file at this URL was replaced: ask its publisher why before you lock it again"
 
-// validator picks what If-Range takes (RFC 9110, 13.1.5): a strong entity tag,
-// else the date of the last change.
+// validator returns the value for If-Range (RFC 9110, 13.1.5): a strong entity
+// tag, or else the date of the last change.
 func validator(h http.Header) string {
 	if tag := h.Get("Etag"); strings.HasPrefix(tag, `"`) {
 		return tag
@@ -521,7 +520,7 @@ func validator(h http.Header) string {
 	return h.Get("Last-Modified")
 }
 
-// bodyFailure is about a body that broke off.
+// bodyFailure returns the failure for an interrupted body.
 func bodyFailure(a *answer, err error, got, want int64) *failure {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errShort
@@ -538,16 +537,17 @@ func bodyFailure(a *answer, err error, got, want int64) *failure {
 		hint: "check the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"}
 }
 
-// elsewhere is about a 304 from a place that did not give what was kept.
+// elsewhere returns the failure for a 304 from another URL than the stored
+// body.
 func elsewhere(a *answer) *failure {
 	return &failure{class: fault.Upstream, retry: true, hint: "try again later, or use a mirror",
-		err: fmt.Errorf("server answered %s about a document that came from elsewhere%s", status(a.Response), via(a.chain))}
+		err: fmt.Errorf("server answered %s for a document from another URL%s", status(a.Response), via(a.chain))}
 }
 
-// Document returns the body of a registry's answer, of at most max bytes, and
-// its content type. Accept is the header of that name. Every failure of the
-// server is of class [fault.Upstream], also an HTML page where accept does not
-// ask for one.
+// Document returns the body and content type of a registry's answer; the body
+// may have at most max bytes. Accept is the Accept header. All errors of the
+// server are of class [fault.Upstream], including an HTML page that accept does
+// not allow.
 func (c *Client) Document(ctx context.Context, url, accept string, max int64) (body []byte, contentType string, err error) {
 	body, a, err := c.document(ctx, url, accept, max)
 	if err != nil {
@@ -556,7 +556,7 @@ func (c *Client) Document(ctx context.Context, url, accept string, max int64) (b
 	return body, a.Header.Get("Content-Type"), nil
 }
 
-// document is Document, and the answer for those who resolve links against it.
+// document is Document, with the answer, against which links are resolved.
 func (c *Client) document(ctx context.Context, url, accept string, limit int64) ([]byte, *answer, error) {
 	r, err := c.request(url)
 	if err != nil {
@@ -587,11 +587,11 @@ func (c *Client) document(ctx context.Context, url, accept string, limit int64) 
 		body = buf.Bytes()
 		switch {
 		case n > limit || a.ContentLength > limit:
-			return &failure{class: fault.Upstream, hint: "check the address: is it that of a registry? otherwise ask its operator", err: fmt.Errorf("the document is longer than the limit of %d bytes%s", limit, via(a.chain))}
+			return &failure{class: fault.Upstream, hint: "check that the address is that of a registry; if it is, ask its operator", err: fmt.Errorf("the document exceeds the limit of %d bytes%s", limit, via(a.chain))}
 		case err != nil:
 			return bodyFailure(a, err, n, a.ContentLength)
 		case a.Header.Get("Content-Encoding") != "" && a.Header.Get("Content-Encoding") != "identity":
-			return &failure{class: fault.Upstream, hint: "ask the operator of the server or of the proxy between, or use a mirror", err: fmt.Errorf("the document is encoded as %q, which we did not ask for%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
+			return &failure{class: fault.Upstream, hint: "ask the operator of the server or of the proxy, or use a mirror", err: fmt.Errorf("the document has the encoding %q, which was not requested%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
 		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
 			return &failure{class: fault.Upstream, hint: "open the address in a browser, and check the proxy and the credential",
 				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain)))}

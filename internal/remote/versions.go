@@ -17,20 +17,20 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// A Release is one version of a package, as its registry lists it.
+// A Release is one version of a package as listed by its registry.
 type Release struct {
 	Version  string
-	Released time.Time // by the registry's clock; zero where it does not say
-	// Yanked is why the publisher withdrew it, Deprecated why the publisher
-	// advises against it; "" where that is not so.
+	Released time.Time // by the registry's clock; zero if unknown
+	// Yanked is why the publisher withdrew the version, Deprecated why the
+	// publisher advises against it; "" if neither.
 	Yanked, Deprecated string
-	// Digest is the registry's own of the tarball, "sha512-…" or several of that
-	// form, separated by spaces; "" for none.
+	// Digest is the registry's digest of the tarball: "sha512-…", or several,
+	// separated by spaces; "" for none.
 	Digest string
 }
 
-// packument is the address of a package's document. A scoped name is one
-// segment: npm asks for @scope%2fname.
+// packument returns the URL of a package's document. A scoped name is one path
+// segment: npm requests @scope%2fname.
 func packument(registry, name string) string {
 	address := under(registry, "")
 	if u, err := url.Parse(address); err == nil {
@@ -41,9 +41,9 @@ func packument(registry, name string) string {
 	return address
 }
 
-// NPMDocument is what a registry of npm says of a package: the full packument,
-// or, without times, the abbreviated one if it has that. A package that is not
-// there matches fs.ErrNotExist.
+// NPMDocument returns a package's document: the full packument or, without
+// times, the abbreviated one if the registry has it. If the package does not
+// exist, the error matches fs.ErrNotExist.
 func (c *Client) NPMDocument(ctx context.Context, registry, name string, full bool) ([]byte, error) {
 	accept := acceptAbbreviated
 	if full {
@@ -56,11 +56,11 @@ func (c *Client) NPMDocument(ctx context.Context, registry, name string, full bo
 	return body, nil
 }
 
-// NPMVersions lists the versions of a package that a registry of npm has, in no
-// order, and the version that its dist-tag latest means, "" for none. It is one
-// request, for the full packument, the only document that has times
-// (github.com/npm/registry docs/responses/package-metadata.md). A package that
-// is not there matches fs.ErrNotExist.
+// NPMVersions returns the versions of a package in an npm registry, unsorted,
+// and the version with the dist-tag latest, "" if there is none. It is one
+// request, for the full packument: no other document has times
+// (github.com/npm/registry docs/responses/package-metadata.md). If the package
+// does not exist, the error matches fs.ErrNotExist.
 func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releases []Release, latest string, err error) {
 	address := packument(registry, name)
 	body, err := c.NPMDocument(ctx, registry, name, true)
@@ -69,7 +69,7 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 	}
 	var doc struct {
 		Tags     map[string]string `json:"dist-tags"`
-		Time     map[string]any    `json:"time"` // of a package that was unpublished one is an object
+		Time     map[string]any    `json:"time"` // for an unpublished package, a value is an object
 		Versions map[string]struct {
 			Deprecated any `json:"deprecated"`
 			Dist       struct {
@@ -98,28 +98,28 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 	return releases, doc.Tags["latest"], nil
 }
 
-// An IndexFile is one file of a project, as an index lists it: a wheel, a source
-// distribution, or something else.
+// An IndexFile is one file of a project as listed by an index: a wheel, a
+// source distribution or another file.
 type IndexFile struct {
 	Filename string
-	// URL is where it is, with the credential of the index where it has the same
-	// origin; "" where the link must not be followed, and Refused says why.
+	// URL has the credential of the index if the origin is the same. If the
+	// link must not be followed, URL is "" and Refused says why.
 	URL      string
 	Refused  error
-	Uploaded time.Time // zero where the index does not say (PEP 700)
-	Yanked   string    // why, "" for a file that is not (PEP 592)
-	SHA256   string    // 64 hexadecimal digits, "" where the index gives none
-	Hashes   []string  // the names of the digests that the index gives, sorted
-	Python   string    // its Requires-Python
-	Size     int64     // bytes, as the index says, 0 where it does not (PEP 700); nobody has counted them
-	// Metadata says that the index has the METADATA of a wheel beside it, at its
-	// address and ".metadata" (PEP 658); MetadataSHA256 is the digest of that, ""
-	// where the index gives none.
+	Uploaded time.Time // zero if the index does not say (PEP 700)
+	Yanked   string    // why it was yanked; "" if it was not (PEP 592)
+	SHA256   string    // 64 hexadecimal digits; "" if the index has none
+	Hashes   []string  // names of the digests that the index has, sorted
+	Python   string    // Requires-Python
+	Size     int64     // bytes according to the index, unverified; 0 if unknown (PEP 700)
+	// Metadata says that the index has the METADATA of a wheel at its URL with
+	// ".metadata" appended (PEP 658). MetadataSHA256 is the digest of that, ""
+	// if the index has none.
 	Metadata       bool
 	MetadataSHA256 string
 }
 
-// Wheel reports whether it is a wheel, by its name.
+// Wheel reports whether the name is that of a wheel.
 func (f IndexFile) Wheel() bool { return strings.HasSuffix(f.Filename, ".whl") }
 
 // PyPIWheels lists the wheels of a project, see [Client.PyPIFiles].
@@ -128,12 +128,12 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Index
 	return slices.DeleteFunc(files, func(f IndexFile) bool { return !f.Wheel() }), err
 }
 
-// PyPIFiles lists the files of a project in the index's order. It is one
-// request; an index without JSON (PEP 691) says nothing of times. A project that
-// is not there matches fs.ErrNotExist, and so does a page without any link, which
-// matches [ErrNotIndex] as well.
+// PyPIFiles lists the files of a project in the index's order, with one
+// request. Without JSON (PEP 691), times are unknown. If the project does not
+// exist, the error matches fs.ErrNotExist; for a page without any link it also
+// matches [ErrNotIndex].
 func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexFile, error) {
-	page := under(index, lock.NormalProject(project)+"/") // with the slash, or servers redirect
+	page := under(index, lock.NormalProject(project)+"/") // servers redirect if there is no slash
 	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
 	if err != nil {
 		return nil, fmt.Errorf("asking the index for %s: %w", project, err)
@@ -204,10 +204,10 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 	return files, nil
 }
 
-// yanked is the reason for which a file was withdrawn, never "".
+// yanked returns why a file was withdrawn, never "".
 func yanked(reason string) string { return cmp.Or(plain.Line(reason, 200), "yanked") }
 
-// moment reads a time of a registry, zero for what is none.
+// moment parses a time of a registry; zero if it is malformed.
 func moment(s string) time.Time {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {

@@ -13,23 +13,23 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// A Way is how the user of a package manager has it reach its registries, as far
-// as that is not in the environment.
+// A Way describes how a package manager is configured to reach its registries,
+// apart from the environment.
 type Way struct {
-	// Proxy for all servers but those of NO_PROXY, as curl writes it:
-	// [SCHEME://][USER:PASSWORD@]HOST[:PORT]; "" for those of the environment.
+	// Proxy for all servers except those in NO_PROXY, in curl's format:
+	// [SCHEME://][USER:PASSWORD@]HOST[:PORT]; "" for that of the environment.
 	Proxy string
-	// CAFile is a file in PEM with authorities that are believed besides those
-	// of the machine, or a folder of such files under the names that OpenSSL looks
+	// CAFile is a PEM file with authorities to trust in addition to those of
+	// the machine, or a folder of such files with the names that OpenSSL looks
 	// for, see [authorities]; "" for none.
 	CAFile string
 	// Client is the name of the package manager, for [fault.Authority].
 	Client string
 }
 
-// By returns a client that is like c and reaches servers by w, which goes before
-// [Options.Proxy]. A file that holds
-// no certificate and a proxy that is none are of class Machine.
+// By returns a client like c that reaches servers as w says; w takes precedence
+// over [Options.Proxy]. A CA file without a certificate or a malformed proxy is
+// an error of class [fault.Machine].
 func (c *Client) By(w Way) (*Client, error) {
 	if w == (Way{}) {
 		return c, nil
@@ -49,7 +49,7 @@ func (c *Client) By(w Way) (*Client, error) {
 			o.RootCAs = x509.NewCertPool()
 		}
 		if !o.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fault.Errorf(fault.Machine, "give a file in PEM, or a folder of such files that this has read: openssl rehash DIR", "%s holds no certificate of an authority", w.CAFile)
+			return nil, fault.Errorf(fault.Machine, "give a PEM file, or a folder of such files prepared with: openssl rehash DIR", "%s has no certificate of an authority", w.CAFile)
 		}
 	}
 	if w.Proxy == "" {
@@ -60,7 +60,7 @@ func (c *Client) By(w Way) (*Client, error) {
 		address = "http://" + address
 	}
 	if u, err := url.Parse(address); err != nil || u.Hostname() == "" {
-		return nil, fault.Errorf(fault.Machine, "correct the setting of the package manager that names it", "%s is no address of a proxy", redact.URL(w.Proxy))
+		return nil, fault.Errorf(fault.Machine, "correct the setting of the package manager that names it", "%s is not the URL of a proxy", redact.URL(w.Proxy))
 	}
 	env := httpproxy.FromEnvironment()
 	env.HTTPProxy, env.HTTPSProxy = address, address
@@ -68,8 +68,8 @@ func (c *Client) By(w Way) (*Client, error) {
 	return New(o), nil
 }
 
-// authorities reads a file of certificates, or those of a folder that OpenSSL, and
-// so Python, would find there.
+// authorities reads a file of certificates, or those files of a folder that
+// OpenSSL, and so Python, would find there.
 func authorities(name string) ([]byte, error) {
 	entries, err := os.ReadDir(name)
 	if err != nil {
@@ -89,8 +89,9 @@ func authorities(name string) ([]byte, error) {
 	return all, nil
 }
 
-// hashed reports whether OpenSSL finds an authority under a name in a folder: eight
-// hexadecimal digits, the hash of its subject, and a number (openssl-rehash(1)).
+// hashed reports whether OpenSSL would look for a file of that name in a
+// folder: eight hexadecimal digits, the hash of the subject, and a number
+// (openssl-rehash(1)).
 func hashed(name string) bool {
 	hash, number, _ := strings.Cut(name, ".")
 	return len(hash) == 8 && strings.Trim(hash, "0123456789abcdef") == "" && number != "" && strings.Trim(number, "0123456789") == ""

@@ -28,20 +28,20 @@ type Digest struct {
 // String is for messages.
 func (d Digest) String() string { return fmt.Sprintf("sha256 %s, %d bytes", d.SHA256, d.Size) }
 
-// Sums are the digests of bytes that were just read, raw.
+// Sums has the digests of bytes that were just read, as raw bytes.
 type Sums struct {
 	SHA256 []byte
-	SHA512 []byte // nil where nobody asked for it
+	SHA512 []byte // nil if not requested
 	Size   int64  // bytes
-	From   string // " from URL", as far as it is known
+	From   string // " from URL", if the source is known
 }
 
-// mendBytes says what to do when bytes are not the locked ones.
-const hintBytes = "try once more; if it stays so, the file is not the one that was locked: ask its publisher why before running lockgen update"
+// hintBytes says what to do when bytes are not the locked ones.
+const hintBytes = "try again; if it fails again, the file has changed since it was locked: ask its publisher why before running lockgen update"
 
-// Blob opens a blob for reading, after it was hashed again through the same
-// file: what it returns has the digest. A blob that is missing, or was damaged
-// and therefore removed, is [fs.ErrNotExist]. The caller closes the file.
+// Blob opens a blob for reading, after hashing it through the same open file.
+// If the blob is missing, or is damaged and therefore removed, the error
+// matches [fs.ErrNotExist]. The caller closes the file.
 func (s *Store) Blob(ctx context.Context, d Digest) (*os.File, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -51,8 +51,8 @@ func (s *Store) Blob(ctx context.Context, d Digest) (*os.File, error) {
 	if !errors.As(err, &bad) {
 		return f, err
 	}
-	// Under the lock, so that a good blob which another process is just
-	// putting in its place is not removed.
+	// Under the lock, so that a good blob is not removed that another process
+	// has just put there.
 	if unlock, lockErr := s.lock(ctx, "blob-"+d.SHA256); lockErr == nil {
 		defer unlock()
 		f, err = s.useBlob(ctx, d)
@@ -64,7 +64,8 @@ func (s *Store) Blob(ctx context.Context, d Digest) (*os.File, error) {
 	return nil, err
 }
 
-// HasBlob reports whether a blob of that size is there, without reading it.
+// HasBlob reports whether a blob with that digest and size exists, without
+// reading it.
 func (s *Store) HasBlob(d Digest) bool {
 	if d.check() != nil {
 		return false
@@ -73,8 +74,8 @@ func (s *Store) HasBlob(d Digest) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == d.Size
 }
 
-// Find returns the digest of the blob with that SHA-256, if one is there, by
-// its size on disk: opening it with [Store.Blob] tells whether it is whole.
+// Find returns the digest of the blob with that SHA-256, if there is one, with
+// its size on disk. It does not read the blob: [Store.Blob] verifies it.
 func (s *Store) Find(sha256 string) (d Digest, ok bool) {
 	if lock.CheckSHA256("digest", sha256) != nil {
 		return Digest{}, false
@@ -86,17 +87,17 @@ func (s *Store) Find(sha256 string) (d Digest, ok bool) {
 	return Digest{sha256, info.Size()}, true
 }
 
-// sum512 is the key of the document that tells which blob has a SHA-512.
+// sum512 returns the key of the document that maps a SHA-512 to a blob.
 func sum512(sum []byte) string { return fmt.Sprintf("the blob with sha512 %x", sum) }
 
-// Keep512 remembers the SHA-512 of a blob, for [Store.Find512]. Where that cannot be
-// written it is not found.
+// Keep512 records the SHA-512 of a blob for [Store.Find512]. If it cannot be
+// written, Find512 does not find the blob.
 func (s *Store) Keep512(sum []byte, d Digest) {
 	_ = s.KeepDocument(sum512(sum), Document{Body: []byte(d.SHA256), From: sum512(sum)})
 }
 
-// Find512 is [Store.Find] by a SHA-512 that somebody kept. Whoever opens the blob has
-// to hash it.
+// Find512 is [Store.Find] by a SHA-512 that [Store.Keep512] recorded. The
+// record is not verified, so the caller must hash the blob.
 func (s *Store) Find512(sum []byte) (d Digest, ok bool) {
 	doc, ok := s.Document(sum512(sum))
 	if !ok || doc.From != sum512(sum) {
@@ -105,16 +106,16 @@ func (s *Store) Find512(sum []byte) (d Digest, ok bool) {
 	return s.Find(string(doc.Body))
 }
 
-// AddBlob makes sure that a blob is in the store. When it is not, get is
-// called, by one process at a time, to write its bytes; they must have the
-// digest or the error is of class [fault.Integrity], and writing past the size
-// stops at once. The error of get is returned as it is. After an error nothing
-// was added.
+// AddBlob adds a blob unless the store has it. In that case it calls get, in
+// one process at a time, to write the bytes. If they do not have the digest,
+// the error is of class [fault.Integrity]; writing past the size fails at once.
+// An error of get is returned as it is. After an error, nothing has been added.
 func (s *Store) AddBlob(ctx context.Context, d Digest, get func(context.Context, *Ingest) error) error {
 	return s.addBlob(ctx, d, false, get)
 }
 
-// addBlob is AddBlob; with again it calls get even if the blob is there.
+// addBlob is AddBlob. If again is set, it calls get even if the store has the
+// blob.
 func (s *Store) addBlob(ctx context.Context, d Digest, again bool, get func(context.Context, *Ingest) error) error {
 	if err := d.check(); err != nil {
 		return err
@@ -129,7 +130,7 @@ func (s *Store) addBlob(ctx context.Context, d Digest, again bool, get func(cont
 		return err
 	}
 	defer unlock()
-	f, err := s.useBlob(ctx, d) // another process may have added it meanwhile
+	f, err := s.useBlob(ctx, d) // another process may have added it in the meantime
 	there := err == nil
 	var bad *damaged
 	switch {
@@ -146,7 +147,7 @@ func (s *Store) addBlob(ctx context.Context, d Digest, again bool, get func(cont
 	if err != nil {
 		return err
 	}
-	// The lock makes this name ours; what is there was left by a crash.
+	// The lock makes this name ours; an existing file is left from a crash.
 	name := filepath.Join(tmp, d.SHA256+".part")
 	remove(name)
 	f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
@@ -164,11 +165,10 @@ func (s *Store) addBlob(ctx context.Context, d Digest, again bool, get func(cont
 	return in.keep(d)
 }
 
-// AddUnknown stores bytes whose digest is not known beforehand: it is found
-// while get writes them, at most limit bytes; with512 their SHA-512 is as well, which
-// costs twice as much. Check sees the sums before
-// anything is kept, and its error, like that of get, is returned as it is: it
-// is where the caller compares them with what upstream says.
+// AddUnknown adds a blob whose digest is not known: get writes its bytes, at
+// most limit, and AddUnknown hashes them; with512 adds their SHA-512, which costs
+// twice as much. Before anything is kept, check gets the digests, to compare them
+// with what the registry says. Errors of get and check are returned as they are.
 func (s *Store) AddUnknown(ctx context.Context, limit int64, with512 bool, get func(context.Context, *Ingest) error, check func(Sums) error) (Digest, error) {
 	tmp, err := s.mkdir("tmp")
 	if err != nil {
@@ -188,7 +188,7 @@ func (s *Store) AddUnknown(ctx context.Context, limit int64, with512 bool, get f
 	}
 	d := in.digest()
 	if d.Size == 0 {
-		return Digest{}, fault.Errorf(fault.Integrity, "look at the address in a browser: nothing is published there (yet)", "got an empty file%s", in.from)
+		return Digest{}, fault.Errorf(fault.Integrity, "open the URL in a browser: nothing is published there (yet)", "got an empty file%s", in.from)
 	}
 	sums := Sums{SHA256: in.sum256.Sum(nil), Size: in.n, From: in.from}
 	if with512 {
@@ -208,7 +208,7 @@ func (s *Store) AddUnknown(ctx context.Context, limit int64, with512 bool, get f
 	case ctx.Err() != nil:
 		return Digest{}, err
 	}
-	remove(s.blobPath(d)) // absent or damaged
+	remove(s.blobPath(d)) // missing or damaged
 	if err := in.keep(d); err != nil {
 		return Digest{}, err
 	}
@@ -229,16 +229,16 @@ func (s *Store) blobPath(d Digest) string {
 	return s.path("blobs", "sha256", d.SHA256[:2], d.SHA256)
 }
 
-// damaged is the error of a blob that is there and is not what its name says.
-// To callers it does not exist.
+// damaged is the error for a blob that does not match its name. To callers, it
+// does not exist.
 type damaged struct{ path, why string }
 
 func (e *damaged) Error() string {
-	return fmt.Sprintf("%s is damaged (%s) and counts as missing", e.path, e.why)
+	return fmt.Sprintf("%s is damaged (%s) and treated as missing", e.path, e.why)
 }
 func (e *damaged) Is(target error) bool { return target == fs.ErrNotExist }
 
-// useBlob is openBlob for somebody who uses the blob, which is noted.
+// useBlob is openBlob, and records the use.
 func (s *Store) useBlob(ctx context.Context, d Digest) (*os.File, error) {
 	f, err := s.openBlob(ctx, d)
 	if err == nil {
@@ -249,7 +249,7 @@ func (s *Store) useBlob(ctx context.Context, d Digest) (*os.File, error) {
 	return f, err
 }
 
-// openBlob opens and hashes a blob. It changes nothing.
+// openBlob opens and verifies a blob. It changes nothing.
 func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 	name := s.blobPath(d)
 	info, err := os.Lstat(name) // before opening: a pipe would block
@@ -291,22 +291,23 @@ func (s *Store) openBlob(ctx context.Context, d Digest) (*os.File, error) {
 	return nil, err
 }
 
-// An Ingest takes the bytes of one blob, in order, and hashes them on the way.
+// An Ingest takes the bytes of one blob, in order, and hashes them.
 type Ingest struct {
 	s              *Store
 	f              *os.File
-	sum256, sum512 hash.Hash      // sum512 only where somebody wants it
-	chunks         chan []byte    // to be hashed by a goroutine of its own; nil for none yet
+	sum256, sum512 hash.Hash      // sum512 may be nil
+	chunks         chan []byte    // for the hashing goroutine; nil until it starts
 	pending        sync.WaitGroup // of the chunks
 	n, limit       int64
-	want           Digest // of AddBlob; zero where the digest is unknown
+	want           Digest // of AddBlob; zero if the digest is unknown
 	from           string // " from URL", for messages
-	err            error  // the first failure of Write; outranks what get makes of it
+	err            error  // the first error of Write; it has priority over the error of get
 	done           bool
 }
 
-// Write appends bytes. Its errors are final: of class [fault.Integrity] when
-// there are more bytes than expected, of [fault.Machine] when the disk refuses.
+// Write appends bytes. Its errors are final: of class [fault.Integrity] if
+// there are more bytes than expected, of [fault.Machine] if they cannot be
+// written.
 func (in *Ingest) Write(p []byte) (int, error) {
 	if in.err != nil {
 		return 0, in.err
@@ -325,9 +326,9 @@ func (in *Ingest) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Check reports whether the bytes so far are those that [Store.AddBlob] waits
-// for, for a caller that can have them from somewhere else; the error is the one
-// that AddBlob would return. With [Store.AddUnknown] nothing is expected.
+// Check reports whether the bytes so far are those that [Store.AddBlob]
+// expects, for a caller that can try another source; the error is the one that
+// AddBlob would return. With [Store.AddUnknown], any bytes are accepted.
 func (in *Ingest) Check() error {
 	if in.err != nil || in.want == (Digest{}) {
 		return in.err
@@ -338,18 +339,17 @@ func (in *Ingest) Check() error {
 	return nil
 }
 
-// From says where the bytes that follow come from, for messages.
+// From sets where the following bytes come from, for messages.
 func (in *Ingest) From(place string) { in.from = " from " + place }
 
-// Err is the first failure of Write since the start or the last Reset: too many
-// bytes, or what the disk said.
+// Err returns the first error of Write since the start or the last Reset.
 func (in *Ingest) Err() error { return in.err }
 
-// Offset is the number of bytes taken so far: where an interrupted download
-// goes on.
+// Offset returns the number of bytes written so far, where an interrupted
+// download continues.
 func (in *Ingest) Offset() int64 { return in.n }
 
-// Reset forgets all bytes, for a retry that starts afresh.
+// Reset discards all bytes, before a download that starts over.
 func (in *Ingest) Reset() error {
 	in.n, in.err = 0, nil
 	in.pending.Wait()
@@ -395,16 +395,16 @@ func (in *Ingest) keep(d Digest) error {
 	return nil
 }
 
-// Hashing takes about as long as reading and writing: files of some size are
-// hashed beside that, so that a second processor halves the time.
+// Hashing takes about as long as reading and writing. Larger files are hashed
+// in parallel with that, which halves the time on two processors.
 const (
 	hashBeside = 1 << 20 // bytes; smaller files are not worth a goroutine
-	hashAhead  = 1       // chunks that may wait to be hashed, each as long as a Write
+	hashAhead  = 1       // chunks that may wait to be hashed, each the size of a Write
 )
 
 var chunkPool = sync.Pool{New: func() any { return new([]byte) }}
 
-// sum hashes p, now or soon; who reads the sums waits for pending.
+// sum hashes p, now or later; wait for pending before reading the sums.
 func (in *Ingest) sum(p []byte) {
 	if in.limit < hashBeside {
 		in.hash(p)

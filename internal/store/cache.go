@@ -13,13 +13,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// Tree returns the folder of a tree. When it is not in the store, build is
-// called, by one process at a time, to make it in the empty folder dir; the
-// result must hash to tree or the error is of class [fault.Integrity]. A folder
-// of which stat says what it said when it was hashed is taken as it is, see
-// [Store.Unchanged]; any other is hashed again, and made anew when it was changed.
-// The error of build is returned as it is. Callers do not write to the folder.
-// [Store.Clear] leaves it alone as long as this process lives.
+// Tree returns the folder of a tree. If the store does not have it, Tree calls
+// build, in one process at a time, to create it in the empty folder dir; if the
+// result does not hash to tree, the error is of class [fault.Integrity]. An
+// existing folder is hashed again unless stat shows that it is unchanged since
+// it was last hashed, see [Store.Unchanged]; if it was changed, it is built
+// again. An error of build is returned as it is. Callers must not write to the
+// folder. [Store.Clear] keeps it until this process ends.
 func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Context, dir string) error) (string, error) {
 	if err := lock.CheckSHA256("tree", tree); err != nil {
 		return "", fault.Errorf(fault.Internal, "", "%w", err)
@@ -32,7 +32,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	unlock, err := s.lock(ctx, "tree-"+tree)
 	if err != nil {
 		if fault.Of(err) == fault.Machine && s.treeHashes(ctx, tree) == nil {
-			return final, nil // a read-only cache, such as one that was copied
+			return final, nil // a read-only cache, such as a copied one
 		}
 		return "", err
 	}
@@ -40,7 +40,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	if s.Unchanged(tree) {
 		return final, nil
 	}
-	old, _ := s.stamp(tree) // what should be there, if it is known
+	old, _ := s.stamp(tree) // the expected files, if they are known
 	if _, err := os.Lstat(final); err == nil {
 		if s.treeHashes(ctx, tree) == nil {
 			return final, nil
@@ -54,7 +54,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	if err != nil {
 		return "", err
 	}
-	// The lock makes this name ours; what is in it was left by a crash.
+	// The lock makes this name ours; an existing folder is left from a crash.
 	remove(tmp)
 	defer remove(tmp)
 	dir := filepath.Join(tmp, "tree")
@@ -93,7 +93,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	if err := s.writeStamp(tree, files); err != nil {
 		return "", err
 	}
-	// Its new name gave the folder itself another time of change, nothing else.
+	// The rename changed the ctime of the folder itself and nothing else.
 	if root, err := lookAt(final); err == nil && settled {
 		was := seen[0].Identity
 		was[idChanged] = root[idChanged]
@@ -105,15 +105,15 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	return final, nil
 }
 
-// replace gives a finished folder its name. What has the name now, and may be in
-// use, is there until then; it ends up in tmp.
+// replace gives a finished folder its final name. A folder that has the name
+// and may be in use stays until then, and is moved to tmp.
 func (s *Store) replace(dir, final string) error {
 	if _, err := s.mkdir("trees"); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(final); err == nil {
 		if disk.Exchange(dir, final) == nil {
-			return nil // the caller removes what is in dir now
+			return nil // the caller removes dir, the damaged folder
 		}
 		grave, err := s.toGrave(final)
 		if err != nil {
@@ -127,8 +127,7 @@ func (s *Store) replace(dir, final string) error {
 	return nil
 }
 
-// dropTree takes a tree out of the store: first what is known of it, then its
-// name, then its files.
+// dropTree removes a tree: its records first, then its name, then its files.
 func (s *Store) dropTree(tree string) error {
 	grave, err := s.bury(tree)
 	if grave != "" {
@@ -137,14 +136,15 @@ func (s *Store) dropTree(tree string) error {
 	return err
 }
 
-// The stamp of a tree is the list of its files, see [printFiles], sorted by path.
-// Without the sizes it hashes to the name of the tree, so it proves itself.
+// The stamp of a tree is the list of its files, see [printFiles], sorted by
+// path. Without the sizes it hashes to the name of the tree, so it can be
+// verified.
 
 func (s *Store) writeStamp(tree string, files []archive.File) error {
 	return s.Put("trees/"+tree+".ok", 0o644, printFiles(files))
 }
 
-// stamp reads the list of a tree and checks that it is the tree's.
+// stamp reads and verifies the list of files of a tree.
 func (s *Store) stamp(tree string) ([]archive.File, error) {
 	data, err := readFile(s.path("trees", tree+".ok"))
 	if err != nil {
@@ -155,12 +155,12 @@ func (s *Store) stamp(tree string) ([]archive.File, error) {
 		return nil, err
 	}
 	if archive.SortedDigest(files) != tree {
-		return nil, errors.New("the stamp is not that of the tree")
+		return nil, errors.New("the stamp does not match the tree")
 	}
 	return files, nil
 }
 
-// treeHashes hashes a tree that is there, and remembers it when it is good.
+// treeHashes verifies an existing tree, and records it if it is good.
 func (s *Store) treeHashes(ctx context.Context, tree string) error {
 	seen, settled, err := view(s.path("trees", tree))
 	if err != nil {
@@ -173,14 +173,14 @@ func (s *Store) treeHashes(ctx context.Context, tree string) error {
 	if got != tree {
 		return fmt.Errorf("tree %s is damaged: its digest is %s", tree, got)
 	}
-	// A read-only cache is hashed each time that stat says something else of it.
+	// A read-only cache is hashed each time that stat reports a change.
 	if s.writeStamp(tree, files) == nil && settled {
 		s.remember(tree, seen)
 	}
 	return nil
 }
 
-// hashTree hashes a tree that is there.
+// hashTree hashes an existing tree.
 func (s *Store) hashTree(ctx context.Context, tree string) (got string, files []archive.File, err error) {
 	files, err = archive.HashDir(ctx, s.path("trees", tree), nil)
 	if err != nil {

@@ -206,7 +206,7 @@ func TestTreeRefused(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Tree(ctx, tree, wrong); err == nil || !strings.Contains(err.Error(), `"b" is missing; "c" is too many`) {
+	if _, err := s.Tree(ctx, tree, wrong); err == nil || !strings.Contains(err.Error(), `"b" is missing; "c" is not expected`) {
 		t.Errorf("known list: %v", err)
 	}
 }

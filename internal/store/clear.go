@@ -17,7 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// tagName marks a folder as a cache, for us and for programs that make backups
+// tagName marks a folder as a cache, for us and for backup programs
 // (https://bford.info/cachedir/).
 const tagName = "CACHEDIR.TAG"
 
@@ -27,12 +27,12 @@ const (
 	tagText      = tagSignature + tagOurs + ": verified downloads and what was installed from them.\n# It may be removed at any time.\n"
 )
 
-// layout are the names at the top of a cache without a tag that is ours all the
-// same: one of before there were tags, or one that is just begun.
+// layout has the names at the top of a cache. A cache without a tag, which is
+// old or was just created, is recognised by them.
 var layout = []string{"blobs", "bound", "compiled", "documents", "go-build", "launchers", "locks", "stats.json", "tmp", "trees", "warm", tagName}
 
-// ours reports whether the folder of the store is a cache of ours; what is
-// foreign in it is named.
+// ours reports whether the folder of the store is our cache. If not, foreign is
+// a name in it that does not belong to a cache.
 func (s *Store) ours() (yes bool, foreign string) {
 	if tag, err := readFile(s.path(tagName)); err == nil && strings.HasPrefix(string(tag), tagSignature+tagOurs) {
 		return true, ""
@@ -49,21 +49,21 @@ func (s *Store) ours() (yes bool, foreign string) {
 	return true, ""
 }
 
-// mark writes the tag where it is missing in a folder that is ours, and reports
-// whether the folder is.
+// mark writes the tag into a folder of ours that has none, and reports whether
+// the folder is ours.
 func (s *Store) mark() bool {
 	if tag, err := os.Lstat(s.path(tagName)); err == nil && tag.Size() == int64(len(tagText)) {
 		return true
 	}
 	yes, _ := s.ours()
 	if yes {
-		_ = os.WriteFile(s.path(tagName), []byte(tagText), 0o644) // read-only: the next one will
+		_ = os.WriteFile(s.path(tagName), []byte(tagText), 0o644) // may be read-only; the next process tries again
 	}
 	return yes
 }
 
-// mustBeOurs refuses a folder that holds anything else than a cache. A folder
-// that does not exist is an empty cache.
+// mustBeOurs refuses a folder with anything but a cache in it. A folder that
+// does not exist counts as an empty cache.
 func (s *Store) mustBeOurs() error {
 	if _, err := os.Lstat(s.dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -76,36 +76,37 @@ func (s *Store) mustBeOurs() error {
 		return fault.Errorf(fault.Usage, "name the cache with --cache-dir or "+EnvDir, "%s is not a folder that can be read", s.dir)
 	}
 	return fault.Errorf(fault.Usage, "name the cache with --cache-dir or "+EnvDir,
-		"%s is not a cache of buck2-protobuf: it has no %s and holds %q; nothing in it was touched", s.dir, tagName, foreign)
+		"%s is not a cache of buck2-protobuf: it has no %s, but has %q; nothing in it was changed", s.dir, tagName, foreign)
 }
 
-// grace is the time for which whatever was used is never cleared away: who was
-// told a path has that long to use it.
+// grace is how long anything stays after its last use: a caller that was given
+// a path has that long to use it.
 const grace = time.Hour
 
-// Cleared is what [Store.Clear] removed, or would remove.
+// Cleared describes what [Store.Clear] removed, or would remove.
 type Cleared struct {
 	Blobs int `json:"blobs"`
 	Trees int `json:"trees"`
-	// Freed is the number of bytes on the disk, as du counts them: whole blocks,
-	// folders too, a file with other hard links not at all. Blocks that a copy
-	// shares (reflink) are counted, and become free when the copy goes.
+	// Freed is in bytes on disk as du counts them: whole blocks, with folders,
+	// but without files that have other hard links. Blocks shared with a copy
+	// (reflink) count, although they only become free when the copy is removed.
 	Freed int64 `json:"freed_bytes"`
-	// Size is the sum of the sizes of the files.
+	// Size is the sum of the sizes of the files, in bytes.
 	Size int64 `json:"size_bytes"`
 
-	KeptBlobs int   `json:"kept_blobs"` // used lately, or in use
+	KeptBlobs int   `json:"kept_blobs"` // recently used, or in use
 	KeptTrees int   `json:"kept_trees"`
-	Kept      int64 `json:"kept_bytes"` // of both, on the disk
-	InUse     int   `json:"in_use"`     // of these, old ones that a process uses now
+	Kept      int64 `json:"kept_bytes"` // of both, on disk
+	InUse     int   `json:"in_use"`     // how many of these are only kept because a process uses them
 }
 
-// Clear removes the blobs and trees that were not used for that long, at least
-// [Grace], with what only they needed, and what dead processes left in tmp. It
-// may run beside any other process: nothing that one holds is removed, and what
-// is removed goes under its lock and in one step, so that a crash leaves a
-// usable cache. With dry it only counts. Errors are of class [fault.Usage], for
-// a folder that is no cache of ours, or [fault.Machine].
+// Clear removes the blobs and trees that were last used longer ago than unused,
+// which is at least [grace], everything that only they needed, and what dead
+// processes left in tmp. It may run at the same time as any other process: it
+// removes nothing that a process uses, and removes each entry under its lock
+// and in one step, so a crash leaves a usable cache. If dry is set, it only
+// counts. Errors are of class [fault.Usage], for a folder that is not our
+// cache, or [fault.Machine].
 func (s *Store) Clear(ctx context.Context, unused time.Duration, dry bool) (Cleared, error) {
 	c := clearing{s: s, before: time.Now().Add(-unused), dry: dry}
 	if unused < grace {
@@ -122,9 +123,9 @@ func (s *Store) Clear(ctx context.Context, unused time.Duration, dry bool) (Clea
 type clearing struct {
 	Cleared
 	s      *Store
-	before time.Time // what was used later stays
+	before time.Time // anything used later stays
 	dry    bool
-	busy   map[string]bool // trees that running programs lie in
+	busy   map[string]bool // trees that running programs are in
 	went   map[string]bool // trees that were removed, or would be
 }
 
@@ -165,19 +166,19 @@ func (c *clearing) clear(ctx context.Context) error {
 	return c.leavings()
 }
 
-// lastUse is the time of the lock that users of a folder hold, or of the first
-// of names that is there: a cache of before has no such lock.
+// lastUse returns the time of the lock that users of a folder hold, or else of
+// the first existing file in names: older caches have no such lock.
 func (s *Store) lastUse(use string, names ...string) time.Time {
 	for _, name := range append([]string{s.path("locks", use)}, names...) {
 		if info, err := os.Lstat(name); err == nil {
 			return info.ModTime()
 		}
 	}
-	return time.Now() // going, or coming: young
+	return time.Now() // being removed or created: recent
 }
 
-// exclusively runs remove while nobody uses or builds what the locks stand for, and
-// reports whether it did. In a dry run it only finds out.
+// exclusively calls remove while nobody uses or builds what the locks protect,
+// and reports whether it could. In a dry run it only checks.
 func (c *clearing) exclusively(remove func() error, locks ...string) (bool, error) {
 	for _, name := range locks {
 		if c.dry {
@@ -208,7 +209,7 @@ func (c *clearing) tree(tree string) error {
 	grave := ""
 	did, err := c.exclusively(func() (err error) {
 		if c.busy[tree] || c.s.lastUse(use, stamp, dir).After(c.before) {
-			return errBusy // since we looked
+			return errBusy // since we checked
 		}
 		if !c.dry {
 			grave, err = c.s.bury(tree)
@@ -251,7 +252,7 @@ func (c *clearing) blob(sha256 string) error {
 			did = false
 			c.InUse++
 		case errors.Is(err, fs.ErrNotExist):
-			return nil // another clearing was faster
+			return nil // another process removed it
 		case err != nil && did:
 			if _, open := os.Lstat(name); open == nil {
 				return c.s.refused(err)
@@ -268,7 +269,7 @@ func (c *clearing) blob(sha256 string) error {
 	return nil
 }
 
-// goBuild removes Go's build cache as a whole; Go makes it anew.
+// goBuild removes the whole build cache of Go, which Go will create again.
 func (c *clearing) goBuild() error {
 	dir := c.s.path("go-build")
 	if _, err := os.Lstat(dir); err != nil || c.s.lastUse("use-go-build", dir).After(c.before) {
@@ -287,21 +288,20 @@ func (c *clearing) goBuild() error {
 	return err
 }
 
-// gone removes what is in the grave and counts what that freed.
+// gone deletes the grave and counts the space that this frees.
 func (c *clearing) gone(used space, grave string) {
 	if grave != "" {
 		remove(grave)
-		left := usage(grave) // such as a program that Windows does not let go
+		left := usage(grave) // such as a program that Windows does not let us delete
 		used.disk, used.size = used.disk-left.disk, used.size-left.size
 	}
 	c.Freed += used.disk
 	c.Size += used.size
 }
 
-// derived removes the files of a folder that speak of trees which are not there:
-// launchers, and what was remembered of them. They are written by who holds
-// the tree, so they go under the lock of a tree that is missing. Form finds the
-// trees in them.
+// derived removes the files of a folder that belong to trees which no longer
+// exist: launchers and records. They are written under the lock of their tree,
+// so they are removed under it. Form finds the trees in a file's content.
 func (c *clearing) derived(folder string, form *regexp.Regexp) {
 	filepath.WalkDir(c.s.path(folder), func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -339,9 +339,9 @@ func (c *clearing) derived(folder string, form *regexp.Regexp) {
 	})
 }
 
-// documents removes those not used since then.
+// documents removes those that were not used since before.
 func (c *clearing) documents() {
-	entries, _ := os.ReadDir(c.s.path("documents")) // absent: nothing to clear
+	entries, _ := os.ReadDir(c.s.path("documents")) // missing: nothing to clear
 	for _, e := range entries {
 		name := c.s.path("documents", e.Name())
 		info, err := e.Info()
@@ -376,8 +376,8 @@ func (c *clearing) leavings() error {
 	return err
 }
 
-// bury takes a tree out of the store, what is known of it first, and returns the folder in
-// tmp that it then lies in, "" when there was none.
+// bury removes a tree from the store, its records first, and returns the folder
+// in tmp that it was moved to, or "" if there was none.
 func (s *Store) bury(tree string) (grave string, err error) {
 	s.Doubt(tree)
 	remove(s.path("trees", tree+".ok"))
@@ -388,7 +388,7 @@ func (s *Store) bury(tree string) (grave string, err error) {
 	return s.toGrave(final)
 }
 
-// toGrave moves a folder of the store into a new one in tmp.
+// toGrave moves a folder of the store into a new folder in tmp.
 func (s *Store) toGrave(dir string) (grave string, err error) {
 	tmp, err := s.mkdir("tmp")
 	if err != nil {
@@ -404,7 +404,7 @@ func (s *Store) toGrave(dir string) (grave string, err error) {
 	return grave, nil
 }
 
-// treeNames lists the trees that are there, sorted.
+// treeNames lists the trees in the store, sorted.
 func (s *Store) treeNames() ([]string, error) {
 	entries, err := os.ReadDir(s.path("trees"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -412,7 +412,7 @@ func (s *Store) treeNames() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		// One whose folder is gone has a list only, and is nothing.
+		// A list without its folder is not a tree.
 		if lock.CheckSHA256("tree", e.Name()) == nil {
 			names = append(names, e.Name())
 		}
@@ -420,7 +420,7 @@ func (s *Store) treeNames() ([]string, error) {
 	return names, nil
 }
 
-// blobNames lists the blobs that are there, sorted.
+// blobNames lists the blobs in the store, sorted.
 func (s *Store) blobNames() ([]string, error) {
 	folders, err := os.ReadDir(s.path("blobs", "sha256"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -441,10 +441,11 @@ func (s *Store) blobNames() ([]string, error) {
 	return names, nil
 }
 
-// space is what files cost.
+// space is what files take up.
 type space struct{ disk, size int64 } // bytes
 
-// usage is what files and folders cost; what is missing costs nothing.
+// usage returns the space that files and folders take up; missing ones take
+// none.
 func usage(names ...string) (total space) {
 	for _, name := range names {
 		filepath.WalkDir(name, func(_ string, d fs.DirEntry, err error) error {
@@ -463,9 +464,9 @@ func usage(names ...string) (total space) {
 	return total
 }
 
-// busyTrees finds the trees below dir that a running program was started from,
-// or has on its command line, where /proc tells: who was told the path of a
-// launcher long ago holds no lock of ours.
+// busyTrees finds the trees below dir that a running program was started from
+// or has on its command line, on systems with /proc: a program that was given
+// the path of a launcher long ago holds none of our locks.
 func busyTrees(dir string) map[string]bool {
 	busy := map[string]bool{}
 	processes, _ := filepath.Glob("/proc/[0-9]*")

@@ -268,7 +268,7 @@ func TestClearRefuses(t *testing.T) {
 	}
 	check := func(what string, err error) {
 		t.Helper()
-		if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), `it has no CACHEDIR.TAG and holds "thesis.tex"`) {
+		if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), `it has no CACHEDIR.TAG, but has "thesis.tex"`) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -569,7 +569,7 @@ func TestVerify(t *testing.T) {
 		{s.blobPath(blobs[2]), "its digest is sha256 "},
 		{s.blobPath(blobs[3]), "not a regular file"},
 		{s.path("trees", trees[0]), `"sub/c" has other bytes`},
-		{s.path("trees", trees[1]), `"sub/more" is too many`},
+		{s.path("trees", trees[1]), `"sub/more" is not expected`},
 		{s.path("trees", trees[2]), `"a" is missing`},
 	}
 	if os.Symlink("a", at(3, "sub/link")) == nil {

@@ -14,11 +14,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// Compiled returns a folder whose digest no lock knows: what build made of
-// everything that key says, on this machine. When the store does not have it,
-// build is called, by one process at a time, to make it in the empty folder dir;
-// with a nil build that is an [fs.ErrNotExist]. What is there is compared with
-// the digest that was noted when it was made, as in [Store.Tree].
+// Compiled returns a folder whose digest is in no lock: the result of build for
+// the inputs that key describes, on this machine. If the store does not have
+// it, Compiled calls build, in one process at a time, to create it in the empty
+// folder dir; if build is nil, the error is [fs.ErrNotExist]. An existing
+// folder is compared with the digest that was recorded when it was built, as
+// [Store.Tree] does.
 func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context.Context, dir string) error) (string, error) {
 	sum := sha256.Sum256([]byte(key))
 	name := hex.EncodeToString(sum[:])
@@ -63,7 +64,7 @@ func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context
 	return dir, s.Seal("compiled/"+name, 0o644, []byte(tree+"\n"))
 }
 
-// noted returns the folder that was made before, if it is still there and good.
+// noted returns a folder that was built before, if it still exists and is good.
 func (s *Store) noted(ctx context.Context, name string) (string, error) {
 	data, ok := s.Sealed("compiled/" + name)
 	tree := strings.TrimSpace(string(data))

@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// What the store keeps of documents, in bytes: the answers of registries that
-// are asked again with their validators.
+// Limits for documents in the store, in bytes. Most are responses of
+// registries, kept with their validators for the next request.
 const (
 	maxDocument  = 32 << 20
 	maxDocuments = 256 << 20
 )
 
-// A Document is what a server answered, or what this machine wants to remember
-// of one. It is worth keeping, never needed: whoever finds none asks again.
+// A Document is the response of a server, or something else worth remembering.
+// A document may disappear at any time; the caller must be able to do without.
 type Document struct {
 	Body        []byte `json:"-"`
 	ContentType string `json:"type,omitempty"`
 	ETag        string `json:"etag,omitempty"`
-	Modified    string `json:"modified,omitempty"` // the header Last-Modified
-	Link        string `json:"link,omitempty"`     // the header of that name
-	From        string `json:"from,omitempty"`     // the address that answered, without secrets
+	Modified    string `json:"modified,omitempty"` // the Last-Modified header
+	Link        string `json:"link,omitempty"`     // the Link header
+	From        string `json:"from,omitempty"`     // the URL that answered, without secrets
 }
 
 func document(key string) string {
@@ -35,8 +35,8 @@ func document(key string) string {
 	return "documents/" + hex.EncodeToString(sum[:])
 }
 
-// Document returns what was kept under a key. One that is not what was kept is
-// removed, and not found.
+// Document returns the document with that key. A damaged one is removed and not
+// returned.
 func (s *Store) Document(key string) (Document, bool) {
 	var d Document
 	name := s.path(document(key))
@@ -48,13 +48,14 @@ func (s *Store) Document(key string) (Document, bool) {
 	}
 	d.Body = body
 	now := time.Now()
-	_ = os.Chtimes(name, now, now) // the oldest goes first; a read-only cache keeps all
+	_ = os.Chtimes(name, now, now) // for trimDocuments, which removes the oldest first; fails in a read-only cache
 	return d, true
 }
 
-// KeepDocument keeps a document under a key, instead of an earlier one. One that
-// is larger than the bound of the store is not kept. When all of them are, those
-// not used for longest go. An error is of class Machine; nothing is lost by it.
+// KeepDocument stores a document under a key and replaces an earlier one. A
+// document above the size limit is not stored. If all documents together exceed
+// their limit, the least recently used ones are removed. Errors are of class
+// [fault.Machine] and can be ignored.
 func (s *Store) KeepDocument(key string, d Document) error {
 	name := document(key)
 	if len(d.Body) > maxDocument {
@@ -65,15 +66,15 @@ func (s *Store) KeepDocument(key string, d Document) error {
 	if err != nil {
 		return err
 	}
-	// 0600: it may be of a registry that wants a token.
+	// 0600: it may come from a registry that needs a token.
 	data := append(append(header, '\n'), d.Body...)
 	if err := s.Seal(name, 0o600, data); err != nil {
 		return err
 	}
 	s.docsMu.Lock()
 	defer s.docsMu.Unlock()
-	// All of them are looked at once, and then whenever this process may have made
-	// them too many.
+	// Look at all of them once, and then whenever this process may have exceeded
+	// the limit.
 	if s.docs += int64(len(data)); s.docsSeen && s.docs <= maxDocuments {
 		return nil
 	}
@@ -82,8 +83,8 @@ func (s *Store) KeepDocument(key string, d Document) error {
 	return err
 }
 
-// trimDocuments removes documents until the rest has at most limit bytes, and
-// returns how many those are.
+// trimDocuments removes documents until the rest have at most limit bytes, and
+// returns their number of bytes.
 func (s *Store) trimDocuments(limit int64) (left int64, err error) {
 	entries, err := os.ReadDir(s.path("documents"))
 	if err != nil {
@@ -108,10 +109,9 @@ func (s *Store) trimDocuments(limit int64) (left int64, err error) {
 	return total, nil
 }
 
-// FirstSeen returns when this machine saw things for the first time, which for
-// those that it did not see before is now. Of are the things of one source, such
-// as the versions of a module. What is forgotten, because the cache was cleared,
-// was never seen.
+// FirstSeen returns when this machine first saw each of the things in of, which
+// belong to one source, such as the versions of a module. For those it has not
+// seen before, that is now. Clearing the cache forgets them.
 func (s *Store) FirstSeen(ctx context.Context, source string, of []string, now time.Time) (map[string]time.Time, error) {
 	unlock, err := s.lock(ctx, "seen")
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// goBuildUse names the lock of who uses Go's build cache.
+// goBuildUse is the name of the lock that users of Go's build cache hold.
 const goBuildUse = "go-build"
 
-// GoBuild returns the folder that Go keeps its build cache in (GOCACHE), so that
-// its standard library is compiled once for each platform. What is there is
-// Go's business: it trims it, and it believes it. So what is damaged is removed
-// before, unless somebody else uses the folder, who has done so already. Errors
-// are of class [fault.Machine].
+// GoBuild returns a folder for Go's build cache (GOCACHE), so that the standard
+// library is compiled only once for each platform. Go removes old files from it
+// by itself, but does not verify what it finds there. GoBuild therefore removes
+// damaged files first, unless another process uses the folder and has already
+// done so. Errors are of class [fault.Machine].
 func (s *Store) GoBuild(ctx context.Context) (string, error) {
 	s.buildMu.Lock()
 	defer s.buildMu.Unlock()
@@ -45,10 +45,10 @@ func (s *Store) GoBuild(ctx context.Context) (string, error) {
 	return s.mkdir("go-build")
 }
 
-// The layout of Go's build cache (cmd/go/internal/cache): what was built is in
-// XX/<SHA-256>-d, a file, or for programs that were run a folder with one, XX
-// being the first two digits. XX/<action>-a says what an action made; one that
-// is not well formed, or names nothing that is there, counts as missing to Go.
+// The layout of Go's build cache (cmd/go/internal/cache): XX/<SHA-256>-d is an
+// output, a file or, for programs that were run, a folder with one file; XX is
+// the first two digits. XX/<action>-a records the output of an action; Go
+// ignores one that is malformed or whose output is missing.
 
 func goBuildFolder(name string) bool { return len(name) == 2 && isHex(name) }
 
@@ -59,9 +59,9 @@ func goBuildOutput(name string) bool {
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
-// checkGoBuild tells of every file that was built, its size and what is wrong
-// with it, "" for nothing, and with size -1 of what is in the way of files. The
-// caller holds the lock. Tell is called by one goroutine at a time.
+// checkGoBuild calls tell for every output with its size and what is wrong with
+// it, "" for nothing, and with size -1 for anything in the place of a folder or
+// file. The caller holds the lock. Calls of tell do not overlap.
 func (s *Store) checkGoBuild(ctx context.Context, tell func(name string, size int64, why string)) error {
 	top := s.path("go-build")
 	info, err := os.Lstat(top)
@@ -116,7 +116,7 @@ func (s *Store) checkGoBuild(ctx context.Context, tell func(name string, size in
 	})
 }
 
-// checkOutput compares what was built with its name.
+// checkOutput compares an output with its name.
 func checkOutput(ctx context.Context, name string) (size int64, why string, err error) {
 	want := strings.TrimSuffix(filepath.Base(name), "-d")
 	if info, err := os.Lstat(name); err == nil && info.IsDir() {

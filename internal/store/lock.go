@@ -7,11 +7,11 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// Lock makes a file where there is none and locks it against all other
-// processes and against other calls of Lock. It waits until the lock is free or
-// ctx ends, and then returns the error of ctx. Closing the file unlocks it.
+// Lock creates a file if needed and locks it against all other processes and
+// other calls of Lock. It waits until the lock is free; if ctx ends first, it
+// returns the error of ctx. Closing the file releases the lock.
 //
-// A file system that has no locks is an error of lockedfile.
+// If the file system does not support locks, the error is that of lockedfile.
 func Lock(ctx context.Context, name string) (*lockedfile.File, error) {
 	type result struct {
 		f   *lockedfile.File

@@ -15,9 +15,10 @@ import (
 )
 
 // Pack writes a folder that [Store.Tree] returned as a tar: its files sorted by
-// path, with mode 0755 or 0644 and nothing else of the machine, so that the same
-// tree is always the same bytes, and unpacking it gives the tree. A file that is
-// not what its stamp says is an error; the caller who compresses drops the rest.
+// path, with mode 0755 or 0644 and nothing that depends on this machine. The
+// same tree always gives the same bytes, and unpacking them gives the tree. A
+// file that differs from the stamp is an error; the caller must then discard
+// the output.
 func (s *Store) Pack(ctx context.Context, tree string, w io.Writer) error {
 	files, err := s.stamp(tree)
 	if err != nil {
@@ -46,12 +47,12 @@ func (s *Store) packFile(ctx context.Context, t *tar.Writer, tree string, f arch
 	if err := t.WriteHeader(h); err != nil {
 		return err
 	}
-	// One byte more than there should be makes the tar writer refuse.
+	// Read one byte more than expected, so the tar writer fails if it is there.
 	sum := sha256.New()
 	_, err = io.CopyBuffer(io.MultiWriter(t, sum), archive.WithContext(ctx, io.LimitReader(in, f.Size+1)), buf)
 	if err == nil && !bytes.Equal(sum.Sum(nil), f.SHA256[:]) {
 		s.Doubt(tree)
-		err = fault.Errorf(fault.Integrity, "run the same command once more", "it was changed in the cache; its next use makes it anew")
+		err = fault.Errorf(fault.Integrity, "run the same command again", "it was changed in the cache; the next use makes it again")
 	}
 	return err
 }

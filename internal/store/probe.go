@@ -11,17 +11,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/disk"
 )
 
-// Health is what a machine gives to a cache.
+// Health describes the disk of a cache.
 type Health struct {
 	Exists  bool  `json:"exists"`
-	Free    int64 `json:"free_bytes"` // on its disk, for this user; -1 where the system does not tell
+	Free    int64 `json:"free_bytes"` // free for this user; -1 if the system does not say
 	Reflink bool  `json:"reflink"`    // copies share their blocks
 }
 
-// Probe tries the cache folder, or the folder that it would be made in: it
-// writes a small file there, copies it and removes both. An error is of class
-// [fault.Machine] or [fault.Usage]: the cache cannot be written, or it is no
-// cache of ours.
+// Probe writes a small file in the cache folder, or the folder where it would
+// be created, copies it and removes both. An error is of class [fault.Machine]
+// if the cache cannot be written, or [fault.Usage] if the folder is not our
+// cache.
 func (s *Store) Probe() (Health, error) {
 	h := Health{Free: -1}
 	if err := s.mustBeOurs(); err != nil {

@@ -11,14 +11,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// safe refuses a cache that another user can write to: what is in it is run. The
-// folder and those at its top belong to this user or to root, and nobody else may
-// write to them. Everybody may write to a folder above only if it is like /tmp,
-// where what is one's own cannot be renamed by others.
+// safe refuses a cache that another user can write to, since programs in it are
+// run. The folder and its subfolders must belong to this user or to root, and
+// nobody else may write to them. A folder above may be writable for everybody
+// only if it is sticky like /tmp, where others cannot rename our files.
 func (s *Store) safe() error {
 	real, err := filepath.EvalSymlinks(s.dir)
 	if err != nil {
-		real = s.dir // not there yet
+		real = s.dir // it does not exist yet
 	}
 	for _, name := range append([]string{""}, layout...) {
 		if err := s.mine(real, filepath.Join(real, name)); err != nil {
@@ -29,15 +29,15 @@ func (s *Store) safe() error {
 		for top := ""; dir != top; {
 			top, dir = dir, filepath.Dir(dir)
 			if info, err := os.Stat(dir); err == nil && info.Mode()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-				return s.unsafe("chmod o-w "+dir, "everybody can write to %s, above it", dir)
+				return s.unsafe("chmod o-w "+dir, "everybody can write to the folder %s above it", dir)
 			}
 		}
 	}
 	return nil
 }
 
-// mine is safe for one folder of the cache real; what is none, or not there, is
-// not its matter.
+// mine does the check of safe for one folder of the cache real. It ignores
+// missing names and other files.
 func (s *Store) mine(real, dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil || !info.IsDir() {
@@ -54,5 +54,5 @@ func (s *Store) mine(real, dir string) error {
 }
 
 func (s *Store) unsafe(hint, format string, args ...any) error {
-	return fault.About(fault.AboutOthers, fault.Errorf(fault.Machine, "run: "+hint+"; or set "+EnvDir+" to a folder of your own", "the cache %s is not used: "+format, append([]any{s.dir}, args...)...))
+	return fault.About(fault.AboutOthers, fault.Errorf(fault.Machine, "run: "+hint+"; or set "+EnvDir+" to a folder of your own", "the cache %s is not safe to use: "+format, append([]any{s.dir}, args...)...))
 }

@@ -1,4 +1,4 @@
 package store
 
-// safe accepts every cache: who may write where is not a matter of modes here.
+// safe accepts every cache: on Windows, modes do not say who may write.
 func (s *Store) safe() error { return nil }

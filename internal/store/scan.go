@@ -13,21 +13,22 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
-// A Listing is what a strict reading of a blob found in it.
+// A Listing is the result of strictly reading a blob.
 type Listing struct {
 	Files []archive.File    // sorted by path
 	Heads map[string][]byte // the first bytes of some of them, by path
 }
 
-// Scan returns what a strict reading of a blob found. It calls read where none was
-// done on this machine by the same rules of [archive.Unpack], and then remembers its
-// result. How is all that the files depend on besides these and the bytes. Keep says
-// how many first bytes of a file are wanted. The caller has hashed the blob, by
-// [Store.Blob], whether it is read or not.
+// Scan returns the result of strictly reading a blob. It calls read, and records
+// the result, unless the blob was already read on this machine by the same
+// [archive.Rules] and with the same how, which must describe everything else
+// that the files depend on. Keep returns how many bytes from the beginning of a
+// file are needed. The caller must have opened the blob with [Store.Blob], which
+// hashes it.
 //
-// What is remembered is one document: written in one step, with a digest over
-// it, bounded and cleared as all are. Its paths obey the rules each time. One that
-// lacks first bytes that are wanted now is not enough, and is added to.
+// The result is kept as a document, so it has a digest and is limited and
+// cleared like the others. Its paths are checked each time. If it lacks bytes
+// that are needed now, the blob is read again and they are added.
 func (s *Store) Scan(d Digest, how string, keep func(path string) int, read func() (Listing, error)) (Listing, error) {
 	key := "files of " + d.String() + "\n" + archive.Rules() + "\n" + how
 	var known Listing
@@ -41,13 +42,13 @@ func (s *Store) Scan(d Digest, how string, keep func(path string) int, read func
 	}
 	found, err := read()
 	if err == nil {
-		_ = s.KeepDocument(key, Document{Body: found.and(known).print(), From: key}) // else it is read again
+		_ = s.KeepDocument(key, Document{Body: found.and(known).print(), From: key}) // on failure it is read again
 	}
 	return found, err
 }
 
-// only is the listing with the first bytes that are wanted, and with no other. Whole
-// is false where it does not have them all.
+// only returns the listing with exactly the bytes that keep asks for. Whole is
+// false if the listing does not have them all.
 func (l Listing) only(keep func(path string) int) (found Listing, whole bool) {
 	found = Listing{Files: l.Files, Heads: map[string][]byte{}}
 	for _, f := range l.Files {
@@ -65,7 +66,8 @@ func (l Listing) only(keep func(path string) int) (found Listing, whole bool) {
 	return found, true
 }
 
-// and is the listing with what another one of the same blob has besides.
+// and returns the listing with the additional bytes of another listing of the
+// same blob.
 func (l Listing) and(other Listing) Listing {
 	both := Listing{Files: l.Files, Heads: maps.Clone(other.Heads)}
 	if both.Heads == nil {
@@ -79,8 +81,8 @@ func (l Listing) and(other Listing) Listing {
 	return both
 }
 
-// print writes the list of the files, an empty line, and the first bytes of each file
-// as "<how many> <path>\n<bytes>\n".
+// print writes the list of files, an empty line, and the kept bytes of each file as
+// "<how many> <path>\n<bytes>\n".
 func (l Listing) print() []byte {
 	b := bytes.NewBuffer(printFiles(l.Files))
 	b.WriteByte('\n')
@@ -110,7 +112,7 @@ func parseListing(data []byte) (Listing, error) {
 		if !ok || err != nil || n < 0 || n >= len(after) || after[n] != '\n' {
 			return Listing{}, errMalformed
 		}
-		l.Heads[name] = bytes.Clone(after[:n]) // not to hold the list in memory
+		l.Heads[name] = bytes.Clone(after[:n]) // so that the document is not kept in memory
 		rest = after[n+1:]
 	}
 	return l, nil
@@ -118,7 +120,7 @@ func parseListing(data []byte) (Listing, error) {
 
 var errMalformed = errors.New("malformed list of files")
 
-// printFiles writes a list of files, one to a line, "<sha256> <x or -> <size> <path>".
+// printFiles writes one line for each file: "<sha256> <x or -> <size> <path>".
 func printFiles(files []archive.File) []byte {
 	var b bytes.Buffer
 	for _, f := range files {
@@ -129,7 +131,7 @@ func printFiles(files []archive.File) []byte {
 
 func parseFiles(data []byte) ([]archive.File, error) {
 	files := make([]archive.File, 0, bytes.Count(data, []byte("\n")))
-	for line := range strings.Lines(string(data)) { // one string, which the paths share
+	for line := range strings.Lines(string(data)) { // the paths share one string
 		sum, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		flag, rest, _ := strings.Cut(rest, " ")
 		size, name, ok := strings.Cut(rest, " ")

@@ -9,11 +9,12 @@ import (
 	"path/filepath"
 )
 
-// A sealed file is a small file that somebody will believe: its first line is the
-// SHA-256, in hexadecimal, over its name below the store, a line end, and all that
-// follows the first line. One that was changed, cut or moved is none.
+// A sealed file is a small file whose content is trusted: its first line is the
+// SHA-256, in hexadecimal, of its name below the store, a newline, and
+// everything after the first line. A file that was changed, cut short or moved
+// is not accepted.
 
-// sealedFolders hold nothing else than sealed files.
+// sealedFolders have only sealed files.
 var sealedFolders = []string{"compiled", "documents", "warm"}
 
 func sealOf(name string, data []byte) string {
@@ -23,13 +24,13 @@ func sealOf(name string, data []byte) string {
 	return hex.EncodeToString(h.Sum(nil)) + "\n"
 }
 
-// Seal writes a sealed file. Name is as in [Store.Put], in one of the folders for
-// such files; so are the errors.
+// Seal writes a sealed file. Name and errors are as in [Store.Put]; the name
+// must be in one of the sealed folders.
 func (s *Store) Seal(name string, perm fs.FileMode, data []byte) error {
 	return s.Put(name, perm, append([]byte(sealOf(name, data)), data...))
 }
 
-// Sealed returns what [Store.Seal] wrote, or false.
+// Sealed returns the content that [Store.Seal] wrote, or false.
 func (s *Store) Sealed(name string) ([]byte, bool) {
 	text, err := readFile(s.path(name))
 	if err != nil {
@@ -39,14 +40,14 @@ func (s *Store) Sealed(name string) ([]byte, bool) {
 	return text[n:], n > 0 && string(text[:n]) == sealOf(name, text[n:])
 }
 
-// brokenSeals lists what is in the folders of sealed files and is none.
+// brokenSeals lists the files in sealed folders whose seal is broken.
 func (s *Store) brokenSeals() (broken []string, all int) {
 	for _, folder := range sealedFolders {
-		entries, _ := os.ReadDir(s.path(folder)) // absent: nothing to look at
+		entries, _ := os.ReadDir(s.path(folder)) // missing: nothing to check
 		for _, e := range entries {
 			name := folder + "/" + e.Name()
 			if _, ok := s.Sealed(name); !ok {
-				if _, err := os.Lstat(s.path(name)); err == nil { // else it went meanwhile
+				if _, err := os.Lstat(s.path(name)); err == nil { // otherwise it was removed in the meantime
 					broken = append(broken, filepath.FromSlash(name))
 				}
 			}

@@ -16,12 +16,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 )
 
-// An Identity is what stat says of a file or a folder: size, time of
-// modification, time of change, inode and mode. Whoever writes to a file and
-// sets its time back changes the third; Windows has neither that nor inodes here.
+// An Identity has what stat says about a file or folder: size, mtime, ctime,
+// inode and mode. Resetting the mtime after a write changes the ctime. On
+// Windows we have neither ctime nor inode.
 type Identity [5]int64
 
-// The places in an [Identity].
+// Indexes of an [Identity].
 const (
 	idSize = iota
 	idModified
@@ -30,23 +30,23 @@ const (
 	idMode
 )
 
-// A tree that was hashed is known by what stat said of it then: of every file,
-// every folder, and the list beside it. That is kept in trees/<tree>.seen, and a
-// tree of which stat says the same is taken without reading it. A folder that
-// got or lost an entry has other times. Anything else than full agreement, such
-// as in a cache that was copied, has the tree hashed, which renews the file.
+// After a tree has been hashed, trees/<tree>.seen records what stat said about
+// every file, every folder and the list beside the tree. As long as stat says
+// the same, the tree is used without reading it. A folder that gained or lost
+// an entry has other times. On any difference, such as after copying the cache,
+// the tree is hashed and the record written again.
 
-// A sight is one file or folder of a view.
+// A sight is what was recorded for one file or folder.
 type sight struct {
-	name string // below the tree, "." for its folder
+	name string // path below the tree, "." for the tree itself
 	Identity
 }
 
-// listSight is the name of the list of a tree, see writeStamp, below the tree.
+// listSight is the path of a tree's list from inside the tree, see writeStamp.
 func listSight(tree string) string { return "../" + tree + ".ok" }
 
-// view looks at all that is below dir. The first sight is dir itself. Settled is
-// whether a change from now on shows in what stat says.
+// view calls stat for everything below dir. The first sight is dir itself.
+// Settled says whether stat would show any change from now on.
 func view(dir string) (all []sight, settled bool, err error) {
 	err = filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -63,12 +63,13 @@ func view(dir string) (all []sight, settled bool, err error) {
 	return all, err == nil && settle(all), err
 }
 
-// ClockTick is more than what the times of two changes, one after the other, can
-// agree by on a file system that keeps fractions of a second.
+// ClockTick is longer than the resolution of file times on file systems that
+// have fractions of a second: changes further apart get different times.
 const ClockTick = 20 * time.Millisecond
 
-// settle waits until a change to what was viewed would show in its times, and
-// reports whether it would: not where times are whole seconds or in the future.
+// settle waits until a change to the files would change their times, and
+// reports whether it would. It would not if times are whole seconds or in the
+// future.
 func settle(all []sight) bool {
 	newest := all[0].Identity
 	for _, s := range all {
@@ -82,17 +83,17 @@ func settle(all []sight) bool {
 	return newest.Settled()
 }
 
-// Settled reports whether another change of what has the identity would show in
-// it: not within the tick of the clock in which it was changed last.
+// Settled reports whether a change from now on would show in the identity: not
+// in the same tick of the clock as the last change.
 func (id Identity) Settled() bool {
 	age := time.Since(id.changed())
 	if id.changed().Nanosecond() == 0 {
-		return age > 3*time.Second // the file system may have no fractions of a second
+		return age > 3*time.Second // the file system may only store whole seconds
 	}
 	return age >= ClockTick
 }
 
-// changed is when it was changed last, as far as that is known.
+// changed returns the time of the last change, as far as it is known.
 func (id Identity) changed() time.Time {
 	if id[idChanged] != 0 {
 		return time.Unix(0, id[idChanged])
@@ -100,14 +101,14 @@ func (id Identity) changed() time.Time {
 	return time.Unix(0, id[idModified])
 }
 
-// same reports whether stat says of everything in a record what it says there.
+// same reports whether stat says of everything what the record says.
 func same(r record, dir string) bool {
 	root, err := openFolder(dir)
 	if err != nil {
 		return false
 	}
 	defer root.close()
-	const part = 16 << 10 // bytes of a record, so that a small tree is not shared out
+	const part = 16 << 10 // bytes of a record, so that small trees use one goroutine
 	var parts []record
 	for rest := r; len(rest) > 0; {
 		n := 0
@@ -132,8 +133,9 @@ func same(r record, dir string) bool {
 
 var errChanged = errors.New("not what was there")
 
-// remember keeps what was seen of a tree before it was hashed and is still so;
-// otherwise nothing is remembered, and the tree is hashed the next time.
+// remember records the sights of a tree, which were taken before it was hashed,
+// if nothing has changed since. Otherwise the tree is hashed again the next
+// time.
 func (s *Store) remember(tree string, all []sight) {
 	name := "trees/" + tree + ".seen"
 	list, err := lookAt(s.path("trees", tree+".ok"))
@@ -142,11 +144,11 @@ func (s *Store) remember(tree string, all []sight) {
 		remove(s.path(name))
 		return
 	}
-	_ = s.Put(name, 0o644, r.print(tree)) // a read-only cache goes without
+	_ = s.Put(name, 0o644, r.print(tree)) // fails in a read-only cache
 }
 
 // Unchanged reports whether stat says of a tree what it said when the tree was
-// hashed. It reads nothing of the tree.
+// hashed. It does not read the tree.
 func (s *Store) Unchanged(tree string) bool {
 	data, err := readFile(s.path("trees", tree+".seen"))
 	if err != nil {
@@ -156,23 +158,23 @@ func (s *Store) Unchanged(tree string) bool {
 	return ok && same(r, s.path("trees", tree))
 }
 
-// Doubt has the tree hashed by its next use.
+// Doubt makes the next use hash the tree.
 func (s *Store) Doubt(tree string) { remove(s.path("trees", tree+".seen")) }
 
-// A record is what a file of sights holds, as bytes: a tree of 5,000 files is
-// compared without making 5,000 strings first. It has folders of the tree, one after
-// the other: the length of its path, the path, the length of what was seen in it,
-// and that: for each the length of its name below the folder, the name with a 0 at
-// its end, and the five numbers of its identity. The tree's own folder is "." in the folder ".". Lengths
-// have 4 bytes and numbers 8, little-endian. The file ends with a checksum
-// (CRC-32C), see [record.sum].
+// A record is the content of a .seen file. It stays in bytes, so a tree of
+// 5,000 files is compared without 5,000 strings. It lists the folders of a
+// tree, one after the other: the length of the path, the path, the length of
+// the sights, and the sights. Each sight is the length of the name below the
+// folder, the name with a 0 at its end, and the five numbers of its identity.
+// The tree itself is "." in the folder ".". Lengths have 4 bytes and numbers 8,
+// little-endian. At the end is a checksum (CRC-32C), see [record.sum].
 type record []byte
 
-// fewSights is below how many sights opening a folder costs more than it saves.
-// What is in such a folder stands in the record with the folder above.
+// fewSights is the number of sights below which opening a folder is not worth
+// its cost. They are then recorded with the folder above.
 const fewSights = 8
 
-// newRecord returns a record of all sights.
+// newRecord returns a record with all sights.
 func newRecord(all []sight) record {
 	many := map[string]int{}
 	for _, s := range all {
@@ -188,7 +190,7 @@ func newRecord(all []sight) record {
 			name = name[len(folder)+1:]
 		}
 		r := binary.LittleEndian.AppendUint32(in[folder], uint32(len(name)+1))
-		r = append(append(r, name...), 0) // as the system wants it
+		r = append(append(r, name...), 0) // as the system call expects
 		for _, n := range s.Identity {
 			r = binary.LittleEndian.AppendUint64(r, uint64(n))
 		}
@@ -204,20 +206,21 @@ func newRecord(all []sight) record {
 	return r
 }
 
-// field returns what stands behind its length, and the size of both.
+// field returns the bytes after a length, and the size of both.
 func (r record) field() (text record, size int) {
 	size = 4 + int(binary.LittleEndian.Uint32(r))
 	return r[4:size], size
 }
 
-// folder returns the first folder, what was seen in it, and the size of both.
+// folder returns the first folder, its sights, and the size of both.
 func (r record) folder() (path, sights record, size int) {
 	path, a := r.field()
 	sights, b := r[a:].field()
 	return path, sights, a + b
 }
 
-// sight returns the first sight of a folder, and its size. The name ends in 0.
+// sight returns the first sight of a folder, and its size. The name ends with
+// 0.
 func (r record) sight() (name record, id Identity, size int) {
 	name, size = r.field()
 	for k := range id {
@@ -227,8 +230,8 @@ func (r record) sight() (name record, id Identity, size int) {
 	return name, id, size
 }
 
-// sum is over the form, the name of the tree, and the record: a record of another
-// tree, or that another release of this program wrote, is none.
+// sum covers the version of the format, the name of the tree, and the record,
+// so a record of another tree or of another release is not accepted.
 func (r record) sum(tree string) uint32 {
 	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	return crc32.Update(crc32.Checksum([]byte("sights 3\n"+tree), castagnoli), castagnoli, r)
@@ -247,7 +250,7 @@ func parseRecord(tree string, data []byte) (r record, ok bool) {
 	return r, binary.LittleEndian.Uint32(data[end:]) == r.sum(tree)
 }
 
-// Identify returns the identity of a file, links followed.
+// Identify returns the identity of a file. It follows links.
 func Identify(name string) (Identity, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -256,7 +259,7 @@ func Identify(name string) (Identity, error) {
 	return identify(info), nil
 }
 
-// lookAt returns the identity of a file or a folder, or of a link itself.
+// lookAt returns the identity of a file, a folder, or a link itself.
 func lookAt(name string) (Identity, error) {
 	info, err := os.Lstat(name)
 	if err != nil {

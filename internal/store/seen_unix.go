@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identify makes the same of a FileInfo as look does of a name.
+// identify returns for a FileInfo the same as lookAt for a name.
 func identify(info fs.FileInfo) Identity {
 	id := Identity{info.Size(), info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -34,7 +34,7 @@ func (f folder) open(name string) (folder, error) {
 
 func (f folder) close() { unix.Close(int(f)) }
 
-// same compares what is in a folder below f with what was seen there.
+// same compares a folder below f with its sights.
 func (f folder) same(path, sights record) error {
 	in, err := f.open(string(path))
 	if err != nil {

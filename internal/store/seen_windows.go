@@ -6,19 +6,19 @@ import (
 	"path/filepath"
 )
 
-// identify has what Windows tells without opening a file.
+// identify returns what Windows says without opening a file.
 func identify(info fs.FileInfo) Identity {
 	return Identity{idSize: info.Size(), idModified: info.ModTime().UnixNano(), idMode: int64(info.Mode())}
 }
 
-// folder is the name of a folder.
+// A folder is the name of a folder.
 type folder string
 
 func openFolder(name string) (folder, error) { return folder(name), nil }
 
 func (f folder) close() {}
 
-// same compares what is in a folder below f with what was seen there.
+// same compares a folder below f with its sights.
 func (f folder) same(path, sights record) error {
 	in := filepath.Join(string(f), filepath.FromSlash(string(path)))
 	for len(sights) > 0 {

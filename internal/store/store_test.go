@@ -555,7 +555,7 @@ func TestLockCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	err := s.AddBlob(ctx, d, mustNotFetch(t))
-	if !errors.Is(err, context.DeadlineExceeded) || fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), "waiting for another process") {
+	if !errors.Is(err, context.DeadlineExceeded) || fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), "waiting for the process") {
 		t.Errorf("waiting: %v", err)
 	}
 	close(finish)

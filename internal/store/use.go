@@ -16,20 +16,20 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// A tree, or a blob, is in use in two ways, and [Store.Clear] leaves it alone in
-// both. While a process works with a tree it holds a shared lock on the file
-// locks/use-<tree>, until it ends; a plugin that fetch turns into inherits it.
-// And what was used a short while ago may be used again by somebody who was
-// told its path: the time of last use is the time of that same file, of a blob
-// its own. Times are renewed at most once an hour, so reading costs a call to
-// stat, and where the cache is read-only nothing is noted.
+// A tree or blob can be in use in two ways; [Store.Clear] keeps it in both.
+// First, a process that works with a tree holds a shared lock on the file
+// locks/use-<tree> until it ends; a plugin that fetch executes inherits it.
+// Second, recently used entries may be used again by a caller that was given
+// their path. The time of last use is the mtime of that lock file, or of a blob
+// itself. It is updated at most once an hour, so a use usually costs one stat,
+// and not at all in a read-only cache.
 
-// touchAfter is how exact times of last use are.
+// touchAfter is the precision of the time of last use.
 const touchAfter = time.Hour
 
-// Use says that a path inside a tree of the store is about to be used: until
-// this process ends the tree is not cleared away. It tells nothing of whether
-// the tree is there or good: ask afterwards. Other paths are ignored.
+// Use says that a path inside a tree of the store is about to be used, so the
+// tree is not cleared until this process ends. It does not check that the tree
+// exists or is good; do that afterwards. Other paths are ignored.
 func (s *Store) Use(name string) {
 	rel, err := filepath.Rel(s.path("trees"), name)
 	if err != nil {
@@ -41,9 +41,9 @@ func (s *Store) Use(name string) {
 	}
 }
 
-// hold takes the shared lock of a tree, once for each store, and notes the use.
-// Where the file cannot be made or locked the tree is used without: it is then
-// a cache that nobody of these rights can clear.
+// hold takes the shared lock of a tree, once for each store, and records the
+// use. If the file cannot be created or locked, the tree is used without:
+// nobody with these permissions can clear that cache either.
 func (s *Store) hold(tree string) {
 	s.usesMu.Lock()
 	defer s.usesMu.Unlock()
@@ -74,7 +74,7 @@ func (s *Store) hold(tree string) {
 	s.uses[tree] = f
 }
 
-// Release lets go of all trees that this store holds, as the end of the process
+// Release gives up all trees that this store holds, as the end of the process
 // does.
 func (s *Store) Release() {
 	s.usesMu.Lock()
@@ -85,16 +85,16 @@ func (s *Store) Release() {
 	s.uses = nil
 }
 
-// touch renews the time of a file where it is older than touchAfter.
+// touch updates the time of a file if it is older than touchAfter.
 func touch(name string, info fs.FileInfo) {
 	now := time.Now()
 	if age := now.Sub(info.ModTime()); age > touchAfter || age < -touchAfter {
-		_ = os.Chtimes(name, now, now) // of another user, or read-only: not noted
+		_ = os.Chtimes(name, now, now) // fails for files of another user or on a read-only disk
 	}
 }
 
-// tryLock takes a lock of the store for itself alone if nobody has it, and
-// reports whether it did.
+// tryLock takes an exclusive lock of the store if nobody has it, and reports
+// whether it did.
 func (s *Store) tryLock(name string) (unlock func(), ok bool) {
 	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -110,8 +110,8 @@ func (s *Store) tryLock(name string) (unlock func(), ok bool) {
 	return func() { f.Close() }, true
 }
 
-// Read returns a small file of the store, nil where there is none. Name is as in
-// [Store.Put]. What is no file is an error of class [fault.Machine].
+// Read returns a small file of the store, or nil if there is none. Name is as
+// in [Store.Put]. Anything but a file is an error of class [fault.Machine].
 func (s *Store) Read(name string) ([]byte, error) {
 	data, err := readFile(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,8 +120,8 @@ func (s *Store) Read(name string) ([]byte, error) {
 	return data, err
 }
 
-// readFile reads a small file of the store. A pipe in its place would block for
-// ever.
+// readFile reads a small file of the store. Opening a pipe in its place would
+// block forever.
 func readFile(name string) ([]byte, error) {
 	info, err := os.Lstat(name)
 	if err != nil {
@@ -134,9 +134,9 @@ func readFile(name string) ([]byte, error) {
 }
 
 // Update changes a small file at the top of the store in one step, one process
-// at a time: change gets what is there, nil for nothing, and returns what shall
-// be; nil removes the file. After a crash it is the old or the new one; after a
-// loss of power it may be empty.
+// at a time. Change gets the current content, or nil if there is none, and
+// returns the new content, or nil to remove the file. After a crash the file is
+// the old or the new one; after a power failure it may be empty.
 func (s *Store) Update(ctx context.Context, name string, change func(old []byte) ([]byte, error)) error {
 	unlock, err := s.lock(ctx, name)
 	if err != nil {

@@ -1,5 +1,5 @@
 package store
 
-// Bequeath does nothing: here a plugin is a child, and fetch holds what it uses
-// until it ends.
+// Bequeath does nothing: on Windows the plugin is a child, and fetch holds the
+// trees until it ends.
 func (s *Store) Bequeath() {}

@@ -13,33 +13,33 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A Damage is something in the store that is not what its name says.
+// A Damage describes an entry of the store that does not match its name.
 type Damage struct {
 	Kind     string `json:"kind"` // "blob", "tree", "record" or "build cache"
-	Name     string `json:"name"` // the digest that it should have; of a record, the last part of its path
+	Name     string `json:"name"` // the expected digest; for a record, the last part of its path
 	Path     string `json:"path"`
 	Why      string `json:"why"`
-	Repaired bool   `json:"repaired"` // it was removed, and is made anew by its next use
+	Repaired bool   `json:"repaired"` // it was removed; the next use makes it again
 	InUse    bool   `json:"in_use"`   // it was not removed because a process uses it
 }
 
-// Verified is what [Store.Verify] found.
+// Verified is the result of [Store.Verify].
 type Verified struct {
 	Blobs   int      `json:"blobs"`
 	Trees   int      `json:"trees"`
-	Records int      `json:"records"` // small files that somebody believes
+	Records int      `json:"records"` // small files whose content is trusted
 	Builds  int      `json:"builds"`  // files of Go's build cache
-	Bytes   int64    `json:"bytes"`   // that were read
+	Bytes   int64    `json:"bytes"`   // bytes read
 	Damaged []Damage `json:"damaged"`
 }
 
 // Verify reads and hashes all blobs, trees and records and Go's build cache,
-// several files at once. Expect is
-// told beforehand how many bytes that are, and read how many of them have been,
-// from several goroutines. With repair, what is damaged is removed under its
-// lock; but not a tree that a process uses, which is then made anew by its next
-// use. Without, nothing is changed. Errors are of class [fault.Usage], for a
-// folder that is no cache of ours, or [fault.Machine]; damage is none.
+// several files at once. It calls expect once with the total number of bytes,
+// then read with the number of bytes read since the last call, from several
+// goroutines. If repair is set, damaged entries are removed under their lock,
+// except trees that a process uses: the next use makes those again. Otherwise
+// nothing is changed. Damage is not an error. Errors are of class
+// [fault.Usage], for a folder that is not our cache, or [fault.Machine].
 func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes int64)) (Verified, error) {
 	v := Verified{Damaged: []Damage{}}
 	if err := s.mustBeOurs(); err != nil {
@@ -115,7 +115,7 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 		}
 		d := &Damage{Kind: "tree", Name: tree, Path: s.path("trees", tree), Why: why}
 		if repair {
-			if err := s.hintTree(ctx, tree, d); err != nil {
+			if err := s.repairTree(ctx, tree, d); err != nil {
 				return v, err
 			}
 		}
@@ -144,7 +144,7 @@ func (s *Store) Verify(ctx context.Context, repair bool, expect, read func(bytes
 	return v, err
 }
 
-// verifyGoBuild looks at Go's build cache, unless it is in use: Go writes its
+// verifyGoBuild verifies Go's build cache, unless it is in use: Go writes its
 // files in place.
 func (s *Store) verifyGoBuild(ctx context.Context, repair bool, v *Verified, read func(int64)) error {
 	if _, err := os.Lstat(s.path("locks", "use-"+goBuildUse)); err == nil {
@@ -173,7 +173,7 @@ func (s *Store) verifyGoBuild(ctx context.Context, repair bool, v *Verified, rea
 	})
 }
 
-// brokenLists names what is known of a tree and is not what was written.
+// brokenLists lists the damaged records of a tree.
 func (s *Store) brokenLists(tree string) (broken []string) {
 	list, sights := filepath.Join("trees", tree+".ok"), filepath.Join("trees", tree+".seen")
 	if _, err := s.stamp(tree); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -189,10 +189,10 @@ func (s *Store) brokenLists(tree string) (broken []string) {
 	return broken
 }
 
-// mendTree removes a damaged tree, unless somebody uses it or is about to: who
-// does, and who comes, has locked it as used before looking at it.
-func (s *Store) hintTree(ctx context.Context, tree string, d *Damage) error {
-	s.Doubt(tree) // or what stat says would be believed
+// repairTree removes a damaged tree unless somebody uses it or is about to:
+// users lock a tree before they look at it.
+func (s *Store) repairTree(ctx context.Context, tree string, d *Damage) error {
+	s.Doubt(tree) // otherwise the next use trusts what stat says
 	if _, err := s.mkdir("locks"); err != nil {
 		return err
 	}
@@ -211,15 +211,15 @@ func (s *Store) hintTree(ctx context.Context, tree string, d *Damage) error {
 	}, func() error { return s.dropTree(tree) })
 }
 
-// repair removes what is still damaged under its lock: another process may have
-// replaced it meanwhile.
-func (s *Store) repair(ctx context.Context, name string, d *Damage, still func() (bool, error), drop func() error) error {
+// repair removes an entry if it is still damaged under its lock: another
+// process may have replaced it in the meantime.
+func (s *Store) repair(ctx context.Context, name string, d *Damage, check func() (bool, error), drop func() error) error {
 	unlock, err := s.lock(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	bad, err := still()
+	bad, err := check()
 	if err != nil {
 		return err
 	}
@@ -235,8 +235,8 @@ func (s *Store) repair(ctx context.Context, name string, d *Damage, still func()
 	return nil
 }
 
-// checkBlob says what is wrong with a blob, "" for nothing. One that went away
-// meanwhile has no info.
+// checkBlob says what is wrong with a blob, "" for nothing. If it was removed
+// in the meantime, info is nil.
 func (s *Store) checkBlob(ctx context.Context, sha256 string) (info fs.FileInfo, why string, err error) {
 	name := s.blobPath(Digest{SHA256: sha256})
 	info, err = os.Lstat(name)

@@ -11,25 +11,25 @@ import (
 	"unicode/utf8"
 )
 
-// Metadata is what resolving needs of a METADATA file, the core metadata of
+// Metadata has the parts of a METADATA file that matter for resolving, see
 // https://packaging.python.org/en/latest/specifications/core-metadata/.
 type Metadata struct {
 	Name, Version string
-	Python        string // Requires-Python, "" for any
+	Python        string // Requires-Python; "" for any
 	Requires      []Requirement
 	Extras        []string // Provides-Extra
 }
 
-// A Requirement is one Requires-Dist, in the notation of
+// A Requirement is one Requires-Dist, see
 // https://packaging.python.org/en/latest/specifications/dependency-specifiers/.
 type Requirement struct {
-	Text   string // the whole, on one line
+	Text   string // the whole requirement on one line
 	Name   string
-	Direct string // the address of a direct reference, "" for one that an index answers
-	Marker string // what follows the ;
+	Direct string // URL of a direct reference; "" for a requirement from an index
+	Marker string // the text after the ;
 }
 
-// ParseMetadata reads a METADATA file. What is no requirement is an error.
+// ParseMetadata parses a METADATA file. A malformed requirement is an error.
 func ParseMetadata(text []byte) (*Metadata, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("its METADATA is not UTF-8")
@@ -59,7 +59,7 @@ func ParseMetadata(text []byte) (*Metadata, error) {
 	return m, nil
 }
 
-// Print writes them as METADATA: what is not in m is not in it.
+// Print returns a METADATA file with only what is in m.
 func (m *Metadata) Print() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Metadata-Version: 2.1\nName: %s\nVersion: %s\n", m.Name, m.Version)
@@ -79,41 +79,42 @@ var (
 	requirement = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?) *(?:\[[A-Za-z0-9._, -]*\])? *(.*)$`)
 	})
-	// Versions in the notation of PEP 440, with the brackets of PEP 345.
+	// Versions as in PEP 440, optionally in parentheses as in PEP 345.
 	specifiers = sync.OnceValue(func() *regexp.Regexp {
 		const one = `(?:===|==|~=|!=|<=|>=|<|>) *[A-Za-z0-9.*+!_-]+`
 		return regexp.MustCompile(`^\(? *(?:` + one + ` *(?:, *` + one + ` *)*,? *)?\)?$`)
 	})
 )
 
-// ParseRequirement reads one requirement.
+// ParseRequirement parses one requirement.
 func ParseRequirement(line string) (Requirement, error) {
 	text := strings.Join(strings.Fields(line), " ")
 	r := Requirement{Text: text}
 	m := requirement().FindStringSubmatch(text)
 	if m == nil || strings.ContainsFunc(text, unicode.IsControl) {
-		return r, fmt.Errorf("%q is no requirement", text)
+		return r, fmt.Errorf("%q is not a requirement", text)
 	}
 	r.Name = m[1]
 	if address, ok := strings.CutPrefix(m[2], "@"); ok {
-		// The ; of a marker comes after a space, for URLs may have one.
+		// There is a space before the ; of a marker, since a URL may contain
+		// one.
 		r.Direct, r.Marker, _ = strings.Cut(strings.TrimSpace(address), " ;")
 		r.Direct, r.Marker = strings.TrimSpace(r.Direct), strings.TrimSpace(r.Marker)
 		if r.Direct == "" {
-			return r, fmt.Errorf("%q is no requirement", text)
+			return r, fmt.Errorf("%q is not a requirement", text)
 		}
 		return r, nil
 	}
 	versions, marker, _ := strings.Cut(m[2], ";")
 	r.Marker = strings.TrimSpace(marker)
 	if !specifiers().MatchString(strings.TrimSpace(versions)) || strings.ContainsAny(r.Marker, "@") {
-		return r, fmt.Errorf("%q is no requirement", text)
+		return r, fmt.Errorf("%q is not a requirement", text)
 	}
 	return r, nil
 }
 
-// headers reads the header of an RFC 822 message, as METADATA and WHEEL are, by
-// names in lower case. Lines that begin with a space go on with the one before.
+// headers parses the header of an RFC 822 message, as in METADATA and WHEEL, by
+// names in lower case. Lines that begin with a space continue the previous one.
 func headers(text []byte) map[string][]string {
 	fields := map[string][]string{}
 	last := ""

@@ -1,15 +1,15 @@
-// Package wheel reads what a wheel says of itself: its file name, METADATA,
-// WHEEL, RECORD and entry points, and proves that it is true. Installers believe
-// most of it unread, so what is wrong is told nowhere else.
+// Package wheel reads the metadata of a wheel, which are its file name,
+// METADATA, WHEEL, RECORD and entry points, and verifies them. Installers trust
+// most of these unverified, so nobody else would report an error.
 //
 // The format is that of
 // https://packaging.python.org/en/latest/specifications/binary-distribution-format/
-// and of the documents it refers to. Unpacking is not done here: package store
-// has read the archive strictly before.
+// and the documents it refers to. This package does not unpack: package archive
+// has strictly read the archive before.
 //
-// A .pth file is a file like others: it must be in RECORD. It runs nowhere, for
-// the Python of a plugin is started without site (-I -S), and the folders of its
-// tree are added to sys.path and not to site's.
+// A .pth file is treated like other files: it must be in RECORD. It is never
+// executed, because a plugin's Python is started without site (-I -S), and the
+// folders of its tree are added to sys.path, not as site folders.
 package wheel
 
 import (
@@ -33,17 +33,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pep440"
 )
 
-// A Name is the file name of a wheel, in its parts.
+// A Name is the parsed file name of a wheel.
 type Name struct {
-	Project string // as the file name spells it
+	Project string // as written in the file name
 	Version string
-	Build   string // "" for none
+	Build   string // "" if there is none
 	Python  []string
 	ABI     []string
-	Systems []string // tags of platforms
+	Systems []string // platform tags
 }
 
-// ParseName reads NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl.
+// ParseName parses NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl.
 func ParseName(file string) (Name, error) {
 	base, ok := strings.CutSuffix(file, ".whl")
 	parts := strings.Split(base, "-")
@@ -59,7 +59,7 @@ func ParseName(file string) (Name, error) {
 	return n, nil
 }
 
-// tags are the tags that a file name stands for, sorted.
+// tags returns the tags that a file name stands for, sorted.
 func (n Name) tags() []string {
 	var all []string
 	for _, python := range n.Python {
@@ -73,19 +73,18 @@ func (n Name) tags() []string {
 	return slices.Compact(all)
 }
 
-// owns reports whether a name and a version are those of the wheel.
+// owns reports whether a project and a version are those of the wheel.
 func (n Name) owns(project, version string) bool {
 	return lock.NormalProject(project) == lock.NormalProject(n.Project) && pep440.Same(version, n.Version)
 }
 
-// Limits of the documents of a wheel, in bytes.
+// Limits for the documents of a wheel, in bytes.
 const (
 	maxRecord   = 32 << 20
 	maxDocument = 4 << 20
 )
 
-// Keep returns how many bytes of a file of a wheel [Check] wants to see, 0 for
-// none.
+// Keep returns how many bytes of a file of a wheel [Check] needs, 0 for none.
 func Keep(path string) int {
 	dir, file, _ := strings.Cut(path, "/")
 	if !strings.HasSuffix(dir, ".dist-info") {
@@ -100,14 +99,14 @@ func Keep(path string) int {
 	return 0
 }
 
-// Check proves that what a wheel says of itself is true: that its RECORD has
-// each of its files, with size and a digest of SHA-256 or better, and nothing
-// else; that METADATA has the project and the version, and WHEEL the tags, of its
-// file name; that its scripts have names that take the place of no other
-// program. Files is what a strict reading found, texts what [Keep] asked for. Read
-// reads the wheel once more, for digests other than SHA-256.
+// Check verifies the metadata of a wheel: RECORD must have exactly its files,
+// each with its size and a digest of SHA-256 or better; METADATA must have the
+// project and version, and WHEEL the tags, of the file name; and its scripts
+// must not have the name of another program. Files is the result of strict
+// reading, texts has the content that [Keep] asked for. Read reads the wheel
+// again, for digests other than SHA-256.
 //
-// Every error is of class Integrity, but those of read.
+// All errors are of class [fault.Integrity], except those of read.
 func Check(file string, files []archive.File, texts map[string][]byte, read func(tap func(path string) io.Writer) error) error {
 	name, err := ParseName(file)
 	if err != nil {
@@ -161,18 +160,18 @@ func Check(file string, files []archive.File, texts map[string][]byte, read func
 	}
 	for _, path := range slices.Sorted(maps.Keys(strong)) {
 		if sum := sums[path]; sum == nil || string(sum.Sum(nil)) != string(strong[path].sum) {
-			return lie(file, "its RECORD has another digest of %q than the file", path)
+			return lie(file, "its RECORD has a digest of %q that differs from the file's", path)
 		}
 	}
 	return nil
 }
 
 func lie(file, format string, args ...any) error {
-	return fault.Errorf(fault.Integrity, "take another version, and tell the publisher of the wheel",
-		"the wheel %s does not say the truth of itself: %w", file, fmt.Errorf(format, args...))
+	return fault.Errorf(fault.Integrity, "use another version, and tell the publisher of the wheel",
+		"the wheel %s has wrong metadata: %w", file, fmt.Errorf(format, args...))
 }
 
-// folders returns the .dist-info folder, and looks at the .data folder.
+// folders returns the .dist-info folder, and checks the .data folder.
 func folders(name Name, files []archive.File) (info string, err error) {
 	for _, f := range files {
 		top, rest, inside := strings.Cut(f.Path, "/")
@@ -184,11 +183,11 @@ func folders(name Name, files []archive.File) (info string, err error) {
 		default:
 			project, version, _ := strings.Cut(top[:own], "-")
 			if !name.owns(project, version) {
-				return "", fmt.Errorf("%s is not its own folder", top)
+				return "", fmt.Errorf("%s is the folder of another package", top)
 			}
 			if kind == "data" {
 				if scheme, _, ok := strings.Cut(rest, "/"); !ok || !slices.Contains([]string{"purelib", "platlib", "headers", "scripts", "data"}, scheme) {
-					return "", fmt.Errorf("%q is nowhere in an installation", f.Path)
+					return "", fmt.Errorf("%q has no place in an installation", f.Path)
 				}
 				continue
 			}
@@ -212,7 +211,7 @@ func checkMetadata(name Name, text []byte) error {
 	return m.Of(name)
 }
 
-// Of makes sure that metadata are those of a wheel.
+// Of verifies that the metadata are those of a wheel with this name.
 func (m *Metadata) Of(name Name) error {
 	if !name.owns(m.Name, m.Version) {
 		return fmt.Errorf("its METADATA is that of %q %q", m.Name, m.Version)
@@ -227,11 +226,11 @@ func checkWheel(name Name, text []byte) error {
 		return fmt.Errorf("its WHEEL has Wheel-Version %q, expected 1.0", strings.Join(fields["wheel-version"], " "))
 	}
 	if build := strings.Join(fields["build"], " "); build != "" && build != name.Build {
-		return fmt.Errorf("its WHEEL has the build %q, its name %q", build, name.Build)
+		return fmt.Errorf("its WHEEL has the build %q, its file name has %q", build, name.Build)
 	}
 	var tags []string
 	for _, tag := range fields["tag"] {
-		parts := strings.Split(tag, "-") // writers may compress them as in a file name
+		parts := strings.Split(tag, "-") // writers may compress tags as in a file name
 		if len(parts) != 3 {
 			return fmt.Errorf("its WHEEL has the tag %q", tag)
 		}
@@ -239,25 +238,25 @@ func checkWheel(name Name, text []byte) error {
 	}
 	slices.Sort(tags)
 	if tags = slices.Compact(tags); !slices.Equal(tags, name.tags()) {
-		return fmt.Errorf("its WHEEL has the tags %s, its name %s", strings.Join(tags, " "), strings.Join(name.tags(), " "))
+		return fmt.Errorf("its WHEEL has the tags %s, its file name has %s", strings.Join(tags, " "), strings.Join(name.tags(), " "))
 	}
 	return nil
 }
 
-// A digest is one of a RECORD that is not SHA-256.
+// A digest is a digest in RECORD other than SHA-256.
 type digest struct {
 	make func() hash.Hash
 	sum  []byte
 }
 
-// checkRecord compares RECORD with the files, and returns the digests that are
-// left to compare.
+// checkRecord compares RECORD with the files, and returns the digests that
+// remain to be compared.
 func checkRecord(info string, there map[string]archive.File, text []byte) (map[string]digest, error) {
 	in := csv.NewReader(strings.NewReader(string(text)))
 	in.FieldsPerRecord = 3
 	in.ReuseRecord = true
 	listed, strong := map[string]bool{}, map[string]digest{}
-	// Nothing can have a digest of itself, and signatures come after it.
+	// A file cannot have its own digest, and signatures are added later.
 	free := func(path string) bool {
 		return path == info+"/RECORD" || path == info+"/RECORD.jws" || path == info+"/RECORD.p7s"
 	}
@@ -273,9 +272,9 @@ func checkRecord(info string, there map[string]archive.File, text []byte) (map[s
 		f, ok := there[path]
 		switch {
 		case listed[path]:
-			return nil, fmt.Errorf("its RECORD has %q twice", path)
+			return nil, fmt.Errorf("its RECORD lists %q twice", path)
 		case !ok:
-			return nil, fmt.Errorf("its RECORD has %q, which is not in it", path)
+			return nil, fmt.Errorf("its RECORD lists %q, which is not in the wheel", path)
 		case path == info+"/RECORD" && said != "":
 			return nil, errors.New("its RECORD has a digest of itself")
 		}
@@ -293,13 +292,13 @@ func checkRecord(info string, there map[string]archive.File, text []byte) (map[s
 		case algorithm == "":
 			return nil, fmt.Errorf("its RECORD has no digest of %q", path)
 		case !known:
-			return nil, fmt.Errorf("its RECORD has a digest of %q by %q, expected sha256 or better", path, algorithm)
+			return nil, fmt.Errorf("its RECORD has a digest of %q with %q, expected sha256 or better", path, algorithm)
 		case err != nil:
 			return nil, fmt.Errorf("its RECORD has a malformed digest of %q: %w", path, err)
 		case strength != nil:
 			strong[path] = digest{strength, sum}
 		case string(sum) != string(f.SHA256[:]):
-			return nil, fmt.Errorf("its RECORD has another digest of %q than the file", path)
+			return nil, fmt.Errorf("its RECORD has a digest of %q that differs from the file's", path)
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(there)) {
@@ -310,7 +309,7 @@ func checkRecord(info string, there map[string]archive.File, text []byte) (map[s
 	return strong, nil
 }
 
-// checkScripts looks at the names that an installation puts on PATH.
+// checkScripts checks the names that an installation would put on PATH.
 func checkScripts(name Name, text []byte, files []archive.File) error {
 	var names []string
 	for _, e := range EntryPoints(text) {
@@ -328,23 +327,23 @@ func checkScripts(name Name, text []byte, files []archive.File) error {
 			return fmt.Errorf("it has a script %q, which is not the name of a program", script)
 		}
 		if m := taken().FindStringSubmatch(script); m != nil && lock.NormalProject(name.Project) != m[1] {
-			return fmt.Errorf("it has a script %q, which takes the place of another program", script)
+			return fmt.Errorf("it has a script %q, which is the name of another program", script)
 		}
 	}
 	return nil
 }
 
-// taken are the names of interpreters and installers. The project of a name may
-// have it.
+// taken has the names of interpreters and installers. A project may use its own
+// name.
 var taken = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?i)(python|pythonw|pypy|pip|py|pyw|sh|bash|env)[0-9.]*(?:t|-config)?(?:\.(?:exe|cmd|bat|com|py))?$`)
 })
 
-// An EntryPoint is one line of an entry_points.txt.
+// An EntryPoint is one line of entry_points.txt.
 type EntryPoint struct{ Group, Name, Object string }
 
-// EntryPoints reads an entry_points.txt, in its order; objects are without
-// extras and spaces. The format is that of
+// EntryPoints parses an entry_points.txt, in its order. Extras and spaces are
+// removed from objects. For the format, see
 // https://packaging.python.org/en/latest/specifications/entry-points/.
 func EntryPoints(text []byte) []EntryPoint {
 	var points []EntryPoint
@@ -357,7 +356,7 @@ func EntryPoints(text []byte) []EntryPoint {
 			group = strings.Trim(line, "[] ")
 		default:
 			name, object, ok := strings.Cut(line, "=")
-			if !ok { // configparser takes both
+			if !ok { // configparser accepts both
 				name, object, _ = strings.Cut(line, ":")
 			}
 			object, _, _ = strings.Cut(object, "[")

@@ -213,7 +213,7 @@ func (c *Client) Digest(ctx context.Context, owner, repo, tag, asset string) (st
 		}
 		digest, ok := strings.CutPrefix(a.Digest, "sha256:")
 		if !ok || lock.CheckSHA256("digest", digest) != nil {
-			return "", fault.Errorf(fault.Upstream, "install a newer lockgen", "GitHub gives %s the digest %q, which is no SHA-256", asset, a.Digest)
+			return "", fault.Errorf(fault.Upstream, "install a newer lockgen", "GitHub gives %s the digest %q, which is not a SHA-256", asset, a.Digest)
 		}
 		return digest, nil
 	}

@@ -220,7 +220,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 }
 
 func scriptError(name, label, what string) error {
-	return fault.Errorf(fault.Policy, fmt.Sprintf("scripts of packages are never run: take another version, or another source of this plugin such as its release asset; to lock it without what the script does, which the trial then judges, write into [policy] of plugins.toml: ignore-scripts = [%q]", name),
+	return fault.Errorf(fault.Policy, fmt.Sprintf("scripts of packages are never run: use another version or another source of this plugin such as its release asset; to lock it without what the script does, which the trial then judges, write into [policy] of plugins.toml: ignore-scripts = [%q]", name),
 		"npm package %s has %s", label, what)
 }
 
@@ -362,7 +362,7 @@ func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]source.Progra
 	}
 	version, ok := doc.Versions[w.Version]
 	if !ok {
-		return nil, fault.Errorf(fault.Upstream, "write a version that the registry has", "the registry has no version %s of npm package %s: %w", w.Version, w.From.Name, fs.ErrNotExist)
+		return nil, fault.Errorf(fault.Upstream, "use a version that the registry has", "the registry has no version %s of npm package %s: %w", w.Version, w.From.Name, fs.ErrNotExist)
 	}
 	var list []source.Program
 	var one string

@@ -109,7 +109,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 					}
 				}
 				if want := "sha256-" + source.Base64OfHex(wheel.SHA256); a.Digest != want {
-					return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index gives two digests for %s", wheel.Filename)
+					return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index has two digests for %s", wheel.Filename)
 				}
 				if !slices.Contains(a.Platforms, p.Name) {
 					a.Platforms = append(a.Platforms, p.Name)
@@ -141,7 +141,7 @@ func (s *pipSource) missing(w *plan.Want, errs []error, j int) source.Missing {
 	if !w.Interpreted() || len(without) == len(errs) {
 		return source.Missing{Reason: reason, Err: errs[j]}
 	}
-	hint := "take " + strings.Join(without, " and ") + " out of python in plugins.toml, the interpreters that wheels are locked for"
+	hint := "remove " + strings.Join(without, " and ") + " from python in plugins.toml, the interpreters that wheels are locked for"
 	return source.Missing{Reason: reason + " and Python " + strings.Join(without, " and "), Err: fault.Errorf(fault.Usage, hint, "%w", errs[j])}
 }
 

@@ -434,7 +434,7 @@ func (s *mavenSource) there(ctx context.Context, c maven.Coordinate, size int64)
 func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	c, ok := maven.ParseKey(f.Name, f.Version, key)
 	if !ok {
-		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "file %q is no file of %s %s", key, f.Name, f.Version)
+		return nil, fault.Errorf(fault.Lock, "run: lockgen update", "%q is not a file of %s %s", key, f.Name, f.Version)
 	}
 	a := s.artifact(c)
 	a.File.Archive, a.File.Integrity, a.Digest = f.Archive, f.Integrity, f.Integrity

@@ -80,7 +80,7 @@ func run(ctx context.Context, dir string, args []string, log io.Writer) error {
 	for _, name := range *names {
 		p, ok := lock.LookupPlatform(name)
 		if !ok {
-			return fmt.Errorf("unknown platform %s; known are %s", name, strings.Join(lock.PlatformNames(), ", "))
+			return fmt.Errorf("unknown platform %s; expected one of %s", name, strings.Join(lock.PlatformNames(), ", "))
 		}
 		r.platforms = append(r.platforms, p)
 	}

@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	helperTime   = 30 * time.Second // that a credential helper may take
+	helperTime   = 30 * time.Second // for a credential helper
 	helperAnswer = 1 << 20          // bytes
 )
 
-// A docker is a user's configuration of docker: the entries of its file, which
-// oras-go reads, and the credential helpers that it names. Those are run here
-// and not by oras-go, which hands them our standard error and leaves behind what
-// they start.
+// A docker is the user's docker configuration: the entries of the file, which
+// oras-go reads, and the credential helpers that it names. We run the helpers
+// ourselves because oras-go passes them our standard error and does not end the
+// processes that they start.
 type docker struct {
 	file    *credentials.FileStore
 	all     string            // credsStore: the helper for every registry
@@ -58,8 +58,8 @@ func readDocker(config string) (*docker, error) {
 	return d, nil
 }
 
-// credential is what docker has for a registry: of its own helper, else of the
-// helper for all, else of the file.
+// credential returns docker's credential for a registry: from its own helper,
+// or else the helper for all registries, or else the file.
 func (d *docker) credential(ctx context.Context, hostport string) (auth.Credential, error) {
 	address := credentials.ServerAddressFromHostname(hostport)
 	helper := d.helpers[address]
@@ -73,8 +73,9 @@ func (d *docker) credential(ctx context.Context, hostport string) (auth.Credenti
 }
 
 // askHelper runs docker-credential-NAME get (docker's "credential helper
-// protocol"): the address on standard input, a document or an error on standard
-// output. What it says on standard error is told when it fails.
+// protocol"): the address goes to standard input; the result, or an error,
+// comes from standard output. If it fails, the error includes its standard
+// error.
 func askHelper(ctx context.Context, name, address string) (auth.Credential, error) {
 	program := "docker-credential-" + name
 	if strings.ContainsAny(name, `/\`) {
@@ -113,8 +114,8 @@ func askHelper(ctx context.Context, name, address string) (auth.Credential, erro
 	return auth.Credential{Username: said.Username, Password: said.Secret}, nil
 }
 
-// credential asks docker's configuration. Hostport is that of the registry
-// whatever oras-go thinks of asking for.
+// credential asks docker's configuration. It ignores which host oras-go passes:
+// the credential is always that of this registry.
 func (r *Repository) credential(ctx context.Context, hostport string) (auth.Credential, error) {
 	if hostport != r.base.Host {
 		return auth.EmptyCredential, nil

@@ -25,15 +25,15 @@ import (
 )
 
 // A Layout is a folder in the OCI image layout (image specification,
-// image-layout.md), which needs no server and may be carried about.
+// image-layout.md). It needs no server and can be copied between machines.
 //
-// It is not oras-go's content/oci: that believes a file by its name, so one
-// that was cut short is "already there" and read as it is, and flushes nothing
-// to the disk (v2.6.4). Here a blob is hashed before it counts as there, and
-// gets its name when it is whole and on the disk.
+// We do not use content/oci of oras-go (v2.6.4): it trusts a file by its name,
+// so a truncated file counts as present, and it flushes nothing to disk. Here a
+// blob is verified before it counts as present, and gets its name only when it
+// is complete and on disk.
 type Layout string
 
-// String is oci-layout:DIR.
+// String returns oci-layout:DIR.
 func (l Layout) String() string { return "oci-layout:" + string(l) }
 
 func (l Layout) path(elem ...string) string {
@@ -42,21 +42,22 @@ func (l Layout) path(elem ...string) string {
 
 func (l Layout) blob(sha256 string) string { return l.path("blobs", "sha256", sha256) }
 
-// missing is the error for what is not there.
+// missing returns the error for something that is not in the layout.
 func (l Layout) missing(what string) error {
 	if _, err := os.Stat(l.path(ocispec.ImageLayoutFile)); err != nil {
-		return fault.Errorf(fault.Upstream, "check the path; to fill it run: lockgen mirror --to "+l.String(), "%s: the folder is no OCI image layout: %w", l, fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, "check the path; to fill it run: lockgen mirror --to "+l.String(), "%s: the folder is not an OCI image layout: %w", l, fs.ErrNotExist)
 	}
 	return fault.Errorf(fault.Upstream, "run: lockgen mirror --to "+l.String(), "%s has no %s: %w", l, what, fs.ErrNotExist)
 }
 
-// broken is about the machine.
+// broken returns an error about this machine.
 func (l Layout) broken(err error) error {
 	return fault.Errorf(fault.Machine, "make "+string(l)+" readable, and writable for lockgen mirror", "%s: %w", l, err)
 }
 
-// open opens a file of the layout; that there is none matches fs.ErrNotExist.
-// The folder was carried about, so a pipe in it would block for ever.
+// open opens a file of the layout; if there is none, the error matches
+// fs.ErrNotExist. It accepts only regular files: opening a pipe would block
+// forever.
 func (l Layout) open(name string) (*os.File, error) {
 	info, err := os.Stat(name)
 	if err == nil && !info.Mode().IsRegular() {
@@ -72,7 +73,7 @@ func (l Layout) open(name string) (*os.File, error) {
 	return f, err
 }
 
-// openBlob is open for a blob that has to be there.
+// openBlob is open for a blob that must be there.
 func (l Layout) openBlob(sha256 string) (*os.File, error) {
 	f, err := l.open(l.blob(sha256))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,7 +82,7 @@ func (l Layout) openBlob(sha256 string) (*os.File, error) {
 	return f, err
 }
 
-// index reads index.json; where there is none it is empty.
+// index reads index.json; it returns an empty index if there is none.
 func (l Layout) index() (*ocispec.Index, error) {
 	x := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: IndexType}
 	f, err := l.open(l.path(ocispec.ImageIndexFile))
@@ -101,7 +102,7 @@ func (l Layout) index() (*ocispec.Index, error) {
 	return x, nil
 }
 
-// Resolve is Place's.
+// Resolve implements [Place].
 func (l Layout) Resolve(ctx context.Context, tag string) (*Node, error) {
 	x, err := l.index()
 	if err != nil {
@@ -119,7 +120,7 @@ func (l Layout) Resolve(ctx context.Context, tag string) (*Node, error) {
 	return nil, l.missing("tag " + tag)
 }
 
-// Node is Place's.
+// Node implements [Place].
 func (l Layout) Node(_ context.Context, d Descriptor) (*Node, error) {
 	name := l.String() + "@sha256:" + d.SHA256
 	f, err := l.openBlob(d.SHA256)
@@ -136,7 +137,7 @@ func (l Layout) Node(_ context.Context, d Descriptor) (*Node, error) {
 	return parse(name, d.spec(), data)
 }
 
-// Download is Place's.
+// Download implements [Place].
 func (l Layout) Download(ctx context.Context, sha256 string, size int64, sink remote.Sink) error {
 	if sink.Offset() > 0 {
 		if err := sink.Reset(); err != nil {
@@ -156,7 +157,7 @@ func (l Layout) Download(ctx context.Context, sha256 string, size int64, sink re
 	return err
 }
 
-// stopping ends a long copy when its context does.
+// stopping is a reader that fails when its context ends.
 type stopping struct {
 	ctx context.Context
 	r   io.Reader
@@ -169,7 +170,7 @@ func (s *stopping) Read(p []byte) (int, error) {
 	return s.r.Read(p)
 }
 
-// Contains is Place's; it reads the blob.
+// Contains implements [Place]. It reads the blob.
 func (l Layout) Contains(ctx context.Context, d Descriptor) (bool, error) {
 	f, err := l.open(l.blob(d.SHA256))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -187,7 +188,7 @@ func (l Layout) Contains(ctx context.Context, d Descriptor) (bool, error) {
 	return n == d.Size && hex.EncodeToString(h.Sum(nil)) == d.SHA256, nil
 }
 
-// Push is Place's. What is there and damaged is replaced.
+// Push implements [Place]. It replaces a damaged blob.
 func (l Layout) Push(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
 	if ok, err := l.Contains(ctx, d); ok || err != nil {
 		return err
@@ -201,13 +202,13 @@ func (l Layout) Push(ctx context.Context, d Descriptor, open func() (io.ReadClos
 		h := sha256.New()
 		n, err := io.Copy(io.MultiWriter(f, h), &stopping{ctx, io.LimitReader(body, d.Size+1)})
 		if err == nil && (n != d.Size || hex.EncodeToString(h.Sum(nil)) != d.SHA256) {
-			err = fault.Errorf(fault.Internal, "", "%s: pushed other bytes than sha256:%s", l, d.SHA256)
+			err = fault.Errorf(fault.Internal, "", "%s: pushed content other than sha256:%s", l, d.SHA256)
 		}
 		return err
 	})
 }
 
-// write puts a file in place when it is whole and on the disk.
+// write creates a file in one step, after its content is on disk.
 func (l Layout) write(name string, fill func(f *os.File) error) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return l.broken(err)
@@ -240,7 +241,7 @@ func (l Layout) write(name string, fill func(f *os.File) error) (err error) {
 	return os.Rename(f.Name(), name)
 }
 
-// PushNode is Place's.
+// PushNode implements [Place].
 func (l Layout) PushNode(ctx context.Context, tag string, d Descriptor, body []byte) error {
 	if err := l.Push(ctx, d, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }); err != nil {
 		return err
@@ -267,7 +268,7 @@ func (l Layout) PushNode(ctx context.Context, tag string, d Descriptor, body []b
 			return err
 		}
 	}
-	if tag == "" { // listed by what is tagged
+	if tag == "" { // the tagged index lists it
 		return nil
 	}
 	x, err := l.index()

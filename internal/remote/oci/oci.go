@@ -1,26 +1,26 @@
-// Package oci reads and fills registries of the OCI distribution specification,
-// and folders in the OCI image layout. With registries oras-go speaks the
-// protocol, the token dance and docker's credentials included;
-// package remote carries every request, under its promises; and this package
-// believes neither: what a registry answers is checked against the digest it
-// was asked for, or hashed where a tag was.
+// Package oci reads and writes registries of the OCI distribution
+// specification, and folders in the OCI image layout. For registries, oras-go
+// speaks the protocol, including tokens and docker's credentials, and package
+// remote sends every request, so its promises hold. This package trusts
+// neither: content is compared with the digest that was requested, or hashed if
+// a tag was requested.
 //
-// What it promises:
-//   - Only SHA-256. A descriptor with another digest is refused, as is one
-//     whose size is out of bounds, that says its content is at another address
-//     (urls), or whose inline data is not its content.
-//   - A document is either a manifest or an index, by its media type and by
-//     what is in it (CVE-2021-41190).
-//   - A credential goes to its registry. A registry may send its clients for a
-//     token to another host only over https and under the same registrable
-//     domain (public suffix list), as the public ones do.
+// It promises:
+//   - Only SHA-256. A descriptor with another digest is refused, and so is one
+//     whose size is out of bounds, whose content is at another URL (urls), or
+//     whose inline data is not its content.
+//   - A document is either a manifest or an index, both by its media type and by
+//     its content (CVE-2021-41190).
+//   - A credential is sent to its registry. A registry may refer clients to
+//     another host for a token only over https and within the same registrable
+//     domain (public suffix list), as the public registries do.
 //   - http only to loopback hosts.
 //
-// It is apart from package remote because oras-go costs every program that has
-// it time at its start.
+// It is separate from package remote because oras-go slows down the start of
+// every program that imports it.
 //
-// Failures have the classes of package remote; one of docker's configuration or
-// of a credential helper is of class [fault.Machine].
+// Errors have the classes of package remote; an error in docker's configuration
+// or a credential helper is of class [fault.Machine].
 package oci
 
 import (
@@ -59,18 +59,18 @@ import (
 )
 
 const (
-	maxManifest = 4 << 20 // bytes: what registries have to take
+	maxManifest = 4 << 20 // bytes; registries must accept this much
 	maxBlob     = 2 << 30 // bytes
-	maxChildren = 1000    // of an index, or layers of a manifest
+	maxChildren = 1000    // of an index; also layers of a manifest
 )
 
-// Media types of docker that mean the same as those of OCI.
+// Docker's media types for the same documents as OCI's.
 const (
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-// A Client speaks with registries. It is safe for concurrent use.
+// A Client accesses registries. It is safe for concurrent use.
 type Client struct {
 	transport *remote.Client
 	docker    func() (*docker, error)
@@ -80,9 +80,9 @@ type Client struct {
 	repos map[string]*Repository
 }
 
-// New makes a client. Config is the path of docker's configuration file, ""
-// for its usual place (DOCKER_CONFIG, else .docker in the home folder); it is
-// read when a registry asks for a credential.
+// New returns a client. Config is the path of docker's configuration file; ""
+// for the default (DOCKER_CONFIG, or else .docker in the home folder). It is
+// read when a registry requires a credential.
 func New(transport *remote.Client, config string) *Client {
 	if config == "" {
 		dir := os.Getenv("DOCKER_CONFIG")
@@ -98,7 +98,7 @@ func New(transport *remote.Client, config string) *Client {
 	}
 }
 
-// A Repository is one name in one registry.
+// A Repository is one repository of a registry.
 type Repository struct {
 	c      *Client
 	name   string // HOST/REPO
@@ -107,7 +107,7 @@ type Repository struct {
 	tokens tokens
 }
 
-// Repository returns a repository, which need not exist.
+// Repository returns a repository, which may not exist.
 func (c *Client) Repository(host, repo string) (*Repository, error) {
 	ref := registry.Reference{Registry: host, Repository: repo}
 	name := host + "/" + repo
@@ -117,7 +117,7 @@ func (c *Client) Repository(host, repo string) (*Repository, error) {
 		return r, nil
 	}
 	if err := ref.Validate(); err != nil {
-		return nil, fault.Errorf(fault.Usage, "write oci://HOST/REPO:TAG", "%s is no repository: %w", name, err)
+		return nil, fault.Errorf(fault.Usage, "write oci://HOST/REPO:TAG", "%s is not a repository: %w", name, err)
 	}
 	r := &Repository{c: c, name: name, base: &url.URL{Scheme: "https", Host: ref.Host()}}
 	if h := r.base.Hostname(); h == "localhost" || net.ParseIP(h).IsLoopback() {
@@ -137,17 +137,17 @@ func (c *Client) Repository(host, repo string) (*Repository, error) {
 	return r, nil
 }
 
-// RoundTrip is http.RoundTripper's. What does not go to the registry is the
-// request for a token, which may hold a credential.
+// RoundTrip implements [http.RoundTripper]. A request to another host than the
+// registry is for a token, and may have a credential.
 func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != r.base.Scheme || !strings.EqualFold(req.URL.Host, r.base.Host) {
 		if req.Method == http.MethodPut {
 			return nil, fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: nothing was sent there",
-				"registry %s wants what is pushed at %s, which is another host", r.base.Host, redact.URL(req.URL.Scheme+"://"+req.URL.Host))
+				"registry %s redirects pushes to %s, which is another host", r.base.Host, redact.URL(req.URL.Scheme+"://"+req.URL.Host))
 		}
 		if req.URL.Scheme != "https" || !related(r.base.Hostname(), req.URL.Hostname()) {
 			return nil, fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent",
-				"registry %s sends its clients for a token to %s, which is another host", r.base.Host, redact.URL(req.URL.Scheme+"://"+req.URL.Host))
+				"registry %s refers its clients for a token to %s, which is another host", r.base.Host, redact.URL(req.URL.Scheme+"://"+req.URL.Host))
 		}
 	}
 	if p := req.URL.Path; strings.HasPrefix(p, "/v2/") && (strings.Contains(p, "/manifests/") || strings.HasSuffix(p, "/tags/list")) {
@@ -163,35 +163,35 @@ func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// digestHeader is what a registry says of the manifest or blob that it sends
-// (distribution specification, "Pulling manifests"). It is optional.
+// digestHeader has the registry's digest of the manifest or blob (distribution
+// specification, "Pulling manifests"). It is optional.
 const digestHeader = "Docker-Content-Digest"
 
-// checkBody compares the body of an answer with the digest that its address asks
-// for, and with that of the header, by any algorithm that the image specification
-// registers. Then it takes away a header of all but SHA-256: here a SHA-512 is
-// true or false, but names nothing. One of another form says nothing.
+// checkBody compares the body of an answer with the digest in the URL and with
+// that in the header, for all algorithms of the image specification. It then
+// removes a header with another algorithm than SHA-256: we verify a SHA-512 but
+// do not identify content by it. A malformed header is ignored.
 func checkBody(asked *url.URL, resp *http.Response) error {
 	said := digest.Digest(resp.Header.Get(digestHeader))
 	known := said.Validate() == nil && said.Algorithm().Available()
 	_, ref, _ := strings.Cut(asked.Path, "/manifests/")
 	wanted := digest.Digest(ref)
 	if resp.Request.Method == http.MethodGet && (known || wanted.Validate() == nil) {
-		body, err := io.ReadAll(resp.Body) // it is in memory, see [remote.Client.RoundTrip]
+		body, err := io.ReadAll(resp.Body) // already in memory, see [remote.Client.RoundTrip]
 		if err != nil {
 			return err
 		}
 		resp.Body = io.NopCloser(bytes.NewReader(body))
-		const hint = "try again; if it stays so, do not use this registry"
+		const hint = "try again; if it fails again, do not use this registry"
 		if wanted.Validate() == nil {
 			if found := wanted.Algorithm().FromBytes(body); found != wanted {
-				return fault.Errorf(fault.Integrity, hint, "%s: the registry sends other bytes than it was asked for: got %s, %d bytes, expected %s",
+				return fault.Errorf(fault.Integrity, hint, "%s: the registry sent content with the wrong digest: got %s, %d bytes, expected %s",
 					redact.URL(asked.String()), found, len(body), wanted)
 			}
 		}
 		if known {
 			if found := said.Algorithm().FromBytes(body); found != said {
-				return fault.Errorf(fault.Integrity, hint, "%s: the registry says %s and sends %s (%d bytes)", redact.URL(asked.String()), said, found, len(body))
+				return fault.Errorf(fault.Integrity, hint, "%s: the registry says %s but sent %s (%d bytes)", redact.URL(asked.String()), said, found, len(body))
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func checkBody(asked *url.URL, resp *http.Response) error {
 	return nil
 }
 
-// related reports whether two host names are under one registrable domain.
+// related reports whether two hosts have the same registrable domain.
 func related(a, b string) bool {
 	if net.ParseIP(a) != nil || net.ParseIP(b) != nil {
 		return false
@@ -211,15 +211,15 @@ func related(a, b string) bool {
 	return err1 == nil && err2 == nil && one == two
 }
 
-// tokens keeps the one token of a repository. It is an auth.Cache that can be
-// asked for the header.
+// tokens keeps the only token of a repository. It is an auth.Cache that also
+// returns the header.
 type tokens struct {
 	mu     sync.Mutex
 	scheme auth.Scheme
 	token  string
 }
 
-// GetScheme is auth.Cache's.
+// GetScheme implements auth.Cache.
 func (t *tokens) GetScheme(context.Context, string) (auth.Scheme, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -229,7 +229,7 @@ func (t *tokens) GetScheme(context.Context, string) (auth.Scheme, error) {
 	return t.scheme, nil
 }
 
-// GetToken is auth.Cache's.
+// GetToken implements auth.Cache.
 func (t *tokens) GetToken(_ context.Context, _ string, scheme auth.Scheme, _ string) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -239,7 +239,7 @@ func (t *tokens) GetToken(_ context.Context, _ string, scheme auth.Scheme, _ str
 	return t.token, nil
 }
 
-// Set is auth.Cache's.
+// Set implements auth.Cache.
 func (t *tokens) Set(ctx context.Context, _ string, scheme auth.Scheme, _ string, fetch func(context.Context) (string, error)) (string, error) {
 	token, err := fetch(ctx)
 	if err != nil {
@@ -251,7 +251,7 @@ func (t *tokens) Set(ctx context.Context, _ string, scheme auth.Scheme, _ string
 	return token, nil
 }
 
-// authorization is the header for the registry, "" for none.
+// authorization returns the Authorization header for the registry; "" for none.
 func (t *tokens) authorization() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -261,24 +261,24 @@ func (t *tokens) authorization() string {
 	return t.scheme.String() + " " + t.token
 }
 
-// A Descriptor says what some content is. It was checked by the rules of the
-// package comment.
+// A Descriptor describes content. It has passed the rules in the package
+// comment.
 type Descriptor struct {
 	SHA256      string // 64 lower-case hexadecimal digits
 	Size        int64  // bytes
 	MediaType   string
-	Title       string // org.opencontainers.image.title: the name of a file
-	Attestation bool   // about other content of the index, as buildkit makes them
-	OS, Arch    string // in Go's words; "" for none
+	Title       string // org.opencontainers.image.title, a file name
+	Attestation bool   // about other content of the index, as from buildkit
+	OS, Arch    string // as in Go; "" for none
 	Variant     string // of Arch, such as v8
 }
 
-// Manifest reports whether d is that of a manifest.
+// Manifest reports whether d describes a manifest.
 func (d Descriptor) Manifest() bool {
 	return d.MediaType == ocispec.MediaTypeImageManifest || d.MediaType == dockerManifest
 }
 
-// Index reports whether d is that of an index.
+// Index reports whether d describes an index.
 func (d Descriptor) Index() bool {
 	return d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerIndex
 }
@@ -290,19 +290,19 @@ type Node struct {
 	Annotations  map[string]string
 	Children     []Descriptor // of an index
 	Layers       []Descriptor // of a manifest
-	// Created is org.opencontainers.image.created, which is the publisher's own
-	// word; zero where it says nothing.
+	// Created is org.opencontainers.image.created, as set by the publisher;
+	// zero if it is not set.
 	Created time.Time
 }
 
-// maxTags bounds what a repository lists, maxPages how often it is asked.
+// maxTags limits the tags of a repository, maxPages the requests for them.
 const (
 	maxTags  = 50_000
 	maxPages = 100
 )
 
-// Tags lists the tags of the repository, in the registry's order. There being no
-// such repository matches fs.ErrNotExist.
+// Tags lists the tags of the repository, in the registry's order. If the
+// repository does not exist, the error matches fs.ErrNotExist.
 func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	var tags []string
 	pages := 0
@@ -319,12 +319,12 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	return tags, nil
 }
 
-// Digest returns the SHA-256 of what a tag names now. It is the registry's word,
-// unless that gives none and the manifest is hashed.
+// Digest returns the SHA-256 that a tag refers to now, as the registry says; if
+// it does not say, the manifest is fetched and hashed.
 func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err error) {
 	desc, err := r.repo.Manifests().Resolve(ctx, tag)
 	if err != nil && strings.Contains(err.Error(), digestHeader) {
-		// There is none, or none that names anything: then its bytes tell.
+		// No usable digest in the header: hash the manifest.
 		n, err := r.Resolve(ctx, tag)
 		if err != nil {
 			return "", err
@@ -340,8 +340,8 @@ func (r *Repository) Digest(ctx context.Context, tag string) (sha256 string, err
 	return desc.Digest.Encoded(), nil
 }
 
-// Resolve returns what a tag names now. There being no such tag matches
-// fs.ErrNotExist.
+// Resolve returns what a tag refers to now. If there is no such tag, the error
+// matches fs.ErrNotExist.
 func (r *Repository) Resolve(ctx context.Context, tag string) (*Node, error) {
 	name := r.name + ":" + tag
 	desc, body, err := r.repo.Manifests().FetchReference(ctx, tag)
@@ -368,7 +368,8 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 	if data, ok := r.c.transport.Kept(name); ok && int64(len(data)) == d.Size && digest.FromBytes(data) == desc.Digest {
 		return parse(name, desc, data)
 	}
-	// By reference, not by descriptor: then oras-go leaves the comparison to us.
+	// By reference instead of descriptor, so that we do the comparison and not
+	// oras-go.
 	found, body, err := r.repo.Manifests().FetchReference(ctx, desc.Digest.String())
 	if err != nil {
 		return nil, r.explain(name, err)
@@ -378,11 +379,11 @@ func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 		return nil, r.explain(name, err)
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != d.SHA256 || int64(len(data)) != d.Size {
-		return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry",
-			"%s: the registry sends other bytes than it was asked for: got sha256:%x, %d bytes, expected %d bytes", name, sum, len(data), d.Size)
+		return nil, fault.Errorf(fault.Integrity, "try again; if it fails again, do not use this registry",
+			"%s: the registry sent content with the wrong digest: got sha256:%x, %d bytes, expected %d bytes", name, sum, len(data), d.Size)
 	}
 	if found.MediaType != d.MediaType {
-		return nil, fault.Errorf(fault.Upstream, "ask the registry's operator, or its publisher", "%s: the registry sends it as %q, and what lists it says %q",
+		return nil, fault.Errorf(fault.Upstream, "ask the registry's operator, or its publisher", "%s: the registry sends it as %q, but it is listed as %q",
 			name, plain.Line(found.MediaType, 300), plain.Line(d.MediaType, 300))
 	}
 	r.c.transport.Keep(name, data)
@@ -393,12 +394,12 @@ func readAll(body io.ReadCloser) ([]byte, error) {
 	defer body.Close()
 	data, err := io.ReadAll(io.LimitReader(body, maxManifest+1))
 	if err == nil && len(data) > maxManifest {
-		err = fault.Errorf(fault.Upstream, "ask its publisher for a smaller index", "a manifest longer than the limit of %d bytes", maxManifest)
+		err = fault.Errorf(fault.Upstream, "ask its publisher for a smaller index", "a manifest that exceeds the limit of %d bytes", maxManifest)
 	}
 	return data, err
 }
 
-// parse reads a manifest or an index whose digest is right.
+// parse parses a manifest or index whose digest has been verified.
 func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	bad := func(format string, args ...any) error {
 		return fault.Errorf(fault.Upstream, "ask its publisher", "%s: "+format, append([]any{name}, args...)...)
@@ -418,7 +419,7 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 		return nil, bad("malformed manifest: %s", plain.Line(err.Error(), 300))
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, bad("malformed manifest: something follows it")
+		return nil, bad("malformed manifest: there is data after it")
 	}
 	d := describe(desc)
 	isIndex, isManifest := d.Index(), d.Manifest()
@@ -428,9 +429,9 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	case doc.SchemaVersion != 2 || doc.FSLayers != nil:
 		return nil, bad("a manifest of schema %d, expected 2", doc.SchemaVersion)
 	case doc.MediaType != "" && doc.MediaType != desc.MediaType:
-		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: the registry calls it %q and it calls itself %q", name, desc.MediaType, plain.Line(doc.MediaType, 300))
+		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: the registry calls it %q, but it calls itself %q", name, desc.MediaType, plain.Line(doc.MediaType, 300))
 	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil), isIndex && doc.Layers != nil, isManifest && doc.Manifests != nil:
-		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: it is a manifest and an index at once", name)
+		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: it is both a manifest and an index", name)
 	case len(doc.Manifests) > maxChildren || len(doc.Layers) > maxChildren:
 		return nil, bad("it lists more than %d parts", maxChildren)
 	case isManifest && doc.Config == nil:
@@ -460,10 +461,10 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	return n, nil
 }
 
-// check applies the rules for descriptors.
+// check applies the rules for descriptors in the package comment.
 func check(name, part string, d ocispec.Descriptor) error {
 	if alg, hexa, _ := strings.Cut(string(d.Digest), ":"); alg != "sha256" {
-		return fault.Errorf(fault.Policy, "ask its publisher to push it with SHA-256", "%s, %s: digest %q is no SHA-256", name, part, plain.Line(string(d.Digest), 300))
+		return fault.Errorf(fault.Policy, "ask its publisher to push it with SHA-256", "%s, %s: digest %q is not a SHA-256", name, part, plain.Line(string(d.Digest), 300))
 	} else if err := lock.CheckSHA256("digest", hexa); err != nil {
 		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: %w", name, part, err)
 	}
@@ -471,7 +472,7 @@ func check(name, part string, d ocispec.Descriptor) error {
 		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: a size of %d bytes, expected 1 to %d", name, part, d.Size, int64(maxBlob))
 	}
 	if len(d.URLs) > 0 {
-		return fault.Errorf(fault.Upstream, "ask its publisher to push it to the registry", "%s, %s: its content is at another address, from which nothing is fetched", name, part)
+		return fault.Errorf(fault.Upstream, "ask its publisher to push it to the registry", "%s, %s: its content is at another URL, which is not supported", name, part)
 	}
 	if d.Data != nil {
 		if sum := sha256.Sum256(d.Data); int64(len(d.Data)) != d.Size || "sha256:"+hex.EncodeToString(sum[:]) != string(d.Digest) {
@@ -493,8 +494,8 @@ func describe(d ocispec.Descriptor) Descriptor {
 	return out
 }
 
-// Download brings a blob into a sink, by its digest alone. Like
-// [remote.Client.Download] it leaves the digest of what came to the caller.
+// Download copies a blob into a sink. Like [remote.Client.Download], it leaves
+// verifying the digest to the caller.
 func (r *Repository) Download(ctx context.Context, sha256 string, size int64, sink remote.Sink) error {
 	address := r.base.String() + "/v2/" + r.repo.Reference.Repository + "/blobs/sha256:" + sha256
 	for attempt := 0; ; attempt++ {
@@ -506,14 +507,15 @@ func (r *Repository) Download(ctx context.Context, sha256 string, size int64, si
 		if attempt > 0 || !errors.Is(err, remote.ErrUnauthorized) {
 			return err
 		}
-		// No token yet, or one that has expired: a small request gets one.
+		// There is no token yet, or it has expired: get one with a small
+		// request.
 		if _, err := r.repo.Blobs().Resolve(ctx, "sha256:"+sha256); err != nil {
 			return r.explain(r.name+"@sha256:"+sha256, err)
 		}
 	}
 }
 
-// said is the status of an answer and what the registry says of it.
+// said returns the status of an answer and the registry's message.
 func said(answer *errcode.ErrorResponse) string {
 	text := http.StatusText(answer.StatusCode)
 	if len(answer.Errors) > 0 {
@@ -522,14 +524,15 @@ func said(answer *errcode.ErrorResponse) string {
 	return strings.TrimSpace(fmt.Sprint(answer.StatusCode, " ", text))
 }
 
-// errRefused is matched by an answer that stays the same when asked again.
+// errRefused is matched by the error for an answer that a retry would not
+// change.
 var errRefused = errors.New("refuses")
 
-// explain gives an error of oras-go a class, and its name.
+// explain classifies an error of oras-go and adds a name.
 func (r *Repository) explain(name string, err error) error {
 	var asked *url.Error
 	if errors.As(err, &asked) && fault.Of(asked.Err) != fault.Internal {
-		return fmt.Errorf("%s: %w", name, asked.Err) // ours; the rest is oras-go's wrapping
+		return fmt.Errorf("%s: %w", name, asked.Err) // our error, without oras-go's wrapping
 	}
 	if c := fault.Of(err); c != fault.Internal {
 		return fmt.Errorf("%s: %w", name, err)
@@ -538,14 +541,14 @@ func (r *Repository) explain(name string, err error) error {
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
 		return fault.Errorf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
-			"%s: the registry has nothing of that name: %w", name, fs.ErrNotExist)
+			"%s: the registry has nothing with that name: %w", name, fs.ErrNotExist)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host, "%s: the registry wants a credential, and %s has none for it", name, r.c.config)
+		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host, "%s: the registry requires a credential, but %s has none for it", name, r.c.config)
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
 		return fault.Errorf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
-			"%s: the registry has nothing of that name: %w", name, fs.ErrNotExist)
+			"%s: the registry has nothing with that name: %w", name, fs.ErrNotExist)
 	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and see that you may read "+r.name,
+		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and check that you may read "+r.name,
 			"%s: the registry %w: %s (credential from %s, if it has one)", name, errRefused, said(answer), r.c.config)
 	case errors.As(err, &answer) && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests:
 		hint := "ask the registry's operator"
@@ -558,7 +561,7 @@ func (r *Repository) explain(name string, err error) error {
 	case strings.Contains(err.Error(), "bearer realm"):
 		return fault.Errorf(fault.Policy, "do not use this registry, or ask its operator: no credential was sent", "%s: %s", name, plain.Line(err.Error(), 300))
 	case strings.Contains(err.Error(), "digest mismatch"):
-		return fault.Errorf(fault.Integrity, "try again; if it stays so, do not use this registry", "%s: %s", name, plain.Line(err.Error(), 300))
+		return fault.Errorf(fault.Integrity, "try again; if it fails again, do not use this registry", "%s: %s", name, plain.Line(err.Error(), 300))
 	}
 	return fault.Errorf(fault.Upstream, "try again later, or use a mirror", "%s: %s", name, plain.Line(err.Error(), 300))
 }

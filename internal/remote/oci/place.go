@@ -23,29 +23,29 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// A Place has content by its digest, and names for some of it: a [Repository]
-// of a registry, or a folder ([Layout]). All methods may be used concurrently.
+// A Place has content by digest, and tags for some of it: a [Repository] of a
+// registry, or a folder ([Layout]). All methods are safe for concurrent use.
 type Place interface {
-	// String is oci://HOST/REPO or oci-layout:DIR.
+	// String returns oci://HOST/REPO or oci-layout:DIR.
 	String() string
-	// Resolve returns what a tag names now, Node a manifest or index by its
-	// descriptor. That there is none matches fs.ErrNotExist.
+	// Resolve returns what a tag refers to now, Node the manifest or index of a
+	// descriptor. If it does not exist, the error matches fs.ErrNotExist.
 	Resolve(ctx context.Context, tag string) (*Node, error)
 	Node(ctx context.Context, d Descriptor) (*Node, error)
-	// Download brings a blob by its digest alone; the caller checks it.
+	// Download copies a blob to sink; the caller verifies it.
 	Download(ctx context.Context, sha256 string, size int64, sink remote.Sink) error
-	// Contains reports whether a blob of that digest and size is there.
+	// Contains reports whether the place has a blob of that digest and size.
 	Contains(ctx context.Context, d Descriptor) (bool, error)
-	// Push stores a blob. Open gives its bytes from the start, and is called
-	// again when a transfer broke.
+	// Push stores a blob. Open returns its content from the start; it is called
+	// again if a transfer fails.
 	Push(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error
-	// PushNode stores a manifest or an index, under a tag or, for "", by its
-	// digest alone. What it lists is there already. A tag that names something
-	// else is replaced, so the caller asks first.
+	// PushNode stores a manifest or an index, with a tag, or only by its digest
+	// if tag is "". Everything that it lists must already be there. An existing
+	// tag is replaced without a check.
 	PushNode(ctx context.Context, tag string, d Descriptor, body []byte) error
 }
 
-// Open returns a place. A folder that is relative is one below dir.
+// Open opens a place. The path of a folder is relative to dir.
 func (c *Client) Open(p manifest.Place, dir string) (Place, error) {
 	if p.Dir == "" {
 		return c.Repository(p.Host, p.Repo)
@@ -56,28 +56,29 @@ func (c *Client) Open(p manifest.Place, dir string) (Place, error) {
 	return Layout(p.Dir), nil
 }
 
-// Describe returns the descriptor of some content that is in memory.
+// Describe returns the descriptor of content in memory.
 func Describe(mediaType string, body []byte) Descriptor {
 	sum := sha256.Sum256(body)
 	return Descriptor{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)), MediaType: mediaType}
 }
 
-// The media types of what this program pushes.
+// Media types of what this program pushes.
 const (
 	ManifestType = ocispec.MediaTypeImageManifest
 	IndexType    = ocispec.MediaTypeImageIndex
 )
 
-// Empty is the config of a manifest that has none (image specification 1.1).
+// Empty describes the config of a manifest that has none (image specification
+// 1.1).
 var Empty = Describe(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
 
-// EmptyBody are the bytes of [Empty].
+// EmptyBody returns the content of [Empty].
 func EmptyBody() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(ocispec.DescriptorEmptyJSON.Data)), nil
 }
 
-// Manifest makes an image manifest of layers without a config. It is the same
-// bytes for the same arguments.
+// Manifest returns an image manifest with these layers and no config. The same
+// arguments always give the same bytes.
 func Manifest(artifactType string, annotations map[string]string, layers []Descriptor) (Descriptor, []byte, error) {
 	m := ocispec.Manifest{MediaType: ManifestType, ArtifactType: artifactType, Config: Empty.spec(), Annotations: annotations}
 	m.SchemaVersion = 2
@@ -88,7 +89,7 @@ func Manifest(artifactType string, annotations map[string]string, layers []Descr
 	return Describe(ManifestType, body), body, err
 }
 
-// Index makes an index of manifests with their platforms, likewise.
+// Index returns an index of manifests with their platforms, in the same way.
 func Index(artifactType string, annotations map[string]string, manifests []Descriptor) (Descriptor, []byte, error) {
 	x := ocispec.Index{MediaType: IndexType, ArtifactType: artifactType, Annotations: annotations}
 	x.SchemaVersion = 2
@@ -99,7 +100,7 @@ func Index(artifactType string, annotations map[string]string, manifests []Descr
 	return Describe(IndexType, body), body, err
 }
 
-// spec is the descriptor as it is written.
+// spec returns the descriptor in the form of the specification.
 func (d Descriptor) spec() ocispec.Descriptor {
 	s := ocispec.Descriptor{MediaType: d.MediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, d.SHA256), Size: d.Size}
 	if d.Title != "" {
@@ -111,10 +112,10 @@ func (d Descriptor) spec() ocispec.Descriptor {
 	return s
 }
 
-// String is oci://HOST/REPO.
+// String returns oci://HOST/REPO.
 func (r *Repository) String() string { return "oci://" + r.name }
 
-// Contains is Place's.
+// Contains implements [Place].
 func (r *Repository) Contains(ctx context.Context, d Descriptor) (bool, error) {
 	name := r.name + "@sha256:" + d.SHA256
 	found, err := r.repo.Blobs().Resolve(ctx, "sha256:"+d.SHA256)
@@ -125,12 +126,12 @@ func (r *Repository) Contains(ctx context.Context, d Descriptor) (bool, error) {
 	case err != nil:
 		return false, r.explain(name, err)
 	case found.Size != d.Size:
-		return false, fault.Errorf(fault.Integrity, "delete it in the registry, then try again", "%s: the registry has %d bytes of that digest, expected %d", name, found.Size, d.Size)
+		return false, fault.Errorf(fault.Integrity, "delete it in the registry, then try again", "%s: the registry has that digest with %d bytes, expected %d", name, found.Size, d.Size)
 	}
 	return true, nil
 }
 
-// Push is Place's.
+// Push implements [Place].
 func (r *Repository) Push(ctx context.Context, d Descriptor, open func() (io.ReadCloser, error)) error {
 	name := r.name + "@sha256:" + d.SHA256
 	err := r.c.transport.Retry(ctx, func() error {
@@ -150,12 +151,12 @@ func (r *Repository) Push(ctx context.Context, d Descriptor, open func() (io.Rea
 	return nil
 }
 
-// mayPass reports whether a failed push may work the next time.
+// mayPass reports whether a failed push may succeed the next time.
 func mayPass(err error) bool {
 	return fault.Of(err) == fault.Upstream && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRefused)
 }
 
-// PushNode is Place's.
+// PushNode implements [Place].
 func (r *Repository) PushNode(ctx context.Context, tag string, d Descriptor, body []byte) error {
 	if tag == "" {
 		tag = "sha256:" + d.SHA256

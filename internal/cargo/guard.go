@@ -11,23 +11,24 @@ import (
 	"time"
 )
 
-// A gate is an HTTP proxy on the loopback through which cargo reaches servers. The
-// entries of an index may name other indexes, which cargo asks before we can read
-// that they do. So the gate learns the servers of the registry while nothing but
-// the registry is asked, and after [gate.shut] lets cargo go to no other.
-type gate struct {
+// A guard is an HTTP proxy on the loopback interface through which cargo
+// reaches servers. The index entry of a crate may name another index, which
+// cargo would ask before we can read the entry. So the guard records the
+// servers that cargo contacts while it only asks for the registry, and
+// [guard.restrict] then limits cargo to them.
+type guard struct {
 	server *http.Server
 	url    string
 	way    *http.Transport
 
 	mu    sync.Mutex
 	known map[string]bool // HOST:PORT
-	isOff bool            // to others
+	isOff bool            // no other servers are allowed
 }
 
-// openGate starts a gate. It is nil where the user has a proxy, of which cargo
-// knows more than we do: there the proxy decides.
-func openGate(settings map[string]any) (*gate, error) {
+// startGuard starts a guard. It returns nil if the user has a proxy: cargo
+// understands more of that configuration than we do, and the proxy decides.
+func startGuard(settings map[string]any) (*guard, error) {
 	if settings["proxy"] != nil || slices.ContainsFunc(os.Environ(), func(kv string) bool {
 		key, value, _ := strings.Cut(strings.ToLower(kv), "=")
 		return value != "" && slices.Contains([]string{"http_proxy", "https_proxy", "all_proxy"}, key)
@@ -38,7 +39,7 @@ func openGate(settings map[string]any) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{
+	g := &guard{
 		url:   "http://" + listener.Addr().String(),
 		way:   &http.Transport{DisableCompression: true},
 		known: map[string]bool{},
@@ -48,8 +49,8 @@ func openGate(settings map[string]any) (*gate, error) {
 	return g, nil
 }
 
-// shut lets cargo go to no server more than it went to until now.
-func (g *gate) shut() {
+// restrict limits cargo to the servers that it has contacted so far.
+func (g *guard) restrict() {
 	if g != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -57,15 +58,15 @@ func (g *gate) shut() {
 	}
 }
 
-func (g *gate) close() {
+func (g *guard) close() {
 	if g != nil {
 		g.server.Close()
 		g.way.CloseIdleConnections()
 	}
 }
 
-// lets reports whether cargo may go to a server.
-func (g *gate) lets(host string) bool {
+// allows reports whether cargo may contact a server.
+func (g *guard) allows(host string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.isOff {
@@ -74,14 +75,13 @@ func (g *gate) lets(host string) bool {
 	return g.known[host]
 }
 
-// ServeHTTP is a request of cargo: CONNECT to a server of TLS, or any other to one
-// without.
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers cargo: CONNECT for https, other methods for http.
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Host == "" || r.Method != http.MethodConnect && !r.URL.IsAbs():
 		http.Error(w, "this is a proxy", http.StatusBadRequest)
-	case !g.lets(r.Host):
-		http.Error(w, "no server of the registry", http.StatusForbidden)
+	case !g.allows(r.Host):
+		http.Error(w, "not a server of the registry", http.StatusForbidden)
 	case r.Method == http.MethodConnect:
 		g.connect(w, r)
 	default:
@@ -89,7 +89,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *gate) connect(w http.ResponseWriter, r *http.Request) {
+func (g *guard) connect(w http.ResponseWriter, r *http.Request) {
 	var d net.Dialer
 	up, err := d.DialContext(r.Context(), "tcp", r.Host)
 	if err != nil {
@@ -112,7 +112,7 @@ func (g *gate) connect(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(conn, up)
 }
 
-func (g *gate) forward(w http.ResponseWriter, r *http.Request) {
+func (g *guard) forward(w http.ResponseWriter, r *http.Request) {
 	out := r.Clone(r.Context())
 	out.RequestURI = ""
 	for _, name := range []string{"Proxy-Connection", "Proxy-Authorization", "Connection"} {
