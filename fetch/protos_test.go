@@ -40,7 +40,7 @@ func TestProtosDamaged(t *testing.T) {
 	}
 	v.Platforms = lock.EveryPlatform(lock.Cell{Tree: tree})
 	for name, folders := range map[string]map[string]lock.Folder{
-		"the lock's folders do not list acme/x.proto":                   {"acme": {Files: []string{"y.proto"}}},
+		"the lock's folders do not list acme/x.proto":            {"acme": {Files: []string{"y.proto"}}},
 		"the lock's folders list 2 files, but the package has 1": {"acme": {Files: []string{"x.proto", "y.proto"}}},
 	} {
 		other := *v

@@ -187,7 +187,7 @@ func checkRedirect(from, to *url.URL, public bool) error {
 		return fault.Errorf(fault.Policy, hint, "%s is public but redirects into this machine or its network: %s", redact.URL(from.String()), redact.URL(to.String()))
 	}
 	if checkClear(to) != nil {
-		return fault.Errorf(fault.Policy, hint, "%s leads to %s: http is only for loopback hosts, everything else must be https", redact.URL(from.String()), redact.URL(to.String()))
+		return fault.Errorf(fault.Policy, hint, "%s redirects to %s: http is only for loopback hosts, everything else must be https", redact.URL(from.String()), redact.URL(to.String()))
 	}
 	return nil
 }
