@@ -327,7 +327,7 @@ func TestFlippedTree(t *testing.T) {
 // itself, by its own rules for redirects and for what it tries again.
 func TestAnswers(t *testing.T) {
 	const operator, later, netrc, network = "ask the operator", "try again later", "netrc file", "check the network and the proxy"
-	const bytes, settings = "look at upstream", "see that GOPROXY and the network are right"
+	const bytes, settings = "ask its publisher", "check the network and: go env GOPROXY"
 	answers := []struct {
 		name  string
 		fault fake.Fault
@@ -359,7 +359,7 @@ func TestAnswers(t *testing.T) {
 		{name: "one byte less", fault: fake.Map(func(b []byte) []byte { return b[:len(b)-1] }), class: fault.Integrity, hint: bytes, hints: "do not use"},
 		{name: "one byte more", fault: fake.Longer(1), class: fault.Integrity, hint: bytes, hints: "do not use"},
 		{name: "a loop", fault: fake.RedirectLoop(), class: fault.Upstream, hint: "ask its operator", hints: settings},
-		{name: "a redirect to nowhere", fault: fake.Status(302), class: fault.Upstream, hint: "set up wrongly", hints: settings},
+		{name: "a redirect to nowhere", fault: fake.Status(302), class: fault.Upstream, hint: "misconfigured", hints: settings},
 		{name: "a redirect in clear", fault: fake.Redirect(302, "http://elsewhere.invalid/x"), class: fault.Policy, hint: "use another mirror", go_: fault.Upstream, hints: settings},
 		{name: "a redirect to a file", fault: fake.Redirect(302, "file:///etc/passwd"), class: fault.Policy, hint: "use another mirror", go_: fault.Upstream, hints: settings},
 		{name: "a host without an address", fault: fake.Redirect(302, "https://elsewhere.invalid/x"), class: fault.Upstream, hint: "check the host name", hints: settings},
