@@ -155,7 +155,7 @@ func judge(ctx context.Context, name, least, why string, by need) ToolFinding {
 		f.State, f.Why = Note, fmt.Sprintf("whether it is %s or later cannot be told from %q", least, tool.Version)
 	case !yes:
 		f.State, f.Hint = lacking, proc.Remedy(name, true)
-		f.Why = fmt.Sprintf("too old: needed is %s or later%s", least, why)
+		f.Why = fmt.Sprintf("too old: %s or later is needed%s", least, why)
 	}
 	return f
 }
