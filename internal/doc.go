@@ -50,6 +50,7 @@
 //
 //	lockgen    the program; a file for each verb
 //	  lockgen/buckify     BUCK files from the imports of .proto files
+//	  lockgen/change      edits of plugins.toml, with the lock that fits
 //	  lockgen/report      a page about what is locked
 //	  lockgen/resolve     the jobs of a run: download, compare, smoke run
 //	  lockgen/smoke       one run of what was just locked, in a sandbox

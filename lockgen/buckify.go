@@ -115,7 +115,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 			}
 		}
 	}
-	if err := p.replace(writes...); err != nil {
+	if err := files.Put(p.ui, p.dryRun, writes...); err != nil {
 		return err
 	}
 	if p.ui.JSON {

@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/change"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -75,7 +76,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if err := l.Consistent(p.lock); err != nil {
 		return err
 	}
-	result := map[string]any{"ok": true, "lock": p.lock, "plugins": plugins(l), "differences": []any{}}
+	result := map[string]any{"ok": true, "lock": p.lock, "plugins": change.Plugins(l), "differences": []any{}}
 	diffs := plan.Differences(m, wants, l)
 	if len(diffs) > 0 {
 		var b strings.Builder
@@ -94,7 +95,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if p.ui.JSON {
 		return p.ui.Data(result)
 	}
-	p.ui.Say("%s fits %s (%s)", p.lock, p.manifest, plain.Count(plugins(l), "plugin"))
+	p.ui.Say("%s fits %s (%s)", p.lock, p.manifest, plain.Count(change.Plugins(l), "plugin"))
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/lockgen/change"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
@@ -138,7 +139,7 @@ func TestEditedAgainAndAgain(t *testing.T) {
 	if status != int(fault.Lock) || !strings.Contains(stderr, "changed by somebody else during the run; nothing was written") {
 		t.Errorf("status %d\n%s", status, stderr)
 	}
-	if text := p.read("plugins.toml"); strings.Count(text, "# again") != tries || strings.Contains(text, "2.0.0") || p.read("plugins.lock.toml") != locked {
+	if text := p.read("plugins.toml"); strings.Count(text, "# again") != change.Tries || strings.Contains(text, "2.0.0") || p.read("plugins.lock.toml") != locked {
 		t.Errorf("%s", text)
 	}
 	p.tidy()

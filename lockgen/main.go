@@ -62,24 +62,6 @@ lockgen help policy            read a page of the manual`,
   CLICOLOR_FORCE              any value but 0 is --color always`,
 }
 
-// filePath is a flag whose value is a path.
-type filePath string
-
-// String is pflag.Value's.
-func (f *filePath) String() string { return string(*f) }
-
-// Type is pflag.Value's.
-func (f *filePath) Type() string { return "string" }
-
-// Set is pflag.Value's.
-func (f *filePath) Set(value string) error {
-	if value == "" {
-		return errors.New("an empty path")
-	}
-	*f = filePath(value)
-	return nil
-}
-
 // A program is one run of lockgen.
 type program struct {
 	ui  *ui.UI
@@ -92,7 +74,6 @@ type program struct {
 	catalogue                bool   // outdated
 	latest                   bool   // upgrade: out of ranges too
 	optional                 bool   // add: platforms may lack it
-	saidAges                 bool   // add: what can be done about times that publishers tell
 	binary                   string // add: the executable of a package
 	allowScripts             bool   // update, upgrade, add: code of crates may run
 	dryRun                   bool   // of what writes
@@ -203,13 +184,8 @@ func (p *program) locateLock() error {
 	return nil
 }
 
-// readLock is lock.Read, and tells of a lock that git has changed; it is read as
-// what it is.
-func (p *program) readLock() (*lock.Lock, []byte, error) {
-	l, data, err := lock.Read(p.lock)
-	if err == nil && lock.CRLF(data, l) {
-		err := project.CRLF(p.lock)
-		p.ui.Warn("%v\n%s", err, fault.Hint(err))
-	}
-	return l, data, err
-}
+// readLock reads the lock of this run.
+func (p *program) readLock() (*lock.Lock, []byte, error) { return project.ReadLock(p.ui, p.lock) }
+
+// oldLock is readLock, nil where there is no lock.
+func (p *program) oldLock() (*lock.Lock, []byte, error) { return project.OldLock(p.ui, p.lock) }

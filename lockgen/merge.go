@@ -51,7 +51,7 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 		}
 	}
 	text, conflicts := diff.Merge(locks[0], locks[1], locks[2])
-	if err := p.replace(files.Write{Name: args[1], Before: before[1], After: text}); err != nil {
+	if err := files.Put(p.ui, p.dryRun, files.Write{Name: args[1], Before: before[1], After: text}); err != nil {
 		return err
 	}
 	if len(conflicts) == 0 {

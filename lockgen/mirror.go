@@ -133,7 +133,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	}
 	transfer.Done()
 	if compiled {
-		if err := p.replace(files.Write{Name: p.lock, Before: before, After: lock.Print(l)}); err != nil {
+		if err := files.Put(p.ui, p.dryRun, files.Write{Name: p.lock, Before: before, After: lock.Print(l)}); err != nil {
 			return err
 		}
 		if !p.dryRun {

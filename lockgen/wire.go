@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/change"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/git"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
@@ -147,7 +148,7 @@ func (i *initial) next() {
 	if !ok {
 		r = catalog.Recipe{Rule: l.Rule}
 	}
-	target, lines := buckLines(l.Plugin, r)
+	target, lines := change.BuckLines(l.Plugin, r)
 	i.ui.Say("then in a BUCK file, beside an api.proto:\n%s", strings.ReplaceAll(lines, "@"+project.Cell+"//", "@"+i.cell+"//"))
 	i.ui.Say("and in its folder: buck2 build :%s", target)
 	if protos {

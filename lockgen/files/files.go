@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -180,6 +181,24 @@ func Replace(files ...Write) (err error) {
 			return err
 		}
 		temps[i] = ""
+	}
+	return nil
+}
+
+// Put is [Replace]; for a dry run it shows what that would write, and fails of what it
+// can see.
+func Put(u *ui.UI, dry bool, writes ...Write) error {
+	if !dry {
+		return Replace(writes...)
+	}
+	writes = slices.DeleteFunc(slices.Clone(writes), func(w Write) bool { return !w.Changes() })
+	if err := Writable(writes...); err != nil {
+		return err
+	}
+	for _, w := range writes {
+		if !u.JSON {
+			u.Result("%s", strings.TrimRight(Diff(w), "\n"))
+		}
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
@@ -98,4 +100,25 @@ func CRLF(lockName string) error {
 			attributesName + " " + filepath.Base(lockName)
 	}
 	return fault.Errorf(fault.Lock, hint, "%s: its lines end in CRLF, as git writes them where core.autocrlf is on; lockgen writes LF", lockName)
+}
+
+// ReadLock is [lock.Read], and tells of a lock that git has changed; it is read as
+// what it is.
+func ReadLock(u *ui.UI, name string) (*lock.Lock, []byte, error) {
+	l, data, err := lock.Read(name)
+	if err == nil && lock.CRLF(data, l) {
+		err := CRLF(name)
+		u.Warn("%v\n%s", err, fault.Hint(err))
+	}
+	return l, data, err
+}
+
+// OldLock reads the lock there is, nil where there is none. One that cannot be
+// read is not replaced in silence: it is what a replaced artifact is noticed by.
+func OldLock(u *ui.UI, name string) (*lock.Lock, []byte, error) {
+	l, data, err := ReadLock(u, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	return l, data, err
 }

@@ -1,4 +1,4 @@
-package main
+package change
 
 import (
 	"context"
@@ -83,7 +83,7 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 		}
 		return name + "@" + version
 	}
-	m, err := manifest.Parse(a.manifest, a.data)
+	m, err := manifest.Parse(a.Manifest, a.data)
 	if err != nil {
 		return "", err
 	}
@@ -100,7 +100,7 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	switch names := c.At(from); len(names) {
 	case 0:
 	case 1:
-		a.ui.Say("%s is known as %s", from, names[0])
+		a.UI.Say("%s is known as %s", from, names[0])
 		return with(names[0]), nil
 	default:
 		return "", fault.Errorf(fault.Usage, "write one of them, such as: lockgen add "+with(names[0]), "%s has several plugins: %s", from, strings.Join(names, ", "))
@@ -175,9 +175,9 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		return "", fault.Errorf(fault.Usage, "write an entry [plugins.NAME] by hand, with a name of your own", "%s has %s, and the name %s is taken", from, program.Name, name)
 	}
 	if version == "" || manifest.IsRange(version) && version != manifest.Latest {
-		a.ui.Say("the newest version of %s that may be locked is %s", from, found.Version)
+		a.UI.Say("the newest version of %s that may be locked is %s", from, found.Version)
 		if len(found.Held) > 0 {
-			a.ui.Say("newer is %s: %s", found.Held[0].Version, found.Held[0].Why)
+			a.UI.Say("newer is %s: %s", found.Held[0].Version, found.Held[0].Why)
 		}
 	}
 	if version == "" {
@@ -189,7 +189,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		a.entries = map[string]*manifest.Plugin{}
 	}
 	a.entries[name] = p
-	a.ui.Say("%s has %s: it becomes plugin %s", from, program.Name, name)
+	a.UI.Say("%s has %s: it becomes plugin %s", from, program.Name, name)
 	return name + "@" + version, nil
 }
 
@@ -208,7 +208,7 @@ func (a *adding) choose(from manifest.Source, programs []source.Program) (source
 	var names []string
 	var plugins []source.Program
 	for _, p := range programs {
-		if names = append(names, p.Name); a.binary == p.Name {
+		if names = append(names, p.Name); a.Binary == p.Name {
 			return p, nil
 		}
 		if strings.HasPrefix(p.Name, "protoc-gen-") {
@@ -218,8 +218,8 @@ func (a *adding) choose(from manifest.Source, programs []source.Program) (source
 	switch {
 	case len(names) == 0:
 		return source.Program{}, fault.Errorf(fault.Usage, "name the package that holds the plugin", "%s has no executable: it is a library", from)
-	case a.binary != "":
-		return source.Program{}, fault.Errorf(fault.Usage, "write one of them behind --binary", "%s has no executable %q; it has %s", from, a.binary, fault.List(names))
+	case a.Binary != "":
+		return source.Program{}, fault.Errorf(fault.Usage, "write one of them behind --binary", "%s has no executable %q; it has %s", from, a.Binary, fault.List(names))
 	case len(plugins) == 1:
 		return plugins[0], nil
 	case len(plugins) > 1:

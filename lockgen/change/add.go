@@ -1,0 +1,392 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+)
+
+// An Adding says how plugins are added.
+type Adding struct {
+	Platforms []string // that the plugins must have
+	Optional  bool     // a platform that cannot have them becomes unavailable
+	Binary    string   // the executable, of a plugin that is named by its place
+	Fresh     string   // the text of a new manifest
+}
+
+// Add asks for plugins, NAME or NAME@VERSION or the place of one, and locks them.
+func (r *Run) Add(ctx context.Context, args []string, how Adding) error {
+	a := &adding{Run: r, Adding: how, args: args}
+	return r.change(ctx, change{verb: "add", fresh: how.Fresh, edit: a.edit, verify: a.verify, after: a.next})
+}
+
+// without reports whether the plugins of the command line may lack a platform of a
+// manifest: by --optional, or as --platform leaves one out.
+func (a *adding) without(m *manifest.Manifest) bool {
+	return a.Optional || len(a.Platforms) > 0 && slices.ContainsFunc(m.Platforms, func(p string) bool { return !slices.Contains(a.Platforms, p) })
+}
+
+// verify demands the platforms of the command line of the plugins that it names.
+func (a *adding) verify(out *resolve.Outcome) error {
+	for _, spec := range a.specs {
+		name, _, _ := strings.Cut(spec, "@")
+		for version, v := range out.Lock.Plugins[name] {
+			for _, p := range a.Platforms {
+				if why := v.Platforms[p].Unavailable; why != "" {
+					return fault.Errorf(fault.Usage, "leave out --platform "+p+", or take another version", "%s %s has nothing for %s: %s (nothing was written)", name, version, p, why)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// adding is one run of add.
+type adding struct {
+	*Run
+	Adding
+	args []string
+
+	// Of one edit.
+	o     resolve.Options
+	c     *change
+	data  []byte   // the text so far
+	specs []string // args as NAME or NAME@VERSION
+	done  []string // of specs
+	asked []string // plugins of args that were not in the manifest before
+	// entries are those of plugins that the catalogue does not know, by name.
+	entries map[string]*manifest.Plugin
+}
+
+// edit writes the plugins of the command line into a manifest, each behind what
+// it needs.
+func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
+	a.o, a.c, a.data, a.specs, a.done, a.asked, a.entries = o, c, data, nil, nil, nil, nil
+	for _, spec := range a.args { // what cannot be known at all is told first
+		if _, _, place := splitSpec(spec); place {
+			continue
+		}
+		if err := a.known(spec); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range a.args {
+		named, err := a.named(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		if named != spec {
+			if err := a.known(named); err != nil {
+				return nil, err
+			}
+		}
+		a.specs = append(a.specs, named)
+	}
+	m, err := manifest.Parse(a.Manifest, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range a.Platforms {
+		if !slices.Contains(m.Platforms, p) {
+			return nil, fault.Errorf(fault.Usage, fmt.Sprintf("add %q to platforms there, then run: lockgen update", p), "%s does not list %s", m.At("platforms"), p)
+		}
+	}
+	if string(data) == c.fresh {
+		if err := a.need(ctx, "protoc", "a new "+manifest.FileName+" begins with"); err != nil {
+			return nil, err
+		}
+	}
+	for _, spec := range a.specs {
+		if err := a.add(ctx, spec, ""); err != nil {
+			return nil, err
+		}
+	}
+	if o.Old == nil || len(o.Old.Plugins) == 0 { // the first lock has all that is asked for
+		m, err := manifest.Parse(a.Manifest, a.data)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
+			if !slices.ContainsFunc(c.names, func(spec string) bool { return strings.HasPrefix(spec+"@", name+"@") }) {
+				c.names = append(c.names, name)
+			}
+		}
+	}
+	return a.data, nil
+}
+
+// known refuses a name that neither the manifest nor the catalogue has.
+func (a *adding) known(spec string) error {
+	name, version, given := strings.Cut(spec, "@")
+	m, err := manifest.Parse(a.Manifest, a.data)
+	if err != nil {
+		return err
+	}
+	if m.Plugins[name] == nil {
+		if err := lock.CheckEntryName(name); err != nil {
+			return fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
+		}
+		if protos, is := lock.ProtosName(name); is {
+			if _, known := catalog.Builtin().Protos(protos); !known {
+				return catalog.Builtin().UnknownProtos(protos)
+			}
+		} else if err := catalog.Builtin().Unknown(name); err != nil && a.entries[name] == nil {
+			return err
+		}
+		a.asked = append(a.asked, name)
+	}
+	if given {
+		return manifest.CheckWanted(version)
+	}
+	return nil
+}
+
+// need adds a plugin that another one needs, in the version of the command line
+// where that names one, else in the newest. Why says what for.
+func (a *adding) need(ctx context.Context, name, why string) error {
+	for _, spec := range a.specs {
+		if of, _, _ := strings.Cut(spec, "@"); of == name {
+			return a.add(ctx, spec, "")
+		}
+	}
+	return a.add(ctx, name, why)
+}
+
+// lacks is what a source of a plugin needs that plugins.toml does not have, nil for
+// nothing.
+func (a *adding) lacks(name string) *plan.NeedError {
+	data, err := a.write(name, manifest.Latest)
+	if err != nil {
+		return nil
+	}
+	m, err := manifest.Parse(a.Manifest, data)
+	if err != nil {
+		return nil
+	}
+	wants, err := plan.Wants(m, nil)
+	if err != nil {
+		return nil
+	}
+	for _, w := range wants {
+		if w.Name == name {
+			return w.Lacks()
+		}
+	}
+	return nil
+}
+
+// add writes NAME or NAME@VERSION. Why says for what it is added, "" where it is
+// on the command line.
+func (a *adding) add(ctx context.Context, spec, why string) error {
+	if slices.Contains(a.done, spec) {
+		return nil
+	}
+	a.done = append(a.done, spec)
+	name, version, given := strings.Cut(spec, "@")
+	if !given {
+		version = manifest.Latest
+	}
+	for {
+		data, err := a.write(name, version)
+		if err != nil {
+			return err
+		}
+		m, err := manifest.Parse(a.Manifest, data)
+		if err != nil {
+			return err
+		}
+		_, err = plan.Wants(m, nil)
+		var missing *plan.NeedError
+		if !errors.As(err, &missing) || slices.Contains(a.done, missing.Needs) {
+			break // any other error is told by what follows
+		}
+		if err := a.need(ctx, missing.Needs, missing.Plugin+" "+missing.Why); err != nil {
+			return err
+		}
+	}
+	if !given {
+		newest, held, err := a.newest(ctx, a.data, name, a.o)
+		if fault.Of(err) == fault.Upstream { // there may be another source, for who has what it takes
+			if lacks := a.lacks(name); lacks != nil && !slices.Contains(a.done, lacks.Needs) {
+				a.UI.Warn("%v", err)
+				if err := a.need(ctx, lacks.Needs, name+" "+lacks.Why); err != nil {
+					return err
+				}
+				newest, held, err = a.newest(ctx, a.data, name, a.o)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		version = newest
+		if why != "" {
+			a.UI.Say("%s %s: adding version %s, the newest that may be locked", why, name, version)
+		} else {
+			a.UI.Say("the newest version of %s that may be locked is %s", name, version)
+		}
+		if len(held) > 0 {
+			a.UI.Say("newer is %s %s: %s", name, held[0].Version, held[0].Why)
+		}
+	}
+	data, err := a.write(name, version)
+	if err != nil {
+		return err
+	}
+	a.data = data
+	m, err := manifest.Parse(a.Manifest, data)
+	if err != nil {
+		return err
+	}
+	if why == "" && a.without(m) {
+		if a.data, err = edit.SetOptional(a.Manifest, data, name); err != nil {
+			return err
+		}
+	}
+	a.c.names = append(a.c.names, name+"@"+version)
+	return nil
+}
+
+// write is the text with a version of a plugin.
+func (a *adding) write(name, version string) ([]byte, error) {
+	m, err := manifest.Parse(a.Manifest, a.data)
+	if err != nil {
+		return nil, err
+	}
+	if p := a.entries[name]; p != nil && m.Plugins[name] == nil {
+		return edit.AddPlugin(a.Manifest, a.data, name, p)
+	}
+	return edit.AddVersion(a.Manifest, a.data, name, version)
+}
+
+// next says what to write into a BUCK file for each plugin that is new, and which
+// command comes next.
+func (a *adding) next(out *resolve.Outcome) error {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(a.asked))) {
+		r, ok := catalog.Builtin().Lookup(name)
+		if !ok || r.Smoke != nil || len(out.Lock.Plugins[name]) != 1 { // no plugin, or not locked yet
+			continue
+		}
+		target, lines := BuckLines(name, r)
+		a.UI.Say("in a BUCK file:\n%s", lines)
+		if buck2, _ := project.Find(filepath.Dir(files.Absolute(a.Manifest))); buck2 != nil {
+			a.UI.Say("next, beside that file: buck2 build :%s", target)
+			continue
+		}
+		flag, ok := strings.CutPrefix(path.Base(r.Sources[0].Binary), "protoc-gen-")
+		if ok && len(out.Lock.Plugins["protoc"]) == 1 {
+			a.UI.Say("next, without Buck2: eval \"$(fetch env protoc %s)\"; protoc --%s_out=. api.proto", name, flag)
+		} else {
+			a.UI.Say("next, without Buck2: fetch get %s", name)
+		}
+	}
+	return nil
+}
+
+// newest is the version that an entry "latest" would get now, and the newer ones
+// that it would not, see [program.believing].
+func (r *Run) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, []plan.Held, error) {
+	data, err := edit.AddVersion(r.Manifest, data, name, manifest.Latest)
+	if err != nil {
+		return "", nil, err
+	}
+	m, err := manifest.Parse(r.Manifest, data)
+	if err != nil {
+		return "", nil, err
+	}
+	var version string
+	var held []plan.Held
+	err = r.believing(m, name, func() (string, []plan.Held, error) {
+		var err error
+		version, held, err = resolve.Newest(ctx, m, name, manifest.Latest, o)
+		return version, held, err
+	})
+	if fault.Of(err) == fault.Usage {
+		return "", nil, fault.Errorf(fault.Usage, whichVersion(name), "lockgen add %s: which version? %w", name, err)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("lockgen add %s: %w", name, err)
+	}
+	return version, held, nil
+}
+
+// believing looks for a version, before anything is downloaded. Where a source has
+// none that is known to be old enough, and the manifest says nothing of ages, it
+// looks again and the times that its publisher tells count, with a warning: a person
+// asks, and the version is written down. That is so of each source by itself: an
+// older version that another source knows the time of is no reason to go back to it.
+func (r *Run) believing(m *manifest.Manifest, name string, look func() (version string, held []plan.Held, err error)) error {
+	first, held, err := look()
+	says := m.At("policy", "minimum-release-age") != m.Name || m.At("policy", "publisher-times") != m.Name
+	if says || err != nil && fault.Of(err) != fault.Policy {
+		return err
+	}
+	m.Policy.PublisherTimes = lock.KindsThat(func(k *lock.Kind) bool {
+		return k.PublisherTimes && (err != nil || slices.ContainsFunc(held, func(h plan.Held) bool { return h.Unseen == k.Name }))
+	})
+	if len(m.Policy.PublisherTimes) == 0 {
+		return err
+	}
+	version, _, again := look()
+	switch {
+	case again != nil && err != nil:
+		return err
+	case again != nil:
+		return again
+	case version == first:
+		return nil
+	}
+	r.UI.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)
+	if !r.saidAges {
+		r.saidAges = true
+		r.UI.Say("to believe no publisher, write minimum-release-age = %q there: then it may be locked when this machine has known it for so long, or at once by lockgen add %s@%s", "7d", name, version)
+	}
+	return nil
+}
+
+// whichVersion says how to find out which versions there are.
+func whichVersion(name string) string {
+	example := "write: lockgen add " + name + "@1.2.3"
+	r, ok := catalog.Builtin().Lookup(name)
+	if !ok {
+		return example
+	}
+	if r.Sources[0].Source.Name == lock.GoToolchain {
+		return "write: lockgen add " + name + "@" + plan.GoHint
+	}
+	return example
+}
+
+// BuckLines are the lines of a BUCK file that use a plugin, and the name of the
+// target in them.
+func BuckLines(name string, r catalog.Recipe) (target, lines string) {
+	file, rule, attr := r.Rule, r.Rule+"_proto_library", r.Attr
+	if file == "" {
+		file, rule, attr = "proto", "proto_codegen", "plugin = "+strconv.Quote(name)
+	}
+	target = "api_" + file
+	if attr != "" {
+		attr = "    " + attr + ",\n"
+	}
+	return target, fmt.Sprintf(`load("@buck2-protobuf//rules:%s.bzl", "%s")
+
+%s(
+    name = "%s",
+    srcs = ["api.proto"],
+%s)`, file, rule, rule, target, attr)
+}

@@ -1,0 +1,293 @@
+// Package change edits plugins.toml and makes the lock that fits it, and writes both
+// or neither: what update, add, remove and upgrade do.
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+)
+
+// A Run changes a manifest and its lock.
+type Run struct {
+	UI             *ui.UI
+	Manifest, Lock string // paths
+	DryRun         bool   // show the differences and write nothing
+	AllowScripts   bool   // code of crates may run
+	// Options are those of resolving beside a lock, nil for none.
+	Options func(old *lock.Lock) (resolve.Options, error)
+
+	saidAges bool // what can be done about times that publishers tell
+}
+
+// change is one edit of the manifest and what follows from it for the lock.
+type change struct {
+	// edit makes the new text of the manifest and may change names; nil for none.
+	edit    func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error)
+	verb    string // that takes NAME@VERSION, for hints; "" is update
+	names   []string
+	removed []string
+	said    []string // what edit did, for when that is written
+	// fresh is the text to begin with where there is no manifest, "" to demand one.
+	fresh string
+	// verified says that everything was downloaded again.
+	verified bool
+	// verify looks at what is about to be written, nil for nothing.
+	verify func(out *resolve.Outcome) error
+	// after is called when both files are written.
+	after func(out *resolve.Outcome) error
+}
+
+// Tries is how often a change is made of files that others edit meanwhile.
+const Tries = 3
+
+// change edits the manifest, makes the lock that fits it, and writes both, or
+// neither. Where somebody else has edited one of them meanwhile, it is made once
+// more of the new text: what was downloaded is in the store.
+func (r *Run) change(ctx context.Context, c change) error {
+	if !r.DryRun {
+		unlock, err := files.Exclusive(ctx, r.UI, r.Manifest, r.Lock)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	for try := 1; ; try++ {
+		err := r.changeOnce(ctx, c)
+		if try == Tries || !errors.Is(err, files.ErrEdited) {
+			return err
+		}
+		r.UI.Say("%v; once more, with its new text", err)
+	}
+}
+
+func (r *Run) changeOnce(ctx context.Context, c change) error {
+	o, err := r.Options(nil)
+	if err != nil {
+		return err
+	}
+	m, before, err := manifest.Read(r.Manifest)
+	text := before
+	fresh := c.fresh != "" && errors.Is(err, fs.ErrNotExist)
+	if fresh {
+		before, text = nil, []byte(c.fresh)
+		m, err = manifest.Parse(r.Manifest, text)
+	}
+	if err != nil {
+		return err
+	}
+	old, oldText, err := project.OldLock(r.UI, r.Lock)
+	if err != nil {
+		return err
+	}
+	if fresh && old != nil {
+		return fault.Errorf(fault.Usage, "restore the manifest, such as by: git checkout -- "+r.Manifest+"; or delete the lock to begin anew",
+			"%s is there, and %s, which it was made of, is not", r.Lock, r.Manifest)
+	}
+	o.Old, c.verified = old, o.Verify
+	after, was := text, m
+	if c.edit != nil {
+		if after, err = c.edit(ctx, &c, text, o); err != nil {
+			return err
+		}
+		if m, err = manifest.Parse(r.Manifest, after); err != nil {
+			return err
+		}
+	}
+	warnings := plan.Unknown(m)
+	if wants, err := plan.Wants(m, old); err == nil {
+		var added []string
+		for _, spec := range c.names {
+			if name, _, _ := strings.Cut(spec, "@"); c.verb == "add" {
+				added = append(added, name)
+			}
+		}
+		if err := plan.CheckBundles(m, wants); err != nil && len(c.removed) == 0 { // removing may be the remedy
+			return err
+		}
+		warnings = append(warnings, plan.Clashes(wants, added)...)
+	}
+	for _, w := range warnings {
+		r.UI.Warn("%s", w)
+	}
+	o.Names, o.Removed, o.Verb, o.Was = c.names, c.removed, c.verb, was
+	out, after, err := r.resolve(ctx, m, after, o)
+	if err != nil {
+		return err
+	}
+	if c.verify != nil {
+		if err := c.verify(out); err != nil {
+			return err
+		}
+	}
+	text = lock.Print(out.Lock)
+	if _, err := lock.Parse(r.Lock, text); err != nil {
+		return fault.Errorf(fault.Internal, "", "made a lock that does not parse: %w", err)
+	}
+	locked := files.Write{Name: r.Lock, Before: oldText, After: text}
+	writes := []files.Write{{Name: r.Manifest, Before: before, After: after}, locked}
+	created := []string{}
+	if fresh {
+		created = append(created, r.Manifest)
+		w, missing, err := project.Attribute(r.Lock)
+		if err != nil {
+			return err
+		}
+		if missing {
+			writes, created = append(writes, w), append(created, w.Name)
+		}
+	}
+	if err := files.Put(r.UI, r.DryRun, writes...); err != nil {
+		return r.unwritten(locked, text, err)
+	}
+	return r.made(c, out, locked.Changes(), created, writes)
+}
+
+// made tells of a change that was made, and does what comes after it.
+func (r *Run) made(c change, out *resolve.Outcome, locked bool, created []string, writes []files.Write) error {
+	for _, line := range c.said {
+		r.UI.Say("%s", line)
+	}
+	if r.UI.JSON {
+		return r.data(out, locked, created, writes)
+	}
+	r.tell(c, out, locked, created)
+	if c.after == nil || r.DryRun {
+		return nil
+	}
+	return c.after(out)
+}
+
+// resolve makes the lock of a manifest, of which text is the text, and asks where
+// code of packages would have to run. It returns the text with the answers.
+func (r *Run) resolve(ctx context.Context, m *manifest.Manifest, text []byte, o resolve.Options) (*resolve.Outcome, []byte, error) {
+	out, err := resolve.Update(ctx, m, o)
+	for ask := new(resolve.ConsentError); errors.As(err, &ask); {
+		if text, err = r.consent(ctx, text, ask); err != nil {
+			return nil, nil, err
+		}
+		if m, err = manifest.Parse(r.Manifest, text); err != nil {
+			return nil, nil, err
+		}
+		out, err = resolve.Update(ctx, m, o)
+	}
+	return out, text, err
+}
+
+// unwritten prints a lock that could not be written: it may have taken long.
+func (r *Run) unwritten(locked files.Write, text []byte, err error) error {
+	if locked.Changes() && !errors.Is(err, files.ErrEdited) && !r.UI.JSON && !r.DryRun {
+		r.UI.Say("the lock could not be written; it follows on stdout")
+		r.UI.Result("%s", strings.TrimRight(string(text), "\n"))
+	}
+	return err
+}
+
+// tell reports an update. Created are files that were not there before, besides
+// the lock.
+func (r *Run) tell(c change, out *resolve.Outcome, written bool, created []string) {
+	for _, n := range out.Notes {
+		r.UI.Warn("%s", n)
+	}
+	wrote, locked, dropped := "wrote", "locked", "dropped"
+	if r.DryRun {
+		wrote, locked, dropped = "would write", "would lock", "would drop"
+	}
+	if len(created) > 0 {
+		r.UI.Say("%s %s; commit them with the lock", wrote, strings.Join(created, " and "))
+	}
+	for _, c := range out.Changed {
+		r.UI.Say("%s %s", locked, c)
+	}
+	for _, d := range out.Dropped {
+		r.UI.Say("%s %s", dropped, d)
+	}
+	switch {
+	case written:
+		r.UI.Say("%s %s (%s)", wrote, r.Lock, plain.Count(Plugins(out.Lock), "plugin"))
+	case c.verified:
+		r.UI.Say("%s is what upstream has (%s downloaded again)", r.Lock, plain.Count(int(out.Downloaded), "file"))
+	default:
+		r.UI.Say("%s fits already; nothing was downloaded", r.Lock)
+	}
+	if r.DryRun {
+		r.UI.Say("nothing was written")
+	}
+}
+
+// data is tell as JSON.
+func (r *Run) data(out *resolve.Outcome, written bool, created []string, writes []files.Write) error {
+	for _, n := range out.Notes {
+		r.UI.Warn("%s", n)
+	}
+	result := map[string]any{
+		"lock": r.Lock, "written": written && !r.DryRun, "downloaded": out.Downloaded,
+		"changed": orNone(out.Changed), "dropped": orNone(out.Dropped), "notes": orNone(out.Notes), "created": created,
+	}
+	if r.DryRun {
+		result["dry_run"], result["files"] = true, files.Changes(writes)
+	}
+	return r.UI.Data(result)
+}
+
+// consent writes the plugins that need it into build-scripts of [policy], where a
+// person lets their crates run code: by the flag, or by a yes on a terminal.
+func (r *Run) consent(ctx context.Context, text []byte, ask *resolve.ConsentError) ([]byte, error) {
+	var names, lines []string
+	for _, a := range ask.Asks {
+		names = append(names, a.Plugin)
+		lines = append(lines, fmt.Sprintf("compiling %s runs code of %s, here and wherever it is compiled:", a.Plugin, plain.Count(len(a.Crates), "crate")))
+		for _, c := range a.Crates {
+			lines = append(lines, "  "+c.String())
+		}
+	}
+	if !r.AllowScripts {
+		yes, asked, err := r.UI.Confirm(ctx, strings.Join(lines, "\n")+"\nlet them, and write that into [policy]?")
+		switch {
+		case err != nil:
+			return nil, err
+		case !asked:
+			return nil, ask
+		case !yes:
+			return nil, fault.Errorf(fault.Policy, "take another plugin, or one that is published in compiled form", "no consent to run code of %s; nothing was written", strings.Join(names, ", "))
+		}
+	}
+	text, err := edit.Consent(r.Manifest, text, names)
+	if err == nil && r.AllowScripts {
+		r.UI.Say("%s", strings.Join(lines, "\n"))
+	}
+	if err == nil {
+		r.UI.Say("build-scripts of [policy] names %s now", strings.Join(names, ", "))
+	}
+	return text, err
+}
+
+// orNone is a list that JSON prints as [] when it is empty.
+func orNone(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// Plugins counts the locked versions.
+func Plugins(l *lock.Lock) int {
+	n := 0
+	for _, versions := range l.Plugins {
+		n += len(versions)
+	}
+	return n
+}

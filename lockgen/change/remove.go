@@ -1,0 +1,190 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
+)
+
+// Remove takes plugins, NAME or NAME@VERSION, out of the manifest and the lock, with
+// what only they needed.
+func (r *Run) Remove(ctx context.Context, args []string) error {
+	return r.change(ctx, change{edit: func(_ context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
+		g := &removing{Run: r, c: c, data: data}
+		c.removed, c.said = nil, nil
+		for _, spec := range args {
+			if err := g.remove(spec); err != nil {
+				return nil, err
+			}
+		}
+		if err := g.dropNeeds(data, o.Old); err != nil {
+			return nil, err
+		}
+		return g.data, g.disallow(o.Old)
+	}})
+}
+
+// removing is one edit of remove.
+type removing struct {
+	*Run
+	c    *change
+	data []byte // the text so far
+}
+
+func (r *removing) say(format string, args ...any) {
+	r.c.said = append(r.c.said, fmt.Sprintf(format, args...))
+}
+
+// remove takes NAME or NAME@VERSION out of the manifest.
+func (r *removing) remove(spec string) error {
+	name, version, exact := strings.Cut(spec, "@")
+	if exact && version == "" {
+		return fault.Errorf(fault.Usage, "write: lockgen remove "+name, "%q has no version behind the @", spec)
+	}
+	data, said, err := edit.RemoveVersion(r.Manifest, r.data, name, version)
+	if err != nil {
+		return err
+	}
+	r.data = data
+	r.c.said = append(r.c.said, said...)
+	r.c.removed = append(r.c.removed, spec)
+	return nil
+}
+
+// dropNeeds takes out what only plugins needed that are gone, before being the text
+// with them: what add brings with such a plugin.
+func (r *removing) dropNeeds(before []byte, old *lock.Lock) error {
+	was, err := manifest.Parse(r.Manifest, before)
+	if err != nil {
+		return err
+	}
+	m, err := manifest.Parse(r.Manifest, r.data)
+	if err != nil {
+		return err
+	}
+	needed := neededBy(was, old) // by what there was
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		users := slices.DeleteFunc(slices.Clone(needed[name]), func(user string) bool { return m.Plugins[user] == nil })
+		switch entry := m.Plugins[name]; {
+		case entry == nil && was.Plugins[name] != nil && len(users) > 0:
+			if _, err := plan.Wants(m, nil); errors.As(err, new(*plan.NeedError)) {
+				return fault.Errorf(fault.Usage, "to take them out as well, run: lockgen remove "+strings.Join(users, " ")+" "+name, "%s: %s is needed by %s", was.At("plugins", name), name, strings.Join(users, ", "))
+			}
+		case entry == nil || len(users) > 0:
+		case entry.Source != nil || !known(name):
+			r.say("%s: nothing needs %s any more; to take it out as well: lockgen remove %s", m.At("plugins", name), name, name)
+		case len(bundlesOf(m, name)) > 0:
+			r.say("%s: no plugin needs %s any more, but bundle %s names it; it stays", m.At("plugins", name), name, bundlesOf(m, name)[0])
+		default:
+			r.say("%s: nothing needs %s any more, and it goes as well", m.At("plugins", name), name)
+			if err := r.remove(name); err != nil {
+				return err
+			}
+			if m, err = manifest.Parse(r.Manifest, r.data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// neededBy lists, by the name of a runtime or toolchain, the plugins that need it
+// with the source that they are locked from, or with the first of their sources. It is
+// empty for a manifest that cannot be planned. The lock may be nil.
+func neededBy(m *manifest.Manifest, l *lock.Lock) map[string][]string {
+	needed := map[string][]string{}
+	wants, err := plan.Wants(m, nil)
+	if err != nil {
+		return needed
+	}
+	for _, w := range wants {
+		from := []*plan.Want{w}
+		if l != nil {
+			for _, v := range l.Plugins[w.Name] {
+				from = append(from, w.LockedAs(m, v))
+			}
+			if len(from) > 1 {
+				from = from[1:]
+			}
+		}
+		for _, c := range from {
+			for _, name := range c.Needs() {
+				if !slices.Contains(needed[name], w.Name) {
+					needed[name] = append(needed[name], w.Name)
+				}
+			}
+		}
+	}
+	return needed
+}
+
+func known(name string) bool {
+	_, ok := catalog.Builtin().Lookup(name)
+	return ok
+}
+
+// bundlesOf lists the bundles that name a plugin, sorted.
+func bundlesOf(m *manifest.Manifest, name string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(m.Bundles)), func(b string) bool { return !slices.Contains(m.Bundles[b], name) })
+}
+
+// disallow takes the entries out of allow of [policy] that name a package or a
+// repository of which a plugin that goes was the last user. The lock, nil for none,
+// knows what was used.
+func (r *removing) disallow(old *lock.Lock) error {
+	m, err := manifest.Parse(r.Manifest, r.data)
+	if err != nil || m.Policy.Allow == nil || old == nil {
+		return err
+	}
+	wants, err := plan.Wants(m, old)
+	if err != nil {
+		return nil // it is told by what follows
+	}
+	kept := map[string]bool{} // NAME@VERSION
+	for _, w := range wants {
+		kept[w.Name+"@"+w.Version] = true
+	}
+	used := func(entry string, after bool) bool {
+		only := manifest.Policy{Allow: []string{entry}}
+		for name, versions := range old.Plugins {
+			for version, v := range versions {
+				if kept[name+"@"+version] != after {
+					continue
+				}
+				for key, f := range v.Files {
+					if only.CheckFile(v.Source, v.Package, key, f) == nil {
+						return true
+					}
+				}
+			}
+		}
+		return false
+	}
+	var gone []string
+	for _, entry := range m.Policy.Allow {
+		if strings.HasPrefix(entry, "host:") || strings.HasSuffix(entry, "*") || !used(entry, false) || used(entry, true) {
+			continue
+		}
+		if len(gone) == len(m.Policy.Allow)-1 {
+			r.say("%s: allow of [policy] keeps %s, which nothing uses any more: without an entry it would allow everything", m.At("policy", "allow"), entry)
+			break
+		}
+		r.say("%s: allow of [policy] names %s no more", m.At("policy", "allow"), entry)
+		gone = append(gone, entry)
+	}
+	if len(gone) > 0 {
+		r.data, err = edit.Disallow(r.Manifest, r.data, gone)
+	}
+	return err
+}
