@@ -53,6 +53,7 @@
 //	  lockgen/change      edits of plugins.toml, with the lock that fits
 //	  lockgen/report      a page about what is locked
 //	  lockgen/resolve     the jobs of a run: download, compare, smoke run
+//	  lockgen/download    artifacts in the store, each downloaded and read once
 //	  lockgen/smoke       one run of what was just locked, in a sandbox
 //	  lockgen/session     makes the sources of a run
 //	  lockgen/native      sources that npm, pip, cargo or Go resolves
@@ -71,7 +72,7 @@
 //	  lockgen/checksums   files of checksums
 //	  lockgen/executable  for which platform an executable is
 //	  lockgen/git         runs git
-//	  lockgen/queue       how many things go on at once
+//	  lockgen/queue       how many things go on at once, and who waits for what
 //	  lockgen/doctor      what this machine has and lacks
 //	  lockgen/project     the Buck2 project around a folder, and edits of its files
 //	  lockgen/files       writes files, all of them or none

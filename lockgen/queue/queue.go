@@ -1,4 +1,5 @@
-// Package queue bounds how many things go on at once.
+// Package queue bounds how many things go on at once, and lets them wait for one
+// another.
 package queue
 
 import (

@@ -155,22 +155,16 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 	if err != nil {
 		return d, false
 	}
-	c := u.content(a)
+	c := u.files.Content(a)
 	if c == nil {
 		blob := store.Digest{SHA256: f.SHA256, Size: f.Size}
 		if !u.Store.HasBlob(blob) {
 			u.UI.Detail("%s: what it asks for is not known, for it is not in the cache", a.Label)
 			return d, false
 		}
-		if c, err = u.read(ctx, a, blob); err != nil {
+		if c, err = u.files.Stored(ctx, a, blob); err != nil {
 			return d, false
 		}
-		there := newDownload(a)
-		there.blob, there.contents[a.Looks] = blob, c
-		there.done.open()
-		u.mu.Lock()
-		u.fetched[a.Identity] = there
-		u.mu.Unlock()
 	}
 	return d, json.Unmarshal(c.Heads["package.json"], &d) == nil
 }

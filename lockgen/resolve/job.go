@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
 // Sources in order. A plugin may be had from several sources; the first that
@@ -38,7 +38,7 @@ type job struct {
 
 	// Its version is settled; this machine can use it; it has all that it takes but
 	// the time to compile it; nothing more will happen.
-	picked, usable, asked, done flag
+	picked, usable, asked, done queue.Flag
 
 	// How it ended, to be read when it is done.
 	unresolved bool          // lost before anything was downloaded
@@ -52,7 +52,7 @@ type job struct {
 }
 
 func newJob(candidates ...*plan.Want) *job {
-	return &job{root: candidates[0], candidates: candidates, picked: newFlag(), usable: newFlag(), asked: newFlag(), done: newFlag()}
+	return &job{root: candidates[0], candidates: candidates, picked: queue.NewFlag(), usable: queue.NewFlag(), asked: queue.NewFlag(), done: queue.NewFlag()}
 }
 
 // jobs makes a job of each want. A range that may move may do so in each
@@ -89,12 +89,12 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 		if w.ByGo && name == "go" {
 			ready = other.usable
 		} else if other.compiles {
-			c.asked.open() // it waits for all others before it is compiled
+			c.asked.Open() // it waits for all others before it is compiled
 		}
-		if !ready.wait(ctx) {
+		if !ready.Wait(ctx) {
 			return false
 		}
-		if other.done.isOpen() && len(other.lost) > 0 && (name == w.RuntimeName || w.ByGo && name == "go") {
+		if other.done.IsOpen() && len(other.lost) > 0 && (name == w.RuntimeName || w.ByGo && name == "go") {
 			return false
 		}
 	}
@@ -105,57 +105,27 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 // and whatever can fail before is told before. It is false where something has
 // failed, or ctx has ended.
 func (c *job) lastOfAll(ctx context.Context, jobs []*job) bool {
-	c.asked.open()
+	c.asked.Open()
 	for _, other := range jobs {
-		if other != c && !other.asked.wait(ctx) {
+		if other != c && !other.asked.Wait(ctx) {
 			return false
 		}
 	}
 	return !slices.ContainsFunc(jobs, func(other *job) bool {
-		return other != c && other.done.isOpen() && (len(other.lost) > 0 || other.fatal != nil)
+		return other != c && other.done.IsOpen() && (len(other.lost) > 0 || other.fatal != nil)
 	})
 }
 
 // end tells everybody that nothing more will happen.
 func (c *job) end() {
-	c.picked.open()
-	c.asked.open()
-	c.done.open()
-	c.usable.open()
+	c.picked.Open()
+	c.asked.Open()
+	c.done.Open()
+	c.usable.Open()
 }
 
 func (c *job) now() *plan.Want { return c.candidates[c.at] }
 func (c *job) last() bool      { return c.at == len(c.candidates)-1 }
-
-// A flag is something that many may wait for.
-type flag struct {
-	opened chan struct{}
-	open   func()
-}
-
-func newFlag() flag {
-	opened := make(chan struct{})
-	return flag{opened, sync.OnceFunc(func() { close(opened) })}
-}
-
-// wait reports whether it happened before ctx ended.
-func (f flag) wait(ctx context.Context) bool {
-	select {
-	case <-f.opened:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (f flag) isOpen() bool {
-	select {
-	case <-f.opened:
-		return true
-	default:
-		return false
-	}
-}
 
 // lost reports whether a failure is the source's own word that it cannot serve.
 func (f failure) lost() bool {

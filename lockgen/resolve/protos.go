@@ -35,7 +35,7 @@ func (u *update) protosTree(a *attempt, errs map[string]error) ([]archive.File, 
 	if err := errs[artifact.Identity]; err != nil {
 		return nil, lock.Cell{}, err
 	}
-	all, root := u.content(artifact).Files, a.w.ProtosRoot()
+	all, root := u.files.Content(artifact).Files, a.w.ProtosRoot()
 	files := kind.Protos(root, a.w.Proto.Only, all)
 	if len(files) == 0 {
 		return nil, lock.Cell{}, noProtos(root, a.w.Proto.Only, all)
@@ -91,7 +91,7 @@ func (u *update) lockProtos(a *attempt, errs map[string]error) (*lock.Version, e
 		return nil, err
 	}
 	artifact := a.res.Artifacts[0]
-	f, d := artifact.File, u.content(artifact).Digest
+	f, d := artifact.File, u.files.Content(artifact).Digest
 	f.SHA256, f.Size = d.SHA256, d.Size
 	p := &protos.Package{Files: map[string][]protofile.Import{}}
 	for _, f := range files {

@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/download"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 	"github.com/birbparty/buck2-protobuf/lockgen/session"
@@ -87,6 +88,7 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 			return nil, err
 		}
 	}
+	u.out.Downloaded = u.files.Count()
 	return u.out, nil
 }
 
@@ -95,10 +97,11 @@ func newUpdate(m *manifest.Manifest, o Options) *update {
 	u := &update{
 		Session: session.New(m, o.Old, o.Settings), options: o,
 		out:     &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}},
-		clients: queue.New(processors + 1), downloads: queue.New(downloads), reading: queue.New(processors), trying: queue.New(processors),
-		fetched: map[string]*download{}, early: map[string]*lock.Version{}, claims: map[string]*job{},
+		clients: queue.New(processors + 1), trying: queue.New(processors),
+		early: map[string]*lock.Version{}, claims: map[string]*job{},
 	}
-	u.Locked, u.Needed = u, u.needed
+	u.files = download.New(u.Session, o.MaxArtifact)
+	u.Locked, u.Needed = u, u.files.Needed
 	return u
 }
 
@@ -109,13 +112,14 @@ type update struct {
 	out     *Outcome
 	moves   map[*plan.Want]bool // ranges that take the newest version allowed
 
-	// What may go on at once: client programs, downloads, readings, smoke runs.
-	clients, downloads, reading, trying *queue.Queue
+	files *download.Downloads
 
-	mu      sync.Mutex               // guards what follows, and the plugins of out.Lock
-	fetched map[string]*download     // artifacts, by identity
-	early   map[string]*lock.Version // by NAME@VERSION: toolchains that are usable here before they are locked
-	claims  map[string]*job          // by NAME@VERSION: who locks it
+	// What may go on at once: client programs, smoke runs.
+	clients, trying *queue.Queue
+
+	mu     sync.Mutex               // guards what follows, and the plugins of out.Lock
+	early  map[string]*lock.Version // by NAME@VERSION: toolchains that are usable here before they are locked
+	claims map[string]*job          // by NAME@VERSION: who locks it
 }
 
 // selected returns the wants that Names asks for, and notes the ranges among
@@ -543,7 +547,7 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 		u.offer(download, c, a)
 		urgent = false
 	}
-	errs, err := u.fetch(download, artifacts, false, urgent)
+	errs, err := u.files.Fetch(download, artifacts, false, urgent)
 	var v *lock.Version
 	if err == nil && w.ByGo && !c.lastOfAll(download, jobs) {
 		return nil, ctx.Err()
@@ -647,11 +651,11 @@ func (u *update) claim(ctx context.Context, jobs []*job, c *job) bool {
 		if other == c {
 			break
 		}
-		if other.candidates[0].Name == w.Name && !other.picked.wait(ctx) {
+		if other.candidates[0].Name == w.Name && !other.picked.Wait(ctx) {
 			return false
 		}
 	}
-	defer c.picked.open()
+	defer c.picked.Open()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := w.Name + "@" + w.Version
@@ -670,7 +674,7 @@ func (u *update) offer(ctx context.Context, c *job, a *attempt) {
 	}
 	v := &lock.Version{Source: a.w.From.Kind, Package: a.w.PackageName(), Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{}}
 	own := slices.DeleteFunc(slices.Clone(a.res.Artifacts), func(x *source.Artifact) bool { return !slices.Contains(x.Platforms, host.Name) })
-	errs, err := u.fetch(ctx, own, false, true)
+	errs, err := u.files.Fetch(ctx, own, false, true)
 	if err != nil {
 		return
 	}
@@ -680,14 +684,14 @@ func (u *update) offer(ctx context.Context, c *job, a *attempt) {
 	}
 	v.Platforms[host.Name] = cell
 	for _, x := range own {
-		f, d := x.File, u.content(x).Digest
+		f, d := x.File, u.files.Content(x).Digest
 		f.SHA256, f.Size = d.SHA256, d.Size
 		v.Files[x.Key] = f
 	}
 	u.mu.Lock()
 	u.early[a.w.Name+"@"+a.w.Version] = v
 	u.mu.Unlock()
-	c.usable.open()
+	c.usable.Open()
 }
 
 // Entry is a version that is locked by now, or usable, nil for none.

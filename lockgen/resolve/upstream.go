@@ -154,7 +154,7 @@ func (u *update) again(ctx context.Context, w *plan.Want, src source.Source, key
 	a, err := src.Locked(w, key, f)
 	if err == nil {
 		var errs map[string]error
-		if errs, err = u.fetch(ctx, []*source.Artifact{a}, true, false); err == nil {
+		if errs, err = u.files.Fetch(ctx, []*source.Artifact{a}, true, false); err == nil {
 			err = errs[a.Identity]
 		}
 	}

@@ -64,7 +64,7 @@ func (u *update) verifyOne(ctx context.Context, w *plan.Want, v *lock.Version) e
 		}
 		a.res.Artifacts = append(a.res.Artifacts, artifact)
 	}
-	errs, err := u.fetch(ctx, a.res.Artifacts, true, false)
+	errs, err := u.files.Fetch(ctx, a.res.Artifacts, true, false)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ type newVersion struct {
 // add takes in the cell of a platform, or why there is none.
 func (n *newVersion) add(p lock.Platform, cell lock.Cell, err error) {
 	var unsupported *source.UnsupportedError
-	var misfit *unfitError
+	var misfit *source.UnfitError
 	switch {
 	case errors.As(err, &unsupported):
 		n.holes[p.Name] = source.Missing{Reason: unsupported.Reason, Err: fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
@@ -164,7 +164,7 @@ func (u *update) complete(n *newVersion) error {
 		if len(n.use[artifact.Key]) == 0 { // it may not even be there
 			continue
 		}
-		c := u.content(artifact)
+		c := u.files.Content(artifact)
 		contents[artifact.Key] = c
 		f := artifact.File
 		f.SHA256, f.Size = c.Digest.SHA256, c.Digest.Size
@@ -197,20 +197,6 @@ func weaker(a, b string) string {
 		return b
 	}
 	return a
-}
-
-// An unfitError is the refusal of what came as it was published, for a platform
-// that it does not serve: no sign of other bytes, and no fault of a server.
-type unfitError struct{ error }
-
-func (e *unfitError) Unwrap() error { return e.error }
-
-// unfit marks an error of class [fault.Integrity].
-func unfit(err error) error {
-	if fault.Of(err) != fault.Integrity {
-		return err
-	}
-	return &unfitError{err}
 }
 
 // orOptional adds what an entry can say about it to the hint of an error.
@@ -248,7 +234,7 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		if err := errs[artifact.Identity]; err != nil {
 			return lock.Cell{}, err
 		}
-		c := u.content(artifact)
+		c := u.files.Content(artifact)
 		contents[artifact.Key] = c
 		artifacts = append(artifacts, artifact)
 		compiled = compiled || artifact.Compiled
@@ -281,7 +267,7 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 		err = shown(binary)
 	}
 	if err != nil {
-		return lock.Cell{}, unfit(err)
+		return lock.Cell{}, source.Unfit(err)
 	}
 	executable := (&lock.Version{Source: a.w.From.Kind, Platforms: map[string]lock.Cell{p.Name: {Binary: binary}}}).Executable(p.Name)
 	for i := range files {
@@ -289,10 +275,10 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 	}
 	hash, err := archive.TreeHash(files)
 	if err != nil {
-		return lock.Cell{}, unfit(err)
+		return lock.Cell{}, source.Unfit(err)
 	}
 	if a.w.Include != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return strings.HasPrefix(f.Path, a.w.Include+"/") }) {
-		return lock.Cell{}, unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.Under(a.w.Include)))
+		return lock.Cell{}, source.Unfit(fault.Errorf(fault.Integrity, "correct include of the entry", "there is no folder %s in it; there is %s", a.w.Include, tree.Under(a.w.Include)))
 	}
 	return lock.Cell{Binary: binary, Tree: hash}, nil
 }

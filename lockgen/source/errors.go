@@ -68,3 +68,18 @@ func ReplacedError(a *Artifact, want, got string) error {
 		"SECURITY: %s%s has other bytes than when it was locked, under the same version\n  locked: %s\n  now:    %s\nit was replaced upstream, or someone is between you and the registry; the lock was not touched",
 		a.Label, a.From, want, got)
 }
+
+// An UnfitError is the refusal of what came as it was published, for a platform
+// that it does not serve: no sign of other bytes, and no fault of a server.
+type UnfitError struct{ error }
+
+// Unwrap is the refusal.
+func (e *UnfitError) Unwrap() error { return e.error }
+
+// Unfit marks an error of class [fault.Integrity].
+func Unfit(err error) error {
+	if fault.Of(err) != fault.Integrity {
+		return err
+	}
+	return &UnfitError{err}
+}

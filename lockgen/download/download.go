@@ -1,4 +1,6 @@
-package resolve
+// Package download brings artifacts into the store and reads them strictly, each of
+// them once for everybody who needs it.
+package download
 
 import (
 	"context"
@@ -8,12 +10,16 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/queue"
+	"github.com/birbparty/buck2-protobuf/lockgen/session"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
@@ -26,33 +32,56 @@ const (
 // read once for everybody who looks for the same in it.
 type download struct {
 	digest   string // that upstream gave
-	done     flag
+	done     queue.Flag
 	blob     store.Digest
 	contents map[string]*source.Content // by what is looked for
 	err      error
 }
 
-func newDownload(a *source.Artifact) *download {
-	return &download{digest: a.Digest, done: newFlag(), contents: map[string]*source.Content{}}
+// Downloads are those of a run. They are safe for concurrent use.
+type Downloads struct {
+	*session.Session
+	max              int64        // bytes of one
+	loading, reading *queue.Queue // what may go on at once
+	count            atomic.Int64 // of what was downloaded
+
+	mu      sync.Mutex
+	fetched map[string]*download // by identity
 }
 
-// fetch downloads every artifact once and reads it strictly, several at a time;
+// New prepares the downloads of a session. Limit bounds one of them, in bytes; 0 is
+// the default.
+func New(s *session.Session, limit int64) *Downloads {
+	if limit == 0 {
+		limit = maxArtifact
+	}
+	return &Downloads{Session: s, max: limit, loading: queue.New(downloads), reading: queue.New(runtime.GOMAXPROCS(0)), fetched: map[string]*download{}}
+}
+
+// Count is how many artifacts were downloaded.
+func (l *Downloads) Count() int64 { return l.count.Load() }
+
+func newDownload(a *source.Artifact) *download {
+	return &download{digest: a.Digest, done: queue.NewFlag(), contents: map[string]*source.Content{}}
+}
+
+// Fetch downloads every artifact once and reads it strictly, several at a time;
 // what is urgent goes first. What went wrong with an artifact is in errs, by
 // identity; err is an interruption. With fresh set, nothing that the store has
 // counts. Several may fetch at once.
-func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh, urgent bool) (errs map[string]error, err error) {
-	defer u.Show()()
+func (l *Downloads) Fetch(ctx context.Context, artifacts []*source.Artifact, fresh, urgent bool) (errs map[string]error, err error) {
+	defer l.Show()()
 	errs = map[string]error{}
 	waiting := map[string]*download{}
 	for _, a := range artifacts {
-		u.mu.Lock()
-		there := u.fetched[a.Identity]
+		l.mu.Lock()
+		there := l.fetched[a.Identity]
 		begin := there == nil && errs[a.Identity] == nil
 		if begin {
 			there = newDownload(a)
-			u.fetched[a.Identity] = there
+			l.fetched[a.Identity] = there
 		}
-		u.mu.Unlock()
+		l.mu.Unlock()
 		if there == nil { // it failed already, and two digests are said of it
 			continue
 		}
@@ -63,31 +92,31 @@ func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh,
 		if !begin {
 			continue
 		}
-		if f, ok := u.OldFile(a); ok && a.Size == 0 {
+		if f, ok := l.OldFile(a); ok && a.Size == 0 {
 			a.Size = f.Size
 		}
-		u.Shown().Announce(ctx, a.Size)
+		l.Shown().Announce(ctx, a.Size)
 		go func() {
-			defer there.done.open()
-			if f, ok := u.OldFile(a); ok && a.Digest != "" && source.OldDigest(a, f) != "" && a.Digest != source.OldDigest(a, f) {
+			defer there.done.Open()
+			if f, ok := l.OldFile(a); ok && a.Digest != "" && source.OldDigest(a, f) != "" && a.Digest != source.OldDigest(a, f) {
 				there.err = source.ReplacedError(a, "upstream digest "+source.OldDigest(a, f), "upstream digest "+a.Digest)
 			} else {
-				there.err = u.one(ctx, there, a, fresh, urgent)
+				there.err = l.one(ctx, there, a, fresh, urgent)
 			}
 			if there.err != nil { // the next one who needs it may try again
-				u.mu.Lock()
-				delete(u.fetched, a.Identity)
-				u.mu.Unlock()
+				l.mu.Lock()
+				delete(l.fetched, a.Identity)
+				l.mu.Unlock()
 			}
 		}()
 	}
 	var again []*source.Artifact
 	for _, a := range artifacts {
 		there := waiting[a.Identity]
-		<-there.done.opened
+		<-there.done.Opened
 		err := there.err
-		if err == nil && u.content(a) == nil { // it was read for another plugin
-			err = u.readFor(ctx, there, a, urgent)
+		if err == nil && l.Content(a) == nil { // it was read for another plugin
+			err = l.readFor(ctx, there, a, urgent)
 		}
 		switch {
 		case err == nil || errs[a.Identity] != nil:
@@ -98,28 +127,28 @@ func (u *update) fetch(ctx context.Context, artifacts []*source.Artifact, fresh,
 		}
 	}
 	if len(again) > 0 {
-		more, err := u.fetch(ctx, again, fresh, urgent)
+		more, err := l.Fetch(ctx, again, fresh, urgent)
 		maps.Copy(errs, more)
 		return errs, err
 	}
 	return errs, ctx.Err()
 }
 
-// content is what was found in an artifact that was fetched, nil for one that was
+// Content is what was found in an artifact that was fetched, nil for one that was
 // not.
-func (u *update) content(a *source.Artifact) *source.Content {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if there := u.fetched[a.Identity]; there != nil {
+func (l *Downloads) Content(a *source.Artifact) *source.Content {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if there := l.fetched[a.Identity]; there != nil {
 		return there.contents[a.Looks]
 	}
 	return nil
 }
 
-// needed is fetch for a source that has to read artifacts in order to resolve.
+// Needed is Fetch for a source that has to read artifacts in order to resolve.
 // The contents are by identity; the first error is that of the first artifact.
-func (u *update) needed(ctx context.Context, artifacts []*source.Artifact) (map[string]*source.Content, error) {
-	errs, err := u.fetch(ctx, artifacts, false, true)
+func (l *Downloads) Needed(ctx context.Context, artifacts []*source.Artifact) (map[string]*source.Content, error) {
+	errs, err := l.Fetch(ctx, artifacts, false, true)
 	if err != nil {
 		return nil, err
 	}
@@ -128,71 +157,71 @@ func (u *update) needed(ctx context.Context, artifacts []*source.Artifact) (map[
 		if err := errs[a.Identity]; err != nil {
 			return nil, err
 		}
-		contents[a.Identity] = u.content(a)
+		contents[a.Identity] = l.Content(a)
 	}
 	return contents, nil
 }
 
 // one brings one artifact into the store and reads it.
-func (u *update) one(ctx context.Context, there *download, a *source.Artifact, fresh, urgent bool) (err error) {
-	if there.blob, err = u.blob(ctx, a, fresh, urgent); err != nil {
+func (l *Downloads) one(ctx context.Context, there *download, a *source.Artifact, fresh, urgent bool) (err error) {
+	if there.blob, err = l.blob(ctx, a, fresh, urgent); err != nil {
 		return err
 	}
-	return u.readFor(ctx, there, a, urgent)
+	return l.readFor(ctx, there, a, urgent)
 }
 
 // readFor reads what is in the store for the plugin of an artifact.
-func (u *update) readFor(ctx context.Context, there *download, a *source.Artifact, urgent bool) error {
-	leave, err := u.reading.Enter(ctx, urgent)
+func (l *Downloads) readFor(ctx context.Context, there *download, a *source.Artifact, urgent bool) error {
+	leave, err := l.reading.Enter(ctx, urgent)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	defer u.Shown().Step("reading %s", a.Label)()
-	c, err := u.read(ctx, a, there.blob)
+	defer l.Shown().Step("reading %s", a.Label)()
+	c, err := l.read(ctx, a, there.blob)
 	if err != nil {
 		return err
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	there.contents[a.Looks] = c
 	return nil
 }
 
 // blob is the artifact in the store.
-func (u *update) blob(ctx context.Context, a *source.Artifact, fresh, urgent bool) (_ store.Digest, err error) {
+func (l *Downloads) blob(ctx context.Context, a *source.Artifact, fresh, urgent bool) (_ store.Digest, err error) {
 	coming := false
 	defer func() {
 		if !coming {
-			u.Shown().Withdraw(a.Size)
+			l.Shown().Withdraw(a.Size)
 		}
 	}()
-	leave, err := u.downloads.Enter(ctx, urgent)
+	leave, err := l.loading.Enter(ctx, urgent)
 	if err != nil {
 		return store.Digest{}, err
 	}
 	defer leave()
-	locked, known := u.OldFile(a)
+	locked, known := l.OldFile(a)
 	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
 	// Without a digest of upstream only a download tells whether it is the same.
-	if known && a.Digest != "" && !fresh && u.Store.HasBlob(d) {
+	if known && a.Digest != "" && !fresh && l.Store.HasBlob(d) {
 		return d, nil
 	}
 	if !known && !fresh {
-		if there, ok := u.stored(ctx, a); ok {
+		if there, ok := l.stored(ctx, a); ok {
 			return there, nil
 		}
 	}
 	coming = true
 	if !known {
-		return u.download(ctx, a, nil, fresh)
+		return l.download(ctx, a, nil, fresh)
 	}
-	return u.download(ctx, a, &d, fresh)
+	return l.download(ctx, a, &d, fresh)
 }
 
 // stored finds the blob that has the digests which upstream gives, whoever brought it:
 // no bytes are downloaded twice.
-func (u *update) stored(ctx context.Context, a *source.Artifact) (store.Digest, bool) {
+func (l *Downloads) stored(ctx context.Context, a *source.Artifact) (store.Digest, bool) {
 	algorithm, sum, _ := strings.Cut(a.Digest, "-")
 	raw, err := base64.StdEncoding.DecodeString(sum)
 	if err != nil {
@@ -202,15 +231,15 @@ func (u *update) stored(ctx context.Context, a *source.Artifact) (store.Digest, 
 	found, also := false, a.Also
 	switch algorithm {
 	case "sha256":
-		d, found = u.Store.Find(hex.EncodeToString(raw))
+		d, found = l.Store.Find(hex.EncodeToString(raw))
 	case "sha512":
-		d, found = u.Store.Find512(raw)
+		d, found = l.Store.Find512(raw)
 		also = a.Digest
 	}
 	if !found {
 		return store.Digest{}, false
 	}
-	f, err := u.Store.Blob(ctx, d) // a damaged one is removed
+	f, err := l.Store.Blob(ctx, d) // a damaged one is removed
 	if err != nil {
 		return store.Digest{}, false
 	}
@@ -221,22 +250,18 @@ func (u *update) stored(ctx context.Context, a *source.Artifact) (store.Digest, 
 			return store.Digest{}, false
 		}
 	}
-	u.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
+	l.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
 	return d, true
 }
 
 // download brings the bytes of an artifact into the store, if they are what upstream
 // promises and what is locked; locked is nil for what is new. Where it is fresh,
 // upstream was not asked what it promises by now.
-func (u *update) download(ctx context.Context, a *source.Artifact, locked *store.Digest, fresh bool) (store.Digest, error) {
-	arrived := u.Shown().Expect(ctx, a.Label, a.Size)
-	limit := u.options.MaxArtifact
-	if limit == 0 {
-		limit = maxArtifact
-	}
+func (l *Downloads) download(ctx context.Context, a *source.Artifact, locked *store.Digest, fresh bool) (store.Digest, error) {
+	arrived := l.Shown().Expect(ctx, a.Label, a.Size)
 	var sum512 []byte
 	with512 := strings.HasPrefix(a.Digest, "sha512-") || strings.HasPrefix(a.Also, "sha512-")
-	d, err := u.Store.AddUnknown(ctx, limit, with512, a.Get, func(sums store.Sums) error {
+	d, err := l.Store.AddUnknown(ctx, l.max, with512, a.Get, func(sums store.Sums) error {
 		sum512 = sums.SHA512
 		if sums.From != " from "+a.Label {
 			a.From = sums.From
@@ -256,11 +281,11 @@ func (u *update) download(ctx context.Context, a *source.Artifact, locked *store
 		return d, err
 	}
 	arrived(d.Size)
-	atomic.AddInt64(&u.out.Downloaded, 1)
+	l.count.Add(1)
 	if strings.HasPrefix(a.Digest, "sha512-") {
-		u.Store.Keep512(sum512, d)
+		l.Store.Keep512(sum512, d)
 	}
-	u.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
+	l.Store.Prove(store.Proof{Identity: a.Identity, Manifest: a.File.Manifest, Digest: d})
 	return d, nil
 }
 
@@ -285,18 +310,33 @@ func promised(a *source.Artifact, sums store.Sums) error {
 	return nil
 }
 
+// Stored reads a blob of the store for an artifact, as if it had been fetched.
+func (l *Downloads) Stored(ctx context.Context, a *source.Artifact, blob store.Digest) (*source.Content, error) {
+	c, err := l.read(ctx, a, blob)
+	if err != nil {
+		return nil, err
+	}
+	there := newDownload(a)
+	there.blob, there.contents[a.Looks] = blob, c
+	there.done.Open()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fetched[a.Identity] = there
+	return c, nil
+}
+
 // read reads a blob strictly, without unpacking it; what it says of itself is checked
 // each time.
-func (u *update) read(ctx context.Context, a *source.Artifact, d store.Digest) (*source.Content, error) {
-	f, err := u.Store.Blob(ctx, d)
+func (l *Downloads) read(ctx context.Context, a *source.Artifact, d store.Digest) (*source.Content, error) {
+	f, err := l.Store.Blob(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	k, reading := kind.Of(a.Kind), a.Reading()
-	found, err := k.Scan(ctx, u.Store, d, f, reading)
+	found, err := k.Scan(ctx, l.Store, d, f, reading)
 	if err != nil {
-		return nil, unfit(annotate(a.Label, err))
+		return nil, source.Unfit(annotate(a.Label, err))
 	}
 	c := &source.Content{Content: found, Digest: d}
 	if err = k.Check(reading, found); err == nil && a.Verify != nil {

@@ -1,4 +1,4 @@
-package resolve
+package download
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func TestFetchOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := newUpdate(&manifest.Manifest{}, Options{Settings: session.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}})
+	u := New(session.New(&manifest.Manifest{}, nil, session.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}), 0)
 	defer u.Show()()
 	of := func(content string) string {
 		sum := sha512.Sum512([]byte(content))
@@ -48,16 +48,16 @@ func TestFetchOnce(t *testing.T) {
 	var fetching sync.WaitGroup
 	for range 8 {
 		fetching.Go(func() {
-			if errs, err := u.fetch(t.Context(), []*source.Artifact{artifact("a@1", of("a@1")), artifact("a@1", of("a@1")), artifact("b@1", of("b@1"))}, false, false); err != nil || len(errs) != 0 {
+			if errs, err := u.Fetch(t.Context(), []*source.Artifact{artifact("a@1", of("a@1")), artifact("a@1", of("a@1")), artifact("b@1", of("b@1"))}, false, false); err != nil || len(errs) != 0 {
 				t.Errorf("of one digest: %v, %v", errs, err)
 			}
 		})
 	}
 	fetching.Wait()
-	if n := downloads.Load(); n != 2 || string(u.content(artifact("a@1", "")).Heads["x"]) != "a" {
+	if n := downloads.Load(); n != 2 || string(u.Content(artifact("a@1", "")).Heads["x"]) != "a" {
 		t.Errorf("%d downloads of 2 artifacts", n)
 	}
-	errs, _ := u.fetch(t.Context(), []*source.Artifact{artifact("b@1", of("b@1")), artifact("a@1", "sha512-3")}, false, false)
+	errs, _ := u.Fetch(t.Context(), []*source.Artifact{artifact("b@1", of("b@1")), artifact("a@1", "sha512-3")}, false, false)
 	if err := errs["a@1"]; len(errs) != 1 || fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), "two digests for a@1: "+of("a@1")+" and sha512-3") {
 		t.Errorf("of two digests: %v", errs)
 	}
@@ -78,9 +78,9 @@ func TestStored(t *testing.T) {
 	o512 := "sha512-" + base64.StdEncoding.EncodeToString(other[:])
 	downloads := 0
 	fetch := func(identity, digest, also, body string, fresh bool) error {
-		u := newUpdate(&manifest.Manifest{}, Options{Settings: session.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}})
+		u := New(session.New(&manifest.Manifest{}, nil, session.Settings{Store: s, UI: ui.New("lockgen", io.Discard, io.Discard)}), 0)
 		defer u.Close()
-		errs, err := u.fetch(t.Context(), []*source.Artifact{{
+		errs, err := u.Fetch(t.Context(), []*source.Artifact{{
 			Label: identity, Identity: identity, Digest: digest, Also: also, Kind: lock.HTTP, Binary: "x", Keep: func(string) int { return 1 },
 			Get: func(_ context.Context, in *store.Ingest) error {
 				downloads++
