@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/lockgen/change"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 )
 
 var addVerb = &cli.Verb[program]{
@@ -58,7 +59,7 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 	if err := p.checkPlatforms(); err != nil {
 		return err
 	}
-	platforms := startPlatforms
+	platforms := edit.Platforms
 	if len(p.platforms) > 0 {
 		platforms = slices.Compact(slices.Sorted(slices.Values(p.platforms)))
 	}
@@ -66,7 +67,7 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	return r.Add(ctx, args, change.Adding{Platforms: p.platforms, Optional: p.optional, Binary: p.binary, Fresh: head(platforms) + "[plugins]\n"})
+	return r.Add(ctx, args, change.Adding{Platforms: p.platforms, Optional: p.optional, Binary: p.binary, Fresh: edit.Head(platforms) + "[plugins]\n"})
 }
 
 // checkPlatforms refuses a name that is no platform.

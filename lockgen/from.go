@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,9 +15,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
-
-// starterProtoc is what a new plugins.toml begins with.
-const starterProtoc = "36.2"
 
 // adopt plans a plugins.toml that asks for what --from leads to. What is asked for
 // there already stays as it is.
@@ -32,7 +28,7 @@ func (i *initial) adopt(ctx context.Context) error {
 	}
 	var ask func(string) (string, error)
 	if i.runs {
-		ask = func(path string) (string, error) { return askVersion(ctx, path) }
+		ask = func(path string) (string, error) { return adopt.Ask(ctx, path) }
 	}
 	if i.adopted, err = adopt.From(i.from, l, ask); err != nil {
 		return err
@@ -47,9 +43,9 @@ func (i *initial) adopt(ctx context.Context) error {
 	}
 	text := before
 	if i.created {
-		before, text = nil, []byte(head(startPlatforms)+"[plugins]\n")
+		before, text = nil, []byte(edit.Head(edit.Platforms)+"[plugins]\n")
 		if !slices.ContainsFunc(i.wanted, func(spec string) bool { return strings.HasPrefix(spec, "protoc@") }) {
-			i.wanted = append([]string{"protoc@" + starterProtoc}, i.wanted...)
+			i.wanted = append([]string{"protoc@" + edit.StarterProtoc}, i.wanted...)
 		}
 	}
 	old, err := manifest.Parse(i.name, text)
@@ -91,31 +87,6 @@ func (i *initial) adopt(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// askVersion runs a program, which gets nothing of the user's and no network, and
-// reads what version it says it has.
-func askVersion(ctx context.Context, path string) (string, error) {
-	home, err := os.MkdirTemp("", "lockgen-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(home)
-	out, err := proc.Sandbox{Name: filepath.Base(path), Path: files.Absolute(path), Args: []string{"--version"}, Dir: home, Home: home}.Run(ctx)
-	if err != nil {
-		return "", err
-	}
-	version := proc.SaidVersion(string(out))
-	if version == "" {
-		return "", errors.New("it printed no version")
-	}
-	// Releases of protoc from 21 on are called without the 3 that it prints.
-	if rest, ok := strings.CutPrefix(version, "3."); ok && strings.HasPrefix(string(out), "libprotoc ") {
-		if c, _ := proc.CompareToolVersions(rest, "21"); c >= 0 {
-			version = rest
-		}
-	}
-	return version, nil
 }
 
 // nextOf is next after --from: what to lock, the lines of a BUCK file, and what

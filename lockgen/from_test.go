@@ -12,6 +12,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 )
 
 const bufGen = `version: v2
@@ -155,7 +156,7 @@ func TestInitFromBinaries(t *testing.T) {
 		t.Error("a program was run without --run")
 	}
 	says(t, talk, "the version of protoc: the file does not tell it; --run asks", "protoc-gen-words-1.4-linux-amd64: protoc-gen-words: lockgen does not know it by name", "next: lockgen add ")
-	want := "[plugins]\nprotoc = \"" + starterProtoc + "\"\nprotoc-gen-es = \"2.1.0\"\nprotoc-gen-go = \"" + versions[0] + "\"\n\n[plugins.protoc-gen-sums]\nversion = \"" + versions[1] +
+	want := "[plugins]\nprotoc = \"" + edit.StarterProtoc + "\"\nprotoc-gen-es = \"2.1.0\"\nprotoc-gen-go = \"" + versions[0] + "\"\n\n[plugins.protoc-gen-sums]\nversion = \"" + versions[1] +
 		"\"\nsource = \"go:golang.org/x/mod\"\npackage = \"gosumcheck\"\nbinary = \"protoc-gen-sums\"\n"
 	if _, got, _ := strings.Cut(p.read("plugins.toml"), "[plugins]\n"); "[plugins]\n"+got != want {
 		t.Errorf("plugins.toml ends in\n%s\nwant\n%s", got, want)

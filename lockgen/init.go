@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -17,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/adopt"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
@@ -66,59 +66,6 @@ lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 	},
 }
 
-// starter is what lockgen init writes.
-var starter = head(startPlatforms) + `[plugins]
-protoc = "` + starterProtoc + `"
-
-# TypeScript: a plugin from npm, and the node that runs it.
-# node = "24.19.0"
-# ts-proto = "2.7.2"
-
-# A plugin that lockgen does not know by name:
-# [plugins.acme-lint]
-# version = "1.4.0"
-# source = "https://example.com/v{version}/lint-{os}-{arch}.tar.gz"    # or npm:NAME, pip:NAME, cargo:NAME
-# binary = "lint"
-
-# One from the releases of a repository of GitHub, and one from a registry of OCI:
-# [plugins.acme-docs]
-# version = "2.0.1"
-# source = "github:acme/docs"
-# asset = "docs-{version}-{os}-{arch}.tar.gz"
-# os = { macos = "darwin" }                 # the publisher's words, where they differ
-# checksums = "checksums.txt"               # if it publishes such a file
-# binary = "docs"
-#
-# [plugins.acme-go]
-# version = "0.9.0"
-# source = "oci://registry.example.com/acme/go:v{version}"
-# binary = "protoc-gen-acme-go"
-`
-
-// startPlatforms are those of a new plugins.toml: what people build on.
-var startPlatforms = []string{"linux-x86_64", "linux-aarch64", "macos-x86_64", "macos-aarch64", "windows-x86_64"}
-
-// head is the beginning of a new plugins.toml, up to the plugins.
-func head(platforms []string) string {
-	return `#:schema ` + schemaURL(cli.Built().Version) + `
-
-# The protoc plugins of this repository. After an edit run: lockgen update
-# What it locks is in plugins.lock.toml; commit both.
-
-# Every plugin must exist for each of these.
-platforms = ` + lock.PrintList(platforms) + `
-
-`
-}
-
-// schemaURL is where editors find the JSON Schema of plugins.toml
-// (https://taplo.tamasfe.dev/configuration/directives.html): that of the release
-// that this program is, or the newest.
-func schemaURL(version string) string {
-	at := cmp.Or(build.Info{Version: version}.Release(), "main")
-	return build.Home + "/raw/" + at + "/schemas/plugins.schema.json"
-}
-
 // An initial is one run of init.
 type initial struct {
 	*program
@@ -158,7 +105,7 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 			return err
 		}
 	case i.created:
-		i.writes = append(i.writes, files.Write{Name: i.name, After: []byte(starter)})
+		i.writes = append(i.writes, files.Write{Name: i.name, After: []byte(edit.Starter)})
 	}
 	attributes, attribute, err := project.Attribute(i.lockName)
 	if err != nil {

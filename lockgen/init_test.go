@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
@@ -64,7 +65,7 @@ func TestInitBuck2(t *testing.T) {
 	stdout, _ := p.ok("init", "--dry-run", "--commit", someCommit)
 	for _, part := range []string{
 		".buckconfig\n@@ -2,5 +2,14 @@\n   root = .\n", "+  commit_hash = " + someCommit + "\n",
-		"+load(\"@root//:plugins.lock.toml\", lock = \"value\")\n", "+/buck-out\n", "+schema = 1\n", "+protoc = \"" + starterProtoc + "\"\n", "+plugins.lock.toml text eol=lf",
+		"+load(\"@root//:plugins.lock.toml\", lock = \"value\")\n", "+/buck-out\n", "+schema = 1\n", "+protoc = \"" + edit.StarterProtoc + "\"\n", "+plugins.lock.toml text eol=lf",
 		"--- " + os.DevNull + "\n",
 	} {
 		if !strings.Contains(stdout, part) {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -88,7 +86,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	what, err := p.mirrored(m, l, args)
+	what, err := mirror.Select(m, l, args, p.bundles, p.platforms)
 	if err != nil {
 		return err
 	}
@@ -126,7 +124,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		Compress: func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, 5) },
 		Transfer: transfer, Note: p.ui.Say,
 	}
-	if err := p.push(ctx, push, what); err != nil && p.dryRun {
+	if err := push.Push(ctx, what, p.trees); err != nil && p.dryRun {
 		return fmt.Errorf("mirroring to %s: %w; nothing was pushed", place, err)
 	} else if err != nil {
 		return fmt.Errorf("mirroring to %s: %w; what was pushed stays, and running it again goes on from there", place, err)
@@ -146,12 +144,12 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 // compile builds the crates among the entries for this machine, which have no
 // tree in the lock yet, and gives them the one that came out: it becomes the one
 // for everybody. It reports whether there were any.
-func (p *program) compile(ctx context.Context, i *install.Installer, what *mirrored) (compiled bool, err error) {
+func (p *program) compile(ctx context.Context, i *install.Installer, what *mirror.Selection) (compiled bool, err error) {
 	host := i.Host.Name
-	if !slices.Contains(what.platforms, host) {
+	if !slices.Contains(what.Platforms, host) {
 		return false, nil
 	}
-	for _, e := range what.entries {
+	for _, e := range what.Entries {
 		cell := e.Locked.Platforms[host]
 		if !e.Locked.Kind().Compiled || cell.Binary == "" || cell.Tree != "" {
 			continue
@@ -165,154 +163,6 @@ func (p *program) compile(ctx context.Context, i *install.Installer, what *mirro
 		compiled = true
 	}
 	return compiled, nil
-}
-
-// mirrored is what a run of mirror pushes.
-type mirrored struct {
-	entries   []*lock.Entry // with their runtimes and compilers
-	bundles   []string      // sorted
-	members   map[string][]*lock.Entry
-	platforms []string
-	trees     bool
-}
-
-// mirrored finds out what the arguments mean.
-func (p *program) mirrored(m *manifest.Manifest, l *lock.Lock, args []string) (*mirrored, error) {
-	what := &mirrored{platforms: lock.PlatformNames(), members: map[string][]*lock.Entry{}, trees: p.trees}
-	if len(p.platforms) > 0 {
-		what.platforms = nil
-		for _, name := range p.platforms {
-			if _, ok := lock.LookupPlatform(name); !ok {
-				hint := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
-				return nil, fault.Errorf(fault.Usage, hint, "unknown platform %q", name)
-			}
-			if !slices.Contains(what.platforms, name) {
-				what.platforms = append(what.platforms, name)
-			}
-		}
-		slices.Sort(what.platforms)
-	}
-	var chosen []*lock.Entry
-	for _, spec := range args {
-		name, version, _, err := l.Find(spec)
-		if err != nil {
-			return nil, err
-		}
-		if strings.Contains(spec, "@") {
-			chosen = append(chosen, l.Entry(name, version))
-			continue
-		}
-		for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
-			chosen = append(chosen, l.Entry(name, version))
-		}
-	}
-	known := slices.Sorted(maps.Keys(m.Bundles))
-	for _, name := range p.bundles {
-		if !slices.Contains(known, name) {
-			hint := fault.DidYouMean(name, known, "bundles of plugins.toml are "+strings.Join(known, ", "))
-			return nil, fault.Errorf(fault.Usage, hint, "plugins.toml has no bundle %q", name)
-		}
-	}
-	all := len(args) == 0 && len(p.bundles) == 0
-	if all {
-		for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
-			for _, version := range slices.Sorted(maps.Keys(l.Plugins[name])) {
-				chosen = append(chosen, l.Entry(name, version))
-			}
-		}
-	}
-	for _, name := range known {
-		if !all && !slices.Contains(p.bundles, name) {
-			continue
-		}
-		what.bundles = append(what.bundles, name)
-		for _, spec := range m.Bundles[name] {
-			plugin, version, _, err := l.Find(spec)
-			if err != nil {
-				return nil, fmt.Errorf("bundle %s: %w", name, err)
-			}
-			what.members[name] = append(what.members[name], l.Entry(plugin, version))
-		}
-		chosen = append(chosen, what.members[name]...)
-	}
-	what.entries = withRuntimes(chosen)
-	return what, nil
-}
-
-// withRuntimes is the entries and those that run or compile them, each once.
-func withRuntimes(entries []*lock.Entry) []*lock.Entry {
-	var all []*lock.Entry
-	seen := map[string]bool{}
-	var add func(e *lock.Entry)
-	add = func(e *lock.Entry) {
-		if e == nil || seen[e.String()] {
-			return
-		}
-		seen[e.String()] = true
-		all = append(all, e)
-		add(e.Runtime)
-		add(e.Toolchain)
-	}
-	for _, e := range entries {
-		add(e)
-	}
-	return all
-}
-
-func (p *program) push(ctx context.Context, push *mirror.Pusher, what *mirrored) error {
-	push.Transfer.Plugins(len(what.entries))
-	for _, e := range what.entries {
-		if err := push.Plugin(ctx, e, what.platforms); err != nil {
-			return err
-		}
-		push.Transfer.Ended()
-	}
-	folders := map[string]oci.Descriptor{} // by entry and platform
-	id := func(e *lock.Entry, served string) string { return e.String() + " " + served }
-	if what.trees {
-		for _, e := range what.entries {
-			for _, served := range ready(e, what.platforms) {
-				layer, err := push.Folder(ctx, e, served)
-				if err != nil {
-					return err
-				}
-				folders[id(e, served)] = layer
-			}
-		}
-	}
-	for _, name := range what.bundles {
-		all := withRuntimes(what.members[name])
-		byPlatform := map[string][]oci.Descriptor{}
-		for _, platform := range what.platforms {
-			for _, e := range all {
-				_, served, err := e.Locked.Cell(platform)
-				if layer, ok := folders[id(e, served)]; ok && err == nil {
-					byPlatform[platform] = append(byPlatform[platform], layer)
-				}
-			}
-		}
-		if err := push.Bundle(ctx, name, what.members[name], all, what.platforms, byPlatform); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ready lists the platforms with a cell of their own for which the folder of an
-// entry is pushed: those of ecosystem plugins whose tree is locked. Go itself is
-// none: who takes a ready folder needs no compiler.
-func ready(e *lock.Entry, platforms []string) []string {
-	if v := e.Locked; !v.Kind().Ecosystem || v.IsGo() {
-		return nil
-	}
-	var served []string
-	for _, platform := range platforms {
-		cell, name, err := e.Locked.Cell(platform)
-		if err == nil && cell.Tree != "" && !slices.Contains(served, name) {
-			served = append(served, name)
-		}
-	}
-	return served
 }
 
 func (p *program) tellPushed(place oci.Place, done *mirror.Pushed) error {

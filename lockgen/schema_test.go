@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
+	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 )
 
 // TestSchemaURL: a release names its own schema, what was built otherwise that of
@@ -22,7 +23,7 @@ func TestSchemaURL(t *testing.T) {
 		"v0.1.0": "v0.1.0", "v1.2.3-rc.1": "v1.2.3-rc.1", "devel": "main", "": "main",
 		"v0.0.0-20260102030405-0123456789ab": "main", "v0.1.1-0.20260102030405-0123456789ab+dirty": "main", "v0.1.0+dirty": "main",
 	} {
-		if got, want := schemaURL(version), build.Home+"/raw/"+at+"/"+file; got != want {
+		if got, want := edit.SchemaURL(version), build.Home+"/raw/"+at+"/"+file; got != want {
 			t.Errorf("%s: %s, want %s", version, got, want)
 		}
 	}
@@ -35,15 +36,15 @@ func TestSchemaURL(t *testing.T) {
 // suite taplo finds the file valid by it, and an edit that is wrong invalid.
 func TestSchemaLine(t *testing.T) {
 	t.Parallel()
-	line := "#:schema " + schemaURL(cli.Built().Version) + "\n"
+	line := "#:schema " + edit.SchemaURL(cli.Built().Version) + "\n"
 	p := newPlace(t)
 	p.ok("init", "--no-buck2")
 	made := p.read("plugins.toml")
 	if !strings.HasPrefix(made, line) {
 		t.Errorf("init made\n%s", made)
 	}
-	if head(startPlatforms)[:len(line)] != line {
-		t.Errorf("add makes\n%s", head(startPlatforms))
+	if edit.Head(edit.Platforms)[:len(line)] != line {
+		t.Errorf("add makes\n%s", edit.Head(edit.Platforms))
 	}
 	testenv.OnlyFull(t, "taplo is of another ecosystem")
 	taplo := testenv.Program(t, "taplo")

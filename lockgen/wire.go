@@ -81,21 +81,12 @@ func (i *initial) askCommit(ctx context.Context) (string, error) {
 	if i.offline {
 		return "", fault.Errorf(fault.Upstream, "run it without --offline, or give --commit all digits of a commit", "which commit %s is has to be asked of %s, and --offline was given", rev, i.origin)
 	}
-	out, err := git.Run(ctx, "", "ls-remote", "--", i.origin)
+	best, err := git.Commit(ctx, i.origin, rev)
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", err
 		}
 		return "", fault.Errorf(fault.Upstream, "give --commit all digits of a commit", "asking %s for its commit %s: %w", i.origin, rev, err)
-	}
-	best, rank := "", 0
-	for line := range strings.Lines(string(out)) {
-		commit, ref, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		for r, yes := range []bool{len(rev) >= 7 && strings.HasPrefix(commit, rev), ref == "refs/heads/"+rev, ref == "refs/tags/"+rev, ref == "refs/tags/"+rev+"^{}", ref == rev} {
-			if yes && r+1 > rank {
-				best, rank = commit, r+1
-			}
-		}
 	}
 	if best == "" {
 		return "", fault.Errorf(fault.Usage, "give --commit all digits of a commit, or HEAD for the newest", "%s has no tag, branch or head %s", i.origin, rev)

@@ -101,3 +101,22 @@ func Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// Commit asks the repository at a URL for the commit of a tag, a branch, HEAD, or the
+// first digits of one of these; "" for none.
+func Commit(ctx context.Context, origin, rev string) (string, error) {
+	out, err := Run(ctx, "", "ls-remote", "--", origin)
+	if err != nil {
+		return "", err
+	}
+	best, rank := "", 0
+	for line := range strings.Lines(string(out)) {
+		commit, ref, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		for r, yes := range []bool{len(rev) >= 7 && strings.HasPrefix(commit, rev), ref == "refs/heads/"+rev, ref == "refs/tags/"+rev, ref == "refs/tags/"+rev+"^{}", ref == rev} {
+			if yes && r+1 > rank {
+				best, rank = commit, r+1
+			}
+		}
+	}
+	return best, nil
+}
