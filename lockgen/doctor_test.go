@@ -160,7 +160,7 @@ func TestDoctor(t *testing.T) {
 	p.env["BUCK2_PROTOBUF_NODE_MANAGER"] = "pnpm"
 	p.says(7, []string{"needed by BUCK2_PROTOBUF_NODE_MANAGER", "hint: npm install --global pnpm\n"})
 	p.env["BUCK2_PROTOBUF_NODE_MANAGER"] = "pnmp"
-	p.says(2, []string{`BUCK2_PROTOBUF_NODE_MANAGER: unknown manager "pnmp"`, "hint: known are "})
+	p.says(2, []string{`BUCK2_PROTOBUF_NODE_MANAGER: unknown manager "pnmp"`, "hint: use one of "})
 	delete(p.env, "BUCK2_PROTOBUF_NODE_MANAGER")
 	p.env["BUCK2_PROTOBUF_WHEEL_MANAGER"] = "uv"
 	p.says(7, []string{"needed by BUCK2_PROTOBUF_WHEEL_MANAGER"})

@@ -245,7 +245,7 @@ while read -r line; do :; done
 	}{
 		"no main class":       {"Manifest-Version: 1.0\n", "", 11, fault.Usage, []string{"does not say which of its classes"}},
 		"a class that is not": {"Manifest-Version: 1.0\n", "main = \"com.acme.Other\"\n", 11, fault.Usage, []string{"none of its jars has the class com.acme.Other"}},
-		"no class":            {"Main-Class: $(rm -rf)\n", "", 11, fault.Usage, []string{"no name of a class"}},
+		"no class":            {"Main-Class: $(rm -rf)\n", "", 11, fault.Usage, []string{"not the name of a class"}},
 		"a newer Java":        {"Main-Class: com.acme.Main\n", "", 26, fault.Usage, []string{"compiled for Java 26", "java@25 is locked"}},
 	} {
 		plugin("1.1", tt.manifest, tt.java)

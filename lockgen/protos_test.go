@@ -174,7 +174,7 @@ func TestProtosRefused(t *testing.T) {
 	p.remove("plugins.lock.toml")
 	p.fails(fault.Usage, []string{"x -> y -> x"}, "update", "--no-smoke")
 	p.protos("nowhere = \"1\"\n")
-	p.fails(fault.Usage, []string{`by the name "nowhere"`, "source"}, "update")
+	p.fails(fault.Usage, []string{`no known proto package "nowhere"`, "source"}, "update")
 	p.protos("googleapi = \"1\"\n")
 	p.fails(fault.Usage, []string{"did you mean googleapis?"}, "update")
 }

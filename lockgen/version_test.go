@@ -72,7 +72,7 @@ func TestPublisherTimes(t *testing.T) {
 		t.Error(out)
 	}
 	write("^1", "[policy]\npublisher-times = [\"npm\"]\n")
-	p.fails(fault.Usage, []string{`"npm" is no kind of source whose publishers say when`}, "check")
+	p.fails(fault.Usage, []string{`source "npm" has no release times set by publishers`}, "check")
 	// A tag that names something else now is as old as that.
 	write("^1", "")
 	p.now = time.Now().AddDate(0, 0, 8)

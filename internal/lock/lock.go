@@ -469,7 +469,7 @@ func (v *Version) Cell(platform string) (Cell, string, error) {
 		c, ok = v.Platforms[platform]
 	}
 	if !ok {
-		return Cell{}, "", fault.Errorf(fault.Usage, "known are "+strings.Join(PlatformNames(), ", "), "unknown platform %q", platform)
+		return Cell{}, "", fault.Errorf(fault.Usage, "use one of "+strings.Join(PlatformNames(), ", "), "unknown platform %q", platform)
 	}
 	if c.Unavailable != "" {
 		return Cell{}, "", fault.Errorf(fault.Machine, "add the platform to plugins.toml, if it is not there, and run: lockgen update; or lock a version or source with a build for it, see: lockgen explain NAME", "not available on %s: %s", platform, c.Unavailable)

@@ -10,14 +10,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// gitHubFiles are the hosts to which GitHub redirects for the files of a release
+// gitHubFiles are the hosts that GitHub redirects to for the files of a release
 // (docs.github.com/en/rest/releases/assets).
 var gitHubFiles = []string{"objects.githubusercontent.com", "release-assets.githubusercontent.com"}
 
-// allowsURL reports whether what is at an address may be locked: its host is
-// allowed, or it is a file of a release of a repository of GitHub, or what
-// GitHub says of one, and an entry github:OWNER/REPO or github:OWNER/* is that
-// repository's.
+// allowsURL reports whether a file at a URL may be locked: its host is allowed,
+// or the URL is of a release of a GitHub repository, or GitHub's description of
+// one, and the repository is allowed as github:OWNER/REPO or github:OWNER/*.
 func (p *Policy) allowsURL(u *url.URL) bool {
 	if p.AllowsHost(u) {
 		return true
@@ -26,11 +25,10 @@ func (p *Policy) allowsURL(u *url.URL) bool {
 	return ok && (slices.Contains(p.Allow, github+owner+"/"+repo) || slices.Contains(p.Allow, github+owner+"/*"))
 }
 
-// gitHubRepository is the repository, in lower case, that an address of GitHub
-// is about; ok is false for every other address.
+// gitHubRepository returns the repository, in lower case, of a GitHub URL; ok
+// is false for any other URL.
 func gitHubRepository(u *url.URL) (owner, repo string, ok bool) {
-	// Owners, repositories and the names of files need no percent-coding that
-	// could hide a slash or a dot.
+	// The parts need no percent-encoding, which could hide a slash or a dot.
 	escaped := strings.ToLower(u.EscapedPath())
 	if u.Scheme != "https" || u.User != nil || strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%2e") || strings.Contains(escaped, `%5c`) {
 		return "", "", false
@@ -45,7 +43,7 @@ func gitHubRepository(u *url.URL) (owner, repo string, ok bool) {
 	case GitHubHost:
 	case GitHubAPI:
 		path, ok = strings.CutPrefix(path, "repos/")
-		least = 3 // the list of them
+		least = 3 // the list of releases
 	default:
 		return "", "", false
 	}
@@ -59,8 +57,8 @@ func gitHubRepository(u *url.URL) (owner, repo string, ok bool) {
 	return strings.ToLower(parts[0]), strings.ToLower(parts[1]), true
 }
 
-// checkURL refuses an address that allow does not name, by an error of class
-// [fault.Policy] whose hint is the entry.
+// checkURL returns an error of class [fault.Policy] for a URL that allow does
+// not permit. The hint is the entry to add.
 func (p *Policy) checkURL(u *url.URL) error {
 	if p.allowsURL(u) {
 		return nil
@@ -76,10 +74,10 @@ func (p *Policy) checkURL(u *url.URL) error {
 		"the host %s is not in allow of [policy]", strings.TrimPrefix(entry, "host:"))
 }
 
-// CheckRedirect is [Policy.CheckURL] for every request that brings files of a source
-// http or oci, redirects among them. A mirror is allowed by being there, a
-// registry by any of its repositories, and where a repository of GitHub is
-// allowed, so are the hosts to which GitHub sends for its files.
+// CheckRedirect is [Policy.CheckURL] for all requests for files of kinds http
+// and oci, with redirects. Configured mirrors are always allowed, a registry is
+// allowed if any of its repositories is, and if a GitHub repository is allowed,
+// so are the hosts that GitHub redirects to for its files.
 func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) error {
 	implied := map[string]bool{}
 	imply := func(address string) {
@@ -112,16 +110,16 @@ func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) e
 	}
 }
 
-// CheckFile refuses a file of the lock that allow does not name, by an error of
-// class [fault.Policy]. Of is the package of the plugin, which matters for oci
-// only.
+// CheckFile returns an error of class [fault.Policy] for a locked file that
+// allow does not permit. Of is the package of the plugin, which is only used
+// for oci.
 func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
 	const hint = "if you trust it, add to allow of [policy] in plugins.toml: "
 	switch k := lock.KindOf(kind); {
 	case kind == lock.HTTP:
 		u, err := url.Parse(f.URL)
 		if err != nil {
-			return fault.Errorf(fault.Policy, "run: lockgen update", "%s has no address", key)
+			return fault.Errorf(fault.Policy, "run: lockgen update", "%s has no URL", key)
 		}
 		return p.checkURL(u)
 	case !k.Ecosystem:

@@ -11,32 +11,32 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// A Buckify is the table [buckify]: how lockgen buckify writes BUCK files. It
-// does not change the lock.
+// A Buckify is the table [buckify], which says how lockgen buckify writes BUCK
+// files. It does not affect the lock.
 type Buckify struct {
 	Granularity string   // one of granularities
-	Languages   []string // whose libraries are written beside each proto_library, of [Languages]
-	Visibility  []string // of new targets; empty for no such attribute
-	Roots       []string // folders from which imports are counted, from the root of the cell; nil: found
-	Exclude     []string // patterns of what is left alone, from the root of the cell
-	// Packages is the package of Buck2 in which the targets of proto packages are.
+	Languages   []string // [Languages] for which to write a library beside each proto_library
+	Visibility  []string // of new targets; empty to write none
+	Roots       []string // folders from which imports are counted, relative to the cell; nil to detect them
+	Exclude     []string // patterns of paths to skip, relative to the cell
+	// Packages is the Buck2 package with the targets of proto packages.
 	Packages string
-	// Resolve has the label of what serves an import, by import path or by a
-	// pattern of such.
+	// Resolve maps import paths, or patterns of them, to the label of the
+	// target that provides the import.
 	Resolve map[string]string
-	// Attributes of the libraries of a language, by its name. A value is what TOML
-	// made of it.
+	// Attributes has attributes for the libraries of each language, with TOML
+	// values.
 	Attributes map[string]map[string]any
 }
 
-// granularities are what one proto_library may stand for, the default first.
+// granularities are the possible units of a proto_library, the default first.
 var granularities = []string{"directory", "file"}
 
-// Languages are the languages that have rules, rules/NAME.bzl, each with the
-// ending of the names of its targets.
+// Languages are the languages with rules in rules/NAME.bzl, and the ending of
+// the names of their targets.
 var Languages = map[string]string{"cpp": "cpp", "go": "go", "java": "java", "python": "py", "rust": "rs", "typescript": "ts"}
 
-// DefaultBuckify is the table of a manifest that has none.
+// DefaultBuckify returns the settings of a manifest without the table.
 func DefaultBuckify() Buckify {
 	return Buckify{Granularity: granularities[0], Visibility: []string{"PUBLIC"}, Packages: "//third-party/proto"}
 }
@@ -61,7 +61,7 @@ func (d *decoder) buckify(v any) error {
 		switch key {
 		case "granularity":
 			if b.Granularity, err = d.str(at, v); err == nil && !slices.Contains(granularities, b.Granularity) {
-				err = d.errorf(at, fault.DidYouMean(b.Granularity, granularities, "known are "+strings.Join(granularities, ", ")), "unknown granularity %q", b.Granularity)
+				err = d.errorf(at, fault.DidYouMean(b.Granularity, granularities, "use one of "+strings.Join(granularities, ", ")), "unknown granularity %q", b.Granularity)
 			}
 		case "languages":
 			b.Languages, err = d.strs(at, v)
@@ -92,29 +92,29 @@ func (d *decoder) buckify(v any) error {
 	return nil
 }
 
-// language accepts the name of a language that has rules.
+// language checks the name of a language with rules.
 func (d *decoder) language(at []string, name string) error {
 	if _, ok := Languages[name]; ok {
 		return nil
 	}
 	known := slices.Sorted(maps.Keys(Languages))
-	return d.errorf(at, fault.DidYouMean(name, known, "known are "+strings.Join(known, ", ")), "unknown language %q", name)
+	return d.errorf(at, fault.DidYouMean(name, known, "use one of "+strings.Join(known, ", ")), "unknown language %q", name)
 }
 
-// inCell reads paths and patterns from the root of a cell.
+// inCell parses paths and patterns relative to the cell.
 func (d *decoder) inCell(at []string, v any) ([]string, error) {
 	list, err := d.strs(at, v)
 	for i, s := range list {
 		name := strings.TrimSuffix(s, "/")
 		if name != "." && (path.Clean(name) != name || strings.HasPrefix(name, "../") || name == ".." || path.IsAbs(name) || strings.Contains(name, `\`) || plain.Row(name) != name) {
-			return nil, d.errorf(at, `write a path from the root of the cell, with slashes: "a/b"`, "%s holds %q, which is no such path", at[len(at)-1], s)
+			return nil, d.errorf(at, `write a path from the root of the cell, with slashes: "a/b"`, "%s has %q, which is not such a path", at[len(at)-1], s)
 		}
 		list[i] = name
 	}
 	return list, err
 }
 
-// buckPackage reads the name of a package of Buck2.
+// buckPackage parses the name of a Buck2 package.
 func (d *decoder) buckPackage(at []string, v any) (string, error) {
 	s, err := d.str(at, v)
 	if err != nil {
@@ -127,7 +127,7 @@ func (d *decoder) buckPackage(at []string, v any) (string, error) {
 	return s, nil
 }
 
-// labels reads labels of targets, each with its package.
+// labels parses labels of targets, which must have a package.
 func (d *decoder) labels(at []string, v any) (map[string]string, error) {
 	table, err := d.table(at, v)
 	if err != nil {
@@ -148,7 +148,7 @@ func (d *decoder) labels(at []string, v any) (map[string]string, error) {
 	return labels, nil
 }
 
-// attributes reads attributes of rules, by language.
+// attributes parses attributes of rules, by language.
 func (d *decoder) attributes(at []string, v any) (map[string]map[string]any, error) {
 	table, err := d.table(at, v)
 	if err != nil {
@@ -166,7 +166,7 @@ func (d *decoder) attributes(at []string, v any) (map[string]map[string]any, err
 		for _, key := range slices.Sorted(maps.Keys(all[name])) {
 			at := append(slices.Clone(at), key)
 			if slices.Contains([]string{"deps", "name", "proto", "srcs"}, key) {
-				return nil, d.errorf(at, "take it out", "lockgen buckify itself writes %s", key)
+				return nil, d.errorf(at, "remove it", "lockgen buckify writes %s by itself", key)
 			}
 			if !isIdentifier(key) {
 				return nil, d.errorf(at, "write the name of an attribute, such as grpc", "%q is not the name of an attribute", key)
@@ -188,7 +188,7 @@ func isIdentifier(s string) bool {
 	return s != ""
 }
 
-// starlark accepts values that Starlark has as well.
+// starlark accepts values that also exist in Starlark.
 func (d *decoder) starlark(path []string, v any) error {
 	switch v := v.(type) {
 	case string, bool, int64:
@@ -215,5 +215,5 @@ func (d *decoder) starlark(path []string, v any) error {
 		}
 		return nil
 	}
-	return d.errorf(path, "write a string, a whole number, true, false, a list or a table", "%s is nothing that a BUCK file can say", strings.Join(path, "."))
+	return d.errorf(path, "write a string, a whole number, true, false, a list or a table", "%s has a value that a BUCK file cannot have", strings.Join(path, "."))
 }

@@ -1,7 +1,7 @@
 package manifest
 
-// The decoder of plugins.toml: from TOML values to a Manifest, with file and
-// line in every refusal.
+// The decoder of plugins.toml converts TOML values to a Manifest. All its
+// errors have a file and line.
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// decoder turns the decoded TOML into a Manifest, with a line for each error.
+// A decoder converts decoded TOML to a Manifest.
 type decoder struct{ m *Manifest }
 
 func (d *decoder) errorf(path []string, hint, format string, args ...any) error {
 	return fault.Errorf(fault.Usage, hint, "%s: "+format, append([]any{d.m.At(path...)}, args...)...)
 }
 
-// wrap puts the position of a key before an error and keeps its class.
+// wrap adds the position of a key to an error and keeps its class.
 func (d *decoder) wrap(path []string, err error) error {
 	if fault.Of(err) == fault.Internal {
 		return d.errorf(path, "", "%s: %w", strings.Join(path, "."), err)
@@ -28,14 +28,14 @@ func (d *decoder) wrap(path []string, err error) error {
 	return fmt.Errorf("%s: %s: %w", d.m.At(path...), strings.Join(path, "."), err)
 }
 
-// known refuses a key of a table that is not in the list, and offers the
-// nearest one that is.
+// known refuses a key of a table that is not in keys, and suggests the nearest
+// one.
 func (d *decoder) known(path []string, table map[string]any, keys ...string) error {
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		if slices.Contains(keys, key) {
 			continue
 		}
-		hint := fault.DidYouMean(key, keys, "known are "+strings.Join(keys, ", "))
+		hint := fault.DidYouMean(key, keys, "use one of "+strings.Join(keys, ", "))
 		where := ""
 		if len(path) > 0 {
 			where = " in [" + strings.Join(path, ".") + "]"
@@ -70,7 +70,7 @@ func (d *decoder) strs(path []string, v any) ([]string, error) {
 			return nil, err
 		}
 		if slices.Contains(out, s) {
-			return nil, d.errorf(path, "keep one of the two", "%s holds %q twice", strings.Join(path, "."), s)
+			return nil, d.errorf(path, "keep one of the two", "%s has %q twice", strings.Join(path, "."), s)
 		}
 		out = append(out, s)
 	}
@@ -96,7 +96,7 @@ func (d *decoder) manifest(tree map[string]any) error {
 	}
 	m := d.m
 	if _, ok := tree["platforms"]; !ok {
-		return fault.Errorf(fault.Usage, `add: platforms = ["linux-x86_64"]; known are `+strings.Join(lock.PlatformNames(), ", "), "%s has no platforms", m.Name)
+		return fault.Errorf(fault.Usage, `add: platforms = ["linux-x86_64"]; use some of `+strings.Join(lock.PlatformNames(), ", "), "%s has no platforms", m.Name)
 	}
 	var err error
 	if m.Platforms, err = d.strs([]string{"platforms"}, tree["platforms"]); err != nil {
@@ -125,7 +125,7 @@ func (d *decoder) manifest(tree map[string]any) error {
 			return err
 		}
 		if !slices.Contains(NodeManagers, m.NodeManager) {
-			return d.errorf(path, "known are "+strings.Join(NodeManagers, ", "), "unknown node-manager %q", m.NodeManager)
+			return d.errorf(path, "use one of "+strings.Join(NodeManagers, ", "), "unknown node-manager %q", m.NodeManager)
 		}
 	}
 	if err := d.plugins(tree["plugins"]); err != nil {
@@ -156,13 +156,13 @@ func (d *decoder) platform(path []string, name string) error {
 	if _, ok := lock.LookupPlatform(name); ok {
 		return nil
 	}
-	hint := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
+	hint := fault.DidYouMean(name, lock.PlatformNames(), "use one of "+strings.Join(lock.PlatformNames(), ", "))
 	return d.errorf(path, hint, "unknown platform %q", name)
 }
 
 func (d *decoder) plugins(v any) error {
 	if v == nil {
-		return fault.Errorf(fault.Usage, "run: lockgen add protoc@30.2, or write: [plugins] and below it protoc = \"30.2\"", "%s has no [plugins]", d.m.Name)
+		return fault.Errorf(fault.Usage, "run: lockgen add protoc@30.2, or write protoc = \"30.2\" below [plugins]", "%s has no [plugins]", d.m.Name)
 	}
 	path := []string{"plugins"}
 	table, err := d.table(path, v)
@@ -174,7 +174,7 @@ func (d *decoder) plugins(v any) error {
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		at := append(slices.Clone(path), name)
 		if other, ok := folded[strings.ToLower(name)]; ok {
-			return d.errorf(at, "keep one of the two", "plugins %q and %q are the same but for capitals", other, name)
+			return d.errorf(at, "keep one of the two", "plugins %q and %q only differ in upper and lower case", other, name)
 		}
 		folded[strings.ToLower(name)] = name
 	}
@@ -184,7 +184,7 @@ func (d *decoder) plugins(v any) error {
 			return d.errorf(at, "", "%w", err)
 		}
 		if name == Tool {
-			return d.errorf(at, "write it below [tool]; call a plugin of your own otherwise", "%s is the program of that name, not a plugin", name)
+			return d.errorf(at, "write it below [tool]; give your own plugin another name", "%s is a program of this project, not a plugin", name)
 		}
 		if d.m.Plugins[name], err = d.plugin(at, table[name]); err != nil {
 			return err
@@ -193,11 +193,11 @@ func (d *decoder) plugins(v any) error {
 	return nil
 }
 
-// toolKeys are those of pluginKeys that an executable by URL has.
+// toolKeys are those of pluginKeys that apply to an executable with a URL.
 var toolKeys = []string{"version", "source", "optional", "tag", "asset", "checksums", "os", "arch"}
 
-// tool reads [tool], whose one entry is like one of [plugins] but for what Buck2
-// itself could not download and run.
+// tool decodes [tool]. Its only entry is like one of [plugins], except for what
+// Buck2 itself cannot download and run.
 func (d *decoder) tool(v any) error {
 	if v == nil {
 		return nil
@@ -224,7 +224,7 @@ func (d *decoder) tool(v any) error {
 		return err
 	}
 	if len(p.Versions) > 1 {
-		return d.errorf(at, "keep one of them", "Buck2 has one %s, and this asks for %s", Tool, strings.Join(p.Versions, " and "))
+		return d.errorf(at, "keep one of them", "Buck2 needs one %s, but the entry has versions %s", Tool, strings.Join(p.Versions, " and "))
 	}
 	if p.Source != nil {
 		name := p.Source.Name
@@ -234,7 +234,7 @@ func (d *decoder) tool(v any) error {
 		}
 		byURL = byURL || strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
 		if form, err := Archive(name); !byURL || form != "" || err != nil {
-			return d.errorf(at, `name the executable itself: source = "https://…/fetch-{version}-{os}-{arch}{exe}"`, "Buck2 downloads %s and runs it as it is, which %s does not allow", Tool, p.Source)
+			return d.errorf(at, `set the URL of the executable itself: source = "https://…/fetch-{version}-{os}-{arch}{exe}"`, "Buck2 downloads %s and runs it directly, which is not possible with %s", Tool, p.Source)
 		}
 		p.Binary = Tool
 	}
@@ -339,7 +339,7 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	return p, d.naming(path, p, t)
 }
 
-// paths checks what an entry says about its tree.
+// paths checks the keys about the tree of an entry.
 func (d *decoder) paths(path []string, p *Plugin) error {
 	if p.Binary != "" {
 		if err := checkBinary(p.Binary); err != nil {
@@ -375,14 +375,14 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		at := append(slices.Clone(path), "package")
 		switch {
 		case p.Source != nil && !p.Source.Ecosystem():
-			return d.errorf(at, "remove it", "a plugin by URL has no package")
+			return d.errorf(at, "remove it", "a plugin with a URL has no package")
 		case p.Source != nil && lock.KindOf(p.Source.Kind).Mains:
 			if err := lock.CheckMain(p.Package); err != nil {
 				return d.wrap(at, err)
 			}
 			return nil
 		case p.Source != nil:
-			return d.errorf(at, "keep source and remove package", "source already names the package %s", p.Source.Name)
+			return d.errorf(at, "keep source and remove package", "source already has the package %s", p.Source.Name)
 		}
 		if err := lock.KindOf(lock.NPM).CheckPackage(p.Package); err != nil {
 			return d.wrap(at, err)
@@ -391,8 +391,8 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 	return nil
 }
 
-// args reads arguments for a compiler. Without a source the catalogue knows
-// whether there is one.
+// args decodes arguments for a compiler. Without a source, the catalogue
+// decides whether there is a compiler.
 func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok || len(list) == 0 {
@@ -416,7 +416,7 @@ func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
 	return args, nil
 }
 
-// checkBinary accepts the path of a binary, which may be a template.
+// checkBinary checks the path of a binary, which may be a template.
 func checkBinary(s string) error {
 	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
@@ -436,8 +436,8 @@ func (d *decoder) source(path []string, v any) (*Source, error) {
 	return &src, nil
 }
 
-// alternatives reads the sources of an entry: strings, or tables with source
-// and what differs there.
+// alternatives decodes the sources of an entry: strings, or tables with source
+// and the keys that differ for it.
 func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
 	list, ok := v.([]any)
 	if tables, is := v.([]map[string]any); is {
@@ -451,7 +451,7 @@ func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
 	case !ok || len(list) == 0:
 		return d.errorf(path, `write a list: ["npm:NAME", "https://…"]`, "%s is not a list of sources", name)
 	case p.Source != nil:
-		return d.errorf(path, "keep one of the two", "an entry has source or sources, not both")
+		return d.errorf(path, "keep one of the two", "an entry must not have both source and sources")
 	}
 	for _, e := range list {
 		var a Alternative
@@ -468,7 +468,7 @@ func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
 		}
 		a.Source = *source
 		if slices.ContainsFunc(p.Sources, func(b Alternative) bool { return a.Source == b.Source }) {
-			return d.errorf(path, "keep one of the two", "%s holds %q twice", name, a.Source)
+			return d.errorf(path, "keep one of the two", "%s has %q twice", name, a.Source)
 		}
 		if v, ok := t["binary"]; ok {
 			if a.Binary, err = d.str(path, v); err != nil {
@@ -513,7 +513,7 @@ func (d *decoder) overrides(path []string, p *Plugin, v any) error {
 	return nil
 }
 
-// override reads what an entry says of one platform.
+// override decodes the keys of an entry for one platform.
 func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Override, err error) {
 	at := func(key string) []string { return append(slices.Clone(path), key) }
 	t, err := d.table(path, v)
@@ -528,7 +528,7 @@ func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Over
 		return o, err
 	}
 	if len(p.Sources) > 1 {
-		return o, d.errorf(path, "give the entry one source; emulate alone goes with several", "an entry with several sources has no files of its own for a platform")
+		return o, d.errorf(path, "give the entry one source; with several, only emulate is allowed", "an entry with several sources cannot have files for one platform")
 	}
 	if v, ok := t["source"]; ok {
 		if o.Source, err = d.source(at("source"), v); err == nil {
@@ -547,7 +547,7 @@ func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Over
 			_, _, isGitHub = p.Source.GitHub()
 		}
 		if !isGitHub {
-			return o, d.errorf(at("asset"), "write the source as github:OWNER/REPO", "only a plugin by github: has assets")
+			return o, d.errorf(at("asset"), "write the source as github:OWNER/REPO", "only a plugin from github: has assets")
 		}
 		if err = checkAsset(o.Asset); err == nil {
 			_, err = Archive(o.Asset)
@@ -567,24 +567,24 @@ func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Over
 	return o, nil
 }
 
-// checkOverride checks the source of an entry on one platform.
+// checkOverride checks the source of an entry for one platform.
 func (d *decoder) checkOverride(path []string, p *Plugin, name string, source *Source) error {
 	if source.Kind != lock.HTTP || p.Source == nil || p.Source.Kind != lock.HTTP {
-		hint := "give the entry a source by URL"
+		hint := "give the entry a URL as source"
 		if of, _ := lock.LookupPlatform(name); of.Rosetta != "" {
-			hint += fmt.Sprintf("; to run what %s has, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
+			hint += fmt.Sprintf("; to run the program of %s, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
 		}
-		return d.errorf(path, hint, "only a plugin by URL can have another source on one platform")
+		return d.errorf(path, hint, "only a plugin with a URL can have another source on one platform")
 	}
 	_, _, gitHub := source.GitHub()
 	if gitHub {
-		return d.errorf(path, "write its URL", "another source on one platform is a URL")
+		return d.errorf(path, "write its URL", "another source on one platform must be a URL")
 	}
 	return nil
 }
 
-// emulate reads the consent to run the programs of another platform, which is
-// all that is said of a platform then.
+// emulate decodes the permission to run programs of another platform. No other
+// keys are allowed with it.
 func (d *decoder) emulate(path []string, name string, t map[string]any, v any) (string, error) {
 	other, err := d.str(path, v)
 	if err != nil {
@@ -596,7 +596,7 @@ func (d *decoder) emulate(path []string, name string, t map[string]any, v any) (
 	p, _ := lock.LookupPlatform(name)
 	switch {
 	case len(t) > 1:
-		return "", d.errorf(path, "keep emulate alone, or take it out", "a platform that emulates another has no files of its own")
+		return "", d.errorf(path, "keep only emulate, or remove it", "a platform that emulates another one has no files")
 	case !p.Runs(other):
 		var can []string
 		for _, p := range lock.Platforms {
@@ -606,14 +606,14 @@ func (d *decoder) emulate(path []string, name string, t map[string]any, v any) (
 				}
 			}
 		}
-		return "", d.errorf(path, "take it out; can be emulated: "+strings.Join(can, ", "), "%s cannot run programs of %s", name, other)
+		return "", d.errorf(path, "remove it; these can be emulated: "+strings.Join(can, ", "), "%s cannot run programs of %s", name, other)
 	case !slices.Contains(d.m.Platforms, other):
 		return "", d.errorf(path, "add "+other+" to platforms", "%s emulates %s, which is not among the platforms", name, other)
 	}
 	return other, nil
 }
 
-// versions accepts exact versions and ranges.
+// versions checks exact versions and ranges.
 func (d *decoder) versions(path []string, versions []string) error {
 	for _, v := range versions {
 		if err := CheckWanted(v); err != nil {
@@ -645,7 +645,7 @@ func (d *decoder) bundles(v any) error {
 		for _, name := range list {
 			if !slices.Contains(names, name) {
 				hint := fault.DidYouMean(name, names, "run: lockgen add "+name)
-				return d.errorf(at, hint, "bundle %s names %q, which is not in [plugins]", bundle, name)
+				return d.errorf(at, hint, "bundle %s has %q, which is not in [plugins]", bundle, name)
 			}
 		}
 		d.m.Bundles[bundle] = list
@@ -661,8 +661,8 @@ func (d *decoder) buildScripts(at []string, v any) error {
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, name := range list {
 		if !slices.Contains(names, name) {
-			hint := fault.DidYouMean(name, names, "consent is given to a plugin by its name in [plugins]")
-			return d.errorf(at, hint, "build-scripts names %q, which is not in [plugins]", name)
+			hint := fault.DidYouMean(name, names, "use the name of a plugin in [plugins]")
+			return d.errorf(at, hint, "build-scripts has %q, which is not in [plugins]", name)
 		}
 	}
 	d.m.Policy.BuildScripts = slices.Sorted(slices.Values(list))
@@ -689,7 +689,7 @@ func (d *decoder) registries(v any) error {
 			if *f.to, err = d.str(at, v); err != nil {
 				return err
 			}
-			if f.key == lock.Cargo { // as cargo itself writes it, and without
+			if f.key == lock.Cargo { // NAME-VERSION as cargo prints it, or only NAME
 				*f.to = strings.TrimPrefix(*f.to, "sparse+")
 			}
 			if err := lock.CheckURL(*f.to); err != nil {

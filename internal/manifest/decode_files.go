@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// This file decodes the keys that say where files are: see the package comment.
+// This file decodes the keys that say where files are, see the package comment.
 
-// fileKeys are keys that say where one file is.
+// fileKeys are keys that identify a file.
 var fileKeys = []string{"tag", "asset", "checksums"}
 
-// naming reads how the publisher names the files of an entry.
+// naming decodes how the publisher names the files of an entry.
 func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
 	n := &p.Naming
 	for _, f := range []struct {
@@ -25,7 +25,7 @@ func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
 				return err
 			}
 			if p.Source == nil {
-				return d.errorf(at, "add the source that it belongs to", "%s without a source", strings.Join(at, "."))
+				return d.errorf(at, "add its source", "%s is set without a source", strings.Join(at, "."))
 			}
 		}
 	}
@@ -43,7 +43,7 @@ func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
 			return err
 		}
 		if p.Source == nil {
-			return d.errorf(at, "add the source that it belongs to", "%s without a source", strings.Join(at, "."))
+			return d.errorf(at, "add its source", "%s is set without a source", strings.Join(at, "."))
 		}
 		*f.to = map[string]string{}
 		for _, from := range slices.Sorted(maps.Keys(words)) {
@@ -61,7 +61,7 @@ func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
 	return nil
 }
 
-// mirrors reads [[mirror]].
+// mirrors decodes [[mirror]].
 func (d *decoder) mirrors(v any) error {
 	if v == nil {
 		return nil
@@ -69,7 +69,7 @@ func (d *decoder) mirrors(v any) error {
 	path := []string{"mirror"}
 	list, ok := v.([]map[string]any)
 	if !ok {
-		return d.errorf(path, `write: [[mirror]] and below it from = "…" and to = "…"`, "mirror is not a list of tables")
+		return d.errorf(path, `write from = "…" and to = "…" below [[mirror]]`, "mirror is not a list of tables")
 	}
 	for _, t := range list {
 		if err := d.known(path, t, "from", "to"); err != nil {
@@ -82,7 +82,7 @@ func (d *decoder) mirrors(v any) error {
 		}{{"from", &m.From}, {"to", &m.To}} {
 			v, ok := t[f.key]
 			if !ok {
-				return d.errorf(path, "add: "+f.key+` = "https://…/"`, "a mirror without %s", f.key)
+				return d.errorf(path, "add: "+f.key+` = "https://…/"`, "a mirror has no %s", f.key)
 			}
 			var err error
 			if *f.to, err = d.str(append(slices.Clone(path), f.key), v); err != nil {

@@ -19,101 +19,101 @@ import (
 // FileName is the name of a manifest, the file that people edit.
 const FileName = "plugins.toml"
 
-// Tool is the program whose release [tool] names, and its name among
-// [Manifest.Plugins].
+// Tool is the name of the program in [tool], and its key in [Manifest.Plugins].
 const Tool = "fetch"
 
-// maxSize is how many bytes a manifest may have.
+// maxSize is the maximum size of a manifest, in bytes.
 const maxSize = 1 << 20
 
 // A Manifest is the content of a plugins.toml.
 type Manifest struct {
 	Name       string             // of the file, for messages
-	Platforms  []string           // sorted; the platforms that every plugin must serve
-	Python     []string           // the interpreters, MAJOR.MINOR, that wheels are locked for; sorted, empty means [DefaultPython]
-	Plugins    map[string]*Plugin // of [plugins]; [Tool] of [tool]; NAME of [protos], as protos/NAME
+	Platforms  []string           // sorted; every plugin must be available on each of them
+	Python     []string           // the interpreters, MAJOR.MINOR, to lock wheels for, sorted; empty for [lock.DefaultPython]
+	Plugins    map[string]*Plugin // entries of [plugins] and [tool]; those of [protos] as protos/NAME
 	Bundles    map[string][]string
 	Registries Registries
 	Policy     Policy
-	Mirrors    []Mirror // in the order in which they are tried
-	// NodeManager builds the folders of npm plugins: one of [NodeManagers], or
-	// "" for the choice of the machine. It does not change the lock.
+	Mirrors    []Mirror // in the order of the attempts
+	// NodeManager is what builds the folders of npm plugins: one of
+	// [NodeManagers], or "" for the choice of the machine. It does not affect
+	// the lock.
 	NodeManager string
 	Buckify     Buckify
 
 	lines tomlscan.Lines
 }
 
-// NodeManagers are what can build the folder of an npm plugin, all the same
-// one: package managers, in the order in which one is looked for, and "none",
-// which is our own unpacker.
+// NodeManagers are the ways to build the folder of an npm plugin, all with the
+// same result: package managers, in the order in which to look for them, and
+// "none" for our own unpacker.
 var NodeManagers = []string{"npm", "pnpm", "yarn", "bun", "none"}
 
-// Registries replace what the user's own package managers are configured with.
-// They do not change the lock. "" is the manager's own choice.
+// Registries replace those in the configuration of the user's package managers.
+// They do not affect the lock. "" means the manager's registry.
 type Registries struct {
 	NPM   string `json:"npm,omitempty"`
 	Pip   string `json:"pip,omitempty"`
-	Cargo string `json:"cargo,omitempty"` // a sparse index; "sparse+" before it, as cargo writes it, is dropped
+	Cargo string `json:"cargo,omitempty"` // a sparse index, without cargo's prefix "sparse+"
 	Go    string `json:"go,omitempty"`    // a module proxy
 	Maven string `json:"maven,omitempty"` // a repository
 }
 
-// A Plugin is one entry of [plugins]. Only Versions is always there; what is
-// empty comes from the catalogue.
+// A Plugin is one entry of [plugins]. Only Versions is always set; the
+// catalogue provides what is empty.
 type Plugin struct {
-	Versions  []string // exact or ranges, in the order of the file, at least one
+	Versions  []string // exact versions or ranges, in the order of the file; at least one
 	Source    *Source
-	Sources   []Alternative // where the entry lists several, in the order in which they are tried; Source is the first
-	Package   string        // another package under the catalogue's recipe (npm, pip); folder of the main package (go)
-	Spec                    // for each of the sources; its Naming with Source only
+	Sources   []Alternative // if the entry lists several: in the order of the attempts; Source is the first
+	Package   string        // npm, pip: a package that replaces the catalogue's; go: folder of the main package
+	Spec                    // for each of the sources; its Naming only with Source
 	Runtime   string        // name of the plugin that runs this one
 	Args      []string      // for the compiler, see [lock.Kind.CheckArgs]
-	Optional  bool          // a platform that cannot have it becomes unavailable
-	Options   []string      // with which lockgen tries it, as NAME=VALUE or NAME; in no lock
+	Optional  bool          // if it is not available on a platform, lock that platform as unavailable
+	Options   []string      // with which lockgen tries it, as NAME=VALUE or NAME; not in the lock
 	Untried   bool          // lockgen does not try it
 	Platforms map[string]Override
-	Protos    *Protos // of an entry of [protos], nil for a plugin
+	Protos    *Protos // for an entry of [protos]; nil for a plugin
 }
 
-// An Alternative is one of several sources of a plugin, in an entry or in a recipe
-// of the catalogue. In an entry it gives a binary and an include at most; what it
-// leaves out is that of the entry.
+// An Alternative is one of several sources of a plugin, in an entry or a
+// recipe. In an entry it can only set binary and include; the rest is that of
+// the entry.
 type Alternative struct {
 	Source Source
 	Spec
 }
 
-// A Spec says what is had from a source and how it is used. A recipe of the
-// catalogue and an entry say it in the same keys; not every key is one of both.
+// A Spec says what to get from a source and how to use it. Recipes and entries
+// have the same keys for it, but not every key is allowed in both.
 type Spec struct {
-	// Binary is the executable. npm, pip: the name of a bin or console script, or a
-	// path in the tree; cargo, go: its name; else its path in the tree, which may be
-	// a template.
+	// Binary is the executable. npm, pip: the name of a bin or console script,
+	// or a path in the tree; cargo, go: its name; otherwise its path in the
+	// tree, which may be a template.
 	Binary    string            `toml:"binary"`
-	Or        []string          `toml:"or"`        // templates of its path where the publisher packs it otherwise for some platforms
-	Windows   string            `toml:"windows"`   // its path on Windows, "" where only .exe differs
+	Or        []string          `toml:"or"`        // templates of other paths, for platforms that the publisher packs differently
+	Windows   string            `toml:"windows"`   // path on Windows; "" if only .exe differs
 	Include   string            `toml:"include"`   // folder of .proto files in the tree, or ""
-	Main      string            `toml:"package"`   // go: folder of the main package in the module, "" for its root
-	Entry     string            `toml:"entry"`     // pip: what Python starts, "" for the console script; see [lock.CheckEntry]
-	Generator string            `toml:"generator"` // pip: Entry is a protoc, whose --NAME_out of this name is the plugin
-	MainClass string            `toml:"main"`      // maven: the class that Java starts, "" for that of the jar
-	With      string            `toml:"with"`      // maven: GROUP:ARTIFACT of the same version, whose .proto files are in include
-	Emulate   map[string]string `toml:"emulate"`   // the platform whose program runs instead, where the publisher's own is that of another one
+	Main      string            `toml:"package"`   // go: folder of the main package in the module; "" for its root
+	Entry     string            `toml:"entry"`     // pip: what Python starts; "" for the console script; see [lock.CheckEntry]
+	Generator string            `toml:"generator"` // pip: Entry is a protoc, and the plugin is its --NAME_out
+	MainClass string            `toml:"main"`      // maven: the class that Java starts; "" for that of the jar
+	With      string            `toml:"with"`      // maven: GROUP:ARTIFACT with the same version, whose .proto files go into include
+	Emulate   map[string]string `toml:"emulate"`   // the platform whose program runs instead, if the publisher's file is for that one
 	Requires  []string          `toml:"requires"`  // npm: templates of files that each platform needs
-	Until     string            `toml:"until"`     // the first version that cannot be locked, "" for none
-	Reason    string            `toml:"reason"`    // why that is so
-	Assets    map[string]string `toml:"assets"`    // github: the asset of a platform that Naming does not name
-	Scheme    string            `toml:"version"`   // what the source calls a {version} of the plugin, "" for the same
+	Until     string            `toml:"until"`     // the first version that cannot be locked; "" for none
+	Reason    string            `toml:"reason"`    // why not
+	Assets    map[string]string `toml:"assets"`    // github: the asset for a platform that Naming does not cover
+	Scheme    string            `toml:"version"`   // the source's form for {version}; "" if it is the same
 	Naming                      // how the publisher names the files
 }
 
-// Check checks what a recipe of the catalogue says of one source.
+// Check validates what a recipe says about one source.
 func (s Spec) Check(from Source) error {
 	if (s.Until == "") != (s.Reason == "") {
-		return errors.New("until and reason need each other")
+		return errors.New("until and reason must be set together")
 	}
-	if s.Binary == "" && from.Kind != lock.Maven { // called as the artifact is
+	if s.Binary == "" && from.Kind != lock.Maven { // it has the name of the artifact
 		return errors.New("binary is missing")
 	}
 	if err := s.checkOwn(from); err != nil {
@@ -121,49 +121,49 @@ func (s Spec) Check(from Source) error {
 	}
 	for _, file := range s.Or {
 		if err := checkBinary(file); err != nil || from.Ecosystem() {
-			return fmt.Errorf("or %q: no path, or not of an archive by URL", file)
+			return fmt.Errorf("or %q: not a path, or not for an archive with a URL", file)
 		}
 	}
 	for platform, other := range s.Emulate {
 		if p, ok := lock.LookupPlatform(platform); !ok || !p.Runs(other) {
-			return fmt.Errorf("emulate.%s = %q: no such platform, or it cannot", platform, other)
+			return fmt.Errorf("emulate.%s = %q: unknown platform, or not possible", platform, other)
 		}
 	}
 	for platform := range s.Assets {
 		if _, ok := lock.LookupPlatform(platform); !ok || s.Asset == "" {
-			return fmt.Errorf("assets.%s: no such platform, or no asset", platform)
+			return fmt.Errorf("assets.%s: unknown platform, or no asset", platform)
 		}
 	}
 	return s.Naming.Check(from, s.Binary)
 }
 
-// checkOwn checks the keys that some kinds of source have for themselves.
+// checkOwn checks the keys that only some kinds of source have.
 func (s Spec) checkOwn(from Source) error {
 	isMaven := from.Kind == lock.Maven
 	if (s.With != "" || s.MainClass != "") && !isMaven || s.With != "" && lock.KindOf(lock.Maven).CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
-		return fmt.Errorf("with %q, main %q: not of source maven, or none", s.With, s.MainClass)
+		return fmt.Errorf("with %q, main %q: not for source maven, or invalid", s.With, s.MainClass)
 	}
 	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
-		return errors.New("package is for go sources")
+		return errors.New("package is only for source go")
 	}
 	if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
-		return fmt.Errorf("entry %q, generator %q: not of source pip, or no entry", s.Entry, s.Generator)
+		return fmt.Errorf("entry %q, generator %q: not for source pip, or invalid", s.Entry, s.Generator)
 	}
 	if s.Scheme != "" && (from.Kind != lock.NPM && !isMaven || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
-		return fmt.Errorf("version %q is no version with {version} in it, or the source is neither of npm nor of maven", s.Scheme)
+		return fmt.Errorf("version %q has no {version}, or the source is neither npm nor maven", s.Scheme)
 	}
 	return nil
 }
 
-// An Override replaces parts of an entry for one platform.
+// An Override replaces parts of an entry on one platform.
 type Override struct {
 	Source  *Source
-	Asset   string // with a source github: only
+	Asset   string // only for a source github:
 	Binary  string
-	Emulate string // the platform whose cell is used instead; then nothing else is set
+	Emulate string // the platform whose cell to use; then nothing else is set
 }
 
-// At returns FILE:LINE of a key, or FILE where the key is not in it.
+// At returns FILE:LINE of a key, or FILE if the key is not in the file.
 func (m *Manifest) At(path ...string) string {
 	if len(path) > 1 && path[0] == "plugins" && m.lines.Of(path...) == 0 {
 		path = append(EntryOf(path[1]), path[2:]...)
@@ -174,7 +174,7 @@ func (m *Manifest) At(path ...string) string {
 	return m.Name
 }
 
-// EntryOf is the path of the key that asks for a plugin.
+// EntryOf returns the path of the key for a plugin.
 func EntryOf(name string) []string {
 	if name == Tool {
 		return []string{"tool", name}
@@ -185,8 +185,8 @@ func EntryOf(name string) []string {
 	return []string{"plugins", name}
 }
 
-// Find looks for a plugins.toml in dir and above it. A miss is an error
-// of class [fault.Usage] that wraps [fs.ErrNotExist].
+// Find looks for a plugins.toml in dir and the folders above it. If there is
+// none, the error is of class [fault.Usage] and matches [fs.ErrNotExist].
 func Find(dir string) (string, error) {
 	name, err := lock.FindAbove(dir, FileName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -195,8 +195,8 @@ func Find(dir string) (string, error) {
 	return name, err
 }
 
-// Read reads the manifest at a path. Its errors are of class
-// [fault.Usage], or [fault.Machine] where the file cannot be read.
+// Read reads the manifest at a path. Errors are of class [fault.Usage], or
+// [fault.Machine] if the file cannot be read.
 func Read(name string) (*Manifest, []byte, error) {
 	data, err := lock.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -209,9 +209,9 @@ func Read(name string) (*Manifest, []byte, error) {
 	return m, data, err
 }
 
-// Parse reads a manifest strictly: a key it does not know, a value of
-// another type, a key defined twice, a name or version that is not allowed are
-// errors of class [fault.Usage] with file and line.
+// Parse strictly parses a manifest: an unknown key, a value of the wrong type,
+// a duplicate key, and an invalid name or version are errors of class
+// [fault.Usage] with file and line.
 func Parse(name string, data []byte) (*Manifest, error) {
 	text, err := manifestText(name, data)
 	if err != nil {
@@ -236,7 +236,7 @@ func Parse(name string, data []byte) (*Manifest, error) {
 	return d.m, nil
 }
 
-// manifestText refuses what is no text of reasonable size before any parsing.
+// manifestText refuses anything but text of limited size before parsing.
 func manifestText(name string, data []byte) (string, error) {
 	refuse := func(hint, format string, args ...any) (string, error) {
 		return "", fault.Errorf(fault.Usage, hint, "%s"+format, append([]any{name}, args...)...)
@@ -249,7 +249,7 @@ func manifestText(name string, data []byte) (string, error) {
 		return refuse("save it as UTF-8", " is UTF-16 (byte order mark at offset 0), expected UTF-8")
 	}
 	if i := bytes.IndexByte(data, 0); i >= 0 {
-		return refuse("save it as UTF-8", " holds a NUL byte at offset %d: UTF-16 or a binary file?", i)
+		return refuse("save it as UTF-8", " has a NUL byte at offset %d: is it UTF-16 or a binary file?", i)
 	}
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
@@ -259,12 +259,13 @@ func manifestText(name string, data []byte) (string, error) {
 		i += size
 	}
 	if line := lock.MergeMarker(data); line > 0 {
-		return refuse("settle the conflict, then run: lockgen update", ":%d: unresolved merge", line)
+		return refuse("resolve the conflict, then run: lockgen update", ":%d: unresolved merge", line)
 	}
 	return string(data), nil
 }
 
-// Equal reports whether two manifests say the same, wherever their keys stand.
+// Equal reports whether two manifests mean the same, regardless of the
+// positions of their keys.
 func (m *Manifest) Equal(other *Manifest) bool {
 	plain := func(m *Manifest) Manifest {
 		c := *m

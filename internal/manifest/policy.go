@@ -13,44 +13,45 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// DefaultReleaseAge is the minimum-release-age of a manifest that says none.
+// DefaultReleaseAge is minimum-release-age for a manifest without it.
 const DefaultReleaseAge = 7 * 24 * time.Hour
 
-// A Policy is what [policy] of a manifest allows and demands. It does not change
-// what a lock looks like, only what may get into one.
+// A Policy is what [policy] of a manifest allows and requires. It does not
+// affect the format of a lock, only what may be locked.
 type Policy struct {
-	// BuildScripts lists the plugins that may run code of their closure while
-	// they are compiled, sorted.
+	// BuildScripts lists the plugins whose closure may run code while they are
+	// compiled, sorted.
 	BuildScripts []string
-	// IgnoreScripts lists the packages of npm that may be locked although they have
-	// install scripts, which are never run; sorted.
+	// IgnoreScripts lists the npm packages that may be locked although they
+	// have install scripts, which are never run; sorted.
 	IgnoreScripts []string
-	// MinimumAge is how long ago a version that lockgen chooses must have been
-	// released; 0 switches the rule off.
+	// MinimumAge is how old a version that lockgen chooses must be; 0 disables
+	// the rule.
 	MinimumAge time.Duration
 	Exceptions []Exception
 	// Allow lists what may be locked, see [Policy.AllowsPackage] and
-	// [Policy.AllowsHost]. Nil allows everything.
+	// [Policy.AllowsHost]; nil for everything.
 	Allow []string
-	// PublisherTimes lists the kinds of source of which the publishers' own times
-	// count as those of release, of [Go] and [OCI], which have no other. Elsewhere
-	// such a version is as old as this machine knows it.
+	// PublisherTimes lists kinds, out of [lock.Go] and [lock.OCI], for which
+	// times set by publishers count as release times, since their registries
+	// have none. For kinds that are not listed, a version is as old as this
+	// machine has known it.
 	PublisherTimes []string
 	// MinTrust is the weakest trust that a locked version may have, one of
-	// [Trusts]; "" for no demand.
+	// [lock.Trusts]; "" for any.
 	MinTrust string
 }
 
-// An Exception lets one exact version be locked although it is too young.
+// An Exception allows one exact version to be locked although it is too recent.
 type Exception struct {
-	Name    string // of the package, or KIND:NAME
+	Name    string // a package, or KIND:NAME
 	Version string
 	Reason  string
-	Until   time.Time // the first moment at which it does not count any more
+	Until   time.Time // when it expires
 }
 
-// Except returns the exception for a version of a package. Now decides whether
-// it still counts; ended is one that does not any more.
+// Except returns the exception for a version of a package that is valid now, or
+// else an expired one.
 func (p *Policy) Except(kind, name, version string, now time.Time) (in, ended *Exception) {
 	for i := range p.Exceptions {
 		e := &p.Exceptions[i]
@@ -70,8 +71,8 @@ func (p *Policy) Except(kind, name, version string, now time.Time) (in, ended *E
 }
 
 // AllowsPackage reports whether a package of an ecosystem, or an OCI repository
-// HOST/REPO, may be locked: an entry KIND:NAME is exactly it, or an entry ending
-// in /* is its scope, namespace or module prefix.
+// HOST/REPO, may be locked: an entry KIND:NAME must equal it, or an entry that
+// ends with /* must be its scope, namespace or module prefix.
 func (p *Policy) AllowsPackage(kind, name string) bool {
 	if p.Allow == nil {
 		return true
@@ -88,9 +89,9 @@ func (p *Policy) AllowsPackage(kind, name string) bool {
 	return false
 }
 
-// AllowsHost reports whether a server may be asked for the files of sources http
-// and oci: an entry host:HOST, or host:HOST:PORT where the port is not the
-// scheme's own, is exactly it.
+// AllowsHost reports whether files of kinds http and oci may come from a
+// server: there must be an entry host:HOST, or host:HOST:PORT unless the port
+// is the scheme's default.
 func (p *Policy) AllowsHost(u *url.URL) bool {
 	if p.Allow == nil {
 		return true
@@ -99,8 +100,8 @@ func (p *Policy) AllowsHost(u *url.URL) bool {
 	return err == nil && slices.Contains(p.Allow, "host:"+host)
 }
 
-// hostEntry is what an entry of allow would have to say for the server of a URL,
-// "host:HOST" or "host:HOST:PORT".
+// hostEntry returns the entry of allow for the server of a URL, "host:HOST" or
+// "host:HOST:PORT".
 func hostEntry(u *url.URL) string {
 	host, err := hostPort(u)
 	if err != nil {
@@ -163,7 +164,7 @@ func (d *decoder) policy(v any) error {
 		for _, kind := range p.PublisherTimes {
 			if !lock.KindOf(kind).PublisherTimes {
 				return d.errorf(at("publisher-times"), `write publisher-times = ["go", "oci"], or one of them`,
-					"%q is no kind of source whose publishers say when; the others have a clock of their registry", kind)
+					"source %q has no release times set by publishers: its registry records them", kind)
 			}
 		}
 	}
@@ -172,7 +173,7 @@ func (d *decoder) policy(v any) error {
 			return err
 		}
 		if !slices.Contains(lock.Trusts, p.MinTrust) {
-			hint := fault.DidYouMean(p.MinTrust, lock.Trusts, "known are, weakest first, "+strings.Join(lock.Trusts, ", "))
+			hint := fault.DidYouMean(p.MinTrust, lock.Trusts, "use one of, weakest first: "+strings.Join(lock.Trusts, ", "))
 			return d.errorf(at("min-trust"), hint, "unknown trust %q", p.MinTrust)
 		}
 	}
@@ -200,17 +201,17 @@ func (d *decoder) policy(v any) error {
 	return nil
 }
 
-// maxAge bounds minimum-release-age: what is longer is a slip of the pen.
+// maxAge limits minimum-release-age: anything longer is a mistake.
 const maxAge = 3650 * 24 * time.Hour
 
-// ParseAge reads 7d, 12h, 2w or 0.
+// ParseAge parses 7d, 12h, 2w or 0.
 func ParseAge(s string) (time.Duration, error) {
 	const hint = `write a number of hours, days or weeks: "36h", "7d", "2w"; "0" switches the rule off`
 	switch s {
 	case "0":
 		return 0, nil
 	case "":
-		return 0, fault.Errorf(fault.Usage, hint, "an empty age")
+		return 0, fault.Errorf(fault.Usage, hint, "the age is empty")
 	}
 	unit, ok := map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[s[len(s)-1]]
 	n, err := strconv.ParseUint(s[:len(s)-1], 10, 20)
@@ -229,7 +230,7 @@ var (
 	hostForms = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[^/@?#*%\\\s]+$`) })
 )
 
-// ParseAllow reads one entry of allow and returns its normal form.
+// ParseAllow parses one entry of allow and returns its normal form.
 func ParseAllow(s string) (string, error) {
 	const forms = "write npm:NAME, npm:@SCOPE/*, pip:NAME, cargo:NAME, go:MODULE, go:HOST/OWNER/*, maven:GROUP:ARTIFACT, oci:HOST/REPO, oci:HOST/NAMESPACE/*, github:OWNER/REPO, github:OWNER/* or host:HOST"
 	refuse := func(why string) (string, error) {
@@ -241,7 +242,7 @@ func ParseAllow(s string) (string, error) {
 	case !ok:
 		return refuse("it has no kind")
 	case kind == lock.HTTP || kind == "https":
-		return refuse("files by URL are allowed by their host")
+		return refuse("files with a URL are allowed by their host")
 	case !slices.Contains(kinds, kind):
 		if near := fault.Nearest(kind, kinds); near != "" {
 			return "", fault.Errorf(fault.Usage, "did you mean "+near+":? "+forms, "%q allows nothing: the kind %s is unknown", s, kind)
@@ -251,19 +252,19 @@ func ParseAllow(s string) (string, error) {
 	if kind == "host" {
 		host, ok := oneHost(name)
 		if !ok {
-			return refuse("that is not exactly one host")
+			return refuse("it is not exactly one host")
 		}
 		return "host:" + host, nil
 	}
 	prefix, wild := strings.CutSuffix(name, "/*")
 	switch {
 	case strings.Contains(prefix, "*"):
-		return refuse("a * stands only at the end, behind a slash")
+		return refuse("* is only allowed at the end, after a slash")
 	case strings.Contains("/"+prefix+"/", "/../") || strings.Contains("/"+prefix+"/", "/./"):
-		return refuse("it has a dot for a name")
+		return refuse("one of its names is a dot")
 	case kind == lock.NPM && wild:
 		if !npmScope().MatchString(prefix) {
-			return refuse("only a scope of npm has members")
+			return refuse("only an npm scope has members")
 		}
 		return s, nil
 	case kind == "github":
@@ -278,9 +279,9 @@ func ParseAllow(s string) (string, error) {
 		}
 		return kind + ":" + lock.KindOf(kind).Normal(name), nil
 	}
-	// Never a whole host: anyone can publish on github.com.
+	// Never allow a whole host here: anyone can publish on github.com.
 	if !slashes().MatchString(prefix) {
-		return refuse("it needs a host and an owner or path behind it")
+		return refuse("it needs a host and an owner or path")
 	}
 	entry := kind + ":" + lock.KindOf(kind).Normal(prefix)
 	if wild {
@@ -289,7 +290,7 @@ func ParseAllow(s string) (string, error) {
 	return entry, nil
 }
 
-// oneHost is the normal form of HOST or HOST:PORT.
+// oneHost returns the normal form of HOST or HOST:PORT.
 func oneHost(name string) (host string, ok bool) {
 	u, err := url.Parse("https://" + name)
 	if !hostForms().MatchString(name) || err != nil || u.User != nil || u.Hostname() == "" {
@@ -327,7 +328,7 @@ func (d *decoder) exceptions(at []string, v any) error {
 		for _, key := range keys {
 			v, ok := t[key]
 			if !ok {
-				return d.errorf(at, form, "an exception without %s", key)
+				return d.errorf(at, form, "an exception has no %s", key)
 			}
 			if key == "until" {
 				day, err := d.day(at, v)
@@ -344,21 +345,21 @@ func (d *decoder) exceptions(at []string, v any) error {
 			*map[string]*string{"name": &e.Name, "version": &e.Version, "reason": &e.Reason}[key] = s
 		}
 		if err := CheckExact(e.Version); err != nil {
-			return d.wrap(at, fault.Errorf(fault.Usage, "an exception names one exact version", "%w", err))
+			return d.wrap(at, fault.Errorf(fault.Usage, "give an exception one exact version", "%w", err))
 		}
 		if strings.Contains(e.Name, "*") {
-			return d.errorf(at, "name one package", "an exception for %q: it names exactly one package", e.Name)
+			return d.errorf(at, "write one package", "an exception for %q: it must be for exactly one package", e.Name)
 		}
 		if strings.TrimSpace(e.Reason) == "" {
-			return d.errorf(at, "say why it cannot wait", "the exception for %s has no reason", e.Name)
+			return d.errorf(at, "say why the version cannot wait", "the exception for %s has no reason", e.Name)
 		}
 		d.m.Policy.Exceptions = append(d.m.Policy.Exceptions, e)
 	}
 	return nil
 }
 
-// day reads a date, with or without quotes. The lock knows no time zones: it
-// begins in UTC.
+// day decodes a date, with or without quotes. It begins at midnight UTC, so
+// that the time zone does not matter.
 func (d *decoder) day(at []string, v any) (time.Time, error) {
 	switch v := v.(type) {
 	case time.Time:
@@ -370,5 +371,5 @@ func (d *decoder) day(at []string, v any) (time.Time, error) {
 			return day, nil
 		}
 	}
-	return time.Time{}, d.errorf(at, "write the last day on which it counts: until = 2026-12-31", "until is not a date")
+	return time.Time{}, d.errorf(at, "write the last day on which it is valid: until = 2026-12-31", "until is not a date")
 }

@@ -9,17 +9,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// A Protos is what an entry of [protos] says besides what a plugin says. In
-// [Manifest.Plugins] such an entry is called protos/NAME.
+// A Protos has the keys of an entry of [protos] that plugins do not have. In
+// [Manifest.Plugins] the entry is called protos/NAME.
 type Protos struct {
-	Root string   // template of the folder of the archive from which imports are counted, "" for the catalogue's
-	Only []string // patterns of the files that the package has, see [lock.CheckOnly]; nil for the catalogue's, or all
-	Deps []string // names of the proto packages that it imports, sorted; nil where they are found
+	Root string   // template of the folder of the archive from which imports are counted; "" for the catalogue's
+	Only []string // patterns of the files that belong to the package, see [lock.CheckOnly]; nil for the catalogue's, or all
+	Deps []string // names of the proto packages that it imports, sorted; nil to detect them
 }
 
 var protosKeys = append([]string{"version", "source", "root", "files", "deps"}, fileKeys...)
 
-// protos reads [protos].
+// protos decodes [protos].
 func (d *decoder) protos(v any) error {
 	if v == nil {
 		return nil
@@ -45,13 +45,13 @@ func (d *decoder) protos(v any) error {
 	return nil
 }
 
-// protosDeps checks that an entry depends on entries.
+// protosDeps checks that deps are other entries.
 func (d *decoder) protosDeps(name string, table map[string]any) error {
 	for _, dep := range d.m.Plugins[lock.ProtosPrefix+name].Protos.Deps {
 		if _, ok := table[dep]; !ok || dep == name {
 			names := slices.DeleteFunc(slices.Sorted(maps.Keys(table)), func(s string) bool { return s == name })
-			return d.errorf([]string{"protos", name, "deps"}, fault.DidYouMean(dep, names, "add it to [protos], or take deps out: they are found from the imports"),
-				"deps of %s name %q, which is no other entry of [protos]", name, dep)
+			return d.errorf([]string{"protos", name, "deps"}, fault.DidYouMean(dep, names, "add it to [protos], or remove deps: they are detected from the imports"),
+				"deps of %s has %q, which is not another entry of [protos]", name, dep)
 		}
 	}
 	return nil
@@ -125,32 +125,32 @@ func (d *decoder) protoPackage(path []string, v any) (*Plugin, error) {
 	return p, nil
 }
 
-// CheckRoot accepts the template of the folder from which imports are counted.
+// CheckRoot checks the template of the folder from which imports are counted.
 func CheckRoot(root string) error {
 	if err := checkTemplate(root, "version"); err != nil {
 		return err
 	}
 	if err := lock.CheckShown(strings.ReplaceAll(root, "{version}", "1")); err != nil {
-		return fault.Errorf(fault.Usage, `write a folder of the archive, such as "proto"; the archive itself is meant without root`, "%w", err)
+		return fault.Errorf(fault.Usage, `write a folder of the archive, such as "proto"; leave root out for the archive itself`, "%w", err)
 	}
 	return nil
 }
 
-// CheckProtos refuses, with an error of class [fault.Usage], a source from which no
-// proto package can be had: it is one archive, the same on every platform.
+// CheckProtos returns an error of class [fault.Usage] for a source that cannot
+// be a proto package, which is one archive, the same on every platform.
 func CheckProtos(s Source, n Naming) error {
 	if lock.KindOf(s.Kind).Compiled {
-		return fault.Errorf(fault.Usage, "take them from npm:, pip:, go:, maven:, oci:// or a URL", "proto packages of source %s cannot be locked", s.Kind)
+		return fault.Errorf(fault.Usage, "use npm:, pip:, go:, maven:, oci:// or a URL", "proto packages of source %s cannot be locked", s.Kind)
 	}
 	if _, extras := s.Bare(); extras != nil {
-		return fault.Errorf(fault.Usage, "take the brackets out", "a proto package has no extras")
+		return fault.Errorf(fault.Usage, "remove the brackets", "a proto package has no extras")
 	}
 	name, varying := n.file(s)
 	if varying != "" {
-		return fault.Errorf(fault.Usage, "take {os}, {arch}, {goos}, {goarch} and {exe} out", "a proto package is the same on every platform, and %q is not", varying)
+		return fault.Errorf(fault.Usage, "remove {os}, {arch}, {goos}, {goarch} and {exe}", "a proto package is the same on every platform, but %q is not", varying)
 	}
 	if form, err := Archive(name); name != "" && (err != nil || form != "zip" && !strings.HasPrefix(form, "tar.")) {
-		return fault.Errorf(fault.Usage, "name a .zip or .tar.gz: of a repository, https://…/archive/refs/tags/v{version}.tar.gz", "a proto package is an archive, and %q is none by its name", name)
+		return fault.Errorf(fault.Usage, "use a .zip or .tar.gz; for a repository: https://…/archive/refs/tags/v{version}.tar.gz", "a proto package is an archive, but %q does not have the name of one", name)
 	}
 	return nil
 }

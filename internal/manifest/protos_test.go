@@ -42,11 +42,11 @@ func TestProtosManifest(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, old, new, says, hint string }{
 		{"dep", `deps = ["googleapis"]`, `deps = ["googleapi"]`, "googleapi", "did you mean googleapis"},
-		{"itself", `deps = ["googleapis"]`, `deps = ["acme"]`, "no other entry", ""},
+		{"itself", `deps = ["googleapis"]`, `deps = ["acme"]`, "not another entry", ""},
 		{"name", "[protos.acme]", "[protos.Acme]", "Acme", ""},
 		{"key", "root =", "rot =", "rot", "root"},
 		{"absolute root", `root = "protos-{version}/proto"`, `root = "/proto"`, "absolute", "folder of the archive"},
-		{"root above", `root = "protos-{version}/proto"`, `root = "../proto"`, "leaves", ""},
+		{"root above", `root = "protos-{version}/proto"`, `root = "../proto"`, "leads out", ""},
 		{"root of a platform", `root = "protos-{version}/proto"`, `root = "{os}"`, "{os}", ""},
 		{"pattern", `"acme/**"`, `"acme**"`, "acme**", "import paths"},
 		{"platform", `protos-{version}.tar.gz"`, `protos-{version}-{os}.tar.gz"`, "every platform", "{os}"},

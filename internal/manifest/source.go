@@ -10,22 +10,23 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// A Source is where a plugin comes from, as plugins.toml and the catalogue
-// write it: "npm:NAME", "pip:NAME", "pip:NAME[EXTRA,…]", "cargo:NAME[FEATURE,…]", "go:MODULE", "github:OWNER/REPO"
-// (kind HTTP), "maven:GROUP:ARTIFACT[:CLASSIFIER]", or the template of an https or oci URL.
+// A Source is where a plugin comes from, as written in plugins.toml and the
+// catalogue: "npm:NAME", "pip:NAME", "pip:NAME[EXTRA,…]",
+// "cargo:NAME[FEATURE,…]", "go:MODULE", "github:OWNER/REPO" (kind http),
+// "maven:GROUP:ARTIFACT[:CLASSIFIER]", or the template of an https or oci URL.
 type Source struct {
-	Kind string // NPM, Pip, Cargo, Go, Maven, OCI or HTTP
-	Name string // the package or module, or the text itself for OCI and HTTP; extras of pip and features of cargo in brackets
+	Kind string // NPM, Pip, Cargo, Go, Maven, OCI or HTTP of package lock
+	Name string // the package or module, with extras of pip and features of cargo in brackets; the text itself for OCI and HTTP
 }
 
-// Bare is the source without extras and features.
+// Bare returns the source without extras and features.
 func (s Source) Bare() (bare Source, extras []string) {
 	s.Name, extras = lock.KindOf(s.Kind).Extras(s.Name)
 	return s, extras
 }
 
-// parseExtras reads the part of a source behind its kind. What is in brackets is
-// sorted: the order means nothing.
+// parseExtras parses the part of a source after its kind. What is in brackets
+// is sorted, as its order does not matter.
 func parseExtras(k *lock.Kind, rest string) (Source, error) {
 	s, extras := Source{k.Name, rest}.Bare()
 	if err := k.CheckPackage(s.Name); err != nil || extras == nil {
@@ -40,7 +41,7 @@ func parseExtras(k *lock.Kind, rest string) (Source, error) {
 	return s, nil
 }
 
-// String is the form that [ParseSource] reads.
+// String returns the form that [ParseSource] parses.
 func (s Source) String() string {
 	if !s.Ecosystem() {
 		return s.Name
@@ -48,12 +49,12 @@ func (s Source) String() string {
 	return s.Kind + ":" + s.Name
 }
 
-// Ecosystem reports whether the source names a package of an ecosystem rather than
-// an address.
+// Ecosystem reports whether the source is a package of an ecosystem and not a
+// URL.
 func (s Source) Ecosystem() bool { return lock.KindOf(s.Kind).Ecosystem }
 
-// ParseSource reads a source. Its errors are of class [fault.Usage], and of
-// class [fault.Policy] for a URL in clear text; they never repeat credentials.
+// ParseSource parses a source. Errors are of class [fault.Usage], or
+// [fault.Policy] for http. They do not repeat credentials.
 func ParseSource(s string) (Source, error) {
 	const forms = "write npm:NAME, pip:NAME or pip:NAME[EXTRA,…], cargo:NAME or cargo:NAME[FEATURE,…], go:MODULE, github:OWNER/REPO, maven:GROUP:ARTIFACT[:CLASSIFIER], oci://HOST/REPO:TAG or https://…{version}…{os}…{arch}"
 	kind, rest, ok := strings.Cut(s, ":")
@@ -71,7 +72,7 @@ func ParseSource(s string) (Source, error) {
 	case "github":
 		owner, repo, ok := strings.Cut(rest, "/")
 		if !ok || !lock.IsWord(owner) || !lock.IsWord(repo) {
-			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q names no repository", s)
+			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q has no repository", s)
 		}
 		return Source{lock.HTTP, s}, nil
 	case lock.OCI:
@@ -95,16 +96,16 @@ func ParseSource(s string) (Source, error) {
 	if near := fault.Nearest(kind, append(lock.Ecosystems(), "https", "github", lock.OCI)); near != "" {
 		hint = "did you mean " + near + ":? " + forms
 	}
-	return Source{}, fault.Errorf(fault.Usage, hint, "source %q is of the unknown kind %q", redact.URL(s), kind)
+	return Source{}, fault.Errorf(fault.Usage, hint, "source %q has the unknown kind %q", redact.URL(s), kind)
 }
 
-// templateVariables are the names that may stand in braces in a URL or in the
-// path of a binary.
+// templateVariables are the names allowed in braces in a URL or in the path of
+// a binary.
 var templateVariables = []string{"version", "os", "arch", "goos", "goarch", "exe"}
 
-// Expand replaces the variables of a template for one version and platform:
-// {version}, {os} and {arch} (the lock's words: linux macos windows, x86_64
-// aarch64), {goos} and {goarch} (Go's words), {exe} (".exe" on Windows).
+// Expand replaces the variables of a template for a version and a platform:
+// {version}, {os} and {arch} (as in the lock: linux macos windows, x86_64
+// aarch64), {goos} and {goarch} (as in Go), {exe} (".exe" on Windows).
 func Expand(template, version string, p lock.Platform) string {
 	return strings.NewReplacer(
 		"{version}", version,
@@ -116,7 +117,7 @@ func Expand(template, version string, p lock.Platform) string {
 	).Replace(template)
 }
 
-// checkTemplate refuses a variable that is not among the known ones.
+// checkTemplate refuses unknown variables.
 func checkTemplate(s string, variables ...string) error {
 	rest := s
 	for {
@@ -126,7 +127,7 @@ func checkTemplate(s string, variables ...string) error {
 		}
 		end := strings.IndexByte(rest[i:], '}')
 		if rest[i] == '}' || end < 0 {
-			return fault.Errorf(fault.Usage, "write {version}", "%q has a brace without its partner", s)
+			return fault.Errorf(fault.Usage, "write {version}", "%q has an unmatched brace", s)
 		}
 		name := rest[i+1 : i+end]
 		known := false
@@ -134,17 +135,17 @@ func checkTemplate(s string, variables ...string) error {
 			known = known || v == name
 		}
 		if !known {
-			hint := "known are {" + strings.Join(variables, "} {") + "}"
+			hint := "use one of {" + strings.Join(variables, "} {") + "}"
 			if near := fault.Nearest(name, variables); near != "" {
 				hint = "did you mean {" + near + "}? " + hint
 			}
-			return fault.Errorf(fault.Usage, hint, "%q holds the unknown variable {%s}", s, name)
+			return fault.Errorf(fault.Usage, hint, "%q has the unknown variable {%s}", s, name)
 		}
 		rest = rest[i+end+1:]
 	}
 }
 
-// archiveEnds are the ends of names that tell the form of a file.
+// archiveEnds are the endings of file names, with the form that they mean.
 var archiveEnds = []struct{ end, archive string }{
 	{".tar.gz", "tar.gz"}, {".tgz", "tar.gz"},
 	{".tar.xz", "tar.xz"}, {".txz", "tar.xz"},
@@ -154,12 +155,12 @@ var archiveEnds = []struct{ end, archive string }{
 	{".gz", "gz"}, {".xz", "xz"}, {".zst", "zst"}, {".bz2", "bz2"},
 }
 
-// otherEnds are those of archives that this program does not unpack.
+// otherEnds are endings of archives that this program does not unpack.
 var otherEnds = []string{".tar", ".7z", ".rar", ".dmg", ".pkg", ".msi", ".deb", ".rpm", ".cab", ".lz", ".lz4", ".lzma", ".tlz", ".z", ".zipx", ".br"}
 
-// Archive returns the form of a file, one of [Archives], that the last part of a
-// URL's path tells, or "" for a bare executable. A form that this program cannot
-// unpack is an error of class [fault.Usage].
+// Archive returns the form of a file, one of [lock.Archives], from the last
+// part of a URL's path, or "" for a bare executable. A form that this program
+// does not unpack is an error of class [fault.Usage].
 func Archive(rawURL string) (string, error) {
 	base := rawURL
 	if u, err := url.Parse(rawURL); err == nil {
@@ -174,7 +175,7 @@ func Archive(rawURL string) (string, error) {
 	for _, end := range otherEnds {
 		if strings.HasSuffix(base, end) {
 			return "", fault.About(fault.AboutArchives, fault.Errorf(fault.Usage, "name another file of the release: unpacked are ."+strings.Join(lock.Archives, ", .")+", and a bare executable; no key allows another form",
-				"%s is an archive of a kind (%s) that this version does not unpack", redact.URL(base), end))
+				"%s is an archive of a form (%s) that this version does not unpack", redact.URL(base), end))
 		}
 	}
 	return "", nil

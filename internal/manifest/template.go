@@ -12,23 +12,23 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
-// github begins a source that is the releases of a repository of GitHub,
+// github is the prefix of a source that is the releases of a GitHub repository,
 // "github:OWNER/REPO".
 const github = "github:"
 
 // A Naming says how a publisher names the files of a plugin. The zero value
-// uses the lock's own words for platforms.
+// uses the lock's names of platforms.
 type Naming struct {
-	Tag       string `toml:"tag"`       // template of the release's tag, github: only; "" is "v{version}"
-	Asset     string `toml:"asset"`     // template of a file's name in the release, github: only
+	Tag       string `toml:"tag"`       // template of the tag of a release, github: only; "" for "v{version}"
+	Asset     string `toml:"asset"`     // template of a file name in the release, github: only
 	Checksums string `toml:"checksums"` // template of the published checksum file: a URL, or a name beside the file; "" for none
 
-	// OS and Arch are the publisher's words for the lock's: {"macos": "osx"}.
+	// OS and Arch map the lock's names to the publisher's: {"macos": "osx"}.
 	OS   map[string]string `toml:"os"`
 	Arch map[string]string `toml:"arch"`
 }
 
-// Expand is [Expand] with the publisher's words for {os} and {arch}.
+// Expand is [Expand] with the publisher's names for {os} and {arch}.
 func (n Naming) Expand(template, version string, p lock.Platform) string {
 	if word, ok := n.OS[p.OS]; ok {
 		template = strings.ReplaceAll(template, "{os}", word)
@@ -39,8 +39,8 @@ func (n Naming) Expand(template, version string, p lock.Platform) string {
 	return Expand(template, version, p)
 }
 
-// URL is the address of the file of a source for one version and platform.
-// Asset replaces that of n where it is not "". Kind HTTP only.
+// URL returns the URL of the file of a source for a version and a platform.
+// Asset replaces that of n unless it is "". Kind http only.
 func (n Naming) URL(s Source, asset, version string, p lock.Platform) string {
 	owner, repo, ok := s.GitHub()
 	if !ok {
@@ -53,14 +53,14 @@ func (n Naming) URL(s Source, asset, version string, p lock.Platform) string {
 		(&url.URL{Path: n.ReleaseTag(version)}).EscapedPath() + "/" + url.PathEscape(n.Expand(asset, version, p))
 }
 
-// GitHubHost is where the files of releases are, and GitHubAPI what describes
-// them (docs.github.com/rest/releases).
+// GitHubHost serves the files of releases, GitHubAPI describes releases
+// (docs.github.com/rest/releases).
 const (
 	GitHubHost = "https://github.com"
 	GitHubAPI  = "https://api.github.com"
 )
 
-// ReleaseTag is the tag of the release of a version, github: only.
+// ReleaseTag returns the tag of the release of a version, github: only.
 func (n Naming) ReleaseTag(version string) string {
 	tag := n.Tag
 	if tag == "" {
@@ -69,9 +69,9 @@ func (n Naming) ReleaseTag(version string) string {
 	return strings.ReplaceAll(tag, "{version}", version)
 }
 
-// ChecksumsURL is the address of the file with the published checksum of the
-// file at an address, or "" where there is none. In its template {file} is the
-// name of that file.
+// ChecksumsURL returns the URL of the published checksum file for the file at a
+// URL, or "" if there is none. In its template, {file} is the name of that
+// file.
 func (n Naming) ChecksumsURL(address, version string, p lock.Platform) string {
 	if n.Checksums == "" {
 		return ""
@@ -88,8 +88,8 @@ func (n Naming) ChecksumsURL(address, version string, p lock.Platform) string {
 	return base + name
 }
 
-// file is the template of the file of a source by URL, "" for other sources, and the
-// first template that is another one on another platform, "" for none.
+// file returns the template of the file of a source with a URL, or "" for other
+// sources, and the first template that differs between platforms, or "".
 func (n Naming) file(s Source) (name, varying string) {
 	_, _, gitHub := s.GitHub()
 	switch {
@@ -106,8 +106,8 @@ func (n Naming) file(s Source) (name, varying string) {
 	return name, ""
 }
 
-// Check refuses, with an error of class [fault.Usage], a naming that does not
-// fit its source. Binary is the template of the executable's path, "" for none.
+// Check returns an error of class [fault.Usage] if the naming does not suit the
+// source. Binary is the template of the executable's path; "" for none.
 func (n Naming) Check(s Source, binary string) error {
 	_, _, isGitHub := s.GitHub()
 	switch {
@@ -116,9 +116,9 @@ func (n Naming) Check(s Source, binary string) error {
 	case isGitHub && n.Asset == "":
 		return fault.Errorf(fault.Usage, `add: asset = "NAME-{version}-{os}-{arch}.tar.gz"`, "source %s needs the name of its asset", s)
 	case s.Kind != lock.HTTP && n.Checksums != "":
-		return fault.Errorf(fault.Usage, "remove it", "checksums are for a source by URL; %s has digests of its own", s)
+		return fault.Errorf(fault.Usage, "remove it", "checksums are only for a source with a URL; %s has its own digests", s)
 	case s.Ecosystem() && (n.OS != nil || n.Arch != nil) && !varies(binary) && s.Kind != lock.Maven:
-		return fault.Errorf(fault.Usage, "remove it", "os and arch are words in a URL, or in binary; %s has none", s)
+		return fault.Errorf(fault.Usage, "remove it", "os and arch are for a URL, or for binary; %s has neither", s)
 	}
 	if err := checkTemplate(n.Tag, "version"); err != nil {
 		return err
@@ -148,31 +148,30 @@ func (n Naming) Check(s Source, binary string) error {
 	return checkWords("arch", "aarch64, x86_64", n.Arch, func(p lock.Platform) string { return p.Arch })
 }
 
-// checkWords accepts what a file name says instead of the lock's words for a part
-// of a platform.
+// checkWords checks the publisher's names for a part of a platform.
 func checkWords(what, known string, words map[string]string, of func(lock.Platform) string) error {
 	for _, from := range slices.Sorted(maps.Keys(words)) {
 		if to := words[from]; !lock.IsWord(to) {
-			return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is no word for a file name", what, from, to)
+			return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is not allowed in a file name", what, from, to)
 		}
 		if !slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool { return of(p) == from }) {
-			return fault.Errorf(fault.Usage, "known are "+known, "%s.%s is not a word of the lock", what, from)
+			return fault.Errorf(fault.Usage, "use one of "+known, "%s.%s is not a name in the lock", what, from)
 		}
 	}
 	return nil
 }
 
-// varies reports whether a template is another path on other platforms, but for
-// its end on Windows.
+// varies reports whether a template gives different paths on different
+// platforms, apart from the ending on Windows.
 func varies(template string) bool {
 	return slices.ContainsFunc([]string{"{os}", "{arch}", "{goos}", "{goarch}"}, func(v string) bool { return strings.Contains(template, v) })
 }
 
-// Varies reports whether the executable lies elsewhere on each platform: then it is
-// a program of the platform, and not a script for all.
+// Varies reports whether the executable has different paths on different
+// platforms. Then it is a native program, and not one script for all.
 func (s Spec) Varies() bool { return s.Windows != "" || varies(s.Binary) }
 
-// checkAsset accepts the template of one file's name.
+// checkAsset checks the template of a file name.
 func checkAsset(s string) error {
 	if s == "" {
 		return nil
@@ -200,18 +199,18 @@ func (s Source) GitHub() (owner, repo string, ok bool) {
 	return owner, repo, ok
 }
 
-// An OCIRef names what a registry of OCI has under a tag.
+// An OCIRef refers to content of an OCI registry by tag.
 type OCIRef struct {
 	Host string // with its port
 	Repo string
 	Tag  string
-	File string // org.opencontainers.image.title of the layer, "" for the only one
+	File string // org.opencontainers.image.title of the layer; "" for the only one
 }
 
-// Package is HOST/REPO, as the lock has it.
+// Package returns HOST/REPO, as in the lock.
 func (r OCIRef) Package() string { return r.Host + "/" + r.Repo }
 
-// String is HOST/REPO:TAG#FILE.
+// String returns HOST/REPO:TAG#FILE.
 func (r OCIRef) String() string {
 	s := r.Package() + ":" + r.Tag
 	if r.File != "" {
@@ -220,9 +219,9 @@ func (r OCIRef) String() string {
 	return s
 }
 
-// ParseOCI reads an expanded "oci://HOST/REPO:TAG", or
+// ParseOCI parses an expanded "oci://HOST/REPO:TAG" or
 // "oci://HOST/REPO:TAG#FILE", by the grammar of the distribution specification.
-// Its errors are of class [fault.Usage].
+// Errors are of class [fault.Usage].
 func ParseOCI(s string) (OCIRef, error) {
 	const form = "write oci://HOST/REPO:TAG, or oci://HOST/REPO:TAG#FILE for one file of an artifact"
 	rest, ok := strings.CutPrefix(s, "oci://")
@@ -237,7 +236,7 @@ func ParseOCI(s string) (OCIRef, error) {
 	u, err := url.Parse("https://" + r.Host)
 	switch {
 	case err != nil || u.Host != r.Host || u.User != nil || r.Host != strings.ToLower(r.Host) || !ascii(r.Host):
-		return OCIRef{}, fault.Errorf(fault.Usage, form, "the host of an oci:// source is not one; credentials belong into docker's configuration")
+		return OCIRef{}, fault.Errorf(fault.Usage, form, "the host of an oci:// source is invalid; put credentials into docker's configuration")
 	case !ociRepo(r.Repo):
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not the name of a repository: words of a-z and 0-9, joined by . _ - and /", r.Repo)
 	case len(r.Tag) > 128 || !lock.IsWord(r.Tag) && !lock.IsWord(strings.TrimLeft(r.Tag, "_")):
@@ -258,7 +257,7 @@ func ascii(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > 0x7e })
 }
 
-// ociRepo accepts the name of a repository of at most 255 characters.
+// ociRepo checks the name of a repository, at most 255 characters.
 func ociRepo(s string) bool {
 	for part := range strings.SplitSeq(s, "/") {
 		for i, r := range part {
@@ -274,7 +273,7 @@ func ociRepo(s string) bool {
 	return len(s) <= 255
 }
 
-// checkOCI accepts the template of an oci:// source.
+// checkOCI checks the template of an oci:// source.
 func checkOCI(s string) error {
 	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
@@ -286,7 +285,7 @@ func checkOCI(s string) error {
 		}
 		first, err := ParseOCI(Expand(s, "1", lock.Platforms[0]))
 		if err == nil && first.Package() != r.Package() {
-			return fault.Errorf(fault.Usage, "let the tag or the file behind # vary", "%q has another repository on each platform", s)
+			return fault.Errorf(fault.Usage, "use variables only in the tag or the file after #", "%q has another repository on each platform", s)
 		}
 	}
 	return nil

@@ -95,19 +95,19 @@ to = "https://proxy.example.com/"
 		t.Errorf("%+v, %+v", p, m.Mirrors)
 	}
 	for lines, want := range map[string]string{
-		`source = "github:acme"`:                                         "names no repository",
+		`source = "github:acme"`:                                         "has no repository",
 		`source = "github:acme/a"`:                                       "needs the name of its asset",
 		"source = \"github:acme/a\"\nasset = \"../a\"":                   "leads out of its folder",
 		"source = \"github:acme/a\"\nasset = \"d/a\"":                    "not the name of a file",
 		"source = \"github:acme/a\"\nasset = \"{verison}\"":              "did you mean {version}?",
 		"source = \"https://example.com/a\"\nasset = \"a\"":              "tag and asset are for",
-		"source = \"npm:a\"\nos = { macos = \"osx\" }":                   "os and arch are words in a URL, or in binary",
-		"source = \"https://example.com/a\"\nos = { macosx = \"osx\" }":  "not a word of the lock",
-		"source = \"https://example.com/a\"\nos = { macos = \"../x\" }":  "no word for a file name",
-		"source = \"npm:a\"\nchecksums = \"a\"":                          "checksums are for a source by URL",
+		"source = \"npm:a\"\nos = { macos = \"osx\" }":                   "os and arch are for a URL, or for binary",
+		"source = \"https://example.com/a\"\nos = { macosx = \"osx\" }":  "not a name in the lock",
+		"source = \"https://example.com/a\"\nos = { macos = \"../x\" }":  "not allowed in a file name",
+		"source = \"npm:a\"\nchecksums = \"a\"":                          "checksums are only for a source with a URL",
 		"source = \"https://example.com/a\"\nchecksums = \"http://b/c\"": "not encrypted",
 		`checksums = "a"`: "without a source",
-		"source = \"https://example.com/a\"\nplatforms.linux-x86_64.asset = \"a\"": "only a plugin by github: has assets",
+		"source = \"https://example.com/a\"\nplatforms.linux-x86_64.asset = \"a\"": "only a plugin from github: has assets",
 	} {
 		_, err := Parse("plugins.toml", []byte("platforms = [\"linux-x86_64\"]\n[plugins.a]\nversion = \"1.0.0\"\nbinary = \"a\"\n"+lines+"\n"))
 		if c := fault.Of(err); c != fault.Usage && c != fault.Policy {

@@ -10,7 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// Latest is the word for the newest version.
+// Latest stands for the newest version.
 const Latest = "latest"
 
 var (
@@ -18,9 +18,9 @@ var (
 	rangeForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z.+~^<>=!|, -]{1,200}$`) })
 )
 
-// IsRange reports whether what an entry of [plugins] asks for is a range or the
-// word latest rather than one exact version. What a range means depends on the
-// source and is lockgen's business; fetch knows exact versions only.
+// IsRange reports whether an entry of [plugins] has a range or the word latest
+// instead of an exact version. The meaning of a range depends on the source and
+// is defined in lockgen; fetch only knows exact versions.
 func IsRange(s string) bool {
 	if s == "" {
 		return false
@@ -28,8 +28,8 @@ func IsRange(s string) bool {
 	return s == Latest || strings.ContainsAny(s[:1], "^~<>=!") || strings.ContainsAny(s, " |,") || strings.HasSuffix(s, ".x") || strings.Contains(s, ".x.")
 }
 
-// CheckWanted accepts what an entry of [plugins] may ask for: an exact version,
-// or what looks like a range. Its errors are of class [fault.Usage].
+// CheckWanted checks the version of an entry of [plugins]: an exact version, or
+// something in the form of a range. Errors are of class [fault.Usage].
 func CheckWanted(s string) error {
 	if !IsRange(s) {
 		return CheckExact(s)
@@ -37,11 +37,11 @@ func CheckWanted(s string) error {
 	if s == Latest || rangeForm().MatchString(s) && digits().MatchString(s) && strings.TrimSpace(s) == s {
 		return nil
 	}
-	return fault.Errorf(fault.Usage, `write "^1.10", "~1.2", ">=1 <3", "1.x" or "latest"`, "range %q is not one", s)
+	return fault.Errorf(fault.Usage, `write "^1.10", "~1.2", ">=1 <3", "1.x" or "latest"`, "%q is not a range", s)
 }
 
-// CheckExact accepts one exact version, and refuses a range or a word with an
-// error of class [fault.Usage].
+// CheckExact accepts an exact version. For a range or a word the error is of
+// class [fault.Usage].
 func CheckExact(version string) error {
 	if version != "" && version[0] >= '0' && version[0] <= '9' && lock.CheckVersion(version) == nil && !IsRange(version) {
 		return nil
@@ -60,7 +60,7 @@ func CheckExact(version string) error {
 		if example == "" {
 			example = "2.18.0"
 		}
-		return fault.Errorf(fault.Usage, fmt.Sprintf("write the exact version, such as %q", example), "version %q is a range", version)
+		return fault.Errorf(fault.Usage, fmt.Sprintf("write an exact version, such as %q", example), "version %q is a range", version)
 	}
 	return fault.Errorf(fault.Usage, `write it as "2.18.0", or as a range: "^2.18", "latest"`, "version %q is not an exact version", version)
 }

@@ -30,7 +30,7 @@ func Select(m *manifest.Manifest, l *lock.Lock, specs, bundles, platforms []stri
 		what.Platforms = nil
 		for _, name := range platforms {
 			if _, ok := lock.LookupPlatform(name); !ok {
-				hint := fault.DidYouMean(name, lock.PlatformNames(), "known are "+strings.Join(lock.PlatformNames(), ", "))
+				hint := fault.DidYouMean(name, lock.PlatformNames(), "use one of "+strings.Join(lock.PlatformNames(), ", "))
 				return nil, fault.Errorf(fault.Usage, hint, "unknown platform %q", name)
 			}
 			if !slices.Contains(what.Platforms, name) {

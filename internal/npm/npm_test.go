@@ -88,7 +88,7 @@ func TestFindNPM(t *testing.T) {
 	install(own, "eleven")
 	on(asNode, filepath.Join(own, "bin", "npm-cli.js"))
 	_, err := Find(t.Context())
-	fake.WantFault(t, err, fault.Machine, `its version is "eleven"`)
+	fake.WantFault(t, err, fault.Machine, `reports the version "eleven"`)
 	on(map[string]string{"node": "print /nowhere/bin/node", "npm": "hang"}, "")
 	_, err = Find(t.Context())
 	fake.WantFault(t, err, fault.Machine, "is it npm?")

@@ -88,7 +88,7 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 		case slices.Contains(chosen.of, chosen.manager):
 			add(chosen.who, chosen.manager)
 		default:
-			return nil, fault.Errorf(fault.Usage, "known are "+strings.Join(chosen.of, ", "), "%s: unknown manager %q", chosen.who, chosen.manager)
+			return nil, fault.Errorf(fault.Usage, "use one of "+strings.Join(chosen.of, ", "), "%s: unknown manager %q", chosen.who, chosen.manager)
 		}
 	}
 	for _, n := range needs {
