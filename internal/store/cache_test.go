@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -208,62 +207,5 @@ func TestTreeRefused(t *testing.T) {
 	}
 	if _, err := s.Tree(ctx, tree, wrong); err == nil || !strings.Contains(err.Error(), `"b" is missing; "c" is not expected`) {
 		t.Errorf("known list: %v", err)
-	}
-}
-
-// TestRecord: a record holds what was seen, in folders of many files and of few, and
-// a changed name or number is seen.
-func TestRecord(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for i := range 3 * fewSights {
-		for _, name := range []string{fmt.Sprintf("many/f%d", i), fmt.Sprintf("many/few%d/deep/f", i), fmt.Sprintf("few/%d/f", i/fewSights), fmt.Sprintf("many/inner/more/%d ü", i)} {
-			name = filepath.Join(dir, filepath.FromSlash(name))
-			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, nil, 0o644)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	all, _, err := view(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRecord(all)
-	if !same(r, dir) {
-		t.Fatal("not the same as it is")
-	}
-	back := map[string]Identity{}
-	folders := 0
-	for rest := r; len(rest) > 0; folders++ {
-		folder, sights, size := rest.folder()
-		rest = rest[size:]
-		for len(sights) > 0 {
-			name, id, size := sights.sight()
-			sights = sights[size:]
-			back[path.Join(string(folder), strings.TrimSuffix(string(name), "\x00"))] = id
-		}
-	}
-	if len(back) != len(all) || folders != 3 { // ".", many, many/inner/more
-		t.Errorf("%d of %d sights in %d folders", len(back), len(all), folders)
-	}
-	for _, s := range all {
-		if back[s.name] != s.Identity {
-			t.Errorf("%s: %v, was %v", s.name, back[s.name], s.Identity)
-		}
-	}
-	for i := range all {
-		for k := range all[i].Identity {
-			if all[i].Identity[k]++; same(newRecord(all), dir) {
-				t.Errorf("%s: number %d is not compared", all[i].name, k)
-			}
-			all[i].Identity[k]--
-		}
-		if i > 0 {
-			name := all[i].name
-			if all[i].name += "x"; same(newRecord(all), dir) {
-				t.Errorf("%s: its name is not compared", name)
-			}
-			all[i].name = name
-		}
 	}
 }

@@ -30,20 +30,11 @@ const (
 	idMode
 )
 
-// After a tree has been hashed, trees/<tree>.seen records what stat said about
-// every file, every folder and the list beside the tree. As long as stat says
-// the same, the tree is used without reading it. A folder that gained or lost
-// an entry has other times. On any difference, such as after copying the cache,
-// the tree is hashed and the record written again.
-
 // A sight is what was recorded for one file or folder.
 type sight struct {
 	name string // path below the tree, "." for the tree itself
 	Identity
 }
-
-// listSight is the path of a tree's list from inside the tree, see writeStamp.
-func listSight(tree string) string { return "../" + tree + ".ok" }
 
 // view calls stat for everything below dir. The first sight is dir itself.
 // Settled says whether stat would show any change from now on.
@@ -132,34 +123,6 @@ func same(r record, dir string) bool {
 }
 
 var errChanged = errors.New("not what was there")
-
-// remember records the sights of a tree, which were taken before it was hashed,
-// if nothing has changed since. Otherwise the tree is hashed again the next
-// time.
-func (s *Store) remember(tree string, all []sight) {
-	name := "trees/" + tree + ".seen"
-	list, err := lookAt(s.path("trees", tree+".ok"))
-	r := newRecord(append(all, sight{listSight(tree), list}))
-	if err != nil || !same(r, s.path("trees", tree)) {
-		remove(s.path(name))
-		return
-	}
-	_ = s.Put(name, 0o644, r.print(tree)) // fails in a read-only cache
-}
-
-// Unchanged reports whether stat says of a tree what it said when the tree was
-// hashed. It does not read the tree.
-func (s *Store) Unchanged(tree string) bool {
-	data, err := readFile(s.path("trees", tree+".seen"))
-	if err != nil {
-		return false
-	}
-	r, ok := parseRecord(tree, data)
-	return ok && same(r, s.path("trees", tree))
-}
-
-// Doubt makes the next use hash the tree.
-func (s *Store) Doubt(tree string) { remove(s.path("trees", tree+".seen")) }
 
 // A record is the content of a .seen file. It stays in bytes, so a tree of
 // 5,000 files is compared without 5,000 strings. It lists the folders of a

@@ -1,0 +1,38 @@
+package store
+
+// After a tree has been hashed, trees/<tree>.seen records what stat said about
+// every file, every folder and the list beside the tree. As long as stat says
+// the same, the tree is used without reading it. A folder that gained or lost
+// an entry has other times. On any difference, such as after copying the cache,
+// the tree is hashed and the record written again.
+
+// listSight is the path of a tree's list from inside the tree, see writeStamp.
+func listSight(tree string) string { return "../" + tree + ".ok" }
+
+// remember records the sights of a tree, which were taken before it was hashed,
+// if nothing has changed since. Otherwise the tree is hashed again the next
+// time.
+func (s *Store) remember(tree string, all []sight) {
+	name := "trees/" + tree + ".seen"
+	list, err := lookAt(s.path("trees", tree+".ok"))
+	r := newRecord(append(all, sight{listSight(tree), list}))
+	if err != nil || !same(r, s.path("trees", tree)) {
+		remove(s.path(name))
+		return
+	}
+	_ = s.Put(name, 0o644, r.print(tree)) // fails in a read-only cache
+}
+
+// Unchanged reports whether stat says of a tree what it said when the tree was
+// hashed. It does not read the tree.
+func (s *Store) Unchanged(tree string) bool {
+	data, err := readFile(s.path("trees", tree+".seen"))
+	if err != nil {
+		return false
+	}
+	r, ok := parseRecord(tree, data)
+	return ok && same(r, s.path("trees", tree))
+}
+
+// Doubt makes the next use hash the tree.
+func (s *Store) Doubt(tree string) { remove(s.path("trees", tree+".seen")) }
