@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/install"
+	"github.com/birbparty/buck2-protobuf/internal/sight"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -29,7 +30,7 @@ type memory struct {
 	Question string                    `json:"question"`
 	Place    *install.Program          `json:"place"`
 	Folders  []int64                   `json:"folders"` // see [install.Folders]
-	Depends  map[string]store.Identity `json:"depends"` // by path, the lock among them
+	Depends  map[string]sight.Identity `json:"depends"` // by path, the lock among them
 }
 
 // warm returns the memory for one question: this lock, spec, platform and cache
@@ -52,7 +53,7 @@ func (w warm) load() *memory {
 	}
 	for name, want := range m.Depends {
 		w.store.Use(name) // before checking it
-		if got, err := store.Identify(name); err != nil || got != want {
+		if got, err := sight.Identify(name); err != nil || got != want {
 			return nil
 		}
 	}
@@ -65,25 +66,25 @@ func (w warm) load() *memory {
 
 // identify returns the identity of the lock, for save; it must be called before the
 // lock is read. It returns nothing if the lock is so new that a change might not show.
-func (w warm) identify(lockPath string) (map[string]store.Identity, error) {
-	id, err := store.Identify(lockPath)
+func (w warm) identify(lockPath string) (map[string]sight.Identity, error) {
+	id, err := sight.Identify(lockPath)
 	if err == nil && !id.Settled() {
-		time.Sleep(store.ClockTick)
+		time.Sleep(sight.ClockTick)
 	}
 	if err != nil || !id.Settled() {
 		return nil, err
 	}
-	return map[string]store.Identity{lockPath: id}, nil
+	return map[string]sight.Identity{lockPath: id}, nil
 }
 
 // save remembers p. Errors are ignored: without a memory the next run is only
 // slower.
-func (w warm) save(depends map[string]store.Identity, p *install.Program, folders []int64, files []string) {
+func (w warm) save(depends map[string]sight.Identity, p *install.Program, folders []int64, files []string) {
 	if depends == nil {
 		return
 	}
 	for _, name := range files {
-		id, err := store.Identify(name)
+		id, err := sight.Identify(name)
 		if err != nil {
 			return
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/sight"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -182,7 +183,7 @@ func disguise(t *testing.T, tree string) {
 	for at < len(body) {
 		folder := text()
 		for end := length() + at; at < end; {
-			id, err := store.Identify(filepath.Join(tree, folder, strings.TrimSuffix(text(), "\x00")))
+			id, err := sight.Identify(filepath.Join(tree, folder, strings.TrimSuffix(text(), "\x00")))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,6 +97,7 @@
 //	remote/oci registries and folders of OCI
 //	remote     HTTP; nothing else uses the network
 //	store      the cache
+//	sight      what stat said of files, to be compared with
 //	archive    strict readers of archives, and the digest of a tree
 //
 //	cli        verbs, flags and help

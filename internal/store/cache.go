@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/sight"
 )
 
 // Tree returns the folder of a tree. If the store does not have it, Tree calls
@@ -64,7 +65,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	if err := build(ctx, dir); err != nil {
 		return "", err
 	}
-	seen, settled, err := view(dir)
+	seen, settled, err := sight.View(dir)
 	if err != nil {
 		return "", s.refused(err)
 	}
@@ -94,9 +95,9 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 		return "", err
 	}
 	// The rename changed the ctime of the folder itself and nothing else.
-	if root, err := lookAt(final); err == nil && settled {
+	if root, err := sight.Look(final); err == nil && settled {
 		was := seen[0].Identity
-		was[idChanged] = root[idChanged]
+		was[sight.Changed] = root[sight.Changed]
 		if was == root {
 			seen[0].Identity = root
 			s.remember(tree, seen)
@@ -162,7 +163,7 @@ func (s *Store) stamp(tree string) ([]archive.File, error) {
 
 // treeHashes verifies an existing tree, and records it if it is good.
 func (s *Store) treeHashes(ctx context.Context, tree string) error {
-	seen, settled, err := view(s.path("trees", tree))
+	seen, settled, err := sight.View(s.path("trees", tree))
 	if err != nil {
 		return err
 	}

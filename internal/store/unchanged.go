@@ -1,5 +1,7 @@
 package store
 
+import "github.com/birbparty/buck2-protobuf/internal/sight"
+
 // After a tree has been hashed, trees/<tree>.seen records what stat said about
 // every file, every folder and the list beside the tree. As long as stat says
 // the same, the tree is used without reading it. A folder that gained or lost
@@ -12,15 +14,15 @@ func listSight(tree string) string { return "../" + tree + ".ok" }
 // remember records the sights of a tree, which were taken before it was hashed,
 // if nothing has changed since. Otherwise the tree is hashed again the next
 // time.
-func (s *Store) remember(tree string, all []sight) {
+func (s *Store) remember(tree string, all []sight.Sight) {
 	name := "trees/" + tree + ".seen"
-	list, err := lookAt(s.path("trees", tree+".ok"))
-	r := newRecord(append(all, sight{listSight(tree), list}))
-	if err != nil || !same(r, s.path("trees", tree)) {
+	list, err := sight.Look(s.path("trees", tree+".ok"))
+	r := sight.NewRecord(append(all, sight.Sight{Name: listSight(tree), Identity: list}))
+	if err != nil || !sight.Same(r, s.path("trees", tree)) {
 		remove(s.path(name))
 		return
 	}
-	_ = s.Put(name, 0o644, r.print(tree)) // fails in a read-only cache
+	_ = s.Put(name, 0o644, r.Print(tree)) // fails in a read-only cache
 }
 
 // Unchanged reports whether stat says of a tree what it said when the tree was
@@ -30,8 +32,8 @@ func (s *Store) Unchanged(tree string) bool {
 	if err != nil {
 		return false
 	}
-	r, ok := parseRecord(tree, data)
-	return ok && same(r, s.path("trees", tree))
+	r, ok := sight.ParseRecord(tree, data)
+	return ok && sight.Same(r, s.path("trees", tree))
 }
 
 // Doubt makes the next use hash the tree.

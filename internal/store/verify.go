@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/sight"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -183,7 +184,7 @@ func (s *Store) brokenLists(tree string) (broken []string) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return broken
 	}
-	if _, ok := parseRecord(tree, data); err != nil || !ok {
+	if _, ok := sight.ParseRecord(tree, data); err != nil || !ok {
 		broken = append(broken, sights)
 	}
 	return broken

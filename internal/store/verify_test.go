@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"github.com/birbparty/buck2-protobuf/internal/sight"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,7 +26,7 @@ func TestRepairInUse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("A"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	seen, _, err := view(dir)
+	seen, _, err := sight.View(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

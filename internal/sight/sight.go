@@ -1,4 +1,6 @@
-package store
+// Package sight notes what stat says of files and folders, and tells later whether it
+// still says the same, without reading them.
+package sight
 
 import (
 	"context"
@@ -25,20 +27,20 @@ type Identity [5]int64
 const (
 	idSize = iota
 	idModified
-	idChanged
+	Changed
 	idInode
 	idMode
 )
 
-// A sight is what was recorded for one file or folder.
-type sight struct {
-	name string // path below the tree, "." for the tree itself
+// A Sight is what was recorded for one file or folder.
+type Sight struct {
+	Name string // path below the tree, "." for the tree itself
 	Identity
 }
 
-// view calls stat for everything below dir. The first sight is dir itself.
+// View calls stat for everything below dir. The first sight is dir itself.
 // Settled says whether stat would show any change from now on.
-func view(dir string) (all []sight, settled bool, err error) {
+func View(dir string) (all []Sight, settled bool, err error) {
 	err = filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -47,8 +49,8 @@ func view(dir string) (all []sight, settled bool, err error) {
 		if err != nil {
 			return err
 		}
-		id, err := lookAt(name)
-		all = append(all, sight{filepath.ToSlash(rel), id})
+		id, err := Look(name)
+		all = append(all, Sight{filepath.ToSlash(rel), id})
 		return err
 	})
 	return all, err == nil && settle(all), err
@@ -61,7 +63,7 @@ const ClockTick = 20 * time.Millisecond
 // settle waits until a change to the files would change their times, and
 // reports whether it would. It would not if times are whole seconds or in the
 // future.
-func settle(all []sight) bool {
+func settle(all []Sight) bool {
 	newest := all[0].Identity
 	for _, s := range all {
 		if s.changed().After(newest.changed()) {
@@ -86,21 +88,21 @@ func (id Identity) Settled() bool {
 
 // changed returns the time of the last change, as far as it is known.
 func (id Identity) changed() time.Time {
-	if id[idChanged] != 0 {
-		return time.Unix(0, id[idChanged])
+	if id[Changed] != 0 {
+		return time.Unix(0, id[Changed])
 	}
 	return time.Unix(0, id[idModified])
 }
 
-// same reports whether stat says of everything what the record says.
-func same(r record, dir string) bool {
+// Same reports whether stat says of everything what the record says.
+func Same(r Record, dir string) bool {
 	root, err := openFolder(dir)
 	if err != nil {
 		return false
 	}
 	defer root.close()
 	const part = 16 << 10 // bytes of a record, so that small trees use one goroutine
-	var parts []record
+	var parts []Record
 	for rest := r; len(rest) > 0; {
 		n := 0
 		for n < min(part, len(rest)) {
@@ -124,28 +126,28 @@ func same(r record, dir string) bool {
 
 var errChanged = errors.New("not what was there")
 
-// A record is the content of a .seen file. It stays in bytes, so a tree of
+// A Record is the content of a .seen file. It stays in bytes, so a tree of
 // 5,000 files is compared without 5,000 strings. It lists the folders of a
 // tree, one after the other: the length of the path, the path, the length of
 // the sights, and the sights. Each sight is the length of the name below the
 // folder, the name with a 0 at its end, and the five numbers of its identity.
 // The tree itself is "." in the folder ".". Lengths have 4 bytes and numbers 8,
-// little-endian. At the end is a checksum (CRC-32C), see [record.sum].
-type record []byte
+// little-endian. At the end is a checksum (CRC-32C), see [Record.sum].
+type Record []byte
 
 // fewSights is the number of sights below which opening a folder is not worth
 // its cost. They are then recorded with the folder above.
 const fewSights = 8
 
-// newRecord returns a record with all sights.
-func newRecord(all []sight) record {
+// NewRecord returns a record with all sights.
+func NewRecord(all []Sight) Record {
 	many := map[string]int{}
 	for _, s := range all {
-		many[path.Dir(s.name)]++
+		many[path.Dir(s.Name)]++
 	}
-	in := map[string]record{}
+	in := map[string]Record{}
 	for _, s := range all {
-		folder, name := path.Dir(s.name), s.name
+		folder, name := path.Dir(s.Name), s.Name
 		for folder != "." && many[folder] < fewSights {
 			folder = path.Dir(folder)
 		}
@@ -159,7 +161,7 @@ func newRecord(all []sight) record {
 		}
 		in[folder] = r
 	}
-	var r record
+	var r Record
 	for _, folder := range slices.Sorted(maps.Keys(in)) {
 		r = binary.LittleEndian.AppendUint32(r, uint32(len(folder)))
 		r = append(r, folder...)
@@ -170,21 +172,21 @@ func newRecord(all []sight) record {
 }
 
 // field returns the bytes after a length, and the size of both.
-func (r record) field() (text record, size int) {
+func (r Record) field() (text Record, size int) {
 	size = 4 + int(binary.LittleEndian.Uint32(r))
 	return r[4:size], size
 }
 
 // folder returns the first folder, its sights, and the size of both.
-func (r record) folder() (path, sights record, size int) {
+func (r Record) folder() (path, sights Record, size int) {
 	path, a := r.field()
 	sights, b := r[a:].field()
 	return path, sights, a + b
 }
 
-// sight returns the first sight of a folder, and its size. The name ends with
+// Sight returns the first sight of a folder, and its size. The name ends with
 // 0.
-func (r record) sight() (name record, id Identity, size int) {
+func (r Record) sight() (name Record, id Identity, size int) {
 	name, size = r.field()
 	for k := range id {
 		id[k] = int64(binary.LittleEndian.Uint64(r[size:]))
@@ -195,21 +197,23 @@ func (r record) sight() (name record, id Identity, size int) {
 
 // sum covers the version of the format, the name of the tree, and the record,
 // so a record of another tree or of another release is not accepted.
-func (r record) sum(tree string) uint32 {
+func (r Record) sum(tree string) uint32 {
 	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	return crc32.Update(crc32.Checksum([]byte("sights 3\n"+tree), castagnoli), castagnoli, r)
 }
 
-func (r record) print(tree string) []byte {
+// Print is the text of a record, for the tree that it is of.
+func (r Record) Print(tree string) []byte {
 	return binary.LittleEndian.AppendUint32(r[:len(r):len(r)], r.sum(tree))
 }
 
-func parseRecord(tree string, data []byte) (r record, ok bool) {
+// ParseRecord reads what [Record.Print] printed for the same tree.
+func ParseRecord(tree string, data []byte) (r Record, ok bool) {
 	end := len(data) - 4
 	if end <= 0 {
 		return nil, false
 	}
-	r = record(data[:end])
+	r = Record(data[:end])
 	return r, binary.LittleEndian.Uint32(data[end:]) == r.sum(tree)
 }
 
@@ -222,8 +226,8 @@ func Identify(name string) (Identity, error) {
 	return identify(info), nil
 }
 
-// lookAt returns the identity of a file, a folder, or a link itself.
-func lookAt(name string) (Identity, error) {
+// Look returns the identity of a file, a folder, or a link itself.
+func Look(name string) (Identity, error) {
 	info, err := os.Lstat(name)
 	if err != nil {
 		return Identity{}, err

@@ -1,4 +1,4 @@
-package store
+package sight
 
 import (
 	"bytes"
@@ -19,12 +19,12 @@ func openFolder(name string) (folder, error) { return folder(name), nil }
 func (f folder) close() {}
 
 // same compares a folder below f with its sights.
-func (f folder) same(path, sights record) error {
+func (f folder) same(path, sights Record) error {
 	in := filepath.Join(string(f), filepath.FromSlash(string(path)))
 	for len(sights) > 0 {
 		name, want, size := sights.sight()
 		sights = sights[size:]
-		if got, err := lookAt(filepath.Join(in, string(bytes.TrimSuffix(name, []byte{0})))); err != nil {
+		if got, err := Look(filepath.Join(in, string(bytes.TrimSuffix(name, []byte{0})))); err != nil {
 			return err
 		} else if got != want {
 			return errChanged

@@ -1,6 +1,6 @@
 //go:build unix
 
-package store
+package sight
 
 import (
 	"io/fs"
@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identify returns for a FileInfo the same as lookAt for a name.
+// identify returns for a FileInfo the same as Look for a name.
 func identify(info fs.FileInfo) Identity {
 	id := Identity{info.Size(), info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		id[idChanged], id[idInode], id[idMode] = changeTime(st), int64(st.Ino), int64(st.Mode)
+		id[Changed], id[idInode], id[idMode] = changeTime(st), int64(st.Ino), int64(st.Mode)
 	}
 	return id
 }
@@ -35,7 +35,7 @@ func (f folder) open(name string) (folder, error) {
 func (f folder) close() { unix.Close(int(f)) }
 
 // same compares a folder below f with its sights.
-func (f folder) same(path, sights record) error {
+func (f folder) same(path, sights Record) error {
 	in, err := f.open(string(path))
 	if err != nil {
 		return err

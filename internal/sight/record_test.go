@@ -1,4 +1,4 @@
-package store
+package sight
 
 import (
 	"errors"
@@ -23,12 +23,12 @@ func TestRecord(t *testing.T) {
 			}
 		}
 	}
-	all, _, err := view(dir)
+	all, _, err := View(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRecord(all)
-	if !same(r, dir) {
+	r := NewRecord(all)
+	if !Same(r, dir) {
 		t.Fatal("not the same as it is")
 	}
 	back := map[string]Identity{}
@@ -46,23 +46,23 @@ func TestRecord(t *testing.T) {
 		t.Errorf("%d of %d sights in %d folders", len(back), len(all), folders)
 	}
 	for _, s := range all {
-		if back[s.name] != s.Identity {
-			t.Errorf("%s: %v, was %v", s.name, back[s.name], s.Identity)
+		if back[s.Name] != s.Identity {
+			t.Errorf("%s: %v, was %v", s.Name, back[s.Name], s.Identity)
 		}
 	}
 	for i := range all {
 		for k := range all[i].Identity {
-			if all[i].Identity[k]++; same(newRecord(all), dir) {
-				t.Errorf("%s: number %d is not compared", all[i].name, k)
+			if all[i].Identity[k]++; Same(NewRecord(all), dir) {
+				t.Errorf("%s: number %d is not compared", all[i].Name, k)
 			}
 			all[i].Identity[k]--
 		}
 		if i > 0 {
-			name := all[i].name
-			if all[i].name += "x"; same(newRecord(all), dir) {
+			name := all[i].Name
+			if all[i].Name += "x"; Same(NewRecord(all), dir) {
 				t.Errorf("%s: its name is not compared", name)
 			}
-			all[i].name = name
+			all[i].Name = name
 		}
 	}
 }
