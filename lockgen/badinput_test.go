@@ -264,6 +264,11 @@ func TestBadEntries(t *testing.T) {
 	if text := p.fails(fault.Upstream, []string{"offline"}, "update", "--offline"); !strings.Contains(text, "warning") || !strings.Contains(text, "did you mean ts-proto?") {
 		t.Errorf("no warning:\n%s", text)
 	}
+	// A short name of an entry with a source of its own says nothing.
+	p.manifest("gen = { version = \"1.0.0\", source = \"npm:x\", binary = \"x\", runtime = \"node\" }\nnode = \"24.19.0\"\n")
+	if text := p.fails(fault.Upstream, []string{"offline"}, "update", "--offline"); strings.Contains(text, "did you mean") {
+		t.Errorf("a warning:\n%s", text)
+	}
 }
 
 // TestAddRemoveRefuse: what cannot be added or removed leaves both files.

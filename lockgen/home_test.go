@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -64,5 +66,25 @@ func TestNoHome(t *testing.T) {
 				t.Errorf("the home has %q, had %q", after, before)
 			}
 		})
+	}
+}
+
+// TestOneCause: what no plugin can be locked for is said once, with its hint.
+func TestOneCause(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.cache = filepath.Join(t.TempDir(), "cache")
+	if err := os.WriteFile(p.cache, nil, 0o600); err != nil { // no folder, and never one
+		t.Fatal(err)
+	}
+	p.server.File("/tool", []byte(linuxARM))
+	text := "platforms = [\"linux-aarch64\"]\n[plugins]\n"
+	for _, name := range []string{"tool-a", "tool-b", "tool-c"} {
+		text += name + " = { version = \"1.0.0\", source = \"" + p.server.URL + "/tool\", binary = \"" + name + "\" }\n"
+	}
+	p.write("plugins.toml", text)
+	said := p.fails(fault.Machine, nil, "update")
+	if strings.Count(said, p.cache) > 2 || strings.Count(said, "hint: ") != 1 {
+		t.Errorf("said more than once:\n%s", said)
 	}
 }

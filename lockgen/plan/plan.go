@@ -560,12 +560,13 @@ func (w *Want) planPython(e *entry) error {
 }
 
 // Unknown warns of names that are not in the catalogue but one slip away from
-// a name that is: a possible typing error, or worse.
+// a name that is: a possible typing error, or worse. Of an entry with a source of
+// its own a short name says nothing: two slips make gen of go.
 func Unknown(m *manifest.Manifest) []string {
 	var warnings []string
 	c := catalog.Builtin()
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
-		if _, ok := c.Lookup(name); ok || m.Plugins[name].Protos != nil {
+		if _, ok := c.Lookup(name); ok || m.Plugins[name].Protos != nil || m.Plugins[name].Source != nil && len(name) < 6 {
 			continue
 		}
 		if near := c.Nearest(name); near != "" {

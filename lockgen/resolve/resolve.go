@@ -344,10 +344,17 @@ func (u *update) fail(total int, failures []failure) error {
 		return fault.Errorf(class, hintOf(groups[0]), "%s: %w (nothing was written)", say(groups[0]), groups[0].err)
 	}
 	names := map[string]bool{}
+	for _, g := range groups {
+		names[g.w.Name+"@"+g.w.Asked] = true
+	}
+	if first := groups[0]; !slices.ContainsFunc(groups, func(g group) bool { return g.err.Error() != first.err.Error() || hintOf(g) != hintOf(first) }) {
+		// One cause that several plugins share is said once.
+		return fault.Errorf(class, hintOf(first), "nothing was written, for %d of %d plugins cannot be locked (%s): %w",
+			len(names), total, strings.Join(slices.Sorted(maps.Keys(names)), ", "), first.err)
+	}
 	var b strings.Builder
 	errs := []any{}
 	for _, g := range groups {
-		names[g.w.Name+"@"+g.w.Asked] = true
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
 		if hint := hintOf(g); hint != "" {
