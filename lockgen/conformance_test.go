@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"maps"
 	"net/http"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -135,6 +137,29 @@ func (r *ring) namesArtifact(text string) {
 
 func lockCases() []conformanceCase {
 	return []conformanceCase{
+		{name: "a damaged copy in the cache", run: func(r *ring, _ string) {
+			start := r.read("plugins.lock.toml")
+			r.locks()
+			good := r.servedFile()
+			for _, again := range []struct {
+				locked string
+				args   []string
+			}{{r.read("plugins.lock.toml"), []string{"tool"}}, {cmp.Or(start, "schema = 1\n"), nil}} {
+				bad := bytes.Clone(good)
+				bad[len(bad)/2] ^= 1
+				if err := os.Remove(r.blob(good)); err != nil {
+					r.t.Fatal(err)
+				}
+				if err := os.WriteFile(r.blob(good), bad, 0o644); err != nil {
+					r.t.Fatal(err)
+				}
+				r.write("plugins.lock.toml", again.locked)
+				r.locks(again.args...)
+				if now, err := os.ReadFile(r.blob(good)); err != nil || !bytes.Equal(now, good) {
+					r.t.Errorf("it was left as it was: %v", err)
+				}
+			}
+		}},
 		{name: "locks, and the next run keeps it", run: func(r *ring, _ string) {
 			r.locks()
 			v := r.locked().Plugins["tool"]["1.2.0"]

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"maps"
 	"runtime"
 	"strings"
@@ -164,11 +165,20 @@ func (l *Downloads) Needed(ctx context.Context, artifacts []*source.Artifact) (m
 
 // one brings one artifact into the store and reads it.
 func (l *Downloads) one(ctx context.Context, there *download, a *source.Artifact, fresh, urgent bool) (err error) {
-	if there.blob, err = l.blob(ctx, a, fresh, urgent); err != nil {
-		return err
+	for again := false; ; again = true {
+		if there.blob, err = l.blob(ctx, a, fresh || again, urgent); err != nil {
+			return err
+		}
+		err = l.readFor(ctx, there, a, urgent)
+		if again || !errors.Is(err, errDamaged) {
+			return err
+		}
 	}
-	return l.readFor(ctx, there, a, urgent)
 }
+
+// errDamaged is the error of a blob that the store had, and that is not what its name
+// says: it was removed.
+var errDamaged = errors.New("what the cache had of it was damaged, and is removed")
 
 // readFor reads what is in the store for the plugin of an artifact.
 func (l *Downloads) readFor(ctx context.Context, there *download, a *source.Artifact, urgent bool) error {
@@ -239,12 +249,12 @@ func (l *Downloads) stored(ctx context.Context, a *source.Artifact) (store.Diges
 	if !found {
 		return store.Digest{}, false
 	}
-	f, err := l.Store.Blob(ctx, d) // a damaged one is removed
-	if err != nil {
-		return store.Digest{}, false
-	}
-	defer f.Close()
-	if also != "" {
+	if also != "" { // its SHA-256 is looked at by who reads it
+		f, err := l.Store.Blob(ctx, d) // a damaged one is removed
+		if err != nil {
+			return store.Digest{}, false
+		}
+		defer f.Close()
 		h := sha512.New()
 		if _, err := io.Copy(h, f); err != nil || also != "sha512-"+base64.StdEncoding.EncodeToString(h.Sum(nil)) {
 			return store.Digest{}, false
@@ -329,6 +339,9 @@ func (l *Downloads) Stored(ctx context.Context, a *source.Artifact, blob store.D
 // each time.
 func (l *Downloads) read(ctx context.Context, a *source.Artifact, d store.Digest) (*source.Content, error) {
 	f, err := l.Store.Blob(ctx, d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Errorf(fault.Machine, "run it again", "%s: %w", a.Label, errDamaged)
+	}
 	if err != nil {
 		return nil, err
 	}
