@@ -73,8 +73,7 @@ func TestNoHome(t *testing.T) {
 func TestOneCause(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	p.cache = filepath.Join(t.TempDir(), "cache")
-	if err := os.WriteFile(p.cache, nil, 0o600); err != nil { // no folder, and never one
+	if err := os.WriteFile(filepath.Join(p.cache, "blobs"), nil, 0o600); err != nil { // no folder, and never one
 		t.Fatal(err)
 	}
 	p.server.File("/tool", []byte(linuxARM))
