@@ -49,6 +49,12 @@ type Kind struct {
 	// lack.
 	OneEach bool
 
+	// RunBy is the plugin that runs packages that are no programs, "" for none.
+	RunBy string
+	// Wheels says that files are wheels: they are for some interpreters of
+	// Python, which runs their console scripts, and versions are those of PEP 440.
+	Wheels bool
+
 	// Folders says that the key of a file is the folder of its package in the
 	// tree.
 	Folders bool
@@ -113,7 +119,7 @@ func KindOf(name string) *Kind {
 func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
-	Name: NPM, Ecosystem: true, Folders: true, PURL: "npm",
+	Name: NPM, Ecosystem: true, Folders: true, RunBy: "node", PURL: "npm",
 	checkPackage: func(name string) error {
 		bare := name
 		if strings.HasPrefix(name, "@") {
@@ -153,7 +159,7 @@ var cargo = Kind{
 }
 
 var pip = Kind{
-	Name: Pip, Ecosystem: true, PURL: "pypi",
+	Name: Pip, Ecosystem: true, Wheels: true, PURL: "pypi",
 	extra:        IsWord,
 	checkPackage: checkExtras,
 	spelled:      NormalProject,

@@ -67,7 +67,7 @@ func (v *Version) validatePython() error {
 		}
 		return nil
 	}
-	if v.Source != Pip || v.Runtime != "" {
+	if !v.Kind().Wheels || v.Runtime != "" {
 		return errors.New("python is only for source pip, without a runtime")
 	}
 	if err := checkInterpreters(v.Python); err != nil {

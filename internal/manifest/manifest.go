@@ -146,7 +146,7 @@ func (s Spec) checkOwn(from Source) error {
 	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
 		return errors.New("package is only for source go")
 	}
-	if s.Entry != "" && (from.Kind != lock.Pip || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
+	if s.Entry != "" && (!lock.KindOf(from.Kind).Wheels || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
 		return fmt.Errorf("entry %q, generator %q: not for source pip, or invalid", s.Entry, s.Generator)
 	}
 	if s.Scheme != "" && (from.Kind != lock.NPM && !isMaven || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {

@@ -10,13 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/gotool"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/maven"
-	"github.com/birbparty/buck2-protobuf/internal/npm"
-	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -86,117 +80,39 @@ func (o *Options) lookAtProxies() []Finding {
 	return findings
 }
 
-// sourcesOf returns the kinds of source that a lock has, and its scopes of npm.
-func sourcesOf(l *lock.Lock) (used map[string]bool, scopes []string) {
-	used = map[string]bool{}
-	for _, versions := range l.Plugins {
-		for _, v := range versions {
-			used[v.Source] = true
-			for _, f := range v.Files {
-				if scope, _, ok := strings.Cut(f.Name, "/"); ok && v.Source == lock.NPM && !slices.Contains(scopes, scope) {
-					scopes = append(scopes, scope)
-				}
-			}
-		}
-	}
-	slices.Sort(scopes)
-	return used, scopes
-}
-
 // lookAtRegistries asks the clients of the sources that the lock has, or of all
 // where there is no lock, which registry they are configured with.
 func (o *Options) lookAtRegistries(ctx context.Context) []Finding {
-	used, scopes := sourcesOf(o.Lock)
-	base := remote.Options{Offline: o.Offline, Timeouts: remote.Timeouts{Connect: askTime, TLS: askTime, Header: askTime}}
-	ask := []struct {
-		kind, manifest string
-		// ask returns the registries by scope, "" for those of all, and the client
-		// that reaches them as the package manager does.
-		ask func(manifest string) (map[string]string, *remote.Client, error)
-	}{
-		{lock.NPM, o.Manifest.Registries.NPM, func(manifest string) (map[string]string, *remote.Client, error) {
-			config, err := npm.ReadConfig(ctx, o.Dir, npm.Find)
-			if err != nil {
-				return nil, nil, err
-			}
-			options, err := config.Options(base)
-			if err != nil || manifest != "" {
-				return nil, remote.New(options), err
-			}
-			urls, err := config.Registries(ctx, scopes...)
-			return urls, remote.New(options), err
-		}},
-		{lock.Pip, o.Manifest.Registries.Pip, func(manifest string) (map[string]string, *remote.Client, error) {
-			pip, err := pip.Find(ctx)
-			if err != nil {
-				return nil, nil, err
-			}
-			config, err := pip.Config(ctx, o.Dir, manifest)
-			if err != nil {
-				return nil, nil, err
-			}
-			client, err := config.Client(base)
-			return map[string]string{"": config.Index}, client, err
-		}},
-		{lock.Go, o.Manifest.Registries.Go, func(manifest string) (map[string]string, *remote.Client, error) {
-			base := base
-			base.Authority = fault.Authority("go")
-			if manifest != "" {
-				return nil, remote.New(base), nil
-			}
-			tool, err := gotool.Find(ctx)
-			if err != nil {
-				return nil, nil, err
-			}
-			c, err := tool.Config(ctx, "")
-			return map[string]string{"": c.Proxy}, remote.New(base), err
-		}},
-		{lock.Cargo, o.Manifest.Registries.Cargo, func(manifest string) (map[string]string, *remote.Client, error) {
-			index, way, err := cargo.Way(o.Dir, manifest)
-			if err != nil {
-				return nil, nil, err
-			}
-			client, err := remote.New(base).By(way)
-			if index == "" || err != nil {
-				return nil, nil, err
-			}
-			return map[string]string{"": index}, client, nil
-		}},
-		{lock.Maven, o.Manifest.Registries.Maven, func(manifest string) (map[string]string, *remote.Client, error) {
-			config, err := maven.ReadConfig()
-			if err != nil {
-				return nil, nil, err
-			}
-			list, err := config.Repositories(manifest)
-			urls := map[string]string{}
-			for _, r := range list {
-				urls[r.ID] = r.URL
-			}
-			return urls, remote.New(config.Options(base)), err
-		}},
+	used := map[string]bool{}
+	for _, versions := range o.Lock.Plugins {
+		for _, v := range versions {
+			used[v.Source] = true
+		}
 	}
-	found := make([][]Finding, len(ask))
+	base := remote.Options{Offline: o.Offline, Timeouts: remote.Timeouts{Connect: askTime, TLS: askTime, Header: askTime}}
+	found := make([][]Finding, len(clients))
 	var all sync.WaitGroup
-	for i, a := range ask {
-		if len(used) > 0 && !used[a.kind] && a.manifest == "" {
+	for i, c := range clients {
+		given := c.registry(&o.Manifest.Registries)
+		if len(used) > 0 && !used[c.kind] && given == "" {
 			continue
 		}
 		all.Go(func() {
-			urls, client, err := a.ask(a.manifest)
+			urls, client, err := c.asked(ctx, &question{Options: o, base: base, given: given})
 			why := ""
-			if a.manifest != "" {
-				urls, why = map[string]string{"": a.manifest}, "[registries] of plugins.toml"
+			if given != "" {
+				urls, why = map[string]string{"": given}, "[registries] of plugins.toml"
 			} else if err != nil {
-				found[i] = []Finding{{Note, a.kind, "not known", err.Error(), fault.Hint(err)}}
+				found[i] = []Finding{{Note, c.kind, "not known", err.Error(), fault.Hint(err)}}
 				return
 			}
 			for _, scope := range slices.Sorted(maps.Keys(urls)) {
 				if scope != "" && urls[scope] == urls[""] {
 					continue
 				}
-				f := Finding{Good, strings.TrimSpace(a.kind + " " + scope), redact.List(urls[scope]), why, ""}
+				f := Finding{Good, strings.TrimSpace(c.kind + " " + scope), redact.List(urls[scope]), why, ""}
 				if err == nil && client != nil {
-					f.believed(ctx, client, urls[scope], a.manifest != "" || used[a.kind])
+					f.believed(ctx, client, urls[scope], given != "" || used[c.kind])
 				}
 				found[i] = append(found[i], f)
 			}

@@ -41,30 +41,9 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 				continue
 			}
 			who := name + " " + version
-			switch v.Source {
-			case lock.Cargo:
-				if cell.Tree == "" {
-					add(who+" (compiles it)", "cargo", "rustc")
-				}
-			case lock.Go:
-				if m.Registries.Go == "" {
-					add(who+" (names the module proxy)", "go")
-				}
-				if tool, toolVersion, ok := strings.Cut(v.Toolchain, "@"); ok && l.Plugins[tool][toolVersion] != nil {
-					if _, _, err := l.Plugins[tool][toolVersion].Cell(host.Name); err != nil {
-						add(who+" (compiled by exactly Go "+toolVersion+", which is not locked for "+host.Name+")", "go")
-					}
-				}
-			case lock.NPM:
-				if m.Registries.NPM == "" && !bringsNPM(l, v, served) {
-					add(who+" (names the registry)", "npm")
-				}
-			case lock.Pip:
-				if m.Registries.Pip == "" {
-					add(who+" (names the index)", "pip")
-				}
-				if len(v.Python) > 0 {
-					add(who+" (runs on Python "+strings.Join(v.Python, ", ")+")", "python")
+			for _, c := range clients {
+				if c.kind == v.Source && c.needed != nil {
+					c.needed(&asking{lock: l, given: c.registry(&m.Registries), v: v, host: host.Name, cell: cell, served: served, add: func(why string, tools ...string) { add(who+why, tools...) }})
 				}
 			}
 		}
@@ -95,18 +74,6 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 		slices.Sort(n.by)
 	}
 	return needs, nil
-}
-
-// bringsNPM reports whether the locked runtime of a plugin has an npm for this
-// machine.
-func bringsNPM(l *lock.Lock, v *lock.Version, platform string) bool {
-	name, version, _ := strings.Cut(v.Runtime, "@")
-	node := l.Plugins[name][version]
-	if node == nil {
-		return false
-	}
-	_, _, err := node.Cell(platform)
-	return err == nil
 }
 
 // lookAtTools asks every tool, several at once, for some start slowly.

@@ -462,8 +462,8 @@ func (w *Want) complete(e *entry) error {
 	if err := w.planPython(e); err != nil {
 		return err
 	}
-	if w.From.Kind == lock.NPM && w.RuntimeName == "" && !w.Varies() {
-		w.RuntimeName, w.assumed = "node", true
+	if by := w.kind().RunBy; by != "" && w.RuntimeName == "" && !w.Varies() {
+		w.RuntimeName, w.assumed = by, true
 	}
 	runtime := w.RuntimeName
 	if runtime == "" {
@@ -477,7 +477,7 @@ func (w *Want) complete(e *entry) error {
 		}
 		return &NeedError{w.Name, runtime, "runs on", e.fail(hint, "runs on %s, which is not in [plugins]", runtime)}
 	}
-	if of.Runtime != "" || runtime == w.Name || of.Source != nil && of.Source.Kind == lock.NPM {
+	if of.Runtime != "" || runtime == w.Name || of.Source != nil && lock.KindOf(of.Source.Kind).RunBy != "" {
 		return e.fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
 	}
 	return nil
@@ -521,12 +521,12 @@ func (w *Want) planGo(e *entry) error {
 
 // Interpreted reports whether w is a plugin that Python runs.
 func (w *Want) Interpreted() bool {
-	return w.From.Kind == lock.Pip && (w.Entry != "" || !strings.Contains(w.Binary, "/"))
+	return w.kind().Wheels && (w.Entry != "" || !strings.Contains(w.Binary, "/"))
 }
 
 // planPython decides which interpreters the wheels of w must fit.
 func (w *Want) planPython(e *entry) error {
-	if w.From.Kind != lock.Pip {
+	if !w.kind().Wheels {
 		if w.Entry != "" || w.Generator != "" {
 			return e.fail("take entry and generator out", "entry and generator are for plugins of source pip")
 		}
@@ -708,8 +708,8 @@ func (w *Want) Needs() []string {
 	if w.RuntimeName != "" {
 		names = append(names, w.RuntimeName)
 	}
-	if w.From.Kind == lock.NPM && w.Proto == nil {
-		names = append(names, "node")
+	if by := w.kind().RunBy; by != "" && w.Proto == nil {
+		names = append(names, by)
 	}
 	if w.ByGo {
 		names = append(names, "go")
@@ -834,7 +834,7 @@ func (d *comparison) keys() {
 	if w.runs == nil || w.runs.Version != "" {
 		d.compare("runtime", w.RuntimeOf(v), v.Runtime, true)
 	}
-	if program := ""; w.From.Kind == lock.Pip {
+	if program := ""; w.kind().Wheels {
 		var python []string
 		if w.Interpreted() {
 			program, python = w.Binary, w.Python

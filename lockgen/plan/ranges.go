@@ -149,7 +149,7 @@ func parseVersion(kind, s string) (version, bool) {
 	if kind == lock.Maven {
 		return mavenVersion(s)
 	}
-	if kind != lock.Pip {
+	if !lock.KindOf(kind).Wheels {
 		if s == "" || s[0] < '0' || s[0] > '9' {
 			return version{}, false
 		}

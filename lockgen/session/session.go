@@ -285,7 +285,7 @@ func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
 		}
 	}
 	_, platform, err := v.Cell(host.Name)
-	if err != nil || v.Source != lock.Pip {
+	if err != nil || !v.Kind().Wheels {
 		return npm.Find(ctx)
 	}
 	s.UI.Detail("resolving with the npm of node %s", version)

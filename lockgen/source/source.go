@@ -217,7 +217,7 @@ func NativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[str
 			continue
 		}
 		// What no package manager unpacks is executable by the word of the entry.
-		if p.OS != "windows" && !f.Exec && w.From.Kind == lock.Pip {
+		if p.OS != "windows" && !f.Exec && lock.KindOf(w.From.Kind).Wheels {
 			return "", fault.Errorf(fault.Integrity, "no key allows it, for pip would not make it executable either: tell its publisher, or take another source", "%s is not marked as executable in its wheel", path)
 		}
 		for _, c := range contents {
