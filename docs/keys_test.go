@@ -571,7 +571,7 @@ func TestLockPage(t *testing.T) {
 	if _, err := toml.Decode(text, &l); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lock.Parse(lock.FileName, []byte(protosPart(text))); err != nil {
+	if _, err := lock.Parse(lock.FileName, []byte(ownTables(text))); err != nil {
 		t.Error(err)
 	}
 	for _, versions := range l.Plugins {
@@ -597,9 +597,10 @@ func TestLockPage(t *testing.T) {
 	}
 	for header, of := range map[string]any{"Keys of the file": lock.Lock{}, "[plugins.NAME.VERSION]": lock.Version{}, "[plugins.NAME.VERSION.files.PATH]": lock.File{}, "[plugins.NAME.VERSION.platforms.PLATFORM]": lock.Cell{}, "[protos.NAME.VERSION.folders.FOLDER]": lock.Folder{}} {
 		p, known := table[header], fieldsOf(of)
-		if header == "[plugins.NAME.VERSION]" { // the others are those of [protos.NAME.VERSION]
-			plugins, protos := p.node.at("properties").keys, table["[protos.NAME.VERSION]"].node.at("properties").keys
-			known = slices.DeleteFunc(known, func(key string) bool { return slices.Contains(protos, key) && !slices.Contains(plugins, key) })
+		if header == "[plugins.NAME.VERSION]" { // the others are those of the other tables of versions
+			plugins := p.node.at("properties").keys
+			others := slices.Concat(table["[protos.NAME.VERSION]"].node.at("properties").keys, table["[runtimes.python.NAME.VERSION]"].node.at("properties").keys)
+			known = slices.DeleteFunc(known, func(key string) bool { return slices.Contains(others, key) && !slices.Contains(plugins, key) })
 		}
 		if !sameWords(known, p.node.at("properties").keys) {
 			t.Errorf("%s: the reader knows %v, the page %v", p.header, known, p.node.at("properties").keys)
@@ -608,17 +609,17 @@ func TestLockPage(t *testing.T) {
 	for _, p := range places { // of [protos]: the reader knows more, which plugins have
 		shown(t, page, p, blocks)
 	}
-	if len(places) != 8 {
+	if len(places) != 11 {
 		t.Errorf("the page has %d tables; compare the others as well", len(places))
 	}
 }
 
-// protosPart is the tables of [protos] in the text of a lock.
-func protosPart(text string) string {
+// ownTables is the tables of [protos] and [runtimes] in the text of a lock.
+func ownTables(text string) string {
 	part, in := "schema = 1\n", false
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "[") {
-			in = strings.HasPrefix(line, "[protos.")
+			in = strings.HasPrefix(line, "[protos.") || strings.HasPrefix(line, "[runtimes.")
 		}
 		if in {
 			part += line
@@ -630,7 +631,7 @@ func protosPart(text string) string {
 // fieldsOf returns the keys that a struct is decoded from.
 func fieldsOf(of any) (keys []string) {
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(of)) {
-		if key := f.Tag.Get("toml"); key != "" {
+		if key := f.Tag.Get("toml"); key != "" && key != "-" {
 			keys = append(keys, key)
 		}
 	}

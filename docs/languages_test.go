@@ -77,7 +77,7 @@ func readLanguage(t *testing.T, file string) *language {
 	}
 	for _, name := range []string{"Attributes", "Files", "Options", "codegen_rule", "compile", "library", "library_attrs", "protobuf_plugins", "LABELS",
 		"proto_library", "ProtoInfo", "ProtobufToolchainInfo", "protobuf_toolchain", "pick", "declare_image", "proto_attrs",
-		"go_proto_library", "typescript_proto_library"} {
+		"default_runtimes", "go_proto_library", "typescript_proto_library"} {
 		shims[name] = star.NewBuiltin(name, nothing)
 	}
 	thread := &star.Thread{Name: file, Load: func(*star.Thread, string) (star.StringDict, error) { return shims, nil }}

@@ -46,7 +46,10 @@ func values(a *app, verb, flag, name string) []string {
 		if err != nil {
 			return nil
 		}
-		specs := slices.DeleteFunc(l.Specs(), func(s string) bool { return strings.HasPrefix(s, lock.ProtosPrefix) == (verb != "protos") })
+		specs := slices.DeleteFunc(l.Specs(), func(s string) bool {
+			_, _, runtime := lock.RuntimeName(s)
+			return runtime || strings.HasPrefix(s, lock.ProtosPrefix) == (verb != "protos")
+		})
 		if verb == "protos" {
 			specs = slices.DeleteFunc(specs, func(s string) bool { return strings.Contains(s, "@") })
 			for i := range specs {

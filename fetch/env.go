@@ -109,6 +109,9 @@ func (a *app) everything(l *lock.Lock, platform string) (names []string) {
 		if _, protos := lock.ProtosName(name); protos {
 			continue // no programs: see protosVerb
 		}
+		if _, _, runtime := lock.RuntimeName(name); runtime {
+			continue
+		}
 		_, version, v, err := l.Find(name)
 		if err == nil {
 			var cell lock.Cell

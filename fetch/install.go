@@ -33,6 +33,7 @@ fetch install --entry entry.json --file protoc.zip=protoc.zip --out plugin`,
 		f.StringVar(&a.opts.entry, "entry", "", "the `FILE` with the lock entry, as JSON")
 		f.StringVar(&a.opts.out, "out", "", "the `DIR` to create; it must be missing or empty")
 		f.StringArrayVar(&a.opts.files, "file", nil, "a file that was downloaded already, by its key in the entry: `KEY=PATH`; may be repeated")
+		f.StringVar(&a.opts.library, "library", "", "of a runtime of Python: write the wheel of the library `NAME` into the file --out")
 		f.StringVar(&a.opts.registries, "registries", "", "the `FILE` with the [registries] of the manifest, as JSON")
 		f.StringVar(&a.opts.mirrors, "mirrors", "", "the `FILE` with the mirrors of the manifest, as JSON")
 	},
@@ -68,7 +69,13 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 	if err := vacant(a.opts.out); err != nil {
 		return err
 	}
-	cell, err := publish(a.opts.out, func(dir string) (lock.Cell, error) { return a.installer.Copy(ctx, e, platform, dir) })
+	fill := func(dir string) (lock.Cell, error) { return a.installer.Copy(ctx, e, platform, dir) }
+	if a.opts.library != "" {
+		fill = func(file string) (lock.Cell, error) {
+			return lock.Cell{}, a.installer.Wheel(ctx, e, platform, a.opts.library, file)
+		}
+	}
+	cell, err := publish(a.opts.out, fill)
 	if err != nil {
 		return err
 	}
@@ -140,7 +147,7 @@ func vacant(out string) error {
 	return nil
 }
 
-// publish calls fill to create a folder next to out and renames it, so that out is
+// publish calls fill to create a folder, or a file, next to out and renames it, so that out is
 // either complete or missing.
 func publish(out string, fill func(dir string) (lock.Cell, error)) (cell lock.Cell, err error) {
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {

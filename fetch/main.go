@@ -60,6 +60,7 @@ type options struct {
 	entry, out     string   // install
 	files          []string // likewise
 	registries     string   // likewise
+	library        string   // likewise
 	mirrors        string   // likewise
 	bundle         string   // env
 	shell          string   // env, bundle

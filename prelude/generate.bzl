@@ -48,6 +48,8 @@ Generator = record(
     # Content of a file that it does not write for lack of anything to say, where
     # a compiled library needs the file.
     fill = field(str | None, None),
+    # Library of [runtimes] without which its code does not run.
+    runtime = field(str, ""),
     # What to add to plugins.toml, where the catalogue does not know the plugin.
     hint = field(str, ""),
 )
@@ -57,6 +59,7 @@ Picked = record(
     generator = Generator,
     # Its name in the lock.
     plugin = str,
+    version = str,
     # Name and version, for messages.
     title = str,
     # Whether it is one of protoc's own.
@@ -157,6 +160,7 @@ def _pick(ctx: AnalysisContext, known: Generator, version: str | None, given: Op
     return Picked(
         generator = known,
         plugin = plugin,
+        version = version,
         title = "{} {}".format(plugin, version),
         built_in = built_in,
         executable = found.executable,

@@ -6,6 +6,7 @@ Buck2's prelude that is made of the generated code.
 """
 
 load(":generate.bzl", "Files", "Generator", "Picked", "generate", "options_attr", "pick_generators", "plugin_attrs", "run_script")
+load(":lock.bzl", "misfit")
 load(":proto_library.bzl", "LABELS", "compile_protos", "proto_attrs")
 load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 load(":sync.bzl", "sync", "sync_attrs")
@@ -59,6 +60,7 @@ def library_attrs(lang: Language) -> dict[str, Attr]:
             default = [],
             doc = "Paths of generated files to offer as sub-targets, where what is in a .proto file names them and not its path, and those that `plugins` write.",
         ),
+        "locked_runtimes": attrs.bool(default = False, doc = "Whether the code is compiled with the runtimes of the lock, so that these have to fit; set by the library's macro."),
         "proto": attrs.option(
             attrs.dep(providers = [ProtoInfo]),
             default = None,
@@ -119,6 +121,10 @@ def library(ctx: AnalysisContext, lang: Language) -> list[Provider]:
         if given != False:
             extras.append((extra, {} if given == True else given))
     generators = pick_generators(ctx, known.get(plugin) or Generator(plugin = plugin), extras)
+    for g in generators if ctx.attrs.locked_runtimes else []:
+        problem = misfit(toolchain.runtimes, lang.name, g.plugin, g.version, g.generator.runtime)
+        if problem:
+            fail("{}: {}; or name libraries of your own: runtime = [...]".format(ctx.label.raw_target(), problem))
     info = _proto(ctx)
     own = generate(ctx, generators, lang.name, info)
     everything = generate(ctx, generators, lang.name + "-all", info, own = False)
@@ -219,6 +225,7 @@ def compile(
         name: str,
         runtime: list[str] | None,
         visibility: list[str],
+        default: list[str] | None,
         codegen: typing.Callable,
         attributes: Attributes,
         library: typing.Callable,
@@ -228,8 +235,9 @@ def compile(
 
     Args:
         name: of the target. With a runtime it has the providers of both.
-        runtime: what the generated code needs at compile time, or None for code only.
+        runtime: what the generated code needs at compile time, or None for the default.
         visibility: of the target.
+        default: the runtimes of the lock that it needs, or None for code only.
         codegen: the rule that generates code.
         attributes: of `codegen`. `deps` are those of `library` as well, and beside
             `proto` of that alone.
@@ -237,6 +245,9 @@ def compile(
         library_attributes: of `library`, in which NAME-gen is the target that has the code.
         deps: the attribute of `library` for dependencies.
     """
+    if runtime == None and default != None:
+        runtime = default
+        attributes = attributes | {"locked_runtimes": True}
     if runtime == None:
         codegen(name = name, visibility = visibility, **attributes)
         return

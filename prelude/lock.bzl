@@ -20,6 +20,9 @@ PLATFORMS = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "
 # Begins the names of proto packages among plugins, which no plugin's name does.
 PROTOS = "protos/"
 
+# Begins the names of runtimes, likewise.
+RUNTIMES = "runtimes/"
+
 _PREFIX = "protoc-gen-"
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
 
@@ -47,6 +50,92 @@ def plugins_of(lock):
             if problem:
                 fail("plugins.lock.toml: {} {}: {}. Run: lockgen update".format(name, version, problem))
     return plugins
+
+def runtimes_of(lock, own):
+    """Checks what actions rely on in the runtimes of a lock, and returns them.
+
+    Args:
+        lock: dict, a value that `plugins_of` has taken.
+        own: list of str, languages for which the user has libraries of their own: the
+            only runtime of each is called `*`, and fits everything.
+
+    Returns:
+        A dict by language of a dict by name of a struct of `version`, `locked`, the
+        locked version, and `fits`, the NAME@VERSION of the plugins whose code it was
+        chosen for. It fails as `plugins_of` does.
+    """
+    languages = {language: {"*": struct(version = "own", locked = None, fits = [])} for language in own}
+    for language, names in lock.get("runtimes", {}).items():
+        if language in languages:
+            continue
+        languages[language] = {}
+        for name, versions in names.items():
+            for version, locked in versions.items():
+                problem = _problem({}, locked, runtime = True)
+                if not problem and len(versions) > 1:
+                    problem = "there is more than one version"
+                if problem:
+                    fail("plugins.lock.toml: runtimes/{}/{} {}: {}. Run: lockgen update".format(language, name, version, problem))
+                languages[language][name] = struct(version = version, locked = locked, fits = locked.get("fits", []))
+    return languages
+
+def libraries_of(runtimes):
+    """Returns the libraries that the runtimes of Python consist of.
+
+    Args:
+        runtimes: dict by name of the structs of `runtimes_of`.
+
+    Returns:
+        A dict by library, called as PEP 503 says, of a dict by platform of the name of
+        the first runtime that has it there.
+    """
+    libraries = {}
+    for name in sorted(runtimes):
+        locked = runtimes[name].locked
+        for platform in PLATFORMS:
+            cell = cell_of(locked, platform)
+            if cell.unavailable != None:
+                continue
+            for file in files_of(locked, cell.platform):
+                libraries.setdefault(_project(file), {}).setdefault(platform, name)
+    return libraries
+
+def _project(file):
+    """Returns the project of a wheel, called as PEP 503 says."""
+    name = file.partition("-")[0].lower().replace("_", "-").replace(".", "-")
+    return "-".join([part for part in name.split("-") if part])
+
+def misfit(runtimes, language, plugin, version, needs):
+    """Says why the runtimes of a lock do not run what a plugin generates.
+
+    Args:
+        runtimes: dict by language of a dict by name of structs with `version` and
+            `fits`, as of `runtimes_of`.
+        language: str, that of the code.
+        plugin: str, the plugin's name in the lock.
+        version: str, its version.
+        needs: str, the library without which its code does not run, or empty.
+
+    Returns:
+        str, the problem and what to run, or None.
+    """
+    known = runtimes.get(language, {})
+    if "*" in known:
+        return None
+    for name in sorted(known):
+        fits = known[name].fits
+        if [f for f in fits if f.partition("@")[0] == plugin] and plugin + "@" + version not in fits:
+            return "runtimes/{}/{} {} is locked for the code of {}, and not for that of {} {}. Run: lockgen update".format(
+                language,
+                name,
+                known[name].version,
+                " and ".join(fits).replace("@", " "),
+                plugin,
+                version,
+            )
+    if needs and needs not in known:
+        return "the code of {} needs the library {}, which is not locked. Run: lockgen add runtimes/{}/{}".format(plugin, needs, language, needs)
+    return None
 
 def cell_of(locked, platform):
     """Returns the cell of a locked version for a platform, after emulation.
@@ -268,7 +357,7 @@ def pick(plugins, name, version):
         ))
     return version
 
-def _problem(plugins, locked):
+def _problem(plugins, locked, runtime = False):
     """Returns what is wrong with a locked version, or None."""
     for key in ["source", "files", "platforms"]:
         if key not in locked:
@@ -285,7 +374,7 @@ def _problem(plugins, locked):
         for word in [locked.get("program", ""), locked.get("main", "")]:
             if type(word) != "string" or not word or word.strip(_WORD + "$"):
                 return "program or main is malformed: {}".format(repr(word))
-    if locked.get("python"):
+    if locked.get("python") and not runtime:
         # These become words of a script.
         for word in locked["python"] + [locked.get("program", ""), locked.get("entry", ""), locked.get("generator", "x")]:
             if type(word) != "string" or not word or word.strip(_WORD):
@@ -301,9 +390,9 @@ def _problem(plugins, locked):
             continue  # compiled where it is used, so its tree is not known beforehand
         if len(kinds) != 1:
             return "platform {} has not exactly one of tree, emulate and unavailable".format(platform)
-        if kinds == ["tree"] and not (_is_sha256(cell["tree"]) and _is_path(cell.get("binary"))):
+        if kinds == ["tree"] and not (_is_sha256(cell["tree"]) and (runtime or _is_path(cell.get("binary")))):
             return "platform {} has a malformed tree or binary".format(platform)
-        if kinds == ["emulate"] and not locked["platforms"].get(cell["emulate"], {}).get("binary"):
+        if kinds == ["emulate"] and not locked["platforms"].get(cell["emulate"], {}).get("tree" if runtime else "binary"):
             return "platform {} emulates {}, which is not locked".format(platform, cell["emulate"])
     return None
 

@@ -25,12 +25,24 @@ def platform_select():
         A select of str. A platform that the lock has no name for gives `unknown`
         and no error, so that `//...` can be analysed there.
     """
+    return platform_map({name: name for name in PLATFORMS}, _UNKNOWN)
+
+def platform_map(values, default):
+    """Returns a select() that gives the value of the configured platform.
+
+    Args:
+        values: dict by the lock's name of a platform.
+        default: what any other platform gives.
+
+    Returns:
+        A select of a value.
+    """
     by_os = {}
     for name, (os, cpu) in PLATFORMS.items():
-        cpus = by_os.setdefault("prelude//os:" + os, {"DEFAULT": _UNKNOWN})
-        cpus["prelude//cpu:" + cpu] = name
+        cpus = by_os.setdefault("prelude//os:" + os, {"DEFAULT": default})
+        cpus["prelude//cpu:" + cpu] = values.get(name, default)
     branches = {os: select(cpus) for os, cpus in by_os.items()}
-    branches["DEFAULT"] = _UNKNOWN
+    branches["DEFAULT"] = default
     return select(branches)
 
 def host():

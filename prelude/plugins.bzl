@@ -7,12 +7,11 @@ files and compares it with the lock. Both run on this machine, wherever code is
 generated.
 """
 
+load(":fetch.bzl", "Table", "fetch_attrs", "run_fetch")
 load(":lock.bzl", "cell_of", "direct_url", "files_of", "jars_of", "option_name", "plugins_of", "prebuilt_fetch")
 load(":platforms.bzl", "host_constraints", "host_platform", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
-
-# A table of the lock as TOML gives it: `fetch` checks the types of its values.
-_Table = dict[str, typing.Any]
+load(":runtimes.bzl", "declare_runtimes")
 
 def _needed(ctx: AnalysisContext, wanted: str | None) -> struct | None:
     """Returns the version of ProtobufPluginInfo that runs or compiles a plugin, or None."""
@@ -25,32 +24,16 @@ def _needed(ctx: AnalysisContext, wanted: str | None) -> struct | None:
             return info.versions[version]
     fail("{}: {} is not among its needs".format(ctx.label, wanted))
 
-def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
-    """Turns the last message and hint of `fetch` into an error with a remediation."""
-    message, hint = None, None
-    for line in ctx.stderr.splitlines():
-        if line.startswith("fetch: error: "):
-            message = line.removeprefix("fetch: error: ")
-        elif line.startswith("fetch: hint: "):
-            hint = line.removeprefix("fetch: hint: ")
-    if message == None:
-        return []
-    return [ctx.new_sub_error(category = "fetch_plugin", message = message, remediation = hint, show_in_stderr = True)]
-
 def _mirrored(mirrors: list[dict[str, str]], url: str) -> bool:
     """Says whether a mirror may have what is at a URL."""
     return bool([m for m in mirrors if m["from"] == "*" or url.startswith(m["from"])])
 
-def _tree(ctx: AnalysisContext, version: str, locked: _Table, entry: _Table) -> Artifact:
+def _tree(ctx: AnalysisContext, version: str, locked: Table, entry: Table) -> Artifact:
     """Declares the downloads and the folder of one version."""
-
-    def written(name: str, value: _Table | list[dict[str, str]]) -> Artifact:
-        return ctx.actions.write_json("{}/{}.json".format(version, name), value, has_content_based_path = True)
-
     platform = ctx.attrs.platform
     tree = ctx.actions.declare_output(version + "/tree", dir = True, has_content_based_path = True)
-    cmd = cmd_args(ctx.attrs.fetch[RunInfo], "install", "--entry", written("entry", entry), "--platform", platform, "--out", tree.as_output())
     cell = cell_of(locked, platform)
+    args = []
     if locked["source"] == "http" and cell.unavailable == None:
         for key, file in files_of(locked, cell.platform).items():
             url = direct_url(file)
@@ -58,26 +41,8 @@ def _tree(ctx: AnalysisContext, version: str, locked: _Table, entry: _Table) -> 
                 continue  # `fetch` downloads it
             download = ctx.actions.declare_output("{}/files/{}".format(version, key), has_content_based_path = True)
             ctx.actions.download_file(download, url, sha256 = file["sha256"], size_bytes = file["size"])
-            cmd.add("--file", cmd_args(key, download, delimiter = "="))
-    if ctx.attrs.registries:
-        cmd.add("--registries", written("registries", ctx.attrs.registries))
-    if ctx.attrs.mirrors:
-        cmd.add("--mirrors", written("mirrors", ctx.attrs.mirrors))
-    if ctx.attrs.disable_package_managers:
-        cmd.add("--disable-package-managers")
-    for attr in ["node_manager", "wheel_manager", "cache_dir"]:
-        value = getattr(ctx.attrs, attr)
-        if value:
-            cmd.add("--" + attr.replace("_", "-"), value)
-    ctx.actions.run(
-        cmd,
-        category = "fetch_plugin",
-        identifier = version,
-        # Once made, the folder comes from the remote cache.
-        allow_cache_upload = True,
-        error_handler = _fetch_error,
-        local_only = True,
-    )
+            args += ["--file", cmd_args(key, download, delimiter = "=")]
+    run_fetch(ctx, version, entry, tree, *args)
     return tree
 
 def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], argv: list[str | cmd_args]) -> Artifact:
@@ -106,7 +71,7 @@ def _node(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact)
 _JAVA_VARIABLES = ["JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"]
 _JAVA_FLAGS = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Duser.language=en"]
 
-def _java(ctx: AnalysisContext, version: str, locked: _Table, tree: Artifact, runtime: struct) -> Artifact:
+def _java(ctx: AnalysisContext, version: str, locked: Table, tree: Artifact, runtime: struct) -> Artifact:
     """Returns the launcher of a plugin that a locked Java runs."""
     windows = ctx.attrs.platform.startswith("windows-")
     major = locked["runtime"].partition("@")[2].partition(".")[0]
@@ -122,7 +87,7 @@ def _java(ctx: AnalysisContext, version: str, locked: _Table, tree: Artifact, ru
         ["-cp", cmd_args(cmd_args(jars, delimiter = ";" if windows else ":"), format = '"{}"'), locked["main"] if windows else "'" + locked["main"] + "'"],
     )
 
-def _python(ctx: AnalysisContext, version: str, locked: _Table, tree: Artifact) -> Artifact:
+def _python(ctx: AnalysisContext, version: str, locked: Table, tree: Artifact) -> Artifact:
     """Returns the launcher of a plugin that the Python of the machine runs."""
     python = ctx.attrs.python or ("python" if ctx.attrs.platform.startswith("windows-") else "python3")
     return _launcher(
@@ -139,7 +104,7 @@ def _word(ctx: AnalysisContext, artifact: Artifact) -> cmd_args:
     """Returns the path of an artifact as one word of a command line."""
     return cmd_args(artifact, format = '"{}"' if ctx.attrs.platform.startswith("windows-") else "{}")
 
-def _version(ctx: AnalysisContext, version: str, locked: _Table) -> struct:
+def _version(ctx: AnalysisContext, version: str, locked: Table) -> struct:
     """Declares one version, and returns it as ProtobufPluginInfo has it."""
     runtime = _needed(ctx, locked.get("runtime"))
     entry = {"locked": locked, "name": ctx.attrs.plugin, "runtime": runtime and runtime.entry, "version": version}
@@ -188,19 +153,11 @@ def _protobuf_plugin_impl(ctx: AnalysisContext) -> list[Provider]:
 protobuf_plugin = rule(
     impl = _protobuf_plugin_impl,
     doc = "One plugin of a lock in all its versions; made by `protobuf_plugins`.",
-    attrs = {
-        "cache_dir": attrs.string(default = "", doc = "Folder of `fetch`'s cache, or empty for its own choice."),
-        "disable_package_managers": attrs.bool(default = False, doc = "Run no package manager: our own unpacker makes the folder, and compiled plugins come from a mirror."),
-        "fetch": attrs.exec_dep(default = "//:fetch", providers = [RunInfo], doc = "The program that installs plugins: built from source, unless the lock has it."),
+    attrs = fetch_attrs() | {
         "needs": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run or compile a version of this one, such as node and go."),
-        "mirrors": attrs.list(attrs.dict(attrs.string(), attrs.string()), default = [], doc = "Where to look for bytes before asking their origin, in order: `from` and `to` as in [[mirror]] of plugins.toml."),
-        "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` for our own unpacker, or empty for `fetch`'s choice."),
-        "platform": attrs.string(doc = "The lock's name of the configured platform."),
         "plugin": attrs.string(doc = "The plugin's name in the lock."),
         "python": attrs.string(default = "", doc = "Command that starts the Python of the machines that generate code; empty for `python3`, on Windows `python`."),
-        "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry by ecosystem, where it is not the one that the package manager is configured for."),
         "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
-        "wheel_manager": attrs.string(default = "", doc = "Package manager that installs pip plugins, or empty for our own unpacker."),
         "_python_main": attrs.default_only(attrs.source(default = "//:python_main")),
     },
 )
@@ -228,9 +185,10 @@ def _target_name(plugin: str) -> str:
     return plugin + "-plugin" if plugin in _TAKEN else plugin
 
 def protobuf_plugins(
-        lock: _Table,
+        lock: Table,
         registries: dict[str, str] = {},
         mirrors: list[dict[str, str]] = [],
+        runtimes: dict[str, list[str]] = {},
         visibility: list[str] = ["PUBLIC"]) -> list[str]:
     """Declares one target for every plugin of a lock, under the plugin's name, and one for every proto package.
 
@@ -258,6 +216,12 @@ def protobuf_plugins(
     target `fetch`, and no Go is needed. Where the lock has none for the machine on
     which Buck2 runs, `fetch` is built from source by the Go on PATH.
 
+    A runtime of the lock is a library of Buck2's own rules, with all that it needs:
+    `toolchains//:python-runtime-grpcio`. `python-runtimes` has all of them that
+    messages may need, `python-runtimes-for-grpcio-tools` those of services; a
+    `python_proto_library` depends on both by itself, where `runtimes` of
+    `[buck2_protobuf]` lists `python`.
+
     Args:
         lock: The value of a plugins.lock.toml.
         registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`, `maven`), where it is
@@ -265,6 +229,8 @@ def protobuf_plugins(
         mirrors: Where to look for bytes before asking their origin: the value
             of `mirror` in plugins.toml, which `load` reads like the lock. A folder
             (`oci-layout:DIR`) is one below the root of the project.
+        runtimes: Labels of libraries of your own that take the place of all runtimes
+            of a language: `{"python": ["//third-party:protobuf"]}`.
         visibility: Who may use the targets.
 
     Returns:
@@ -277,8 +243,13 @@ def protobuf_plugins(
     if fetch:
         _fetch_release(name = "fetch", visibility = visibility, exec_compatible_with = host_constraints(), **fetch)
         how["fetch"] = ":fetch"
-    disabled = read_root_config("buck2_protobuf", "disable_package_managers", "").lower() in ["1", "true", "yes"]
-    config = {key: read_root_config("buck2_protobuf", key, "") for key in ["cache_dir", "node_manager", "python", "wheel_manager"]}
+    how |= {key: read_root_config("buck2_protobuf", key, "") for key in ["cache_dir", "node_manager", "wheel_manager"]} | {
+        "disable_package_managers": read_root_config("buck2_protobuf", "disable_package_managers", "").lower() in ["1", "true", "yes"],
+        "exec_compatible_with": host_constraints(),
+        "mirrors": mirrors,
+        "platform": platform_select(),
+        "registries": registries,
+    }
     plugins = {name: versions for name, versions in plugins.items() if name != "fetch"}
     for name, versions in plugins.items():
         needs = {
@@ -289,15 +260,11 @@ def protobuf_plugins(
         }
         protobuf_plugin(
             name = _target_name(name),
-            disable_package_managers = disabled,
-            mirrors = mirrors,
             needs = [":" + _target_name(need) for need in needs],
-            platform = platform_select(),
             plugin = name,
-            registries = registries,
+            python = read_root_config("buck2_protobuf", "python", ""),
             versions = versions,
             visibility = visibility,
-            exec_compatible_with = host_constraints(),
-            **(config | how)
+            **how
         )
-    return [":" + _target_name(name) for name in plugins]
+    return [":" + _target_name(name) for name in plugins] + declare_runtimes(lock, runtimes, visibility, how)

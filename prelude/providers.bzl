@@ -42,6 +42,8 @@ ProtobufToolchainInfo = provider(
         protoc: one such version, of protoc.
         protoc_name: its name in the lock.
         protoc_version: its version.
+        runtimes: dict by language of a dict by library of a struct of `version` and
+            `fits`, the NAME@VERSION of the plugins whose code it was chosen for.
         windows: whether protoc runs on Windows.
     """,
     fields = {
@@ -52,6 +54,7 @@ ProtobufToolchainInfo = provider(
         "protoc": provider_field(struct),
         "protoc_name": provider_field(str),
         "protoc_version": provider_field(str),
+        "runtimes": provider_field(dict[str, dict[str, struct]]),
         "windows": provider_field(bool),
     },
 )

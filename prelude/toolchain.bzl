@@ -4,12 +4,17 @@ Every repository has one target of this rule, `toolchains//:protobuf`, which say
 what its libraries may use and what they use by default.
 """
 
-load(":lock.bzl", "PROTOS", "pick")
+load(":lock.bzl", "PROTOS", "RUNTIMES", "pick")
 load(":providers.bzl", "ProtobufPluginInfo", "ProtobufToolchainInfo")
 
 def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
     infos = {dep[ProtobufPluginInfo].name: dep[ProtobufPluginInfo] for dep in ctx.attrs.plugins}
-    plugins = {name: info.versions for name, info in infos.items() if not name.startswith(PROTOS)}
+    plugins = {name: info.versions for name, info in infos.items() if not name.startswith(PROTOS) and not name.startswith(RUNTIMES)}
+    runtimes = {}
+    for name, info in infos.items():
+        if name.startswith(RUNTIMES):
+            language, _, library = name.removeprefix(RUNTIMES).partition("/")
+            runtimes.setdefault(language, {})[library] = info.versions.values()[0]
     name = ctx.attrs.protoc
     version = pick(plugins, name, ctx.attrs.protoc_version)
     return [
@@ -22,6 +27,7 @@ def _protobuf_toolchain_impl(ctx: AnalysisContext) -> list[Provider]:
             protoc = plugins[name][version],
             protoc_name = name,
             protoc_version = version,
+            runtimes = runtimes,
             windows = infos[name].platform.startswith("windows-"),
         ),
     ]

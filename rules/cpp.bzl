@@ -65,6 +65,7 @@ def cpp_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
+        default = None,
         codegen = cpp_proto_codegen,
         attributes = kwargs,
         library = native.cxx_library,

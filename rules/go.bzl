@@ -108,6 +108,7 @@ def go_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
+        default = None,
         codegen = go_proto_codegen,
         attributes = kwargs,
         library = native.go_library,

@@ -60,6 +60,7 @@ def java_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
+        default = None,
         codegen = java_proto_codegen,
         attributes = kwargs,
         library = native.java_library,

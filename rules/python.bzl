@@ -14,20 +14,21 @@ python_proto_library(
 
 load("//prelude:generate.bzl", "Generator", "PROTOC")
 load("//prelude:library.bzl", "Language", "codegen_rule", "compile", "suffixes")
+load("//prelude:runtimes.bzl", "default_runtimes")
 
 def _module(path: str) -> str:
     """Returns the path of the module that protoc's Python generator writes."""
     return path.removesuffix(".proto").replace("-", "_").replace(".", "/")
 
-def _generator(plugin: str, ending: str, doc: str = "", name: str | None = None) -> Generator:
-    return Generator(plugin = plugin, name = name, doc = doc, files = suffixes(ending, stem = _module), own_comments = True)
+def _generator(plugin: str, ending: str, doc: str = "", name: str | None = None, runtime: str = "") -> Generator:
+    return Generator(plugin = plugin, name = name, doc = doc, runtime = runtime, files = suffixes(ending, stem = _module), own_comments = True)
 
 _PYTHON = Language(
     name = "python",
     plugin = PROTOC,
-    generators = [_generator(PROTOC, "_pb2.py", name = "python")],
+    generators = [_generator(PROTOC, "_pb2.py", name = "python", runtime = "protobuf")],
     extras = {
-        "grpc": _generator("grpcio-tools", "_pb2_grpc.py", "Whether grpcio-tools writes services for grpcio, `_pb2_grpc.py`."),
+        "grpc": _generator("grpcio-tools", "_pb2_grpc.py", "Whether grpcio-tools writes services for grpcio, `_pb2_grpc.py`.", runtime = "grpcio"),
         "mypy": _generator("mypy-protobuf", "_pb2.pyi", "Whether mypy-protobuf writes stubs for type checkers."),
         "mypy_grpc": _generator("protoc-gen-mypy_grpc", "_pb2_grpc.pyi", "Whether mypy-protobuf writes stubs of services."),
         "pyi": _generator(PROTOC, "_pb2.pyi", "Whether protoc itself writes stubs for type checkers.", name = "pyi"),
@@ -72,6 +73,7 @@ def python_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
+        default = default_runtimes("python", ["grpcio-tools"] if kwargs.get("grpc", False) != False else []),
         codegen = python_proto_codegen,
         attributes = kwargs,
         library = native.python_library,

@@ -76,6 +76,7 @@ def rust_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
+        default = None,
         codegen = rust_proto_codegen,
         attributes = attributes,
         library = native.rust_library,

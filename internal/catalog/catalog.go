@@ -57,10 +57,11 @@ type refusal struct {
 
 // A Catalog has the plugins that are known by name.
 type Catalog struct {
-	plugins map[string]Recipe
-	refused map[string]refusal // by name and by source
-	protos  map[string]Protos
-	called  map[string]string // names of plugins by their other names
+	plugins  map[string]Recipe
+	refused  map[string]refusal // by name and by source
+	protos   map[string]Protos
+	runtimes map[string]map[string]Runtime // by language
+	called   map[string]string             // names of plugins by their other names
 }
 
 // Builtin returns the catalogue that is compiled into the program.
@@ -83,10 +84,11 @@ type entry struct {
 
 func parse(text string) (*Catalog, error) {
 	var file struct {
-		Plugins map[string]entry   `toml:"plugins"`
-		Refused map[string]refusal `toml:"refused"`
-		Called  map[string]string  `toml:"called"`
-		Protos  map[string]Protos  `toml:"protos"`
+		Plugins  map[string]entry              `toml:"plugins"`
+		Refused  map[string]refusal            `toml:"refused"`
+		Called   map[string]string             `toml:"called"`
+		Protos   map[string]Protos             `toml:"protos"`
+		Runtimes map[string]map[string]Runtime `toml:"runtimes"`
 	}
 	meta, err := toml.Decode(text, &file)
 	if err != nil {
@@ -95,12 +97,19 @@ func parse(text string) (*Catalog, error) {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fmt.Errorf("unknown key %s", keys[0])
 	}
-	c := &Catalog{plugins: map[string]Recipe{}, refused: map[string]refusal{}, protos: map[string]Protos{}, called: file.Called}
+	c := &Catalog{plugins: map[string]Recipe{}, refused: map[string]refusal{}, protos: map[string]Protos{}, runtimes: file.Runtimes, called: file.Called}
 	for name, p := range file.Protos {
 		if err := p.check(name); err != nil {
 			return nil, fmt.Errorf("protos %s: %w", name, err)
 		}
 		c.protos[name] = p
+	}
+	for language, runtimes := range file.Runtimes {
+		for name, r := range runtimes {
+			if err := r.check(language, name); err != nil {
+				return nil, fmt.Errorf("runtimes %s %s: %w", language, name, err)
+			}
+		}
 	}
 	for name, e := range file.Plugins {
 		r, err := e.recipe(file.Plugins)

@@ -106,8 +106,7 @@ func (i *Installer) Tree(ctx context.Context, e *lock.Entry, platform string) (d
 func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served string, cell lock.Cell) (string, error) {
 	if i.Offline {
 		if missing := i.absent(ctx, e, platform); len(missing) > 0 {
-			return "", fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
-				"offline, and not in the cache %s: %s", i.Store.Dir(), strings.Join(missing, ", ")))
+			return "", i.offline(missing)
 		}
 	}
 	built, start := false, time.Now()
@@ -133,6 +132,12 @@ func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served st
 		i.observe(ctx, Event{Tier: FromCache, Bytes: bytesOf(e.Locked, served), Duration: time.Since(start)})
 	}
 	return dir, nil
+}
+
+// offline is the error for files that may not be downloaded.
+func (i *Installer) offline(missing []string) error {
+	return fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run the same command once without --offline",
+		"offline, and not in the cache %s: %s", i.Store.Dir(), strings.Join(missing, ", ")))
 }
 
 // absent returns the files of an entry and its runtime that an installation

@@ -30,6 +30,9 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 	if name, ok := lock.ProtosName(e.Name); ok {
 		return nil, nil, fault.Errorf(fault.Usage, "to get its files, run: fetch protos "+name, "%s is a proto package, not a program", name)
 	}
+	if _, name, ok := lock.RuntimeName(e.Name); ok {
+		return nil, nil, fault.Errorf(fault.Usage, "Buck2 takes it for the code of LANGUAGE_proto_library; see docs/runtimes.md", "%s is a library, and no program", name)
+	}
 	// The runtime is installed at the same time. If both fail, the error is
 	// that of the plugin.
 	var runtimeDir string

@@ -28,10 +28,15 @@ func readCanonical(text string) *Lock {
 	r.need("schema = " + strconv.Itoa(Schema) + "\n")
 	for !r.bad && r.pos < len(text) {
 		start := r.pos
-		prefix := ""
-		if r.skip("\n[protos.") {
+		prefix, language := "", ""
+		switch {
+		case r.skip("\n[protos."):
 			prefix = ProtosPrefix
-		} else {
+		case r.skip("\n[runtimes."):
+			language = r.key()
+			r.need(".")
+			prefix = RuntimeEntry(language, "")
+		default:
 			r.need("\n[plugins.")
 		}
 		name := prefix + r.key()
@@ -39,7 +44,7 @@ func readCanonical(text string) *Lock {
 		version := r.quoted()
 		table := text[start:r.pos]
 		r.need("]\n")
-		v := &Version{Files: map[string]File{}, Platforms: map[string]Cell{}}
+		v := &Version{Language: language, Files: map[string]File{}, Platforms: map[string]Cell{}}
 		fields := v.fields()
 		for i := range fields {
 			if r.field(&fields[i]) {

@@ -98,6 +98,7 @@ func TestReadCanonical(t *testing.T) {
 	for _, p := range []any{&v, &f, &c} {
 		full(reflect.ValueOf(p).Elem())
 	}
+	v.Language = "" // which is no key
 	v.Files, v.Platforms = map[string]File{"a/b": f, "c": {Size: 1}}, map[string]Cell{"p": c, "q.r": {Tree: "t"}}
 	l := &Lock{Schema: 1, Plugins: map[string]map[string]*Version{"a": {"1.0": &v}, "b.c": {"2": {Files: map[string]File{}, Platforms: map[string]Cell{}}}}}
 	text := string(Print(l))

@@ -79,6 +79,7 @@ func ParseEntry(source string, data []byte) (*Entry, error) {
 	if err == nil {
 		if e.Locked != nil {
 			e.Locked.spread()
+			e.Locked.Language, _, _ = RuntimeName(e.Name)
 		}
 		err = e.validate(0)
 	}

@@ -36,9 +36,11 @@ const MaxSize = 64 << 20
 // A Lock is the content of a plugins.lock.toml.
 type Lock struct {
 	Schema  int                            `toml:"schema"`
-	Plugins map[string]map[string]*Version `toml:"plugins"` // by name, then by version; with proto packages, as protos/NAME
+	Plugins map[string]map[string]*Version `toml:"plugins"` // by name, then by version; with proto packages as protos/NAME, and runtimes as runtimes/LANGUAGE/NAME
 	// Protos has the proto packages of a text. [Parse] moves them to Plugins.
 	Protos map[string]map[string]*Version `toml:"protos"`
+	// Runtimes are likewise, by language, name and version.
+	Runtimes map[string]map[string]map[string]*Version `toml:"runtimes"`
 }
 
 // A Version is one locked version of one plugin. A Buck2 action passes its JSON
@@ -84,6 +86,11 @@ type Version struct {
 	Only    []string          `toml:"only" json:"only,omitempty"`
 	Deps    []string          `toml:"deps" json:"deps,omitempty"`
 	Folders map[string]Folder `toml:"folders" json:"folders,omitempty"`
+
+	// Language is that of a runtime, "" for others: its table, or its name, says it.
+	// Fits are the plugins, as NAME@VERSION and sorted, whose code it was chosen for.
+	Language string   `toml:"-" json:"-"`
+	Fits     []string `toml:"fits" json:"fits,omitempty"`
 
 	// Files has every file of the closure by its key: for npm the folder of the
 	// package, otherwise the name of the file.
@@ -133,7 +140,7 @@ func (f File) For(platform string) bool {
 // A Cell is what the lock says of a version on one platform. Either it is
 // locked, or exactly one of Emulate and Unavailable is set. A locked cell has a
 // Binary, and a Tree unless the plugin is compiled where it is used (kind
-// cargo).
+// cargo). A proto package and a runtime have the Tree alone.
 type Cell struct {
 	Binary      string `toml:"binary" json:"binary"`           // executable, relative to the tree
 	Tree        string `toml:"tree" json:"tree"`               // digest of the tree, see archive.TreeHash
@@ -205,6 +212,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		return nil, fault.Errorf(fault.Lock, hint, "%s: unknown key %q", name, keys[0].String())
 	}
 	err = l.takeProtos()
+	l.takeRuntimes()
 	if err == nil {
 		err = l.Validate()
 	}
@@ -290,7 +298,10 @@ func (l *Lock) Validate() error {
 			}
 		}
 	}
-	return l.checkProtos()
+	if err := l.checkProtos(); err != nil {
+		return err
+	}
+	return l.checkRuntimes()
 }
 
 func (l *Lock) validateVersion(version string, v *Version) error {
@@ -337,6 +348,9 @@ func (v *Version) Validate() error {
 	if v.Root != "" || len(v.Only) > 0 || len(v.Deps) > 0 {
 		return errors.New("root, only and deps are only for proto packages")
 	}
+	if len(v.Fits) > 0 && !v.IsRuntime() {
+		return errors.New("fits are those of runtimes")
+	}
 	if err := v.validateCompiled(); err != nil {
 		return err
 	}
@@ -345,7 +359,11 @@ func (v *Version) Validate() error {
 			return err
 		}
 	}
-	if err := v.validatePython(); err != nil {
+	validate := v.validatePython
+	if v.IsRuntime() {
+		validate = v.validateRuntime
+	}
+	if err := validate(); err != nil {
 		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
@@ -445,6 +463,12 @@ func (v *Version) validateCell(c Cell) error {
 			if err := CheckSHA256("tree", c.Tree); err != nil {
 				return err
 			}
+		}
+		if v.IsRuntime() {
+			if c.Binary != "" {
+				return errors.New("a runtime has no binary")
+			}
+			return nil
 		}
 		if err := CheckShown(c.Binary); err != nil {
 			return fmt.Errorf("binary: %w", err)

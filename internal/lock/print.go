@@ -29,7 +29,7 @@ func Print(l *Lock) []byte {
 }
 
 // InText compares the names of entries in the order of their tables in a lock:
-// plugins first, then proto packages.
+// plugins first, then proto packages, then runtimes.
 func InText(a, b string) int {
 	a, _, ofA := tableAndName(a)
 	b, _, ofB := tableAndName(b)
@@ -41,6 +41,9 @@ func InText(a, b string) int {
 func tableAndName(entry string) (name, key, table string) {
 	if name, ok := ProtosName(entry); ok {
 		return name, Key(name), "protos"
+	}
+	if language, name, ok := RuntimeName(entry); ok {
+		return language + "." + name, Key(language) + "." + Key(name), "runtimes"
 	}
 	return entry, Key(entry), "plugins"
 }
@@ -61,12 +64,13 @@ type field struct {
 }
 
 // fields returns the keys of a version, without its tables, in canonical order.
-func (v *Version) fields() [17]field {
+func (v *Version) fields() [18]field {
 	return [...]field{
 		{key: "args", list: &v.Args},
 		{key: "build-scripts", list: &v.BuildScripts},
 		{key: "deps", list: &v.Deps},
 		{key: "entry", text: &v.Entry},
+		{key: "fits", list: &v.Fits},
 		{key: "generator", text: &v.Generator},
 		{key: "include", text: &v.Include},
 		{key: "main", text: &v.Main},

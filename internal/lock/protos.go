@@ -27,8 +27,12 @@ const anyPlatform = "any"
 // false for a plugin.
 func ProtosName(name string) (string, bool) { return strings.CutPrefix(name, ProtosPrefix) }
 
-// CheckEntryName is [CheckName] for the name of a plugin or a proto package.
+// CheckEntryName is [CheckName] for the name of a plugin, a proto package or a
+// runtime.
 func CheckEntryName(name string) error {
+	if language, name, ok := RuntimeName(name); ok {
+		return checkRuntimeName(language, name)
+	}
 	name, _ = ProtosName(name)
 	return CheckName(name)
 }

@@ -88,7 +88,7 @@ func (d *decoder) table(path []string, v any) (map[string]any, error) {
 	return t, nil
 }
 
-var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify", "tool", "protos"}
+var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify", "tool", "protos", "runtimes"}
 
 func (d *decoder) manifest(tree map[string]any) error {
 	if err := d.known(nil, tree, topKeys...); err != nil {
@@ -135,6 +135,9 @@ func (d *decoder) manifest(tree map[string]any) error {
 		return err
 	}
 	if err := d.protos(tree["protos"]); err != nil {
+		return err
+	}
+	if err := d.runtimes(tree["runtimes"]); err != nil {
 		return err
 	}
 	if err := d.bundles(tree["bundles"]); err != nil {

@@ -74,6 +74,7 @@ type Plugin struct {
 	Untried   bool          // lockgen does not try it
 	Platforms map[string]Override
 	Protos    *Protos // for an entry of [protos]; nil for a plugin
+	Language  string  // of an entry of [runtimes], which has a source and one version, [Latest] for one that fits; "" for a plugin
 }
 
 // An Alternative is one of several sources of a plugin, in an entry or a
@@ -181,6 +182,9 @@ func EntryOf(name string) []string {
 	}
 	if name, ok := lock.ProtosName(name); ok {
 		return []string{"protos", name}
+	}
+	if language, _, ok := lock.RuntimeName(name); ok {
+		return []string{"runtimes", language}
 	}
 	return []string{"plugins", name}
 }

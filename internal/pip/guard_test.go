@@ -79,7 +79,7 @@ func TestPipGuard(t *testing.T) {
 	for _, cut := range []bool{true, false} {
 		var runs []pipRun
 		for i := range forms {
-			run, err := newPipRun(scratch, i, Target{Platform: fake.Platform(t, "linux-x86_64"), Python: "3.12"}, fmt.Sprintf("%s/%d/simple/", s.Base, i), "gen==1.0")
+			run, err := newPipRun(scratch, i, Target{Platform: fake.Platform(t, "linux-x86_64"), Python: "3.12"}, fmt.Sprintf("%s/%d/simple/", s.Base, i), []string{"gen==1.0"})
 			if err != nil {
 				t.Fatal(err)
 			}

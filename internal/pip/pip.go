@@ -173,6 +173,8 @@ type Requirement struct {
 	Package  string // or PACKAGE[EXTRA,…]
 	Version  string // exact
 	Targets  []Target
+	With     []string       // NAME==VERSION of what is wanted beside it
+	Within   []string       // NAME==VERSION of what must not be there in another version
 	Cooldown *cooldown.Rule // nil for none
 }
 
@@ -347,9 +349,17 @@ func (p *Client) report(ctx context.Context, index Index, req Requirement, targe
 	}
 	defer s.Close()
 	title := "pip install --dry-run " + req.Package + "==" + req.Version
+	wanted := append([]string{req.Package + "==" + req.Version}, req.With...)
+	if len(req.Within) > 0 {
+		within := filepath.Join(scratch, "within.txt")
+		if err := os.WriteFile(within, []byte(strings.Join(req.Within, "\n")+"\n"), 0o600); err != nil {
+			return nil, nil, err
+		}
+		wanted = append(wanted, "--constraint", within)
+	}
 	var runs []pipRun
 	for i, t := range targets {
-		run, err := newPipRun(scratch, i, t, s.url(i), req.Package+"=="+req.Version)
+		run, err := newPipRun(scratch, i, t, s.url(i), wanted)
 		if err != nil {
 			return nil, nil, fault.Errorf(fault.Usage, "correct platforms, or python of the entry, in plugins.toml", "pip package %s: %w", req.what(t), err)
 		}
@@ -394,7 +404,7 @@ type pipRun struct {
 	report    string
 }
 
-func newPipRun(scratch string, n int, t Target, index, requirement string) (pipRun, error) {
+func newPipRun(scratch string, n int, t Target, index string, wanted []string) (pipRun, error) {
 	markers, err := markerEnv(t)
 	name := filepath.Join(scratch, strconv.Itoa(n))
 	args := []string{
@@ -407,7 +417,7 @@ func newPipRun(scratch string, n int, t Target, index, requirement string) (pipR
 	for _, tag := range t.Platform.PipTags {
 		args = append(args, "--platform", tag)
 	}
-	return pipRun{markers, append(args, requirement), name + ".txt", name + ".json"}, err
+	return pipRun{markers, append(args, wanted...), name + ".txt", name + ".json"}, err
 }
 
 // A pipAnswer is the output of report.py.

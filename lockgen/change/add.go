@@ -146,6 +146,10 @@ func (a *adding) known(spec string) error {
 			if _, known := catalog.Builtin().Protos(protos); !known {
 				return catalog.Builtin().UnknownProtos(protos)
 			}
+		} else if isRuntime(name) {
+			if err := checkRuntime(name, version, given); err != nil {
+				return err
+			}
 		} else if err := catalog.Builtin().Unknown(name); err != nil && a.entries[name] == nil {
 			return err
 		}
@@ -201,6 +205,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 	name, version, given := strings.Cut(spec, "@")
 	if !given {
 		version = manifest.Latest
+		given = isRuntime(name) // it is written without one, and follows the plugins
 	}
 	for {
 		data, err := a.write(name, version)

@@ -3,13 +3,11 @@ package change
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
-	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -32,13 +30,11 @@ func (r *Run) movePins(_ context.Context, c *change, data []byte, o resolve.Opti
 		if !given || entry == nil {
 			continue // resolve says what is wrong with it
 		}
-		wants, err := plan.Wants(m, o.Old)
+		means, err := asksFor(m, o.Old, name, version)
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(wants, func(w *plan.Want) bool {
-			return w.Name == name && (w.Asked == version || w.Version == version || w.Ranged && w.Allows(version))
-		}) {
+		if means {
 			continue
 		}
 		if err := manifest.CheckWanted(version); err != nil {

@@ -75,7 +75,7 @@ func (r *Run) upgraded(ctx context.Context, data []byte, name, version string, l
 	ranged := manifest.IsRange(version)
 	probe := "^" + version
 	switch {
-	case latest:
+	case latest, isRuntime(name) && !ranged: // of a runtime the newest that fits
 		probe = manifest.Latest
 	case ranged:
 		return version, nil // the update moves within it
@@ -84,6 +84,7 @@ func (r *Run) upgraded(ctx context.Context, data []byte, name, version string, l
 	if err != nil {
 		return "", err
 	}
+	dropRuntimes(m, name)
 	m.Plugins[name].Versions = []string{probe}
 	newest, _, err := resolve.Newest(ctx, m, name, probe, o)
 	if fault.Of(err) == fault.Policy { // nothing newer is old enough

@@ -31,7 +31,7 @@ func AddVersion(file string, data []byte, name, version string) ([]byte, error) 
 	if slices.Contains(p.Versions, version) {
 		return data, nil
 	}
-	if name == manifest.Tool || p.Protos != nil { // of which there is one
+	if name == manifest.Tool || p.Protos != nil || p.Language != "" { // of which there is one
 		return setVersions(m, data, name, []string{version})
 	}
 	return setVersions(m, data, name, append(p.Versions, version))
@@ -46,7 +46,12 @@ func AddPlugin(file string, data []byte, name string, p *manifest.Plugin) ([]byt
 		return nil, err
 	}
 	e := newEditor(data)
-	e.insert(name, entryText(p))
+	if language, runtime, ok := lock.RuntimeName(name); ok {
+		e.addRuntime(m, language, manifest.RuntimeItem(runtime, p.Versions[0]))
+		p = &manifest.Plugin{Language: language, Source: manifest.RuntimeSource(language, runtime), Versions: p.Versions}
+	} else {
+		e.insert(name, entryText(p))
+	}
 	m.Plugins[name] = p
 	if added, err := manifest.Parse(file, []byte(e.text)); err == nil && added.Plugins[name] != nil && entryText(added.Plugins[name]) == entryText(p) {
 		m.Plugins[name] = added.Plugins[name]
@@ -144,7 +149,11 @@ func SetVersion(file string, data []byte, name, old, version string) ([]byte, er
 // setVersions gives an entry of m, which data is parsed to, other versions.
 func setVersions(m *manifest.Manifest, data []byte, name string, versions []string) ([]byte, error) {
 	e := newEditor(data)
-	e.setVersions(name, versions)
+	if language, runtime, ok := lock.RuntimeName(name); ok {
+		e.setRuntime(language, runtime, versions[0])
+	} else {
+		e.setVersions(name, versions)
+	}
 	m.Plugins[name].Versions = versions
 	return e.edited(m, name)
 }
@@ -192,7 +201,11 @@ func RemoveVersion(file string, data []byte, name, version string) (edited []byt
 		return edited, nil, err
 	}
 	e := newEditor(data)
-	e.drop(manifest.EntryOf(name)...)
+	if language, runtime, ok := lock.RuntimeName(name); ok {
+		e.dropFromList(isRuntime(language, runtime), manifest.EntryOf(name)...)
+	} else {
+		e.drop(manifest.EntryOf(name)...)
+	}
 	if !slices.ContainsFunc(e.statements, func(s tomlscan.Statement) bool { return s.Path()[0] == "plugins" }) {
 		e.text = strings.TrimRight(e.text, "\r\n") + e.newline + e.newline + "[plugins]" + e.newline
 		e.scan()

@@ -63,9 +63,18 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 			targets = append(targets, pip.Target{Platform: p, Python: python})
 		}
 	}
-	closures, err := s.report(ctx, w, targets, rule)
+	within, apart, err := s.together(ctx, w, targets, rule)
 	if err != nil {
 		return nil, err
+	}
+	closures, err := s.report(ctx, s.requirement(w, targets, within), rule)
+	if err != nil {
+		return nil, err
+	}
+	for i := range apart { // it may be had, but not beside the others
+		if closures[i].Err == nil && apart[i] != nil {
+			closures[i].Err = apart[i]
+		}
 	}
 	wheels := make([][][]pip.Wheel, len(platforms)) // by platform and interpreter
 	errs := make([][]error, len(platforms))         // likewise
@@ -157,6 +166,8 @@ func (s *pipSource) interpreters(w *plan.Want, a *source.Artifact, fits map[stri
 	}
 	switch {
 	case len(first) == len(w.Python):
+	case w.Language != "":
+		a.File.Python = first
 	case !w.Interpreted():
 		return fault.Errorf(fault.Usage, "give one interpreter in python = […]",
 			"%s has other wheels for Python %s than for others (%s), and %s is no console script, so its tree is the same for all", w.From.Name, strings.Join(first, " and "), a.Key, w.Binary)
@@ -166,13 +177,26 @@ func (s *pipSource) interpreters(w *plan.Want, a *source.Artifact, fits map[stri
 	return nil
 }
 
+// A requirement is one of pip, with the want on whose account wheels are read.
+type requirement struct {
+	pip.Requirement
+	w *plan.Want
+}
+
+func (s *pipSource) requirement(w *plan.Want, targets []pip.Target, within []string) requirement {
+	return requirement{pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Within: within}, w}
+}
+
 // report asks pip behind the cooldown. Where that leaves nothing it asks without, so
 // that the driver can name what is too young.
-func (s *pipSource) report(ctx context.Context, w *plan.Want, targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
+func (s *pipSource) report(ctx context.Context, r requirement, rule *cooldown.Rule) ([]pip.Closure, error) {
+	targets := r.Targets
 	ask := func(targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
-		key := fmt.Sprintf("%s %s %v %+v", w.From.Name, w.Version, targets, rule)
+		r, of := r.Requirement, r.w
+		r.Targets, r.Cooldown = targets, rule
+		key := fmt.Sprintf("%s %s %q %q %v %+v", r.Package, r.Version, r.With, r.Within, targets, rule)
 		return s.asked.Do(key, func() ([]pip.Closure, error) {
-			return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(w)}, pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Cooldown: rule})
+			return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(of)}, r)
 		})
 	}
 	said, err := ask(targets, rule)
@@ -382,6 +406,7 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 
 func (s *pipSource) Locked(w *plan.Want, key string, f lock.File) (*source.Artifact, error) {
 	a := s.artifact(w, pip.Wheel{Filename: key, SHA256: f.SHA256, Size: f.Size})
+	a.File.Python = f.Python
 	a.Get = func(ctx context.Context, in *store.Ingest) error {
 		address, err := s.Address(ctx, key)
 		if err != nil {
@@ -398,6 +423,9 @@ func isEntryPoints(path string) bool {
 }
 
 func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
+	if w.Language != "" {
+		return "", nil
+	}
 	if !w.Interpreted() {
 		return source.NativeExecutable(w, p, tree, contents)
 	}
@@ -506,6 +534,10 @@ func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*s
 	mine := map[string]*source.Content{}
 	for key := range v.Files {
 		mine[key] = contents[key]
+	}
+	if w.Language != "" {
+		v.Python = w.Python
+		return mergeable(w, v, mine)
 	}
 	if err := provides(w, mine); err != nil || !w.Interpreted() {
 		return err

@@ -234,7 +234,7 @@ func (w *Want) unwanted(r Release, locked string) string {
 		if w.Until != "" && lock.CompareVersions(r.Version, w.Until) >= 0 {
 			return w.Reason
 		}
-		return "not in " + w.Asked
+		return "not in " + w.Range()
 	case w.Ranged && r.Pre && !isPre(w.From.Kind, r.Version) && r.Version != locked:
 		return "its publisher calls it a pre-release"
 	case w.Asked == manifest.Latest && r.Early && r.Version != locked:
@@ -274,7 +274,7 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		if len(c.Held) > 0 && c.Held[0].Version != c.Newest {
 			newest += fmt.Sprintf("; %s: %s", c.Held[0].Version, c.Held[0].Why)
 		}
-		return fault.Errorf(fault.Upstream, hint, "no version of %s fits %q: %s: %w", w.From, w.Asked, newest, fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no version of %s fits %q: %s: %w", w.From, w.Range(), newest, fs.ErrNotExist)
 	}
 	var lines []string
 	youngest := subject{kind: w.From.Kind, name: w.From.Name}
@@ -285,7 +285,7 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		}
 	}
 	return fault.Errorf(fault.Policy, fmt.Sprintf("write the exact version, which is consent: lockgen add %s@%s; or %s", w.Name, youngest.version, rules.hint(youngest)),
-		"every version of %s that fits %q is too young (minimum-release-age is %s): %s", w.From, w.Asked, span(rules.policy.MinimumAge), strings.Join(lines, "; "))
+		"every version of %s that fits %q is too young (minimum-release-age is %s): %s", w.From, w.Range(), span(rules.policy.MinimumAge), strings.Join(lines, "; "))
 }
 
 // maxDated bounds for how many versions of an entry a source is asked when they

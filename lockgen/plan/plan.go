@@ -54,6 +54,9 @@ type Want struct {
 	compiler    *Want  // that one, nil for none
 
 	Proto        *manifest.Protos // of a proto package, nil for a plugin
+	Language     string           // of a runtime, "" for a plugin
+	Fits         []string         // of a runtime: NAME@VERSION of the plugins whose code it has to run
+	Beside       []string         // of a runtime: NAME==VERSION of the others of its language, with which it shares libraries
 	Optional     bool
 	Options      []string // with which it is tried
 	Untried      bool     // it is not
@@ -136,7 +139,12 @@ func (w *Want) String() string {
 // mean one version. Its errors are of class [fault.Usage].
 func Wants(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want
+	var of []string // [runtimes]
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
+		if m.Plugins[name].Language != "" {
+			of = append(of, name)
+			continue
+		}
 		proto, err := planPlugin(m, name)
 		if err != nil {
 			return nil, err
@@ -153,6 +161,12 @@ func Wants(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
 		wants = append(wants, list...)
 	}
 	Link(wants)
+	libraries, err := runtimes(m, of, wants, l)
+	if err != nil {
+		return nil, err
+	}
+	wants = append(wants, libraries...)
+	slices.SortStableFunc(wants, func(a, b *Want) int { return strings.Compare(a.Name, b.Name) })
 	return wants, nil
 }
 
@@ -566,7 +580,7 @@ func Unknown(m *manifest.Manifest) []string {
 	var warnings []string
 	c := catalog.Builtin()
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
-		if _, ok := c.Lookup(name); ok || m.Plugins[name].Protos != nil || m.Plugins[name].Source != nil && len(name) < 6 {
+		if _, ok := c.Lookup(name); ok || m.Plugins[name].Protos != nil || m.Plugins[name].Language != "" || m.Plugins[name].Source != nil && len(name) < 6 {
 			continue
 		}
 		if near := c.Nearest(name); near != "" {
@@ -857,6 +871,7 @@ func (d *comparison) keys() {
 	if w.compiler == nil || w.compiler.Version != "" {
 		d.compare("toolchain", w.Toolchain, v.Toolchain, false)
 	}
+	d.compare("fits", strings.Join(w.Fits, " "), strings.Join(v.Fits, " "), true)
 	d.compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.BuildScripts {
 		d.add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", fault.List(v.BuildScripts))
@@ -951,7 +966,7 @@ func (w *Want) Settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	if w.Proto != nil {
 		return &v
 	}
-	v.Runtime = w.RuntimeOf(old)
+	v.Runtime, v.Fits = w.RuntimeOf(old), w.Fits
 	v.Platforms = maps.Clone(old.Platforms)
 	for _, p := range lock.Platforms {
 		emulated := w.Overrides[p.Name].Emulate

@@ -30,9 +30,11 @@ type job struct {
 	root       *plan.Want // whose job it is: the first candidate before it was settled
 	candidates []*plan.Want
 	at         int
-	failed     []failure // of the candidates before
-	silent     []failure // of sources that could not be asked which versions there are
-	needed     bool      // others wait for it
+	failed     []failure    // of the candidates before
+	silent     []failure    // of sources that could not be asked which versions there are
+	needed     bool         // others wait for it
+	moves      bool         // a runtime that another version has to be found for
+	kept       []*plan.Want // what a runtime follows, and is not resolved now
 
 	compiles bool // its plugin may be compiled to be locked
 
@@ -82,12 +84,14 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	w := c.now()
 	for _, other := range jobs {
 		name := other.candidates[0].Name
-		if other == c || !slices.Contains(w.Needs(), name) {
+		if other == c || !slices.Contains(w.Needs(), name) && !slices.Contains(w.Follows(), name) {
 			continue
 		}
 		ready := other.done
 		if w.ByGo && name == "go" {
 			ready = other.usable
+		} else if w.Language != "" {
+			ready = other.picked // its version is all that matters
 		} else if other.compiles {
 			c.asked.Open() // it waits for all others before it is compiled
 		}

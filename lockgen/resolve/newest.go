@@ -105,7 +105,7 @@ func (u *update) old(w *plan.Want) string {
 // first. The failures say why there is none; the error is an interruption.
 func (u *update) settle(ctx context.Context, c *job) ([]failure, error) {
 	first := c.candidates[0]
-	if !u.moves[first] {
+	if !u.moves[first] && !c.moves {
 		return nil, nil
 	}
 	if !c.needed { // others wait for those few

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
@@ -142,7 +143,11 @@ func (u *update) age(ctx context.Context, w *plan.Want, age *Age, lists *release
 // that is a range, and the newer ones that it would not, newest first. Name is one
 // of the manifest's.
 func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Options) (string, []plan.Held, error) {
-	wants, err := plan.Wants(m, nil)
+	var old *lock.Lock
+	if m.Plugins[name] != nil && m.Plugins[name].Language != "" { // it follows what is locked
+		old = o.Old
+	}
+	wants, err := plan.Wants(m, old)
 	if err != nil {
 		return "", nil, err
 	}

@@ -195,6 +195,7 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 			}
 		}
 	}
+	languages := u.languages(wants, again)
 	var pending []*plan.Want
 	for _, w := range wants {
 		old := u.Old.Plugins[w.Name][w.Version]
@@ -205,13 +206,13 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 			fit = w.LockedAs(u.Manifest, old)
 		}
 		switch {
-		case again[w] || old == nil && needed[w]:
+		case again[w] || old == nil && needed[w] || languages[w.Language]:
 			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case only && fit.Toolchain != old.Toolchain && touched["go"]:
 			pending = append(pending, w) // compiled anew
-		case len(diffs) == 0 || only && !(local && touched[fit.RuntimeName]):
+		case len(diffs) == 0 || only && !(local && (touched[fit.RuntimeName] || slices.ContainsFunc(fit.Follows(), func(name string) bool { return touched[name] }))):
 			u.put(w.Name, w.Version, old)
 		case local:
 			v := fit.Settle(u.Manifest, old)
@@ -232,10 +233,12 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 func (u *update) drop() {
 	touched, only := u.touched()
 	for _, name := range slices.Sorted(maps.Keys(u.Old.Plugins)) {
+		_, _, runtime := lock.RuntimeName(name)
+		replaced := runtime && len(u.out.Lock.Plugins[name]) > 0 // of which there is one
 		for _, version := range slices.Sorted(maps.Keys(u.Old.Plugins[name])) {
 			switch {
 			case u.out.Lock.Plugins[name][version] != nil:
-			case !only || touched[name]:
+			case !only || touched[name] || replaced:
 				u.out.Dropped = append(u.out.Dropped, name+" "+version)
 			default:
 				u.put(name, version, u.Old.Plugins[name][version])
@@ -383,6 +386,7 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	}
 	defer u.Show()()
 	jobs := u.jobs(pending)
+	follow(jobs, all)
 	u.Shown().Plugins(len(jobs))
 	trials, err := u.newTrials(ctx, jobs)
 	if err != nil {
@@ -435,6 +439,9 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 		if failures, err = u.compatible(ctx, all, pending); err != nil {
 			return err
 		}
+	}
+	if len(failures) == 0 {
+		failures = u.refit(all)
 	}
 	if len(failures) == 0 {
 		if failures, err = u.imports(ctx, all, pending); err != nil {
@@ -490,12 +497,18 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 			return
 		}
 		if !settled {
-			failed, err := u.settle(ctx, c)
+			failed, err := c.fit(jobs), error(nil)
+			if len(failed) == 0 {
+				failed, err = u.settle(ctx, c)
+			}
 			if c.fatal, c.lost = err, failed; err != nil || len(failed) > 0 {
 				c.unresolved = true
 				stop() // this has to be fixed first
 				return
 			}
+		}
+		if !c.beside(ctx, jobs) {
+			return
 		}
 		c.now().Link(all)
 		if name, version, _ := strings.Cut(c.now().Toolchain, "@"); c.now().ByGo && download.Err() != nil && u.Entry(name, version) == nil {

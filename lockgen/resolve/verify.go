@@ -32,6 +32,7 @@ func (u *update) verify(ctx context.Context, wants, done []*plan.Want) error {
 	for _, w := range kept {
 		v := u.out.Lock.Plugins[w.Name][w.Version]
 		w = w.LockedAs(u.Manifest, v)
+		u.besideLocked(w, wants)
 		if err := u.verifyOne(ctx, w, v); err != nil {
 			failures = append(failures, failure{w: w, err: err})
 		}

@@ -43,7 +43,7 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 		attempt: a, m: u.Manifest, holes: maps.Clone(a.res.Missing), use: map[string][]string{},
 		v: &lock.Version{
 			Source: a.w.From.Kind, Include: a.w.Include, Runtime: a.w.Runtime,
-			Package: a.w.PackageName(), Upstream: a.w.NumberedOtherwise(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain,
+			Package: a.w.PackageName(), Upstream: a.w.NumberedOtherwise(), Args: a.w.Args, Main: a.w.Main, Toolchain: a.w.Toolchain, Language: a.w.Language, Fits: a.w.Fits,
 			Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 		},
 	}
@@ -283,8 +283,12 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 	return lock.Cell{Binary: binary, Tree: hash}, nil
 }
 
-// shown refuses an executable whose path a lock cannot hold: its publisher chose it.
+// shown refuses an executable whose path a lock cannot hold: its publisher chose it. A
+// runtime has none.
 func shown(binary string) error {
+	if binary == "" {
+		return nil
+	}
 	if err := lock.CheckShown(binary); err != nil {
 		return fault.Errorf(fault.Integrity, "take another version, or another source", "its executable: %w", err)
 	}

@@ -29,6 +29,7 @@ type Story struct {
 	From     string               `json:"from,omitempty"`
 	Runtime  string               `json:"runtime,omitempty"`
 	Python   []string             `json:"python,omitempty"`  // interpreters that run it
+	Serves   []string             `json:"serves,omitempty"`  // of a runtime: the plugins whose code it was chosen for, as NAME@VERSION
 	Program  string               `json:"program,omitempty"` // what it is called then
 	Entry    string               `json:"entry,omitempty"`   // what they start
 	Trust    string               `json:"trust,omitempty"`
@@ -77,7 +78,7 @@ func Tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.W
 			s.Fits = append(s.Fits, d.What)
 		}
 	}
-	s.Python, s.Program, s.Entry = v.Python, v.Program, v.Entry
+	s.Python, s.Program, s.Entry, s.Serves = v.Python, v.Program, v.Entry, v.Fits
 	s.Runtime, s.Trust, s.Evidence, s.Cells, s.Files = v.Runtime, v.Trust, closure.Evidence[v.Trust], v.Platforms, v.Files
 	return s
 }
@@ -101,7 +102,14 @@ func (s *Story) Text(why string) string {
 	}
 	t.line("locked from: %s", s.From)
 	t.line("trust: %s, %s", s.Trust, s.Evidence)
-	if len(s.Python) > 0 {
+	_, _, runtime := lock.RuntimeName(s.Name)
+	switch {
+	case runtime:
+		t.line("for: CPython %s", strings.Join(s.Python, ", "))
+		if len(s.Serves) > 0 {
+			t.line("runs the code of: %s", strings.ReplaceAll(strings.Join(s.Serves, ", "), "@", " "))
+		}
+	case len(s.Python) > 0:
 		t.line("runs on: CPython %s of the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
 	}
 	if s.Runtime != "" {
@@ -184,7 +192,7 @@ func (t *storyText) platforms(s *Story) {
 					n, size = n+1, size+f.Size
 				}
 			}
-			t.line("  %-16s %s (%s, %s)", platform, c.Binary, plain.Count(n, "file"), plain.Bytes(size))
+			t.line("  %-16s %s(%s, %s)", platform, strings.TrimPrefix(c.Binary+" ", " "), plain.Count(n, "file"), plain.Bytes(size))
 		}
 	}
 }

@@ -1,0 +1,91 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+)
+
+// A Runtime says which versions of a library run the code of which plugins.
+type Runtime struct {
+	About string       `toml:"about"`
+	Fits  []RuntimeFit `toml:"fits"`
+}
+
+// A RuntimeFit is what the code of one plugin wants of a library: at least the
+// version of the plugin, within its major version.
+type RuntimeFit struct {
+	Plugin string `toml:"plugin"`
+	// Majors are the first numbers that the library has before the version of the
+	// plugin, by the major version of the plugin from which on it has them; nil where
+	// both have the same versions.
+	Majors map[string]int `toml:"majors"`
+	Later  int            `toml:"later"` // how many major versions more of the library run the code
+}
+
+func (r Runtime) check(language, name string) error {
+	if _, _, err := manifest.ParseRuntime(language, name); err != nil {
+		return err
+	}
+	if r.About == "" {
+		return errors.New("about is needed")
+	}
+	for _, f := range r.Fits {
+		if err := lock.CheckName(f.Plugin); err != nil {
+			return err
+		}
+		for from := range f.Majors {
+			if _, err := strconv.Atoi(from); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Runtimes returns the names of the libraries of a language that are known, sorted.
+func (c *Catalog) Runtimes(language string) []string {
+	return slices.Sorted(maps.Keys(c.runtimes[language]))
+}
+
+// Runtime returns what is known of a library: nothing of most.
+func (c *Catalog) Runtime(language, name string) (r Runtime, known bool) {
+	r, known = c.runtimes[language][name]
+	return r, known
+}
+
+// Bounds are the first version of the library that runs the code of a version of the
+// plugin, and the first after that which does not: 6.30.2 and 8 of 30.2. The error, of
+// class [fault.Usage], is for a version of the plugin of which nothing is known.
+func (f RuntimeFit) Bounds(version string) (least, below string, err error) {
+	numbers, _, _ := strings.Cut(version, "-")
+	first, _, _ := strings.Cut(numbers, ".")
+	major, err := strconv.Atoi(first)
+	if err != nil {
+		return "", "", fault.Errorf(fault.Usage, "take a version of numbers", "which version of the library fits %s %s is not known", f.Plugin, version)
+	}
+	if f.Majors == nil {
+		return numbers, strconv.Itoa(major + 1 + f.Later), nil
+	}
+	from, own, oldest := 0, 0, 0
+	for m, of := range f.Majors {
+		n, _ := strconv.Atoi(m) // as check has seen
+		if n <= major && n > from {
+			from, own = n, of
+		}
+		if oldest == 0 || n < oldest {
+			oldest = n
+		}
+	}
+	if from == 0 {
+		return "", "", fault.Errorf(fault.Usage, fmt.Sprintf("take %s %d or later", f.Plugin, oldest), "which version of the library fits %s %s is not known", f.Plugin, version)
+	}
+	return strconv.Itoa(own) + "." + numbers, strconv.Itoa(own + 1 + f.Later), nil
+}

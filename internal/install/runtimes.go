@@ -1,0 +1,150 @@
+package install
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
+)
+
+// Wheel writes the wheel of one library of a runtime of Python on a platform into a
+// file that is not there yet: the locked wheel itself, and of several for different
+// interpreters one that is made of them, see [wheel.Merge]. The bytes are compared with
+// the lock while they are copied.
+func (i *Installer) Wheel(ctx context.Context, e *lock.Entry, platform, library, name string) error {
+	if !e.Locked.IsRuntime() {
+		return fault.Errorf(fault.Usage, "leave out --library", "%s is no runtime", e)
+	}
+	_, served, err := e.Locked.Cell(platform)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	projects := wheel.ByProject(e.Locked, served)
+	keys := projects[library]
+	if len(keys) == 0 {
+		return fault.Errorf(fault.Usage, "run: lockgen explain "+e.Name, "%s has no library %q on %s; it has %s", e, library, platform, strings.Join(slices.Sorted(maps.Keys(projects)), ", "))
+	}
+	locked := *e.Locked
+	locked.Files = map[string]lock.File{}
+	one := *e
+	one.Locked = &locked
+	var missing []string
+	for _, key := range keys {
+		locked.Files[key] = e.Locked.Files[key]
+		if i.Offline && i.Given[key] == "" && !i.here(e, key) && (i.Local == nil || !i.Local(ctx, e, key)) {
+			missing = append(missing, locked.Files[key].Label(key))
+		}
+	}
+	if len(missing) > 0 {
+		return i.offline(missing)
+	}
+	parts, err := i.unpack(ctx, &one, served, "", new(work))
+	if err == nil {
+		err = i.wheel(e.Locked, parts, name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	return nil
+}
+
+// wheel writes one wheel of those of a library.
+func (i *Installer) wheel(v *lock.Version, parts []part, name string) (err error) {
+	out, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := out.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if len(parts) == 1 {
+		_, err = verified(parts[0].path, v.Files[parts[0].key], out)
+		return err
+	}
+	var ours []wheel.Part
+	for _, p := range parts {
+		ours = append(ours, wheel.Part{Wheel: p.key, Files: within(p.files, v.Files[p.key].Roots()[0])})
+	}
+	take, err := wheel.Merge(ours)
+	if err != nil {
+		return fault.Errorf(fault.Lock, "run: lockgen update", "%w", err)
+	}
+	z := zip.NewWriter(out)
+	for n, p := range parts {
+		if err := copyEntries(z, p, v.Files[p.key], take[n]); err != nil {
+			return fmt.Errorf("%s: %w", p.key, err)
+		}
+	}
+	return z.Close()
+}
+
+// copyEntries copies some of the files in a wheel, as they are packed.
+func copyEntries(z *zip.Writer, p part, locked lock.File, take map[string]bool) error {
+	f, err := verified(p.path, locked, io.Discard)
+	if err != nil {
+		return err
+	}
+	in, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	r, err := zip.NewReader(in, f)
+	if err != nil {
+		return err
+	}
+	for _, entry := range r.File {
+		if take[entry.Name] {
+			if err := z.Copy(entry); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// verified copies a file of the cache whose bytes are those of the lock, and returns
+// how many they are.
+func verified(name string, locked lock.File, to io.Writer) (int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(to, h), f)
+	if err != nil {
+		return n, err
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != locked.SHA256 {
+		return n, fault.Errorf(fault.Integrity, "see what is damaged, and remove it: fetch cache verify --repair", "%s in the cache has sha256 %s, expected %s", name, got, locked.SHA256)
+	}
+	return n, nil
+}
+
+// within are the files below a root, by their paths in it.
+func within(files []archive.File, root string) (list []archive.File) {
+	if root == "" {
+		return files
+	}
+	for _, f := range files {
+		if below, ok := strings.CutPrefix(f.Path, root+"/"); ok {
+			f.Path = below
+			list = append(list, f)
+		}
+	}
+	return list
+}

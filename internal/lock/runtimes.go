@@ -1,0 +1,124 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+)
+
+// Runtimes are the libraries that generated code runs on. In a lock they have a table
+// of their own, [runtimes.LANGUAGE.NAME."VERSION"]; among the plugins of a [Lock]
+// they are called runtimes/LANGUAGE/NAME, which no plugin can be.
+
+const runtimesPrefix = "runtimes/"
+
+// languages are those that have runtimes, with the source kind of these.
+var languages = map[string]string{"python": Pip}
+
+// Languages lists the languages that have runtimes, sorted.
+func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
+
+// RuntimesKind is the source kind of the runtimes of a language.
+func RuntimesKind(language string) string { return languages[language] }
+
+// RuntimeEntry is the name of an entry for a runtime.
+func RuntimeEntry(language, name string) string { return runtimesPrefix + language + "/" + name }
+
+// RuntimeName parts the name of an entry that is a runtime; both parts are "" for
+// others.
+func RuntimeName(entry string) (language, name string, ok bool) {
+	rest, ok := strings.CutPrefix(entry, runtimesPrefix)
+	if ok {
+		language, name, ok = strings.Cut(rest, "/")
+	}
+	if !ok {
+		return "", "", false
+	}
+	return language, name, true
+}
+
+// checkRuntimeName is [CheckEntryName] for a runtime.
+func checkRuntimeName(language, name string) error {
+	if languages[language] == "" {
+		return fmt.Errorf("there are no runtimes of %q, only of %s", language, strings.Join(Languages(), ", "))
+	}
+	return CheckName(name)
+}
+
+// IsRuntime reports whether the version is one of a runtime.
+func (v *Version) IsRuntime() bool { return v.Language != "" }
+
+// takeRuntimes moves the runtimes of a text to the plugins.
+func (l *Lock) takeRuntimes() {
+	for language, names := range l.Runtimes {
+		for name, versions := range names {
+			for _, v := range versions {
+				v.Language = language
+			}
+			if l.Plugins == nil {
+				l.Plugins = map[string]map[string]*Version{}
+			}
+			l.Plugins[RuntimeEntry(language, name)] = versions
+		}
+	}
+	l.Runtimes = nil
+}
+
+// validateRuntime checks the keys that a runtime has, and that it has no others.
+func (v *Version) validateRuntime() error {
+	for _, f := range v.fields() {
+		if !f.empty() && !slices.Contains([]string{"fits", "package", "python", "source", "trust"}, f.key) {
+			return fmt.Errorf("a runtime has no %s", f.key)
+		}
+	}
+	if v.Source != languages[v.Language] {
+		return fmt.Errorf("runtimes of %s are of source %s, not %s", v.Language, languages[v.Language], v.Source)
+	}
+	if len(v.Python) == 0 {
+		return errors.New("python is missing")
+	}
+	for i, spec := range v.Fits {
+		name, version, _ := strings.Cut(spec, "@")
+		if err := errors.Join(CheckName(name), CheckVersion(version)); err != nil {
+			return fmt.Errorf("fits: %w", err)
+		}
+		if i > 0 && spec <= v.Fits[i-1] {
+			return errors.New("fits are not sorted, or one is there twice")
+		}
+	}
+	return checkInterpreters(v.Python)
+}
+
+// checkRuntimes checks what runtimes have with one another: a program has one version
+// of a library.
+func (l *Lock) checkRuntimes() error {
+	type seen struct{ entry, version string }
+	known := map[string]seen{} // by language and library
+	for _, entry := range slices.Sorted(maps.Keys(l.Plugins)) {
+		language, _, ok := RuntimeName(entry)
+		if ok && len(l.Plugins[entry]) > 1 {
+			return fault.Errorf(fault.Lock, "keep one version in plugins.toml, and run: lockgen update", "%s is there in %d versions, and a program has one of a library", entry, len(l.Plugins[entry]))
+		}
+		for version, v := range l.Plugins[entry] {
+			if v.IsRuntime() != ok || ok && v.Language != language {
+				return fmt.Errorf("%s %s: only runtimes have a language", entry, version)
+			}
+			for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+				name, version := v.PackageOf(key)
+				other, twice := known[language+"/"+name]
+				if !ok || twice && other.version == version {
+					continue
+				}
+				if twice {
+					return fault.Errorf(fault.Lock, "run: lockgen update "+other.entry+" "+entry, "%s brings %s %s and %s %s, and a program has one version of a library", other.entry, name, other.version, entry, version)
+				}
+				known[language+"/"+name] = seen{entry, version}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package lock
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+func runtimeTable(name, version, also string) string {
+	table := "\n[runtimes.python." + name + ".\"" + version + "\""
+	text := table + "]\n" + `fits = ["protoc@30.2", "protoc@31.1"]
+package = "` + name + `"
+python = ["3.11", "3.12"]
+source = "pip"
+trust = "registry"
+` + table + ".files]\n" + `"` + name + "-" + version + `-cp311-cp311-any.whl" = { sha256 = "` + sum("1") + `", size = 10, python = ["3.11"] }
+"` + name + "-" + version + `-cp312-cp312-any.whl" = { sha256 = "` + sum("2") + `", size = 10, python = ["3.12"] }
+` + also + table + ".platforms]\n"
+	for _, p := range Platforms {
+		text += p.Name + ` = { tree = "` + sum("3") + "\" }\n"
+	}
+	return text
+}
+
+// TestRuntimesRoundTrip: a runtime knows its language when it was read, by either
+// reader, and in an entry.
+func TestRuntimesRoundTrip(t *testing.T) {
+	t.Parallel()
+	text := protosText(protosTable("acme", ""), runtimeTable("grpcio", "1.76.0", ""), runtimeTable("protobuf", "6.31.1", ""))
+	for name, in := range map[string]string{"canonical": text, "TOML": strings.ReplaceAll(text, " = ", "  =  ")} {
+		l, err := Parse("lock", []byte(in))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		v := l.Plugins["runtimes/python/protobuf"]["6.31.1"]
+		if v == nil || v.Language != "python" || !v.IsRuntime() || !slices.Equal(v.Fits, []string{"protoc@30.2", "protoc@31.1"}) || l.Runtimes != nil {
+			t.Fatalf("%s: %+v", name, v)
+		}
+		if got := string(Print(l)); got != text {
+			t.Errorf("%s: prints\n%s", name, got)
+		}
+		entry, err := json.Marshal(l.Entry("runtimes/python/protobuf", "6.31.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := ParseEntry("entry", entry); err != nil || e.Locked.Language != "python" {
+			t.Errorf("%s: entry: %v %v", name, e, err)
+		}
+		if _, err := ParseEntry("entry", []byte(strings.Replace(string(entry), "runtimes/python/", "", 1))); err == nil {
+			t.Errorf("%s: takes a runtime for a plugin", name)
+		}
+	}
+	s, _ := compileSchema(t)
+	if err := s.Validate(testenv.Instance(t, text)); err != nil {
+		t.Error(err)
+	}
+	for entry, want := range map[string][2]string{"runtimes/python/protobuf": {"python", "protobuf"}, "protoc": {}, "protos/x": {}, "runtimes/python": {}} {
+		if language, name, ok := RuntimeName(entry); language != want[0] || name != want[1] || ok != (want[0] != "") {
+			t.Errorf("%s is %q %q %v", entry, language, name, ok)
+		}
+	}
+}
+
+// TestRuntimesRefused: what is no runtime is refused, by the schema as well where that
+// can tell.
+func TestRuntimesRefused(t *testing.T) {
+	t.Parallel()
+	s, _ := compileSchema(t)
+	wheel := func(version string) string {
+		return `"shared-` + version + `-py3-none-any.whl" = { sha256 = "` + sum("4") + "\", size = 10 }\n"
+	}
+	good := protosText(runtimeTable("grpcio", "1.76.0", wheel("2.0")), runtimeTable("protobuf", "6.31.1", wheel("2.0")))
+	if _, err := Parse("lock", []byte(good)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, old, new string
+		schema         bool // which refuses it too
+		says           string
+	}{
+		{"language", "[runtimes.python.", "[runtimes.pascal.", true, "there are no runtimes of"},
+		{"name", "[runtimes.python.grpcio.", "[runtimes.python.Grpcio.", true, "is not allowed"},
+		{"two versions", "[runtimes.python.grpcio.\"1.76.0\"]\n", strings.ReplaceAll(strings.TrimPrefix(runtimeTable("grpcio", "1.75.0", ""), "\n"), "", "") + "\n[runtimes.python.grpcio.\"1.76.0\"]\n", true, "in 2 versions"},
+		{"source", `source = "pip"`, `source = "npm"`, true, ""},
+		{"no Python", "python = [\"3.11\", \"3.12\"]\n", "", true, ""},
+		{"program", "source =", "program = \"x\"\nsource =", true, "a runtime has no program"},
+		{"runtime", "source =", "runtime = \"node@1\"\nsource =", true, "a runtime has no runtime"},
+		{"binary", "linux-x86_64 = { tree", `linux-x86_64 = { binary = "x", tree`, true, "no binary"},
+		{"fits without a version", "protoc@30.2", "protoc", true, "fits"},
+		{"fits not sorted", `["protoc@30.2", "protoc@31.1"]`, `["protoc@31.1", "protoc@30.2"]`, false, "not sorted"},
+		{"two versions of a library", "protobuf.\"6.31.1\".files]\n", "protobuf.\"6.31.1\".files]\n" + wheel("2.1"), false, "one version of a library"},
+		{"a plugin by that name", "[runtimes.python.grpcio", `[plugins."runtimes/python/grpcio"`, true, ""},
+		{"a plugin with fits", "[runtimes.python.grpcio", "[plugins.grpcio", true, ""},
+	} {
+		text := strings.ReplaceAll(good, tt.old, tt.new)
+		if text == good {
+			t.Errorf("%s: changes nothing", tt.name)
+		}
+		if _, err := Parse("lock", []byte(text)); fault.Of(err) != fault.Lock || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if err := s.Validate(testenv.Instance(t, text)); (err != nil) != tt.schema {
+			t.Errorf("%s: the schema says %v", tt.name, err)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package manifest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// RuntimeItem is a runtime as a list of [runtimes] has it: NAME for a version that
+// fits the plugins, NAME==VERSION for an exact one.
+func RuntimeItem(name, version string) string {
+	if version == Latest {
+		return name
+	}
+	return name + "==" + version
+}
+
+// ParseRuntime reads an item of a list of [runtimes]: the name of the library as its
+// registry spells it, and its version, [Latest] for one that fits. The error is of
+// class [fault.Usage].
+func ParseRuntime(language, item string) (name, version string, err error) {
+	name, version, exact := strings.Cut(item, "==")
+	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
+	kind := lock.KindOf(lock.RuntimesKind(language))
+	const hint = `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`
+	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil || lock.CheckName(kind.Normal(name)) != nil {
+		return "", "", fault.Errorf(fault.Usage, hint, "%q is not the name of a library, or not only that", item)
+	}
+	if !exact {
+		return name, Latest, nil
+	}
+	if err := CheckExact(version); err != nil {
+		return "", "", fault.Errorf(fault.Usage, hint, "%q: %w", item, err)
+	}
+	return name, version, nil
+}
+
+// RuntimeSource is where a library of a language is published.
+func RuntimeSource(language, name string) *Source {
+	kind := lock.RuntimesKind(language)
+	return &Source{Kind: kind, Name: lock.KindOf(kind).Normal(name)}
+}
+
+// runtimes reads [runtimes]. In [Manifest.Plugins] a runtime is called
+// runtimes/LANGUAGE/NAME.
+func (d *decoder) runtimes(v any) error {
+	if v == nil {
+		return nil
+	}
+	table, err := d.table([]string{"runtimes"}, v)
+	if err != nil {
+		return err
+	}
+	if err := d.known([]string{"runtimes"}, table, lock.Languages()...); err != nil {
+		return err
+	}
+	for _, language := range lock.Languages() {
+		if _, ok := table[language]; !ok {
+			continue
+		}
+		at := []string{"runtimes", language}
+		items, err := d.strs(at, table[language])
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, item := range items {
+			name, version, err := ParseRuntime(language, item)
+			if err != nil {
+				return d.wrap(at, err)
+			}
+			source := RuntimeSource(language, name)
+			if slices.Contains(names, source.Name) {
+				return d.errorf(at, "keep one of the two", "%s names %s twice, and a program has one version of a library", strings.Join(at, "."), source.Name)
+			}
+			names = append(names, source.Name)
+			d.m.Plugins[lock.RuntimeEntry(language, source.Name)] = &Plugin{Language: language, Source: source, Versions: []string{version}}
+		}
+	}
+	return nil
+}

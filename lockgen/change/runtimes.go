@@ -1,0 +1,56 @@
+package change
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+)
+
+// isRuntime reports whether an entry is one of [runtimes].
+func isRuntime(entry string) bool {
+	_, _, ok := lock.RuntimeName(entry)
+	return ok
+}
+
+// dropRuntimes takes the runtimes but one out of a manifest that is in the middle of
+// an edit: what they have to fit may move yet, and they may.
+func dropRuntimes(m *manifest.Manifest, but string) {
+	maps.DeleteFunc(m.Plugins, func(name string, _ *manifest.Plugin) bool { return isRuntime(name) && name != but })
+}
+
+// asksFor reports whether an entry of a manifest that is in the middle of an edit asks
+// for a version already.
+func asksFor(m *manifest.Manifest, l *lock.Lock, name, version string) (bool, error) {
+	if isRuntime(name) {
+		asked := m.Plugins[name].Versions[0]
+		return asked == version || asked == manifest.Latest, nil
+	}
+	dropRuntimes(m, "")
+	wants, err := plan.Wants(m, l)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(wants, func(w *plan.Want) bool {
+		return w.Name == name && (w.Asked == version || w.Version == version || w.Ranged && w.Allows(version))
+	}), nil
+}
+
+// checkRuntime accepts a runtime on a command line, with an exact version, or none for
+// one that fits.
+func checkRuntime(entry, version string, given bool) error {
+	language, name, _ := lock.RuntimeName(entry)
+	if normal := manifest.RuntimeSource(language, name).Name; normal != name {
+		return fault.Errorf(fault.Usage, "write: lockgen add "+lock.RuntimeEntry(language, normal), "%s is %s in a lock", name, normal)
+	}
+	if !given || version == manifest.Latest {
+		return nil
+	}
+	if manifest.IsRange(version) {
+		return fault.Errorf(fault.Usage, "leave the version out for the newest that fits, or write an exact one", "a runtime has no range, and %q is one", version)
+	}
+	return manifest.CheckExact(version)
+}

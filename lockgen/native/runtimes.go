@@ -1,0 +1,76 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/pip"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
+)
+
+// together lets pip resolve a runtime and the others of Python at once, and returns
+// what it chose as NAME==VERSION: what each of them needs is then looked for among
+// that. Apart says, by target, why they cannot be had together. Both are nil for what
+// has no others beside it.
+func (s *pipSource) together(ctx context.Context, w *plan.Want, targets []pip.Target, rule *cooldown.Rule) (within []string, apart []error, err error) {
+	if len(w.Beside) == 0 {
+		return nil, nil, nil
+	}
+	all := slices.Sorted(slices.Values(append([]string{w.From.Name + "==" + w.Version}, w.Beside...)))
+	name, version, _ := strings.Cut(all[0], "==") // the same question for each of them
+	closures, err := s.report(ctx, requirement{pip.Requirement{Package: name, Version: version, With: all[1:], Targets: targets}, w}, rule)
+	if err != nil {
+		return nil, nil, err
+	}
+	apart = make([]error, len(targets))
+	chosen := map[string]string{}
+	for i, c := range closures {
+		if c.Err != nil {
+			if !errors.Is(c.Err, fs.ErrNotExist) { // of what is not there the one that needs it tells
+				apart[i] = c.Err
+			}
+			continue
+		}
+		for _, of := range c.Wheels {
+			if other, ok := chosen[of.Name]; ok && other != of.Version {
+				return nil, nil, fault.Errorf(fault.Usage, fmt.Sprintf("lock fewer interpreters: python = [%q]", targets[i].Python),
+					"the runtimes of Python together need %s %s for Python %s on %s, and %s elsewhere", of.Name, of.Version, targets[i].Python, targets[i].Platform.Name, other)
+			}
+			chosen[of.Name] = of.Version
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(chosen)) {
+		within = append(within, name+"=="+chosen[name])
+	}
+	return within, apart, nil
+}
+
+// mergeable refuses a runtime whose wheels for several interpreters cannot lie in one
+// folder, as Buck2 has them.
+func mergeable(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
+	for _, p := range lock.Platforms {
+		if !v.Platforms[p.Name].Locked() {
+			continue
+		}
+		for _, keys := range wheel.ByProject(v, p.Name) {
+			var parts []wheel.Part
+			for _, key := range keys {
+				parts = append(parts, wheel.Part{Wheel: key, Files: contents[key].Files})
+			}
+			if _, err := wheel.Merge(parts); err != nil {
+				return fault.Errorf(fault.Usage, fmt.Sprintf("lock fewer interpreters: python = [%q]", w.Python[len(w.Python)-1]), "%s for %s: %w", w, p.Name, err)
+			}
+		}
+	}
+	return nil
+}

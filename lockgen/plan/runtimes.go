@@ -1,0 +1,142 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+)
+
+// planRuntime is [planPlugin] for an entry of [runtimes].
+func planRuntime(m *manifest.Manifest, name string) *Want {
+	p := m.Plugins[name]
+	w := &Want{Name: name, At: m.At("plugins", name), From: *p.Source, Language: p.Language, Untried: true, Python: m.Python}
+	if len(w.Python) == 0 {
+		w.Python = lock.DefaultPython
+	}
+	return w
+}
+
+// runtimes are what [runtimes] asks for, for the code of the plugins among others.
+func runtimes(m *manifest.Manifest, names []string, others []*Want, l *lock.Lock) ([]*Want, error) {
+	var wants []*Want
+	for _, name := range names {
+		w := planRuntime(m, name)
+		w.Asked = m.Plugins[name].Versions[0]
+		w.Ranged = w.Asked == manifest.Latest
+		if w.lockedIn(l); !w.Ranged {
+			w.Version, w.Written = w.Asked, true
+		}
+		if err := w.Fit(others); err != nil {
+			return nil, err
+		}
+		if !w.Allows(w.Version) {
+			w.Version = ""
+		}
+		wants = append(wants, w)
+	}
+	return wants, nil
+}
+
+// lockedIn gives w the version that a lock has; l is nil for no lock.
+func (w *Want) lockedIn(l *lock.Lock) {
+	if l == nil {
+		return
+	}
+	for version, v := range l.Plugins[w.Name] {
+		if v.Source == w.From.Kind && v.Package == w.PackageName() {
+			w.Version = version
+		}
+	}
+}
+
+// Follows are the names of the plugins whose code a runtime has to fit.
+func (w *Want) Follows() (names []string) {
+	if w.Language == "" {
+		return nil
+	}
+	r, _ := catalog.Builtin().Runtime(w.Language, w.From.Name)
+	for _, f := range r.Fits {
+		names = append(names, f.Plugin)
+	}
+	return names
+}
+
+// Fit makes the range of a runtime that of the versions that run the code of all
+// plugins among others whose versions are known; an exact version has to be one. They
+// are of the major version of the newest of that code, unless w has another one that
+// does: what is locked is not left for an older one. The error is of class
+// [fault.Usage].
+func (w *Want) Fit(others []*Want) error {
+	r, _ := catalog.Builtin().Runtime(w.Language, w.From.Name)
+	kind := w.From.Kind
+	type bound struct{ version, by string }
+	var least, below bound
+	w.Fits = nil
+	for _, f := range r.Fits {
+		for _, o := range others {
+			if o.Name != f.Plugin || o.Version == "" || slices.Contains(w.Fits, o.Name+"@"+o.Version) {
+				continue
+			}
+			from, to, err := f.Bounds(o.Version)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", w.At, w.Name, err)
+			}
+			w.Fits = append(w.Fits, o.Name+"@"+o.Version)
+			if least.version == "" || CompareVersions(kind, from, least.version) > 0 {
+				least = bound{from, o.String()}
+			}
+			if below.version == "" || CompareVersions(kind, to, below.version) < 0 {
+				below = bound{to, o.String()}
+			}
+		}
+	}
+	slices.Sort(w.Fits)
+	w.rng = Range{text: manifest.Latest, kind: kind}
+	if least.version == "" {
+		return nil
+	}
+	misfit := func(hint, format string, args ...any) error {
+		return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, hint, "%s: %s", w.At, fmt.Sprintf(format, args...)))
+	}
+	if CompareVersions(kind, least.version, below.version) >= 0 {
+		return misfit("keep versions of them in plugins.toml that are closer to each other, or take "+w.From.Name+" out of [runtimes] and write runtime = […] in BUCK files",
+			"no %s runs the code of both %s, which wants %s or later, and %s, which wants one before %s", w.From.Name, least.by, least.version, below.by, below.version)
+	}
+	fits := func(version string) bool {
+		return CompareVersions(kind, version, least.version) >= 0 && CompareVersions(kind, version, below.version) < 0
+	}
+	if !w.Ranged {
+		if fits(w.Version) {
+			return nil
+		}
+		return misfit(fmt.Sprintf("write %q, for a version that fits, or %q", w.From.Name, manifest.RuntimeItem(w.From.Name, least.version)),
+			"%s %s does not run the code of %s, which wants %s or later, before %s", w.From.Name, w.Version, least.by, least.version, below.version)
+	}
+	if next := nextMajor(least.version); fits(next) && (w.Version == "" || !fits(w.Version) || CompareVersions(kind, w.Version, next) < 0) {
+		below.version = next
+	}
+	var err error
+	w.rng, err = ParseRange(kind, fmt.Sprintf(">=%s <%s", least.version, below.version))
+	return err
+}
+
+// nextMajor is the major version behind one of numbers.
+func nextMajor(version string) string {
+	first, _, _ := strings.Cut(version, ".")
+	n, _ := strconv.Atoi(first)
+	return strconv.Itoa(n + 1)
+}
+
+// Range is what the version of w has to be in.
+func (w *Want) Range() string {
+	if w.Language != "" && w.Ranged && len(w.Fits) > 0 {
+		return w.rng.text + ", which is what fits " + strings.ReplaceAll(strings.Join(w.Fits, " and "), "@", " ")
+	}
+	return w.Asked
+}

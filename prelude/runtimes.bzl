@@ -1,0 +1,134 @@
+"""The runtimes of a lock: the libraries that generated code runs on.
+
+`protobuf_plugins` declares them for Buck2's own rules. A library is downloaded when
+a build needs it, for the platform that the program is for.
+"""
+
+load(":fetch.bzl", "Table", "fetch_attrs", "run_fetch")
+load(":lock.bzl", "RUNTIMES", "libraries_of", "runtimes_of")
+load(":platforms.bzl", "PLATFORMS", "platform_map", "platform_select")
+load(":providers.bzl", "ProtobufPluginInfo")
+
+# Plugins that an attribute of a language's rule adds, which has runtimes of its own.
+_EXTRAS = {"python": ["grpcio-tools"]}
+
+def default_runtimes(language: str, extras: list[str] = []) -> list[str] | None:
+    """Returns the runtimes of a library that names none.
+
+    Args:
+        language: that of the library.
+        extras: plugins that attributes of it add.
+
+    Returns:
+        Labels of what the lock has, or None where `runtimes` of `[buck2_protobuf]` in
+        the buckconfig of the root cell does not list the language.
+    """
+    if language not in read_root_config("buck2_protobuf", "runtimes", "").replace(",", " ").split(" "):
+        return None
+    return [_group(language)] + [_group(language, extra) for extra in extras]
+
+def _group(language: str, extra: str = "") -> str:
+    return "toolchains//:{}-runtimes".format(language) + ("-for-" + extra if extra else "")
+
+def _wheel_impl(ctx: AnalysisContext) -> list[Provider]:
+    out = ctx.actions.declare_output(ctx.attrs.library + ".whl", has_content_based_path = True)
+
+    # On a platform that does not have it, `fetch` says why.
+    name = ctx.attrs.runtimes.get(ctx.attrs.platform) or ctx.attrs.runtimes.values()[0]
+    run_fetch(ctx, ctx.attrs.library, ctx.attrs.entries[name], out, "--library", ctx.attrs.library)
+    return [DefaultInfo(default_output = out)]
+
+_python_wheel = rule(
+    impl = _wheel_impl,
+    doc = "The wheel of a library of the runtimes of Python; made by `protobuf_plugins`.",
+    attrs = fetch_attrs() | {
+        "entries": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.any()), doc = "What `fetch` reads, by runtime."),
+        "library": attrs.string(doc = "Name of the library."),
+        "runtimes": attrs.dict(attrs.string(), attrs.string(), doc = "The runtime that has it, by platform."),
+    },
+)
+
+def _runtime_impl(ctx: AnalysisContext) -> list[Provider]:
+    return [
+        DefaultInfo(),
+        ProtobufPluginInfo(
+            name = ctx.attrs.runtime,
+            platform = ctx.attrs.platform,
+            versions = {version: struct(version = version, fits = fits) for version, fits in ctx.attrs.fits.items()},
+        ),
+    ]
+
+_runtime = rule(
+    impl = _runtime_impl,
+    doc = "What the lock says of a runtime; made by `protobuf_plugins`.",
+    attrs = {
+        "fits": attrs.dict(attrs.string(), attrs.list(attrs.string()), doc = "The plugins whose code it runs, by its version."),
+        "platform": attrs.string(doc = "The lock's name of the configured platform."),
+        "runtime": attrs.string(doc = "Its name among the plugins."),
+    },
+)
+
+def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[str], how: dict[str, typing.Any]) -> list[str]:
+    """Declares the targets of all runtimes of a lock. See `protobuf_plugins`.
+
+    Args:
+        lock: The value of a plugins.lock.toml.
+        own: Labels by language of what is taken in place of what the lock has.
+        visibility: Who may use the targets.
+        how: Values of `fetch_attrs`.
+
+    Returns:
+        Labels for the `plugins` of `protobuf_toolchain`.
+    """
+    labels = []
+    for language, runtimes in runtimes_of(lock, list(own)).items():
+        extras = _EXTRAS.get(language, [])
+        if language in own:
+            groups = {"": own[language]} | {extra: [] for extra in extras}
+        else:
+            targets = _python(runtimes, visibility, how)
+            groups = {"": []} | {extra: [] for extra in extras}
+            for name, target in targets.items():
+                fits = [spec.partition("@")[0] for spec in runtimes[name].fits]
+                groups[([extra for extra in extras if extra in fits] + [""])[0]].append(target)
+        for extra, deps in groups.items():
+            native.python_library(name = _group(language, extra).removeprefix("toolchains//:"), deps = deps, visibility = visibility)
+        for name, r in runtimes.items():
+            target = "{}-runtime-{}-lock".format(language, "own" if name == "*" else name)
+            _runtime(name = target, fits = {r.version: r.fits}, platform = platform_select(), runtime = "{}{}/{}".format(RUNTIMES, language, name))
+            labels.append(":" + target)
+    return labels
+
+def _python(runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, str]:
+    """Declares a library for each wheel, and one for each runtime with all that it needs."""
+    libraries = libraries_of(runtimes)
+    entries = {
+        name: {"locked": r.locked, "name": "{}python/{}".format(RUNTIMES, name), "runtime": None, "version": r.version}
+        for name, r in runtimes.items()
+    }
+    for library, by_platform in libraries.items():
+        _python_wheel(
+            name = "python-wheel-" + library,
+            entries = {name: entries[name] for name in by_platform.values()},
+            library = library,
+            runtimes = by_platform,
+            **how
+        )
+        native.prebuilt_python_library(name = "python-library-" + library, binary_src = ":python-wheel-" + library)
+    targets = {}
+    for name, r in runtimes.items():
+        own = libraries_of({name: r})
+        everything = [":python-library-" + library for library in own]
+        native.python_library(
+            name = "python-runtime-" + name,
+            deps = platform_map(
+                {
+                    platform: [":python-library-" + library for library, by_platform in own.items() if platform in by_platform] or everything
+                    for platform in PLATFORMS
+                },
+                everything,
+            ),
+            visibility = visibility,
+        )
+        targets[name] = ":python-runtime-" + name
+    return targets

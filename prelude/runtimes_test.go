@@ -1,0 +1,206 @@
+package prelude_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.starlark.net/starlark"
+
+	"github.com/birbparty/buck2-protobuf/internal/bucktest"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+// TestRuntimes: a service in Python runs from plugins.toml and one BUCK file, on
+// libraries that lockgen chose and Buck2 has by fetch.
+func TestRuntimes(t *testing.T) {
+	bucktest.Need(t)
+	testenv.Real(t, "needs protoc, grpcio and protobuf from their registries")
+	needs(t, "go", "g++", "python3")
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	python := strings.TrimSpace(command(t, "", "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"))
+	interpreters := []string{python}
+	if !slices.Contains(lock.DefaultPython, python) {
+		t.Skipf("python3 is %s", python)
+	}
+	for _, other := range lock.DefaultPython { // so that wheels are merged
+		if other != python && len(interpreters) == 1 {
+			interpreters = append(interpreters, other)
+		}
+	}
+	own, _, err := lock.Read(filepath.Join(bucktest.Root(t), lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, protoc, _, err := own.Find("protoc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tools, _, err := own.Find("grpcio-tools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	bucktest.Write(t, dir, map[string]string{"plugins.toml": fmt.Sprintf("platforms = [%q]\npython = %s\n\n[plugins]\nprotoc = %q\ngrpcio-tools = %q\n\n[runtimes]\npython = [\"protobuf\", \"grpcio==%s\"]\n",
+		host.Name, lock.PrintList(interpreters), protoc, tools, tools)})
+	lockgen := filepath.Join(t.TempDir(), "lockgen")
+	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
+	command(t, dir, lockgen, "update", "--no-smoke")
+	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(locked), "\n[runtimes.")
+	tables = "\n[runtimes." + tables
+	p := scratch(t, tables, map[string]string{
+		".buckconfig":               scratchConfig + "[buck2_protobuf]\nruntimes = python\n",
+		"toolchains/BUCK":           compiledToolchains,
+		"toolchains/java.bzl":       jdkToolchain,
+		"toolchains/jar_builder.sh": jarBuilder,
+		"api/greet.proto":           greetProto,
+		"api/a.proto":               scratchProto,
+		"api/BUCK": `
+load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
+
+python_proto_library(name = "a_py", srcs = ["a.proto"])
+python_proto_library(name = "greet_py", srcs = ["greet.proto"], grpc = True)
+python_proto_library(name = "own_py", srcs = ["a.proto"], runtime = [])
+python_binary(name = "main", main = "main.py", deps = [":a_py", ":greet_py"])
+python_binary(name = "messages", main = "messages.py", deps = [":a_py"])
+`,
+		"api/main.py": `
+from concurrent import futures
+
+import grpc
+
+from api import a_pb2, greet_pb2, greet_pb2_grpc
+
+
+class Greeter(greet_pb2_grpc.GreeterServicer):
+    def Greet(self, request, context):
+        return greet_pb2.Name(name="Hello, " + request.name)
+
+
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+greet_pb2_grpc.add_GreeterServicer_to_server(Greeter(), server)
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+with grpc.insecure_channel("127.0.0.1:%d" % port) as channel:
+    print(greet_pb2_grpc.GreeterStub(channel).Greet(greet_pb2.Name(name="Python")).name, a_pb2.M(at={"seconds": 7}).at.seconds)
+server.stop(None)
+`,
+		"api/messages.py": `
+import importlib.util
+
+from api import a_pb2
+
+print(a_pb2.M.DESCRIPTOR.full_name, importlib.util.find_spec("grpc"))
+`,
+	})
+	if got, want := p.Must("run", "//api:main"), "Hello, Python 7\n"; got != want {
+		t.Errorf("program printed %q, want %q", got, want)
+	}
+	if got, want := p.Must("run", "//api:messages"), "scratch.M None\n"; got != want {
+		t.Errorf("program printed %q, want %q: messages need no gRPC", got, want)
+	}
+	// What does not fit is told before anything is compiled, with the command.
+	text, err := os.ReadFile(filepath.Join(p.Dir, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fits := `fits = ["protoc@` + protoc + `"]`
+	for _, tt := range []struct {
+		change *strings.Replacer
+		says   string
+	}{
+		{strings.NewReplacer(fits, `fits = ["protoc@29.3"]`), " is locked for the code of protoc 29.3, and not for that of protoc " + protoc + ". Run: lockgen update"},
+		{strings.NewReplacer(fits, "", "[runtimes.python.protobuf.", "[runtimes.python.other."), "needs the library protobuf, which is not locked. Run: lockgen add runtimes/python/protobuf"},
+	} {
+		bucktest.Write(t, p.Dir, map[string]string{lock.FileName: tt.change.Replace(string(text))})
+		expect(t, p.Fails("build", "//api:messages"), "root//api:a_py-gen: ", tt.says)
+	}
+	bucktest.Write(t, p.Dir, map[string]string{lock.FileName: string(text)})
+	p.Build("//api:own_py[code]")
+}
+
+// TestRuntimesOfLock: what the rules read of the runtimes of a lock.
+func TestRuntimesOfLock(t *testing.T) {
+	table := func(name, fits, files string) string {
+		text := "[runtimes.python." + name + ".\"1.0\"]\nsource = \"pip\"\npackage = \"" + name + "\"\npython = [\"3.12\"]\ntrust = \"registry\"\nfits = " + fits + "\n[runtimes.python." + name + ".\"1.0\".files]\n"
+		for _, file := range strings.Fields(files) {
+			file, platform, _ := strings.Cut(file, "@")
+			if platform != "" {
+				platform = ", platforms = [\"" + platform + "\"]"
+			}
+			text += fmt.Sprintf("%q = { sha256 = %q, size = 7%s }\n", file, sum, platform)
+		}
+		return text + "[runtimes.python." + name + ".\"1.0\".platforms]\nlinux-x86_64 = { tree = \"" + sum + "\" }\nmacos-aarch64 = { unavailable = \"no\" }\nwindows-aarch64 = { emulate = \"windows-x86_64\" }\nwindows-x86_64 = { tree = \"" + sum + "\" }\n"
+	}
+	text := "schema = 1\n[plugins]\n" +
+		table("grpcio", `["grpcio-tools@1.72.1"]`, "grpcio-1.0-cp312-a.whl@linux-x86_64 grpcio-1.0-cp312-b.whl@windows-x86_64 Typing_Extensions-4-py3-none-any.whl colour-1-py3-none-any.whl@windows-x86_64") +
+		table("protobuf", `["protoc@30.2"]`, "protobuf-1.0-py3-none-any.whl Typing_Extensions-4-py3-none-any.whl")
+	bzl := load(t, "lock.bzl", nil)
+	none := starlark.NewList(nil)
+	runtimes, err := call(t, bzl["runtimes_of"], parse(t, text), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	python, _, _ := runtimes.(*starlark.Dict).Get(starlark.String("python"))
+	libraries, err := call(t, bzl["libraries_of"], python)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"typing-extensions": {"linux-x86_64": "grpcio", "windows-aarch64": "grpcio", "windows-x86_64": "grpcio"}, ` +
+		`"grpcio": {"linux-x86_64": "grpcio", "windows-aarch64": "grpcio", "windows-x86_64": "grpcio"}, ` +
+		`"colour": {"windows-aarch64": "grpcio", "windows-x86_64": "grpcio"}, ` +
+		`"protobuf": {"linux-x86_64": "protobuf", "windows-aarch64": "protobuf", "windows-x86_64": "protobuf"}}`
+	if got := libraries.String(); got != want {
+		t.Errorf("libraries %s\nwant      %s", got, want)
+	}
+	own, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList([]starlark.Value{starlark.String("python")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		runtimes               starlark.Value
+		plugin, version, needs string
+		want                   string // "" for nothing wrong
+	}{
+		{runtimes, "protoc", "30.2", "protobuf", ""},
+		{runtimes, "other", "1.0", "", ""},
+		{runtimes, "protoc", "31.1", "protobuf", "runtimes/python/protobuf 1.0 is locked for the code of protoc 30.2, and not for that of protoc 31.1. Run: lockgen update"},
+		{runtimes, "other", "1.0", "gone", "the code of other needs the library gone, which is not locked. Run: lockgen add runtimes/python/gone"},
+		{own, "protoc", "31.1", "gone", ""},
+		{starlark.NewDict(0), "protoc", "31.1", "protobuf", "the code of protoc needs the library protobuf, which is not locked. Run: lockgen add runtimes/python/protobuf"},
+	} {
+		got, err := call(t, bzl["misfit"], tt.runtimes, starlark.String("python"), starlark.String(tt.plugin), starlark.String(tt.version), starlark.String(tt.needs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, _ := starlark.AsString(got); s != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.plugin, tt.version, s, tt.want)
+		}
+	}
+	for _, tt := range []struct{ old, new, says string }{
+		{sum, strings.ToUpper(sum), "sha256 of"},
+		{`source = "pip"`, `source = "pup"`, "source"},
+		{"size = 7", "size = 0", "size of"},
+		{`windows-x86_64 = { tree = "` + sum + `" }`, "", "emulates"},
+		{table("protobuf", `["protoc@30.2"]`, ""), "[runtimes.python.grpcio.\"2.0\"]\nsource = \"pip\"\nfiles = {}\nplatforms = {}\n", "more than one version"},
+	} {
+		changed := strings.ReplaceAll(text, tt.old, tt.new)
+		if tt.says == "more than one version" {
+			changed = text + tt.new
+		}
+		if _, err := call(t, bzl["runtimes_of"], parse(t, changed), none); err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "Run: lockgen update") {
+			t.Errorf("%s: %v", tt.says, err)
+		}
+	}
+}
