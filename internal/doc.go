@@ -113,6 +113,7 @@
 //	build      what the program was built from
 //	pep440     versions of Python packages
 //	protofile  the package and the imports of a .proto file
+//	glob       matches paths with patterns
 //	plain      which text may be printed, and numbers in words
 //	docs       the pages in docs/, which the programs print
 //

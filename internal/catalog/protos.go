@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/glob"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
@@ -66,7 +67,7 @@ func (c *Catalog) Protos(name string) (p Protos, ok bool) {
 // or "".
 func (c *Catalog) Serving(importPath string) string {
 	for _, name := range c.ProtosNames() {
-		if slices.ContainsFunc(c.protos[name].Serves, func(p string) bool { return lock.MatchPath(p, importPath) }) {
+		if slices.ContainsFunc(c.protos[name].Serves, func(p string) bool { return glob.Match(p, importPath) }) {
 			return name
 		}
 	}

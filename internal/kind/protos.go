@@ -6,9 +6,11 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/glob"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -16,7 +18,7 @@ import (
 // of its archive. None is executable, whatever the archive says.
 func Protos(root string, only []string, files []archive.File) (protos []archive.File) {
 	for _, f := range files {
-		if to := lock.PathInProtos(root, only, f.Path); to != "" {
+		if to := pathInProtos(root, only, f.Path); to != "" {
 			f.Path, f.Exec = to, false
 			protos = append(protos, f)
 		}
@@ -44,7 +46,7 @@ func unpackProtos(ctx context.Context, f *os.File, dir string, v *lock.Version, 
 	}
 	if whole != "" {
 		for _, file := range c.Files {
-			to := lock.PathInProtos(v.Root, v.Only, file.Path)
+			to := pathInProtos(v.Root, v.Only, file.Path)
 			if to == "" {
 				continue
 			}
@@ -88,4 +90,32 @@ func move(from, to string) error {
 		return err
 	}
 	return os.Rename(from, to)
+}
+
+// pathInProtos returns the import path of a file in the archive of a proto
+// package, or "" if the file is not in the package: because it is not a .proto
+// file, not below root, or excluded by only. See [lock.CheckOnly].
+func pathInProtos(root string, only []string, file string) string {
+	if root != "" {
+		below, ok := strings.CutPrefix(file, root+"/")
+		if !ok {
+			return ""
+		}
+		file = below
+	}
+	if path.Ext(file) != ".proto" {
+		return ""
+	}
+	in := !slices.ContainsFunc(only, func(p string) bool { return p[0] != '!' }) // without positive patterns, all files are in
+	for _, pattern := range only {
+		if not, out := strings.CutPrefix(pattern, "!"); out {
+			in = in && !glob.Match(not, file)
+		} else {
+			in = in || glob.Match(pattern, file)
+		}
+	}
+	if !in {
+		return ""
+	}
+	return file
 }

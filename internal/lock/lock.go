@@ -81,7 +81,7 @@ type Version struct {
 	// from which imports are counted, "" for its top; Only has patterns of the
 	// files below it that belong to the package, nil for all; Deps has the
 	// proto packages that they import; Folders has the folders that they are
-	// in, "." for the root. See [PathInProtos].
+	// in, "." for the root. See [CheckOnly].
 	Root    string            `toml:"root" json:"root,omitempty"`
 	Only    []string          `toml:"only" json:"only,omitempty"`
 	Deps    []string          `toml:"deps" json:"deps,omitempty"`

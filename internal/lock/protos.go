@@ -47,34 +47,6 @@ type Folder struct {
 // IsProtos reports whether the version is of a proto package.
 func (v *Version) IsProtos() bool { return len(v.Folders) > 0 }
 
-// PathInProtos returns the import path of a file in the archive of a proto
-// package, or "" if the file is not in the package: because it is not a .proto
-// file, not below root, or excluded by only. See [CheckOnly].
-func PathInProtos(root string, only []string, file string) string {
-	if root != "" {
-		below, ok := strings.CutPrefix(file, root+"/")
-		if !ok {
-			return ""
-		}
-		file = below
-	}
-	if path.Ext(file) != ".proto" {
-		return ""
-	}
-	in := !slices.ContainsFunc(only, func(p string) bool { return p[0] != '!' }) // without positive patterns, all files are in
-	for _, pattern := range only {
-		if not, out := strings.CutPrefix(pattern, "!"); out {
-			in = in && !MatchPath(not, file)
-		} else {
-			in = in || MatchPath(pattern, file)
-		}
-	}
-	if !in {
-		return ""
-	}
-	return file
-}
-
 // CheckOnly checks a pattern of import paths: a path in which * stands for any
 // characters but a slash, and a part ** for any folders. A pattern after !
 // excludes files from those that earlier patterns include.
@@ -89,32 +61,6 @@ func CheckOnly(pattern string) error {
 		}
 	}
 	return nil
-}
-
-// MatchPath reports whether a pattern of [CheckOnly], without !, matches a
-// path.
-func MatchPath(pattern, name string) bool {
-	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
-}
-
-func matchParts(pattern, name []string) bool {
-	for ; len(pattern) > 0; pattern, name = pattern[1:], name[1:] {
-		if pattern[0] == "**" {
-			for i := range len(name) + 1 {
-				if matchParts(pattern[1:], name[i:]) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(name) == 0 {
-			return false
-		}
-		if ok, err := path.Match(pattern[0], name[0]); !ok || err != nil {
-			return false
-		}
-	}
-	return len(name) == 0
 }
 
 // spread copies the single cell of a parsed proto package to every platform.

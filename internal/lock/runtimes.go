@@ -31,11 +31,8 @@ func RuntimeEntry(language, name string) string { return runtimesPrefix + langua
 // RuntimeName parts the name of an entry that is a runtime; both parts are "" for
 // others.
 func RuntimeName(entry string) (language, name string, ok bool) {
-	rest, ok := strings.CutPrefix(entry, runtimesPrefix)
-	if ok {
-		language, name, ok = strings.Cut(rest, "/")
-	}
-	if !ok {
+	rest := strings.TrimPrefix(entry, runtimesPrefix)
+	if language, name, ok = strings.Cut(rest, "/"); !ok || rest == entry {
 		return "", "", false
 	}
 	return language, name, true
