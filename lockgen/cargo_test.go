@@ -187,7 +187,7 @@ func TestCargoOwnLock(t *testing.T) {
 		{"other checksum", source, strings.Repeat("ab", 32), fault.Integrity, []string{"checksums that differ from the index"}},
 		{"git", "git+https://example.com/leaf?rev=1#0123456789012345678901234567890123456789", "", fault.Policy, []string{"leaf-1.0.0 from git", "only crates from the registry"}},
 		{"folder", "", "", fault.Policy, []string{"leaf-1.0.0 from a folder"}},
-		{"other registry", "registry+https://example.com/index", old.SHA256, fault.Policy, []string{"from another registry"}},
+		{"other registry", "registry+https://example.com/index", old.SHA256, fault.Policy, []string{"from another registry", "#direct-references"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: p.server}

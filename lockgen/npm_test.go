@@ -107,7 +107,7 @@ func TestDirectReferences(t *testing.T) {
 		Manifest: map[string]any{"bin": map[string]any{"x": "x"}, "dependencies": map[string]any{"mid": "*"}}})
 	p.manifest(baseEntries + "x = { version = \"1.0.0\", source = \"npm:x\", binary = \"x\" }\n")
 	before := p.read("plugins.lock.toml")
-	p.fails(fault.Policy, []string{"x 1.0.0", "npm package mid@1.0.0 depends on evil from git+file:///tmp/evil, not from a registry"}, "update")
+	p.fails(fault.Policy, []string{"x 1.0.0", "npm package mid@1.0.0 depends on evil from git+file:///tmp/evil, not from a registry", "#direct-references"}, "update")
 	if p.read("plugins.lock.toml") != before {
 		t.Error("the lock has changed")
 	}

@@ -63,7 +63,7 @@ func TestDirectReference(t *testing.T) {
 		want = append(want, asks+" 1.0 (", "requires sdx by URL: Requires-Dist: sdx")
 	}
 	p.python(`"3.12"`, one, entries)
-	p.fails(fault.Policy, want, "update")
+	p.fails(fault.Policy, append(want, "#direct-references"), "update")
 	if _, err := os.Stat(canary); err == nil {
 		t.Error("foreign code ran")
 	}

@@ -21,6 +21,7 @@ const (
 	AboutArchives  Topic = "archives" // what is in them, and which forms they have
 	AboutCache     Topic = "damaged-cache"
 	AboutPolicy    Topic = "policy"
+	AboutDirect    Topic = "direct-references" // a package that is required by its address
 	AboutMachine   Topic = "machine"
 	AboutManagers  Topic = "package-managers"         // not found, too old or forbidden
 	AboutSettings  Topic = "settings-of-cargo-and-go" // which count, and that they start no program
@@ -33,7 +34,7 @@ const (
 // Topics lists all topics.
 func Topics() []Topic {
 	return []Topic{AboutOurs, AboutUsage, AboutLock, AboutConflict, AboutNetwork, AboutProxy, AboutOffline, AboutSources,
-		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutMachine, AboutManagers, AboutSettings, AboutNPM, AboutOthers, AboutTime, AboutBuckFiles}
+		AboutBytes, AboutArchives, AboutSums, AboutCache, AboutPolicy, AboutDirect, AboutMachine, AboutManagers, AboutSettings, AboutNPM, AboutOthers, AboutTime, AboutBuckFiles}
 }
 
 // topical is an error with a topic of its own.

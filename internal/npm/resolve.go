@@ -218,8 +218,8 @@ func (u *upstream) explain(err error, out []byte, base, name, version string) er
 		return fault.Errorf(fault.Upstream, "use a version that the registry has",
 			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
 	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
-		return fault.Errorf(fault.Policy, "use another version or another source of this plugin",
-			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what)
+		return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what))
 	}
 	return fault.Errorf(fault.Upstream, "check the registry: npm config get registry", "npm package %s@%s: %s", name, version, what)
 }
@@ -278,11 +278,11 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		}
 		switch {
 		case e.Link || last == "":
-			return nil, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
-				"npm package %s (%s) is a link to a folder, not a package of a registry", label, folder)
+			return nil, fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+				"npm package %s (%s) is a link to a folder, not a package of a registry", label, folder))
 		case e.Resolved != "" && !strings.HasPrefix(e.Resolved, base+"/"):
-			return nil, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
-				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved))
+			return nil, fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved)))
 		}
 		l.Packages[folder] = LockedPackage{
 			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin,

@@ -269,8 +269,8 @@ func (u *upstream) refuse(label string, seen object) (first error) {
 
 // direct returns the error for a dependency that is not from a registry.
 func direct(label, name, spec string) error {
-	return fault.Errorf(fault.Policy, "use another version or another source of this plugin",
-		"npm package %s depends on %s from %s, not from a registry", label, redact.Line(name), redact.Line(spec))
+	return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+		"npm package %s depends on %s from %s, not from a registry", label, redact.Line(name), redact.Line(spec)))
 }
 
 // fromRegistry reports whether npm looks up a dependency in a registry: a
@@ -312,8 +312,8 @@ func (u *upstream) verdict(ended error, closure *PackageLock) error {
 		return u.refused[u.met[0]]
 	case len(u.others) > 0:
 		slices.Sort(u.others)
-		return fault.Errorf(fault.Policy, "use another version or another source of this plugin",
-			"something bundled in it, or in a dependency, depends on %s, which is not in a registry", redact.Line(u.others[0]))
+		return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+			"something bundled in it, or in a dependency, depends on %s, which is not in a registry", redact.Line(u.others[0])))
 	case ended != nil:
 		return nil
 	}

@@ -254,9 +254,9 @@ func (s *pipIndex) read(f remote.IndexFile, text []byte) (*wheel.Metadata, []byt
 func Direct(file string, m *wheel.Metadata) error {
 	for _, r := range m.Requires {
 		if r.Direct != "" {
-			return fault.Errorf(fault.Policy, "use a version that requires it by name and version, or another source; and tell the publisher of "+m.Name,
+			return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use a version that requires it by name and version, or another source; and tell the publisher of "+m.Name,
 				"%s %s (%s) requires %s by URL: Requires-Dist: %s: building it would run code that no index vouches for, so it is not allowed",
-				redact.Line(m.Name), redact.Line(m.Version), file, redact.Line(r.Name), redact.Line(r.Text))
+				redact.Line(m.Name), redact.Line(m.Version), file, redact.Line(r.Name), redact.Line(r.Text)))
 		}
 	}
 	return nil
