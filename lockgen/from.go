@@ -37,6 +37,9 @@ func (i *initial) adopt(ctx context.Context) error {
 		c, _ := proc.CompareToolVersions(a, b)
 		return c > 0
 	})
+	for _, name := range i.adopted.Protos {
+		i.wanted = append(i.wanted, lock.ProtosPrefix+name)
+	}
 	before, err := os.ReadFile(i.name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

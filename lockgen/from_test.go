@@ -70,6 +70,17 @@ func TestInitFromBuf(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 
+	// What buf.yaml depends on are proto packages; so are the deps of a workspace.
+	p.write("proto/buf.yaml", "version: v1\ndeps:\n  - buf.build/googleapis/googleapis\n")
+	_, talk = p.ok("init", "--yes", "--from", p.path("proto"))
+	says(t, talk, "next: lockgen add ts-proto@2.7.2 protoc-gen-go-grpc protos/googleapis\n")
+	p.write("proto/buf.work.yaml", "version: v1\ndirectories: [api, ../proto]\n")
+	p.deep("proto/api/buf.yaml", "version: v1\ndeps: [buf.build/bufbuild/protovalidate, buf.build/acme/other]\n")
+	_, talk = p.ok("init", "--yes", "--from", p.path("proto"))
+	says(t, talk, "buf.yaml:2: buf.build/acme/other: no proto package is known", "protoc-gen-go-grpc protos/googleapis protos/protovalidate\n")
+	_, talk = p.ok("init", "--yes", "--from", p.path("proto/api/buf.yaml"))
+	says(t, talk, "next: lockgen add protos/protovalidate\n")
+
 	// In a project of Buck2 its files are written in the same run.
 	q := tree(t, buckRepository)
 	q.write("buf.gen.yaml", bufGen)

@@ -45,17 +45,18 @@ that one counts, and nothing is done without --here.
 With --from, plugins.toml asks for the plugins of a buf.gen.yaml (v1beta1, v1,
 v2), or of the programs in a folder, in the versions that these tell; then come
 the lines of a BUCK file that generate the same, and what has no equivalent,
-with the reason. Programs are not run without --run: a program of Go says
+with the reason. The deps of a buf.yaml are proto packages. Programs are not run without --run: a program of Go says
 itself what it is.`,
 	Example: `lockgen init
 lockgen init --dry-run         show what would be written
 lockgen init --yes             for scripts
 lockgen init --from buf.gen.yaml
+lockgen init --from .          buf.gen.yaml and buf.yaml, and of a workspace each buf.yaml
 lockgen init --from tools/bin  protoc and protoc-gen-… that are checked in
 lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 	JSON: true, Run: runInit,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.StringVar(&p.from, "from", "", "take the plugins of `FILE`, a buf.gen.yaml, or of the programs in a folder")
+		f.StringVar(&p.from, "from", "", "take the plugins of `FILE`, a buf.gen.yaml, the deps of a buf.yaml, or the programs in a folder")
 		f.BoolVar(&p.runs, "run", false, "with --from: run programs with --version, cut off from the network, where nothing else tells it")
 		f.BoolVar(&p.yes, "yes", false, "write without asking")
 		dryRunFlag(f, p)

@@ -74,6 +74,17 @@ func (c *Catalog) Serving(importPath string) string {
 	return ""
 }
 
+// Module returns the name of the known proto package that has the files of a module of
+// Buf's registry, OWNER/NAME, "" for none.
+func (c *Catalog) Module(module string) string {
+	for _, name := range c.ProtosNames() {
+		if slices.Contains(c.protos[name].BSR, module) {
+			return name
+		}
+	}
+	return ""
+}
+
 // UnknownProtos returns the error, of class [fault.Usage], for a proto package
 // that is not known by name.
 func (c *Catalog) UnknownProtos(name string) error {

@@ -37,9 +37,10 @@ func (l Lack) String() string { return l.At + ": " + l.What + ": " + l.Why }
 
 // A Result is what was found.
 type Result struct {
-	Uses  []Use
-	Owns  []Own
-	Lacks []Lack
+	Uses   []Use
+	Protos []string // names of proto packages of the catalogue, in the order of deps
+	Owns   []Own
+	Lacks  []Lack
 }
 
 func (r *Result) lack(at, what, format string, args ...any) {

@@ -18,6 +18,49 @@ func later(a, b string) bool {
 	return c > 0
 }
 
+// TestModule: the deps of a buf.yaml are proto packages.
+func TestModule(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, protos, says string }{
+		{"version: v2\nmodules:\n  - path: proto\n    excludes: [proto/old]\n  - path: .\ndeps:\n  - buf.build/googleapis/googleapis\n  - buf.build/bufbuild/protovalidate:v1.0.0\n  - buf.build/googleapis/googleapis\n  - buf.build/protocolbuffers/wellknowntypes\n", "googleapis protovalidate",
+			"buf.yaml:3: path: proto: lockgen buckify finds|buf.yaml:3: excludes: say what lockgen buckify is to leave alone|buf.yaml:8: buf.build/bufbuild/protovalidate:v1.0.0: v1.0.0 is no version"},
+		{"version: v1\nname: buf.build/acme/api\ndeps: [buf.build/cncf/xds, buf.build/envoyproxy/envoy]\nlint:\n  use: [STANDARD]\nbreaking:\n  use: [FILE]\n", "xds envoy", "buf.yaml:4: lint: buf_lint_test takes the file|buf.yaml:6: breaking: buf_breaking_test"},
+		{"version: v1beta1\nbuild:\n  roots: [proto, third_party]\n", "", "buf.yaml:3: path: proto|buf.yaml:3: path: third_party"},
+		{"version: v2\ndeps:\n  - bsr.example.com/acme/api\n  - buf.build/acme/unheard-of\nplugins:\n  - plugin: x\n", "", "buf.yaml:3: bsr.example.com/acme/api: it comes from a registry of your own|buf.yaml:4: buf.build/acme/unheard-of: no proto package is known|buf.yaml:5: plugins: lockgen knows nothing"},
+		{"deps:\n", "", ""},
+		{"version: v3\n", "", "error: buf.yaml:1: version is \"v3\""},
+		{"version: v2\ndeps: googleapis\n", "", "error: buf.yaml:2: deps is no list"},
+		{"version: v2\ndeps:\n  - {a: b}\n", "", "error: buf.yaml:3: a dep is no module"},
+		{"version: v2\ndeps: [\n", "", "error: buf.yaml:"},
+	} {
+		r, err := Module(ModuleFile, []byte(tt.text))
+		if want, fails := strings.CutPrefix(tt.says, "error: "); fails {
+			if fault.Of(err) != fault.Usage || !strings.HasPrefix(err.Error(), want) || fault.Hint(err) == "" {
+				t.Errorf("%q: %v; hint %q", tt.text, err, fault.Hint(err))
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", tt.text, err)
+			continue
+		}
+		var says []string
+		for _, l := range r.Lacks {
+			says = append(says, l.String())
+		}
+		want := strings.FieldsFunc(tt.says, func(c rune) bool { return c == '|' })
+		if strings.Join(r.Protos, " ") != tt.protos || len(says) != len(want) {
+			t.Errorf("%q: %q, %q", tt.text, r.Protos, says)
+			continue
+		}
+		for i := range want {
+			if !strings.HasPrefix(says[i], want[i]) {
+				t.Errorf("%q: says %q, want %q", tt.text, says[i], want[i])
+			}
+		}
+	}
+}
+
 // TestBuf reads the files in testdata: each is a text archive of a buf.gen.yaml,
 // and of the plugins, the lines of a BUCK file and the lacks that it comes to, or
 // of the error.

@@ -207,8 +207,8 @@ func byDigest(path string, l *lock.Lock) (name, version string, err error) {
 	return "", "", nil
 }
 
-// From reads what lies at a path: a buf.gen.yaml, a folder that has one, or a
-// folder of programs, see [Binaries].
+// From reads what lies at a path: a buf.gen.yaml, a buf.yaml, a folder that has any of
+// them or a buf.work.yaml, or a folder of programs, see [Binaries].
 func From(path string, l *lock.Lock, ask func(string) (string, error)) (*Result, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -217,16 +217,31 @@ func From(path string, l *lock.Lock, ask func(string) (string, error)) (*Result,
 	if err != nil {
 		return nil, err
 	}
+	of, file := (*Result)(nil), path
 	if info.IsDir() {
-		file := filepath.Join(path, BufFile)
-		if _, err := os.Stat(file); err != nil {
+		if of, err = modules(path); err != nil {
+			return nil, err
+		}
+		file = filepath.Join(path, BufFile)
+		switch _, err := os.Stat(file); {
+		case err == nil:
+		case of != nil:
+			return of, nil
+		default:
 			return Binaries(path, l, ask)
 		}
-		path = file
 	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	return Buf(path, data)
+	read := Buf
+	if filepath.Base(file) == ModuleFile {
+		read = Module
+	}
+	r, err := read(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return r.with(of), nil
 }

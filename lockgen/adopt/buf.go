@@ -8,9 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -23,16 +21,10 @@ const BufFile = "buf.gen.yaml"
 // (https://buf.build/docs/configuration/v2/buf-gen-yaml). A file that is none is
 // an error of class [fault.Usage] with its line.
 func Buf(name string, data []byte) (*Result, error) {
-	file, err := parser.ParseBytes(data, 0)
+	b, top, err := parseBuf(name, data)
 	if err != nil {
-		return nil, bad(name, err)
+		return nil, err
 	}
-	var top map[string]any
-	if err := yaml.Unmarshal(data, &top); err != nil {
-		return nil, bad(name, err)
-	}
-	b := &bufFile{Result: &Result{}, name: name, file: file}
-	b.version, _ = top["version"].(string)
 	if !slices.Contains([]string{"v1beta1", "v1", "v2"}, b.version) {
 		return nil, fault.Errorf(fault.Usage, "give a "+BufFile+" with version: v1beta1, v1 or v2", "%s: version is %q", b.at("version"), b.version)
 	}
@@ -65,7 +57,7 @@ func bad(name string, err error) error {
 	return fault.Errorf(fault.Usage, "put it right; buf cannot read it either", "%s: %s", at, what)
 }
 
-// A bufFile is one run of [Buf].
+// A bufFile is one run of [Buf] or [Module].
 type bufFile struct {
 	*Result
 	name    string

@@ -1,0 +1,173 @@
+package adopt
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// ModuleFile is the name of buf's file about .proto files, WorkspaceFile that of the
+// list of folders with such files (v1).
+const (
+	ModuleFile    = "buf.yaml"
+	WorkspaceFile = "buf.work.yaml"
+)
+
+// wellKnownModule is the module of Buf's registry with the files that come with protoc.
+const wellKnownModule = "protocolbuffers/wellknowntypes"
+
+// Module reads a buf.yaml of version v1beta1, v1 or v2
+// (https://buf.build/docs/configuration/v2/buf-yaml): its deps are proto packages of
+// the catalogue. A file that is none is an error of class [fault.Usage] with its line.
+func Module(name string, data []byte) (*Result, error) {
+	const hint = "give the " + ModuleFile + " that buf build reads"
+	b, top, err := parseBuf(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if v, there := top["version"]; there && !slices.Contains([]string{"v1beta1", "v1", "v2"}, b.version) {
+		return nil, fault.Errorf(fault.Usage, "give a "+ModuleFile+" with version: v1beta1, v1 or v2", "%s: version is %q", b.at("version"), fmt.Sprint(v))
+	}
+	deps, isList := top["deps"].([]any)
+	if top["deps"] != nil && !isList {
+		return nil, fault.Errorf(fault.Usage, hint, "%s: deps is no list", b.at("deps"))
+	}
+	for i, dep := range deps {
+		s, ok := dep.(string)
+		if !ok || s == "" {
+			return nil, fault.Errorf(fault.Usage, hint, "%s: a dep is no module", b.at("deps", i))
+		}
+		b.dep(b.at("deps", i), s)
+	}
+	for _, key := range slices.Sorted(maps.Keys(top)) {
+		b.module(key, top[key])
+	}
+	return b.Result, nil
+}
+
+// dep finds the proto package of a module, HOST/OWNER/NAME:LABEL.
+func (b *bufFile) dep(at, dep string) {
+	ref, label, _ := strings.Cut(dep, ":")
+	host, name, _ := strings.Cut(ref, "/")
+	switch protos := catalog.Builtin().Module(name); {
+	case host != "buf.build":
+		b.lack(at, dep, "it comes from a registry of your own, of which lockgen knows nothing: say where its files are, in [protos] of plugins.toml")
+	case name == wellKnownModule:
+		// They come with protoc.
+	case protos == "":
+		b.lack(at, dep, "no proto package is known that has its files: say where they are, in [protos] of plugins.toml, by version, source and root")
+	default:
+		if label != "" {
+			b.lack(at, dep, "%s is no version that its publisher gave: the newest is taken, and lockgen add %s%s@VERSION takes another", label, lock.ProtosPrefix, protos)
+		}
+		if !slices.Contains(b.Protos, protos) {
+			b.Protos = append(b.Protos, protos)
+		}
+	}
+}
+
+// module takes over what a buf.yaml says beside deps.
+func (b *bufFile) module(key string, value any) {
+	at := b.at(key)
+	fields, _ := value.(map[string]any)
+	switch key {
+	case "version", "deps", "name":
+	case "modules":
+		modules, _ := value.([]any)
+		for i, m := range modules {
+			fields, _ := m.(map[string]any)
+			b.folder(b.at(key, i), fields["path"], fields["excludes"])
+		}
+	case "build":
+		roots, _ := fields["roots"].([]any)
+		for _, root := range roots {
+			b.folder(b.at(key, "roots"), root, nil)
+		}
+		b.folder(b.at(key, "excludes"), nil, fields["excludes"])
+	case "lint", "breaking":
+		b.lack(at, key, "buf_%s_test takes the file as its config, or rules as its use and skip", key)
+	default:
+		b.lack(at, key, "lockgen knows nothing of that key")
+	}
+}
+
+// folder takes over a folder from which imports are counted, and what is left out.
+func (b *bufFile) folder(at string, path, excludes any) {
+	if s, ok := path.(string); ok && s != "." {
+		b.lack(at, "path: "+s, "lockgen buckify finds by the imports that they are counted from there; or say so: roots in [buckify] of plugins.toml")
+	}
+	if excludes != nil {
+		b.lack(at, "excludes", "say what lockgen buckify is to leave alone: exclude in [buckify] of plugins.toml")
+	}
+}
+
+// modules reads the buf.yaml of a folder and those of the folders that its
+// buf.work.yaml lists, nil for none.
+func modules(dir string) (*Result, error) {
+	var all *Result
+	folders := []string{"."}
+	file := filepath.Join(dir, WorkspaceFile)
+	if data, err := os.ReadFile(file); err == nil {
+		var top struct{ Directories []string }
+		if err := yaml.Unmarshal(data, &top); err != nil {
+			return nil, bad(file, err)
+		}
+		folders = append(folders, top.Directories...)
+		all = &Result{}
+	}
+	for _, folder := range folders {
+		file := filepath.Join(dir, filepath.FromSlash(folder), ModuleFile)
+		data, err := os.ReadFile(file)
+		if err != nil || !filepath.IsLocal(filepath.FromSlash(folder)) {
+			continue // buf's own defaults; buf refuses a folder outside
+		}
+		r, err := Module(file, data)
+		if err != nil {
+			return nil, err
+		}
+		all = all.with(r)
+	}
+	return all, nil
+}
+
+// with is what two files say together; either may be nil.
+func (r *Result) with(o *Result) *Result {
+	if r == nil || o == nil {
+		if r == nil {
+			return o
+		}
+		return r
+	}
+	r.Uses, r.Owns, r.Lacks = append(r.Uses, o.Uses...), append(r.Owns, o.Owns...), append(r.Lacks, o.Lacks...)
+	for _, p := range o.Protos {
+		if !slices.Contains(r.Protos, p) {
+			r.Protos = append(r.Protos, p)
+		}
+	}
+	return r
+}
+
+// parseBuf parses a file of buf's.
+func parseBuf(name string, data []byte) (*bufFile, map[string]any, error) {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, nil, bad(name, err)
+	}
+	var top map[string]any
+	if err := yaml.Unmarshal(data, &top); err != nil {
+		return nil, nil, bad(name, err)
+	}
+	b := &bufFile{Result: &Result{}, name: name, file: file}
+	b.version, _ = top["version"].(string)
+	return b, top, nil
+}
