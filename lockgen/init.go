@@ -115,14 +115,8 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	if attribute {
 		i.writes = append(i.writes, attributes)
 	}
-	var broken error
-	if i.buck2, broken = project.Find(filepath.Dir(files.Absolute(i.name))); i.buck2 != nil && !p.noBuck2 {
-		if broken != nil {
-			return i.orWithout(broken)
-		}
-		if err := i.wire(ctx); err != nil {
-			return err
-		}
+	if err := i.wire(ctx); err != nil {
+		return err
 	}
 	for _, note := range i.notes {
 		p.ui.Warn("%s", note)

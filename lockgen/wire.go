@@ -21,8 +21,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
-// wire plans the files of the Buck2 project.
-func (i *initial) wire(ctx context.Context) error {
+// wire finds the Buck2 project, and plans its files unless they are to be left alone.
+func (i *initial) wire(ctx context.Context) (err error) {
+	i.buck2, err = project.Find(filepath.Dir(files.Absolute(i.name)))
+	if i.buck2 == nil || i.noBuck2 {
+		return nil
+	}
+	if err != nil {
+		return i.orWithout(err)
+	}
 	wish := project.Wish{Origin: i.origin, Commit: i.commit, Lock: i.lockName}
 	if i.commit == "" {
 		built := cli.Built()

@@ -309,20 +309,7 @@ func (u *update) fail(total int, failures []failure) error {
 			}
 		}
 	}
-	// One cause that several platforms share is said once.
-	type group struct {
-		w         *plan.Want
-		platforms []string
-		err       error
-	}
-	var groups []group
-	for _, f := range failures {
-		if n := len(groups) - 1; n >= 0 && groups[n].w == f.w && groups[n].err.Error() == f.err.Error() {
-			groups[n].platforms = append(groups[n].platforms, f.platform)
-			continue
-		}
-		groups = append(groups, group{f.w, []string{f.platform}, f.err})
-	}
+	groups := grouped(failures)
 	say := func(g group) string {
 		s := fmt.Sprintf("%s: %s", g.w.At, g.w)
 		if several[g.w] {
@@ -373,6 +360,24 @@ func (u *update) fail(total int, failures []failure) error {
 	return err
 }
 
+// A group is one cause that several platforms share, which is said once.
+type group struct {
+	w         *plan.Want
+	platforms []string
+	err       error
+}
+
+func grouped(failures []failure) (groups []group) {
+	for _, f := range failures {
+		if n := len(groups) - 1; n >= 0 && groups[n].w == f.w && groups[n].err.Error() == f.err.Error() {
+			groups[n].platforms = append(groups[n].platforms, f.platform)
+			continue
+		}
+		groups = append(groups, group{f.w, []string{f.platform}, f.err})
+	}
+	return groups
+}
+
 // resolve locks what has to be locked. Everything goes on at once, and each
 // plugin as soon as what it needs of others is there: the node whose npm resolves
 // it, the Go that compiles it, the protoc that it is tried with.
@@ -418,34 +423,17 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var failures, tried []failure
-	for _, c := range jobs {
-		if c.fatal != nil && !errors.Is(c.fatal, context.Canceled) {
-			return c.fatal
-		}
-		failures = append(failures, c.lost...)
-		for _, note := range c.notes { // one package may lie in several folders
-			if !slices.Contains(u.out.Notes, note) {
-				u.out.Notes = append(u.out.Notes, note)
-			}
-		}
-		u.out.Tried = append(u.out.Tried, c.tried...)
-		if c.tryErr != nil {
-			tried = append(tried, failure{w: c.now().LockedAs(u.Manifest, c.locked), platform: trials.host.Name, err: c.tryErr})
-		}
+	failures, tried, err := u.ended(jobs, trials.host)
+	if err != nil {
+		return err
 	}
 	u.relink(all, pending)
-	if len(failures) == 0 {
-		if failures, err = u.compatible(ctx, all, pending); err != nil {
-			return err
-		}
-	}
-	if len(failures) == 0 {
-		failures = u.refit(all)
-	}
-	if len(failures) == 0 {
-		if failures, err = u.imports(ctx, all, pending); err != nil {
-			return err
+	refit := func(_ context.Context, all, _ []*plan.Want) ([]failure, error) { return u.refit(all), nil }
+	for _, check := range []func(ctx context.Context, all, pending []*plan.Want) ([]failure, error){u.compatible, refit, u.imports} {
+		if len(failures) == 0 {
+			if failures, err = check(ctx, all, pending); err != nil {
+				return err
+			}
 		}
 	}
 	if len(failures) == 0 {
@@ -466,6 +454,27 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	slices.Sort(u.out.Changed)
 	u.out.Changed = slices.Compact(u.out.Changed)
 	return nil
+}
+
+// ended collects how the jobs ended: what was lost, and what did not run on this
+// machine. The error is no plugin's fault.
+func (u *update) ended(jobs []*job, host lock.Platform) (failures, tried []failure, err error) {
+	for _, c := range jobs {
+		if c.fatal != nil && !errors.Is(c.fatal, context.Canceled) {
+			return nil, nil, c.fatal
+		}
+		failures = append(failures, c.lost...)
+		for _, note := range c.notes { // one package may lie in several folders
+			if !slices.Contains(u.out.Notes, note) {
+				u.out.Notes = append(u.out.Notes, note)
+			}
+		}
+		u.out.Tried = append(u.out.Tried, c.tried...)
+		if c.tryErr != nil {
+			tried = append(tried, failure{w: c.now().LockedAs(u.Manifest, c.locked), platform: host.Name, err: c.tryErr})
+		}
+	}
+	return failures, tried, nil
 }
 
 // relink gives plugins that were taken over the runtimes whose versions are known
