@@ -72,6 +72,7 @@
 //	  lockgen/checksums   files of checksums
 //	  lockgen/executable  for which platform an executable is
 //	  lockgen/git         runs git
+//	  lockgen/graph       cycles
 //	  lockgen/queue       how many things go on at once, and who waits for what
 //	  lockgen/doctor      what this machine has and lacks
 //	  lockgen/project     the Buck2 project around a folder, and edits of its files

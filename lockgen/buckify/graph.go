@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
+	"github.com/birbparty/buck2-protobuf/lockgen/graph"
 )
 
 // acyclic refuses files that import each other, which protoc does as well, and
@@ -30,7 +31,7 @@ func (r *run) acyclic(context.Context) error {
 		}
 	}
 	bad := false
-	for _, cycle := range cycles(imports) {
+	for _, cycle := range graph.Cycles(imports) {
 		bad = true
 		var steps []string
 		for k, i := range cycle {
@@ -55,7 +56,7 @@ func (r *run) acyclic(context.Context) error {
 			}
 		}
 	}
-	for _, cycle := range cycles(of) {
+	for _, cycle := range graph.Cycles(of) {
 		var steps []string
 		for k, i := range cycle {
 			u := by[[2]int{i, cycle[(k+1)%len(cycle)]}]
@@ -90,91 +91,6 @@ func (r *run) resolved(importPath string) bool {
 		}
 	}
 	return false
-}
-
-// cycles returns a shortest cycle of each strongly connected component of more
-// than one node, the smallest node first (Tarjan 1972).
-func cycles(to [][]int) (found [][]int) {
-	const unseen = 0
-	index, low, component := make([]int, len(to)), make([]int, len(to)), make([]int, len(to))
-	var stack []int
-	next, components := 1, 0
-	type frame struct{ node, edge int }
-	for root := range to {
-		if index[root] != unseen {
-			continue
-		}
-		calls := []frame{{root, 0}}
-		for len(calls) > 0 {
-			f := &calls[len(calls)-1]
-			if f.edge == 0 && index[f.node] == unseen {
-				index[f.node], low[f.node] = next, next
-				next++
-				stack = append(stack, f.node)
-			}
-			if f.edge < len(to[f.node]) {
-				n := to[f.node][f.edge]
-				f.edge++
-				if index[n] == unseen {
-					calls = append(calls, frame{n, 0})
-				} else if component[n] == 0 {
-					low[f.node] = min(low[f.node], index[n])
-				}
-				continue
-			}
-			node := f.node
-			calls = calls[:len(calls)-1]
-			if len(calls) > 0 {
-				up := calls[len(calls)-1].node
-				low[up] = min(low[up], low[node])
-			}
-			if low[node] != index[node] {
-				continue
-			}
-			components++
-			var members []int
-			for {
-				n := stack[len(stack)-1]
-				stack = stack[:len(stack)-1]
-				component[n] = components
-				if members = append(members, n); n == node {
-					break
-				}
-			}
-			if len(members) > 1 {
-				slices.Sort(members)
-				found = append(found, shortest(to, component, members[0]))
-			}
-		}
-	}
-	slices.SortFunc(found, slices.Compare)
-	return found
-}
-
-// shortest is a shortest way from a node back to it, within its component.
-func shortest(to [][]int, component []int, start int) []int {
-	before := map[int]int{}
-	queue := []int{start}
-	for len(queue) > 0 {
-		n := queue[0]
-		queue = queue[1:]
-		for _, m := range to[n] {
-			if m == start {
-				way := []int{n}
-				for n != start {
-					n = before[n]
-					way = append(way, n)
-				}
-				slices.Reverse(way)
-				return way
-			}
-			if _, seen := before[m]; !seen && component[m] == component[start] {
-				before[m] = n
-				queue = append(queue, m)
-			}
-		}
-	}
-	panic("a component of more than one node without a cycle")
 }
 
 // unique refuses targets that reach two files of one import path: protoc would

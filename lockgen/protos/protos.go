@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
+	"github.com/birbparty/buck2-protobuf/lockgen/graph"
 )
 
 // What one package may have. All of googleapis has 7,300 files, the largest of 1 MB.
@@ -236,54 +237,12 @@ func (c *check) circles(deps map[string][]string) (name string, err error) {
 			}
 			return paths
 		}
-		if circle := circle(slices.Sorted(maps.Keys(p.Files)), of); circle != nil {
+		if circle := graph.Cycle(slices.Sorted(maps.Keys(p.Files)), of); circle != nil {
 			return p.Name, fault.Errorf(fault.Usage, fmt.Sprintf(`take another version, or leave one of them out: files = ["!%s"]`, circle[0]), "its files import each other in a circle: %s", strings.Join(circle, " -> "))
 		}
 	}
-	if circle := circle(slices.Sorted(maps.Keys(deps)), func(name string) []string { return deps[name] }); circle != nil {
+	if circle := graph.Cycle(slices.Sorted(maps.Keys(deps)), func(name string) []string { return deps[name] }); circle != nil {
 		return circle[0], fault.Errorf(fault.Usage, "make one package of them, or leave the files out that close the circle", "proto packages need each other in a circle: %s", strings.Join(circle, " -> "))
 	}
 	return "", nil
-}
-
-// circle returns the nodes of a circle in a graph, the first one again at its end, or
-// nil.
-func circle(nodes []string, next func(string) []string) []string {
-	const walking, done = 1, 2
-	state := map[string]int{}
-	type step struct {
-		node string
-		rest []string
-	}
-	for _, start := range nodes {
-		if state[start] != 0 {
-			continue
-		}
-		state[start] = walking
-		stack := []step{{start, next(start)}}
-		for len(stack) > 0 {
-			top := &stack[len(stack)-1]
-			if len(top.rest) == 0 {
-				state[top.node] = done
-				stack = stack[:len(stack)-1]
-				continue
-			}
-			to := top.rest[0]
-			top.rest = top.rest[1:]
-			switch state[to] {
-			case 0:
-				state[to] = walking
-				stack = append(stack, step{to, next(to)})
-			case walking:
-				var way []string
-				for _, s := range stack {
-					if s.node == to || len(way) > 0 {
-						way = append(way, s.node)
-					}
-				}
-				return append(way, to)
-			}
-		}
-	}
-	return nil
 }

@@ -49,24 +49,3 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
 }
-
-// TestCircle: a graph of 2,000 nodes in a row has none, and is no recursion.
-func TestCircle(t *testing.T) {
-	t.Parallel()
-	next := map[string][]string{}
-	var nodes []string
-	name := func(i int) string {
-		return strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26)
-	}
-	for i := range 2000 {
-		nodes = append(nodes, name(i))
-		next[name(i)] = []string{name(i + 1)}
-	}
-	if c := circle(nodes, func(n string) []string { return next[n] }); c != nil {
-		t.Errorf("%d", len(c))
-	}
-	next[name(1999)] = []string{name(1998)}
-	if c := circle(nodes, func(n string) []string { return next[n] }); len(c) != 3 || c[0] != c[2] {
-		t.Errorf("%d", len(c))
-	}
-}

@@ -1,12 +1,13 @@
-package buckify
+package graph
 
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
-// TestCycles compares what cycles finds in small random graphs with what can be
+// TestCycles compares what Cycles finds in small random graphs with what can be
 // reached from where.
 func TestCycles(t *testing.T) {
 	t.Parallel()
@@ -19,7 +20,7 @@ func TestCycles(t *testing.T) {
 		for i := range n {
 			far[i] = make([]bool, n)
 			for j := range n {
-				if i != j && random.IntN(n) == 0 {
+				if random.IntN(n) == 0 {
 					to[i] = append(to[i], j)
 					far[i][j] = true
 				}
@@ -44,7 +45,7 @@ func TestCycles(t *testing.T) {
 				want[first] = true
 			}
 		}
-		got := cycles(to)
+		got := Cycles(to)
 		if len(got) != len(want) {
 			t.Fatalf("%v: cycles %v, want those of %v", to, got, want)
 		}
@@ -65,5 +66,26 @@ func TestCycles(t *testing.T) {
 	}
 	if found < 500 {
 		t.Errorf("only %d cycles", found)
+	}
+}
+
+// TestCycle: a graph of 2,000 nodes in a row has none, and is no recursion.
+func TestCycle(t *testing.T) {
+	t.Parallel()
+	next := map[string][]string{}
+	var nodes []string
+	name := func(i int) string {
+		return strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26)
+	}
+	for i := range 2000 {
+		nodes = append(nodes, name(i))
+		next[name(i)] = []string{name(i + 1)}
+	}
+	if c := Cycle(nodes, func(n string) []string { return next[n] }); c != nil {
+		t.Errorf("%d", len(c))
+	}
+	next[name(1999)] = []string{name(1998)}
+	if c := Cycle(nodes, func(n string) []string { return next[n] }); len(c) != 3 || c[0] != c[2] {
+		t.Errorf("%d", len(c))
 	}
 }
