@@ -496,7 +496,7 @@ func (c Config) explain(err error, what, text, place string) error {
 			"go module %s: the proxy refuses it, and GOAUTH has the program %s, which lockgen does not run: %w", what, redact.Line(c.program), err))
 	case has("SECURITY ERROR", "checksum mismatch", "misbehavior"):
 		return fault.Errorf(fault.Integrity, "do not use it: ask the operator of the proxy, and the author", "go module %s: %w", from, err)
-	case has("zip: not a valid zip file", "zip: checksum error", "zip: unsupported compression algorithm", "flate: corrupt input",
+	case has("zip: not a valid zip file", "zip: checksum error", "zip: unsupported compression algorithm", "flate: corrupt input", ": negative offset",
 		"has unexpected file", "downloaded zip file too large"):
 		return fault.Errorf(fault.Integrity, "try again; if it fails again, the module proxy or something in between sends something other than the module (a login page?): do not use it",
 			"go module %s: %w", from, err)

@@ -31,7 +31,7 @@ func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, serve
 		"identity": identity, "crate": e.Locked.Package + "-" + e.Version, "args": e.Locked.Args, "binary": e.Locked.Platforms[served].Binary, "files": map[string]string{},
 	}
 	for _, key := range e.Locked.FilesFor(served) {
-		made["files"].(map[string]string)[Proof(e, key).Identity] = e.Locked.Files[key].SHA256
+		made["files"].(map[string]string)[Proof(e, key).Identity] = digest(e.Locked.Files[key]).String()
 	}
 	key, err := json.Marshal(made)
 	if err != nil {

@@ -47,6 +47,9 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	for _, key := range e.Locked.FilesFor(served) {
 		f, proof := e.Locked.Files[key], Proof(e, key)
 		fmt.Fprintf(h, "%q %q %q %s %q\n", key, proof.Identity, proof.Manifest, proof.Digest, f.Archive)
+		if f.Integrity != "" {
+			fmt.Fprintf(h, "%s %s\n", f.Integrity, f.GoMod)
+		}
 		for _, python := range f.Python {
 			fmt.Fprintf(h, "python %s\n", python)
 		}

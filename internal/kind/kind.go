@@ -162,6 +162,11 @@ func (k *Kind) Check(a Artifact, c *Content) error {
 // content below dir; if dir is "", it only reads. The returned paths are those
 // in the tree.
 func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
+	if v.Source == lock.NPM {
+		if err := checkIntegrity(nil, store.Digest{}, f, key, v.Files[key]); err != nil {
+			return nil, err
+		}
+	}
 	if v.IsProtos() {
 		return unpackProtos(ctx, f, dir, v, key)
 	}
@@ -170,6 +175,11 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 
 // List is [Unpack] without writing anything, by [Kind.Scan].
 func List(ctx context.Context, s *store.Store, d store.Digest, f *os.File, v *lock.Version, key, platform string) ([]archive.File, error) {
+	if v.Source == lock.NPM {
+		if err := checkIntegrity(s, d, f, key, v.Files[key]); err != nil {
+			return nil, err
+		}
+	}
 	if v.IsProtos() {
 		k, a := Of(v.Source), Artifact{Key: key, File: v.Files[key]}
 		c, err := k.Scan(ctx, s, d, f, a)

@@ -1,12 +1,20 @@
 package kind
 
 import (
+	"bytes"
+	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
 const packageJSON = "package.json"
@@ -30,4 +38,36 @@ var npmPackage = Kind{
 		return 0
 	},
 	rule: fmt.Sprintf("bins %d", npm.BinsRule),
+}
+
+// checkIntegrity compares a package file with the SHA-512 that the lock has for npm,
+// besides the SHA-256 by which it was downloaded: if one of them was changed, they
+// do not belong to the same file. A store s remembers the result; nil for none.
+func checkIntegrity(s *store.Store, d store.Digest, f *os.File, key string, locked lock.File) error {
+	want, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(locked.Integrity, "sha512-"))
+	if err != nil {
+		return err // the lock was checked
+	}
+	if s != nil {
+		if known, ok := s.Find512(want); ok && known == d {
+			return nil
+		}
+	}
+	about, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	h := sha512.New()
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, about.Size())); err != nil {
+		return err
+	}
+	got := h.Sum(nil)
+	if !bytes.Equal(got, want) {
+		return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml",
+			"%s has the locked sha256, but not the locked integrity: got sha512-%s, expected %s", key, base64.StdEncoding.EncodeToString(got), locked.Integrity)
+	}
+	if s != nil {
+		s.Keep512(got, d)
+	}
+	return nil
 }
