@@ -2,14 +2,18 @@ package gotool
 
 import (
 	"encoding/pem"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // The environment of every run of Go holds nothing of the user's but the way to
@@ -151,5 +155,49 @@ func TestGoLogin(t *testing.T) {
 				t.Error("the helper ran")
 			}
 		})
+	}
+}
+
+// TestGoVariables: of every variable that this machine's Go documents or prints,
+// those of goSettings count, by what [Config] makes of them, and no other one reaches
+// a run with the network.
+func TestGoVariables(t *testing.T) {
+	testenv.Real(t, "it starts go")
+	g, err := Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	help, err := exec.CommandContext(t.Context(), g.path, "help", "environment").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := exec.CommandContext(t.Context(), g.path, "env").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\t([A-Z][A-Z0-9_]+)(?:, ([A-Z][A-Z0-9_]+))*$|^(?:set )?([A-Z][A-Z0-9_]+)=`).FindAllStringSubmatch(string(help)+string(env), -1) {
+		for _, name := range m[1:] {
+			names[name] = name != ""
+		}
+	}
+	if delete(names, ""); len(names) < 50 || !names["GOFLAGS"] || !names["GOVCS"] || !names["GOTOOLCHAIN"] {
+		t.Fatalf("Go documents only %v", slices.Sorted(maps.Keys(names)))
+	}
+	scratch := t.TempDir()
+	for name := range names {
+		t.Setenv(name, "canary")
+	}
+	for _, kv := range (Config{Proxy: "https://proxy.invalid"}).downloadEnv(scratch, "cache") {
+		if strings.Contains(kv, "canary") {
+			t.Errorf("%s is there", kv)
+		}
+	}
+	for name, value := range map[string]string{"GOPROXY": "https://proxy.invalid,direct", "GONOPROXY": "a", "GOPRIVATE": "b", "GOSUMDB": "off", "GONOSUMDB": "c", "GOAUTH": "netrc", "GOENV": "off"} {
+		t.Setenv(name, value)
+	}
+	c, err := g.Config(t.Context(), "")
+	if want := (Config{Proxy: "https://proxy.invalid", NoProxy: "a", SumDB: "off", NoSumDB: "c", Auth: "netrc"}); err != nil || c != want {
+		t.Errorf("%+v, %v, expected %+v", c, err, want)
 	}
 }

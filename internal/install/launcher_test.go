@@ -5,7 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -95,6 +98,29 @@ func TestCommand(t *testing.T) {
 		e := &lock.Entry{Name: tt.name, Version: "1.0.0", Locked: &lock.Version{Source: tt.source}, Runtime: tt.runtime}
 		if got := Command(e, lock.Cell{Binary: tt.binary}); got != tt.want {
 			t.Errorf("%s %s is called %s, want %s", tt.name, tt.binary, got, tt.want)
+		}
+	}
+}
+
+// TestNodeVariables: each variable that node documents (`node --help`) is decided on:
+// cut by the launcher of a plugin, or left, because it says how to reach servers, which
+// time it is, or how fast and in what colour, and not what a plugin writes.
+func TestNodeVariables(t *testing.T) {
+	left := strings.Fields(`FORCE_COLOR NO_COLOR NODE_DISABLE_COLORS NODE_NO_WARNINGS NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED NODE_USE_ENV_PROXY
+		NODE_USE_SYSTEM_CA SSL_CERT_DIR SSL_CERT_FILE TZ UV_THREADPOOL_SIZE NODE_REPL_HISTORY NODE_SKIP_PLATFORM_CHECK NODE_DISABLE_COMPILE_CACHE
+		NODE_PENDING_PIPE_INSTANCES HTTP_PROXY HTTPS_PROXY NO_PROXY`)
+	help, err := exec.CommandContext(t.Context(), testenv.Program(t, "node"), "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, listed, ok := strings.Cut(string(help), "Environment variables:")
+	names := regexp.MustCompile(`(?m)^([A-Z][A-Z0-9_]+)(?:\s|$)`).FindAllStringSubmatch(listed, -1)
+	if !ok || len(names) < 15 {
+		t.Fatalf("node documents only %v", names)
+	}
+	for _, m := range names {
+		if cut, stays := slices.Contains(nodeVariables, m[1]), slices.Contains(left, m[1]); cut == stays {
+			t.Errorf("%s: cut %t, left %t", m[1], cut, stays)
 		}
 	}
 }

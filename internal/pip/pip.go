@@ -94,11 +94,15 @@ var pythons = []string{"python3", "python", "py"}
 func (p *Client) Version() string { return p.version }
 
 // command returns a run of Python with the user's environment that ignores
-// files in the working directory (-I).
+// files in the working directory (-I). Variables of pip that do not count are left
+// out: PIP_PYTHON would start another Python, PIP_LOG write a file, and one value that
+// pip does not understand keeps it from answering.
 func (p *Client) command(name, dir string, class fault.Class, args []string) proc.Command {
 	return proc.Command{
 		Name: name, Path: p.python[0], Args: append(slices.Clone(p.python[1:]), args...), Dir: dir,
-		Env: proc.UserEnv(nil), Timeout: 5 * time.Minute, Class: class, Hint: noPip,
+		Env: proc.UserEnv(func(key string) bool {
+			return strings.HasPrefix(key, "pip_") && !slices.Contains(counting, strings.ToUpper(key))
+		}), Timeout: 5 * time.Minute, Class: class, Hint: noPip,
 	}
 }
 

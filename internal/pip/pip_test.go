@@ -316,3 +316,57 @@ func report(t *testing.T, p *Client, index string, req Requirement, on lock.Plat
 	}
 	return closures[0].Wheels, closures[0].Err
 }
+
+// TestPipVariables: of every option that pip can be given by a variable, those count
+// that say how to reach its index. Any other one changes nothing: pip is asked all
+// the same, starts no other Python and writes no log.
+func TestPipVariables(t *testing.T) {
+	p := realPip(t)
+	home := cleanPipEnv(t)
+	want, err := p.Config(t.Context(), home, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const list = `from pip._internal.commands import create_command
+print("\n".join(sorted({o.dest for c in ("install", "config") for o in create_command(c).parser.option_list_all if o.dest})))`
+	out, err := p.command("pip's options", "", fault.Machine, []string{"-c", list}).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	canary := filepath.Join(home, "canary")
+	trap := filepath.Join(home, "trap")
+	fake.Write(t, trap, "#!/bin/sh\ntouch '"+canary+"'\nexit 3\n")
+	if err := os.Chmod(trap, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Fields(string(out))
+	if len(names) < 50 {
+		t.Fatalf("pip has only the options %v", names)
+	}
+	cut := 0
+	for _, name := range names {
+		key := "PIP_" + strings.ToUpper(name)
+		if slices.Contains(counting, key) {
+			continue
+		}
+		cut++
+		value := canary // no number, no switch, no list of formats
+		if name == "python" {
+			value = trap
+		}
+		t.Setenv(key, value)
+	}
+	got, err := p.Config(t.Context(), home, "")
+	if err != nil || got.Index != want.Index {
+		t.Errorf("%+v, %v, expected %+v", got, err, want)
+	}
+	if _, err := os.Stat(canary); err == nil {
+		t.Error("a variable ran something, or had it written")
+	}
+	t.Logf("%d of pip's %d options do not count", cut, len(names))
+	// One that counts does, however it is written.
+	t.Setenv("PIP_Index_Url", "https://env.example.com/simple")
+	if got, err = p.Config(t.Context(), home, ""); err != nil || got.Index != "https://env.example.com/simple" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

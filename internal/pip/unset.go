@@ -89,3 +89,7 @@ func prefixOf(program string) string {
 	}
 	return filepath.Dir(filepath.Dir(real))
 }
+
+// counting has the variables of pip that count: those, and the one that names the
+// index.
+var counting = append([]string{"PIP_INDEX_URL"}, reaching...)
