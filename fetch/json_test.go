@@ -34,6 +34,8 @@ func TestShapes(t *testing.T) {
 	run(0, "get", "tool") // warm
 	run(0, "get", "script")
 	run(0, "env", "tool", "bare")
+	w.protos()
+	run(0, "protos", "--out", filepath.Join(t.TempDir(), "protos"))
 	plugins, err := os.ReadFile(filepath.Join(w.dir, manifest.FileName))
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ command made is replaced, unless something in it was changed since.`,
 	Example: `fetch protos
 fetch protos googleapis --out third_party/protos
 protoc -I. -Iprotos --descriptor_set_out=api.binpb api.proto`,
-	Uses: installs, Run: runProtos,
+	JSON: true, Uses: installs, Run: runProtos,
 	Flags: func(f *pflag.FlagSet, a *app) {
 		f.StringVar(&a.opts.out, "out", "protos", "the `DIR` to make")
 	},
@@ -49,8 +49,12 @@ func runProtos(ctx context.Context, a *app, args []string) error {
 	if err := replaceable(ctx, a.opts.out); err != nil {
 		return err
 	}
-	if err := a.makeProtos(ctx, l, names, platform); err != nil {
+	made, err := a.makeProtos(ctx, l, names, platform)
+	if err != nil {
 		return err
+	}
+	if a.ui.JSON {
+		return a.ui.Data(made)
 	}
 	return a.ui.Exact("the path of the folder", a.opts.out)
 }
@@ -89,41 +93,55 @@ func protosOf(l *lock.Lock, args []string) ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
+// madeProtos is what a folder has that [runProtos] made.
+type madeProtos struct {
+	Path     string        `json:"path"`
+	Packages []madePackage `json:"packages"` // sorted by name
+	Protoc   string        `json:"protoc"`   // version of the one whose well-known types are in it, "" for none
+}
+
+type madePackage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
 // makeProtos makes the folder, complete or not at all.
-func (a *app) makeProtos(ctx context.Context, l *lock.Lock, names []string, platform string) error {
+func (a *app) makeProtos(ctx context.Context, l *lock.Lock, names []string, platform string) (*madeProtos, error) {
 	out := a.opts.out
+	made := &madeProtos{Path: out}
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(out), ".fetch-*")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(tmp)
 	staged := filepath.Join(tmp, "tree")
 	for _, name := range names {
 		plugin, version, _, err := l.Find(lock.ProtosPrefix + name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := a.stage(ctx, l.Entry(plugin, version), platform, "", staged); err != nil {
-			return err
+			return nil, err
 		}
+		made.Packages = append(made.Packages, madePackage{name, version})
 	}
-	if err := a.wellKnown(ctx, l, staged, platform); err != nil {
-		return err
+	if made.Protoc, err = a.wellKnown(ctx, l, staged, platform); err != nil {
+		return nil, err
 	}
 	tree, err := folderTree(ctx, staged)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(staged, protosStamp), []byte(tree+"\n"), 0o644); err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.RemoveAll(out); err != nil {
-		return err
+		return nil, err
 	}
-	return os.Rename(staged, out)
+	return made, os.Rename(staged, out)
 }
 
 // stage adds a folder of the tree of an entry, "" for all of it, to what is staged.
@@ -141,22 +159,23 @@ func (a *app) stage(ctx context.Context, e *lock.Entry, platform, folder, staged
 	return os.RemoveAll(copied)
 }
 
-// wellKnown adds the well-known types of the newest locked protoc.
-func (a *app) wellKnown(ctx context.Context, l *lock.Lock, dir, platform string) error {
+// wellKnown adds the well-known types of the newest locked protoc, and returns its
+// version, "" where there are none.
+func (a *app) wellKnown(ctx context.Context, l *lock.Lock, dir, platform string) (string, error) {
 	name, version, v, err := l.Find("protoc")
 	if err == nil {
 		_, _, err = v.Cell(platform)
 	}
 	if err != nil {
 		a.ui.Say("without the well-known types, which come with protoc: %v", err)
-		return nil
+		return "", nil
 	}
 	e := l.Entry(name, version)
 	if e.Locked.Include == "" {
 		a.ui.Say("without the well-known types: %s has no include in the lock", e)
-		return nil
+		return "", nil
 	}
-	return a.stage(ctx, e, platform, e.Locked.Include, dir)
+	return version, a.stage(ctx, e, platform, e.Locked.Include, dir)
 }
 
 // replaceable accepts a folder that is missing or empty, or that runProtos made and

@@ -13,32 +13,41 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
+const acmeProto = "syntax = \"proto3\";\n"
+
+// protos locks a proto package acme, whose archive and tree it returns.
+func (w *world) protos() (v *lock.Version, f *os.File, tree string) {
+	w.Helper()
+	body := fake.Zip(map[string]string{"acme/x.proto": acmeProto})
+	v = &lock.Version{Source: lock.HTTP, Trust: "first-use", Folders: map[string]lock.Folder{"acme": {Files: []string{"x.proto"}}}, Files: map[string]lock.File{
+		"acme.zip": {URL: w.registry.File("/files/acme.zip", body), Archive: "zip", SHA256: sum256(body), Size: int64(len(body))},
+	}, Platforms: lock.EveryPlatform(lock.Cell{})}
+	file := filepath.Join(w.TempDir(), "acme.zip")
+	fake.Write(w.T, file, string(body))
+	f, err := os.Open(file)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { f.Close() })
+	files, err := kind.Unpack(w.Context(), f, "", v, "acme.zip", host(w))
+	if err != nil {
+		w.Fatal(err)
+	}
+	if tree, err = archive.TreeHash(files); err != nil {
+		w.Fatal(err)
+	}
+	v.Platforms = lock.EveryPlatform(lock.Cell{Tree: tree})
+	w.lock.Plugins[lock.ProtosPrefix+"acme"] = map[string]*lock.Version{"1.0.0": v}
+	w.write()
+	return v, f, tree
+}
+
 // TestProtosDamaged: what fetch protos puts into its folder is what is locked, also
 // where the cache was changed so that stat does not show it.
 func TestProtosDamaged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	const text = "syntax = \"proto3\";\n"
-	body := fake.Zip(map[string]string{"acme/x.proto": text})
-	v := &lock.Version{Source: lock.HTTP, Trust: "first-use", Folders: map[string]lock.Folder{"acme": {Files: []string{"x.proto"}}}, Files: map[string]lock.File{
-		"acme.zip": {URL: w.registry.File("/files/acme.zip", body), Archive: "zip", SHA256: sum256(body), Size: int64(len(body))},
-	}, Platforms: lock.EveryPlatform(lock.Cell{})}
-	file := filepath.Join(t.TempDir(), "acme.zip")
-	fake.Write(t, file, string(body))
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	files, err := kind.Unpack(t.Context(), f, "", v, "acme.zip", host(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree, err := archive.TreeHash(files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.Platforms = lock.EveryPlatform(lock.Cell{Tree: tree})
+	v, f, tree := w.protos()
 	for name, folders := range map[string]map[string]lock.Folder{
 		"the lock's folders do not list acme/x.proto":            {"acme": {Files: []string{"y.proto"}}},
 		"the lock's folders list 2 files, but the package has 1": {"acme": {Files: []string{"x.proto", "y.proto"}}},
@@ -49,8 +58,6 @@ func TestProtosDamaged(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	w.lock.Plugins[lock.ProtosPrefix+"acme"] = map[string]*lock.Version{"1.0.0": v}
-	w.write()
 	out := filepath.Join(t.TempDir(), "protos")
 	w.must("protos", "--out", out)
 
@@ -60,7 +67,7 @@ func TestProtosDamaged(t *testing.T) {
 	}
 	disguise(t, cached)
 	w.must("protos", "--out", out)
-	if got, err := os.ReadFile(filepath.Join(out, "acme", "x.proto")); err != nil || string(got) != text {
+	if got, err := os.ReadFile(filepath.Join(out, "acme", "x.proto")); err != nil || string(got) != acmeProto {
 		t.Errorf("the folder has %q, %v", got, err)
 	}
 	if !isTree(t, cached, tree) {
