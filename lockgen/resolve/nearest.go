@@ -37,6 +37,24 @@ func (u *update) proposing(ctx context.Context, failures []failure) []failure {
 	return told
 }
 
+// nowhere are the failures of a version that a person wrote on the command line and
+// that none of the sources lists. It is for a job that waits for others, such as the
+// node whose npm resolves it: all others find out at once.
+func (u *update) nowhere(ctx context.Context, c *job) (failures []failure) {
+	first := c.candidates[0]
+	if named, _ := u.touched(); !named[first.Name] || u.moves[first] || len(first.Needs()) == 0 {
+		return nil
+	}
+	for _, w := range c.candidates {
+		err := u.propose(ctx, w)
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, failure{w: w, err: err})
+	}
+	return failures
+}
+
 // propose is the error that names the versions there are in the place of that of w,
 // nil where they are not known or it is one of them.
 func (u *update) propose(ctx context.Context, w *plan.Want) error {

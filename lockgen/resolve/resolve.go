@@ -501,6 +501,11 @@ func (u *update) relink(all, pending []*plan.Want) {
 // none is left. Download ends early when there is a failure that no other source
 // puts right: the rest may be 300 MB.
 func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Want, jobs []*job, c *job) {
+	if c.lost = u.nowhere(ctx, c); len(c.lost) > 0 {
+		c.unresolved = true
+		stop() // this has to be fixed first
+		return
+	}
 	for settled := false; ; settled = true {
 		if ok := c.await(ctx, jobs); !ok {
 			return
