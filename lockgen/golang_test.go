@@ -170,6 +170,10 @@ func TestGoPlatforms(t *testing.T) {
 	p.publishGo("1.2.3")
 	p.goManifest("go = \"1.2.3\"\n")
 	p.fails(fault.Upstream, []string{"go 1.2.3 for windows-x86_64", "refuses", "optional = true"}, "update")
+	// All platforms are asked before any is downloaded.
+	if n := p.server.Count("/go/golang.org/toolchain/@v/v0.0.1-go1.2.3.linux-arm64.zip"); n > 0 {
+		t.Errorf("%d downloads before the refusal", n)
+	}
 	p.goManifest("go = {version = \"1.2.3\", optional = true}\n" + plug("protoc-gen-plug", ""))
 	p.fails(fault.Machine, []string{"needs Go 1.2.3", "has version " + version, "install Go 1.2.3"}, "update")
 	p.goManifest("go = {version = \"" + version + "\", source = \"pip:go\", binary = \"go\"}\n" + plug("protoc-gen-plug", ""))

@@ -111,6 +111,29 @@ func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) (
 	return news, nil
 }
 
+// Absent asks in one run of Go whether the proxy has versions of modules. It downloads
+// no zips. The errors are in the order of modules: nil for one that is there, and
+// matching [fs.ErrNotExist] for one that is not.
+func (g *Client) Absent(ctx context.Context, c Config, scratch string, modules []module.Version) ([]error, error) {
+	args := []string{"-e"}
+	for _, m := range modules {
+		args = append(args, m.Path+"@"+m.Version)
+	}
+	all, err := g.list(ctx, c, scratch, args...)
+	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(modules))
+	for i, m := range modules {
+		for _, one := range all {
+			if one.Path == m.Path && one.Version == m.Version && one.Error != nil {
+				errs[i] = c.explain(nil, m.String(), one.Error.Err, c.Place(m.Path, strings.TrimPrefix(m.Version, "v"), "info"))
+			}
+		}
+	}
+	return errs, nil
+}
+
 // News asks about versions of modules in one run of Go: what their authors now
 // say, and whether the proxy still has them. It downloads no zips. Go verifies
 // the go.mod of each with the checksum database unless c says otherwise. The

@@ -258,7 +258,8 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 	if err != nil {
 		return err
 	}
-	if why == "" && a.without(m) {
+	// What a plugin needs may be what a platform cannot have, such as its Go.
+	if why == "" && a.without(m) || why != "" && name != "protoc" && a.Optional {
 		if a.data, err = edit.SetOptional(a.Manifest, data, name); err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ var (
 
 func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	if w.From.Name == lock.GoToolchain {
-		return s.toolchain(w, platforms)
+		return s.toolchain(ctx, w, platforms)
 	}
 	if err := module.Check(w.From.Name, "v"+w.Version); err != nil {
 		hint := "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on"
@@ -242,9 +242,12 @@ func (s *goSource) main(w *plan.Want) gotool.Main {
 }
 
 // toolchain locks Go itself: a zip for each platform, whose hashes are known
-// when it was downloaded. Go takes it only with the checksum database.
-func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
-	res := &source.Resolution{}
+// when it was downloaded. Go takes it only with the checksum database. The platforms
+// that the proxy has none for are known before.
+func (s *goSource) toolchain(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
+	var ask []module.Version
+	var of []string
 	for _, p := range platforms {
 		a, err := s.artifact(lock.GoToolchain, strings.TrimPrefix(toolchainVersion(w.Version, p), "v"), false)
 		if err != nil {
@@ -252,6 +255,8 @@ func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*source.R
 		}
 		if f, ok := s.Old(a); ok {
 			a.File.Integrity, a.File.GoMod, a.Digest = f.Integrity, f.GoMod, f.Integrity
+		} else {
+			ask, of = append(ask, module.Version{Path: lock.GoToolchain, Version: toolchainVersion(w.Version, p)}), append(of, p.Name)
 		}
 		a.Label = w.String() + " for " + p.Name
 		a.Trust = "transparency-log"
@@ -259,8 +264,34 @@ func (s *goSource) toolchain(w *plan.Want, platforms []lock.Platform) (*source.R
 		a.ReadFor(w, p)
 		res.Artifacts = append(res.Artifacts, a)
 	}
+	if len(ask) == 0 {
+		return res, nil
+	}
+	scratch, err := os.MkdirTemp(s.Scratch, "toolchain-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	errs, err := s.Tool.Absent(ctx, s.Config, scratch, ask)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	for i := range errs { // of any other error the download tells, as of err
+		if errors.Is(errs[i], fs.ErrNotExist) {
+			res.Missing[of[i]] = source.Missing{Reason: source.NoFile, Err: fault.Errorf(fault.Of(errs[i]), noToolchain, "%w", errs[i])}
+		}
+	}
+	res.Artifacts = slices.DeleteFunc(res.Artifacts, func(a *source.Artifact) bool {
+		_, missing := res.Missing[a.Platforms[0]]
+		return missing
+	})
+	if err == nil && len(res.Artifacts) == 0 {
+		return nil, res.Missing[of[0]].Err
+	}
 	return res, nil
 }
+
+const noToolchain = `correct the version; or, where nobody compiles on that platform: go = { version = "…", optional = true }`
 
 // artifact makes the artifact of a module's zip, or of its go.mod alone, that
 // is downloaded by itself.
@@ -300,7 +331,7 @@ func (s *goSource) download(ctx context.Context, a *source.Artifact, modOnly boo
 	m, err := get(ctx, s.Config, scratch, a.File.Name, a.File.Version)
 	if err != nil {
 		if a.File.Name == lock.GoToolchain && errors.Is(err, fs.ErrNotExist) {
-			err = fault.Errorf(fault.Of(err), `correct the version; or, where nobody compiles on that platform: go = { version = "…", optional = true }`, "%w", err)
+			err = fault.Errorf(fault.Of(err), noToolchain, "%w", err)
 		}
 		return err
 	}
