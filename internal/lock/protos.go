@@ -30,8 +30,12 @@ func ProtosName(name string) (string, bool) { return strings.CutPrefix(name, Pro
 // CheckEntryName is [CheckName] for the name of a plugin, a proto package or a
 // runtime.
 func CheckEntryName(name string) error {
-	if language, name, ok := RuntimeName(name); ok {
-		return checkRuntimeName(language, name)
+	language, runtime, ok := RuntimeName(name)
+	if ok && languages[language] == "" {
+		return fmt.Errorf("there are no runtimes of %q, only of %s", language, strings.Join(Languages(), ", "))
+	}
+	if ok {
+		name = runtime
 	}
 	name, _ = ProtosName(name)
 	return CheckName(name)

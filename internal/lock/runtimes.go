@@ -38,14 +38,6 @@ func RuntimeName(entry string) (language, name string, ok bool) {
 	return language, name, true
 }
 
-// checkRuntimeName is [CheckEntryName] for a runtime.
-func checkRuntimeName(language, name string) error {
-	if languages[language] == "" {
-		return fmt.Errorf("there are no runtimes of %q, only of %s", language, strings.Join(Languages(), ", "))
-	}
-	return CheckName(name)
-}
-
 // IsRuntime reports whether the version is one of a runtime.
 func (v *Version) IsRuntime() bool { return v.Language != "" }
 

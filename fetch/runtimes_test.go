@@ -1,0 +1,112 @@
+package main
+
+import (
+	"archive/zip"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// TestRuntimes: a library of a runtime is the locked wheel, or one wheel that is made
+// of those for several interpreters; it is compared with the lock, and is no program.
+func TestRuntimes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	wheel := func(name, tag string, files map[string]string) (string, fake.Artifact) {
+		a := w.registry.Wheel(fake.Wheel{Name: name, Version: "1.0", Tag: tag, Files: files})
+		return a.Name, a
+	}
+	v := &lock.Version{Source: lock.Pip, Package: "lib", Trust: "registry", Language: "python", Python: []string{"3.11", "3.12"}, Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{}}
+	bodies := map[string][]byte{}
+	lockWheel := func(python []string, key string, a fake.Artifact) {
+		v.Files[key] = lock.File{SHA256: a.SHA256, Size: a.Size, Python: python}
+		bodies[key] = a.Body
+	}
+	for _, cp := range []string{"311", "312"} {
+		key, a := wheel("lib", "cp"+cp+"-cp"+cp+"-manylinux_2_28_x86_64", map[string]string{"lib/__init__.py": "", "lib/native.cpython-" + cp + ".so": cp})
+		lockWheel([]string{"3." + cp[1:]}, key, a)
+		key, a = wheel("mixed", "cp"+cp+"-none-any", map[string]string{"mixed.py": cp})
+		lockWheel([]string{"3." + cp[1:]}, key, a)
+	}
+	key, a := wheel("Pure_Lib", "py3-none-any", map[string]string{"pure.py": "1"})
+	lockWheel(nil, key, a)
+	pure := key
+	for _, p := range lock.Platforms {
+		v.Platforms[p.Name] = lock.Cell{Unavailable: "not here"}
+	}
+	v.Platforms[host(t)] = lock.Cell{Tree: sum256([]byte("not looked at"))}
+	w.lock.Plugins["runtimes/python/lib"] = map[string]*lock.Version{"1.0": v}
+	w.write()
+	dir := t.TempDir()
+	entry := filepath.Join(dir, "entry.json")
+	write := func(name string, e *lock.Entry) {
+		data, err := json.Marshal(e)
+		if err == nil {
+			err = os.WriteFile(name, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(entry, w.lock.Entry("runtimes/python/lib", "1.0"))
+	registries := filepath.Join(dir, "registries.json")
+	if err := os.WriteFile(registries, []byte(`{"pip": "`+w.registry.URL+`/simple/"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	install := func(library, out string, more ...string) []string {
+		return append([]string{"install", "--entry", entry, "--registries", registries, "--library", library, "--out", filepath.Join(dir, out)}, more...)
+	}
+	w.fails(4, []string{"offline", "run the same command once without --offline"}, install("lib", "off.whl", "--offline")...)
+	w.must(install("pure-lib", "pure.whl")...)
+	if got, err := os.ReadFile(filepath.Join(dir, "pure.whl")); err != nil || string(got) != string(bodies[pure]) {
+		t.Errorf("not the locked wheel: %v", err)
+	}
+	w.must(install("lib", "lib.whl")...)
+	r, err := zip.OpenReader(filepath.Join(dir, "lib.whl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var names []string
+	for _, f := range r.File {
+		names = append(names, f.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"lib-1.0.dist-info/METADATA", "lib-1.0.dist-info/RECORD", "lib-1.0.dist-info/WHEEL", "lib/__init__.py", "lib/native.cpython-311.so", "lib/native.cpython-312.so"}; !slices.Equal(names, want) {
+		t.Errorf("the wheel has %q, want %q", names, want)
+	}
+	// The same again, without a connection.
+	w.must(install("lib", "again.whl", "--offline")...)
+	one, err := os.ReadFile(filepath.Join(dir, "lib.whl"))
+	two, err2 := os.ReadFile(filepath.Join(dir, "again.whl"))
+	if err != nil || err2 != nil || string(one) != string(two) {
+		t.Error("made again it is another wheel")
+	}
+	w.fails(2, []string{`has no library "x"`, "it has lib, mixed, pure-lib"}, install("x", "x.whl")...)
+	w.fails(3, []string{"have other files called mixed.py", "run: lockgen update"}, install("mixed", "mixed.whl")...)
+	w.fails(7, []string{"not available on", "not here"}, install("lib", "no.whl", "--platform", map[bool]string{true: "macos-x86_64", false: "windows-x86_64"}[host(t) != "macos-x86_64"])...)
+	for _, out := range []string{"x.whl", "mixed.whl", "no.whl", "off.whl"} {
+		if _, err := os.Stat(filepath.Join(dir, out)); err == nil {
+			t.Errorf("a failure left %s", out)
+		}
+	}
+	// It is no program, and a program is no runtime.
+	w.fails(2, []string{"is a library, and no program"}, "get", "runtimes/python/lib")
+	tool := filepath.Join(dir, "tool.json")
+	write(tool, w.lock.Entry("tool", "1.0.0"))
+	w.fails(2, []string{"tool 1.0.0 is no runtime", "leave out --library"}, "install", "--entry", tool, "--registries", registries, "--library", "tool", "--out", filepath.Join(dir, "t"))
+	if out := w.must("env"); out == "" {
+		t.Error("env prints nothing beside a runtime")
+	}
+	// Other bytes than the locked ones.
+	f := v.Files[pure]
+	f.SHA256 = sum256([]byte("other"))
+	v.Files[pure] = f
+	write(entry, w.lock.Entry("runtimes/python/lib", "1.0"))
+	w.fails(5, []string{pure}, install("pure-lib", "other.whl")...)
+}
