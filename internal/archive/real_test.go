@@ -1,8 +1,6 @@
 package archive
 
 import (
-	"archive/tar"
-	"archive/zip"
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
@@ -152,65 +150,20 @@ func TestRealArchives(t *testing.T) {
 // any rule of ours.
 func secondReading(t testing.TB, f *os.File, o Options) []File {
 	t.Helper()
-	var files []File
-	add := func(name string, mode int64, r io.Reader) {
-		name = strings.TrimPrefix(name, "./")
-		if o.StripTop {
-			_, name, _ = strings.Cut(name, "/")
-		}
-		tf := File{Path: name, Exec: mode&0o111 != 0}
-		data, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatalf("second reading of %q: %v", name, err)
-		}
-		tf.Size, tf.SHA256 = int64(len(data)), sha(data)
-		files = append(files, tf)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		t.Fatal(err)
-	}
-	if o.Format == "zip" {
-		info, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		zr, err := zip.NewReader(f, info.Size())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range zr.File {
-			if strings.HasSuffix(e.Name, "/") {
-				continue
-			}
-			r, err := e.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			mode := int64(e.Mode())
-			if e.CreatorVersion>>8 != 3 && e.CreatorVersion>>8 != 19 {
-				mode = 0
-			}
-			add(e.Name, mode, r)
-		}
-		return files
-	}
-	zr, err := gzip.NewReader(f)
+	info, err := f.Stat()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := tar.NewReader(zr)
-	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag == tar.TypeReg {
-			add(h.Name, h.Mode, tr)
+	files, err := readByOthers(o.Format, io.NewSectionReader(f, 0, info.Size()))
+	if err != nil {
+		t.Fatalf("second reading: %v", err)
+	}
+	if o.StripTop {
+		for i := range files {
+			_, files[i].Path, _ = strings.Cut(files[i].Path, "/")
 		}
 	}
+	return files
 }
 
 // TestModuleZips reads the module zips that Go itself downloaded: among them
