@@ -455,9 +455,9 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	for target, want := range map[string]string{
 		"version": "version 9.9.9 of plugin `ts-proto` is not locked; the lock has: 2.7.2. Run: lockgen add ts-proto@9.9.9",
 		"plugin":  "plugin `ts-protto` is not locked; the lock has: " + strings.Join(names, ", ") + ". Run: lockgen add ts-protto@2.7.2",
-		"node":    "`node` is locked, but it is no protoc plugin",
+		"node":    "`node` is locked, but is not a protoc plugin",
 		"both":    "`proto` has its own sources and dependencies",
-		"none":    "`srcs` names no .proto file",
+		"none":    "`srcs` has no .proto file",
 		"kind":    "`BUCK` is not a .proto file",
 	} {
 		t.Run("wrong "+target, func(t *testing.T) {
@@ -467,7 +467,7 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 	}
 	t.Run("a lock of a newer format", func(t *testing.T) {
 		p := p.On(t)
-		expect(t, p.Fails("targets", "//newer:"), "newer/BUCK", "plugins.lock.toml has schema 2, this buck2-protobuf reads 1: take a newer buck2-protobuf")
+		expect(t, p.Fails("targets", "//newer:"), "newer/BUCK", "plugins.lock.toml has schema 2, but this buck2-protobuf reads 1: use a newer buck2-protobuf")
 	})
 	t.Run("switches", func(t *testing.T) {
 		p := p.On(t)

@@ -1,23 +1,23 @@
 """Runs `fetch`, which installs what is locked.
 
-It runs on the machine on which Buck2 runs, wherever code is generated or compiled,
-when a build needs what it brings.
+It runs on the machine on which Buck2 runs, wherever code is generated or compiled, when a
+build needs its output.
 """
 
-# A table of the lock as TOML gives it: `fetch` checks the types of its values.
+# A table of the lock as parsed from TOML: `fetch` checks the types of its values.
 Table = dict[str, typing.Any]
 
 def fetch_attrs() -> dict[str, Attr]:
     """Returns the attributes that `run_fetch` reads."""
     return {
-        "cache_dir": attrs.string(default = "", doc = "Folder of `fetch`'s cache, or empty for its own choice."),
-        "disable_package_managers": attrs.bool(default = False, doc = "Run no package manager: our own unpacker makes the folder, and compiled plugins come from a mirror."),
-        "fetch": attrs.exec_dep(default = "//:fetch", providers = [RunInfo], doc = "The program that installs what is locked: built from source, unless the lock has it."),
-        "mirrors": attrs.list(attrs.dict(attrs.string(), attrs.string()), default = [], doc = "Where to look for bytes before asking their origin, in order: `from` and `to` as in [[mirror]] of plugins.toml."),
-        "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` for our own unpacker, or empty for `fetch`'s choice."),
+        "cache_dir": attrs.string(default = "", doc = "Folder of `fetch`'s cache, or empty for its default."),
+        "disable_package_managers": attrs.bool(default = False, doc = "Run no package manager: `fetch` unpacks the files itself, and compiled plugins come from a mirror."),
+        "fetch": attrs.exec_dep(default = "//:fetch", providers = [RunInfo], doc = "The program that installs what is locked: the locked release, or else built from source."),
+        "mirrors": attrs.list(attrs.dict(attrs.string(), attrs.string()), default = [], doc = "Where to download from before the origin, in order: `from` and `to` as in [[mirror]] of plugins.toml."),
+        "node_manager": attrs.string(default = "", doc = "Package manager that installs npm plugins, `none` to unpack them without one, or empty for `fetch`'s default."),
         "platform": attrs.string(doc = "The lock's name of the configured platform."),
-        "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry by ecosystem, where it is not the one that the package manager is configured for."),
-        "wheel_manager": attrs.string(default = "", doc = "Package manager that installs pip plugins, or empty for our own unpacker."),
+        "registries": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "URL of the registry by ecosystem, to replace the one in the package manager's configuration."),
+        "wheel_manager": attrs.string(default = "", doc = "Package manager that installs pip plugins, or empty to unpack them without one."),
     }
 
 def run_fetch(ctx: AnalysisContext, folder: str, entry: Table, out: Artifact, *args) -> None:
@@ -25,10 +25,10 @@ def run_fetch(ctx: AnalysisContext, folder: str, entry: Table, out: Artifact, *a
 
     Args:
         ctx: of a rule with `fetch_attrs`.
-        folder: for the files that it reads.
-        entry: what it installs, as `fetch install --entry` reads it.
-        out: what it makes.
-        *args: more arguments.
+        folder: name of the folder for its input files.
+        entry: what to install, as `fetch install --entry` reads it.
+        out: the output.
+        *args: additional arguments.
     """
 
     def written(name: str, value: Table | list[dict[str, str]]) -> Artifact:
@@ -49,14 +49,14 @@ def run_fetch(ctx: AnalysisContext, folder: str, entry: Table, out: Artifact, *a
         cmd,
         category = "fetch_plugin",
         identifier = folder,
-        # Once made, it comes from the remote cache.
+        # After the first build, the output comes from the remote cache.
         allow_cache_upload = True,
         error_handler = _fetch_error,
         local_only = True,
     )
 
 def _fetch_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
-    """Turns the last message and hint of `fetch` into an error with a remediation."""
+    """Converts the last message and hint of `fetch` to an error with a remediation."""
     message, hint = None, None
     for line in ctx.stderr.splitlines():
         if line.startswith("fetch: error: "):

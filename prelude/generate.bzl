@@ -1,9 +1,9 @@
-"""Runs protoc's generators and locked plugins over the files of a ProtoInfo.
+"""Runs protoc's own generators and locked plugins for the files of a ProtoInfo.
 
-All languages share this: which generators run, in which versions, and how they are
-called. The inputs of an action are protoc, the plugins, and .proto files or
-descriptor sets of imported ones, and nothing else. So it runs on any executor, and
-its outputs can come from any cache.
+All languages share this: which generators run, in which versions, and with which
+arguments. The inputs of an action are only protoc, the plugins, and .proto files or
+descriptor sets of imported files. So it can run on any executor, and its outputs
+can come from any cache.
 """
 
 load("@prelude//:artifact_tset.bzl", "project_artifacts")
@@ -11,50 +11,50 @@ load(":lock.bzl", "pick")
 load(":proto_library.bzl", "protoc_error", "protoc_inputs")
 load(":providers.bzl", "ProtobufToolchainInfo")
 
-# Stands for protoc's own generators, whatever the lock calls protoc.
+# Stands for protoc's own generators, whatever protoc is called in the lock.
 PROTOC = "protoc"
 
-# protoc takes these NAMEs of --NAME_out for its own, whatever --plugin says.
+# protoc uses its own generators for these NAMEs of --NAME_out, whatever --plugin says.
 _BUILT_IN = ["cpp", "csharp", "java", "kotlin", "objc", "php", "pyi", "python", "ruby", "rust", "upb", "upb_minitable", "upbdefs"]
 
-# Options of a generator, as a BUCK file writes them.
+# Options of a generator, as written in a BUCK file.
 Options = dict[str, bool | int | str | list[str]]
 
-# Which files a generator writes for a .proto file: a function of its import path
-# and of the generator's options that returns their paths.
+# Returns the files that a generator writes for a .proto file, given its import path and
+# the generator's options.
 Files = typing.Callable[[str, Options], list[str]]
 
-# A generator that a language knows.
+# A known generator of a language.
 Generator = record(
     # Its name in the lock, or `PROTOC` for one of protoc's own.
     plugin = str,
-    # NAME of `--NAME_out`, where the name of the executable in the lock does not tell.
+    # NAME of `--NAME_out`, if it does not follow from the name of the executable.
     name = field(str | None, None),
-    # What the attribute that adds the generator does, if a language adds it by an attribute.
+    # What the generator does, for the documentation of the attribute that enables it.
     doc = field(str, ""),
     # Options that it gets in addition to those of a target.
     options = field(Options, {}),
-    # Options of a target that replace all of `options`.
+    # If a target sets one of these, it gets none of `options`.
     unless = field(list[str], []),
-    # Options that it gets, unless the target sets them, when it runs over the
-    # target's own files alone: they keep it from writing imported files.
+    # Options to generate only the target's own files, without imported ones. They are
+    # added unless the target sets them.
     own_options = field(Options, {}),
-    # Whether it reads no comments of imported files when it runs over the target's
-    # own files alone and the target sets none of `own_options`. Then an edit of
-    # nothing but comments in an imported file does not run it again.
+    # Whether it ignores comments of imported files when it generates only the target's
+    # own files and the target sets none of `own_options`. Then a changed comment in an
+    # imported file does not run it again.
     own_comments = field(bool, False),
-    # None where what is in a .proto file, and not its path, names the files.
+    # None if the names of the files depend on the content of the .proto file.
     files = field(Files | None, None),
-    # Content of a file that it does not write for lack of anything to say, where
-    # a compiled library needs the file.
+    # Content for a file that the generator omits because it would be empty, if a
+    # compiled library needs the file.
     fill = field(str | None, None),
-    # Library of [runtimes] without which its code does not run.
+    # Library of [runtimes] that its code needs.
     runtime = field(str, ""),
-    # What to add to plugins.toml, where the catalogue does not know the plugin.
+    # What to add to plugins.toml for a plugin that the catalogue does not have.
     hint = field(str, ""),
 )
 
-# A generator in the version that a target uses.
+# A generator with the version that a target uses.
 Picked = record(
     generator = Generator,
     # Its name in the lock.
@@ -64,12 +64,12 @@ Picked = record(
     title = str,
     # Whether it is one of protoc's own.
     built_in = bool,
-    # The plugin, or the protoc it is part of.
+    # The plugin, or the protoc that has the generator.
     executable = cmd_args,
     # NAME of `--NAME_out`.
     name = str,
     options = Options,
-    # Whether comments of imported files do not matter to it.
+    # Whether it ignores comments of imported files.
     own_comments = bool,
 )
 
@@ -77,7 +77,7 @@ def options_attr(**kwargs) -> Attr:
     """Returns an attribute of type `Options`.
 
     Args:
-        **kwargs: `default` and `doc`, where it is no part of another attribute.
+        **kwargs: `default` and `doc`, unless it is part of another attribute.
     """
     return attrs.dict(attrs.string(), attrs.one_of(attrs.bool(), attrs.int(), attrs.string(), attrs.list(attrs.string())), **kwargs)
 
@@ -86,49 +86,49 @@ def plugin_attrs() -> dict[str, Attr]:
     return {
         "options": options_attr(
             default = {},
-            doc = "Options of the plugin. True is `key=true`, a list repeats the key, an empty string is the bare key.",
+            doc = "Options of the plugin. True gives `key=true`, a list repeats the key, and an empty string gives only the key.",
         ),
         "out_name": attrs.option(
             attrs.string(),
             default = None,
-            doc = "NAME of protoc's `--NAME_out`: for a plugin whose executable is not called protoc-gen-NAME, and for one of protoc's own generators.",
+            doc = "NAME of protoc's `--NAME_out`, for a plugin whose executable is not called protoc-gen-NAME and for protoc's own generators.",
         ),
         "plugin": attrs.option(
             attrs.string(),
             default = None,
-            doc = "Name of the plugin in the lock, or `protoc` for a generator of its own; the default is the toolchain's for the language.",
+            doc = "Name of the plugin in the lock, or `protoc` for one of protoc's own generators; the default is the toolchain's for the language.",
         ),
         "plugin_version": attrs.option(
             attrs.string(),
             default = None,
-            doc = "Version of the plugin, which must be locked; the default is the lock's only or newest one.",
+            doc = "Version of the plugin, which must be locked; the default is the only or newest one in the lock.",
         ),
         "plugins": attrs.dict(
             attrs.string(),
             options_attr(),
             default = {},
-            doc = "Further locked plugins that write to the same folder, each with its options.",
+            doc = "Additional locked plugins that write to the same folder, with their options.",
         ),
         "versions": attrs.dict(
             attrs.string(),
             attrs.string(),
             default = {},
-            doc = "Versions of the plugins that a target uses beside `plugin`: `{\"protoc-gen-go-grpc\": \"1.5.1\"}`. The default is the lock's only or newest one.",
+            doc = "Versions of the plugins that a target uses in addition to `plugin`: `{\"protoc-gen-go-grpc\": \"1.5.1\"}`. The default is the only or newest one in the lock.",
         ),
     }
 
 def pick_generators(ctx: AnalysisContext, main: Generator, extras: list[(Generator, Options)] = []) -> list[Picked]:
-    """Picks the versions of all generators that a target asks for.
+    """Picks the versions of all generators that a target uses.
 
     Args:
         ctx: of a rule with `plugin_attrs` and `proto_attrs`.
-        main: the generator to which `plugin_version`, `options` and `out_name` apply.
-        extras: others, each with its options.
+        main: the generator that `plugin_version`, `options` and `out_name` are for.
+        extras: other generators, with their options.
 
     Returns:
-        What `generate` runs: the main generator first, then `extras`, then those
-        of the attribute `plugins`. It fails where one is not locked or is no
-        protoc plugin, and where `versions` names one that the target does not use.
+        The generators for `generate`: the main one, then `extras`, then those of
+        the attribute `plugins`. It fails if one is not locked or is not a protoc
+        plugin, and if `versions` names one that the target does not use.
     """
     picked = [_pick(ctx, main, ctx.attrs.plugin_version, ctx.attrs.options, ctx.attrs.out_name)]
     others = extras + [(Generator(plugin = plugin), options) for plugin, options in ctx.attrs.plugins.items()]
@@ -136,7 +136,7 @@ def pick_generators(ctx: AnalysisContext, main: Generator, extras: list[(Generat
     used = [p.plugin for p in picked[1:]]
     unused = [name for name in ctx.attrs.versions if name not in used]
     if unused:
-        fail("{}: `versions` speaks of `{}`, which the target does not use".format(ctx.label.raw_target(), "`, `".join(unused)))
+        fail("{}: `versions` has `{}`, which the target does not use".format(ctx.label.raw_target(), "`, `".join(unused)))
     return picked
 
 def _pick(ctx: AnalysisContext, known: Generator, version: str | None, given: Options, out_name: str | None = None) -> Picked:
@@ -153,9 +153,9 @@ def _pick(ctx: AnalysisContext, known: Generator, version: str | None, given: Op
     found = toolchain.plugins[plugin][version]
     name = out_name or known.name or (None if built_in else found.option_name)
     if name == None and built_in:
-        fail("{}: which of protoc's generators? Name it with `out_name`, such as `out_name = \"python\"` for --python_out".format(ctx.label.raw_target()))
+        fail("{}: set `out_name` to the generator of protoc to use, such as `out_name = \"python\"` for --python_out".format(ctx.label.raw_target()))
     if name == None:
-        fail("{}: `{}` is locked, but it is no protoc plugin, for its executable is not called protoc-gen-NAME; if it is one, give the name with `out_name`".format(ctx.label.raw_target(), plugin))
+        fail("{}: `{}` is locked, but is not a protoc plugin: its executable is not called protoc-gen-NAME; if it is one, set `out_name` to the name".format(ctx.label.raw_target(), plugin))
     options = {} if [key for key in known.unless if key in given] else known.options
     return Picked(
         generator = known,
@@ -166,37 +166,38 @@ def _pick(ctx: AnalysisContext, known: Generator, version: str | None, given: Op
         executable = found.executable,
         name = name,
         options = options | given,
-        # protoc's own generators copy the comments of no imported file.
+        # protoc's own generators copy no comments of imported files.
         own_comments = built_in or (known.own_comments and not [key for key in known.own_options if key in given]),
     )
 
 def generate(ctx: AnalysisContext, generators: list[Picked], out: str, info: Provider, own: bool = True) -> Artifact:
-    """Declares one action that runs some generators into one folder.
+    """Declares one action that runs generators and writes to one folder.
 
     Args:
         ctx: of a rule with `plugin_attrs` and `proto_attrs`.
         generators: what `pick_generators` returned.
-        out: name of the folder of generated code, or of the archive if it ends with `.jar`.
+        out: name of the output folder, or of an archive if it ends with `.jar`.
         info: the ProtoInfo of the files.
-        own: whether to leave out imported files, whose code other targets have.
+        own: whether to skip imported files, whose code is in other targets.
 
     Returns:
-        The folder, which holds whatever the generators write, at the paths they choose.
+        The folder with the files that the generators write.
     """
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     archive = out.endswith(".jar")
     output = ctx.actions.declare_output(out, dir = not archive, has_content_based_path = True)
 
-    # One run of protoc for all plugins, and one for each other version of protoc.
+    # One run of protoc for all plugins, and one for each additional version of protoc.
     runs = {}
     for g in generators:
         runs.setdefault(g.title if g.built_in else "", []).append(g)
     if "" in runs:
-        # protoc's own generators of the toolchain's version join the plugins.
+        # protoc's own generators run with the plugins if their protoc is the
+        # toolchain's.
         default = "{} {}".format(toolchain.protoc_name, toolchain.protoc_version)
         runs[""] = runs.pop(default, []) + runs[""]
 
-    # protoc does not create the folder that it writes to.
+    # protoc does not create its output folder.
     if toolchain.windows:
         script = ['set "out=%~1"'] + ([] if archive else ['if not exist "%out:/=\\%" mkdir "%out:/=\\%" || exit /b 1'])
     else:
@@ -209,7 +210,7 @@ def generate(ctx: AnalysisContext, generators: list[Picked], out: str, info: Pro
         script,
         [output.as_output()],
         category = "protoc_generate",
-        # Buck2 shows it beside the target when the action fails.
+        # Buck2 shows it with the target if the action fails.
         identifier = "{} by {} on {}".format(out, ", ".join([g.title for g in generators]), toolchain.platform),
         error_handler = protoc_error,
     )
@@ -225,10 +226,10 @@ def run_script(
 
     Args:
         ctx: of a rule with `_protobuf_toolchain` of `proto_attrs`.
-        name: of the script, without its suffix.
-        lines: of the script, for cmd on Windows and for sh elsewhere.
-        arguments: of the script.
-        **kwargs: of `ctx.actions.run`, `category` among them.
+        name: name of the script, without its extension.
+        lines: lines of the script, for cmd on Windows and for sh elsewhere.
+        arguments: arguments of the script.
+        **kwargs: arguments of `ctx.actions.run`, such as `category`.
     """
     windows = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo].windows
     script = ctx.actions.write(
@@ -246,7 +247,7 @@ def run_script(
     )
 
 def _protoc(ctx: AnalysisContext, run: list[Picked], arguments: str, info: Provider, own: bool) -> cmd_args:
-    """Returns the line of a script that runs one protoc with some generators."""
+    """Returns the line of a script that runs one protoc with generators."""
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     executable = toolchain.protoc.executable
     if own and not [g for g in run if not g.own_comments]:
@@ -285,7 +286,7 @@ def _protoc(ctx: AnalysisContext, run: list[Picked], arguments: str, info: Provi
     )
 
 def _rendered(options: Options) -> list[str]:
-    """Returns options as protoc passes them to a plugin."""
+    """Returns options in the form that protoc passes to a plugin."""
     rendered = []
     for key, value in options.items():
         for item in value if type(value) == "list" else [value]:

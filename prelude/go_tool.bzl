@@ -1,8 +1,8 @@
 """Builds a Go program that runs on this machine.
 
-It needs `go` on the PATH of the shell that starts Buck2. The prelude's
-go_bootstrap_binary needs two more toolchains in every repository, and its action
-may be sent to a remote executor, which has no Go.
+It needs `go` on the PATH of the shell that starts Buck2. go_bootstrap_binary of the
+prelude would need two more toolchains in every repository, and its action may run
+on a remote executor without Go.
 """
 
 load(":platforms.bzl", "host", "host_constraints")
@@ -31,8 +31,8 @@ def _go_tool_impl(ctx: AnalysisContext) -> list[Provider]:
             ctx.attrs.package,
         ),
         category = "go_build",
-        # The program is the same, whichever Go built it: with a remote cache it
-        # is built once for each kind of machine.
+        # The output does not depend on which Go builds it, so with a remote cache it is
+        # built once for each kind of machine.
         allow_cache_upload = True,
         env = {
             "CGO_ENABLED": "0",
@@ -60,7 +60,7 @@ def go_tool(name: str, package: str, srcs: list[str], visibility: list[str] = []
     Args:
         name: name of the target.
         package: main package, relative to the folder of the BUCK file, such as `./fetch`.
-        srcs: every file of the module that the build reads, go.mod and go.sum among them.
+        srcs: every file of the module that the build reads, including go.mod and go.sum.
         visibility: who may use it.
     """
     _go_tool(

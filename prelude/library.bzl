@@ -1,8 +1,8 @@
 """What the library rules of all languages have in common.
 
-A `Language` says which plugins a language knows, how they are called and which files
-they write. `codegen_rule` makes the rule from it, and `compile` adds a library of
-Buck2's prelude that is made of the generated code.
+A `Language` lists the plugins of a language, how to run them and which files they
+write. `codegen_rule` makes the rule for it, and `compile` adds a library of Buck2's
+prelude that compiles the generated code.
 """
 
 load(":generate.bzl", "Files", "Generator", "Picked", "generate", "options_attr", "pick_generators", "plugin_attrs", "run_script")
@@ -11,23 +11,22 @@ load(":proto_library.bzl", "LABELS", "compile_protos", "proto_attrs")
 load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 load(":sync.bzl", "sync", "sync_attrs")
 
-# Attributes of a target of any rule, whose values have any type.
+# Attributes of a target of any rule, with values of any type.
 Attributes = dict[str, typing.Any]
 
 # A language.
 Language = record(
-    # Key of the toolchain's `defaults`, and name of the folder of generated code.
+    # Key in the toolchain's `defaults`, and name of the folder of generated code.
     name = str,
     # Plugin of a target that names none, unless `defaults` has one.
     plugin = field(str, ""),
-    # What is known of plugins that a target may name. Any other is run with
-    # nothing but the target's own options.
+    # Known plugins for a target. Any other plugin only gets the target's own options.
     generators = field(list[Generator], []),
-    # Generators that an attribute of their own adds, by its name.
+    # Generators that an attribute enables, by its name.
     extras = field(dict[str, Generator], {}),
-    # Suffixes of the files of a sub-target, by its name.
+    # Endings of the files of a sub-target, by its name.
     groups = field(dict[str, list[str]], {}),
-    # Suffix of an archive of the code, which is then the sub-target `[archive]`.
+    # File extension of an archive of the code, which is the sub-target `[archive]`.
     archive = field(str | None, None),
 )
 
@@ -35,9 +34,9 @@ def suffixes(*endings, stem: typing.Callable[[str], str] | None = None) -> Files
     """Returns the `files` of a generator that writes beside each source.
 
     Args:
-        *endings: what stands in place of `.proto`, one for each file.
-        stem: makes the path before the ending of a source's import path, where
-            that is more than to remove `.proto`.
+        *endings: what replaces `.proto`, one for each file.
+        stem: converts the import path of a source to the path before the ending, if
+            that is not simply the path without `.proto`.
 
     Returns:
         The `files` of a `Generator`.
@@ -58,9 +57,9 @@ def library_attrs(lang: Language) -> dict[str, Attr]:
         "files": attrs.list(
             attrs.string(),
             default = [],
-            doc = "Paths of generated files to offer as sub-targets, where what is in a .proto file names them and not its path, and those that `plugins` write.",
+            doc = "Paths of generated files to provide as sub-targets: those whose names depend on the content of a .proto file, and those that `plugins` write.",
         ),
-        "locked_runtimes": attrs.bool(default = False, doc = "Whether the code is compiled with the runtimes of the lock, so that these have to fit; set by the library's macro."),
+        "locked_runtimes": attrs.bool(default = False, doc = "Whether the code is compiled with the runtimes in the lock, which must then be compatible; set by the library's macro."),
         "proto": attrs.option(
             attrs.dep(providers = [ProtoInfo]),
             default = None,
@@ -68,26 +67,26 @@ def library_attrs(lang: Language) -> dict[str, Attr]:
         ),
     }
 
-# What the documentation of every language's rule ends with.
+# The end of the documentation of every language's rule.
 _DOC = """
-    Further sub-targets: `[all]` is the folder with the code of dependencies
-    included; `[descriptor]` is the descriptor set; `[sync]` copies the code into
-    the source tree; each of `files` is that file. Other libraries may have the
-    target in their `deps`, as they may have a proto_library.
+    Other sub-targets: `[all]` is the folder with the code of dependencies included;
+    `[descriptor]` is the descriptor set; `[sync]` copies the code into the source
+    tree; each path in `files` is that file. Other libraries may have the target in
+    their `deps`, like a proto_library.
 
-    It is an error, which says what to write or to run, if a plugin or a version
-    is not locked, a plugin is no protoc plugin, `versions` names one that the target
-    does not use, or `srcs` or `deps` stand beside `proto`. What protoc says of a
-    .proto file names it by its import path.
+    It is an error if a plugin or a version is not locked, a plugin is not a protoc
+    plugin, `versions` names one that the target does not use, or `srcs` or `deps`
+    are set with `proto`. The message says what to write or to run. Messages of
+    protoc name a .proto file by its import path.
     """
 
 def codegen_rule(lang: Language, doc: str, check: typing.Callable[[AnalysisContext], None] | None = None) -> typing.Callable:
-    """Returns the rule that generates code of a language, for a global variable.
+    """Returns the rule that generates code of a language, to be assigned to a global variable.
 
     Args:
         lang: the language.
-        doc: documentation of the rule, which goes on with what all languages share.
-        check: fails where a target's attributes contradict each other.
+        doc: documentation of the rule, before the part that all languages share.
+        check: fails if attributes of a target contradict each other.
 
     Returns:
         The rule, with the attributes of `library_attrs`.
@@ -109,8 +108,8 @@ def library(ctx: AnalysisContext, lang: Language) -> list[Provider]:
 
     Returns:
         A DefaultInfo with the folder of generated code and its sub-targets, and a
-        ProtoInfo. It fails as `pick_generators` and `compile_protos` do, and
-        where a target has both `proto` and sources of its own.
+        ProtoInfo. It fails like `pick_generators` and `compile_protos`, and if a
+        target has both `proto` and its own sources.
     """
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     plugin = ctx.attrs.plugin or toolchain.defaults.get(lang.name, lang.plugin)
@@ -145,14 +144,14 @@ def library(ctx: AnalysisContext, lang: Language) -> list[Provider]:
     return [DefaultInfo(default_output = own, sub_targets = sub_targets), info]
 
 def _proto(ctx: AnalysisContext) -> Provider:
-    """Returns the ProtoInfo of a target that has `proto`, or `srcs` and `deps`."""
+    """Returns the ProtoInfo for `proto`, or for `srcs` and `deps`."""
     if ctx.attrs.proto == None:
         return compile_protos(ctx)
     if ctx.attrs.srcs or ctx.attrs.deps:
         fail("{}: `proto` has its own sources and dependencies; leave out `srcs` and `deps`".format(ctx.label.raw_target()))
     info = ctx.attrs.proto[ProtoInfo]
 
-    # Field by field, for `info` may be another cell's copy of the type.
+    # Field by field, because the type of `info` may be another cell's copy.
     return ProtoInfo(
         descriptor = info.descriptor,
         descriptors = info.descriptors,
@@ -165,7 +164,7 @@ def _proto(ctx: AnalysisContext) -> Provider:
     )
 
 def _files(generators: list[Picked], paths: list[str]) -> dict[str, str | None]:
-    """Returns the files that generators are known to write for some sources, with what stands in for each."""
+    """Returns the files that generators are known to write for sources, each with the content to use if it is missing."""
     return {
         file: g.generator.fill
         for path in paths
@@ -175,10 +174,10 @@ def _files(generators: list[Picked], paths: list[str]) -> dict[str, str | None]:
     }
 
 def _filled(ctx: AnalysisContext, folder: Artifact, files: dict[str, str | None]) -> Artifact:
-    """Declares a copy of a folder in which no file is missing.
+    """Declares a copy of a folder with missing files added.
 
     A rule of the prelude must know its sources before anything runs, but a
-    generator of services writes nothing for a file that has none.
+    generator of services writes nothing for a file without services.
     """
     filled = ctx.actions.declare_output("filled", dir = True, has_content_based_path = True)
     contents = {content: True for content in files.values() if content != None}
@@ -215,7 +214,7 @@ _compiled = rule(
     impl = _compiled_impl,
     doc = "Generated code and the library that was compiled from it, as one target.",
     attrs = {
-        "generated": attrs.dep(providers = [ProtoInfo], doc = "The generated code, which is the sub-target `[code]`; the target has its sub-targets too."),
+        "generated": attrs.dep(providers = [ProtoInfo], doc = "The generated code, as the sub-target `[code]`; the target also has its sub-targets."),
         "labels": LABELS,
         "library": attrs.dep(doc = "The library."),
     },
@@ -231,7 +230,7 @@ def compile(
         library: typing.Callable,
         library_attributes: Attributes,
         deps: str = "deps") -> None:
-    """Declares generated code, and with a runtime the library compiled from it.
+    """Declares generated code and, with a runtime, the library compiled from it.
 
     Args:
         name: of the target. With a runtime it has the providers of both.
@@ -239,10 +238,11 @@ def compile(
         visibility: of the target.
         default: the runtimes of the lock that it needs, or None for code only.
         codegen: the rule that generates code.
-        attributes: of `codegen`. `deps` are those of `library` as well, and beside
-            `proto` of that alone.
+        attributes: of `codegen`. `deps` are also those of `library`; with `proto`,
+            only of `library`.
         library: the rule of Buck2's prelude.
-        library_attributes: of `library`, in which NAME-gen is the target that has the code.
+        library_attributes: of `library`, in which NAME-gen is the target with the
+            code.
         deps: the attribute of `library` for dependencies.
     """
     if runtime == None and default != None:
@@ -252,8 +252,8 @@ def compile(
         codegen(name = name, visibility = visibility, **attributes)
         return
 
-    # A proto_library has the dependencies of its own files; `deps` are then the
-    # libraries of the language for what these import.
+    # A proto_library already has the dependencies of its files; `deps` are then the
+    # libraries in the language for what these import.
     generated = attributes
     if attributes.get("proto") != None:
         generated = {key: value for key, value in attributes.items() if key != "deps"}

@@ -1,23 +1,23 @@
 """Reads a plugins.lock.toml that a BUCK file has loaded.
 
-Everything here is a pure function of the lock. The file loads nothing and has no
-type annotations, which Go's Starlark does not parse, so that a Go test can run it
-and compare it with internal/lock, which defines the format.
+All functions here are pure. The file loads nothing and has no type annotations, which
+Go's Starlark does not parse, so that a Go test can run it and compare it with
+internal/lock, which defines the format.
 
-A lock is the dict that `load("//:plugins.lock.toml", lock = "value")` gives. A
-*locked version* is the table of one version of a plugin in it. lockgen writes
-locks; `fetch` validates each entry again, more strictly.
+A lock is the dict that `load("//:plugins.lock.toml", lock = "value")` returns. A
+*locked version* is its table for one version of a plugin. lockgen writes locks; `fetch`
+validates each entry again, more strictly.
 """
 
 # The version of the format that this file reads.
 _SCHEMA = 1
 
-# The words that a lock may use, as internal/lock has them; a test compares.
+# The names that a lock may use. A test compares them with internal/lock.
 SOURCES = ["cargo", "go", "http", "maven", "npm", "oci", "pip"]
 ARCHIVES = ["bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"]
 PLATFORMS = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-aarch64", "windows-x86_64"]
 
-# Begins the names of proto packages among plugins, which no plugin's name does.
+# Prefix of the names of proto packages among plugins. No plugin's name has it.
 PROTOS = "protos/"
 
 # Begins the names of runtimes, likewise.
@@ -27,21 +27,20 @@ _PREFIX = "protoc-gen-"
 _WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
 
 def plugins_of(lock):
-    """Checks what actions rely on in a lock, and returns its plugins and proto packages.
+    """Checks the parts of a lock that actions rely on, and returns its plugins and proto packages.
 
     Args:
         lock: dict, the value loaded from a plugins.lock.toml.
 
     Returns:
-        A dict of the locked versions by plugin name, then by version. A proto
-        package is called protos/NAME. It fails
-        where the lock is malformed or of another schema; the message says what to
-        run.
+        A dict of the locked versions by plugin name, then by version. A proto package
+        is called protos/NAME. It fails if the lock is malformed or has another schema;
+        the message says what to run.
     """
     schema = lock.get("schema")
     if schema != _SCHEMA:
         if type(schema) == "int" and schema > _SCHEMA:
-            fail("plugins.lock.toml has schema {}, this buck2-protobuf reads {}: take a newer buck2-protobuf".format(schema, _SCHEMA))
+            fail("plugins.lock.toml has schema {}, but this buck2-protobuf reads {}: use a newer buck2-protobuf".format(schema, _SCHEMA))
         fail("plugins.lock.toml has schema {}, expected {}. Run: lockgen update".format(schema, _SCHEMA))
     plugins = lock.get("plugins", {}) | {PROTOS + name: versions for name, versions in lock.get("protos", {}).items()}
     for name, versions in plugins.items():
@@ -145,15 +144,15 @@ def cell_of(locked, platform):
         platform: str, a platform's name in the lock.
 
     Returns:
-        A struct of `platform`, the one whose files are used; `binary`, relative to
-        the tree; and `unavailable`, the reason why there is no binary, or None.
+        A struct of `platform`, whose files are used; `binary`, relative to the tree;
+        and `unavailable`, why there is no binary, or None.
     """
     cells = locked["platforms"]
     if "any" in cells:
-        platform = "any"  # of a proto package: the same everywhere
+        platform = "any"  # a proto package is the same everywhere
     cell = cells.get(platform)
     if cell == None:
-        return struct(platform = platform, binary = None, unavailable = "the lock knows no such platform")
+        return struct(platform = platform, binary = None, unavailable = "the lock has no such platform")
     emulated = cell.get("emulate")
     if emulated:
         platform = emulated
@@ -165,7 +164,7 @@ def cell_of(locked, platform):
     )
 
 def files_of(locked, platform):
-    """Returns the files that make up the tree of a platform.
+    """Returns the files of the tree of a platform.
 
     Args:
         locked: dict, the locked version.
@@ -197,14 +196,14 @@ def jars_of(locked, platform):
 def direct_url(file):
     """Returns the URL from which Buck2 itself can download a file, or None.
 
-    Buck2 sends no credentials and asks no package manager, so it can use only a
-    public URL: https, or http on this machine, without user information.
+    Buck2 sends no credentials and asks no package manager, so it can only use a public
+    URL: https, or http on this machine, without user information.
 
     Args:
         file: dict, the lock's table of one file.
 
     Returns:
-        The URL, or None where `fetch` must download the file.
+        The URL, or None if `fetch` must download the file.
     """
     url = file.get("url", "")
     scheme, _, rest = url.partition("://")
@@ -219,16 +218,16 @@ def direct_url(file):
     return None
 
 def prebuilt_fetch(versions, platform, mirrors):
-    """Returns how to download the program `fetch` that a lock has.
+    """Returns how to download the program `fetch` in a lock.
 
     Args:
         versions: dict, the locked versions of `fetch`, or None.
-        platform: str, the lock's name of the machine that runs it, or None.
+        platform: str, the lock's name of the machine that will run it, or None.
         mirrors: list of dicts with `from` and `to`, as in [[mirror]] of plugins.toml.
 
     Returns:
-        A dict of `out`, `sha256`, `size` and `url`; None where the lock has none for
-        the platform. It fails where the lock has one that Buck2 cannot download.
+        A dict of `out`, `sha256`, `size` and `url`; None if the lock has none for the
+        platform. It fails if Buck2 cannot download the one in the lock.
     """
     if not versions or not platform:
         return None
@@ -240,7 +239,7 @@ def prebuilt_fetch(versions, platform, mirrors):
     files = files_of(locked, cell.platform).values()
     url = direct_url(files[0]) if len(files) == 1 and locked["source"] == "http" and not files[0].get("archive") else None
     if url == None:
-        fail("plugins.lock.toml: fetch {} is not one executable at a public URL. Put it right in [tool] of plugins.toml, then run: lockgen update".format(version))
+        fail("plugins.lock.toml: fetch {} is not one executable at a public URL. Correct it in [tool] of plugins.toml, then run: lockgen update".format(version))
     for m in mirrors:
         if url.startswith(m["from"]) and m["to"].partition("://")[0] in ["http", "https"]:
             url = m["to"] + url.removeprefix(m["from"])
@@ -256,17 +255,17 @@ def option_name(locked, plugin = None):
     """Returns the NAME of `--NAME_out`.
 
     protoc finds the plugin NAME as `protoc-gen-NAME`. The lock has the path of its
-    executable, which an npm package may call `protoc-gen-NAME.js`, or
-    `protoc-gen-NAME-linux-x64` where it is a program, and for a plugin of Python
-    the name.
+    executable, which in an npm package may be `protoc-gen-NAME.js`, or
+    `protoc-gen-NAME-linux-x64` for a native program; for a Python plugin it has the
+    name.
 
     Args:
         locked: dict, the locked version.
         plugin: str, the name of the plugin in the lock, or None.
 
     Returns:
-        str, or None for what is no protoc plugin. For a plugin that no platform
-        has it is `unavailable`: the name is not known, and nothing can run.
+        str, or None if it is not a protoc plugin. For a plugin without any platform it
+        is `unavailable`: the name is not known, and nothing can run.
     """
     name = None if "any" in locked["platforms"] else "unavailable"
     for cell in locked["platforms"].values():
@@ -283,10 +282,10 @@ def option_name(locked, plugin = None):
     return name
 
 def version_key(version):
-    """Orders versions as `lockgen` and `fetch` do.
+    """Returns a key that orders versions as `lockgen` and `fetch` do.
 
-    Semantic versions are ordered by precedence, and may lack the last numbers.
-    Any other version comes before them.
+    Semantic versions are ordered by precedence; their last numbers may be missing. Any
+    other version comes before them.
 
     Args:
         version: str, a version.
@@ -316,7 +315,7 @@ def version_key(version):
     )
 
 def newest(versions):
-    """Returns the newest of some versions.
+    """Returns the newest of several versions.
 
     Args:
         versions: list of str, not empty.
@@ -335,8 +334,8 @@ def pick(plugins, name, version):
         version: str, or None for the only or newest one.
 
     Returns:
-        The version. It fails where the plugin or the version is not locked, and
-        names those that are and the `lockgen add` that locks it.
+        The version. It fails if the plugin or the version is not locked; the message
+        lists those that are, and the `lockgen add` that locks it.
     """
     versions = plugins.get(name)
     if not versions:
@@ -387,9 +386,9 @@ def _problem(plugins, locked, runtime = False):
             return "unknown platform {}".format(repr(platform))
         kinds = [k for k in ["emulate", "tree", "unavailable"] if cell.get(k)]
         if locked["source"] == "cargo" and kinds == [] and _is_path(cell.get("binary")):
-            continue  # compiled where it is used, so its tree is not known beforehand
+            continue  # compiled where it is used, so its tree is not known in advance
         if len(kinds) != 1:
-            return "platform {} has not exactly one of tree, emulate and unavailable".format(platform)
+            return "platform {} must have exactly one of tree, emulate and unavailable".format(platform)
         if kinds == ["tree"] and not (_is_sha256(cell["tree"]) and (runtime or _is_path(cell.get("binary")))):
             return "platform {} has a malformed tree or binary".format(platform)
         if kinds == ["emulate"] and not locked["platforms"].get(cell["emulate"], {}).get("tree" if runtime else "binary"):
@@ -422,7 +421,7 @@ def _problem_of_files(locked):
         if type(file.get("size")) != "int" or file["size"] <= 0:
             return "size of `{}` is not a number of bytes".format(key)
         if "archive" in file and (file["archive"] not in ARCHIVES or locked["source"] not in ["http", "maven", "oci"]):
-            return "archive {} of `{}` is not one of {}, of source http, maven or oci".format(repr(file["archive"]), key, ", ".join(ARCHIVES))
+            return "archive {} of `{}` is not one of {}, or the source is not http, maven or oci".format(repr(file["archive"]), key, ", ".join(ARCHIVES))
         for platform in file.get("platforms", []):
             if platform not in PLATFORMS:
                 return "unknown platform {} of `{}`".format(repr(platform), key)

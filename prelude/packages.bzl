@@ -1,10 +1,10 @@
 """proto_packages: a proto_library for every proto package of a lock.
 
-A package is one download, which the toolchain declares, and its files are known
-from the lock. So loading and analysis ask for nothing, and whoever imports one folder
-of a package waits for the descriptor sets of that and of what it imports. These have
-copies of their own files as inputs: where another folder of the package changes, they
-are not made again.
+A package is one download, which the toolchain declares, and the lock lists its
+files. So loading and analysis download nothing, and a target that imports one
+folder of a package only waits for the descriptor sets of that folder and of what it
+imports. Their inputs are copies of their own files: if another folder of the
+package changes, they are not made again.
 """
 
 load("@prelude//:artifact_tset.bzl", "ArtifactTSet", "make_artifact_tset", "project_artifacts")
@@ -12,20 +12,20 @@ load(":lock.bzl", "PROTOS", "newest", "plugins_of")
 load(":proto_library.bzl", "ROOT", "declare_image", "descriptor_set", "protoc_inputs", "toolchain_attr")
 load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 
-# What a proto package has at a folder, as the lock has it: `files` and `imports`.
+# A folder of a proto package, as in the lock: `files` and `imports`.
 _Folder = dict[str, list[str]]
 
 def _join(folder: str, name: str) -> str:
     return name if folder == "." else folder + "/" + name
 
 def _paths(folders: dict[str, _Folder], some: list[str]) -> list[str]:
-    """Returns the import paths of the files of some folders."""
+    """Returns the import paths of the files in some folders."""
     return [_join(folder, name) for folder in some for name in folders[folder]["files"]]
 
 def _reached(folders: dict[str, _Folder], start: str) -> list[str]:
-    """Returns a folder, and those of the package that its files import, directly or not.
+    """Returns a folder and the folders of the package that its files import, directly or not.
 
-    Folders may import each other in a circle, though files may not.
+    Folders may import each other in a loop, although files may not.
     """
     reached = {start: True}
     edge = [start]
@@ -37,7 +37,7 @@ def _reached(folders: dict[str, _Folder], start: str) -> list[str]:
     return list(reached)
 
 def _outside(ctx: AnalysisContext, some: list[str]) -> list[Provider]:
-    """Returns the ProtoInfo of the folders of other packages that some folders import."""
+    """Returns the ProtoInfo of the folders in other packages that some folders import."""
     imports = {to: True for folder in some for to in ctx.attrs.folders[folder].get("imports", [])}
     return [
         dep.sub_target(folder)[ProtoInfo]
@@ -53,13 +53,13 @@ def _deduped(lists: list[list[str]]) -> list[str]:
     return list({path: True for some in lists for path in some})
 
 def _sets(ctx: AnalysisContext, name: str, sources: list[Artifact | TransitiveSetArgsProjection], deps: list[Provider], paths: list[str]) -> (Artifact, Artifact):
-    """Declares the descriptor sets of some files, with source info and without."""
+    """Declares the descriptor sets of some files, one with source info and one without."""
     inputs = protoc_inputs(ctx, sources, _united(ctx, [], [dep.importable for dep in deps]))
     with_info = descriptor_set(ctx, name + ".binpb", inputs + ["--include_source_info"], paths)
     return with_info, descriptor_set(ctx, name + ".bare.binpb", inputs, paths)
 
 def _providers(ctx: AnalysisContext, name: str, info: Provider) -> dict[str, list[Provider]]:
-    """Returns the sub-targets that a proto_library has."""
+    """Returns the same sub-targets as those of a proto_library."""
     image = declare_image(ctx, name + ".image.binpb", info.paths, info.descriptors)
     return {
         "descriptor": [DefaultInfo(default_output = info.descriptor)],
@@ -72,7 +72,7 @@ def _folders(ctx: AnalysisContext, tree: Artifact) -> dict[str, list[Provider]]:
     folders = ctx.attrs.folders
     copies, leaves, sets = {}, {}, {}
     for folder in folders:
-        # One part of a path, so that no folder's output lies in that of another.
+        # One part of a path, so that no folder's output is inside that of another.
         name = "folders/" + ("+" if folder == "." else folder.replace("+", "+2B").replace("/", "+2F"))
         copies[folder] = ctx.actions.copied_dir(
             name + "/" + ROOT,
@@ -110,7 +110,7 @@ def _proto_package_impl(ctx: AnalysisContext) -> list[Provider]:
     name, version, folders = ctx.label.name, ctx.attrs.version, ctx.attrs.folders
     locked = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo].packages.get(name, {}).get(version)
     if locked == None:
-        fail("{}: {} {} is not in toolchains//:protobuf: give `protobuf_plugins` there the same lock as `proto_packages`".format(ctx.label.raw_target(), name, version))
+        fail("{}: {} {} is not in toolchains//:protobuf: pass the same lock to `protobuf_plugins` there and to `proto_packages`".format(ctx.label.raw_target(), name, version))
     paths = _paths(folders, list(folders))
     deps = _outside(ctx, list(folders))
     descriptor, bare = _sets(ctx, "package", [locked.tree], deps, paths)
@@ -126,22 +126,22 @@ def _proto_package_impl(ctx: AnalysisContext) -> list[Provider]:
         transitive_paths = _deduped([paths] + [dep.transitive_paths for dep in deps]),
     )
 
-    # No output of its own: `buck2 build //...` builds that, and would download what
-    # nobody imports.
+    # No output: `buck2 build //...` would build it, and download packages that nobody
+    # imports.
     return [DefaultInfo(sub_targets = _providers(ctx, "package", info) | _folders(ctx, locked.tree)), info]
 
 proto_package = rule(
     impl = _proto_package_impl,
-    doc = "One proto package of a lock; made by `proto_packages`.",
+    doc = "One proto package of a lock; created by `proto_packages`.",
     attrs = {
         "deps": attrs.list(attrs.dep(providers = [ProtoInfo]), default = [], doc = "The packages that it imports."),
-        "folders": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.list(attrs.string())), doc = "The lock's table of what it has at each folder."),
+        "folders": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.list(attrs.string())), doc = "The lock's table of its folders."),
         "version": attrs.string(doc = "Its version in the lock."),
     } | toolchain_attr(),
 )
 
 def proto_packages(lock: dict[str, typing.Any], visibility: list[str] = ["PUBLIC"]) -> None:
-    """Declares a proto_library for every proto package of a lock, under the package's name.
+    """Declares a proto_library for every proto package of a lock, with the package's name.
 
     ```python
     load("@buck2-protobuf//rules:proto.bzl", "proto_packages")
@@ -150,17 +150,17 @@ def proto_packages(lock: dict[str, typing.Any], visibility: list[str] = ["PUBLIC
     proto_packages(lock = lock)
     ```
 
-    It may be in the `deps` of whatever imports its files, and be the `proto` of a
-    library that generates code from them. Each folder of import paths is a
-    sub-target that may be in the same places, and is the better choice there: what
-    depends on `//third-party/proto:googleapis[google/api]` is not built again
-    where another folder of the package changes.
+    A target may be in the `deps` of anything that imports its files, and be the
+    `proto` of a library that generates code from them. Each folder of import paths
+    is a sub-target that may be used in the same way, and is the better choice: what
+    depends on `//third-party/proto:googleapis[google/api]` is not built again if
+    another folder of the package changes.
 
-    A package is downloaded when a build needs a file of it, by the toolchain, whose
-    `protobuf_plugins` has to have the same lock. Sub-targets: one for each folder,
-    `[.]` for files in none; `[descriptor]`, `[image]` and `[sources]`, as of a
-    proto_library. The target has no output of its own, so that `buck2 build //...`
-    downloads no package that nobody imports.
+    A package is downloaded when a build needs one of its files, by the toolchain,
+    whose `protobuf_plugins` must have the same lock. Sub-targets: one for each
+    folder, `[.]` for files in none; and `[descriptor]`, `[image]` and `[sources]`,
+    as for a proto_library. The target itself has no output, so `buck2 build //...`
+    does not download packages that nobody imports.
 
     Args:
         lock: The value of a plugins.lock.toml.

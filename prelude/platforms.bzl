@@ -1,6 +1,6 @@
-"""The platforms of the lock, and what Buck2 calls them.
+"""The platforms of the lock, and their names in Buck2.
 
-Nothing else translates between the two. The file loads nothing and has no type
+Nothing else converts between the two. This file loads nothing and has no type
 annotations, which Go's Starlark does not parse, so that a Go test can run it and
 compare it with internal/lock.
 """
@@ -15,15 +15,15 @@ PLATFORMS = {
     "windows-x86_64": ("windows", "x86_64"),
 }
 
-# What `platform_select` gives where the lock has no name for the platform.
+# The value of `platform_select` for a platform that the lock has no name for.
 _UNKNOWN = "unknown"
 
 def platform_select():
-    """Returns a select() that gives the lock's name of the configured platform.
+    """Returns a select() for the lock's name of the configured platform.
 
     Returns:
-        A select of str. A platform that the lock has no name for gives `unknown`
-        and no error, so that `//...` can be analysed there.
+        A select of str. It is `unknown`, not an error, for a platform that the lock
+        has no name for, so that `//...` can be analysed there.
     """
     return platform_map({name: name for name in PLATFORMS}, _UNKNOWN)
 
@@ -49,8 +49,8 @@ def host():
     """Returns Buck2's names for the machine on which Buck2 itself runs.
 
     Returns:
-        The operating system and the processor; each is empty where the lock has
-        no name for it.
+        The operating system and the processor; each is empty if the lock has no
+        name for it.
     """
     info = host_info()
     os = "linux" if info.os.is_linux else "macos" if info.os.is_macos else "windows" if info.os.is_windows else ""
@@ -61,7 +61,7 @@ def host_platform():
     """Returns the lock's name of the machine on which Buck2 itself runs.
 
     Returns:
-        str, or None where the lock has no name for it.
+        str, or None if the lock has no name for it.
     """
     for name, words in PLATFORMS.items():
         if words == host():
@@ -72,9 +72,9 @@ def host_constraints():
     """Returns the constraints of the machine on which Buck2 itself runs.
 
     Returns:
-        A list of labels for `exec_compatible_with`: what they admit runs on this
-        machine's operating system and processor. It is empty on a machine that
-        the lock has no name for.
+        A list of labels for `exec_compatible_with`, so that only this machine's
+        operating system and processor are used. It is empty on a machine that the
+        lock has no name for.
     """
     os, cpu = host()
     return ["prelude//os:" + os, "prelude//cpu:" + cpu] if os and cpu else []

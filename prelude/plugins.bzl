@@ -1,10 +1,9 @@
 """protobuf_plugins: one target for every plugin and every proto package of a lock.
 
-Loading and analysis declare downloads but start none. A version is fetched when
-a build needs it, for the platform on which protoc will run: files of a public URL
-by Buck2 itself, everything else by `fetch`, which then makes one folder of all
-files and compares it with the lock. Both run on this machine, wherever code is
-generated.
+Loading and analysis declare downloads but start none. A version is downloaded when
+a build needs it, for the platform on which protoc will run: files with a public URL
+by Buck2 itself, all others by `fetch`, which then makes one folder of all files and
+compares it with the lock. Both run on this machine, wherever code is generated.
 """
 
 load(":fetch.bzl", "Table", "fetch_attrs", "run_fetch")
@@ -14,7 +13,7 @@ load(":providers.bzl", "ProtobufPluginInfo")
 load(":runtimes.bzl", "declare_runtimes")
 
 def _needed(ctx: AnalysisContext, wanted: str | None) -> struct | None:
-    """Returns the version of ProtobufPluginInfo that runs or compiles a plugin, or None."""
+    """Returns the version, from ProtobufPluginInfo, that runs or compiles a plugin, or None."""
     if not wanted:
         return None
     name, _, version = wanted.partition("@")
@@ -25,7 +24,7 @@ def _needed(ctx: AnalysisContext, wanted: str | None) -> struct | None:
     fail("{}: {} is not among its needs".format(ctx.label, wanted))
 
 def _mirrored(mirrors: list[dict[str, str]], url: str) -> bool:
-    """Says whether a mirror may have what is at a URL."""
+    """Reports whether a mirror may have the file at a URL."""
     return bool([m for m in mirrors if m["from"] == "*" or url.startswith(m["from"])])
 
 def _tree(ctx: AnalysisContext, version: str, locked: Table, entry: Table) -> Artifact:
@@ -46,14 +45,14 @@ def _tree(ctx: AnalysisContext, version: str, locked: Table, entry: Table) -> Ar
     return tree
 
 def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], argv: list[str | cmd_args]) -> Artifact:
-    """Writes the file that protoc starts, for `--plugin` takes a file and no arguments.
+    """Writes the file that protoc starts, because `--plugin` takes a file without arguments.
 
     Args:
         ctx: of the plugin.
         version: of the plugin.
         name: of the file.
-        unset: variables of the user's environment that would change what a runtime does.
-        argv: words of a command line.
+        unset: environment variables of the user that would change what a runtime does.
+        argv: words of the command line.
     """
     if ctx.attrs.platform.startswith("windows-"):
         name += ".cmd"
@@ -64,10 +63,10 @@ def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], a
     return ctx.actions.write(launcher, script, is_executable = True, with_inputs = True)
 
 def _node(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact) -> Artifact:
-    """Returns the launcher of a plugin that a locked one runs."""
+    """Returns the launcher of a plugin that another locked plugin runs."""
     return _launcher(ctx, version, ctx.attrs.plugin, ["NODE_OPTIONS", "NODE_PATH"], [_word(ctx, runtime), _word(ctx, main)])
 
-# As `fetch` starts Java, see internal/install.
+# The same flags as in `fetch`, see internal/install.
 _JAVA_VARIABLES = ["JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"]
 _JAVA_FLAGS = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dfile.encoding=UTF-8", "-Duser.language=en"]
 
@@ -105,19 +104,19 @@ def _word(ctx: AnalysisContext, artifact: Artifact) -> cmd_args:
     return cmd_args(artifact, format = '"{}"' if ctx.attrs.platform.startswith("windows-") else "{}")
 
 def _version(ctx: AnalysisContext, version: str, locked: Table) -> struct:
-    """Declares one version, and returns it as ProtobufPluginInfo has it."""
+    """Declares one version, and returns it in the form of ProtobufPluginInfo."""
     runtime = _needed(ctx, locked.get("runtime"))
     entry = {"locked": locked, "name": ctx.attrs.plugin, "runtime": runtime and runtime.entry, "version": version}
 
-    # `fetch` itself installs what compiles, on the machine where it runs, and
-    # needs nothing but its entry.
+    # `fetch` installs the compiler itself, on the machine where it runs, and only needs
+    # its entry.
     toolchain = _needed(ctx, locked.get("toolchain"))
     if toolchain:
         entry["toolchain"] = toolchain.entry
     tree = _tree(ctx, version, locked, entry)
 
-    # The file still needs a name where the platform has no cell. It is never
-    # made: whoever asks for it gets the error of `fetch`.
+    # The file needs a name even if the platform has no cell. It is never created:
+    # whoever needs it gets the error of `fetch`.
     binary = tree.project(cell_of(locked, ctx.attrs.platform).binary or "unavailable")
     include = tree.project(locked["include"]) if locked.get("include") else None
     program = binary
@@ -139,8 +138,8 @@ def _version(ctx: AnalysisContext, version: str, locked: Table) -> struct:
 def _protobuf_plugin_impl(ctx: AnalysisContext) -> list[Provider]:
     versions = {version: _version(ctx, version, locked) for version, locked in ctx.attrs.versions.items()}
     return [
-        # No output and no RunInfo of its own: `buck2 build //...` builds both,
-        # and would fetch what nobody uses.
+        # No output and no RunInfo: `buck2 build //...` would build them, and download
+        # unused plugins.
         DefaultInfo(
             sub_targets = {
                 version: [DefaultInfo(default_output = v.tree), RunInfo(args = v.executable)]
@@ -152,11 +151,11 @@ def _protobuf_plugin_impl(ctx: AnalysisContext) -> list[Provider]:
 
 protobuf_plugin = rule(
     impl = _protobuf_plugin_impl,
-    doc = "One plugin of a lock in all its versions; made by `protobuf_plugins`.",
+    doc = "One plugin of a lock in all its versions; created by `protobuf_plugins`.",
     attrs = fetch_attrs() | {
         "needs": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run or compile a version of this one, such as node and go."),
         "plugin": attrs.string(doc = "The plugin's name in the lock."),
-        "python": attrs.string(default = "", doc = "Command that starts the Python of the machines that generate code; empty for `python3`, on Windows `python`."),
+        "python": attrs.string(default = "", doc = "Command for Python on the machines that generate code; empty for `python3`, or `python` on Windows."),
         "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
         "_python_main": attrs.default_only(attrs.source(default = "//:python_main")),
     },
@@ -169,16 +168,16 @@ def _fetch_release_impl(ctx: AnalysisContext) -> list[Provider]:
 
 _fetch_release = rule(
     impl = _fetch_release_impl,
-    doc = "`fetch` of a release for the machine on which Buck2 runs; made by `protobuf_plugins`.",
+    doc = "A released `fetch` for the machine on which Buck2 runs; created by `protobuf_plugins`.",
     attrs = {
         "out": attrs.string(doc = "Name of the file."),
         "sha256": attrs.string(doc = "Its digest in the lock."),
         "size": attrs.int(doc = "Its size in the lock, in bytes."),
-        "url": attrs.string(doc = "Where it is, or where a mirror has it."),
+        "url": attrs.string(doc = "Its URL, at the origin or at a mirror."),
     },
 )
 
-# Targets that Buck2's own rules expect in the package of the toolchains.
+# Names of targets that Buck2's own rules expect in the package of the toolchains.
 _TAKEN = ["csharp", "cxx", "erlang", "genrule", "go", "haskell", "java", "kotlin", "ocaml", "python", "rust", "swift"]
 
 def _target_name(plugin: str) -> str:
@@ -190,11 +189,11 @@ def protobuf_plugins(
         mirrors: list[dict[str, str]] = [],
         runtimes: dict[str, list[str]] = {},
         visibility: list[str] = ["PUBLIC"]) -> list[str]:
-    """Declares one target for every plugin of a lock, under the plugin's name, and one for every proto package.
+    """Declares one target for every plugin of a lock, with the plugin's name, and one for every proto package.
 
-    A plugin that is called like a toolchain of Buck2's own rules, such as `go`,
-    gets `go-plugin`, since both may be in one package. A target has all locked
-    versions of its plugin, each of them also as a sub-target:
+    A plugin with the name of a toolchain of Buck2's own rules, such as `go`, gets
+    the target `go-plugin`, since both may be in one package. A target has all
+    locked versions of its plugin, each of them also as a sub-target:
     `buck2 run toolchains//:protoc[36.2] -- --version`.
 
     ```python
@@ -206,15 +205,16 @@ def protobuf_plugins(
     )
     ```
 
-    The buckconfig of the root cell says how plugins are fetched, never which:
-    `[buck2_protobuf]` with `node_manager`, `wheel_manager`,
+    The buckconfig of the root cell configures how plugins are fetched, but never
+    which ones: `[buck2_protobuf]` with `node_manager`, `wheel_manager`,
     `disable_package_managers` and `cache_dir`. Its `python` is the command that
-    runs plugins of Python, in a version that the lock allows.
+    runs Python plugins, in a version that the lock allows.
 
-    `[tool] fetch` of plugins.toml locks a release of `fetch`, which is taken by its
-    hash, from the first of `mirrors` for its URL that is one of HTTP. It is the
-    target `fetch`, and no Go is needed. Where the lock has none for the machine on
-    which Buck2 runs, `fetch` is built from source by the Go on PATH.
+    `[tool] fetch` of plugins.toml locks a release of `fetch`, which Buck2 downloads
+    and checks with its hash, from the first of `mirrors` that has its URL over
+    HTTP. It becomes the target `fetch`, and no Go is needed. If the lock has none
+    for the machine on which Buck2 runs, `fetch` is built from source by the Go on
+    PATH.
 
     A runtime of the lock is a library of Buck2's own rules, with all that it needs:
     `toolchains//:python-runtime-grpcio`. `python-runtimes` has all of them that
@@ -224,18 +224,18 @@ def protobuf_plugins(
 
     Args:
         lock: The value of a plugins.lock.toml.
-        registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`, `maven`), where it is
-            not the one that the user's own package manager is configured for.
-        mirrors: Where to look for bytes before asking their origin: the value
-            of `mirror` in plugins.toml, which `load` reads like the lock. A folder
-            (`oci-layout:DIR`) is one below the root of the project.
-        runtimes: Labels of libraries of your own that take the place of all runtimes
-            of a language: `{"python": ["//third-party:protobuf"]}`.
+        registries: URL by ecosystem (`npm`, `pip`, `cargo`, `go`, `maven`), to replace the
+            one in the configuration of the user's package manager.
+        mirrors: Where to download from before the origin: the value of `mirror` in
+            plugins.toml, which can be loaded like the lock. A folder
+            (`oci-layout:DIR`) is relative to the root of the project.
+        runtimes: Labels of your own libraries that replace all runtimes of a language:
+            `{"python": ["//third-party:protobuf"]}`.
         visibility: Who may use the targets.
 
     Returns:
-        The labels of the targets, for `protobuf_toolchain`. It fails where the
-        lock is malformed, or of a schema that these rules do not read.
+        The labels of the targets, for `protobuf_toolchain`. It fails if the lock is
+        malformed, or has a schema that these rules do not read.
     """
     plugins = plugins_of(lock)
     fetch = prebuilt_fetch(plugins.get("fetch"), host_platform(), mirrors)

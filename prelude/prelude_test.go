@@ -187,7 +187,7 @@ func TestLock(t *testing.T) {
 			{"linux-x86_64", "linux-x86_64", `"bin/protoc-gen-x.js"`, "None"},
 			{"windows-aarch64", "windows-x86_64", `"bin/protoc-gen-x.exe"`, "None"},
 			{"macos-aarch64", "macos-aarch64", "None", `"no build for it"`},
-			{"unknown", "unknown", "None", `"the lock knows no such platform"`},
+			{"unknown", "unknown", "None", `"the lock has no such platform"`},
 		} {
 			got, err := call(t, bzl["cell_of"], v190, starlark.String(c[0]))
 			if err != nil {
@@ -263,7 +263,7 @@ func TestLock(t *testing.T) {
 func TestLockRefused(t *testing.T) {
 	bzl := load(t, "lock.bzl", nil)
 	for _, c := range []struct{ old, new, want string }{
-		{"schema = 1", "schema = 2", "has schema 2, this buck2-protobuf reads 1: take a newer"},
+		{"schema = 1", "schema = 2", "has schema 2, but this buck2-protobuf reads 1: use a newer"},
 		{"schema = 1", "", "has schema None, expected 1. Run: lockgen update"},
 		{`source = "npm"`, ``, "x 1.10.0: `source` is missing"},
 		{`source = "npm"`, `source = "nmp"`, "source \"nmp\" is not one of cargo, go, http, maven, npm, oci, pip"},
@@ -278,9 +278,9 @@ func TestLockRefused(t *testing.T) {
 		{"size = 7", "size = 0", "x 1.10.0: size of `node_modules/x` is not a number of bytes"},
 		{"size = 3", `size = "3"`, "node 24.0.0: size of `node.whl` is not a number of bytes"},
 		{`binary = "bin/node"`, `binary = "../node"`, "node 24.0.0: platform linux-x86_64 has a malformed tree or binary"},
-		{`binary = "bin/prost"`, `binary = "../prost"`, "prost 0.2.3: platform linux-x86_64 has not exactly one of"},
+		{`binary = "bin/prost"`, `binary = "../prost"`, "prost 0.2.3: platform linux-x86_64 must have exactly one of"},
 		{`binary = "bin/prost"`, `binary = "bin/prost", tree = "x"`, "prost 0.2.3: platform linux-x86_64 has a malformed tree"},
-		{`source = "cargo"`, `source = "pip"`, "prost 0.2.3: platform linux-x86_64 has not exactly one of"},
+		{`source = "cargo"`, `source = "pip"`, "prost 0.2.3: platform linux-x86_64 must have exactly one of"},
 		{`"stubs.main:run"`, `"stubs.main:run; rm"`, "stubs 1.0.0: python, program, entry or generator is malformed"},
 		{`"protoc-gen-pyi_stubs"`, `"$(rm)"`, "stubs 1.0.0: python, program, entry or generator is malformed"},
 		{`"3.9", `, `"3.9'", `, "stubs 1.0.0: python, program, entry or generator is malformed"},
@@ -294,7 +294,7 @@ func TestLockRefused(t *testing.T) {
 		{`"acme.proto"`, ``, "protos/acme 3.0.0: folder \"acme/v1\" is malformed"},
 		{`"acme/v1" =`, `"/acme" =`, "protos/acme 3.0.0: folder \"/acme\" is malformed"},
 		{`folders = { "acme/v1" = { files = ["acme.proto"], imports = ["base"] } }`, ``, "protos/acme 3.0.0: `folders` is missing"},
-		{`unavailable = "no build for it"`, ``, "x 1.9.0: platform macos-aarch64 has not exactly one of tree, emulate and unavailable"},
+		{`unavailable = "no build for it"`, ``, "x 1.9.0: platform macos-aarch64 must have exactly one of tree, emulate and unavailable"},
 	} {
 		text := strings.Replace(sample, c.old, c.new, -1)
 		if text == sample {

@@ -1,14 +1,14 @@
-"""proto_library: .proto files, and the descriptor sets that protoc makes of them."""
+"""proto_library: .proto files, and the descriptor sets that protoc makes from them."""
 
 load("@prelude//:artifact_tset.bzl", "ArtifactTSet", "make_artifact_tset", "project_artifacts")
 load(":providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
 
-# The folder in which sources lie at their import paths. No other part of a path
-# is likely to have this name.
+# The folder with the sources at their import paths. The name is unlikely to be any
+# other part of a path.
 ROOT = "__protos__"
 
 # The attribute `labels` of every rule.
-LABELS = attrs.list(attrs.string(), default = [], doc = "Labels for queries and test runners; no rule reads them.")
+LABELS = attrs.list(attrs.string(), default = [], doc = "Labels for queries and test runners; the rules ignore them.")
 
 def proto_attrs() -> dict[str, Attr]:
     """Returns the attributes that `compile_protos` reads."""
@@ -16,9 +16,9 @@ def proto_attrs() -> dict[str, Attr]:
         "deps": attrs.list(
             attrs.dep(providers = [ProtoInfo]),
             default = [],
-            doc = "Libraries whose files are imported. The well-known types come with protoc and need none.",
+            doc = "Libraries whose files are imported. None is needed for the well-known types, which come with protoc.",
         ),
-        "import_prefix": attrs.string(default = "", doc = "Folder put before the import paths of `srcs`."),
+        "import_prefix": attrs.string(default = "", doc = "Folder to add in front of the import paths of `srcs`."),
         "labels": LABELS,
         "srcs": attrs.list(
             attrs.source(),
@@ -27,7 +27,7 @@ def proto_attrs() -> dict[str, Attr]:
         ),
         "strip_import_prefix": attrs.string(
             default = "",
-            doc = "Folder taken from the front of the import paths of `srcs`, relative to the package (`.` is the package itself), or with a leading slash to the root of the cell.",
+            doc = "Folder to remove from the front of the import paths of `srcs`, relative to the package (`.` is the package itself) or, with a leading slash, to the root of the cell.",
         ),
     } | toolchain_attr()
 
@@ -42,19 +42,18 @@ def toolchain_attr() -> dict[str, Attr]:
     }
 
 def compile_protos(ctx: AnalysisContext) -> Provider:
-    """Declares the descriptor sets of a target's `srcs`, each of which is made on demand.
+    """Declares the descriptor sets of a target's `srcs`. Each is only built when it is needed.
 
-    One has comments, for tools that show them. The other has none and is all
-    that importers read, so an edit that changes no declaration does not reach
-    them.
+    One has comments, for tools that show them. The other has none and is all that
+    importers read, so an edit that changes no declaration does not affect them.
 
     Args:
         ctx: of a rule with `proto_attrs`.
 
     Returns:
-        The ProtoInfo of the target. It fails where `srcs` names no file, a file
-        that is not a .proto file, two files of one import path, or one that is
-        not below `strip_import_prefix`.
+        The ProtoInfo of the target. It fails if `srcs` has no file, a file that is
+        not a .proto file, two files with one import path, or one that is not below
+        `strip_import_prefix`.
     """
     srcs = _sources(ctx)
     deps = [dep[ProtoInfo] for dep in ctx.attrs.deps]
@@ -63,7 +62,7 @@ def compile_protos(ctx: AnalysisContext) -> Provider:
     def joined(artifact: Artifact, children: list[ArtifactTSet]) -> ArtifactTSet:
         return make_artifact_tset(actions = ctx.actions, label = ctx.label, artifacts = [artifact], children = children)
 
-    # Copies, so that neither the place of the sources nor a symlink matters.
+    # Copies, so that neither the location of the sources nor a symlink matters.
     folder = ctx.actions.copied_dir(ROOT, srcs, has_content_based_path = True)
     paths = list(srcs)
     inputs = protoc_inputs(ctx, [folder], imported)
@@ -91,7 +90,7 @@ def _sources(ctx: AnalysisContext) -> dict[str, Artifact]:
             fail("{}: two sources have the import path `{}`".format(ctx.label.raw_target(), path))
         srcs[path] = src
     if not srcs:
-        fail("{}: `srcs` names no .proto file".format(ctx.label.raw_target()))
+        fail("{}: `srcs` has no .proto file".format(ctx.label.raw_target()))
     return srcs
 
 def protoc_inputs(
@@ -102,13 +101,13 @@ def protoc_inputs(
 
     Args:
         ctx: of a rule with `_protobuf_toolchain` of `toolchain_attr`.
-        folders: where .proto files lie at their import paths.
-        descriptors: descriptor sets that stand in for .proto files; a file that
-            is in `folders` as well is read there.
+        folders: folders with .proto files at their import paths.
+        descriptors: descriptor sets that replace .proto files; a file that is also
+            in `folders` is read from there.
 
     Returns:
-        Lines of an argument file. The well-known types, which come with protoc,
-        are found too.
+        Lines of an argument file. The well-known types, which come with protoc, are
+        included.
     """
     toolchain = ctx.attrs._protobuf_toolchain[ProtobufToolchainInfo]
     lines = [cmd_args(folders, toolchain.protoc.include or [], format = "-I{}")]
@@ -124,7 +123,7 @@ def descriptor_set(ctx: AnalysisContext, name: str, arguments: list[str | cmd_ar
     Args:
         ctx: of a rule with `_protobuf_toolchain` of `toolchain_attr`.
         name: of the descriptor set.
-        arguments: of `protoc_inputs`, and what says what else the set holds.
+        arguments: of `protoc_inputs`, and flags for what else the set contains.
         paths: import paths of the files.
 
     Returns:
@@ -153,14 +152,14 @@ def descriptor_set(ctx: AnalysisContext, name: str, arguments: list[str | cmd_ar
     return descriptor
 
 def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
-    """Turns protoc's messages into errors that name files by import path.
+    """Converts protoc's messages to errors that name files by import path.
 
     Args:
-        ctx: of the action that failed. Its messages name a source by where it
-            lies, `…/__protos__/a/b.proto:3:1: …`.
+        ctx: of the failed action. Its messages name a source by its location,
+            `…/__protos__/a/b.proto:3:1: …`.
 
     Returns:
-        One error for each message about a place in a .proto file.
+        One error for each message about a position in a .proto file.
     """
     errors = []
     for line in ctx.stderr.splitlines():
@@ -171,7 +170,7 @@ def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
             continue
         remediation = None
         if "was not found or had errors" in rest:
-            remediation = "add the library that has the imported file to `deps`, or run: lockgen buckify; an import path is a path from the root of the cell"
+            remediation = "add the library with the imported file to `deps`, or run: lockgen buckify; import paths start at the root of the cell"
         errors.append(ctx.new_sub_error(
             category = "protoc",
             file = file + ".proto",
@@ -184,22 +183,22 @@ def protoc_error(ctx: ActionErrorCtx) -> list[ActionSubError]:
     return errors
 
 def declare_image(ctx: AnalysisContext, name: str, paths: list[str], descriptors: ArtifactTSet) -> Artifact:
-    """Declares one descriptor set of some files and of everything they import.
+    """Declares one descriptor set of files and of everything that they import.
 
     Args:
         ctx: of a rule with `_protobuf_toolchain` of `toolchain_attr`.
         name: of the descriptor set.
         paths: import paths of the files.
-        descriptors: descriptor sets of the files and of everything they import.
+        descriptors: descriptor sets of the files and of everything that they import.
 
     Returns:
-        The descriptor set: imported files first, the well-known types among them.
+        The descriptor set: imported files first, including the well-known types.
     """
     arguments = protoc_inputs(ctx, descriptors = descriptors) + ["--include_imports", "--include_source_info"]
     return descriptor_set(ctx, name, arguments, paths)
 
 def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
-    """Returns the path at which other files import a source."""
+    """Returns the path by which other files import a source."""
     package = ctx.label.package if src.is_source else src.owner.package
     path = _join(package, src.short_path)
     strip = ctx.attrs.strip_import_prefix
@@ -207,7 +206,7 @@ def _import_path(ctx: AnalysisContext, src: Artifact) -> str:
         strip = strip.removesuffix("/") if strip != "." else ""
         folder = strip.removeprefix("/") if strip.startswith("/") else _join(package, strip).removesuffix("/")
         if folder and not path.startswith(folder + "/"):
-            fail("{}: `{}` is not below `{}`, which `strip_import_prefix` takes away".format(ctx.label.raw_target(), path, folder))
+            fail("{}: `{}` is not below `{}`, which `strip_import_prefix` removes".format(ctx.label.raw_target(), path, folder))
         path = path.removeprefix(folder + "/")
     return _join(ctx.attrs.import_prefix.strip("/"), path)
 
@@ -234,14 +233,14 @@ proto_library = rule(
     doc = """.proto files, compiled to a FileDescriptorSet.
 
     A file's import path is its path from the root of the cell, unless
-    `strip_import_prefix` and `import_prefix` say otherwise. The output is a
-    descriptor set of the target's own files, with source info and options;
-    dependencies have descriptor sets of their own.
+    `strip_import_prefix` and `import_prefix` change it. The output is a descriptor
+    set of the target's own files, with source info and options; dependencies have
+    their own descriptor sets.
 
     Sub-targets: `[descriptor]` is the same descriptor set; `[image]` is one with
-    everything that the files import, the well-known types included, for tools
-    such as buf and grpcurl; `[sources]` is a folder with the target's own .proto
-    files at their import paths.
+    everything that the files import, including the well-known types, for tools such
+    as buf and grpcurl; `[sources]` is a folder with the target's own .proto files
+    at their import paths.
 
     ```python
     proto_library(
@@ -251,10 +250,10 @@ proto_library = rule(
     )
     ```
 
-    It is an error if `srcs` names no file, one that is not a .proto file, two of one
-    import path, or one that is not below `strip_import_prefix`. What protoc says
-    of a file names it by its import path; where it does not find an import, the
-    message says to add the library that has it to `deps`.
+    It is an error if `srcs` has no file, one that is not a .proto file, two with
+    one import path, or one that is not below `strip_import_prefix`. Messages of
+    protoc name a file by its import path; if protoc does not find an import, the
+    message says to add the library with it to `deps`.
     """,
     attrs = proto_attrs(),
 )

@@ -1,11 +1,10 @@
-"""The providers through which the targets of these rules talk to each other.
+"""The providers through which the targets of these rules exchange data.
 
-Buck2 evaluates a .bzl file outside its own prelude once for every cell whose
-BUCK files load it, so each of our types exists several times. A provider is
-still found across cells, but a record, an enum, a transitive set or a provider
-of ours fails every type check there. Fields therefore hold values of Buck2's
-own types alone, and transitive data is an ArtifactTSet of Buck2's prelude, which
-is evaluated once.
+Buck2 evaluates a .bzl file outside its own prelude once for every cell whose BUCK
+files load it, so each type defined here exists several times. Providers are still
+found across cells, but a record, an enum, a transitive set or a provider of ours
+fails every type check there. So fields only have values of Buck2's own types, and
+transitive data are in an ArtifactTSet of Buck2's prelude, which is evaluated once.
 """
 
 load("@prelude//:artifact_tset.bzl", "ArtifactTSet")
@@ -17,10 +16,10 @@ ProtobufPluginInfo = provider(
         name: its name in the lock.
         platform: the lock's name of the platform on which it runs.
         versions: dict by version of a struct of
-            `binary`: the executable file of its tree, without its runtime;
+            `binary`: the executable file in its tree, without its runtime;
             `entry`: what `fetch install --entry` reads;
-            `executable`: cmd_args that runs it, with everything it needs attached;
-            `include`: the folder of the .proto files that come with it, or None;
+            `executable`: cmd_args to run it, with everything it needs attached;
+            `include`: the folder of its .proto files, or None;
             `option_name`: NAME of protoc's `--NAME_out`, or None;
             `tree`: the folder that `fetch` makes.
     """,
@@ -35,10 +34,10 @@ ProtobufToolchainInfo = provider(
     doc = """protoc and the plugins that libraries may use.
 
     Fields:
-        defaults: plugin by language, where the language's own default is not wanted.
+        defaults: plugin by language, to replace the language's own default.
         platform: the lock's name of the platform on which protoc runs.
-        packages: dict by name of a proto package of the `versions` of ProtobufPluginInfo, of which only `tree` is of use.
-        plugins: dict by plugin name of the `versions` of ProtobufPluginInfo.
+        packages: dict by name of a proto package of `versions` as in ProtobufPluginInfo, of which only `tree` is used.
+        plugins: dict by plugin name of `versions` as in ProtobufPluginInfo.
         protoc: one such version, of protoc.
         protoc_name: its name in the lock.
         protoc_version: its version.
@@ -60,15 +59,15 @@ ProtobufToolchainInfo = provider(
 )
 
 ProtoInfo = provider(
-    doc = """The .proto files of one target and of everything they import.
+    doc = """The .proto files of one target and of everything that they import.
 
     - `descriptor`: FileDescriptorSet of the target's own files, with source info.
     - `descriptors`: ArtifactTSet of `descriptor` and those of all dependencies.
-    - `folder`: folder that holds the target's own .proto files at their import paths.
+    - `folder`: folder with the target's own .proto files at their import paths.
     - `importable`: ArtifactTSet of `imported` and of such a set of the target's own files.
     - `imported`: ArtifactTSet of the FileDescriptorSets of all dependencies without
-      source info, so that an edit of a comment changes none of them. With `folder`
-      it is all that protoc needs to compile the target's own files.
+      source info, so that editing a comment does not change them. With `folder`, it
+      is all that protoc needs to compile the target's own files.
     - `paths`: import paths of the target's own files.
     - `sources`: ArtifactTSet of `folder` and those of all dependencies.
     - `transitive_paths`: import paths of the target's own files and of those of all

@@ -1,7 +1,7 @@
-"""The runtimes of a lock: the libraries that generated code runs on.
+"""The runtimes of a lock: the libraries that generated code needs.
 
-`protobuf_plugins` declares them for Buck2's own rules. A library is downloaded when
-a build needs it, for the platform that the program is for.
+`protobuf_plugins` declares them for Buck2's own rules. A library is downloaded when a build
+needs it, for the platform of the program.
 """
 
 load(":fetch.bzl", "Table", "fetch_attrs", "run_fetch")
@@ -9,19 +9,19 @@ load(":lock.bzl", "RUNTIMES", "libraries_of", "runtimes_of")
 load(":platforms.bzl", "PLATFORMS", "platform_map", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
 
-# Plugins that an attribute of a language's rule adds, which has runtimes of its own.
+# Plugins, enabled by an attribute of a language's rule, that have their own runtimes.
 _EXTRAS = {"python": ["grpcio-tools"]}
 
 def default_runtimes(language: str, extras: list[str] = []) -> list[str] | None:
     """Returns the runtimes of a library that names none.
 
     Args:
-        language: that of the library.
-        extras: plugins that attributes of it add.
+        language: the language of the library.
+        extras: plugins that its attributes enable.
 
     Returns:
-        Labels of what the lock has, or None where `runtimes` of `[buck2_protobuf]` in
-        the buckconfig of the root cell does not list the language.
+        Labels of the runtimes in the lock, or None if `runtimes` of `[buck2_protobuf]`
+        in the buckconfig of the root cell does not list the language.
     """
     if language not in read_root_config("buck2_protobuf", "runtimes", "").replace(",", " ").split(" "):
         return None
@@ -33,18 +33,18 @@ def _group(language: str, extra: str = "") -> str:
 def _wheel_impl(ctx: AnalysisContext) -> list[Provider]:
     out = ctx.actions.declare_output(ctx.attrs.library + ".whl", has_content_based_path = True)
 
-    # On a platform that does not have it, `fetch` says why.
+    # On a platform without the library, `fetch` says why.
     name = ctx.attrs.runtimes.get(ctx.attrs.platform) or ctx.attrs.runtimes.values()[0]
     run_fetch(ctx, ctx.attrs.library, ctx.attrs.entries[name], out, "--library", ctx.attrs.library)
     return [DefaultInfo(default_output = out)]
 
 _python_wheel = rule(
     impl = _wheel_impl,
-    doc = "The wheel of a library of the runtimes of Python; made by `protobuf_plugins`.",
+    doc = "The wheel of a library in the Python runtimes; created by `protobuf_plugins`.",
     attrs = fetch_attrs() | {
-        "entries": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.any()), doc = "What `fetch` reads, by runtime."),
+        "entries": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.any()), doc = "Input of `fetch`, by runtime."),
         "library": attrs.string(doc = "Name of the library."),
-        "runtimes": attrs.dict(attrs.string(), attrs.string(), doc = "The runtime that has it, by platform."),
+        "runtimes": attrs.dict(attrs.string(), attrs.string(), doc = "The runtime with the library, by platform."),
     },
 )
 
@@ -60,9 +60,9 @@ def _runtime_impl(ctx: AnalysisContext) -> list[Provider]:
 
 _runtime = rule(
     impl = _runtime_impl,
-    doc = "What the lock says of a runtime; made by `protobuf_plugins`.",
+    doc = "What the lock says about a runtime; created by `protobuf_plugins`.",
     attrs = {
-        "fits": attrs.dict(attrs.string(), attrs.list(attrs.string()), doc = "The plugins whose code it runs, by its version."),
+        "fits": attrs.dict(attrs.string(), attrs.list(attrs.string()), doc = "The plugins whose code can use it, by its version."),
         "platform": attrs.string(doc = "The lock's name of the configured platform."),
         "runtime": attrs.string(doc = "Its name among the plugins."),
     },
@@ -73,7 +73,7 @@ def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[st
 
     Args:
         lock: The value of a plugins.lock.toml.
-        own: Labels by language of what is taken in place of what the lock has.
+        own: Labels of libraries that replace those in the lock, by language.
         visibility: Who may use the targets.
         how: Values of `fetch_attrs`.
 
@@ -100,7 +100,7 @@ def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[st
     return labels
 
 def _python(runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, str]:
-    """Declares a library for each wheel, and one for each runtime with all that it needs."""
+    """Declares a library for each wheel, and one for each runtime with its dependencies."""
     libraries = libraries_of(runtimes)
     entries = {
         name: {"locked": r.locked, "name": "{}python/{}".format(RUNTIMES, name), "runtime": None, "version": r.version}

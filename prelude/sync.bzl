@@ -1,11 +1,11 @@
 """[sync]: copies of generated code in the source tree, for editors.
 
-`buck2 run` on the sub-target copies; `buck2 test` fails with a difference where the
-copies are stale. A file beside the copies lists them: only what it lists is ever
+`buck2 run` on the sub-target copies the code; `buck2 test` fails with a diff if the
+copies are stale. A file beside the copies lists them: only listed files are ever
 overwritten or deleted.
 """
 
-# The arguments: `write` or `check`, the folder, where to, the list, the target.
+# Arguments: `write` or `check`, the folder, the destination, the list, the target.
 _SH = """\
 #!/bin/sh
 set -eu
@@ -139,7 +139,7 @@ def sync_attrs() -> dict[str, Attr]:
     return {
         "sync_to": attrs.string(
             default = "",
-            doc = "Folder of the cell to which `[sync]` copies the generated code; it must exist. The default is the root of the cell, which puts code beside its .proto file.",
+            doc = "Folder in the cell to which `[sync]` copies the generated code; it must exist. The default is the root of the cell, so that code is beside its .proto file.",
         ),
     }
 

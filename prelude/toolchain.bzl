@@ -1,7 +1,7 @@
 """protobuf_toolchain: protoc and the plugins, in one place.
 
-Every repository has one target of this rule, `toolchains//:protobuf`, which says
-what its libraries may use and what they use by default.
+Every repository has one target of this rule, `toolchains//:protobuf`, with the
+plugins that its libraries may use and their defaults.
 """
 
 load(":lock.bzl", "PROTOS", "RUNTIMES", "pick")
@@ -37,7 +37,7 @@ protobuf_toolchain = rule(
     is_toolchain_rule = True,
     doc = """protoc and the plugins that the libraries of a repository may use.
 
-    Instantiated once, as `toolchains//:protobuf`:
+    Create it once, as `toolchains//:protobuf`:
 
     ```python
     load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
@@ -53,9 +53,9 @@ protobuf_toolchain = rule(
     It is an error if `protoc` or `protoc_version` is not among the plugins.
     """,
     attrs = {
-        "defaults": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "Plugin by language for libraries that name none, such as `{\"typescript\": \"ts-proto\"}`; every language has a default of its own."),
-        "plugins": attrs.list(attrs.exec_dep(providers = [ProtobufPluginInfo]), doc = "Targets made by `protobuf_plugins`, protoc's among them."),
+        "defaults": attrs.dict(attrs.string(), attrs.string(), default = {}, doc = "Plugin by language for libraries that name none, such as `{\"typescript\": \"ts-proto\"}`; every language has its own default."),
+        "plugins": attrs.list(attrs.exec_dep(providers = [ProtobufPluginInfo]), doc = "Targets created by `protobuf_plugins`, including protoc's."),
         "protoc": attrs.string(default = "protoc", doc = "Name of protoc among the plugins."),
-        "protoc_version": attrs.option(attrs.string(), default = None, doc = "Version of protoc; the default is the lock's only or newest one."),
+        "protoc_version": attrs.option(attrs.string(), default = None, doc = "Version of protoc; the default is the only or newest one in the lock."),
     },
 )

@@ -1,4 +1,4 @@
-"""Checks of .proto files by buf, which the lock must have as `buf`.
+"""Checks of .proto files with buf, which must be in the lock as `buf`.
 
 ```python
 load("@buck2-protobuf//rules:buf.bzl", "buf_breaking_test", "buf_lint_test")
@@ -34,10 +34,10 @@ def _attrs(check: str, default: str) -> dict[str, Attr]:
         "plugin_version": attrs.option(
             attrs.string(),
             default = None,
-            doc = "Version of buf, which must be locked; the default is the lock's only or newest one.",
+            doc = "Version of buf, which must be locked; the default is the only or newest one in the lock.",
         ),
         "proto": attrs.dep(providers = [ProtoInfo], doc = "The library whose files are checked."),
-        "skip": attrs.list(attrs.string(), default = [], doc = "Rules and categories of rules to leave out."),
+        "skip": attrs.list(attrs.string(), default = [], doc = "Rules and categories of rules to skip."),
         "use": attrs.list(attrs.string(), default = [default], doc = "Rules and categories of rules of `buf {}`.".format(check)),
         "_protobuf_toolchain": proto_attrs()["_protobuf_toolchain"],
     }
@@ -76,12 +76,12 @@ def _test(ctx: AnalysisContext, check: str, arguments: cmd_args) -> list[Provide
     ]
 
 def _buf_lint_test_impl(ctx: AnalysisContext) -> list[Provider]:
-    # The image also holds imported files, which other targets lint.
+    # The image also has imported files, which other targets lint.
     return _test(ctx, "lint", cmd_args([["--path", path] for path in ctx.attrs.proto[ProtoInfo].paths]))
 
 buf_lint_test = rule(
     impl = _buf_lint_test_impl,
-    doc = """Fails where the files of a library break rules of `buf lint`.
+    doc = """Fails if the files of a library violate rules of `buf lint`.
 
     ```python
     buf_lint_test(
@@ -91,7 +91,7 @@ buf_lint_test = rule(
     )
     ```
 
-    Messages name files by their import paths. `buck2 run` shows them as well.
+    Messages name files by their import paths. `buck2 run` shows them, too.
     """,
     attrs = _attrs("lint", "STANDARD"),
 )
@@ -101,7 +101,7 @@ def _buf_breaking_test_impl(ctx: AnalysisContext) -> list[Provider]:
 
 buf_breaking_test = rule(
     impl = _buf_breaking_test_impl,
-    doc = """Fails where a library is not compatible with an earlier state of it.
+    doc = """Fails if a library is not compatible with an earlier state of it.
 
     ```python
     buf_breaking_test(
@@ -111,15 +111,15 @@ buf_breaking_test = rule(
     )
     ```
 
-    The earlier state is an image that a proto_library made at the time:
+    The earlier state is an image that was built from a proto_library at the time:
 
     ```sh
     buck2 build //api:api_proto[image] --out api/api.binpb
     ```
 
-    An image holds imported files too, and they are compared as well.
+    An image includes imported files, and they are compared as well.
     """,
     attrs = _attrs("breaking", "FILE") | {
-        "against": attrs.source(doc = "The image of the files as they were, or a target such as `:old_proto[image]`."),
+        "against": attrs.source(doc = "The image of the earlier files, or a target such as `:old_proto[image]`."),
     },
 )

@@ -1,4 +1,4 @@
-"""Services of Connect, in Go and TypeScript together.
+"""Connect services, in Go and TypeScript together.
 
 ```python
 load("@buck2-protobuf//rules:connect.bzl", "connect_proto_library")
@@ -46,14 +46,14 @@ def connect_proto_library(
     messages and clients in TypeScript.
 
     Args:
-        name: Name of the target. Its sub-targets `[go]` and `[typescript]` are also the
-            targets NAME-go and NAME-ts.
+        name: Name of the target. Its sub-targets `[go]` and `[typescript]` are also
+            the targets NAME-go and NAME-ts.
         srcs: The .proto files.
         deps: Libraries whose files `srcs` import.
-        proto: A proto_library, in place of `srcs` and `deps`; with them beside it the
-            macro fails.
-        go: Further attributes of `go_proto_library`.
-        typescript: Further attributes of `typescript_proto_library`.
+        proto: A proto_library, in place of `srcs` and `deps`; it is an error to set
+            both.
+        go: Additional attributes of `go_proto_library`.
+        typescript: Additional attributes of `typescript_proto_library`.
         visibility: Who may depend on the targets.
     """
     if proto == None:

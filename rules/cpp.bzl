@@ -22,9 +22,9 @@ _CPP = Language(
         "grpc": Generator(
             plugin = "grpc-cpp",
             name = "grpc",
-            doc = "Whether gRPC's plugin, which the lock must have as grpc-cpp, writes services.",
+            doc = "Whether gRPC's plugin, which must be in the lock as grpc-cpp, writes services.",
             files = suffixes(".grpc.pb.cc", ".grpc.pb.h"),
-            hint = "The catalogue has no build of grpc_cpp_plugin: add [plugins.grpc-cpp] with version, source (where your builds of it lie) and binary = \"grpc_cpp_plugin\" to plugins.toml",
+            hint = "The catalogue has no build of grpc_cpp_plugin: add [plugins.grpc-cpp] with version, source (the URL of your builds) and binary = \"grpc_cpp_plugin\" to plugins.toml",
         ),
     },
     groups = {"headers": [".h"], "srcs": [".cc"]},
@@ -34,9 +34,9 @@ cpp_proto_codegen = codegen_rule(
     _CPP,
     doc = """C++ generated from .proto files; see `cpp_proto_library`.
 
-    The output is a folder for `-I`: files lie at their import paths. `[srcs]` and
-    `[headers]` are the .cc and the .h files, each of which is a sub-target as
-    well, such as `[api/shop.pb.h]`.
+    The output is a folder for `-I`, with files at their import paths. `[srcs]` and
+    `[headers]` are the .cc and .h files, each of which is also a sub-target, such
+    as `[api/shop.pb.h]`.
     """,
 )
 
@@ -47,19 +47,19 @@ def cpp_proto_library(
         **kwargs) -> None:
     """C++ generated from .proto files, and a cxx_library of it.
 
-    The rule behind it is `cpp_proto_codegen`, whose attributes, sub-targets and
-    errors are those of the target too.
+    The underlying rule is `cpp_proto_codegen`; the target has its attributes,
+    sub-targets and errors.
 
     Args:
         name: Name of the target.
-        runtime: What the generated code includes: libprotobuf of the version
-            that belongs to protoc. With it the target is a cxx_library of
-            Buck2's prelude as well, and `[code]` is the folder; without, it is
-            the folder.
+        runtime: What the generated code includes: libprotobuf in the version that
+            belongs to protoc. With it the target is also a cxx_library of Buck2's
+            prelude, and `[code]` is the folder; without it, the target is the
+            folder.
         visibility: Who may depend on the target.
-        **kwargs: Attributes of `cpp_proto_codegen`. With a runtime `deps` are
-            those of the cxx_library as well; beside `proto` they are of the
-            cxx_library alone, and name the libraries of what is imported.
+        **kwargs: Attributes of `cpp_proto_codegen`. With a runtime, `deps` are also
+            those of the cxx_library; with `proto`, they are only those of the
+            cxx_library: the libraries for what is imported.
     """
     compile(
         name = name,

@@ -16,14 +16,14 @@ go_proto_library(
 load("//prelude:generate.bzl", "Generator", "Options")
 load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
 
-# Stands in for a file that a plugin had no reason to write; go_library ignores it.
+# Replaces a file that a plugin omits because it would be empty; go_library ignores it.
 _NOTHING = "//go:build ignore\n\npackage nothing\n"
 
 def _generator(plugin: str, suffix: str, doc: str = "", fill: str | None = _NOTHING, options: Options = {}) -> Generator:
     """Returns a plugin that writes one file beside each source, if its options say so."""
 
     def files(path: str, options: Options) -> list[str]:
-        # Other options give the code another folder.
+        # With other options, the code is in another folder.
         if options.get("paths") != "source_relative" or (suffix == ".connect.go" and options.get("package_suffix", "connect")):
             return []
         return [path.removesuffix(".proto") + suffix]
@@ -39,7 +39,7 @@ def _generator(plugin: str, suffix: str, doc: str = "", fill: str | None = _NOTH
     )
 
 def _openapi_files(path: str, options: Options) -> list[str]:
-    """Returns the document of a source, unless one document has all of them."""
+    """Returns the document of a source, unless one document covers all sources."""
     if options.get("allow_merge"):
         return []
     return [path.removesuffix(".proto") + ".swagger." + options.get("output_format", "json")]
@@ -52,8 +52,9 @@ _GO = Language(
         "connect": _generator(
             "protoc-gen-connect-go",
             ".connect.go",
-            "Whether protoc-gen-connect-go, 1.18 or later, writes services for Connect, into the package of the messages; beside `grpc` only into one of its own, `{\"package_suffix\": \"connect\"}`.",
-            # Into the package of the messages: another would need a go_library of its own.
+            "Whether protoc-gen-connect-go, 1.18 or later, writes services for Connect, into the package of the messages; with `grpc`, they must have their own package, `{\"package_suffix\": \"connect\"}`.",
+            # Into the package of the messages: another one would need its own
+            # go_library.
             options = {"package_suffix": ""},
         ),
         "gateway": _generator("protoc-gen-grpc-gateway", ".pb.gw.go", "Whether protoc-gen-grpc-gateway writes a reverse proxy."),
@@ -66,17 +67,17 @@ _GO = Language(
 def _check(ctx: AnalysisContext) -> None:
     connect = ctx.attrs.connect
     if ctx.attrs.grpc != False and connect != False and (connect == True or not connect.get("package_suffix")):
-        fail("{}: gRPC and Connect would both declare a service's client in the package of the messages. Give Connect's code a package of its own: connect = {{\"package_suffix\": \"connect\"}}".format(ctx.label.raw_target()))
+        fail("{}: gRPC and Connect would both declare a service's client in the package of the messages. Give Connect's code its own package: connect = {{\"package_suffix\": \"connect\"}}".format(ctx.label.raw_target()))
 
 go_proto_codegen = codegen_rule(
     _GO,
     doc = """Go generated from .proto files; see `go_proto_library`.
 
-    The output is a folder in which files lie at their import paths
-    (`paths=source_relative`, unless `options` say `paths` or `module`). `[srcs]`
-    are the Go files, each of which is a sub-target as well, such as
-    `[api/shop.pb.go]`. `grpc` beside `connect` is an error, unless Connect's code
-    has a package of its own.
+    The output is a folder with files at their import paths
+    (`paths=source_relative`, unless `options` has `paths` or `module`). `[srcs]`
+    has the Go files, each of which is also a sub-target, such as
+    `[api/shop.pb.go]`. `grpc` with `connect` is an error, unless Connect's code has
+    its own package.
     """,
     check = _check,
 )
@@ -89,20 +90,20 @@ def go_proto_library(
         **kwargs) -> None:
     """Go generated from .proto files, and a go_library of it.
 
-    The rule behind it is `go_proto_codegen`, whose attributes, sub-targets and
-    errors are those of the target too.
+    The underlying rule is `go_proto_codegen`; the target has its attributes,
+    sub-targets and errors.
 
     Args:
         name: Name of the target.
         runtime: What the generated code imports, such as the targets of
-            google.golang.org/protobuf. With it the target is a go_library of
-            Buck2's prelude as well, and `[code]` is the folder; without, it is
+            google.golang.org/protobuf. With it the target is also a go_library of
+            Buck2's prelude, and `[code]` is the folder; without it, the target is
             the folder.
-        package_name: Import path of the go_library, as `option go_package` says.
+        package_name: Import path of the go_library, as in `option go_package`.
         visibility: Who may depend on the target.
-        **kwargs: Attributes of `go_proto_codegen`. With a runtime `deps` are
-            those of the go_library as well; beside `proto` they are of the
-            go_library alone, and name the libraries of what is imported.
+        **kwargs: Attributes of `go_proto_codegen`. With a runtime, `deps` are also
+            those of the go_library; with `proto`, they are only those of the
+            go_library: the libraries for what is imported.
     """
     compile(
         name = name,

@@ -20,9 +20,9 @@ _JAVA = Language(
     generators = [Generator(plugin = PROTOC, name = "java")],
     extras = {
         "grpc": Generator(plugin = "protoc-gen-grpc-java", name = "grpc-java", doc = "Whether gRPC's plugin for Java writes services."),
-        "kotlin": Generator(plugin = PROTOC, name = "kotlin", doc = "Whether protoc writes its Kotlin beside the Java."),
+        "kotlin": Generator(plugin = PROTOC, name = "kotlin", doc = "Whether protoc also writes Kotlin."),
     },
-    # What java_library takes for an archive of sources.
+    # java_library uses this extension for an archive of sources.
     archive = "-sources.jar",
 )
 
@@ -30,8 +30,8 @@ java_proto_codegen = codegen_rule(
     _JAVA,
     doc = """Java generated from .proto files; see `java_proto_library`.
 
-    The output is a folder of sources at the paths of their packages, which
-    options in the .proto files decide. `[archive]` is a sources jar.
+    The output is a folder of sources at the paths of their packages, which are set
+    by options in the .proto files. `[archive]` is a jar of the sources.
     """,
 )
 
@@ -42,19 +42,19 @@ def java_proto_library(
         **kwargs) -> None:
     """Java generated from .proto files, and a java_library of it.
 
-    The rule behind it is `java_proto_codegen`, whose attributes, sub-targets and
-    errors are those of the target too.
+    The underlying rule is `java_proto_codegen`; the target has its attributes,
+    sub-targets and errors.
 
     Args:
         name: Name of the target.
         runtime: What the generated code imports, such as the target of
-            protobuf-java. With it the target is a java_library of Buck2's
-            prelude as well, and `[code]` is the folder; without, it is the
+            protobuf-java. With it the target is also a java_library of Buck2's
+            prelude, and `[code]` is the folder; without it, the target is the
             folder.
         visibility: Who may depend on the target.
-        **kwargs: Attributes of `java_proto_codegen`. With a runtime `deps` are
-            those of the java_library as well; beside `proto` they are of the
-            java_library alone, and name the libraries of what is imported.
+        **kwargs: Attributes of `java_proto_codegen`. With a runtime, `deps` are
+            also those of the java_library; with `proto`, they are only those of the
+            java_library: the libraries for what is imported.
     """
     compile(
         name = name,

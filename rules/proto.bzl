@@ -1,12 +1,12 @@
-"""What every language shares.
+"""What all languages share.
 
 - `proto_library`: .proto files and their descriptor set.
 - `proto_codegen`: what any locked plugin generates from them.
-- `proto_sync_test`: whether the copies of generated code are fresh.
+- `proto_sync_test`: tests whether the copies of generated code are up to date.
 - `proto_packages`: one proto_library for every proto package of a plugins.lock.toml.
 - `protobuf_plugins`: one target for every plugin of a plugins.lock.toml.
 - `protobuf_toolchain`: protoc and the plugins, as `toolchains//:protobuf`.
-- `ProtoInfo`: the provider of a proto_library, for rules of your own.
+- `ProtoInfo`: the provider of a proto_library, for your own rules.
 """
 
 load("//prelude:library.bzl", "Language", "library", "library_attrs")
@@ -22,7 +22,7 @@ proto_packages = _proto_packages
 protobuf_plugins = _protobuf_plugins
 protobuf_toolchain = _protobuf_toolchain
 
-# Of no language in particular: nothing is known of the plugin but its name.
+# For any language: only the plugin's name is known.
 _ANY = Language(name = "gen", groups = {"srcs": [""]})
 
 def _proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
@@ -30,7 +30,7 @@ def _proto_codegen_impl(ctx: AnalysisContext) -> list[Provider]:
 
 proto_codegen = rule(
     impl = _proto_codegen_impl,
-    doc = """What any locked plugin, or any generator of protoc, generates from .proto files.
+    doc = """Generates code from .proto files with any locked plugin, or any of protoc's own generators.
 
     ```python
     proto_codegen(
@@ -49,15 +49,15 @@ proto_codegen = rule(
     )
     ```
 
-    The output is the folder that the plugin writes. Sub-targets: `[all]` is that
-    with the code of dependencies included; each of `files`; `[srcs]`, all of
-    those; `[descriptor]`; and `[sync]`.
+    The output is the folder that the plugin writes. Sub-targets: `[all]` is the
+    folder with the code of dependencies included; each path in `files` is that
+    file; `[srcs]` has all of those; `[descriptor]`; and `[sync]`.
 
-    It is an error, which says what to write or to run, if a plugin or a version
-    is not locked, or is no protoc plugin and `out_name` does not name it.
+    It is an error if a plugin or a version is not locked, or if it is not a protoc
+    plugin and `out_name` is not set. The message says what to write or to run.
     """,
     attrs = library_attrs(_ANY) | {
-        "plugin": attrs.string(doc = "Name of the plugin in the lock, or `protoc` for a generator of its own."),
+        "plugin": attrs.string(doc = "Name of the plugin in the lock, or `protoc` for one of protoc's own generators."),
     },
 )
 
@@ -67,7 +67,7 @@ def _proto_sync_test_impl(ctx: AnalysisContext) -> list[Provider]:
 
 proto_sync_test = rule(
     impl = _proto_sync_test_impl,
-    doc = """Fails with a difference where the copies that `[sync]` made are stale.
+    doc = """Fails with a diff if the copies made by `[sync]` are stale.
 
     ```python
     proto_sync_test(
@@ -76,10 +76,10 @@ proto_sync_test = rule(
     )
     ```
 
-    It passes where every generated file is in the source tree as it is, and nothing
-    is there that `[sync]` wrote and the library does not generate any more.
-    `buck2 run //api:api_ts_fresh` makes them fresh, as `buck2 run //api:api_ts[sync]` does.
-    The test reads the source tree, so it runs on this machine.
+    It passes if every generated file is in the source tree unchanged, and the
+    source tree has no file that `[sync]` wrote and the library no longer generates.
+    `buck2 run //api:api_ts_fresh` updates them, as `buck2 run //api:api_ts[sync]`
+    does. The test reads the source tree, so it runs on this machine.
     """,
     attrs = {
         "labels": LABELS,

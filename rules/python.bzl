@@ -40,11 +40,11 @@ python_proto_codegen = codegen_rule(
     _PYTHON,
     doc = """Python generated from .proto files; see `python_proto_library`.
 
-    The output is a folder to put on the path of Python: modules lie at their
-    import paths. `[srcs]` and `[stubs]` are the modules and the .pyi files, each
-    of which is a sub-target as well, such as `[api/shop_pb2.py]`. The messages are
-    protoc's own, unless `plugin` is `betterproto2`, which names its modules after
-    packages, so that `files` must name them.
+    The output is a folder for Python's path, with modules at their import paths.
+    `[srcs]` and `[stubs]` are the modules and the .pyi files, each of which is also
+    a sub-target, such as `[api/shop_pb2.py]`. The messages are protoc's own, unless
+    `plugin` is `betterproto2`; it names its modules after packages, so list them in
+    `files`.
     """,
 )
 
@@ -55,19 +55,18 @@ def python_proto_library(
         **kwargs) -> None:
     """Python generated from .proto files, and a python_library of it.
 
-    The rule behind it is `python_proto_codegen`, whose attributes, sub-targets and
-    errors are those of the target too.
+    The underlying rule is `python_proto_codegen`; the target has its attributes,
+    sub-targets and errors.
 
     Args:
         name: Name of the target.
-        runtime: What the generated code imports, such as the target of the
-            protobuf wheel. With it the target is a python_library of Buck2's
-            prelude as well, and `[code]` is the folder; without, it is the
-            folder.
+        runtime: What the generated code imports, such as the target of the protobuf
+            wheel. With it the target is also a python_library of Buck2's prelude,
+            and `[code]` is the folder; without it, the target is the folder.
         visibility: Who may depend on the target.
-        **kwargs: Attributes of `python_proto_codegen`. With a runtime `deps` are
-            those of the python_library as well; beside `proto` they are of the
-            python_library alone, and name the libraries of what is imported.
+        **kwargs: Attributes of `python_proto_codegen`. With a runtime, `deps` are
+            also those of the python_library; with `proto`, they are only those of
+            the python_library: the libraries for what is imported.
     """
     compile(
         name = name,

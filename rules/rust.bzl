@@ -16,13 +16,14 @@ load("//prelude:generate.bzl", "Generator", "Options")
 load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
 
 def _root(_path: str, options: Options) -> list[str]:
-    """Returns the file of all modules, if the options name it."""
+    """Returns the file with all modules, if the options name it."""
     return [options["include_file"]] if "include_file" in options else []
 
 _RUST = Language(
     name = "rust",
     plugin = "protoc-gen-prost",
-    # It writes one file for each package, whose name is not that of a .proto file.
+    # It writes one file for each package, whose name does not depend on the .proto
+    # file.
     generators = [Generator(plugin = "protoc-gen-prost", own_comments = True)],
     extras = {
         "modules": Generator(
@@ -33,7 +34,7 @@ _RUST = Language(
             own_comments = True,
             unless = ["gen_crate"],
         ),
-        "serde": Generator(plugin = "protoc-gen-prost-serde", doc = "Whether protoc-gen-prost-serde writes the JSON of proto3 for serde."),
+        "serde": Generator(plugin = "protoc-gen-prost-serde", doc = "Whether protoc-gen-prost-serde writes serde implementations for proto3 JSON."),
         "tonic": Generator(plugin = "protoc-gen-tonic", doc = "Whether protoc-gen-tonic writes services for gRPC.", own_comments = True),
     },
 )
@@ -42,8 +43,8 @@ rust_proto_codegen = codegen_rule(
     _RUST,
     doc = """Rust generated from .proto files; see `rust_proto_library`.
 
-    The output is a folder with one file for each package of the .proto files,
-    named after it. `files` makes one a sub-target, such as
+    The output is a folder with one file for each package of the .proto files, named
+    after it. `files` makes it a sub-target, such as
     `files = ["shop/v1/shop.v1.rs"]`.
     """,
 )
@@ -56,20 +57,20 @@ def rust_proto_library(
         **kwargs) -> None:
     """Rust generated from .proto files, and a rust_library of it.
 
-    The rule behind it is `rust_proto_codegen`, whose attributes, sub-targets and
-    errors are those of the target too.
+    The underlying rule is `rust_proto_codegen`; the target has its attributes,
+    sub-targets and errors.
 
     Args:
         name: Name of the target.
         runtime: The crates that the generated code uses, such as the target of
-            prost. With it the target is a rust_library of Buck2's prelude as
-            well, whose root is the `mod.rs` of `modules`, and `[code]` is the
-            folder; without, it is the folder.
-        crate: Name of the crate; the default is the target's.
+            prost. With it the target is also a rust_library of Buck2's prelude,
+            whose root is the `mod.rs` of `modules`, and `[code]` is the folder;
+            without it, the target is the folder.
+        crate: Name of the crate; the default is the target's name.
         visibility: Who may depend on the target.
-        **kwargs: Attributes of `rust_proto_codegen`. With a runtime `deps` are
-            those of the rust_library as well; beside `proto` they are of the
-            rust_library alone, and name the libraries of what is imported.
+        **kwargs: Attributes of `rust_proto_codegen`. With a runtime, `deps` are
+            also those of the rust_library; with `proto`, they are only those of the
+            rust_library: the libraries for what is imported.
     """
     attributes = kwargs if runtime == None else {"modules": True} | kwargs
     compile(

@@ -15,7 +15,7 @@ typescript_proto_library(
 load("//prelude:generate.bzl", "Files", "Generator", "Options")
 load("//prelude:library.bzl", "Language", "codegen_rule", "suffixes")
 
-# Stands in for a file that a plugin had no reason to write.
+# Replaces a file that a plugin omits because it would be empty.
 _NOTHING = "export {};\n"
 
 # What protobuf-ts writes for services, by option.
@@ -27,7 +27,7 @@ _STYLES = {
 }
 
 def _es_files(ending: str) -> Files:
-    """Returns the `files` of protoc-gen-es and of plugins built like it."""
+    """Returns the `files` of protoc-gen-es and similar plugins."""
 
     def files(path: str, options: Options) -> list[str]:
         targets = options.get("target", "js+dts")
@@ -63,7 +63,7 @@ _TYPESCRIPT = Language(
     extras = {
         "connect": Generator(
             plugin = "protoc-gen-connect-es",
-            doc = "Whether protoc-gen-connect-es 1.x writes services, beside protoc-gen-es 1.x. From 2.x on protoc-gen-es writes them itself.",
+            doc = "Whether protoc-gen-connect-es 1.x writes services, with protoc-gen-es 1.x. Since 2.x, protoc-gen-es writes them itself.",
             files = _es_files("_connect"),
             fill = _NOTHING,
             own_comments = True,
@@ -84,9 +84,9 @@ typescript_proto_library = codegen_rule(
     doc = """TypeScript generated from .proto files by a locked protoc plugin.
 
     The output is a folder with the code of the target's own files, at their import
-    paths, and whatever else the plugin writes for them: protoc-gen-ts writes
-    imported files as well. `[srcs]` are the files of the target's own sources,
-    each of which is a sub-target as well, such as `[api/shop.ts]`. With ts-proto
-    `[all]` has its well-known types too.
+    paths, and whatever else the plugin writes for them: protoc-gen-ts also writes
+    imported files. `[srcs]` has the files of the target's own sources, each of
+    which is also a sub-target, such as `[api/shop.ts]`. With ts-proto, `[all]` also
+    has its well-known types.
     """,
 )
