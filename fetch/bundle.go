@@ -13,7 +13,7 @@ import (
 )
 
 var bundleVerb = &cli.Verb[app]{
-	Name: "bundle", Args: "NAME", Short: "install every plugin of a bundle, print a PATH line for each",
+	Name: "bundle", Args: "NAME", Short: "install the plugins of a bundle, print a PATH line for each",
 	Long: `A bundle is a list of plugins in [bundles] of plugins.toml. Each line puts the
 folder of one executable on PATH, for the eval of a shell. A bundle that is not
 there is looked for in the place of --from, to which lockgen mirror pushed it.

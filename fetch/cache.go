@@ -16,7 +16,7 @@ import (
 )
 
 var cacheVerifyVerb = &cli.Verb[app]{
-	Name: "cache verify", Short: "read the whole cache and report what is damaged",
+	Name: "cache verify", Short: "verify the whole cache and report damage",
 	Long: `Every file and every installed plugin is hashed. What is damaged is printed and
 ends with exit status 5; what --repair removed is fetched again when it is used.`,
 	Example: `fetch cache verify
@@ -28,7 +28,7 @@ fetch cache verify --repair`,
 }
 
 var cacheClearVerb = &cli.Verb[app]{
-	Name: "cache clear", Short: "delete files and folders that were not used lately",
+	Name: "cache clear", Short: "delete files and folders that were not used recently",
 	Long: `What is in use now is kept, and so is what was used within an hour. Bytes are
 counted as du counts them.`,
 	Example: `fetch cache clear --older-than 30d

@@ -23,7 +23,7 @@ import (
 // table is the command line of fetch.
 var table = cli.Program[app]{
 	Name:  "fetch",
-	Short: "install locked protoc plugins from verified bytes",
+	Short: "install locked protoc plugins from verified files",
 	Long: `fetch installs locked protobuf plugins from verified bytes: exactly those that
 plugins.lock.toml says. It never picks a version.`,
 	Example: `fetch get ts-proto             print the path of its executable

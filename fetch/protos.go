@@ -19,7 +19,7 @@ import (
 )
 
 var protosVerb = &cli.Verb[app]{
-	Name: "protos", Args: "[NAME…]", Short: "make a folder of locked proto packages, for editors and protoc",
+	Name: "protos", Args: "[NAME…]", Short: "copy locked proto packages to a folder, for editors and protoc",
 	Long: `Without names it is every package of [protos]; with names, those and what they
 import. The well-known types come from the locked protoc. A folder that this
 command made is replaced, unless something in it was changed since.`,

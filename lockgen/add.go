@@ -15,7 +15,7 @@ import (
 )
 
 var addVerb = &cli.Verb[program]{
-	Name: "add", Args: "NAME[@VERSION]…|PLACE[@VERSION]…", Short: "ask for plugins and lock them",
+	Name: "add", Args: "NAME[@VERSION]…|PLACE[@VERSION]…", Short: "add plugins and lock them",
 	Long: `Writes the version into plugins.toml, beside versions that are there, keeping
 comments and order, then locks this plugin alone, with the first one also all
 else that plugins.toml asks for. Without a version it is the newest one that

@@ -26,7 +26,7 @@ import (
 )
 
 var buckifyVerb = &cli.Verb[program]{
-	Name: "buckify", Args: "[DIR…]", Short: "write and keep the BUCK files of .proto files",
+	Name: "buckify", Args: "[DIR…]", Short: "write and update the BUCK files of .proto files",
 	Long: `Writes a proto_library for the .proto files of each directory, or for each file,
 with deps from their imports, and the libraries of the languages that [buckify]
 of plugins.toml asks for. It looks at the whole cell of Buck2 and edits the BUCK

@@ -19,7 +19,7 @@ import (
 )
 
 var checkVerb = &cli.Verb[program]{
-	Name: "check", Short: "tell whether plugins.lock.toml fits plugins.toml",
+	Name: "check", Short: "check that plugins.lock.toml matches plugins.toml",
 	Long: `Reads both files and nothing else: no network, no cache, nothing is written. The
 lock must be well formed, in canonical form, and hold exactly what the manifest
 asks for; otherwise each difference is printed and the exit status is 3. What

@@ -16,7 +16,7 @@ import (
 )
 
 var diffVerb = &cli.Verb[program]{
-	Name: "diff", Args: "[REV|FILE]", Short: "say what changed in the lock",
+	Name: "diff", Args: "[REV|FILE]", Short: "show what changed in the lock",
 	Long: `Compares the lock of a git revision, HEAD unless given, or another file, with
 the lock here, and says it in words: versions, packages of a closure that came,
 moved and went, platforms, trust. Bytes that changed under one version are

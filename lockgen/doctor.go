@@ -15,7 +15,7 @@ import (
 )
 
 var doctorVerb = &cli.Verb[program]{
-	Name: "doctor", Short: "tell what this machine has and what it lacks",
+	Name: "doctor", Short: "show which tools this machine has and lacks",
 	Long: `Finds package managers, compilers, Buck2 and git, compares their versions with
 the oldest that serve, and says which plugins of the lock need them; tries the
 cache; shows proxies (without passwords), the registries that clients are

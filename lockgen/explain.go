@@ -20,7 +20,7 @@ import (
 )
 
 var explainVerb = &cli.Verb[program]{
-	Name: "explain", Args: "NAME[@VERSION]", Short: "tell the whole story of a plugin",
+	Name: "explain", Args: "NAME[@VERSION]", Short: "show everything that is known about a plugin",
 	Long: `What the manifest asks for, which sources there are in which order, which one is
 locked and on what evidence, the state of each platform, every file with its
 size, and what runs on it. Reads manifest and lock only.

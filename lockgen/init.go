@@ -22,7 +22,7 @@ import (
 )
 
 var initVerb = &cli.Verb[program]{
-	Name: "init", Short: "make a repository ready: plugins.toml, Buck2, git",
+	Name: "init", Short: "set up a repository: plugins.toml, Buck2, git",
 	Long: `Writes a starter plugins.toml into the working directory, or to --manifest, and
 looks at what the repository has:
 

@@ -14,7 +14,7 @@ import (
 )
 
 var mergeDriverVerb = &cli.Verb[program]{
-	Name: "merge-driver", Args: "BASE OURS THEIRS", Short: "merge two locks; git runs it",
+	Name: "merge-driver", Args: "BASE OURS THEIRS", Short: "merge two locks, for git",
 	Long: `Two branches that bump different plugins merge without it. It settles what git
 cannot: tables that were added or changed side by side. A plugin that both
 branches changed is a conflict; then both sides are in the file between git's

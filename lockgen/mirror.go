@@ -24,7 +24,7 @@ import (
 )
 
 var mirrorVerb = &cli.Verb[program]{
-	Name: "mirror", Args: "[NAME[@VERSION]…]", Short: "push everything that is locked to a registry or a folder",
+	Name: "mirror", Args: "[NAME[@VERSION]…]", Short: "push everything in the lock to a registry or a folder",
 	Long: `Every locked file goes there under its SHA-256, for all platforms: what is there
 already is not pushed again, what was pushed is read back, and a tag that names
 something else is never overwritten. Then, with the same lock, fetch needs no

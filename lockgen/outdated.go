@@ -18,7 +18,7 @@ import (
 )
 
 var outdatedVerb = &cli.Verb[program]{
-	Name: "outdated", Short: "tell which newer versions there are",
+	Name: "outdated", Short: "list newer versions",
 	Long: `One line for each entry of plugins.toml that is not at the newest version there
 is: what is locked, the newest version that the entry and [policy] allow, the
 newest of all, and why it is held back. Sources are asked, nothing is downloaded

@@ -8,7 +8,7 @@ import (
 )
 
 var removeVerb = &cli.Verb[program]{
-	Name: "remove", Args: "NAME[@VERSION]…", Short: "ask for plugins no more",
+	Name: "remove", Args: "NAME[@VERSION]…", Short: "remove plugins",
 	Long: `Takes the plugins, or single versions, out of plugins.toml and of the lock.
 
 With its last version a plugin goes out of the bundles and the build-scripts of

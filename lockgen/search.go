@@ -11,7 +11,7 @@ import (
 )
 
 var searchVerb = &cli.Verb[program]{
-	Name: "search", Args: "[WORD…]", Short: "find plugins that are known by name",
+	Name: "search", Args: "[WORD…]", Short: "search the plugins that are known by name",
 	Long: `Prints the plugins that lockgen add knows by name, the best match first: those
 in whose name, language, packages or description all words are found. Without a
 word it prints all of them. Nobody is asked.`,

@@ -13,7 +13,7 @@ import (
 )
 
 var textconvVerb = &cli.Verb[program]{
-	Name: "textconv", Args: "FILE", Short: "print a lock in short lines; git runs it",
+	Name: "textconv", Args: "FILE", Short: "print a lock in short lines, for git",
 	Long: `With it, git diff and git log show a lock with one value a line, below the name
 and version of the plugin, instead of lines of 400 characters. All that a lock
 holds is in the text, every digest too, so a difference of two locks is one of

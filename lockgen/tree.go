@@ -10,7 +10,7 @@ import (
 )
 
 var treeVerb = &cli.Verb[program]{
-	Name: "tree", Args: "[NAME[@VERSION]]", Short: "show the closures of what is locked",
+	Name: "tree", Args: "[NAME[@VERSION]]", Short: "show the closures of locked plugins",
 	Long: `Every plugin of the lock, or one, with the packages that it is made of and with
 what runs or compiles it. The lock holds which packages a closure has, not which
 of them asks for which; so all are below the plugin, and only where npm puts a

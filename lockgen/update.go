@@ -16,7 +16,7 @@ import (
 )
 
 var updateVerb = &cli.Verb[program]{
-	Name: "update", Args: "[NAME[@VERSION]…]", Short: "make plugins.lock.toml fit plugins.toml",
+	Name: "update", Args: "[NAME[@VERSION]…]", Short: "make plugins.lock.toml match plugins.toml",
 	Long: `Locks what the manifest asks for and the lock lacks, and drops what it does not
 ask for. What is locked already is neither resolved nor downloaded again; with
 nothing to do the file stays as it is, byte for byte, and nobody is asked. So a

@@ -13,7 +13,7 @@ import (
 )
 
 var whyVerb = &cli.Verb[program]{
-	Name: "why", Args: "PACKAGE[@VERSION]", Short: "tell which plugins a package is locked for",
+	Name: "why", Args: "PACKAGE[@VERSION]", Short: "show which plugins a package is locked for",
 	Long: `PACKAGE is the name of a package in any closure, of a file or folder of the
 lock, or of a plugin. Each place is told with the plugin and what the lock knows
 of the way to it: for npm the packages in whose folders it lies. For one plugin:
