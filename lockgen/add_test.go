@@ -132,13 +132,13 @@ func TestAddGo(t *testing.T) {
 		t.Errorf("said more than once:\n%s", talk)
 	}
 	says(t, talk, "warning: only its publisher says when go "+version+" was released", `write minimum-release-age = "7d" there`, "or at once by lockgen add go@"+version,
-		"protoc-gen-go is compiled by go: adding version "+version, "protoc-gen-go that may be locked is 1.36.0", "newer is protoc-gen-go 1.37.0: it was released 2 days ago and may be locked from ", "lockgen: protoc-gen-go 1.36.0: ", ", compiled, ",
+		"protoc-gen-go is compiled by go: adding version "+version, "protoc-gen-go that may be locked is 1.36.0", "newer is protoc-gen-go 1.37.0: it was released 2 days ago, and may be locked from ", "lockgen: protoc-gen-go 1.36.0: ", ", compiled, ",
 		`"go_proto_library"`, "    srcs = [\"api.proto\"],\n    )", `protoc --go_out=. api.proto`)
 	p.ok("check")
 	// A policy that somebody wrote is kept, and says what the choice is.
 	p.goManifest("go = \"" + version + "\"\n")
 	p.write("plugins.toml", "policy.minimum-release-age = \"3d\"\n"+p.read("plugins.toml"))
-	p.fails(fault.Policy, []string{"only its publisher says", "this machine saw it first 0 hours ago", "lockgen add protoc-gen-go@1.36.0"}, "add", "protoc-gen-go")
+	p.fails(fault.Policy, []string{"only its publisher says", "this machine first saw it 0 hours ago", "lockgen add protoc-gen-go@1.36.0"}, "add", "protoc-gen-go")
 }
 
 // TestAddOptional: a plugin that a platform cannot have is added by one flag, for

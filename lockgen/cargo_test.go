@@ -134,7 +134,7 @@ func TestCargo(t *testing.T) {
 	p.cargoManifest(acme)
 	p.fails(fault.Lock, []string{"only-windows-1.0.0", "does not consent"}, "check")
 	p.cargoManifest(acme + "args = [\"--features\", \"extra\"]\n" + consent)
-	p.fails(fault.Lock, []string{"args is none in the lock, --features extra asked for"}, "check")
+	p.fails(fault.Lock, []string{"args is none in the lock, but --features extra in plugins.toml"}, "check")
 	p.ok("update")
 	if text := p.read("plugins.lock.toml"); !strings.Contains(text, "args = [\"--features\", \"extra\"]\n") || !strings.Contains(text, `"extra-0.1.0.crate"`) {
 		t.Errorf("locked with features:\n%s", text)

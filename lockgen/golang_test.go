@@ -147,7 +147,7 @@ func TestGo(t *testing.T) {
 
 	// Another main package is another plugin.
 	p.goManifest("go = \"" + version + "\"\n" + strings.Replace(plug("protoc-gen-plug", ""), "cmd/protoc-gen-plug", "cmd/posix", 1))
-	p.fails(fault.Lock, []string{"main package is cmd/protoc-gen-plug in the lock, cmd/posix asked for"}, "check")
+	p.fails(fault.Lock, []string{"main package is cmd/protoc-gen-plug in the lock, but cmd/posix in plugins.toml"}, "check")
 }
 
 func TestGoPlatforms(t *testing.T) {
@@ -281,7 +281,7 @@ func TestGoBare(t *testing.T) {
 	p.goManifest(toolchain + entry("3.1.0"))
 	p.fails(fault.Usage, []string{"write the version as 3.1.0+incompatible"}, "update", "--no-smoke")
 	p.goManifest(toolchain + entry("3.1.0+incompatible") + "\n[policy]\nminimum-release-age = \"7d\"\n")
-	p.fails(fault.Policy, []string{"go package example.com/dep 1.1.0 is too young"}, "update", "--no-smoke")
+	p.fails(fault.Policy, []string{"go package example.com/dep 1.1.0 is too recent"}, "update", "--no-smoke")
 	p.goManifest(toolchain + entry("3.1.0+incompatible"))
 	_, talk := p.ok("update", "--no-smoke")
 	says(t, talk, "old 3.1.0+incompatible has no go.mod that says what it needs: Go took the newest of today, example.com/dep@v1.1.0")

@@ -218,13 +218,13 @@ func TestDifferences(t *testing.T) {
 	p := own(t)
 	good := p.read("plugins.toml")
 	for _, tt := range []struct{ old, new, want string }{
-		{`ts-proto = "2.7.2"`, `ts-proto = "2.18.0"`, "ts-proto 2.18.0: is asked for, but not locked"},
+		{`ts-proto = "2.7.2"`, `ts-proto = "2.18.0"`, "ts-proto 2.18.0: is in plugins.toml, but not locked"},
 		{`ts-proto = "2.7.2"`, `ts-proto = "2.18.0"`, "ts-proto 2.7.2: is locked, but"},
-		{`ts-proto = "2.7.2"`, `ts-proto = { version = "2.7.2", source = "npm:@acme/ts-proto", binary = "protoc-gen-ts_proto" }`, "package is ts-proto in the lock, @acme/ts-proto asked for"},
-		{`ts-proto = "2.7.2"`, `ts-proto = { version = "2.7.2", binary = "other" }`, "binary for linux-aarch64 is node_modules/ts-proto/protoc-gen-ts_proto in the lock, other asked for"},
-		{`protoc = "30.2"`, `protoc = { version = "30.2", source = "https://example.com/x-{os}-{arch}", binary = "x" }`, "source is pip in the lock, http asked for"},
-		{`protoc = "30.2"`, `protoc = { version = "30.2", include = "other" }`, "include is protoc/data/include in the lock, other asked for"},
-		{`node = "24.19.0"`, `node = ["24.19.0", "25.0.0"]`, "ts-proto 2.7.2: runtime is node@24.19.0 in the lock, node@25.0.0 asked for"},
+		{`ts-proto = "2.7.2"`, `ts-proto = { version = "2.7.2", source = "npm:@acme/ts-proto", binary = "protoc-gen-ts_proto" }`, "package is ts-proto in the lock, but @acme/ts-proto in plugins.toml"},
+		{`ts-proto = "2.7.2"`, `ts-proto = { version = "2.7.2", binary = "other" }`, "binary for linux-aarch64 is node_modules/ts-proto/protoc-gen-ts_proto in the lock, but other in plugins.toml"},
+		{`protoc = "30.2"`, `protoc = { version = "30.2", source = "https://example.com/x-{os}-{arch}", binary = "x" }`, "source is pip in the lock, but http in plugins.toml"},
+		{`protoc = "30.2"`, `protoc = { version = "30.2", include = "other" }`, "include is protoc/data/include in the lock, but other in plugins.toml"},
+		{`node = "24.19.0"`, `node = ["24.19.0", "25.0.0"]`, "ts-proto 2.7.2: runtime is node@24.19.0 in the lock, but node@25.0.0 in plugins.toml"},
 		{`, "windows-x86_64"]`, `]`, "platform windows-aarch64 is emulated by windows-x86_64 in the lock, expected unavailable"},
 	} {
 		if !strings.Contains(good, tt.old) {

@@ -84,7 +84,7 @@ func TestRanges(t *testing.T) {
 
 	// Side by side, and latest, which waits: 31.0 is 2 days old.
 	p.manifest("protoc = [\"^29\", \"latest\", \"30.1\"]\n")
-	p.fails(fault.Lock, []string{"protoc ^29: is asked for, but no version that fits is locked", "protoc 30.1: is asked for, but not locked"}, "check")
+	p.fails(fault.Lock, []string{"protoc ^29: is in plugins.toml, but no matching version is locked", "protoc 30.1: is in plugins.toml, but not locked"}, "check")
 	p.ok("update")
 	p.ok("check")
 	l := p.locked()
@@ -184,7 +184,7 @@ func TestReleaseAge(t *testing.T) {
 		t.Errorf("dep %s, want 1.1.0", got)
 	}
 	entry("1.0.1", "")
-	p.fails(fault.Policy, []string{"npm package dep 1.2.0 is too young: it was released 3 days ago", "minimum-release-age is 7 days", `name = "npm:dep", version = "1.2.0"`}, "update")
+	p.fails(fault.Policy, []string{"npm package dep 1.2.0 is too recent: it was released 3 days ago", "minimum-release-age is 7 days", `name = "npm:dep", version = "1.2.0"`}, "update")
 	entry("^1", "")
 	p.ok("update") // 1.0.0 is locked and fits
 	p.fails(fault.Usage, []string{"lockgen add"}, "update", "x@2.0.0")
@@ -239,7 +239,7 @@ func TestReleaseAgeOfWheels(t *testing.T) {
 		t.Errorf("locked %v", f)
 	}
 	entry("2.0", "")
-	p.fails(fault.Policy, []string{"pip package dep 2.0 is too young: it was released 3 days ago"}, "update")
+	p.fails(fault.Policy, []string{"pip package dep 2.0 is too recent: it was released 3 days ago"}, "update")
 	entry("2.0", "[policy]\nexceptions = [{ name = \"pip:dep\", version = \"2.0\", reason = \"x\", until = 2099-01-01 }]\n")
 	p.ok("update")
 	p.ok("remove", "x")
@@ -296,7 +296,7 @@ func TestAllowList(t *testing.T) {
 	p.write("plugins.lock.toml", strings.ReplaceAll(p.read("plugins.lock.toml"), evil.URL, p.server.URL))
 	p.manifest(baseEntries + x + "[policy]\nmin-trust = \"registry\"\n")
 	for _, command := range []string{"check", "update"} {
-		p.fails(fault.Policy, []string{"x 1.0: its trust is first-use, min-trust of [policy] is registry"}, command)
+		p.fails(fault.Policy, []string{"x 1.0: its trust is first-use, but min-trust of [policy] is registry"}, command)
 	}
 	// A range of a source that has no list; trust that falls.
 	p.manifest(baseEntries + strings.Replace(x, "1.0", "^1", 1))
@@ -308,7 +308,7 @@ func TestAllowList(t *testing.T) {
 		p.ok("update")
 		p.manifest(baseEntries + "ts-proto = { version = \"2.7.2\", source = \"" + p.server.URL + "/x-{os}-{arch}\", binary = \"ts-proto\", runtime = \"node\" }\n")
 	}
-	p.fails(fault.Policy, []string{"its trust would fall from registry (ts-proto 2.7.2 in the lock) to first-use", "lockgen remove ts-proto"}, "update")
+	p.fails(fault.Policy, []string{"its trust would drop from registry (ts-proto 2.7.2 in the lock) to first-use", "lockgen remove ts-proto"}, "update")
 }
 
 // TestOutdated: every reason for which a newer version is held back.

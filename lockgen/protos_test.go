@@ -101,7 +101,7 @@ func TestProtos(t *testing.T) {
 	}
 	// Another selection is another lock.
 	p.protos(strings.Replace(base, " }", ", files = [\"base/**\"] }", 1))
-	p.fails(fault.Lock, []string{"files is none in the lock, base/** asked for"}, "check")
+	p.fails(fault.Lock, []string{"files is none in the lock, but base/** in plugins.toml"}, "check")
 	p.ok("update", "--no-smoke")
 	p.ok("check")
 	// Other bytes under the same version are an attack.

@@ -100,7 +100,7 @@ func TestPython(t *testing.T) {
 	}
 	// Another interpreter is another lock.
 	p.python(`"3.11", "3.12", "3.13"`, both, stubs)
-	p.fails(fault.Lock, []string{"stubs 1.0: python is 3.11 3.12 in the lock, 3.11 3.12 3.13 asked for"}, "check")
+	p.fails(fault.Lock, []string{"stubs 1.0: python is 3.11 3.12 in the lock, but 3.11 3.12 3.13 in plugins.toml"}, "check")
 	p.ok("update")
 	v = p.locked().Plugins["stubs"]["1.0"]
 	if f := v.Files["native-1.0-cp313-cp313-win_amd64.whl"]; !slices.Equal(v.Python, []string{"3.11", "3.12", "3.13"}) || !slices.Equal(f.Python, []string{"3.13"}) {
@@ -137,7 +137,7 @@ func TestPython(t *testing.T) {
 		}
 	}
 	p.python(`"3.13"`, one, strings.Replace(stubs, "protoc-gen-stubs", "protoc-gen-extra", 1))
-	p.fails(fault.Lock, []string{"program is protoc-gen-stubs in the lock, protoc-gen-extra asked for"}, "check")
+	p.fails(fault.Lock, []string{"program is protoc-gen-stubs in the lock, but protoc-gen-extra in plugins.toml"}, "check")
 	// diff says it in words.
 	p.write("old.toml", first)
 	if out, _ := p.ok("diff", p.path("old.toml")); !strings.Contains(out, "python 3.11 3.12 -> 3.13") {
@@ -181,11 +181,11 @@ func TestPythonRefused(t *testing.T) {
 		{"a native executable that differs", `"3.11", "3.12"`, strings.Replace(stubs, "protoc-gen-stubs", "bin/stubs", 1), nil,
 			fault.Usage, []string{"other wheels for Python 3.11 than for others", "give one interpreter"}},
 		{"with a runtime", `"3.12"`, strings.Replace(stubs, " }", ", runtime = \"node\" }", 1) + "node = \"24.19.0\"\n", nil,
-			fault.Usage, []string{"plugin stubs: is run by Python and has no runtime"}},
+			fault.Usage, []string{"plugin stubs: is run by Python, so it must not have a runtime"}},
 		{"an entry of another source", `"3.12"`, "x = { version = \"1.0.0\", source = \"cargo:x\", binary = \"x\", entry = \"a:b\" }\n", nil,
-			fault.Usage, []string{"entry and generator are for plugins of source pip"}},
+			fault.Usage, []string{"entry and generator are only for plugins of source pip"}},
 		{"a generator without a function", `"3.12"`, strings.Replace(stubs, " }", ", entry = \"stubs\", generator = \"x\" }", 1), nil,
-			fault.Usage, []string{`its entry "stubs" is no function`}},
+			fault.Usage, []string{`its entry "stubs" is not a function`}},
 		{"an entry that is none", `"3.12"`, strings.Replace(stubs, " }", ", entry = \"import os\" }", 1), nil,
 			fault.Usage, []string{`entry "import os" is not of the form MODULE:FUNCTION`}},
 	} {

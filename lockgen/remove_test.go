@@ -158,7 +158,7 @@ func TestClash(t *testing.T) {
 	clash := p.read("plugins.toml")
 	lock := p.read("plugins.lock.toml")
 	for _, args := range [][]string{{"update"}, {"add", "protobuf-ts@2.11.0"}} {
-		talk := p.fails(fault.Usage, []string{"bundle both: protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts", "hint: take protoc-gen-ts out of bundle both"}, append(args, "--offline")...)
+		talk := p.fails(fault.Usage, []string{"bundle both: protobuf-ts and protoc-gen-ts have executables with the same name, protoc-gen-ts", "hint: remove protoc-gen-ts from bundle both"}, append(args, "--offline")...)
 		if strings.Contains(talk, "offline") {
 			t.Errorf("%s", talk)
 		}

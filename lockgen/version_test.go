@@ -25,7 +25,7 @@ func TestAgeOfCrates(t *testing.T) {
 		p.cargoManifest("[plugins]\ntool = { version = \"" + version + "\", source = \"cargo:tool\", binary = \"tool\" }\n" + policy)
 	}
 	write("1.0.0", "")
-	p.fails(fault.Policy, []string{"cargo package leaf 1.1.0 is too young: it was released 2 days ago", `name = "cargo:leaf"`}, "update")
+	p.fails(fault.Policy, []string{"cargo package leaf 1.1.0 is too recent: it was released 2 days ago", `name = "cargo:leaf"`}, "update")
 	write("1.0.0", "[policy]\nexceptions = [{ name = \"cargo:leaf\", version = \"1.1.0\", reason = \"x\", until = 2099-01-01 }]\n")
 	p.ok("update")
 	p.ok("remove", "tool")
@@ -62,7 +62,7 @@ func TestPublisherTimes(t *testing.T) {
 		p.write("plugins.toml", "platforms = [\"linux-aarch64\"]\n[plugins.tool]\nversion = \""+spec+"\"\nsource = \"oci://"+o.Host+"/acme/tool:v{version}\"\nbinary = \"tool\"\n"+policy)
 	}
 	write("^1", "")
-	p.fails(fault.Policy, []string{"every version", "only its publisher says when it was released; this machine saw it first 0 hours ago", "lockgen add tool@1.0.0"}, "update")
+	p.fails(fault.Policy, []string{"every version", "only its publisher says when it was released; this machine first saw it 0 hours ago", "lockgen add tool@1.0.0"}, "update")
 	write("^1", "[policy]\npublisher-times = [\"oci\"]\n")
 	p.ok("update")
 	if l := p.locked().Plugins["tool"]; len(l) != 1 || l["1.1.0"] == nil {

@@ -12,48 +12,49 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// A Release is one version that a source has.
+// A Release is one version in a source.
 type Release struct {
 	Version  string
-	Released time.Time // by the registry's clock; zero where it does not say
-	// Seen says that Released is when this machine saw the version first, for
-	// a source that has no clock but its publishers'.
+	Released time.Time // by the registry's clock; zero if unknown
+	// Seen says that Released is when this machine first saw the version,
+	// because the registry records no time.
 	Seen bool
-	// Pre says that the publisher calls it a pre-release, whatever its version
-	// looks like.
+	// Pre says that the publisher marks it as a pre-release, whatever the
+	// version looks like.
 	Pre bool
-	// Yanked is why the publisher withdrew it, Deprecated why the publisher
-	// advises against it; "" where that is not so.
+	// Yanked is why the publisher withdrew the version, Deprecated why the
+	// publisher advises against it; "" if neither.
 	Yanked, Deprecated string
-	// Early marks a version above the one that the publisher calls latest.
+	// Early marks a version above the publisher's latest.
 	Early bool
 }
 
-// Held is a version that was not chosen, and why.
+// A Held is a version that was not chosen, and why.
 type Held struct {
 	Version string `json:"version"`
 	Why     string `json:"why"`
 
-	// Unseen is the kind of a source of which no version at all may be locked,
-	// because only its publisher says when this one was released; "" otherwise.
+	// Unseen is the kind of a source of which no version can be locked yet,
+	// because only its publisher says when this one was released; otherwise "".
 	Unseen string `json:"-"`
 
-	policy bool // minimum-release-age is why
+	policy bool // because of minimum-release-age
 }
 
-// A Choice is what the rules make of a list of versions.
+// A Choice is the result of applying the rules to a list of versions.
 type Choice struct {
 	Version string // "" for none
-	Newest  string // of all that are no pre-release and not withdrawn
-	Held    []Held // newer than Version, newest first
+	Newest  string // without pre-releases and withdrawn versions
+	Held    []Held // versions newer than Version, newest first
 
-	fits bool // something fits the range
+	fits bool // a version is in the range
 }
 
-// Choose picks the version of a range: the newest that the range and the rules
-// allow, and of these rather one that is not deprecated and not above what the
-// publisher calls latest. What is locked and fits is never left for an older
-// one, unless it was withdrawn. For an exact version it picks that one.
+// Choose returns the version for a range: the newest that the range and the
+// rules allow, preferring those that are not deprecated and not above the
+// publisher's latest. A locked version in the range is never replaced by an
+// older one, unless it was withdrawn. For an exact version, it returns that
+// one.
 func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 	kind := w.From.Kind
 	releases = slices.DeleteFunc(slices.Clone(releases), func(r Release) bool {
@@ -63,13 +64,13 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 	slices.SortFunc(releases, func(a, b Release) int { return CompareVersions(kind, b.Version, a.Version) })
 	var c Choice
 	var held []Held
-	best := -1 // rank of version
+	best := -1 // rank of Version
 	for _, r := range releases {
 		if c.Newest == "" && r.Yanked == "" && !isPre(kind, r.Version) && !r.Early && !r.Pre {
 			c.Newest = r.Version
 		}
 		if isPre(kind, r.Version) && !w.Allows(r.Version) {
-			continue // nobody waits for it
+			continue // nobody is waiting for it
 		}
 		h := Held{Version: r.Version, Why: w.unwanted(r, locked)}
 		if h.Why == "" {
@@ -85,12 +86,12 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 		if h.Why == "" {
 			rank := 3
 			switch {
-			case r.Version == locked: // the newer ones were looked at
+			case r.Version == locked: // the newer ones have been considered
 				rank = 4
 			case r.Deprecated != "":
 				rank, h.Why = 1, "deprecated: "+r.Deprecated
 			case r.Early:
-				rank, h.Why = 2, "its publisher does not call it latest"
+				rank, h.Why = 2, "its publisher does not mark it as latest"
 			}
 			if rank > best && !(rank == 4 && best == 3) {
 				best, c.Version = rank, r.Version
@@ -111,7 +112,7 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 	return c
 }
 
-// Upstream is what the source calls a version of the plugin.
+// Upstream returns the source's number for a version of the plugin.
 func (w *Want) Upstream(version string) string {
 	if w.Scheme == "" {
 		return version
@@ -119,8 +120,8 @@ func (w *Want) Upstream(version string) string {
 	return strings.ReplaceAll(w.Scheme, "{version}", version)
 }
 
-// NumberedOtherwise is what the source calls the version of w, "" where that is the
-// same.
+// NumberedOtherwise returns the source's number for the version of w, or "" if
+// it is the same.
 func (w *Want) NumberedOtherwise() string {
 	if w.Scheme == "" {
 		return ""
@@ -128,8 +129,8 @@ func (w *Want) NumberedOtherwise() string {
 	return w.Upstream(w.Version)
 }
 
-// Ours are the releases that a source has, under the versions of the plugin. What
-// the source calls otherwise is none.
+// Ours converts the releases of a source to the plugin's version numbers. It
+// drops those in another form.
 func (w *Want) Ours(releases []Release) []Release {
 	if w.Scheme == "" {
 		return releases
@@ -146,8 +147,7 @@ func (w *Want) Ours(releases []Release) []Release {
 	return list
 }
 
-// Has reports whether a release of a version is one that Choose would pick, were
-// there no other.
+// Has reports whether Choose would return a version if it were the only one.
 func (w *Want) Has(releases []Release, version, locked string, rules Rules) (spelled string, ok bool) {
 	for _, r := range releases {
 		if compareAcross(w.From.Kind, r.Version, w.From.Kind, version) == 0 && w.Choose([]Release{r}, locked, rules).Version == r.Version {
@@ -157,18 +157,18 @@ func (w *Want) Has(releases []Release, version, locked string, rules Rules) (spe
 	return "", false
 }
 
-// A Listed is a candidate with the versions that its source has.
+// A Listed is a candidate with the versions in its source.
 type Listed struct {
 	Want     *Want
 	Releases []Release // see [Want.Ours]
 	Choice
 }
 
-// Newest orders candidates of one plugin for a range: the newest version that any
-// of them would pick, from each source that has it, in the order in which they
-// are tried; then the same for the newest of the other picks, and so on. Each is
-// a copy with the version set. Locked is the version that the lock has, "" for
-// none.
+// Newest returns the candidates of a plugin for a range in the order to try
+// them: first the newest version that any of them would choose, from each
+// source that has it, in their order; then the newest of the remaining choices,
+// and so on. Each is a copy with the version set. Locked is the version in the
+// lock, or "".
 func Newest(listed []Listed, locked string, rules Rules) []*Want {
 	picks := slices.DeleteFunc(slices.Clone(listed), func(l Listed) bool { return l.Version == "" })
 	slices.SortStableFunc(picks, func(a, b Listed) int {
@@ -192,7 +192,7 @@ func Newest(listed []Listed, locked string, rules Rules) []*Want {
 	return list
 }
 
-// Latest is the newest version of all, "" for none.
+// Latest returns the newest version of all candidates, or "".
 func Latest(listed []Listed) string {
 	latest, kind := "", ""
 	for _, l := range listed {
@@ -203,8 +203,9 @@ func Latest(listed []Listed) string {
 	return latest
 }
 
-// HeldBack are the versions of any candidate that are newer than one of own, ""
-// for none, newest first, with the reasons of own where it has one.
+// HeldBack returns the versions of any candidate that are newer than version,
+// which is one of own or "", newest first. The reasons are those of own, if it
+// has the version.
 func HeldBack(listed []Listed, own Listed, version string) []Held {
 	type of struct {
 		Held
@@ -227,7 +228,7 @@ func HeldBack(listed []Listed, own Listed, version string) []Held {
 	return held
 }
 
-// unwanted says why a release is none that the entry asks for, "" where it is one.
+// unwanted returns why the entry does not allow a release, or "".
 func (w *Want) unwanted(r Release, locked string) string {
 	switch {
 	case !w.Allows(r.Version):
@@ -236,16 +237,16 @@ func (w *Want) unwanted(r Release, locked string) string {
 		}
 		return "not in " + w.Range()
 	case w.Ranged && r.Pre && !isPre(w.From.Kind, r.Version) && r.Version != locked:
-		return "its publisher calls it a pre-release"
+		return "its publisher marks it as a pre-release"
 	case w.Asked == manifest.Latest && r.Early && r.Version != locked:
-		return "its publisher does not call it latest"
+		return "its publisher does not mark it as latest"
 	case r.Yanked != "":
 		return "withdrawn: " + r.Yanked
 	}
 	return ""
 }
 
-// Allows reports whether a version is one that the entry asks for.
+// Allows reports whether the entry allows a version.
 func (w *Want) Allows(version string) bool {
 	if !w.Ranged {
 		return version == w.Version
@@ -253,8 +254,8 @@ func (w *Want) Allows(version string) bool {
 	return w.rng.Allows(version) && (w.Until == "" || lock.CompareVersions(version, w.Until) < 0)
 }
 
-// Pick gives w the version that Choose picks for its range. Locked is the version
-// that the lock has, "" for none.
+// Pick sets the version of w to the one that Choose returns for its range.
+// Locked is the version in the lock, or "".
 func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 	c := w.Choose(releases, locked, rules)
 	switch {
@@ -262,39 +263,38 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		w.Version, w.Held = c.Version, c.Held
 		return nil
 	case !c.fits:
-		newest := "it has no version at all"
+		newest := "it has no versions"
 		hint := "correct the version of the entry"
 		switch {
 		case c.Newest != "":
-			newest = "the newest there is " + c.Newest
+			newest = "the newest version is " + c.Newest
 		case len(releases) > 0: // all are pre-releases
 			last := slices.MaxFunc(releases, func(a, b Release) int { return CompareVersions(w.From.Kind, a.Version, b.Version) }).Version
-			newest, hint = "there are only pre-releases, the newest is "+last, "write that version: lockgen add "+w.Name+"@"+last
+			newest, hint = "it only has pre-releases, the newest is "+last, "write that version: lockgen add "+w.Name+"@"+last
 		}
 		if len(c.Held) > 0 && c.Held[0].Version != c.Newest {
 			newest += fmt.Sprintf("; %s: %s", c.Held[0].Version, c.Held[0].Why)
 		}
-		return fault.Errorf(fault.Upstream, hint, "no version of %s fits %q: %s: %w", w.From, w.Range(), newest, fs.ErrNotExist)
+		return fault.Errorf(fault.Upstream, hint, "no version of %s matches %q: %s: %w", w.From, w.Range(), newest, fs.ErrNotExist)
 	}
 	var lines []string
 	youngest := subject{kind: w.From.Kind, name: w.From.Name}
 	for _, h := range c.Held {
 		if h.policy && len(lines) < 5 {
 			lines = append(lines, h.Version+": "+h.Why)
-			youngest.version = h.Version // the oldest of them is the first to be let in
+			youngest.version = h.Version // the oldest of them is the first to become old enough
 		}
 	}
-	return fault.Errorf(fault.Policy, fmt.Sprintf("write the exact version, which is consent: lockgen add %s@%s; or %s", w.Name, youngest.version, rules.hint(youngest)),
-		"every version of %s that fits %q is too young (minimum-release-age is %s): %s", w.From, w.Range(), span(rules.policy.MinimumAge), strings.Join(lines, "; "))
+	return fault.Errorf(fault.Policy, fmt.Sprintf("to allow it, write the exact version: lockgen add %s@%s; or %s", w.Name, youngest.version, rules.hint(youngest)),
+		"every version of %s that matches %q is too recent (minimum-release-age is %s): %s", w.From, w.Range(), span(rules.policy.MinimumAge), strings.Join(lines, "; "))
 }
 
-// maxDated bounds for how many versions of an entry a source is asked when they
-// were released.
+// maxDated limits how many release times of one entry a source is asked for.
 const maxDated = 10
 
-// Undated lists the releases whose age matters to w: the newest of those that the
-// entry allows and that are newer than what is locked, "" for nothing. It is empty
-// where no age matters.
+// Undated lists the releases for which the age must be known: the newest ones
+// that the entry allows and that are newer than the locked version, which may
+// be "". It is empty if age does not matter.
 func (w *Want) Undated(releases []Release, locked string, rules Rules) []*Release {
 	if rules.policy.MinimumAge == 0 || !w.Ranged {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// command is the name of the executable of w where PATH finds it, as Windows and
-// macOS tell them apart.
+// command returns the name of the executable of w on PATH, in the form that is
+// equal if Windows and macOS treat names as equal.
 func (w *Want) command() string {
 	name := w.Binary
 	if list := w.Binaries(lock.Platforms[0]); len(list) > 0 {
@@ -22,7 +22,7 @@ func (w *Want) command() string {
 	return strings.ToLower(strings.TrimSuffix(path.Base(name), ".exe"))
 }
 
-// commands are the plugins by the executables that they have, sorted by name.
+// commands returns the plugins by the name of their executable, sorted.
 func commands(wants []*Want) map[string][]string {
 	by := map[string][]string{}
 	for _, w := range wants {
@@ -39,8 +39,8 @@ func commands(wants []*Want) map[string][]string {
 	return by
 }
 
-// CheckBundles refuses a bundle of plugins whose executables have one name: PATH
-// cannot have both.
+// CheckBundles refuses a bundle of plugins whose executables have the same
+// name: PATH cannot have both.
 func CheckBundles(m *manifest.Manifest, wants []*Want) error {
 	by := commands(wants)
 	for _, bundle := range slices.Sorted(maps.Keys(m.Bundles)) {
@@ -49,24 +49,24 @@ func CheckBundles(m *manifest.Manifest, wants []*Want) error {
 			if len(in) < 2 {
 				continue
 			}
-			return fault.Errorf(fault.Usage, fmt.Sprintf("take %s out of bundle %s, or make another bundle for it", strings.Join(in[1:], " and "), bundle),
-				"%s: bundle %s: %s have an executable of one name, %s: PATH cannot have both, so fetch bundle %s would fail",
+			return fault.Errorf(fault.Usage, fmt.Sprintf("remove %s from bundle %s, or make another bundle for it", strings.Join(in[1:], " and "), bundle),
+				"%s: bundle %s: %s have executables with the same name, %s: PATH cannot have both, so fetch bundle %s would fail",
 				m.At("bundles", bundle), bundle, strings.Join(in, " and "), command, bundle)
 		}
 	}
 	return nil
 }
 
-// Clashes says, in a line each, which of names have an executable of the name that
-// another plugin's has, beside it in no bundle: which of them is meant has to be said
-// where PATH decides.
+// Clashes returns a line for each of names whose executable has the same name
+// as another plugin's, outside bundles, so that on PATH only one of them can be
+// used.
 func Clashes(wants []*Want, names []string) []string {
 	by := commands(wants)
 	var lines []string
 	for _, command := range slices.Sorted(maps.Keys(by)) {
 		if plugins := by[command]; len(plugins) > 1 && slices.ContainsFunc(plugins, func(p string) bool { return slices.Contains(names, p) }) {
-			lines = append(lines, strings.Join(plugins, " and ")+" have an executable of one name, "+command+
-				": fetch env puts neither on PATH unless one is named; Buck2 and fetch get tell them apart")
+			lines = append(lines, strings.Join(plugins, " and ")+" have executables with the same name, "+command+
+				": fetch env puts neither on PATH unless you name one; Buck2 and fetch get can use both")
 		}
 	}
 	return lines

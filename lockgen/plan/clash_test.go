@@ -20,12 +20,12 @@ func TestClashes(t *testing.T) {
 	}{
 		{head, nil, nil, ""},
 		{head, []string{"ts-proto"}, nil, ""},
-		{head, []string{"protobuf-ts"}, []string{"protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts: fetch env puts neither on PATH"}, ""},
-		{head + "[bundles]\na = [\"protoc-gen-ts\", \"ts-proto\"]\nb = [\"protobuf-ts\", \"protoc-gen-ts\"]\n", nil, nil, "plugins.toml:9: bundle b: protobuf-ts and protoc-gen-ts have an executable of one name, protoc-gen-ts: PATH cannot"},
+		{head, []string{"protobuf-ts"}, []string{"protobuf-ts and protoc-gen-ts have executables with the same name, protoc-gen-ts: fetch env puts neither on PATH"}, ""},
+		{head + "[bundles]\na = [\"protoc-gen-ts\", \"ts-proto\"]\nb = [\"protobuf-ts\", \"protoc-gen-ts\"]\n", nil, nil, "plugins.toml:9: bundle b: protobuf-ts and protoc-gen-ts have executables with the same name, protoc-gen-ts: PATH cannot"},
 		{head + "[bundles]\na = [\"protoc-gen-ts\"]\nb = [\"protobuf-ts\"]\n", nil, nil, ""},
 		{head + own + "[bundles]\na = [\"protoc-gen-ts\", \"own\", \"protobuf-ts\"]\n", nil, nil, "own and protobuf-ts and protoc-gen-ts have"},
 		{head + "[protos]\ngoogleapis = \"1.76.0\"\nprotovalidate = \"1.2.2\"\n", []string{"protos/googleapis", "protos/protovalidate"}, nil, ""},
-		{head + own, []string{"own"}, []string{"own and protobuf-ts and protoc-gen-ts have an executable of one name"}, ""},
+		{head + own, []string{"own"}, []string{"own and protobuf-ts and protoc-gen-ts have executables with the same name"}, ""},
 	} {
 		m, err := manifest.Parse("plugins.toml", []byte(tt.text))
 		if err != nil {

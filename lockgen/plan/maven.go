@@ -10,17 +10,19 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/maven"
 )
 
-// JavaHint is the major version of Java that is taken where none is locked yet.
+// JavaHint is the major version of Java to use if none is locked yet.
 const JavaHint = 25
 
-// mavenWords are those of os-maven-plugin, by which programs are told apart.
+// mavenWords are the platform names of os-maven-plugin, which programs have in
+// their file names.
 var mavenWords = manifest.Naming{OS: map[string]string{"macos": "osx"}, Arch: map[string]string{"aarch64": "aarch_64"}}
 
 // jar reports whether w is a jar that Java runs.
 func (w *Want) jar() bool { return w.From.Kind == lock.Maven && w.RuntimeName != "" }
 
-// Artifact is the file of a platform, kind Maven only: ARTIFACT-VERSION-OS-ARCH.exe,
-// as protoc plugins are published, or the jar that Java runs, on every platform.
+// Artifact returns the file for a platform, kind maven only:
+// ARTIFACT-VERSION-OS-ARCH.exe, as protoc plugins are usually published, or, on
+// every platform, the jar that Java runs.
 func (w *Want) Artifact(p lock.Platform) maven.Coordinate {
 	part := strings.Split(w.From.Name, ":")
 	c := maven.Coordinate{Group: part[0], Artifact: part[1], Version: w.Upstream(w.Version), Ext: "jar"}
@@ -33,7 +35,7 @@ func (w *Want) Artifact(p lock.Platform) maven.Coordinate {
 	return c
 }
 
-// Program is Artifact of a platform, of a place that nobody has described yet.
+// Program is Artifact for a source that has no entry yet.
 func (w *Want) Program(p lock.Platform) maven.Coordinate {
 	of := *w
 	of.RuntimeName = ""
@@ -41,8 +43,8 @@ func (w *Want) Program(p lock.Platform) maven.Coordinate {
 	return of.Artifact(p)
 }
 
-// Jar is the jar of such a place, which may be a program as well if there is no
-// classifier in it.
+// Jar returns the jar of such a source. Without a classifier in it, it may also
+// be a native program.
 func (w *Want) Jar() (c maven.Coordinate, program bool) {
 	of := *w
 	of.RuntimeName = "java"
@@ -50,41 +52,41 @@ func (w *Want) Jar() (c maven.Coordinate, program bool) {
 	return c, c.Classifier == ""
 }
 
-// Protos is the jar whose .proto files belong to w; ok is false for none.
+// Protos returns the jar with .proto files for w; ok is false if there is none.
 func (w *Want) Protos() (c maven.Coordinate, ok bool) {
 	group, artifact, ok := strings.Cut(w.With, ":")
 	return maven.Coordinate{Group: group, Artifact: artifact, Version: w.Upstream(w.Version), Ext: "jar"}, ok
 }
 
-// planMaven completes what comes from a repository of Maven.
+// planMaven completes a plugin from a Maven repository.
 func (w *Want) planMaven(e *entry) error {
 	if w.From.Kind != lock.Maven {
 		if w.MainClass != "" {
-			return e.fail("take main out", "main is the class of a jar, of source maven")
+			return e.fail("remove main", "main is only for source maven: the class in a jar")
 		}
 		return nil
 	}
 	part := strings.Split(w.From.Name, ":")
-	if w.Binary == "" { // a plugin is called as its artifact is
+	if w.Binary == "" { // a plugin has the name of its artifact
 		w.Binary = part[1]
 	}
 	if !w.jar() {
 		if len(part) > 2 || w.MainClass != "" {
-			return e.fail(`add: runtime = "java"`, "names one file for all platforms, which only Java could run")
+			return e.fail(`add: runtime = "java"`, "has one file for all platforms, which only Java could run")
 		}
 		w.Naming.OS, w.Naming.Arch = words(mavenWords.OS, w.Naming.OS), words(mavenWords.Arch, w.Naming.Arch)
 		return nil
 	}
 	if err := lock.CheckProgram("binary", w.Binary); err != nil {
-		return e.fail("write what the plugin is called, such as protoc-gen-grpc-kotlin", "%w", err)
+		return e.fail("set binary to the name of the plugin, such as protoc-gen-grpc-kotlin", "%w", err)
 	}
 	if slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }) {
-		return e.fail("take binary out of its platforms", "is run by Java and is called %s on every platform", w.Binary)
+		return e.fail("remove binary from its platforms", "is run by Java and has the name %s on every platform", w.Binary)
 	}
 	return nil
 }
 
-// words are the words of a publisher over those that are usual.
+// words returns the usual names, overridden by those of a publisher.
 func words(usual, own map[string]string) map[string]string {
 	all := maps.Clone(usual)
 	maps.Copy(all, own)

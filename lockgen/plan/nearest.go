@@ -1,9 +1,9 @@
 package plan
 
-// Near says which versions there are in the place of one that is not: the newest,
-// and below and above it the nearest ones; "" for none. There is true where it is
-// one of the releases after all. What was withdrawn is not proposed, and neither
-// is a pre-release in the place of another version.
+// Near returns existing versions to suggest for a missing one: the newest, and
+// the nearest below and above it; "" for none. There is true if the version
+// exists after all. Withdrawn versions are not suggested, and pre-releases only
+// for a pre-release.
 func Near(kind string, releases []Release, version string) (newest, below, above string, there bool) {
 	_, valid := parseVersion(kind, version)
 	for _, r := range releases {

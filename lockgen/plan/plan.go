@@ -1,7 +1,8 @@
-// Package plan says what a manifest asks for and how a lock differs from that. It
-// combines the entries of plugins.toml with the recipes of the catalogue, orders
-// versions, chooses among those that a source has, and applies [policy]. It asks
-// nobody: the same input gives the same answer.
+// Package plan determines what a manifest requires and how a lock differs from
+// it. It combines the entries of plugins.toml with the recipes of the
+// catalogue, orders versions, chooses among those of a source, and applies
+// [policy]. It does no input or output: the same arguments always give the same
+// result.
 package plan
 
 import (
@@ -19,77 +20,77 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// GoHint is the version of Go that messages propose.
+// GoHint is the Go version that messages suggest.
 const GoHint = "1.26.7"
 
-// NodeHint is the version of node that messages propose.
+// NodeHint is the node version that messages suggest.
 const NodeHint = "24.19.0"
 
-// notAmong is the reason of a cell whose platform the manifest does not list.
+// notAmong is the reason in the cell of a platform that is not in the manifest.
 const notAmong = "not among the platforms of plugins.toml"
 
-// A Want is one plugin version that a manifest asks for, with everything that
+// A Want is one plugin version that a manifest requires, with everything that
 // the catalogue and the entry say about it.
 type Want struct {
 	Name    string
-	Version string // "" for a range that no locked version fits
-	Asked   string // what the entry says: an exact version or a range
+	Version string // "" for a range without a matching locked version
+	Asked   string // from the entry: an exact version or a range
 	At      string // FILE:LINE of the entry, for messages
 
-	rng     Range // what Asked means, for a range
+	rng     Range // parsed Asked, for a range
 	Ranged  bool
-	Held    []Held // newer versions than the one that was picked
-	Written bool   // a person wrote Version down, which is consent to its age
-	runs    *Want  // the runtime, nil for none
-	assumed bool   // that it takes a runtime: only its executable tells
+	Held    []Held // versions newer than the chosen one
+	Written bool   // a person wrote Version, so its age does not matter
+	runs    *Want  // the runtime; nil for none
+	assumed bool   // whether it needs the runtime depends on its executable
 
 	From manifest.Source
 	manifest.Spec
 	Overrides map[string]manifest.Override
 
-	RuntimeName string // name of the plugin that runs this one, "" for none
-	Runtime     string // NAME@VERSION of it, "" for none or one without a version yet
-	Toolchain   string // go: NAME@VERSION of the Go that compiles it, "" as for Runtime
-	ByGo        bool   // by plugin go
-	compiler    *Want  // that one, nil for none
+	RuntimeName string // name of the plugin that runs this one; "" for none
+	Runtime     string // its NAME@VERSION; "" for none, or while it has no version
+	Toolchain   string // go: NAME@VERSION of the Go that compiles it; "" as for Runtime
+	ByGo        bool   // compiled by plugin go
+	compiler    *Want  // the plugin go; nil for none
 
-	Proto        *manifest.Protos // of a proto package, nil for a plugin
-	Language     string           // of a runtime, "" for a plugin
-	Fits         []string         // of a runtime: NAME@VERSION of the plugins whose code it has to run
-	Beside       []string         // of a runtime: NAME==VERSION of the others of its language, with which it shares libraries
+	Proto        *manifest.Protos // for a proto package; nil for a plugin
+	Language     string           // for a runtime; "" for a plugin
+	Fits         []string         // for a runtime: NAME@VERSION of the plugins whose code must work with it
+	Beside       []string         // for a runtime: NAME==VERSION of the others of its language, which share libraries with it
 	Optional     bool
 	Options      []string // with which it is tried
-	Untried      bool     // it is not
-	Python       []string // pip: the interpreters that wheels must fit
-	Args         []string // for the compiler
-	BuildScripts bool     // the manifest consents to code that runs when it is compiled
+	Untried      bool     // it is not tried
+	Python       []string // pip: the interpreters to find wheels for
+	Args         []string // arguments for the compiler
+	BuildScripts bool     // the manifest allows it to run code while it is compiled
 
-	// Known says that its sources are those of the catalogue: nobody chose between
-	// them, and one that is out of reach may be left out.
+	// Known says that the sources are those of the catalogue. Nobody chose
+	// them, so an unreachable one may be skipped.
 	Known  bool
-	others []*Want // the same plugin from its further sources, in their order
-	out    []Tried // sources that are out of question before anyone is asked
+	others []*Want // the same plugin from its other sources, in their order
+	out    []Tried // sources that are excluded in advance
 }
 
-// Tried is a source that was not locked, and why.
+// A Tried is a source that was not used, and why.
 type Tried struct {
 	Plugin  string `json:"plugin"`
 	Version string `json:"version"`
 	Source  string `json:"source"`
 	Why     string `json:"why"`
 
-	need *NeedError // nil where it is out for another reason
+	need *NeedError // nil if there is another reason
 }
 
-// String is one readable line.
+// String returns a line for people.
 func (t Tried) String() string {
 	return fmt.Sprintf("%s %s not from %s: %s", t.Plugin, t.Version, t.Source, t.Why)
 }
 
 func (w *Want) kind() *lock.Kind { return lock.KindOf(w.From.Kind) }
 
-// Candidates is w from each of its sources, in the order in which they are
-// tried. The first that can serve every required platform is locked.
+// Candidates returns w for each of its sources, in the order of the attempts.
+// The first one that supports every required platform is locked.
 func (w *Want) Candidates() []*Want { return append([]*Want{w}, w.others...) }
 
 // Adopt makes w the candidate that was locked.
@@ -103,8 +104,8 @@ func (w *Want) Adopt(c *Want) {
 	w.others, w.out = others, out
 }
 
-// LockedAs is the candidate that a locked version fits best: what the lock
-// records is never exchanged for an earlier source by itself.
+// LockedAs returns the candidate that a locked version matches best: an earlier
+// source never replaces the locked one by itself.
 func (w *Want) LockedAs(m *manifest.Manifest, v *lock.Version) *Want {
 	best, least := w, -1
 	for _, c := range w.Candidates() {
@@ -115,17 +116,18 @@ func (w *Want) LockedAs(m *manifest.Manifest, v *lock.Version) *Want {
 	return best
 }
 
-// A NeedError is an error of [Wants]: what a plugin needs is not in the manifest.
+// A NeedError is an error of [Wants]: another plugin that this one needs is not
+// in the manifest.
 type NeedError struct {
 	Plugin, Needs string // names
-	Why           string // what Needs does: "runs on" or "is compiled by"
+	Why           string // "runs on" or "is compiled by"
 	error
 }
 
-// Unwrap is the same with place, class and hint.
+// Unwrap returns the error with position, class and hint.
 func (e *NeedError) Unwrap() error { return e.error }
 
-// String is NAME VERSION, as messages say it.
+// String returns NAME VERSION, for messages.
 func (w *Want) String() string {
 	if w.Version == "" {
 		return w.Name + " " + w.Asked
@@ -133,10 +135,10 @@ func (w *Want) String() string {
 	return w.Name + " " + w.Version
 }
 
-// Wants returns what a manifest asks for, sorted by name and version, runtimes
-// resolved. A range means the newest locked version that fits it, whichever
-// Entry brought that one; l is nil for no lock at all. Two entries may thus
-// mean one version. Its errors are of class [fault.Usage].
+// Wants returns what a manifest requires, sorted by name and version, with
+// runtimes set. A range stands for the newest locked version in it, no matter
+// which entry that version was locked for; l is nil if there is no lock. So two
+// entries may give the same version. Errors are of class [fault.Usage].
 func Wants(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want
 	var of []string // [runtimes]
@@ -170,7 +172,7 @@ func Wants(m *manifest.Manifest, l *lock.Lock) ([]*Want, error) {
 	return wants, nil
 }
 
-// at is a plan for one version or range of the entry: without the sources that
+// at returns w for one version or range of the entry, without the sources that
 // cannot have it.
 func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 	var list []*Want
@@ -181,7 +183,7 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 		c := *c
 		c.Asked, c.others, c.out = spec, nil, nil
 		if err := c.plan(l); err != nil {
-			if first == nil || c.Until != "" { // of several ranges of one package, the last
+			if first == nil || c.Until != "" { // for several ranges of one package, use the last
 				first = err
 			}
 			out = append(out, Tried{Source: c.From.String(), Why: err.Error()})
@@ -195,25 +197,25 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 	if len(list) == 0 {
 		return nil, first
 	}
-	for _, c := range list { // whatever source it came from, it is what is locked
+	for _, c := range list { // use the locked version, whatever source it is from
 		c.Version = newest.Version
 	}
 	list[0].others, list[0].out = list[1:], out
 	return list[0], nil
 }
 
-// Ask gives w, which is of no manifest, an exact version or a range.
+// Ask sets an exact version or a range for w, which is not from a manifest.
 func (w *Want) Ask(version string) error {
 	w.Asked = version
 	return w.plan(nil)
 }
 
-// plan gives w the version that its entry means.
+// plan sets the version of w according to its entry.
 func (w *Want) plan(l *lock.Lock) error {
 	if !manifest.IsRange(w.Asked) {
 		w.Version, w.Written = w.Asked, true
 		if w.Until != "" && lock.CompareVersions(w.Version, w.Until) >= 0 {
-			return fault.Errorf(fault.Usage, "take a version before "+strings.TrimSuffix(w.Until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.Reason)
+			return fault.Errorf(fault.Usage, "use a version before "+strings.TrimSuffix(w.Until, "-0"), "%s: %s cannot be locked: %s", w.At, w, w.Reason)
 		}
 		return nil
 	}
@@ -234,7 +236,7 @@ func (w *Want) plan(l *lock.Lock) error {
 	return nil
 }
 
-// byVersion orders wants of one plugin; what has no version yet comes last.
+// byVersion compares wants of one plugin; those without a version come last.
 func byVersion(a, b *Want) int {
 	switch {
 	case a.Version == "" && b.Version == "":
@@ -247,7 +249,7 @@ func byVersion(a, b *Want) int {
 	return CompareVersions(a.From.Kind, a.Version, b.Version)
 }
 
-// Link gives every plugin the newest version of its runtime and toolchain.
+// Link sets the newest version of the runtime and toolchain of every plugin.
 func Link(wants []*Want) {
 	for _, root := range wants {
 		for _, w := range root.Candidates() {
@@ -256,8 +258,8 @@ func Link(wants []*Want) {
 	}
 }
 
-// RuntimeOf is the runtime that a locked version of w has: none where it turned out
-// to be a program by itself.
+// RuntimeOf returns the runtime for a locked version of w: none if the version
+// turned out to be a native program.
 func (w *Want) RuntimeOf(v *lock.Version) string {
 	if w.assumed && v.Runtime == "" {
 		return ""
@@ -265,8 +267,8 @@ func (w *Want) RuntimeOf(v *lock.Version) string {
 	return w.Runtime
 }
 
-// Link gives w the newest version of its runtime and toolchain among all. It
-// looks at no other wants than those.
+// Link sets the newest version in all of the runtime and toolchain of w. It
+// accesses no other wants.
 func (w *Want) Link(all []*Want) {
 	newest := func(name string) (of *Want) {
 		for _, o := range all {
@@ -291,7 +293,8 @@ func (w *Want) Link(all []*Want) {
 	}
 }
 
-// An entry is one plugin of the manifest, with what the catalogue knows of it.
+// An entry is one plugin of the manifest, with the catalogue's knowledge about
+// it.
 type entry struct {
 	m      *manifest.Manifest
 	name   string
@@ -313,7 +316,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	e := &entry{m: m, name: name, p: m.Plugins[name]}
 	c := catalog.Builtin()
 	e.recipe, e.known = c.Lookup(name)
-	if e.p.Source == nil && !e.known { // of what cannot be locked a person may have a program
+	if e.p.Source == nil && !e.known { // the user may have a program that the catalogue says cannot be locked
 		return nil, fmt.Errorf("%s: %w", e.at(), c.Unknown(name))
 	}
 	asked, err := e.sources()
@@ -332,14 +335,14 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(asked) > 1 && !lock.KindOf(a.Source.Kind).Compiled { // those among them that compile
+		if len(asked) > 1 && !lock.KindOf(a.Source.Kind).Compiled { // keep those that compile
 			w.Args = nil
 		}
 		err = w.complete(e)
 		switch {
 		case err == nil:
 			list = append(list, w)
-		case e.p.Source != nil: // what a person wrote is meant
+		case e.p.Source != nil: // the source that a person wrote is used
 			return nil, err
 		default:
 			if first == nil {
@@ -357,8 +360,7 @@ func planPlugin(m *manifest.Manifest, name string) (*Want, error) {
 	return list[0], nil
 }
 
-// Lacks is what the first source needs that is out of question for want of that, nil
-// for none.
+// Lacks returns the missing plugin that excludes the first source, or nil.
 func (w *Want) Lacks() *NeedError {
 	for _, t := range w.out {
 		if t.need != nil {
@@ -368,16 +370,16 @@ func (w *Want) Lacks() *NeedError {
 	return nil
 }
 
-// sources are those of the entry in order, else those of the catalogue.
+// sources returns those of the entry in order, or else those of the catalogue.
 func (e *entry) sources() (list []manifest.Alternative, err error) {
 	switch p := e.p; {
 	case p.Source != nil && !e.known && p.Package != "" && !lock.KindOf(p.Source.Kind).Mains:
-		return nil, e.fail("write source instead", "package without a known plugin")
+		return nil, e.fail("write source instead", "has package, but is not a known plugin")
 	case len(p.Sources) > 0:
 		return p.Sources, nil
 	case p.Source != nil:
 		return []manifest.Alternative{{Source: *p.Source}}, nil
-	case p.Package != "": // another package under the first recipe
+	case p.Package != "": // another package with the first recipe
 		e.recipe.Sources = e.recipe.Sources[:1]
 	}
 	for _, s := range e.recipe.Sources {
@@ -386,14 +388,14 @@ func (e *entry) sources() (list []manifest.Alternative, err error) {
 	return list, nil
 }
 
-// recipeOf is what the catalogue knows of the nth source, nil for nothing.
+// recipeOf returns the recipe for the nth source, or nil.
 func (e *entry) recipeOf(n int, a manifest.Alternative) *manifest.Alternative {
 	list := e.recipe.Sources
-	i := n // one package may be in the catalogue twice, with another binary from some version on
+	i := n // a package may be in the catalogue twice, with another binary since some version
 	if e.p.Source != nil {
 		i = slices.IndexFunc(list, func(s manifest.Alternative) bool { return s.Source == a.Source })
 	}
-	if i < 0 && a.Source.Ecosystem() { // at another address it may look otherwise
+	if i < 0 && a.Source.Ecosystem() { // a recipe for another URL may not apply
 		i = slices.IndexFunc(list, func(s manifest.Alternative) bool { return s.Source.Kind == a.Source.Kind })
 	}
 	if i < 0 {
@@ -402,8 +404,9 @@ func (e *entry) recipeOf(n int, a manifest.Alternative) *manifest.Alternative {
 	return &list[i]
 }
 
-// want is the entry from one source. What that says itself counts most, then what
-// the entry says of all, then the recipe, nil for none.
+// want returns the entry for one source. The keys of the source take
+// precedence, then those of the entry, then those of the recipe, which may be
+// nil.
 func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Want, error) {
 	p := e.p
 	w := &Want{
@@ -411,7 +414,7 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime, Known: p.Source == nil,
 		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator, MainClass: p.MainClass},
 	}
-	if bare, features := w.From.Bare(); features != nil && w.kind().Compiled { // those of pip are part of the name
+	if bare, features := w.From.Bare(); features != nil && w.kind().Compiled { // extras of pip are part of the name
 		w.From, w.Args = bare, append(slices.Clone(w.Args), "--features", strings.Join(features, ","))
 	}
 	w.Untried = p.Untried || e.recipe.Untried
@@ -424,8 +427,8 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	if recipe != nil {
 		w.fill(p, recipe)
 	}
-	// The runtime of a recipe is that of its first kind: what a later source has in
-	// compiled form needs none.
+	// The runtime of a recipe is for its first kind: a compiled plugin from a
+	// later source does not need it.
 	w.recipeEmulates(e)
 	if w.RuntimeName == "" && (recipe == nil || w.From.Kind == e.recipe.Sources[0].Source.Kind) {
 		w.RuntimeName = e.recipe.Runtime
@@ -433,7 +436,7 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	return w, nil
 }
 
-// fill takes from a recipe what the entry leaves open.
+// fill adds from a recipe what the entry leaves out.
 func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
 	if p.Source == nil {
 		w.Naming, w.Assets = recipe.Naming, recipe.Assets
@@ -456,13 +459,13 @@ func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
 	w.Requires, w.Until, w.Reason, w.Scheme = recipe.Requires, recipe.Until, recipe.Reason, recipe.Scheme
 }
 
-// complete finishes a candidate: its executable and its runtime, by name.
+// complete finishes a candidate: its executable and the name of its runtime.
 func (w *Want) complete(e *entry) error {
 	if err := w.planMaven(e); err != nil {
 		return err
 	}
 	if w.Binary == "" {
-		return e.fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "says no binary")
+		return e.fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "has no binary")
 	}
 	if err := w.planGo(e); err != nil {
 		return err
@@ -471,7 +474,7 @@ func (w *Want) complete(e *entry) error {
 		return fmt.Errorf("%s: plugin %s: %w", w.At, w.Name, err)
 	}
 	if w.kind().Compiled && (w.Include != "" || w.RuntimeName != "" || strings.Contains(w.CrateBin(), "/")) {
-		return e.fail("keep source, version, binary, args and optional", "a crate has no include and no runtime, and binary is the name of an executable")
+		return e.fail("keep source, version, binary, args and optional", "a crate must not have include or runtime, and binary must be the name of an executable")
 	}
 	if err := w.planPython(e); err != nil {
 		return err
@@ -492,13 +495,13 @@ func (w *Want) complete(e *entry) error {
 		return &NeedError{w.Name, runtime, "runs on", e.fail(hint, "runs on %s, which is not in [plugins]", runtime)}
 	}
 	if of.Runtime != "" || runtime == w.Name || of.Source != nil && lock.KindOf(of.Source.Kind).RunBy != "" {
-		return e.fail("name a plugin that runs by itself", "its runtime %s needs a runtime of its own", runtime)
+		return e.fail("use a plugin that runs by itself", "its runtime %s needs a runtime itself", runtime)
 	}
 	return nil
 }
 
-// recipeEmulates takes over which program of another platform runs instead of one
-// that is not what it is called, unless the entry says more.
+// recipeEmulates applies the recipe's emulation, for platforms whose published
+// file is for another one, unless the entry overrides it.
 func (w *Want) recipeEmulates(e *entry) {
 	for platform, other := range w.Emulate {
 		if _, said := w.Overrides[platform]; !said && slices.Contains(e.m.Platforms, platform) && slices.Contains(e.m.Platforms, other) {
@@ -511,7 +514,7 @@ func (w *Want) recipeEmulates(e *entry) {
 	}
 }
 
-// planGo finds the toolchain of a plugin of kind Go.
+// planGo finds the toolchain of a plugin of kind go.
 func (w *Want) planGo(e *entry) error {
 	if w.From.Kind != lock.Go {
 		return nil
@@ -527,7 +530,7 @@ func (w *Want) planGo(e *entry) error {
 	case of == nil:
 		return &NeedError{w.Name, "go", "is compiled by", e.fail("run: lockgen add go@"+GoHint, "is compiled by go, which is not in [plugins]")}
 	case of.Source != nil && *of.Source != (manifest.Source{Kind: lock.Go, Name: lock.GoToolchain}):
-		return e.fail("take source out of plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
+		return e.fail("remove source from plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
 	w.ByGo = true
 	return nil
@@ -538,20 +541,20 @@ func (w *Want) Interpreted() bool {
 	return w.kind().Wheels && (w.Entry != "" || !strings.Contains(w.Binary, "/"))
 }
 
-// planPython decides which interpreters the wheels of w must fit.
+// planPython determines for which interpreters wheels of w are needed.
 func (w *Want) planPython(e *entry) error {
 	if !w.kind().Wheels {
 		if w.Entry != "" || w.Generator != "" {
-			return e.fail("take entry and generator out", "entry and generator are for plugins of source pip")
+			return e.fail("remove entry and generator", "entry and generator are only for plugins of source pip")
 		}
 		return nil
 	}
 	w.Python = e.m.Python
 	if !w.Interpreted() {
 		if w.Generator != "" {
-			return e.fail(`add: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator without an entry")
+			return e.fail(`add: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator but no entry")
 		}
-		if len(w.Python) == 0 { // any does: its wheels are for all
+		if len(w.Python) == 0 { // any interpreter will do: its wheels are for all
 			w.Python = lock.DefaultPython[len(lock.DefaultPython)-1:]
 		}
 		return nil
@@ -561,11 +564,11 @@ func (w *Want) planPython(e *entry) error {
 	}
 	switch {
 	case w.RuntimeName != "":
-		return e.fail("take runtime out", "is run by Python and has no runtime")
+		return e.fail("remove runtime", "is run by Python, so it must not have a runtime")
 	case w.Generator != "" && !strings.Contains(w.Entry, ":"):
-		return e.fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, and its entry %q is no function", w.Entry)
+		return e.fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, but its entry %q is not a function", w.Entry)
 	case slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }):
-		return e.fail("take binary out of its platforms", "is run by Python and is called %s on every platform", w.Binary)
+		return e.fail("remove binary from its platforms", "is run by Python and has the name %s on every platform", w.Binary)
 	}
 	if err := lock.CheckProgram("binary", w.Binary); err != nil {
 		return e.fail("write the name of the console script, such as protoc-gen-mypy", "%w", err)
@@ -573,9 +576,9 @@ func (w *Want) planPython(e *entry) error {
 	return nil
 }
 
-// Unknown warns of names that are not in the catalogue but one slip away from
-// a name that is: a possible typing error, or worse. Of an entry with a source of
-// its own a short name says nothing: two slips make gen of go.
+// Unknown returns warnings for names that are not in the catalogue but similar
+// to one that is: perhaps a typo, or worse. Short names with their own source
+// are skipped: gen and go differ in only two letters.
 func Unknown(m *manifest.Manifest) []string {
 	var warnings []string
 	c := catalog.Builtin()
@@ -590,7 +593,7 @@ func Unknown(m *manifest.Manifest) []string {
 	return warnings
 }
 
-// URL is the address of the file for a platform, kind HTTP only.
+// URL returns the URL of the file for a platform, kind http only.
 func (w *Want) URL(p lock.Platform) string {
 	from, asset := w.From, w.Assets[p.Name]
 	if o := w.Overrides[p.Name]; o.Source != nil {
@@ -601,8 +604,8 @@ func (w *Want) URL(p lock.Platform) string {
 	return w.Naming.URL(from, asset, w.Version, p)
 }
 
-// Asset is the name of the file in the release for a platform; ok is false
-// where the file is not one of a release of GitHub.
+// Asset returns the name of the file in the release for a platform; ok is false
+// if the file is not from a GitHub release.
 func (w *Want) Asset(p lock.Platform) (name string, ok bool) {
 	if _, _, ok := w.From.GitHub(); !ok || w.Overrides[p.Name].Source != nil {
 		return "", false
@@ -616,19 +619,19 @@ func (w *Want) Asset(p lock.Platform) (name string, ok bool) {
 	return w.Naming.Expand(template, w.Version, p), true
 }
 
-// OCI is what a source names for a platform, kind OCI only.
+// OCI returns the OCI reference for a platform, kind oci only.
 func (w *Want) OCI(p lock.Platform) (manifest.OCIRef, error) {
 	return manifest.ParseOCI(w.Naming.Expand(w.From.Name, w.Version, p))
 }
 
-// PackageName is what the lock calls package: "" for what has an address.
+// PackageName returns the package in the lock; "" for a source with a URL.
 func (w *Want) PackageName() string {
 	switch w.From.Kind {
 	case lock.HTTP:
 		return ""
 	case lock.OCI: // the same on every platform
 		named := *w
-		named.Version = cmp.Or(w.Version, "1") // of a range that is not locked yet
+		named.Version = cmp.Or(w.Version, "1") // for a range that is not locked yet
 		ref, err := named.OCI(lock.Platforms[0])
 		if err != nil {
 			return ""
@@ -638,8 +641,8 @@ func (w *Want) PackageName() string {
 	return w.From.Name
 }
 
-// Binaries lists the paths, best first, at which the executable may lie in the
-// tree of a platform. It is empty where only the name of a bin (npm) or of a
+// Binaries lists the possible paths of the executable in the tree of a
+// platform, best first. It is empty if only the name of a bin (npm) or of a
 // console script (pip) is known.
 func (w *Want) Binaries(p lock.Platform) []string {
 	if w.Interpreted() {
@@ -670,8 +673,8 @@ func (w *Want) Binaries(p lock.Platform) []string {
 	return list
 }
 
-// BinName is the name in the package's bin that is asked for, kind NPM only; ""
-// where the entry gives a path.
+// BinName returns the required name in the package's bin, kind npm only; "" if
+// the entry has a path.
 func (w *Want) BinName() string {
 	if w.From.Kind != lock.NPM || strings.Contains(w.Binary, "/") {
 		return ""
@@ -679,20 +682,20 @@ func (w *Want) BinName() string {
 	return w.Binary
 }
 
-// CrateBin is the name of the executable, kind Cargo only.
+// CrateBin returns the name of the executable, kind cargo only.
 func (w *Want) CrateBin() string {
 	return strings.TrimSuffix(strings.TrimPrefix(manifest.Expand(w.Binary, w.Version, lock.Platform{}), "bin/"), ".exe")
 }
 
-// TellsBin reports whether the file of a bin tells the bin's name. Only such a bin
-// can be asked for by its name, because the lock keeps the path alone.
+// TellsBin reports whether the name of a bin follows from its file. Only such a
+// bin can be selected by name, because the lock only keeps the path.
 func TellsBin(file, bin string) bool {
 	base := path.Base(file)
 	return base == bin || slices.Contains([]string{".js", ".cjs", ".mjs"}, strings.TrimPrefix(base, bin)) && strings.HasPrefix(base, bin)
 }
 
 // fitsBinary reports whether the executable of a locked cell is the one that
-// the entry asks for.
+// the entry requires.
 func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
 	if w.Interpreted() { // see own
 		return true
@@ -703,10 +706,10 @@ func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
 	return slices.Contains(w.Binaries(p), binary)
 }
 
-// PackageDir is the folder of the plugin's own package, kind NPM only.
+// PackageDir returns the folder of the plugin's own package, kind npm only.
 func (w *Want) PackageDir() string { return "node_modules/" + w.From.Name }
 
-// Uses are the entries of the runtime and of the toolchain of w.
+// Uses returns the entries of the runtime and the toolchain of w.
 func (w *Want) Uses() (list []*Want) {
 	for _, o := range []*Want{w.runs, w.compiler} {
 		if o != nil {
@@ -716,7 +719,7 @@ func (w *Want) Uses() (list []*Want) {
 	return list
 }
 
-// Needs are the names of the plugins that resolving and running w takes.
+// Needs returns the names of the plugins needed to resolve and run w.
 func (w *Want) Needs() []string {
 	var names []string
 	if w.RuntimeName != "" {
@@ -731,8 +734,8 @@ func (w *Want) Needs() []string {
 	return slices.DeleteFunc(names, func(name string) bool { return name == w.Name })
 }
 
-// Sources returns the sources of a plugin version in the order in which they
-// are tried, and those that are out of question whatever they have.
+// Sources returns the sources of a plugin version in the order of the attempts,
+// and those that are excluded in advance.
 func (w *Want) Sources() (list []manifest.Source, out []Tried) {
 	for _, c := range w.Candidates() {
 		list = append(list, c.From)
@@ -744,25 +747,25 @@ func (w *Want) Sources() (list []manifest.Source, out []Tried) {
 	return list, out
 }
 
-// LockedFrom is the source of w that a locked version came from.
+// LockedFrom returns the source of w that a locked version is from.
 func (w *Want) LockedFrom(m *manifest.Manifest, v *lock.Version) manifest.Source {
 	return w.LockedAs(m, v).From
 }
 
-// A Difference is one way in which a lock does not fit a manifest.
+// A Difference is one way in which a lock does not match a manifest.
 type Difference struct {
 	Plugin  string `json:"plugin"`
 	Version string `json:"version"`
 	What    string `json:"what"`
 
-	Local bool `json:"-"` // can be settled without asking any source
+	Local bool `json:"-"` // can be settled without asking a source
 }
 
-// String is one readable line.
+// String returns a line for people.
 func (d Difference) String() string { return d.Plugin + " " + d.Version + ": " + d.What }
 
-// Differences says how a lock does not fit a manifest: nothing when it does.
-// They are sorted by plugin and version. L may be nil for no lock at all.
+// Differences returns how a lock differs from a manifest, sorted by plugin and
+// version. L may be nil if there is no lock.
 func Differences(m *manifest.Manifest, wants []*Want, l *lock.Lock) []Difference {
 	if l == nil {
 		l = &lock.Lock{}
@@ -779,7 +782,7 @@ func Differences(m *manifest.Manifest, wants []*Want, l *lock.Lock) []Difference
 	for name, versions := range l.Plugins {
 		for version := range versions {
 			if !asked[name+"@"+version] {
-				out = append(out, Difference{name, version, "is locked, but " + m.Name + " does not ask for it", true})
+				out = append(out, Difference{name, version, "is locked, but not in " + m.Name, true})
 			}
 		}
 	}
@@ -792,19 +795,19 @@ func Differences(m *manifest.Manifest, wants []*Want, l *lock.Lock) []Difference
 	return out
 }
 
-// Differences says how a locked version, nil for none, does not fit w, taken
-// from that of its sources which fits best.
+// Differences returns how a locked version, which may be nil, differs from w
+// for the best matching source.
 func (w *Want) Differences(m *manifest.Manifest, v *lock.Version) []Difference {
 	if v == nil {
 		if w.Ranged {
-			return []Difference{{w.Name, w.Asked, "is asked for, but no version that fits is locked", false}}
+			return []Difference{{w.Name, w.Asked, "is in plugins.toml, but no matching version is locked", false}}
 		}
-		return []Difference{{w.Name, w.Version, "is asked for, but not locked", false}}
+		return []Difference{{w.Name, w.Version, "is in plugins.toml, but not locked", false}}
 	}
 	return w.LockedAs(m, v).own(m, v)
 }
 
-// own is differences with this very source.
+// own is Differences for exactly this source.
 func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 	d := &comparison{w: w, m: m, v: v}
 	if w.Proto != nil {
@@ -818,7 +821,7 @@ func (w *Want) own(m *manifest.Manifest, v *lock.Version) []Difference {
 	return d.found
 }
 
-// A comparison holds a locked version against what is wanted.
+// A comparison compares a locked version with a want.
 type comparison struct {
 	w     *Want
 	m     *manifest.Manifest
@@ -832,7 +835,7 @@ func (d *comparison) add(local bool, format string, args ...any) {
 
 func (d *comparison) compare(what, asked, locked string, local bool) {
 	if asked != locked {
-		d.add(local, "%s is %s in the lock, %s asked for", what, cmp.Or(locked, "none"), cmp.Or(asked, "none"))
+		d.add(local, "%s is %s in the lock, but %s in plugins.toml", what, cmp.Or(locked, "none"), cmp.Or(asked, "none"))
 	}
 }
 
@@ -874,7 +877,7 @@ func (d *comparison) keys() {
 	d.compare("fits", strings.Join(w.Fits, " "), strings.Join(v.Fits, " "), true)
 	d.compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
 	if len(v.BuildScripts) > 0 && !w.BuildScripts {
-		d.add(false, "runs code when it is compiled (%s), to which build-scripts of [policy] does not consent", fault.List(v.BuildScripts))
+		d.add(false, "runs code while it is compiled (%s), which build-scripts of [policy] does not allow", fault.List(v.BuildScripts))
 	}
 }
 
@@ -903,18 +906,18 @@ func (d *comparison) platform(p lock.Platform) {
 	}
 }
 
-// files compares what a platform has of its own.
+// files compares the files of a platform.
 func (d *comparison) files(p lock.Platform, c lock.Cell) {
 	w, v := d.w, d.v
 	if !w.fitsBinary(p, c.Binary) {
-		d.add(false, "binary for %s is %s in the lock, %s asked for", p.Name, c.Binary, w.binaryText(p))
+		d.add(false, "binary for %s is %s in the lock, but %s in plugins.toml", p.Name, c.Binary, w.binaryText(p))
 	}
 	if w.From.Kind == v.Source {
 		d.addresses(p, " for "+p.Name)
 	}
 }
 
-// addresses compares what tells where the files of a platform are.
+// addresses compares where the files of a platform are.
 func (d *comparison) addresses(p lock.Platform, platform string) {
 	w, v := d.w, d.v
 	switch w.From.Kind {
@@ -950,7 +953,7 @@ func describeCell(c lock.Cell) string {
 	return "missing"
 }
 
-// UnlistedCell is the cell of a platform that the manifest does not list.
+// UnlistedCell returns the cell of a platform that is not in the manifest.
 func UnlistedCell(m *manifest.Manifest, cells map[string]lock.Cell, p lock.Platform) lock.Cell {
 	if slices.Contains(m.Platforms, p.Emulates) && cells[p.Emulates].Locked() {
 		return lock.Cell{Emulate: p.Emulates}
@@ -958,9 +961,9 @@ func UnlistedCell(m *manifest.Manifest, cells map[string]lock.Cell, p lock.Platf
 	return lock.Cell{Unavailable: notAmong}
 }
 
-// Settle makes a locked version fit a manifest where that needs nothing from
-// outside: platforms that are not listed any more, another runtime. It returns
-// a copy.
+// Settle returns a copy of a locked version that matches a manifest, as far as
+// that is possible without asking a source: platforms that were removed,
+// another runtime.
 func (w *Want) Settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	v := *old
 	if w.Proto != nil {
@@ -996,7 +999,7 @@ func (w *Want) Settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 	return &v
 }
 
-// ScriptsAmong leaves out the packages that no platform needs any more.
+// ScriptsAmong removes the packages that no platform needs any more.
 func ScriptsAmong(scripts []string, files map[string]lock.File) []string {
 	var left []string
 	for _, name := range scripts {
@@ -1007,8 +1010,8 @@ func ScriptsAmong(scripts []string, files map[string]lock.File) []string {
 	return left
 }
 
-// PlatformsKey is the platforms key of a file that the trees of some platforms
-// are made of: empty when it belongs to every tree.
+// PlatformsKey returns the platforms key of a file used in the trees of some
+// platforms: empty if it is in every tree.
 func PlatformsKey(use []string, cells map[string]lock.Cell) []string {
 	for name, c := range cells {
 		if c.Locked() && !slices.Contains(use, name) {

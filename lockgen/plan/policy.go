@@ -14,15 +14,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// Rules are [policy] at one moment, held against the lock that there was.
+// Rules are the [policy] at one point in time, with the previous lock.
 type Rules struct {
 	policy *manifest.Policy
 	old    *lock.Lock
 	now    time.Time
-	locked func() map[string]bool // every KIND:NAME@VERSION of a package in the old lock
+	locked func() map[string]bool // every KIND:NAME@VERSION of a package in the previous lock
 }
 
-// NewRules returns the rules of a policy. Old may be nil for no lock at all.
+// NewRules returns the rules of a policy. Old may be nil if there is no lock.
 func NewRules(policy *manifest.Policy, old *lock.Lock, now time.Time) Rules {
 	if old == nil {
 		old = &lock.Lock{}
@@ -30,7 +30,7 @@ func NewRules(policy *manifest.Policy, old *lock.Lock, now time.Time) Rules {
 	return Rules{policy, old, now, sync.OnceValue(func() map[string]bool { return lockedPackages(old) })}
 }
 
-// lockedPackages is every KIND:NAME@VERSION of a package in a lock.
+// lockedPackages returns every KIND:NAME@VERSION of a package in a lock.
 func lockedPackages(l *lock.Lock) map[string]bool {
 	have := map[string]bool{}
 	for _, versions := range l.Plugins {
@@ -48,18 +48,18 @@ func packageAt(kind, name, version string) string {
 	return kind + ":" + lock.KindOf(kind).Normal(name) + "@" + version
 }
 
-// A subject is one version of one package that may get into the lock.
+// A subject is one version of a package that may be locked.
 type subject struct {
 	kind, name, version string
-	released            time.Time // by the registry's clock, zero for none
-	written             bool      // a person wrote this exact version down
-	seen                bool      // released is when this machine saw it first
+	released            time.Time // by the registry's clock; zero if unknown
+	written             bool      // a person wrote this exact version
+	seen                bool      // released is when this machine first saw it
 	locked              bool      // it is in the lock already
 }
 
-// refuse says why a version may not be locked now, "" where it may. What a
-// person wrote, and what a review let into the lock before, is consent. A clock
-// that is missing or wrong is no excuse.
+// refuse returns why a version may not be locked now, or "". A version that a
+// person wrote, or that was locked and reviewed before, is allowed. A missing
+// or wrong release time does not count as old enough.
 func (r Rules) refuse(s subject) string {
 	if r.policy.MinimumAge == 0 || s.written || s.locked {
 		return ""
@@ -76,10 +76,10 @@ func (r Rules) refuse(s subject) string {
 	case old < 0:
 		why = "it was released in the future, on " + s.released.Format(time.DateOnly) + ": the clock of the registry or of this machine is wrong"
 	case old < r.policy.MinimumAge && s.seen:
-		why = fmt.Sprintf("only its publisher says when it was released; this machine saw it first %s ago and it may be locked from %s",
+		why = fmt.Sprintf("only its publisher says when it was released; this machine first saw it %s ago, and it may be locked from %s",
 			span(old), s.released.Add(r.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
 	case old < r.policy.MinimumAge:
-		why = fmt.Sprintf("it was released %s ago and may be locked from %s", span(old), s.released.Add(r.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
+		why = fmt.Sprintf("it was released %s ago, and may be locked from %s", span(old), s.released.Add(r.policy.MinimumAge).Format("2006-01-02 15:04 UTC"))
 	default:
 		return ""
 	}
@@ -89,7 +89,7 @@ func (r Rules) refuse(s subject) string {
 	return why
 }
 
-// span is an age in words.
+// span returns an age in words.
 func span(d time.Duration) string {
 	n, unit := int(d/time.Hour), "hour"
 	if n >= 48 {
@@ -101,26 +101,26 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d %ss", n, unit)
 }
 
-// hint says how to get a version in that is too young.
+// hint says how to allow a version that is too recent.
 func (r Rules) hint(s subject) string {
 	return fmt.Sprintf(`wait, or add to exceptions of [policy]: { name = "%s:%s", version = %q, reason = "…", until = %s }`,
 		s.kind, s.name, s.version, r.now.AddDate(0, 0, 14).Format(time.DateOnly))
 }
 
-// trusted refuses what rests on less evidence than min-trust demands.
+// trusted refuses a version with less evidence than min-trust requires.
 func trusted(p *manifest.Policy, trust string) error {
 	if p.MinTrust == "" || weight(trust) >= weight(p.MinTrust) {
 		return nil
 	}
-	return fault.Errorf(fault.Policy, "take a source with more evidence, such as a package registry, or lower min-trust of [policy]",
-		"its trust is %s, min-trust of [policy] is %s", trust, p.MinTrust)
+	return fault.Errorf(fault.Policy, "use a source with more evidence, such as a package registry, or lower min-trust of [policy]",
+		"its trust is %s, but min-trust of [policy] is %s", trust, p.MinTrust)
 }
 
 func weight(trust string) int { return slices.Index(lock.Trusts, trust) }
 
-// CheckPolicy holds every version of a lock against [policy]: allow and
-// min-trust. The age of what is locked is not looked at, for the lock keeps no
-// times. The error, of class [fault.Policy], names each offence with its hint.
+// CheckPolicy checks every version of a lock against allow and min-trust in
+// [policy]. It does not check ages, because the lock has no times. The error,
+// of class [fault.Policy], lists each violation with its hint.
 func CheckPolicy(m *manifest.Manifest, l *lock.Lock) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
@@ -140,10 +140,10 @@ func CheckPolicy(m *manifest.Manifest, l *lock.Lock) error {
 			}
 		}
 	}
-	return joined(errs, "%d entries of the lock break [policy]:")
+	return joined(errs, "%d entries of the lock violate [policy]:")
 }
 
-// joined makes one error of several that have a hint each.
+// joined combines several errors with their hints into one.
 func joined(errs []error, head string) error {
 	if len(errs) < 2 {
 		if len(errs) == 0 {
@@ -165,8 +165,8 @@ func joined(errs []error, head string) error {
 	return fault.Errorf(fault.Of(errs[0]), "fix each of them, then run lockgen again", text, args...)
 }
 
-// Cooldown is what keeps a package manager from choosing for w what the rules
-// would refuse; nil where there is no minimum age.
+// Cooldown returns the rule that keeps a package manager from choosing versions
+// for w that are too recent; nil if there is no minimum age.
 func (r Rules) Cooldown(w *Want) *cooldown.Rule {
 	if r.policy.MinimumAge == 0 {
 		return nil
@@ -192,9 +192,9 @@ func (r Rules) Cooldown(w *Want) *cooldown.Rule {
 	return rule
 }
 
-// Admit holds a file that a source resolved for w against [policy], before a byte
-// of it is downloaded. Aged says that minimum-release-age applies to it. The error
-// is of class [fault.Policy].
+// Admit checks a file that a source resolved for w against [policy], before any
+// download. Aged says that minimum-release-age applies to it. Errors are of
+// class [fault.Policy].
 func (r Rules) Admit(w *Want, key string, f lock.File, aged bool, released time.Time) error {
 	kind := w.From.Kind
 	if err := r.policy.CheckFile(kind, w.PackageName(), key, f); err != nil || !aged {
@@ -211,11 +211,11 @@ func (r Rules) Admit(w *Want, key string, f lock.File, aged bool, released time.
 	if why == "" {
 		return nil
 	}
-	return fault.Errorf(fault.Policy, r.hint(s), "%s package %s %s is too young: %s (minimum-release-age is %s)", kind, name, version, why, span(r.policy.MinimumAge))
+	return fault.Errorf(fault.Policy, r.hint(s), "%s package %s %s is too recent: %s (minimum-release-age is %s)", kind, name, version, why, span(r.policy.MinimumAge))
 }
 
-// KeepsTrust refuses a version that rests on less evidence than what it takes
-// the place of, or than min-trust demands. The error is of class [fault.Policy].
+// KeepsTrust refuses a version with less evidence than the version it replaces,
+// or than min-trust requires. Errors are of class [fault.Policy].
 func (r Rules) KeepsTrust(w *Want, v *lock.Version) error {
 	if err := trusted(r.policy, v.Trust); err != nil {
 		return err
@@ -229,8 +229,8 @@ func (r Rules) KeepsTrust(w *Want, v *lock.Version) error {
 		before = slices.MaxFunc(slices.Sorted(maps.Keys(versions)), func(a, b string) int { return CompareVersions(w.From.Kind, a, b) })
 	}
 	if old := versions[before].Trust; weight(v.Trust) < weight(old) {
-		return fault.Errorf(fault.Policy, fmt.Sprintf("find out why; to take it knowingly, run: lockgen remove %s, then: lockgen add %s@%s", w.Name, w.Name, w.Version),
-			"its trust would fall from %s (%s %s in the lock) to %s", old, w.Name, before, v.Trust)
+		return fault.Errorf(fault.Policy, fmt.Sprintf("find out why; to accept it, run: lockgen remove %s, then: lockgen add %s@%s", w.Name, w.Name, w.Version),
+			"its trust would drop from %s (%s %s in the lock) to %s", old, w.Name, before, v.Trust)
 	}
 	return nil
 }

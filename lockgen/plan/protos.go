@@ -37,11 +37,11 @@ func planProtos(m *manifest.Manifest, name string) (*Want, error) {
 	return w, nil
 }
 
-// ProtosRoot is the folder of the archive from which imports are counted, of a proto
-// package.
+// ProtosRoot returns the folder of the archive of a proto package that import
+// paths start at.
 func (w *Want) ProtosRoot() string { return manifest.Expand(w.Proto.Root, w.Version, lock.Platform{}) }
 
-// protos compares a locked proto package with what is wanted.
+// protos compares a locked proto package with a want.
 func (d *comparison) protos() {
 	w, v := d.w, d.v
 	d.compare("source", w.From.Kind, v.Source, false)

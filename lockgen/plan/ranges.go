@@ -19,38 +19,38 @@ import (
 
 // A Range is a set of versions that an entry of the manifest allows: "^1.10",
 // "~1.2", ">=1 <3", "1.x", alternatives of these with ||, or "latest". The
-// notation is that of semantic versions for every source, and the versions of
-// Python packages are fitted into it: 1.2.3.4 and 1.2.3.post1 lie between 1.2.3
-// and 1.2.4, and 1.2rc1 is a pre-release of 1.2.0.
+// notation is that of semantic versions for every source. Versions of Python
+// packages are mapped to it: 1.2.3.4 and 1.2.3.post1 are between 1.2.3 and
+// 1.2.4, and 1.2rc1 is a pre-release of 1.2.0.
 type Range struct {
 	text string
 	kind string
 	set  *semver.Constraints // nil for latest
 }
 
-// ParseRange reads a range for the versions of a source kind. Its errors are of
-// class [fault.Usage].
+// ParseRange parses a range for versions of a kind. Errors are of class
+// [fault.Usage].
 func ParseRange(kind, text string) (Range, error) {
 	r := Range{text: text, kind: kind}
 	if text == manifest.Latest {
 		return r, nil
 	}
-	// To the library ~0.0.0 means every version; to everybody else, 0.0.x.
+	// The library treats ~0.0.0 as every version; everybody else, as 0.0.x.
 	set, err := semver.NewConstraint(allZero().ReplaceAllString(text, ">=0.0.0 <0.1.0$1"))
 	if err != nil {
 		return r, fault.Errorf(fault.Usage, `write "^1.10", "~1.2", ">=1 <3", "1.x" or "latest"`, "range %q: %w", text, err)
 	}
-	set.IncludePrerelease = true // ours is the stricter rule, see Allows
+	set.IncludePrerelease = true // our rule is stricter, see Allows
 	r.set = set
 	return r, nil
 }
 
-// String is the range as it was written.
+// String returns the range as it was written.
 func (r Range) String() string { return r.text }
 
-// Allows reports whether a version is in the range. A pre-release is only where
-// the range names one of the same three numbers; what is not a version of the
-// source's scheme is in no range.
+// Allows reports whether a version is in the range. A pre-release is only in a
+// range that names a pre-release of the same three numbers. Anything that is
+// not a version of the source's scheme is in no range.
 func (r Range) Allows(version string) bool {
 	v, ok := parseVersion(r.kind, version)
 	if !ok || r.set == nil {
@@ -78,9 +78,9 @@ func (r Range) names(v version) bool {
 	return false
 }
 
-// CompareVersions orders two versions of a source kind: PEP 440 for pip, else
-// semantic versions, of which the last numbers may be missing. What is no such
-// version comes before all that are.
+// CompareVersions compares two versions of a kind: by PEP 440 for pip,
+// otherwise as semantic versions, whose last numbers may be missing. Anything
+// else comes before those.
 func CompareVersions(kind, a, b string) int {
 	va, okA := parseVersion(kind, a)
 	vb, okB := parseVersion(kind, b)
@@ -101,11 +101,11 @@ func CompareVersions(kind, a, b string) int {
 	if c := va.place.Compare(vb.place); c != 0 {
 		return c
 	}
-	return strings.Compare(a, b) // build metadata, 1.2 and 1.2.0
+	return strings.Compare(a, b) // build metadata, or 1.2 and 1.2.0
 }
 
-// Compare orders the versions of two wants of one plugin, each by the scheme of its
-// source.
+// Compare compares the versions of two wants of one plugin, each by the scheme
+// of its source.
 func Compare(a, b *Want) int {
 	return compareAcross(a.From.Kind, a.Version, b.From.Kind, b.Version)
 }
@@ -128,11 +128,11 @@ func isPre(kind, s string) bool {
 	return ok && v.pre()
 }
 
-// A version is parsed by the scheme of its source.
+// A version is a version parsed by the scheme of its source.
 type version struct {
-	place  *semver.Version // where it lies among semantic versions
-	python *pep440.Version // nil but for pip
-	maven  string          // "" but for maven
+	place  *semver.Version // position among semantic versions
+	python *pep440.Version // only for pip
+	maven  string          // only for maven; otherwise ""
 }
 
 func (v version) pre() bool {
@@ -161,14 +161,14 @@ func parseVersion(kind, s string) (version, bool) {
 		return version{}, false // local versions are not published
 	}
 	if p.Epoch != "0" {
-		// An epoch says that the numbers before it mean something else.
+		// An epoch changes the meaning of all later numbers.
 		return version{}, false
 	}
 	return version{place: place(p), python: &p}, true
 }
 
-// mavenVersion fits a version of Maven in: 1.2.3.4 and 1.2.3-jre lie between 1.2.3
-// and 1.2.4, and what is a pre-release by its words is one of its numbers.
+// mavenVersion maps a Maven version: 1.2.3.4 and 1.2.3-jre are between 1.2.3
+// and 1.2.4, and a pre-release by its words is a pre-release of its numbers.
 func mavenVersion(s string) (version, bool) {
 	numbers, rest := maven.Split(s)
 	if len(numbers) == 0 || len(s) > 100 {
@@ -186,27 +186,27 @@ func mavenVersion(s string) (version, bool) {
 			}
 			return '-'
 		}, rest)
-	case more || rest != "": // behind n, before anything of the next number
+	case more || rest != "": // after n, before anything with the next number
 		n[2]++
 		pre = "0"
 	}
 	return version{place: semver.New(n[0], n[1], n[2], pre, ""), maven: s}, true
 }
 
-// place is the semantic version that has the same neighbours among those of
+// place returns the semantic version with the same neighbours among those with
 // three numbers.
 func place(p pep440.Version) *semver.Version {
 	var n [3]uint64
 	more := p.Post != ""
 	for i, part := range p.Release {
 		if i < len(n) {
-			n[i], _ = strconv.ParseUint(string(part), 10, 62) // the largest one for what is larger
+			n[i], _ = strconv.ParseUint(string(part), 10, 62) // the largest value for a larger number
 		}
 		more = more || i >= len(n) && part != "0"
 	}
 	pre := ""
 	switch {
-	case more: // behind n, before anything of the next number
+	case more: // after n, before anything with the next number
 		n[2]++
 		pre = "0"
 	case p.Pre != "":

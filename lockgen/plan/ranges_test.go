@@ -235,7 +235,7 @@ func TestOnlyPreReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := w.Pick([]Release{{Version: "2.0.0b6"}, {Version: "2.0.0b7"}, {Version: "2.0.0a9"}}, "", NewRules(&manifest.Policy{}, &lock.Lock{}, time.Now()))
-	if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "there are only pre-releases, the newest is 2.0.0b7") || fault.Hint(err) != "write that version: lockgen add acme@2.0.0b7" {
+	if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "it only has pre-releases, the newest is 2.0.0b7") || fault.Hint(err) != "write that version: lockgen add acme@2.0.0b7" {
 		t.Errorf("%v; %s", err, fault.Hint(err))
 	}
 }

@@ -8,22 +8,22 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// A Tag is a tag with a version in it, of a repository of OCI or of a release.
+// A Tag is a tag with a version in it, of an OCI repository or a release.
 type Tag struct{ before, after string }
 
-// anyVersion stands for the version where a tag is made of a template.
+// anyVersion is the version for which a template is expanded to find a Tag.
 const anyVersion = "1version1"
 
-// newTag takes the pattern out of a tag that has anyVersion, once.
+// newTag returns the pattern of a tag that contains anyVersion once.
 func newTag(tag string) (Tag, bool) {
 	before, after, ok := strings.Cut(tag, anyVersion)
 	return Tag{before, after}, ok && !strings.Contains(after, anyVersion)
 }
 
-// Of is the tag of a version.
+// Of returns the tag of a version.
 func (t Tag) Of(version string) string { return t.before + version + t.after }
 
-// Version is what a tag is the tag of.
+// Version returns the version that a tag is for.
 func (t Tag) Version(tag string) (string, bool) {
 	rest, ok := strings.CutPrefix(tag, t.before)
 	if !ok {
@@ -33,12 +33,12 @@ func (t Tag) Version(tag string) (string, bool) {
 	return version, ok && manifest.CheckExact(version) == nil
 }
 
-// ReleaseTag is the tag of the releases of w on GitHub. Ok is false where the
+// ReleaseTag returns the tag of the releases of w on GitHub. Ok is false if the
 // template has no version.
 func (w *Want) ReleaseTag() (t Tag, ok bool) { return newTag(w.Naming.ReleaseTag(anyVersion)) }
 
-// Tags are the tags of w in a repository of OCI: one, unless each platform has its
-// own, and none where the template has no version.
+// Tags returns the tags of w in an OCI repository: one, unless each platform
+// has its own, and none if the template has no version.
 func (w *Want) Tags() []Tag {
 	any := *w
 	any.Version = anyVersion

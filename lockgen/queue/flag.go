@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// A Flag is something that many may wait for.
+// A Flag is an event that several goroutines may wait for.
 type Flag struct {
-	Opened chan struct{} // closed when it has happened
-	Open   func()        // it happens
+	Opened chan struct{} // closed after the event
+	Open   func()        // marks that it has happened
 }
 
-// NewFlag is a flag of what has not happened.
+// NewFlag returns a flag for an event that has not happened.
 func NewFlag() Flag {
 	opened := make(chan struct{})
 	return Flag{opened, sync.OnceFunc(func() { close(opened) })}
 }
 
-// Wait reports whether it happened before ctx ended.
+// Wait reports whether the event happened before ctx ended.
 func (f Flag) Wait(ctx context.Context) bool {
 	select {
 	case <-f.Opened:
@@ -27,7 +27,7 @@ func (f Flag) Wait(ctx context.Context) bool {
 	}
 }
 
-// IsOpen reports whether it has happened.
+// IsOpen reports whether the event has happened.
 func (f Flag) IsOpen() bool {
 	select {
 	case <-f.Opened:

@@ -1,5 +1,5 @@
-// Package queue bounds how many things go on at once, and lets them wait for one
-// another.
+// Package queue limits how many operations run at once, and lets them wait for
+// one another.
 package queue
 
 import (
@@ -8,18 +8,18 @@ import (
 	"sync"
 )
 
-// A Queue lets a number of things go on at once. Who waits is let in in order,
-// what is urgent first.
+// A Queue lets a limited number of operations run at once. The others wait in
+// order, urgent ones first.
 type Queue struct {
 	mu      sync.Mutex
 	free    int
-	waiting [2][]chan struct{} // urgent, and not
+	waiting [2][]chan struct{} // urgent ones, and others
 }
 
-// New returns a queue that lets in n at once.
+// New returns a queue for n operations at once.
 func New(n int) *Queue { return &Queue{free: n} }
 
-// Enter waits for a place, which leave gives back.
+// Enter waits for a place. The caller gives it back with leave.
 func (q *Queue) Enter(ctx context.Context, urgent bool) (leave func(), err error) {
 	line := &q.waiting[1]
 	if urgent {
@@ -47,13 +47,13 @@ func (q *Queue) Enter(ctx context.Context, urgent bool) (leave func(), err error
 		*line = slices.Delete(*line, i, i+1)
 	}
 	q.mu.Unlock()
-	if i < 0 { // it was let in at the same time
+	if i < 0 { // it was admitted at the same time
 		leave()
 	}
 	return nil, ctx.Err()
 }
 
-// admit lets in as many as there are places. The caller holds the lock.
+// admit admits operations while there are places. The caller holds the lock.
 func (q *Queue) admit() {
 	for i := range q.waiting {
 		for q.free > 0 && len(q.waiting[i]) > 0 {
