@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
@@ -457,4 +458,44 @@ func TestProtosOfPlugin(t *testing.T) {
 			t.Errorf("%s has %+v, the plugin %+v", name, got, want)
 		}
 	}
+}
+
+// TestProtosPolicy: what [policy] says of packages holds for those of .proto files, and
+// the commands that speak of packages know them.
+func TestProtosPolicy(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	now := time.Now()
+	p.now = now
+	files := map[string]string{"acme/a.proto": proto()}
+	for version, age := range map[string]time.Duration{"1.0.0": 400 * time.Hour, "1.1.0": 2 * time.Hour} {
+		p.server.Package(fake.Package{Name: "@acme/protos", Version: version, Files: files, Released: now.Add(-age)})
+	}
+	entry := "acme = { version = \"1\", source = \"npm:@acme/protos\" }\n"
+	policy := func(keys string) {
+		p.protos(strings.Replace(entry, "\"1\"", "\">=1\"", 1))
+		p.write("plugins.toml", p.read("plugins.toml")+"\n[policy]\n"+keys+"\n")
+	}
+	policy("allow = [\"npm:ts-proto\"]")
+	p.fails(fault.Policy, []string{"protos/acme", "npm:@acme/protos", "allow"}, "update", "--no-smoke")
+	policy("allow = [\"npm:@acme/*\"]\nminimum-release-age = \"7d\"")
+	p.ok("update", "--no-smoke")
+	if v := p.locked().Plugins["protos/acme"]; v["1.0.0"] == nil {
+		t.Errorf("it locked a version of two hours: %v", v)
+	}
+	p.ok("check")
+	out, talk := p.ok("why", "@acme/protos")
+	if !strings.Contains(out+talk, "protos/acme 1.0.0") {
+		t.Errorf("why:\n%s%s", out, talk)
+	}
+	out, _ = p.ok("sbom")
+	if !strings.Contains(out, "pkg:npm/%40acme/protos@1.0.0") {
+		t.Errorf("sbom:\n%s", out)
+	}
+	if out, talk = p.ok("outdated"); !strings.Contains(out, "protos/acme  1.0.0   1.0.0    1.1.0") || !strings.Contains(out, "1.1.0: it was released 2 hours ago") {
+		t.Errorf("outdated:\n%s%s", out, talk)
+	}
+	// A bundle is for PATH, on which they have nothing.
+	p.write("plugins.toml", p.read("plugins.toml")+"\n[bundles]\nall = [\"protos/acme\"]\n")
+	p.fails(fault.Usage, []string{"protos/acme", "fetch protos"}, "check")
 }
