@@ -64,7 +64,7 @@ func TestRuntimes(t *testing.T) {
 	p.ok("check")
 	locked("6.33.0", "1.76.0", "protoc@30.2")
 	p.runtimes("34.1", `"protobuf", "grpcio"`)
-	p.fails(fault.Lock, []string{"runtimes/python/protobuf latest: is asked for, but no version that fits is locked", "lockgen update"}, "check")
+	p.fails(fault.Lock, []string{"runtimes/python/protobuf latest: is in plugins.toml, but no matching version is locked", "lockgen update"}, "check")
 	p.runtimes("30.2", `"protobuf", "grpcio"`)
 	text := p.read("plugins.lock.toml")
 	if !strings.Contains(text, "\n[runtimes.python.grpcio.\"1.76.0\"]\n") || !strings.Contains(text, "shared-2.0-py3") {
@@ -163,7 +163,7 @@ func TestRuntimesRefused(t *testing.T) {
 		{"older than the code", "30.2", `"protobuf==6.30.1"`, fault.Usage, []string{"protobuf 6.30.1 does not run the code of protoc 30.2, which wants 6.30.2 or later, before 8", `"protobuf==6.30.2"`}},
 		{"newer than any", "29.3", `"protobuf==7.34.1"`, fault.Usage, []string{"does not run the code of protoc 29.3", "before 7"}},
 		{"grpcio", "30.2", `"grpcio==1.71.0"`, fault.Usage, []string{"grpcio 1.71.0 does not run the code of grpcio-tools 1.72.1, which wants 1.72.1 or later, before 2"}},
-		{"there is none yet", "38.0", `"protobuf"`, fault.Upstream, []string{">=7.38.0 <8, which is what fits protoc 38.0", "the newest there is 7.34.1"}},
+		{"there is none yet", "38.0", `"protobuf"`, fault.Upstream, []string{">=7.38.0 <8, which is what fits protoc 38.0", "the newest version is 7.34.1"}},
 		{"very old", "3.19.4", `"protobuf"`, fault.Usage, []string{"which version of the library fits protoc 3.19.4 is not known", "take protoc 20 or later"}},
 		{"not there", "30.2", `"protobuff==6.30.2"`, fault.Upstream, []string{"no wheel of protobuff==6.30.2", "the index has no package protobuff"}},
 		{"no such package", "30.2", `"nothing"`, fault.Upstream, []string{"nothing"}},
