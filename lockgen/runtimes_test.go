@@ -212,3 +212,36 @@ func TestRuntimesRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestRuntimesMirrored: runtimes are pushed to a mirror, and [policy] holds for all that
+// they bring.
+func TestRuntimesMirrored(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	p.publishRuntimes()
+	p.runtimes("30.2", `"protobuf", "grpcio"`)
+	manifest := p.read("plugins.toml")
+	p.write("plugins.toml", manifest+"\n[policy]\nallow = [\"host:"+strings.TrimPrefix(p.server.URL, "http://")+"\", \"pip:protobuf\", \"pip:grpcio\"]\n")
+	p.fails(fault.Policy, []string{"shared", "allow"}, "update", "--no-smoke")
+	p.write("plugins.toml", manifest)
+	p.ok("update", "--no-smoke")
+	done := p.pushed("--to", "oci-layout:"+p.path("mirror"), "--platform", "linux-aarch64", "runtimes/python/grpcio")
+	if want := []string{"runtimes_python_grpcio-1.76.0"}; !slices.Equal(done.Tags, want) || done.Pushed < 3 {
+		t.Errorf("%+v, want tags %q", done, want)
+	}
+	// In a Buck2 project it is said how libraries come by them, until they do.
+	const hint = "write into .buckconfig: [buck2_protobuf] and below it runtimes = python"
+	p.write(".buckconfig", "[cells]\n  root = .\n")
+	if _, talk := p.ok("add", "runtimes/python/old-lib"); !strings.Contains(talk, hint) {
+		t.Errorf("says nothing of the buckconfig:\n%s", talk)
+	}
+	p.ok("remove", "runtimes/python/old-lib")
+	p.write(".buckconfig", "[cells]\n  root = .\n[buck2_protobuf]\n  runtimes = java, python\n")
+	if _, talk := p.ok("add", "runtimes/python/old-lib"); strings.Contains(talk, hint) {
+		t.Errorf("says what is there:\n%s", talk)
+	}
+	// In a bundle it would be a program.
+	p.write("plugins.toml", strings.Replace(manifest, "[runtimes]", "[bundles]\nall = [\"runtimes/python/nothing\"]\n\n[runtimes]", 1))
+	p.fails(fault.Usage, []string{"plugins.toml:", "runtimes/python/nothing"}, "check")
+}

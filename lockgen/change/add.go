@@ -283,6 +283,7 @@ func (a *adding) write(name, version string) ([]byte, error) {
 // next says what to write into a BUCK file for each plugin that is new, and which
 // command comes next.
 func (a *adding) next(out *resolve.Outcome) error {
+	a.nextOfRuntimes()
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(a.asked))) {
 		r, ok := catalog.Builtin().Lookup(name)
 		if !ok || r.Smoke != nil || len(out.Lock.Plugins[name]) != 1 { // no plugin, or not locked yet

@@ -2,12 +2,16 @@ package change
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 // isRuntime reports whether an entry is one of [runtimes].
@@ -37,6 +41,22 @@ func asksFor(m *manifest.Manifest, l *lock.Lock, name, version string) (bool, er
 	return slices.ContainsFunc(wants, func(w *plan.Want) bool {
 		return w.Name == name && (w.Asked == version || w.Version == version || w.Ranged && w.Allows(version))
 	}), nil
+}
+
+// nextOfRuntimes says what to write into the buckconfig, so that libraries have the
+// runtimes of their language by default.
+func (a *adding) nextOfRuntimes() {
+	buck2, _ := project.Find(filepath.Dir(files.Absolute(a.Manifest)))
+	for _, language := range lock.Languages() {
+		of := func(name string) bool {
+			l, _, _ := lock.RuntimeName(name)
+			return l == language
+		}
+		if buck2 == nil || !slices.ContainsFunc(a.asked, of) || slices.Contains(strings.FieldsFunc(buck2.Get("buck2_protobuf", "runtimes"), func(r rune) bool { return r == ',' || r == ' ' }), language) {
+			continue
+		}
+		a.UI.Say("so that %s_proto_library is a library with it by default, write into .buckconfig: [buck2_protobuf] and below it runtimes = %s", language, language)
+	}
 }
 
 // checkRuntime accepts a runtime on a command line, with an exact version, or none for
