@@ -63,19 +63,23 @@ func Lock(ctx context.Context, name, from string) (*lock.Lock, error) {
 // gitTime is what git may take: a partial clone fetches what it lacks.
 const gitTime = 5 * time.Minute
 
-// gitEnv is the environment without git's own variables, but for those that say
-// where its settings are and how far it looks for a repository. In a hook git sets
-// some that lead to the repository of the hook, wherever the lock is; the folder
-// says which repository it is.
+// gitEnv is the environment without git's own variables, but for those of passing.
+// In a hook git sets some that lead to the repository of the hook, wherever the lock
+// is; the folder says which repository it is.
 func gitEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(strings.ToUpper(kv), "=")
-		switch key {
-		case "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM":
-			return false
-		}
-		return strings.HasPrefix(key, "GIT_") && !strings.HasPrefix(key, "GIT_CONFIG_KEY_") && !strings.HasPrefix(key, "GIT_CONFIG_VALUE_")
+		return strings.HasPrefix(key, "GIT_") && !slices.Contains(passing, key) && !strings.HasPrefix(key, "GIT_CONFIG_KEY_") && !strings.HasPrefix(key, "GIT_CONFIG_VALUE_")
 	})
+}
+
+// passing are the variables of git (`git help git`, "Environment Variables") that say
+// where its settings are, how far it looks for a repository, and how it reaches the
+// server of a partial clone, which fetches what it lacks.
+var passing = []string{
+	"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+	"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT", "GIT_PROXY_COMMAND", "GIT_HTTP_PROXY_AUTHMETHOD", "GIT_PROXY_SSL_CAINFO",
+	"GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_NO_VERIFY", "GIT_ALLOW_PROTOCOL", "GIT_PROTOCOL_FROM_USER", "GIT_NO_LAZY_FETCH",
 }
 
 // Run runs git in a folder and returns what it prints.
