@@ -12,7 +12,7 @@ import (
 // javaVariables would make Java load or print something else (`java
 // --help-extra`, JDK_JAVA_OPTIONS; the others are those of the virtual
 // machine).
-var javaVariables = []string{"JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
+var javaVariables = []string{"JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "IBM_JAVA_OPTIONS", "OPENJ9_JAVA_OPTIONS", "CLASSPATH"}
 
 // javaFlags make a short run faster, and independent of the locale. Since Java
 // 24, protobuf-java needs a flag to avoid a warning (JEP 498).

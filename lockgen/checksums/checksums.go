@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,6 +48,13 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 	p := sumParser{name: name, single: single}
 	p.signed.any = strings.Contains("\n"+text, "\n"+signedBegin)
 	n := 0
+	var doc any
+	if strings.HasPrefix(strings.TrimSpace(text), "{") || strings.HasPrefix(strings.TrimSpace(text), "[") {
+		if json.Unmarshal([]byte(text), &doc) == nil {
+			p.json(doc, false)
+			text = ""
+		}
+	}
 	for line := range strings.Lines(text) {
 		n++
 		if line, ok := p.signed.line(strings.TrimSpace(line)); ok {
@@ -69,7 +77,9 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 		if len(f.hex) == 128 {
 			to = &s.SHA512
 		}
-		if *to != "" && *to != f.hex {
+		if *to != "" && *to != f.hex && f.line == 0 {
+			return refuse("it gives two digests for %s", name)
+		} else if *to != "" && *to != f.hex {
 			return refuse("lines %d and %d give two digests for %s", lines[len(f.hex)], f.line, name)
 		}
 		if *to == "" {
@@ -79,6 +89,8 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 	switch {
 	case s != Sums{}:
 		return s, nil
+	case p.bare == inJSON:
+		return refuse("it names %s, and has neither a SHA-256 nor a SHA-512 of it", name)
 	case p.bare > 0:
 		return refuse("line %d names %s, and has neither a SHA-256 nor a SHA-512 of it", p.bare, name)
 	}
@@ -154,6 +166,63 @@ type sumLine struct {
 	hex  string
 }
 
+// inJSON stands for the number of a line where there are none.
+const inJSON = -1
+
+// json reads a document. A digest is that of the file whose name is the key of it or
+// of the object around it, or a value beside it; ours says that it is that of the file
+// looked for unless the object names another one.
+func (p *sumParser) json(v any, ours bool) {
+	switch v := v.(type) {
+	case string: // a digest and nothing else, as a file of one line is
+		p.value("", v, ours)
+	case []any:
+		for _, one := range v {
+			p.json(one, false)
+		}
+	case map[string]any:
+		named, others := false, false
+		for key, value := range v {
+			if text, ok := value.(string); ok && naming[strings.ToLower(key)] {
+				named, others = named || p.is(text, false), true
+			}
+		}
+		if others {
+			ours = named
+		}
+		for key, value := range v {
+			if text, ok := value.(string); ok {
+				p.value(key, text, ours || p.is(key, false))
+				continue
+			}
+			p.json(value, ours || p.is(key, false))
+		}
+	}
+}
+
+// naming are the keys of JSON that have the name of a file.
+var naming = map[string]bool{"name": true, "file": true, "filename": true, "file_name": true, "path": true, "asset": true, "url": true}
+
+// value takes a string of JSON, if it is a digest.
+func (p *sumParser) value(key, text string, ours bool) {
+	word := strings.TrimSpace(text)
+	if _, known := algorithms[normal(key)]; known && !strings.Contains(word, ":") {
+		word = key + ":" + word
+	}
+	hex, foreign := digestOf(word)
+	switch {
+	case hex == "" && foreign && ours:
+		p.bare = inJSON
+	case hex == "":
+	case ours:
+		p.named = append(p.named, sumLine{0, hex})
+	case p.single:
+		p.alone = append(p.alone, sumLine{0, hex})
+	default:
+		p.others++
+	}
+}
+
 // line reads one line.
 func (p *sumParser) line(n int, line string) {
 	if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") || p.err != nil {
@@ -222,6 +291,9 @@ func gnu(line string) (word, file string, ok bool) {
 		return "", "", false
 	}
 	word, file = line[:i], strings.TrimSpace(line[i+2:])
+	if bare, quoted := strings.CutPrefix(file, `"`); quoted && len(bare) > 1 && strings.IndexByte(bare, '"') == len(bare)-1 {
+		file = bare[:len(bare)-1]
+	}
 	if hex, foreign := digestOf(word); hex == "" && !foreign {
 		return "", "", false
 	}

@@ -65,6 +65,18 @@ func TestFind(t *testing.T) {
 		{"prefix", "sha256:" + h + "  " + f + "\n", "256"},
 		{"UTF-16", utf16Of(h+"  "+f+"\r\n", binary.LittleEndian), "256"},
 
+		// Documents in JSON, in one line or many.
+		{"JSON, by name", `{"` + f + `": "` + h + `", "other.tar.gz": "` + o + `"}`, "256"},
+		{"JSON, a list", `[{"name": "other.tar.gz", "sha256": "` + o + `"}, {"name": "` + f + `", "size": 1, "sha256": "` + h + `"}]`, "256"},
+		{"JSON, a list in many lines", "{\n \"assets\": [\n  {\n   \"name\": \"" + f + "\",\n   \"digest\": \"sha256:" + h + "\"\n  },\n  {\n   \"name\": \"b\",\n   \"digest\": \"sha256:" + o + "\"\n  }\n ]\n}\n", "256"},
+		{"JSON, algorithms below", `{"files": {"dist/` + f + `": {"hashes": {"sha1": "` + of(s1[:]) + `", "sha256": "` + h + `", "sha512": "` + h5 + `"}}}}`, "256 512"},
+		{"JSON, of what belongs to it", `[{"name": "` + f + `", "sha256": "` + h + `", "signature": {"name": "` + f + `.sig", "sha256": "` + o + `"}}]`, "256"},
+		{"JSON, two digests", `[{"name": "` + f + `", "sha256": "` + h + `"}, {"name": "` + f + `", "sha256": "` + o + `"}]`, "it gives two digests for good.tar.gz"},
+		{"JSON, SHA-1 alone", `[{"name": "` + f + `", "sha1": "` + of(s1[:]) + `"}]`, "it names good.tar.gz, and has neither"},
+		{"JSON, SHA3", `[{"name": "` + f + `", "sha3-256": "` + h + `"}]`, "it names good.tar.gz, and has neither"},
+		{"JSON, other files", `[{"name": "b", "sha256": "` + h + `"}]`, lineless},
+		{"quotes", h + "  \"" + f + "\"\n" + o + "  \"b\"\n", "256"},
+
 		// Ours.
 		{"UTF-16, the other order", utf16Of(h+"  "+f+"\n", binary.BigEndian), "256"},
 		{"UTF-8 mark", "\xef\xbb\xbf" + h + "  " + f + "\n", "256"},
