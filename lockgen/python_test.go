@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -253,6 +254,76 @@ func TestPythonSmoke(t *testing.T) {
 	p.server.Wheel(fake.Wheel{Name: "stubs", Version: "2.0", EntryPoints: "[console_scripts]\nprotoc-gen-stubs = stubs:run\n", Files: map[string]string{"stubs.py": "import missing\n"}})
 	p.python(`"`+here+`"`, `"`+host.Name+`"`, strings.Replace(stubs, "1.0", "2.0", 1))
 	p.fails(fault.Integrity, []string{"stubs 2.0", "smoke run", "No module named 'missing'"}, "update")
+}
+
+// TestLockedPython: a python in plugins.toml runs the plugins of Python, which are
+// locked for that one, and are tried by it.
+func TestLockedPython(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	host, ok := lock.Host()
+	if !ok || host.OS == "windows" {
+		t.Skip("the Python of this test is a script of sh")
+	}
+	machine, err := pip.FindPython(t.Context(), "", []string{"3.9", "3.10", "3.11", "3.12", "3.13", "3.14"})
+	if err != nil {
+		t.Skip("no Python to try with")
+	}
+	out, err := exec.Command(machine, "-c", `import sys; print("%d.%d" % sys.version_info[:2])`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := strings.TrimSpace(string(out))
+	p := newPlace(t)
+	// Laid out as python-build-standalone does.
+	p.server.File("/cpython-"+here+".1+20260101-"+host.Name+".tar.gz", fake.Tarball("", map[string]string{
+		"python/bin/python" + here: "#!/bin/sh\nLOCKED_PYTHON=1 exec '" + machine + "' \"$@\"\n", "python/lib/python" + here + "/os.py": "",
+	}, "python/bin/python"+here))
+	p.publishStubs(here)
+	p.server.Wheel(fake.Wheel{Name: "stubs", Version: "2.0", EntryPoints: "[console_scripts]\nprotoc-gen-stubs = stubs:run\n", Files: map[string]string{
+		"stubs.py": "import os, sys\n\ndef run():\n    assert os.environ['LOCKED_PYTHON'] == '1'\n    sys.stdin.buffer.read()\n",
+	}})
+	write := func(interpreters, version string) {
+		p.write("plugins.toml", interpreters+"platforms = [\""+host.Name+"\"]\n[registries]\npip = \""+p.server.URL+"/simple/\"\n[plugins]\n"+
+			strings.Replace(stubs, "1.0", "2.0", 1)+
+			"[plugins.python]\nversion = \""+version+"\"\nsource = \""+p.server.URL+"/cpython-{version}-{os}-{arch}.tar.gz\"\nbinary = \"python/bin/python"+here+"\"\n")
+	}
+	write("", here+".1+20260101")
+	_, talk := p.ok("update", "-v")
+	if !strings.Contains(talk, "trying stubs 2.0") {
+		t.Error(talk)
+	}
+	v := p.locked().Plugins["stubs"]["2.0"]
+	if v.Runtime != "python@"+here+".1+20260101" || !slices.Equal(v.Python, []string{here}) {
+		t.Errorf("locked %+v", v)
+	}
+	p.ok("check")
+	if out, _ := p.ok("explain", "stubs"); !strings.Contains(out, "runs on: python@"+here+".1+20260101, as protoc-gen-stubs (stubs:run)") || strings.Contains(out, "of the machine") {
+		t.Error(out)
+	}
+	if out, _ := p.ok("tree", "stubs"); !strings.Contains(out, "python "+here+".1+20260101") || strings.Contains(out, "CPython") {
+		t.Error(out)
+	}
+	first := p.read("plugins.lock.toml")
+	p.ok("update", "--all")
+	if p.read("plugins.lock.toml") != first {
+		t.Error("locking again gives other bytes")
+	}
+	// Wheels for another Python are of no use to it.
+	write("python = [\"3.98\"]\n", here+".1+20260101")
+	p.fails(fault.Usage, []string{"plugin stubs: runs on python " + here + ".1+20260101, and wheels are locked for Python 3.98", "add \"" + here + "\" to python of "}, "update")
+	write("", "^3")
+	p.fails(fault.Usage, []string{"plugin python: plugins of Python run on it", "write an exact version"}, "update")
+	// Without it, that of the machine runs it again.
+	p.python("\""+here+"\"", "\""+host.Name+"\"", stubs)
+	p.ok("update")
+	if v := p.locked().Plugins["stubs"]["1.0"]; v.Runtime != "" {
+		t.Errorf("locked %+v", v)
+	}
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "protoc-gen-stubs\"", "protoc-gen-stubs\", runtime = \"python\"", 1))
+	p.fails(fault.Usage, []string{"plugin stubs: runs on python, which is not in [plugins]", "write [plugins.python]"}, "update")
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "runtime = \"python\"", "runtime = \"node\"", 1))
+	p.fails(fault.Usage, []string{"is run by Python, so its runtime must not be node", "remove runtime"}, "update")
 }
 
 // TestPythonReal locks mypy-protobuf from the index that pip of this machine

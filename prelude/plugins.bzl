@@ -86,9 +86,11 @@ def _java(ctx: AnalysisContext, version: str, locked: Table, tree: Artifact, run
         ["-cp", cmd_args(cmd_args(jars, delimiter = ";" if windows else ":"), format = '"{}"'), locked["main"] if windows else "'" + locked["main"] + "'"],
     )
 
-def _python(ctx: AnalysisContext, version: str, locked: Table, tree: Artifact) -> Artifact:
-    """Returns the launcher of a plugin that the Python of the machine runs."""
+def _python(ctx: AnalysisContext, version: str, locked: Table, tree: Artifact, runtime: struct | None) -> Artifact:
+    """Returns the launcher of a plugin that Python runs: the locked one, or that of the machine."""
     python = ctx.attrs.python or ("python" if ctx.attrs.platform.startswith("windows-") else "python3")
+    if runtime:
+        python = cmd_args(_word(ctx, runtime.binary), hidden = runtime.tree)
     return _launcher(
         ctx,
         version,
@@ -120,12 +122,12 @@ def _version(ctx: AnalysisContext, version: str, locked: Table) -> struct:
     binary = tree.project(cell_of(locked, ctx.attrs.platform).binary or "unavailable")
     include = tree.project(locked["include"]) if locked.get("include") else None
     program = binary
-    if runtime and locked["source"] == "maven":
+    if locked.get("python"):
+        program = _python(ctx, version, locked, tree, runtime)
+    elif runtime and locked["source"] == "maven":
         program = _java(ctx, version, locked, tree, runtime)
     elif runtime:
         program = _node(ctx, version, runtime.binary, binary)
-    elif locked.get("python"):
-        program = _python(ctx, version, locked, tree)
     return struct(
         binary = binary,
         entry = entry,
@@ -155,7 +157,7 @@ protobuf_plugin = rule(
     attrs = fetch_attrs() | {
         "needs": attrs.list(attrs.dep(providers = [ProtobufPluginInfo]), default = [], doc = "The plugins that run or compile a version of this one, such as node and go."),
         "plugin": attrs.string(doc = "The plugin's name in the lock."),
-        "python": attrs.string(default = "", doc = "Command for Python on the machines that generate code; empty for `python3`, or `python` on Windows."),
+        "python": attrs.string(default = "", doc = "Command for Python on the machines that generate code, where the lock has none; empty for `python3`, or `python` on Windows."),
         "versions": attrs.dict(attrs.string(), attrs.any(), doc = "The lock's tables by version."),
         "_python_main": attrs.default_only(attrs.source(default = "//:python_main")),
     },

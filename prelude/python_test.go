@@ -92,6 +92,12 @@ func TestPythonPlugins(t *testing.T) {
 	}
 	more := pythonPlugin(t, s, "stubs", []string{version, "3.98"}, common, map[string]fake.Wheel{version: native(version), "3.98": native("3.98")}) +
 		pythonPlugin(t, s, "young", []string{"3.98"}, common, nil)
+	// A Python of the lock, here a script that leaves a mark.
+	mark := filepath.Join(t.TempDir(), "mark")
+	locked := []byte("#!/bin/sh\ntouch '" + mark + "'\nexec '" + python + "' \"$@\"\n")
+	s.File("/locked-python", locked)
+	more += "\n" + httpPlugin("python", version+".1", s.URL+"/locked-python", locked, "") +
+		strings.Replace(pythonPlugin(t, s, "brings", []string{version, "3.98"}, common, map[string]fake.Wheel{version: native(version), "3.98": native("3.98")}), `source = "pip"`, "runtime = \"python@"+version+".1\"\nsource = \"pip\"", 1)
 	p := scratch(t, more, map[string]string{
 		"toolchains/BUCK": `
 load("@buck2-protobuf//rules:proto.bzl", "protobuf_plugins", "protobuf_toolchain")
@@ -110,6 +116,7 @@ load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")
 
 typescript_proto_library(name = "stubs", srcs = ["a.proto"])
 typescript_proto_library(name = "young", srcs = ["a.proto"], plugin = "young")
+typescript_proto_library(name = "brings", srcs = ["a.proto"], plugin = "brings")
 `,
 	})
 	t.Setenv("PYTHONPATH", t.TempDir())
@@ -118,6 +125,13 @@ typescript_proto_library(name = "young", srcs = ["a.proto"], plugin = "young")
 	})
 	t.Run("another interpreter", func(t *testing.T) {
 		expect(t, p.On(t).Fails("build", "//api:young"), "it is locked for CPython 3.98, and", "[buck2_protobuf] python = COMMAND in .buckconfig")
+	})
+	t.Run("the Python of the lock", func(t *testing.T) {
+		p := p.On(t)
+		expectFile(t, filepath.Join(p.Build("//api:brings", "-c", "buck2_protobuf.python=no-such-python")[0], "stubs.ts"), "// "+version+" scripts")
+		if _, err := os.Stat(mark); err != nil {
+			t.Errorf("it did not run: %v", err)
+		}
 	})
 	t.Run("the command of the buckconfig", func(t *testing.T) {
 		p := p.On(t)

@@ -211,6 +211,11 @@ func TestReleases(t *testing.T) {
 			"macos-x86_64":   base + "protocolbuffers/protobuf-javascript/releases/download/v4.0.2/protobuf-javascript-4.0.2-osx-x86_64.zip",
 			"windows-x86_64": base + "protocolbuffers/protobuf-javascript/releases/download/v4.0.2/protobuf-javascript-4.0.2-win64.zip",
 		},
+		"python@3.13.1+20250107": {
+			"linux-aarch64":  base + "astral-sh/python-build-standalone/releases/download/20250107/cpython-3.13.1+20250107-aarch64-unknown-linux-gnu-install_only_stripped.tar.gz",
+			"macos-aarch64":  base + "astral-sh/python-build-standalone/releases/download/20250107/cpython-3.13.1+20250107-aarch64-apple-darwin-install_only_stripped.tar.gz",
+			"windows-x86_64": base + "astral-sh/python-build-standalone/releases/download/20250107/cpython-3.13.1+20250107-x86_64-pc-windows-msvc-install_only_stripped.tar.gz",
+		},
 		"protoc-gen-php-grpc@2025.1.1": {
 			"linux-x86_64":   base + "roadrunner-server/roadrunner/releases/download/v2025.1.1/protoc-gen-php-grpc-2025.1.1-linux-amd64.tar.gz",
 			"windows-x86_64": base + "roadrunner-server/roadrunner/releases/download/v2025.1.1/protoc-gen-php-grpc-2025.1.1-windows-amd64.zip",

@@ -64,7 +64,7 @@ func TestUnknownProposes(t *testing.T) {
 		"protoc-gen-kotlin":   {[]string{"protoc makes kotlin itself: --kotlin_out", "\nprotoc-gen-grpc-kotlin "}, "unknown"},
 		"protoc-gen-objc":     {[]string{"protoc makes objc itself: --objc_out"}, "besides"},
 		"protoc-gen-cpp":      {[]string{"--cpp_out"}, "--cc_out"},
-		"python":              {[]string{"did you mean one of these?\nprotoc ", "makes python itself: --python_out"}, "ts-proto"},
+		"ruby":                {[]string{"makes ruby itself: --ruby_out"}, "ts-proto"},
 		"proto-gen-go":        {[]string{"did you mean protoc-gen-go?"}, "protoc-gen-es"},
 		"mypy-grpc-proto-gen": {[]string{"did you mean protoc-gen-mypy_grpc (type stubs"}, "lockgen search"},
 		"acme-lint":           {[]string{"[plugins.acme-lint]", "lockgen search"}, "did you mean"},

@@ -63,7 +63,11 @@ func (i *Installer) Program(ctx context.Context, e *lock.Entry, platform string)
 	}
 	depends = []string{p.Path}
 	if len(e.Locked.Python) > 0 {
-		launcher, more, err := i.python(ctx, e, dir, cell)
+		locked := ""
+		if e.Runtime != nil {
+			locked = filepath.Join(runtimeDir, filepath.FromSlash(runtimeCell.Binary))
+		}
+		launcher, more, err := i.python(ctx, e, dir, cell, locked)
 		p.Path = launcher
 		return p, append(depends, more...), err
 	}

@@ -22,11 +22,14 @@ var pythonMain string
 var pythonFlags = []string{"-I", "-S", "-B", "-X", "utf8"}
 
 // python returns the launcher of an installed Python plugin, and the files that
-// it uses.
-func (i *Installer) python(ctx context.Context, e *lock.Entry, dir string, cell lock.Cell) (launcher string, depends []string, err error) {
-	python, err := pip.FindPython(ctx, i.Python, e.Locked.Python)
-	if err != nil {
-		return "", nil, fmt.Errorf("%s: %w", e, err)
+// it uses. Locked is the interpreter that the lock has for it, "" for that of the
+// machine.
+func (i *Installer) python(ctx context.Context, e *lock.Entry, dir string, cell lock.Cell, locked string) (launcher string, depends []string, err error) {
+	python := locked
+	if python == "" {
+		if python, err = pip.FindPython(ctx, i.Python, e.Locked.Python); err != nil {
+			return "", nil, fmt.Errorf("%s: %w", e, err)
+		}
 	}
 	main, err := i.place("launchers/python-"+short(pythonMain)+".py", pythonMain, 0o644)
 	if err != nil {

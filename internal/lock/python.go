@@ -23,6 +23,23 @@ var (
 
 const dottedName = `[A-Za-z_][0-9A-Za-z_]*(\.[A-Za-z_][0-9A-Za-z_]*)*`
 
+// PythonName is the plugin that runs those of Python, where the lock has it.
+const PythonName = "python"
+
+// PythonOf is the interpreter that a version of Python is, 3.13 for 3.13.1; "" for
+// what is no version of Python.
+func PythonOf(version string) string {
+	major, rest, _ := strings.Cut(version, ".")
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(rest)
+	}
+	if minor := major + "." + rest[:end]; PythonForm().MatchString(minor) {
+		return minor
+	}
+	return ""
+}
+
 // CheckEntry accepts what Python can start: "MODULE:FUNCTION", or "MODULE" for
 // python -m.
 func CheckEntry(s string) error {
@@ -67,11 +84,14 @@ func (v *Version) validatePython() error {
 		}
 		return nil
 	}
-	if !v.Kind().Wheels || v.Runtime != "" {
-		return errors.New("python is only for source pip, without a runtime")
+	if !v.Kind().Wheels {
+		return errors.New("python is only for source pip")
 	}
 	if err := checkInterpreters(v.Python); err != nil {
 		return err
+	}
+	if _, version, _ := strings.Cut(v.Runtime, "@"); v.Runtime != "" && !slices.Contains(v.Python, PythonOf(version)) {
+		return fmt.Errorf("python has not the %s of runtime %q", PythonOf(version), v.Runtime)
 	}
 	if err := CheckProgram("program", v.Program); err != nil {
 		return err

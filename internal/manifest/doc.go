@@ -5,8 +5,9 @@
 // # Where the files of a plugin are
 //
 // An entry of [plugins] in plugins.toml may name files by templates, in which
-// {version}, {os} and {arch} (linux macos windows, x86_64 aarch64), {goos} and
-// {goarch} (Go's words) and {exe} (".exe" on Windows) are replaced:
+// {version}, {build} (what is behind its +), {os} and {arch} (linux macos windows,
+// x86_64 aarch64), {goos} and {goarch} (Go's words) and {exe} (".exe" on Windows)
+// are replaced:
 //
 //	source = "https://…"                # a file for each platform, or
 //	source = "github:OWNER/REPO"        # assets of a release, or

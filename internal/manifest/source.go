@@ -101,20 +101,28 @@ func ParseSource(s string) (Source, error) {
 
 // templateVariables are the names allowed in braces in a URL or in the path of
 // a binary.
-var templateVariables = []string{"version", "os", "arch", "goos", "goarch", "exe"}
+var templateVariables = []string{"version", "build", "os", "arch", "goos", "goarch", "exe"}
 
 // Expand replaces the variables of a template for a version and a platform:
-// {version}, {os} and {arch} (as in the lock: linux macos windows, x86_64
-// aarch64), {goos} and {goarch} (as in Go), {exe} (".exe" on Windows).
+// {version}, {build} (what follows its +), {os} and {arch} (as in the lock: linux
+// macos windows, x86_64 aarch64), {goos} and {goarch} (as in Go), {exe} (".exe" on
+// Windows).
 func Expand(template, version string, p lock.Platform) string {
 	return strings.NewReplacer(
 		"{version}", version,
+		"{build}", build(version),
 		"{os}", p.OS,
 		"{arch}", p.Arch,
 		"{goos}", p.GOOS,
 		"{goarch}", p.GOARCH,
 		"{exe}", p.Exe(),
 	).Replace(template)
+}
+
+// build is what follows the + of a version, "" for none.
+func build(version string) string {
+	_, build, _ := strings.Cut(version, "+")
+	return build
 }
 
 // checkTemplate refuses unknown variables.

@@ -66,7 +66,7 @@ func (n Naming) ReleaseTag(version string) string {
 	if tag == "" {
 		tag = "v{version}"
 	}
-	return strings.ReplaceAll(tag, "{version}", version)
+	return strings.NewReplacer("{version}", version, "{build}", build(version)).Replace(tag)
 }
 
 // ChecksumsURL returns the URL of the published checksum file for the file at a
@@ -120,7 +120,7 @@ func (n Naming) Check(s Source, binary string) error {
 	case s.Ecosystem() && (n.OS != nil || n.Arch != nil) && !varies(binary) && s.Kind != lock.Maven:
 		return fault.Errorf(fault.Usage, "remove it", "os and arch are for a URL, or for binary; %s has neither", s)
 	}
-	if err := checkTemplate(n.Tag, "version"); err != nil {
+	if err := checkTemplate(n.Tag, "version", "build"); err != nil {
 		return err
 	}
 	if err := checkAsset(n.Asset); err != nil {

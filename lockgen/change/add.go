@@ -376,6 +376,9 @@ func whichVersion(name string) string {
 	if r.Sources[0].Source.Name == lock.GoToolchain {
 		return "write: lockgen add " + name + "@" + plan.GoHint
 	}
+	if name == lock.PythonName {
+		return "write the version of Python and that of the release, such as: lockgen add python@3.13.1+20250107; for protoc's --python_out nothing is locked but protoc"
+	}
 	return example
 }
 

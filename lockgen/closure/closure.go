@@ -114,7 +114,7 @@ func Of(name, version string, v *lock.Version) *Branch {
 	}
 	needs(Runtime, v.Runtime)
 	needs(Toolchain, v.Toolchain)
-	if len(v.Python) > 0 {
+	if len(v.Python) > 0 && v.Runtime == "" {
 		top.Below = append(top.Below, &Branch{Kind: Machine, Name: "CPython", Version: strings.Join(v.Python, ", "), above: top})
 	}
 	if v.Kind().Compiled {

@@ -54,7 +54,7 @@ var clients = []client{
 		if a.given == "" {
 			a.add(" (names the index)", "pip")
 		}
-		if len(a.v.Python) > 0 {
+		if len(a.v.Python) > 0 && a.v.Runtime == "" {
 			a.add(" (runs on Python "+strings.Join(a.v.Python, ", ")+")", "python")
 		}
 	}},

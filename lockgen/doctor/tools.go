@@ -133,7 +133,7 @@ func lookAtPython(ctx context.Context, tools []ToolFinding, l *lock.Lock, host l
 	runs := 0
 	for _, versions := range l.Plugins {
 		for _, v := range versions {
-			if _, _, err := v.Cell(host.Name); err != nil || len(v.Python) == 0 {
+			if _, _, err := v.Cell(host.Name); err != nil || len(v.Python) == 0 || v.Runtime != "" {
 				continue
 			}
 			if _, err := pip.FindPython(ctx, wanted, v.Python); err != nil {

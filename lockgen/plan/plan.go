@@ -541,6 +541,37 @@ func (w *Want) Interpreted() bool {
 	return w.kind().Wheels && (w.Entry != "" || !strings.Contains(w.Binary, "/"))
 }
 
+// planInterpreter decides what runs a plugin of Python: the python of the manifest,
+// where it has one, and otherwise that of the machine, in a version of w.Python.
+func (w *Want) planInterpreter(e *entry) error {
+	of := e.m.Plugins[lock.PythonName]
+	if w.RuntimeName == "" && of != nil {
+		w.RuntimeName = lock.PythonName
+	}
+	switch {
+	case w.RuntimeName == "":
+		if len(w.Python) == 0 {
+			w.Python = lock.DefaultPython
+		}
+		return nil
+	case w.RuntimeName != lock.PythonName:
+		return e.fail("remove runtime", "is run by Python, so its runtime must not be %s", w.RuntimeName)
+	case of == nil:
+		return e.fail("write [plugins.python], see docs/fetching.md; or remove runtime, and the Python of the machine runs it", "runs on python, which is not in [plugins]")
+	}
+	newest := slices.MaxFunc(of.Versions, lock.CompareVersions) // as Link chooses
+	runs := lock.PythonOf(newest)
+	switch {
+	case runs == "":
+		return fault.Errorf(fault.Usage, `write an exact version, such as version = "3.13.1"`, "%s: plugin python: plugins of Python run on it, and %q does not say which Python it is", e.m.At("plugins", lock.PythonName), newest)
+	case len(w.Python) == 0:
+		w.Python = []string{runs}
+	case !slices.Contains(w.Python, runs):
+		return e.fail(fmt.Sprintf("add %q to python of %s", runs, e.m.Name), "runs on python %s, and wheels are locked for Python %s", newest, strings.Join(w.Python, ", "))
+	}
+	return nil
+}
+
 // planPython determines for which interpreters wheels of w are needed.
 func (w *Want) planPython(e *entry) error {
 	if !w.kind().Wheels {
@@ -559,12 +590,10 @@ func (w *Want) planPython(e *entry) error {
 		}
 		return nil
 	}
-	if len(w.Python) == 0 {
-		w.Python = lock.DefaultPython
+	if err := w.planInterpreter(e); err != nil {
+		return err
 	}
 	switch {
-	case w.RuntimeName != "":
-		return e.fail("remove runtime", "is run by Python, so it must not have a runtime")
 	case w.Generator != "" && !strings.Contains(w.Entry, ":"):
 		return e.fail(`write: entry = "MODULE:FUNCTION", the main function of that protoc`, "has a generator, but its entry %q is not a function", w.Entry)
 	case slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }):

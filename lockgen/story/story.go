@@ -109,11 +109,15 @@ func (s *Story) Text(why string) string {
 		if len(s.Serves) > 0 {
 			t.line("runs the code of: %s", strings.ReplaceAll(strings.Join(s.Serves, ", "), "@", " "))
 		}
-	case len(s.Python) > 0:
+	case len(s.Python) > 0 && s.Runtime == "":
 		t.line("runs on: CPython %s of the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
 	}
 	if s.Runtime != "" {
-		t.line("runs on: %s", s.Runtime)
+		as := ""
+		if len(s.Python) > 0 {
+			as = fmt.Sprintf(", as %s (%s)", s.Program, s.Entry)
+		}
+		t.line("runs on: %s%s", s.Runtime, as)
 	}
 	if len(s.Runs) > 0 {
 		t.line("runs: %s", strings.Join(s.Runs, ", "))
