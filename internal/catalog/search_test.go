@@ -22,7 +22,7 @@ func TestSearch(t *testing.T) {
 		"connect":                 {"protoc-gen-connect-es protoc-gen-connect-go protoc-gen-connect-kotlin protoc-gen-connect-openapi protoc-gen-connect-python protoc-gen-connect-query protoc-gen-connect-rust", "ts-proto"},
 		"grpc":                    {"protoc-gen-go-grpc protoc-gen-grpc-gateway protoc-gen-grpc-java protoc-gen-grpc-web protoc-gen-mypy_grpc grpc-node grpc_tools_node_protoc_ts", "protoc-gen-prost"},
 		"gRPC Python":             {"protoc-gen-mypy_grpc grpcio-tools", "protoc-gen-go-grpc"},
-		"python":                  {"protoc aristaproto betterproto gapic-generator grpclib protoc-gen-connect-python betterproto2 grpcio-tools", "node"},
+		"python":                  {"python protoc aristaproto betterproto gapic-generator grpclib protoc-gen-connect-python betterproto2 grpcio-tools", "node"},
 		"java":                    {"java protoc protoc-gen-grpc-java protoc-gen-validate", "protoc-gen-es"},
 		"kotlin":                  {"protoc protoc-gen-connect-kotlin protoc-gen-grpc-kotlin", "protoc-gen-go"},
 		"c++":                     {"protoc protoc-gen-validate", "protoc-gen-connect-es"},
