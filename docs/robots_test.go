@@ -95,6 +95,9 @@ func renovate() preset {
 		} else if kind == lock.HTTP { // nobody lists its versions
 			continue
 		}
+		if strings.Contains(r.Sources[0].Naming.Tag, "{build}") { // a tag does not tell the version
+			continue
+		}
 		p.CustomManagers = append(p.CustomManagers, manager(kind, name, pkg, `(?:^|\n)[ \t]*"?`+regexp.QuoteMeta(name)+`"?[ \t]*=[ \t]*`+wantedVersion))
 	}
 	for _, source := range []struct{ kind, form string }{
