@@ -132,7 +132,7 @@ func TestCargo(t *testing.T) {
 	}
 	// Consent is taken back, features are asked for, a platform goes.
 	p.cargoManifest(acme)
-	p.fails(fault.Lock, []string{"only-windows-1.0.0", "does not consent"}, "check")
+	p.fails(fault.Lock, []string{"only-windows-1.0.0", "does not allow"}, "check")
 	p.cargoManifest(acme + "args = [\"--features\", \"extra\"]\n" + consent)
 	p.fails(fault.Lock, []string{"args is none in the lock, but --features extra in plugins.toml"}, "check")
 	p.ok("update")
@@ -289,8 +289,8 @@ func TestCargoRefuses(t *testing.T) {
 		{"library", fault.Usage, []string{"crate library 1.0.0 is a library", "no executable that protoc could run"}},
 		{"prost-build", fault.Usage, []string{"use protoc-gen-prost"}},
 		{"yanked", fault.Policy, []string{"yanked crate yanked 1.0.0"}},
-		{"macro", fault.Policy, []string{"derive-1.0.0", "does not consent"}},
-		{"own-build", fault.Policy, []string{"own-build-1.0.0", "does not consent"}},
+		{"macro", fault.Policy, []string{"derive-1.0.0", "does not allow"}},
+		{"own-build", fault.Policy, []string{"own-build-1.0.0", "does not allow"}},
 		{"by-git", fault.Policy, []string{"x by git"}},
 		{"by-path", fault.Policy, []string{"x by path"}},
 		{"by-patch", fault.Policy, []string{"[patch]"}},

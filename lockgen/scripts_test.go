@@ -42,7 +42,7 @@ func (p *place) answered(answer string, args ...string) (status int, talk string
 // whose code it is, is said before.
 func TestConsent(t *testing.T) {
 	p := newRunning(t)
-	refused := []string{"runs code of 2 of its crates", "derive-2.0.0, which does not say by whom; loud-1.0.0 by Ann Author, Bob", "write --allow-build-scripts behind lockgen add", `build-scripts = ["protoc-gen-prost"]`}
+	refused := []string{"runs code of 2 of its crates", "derive-2.0.0, which does not say by whom; loud-1.0.0 by Ann Author, Bob", "add --allow-build-scripts to lockgen add", `build-scripts = ["protoc-gen-prost"]`}
 	p.fails(fault.Policy, refused, "add", "protoc-gen-prost@0.5.0", "--no-smoke")
 
 	before := p.read("plugins.toml")

@@ -1,8 +1,9 @@
-// Package smoke runs what was just locked once on this machine, before the lock is
-// written: without a network and with nothing of the user's. A plugin gets an
-// empty CodeGeneratorRequest and, from the locked protoc where there is one, that of
-// a small file; a program of the catalogue that is no plugin is asked for what its
-// recipe says. Formats: google/protobuf/compiler/plugin.proto, descriptor.proto.
+// Package smoke runs what was just locked once on this machine, before the lock
+// is written, without network and without any of the user's settings. A plugin
+// gets an empty CodeGeneratorRequest and, through the locked protoc if there is
+// one, the request for a small file. A program of the catalogue that is not a
+// plugin is run with the arguments in its recipe. Formats:
+// google/protobuf/compiler/plugin.proto, descriptor.proto.
 package smoke
 
 import (
@@ -50,9 +51,10 @@ type Runner struct {
 	Installer *install.Installer // for the platform of this machine
 }
 
-// Install installs an entry, nil where its kind cannot be installed yet, or
-// where this machine lacks what it takes: a Python that can run it, or a cargo
-// and a linker to compile it, which the lock of a plugin does not need.
+// Install installs an entry. It returns nil if entries of its kind cannot be
+// installed yet, or if this machine lacks what is needed: a Python that can run
+// it, or cargo and a linker to compile it. Locking a plugin does not need
+// those.
 func (r *Runner) Install(ctx context.Context, e *lock.Entry) (*install.Program, error) {
 	crate := e.Locked.Kind().Compiled
 	p, _, err := r.Installer.Program(ctx, e, r.Installer.Host.Name)
@@ -63,8 +65,8 @@ func (r *Runner) Install(ctx context.Context, e *lock.Entry) (*install.Program, 
 	return p, err
 }
 
-// Protoc installs a locked protoc to try plugins with, nil where it is not for this
-// machine.
+// Protoc installs a locked protoc to try plugins with. It returns nil if the
+// protoc is not for this machine.
 func (r *Runner) Protoc(ctx context.Context, e *lock.Entry) *install.Program {
 	host := r.Installer.Host.Name
 	if _, _, err := e.Locked.Cell(host); err != nil {
@@ -78,8 +80,8 @@ func (r *Runner) Protoc(ctx context.Context, e *lock.Entry) *install.Program {
 	return p
 }
 
-// Args are the arguments that the recipe of an entry tries it with, nil for a
-// plugin of protoc. The error says why an entry cannot be tried.
+// Args returns the arguments in the recipe of an entry, or nil for a protoc
+// plugin. The error says why an entry cannot be tried.
 func Args(e *lock.Entry, platform string) ([]string, error) {
 	cell, _, err := e.Locked.Cell(platform)
 	if err != nil {
@@ -134,7 +136,7 @@ func (r *Runner) Run(ctx context.Context, p, protoc *install.Program, args, opti
 		switch {
 		case err == nil:
 		case proc.Exited(err) && answered(err):
-			// It speaks the protocol and wants options that only people know.
+			// It speaks the protocol, but needs options.
 			return fmt.Sprintf("%s %s runs, and answers a request without options: %v", p.Plugin, p.Version, err), nil
 		default:
 			return "", failed(err, "protoc cannot generate with it")
@@ -159,7 +161,8 @@ func (r *Runner) Run(ctx context.Context, p, protoc *install.Program, args, opti
 			}
 		}
 		if name == "an empty request" && proc.Exited(err) {
-			// protoc never sends one; what it says to a real one counts.
+			// protoc never sends an empty request, so only the answer to a real
+			// one counts.
 			r.UI.Detail("%s %s does not take %s: %v", p.Plugin, p.Version, name, err)
 			continue
 		}
@@ -168,8 +171,8 @@ func (r *Runner) Run(ctx context.Context, p, protoc *install.Program, args, opti
 	return "", nil
 }
 
-// Parse has protoc read files of some folders, and of its own. The error satisfies
-// [proc.Exited] where protoc refuses one.
+// Parse has protoc read files in some folders. The error satisfies
+// [proc.Exited] if protoc refuses one.
 func (r *Runner) Parse(ctx context.Context, protoc *install.Program, folders, files []string) error {
 	scratch, done, err := r.Store.Scratch(ctx, "protos")
 	if err != nil {
@@ -188,7 +191,7 @@ func (r *Runner) Parse(ctx context.Context, protoc *install.Program, folders, fi
 		args = append(args, "-I"+protoc.Include)
 	}
 	args = append(args, files...)
-	list := filepath.Join(scratch, "args") // there may be more than a command line takes
+	list := filepath.Join(scratch, "args") // there may be too many for a command line
 	if err := os.WriteFile(list, []byte(strings.Join(args, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
@@ -197,22 +200,22 @@ func (r *Runner) Parse(ctx context.Context, protoc *install.Program, folders, fi
 	return err
 }
 
-// failed gives a failed run its class and hint.
+// failed classifies the error of a failed run.
 func failed(err error, what string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	class, hint := fault.Integrity, "if it says which option it wants, write options = [\"NAME=VALUE\"] into its entry, which this run then gives it; else take another version, or report it to its publisher; to lock it untried, write smoke = false into its entry, or run: lockgen update --no-smoke"
 	if fault.Of(err) == fault.Usage || strings.Contains(err.Error(), "unparseable") {
-		class, hint = fault.Usage, "is binary in the entry a protoc plugin? to lock it untried: lockgen update --no-smoke"
+		class, hint = fault.Usage, "check that binary in the entry is a protoc plugin; to lock it untried: lockgen update --no-smoke"
 	}
 	return fault.Errorf(class, hint, "smoke run: %s: %w", what, err)
 }
 
-// answered reports whether protoc relays what a plugin says, not that it broke.
-// protoc prefixes both with the name of the option (command_line_interface.cc).
-// A plugin that adds to what another one writes, as protoc-gen-tonic does to
-// protoc-gen-prost's files, has answered as well.
+// answered reports whether protoc relays a message of the plugin, in contrast
+// to a failure of it. protoc prefixes both with the name of the option
+// (command_line_interface.cc). A plugin that adds to the output of another one,
+// as protoc-gen-tonic does with protoc-gen-prost's files, has answered as well.
 func answered(err error) bool {
 	text := err.Error()
 	if strings.Contains(text, ": Tried to insert into file that doesn't exist.") {
@@ -226,8 +229,8 @@ func answered(err error) bool {
 	})
 }
 
-// request is the CodeGeneratorRequest that protoc makes of the message of
-// fileText and of options.
+// request returns the CodeGeneratorRequest that protoc would send for the
+// message in fileText and options.
 func request(options []string) []byte {
 	text := func(b []byte, n protowire.Number, s string) []byte {
 		return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), s)
@@ -254,13 +257,13 @@ func request(options []string) []byte {
 	return text(r, 15, string(file))
 }
 
-// response reads a CodeGeneratorResponse: well formed, and what it says in
-// error. The error is of class [fault.Usage]: this is no plugin.
+// response parses a CodeGeneratorResponse and returns its field error. The
+// error is of class [fault.Usage]: the program is not a plugin.
 func response(b []byte) (said string, err error) {
 	for whole := b; len(b) > 0; {
 		n, kind, size := protowire.ConsumeField(b)
 		if size < 0 {
-			return "", fault.Errorf(fault.Usage, "is binary in the entry a protoc plugin? to lock it untried: lockgen update --no-smoke", "what it prints is no CodeGeneratorResponse: %q", string(whole[:min(len(whole), 100)]))
+			return "", fault.Errorf(fault.Usage, "check that binary in the entry is a protoc plugin; to lock it untried: lockgen update --no-smoke", "its output is not a CodeGeneratorResponse: %q", string(whole[:min(len(whole), 100)]))
 		}
 		if n == 1 && kind == protowire.BytesType {
 			_, _, tag := protowire.ConsumeTag(b)

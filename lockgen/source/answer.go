@@ -8,22 +8,22 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// An Answer is what a source says today of one locked file.
+// An Answer is what a source now says about one locked file.
 type Answer struct {
 	Record
 	Expected string // of Digest
-	Unproved string // why a digest cannot be told without a download
-	Err      error  // no answer; fs.ErrNotExist: it is gone
+	Unproved string // why a digest is only known after a download
+	Err      error  // no answer; fs.ErrNotExist: it was removed
 }
 
-// A Record is what an index says of one file or version.
+// A Record is what an index says about one file or version.
 type Record struct {
 	Digest     string // in the form of the lock, or several, separated by spaces; "" for none
-	Yanked     string // why it was withdrawn, "" where it was not
-	Deprecated string // what its publisher says to those who use it, "" for nothing
+	Yanked     string // why it was withdrawn; "" if it was not
+	Deprecated string // the publisher's message to its users; "" for none
 }
 
-// Names are the packages that the files of a version belong to.
+// Names returns the packages that the files of a version belong to.
 func Names(v *lock.Version) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for _, f := range v.Files {
@@ -34,16 +34,17 @@ func Names(v *lock.Version) func(yield func(string) bool) {
 	}
 }
 
-// A Listing is the answer about one package: what is said of its files or versions.
+// A Listing is the answer about one package: the records of its files or
+// versions.
 type Listing struct {
 	said map[string]Record
 	Err  error
 }
 
-// GoneHint is for what upstream has no more.
+// GoneHint is the hint for something that upstream no longer has.
 const GoneHint = "it stays usable from a cache and from a mirror (lockgen mirror); which newer versions there are: lockgen outdated"
 
-// Answer is what a listing says of one entry.
+// Answer returns what a listing says about one entry.
 func (l Listing) Answer(entry, gone, expected string) Answer {
 	if l.Err != nil {
 		return Answer{Err: l.Err}
@@ -55,10 +56,10 @@ func (l Listing) Answer(entry, gone, expected string) Answer {
 	return Answer{Record: entryOf, Expected: expected}
 }
 
-// Questions are how many are asked of one source at once.
+// Questions limits the concurrent requests to one source.
 const Questions = 8
 
-// Each asks for several things at a time.
+// Each asks about several keys, some at a time.
 func Each(keys []string, ask func(key string) (map[string]Record, error)) map[string]Listing {
 	answers := make([]Listing, len(keys))
 	var wg sync.WaitGroup

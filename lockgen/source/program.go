@@ -7,28 +7,28 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// A Program is an executable of a package, for an entry of the manifest that is to
-// be written.
+// A Program is an executable of a package, for a new entry of the manifest.
 type Program struct {
 	Name    string // of the executable
-	Binary  string // what the entry says of it
-	Runtime string // what runs it, "" for nothing
-	Main    string // go: the folder of its main package, "" for the root of the module
+	Binary  string // as in the entry
+	Runtime string // what runs it; "" for nothing
+	Main    string // go: the folder of its main package; "" for the root of the module
 
-	Naming    manifest.Naming              // github: how the files of releases are called
-	Platforms map[string]manifest.Override // github: assets that are called otherwise
+	Naming    manifest.Naming              // github: how the files of releases are named
+	Platforms map[string]manifest.Override // github: assets with other names
 }
 
-// A Describer is a [Source] that knows the programs of a package that nobody has
-// described.
+// A Describer is a [Source] that can list the programs of a package without a
+// recipe.
 type Describer interface {
-	// Programs lists those of a version of w, in no order. Binary of w means nothing.
+	// Programs lists the programs of a version of w, in no order. It ignores
+	// Binary of w.
 	Programs(ctx context.Context, w *plan.Want) ([]Program, error)
 }
 
 // A Tagger is a [Source] of releases with tags.
 type Tagger interface {
-	// Tag finds the form of the tags of the repository of w, of its newest release
-	// that has a version in its tag; "" for the usual one.
+	// Tag finds the form of the tags in the repository of w, from its newest
+	// release with a version in its tag; "" for the usual form.
 	Tag(ctx context.Context, w *plan.Want) (template string, err error)
 }

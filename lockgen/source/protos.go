@@ -9,15 +9,16 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// A Packager is a [Source] of which a proto package is one file of a package, and
-// not what the package needs besides.
+// A Packager is a [Source] for which a proto package is one file of a package,
+// without the package's dependencies.
 type Packager interface {
-	// Pack is the file of w that has its .proto files, for no platform yet. The notes
-	// are those of a [Resolution].
+	// Pack returns the file of w with its .proto files, without platforms. The
+	// notes are as in a [Resolution].
 	Pack(ctx context.Context, w *plan.Want) (a *Artifact, notes []string, err error)
 }
 
-// Protos finds the archive of a proto package, which is one for every platform.
+// Protos finds the archive of a proto package, which is the same for every
+// platform.
 func Protos(ctx context.Context, s Source, w *plan.Want) (*Resolution, error) {
 	platforms := lock.Platforms[:]
 	if p, ok := s.(Packager); ok {
