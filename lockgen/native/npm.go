@@ -372,8 +372,12 @@ func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]source.Progra
 	} else if len(version.Bin) > 0 && json.Unmarshal(version.Bin, &bins) != nil {
 		return nil, fault.Errorf(fault.Upstream, "tell its publisher", "bin of npm package %s %s is neither a path nor a table of paths", w.From.Name, w.Version)
 	}
-	for name := range bins {
-		list = append(list, source.Program{Name: name, Binary: name})
+	for name, file := range bins {
+		binary := name
+		if file = w.PackageDir() + path.Clean("/"+strings.ReplaceAll(file, `\`, "/")); !plan.TellsBin(file, name) && lock.CheckShown(file) == nil {
+			binary = file // see Executable
+		}
+		list = append(list, source.Program{Name: name, Binary: binary})
 	}
 	return list, nil
 }
