@@ -182,7 +182,7 @@ func TestPythonRefused(t *testing.T) {
 		{"a native executable that differs", `"3.11", "3.12"`, strings.Replace(stubs, "protoc-gen-stubs", "bin/stubs", 1), nil,
 			fault.Usage, []string{"other wheels for Python 3.11 than for others", "give one interpreter"}},
 		{"with a runtime", `"3.12"`, strings.Replace(stubs, " }", ", runtime = \"node\" }", 1) + "node = \"24.19.0\"\n", nil,
-			fault.Usage, []string{"plugin stubs: is run by Python, so it must not have a runtime"}},
+			fault.Usage, []string{"plugin stubs: is run by Python, so its runtime must not be node"}},
 		{"an entry of another source", `"3.12"`, "x = { version = \"1.0.0\", source = \"cargo:x\", binary = \"x\", entry = \"a:b\" }\n", nil,
 			fault.Usage, []string{"entry and generator are only for plugins of source pip"}},
 		{"a generator without a function", `"3.12"`, strings.Replace(stubs, " }", ", entry = \"stubs\", generator = \"x\" }", 1), nil,
@@ -345,7 +345,7 @@ func TestPythonReal(t *testing.T) {
 	}
 	p := own(t)
 	p.cache = filepath.Join(user, "buck2-protobuf-test")
-	p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n[plugins]\nprotoc = \"30.2\"\n")
+	p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n[plugins]\nprotoc = \"36.2\"\n")
 	p.ok("update", "--offline") // protoc is that of this repository's lock
 	status, _, talk := p.run("-v", "add", "mypy-protobuf@5.1.0", "protoc-gen-mypy_grpc@5.1.0")
 	if status == int(fault.Upstream) {
