@@ -170,5 +170,5 @@ proto_library(name = "missing_proto", srcs = ["a.proto"], deps = ["//third-party
 	bucktest.Write(t, p.Dir, map[string]string{
 		"other/plugins.lock.toml": strings.TrimSuffix(own, more), "toolchains/BUCK": strings.Replace(scratchToolchain, "@root//:", "@root//other:", 1), "other/BUCK": "",
 	})
-	expect(t, p.Fails("build", "//api:a_py"), "base 1.0.0 is not in toolchains//:protobuf: give `protobuf_plugins` there the same lock")
+	expect(t, p.Fails("build", "//api:a_py"), "base 1.0.0 is not in toolchains//:protobuf: pass the same lock to `protobuf_plugins` there")
 }
