@@ -62,9 +62,27 @@ def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], a
     launcher = ctx.actions.declare_output("{}/{}".format(version, name), has_content_based_path = True)
     return ctx.actions.write(launcher, script, is_executable = True, with_inputs = True)
 
+# The same as in `fetch`, see internal/install.
+_NODE_VARIABLES = [
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "NODE_REPL_EXTERNAL_MODULE",
+    "NODE_PRESERVE_SYMLINKS",
+    "NODE_PRESERVE_SYMLINKS_MAIN",
+    "NODE_ICU_DATA",
+    "OPENSSL_CONF",
+    "NODE_V8_COVERAGE",
+    "NODE_COMPILE_CACHE",
+    "NODE_REDIRECT_WARNINGS",
+    "NODE_TEST_CONTEXT",
+    "NODE_DEBUG",
+    "NODE_DEBUG_NATIVE",
+    "NODE_PENDING_DEPRECATION",
+]
+
 def _node(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact) -> Artifact:
     """Returns the launcher of a plugin that another locked plugin runs."""
-    return _launcher(ctx, version, ctx.attrs.plugin, ["NODE_OPTIONS", "NODE_PATH"], [_word(ctx, runtime), _word(ctx, main)])
+    return _launcher(ctx, version, ctx.attrs.plugin, _NODE_VARIABLES, [_word(ctx, runtime), _word(ctx, main)])
 
 # The same flags as in `fetch`, see internal/install.
 _JAVA_VARIABLES = ["JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "IBM_JAVA_OPTIONS", "OPENJ9_JAVA_OPTIONS", "CLASSPATH"]

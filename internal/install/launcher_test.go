@@ -124,3 +124,23 @@ func TestNodeVariables(t *testing.T) {
 		}
 	}
 }
+
+// TestVariablesOfRules: the rules of Buck2 start Java and node without the variables
+// that the launchers of fetch leave out.
+func TestVariablesOfRules(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "prelude", "plugins.bzl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{"_JAVA_VARIABLES": javaVariables, "_NODE_VARIABLES": nodeVariables} {
+		_, rest, _ := strings.Cut(string(text), name+" = [")
+		list, _, ok := strings.Cut(rest, "]")
+		var got []string
+		for _, m := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(list, -1) {
+			got = append(got, m[1])
+		}
+		if !ok || !slices.Equal(got, want) {
+			t.Errorf("%s is %v, of fetch %v", name, got, want)
+		}
+	}
+}
