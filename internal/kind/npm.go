@@ -63,7 +63,7 @@ func checkIntegrity(s *store.Store, d store.Digest, f *os.File, key string, lock
 	}
 	got := h.Sum(nil)
 	if !bytes.Equal(got, want) {
-		return fault.Errorf(fault.Integrity, "restore the lock, such as by: git checkout -- plugins.lock.toml",
+		return fault.Errorf(fault.Integrity, "restore the lock with: git checkout -- plugins.lock.toml",
 			"%s has the locked sha256, but not the locked integrity: got sha512-%s, expected %s", key, base64.StdEncoding.EncodeToString(got), locked.Integrity)
 	}
 	if s != nil {

@@ -143,7 +143,7 @@ func unpack(t *testing.T, pkgs []Tarball) []archive.File {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		files, err := kind.Unpack(t.Context(), f, "", &lock.Version{Source: lock.NPM}, p.Path, "")
+		files, err := kind.Unpack(t.Context(), f, "", &lock.Version{Source: lock.NPM, Files: map[string]lock.File{p.Path: {Integrity: p.Integrity}}}, p.Path, "")
 		if err != nil {
 			t.Fatal(err)
 		}
