@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"golang.org/x/net/idna"
 )
 
 // Coordinate returns the name of a locked file for mirrors: its URL,
@@ -128,57 +127,4 @@ func numbersLike(version, text string) (list []string) {
 		}
 	}
 	return list
-}
-
-// Extras splits NAME[EXTRA,…], the form in which pip (PEP 508) requires
-// optional dependencies of a package. Without brackets, there are no extras.
-func Extras(name string) (bare string, extras []string) {
-	bare, list, ok := strings.Cut(name, "[")
-	if list, closed := strings.CutSuffix(list, "]"); ok && closed {
-		return bare, strings.Split(list, ",")
-	}
-	return name, nil
-}
-
-// checkExtras is checkWord for a name that may have extras.
-func checkExtras(name string) error {
-	bare, extras := Extras(name)
-	for _, extra := range extras {
-		if !IsWord(extra) {
-			return fmt.Errorf("package %q: %q is not the name of an extra", name, extra)
-		}
-	}
-	return checkWord(name, bare)
-}
-
-// NormalProject returns the name of a Python project as indexes write it (PEP
-// 503), without extras.
-func NormalProject(name string) string {
-	name, _ = Extras(name)
-	var b strings.Builder
-	for i := range len(name) {
-		if !strings.ContainsRune("-_.", rune(name[i])) {
-			b.WriteByte(name[i])
-		} else if i == 0 || !strings.ContainsRune("-_.", rune(name[i-1])) {
-			b.WriteByte('-')
-		}
-	}
-	return strings.ToLower(b.String())
-}
-
-// NormalHost returns a host in lower-case ASCII, without a dot at the end; an
-// IPv6 address is in brackets.
-func NormalHost(host string) (string, error) {
-	if strings.Contains(host, ":") {
-		return "[" + strings.ToLower(host) + "]", nil
-	}
-	host = strings.TrimSuffix(host, ".")
-	host, err := idna.Lookup.ToASCII(strings.ToLower(host))
-	if err != nil {
-		return "", err
-	}
-	if host == "" || strings.Trim(host, ".") != host || strings.Contains(host, "..") {
-		return "", fmt.Errorf("%q is not a host", host)
-	}
-	return host, nil
 }

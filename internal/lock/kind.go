@@ -284,6 +284,17 @@ func checkWord(name, bare string) error {
 	return nil
 }
 
+// checkExtras is checkWord for a name that may have extras.
+func checkExtras(name string) error {
+	bare, extras := Extras(name)
+	for _, extra := range extras {
+		if !IsWord(extra) {
+			return fmt.Errorf("package %q: %q is not the name of an extra", name, extra)
+		}
+	}
+	return checkWord(name, bare)
+}
+
 // Extras splits the name in a source KIND:NAME[EXTRA,…]; it is the inverse for
 // extras of pip and features of cargo, which are sorted. Without brackets, and
 // for other kinds, there are none.

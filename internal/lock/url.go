@@ -1,12 +1,14 @@
 package lock
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"golang.org/x/net/idna"
 )
 
 // CheckURL accepts the URL of a server for artifacts: https, or http on a
@@ -76,4 +78,46 @@ func IsWord(s string) bool {
 		}
 	}
 	return s != "" && s != ".."
+}
+
+// Extras splits NAME[EXTRA,…], the form in which pip (PEP 508) requires
+// optional dependencies of a package. Without brackets, there are no extras.
+func Extras(name string) (bare string, extras []string) {
+	bare, list, ok := strings.Cut(name, "[")
+	if list, closed := strings.CutSuffix(list, "]"); ok && closed {
+		return bare, strings.Split(list, ",")
+	}
+	return name, nil
+}
+
+// NormalProject returns the name of a Python project as indexes write it (PEP
+// 503), without extras.
+func NormalProject(name string) string {
+	name, _ = Extras(name)
+	var b strings.Builder
+	for i := range len(name) {
+		if !strings.ContainsRune("-_.", rune(name[i])) {
+			b.WriteByte(name[i])
+		} else if i == 0 || !strings.ContainsRune("-_.", rune(name[i-1])) {
+			b.WriteByte('-')
+		}
+	}
+	return strings.ToLower(b.String())
+}
+
+// NormalHost returns a host in lower-case ASCII, without a dot at the end; an
+// IPv6 address is in brackets.
+func NormalHost(host string) (string, error) {
+	if strings.Contains(host, ":") {
+		return "[" + strings.ToLower(host) + "]", nil
+	}
+	host = strings.TrimSuffix(host, ".")
+	host, err := idna.Lookup.ToASCII(strings.ToLower(host))
+	if err != nil {
+		return "", err
+	}
+	if host == "" || strings.Trim(host, ".") != host || strings.Contains(host, "..") {
+		return "", fmt.Errorf("%q is not a host", host)
+	}
+	return host, nil
 }
