@@ -106,6 +106,7 @@
 //	manifest   plugins.toml
 //	lock       plugins.lock.toml, kinds, platforms and names
 //	tomlscan   texts of TOML: decodes anybody's, and says where their keys stand
+//	syntax     the form of names, versions, paths, digests and URLs
 //	redact     takes secrets out of text
 //	fault      exit classes and hints
 //	once       computes a value once for each key

@@ -9,7 +9,7 @@
 //
 //	<SHA-256 of the content, 64 lower-case hexadecimal digits> <x or -> <path>\n
 //
-// Paths are relative, slash-separated UTF-8 and obey [lock.CheckPath]. A tree
+// Paths are relative, slash-separated UTF-8 and obey [syntax.CheckPath]. A tree
 // has only regular files: no empty folders or symbolic links, and no owners,
 // times or modes except the executable bit. The bit is x if the mode in the
 // archive has any of 0111 (tar, and zip made on Unix), or if the package

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Limits on one path: those of the file systems that trees are stored on.
@@ -19,7 +19,7 @@ const (
 	maxDepth = 64   // parts
 )
 
-// checkName is the rule for paths of trees: [lock.CheckPath], and limits that
+// checkName is the rule for paths of trees: [syntax.CheckPath], and limits that
 // only an attacker would exceed.
 func checkName(name string) error {
 	switch {
@@ -28,7 +28,7 @@ func checkName(name string) error {
 	case !utf8.ValidString(name):
 		return fmt.Errorf("its path is not UTF-8")
 	}
-	if err := lock.CheckPath(name); err != nil {
+	if err := syntax.CheckPath(name); err != nil {
 		return err
 	}
 	if n := strings.Count(name, "/") + 1; n > maxDepth {
@@ -49,7 +49,7 @@ func checkName(name string) error {
 		// Some readers normalise before they split: U+FF0F becomes a slash, and
 		// COM with a superscript 1 is a device like COM1.
 		folded := foldPart(part)
-		if strings.ContainsAny(folded, `/\`) || ascii(folded) && lock.CheckPath(folded) != nil {
+		if strings.ContainsAny(folded, `/\`) || ascii(folded) && syntax.CheckPath(folded) != nil {
 			return fmt.Errorf("its path changes when Unicode is normalised")
 		}
 	}

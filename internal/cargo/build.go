@@ -25,6 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
@@ -134,7 +135,7 @@ func rustFlags(dir string) []string {
 // given, but cargo must see them all: it gets empty crates instead, and a
 // Cargo.lock that matches.
 func (c *Client) Build(ctx context.Context, b Build, out string) error {
-	if err := lock.CheckFeatures(b.Args); err != nil {
+	if err := syntax.CheckFeatures(b.Args); err != nil {
 		return err
 	}
 	path, err := linkerPath()

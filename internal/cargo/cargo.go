@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // cargo treats an HTML page as an index without the crate.
@@ -258,7 +259,7 @@ func (x *Index) run(ctx context.Context, title, folder string, args ...string) e
 // exist, the error is of class [fault.Upstream], as for every error of the
 // registry, and matches [fs.ErrNotExist].
 func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) {
-	if lock.CheckVersion(version) != nil || strings.Count(version, ".") < 2 {
+	if syntax.CheckVersion(version) != nil || strings.Count(version, ".") < 2 {
 		return Crate{}, fault.Errorf(fault.Usage, "use an exact version with three numbers", "crate %s: %q is not a version in cargo's form", name, version)
 	}
 	all, err := x.Crates(ctx, []string{name})
@@ -395,7 +396,7 @@ func (x *Index) entries(name string) (map[string]Crate, error) {
 	}
 	found := map[string]Crate{}
 	for _, e := range lines {
-		if err := lock.CheckSHA256("cksum", e.Cksum); err != nil {
+		if err := syntax.CheckSHA256("cksum", e.Cksum); err != nil {
 			return nil, fault.Errorf(fault.Upstream, "ask the operator of the registry", "the index entry of crate %s %s: %w", name, redact.Line(e.Vers), err)
 		}
 		released, err := time.Parse(time.RFC3339, e.Time)

@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
@@ -44,7 +45,7 @@ type Closure struct {
 // It works offline, in an environment built from nothing. cargo gets manifests
 // and names of files, so there is no code to run.
 func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, args []string, bin string, platforms []lock.Platform) ([]*Closure, error) {
-	if err := lock.CheckFeatures(args); err != nil {
+	if err := syntax.CheckFeatures(args); err != nil {
 		return nil, err
 	}
 	scratch, err := c.quietFolder(os.TempDir())

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
@@ -163,7 +164,7 @@ func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool)
 		case p.Source != source:
 			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from another registry", redact.Line(c.String())))
 		}
-		if !word(p.Name) || lock.CheckVersion(p.Version) != nil || !semver.IsValid("v"+p.Version) {
+		if !word(p.Name) || syntax.CheckVersion(p.Version) != nil || !semver.IsValid("v"+p.Version) {
 			return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s names %q %q", root, redact.Line(p.Name), redact.Line(p.Version))
 		}
 		if asked {

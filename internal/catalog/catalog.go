@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 //go:embed catalog.toml
@@ -114,7 +115,7 @@ func parse(text string) (*Catalog, error) {
 	for name, e := range file.Plugins {
 		r, err := e.recipe(file.Plugins)
 		if err == nil {
-			err = lock.CheckName(name)
+			err = syntax.CheckName(name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

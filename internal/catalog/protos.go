@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/glob"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Protos says how to lock a known proto package.
@@ -26,7 +27,7 @@ type Protos struct {
 
 // check validates a recipe and parses its source.
 func (p *Protos) check(name string) (err error) {
-	if err := lock.CheckName(name); err != nil {
+	if err := syntax.CheckName(name); err != nil {
 		return err
 	}
 	if p.About == "" || len(p.Serves) == 0 {

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Runtime says which versions of a library run the code of which plugins.
@@ -38,7 +38,7 @@ func (r Runtime) check(language, name string) error {
 		return errors.New("about is needed")
 	}
 	for _, f := range r.Fits {
-		if err := lock.CheckName(f.Plugin); err != nil {
+		if err := syntax.CheckName(f.Plugin); err != nil {
 			return err
 		}
 		for from := range f.Majors {

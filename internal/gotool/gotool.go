@@ -25,6 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 const noGo = "install Go 1.21 or later, or use another source of the plugin"
@@ -194,7 +195,7 @@ func (g *Client) Config(ctx context.Context, proxy string) (Config, error) {
 				return c, fault.Errorf(fault.Machine, hint, "GOPROXY has %q, which is not the URL of a proxy", redact.Line(one))
 			}
 			if u.User = nil; u.Scheme != "file" {
-				if err := lock.CheckURL(u.String()); err != nil {
+				if err := syntax.CheckURL(u.String()); err != nil {
 					return c, fmt.Errorf("GOPROXY: %w", err)
 				}
 			}

@@ -23,7 +23,10 @@ type Kind struct {
 	options func(a *Artifact, c *Content) archive.Options
 	keep    func(path string) int               // bytes that check needs; nil for none
 	check   func(a *Artifact, c *Content) error // nil if there is nothing to check
-	rule    string                              // version of the functions in options; scan caches of another one are not used
+	// integrity says that integrity of a file is a digest of its bytes, which has to be
+	// that of the lock as well.
+	integrity bool
+	rule      string // version of the functions in options; scan caches of another one are not used
 }
 
 // Of returns the kind with this name. Files of an unknown kind are read like
@@ -162,7 +165,7 @@ func (k *Kind) Check(a Artifact, c *Content) error {
 // content below dir; if dir is "", it only reads. The returned paths are those
 // in the tree.
 func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, platform string) ([]archive.File, error) {
-	if v.Source == lock.NPM {
+	if Of(v.Source).integrity {
 		if err := checkIntegrity(nil, store.Digest{}, f, key, v.Files[key]); err != nil {
 			return nil, err
 		}
@@ -175,7 +178,7 @@ func Unpack(ctx context.Context, f *os.File, dir string, v *lock.Version, key, p
 
 // List is [Unpack] without writing anything, by [Kind.Scan].
 func List(ctx context.Context, s *store.Store, d store.Digest, f *os.File, v *lock.Version, key, platform string) ([]archive.File, error) {
-	if v.Source == lock.NPM {
+	if Of(v.Source).integrity {
 		if err := checkIntegrity(s, d, f, key, v.Files[key]); err != nil {
 			return nil, err
 		}

@@ -23,7 +23,8 @@ const packageJSON = "package.json"
 // does, it makes the files in "bin" of package.json executable. An unreadable
 // package.json has no bins: lockgen refuses such a package.
 var npmPackage = Kind{
-	roots: func(key string, _ lock.File) []string { return []string{key} },
+	integrity: true,
+	roots:     func(key string, _ lock.File) []string { return []string{key} },
 	options: func(_ *Artifact, c *Content) archive.Options {
 		c.PackageJSON = sync.OnceValues(func() (*npm.PackageJSON, error) { return npm.ParsePackageJSON(c.Heads[packageJSON]) })
 		return archive.Options{Format: "tar.gz", StripTop: true, Exec: func(name string) bool {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // An Entry is one locked version with its runtime or toolchain: everything that
@@ -96,7 +97,7 @@ func (e *Entry) validate(depth int) error {
 	if err := CheckEntryName(e.Name); err != nil {
 		return err
 	}
-	if err := CheckVersion(e.Version); err != nil {
+	if err := syntax.CheckVersion(e.Version); err != nil {
 		return err
 	}
 	if e.Locked == nil {

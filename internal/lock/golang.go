@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"golang.org/x/mod/module"
 )
 
@@ -82,7 +83,7 @@ func validateGoFile(key string, f File) error {
 
 // checkH1 checks the form of a hash as in go.sum.
 func checkH1(field, s string) error {
-	if !isBase64Of(32, s, "h1:") {
+	if !syntax.IsBase64Of(32, s, "h1:") {
 		return fmt.Errorf("%s %q is not of the form h1:… with the base64 of 32 bytes", field, s)
 	}
 	return nil
@@ -90,7 +91,7 @@ func checkH1(field, s string) error {
 
 // CheckMain checks the folder of a main package in its module.
 func CheckMain(s string) error {
-	if err := CheckPath(s); err != nil {
+	if err := syntax.CheckPath(s); err != nil {
 		return err
 	}
 	return module.CheckImportPath("m.invalid/" + s)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Coordinate returns the name of a locked file for mirrors: its URL,
@@ -73,7 +74,7 @@ func (l *Lock) Consistent(lockName string) error {
 // is known.
 func (v *Version) CheckRelease(version string) error {
 	if v.Upstream != "" {
-		if err := CheckVersion(v.Upstream); err != nil {
+		if err := syntax.CheckVersion(v.Upstream); err != nil {
 			return fmt.Errorf("upstream: %w", err)
 		}
 		if !strings.HasPrefix(v.Upstream, version+".") && !strings.HasSuffix(v.Upstream, "."+version) {

@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/pep440"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // The kinds.
@@ -124,7 +125,7 @@ var npm = Kind{
 		bare := name
 		if strings.HasPrefix(name, "@") {
 			scope, rest, ok := strings.Cut(name[1:], "/")
-			if !ok || !IsWord(scope) {
+			if !ok || !syntax.IsWord(scope) {
 				return fmt.Errorf("package %q is not of the form @SCOPE/NAME", name)
 			}
 			bare = rest
@@ -135,7 +136,7 @@ var npm = Kind{
 		if f.Name == "" || f.Version == "" {
 			return errors.New("name and version are required")
 		}
-		return CheckSHA512("integrity", f.Integrity)
+		return syntax.CheckSHA512("integrity", f.Integrity)
 	},
 }
 
@@ -147,9 +148,9 @@ var cargo = Kind{
 		}
 		return checkWord(name, name)
 	},
-	extra:     func(word string) bool { return features(word) && !strings.ContainsAny(word, " ,") },
+	extra:     func(word string) bool { return syntax.Features(word) && !strings.ContainsAny(word, " ,") },
 	normal:    func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) },
-	checkArgs: CheckFeatures,
+	checkArgs: syntax.CheckFeatures,
 	checkFile: func(_ *Version, key string, f File) error {
 		if want := f.Name + "-" + f.Version + ".crate"; f.Name == "" || f.Version == "" || key != want {
 			return fmt.Errorf("for its name and version, it must be %q", want)
@@ -160,17 +161,17 @@ var cargo = Kind{
 
 var pip = Kind{
 	Name: Pip, Ecosystem: true, Wheels: true, PURL: "pypi",
-	extra:        IsWord,
+	extra:        syntax.IsWord,
 	checkPackage: checkExtras,
-	spelled:      NormalProject,
-	normal:       NormalProject,
+	spelled:      syntax.NormalProject,
+	normal:       syntax.NormalProject,
 	identity:     func(_, key string, _ File) string { return key },
 	pkg: func(key string, _ File) (name, version string) { // of a wheel: NAME-VERSION-… (PEP 427)
 		name, rest, _ := strings.Cut(key, "-")
 		if strings.Count(rest, "-") >= 3 {
 			version, _, _ = strings.Cut(rest, "-")
 		}
-		return NormalProject(name), version
+		return syntax.NormalProject(name), version
 	},
 	sameRelease: pep440.Same,
 	qualifiers:  func(key string, _ File) map[string]string { return map[string]string{"file_name": key} }, // which of several wheels
@@ -226,7 +227,7 @@ var oci = Kind{
 	Name: OCI, PublisherTimes: true, Paths: true,
 	normal: func(name string) string {
 		host, rest, _ := strings.Cut(name, "/")
-		if h, err := NormalHost(host); err == nil {
+		if h, err := syntax.NormalHost(host); err == nil {
 			host = h
 		}
 		return host + "/" + rest
@@ -240,7 +241,7 @@ var oci = Kind{
 		if f.Version == "" {
 			return errors.New("version (the tag) is missing")
 		}
-		if err := CheckSHA256("manifest", f.Manifest); err != nil {
+		if err := syntax.CheckSHA256("manifest", f.Manifest); err != nil {
 			return err
 		}
 		if v.Package == "" {
@@ -268,7 +269,7 @@ var http = Kind{
 		if f.URL == "" {
 			return errors.New("url is missing")
 		}
-		if u, err := url.Parse(f.URL); err != nil || checkSeen(f.URL) != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		if u, err := url.Parse(f.URL); err != nil || syntax.CheckSeen(f.URL) != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 			return fmt.Errorf("url %q is not of the form https://HOST/…", redact.URL(f.URL))
 		}
 		return nil
@@ -278,7 +279,7 @@ var http = Kind{
 // checkWord checks the name of a package; bare is the name without an allowed
 // prefix.
 func checkWord(name, bare string) error {
-	if !IsWord(bare) || len(name) > 214 {
+	if !syntax.IsWord(bare) || len(name) > 214 {
 		return fmt.Errorf("package %q is not a name", name)
 	}
 	return nil
@@ -286,9 +287,9 @@ func checkWord(name, bare string) error {
 
 // checkExtras is checkWord for a name that may have extras.
 func checkExtras(name string) error {
-	bare, extras := Extras(name)
+	bare, extras := syntax.Extras(name)
 	for _, extra := range extras {
-		if !IsWord(extra) {
+		if !syntax.IsWord(extra) {
 			return fmt.Errorf("package %q: %q is not the name of an extra", name, extra)
 		}
 	}
@@ -300,7 +301,7 @@ func checkExtras(name string) error {
 // for other kinds, there are none.
 func (k *Kind) Extras(name string) (bare string, extras []string) {
 	if k.extra != nil {
-		bare, extras = Extras(name)
+		bare, extras = syntax.Extras(name)
 		slices.Sort(extras)
 		return bare, slices.Compact(extras)
 	}

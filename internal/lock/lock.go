@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
@@ -300,7 +301,7 @@ func (l *Lock) Validate() error {
 }
 
 func (l *Lock) validateVersion(version string, v *Version) error {
-	if err := CheckVersion(version); err != nil {
+	if err := syntax.CheckVersion(version); err != nil {
 		return err
 	}
 	if err := v.Validate(); err != nil {
@@ -330,7 +331,7 @@ func (v *Version) Validate() error {
 		return fmt.Errorf("source %q is not one of %s", v.Source, strings.Join(known, ", "))
 	}
 	if v.Include != "" {
-		if err := CheckShown(v.Include); err != nil {
+		if err := syntax.CheckShown(v.Include); err != nil {
 			return fmt.Errorf("include: %w", err)
 		}
 	}
@@ -406,10 +407,10 @@ func (v *Version) validateCompiled() error {
 }
 
 func (v *Version) validateFile(key string, f File) error {
-	if err := CheckShown(key); err != nil {
+	if err := syntax.CheckShown(key); err != nil {
 		return err
 	}
-	if err := CheckSHA256("sha256", f.SHA256); err != nil {
+	if err := syntax.CheckSHA256("sha256", f.SHA256); err != nil {
 		return err
 	}
 	if f.Size <= 0 {
@@ -455,7 +456,7 @@ func (v *Version) validateCell(c Cell) error {
 	switch {
 	case c.Tree != "" || compiled:
 		if c.Tree != "" {
-			if err := CheckSHA256("tree", c.Tree); err != nil {
+			if err := syntax.CheckSHA256("tree", c.Tree); err != nil {
 				return err
 			}
 		}
@@ -465,7 +466,7 @@ func (v *Version) validateCell(c Cell) error {
 			}
 			return nil
 		}
-		if err := CheckShown(c.Binary); err != nil {
+		if err := syntax.CheckShown(c.Binary); err != nil {
 			return fmt.Errorf("binary: %w", err)
 		}
 	case c.Binary != "":

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 
 	"github.com/google/go-cmp/cmp"
@@ -341,7 +342,7 @@ func TestUnprintable(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"https://h\u202est.example/x", "https://host.example/\u200b", "https://host.example/\x9b"} {
-		if err := CheckURL(s); fault.Of(err) != fault.Usage {
+		if err := syntax.CheckURL(s); fault.Of(err) != fault.Usage {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
@@ -456,16 +457,16 @@ func TestCompareVersions(t *testing.T) {
 
 func TestCheckName(t *testing.T) {
 	for _, ok := range []string{"protoc", "ts-proto", "protoc-gen-ts_proto", "a", "x2"} {
-		if err := CheckName(ok); err != nil {
+		if err := syntax.CheckName(ok); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, bad := range []string{"", ".", "../../bin/sh", "a/b", "CON", "con", "-rf", "a--b", "protoc-gen-g\u043e", "a b", "A", strings.Repeat("a", 101)} {
-		if CheckName(bad) == nil {
+		if syntax.CheckName(bad) == nil {
 			t.Errorf("%q was accepted", bad)
 		}
 	}
-	if err := CheckName("protoc-gen-g\u043e"); !strings.Contains(err.Error(), "U+043E") {
+	if err := syntax.CheckName("protoc-gen-g\u043e"); !strings.Contains(err.Error(), "U+043E") {
 		t.Errorf("the look-alike letter is not named: %v", err)
 	}
 }
@@ -523,12 +524,12 @@ func TestCheckPath(t *testing.T) {
 		"aux", "AUX.h", "aux .h", "a/nul", "NUL.tar.gz", "com1", "COM1 .txt", "com9.a.b", "COM¹", "LPT².c", "lpt³ .c", "CONIN$", "conout$.log", "con/x",
 		"a.", "a ", "a./b", "b /c", "a:b", `a\b`, "a\x00b", "a\x7f", "a?", "../a", "a/../b", "/a", "a//b", "a/", ".", "",
 	} {
-		if CheckPath(p) == nil {
+		if syntax.CheckPath(p) == nil {
 			t.Errorf("%q is taken", p)
 		}
 	}
 	for _, p := range []string{"com", "com10", "COM⁴", "com1x", "console", "conin", "lpt0", "auxiliary.h", "nulls", " aux", "a b", ".gitignore", "a.b/c", "$con"} {
-		if err := CheckPath(p); err != nil {
+		if err := syntax.CheckPath(p); err != nil {
 			t.Errorf("%q: %v", p, err)
 		}
 	}

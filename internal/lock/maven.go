@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 	"fmt"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"path"
 	"regexp"
 	"strings"
@@ -35,7 +36,7 @@ func checkArtifact(name string) error {
 	parts := strings.Split(name, ":")
 	ok := (len(parts) == 2 || len(parts) == 3) && len(name) <= 214
 	for _, part := range parts {
-		ok = ok && IsWord(part) && !strings.Contains(part, "..")
+		ok = ok && syntax.IsWord(part) && !strings.Contains(part, "..")
 	}
 	if !ok {
 		return fmt.Errorf("package %q is not of the form GROUP:ARTIFACT or GROUP:ARTIFACT:CLASSIFIER", name)
@@ -67,14 +68,14 @@ func validateMavenFile(key string, f File) error {
 	}
 	classifier, ext, ok := mavenFile(key, f)
 	switch {
-	case !ok || strings.Contains(ext, "/") || classifier != "" && !IsWord(classifier):
+	case !ok || strings.Contains(ext, "/") || classifier != "" && !syntax.IsWord(classifier):
 		return fmt.Errorf("it does not have the name of a file of %s %s", f.Name, f.Version)
 	case ext != "jar" && ext != "exe":
 		return fmt.Errorf("%q is neither a jar nor an exe", ext)
 	case f.Archive != "" && (f.Archive != "zip" || ext != "jar"):
 		return fmt.Errorf("archive %q must be zip for a jar", f.Archive)
 	case f.Integrity != "":
-		return CheckSHA512("integrity", f.Integrity)
+		return syntax.CheckSHA512("integrity", f.Integrity)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Proto packages are published .proto files that other .proto files import. In
@@ -38,7 +39,7 @@ func CheckEntryName(name string) error {
 		name = runtime
 	}
 	name, _ = ProtosName(name)
-	return CheckName(name)
+	return syntax.CheckName(name)
 }
 
 // A Folder is a folder of import paths in a proto package. Dependencies are
@@ -56,7 +57,7 @@ func (v *Version) IsProtos() bool { return len(v.Folders) > 0 }
 // excludes files from those that earlier patterns include.
 func CheckOnly(pattern string) error {
 	bare := strings.TrimPrefix(pattern, "!")
-	if err := CheckShown(strings.ReplaceAll(bare, "*", "x")); err != nil {
+	if err := syntax.CheckShown(strings.ReplaceAll(bare, "*", "x")); err != nil {
 		return fmt.Errorf("pattern %q: %w", pattern, err)
 	}
 	for part := range strings.SplitSeq(bare, "/") {
@@ -79,7 +80,7 @@ func (v *Version) spread() {
 // takeProtos moves the proto packages of a text to the plugins.
 func (l *Lock) takeProtos() error {
 	for name := range l.Plugins {
-		if err := CheckName(name); err != nil {
+		if err := syntax.CheckName(name); err != nil {
 			return err
 		}
 	}
@@ -122,7 +123,7 @@ func (v *Version) validateProtos() error {
 		}
 	}
 	if v.Root != "" {
-		if err := CheckShown(v.Root); err != nil {
+		if err := syntax.CheckShown(v.Root); err != nil {
 			return fmt.Errorf("root: %w", err)
 		}
 	}
@@ -131,7 +132,7 @@ func (v *Version) validateProtos() error {
 			return fmt.Errorf("only: %w", err)
 		}
 	}
-	if err := checkSorted("deps", v.Deps, CheckName); err != nil {
+	if err := checkSorted("deps", v.Deps, syntax.CheckName); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Folders)) {
@@ -158,7 +159,7 @@ func (v *Version) validateProtos() error {
 		if cell != v.Platforms[Platforms[0].Name] || cell != (Cell{Tree: cell.Tree}) {
 			return errors.New("a proto package must have only the platform any, with a tree")
 		}
-		if err := CheckSHA256("tree", cell.Tree); err != nil {
+		if err := syntax.CheckSHA256("tree", cell.Tree); err != nil {
 			return err
 		}
 	}
@@ -202,14 +203,14 @@ func checkProtoFile(s string) error {
 	if path.Dir(s) != "." || path.Ext(s) != ".proto" {
 		return fmt.Errorf("%q is not the name of a .proto file", s)
 	}
-	return CheckShown(s)
+	return syntax.CheckShown(s)
 }
 
 func checkFolder(s string) error {
 	if s == "." {
 		return nil
 	}
-	return CheckShown(s)
+	return syntax.CheckShown(s)
 }
 
 // checkProtos checks the rules between proto packages.

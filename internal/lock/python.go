@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 	"fmt"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func CheckEntry(s string) error {
 // CheckProgram checks the name of an executable, without a folder. A valid name
 // is safe in a shell. What describes the name in messages.
 func CheckProgram(what, s string) error {
-	if len(s) > 100 || !programForm().MatchString(s) || reserved(s) {
+	if len(s) > 100 || !programForm().MatchString(s) || syntax.Reserved(s) {
 		return fmt.Errorf("%s %q is not a name of letters, digits, -, _ and dots", what, s)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Runtimes are the libraries that generated code runs on. In a lock they have a table
@@ -72,7 +73,7 @@ func (v *Version) validateRuntime() error {
 	}
 	for i, spec := range v.Fits {
 		name, version, _ := strings.Cut(spec, "@")
-		if err := errors.Join(CheckName(name), CheckVersion(version)); err != nil {
+		if err := errors.Join(syntax.CheckName(name), syntax.CheckVersion(version)); err != nil {
 			return fmt.Errorf("fits: %w", err)
 		}
 		if i > 0 && spec <= v.Fits[i-1] {

@@ -21,9 +21,9 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Tarball is a locked and verified npm package, with its destination.
@@ -290,18 +290,18 @@ func normalise(ctx context.Context, dir string, p Tarball) error {
 }
 
 func (p Tarball) validate() error {
-	err := lock.CheckPath(p.Path)
+	err := syntax.CheckPath(p.Path)
 	parent, folder := npm.SplitPath(p.Path)
 	switch {
 	case err != nil:
 	case folder == "" || (parent == "" && p.Path != "node_modules/"+folder) || strings.HasPrefix(folder, "."):
 		err = fmt.Errorf("path %q is not of the form node_modules/NAME", p.Path)
-	case lock.CheckVersion(p.Version) != nil:
-		err = lock.CheckVersion(p.Version) // npm would accept a URL here
-	case lock.CheckPath("node_modules/"+p.Name) != nil || !npm.IsName(p.Name):
+	case syntax.CheckVersion(p.Version) != nil:
+		err = syntax.CheckVersion(p.Version) // npm would accept a URL here
+	case syntax.CheckPath("node_modules/"+p.Name) != nil || !npm.IsName(p.Name):
 		err = fmt.Errorf("%q is not the name of an npm package", p.Name)
 	default: // npm accepts one without integrity, or with sha1, unverified
-		err = lock.CheckSHA512("integrity", p.Integrity)
+		err = syntax.CheckSHA512("integrity", p.Integrity)
 	}
 	if err != nil {
 		return fault.Errorf(fault.Lock, "run: lockgen update", "npm package %s %s: %w", p.Name, p.Version, err)

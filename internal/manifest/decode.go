@@ -11,6 +11,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A decoder converts decoded TOML to a Manifest.
@@ -183,7 +184,7 @@ func (d *decoder) plugins(v any) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		at := append(slices.Clone(path), name)
-		if err := lock.CheckName(name); err != nil {
+		if err := syntax.CheckName(name); err != nil {
 			return d.errorf(at, "", "%w", err)
 		}
 		if name == Tool {
@@ -360,12 +361,12 @@ func (d *decoder) paths(path []string, p *Plugin) error {
 		}
 	}
 	if p.Include != "" {
-		if err := lock.CheckShown(p.Include); err != nil {
+		if err := syntax.CheckShown(p.Include); err != nil {
 			return d.wrap(append(slices.Clone(path), "include"), err)
 		}
 	}
 	if p.Runtime != "" {
-		if err := lock.CheckName(p.Runtime); err != nil {
+		if err := syntax.CheckName(p.Runtime); err != nil {
 			return d.wrap(append(slices.Clone(path), "runtime"), err)
 		}
 	}
@@ -424,7 +425,7 @@ func checkBinary(s string) error {
 	if err := checkTemplate(s, templateVariables...); err != nil {
 		return err
 	}
-	return lock.CheckShown(Expand(s, "1", lock.Platforms[0]))
+	return syntax.CheckShown(Expand(s, "1", lock.Platforms[0]))
 }
 
 func (d *decoder) source(path []string, v any) (*Source, error) {
@@ -485,7 +486,7 @@ func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
 			if a.Include, err = d.str(path, v); err != nil {
 				return err
 			}
-			if err := lock.CheckShown(a.Include); err != nil {
+			if err := syntax.CheckShown(a.Include); err != nil {
 				return d.wrap(path, err)
 			}
 		}
@@ -638,7 +639,7 @@ func (d *decoder) bundles(v any) error {
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, bundle := range slices.Sorted(maps.Keys(table)) {
 		at := []string{"bundles", bundle}
-		if err := lock.CheckName(bundle); err != nil {
+		if err := syntax.CheckName(bundle); err != nil {
 			return d.errorf(at, "", "bundle %w", err)
 		}
 		list, err := d.strs(at, table[bundle])
@@ -698,7 +699,7 @@ func (d *decoder) registries(v any) error {
 			if f.key == lock.Cargo { // NAME-VERSION as cargo prints it, or only NAME
 				*f.to = strings.TrimPrefix(*f.to, "sparse+")
 			}
-			if err := lock.CheckURL(*f.to); err != nil {
+			if err := syntax.CheckURL(*f.to); err != nil {
 				return d.wrap(at, err)
 			}
 		}

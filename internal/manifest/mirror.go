@@ -7,6 +7,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Mirror is a place to download from before the origin. It does not affect
@@ -174,7 +175,7 @@ func checkPrefix(what, s string) error {
 			}
 		}
 	}
-	if err := lock.CheckURL(address); err != nil {
+	if err := syntax.CheckURL(address); err != nil {
 		return err
 	}
 	if !strings.Contains(rest, "/") {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // DefaultReleaseAge is minimum-release-age for a manifest without it.
@@ -111,7 +112,7 @@ func hostEntry(u *url.URL) string {
 }
 
 func hostPort(u *url.URL) (string, error) {
-	host, err := lock.NormalHost(u.Hostname())
+	host, err := syntax.NormalHost(u.Hostname())
 	if err != nil {
 		return "", err
 	}
@@ -269,7 +270,7 @@ func ParseAllow(s string) (string, error) {
 		return s, nil
 	case kind == "github":
 		owner, repo, ok := strings.Cut(name, "/")
-		if !ok || !lock.IsWord(owner) || repo != "*" && (!lock.IsWord(repo) || repo == ".") {
+		if !ok || !syntax.IsWord(owner) || repo != "*" && (!syntax.IsWord(repo) || repo == ".") {
 			return refuse("it needs an owner and one repository, or *")
 		}
 		return strings.ToLower(s), nil

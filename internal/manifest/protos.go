@@ -7,6 +7,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Protos has the keys of an entry of [protos] that plugins do not have. In
@@ -30,7 +31,7 @@ func (d *decoder) protos(v any) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		at := []string{"protos", name}
-		if err := lock.CheckName(name); err != nil {
+		if err := syntax.CheckName(name); err != nil {
 			return d.errorf(at, "", "%w", err)
 		}
 		if d.m.Plugins[lock.ProtosPrefix+name], err = d.protoPackage(at, table[name]); err != nil {
@@ -130,7 +131,7 @@ func CheckRoot(root string) error {
 	if err := checkTemplate(root, "version"); err != nil {
 		return err
 	}
-	if err := lock.CheckShown(strings.ReplaceAll(root, "{version}", "1")); err != nil {
+	if err := syntax.CheckShown(strings.ReplaceAll(root, "{version}", "1")); err != nil {
 		return fault.Errorf(fault.Usage, `write a folder of the archive, such as "proto"; leave root out for the archive itself`, "%w", err)
 	}
 	return nil

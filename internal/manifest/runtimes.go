@@ -6,6 +6,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // RuntimeItem is a runtime as a list of [runtimes] has it: NAME for a version that
@@ -25,7 +26,7 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
 	kind := lock.KindOf(lock.RuntimesKind(language))
 	const hint = `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`
-	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil || lock.CheckName(kind.Normal(name)) != nil {
+	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil || syntax.CheckName(kind.Normal(name)) != nil {
 		return "", "", fault.Errorf(fault.Usage, hint, "%q is not the name of a library, or not only that", item)
 	}
 	if !exact {

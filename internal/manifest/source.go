@@ -8,6 +8,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Source is where a plugin comes from, as written in plugins.toml and the
@@ -71,7 +72,7 @@ func ParseSource(s string) (Source, error) {
 	switch kind {
 	case "github":
 		owner, repo, ok := strings.Cut(rest, "/")
-		if !ok || !lock.IsWord(owner) || !lock.IsWord(repo) {
+		if !ok || !syntax.IsWord(owner) || !syntax.IsWord(repo) {
 			return Source{}, fault.Errorf(fault.Usage, "write github:OWNER/REPO", "source %q has no repository", s)
 		}
 		return Source{lock.HTTP, s}, nil
@@ -81,7 +82,7 @@ func ParseSource(s string) (Source, error) {
 		}
 		return Source{lock.OCI, s}, nil
 	case "http", "https":
-		if err := lock.CheckURL(s); err != nil {
+		if err := syntax.CheckURL(s); err != nil {
 			return Source{}, err
 		}
 		if err := checkTemplate(s, templateVariables...); err != nil {

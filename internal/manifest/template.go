@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // github is the prefix of a source that is the releases of a GitHub repository,
@@ -134,7 +135,7 @@ func (n Naming) Check(s Source, binary string) error {
 	}
 	switch {
 	case strings.Contains(n.Checksums, "://"):
-		if err := lock.CheckURL(n.Checksums); err != nil {
+		if err := syntax.CheckURL(n.Checksums); err != nil {
 			return err
 		}
 	case n.Checksums != "":
@@ -151,7 +152,7 @@ func (n Naming) Check(s Source, binary string) error {
 // checkWords checks the publisher's names for a part of a platform.
 func checkWords(what, known string, words map[string]string, of func(lock.Platform) string) error {
 	for _, from := range slices.Sorted(maps.Keys(words)) {
-		if to := words[from]; !lock.IsWord(to) {
+		if to := words[from]; !syntax.IsWord(to) {
 			return fault.Errorf(fault.Usage, "use letters, digits, -, _ and dots", "%s.%s = %q is not allowed in a file name", what, from, to)
 		}
 		if !slices.ContainsFunc(lock.Platforms, func(p lock.Platform) bool { return of(p) == from }) {
@@ -180,7 +181,7 @@ func checkAsset(s string) error {
 		return err
 	}
 	name := Expand(s, "1", lock.Platforms[0])
-	if err := lock.CheckShown(name); err != nil {
+	if err := syntax.CheckShown(name); err != nil {
 		return fault.Errorf(fault.Usage, "write the name of a file", "%w", err)
 	}
 	if path.Base(name) != name {
@@ -239,11 +240,11 @@ func ParseOCI(s string) (OCIRef, error) {
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "the host of an oci:// source is invalid; put credentials into docker's configuration")
 	case !ociRepo(r.Repo):
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not the name of a repository: words of a-z and 0-9, joined by . _ - and /", r.Repo)
-	case len(r.Tag) > 128 || !lock.IsWord(r.Tag) && !lock.IsWord(strings.TrimLeft(r.Tag, "_")):
+	case len(r.Tag) > 128 || !syntax.IsWord(r.Tag) && !syntax.IsWord(strings.TrimLeft(r.Tag, "_")):
 		return OCIRef{}, fault.Errorf(fault.Usage, form, "%q is not a tag", r.Tag)
 	}
 	if r.File != "" {
-		if err := lock.CheckShown(r.File); err != nil {
+		if err := syntax.CheckShown(r.File); err != nil {
 			return OCIRef{}, fault.Errorf(fault.Usage, form, "%w", err)
 		}
 		if _, err := Archive(r.File); err != nil {

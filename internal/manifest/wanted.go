@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Latest stands for the newest version.
@@ -43,7 +43,7 @@ func CheckWanted(s string) error {
 // CheckExact accepts an exact version. For a range or a word the error is of
 // class [fault.Usage].
 func CheckExact(version string) error {
-	if version != "" && version[0] >= '0' && version[0] <= '9' && lock.CheckVersion(version) == nil && !IsRange(version) {
+	if version != "" && version[0] >= '0' && version[0] <= '9' && syntax.CheckVersion(version) == nil && !IsRange(version) {
 		return nil
 	}
 	number := digits().FindString(version)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Coordinate identifies one file of a repository.
@@ -70,7 +71,7 @@ func (c Coordinate) check() error {
 		return err
 	}
 	for _, s := range []string{c.Version, c.Classifier, c.Ext} {
-		if s != "" && (!lock.IsWord(strings.ReplaceAll(s, "+", "-")) || strings.Contains(s, "..")) {
+		if s != "" && (!syntax.IsWord(strings.ReplaceAll(s, "+", "-")) || strings.Contains(s, "..")) {
 			return fmt.Errorf("%s: %q is not a valid name", c.Package(), s)
 		}
 	}

@@ -16,9 +16,9 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Repository is a Maven repository.
@@ -370,7 +370,7 @@ func (c *Config) with(r Repository) (Repository, error) {
 	}
 	bare := *u
 	bare.User = nil
-	if err := lock.CheckURL(bare.String()); err != nil {
+	if err := syntax.CheckURL(bare.String()); err != nil {
 		return r, err
 	}
 	for _, s := range c.servers {

@@ -15,9 +15,9 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Config has the registry settings of the user's own npm: which registries
@@ -161,7 +161,7 @@ func (c *Config) Registry(ctx context.Context, scope string) (string, error) {
 
 // RegistryOf returns the registry of a package. Ours, from plugins.toml,
 // replaces npm's default unless it is "", but not the registry of a scope that
-// has its own. A URL that [lock.CheckURL] refuses is an error; a user in it is
+// has its own. A URL that [syntax.CheckURL] refuses is an error; a user in it is
 // allowed.
 func (c *Config) RegistryOf(ctx context.Context, name, ours string) (string, error) {
 	scope := ""
@@ -175,7 +175,7 @@ func (c *Config) RegistryOf(ctx context.Context, name, ours string) (string, err
 	if err != nil {
 		return "", err
 	}
-	return r, lock.CheckURL(withoutUser(r))
+	return r, syntax.CheckURL(withoutUser(r))
 }
 
 // withoutUser removes the credentials from a URL of npm's own configuration,

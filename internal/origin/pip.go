@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Pip accesses a Python package index.
@@ -41,7 +42,7 @@ func (p *Pip) Address(ctx context.Context, file string) (string, error) {
 // pip is not started if the URL is known and no pip is configured.
 func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
 	return o.pip.Do("", func() (*Pip, error) {
-		if known := cmp.Or(o.Registries.Pip, os.Getenv("PIP_INDEX_URL")); lock.CheckURL(known) == nil && pip.Unset() {
+		if known := cmp.Or(o.Registries.Pip, os.Getenv("PIP_INDEX_URL")); syntax.CheckURL(known) == nil && pip.Unset() {
 			client, err := o.Client().By(remote.Way{Client: "pip"})
 			return &Pip{known, client}, err
 		}

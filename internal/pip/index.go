@@ -17,11 +17,11 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pep440"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
@@ -90,7 +90,7 @@ func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request
 	case err != nil:
 	case parts[1] == "simple":
 		kind = "application/vnd.pypi.simple.v1+json"
-		body, err = s.page(run, lock.NormalProject(parts[2]))
+		body, err = s.page(run, syntax.NormalProject(parts[2]))
 	case parts[1] == "wheels":
 		body, err = s.wheel(run, parts[2])
 	}
@@ -184,7 +184,7 @@ func (s *pipIndex) wheel(run int, file string) ([]byte, error) {
 		return nil, nil
 	}
 	if s.said[file] == nil {
-		if lock.CheckSHA256("sha256", strings.ToLower(f.SHA256)) != nil {
+		if syntax.CheckSHA256("sha256", strings.ToLower(f.SHA256)) != nil {
 			has := "nothing"
 			if len(f.Hashes) > 0 {
 				has = "only " + strings.Join(f.Hashes, ", ")
@@ -306,7 +306,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	if c.Parent != nil {
 		who += ", which needs " + c.Text + " for " + c.Parent.Name + " " + c.Parent.Version
 	}
-	all, ok := s.pages[lock.NormalProject(c.Name)]
+	all, ok := s.pages[syntax.NormalProject(c.Name)]
 	if !ok {
 		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no package %s: %w", redact.Line(who), redact.Line(c.Name), fs.ErrNotExist)
 	}
@@ -367,7 +367,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 func sourceOf(file, project, version string) bool {
 	base := strings.TrimSuffix(strings.TrimSuffix(file, ".tar.gz"), ".zip")
 	i := strings.LastIndexByte(base, '-')
-	return i > 0 && base != file && lock.NormalProject(base[:i]) == lock.NormalProject(project) && pep440.Same(base[i+1:], version)
+	return i > 0 && base != file && syntax.NormalProject(base[:i]) == syntax.NormalProject(project) && pep440.Same(base[i+1:], version)
 }
 
 func lastFew(names []string) string {
@@ -414,7 +414,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 			return nil, fault.Errorf(fault.Policy, "take another version", "pip chose %s for %s, which the index does not have", redact.Line(in.Download.URL), what)
 		}
 		wheels = append(wheels, Wheel{
-			Name: lock.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size, Yanked: f.Yanked != "",
+			Name: syntax.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size, Yanked: f.Yanked != "",
 			Python: m.Python,
 		})
 		if w := &wheels[len(wheels)-1]; s.req.Cooldown != nil {
@@ -433,6 +433,6 @@ func passes(g *cooldown.Rule, f remote.IndexFile) bool {
 	name, err := wheel.ParseName(f.Filename)
 	return err == nil && slices.ContainsFunc(g.Except, func(except string) bool {
 		project, version, _ := strings.Cut(except, "@")
-		return lock.NormalProject(project) == lock.NormalProject(name.Project) && pep440.Same(version, name.Version)
+		return syntax.NormalProject(project) == syntax.NormalProject(name.Project) && pep440.Same(version, name.Version)
 	})
 }

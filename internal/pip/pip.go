@@ -29,6 +29,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pep440"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
@@ -332,7 +333,7 @@ func (r Requirement) series(t Target, asked []Target, closures []Closure) Closur
 // report resolves for each of the targets. Turns has, for each target, the
 // patch releases at which the result may differ.
 func (p *Client) report(ctx context.Context, index Index, req Requirement, targets []Target) (closures []Closure, turns [][]int, err error) {
-	project, _ := lock.Extras(req.Package)
+	project, _ := syntax.Extras(req.Package)
 	if !projectForm().MatchString(project) || lock.KindOf(lock.Pip).CheckPackage(req.Package) != nil || !versionForm().MatchString(req.Version) {
 		return nil, nil, fault.Errorf(fault.Usage, "correct source and version of the entry in plugins.toml", "%q %q is not a name and version of a Python package", redact.Line(req.Package), redact.Line(req.Version))
 	}

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/net/html/atom"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Limits for documents of registries, in bytes. The largest packuments and
@@ -132,7 +132,7 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 		}
 	}
 	return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
-		"%s: the index has no file %s (it has %d others): was it deleted?: %w", redact.URL(under(index, lock.NormalProject(project)+"/")), filename, len(files), fs.ErrNotExist)
+		"%s: the index has no file %s (it has %d others): was it deleted?: %w", redact.URL(under(index, syntax.NormalProject(project)+"/")), filename, len(files), fs.ErrNotExist)
 }
 
 // ErrNotIndex is matched by the error for a page without any link in the place

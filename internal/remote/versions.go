@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Release is one version of a package as listed by its registry.
@@ -133,7 +133,7 @@ func (c *Client) PyPIWheels(ctx context.Context, index, project string) ([]Index
 // exist, the error matches fs.ErrNotExist; for a page without any link it also
 // matches [ErrNotIndex].
 func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexFile, error) {
-	page := under(index, lock.NormalProject(project)+"/") // servers redirect if there is no slash
+	page := under(index, syntax.NormalProject(project)+"/") // servers redirect if there is no slash
 	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
 	if err != nil {
 		return nil, fmt.Errorf("asking the index for %s: %w", project, err)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Digest names a blob. Both fields are always known.
@@ -77,7 +77,7 @@ func (s *Store) HasBlob(d Digest) bool {
 // Find returns the digest of the blob with that SHA-256, if there is one, with
 // its size on disk. It does not read the blob: [Store.Blob] verifies it.
 func (s *Store) Find(sha256 string) (d Digest, ok bool) {
-	if lock.CheckSHA256("digest", sha256) != nil {
+	if syntax.CheckSHA256("digest", sha256) != nil {
 		return Digest{}, false
 	}
 	info, err := os.Lstat(s.blobPath(Digest{SHA256: sha256}))
@@ -216,7 +216,7 @@ func (s *Store) AddUnknown(ctx context.Context, limit int64, with512 bool, get f
 }
 
 func (d Digest) check() error {
-	if err := lock.CheckSHA256("digest", d.SHA256); err != nil {
+	if err := syntax.CheckSHA256("digest", d.SHA256); err != nil {
 		return fault.Errorf(fault.Internal, "", "%w", err)
 	}
 	if d.Size <= 0 {

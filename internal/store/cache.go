@@ -10,8 +10,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/sight"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Tree returns the folder of a tree. If the store does not have it, Tree calls
@@ -22,7 +22,7 @@ import (
 // again. An error of build is returned as it is. Callers must not write to the
 // folder. [Store.Clear] keeps it until this process ends.
 func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Context, dir string) error) (string, error) {
-	if err := lock.CheckSHA256("tree", tree); err != nil {
+	if err := syntax.CheckSHA256("tree", tree); err != nil {
 		return "", fault.Errorf(fault.Internal, "", "%w", err)
 	}
 	s.hold(tree)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // tagName marks a folder as a cache, for us and for backup programs
@@ -413,7 +413,7 @@ func (s *Store) treeNames() ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		// A list without its folder is not a tree.
-		if lock.CheckSHA256("tree", e.Name()) == nil {
+		if syntax.CheckSHA256("tree", e.Name()) == nil {
 			names = append(names, e.Name())
 		}
 	}
@@ -433,7 +433,7 @@ func (s *Store) blobNames() ([]string, error) {
 			return nil, fault.Errorf(fault.Machine, "make "+s.dir+" readable", "%w", err)
 		}
 		for _, e := range entries {
-			if lock.CheckSHA256("blob", e.Name()) == nil && e.Name()[:2] == f.Name() {
+			if syntax.CheckSHA256("blob", e.Name()) == nil && e.Name()[:2] == f.Name() {
 				names = append(names, e.Name())
 			}
 		}
@@ -474,7 +474,7 @@ func busyTrees(dir string) map[string]bool {
 		said, _ := os.ReadFile(filepath.Join(p, "cmdline"))
 		exe, _ := os.Readlink(filepath.Join(p, "exe"))
 		for _, part := range strings.Split(string(said)+"\x00"+exe, dir+string(filepath.Separator))[1:] {
-			if len(part) >= 64 && lock.CheckSHA256("tree", part[:64]) == nil {
+			if len(part) >= 64 && syntax.CheckSHA256("tree", part[:64]) == nil {
 				busy[part[:64]] = true
 			}
 		}

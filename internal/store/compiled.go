@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // Compiled returns a folder whose digest is in no lock: the result of build for
@@ -68,7 +68,7 @@ func (s *Store) Compiled(ctx context.Context, key string, build func(ctx context
 func (s *Store) noted(ctx context.Context, name string) (string, error) {
 	data, ok := s.Sealed("compiled/" + name)
 	tree := strings.TrimSpace(string(data))
-	if !ok || lock.CheckSHA256("tree", tree) != nil {
+	if !ok || syntax.CheckSHA256("tree", tree) != nil {
 		return "", fs.ErrNotExist
 	}
 	return s.Tree(ctx, tree, func(context.Context, string) error { return fs.ErrNotExist })

@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // goBuildUse is the name of the lock that users of Go's build cache hold.
@@ -54,7 +54,7 @@ func goBuildFolder(name string) bool { return len(name) == 2 && isHex(name) }
 
 func goBuildOutput(name string) bool {
 	digest, ok := strings.CutSuffix(name, "-d")
-	return ok && lock.CheckSHA256("output", digest) == nil
+	return ok && syntax.CheckSHA256("output", digest) == nil
 }
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A tree or blob can be in use in two ways; [Store.Clear] keeps it in both.
@@ -36,7 +36,7 @@ func (s *Store) Use(name string) {
 		return
 	}
 	tree, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
-	if lock.CheckSHA256("tree", tree) == nil {
+	if syntax.CheckSHA256("tree", tree) == nil {
 		s.hold(tree)
 	}
 }

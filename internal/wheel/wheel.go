@@ -29,8 +29,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/pep440"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Name is the parsed file name of a wheel.
@@ -47,7 +47,7 @@ type Name struct {
 func ParseName(file string) (Name, error) {
 	base, ok := strings.CutSuffix(file, ".whl")
 	parts := strings.Split(base, "-")
-	if !ok || len(parts) < 5 || len(parts) > 6 || slices.Contains(parts, "") || lock.CheckShown(file) != nil || strings.Contains(file, "/") {
+	if !ok || len(parts) < 5 || len(parts) > 6 || slices.Contains(parts, "") || syntax.CheckShown(file) != nil || strings.Contains(file, "/") {
 		return Name{}, fmt.Errorf("%q is not the name of a wheel", file)
 	}
 	n := Name{Project: parts[0], Version: parts[1]}
@@ -75,7 +75,7 @@ func (n Name) tags() []string {
 
 // owns reports whether a project and a version are those of the wheel.
 func (n Name) owns(project, version string) bool {
-	return lock.NormalProject(project) == lock.NormalProject(n.Project) && pep440.Same(version, n.Version)
+	return syntax.NormalProject(project) == syntax.NormalProject(n.Project) && pep440.Same(version, n.Version)
 }
 
 // Limits for the documents of a wheel, in bytes.
@@ -323,10 +323,10 @@ func checkScripts(name Name, text []byte, files []archive.File) error {
 		}
 	}
 	for _, script := range names {
-		if lock.CheckShown(script) != nil || strings.ContainsAny(script, `/\`) || script[0] == '-' {
+		if syntax.CheckShown(script) != nil || strings.ContainsAny(script, `/\`) || script[0] == '-' {
 			return fmt.Errorf("it has a script %q, which is not the name of a program", script)
 		}
-		if m := taken().FindStringSubmatch(script); m != nil && lock.NormalProject(name.Project) != m[1] {
+		if m := taken().FindStringSubmatch(script); m != nil && syntax.NormalProject(name.Project) != m[1] {
 			return fmt.Errorf("it has a script %q, which is the name of another program", script)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -166,12 +167,12 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 	// The name of the executable, unless that is something else already.
 	name := program.Name
 	for _, other := range []string{base(found.Source), strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name)} {
-		if _, known := catalog.Builtin().Lookup(name); !known && m.Plugins[name] == nil && a.entries[name] == nil && lock.CheckName(name) == nil {
+		if _, known := catalog.Builtin().Lookup(name); !known && m.Plugins[name] == nil && a.entries[name] == nil && syntax.CheckName(name) == nil {
 			break
 		}
 		name = strings.ToLower(other)
 	}
-	if _, known := catalog.Builtin().Lookup(name); known || m.Plugins[name] != nil || lock.CheckName(name) != nil {
+	if _, known := catalog.Builtin().Lookup(name); known || m.Plugins[name] != nil || syntax.CheckName(name) != nil {
 		return "", fault.Errorf(fault.Usage, "write an entry [plugins.NAME] by hand, with a name of your own", "%s has %s, and the name %s is taken", from, program.Name, name)
 	}
 	if version == "" || manifest.IsRange(version) && version != manifest.Latest {

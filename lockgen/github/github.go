@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // maxReleases bounds a document of GitHub, in bytes; a release of a hundred
@@ -212,7 +212,7 @@ func (c *Client) Digest(ctx context.Context, owner, repo, tag, asset string) (st
 			return "", nil
 		}
 		digest, ok := strings.CutPrefix(a.Digest, "sha256:")
-		if !ok || lock.CheckSHA256("digest", digest) != nil {
+		if !ok || syntax.CheckSHA256("digest", digest) != nil {
 			return "", fault.Errorf(fault.Upstream, "install a newer lockgen", "GitHub gives %s the digest %q, which is not a SHA-256", asset, a.Digest)
 		}
 		return digest, nil

@@ -23,6 +23,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -186,7 +187,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 	// npmSource may write several digests, space-separated.
 	digest := ""
 	for _, one := range strings.Fields(p.Integrity) {
-		if one, _, _ = strings.Cut(one, "?"); lock.CheckSHA512("", one) == nil {
+		if one, _, _ = strings.Cut(one, "?"); syntax.CheckSHA512("", one) == nil {
 			digest = one
 		}
 	}
@@ -194,7 +195,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 		return nil, fault.Errorf(fault.Policy, "take another version",
 			"the registry has no sha512 of npm package %s, only %q", label, p.Integrity)
 	}
-	if err := lock.CheckShown(folder); err != nil {
+	if err := syntax.CheckShown(folder); err != nil {
 		return nil, fault.Errorf(fault.Integrity, "take another version", "npm package %s: %w", label, err)
 	}
 	name, version := p.Name, p.Version
@@ -287,7 +288,7 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, 
 		return "", fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s %s names %s as %s, but holds no such file; it holds %s",
 			w.From.Name, w.Version, bins[bin], bin, tree.Under(file))
 	}
-	if !plan.TellsBin(file, bin) && lock.CheckShown(file) == nil { // else no manifest can name it
+	if !plan.TellsBin(file, bin) && syntax.CheckShown(file) == nil { // else no manifest can name it
 		return "", fault.Errorf(fault.Usage, fmt.Sprintf("write: binary = %q", file),
 			"the file of %s in npm package %s has another name, %s", bin, w.From.Name, bins[bin])
 	}

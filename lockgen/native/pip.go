@@ -24,6 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -228,7 +229,7 @@ func (s *pipSource) report(ctx context.Context, r requirement, rule *cooldown.Ru
 
 // files is the page of a project, asked for once.
 func (s *pipSource) files(ctx context.Context, project string) ([]remote.IndexFile, error) {
-	project = lock.NormalProject(project)
+	project = syntax.NormalProject(project)
 	s.mu.Lock()
 	files, ok := s.pages[project]
 	s.mu.Unlock()
@@ -602,7 +603,7 @@ func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, [
 		if !strings.HasSuffix(f.Filename, "-none-any.whl") {
 			continue
 		}
-		if lock.CheckSHA256("sha256", strings.ToLower(f.SHA256)) != nil {
+		if syntax.CheckSHA256("sha256", strings.ToLower(f.SHA256)) != nil {
 			return nil, nil, fault.Errorf(fault.Policy, "ask the operator of the index", "the index has no sha256 of %s", f.Filename)
 		}
 		var notes []string

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/protos"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -42,7 +43,7 @@ func (u *update) protosTree(a *attempt, errs map[string]error) ([]archive.File, 
 	}
 	sizes := map[string]int64{}
 	for _, f := range files {
-		if err := lock.CheckShown(f.Path); err != nil {
+		if err := syntax.CheckShown(f.Path); err != nil {
 			return nil, lock.Cell{}, fault.Errorf(fault.Integrity, "take another version, or leave the file out with files of its entry", "%w", err)
 		}
 		sizes[f.Path] = f.Size

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/mirror"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -289,7 +290,7 @@ func shown(binary string) error {
 	if binary == "" {
 		return nil
 	}
-	if err := lock.CheckShown(binary); err != nil {
+	if err := syntax.CheckShown(binary); err != nil {
 		return fault.Errorf(fault.Integrity, "take another version, or another source", "its executable: %w", err)
 	}
 	return nil

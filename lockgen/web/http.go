@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/checksums"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -95,7 +96,7 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 	var missing error
 	for _, p := range platforms {
 		address := w.URL(p)
-		if err := lock.CheckURL(address); err != nil {
+		if err := syntax.CheckURL(address); err != nil {
 			return nil, err
 		}
 		a := byURL[address]
@@ -148,7 +149,7 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 		if keys[a.Key] > 1 { // one file name in several folders
 			a.Key = a.Platforms[0] + "/" + a.Key
 		}
-		if err := lock.CheckShown(a.Key); err != nil {
+		if err := syntax.CheckShown(a.Key); err != nil {
 			return nil, fault.Errorf(fault.Usage, "correct the source", "%s: %w", redact.URL(a.File.URL), err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/image"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -194,7 +195,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 			key += "." + archive
 		}
 	}
-	if err := lock.CheckShown(key); err != nil {
+	if err := syntax.CheckShown(key); err != nil {
 		return nil, fault.Errorf(fault.Upstream, "ask its publisher", "the title of a layer: %w", err)
 	}
 	a := &source.Artifact{

@@ -52,10 +52,10 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 const (
@@ -465,7 +465,7 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 func check(name, part string, d ocispec.Descriptor) error {
 	if alg, hexa, _ := strings.Cut(string(d.Digest), ":"); alg != "sha256" {
 		return fault.Errorf(fault.Policy, "ask its publisher to push it with SHA-256", "%s, %s: digest %q is not a SHA-256", name, part, plain.Line(string(d.Digest), 300))
-	} else if err := lock.CheckSHA256("digest", hexa); err != nil {
+	} else if err := syntax.CheckSHA256("digest", hexa); err != nil {
 		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: %w", name, part, err)
 	}
 	if d.Size <= 0 || d.Size > maxBlob {

@@ -1,4 +1,6 @@
-package lock
+// Package syntax checks the form of what stands in a manifest or a lock: names,
+// versions, paths, digests and URLs.
+package syntax
 
 import (
 	"bytes"
@@ -29,15 +31,15 @@ func CheckSHA256(field, s string) error {
 // base64 of 64 bytes, not all zero (Subresource Integrity, W3C, 3.5, without
 // options).
 func CheckSHA512(field, s string) error {
-	if !isBase64Of(64, s, "sha512-") {
+	if !IsBase64Of(64, s, "sha512-") {
 		return fmt.Errorf("%s %q is not of the form sha512-… with the base64 of 64 bytes", field, s)
 	}
 	return nil
 }
 
-// isBase64Of reports whether s is a prefix and the canonical base64 of n bytes,
+// IsBase64Of reports whether s is a prefix and the canonical base64 of n bytes,
 // not all zero. Decoders alone would ignore line breaks.
-func isBase64Of(n int, s, prefix string) bool {
+func IsBase64Of(n int, s, prefix string) bool {
 	text, ok := strings.CutPrefix(s, prefix)
 	raw, err := base64.StdEncoding.DecodeString(text)
 	return ok && err == nil && len(raw) == n && base64.StdEncoding.EncodeToString(raw) == text && len(bytes.Trim(raw, "\x00")) > 0
@@ -58,7 +60,7 @@ func CheckName(name string) error {
 			return fmt.Errorf("name %q has the character %U; use a-z, 0-9, -, _ and dots", name, r)
 		}
 	}
-	if len(name) > 100 || !nameForm().MatchString(name) || reserved(name) {
+	if len(name) > 100 || !nameForm().MatchString(name) || Reserved(name) {
 		return fmt.Errorf("name %q is not allowed; use words of a-z and 0-9, joined by -, _ or a dot", name)
 	}
 	return nil
@@ -78,14 +80,14 @@ func CheckShown(p string) error {
 	if err := CheckPath(p); err != nil {
 		return err
 	}
-	if err := checkSeen(p); err != nil {
+	if err := CheckSeen(p); err != nil {
 		return fmt.Errorf("path %q %w", p, err)
 	}
 	return nil
 }
 
-// checkSeen refuses invisible characters.
-func checkSeen(s string) error {
+// CheckSeen refuses invisible characters.
+func CheckSeen(s string) error {
 	for _, r := range s {
 		if !plain.Printable(r) {
 			return fmt.Errorf("has the character %U", r)
@@ -112,17 +114,17 @@ func CheckPath(p string) error {
 		}
 	}
 	for part := range strings.SplitSeq(p, "/") {
-		if reserved(part) || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
+		if Reserved(part) || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
 			return fmt.Errorf("path %q has a part that Windows does not allow: %q", p, part)
 		}
 	}
 	return nil
 }
 
-// reserved reports whether Windows treats a file name as a device. It ignores
+// Reserved reports whether Windows treats a file name as a device. It ignores
 // whatever follows a dot, and spaces before it, and superscript 1 to 3 count as
 // digits ("Naming Files, Paths, and Namespaces" of the Windows documentation).
-func reserved(name string) bool {
+func Reserved(name string) bool {
 	base, _, _ := strings.Cut(strings.ToUpper(name), ".")
 	base = strings.TrimRight(base, " ")
 	switch base {

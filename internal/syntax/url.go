@@ -1,4 +1,4 @@
-package lock
+package syntax
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 func CheckURL(s string) error {
 	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(s))
 	if err == nil {
-		err = checkSeen(s)
+		err = CheckSeen(s)
 	}
 	if err != nil {
 		return fault.Errorf(fault.Usage, "use an https:// URL", "%q is not a URL", redact.URL(s))
@@ -51,9 +51,9 @@ func CheckFeatures(args []string) error {
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {
 		case arg == "--all-features" || arg == "--no-default-features":
-		case (arg == "--features" || arg == "-F") && i+1 < len(args) && features(args[i+1]):
+		case (arg == "--features" || arg == "-F") && i+1 < len(args) && Features(args[i+1]):
 			i++
-		case strings.HasPrefix(arg, "--features=") && features(strings.TrimPrefix(arg, "--features=")):
+		case strings.HasPrefix(arg, "--features=") && Features(strings.TrimPrefix(arg, "--features=")):
 		default:
 			return fault.Errorf(fault.Usage, hint, "argument %q is not allowed", arg)
 		}
@@ -61,8 +61,8 @@ func CheckFeatures(args []string) error {
 	return nil
 }
 
-// features accepts names of features, separated by commas or spaces.
-func features(list string) bool {
+// Features accepts names of features, separated by commas or spaces.
+func Features(list string) bool {
 	for _, r := range list {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+./, ", r)) {
 			return false
@@ -71,6 +71,8 @@ func features(list string) bool {
 	return list != "" && list[0] != '-'
 }
 
+// IsWord reports whether s has only ASCII letters, digits, and ., _ and - behind the
+// first of them.
 func IsWord(s string) bool {
 	for i, r := range s {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || i > 0 && strings.ContainsRune("._-", r)) {
