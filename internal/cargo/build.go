@@ -41,7 +41,7 @@ type File struct {
 type Build struct {
 	Root     File
 	Crates   []File        // the closure on the platform, without Root
-	Args     []string      // see [lock.CheckFeatures]
+	Args     []string      // see [syntax.CheckFeatures]
 	Bin      string        // the executable of Root
 	Scripts  []string      // NAME-VERSION of the crates that may run code during the build
 	Platform lock.Platform // the platform of the closure: it must be that of rustc

@@ -39,7 +39,7 @@ type Closure struct {
 // Closures has cargo determine, for each platform, the crates that the
 // executable bin of root needs if that platform is both host and target: with
 // normal and build dependencies and the features that args select (see
-// [lock.CheckFeatures]). Root, with its Cargo.lock, and the crates are those of
+// [syntax.CheckFeatures]). Root, with its Cargo.lock, and the crates are those of
 // [Index.Lock].
 //
 // It works offline, in an environment built from nothing. cargo gets manifests

@@ -375,7 +375,7 @@ func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]source.Progra
 	}
 	for name, file := range bins {
 		binary := name
-		if file = w.PackageDir() + path.Clean("/"+strings.ReplaceAll(file, `\`, "/")); !plan.TellsBin(file, name) && lock.CheckShown(file) == nil {
+		if file = w.PackageDir() + path.Clean("/"+strings.ReplaceAll(file, `\`, "/")); !plan.TellsBin(file, name) && syntax.CheckShown(file) == nil {
 			binary = file // see Executable
 		}
 		list = append(list, source.Program{Name: name, Binary: binary})
