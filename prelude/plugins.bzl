@@ -239,7 +239,7 @@ def protobuf_plugins(
     A runtime of the lock is a library of Buck2's own rules, with all that it needs:
     `toolchains//:python-runtime-grpcio`. `python-runtimes` has all of them that
     messages may need, `python-runtimes-for-grpcio-tools` those of services; a
-    `python_proto_library` depends on both by itself, where `runtimes` of
+    library of Python depends on both by itself, where `runtimes` of
     `[buck2_protobuf]` lists `python`.
 
     Args:
