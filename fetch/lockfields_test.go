@@ -14,9 +14,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// lockField finds what in a lock says which bytes are meant.
-var lockField = regexp.MustCompile(`(sha256|manifest|tree|integrity|gomod|size) = ("([^"]*)"|\d+)`)
-
 // A weaker is a field of the lock in a worse state.
 type weaker struct {
 	name  string
@@ -70,6 +67,8 @@ func weaken(key, value string) []weaker {
 // asked, and one with the value of something else is found: by the lock itself or by
 // the bytes, also where the cache has them.
 func TestLockFields(t *testing.T) {
+	// What in a lock says which bytes are meant.
+	field := regexp.MustCompile(`(sha256|manifest|tree|integrity|gomod|size) = ("([^"]*)"|\d+)`)
 	for kind, prepare := range kindsServed() {
 		if kind == goByFetch {
 			continue
@@ -88,7 +87,7 @@ func TestLockFields(t *testing.T) {
 			warm, cold := w.cache, filepath.Join(t.TempDir(), "cold")
 			path := w.must("get", w.plugin)
 			formed, formedHeld, wrong, wrongHeld := 0, 0, 0, 0
-			for _, at := range lockField.FindAllStringSubmatchIndex(text[begin:end], -1) {
+			for _, at := range field.FindAllStringSubmatchIndex(text[begin:end], -1) {
 				for i := range at {
 					at[i] += begin
 				}

@@ -74,7 +74,7 @@ func TestMirrorOrder(t *testing.T) {
 	// None has it: all are named, with what they said and the hint.
 	w.registry.Fault("/files/packed.tar.gz", fake.Status(http.StatusNotFound))
 	w.fails(4, []string{"none of 4 sources has it", first.URL + "/one/", "oci://" + o.Host + "/acme/plugins", second.URL, "the origin: downloading " + w.registry.URL,
-		"404 Not Found", "hint: on a machine that can reach the origin, run: lockgen mirror --to  oci://" + o.Host + "/acme/plugins"}, "get", "packed")
+		"404 Not Found", "hint: on a machine that can reach the origin, run: lockgen mirror --to oci://" + o.Host + "/acme/plugins"}, "get", "packed")
 }
 
 // TestMirrorHolds: a place of OCI has every kind of file by its digest, and

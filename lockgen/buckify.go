@@ -32,8 +32,8 @@ with deps from their imports, and the libraries of the languages that [buckify]
 of plugins.toml asks for. It looks at the whole cell of Buck2 and edits the BUCK
 files of all folders, or those in DIR. No network is used.
 
-An import of a proto package, see lockgen help docs/protos.md, becomes a dep on its
-target in //third-party/proto, whose BUCK file is written where it is not there.
+An import from a proto package (lockgen help docs/protos.md) becomes a dep on
+its target in //third-party/proto. If that has no BUCK file, one is written.
 
 What people wrote into a BUCK file stays: their attributes, comments and order,
 and whatever they mark with the comment # keep. Targets and entries of files

@@ -45,13 +45,13 @@ that one counts, and nothing is done without --here.
 With --from, plugins.toml asks for the plugins of a buf.gen.yaml (v1beta1, v1,
 v2), or of the programs in a folder, in the versions that these tell; then come
 the lines of a BUCK file that generate the same, and what has no equivalent,
-with the reason. The deps of a buf.yaml are proto packages. Programs are not run without --run: a program of Go says
-itself what it is.`,
+with the reason. The deps of a buf.yaml are proto packages. Programs are not run
+without --run: a program of Go says itself what it is.`,
 	Example: `lockgen init
 lockgen init --dry-run         show what would be written
 lockgen init --yes             for scripts
 lockgen init --from buf.gen.yaml
-lockgen init --from .          buf.gen.yaml and buf.yaml, and of a workspace each buf.yaml
+lockgen init --from .          buf.gen.yaml, and each buf.yaml of a workspace
 lockgen init --from tools/bin  protoc and protoc-gen-… that are checked in
 lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 	JSON: true, Run: runInit,
