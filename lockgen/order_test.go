@@ -73,7 +73,7 @@ sources = ["npm:x", { source = "pip:x-wheel", binary = "bin/x" }, "` + p.server.
 	p.fails(fault.Lock, []string{"x 1.0.0: source is pip in the lock"}, "check")
 
 	for _, tt := range []struct{ entry, want string }{
-		{"x = { version = \"1.0.0\", binary = \"x\", source = \"npm:x\", sources = [\"npm:x\"] }\n", "source or sources"},
+		{"x = { version = \"1.0.0\", binary = \"x\", source = \"npm:x\", sources = [\"npm:x\"] }\n", "both source and sources"},
 		{"x = { version = \"1.0.0\", binary = \"x\", sources = [] }\n", "not a list of sources"},
 		{"x = { version = \"1.0.0\", binary = \"x\", sources = [\"npm:x\", \"npm:x\"] }\n", "twice"},
 		{"x = { version = \"1.0.0\", binary = \"x\", sources = [{ soruce = \"npm:x\" }] }\n", "did you mean source?"},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -96,16 +98,12 @@ func (p *program) catalogued(ctx context.Context) error {
 	if m == nil {
 		m = &manifest.Manifest{Name: manifest.FileName, Platforms: lock.PlatformNames()}
 	}
-	m.Plugins = map[string]*manifest.Plugin{}
-	for _, name := range catalog.Builtin().Names() {
-		m.Plugins[name] = &manifest.Plugin{Versions: []string{manifest.Latest}}
-	}
 	m.Policy = manifest.Policy{} // what there is, not what may be locked
 	o, err := p.options(&lock.Lock{})
 	if err != nil {
 		return err
 	}
-	ages, err := resolve.Outdated(ctx, m, o)
+	ages, err := catalogueAges(ctx, m, o)
 	if ages == nil {
 		return err
 	}
@@ -133,6 +131,27 @@ func (p *program) catalogued(ctx context.Context) error {
 	}
 	p.ui.Say("%d of the %d plugins of the catalogue have a version, and all their sources answer", len(ages)-len(lack), len(ages))
 	return err
+}
+
+// catalogueAges compares every plugin of the catalogue with its sources. Python is asked
+// for alone: in a manifest that has it, plugins of Python need its exact version.
+func catalogueAges(ctx context.Context, m *manifest.Manifest, o resolve.Options) ([]resolve.Age, error) {
+	others := slices.DeleteFunc(catalog.Builtin().Names(), func(name string) bool { return name == lock.PythonName })
+	var all []resolve.Age
+	var errs []error
+	for _, names := range [][]string{others, {lock.PythonName}} {
+		m.Plugins = map[string]*manifest.Plugin{}
+		for _, name := range names {
+			m.Plugins[name] = &manifest.Plugin{Versions: []string{manifest.Latest}}
+		}
+		ages, err := resolve.Outdated(ctx, m, o)
+		if ages == nil {
+			return nil, err
+		}
+		all, errs = append(all, ages...), append(errs, err)
+	}
+	slices.SortFunc(all, func(a, b resolve.Age) int { return strings.Compare(a.Name, b.Name) })
+	return all, errors.Join(errs...)
 }
 
 // agesData is the result in JSON, with the error of sources that did not answer.

@@ -16,7 +16,7 @@ func TestSearch(t *testing.T) {
 	for _, tt := range []struct{ words, want, talk string }{
 		{"connect", "protoc-gen-connect-es           Connect services for what protoc-gen-es 1 makes\nprotoc-gen-connect-go ", ""},
 		{"grpc rust", "protoc-gen-tonic  gRPC in Rust", ""},
-		{"python", "protoc                     makes python itself: --python_out\n", ""},
+		{"python", "python                     Python, the runtime of the plugins of Python", ""},
 		{"fortran", "", "nothing that is known by name is about fortran"},
 		{"grpc-tools", "grpc_tools_node_protoc_ts ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use grpc-node"},
 	} {

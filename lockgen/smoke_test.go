@@ -48,7 +48,7 @@ func TestSmoke(t *testing.T) {
 	}{
 		{"good", "exit 0", fault.OK, nil, nil},
 		{"crashes", "echo cannot load libfoo.so >&2; exit 3", fault.Integrity, []string{"smoke run", host.Name, "cannot load libfoo.so", "--no-smoke"}, []string{"smoke run", "status code 3", "cannot load libfoo.so"}},
-		{"chats", "echo hello", fault.Usage, []string{"no CodeGeneratorResponse", "hello", "protoc plugin?"}, []string{"no CodeGeneratorResponse"}},
+		{"chats", "echo hello", fault.Usage, []string{"not a CodeGeneratorResponse", "hello", "check that binary in the entry is a protoc plugin"}, []string{"not a CodeGeneratorResponse"}},
 		{"killed", "kill -9 $$", fault.Integrity, []string{"killed"}, []string{"137"}},
 		{"wants", "[ -n \"$(read x && echo $x)\" ] || exit 0; printf '\\012\\005sorry'", fault.OK, nil, []string{"runs, and answers a request without options", "which mode?"}},
 		{"inserts", "printf '\\172\\012\\012\\004x.rs\\022\\002pt'", fault.OK, nil, []string{"runs, and answers a request without options", "Tried to insert"}},
