@@ -229,7 +229,7 @@ func pipStand() *stand {
 func cargoStand() *stand {
 	const noPlatforms = "a crate does not say which platforms it is for: who compiles it finds out"
 	return &stand{
-		kind: lock.Cargo, need: func(t *testing.T) {
+		kind: lock.Cargo, slow: true, need: func(t *testing.T) {
 			testenv.Real(t, "it starts cargo")
 			if _, err := cargo.Find(t.Context()); err != nil {
 				t.Skipf("no cargo to try with: %v", err)
@@ -418,7 +418,7 @@ var goVersion = sync.OnceValues(func() (string, error) {
 func goStand(log *fake.Server) *stand {
 	const module = "example.com/tool"
 	return &stand{
-		kind: lock.Go, need: func(t *testing.T) {
+		kind: lock.Go, slow: true, need: func(t *testing.T) {
 			testenv.Real(t, "it starts go")
 			if _, err := goVersion(); err != nil {
 				t.Skipf("no go that works: %v", err)
