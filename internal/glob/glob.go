@@ -9,14 +9,21 @@ import (
 
 // Match reports whether a pattern matches a path with slashes.
 func Match(pattern, name string) bool {
-	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
+	return match(strings.Split(pattern, "/"), strings.Split(name, "/"), false)
 }
 
-func matchParts(pattern, name []string) bool {
+// MatchAbove reports whether a pattern matches a path or a folder above it.
+func MatchAbove(pattern, name string) bool {
+	return match(strings.Split(pattern, "/"), strings.Split(name, "/"), true)
+}
+
+// match compares parts. With above, parts of the name may be left when the pattern
+// ends.
+func match(pattern, name []string, above bool) bool {
 	for ; len(pattern) > 0; pattern, name = pattern[1:], name[1:] {
 		if pattern[0] == "**" {
 			for i := range len(name) + 1 {
-				if matchParts(pattern[1:], name[i:]) {
+				if match(pattern[1:], name[i:], above) {
 					return true
 				}
 			}
@@ -29,5 +36,5 @@ func matchParts(pattern, name []string) bool {
 			return false
 		}
 	}
-	return len(name) == 0
+	return above || len(name) == 0
 }

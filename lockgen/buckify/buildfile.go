@@ -15,6 +15,7 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/glob"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
@@ -403,7 +404,7 @@ func (r *run) srcs(files []*file, p *folder, x build.Expr) (names []string, list
 		}
 		for _, f := range files {
 			name := strings.TrimPrefix(strings.TrimPrefix(f.path, p.path), "/")
-			is := func(pattern string) bool { return match(strings.Split(pattern, "/"), strings.Split(name, "/"), false) }
+			is := func(pattern string) bool { return glob.Match(pattern, name) }
 			if slices.ContainsFunc(include, is) && !slices.ContainsFunc(exclude, is) {
 				names = append(names, name)
 			}

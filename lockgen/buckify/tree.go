@@ -18,6 +18,7 @@ import (
 	"golang.org/x/text/cases"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/glob"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
@@ -80,30 +81,7 @@ func matches(pattern, name string) bool {
 	if !strings.ContainsAny(pattern, `*?[`) {
 		return below(name, strings.TrimSuffix(strings.TrimPrefix(pattern, "./"), "/"))
 	}
-	return match(strings.Split(pattern, "/"), strings.Split(name, "/"), true)
-}
-
-// match compares segments. With prefix it is enough that the pattern is that of
-// a folder above.
-func match(pattern, name []string, prefix bool) bool {
-	for len(pattern) > 0 {
-		if pattern[0] == "**" {
-			for i := range len(name) + 1 {
-				if match(pattern[1:], name[i:], prefix) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(name) == 0 {
-			return false
-		}
-		if ok, err := path.Match(pattern[0], name[0]); !ok || err != nil {
-			return false
-		}
-		pattern, name = pattern[1:], name[1:]
-	}
-	return prefix || len(name) == 0
+	return glob.MatchAbove(pattern, name)
 }
 
 // skipped are folders in which nobody keeps sources.
