@@ -598,13 +598,7 @@ func (s *goSource) fetchFile(ctx context.Context, e *lock.Entry, key string, in 
 	if err != nil {
 		return err
 	}
-	size := e.Locked.Files[key].Size
-	arrived := s.Shown().Expect(ui.For(ctx, e.String()), a.Label, size)
-	if err := a.Get(ctx, in); err != nil {
-		return err
-	}
-	arrived(size)
-	return nil
+	return a.GetLocked(ctx, e, key, in, s.Shown())
 }
 
 // majorDir is the last element of the path of a module from version 2 on.

@@ -313,13 +313,7 @@ func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *s
 	if err != nil {
 		return err
 	}
-	size := e.Locked.Files[key].Size
-	arrived := s.Shown().Expect(ui.For(ctx, e.String()), a.Label, size)
-	if err := a.Get(ctx, in); err != nil {
-		return err
-	}
-	arrived(size)
-	return nil
+	return a.GetLocked(ctx, e, key, in, s.Shown())
 }
 
 // Programs lists the executables of a version of a package, sorted by name. It is

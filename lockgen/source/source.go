@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
@@ -141,6 +142,18 @@ type Artifact struct {
 	Looks string
 	// Verify checks the content beyond [kind.Kind.Check]; nil for nothing more.
 	Verify func(c *Content) error
+}
+
+// GetLocked downloads the bytes of an artifact that stands in a locked entry under a
+// key, and shows the progress.
+func (a *Artifact) GetLocked(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, shown *ui.Transfer) error {
+	size := e.Locked.Files[key].Size
+	arrived := shown.Expect(ui.For(ctx, e.String()), a.Label, size)
+	if err := a.Get(ctx, in); err != nil {
+		return err
+	}
+	arrived(size)
+	return nil
 }
 
 // Roots lists the folders of the tree that an artifact is unpacked to.
