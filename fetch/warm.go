@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/filestat"
 	"github.com/birbparty/buck2-protobuf/internal/install"
-	"github.com/birbparty/buck2-protobuf/internal/sight"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
 
@@ -27,10 +27,10 @@ type warm struct {
 
 // memory is the content of a warm file.
 type memory struct {
-	Question string                    `json:"question"`
-	Place    *install.Program          `json:"place"`
-	Folders  []int64                   `json:"folders"` // see [install.Folders]
-	Depends  map[string]sight.Identity `json:"depends"` // by path, the lock among them
+	Question string                       `json:"question"`
+	Place    *install.Program             `json:"place"`
+	Folders  []int64                      `json:"folders"` // see [install.Folders]
+	Depends  map[string]filestat.Identity `json:"depends"` // by path, the lock among them
 }
 
 // warm returns the memory for one question: this lock, spec, platform and cache
@@ -53,7 +53,7 @@ func (w warm) load() *memory {
 	}
 	for name, want := range m.Depends {
 		w.store.Use(name) // before checking it
-		if got, err := sight.Identify(name); err != nil || got != want {
+		if got, err := filestat.Stat(name); err != nil || got != want {
 			return nil
 		}
 	}
@@ -66,25 +66,25 @@ func (w warm) load() *memory {
 
 // identify returns the identity of the lock, for save; it must be called before the
 // lock is read. It returns nothing if the lock is so new that a change might not show.
-func (w warm) identify(lockPath string) (map[string]sight.Identity, error) {
-	id, err := sight.Identify(lockPath)
+func (w warm) identify(lockPath string) (map[string]filestat.Identity, error) {
+	id, err := filestat.Stat(lockPath)
 	if err == nil && !id.Settled() {
-		time.Sleep(sight.ClockTick)
+		time.Sleep(filestat.ClockTick)
 	}
 	if err != nil || !id.Settled() {
 		return nil, err
 	}
-	return map[string]sight.Identity{lockPath: id}, nil
+	return map[string]filestat.Identity{lockPath: id}, nil
 }
 
 // save remembers p. Errors are ignored: without a memory the next run is only
 // slower.
-func (w warm) save(depends map[string]sight.Identity, p *install.Program, folders []int64, files []string) {
+func (w warm) save(depends map[string]filestat.Identity, p *install.Program, folders []int64, files []string) {
 	if depends == nil {
 		return
 	}
 	for _, name := range files {
-		id, err := sight.Identify(name)
+		id, err := filestat.Stat(name)
 		if err != nil {
 			return
 		}

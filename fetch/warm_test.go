@@ -15,8 +15,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/filestat"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/sight"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -183,7 +183,7 @@ func disguise(t *testing.T, tree string) {
 	for at < len(body) {
 		folder := text()
 		for end := length() + at; at < end; {
-			id, err := sight.Identify(filepath.Join(tree, folder, strings.TrimSuffix(text(), "\x00")))
+			id, err := filestat.Stat(filepath.Join(tree, folder, strings.TrimSuffix(text(), "\x00")))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -59,11 +59,11 @@
 //	  lockgen/native      sources that npm, pip, cargo or Go resolves
 //	  lockgen/web         sources that are asked over HTTP alone
 //	  lockgen/source      what a source promises, and what it finds
-//	  lockgen/story       all that is known of one plugin
+//	  lockgen/explain     all that is known of one plugin
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
 //	  lockgen/protos      imports of proto packages
-//	  lockgen/adopt       what buf.gen.yaml, or programs in a repository, come to
-//	  lockgen/bill        bills of materials
+//	  lockgen/migrate     reads buf.gen.yaml, and the programs of a repository, for init --from
+//	  lockgen/sbom        software bills of materials
 //	  lockgen/diff        what changed between two locks, and three-way merges of them
 //	  lockgen/edit        edits of plugins.toml that keep comments and order
 //	  lockgen/closure     what a lock knows of closures
@@ -98,7 +98,7 @@
 //	remote/oci registries and folders of OCI
 //	remote     HTTP; nothing else uses the network
 //	store      the cache
-//	sight      what stat said of files, to be compared with
+//	filestat   records what stat says of files, to notice changes
 //	archive    strict readers of archives, and the digest of a tree
 //
 //	cli        verbs, flags and help

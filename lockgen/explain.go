@@ -14,9 +14,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
+	"github.com/birbparty/buck2-protobuf/lockgen/explain"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
-	"github.com/birbparty/buck2-protobuf/lockgen/story"
 )
 
 var explainVerb = &cli.Verb[program]{
@@ -74,7 +74,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	if want == nil && v == nil {
 		return unknownPlugin(m, l, args[0])
 	}
-	s := story.Tell(m, l, name, version, want, v)
+	s := explain.New(m, l, name, version, want, v)
 	if p.why != "" {
 		if v == nil {
 			return fault.Errorf(fault.Usage, "run: lockgen update", "%s %s is not locked", name, version)

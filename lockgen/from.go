@@ -11,9 +11,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
-	"github.com/birbparty/buck2-protobuf/lockgen/adopt"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
+	"github.com/birbparty/buck2-protobuf/lockgen/migrate"
 )
 
 // adopt plans a plugins.toml that asks for what --from leads to. What is asked for
@@ -28,16 +28,16 @@ func (i *initial) adopt(ctx context.Context) error {
 	}
 	var ask func(string) (string, error)
 	if i.runs {
-		ask = func(path string) (string, error) { return adopt.Ask(ctx, path) }
+		ask = func(path string) (string, error) { return migrate.Ask(ctx, path) }
 	}
-	if i.adopted, err = adopt.From(i.from, l, ask); err != nil {
+	if i.migration, err = migrate.From(i.from, l, ask); err != nil {
 		return err
 	}
-	i.wanted = i.adopted.Wanted(func(a, b string) bool {
+	i.wanted = i.migration.Wanted(func(a, b string) bool {
 		c, _ := proc.CompareToolVersions(a, b)
 		return c > 0
 	})
-	for _, name := range i.adopted.Protos {
+	for _, name := range i.migration.Protos {
 		i.wanted = append(i.wanted, lock.ProtosPrefix+name)
 	}
 	before, err := os.ReadFile(i.name)
@@ -74,7 +74,7 @@ func (i *initial) adopt(ctx context.Context) error {
 		}
 	}
 	i.wanted = wanted
-	for _, o := range i.adopted.Owns {
+	for _, o := range i.migration.Owns {
 		if old.Plugins[o.Name] == nil {
 			text = append([]byte(strings.TrimRight(string(text), "\n")+"\n\n"), o.TOML()...)
 		}
@@ -95,12 +95,12 @@ func (i *initial) adopt(ctx context.Context) error {
 // nextOf is next after --from: what to lock, the lines of a BUCK file, and what
 // has no equivalent.
 func (i *initial) nextOf() {
-	if targets := i.adopted.Targets(i.cell); targets != "" {
+	if targets := i.migration.Targets(i.cell); targets != "" {
 		i.ui.Say("in a BUCK file, beside an api.proto:\n%s", targets)
 	}
-	if len(i.adopted.Lacks) > 0 {
+	if len(i.migration.Lacks) > 0 {
 		var lines []string
-		for _, l := range i.adopted.Lacks {
+		for _, l := range i.migration.Lacks {
 			lines = append(lines, l.String())
 		}
 		i.ui.Say("has no equivalent, or is for you to do:\n%s", strings.Join(lines, "\n"))

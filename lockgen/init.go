@@ -15,9 +15,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
-	"github.com/birbparty/buck2-protobuf/lockgen/adopt"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
+	"github.com/birbparty/buck2-protobuf/lockgen/migrate"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
@@ -78,7 +78,7 @@ type initial struct {
 	notes          []string         // what was found and left as it is
 	buck2          *project.Project // nil where there is none
 	cell           string           // what to write between @ and // in a load
-	adopted        *adopt.Result    // of --from, nil for none
+	migration      *migrate.Result  // of --from, nil for none
 	wanted         []string         // likewise: NAME[@VERSION]
 }
 
@@ -121,7 +121,7 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	for _, note := range i.notes {
 		p.ui.Warn("%s", note)
 	}
-	if len(i.writes) == 0 && i.adopted != nil {
+	if len(i.writes) == 0 && i.migration != nil {
 		if p.ui.JSON {
 			return i.data(attribute, attributes)
 		}
@@ -216,12 +216,12 @@ func (i *initial) again(flag string) string {
 // data prints what was done as JSON.
 func (i *initial) data(attribute bool, attributes files.Write) error {
 	result := map[string]any{}
-	if i.adopted != nil {
-		lacks := i.adopted.Lacks
+	if i.migration != nil {
+		lacks := i.migration.Lacks
 		if lacks == nil {
-			lacks = []adopt.Lack{}
+			lacks = []migrate.Lack{}
 		}
-		result["wanted"], result["lacks"], result["buck"] = list(i.wanted), lacks, i.adopted.Targets(i.cell)
+		result["wanted"], result["lacks"], result["buck"] = list(i.wanted), lacks, i.migration.Targets(i.cell)
 	}
 	for k, v := range map[string]any{"dry_run": i.dryRun, "written": !i.dryRun, "files": files.Changes(i.writes), "notes": list(i.notes)} {
 		result[k] = v
@@ -250,7 +250,7 @@ func (i *initial) tell(attribute bool, attributes files.Write) {
 		i.ui.Say("wrote %s", strings.Join(wrote, ", "))
 	}
 	if i.created {
-		if i.adopted != nil {
+		if i.migration != nil {
 			i.ui.Say("wrote %s", i.name)
 		} else {
 			i.ui.Say("wrote %s; edit it, then run: lockgen update", i.name)

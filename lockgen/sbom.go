@@ -15,8 +15,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
-	"github.com/birbparty/buck2-protobuf/lockgen/bill"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
+	"github.com/birbparty/buck2-protobuf/lockgen/sbom"
 )
 
 var sbomVerb = &cli.Verb[program]{
@@ -44,7 +44,7 @@ func runSBOM(_ context.Context, p *program, _ []string) error {
 	if err != nil {
 		return err
 	}
-	b, err := bill.New(l, data)
+	b, err := sbom.New(l, data)
 	if err != nil {
 		return err
 	}

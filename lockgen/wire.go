@@ -104,7 +104,7 @@ func (i *initial) askCommit(ctx context.Context) (string, error) {
 // next says which plugins fit the languages of the repository, what to write into
 // a BUCK file, and which command comes next.
 func (i *initial) next() {
-	if i.adopted != nil {
+	if i.migration != nil {
 		i.nextOf()
 		return
 	}

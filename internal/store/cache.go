@@ -10,7 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/disk"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/sight"
+	"github.com/birbparty/buck2-protobuf/internal/filestat"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
@@ -65,7 +65,7 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 	if err := build(ctx, dir); err != nil {
 		return "", err
 	}
-	seen, settled, err := sight.View(dir)
+	seen, settled, err := filestat.Walk(dir)
 	if err != nil {
 		return "", s.refused(err)
 	}
@@ -95,9 +95,9 @@ func (s *Store) Tree(ctx context.Context, tree string, build func(ctx context.Co
 		return "", err
 	}
 	// The rename changed the ctime of the folder itself and nothing else.
-	if root, err := sight.Look(final); err == nil && settled {
+	if root, err := filestat.Lstat(final); err == nil && settled {
 		was := seen[0].Identity
-		was[sight.Changed] = root[sight.Changed]
+		was[filestat.Changed] = root[filestat.Changed]
 		if was == root {
 			seen[0].Identity = root
 			s.remember(tree, seen)
@@ -163,7 +163,7 @@ func (s *Store) stamp(tree string) ([]archive.File, error) {
 
 // treeHashes verifies an existing tree, and records it if it is good.
 func (s *Store) treeHashes(ctx context.Context, tree string) error {
-	seen, settled, err := sight.View(s.path("trees", tree))
+	seen, settled, err := filestat.Walk(s.path("trees", tree))
 	if err != nil {
 		return err
 	}

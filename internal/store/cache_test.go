@@ -134,7 +134,7 @@ func TestTree(t *testing.T) {
 	for what, do := range map[string]func() error{
 		"list lost":     func() error { return os.Remove(dir + ".ok") },
 		"list changed":  func() error { return os.WriteFile(dir+".ok", []byte("x"), 0o644) },
-		"sights lost":   func() error { return os.Remove(dir + ".seen") },
+		"record lost":   func() error { return os.Remove(dir + ".seen") },
 		"sights cut":    func() error { return os.Truncate(dir+".seen", 100) },
 		"touched":       func() error { return os.Chtimes(filepath.Join(dir, "a"), time.Time{}, time.Now().Add(time.Hour)) },
 		"empty folder":  func() error { return os.Mkdir(filepath.Join(dir, "none"), 0o755) },

@@ -1,6 +1,6 @@
 package store
 
-import "github.com/birbparty/buck2-protobuf/internal/sight"
+import "github.com/birbparty/buck2-protobuf/internal/filestat"
 
 // After a tree has been hashed, trees/<tree>.seen records what stat said about
 // every file, every folder and the list beside the tree. As long as stat says
@@ -8,17 +8,17 @@ import "github.com/birbparty/buck2-protobuf/internal/sight"
 // an entry has other times. On any difference, such as after copying the cache,
 // the tree is hashed and the record written again.
 
-// listSight is the path of a tree's list from inside the tree, see writeStamp.
-func listSight(tree string) string { return "../" + tree + ".ok" }
+// listEntry is the path of a tree's list from inside the tree, see writeStamp.
+func listEntry(tree string) string { return "../" + tree + ".ok" }
 
-// remember records the sights of a tree, which were taken before it was hashed,
+// remember records what stat said of a tree, which was asked before it was hashed,
 // if nothing has changed since. Otherwise the tree is hashed again the next
 // time.
-func (s *Store) remember(tree string, all []sight.Sight) {
+func (s *Store) remember(tree string, all []filestat.Entry) {
 	name := "trees/" + tree + ".seen"
-	list, err := sight.Look(s.path("trees", tree+".ok"))
-	r := sight.NewRecord(append(all, sight.Sight{Name: listSight(tree), Identity: list}))
-	if err != nil || !sight.Same(r, s.path("trees", tree)) {
+	list, err := filestat.Lstat(s.path("trees", tree+".ok"))
+	r := filestat.NewRecord(append(all, filestat.Entry{Name: listEntry(tree), Identity: list}))
+	if err != nil || !filestat.Same(r, s.path("trees", tree)) {
 		remove(s.path(name))
 		return
 	}
@@ -32,8 +32,8 @@ func (s *Store) Unchanged(tree string) bool {
 	if err != nil {
 		return false
 	}
-	r, ok := sight.ParseRecord(tree, data)
-	return ok && sight.Same(r, s.path("trees", tree))
+	r, ok := filestat.ParseRecord(tree, data)
+	return ok && filestat.Same(r, s.path("trees", tree))
 }
 
 // Doubt makes the next use hash the tree.

@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
-	"github.com/birbparty/buck2-protobuf/internal/sight"
+	"github.com/birbparty/buck2-protobuf/internal/filestat"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -176,16 +176,16 @@ func (s *Store) verifyGoBuild(ctx context.Context, repair bool, v *Verified, rea
 
 // brokenLists lists the damaged records of a tree.
 func (s *Store) brokenLists(tree string) (broken []string) {
-	list, sights := filepath.Join("trees", tree+".ok"), filepath.Join("trees", tree+".seen")
+	list, record := filepath.Join("trees", tree+".ok"), filepath.Join("trees", tree+".seen")
 	if _, err := s.stamp(tree); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		broken = append(broken, list)
 	}
-	data, err := readFile(s.path(sights))
+	data, err := readFile(s.path(record))
 	if errors.Is(err, fs.ErrNotExist) {
 		return broken
 	}
-	if _, ok := sight.ParseRecord(tree, data); err != nil || !ok {
-		broken = append(broken, sights)
+	if _, ok := filestat.ParseRecord(tree, data); err != nil || !ok {
+		broken = append(broken, record)
 	}
 	return broken
 }

@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/sight"
+	"github.com/birbparty/buck2-protobuf/internal/filestat"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,7 +26,7 @@ func TestRepairInUse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("A"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	seen, _, err := sight.View(dir)
+	seen, _, err := filestat.Walk(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

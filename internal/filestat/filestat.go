@@ -1,6 +1,6 @@
-// Package sight notes what stat says of files and folders, and tells later whether it
+// Package filestat notes what stat says of files and folders, and tells later whether it
 // still says the same, without reading them.
-package sight
+package filestat
 
 import (
 	"context"
@@ -32,15 +32,15 @@ const (
 	idMode
 )
 
-// A Sight is what was recorded for one file or folder.
-type Sight struct {
+// An Entry is what was recorded for one file or folder.
+type Entry struct {
 	Name string // path below the tree, "." for the tree itself
 	Identity
 }
 
-// View calls stat for everything below dir. The first sight is dir itself.
+// Walk calls stat for everything below dir. The first entry is dir itself.
 // Settled says whether stat would show any change from now on.
-func View(dir string) (all []Sight, settled bool, err error) {
+func Walk(dir string) (all []Entry, settled bool, err error) {
 	err = filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -49,8 +49,8 @@ func View(dir string) (all []Sight, settled bool, err error) {
 		if err != nil {
 			return err
 		}
-		id, err := Look(name)
-		all = append(all, Sight{filepath.ToSlash(rel), id})
+		id, err := Lstat(name)
+		all = append(all, Entry{filepath.ToSlash(rel), id})
 		return err
 	})
 	return all, err == nil && settle(all), err
@@ -63,7 +63,7 @@ const ClockTick = 20 * time.Millisecond
 // settle waits until a change to the files would change their times, and
 // reports whether it would. It would not if times are whole seconds or in the
 // future.
-func settle(all []Sight) bool {
+func settle(all []Entry) bool {
 	newest := all[0].Identity
 	for _, s := range all {
 		if s.changed().After(newest.changed()) {
@@ -113,9 +113,9 @@ func Same(r Record, dir string) bool {
 	}
 	err = archive.ForEach(context.Background(), len(parts), func(i int) error {
 		for p := parts[i]; len(p) > 0; {
-			path, sights, size := p.folder()
+			path, entries, size := p.folder()
 			p = p[size:]
-			if err := root.same(path, sights); err != nil {
+			if err := root.same(path, entries); err != nil {
 				return err
 			}
 		}
@@ -129,18 +129,18 @@ var errChanged = errors.New("not what was there")
 // A Record is the content of a .seen file. It stays in bytes, so a tree of
 // 5,000 files is compared without 5,000 strings. It lists the folders of a
 // tree, one after the other: the length of the path, the path, the length of
-// the sights, and the sights. Each sight is the length of the name below the
+// the entries, and the entries. Each entry is the length of the name below the
 // folder, the name with a 0 at its end, and the five numbers of its identity.
 // The tree itself is "." in the folder ".". Lengths have 4 bytes and numbers 8,
 // little-endian. At the end is a checksum (CRC-32C), see [Record.sum].
 type Record []byte
 
-// fewSights is the number of sights below which opening a folder is not worth
+// fewEntries is the number of entries below which opening a folder is not worth
 // its cost. They are then recorded with the folder above.
-const fewSights = 8
+const fewEntries = 8
 
-// NewRecord returns a record with all sights.
-func NewRecord(all []Sight) Record {
+// NewRecord returns a record with all entries.
+func NewRecord(all []Entry) Record {
 	many := map[string]int{}
 	for _, s := range all {
 		many[path.Dir(s.Name)]++
@@ -148,7 +148,7 @@ func NewRecord(all []Sight) Record {
 	in := map[string]Record{}
 	for _, s := range all {
 		folder, name := path.Dir(s.Name), s.Name
-		for folder != "." && many[folder] < fewSights {
+		for folder != "." && many[folder] < fewEntries {
 			folder = path.Dir(folder)
 		}
 		if folder != "." {
@@ -177,16 +177,16 @@ func (r Record) field() (text Record, size int) {
 	return r[4:size], size
 }
 
-// folder returns the first folder, its sights, and the size of both.
-func (r Record) folder() (path, sights Record, size int) {
+// folder returns the first folder, its entries, and the size of both.
+func (r Record) folder() (path, entries Record, size int) {
 	path, a := r.field()
-	sights, b := r[a:].field()
-	return path, sights, a + b
+	entries, b := r[a:].field()
+	return path, entries, a + b
 }
 
-// Sight returns the first sight of a folder, and its size. The name ends with
+// entry returns the first entry of a folder, and its size. The name ends with
 // 0.
-func (r Record) sight() (name Record, id Identity, size int) {
+func (r Record) entry() (name Record, id Identity, size int) {
 	name, size = r.field()
 	for k := range id {
 		id[k] = int64(binary.LittleEndian.Uint64(r[size:]))
@@ -217,8 +217,8 @@ func ParseRecord(tree string, data []byte) (r Record, ok bool) {
 	return r, binary.LittleEndian.Uint32(data[end:]) == r.sum(tree)
 }
 
-// Identify returns the identity of a file. It follows links.
-func Identify(name string) (Identity, error) {
+// Stat returns the identity of a file. It follows links.
+func Stat(name string) (Identity, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return Identity{}, err
@@ -226,8 +226,8 @@ func Identify(name string) (Identity, error) {
 	return identify(info), nil
 }
 
-// Look returns the identity of a file, a folder, or a link itself.
-func Look(name string) (Identity, error) {
+// Lstat returns the identity of a file, a folder, or a link itself.
+func Lstat(name string) (Identity, error) {
 	info, err := os.Lstat(name)
 	if err != nil {
 		return Identity{}, err

@@ -1,4 +1,4 @@
-package bill
+package sbom
 
 import (
 	"crypto/sha256"
@@ -14,10 +14,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// SPDX writes a bill as JSON of SPDX 2.3
+// SPDX writes a BOM as JSON of SPDX 2.3
 // (https://spdx.github.io/spdx-spec/v2.3/). What it has no field for is in
 // comments, a line each.
-func (b *Bill) SPDX(w io.Writer, created time.Time) error {
+func (b *BOM) SPDX(w io.Writer, created time.Time) error {
 	const none = "NOASSERTION"
 	lockID := common.ElementID("Lock")
 	doc := &spdx.Document{

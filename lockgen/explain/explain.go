@@ -1,5 +1,5 @@
-// Package story tells all that manifest, catalogue and lock know of one plugin.
-package story
+// Package explain tells all that manifest, catalogue and lock know of one plugin.
+package explain
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// A Story is all that is known of one plugin version.
-type Story struct {
+// A Explanation is all that is known of one plugin version.
+type Explanation struct {
 	Name     string               `json:"name"`
 	Version  string               `json:"version"`
 	About    string               `json:"about,omitempty"`
@@ -42,9 +42,9 @@ type Story struct {
 	Fits     []string             `json:"differences,omitempty"`
 }
 
-// Tell gathers what manifest, catalogue and lock say.
-func Tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Want, v *lock.Version) *Story {
-	s := &Story{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
+// New gathers what manifest, catalogue and lock say.
+func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Want, v *lock.Version) *Explanation {
+	s := &Explanation{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
 	if r, ok := catalog.Builtin().Lookup(name); ok {
 		s.About = r.About
 	}
@@ -83,9 +83,9 @@ func Tell(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.W
 	return s
 }
 
-// Text is the story for people. With why set, of that package alone.
-func (s *Story) Text(why string) string {
-	t := &storyText{}
+// Text is the explanation for people. With why set, of that package alone.
+func (s *Explanation) Text(why string) string {
+	t := &textWriter{}
 	if why != "" {
 		t.line("%s in %s %s:", why, s.Name, s.Version)
 		for _, w := range s.Why {
@@ -132,10 +132,10 @@ func (s *Story) Text(why string) string {
 	return t.String()
 }
 
-// A storyText is the text of a story, without what a terminal would obey.
-type storyText struct{ strings.Builder }
+// A textWriter is the text of an explanation, without what a terminal would obey.
+type textWriter struct{ strings.Builder }
 
-func (t *storyText) line(format string, args ...any) {
+func (t *textWriter) line(format string, args ...any) {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok {
 			args[i] = plain.Row(text)
@@ -144,7 +144,7 @@ func (t *storyText) line(format string, args ...any) {
 	fmt.Fprintf(t, format+"\n", args...)
 }
 
-func (t *storyText) asked(s *Story) {
+func (t *textWriter) asked(s *Explanation) {
 	if s.Asked == "" {
 		t.line("asked for: nowhere; lockgen update drops it")
 		return
@@ -156,7 +156,7 @@ func (t *storyText) asked(s *Story) {
 	t.line("asked for: %s%s%s", s.Asked, spec, prefixed(", in the bundle ", strings.Join(s.Bundles, ", ")))
 }
 
-func (t *storyText) sources(s *Story) {
+func (t *textWriter) sources(s *Explanation) {
 	if len(s.Sources) > 0 {
 		t.line("sources, in order:")
 	}
@@ -181,7 +181,7 @@ func (t *storyText) sources(s *Story) {
 	}
 }
 
-func (t *storyText) platforms(s *Story) {
+func (t *textWriter) platforms(s *Explanation) {
 	t.line("platforms:")
 	for _, platform := range lock.PlatformNames() {
 		switch c := s.Cells[platform]; {
@@ -201,7 +201,7 @@ func (t *storyText) platforms(s *Story) {
 	}
 }
 
-func (t *storyText) files(s *Story) {
+func (t *textWriter) files(s *Explanation) {
 	t.line("files:")
 	for _, key := range slices.Sorted(maps.Keys(s.Files)) {
 		f := s.Files[key]

@@ -1,4 +1,4 @@
-package sight
+package filestat
 
 import (
 	"bytes"
@@ -18,13 +18,13 @@ func openFolder(name string) (folder, error) { return folder(name), nil }
 
 func (f folder) close() {}
 
-// same compares a folder below f with its sights.
-func (f folder) same(path, sights Record) error {
+// same compares a folder below f with its entries.
+func (f folder) same(path, entries Record) error {
 	in := filepath.Join(string(f), filepath.FromSlash(string(path)))
-	for len(sights) > 0 {
-		name, want, size := sights.sight()
-		sights = sights[size:]
-		if got, err := Look(filepath.Join(in, string(bytes.TrimSuffix(name, []byte{0})))); err != nil {
+	for len(entries) > 0 {
+		name, want, size := entries.entry()
+		entries = entries[size:]
+		if got, err := Lstat(filepath.Join(in, string(bytes.TrimSuffix(name, []byte{0})))); err != nil {
 			return err
 		} else if got != want {
 			return errChanged

@@ -1,6 +1,6 @@
-// Package bill makes software bills of materials of a lock, in CycloneDX and in SPDX.
+// Package sbom makes software bills of materials of a lock, in CycloneDX and in SPDX.
 // Equal locks make equal bytes.
-package bill
+package sbom
 
 import (
 	"crypto/sha256"
@@ -19,8 +19,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
-// A Bill is what a lock pins, in the words that both formats share.
-type Bill struct {
+// A BOM is what a lock pins, in the words that both formats share.
+type BOM struct {
 	digest  string // SHA-256 of the lock
 	plugins []*part
 	parts   []*part // of all closures: each package file once, however many plugins have it
@@ -28,7 +28,7 @@ type Bill struct {
 
 // A part is a plugin, or a file of a closure.
 type part struct {
-	id            string // unique in the bill, and the same wherever the part is
+	id            string // unique in the BOM, and the same wherever the part is
 	name, version string
 	kind          string // application, library or file
 	file          string // its name where it is downloaded, "" where only the package has one
@@ -53,10 +53,10 @@ func (p *part) fact(name, value string) {
 	}
 }
 
-// New returns the bill of a lock, of which data is the text.
-func New(l *lock.Lock, data []byte) (*Bill, error) {
+// New returns the BOM of a lock, of which data is the text.
+func New(l *lock.Lock, data []byte) (*BOM, error) {
 	digest := sha256.Sum256(data)
-	b := &Bill{digest: hex.EncodeToString(digest[:])}
+	b := &BOM{digest: hex.EncodeToString(digest[:])}
 	plugins, parts := map[string]*part{}, map[string]*part{}
 	var failed error
 	for _, top := range closure.All(l) {

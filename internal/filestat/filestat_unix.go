@@ -1,6 +1,6 @@
 //go:build unix
 
-package sight
+package filestat
 
 import (
 	"io/fs"
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identify returns for a FileInfo the same as Look for a name.
+// identify returns for a FileInfo the same as Lstat for a name.
 func identify(info fs.FileInfo) Identity {
 	id := Identity{info.Size(), info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -34,17 +34,17 @@ func (f folder) open(name string) (folder, error) {
 
 func (f folder) close() { unix.Close(int(f)) }
 
-// same compares a folder below f with its sights.
-func (f folder) same(path, sights Record) error {
+// same compares a folder below f with its entries.
+func (f folder) same(path, entries Record) error {
 	in, err := f.open(string(path))
 	if err != nil {
 		return err
 	}
 	defer in.close()
 	var st unix.Stat_t
-	for len(sights) > 0 {
-		name, want, size := sights.sight()
-		sights = sights[size:]
+	for len(entries) > 0 {
+		name, want, size := entries.entry()
+		entries = entries[size:]
 		if err := fstatat(int(in), name, &st); err != nil {
 			return err
 		}

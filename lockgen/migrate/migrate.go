@@ -1,7 +1,7 @@
-// Package adopt reads how a repository generates code today, by buf or by programs
+// Package migrate reads how a repository generates code today, by buf or by programs
 // that lie in it, and says which plugins of the catalogue that is, how a BUCK file
 // asks for the same, and what has no equivalent. It reads files, and asks nobody.
-package adopt
+package migrate
 
 import (
 	"fmt"

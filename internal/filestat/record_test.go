@@ -1,4 +1,4 @@
-package sight
+package filestat
 
 import (
 	"errors"
@@ -15,15 +15,15 @@ import (
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for i := range 3 * fewSights {
-		for _, name := range []string{fmt.Sprintf("many/f%d", i), fmt.Sprintf("many/few%d/deep/f", i), fmt.Sprintf("few/%d/f", i/fewSights), fmt.Sprintf("many/inner/more/%d ü", i)} {
+	for i := range 3 * fewEntries {
+		for _, name := range []string{fmt.Sprintf("many/f%d", i), fmt.Sprintf("many/few%d/deep/f", i), fmt.Sprintf("few/%d/f", i/fewEntries), fmt.Sprintf("many/inner/more/%d ü", i)} {
 			name = filepath.Join(dir, filepath.FromSlash(name))
 			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, nil, 0o644)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	all, _, err := View(dir)
+	all, _, err := Walk(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,16 +34,16 @@ func TestRecord(t *testing.T) {
 	back := map[string]Identity{}
 	folders := 0
 	for rest := r; len(rest) > 0; folders++ {
-		folder, sights, size := rest.folder()
+		folder, entries, size := rest.folder()
 		rest = rest[size:]
-		for len(sights) > 0 {
-			name, id, size := sights.sight()
-			sights = sights[size:]
+		for len(entries) > 0 {
+			name, id, size := entries.entry()
+			entries = entries[size:]
 			back[path.Join(string(folder), strings.TrimSuffix(string(name), "\x00"))] = id
 		}
 	}
 	if len(back) != len(all) || folders != 3 { // ".", many, many/inner/more
-		t.Errorf("%d of %d sights in %d folders", len(back), len(all), folders)
+		t.Errorf("%d of %d entries in %d folders", len(back), len(all), folders)
 	}
 	for _, s := range all {
 		if back[s.Name] != s.Identity {

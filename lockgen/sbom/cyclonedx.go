@@ -1,4 +1,4 @@
-package bill
+package sbom
 
 import (
 	"io"
@@ -8,10 +8,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// CycloneDX writes a bill as JSON of CycloneDX 1.6
+// CycloneDX writes a BOM as JSON of CycloneDX 1.6
 // (https://cyclonedx.org/docs/1.6/json/). What it has no field for are
 // properties "buck2-protobuf:NAME".
-func (b *Bill) CycloneDX(w io.Writer) error {
+func (b *BOM) CycloneDX(w io.Writer) error {
 	const lockRef = "lock"
 	bom := cyclonedx.NewBOM()
 	bom.SerialNumber = "urn:uuid:" + uuid(b.digest)
