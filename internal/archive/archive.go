@@ -125,11 +125,11 @@ func unpack(ctx context.Context, f *os.File, dst string, o Options, l limits) (_
 	default:
 		return nil, fault.Errorf(fault.Internal, "", "unknown archive format %q", o.Format)
 	}
+	if err == nil {
+		err = u.copyLinks(f) // first: a link that leads nowhere is why there are no files
+	}
 	if err == nil && len(u.files) == 0 {
 		err = unsafef("the archive has no files")
-	}
-	if err == nil {
-		err = u.copyLinks(f)
 	}
 	if err == nil {
 		err = u.markExec()

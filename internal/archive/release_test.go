@@ -140,6 +140,10 @@ func TestHostileRelease(t *testing.T) {
 		want         string
 	}{
 		{"out", "tar.gz", tgz(tool, symlink("l", "../../etc/passwd")), `unsafe entry "l": a symbolic link to "../../etc/passwd": it leads out of the archive`},
+		{"out, and nothing else", "tar.gz", tgz(symlink("l", "../x")), `unsafe entry "l": a symbolic link to "../x": it leads out of the archive`},
+		{"out, and nothing else in a zip", "zip", zipOf(zipEnt{name: "l", body: "/x", mode: 0o120777}), `it leads out of the archive`},
+		{"to nothing, and nothing else", "tar.gz", tgz(tarHdr{name: "d/", kind: '5'}, symlink("d/l", "x")), `"x", which is not in the archive`},
+		{"itself, and nothing else", "tar.gz", tgz(symlink("l", "l")), `in a loop`},
 		{"out and in again", "tar.gz", tgz(tool, symlink("l", "../x/bin/tool")), `it leads out of the archive`},
 		{"absolute", "tar.gz", tgz(tool, symlink("l", "/bin/tool")), `it leads out of the archive`},
 		{"drive", "tar.gz", tgz(tool, symlink("l", "C:tool")), `it leads to different files on different systems`},

@@ -1,8 +1,9 @@
 // Package checksums reads the files of checksums that publishers put beside
-// their releases. They have no standard: this is what sha256sum, shasum, openssl
-// and the BSDs print, signed or not, and what people write by hand. A line counts
-// when it names the file and holds its SHA-256 or SHA-512, and nothing else that
-// could have another meaning.
+// their releases. They have no standard: this is what sha256sum, shasum, openssl,
+// gpg, certutil, PowerShell and the BSDs print, signed or not, on a page or not, and
+// what people write by hand. A line counts when it names the file and holds its
+// SHA-256 or SHA-512, and nothing else that could have another meaning; so does a
+// record of several lines, one of which is the name.
 package checksums
 
 import (
@@ -55,12 +56,14 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 			text = ""
 		}
 	}
+	text = joinGroups(pageText(text))
 	for line := range strings.Lines(text) {
 		n++
 		if line, ok := p.signed.line(strings.TrimSpace(line)); ok {
-			p.line(n, line)
+			p.line(n, hexOfBase64(line))
 		}
 	}
+	p.endRecord()
 	if p.err != nil {
 		return refuse("%w", p.err)
 	}
@@ -154,6 +157,7 @@ type sumParser struct {
 	name   string
 	single bool
 	signed signedText
+	record record
 
 	named, alone []sumLine
 	others       int   // lines with a digest of another file
@@ -205,11 +209,17 @@ var naming = map[string]bool{"name": true, "file": true, "filename": true, "file
 
 // value takes a string of JSON, if it is a digest.
 func (p *sumParser) value(key, text string, ours bool) {
-	word := strings.TrimSpace(text)
-	if _, known := algorithms[normal(key)]; known && !strings.Contains(word, ":") {
+	for _, word := range strings.Fields(text) { // integrity may be several
+		p.digest(key, word, ours)
+	}
+}
+
+// digest takes a word of a string of JSON, if it is a digest.
+func (p *sumParser) digest(key, word string, ours bool) {
+	if _, known := algorithms[normal(key)]; known && !strings.Contains(word, ":") && !base64Digest.MatchString(word) {
 		word = key + ":" + word
 	}
-	hex, foreign := digestOf(word)
+	hex, foreign := digestOf(hexOfBase64(word))
 	switch {
 	case hex == "" && foreign && ours:
 		p.bare = inJSON
@@ -225,6 +235,9 @@ func (p *sumParser) value(key, text string, ours bool) {
 
 // line reads one line.
 func (p *sumParser) line(n int, line string) {
+	if line == "" {
+		p.endRecord()
+	}
 	if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") || p.err != nil {
 		return
 	}
@@ -233,6 +246,8 @@ func (p *sumParser) line(n int, line string) {
 	if word, file, ok := gnu(rest); ok {
 		if escaped {
 			file = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r").Replace(file)
+		} else if !p.is(file, false) {
+			file = p.uncommented(file)
 		}
 		p.found(n, file, escaped, "", word)
 		return
@@ -241,7 +256,26 @@ func (p *sumParser) line(n int, line string) {
 		p.found(n, file, escaped, alg, word)
 		return
 	}
-	p.words(n, line)
+	p.words(n, p.uncommented(line))
+}
+
+// uncommented is a line without the comment behind it.
+func (p *sumParser) uncommented(line string) string {
+	for _, mark := range []string{"#", "//", ";"} {
+		for from := 0; ; {
+			i := strings.Index(line[from:], mark)
+			if i < 0 {
+				break
+			}
+			i += from
+			if i > 0 && unicode.IsSpace(rune(line[i-1])) && !strings.Contains(p.name, " "+mark) {
+				line = strings.TrimSpace(line[:i])
+				break
+			}
+			from = i + len(mark)
+		}
+	}
+	return line
 }
 
 // is reports whether a path is that of the file, in whatever folder.
@@ -256,6 +290,9 @@ func (p *sumParser) is(file string, escaped bool) bool {
 // found takes a digest of the file, or of another one.
 func (p *sumParser) found(n int, file string, escaped bool, alg, word string) {
 	ours := p.is(file, escaped)
+	if alg != "" {
+		_, word, _ = strings.Cut(hexOfBase64(alg+":"+word), ":")
+	}
 	hex, foreign := digestOf(word)
 	if alg != "" {
 		size, known := algorithms[normal(alg)]
@@ -371,8 +408,10 @@ var decoration = map[string]bool{
 // list, "NAME: HEX". It must hold nothing but the name, digests and decoration.
 func (p *sumParser) words(n int, line string) {
 	w := p.count(line)
+	p.separate(line)
 	switch {
-	case len(w.digests) == 0 || w.foreign && w.size == 0:
+	case w.size == 0 && w.foreign || len(w.digests) == 0:
+		p.entitle(line, w)
 		if w.ours && p.bare == 0 {
 			p.bare = n
 		}
@@ -380,7 +419,7 @@ func (p *sumParser) words(n int, line string) {
 		p.others++
 	case !w.ours:
 		for _, hex := range w.digests {
-			p.alone = append(p.alone, sumLine{n, hex})
+			p.record.add(p, sumLine{n, hex})
 		}
 	case w.left > 0 || w.foreign:
 		p.err = fmt.Errorf("line %d names %s and something else beside a digest: it can be read in two ways", n, p.name)
@@ -406,7 +445,7 @@ type sumWords struct {
 func (p *sumParser) count(line string) (w sumWords) {
 	foreignDigest := false
 	for _, word := range strings.FieldsFunc(line, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,;\"'`=<>()[]{}", r) }) {
-		word = strings.TrimPrefix(strings.TrimRight(word, ":"), "*")
+		word = strings.Trim(strings.TrimRight(strings.TrimRight(word, "*"), ":"), "*")
 		if before, after, ok := strings.Cut(word, ":"); ok && p.is(before, false) {
 			w.ours, word = true, after
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf16"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // utf16Of encodes a text with its byte order mark.
@@ -32,6 +35,16 @@ func TestFind(t *testing.T) {
 	h, h5 := of(s256[:]), of(s512[:])
 	other256, other512 := sha256.Sum256([]byte("other")), sha512.Sum512([]byte("other"))
 	o, o5 := of(other256[:]), of(other512[:])
+	s384 := sha512.Sum384(data)
+	b, b5, ob, ob5 := base64.StdEncoding.EncodeToString(s256[:]), base64.StdEncoding.EncodeToString(s512[:]), base64.StdEncoding.EncodeToString(other256[:]), base64.StdEncoding.EncodeToString(other512[:])
+	b384 := base64.StdEncoding.EncodeToString(s384[:])
+	groups := func(hex string, n int) string {
+		var all []string
+		for ; hex != ""; hex = hex[n:] {
+			all = append(all, strings.ToUpper(hex[:n]))
+		}
+		return strings.Join(all, " ")
+	}
 	pgp := func(text string) string {
 		return "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n" + text + "-----BEGIN PGP SIGNATURE-----\n\niQ\n-----END PGP SIGNATURE-----\n"
 	}
@@ -106,6 +119,55 @@ func TestFind(t *testing.T) {
 		{"both algorithms of BSD", "SHA256 (" + f + ") = " + h + "\nSHA512 (" + f + ") = " + h5 + "\nMD5 (" + f + ") = " + of(m5[:]) + "\nSHA3-256 (" + f + ") = " + o + "\n", "256 512"},
 		{"not UTF-8 elsewhere", o + "  \xe9.tar.gz\n" + h + "  " + f + "\n", "256"},
 
+		// In base64, as web pages, OpenBSD, latest.yml and wheels have it.
+		{"SRI", "sha256-" + b + "  " + f + "\n", "256"},
+		{"SRI, name first", f + " sha512-" + b5 + "\n", "512"},
+		{"SRI, three", f + ": sha384-" + b384 + " sha256-" + b + " sha512-" + b5 + "?x=y\n", "256 512"},
+		{"SRI, quoted", `"` + f + `" = "sha256-` + b + `"` + "\n", "256"},
+		{"SRI, markdown", "| " + f + " | `sha256-" + b + "` |\n", "256"},
+		{"SRI, JSON", `{"files": [{"name": "` + f + `", "integrity": "sha256-` + b + ` sha512-` + b5 + `"}, {"name": "b", "integrity": "sha256-` + ob + `"}]}`, "256 512"},
+		{"SRI, JSON by name", `{"` + f + `": {"sha512": "` + b5 + `"}}`, "512"},
+		{"OpenBSD in base64", "SHA256 (" + f + ") = " + b + "\nSHA512 (b) = " + b5 + "\n", "256"},
+		{"RECORD of a wheel", "x/" + f + ",sha256=" + strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(b) + ",12\nx/b,sha256=" + strings.TrimRight(ob, "=") + ",12\n", "256"},
+		{"base64 of another length", f + " sha512-" + b + "\n", none(1)},
+		{"base64 without algorithm", b + "  " + f + "\n", none(1)},
+		{"SRI, SHA-384 alone", "sha384-" + b384 + "  " + f + "\n", none(1)},
+		{"SRI, two digests", "sha256-" + b + "  " + f + "\nsha256-" + ob + "  " + f + "\n", "lines 1 and 2 give two digests"},
+
+		// On a page.
+		{"pre", "<html><body><pre>" + h + "  " + f + "\n" + o + "  b.tar.gz</pre></body></html>\n", "256"},
+		{"pre, first of many lines", "<pre>\n" + o + "  b.tar.gz\n" + h + "  " + f + "\n</pre>\n", "256"},
+		{"pre in one line", "<pre>" + h + "  " + f + "<br/>" + o + "  b.tar.gz</pre>", "256"},
+		{"links", `<pre><a href="https://example.com/` + f + `">` + f + `</a>` + "\t" + h + "\n" + `<a href="b">b.tar.gz</a>` + "\t" + o + "</pre>", "256"},
+		{"table of a page", `<!DOCTYPE html><table><tr><th>File</th><th>SHA256</th></tr><tr><td class="x">b.tar.gz</td><td>` + o + "</td></tr><tr><td>" + f + "</td><td><code>" + h + "</code></td></tr></table>", "256"},
+		{"entities", "<p>" + h + "&nbsp;&nbsp;" + f + "</p><p>" + o + "&nbsp; b.tar.gz</p>", "256"},
+		{"not seen on a page", "<!-- " + o + "  " + f + " --><script>var x = '" + o + "  " + f + "'</script><p>" + h + "  " + f + "</p>", "256"},
+		{"two on a page", "<p>" + h + "  " + f + "</p><p>" + o + "  " + f + "</p>", "two digests for good.tar.gz"},
+
+		// With a comment behind it.
+		{"comment", h + "  " + f + "  # built by CI\n" + o + "  b.tar.gz # " + f + "\n", "256"},
+		{"comment of slashes", h + " *" + f + " // for Linux\n", "256"},
+		{"comment of a semicolon", f + ": " + h + " ; signed\n", "256"},
+		{"comment with the old digest", f + " " + h + " # was " + o + "\n", "256"},
+		{"comment without a space", h + "  " + f + "#1\n", lineless},
+
+		// In groups, and in records of more than one line.
+		{"gpg --print-md", f + ": " + groups(h, 8) + "\n", "256"},
+		{"gpg --print-md, many lines", f + ": " + groups(h5[:64], 8) + "\n   " + groups(h5[64:], 8) + "\nb.tar.gz: " + groups(o5[:64], 8) + "\n  " + groups(o5[64:], 8) + "\n", "512"},
+		{"gpg --print-md, long name", f + ":\n   " + groups(h[:32], 4) + "\n   " + groups(h[32:], 4) + "\n", "256"},
+		{"gpg --print-md, cut", f + ": " + groups(h[:56], 8) + "\n", none(1)},
+		{"certutil", "SHA256 hash of C:\\x\\" + f + ":\r\n" + h + "\r\nCertUtil: -hashfile command completed successfully.\r\nSHA256 hash of b.tar.gz:\r\n" + o + "\r\nCertUtil: -hashfile command completed successfully.\r\n", "256"},
+		{"certutil of old", "SHA256 hash of file " + f + ":\r\n" + groups(h, 2) + "\r\nCertUtil: -hashfile command completed successfully.\r\n", "256"},
+		{"Get-FileHash", "Algorithm       Hash          Path\r\n---------       ----          ----\r\nSHA256          " + h + "       C:\\x\\" + f + "\r\nSHA256          " + o + "       C:\\x\\b\r\n", "256"},
+		{"Get-FileHash as a list", "\r\nAlgorithm : SHA256\r\nHash      : " + o + "\r\nPath      : C:\\x\\b.tar.gz\r\n\r\nAlgorithm : SHA256\r\nHash      : " + h + "\r\nPath      : C:\\x\\" + f + "\r\n", "256"},
+		{"latest.yml", "version: 1.0.0\nfiles:\n  - url: b.tar.gz\n    sha512: " + ob5 + "\n    size: 1\n  - url: " + f + "\n    sha512: " + b5 + "\n    size: 1\npath: " + f + "\nsha512: " + b5 + "\n", "512"},
+		{"YAML of maps", "b.tar.gz:\n  sha256: " + o + "\n" + f + ":\n  sha256: " + h + "\n  sha512: " + h5 + "\n", "256 512"},
+		{"TOML", "[[file]]\nname = \"b\"\nsha256 = \"" + o + "\"\n\n[[file]]\nname = \"" + f + "\"\nsha256 = \"" + h + "\"\n", "256"},
+		{"a record of two digests", "name: " + f + "\nsha256: " + h + "\nsha256: " + o + "\n", "lines 2 and 3 give two digests"},
+		{"two records", "name: " + f + "\nsha256: " + h + "\n\nname: " + f + "\nsha256: " + o + "\n", "lines 2 and 5 give two digests"},
+		{"a record of another file", "name: b\nsha256: " + h + "\n", lineless},
+		{"markdown in bold", "* **" + f + "**: `" + h + "`\n", "256"},
+
 		// Contradictions, and what can be read in two ways.
 		{"two sums", h + "  " + f + "\n" + o + "  " + f + "\n", "lines 1 and 2 give two digests for good.tar.gz"},
 		{"two sums of SHA-512", h5 + "  " + f + "\n\nSHA512(" + f + ")= " + o5 + "\n", "lines 1 and 3 give two digests"},
@@ -169,13 +231,20 @@ func TestFind(t *testing.T) {
 	}
 
 	// As much as is read of a server, in lines and without.
+	size := testenv.Count(MaxSize/4, MaxSize)
 	for what, text := range map[string]string{
-		"lines":       strings.Repeat("x\n", MaxSize/2-50),
-		"words":       strings.Repeat("x ", MaxSize/2-50),
-		"digests":     strings.Repeat(o+"  x\n", MaxSize/70),
-		"backslashes": strings.Repeat("\\", MaxSize-100),
-		"colons":      strings.Repeat("a:", MaxSize/2-100),
-		"parentheses": strings.Repeat("(", MaxSize-100),
+		"lines":       strings.Repeat("x\n", size/2-50),
+		"words":       strings.Repeat("x ", size/2-50),
+		"digests":     strings.Repeat(o+"  x\n", size/70),
+		"backslashes": strings.Repeat("\\", size-100),
+		"colons":      strings.Repeat("a:", size/2-100),
+		"parentheses": strings.Repeat("(", size-100),
+		"tags":        strings.Repeat("<a", size/2-50) + ">",
+		"scripts":     strings.Repeat("<script>", size/8-50),
+		"comments":    strings.Repeat("x #", size/3-50),
+		"groups":      strings.Repeat("ab ", size/3-50),
+		"groups down": strings.Repeat("x:\n ab ab\n", size/10-50),
+		"algorithms":  strings.Repeat("sha256 ", size/7-50),
 	} {
 		start := time.Now()
 		got, err := Find([]byte(text+"\n"+h+"  "+f), f, false)
