@@ -244,8 +244,18 @@ func workspace(t *testing.T, example, generated, at string, files ...string) str
 // run type-checks and runs a program with the code that was generated for it.
 func run(t *testing.T, node, modules string, prog program, generated string) {
 	t.Helper()
+	main := filepath.Join(bucktest.Root(t), "examples", "typescript", prog.dir, "main.ts")
+	if got, want := runTypeScript(t, node, modules, prog.dir, main, generated), prog.dir+": ok\n"; got != want {
+		t.Errorf("program printed %q, want %q", got, want)
+	}
+}
+
+// runTypeScript type-checks and runs main beside the code that was generated for it,
+// with the packages of a folder of examples/typescript, and returns what it printed.
+func runTypeScript(t *testing.T, node, modules, member, main, generated string) string {
+	t.Helper()
 	src := filepath.Join(bucktest.Root(t), "examples", "typescript")
-	dir := filepath.Join(t.TempDir(), prog.dir)
+	dir := filepath.Join(t.TempDir(), member)
 	generated, err := filepath.EvalSymlinks(generated)
 	if err != nil {
 		t.Fatal(err)
@@ -255,8 +265,8 @@ func run(t *testing.T, node, modules string, prog program, generated string) {
 	}
 	// The program lies below its packages as it does in the workspace.
 	for from, to := range map[string]string{
-		filepath.Join(modules, "node_modules"):           filepath.Join(filepath.Dir(dir), "node_modules"),
-		filepath.Join(modules, prog.dir, "node_modules"): filepath.Join(dir, "node_modules"),
+		filepath.Join(modules, "node_modules"):         filepath.Join(filepath.Dir(dir), "node_modules"),
+		filepath.Join(modules, member, "node_modules"): filepath.Join(dir, "node_modules"),
 	} {
 		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -265,13 +275,11 @@ func run(t *testing.T, node, modules string, prog program, generated string) {
 			t.Fatal(err)
 		}
 	}
-	for from, to := range map[string]string{"tsconfig.json": "tsconfig.json", filepath.Join(prog.dir, "main.ts"): "main.ts", filepath.Join(prog.dir, "package.json"): "package.json"} {
-		bucktest.Write(t, dir, map[string]string{to: read(t, filepath.Join(src, from))})
+	for from, to := range map[string]string{filepath.Join(src, "tsconfig.json"): "tsconfig.json", main: "main.ts", filepath.Join(src, member, "package.json"): "package.json"} {
+		bucktest.Write(t, dir, map[string]string{to: read(t, from)})
 	}
 	command(t, dir, node, filepath.Join(modules, "node_modules", "typescript", "bin", "tsc"), "--project", ".")
-	if got, want := command(t, dir, node, filepath.Join("out", "main.js")), prog.dir+": ok\n"; got != want {
-		t.Errorf("program printed %q, want %q", got, want)
-	}
+	return command(t, dir, node, filepath.Join("out", "main.js"))
 }
 
 // command runs a program and returns its standard output; a failure ends the

