@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -221,4 +222,96 @@ func TestMergeDriver(t *testing.T) {
 	p.fails(fault.Usage, []string{"three files"}, "merge-driver", "a")
 	p.write("bad", "<<<<<<< x\n")
 	p.fails(fault.Lock, []string{"our lock:1: unresolved merge"}, "merge-driver", p.path("plugins.lock.toml"), p.path("bad"), p.path("plugins.lock.toml"))
+}
+
+// TestMergeProtos: branches that change [protos] merge by git and the driver,
+// whichever goes first, and the merged lock is the one that lockgen makes.
+func TestMergeProtos(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := proto()
+	entry := func(name, version string, files map[string]string) string {
+		url := p.server.File("/"+name+"-"+version+".tar.gz", fake.Tarball(name, files))
+		return name + " = { version = \"" + version + "\", source = \"" + strings.Replace(url, version+".tar.gz", "{version}.tar.gz", 1) + "\", root = \"" + name + "\" }\n"
+	}
+	base := entry("base", "1.0.0", map[string]string{"base/v1/b.proto": good, "base/v2/b.proto": good})
+	newer := entry("base", "2.0.0", map[string]string{"base/v2/b.proto": good})
+	newest := entry("base", "3.0.0", map[string]string{"base/v3/b.proto": good})
+	acme := entry("acme", "1.0.0", map[string]string{"acme/a.proto": proto("base/v1/b.proto")})
+	able := entry("able", "1.0.0", map[string]string{"able/a.proto": proto("base/v2/b.proto")})
+	same := entry("same", "1.0.0", map[string]string{"able/a.proto": good})
+	other := entry("zeta", "1.0.0", map[string]string{"zeta/z.proto": good})
+	// Lines of a manifest that are neighbours are git's own conflict: there are none.
+	side := func(top, middle, end string) func() {
+		return func() {
+			p.protos(top + "\n# base\n\n" + middle + "\n# the rest\n\n" + end)
+			p.ok("update", "--no-smoke")
+		}
+	}
+	p.git("init", "--quiet", "--initial-branch=main")
+	p.git("config", "merge.lockgen.driver", asLockgen+"=1 '"+self+"' merge-driver %O %A %B")
+	p.write(".gitattributes", "plugins.lock.toml merge=lockgen\n")
+	side("", base, "")()
+	p.commit("base")
+	for _, tt := range []struct {
+		name     string
+		ours     func()
+		theirs   func()
+		conflict string // "" for none
+		have     string // NAME@VERSION in the merged lock
+	}{
+		{"both add one", side(able, base, ""), side("", base, acme), "", "able@1.0.0 acme@1.0.0 base@1.0.0"},
+		{"one adds, one bumps", side(able, base, ""), side("", newer, ""), "", "able@1.0.0 base@2.0.0"},
+		{"one adds, one removes", side("", base, other), side("", "", ""), "", "zeta@1.0.0"},
+		{"both bump the same", side("", newer, ""), side("", newer, ""), "", "base@2.0.0"},
+		{"two bumps", side("", newer, ""), side("", newest, ""), "protos/base: one side takes ", ""},
+		{"a bump of what is dropped", side("", newer, ""), side("", "", ""), "protos/base: one side takes 2.0.0, the other drops", ""},
+		{"one imports what the other drops", side(able, base, ""), side("", "", ""), `protos/able 1.0.0: deps: proto package "base" is not in the lock`, ""},
+		{"one imports what the other's version lost", side("", base, acme), side("", newer, ""), `protos/acme 1.0.0: folder "acme" imports the folder "base/v1"`, ""},
+		{"both bring one file", side(able, base, ""), side("", base, same), "able/a.proto of protos/same is able/a.proto of protos/able as well", ""},
+	} {
+		p.branch("one", tt.ours)
+		p.branch("two", tt.theirs)
+		for _, order := range [][2]string{{"one", "two"}, {"two", "one"}} {
+			p.git("checkout", "--quiet", "-B", "merge", order[0])
+			out, err := p.tryGit("merge", "--no-edit", order[1])
+			text := p.read("plugins.lock.toml")
+			if tt.conflict != "" {
+				if err == nil || !strings.Contains(out, tt.conflict) || !strings.Contains(text, "<<<<<<< ours") || !strings.Contains(out, "settle plugins.toml") {
+					t.Errorf("%s: no conflict: %v\n%s\n%s", tt.name, err, out, text)
+				}
+				// The hint: settle plugins.toml, take a side of the lock whole, update.
+				p.git("checkout", order[0], "--", "plugins.toml")
+				p.fails(fault.Lock, []string{"unresolved merge"}, "check")
+				p.git("checkout", "--ours", "plugins.lock.toml")
+				p.ok("update", "--no-smoke")
+				p.ok("check")
+				p.git("reset", "--quiet", "--hard")
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s: %v\n%s\n%s", tt.name, err, out, text)
+				p.git("reset", "--quiet", "--hard")
+				continue
+			}
+			p.ok("check")
+			var have []string
+			for name, versions := range p.locked().Plugins {
+				for version := range versions {
+					have = append(have, strings.TrimPrefix(name, lock.ProtosPrefix)+"@"+version)
+				}
+			}
+			if slices.Sort(have); strings.Join(have, " ") != tt.have {
+				t.Errorf("%s: %q, want %s", tt.name, have, tt.have)
+			}
+			if p.ok("update", "--all", "--no-smoke"); p.read("plugins.lock.toml") != text {
+				t.Errorf("%s: merged to\n%s\nand lockgen makes\n%s", tt.name, text, p.read("plugins.lock.toml"))
+			}
+			p.git("reset", "--quiet", "--hard")
+		}
+	}
 }

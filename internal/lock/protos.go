@@ -238,6 +238,40 @@ func (l *Lock) checkProtos() error {
 			return fault.Errorf(fault.Lock, "keep one version in plugins.toml, and run: lockgen update", "%s has %d versions, but a file cannot be imported from two", name, len(l.Plugins[name]))
 		}
 	}
+	return l.checkServers()
+}
+
+// checkServers checks that no file is in two proto packages, as a merge may have it.
+func (l *Lock) checkServers() error {
+	type side struct {
+		name, folder string
+		files        []string
+	}
+	folders := map[string][]side{} // by path, without case
+	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
+		for _, v := range l.Plugins[name] {
+			for folder, f := range v.Folders {
+				key := strings.ToLower(folder)
+				folders[key] = append(folders[key], side{name, folder, f.Files})
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(folders)) {
+		if len(folders[key]) < 2 {
+			continue // of one package, in which nothing is twice
+		}
+		first := map[string][2]string{} // package and path, by name without case
+		for _, s := range folders[key] {
+			for _, file := range s.files {
+				other, found := first[strings.ToLower(file)]
+				if !found || other[0] == s.name {
+					first[strings.ToLower(file)] = [2]string{s.name, path.Join(s.folder, file)}
+					continue
+				}
+				return fault.Errorf(fault.Lock, fmt.Sprintf(`leave it out of one of the two in plugins.toml: files = ["!%s"]; then run: lockgen update`, path.Join(s.folder, file)), "%s of %s is %s of %s as well", path.Join(s.folder, file), s.name, other[1], other[0])
+			}
+		}
+	}
 	return nil
 }
 

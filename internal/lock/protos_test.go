@@ -42,7 +42,7 @@ any = { tree = "` + sum("2") + `" }
 // platform when it was read, by either reader, and in an entry.
 func TestProtosRoundTrip(t *testing.T) {
 	t.Parallel()
-	text := protosText(protosTable("acme", "base"), protosTable("base", ""))
+	text := protosText(protosTable("acme", "base"), strings.NewReplacer("acme/v1", "base/v1", `"."`, `"base"`).Replace(protosTable("base", "")))
 	for name, in := range map[string]string{"canonical": text, "TOML": strings.ReplaceAll(text, " = ", "  =  ")} {
 		l, err := Parse("lock", []byte(in))
 		if err != nil {
@@ -74,6 +74,18 @@ func TestProtosRoundTrip(t *testing.T) {
 	}
 	if _, err := ParseEntry("entry", []byte(strings.Replace(raw, "protos/acme", "acme", 1))); err == nil {
 		t.Error("takes a proto package for a plugin")
+	}
+}
+
+// TestProtosTwice: a file is in one package, also where names differ in case alone.
+func TestProtosTwice(t *testing.T) {
+	t.Parallel()
+	for _, other := range []string{"acme/v1", "Acme/V1"} {
+		text := protosText(protosTable("acme", ""), strings.ReplaceAll(strings.Replace(protosTable("base", ""), `"a.proto"`, `"o.proto"`, 1), "acme/v1", other))
+		_, err := Parse("lock", []byte(text))
+		if fault.Of(err) != fault.Lock || !strings.Contains(err.Error(), other+"/b.proto of protos/base is acme/v1/b.proto of protos/acme as well") || !strings.Contains(fault.Hint(err), `files = ["!`+other+`/b.proto"]`) {
+			t.Errorf("%s: %v; hint: %s", other, err, fault.Hint(err))
+		}
 	}
 }
 
