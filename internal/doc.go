@@ -68,6 +68,7 @@
 //	  lockgen/edit        edits of plugins.toml that keep comments and order
 //	  lockgen/closure     what a lock knows of closures
 //	  lockgen/github      what GitHub says of releases
+//	  lockgen/naming      for which version and platform a file is, by its name
 //	  lockgen/image       the file for a platform behind a tag of OCI
 //	  lockgen/checksums   files of checksums
 //	  lockgen/executable  for which platform an executable is

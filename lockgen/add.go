@@ -23,11 +23,16 @@ else that plugins.toml asks for. Without a version it is the newest one that
 the plugin cannot be locked, plugins.toml stays as it was.
 
 A PLACE is where a plugin is published: npm:NAME, @SCOPE/NAME, pip:NAME,
-cargo:NAME, go:PACKAGE, maven:GROUP:ARTIFACT, github:OWNER/REPO or
-oci://HOST/REPO:TAG. One that the catalogue knows is the plugin of that name; of
-another one the source is asked for its executables, and the only one that is
-called protoc-gen-… becomes an entry of that name. --binary says which one it is
-otherwise.
+cargo:NAME, go:PACKAGE, maven:GROUP:ARTIFACT, github:OWNER/REPO,
+oci://HOST/REPO:TAG or the URL of a file. One that the catalogue knows is the
+plugin of that name; of another one the source is asked for its executables, and
+the only one that is called protoc-gen-… becomes an entry of that name. --binary
+says which one it is otherwise.
+
+A URL is that of the file for one platform, as copied from a page, or a template
+with {version}, {os} and {arch}. The version in it counts, unless @VERSION is
+behind it. The files of the other platforms are looked for beside it, by the
+names that publishers usually give them.
 
 What runs or compiles the plugin (node, go) is added as well, where plugins.toml
 does not ask for it. Where there is no plugins.toml, here or above, one is made
@@ -40,6 +45,7 @@ out, and then the plugin must exist for those that it names.`,
 	Example: `lockgen add ts-proto
 lockgen add node@24.19.0 ts-proto@2.18.0
 lockgen add npm:protoc-gen-acme
+lockgen add https://example.com/protoc-gen-acme-1.2.3-linux-x86_64.tar.gz
 lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest`,
 	JSON: true, Run: runAdd,
 	Flags: func(f *pflag.FlagSet, p *program) {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,117 @@ func TestAddPlaceGitHub(t *testing.T) {
 	p := newPlace(t)
 	p.manifest("")
 	p.fails(fault.Upstream, []string{"GitHub has no repository acme/nothing"}, "add", "github:acme/nothing")
+}
+
+// TestAddPlaceURL: the URL of a file for one platform, as a person copies it, or with
+// places for version and platform: the files of the other platforms are found beside
+// it.
+func TestAddPlaceURL(t *testing.T) {
+	t.Parallel()
+	tarball := func(program, body string) []byte {
+		return fake.Tarball("", map[string]string{program: body, "README.md": "x"}, program)
+	}
+	for _, tt := range []struct {
+		what  string
+		files map[string][]byte
+		url   string // behind that of the server
+		class fault.Class
+		args  []string
+		want  string // entry with SERVER, or message
+	}{
+		{"a file for one platform", map[string][]byte{
+			"x/protoc-gen-acme-1.2.3-linux-x86_64.tar.gz":  tarball("protoc-gen-acme", linuxX64),
+			"x/protoc-gen-acme-1.2.3-linux-aarch64.tar.gz": tarball("protoc-gen-acme", linuxARM),
+			"x/protoc-gen-acme-1.2.3-windows-x86_64.zip":   fake.Zip(map[string]string{"protoc-gen-acme.exe": winX64}),
+		}, "x/protoc-gen-acme-1.2.3-linux-x86_64.tar.gz", 0, nil,
+			`protoc-gen-acme = { version = "1.2.3", source = "SERVER/x/protoc-gen-acme-{version}-{os}-{arch}.tar.gz", binary = "protoc-gen-acme", platforms.windows-x86_64.source = "SERVER/x/protoc-gen-acme-{version}-windows-x86_64.zip" }`},
+		{"executables, the words of Go, the version in a folder", map[string][]byte{
+			"v1.2.3/protoc-gen-acme_linux_arm64": []byte(linuxARM), "v1.2.3/protoc-gen-acme_windows_amd64.exe": []byte(winX64),
+		}, "v1.2.3/protoc-gen-acme_windows_amd64.exe", 0, nil,
+			`protoc-gen-acme = { version = "1.2.3", source = "SERVER/v{version}/protoc-gen-acme_{os}_{arch}{exe}", arch = { aarch64 = "arm64", x86_64 = "amd64" }, binary = "protoc-gen-acme" }`},
+		{"folders of platforms", map[string][]byte{
+			"1.2.3/linux/arm64/protoc-gen-acme": []byte(linuxARM), "1.2.3/windows/amd64/protoc-gen-acme.exe": []byte(winX64),
+		}, "1.2.3/linux/arm64/protoc-gen-acme", 0, nil,
+			`protoc-gen-acme = { version = "1.2.3", source = "SERVER/{version}/{os}/{arch}/protoc-gen-acme{exe}", arch = { aarch64 = "arm64", x86_64 = "amd64" }, binary = "protoc-gen-acme" }`},
+		{"another version is asked for", map[string][]byte{
+			"x/protoc-gen-acme-2.0.0-linux-aarch64": []byte(linuxARM), "x/protoc-gen-acme-2.0.0-windows-x86_64.exe": []byte(winX64),
+		}, "x/protoc-gen-acme-1.2.3-linux-aarch64@2.0.0", 0, nil,
+			`protoc-gen-acme = { version = "2.0.0", source = "SERVER/x/protoc-gen-acme-{version}-{os}-{arch}{exe}", binary = "protoc-gen-acme" }`},
+		{"no version in it", map[string][]byte{
+			"x/protoc-gen-acme-linux-aarch64": []byte(linuxARM), "x/protoc-gen-acme-windows-x86_64.exe": []byte(winX64),
+		}, "x/protoc-gen-acme-linux-aarch64@2.0.0", 0, nil,
+			`protoc-gen-acme = { version = "2.0.0", source = "SERVER/x/protoc-gen-acme-{os}-{arch}{exe}", binary = "protoc-gen-acme" }`},
+		{"a template", map[string][]byte{
+			"1.2.3/protoc-gen-acme-linux-arm64": []byte(linuxARM), "1.2.3/protoc-gen-acme-windows-amd64": []byte(winX64),
+		}, "{version}/protoc-gen-acme-{os}-{arch}@1.2.3", 0, nil,
+			`protoc-gen-acme = { version = "1.2.3", source = "SERVER/{version}/protoc-gen-acme-{os}-{arch}", arch = { aarch64 = "arm64", x86_64 = "amd64" }, binary = "protoc-gen-acme" }`},
+		{"a name of its own", map[string][]byte{
+			"gen-1.2.3-linux-aarch64": []byte(linuxARM), "gen-1.2.3-windows-x86_64.exe": []byte(winX64),
+		}, "gen-1.2.3-linux-aarch64", 0, []string{"--binary", "gen"},
+			`gen = { version = "1.2.3", source = "SERVER/gen-{version}-{os}-{arch}{exe}", binary = "gen" }`},
+		{"one platform alone, the others unavailable", map[string][]byte{"protoc-gen-acme-1.2.3-linux-aarch64": []byte(linuxARM)},
+			"protoc-gen-acme-1.2.3-linux-aarch64", 0, []string{"--platform", "linux-aarch64"},
+			`protoc-gen-acme = { version = "1.2.3", optional = true, source = "SERVER/protoc-gen-acme-{version}-{os}-{arch}{exe}", binary = "protoc-gen-acme" }`},
+		{"one platform alone", map[string][]byte{"protoc-gen-acme-1.2.3-linux-aarch64": []byte(linuxARM)},
+			"protoc-gen-acme-1.2.3-linux-aarch64", fault.Upstream, nil, "windows-x86_64"},
+		{"a known name", map[string][]byte{"protoc-gen-go-1.2.3-linux-aarch64": []byte(linuxARM)},
+			"protoc-gen-go-1.2.3-linux-aarch64", fault.Usage, nil, "has protoc-gen-go, and that name is taken"},
+		{"no version", map[string][]byte{"protoc-gen-acme-linux-aarch64": []byte(linuxARM)},
+			"protoc-gen-acme-linux-aarch64", fault.Usage, nil, "does not say of which version it is|write the version behind it, in quotes: lockgen add 'SERVER/protoc-gen-acme-linux-aarch64@1.2.3'"},
+		{"nothing there", nil, "protoc-gen-acme-1.2.3-linux-aarch64", fault.Upstream, nil, "SERVER/protoc-gen-acme-1.2.3-linux-aarch64"},
+		{"nothing there for a template", nil, "protoc-gen-acme-{version}-{os}-{arch}@1.2.3", fault.Upstream, nil, "404"},
+		{"no platform in it", map[string][]byte{"protoc-gen-acme-1.2.3.tar.gz": tarball("protoc-gen-acme", linuxARM)},
+			"protoc-gen-acme-1.2.3.tar.gz", fault.Integrity, nil, "windows-x86_64"},
+		{"an archive of another form", nil, "protoc-gen-acme-1.2.3-linux-aarch64.7z", fault.Usage, nil, "does not unpack"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			p.manifest("")
+			for name, body := range tt.files {
+				p.server.File("/"+name, body)
+			}
+			want, url := strings.ReplaceAll(tt.want, "SERVER", p.server.URL), p.server.URL+"/"+tt.url
+			if tt.class != 0 {
+				p.fails(tt.class, strings.Split(want, "|"), append([]string{"add", url}, tt.args...)...)
+				return
+			}
+			name, _, _ := strings.Cut(want, " ")
+			p.discovered(url, name, want, tt.args...)
+		})
+	}
+}
+
+// TestAddPlaceURLOfRelease: the file of a release of GitHub is of a source that has
+// versions and digests.
+func TestAddPlaceURLOfRelease(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.manifest("")
+	assets := []map[string]any{}
+	for name, body := range map[string]string{
+		"protoc-gen-acme-linux-aarch64": linuxARM, "protoc-gen-acme-windows-x86_64.exe": winX64,
+		"protoc-gen-other-linux-aarch64": linuxARM, "protoc-gen-other-windows-x86_64.exe": winX64,
+	} {
+		p.server.File("/github/acme/tool/releases/download/v1.2.0/"+name, []byte(body))
+		assets = append(assets, map[string]any{"name": name, "state": "uploaded", "digest": "sha256:" + hexSum([]byte(body)), "created_at": fake.Released, "updated_at": fake.Released})
+	}
+	doc, err := json.Marshal(map[string]any{"id": 7, "tag_name": "v1.2.0", "published_at": fake.Released, "assets": assets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.server.File("/api/repos/acme/tool/releases", fmt.Appendf(nil, "[%s]", doc))
+	p.server.File("/api/repos/acme/tool/releases/tags/v1.2.0", doc)
+	for _, name := range []string{"protoc-gen-acme", "protoc-gen-other"} {
+		p.manifest("")
+		if err := os.RemoveAll(p.path("plugins.lock.toml")); err != nil {
+			t.Fatal(err)
+		}
+		p.discovered("https://github.com/acme/tool/releases/download/v1.2.0/"+name+"-linux-aarch64", name,
+			name+` = { version = "1.2.0", source = "github:acme/tool", asset = "`+name+`-{os}-{arch}{exe}", binary = "`+name+`" }`)
+	}
+	p.manifest("")
+	p.fails(fault.Upstream, []string{"has no version 9.9.9: the newest is 1.2.0"}, "add", "https://github.com/acme/tool/releases/download/v9.9.9/protoc-gen-acme-linux-aarch64")
 }
 
 // TestAddPlaceOCI: the version is in the tag.

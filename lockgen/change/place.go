@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"path"
@@ -13,8 +14,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
-	"github.com/birbparty/buck2-protobuf/lockgen/github"
+	"github.com/birbparty/buck2-protobuf/lockgen/naming"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -25,6 +27,7 @@ import (
 //	npm:NAME   pip:NAME[EXTRA,…]   cargo:NAME[FEATURE,…]   go:PACKAGE   github:OWNER/REPO   oci://HOST/REPO:TAG
 //	maven:GROUP:ARTIFACT[:CLASSIFIER]
 //	@SCOPE/NAME is of npm, HOST.TLD/PATH is a Go package
+//	https://… is a file for one platform, or a template of the files for all
 //
 // each with a version behind an @ or without one.
 
@@ -52,6 +55,9 @@ func splitSpec(spec string) (name, version string, place bool) {
 		return spec, "", true
 	}
 	name, version = spec[:at], spec[at+1:]
+	if isURL(name) && naming.IsFile(version) { // the name of the file has an @
+		return spec, "", true
+	}
 	if strings.HasPrefix(name, lock.Go+":") || strings.HasPrefix(name, "github:") {
 		if v, ok := strings.CutPrefix(version, "v"); ok && manifest.CheckExact(v) == nil {
 			version = v
@@ -74,6 +80,12 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 			return "", err
 		}
 	}
+	var asset string
+	if isURL(place) {
+		if place, asset, version = address(place, version); version == "" && isURL(place) {
+			return "", fault.Errorf(fault.Usage, "write the version behind it, in quotes: lockgen add '"+place+"@1.2.3'", "%s does not say of which version it is", redact.URL(place))
+		}
+	}
 	from, err := manifest.ParseSource(place)
 	if err != nil {
 		return "", err
@@ -89,7 +101,7 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 		return "", err
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) { // what is asked for already
-		if s := m.Plugins[name].Source; s != nil && *s == from {
+		if p := m.Plugins[name]; p.Source != nil && (*p.Source == from || fetches(p, from, version)) {
 			return with(name), nil
 		}
 	}
@@ -106,15 +118,58 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	default:
 		return "", fault.Errorf(fault.Usage, "write one of them, such as: lockgen add "+with(names[0]), "%s has several plugins: %s", from, strings.Join(names, ", "))
 	}
-	_, _, onGitHub := from.GitHub()
-	if kind := lock.KindOf(from.Kind); kind.OneEach && !kind.Ecosystem && !onGitHub {
-		return "", fault.Errorf(fault.Usage, "write an entry by hand, then run: lockgen update; how it looks is told by: lockgen init --dry-run",
-			"%s is not known, and what its files are called is not either", from)
-	}
 	if err := manifest.CheckWanted(version); version != "" && err != nil {
 		return "", err
 	}
-	return a.discover(ctx, m, from, version)
+	return a.discover(ctx, m, from, asset, version)
+}
+
+func isURL(place string) bool {
+	return strings.HasPrefix(place, "https://") || strings.HasPrefix(place, "http://")
+}
+
+// address turns a URL into the place to ask: a template with {version}, and the version
+// in the URL unless another one is asked for; a release of GitHub is a place of its own,
+// of which asset is the file that is meant.
+func address(rawURL, version string) (place, asset, asked string) {
+	if rest, ok := strings.CutPrefix(rawURL, manifest.GitHubHost+"/"); ok {
+		part := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+		release := len(part) >= 5 && part[2] == "releases" && (part[3] == "download" || part[3] == "tag")
+		if len(part) == 2 || release || len(part) == 3 && part[2] == "releases" {
+			place = "github:" + part[0] + "/" + strings.TrimSuffix(part[1], ".git")
+		}
+		if release {
+			if part[3] == "download" && len(part) > 5 {
+				asset = part[len(part)-1]
+				part = part[:len(part)-1]
+			}
+			tag := strings.ReplaceAll(strings.Join(part[4:], "/"), "%2F", "/")
+			if form, ok := naming.TagTemplate(tag); ok && version == "" {
+				before, after, _ := strings.Cut(form, "{version}")
+				version = strings.TrimSuffix(strings.TrimPrefix(tag, before), after)
+			}
+		}
+		if place != "" {
+			return place, asset, version
+		}
+	}
+	if strings.Contains(rawURL, "{version}") {
+		return rawURL, "", version
+	}
+	template, found, _ := naming.URLTemplate(rawURL)
+	return template, "", cmp.Or(version, found)
+}
+
+// fetches reports whether an entry has the file of a URL, in whichever version.
+func fetches(p *manifest.Plugin, from manifest.Source, version string) bool {
+	if from.Kind != lock.HTTP || p.Source.Kind != lock.HTTP {
+		return false
+	}
+	want := strings.ReplaceAll(from.Name, "{version}", version)
+	return slices.ContainsFunc(lock.Platforms, func(on lock.Platform) bool {
+		of := cmp.Or(p.Platforms[on.Name].Source, p.Source)
+		return p.Naming.URL(*of, p.Platforms[on.Name].Asset, version, on) == want
+	})
 }
 
 // image takes the version out of the tag of HOST/REPO:TAG, or of HOST/REPO:TAG#FILE.
@@ -124,7 +179,7 @@ func image(reference string) (template, version string, err error) {
 		return "", "", fault.Errorf(fault.Usage, "write its tag as well: oci://"+reference+":v1.2.3", "oci://%s has no tag", reference)
 	}
 	tag, file, hasFile := strings.Cut(reference[at+1:], "#")
-	form, ok := github.TagTemplate(tag)
+	form, ok := naming.TagTemplate(tag)
 	if strings.Contains(tag, "{version}") {
 		form, ok = tag, true
 	}
@@ -144,7 +199,7 @@ func image(reference string) (template, version string, err error) {
 }
 
 // discover asks a source what is there, and keeps an entry for it.
-func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, version string) (string, error) {
+func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, asset, version string) (string, error) {
 	asked := version
 	if asked == "" {
 		asked = manifest.Latest
@@ -152,7 +207,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 	var found *resolve.Discovery
 	err := a.believing(m, from.String(), func() (string, []plan.Held, error) {
 		var err error
-		if found, err = resolve.Discover(ctx, m, from, asked, a.o); err != nil {
+		if found, err = resolve.Discover(ctx, m, from, asset, asked, a.o); err != nil {
 			return "", nil, err
 		}
 		return found.Version, nil, nil // one source alone
@@ -165,16 +220,15 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		return "", err
 	}
 	// The name of the executable, unless that is something else already.
-	name := program.Name
-	for _, other := range []string{base(found.Source), strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name)} {
-		if _, known := catalog.Builtin().Lookup(name); !known && m.Plugins[name] == nil && a.entries[name] == nil && syntax.CheckName(name) == nil {
-			break
-		}
-		name = strings.ToLower(other)
+	names := []string{program.Name, strings.ToLower(base(found.Source)), strings.ToLower(strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name))}
+	i := slices.IndexFunc(names, func(name string) bool {
+		_, known := catalog.Builtin().Lookup(name)
+		return !known && m.Plugins[name] == nil && a.entries[name] == nil && syntax.CheckName(name) == nil
+	})
+	if i < 0 {
+		return "", fault.Errorf(fault.Usage, "write an entry [plugins.NAME] by hand, with a name of your own", "%s has %s, and that name is taken, or is none", from, program.Name)
 	}
-	if _, known := catalog.Builtin().Lookup(name); known || m.Plugins[name] != nil || syntax.CheckName(name) != nil {
-		return "", fault.Errorf(fault.Usage, "write an entry [plugins.NAME] by hand, with a name of your own", "%s has %s, and the name %s is taken", from, program.Name, name)
-	}
+	name := names[i]
 	if version == "" || manifest.IsRange(version) && version != manifest.Latest {
 		a.UI.Say("the newest version of %s that may be locked is %s", from, found.Version)
 		if len(found.Held) > 0 {
@@ -184,13 +238,13 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 	if version == "" {
 		version = found.Version
 	}
-	p := &manifest.Plugin{Versions: []string{version}, Source: &found.Source, Package: program.Main}
+	p := &manifest.Plugin{Versions: []string{version}, Source: cmp.Or(program.Source, &found.Source), Package: program.Main}
 	p.Binary, p.Runtime, p.Naming, p.Platforms = program.Binary, program.Runtime, program.Naming, program.Platforms
 	if a.entries == nil {
 		a.entries = map[string]*manifest.Plugin{}
 	}
 	a.entries[name] = p
-	a.UI.Say("%s has %s: it becomes plugin %s", from, program.Name, name)
+	a.UI.Say("%s has %s: it becomes plugin %s", p.Source, program.Name, name)
 	return name + "@" + version, nil
 }
 

@@ -39,7 +39,7 @@ func AddVersion(file string, data []byte, name, version string) ([]byte, error) 
 
 // AddPlugin edits the text of a manifest so that it asks for a plugin that it did not
 // ask for. Of p count the first version, source, package, naming, binary, optional,
-// and the assets of platforms. See [AddVersion].
+// and the assets and sources of platforms. See [AddVersion].
 func AddPlugin(file string, data []byte, name string, p *manifest.Plugin) ([]byte, error) {
 	m, err := manifest.Parse(file, data)
 	if err != nil {
@@ -115,7 +115,11 @@ func entryText(p *manifest.Plugin) string {
 		keys = append(keys, "optional = true")
 	}
 	for _, platform := range slices.Sorted(maps.Keys(p.Platforms)) {
-		keys = append(keys, "platforms."+platform+".asset = "+lock.Quote(p.Platforms[platform].Asset))
+		o := p.Platforms[platform]
+		add("platforms."+platform+".asset", o.Asset)
+		if o.Source != nil {
+			add("platforms."+platform+".source", o.Source.String())
+		}
 	}
 	if len(keys) == 1 {
 		return version

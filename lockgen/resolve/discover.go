@@ -19,8 +19,9 @@ type Discovery struct {
 }
 
 // Discover asks a source what a version of it consists of; for "latest" it is the
-// newest that the rules of m allow.
-func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, version string, o Options) (*Discovery, error) {
+// newest that the rules of m allow. Asset is a file of the release that is meant, ""
+// for any; github: only.
+func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, asset, version string, o Options) (*Discovery, error) {
 	if o.Offline {
 		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or write an entry by hand", "offline, and nothing is known of %s", from))
 	}
@@ -44,7 +45,7 @@ func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, v
 		if err != nil {
 			return nil, err
 		}
-		w.Naming.Tag = tag
+		w.Naming.Tag, w.Naming.Asset = tag, asset
 	}
 	if err := w.Ask(version); err != nil {
 		return nil, err

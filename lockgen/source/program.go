@@ -14,8 +14,9 @@ type Program struct {
 	Runtime string // what runs it; "" for nothing
 	Main    string // go: the folder of its main package; "" for the root of the module
 
-	Naming    manifest.Naming              // github: how the files of releases are named
-	Platforms map[string]manifest.Override // github: assets with other names
+	Source    *manifest.Source             // of a URL: the template of it; nil for that of the question
+	Naming    manifest.Naming              // github and URLs: how files are named
+	Platforms map[string]manifest.Override // likewise: those with other names
 }
 
 // A Describer is a [Source] that can list the programs of a package without a

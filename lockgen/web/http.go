@@ -3,6 +3,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,6 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/checksums"
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
+	"github.com/birbparty/buck2-protobuf/lockgen/naming"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -313,53 +316,106 @@ func (s *httpSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree,
 	return source.NativeExecutable(w, p, tree, contents)
 }
 
-// Programs are the executables in the file of a release for one of the platforms: that
-// of this machine, if there is one. How the others are called is read off their
-// names.
+// Programs are the executables in the file of a release, or in that at a URL, for one
+// of the platforms: that of this machine, if there is one. How the others are called is
+// read off their names; beside a URL they are looked for.
 func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	owner, repo, ok := w.From.GitHub()
 	if !ok {
-		return nil, source.NoList(w)
+		return s.programsAt(ctx, w)
 	}
 	names, err := s.gitHub.Names(ctx, owner, repo, w.Naming.ReleaseTag(w.Version))
 	if err != nil {
 		return nil, err
 	}
-	g := github.GuessNaming(w.Version, names)
+	if w.Naming.Asset != "" { // that one, and the same of other platforms
+		program := naming.ProgramOf(w.Naming.Asset, w.Version)
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return naming.ProgramOf(name, w.Version) != program })
+	}
+	g := naming.Of(w.Version, names)
 	if len(g.Files) == 0 {
 		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source, asset and binary", "release %s of %s/%s has no file that is named after a platform; it has %s", w.Naming.ReleaseTag(w.Version), owner, repo, fault.List(names))
 	}
-	of := source.Program{Naming: manifest.Naming{Tag: w.Naming.Tag, Asset: g.Asset}, Platforms: map[string]manifest.Override{}}
-	if len(g.OS) > 0 {
-		of.Naming.OS = g.OS
-	}
-	if len(g.Arch) > 0 {
-		of.Naming.Arch = g.Arch
-	}
+	of := source.Program{Naming: g.Naming(), Platforms: map[string]manifest.Override{}}
+	of.Naming.Tag, of.Naming.Asset = w.Naming.Tag, g.Asset
 	for platform, asset := range g.Assets {
 		of.Platforms[platform] = manifest.Override{Asset: asset}
 	}
+	return s.programs(ctx, w, g, of)
+}
+
+// programsAt are the programs at a URL. It is that of a file for one platform, where
+// the files of others are beside it, or a template.
+func (s *httpSource) programsAt(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+	template := w.From.Name
+	at := func(template string) string {
+		return manifest.Rewrite(s.mirrors, strings.ReplaceAll(template, "{version}", w.Version))
+	}
+	if !naming.IsTemplate(template) {
+		if err := s.client.Probe(ctx, at(template), 0); err != nil {
+			return nil, err
+		}
+	}
+	found := make([]string, len(lock.Platforms))
+	missing := make([]error, len(lock.Platforms))
+	var g errgroup.Group
+	g.SetLimit(source.Questions)
+	for i, p := range lock.Platforms {
+		g.Go(func() error {
+			for _, file := range naming.Files(template, p) {
+				_, err := probe(ctx, s.client, func(try func(address string) error) error { return try(at(file)) })
+				if err == nil {
+					found[i] = file
+					return nil
+				}
+				missing[i] = cmp.Or(missing[i], err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	files := slices.DeleteFunc(slices.Clone(found), func(file string) bool { return file == "" })
+	if len(files) == 0 {
+		for _, err := range missing {
+			if err != nil {
+				return nil, err
+			}
+		}
+		files = []string{template} // for whichever platforms it is
+	}
+	where, guess := naming.OfURLs(files)
+	of := source.Program{Naming: guess.Naming(), Platforms: map[string]manifest.Override{}}
+	of.Source = &manifest.Source{Kind: lock.HTTP, Name: where + guess.Asset}
+	for platform, file := range guess.Assets {
+		of.Platforms[platform] = manifest.Override{Source: &manifest.Source{Kind: lock.HTTP, Name: where + file}}
+	}
+	return s.programs(ctx, w, guess, of)
+}
+
+// programs are those in the file of one platform. Each is as of, but for its name and
+// its path.
+func (s *httpSource) programs(ctx context.Context, w *plan.Want, g naming.Guess, of source.Program) ([]source.Program, error) {
 	platforms := slices.Sorted(maps.Keys(g.Files))
-	if host, ok := lock.Host(); ok && g.Files[host.Name] != "" {
+	if host, ok := lock.Host(); ok && (g.Files[host.Name] != "" || len(platforms) == 0) {
 		platforms = []string{host.Name}
 	}
 	p, _ := lock.LookupPlatform(platforms[0])
-	file := g.Files[p.Name]
-	archive, err := manifest.Archive(file)
-	if err != nil {
-		return nil, err
-	}
-	if archive == "" {
-		of.Name = github.ProgramOf(file, w.Version)
-		of.Binary = of.Name
-		return []source.Program{of}, nil
-	}
 	named := *w
-	named.Naming, named.Overrides = of.Naming, of.Platforms
-	named.Binary = "no/such/file"
+	named.Naming, named.Overrides, named.Binary = of.Naming, of.Platforms, "no/such/file"
+	if of.Source != nil {
+		named.From = *of.Source
+	}
 	a, err := s.artifact(&named, p, named.URL(p))
 	if err != nil {
 		return nil, err
+	}
+	if a.File.Archive == "" {
+		of.Name = naming.ProgramOf(a.Key, w.Version)
+		of.Binary = of.Name
+		return []source.Program{of}, nil
 	}
 	if err := s.evidence(ctx, &named, p, a); err != nil {
 		return nil, err
@@ -382,7 +438,7 @@ func (s *httpSource) Tag(ctx context.Context, w *plan.Want) (template string, er
 		return "", err
 	}
 	for _, r := range releases {
-		template, ok := github.TagTemplate(r.Tag)
+		template, ok := naming.TagTemplate(r.Tag)
 		switch {
 		case !ok || r.Draft || r.Prerelease:
 		case template == "v{version}":

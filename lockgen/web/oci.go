@@ -17,8 +17,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
-	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/image"
+	"github.com/birbparty/buck2-protobuf/lockgen/naming"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
@@ -289,14 +289,14 @@ func (s *ociSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, 
 
 // executables are those of an archive for a platform; each is as of, but for its name
 // and its path.
-func executables(c *source.Content, g github.Guess, version string, p lock.Platform, of source.Program) (list []source.Program) {
+func executables(c *source.Content, g naming.Guess, version string, p lock.Platform, of source.Program) (list []source.Program) {
 	for _, f := range c.Files {
 		name := strings.TrimSuffix(path.Base(f.Path), ".exe")
 		if !f.Exec && !strings.HasPrefix(name, "protoc-gen-") {
 			continue
 		}
 		one := of
-		one.Name, one.Binary = github.ProgramOf(name, version), g.PathTemplate(f.Path, version, p)
+		one.Name, one.Binary = naming.ProgramOf(name, version), g.PathTemplate(f.Path, version, p)
 		list = append(list, one)
 	}
 	return list
@@ -320,7 +320,7 @@ func (s *ociSource) Programs(ctx context.Context, w *plan.Want) ([]source.Progra
 		}
 	}
 	if a.File.Archive == "" {
-		name := github.ProgramOf(path.Base(a.Key), w.Version)
+		name := naming.ProgramOf(path.Base(a.Key), w.Version)
 		return []source.Program{{Name: name, Binary: name}}, nil
 	}
 	contents, err := s.needed(ctx, []*source.Artifact{a})
@@ -328,5 +328,5 @@ func (s *ociSource) Programs(ctx context.Context, w *plan.Want) ([]source.Progra
 		return nil, err
 	}
 	p, _ := lock.LookupPlatform(a.Platforms[0])
-	return executables(contents[a.Identity], github.Guess{}, w.Version, p, source.Program{}), nil
+	return executables(contents[a.Identity], naming.Guess{}, w.Version, p, source.Program{}), nil
 }

@@ -1,4 +1,7 @@
-package github
+// Package naming reads the names that publishers give to the files of a release: for
+// which version and platform a file is, and what the files of other platforms are
+// called.
+package naming
 
 import (
 	"maps"
@@ -126,8 +129,8 @@ func fits(name, version string, p lock.Platform) (f fit, ok bool) {
 	return f, true
 }
 
-// GuessNaming finds the files of a release for the platforms of the lock.
-func GuessNaming(version string, names []string) Guess {
+// Of finds the files of a release for the platforms of the lock.
+func Of(version string, names []string) Guess {
 	g := Guess{OS: map[string]string{}, Arch: map[string]string{}, Assets: map[string]string{}, Files: map[string]string{}}
 	best := map[string]fit{}
 	votes := map[string]int{}
@@ -137,6 +140,18 @@ func GuessNaming(version string, names []string) Guess {
 				best[p.Name] = f
 			}
 		}
+	}
+	for platform, f := range best { // where those of Windows have no .exe, no other has a place for it
+		if p, _ := lock.LookupPlatform(platform); p.OS == "windows" && !strings.HasSuffix(f.template, "{exe}") {
+			for other, o := range best {
+				if o.template == f.template+"{exe}" {
+					o.template = f.template
+					best[other] = o
+				}
+			}
+		}
+	}
+	for _, p := range lock.Platforms {
 		if f := best[p.Name]; f.name != "" {
 			votes[f.template] += 2
 			if f.arch != "" {
@@ -215,4 +230,15 @@ func (g Guess) PathTemplate(file, version string, p lock.Platform) string {
 		base = before + "{exe}"
 	}
 	return dir + base
+}
+
+// Naming has the publisher's words for systems and processors.
+func (g Guess) Naming() (n manifest.Naming) {
+	if len(g.OS) > 0 {
+		n.OS = g.OS
+	}
+	if len(g.Arch) > 0 {
+		n.Arch = g.Arch
+	}
+	return n
 }

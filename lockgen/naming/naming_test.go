@@ -1,4 +1,4 @@
-package github
+package naming
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// TestGuessNaming: names in the forms in which releases have them give back exactly
+// TestNames: names in the forms in which releases have them give back exactly
 // those names, for the platforms that they are for.
-func TestGuessNaming(t *testing.T) {
+func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		what, version, names string
@@ -38,7 +38,7 @@ func TestGuessNaming(t *testing.T) {
 		{"no version, several programs", "3.1.0", "protoc-gen-x_linux_amd64.tar.gz tool_linux_amd64.tar.gz", "protoc-gen-x_{os}_{arch}.tar.gz", "linux-x86_64=protoc-gen-x_linux_amd64.tar.gz"},
 		{"source only", "1.0.0", "x-1.0.0.tar.gz x-1.0.0.jar", "", ""},
 	} {
-		g := GuessNaming(tt.version, strings.Fields(tt.names))
+		g := Of(tt.version, strings.Fields(tt.names))
 		var files []string
 		for _, platform := range slices.Sorted(maps.Keys(g.Files)) {
 			files = append(files, platform+"="+g.Files[platform])
