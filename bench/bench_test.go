@@ -30,7 +30,7 @@ func fixed() *report {
 	}
 	r.add(byName["Install"], map[string]*result{"": {
 		metrics: map[string]float64{"own-s": 0.25, "npm-alone-s": 1.5, "by-npm-s": 1.65, "bun-alone-s": 0.012, "by-bun-s": 1.2},
-		logs:    []string{"pnpm is not on PATH: file does not exist"},
+		logs:    []string{"pnpm is not on PATH"},
 	}})
 	r.add(byName["HTTP"], map[string]*result{"": {failed: true, logs: []string{"it <broke> & stopped"}}})
 	r.add(byName["DotSlash"], map[string]*result{"": {logs: []string{"DotSlash cannot be had: no python3"}}})

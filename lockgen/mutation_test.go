@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -265,7 +264,7 @@ func TestMutations(t *testing.T) {
 	installer := &install.Installer{Store: s, Host: host, NoManagers: true, Download: func(_ context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 		body, ok := r.bodies[coordinate(e.Locked, key, e.Locked.Files[key])]
 		if !ok {
-			return fault.Errorf(fault.Upstream, "", "no such file: %w", fs.ErrNotExist)
+			return fault.Missingf(fault.Upstream, "", "no such file")
 		}
 		_, err := in.Write(body)
 		return err

@@ -253,7 +253,7 @@ func linkerPath() (string, error) {
 		cc, err = filepath.Abs(cc)
 	}
 	if err != nil {
-		return "", fault.Errorf(fault.Machine, noLinker, "compiling needs a linker: cc is not on PATH: %w", fs.ErrNotExist)
+		return "", fault.Missingf(fault.Machine, noLinker, "compiling needs a linker: cc is not on PATH")
 	}
 	return strings.Join([]string{filepath.Dir(cc), "/usr/bin", "/bin"}, string(filepath.ListSeparator)), nil
 }

@@ -63,7 +63,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 			found, err = filepath.Abs(found)
 		}
 		if err != nil {
-			return nil, fault.Errorf(fault.Machine, noCargo, "%s is not on PATH: %w", name, fs.ErrNotExist)
+			return nil, fault.Missingf(fault.Machine, noCargo, "%s is not on PATH", name)
 		}
 		if name == "cargo" {
 			c.cargo = found
@@ -268,7 +268,7 @@ func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) 
 	}
 	versions := all[name]
 	if versions == nil {
-		return Crate{}, fault.Errorf(fault.Upstream, noCrate, "the registry has no crate %s, according to cargo: %w", name, fs.ErrNotExist)
+		return Crate{}, fault.Missingf(fault.Upstream, noCrate, "the registry has no crate %s, according to cargo", name)
 	}
 	found, ok := versions[version]
 	if !ok {
@@ -279,8 +279,8 @@ func (x *Index) Crate(ctx context.Context, name, version string) (Crate, error) 
 			}
 		}
 		slices.SortFunc(near, lock.CompareVersions)
-		return Crate{}, fault.Errorf(fault.Upstream, "use a version that the registry has",
-			"the registry has no version %s of crate %s, but %s: %w", version, name, redact.Line(strings.Join(near[max(0, len(near)-5):], ", ")), fs.ErrNotExist)
+		return Crate{}, fault.Missingf(fault.Upstream, "use a version that the registry has",
+			"the registry has no version %s of crate %s, but %s", version, name, redact.Line(strings.Join(near[max(0, len(near)-5):], ", ")))
 	}
 	return found, nil
 }
@@ -426,7 +426,7 @@ func (x *Index) lines(name string) ([]indexEntry, error) {
 	}
 	data, err := os.ReadFile(filepath.Join(home, ".cache", filepath.FromSlash(indexPath(name))))
 	if err != nil || headerAlone(data) {
-		return nil, fault.Errorf(fault.Upstream, noCrate, "the index has no crate %s: %w", name, fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Upstream, noCrate, "the index has no crate %s", name)
 	}
 	var found []indexEntry
 	for part := range bytes.SplitSeq(data, []byte{0}) {

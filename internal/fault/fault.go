@@ -57,9 +57,10 @@ func (c Class) String() string {
 
 // classified is an error with a class and, where one is known, a hint.
 type classified struct {
-	class Class
-	hint  string
-	err   error
+	class   Class
+	hint    string
+	err     error
+	missing bool // what it is about does not exist
 }
 
 func (e *classified) Error() string { return e.err.Error() }
@@ -73,6 +74,15 @@ func (e *classified) Unwrap() error { return e.err }
 func Errorf(c Class, hint, format string, args ...any) error {
 	return &classified{class: c, hint: hint, err: fmt.Errorf(format, args...)}
 }
+
+// Missingf is [Errorf] for what does not exist: the error also matches
+// [fs.ErrNotExist], whose text would say nothing that the message does not.
+func Missingf(c Class, hint, format string, args ...any) error {
+	return &classified{class: c, hint: hint, err: fmt.Errorf(format, args...), missing: true}
+}
+
+// Is reports whether target is what a missing thing matches.
+func (e *classified) Is(target error) bool { return e.missing && target == fs.ErrNotExist }
 
 // Of returns the class of the outermost classified error in the chain of err.
 // An unclassified error is [Interrupted] if a context was cancelled, [Machine]

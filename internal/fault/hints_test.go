@@ -49,7 +49,13 @@ func TestEveryFaultHasAHint(t *testing.T) {
 				switch n := n.(type) {
 				case *ast.CallExpr:
 					sel, ok := n.Fun.(*ast.SelectorExpr)
-					if !ok || sel.Sel.Name != "Errorf" || len(n.Args) < 3 {
+					if !ok {
+						break
+					}
+					if sel.Sel.Name == "Errorf" && len(n.Args) > 1 && isNotExist(n.Args[len(n.Args)-1]) {
+						t.Errorf("%s: a message that ends with \"file does not exist\": use fault.Missingf", set.Position(n.Pos()))
+					}
+					if sel.Sel.Name != "Errorf" && sel.Sel.Name != "Missingf" || len(n.Args) < 3 {
 						break
 					}
 					if pkg, ok := sel.X.(*ast.Ident); !ok || pkg.Name != "fault" {
@@ -99,6 +105,12 @@ func TestEveryFaultHasAHint(t *testing.T) {
 	if calls < 300 || literals < 15 {
 		t.Errorf("only %d calls and %d literals were found", calls, literals)
 	}
+}
+
+// isNotExist reports whether an expression is fs.ErrNotExist.
+func isNotExist(e ast.Expr) bool {
+	sel, ok := e.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "ErrNotExist"
 }
 
 // TestMachine: what the operating system refuses is of this machine and has a

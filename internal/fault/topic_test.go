@@ -9,7 +9,7 @@ import (
 )
 
 func TestTopic(t *testing.T) {
-	inner := About(AboutManagers, Errorf(Machine, "install it", "no npm: %w", fs.ErrNotExist))
+	inner := About(AboutManagers, Missingf(Machine, "install it", "no npm"))
 	for _, tt := range []struct {
 		err  error
 		want Topic
@@ -34,7 +34,7 @@ func TestTopic(t *testing.T) {
 		}
 	}
 	// It changes nothing else.
-	if Of(inner) != Machine || Hint(inner) != "install it" || !errors.Is(inner, fs.ErrNotExist) || inner.Error() != "no npm: file does not exist" {
+	if Of(inner) != Machine || Hint(inner) != "install it" || !errors.Is(inner, fs.ErrNotExist) || inner.Error() != "no npm" {
 		t.Errorf("%v: %v, %q", inner, Of(inner), Hint(inner))
 	}
 	seen := map[Topic]bool{}

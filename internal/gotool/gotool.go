@@ -66,7 +66,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	defer proc.AboutManagers(&err)
 	found, err := exec.LookPath("go")
 	if err != nil {
-		return nil, fault.Errorf(fault.Machine, noGo, "go is not on PATH: %w", fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Machine, noGo, "go is not on PATH")
 	}
 	if found, err = filepath.Abs(found); err != nil {
 		return nil, err

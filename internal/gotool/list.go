@@ -90,7 +90,7 @@ func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) (
 		return nil, fault.Errorf(fault.Upstream, "run it yourself to see what Go says, and check: go env GOPROXY", "go list -m -versions %s printed nothing", path)
 	}
 	if len(all[0].Versions) == 0 && strings.TrimPrefix(good[0].Version, "v") != "" && module.IsPseudoVersion(good[0].Version) {
-		return nil, fault.Errorf(fault.Upstream, "use the version of a commit, as printed by: go list -m "+latest, "go module %s has no version: %w", path, fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Upstream, "use the version of a commit, as printed by: go list -m "+latest, "go module %s has no version", path)
 	}
 	var news []News
 	for _, v := range all[0].Versions {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,7 +118,7 @@ func compare(e *lock.Entry, cell lock.Cell, files []archive.File) error {
 			"its files have tree %s, but the lock says %s, which is that of something else", tree, cell.Tree)
 	}
 	if cell.Binary != "" && !slices.ContainsFunc(files, func(f archive.File) bool { return f.Path == cell.Binary }) {
-		return fault.Errorf(fault.Integrity, "lock the plugin again: lockgen update "+e.Name, "there is no %s in its files: %w", cell.Binary, fs.ErrNotExist)
+		return fault.Missingf(fault.Integrity, "lock the plugin again: lockgen update "+e.Name, "there is no %s in its files", cell.Binary)
 	}
 	return nil
 }

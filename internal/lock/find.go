@@ -18,7 +18,7 @@ func Find(dir string) (string, error) {
 		if _, err := FindAbove(dir, "plugins.toml"); errors.Is(err, fs.ErrNotExist) {
 			hint = "change to the folder of the project; for a new project, run: lockgen add protoc"
 		}
-		return "", fault.Errorf(fault.Lock, hint, "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
+		return "", fault.Missingf(fault.Lock, hint, "no %s here or in any folder above", FileName)
 	}
 	return name, err
 }

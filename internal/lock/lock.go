@@ -152,7 +152,7 @@ func (c Cell) Locked() bool { return c.Binary != "" || c.Tree != "" }
 func Read(name string) (*Lock, []byte, error) {
 	data, err := ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not exist: %w", name, fs.ErrNotExist)
+		return nil, nil, fault.Missingf(fault.Lock, "run: lockgen update", "%s does not exist", name)
 	}
 	if err != nil {
 		return nil, nil, err

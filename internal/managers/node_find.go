@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,7 +63,7 @@ func FindNode(ctx context.Context, name string, node func() (string, error)) (_ 
 	}
 	if interpreter == "" {
 		if interpreter, err = exec.LookPath("node"); err != nil {
-			return nil, fault.Errorf(fault.Machine, proc.Remedy("node", false), "%s needs node, but none is on PATH: %w", tool.Path, fs.ErrNotExist)
+			return nil, fault.Missingf(fault.Machine, proc.Remedy("node", false), "%s needs node, but none is on PATH", tool.Path)
 		}
 	}
 	m.run = []string{interpreter, script}

@@ -194,7 +194,7 @@ func EntryOf(name string) []string {
 func Find(dir string) (string, error) {
 	name, err := lock.FindAbove(dir, FileName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fault.Errorf(fault.Usage, "run: lockgen init", "no %s here or in any folder above: %w", FileName, fs.ErrNotExist)
+		return "", fault.Missingf(fault.Usage, "run: lockgen init", "no %s here or in any folder above", FileName)
 	}
 	return name, err
 }
@@ -204,7 +204,7 @@ func Find(dir string) (string, error) {
 func Read(name string) (*Manifest, []byte, error) {
 	data, err := lock.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fault.Errorf(fault.Usage, "run: lockgen init", "%s does not exist: %w", name, fs.ErrNotExist)
+		return nil, nil, fault.Missingf(fault.Usage, "run: lockgen init", "%s does not exist", name)
 	}
 	if err != nil {
 		return nil, nil, err

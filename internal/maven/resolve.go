@@ -240,7 +240,7 @@ func (c *closing) within(ctx context.Context, pkg string, want constraint) (stri
 		}
 	}
 	if best == "" {
-		return "", fault.Errorf(fault.Upstream, "use another version", "no version of %s is in the required range: %w", pkg, fs.ErrNotExist)
+		return "", fault.Missingf(fault.Upstream, "use another version", "no version of %s is in the required range", pkg)
 	}
 	return best, nil
 }

@@ -3,7 +3,6 @@ package maven
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -50,7 +49,7 @@ func (r repo) closure(t *testing.T, root string) ([]string, error) {
 		if doc, ok := r[path]; ok {
 			return []byte(doc), nil
 		}
-		return nil, fault.Errorf(fault.Upstream, "", "%s: %w", path, fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Upstream, "", "%s", path)
 	}}
 	nodes, err := resolver.Closure(t.Context(), Coordinate{Group: part[0], Artifact: part[1], Version: part[2], Ext: "jar"})
 	var list []string

@@ -100,8 +100,8 @@ func (t *Tiers) tree(ctx context.Context, s *store.Store, m manifest.Mirror, e *
 	}
 	n, err := place.Resolve(ctx, treeTag(e, served))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Errorf(fault.Upstream, "on a machine that can build it, run: lockgen mirror --trees --to "+m.To,
-			"no ready folder of %s for %s: %w", e, served, fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, "on a machine that can build it, run: lockgen mirror --trees --to "+m.To,
+			"no ready folder of %s for %s", e, served)
 	}
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func TestDown(t *testing.T) {
 		err   error
 		asked int // for two files
 	}{
-		{"missing", fault.Errorf(fault.Upstream, "", "404: %w", fs.ErrNotExist), 2},
+		{"missing", fault.Missingf(fault.Upstream, "", "404"), 2},
 		{"forbidden", fault.Errorf(fault.Upstream, "", "403: %w", fs.ErrPermission), 2},
 		{"not reached", fault.Errorf(fault.Upstream, "", "connection refused"), 1},
 	} {

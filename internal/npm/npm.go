@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -70,7 +69,7 @@ func findUser(ctx context.Context) (n *Client, err error) {
 		found, err = filepath.Abs(found)
 	}
 	if err != nil {
-		return nil, fault.Errorf(fault.Machine, noNPM, "npm is not on PATH: %w", fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Machine, noNPM, "npm is not on PATH")
 	}
 	node, err := findNode(ctx)
 	if err != nil {
@@ -98,7 +97,7 @@ func findNode(ctx context.Context) (string, error) {
 		found, err = filepath.Abs(found)
 	}
 	if err != nil {
-		return "", fmt.Errorf("node is not on PATH: %w", fs.ErrNotExist)
+		return "", fmt.Errorf("node is not on PATH")
 	}
 	real, err := filepath.EvalSymlinks(found)
 	if err != nil {

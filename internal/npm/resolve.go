@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -212,11 +211,11 @@ func (u *upstream) explain(err error, out []byte, base, name, version string) er
 				return fmt.Errorf("npm package %s@%s: %w", name, version, u.absent[absent])
 			}
 		}
-		return fault.Errorf(fault.Upstream, "check the name and the registry: npm config get registry",
-			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, "check the name and the registry: npm config get registry",
+			"npm package %s@%s: %s", name, version, what)
 	case "ETARGET", "ENOVERSIONS":
-		return fault.Errorf(fault.Upstream, "use a version that the registry has",
-			"npm package %s@%s: %s: %w", name, version, what, fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, "use a version that the registry has",
+			"npm package %s@%s: %s", name, version, what)
 	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
 		return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
 			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what))

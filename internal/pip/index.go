@@ -308,7 +308,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	}
 	all, ok := s.pages[syntax.NormalProject(c.Name)]
 	if !ok {
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has no package %s: %w", redact.Line(who), redact.Line(c.Name), fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, hint, "no wheel of %s: the index has no package %s", redact.Line(who), redact.Line(c.Name))
 	}
 	exact := ""
 	if _, version, ok := strings.Cut(c.Text, "=="); ok && !strings.ContainsAny(version, ",*") {
@@ -350,17 +350,17 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		by, python, _ := strings.Cut(requires, "\x00")
 		return needsPython(what, by, python, t)
 	case young > 0:
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index only has some that are younger than minimum-release-age allows: %w", redact.Line(who), fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, hint, "no wheel of %s: the index only has some that are younger than minimum-release-age allows", redact.Line(who))
 	case fitting > 0:
 		return nil
 	case len(others) == 0 && len(sources) > 0:
-		return fault.Errorf(fault.Policy, "use a version that has wheels, or another source; or build the wheel ("+wanted+") yourself, publish it in an index of your own and set [registries] pip",
-			"no wheel of %s: the index only has a source distribution, %s, and building it would run its code; a wheel is needed (%s): %w",
-			redact.Line(who), redact.Line(sources[len(sources)-1]), wanted, fs.ErrNotExist)
+		return fault.Missingf(fault.Policy, "use a version that has wheels, or another source; or build the wheel ("+wanted+") yourself, publish it in an index of your own and set [registries] pip",
+			"no wheel of %s: the index only has a source distribution, %s, and building it would run its code; a wheel is needed (%s)",
+			redact.Line(who), redact.Line(sources[len(sources)-1]), wanted)
 	case len(others) > 0:
-		return fault.Errorf(fault.Upstream, hint, "no wheel of %s: a wheel is needed (%s), the index has %s: %w", redact.Line(who), wanted, redact.Line(lastFew(others)), fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, hint, "no wheel of %s: a wheel is needed (%s), the index has %s", redact.Line(who), wanted, redact.Line(lastFew(others)))
 	}
-	return fault.Errorf(fault.Upstream, hint, "no wheel of %s: the index has wheels of %s: %w", redact.Line(who), redact.Line(lastFew(versions)), fs.ErrNotExist)
+	return fault.Missingf(fault.Upstream, hint, "no wheel of %s: the index has wheels of %s", redact.Line(who), redact.Line(lastFew(versions)))
 }
 
 // sourceOf reports whether a file is the source distribution of a version.

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/url"
 	"os"
@@ -85,7 +84,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	case len(tried) > 0:
 		return nil, fault.Errorf(fault.Machine, noPip, "no python on PATH has a working pip: %s", strings.Join(tried, "; "))
 	}
-	return nil, fault.Errorf(fault.Machine, noPip, "none of python3, python and py is on PATH: %w", fs.ErrNotExist)
+	return nil, fault.Missingf(fault.Machine, noPip, "none of python3, python and py is on PATH")
 }
 
 // pythons are the names of Python to look for, in order.

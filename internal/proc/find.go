@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -209,7 +208,7 @@ func Find(ctx context.Context, name string) (_ Tool, err error) {
 	if len(broken) > 0 {
 		return Tool{}, fault.Errorf(fault.Machine, Remedy(name, false), "no %s on PATH works: %w", name, errors.Join(broken...))
 	}
-	return Tool{}, fault.Errorf(fault.Machine, Remedy(name, false), "%s is not on PATH: %w", strings.Join(r.programs, " or "), fs.ErrNotExist)
+	return Tool{}, fault.Missingf(fault.Machine, Remedy(name, false), "%s is not on PATH", strings.Join(r.programs, " or "))
 }
 
 // AboutManagers gives the topic [fault.AboutManagers] to an error about a tool that

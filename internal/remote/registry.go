@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"path"
 	"strings"
@@ -79,8 +78,8 @@ func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version stri
 	}
 	v, ok := doc.Versions[version]
 	if !ok {
-		return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
-			"%s: the registry has no version %s of %s (it has %d others): was it deleted?: %w", where, version, name, len(doc.Versions), fs.ErrNotExist)
+		return "", fault.Missingf(fault.Upstream, "check the version, or use a mirror that still has it",
+			"%s: the registry has no version %s of %s (it has %d others): was it deleted?", where, version, name, len(doc.Versions))
 	}
 	if v.Dist.Tarball == "" {
 		return "", badDocument(where, fmt.Errorf("versions[%q].dist.tarball is missing", version))
@@ -131,8 +130,8 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 			return f.URL, f.Refused
 		}
 	}
-	return "", fault.Errorf(fault.Upstream, "check the version, or use a mirror that still has it",
-		"%s: the index has no file %s (it has %d others): was it deleted?: %w", redact.URL(under(index, syntax.NormalProject(project)+"/")), filename, len(files), fs.ErrNotExist)
+	return "", fault.Missingf(fault.Upstream, "check the version, or use a mirror that still has it",
+		"%s: the index has no file %s (it has %d others): was it deleted?", redact.URL(under(index, syntax.NormalProject(project)+"/")), filename, len(files))
 }
 
 // ErrNotIndex is matched by the error for a page without any link in the place
@@ -140,8 +139,8 @@ func (c *Client) PyPIFile(ctx context.Context, index, project, filename string) 
 var ErrNotIndex = errors.New("is it an index, or HTML of a proxy or login page?")
 
 func noLinks(where string) error {
-	return fault.Errorf(fault.Upstream, "open the address in a browser, and check the proxy and the credential",
-		"%s has no link to any file: %w: %w", where, ErrNotIndex, fs.ErrNotExist)
+	return fault.Missingf(fault.Upstream, "open the address in a browser, and check the proxy and the credential",
+		"%s has no link to any file: %w", where, ErrNotIndex)
 }
 
 // htmlFiles lists the files that a project page of PEP 503 links to. Like pip,

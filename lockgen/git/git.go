@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +85,7 @@ var passing = []string{
 func Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	path, err := exec.LookPath("git")
 	if err != nil {
-		return nil, fault.Errorf(fault.Machine, "install git, or give the other lock as a file", "git is not on PATH: %w", fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Machine, "install git, or give the other lock as a file", "git is not on PATH")
 	}
 	out, talk, err := child.Output(ctx, func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, path, args...)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -217,7 +216,7 @@ func (s *cargoSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Releas
 		return nil, err
 	}
 	if crates[w.From.Name] == nil {
-		return nil, fault.Errorf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s: %w", w.From.Name, fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s", w.From.Name)
 	}
 	var releases []plan.Release
 	for version, c := range crates[w.From.Name] {
@@ -255,7 +254,7 @@ func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Versio
 		switch {
 		case err != nil:
 		case !ok:
-			w.Err = fault.Errorf(fault.Upstream, source.GoneHint, "the registry has no version %s of crate %s any more: %w", f.Version, f.Name, fs.ErrNotExist)
+			w.Err = fault.Missingf(fault.Upstream, source.GoneHint, "the registry has no version %s of crate %s any more", f.Version, f.Name)
 		default:
 			w.Digest = said.SHA256
 			if said.Yanked {

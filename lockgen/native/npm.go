@@ -363,7 +363,7 @@ func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]source.Progra
 	}
 	version, ok := doc.Versions[w.Version]
 	if !ok {
-		return nil, fault.Errorf(fault.Upstream, "use a version that the registry has", "the registry has no version %s of npm package %s: %w", w.Version, w.From.Name, fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Upstream, "use a version that the registry has", "the registry has no version %s of npm package %s", w.Version, w.From.Name)
 	}
 	var list []source.Program
 	var one string
@@ -403,5 +403,5 @@ func (s *npmSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, [
 		}
 		return a, notes, err
 	}
-	return nil, nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the registry has no version %s of npm package %s: %w", w.Version, w.From.Name, fs.ErrNotExist)
+	return nil, nil, fault.Missingf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the registry has no version %s of npm package %s", w.Version, w.From.Name)
 }

@@ -584,7 +584,7 @@ func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]source.Progra
 		}
 		return list, nil
 	}
-	return nil, fault.Errorf(fault.Upstream, "take another version", "the index has no wheel of %s %s: %w", w.From.Name, w.Version, fs.ErrNotExist)
+	return nil, fault.Missingf(fault.Upstream, "take another version", "the index has no wheel of %s %s", w.From.Name, w.Version)
 }
 
 func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
@@ -615,5 +615,5 @@ func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, [
 	if there {
 		return nil, nil, fault.Errorf(fault.Usage, "take another source", "%s %s has no wheel that is the same on every platform", w.From.Name, w.Version)
 	}
-	return nil, nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the index has no wheel of %s %s: %w", w.From.Name, w.Version, fs.ErrNotExist)
+	return nil, nil, fault.Missingf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the index has no wheel of %s %s", w.From.Name, w.Version)
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -275,7 +274,7 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		if len(c.Held) > 0 && c.Held[0].Version != c.Newest {
 			newest += fmt.Sprintf("; %s: %s", c.Held[0].Version, c.Held[0].Why)
 		}
-		return fault.Errorf(fault.Upstream, hint, "no version of %s matches %q: %s: %w", w.From, w.Range(), newest, fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, hint, "no version of %s matches %q: %s", w.From, w.Range(), newest)
 	}
 	var lines []string
 	youngest := subject{kind: w.From.Kind, name: w.From.Name}

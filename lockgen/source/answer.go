@@ -1,7 +1,6 @@
 package source
 
 import (
-	"io/fs"
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -51,7 +50,7 @@ func (l Listing) Answer(entry, gone, expected string) Answer {
 	}
 	entryOf, ok := l.said[entry]
 	if !ok {
-		return Answer{Err: fault.Errorf(fault.Upstream, GoneHint, "%s: %w", gone, fs.ErrNotExist)}
+		return Answer{Err: fault.Missingf(fault.Upstream, GoneHint, "%s", gone)}
 	}
 	return Answer{Record: entryOf, Expected: expected}
 }

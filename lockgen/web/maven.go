@@ -351,8 +351,8 @@ func (s *mavenSource) metadata(ctx context.Context, w *plan.Want) (*maven.Metada
 		}
 	}
 	if !found {
-		return nil, fault.Errorf(fault.Upstream, "is it GROUP:ARTIFACT as its publisher writes it? another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
-			"no repository has a list of the versions of %s: %w", pkg, fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Upstream, "is it GROUP:ARTIFACT as its publisher writes it? another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+			"no repository has a list of the versions of %s", pkg)
 	}
 	return all, nil
 }
@@ -579,8 +579,8 @@ func (s *mavenSource) Programs(ctx context.Context, w *plan.Want) ([]source.Prog
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		return nil, fault.Errorf(fault.Upstream, "is the version right, and does the jar have a classifier? then write maven:GROUP:ARTIFACT:CLASSIFIER; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
-			"no repository has a program of %s %s for any platform, nor %s: %w", jar.Package(), jar.Version, jar.File(), fs.ErrNotExist)
+		return nil, fault.Missingf(fault.Upstream, "is the version right, and does the jar have a classifier? then write maven:GROUP:ARTIFACT:CLASSIFIER; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+			"no repository has a program of %s %s for any platform, nor %s", jar.Package(), jar.Version, jar.File())
 	}
 	return []source.Program{{Name: jar.Artifact, Binary: jar.Artifact, Runtime: "java"}}, nil
 }

@@ -233,7 +233,7 @@ func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version)
 		if said.Err == nil && said.Digest == said.Expected {
 			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
 			if err == nil && !there {
-				err = fault.Errorf(fault.Upstream, source.GoneHint, "%s has no sha256:%s any more: %w", repo, f.SHA256, fs.ErrNotExist)
+				err = fault.Missingf(fault.Upstream, source.GoneHint, "%s has no sha256:%s any more", repo, f.SHA256)
 			}
 			said.Err = err
 		}

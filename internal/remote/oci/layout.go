@@ -45,9 +45,9 @@ func (l Layout) blob(sha256 string) string { return l.path("blobs", "sha256", sh
 // missing returns the error for something that is not in the layout.
 func (l Layout) missing(what string) error {
 	if _, err := os.Stat(l.path(ocispec.ImageLayoutFile)); err != nil {
-		return fault.Errorf(fault.Upstream, "check the path; to fill it run: lockgen mirror --to "+l.String(), "%s: the folder is not an OCI image layout: %w", l, fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, "check the path; to fill it run: lockgen mirror --to "+l.String(), "%s: the folder is not an OCI image layout", l)
 	}
-	return fault.Errorf(fault.Upstream, "run: lockgen mirror --to "+l.String(), "%s has no %s: %w", l, what, fs.ErrNotExist)
+	return fault.Missingf(fault.Upstream, "run: lockgen mirror --to "+l.String(), "%s has no %s", l, what)
 }
 
 // broken returns an error about this machine.

@@ -32,7 +32,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -540,13 +539,13 @@ func (r *Repository) explain(name string, err error) error {
 	var answer *errcode.ErrorResponse
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
-		return fault.Errorf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
-			"%s: the registry has nothing with that name: %w", name, fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
+			"%s: the registry has nothing with that name", name)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host, "%s: the registry requires a credential, but %s has none for it", name, r.c.config)
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-		return fault.Errorf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
-			"%s: the registry has nothing with that name: %w", name, fs.ErrNotExist)
+		return fault.Missingf(fault.Upstream, "check the name, the tag and the version, or use a mirror that still has it",
+			"%s: the registry has nothing with that name", name)
 	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
 		return fault.Errorf(fault.Upstream, "run: docker login "+r.base.Host+"; and check that you may read "+r.name,
 			"%s: the registry %w: %s (credential from %s, if it has one)", name, errRefused, said(answer), r.c.config)
