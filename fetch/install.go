@@ -33,7 +33,7 @@ fetch install --entry entry.json --file protoc.zip=protoc.zip --out plugin`,
 		f.StringVar(&a.opts.entry, "entry", "", "the `FILE` with the lock entry, as JSON")
 		f.StringVar(&a.opts.out, "out", "", "the `DIR` to create; it must be missing or empty")
 		f.StringArrayVar(&a.opts.files, "file", nil, "a file that was downloaded already, by its key in the entry: `KEY=PATH`; may be repeated")
-		f.StringVar(&a.opts.library, "library", "", "of a runtime of Python: write the wheel of the library `NAME` into the file --out")
+		f.StringVar(&a.opts.library, "library", "", "of a runtime: write the library `NAME`, a project of Python or the key of a file, into the file --out")
 		f.StringVar(&a.opts.registries, "registries", "", "the `FILE` with the [registries] of the manifest, as JSON")
 		f.StringVar(&a.opts.mirrors, "mirrors", "", "the `FILE` with the mirrors of the manifest, as JSON")
 	},
@@ -72,7 +72,7 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 	fill := func(dir string) (lock.Cell, error) { return a.installer.Copy(ctx, e, platform, dir) }
 	if a.opts.library != "" {
 		fill = func(file string) (lock.Cell, error) {
-			return lock.Cell{}, a.installer.Wheel(ctx, e, platform, a.opts.library, file)
+			return lock.Cell{}, a.installer.Library(ctx, e, platform, a.opts.library, file)
 		}
 	}
 	cell, err := publish(a.opts.out, fill)

@@ -79,14 +79,15 @@ def runtimes_of(lock, own):
     return languages
 
 def libraries_of(runtimes):
-    """Returns the libraries that the runtimes of Python consist of.
+    """Returns the libraries that the runtimes of a language consist of.
 
     Args:
         runtimes: dict by name of the structs of `runtimes_of`.
 
     Returns:
-        A dict by library, called as PEP 503 says, of a dict by platform of the name of
-        the first runtime that has it there.
+        A dict by library of a dict by platform of the name of the first runtime that
+        has it there. A library is called as PEP 503 says for wheels, which may be
+        several, and as the key of its file for others.
     """
     libraries = {}
     for name in sorted(runtimes):
@@ -96,7 +97,8 @@ def libraries_of(runtimes):
             if cell.unavailable != None:
                 continue
             for file in files_of(locked, cell.platform):
-                libraries.setdefault(_project(file), {}).setdefault(platform, name)
+                library = _project(file) if locked["source"] == "pip" else file
+                libraries.setdefault(library, {}).setdefault(platform, name)
     return libraries
 
 def _project(file):

@@ -9,9 +9,6 @@ load(":lock.bzl", "RUNTIMES", "libraries_of", "runtimes_of")
 load(":platforms.bzl", "PLATFORMS", "platform_map", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
 
-# Plugins, enabled by an attribute of a language's rule, that have their own runtimes.
-_EXTRAS = {"python": ["grpcio-tools"]}
-
 def default_runtimes(language: str, extras: list[str] = []) -> list[str] | None:
     """Returns the runtimes of a library that names none.
 
@@ -30,20 +27,21 @@ def default_runtimes(language: str, extras: list[str] = []) -> list[str] | None:
 def _group(language: str, extra: str = "") -> str:
     return "toolchains//:{}-runtimes".format(language) + ("-for-" + extra if extra else "")
 
-def _wheel_impl(ctx: AnalysisContext) -> list[Provider]:
-    out = ctx.actions.declare_output(ctx.attrs.library + ".whl", has_content_based_path = True)
+def _library_impl(ctx: AnalysisContext) -> list[Provider]:
+    out = ctx.actions.declare_output(ctx.attrs.out, has_content_based_path = True)
 
     # On a platform without the library, `fetch` says why.
     name = ctx.attrs.runtimes.get(ctx.attrs.platform) or ctx.attrs.runtimes.values()[0]
     run_fetch(ctx, ctx.attrs.library, ctx.attrs.entries[name], out, "--library", ctx.attrs.library)
     return [DefaultInfo(default_output = out)]
 
-_python_wheel = rule(
-    impl = _wheel_impl,
-    doc = "The wheel of a library in the Python runtimes; created by `protobuf_plugins`.",
+_library = rule(
+    impl = _library_impl,
+    doc = "The file of a library in the runtimes of a language; created by `protobuf_plugins`.",
     attrs = fetch_attrs() | {
         "entries": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.any()), doc = "Input of `fetch`, by runtime."),
         "library": attrs.string(doc = "Name of the library."),
+        "out": attrs.string(doc = "Name of the file."),
         "runtimes": attrs.dict(attrs.string(), attrs.string(), doc = "The runtime with the library, by platform."),
     },
 )
@@ -82,53 +80,87 @@ def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[st
     """
     labels = []
     for language, runtimes in runtimes_of(lock, list(own)).items():
-        extras = _EXTRAS.get(language, [])
+        rules = _RULES.get(language)
+        if rules == None:
+            fail("plugins.lock.toml has runtimes of {}, and this buck2-protobuf has none: use a newer buck2-protobuf".format(language))
         if language in own:
-            groups = {"": own[language]} | {extra: [] for extra in extras}
+            groups = {"": own[language]} | {extra: [] for extra in rules.extras}
         else:
-            targets = _python(runtimes, visibility, how)
-            groups = {"": []} | {extra: [] for extra in extras}
+            targets = _declare(language, rules, runtimes, visibility, how)
+            groups = {"": []} | {extra: [] for extra in rules.extras}
             for name, target in targets.items():
                 fits = [spec.partition("@")[0] for spec in runtimes[name].fits]
-                groups[([extra for extra in extras if extra in fits] + [""])[0]].append(target)
+                groups[([extra for extra in rules.extras if extra in fits] + [""])[0]].append(target)
         for extra, deps in groups.items():
-            native.python_library(name = _group(language, extra).removeprefix("toolchains//:"), deps = deps, visibility = visibility)
+            rules.together(_group(language, extra).removeprefix("toolchains//:"), deps, visibility)
         for name, r in runtimes.items():
             target = "{}-runtime-{}-lock".format(language, "own" if name == "*" else name)
             _runtime(name = target, fits = {r.version: r.fits}, platform = platform_select(), runtime = "{}{}/{}".format(RUNTIMES, language, name))
             labels.append(":" + target)
     return labels
 
-def _python(runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, str]:
-    """Declares a library for each wheel, and one for each runtime with its dependencies."""
+# Targets of Buck2's own rules.
+Labels = list[str] | Select
+
+def _python_together(name: str, deps: Labels, visibility: list[str]) -> None:
+    native.python_library(name = name, deps = deps, visibility = visibility)
+
+def _python_library(name: str, file: str) -> None:
+    native.prebuilt_python_library(name = name, binary_src = file)
+
+def _java_together(name: str, deps: Labels, visibility: list[str]) -> None:
+    native.java_library(name = name, exported_deps = deps, visibility = visibility)
+
+def _java_library(name: str, file: str) -> None:
+    native.prebuilt_jar(name = name, binary_jar = file)
+
+# How a language has its libraries: `extras` are the plugins, enabled by an attribute of its
+# rule, that have their own runtimes; `library` declares that of one file; `together`
+# one that stands for others; `out` is the name of the file of a library.
+_RULES = {
+    "java": struct(
+        extras = ["protoc-gen-grpc-java"],
+        library = _java_library,
+        out = lambda library: library.rpartition("/")[2],
+        together = _java_together,
+    ),
+    "python": struct(
+        extras = ["grpcio-tools"],
+        library = _python_library,
+        out = lambda library: library + ".whl",
+        together = _python_together,
+    ),
+}
+
+def _declare(language: str, rules: struct, runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, str]:
+    """Declares a library for each file, and one for each runtime with its dependencies."""
     libraries = libraries_of(runtimes)
     entries = {
-        name: {"locked": r.locked, "name": "{}python/{}".format(RUNTIMES, name), "runtime": None, "version": r.version}
+        name: {"locked": r.locked, "name": "{}{}/{}".format(RUNTIMES, language, name), "runtime": None, "version": r.version}
         for name, r in runtimes.items()
     }
     for library, by_platform in libraries.items():
-        _python_wheel(
-            name = "python-wheel-" + library,
+        _library(
+            name = "{}-file-{}".format(language, library),
             entries = {name: entries[name] for name in by_platform.values()},
             library = library,
+            out = rules.out(library),
             runtimes = by_platform,
             **how
         )
-        native.prebuilt_python_library(name = "python-library-" + library, binary_src = ":python-wheel-" + library)
+        rules.library("{}-library-{}".format(language, library), ":{}-file-{}".format(language, library))
     targets = {}
     for name, r in runtimes.items():
         own = libraries_of({name: r})
-        everything = [":python-library-" + library for library in own]
-        native.python_library(
-            name = "python-runtime-" + name,
-            deps = platform_map(
-                {
-                    platform: [":python-library-" + library for library, by_platform in own.items() if platform in by_platform] or everything
-                    for platform in PLATFORMS
-                },
-                everything,
-            ),
-            visibility = visibility,
+        everything = [":{}-library-{}".format(language, library) for library in own]
+        deps = platform_map(
+            {
+                platform: [":{}-library-{}".format(language, library) for library, by_platform in own.items() if platform in by_platform] or everything
+                for platform in PLATFORMS
+            },
+            everything,
         )
-        targets[name] = ":python-runtime-" + name
+        target = "{}-runtime-{}".format(language, name)
+        rules.together(target, deps, visibility)
+        targets[name] = ":" + target
     return targets

@@ -13,13 +13,14 @@ java_proto_library(
 
 load("//prelude:generate.bzl", "Generator", "PROTOC")
 load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
+load("//prelude:runtimes.bzl", "default_runtimes")
 
 _JAVA = Language(
     name = "java",
     plugin = PROTOC,
-    generators = [Generator(plugin = PROTOC, name = "java")],
+    generators = [Generator(plugin = PROTOC, name = "java", runtime = "protobuf-java")],
     extras = {
-        "grpc": Generator(plugin = "protoc-gen-grpc-java", name = "grpc-java", doc = "Whether gRPC's plugin for Java writes services."),
+        "grpc": Generator(plugin = "protoc-gen-grpc-java", name = "grpc-java", runtime = "grpc", doc = "Whether gRPC's plugin for Java writes services."),
         "kotlin": Generator(plugin = PROTOC, name = "kotlin", doc = "Whether protoc also writes Kotlin."),
     },
     # java_library uses this extension for an archive of sources.
@@ -48,9 +49,10 @@ def java_proto_library(
     Args:
         name: Name of the target.
         runtime: What the generated code imports, such as the target of
-            protobuf-java. With it the target is also a java_library of Buck2's
-            prelude, and `[code]` is the folder; without it, the target is the
-            folder.
+            protobuf-java; by default the runtimes of the lock, where `runtimes` of
+            `[buck2_protobuf]` lists `java`. With it the target is also a
+            java_library of Buck2's prelude, and `[code]` is the folder; without
+            it, the target is the folder.
         visibility: Who may depend on the target.
         **kwargs: Attributes of `java_proto_codegen`. With a runtime, `deps` are
             also those of the java_library; with `proto`, they are only those of the
@@ -60,7 +62,7 @@ def java_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
-        default = None,
+        default = default_runtimes("java", ["protoc-gen-grpc-java"] if kwargs.get("grpc", False) != False else []),
         codegen = java_proto_codegen,
         attributes = kwargs,
         library = native.java_library,

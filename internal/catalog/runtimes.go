@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,14 +10,19 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Runtime says which versions of a library run the code of which plugins.
 type Runtime struct {
-	About string       `toml:"about"`
-	Fits  []RuntimeFit `toml:"fits"`
+	About string `toml:"about"`
+	// Package is its name in the registry, "" for the same; With are other packages, of
+	// which it has the same version.
+	Package string       `toml:"package"`
+	With    []string     `toml:"with"`
+	Fits    []RuntimeFit `toml:"fits"`
 }
 
 // A RuntimeFit is what the code of one plugin wants of a library: at least the
@@ -36,6 +42,12 @@ func (r Runtime) check(language, name string) error {
 	}
 	if r.About == "" {
 		return errors.New("about is needed")
+	}
+	kind := lock.KindOf(lock.RuntimesKind(language))
+	for _, pkg := range append([]string{cmp.Or(r.Package, name)}, r.With...) {
+		if err := kind.CheckPackage(pkg); err != nil {
+			return err
+		}
 	}
 	for _, f := range r.Fits {
 		if err := syntax.CheckName(f.Plugin); err != nil {
@@ -59,6 +71,17 @@ func (c *Catalog) Runtimes(language string) []string {
 func (c *Catalog) Runtime(language, name string) (r Runtime, known bool) {
 	r, known = c.runtimes[language][name]
 	return r, known
+}
+
+// RuntimeOf returns the name of the library that is a package, "" for none that is
+// known.
+func (c *Catalog) RuntimeOf(language, pkg string) string {
+	for _, name := range c.Runtimes(language) {
+		if r := c.runtimes[language][name]; cmp.Or(r.Package, name) == pkg || slices.Contains(r.With, pkg) {
+			return name
+		}
+	}
+	return ""
 }
 
 // Bounds are the first version of the library that runs the code of a version of the

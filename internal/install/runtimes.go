@@ -18,11 +18,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
-// Wheel writes the wheel of one library of a runtime of Python on a platform into a
-// file that is not there yet: the locked wheel itself, and of several for different
-// interpreters one that is made of them, see [wheel.Merge]. The bytes are compared with
-// the lock while they are copied.
-func (i *Installer) Wheel(ctx context.Context, e *lock.Entry, platform, library, name string) error {
+// Library writes one library of a runtime on a platform into a file that is not there
+// yet: the locked file with that key, or of Python the wheel of that project. Of several
+// for different interpreters it is one that is made of them, see [wheel.Merge]. The bytes
+// are compared with the lock while they are copied.
+func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, library, name string) error {
 	if !e.Locked.IsRuntime() {
 		return fault.Errorf(fault.Usage, "leave out --library", "%s is no runtime", e)
 	}
@@ -30,10 +30,10 @@ func (i *Installer) Wheel(ctx context.Context, e *lock.Entry, platform, library,
 	if err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
-	projects := wheel.ByProject(e.Locked, served)
-	keys := projects[library]
+	libraries := librariesOf(e.Locked, served)
+	keys := libraries[library]
 	if len(keys) == 0 {
-		return fault.Errorf(fault.Usage, "run: lockgen explain "+e.Name, "%s has no library %q on %s; it has %s", e, library, platform, strings.Join(slices.Sorted(maps.Keys(projects)), ", "))
+		return fault.Errorf(fault.Usage, "run: lockgen explain "+e.Name, "%s has no library %q on %s; it has %s", e, library, platform, strings.Join(slices.Sorted(maps.Keys(libraries)), ", "))
 	}
 	locked := *e.Locked
 	locked.Files = map[string]lock.File{}
@@ -57,6 +57,19 @@ func (i *Installer) Wheel(ctx context.Context, e *lock.Entry, platform, library,
 		return fmt.Errorf("%s for %s: %w", e, platform, err)
 	}
 	return nil
+}
+
+// librariesOf are the keys of the files of each library: a wheel for each interpreter,
+// else one file, whose key it is called by.
+func librariesOf(v *lock.Version, platform string) map[string][]string {
+	if v.Kind().Wheels {
+		return wheel.ByProject(v, platform)
+	}
+	libraries := map[string][]string{}
+	for _, key := range v.FilesFor(platform) {
+		libraries[key] = []string{key}
+	}
+	return libraries
 }
 
 // wheel writes one wheel of those of a library.

@@ -82,7 +82,7 @@ func validateMavenFile(key string, f File) error {
 
 // validateMaven validates the fields that say how a version is run.
 func (v *Version) validateMaven() error {
-	if v.Runtime == "" {
+	if v.Runtime == "" || v.IsRuntime() {
 		if v.Main != "" {
 			return errors.New("main is set without a runtime")
 		}

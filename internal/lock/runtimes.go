@@ -18,7 +18,7 @@ import (
 const runtimesPrefix = "runtimes/"
 
 // languages are those that have runtimes, with the source kind of these.
-var languages = map[string]string{"python": Pip}
+var languages = map[string]string{"java": Maven, "python": Pip}
 
 // Languages lists the languages that have runtimes, sorted.
 func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
@@ -26,8 +26,14 @@ func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
 // RuntimesKind is the source kind of the runtimes of a language.
 func RuntimesKind(language string) string { return languages[language] }
 
-// RuntimeEntry is the name of an entry for a runtime.
-func RuntimeEntry(language, name string) string { return runtimesPrefix + language + "/" + name }
+// RuntimeEntry is the name of an entry for a runtime. The name is one of the catalogue,
+// or that of a package: com.acme:lib is called com.acme-lib, @acme/lib acme-lib.
+func RuntimeEntry(language, name string) string {
+	if strings.ContainsAny(name, ":/@") {
+		name = strings.ToLower(strings.NewReplacer(":", "-", "/", "-", "@", "").Replace(name))
+	}
+	return runtimesPrefix + language + "/" + name
+}
 
 // RuntimeName parts the name of an entry that is a runtime; both parts are "" for
 // others.
@@ -68,7 +74,10 @@ func (v *Version) validateRuntime() error {
 	if v.Source != languages[v.Language] {
 		return fmt.Errorf("runtimes of %s are of source %s, not %s", v.Language, languages[v.Language], v.Source)
 	}
-	if len(v.Python) == 0 {
+	if !v.Kind().Wheels && len(v.Python) > 0 {
+		return fmt.Errorf("a runtime of %s has no python", v.Language)
+	}
+	if v.Kind().Wheels && len(v.Python) == 0 {
 		return errors.New("python is missing")
 	}
 	for i, spec := range v.Fits {

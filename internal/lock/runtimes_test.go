@@ -26,11 +26,21 @@ trust = "registry"
 	return text
 }
 
+// javaTable is a runtime of Java.
+func javaTable(name, version string) string {
+	table := "\n[runtimes.java." + name + ".\"" + version + "\""
+	text := table + "]\npackage = \"com.acme:" + name + "\"\nsource = \"maven\"\ntrust = \"checksum-file\"\n" + table + ".files]\n\"com.acme/" + name + "-" + version + ".jar\" = { name = \"com.acme:" + name + "\", version = \"" + version + "\", sha256 = \"" + sum("1") + "\", size = 10 }\n" + table + ".platforms]\n"
+	for _, p := range Platforms {
+		text += p.Name + ` = { tree = "` + sum("3") + "\" }\n"
+	}
+	return text
+}
+
 // TestRuntimesRoundTrip: a runtime knows its language when it was read, by either
 // reader, and in an entry.
 func TestRuntimesRoundTrip(t *testing.T) {
 	t.Parallel()
-	text := protosText(protosTable("acme", ""), runtimeTable("grpcio", "1.76.0", ""), runtimeTable("protobuf", "6.31.1", ""))
+	text := protosText(protosTable("acme", ""), javaTable("lib", "1.0"), runtimeTable("grpcio", "1.76.0", ""), runtimeTable("protobuf", "6.31.1", ""))
 	for name, in := range map[string]string{"canonical": text, "TOML": strings.ReplaceAll(text, " = ", "  =  ")} {
 		l, err := Parse("lock", []byte(in))
 		if err != nil {
@@ -58,6 +68,11 @@ func TestRuntimesRoundTrip(t *testing.T) {
 	if err := s.Validate(testenv.Instance(t, text)); err != nil {
 		t.Error(err)
 	}
+	for name, want := range map[string]string{"protobuf-java": "protobuf-java", "com.acme:lib": "com.acme-lib", "example.com/Acme/lib": "example.com-acme-lib", "@acme/lib": "acme-lib"} {
+		if got := RuntimeEntry("java", name); got != "runtimes/java/"+want {
+			t.Errorf("%s is called %s", name, got)
+		}
+	}
 	for entry, want := range map[string][2]string{"runtimes/python/protobuf": {"python", "protobuf"}, "protoc": {}, "protos/x": {}, "runtimes/python": {}} {
 		if language, name, ok := RuntimeName(entry); language != want[0] || name != want[1] || ok != (want[0] != "") {
 			t.Errorf("%s is %q %q %v", entry, language, name, ok)
@@ -73,7 +88,7 @@ func TestRuntimesRefused(t *testing.T) {
 	wheel := func(version string) string {
 		return `"shared-` + version + `-py3-none-any.whl" = { sha256 = "` + sum("4") + "\", size = 10 }\n"
 	}
-	good := protosText(runtimeTable("grpcio", "1.76.0", wheel("2.0")), runtimeTable("protobuf", "6.31.1", wheel("2.0")))
+	good := protosText(javaTable("lib", "1.0"), runtimeTable("grpcio", "1.76.0", wheel("2.0")), runtimeTable("protobuf", "6.31.1", wheel("2.0")))
 	if _, err := Parse("lock", []byte(good)); err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +101,10 @@ func TestRuntimesRefused(t *testing.T) {
 		{"name", "[runtimes.python.grpcio.", "[runtimes.python.Grpcio.", true, "is not allowed"},
 		{"two versions", "[runtimes.python.grpcio.\"1.76.0\"]\n", strings.ReplaceAll(strings.TrimPrefix(runtimeTable("grpcio", "1.75.0", ""), "\n"), "", "") + "\n[runtimes.python.grpcio.\"1.76.0\"]\n", true, "in 2 versions"},
 		{"source", `source = "pip"`, `source = "npm"`, true, ""},
+		{"source of another language", "[runtimes.java.lib", "[runtimes.python.lib", false, "runtimes of python are of source pip, not maven"},
+		{"Python for Java", "source = \"maven\"", "python = [\"3.11\"]\nsource = \"maven\"", true, "a runtime of java has no python"},
+		{"Java to run it", "source = \"maven\"", "runtime = \"java@25\"\nsource = \"maven\"", true, "a runtime has no runtime"},
+		{"no jar", "lib-1.0.jar\"", "lib-1.0.pom\"", false, "neither a jar nor an exe"},
 		{"no Python", "python = [\"3.11\", \"3.12\"]\n", "", true, ""},
 		{"program", "source =", "program = \"x\"\nsource =", true, "a runtime has no program"},
 		{"runtime", "source =", "runtime = \"node@1\"\nsource =", true, "a runtime has no runtime"},

@@ -18,15 +18,19 @@ func RuntimeItem(name, version string) string {
 	return name + "==" + version
 }
 
-// ParseRuntime reads an item of a list of [runtimes]: the name of the library as its
-// registry spells it, and its version, [Latest] for one that fits. The error is of
-// class [fault.Usage].
+// ParseRuntime reads an item of a list of [runtimes]: the name of the library in the
+// catalogue or as its registry spells it, and its version, [Latest] for one that fits.
+// The error is of class [fault.Usage].
 func ParseRuntime(language, item string) (name, version string, err error) {
 	name, version, exact := strings.Cut(item, "==")
 	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
 	kind := lock.KindOf(lock.RuntimesKind(language))
-	const hint = `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`
-	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil || syntax.CheckName(kind.Normal(name)) != nil {
+	hint := `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`
+	if kind == lock.KindOf(lock.Maven) {
+		hint = `write "protobuf-java" for a version that fits the plugins, "protobuf-java==4.36.2", or "GROUP:ARTIFACT" for any other library`
+	}
+	_, entry, _ := lock.RuntimeName(lock.RuntimeEntry(language, RuntimeSource(language, name).Name))
+	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil && syntax.CheckName(name) != nil || strings.Count(name, ":") > 1 || syntax.CheckName(entry) != nil {
 		return "", "", fault.Errorf(fault.Usage, hint, "%q is not the name of a library, or not only that", item)
 	}
 	if !exact {
@@ -38,10 +42,14 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 	return name, version, nil
 }
 
-// RuntimeSource is where a library of a language is published.
+// RuntimeSource is where a library of a language is published. What is no name of a
+// package there is one of the catalogue, which knows the package.
 func RuntimeSource(language, name string) *Source {
-	kind := lock.RuntimesKind(language)
-	return &Source{Kind: kind, Name: lock.KindOf(kind).Normal(name)}
+	kind := lock.KindOf(lock.RuntimesKind(language))
+	if kind.CheckPackage(name) == nil {
+		name = kind.Normal(name)
+	}
+	return &Source{Kind: kind.Name, Name: name}
 }
 
 // runtimes reads [runtimes]. In [Manifest.Plugins] a runtime is called
@@ -77,7 +85,11 @@ func (d *decoder) runtimes(v any) error {
 				return d.errorf(at, "keep one of the two", "%s names %s twice, and a program has one version of a library", strings.Join(at, "."), source.Name)
 			}
 			names = append(names, source.Name)
-			d.m.Plugins[lock.RuntimeEntry(language, source.Name)] = &Plugin{Language: language, Source: source, Versions: []string{version}}
+			entry := lock.RuntimeEntry(language, source.Name)
+			if d.m.Plugins[entry] != nil {
+				return d.errorf(at, "keep one of the two", "%s has two libraries that are both called %s", strings.Join(at, "."), entry)
+			}
+			d.m.Plugins[entry] = &Plugin{Language: language, Source: source, Versions: []string{version}}
 		}
 	}
 	return nil

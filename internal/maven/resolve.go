@@ -92,6 +92,16 @@ type closing struct {
 	nodes   []*Node
 	seen    map[string]*Node
 	ranges  map[string][]constraint // required versions, by key, from all dependencies
+	asks    []ask                   // all dependencies of the nodes
+	joined  bool                    // it is of several roots: see raise
+}
+
+// An ask is a dependency of a node that is not left out.
+type ask struct {
+	by      *Node
+	of      dependency // with the version that its own POM gives it
+	version string     // as it is looked for, perhaps a range
+	key     string     // in closing.seen
 }
 
 // A pending is a node whose dependencies have not been processed.
@@ -107,6 +117,7 @@ func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pend
 	var found []*Node
 	for _, p := range level {
 		for _, d := range p.of.Dependencies {
+			own := d
 			if depth > 1 { // at depth 1 the effective POM has applied it
 				d = c.manage(d)
 			}
@@ -118,7 +129,11 @@ func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pend
 				return nil, err
 			}
 			key := keyOf(n.Coordinate)
+			c.asks = append(c.asks, ask{p.node, own, d.Version, key})
 			if first := c.seen[key]; first != nil {
+				if c.joined {
+					continue
+				}
 				if i := slices.IndexFunc(c.ranges[key], func(x constraint) bool { return !x.allows(first.Version) }); i >= 0 {
 					return nil, misfit(p.node.Coordinate, "it requires version %s of %s, but %s is nearer to the plugin", d.Version, d.String(), first.Version)
 				}

@@ -78,7 +78,11 @@ type adding struct {
 // it needs.
 func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 	a.o, a.c, a.data, a.specs, a.done, a.asked, a.entries = o, c, data, nil, nil, nil, nil
-	for _, spec := range a.args { // what cannot be known at all is told first
+	args := make([]string, len(a.args))
+	for i, spec := range a.args {
+		args[i] = a.library(spec)
+	}
+	for _, spec := range args { // what cannot be known at all is told first
 		if _, _, place := splitSpec(spec); place {
 			continue
 		}
@@ -86,7 +90,7 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 			return nil, err
 		}
 	}
-	for _, spec := range a.args {
+	for _, spec := range args {
 		named, err := a.named(ctx, spec)
 		if err != nil {
 			return nil, err
@@ -275,6 +279,9 @@ func (a *adding) write(name, version string) ([]byte, error) {
 		return nil, err
 	}
 	if p := a.entries[name]; p != nil && m.Plugins[name] == nil {
+		if p.Language != "" {
+			p = &manifest.Plugin{Language: p.Language, Source: p.Source, Versions: []string{version}}
+		}
 		return edit.AddPlugin(a.Manifest, a.data, name, p)
 	}
 	return edit.AddVersion(a.Manifest, a.data, name, version)

@@ -43,6 +43,29 @@ func asksFor(m *manifest.Manifest, l *lock.Lock, name, version string) (bool, er
 	}), nil
 }
 
+// library turns runtimes/LANGUAGE/PACKAGE into the name of its entry where that is
+// another one, and keeps what to write into the list for [adding.write].
+func (a *adding) library(spec string) string {
+	language, rest, ok := lock.RuntimeName(spec)
+	if !ok || lock.RuntimesKind(language) == "" {
+		return spec
+	}
+	name, version := rest, ""
+	if at := strings.LastIndexByte(rest, '@'); at > 0 {
+		name, version = rest[:at], rest[at:]
+	}
+	source := manifest.RuntimeSource(language, name)
+	entry := lock.RuntimeEntry(language, source.Name)
+	if !strings.ContainsAny(name, ":/@") || lock.CheckEntryName(entry) != nil {
+		return spec
+	}
+	if a.entries == nil {
+		a.entries = map[string]*manifest.Plugin{}
+	}
+	a.entries[entry] = &manifest.Plugin{Language: language, Source: source}
+	return entry + version
+}
+
 // nextOfRuntimes says what to write into the buckconfig, so that libraries have the
 // runtimes of their language by default.
 func (a *adding) nextOfRuntimes() {

@@ -47,6 +47,9 @@ func AddPlugin(file string, data []byte, name string, p *manifest.Plugin) ([]byt
 	}
 	e := newEditor(data)
 	if language, runtime, ok := lock.RuntimeName(name); ok {
+		if p.Source != nil { // the entry is not called as the package is
+			runtime = p.Source.Name
+		}
 		e.addRuntime(m, language, manifest.RuntimeItem(runtime, p.Versions[0]))
 		p = &manifest.Plugin{Language: language, Source: manifest.RuntimeSource(language, runtime), Versions: p.Versions}
 	} else {

@@ -14,7 +14,7 @@ import (
 func isRuntime(language, name string) func(item string) bool {
 	return func(item string) bool {
 		of, _, err := manifest.ParseRuntime(language, item)
-		return err == nil && manifest.RuntimeSource(language, of).Name == name
+		return err == nil && lock.RuntimeEntry(language, manifest.RuntimeSource(language, of).Name) == lock.RuntimeEntry(language, name)
 	}
 }
 

@@ -17,12 +17,14 @@ const JavaHint = 25
 // their file names.
 var mavenWords = manifest.Naming{OS: map[string]string{"macos": "osx"}, Arch: map[string]string{"aarch64": "aarch_64"}}
 
-// jar reports whether w is a jar that Java runs.
-func (w *Want) jar() bool { return w.From.Kind == lock.Maven && w.RuntimeName != "" }
+// jar reports whether w is a jar that Java runs, or that programs of Java have in them.
+func (w *Want) jar() bool {
+	return w.From.Kind == lock.Maven && (w.RuntimeName != "" || w.Language != "")
+}
 
 // Artifact returns the file for a platform, kind maven only:
 // ARTIFACT-VERSION-OS-ARCH.exe, as protoc plugins are usually published, or, on
-// every platform, the jar that Java runs.
+// every platform, the jar that Java runs or that is a runtime.
 func (w *Want) Artifact(p lock.Platform) maven.Coordinate {
 	part := strings.Split(w.From.Name, ":")
 	c := maven.Coordinate{Group: part[0], Artifact: part[1], Version: w.Upstream(w.Version), Ext: "jar"}

@@ -57,6 +57,7 @@ type Want struct {
 	Proto        *manifest.Protos // for a proto package; nil for a plugin
 	Language     string           // for a runtime; "" for a plugin
 	Fits         []string         // for a runtime: NAME@VERSION of the plugins whose code must work with it
+	Parts        []string         // for a runtime: other packages of its version that belong to it
 	Beside       []string         // for a runtime: NAME==VERSION of the others of its language, which share libraries with it
 	Optional     bool
 	Options      []string // with which it is tried
@@ -674,7 +675,7 @@ func (w *Want) PackageName() string {
 // platform, best first. It is empty if only the name of a bin (npm) or of a
 // console script (pip) is known.
 func (w *Want) Binaries(p lock.Platform) []string {
-	if w.Interpreted() {
+	if w.Interpreted() || w.Language != "" {
 		return nil
 	}
 	if o := w.Overrides[p.Name].Binary; o != "" && !w.kind().Compiled {
@@ -726,7 +727,7 @@ func TellsBin(file, bin string) bool {
 // fitsBinary reports whether the executable of a locked cell is the one that
 // the entry requires.
 func (w *Want) fitsBinary(p lock.Platform, binary string) bool {
-	if w.Interpreted() { // see own
+	if w.Interpreted() || w.Language != "" { // see own
 		return true
 	}
 	if bin := w.BinName(); bin != "" && w.Overrides[p.Name].Binary == "" {

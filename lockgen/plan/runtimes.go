@@ -13,20 +13,64 @@ import (
 )
 
 // planRuntime is [planPlugin] for an entry of [runtimes].
-func planRuntime(m *manifest.Manifest, name string) *Want {
+func planRuntime(m *manifest.Manifest, name string) (*Want, error) {
 	p := m.Plugins[name]
-	w := &Want{Name: name, At: m.At("plugins", name), From: *p.Source, Language: p.Language, Untried: true, Python: m.Python}
-	if len(w.Python) == 0 {
-		w.Python = lock.DefaultPython
+	w := &Want{Name: name, At: m.At("plugins", name), From: *p.Source, Language: p.Language, Untried: true}
+	if w.kind().Wheels {
+		w.Python = m.Python
+		if len(w.Python) == 0 {
+			w.Python = lock.DefaultPython
+		}
 	}
-	return w
+	r, known := w.runtime()
+	if known && r.Package != "" {
+		w.From.Name, w.Parts = r.Package, r.With
+		return w, nil
+	}
+	if w.kind().CheckPackage(w.From.Name) != nil {
+		return nil, fault.Errorf(fault.Usage, "write "+strings.Join(catalog.Builtin().Runtimes(p.Language), ", ")+", or for any other library its name in the registry, such as GROUP:ARTIFACT for Java",
+			"%s: no runtime of %s is called %q", w.At, p.Language, w.From.Name)
+	}
+	if own := catalog.Builtin().RuntimeOf(p.Language, w.From.Name); own != "" && !known {
+		return nil, fault.Errorf(fault.Usage, fmt.Sprintf("write %q, whose versions fit the plugins", own), "%s: %s is called %s here", w.At, w.From.Name, own)
+	}
+	return w, nil
+}
+
+// runtime is what the catalogue knows of a runtime.
+func (w *Want) runtime() (catalog.Runtime, bool) {
+	_, name, _ := lock.RuntimeName(w.Name)
+	return catalog.Builtin().Runtime(w.Language, name)
+}
+
+// listed is the name of a runtime as a list of [runtimes] has it.
+func (w *Want) listed() string {
+	if r, _ := w.runtime(); r.Package != "" {
+		_, name, _ := lock.RuntimeName(w.Name)
+		return name
+	}
+	return w.From.Name
+}
+
+// OneEach reports whether each platform has its own file, which the server may lack.
+func (w *Want) OneEach() bool { return w.kind().OneEach && w.Language == "" }
+
+// Items are the packages that a runtime is, as NAME==VERSION.
+func (w *Want) Items() (items []string) {
+	for _, name := range append([]string{w.From.Name}, w.Parts...) {
+		items = append(items, manifest.RuntimeItem(name, w.Version))
+	}
+	return items
 }
 
 // runtimes are what [runtimes] asks for, for the code of the plugins among others.
 func runtimes(m *manifest.Manifest, names []string, others []*Want, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want
 	for _, name := range names {
-		w := planRuntime(m, name)
+		w, err := planRuntime(m, name)
+		if err != nil {
+			return nil, err
+		}
 		w.Asked = m.Plugins[name].Versions[0]
 		w.Ranged = w.Asked == manifest.Latest
 		if w.lockedIn(l); !w.Ranged {
@@ -60,7 +104,7 @@ func (w *Want) Follows() (names []string) {
 	if w.Language == "" {
 		return nil
 	}
-	r, _ := catalog.Builtin().Runtime(w.Language, w.From.Name)
+	r, _ := w.runtime()
 	for _, f := range r.Fits {
 		names = append(names, f.Plugin)
 	}
@@ -73,7 +117,7 @@ func (w *Want) Follows() (names []string) {
 // does: what is locked is not left for an older one. The error is of class
 // [fault.Usage].
 func (w *Want) Fit(others []*Want) error {
-	r, _ := catalog.Builtin().Runtime(w.Language, w.From.Name)
+	r, _ := w.runtime()
 	kind := w.From.Kind
 	type bound struct{ version, by string }
 	var least, below bound
@@ -105,8 +149,8 @@ func (w *Want) Fit(others []*Want) error {
 		return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, hint, "%s: %s", w.At, fmt.Sprintf(format, args...)))
 	}
 	if CompareVersions(kind, least.version, below.version) >= 0 {
-		return misfit("keep versions of them in plugins.toml that are closer to each other, or take "+w.From.Name+" out of [runtimes] and write runtime = […] in BUCK files",
-			"no %s runs the code of both %s, which wants %s or later, and %s, which wants one before %s", w.From.Name, least.by, least.version, below.by, below.version)
+		return misfit("keep versions of them in plugins.toml that are closer to each other, or take "+w.listed()+" out of [runtimes] and write runtime = […] in BUCK files",
+			"no %s runs the code of both %s, which wants %s or later, and %s, which wants one before %s", w.listed(), least.by, least.version, below.by, below.version)
 	}
 	fits := func(version string) bool {
 		return CompareVersions(kind, version, least.version) >= 0 && CompareVersions(kind, version, below.version) < 0
@@ -115,8 +159,8 @@ func (w *Want) Fit(others []*Want) error {
 		if fits(w.Version) {
 			return nil
 		}
-		return misfit(fmt.Sprintf("write %q, for a version that fits, or %q", w.From.Name, manifest.RuntimeItem(w.From.Name, least.version)),
-			"%s %s does not run the code of %s, which wants %s or later, before %s", w.From.Name, w.Version, least.by, least.version, below.version)
+		return misfit(fmt.Sprintf("write %q, for a version that fits, or %q", w.listed(), manifest.RuntimeItem(w.listed(), least.version)),
+			"%s %s does not run the code of %s, which wants %s or later, before %s", w.listed(), w.Version, least.by, least.version, below.version)
 	}
 	if next := nextMajor(least.version); fits(next) && (w.Version == "" || !fits(w.Version) || CompareVersions(kind, w.Version, next) < 0) {
 		below.version = next

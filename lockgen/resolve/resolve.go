@@ -625,7 +625,7 @@ func (a *attempt) holes(m *manifest.Manifest) []failure {
 
 // hole is the failure of a platform that the source cannot serve.
 func (a *attempt) hole(p lock.Platform, err error) failure {
-	if lock.KindOf(a.w.From.Kind).OneEach && !strings.Contains(fault.Hint(err), "optional = true") {
+	if a.w.OneEach() && !strings.Contains(fault.Hint(err), "optional = true") {
 		err = orOptional(err, p)
 	}
 	return failure{w: a.w, platform: p.Name, err: err, hole: true}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
@@ -108,7 +107,7 @@ func (c *job) beside(ctx context.Context, jobs []*job) (ok bool) {
 			return false
 		}
 		if o := other.now(); o.Version != "" {
-			w.Beside = append(w.Beside, manifest.RuntimeItem(o.From.Name, o.Version))
+			w.Beside = append(w.Beside, o.Items()...)
 		}
 	}
 	slices.Sort(w.Beside)
@@ -120,7 +119,7 @@ func (u *update) besideLocked(w *plan.Want, all []*plan.Want) {
 	w.Beside = nil
 	for _, o := range all {
 		if w.Language != "" && o.Language == w.Language && o.Name != w.Name && o.Version != "" {
-			w.Beside = append(w.Beside, manifest.RuntimeItem(o.From.Name, o.Version))
+			w.Beside = append(w.Beside, o.Items()...)
 		}
 	}
 	slices.Sort(w.Beside)

@@ -91,7 +91,7 @@ func (n *newVersion) add(p lock.Platform, cell lock.Cell, err error) {
 	switch {
 	case errors.As(err, &unsupported):
 		n.holes[p.Name] = source.Missing{Reason: unsupported.Reason, Err: fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
-	case (lock.KindOf(n.w.From.Kind).OneEach || n.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
+	case (n.w.OneEach() || n.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
 		n.holes[p.Name] = source.Missing{Reason: source.NoFile, Err: err}
 	case errors.As(err, &misfit):
 		n.unfits = append(n.unfits, failure{w: n.w, platform: p.Name, err: orOptional(err, p)})

@@ -43,6 +43,7 @@ type mavenSource struct {
 
 	documents once.Map[string, []byte]
 	resolvers once.Map[int, *maven.Resolver] // by major version of Java
+	together  once.Map[string, map[string][]maven.Node]
 }
 
 // NewMaven makes the source of repositories of Maven. Believed says that [policy] lets
@@ -72,7 +73,7 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	if err == nil {
 		err = maven.CheckPOM(own, pom)
 	}
-	if errors.Is(err, fs.ErrNotExist) && w.RuntimeName == "" {
+	if errors.Is(err, fs.ErrNotExist) && w.RuntimeName == "" && w.Language == "" {
 		// Programs depend on nothing, so mvn too takes them from a repository that
 		// has them and no POM.
 		err = s.anyOf(ctx, w, platforms, err)
@@ -85,9 +86,12 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		return nil, err
 	}
 	res := &source.Resolution{Missing: map[string]source.Missing{}}
-	if w.RuntimeName == "" {
+	switch {
+	case w.Language != "":
+		err = s.libraries(ctx, w, platforms, res)
+	case w.RuntimeName == "":
 		err = s.perPlatform(ctx, w, platforms, res)
-	} else {
+	default:
 		err = s.jars(ctx, w, platforms, res)
 	}
 	return res, err
@@ -143,13 +147,27 @@ func (s *mavenSource) anyOf(ctx context.Context, w *plan.Want, platforms []lock.
 
 // jars are the closure of the plugin, alike on every platform.
 func (s *mavenSource) jars(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *source.Resolution) error {
-	java := javaOf(w)
-	resolver, _ := s.resolvers.Do(java, func() (*maven.Resolver, error) { return &maven.Resolver{Document: s.document, Java: java}, nil })
 	own := w.Artifact(lock.Platforms[0])
-	nodes, err := resolver.Closure(ctx, own)
+	nodes, err := s.resolver(w).Closure(ctx, own)
 	if err != nil {
 		return err
 	}
+	s.take(w, platforms, nodes, res)
+	if nodes[0].Coordinate != own {
+		return fault.Errorf(fault.Usage, "write its new coordinates as the source of the entry", "%s was moved to %s", own, nodes[0].Coordinate)
+	}
+	return s.evidence(ctx, res.Artifacts)
+}
+
+// resolver is that for the Java that runs w.
+func (s *mavenSource) resolver(w *plan.Want) *maven.Resolver {
+	java := javaOf(w)
+	resolver, _ := s.resolvers.Do(java, func() (*maven.Resolver, error) { return &maven.Resolver{Document: s.document, Java: java}, nil })
+	return resolver
+}
+
+// take makes artifacts of the jars among nodes.
+func (s *mavenSource) take(w *plan.Want, platforms []lock.Platform, nodes []maven.Node, res *source.Resolution) {
 	for _, n := range nodes {
 		if n.Relocated != "" {
 			res.Notes = append(res.Notes, fmt.Sprintf("%s: %s is called %s now", w, n.Relocated, n.Coordinate))
@@ -164,10 +182,6 @@ func (s *mavenSource) jars(ctx context.Context, w *plan.Want, platforms []lock.P
 		}
 		res.Artifacts = append(res.Artifacts, a)
 	}
-	if nodes[0].Coordinate != own {
-		return fault.Errorf(fault.Usage, "write its new coordinates as the source of the entry", "%s was moved to %s", own, nodes[0].Coordinate)
-	}
-	return s.evidence(ctx, res.Artifacts)
 }
 
 // javaOf is the major version of Java that runs w; the newest one that is known
@@ -450,6 +464,9 @@ func (s *mavenSource) Locked(w *plan.Want, key string, f lock.File) (*source.Art
 }
 
 func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
+	if w.Language != "" {
+		return "", nil
+	}
 	if w.RuntimeName == "" {
 		return source.NativeExecutable(w, p, tree, contents)
 	}
@@ -464,6 +481,9 @@ func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree
 // names (https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html), and
 // proves that the locked Java can.
 func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
+	if w.Language != "" {
+		return s.readable(v, contents)
+	}
 	if w.RuntimeName == "" {
 		return nil
 	}
