@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -35,6 +36,7 @@ type app struct {
 	installer *install.Installer
 	counts    counts
 
+	clients  clients.Set // of this machine
 	transfer *ui.Transfer
 	origins  func() *origin.Origins // where files come from
 	tiers    func() *mirror.Tiers
@@ -58,7 +60,7 @@ func (a *app) open() error {
 		Store: a.store, Host: host, Download: a.download, Ready: a.ready, Local: a.local, Transfer: a.transfer,
 		Observe: a.counts.add,
 		Offline: a.opts.offline, NodeManager: a.opts.nodeManager, WheelManager: a.opts.wheelManager, NoManagers: a.opts.noManagers,
-		Python: a.opts.python,
+		Python: a.opts.python, Clients: &a.clients,
 	}
 	if a.ui != nil {
 		a.installer.Detail = a.ui.Detail
@@ -68,7 +70,7 @@ func (a *app) open() error {
 
 func (a *app) newOrigins() *origin.Origins {
 	return &origin.Origins{
-		Dir: a.dir, Registries: a.registries, Mirrors: a.mirrors, Policy: &a.policy, Store: a.store, Detail: a.ui.Detail,
+		Dir: a.dir, Registries: a.registries, Mirrors: a.mirrors, Policy: &a.policy, Store: a.store, Clients: &a.clients, Detail: a.ui.Detail,
 		Remote: remote.Options{
 			Offline:    a.opts.offline,
 			UserAgent:  "buck2-protobuf-fetch",

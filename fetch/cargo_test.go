@@ -126,7 +126,7 @@ func TestCargoRefusals(t *testing.T) {
 			other := cargoLeaf
 			other.Files = map[string]string{"src/lib.rs": "pub const NAME: &str = \"evil\";\n"}
 			w.registry.Crate(other)
-		}, 5, []string{"leaf-1.0.0.crate", "other bytes"}, nil},
+		}, 5, []string{"leaf-1.0.0.crate", "expected 220 bytes", "the file at this URL was replaced"}, nil},
 		{"a crate is gone", func(v *lock.Version) { delete(v.Files, "leaf-1.0.0.crate") }, 3, []string{"crab 1.0.0", "would use crates other than those locked: leaf-1.0.0"}, nil},
 		{"no consent", func(*lock.Version) { w.lockCrates(cargoPlug, running) }, 6, []string{"runs code of crate leaf-1.0.0", "build-scripts of [policy]"}, nil},
 		{"does not compile", func(*lock.Version) { w.lockCrates(broken, cargoLeaf) }, 7, []string{"crab 1.0.0", "does not compile", "cannot find function `undefined_thing`", "lockgen mirror --trees"}, nil},
@@ -179,7 +179,7 @@ func TestCargoToken(t *testing.T) {
 	write(filepath.Join(w.dir, ".cargo", "config.toml"), "[source.crates-io]\nreplace-with = \"v\"\n[source.v]\ndirectory = \"vendor\"\n[net]\noffline = true\n[patch.crates-io]\nleaf = { path = \"/nonexistent\" }\n[build]\nrustc-wrapper = \"/nonexistent\"\n")
 	write(home, replaced+named)
 	w.write()
-	w.fails(7, []string{"demands a token", "CARGO_REGISTRIES_MY_CORP_TOKEN"}, "get", "crab")
+	w.fails(7, []string{"requires a token", "CARGO_REGISTRIES_MY_CORP_TOKEN"}, "get", "crab")
 	write(home, replaced+named+"token = \"wrong\"\n")
 	w.fails(4, []string{"401"}, "get", "crab")
 	write(home, replaced+named+"token = \""+token+"\"\n")

@@ -24,6 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -166,7 +167,9 @@ func (w *world) fetch(args ...string) (status int, stdout, stderr string) {
 	if _, chosen := env["BUCK2_PROTOBUF_NODE_MANAGER"]; !chosen && !slices.Contains(args, "--node-manager") {
 		own = append(own, "--node-manager", "none")
 	}
-	status = run(context.Background(), append(own, args...), func(k string) string { return env[k] }, &o, &e)
+	var starts testenv.Starts
+	status = run(proc.Watch(context.Background(), starts.Add), append(own, args...), func(k string) string { return env[k] }, &o, &e)
+	starts.Once(w, args)
 	if !slices.Contains(args, "run") { // what the plugin prints is its own
 		fake.Speech(w, args, status, o.String(), e.String())
 	}

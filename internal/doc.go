@@ -86,6 +86,7 @@
 //	managers   npm, pnpm, Yarn, bun, pip and uv as installers
 //	kind       how a file of each kind becomes files of a tree
 //	catalog    the plugins that are known by name
+//	clients    the package managers of this machine, each asked once in a run
 //
 //	cargo      runs cargo
 //	gotool     runs Go

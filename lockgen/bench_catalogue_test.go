@@ -97,7 +97,7 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 		}
 	}
 	documents := remote.New(remote.Options{})
-	npm, err := npm.ReadConfig(ctx, ".", npm.Find)
+	npm, err := npm.ReadConfig(ctx, ".", npm.User, npm.Find)
 	must(err)
 	pip, err := pip.Find(ctx)
 	must(err)

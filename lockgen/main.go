@@ -17,6 +17,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/docs"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
@@ -64,8 +65,9 @@ lockgen help policy            read a page of the manual`,
 
 // A program is one run of lockgen.
 type program struct {
-	ui  *ui.UI
-	env func(string) string
+	ui      *ui.UI
+	env     func(string) string
+	clients clients.Set // of this machine
 
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string

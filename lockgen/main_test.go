@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -133,7 +134,9 @@ func (p *place) runUntil(ctx context.Context, args ...string) (status int, stdou
 	prog := newProgram(env, &out, &talk)
 	prog.timeouts, prog.maxArtifact, prog.now = p.timeouts, p.maxArtifact, p.now
 	prog.ui.In = p.answer
-	status = prog.run(ctx, args)
+	var starts testenv.Starts
+	status = prog.run(proc.Watch(ctx, starts.Add), args)
+	starts.Once(p.t, args)
 	fake.Speech(p.t, args, status, out.String(), talk.String())
 	return status, out.String(), talk.String()
 }

@@ -103,7 +103,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	installer := &install.Installer{
-		Store: o.Store, Download: b.File, NodeManager: "none", Offline: p.offline, Detail: p.ui.Detail, Transfer: transfer,
+		Store: o.Store, Download: b.File, NodeManager: "none", Offline: p.offline, Clients: o.Clients, Detail: p.ui.Detail, Transfer: transfer,
 		Ready: func(ctx context.Context, e *lock.Entry, served, dir string) error {
 			return b.Tree(ctx, o.Store, e, served, dir)
 		},

@@ -64,7 +64,7 @@ func runUpdate(ctx context.Context, p *program, args []string) error {
 func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	s, err := store.Open(p.env(store.EnvDir))
 	return resolve.Options{
-		Settings: session.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, UI: p.ui, Timeouts: p.timeouts},
+		Settings: session.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, Clients: &p.clients, UI: p.ui, Timeouts: p.timeouts},
 		Old:      old, All: p.all, Verify: p.verify, NoSmoke: p.noSmoke, MaxArtifact: p.maxArtifact,
 	}, err
 }

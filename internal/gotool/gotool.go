@@ -31,7 +31,10 @@ import (
 const noGo = "install Go 1.21 or later, or use another source of the plugin"
 
 // A Client is a Go toolchain that can be run. It is safe for concurrent use.
-type Client struct{ path string }
+type Client struct {
+	path    string
+	version string // "" if it was not asked yet
+}
 
 // Locked returns the Go in an unpacked zip of golang.org/toolchain for a
 // platform of the lock. It accesses no file.
@@ -40,7 +43,7 @@ func Locked(tree, platform string) *Client {
 	if strings.HasPrefix(platform, "windows-") {
 		name = "go.exe"
 	}
-	return &Client{filepath.Join(tree, "bin", name)}
+	return &Client{path: filepath.Join(tree, "bin", name)}
 }
 
 // ExecRule is the version of the rule of [Unpacking] about executables. Scan
@@ -82,7 +85,8 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g, version := &Client{found}, strings.TrimPrefix(said["GOVERSION"], "go")
+	version := strings.TrimPrefix(said["GOVERSION"], "go")
+	g := &Client{found, version}
 	if real := filepath.Join(said["GOROOT"], "bin", filepath.Base(found)); filepath.IsAbs(said["GOROOT"]) && proc.IsFile(real) {
 		g.path = real
 	}
@@ -104,6 +108,9 @@ func isGo(program string) bool {
 // Version returns the version without "go", such as "1.26.7", followed by the
 // experiments that Go was built with, if any.
 func (g *Client) Version(ctx context.Context) (string, error) {
+	if g.version != "" {
+		return g.version, nil
+	}
 	said, err := goSays(ctx, g.path, append(homeless(proc.PrivateEnv(proc.Nowhere())), "GOENV=off", "GOTOOLCHAIN=local", "GO111MODULE=off"), "GOVERSION")
 	if err != nil {
 		return "", err

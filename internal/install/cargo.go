@@ -66,7 +66,7 @@ func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (
 	if i.NoManagers {
 		return nil, "", fault.Errorf(fault.Machine, readyTree(e), "it is compiled by cargo, and package managers are disabled")
 	}
-	cargo, err := cargo.Find(ctx)
+	cargo, err := i.Clients.Cargo(ctx)
 	if err != nil {
 		return nil, "", fault.Errorf(fault.Of(err), readyTree(e), "it is compiled by cargo: %w", err)
 	}

@@ -150,7 +150,7 @@ func (i *Installer) Go(ctx context.Context, toolchain *lock.Entry) (*gotool.Clie
 		}
 		return gotool.Locked(dir, served), nil
 	}
-	own, err := gotool.Find(ctx)
+	own, err := i.Clients.Go(ctx)
 	found := "go is not on PATH"
 	if err == nil {
 		version, err := own.Version(ctx)

@@ -26,6 +26,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -58,6 +59,7 @@ type Installer struct {
 	WheelManager string               // what builds the folder of a pip plugin: one of [WheelManagers], or "" for the first
 	NoManagers   bool                 // run no package manager
 	Python       string               // the Python that runs plugins; "" for one on PATH
+	Clients      *clients.Set         // the package managers of this machine; nil to look for them
 	Trials       *cargo.Trials        // for compiled plugins that are only tried and not kept in the store; nil to keep them
 	Detail       func(string, ...any) // called with progress messages; nil for none
 	Transfer     *ui.Transfer         // shows progress; nil for none

@@ -127,7 +127,7 @@ func (i *Installer) NPM(ctx context.Context, e *lock.Entry) (*npm.Client, error)
 		if locked, err := i.lockedNPM(ctx, e); err != nil || locked != nil {
 			return locked, err
 		}
-		return npm.Find(ctx)
+		return i.Clients.NPM(ctx)
 	})
 }
 

@@ -473,7 +473,7 @@ func (r atRegistry) Tarball(ctx context.Context, name, version string, in remote
 // machineRegistry is the one that this machine's npm knows.
 func machineRegistry(t *testing.T) atRegistry {
 	t.Helper()
-	c, err := npm.ReadConfig(t.Context(), ".", npm.Find)
+	c, err := npm.ReadConfig(t.Context(), ".", npm.User, npm.Find)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,11 +35,11 @@ type Config struct {
 
 // ReadConfig reads the configuration that npm uses in dir: the variables
 // npm_config_…, the .npmrc of the project that dir belongs to, of the user, of
-// the machine, and of npm itself. The last two depend on the npm on PATH,
-// whatever its version, and are skipped if there is none; then other provides
-// the npm to ask for the default registry.
-func ReadConfig(ctx context.Context, dir string, other func(context.Context) (*Client, error)) (*Config, error) {
-	n, err := findUser(ctx)
+// the machine, and of npm itself. The last two depend on the user's npm, see
+// [User], and are skipped if there is none; then other provides the npm to ask
+// for the default registry.
+func ReadConfig(ctx context.Context, dir string, user, other func(context.Context) (*Client, error)) (*Config, error) {
+	n, err := user(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func npmHome(t *testing.T, files map[string]string) (root string) {
 
 func readNPMConfig(t *testing.T, dir string) *Config {
 	t.Helper()
-	c, err := ReadConfig(t.Context(), dir, func(context.Context) (*Client, error) {
+	c, err := ReadConfig(t.Context(), dir, User, func(context.Context) (*Client, error) {
 		return nil, fault.Errorf(fault.Machine, "", "nobody to ask")
 	})
 	if err != nil {
@@ -110,7 +110,7 @@ func TestNPMConfigSources(t *testing.T) {
 			want := "https://" + tt.want + ".example.com/"
 			got, err := readNPMConfig(t, dir).Registry(t.Context(), tt.scope)
 			if name == "nothing" || tt.want == "" {
-				if n, e := findUser(t.Context()); e == nil && n != nil {
+				if n, e := User(t.Context()); e == nil && n != nil {
 					if err != nil || !strings.HasPrefix(got, "https://") {
 						t.Errorf("npm's own: %s, %v", got, err)
 					}
@@ -243,7 +243,7 @@ func TestNPMCredentials(t *testing.T) {
 	}
 
 	fake.Write(t, filepath.Join(root, ".npmrc"), "_authToken=x\n")
-	_, err := ReadConfig(t.Context(), root, nil)
+	_, err := ReadConfig(t.Context(), root, User, nil)
 	fake.WantFault(t, err, fault.Machine, "_authToken without a registry")
 	if hint := fault.Hint(err); hint != "run: npm config fix" {
 		t.Errorf("hint %q", hint)

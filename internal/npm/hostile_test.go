@@ -143,7 +143,7 @@ func TestNothingOfTheUserRuns(t *testing.T) {
 	}
 	h.check(t)
 
-	c, err := ReadConfig(t.Context(), h.project, nil)
+	c, err := ReadConfig(t.Context(), h.project, User, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestNothingOfTheUserRuns(t *testing.T) {
 		}
 		fake.Write(t, file, strings.Replace(string(data), "registry=http", "#registry=http", 1))
 	}
-	if c, err = ReadConfig(t.Context(), h.project, func(context.Context) (*Client, error) { return n, nil }); err != nil {
+	if c, err = ReadConfig(t.Context(), h.project, User, func(context.Context) (*Client, error) { return n, nil }); err != nil {
 		t.Fatal(err)
 	}
 	// Only npm knows this one, so npm runs.
@@ -188,7 +188,7 @@ func TestNodeEnvironments(t *testing.T) {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "NPM_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"} {
 		t.Setenv(name, canary)
 	}
-	run, err := (&Client{"node", "npm-cli.js"}).sandboxed("npm", t.TempDir(), &proc.Loopback{Base: "http://127.0.0.1:1/x", Port: 1}, []string{"config"})
+	run, err := (&Client{node: "node", cli: "npm-cli.js"}).sandboxed("npm", t.TempDir(), &proc.Loopback{Base: "http://127.0.0.1:1/x", Port: 1}, []string{"config"})
 	if err != nil {
 		t.Fatal(err)
 	}

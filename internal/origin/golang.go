@@ -23,7 +23,7 @@ type goOrigin struct {
 // reads the same settings and is installed before the modules that it compiles.
 func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
 	return o.golang.Do(e.Toolchain != nil, func() (*goOrigin, error) {
-		tool, err := gotool.Find(ctx)
+		tool, err := o.Clients.Go(ctx)
 		if fault.Of(err) == fault.Machine && e.Toolchain != nil && o.Go != nil {
 			tool, err = o.Go(ctx, e.Toolchain)
 		}
@@ -31,7 +31,7 @@ func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
 			return nil, fault.Errorf(fault.Of(err), `install Go, or add to plugins.toml: [registries] go = "https://…", a module proxy`,
 				"go is needed to find the module proxy: %w", err)
 		}
-		config, err := tool.Config(ctx, "")
+		config, err := o.Clients.GoConfig(ctx, tool, "")
 		return &goOrigin{tool, config}, err
 	})
 }

@@ -20,7 +20,7 @@ type NPM struct {
 // NPMBy returns an NPM with the user's settings for the folder of the manifest.
 // Find returns the npm to ask for its default registry.
 func (o *Origins) NPMBy(ctx context.Context, find func(ctx context.Context) (*npm.Client, error)) (*NPM, error) {
-	config, err := npm.ReadConfig(ctx, o.Dir, find)
+	config, err := npm.ReadConfig(ctx, o.Dir, o.Clients.UserNPM, find)
 	if err != nil {
 		return nil, err
 	}

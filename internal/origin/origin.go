@@ -8,6 +8,7 @@ package origin
 import (
 	"context"
 
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -29,6 +30,7 @@ type Origins struct {
 	Policy     *manifest.Policy
 	Remote     remote.Options // for all connections; settings of a client are added
 	Store      *store.Store
+	Clients    *clients.Set
 	Detail     func(string, ...any)
 
 	// NPM returns the npm to ask for the user's settings.

@@ -22,7 +22,7 @@ type Pip struct {
 // PipBy asks a pip for the index, which is that of the manifest or the one that
 // the user has configured for the folder of the manifest, and how to reach it.
 func (o *Origins) PipBy(ctx context.Context, tool *pip.Client) (*Pip, error) {
-	config, err := tool.Config(ctx, o.Dir, o.Registries.Pip)
+	config, err := o.Clients.PipConfig(ctx, tool, o.Dir, o.Registries.Pip)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
 			client, err := o.Client().By(remote.Way{Client: "pip"})
 			return &Pip{known, client}, err
 		}
-		tool, err := pip.Find(ctx)
+		tool, err := o.Clients.Pip(ctx)
 		switch ours := o.Registries.Pip; {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()

@@ -51,6 +51,15 @@ func (e *ExitError) Error() string {
 	return e.Name + ": " + e.Status + ": " + e.Tail
 }
 
+type watched struct{}
+
+// Watch returns a context in which f is called for each program that starts, with
+// the name and the arguments of its [Command]. It may be called from several
+// goroutines at once.
+func Watch(ctx context.Context, f func(name string, args []string)) context.Context {
+	return context.WithValue(ctx, watched{}, f)
+}
+
 // Run runs the program and returns its standard output, even if it failed. Then
 // the error has the class of the command and wraps an [*ExitError]. The error of a
 // cancelled context is returned without a class.
@@ -106,6 +115,9 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 		p, err = start(false)
 	}
 	if err == nil {
+		if f, ok := ctx.Value(watched{}).(func(string, []string)); ok {
+			f(c.Name, c.Args)
+		}
 		err = p.Wait()
 		lines.flush()
 	}

@@ -77,7 +77,7 @@ var clients = []client{
 }
 
 func npmRegistry(ctx context.Context, q *question) (map[string]string, *remote.Client, error) {
-	config, err := npm.ReadConfig(ctx, q.Dir, npm.Find)
+	config, err := npm.ReadConfig(ctx, q.Dir, npm.User, npm.Find)
 	if err != nil {
 		return nil, nil, err
 	}

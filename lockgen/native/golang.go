@@ -20,6 +20,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -51,6 +52,7 @@ type goSource struct {
 
 // GoSettings are what [NewGo] needs to know.
 type GoSettings struct {
+	Clients  *clients.Set
 	Tool     *gotool.Client // of this machine
 	Client   *remote.Client
 	Config   gotool.Config
@@ -588,7 +590,7 @@ func (s *goSource) unpackCompiler(ctx context.Context, toolchain string) (*gotoo
 		return nil, fault.Errorf(fault.Usage, "run: lockgen update", "its toolchain %s is not locked", toolchain)
 	}
 	host, _ := lock.Host()
-	i := &install.Installer{Store: s.Store, Host: host, Download: s.fetchFile, Transfer: s.Shown()}
+	i := &install.Installer{Store: s.Store, Host: host, Download: s.fetchFile, Clients: s.Clients, Transfer: s.Shown()}
 	return i.Go(ctx, e)
 }
 

