@@ -48,7 +48,7 @@ func values(a *app, verb, flag, name string) []string {
 		}
 		specs := slices.DeleteFunc(l.Specs(), func(s string) bool {
 			_, _, runtime := lock.RuntimeName(s)
-			return runtime || strings.HasPrefix(s, lock.ProtosPrefix) == (verb != "protos")
+			return runtime || verb != "env" && strings.HasPrefix(s, lock.ProtosPrefix) == (verb != "protos")
 		})
 		if verb == "protos" {
 			specs = slices.DeleteFunc(specs, func(s string) bool { return strings.Contains(s, "@") })

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
@@ -20,9 +21,14 @@ import (
 var envVerb = &cli.Verb[app]{
 	Name: "env", Args: "[NAME[@VERSION]…]", Short: "install plugins, print the line that puts them on PATH",
 	Long: `Without names it is the whole lock, but for plugins whose executables have one
-name. The folders of the executables come before everything else on PATH.`,
+name. The folders of the executables come before everything else on PATH.
+
+Where proto packages are among them, by the name protos/NAME or as the deps of a
+buf.yaml have it, the line also sets PROTO_PATH to their folders and those of
+what they import: protoc -I. -I"$PROTO_PATH" api.proto`,
 	Example: `eval "$(fetch env)"
 eval "$(fetch env protoc ts-proto@2.7.2)"
+eval "$(fetch env protoc protos/googleapis)"
 eval "$(fetch env --bundle typescript)"
 fetch env --shell fish | source`,
 	JSON: true, Uses: installs, Run: runEnv,
@@ -47,34 +53,91 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	var protos []string
 	switch {
 	case a.opts.bundle != "":
-		if args, err = a.bundle(ctx, a.opts.bundle); err != nil {
-			return err
-		}
+		args, err = a.bundle(ctx, a.opts.bundle)
 	case len(args) == 0:
-		args = a.everything(l, platform)
+		args, protos = a.everything(l, platform), protoPackages(l)
+	default:
+		isProtos := func(s string) bool { return strings.HasPrefix(s, lock.ProtosPrefix) || catalog.IsModule(s) }
+		protos = slices.DeleteFunc(slices.Clone(args), func(s string) bool { return !isProtos(s) })
+		args = slices.DeleteFunc(slices.Clone(args), isProtos)
+		if len(protos) > 0 {
+			protos, err = a.protosOf(l, protos)
+		}
 	}
-	if len(args) == 0 { // an empty folder on PATH would be the working directory
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 && len(protos) == 0 { // an empty folder on PATH would be the working directory
 		return fault.Errorf(fault.Usage, "lock one: lockgen add NAME", "no plugin is locked for %s", platform)
 	}
 	programs, err := a.programs(ctx, l, args, platform)
 	if err != nil {
 		return err
 	}
-	line, err := pathLine(shell, folders(programs))
+	packages, err := a.packages(ctx, l, protos, platform)
+	if err != nil {
+		return err
+	}
+	imports := importFolders(packages, programs)
+	line, err := envLine(shell, folders(programs), imports)
 	if err != nil {
 		return err
 	}
 	if a.ui.JSON {
 		return a.ui.Data(struct {
-			Shell    string             `json:"shell"`
-			Line     string             `json:"line"`
-			Folders  []string           `json:"folders"` // in the order of PATH
-			Programs []*install.Program `json:"programs"`
-		}{shell, line, folders(programs), programs})
+			Shell     string             `json:"shell"`
+			Line      string             `json:"line"`
+			Folders   []string           `json:"folders"` // in the order of PATH
+			Programs  []*install.Program `json:"programs"`
+			ProtoPath []string           `json:"protoPath"`
+			Packages  []*protoPackage    `json:"packages"`
+		}{shell, line, folders(programs), programs, imports, packages})
 	}
 	return a.ui.Exact("PATH", line)
+}
+
+// A protoPackage is a proto package in the cache.
+type protoPackage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Path    string `json:"path"` // the folder from which its imports are counted
+}
+
+// packages installs proto packages.
+func (a *app) packages(ctx context.Context, l *lock.Lock, names []string, platform string) ([]*protoPackage, error) {
+	packages := []*protoPackage{}
+	for _, name := range names {
+		plugin, version, _, err := l.Find(lock.ProtosPrefix + name)
+		if err != nil {
+			return nil, err
+		}
+		e := l.Entry(plugin, version)
+		dir, _, err := a.installer.Tree(ctx, e, platform)
+		if err != nil {
+			return nil, err
+		}
+		a.told(ctx, e)
+		packages = append(packages, &protoPackage{name, version, dir})
+	}
+	return packages, nil
+}
+
+// importFolders returns the folders of proto packages and, if there are any, those of
+// the well-known types, which come with protoc.
+func importFolders(packages []*protoPackage, programs []*install.Program) []string {
+	dirs := []string{}
+	for _, p := range packages {
+		dirs = append(dirs, p.Path)
+	}
+	for _, p := range programs {
+		if len(packages) > 0 && p.Include != "" {
+			dirs = append(dirs, p.Include)
+		}
+	}
+	return dirs
 }
 
 // prepare reads the lock and the manifest and finds the platform and the shell, for
@@ -219,14 +282,51 @@ func (a *app) shell() (string, error) {
 	}
 }
 
+// envLine returns the line that puts folders at the front of PATH, and others into
+// PROTO_PATH, in the syntax of a shell; it leaves a variable alone for no folders.
+func envLine(shell string, path, imports []string) (string, error) {
+	var parts []string
+	if len(path) > 0 {
+		part, err := pathLine(shell, path)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, part)
+	}
+	if len(imports) > 0 {
+		part, err := assignment(shell, "PROTO_PATH", imports, false)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, part)
+	}
+	if shell == "cmd" {
+		return strings.Join(parts, " & "), nil
+	}
+	return strings.Join(parts, "; "), nil
+}
+
 // pathLine returns the line that puts folders at the front of PATH, in the syntax
 // of a shell.
 func pathLine(shell string, dirs []string) (string, error) {
-	list := strings.Join(dirs, string(os.PathListSeparator))
+	return assignment(shell, "PATH", dirs, true)
+}
+
+// assignment sets a variable to a list of folders, in the syntax of a shell; with
+// before they stand before what it has.
+func assignment(shell, name string, dirs []string, before bool) (string, error) {
+	const separator = string(os.PathListSeparator)
+	list := strings.Join(dirs, separator)
 	for _, dir := range dirs {
 		if strings.ContainsRune(dir, os.PathListSeparator) || strings.ContainsAny(dir, "\r\n") || shell == "cmd" && strings.ContainsAny(dir, `%"!`) {
-			return "", fault.Errorf(fault.Machine, "move the cache: set BUCK2_PROTOBUF_CACHE_DIR", "PATH of %s cannot hold the folder %q", shell, dir)
+			return "", fault.Errorf(fault.Machine, "move the cache: set BUCK2_PROTOBUF_CACHE_DIR", "%s of %s cannot hold the folder %q", name, shell, dir)
 		}
+	}
+	rest := func(text string) string {
+		if before {
+			return text
+		}
+		return ""
 	}
 	switch shell {
 	case "fish":
@@ -234,13 +334,13 @@ func pathLine(shell string, dirs []string) (string, error) {
 		for i, dir := range dirs {
 			quoted[i] = "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(dir) + "'"
 		}
-		return "set -gx PATH " + strings.Join(append(quoted, "$PATH"), " "), nil
+		return "set -gx " + name + " " + strings.Join(quoted, " ") + rest(" $"+name), nil
 	case "powershell":
 		// Typographic quotes end a string there as well.
 		quoted := strings.NewReplacer("'", "''", "‘", "‘‘", "’", "’’", "‚", "‚‚", "‛", "‛‛").Replace(list)
-		return "$env:PATH = '" + quoted + string(os.PathListSeparator) + "' + $env:PATH", nil
+		return "$env:" + name + " = '" + quoted + rest(separator) + "'" + rest(" + $env:"+name), nil
 	case "cmd":
-		return `set "PATH=` + list + string(os.PathListSeparator) + `%PATH%"`, nil
+		return `set "` + name + "=" + list + rest(separator+"%"+name+"%") + `"`, nil
 	}
-	return "export PATH='" + strings.ReplaceAll(list, "'", `'\''`) + `'":$PATH"`, nil
+	return "export " + name + "='" + strings.ReplaceAll(list, "'", `'\''`) + "'" + rest(`":$`+name+`"`), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -57,7 +60,7 @@ func TestEnv(t *testing.T) {
 		t.Errorf("%+v", doc)
 	}
 	w.fails(2, []string{`plugins.toml has no bundle "bth"`, "did you mean both?"}, "env", "--bundle", "bth")
-	w.fails(2, []string{`shell "tcsh" is not known`, "shells are sh, fish, powershell, cmd"}, "env", "tool", "--shell", "tcsh")
+	w.fails(2, []string{`unknown shell "tcsh"`, "shells are sh, fish, powershell, cmd"}, "env", "tool", "--shell", "tcsh")
 	w.fails(2, []string{`plugin "tol" is not locked`}, "env", "tol")
 	w.fails(2, []string{"env takes plugins or a bundle"}, "env", "tool", "--bundle", "both")
 
@@ -72,6 +75,73 @@ func TestEnv(t *testing.T) {
 	}
 	try(strings.TrimSpace(line), "packed; main y; command -v bare || echo no", "packed\nscript y\nno\n")
 	w.fails(2, []string{"bare 3.0.0 and bare2 1.0.0 both have an executable called bare"}, "env", "bare", "bare2")
+}
+
+// TestEnvProtos: the folders of proto packages are in PROTO_PATH, of all or of those
+// that are named, as here or in a buf.yaml, with what they import.
+func TestEnvProtos(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fails(2, []string{"no proto package is locked", "lockgen add protos/googleapis"}, "env", "protos/acme")
+	v, _, tree := w.protos()
+	googleapis := *v
+	googleapis.Folders = map[string]lock.Folder{"google/api": {Files: []string{"x.proto"}, Imports: []string{"acme"}}}
+	googleapis.Deps = []string{"acme"}
+	body := fake.Zip(map[string]string{"google/api/x.proto": acmeProto})
+	googleapis.Files = map[string]lock.File{"googleapis.zip": {URL: w.registry.File("/files/googleapis.zip", body), Archive: "zip", SHA256: sum256(body), Size: int64(len(body))}}
+	other, err := archive.TreeHash([]archive.File{{Path: "google/api/x.proto", SHA256: sha256.Sum256([]byte(acmeProto)), Size: int64(len(acmeProto))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	googleapis.Platforms = lock.EveryPlatform(lock.Cell{Tree: other})
+	w.lock.Plugins["protos/googleapis"] = map[string]*lock.Version{"1.76.0": &googleapis}
+	w.write()
+
+	both := filepath.Join(w.cache, "trees", tree) + ":" + filepath.Join(w.cache, "trees", other)
+	include := ":" + filepath.Join(filepath.Dir(filepath.Dir(w.must("get", "tool"))), "include") // as protoc has one
+	for _, tt := range []struct {
+		args []string
+		want string // of PROTO_PATH
+		path bool   // whether PATH is set
+	}{
+		{nil, both + include, true},
+		{[]string{"tool"}, "", true},
+		{[]string{"tool", "protos/googleapis"}, both + include, true},
+		{[]string{"protos/acme@1.0.0"}, filepath.Join(w.cache, "trees", tree), false},
+		{[]string{"buf.build/googleapis/googleapis", "buf.build/protocolbuffers/wellknowntypes"}, both, false},
+		{[]string{"buf.build/googleapis/googleapis:main"}, both, false},
+	} {
+		line := w.must(append([]string{"env", "--shell", "sh"}, tt.args...)...)
+		out, err := exec.Command("/bin/sh", "-c", "PATH=/none; PROTO_PATH=; "+line+"\n"+`echo "$PROTO_PATH"; test "$PATH" = /none || echo set`).Output()
+		want := tt.want + "\n"
+		if tt.path {
+			want += "set\n"
+		}
+		if err != nil || string(out) != want || strings.Contains(line, "\n") {
+			t.Errorf("%q: %s\nsets %q, want %q: %v", tt.args, line, out, want, err)
+		}
+	}
+	for _, dir := range strings.Split(both, ":") {
+		if !isTree(t, dir, filepath.Base(dir)) {
+			t.Errorf("%s is not what is locked", dir)
+		}
+	}
+	var doc struct {
+		ProtoPath []string
+		Packages  []protoPackage
+	}
+	if err := json.Unmarshal([]byte(w.must("env", "tool", "protos/googleapis", "--json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(doc.ProtoPath, ":") != both+include || len(doc.Packages) != 2 || doc.Packages[1] != (protoPackage{"googleapis", "1.76.0", doc.ProtoPath[1]}) {
+		t.Errorf("%+v", doc)
+	}
+	w.fails(2, []string{`proto package "acm" is not locked`, "did you mean acme?"}, "env", "protos/acm")
+	w.fails(2, []string{"protos/acme 2.0.0 is not locked; the lock has 1.0.0"}, "env", "protos/acme@2.0.0")
+	w.fails(2, []string{`proto package "protovalidate" is not locked`, "run: lockgen add protos/protovalidate"}, "env", "buf.build/bufbuild/protovalidate")
+	w.fails(2, []string{"no proto package is known that has the files of buf.build/acme/api", "[protos] of plugins.toml"}, "env", "buf.build/acme/api")
+	w.fails(2, []string{"no proto package is known that has the files of bsr.example.com/acme/api"}, "protos", "bsr.example.com/acme/api")
+	w.must("protos", "buf.build/googleapis/googleapis", "--out", filepath.Join(w.dir, "protos"))
 }
 
 func TestPathLine(t *testing.T) {
@@ -89,6 +159,19 @@ func TestPathLine(t *testing.T) {
 		if err != nil || line != tt.want {
 			t.Errorf("%s: got %s, want %s, %v", tt.shell, line, tt.want, err)
 		}
+	}
+	for shell, want := range map[string]string{
+		"sh":         `export PATH='/p'":$PATH"; export PROTO_PATH='/a b/$x:/it'\''s/\n'`,
+		"fish":       `set -gx PATH '/p' $PATH; set -gx PROTO_PATH '/a b/$x' '/it\'s/\\n'`,
+		"powershell": `$env:PATH = '/p:' + $env:PATH; $env:PROTO_PATH = '/a b/$x:/it''s/\n'`,
+		"cmd":        `set "PATH=/p:%PATH%" & set "PROTO_PATH=/a b/$x:/it's/\n"`,
+	} {
+		if line, err := envLine(shell, []string{"/p"}, odd); err != nil || line != want {
+			t.Errorf("%s: got %s, want %s, %v", shell, line, want, err)
+		}
+	}
+	if got := importFolders([]*protoPackage{{Path: "/a"}}, []*install.Program{{}, {Include: "/include"}}); strings.Join(got, " ") != "/a /include" {
+		t.Errorf("import folders: %q", got)
 	}
 	out, err := exec.Command("/bin/sh", "-c", `export PATH='/a b/$x:/it'\''s/\n'":$PATH"; printf %s "$PATH"`).Output()
 	if err != nil || !strings.HasPrefix(string(out), strings.Join(odd, ":")+":") {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -21,10 +22,12 @@ import (
 var protosVerb = &cli.Verb[app]{
 	Name: "protos", Args: "[NAME…]", Short: "copy locked proto packages to a folder, for editors and protoc",
 	Long: `Without names it is every package of [protos]; with names, those and what they
-import. The well-known types come from the locked protoc. A folder that this
-command made is replaced, unless something in it was changed since.`,
+import. A name may also be that of a module, as the deps of a buf.yaml have it.
+The well-known types come from the locked protoc. A folder that this command
+made is replaced, unless something in it was changed since.`,
 	Example: `fetch protos
 fetch protos googleapis --out third_party/protos
+fetch protos buf.build/googleapis/googleapis
 protoc -I. -Iprotos --descriptor_set_out=api.binpb api.proto`,
 	JSON: true, Uses: installs, Run: runProtos,
 	Flags: func(f *pflag.FlagSet, a *app) {
@@ -42,7 +45,7 @@ func runProtos(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	names, err := protosOf(l, args)
+	names, err := a.protosOf(l, args)
 	if err != nil {
 		return err
 	}
@@ -59,16 +62,21 @@ func runProtos(ctx context.Context, a *app, args []string) error {
 	return a.ui.Exact("the path of the folder", a.opts.out)
 }
 
-// protosOf are the proto packages of some names, with those that they import, all
-// for none.
-func protosOf(l *lock.Lock, args []string) ([]string, error) {
-	var known []string
+// protoPackages returns the names of the locked proto packages, sorted.
+func protoPackages(l *lock.Lock) (names []string) {
 	for name := range l.Plugins {
 		if name, ok := lock.ProtosName(name); ok {
-			known = append(known, name)
+			names = append(names, name)
 		}
 	}
-	slices.Sort(known)
+	slices.Sort(names)
+	return names
+}
+
+// protosOf are the proto packages of some names, with those that they import, all
+// for none.
+func (a *app) protosOf(l *lock.Lock, args []string) ([]string, error) {
+	known := protoPackages(l)
 	if len(known) == 0 {
 		return nil, fault.Errorf(fault.Usage, "lock one: lockgen add protos/googleapis", "no proto package is locked")
 	}
@@ -79,6 +87,26 @@ func protosOf(l *lock.Lock, args []string) ([]string, error) {
 	for more := args; len(more) > 0; {
 		name := strings.TrimPrefix(more[0], lock.ProtosPrefix)
 		more = more[1:]
+		if catalog.IsModule(name) {
+			module := name
+			ref, label, _ := strings.Cut(module, ":")
+			if label != "" {
+				a.ui.Say("%s is no version that its publisher gave: the locked one of %s is taken", label, ref)
+			}
+			var wellKnown bool
+			if name, wellKnown = catalog.Builtin().Module(ref); wellKnown {
+				continue // they come with protoc
+			}
+			if name == "" {
+				return nil, fault.Errorf(fault.Usage, "say where its files are, in [protos] of plugins.toml, and give the name that it has there", "no proto package is known that has the files of %s", module)
+			}
+		}
+		if bare, _, versioned := strings.Cut(name, "@"); versioned && slices.Contains(known, bare) {
+			if _, _, _, err := l.Find(lock.ProtosPrefix + name); err != nil {
+				return nil, err
+			}
+			name = bare
+		}
 		if !slices.Contains(known, name) {
 			return nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, known, "locked are "+strings.Join(known, ", ")+"; run: lockgen add protos/"+name), "proto package %q is not locked", name)
 		}

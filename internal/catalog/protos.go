@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/glob"
@@ -75,15 +76,32 @@ func (c *Catalog) Serving(importPath string) string {
 	return ""
 }
 
-// Module returns the name of the known proto package that has the files of a module of
-// Buf's registry, OWNER/NAME, "" for none.
-func (c *Catalog) Module(module string) string {
+// BufRegistry is the host of Buf's registry, as names of its modules have it.
+const BufRegistry = "buf.build"
+
+// wellKnownModule is the module of Buf's registry with the files that come with protoc.
+const wellKnownModule = "protocolbuffers/wellknowntypes"
+
+// IsModule reports whether a name has the form of a module in the deps of a buf.yaml,
+// HOST/OWNER/NAME or HOST/OWNER/NAME:LABEL.
+func IsModule(name string) bool {
+	host, rest, _ := strings.Cut(name, "/")
+	return strings.Contains(host, ".") && rest != ""
+}
+
+// Module returns the name of the known proto package that has the files of a module,
+// HOST/OWNER/NAME, or "". WellKnown reports that they come with protoc.
+func (c *Catalog) Module(module string) (name string, wellKnown bool) {
+	host, module, _ := strings.Cut(module, "/")
+	if host != BufRegistry {
+		return "", false
+	}
 	for _, name := range c.ProtosNames() {
 		if slices.Contains(c.protos[name].BSR, module) {
-			return name
+			return name, false
 		}
 	}
-	return ""
+	return "", module == wellKnownModule
 }
 
 // UnknownProtos returns the error, of class [fault.Usage], for a proto package

@@ -163,7 +163,7 @@ func (b *bufFile) plugin(i int, fields map[string]any) error {
 func (b *bufFile) remote(u *Use, what string) bool {
 	ref, version, _ := strings.Cut(what, ":")
 	host, name, _ := strings.Cut(ref, "/")
-	if host != "buf.build" {
+	if host != catalog.BufRegistry {
 		b.lack(u.At, what, "it comes from a registry of your own, of which lockgen knows nothing: say where the plugin is, in plugins.toml")
 		return false
 	}

@@ -23,9 +23,6 @@ const (
 	WorkspaceFile = "buf.work.yaml"
 )
 
-// wellKnownModule is the module of Buf's registry with the files that come with protoc.
-const wellKnownModule = "protocolbuffers/wellknowntypes"
-
 // Module reads a buf.yaml of version v1beta1, v1 or v2
 // (https://buf.build/docs/configuration/v2/buf-yaml): its deps are proto packages of
 // the catalogue. A file that is none is an error of class [fault.Usage] with its line.
@@ -58,11 +55,11 @@ func Module(name string, data []byte) (*Result, error) {
 // dep finds the proto package of a module, HOST/OWNER/NAME:LABEL.
 func (b *bufFile) dep(at, dep string) {
 	ref, label, _ := strings.Cut(dep, ":")
-	host, name, _ := strings.Cut(ref, "/")
-	switch protos := catalog.Builtin().Module(name); {
-	case host != "buf.build":
+	host, _, _ := strings.Cut(ref, "/")
+	switch protos, wellKnown := catalog.Builtin().Module(ref); {
+	case host != catalog.BufRegistry:
 		b.lack(at, dep, "it comes from a registry of your own, of which lockgen knows nothing: say where its files are, in [protos] of plugins.toml")
-	case name == wellKnownModule:
+	case wellKnown:
 		// They come with protoc.
 	case protos == "":
 		b.lack(at, dep, "no proto package is known that has its files: say where they are, in [protos] of plugins.toml, by version, source and root")
