@@ -156,6 +156,48 @@ func TestCargoRefusals(t *testing.T) {
 	w.fails(7, []string{"cargo is not on PATH", "lockgen mirror --trees"}, "get", "crab")
 }
 
+// TestCargoIndexAnswers: cargo says of much that it is an index without the crate.
+// What the index answered is told, to whoever may ask it.
+func TestCargoIndexAnswers(t *testing.T) {
+	w := newCargoWorld(t)
+	t.Setenv("CARGO_NET_RETRY", "0")
+	page := fake.CrateIndexPath("crab")
+	for name, tt := range map[string]struct {
+		fault fake.Fault
+		says  []string
+	}{
+		"404":   {fake.Status(404), []string{"the registry has no crate crab"}},
+		"410":   {fake.Status(410), []string{"server answered 410 Gone", page}},
+		"451":   {fake.Status(451), []string{"server answered 451", page}},
+		"empty": {fake.Answer("text/plain", ""), []string{"the server answered with nothing", page}},
+		"HTML":  {fake.HTML(), []string{"what looks like HTML (a proxy or login page?)", page}},
+		"JSON":  {fake.Answer("application/json", "[]"), []string{"is not the entry of a crate", page}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.cache = t.TempDir()
+			w.registry.Fault(page, tt.fault)
+			w.fails(4, tt.says, "get", "crab")
+		})
+	}
+	const token = "s3cret-canary"
+	w.registry.CrateToken(token)
+	w.registries = ""
+	config := "[source.crates-io]\nreplace-with = \"corp\"\n[registries.corp]\nindex = \"sparse+" + w.registry.CrateIndex() + "\"\ntoken = \"" + token + "\"\n"
+	if err := os.WriteFile(filepath.Join(os.Getenv("CARGO_HOME"), "config.toml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.write()
+	w.cache = t.TempDir()
+	w.registry.Forget()
+	w.registry.Fault(page, fake.Status(410))
+	w.fails(4, []string{"server answered 410 Gone"}, "get", "crab")
+	for _, r := range w.registry.Requests(page) {
+		if r.Header.Get("Authorization") != token {
+			t.Errorf("asked without the token: %+v", r)
+		}
+	}
+}
+
 // TestCargoToken: crates of a registry that demands a token are downloaded with
 // what the user's cargo has for it, whatever else is in the project's settings.
 // No mirror gets the token.

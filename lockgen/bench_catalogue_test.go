@@ -21,6 +21,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
@@ -122,7 +123,7 @@ func catalogueFiles(b *testing.B, name string) []remoteFile {
 					if crates == "" {
 						cargo, err := cargo.Find(ctx)
 						must(err)
-						gives, err := cargo.CrateDownloads(ctx, ".", "", f.Name, f.Version)
+						gives, err := (&origin.Origins{Dir: "."}).CrateDownloads(ctx, cargo, "", f.Name, f.Version)
 						must(err)
 						crates = gives.Template
 					}

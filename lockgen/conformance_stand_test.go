@@ -248,8 +248,9 @@ func cargoStand() *stand {
 			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms,
 		},
 		says: map[string][]string{
-			"document 404": {"the registry has no crate tool"}, "document 410": {"the registry has no crate tool"}, "document 451": {"the registry has no crate tool"},
-			"document no HTTP": {"failed to download from"}, "document HTML": {"the registry has no crate tool", "a proxy or login page"},
+			"document 404": {"the registry has no crate tool"}, "document 410": {"server answered 410 Gone", "/index/to/ol/tool"}, "document 451": {"server answered 451"},
+			"document empty":   {"the server answered with nothing"},
+			"document no HTTP": {"failed to download from"}, "document HTML": {"got what looks like HTML", "/index/to/ol/tool"},
 		},
 	}
 }

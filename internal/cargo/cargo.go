@@ -29,8 +29,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
-// cargo treats an HTML page as an index without the crate.
-const noCrate = "check the name and the registry of cargo; if the name is right, open the index in a browser: cargo cannot tell a proxy or login page from an index"
+const noCrate = "check the name and the registry of cargo"
 
 const noCargo = "install Rust with cargo 1.78 or later, or use another source of the plugin"
 
@@ -388,6 +387,29 @@ type indexEntry struct {
 	} `json:"deps"`
 }
 
+// Page is where the index has a crate, and how it is asked for it. cargo takes
+// much for a crate that is not there, 410 and 451, an empty answer, the page of a
+// proxy or a login: who must know asks there.
+func (x *Index) Page(name string) (address string, d *Downloads, err error) {
+	home, err := x.home()
+	if err != nil {
+		return "", nil, err
+	}
+	if d, err = x.Downloads(); err != nil {
+		return "", nil, err
+	}
+	index := strings.TrimPrefix(x.reach.index, "sparse+")
+	if index == "" {
+		// cargo's default is the root of a host, which the folder is named after.
+		host := filepath.Base(home)
+		if i := strings.LastIndexByte(host, '-'); i > 0 {
+			host = host[:i]
+		}
+		index = "https://" + host + "/"
+	}
+	return index + indexPath(name), d, nil
+}
+
 // entries reads the versions of a crate.
 func (x *Index) entries(name string) (map[string]Crate, error) {
 	lines, err := x.lines(name)
@@ -497,21 +519,6 @@ func (x *Index) Downloads() (*Downloads, error) {
 		d.Credential = remote.Credential{Name: "the token of registry " + x.reach.name + " of cargo", Authorization: x.reach.token}
 	}
 	return d, nil
-}
-
-// CrateDownloads is [Index.Downloads] for the registry that [Client.Index]
-// opens. To find out, it requests a crate, which may be any that the registry
-// has.
-func (c *Client) CrateDownloads(ctx context.Context, dir, registry, name, version string) (*Downloads, error) {
-	index, err := c.Index(dir, registry)
-	if err != nil {
-		return nil, err
-	}
-	defer index.Close()
-	if _, err := index.Crate(ctx, name, version); err != nil {
-		return nil, err
-	}
-	return index.Downloads()
 }
 
 // URL fills in the "dl" template of an index

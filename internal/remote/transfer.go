@@ -134,6 +134,12 @@ var (
 	ErrUnauthorized = errors.New("unauthorized")
 )
 
+// Answered reports whether err is that of a server that answered with a status.
+func Answered(err error, code int) bool {
+	var e *statusError
+	return errors.As(err, &e) && e.code == code
+}
+
 func status(resp *http.Response) string {
 	return strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 }
@@ -556,12 +562,31 @@ func (c *Client) Document(ctx context.Context, url, accept string, max int64) (b
 	return body, a.Header.Get("Content-Type"), nil
 }
 
+// Look asks what is at a URL, with a credential that is for its origin, and
+// returns the body, which may have at most max bytes. Its errors are those of
+// [Client.Document].
+func (c *Client) Look(ctx context.Context, url, accept string, max int64, credential Credential) ([]byte, error) {
+	r, err := c.request(url)
+	if err != nil {
+		return nil, err
+	}
+	if credential.Authorization != "" {
+		r.credential = credential
+	}
+	body, _, err := c.documentOf(ctx, r, accept, max)
+	return body, err
+}
+
 // document is Document, with the answer, against which links are resolved.
 func (c *Client) document(ctx context.Context, url, accept string, limit int64) ([]byte, *answer, error) {
 	r, err := c.request(url)
 	if err != nil {
 		return nil, nil, err
 	}
+	return c.documentOf(ctx, r, accept, limit)
+}
+
+func (c *Client) documentOf(ctx context.Context, r *request, accept string, limit int64) (_ []byte, _ *answer, err error) {
 	r.header.Set("Accept", accept)
 	var body []byte
 	var a *answer

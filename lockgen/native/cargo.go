@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -35,6 +37,7 @@ type cargoSource struct {
 	gives *origin.Crates // nil while unknown
 	// crates is what the index said of crates, by name and version.
 	crates map[string]map[string]cargo.Crate
+	absent map[string]error // why it said nothing, by name
 }
 
 // NewCargo makes the source of crates, which tool resolves in the folder of the
@@ -54,7 +57,7 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		return nil, err
 	}
 	defer index.Close()
-	own, err := index.Crate(ctx, w.From.Name, w.Version)
+	own, err := s.crate(ctx, index, w)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +99,12 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		return nil, err
 	}
 	return s.resolution(w, platforms, closures, artifacts)
+}
+
+// crate asks the index for the crate of an entry.
+func (s *cargoSource) crate(ctx context.Context, index *cargo.Index, w *plan.Want) (cargo.Crate, error) {
+	c, err := index.Crate(ctx, w.From.Name, w.Version)
+	return c, s.origins.WhyNoCrate(ctx, index, w.From.Name, err)
 }
 
 // resolution keeps of the crates those that a platform needs, and asks whether
@@ -178,7 +187,7 @@ func (s *cargoSource) keep(gives *cargo.Downloads) (err error) {
 func (s *cargoSource) download(ctx context.Context, c cargo.Crate, in *store.Ingest) error {
 	s.mu.Lock()
 	if s.gives == nil {
-		gives, err := s.tool.CrateDownloads(ctx, s.dir, s.registry, c.Name, c.Version)
+		gives, err := s.origins.CrateDownloads(ctx, s.tool, s.registry, c.Name, c.Version)
 		if err == nil {
 			err = s.keep(gives)
 		}
@@ -216,7 +225,7 @@ func (s *cargoSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Releas
 		return nil, err
 	}
 	if crates[w.From.Name] == nil {
-		return nil, fault.Missingf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s", w.From.Name)
+		return nil, s.whyAbsent(w.From.Name)
 	}
 	var releases []plan.Release
 	for version, c := range crates[w.From.Name] {
@@ -253,6 +262,8 @@ func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Versio
 		w := source.Answer{Err: err, Expected: f.SHA256}
 		switch {
 		case err != nil:
+		case crates[f.Name] == nil && !errors.Is(s.whyAbsent(f.Name), fs.ErrNotExist):
+			w.Err = s.whyAbsent(f.Name)
 		case !ok:
 			w.Err = fault.Missingf(fault.Upstream, source.GoneHint, "the registry has no version %s of crate %s any more", f.Version, f.Name)
 		default:
@@ -294,9 +305,23 @@ func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[s
 	}
 	for _, name := range unknown {
 		crates[name] = found[name] // nil for one that is not there
+		if found[name] == nil {
+			err := fault.Missingf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s", name)
+			if s.absent == nil {
+				s.absent = map[string]error{}
+			}
+			s.absent[name] = s.origins.WhyNoCrate(ctx, index, name, err)
+		}
 	}
 	s.crates = crates
 	return crates, nil
+}
+
+// whyAbsent is why the index has said nothing of a crate.
+func (s *cargoSource) whyAbsent(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.absent[name]
 }
 
 func (s *cargoSource) Locked(_ *plan.Want, _ string, f lock.File) (*source.Artifact, error) {
@@ -316,7 +341,7 @@ func (s *cargoSource) Programs(ctx context.Context, w *plan.Want) ([]source.Prog
 		return nil, err
 	}
 	defer index.Close()
-	crate, err := index.Crate(ctx, w.From.Name, w.Version)
+	crate, err := s.crate(ctx, index, w)
 	if err != nil {
 		return nil, err
 	}
