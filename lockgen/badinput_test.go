@@ -252,7 +252,8 @@ func TestBadEntries(t *testing.T) {
 		{"a word", "protoc = \"newest\"\n", fault.Usage, []string{"latest"}},
 		{"a star", "protoc = \"*\"\n", fault.Usage, []string{"latest"}},
 		{"no node", "ts-proto = \"2.7.2\"\n", fault.Usage, []string{"runs on node", "lockgen add node@"}},
-		{"no binary", "x = { version = \"1.0.0\", source = \"npm:x\" }\n", fault.Usage, []string{"has no binary"}},
+		{"an entry without a name", "x = { version = \"1.0.0\", source = \"pip:x\", entry = \"x:main\" }\n", fault.Usage, []string{"has no binary"}},
+		{"no binary, no node", "x = { version = \"1.0.0\", source = \"npm:x\" }\n", fault.Usage, []string{"runs on node", "lockgen add node@"}},
 	} {
 		p.manifest(tt.entries)
 		for _, command := range []string{"update", "check"} {

@@ -77,7 +77,6 @@ sources = ["npm:x", { source = "pip:x-wheel", binary = "bin/x" }, "` + p.server.
 		{"x = { version = \"1.0.0\", binary = \"x\", sources = [] }\n", "not a list of sources"},
 		{"x = { version = \"1.0.0\", binary = \"x\", sources = [\"npm:x\", \"npm:x\"] }\n", "twice"},
 		{"x = { version = \"1.0.0\", binary = \"x\", sources = [{ soruce = \"npm:x\" }] }\n", "did you mean source?"},
-		{"x = { version = \"1.0.0\", sources = [\"npm:x\", { source = \"pip:x\", binary = \"x\" }] }\n", "has no binary"},
 	} {
 		p.manifest(baseEntries + tt.entry)
 		p.fails(fault.Usage, []string{tt.want}, "check")

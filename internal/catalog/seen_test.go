@@ -25,8 +25,9 @@ const seenFile = "seen.tsv"
 // corpus are the .proto files that plugins are tried with.
 var corpus = []string{"proto3", "proto2", "edition2023"}
 
-// beside are plugins that add to what another one writes.
+// beside are plugins that add to what another one writes, which runs first.
 var beside = map[string]string{
+	"protoc-gen-prost-crate": "protoc-gen-prost",
 	"protoc-gen-prost-serde": "protoc-gen-prost",
 	"protoc-gen-tonic":       "protoc-gen-prost",
 }
@@ -145,12 +146,13 @@ func (s *stand) see(t *testing.T, name string) {
 		if err := os.MkdirAll(out, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		args := []string{"--proto_path=" + s.corpus, "--plugin=protoc-gen-tried=" + path[name], "--tried_out=" + out}
+		args := []string{"--proto_path=" + s.corpus}
+		if other := beside[name]; other != "" { // protoc runs them in this order
+			args = append(args, "--plugin=protoc-gen-first="+path[other], "--first_out="+out)
+		}
+		args = append(args, "--plugin=protoc-gen-tried="+path[name], "--tried_out="+out)
 		if len(r.Options) > 0 {
 			args = append(args, "--tried_opt="+strings.Join(r.Options, ","))
-		}
-		if other := beside[name]; other != "" {
-			args = append(args, "--plugin=protoc-gen-first="+path[other], "--first_out="+out)
 		}
 		if _, err := s.run(dir, path["protoc"], append(args, file+".proto")...); err != nil {
 			failed = append(failed, err.Error())

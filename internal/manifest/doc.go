@@ -27,7 +27,8 @@
 //
 // The end of a file's name tells its form: .zip; .tar.gz, .tar.xz, .tar.zst, .tar.bz2
 // and their short forms; .gz, .xz, .zst or .bz2 of one executable; else it is the
-// executable. What is named by binary is executable.
+// executable. What is named by binary is executable; without it, lockgen takes the one
+// executable called protoc-gen-… that the package has.
 //
 // Before a plugin is locked, protoc generates code with it for a small file. An entry
 // may say how:

@@ -215,7 +215,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 	if err != nil {
 		return "", err
 	}
-	program, err := a.choose(from, found.Programs)
+	program, err := source.Choose(from, found.Programs, a.Binary, func(p source.Program) string { return "lockgen add " + from.String() + " --binary " + p.Name })
 	if err != nil {
 		return "", err
 	}
@@ -256,33 +256,4 @@ func base(s manifest.Source) string {
 	}
 	name, _, _ := strings.Cut(path.Base(s.Name), ":")
 	return name
-}
-
-// choose is the program of --binary, or the only one that is a plugin of protoc.
-func (a *adding) choose(from manifest.Source, programs []source.Program) (source.Program, error) {
-	var names []string
-	var plugins []source.Program
-	for _, p := range programs {
-		if names = append(names, p.Name); a.Binary == p.Name {
-			return p, nil
-		}
-		if strings.HasPrefix(p.Name, "protoc-gen-") {
-			plugins = append(plugins, p)
-		}
-	}
-	switch {
-	case len(names) == 0:
-		return source.Program{}, fault.Errorf(fault.Usage, "name the package that holds the plugin", "%s has no executable: it is a library", from)
-	case a.Binary != "":
-		return source.Program{}, fault.Errorf(fault.Usage, "write one of them behind --binary", "%s has no executable %q; it has %s", from, a.Binary, fault.List(names))
-	case len(plugins) == 1:
-		return plugins[0], nil
-	case len(plugins) > 1:
-		names = nil
-		for _, p := range plugins {
-			names = append(names, p.Name)
-		}
-		return source.Program{}, fault.Errorf(fault.Usage, "say which: lockgen add "+from.String()+" --binary "+names[0], "%s has several plugins: %s", from, fault.List(names))
-	}
-	return source.Program{}, fault.Errorf(fault.Usage, "if one of them is a plugin, say which: lockgen add "+from.String()+" --binary "+names[0], "%s has no executable protoc-gen-…; it has %s", from, fault.List(names))
 }

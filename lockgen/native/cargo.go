@@ -335,7 +335,7 @@ func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ source.Tree, _
 }
 
 // Programs are those that the crate declares.
-func (s *cargoSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+func (s *cargoSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	index, err := s.tool.Index(s.dir, s.registry)
 	if err != nil {
 		return nil, err

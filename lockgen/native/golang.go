@@ -617,12 +617,12 @@ func programOf(importPath string) string {
 
 // Programs are the main package that w names, or those of its module that are named
 // like plugins.
-func (s *goSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+func (s *goSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	if w.Main != "" {
 		name := programOf(w.From.Name + "/" + w.Main)
 		return []source.Program{{Name: name, Binary: name, Main: w.Main}}, nil
 	}
-	a, err := s.artifact(w.From.Name, w.Version, false)
+	a, _, err := s.Pack(ctx, w) // with the digest that it is locked with
 	if err != nil {
 		return nil, err
 	}

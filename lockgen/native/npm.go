@@ -350,7 +350,7 @@ func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*s
 }
 
 // Programs are in the document of the package.
-func (s *npmSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+func (s *npmSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	text, err := s.Document(ctx, w.From.Name, false)
 	if err != nil {
 		return nil, err

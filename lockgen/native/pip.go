@@ -550,7 +550,7 @@ func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*s
 
 // Programs are the console scripts of a wheel, and executables in its folder of
 // scripts.
-func (s *pipSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+func (s *pipSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	files, err := s.files(ctx, w.From.Name)
 	if err != nil {
 		return nil, err

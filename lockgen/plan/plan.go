@@ -66,6 +66,11 @@ type Want struct {
 	Args         []string // arguments for the compiler
 	BuildScripts bool     // the manifest allows it to run code while it is compiled
 
+	// Finds says that nobody named the executable: the source is asked which one it
+	// has, see [Want.Found].
+	Finds bool
+	entry *entry
+
 	// Known says that the sources are those of the catalogue. Nobody chose
 	// them, so an unreachable one may be skipped.
 	Known  bool
@@ -200,6 +205,9 @@ func (w *Want) at(spec string, l *lock.Lock) (*Want, error) {
 	}
 	for _, c := range list { // use the locked version, whatever source it is from
 		c.Version = newest.Version
+		if err := c.found(l); err != nil {
+			return nil, err
+		}
 	}
 	list[0].others, list[0].out = list[1:], out
 	return list[0], nil
@@ -465,8 +473,11 @@ func (w *Want) complete(e *entry) error {
 	if err := w.planMaven(e); err != nil {
 		return err
 	}
-	if w.Binary == "" {
-		return e.fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "has no binary")
+	if w.entry = e; w.Binary == "" {
+		if w.Entry != "" || w.Generator != "" {
+			return e.fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "has no binary")
+		}
+		w.Finds = true
 	}
 	if err := w.planGo(e); err != nil {
 		return err
@@ -600,7 +611,7 @@ func (w *Want) planPython(e *entry) error {
 	case slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }):
 		return e.fail("remove binary from its platforms", "is run by Python and has the name %s on every platform", w.Binary)
 	}
-	if err := lock.CheckProgram("binary", w.Binary); err != nil {
+	if err := lock.CheckProgram("binary", w.Binary); err != nil && w.Binary != "" {
 		return e.fail("write the name of the console script, such as protoc-gen-mypy", "%w", err)
 	}
 	return nil

@@ -2,6 +2,8 @@ package resolve
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -61,7 +63,7 @@ func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, a
 		}
 		w = order[0]
 	}
-	programs, err := u.Programs(ctx, w)
+	programs, err := u.Programs(ctx, w, fromHost())
 	if err != nil {
 		return nil, u.proposing(ctx, []failure{{w: w, err: err}})[0].err
 	}
@@ -69,4 +71,30 @@ func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, a
 		w.From = from
 	}
 	return &Discovery{Source: w.From, Version: w.Version, Held: w.Held, Programs: programs}, nil
+}
+
+// fromHost are all platforms, that of this machine first.
+func fromHost() []lock.Platform {
+	host, _ := lock.Host()
+	return append(slices.DeleteFunc(slices.Clone(lock.Platforms), func(p lock.Platform) bool { return p.Name != host.Name }),
+		slices.DeleteFunc(slices.Clone(lock.Platforms), func(p lock.Platform) bool { return p.Name == host.Name })...)
+}
+
+// find lets the source of a want without an executable say which one there is.
+func (u *update) find(ctx context.Context, w *plan.Want, on []lock.Platform) error {
+	programs, err := u.Programs(ctx, w, on)
+	if err != nil {
+		return err
+	}
+	p, err := source.Choose(w.From, programs, "", func(p source.Program) string {
+		say := fmt.Sprintf("binary = %q", p.Binary)
+		if p.Main != "" && p.Main != w.Main {
+			say += fmt.Sprintf(" and package = %q", p.Main)
+		}
+		return "write into the entry " + say
+	})
+	if err != nil {
+		return err
+	}
+	return w.Found(p.Binary, p.Main)
 }

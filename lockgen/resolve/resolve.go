@@ -658,6 +658,14 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 	}
 	a.platforms = u.native(w)
 	defer u.Shown().Step("resolving %s (%s) for %s", w, w.From, plain.Count(len(a.platforms), "platform"))()
+	if w.Finds {
+		if err := u.find(ctx, w, a.platforms); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return failed(err), nil
+		}
+	}
 	res, err := u.consists(ctx, a.source, w)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -317,7 +317,7 @@ func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *s
 
 // Programs lists the executables of a version of a package, sorted by name. It is
 // an error of class [fault.Usage] where its source cannot tell.
-func (s *Session) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+func (s *Session) Programs(ctx context.Context, w *plan.Want, on []lock.Platform) ([]source.Program, error) {
 	l, err := s.Lister(ctx, w.From.Kind)
 	if err != nil {
 		return nil, err
@@ -326,7 +326,7 @@ func (s *Session) Programs(ctx context.Context, w *plan.Want) ([]source.Program,
 	if !ok {
 		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source and binary; and for files by platform see: lockgen help troubleshooting", "what is in %s is not known before it is described", w.From)
 	}
-	list, err := p.Programs(ctx, w)
+	list, err := p.Programs(ctx, w, on)
 	slices.SortFunc(list, func(a, b source.Program) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
 }

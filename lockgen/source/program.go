@@ -2,7 +2,10 @@ package source
 
 import (
 	"context"
+	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
@@ -23,8 +26,39 @@ type Program struct {
 // recipe.
 type Describer interface {
 	// Programs lists the programs of a version of w, in no order. It ignores
-	// Binary of w.
-	Programs(ctx context.Context, w *plan.Want) ([]Program, error)
+	// Binary of w. Where each platform has a file of its own, it looks into that of
+	// the first of some platforms that has one.
+	Programs(ctx context.Context, w *plan.Want, on []lock.Platform) ([]Program, error)
+}
+
+// Choose is the program called binary or, without that, the only one that is a plugin
+// of protoc. Say is how a person chooses one of several.
+func Choose(from manifest.Source, programs []Program, binary string, say func(p Program) string) (Program, error) {
+	var names []string
+	var plugins []Program
+	for _, p := range programs {
+		if names = append(names, p.Name); binary == p.Name {
+			return p, nil
+		}
+		if strings.HasPrefix(p.Name, "protoc-gen-") {
+			plugins = append(plugins, p)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return Program{}, fault.Errorf(fault.Usage, "name the package that holds the plugin", "%s has no executable: it is a library", from)
+	case binary != "":
+		return Program{}, fault.Errorf(fault.Usage, "write one of them behind --binary", "%s has no executable %q; it has %s", from, binary, fault.List(names))
+	case len(plugins) == 1:
+		return plugins[0], nil
+	case len(plugins) > 1:
+		names = nil
+		for _, p := range plugins {
+			names = append(names, p.Name)
+		}
+		return Program{}, fault.Errorf(fault.Usage, "say which: "+say(plugins[0]), "%s has several plugins: %s", from, fault.List(names))
+	}
+	return Program{}, fault.Errorf(fault.Usage, "if one of them is a plugin, say which: "+say(programs[0]), "%s has no executable protoc-gen-…; it has %s", from, fault.List(names))
 }
 
 // A Tagger is a [Source] of releases with tags.

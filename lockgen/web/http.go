@@ -319,7 +319,10 @@ func (s *httpSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree,
 // Programs are the executables in the file of a release, or in that at a URL, for one
 // of the platforms: that of this machine, if there is one. How the others are called is
 // read off their names; beside a URL they are looked for.
-func (s *httpSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+func (s *httpSource) Programs(ctx context.Context, w *plan.Want, on []lock.Platform) ([]source.Program, error) {
+	if w.Finds { // an entry says what the files are called
+		return inside(ctx, s, s.needed, w, on, naming.Guess{OS: w.Naming.OS, Arch: w.Naming.Arch})
+	}
 	owner, repo, ok := w.From.GitHub()
 	if !ok {
 		return s.programsAt(ctx, w)

@@ -571,7 +571,7 @@ func mainClass(manifest []byte) string {
 
 // Programs are the program of a platform, else the jar: each is called as its artifact
 // is. There is no list of the files of a version, so it is asked for each.
-func (s *mavenSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+func (s *mavenSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	jar, ok := w.Jar()
 	if ok {
 		found := make([]error, len(lock.Platforms))

@@ -302,31 +302,37 @@ func executables(c *source.Content, g naming.Guess, version string, p lock.Platf
 	return list
 }
 
-// Programs are the executables of what a tag has for one of the platforms: that of
-// this machine, if there is one.
-func (s *ociSource) Programs(ctx context.Context, w *plan.Want) ([]source.Program, error) {
+// Programs are the executables of what a tag has for a platform.
+func (s *ociSource) Programs(ctx context.Context, w *plan.Want, on []lock.Platform) ([]source.Program, error) {
 	named := *w
-	named.Name, named.Binary = path.Base(w.PackageName()), "no/such/file"
-	res, err := s.Resolve(ctx, &named, lock.Platforms)
+	named.Name = path.Base(w.PackageName())
+	return inside(ctx, s, s.needed, &named, on, naming.Guess{OS: w.Naming.OS, Arch: w.Naming.Arch})
+}
+
+// inside are the executables in the file of w for the first of some platforms that has
+// one; g has the words of its publisher for platforms.
+func inside(ctx context.Context, s source.Source, needed source.Needed, w *plan.Want, on []lock.Platform, g naming.Guess) ([]source.Program, error) {
+	named := *w
+	named.Binary = "no/such/file"
+	res, err := s.Resolve(ctx, &named, on)
 	if err != nil {
 		return nil, err
 	}
-	a := res.Artifacts[0]
-	if host, ok := lock.Host(); ok {
-		for _, other := range res.Artifacts {
-			if slices.Contains(other.Platforms, host.Name) {
-				a = other
+	for _, p := range on {
+		for _, a := range res.Artifacts {
+			if !slices.Contains(a.Platforms, p.Name) {
+				continue
 			}
+			if a.File.Archive == "" {
+				name := naming.ProgramOf(path.Base(a.Key), w.Version)
+				return []source.Program{{Name: name, Binary: name}}, nil
+			}
+			contents, err := needed(ctx, []*source.Artifact{a})
+			if err != nil {
+				return nil, err
+			}
+			return executables(contents[a.Identity], g, w.Version, p, source.Program{}), nil
 		}
 	}
-	if a.File.Archive == "" {
-		name := naming.ProgramOf(path.Base(a.Key), w.Version)
-		return []source.Program{{Name: name, Binary: name}}, nil
-	}
-	contents, err := s.needed(ctx, []*source.Artifact{a})
-	if err != nil {
-		return nil, err
-	}
-	p, _ := lock.LookupPlatform(a.Platforms[0])
-	return executables(contents[a.Identity], naming.Guess{}, w.Version, p, source.Program{}), nil
+	return nil, fault.Missingf(fault.Upstream, "take another version, or platforms that it has", "%s has no file for any of the platforms", w)
 }
