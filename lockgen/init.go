@@ -40,7 +40,8 @@ left alone. Without Buck2, that is said.
 
 At the end come the plugins for the languages of the repository, the first
 lines of a BUCK file, and the next command. Below a folder with a plugins.toml
-that one counts, and nothing is done without --here.
+that one counts, and nothing is done without --here. In a repository that has
+all of that, nothing is written, and the exit status is 0.
 
 With --from, plugins.toml asks for the plugins of a buf.gen.yaml (v1beta1, v1,
 v2), or of the programs in a folder, in the versions that these tell; then come
@@ -121,15 +122,18 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	for _, note := range i.notes {
 		p.ui.Warn("%s", note)
 	}
-	if len(i.writes) == 0 && i.migration != nil {
-		if p.ui.JSON {
-			return i.data(attribute, attributes)
-		}
-		i.next()
-		return nil
-	}
 	if len(i.writes) == 0 {
-		return fault.Errorf(fault.Usage, "edit it, or run: lockgen add NAME@VERSION", "%s is there already; it was not touched", i.name)
+		switch {
+		case p.ui.JSON:
+			return i.data(attribute, attributes)
+		case i.migration != nil:
+			i.next()
+		case len(i.notes) > 0:
+			p.ui.Say("%s is there already; nothing was written", i.name)
+		default:
+			p.ui.Say("%s is there already, and so is all else; nothing was written", i.name)
+		}
+		return nil
 	}
 	if err := i.consent(ctx); err != nil {
 		return err
@@ -223,7 +227,7 @@ func (i *initial) data(attribute bool, attributes files.Write) error {
 		}
 		result["wanted"], result["lacks"], result["buck"] = list(i.wanted), lacks, i.migration.Targets(i.cell)
 	}
-	for k, v := range map[string]any{"dry_run": i.dryRun, "written": !i.dryRun, "files": files.Changes(i.writes), "notes": list(i.notes)} {
+	for k, v := range map[string]any{"dry_run": i.dryRun, "written": !i.dryRun && len(i.writes) > 0, "files": files.Changes(i.writes), "notes": list(i.notes)} {
 		result[k] = v
 	}
 	if i.created {

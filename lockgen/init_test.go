@@ -93,13 +93,24 @@ func TestInitBuck2(t *testing.T) {
 		t.Errorf("the lock: %v %v", l, err)
 	}
 	p.fails(fault.Lock, []string{"protoc"}, "check")
-	p.fails(fault.Usage, []string{"there already; it was not touched"}, "init", "--yes", "--commit", someCommit)
-	// A repository that has it needs no commit.
-	p.fails(fault.Usage, []string{"there already; it was not touched"}, "init", "--yes")
+	// What is set up needs nothing, also no commit.
+	before := p.read("plugins.toml") + p.read(".buckconfig") + p.read(".gitattributes") + p.read(".gitignore") + p.read("toolchains/BUCK")
+	for _, again := range [][]string{{"--yes", "--commit", someCommit}, {"--yes"}, {}, {"--dry-run"}} {
+		_, talk = p.ok(append([]string{"init"}, again...)...)
+		says(t, talk, "plugins.toml is there already, and so is all else; nothing was written")
+	}
+	data, _ := p.ok("init", "--json")
+	if !strings.Contains(data, `"written": false`) || !strings.Contains(data, `"files": []`) {
+		t.Errorf("%s", data)
+	}
+	if after := p.read("plugins.toml") + p.read(".buckconfig") + p.read(".gitattributes") + p.read(".gitignore") + p.read("toolchains/BUCK"); after != before {
+		t.Errorf("%s\nbecame\n%s", before, after)
+	}
 
 	// What is another one is told.
 	p.write(".buckconfig", strings.Replace(p.read(".buckconfig"), someCommit, strings.Repeat("0", 40), 1))
-	p.fails(fault.Usage, []string{"is taken at 0000000000000000000000000000000000000000; that stays as it is. To take " + someCommit}, "init", "--yes", "--commit", someCommit)
+	_, talk = p.ok("init", "--yes", "--commit", someCommit)
+	says(t, talk, "is taken at 0000000000000000000000000000000000000000; that stays as it is. To take "+someCommit, "is there already; nothing was written")
 }
 
 // TestInitJSON: the result has each file with its difference.
@@ -200,7 +211,7 @@ func TestInitPlain(t *testing.T) {
 	if _, err := os.Stat("plugins.toml"); err != nil {
 		t.Error(err)
 	}
-	if status, text = at("init"); status != int(fault.Usage) || !strings.Contains(text, "is there already") {
+	if status, text = at("init"); status != 0 || !strings.Contains(text, "is there already") {
 		t.Errorf("%d\n%s", status, text)
 	}
 

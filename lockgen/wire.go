@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -132,7 +133,7 @@ func (i *initial) next() {
 	case len(names) > 0:
 		next = "lockgen add " + strings.Join(names, " ")
 	case len(found) == 0:
-		next = "lockgen add ts-proto; or another one of: " + strings.Join(catalog.Builtin().Names(), ", ")
+		next = fmt.Sprintf("lockgen add ts-proto; or another one of the %d known plugins: lockgen search WORD, by name, language or package", len(catalog.Builtin().Names()))
 	}
 	i.ui.Say("next: %s", next)
 	if i.buck2 == nil || i.noBuck2 {

@@ -44,7 +44,7 @@ func sample() *Program[state] {
 			}
 			return nil
 		},
-		Topics: fstest.MapFS{"policy.md": {Data: []byte("# Policy\n\nAll of it.\n\n## First Part\n\n```\n# no heading\n```\n\n### Below\n\n## Second\n\nend\n")}, "birds/owl.md": {Data: []byte("# Owls\n")}, "notes.txt": {}},
+		Topics: fstest.MapFS{"policy.md": {Data: []byte("# Policy\n\nAll of it.\n\n## First Part\n\n```\n# no heading\n```\n\n### Below\n\n## Second\n\nend\n\n## [plugins.NAME], and `go_out`: C++\n\nlast\n")}, "birds/owl.md": {Data: []byte("# Owls\n")}, "notes.txt": {}},
 		Verbs: []*Verb[state]{
 			{Name: "get", Args: "NAME", Short: "get it", Long: "It gets.", Example: "tool get x", JSON: true, Uses: []string{"offline"}, Run: does("get"),
 				Flags: func(f *pflag.FlagSet, s *state) {
@@ -158,6 +158,7 @@ func TestHelp(t *testing.T) {
 		{[]string{"help cache", "cache --help", "-h cache"}, []string{"usage: tool cache verify [flags]\n", "usage: tool cache clear [flags]\n"}},
 		{[]string{"help cache verify", "cache verify -h"}, []string{"usage: tool cache verify [flags]\n"}},
 		{[]string{"help policy", "help docs/policy.md"}, []string{"# Policy\n", "end\n"}},
+		{[]string{"help policy#pluginsname-and-go_out-c", "help policy#pluginsNAME-and-go_out-c"}, []string{"## [plugins.NAME], and `go_out`: C++\n\nlast\n"}},
 		{[]string{"help policy#first-part", "help docs/policy.md#first-part"}, []string{"## First Part\n\n```\n# no heading\n```\n\n### Below\n"}},
 		{[]string{"help birds/owl", "help docs/birds/owl.md"}, []string{"# Owls\n"}},
 		{[]string{"help policy#second"}, []string{"## Second\n\nend\n"}},

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/pflag"
 
@@ -88,7 +89,7 @@ func (p *Program[T]) topic(name string) (string, error) {
 			switch {
 			case depth > 0 && len(marks) <= depth:
 				return b.String(), nil
-			case depth == 0 && strings.ReplaceAll(strings.ToLower(strings.TrimSpace(title)), " ", "-") == heading:
+			case depth == 0 && anchor(title) == strings.ToLower(heading):
 				depth = len(marks)
 			}
 		}
@@ -97,6 +98,20 @@ func (p *Program[T]) topic(name string) (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+// anchor is what a forge makes of a heading for links: no punctuation but - and _, and
+// dashes for spaces.
+func anchor(heading string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, strings.TrimSpace(heading))
 }
 
 // unknownTopic returns the error for a name that is neither a verb nor a page.

@@ -23,9 +23,9 @@ type Selection struct {
 
 // Select finds the entries of a lock for NAME or NAME@VERSION and for bundles of the
 // manifest, all of both where none is named, and what runs or compiles them; on the
-// platforms, where some are named. A name that is not known is of class [fault.Usage].
+// platforms that are named, else those that the manifest lists. A name that is not known is of class [fault.Usage].
 func Select(m *manifest.Manifest, l *lock.Lock, specs, bundles, platforms []string) (*Selection, error) {
-	what := &Selection{Platforms: lock.PlatformNames(), members: map[string][]*lock.Entry{}}
+	what := &Selection{Platforms: slices.Sorted(slices.Values(m.Platforms)), members: map[string][]*lock.Entry{}}
 	if len(platforms) > 0 {
 		what.Platforms = nil
 		for _, name := range platforms {
