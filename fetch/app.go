@@ -50,7 +50,7 @@ func (a *app) open() error {
 	}
 	a.host = host
 	if a.ui != nil {
-		a.transfer = a.ui.Transfer()
+		a.transfer = a.ui.Transfer(a.opts.offline)
 	}
 	a.origins, a.tiers = sync.OnceValue(a.newOrigins), sync.OnceValue(a.newTiers)
 	if a.store, err = store.Open(a.opts.cacheDir); err != nil {

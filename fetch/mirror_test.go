@@ -196,7 +196,10 @@ func TestMirrorOffline(t *testing.T) {
 	if err := os.Rename(w.layout([]byte("#!/bin/sh\necho bare\n")), filepath.Join(w.dir, "..", "vendor")); err != nil {
 		t.Fatal(err)
 	}
-	w.must("get", "bare", "--offline")
+	status, _, talk := w.fetch("get", "bare", "--offline", "-v")
+	if status != 0 || !strings.Contains(talk, "copying bare-linux") || strings.Contains(talk, "downloading") {
+		t.Errorf("status %d\n%s", status, talk)
+	}
 	if n := len(w.registry.Requests("")); n != 0 {
 		t.Errorf("%d connections", n)
 	}

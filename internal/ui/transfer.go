@@ -62,8 +62,14 @@ func For(ctx context.Context, plugin string) context.Context {
 	return context.WithValue(ctx, pluginKey{}, plugin)
 }
 
-// Transfer starts to show downloads and other work. The caller must call Done.
-func (u *UI) Transfer() *Transfer { return u.Progress("downloading") }
+// Transfer starts to show downloads and other work. Offline, files only come from
+// folders. The caller must call Done.
+func (u *UI) Transfer(offline bool) *Transfer {
+	if offline {
+		return u.Progress("copying")
+	}
+	return u.Progress("downloading")
+}
 
 // Progress is Transfer with another title, such as "pushing". The caller must call
 // Done.
@@ -160,8 +166,13 @@ func (t *Transfer) Expect(ctx context.Context, name string, size int64) (arrived
 	}
 	unlock := t.lock()
 	p := t.part(ctx)
-	if under := t.underWay(); t.arrived+under >= t.files { // nobody announced it
+	under := t.underWay()
+	if t.arrived+under >= t.files { // nobody announced it
 		t.announce(1, size)
+	}
+	// A pause is no part of the rate.
+	if now := time.Now(); under == 0 && now.Sub(t.samples[len(t.samples)-1].at) > time.Second {
+		t.samples = []sample{{now, t.done}}
 	}
 	p.coming = append(p.coming, name)
 	unlock()

@@ -18,7 +18,7 @@ func TestPipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stderr bytes.Buffer
 		u := New("lockgen", &bytes.Buffer{}, &stderr)
-		tr := u.Transfer()
+		tr := u.Transfer(false)
 		a, b, c := For(t.Context(), "a 1.0"), For(t.Context(), "b 2.0"), For(t.Context(), "c 3.0")
 		tr.Plugins(2)
 		for range 40 {
@@ -63,7 +63,7 @@ lockgen: a 1.0: 1 file (2.0 MiB), 1m10s
 			var stderr bytes.Buffer
 			u := New("lockgen", &bytes.Buffer{}, &stderr)
 			u.Quiet = quiet
-			tr := u.Transfer()
+			tr := u.Transfer(false)
 			a, b := For(t.Context(), "a 1.0"), For(t.Context(), "b 2.0")
 			tr.Plugins(2)
 			arrived := tr.Expect(a, "a.zip", 2<<20)
@@ -90,7 +90,7 @@ func TestLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		u := New("lockgen", &bytes.Buffer{}, &bytes.Buffer{})
-		tr := u.Transfer()
+		tr := u.Transfer(false)
 		node := For(t.Context(), "node 24.19.0")
 		draw := func(columns int) string { return strings.Join(tr.lines(columns, 24), "\n") }
 		tr.Plugins(3)
@@ -158,7 +158,7 @@ func TestLines(t *testing.T) {
 func TestUnknownSizes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tr := New("fetch", &bytes.Buffer{}, &bytes.Buffer{}).Transfer()
+		tr := New("fetch", &bytes.Buffer{}, &bytes.Buffer{}).Transfer(false)
 		for range 5 {
 			tr.Announce(t.Context(), 0)
 		}
@@ -178,12 +178,37 @@ func TestUnknownSizes(t *testing.T) {
 	})
 }
 
+// TestRateAfterPause: the rate, and what is left, are of the files that come now, not of
+// the time in which nothing did.
+func TestRateAfterPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr := New("fetch", &bytes.Buffer{}, &bytes.Buffer{}).Transfer(false)
+		tr.Announce(t.Context(), 1<<20)
+		arrived := tr.Expect(t.Context(), "a", 1<<20)
+		tr.Add(1 << 20)
+		arrived(1 << 20)
+		time.Sleep(2 * time.Minute) // something is compiled
+		tr.Announce(t.Context(), 10<<20)
+		tr.Expect(t.Context(), "b", 10<<20)
+		if got := tr.lines(79, 24)[0]; strings.Contains(got, "/s") {
+			t.Errorf("a rate of nothing: %s", got)
+		}
+		time.Sleep(time.Second)
+		tr.Add(2 << 20)
+		if got, want := tr.lines(79, 24)[0], "2.0 MiB/s, 4s left"; !strings.Contains(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+		tr.Done()
+	})
+}
+
 // TestNothingToShow: a Transfer of which nothing is asked starts nothing, and a nil one
 // may be called.
 func TestNothingToShow(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
-	tr := New("fetch", &bytes.Buffer{}, &stderr).Transfer()
+	tr := New("fetch", &bytes.Buffer{}, &stderr).Transfer(false)
 	tr.Done()
 	if tr.ended != nil || stderr.Len() > 0 {
 		t.Errorf("it was shown: %q", stderr.String())
@@ -208,7 +233,7 @@ func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
 	u := New("fetch", &bytes.Buffer{}, &stderr)
-	tr := u.Transfer()
+	tr := u.Transfer(false)
 	var all sync.WaitGroup
 	for i := range 50 {
 		all.Go(func() {

@@ -52,7 +52,7 @@ func TestQuiet(t *testing.T) {
 	u.Quiet = true
 	u.Say("talk")
 	u.Detail("detail")
-	tr := u.Transfer()
+	tr := u.Transfer(false)
 	arrived := tr.Expect(t.Context(), "file", 10)
 	tr.Step("a step")
 	tr.Add(10)

@@ -32,7 +32,7 @@ func TestHostile(t *testing.T) {
 		"fail":       func(u *UI) { u.Fail(err) },
 		"fail, JSON": func(u *UI) { u.JSON = true; u.Fail(err) },
 		"transfer": func(u *UI) {
-			t := u.Transfer()
+			t := u.Transfer(false)
 			ctx := For(context.Background(), nasty)
 			t.Expect(ctx, nasty, 1)(1)
 			t.Did(ctx, nasty)

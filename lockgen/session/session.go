@@ -132,7 +132,7 @@ func (s *Session) Show() (done func()) {
 	if s.transfer.Load() != nil {
 		return func() {}
 	}
-	transfer := s.UI.Transfer()
+	transfer := s.UI.Transfer(s.Offline)
 	s.transfer.Store(transfer)
 	return func() {
 		s.transfer.Store(nil)
