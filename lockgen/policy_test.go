@@ -335,7 +335,7 @@ func TestOutdated(t *testing.T) {
 		{"node", "24.19.0", "24.19.0", "24.19.0", "25.0.0: not in 24.19.0"},
 		{"protoc", "30.2", "31.0", "32.0", "32.0: it was released 24 hours ago"},
 		{"x", "", "1.0.0", "2.0.0", "2.0.0: not in ^1 1.1.0: deprecated: use y"},
-		{"y", "", "1.0", "", "cannot list versions"},
+		{"y", "", "1.0", "", "its source cannot list versions: whether there is a newer one is not known"},
 	} {
 		a := data.Entries[i]
 		var why strings.Builder

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
@@ -58,6 +59,9 @@ func (e *UnsupportedError) Error() string { return e.Reason }
 
 // NoList returns the error of a source that cannot list versions.
 func NoList(w *plan.Want) error {
+	if !manifest.IsRange(w.Asked) {
+		return fault.Errorf(fault.Usage, "look for newer ones where it is published", "its source cannot list versions: whether there is a newer one is not known")
+	}
 	return fault.Errorf(fault.Usage, "write an exact version", "this source (%s) cannot list versions, so %q cannot be resolved", w.From, w.Asked)
 }
 
