@@ -191,6 +191,13 @@ func TestMirrorChoice(t *testing.T) {
 	if done := p.pushed("--to", to, "--bundle", "all", "--platform", "linux-aarch64"); !slices.Equal(done.Tags, []string{"protoc-30.2", "tool-1.2.0", "bundle-all"}) || blobs() != 7 {
 		t.Errorf("%+v, %d blobs", done, blobs())
 	}
+	// Platforms that plugins.toml does not list are no matter, unless they are asked for.
+	if _, talk := p.ok("mirror", "--to", to, "--bundle", "all"); strings.Contains(talk, "has no manifest for") {
+		t.Errorf("%s", talk)
+	}
+	if _, talk := p.ok("mirror", "--to", to, "--bundle", "all", "--platform", "macos-x86_64"); !strings.Contains(talk, "bundle all has no manifest for macos-x86_64") {
+		t.Errorf("%s", talk)
+	}
 	// An emulated platform needs the files of the one it uses.
 	if done := p.pushed("--to", to, "--platform", "windows-aarch64", "protoc@30.2"); len(done.Tags) != 1 || !strings.HasPrefix(done.Tags[0], "protoc-30.2.") {
 		t.Errorf("%+v", done)
