@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -385,104 +384,6 @@ int main() {
 }
 
 const greetProto = "syntax = \"proto3\";\npackage api;\noption java_multiple_files = true;\nmessage Name { string name = 1; }\nservice Greeter { rpc Greet(Name) returns (Name); }\n"
-
-// TestCompiledGRPCJava: gRPC's plugin for Java, which only repositories of Maven
-// have, locked from the one that this machine's mvn uses, and a server and a
-// client of what it generates.
-func TestCompiledGRPCJava(t *testing.T) {
-	bucktest.Need(t)
-	testenv.Real(t, "needs a plugin and runtimes from a repository of Maven")
-	needs(t, "go", "mvn", "javac", "jar", "java", "python3")
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("the lock has no name for this machine")
-	}
-	dir := t.TempDir()
-	mvn := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), "mvn", append([]string{"--batch-mode", "--quiet"}, args...)...)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
-	said, err := mvn("help:evaluate", "-Dexpression=project.remoteArtifactRepositories[0].url", "-DforceStdout")
-	repository := regexp.MustCompile(`https?://[^\s\x1b]+`).FindString(said)
-	if err != nil || repository == "" {
-		t.Skipf("mvn does not say which repository it uses: %v\n%s", err, said)
-	}
-	const version = "1.76.0"
-	bucktest.Write(t, dir, map[string]string{
-		"plugins.toml": fmt.Sprintf("platforms = [%q]\n\n[plugins]\nprotoc-gen-grpc-java = %q\n\n[registries]\nmaven = %q\n", host.Name, version, repository),
-		"pom.xml": `<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>test</artifactId><version>1</version><dependencies>
-<dependency><groupId>com.google.protobuf</groupId><artifactId>protobuf-java</artifactId><version>4.36.2</version></dependency>
-<dependency><groupId>io.grpc</groupId><artifactId>grpc-inprocess</artifactId><version>` + version + `</version></dependency>
-<dependency><groupId>io.grpc</groupId><artifactId>grpc-protobuf</artifactId><version>` + version + `</version></dependency>
-<dependency><groupId>io.grpc</groupId><artifactId>grpc-stub</artifactId><version>` + version + `</version></dependency>
-</dependencies></project>
-`,
-	})
-	lockgen := filepath.Join(t.TempDir(), "lockgen")
-	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
-	command(t, dir, lockgen, "update")
-	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, tables, _ := strings.Cut(string(locked), "\n\n")
-	p := scratch(t, "\n"+tables, map[string]string{
-		"toolchains/BUCK":           compiledToolchains,
-		"toolchains/java.bzl":       jdkToolchain,
-		"toolchains/jar_builder.sh": jarBuilder,
-		"java/BUCK": `
-JARS = glob(["*.jar"])
-
-[prebuilt_jar(name = jar, binary_jar = jar) for jar in JARS]
-
-java_library(name = "grpc", exported_deps = [":" + jar for jar in JARS], visibility = ["PUBLIC"])
-`,
-		"api/greet.proto": greetProto,
-		"api/BUCK": `
-load("@buck2-protobuf//rules:java.bzl", "java_proto_library")
-
-java_proto_library(name = "greet_java", srcs = ["greet.proto"], grpc = {"@generated": "omit"}, runtime = ["//java:grpc"])
-java_library(name = "main_lib", srcs = ["Main.java"], deps = [":greet_java"])
-java_binary(name = "main", main_class = "Main", generate_wrapper = True, deps = [":main_lib"])
-`,
-		"api/Main.java": `import api.GreeterGrpc;
-import api.Name;
-import io.grpc.inprocess.InProcessChannelBuilder;
-import io.grpc.inprocess.InProcessServerBuilder;
-import io.grpc.stub.StreamObserver;
-
-class Main {
-  static class Greeter extends GreeterGrpc.GreeterImplBase {
-    @Override
-    public void greet(Name name, StreamObserver<Name> answer) {
-      answer.onNext(Name.newBuilder().setName("Hello, " + name.getName()).build());
-      answer.onCompleted();
-    }
-  }
-
-  public static void main(String[] args) throws Exception {
-    var server = InProcessServerBuilder.forName("greet").addService(new Greeter()).build().start();
-    var channel = InProcessChannelBuilder.forName("greet").build();
-    var answer = GreeterGrpc.newBlockingStub(channel).greet(Name.newBuilder().setName("Java").build());
-    System.out.println(answer.getName());
-    channel.shutdownNow();
-    server.shutdownNow();
-  }
-}
-`,
-	})
-	if out, err := mvn("dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(p.Dir, "java")); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if got, want := p.Must("run", "//api:main"), "Hello, Java\n"; got != want {
-		t.Errorf("program printed %q, want %q", got, want)
-	}
-	if got, want := tree(t, p.Build("//api:greet_java[code]")[0]), []string{"api/Greet.java", "api/GreeterGrpc.java", "api/Name.java", "api/NameOrBuilder.java"}; !slices.Equal(got, want) {
-		t.Errorf("files %q, want %q", got, want)
-	}
-}
 
 // goRuntime makes dir a package of Buck2 that has a go_library for each Go
 // package which generated code needs, of the version that go.mod names.

@@ -164,6 +164,20 @@ func TestRuntimesOfLock(t *testing.T) {
 	if got := libraries.String(); got != want {
 		t.Errorf("libraries %s\nwant      %s", got, want)
 	}
+	java := "schema = 1\n[plugins]\n" + strings.NewReplacer(".python.", ".java.", `"pip"`, `"maven"`, "python = [\"3.12\"]\n", "").Replace(table("grpc", `["protoc-gen-grpc-java@1.0"]`, "io.grpc/grpc-api-1.0.jar com.acme/x-1.jar@windows-x86_64"))
+	ofJava, err := call(t, bzl["runtimes_of"], parse(t, java), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, _, _ := ofJava.(*starlark.Dict).Get(starlark.String("java"))
+	jars, err := call(t, bzl["libraries_of"], of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = `{"io.grpc/grpc-api-1.0.jar": {"linux-x86_64": "grpc", "windows-aarch64": "grpc", "windows-x86_64": "grpc"}, "com.acme/x-1.jar": {"windows-aarch64": "grpc", "windows-x86_64": "grpc"}}`
+	if got := jars.String(); got != want {
+		t.Errorf("libraries %s\nwant      %s", got, want)
+	}
 	own, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList([]starlark.Value{starlark.String("python")}))
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ _JAVA = Language(
     plugin = PROTOC,
     generators = [Generator(plugin = PROTOC, name = "java", runtime = "protobuf-java")],
     extras = {
-        "grpc": Generator(plugin = "protoc-gen-grpc-java", name = "grpc-java", runtime = "grpc", doc = "Whether gRPC's plugin for Java writes services."),
+        "grpc": Generator(plugin = "protoc-gen-grpc-java", name = "grpc-java", runtime = "grpc", options = {"@generated": "omit"}, doc = "Whether gRPC's plugin for Java writes services."),
         "kotlin": Generator(plugin = PROTOC, name = "kotlin", doc = "Whether protoc also writes Kotlin."),
     },
     # java_library uses this extension for an archive of sources.
