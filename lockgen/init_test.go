@@ -107,6 +107,14 @@ func TestInitBuck2(t *testing.T) {
 		t.Errorf("%s\nbecame\n%s", before, after)
 	}
 
+	// What plugins.toml has by now is wired as well.
+	p.write("plugins.toml", p.read("plugins.toml")+"\n[runtimes]\njava = [\"protobuf-java\"]\n")
+	p.ok("init", "--yes")
+	if text := p.read(".buckconfig"); !strings.Contains(text, "[buck2_protobuf]\n  runtimes = java\n") {
+		t.Error(text)
+	}
+	p.fails(fault.Usage, []string{"there already; it was not touched"}, "init", "--yes")
+
 	// What is another one is told.
 	p.write(".buckconfig", strings.Replace(p.read(".buckconfig"), someCommit, strings.Repeat("0", 40), 1))
 	_, talk = p.ok("init", "--yes", "--commit", someCommit)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -32,6 +34,14 @@ func (i *initial) wire(ctx context.Context) (err error) {
 		return i.orWithout(err)
 	}
 	wish := project.Wish{Origin: i.origin, Commit: i.commit, Lock: i.lockName}
+	if m, _, err := manifest.Read(i.name); err == nil {
+		for _, language := range lock.Languages() {
+			of := func(p *manifest.Plugin) bool { return p.Language == language }
+			if slices.ContainsFunc(slices.Collect(maps.Values(m.Plugins)), of) {
+				wish.Runtimes = append(wish.Runtimes, language)
+			}
+		}
+	}
 	if i.commit == "" {
 		built := cli.Built()
 		if wish.Commit = built.Commit; built.Dirty {

@@ -19,7 +19,8 @@ const commit = "0123456789abcdef0123456789abcdef01234567"
 // its comment says what the project is like, its files are the project, those
 // below want/ are what the edits make of it, and want.txt has the notes, or the
 // error. In the comment, "crlf FILE" and "cut FILE" give a file other line ends,
-// and none behind its last line; "lock FILE" is where the lock is.
+// and none behind its last line; "lock FILE" is where the lock is, and "runtimes
+// LANGUAGE" a language that it has runtimes of.
 func TestWire(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txt")
 	if err != nil {
@@ -40,7 +41,7 @@ func TestWire(t *testing.T) {
 				t.Fatal(err)
 			}
 			told := map[string]string{}
-			lockName := "plugins.lock.toml"
+			lockName, runtimes := "plugins.lock.toml", []string(nil)
 			for line := range strings.Lines(string(archive.Comment)) {
 				word, file, _ := strings.Cut(strings.TrimSpace(line), " ")
 				switch word {
@@ -48,6 +49,8 @@ func TestWire(t *testing.T) {
 					told[file] += word
 				case "lock":
 					lockName = file
+				case "runtimes":
+					runtimes = append(runtimes, file)
 				}
 			}
 			want := map[string]string{}
@@ -83,7 +86,7 @@ func TestWire(t *testing.T) {
 					t.Fatal("no project")
 				}
 				var plan *Plan
-				plan, err = p.Wire(Wish{Origin: build.Home, Commit: commit, Lock: filepath.Join(dir, lockName)})
+				plan, err = p.Wire(Wish{Origin: build.Home, Commit: commit, Lock: filepath.Join(dir, lockName), Runtimes: runtimes})
 				if err == nil {
 					got["want.txt"] = "load from @" + plan.Cell + "//\n" + strings.Join(append(plan.Notes, ""), "\n")
 					for _, e := range plan.Edits {
@@ -143,7 +146,7 @@ func TestWire(t *testing.T) {
 			if p, err = Find(dir); err != nil {
 				t.Fatal(err)
 			}
-			plan, err := p.Wire(Wish{Origin: build.Home, Commit: commit, Lock: filepath.Join(dir, lockName)})
+			plan, err := p.Wire(Wish{Origin: build.Home, Commit: commit, Lock: filepath.Join(dir, lockName), Runtimes: runtimes})
 			if err != nil || len(plan.Edits) > 0 {
 				t.Errorf("again: %v, edits %v", err, plan)
 			}

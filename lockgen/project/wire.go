@@ -28,6 +28,8 @@ type Wish struct {
 	Origin string // of the git cell
 	Commit string // of Origin: 40 hexadecimal digits, 64 of a repository of SHA-256; anything else is not known
 	Lock   string // path of the plugins.lock.toml
+	// Runtimes are the languages whose libraries have the runtimes of the lock.
+	Runtimes []string
 }
 
 // A Plan is what has to be done in a project for a [Wish].
@@ -60,6 +62,7 @@ func (p *Project) Wire(w Wish) (*Plan, error) {
 		return nil, err
 	}
 	e.detector()
+	e.runtimes(w)
 	if err := e.toolchain(w); err != nil {
 		return nil, err
 	}
@@ -143,6 +146,23 @@ func (e *editor) set(section, name, value string) bool {
 	}
 	e.inserts = append(e.inserts, insert{in, h.end, line})
 	return true
+}
+
+// runtimes lists the languages whose libraries have the runtimes of the lock.
+func (e *editor) runtimes(w Wish) {
+	if len(w.Runtimes) == 0 {
+		return
+	}
+	const section, name = "buck2_protobuf", "runtimes"
+	listed := strings.FieldsFunc(e.config.get(key{section, name}), func(r rune) bool { return r == ',' || r == ' ' })
+	missing := slices.DeleteFunc(slices.Clone(w.Runtimes), func(language string) bool { return slices.Contains(listed, language) })
+	if s := e.config.rooted[key{section, name}]; s != nil {
+		if len(missing) > 0 {
+			e.note("%s: add %s to %s, so that its libraries have the runtimes of the lock", s.at(), strings.Join(missing, ", "), name)
+		}
+		return
+	}
+	e.set(section, name, strings.Join(w.Runtimes, ", "))
 }
 
 // indent is that of a new setting: own where that is not empty, else what the
