@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
 // TestRuntimesPage runs the commands of runtimes.md with its plugins.toml, of which the
@@ -46,8 +47,20 @@ func TestRuntimesPage(t *testing.T) {
 	}
 	host, _ := lock.Host()
 	blocks := examples(t, page)
-	if _, err := manifest.Parse(manifest.FileName, []byte(blocks[0])); err != nil || len(blocks) != 1 {
-		t.Fatalf("%d blocks: %v", len(blocks), err)
+	for _, block := range blocks {
+		if !strings.Contains(block, "platforms =") {
+			block = "platforms = [\"linux-x86_64\"]\n" + block
+		}
+		m, err := manifest.Parse(manifest.FileName, []byte(block))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plan.Wants(m, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks", len(blocks))
 	}
 	_, tables, _ := strings.Cut(blocks[0], "[runtimes]")
 	entry := "[plugins.%s]\nversion = %q\nsource = %q\nbinary = %q\nsmoke = false\n"

@@ -250,7 +250,7 @@ def protobuf_plugins(
             plugins.toml, which can be loaded like the lock. A folder
             (`oci-layout:DIR`) is relative to the root of the project.
         runtimes: Labels of your own libraries that replace all runtimes of a language:
-            `{"python": ["//third-party:protobuf"]}`.
+            `{"python": ["root//third-party:protobuf"]}`.
         visibility: Who may use the targets.
 
     Returns:

@@ -128,7 +128,7 @@ class Messages {
 	bucktest.Write(t, p.Dir, map[string]string{lock.FileName: string(text)})
 	p.Build("//api:own_java")
 	bucktest.Write(t, p.Dir, map[string]string{
-		"toolchains/BUCK": strings.Replace(compiledToolchains, "protobuf_plugins(lock = lock)", `protobuf_plugins(lock = lock, runtimes = {"java": ["//own:protobuf"]})`, 1),
+		"toolchains/BUCK": strings.Replace(compiledToolchains, "protobuf_plugins(lock = lock)", `protobuf_plugins(lock = lock, runtimes = {"java": ["root//own:protobuf"]})`, 1),
 		"own/BUCK":        "java_library(name = \"protobuf\", srcs = [\"Own.java\"], visibility = [\"PUBLIC\"])\n",
 		"own/Own.java":    "class Own {}\n",
 	})
