@@ -91,6 +91,17 @@ func TestProtos(t *testing.T) {
 			t.Errorf("%v says nothing of it:\n%s%s", args, out, talk)
 		}
 	}
+	for _, tt := range []struct{ name, want string }{
+		{"protos/acme", "root: acme-1.0.0\nimports: protos/base\nfolders:\n  . (1 file)\n  acme (1 file)\n  acme/sub (1 file)\n"},
+		{"protos/base", "root: base-1.0.0/proto\nimported by: protos/acme\nfolders:\n  base/v1 (1 file)\n"},
+	} {
+		if out, _ := p.ok("explain", tt.name); !strings.Contains(out, tt.want) {
+			t.Errorf("explain %s:\n%s", tt.name, out)
+		}
+	}
+	if out, _ := p.ok("why", "protos/base"); !strings.Contains(out, "protos/base 1.0.0 is a proto package of its own") {
+		t.Errorf("why:\n%s", out)
+	}
 	// One that others import stays.
 	p.fails(fault.Usage, []string{"imports files of base", "lockgen add protos/base"}, "remove", "protos/base")
 	p.protos(acme)

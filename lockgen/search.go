@@ -7,26 +7,29 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
 var searchVerb = &cli.Verb[program]{
-	Name: "search", Args: "[WORD…]", Short: "search the plugins that are known by name",
-	Long: `Prints the plugins that lockgen add knows by name, the best match first: those
-in whose name, language, packages or description all words are found. Without a
-word it prints all of them. Nobody is asked.`,
+	Name: "search", Args: "[WORD…]", Short: "search the plugins and proto packages that are known by name",
+	Long: `Prints what lockgen add knows by name, plugins before proto packages, the best
+match first: that in whose name, language, packages or description all words are
+found. Without a word it prints everything. Nobody is asked.`,
 	Example: `lockgen search grpc python
-lockgen search connect`,
+lockgen search connect
+lockgen search google/api/annotations.proto`,
 	JSON: true, Run: runSearch,
 }
 
-// A knownPlugin is one plugin of lockgen search.
+// A knownPlugin is one plugin or proto package of lockgen search.
 type knownPlugin struct {
 	Name     string   `json:"name"`
 	About    string   `json:"about"`
 	Language string   `json:"language,omitempty"` // of the rule of Buck2 that is for it
 	Runtime  string   `json:"runtime,omitempty"`  // the plugin that runs it
 	Sources  []string `json:"sources"`            // in the order in which they are tried
+	Serves   []string `json:"serves,omitempty"`   // of a proto package: patterns of import paths
 }
 
 func runSearch(_ context.Context, p *program, args []string) error {
@@ -40,6 +43,11 @@ func runSearch(_ context.Context, p *program, args []string) error {
 			row.Sources = append(row.Sources, s.Source.String())
 		}
 		rows = append(rows, row)
+	}
+	for _, m := range c.SearchProtos(text) {
+		name, _ := lock.ProtosName(m.Name)
+		known, _ := c.Protos(name)
+		rows = append(rows, knownPlugin{Name: m.Name, About: m.About, Serves: known.Serves, Sources: []string{known.From}})
 	}
 	if p.ui.JSON {
 		return p.ui.Data(map[string]any{"plugins": rows})

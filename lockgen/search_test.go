@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
@@ -19,6 +20,12 @@ func TestSearch(t *testing.T) {
 		{"python", "python                     Python, the runtime of the plugins of Python", ""},
 		{"fortran", "", "nothing that is known by name is about fortran"},
 		{"grpc-tools", "grpc_tools_node_protoc_ts ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use grpc-node"},
+		{"googleapis", "protos/googleapis  ", ""},
+		{"google/api/annotations.proto", "protos/googleapis  ", ""},
+		{"buf.build/bufbuild/protovalidate", "protos/protovalidate  ", ""},
+		{"cncf udpa", "protos/xds  ", ""},
+		{"health", "protos/grpc  ", ""},
+		{"nowhere/such.proto", "", "nothing that is known by name is about nowhere/such.proto"},
 	} {
 		stdout, talk := p.ok(append([]string{"search"}, strings.Fields(tt.words)...)...)
 		if !strings.HasPrefix(stdout, tt.want) || (tt.want == "") != (stdout == "") || !strings.Contains(talk, tt.talk) {
@@ -33,6 +40,18 @@ func TestSearch(t *testing.T) {
 	var said struct{ Plugins []knownPlugin }
 	if err := json.Unmarshal([]byte(stdout), &said); err != nil || len(said.Plugins) == 0 ||
 		said.Plugins[0].Name != "ts-proto" || said.Plugins[0].Language != "typescript" || said.Plugins[0].Runtime != "node" || said.Plugins[0].Sources[0] != "npm:ts-proto" {
+		t.Errorf("%v\n%s", err, stdout)
+	}
+	// Proto packages follow plugins, and all of them are found.
+	if stdout, _ := p.ok("search", "validate"); !strings.Contains(stdout, "\nprotos/protoc-gen-validate  ") || !strings.Contains(stdout, "\nprotos/protovalidate  ") {
+		t.Errorf("%s", stdout)
+	}
+	if n, want := strings.Count(all, "\nprotos/"), len(catalog.Builtin().ProtosNames()); n != want {
+		t.Errorf("%d proto packages without a word, want %d:\n%s", n, want, all)
+	}
+	stdout, _ = p.ok("search", "--json", "google/rpc/status.proto")
+	said.Plugins = nil
+	if err := json.Unmarshal([]byte(stdout), &said); err != nil || len(said.Plugins) != 1 || said.Plugins[0].Name != "protos/googleapis" || len(said.Plugins[0].Serves) == 0 || said.Plugins[0].Sources[0] != "pip:googleapis-common-protos" {
 		t.Errorf("%v\n%s", err, stdout)
 	}
 	if stdout, _ := p.ok("search", "--json", "fortran"); !strings.Contains(stdout, `"plugins": []`) {

@@ -56,7 +56,11 @@ func runWhy(_ context.Context, p *program, args []string) error {
 	}
 	var b strings.Builder
 	for _, spec := range plugins {
-		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a plugin of its own; who asks for it: lockgen explain " + spec + "\n")
+		what := "plugin"
+		if strings.HasPrefix(spec, lock.ProtosPrefix) {
+			what = "proto package"
+		}
+		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a " + what + " of its own; who asks for it: lockgen explain " + spec + "\n")
 	}
 	slices.SortStableFunc(places, func(x, y closure.Found) int {
 		if x.Name != y.Name {

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -74,6 +75,33 @@ func (c *Catalog) Serving(importPath string) string {
 		}
 	}
 	return ""
+}
+
+// SearchProtos returns the known proto packages in whose name, source, modules,
+// description or imports all words of a text are found, the best first; all for no
+// words. Of a whole import path it is the one that provides it.
+func (c *Catalog) SearchProtos(text string) []Match {
+	if name := c.Serving(text); name != "" && strings.HasSuffix(text, ".proto") {
+		return []Match{{Name: lock.ProtosPrefix + name, About: c.protos[name].About}}
+	}
+	var found []Match
+	for _, name := range c.ProtosNames() {
+		p := c.protos[name]
+		m := Match{Name: lock.ProtosPrefix + name, About: p.About}
+		places := [4][]string{wordsOf(name), wordsOf(strings.Join(p.Serves, " ")), wordsOf(p.From + " " + strings.Join(p.BSR, " ")), append(wordsOf(p.About), "protos")}
+		for _, word := range wordsOf(text) {
+			rank := rankOf(word, places)
+			if m.rank += rank; rank == none {
+				m.rank = -1
+				break
+			}
+		}
+		if m.rank >= 0 {
+			found = append(found, m)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Match) int { return cmp.Compare(a.rank, b.rank) })
+	return found
 }
 
 // BufRegistry is the host of Buf's registry, as names of its modules have it.

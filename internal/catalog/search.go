@@ -12,7 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// A Match is a plugin that matches a search.
+// A Match is a plugin or a proto package that matches a search.
 type Match struct {
 	Name string
 	// About is a line for people: that of the recipe, or the language that the

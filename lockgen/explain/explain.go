@@ -40,6 +40,12 @@ type Explanation struct {
 	Files    map[string]lock.File `json:"files,omitempty"`
 	Why      []string             `json:"why,omitempty"` // of --why
 	Fits     []string             `json:"differences,omitempty"`
+
+	// Of a proto package.
+	Root       string                 `json:"root,omitempty"` // the folder of its archive from which imports are counted
+	Folders    map[string]lock.Folder `json:"folders,omitempty"`
+	Imports    []string               `json:"imports,omitempty"`     // proto packages
+	ImportedBy []string               `json:"imported_by,omitempty"` // proto packages
 }
 
 // New gathers what manifest, catalogue and lock say.
@@ -47,6 +53,10 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 	s := &Explanation{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
 	if r, ok := catalog.Builtin().Lookup(name); ok {
 		s.About = r.About
+	}
+	protos, isProtos := lock.ProtosName(name)
+	if p, ok := catalog.Builtin().Protos(protos); ok {
+		s.About = p.About
 	}
 	if want != nil {
 		s.Asked, s.Spec, s.Runtime = want.At, want.Asked, want.Runtime
@@ -66,6 +76,9 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 			if l.Plugins[other][at].Runtime == name+"@"+version {
 				s.Runs = append(s.Runs, other+" "+at)
 			}
+			if isProtos && slices.Contains(l.Plugins[other][at].Deps, protos) {
+				s.ImportedBy = append(s.ImportedBy, other)
+			}
 		}
 	}
 	if v == nil {
@@ -79,6 +92,10 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 		}
 	}
 	s.Python, s.Program, s.Entry, s.Serves = v.Python, v.Program, v.Entry, v.Fits
+	s.Root, s.Folders = v.Root, v.Folders
+	for _, dep := range v.Deps {
+		s.Imports = append(s.Imports, lock.ProtosPrefix+dep)
+	}
 	s.Runtime, s.Trust, s.Evidence, s.Cells, s.Files = v.Runtime, v.Trust, closure.Evidence[v.Trust], v.Platforms, v.Files
 	return s
 }
@@ -125,7 +142,9 @@ func (s *Explanation) Text(why string) string {
 	for _, d := range s.Fits {
 		t.line("does not fit: %s", d)
 	}
-	if _, protos := lock.ProtosName(s.Name); !protos { // whose files are for all
+	if _, protos := lock.ProtosName(s.Name); protos { // the same on every platform
+		t.imports(s)
+	} else {
 		t.platforms(s)
 	}
 	t.files(s)
@@ -198,6 +217,23 @@ func (t *textWriter) platforms(s *Explanation) {
 			}
 			t.line("  %-16s %s(%s, %s)", platform, strings.TrimPrefix(c.Binary+" ", " "), plain.Count(n, "file"), plain.Bytes(size))
 		}
+	}
+}
+
+// imports tells of a proto package what can be imported from it, and what it imports.
+func (t *textWriter) imports(s *Explanation) {
+	if s.Root != "" {
+		t.line("root: %s", s.Root)
+	}
+	if len(s.Imports) > 0 {
+		t.line("imports: %s", strings.Join(s.Imports, ", "))
+	}
+	if len(s.ImportedBy) > 0 {
+		t.line("imported by: %s", strings.Join(s.ImportedBy, ", "))
+	}
+	t.line("folders:")
+	for _, folder := range slices.Sorted(maps.Keys(s.Folders)) {
+		t.line("  %s (%s)", folder, plain.Count(len(s.Folders[folder].Files), "file"))
 	}
 }
 
