@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // TestMaven: files of Maven come from [registries], else from where settings.xml of
@@ -74,4 +75,50 @@ func TestMaven(t *testing.T) {
 	w.fails(int(fault.Integrity), []string{"acme 4.1", "acme-4.1" + platform}, "get", "acme")
 	w.registry.Fault(path, fake.Status(404))
 	w.fails(int(fault.Upstream), []string{"acme 4.1", "404"}, "get", "acme")
+}
+
+// TestMavenBundle: a bundle of what is from Maven, once from its repository, once from
+// a mirror alone.
+func TestMavenBundle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	artifact := func(body []byte) fake.Artifact {
+		return fake.Artifact{Body: body, SHA256: sum256(body), Size: int64(len(body))}
+	}
+	program, jar := []byte("#!/bin/sh\necho acme\n"), fake.Zip(map[string]string{"com/acme/Main.class": "x"})
+	const platform = "-linux-x86_64.exe"
+	w.registry.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "acme", Version: "4.1", Files: map[string][]byte{platform: program}})
+	w.registry.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "jar", Version: "1.0", Files: map[string][]byte{".jar": jar}})
+	const key, jarKey = "com.acme/acme-4.1" + platform, "com.acme/jar-1.0.jar"
+	w.add("acme", "4.1", lock.Version{Source: lock.Maven, Package: "com.acme:acme"}, "acme",
+		map[string]fake.Artifact{key: artifact(program)}, map[string]lock.File{key: {Name: "com.acme:acme", Version: "4.1"}})
+	w.add("jar", "1.0", lock.Version{Source: lock.Maven, Package: "com.acme:jar", Runtime: "shell@5.0.0", Main: "com.acme.Main", Program: "protoc-gen-jar"}, lock.MavenLib+"/"+jarKey,
+		map[string]fake.Artifact{jarKey: artifact(jar)}, map[string]lock.File{jarKey: {Name: "com.acme:jar", Version: "1.0"}})
+	w.write()
+	var text strings.Builder
+	text.WriteString("platforms = [\"linux-x86_64\"]\n")
+	for name, versions := range w.lock.Plugins {
+		for version := range versions {
+			text.WriteString("\n[plugins." + name + "]\nversion = \"" + version + "\"\nbinary = \"x\"\nsource = \"https://example.com/x\"\n")
+		}
+	}
+	text.WriteString("\n[bundles]\njvm = [\"acme\", \"jar\"]\n\n[registries]\nmaven = \"" + w.registry.URL + fake.MavenRoot + "\"\nnpm = \"" + w.registry.URL + "/\"\n")
+	fake.Write(t, filepath.Join(w.dir, manifest.FileName), text.String())
+	if lines := w.must("bundle", "jvm"); strings.Count(lines, "export PATH=") != 2 {
+		t.Errorf("it prints\n%s", lines)
+	}
+	fake.Write(t, filepath.Join(w.dir, manifest.FileName), text.String()+"\n[[mirror]]\nfrom = \"maven:\"\nto = \"oci-layout:"+w.layout(program, jar)+"\"\n")
+	w.cache = t.TempDir()
+	w.registry.Forget()
+	if lines := w.must("bundle", "jvm"); strings.Count(lines, "export PATH=") != 2 {
+		t.Errorf("it prints\n%s", lines)
+	}
+	if asked := w.registry.Requests(fake.MavenRoot); len(asked) != 0 {
+		t.Errorf("asked for %v", asked)
+	}
+	for _, asked := range w.registry.Requests("") {
+		if strings.HasPrefix(asked.Path, fake.MavenRoot) {
+			t.Errorf("asked for %v", asked)
+		}
+	}
 }

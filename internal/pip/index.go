@@ -54,6 +54,7 @@ type pipIndex struct {
 	said   map[string]*wheel.Metadata  // likewise
 	stubs  map[string][]byte           // likewise
 	heard  []map[string]bool           // for each run, what may depend on the patch release of Python
+	asked  []inquiry                   // by each run
 }
 
 func (p *Client) serve(ctx context.Context, index Index, req Requirement, targets []Target) (*pipIndex, error) {
@@ -63,6 +64,7 @@ func (p *Client) serve(ctx context.Context, index Index, req Requirement, target
 	}
 	for i := range s.heard {
 		s.heard[i] = map[string]bool{}
+		s.asked = append(s.asked, inquiry{map[string]bool{}, map[string]bool{}})
 	}
 	var err error
 	s.Loopback, err = proc.NewLoopback(s.answer, nil)
@@ -72,7 +74,8 @@ func (p *Client) serve(ctx context.Context, index Index, req Requirement, target
 // url returns the URL of the index for a run.
 func (s *pipIndex) url(run int) string { return s.Base + "/" + strconv.Itoa(run) + "/simple/" }
 
-// answer serves RUN/simple/PROJECT/ and RUN/wheels/FILE. For pip, an error
+// answer serves RUN/simple/PROJECT/ and RUN/wheels/FILE, and says in RUN/same/BEFORE
+// whether it would answer a run as it answered an earlier one. For pip, an error
 // means that the index has nothing; the reason is in err.
 func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(path, "/")
@@ -92,7 +95,14 @@ func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request
 		kind = "application/vnd.pypi.simple.v1+json"
 		body, err = s.page(run, syntax.NormalProject(parts[2]))
 	case parts[1] == "wheels":
+		s.asked[run].wheels[parts[2]] = true
 		body, err = s.wheel(run, parts[2])
+	case parts[1] == "same":
+		before, bad := strconv.Atoi(parts[2])
+		body = []byte("no")
+		if bad == nil && before >= 0 && before < run && s.same(run, before) {
+			body = []byte("yes")
+		}
 	}
 	switch {
 	case err != nil && s.err == nil:
@@ -110,10 +120,9 @@ func (s *pipIndex) answer(_, path string, w http.ResponseWriter, r *http.Request
 
 // page returns nil for a project that does not exist.
 func (s *pipIndex) page(run int, project string) ([]byte, error) {
-	all, ok := s.pages[project]
-	if !ok {
-		var err error
-		all, err = s.index.Files(s.ctx, project)
+	s.asked[run].projects[project] = true
+	if _, ok := s.pages[project]; !ok {
+		all, err := s.index.Files(s.ctx, project)
 		if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, remote.ErrNotIndex) {
 			return nil, nil
 		}
@@ -124,18 +133,14 @@ func (s *pipIndex) page(run int, project string) ([]byte, error) {
 	}
 	type m = map[string]any
 	files := []m{}
-	for _, f := range all {
-		if !s.compatible(run, f) || !passes(s.req.Cooldown, f) {
-			continue
-		}
-		if old, ok := s.wheels[f.Filename]; ok && old.SHA256 != f.SHA256 {
-			return nil, fault.Errorf(fault.Integrity, "ask the operator of the index", "the index has two digests for %s", f.Filename)
-		}
-		s.wheels[f.Filename] = f
+	list, err := s.listed(run, project)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range list {
 		entry := m{"filename": f.Filename, "url": s.Base + "/" + strconv.Itoa(run) + "/wheels/" + f.Filename, "hashes": m{}, "yanked": false}
 		if f.Python != "" {
 			entry["requires-python"] = f.Python
-			s.heard[run][f.Python] = true
 		}
 		if f.Yanked != "" {
 			entry["yanked"] = f.Yanked
@@ -413,13 +418,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 		if m == nil || !strings.HasPrefix(in.Download.URL, s.Base+"/") {
 			return nil, fault.Errorf(fault.Policy, "take another version", "pip chose %s for %s, which the index does not have", redact.Line(in.Download.URL), what)
 		}
-		wheels = append(wheels, Wheel{
-			Name: syntax.NormalProject(m.Name), Version: m.Version, Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size, Yanked: f.Yanked != "",
-			Python: m.Python,
-		})
-		if w := &wheels[len(wheels)-1]; s.req.Cooldown != nil {
-			w.Released = f.Uploaded
-		}
+		wheels = append(wheels, s.chosen(f))
 	}
 	slices.SortFunc(wheels, func(a, b Wheel) int { return strings.Compare(a.Name, b.Name) })
 	return wheels, nil

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
@@ -38,6 +39,8 @@ const noPip = "install Python with pip 23.0 or later, or set [registries] pip in
 type Client struct {
 	python  []string // the program and its first arguments
 	version string   // of pip
+
+	ran atomic.Int64 // how often pip resolved
 }
 
 // Find returns the pip of the first Python on PATH (python3, python, the
@@ -387,7 +390,14 @@ func (p *Client) report(ctx context.Context, index Index, req Requirement, targe
 			c.Err = s.err
 		case answer.Runs[i].Code != 0:
 			c.Err = s.failed(i, title, answer.Runs[i].Code, answer.Runs[i].Causes, run.Said)
+		case answer.Runs[i].Same != nil:
+			if n := *answer.Runs[i].Same; n >= 0 && n < i && closures[n].Err == nil {
+				c.Wheels, c.Err = s.alike(closures[n].Wheels, n, i)
+				break
+			}
+			return nil, nil, fault.Errorf(fault.Machine, noPip, "%s left out run %d for one that is none", title, i)
 		default:
+			p.ran.Add(1)
 			data, err := os.ReadFile(run.report)
 			if err != nil {
 				return nil, nil, fault.Errorf(fault.Machine, noPip, "pip wrote no report: %w", err)
@@ -429,6 +439,7 @@ type pipAnswer struct {
 	Runs []struct {
 		Code   int
 		Causes []pipCause
+		Same   *int // the run that this one was left out for; nil for none
 	}
 	Refused []string // what pip tried to start or to reach
 }
@@ -436,7 +447,7 @@ type pipAnswer struct {
 // ask has pip do its runs, with none of the user's settings (--isolated would
 // still read the global configuration) and with no other server than s.
 func (p *Client) ask(ctx context.Context, title, scratch string, s *proc.Loopback, runs []pipRun) (*pipAnswer, error) {
-	data, err := json.Marshal(map[string]any{"port": s.Port, "runs": runs})
+	data, err := json.Marshal(map[string]any{"port": s.Port, "index": s.Base, "runs": runs})
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,15 @@
 # Runs pip with environment markers of other platforms, which no option of pip
 # can give, once for each of them and all in one process: python -c THIS JOB.
 # The job is JSON: the port of the index, and the runs. A run has its markers, the
-# arguments of pip, and the file for what pip says. Written is what became of each
-# run, and what was refused, as JSON.
+# arguments of pip, and the file for what pip says. A run is left out where an earlier
+# one gives its answer: where the markers that pip asked then are all the same now, and
+# so is what the index has. Written is what became of each run, and what was refused,
+# as JSON.
 import json
 import os
 import sys
 import traceback
+import urllib.request
 
 from pip._vendor.packaging import markers
 
@@ -14,6 +17,16 @@ with open(sys.argv.pop(1)) as f:
     job = json.load(f)
 real, env, refused = markers.default_environment(), {}, []
 markers.default_environment = lambda: dict(env)
+heard, evaluate = [], markers.Marker.evaluate
+
+
+def asked(self, *args, **kw):
+    says = evaluate(self, *args, **kw)
+    heard.append((self, args, kw, says))
+    return says
+
+
+markers.Marker.evaluate = asked
 
 
 def guard(port):
@@ -122,12 +135,30 @@ def run(arguments, file):
     return int(status or 0)
 
 
-answer, ends = os.dup(1), []
+answer, ends, good = os.dup(1), [], {}
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-for each in job["runs"]:
+
+
+def same(n):
+    """The earlier run that gives the answer of this one, None for none."""
+    for before, said in good.items():
+        if all(evaluate(marker, *args, **kw) == says for marker, args, kw, says in said):
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open("%s/%d/same/%d" % (job["index"], n, before)) as r:
+                if r.read() == b"yes":
+                    return before
+    return None
+
+
+for n, each in enumerate(job["runs"]):
     pretend(each["markers"])
-    del causes[:]
+    before = same(n)
+    if before is not None:
+        ends.append({"code": 0, "causes": [], "same": before})
+        continue
+    del causes[:], heard[:]
     code = run(each["arguments"], each["said"])
+    if code == 0:
+        good[n] = list(heard)
     ends.append({"code": code, "causes": list(causes)})
 with open(answer, "w") as f:
     json.dump({"runs": ends, "refused": refused}, f)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Change is what happened to one plugin between two locks. From and To are
@@ -180,7 +181,7 @@ func (c *Change) packages(old, now *lock.Version) {
 			switch {
 			case i >= len(went):
 				c.New = append(c.New, name+"@"+version)
-			case name != old.Package || name != now.Package: // that it moved is the bump itself
+			case !isOwn(old, name) || !isOwn(now, name): // that it moved is the bump itself
 				c.Moved = append(c.Moved, name+" "+went[i]+" -> "+version)
 			}
 		}
@@ -244,6 +245,16 @@ func closure(v *lock.Version) map[string][]string {
 	return found
 }
 
+// isOwn reports whether a package of the closure is the plugin's own: that of its
+// source, without extras and classifiers.
+func isOwn(v *lock.Version, name string) bool {
+	own, _ := syntax.Extras(v.Package)
+	if v.Kind().Wheels {
+		return syntax.NormalProject(own) == syntax.NormalProject(name)
+	}
+	return own == name || strings.HasPrefix(own, name+":") // GROUP:ARTIFACT of GROUP:ARTIFACT:CLASSIFIER
+}
+
 // minus is the elements of a that are not in b.
 func minus(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
@@ -257,7 +268,7 @@ func (c *Change) cells(old, now *lock.Version) {
 		switch from, to := state(a), state(b); {
 		case from != to:
 			c.Rest = append(c.Rest, "platform "+p.Name+" now "+to)
-		case a.Binary != b.Binary:
+		case a.Binary != b.Binary && (old.Program == "" || now.Program == ""): // else the name of the jar, or of the script
 			c.Rest = append(c.Rest, fmt.Sprintf("binary for %s %s -> %s", p.Name, a.Binary, b.Binary))
 		case a.Tree != b.Tree && sameFiles(old, now, p.Name):
 			trees = append(trees, p.Name)

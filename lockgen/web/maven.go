@@ -122,7 +122,16 @@ func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms [
 		res.Artifacts = append(res.Artifacts, a)
 	}
 	if len(platforms) > 0 && len(res.Artifacts) == 0 {
-		return gone[0]
+		if !errors.Is(gone[0], fs.ErrNotExist) {
+			return gone[0]
+		}
+		var names []string
+		for _, p := range platforms {
+			names = append(names, p.Name)
+		}
+		own := w.Artifact(platforms[0])
+		return fault.Errorf(fault.Upstream, "take a version whose programs it has, or ask its operator: a proxy may keep programs back; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+			"the repository has version %s of %s, but no program of it for %s: %w", own.Version, own.Package(), strings.Join(names, ", "), gone[0])
 	}
 	if protos, ok := w.Protos(); ok {
 		a := s.artifact(protos)
