@@ -384,16 +384,16 @@ func (p *Pusher) pack(ctx context.Context, tree string) (layer oci.Descriptor, e
 }
 
 // Bundle pushes the index of a bundle. Its plugins, which all contains together
-// with their runtimes, must have been pushed for the platforms. Folders has the
+// with their runtimes, must have been pushed for the platforms of what. Folders has the
 // layers of ready folders, by platform.
-func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.Entry, platforms []string, folders map[string][]oci.Descriptor) error {
+func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.Entry, what *Selection, folders map[string][]oci.Descriptor) error {
 	var specs []string
 	for _, e := range plugins {
 		specs = append(specs, e.Name+"@"+e.Version)
 	}
 	note := map[string]string{annotationPlugins: strings.Join(specs, " ")}
 	var children []oci.Descriptor
-	for _, platform := range platforms {
+	for _, platform := range what.Platforms {
 		var layers []oci.Descriptor
 		seen := map[string]bool{}
 		for _, e := range all {
@@ -410,7 +410,9 @@ func (p *Pusher) Bundle(ctx context.Context, name string, plugins, all []*lock.E
 			}
 		}
 		if layers == nil {
-			p.Note("bundle %s has no manifest for %s: not all of its plugins are locked for it", name, platform)
+			if slices.Contains(what.wanted, platform) {
+				p.Note("bundle %s has no manifest for %s: not all of its plugins are locked for it", name, platform)
+			}
 			continue
 		}
 		layers = append(layers, folders[platform]...)

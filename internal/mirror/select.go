@@ -19,13 +19,14 @@ type Selection struct {
 	bundles   []string      // sorted
 	members   map[string][]*lock.Entry
 	Platforms []string
+	wanted    []string // of them, those that are named, or else listed in the manifest
 }
 
 // Select finds the entries of a lock for NAME or NAME@VERSION and for bundles of the
 // manifest, all of both where none is named, and what runs or compiles them; on the
-// platforms that are named, else those that the manifest lists. A name that is not known is of class [fault.Usage].
+// platforms, where some are named. A name that is not known is of class [fault.Usage].
 func Select(m *manifest.Manifest, l *lock.Lock, specs, bundles, platforms []string) (*Selection, error) {
-	what := &Selection{Platforms: slices.Sorted(slices.Values(m.Platforms)), members: map[string][]*lock.Entry{}}
+	what := &Selection{Platforms: lock.PlatformNames(), wanted: m.Platforms, members: map[string][]*lock.Entry{}}
 	if len(platforms) > 0 {
 		what.Platforms = nil
 		for _, name := range platforms {
@@ -38,6 +39,7 @@ func Select(m *manifest.Manifest, l *lock.Lock, specs, bundles, platforms []stri
 			}
 		}
 		slices.Sort(what.Platforms)
+		what.wanted = what.Platforms
 	}
 	var chosen []*lock.Entry
 	for _, spec := range specs {
@@ -139,7 +141,7 @@ func (p *Pusher) Push(ctx context.Context, what *Selection, trees bool) error {
 				}
 			}
 		}
-		if err := p.Bundle(ctx, name, what.members[name], all, what.Platforms, byPlatform); err != nil {
+		if err := p.Bundle(ctx, name, what.members[name], all, what, byPlatform); err != nil {
 			return err
 		}
 	}
