@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -133,8 +134,9 @@ func TestProtosRefused(t *testing.T) {
 		return m
 	}
 	many := map[string]string{}
-	for i := range 20_001 {
-		many[fmt.Sprintf("a/%d.proto", i)] = "//"
+	count := testenv.Count(20_001, 50_000)
+	for i := range count {
+		many[fmt.Sprintf("a%d/%d.proto", i/100, i)] = "//"
 	}
 	good := proto()
 	for _, tt := range []struct {
@@ -147,7 +149,7 @@ func TestProtosRefused(t *testing.T) {
 		{"none", files("a.txt", "x"), "", fault.Usage, []string{"no .proto file"}},
 		{"root", files("proto/a.proto", good), `, root = "x-1.0.0/protos"`, fault.Usage, []string{"no folder x-1.0.0/protos", "x-1.0.0/proto"}},
 		{"files", files("acme/a.proto", good), `, files = ["acmee/**"]`, fault.Usage, []string{"acmee/**", "its folders are acme"}},
-		{"missing", files("a.proto", proto("gone/b.proto")), "", fault.Usage, []string{"a.proto:2", "gone/b.proto", "no package of [protos]"}},
+		{"missing", files("a.proto", proto("gone/b.proto"), "c.proto", proto("gone/b.proto")), "", fault.Usage, []string{`a.proto:2: imports "gone/b.proto", which no package of [protos] has`, `leave out what imports it: files = ["!a.proto", "!c.proto"] in [protos.x]`}},
 		{"catalogue", files("a.proto", proto("google/api/annotations.proto")), "", fault.Usage, []string{"which googleapis has", "lockgen add protos/googleapis"}},
 		{"absolute", files("a.proto", proto("/etc/b.proto")), "", fault.Integrity, []string{"a.proto:2", "is absolute"}},
 		{"above", files("a/a.proto", proto("../b.proto")), "", fault.Integrity, []string{"a/a.proto:2", "leaves the root"}},
@@ -160,10 +162,28 @@ func TestProtosRefused(t *testing.T) {
 		{"UTF-16", files("a.proto", "\xff\xfes\x00"), "", fault.Integrity, []string{"a.proto:1", "UTF-16"}},
 		{"syntax", files("a.proto", "syntax = \"proto3\";\nmesage X {}\n"), "", fault.Integrity, []string{"a.proto:2:1", `files = ["!a.proto"]`}},
 		{"large", files("a.proto", strings.Repeat("// padding\n", 2<<20)), "", fault.Integrity, []string{"a.proto has", "more than the limit"}},
-		{"many", many, "", fault.Integrity, []string{"20001 .proto files", "files = ["}},
+		{"many", many, "", fault.Integrity, []string{fmt.Sprintf("%d .proto files", count), "files = ["}},
 		{"case", files("a/B.proto", good, "a/b.proto", good), "", fault.Integrity, []string{"case"}},
 		{"two", files("base/b.proto", good), "", fault.Usage, []string{"base/b.proto is in base as well"}},
 		{"two but for case", files("base/B.proto", good), "", fault.Usage, []string{"one file where case is ignored"}},
+		{"other case", files("a.proto", proto("B.proto"), "b.proto", good), "", fault.Usage, []string{`imports "B.proto", which is not the same as "b.proto", which it has`, `files = ["!a.proto"]`}},
+		{"space at the end", files("a.proto", proto("b.proto "), "b.proto", good), "", fault.Usage, []string{`imports "b.proto ", which is not the same as "b.proto"`}},
+		{"composed letters", files("a.proto", proto("e\u0301.proto"), "\u00e9.proto", good), "", fault.Usage, []string{`which is not the same as "\u00e9.proto"`}},
+		{"percent", files("a.proto", proto("a%20b.proto"), "a b.proto", good), "", fault.Usage, []string{`imports "a%20b.proto", which no package`}},
+		{"folder", files("a.proto", proto("b"), "b/c.proto", good), "", fault.Usage, []string{`imports "b", which is a folder`}},
+		{"folder called .proto", files("a.proto", proto("b.proto"), "b.proto/c.proto", good), "", fault.Usage, []string{"which is a folder"}},
+		{"weak", files("a.proto", "syntax = \"proto2\";\nimport weak \"gone.proto\";\n"), "", fault.Usage, []string{`a.proto:2: imports "gone.proto"`}},
+		{"public", files("a.proto", "import public \"gone.proto\";\n"), "", fault.Usage, []string{`a.proto:1: imports "gone.proto"`}},
+		{"option", files("a.proto", "edition = \"2024\";\nimport option \"gone.proto\";\n"), "", fault.Usage, []string{`a.proto:2: imports "gone.proto"`}},
+		{"vendored", files("vendor/google/api/http.proto", good, "a.proto", proto("google/api/http.proto")), "", fault.Usage, []string{"which is vendor/google/api/http.proto in the package", "add it to root"}},
+		{"well-known, of no protoc", files("a.proto", proto("google/protobuf/nothing.proto")), "", fault.Usage, []string{`imports "google/protobuf/nothing.proto"`}},
+		{"itself", files("a.proto", proto("a.proto")), "", fault.Usage, []string{"a.proto -> a.proto"}},
+		{"imported twice", files("a.proto", proto("b.proto", "b.proto"), "b.proto", good), "", fault.Integrity, []string{"a.proto:3:1", "a second time, after line 2"}},
+		{"NUL", files("a.proto", good+"\x00"), "", fault.Integrity, []string{"a.proto:2:1", "NUL byte"}},
+		{"name of Windows", files("con/a.proto", good), "", fault.Integrity, []string{"Windows does not allow"}},
+		{"letters that are one", files("\u00e9.proto", good, "e\u0301.proto", good), "", fault.Integrity, []string{"collides"}},
+		{"ending in capitals", files("a.PROTO", good), "", fault.Usage, []string{"no .proto file"}},
+		{"root that is a file", files("a.proto", good), `, root = "x-1.0.0/a.proto"`, fault.Usage, []string{"no folder x-1.0.0/a.proto", "files are in x-1.0.0"}},
 		{"deps", files("a.proto", proto("base/b.proto")), `, deps = []`, fault.Usage, []string{"is of base", `add "base" to deps`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,10 +197,14 @@ func TestProtosRefused(t *testing.T) {
 			}
 		})
 	}
-	// A mark at the beginning is what protoc takes as well.
+	// What protoc takes as well: a mark at the beginning, lines of Windows, no line at
+	// all, each kind of import, and letters that are not ASCII.
 	p := newPlace(t)
-	p.protos(p.archive("x", files("a.proto", "\xef\xbb\xbf"+good), ""))
+	p.protos(p.archive("x", files("a.proto", "\xef\xbb\xbf"+good, "crlf.proto", strings.ReplaceAll(proto("a.proto"), "\n", "\r\n"), "empty.proto", "",
+		"kinds.proto", "edition = \"2024\";\nimport public \"a.proto\";\nimport option \"empty.proto\";\n",
+		"\u00fc/a%20 b.proto", proto("a.proto", "google/protobuf/go_features.proto"), "u.proto", proto("\u00fc/a%20 b.proto")), ""))
 	p.ok("update", "--no-smoke")
+	p.ok("check")
 	// Packages that need each other.
 	p.protos(p.archive("x", files("x/a.proto", proto("y/b.proto"), "x/c.proto", good), "") + p.archive("y", files("y/b.proto", proto("x/c.proto")), ""))
 	p.remove("plugins.lock.toml")
@@ -189,6 +213,35 @@ func TestProtosRefused(t *testing.T) {
 	p.fails(fault.Usage, []string{`no known proto package "nowhere"`, "source"}, "update")
 	p.protos("googleapi = \"1\"\n")
 	p.fails(fault.Usage, []string{"did you mean googleapis?"}, "update")
+}
+
+// TestProtosLinks: a link to a file of the archive is that file, also to one that is
+// not in the package; it leads nowhere else.
+func TestProtosLinks(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	good := entry{name: "x/proto/a.proto", body: proto(), mode: 0o644}
+	link := func(to string) []byte {
+		return gzipped(tarOf(good, entry{name: "x/other/b.proto", body: proto("google/protobuf/any.proto"), mode: 0o644}, entry{name: "x/proto/link.proto", link: to, kind: tar.TypeSymlink, mode: 0o777}))
+	}
+	lock := func(to string) {
+		p.protos("x = { version = \"1\", source = \"" + strings.Replace(p.server.File("/x-1.tar.gz", link(to)), "-1.", "-{version}.", 1) + "\", root = \"x/proto\" }\n")
+	}
+	for _, to := range []string{"a.proto", "../other/b.proto"} {
+		lock(to)
+		p.cache = t.TempDir()
+		p.remove("plugins.lock.toml")
+		p.ok("update", "--no-smoke")
+		if got := folders(p.locked().Plugins["protos/x"]["1"]); got != `{".":{"files":["a.proto","link.proto"]}}` {
+			t.Errorf("%s: %s", to, got)
+		}
+	}
+	for to, says := range map[string]string{"../../../etc/passwd": "leads out of the archive", "/etc/passwd": "leads out of the archive", "gone.proto": "gone.proto", "link.proto": "link.proto", "../other": "can only have files"} {
+		lock(to)
+		p.cache = t.TempDir()
+		p.remove("plugins.lock.toml")
+		p.fails(fault.Integrity, []string{says, "nothing was written"}, "update", "--no-smoke")
+	}
 }
 
 // TestProtosKinds: every kind of source that has archives gives the same tree.

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
@@ -176,7 +178,8 @@ func (c *check) serve(p *Package) error {
 // imports finds the packages that a package imports.
 func (c *check) imports(p *Package) ([]string, error) {
 	found := map[string]bool{}
-	var problems, hints []string
+	var problems, hints, without []string
+	more := 0
 	for _, file := range slices.Sorted(maps.Keys(p.Files)) {
 		for _, i := range p.Files[file] {
 			server := c.servers[i.Path]
@@ -187,9 +190,18 @@ func (c *check) imports(p *Package) ([]string, error) {
 				found[server] = true
 				continue
 			}
+			if len(problems) == most {
+				more++ // of which there may be thousands
+				continue
+			}
 			problem, hint := c.missing(p, i.Path, server)
-			problems = append(problems, fmt.Sprintf("%s:%d: imports %s, %s", file, i.Line, i.Path, problem))
-			if !slices.Contains(hints, hint) {
+			problems = append(problems, fmt.Sprintf("%s:%d: imports %q, %s", file, i.Line, i.Path, problem))
+			switch {
+			case hint == "":
+				if quoted := fmt.Sprintf("%q", "!"+file); !slices.Contains(without, quoted) {
+					without = append(without, quoted)
+				}
+			case !slices.Contains(hints, hint):
 				hints = append(hints, hint)
 			}
 		}
@@ -201,31 +213,49 @@ func (c *check) imports(p *Package) ([]string, error) {
 	if len(problems) == 0 {
 		return list, nil
 	}
-	text := strings.Join(problems[:min(most, len(problems))], "; ")
-	if n := len(problems) - most; n > 0 {
-		text += fmt.Sprintf("; and %d more", n)
+	text := strings.Join(problems, "; ")
+	if more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
 	}
-	return list, fault.Errorf(fault.Usage, strings.Join(hints[:min(most, len(hints))], "; "), "%s", text)
+	if len(without) > 0 {
+		hints = append(hints, fmt.Sprintf("add the package that has what is imported to [protos], or leave out what imports it: files = [%s] in [protos.%s]", strings.Join(without, ", "), p.Name))
+	}
+	return list, fault.Errorf(fault.Usage, strings.Join(hints, "; "), "%s", text)
 }
 
-// missing says why an import is not served, and how it would be.
+// missing says why an import is not served, and how it would be: hint is "" where
+// nobody knows who has it.
 func (c *check) missing(p *Package, importPath, server string) (problem, hint string) {
 	if server != "" {
 		return "which is of " + server + ", and deps does not name that", fmt.Sprintf("add %q to deps of [protos.%s], or take deps out", server, p.Name)
 	}
-	for file := range p.Files {
+	var near string
+	for _, file := range slices.Sorted(maps.Keys(p.Files)) {
 		if rest, ok := strings.CutSuffix(importPath, "/"+file); ok {
 			return "which is outside of root", fmt.Sprintf("count imports from the folder above %s: shorten root of [protos.%s]", rest, p.Name)
 		}
 		if rest, ok := strings.CutSuffix(file, "/"+importPath); ok {
 			return "which is " + file + " in the package", fmt.Sprintf("count imports from the folder %s: add it to root of [protos.%s]", rest, p.Name)
 		}
+		switch {
+		case strings.HasPrefix(file, importPath+"/"):
+			near = "which is a folder"
+		case fold(file) == fold(importPath):
+			near = fmt.Sprintf("which is not the same as %+q, which it has", file)
+		}
 	}
 	if name := c.known(importPath); name != "" && name != p.Name {
 		return "which " + name + " has", "run: lockgen add protos/" + name
 	}
-	return "which no package of [protos] has", fmt.Sprintf(`add the package that has it to [protos], or leave the file out: files = ["!…"] in [protos.%s]`, p.Name)
+	if near != "" {
+		return near, ""
+	}
+	return "which no package of [protos] has", ""
 }
+
+// fold is a path without what one easily gets wrong: case, white space at its ends,
+// and how its letters are composed.
+func fold(name string) string { return norm.NFC.String(strings.ToLower(strings.TrimSpace(name))) }
 
 // circles finds a package that needs itself, or a file that imports itself, through
 // others.
