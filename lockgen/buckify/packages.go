@@ -25,6 +25,14 @@ type Packages struct {
 	Lock      string
 }
 
+// from is the label of a target of proto packages for the BUCK file of a folder.
+func (p *Packages) from(f *folder, label string) string {
+	if _, name, _ := strings.Cut(label, ":"); !p.Elsewhere && f.path == p.Folder {
+		return ":" + name
+	}
+	return label
+}
+
 // protoPackages is the macro that makes the targets.
 const protoPackages = "proto_packages"
 

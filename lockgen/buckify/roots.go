@@ -301,7 +301,7 @@ func (r *run) resolve(context.Context) error {
 				default:
 					if r.Packages != nil {
 						if of, name := r.Packages.Label(i.Path); of != "" {
-							t.labels[of], r.packages[name] = true, true
+							t.labels[r.Packages.from(t.folder, of)], r.packages[name] = true, true
 							continue
 						}
 					}
