@@ -327,7 +327,7 @@ func TestFlippedTree(t *testing.T) {
 // itself, by its own rules for redirects and for what it tries again.
 func TestAnswers(t *testing.T) {
 	const operator, later, netrc, network = "ask the operator", "try again later", "netrc file", "check the network and the proxy"
-	const bytes, settings = "ask its publisher", "check the network and: go env GOPROXY"
+	const bytes, settings = "ask the publisher", "check the network and: go env GOPROXY"
 	answers := []struct {
 		name  string
 		fault fake.Fault

@@ -63,9 +63,9 @@ func TestAddFromNothing(t *testing.T) {
 
 	_, talk := p.ok(append([]string{"add", "ts-proto"}, twoPlatforms...)...)
 	says(t, talk,
-		"begins with protoc: adding version 30.2, the newest that may be locked",
-		"ts-proto runs on node: adding version 24.19.0, the newest that may be locked",
-		"the newest version of ts-proto that may be locked is 2.18.0",
+		"begins with protoc: adding version 30.2, the newest allowed version",
+		"ts-proto runs on node: adding version 24.19.0, the newest allowed version",
+		"the newest allowed version of ts-proto is 2.18.0",
 		"plugins.toml and ", ".gitattributes",
 		"locked node 24.19.0", "locked protoc 30.2", "locked ts-proto 2.18.0", "wrote ",
 		`load("@buck2-protobuf//rules:typescript.bzl", "typescript_proto_library")`, `name = "api_typescript"`, `plugin = "ts-proto"`,
@@ -90,7 +90,7 @@ ts-proto = "2.18.0"
 	if err := os.Remove(p.path("plugins.toml")); err != nil {
 		t.Fatal(err)
 	}
-	p.fails(fault.Usage, []string{"which it was made of, is not", "git checkout"}, append([]string{"add", "ts-proto"}, twoPlatforms...)...)
+	p.fails(fault.Usage, []string{"but its manifest", "git checkout"}, append([]string{"add", "ts-proto"}, twoPlatforms...)...)
 }
 
 // TestAddNeeds: what is on the command line is what a plugin needs, wherever it
@@ -131,8 +131,8 @@ func TestAddGo(t *testing.T) {
 	if strings.Count(talk, "to believe no publisher") != 1 {
 		t.Errorf("said more than once:\n%s", talk)
 	}
-	says(t, talk, "warning: only its publisher says when go "+version+" was released", `write minimum-release-age = "7d" there`, "or at once by lockgen add go@"+version,
-		"protoc-gen-go is compiled by go: adding version "+version, "protoc-gen-go that may be locked is 1.36.0", "newer is protoc-gen-go 1.37.0: it was released 2 days ago, and may be locked from ", "lockgen: protoc-gen-go 1.36.0: ", ", compiled, ",
+	says(t, talk, "warning: trusting the publisher's release time of go "+version, `set minimum-release-age = "7d" there`, "to lock one at once, run: lockgen add go@"+version,
+		"protoc-gen-go is compiled by go: adding version "+version, "allowed version of protoc-gen-go is 1.36.0", "skipped protoc-gen-go 1.37.0: it was released 2 days ago, and may be locked from ", "lockgen: protoc-gen-go 1.36.0: ", ", compiled, ",
 		`"go_proto_library"`, "    srcs = [\"api.proto\"],\n    )", `protoc --go_out=. api.proto`)
 	p.ok("check")
 	// A policy that somebody wrote is kept, and says what the choice is.
@@ -161,7 +161,7 @@ func TestAddOptional(t *testing.T) {
 		{nil, fault.Upstream, "tool 1.3.0 for windows-x86_64", ""},
 		{[]string{"--optional"}, 0, "", ", optional = true"},
 		{[]string{"--platform", "linux-aarch64"}, 0, "", ", optional = true"},
-		{[]string{"--platform", "windows-x86_64"}, fault.Usage, "tool 1.3.0 has nothing for windows-x86_64: the server has no file for it", ""},
+		{[]string{"--platform", "windows-x86_64"}, fault.Usage, "tool 1.3.0 is not available for windows-x86_64: the server has no file for it", ""},
 		{twoPlatforms, fault.Upstream, "tool 1.3.0 for windows-x86_64", ""},
 		{[]string{"--platform", "windows-arm"}, fault.Usage, `unknown platform "windows-arm"`, ""},
 	} {

@@ -53,9 +53,9 @@ func TestBadURLs(t *testing.T) {
 		{"HTML", serve(linuxARM, fake.HTML()), fault.Integrity, []string{"x 1.0 for linux-aarch64", "HTML"}},
 		{"cut", serve(linuxARM, fake.Truncate(10)), fault.Upstream, []string{"x 1.0 for linux-aarch64"}},
 		{"empty", serve(""), fault.Upstream, []string{"x 1.0 for linux-aarch64", "empty"}},
-		{"another processor", serve(linuxX64), fault.Integrity, []string{"no executable for linux-aarch64", "found linux x86_64"}},
+		{"another processor", serve(linuxX64), fault.Integrity, []string{"not an executable for linux-aarch64", "found linux x86_64"}},
 		{"another system", serve(winX64), fault.Integrity, []string{"found windows x86_64"}},
-		{"Java", serve("\xca\xfe\xba\xbe\x00\x00\x00\x41rest"), fault.Integrity, []string{"no executable for linux-aarch64"}},
+		{"Java", serve("\xca\xfe\xba\xbe\x00\x00\x00\x41rest"), fault.Integrity, []string{"not an executable for linux-aarch64"}},
 		{"in clear", func(p *place) {
 			p.manifest("x = { version = \"1.0\", source = \"http://example.com/x\", binary = \"x\" }\n")
 		}, fault.Policy, []string{"plugins.toml:9", "https"}},

@@ -149,7 +149,7 @@ func TestCargo(t *testing.T) {
 	if out, _ := p.ok("list"); !strings.Contains(out, "cargo:protoc-gen-acme") || !strings.Contains(out, "linux-aarch64") {
 		t.Errorf("list:\n%s", out)
 	}
-	if _, talk := p.ok("remove", "acme"); !strings.Contains(talk, "build-scripts of [policy] names acme no more") || strings.Contains(p.read("plugins.toml"), "acme") {
+	if _, talk := p.ok("remove", "acme"); !strings.Contains(talk, "removed acme from build-scripts of [policy]") || strings.Contains(p.read("plugins.toml"), "acme") {
 		t.Errorf("%s\n%s", talk, p.read("plugins.toml"))
 	}
 }

@@ -185,7 +185,7 @@ func TestReleaseRefused(t *testing.T) {
 		{"other bytes twice", "x.tgz", gzipped(tarOf(tool, entry{name: "a", body: "1"}, entry{name: "a", body: "2"})), fault.Integrity, []string{`"a" appears twice, with different content`, none}},
 		{"link out", "x.tgz", gzipped(tarOf(tool, entry{name: "l", link: "../../etc/passwd", kind: tar.TypeSymlink})), fault.Integrity, []string{"leads out of the archive", none}},
 		{"link to a folder", "x.tgz", gzipped(tarOf(entry{name: "d/x", body: script, mode: 0o755}, entry{name: "l", link: "d", kind: tar.TypeSymlink})), fault.Integrity, []string{"a tree can only have files", none}},
-		{"another name", "x.gz", gzipped(tarOf(tool)), fault.Integrity, []string{"no executable for linux-x86_64", "source and binary"}},
+		{"another name", "x.gz", gzipped(tarOf(tool)), fault.Integrity, []string{"not an executable for linux-x86_64", "source and binary"}},
 		{"rar", "x.rar", []byte("Rar!"), fault.Usage, []string{"plugins.toml:3", "(.rar)", ".tar.bz2", "no key allows another form"}},
 		{"tar", "x.tar", tarOf(tool), fault.Usage, []string{"plugins.toml:3", "(.tar)"}},
 	} {
@@ -228,7 +228,7 @@ func TestEmulateAndOptional(t *testing.T) {
 
 	// The refusal names both keys; each of them works.
 	manifest(all, "")
-	p.fails(fault.Integrity, []string{"no executable for macos-aarch64: found macos x86_64", emulate, "optional = true in the entry makes macos-aarch64 unavailable"}, "update")
+	p.fails(fault.Integrity, []string{"not an executable for macos-aarch64: found macos x86_64", emulate, "optional = true in the entry makes macos-aarch64 unavailable"}, "update")
 
 	manifest(all, "optional = true")
 	_, talk := p.ok("update", "--no-smoke")
@@ -280,7 +280,7 @@ func TestEmulateAndOptional(t *testing.T) {
 	// Other bytes than promised are no hole.
 	manifest(all, "optional = true")
 	p.server.File("/sums.txt", []byte(strings.ReplaceAll(sums, hexSum([]byte(macX64)), hexSum([]byte("other")))))
-	p.fails(fault.Integrity, []string{"is not what the registry promises"}, "update", "--no-smoke")
+	p.fails(fault.Integrity, []string{"does not match the registry's digest"}, "update", "--no-smoke")
 
 	for _, tt := range []struct {
 		platforms, entry string

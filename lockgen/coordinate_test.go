@@ -22,19 +22,19 @@ func TestAddKnownPlace(t *testing.T) {
 		place string
 		says  []string
 	}{
-		{"npm:ts-proto", []string{"npm:ts-proto is known as ts-proto", "offline"}},
-		{"npm:ts-proto@2.7.2", []string{"npm:ts-proto is known as ts-proto", "offline"}},
-		{"@bufbuild/protoc-gen-es", []string{"is known as protoc-gen-es"}},
-		{"npm:@protobuf-ts/plugin", []string{"is known as protobuf-ts"}},
-		{"pip:mypy-protobuf", []string{"is known as mypy-protobuf"}},
+		{"npm:ts-proto", []string{"npm:ts-proto is the plugin ts-proto of", "offline"}},
+		{"npm:ts-proto@2.7.2", []string{"npm:ts-proto is the plugin ts-proto of", "offline"}},
+		{"@bufbuild/protoc-gen-es", []string{"is the plugin protoc-gen-es of"}},
+		{"npm:@protobuf-ts/plugin", []string{"is the plugin protobuf-ts of"}},
+		{"pip:mypy-protobuf", []string{"is the plugin mypy-protobuf of"}},
 		{"pip:Mypy_Protobuf", []string{"has several plugins: mypy-protobuf, protoc-gen-mypy_grpc", "lockgen add mypy-protobuf"}},
-		{"cargo:protoc-gen-prost", []string{"is known as protoc-gen-prost"}},
-		{"go:google.golang.org/protobuf/cmd/protoc-gen-go", []string{"is known as protoc-gen-go"}},
-		{"google.golang.org/grpc/cmd/protoc-gen-go-grpc", []string{"is known as protoc-gen-go-grpc"}},
+		{"cargo:protoc-gen-prost", []string{"is the plugin protoc-gen-prost of"}},
+		{"go:google.golang.org/protobuf/cmd/protoc-gen-go", []string{"is the plugin protoc-gen-go of"}},
+		{"google.golang.org/grpc/cmd/protoc-gen-go-grpc", []string{"is the plugin protoc-gen-go-grpc of"}},
 		{"go:github.com/grpc-ecosystem/grpc-gateway/v2", []string{"has several plugins: protoc-gen-grpc-gateway, protoc-gen-openapiv2, protoc-gen-openapiv3"}},
-		{"go:github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2", []string{"is known as protoc-gen-openapiv2"}},
-		{"github:bufbuild/buf", []string{"is known as buf"}},
-		{"github:Grpc/grpc-web", []string{"is known as protoc-gen-grpc-web"}},
+		{"go:github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2", []string{"is the plugin protoc-gen-openapiv2 of"}},
+		{"github:bufbuild/buf", []string{"is the plugin buf of"}},
+		{"github:Grpc/grpc-web", []string{"is the plugin protoc-gen-grpc-web of"}},
 		{"npm:grpc-tools", []string{"cannot be locked", "use grpc-node"}},
 		{"cargo:prost-build@0.13.0", []string{"cannot be locked: it is a library", "use protoc-gen-prost"}},
 		{"nmp:ts-proto", []string{"unknown kind", "did you mean npm:?"}},
@@ -340,7 +340,7 @@ func TestAddPlaceOCI(t *testing.T) {
 	}
 	repo := "oci://" + o.Host + "/acme/tool"
 	p.fails(fault.Usage, []string{"has no tag", repo + ":v1.2.3"}, "add", repo)
-	p.fails(fault.Usage, []string{"the tag latest of " + repo + " is no version"}, "add", repo+":latest")
+	p.fails(fault.Usage, []string{"the tag latest of " + repo + " is not a version"}, "add", repo+":latest")
 	p.fails(fault.Upstream, []string{"has no version 1.2.9: the newest is 1.3.0, the nearest 1.2.0", "lockgen add " + repo + ":v1.2.0"}, "add", repo+":v1.2.9")
 	p.discovered(repo+":v1.2.0", "protoc-gen-acme", `protoc-gen-acme = { version = "1.2.0", source = "`+repo+`:v{version}", binary = "protoc-gen-acme" }`)
 }

@@ -121,7 +121,7 @@ func TestDoctor(t *testing.T) {
 	text := p.says(7, []string{
 		"bad   cargo", "needed by a-crate 0.4.0 (compiles it)", "cargo is not on PATH", "hint: install rustup",
 		"bad   pip", "needed by b-wheel 1.0 (names the index)",
-		"error: this machine lacks what is needed: cargo, rustc, pip", "hint: install rustup (rustup.rs), then run: rustup default stable; then run lockgen doctor again",
+		"error: this machine does not meet the requirements: cargo, rustc, pip", "hint: install rustup (rustup.rs), then run: rustup default stable; then run lockgen doctor again",
 	})
 	if strings.Contains(text, "bun") {
 		t.Errorf("what nobody needs is talked about:\n%s", text)
@@ -140,7 +140,7 @@ func TestDoctor(t *testing.T) {
 	p.has("cargo", "cargo 1.77.9 (abc)")
 	p.has("rustc", "rustc 1.95.0 (abc)")
 	p.has("python3", "pip 25.0 from x (python 3.12)")
-	p.says(7, []string{"bad   cargo   1.77.9 " + filepath.Join(p.bin, "cargo"), "too old: 1.78 or later is needed, which reads a Cargo.lock of version 4", "hint: rustup update stable", "hint: rustup update stable\n"})
+	p.says(7, []string{"bad   cargo   1.77.9 " + filepath.Join(p.bin, "cargo"), "too old: 1.78 or later is required, which reads a Cargo.lock of version 4", "hint: rustup update stable", "hint: rustup update stable\n"})
 	p.has("cargo", "cargo 1.100.0 (abc)")
 	d = p.diagnosis(0)
 	if cargo := toolOf(d, "cargo"); cargo.State != "ok" || cargo.Version != "1.100.0" || cargo.Path != filepath.Join(p.bin, "cargo") {
@@ -185,9 +185,9 @@ func TestDoctorManager(t *testing.T) {
 	p.has("buck2", "buck2 d5f0e457312e806e00194d31d7e6c7534e0e366c <build-id>")
 	p.says(0, []string{"cargo 1.95.0 " + filepath.Join(p.bin, "cargo") + "\n"}, "--manager", "cargo", "--min-version", "1.70.0")
 	p.says(0, nil, "--manager", "cargo")
-	p.says(7, []string{"error: cargo 1.95.0: too old: 1.100 or later is needed", "hint: rustup update stable"}, "--manager", "cargo", "--min-version", "1.100")
+	p.says(7, []string{"error: cargo 1.95.0: too old: 1.100 or later is required", "hint: rustup update stable"}, "--manager", "cargo", "--min-version", "1.100")
 	p.says(7, []string{"error: uv: uv is not on PATH", "hint: "}, "--manager", "uv")
-	p.says(7, []string{`whether it is 2025-11-15 or later cannot be told from "d5f0`}, "--manager", "buck2")
+	p.says(7, []string{`cannot tell whether "d5f0`}, "--manager", "buck2")
 	p.says(2, []string{`unknown tool "carg"`, "did you mean cargo?"}, "--manager", "carg")
 	p.says(2, []string{`--min-version "new" is no version`}, "--manager", "cargo", "--min-version", "new")
 	p.says(2, []string{"--min-version needs --manager"}, "--min-version", "1.0")
@@ -211,7 +211,7 @@ func TestDoctorNetwork(t *testing.T) {
 		t.Errorf("a password is shown:\n%s", text)
 	}
 	p.env["NODE_EXTRA_CA_CERTS"] = p.path("gone.pem")
-	p.says(7, []string{"npm cannot read its certificates", "hint: unset NODE_EXTRA_CA_CERTS, or name a file that is there"})
+	p.says(7, []string{"npm cannot read its certificates", "hint: unset NODE_EXTRA_CA_CERTS, or set it to an existing file"})
 }
 
 func TestDoctorCache(t *testing.T) {
@@ -221,7 +221,7 @@ func TestDoctorCache(t *testing.T) {
 	p.says(7, []string{"is not a cache of buck2-protobuf", "hint: name the cache with --cache-dir or BUCK2_PROTOBUF_CACHE_DIR"})
 	gone := filepath.Join(t.TempDir(), "not", "yet")
 	p.env["BUCK2_PROTOBUF_CACHE_DIR"] = gone
-	p.says(0, []string{"it will be made by its first use", "free space", "reflink"})
+	p.says(0, []string{"it is created on first use", "free space", "reflink"})
 	if _, err := os.Stat(filepath.Dir(gone)); err == nil {
 		t.Error("doctor made the cache")
 	}
@@ -246,9 +246,9 @@ func TestDoctorBuck2(t *testing.T) {
 	t.Chdir(p.path("below"))
 	p.says(0, []string{
 		"ok    project                            " + p.dir,
-		"note  [buck2] digest_algorithms          BLAKE3, SHA1", "without it every new daemon downloads at once",
+		"note  [buck2] digest_algorithms          BLAKE3, SHA1", "without this setting, every new daemon downloads",
 		"note  [buck2] sqlite_materializer_state  false",
-		"note  [build] execution_platforms        root//platforms:exec", "no platform with local_enabled = True was found",
+		"note  [build] execution_platforms        root//platforms:exec", "but no platform has local_enabled = True",
 		"note  [buck2_protobuf] cache_dir         /var/cache/elsewhere", "hint: export BUCK2_PROTOBUF_CACHE_DIR=/var/cache/elsewhere",
 		"ok    [buck2_protobuf] node_manager      none",
 		"note  unzip                              not on PATH",

@@ -55,19 +55,19 @@ func TestLostEdit(t *testing.T) {
 	}{
 		{"add, and a remark", []string{"add", "slow@2.0.0"}, func(t *testing.T, p *place) {
 			p.write("plugins.toml", p.read("plugins.toml")+"# a remark\n")
-		}, 0, "once more", []string{`"1.0.0", "2.0.0"`, "# a remark"}, "1.0.0 2.0.0"},
+		}, 0, "trying again", []string{`"1.0.0", "2.0.0"`, "# a remark"}, "1.0.0 2.0.0"},
 		{"add, and the same entry", []string{"add", "slow@2.0.0"}, func(t *testing.T, p *place) {
 			p.write("plugins.toml", p.slowly(`versions = ["1.0.0", "3.0.0"]`))
-		}, 0, "once more", []string{`"1.0.0", "3.0.0", "2.0.0"`}, "1.0.0 2.0.0"}, // add locks what it adds
+		}, 0, "trying again", []string{`"1.0.0", "3.0.0", "2.0.0"`}, "1.0.0 2.0.0"}, // add locks what it adds
 		{"add, and another file by that name", []string{"add", "slow@2.0.0"}, func(t *testing.T, p *place) {
 			p.write("new", p.read("plugins.toml")+"# saved by an editor\n")
 			if err := os.Rename(p.path("new"), p.path("plugins.toml")); err != nil {
 				t.Error(err)
 			}
-		}, 0, "once more", []string{`"2.0.0"`, "# saved by an editor"}, "1.0.0 2.0.0"},
+		}, 0, "trying again", []string{`"2.0.0"`, "# saved by an editor"}, "1.0.0 2.0.0"},
 		{"update, and a version", []string{"update", "--all", "--verify"}, func(t *testing.T, p *place) {
 			p.write("plugins.toml", p.slowly(`versions = ["3.0.0"]`))
-		}, 0, "once more", []string{`["3.0.0"]`}, "3.0.0"},
+		}, 0, "trying again", []string{`["3.0.0"]`}, "3.0.0"},
 		{"add, and a mistake", []string{"add", "slow@2.0.0"}, func(t *testing.T, p *place) {
 			p.write("plugins.toml", p.read("plugins.toml")+"what is this\n")
 		}, fault.Usage, "plugins.toml:7", []string{"what is this", `["1.0.0"]`}, "1.0.0"},
@@ -75,7 +75,7 @@ func TestLostEdit(t *testing.T) {
 			if err := os.Remove(p.path("plugins.toml")); err != nil {
 				t.Error(err)
 			}
-		}, fault.Usage, "which it was made of, is not", nil, "1.0.0"},
+		}, fault.Usage, "but its manifest", nil, "1.0.0"},
 		{"add, and the lock", []string{"add", "slow@2.0.0"}, func(t *testing.T, p *place) {
 			p.write("plugins.lock.toml", p.read("plugins.lock.toml")+"# by hand\n")
 		}, 0, "plugins.lock.toml: it was changed", []string{`"2.0.0"`}, "1.0.0 2.0.0"},

@@ -103,7 +103,7 @@ func (i *initial) nextOf() {
 		for _, l := range i.migration.Lacks {
 			lines = append(lines, l.String())
 		}
-		i.ui.Say("has no equivalent, or is for you to do:\n%s", strings.Join(lines, "\n"))
+		i.ui.Say("without an equivalent, or left to you:\n%s", strings.Join(lines, "\n"))
 	}
 	if len(i.wanted) > 0 {
 		i.ui.Say("next: lockgen add %s", strings.Join(i.wanted, " "))

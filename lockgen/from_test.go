@@ -36,7 +36,7 @@ func TestInitFromBuf(t *testing.T) {
 	t.Parallel()
 	p := tree(t, map[string]string{"proto/buf.gen.yaml": bufGen})
 	_, talk := p.ok("init", "--from", p.path("proto"))
-	says(t, talk, "wrote "+p.path("plugins.toml"), "in a BUCK file", `options = {"esModuleInterop": True},`, "has no equivalent",
+	says(t, talk, "wrote "+p.path("plugins.toml"), "in a BUCK file", `options = {"esModuleInterop": True},`, "without an equivalent",
 		"buf.gen.yaml:2: managed", "buf.gen.yaml:12: buf.build/connectrpc/dart: connectrpc/dart cannot be locked",
 		"next: lockgen add protoc@29.3 ts-proto@2.7.2 protoc-gen-go-grpc\n")
 	if _, got, _ := strings.Cut(p.read("plugins.toml"), "[plugins]\n"); got != "protoc = \"29.3\"\nts-proto = \"2.7.2\"\n" {
@@ -77,7 +77,7 @@ func TestInitFromBuf(t *testing.T) {
 	p.write("proto/buf.work.yaml", "version: v1\ndirectories: [api, ../proto]\n")
 	p.deep("proto/api/buf.yaml", "version: v1\ndeps: [buf.build/bufbuild/protovalidate, buf.build/acme/other]\n")
 	_, talk = p.ok("init", "--yes", "--from", p.path("proto"))
-	says(t, talk, "buf.yaml:2: buf.build/acme/other: no proto package is known", "protoc-gen-go-grpc protos/googleapis protos/protovalidate\n")
+	says(t, talk, "buf.yaml:2: buf.build/acme/other: lockgen knows no proto package", "protoc-gen-go-grpc protos/googleapis protos/protovalidate\n")
 	_, talk = p.ok("init", "--yes", "--from", p.path("proto/api/buf.yaml"))
 	says(t, talk, "next: lockgen add protos/protovalidate\n")
 
@@ -90,10 +90,10 @@ func TestInitFromBuf(t *testing.T) {
 		t.Errorf("%s\n%s", q.read(".buckconfig"), q.read("plugins.toml"))
 	}
 
-	p.fails(fault.Usage, []string{"buf.gen.yml is not there"}, "init", "--from", p.path("buf.gen.yml"))
+	p.fails(fault.Usage, []string{"buf.gen.yml does not exist"}, "init", "--from", p.path("buf.gen.yml"))
 	p.write("bad.yaml", "version: v2\nplugins:\n  - remote: [a\n")
 	p.fails(fault.Usage, []string{"bad.yaml:3:"}, "init", "--from", p.path("bad.yaml"))
-	p.fails(fault.Usage, []string{"has no program of protoc's"}, "init", "--from", t.TempDir())
+	p.fails(fault.Usage, []string{"contains neither protoc nor a plugin"}, "init", "--from", t.TempDir())
 }
 
 // TestInitFromNoSuchVersion: a version in a buf.gen.yaml that does not exist is told by
@@ -166,7 +166,7 @@ func TestInitFromBinaries(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(tools, "linux", "protoc.started")); err == nil {
 		t.Error("a program was run without --run")
 	}
-	says(t, talk, "the version of protoc: the file does not tell it; --run asks", "protoc-gen-words-1.4-linux-amd64: protoc-gen-words: lockgen does not know it by name", "next: lockgen add ")
+	says(t, talk, "the version of protoc: the file does not contain it; with --run", "protoc-gen-words-1.4-linux-amd64: protoc-gen-words: lockgen does not know this plugin", "next: lockgen add ")
 	want := "[plugins]\nprotoc = \"" + edit.StarterProtoc + "\"\nprotoc-gen-es = \"2.1.0\"\nprotoc-gen-go = \"" + versions[0] + "\"\n\n[plugins.protoc-gen-sums]\nversion = \"" + versions[1] +
 		"\"\nsource = \"go:golang.org/x/mod\"\npackage = \"gosumcheck\"\nbinary = \"protoc-gen-sums\"\n"
 	if _, got, _ := strings.Cut(p.read("plugins.toml"), "[plugins]\n"); "[plugins]\n"+got != want {
@@ -177,7 +177,7 @@ func TestInitFromBinaries(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, talk = p.ok("init", "--from", tools, "--run")
-	says(t, talk, "has no equivalent", filepath.Join("mac", "protoc")+": the version of protoc: running it with --version: ", "next: lockgen add protoc@21.12 protoc-gen-es@2.1.0 protoc-gen-go@"+versions[0]+" protoc-gen-sums@"+versions[1])
+	says(t, talk, "without an equivalent", filepath.Join("mac", "protoc")+": the version of protoc: running it with --version failed: ", "next: lockgen add protoc@21.12 protoc-gen-es@2.1.0 protoc-gen-go@"+versions[0]+" protoc-gen-sums@"+versions[1])
 	if _, err := os.Stat(filepath.Join(tools, "linux", "protoc.started")); err != nil {
 		t.Errorf("no program was run: %v", err)
 	}

@@ -118,7 +118,7 @@ func TestInitBuck2(t *testing.T) {
 	// What is another one is told.
 	p.write(".buckconfig", strings.Replace(p.read(".buckconfig"), someCommit, strings.Repeat("0", 40), 1))
 	_, talk = p.ok("init", "--yes", "--commit", someCommit)
-	says(t, talk, "is taken at 0000000000000000000000000000000000000000; that stays as it is. To take "+someCommit, "is there already; nothing was written")
+	says(t, talk, "unchanged at commit 0000000000000000000000000000000000000000; to use "+someCommit, "is there already; nothing was written")
 }
 
 // TestInitJSON: the result has each file with its difference.

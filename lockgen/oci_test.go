@@ -218,7 +218,7 @@ func TestOCIFails(t *testing.T) {
 			l := one(o)
 			o.Manifest("v1.2.0", l)
 			o.Fault("/v2/acme/tool/blobs/"+l["digest"].(string), fake.WrongBytes())
-		}, fault.Integrity, []string{"is not what the registry promises"}},
+		}, fault.Integrity, []string{"does not match the registry's digest"}},
 		{"76 a longer blob", "", func(o *fake.OCI) {
 			l := one(o)
 			o.Manifest("v1.2.0", l)
@@ -248,7 +248,7 @@ func TestOCIFails(t *testing.T) {
 				d = o.Index("", d)
 			}
 			o.Index("v1.2.0", d)
-		}, fault.Upstream, []string{"deeper than 3"}},
+		}, fault.Upstream, []string{"more than 3 deep"}},
 		{"79 10,000 children", "", func(o *fake.OCI) {
 			children := make([]fake.Desc, 10_000)
 			for i := range children {
@@ -282,10 +282,10 @@ func TestOCIFails(t *testing.T) {
 		{"80 schema 1", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, map[string]any{"schemaVersion": 1, "fsLayers": []string{}})
 		}, fault.Upstream, []string{"schema 1, expected 2"}},
-		{"81 no layers", "", func(o *fake.OCI) { o.Manifest("v1.2.0") }, fault.Upstream, []string{"holds no file"}},
+		{"81 no layers", "", func(o *fake.OCI) { o.Manifest("v1.2.0") }, fault.Upstream, []string{"contains no files"}},
 		{"81 the empty layer", "", func(o *fake.OCI) {
 			o.Manifest("v1.2.0", o.Blob("application/vnd.oci.empty.v1+json", "", []byte("{}")))
-		}, fault.Upstream, []string{"holds no file"}},
+		}, fault.Upstream, []string{"contains no files"}},
 		{"81 size 2^62", "", func(o *fake.OCI) {
 			o.Document("v1.2.0", fake.OCIManifest, manifest(o, one(o).With("size", int64(1)<<62)))
 		}, fault.Upstream, []string{"layer 1: a size of 4611686018427387904 bytes"}},
@@ -323,7 +323,7 @@ func TestOCIFails(t *testing.T) {
 		{"redirect to http", "", func(o *fake.OCI) {
 			o.Fault("/v2/acme/tool/manifests/v1.2.0", fake.Redirect(307, "http://example.com/"))
 		}, fault.Policy, []string{"http is only for loopback hosts"}},
-		{"other program", "", func(o *fake.OCI) { o.Manifest("v1.2.0", o.Blob(file, "", []byte(winX64))) }, fault.Integrity, []string{"no executable for linux-aarch64"}},
+		{"other program", "", func(o *fake.OCI) { o.Manifest("v1.2.0", o.Blob(file, "", []byte(winX64))) }, fault.Integrity, []string{"not an executable for linux-aarch64"}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			p, o := newRegistry(t, "")

@@ -84,7 +84,7 @@ func TestPython(t *testing.T) {
 		t.Errorf("cells %+v", v.Platforms)
 	}
 	out, _ := p.ok("explain", "stubs")
-	for _, want := range []string{"runs on: CPython 3.11, 3.12 of the machine, as protoc-gen-stubs (stubs.main:run)", "win_amd64.whl (", " for Python 3.12 for windows-x86_64"} {
+	for _, want := range []string{"runs on: CPython 3.11, 3.12 from the machine, as protoc-gen-stubs (stubs.main:run)", "win_amd64.whl (", " for Python 3.12 for windows-x86_64"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("explain does not say %q:\n%s", want, out)
 		}

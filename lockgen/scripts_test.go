@@ -56,8 +56,8 @@ func TestConsent(t *testing.T) {
 	if status != 0 || !strings.HasSuffix(p.read("plugins.toml"), consented) {
 		t.Fatalf("status %d\n%s\n%s", status, talk, p.read("plugins.toml"))
 	}
-	says(t, talk, "compiling protoc-gen-prost runs code of 2 crates, here and wherever it is compiled:\n      derive-2.0.0, which does not say by whom\n      loud-1.0.0 by Ann Author, Bob\n    let them, and write that into [policy]? [y/N]",
-		"build-scripts of [policy] names protoc-gen-prost now", "locked protoc-gen-prost 0.5.0")
+	says(t, talk, "compiling protoc-gen-prost runs code of 2 crates, here and wherever it is compiled:\n      derive-2.0.0, which does not say by whom\n      loud-1.0.0 by Ann Author, Bob\n    allow this, and record it in [policy]? [y/N]",
+		"added protoc-gen-prost to build-scripts of [policy]", "locked protoc-gen-prost 0.5.0")
 	if strings.Count(talk, "runs code of") != 1 {
 		t.Errorf("asked twice:\n%s", talk)
 	}

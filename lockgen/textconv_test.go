@@ -34,7 +34,7 @@ func TestDiffMarkdown(t *testing.T) {
 		{"new and gone", []diff.Change{{Plugin: "a", To: "1_0", Rest: []string{"from npm:a", "1 file"}}, {Plugin: "b", From: "1"}},
 			"### `lock`: 2 changes since `main`\n\n- `a` 1\\_0 is new: `from npm:a`, `1 file`\n- `b` 1 is gone\n"},
 		{"replaced", []diff.Change{{Plugin: "a", From: "1", To: "1", Replaced: []string{"x@1"}}},
-			"### `lock`: 1 change since `main`\n\n> [!CAUTION]\n> Bytes changed under the same version. Upstreams promise never to do that: find out why before you merge.\n\n" +
+			"### `lock`: 1 change since `main`\n\n> [!CAUTION]\n> Bytes changed under the same version. Upstreams promise never to do this: find out why before you merge.\n\n" +
 				"- `a` 1: 1 file with **other bytes under the same version**\n  - **other bytes under the same version**: `x@1`\n"},
 		{"hostile", []diff.Change{{Plugin: "a", From: "1", To: "2", New: []string{"`<img src=x>@1", "x\n# y@2"}, Rest: []string{"``"}}},
 			"### `lock`: 1 change since `main`\n\n- `a` 1 -> 2: 2 new packages, ``` `` ```\n  - new: `` `<img src=x>@1 ``, `x\\n# y@2`\n"},

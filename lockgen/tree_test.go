@@ -114,13 +114,13 @@ deep 2.0.0 (npm:@acme/deep; 6 packages; 6 files; 6.0 KiB)
 snake 3.0 (pip:Snake_Plugin; 2 packages; 3 files; 60 bytes)
 ├── snake-plugin 3.0 (its own package; 10 bytes)
 ├── fast 1.0 (2 files, 50 bytes)
-└── CPython 3.11, 3.12 (runs it; of the machine, not in the lock)`},
+└── CPython 3.11, 3.12 (runs it; from the machine, not in the lock)`},
 		{"rusty", `
 rusty 0.1.0 (cargo:rusty; 3 packages; 3 files; 3.0 KiB)
 ├── rusty 0.1.0 (its own package; 1.0 KiB)
 ├── libc 0.2.1 (1.0 KiB; runs code when it is compiled)
 ├── windows-sys 0.5.0 (1.0 KiB; for windows-x86_64)
-└── cargo (compiles it; of the machine, not in the lock)`},
+└── cargo (compiles it; from the machine, not in the lock)`},
 		{"gopher", `
 gopher 1.2.3 (go:example.com/Acme/gopher; 1 package; 2 files; 2.0 KiB)
 ├── example.com/Acme/gopher 1.2.3 (its own package; 1.0 KiB)
@@ -191,18 +191,18 @@ func TestWhy(t *testing.T) {
 	for _, tt := range []struct{ word, want string }{
 		{"c", `
 c 1.0.0
-  deep 2.0.0: node_modules/c: at the top, so needed by the plugin or by any of its packages
+  deep 2.0.0: node_modules/c: at the top, so the plugin or any of its packages may need it
 c 3.0.0
-  deep 2.0.0 > @acme/deep@2.0.0 > b@2.0.0: node_modules/@acme/deep/node_modules/b/node_modules/c: inside b@2.0.0, which needs this version and not the one further up, or holds a package that does`},
+  deep 2.0.0 > @acme/deep@2.0.0 > b@2.0.0: node_modules/@acme/deep/node_modules/b/node_modules/c: inside b@2.0.0, because that package or one inside it needs this version instead of the one further up`},
 		{"c@1.0.0", `
 c 1.0.0
-  deep 2.0.0: node_modules/c: at the top, so needed by the plugin or by any of its packages`},
+  deep 2.0.0: node_modules/c: at the top, so the plugin or any of its packages may need it`},
 		{"@acme/deep", `
 @acme/deep 2.0.0
   deep 2.0.0: node_modules/@acme/deep: the plugin itself`},
 		{"d", `
 d 1.0.0
-  deep 2.0.0: node_modules/lost/node_modules/d: in its closure; which package asks for it is not in the lock`},
+  deep 2.0.0: node_modules/lost/node_modules/d: in its closure; the lock does not record which package needs it`},
 		{"node", `
 node 1.0.0 is a plugin of its own; who asks for it: lockgen explain node@1.0.0
 node 1.0.0
@@ -212,16 +212,16 @@ snake-plugin 3.0
   snake 3.0: snake_plugin-3.0-py3-none-any.whl: the plugin itself`},
 		{"Fast", `
 fast 1.0
-  snake 3.0: fast: in its closure; which package asks for it is not in the lock`},
+  snake 3.0: fast: in its closure; the lock does not record which package needs it`},
 		{"fast-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", `
 fast 1.0
-  snake 3.0: fast: in its closure; which package asks for it is not in the lock`},
+  snake 3.0: fast: in its closure; the lock does not record which package needs it`},
 		{"windows_sys", `
 windows-sys 0.5.0
-  rusty 0.1.0: windows-sys-0.5.0.crate: in its closure; which package asks for it is not in the lock`},
+  rusty 0.1.0: windows-sys-0.5.0.crate: in its closure; the lock does not record which package needs it`},
 		{"example.com/dep@v0.1.0", `
 example.com/dep 0.1.0
-  gopher 1.2.3: example.com/dep@v0.1.0.mod: in its closure, of which only the go.mod is read`},
+  gopher 1.2.3: example.com/dep@v0.1.0.mod: in its closure, but only its go.mod is read`},
 		{"go@1.26.0", `
 go 1.26.0 is a plugin of its own; who asks for it: lockgen explain go@1.26.0
 go 1.26.0

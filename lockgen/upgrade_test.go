@@ -14,7 +14,7 @@ func TestMovePins(t *testing.T) {
 	p := newBase(t)
 	p.publishProtoc("31.0")
 	_, talk := p.ok("update", "protoc@31.0")
-	says(t, talk, "protoc moves from 30.2 to 31.0", "locked protoc 31.0", "dropped protoc 30.2")
+	says(t, talk, "changed protoc from 30.2 to 31.0", "locked protoc 31.0", "dropped protoc 30.2")
 	if text := p.read("plugins.toml"); !strings.Contains(text, "protoc = \"31.0\"\n") {
 		t.Errorf("manifest:\n%s", text)
 	}
@@ -27,7 +27,7 @@ func TestMovePins(t *testing.T) {
 	p.manifest("protoc = [\"30.2\", \"31.0\"]\n")
 	p.ok("update")
 	p.publishProtoc("32.0")
-	p.fails(fault.Usage, []string{"asks for protoc 30.2 and 31.0: which of them is to become 32.0?", "lockgen add protoc@32.0, and then for the one that goes: lockgen remove protoc@30.2"}, "update", "protoc@32.0")
+	p.fails(fault.Usage, []string{"asks for protoc 30.2 and 31.0: which of them should become 32.0?", "lockgen add protoc@32.0, and then, for the version to replace: lockgen remove protoc@30.2"}, "update", "protoc@32.0")
 }
 
 // TestUpgrade: pins and ranges move as far as they may, never back, and outdated

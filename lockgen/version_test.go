@@ -107,9 +107,9 @@ func TestPublisherTimesBeside(t *testing.T) {
 			"/github/\"\n[[mirror]]\nfrom = \"https://api.github.com/\"\nto = \""+p.server.URL+"/api/\"\n"+policy)
 	}
 	for _, tt := range []struct{ policy, version, says string }{
-		{"", "1.1.0", "newer is tool 1.3.0: it was released 2 days ago"},
-		{"", "1.2.0", "warning: only its publisher says when tool 1.2.0 was released"},
-		{"[policy]\nminimum-release-age = \"7d\"\n", "1.1.0", "newer is tool 1.3.0: only its publisher says"},
+		{"", "1.1.0", "skipped tool 1.3.0: it was released 2 days ago"},
+		{"", "1.2.0", "warning: trusting the publisher's release time of tool 1.2.0"},
+		{"[policy]\nminimum-release-age = \"7d\"\n", "1.1.0", "skipped tool 1.3.0: only its publisher says"},
 	} {
 		write(tt.policy)
 		_, talk := p.ok("add", "tool")

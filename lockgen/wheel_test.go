@@ -138,7 +138,7 @@ func TestWheelClasses(t *testing.T) {
 		}
 		p.server.File(a.Path, append(good.Bytes(), 0))
 		entry(name)
-		p.fails(fault.Integrity, []string{"the download of " + a.Name + " from ", " is not what the registry promises"}, "update")
+		p.fails(fault.Integrity, []string{"the download of " + a.Name + " from ", " does not match the registry's digest"}, "update")
 	}
 	// Metadata that are not what the index promises.
 	cut := wheel("cut")

@@ -99,7 +99,7 @@ func (x *Index) explainLock(err error, root *Source) error {
 	}
 	switch {
 	case strings.Contains(exit.Raw, "changed between lock files"):
-		return fault.Errorf(fault.Integrity, "do not use it: ask its publisher and the operator of the registry",
+		return fault.Errorf(fault.Integrity, "do not use it: ask the publisher and the operator of the registry",
 			"the Cargo.lock of crate %s has checksums that differ from the index: %w", root, err)
 	case strings.Contains(exit.Raw, "but --locked was passed"):
 		return fault.Errorf(fault.Upstream, "use another version", "the Cargo.lock of crate %s does not match its Cargo.toml: %w", root, err)

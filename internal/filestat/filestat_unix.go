@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identify returns for a FileInfo the same as Lstat for a name.
+// identify returns the same for a FileInfo as Lstat for a name.
 func identify(info fs.FileInfo) Identity {
 	id := Identity{info.Size(), info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// identify returns what Windows says without opening a file.
+// identify returns what Windows knows without opening a file.
 func identify(info fs.FileInfo) Identity {
 	return Identity{idSize: info.Size(), idModified: info.ModTime().UnixNano(), idMode: int64(info.Mode())}
 }

@@ -1,4 +1,4 @@
-// Package glob matches paths with patterns: * is anything but a slash, and the part
+// Package glob matches paths with patterns: * matches anything but a slash, and
 // ** any number of folders.
 package glob
 
@@ -12,13 +12,14 @@ func Match(pattern, name string) bool {
 	return match(strings.Split(pattern, "/"), strings.Split(name, "/"), false)
 }
 
-// MatchAbove reports whether a pattern matches a path or a folder above it.
+// MatchAbove reports whether a pattern matches a path or one of its parent
+// folders.
 func MatchAbove(pattern, name string) bool {
 	return match(strings.Split(pattern, "/"), strings.Split(name, "/"), true)
 }
 
-// match compares parts. With above, parts of the name may be left when the pattern
-// ends.
+// match compares parts. With above, the pattern may match only the first parts
+// of the name.
 func match(pattern, name []string, above bool) bool {
 	for ; len(pattern) > 0; pattern, name = pattern[1:], name[1:] {
 		if pattern[0] == "**" {

@@ -1,5 +1,5 @@
-// Package protofile reads so much of a .proto file as tells what it needs: its
-// imports, its package and its Go package. What it reads it reads as protoc does.
+// Package protofile reads the imports, the package and the Go package of a
+// .proto file, with the same syntax rules as protoc.
 package protofile
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// A File is what is read of a .proto file.
+// A File has the parts of a .proto file that we read.
 type File struct {
 	Imports   []Import
 	Package   string // "" for none
@@ -27,16 +27,16 @@ type Import struct {
 	Line int
 }
 
-// A SyntaxError is a place at which a .proto file is none.
+// A SyntaxError is a syntax error in a .proto file.
 type SyntaxError struct {
 	Line, Col int // from 1; in bytes
 	Message   string
-	Hint      string // how to mend it, or ""
+	Hint      string // how to fix it, or ""
 }
 
 func (e *SyntaxError) Error() string { return e.Message }
 
-// wellKnown are the files that come with every protoc.
+// wellKnown lists the files that are part of every protoc.
 var wellKnown = func() map[string]bool {
 	known := map[string]bool{"google/protobuf/compiler/plugin.proto": true}
 	for _, name := range []string{"any", "api", "cpp_features", "descriptor", "duration", "empty", "field_mask", "go_features",
@@ -46,25 +46,25 @@ var wellKnown = func() map[string]bool {
 	return known
 }()
 
-// WellKnown reports whether an import path is that of a file that comes with every
-// protoc, which needs no target and no package.
+// WellKnown reports whether an import path is that of a file that is part of
+// every protoc, and so needs no target and no package.
 func WellKnown(importPath string) bool { return wellKnown[importPath] }
 
-// maxName bounds an import path, a package and an identifier.
+// maxName limits the length of an import path, a package and an identifier.
 const maxName = 4096
 
-// Chunk is how much of a file is best in memory at once.
+// Chunk is a good size for the memory of [Scan].
 const Chunk = 64 << 10
 
 // Scan reads the imports, the package and the Go package of a .proto file. It
-// reads as protoc's tokenizer does and parses only what stands at the top level;
-// blocks are skipped up to their brace. What it refuses protoc refuses as well,
-// but for bytes in comments and strings that are not UTF-8. Buf is memory for it, of at
-// least a few bytes. The file is read in pieces of that size. An error is a
-// *[SyntaxError], or what r says.
+// splits the file into tokens like protoc, but parses only the top level and
+// skips blocks up to their brace. Everything that it refuses protoc refuses
+// too, except comments and strings that are not UTF-8. It reads the file in
+// pieces of the size of buf, which must have at least a few bytes. An error is
+// a *[SyntaxError], or an error of r.
 //
-// The format is https://protobuf.dev/reference/protobuf/edition-2023-spec/ and
-// the earlier ones for proto2 and proto3, which differ in nothing that is read.
+// The format is https://protobuf.dev/reference/protobuf/edition-2023-spec/. In
+// the parts that we read, proto2 and proto3 do not differ from it.
 func Scan(r io.Reader, buf []byte) (src File, err error) {
 	l := &lexer{r: r, buf: buf, line: 1, first: true}
 	defer func() {
@@ -93,7 +93,7 @@ func Scan(r io.Reader, buf []byte) (src File, err error) {
 	}
 }
 
-// statement reads one statement of the top level, which begins with a word.
+// statement reads one statement of the top level, which starts with a word.
 func (l *lexer) statement(t token, src *File, imported map[string]int) {
 	switch t.text {
 	case "import":
@@ -153,8 +153,8 @@ func (l *lexer) statement(t token, src *File, imported map[string]int) {
 	}
 }
 
-// BadImport says what is wrong with an import path, as protoc sees it, such as "is
-// absolute", or "".
+// BadImport returns what protoc would find wrong with an import path, such as
+// "is absolute", or "".
 func BadImport(path string) string {
 	switch {
 	case path == "":
@@ -169,7 +169,7 @@ func BadImport(path string) string {
 		case "", ".":
 			return "has an empty or a dot segment"
 		case "..":
-			return "leaves the root of imports by .."
+			return "leaves the root of imports with .."
 		}
 	}
 	if plain.Row(path) != path {
@@ -178,7 +178,7 @@ func BadImport(path string) string {
 	return ""
 }
 
-// What a token is, where it is not the byte itself.
+// Kinds of tokens that are not a single byte.
 const (
 	end = -iota
 	word
@@ -187,7 +187,7 @@ const (
 
 type token struct {
 	kind      int
-	text      string // of a word; of a string its value
+	text      string // of a word; for a string its value
 	line, col int
 }
 
@@ -195,13 +195,13 @@ type token struct {
 type lexer struct {
 	r        io.Reader
 	buf      []byte
-	pos, lim int    // what is left of buf
-	tail     int    // bytes behind lim that begin a character
+	pos, lim int    // the rest of buf
+	tail     int    // bytes after lim that start a character
 	read     int    // bytes of the file before buf
 	start    int    // offset of the line's first byte in the file
 	line     int    // from 1
 	name     []byte // memory for the token
-	ahead    *token // read, but not taken
+	ahead    *token // read, but not consumed
 	first    bool   // nothing has been read
 	ended    bool
 }
@@ -228,10 +228,10 @@ func (l *lexer) expected(t token, what string) {
 	l.fail(t, "", "expected %s, got %s", what, got)
 }
 
-// here is a token at the next byte, for messages.
+// here returns a token at the next byte, for messages.
 func (l *lexer) here() token { return token{line: l.line, col: l.read + l.pos - l.start + 1} }
 
-// fill makes sure that there is a byte, and reports whether there is.
+// fill makes sure that there is a byte, and reports whether there is one.
 func (l *lexer) fill() bool {
 	if l.pos < l.lim {
 		return true
@@ -252,7 +252,7 @@ func (l *lexer) fill() bool {
 		}
 	}
 	l.tail = 0
-	if !l.ended { // a character may go on in the next piece
+	if !l.ended { // a character may continue in the next piece
 		for l.tail < utf8.UTFMax && !utf8.RuneStart(l.buf[l.lim-1-l.tail]) {
 			l.tail++
 		}
@@ -265,17 +265,17 @@ func (l *lexer) fill() bool {
 	l.encoding()
 	if l.first {
 		l.first = false
-		if bytes.HasPrefix(l.buf[:l.lim], []byte("\xef\xbb\xbf")) { // which protoc skips
+		if bytes.HasPrefix(l.buf[:l.lim], []byte("\xef\xbb\xbf")) { // protoc skips it
 			l.pos = 3
 		}
 	}
 	return l.pos < l.lim
 }
 
-// encoding refuses a piece that is not UTF-8 or holds NUL.
+// encoding refuses a piece that is not UTF-8 or contains NUL.
 func (l *lexer) encoding() {
 	piece := l.buf[:l.lim]
-	at, what := bytes.IndexByte(piece, 0), "holds a NUL byte: UTF-16 or a binary file?"
+	at, what := bytes.IndexByte(piece, 0), "contains a NUL byte: UTF-16 or a binary file?"
 	if l.first && (bytes.HasPrefix(piece, []byte("\xff\xfe")) || bytes.HasPrefix(piece, []byte("\xfe\xff"))) {
 		at, what = 0, "is UTF-16, expected UTF-8"
 	} else if at < 0 && !utf8.Valid(piece) {
@@ -300,7 +300,7 @@ func (l *lexer) encoding() {
 	l.fail(t, "save it as UTF-8", "%s", what)
 }
 
-// newline is to be called behind each line feed.
+// newline must be called after each line feed.
 func (l *lexer) newline() { l.line, l.start = l.line+1, l.read+l.pos }
 
 // blank skips white space and comments.
@@ -320,12 +320,12 @@ func (l *lexer) blank() {
 	}
 }
 
-// comment skips what begins with a slash.
+// comment skips a comment; the next byte is its slash.
 func (l *lexer) comment() {
 	at := l.here()
 	l.pos++
 	if !l.fill() || l.buf[l.pos] != '/' && l.buf[l.pos] != '*' {
-		l.fail(at, "", "expected a comment behind the slash")
+		l.fail(at, "", "expected a comment after the slash")
 	}
 	if l.buf[l.pos] == '/' {
 		for l.fill() {
@@ -356,8 +356,8 @@ func isWord(c byte) bool {
 	return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// next reads a token. A number is a word, and its signs and points are bytes:
-// no statement that is read has one.
+// next reads a token. A number is a word, and its signs and points are single
+// bytes: no statement that we read has one.
 func (l *lexer) next() token {
 	if l.ahead != nil {
 		t := *l.ahead
@@ -390,7 +390,8 @@ func (l *lexer) next() token {
 	return t
 }
 
-// str is a string that begins with t: literals side by side are one.
+// str returns the value of a string that starts with t. It joins adjacent
+// literals.
 func (l *lexer) str(t token, what string) string {
 	if t.kind != text {
 		l.expected(t, what)
@@ -414,8 +415,8 @@ func (l *lexer) semicolon() {
 	}
 }
 
-// until reads tokens from t on up to one of a kind. Braces before it are skipped
-// with what is in them.
+// until reads tokens from t on up to one of a kind. It skips braces and their
+// content.
 func (l *lexer) until(t token, kind int) {
 	for ; t.kind != kind; t = l.next() {
 		switch t.kind {
@@ -427,7 +428,7 @@ func (l *lexer) until(t token, kind int) {
 	}
 }
 
-// block skips what is in braces, of which the first was read.
+// block skips the content of braces, after the first one.
 func (l *lexer) block() {
 	at := l.here()
 	for depth := 1; depth > 0; {
@@ -460,11 +461,11 @@ func (l *lexer) block() {
 	}
 }
 
-// told are the bytes at which block looks.
+// told lists the bytes that block looks for.
 var told = [256]bool{'\n': true, '{': true, '}': true, '"': true, '\'': true, '/': true}
 
-// quoted reads a string literal and returns its value, if it is wanted, or so
-// much of it that it is more than maxName.
+// quoted reads a string literal. If its value is wanted, it returns it, up to a
+// little more than maxName bytes.
 func (l *lexer) quoted(wanted bool) []byte {
 	at := l.here()
 	quote := l.buf[l.pos]
@@ -492,7 +493,7 @@ func (l *lexer) quoted(wanted bool) []byte {
 	return nil
 }
 
-// escape reads what follows a backslash, as protoc's tokenizer does.
+// escape reads what follows a backslash, like protoc's tokenizer.
 func (l *lexer) escape(at token, wanted bool) {
 	put := func(b ...byte) {
 		if wanted && len(l.name) <= maxName {
@@ -500,7 +501,7 @@ func (l *lexer) escape(at token, wanted bool) {
 		}
 	}
 	if !l.fill() {
-		return // the string has no end
+		return // the string does not end
 	}
 	c := l.buf[l.pos]
 	l.pos++
@@ -525,7 +526,7 @@ func (l *lexer) escape(at token, wanted bool) {
 	}
 	switch {
 	case '0' <= c && c <= '7':
-		l.pos-- // the last byte taken is still there
+		l.pos-- // do not consume the last byte
 		put(byte(digits(8, 1, 3)))
 	case c == 'x' || c == 'X':
 		put(byte(digits(16, 1, 2)))

@@ -80,8 +80,8 @@ func TestScanRefuses(t *testing.T) {
 		{"import \"a.proto\"", "1:17: expected a semicolon, got the end of the file"},
 		{"import \"a.proto\"\nimport \"b.proto\";", "2:1: expected a semicolon, got \"import\""},
 		{"import \"\";", "1:8: imports \"\", which is empty"},
-		{"\nimport \"../a.proto\";", "2:8: imports \"../a.proto\", which leaves the root of imports by .."},
-		{"import \"a/../b.proto\";", "1:8: imports \"a/../b.proto\", which leaves the root of imports by .."},
+		{"\nimport \"../a.proto\";", "2:8: imports \"../a.proto\", which leaves the root of imports with .."},
+		{"import \"a/../b.proto\";", "1:8: imports \"a/../b.proto\", which leaves the root of imports with .."},
 		{"import \"./a.proto\";", "1:8: imports \"./a.proto\", which has an empty or a dot segment"},
 		{"import \"a//b.proto\";", "1:8: imports \"a//b.proto\", which has an empty or a dot segment"},
 		{"import \"/etc/a.proto\";", "1:8: imports \"/etc/a.proto\", which is absolute"},
@@ -104,7 +104,7 @@ func TestScanRefuses(t *testing.T) {
 		{"message M {\n  message N {\n}\n", "1:12: a block without an end"},
 		{"message M;", "1:10: expected '{', got ';'"},
 		{"}", "1:1: expected a statement such as message or import, got '}'"},
-		{"/ import", "1:1: expected a comment behind the slash"},
+		{"/ import", "1:1: expected a comment after the slash"},
 		{"package a; /* ", "1:12: a comment without an end"},
 		{"name: \"textproto\"", "1:1: expected a statement such as message or import, got \"name\""},
 		{"<html>", "1:1: expected a statement such as message or import, got '<'"},
@@ -113,7 +113,7 @@ func TestScanRefuses(t *testing.T) {
 		{"package a;\n// caf\xe9\n", "2:7: is not UTF-8: byte 0xe9"},
 		{"// \xe4\xbd", "1:4: is not UTF-8: byte 0xe4"},
 		{"\xff\xfep\x00a\x00", "1:1: is UTF-16, expected UTF-8"},
-		{"package a;\x00", "1:11: holds a NUL byte: UTF-16 or a binary file?"},
+		{"package a;\x00", "1:11: contains a NUL byte: UTF-16 or a binary file?"},
 		{"\xef\xbb\xbf\xef\xbb\xbfpackage a;", "1:4: expected a statement such as message or import, got a character that is not ASCII"},
 	} {
 		if src, err := read(t, tt.text); at(err) != tt.want {

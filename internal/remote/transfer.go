@@ -515,7 +515,7 @@ func (d *download) announced(a *answer, body *bufio.Reader, offset int64) *failu
 	return nil
 }
 
-const otherBytes = "the file at this URL was replaced: ask its publisher why before you lock it again"
+const otherBytes = "the file at this URL was replaced: ask the publisher why before you lock it again"
 
 // validator returns the value for If-Range (RFC 9110, 13.1.5): a strong entity
 // tag, or else the date of the last change.

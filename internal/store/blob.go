@@ -37,7 +37,7 @@ type Sums struct {
 }
 
 // hintBytes says what to do when bytes are not the locked ones.
-const hintBytes = "try again; if it fails again, the file has changed since it was locked: ask its publisher why before running lockgen update"
+const hintBytes = "try again; if it fails again, the file has changed since it was locked: ask the publisher why before running lockgen update"
 
 // Blob opens a blob for reading, after hashing it through the same open file.
 // If the blob is missing, or is damaged and therefore removed, the error

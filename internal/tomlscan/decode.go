@@ -7,27 +7,28 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// What a text in TOML may have: bytes in all, of others than our lock, levels of
-// brackets, and parts of a key. What people, cargo and lockgen write needs less
-// than a third of each.
+// Limits for a TOML text other than our lock: its bytes, levels of brackets,
+// and parts of a key. What people, cargo and lockgen write needs less than a
+// third of each.
 const (
 	maxTOML  = 2 << 20
 	maxDepth = 32
 	maxParts = 64
 )
 
-// maxKeyWork bounds what keys cost, see [Check], for each byte of the text,
-// and freeKeyWork is what every text may cost. A key costs as much as its length
-// and partWork for each of its parts.
+// maxKeyWork limits the cost of keys for each byte of the text, see [Check];
+// freeKeyWork is allowed for every text. A key costs its length, and partWork
+// for each of its parts.
 const (
 	maxKeyWork  = 32
 	partWork    = 16
 	freeKeyWork = 1 << 20
 )
 
-// Decode decodes a text that may be anybody's, in a time that grows with its
-// length alone. One that is not TOML is a [toml.ParseError], and so is one that
-// would take the decoder longer, which is refused before it is decoded.
+// Decode decodes an untrusted text in time proportional to its length. The
+// error for a text that is not TOML is a [toml.ParseError]. So is that for a
+// text that would take the decoder longer, which is refused before it is
+// decoded.
 func Decode(text string, into any) (toml.MetaData, error) {
 	err := Check(text)
 	if len(text) > maxTOML {
@@ -39,24 +40,24 @@ func Decode(text string, into any) (toml.MetaData, error) {
 	return toml.Decode(text, into)
 }
 
-// Check refuses text that would make the TOML decoder slow. Its time grows
-// with the square of the depth and of the parts of a key; and for every key it
-// writes down the names of all tables around it, once for each part. It knows
-// strings and comments and leaves every other rule of the syntax to the decoder,
-// which stops where one is broken.
+// Check refuses a text that would make the TOML decoder slow. The decoder's
+// time grows with the square of the depth and of the parts of a key, and for
+// every key it writes down the names of all tables around it, once for each
+// part. Check knows strings and comments and leaves every other syntax rule to
+// the decoder, which stops at the first error.
 func Check(text string) error {
 	refuse := func(line int, format string, args ...any) error {
 		return toml.ParseError{Message: fmt.Sprintf(format, args...), Position: toml.Position{Line: line}}
 	}
 	var (
 		line  = 1
-		start = 0     // of the key, where there is one
+		start = 0     // of the key, if there is one
 		dots  = 0     // since then
-		fresh = true  // nothing of the line was read
+		fresh = true  // at the start of a line
 		head  = false // in a [header]
 		depth = 0     // of brackets
-		outer []int   // lengths of the keys of the inline tables around, by depth
-		names = 0     // their sum, and the header
+		outer []int   // lengths of the keys of the enclosing inline tables, by depth
+		names = 0     // sum of outer, and the header
 		own   = 0     // length of the last key
 		work  = 0
 	)
@@ -134,8 +135,8 @@ func Check(text string) error {
 	return nil
 }
 
-// StringEnd returns the length of the TOML string that text begins with, or of
-// all up to the end of its line or of text where it is not closed.
+// StringEnd returns the length of the TOML string at the start of text. If the
+// string is not closed, it ends with its line or the text.
 func StringEnd(text string) int {
 	quote := OpeningQuote(text)
 	for i := len(quote); i < len(text); i++ {
@@ -144,21 +145,21 @@ func StringEnd(text string) int {
 			i++
 		case strings.HasPrefix(text[i:], quote):
 			i += len(quote)
-			if len(quote) == 3 { // the text itself may end with up to two quotes
+			if len(quote) == 3 { // the string itself may end with up to two quotes
 				for n := 0; n < 2 && i < len(text) && text[i] == quote[0]; n++ {
 					i++
 				}
 			}
 			return i
 		case text[i] == '\n' && len(quote) == 1:
-			return i // the decoder will say what is wrong
+			return i // the decoder reports the error
 		}
 	}
 	return len(text)
 }
 
-// OpeningQuote returns what the TOML string that text begins with is opened and
-// closed by: one quote, or three.
+// OpeningQuote returns the quotes of the TOML string at the start of text: one,
+// or three.
 func OpeningQuote(text string) string {
 	if triple := strings.Repeat(text[:1], 3); strings.HasPrefix(text, triple) {
 		return triple

@@ -1,8 +1,9 @@
-// Package tomlscan finds where the keys of a text of TOML stand, and refuses keys
-// and tables that are defined twice. The decoder neither tells where a key stands
-// nor refuses every redefinition, which bad merges make. The package walks the
-// structure of a text that the decoder has accepted, by the rules of
-// https://toml.io/en/v1.0.0#table. [Decode] is the decoder for a text of anybody.
+// Package tomlscan finds the positions of the keys in a TOML text, and refuses
+// keys and tables that are defined twice. The decoder does not report
+// positions, and does not refuse every redefinition, which bad merges produce.
+// Package tomlscan walks the structure of a text that the decoder has accepted,
+// according to https://toml.io/en/v1.0.0#table. [Decode] is the decoder for
+// untrusted texts.
 package tomlscan
 
 import (
@@ -15,23 +16,24 @@ import (
 // Lines maps the path of a key, joined by NUL, to its line number.
 type Lines map[string]int
 
-// Of is the line of a key, counted from 1; 0 where there is no such key.
+// Of returns the line of a key, counted from 1, or 0 if there is no such key.
 func (k Lines) Of(path ...string) int { return k[strings.Join(path, "\x00")] }
 
-// A Statement is one KEY = VALUE or one [header], by byte offsets in the text.
+// A Statement is one KEY = VALUE or one [header], with byte offsets in the
+// text.
 type Statement struct {
 	Table      []string // of the header before it
-	Key        []string // as written; of a header its whole path
+	Key        []string // as written; for a header its whole path
 	IsHeader   bool
-	Nested     bool // in an inline table, of which the path is in table
+	Nested     bool // in an inline table, whose path is in Table
 	Start      int  // of the key, or of the header's bracket
-	Value, End int  // of the value; of a header both are its end
+	Value, End int  // of the value; for a header both are its end
 }
 
-// Path is the whole path of the key.
+// Path returns the whole path of the key.
 func (s Statement) Path() []string { return append(slices.Clone(s.Table), s.Key...) }
 
-// How a key came to be, which decides whether it may be named again.
+// How a key was defined, which decides whether it may be defined again.
 type origin int
 
 const (
@@ -54,8 +56,8 @@ type scanner struct {
 	statements []Statement
 }
 
-// Keys returns the lines of all keys and the statements in their order, or
-// an error that names both lines of a key or table that is defined twice.
+// Keys returns the lines of all keys, and the statements in order. If a key or
+// table is defined twice, the error names both lines.
 func Keys(text string) (Lines, []Statement, error) {
 	s := &scanner{text: text, row: 1, lines: Lines{}, kind: map[string]origin{}, count: map[string]int{}}
 	var table []string
@@ -180,8 +182,8 @@ func (s *scanner) value(at []string) error {
 	return nil
 }
 
-// each calls one for each part of a list or an inline table, which ends with end. The
-// n of a part of a list is its index.
+// each calls one for each element of a list or inline table, which ends with
+// end. n is the index of the element in a list.
 func (s *scanner) each(end byte, one func(n int) error) error {
 	s.pos++ // the bracket
 	for n := 0; ; n++ {
@@ -207,13 +209,13 @@ func (s *scanner) each(end byte, one func(n int) error) error {
 	}
 }
 
-// An Item is one string of a list, by byte offsets in the text.
+// An Item is one string of a list, with byte offsets in the text.
 type Item struct {
 	Text       string
 	Start, End int
 }
 
-// ListItems returns the strings of the list that begins at an offset.
+// ListItems returns the strings of the list that starts at an offset.
 func ListItems(text string, at int) []Item {
 	s := &scanner{text: text, pos: at + 1}
 	var items []Item
@@ -253,7 +255,7 @@ func (s *scanner) key() []string {
 	}
 }
 
-// str skips a string of any of the four kinds and returns its text.
+// str skips a string of any of the four kinds and returns its value.
 func (s *scanner) str() string {
 	whole := s.text[s.pos : s.pos+StringEnd(s.text[s.pos:])]
 	s.pos += len(whole)

@@ -22,34 +22,36 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
-// An Adding says how plugins are added.
+// An Adding has the options of add.
 type Adding struct {
 	Platforms []string // that the plugins must have
-	Optional  bool     // a platform that cannot have them becomes unavailable
-	Binary    string   // the executable, of a plugin that is named by its place
+	Optional  bool     // a platform that cannot have the plugins becomes unavailable
+	Binary    string   // the executable, for a plugin given by source
 	Fresh     string   // the text of a new manifest
 }
 
-// Add asks for plugins, NAME or NAME@VERSION or the place of one, and locks them.
+// Add adds plugins to the manifest and locks them. Each is NAME, NAME@VERSION,
+// or a source; see [splitSpec].
 func (r *Run) Add(ctx context.Context, args []string, how Adding) error {
 	a := &adding{Run: r, Adding: how, args: args}
 	return r.change(ctx, change{verb: "add", fresh: how.Fresh, edit: a.edit, verify: a.verify, after: a.next})
 }
 
-// without reports whether the plugins of the command line may lack a platform of a
-// manifest: by --optional, or as --platform leaves one out.
+// without reports whether a platform of the manifest may lack the plugins of
+// the command line: with --optional, or if --platform leaves it out.
 func (a *adding) without(m *manifest.Manifest) bool {
 	return a.Optional || len(a.Platforms) > 0 && slices.ContainsFunc(m.Platforms, func(p string) bool { return !slices.Contains(a.Platforms, p) })
 }
 
-// verify demands the platforms of the command line of the plugins that it names.
+// verify requires that the plugins of the command line have every platform of
+// --platform.
 func (a *adding) verify(out *resolve.Outcome) error {
 	for _, spec := range a.specs {
 		name, _, _ := strings.Cut(spec, "@")
 		for version, v := range out.Lock.Plugins[name] {
 			for _, p := range a.Platforms {
 				if why := v.Platforms[p].Unavailable; why != "" {
-					return fault.Errorf(fault.Usage, "leave out --platform "+p+", or take another version", "%s %s has nothing for %s: %s (nothing was written)", name, version, p, why)
+					return fault.Errorf(fault.Usage, "leave out --platform "+p+", or choose another version", "%s %s is not available for %s: %s (nothing was written)", name, version, p, why)
 				}
 			}
 		}
@@ -63,26 +65,27 @@ type adding struct {
 	Adding
 	args []string
 
-	// Of one edit.
+	// The following are set by edit.
 	o     resolve.Options
 	c     *change
-	data  []byte   // the text so far
+	data  []byte   // the manifest so far
 	specs []string // args as NAME or NAME@VERSION
-	done  []string // of specs
+	done  []string // the specs that were added
 	asked []string // plugins of args that were not in the manifest before
-	// entries are those of plugins that the catalogue does not know, by name.
+	// entries has the entries of plugins that the catalogue does not know, by
+	// name.
 	entries map[string]*manifest.Plugin
 }
 
-// edit writes the plugins of the command line into a manifest, each behind what
-// it needs.
+// edit adds the plugins of the command line to a manifest, each after what it
+// needs.
 func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 	a.o, a.c, a.data, a.specs, a.done, a.asked, a.entries = o, c, data, nil, nil, nil, nil
 	args := make([]string, len(a.args))
 	for i, spec := range a.args {
 		args[i] = a.library(spec)
 	}
-	for _, spec := range args { // what cannot be known at all is told first
+	for _, spec := range args { // report first what does not exist at all
 		if _, _, place := splitSpec(spec); place {
 			continue
 		}
@@ -112,7 +115,7 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 		}
 	}
 	if string(data) == c.fresh {
-		if err := a.need(ctx, "protoc", "a new "+manifest.FileName+" begins with"); err != nil {
+		if err := a.need(ctx, "protoc", "a new "+manifest.FileName+" starts with"); err != nil {
 			return nil, err
 		}
 	}
@@ -121,7 +124,7 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 			return nil, err
 		}
 	}
-	if o.Old == nil || len(o.Old.Plugins) == 0 { // the first lock has all that is asked for
+	if o.Old == nil || len(o.Old.Plugins) == 0 { // the first lock must have everything
 		m, err := manifest.Parse(a.Manifest, a.data)
 		if err != nil {
 			return nil, err
@@ -135,7 +138,8 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 	return a.data, nil
 }
 
-// known refuses a name that neither the manifest nor the catalogue has.
+// known reports an error for a name that neither the manifest nor the catalogue
+// has.
 func (a *adding) known(spec string) error {
 	name, version, given := strings.Cut(spec, "@")
 	m, err := manifest.Parse(a.Manifest, a.data)
@@ -166,7 +170,8 @@ func (a *adding) known(spec string) error {
 }
 
 // need adds a plugin that another one needs, in the version of the command line
-// where that names one, else in the newest. Why says what for.
+// if that names it, otherwise in the newest version. why is the reason, for
+// messages.
 func (a *adding) need(ctx context.Context, name, why string) error {
 	for _, spec := range a.specs {
 		if of, _, _ := strings.Cut(spec, "@"); of == name {
@@ -176,8 +181,8 @@ func (a *adding) need(ctx context.Context, name, why string) error {
 	return a.add(ctx, name, why)
 }
 
-// lacks is what a source of a plugin needs that plugins.toml does not have, nil for
-// nothing.
+// lacks returns what a source of a plugin needs and plugins.toml does not have,
+// nil for nothing.
 func (a *adding) lacks(name string) *plan.NeedError {
 	data, err := a.write(name, manifest.Latest)
 	if err != nil {
@@ -199,8 +204,8 @@ func (a *adding) lacks(name string) *plan.NeedError {
 	return nil
 }
 
-// add writes NAME or NAME@VERSION. Why says for what it is added, "" where it is
-// on the command line.
+// add adds NAME or NAME@VERSION. why is the reason, "" for a plugin of the
+// command line.
 func (a *adding) add(ctx context.Context, spec, why string) error {
 	if slices.Contains(a.done, spec) {
 		return nil
@@ -209,7 +214,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 	name, version, given := strings.Cut(spec, "@")
 	if !given {
 		version = manifest.Latest
-		given = isRuntime(name) // it is written without one, and follows the plugins
+		given = isRuntime(name) // written without a version, which follows the plugins
 	}
 	for {
 		data, err := a.write(name, version)
@@ -223,7 +228,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 		_, err = plan.Wants(m, nil)
 		var missing *plan.NeedError
 		if !errors.As(err, &missing) || slices.Contains(a.done, missing.Needs) {
-			break // any other error is told by what follows
+			break // later steps report any other error
 		}
 		if err := a.need(ctx, missing.Needs, missing.Plugin+" "+missing.Why); err != nil {
 			return err
@@ -231,7 +236,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 	}
 	if !given {
 		newest, held, err := a.newest(ctx, a.data, name, a.o)
-		if fault.Of(err) == fault.Upstream { // there may be another source, for who has what it takes
+		if fault.Of(err) == fault.Upstream { // with what it needs, another source may have it
 			if lacks := a.lacks(name); lacks != nil && !slices.Contains(a.done, lacks.Needs) {
 				a.UI.Warn("%v", err)
 				if err := a.need(ctx, lacks.Needs, name+" "+lacks.Why); err != nil {
@@ -245,12 +250,12 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 		}
 		version = newest
 		if why != "" {
-			a.UI.Say("%s %s: adding version %s, the newest that may be locked", why, name, version)
+			a.UI.Say("%s %s: adding version %s, the newest allowed version", why, name, version)
 		} else {
-			a.UI.Say("the newest version of %s that may be locked is %s", name, version)
+			a.UI.Say("the newest allowed version of %s is %s", name, version)
 		}
 		if len(held) > 0 {
-			a.UI.Say("newer is %s %s: %s", name, held[0].Version, held[0].Why)
+			a.UI.Say("skipped %s %s: %s", name, held[0].Version, held[0].Why)
 		}
 	}
 	data, err := a.write(name, version)
@@ -262,7 +267,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 	if err != nil {
 		return err
 	}
-	// What a plugin needs may be what a platform cannot have, such as its Go.
+	// A platform may lack what a plugin needs, such as its Go.
 	if why == "" && a.without(m) || why != "" && name != "protoc" && a.Optional {
 		if a.data, err = edit.SetOptional(a.Manifest, data, name); err != nil {
 			return err
@@ -272,7 +277,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 	return nil
 }
 
-// write is the text with a version of a plugin.
+// write returns the manifest with a version of a plugin added.
 func (a *adding) write(name, version string) ([]byte, error) {
 	m, err := manifest.Parse(a.Manifest, a.data)
 	if err != nil {
@@ -287,13 +292,13 @@ func (a *adding) write(name, version string) ([]byte, error) {
 	return edit.AddVersion(a.Manifest, a.data, name, version)
 }
 
-// next says what to write into a BUCK file for each plugin that is new, and which
-// command comes next.
+// next prints the lines of a BUCK file for each new plugin, and the next
+// command.
 func (a *adding) next(out *resolve.Outcome) error {
 	a.nextOfRuntimes()
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(a.asked))) {
 		r, ok := catalog.Builtin().Lookup(name)
-		if !ok || r.Smoke != nil || len(out.Lock.Plugins[name]) != 1 { // no plugin, or not locked yet
+		if !ok || r.Smoke != nil || len(out.Lock.Plugins[name]) != 1 { // not a plugin of protoc, or not locked yet
 			continue
 		}
 		target, lines := BuckLines(name, r)
@@ -312,8 +317,8 @@ func (a *adding) next(out *resolve.Outcome) error {
 	return nil
 }
 
-// newest is the version that an entry "latest" would get now, and the newer ones
-// that it would not, see [program.believing].
+// newest returns the version that an entry "latest" would get now, and the
+// newer versions that it would skip. See [Run.believing].
 func (r *Run) newest(ctx context.Context, data []byte, name string, o resolve.Options) (string, []plan.Held, error) {
 	data, err := edit.AddVersion(r.Manifest, data, name, manifest.Latest)
 	if err != nil {
@@ -339,10 +344,12 @@ func (r *Run) newest(ctx context.Context, data []byte, name string, o resolve.Op
 	return version, held, nil
 }
 
-// believing looks for a version, before anything is downloaded. Where a source has
-// none that is known to be old enough, and the manifest says nothing of ages, it
-// looks again and the times that its publisher tells count, with a warning: a person
-// asks, and the version is written down. That is so of each source by itself: an
+// believing calls look for a version before anything is downloaded. If a source
+// has no version that is known to be old enough, and the manifest sets no rules
+// for ages, it calls look again and trusts the release times of publishers,
+// with a warning: a person asked for the plugin, and the manifest records the
+// version. This is decided for each source, so that it does not choose an older
+// version only because another source knows its time.
 // older version that another source knows the time of is no reason to go back to it.
 func (r *Run) believing(m *manifest.Manifest, name string, look func() (version string, held []plan.Held, err error)) error {
 	first, held, err := look()
@@ -365,15 +372,15 @@ func (r *Run) believing(m *manifest.Manifest, name string, look func() (version 
 	case version == first:
 		return nil
 	}
-	r.UI.Warn("only its publisher says when %s %s was released, and this machine had not seen it before: that is believed, for [policy] of %s says nothing of ages", name, version, m.Name)
+	r.UI.Warn("trusting the publisher's release time of %s %s, which this machine has not seen before: [policy] of %s sets no minimum age", name, version, m.Name)
 	if !r.saidAges {
 		r.saidAges = true
-		r.UI.Say("to believe no publisher, write minimum-release-age = %q there: then it may be locked when this machine has known it for so long, or at once by lockgen add %s@%s", "7d", name, version)
+		r.UI.Say("to trust no publisher, set minimum-release-age = %q there: lockgen then waits until this machine has known a version for that time; to lock one at once, run: lockgen add %s@%s", "7d", name, version)
 	}
 	return nil
 }
 
-// whichVersion says how to find out which versions there are.
+// whichVersion returns a hint for how to write a version.
 func whichVersion(name string) string {
 	example := "write: lockgen add " + name + "@1.2.3"
 	r, ok := catalog.Builtin().Lookup(name)
@@ -384,13 +391,13 @@ func whichVersion(name string) string {
 		return "write: lockgen add " + name + "@" + plan.GoHint
 	}
 	if name == lock.PythonName {
-		return "write the version of Python and that of the release, such as: lockgen add python@3.13.1+20250107; for protoc's --python_out nothing is locked but protoc"
+		return "write the versions of Python and of the release, such as: lockgen add python@3.13.1+20250107; protoc's --python_out needs only protoc"
 	}
 	return example
 }
 
-// BuckLines are the lines of a BUCK file that use a plugin, and the name of the
-// target in them.
+// BuckLines returns the name of a target that uses a plugin, and the lines of a
+// BUCK file that define it.
 func BuckLines(name string, r catalog.Recipe) (target, lines string) {
 	file, rule, attr := r.Rule, r.Rule+"_proto_library", r.Attr
 	if file == "" {

@@ -1,5 +1,5 @@
-// Package change edits plugins.toml and makes the lock that fits it, and writes both
-// or neither: what update, add, remove and upgrade do.
+// Package change edits plugins.toml, makes the matching lock, and writes both
+// files or neither. The verbs update, add, remove and upgrade use it.
 package change
 
 import (
@@ -26,37 +26,39 @@ type Run struct {
 	UI             *ui.UI
 	Manifest, Lock string // paths
 	DryRun         bool   // show the differences and write nothing
-	AllowScripts   bool   // code of crates may run
-	// Options are those of resolving beside a lock, nil for none.
+	AllowScripts   bool   // allow code of crates to run
+	// Options returns the options for resolving, given the old lock or nil.
 	Options func(old *lock.Lock) (resolve.Options, error)
 
-	saidAges bool // what can be done about times that publishers tell
+	saidAges bool // already explained how to reject publishers' times
 }
 
-// change is one edit of the manifest and what follows from it for the lock.
+// change is one edit of the manifest and of the lock.
 type change struct {
-	// edit makes the new text of the manifest and may change names; nil for none.
+	// edit returns the new text of the manifest, and may change names. It may be
+	// nil.
 	edit    func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error)
-	verb    string // that takes NAME@VERSION, for hints; "" is update
+	verb    string // for hints, the verb that takes NAME@VERSION; "" is update
 	names   []string
 	removed []string
-	said    []string // what edit did, for when that is written
-	// fresh is the text to begin with where there is no manifest, "" to demand one.
+	said    []string // what edit did, printed when it is written
+	// fresh is the initial text if there is no manifest; "" requires one.
 	fresh string
-	// verified says that everything was downloaded again.
+	// verified is true if everything was downloaded again.
 	verified bool
-	// verify looks at what is about to be written, nil for nothing.
+	// verify checks the lock before it is written. It may be nil.
 	verify func(out *resolve.Outcome) error
-	// after is called when both files are written.
+	// after runs when both files are written.
 	after func(out *resolve.Outcome) error
 }
 
-// Tries is how often a change is made of files that others edit meanwhile.
+// Tries limits how often a change is repeated because others edit the files at
+// the same time.
 const Tries = 3
 
-// change edits the manifest, makes the lock that fits it, and writes both, or
-// neither. Where somebody else has edited one of them meanwhile, it is made once
-// more of the new text: what was downloaded is in the store.
+// change edits the manifest, makes the matching lock, and writes both files or
+// neither. If somebody else edits one of them at the same time, it starts again
+// with the new text; what it has downloaded is in the store.
 func (r *Run) change(ctx context.Context, c change) error {
 	if !r.DryRun {
 		unlock, err := files.Exclusive(ctx, r.UI, r.Manifest, r.Lock)
@@ -70,7 +72,7 @@ func (r *Run) change(ctx context.Context, c change) error {
 		if try == Tries || !errors.Is(err, files.ErrEdited) {
 			return err
 		}
-		r.UI.Say("%v; once more, with its new text", err)
+		r.UI.Say("%v; trying again with the new text", err)
 	}
 }
 
@@ -94,8 +96,8 @@ func (r *Run) changeOnce(ctx context.Context, c change) error {
 		return err
 	}
 	if fresh && old != nil {
-		return fault.Errorf(fault.Usage, "restore the manifest, such as by: git checkout -- "+r.Manifest+"; or delete the lock to begin anew",
-			"%s is there, and %s, which it was made of, is not", r.Lock, r.Manifest)
+		return fault.Errorf(fault.Usage, "restore the manifest, for example with: git checkout -- "+r.Manifest+"; or delete the lock to start again",
+			"%s exists, but its manifest %s does not", r.Lock, r.Manifest)
 	}
 	o.Old, c.verified = old, o.Verify
 	after, was := text, m
@@ -115,7 +117,7 @@ func (r *Run) changeOnce(ctx context.Context, c change) error {
 				added = append(added, name)
 			}
 		}
-		if err := plan.CheckBundles(m, wants); err != nil && len(c.removed) == 0 { // removing may be the remedy
+		if err := plan.CheckBundles(m, wants); err != nil && len(c.removed) == 0 { // remove may fix it
 			return err
 		}
 		warnings = append(warnings, plan.Clashes(wants, added)...)
@@ -156,7 +158,7 @@ func (r *Run) changeOnce(ctx context.Context, c change) error {
 	return r.made(c, out, locked.Changes(), created, writes)
 }
 
-// made tells of a change that was made, and does what comes after it.
+// made reports a change that was made, and runs after.
 func (r *Run) made(c change, out *resolve.Outcome, locked bool, created []string, writes []files.Write) error {
 	for _, line := range c.said {
 		r.UI.Say("%s", line)
@@ -171,7 +173,7 @@ func (r *Run) made(c change, out *resolve.Outcome, locked bool, created []string
 	return c.after(out)
 }
 
-// resolve makes the lock of a manifest, of which text is the text, and asks where
+// resolve makes the lock for a manifest and its text, and asks for consent if
 // code of packages would have to run. It returns the text with the answers.
 func (r *Run) resolve(ctx context.Context, m *manifest.Manifest, text []byte, o resolve.Options) (*resolve.Outcome, []byte, error) {
 	out, err := resolve.Update(ctx, m, o)
@@ -187,7 +189,8 @@ func (r *Run) resolve(ctx context.Context, m *manifest.Manifest, text []byte, o 
 	return out, text, err
 }
 
-// unwritten prints a lock that could not be written: it may have taken long.
+// unwritten prints a lock that could not be written, because it may have taken
+// long.
 func (r *Run) unwritten(locked files.Write, text []byte, err error) error {
 	if locked.Changes() && !errors.Is(err, files.ErrEdited) && !r.UI.JSON && !r.DryRun {
 		r.UI.Say("the lock could not be written; it follows on stdout")
@@ -196,8 +199,7 @@ func (r *Run) unwritten(locked files.Write, text []byte, err error) error {
 	return err
 }
 
-// tell reports an update. Created are files that were not there before, besides
-// the lock.
+// tell reports an update. created lists new files other than the lock.
 func (r *Run) tell(c change, out *resolve.Outcome, written bool, created []string) {
 	for _, n := range out.Notes {
 		r.UI.Warn("%s", n)
@@ -219,16 +221,16 @@ func (r *Run) tell(c change, out *resolve.Outcome, written bool, created []strin
 	case written:
 		r.UI.Say("%s %s (%s)", wrote, r.Lock, plain.Count(Plugins(out.Lock), "plugin"))
 	case c.verified:
-		r.UI.Say("%s is what upstream has (%s downloaded again)", r.Lock, plain.Count(int(out.Downloaded), "file"))
+		r.UI.Say("%s matches upstream (%s downloaded again)", r.Lock, plain.Count(int(out.Downloaded), "file"))
 	default:
-		r.UI.Say("%s fits already; nothing was downloaded", r.Lock)
+		r.UI.Say("%s is up to date; nothing was downloaded", r.Lock)
 	}
 	if r.DryRun {
 		r.UI.Say("nothing was written")
 	}
 }
 
-// data is tell as JSON.
+// data reports an update as JSON.
 func (r *Run) data(out *resolve.Outcome, written bool, created []string, writes []files.Write) error {
 	for _, n := range out.Notes {
 		r.UI.Warn("%s", n)
@@ -243,8 +245,8 @@ func (r *Run) data(out *resolve.Outcome, written bool, created []string, writes 
 	return r.UI.Data(result)
 }
 
-// consent writes the plugins that need it into build-scripts of [policy], where a
-// person lets their crates run code: by the flag, or by a yes on a terminal.
+// consent adds plugins to build-scripts of [policy], if a person allows their
+// crates to run code, with the flag or on a terminal.
 func (r *Run) consent(ctx context.Context, text []byte, ask *resolve.ConsentError) ([]byte, error) {
 	var names, lines []string
 	for _, a := range ask.Asks {
@@ -255,14 +257,14 @@ func (r *Run) consent(ctx context.Context, text []byte, ask *resolve.ConsentErro
 		}
 	}
 	if !r.AllowScripts {
-		yes, asked, err := r.UI.Confirm(ctx, strings.Join(lines, "\n")+"\nlet them, and write that into [policy]?")
+		yes, asked, err := r.UI.Confirm(ctx, strings.Join(lines, "\n")+"\nallow this, and record it in [policy]?")
 		switch {
 		case err != nil:
 			return nil, err
 		case !asked:
 			return nil, ask
 		case !yes:
-			return nil, fault.Errorf(fault.Policy, "take another plugin, or one that is published in compiled form", "no consent to run code of %s; nothing was written", strings.Join(names, ", "))
+			return nil, fault.Errorf(fault.Policy, "choose another plugin, or one that is published in compiled form", "no consent to run code of %s; nothing was written", strings.Join(names, ", "))
 		}
 	}
 	text, err := edit.Consent(r.Manifest, text, names)
@@ -270,12 +272,12 @@ func (r *Run) consent(ctx context.Context, text []byte, ask *resolve.ConsentErro
 		r.UI.Say("%s", strings.Join(lines, "\n"))
 	}
 	if err == nil {
-		r.UI.Say("build-scripts of [policy] names %s now", strings.Join(names, ", "))
+		r.UI.Say("added %s to build-scripts of [policy]", strings.Join(names, ", "))
 	}
 	return text, err
 }
 
-// orNone is a list that JSON prints as [] when it is empty.
+// orNone returns a list that JSON prints as [] if it is empty.
 func orNone(list []string) []string {
 	if list == nil {
 		return []string{}

@@ -22,20 +22,20 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// What add is given is the name of a plugin, or where it is published:
+// The arguments of add are names of plugins, or sources:
 //
 //	npm:NAME   pip:NAME[EXTRA,…]   cargo:NAME[FEATURE,…]   go:PACKAGE   github:OWNER/REPO   oci://HOST/REPO:TAG
 //	maven:GROUP:ARTIFACT[:CLASSIFIER]
-//	@SCOPE/NAME is of npm, HOST.TLD/PATH is a Go package
-//	https://… is a file for one platform, or a template of the files for all
+//	@SCOPE/NAME is short for npm, HOST.TLD/PATH for a Go package
+//	https://… is the file for one platform, or a template for those of all
 //
-// each with a version behind an @ or without one.
+// Each may end with @VERSION.
 
-// goPath is what a Go package begins with: a host.
+// goPath matches the start of a Go package, which is a host.
 var goPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+/`) })
 
-// splitSpec takes the version of what add is given apart, "" for none. Place says
-// that the rest is not a name, but where the plugin is published.
+// splitSpec splits an argument of add into its parts; the version may be "".
+// place is true if the rest is a source and not a name.
 func splitSpec(spec string) (name, version string, place bool) {
 	kind, _, colon := strings.Cut(spec, ":")
 	switch {
@@ -66,9 +66,9 @@ func splitSpec(spec string) (name, version string, place bool) {
 	return name, version, true
 }
 
-// named turns what add is given into NAME or NAME@VERSION. A place of the catalogue
-// is its recipe; of another one the source is asked what is there, and the entry
-// is kept for [adding.write].
+// named turns an argument of add into NAME or NAME@VERSION. If the catalogue
+// has the source, it returns the plugin of that name. Otherwise it asks the
+// source for its programs, and keeps an entry for [adding.write].
 func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	place, version, ok := splitSpec(spec)
 	if !ok {
@@ -100,7 +100,7 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) { // what is asked for already
+	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) { // the manifest may have it already
 		if p := m.Plugins[name]; p.Source != nil && (*p.Source == from || fetches(p, from, version)) {
 			return with(name), nil
 		}
@@ -113,7 +113,7 @@ func (a *adding) named(ctx context.Context, spec string) (string, error) {
 	switch names := c.At(from); len(names) {
 	case 0:
 	case 1:
-		a.UI.Say("%s is known as %s", from, names[0])
+		a.UI.Say("%s is the plugin %s of the catalogue", from, names[0])
 		return with(names[0]), nil
 	default:
 		return "", fault.Errorf(fault.Usage, "write one of them, such as: lockgen add "+with(names[0]), "%s has several plugins: %s", from, strings.Join(names, ", "))
@@ -172,7 +172,7 @@ func fetches(p *manifest.Plugin, from manifest.Source, version string) bool {
 	})
 }
 
-// image takes the version out of the tag of HOST/REPO:TAG, or of HOST/REPO:TAG#FILE.
+// image takes the version from the tag of HOST/REPO:TAG or HOST/REPO:TAG#FILE.
 func image(reference string) (template, version string, err error) {
 	at := strings.LastIndexByte(reference, ':')
 	if at < strings.LastIndexByte(reference, '/') {
@@ -184,7 +184,7 @@ func image(reference string) (template, version string, err error) {
 		form, ok = tag, true
 	}
 	if !ok {
-		return "", "", fault.Errorf(fault.Usage, "write a tag that has a version in it: oci://"+reference[:at]+":v1.2.3", "the tag %s of oci://%s is no version: it may name something else tomorrow", tag, reference[:at])
+		return "", "", fault.Errorf(fault.Usage, "write a tag that has a version in it: oci://"+reference[:at]+":v1.2.3", "the tag %s of oci://%s is not a version: it may change", tag, reference[:at])
 	}
 	before, after, _ := strings.Cut(form, "{version}")
 	version = strings.TrimSuffix(strings.TrimPrefix(tag, before), after)
@@ -198,7 +198,7 @@ func image(reference string) (template, version string, err error) {
 	return template, version, nil
 }
 
-// discover asks a source what is there, and keeps an entry for it.
+// discover asks a source for its programs, and keeps an entry for the plugin.
 func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, asset, version string) (string, error) {
 	asked := version
 	if asked == "" {
@@ -210,7 +210,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		if found, err = resolve.Discover(ctx, m, from, asset, asked, a.o); err != nil {
 			return "", nil, err
 		}
-		return found.Version, nil, nil // one source alone
+		return found.Version, nil, nil // only this source
 	})
 	if err != nil {
 		return "", err
@@ -219,20 +219,20 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 	if err != nil {
 		return "", err
 	}
-	// The name of the executable, unless that is something else already.
+	// The plugin is named after its executable, unless that name is taken.
 	names := []string{program.Name, strings.ToLower(base(found.Source)), strings.ToLower(strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name))}
 	i := slices.IndexFunc(names, func(name string) bool {
 		_, known := catalog.Builtin().Lookup(name)
 		return !known && m.Plugins[name] == nil && a.entries[name] == nil && syntax.CheckName(name) == nil
 	})
 	if i < 0 {
-		return "", fault.Errorf(fault.Usage, "write an entry [plugins.NAME] by hand, with a name of your own", "%s has %s, and that name is taken, or is none", from, program.Name)
+		return "", fault.Errorf(fault.Usage, "write an entry [plugins.NAME] by hand, with a name of your own", "%s has %s, but that name is taken or not valid", from, program.Name)
 	}
 	name := names[i]
 	if version == "" || manifest.IsRange(version) && version != manifest.Latest {
-		a.UI.Say("the newest version of %s that may be locked is %s", from, found.Version)
+		a.UI.Say("the newest allowed version of %s is %s", from, found.Version)
 		if len(found.Held) > 0 {
-			a.UI.Say("newer is %s: %s", found.Held[0].Version, found.Held[0].Why)
+			a.UI.Say("skipped %s: %s", found.Held[0].Version, found.Held[0].Why)
 		}
 	}
 	if version == "" {
@@ -244,11 +244,11 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		a.entries = map[string]*manifest.Plugin{}
 	}
 	a.entries[name] = p
-	a.UI.Say("%s has %s: it becomes plugin %s", p.Source, program.Name, name)
+	a.UI.Say("%s has %s: adding it as plugin %s", p.Source, program.Name, name)
 	return name + "@" + version, nil
 }
 
-// base is what a package is called by itself.
+// base returns the short name of a package.
 func base(s manifest.Source) string {
 	s, _ = s.Bare()
 	if part := strings.Split(s.Name, ":"); lock.KindOf(s.Kind).OneEach && len(part) > 1 { // GROUP:ARTIFACT

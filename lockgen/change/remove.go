@@ -17,8 +17,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
-// Remove takes plugins, NAME or NAME@VERSION, out of the manifest and the lock, with
-// what only they needed.
+// Remove removes plugins, NAME or NAME@VERSION, from the manifest and the lock,
+// together with what only they needed.
 func (r *Run) Remove(ctx context.Context, args []string) error {
 	return r.change(ctx, change{edit: func(_ context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 		g := &removing{Run: r, c: c, data: data}
@@ -39,18 +39,18 @@ func (r *Run) Remove(ctx context.Context, args []string) error {
 type removing struct {
 	*Run
 	c    *change
-	data []byte // the text so far
+	data []byte // the manifest so far
 }
 
 func (r *removing) say(format string, args ...any) {
 	r.c.said = append(r.c.said, fmt.Sprintf(format, args...))
 }
 
-// remove takes NAME or NAME@VERSION out of the manifest.
+// remove removes NAME or NAME@VERSION from the manifest.
 func (r *removing) remove(spec string) error {
 	name, version, exact := strings.Cut(spec, "@")
 	if exact && version == "" {
-		return fault.Errorf(fault.Usage, "write: lockgen remove "+name, "%q has no version behind the @", spec)
+		return fault.Errorf(fault.Usage, "write: lockgen remove "+name, "%q has no version after the @", spec)
 	}
 	data, said, err := edit.RemoveVersion(r.Manifest, r.data, name, version)
 	if err != nil {
@@ -62,8 +62,8 @@ func (r *removing) remove(spec string) error {
 	return nil
 }
 
-// dropNeeds takes out what only plugins needed that are gone, before being the text
-// with them: what add brings with such a plugin.
+// dropNeeds removes what only the removed plugins needed. before is the text
+// with them. It undoes what add adds together with a plugin.
 func (r *removing) dropNeeds(before []byte, old *lock.Lock) error {
 	was, err := manifest.Parse(r.Manifest, before)
 	if err != nil {
@@ -73,21 +73,21 @@ func (r *removing) dropNeeds(before []byte, old *lock.Lock) error {
 	if err != nil {
 		return err
 	}
-	needed := neededBy(was, old) // by what there was
+	needed := neededBy(was, old) // according to the old manifest
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
 		users := slices.DeleteFunc(slices.Clone(needed[name]), func(user string) bool { return m.Plugins[user] == nil })
 		switch entry := m.Plugins[name]; {
 		case entry == nil && was.Plugins[name] != nil && len(users) > 0:
 			if _, err := plan.Wants(m, nil); errors.As(err, new(*plan.NeedError)) {
-				return fault.Errorf(fault.Usage, "to take them out as well, run: lockgen remove "+strings.Join(users, " ")+" "+name, "%s: %s is needed by %s", was.At("plugins", name), name, strings.Join(users, ", "))
+				return fault.Errorf(fault.Usage, "to remove them as well, run: lockgen remove "+strings.Join(users, " ")+" "+name, "%s: %s is needed by %s", was.At("plugins", name), name, strings.Join(users, ", "))
 			}
 		case entry == nil || len(users) > 0:
 		case entry.Source != nil || !known(name):
-			r.say("%s: nothing needs %s any more; to take it out as well: lockgen remove %s", m.At("plugins", name), name, name)
+			r.say("%s: nothing needs %s any more; to remove it as well, run: lockgen remove %s", m.At("plugins", name), name, name)
 		case len(bundlesOf(m, name)) > 0:
-			r.say("%s: no plugin needs %s any more, but bundle %s names it; it stays", m.At("plugins", name), name, bundlesOf(m, name)[0])
+			r.say("%s: kept %s, which no plugin needs any more, because bundle %s names it", m.At("plugins", name), name, bundlesOf(m, name)[0])
 		default:
-			r.say("%s: nothing needs %s any more, and it goes as well", m.At("plugins", name), name)
+			r.say("%s: removed %s as well, which nothing needs any more", m.At("plugins", name), name)
 			if err := r.remove(name); err != nil {
 				return err
 			}
@@ -99,8 +99,8 @@ func (r *removing) dropNeeds(before []byte, old *lock.Lock) error {
 	return nil
 }
 
-// neededBy lists, by the name of a runtime or toolchain, the plugins that need it
-// with the source that they are locked from, or with the first of their sources. It is
+// neededBy lists the plugins that need each runtime or toolchain, by its name,
+// with the source they are locked from, or else with their first source. It is
 // empty for a manifest that cannot be planned. The lock may be nil.
 func neededBy(m *manifest.Manifest, l *lock.Lock) map[string][]string {
 	needed := map[string][]string{}
@@ -139,9 +139,9 @@ func bundlesOf(m *manifest.Manifest, name string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(m.Bundles)), func(b string) bool { return !slices.Contains(m.Bundles[b], name) })
 }
 
-// disallow takes the entries out of allow of [policy] that name a package or a
-// repository of which a plugin that goes was the last user. The lock, nil for none,
-// knows what was used.
+// disallow removes the entries of allow in [policy] for packages and
+// repositories whose last user was removed. The lock, which may be nil, says
+// what was used.
 func (r *removing) disallow(old *lock.Lock) error {
 	m, err := manifest.Parse(r.Manifest, r.data)
 	if err != nil || m.Policy.Allow == nil || old == nil {
@@ -149,7 +149,7 @@ func (r *removing) disallow(old *lock.Lock) error {
 	}
 	wants, err := plan.Wants(m, old)
 	if err != nil {
-		return nil // it is told by what follows
+		return nil // a later step reports it
 	}
 	kept := map[string]bool{} // NAME@VERSION
 	for _, w := range wants {
@@ -177,10 +177,10 @@ func (r *removing) disallow(old *lock.Lock) error {
 			continue
 		}
 		if len(gone) == len(m.Policy.Allow)-1 {
-			r.say("%s: allow of [policy] keeps %s, which nothing uses any more: without an entry it would allow everything", m.At("policy", "allow"), entry)
+			r.say("%s: kept %s in allow of [policy], though nothing uses it any more: without an entry, everything would be allowed", m.At("policy", "allow"), entry)
 			break
 		}
-		r.say("%s: allow of [policy] names %s no more", m.At("policy", "allow"), entry)
+		r.say("%s: removed %s from allow of [policy]", m.At("policy", "allow"), entry)
 		gone = append(gone, entry)
 	}
 	if len(gone) > 0 {

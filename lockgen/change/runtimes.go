@@ -20,14 +20,14 @@ func isRuntime(entry string) bool {
 	return ok
 }
 
-// dropRuntimes takes the runtimes but one out of a manifest that is in the middle of
-// an edit: what they have to fit may move yet, and they may.
+// dropRuntimes removes the runtimes except one from a manifest that is being
+// edited, because what they must match may still change.
 func dropRuntimes(m *manifest.Manifest, but string) {
 	maps.DeleteFunc(m.Plugins, func(name string, _ *manifest.Plugin) bool { return isRuntime(name) && name != but })
 }
 
-// asksFor reports whether an entry of a manifest that is in the middle of an edit asks
-// for a version already.
+// asksFor reports whether an entry of a manifest that is being edited has a
+// version already.
 func asksFor(m *manifest.Manifest, l *lock.Lock, name, version string) (bool, error) {
 	if isRuntime(name) {
 		asked := m.Plugins[name].Versions[0]
@@ -43,8 +43,8 @@ func asksFor(m *manifest.Manifest, l *lock.Lock, name, version string) (bool, er
 	}), nil
 }
 
-// library turns runtimes/LANGUAGE/PACKAGE into the name of its entry where that is
-// another one, and keeps what to write into the list for [adding.write].
+// library turns runtimes/LANGUAGE/PACKAGE into the name of its entry, if that is
+// another one, and keeps the item of the list for [adding.write].
 func (a *adding) library(spec string) string {
 	language, rest, ok := lock.RuntimeName(spec)
 	if !ok || lock.RuntimesKind(language) == "" {
@@ -66,7 +66,7 @@ func (a *adding) library(spec string) string {
 	return entry + version
 }
 
-// nextOfRuntimes says what to write into the buckconfig, so that libraries have the
+// nextOfRuntimes says what to write into .buckconfig, so that libraries get the
 // runtimes of their language by default.
 func (a *adding) nextOfRuntimes() {
 	buck2, _ := project.Find(filepath.Dir(files.Absolute(a.Manifest)))
@@ -78,22 +78,22 @@ func (a *adding) nextOfRuntimes() {
 		if buck2 == nil || !slices.ContainsFunc(a.asked, of) || slices.Contains(strings.FieldsFunc(buck2.Get("buck2_protobuf", "runtimes"), func(r rune) bool { return r == ',' || r == ' ' }), language) {
 			continue
 		}
-		a.UI.Say("so that %s_proto_library is a library with it by default, write into .buckconfig: [buck2_protobuf] and below it runtimes = %s", language, language)
+		a.UI.Say("to give every %s_proto_library this runtime by default, set runtimes = %s in [buck2_protobuf] of .buckconfig", language, language)
 	}
 }
 
-// checkRuntime accepts a runtime on a command line, with an exact version, or none for
-// one that fits.
+// checkRuntime checks a runtime of a command line: it must have an exact
+// version, or none for the newest that matches.
 func checkRuntime(entry, version string, given bool) error {
 	language, name, _ := lock.RuntimeName(entry)
 	if normal := manifest.RuntimeSource(language, name).Name; normal != name {
-		return fault.Errorf(fault.Usage, "write: lockgen add "+lock.RuntimeEntry(language, normal), "%s is %s in a lock", name, normal)
+		return fault.Errorf(fault.Usage, "write: lockgen add "+lock.RuntimeEntry(language, normal), "in a lock, %s is called %s", name, normal)
 	}
 	if !given || version == manifest.Latest {
 		return nil
 	}
 	if manifest.IsRange(version) {
-		return fault.Errorf(fault.Usage, "leave the version out for the newest that fits, or write an exact one", "a runtime has no range, and %q is one", version)
+		return fault.Errorf(fault.Usage, "omit the version for the newest one that matches, or write an exact one", "%q is a range, which a runtime cannot have", version)
 	}
 	return manifest.CheckExact(version)
 }

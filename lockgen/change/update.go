@@ -11,14 +11,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
-// Update locks what the manifest asks for and the lock lacks, and the plugins that are
-// named, NAME or NAME@VERSION, again.
+// Update locks what the manifest asks for and the lock lacks, and locks again
+// the given plugins, NAME or NAME@VERSION.
 func (r *Run) Update(ctx context.Context, names []string) error {
 	return r.change(ctx, change{names: names, edit: r.movePins})
 }
 
-// movePins writes each NAME@VERSION that is asked for in place of the exact version
-// that the manifest has, unless an entry allows it as it is.
+// movePins replaces the exact version in the manifest for each given
+// NAME@VERSION, unless an entry allows that version as it is.
 func (r *Run) movePins(_ context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 	for _, spec := range c.names {
 		name, version, given := strings.Cut(spec, "@")
@@ -28,7 +28,7 @@ func (r *Run) movePins(_ context.Context, c *change, data []byte, o resolve.Opti
 		}
 		entry := m.Plugins[name]
 		if !given || entry == nil {
-			continue // resolve says what is wrong with it
+			continue // resolve reports the error
 		}
 		means, err := asksFor(m, o.Old, name, version)
 		if err != nil {
@@ -41,14 +41,14 @@ func (r *Run) movePins(_ context.Context, c *change, data []byte, o resolve.Opti
 			return nil, err
 		}
 		if len(entry.Versions) > 1 {
-			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec+", and then for the one that goes: lockgen remove "+name+"@"+entry.Versions[0],
-				"%s asks for %s %s: which of them is to become %s?", m.At("plugins", name), name, strings.Join(entry.Versions, " and "), version)
+			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+spec+", and then, for the version to replace: lockgen remove "+name+"@"+entry.Versions[0],
+				"%s asks for %s %s: which of them should become %s?", m.At("plugins", name), name, strings.Join(entry.Versions, " and "), version)
 		}
 		if old := entry.Versions[0]; !manifest.IsRange(old) {
 			if data, err = edit.SetVersion(r.Manifest, data, name, old, version); err != nil {
 				return nil, err
 			}
-			c.said = append(c.said, fmt.Sprintf("%s: %s moves from %s to %s", m.At("plugins", name), name, old, version))
+			c.said = append(c.said, fmt.Sprintf("%s: changed %s from %s to %s", m.At("plugins", name), name, old, version))
 		}
 	}
 	return data, nil

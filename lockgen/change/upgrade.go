@@ -15,8 +15,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
-// Upgrade moves plugins, NAME or NAME@VERSION, or all, to the newest versions that are
-// compatible; with latest set to the newest of all.
+// Upgrade changes plugins, NAME or NAME@VERSION, or all of them, to their
+// newest compatible versions, or to the newest of all if latest is set.
 func (r *Run) Upgrade(ctx context.Context, args []string, latest bool) error {
 	return r.change(ctx, change{edit: func(ctx context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 		m, err := manifest.Parse(r.Manifest, data)
@@ -35,19 +35,19 @@ func (r *Run) Upgrade(ctx context.Context, args []string, latest bool) error {
 				names := slices.Sorted(maps.Keys(m.Plugins))
 				return nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, names, "run: lockgen add "+name), "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
 			case given && !slices.Contains(entry.Versions, version):
-				return nil, fault.Errorf(fault.Usage, "name one of them, or run: lockgen update "+spec, "%s asks for %s %s, not %s", m.At("plugins", name), name, strings.Join(entry.Versions, " and "), version)
+				return nil, fault.Errorf(fault.Usage, "choose one of them, or run: lockgen update "+spec, "%s asks for %s %s, not %s", m.At("plugins", name), name, strings.Join(entry.Versions, " and "), version)
 			case !given && len(entry.Versions) > 1:
-				say := fault.Errorf(fault.Usage, "name the one that is to move: lockgen upgrade "+name+"@"+entry.Versions[0], "%s asks for %s %s, side by side", m.At("plugins", name), name, strings.Join(entry.Versions, " and "))
+				say := fault.Errorf(fault.Usage, "choose the one to change: lockgen upgrade "+name+"@"+entry.Versions[0], "%s asks for %s %s, side by side", m.At("plugins", name), name, strings.Join(entry.Versions, " and "))
 				if len(args) > 0 {
 					return nil, say
 				}
-				r.UI.Say("%v, which stay as they are; %s", say, fault.Hint(say))
+				r.UI.Say("%v; both stay; %s", say, fault.Hint(say))
 				continue
 			case !given:
 				version = entry.Versions[0]
 			}
 			to, err := r.upgraded(ctx, data, name, version, latest, o)
-			if fault.Of(err) == fault.Usage && len(args) == 0 { // a source without a list
+			if fault.Of(err) == fault.Usage && len(args) == 0 { // a source without a list of versions
 				r.UI.Say("%s %s stays: %v", name, version, err)
 				continue
 			}
@@ -61,7 +61,7 @@ func (r *Run) Upgrade(ctx context.Context, args []string, latest bool) error {
 				if data, err = edit.SetVersion(r.Manifest, data, name, version, to); err != nil {
 					return nil, err
 				}
-				c.said = append(c.said, fmt.Sprintf("%s: %s moves from %s to %s", m.At("plugins", name), name, version, to))
+				c.said = append(c.said, fmt.Sprintf("%s: changed %s from %s to %s", m.At("plugins", name), name, version, to))
 			}
 			c.names = append(c.names, name+"@"+to)
 		}
@@ -69,16 +69,16 @@ func (r *Run) Upgrade(ctx context.Context, args []string, latest bool) error {
 	}})
 }
 
-// upgraded is what an entry of the manifest is to say in place of version, which
-// may be version.
+// upgraded returns what an entry of the manifest should have in place of
+// version. It may return version.
 func (r *Run) upgraded(ctx context.Context, data []byte, name, version string, latest bool, o resolve.Options) (string, error) {
 	ranged := manifest.IsRange(version)
 	probe := "^" + version
 	switch {
-	case latest, isRuntime(name) && !ranged: // of a runtime the newest that fits
+	case latest, isRuntime(name) && !ranged: // for a runtime, the newest that matches
 		probe = manifest.Latest
 	case ranged:
-		return version, nil // the update moves within it
+		return version, nil // update changes the version within the range
 	}
 	m, err := manifest.Parse(r.Manifest, data)
 	if err != nil {
@@ -110,7 +110,7 @@ func (r *Run) upgraded(ctx context.Context, data []byte, name, version string, l
 	return sign + newest, nil
 }
 
-// kindOf is the kind of the source that a plugin comes from first.
+// kindOf returns the kind of a plugin's first source.
 func (r *Run) kindOf(m *manifest.Manifest, name string) string {
 	wants, err := plan.Wants(m, nil)
 	if err != nil {

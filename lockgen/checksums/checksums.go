@@ -1,8 +1,8 @@
-// Package checksums reads the files of checksums that publishers put beside
-// their releases. They have no standard: this is what sha256sum, shasum, openssl,
-// gpg, certutil, PowerShell and the BSDs print, signed or not, on a page or not, and
-// what people write by hand. A line counts when it names the file and holds its
-// SHA-256 or SHA-512, and nothing else that could have another meaning; so does a
+// Package checksums reads the checksum files that publishers put beside their
+// releases. There is no standard for them: they have the formats of sha256sum,
+// shasum, openssl, gpg, certutil, PowerShell and the BSDs, signed or not, as a
+// page or not, or are written by hand. A line counts if it has the file's name
+// and its SHA-256 or SHA-512, and nothing else that could be meant. So does a
 // record of several lines, one of which is the name.
 package checksums
 
@@ -19,15 +19,15 @@ import (
 	"unicode/utf16"
 )
 
-// MaxSize bounds a checksum file, in bytes.
+// MaxSize limits the size of a checksum file, in bytes.
 const MaxSize = 1 << 20
 
-// Sums are what a checksum file gives for one file, in lower-case hexadecimal,
-// "" for what it does not give.
+// Sums are the digests of one file in lower-case hexadecimal. One that the
+// checksum file lacks is "".
 type Sums struct{ SHA256, SHA512 string }
 
-// ErrNoLine is matched by the error for a file that a checksum file leaves out.
-// It matches [fs.ErrNotExist].
+// ErrNoLine matches the error for a file that the checksum file does not
+// mention. It matches [fs.ErrNotExist].
 var ErrNoLine error = noLine{}
 
 type noLine struct{}
@@ -35,9 +35,10 @@ type noLine struct{}
 func (noLine) Error() string        { return "it has no line" }
 func (noLine) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Find looks for a file in a checksum file. A digest alone is that of the only
-// file that it can be about; with single set, so is one beside whatever name. An
-// error has no class; that of a file that is left out matches ErrNoLine.
+// Find returns the digests of a file. A line with only a digest counts if there
+// is only one file that it can belong to; with single set, that is also true if
+// the line has another name. The errors have no class; the one for a file that
+// is not mentioned matches ErrNoLine.
 func Find(data []byte, name string, single bool) (Sums, error) {
 	refuse := func(format string, args ...any) (Sums, error) {
 		return Sums{}, fmt.Errorf(format, args...)
@@ -74,7 +75,7 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 		found = append(found, p.alone...)
 	}
 	var s Sums
-	lines := map[int]int{} // by the length of the digest
+	lines := map[int]int{} // by length of the digest
 	for _, f := range found {
 		to := &s.SHA256
 		if len(f.hex) == 128 {
@@ -93,14 +94,14 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 	case s != Sums{}:
 		return s, nil
 	case p.bare == inJSON:
-		return refuse("it names %s, and has neither a SHA-256 nor a SHA-512 of it", name)
+		return refuse("it mentions %s without a SHA-256 or SHA-512", name)
 	case p.bare > 0:
-		return refuse("line %d names %s, and has neither a SHA-256 nor a SHA-512 of it", p.bare, name)
+		return refuse("line %d mentions %s without a SHA-256 or SHA-512", p.bare, name)
 	}
 	return s, fmt.Errorf("%w for %s", ErrNoLine, name)
 }
 
-// plainText decodes UTF-16 that says so.
+// plainText decodes UTF-16 with a byte order mark.
 func plainText(data []byte) (string, error) {
 	var order binary.ByteOrder
 	switch {
@@ -112,7 +113,7 @@ func plainText(data []byte) (string, error) {
 	text := string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
 	if order != nil {
 		if len(data)%2 != 0 {
-			return "", errors.New("it is no UTF-16: its last character is cut")
+			return "", errors.New("it is not valid UTF-16: the last character is incomplete")
 		}
 		units := make([]uint16, 0, len(data)/2)
 		for i := 2; i < len(data); i += 2 {
@@ -121,18 +122,18 @@ func plainText(data []byte) (string, error) {
 		text = string(utf16.Decode(units))
 	}
 	if i := strings.IndexByte(text, 0); i >= 0 {
-		return "", fmt.Errorf("it is no text: a NUL byte at offset %d", i)
+		return "", fmt.Errorf("it is not text: NUL byte at offset %d", i)
 	}
 	return text, nil
 }
 
-// signedText finds the text of a message that is signed in clear (RFC 9580, 7):
-// what stands around it is not signed, and counts for nothing.
+// signedText returns the text of a cleartext-signed message (RFC 9580, 7). What
+// is around it is not signed and is ignored.
 type signedText struct{ any, head, in bool }
 
 const signedBegin = "-----BEGIN PGP SIGNED MESSAGE-----"
 
-// line returns a line of the text, ok false for one that is none.
+// line returns the text of a line. ok is false if it is not one.
 func (s *signedText) line(line string) (text string, ok bool) {
 	switch {
 	case line == signedBegin:
@@ -152,7 +153,7 @@ func (s *signedText) line(line string) (text string, ok bool) {
 	return line, !s.any
 }
 
-// sumParser gathers what lines say about one file.
+// sumParser collects what the lines say about one file.
 type sumParser struct {
 	name   string
 	single bool
@@ -160,9 +161,9 @@ type sumParser struct {
 	record record
 
 	named, alone []sumLine
-	others       int   // lines with a digest of another file
-	bare         int   // number of a line that names the file, without a digest that counts
-	err          error // of the first line that can be read in two ways
+	others       int   // lines with the digest of another file
+	bare         int   // number of a line with the file's name but no valid digest
+	err          error // of the first ambiguous line
 }
 
 type sumLine struct {
@@ -170,15 +171,15 @@ type sumLine struct {
 	hex  string
 }
 
-// inJSON stands for the number of a line where there are none.
+// inJSON is used in place of a line number in JSON.
 const inJSON = -1
 
-// json reads a document. A digest is that of the file whose name is the key of it or
-// of the object around it, or a value beside it; ours says that it is that of the file
-// looked for unless the object names another one.
+// json reads a JSON document. A digest belongs to the file that is the key of
+// it or of the object around it, or a value beside it. ours says that it
+// belongs to the file we look for, unless the object names another one.
 func (p *sumParser) json(v any, ours bool) {
 	switch v := v.(type) {
-	case string: // a digest and nothing else, as a file of one line is
+	case string: // only a digest, like a file of one line
 		p.value("", v, ours)
 	case []any:
 		for _, one := range v {
@@ -204,10 +205,10 @@ func (p *sumParser) json(v any, ours bool) {
 	}
 }
 
-// naming are the keys of JSON that have the name of a file.
+// naming lists the keys whose values are file names in JSON.
 var naming = map[string]bool{"name": true, "file": true, "filename": true, "file_name": true, "path": true, "asset": true, "url": true}
 
-// value takes a string of JSON, if it is a digest.
+// value reads a string of JSON, if it is a digest.
 func (p *sumParser) value(key, text string, ours bool) {
 	for _, word := range strings.Fields(text) { // integrity may be several
 		p.digest(key, word, ours)
@@ -241,7 +242,7 @@ func (p *sumParser) line(n int, line string) {
 	if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//") || p.err != nil {
 		return
 	}
-	// sha256sum begins a line with a backslash where it escaped the name.
+	// sha256sum starts a line with a backslash if it escaped the name.
 	rest, escaped := strings.CutPrefix(line, `\`)
 	if word, file, ok := gnu(rest); ok {
 		if escaped {
@@ -278,7 +279,7 @@ func (p *sumParser) uncommented(line string) string {
 	return line
 }
 
-// is reports whether a path is that of the file, in whatever folder.
+// is reports whether a path is that of the file, in any folder.
 func (p *sumParser) is(file string, escaped bool) bool {
 	separators := `/\`
 	if escaped {
@@ -287,7 +288,7 @@ func (p *sumParser) is(file string, escaped bool) bool {
 	return file[strings.LastIndexAny(file, separators)+1:] == p.name
 }
 
-// found takes a digest of the file, or of another one.
+// found records a digest of the file, or of another file.
 func (p *sumParser) found(n int, file string, escaped bool, alg, word string) {
 	ours := p.is(file, escaped)
 	if alg != "" {
@@ -313,15 +314,15 @@ func (p *sumParser) found(n int, file string, escaped bool, alg, word string) {
 	case hex == "":
 	case ours:
 		p.named = append(p.named, sumLine{n, hex})
-	case file == "-" || p.single: // of a pipe
+	case file == "-" || p.single: // sha256sum read a pipe
 		p.alone = append(p.alone, sumLine{n, hex})
 	default:
 		p.others++
 	}
 }
 
-// gnu reads what sha256sum prints: "HEX  NAME", or "HEX *NAME" of a binary file.
-// All behind the second character is the name, spaces too.
+// gnu reads the format of sha256sum: "HEX  NAME", or "HEX *NAME" for a binary
+// file. The rest of the line is the name, including spaces.
 func gnu(line string) (word, file string, ok bool) {
 	i := strings.IndexByte(line, ' ')
 	if i < 0 || len(line) < i+3 || line[i+1] != ' ' && line[i+1] != '*' {
@@ -337,7 +338,8 @@ func gnu(line string) (word, file string, ok bool) {
 	return word, file, file != ""
 }
 
-// tagged reads what the BSDs, sha256sum --tag and openssl print: "ALG (NAME) = HEX".
+// tagged reads the format of the BSDs, sha256sum --tag and openssl: "ALG (NAME)
+// = HEX".
 func tagged(line string) (alg, file, word string, ok bool) {
 	open, end := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
 	if open <= 0 || end < open {
@@ -352,8 +354,9 @@ func tagged(line string) (alg, file, word string, ok bool) {
 	return alg, line[open+1 : end], word, true
 }
 
-// algorithms are the words for algorithms that a line may hold, by [normal], with
-// the hexadecimal digits of those that count. One that is 0 is another algorithm.
+// algorithms maps the names of algorithms, as returned by [normal], to the
+// length of the digest in hexadecimal digits. Algorithms that we ignore have
+// length 0.
 var algorithms = map[string]int{
 	"sha256": 64, "sha2256": 64, "sha256sum": 64, "sha512": 128, "sha2512": 128, "sha512sum": 128,
 	"md4": 0, "md5": 0, "md5sum": 0, "sha1": 0, "sha1sum": 0, "sha224": 0, "sha2224": 0, "sha384": 0, "sha2384": 0,
@@ -363,7 +366,7 @@ var algorithms = map[string]int{
 	"rmd160": 0, "ripemd160": 0, "tiger": 0, "whirlpool": 0, "crc32": 0, "adler32": 0,
 }
 
-// normal is the word for an algorithm without what people put into it.
+// normal returns the name of an algorithm without punctuation.
 func normal(word string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("-_/. ", r) {
@@ -373,8 +376,9 @@ func normal(word string) string {
 	}, word)
 }
 
-// digestOf returns the SHA-256 or SHA-512 that a word is, in hexadecimal, with or
-// without its algorithm before it; foreign is true for the digest of another one.
+// digestOf returns the SHA-256 or SHA-512 in a word, with or without the name
+// of the algorithm before it, in hexadecimal. foreign is true for the digest of
+// another algorithm.
 func digestOf(word string) (digest string, foreign bool) {
 	want, tagged := 0, false
 	if alg, rest, ok := strings.Cut(word, ":"); ok {
@@ -398,14 +402,14 @@ func digestOf(word string) (digest string, foreign bool) {
 	return strings.ToLower(word), false
 }
 
-// decoration are words that say nothing about which file or digest is meant.
+// decoration lists words that do not affect which file or digest is meant.
 var decoration = map[string]bool{
 	"file": true, "filename": true, "name": true, "asset": true, "checksum": true, "checksums": true, "sum": true, "hash": true, "digest": true,
 	"sha": true, "hex": true, "size": true, "bytes": true, "byte": true, "kb": true, "mb": true, "kib": true, "mib": true, "for": true, "of": true, "is": true,
 }
 
-// words reads a line in any other order and with other marks between: a table, a
-// list, "NAME: HEX". It must hold nothing but the name, digests and decoration.
+// words reads a line in any other format: a table, a list, or "NAME: HEX". It
+// may contain only the name, digests and decoration.
 func (p *sumParser) words(n int, line string) {
 	w := p.count(line)
 	p.separate(line)
@@ -422,9 +426,9 @@ func (p *sumParser) words(n int, line string) {
 			p.record.add(p, sumLine{n, hex})
 		}
 	case w.left > 0 || w.foreign:
-		p.err = fmt.Errorf("line %d names %s and something else beside a digest: it can be read in two ways", n, p.name)
+		p.err = fmt.Errorf("line %d has %s and something else beside a digest, so it is ambiguous", n, p.name)
 	case w.size > 0 && len(w.digests) == 1 && len(w.digests[0]) != w.size:
-		p.err = fmt.Errorf("line %d gives %s a digest of another length than that of its algorithm", n, p.name)
+		p.err = fmt.Errorf("line %d has a digest for %s whose length does not match its algorithm", n, p.name)
 	default:
 		for _, hex := range w.digests {
 			p.named = append(p.named, sumLine{n, hex})
@@ -432,16 +436,16 @@ func (p *sumParser) words(n int, line string) {
 	}
 }
 
-// sumWords is what the words of a line are.
+// sumWords counts the words of a line by kind.
 type sumWords struct {
 	digests []string
-	ours    bool // the name of the file is among them
-	size    int  // of a digest of the algorithm that is named last, 0 for none
-	foreign bool // another algorithm is named, and none of its digests is there
-	left    int  // words that could mean anything
+	ours    bool // whether the name of the file is one of them
+	size    int  // of a digest of the last algorithm, 0 for none
+	foreign bool // another algorithm is named, and none of its digests is present
+	left    int  // words with an unknown meaning
 }
 
-// count sorts the words of a line by what they are.
+// count classifies the words of a line.
 func (p *sumParser) count(line string) (w sumWords) {
 	foreignDigest := false
 	for _, word := range strings.FieldsFunc(line, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,;\"'`=<>()[]{}", r) }) {
@@ -467,7 +471,7 @@ func (p *sumParser) count(line string) (w sumWords) {
 			w.left++
 		}
 	}
-	// The digest beside the name of another algorithm is one of that algorithm.
+	// A digest beside the name of another algorithm belongs to that algorithm.
 	w.foreign = w.foreign && !foreignDigest
 	return w
 }

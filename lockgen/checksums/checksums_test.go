@@ -50,7 +50,7 @@ func TestFind(t *testing.T) {
 	}
 	const lineless = "it has no line for good.tar.gz"
 	none := func(line int) string {
-		return fmt.Sprintf("line %d names good.tar.gz, and has neither a SHA-256 nor a SHA-512 of it", line)
+		return fmt.Sprintf("line %d mentions good.tar.gz without a SHA-256 or SHA-512", line)
 	}
 	for _, tt := range []struct {
 		what, text string
@@ -85,8 +85,8 @@ func TestFind(t *testing.T) {
 		{"JSON, algorithms below", `{"files": {"dist/` + f + `": {"hashes": {"sha1": "` + of(s1[:]) + `", "sha256": "` + h + `", "sha512": "` + h5 + `"}}}}`, "256 512"},
 		{"JSON, of what belongs to it", `[{"name": "` + f + `", "sha256": "` + h + `", "signature": {"name": "` + f + `.sig", "sha256": "` + o + `"}}]`, "256"},
 		{"JSON, two digests", `[{"name": "` + f + `", "sha256": "` + h + `"}, {"name": "` + f + `", "sha256": "` + o + `"}]`, "it gives two digests for good.tar.gz"},
-		{"JSON, SHA-1 alone", `[{"name": "` + f + `", "sha1": "` + of(s1[:]) + `"}]`, "it names good.tar.gz, and has neither"},
-		{"JSON, SHA3", `[{"name": "` + f + `", "sha3-256": "` + h + `"}]`, "it names good.tar.gz, and has neither"},
+		{"JSON, SHA-1 alone", `[{"name": "` + f + `", "sha1": "` + of(s1[:]) + `"}]`, "it mentions good.tar.gz without"},
+		{"JSON, SHA3", `[{"name": "` + f + `", "sha3-256": "` + h + `"}]`, "it mentions good.tar.gz without"},
 		{"JSON, other files", `[{"name": "b", "sha256": "` + h + `"}]`, lineless},
 		{"quotes", h + "  \"" + f + "\"\n" + o + "  \"b\"\n", "256"},
 
@@ -175,10 +175,10 @@ func TestFind(t *testing.T) {
 		{"two digests alone", h + "\n" + o + "\n", "lines 1 and 2 give two digests"},
 		{"a digest alone beside another", h + "\n" + o + "  " + f + "\n", "give two digests"},
 		{"two in a row", f + " " + h + " " + o + "\n", "lines 1 and 1 give two digests"},
-		{"two files in a row", f + " bad.tar.gz " + h + "\n", "line 1 names good.tar.gz and something else"},
-		{"prose", "the sum of " + f + " is not " + h + "\n", "can be read in two ways"},
-		{"two algorithms for one digest", "sha256 or sha3-256 " + f + " " + h + "\n", "can be read in two ways"},
-		{"another length than its algorithm", "sha512 " + f + " " + h + "\n", "another length than that of its algorithm"},
+		{"two files in a row", f + " bad.tar.gz " + h + "\n", "line 1 has good.tar.gz and something else"},
+		{"prose", "the sum of " + f + " is not " + h + "\n", "ambiguous"},
+		{"two algorithms for one digest", "sha256 or sha3-256 " + f + " " + h + "\n", "ambiguous"},
+		{"another length than its algorithm", "sha512 " + f + " " + h + "\n", "whose length does not match"},
 		{"unsigned beside signed", h + "  bad.tar.gz\n" + pgp(o+"  x\n") + h + "  " + f + "\n", lineless},
 		{"unsigned contradicts signed", o + "  " + f + "\n" + pgp(h+"  "+f+"\n") + o + "  " + f + "\n", "256"},
 
@@ -203,9 +203,9 @@ func TestFind(t *testing.T) {
 		{"name alone", f + "\n", none(1)},
 		{"HTML", "<html><body>404 not found</body></html>", lineless},
 		{"a digest among others", o + "  bad.tar.gz\n" + h + "\n", lineless},
-		{"NUL", h + "  " + f + "\n\x00", "it is no text: a NUL byte"},
-		{"UTF-16 cut", utf16Of(h+"  "+f, binary.LittleEndian) + "x", "it is no UTF-16"},
-		{"UTF-16 without a mark", utf16Of(h+"  "+f, binary.LittleEndian)[2:], "it is no text: a NUL byte"},
+		{"NUL", h + "  " + f + "\n\x00", "it is not text: NUL byte"},
+		{"UTF-16 cut", utf16Of(h+"  "+f, binary.LittleEndian) + "x", "it is not valid UTF-16"},
+		{"UTF-16 without a mark", utf16Of(h+"  "+f, binary.LittleEndian)[2:], "it is not text: NUL byte"},
 	} {
 		got, err := Find([]byte(tt.text), f, false)
 		want := Sums{}

@@ -1,10 +1,10 @@
-// Package closure is what a lock knows of the closures of its plugins, for tree,
-// why, explain, sbom and report.
+// Package closure reads the closures of plugins from a lock, for tree, why,
+// explain, sbom and report.
 //
-// A lock holds which files a plugin is made of and, for npm, in which folders they
-// lie. It does not hold which package asks for which. So a plugin has its packages
-// below it, and only a package in the node_modules of another is below that one:
-// npm puts it there for that one, or for what is inside it.
+// A lock has the files of a plugin and, for npm, their folders. It does not
+// have the dependencies between packages. So all packages are direct children
+// of the plugin, except those in the node_modules of another package: npm puts
+// a package there because that package, or one inside it, needs it.
 package closure
 
 import (
@@ -17,42 +17,42 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// What a branch is to the one above it.
+// The kinds of a branch, in relation to its parent.
 const (
 	Plugin    = "plugin"
 	Package   = "package"
-	File      = "file"      // of http and oci, which have no packages
-	GoMod     = "go.mod"    // a module of which only the go.mod is read
-	Runtime   = "runtime"   // the plugin that runs the one above
-	Toolchain = "toolchain" // the plugin that compiles the one above
-	Machine   = "machine"   // not in the lock: the interpreter of a plugin of Python, or cargo
+	File      = "file"      // a file of http or oci, which have no packages
+	GoMod     = "go.mod"    // a module whose go.mod is the only file that is read
+	Runtime   = "runtime"   // the plugin that runs the parent
+	Toolchain = "toolchain" // the plugin that compiles the parent
+	Machine   = "machine"   // not in the lock: the Python that runs a plugin, or cargo
 )
 
-// A Branch is a plugin or a package of a closure, with what is below it.
+// A Branch is a plugin or a package in a closure, with its children.
 type Branch struct {
 	Kind      string    `json:"kind"`
 	Name      string    `json:"name"`
 	Version   string    `json:"version,omitempty"`
-	From      string    `json:"from,omitempty"`      // of a plugin: KIND:PACKAGE
+	From      string    `json:"from,omitempty"`      // for a plugin: KIND:PACKAGE
 	Self      bool      `json:"self,omitempty"`      // the plugin's own package
-	Runs      bool      `json:"runs_code,omitempty"` // a package with a build script, which runs when it is compiled
-	Files     []string  `json:"files,omitempty"`     // keys of the lock, sorted
-	Size      int64     `json:"size,omitempty"`      // of those together, in bytes
+	Runs      bool      `json:"runs_code,omitempty"` // a package with a build script, which runs when the package is compiled
+	Files     []string  `json:"files,omitempty"`     // keys in the lock, sorted
+	Size      int64     `json:"size,omitempty"`      // of the files, in bytes
 	Platforms []string  `json:"platforms,omitempty"` // that have one of the files; empty for all
 	Below     []*Branch `json:"below,omitempty"`
 
 	above *Branch // nil for a plugin
 }
 
-// Label is NAME VERSION.
+// Label returns NAME VERSION.
 func (b *Branch) Label() string { return strings.TrimSuffix(b.Name+" "+b.Version, " ") }
 
-// Of returns a locked version with its packages below it: its own first,
-// then by name and version. What runs or compiles it is the last, without its
-// own closure.
+// Of returns a locked version with its packages as children: first its own,
+// then the others by name and version. The plugin that runs or compiles it
+// comes last, without its closure.
 func Of(name, version string, v *lock.Version) *Branch {
 	top := &Branch{Kind: Plugin, Name: name, Version: version, From: Source(v)}
-	at := map[string]*Branch{} // npm: by folder; else by package
+	at := map[string]*Branch{} // by folder for npm, otherwise by package
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f := v.Files[key]
 		pkg, of := v.PackageOf(key)
@@ -66,7 +66,7 @@ func Of(name, version string, v *lock.Version) *Branch {
 			for above, nested := key, true; nested && b.above == top; {
 				i := strings.LastIndex(above, "/node_modules/")
 				if nested = i >= 0; nested {
-					if above = above[:i]; at[above] != nil { // sorted, so it was there before
+					if above = above[:i]; at[above] != nil { // the keys are sorted, so it was added before
 						b.above = at[above]
 					}
 				}
@@ -123,7 +123,7 @@ func Of(name, version string, v *lock.Version) *Branch {
 	return top
 }
 
-// All returns the closures of a whole lock, by name and version.
+// All returns all closures of a lock, sorted by name and version.
 func All(l *lock.Lock) (all []*Branch) {
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
 		for _, version := range slices.SortedFunc(maps.Keys(l.Plugins[name]), lock.CompareVersions) {
@@ -133,10 +133,10 @@ func All(l *lock.Lock) (all []*Branch) {
 	return all
 }
 
-// Source is KIND:PACKAGE of a locked version.
+// Source returns KIND:PACKAGE of a locked version.
 func Source(v *lock.Version) string { return strings.TrimSuffix(v.Source+":"+v.Package, ":") }
 
-// sort puts what is below b in order.
+// sort sorts the children of b.
 func (b *Branch) sort() {
 	slices.SortFunc(b.Below, func(x, y *Branch) int {
 		switch {
@@ -151,9 +151,9 @@ func (b *Branch) sort() {
 	})
 }
 
-// Sum counts the packages and files of b and of what is below it, and the bytes
-// of these, but not what runs or compiles it. A package of npm counts in each of
-// its folders.
+// Sum counts the packages and files of b and its descendants, and their bytes.
+// It does not count what runs or compiles the plugin. A package of npm counts
+// once for each of its folders.
 func (b *Branch) Sum() (packages, files int, size int64) {
 	if b.Kind == Package {
 		packages = 1
@@ -168,7 +168,7 @@ func (b *Branch) Sum() (packages, files int, size int64) {
 	return packages, files, size
 }
 
-// Note says in words what a branch is and has.
+// Note describes a branch.
 func (b *Branch) Note() string {
 	var notes []string
 	if b.Self {
@@ -190,9 +190,9 @@ func (b *Branch) Note() string {
 		return "compiles it"
 	case Machine:
 		if b.Name == "cargo" {
-			return "compiles it; of the machine, not in the lock"
+			return "compiles it; from the machine, not in the lock"
 		}
-		return "runs it; of the machine, not in the lock"
+		return "runs it; from the machine, not in the lock"
 	default:
 		what := plain.Bytes(b.Size)
 		if len(b.Files) > 1 {
@@ -209,7 +209,7 @@ func (b *Branch) Note() string {
 	return strings.Join(notes, "; ")
 }
 
-// Walk calls f for b and all below it, from above.
+// Walk calls f for b, and then for its descendants.
 func (b *Branch) Walk(f func(*Branch)) {
 	f(b)
 	for _, c := range b.Below {
@@ -217,22 +217,23 @@ func (b *Branch) Walk(f func(*Branch)) {
 	}
 }
 
-// A Found is one place of a package in the lock.
+// A Found is one place in the lock where a package occurs.
 type Found struct {
 	Plugin        string   `json:"plugin"`
 	PluginVersion string   `json:"plugin_version"`
 	Kind          string   `json:"kind"`
 	Name          string   `json:"name"`
 	Version       string   `json:"version"`
-	Path          string   `json:"path,omitempty"` // npm: its folder; else its file, where it is one
+	Path          string   `json:"path,omitempty"` // for npm the folder; otherwise the file, if it is one
 	Files         []string `json:"files,omitempty"`
-	Through       []string `json:"through"` // the packages between the plugin and it, from above, NAME@VERSION
+	Through       []string `json:"through"` // the packages from the plugin down to it, NAME@VERSION
 	Why           string   `json:"why"`
 }
 
-// Find returns the places in the closure of a plugin of what a word names: a
-// package, NAME or NAME@VERSION, as its ecosystem writes it or not; a folder or
-// file of the lock; or a plugin that runs or compiles this one.
+// Find returns the places in the closure of a plugin that match a word. The
+// word is a package, NAME or NAME@VERSION, in any spelling that its ecosystem
+// accepts; a folder or file of the lock; or the plugin that runs or compiles
+// this one.
 func Find(top *Branch, source, word string) (all []Found) {
 	top.Walk(func(b *Branch) {
 		if b.Kind == Plugin || b.Kind == Machine || !b.named(source, word) {
@@ -252,7 +253,8 @@ func Find(top *Branch, source, word string) (all []Found) {
 	return all
 }
 
-// why says why b is in the closure of a plugin, as far as the lock knows.
+// why returns the reason why b is in the closure of a plugin, as far as the
+// lock knows it.
 func (b *Branch) why(top *Branch, source string) string {
 	switch {
 	case b.Kind == Runtime:
@@ -262,18 +264,18 @@ func (b *Branch) why(top *Branch, source string) string {
 	case b.Self:
 		return "the plugin itself"
 	case b.Kind == GoMod:
-		return "in its closure, of which only the go.mod is read"
+		return "in its closure, but only its go.mod is read"
 	case b.Kind == File:
 		return "a file of " + top.From
 	case b.above.Kind == Package:
-		return "inside " + b.above.Name + "@" + b.above.Version + ", which needs this version and not the one further up, or holds a package that does"
+		return "inside " + b.above.Name + "@" + b.above.Version + ", because that package or one inside it needs this version instead of the one further up"
 	case lock.KindOf(source).Folders && !strings.Contains(b.Files[0], "/node_modules/"):
-		return "at the top, so needed by the plugin or by any of its packages"
+		return "at the top, so the plugin or any of its packages may need it"
 	}
-	return "in its closure; which package asks for it is not in the lock"
+	return "in its closure; the lock does not record which package needs it"
 }
 
-// named reports whether a word means b.
+// named reports whether a word matches b.
 func (b *Branch) named(source, word string) bool {
 	if slices.Contains(b.Files, word) {
 		return true
@@ -282,7 +284,7 @@ func (b *Branch) named(source, word string) bool {
 		return word == b.Name || word == b.Name+"@"+b.Version
 	}
 	name, version := word, ""
-	if i := strings.LastIndex(word, "@"); i > 0 { // npm's scopes begin with one
+	if i := strings.LastIndex(word, "@"); i > 0 { // scopes of npm start with @
 		name, version = word[:i], word[i+1:]
 	}
 	kind := lock.KindOf(source)
@@ -290,7 +292,7 @@ func (b *Branch) named(source, word string) bool {
 	return kind.Normal(name) == kind.Normal(b.Name) && (version == "" || version == b.Version)
 }
 
-// Line is a place in words, for one plugin.
+// Line describes a place, for one plugin.
 func (f Found) Line() string {
 	if f.Path != "" {
 		return f.Path + ": " + f.Why
@@ -298,15 +300,15 @@ func (f Found) Line() string {
 	return f.Name + ": " + f.Why
 }
 
-// Way is the plugin and the packages between it and the place.
+// Way returns the plugin and the packages down to the place.
 func (f Found) Way() string {
 	return strings.Join(append([]string{f.Plugin + " " + f.PluginVersion}, f.Through...), " > ")
 }
 
-// Evidence says what a kind of trust means.
+// Evidence explains the kinds of trust.
 var Evidence = map[string]string{
-	"first-use":        "nothing but the first download: upstream publishes no digest",
-	"registry":         "the digests that the registry's index gives, compared with every download",
+	"first-use":        "only the first download: upstream publishes no digest",
+	"registry":         "the digests in the registry's index, compared with every download",
 	"checksum-file":    "a checksum file of the publisher",
 	"transparency-log": "a public log of checksums",
 	"provenance":       "a signed statement of the build",

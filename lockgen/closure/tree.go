@@ -9,8 +9,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// Under returns the closures of all locked versions of a plugin, or of one,
-// with those of the plugins that run or compile them.
+// Under returns the closures of one locked version of a plugin, or of all,
+// followed by those of the plugins that run or compile them.
 func Under(l *lock.Lock, spec string) (trees []*Branch, err error) {
 	name, version, v, err := l.Find(spec)
 	if err != nil {
@@ -35,14 +35,14 @@ func Under(l *lock.Lock, spec string) (trees []*Branch, err error) {
 	return trees, nil
 }
 
-// Drawn is a branch with what is below it, in lines.
+// Drawn returns a branch and its descendants as lines of a tree.
 func (b *Branch) Drawn() string {
 	var text strings.Builder
 	b.draw(&text, "", "")
 	return text.String()
 }
 
-// draw writes the lines, which begin with first and rest.
+// draw writes the lines. The first starts with first, the others with rest.
 func (b *Branch) draw(text *strings.Builder, first, rest string) {
 	note := plain.Row(b.Note())
 	if note != "" {

@@ -11,24 +11,25 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
-// A Change is what happened to one plugin between two locks. From and To are
-// its versions; one of them is "" where the version is new or gone, and they
-// are equal where a version stayed and something in it changed.
+// A Change is a change of one plugin between two locks. From and To are its
+// versions. From is "" for a new plugin, To for one that is gone; they are
+// equal if the version is the same but something in it changed.
 type Change struct {
 	Plugin string   `json:"plugin"`
 	From   string   `json:"from,omitempty"`
 	To     string   `json:"to,omitempty"`
-	New    []string `json:"new,omitempty"`     // NAME@VERSION of packages of its closure
-	Gone   []string `json:"dropped,omitempty"` // likewise
-	Moved  []string `json:"moved,omitempty"`   // NAME VERSION -> VERSION, likewise
-	// Replaced lists what has other bytes than before under the same name and
-	// version, which upstreams promise never to do.
+	New    []string `json:"new,omitempty"`     // NAME@VERSION of packages in the closure
+	Gone   []string `json:"dropped,omitempty"` // NAME@VERSION of packages in the closure
+	Moved  []string `json:"moved,omitempty"`   // NAME VERSION -> VERSION of packages in the closure
+	// Replaced lists files whose bytes changed under the same name and version,
+	// which upstreams promise never to do.
 	Replaced []string `json:"replaced,omitempty"`
-	// Rest says everything else that changed, a phrase each.
+	// Rest describes all other changes, one phrase each.
 	Rest []string `json:"rest,omitempty"`
 }
 
-// String is one line in words: "ts-proto 2.7.2 -> 2.18.0: 1 new package: a@1".
+// String returns one line, such as "ts-proto 2.7.2 -> 2.18.0: 1 new package:
+// a@1".
 func (c Change) String() string {
 	var parts []string
 	add := func(list []string, one, many string) {
@@ -57,10 +58,10 @@ func (c Change) String() string {
 	return strings.TrimSuffix(fmt.Sprintf("%s %s -> %s: %s", c.Plugin, c.From, c.To, what), ": ")
 }
 
-// Locks says what changed between two locks, sorted by plugin and version:
-// nothing where they pin the same. Of a plugin whose versions changed, the
-// newest one that went and the newest one that came count as one bump, and so
-// on downwards.
+// Locks returns the changes between two locks, sorted by plugin and version, or
+// nothing if they pin the same. If a plugin lost and gained versions, the
+// newest lost one and the newest gained one are one update, then the next
+// newest, and so on.
 func Locks(old, now *lock.Lock) []Change {
 	var changes []Change
 	names := map[string]bool{}
@@ -127,7 +128,7 @@ func newestFirst(versions map[string]*lock.Version) []string {
 	return list
 }
 
-// summary says what a version is that was not there before.
+// summary describes a new version.
 func summary(v *lock.Version) []string {
 	from := v.Source
 	if v.Package != "" {
@@ -140,10 +141,11 @@ func summary(v *lock.Version) []string {
 	return []string{"from " + from, files, "trust " + v.Trust}
 }
 
-// compareVersion compares two versions of a plugin, or a version with itself.
+// compareVersion compares two versions of a plugin, or the same version in two
+// locks.
 func compareVersion(old, now *lock.Version) Change {
 	var c Change
-	// Every key that is a string or a list of strings, so that none is forgotten.
+	// All keys that are strings or lists of strings, so that none is missed.
 	a, b := reflect.ValueOf(*old), reflect.ValueOf(*now)
 	for i := range a.NumField() {
 		key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("toml"), ",")
@@ -230,8 +232,8 @@ func platformWords(f lock.File) string {
 	return strings.Join(f.Platforms, " ")
 }
 
-// closure is the versions of the packages that a plugin is made of, by name.
-// Files that belong to no package, those of http and oci, are left out.
+// closure returns the versions of the packages in a plugin's closure, by name.
+// Files of http and oci belong to no package and are left out.
 func closure(v *lock.Version) map[string][]string {
 	found := map[string][]string{}
 	for key := range v.Files {
@@ -275,11 +277,11 @@ func (c *Change) cells(old, now *lock.Version) {
 		}
 	}
 	if len(trees) > 0 {
-		c.Rest = append(c.Rest, "another tree from the same files on "+strings.Join(trees, ", "))
+		c.Rest = append(c.Rest, "a different tree from the same files on "+strings.Join(trees, ", "))
 	}
 }
 
-// sameFiles reports whether a platform's tree is made of the same bytes.
+// sameFiles reports whether a platform has the same files in both versions.
 func sameFiles(a, b *lock.Version, platform string) bool {
 	keys := a.FilesFor(platform)
 	if !slices.Equal(keys, b.FilesFor(platform)) {
@@ -293,7 +295,7 @@ func sameFiles(a, b *lock.Version, platform string) bool {
 	return true
 }
 
-// state is a cell in words.
+// state describes a cell.
 func state(c lock.Cell) string {
 	switch {
 	case c.Emulate != "":

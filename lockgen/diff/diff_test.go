@@ -88,7 +88,7 @@ func TestCompare(t *testing.T) {
 			c := l.Plugins["ts-proto"]["2.7.2"].Platforms["linux-x86_64"]
 			c.Tree = sum("e")
 			l.Plugins["ts-proto"]["2.7.2"].Platforms["linux-x86_64"] = c
-		}, "ts-proto 2.7.2: another tree from the same files on linux-x86_64"},
+		}, "ts-proto 2.7.2: a different tree from the same files on linux-x86_64"},
 		{"another binary", func(l *lock.Lock) {
 			c := l.Plugins["acme-lint"]["1.4.0"].Platforms["linux-x86_64"]
 			c.Binary = "bin/other"

@@ -7,13 +7,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// folded is how many packages a list may have that is not folded.
+// folded is the longest list of packages that is not folded.
 const folded = 6
 
-// Markdown says what changed as a comment on a pull request: one item a plugin,
-// whose first line is the summary. All that comes from a lock is code, in which
-// nothing is markup, a mention or a link. From is what the lock was compared
-// with.
+// Markdown formats changes as a comment for a pull request: one item for each
+// plugin, with a summary in its first line. Everything from the lock is
+// formatted as code, so that nothing in it acts as markup, a mention or a link.
+// from names the older lock.
 func Markdown(name, from string, changes []Change) string {
 	var b strings.Builder
 	if len(changes) == 0 {
@@ -23,7 +23,7 @@ func Markdown(name, from string, changes []Change) string {
 	fmt.Fprintf(&b, "### %s: %s since %s\n\n", code(name), plain.Count(len(changes), "change"), code(from))
 	for _, c := range changes {
 		if len(c.Replaced) > 0 {
-			b.WriteString("> [!CAUTION]\n> Bytes changed under the same version. Upstreams promise never to do that: find out why before you merge.\n\n")
+			b.WriteString("> [!CAUTION]\n> Bytes changed under the same version. Upstreams promise never to do this: find out why before you merge.\n\n")
 			break
 		}
 	}
@@ -71,7 +71,7 @@ func Markdown(name, from string, changes []Change) string {
 	return b.String()
 }
 
-// newPackages says "2 new packages" for "2 packages new".
+// newPackages changes "2 packages new" to "2 new packages".
 func newPackages(s string) string {
 	if n, ok := strings.CutSuffix(s, " new"); ok {
 		return strings.Replace(n, " ", " new ", 1)
@@ -79,7 +79,7 @@ func newPackages(s string) string {
 	return s
 }
 
-// items writes names as an item of their own, folded where there are many.
+// items writes names as an item, folded if there are many.
 func items(b *strings.Builder, what string, names []string) {
 	if len(names) == 0 {
 		return
@@ -99,7 +99,7 @@ func items(b *strings.Builder, what string, names []string) {
 	b.WriteString("\n    </details>\n")
 }
 
-// code is a code span of any text (CommonMark 0.31, 6.1).
+// code returns a text as a code span (CommonMark 0.31, 6.1).
 func code(s string) string {
 	s = plain.Row(s)
 	fence, run := 1, 0
@@ -117,5 +117,6 @@ func code(s string) string {
 	return ticks + pad + s + pad + ticks
 }
 
-// version is a version as text; of what it may hold, only _ is markup.
+// version escapes a version. Of the characters that it can have, only _ is
+// markup.
 func version(s string) string { return strings.ReplaceAll(s, "_", `\_`) }

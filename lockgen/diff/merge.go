@@ -9,26 +9,27 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// A Conflict is what [Merge] cannot settle.
+// A Conflict is a difference that [Merge] cannot resolve.
 type Conflict struct {
 	Plugin, Version string
 	Why             string
 }
 
-// String is one readable line.
+// String describes the conflict in one line.
 func (c Conflict) String() string {
 	return strings.TrimSuffix(c.Plugin+" "+c.Version, " ") + ": " + c.Why
 }
 
-// Merge merges two locks that descend from a common one, as git has it: base,
-// ours, theirs. A version's table is one thing: it is taken from the side that
-// changed it. Versions that both sides add side by side are all kept; that both
-// sides replace one version by different ones is a conflict, as is a table that
-// both change, or one changes and the other drops. A runtime that one side
-// replaced is replaced in what the other side brings.
+// Merge merges two locks with a common base, as a merge driver of git does:
+// base, ours, theirs. It merges whole tables of versions: it takes a table from
+// the side that changed it. It keeps all versions that both sides add. It is a
+// conflict if both sides replace a version with different ones, if both change
+// a table, or if one changes it and the other drops it. If one side replaced a
+// runtime, plugins from the other side get the new runtime.
 //
-// With no conflict, text is the canonical text of the merged lock. Else it has
-// both sides of each conflict between git's markers, which [Parse] refuses.
+// Without conflicts, text is the canonical text of the merged lock. Otherwise
+// it contains both sides of each conflict between git's markers, which [Parse]
+// refuses.
 func Merge(base, ours, theirs *lock.Lock) (text []byte, conflicts []Conflict) {
 	m := merger{base: base, ours: ours, theirs: theirs, out: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}, marked: map[string]bool{}}
 	for _, name := range unionKeys(base.Plugins, ours.Plugins, theirs.Plugins) {
@@ -88,7 +89,7 @@ func (m *merger) plugin(name string) {
 			m.conflict(name, version, "one side changes it, the other drops it")
 			return
 		case was == "":
-			m.conflict(name, version, "both sides add it, and not the same")
+			m.conflict(name, version, "both sides add it, but differently")
 			return
 		default:
 			m.conflict(name, version, "both sides change it")
@@ -104,7 +105,7 @@ func (m *merger) plugin(name string) {
 	}
 }
 
-// runtimes puts the newest locked version in the place of a runtime that went.
+// runtimes replaces runtimes that were removed by their newest locked version.
 func (m *merger) runtimes() {
 	for _, versions := range m.out.Plugins {
 		for _, v := range versions {
@@ -117,7 +118,7 @@ func (m *merger) runtimes() {
 	}
 }
 
-// text prints the merged plugins, and of those in conflict both sides.
+// text prints the merged plugins, and both sides of those in conflict.
 func (m *merger) text() []byte {
 	var b bytes.Buffer
 	b.Write(lock.Print(&lock.Lock{Schema: lock.Schema}))
@@ -142,7 +143,7 @@ func pluginText(name string, versions map[string]*lock.Version) string {
 	return b.String()
 }
 
-// unionKeys is the keys of several maps, sorted.
+// unionKeys returns the keys of several maps, sorted.
 func unionKeys[V any](maps ...map[string]V) []string {
 	var keys []string
 	for _, m := range maps {

@@ -11,7 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// Text is a lock in short lines.
+// Text prints a lock in short lines, for diffs.
 func Text(l *lock.Lock) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "schema %d\n", l.Schema)
@@ -33,8 +33,8 @@ func Text(l *lock.Lock) string {
 	return b.String()
 }
 
-// fields writes the keys of a table that hold no tables, one a line, all of them:
-// what is not written would not be seen to change.
+// fields writes all keys of a table that are not tables, one per line. A key
+// that is missing here would not show up in diffs.
 func fields(b *strings.Builder, indent string, table any) {
 	of := reflect.ValueOf(table)
 	for i := range of.NumField() {

@@ -14,15 +14,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
-// A buckconfig is the Buck2 project that a folder lies in.
+// A buckconfig is the Buck2 project of a folder.
 type buckconfig struct {
-	*project.Project       // nil where there is none
-	broken           error // what could not be read of it
+	*project.Project       // nil for none
+	broken           error // why a part of it could not be read
 }
 
 func (c *buckconfig) found() bool { return c.Project != nil }
 
-// get returns a setting, "" where it is not set or there is no project.
+// get returns a setting, or "" if it is not set or there is no project.
 func (c *buckconfig) get(section, key string) string {
 	if !c.found() {
 		return ""
@@ -30,7 +30,7 @@ func (c *buckconfig) get(section, key string) string {
 	return c.Get(section, key)
 }
 
-// findings judges the settings that our rules depend on.
+// findings checks the settings that our rules depend on.
 func (c *buckconfig) findings(s *store.Store) []Finding {
 	if !c.found() {
 		return []Finding{{Absent, "project", "no .buckconfig here or above", "", ""}}
@@ -51,7 +51,7 @@ func (c *buckconfig) digests() Finding {
 		if strings.Contains(f.Value, "(default)") {
 			return f
 		}
-		f.State, f.Why = Note, "the lock has SHA-256: without it every new daemon downloads at once what it would put off"
+		f.State, f.Why = Note, "the lock has SHA-256: without this setting, every new daemon downloads all files at once"
 		f.Hint = "add to .buckconfig: [buck2] digest_algorithms = SHA256"
 	}
 	return f
@@ -60,16 +60,17 @@ func (c *buckconfig) digests() Finding {
 func (c *buckconfig) sqlite() Finding {
 	f := Finding{Good, "[buck2] sqlite_materializer_state", orDefault(c.get("buck2", "sqlite_materializer_state"), "true"), "", ""}
 	if how := c.get("buck2", "materializations"); how != "" && !strings.HasPrefix(how, "deferred") {
-		f.State, f.Value, f.Why = Note, "off, for materializations = "+how, "every download is made at once, needed or not"
-		f.Hint = "take materializations out of [buck2] in .buckconfig"
+		f.State, f.Value, f.Why = Note, "off, for materializations = "+how, "every file is downloaded at once, needed or not"
+		f.Hint = "remove materializations from [buck2] in .buckconfig"
 	} else if f.Value == "false" || f.Value == "0" {
-		f.State, f.Why = Note, "a new daemon forgets what is on the disk and fetches it again"
-		f.Hint = "take sqlite_materializer_state = false out of [buck2] in .buckconfig"
+		f.State, f.Why = Note, "a new daemon forgets what is on disk and fetches it again"
+		f.Hint = "remove sqlite_materializer_state = false from [buck2] in .buckconfig"
 	}
 	return f
 }
 
-// execution looks for a platform that runs actions here, which fetching needs.
+// execution looks for a platform that runs actions on this machine, which fetch
+// needs.
 func (c *buckconfig) execution() Finding {
 	label := c.get("build", "execution_platforms")
 	f := Finding{Good, "[build] execution_platforms", orDefault(label, "this machine"), "", ""}
@@ -94,8 +95,8 @@ func (c *buckconfig) execution() Finding {
 			return f
 		}
 	}
-	f.State, f.Why = Note, "plugins are fetched on this machine, and no platform with local_enabled = True was found"
-	f.Hint = "see that one of them has CommandExecutorConfig(local_enabled = True, …)"
+	f.State, f.Why = Note, "plugins are fetched on this machine, but no platform has local_enabled = True"
+	f.Hint = "give one of them CommandExecutorConfig(local_enabled = True, …)"
 	return f
 }
 
@@ -117,11 +118,11 @@ func (c *buckconfig) manager() Finding {
 	return f
 }
 
-// unzip is wanted by the http_archive of Buck2's prelude alone.
+// Only http_archive of Buck2's prelude needs unzip.
 func unzip() Finding {
 	name, err := exec.LookPath("unzip")
 	if err != nil {
-		return Finding{Note, "unzip", "not on PATH", "our rules do without it; http_archive of Buck2's prelude does not", ""}
+		return Finding{Note, "unzip", "not on PATH", "our rules do not need it, but http_archive of Buck2's prelude does", ""}
 	}
 	return Finding{Good, "unzip", name, "", ""}
 }

@@ -16,28 +16,28 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 )
 
-// A client is what knows the registry of a kind of source.
+// A client is the program that knows the registry of a kind of source.
 type client struct {
 	kind     string
-	registry func(r *manifest.Registries) string // of plugins.toml
-	// asked returns the registries by scope, "" for those of all, and the client
-	// that reaches them as the package manager does.
+	registry func(r *manifest.Registries) string // in plugins.toml
+	// asked returns the registries by scope ("" for the default), and the client
+	// that downloads from them like the package manager does.
 	asked func(ctx context.Context, q *question) (map[string]string, *remote.Client, error)
-	// needed tells which tools a locked version needs; nil for none.
+	// needed returns the tools that a locked version needs. It may be nil.
 	needed func(a *asking)
 }
 
-// A question is what a client is asked for.
+// A question is what doctor asks a client.
 type question struct {
 	*Options
 	base  remote.Options
-	given string // the registry of plugins.toml, "" for none
+	given string // the registry in plugins.toml, "" for none
 }
 
 // An asking is a locked version on this machine.
 type asking struct {
 	lock         *lock.Lock
-	given        string // the registry of plugins.toml
+	given        string // the registry in plugins.toml
 	v            *lock.Version
 	host, served string
 	cell         lock.Cell
@@ -64,7 +64,7 @@ var clients = []client{
 		}
 		if tool, version, ok := strings.Cut(a.v.Toolchain, "@"); ok && a.lock.Plugins[tool][version] != nil {
 			if _, _, err := a.lock.Plugins[tool][version].Cell(a.host); err != nil {
-				a.add(" (compiled by exactly Go "+version+", which is not locked for "+a.host+")", "go")
+				a.add(" (needs exactly Go "+version+", which is not locked for "+a.host+")", "go")
 			}
 		}
 	}},
@@ -141,7 +141,7 @@ func mavenRegistry(ctx context.Context, q *question) (map[string]string, *remote
 	return urls, remote.New(config.Options(q.base)), err
 }
 
-// scopesOf lists the scopes of npm in a lock.
+// scopesOf lists the scopes of npm packages in a lock.
 func scopesOf(l *lock.Lock) (scopes []string) {
 	for _, versions := range l.Plugins {
 		for _, v := range versions {
@@ -156,8 +156,8 @@ func scopesOf(l *lock.Lock) (scopes []string) {
 	return scopes
 }
 
-// bringsNPM reports whether the locked runtime of a plugin has an npm for this
-// machine.
+// bringsNPM reports whether the locked runtime of a plugin contains an npm for
+// this machine.
 func bringsNPM(l *lock.Lock, v *lock.Version, platform string) bool {
 	name, version, _ := strings.Cut(v.Runtime, "@")
 	node := l.Plugins[name][version]

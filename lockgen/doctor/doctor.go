@@ -1,4 +1,4 @@
-// Package doctor looks at what a machine has and lacks for a lock: tools, cache,
+// Package doctor checks what a machine has and lacks for a lock: tools, cache,
 // network, registries and the settings of Buck2. It changes nothing.
 package doctor
 
@@ -17,15 +17,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
-// The states of a finding. Only Bad ends with an exit status.
+// The states of a finding. Only Bad leads to an error.
 const (
 	Good   = "ok"
 	Note   = "note" // worth knowing
 	Bad    = "bad"
-	Absent = "-" // not here, and nothing needs it
+	Absent = "-" // missing, and nothing needs it
 )
 
-// A Finding is one thing that doctor looked at.
+// A Finding is the result of one check.
 type Finding struct {
 	State string `json:"state"` // ok, note, bad or -
 	What  string `json:"what"`
@@ -34,7 +34,7 @@ type Finding struct {
 	Hint  string `json:"hint,omitempty"` // a command or an edit
 }
 
-// MarshalJSON also gives the hint under its old name, mend, until version 1.0.
+// MarshalJSON repeats the hint under its old name, mend, until version 1.0.
 func (f Finding) MarshalJSON() ([]byte, error) {
 	type plain Finding
 	return json.Marshal(struct {
@@ -43,19 +43,19 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 	}{plain(f), f.Hint})
 }
 
-// A ToolFinding is a finding about a foreign program.
+// A ToolFinding is the result of the check of a foreign program.
 type ToolFinding struct {
 	State    string   `json:"state"`
 	Name     string   `json:"name"`
 	Version  string   `json:"version,omitempty"`
 	Path     string   `json:"path,omitempty"`
-	Least    string   `json:"least,omitempty"` // the oldest version that serves
-	NeededBy []string `json:"needed_by"`       // plugins of the lock, or settings
+	Least    string   `json:"least,omitempty"` // the oldest version that works
+	NeededBy []string `json:"needed_by"`       // plugins in the lock, or settings
 	Why      string   `json:"why,omitempty"`
 	Hint     string   `json:"hint,omitempty"`
 }
 
-// MarshalJSON is that of [Finding].
+// MarshalJSON is like that of [Finding].
 func (f ToolFinding) MarshalJSON() ([]byte, error) {
 	type plain ToolFinding
 	return json.Marshal(struct {
@@ -64,7 +64,7 @@ func (f ToolFinding) MarshalJSON() ([]byte, error) {
 	}{plain(f), f.Hint})
 }
 
-// A Diagnosis is what doctor found.
+// A Diagnosis is the result of all checks.
 type Diagnosis struct {
 	OK         bool          `json:"ok"`
 	Platform   string        `json:"platform"`
@@ -76,23 +76,24 @@ type Diagnosis struct {
 	Buck2      []Finding     `json:"buck2"`
 }
 
-// Options say for what a machine is looked at.
+// Options select what to check.
 type Options struct {
 	Lock     *lock.Lock // empty for none
 	LockName string     // "" for none
 	Manifest *manifest.Manifest
 	Dir      string // of the manifest, absolute
 	Env      func(string) string
-	Offline  bool // ask no server
+	Offline  bool // do not contact servers
 }
 
-// Look looks at this machine. The error is of settings that mean nothing, or an
-// interruption; what the machine lacks is in the diagnosis: see [Diagnosis.Err].
+// Look checks this machine. It returns an error for invalid settings or an
+// interruption; what the machine lacks is in the diagnosis, see
+// [Diagnosis.Err].
 func Look(ctx context.Context, o Options) (*Diagnosis, error) {
 	host, known := lock.Host()
 	d := &Diagnosis{Platform: host.Name, Lock: o.LockName}
 	if !known {
-		d.Platform = "unknown to any lock"
+		d.Platform = "not supported by locks"
 	}
 	s, err := store.Open(o.Env(store.EnvDir))
 	if err != nil {
@@ -116,8 +117,8 @@ func Look(ctx context.Context, o Options) (*Diagnosis, error) {
 	return d, ctx.Err()
 }
 
-// Tool looks at one tool alone, which has to be of least or later; "" is what we
-// need of it.
+// Tool checks one tool. It must have version least or later; "" is the version
+// that lockgen and fetch need.
 func Tool(ctx context.Context, name, least string) (ToolFinding, error) {
 	why := ""
 	if !slices.Contains(proc.Tools(), name) {
@@ -130,14 +131,14 @@ func Tool(ctx context.Context, name, least string) (ToolFinding, error) {
 		return ToolFinding{}, fault.Errorf(fault.Usage, "write it as the tool does, such as 1.70.0", "--min-version %q is no version", least)
 	}
 	f := judge(ctx, name, least, why, need{must: true})
-	if f.State == Note { // asked for outright, a version that cannot be compared is none
+	if f.State == Note { // a version that cannot be compared does not meet an explicit requirement
 		f.State = Bad
 	}
 	return f, ctx.Err()
 }
 
-// Err is the error, of class [fault.Machine], of a tool that does not serve, nil for
-// one that does.
+// Err returns an error of class [fault.Machine] for a tool that is missing or
+// too old, and nil otherwise.
 func (f ToolFinding) Err() error {
 	if f.State != Bad {
 		return nil
@@ -154,7 +155,8 @@ func (d *Diagnosis) sections() []section {
 	return []section{{"cache", d.Cache}, {"network", d.Network}, {"registries", d.Registries}, {"buck2", d.Buck2}}
 }
 
-// Err is the error, of class [fault.Machine], of what is bad, nil for nothing.
+// Err returns an error of class [fault.Machine] if a finding is bad, and nil
+// otherwise.
 func (d *Diagnosis) Err() error {
 	var wrong []string
 	var hint string
@@ -180,10 +182,10 @@ func (d *Diagnosis) Err() error {
 	if len(wrong) > 1 {
 		hint += "; then run lockgen doctor again"
 	}
-	return fault.Errorf(fault.Machine, hint, "this machine lacks what is needed: %s", strings.Join(wrong, ", "))
+	return fault.Errorf(fault.Machine, hint, "this machine does not meet the requirements: %s", strings.Join(wrong, ", "))
 }
 
-// String is the diagnosis for people.
+// String formats the diagnosis for people.
 func (d *Diagnosis) String() string {
 	w := ui.NewTable()
 	explain := func(why, hint string) {

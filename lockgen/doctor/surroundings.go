@@ -28,25 +28,24 @@ func lookAtCache(s *store.Store) []Finding {
 		return []Finding{f}
 	}
 	if !h.Exists {
-		f.Why = "it will be made by its first use"
+		f.Why = "it is created on first use"
 	}
 	findings := []Finding{f}
 	if h.Free >= 0 {
 		f = Finding{Good, "free space", ui.Size(h.Free), "", ""}
 		if h.Free < lowSpace {
-			f.State, f.Why, f.Hint = Note, "a node for one platform takes 250 MiB", "fetch cache clear --older-than 7d"
+			f.State, f.Why, f.Hint = Note, "node for one platform needs 250 MiB", "fetch cache clear --older-than 7d"
 		}
 		findings = append(findings, f)
 	}
 	f = Finding{Good, "reflink", "yes", "", ""}
 	if !h.Reflink {
-		f.State, f.Value, f.Why = Note, "no", "every installed plugin is copied; btrfs, XFS and bcachefs would share the blocks"
+		f.State, f.Value, f.Why = Note, "no", "every installed plugin is copied; btrfs, XFS and bcachefs would share blocks"
 	}
 	return append(findings, f)
 }
 
-// lookAtProxies shows what the environment says of the way out, without
-// passwords.
+// lookAtProxies shows the proxy settings in the environment, without passwords.
 func (o *Options) lookAtProxies() []Finding {
 	findings := []Finding{}
 	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"} {
@@ -69,7 +68,7 @@ func (o *Options) lookAtProxies() []Finding {
 		}
 		f := Finding{Good, key, value, "certificates for " + reader, ""}
 		if _, err := os.Stat(value); err != nil {
-			f.State, f.Why, f.Hint = Bad, fmt.Sprintf("%s cannot read its certificates: %v", reader, err), "unset "+key+", or name a file that is there"
+			f.State, f.Why, f.Hint = Bad, fmt.Sprintf("%s cannot read its certificates: %v", reader, err), "unset "+key+", or set it to an existing file"
 		}
 		findings = append(findings, f)
 	}
@@ -80,8 +79,8 @@ func (o *Options) lookAtProxies() []Finding {
 	return findings
 }
 
-// lookAtRegistries asks the clients of the sources that the lock has, or of all
-// where there is no lock, which registry they are configured with.
+// lookAtRegistries asks the clients which registry they are configured with:
+// those of the sources in the lock, or all if there is no lock.
 func (o *Options) lookAtRegistries(ctx context.Context) []Finding {
 	used := map[string]bool{}
 	for _, versions := range o.Lock.Plugins {
@@ -122,12 +121,12 @@ func (o *Options) lookAtRegistries(ctx context.Context) []Finding {
 	return slices.Concat(append([][]Finding{{}}, found...)...)
 }
 
-// askTime is what each phase of asking a server for its certificate may take.
+// askTime limits each phase of asking a server for its certificate.
 const askTime = 2 * time.Second
 
-// believed asks the servers of a list of URLs, as Go has it, for their
-// certificates. One that is not believed, as where a proxy opens TLS, is bad where
-// it is needed.
+// believed asks the servers of a list of URLs, separated as for GOPROXY, for
+// their certificates. A certificate that is not trusted, for example because a
+// proxy intercepts TLS, is bad if the server is needed.
 func (f *Finding) believed(ctx context.Context, client *remote.Client, urls string, needed bool) {
 	for _, u := range strings.FieldsFunc(urls, func(r rune) bool { return r == ',' || r == '|' }) {
 		if err := client.Distrust(ctx, strings.TrimPrefix(u, "sparse+")); err != nil {

@@ -17,15 +17,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
 
-// A need says who uses a tool on this machine, and whether they must have it.
+// A need says who uses a tool on this machine, and whether it is required.
 type need struct {
 	by   []string
 	must bool
 }
 
-// needs lists, for each tool, who uses it. Npm and pip plugins are unpacked by
-// us, so of their managers only the address of the registry is needed, unless one
-// was chosen; a choice of what is no manager is of class Usage.
+// needs lists the users of each tool. We unpack npm and pip plugins ourselves,
+// so their managers are needed only for the address of the registry, unless one
+// was chosen. Choosing an unknown manager is an error of class Usage.
 func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckconfig, env func(string) string) (map[string]need, error) {
 	needs := map[string]need{}
 	use := func(must bool, who string, tools ...string) {
@@ -48,7 +48,7 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 			}
 		}
 	}
-	if config.found() { // who works without Buck2 does without both
+	if config.found() { // without Buck2, neither is needed
 		use(false, "//:fetch (Buck2 builds it from source)", "go")
 		use(false, config.File, "buck2")
 	}
@@ -76,7 +76,7 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 	return needs, nil
 }
 
-// lookAtTools asks every tool, several at once, for some start slowly.
+// lookAtTools checks all tools, several at once because some start slowly.
 func lookAtTools(ctx context.Context, needs map[string]need) ([]ToolFinding, error) {
 	names := proc.Tools()
 	found := make([]ToolFinding, len(names))
@@ -91,7 +91,7 @@ func lookAtTools(ctx context.Context, needs map[string]need) ([]ToolFinding, err
 	return found, ctx.Err()
 }
 
-// judge finds a tool and compares its version with the least that serves.
+// judge finds a tool and compares its version with the oldest one that works.
 func judge(ctx context.Context, name, least, why string, by need) ToolFinding {
 	f := ToolFinding{State: Good, Name: name, Least: least, NeededBy: append([]string{}, by.by...)}
 	lacking := Note
@@ -119,15 +119,16 @@ func judge(ctx context.Context, name, least, why string, by need) ToolFinding {
 	}
 	switch yes, ok := tool.AtLeast(least); {
 	case !ok:
-		f.State, f.Why = Note, fmt.Sprintf("whether it is %s or later cannot be told from %q", least, tool.Version)
+		f.State, f.Why = Note, fmt.Sprintf("cannot tell whether %[2]q is %[1]s or later", least, tool.Version)
 	case !yes:
 		f.State, f.Hint = lacking, proc.Remedy(name, true)
-		f.Why = fmt.Sprintf("too old: %s or later is needed%s", least, why)
+		f.Why = fmt.Sprintf("too old: %s or later is required%s", least, why)
 	}
 	return f
 }
 
-// lookAtPython looks for the interpreters that plugins of the lock run on.
+// lookAtPython looks for the Python interpreters that plugins in the lock run
+// on.
 func lookAtPython(ctx context.Context, tools []ToolFinding, l *lock.Lock, host lock.Platform, wanted string) {
 	i := slices.IndexFunc(tools, func(t ToolFinding) bool { return t.Name == "python" })
 	runs := 0
@@ -143,7 +144,7 @@ func lookAtPython(ctx context.Context, tools []ToolFinding, l *lock.Lock, host l
 			runs++
 		}
 	}
-	if runs > 0 && tools[i].State == Bad { // there, but not on PATH by its plain name
+	if runs > 0 && tools[i].State == Bad { // installed, but not on PATH under its plain name
 		tools[i].State, tools[i].Why, tools[i].Hint = Good, "", ""
 	}
 }

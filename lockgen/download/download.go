@@ -1,5 +1,5 @@
-// Package download brings artifacts into the store and reads them strictly, each of
-// them once for everybody who needs it.
+// Package download downloads artifacts into the store and reads them strictly.
+// It does each of these once for all users of an artifact.
 package download
 
 import (
@@ -29,29 +29,29 @@ const (
 	downloads   = 8       // at once
 )
 
-// A download is an artifact that is downloaded once for everybody who needs it, and
-// read once for everybody who looks for the same in it.
+// A download is an artifact that is downloaded once, and read once for
+// everybody who looks for the same in it.
 type download struct {
-	digest   string // that upstream gave
+	digest   string // from upstream
 	done     queue.Flag
 	blob     store.Digest
 	contents map[string]*source.Content // by what is looked for
 	err      error
 }
 
-// Downloads are those of a run. They are safe for concurrent use.
+// Downloads are the downloads of a run. They are safe for concurrent use.
 type Downloads struct {
 	*session.Session
-	max              int64        // bytes of one
-	loading, reading *queue.Queue // what may go on at once
-	count            atomic.Int64 // of what was downloaded
+	max              int64        // size limit of one, in bytes
+	loading, reading *queue.Queue // limit what runs at once
+	count            atomic.Int64 // number of completed downloads
 
 	mu      sync.Mutex
 	fetched map[string]*download // by identity
 }
 
-// New prepares the downloads of a session. Limit bounds one of them, in bytes; 0 is
-// the default.
+// New returns the downloads of a session. limit is the size limit of one, in
+// bytes; 0 is the default.
 func New(s *session.Session, limit int64) *Downloads {
 	if limit == 0 {
 		limit = maxArtifact
@@ -59,17 +59,17 @@ func New(s *session.Session, limit int64) *Downloads {
 	return &Downloads{Session: s, max: limit, loading: queue.New(downloads), reading: queue.New(runtime.GOMAXPROCS(0)), fetched: map[string]*download{}}
 }
 
-// Count is how many artifacts were downloaded.
+// Count returns the number of artifacts that were downloaded.
 func (l *Downloads) Count() int64 { return l.count.Load() }
 
 func newDownload(a *source.Artifact) *download {
 	return &download{digest: a.Digest, done: queue.NewFlag(), contents: map[string]*source.Content{}}
 }
 
-// Fetch downloads every artifact once and reads it strictly, several at a time;
-// what is urgent goes first. What went wrong with an artifact is in errs, by
-// identity; err is an interruption. With fresh set, nothing that the store has
-// counts. Several may fetch at once.
+// Fetch downloads and reads artifacts, several at a time, urgent ones first.
+// errs has the errors of single artifacts by identity; err is an interruption.
+// With fresh set, it downloads even what the store has. Several goroutines may
+// call Fetch at once.
 func (l *Downloads) Fetch(ctx context.Context, artifacts []*source.Artifact, fresh, urgent bool) (errs map[string]error, err error) {
 	defer l.Show()()
 	errs = map[string]error{}
@@ -83,7 +83,7 @@ func (l *Downloads) Fetch(ctx context.Context, artifacts []*source.Artifact, fre
 			l.fetched[a.Identity] = there
 		}
 		l.mu.Unlock()
-		if there == nil { // it failed already, and two digests are said of it
+		if there == nil { // it failed before, and was reported
 			continue
 		}
 		if there.digest != a.Digest {
@@ -104,7 +104,7 @@ func (l *Downloads) Fetch(ctx context.Context, artifacts []*source.Artifact, fre
 			} else {
 				there.err = l.one(ctx, there, a, fresh, urgent)
 			}
-			if there.err != nil { // the next one who needs it may try again
+			if there.err != nil { // the next user may try again
 				l.mu.Lock()
 				delete(l.fetched, a.Identity)
 				l.mu.Unlock()
@@ -116,12 +116,12 @@ func (l *Downloads) Fetch(ctx context.Context, artifacts []*source.Artifact, fre
 		there := waiting[a.Identity]
 		<-there.done.Opened
 		err := there.err
-		if err == nil && l.Content(a) == nil { // it was read for another plugin
+		if err == nil && l.Content(a) == nil { // it was downloaded for another plugin
 			err = l.readFor(ctx, there, a, urgent)
 		}
 		switch {
 		case err == nil || errs[a.Identity] != nil:
-		case errors.Is(err, context.Canceled) && ctx.Err() == nil: // by somebody else
+		case errors.Is(err, context.Canceled) && ctx.Err() == nil: // canceled by another user
 			again = append(again, a)
 		default:
 			errs[a.Identity] = err
@@ -135,8 +135,7 @@ func (l *Downloads) Fetch(ctx context.Context, artifacts []*source.Artifact, fre
 	return errs, ctx.Err()
 }
 
-// Content is what was found in an artifact that was fetched, nil for one that was
-// not.
+// Content returns what was found in an artifact, or nil if it was not fetched.
 func (l *Downloads) Content(a *source.Artifact) *source.Content {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,8 +145,8 @@ func (l *Downloads) Content(a *source.Artifact) *source.Content {
 	return nil
 }
 
-// Needed is Fetch for a source that has to read artifacts in order to resolve.
-// The contents are by identity; the first error is that of the first artifact.
+// Needed is Fetch for a source that must read artifacts to resolve. It returns
+// the contents by identity, or the error of the first artifact that failed.
 func (l *Downloads) Needed(ctx context.Context, artifacts []*source.Artifact) (map[string]*source.Content, error) {
 	errs, err := l.Fetch(ctx, artifacts, false, true)
 	if err != nil {
@@ -163,7 +162,7 @@ func (l *Downloads) Needed(ctx context.Context, artifacts []*source.Artifact) (m
 	return contents, nil
 }
 
-// one brings one artifact into the store and reads it.
+// one downloads and reads one artifact.
 func (l *Downloads) one(ctx context.Context, there *download, a *source.Artifact, fresh, urgent bool) (err error) {
 	for again := false; ; again = true {
 		if there.blob, err = l.blob(ctx, a, fresh || again, urgent); err != nil {
@@ -176,11 +175,11 @@ func (l *Downloads) one(ctx context.Context, there *download, a *source.Artifact
 	}
 }
 
-// errDamaged is the error of a blob that the store had, and that is not what its name
-// says: it was removed.
-var errDamaged = errors.New("what the cache had of it was damaged, and is removed")
+// errDamaged is the error for a blob in the store that did not match its name,
+// and was removed.
+var errDamaged = errors.New("the copy in the cache was damaged and has been removed")
 
-// readFor reads what is in the store for the plugin of an artifact.
+// readFor reads a blob of the store for the plugin of an artifact.
 func (l *Downloads) readFor(ctx context.Context, there *download, a *source.Artifact, urgent bool) error {
 	leave, err := l.reading.Enter(ctx, urgent)
 	if err != nil {
@@ -198,7 +197,7 @@ func (l *Downloads) readFor(ctx context.Context, there *download, a *source.Arti
 	return nil
 }
 
-// blob is the artifact in the store.
+// blob returns the artifact as a blob of the store.
 func (l *Downloads) blob(ctx context.Context, a *source.Artifact, fresh, urgent bool) (_ store.Digest, err error) {
 	coming := false
 	defer func() {
@@ -213,7 +212,8 @@ func (l *Downloads) blob(ctx context.Context, a *source.Artifact, fresh, urgent 
 	defer leave()
 	locked, known := l.OldFile(a)
 	d := store.Digest{SHA256: locked.SHA256, Size: locked.Size}
-	// Without a digest of upstream only a download tells whether it is the same.
+	// If upstream has no digest, only a download shows whether the bytes
+	// changed.
 	if known && a.Digest != "" && !fresh && l.Store.HasBlob(d) {
 		return d, nil
 	}
@@ -229,8 +229,8 @@ func (l *Downloads) blob(ctx context.Context, a *source.Artifact, fresh, urgent 
 	return l.download(ctx, a, &d, fresh)
 }
 
-// stored finds the blob that has the digests which upstream gives, whoever brought it:
-// no bytes are downloaded twice.
+// stored finds the blob with the digests that upstream gives, whoever
+// downloaded it, so that nothing is downloaded twice.
 func (l *Downloads) stored(ctx context.Context, a *source.Artifact) (store.Digest, bool) {
 	algorithm, sum, _ := strings.Cut(a.Digest, "-")
 	raw, err := base64.StdEncoding.DecodeString(sum)
@@ -249,8 +249,8 @@ func (l *Downloads) stored(ctx context.Context, a *source.Artifact) (store.Diges
 	if !found {
 		return store.Digest{}, false
 	}
-	if also != "" { // its SHA-256 is looked at by who reads it
-		f, err := l.Store.Blob(ctx, d) // a damaged one is removed
+	if also != "" { // its SHA-256 is checked when it is read
+		f, err := l.Store.Blob(ctx, d) // removes a damaged one
 		if err != nil {
 			return store.Digest{}, false
 		}
@@ -264,9 +264,9 @@ func (l *Downloads) stored(ctx context.Context, a *source.Artifact) (store.Diges
 	return d, true
 }
 
-// download brings the bytes of an artifact into the store, if they are what upstream
-// promises and what is locked; locked is nil for what is new. Where it is fresh,
-// upstream was not asked what it promises by now.
+// download downloads an artifact into the store, if it matches what upstream
+// promises and the lock; locked is nil for a new artifact. With fresh set, the
+// digest from upstream may be outdated.
 func (l *Downloads) download(ctx context.Context, a *source.Artifact, locked *store.Digest, fresh bool) (store.Digest, error) {
 	arrived := l.Shown().Expect(ctx, a.Label, a.Size)
 	var sum512 []byte
@@ -276,7 +276,8 @@ func (l *Downloads) download(ctx context.Context, a *source.Artifact, locked *st
 		if sums.From != " from "+a.Label {
 			a.From = sums.From
 		}
-		// A proxy may pack the files of a module anew: their hash decides, see verify.
+		// A proxy may repack the files of a module, so their hash decides; see
+		// verify.
 		if strings.HasPrefix(a.Digest, "h1:") {
 			return nil
 		}
@@ -299,7 +300,7 @@ func (l *Downloads) download(ctx context.Context, a *source.Artifact, locked *st
 	return d, nil
 }
 
-// promised compares the bytes of an artifact with what upstream says of them.
+// promised compares the bytes of an artifact with the digests from upstream.
 func promised(a *source.Artifact, sums store.Sums) error {
 	of256 := "sha256-" + base64.StdEncoding.EncodeToString(sums.SHA256)
 	of512 := "sha512-" + base64.StdEncoding.EncodeToString(sums.SHA512)
@@ -311,11 +312,11 @@ func promised(a *source.Artifact, sums store.Sums) error {
 	case a.Digest == "":
 		return nil
 	case got != a.Digest:
-		return fault.Errorf(fault.Integrity, "try again; if it stays so, the server or a proxy gives other bytes than the registry promises: do not use them",
-			"the download of %s%s is not what the registry promises: got %s (%d bytes), expected %s", a.Label, a.From, got, sums.Size, a.Digest)
+		return fault.Errorf(fault.Integrity, "try again; if it happens again, the server or a proxy sends other bytes than the registry promises: do not use them",
+			"the download of %s%s does not match the registry's digest: got %s (%d bytes), expected %s", a.Label, a.From, got, sums.Size, a.Digest)
 	case strings.HasPrefix(a.Also, "sha512-") && of512 != a.Also:
-		return fault.Errorf(fault.Integrity, "ask its publisher which of the two is right",
-			"the download of %s%s has the SHA-256 that its publisher gives, and another SHA-512: got %s, expected %s", a.Label, a.From, of512, a.Also)
+		return fault.Errorf(fault.Integrity, "ask the publisher which of the two is right",
+			"the download of %s%s matches the publisher's SHA-256 but not its SHA-512: got %s, expected %s", a.Label, a.From, of512, a.Also)
 	}
 	return nil
 }
@@ -335,12 +336,12 @@ func (l *Downloads) Stored(ctx context.Context, a *source.Artifact, blob store.D
 	return c, nil
 }
 
-// read reads a blob strictly, without unpacking it; what it says of itself is checked
+// read reads a blob strictly, without unpacking it, and checks its metadata
 // each time.
 func (l *Downloads) read(ctx context.Context, a *source.Artifact, d store.Digest) (*source.Content, error) {
 	f, err := l.Store.Blob(ctx, d)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Errorf(fault.Machine, "run it again", "%s: %w", a.Label, errDamaged)
+		return nil, fault.Errorf(fault.Machine, "run the command again", "%s: %w", a.Label, errDamaged)
 	}
 	if err != nil {
 		return nil, err
@@ -361,7 +362,7 @@ func (l *Downloads) read(ctx context.Context, a *source.Artifact, d store.Digest
 	return c, nil
 }
 
-// annotate puts the artifact's name before an error, unless it is there.
+// annotate prepends the artifact's name to an error that does not contain it.
 func annotate(label string, err error) error {
 	if strings.Contains(err.Error(), label) || errors.Is(err, context.Canceled) {
 		return err

@@ -1,5 +1,5 @@
-// Package edit changes the text of plugins.toml as a person would: comments, order
-// and layout stay as they are.
+// Package edit changes the text of plugins.toml like a person would: comments,
+// order and layout stay the same.
 package edit
 
 import (
@@ -15,10 +15,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
-// AddVersion edits the text of a manifest so that it asks for one more version
-// of a plugin, or for another version of [Tool]. Comments, order and everything
-// else stay. Where the text is too
-// unusual for that, the error of class [fault.Usage] says what to write by hand.
+// AddVersion adds one more version of a plugin to a manifest, or sets the
+// version of [Tool]. If the text is too unusual to edit, the error of class
+// [fault.Usage] says what to write by hand.
 func AddVersion(file string, data []byte, name, version string) ([]byte, error) {
 	m, err := manifest.Parse(file, data)
 	if err != nil {
@@ -31,15 +30,15 @@ func AddVersion(file string, data []byte, name, version string) ([]byte, error) 
 	if slices.Contains(p.Versions, version) {
 		return data, nil
 	}
-	if name == manifest.Tool || p.Protos != nil || p.Language != "" { // of which there is one
+	if name == manifest.Tool || p.Protos != nil || p.Language != "" { // which can have only one
 		return setVersions(m, data, name, []string{version})
 	}
 	return setVersions(m, data, name, append(p.Versions, version))
 }
 
-// AddPlugin edits the text of a manifest so that it asks for a plugin that it did not
-// ask for. Of p count the first version, source, package, naming, binary, optional,
-// and the assets and sources of platforms. See [AddVersion].
+// AddPlugin adds a new plugin to a manifest. It uses these fields of p: the
+// first version, source, package, naming, binary, optional, and the assets and
+// sources of platforms. See [AddVersion].
 func AddPlugin(file string, data []byte, name string, p *manifest.Plugin) ([]byte, error) {
 	m, err := manifest.Parse(file, data)
 	if err != nil {
@@ -62,7 +61,7 @@ func AddPlugin(file string, data []byte, name string, p *manifest.Plugin) ([]byt
 	return e.edited(m, name)
 }
 
-// SetOptional edits the text of a manifest so that a plugin that it asks for may be
+// SetOptional makes a plugin of a manifest optional, so that it may be
 // unavailable on a platform. See [AddVersion].
 func SetOptional(file string, data []byte, name string) ([]byte, error) {
 	m, err := manifest.Parse(file, data)
@@ -85,7 +84,7 @@ func SetOptional(file string, data []byte, name string) ([]byte, error) {
 	return []byte(e.text), nil
 }
 
-// entryText is the value of an entry: its version, or an inline table.
+// entryText returns the value of an entry: its version, or an inline table.
 func entryText(p *manifest.Plugin) string {
 	version := lock.Quote(p.Versions[0])
 	keys := []string{"version = " + version}
@@ -130,8 +129,7 @@ func entryText(p *manifest.Plugin) string {
 	return "{ " + strings.Join(keys, ", ") + " }"
 }
 
-// SetVersion edits the text of a manifest so that it asks for another version of a
-// plugin in the place of one that it asks for. See [AddVersion].
+// SetVersion replaces a version of a plugin in a manifest. See [AddVersion].
 func SetVersion(file string, data []byte, name, old, version string) ([]byte, error) {
 	m, err := manifest.Parse(file, data)
 	if err != nil {
@@ -153,7 +151,7 @@ func SetVersion(file string, data []byte, name, old, version string) ([]byte, er
 	return setVersions(m, data, name, versions)
 }
 
-// setVersions gives an entry of m, which data is parsed to, other versions.
+// setVersions sets the versions of an entry of m, which is the parsed data.
 func setVersions(m *manifest.Manifest, data []byte, name string, versions []string) ([]byte, error) {
 	e := newEditor(data)
 	if language, runtime, ok := lock.RuntimeName(name); ok {
@@ -165,22 +163,22 @@ func setVersions(m *manifest.Manifest, data []byte, name string, versions []stri
 	return e.edited(m, name)
 }
 
-// edited is the new text, where it is that of m, and otherwise an error that says
-// how to write the entry of a plugin by hand.
+// edited returns the new text if it parses to m. Otherwise the error says how
+// to write the entry by hand.
 func (e *editor) edited(m *manifest.Manifest, name string) ([]byte, error) {
 	if e.is(m) {
 		return []byte(e.text), nil
 	}
-	hint := "take it out by hand, and out of bundles and of build-scripts; then run: lockgen update"
+	hint := "remove it by hand, also from bundles and build-scripts; then run: lockgen update"
 	if p := m.Plugins[name]; p != nil {
 		hint = "write it by hand: the versions of " + name + " are " + lock.PrintList(p.Versions) + "; then run: lockgen update"
 	}
 	return nil, fault.Errorf(fault.Usage, hint, "%s: the entry of %s is written in a way that lockgen cannot edit", m.At("plugins", name), name)
 }
 
-// RemoveVersion edits the text of a manifest so that it asks for a version of a
-// plugin no more, for no version with "". See [AddVersion]. With its last version a
-// plugin goes out of every list that names it; said has a line for each.
+// RemoveVersion removes a version of a plugin from a manifest, or all versions
+// for "". See [AddVersion]. When the last version is removed, the plugin is
+// also removed from every list that names it; said has a line for each.
 func RemoveVersion(file string, data []byte, name, version string) (edited []byte, said []string, err error) {
 	m, err := manifest.Parse(file, data)
 	if err != nil {
@@ -225,10 +223,10 @@ func RemoveVersion(file string, data []byte, name, version string) (edited []byt
 		e.dropFromList(is, "bundles", bundle)
 		if left := slices.DeleteFunc(m.Bundles[bundle], is); len(left) > 0 {
 			m.Bundles[bundle] = left
-			said = append(said, fmt.Sprintf("%s: bundle %s names %s no more", m.At("bundles", bundle), bundle, name))
+			said = append(said, fmt.Sprintf("%s: removed %s from bundle %s", m.At("bundles", bundle), name, bundle))
 		} else {
 			delete(m.Bundles, bundle)
-			said = append(said, fmt.Sprintf("%s: bundle %s named only %s, and goes", m.At("bundles", bundle), bundle, name))
+			said = append(said, fmt.Sprintf("%s: removed bundle %s, which named only %s", m.At("bundles", bundle), bundle, name))
 		}
 	}
 	if slices.Contains(m.Policy.BuildScripts, name) {
@@ -236,16 +234,16 @@ func RemoveVersion(file string, data []byte, name, version string) (edited []byt
 		if m.Policy.BuildScripts = slices.DeleteFunc(m.Policy.BuildScripts, is); len(m.Policy.BuildScripts) == 0 {
 			m.Policy.BuildScripts = nil
 		}
-		said = append(said, fmt.Sprintf("%s: build-scripts of [policy] names %s no more", m.At("policy", "build-scripts"), name))
+		said = append(said, fmt.Sprintf("%s: removed %s from build-scripts of [policy]", m.At("policy", "build-scripts"), name))
 	}
 	delete(m.Plugins, name)
 	edited, err = e.edited(m, name)
 	return edited, said, err
 }
 
-// Disallow edits the text of a manifest so that allow of [policy] has some of its
-// entries no more, in the form of [Policy.Allow]. One of them has to stay, for a
-// manifest without allow allows everything.
+// Disallow removes entries from allow in [policy] of a manifest, given in the
+// form of [Policy.Allow]. It refuses to remove all of them, because a manifest
+// without allow allows everything.
 func Disallow(file string, data []byte, entries []string) ([]byte, error) {
 	m, err := manifest.Parse(file, data)
 	if err != nil {
@@ -258,13 +256,12 @@ func Disallow(file string, data []byte, entries []string) ([]byte, error) {
 	}, "policy", "allow")
 	m.Policy.Allow = slices.DeleteFunc(m.Policy.Allow, func(s string) bool { return slices.Contains(entries, s) })
 	if !e.is(m) {
-		return nil, fault.Errorf(fault.Usage, "take it out by hand: "+strings.Join(entries, ", "), "%s: allow of [policy] is written in a way that lockgen cannot edit", m.At("policy", "allow"))
+		return nil, fault.Errorf(fault.Usage, "remove by hand: "+strings.Join(entries, ", "), "%s: allow of [policy] is written in a way that lockgen cannot edit", m.At("policy", "allow"))
 	}
 	return []byte(e.text), nil
 }
 
-// Consent edits the text of a manifest so that build-scripts of [policy] names some
-// more plugins.
+// Consent adds plugins to build-scripts in [policy] of a manifest.
 func Consent(file string, data []byte, names []string) ([]byte, error) {
 	m, err := manifest.Parse(file, data)
 	if err != nil {
@@ -316,7 +313,7 @@ func (e *editor) scan() {
 	}
 }
 
-// is reports whether the text is now that of a manifest.
+// is reports whether the text now parses to the manifest.
 func (e *editor) is(want *manifest.Manifest) bool {
 	got, err := manifest.Parse(want.Name, []byte(e.text))
 	if err != nil {
@@ -325,8 +322,8 @@ func (e *editor) is(want *manifest.Manifest) bool {
 	return want.Equal(got)
 }
 
-// insert writes a new entry behind the last one of its table, [plugins], [tool] or
-// [protos].
+// insert writes a new entry after the last one of its table: [plugins], [tool]
+// or [protos].
 func (e *editor) insert(name, value string) {
 	entry := manifest.EntryOf(name)
 	table := entry[:1]
@@ -344,8 +341,8 @@ func (e *editor) insert(name, value string) {
 	e.insertLine(at, line)
 }
 
-// setVersions replaces the value of an entry, or of version or versions in its
-// table.
+// setVersions replaces the value of an entry, or the value of version or
+// versions in its table.
 func (e *editor) setVersions(name string, versions []string) {
 	value := lock.Quote(versions[0])
 	if len(versions) > 1 {
@@ -373,8 +370,7 @@ func (e *editor) setVersions(name string, versions []string) {
 	}
 }
 
-// set writes a key that is not there yet into a table of the top, behind the last
-// one of it.
+// set adds a new key to a top-level table, after its last key.
 func (e *editor) set(table, key, value string) {
 	at := -1
 	line := key + " = " + value
@@ -400,7 +396,7 @@ func (e *editor) set(table, key, value string) {
 	e.scan()
 }
 
-// insertLine writes a line behind the one with an offset.
+// insertLine inserts a line after the one at an offset.
 func (e *editor) insertLine(at int, line string) {
 	if i := strings.IndexByte(e.text[at:], '\n'); i >= 0 {
 		e.text = e.text[:at+i+1] + line + e.newline + e.text[at+i+1:]
@@ -409,7 +405,7 @@ func (e *editor) insertLine(at int, line string) {
 	e.text += e.newline + line + e.newline
 }
 
-// addToList writes one more string at the end of a list that has some.
+// addToList appends a string to a list that is not empty.
 func (e *editor) addToList(value string, key ...string) {
 	for _, s := range e.statements {
 		if s.IsHeader || !slices.Equal(s.Path(), key) {
@@ -435,8 +431,7 @@ func (e *editor) addToList(value string, key ...string) {
 	}
 }
 
-// setOptional makes an entry optional that does not say whether it is, or that it is
-// not.
+// setOptional makes an entry optional, whether or not it sets optional already.
 func (e *editor) setOptional(entry []string, several bool) {
 	const optional = "optional = true"
 	at := tomlscan.Statement{}
@@ -465,9 +460,9 @@ func (e *editor) setOptional(entry []string, several bool) {
 	}
 }
 
-// drop takes a key out: one pair, or its table and those below.
+// drop removes a key: a pair, or a table and its subtables.
 func (e *editor) drop(key ...string) {
-	least := len(e.text) // where the statements that are gone begin
+	least := len(e.text) // offset of the first removed statement
 	for i := len(e.statements) - 1; i >= 0; i-- {
 		s := e.statements[i]
 		if path := s.Path(); len(path) < len(key) || !slices.Equal(path[:len(key)], key) || s.Start >= least {
@@ -483,7 +478,7 @@ func (e *editor) drop(key ...string) {
 		if j := strings.IndexByte(e.text[s.End:], '\n'); j >= 0 {
 			end = s.End + j + 1
 		}
-		if s.IsHeader { // with the empty line before it
+		if s.IsHeader { // and the empty line before it
 			if before := strings.TrimRight(e.text[:start], "\r\n"); strings.Count(e.text[len(before):start], "\n") > 1 {
 				start = len(before) + strings.IndexByte(e.text[len(before):], '\n') + 1
 			}
@@ -493,8 +488,7 @@ func (e *editor) drop(key ...string) {
 	e.scan()
 }
 
-// dropFromList takes some of the strings of a list out, and the key with the last
-// of them.
+// dropFromList removes some strings from a list, and the key if none is left.
 func (e *editor) dropFromList(gone func(string) bool, key ...string) {
 	for _, s := range e.statements {
 		if s.IsHeader || !slices.Equal(s.Path(), key) {
@@ -516,8 +510,8 @@ func (e *editor) dropFromList(gone func(string) bool, key ...string) {
 	}
 }
 
-// cutItem takes one item out of what commas separate: with its line where it has
-// one of its own.
+// cutItem removes one item of a comma-separated list, and its line if it has
+// its own.
 func cutItem(text string, start, end int) string {
 	skip := func(i int) int {
 		for i < len(text) && (text[i] == ' ' || text[i] == '\t') {

@@ -8,9 +8,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
-// The entries of [runtimes] are the items of lists, one for each language.
+// The entries of [runtimes] are items of lists, one list for each language.
 
-// isRuntime tells the item of a runtime.
+// isRuntime returns a function that matches the item of a runtime.
 func isRuntime(language, name string) func(item string) bool {
 	return func(item string) bool {
 		of, _, err := manifest.ParseRuntime(language, item)
@@ -18,7 +18,7 @@ func isRuntime(language, name string) func(item string) bool {
 	}
 }
 
-// addRuntime writes one more item into the list of a language.
+// addRuntime appends an item to the list of a language.
 func (e *editor) addRuntime(m *manifest.Manifest, language, item string) {
 	key := []string{"runtimes", language}
 	for _, p := range m.Plugins {
@@ -30,8 +30,8 @@ func (e *editor) addRuntime(m *manifest.Manifest, language, item string) {
 	e.set(key[0], key[1], lock.PrintList([]string{item}))
 }
 
-// setRuntime gives the item of a runtime another version, and leaves its name as it
-// is spelt.
+// setRuntime changes the version of a runtime's item, and keeps the spelling of
+// its name.
 func (e *editor) setRuntime(language, name, version string) {
 	is := isRuntime(language, name)
 	for _, s := range e.statements {

@@ -8,10 +8,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// StarterProtoc is what a new plugins.toml begins with.
+// StarterProtoc is the version of protoc in a new plugins.toml.
 const StarterProtoc = "36.2"
 
-// Starter is what lockgen init writes.
+// Starter is the text that lockgen init writes.
 var Starter = Head(Platforms) + `[plugins]
 protoc = "` + StarterProtoc + `"
 
@@ -40,10 +40,10 @@ protoc = "` + StarterProtoc + `"
 # binary = "protoc-gen-acme-go"
 `
 
-// Platforms are those of a new plugins.toml: what people build on.
+// Platforms are the platforms of a new plugins.toml.
 var Platforms = []string{"linux-x86_64", "linux-aarch64", "macos-x86_64", "macos-aarch64", "windows-x86_64"}
 
-// Head is the beginning of a new plugins.toml, up to the plugins.
+// Head is the start of a new plugins.toml, up to the plugins.
 func Head(platforms []string) string {
 	return `#:schema ` + SchemaURL(cli.Built().Version) + `
 
@@ -57,8 +57,8 @@ platforms = ` + lock.PrintList(platforms) + `
 }
 
 // SchemaURL is where editors find the JSON Schema of plugins.toml
-// (https://taplo.tamasfe.dev/configuration/directives.html): that of the release
-// that this program is, or the newest.
+// (https://taplo.tamasfe.dev/configuration/directives.html): that of the
+// release of this program, or the newest.
 func SchemaURL(version string) string {
 	at := cmp.Or(build.Info{Version: version}.Release(), "main")
 	return build.Home + "/raw/" + at + "/schemas/plugins.schema.json"

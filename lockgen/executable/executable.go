@@ -1,4 +1,4 @@
-// Package executable says for which platform an executable is, by its first
+// Package executable determines the platform of an executable from its first
 // bytes.
 package executable
 
@@ -16,13 +16,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// HeadSize is how many bytes of an executable are looked at: enough for the
-// header of every format, and for the PE header where linkers put it.
+// HeadSize is the number of bytes that are read from an executable: enough for
+// the header of every format, and for the PE header where linkers put it.
 const HeadSize = 4096
 
-// Check makes sure that an executable is one of the platform: ELF, Mach-O
-// or PE for its processor. A script, which begins with #!, is one everywhere
-// but on Windows. The error is of class [fault.Integrity].
+// Check reports an error of class [fault.Integrity] unless an executable is one
+// for the platform: ELF, Mach-O or PE for its processor. A script, which starts
+// with #!, is executable on every platform except Windows.
 func Check(p lock.Platform, path string, head []byte) error {
 	found := What(head)
 	want := p.OS + " " + p.Arch
@@ -34,16 +34,15 @@ func Check(p lock.Platform, path string, head []byte) error {
 	if p.Rosetta != "" {
 		other, _ := lock.LookupPlatform(p.Rosetta)
 		if slices.Contains(found, other.OS+" "+other.Arch) {
-			return fault.About(fault.AboutArchives, fault.Errorf(fault.Integrity, fmt.Sprintf("to run it by Rosetta, write into the entry: platforms.%s = { emulate = %q }", p.Name, other.Name),
-				"%s is no executable for %s: found %s", path, p.Name, strings.Join(found, ", ")))
+			return fault.About(fault.AboutArchives, fault.Errorf(fault.Integrity, fmt.Sprintf("to run it with Rosetta, add to the entry: platforms.%s = { emulate = %q }", p.Name, other.Name),
+				"%s is not an executable for %s: found %s", path, p.Name, strings.Join(found, ", ")))
 		}
 	}
-	return fault.Errorf(fault.Integrity, "is this the right file of the right version? see source and binary of the entry",
-		"%s is no executable for %s: found %s", path, p.Name, strings.Join(found, ", "))
+	return fault.Errorf(fault.Integrity, "check source and binary of the entry, and the version",
+		"%s is not an executable for %s: found %s", path, p.Name, strings.Join(found, ", "))
 }
 
-// Native reports whether a file is compiled for some processor, of whatever
-// platform.
+// Native reports whether a file is compiled, for any platform.
 func Native(head []byte) bool {
 	return slices.ContainsFunc(What(head), func(found string) bool {
 		first, _, _ := strings.Cut(found, " ")
@@ -51,7 +50,7 @@ func Native(head []byte) bool {
 	})
 }
 
-// CheckFile is [Check] for a file; path is its name in messages.
+// CheckFile is [Check] for a file. Its name in messages is path.
 func CheckFile(p lock.Platform, path, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -66,8 +65,8 @@ func CheckFile(p lock.Platform, path, name string) error {
 	return Check(p, path, head[:n])
 }
 
-// What says what a file is by its first bytes, in words of the platform table;
-// a fat Mach-O is several things.
+// What describes a file by its first bytes, with the names of the platform
+// table. A fat Mach-O has several platforms.
 func What(head []byte) []string {
 	le, be := binary.LittleEndian, binary.BigEndian
 	switch {
@@ -90,7 +89,7 @@ func What(head []byte) []string {
 		}
 	case len(head) >= 8 && le.Uint32(head) == 0xfeedfacf: // Mach-O, 64 bits
 		return []string{machO(le.Uint32(head[4:]))}
-	case len(head) >= 8 && be.Uint32(head) == 0xcafebabe && be.Uint32(head[4:]) < 20: // fat; more is a Java class
+	case len(head) >= 8 && be.Uint32(head) == 0xcafebabe && be.Uint32(head[4:]) < 20: // fat; larger numbers are Java classes
 		var found []string
 		for i := range int(be.Uint32(head[4:])) {
 			if at := 8 + 20*i; at+4 <= len(head) {
@@ -118,7 +117,7 @@ func What(head []byte) []string {
 	case looksLikeHTML(head):
 		return []string{"HTML (a proxy or login page?)"}
 	}
-	return []string{fmt.Sprintf("a file that begins with %q", head[:min(16, len(head))])}
+	return []string{fmt.Sprintf("a file that starts with %q", head[:min(16, len(head))])}
 }
 
 func machO(cpu uint32) string {

@@ -66,7 +66,7 @@ func TestMagic(t *testing.T) {
 		{"mach-o arm", mach(arm), "macos-aarch64", "macos aarch64"},
 		{"fat", fat(x64, arm), "macos-x86_64 macos-aarch64", "macos x86_64, macos aarch64"},
 		{"fat, cut", fat(x64, arm)[:20], "macos-x86_64", "macos x86_64"},
-		{"java", []byte("\xca\xfe\xba\xbe\x00\x00\x00\x41"), "", "begins with"},
+		{"java", []byte("\xca\xfe\xba\xbe\x00\x00\x00\x41"), "", "starts with"},
 		{"script", []byte("#!/bin/sh\n"), "linux-x86_64 linux-aarch64 macos-x86_64 macos-aarch64", "script"},
 		{"html", []byte("\n<!DOCTYPE HTML>"), "", "HTML"},
 		{"zip", []byte("PK\x03\x04"), "", "a zip archive"},

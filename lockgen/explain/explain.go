@@ -1,4 +1,5 @@
-// Package explain tells all that manifest, catalogue and lock know of one plugin.
+// Package explain collects everything that the manifest, the catalogue and the
+// lock say about one plugin.
 package explain
 
 import (
@@ -15,13 +16,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// A Explanation is all that is known of one plugin version.
+// An Explanation has all facts about one plugin version.
 type Explanation struct {
 	Name     string               `json:"name"`
 	Version  string               `json:"version"`
 	About    string               `json:"about,omitempty"`
-	Asked    string               `json:"asked"` // FILE:LINE, "" where the manifest does not ask for it
-	Spec     string               `json:"spec"`  // the version or range there
+	Asked    string               `json:"asked"` // FILE:LINE, "" if the manifest does not ask for it
+	Spec     string               `json:"spec"`  // the requested version or range
 	Sources  []string             `json:"sources"`
 	Out      []plan.Tried         `json:"out_of_question,omitempty"`
 	Tried    []plan.Tried         `json:"tried,omitempty"` // with --upstream
@@ -29,16 +30,16 @@ type Explanation struct {
 	From     string               `json:"from,omitempty"`
 	Runtime  string               `json:"runtime,omitempty"`
 	Python   []string             `json:"python,omitempty"`  // interpreters that run it
-	Serves   []string             `json:"serves,omitempty"`  // of a runtime: the plugins whose code it was chosen for, as NAME@VERSION
-	Program  string               `json:"program,omitempty"` // what it is called then
-	Entry    string               `json:"entry,omitempty"`   // what they start
+	Serves   []string             `json:"serves,omitempty"`  // for a runtime: the plugins whose code it matches, NAME@VERSION
+	Program  string               `json:"program,omitempty"` // name of the executable
+	Entry    string               `json:"entry,omitempty"`   // entry point of the executable
 	Trust    string               `json:"trust,omitempty"`
 	Evidence string               `json:"evidence,omitempty"`
 	Bundles  []string             `json:"bundles,omitempty"`
-	Runs     []string             `json:"runs,omitempty"` // plugins whose runtime this is
+	Runs     []string             `json:"runs,omitempty"` // plugins that this runtime runs
 	Cells    map[string]lock.Cell `json:"platforms,omitempty"`
 	Files    map[string]lock.File `json:"files,omitempty"`
-	Why      []string             `json:"why,omitempty"` // of --why
+	Why      []string             `json:"why,omitempty"` // for --why
 	Fits     []string             `json:"differences,omitempty"`
 
 	// Of a proto package.
@@ -48,7 +49,7 @@ type Explanation struct {
 	ImportedBy []string               `json:"imported_by,omitempty"` // proto packages
 }
 
-// New gathers what manifest, catalogue and lock say.
+// New collects the facts.
 func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Want, v *lock.Version) *Explanation {
 	s := &Explanation{Name: name, Version: version, Sources: []string{}, Locked: v != nil}
 	if r, ok := catalog.Builtin().Lookup(name); ok {
@@ -100,7 +101,8 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 	return s
 }
 
-// Text is the explanation for people. With why set, of that package alone.
+// Text formats the explanation for people. If why is set, it is limited to that
+// package.
 func (s *Explanation) Text(why string) string {
 	t := &textWriter{}
 	if why != "" {
@@ -127,7 +129,7 @@ func (s *Explanation) Text(why string) string {
 			t.line("runs the code of: %s", strings.ReplaceAll(strings.Join(s.Serves, ", "), "@", " "))
 		}
 	case len(s.Python) > 0 && s.Runtime == "":
-		t.line("runs on: CPython %s of the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
+		t.line("runs on: CPython %s from the machine, as %s (%s)", strings.Join(s.Python, ", "), s.Program, s.Entry)
 	}
 	if s.Runtime != "" {
 		as := ""
@@ -140,7 +142,7 @@ func (s *Explanation) Text(why string) string {
 		t.line("runs: %s", strings.Join(s.Runs, ", "))
 	}
 	for _, d := range s.Fits {
-		t.line("does not fit: %s", d)
+		t.line("does not match: %s", d)
 	}
 	if _, protos := lock.ProtosName(s.Name); protos { // the same on every platform
 		t.imports(s)
@@ -151,7 +153,7 @@ func (s *Explanation) Text(why string) string {
 	return t.String()
 }
 
-// A textWriter is the text of an explanation, without what a terminal would obey.
+// A textWriter writes the text of an explanation, without control characters.
 type textWriter struct{ strings.Builder }
 
 func (t *textWriter) line(format string, args ...any) {
@@ -187,7 +189,7 @@ func (t *textWriter) sources(s *Explanation) {
 		t.line("  %s%s", from, what)
 		for _, tried := range s.Tried {
 			if tried.Source == from && tried.Why == "" {
-				t.line("    can serve: would be locked if none before it could")
+				t.line("    usable: would be locked if no earlier source were")
 			} else if tried.Source == from {
 				for i, why := range strings.Split(tried.Why, "\n") {
 					t.line([]string{"    lost: %s", "      %s"}[min(i, 1)], why)
@@ -196,7 +198,7 @@ func (t *textWriter) sources(s *Explanation) {
 		}
 	}
 	for _, out := range s.Out {
-		t.line("  %s\n    out of question: %s", out.Source, out.Why)
+		t.line("  %s\n    not usable: %s", out.Source, out.Why)
 	}
 }
 

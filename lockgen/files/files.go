@@ -1,5 +1,5 @@
-// Package files writes the files of a project: all of them or none, and not at the
-// same time as another lockgen.
+// Package files writes the files of a project: all of them or none, and only
+// one lockgen at a time.
 package files
 
 import (
@@ -22,14 +22,14 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// lockName is a file that is in a folder while lockgen works on the files there.
-// It is beside them and not in the cache, so that all who work on them meet
-// there, whatever their cache and by whatever path they come.
+// lockName is a file that exists while lockgen works on the files of a folder.
+// It is in that folder and not in the cache, so that it excludes all others,
+// whatever cache or path they use.
 const lockName = ".lockgen.lock"
 
-// Exclusive waits until no other lockgen works in the folders of the files,
-// links followed. In a folder that cannot be written nothing can be changed, so
-// nothing is waited for.
+// Exclusive waits until no other lockgen works in the folders of the files. It
+// follows links. It does not wait for folders that are not writable, because
+// nothing can change in them.
 func Exclusive(ctx context.Context, u *ui.UI, files ...string) (unlock func(), err error) {
 	var dirs []string
 	for _, name := range files {
@@ -61,7 +61,7 @@ func Exclusive(ctx context.Context, u *ui.UI, files ...string) (unlock func(), e
 }
 
 func exclusiveIn(ctx context.Context, u *ui.UI, dir string) (unlock func(), err error) {
-	slow := time.AfterFunc(time.Second, func() { u.Say("waiting for another lockgen that works in %s", dir) })
+	slow := time.AfterFunc(time.Second, func() { u.Say("waiting for another lockgen to finish in %s", dir) })
 	defer slow.Stop()
 	unlock, err = LockFolder(ctx, dir)
 	switch {
@@ -70,14 +70,14 @@ func exclusiveIn(ctx context.Context, u *ui.UI, dir string) (unlock func(), err 
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), fault.IsMachine(err):
-		return func() {}, nil // whoever writes will say why that is not possible
+		return func() {}, nil // a later write will report the error
 	}
-	u.Warn("another lockgen at the same time would not be waited for: %v", err)
+	u.Warn("cannot wait for another lockgen in this folder: %v", err)
 	return func() {}, nil
 }
 
-// LockFolder makes and locks the file of [lockName]. Who unlocks it removes it,
-// so a lock counts only for the file that has the name.
+// LockFolder creates and locks the file of [lockName]. Unlocking removes it, so
+// a lock is valid only for the file that still has the name.
 func LockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	name := filepath.Join(dir, lockName)
 	for {
@@ -89,7 +89,7 @@ func LockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 		named, err2 := os.Stat(name)
 		if err1 == nil && err2 == nil && os.SameFile(ours, named) {
 			return func() {
-				if runtime.GOOS == "windows" { // a file that somebody has open stays
+				if runtime.GOOS == "windows" { // an open file stays
 					f.Close()
 					os.Remove(name)
 					return
@@ -102,7 +102,7 @@ func LockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 }
 
-// Followed is the file that a link leads to.
+// Followed returns the target of a link.
 func Followed(name string) string {
 	if real, err := filepath.EvalSymlinks(name); err == nil {
 		return real
@@ -110,12 +110,12 @@ func Followed(name string) string {
 	return name
 }
 
-// ErrEdited is matched by the error of a file that somebody else has changed
+// ErrEdited matches the error for a file that was changed by somebody else
 // since it was read.
 var ErrEdited = errors.New("it was changed by somebody else during the run")
 
-// A Write is a file and its new text. Before is the text that it was made of,
-// nil for a file that was not there. After is nil for one that is to be removed.
+// A Write is a file and its new text. Before is the text that it replaces, nil
+// for a new file. After is nil for a file to remove.
 type Write struct {
 	Name          string
 	Before, After []byte
@@ -127,11 +127,10 @@ func (w Write) Changes() bool {
 	return w.Before == nil || w.Removes() || !bytes.Equal(w.Before, w.After)
 }
 
-// Replace writes files, all of them or none. Each is written whole beside the
-// old one, then all are looked at again, those that do not change as well: one
-// that is not what its new text was made of is an error that matches
-// [ErrEdited]. Then they are renamed. A link is followed, and a file that is
-// read-only stays as it is.
+// Replace writes files, all of them or none. It writes each new file beside the
+// old one, then checks all files again, including those that do not change. If
+// one differs from Before, the error matches [ErrEdited]. Otherwise it renames
+// the new files. It follows links, and refuses to replace read-only files.
 func Replace(files ...Write) (err error) {
 	temps := make([]string, len(files))
 	defer func() {
@@ -141,7 +140,7 @@ func Replace(files ...Write) (err error) {
 			}
 		}
 	}()
-	var g errgroup.Group // a file system waits once for what is flushed together
+	var g errgroup.Group // the file system flushes several files in one wait
 	g.SetLimit(16)
 	for i, w := range files {
 		if w.Changes() && !w.Removes() {
@@ -185,8 +184,8 @@ func Replace(files ...Write) (err error) {
 	return nil
 }
 
-// Put is [Replace]; for a dry run it shows what that would write, and fails of what it
-// can see.
+// Put is [Replace]; in a dry run it shows what Replace would write, and reports
+// the errors that can be foreseen.
 func Put(u *ui.UI, dry bool, writes ...Write) error {
 	if !dry {
 		return Replace(writes...)
@@ -203,7 +202,7 @@ func Put(u *ui.UI, dry bool, writes ...Write) error {
 	return nil
 }
 
-// Writable fails of what [Replace] would, as far as that can be seen.
+// Writable reports the errors of [Replace] that can be foreseen.
 func Writable(files ...Write) error {
 	for _, w := range files {
 		if info, err := os.Stat(Followed(w.Name)); err == nil && info.Mode().Perm()&0o200 == 0 {
@@ -213,7 +212,7 @@ func Writable(files ...Write) error {
 	return nil
 }
 
-// Diff is a write as a unified diff.
+// Diff formats a write as a unified diff.
 func Diff(w Write) string {
 	old, name := w.Name, w.Name
 	if rel, err := filepath.Rel(Absolute("."), Absolute(w.Name)); err == nil && filepath.IsLocal(rel) {
@@ -230,14 +229,14 @@ func Diff(w Write) string {
 	return string(text)
 }
 
-// A Change is what a command changes in a file, as JSON.
+// A Change is the change of a file, for JSON.
 type Change struct {
 	Name string `json:"name"`
-	New  bool   `json:"new"` // it was not there
+	New  bool   `json:"new"` // it did not exist
 	Diff string `json:"diff"`
 }
 
-// Changes are those writes that change something.
+// Changes returns the writes that change something.
 func Changes(writes []Write) []Change {
 	list := []Change{}
 	for _, w := range writes {
@@ -249,14 +248,14 @@ func Changes(writes []Write) []Change {
 }
 
 func edited(name string) error {
-	return fault.Errorf(fault.Lock, "run the same command again when nobody else edits it", "%s: %w; nothing was written", name, ErrEdited)
+	return fault.Errorf(fault.Lock, "run the same command again when nobody else edits the file", "%s: %w; nothing was written", name, ErrEdited)
 }
 
 func readOnly(name string) error {
 	return fault.Errorf(fault.Machine, "make it writable: chmod u+w "+name, "%s is read-only: %w", name, fs.ErrPermission)
 }
 
-// beside writes a text into a new file beside another, which it is to replace.
+// beside writes a text into a new file beside the one that it will replace.
 func beside(name string, text []byte) (temp string, err error) {
 	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(name); err == nil {
@@ -285,7 +284,8 @@ func beside(name string, text []byte) (temp string, err error) {
 	return f.Name(), nil
 }
 
-// Absolute is filepath.Abs; where there is no working directory, name.
+// Absolute returns filepath.Abs of a name, or the name itself if there is no
+// working directory.
 func Absolute(name string) string {
 	if abs, err := filepath.Abs(name); err == nil {
 		return abs

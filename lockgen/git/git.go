@@ -1,4 +1,4 @@
-// Package git runs git, in the repository of a folder.
+// Package git runs git in the repository of a folder.
 package git
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
-// Lock reads another version of a lock: that of a file, or of a revision of git, nil
-// where the revision has none.
+// Lock reads another version of a lock: from a file, or from a revision of git.
+// It returns nil if the revision has no lock.
 func Lock(ctx context.Context, name, from string) (*lock.Lock, error) {
 	if info, err := os.Stat(from); err == nil && !info.IsDir() {
 		l, _, err := lock.Read(from)
@@ -59,12 +59,13 @@ func Lock(ctx context.Context, name, from string) (*lock.Lock, error) {
 	return l, nil
 }
 
-// gitTime is what git may take: a partial clone fetches what it lacks.
+// gitTime limits a run of git, which may have to fetch objects of a partial
+// clone.
 const gitTime = 5 * time.Minute
 
-// gitEnv is the environment without git's own variables, but for those of passing.
-// In a hook git sets some that lead to the repository of the hook, wherever the lock
-// is; the folder says which repository it is.
+// gitEnv returns the environment without git's own variables, except those in
+// passing. In a hook, git sets variables that point to the hook's repository;
+// the lock may be in another one, which the folder determines.
 func gitEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(strings.ToUpper(kv), "=")
@@ -72,9 +73,9 @@ func gitEnv() []string {
 	})
 }
 
-// passing are the variables of git (`git help git`, "Environment Variables") that say
-// where its settings are, how far it looks for a repository, and how it reaches the
-// server of a partial clone, which fetches what it lacks.
+// passing lists variables of git (`git help git`, "Environment Variables") that
+// say where its settings are, how far up it looks for a repository, and how it
+// reaches the server of a partial clone.
 var passing = []string{
 	"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM",
 	"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT", "GIT_PROXY_COMMAND", "GIT_HTTP_PROXY_AUTHMETHOD", "GIT_PROXY_SSL_CAINFO",
@@ -98,15 +99,15 @@ func Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.As(err, &exit):
-		return nil, fault.Errorf(fault.Usage, "see what git says of it, or give the other lock as a file: lockgen diff FILE", "git %s: %s", args[0], plain.Line(talk, 500))
+		return nil, fault.Errorf(fault.Usage, "see git's message, or give the other lock as a file: lockgen diff FILE", "git %s: %s", args[0], plain.Line(talk, 500))
 	default:
-		return nil, fault.Errorf(fault.Machine, "does git run here? otherwise give the other lock as a file: lockgen diff FILE", "git %s: %w", args[0], err)
+		return nil, fault.Errorf(fault.Machine, "make sure that git runs, or give the other lock as a file: lockgen diff FILE", "git %s: %w", args[0], err)
 	}
 	return out, nil
 }
 
-// Commit asks the repository at a URL for the commit of a tag, a branch, HEAD, or the
-// first digits of one of these; "" for none.
+// Commit asks the repository at a URL for the commit of a tag, a branch, HEAD,
+// or an abbreviated commit of one of these. It returns "" for none.
 func Commit(ctx context.Context, origin, rev string) (string, error) {
 	out, err := Run(ctx, "", "ls-remote", "--", origin)
 	if err != nil {

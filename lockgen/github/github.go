@@ -1,5 +1,5 @@
-// Package github asks GitHub for the releases of a repository
-// (docs.github.com/rest/releases), and for what it says of their files.
+// Package github asks GitHub about the releases of a repository and their files
+// (docs.github.com/rest/releases).
 package github
 
 import (
@@ -21,20 +21,19 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
-// maxReleases bounds a document of GitHub, in bytes; a release of a hundred
-// assets has some 200 kB, and a page lists a hundred releases.
+// maxReleases limits the size of a document, in bytes. A release with a hundred
+// assets has about 200 kB, and a page lists a hundred releases.
 const maxReleases = 64 << 20
 
-// How lists of GitHub are read: pages of this length, as many as this at most.
-// A release that has fewer assets than fewestAssets has all of them in its own
-// description.
+// Limits for reading lists: the length and the number of pages. A release with
+// fewer assets than fewestAssets lists all of them in its own document.
 const (
 	perPage      = 100
 	maxPages     = 20
 	fewestAssets = 30
 )
 
-// A Release is what GitHub says of a release.
+// A Release is a release on GitHub.
 type Release struct {
 	ID         int64     `json:"id"`
 	Tag        string    `json:"tag_name"`
@@ -44,18 +43,18 @@ type Release struct {
 	Assets     []Asset   `json:"assets"`
 }
 
-// A Asset is a file of a release.
+// An Asset is a file of a release.
 type Asset struct {
 	Name    string    `json:"name"`
 	State   string    `json:"state"`
-	Digest  string    `json:"digest"` // computed by GitHub, "" for an old one
+	Digest  string    `json:"digest"` // computed by GitHub, "" for old assets
 	Created time.Time `json:"created_at"`
 	Updated time.Time `json:"updated_at"`
 }
 
-// Released is when the last of what a release consists of came to GitHub, which
-// has no later clock than that of an asset that was exchanged. Needed says which
-// assets count; where it has none of them, all do.
+// Released returns when the last part of a release was uploaded; an asset that
+// was replaced counts as new. needed says which assets count; if the release
+// has none of them, all count.
 func (r *Release) Released(needed func(name string) bool) time.Time {
 	if !slices.ContainsFunc(r.Assets, func(a Asset) bool { return needed(a.Name) }) {
 		needed = func(string) bool { return true }
@@ -69,26 +68,26 @@ func (r *Release) Released(needed func(name string) bool) time.Time {
 		}
 	}
 	if r.Published.IsZero() {
-		return r.Published // never published: no clock
+		return r.Published // never published, so the time is unknown
 	}
 	return last.UTC()
 }
 
 // A Client asks GitHub. It is safe for concurrent use.
 type Client struct {
-	// Document brings a document, each once.
+	// Document downloads a document, each only once.
 	Document func(ctx context.Context, address, accept string, limit int64) ([]byte, error)
 
 	mu     sync.Mutex
 	listed map[string]*Release // by OWNER/REPO TAG
 }
 
-// ask brings a document of GitHub's interface and decodes it.
+// ask downloads and decodes a document of GitHub's API.
 func (c *Client) ask(ctx context.Context, into any, format string, args ...any) error {
 	address := manifest.GitHubAPI + fmt.Sprintf(format, args...)
 	body, err := c.Document(ctx, address, "application/vnd.github+json", maxReleases)
 	if errors.Is(err, remote.ErrRateLimit) {
-		err = fault.Errorf(fault.Of(err), "set GITHUB_TOKEN to a token of yours, which needs no permission, or wait", "%w", err)
+		err = fault.Errorf(fault.Of(err), "set GITHUB_TOKEN to a token, which needs no permissions, or wait", "%w", err)
 	}
 	if err != nil {
 		return err
@@ -99,8 +98,8 @@ func (c *Client) ask(ctx context.Context, into any, format string, args ...any) 
 	return nil
 }
 
-// Releases lists the releases of a repository ("List releases"), a request for
-// each hundred.
+// Releases lists the releases of a repository ("List releases"), a hundred per
+// request.
 func (c *Client) Releases(ctx context.Context, owner, repo string) ([]*Release, error) {
 	var all []*Release
 	for page := 1; page <= maxPages; page++ {
@@ -132,8 +131,8 @@ func (c *Client) Releases(ctx context.Context, owner, repo string) ([]*Release, 
 	return all, nil
 }
 
-// release is one release ("Get a release by tag name"), without a request where
-// [Client.Releases] has seen it.
+// release returns one release ("Get a release by tag name"). It makes no
+// request if [Client.Releases] has returned that release.
 func (c *Client) release(ctx context.Context, owner, repo, tag string) (*Release, error) {
 	c.mu.Lock()
 	r := c.listed[owner+"/"+repo+" "+tag]
@@ -143,13 +142,13 @@ func (c *Client) release(ctx context.Context, owner, repo, tag string) (*Release
 	}
 	err := c.ask(ctx, &r, "/repos/%s/%s/releases/tags/%s", owner, repo, url.PathEscape(tag))
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fault.Errorf(fault.Upstream, "see which releases there are: "+manifest.GitHubHost+"/"+owner+"/"+repo+"/releases; for a private repository set GITHUB_TOKEN",
+		err = fault.Errorf(fault.Upstream, "choose one of the releases: "+manifest.GitHubHost+"/"+owner+"/"+repo+"/releases; for a private repository set GITHUB_TOKEN",
 			"GitHub has no release %s of %s/%s: %w", tag, owner, repo, err)
 	}
 	return r, err
 }
 
-// ErrNoAsset is matched by the error for a file that a release lacks. It matches
+// ErrNoAsset matches the error for a file that a release lacks. It matches
 // [fs.ErrNotExist].
 var ErrNoAsset error = noAsset{}
 
@@ -158,7 +157,7 @@ type noAsset struct{}
 func (noAsset) Error() string        { return "has no file" }
 func (noAsset) Is(target error) bool { return target == fs.ErrNotExist }
 
-// assets are those of a release, until one of them is enough.
+// assets returns the assets of a release, until enough says stop.
 func (c *Client) assets(ctx context.Context, owner, repo string, release *Release, enough func(Asset) bool) ([]Asset, error) {
 	assets := release.Assets
 	for page := 1; !slices.ContainsFunc(assets, enough) && release.ID != 0 && len(release.Assets) >= fewestAssets && page <= maxPages; page++ {
@@ -190,9 +189,9 @@ func (c *Client) Names(ctx context.Context, owner, repo, tag string) ([]string, 
 	return names, err
 }
 
-// Digest returns the SHA-256 that GitHub computed when an asset was uploaded, ""
-// for one from before June 2025. There is one request for a release, and more
-// where the release itself does not list all assets.
+// Digest returns the SHA-256 that GitHub computed when an asset was uploaded,
+// or "" for one from before June 2025. It makes one request per release, and
+// more if the release itself does not list all assets.
 func (c *Client) Digest(ctx context.Context, owner, repo, tag, asset string) (string, error) {
 	release, err := c.release(ctx, owner, repo, tag)
 	if err != nil {
@@ -221,8 +220,8 @@ func (c *Client) Digest(ctx context.Context, owner, repo, tag, asset string) (st
 		"release %s of %s/%s %w %s; it has %s", tag, owner, repo, ErrNoAsset, asset, fault.List(names))
 }
 
-// Credentials gives GITHUB_TOKEN to GitHub's API and to nobody else, a mirror of
-// it included, and to every other host what the user's netrc has for it.
+// Credentials sends GITHUB_TOKEN only to GitHub's API, not to mirrors of it.
+// Every other host gets what the user's netrc has for it.
 func Credentials(env func(string) string) func(u *url.URL) remote.Credential {
 	token, netrc := env("GITHUB_TOKEN"), remote.Netrc(env)
 	return func(u *url.URL) remote.Credential {

@@ -1,4 +1,4 @@
-// Package image finds the file for a platform behind a tag of a registry of OCI:
+// Package image finds the file for a platform behind a tag of an OCI registry:
 // in an index with platforms, in an image or artifact, and among its layers.
 package image
 
@@ -19,22 +19,22 @@ import (
 
 const (
 	maxIndexDepth = 3   // an index in an index in an index
-	maxNodes      = 100 // manifests and indexes that one plugin may take
+	maxNodes      = 100 // manifests and indexes that one plugin may need
 )
 
-// A Finder reads one repository, each of its manifests once.
+// A Finder reads one repository. It reads each manifest once.
 type Finder struct {
 	repo  *oci.Repository
 	tags  map[string]*oci.Node
 	nodes map[string]*oci.Node // by digest
 }
 
-// NewFinder returns a finder in a repository.
+// NewFinder returns a finder for a repository.
 func NewFinder(repo *oci.Repository) *Finder {
 	return &Finder{repo: repo, tags: map[string]*oci.Node{}, nodes: map[string]*oci.Node{}}
 }
 
-// Find returns the manifest and the file of a platform, or the reason why it
+// Find returns the manifest and the file for a platform, or the reason why it
 // has none.
 func (l *Finder) Find(ctx context.Context, ref manifest.OCIRef, p lock.Platform) (manifest *oci.Node, file oci.Descriptor, reason string, err error) {
 	top, err := l.tag(ctx, ref.Tag)
@@ -47,7 +47,7 @@ func (l *Finder) Find(ctx context.Context, ref manifest.OCIRef, p lock.Platform)
 	offers := map[string]bool{}
 	manifest, err = l.manifest(ctx, top, p, 1, offers)
 	if errors.Is(err, ErrNoPlatform) {
-		return nil, file, "the index has no manifest for it", fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry",
+		return nil, file, "the index has no manifest for it", fault.Errorf(fault.Usage, "remove the platform from platforms, or set optional = true in the entry",
 			"%s has no manifest for %s/%s; it has %s", ref, p.GOOS, p.GOARCH, fault.List(slices.Collect(maps.Keys(offers))))
 	}
 	if err != nil {
@@ -76,7 +76,7 @@ func (l *Finder) node(ctx context.Context, d oci.Descriptor) (*oci.Node, error) 
 		return n, nil
 	}
 	if len(l.nodes) >= maxNodes {
-		return nil, fault.Errorf(fault.Upstream, "name a smaller index", "the index needs more than %d manifests", maxNodes)
+		return nil, fault.Errorf(fault.Upstream, "use a smaller index", "the index needs more than %d manifests", maxNodes)
 	}
 	n, err := l.repo.Node(ctx, d)
 	if err == nil {
@@ -85,16 +85,17 @@ func (l *Finder) node(ctx context.Context, d oci.Descriptor) (*oci.Node, error) 
 	return n, err
 }
 
-// ErrNoPlatform is matched by the error for what a platform has not.
+// ErrNoPlatform matches the error for a platform that the tag lacks.
 var ErrNoPlatform = errors.New("nothing for the platform")
 
-// manifest finds the manifest of a platform. Offers collects what there is.
+// manifest finds the manifest for a platform. offers collects the platforms
+// that exist.
 func (l *Finder) manifest(ctx context.Context, n *oci.Node, p lock.Platform, depth int, offers map[string]bool) (*oci.Node, error) {
 	if n.Manifest() {
 		return n, nil
 	}
 	if depth > maxIndexDepth {
-		return nil, fault.Errorf(fault.Upstream, "name a smaller index", "an index in an index, deeper than %d", maxIndexDepth)
+		return nil, fault.Errorf(fault.Upstream, "use a smaller index", "the index is nested more than %d deep", maxIndexDepth)
 	}
 	var exact, any []oci.Descriptor
 	for _, c := range n.Children {
@@ -111,7 +112,7 @@ func (l *Finder) manifest(ctx context.Context, n *oci.Node, p lock.Platform, dep
 	if len(exact) > 1 {
 		plain := slices.DeleteFunc(slices.Clone(exact), func(d oci.Descriptor) bool { return d.Variant != "" && d.Variant != "v8" })
 		if len(plain) != 1 {
-			return nil, fault.Errorf(fault.Upstream, "name a tag of one of them", "the index has %d manifests for %s/%s", len(exact), p.GOOS, p.GOARCH)
+			return nil, fault.Errorf(fault.Upstream, "use a tag of one of them", "the index has %d manifests for %s/%s", len(exact), p.GOOS, p.GOARCH)
 		}
 		exact = plain
 	}
@@ -128,7 +129,7 @@ func (l *Finder) manifest(ctx context.Context, n *oci.Node, p lock.Platform, dep
 	return nil, ErrNoPlatform
 }
 
-// layer picks the file of a manifest.
+// layer selects the file of a manifest.
 func layer(ref manifest.OCIRef, n *oci.Node) (oci.Descriptor, error) {
 	var titles []string
 	var found []oci.Descriptor
@@ -144,23 +145,23 @@ func layer(ref manifest.OCIRef, n *oci.Node) (oci.Descriptor, error) {
 	named := slices.DeleteFunc(slices.Clone(titles), func(s string) bool { return s == "" })
 	switch {
 	case len(titles) == 0:
-		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "name a tag with files", "%s holds no file", ref)
+		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "use a tag with files", "%s contains no files", ref)
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0:
-		return oci.Descriptor{}, fault.Errorf(fault.Usage, "correct the name behind #, or take another tag", "%s: %w: its files are %s", ref, ErrNoPlatform, fault.List(named))
+		return oci.Descriptor{}, fault.Errorf(fault.Usage, "correct the name after #, or use another tag", "%s: %w: its files are %s", ref, ErrNoPlatform, fault.List(named))
 	case ref.File != "":
-		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "ask its publisher", "%s names %d files", ref, len(found))
+		return oci.Descriptor{}, fault.Errorf(fault.Upstream, "ask the publisher", "%s names %d files", ref, len(found))
 	}
-	return oci.Descriptor{}, fault.Errorf(fault.Usage, "say which: oci://HOST/REPO:TAG#FILE", "%s has %d files: %s", ref, len(found), fault.List(named))
+	return oci.Descriptor{}, fault.Errorf(fault.Usage, "choose one: oci://HOST/REPO:TAG#FILE", "%s has %d files: %s", ref, len(found), fault.List(named))
 }
 
-// Archive tells the format of a layer by its title, else by its media
+// Archive returns the format of a layer from its title, or else from its media
 // type.
 func Archive(d oci.Descriptor) (string, error) {
-	if strings.Contains(d.MediaType, "encrypted") { // ocicrypt: …+encrypted behind any other type
-		return "", fault.Errorf(fault.Policy, "ask its publisher for one that is not encrypted, or take another source of this plugin",
-			"its layer is encrypted (%q), so nobody can check what is in it", d.MediaType)
+	if strings.Contains(d.MediaType, "encrypted") { // ocicrypt appends +encrypted to any media type
+		return "", fault.Errorf(fault.Policy, "ask the publisher for one that is not encrypted, or use another source for this plugin",
+			"its layer is encrypted (%q), so its content cannot be checked", d.MediaType)
 	}
 	if archive, err := manifest.Archive(d.Title); archive != "" || err != nil {
 		return archive, err
@@ -173,7 +174,7 @@ func Archive(d oci.Descriptor) (string, error) {
 	case strings.HasSuffix(kind, "/zip"), strings.HasSuffix(kind, "+zip"):
 		return "zip", nil
 	case strings.HasSuffix(kind, ".tar"):
-		return "", fault.Errorf(fault.Usage, "ask its publisher to compress it", "its layer is a tar without compression, which this version does not unpack")
+		return "", fault.Errorf(fault.Usage, "ask the publisher to compress it", "its layer is a tar without compression, which this version does not unpack")
 	}
 	return "", nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
-// Ask runs a program, which gets nothing of the user's and no network, and
-// reads what version it says it has.
+// Ask runs a program with --version in a sandbox, and returns the version that
+// it prints.
 func Ask(ctx context.Context, path string) (string, error) {
 	home, err := os.MkdirTemp("", "lockgen-")
 	if err != nil {
@@ -27,7 +27,8 @@ func Ask(ctx context.Context, path string) (string, error) {
 	if version == "" {
 		return "", errors.New("it printed no version")
 	}
-	// Releases of protoc from 21 on are called without the 3 that it prints.
+	// Since release 21, protoc prints a major version 3 that is not part of the
+	// release's name.
 	if rest, ok := strings.CutPrefix(version, "3."); ok && strings.HasPrefix(string(out), "libprotoc ") {
 		if c, _ := proc.CompareToolVersions(rest, "21"); c >= 0 {
 			version = rest

@@ -23,16 +23,16 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// An Own is a plugin that the catalogue does not have, and that says itself where
-// it comes from.
+// An Own is a plugin that the catalogue does not have, and whose program
+// records where it comes from.
 type Own struct {
 	At, Name, Version string
-	Source            string // as plugins.toml has it
-	Package           string // likewise, "" for none
+	Source            string // as in plugins.toml
+	Package           string // as in plugins.toml, "" for none
 	Binary            string
 }
 
-// TOML is the entry of plugins.toml.
+// TOML returns the entry for plugins.toml.
 func (o Own) TOML() string {
 	text := "[plugins." + lock.Key(o.Name) + "]\nversion = " + lock.Quote(o.Version) + "\nsource = " + lock.Quote(o.Source) + "\n"
 	if o.Package != "" {
@@ -41,17 +41,17 @@ func (o Own) TOML() string {
 	return text + "binary = " + lock.Quote(o.Binary) + "\n"
 }
 
-// program is what a program of protoc's is called, with what people add for a
-// platform or a version.
+// program matches the names of protoc, buf and plugins, with the suffixes for
+// platforms and versions that people add.
 var program = regexp.MustCompile(`^(protoc-gen-[A-Za-z0-9_-]+?|protoc|buf)(?:[-_.]v?\d+(?:\.\d+)*)?(?:[-_.](?:linux|darwin|osx|macos|windows|win32|win64|win|amd64|x86_64|x64|x86|64|arm64|aarch64|aarch_64|universal|all|musl|gnu|static))*(?:\.exe)?$`)
 
-// maxDepth is how deep binaries are looked for.
+// maxDepth limits how deep Binaries looks into a folder.
 const maxDepth = 4
 
-// Binaries looks at the programs in a folder that are protoc and its plugins, and
-// runs none of them. What version one is, tell the build information that Go
-// leaves in a program, and a lock that has a file of the same digest, nil for none;
-// else ask, where it is not nil, which may run the program.
+// Binaries finds protoc and its plugins in a folder, without running them. It
+// takes a version from the build information in a Go program, or from a lock
+// that has a file with the same digest. If neither has it, it calls ask, which
+// may run the program. Both l and ask may be nil.
 func Binaries(dir string, l *lock.Lock, ask func(path string) (version string, err error)) (*Result, error) {
 	r := &Result{}
 	seen := 0
@@ -70,7 +70,7 @@ func Binaries(dir string, l *lock.Lock, ask func(path string) (version string, e
 		if m == nil {
 			return nil
 		}
-		info, err := os.Stat(path) // through a link
+		info, err := os.Stat(path) // follows links
 		if err != nil || !info.Mode().IsRegular() {
 			return nil
 		}
@@ -81,12 +81,12 @@ func Binaries(dir string, l *lock.Lock, ask func(path string) (version string, e
 		return nil, fault.Errorf(fault.Machine, fault.MachineHint(err), "%w", err)
 	}
 	if seen == 0 {
-		return nil, fault.Errorf(fault.Usage, "give the folder that has protoc or protoc-gen-NAME, or a "+BufFile, "%s has no program of protoc's", dir)
+		return nil, fault.Errorf(fault.Usage, "give the folder that contains protoc or protoc-gen-NAME, or a "+BufFile, "%s contains neither protoc nor a plugin", dir)
 	}
 	return r, nil
 }
 
-// binary looks at one program.
+// binary adds one program to the result.
 func (r *Result) binary(path, file string, l *lock.Lock, ask func(string) (string, error)) error {
 	u := Use{At: path, Plugin: catalog.Builtin().Program(file)}
 	about, err := buildinfo.ReadFile(path)
@@ -121,14 +121,14 @@ func (r *Result) binary(path, file string, l *lock.Lock, ask func(string) (strin
 	if u.Version == "" && ask != nil {
 		version, err := ask(path)
 		if err != nil {
-			r.lack(path, "the version of "+file, "running it with --version: %v", err)
+			r.lack(path, "the version of "+file, "running it with --version failed: %v", err)
 		}
 		u.Version = version
 	} else if u.Version == "" {
-		r.lack(path, "the version of "+file, "the file does not tell it; --run asks the program itself, with --version")
+		r.lack(path, "the version of "+file, "the file does not contain it; with --run, lockgen runs the program with --version")
 	}
 	for _, o := range r.Uses {
-		if o.Plugin == u.Plugin && o.Version == u.Version { // the same for another platform
+		if o.Plugin == u.Plugin && o.Version == u.Version { // the same plugin for another platform
 			return nil
 		}
 	}
@@ -136,12 +136,12 @@ func (r *Result) binary(path, file string, l *lock.Lock, ask func(string) (strin
 	return nil
 }
 
-// own takes in a program of Go that nobody knows by name: it says where it comes
-// from.
+// own adds a Go program that the catalogue does not have. Its build information
+// says where it comes from.
 func (r *Result) own(path, file string, about *debug.BuildInfo) {
 	version := released(about.Main.Version)
 	if version == "" || about.Main.Path == "" {
-		r.lack(path, file, "lockgen does not know it by name; it was built from %s in version %q, which is no release: say in %s where it is", about.Path, about.Main.Version, manifest.FileName)
+		r.lack(path, file, "lockgen does not know this plugin, which was built from %s at version %q, not a release: write an entry for it in %s", about.Path, about.Main.Version, manifest.FileName)
 		return
 	}
 	o := Own{At: path, Name: file, Version: version, Source: lock.Go + ":" + about.Main.Path, Binary: file,
@@ -151,7 +151,8 @@ func (r *Result) own(path, file string, about *debug.BuildInfo) {
 	}
 }
 
-// released is a version of a module without its v, "" where it is no release.
+// released returns the version of a module without the v, or "" if it is not a
+// release.
 func released(version string) string {
 	if !semver.IsValid(version) || module.IsPseudoVersion(version) || semver.Build(version) != "" && semver.Build(version) != "+incompatible" {
 		return ""
@@ -159,7 +160,7 @@ func released(version string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(version, "v"), "+incompatible")
 }
 
-// byModule finds the plugin that a main package of Go makes.
+// byModule finds the plugin that is built from a Go main package.
 func byModule(main string) string {
 	for _, name := range catalog.Builtin().Names() {
 		if isModule(name, main) {
@@ -169,7 +170,7 @@ func byModule(main string) string {
 	return ""
 }
 
-// mains are the main packages of a plugin's sources of Go.
+// mains lists the main packages of a plugin's Go sources.
 func mains(name string) (all []string) {
 	r, _ := catalog.Builtin().Lookup(name)
 	for _, s := range r.Sources {
@@ -183,7 +184,8 @@ func mains(name string) (all []string) {
 func isModule(name, main string) bool { return slices.Contains(mains(name), main) }
 func hasGo(name string) bool          { return len(mains(name)) > 0 }
 
-// byDigest finds what a lock has as a file of the same digest.
+// byDigest finds the plugin whose locked file has the digest of the file at
+// path.
 func byDigest(path string, l *lock.Lock) (name, version string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -207,12 +209,12 @@ func byDigest(path string, l *lock.Lock) (name, version string, err error) {
 	return "", "", nil
 }
 
-// From reads what lies at a path: a buf.gen.yaml, a buf.yaml, a folder that has any of
-// them or a buf.work.yaml, or a folder of programs, see [Binaries].
+// From reads a buf.gen.yaml, a buf.yaml, a folder that contains one of them or
+// a buf.work.yaml, or a folder of programs; see [Binaries].
 func From(path string, l *lock.Lock, ask func(string) (string, error)) (*Result, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Errorf(fault.Usage, "give a "+BufFile+", or the folder of protoc and its plugins", "%s is not there", path)
+		return nil, fault.Errorf(fault.Usage, "give a "+BufFile+", or the folder that contains protoc and its plugins", "%s does not exist", path)
 	}
 	if err != nil {
 		return nil, err

@@ -14,12 +14,12 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// BufFile is the name of buf's file.
+// BufFile is the file in which buf lists plugins.
 const BufFile = "buf.gen.yaml"
 
 // Buf reads a buf.gen.yaml of version v1beta1, v1 or v2
-// (https://buf.build/docs/configuration/v2/buf-gen-yaml). A file that is none is
-// an error of class [fault.Usage] with its line.
+// (https://buf.build/docs/configuration/v2/buf-gen-yaml). The error for a file
+// that is not one has class [fault.Usage], and the line.
 func Buf(name string, data []byte) (*Result, error) {
 	b, top, err := parseBuf(name, data)
 	if err != nil {
@@ -35,7 +35,7 @@ func Buf(name string, data []byte) (*Result, error) {
 	for i, p := range plugins {
 		fields, ok := p.(map[string]any)
 		if !ok {
-			return nil, fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: a plugin is no mapping", b.at("plugins", i))
+			return nil, fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: a plugin must be a mapping", b.at("plugins", i))
 		}
 		if err := b.plugin(i, fields); err != nil {
 			return nil, err
@@ -47,17 +47,18 @@ func Buf(name string, data []byte) (*Result, error) {
 	return b.Result, nil
 }
 
-// bad is the error of YAML that does not parse.
+// bad returns the error for YAML that does not parse.
 func bad(name string, err error) error {
 	at, what := name, err.Error()
-	// The library's messages begin with [LINE:COLUMN] and end with a drawing.
+	// The YAML library's messages start with [LINE:COLUMN] and end with an
+	// excerpt of the file.
 	if m := regexp.MustCompile(`^\[(\d+:\d+)\] ([^\n]*)`).FindStringSubmatch(what); m != nil {
 		at, what = name+":"+m[1], m[2]
 	}
-	return fault.Errorf(fault.Usage, "put it right; buf cannot read it either", "%s: %s", at, what)
+	return fault.Errorf(fault.Usage, "correct the file; buf cannot read it either", "%s: %s", at, what)
 }
 
-// A bufFile is one run of [Buf] or [Module].
+// A bufFile is a file that [Buf] or [Module] reads.
 type bufFile struct {
 	*Result
 	name    string
@@ -65,8 +66,8 @@ type bufFile struct {
 	version string
 }
 
-// at is FILE:LINE of what some keys lead to, such as managed and override; a number
-// is one of a list.
+// at returns FILE:LINE of a value, for the keys and list indexes that lead to
+// it.
 func (b *bufFile) at(keys ...any) string {
 	var node ast.Node
 	if len(b.file.Docs) > 0 {
@@ -91,7 +92,7 @@ func (b *bufFile) at(keys ...any) string {
 	return fmt.Sprintf("%s:%d", b.name, line)
 }
 
-// below is what a key, or a number, leads to, and the line where that begins.
+// below returns the value of a key or list index, and the line where it starts.
 func below(node ast.Node, values []*ast.MappingValueNode, key any, line *int) ast.Node {
 	if i, ok := key.(int); ok {
 		list, ok := node.(*ast.SequenceNode)
@@ -131,7 +132,7 @@ func (b *bufFile) plugin(i int, fields map[string]any) error {
 	what, known := "", false
 	switch words := list(value); {
 	case len(words) == 0:
-		return fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: a plugin has none of remote, local, protoc_builtin, plugin and name", at)
+		return fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: a plugin needs one of remote, local, protoc_builtin, plugin and name", at)
 	case kind == "remote" || strings.Contains(words[0], "/") && kind != "local":
 		what = words[0]
 		known = b.remote(&u, what)
@@ -140,7 +141,7 @@ func (b *bufFile) plugin(i int, fields map[string]any) error {
 		if known = makes(what); known {
 			u.Plugin, u.Makes = "protoc", what
 		} else {
-			b.lack(at, "protoc_builtin "+what, "protoc does not make that without a plugin")
+			b.lack(at, "protoc_builtin "+what, "protoc has no such generator built in")
 		}
 	default:
 		what = strings.Join(words, " ")
@@ -153,22 +154,23 @@ func (b *bufFile) plugin(i int, fields map[string]any) error {
 		b.Uses = append(b.Uses, u)
 		rule, attr := u.rule()
 		if rule == "go" && attr == "" && !slices.ContainsFunc(u.Options, func(o string) bool { return strings.HasPrefix(o, "paths=") || strings.HasPrefix(o, "module=") }) {
-			b.lack(at, what+" without paths", "today the code lies where go_package says; the rule of this language puts it where the .proto file is. As today is: options = {\"paths\": \"import\"}")
+			b.lack(at, what+" without paths", "by default, the plugin puts the code where go_package says, but the rule puts it beside the .proto file; for the default, write: options = {\"paths\": \"import\"}")
 		}
 	}
 	return nil
 }
 
-// remote finds a plugin of Buf's registry: HOST/OWNER/NAME:VERSION.
+// remote finds the catalogue's plugin for one of Buf's registry,
+// HOST/OWNER/NAME:VERSION.
 func (b *bufFile) remote(u *Use, what string) bool {
 	ref, version, _ := strings.Cut(what, ":")
 	host, name, _ := strings.Cut(ref, "/")
 	if host != catalog.BufRegistry {
-		b.lack(u.At, what, "it comes from a registry of your own, of which lockgen knows nothing: say where the plugin is, in plugins.toml")
+		b.lack(u.At, what, "it comes from your own registry, which lockgen does not know: write an entry for it in plugins.toml")
 		return false
 	}
 	if strings.Count(name, "/") != 1 {
-		b.lack(u.At, what, "Buf's registry has no plugins of this form any more")
+		b.lack(u.At, what, "Buf's registry no longer has plugins with such names")
 		return false
 	}
 	u.Plugin = catalog.Builtin().Remote(name)
@@ -187,23 +189,23 @@ func (b *bufFile) remote(u *Use, what string) bool {
 	if len(r.Makes) > 0 {
 		u.Makes = path.Base(name)
 	}
-	version, _, _ = strings.Cut(version, "-") // a revision, of the oldest form
+	version, _, _ = strings.Cut(version, "-") // the oldest names contain a revision
 	u.Version = strings.TrimPrefix(version, "v")
 	return true
 }
 
-// local finds a plugin of this machine by its program.
+// local finds the catalogue's plugin for a local program.
 func (b *bufFile) local(u *Use, kind string, words []string) bool {
 	file := strings.TrimSuffix(path.Base(strings.ReplaceAll(words[len(words)-1], `\`, "/")), ".exe")
 	if len(words) > 2 && words[0] == "go" && words[1] == "run" {
 		module, version, _ := strings.Cut(words[2], "@")
 		file = path.Base(module)
 		u.Version = strings.TrimPrefix(version, "v")
-		if !regexp.MustCompile(`^\d+(\.\d+)*$`).MatchString(u.Version) { // latest, a branch, a commit
+		if !regexp.MustCompile(`^\d+(\.\d+)*$`).MatchString(u.Version) { // latest, a branch or a commit
 			u.Version = ""
 		}
 	}
-	if kind != "local" && len(words) == 1 { // go means protoc-gen-go, or what protoc makes
+	if kind != "local" && len(words) == 1 { // go means protoc-gen-go, or a generator that is part of protoc
 		if makes(words[0]) {
 			u.Plugin, u.Makes = "protoc", words[0]
 			return true
@@ -217,15 +219,15 @@ func (b *bufFile) local(u *Use, kind string, words []string) bool {
 	return true
 }
 
-// field takes over what else is said of a plugin.
+// field reads the other keys of a plugin.
 func (b *bufFile) field(at, key, what string, value any, u *Use) {
 	switch key {
 	case "remote", "local", "protoc_builtin", "plugin", "name", "opt", "revision", "strategy":
-		// strategy: protoc runs once for each library.
+		// strategy: ignored, because protoc runs once for each library.
 	case "out":
 		dir, ok := folder(fmt.Sprint(value))
 		if !ok || strings.HasSuffix(dir, ".jar") || strings.HasSuffix(dir, ".zip") {
-			b.lack(at, fmt.Sprintf("out: %v", value), "[sync] copies into a folder of the cell; the generated code is the output of the target")
+			b.lack(at, fmt.Sprintf("out: %v", value), "[sync] copies only into folders of the cell: use the output of the target instead")
 			return
 		}
 		u.Out = dir
@@ -233,43 +235,43 @@ func (b *bufFile) field(at, key, what string, value any, u *Use) {
 		u.Imports = value == true
 	case "include_wkt":
 		if value == true {
-			b.lack(at, "include_wkt of "+what, "code of the well-known types comes with the language's own library of protobuf")
+			b.lack(at, "include_wkt of "+what, "the language's protobuf library contains the code of the well-known types")
 		}
 	case "path", "protoc_path":
-		b.lack(at, fmt.Sprintf("%s: %v", key, value), "the program is the one that is locked")
+		b.lack(at, fmt.Sprintf("%s: %v", key, value), "the locked program is used")
 	case "types", "exclude_types":
-		b.lack(at, key+" of "+what, "protoc generates the code of whole files: divide the .proto files, or the srcs of the targets")
+		b.lack(at, key+" of "+what, "protoc generates code for whole files: split the .proto files, or the srcs of the targets")
 	default:
-		b.lack(at, key+" of "+what, "lockgen knows nothing of that key")
+		b.lack(at, key+" of "+what, "lockgen does not know this key")
 	}
 }
 
-// top takes over what is said beside the plugins.
+// top reads the keys beside plugins.
 func (b *bufFile) top(key string, value any) {
 	at := b.at(key)
 	switch key {
 	case "version", "plugins":
 	case "clean":
-		// An output of Buck2 is made anew.
+		// Ignored, because Buck2 always replaces an output.
 	case "inputs":
-		b.lack(at, "inputs", "the srcs of targets are the inputs; a module of Buf's registry, or another repository, becomes a cell or an archive with a proto_library")
+		b.lack(at, "inputs", "the srcs of the targets are the inputs; for a module of Buf's registry or another repository, use a cell or an archive with a proto_library")
 	case "types":
-		b.lack(at, "types", "protoc generates the code of whole files: divide the .proto files, or the srcs of the targets")
+		b.lack(at, "types", "protoc generates code for whole files: split the .proto files, or the srcs of the targets")
 	case "managed", "options":
 		fields, _ := value.(map[string]any)
 		if fields["enabled"] == false {
 			return
 		}
-		const why = "managed mode changes options of .proto files before protoc sees them; here protoc sees the files as they are"
+		const why = "managed mode changes options of .proto files before protoc reads them; here protoc reads the files unchanged"
 		said := false
 		for _, option := range slices.Sorted(maps.Keys(fields)) {
 			if option == "enabled" {
 				continue
 			}
 			said = true
-			instead := "write the option into the files"
+			instead := "write the options into the files"
 			if option == "disable" {
-				instead = "nothing is to be done for what it leaves alone"
+				instead = "for what managed mode leaves unchanged, do nothing"
 			}
 			if strings.HasPrefix(option, "go_package") || strings.Contains(fmt.Sprint(fields[option]), "go_package") {
 				instead += "; go_package may also be an option of the plugin, such as \"Mapi/v1/api.proto\": \"example.com/api/v1\""
@@ -277,20 +279,20 @@ func (b *bufFile) top(key string, value any) {
 			b.lack(b.at(key, option), key+"."+option, "%s: %s", why, instead)
 		}
 		if !said {
-			b.lack(at, key, "%s: write go_package, java_package and their like into the files", why)
+			b.lack(at, key, "%s: write options such as go_package and java_package into the files", why)
 		}
 	default:
-		b.lack(at, key, "lockgen knows nothing of that key")
+		b.lack(at, key, "lockgen does not know this key")
 	}
 }
 
-// makes reports whether protoc makes NAME without a plugin.
+// makes reports whether protoc has the generator NAME built in.
 func makes(name string) bool {
 	r, _ := catalog.Builtin().Lookup("protoc")
 	return slices.Contains(r.Makes, name)
 }
 
-// list is a string, or a list of strings.
+// list returns a string, or a list of strings, as a list.
 func list(value any) (words []string) {
 	switch v := value.(type) {
 	case nil:

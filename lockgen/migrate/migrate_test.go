@@ -23,14 +23,14 @@ func TestModule(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, protos, says string }{
 		{"version: v2\nmodules:\n  - path: proto\n    excludes: [proto/old]\n  - path: .\ndeps:\n  - buf.build/googleapis/googleapis\n  - buf.build/bufbuild/protovalidate:v1.0.0\n  - buf.build/googleapis/googleapis\n  - buf.build/protocolbuffers/wellknowntypes\n", "googleapis protovalidate",
-			"buf.yaml:3: path: proto: lockgen buckify finds|buf.yaml:3: excludes: say what lockgen buckify is to leave alone|buf.yaml:8: buf.build/bufbuild/protovalidate:v1.0.0: v1.0.0 is no version"},
-		{"version: v1\nname: buf.build/acme/api\ndeps: [buf.build/cncf/xds, buf.build/envoyproxy/envoy]\nlint:\n  use: [STANDARD]\nbreaking:\n  use: [FILE]\n", "xds envoy", "buf.yaml:4: lint: buf_lint_test takes the file|buf.yaml:6: breaking: buf_breaking_test"},
+			"buf.yaml:3: path: proto: lockgen buckify finds|buf.yaml:3: excludes: for lockgen buckify|buf.yaml:8: buf.build/bufbuild/protovalidate:v1.0.0: v1.0.0 is not a version"},
+		{"version: v1\nname: buf.build/acme/api\ndeps: [buf.build/cncf/xds, buf.build/envoyproxy/envoy]\nlint:\n  use: [STANDARD]\nbreaking:\n  use: [FILE]\n", "xds envoy", "buf.yaml:4: lint: pass the file to buf_lint_test|buf.yaml:6: breaking: pass the file to buf_breaking_test"},
 		{"version: v1beta1\nbuild:\n  roots: [proto, third_party]\n", "", "buf.yaml:3: path: proto|buf.yaml:3: path: third_party"},
-		{"version: v2\ndeps:\n  - bsr.example.com/acme/api\n  - buf.build/acme/unheard-of\nplugins:\n  - plugin: x\n", "", "buf.yaml:3: bsr.example.com/acme/api: it comes from a registry of your own|buf.yaml:4: buf.build/acme/unheard-of: no proto package is known|buf.yaml:5: plugins: lockgen knows nothing"},
+		{"version: v2\ndeps:\n  - bsr.example.com/acme/api\n  - buf.build/acme/unheard-of\nplugins:\n  - plugin: x\n", "", "buf.yaml:3: bsr.example.com/acme/api: it comes from your own registry|buf.yaml:4: buf.build/acme/unheard-of: lockgen knows no proto package|buf.yaml:5: plugins: lockgen does not know"},
 		{"deps:\n", "", ""},
 		{"version: v3\n", "", "error: buf.yaml:1: version is \"v3\""},
-		{"version: v2\ndeps: googleapis\n", "", "error: buf.yaml:2: deps is no list"},
-		{"version: v2\ndeps:\n  - {a: b}\n", "", "error: buf.yaml:3: a dep is no module"},
+		{"version: v2\ndeps: googleapis\n", "", "error: buf.yaml:2: deps must be a list"},
+		{"version: v2\ndeps:\n  - {a: b}\n", "", "error: buf.yaml:3: a dep must be a module"},
 		{"version: v2\ndeps: [\n", "", "error: buf.yaml:"},
 	} {
 		r, err := Module(ModuleFile, []byte(tt.text))

@@ -16,16 +16,17 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// ModuleFile is the name of buf's file about .proto files, WorkspaceFile that of the
-// list of folders with such files (v1).
+// ModuleFile is the file in which buf describes .proto files. WorkspaceFile
+// lists the folders that contain them (v1).
 const (
 	ModuleFile    = "buf.yaml"
 	WorkspaceFile = "buf.work.yaml"
 )
 
 // Module reads a buf.yaml of version v1beta1, v1 or v2
-// (https://buf.build/docs/configuration/v2/buf-yaml): its deps are proto packages of
-// the catalogue. A file that is none is an error of class [fault.Usage] with its line.
+// (https://buf.build/docs/configuration/v2/buf-yaml). Its deps become proto
+// packages of the catalogue. The error for a file that is not one has class
+// [fault.Usage], and the line.
 func Module(name string, data []byte) (*Result, error) {
 	const hint = "give the " + ModuleFile + " that buf build reads"
 	b, top, err := parseBuf(name, data)
@@ -37,12 +38,12 @@ func Module(name string, data []byte) (*Result, error) {
 	}
 	deps, isList := top["deps"].([]any)
 	if top["deps"] != nil && !isList {
-		return nil, fault.Errorf(fault.Usage, hint, "%s: deps is no list", b.at("deps"))
+		return nil, fault.Errorf(fault.Usage, hint, "%s: deps must be a list", b.at("deps"))
 	}
 	for i, dep := range deps {
 		s, ok := dep.(string)
 		if !ok || s == "" {
-			return nil, fault.Errorf(fault.Usage, hint, "%s: a dep is no module", b.at("deps", i))
+			return nil, fault.Errorf(fault.Usage, hint, "%s: a dep must be a module", b.at("deps", i))
 		}
 		b.dep(b.at("deps", i), s)
 	}
@@ -52,20 +53,20 @@ func Module(name string, data []byte) (*Result, error) {
 	return b.Result, nil
 }
 
-// dep finds the proto package of a module, HOST/OWNER/NAME:LABEL.
+// dep finds the proto package for a module, HOST/OWNER/NAME:LABEL.
 func (b *bufFile) dep(at, dep string) {
 	ref, label, _ := strings.Cut(dep, ":")
 	host, _, _ := strings.Cut(ref, "/")
 	switch protos, wellKnown := catalog.Builtin().Module(ref); {
 	case host != catalog.BufRegistry:
-		b.lack(at, dep, "it comes from a registry of your own, of which lockgen knows nothing: say where its files are, in [protos] of plugins.toml")
+		b.lack(at, dep, "it comes from your own registry, which lockgen does not know: write an entry for it in [protos] of plugins.toml")
 	case wellKnown:
-		// They come with protoc.
+		// These files are part of protoc.
 	case protos == "":
-		b.lack(at, dep, "no proto package is known that has its files: say where they are, in [protos] of plugins.toml, by version, source and root")
+		b.lack(at, dep, "lockgen knows no proto package with its files: set version, source and root in [protos] of plugins.toml")
 	default:
 		if label != "" {
-			b.lack(at, dep, "%s is no version that its publisher gave: the newest is taken, and lockgen add %s%s@VERSION takes another", label, lock.ProtosPrefix, protos)
+			b.lack(at, dep, "%s is not a version of its publisher: lockgen takes the newest; for another one, run: lockgen add %s%s@VERSION", label, lock.ProtosPrefix, protos)
 		}
 		if !slices.Contains(b.Protos, protos) {
 			b.Protos = append(b.Protos, protos)
@@ -73,7 +74,7 @@ func (b *bufFile) dep(at, dep string) {
 	}
 }
 
-// module takes over what a buf.yaml says beside deps.
+// module reads the other keys of a buf.yaml.
 func (b *bufFile) module(key string, value any) {
 	at := b.at(key)
 	fields, _ := value.(map[string]any)
@@ -92,24 +93,24 @@ func (b *bufFile) module(key string, value any) {
 		}
 		b.folder(b.at(key, "excludes"), nil, fields["excludes"])
 	case "lint", "breaking":
-		b.lack(at, key, "buf_%s_test takes the file as its config, or rules as its use and skip", key)
+		b.lack(at, key, "pass the file to buf_%s_test as config, or the rules as use and skip", key)
 	default:
-		b.lack(at, key, "lockgen knows nothing of that key")
+		b.lack(at, key, "lockgen does not know this key")
 	}
 }
 
-// folder takes over a folder from which imports are counted, and what is left out.
+// folder reads a folder that imports are relative to, and the excludes.
 func (b *bufFile) folder(at string, path, excludes any) {
 	if s, ok := path.(string); ok && s != "." {
-		b.lack(at, "path: "+s, "lockgen buckify finds by the imports that they are counted from there; or say so: roots in [buckify] of plugins.toml")
+		b.lack(at, "path: "+s, "lockgen buckify finds this folder from the imports; or list it in roots of [buckify] in plugins.toml")
 	}
 	if excludes != nil {
-		b.lack(at, "excludes", "say what lockgen buckify is to leave alone: exclude in [buckify] of plugins.toml")
+		b.lack(at, "excludes", "for lockgen buckify, list them in exclude of [buckify] in plugins.toml")
 	}
 }
 
-// modules reads the buf.yaml of a folder and those of the folders that its
-// buf.work.yaml lists, nil for none.
+// modules reads the buf.yaml of a folder, and those of the folders that its
+// buf.work.yaml lists. It returns nil for none.
 func modules(dir string) (*Result, error) {
 	var all *Result
 	folders := []string{"."}
@@ -126,7 +127,7 @@ func modules(dir string) (*Result, error) {
 		file := filepath.Join(dir, filepath.FromSlash(folder), ModuleFile)
 		data, err := os.ReadFile(file)
 		if err != nil || !filepath.IsLocal(filepath.FromSlash(folder)) {
-			continue // buf's own defaults; buf refuses a folder outside
+			continue // buf's defaults apply; buf refuses a folder outside
 		}
 		r, err := Module(file, data)
 		if err != nil {
@@ -137,7 +138,7 @@ func modules(dir string) (*Result, error) {
 	return all, nil
 }
 
-// with is what two files say together; either may be nil.
+// with merges two results. Either may be nil.
 func (r *Result) with(o *Result) *Result {
 	if r == nil || o == nil {
 		if r == nil {
@@ -154,7 +155,7 @@ func (r *Result) with(o *Result) *Result {
 	return r
 }
 
-// parseBuf parses a file of buf's.
+// parseBuf parses a file of buf.
 func parseBuf(name string, data []byte) (*bufFile, map[string]any, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {

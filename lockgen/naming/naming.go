@@ -15,7 +15,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// What publishers call the operating systems and processors of the lock.
+// The names that publishers use for the operating systems and processors of the
+// lock.
 var (
 	osWords   = map[string][]string{"linux": {"linux"}, "macos": {"darwin", "macos", "osx", "apple", "mac"}, "windows": {"windows", "win64", "win"}}
 	archWords = map[string][]string{"x86_64": {"x86_64", "x86-64", "amd64", "x64", "64bit"}, "aarch64": {"aarch64", "aarch_64", "arm64", "armv8"}}
@@ -24,8 +25,8 @@ var (
 
 var versionIn = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+(\.[0-9]+)+(-[0-9A-Za-z.]+)?`) })
 
-// TagTemplate is the template of a tag that has a version in it; ok is false for one
-// that has none.
+// TagTemplate returns the template of a tag that contains a version. ok is
+// false for a tag without one.
 func TagTemplate(tag string) (template string, ok bool) {
 	at := versionIn().FindStringIndex(tag)
 	if at == nil {
@@ -34,17 +35,16 @@ func TagTemplate(tag string) (template string, ok bool) {
 	return tag[:at[0]] + "{version}" + tag[at[1]:], true
 }
 
-// A Guess is how a publisher names the files of a release, as far as their names
-// tell.
+// A Guess is how a publisher seems to name the files of releases.
 type Guess struct {
-	Asset    string            // the template of most of them
-	OS, Arch map[string]string // the publisher's words for the lock's, where they differ
-	Assets   map[string]string // templates of the platforms that Asset does not name
-	Files    map[string]string // the file of each platform that has one
+	Asset    string            // the template of most files
+	OS, Arch map[string]string // the publisher's names for the lock's, if they differ
+	Assets   map[string]string // templates for the platforms that Asset does not match
+	Files    map[string]string // by platform
 }
 
-// wordAt finds one of some words in a name, between characters that are neither
-// letters nor digits.
+// wordAt finds one of several words in a name, between characters that are
+// neither letters nor digits.
 func wordAt(name string, words []string) (start, end int, ok bool) {
 	lower := strings.ToLower(name)
 	inside := func(i int) bool {
@@ -66,14 +66,14 @@ func wordAt(name string, words []string) (start, end int, ok bool) {
 	return 0, 0, false
 }
 
-// A fit is a file that is for a platform.
+// A fit is a file that matches a platform.
 type fit struct {
 	name, template string
-	os, arch       string // the words in it, "" for none
+	os, arch       string // the words in its name, "" for none
 	worth          int
 }
 
-// fits reports whether a file is for a platform, by its name.
+// fits reports whether a file matches a platform, by its name.
 func fits(name, version string, p lock.Platform) (f fit, ok bool) {
 	archive, err := manifest.Archive(name)
 	if err != nil || slices.ContainsFunc([]string{".sha256", ".sha512", ".sha256sum", ".md5", ".sig", ".asc", ".pem", ".json", ".jsonl", ".txt", ".sbom", ".bundle", ".apk", ".yaml", ".yml", ".md", ".proto", ".jar"}, func(end string) bool {
@@ -95,7 +95,7 @@ func fits(name, version string, p lock.Platform) (f fit, ok bool) {
 				return f, false
 			}
 		}
-		if p.OS != "macos" && p.Arch != "x86_64" { // of macOS it may be for both
+		if p.OS != "macos" && p.Arch != "x86_64" { // a file for macOS may be for both processors
 			return f, false
 		}
 	}
@@ -129,7 +129,7 @@ func fits(name, version string, p lock.Platform) (f fit, ok bool) {
 	return f, true
 }
 
-// Of finds the files of a release for the platforms of the lock.
+// Of finds the files of a release for each platform.
 func Of(version string, names []string) Guess {
 	g := Guess{OS: map[string]string{}, Arch: map[string]string{}, Assets: map[string]string{}, Files: map[string]string{}}
 	best := map[string]fit{}
@@ -155,7 +155,7 @@ func Of(version string, names []string) Guess {
 		if f := best[p.Name]; f.name != "" {
 			votes[f.template] += 2
 			if f.arch != "" {
-				votes[f.template]++ // rather one that varies
+				votes[f.template]++ // prefer a template that varies
 			}
 			g.Files[p.Name] = f.name
 		}
@@ -181,7 +181,8 @@ func Of(version string, names []string) Guess {
 	return g
 }
 
-// takes notes a word for one of ours, unless that has another one.
+// takes records a publisher's word for one of ours, unless ours has another
+// one.
 func takes(words map[string]string, ours, theirs string) bool {
 	if was, ok := words[ours]; ok {
 		return was == theirs
@@ -190,8 +191,8 @@ func takes(words map[string]string, ours, theirs string) bool {
 	return true
 }
 
-// ProgramOf is what a file that is one executable is called without its version and
-// its platform.
+// ProgramOf returns the name of a file that is an executable, without its
+// version and platform.
 func ProgramOf(name, version string) string {
 	end := len(name)
 	for _, words := range []map[string][]string{osWords, archWords} {
@@ -207,8 +208,8 @@ func ProgramOf(name, version string) string {
 	return strings.TrimSuffix(strings.TrimRight(strings.TrimSuffix(name[:end], "v"), "-_."), ".exe")
 }
 
-// PathTemplate is the path of an executable in the file of a platform, with what
-// varies in braces.
+// PathTemplate returns the path of the executable in a platform's file, with
+// the parts that vary in braces.
 func (g Guess) PathTemplate(file, version string, p lock.Platform) string {
 	dir, base := path.Split(strings.ReplaceAll(file, version, "{version}"))
 	for _, w := range []struct {

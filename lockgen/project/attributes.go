@@ -16,27 +16,27 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
-// attributesName is the file in which git looks for what a file is
+// attributesName is the file from which git reads the attributes of files
 // (gitattributes(5)).
 const attributesName = ".gitattributes"
 
-// Attributes are those of a lock: its line ends stay whatever core.autocrlf
-// says, two branches are merged by lockgen, hunks of a diff are headed by their
-// plugin, and code hosts fold it. Merge and diff do nothing more than git alone
-// until a clone is told what to run: see [GitConfig].
+// Attributes are the attributes of a lock: git keeps its line ends whatever
+// core.autocrlf is, lockgen merges branches, hunks of a diff have their plugin
+// as heading, and code hosts fold it. Until a clone is configured, merge and
+// diff have no effect: see [GitConfig].
 const Attributes = "text eol=lf merge=lockgen linguist-generated diff=lockgen"
 
-// GitConfig are the commands that make the drivers known to a clone. The heading
-// of a hunk is the line of a plugin, in the lock and in what lockgen textconv
-// prints, which hides no digest.
+// GitConfig lists the commands that configure the drivers in a clone. The
+// heading of a hunk is the line of a plugin, in the lock and in the output of
+// lockgen textconv, which hides no digest.
 var GitConfig = []string{
 	`git config merge.lockgen.driver "lockgen merge-driver %O %A %B"`,
 	`git config diff.lockgen.xfuncname "^(\[plugins\..*|[a-z][^ ]* [^ =]+)$"`,
 	`git config diff.lockgen.textconv "lockgen textconv"`,
 }
 
-// attributed reports whether a .gitattributes keeps the line ends of a file that
-// lies beside it. As in git, the last line that says something counts.
+// attributed reports whether a .gitattributes keeps the line ends of a file
+// beside it. As in git, the last matching line wins.
 func attributed(text []byte, file string) bool {
 	kept := false
 	for line := range strings.Lines(string(text)) {
@@ -57,7 +57,7 @@ func attributed(text []byte, file string) bool {
 	return kept
 }
 
-// AttributePattern is the pattern of exactly one name.
+// AttributePattern returns a pattern that matches exactly one name.
 func AttributePattern(file string) string {
 	p := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(file)
 	if strings.ContainsAny(p, " \t\"\\") || strings.HasPrefix(p, "#") || strings.HasPrefix(p, "!") {
@@ -66,9 +66,8 @@ func AttributePattern(file string) string {
 	return p
 }
 
-// Attribute is what has to be written so that git keeps the line ends of a lock:
-// its .gitattributes with one line more, behind all others. Ok is false where
-// that is said already.
+// Attribute returns the .gitattributes that keeps the line ends of a lock: the
+// existing one with a line added at the end. ok is false if it has such a line.
 func Attribute(lockName string) (w files.Write, ok bool, err error) {
 	w.Name = filepath.Join(filepath.Dir(lockName), attributesName)
 	w.Before, err = os.ReadFile(w.Name)
@@ -91,19 +90,19 @@ func Attribute(lockName string) (w files.Write, ok bool, err error) {
 	return w, true, nil
 }
 
-// CRLF is about a lock whose line ends git has changed: what is the matter, and
-// the hint that lasts.
+// CRLF returns the error for a lock whose line ends git has changed, with a
+// lasting fix as its hint.
 func CRLF(lockName string) error {
 	hint := "run: lockgen update; then: git add --renormalize " + filepath.Base(lockName)
 	if _, missing, err := Attribute(lockName); err == nil && missing {
-		hint = "run: lockgen init, which adds to " + attributesName + " the line that keeps git from it; then: lockgen update; then: git add --renormalize " +
+		hint = "run: lockgen init, which adds a line to " + attributesName + " that prevents this; then: lockgen update; then: git add --renormalize " +
 			attributesName + " " + filepath.Base(lockName)
 	}
-	return fault.Errorf(fault.Lock, hint, "%s: its lines end in CRLF, as git writes them where core.autocrlf is on; lockgen writes LF", lockName)
+	return fault.Errorf(fault.Lock, hint, "%s: its lines end with CRLF, as git writes them if core.autocrlf is set; lockgen writes LF", lockName)
 }
 
-// ReadLock is [lock.Read], and tells of a lock that git has changed; it is read as
-// what it is.
+// ReadLock is [lock.Read], and also reads a lock whose line ends git has
+// changed, with a warning.
 func ReadLock(u *ui.UI, name string) (*lock.Lock, []byte, error) {
 	l, data, err := lock.Read(name)
 	if err == nil && lock.CRLF(data, l) {
@@ -113,8 +112,8 @@ func ReadLock(u *ui.UI, name string) (*lock.Lock, []byte, error) {
 	return l, data, err
 }
 
-// OldLock reads the lock there is, nil where there is none. One that cannot be
-// read is not replaced in silence: it is what a replaced artifact is noticed by.
+// OldLock reads the lock, or returns nil if there is none. A lock that cannot
+// be read is an error, because it is needed to notice replaced artifacts.
 func OldLock(u *ui.UI, name string) (*lock.Lock, []byte, error) {
 	l, data, err := ReadLock(u, name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// A LocalCell is a cell of a project that lies in it.
+// A LocalCell is a cell inside a project.
 type LocalCell struct {
-	Root       string   // absolute path, links followed
-	Names      []string // its name and the aliases of it, sorted
+	Root       string   // absolute path without links
+	Names      []string // its name and its aliases, sorted
 	BuildFiles []string // names of BUCK files, in the order in which Buck2 looks for them
-	Ignore     []string // paths and patterns of what is not part of it, from its root, sorted
+	Ignore     []string // paths and patterns that the cell ignores, relative to its root, sorted
 }
 
 // CellOf returns the innermost cell around a folder of the project, which is an
-// absolute path without links. Its error is that of [Find].
+// absolute path without links. Its errors are those of [Find].
 func (p *Project) CellOf(dir string) (*LocalCell, error) {
 	root, err := filepath.EvalSymlinks(p.Root)
 	if err != nil {
@@ -47,7 +47,7 @@ func (p *Project) CellOf(dir string) (*LocalCell, error) {
 		}
 	}
 	config := p.config
-	if c.Root != root { // each cell has settings of its own
+	if c.Root != root { // each cell has its own settings
 		if config, err = readConfig(c.Root, p.config.open); err != nil {
 			return nil, err
 		}
@@ -63,7 +63,7 @@ func (p *Project) CellOf(dir string) (*LocalCell, error) {
 	slices.Sort(c.Names)
 	c.Names = slices.Compact(c.Names)
 	slices.Sort(c.Ignore)
-	// As app/buck2_common/src/buildfiles.rs of Buck2 has it.
+	// As in app/buck2_common/src/buildfiles.rs of Buck2.
 	if c.BuildFiles = list("buildfile", "name_v2"); len(c.BuildFiles) > 0 {
 		return c, nil
 	}

@@ -1,12 +1,12 @@
-// Package project knows the Buck2 project around a folder: its configuration,
-// and the edits that let it use buck2-protobuf; what git has to be told of the lock;
-// and which languages a repository has. It reads files and writes none.
+// Package project reads the Buck2 project around a folder and plans the edits
+// that let it use buck2-protobuf. It also knows the git attributes of the lock,
+// and detects the languages of a repository. It reads files and writes none.
 //
 // The format of a .buckconfig is that of Buck2's parser
-// (app/buck2_common/src/legacy_configs/parser.rs): comments are lines of their
-// own, a backslash at the end of a line joins the next one, <file:NAME> includes
-// another file. Cells, their aliases and where they come from count only in
-// files that nothing includes (legacy_configs/cells.rs).
+// (app/buck2_common/src/legacy_configs/parser.rs): comments have their own
+// lines, a backslash at the end of a line joins the next one, and <file:NAME>
+// includes another file. Cells, their aliases and their origins count only in
+// files that are not included by others (legacy_configs/cells.rs).
 package project
 
 import (
@@ -23,8 +23,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// A Project is a Buck2 project, as far as its files say what it is: .buckconfig.d,
-// .buckconfig and .buckconfig.local, of which a later one wins.
+// A Project is a Buck2 project as described by its .buckconfig.d, .buckconfig
+// and .buckconfig.local. Later ones override earlier ones.
 type Project struct {
 	Root string // absolute path
 	File string // its .buckconfig
@@ -32,51 +32,51 @@ type Project struct {
 	config *config
 }
 
-// A key is SECTION and KEY of a setting.
+// A key is the SECTION and KEY of a setting.
 type key struct{ section, name string }
 
-// A setting is one line KEY = VALUE, or several that backslashes join.
+// A setting is one line KEY = VALUE, or several that are joined by backslashes.
 type setting struct {
 	key
 	value string
 	in    *configFile
-	line  int // the first one, from 1
-	end   int // where its last line ends in the text, before the line end
+	line  int // the first line, from 1
+	end   int // offset of the end of its last line, before the line end
 }
 
-// at is where a setting stands, for a message.
+// at returns the position of a setting, for messages.
 func (s *setting) at() string { return fmt.Sprintf("%s:%d", s.in.name, s.line) }
 
 // A heading is a line [SECTION].
 type heading struct {
 	section string
-	end     int    // where the last line of its last setting ends, or its own
+	end     int    // end of the last line of its last setting, or of the heading itself
 	indent  string // of its last setting
-	set     bool   // it has a setting
+	set     bool   // whether it has a setting
 }
 
-// A configFile is one file, taken apart.
+// A configFile is one parsed file.
 type configFile struct {
 	name     string
 	text     string
 	headings []heading
-	local    bool // of this machine alone
+	local    bool // only for this machine
 	included bool
 }
 
-// A config is what files say together.
+// A config is the combination of all files.
 type config struct {
 	open     func(name string) ([]byte, error)
 	files    []*configFile
-	settings map[key]*setting // the last one of each
-	rooted   map[key]*setting // those that no included file has
+	settings map[key]*setting // the last setting for each key
+	rooted   map[key]*setting // the settings outside included files
 }
 
-// Find returns the project that a folder lies in, nil where it lies in none. As
-// for Buck2, it is the outermost folder with a .buckconfig, but none above one
-// with a .buckroot, and never the home. A file that Buck2 could not read either
-// is an error of class [fault.Usage]; the project comes with it, with the settings
-// that could be read.
+// Find returns the project that contains a folder, or nil. As in Buck2, it is
+// the outermost folder with a .buckconfig, but not above one with a .buckroot,
+// and never the home folder. For a file that Buck2 cannot read either, the
+// error has class [fault.Usage]; Find still returns the project, with the
+// settings that it could read.
 func Find(dir string) (*Project, error) {
 	root := ""
 	home, _ := os.UserHomeDir()
@@ -97,12 +97,12 @@ func Find(dir string) (*Project, error) {
 	return p, err
 }
 
-// Get returns a setting, "" where it is not set.
+// Get returns a setting, or "" if it is not set.
 func (p *Project) Get(section, name string) string {
 	return p.config.get(key{section, name})
 }
 
-// readConfig reads the files of the cell at dir by a function such as
+// readConfig reads the files of the cell at dir with a function such as
 // [os.ReadFile].
 func readConfig(dir string, read func(string) ([]byte, error)) (*config, error) {
 	c := &config{open: read, settings: map[key]*setting{}, rooted: map[key]*setting{}}
@@ -124,11 +124,11 @@ func readConfig(dir string, read func(string) ([]byte, error)) (*config, error) 
 	return c, errors.Join(problems...)
 }
 
-// include is <file:NAME>, or <?file:NAME> for one that may be missing.
+// include matches <file:NAME>, or <?file:NAME> for a file that may be missing.
 var include = regexp.MustCompile(`<(\??)file:(.+)>`)
 
-// read reads one file and what it includes. Within are the files that it is
-// included in.
+// read reads one file and what it includes. within lists the files that include
+// it.
 func (c *config) read(name string, within []string) error {
 	data, err := c.open(name)
 	if err != nil {
@@ -138,11 +138,11 @@ func (c *config) read(name string, within []string) error {
 	f.local = strings.HasSuffix(name, ".buckconfig.local")
 	c.files = append(c.files, f)
 	var problems []error
-	section := "__unspecified__" // as Buck2 calls what stands before the first heading
+	section := "__unspecified__" // Buck2's name for settings before the first heading
 	for n, at := 0, 0; at < len(f.text); {
 		first := n + 1
 		joined, end, indent := "", at, ""
-		for { // lines that backslashes join
+		for { // lines joined by backslashes
 			line, next := f.text[at:], len(f.text)
 			if i := strings.IndexByte(line, '\n'); i >= 0 {
 				line, next = line[:i], at+i+1
@@ -159,7 +159,7 @@ func (c *config) read(name string, within []string) error {
 			}
 		}
 		problem := func(why string) {
-			problems = append(problems, fault.Errorf(fault.Usage, "put it right; Buck2 cannot read it either", "%s:%d: %s: %s", name, first, why, joined))
+			problems = append(problems, fault.Errorf(fault.Usage, "correct the line; Buck2 cannot read it either", "%s:%d: %s: %s", name, first, why, joined))
 		}
 		switch {
 		case joined == "", joined[0] == '#', joined[0] == ';':
@@ -187,7 +187,7 @@ func (c *config) read(name string, within []string) error {
 		default:
 			m := include.FindStringSubmatch(joined)
 			if m == nil {
-				problem("neither a section nor KEY = VALUE nor an include")
+				problem("it is not a section, KEY = VALUE or include")
 				continue
 			}
 			other := filepath.FromSlash(m[2])
@@ -201,7 +201,7 @@ func (c *config) read(name string, within []string) error {
 			err := c.read(other, append(slices.Clone(within), name))
 			if errors.Is(err, fs.ErrNotExist) {
 				if m[1] == "" {
-					problem("the included file is not there")
+					problem("the included file does not exist")
 				}
 			} else if err != nil {
 				problems = append(problems, err)
@@ -211,12 +211,12 @@ func (c *config) read(name string, within []string) error {
 	return errors.Join(problems...)
 }
 
-// reference is $(config SECTION.KEY) in a value.
+// reference matches $(config SECTION.KEY) in a value.
 var reference = regexp.MustCompile(`\$\(config ([^.)]+)\.([^)]+)\)`)
 
 func (c *config) get(k key) string { return c.expand(c.settings[k], 8) }
 
-// expand is the value of a setting with its references.
+// expand returns the value of a setting with its references replaced.
 func (c *config) expand(s *setting, depth int) string {
 	if s == nil {
 		return ""
@@ -230,8 +230,9 @@ func (c *config) expand(s *setting, depth int) string {
 	})
 }
 
-// section returns what cells may be read of: the settings of the first of some
-// sections that there is, by key, and its name, that of the first for none.
+// section returns the settings, by key, of the first existing one of several
+// sections that may define cells, and its name. If none exists, the name is the
+// first one.
 func (c *config) section(names ...string) (string, map[string]*setting) {
 	for _, name := range names {
 		found := map[string]*setting{}
@@ -247,7 +248,7 @@ func (c *config) section(names ...string) (string, map[string]*setting) {
 	return names[0], nil
 }
 
-// A cells is the cells of a project.
+// A cells has the cells of a project.
 type cells struct {
 	section, aliasSection string
 	paths                 map[string]string // slash-separated, relative to the root; "." is the root
@@ -277,7 +278,7 @@ func (c *config) cells() cells {
 	return all
 }
 
-// resolve returns the name of the cell that a name or an alias means, "" for none.
+// resolve returns the name of the cell with a name or alias, or "".
 func (c cells) resolve(name string) string {
 	if _, ok := c.paths[name]; ok {
 		return name
@@ -290,8 +291,8 @@ func (c cells) resolve(name string) string {
 	return ""
 }
 
-// of returns the local cell that a path of the project lies in, by the name that
-// a load may use, and the rest of the path. Ok is false for a path in no cell.
+// of returns the local cell that contains a path of the project, by the name to
+// use in a load, and the rest of the path. ok is false if no cell contains it.
 func (c cells) of(file string) (name, rest string, ok bool) {
 	best := ""
 	for n, dir := range c.paths {

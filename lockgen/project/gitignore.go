@@ -11,8 +11,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
-// Ignore is the line that keeps git from Buck2's output, where the project is in a
-// repository of git. Ok is false where there is none, or it is said already.
+// Ignore returns the line that makes git ignore Buck2's output. ok is false if
+// the project is not in a git repository, or ignores it already.
 func Ignore(root string) (w files.Write, ok bool, err error) {
 	w.Name = filepath.Join(root, ".gitignore")
 	for dir := root; ; dir = filepath.Dir(dir) {

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// A Language is one that a repository may be written in.
+// A Language is a programming language that a repository may use.
 type Language struct {
 	Name   string
-	Rule   string   // of rules/
-	files  []string // that tell it
-	Plugin string   // to begin with, "" where protoc itself generates the code
+	Rule   string   // file in rules/
+	files  []string // files that indicate the language
+	Plugin string   // the first plugin to use; "" if protoc itself generates the code
 }
 
-// Languages are those that are known.
+// Languages lists the languages that are detected.
 var Languages = []Language{
 	{"Go", "go", []string{"go.mod", "go.work"}, "protoc-gen-go"},
 	{"TypeScript", "typescript", []string{"package.json", "tsconfig.json"}, "ts-proto"},
@@ -25,15 +25,14 @@ var Languages = []Language{
 	{"C++", "cpp", []string{"CMakeLists.txt", "meson.build"}, ""},
 }
 
-// The folders that are looked at for languages: not deep, and not many.
+// Limits for the folders that are searched.
 const (
 	languageDepth = 3
 	languageFiles = 20_000
 )
 
-// LanguagesOf looks which languages a repository is written in, in the order of
-// the table, and returns a file that tells each, and whether there are .proto
-// files.
+// LanguagesOf detects the languages of a repository, in the order of the table.
+// It returns a file that indicates each, and whether there are .proto files.
 func LanguagesOf(root string) (found []Language, by []string, protos bool) {
 	first := make([]string, len(Languages))
 	files := 0

@@ -214,10 +214,10 @@ func TestFind(t *testing.T) {
 	for text, want := range map[string]string{
 		"[x\n":                       ":1: a section has no closing bracket",
 		"# c\n\n= 1\n":               ":3: a value has no key",
-		"a = \\\nb\nwhat\n":          ":3: neither a section nor",
-		"<file:not-there>":           ":1: the included file is not there",
+		"a = \\\nb\nwhat\n":          ":3: it is not a section",
+		"<file:not-there>":           ":1: the included file does not exist",
 		"<file:.buckconfig>":         ":1: it includes itself",
-		"<?file:not-there>\n[a]\nb]": ":3: neither",
+		"<?file:not-there>\n[a]\nb]": ":3: it is not",
 	} {
 		write("a/.buckconfig", text)
 		_, err := Find(filepath.Join(dir, "a"))

@@ -19,11 +19,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
-// rulesFile is the file, in our cell, of what a BUCK file of toolchains needs.
+// rulesFile is the file in our cell with the rules for toolchains.
 const rulesFile = "//rules:proto.bzl"
 
-// toolchain adds the target toolchains//:protobuf, in the build file of the
-// package of toolchains, wherever that cell is.
+// toolchain adds the target toolchains//:protobuf to the build file of that
+// package, wherever the cell toolchains is.
 func (e *editor) toolchain(w Wish) error {
 	abs, err := filepath.Abs(w.Lock)
 	if err != nil {
@@ -31,11 +31,11 @@ func (e *editor) toolchain(w Wish) error {
 	}
 	rel, err := filepath.Rel(e.project.Root, abs)
 	if err != nil || !filepath.IsLocal(rel) {
-		return fault.Errorf(fault.Usage, "write it below "+e.project.Root, "%s lies outside of the Buck2 project", w.Lock)
+		return fault.Errorf(fault.Usage, "put it below "+e.project.Root, "%s is outside the Buck2 project", w.Lock)
 	}
 	cell, file, ok := e.cells.of(filepath.ToSlash(rel))
 	if !ok {
-		return fault.Errorf(fault.Usage, "add to [cells]: root = .", "%s: no cell of %s has it", w.Lock, e.project.File)
+		return fault.Errorf(fault.Usage, "add to [cells]: root = .", "%s: no cell of %s contains it", w.Lock, e.project.File)
 	}
 	folder, name := path.Split(file)
 	label := "@" + cell + "//" + strings.TrimSuffix(folder, "/") + ":" + name
@@ -46,7 +46,7 @@ func (e *editor) toolchain(w Wish) error {
 		dir = "toolchains"
 		e.set(e.cells.section, "toolchains", dir)
 	case e.cells.external[cell] != "":
-		e.note("the cell toolchains is not of this repository; its build file needs:\n%s", toolchainText(e.plan.Cell, label))
+		e.note("the cell toolchains is not in this repository; its build file needs:\n%s", toolchainText(e.plan.Cell, label))
 		return nil
 	}
 	build, err := e.buildFile(dir)
@@ -66,7 +66,7 @@ func (e *editor) toolchain(w Wish) error {
 	after, there, err := addToolchain(build, before, names, label)
 	switch {
 	case err != nil:
-		e.note("%v\nit stays as it is, and needs:\n%s", err, toolchainText(e.plan.Cell, label))
+		e.note("%v\nleft it unchanged; it needs:\n%s", err, toolchainText(e.plan.Cell, label))
 	case there != "":
 		e.note("%s", there)
 	case bytes.Equal(before, after):
@@ -77,12 +77,12 @@ func (e *editor) toolchain(w Wish) error {
 	return nil
 }
 
-// buildFile is the path of the build file of a cell's root, which need not be
-// there.
+// buildFile returns the path of the build file in a cell's root, which may not
+// exist yet.
 func (e *editor) buildFile(dir string) (string, error) {
 	root := filepath.Join(e.project.Root, filepath.FromSlash(dir))
 	c := e.config
-	if dir != "." { // every cell has its own names of build files
+	if dir != "." { // each cell has its own names for build files
 		var err error
 		if c, err = readConfig(root, os.ReadFile); err != nil {
 			return "", err
@@ -90,7 +90,7 @@ func (e *editor) buildFile(dir string) (string, error) {
 	}
 	list := func(name string) []string {
 		if value := c.get(key{"buildfile", name}); value != "" {
-			return strings.Split(value, ",") // blanks are part of the names
+			return strings.Split(value, ",") // the names may contain spaces
 		}
 		return nil
 	}
@@ -116,17 +116,17 @@ func (e *editor) buildFile(dir string) (string, error) {
 	return filepath.Join(root, fresh), nil
 }
 
-// toolchainText is all that a build file of toolchains needs.
+// toolchainText returns a whole build file for toolchains.
 func toolchainText(cell, label string) string {
 	text, _, err := addToolchain("BUCK", nil, []string{cell}, label)
 	if err != nil {
-		panic(err) // of an empty file
+		panic(err) // only an empty file
 	}
 	return string(bytes.TrimRight(text, "\n"))
 }
 
-// behindHead is the line behind which loads go where a file has none: behind a
-// licence and a docstring.
+// behindHead returns the line after which to insert loads if a file has none:
+// after a licence and a docstring.
 func behindHead(f *build.File, text []byte) (begin int) {
 	lines := strings.Split(string(text), "\n")
 	first := len(lines)
@@ -147,7 +147,7 @@ func behindHead(f *build.File, text []byte) (begin int) {
 	return begin
 }
 
-// loadedBy notes what a load brings of what the target needs, by what it is called
+// loadedBy records which symbols of the target a load provides, by their name
 // in the file, and returns another lock that it loads.
 func loadedBy(load *build.LoadStmt, cells []string, label string, loaded map[string]string) (other string) {
 	for i, from := range load.From {
@@ -164,8 +164,8 @@ func loadedBy(load *build.LoadStmt, cells []string, label string, loaded map[str
 	return other
 }
 
-// loadOf is a load of symbols, each with what the file is to call it, "" for one
-// that it has already.
+// loadOf returns a load statement for symbols, each with its name in the file.
+// A symbol with the name "" is loaded already.
 func loadOf(module string, symbols ...[2]string) string {
 	words := ""
 	for _, s := range symbols {
@@ -180,11 +180,11 @@ func loadOf(module string, symbols ...[2]string) string {
 	return fmt.Sprintf("load(%q%s)", module, words)
 }
 
-// addToolchain adds the target protobuf, and what it loads, to the text of a build
-// file; every line that is there stays. Cells are the names of our cell, the first
-// of them to be written. There says which target protobuf the file has already;
-// with one that has everything, the text stays as it is.
-// The error is that of a text that does not parse, with file, line and column.
+// addToolchain adds the target protobuf and its loads to a build file, without
+// changing its lines. cells lists the names of our cell; it writes the first
+// one. there describes a target protobuf that the file has already; if that is
+// complete, the text stays the same. The error for a text that does not parse
+// has file, line and column.
 func addToolchain(name string, text []byte, cells []string, label string) (after []byte, there string, err error) {
 	f, err := build.ParseBuild(name, text)
 	if err != nil {
@@ -196,9 +196,9 @@ func addToolchain(name string, text []byte, cells []string, label string) (after
 			used[id.Name] = true
 		}
 	})
-	loaded := map[string]string{} // what the target needs, by what it is called in the file
-	other := ""                   // a lock that is loaded
-	begin, loads := 0, 0          // lines that loads go behind
+	loaded := map[string]string{} // symbols that the target needs, by their name in the file
+	other := ""                   // another lock that is loaded
+	begin, loads := 0, 0          // lines after which to insert loads
 	for _, stmt := range f.Stmt {
 		start, end := stmt.Span()
 		switch x := stmt.(type) {
@@ -213,9 +213,9 @@ func addToolchain(name string, text []byte, cells []string, label string) (after
 				if ours && loaded["lock"] != "" {
 					return text, "", nil
 				}
-				there = fmt.Sprintf("%s:%d: there is a target protobuf already, of %s; it stays as it is", name, start.Line, rule.Kind())
+				there = fmt.Sprintf("%s:%d: left the target protobuf, a %s, unchanged", name, start.Line, rule.Kind())
 				if ours && other != "" {
-					there += fmt.Sprintf(". It has the plugins of %s: for those of your own plugins.toml, load %q there", other, label)
+					there += fmt.Sprintf(". It has the plugins of %s: for those of your plugins.toml, load %q there", other, label)
 				}
 				return nil, there, nil
 			}
@@ -257,8 +257,8 @@ func addToolchain(name string, text []byte, cells []string, label string) (after
 	return after, "", nil
 }
 
-// splice puts lines behind the one of that number, or at the end for -1. Apart
-// says that empty lines are to be around them.
+// splice inserts lines after a line number, or at the end for -1. apart puts
+// empty lines around them.
 func splice(text []byte, behind int, lines []string, apart bool) []byte {
 	newline := "\n"
 	if bytes.Contains(text, []byte("\r\n")) {

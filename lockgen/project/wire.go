@@ -17,45 +17,46 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
-// Cell is the name of our cell in a project that has none yet.
+// Cell is the name of our cell in a project that has none.
 const Cell = "buck2-protobuf"
 
-// platforms is what `buck2 init` takes as the target platform of every cell.
+// platforms is the target platform that `buck2 init` sets for every cell.
 const platforms = "prelude//platforms:default"
 
-// A Wish is how a project is to use buck2-protobuf.
+// A Wish says how a project should use buck2-protobuf.
 type Wish struct {
 	Origin string // of the git cell
-	Commit string // of Origin: 40 hexadecimal digits, 64 of a repository of SHA-256; anything else is not known
+	Commit string // of Origin: 40 or 64 hexadecimal digits (SHA-1 or SHA-256); otherwise unknown
 	Lock   string // path of the plugins.lock.toml
 	// Runtimes are the languages whose libraries have the runtimes of the lock.
 	Runtimes []string
 }
 
-// A Plan is what has to be done in a project for a [Wish].
+// A Plan lists the changes of a project for a [Wish].
 type Plan struct {
-	Cell  string        // what to write between @ and // to load from us
-	Edits []files.Write // none for a file that stays as it is
-	// Notes are what was found and left as it is, each with what to do about it.
+	Cell  string        // what to write between @ and // the name for loads, between @ and //
+	Edits []files.Write // none for files that do not change
+	// Notes describe what was left unchanged, and what to do about it.
 	Notes []string
-	// Loads says that the toolchain is to load Lock, in an edit.
+	// Loads is true if an edit makes the toolchain load Lock.
 	Loads bool
 }
 
-// ErrCommit is the error of a [Wish] without a commit, where one has to be written.
+// ErrCommit is the error for a [Wish] without a commit, if the commit must be
+// written.
 var ErrCommit = errors.New("the commit of buck2-protobuf is not known")
 
 var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
-// Wire plans how the project uses buck2-protobuf: the cell, where it comes from,
-// its target platform, and the target toolchains//:protobuf. What is there stays:
-// of a value that is another one than the wish, a note tells. Where Buck2 could not
-// use the result, the error of class [fault.Usage] says what is in the way; without
-// a commit that is needed it is [ErrCommit].
+// Wire plans how the project uses buck2-protobuf: the cell, its origin, its
+// target platform, and the target toolchains//:protobuf. It keeps existing
+// settings; if one differs from the wish, a note says so. If Buck2 could not
+// use the result, the error has class [fault.Usage] and names the cause. If a
+// commit is needed and missing, it is [ErrCommit].
 func (p *Project) Wire(w Wish) (*Plan, error) {
 	e := &editor{project: p, config: p.config, cells: p.config.cells(), plan: &Plan{}}
 	if e.cells.resolve("prelude") == "" {
-		return nil, fault.Errorf(fault.Usage, "add to it: prelude = prelude in [cells], and prelude = bundled in [external_cells]; or take what buck2 init writes in an empty folder",
+		return nil, fault.Errorf(fault.Usage, "add to it: prelude = prelude in [cells], and prelude = bundled in [external_cells]; or start with what buck2 init writes in an empty folder",
 			"%s has no cell prelude, which rules of Buck2 need", p.File)
 	}
 	if err := e.cell(w); err != nil {
@@ -74,7 +75,7 @@ func (p *Project) Wire(w Wish) (*Plan, error) {
 	return e.plan, nil
 }
 
-// An editor collects changes of the configuration.
+// An editor collects changes to the configuration.
 type editor struct {
 	project *Project
 	config  *config
@@ -86,20 +87,20 @@ type editor struct {
 	wanted  []change
 }
 
-// An insert is text that comes in behind a place of a file.
+// An insert is text to insert at a position in a file.
 type insert struct {
 	in   *configFile
 	at   int
 	text string // with \n for a line end
 }
 
-// A fresh section is one that is written at the end.
+// A fresh section is a section to append to a file.
 type fresh struct {
 	section string
 	lines   []string
 }
 
-// A change is what a setting is to be afterwards.
+// A change is a setting with its new value.
 type change struct {
 	key
 	value string
@@ -109,8 +110,8 @@ func (e *editor) note(format string, args ...any) {
 	e.plan.Notes = append(e.plan.Notes, fmt.Sprintf(format, args...))
 }
 
-// set adds a setting; one that is there stays. It reports whether the setting has
-// the value afterwards.
+// set adds a setting, but keeps an existing one. It reports whether the setting
+// has the value afterwards.
 func (e *editor) set(section, name, value string) bool {
 	k := key{section, name}
 	if s := e.config.rooted[k]; s != nil {
@@ -126,7 +127,7 @@ func (e *editor) set(section, name, value string) bool {
 	}
 	var in *configFile
 	var h heading
-	for _, f := range e.config.files { // the last one, .buckconfig's before any other's
+	for _, f := range e.config.files { // the last one, preferably of .buckconfig
 		if f.local || f.included || in != nil && in.name == e.project.File && f.name != in.name {
 			continue
 		}
@@ -141,7 +142,7 @@ func (e *editor) set(section, name, value string) bool {
 		return true
 	}
 	line = "\n" + e.indent(in, h.indent) + line
-	if strings.HasSuffix(in.text[:h.end], `\`) { // at the end of the file; an empty line ends that
+	if strings.HasSuffix(in.text[:h.end], `\`) { // at the end of the file; an empty line ends it
 		line = "\n" + line
 	}
 	e.inserts = append(e.inserts, insert{in, h.end, line})
@@ -181,7 +182,7 @@ func (e *editor) indent(f *configFile, own string) string {
 	return own
 }
 
-// ours says which cell is buck2-protobuf, "" for none.
+// ours returns the name of the cell that is buck2-protobuf, or "".
 func (e *editor) ours(w Wish) string {
 	for _, name := range append([]string{Cell}, slices.Sorted(maps.Keys(e.cells.paths))...) {
 		name = e.cells.resolve(name)
@@ -199,7 +200,8 @@ func (e *editor) ours(w Wish) string {
 	return ""
 }
 
-// isOurs reports whether a folder of the project is a checkout of buck2-protobuf.
+// isOurs reports whether a folder of the project is a checkout of
+// buck2-protobuf.
 func (e *editor) isOurs(dir string) bool {
 	for _, file := range []string{"rules/proto.bzl", "prelude/toolchain.bzl"} {
 		if _, err := os.Stat(filepath.Join(e.project.Root, filepath.FromSlash(dir), filepath.FromSlash(file))); err != nil {
@@ -209,7 +211,7 @@ func (e *editor) isOurs(dir string) bool {
 	return true
 }
 
-// same reports whether two addresses of a git repository are one.
+// same reports whether two URLs are the same git repository.
 func same(a, b string) bool {
 	plain := func(s string) string {
 		s = strings.TrimSuffix(strings.TrimSuffix(s, "/"), ".git")
@@ -224,14 +226,14 @@ func same(a, b string) bool {
 	return plain(a) == plain(b)
 }
 
-// cell adds our cell and where it comes from.
+// cell adds our cell and its origin.
 func (e *editor) cell(w Wish) error {
 	name := e.ours(w)
 	if name == "" {
 		name = Cell
 		if s := e.taken(name); s != nil {
 			if e.cells.external[name] == "bundled" || e.exists(e.cells.paths[name]) || s.section == e.cells.aliasSection {
-				return fault.Errorf(fault.Usage, "give that cell another name", "%s: %s is the cell %s already, and that is not buck2-protobuf", s.at(), name, s.value)
+				return fault.Errorf(fault.Usage, "give that cell another name", "%s: the cell %s exists already, with the path %s, and is not buck2-protobuf", s.at(), name, s.value)
 			}
 		} else {
 			e.set(e.cells.section, name, e.place())
@@ -239,7 +241,7 @@ func (e *editor) cell(w Wish) error {
 	}
 	e.plan.Cell = name
 	if dir := e.cells.paths[name]; e.cells.external[name] == "" && dir != "" && e.isOurs(dir) {
-		e.note("the cell %s is the folder %s of this project; it stays as it is", name, dir)
+		e.note("left the cell %s unchanged, which is the folder %s of this project", name, dir)
 	} else if err := e.external(name, w); err != nil {
 		return err
 	}
@@ -252,21 +254,21 @@ func (e *editor) cell(w Wish) error {
 	return nil
 }
 
-// external makes the cell come from git.
+// external sets git as the origin of the cell.
 func (e *editor) external(name string, w Wish) error {
 	section := "external_cell_" + name
 	if !e.set("external_cells", name, "git") {
 		s := e.config.rooted[key{"external_cells", name}]
-		e.note("%s: the cell %s comes from %q and not from git; that stays as it is", s.at(), name, s.value)
+		e.note("%s: left the cell %s unchanged, which comes from %q and not from git", s.at(), name, s.value)
 		return nil
 	}
 	if s := e.config.rooted[key{section, "git_origin"}]; !e.set(section, "git_origin", w.Origin) && !same(e.config.expand(s, 8), w.Origin) {
-		e.note("%s: the cell %s comes from %s; that stays as it is", s.at(), name, s.value)
+		e.note("%s: left the cell %s unchanged, which comes from %s", s.at(), name, s.value)
 	}
 	known := fullCommit.MatchString(w.Commit)
 	if s := e.config.rooted[key{section, "commit_hash"}]; s != nil {
 		if known && e.config.expand(s, 8) != w.Commit {
-			e.note("%s: the cell %s is taken at %s; that stays as it is. To take %s, write that there", s.at(), name, s.value, w.Commit)
+			e.note("%s: left the cell %s unchanged at commit %s; to use %s, write it there", s.at(), name, s.value, w.Commit)
 		}
 		return nil
 	}
@@ -280,7 +282,7 @@ func (e *editor) external(name string, w Wish) error {
 	return nil
 }
 
-// taken is the setting that gives a name to a cell, or nil.
+// taken returns the setting that defines a cell's name, or nil.
 func (e *editor) taken(name string) *setting {
 	for _, section := range []string{e.cells.section, e.cells.aliasSection} {
 		if s := e.config.rooted[key{section, name}]; s != nil {
@@ -290,7 +292,8 @@ func (e *editor) taken(name string) *setting {
 	return nil
 }
 
-// place is a path for our cell: nothing may lie there, for Buck2 would not see it.
+// place returns a path for our cell. Nothing may exist at that path, because
+// Buck2 would not see it.
 func (e *editor) place() string {
 	for dir := Cell; ; dir += "-cell" {
 		if !e.exists(dir) && !slices.Contains(slices.Collect(maps.Values(e.cells.paths)), dir) {
@@ -304,8 +307,8 @@ func (e *editor) exists(dir string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// detector gives the targets of our cell the target platform that the root's
-// have.
+// detector gives the targets of our cell the same target platform as those of
+// the root cell.
 func (e *editor) detector() {
 	k := key{"parser", "target_platform_detector_spec"}
 	name := e.plan.Cell
@@ -350,8 +353,8 @@ func (e *editor) detector() {
 	e.wanted = append(e.wanted, change{k, s.value + " " + rule})
 }
 
-// apply makes the edits of the configuration, and proves that they change nothing
-// but what is wanted.
+// apply makes the edits of the configuration, and checks that they change only
+// what was intended.
 func (e *editor) apply() ([]files.Write, error) {
 	texts := map[string][]byte{}
 	var edits []files.Write
@@ -362,7 +365,7 @@ func (e *editor) apply() ([]files.Write, error) {
 		}
 		own := slices.DeleteFunc(slices.Clone(e.inserts), func(i insert) bool { return i.in != f })
 		slices.SortStableFunc(own, func(a, b insert) int { return a.at - b.at })
-		for _, i := range slices.Backward(own) { // from the end on, so that places stay
+		for _, i := range slices.Backward(own) { // backwards, so that offsets stay valid
 			text = text[:i.at] + strings.ReplaceAll(i.text, "\n", newline) + text[i.at:]
 		}
 		if f.name == e.project.File {
@@ -399,7 +402,7 @@ func (e *editor) apply() ([]files.Write, error) {
 	return edits, nil
 }
 
-// prove compares settings with those that they become.
+// prove compares the settings before and after the edits.
 func (e *editor) prove(before, after map[key]*setting) error {
 	expected := map[key]string{}
 	for k, s := range before {
@@ -412,11 +415,11 @@ func (e *editor) prove(before, after map[key]*setting) error {
 	}
 	for k, want := range expected {
 		if s := after[k]; s == nil || !slices.Equal(strings.Fields(s.value), strings.Fields(want)) {
-			return fmt.Errorf("%s.%s would not be %q", k.section, k.name, want)
+			return fmt.Errorf("%s.%s is not %q in the result", k.section, k.name, want)
 		}
 	}
 	if len(after) != len(expected) {
-		return fmt.Errorf("it would have %d settings, expected %d", len(after), len(expected))
+		return fmt.Errorf("the result has %d settings, expected %d", len(after), len(expected))
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package report makes a page about what is locked: one file of HTML that needs
-// nothing else.
+// Package report makes an HTML page about the lock. The page is one file and
+// loads nothing.
 package report
 
 import (
@@ -33,27 +33,27 @@ var pageCSS string
 //go:embed report.js
 var pageJS string
 
-// page is the page. All that comes from a lock or a source goes through
-// html/template, which escapes it for where it stands.
+// page is the template. html/template escapes everything that comes from a lock
+// or a source.
 var page = sync.OnceValues(func() (*template.Template, error) {
 	return template.New("report").Funcs(template.FuncMap{
 		"plain": plain.Row, "count": plain.Count, "join": strings.Join, "bytes": plain.Bytes,
 	}).Parse(pageHTML)
 })
 
-// A Report is what the page shows.
+// A Report has the content of the page.
 type Report struct {
 	Lock, Digest string
 	Platforms    []lock.Platform
 	Rows         []*Row
-	Packages     int // of all closures, each name and version once
+	Packages     int // in all closures, each name and version once
 	Files        int // each SHA-256 once
 	Size         int64
 	Trusts       []Count
 	Bundles      []Bundle
-	Asked        bool // for newer versions
+	Asked        bool // whether sources were asked for newer versions
 	Ages         []resolve.Age
-	Current      int // entries at the newest version
+	Current      int // number of entries at the newest version
 	Since        string
 	Changes      []diff.Change
 	Policy       string // Content-Security-Policy
@@ -61,13 +61,13 @@ type Report struct {
 	Script       template.JS
 }
 
-// A Count is how many versions are locked on some evidence.
+// A Count is the number of versions locked with some evidence.
 type Count struct {
 	Name, Means string
 	N           int
 }
 
-// A Bundle is one of the manifest, with its plugins.
+// A Bundle is a bundle of the manifest, with its plugins.
 type Bundle struct {
 	Name    string
 	Plugins []string
@@ -78,12 +78,12 @@ type Row struct {
 	ID                   string // of its closure in the page
 	Name, Version, About string
 	From, Trust, Means   string
-	Spec                 string // what the manifest says, "" where it does not ask for it
+	Spec                 string // version in the manifest, "" if it does not ask for the plugin
 	Bundles              []string
 	Cells                []Cell
 	Packages, Files      int
 	Size                 int64
-	Released, Newer      string // the date of the version, and the newest where that is another
+	Released, Newer      string // the dates of the version, and of the newest if that is another one
 	Tree                 *closure.Branch
 }
 
@@ -94,7 +94,7 @@ type Cell struct {
 	Note               string
 }
 
-// New makes the report of a manifest and its lock, which was read as data.
+// New makes the report for a manifest and its lock, whose text is data.
 func New(m *manifest.Manifest, l *lock.Lock, data []byte) (*Report, error) {
 	digest := sha256.Sum256(data)
 	r := &Report{Lock: lock.FileName, Digest: hex.EncodeToString(digest[:]), Platforms: lock.Platforms}
@@ -154,7 +154,7 @@ func New(m *manifest.Manifest, l *lock.Lock, data []byte) (*Report, error) {
 	return r, nil
 }
 
-// Aged adds what the sources said.
+// Aged adds the answers of the sources.
 func (r *Report) Aged(ages []resolve.Age) {
 	r.Asked = true
 	for _, a := range ages {
@@ -174,8 +174,8 @@ func (r *Report) Aged(ages []resolve.Age) {
 	}
 }
 
-// HTML is the page. Its policy lets no script run and no style count but those
-// of this program, and nothing be loaded from anywhere.
+// HTML returns the page. Its policy allows no script, no other styles, and
+// loading nothing.
 func (r *Report) HTML() ([]byte, error) {
 	r.Style, r.Script = template.CSS(pageCSS), template.JS(pageJS)
 	hash := func(s string) string {
@@ -192,5 +192,5 @@ func (r *Report) HTML() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// Why says what holds newer versions back, for the page.
+// Why explains what holds back newer versions.
 func (r *Report) Why(a resolve.Age) string { return a.Why() }

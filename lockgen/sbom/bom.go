@@ -1,5 +1,5 @@
-// Package sbom makes software bills of materials of a lock, in CycloneDX and in SPDX.
-// Equal locks make equal bytes.
+// Package sbom writes a software bill of materials (BOM) for a lock, in
+// CycloneDX or SPDX. The same lock always gives the same bytes.
 package sbom
 
 import (
@@ -19,32 +19,32 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
-// A BOM is what a lock pins, in the words that both formats share.
+// A BOM is the content of a lock, independent of the format.
 type BOM struct {
 	digest  string // SHA-256 of the lock
 	plugins []*part
-	parts   []*part // of all closures: each package file once, however many plugins have it
+	parts   []*part // of all closures; a package file that several plugins have occurs once
 }
 
 // A part is a plugin, or a file of a closure.
 type part struct {
-	id            string // unique in the BOM, and the same wherever the part is
+	id            string // unique in the BOM, and the same in every BOM
 	name, version string
 	kind          string // application, library or file
-	file          string // its name where it is downloaded, "" where only the package has one
-	purl          string // "" for a plugin, which is made of its parts
+	file          string // its name as downloaded, "" if only the package has a name
+	purl          string // "" for a plugin, which consists of parts
 	sha256        string // "" for a plugin
-	sha512        string // the upstream's, "" for none
-	url           string // source http
+	sha512        string // from the upstream, "" for none
+	url           string // for the source http
 	platforms     []string
 	facts         []fact
 	excluded      bool    // not part of what runs
-	needs         []*part // of a plugin: its parts
+	needs         []*part // for a plugin: its parts
 	runtime       *part   // the plugin that runs this one
 	toolchain     *part   // the plugin that compiles this one
 }
 
-// A fact is what the formats have no field for.
+// A fact is a property that the formats have no field for.
 type fact struct{ name, value string }
 
 func (p *part) fact(name, value string) {
@@ -53,7 +53,7 @@ func (p *part) fact(name, value string) {
 	}
 }
 
-// New returns the BOM of a lock, of which data is the text.
+// New returns the BOM of a lock, whose text is data.
 func New(l *lock.Lock, data []byte) (*BOM, error) {
 	digest := sha256.Sum256(data)
 	b := &BOM{digest: hex.EncodeToString(digest[:])}
@@ -92,7 +92,7 @@ func New(l *lock.Lock, data []byte) (*BOM, error) {
 					parts[id] = part
 				}
 				part.place(v, key)
-				if !slices.Contains(p.needs, part) { // npm: the same package in two folders
+				if !slices.Contains(p.needs, part) { // npm may have the same package in two folders
 					p.needs = append(p.needs, part)
 				}
 			}
@@ -116,7 +116,7 @@ func New(l *lock.Lock, data []byte) (*BOM, error) {
 	return b, nil
 }
 
-// state is a cell in words.
+// state describes a cell.
 func state(c lock.Cell) string {
 	switch {
 	case c.Emulate != "":
@@ -127,7 +127,8 @@ func state(c lock.Cell) string {
 	return "locked"
 }
 
-// newPart is a file of a closure as it is whichever plugin has it.
+// newPart returns a file of a closure, with the properties that do not depend
+// on the plugin.
 func newPart(b *closure.Branch, v *lock.Version, key string) *part {
 	f := v.Files[key]
 	p := &part{name: b.Name, version: b.Version, kind: "library", sha256: f.SHA256, url: f.URL}
@@ -154,7 +155,7 @@ func newPart(b *closure.Branch, v *lock.Version, key string) *part {
 	return p
 }
 
-// place adds what is known of a part because it is in a closure.
+// place adds the properties that the file has in one closure.
 func (p *part) place(v *lock.Version, key string) {
 	f := v.Files[key]
 	for _, platform := range lock.PlatformNames() {
@@ -173,8 +174,8 @@ func (p *part) place(v *lock.Version, key string) {
 	}
 }
 
-// packageURL is the package URL of a file of a closure, by the rules of its type
-// (https://github.com/package-url/purl-spec).
+// packageURL returns the package URL of a file of a closure, according to its
+// type (https://github.com/package-url/purl-spec).
 func packageURL(top *closure.Branch, v *lock.Version, key string) (string, error) {
 	f := v.Files[key]
 	name, version := v.PackageOf(key)
@@ -184,7 +185,7 @@ func packageURL(top *closure.Branch, v *lock.Version, key string) (string, error
 	switch {
 	case k.Ecosystem:
 		u.Type, u.Version, u.Subpath = k.PURL, k.V+version, k.PartOf(key)
-		if i := strings.LastIndexAny(name, "/:"); i >= 0 { // of a scope, a path or a group
+		if i := strings.LastIndexAny(name, "/:"); i >= 0 { // a scope, a path or a group
 			u.Namespace, u.Name = name[:i], name[i+1:]
 		}
 		maps.Copy(with, k.Qualifiers(key, f))

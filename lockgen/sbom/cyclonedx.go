@@ -8,9 +8,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// CycloneDX writes a BOM as JSON of CycloneDX 1.6
-// (https://cyclonedx.org/docs/1.6/json/). What it has no field for are
-// properties "buck2-protobuf:NAME".
+// CycloneDX writes a BOM in the JSON format of CycloneDX 1.6
+// (https://cyclonedx.org/docs/1.6/json/). Facts without a field are properties
+// named "buck2-protobuf:NAME".
 func (b *BOM) CycloneDX(w io.Writer) error {
 	const lockRef = "lock"
 	bom := cyclonedx.NewBOM()
@@ -78,7 +78,7 @@ func (p *part) component() cyclonedx.Component {
 	for _, f := range p.facts {
 		add(f.name, f.value)
 	}
-	if p.sha256 != "" { // the cells of a plugin say it
+	if p.sha256 != "" { // a plugin lists its platforms in its facts
 		for _, platform := range p.platforms {
 			add("platform", platform)
 		}
@@ -89,8 +89,7 @@ func (p *part) component() cyclonedx.Component {
 	return c
 }
 
-// uuid makes a UUID of version 8 (RFC 9562, 5.8) of a digest in hexadecimal
-// digits.
+// uuid returns a UUID of version 8 (RFC 9562, 5.8) for a digest in hexadecimal.
 func uuid(digest string) string {
 	variant := "89ab"[digest[16]&3]
 	return digest[:8] + "-" + digest[8:12] + "-8" + digest[13:16] + "-" + string(variant) + digest[17:20] + "-" + digest[20:32]

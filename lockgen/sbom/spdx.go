@@ -14,9 +14,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// SPDX writes a BOM as JSON of SPDX 2.3
-// (https://spdx.github.io/spdx-spec/v2.3/). What it has no field for is in
-// comments, a line each.
+// SPDX writes a BOM in the JSON format of SPDX 2.3
+// (https://spdx.github.io/spdx-spec/v2.3/). Facts without a field are lines of
+// the comments.
 func (b *BOM) SPDX(w io.Writer, created time.Time) error {
 	const none = "NOASSERTION"
 	lockID := common.ElementID("Lock")
@@ -73,8 +73,8 @@ func (b *BOM) SPDX(w io.Writer, created time.Time) error {
 	return spdxjson.Write(doc, w, spdxjson.Indent("  "), spdxjson.EscapeHTML(false))
 }
 
-// spdxID is unique for a part; an identifier may have letters, digits, dots and
-// hyphens only.
+// spdxID returns the identifier of a part. It may contain only letters, digits,
+// dots and hyphens.
 func (p *part) spdxID() common.ElementID {
 	kind := "File"
 	if p.sha256 == "" {

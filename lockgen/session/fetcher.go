@@ -12,15 +12,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
-// A Fetcher fetches files that are locked, from the mirrors of the manifest and
+// A Fetcher downloads locked files, from the mirrors of the manifest and from
 // the sources. It is safe for concurrent use.
 type Fetcher struct {
 	*mirror.Tiers
 	session *Session
 }
 
-// NewFetcher prepares the sources of a manifest and its lock. Downloads are shown
-// as part of a transfer. The caller closes it.
+// NewFetcher returns a Fetcher for a manifest and its lock. It shows downloads
+// as part of a transfer. The caller must close it.
 func NewFetcher(m *manifest.Manifest, l *lock.Lock, settings Settings, transfer *ui.Transfer) *Fetcher {
 	s := New(m, l, settings)
 	s.Asking = true
@@ -30,21 +30,21 @@ func NewFetcher(m *manifest.Manifest, l *lock.Lock, settings Settings, transfer 
 	return f
 }
 
-// Add brings a file into the store, where that lacks it.
+// Add downloads a file into the store, if the store does not have it.
 func (f *Fetcher) Add(ctx context.Context, e *lock.Entry, key string) error {
 	return f.session.Store.AddProven(ctx, install.Proof(e, key), func(ctx context.Context, in *store.Ingest) error {
 		return f.File(ctx, e, key, in)
 	})
 }
 
-// Registries is the client for the place that a person names: [policy] is about
-// where plugins come from.
+// Registries returns the client for a destination that a person names. [policy]
+// does not apply to it, only to sources of plugins.
 func (f *Fetcher) Registries() *oci.Client { return oci.New(f.session.origins.Client(), "") }
 
-// Close ends what the sources began.
+// Close ends what the sources started.
 func (f *Fetcher) Close() { f.session.Close() }
 
-// web brings a file over HTTP, as fetch does.
+// web downloads a file over HTTP, like fetch.
 func (f *Fetcher) web(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
 	if file := e.Locked.Files[key]; m == nil {
 		shown := f.session.Shown()

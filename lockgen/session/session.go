@@ -1,5 +1,5 @@
-// Package session makes the sources of one run, each when it is first asked for and
-// with the client program that it needs, and has what they share.
+// Package session creates the sources of a run, each on first use and with the
+// client program that it needs, and holds what they share.
 package session
 
 import (
@@ -34,48 +34,48 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/web"
 )
 
-// Settings are what a person and a machine decide about asking sources.
+// Settings control how sources are asked.
 type Settings struct {
 	Offline  bool                // refuse the network
-	Now      time.Time           // for minimum-release-age; zero is the machine's clock
-	Env      func(string) string // nil for the process's own: GITHUB_TOKEN
-	Dir      string              // where the manifest lies: the package managers' project configuration applies
+	Now      time.Time           // for minimum-release-age; zero means the machine's clock
+	Env      func(string) string // nil for the environment of the process: GITHUB_TOKEN
+	Dir      string              // the manifest's folder, whose project configuration the package managers use
 	Store    *store.Store
 	Clients  *clients.Set // of this machine; sessions of one command share it
 	UI       *ui.UI
-	Timeouts remote.Timeouts // of requests; the zero value is good
+	Timeouts remote.Timeouts // of requests; the zero value works
 }
 
-// A Session is what the sources of one run share. It makes each of them when it
-// is first asked for, with the client program that it needs. It is safe for
-// concurrent use; the fields are set before. The caller closes it.
+// A Session holds what the sources of one run share. It creates each source on
+// first use, with the client program that it needs. It is safe for concurrent
+// use once the fields are set. The caller must close it.
 type Session struct {
 	Settings
 	Manifest *manifest.Manifest
 	Old      *lock.Lock    // never nil
-	Locked   Locked        // what is locked by now; by default Old
-	Needed   source.Needed // without it no source can read what it has to see
-	Asking   bool          // only questions: no client is installed for them
+	Locked   Locked        // what is locked now; Old by default
+	Needed   source.Needed // downloads what sources must read; required by sources that read artifacts
+	Asking   bool          // only ask questions; install no client for them
 
 	origins  *origin.Origins
-	transfer atomic.Pointer[ui.Transfer]     // that shows the run
+	transfer atomic.Pointer[ui.Transfer]     // shows the run
 	sources  once.Map[string, source.Source] // by kind
-	listers  once.Map[string, source.Source] // likewise
+	listers  once.Map[string, source.Source] // by kind
 	oldFiles func() map[string]lock.File
 
 	mu      sync.Mutex
-	cleanup []func() // what sources left in the scratch of the store
+	cleanup []func() // removes what sources left in the scratch folder
 }
 
-// Locked is what is locked; a [lock.Lock] is one.
+// Locked looks up what is locked. A [lock.Lock] implements it.
 type Locked interface {
-	// Entry is nil for what is not locked.
+	// Entry returns nil for what is not locked.
 	Entry(name, version string) *lock.Entry
-	// Find returns the newest version of a plugin, by its name.
+	// Find returns the newest version of a plugin.
 	Find(name string) (string, string, *lock.Version, error)
 }
 
-// New prepares the sources of a manifest and its lock, nil for none.
+// New returns a session for a manifest and its lock, which may be nil.
 func New(m *manifest.Manifest, old *lock.Lock, settings Settings) *Session {
 	if old == nil {
 		old = &lock.Lock{}
@@ -97,23 +97,23 @@ func New(m *manifest.Manifest, old *lock.Lock, settings Settings) *Session {
 	return s
 }
 
-// Close removes what sources left in the scratch of the store.
+// Close removes what sources left in the scratch folder of the store.
 func (s *Session) Close() {
 	for _, f := range s.cleanup {
 		f()
 	}
 }
 
-// Rules are [policy] now.
+// Rules returns the rules of [policy] at the current time.
 func (s *Session) Rules() plan.Rules { return plan.NewRules(&s.Manifest.Policy, s.Old, s.Now) }
 
-// OldFile is the file of the old lock that has the identity of an artifact.
+// OldFile returns the file in the old lock with the identity of an artifact.
 func (s *Session) OldFile(a *source.Artifact) (f lock.File, ok bool) {
 	f, ok = s.oldFiles()[a.Identity]
 	return f, ok
 }
 
-// filesOf is every file of a lock by the identity of its artifact.
+// filesOf returns all files of a lock, by the identity of their artifacts.
 func filesOf(l *lock.Lock) map[string]lock.File {
 	files := map[string]lock.File{}
 	for _, versions := range l.Plugins {
@@ -126,8 +126,8 @@ func filesOf(l *lock.Lock) map[string]lock.File {
 	return files
 }
 
-// Show shows the run from now on, unless something does already, until done. Who
-// lets several fetch at once calls it first.
+// Show shows the run until done is called, unless something shows it already.
+// Call it before fetching several things at once.
 func (s *Session) Show() (done func()) {
 	if s.transfer.Load() != nil {
 		return func() {}
@@ -140,12 +140,12 @@ func (s *Session) Show() (done func()) {
 	}
 }
 
-// Shown is what shows the run, nil while nothing does.
+// Shown returns what shows the run, or nil.
 func (s *Session) Shown() *ui.Transfer { return s.transfer.Load() }
 
 func (s *Session) progress(n int64) { s.Shown().Add(n) }
 
-// Getenv is the environment that the settings give.
+// Getenv reads the environment of the settings.
 func (s *Session) Getenv(name string) string {
 	if s.Env == nil {
 		return os.Getenv(name)
@@ -153,13 +153,13 @@ func (s *Session) Getenv(name string) string {
 	return s.Env(name)
 }
 
-// Source returns the source of a kind, with the client program that it needs.
+// Source returns the source for a kind, with the client program that it needs.
 func (s *Session) Source(ctx context.Context, kind string) (source.Source, error) {
 	return s.sources.Succeed(kind, func() (source.Source, error) { return s.newSource(ctx, kind) })
 }
 
-// Lister returns the source of a kind to be asked which versions there are. For
-// npm that takes no npm, unless only npm knows where the registry is.
+// Lister returns the source for a kind, to ask for versions. For npm it needs
+// no npm, unless only npm knows the registry.
 func (s *Session) Lister(ctx context.Context, kind string) (source.Source, error) {
 	if kind != lock.NPM {
 		return s.Source(ctx, kind)
@@ -173,8 +173,8 @@ func (s *Session) Lister(ctx context.Context, kind string) (source.Source, error
 	})
 }
 
-// Dated returns a list of versions with the times of those whose age matters to w.
-// Locked is the version that the lock has, "" for none.
+// Dated returns a list of versions, with times for those whose age matters to
+// w. locked is the locked version, or "".
 func (s *Session) Dated(ctx context.Context, from source.Source, w *plan.Want, releases []plan.Release, locked string) ([]plan.Release, error) {
 	d, ok := from.(source.Dater)
 	if !ok {
@@ -262,15 +262,15 @@ func (s *Session) newGo(ctx context.Context) (source.Source, error) {
 	}), nil
 }
 
-// findNPM returns the npm that resolves: the one that comes with the locked
-// node, so that every machine resolves alike; the machine's own where the lock
-// has no node for this machine, or one without npm.
+// findNPM returns the npm that resolves: that of the locked node, so that all
+// machines resolve the same, or the machine's own if the lock has no node for
+// this machine, or one without npm.
 func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
 	host, ok := lock.Host()
 	if !ok {
 		return s.Clients.NPM(ctx)
 	}
-	if s.Asking { // which registry there is any npm knows
+	if s.Asking { // any npm knows the registry
 		if npm, err := s.Clients.NPM(ctx); err == nil {
 			return npm, nil
 		}
@@ -300,8 +300,8 @@ func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
 	return s.Clients.LockedNPM(dir, platform), nil
 }
 
-// Download brings a locked file for an installation, where the store has it no
-// more.
+// Download downloads a locked file for an installation, if the store no longer
+// has it.
 func (s *Session) Download(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	source, err := s.Source(ctx, e.Locked.Source)
 	if err != nil {
@@ -324,15 +324,15 @@ func (s *Session) Programs(ctx context.Context, w *plan.Want, on []lock.Platform
 	}
 	p, ok := l.(source.Describer)
 	if !ok {
-		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source and binary; and for files by platform see: lockgen help troubleshooting", "what is in %s is not known before it is described", w.From)
+		return nil, fault.Errorf(fault.Usage, "write an entry by hand: [plugins.NAME] with version, source and binary; and for files by platform see: lockgen help troubleshooting", "lockgen cannot find out what %s contains", w.From)
 	}
 	list, err := p.Programs(ctx, w, on)
 	slices.SortFunc(list, func(a, b source.Program) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
 }
 
-// Module finds the Go module that a package is in: the longest part of its path of
-// which the proxy has versions. Dir is the folder of the package in it.
+// Module finds the Go module of a package: the longest prefix of its path for
+// which the proxy has versions. dir is the folder of the package in the module.
 func (s *Session) Module(ctx context.Context, importPath string) (module, dir string, err error) {
 	l, err := s.Lister(ctx, lock.Go)
 	if err != nil {
@@ -355,8 +355,8 @@ func (s *Session) Module(ctx context.Context, importPath string) (module, dir st
 	return "", "", first
 }
 
-// Tag finds the form of the tags of a repository of GitHub, of its newest release that
-// has a version in its tag; "" for the usual one.
+// Tag returns the form of the tags in a GitHub repository, according to its
+// newest release with a version in its tag; "" is the usual form.
 func (s *Session) Tag(ctx context.Context, w *plan.Want) (template string, err error) {
 	l, err := s.Lister(ctx, w.From.Kind)
 	if err != nil {

@@ -196,7 +196,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 		}
 	}
 	if err := syntax.CheckShown(key); err != nil {
-		return nil, fault.Errorf(fault.Upstream, "ask its publisher", "the title of a layer: %w", err)
+		return nil, fault.Errorf(fault.Upstream, "ask the publisher", "the title of a layer: %w", err)
 	}
 	a := &source.Artifact{
 		Kind:   lock.OCI,
@@ -252,7 +252,7 @@ func (s *ociSource) upstreamOf(ctx context.Context, l *image.Finder, w *plan.Wan
 	manifest, file, _, err := l.Find(ctx, ref, p)
 	switch {
 	case errors.Is(err, image.ErrNoPlatform): // its tag is there, and names something else
-		return source.Answer{Err: fault.Errorf(fault.Integrity, "the tag was moved: ask its publisher why before you lock it again", "%w", err)}
+		return source.Answer{Err: fault.Errorf(fault.Integrity, "the tag was moved: ask the publisher why before you lock it again", "%w", err)}
 	case err != nil:
 		return source.Answer{Err: err}
 	}

@@ -361,7 +361,7 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (*Node, error) {
 func (r *Repository) Node(ctx context.Context, d Descriptor) (*Node, error) {
 	name := r.name + "@sha256:" + d.SHA256
 	if d.Size > maxManifest {
-		return nil, fault.Errorf(fault.Upstream, "ask its publisher for a smaller index", "%s: a manifest of %d bytes, more than the limit of %d", name, d.Size, maxManifest)
+		return nil, fault.Errorf(fault.Upstream, "ask the publisher for a smaller index", "%s: a manifest of %d bytes, more than the limit of %d", name, d.Size, maxManifest)
 	}
 	desc := ocispec.Descriptor{MediaType: d.MediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, d.SHA256), Size: d.Size}
 	if data, ok := r.c.transport.Kept(name); ok && int64(len(data)) == d.Size && digest.FromBytes(data) == desc.Digest {
@@ -393,7 +393,7 @@ func readAll(body io.ReadCloser) ([]byte, error) {
 	defer body.Close()
 	data, err := io.ReadAll(io.LimitReader(body, maxManifest+1))
 	if err == nil && len(data) > maxManifest {
-		err = fault.Errorf(fault.Upstream, "ask its publisher for a smaller index", "a manifest that exceeds the limit of %d bytes", maxManifest)
+		err = fault.Errorf(fault.Upstream, "ask the publisher for a smaller index", "a manifest that exceeds the limit of %d bytes", maxManifest)
 	}
 	return data, err
 }
@@ -401,7 +401,7 @@ func readAll(body io.ReadCloser) ([]byte, error) {
 // parse parses a manifest or index whose digest has been verified.
 func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	bad := func(format string, args ...any) error {
-		return fault.Errorf(fault.Upstream, "ask its publisher", "%s: "+format, append([]any{name}, args...)...)
+		return fault.Errorf(fault.Upstream, "ask the publisher", "%s: "+format, append([]any{name}, args...)...)
 	}
 	var doc struct {
 		SchemaVersion int                  `json:"schemaVersion"`
@@ -463,15 +463,15 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 // check applies the rules for descriptors in the package comment.
 func check(name, part string, d ocispec.Descriptor) error {
 	if alg, hexa, _ := strings.Cut(string(d.Digest), ":"); alg != "sha256" {
-		return fault.Errorf(fault.Policy, "ask its publisher to push it with SHA-256", "%s, %s: digest %q is not a SHA-256", name, part, plain.Line(string(d.Digest), 300))
+		return fault.Errorf(fault.Policy, "ask the publisher to push it with SHA-256", "%s, %s: digest %q is not a SHA-256", name, part, plain.Line(string(d.Digest), 300))
 	} else if err := syntax.CheckSHA256("digest", hexa); err != nil {
-		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: %w", name, part, err)
+		return fault.Errorf(fault.Upstream, "ask the publisher", "%s, %s: %w", name, part, err)
 	}
 	if d.Size <= 0 || d.Size > maxBlob {
-		return fault.Errorf(fault.Upstream, "ask its publisher", "%s, %s: a size of %d bytes, expected 1 to %d", name, part, d.Size, int64(maxBlob))
+		return fault.Errorf(fault.Upstream, "ask the publisher", "%s, %s: a size of %d bytes, expected 1 to %d", name, part, d.Size, int64(maxBlob))
 	}
 	if len(d.URLs) > 0 {
-		return fault.Errorf(fault.Upstream, "ask its publisher to push it to the registry", "%s, %s: its content is at another URL, which is not supported", name, part)
+		return fault.Errorf(fault.Upstream, "ask the publisher to push it to the registry", "%s, %s: its content is at another URL, which is not supported", name, part)
 	}
 	if d.Data != nil {
 		if sum := sha256.Sum256(d.Data); int64(len(d.Data)) != d.Size || "sha256:"+hex.EncodeToString(sum[:]) != string(d.Digest) {
