@@ -23,6 +23,9 @@ func TestRuntimesPage(t *testing.T) {
 	text := readFile(t, page)
 	for _, language := range lock.Languages() {
 		for _, name := range catalog.Builtin().Runtimes(language) {
+			if r, _ := catalog.Builtin().Runtime(language, name); r.Package != "" && lock.RuntimeEntry(language, r.Package) == lock.RuntimeEntry(language, name) {
+				name = r.Package // as people write it
+			}
 			if !strings.Contains(text, "| `"+name+"`") && !strings.Contains(text, ", `"+name+"`") {
 				t.Errorf("the table has no %s", name)
 			}

@@ -26,14 +26,18 @@ type Runtime struct {
 }
 
 // A RuntimeFit is what the code of one plugin wants of a library: at least the
-// version of the plugin, within its major version.
+// version of the plugin, within its major version, or one that Least says.
 type RuntimeFit struct {
 	Plugin string `toml:"plugin"`
 	// Majors are the first numbers that the library has before the version of the
 	// plugin, by the major version of the plugin from which on it has them; nil where
 	// both have the same versions.
 	Majors map[string]int `toml:"majors"`
-	Later  int            `toml:"later"` // how many major versions more of the library run the code
+	// Least is the first version of the library that does, by the major version of the
+	// plugin from which on it is that one, where the two are numbered apart; "" for a
+	// plugin whose code does not use the library.
+	Least map[string]string `toml:"least"`
+	Later int               `toml:"later"` // how many major versions more of the library run the code
 }
 
 func (r Runtime) check(language, name string) error {
@@ -55,6 +59,14 @@ func (r Runtime) check(language, name string) error {
 		}
 		for from := range f.Majors {
 			if _, err := strconv.Atoi(from); err != nil {
+				return err
+			}
+		}
+		for from, least := range f.Least {
+			if _, err := strconv.Atoi(from); err != nil {
+				return err
+			}
+			if _, err := majorOf(least); least != "" && err != nil {
 				return err
 			}
 		}
@@ -85,30 +97,51 @@ func (c *Catalog) RuntimeOf(language, pkg string) string {
 }
 
 // Bounds are the first version of the library that runs the code of a version of the
-// plugin, and the first after that which does not: 6.30.2 and 8 of 30.2. The error, of
-// class [fault.Usage], is for a version of the plugin of which nothing is known.
+// plugin, and the first after that which does not: 6.30.2 and 8 of 30.2. Both are ""
+// for code that does not use the library. The error, of class [fault.Usage], is for a
+// version of the plugin of which nothing is known.
 func (f RuntimeFit) Bounds(version string) (least, below string, err error) {
 	numbers, _, _ := strings.Cut(version, "-")
-	first, _, _ := strings.Cut(numbers, ".")
-	major, err := strconv.Atoi(first)
-	if err != nil {
+	major, err := majorOf(numbers)
+	switch {
+	case err != nil:
 		return "", "", fault.Errorf(fault.Usage, "take a version of numbers", "which version of the library fits %s %s is not known", f.Plugin, version)
+	case f.Majors != nil:
+		own, err := since(f, f.Majors, major, version)
+		if err != nil {
+			return "", "", err
+		}
+		return strconv.Itoa(own) + "." + numbers, strconv.Itoa(own + 1 + f.Later), nil
+	case f.Least != nil:
+		if numbers, err = since(f, f.Least, major, version); err != nil || numbers == "" {
+			return "", "", err
+		}
+		major, _ = majorOf(numbers) // as check has seen
 	}
-	if f.Majors == nil {
-		return numbers, strconv.Itoa(major + 1 + f.Later), nil
-	}
-	from, own, oldest := 0, 0, 0
-	for m, of := range f.Majors {
+	return numbers, strconv.Itoa(major + 1 + f.Later), nil
+}
+
+// majorOf is the first of the numbers of a version.
+func majorOf(version string) (int, error) {
+	first, _, _ := strings.Cut(version, ".")
+	return strconv.Atoi(first)
+}
+
+// since is what a table has for a major version of the plugin of f: that of the last
+// one in it which is not behind.
+func since[V any](f RuntimeFit, table map[string]V, major int, version string) (v V, err error) {
+	from, oldest := -1, -1
+	for m, of := range table {
 		n, _ := strconv.Atoi(m) // as check has seen
 		if n <= major && n > from {
-			from, own = n, of
+			from, v = n, of
 		}
-		if oldest == 0 || n < oldest {
+		if oldest < 0 || n < oldest {
 			oldest = n
 		}
 	}
-	if from == 0 {
-		return "", "", fault.Errorf(fault.Usage, fmt.Sprintf("take %s %d or later", f.Plugin, oldest), "which version of the library fits %s %s is not known", f.Plugin, version)
+	if from < 0 {
+		return v, fault.Errorf(fault.Usage, fmt.Sprintf("take %s %d or later", f.Plugin, oldest), "which version of the library fits %s %s is not known", f.Plugin, version)
 	}
-	return strconv.Itoa(own) + "." + numbers, strconv.Itoa(own + 1 + f.Later), nil
+	return v, nil
 }

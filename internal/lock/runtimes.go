@@ -18,7 +18,7 @@ import (
 const runtimesPrefix = "runtimes/"
 
 // languages are those that have runtimes, with the source kind of these.
-var languages = map[string]string{"java": Maven, "python": Pip}
+var languages = map[string]string{"java": Maven, "python": Pip, "typescript": NPM}
 
 // Languages lists the languages that have runtimes, sorted.
 func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
@@ -108,6 +108,9 @@ func (l *Lock) checkRuntimes() error {
 			}
 			for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 				name, version := v.PackageOf(key)
+				if v.Kind().Folders { // node takes the nearest: a folder has one version
+					name, version = key, v.Files[key].Label(key)
+				}
 				other, twice := known[language+"/"+name]
 				if !ok || twice && other.version == version {
 					continue

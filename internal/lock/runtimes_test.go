@@ -127,3 +127,50 @@ func TestRuntimesRefused(t *testing.T) {
 		}
 	}
 }
+
+// npmRuntime is the table of a runtime of TypeScript with a package in each of the
+// folders.
+func npmRuntime(name string, packages ...[3]string) string {
+	_, entry, _ := RuntimeName(RuntimeEntry("typescript", name))
+	table := "\n[runtimes.typescript." + entry + ".\"1.0.0\""
+	text := table + "]\npackage = \"" + name + "\"\nsource = \"npm\"\ntrust = \"registry\"\n" + table + ".files]\n"
+	for _, p := range packages {
+		text += `"` + p[0] + `" = { name = "` + p[1] + `", version = "` + p[2] + `", sha256 = "` + sum("1") + `", size = 10, integrity = "` + sri("y") + "\" }\n"
+	}
+	text += table + ".platforms]\n"
+	for _, p := range Platforms {
+		text += p.Name + ` = { tree = "` + sum("3") + "\" }\n"
+	}
+	return text
+}
+
+// TestRuntimesNPM: packages lie in one folder, where a path has one version; another
+// one may be further down.
+func TestRuntimesNPM(t *testing.T) {
+	t.Parallel()
+	s, _ := compileSchema(t)
+	own := [3]string{"node_modules/@acme/one", "@acme/one", "1.0.0"}
+	shared := [3]string{"node_modules/shared", "shared", "1.0.0"}
+	inner := [3]string{"node_modules/two/node_modules/shared", "shared", "2.0.0"}
+	good := protosText(npmRuntime("@acme/one", own, shared), npmRuntime("@acme/two", [3]string{"node_modules/@acme/two", "@acme/two", "1.0.0"}, shared, inner))
+	l, err := Parse("lock", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(Print(l)); got != good {
+		t.Errorf("prints\n%s", got)
+	}
+	if err := s.Validate(testenv.Instance(t, good)); err != nil {
+		t.Error(err)
+	}
+	for _, tt := range []struct{ name, old, new, says string }{
+		{"two versions at one path", `"node_modules/shared" = { name = "shared", version = "1.0.0"`, `"node_modules/shared" = { name = "shared", version = "1.1.0"`, "one version of a library"},
+		{"interpreters", "source = \"npm\"\n", "python = [\"3.11\"]\nsource = \"npm\"\n", "has no python"},
+		{"source", "source = \"npm\"\n", "source = \"pip\"\n", ""},
+	} {
+		text := strings.Replace(good, tt.old, tt.new, 1)
+		if _, err := Parse("lock", []byte(text)); text == good || fault.Of(err) != fault.Lock || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}

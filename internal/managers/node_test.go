@@ -494,7 +494,7 @@ func closure(t *testing.T, n *npm.Client, name, version string) []Tarball {
 	if data, err := os.ReadFile(index); err == nil && json.Unmarshal(data, &pkgs) == nil && len(pkgs) > 0 {
 		return pkgs // npm compares the integrity
 	}
-	l, err := n.Resolve(t.Context(), machineRegistry(t), name, version, nil)
+	l, err := n.Resolve(t.Context(), machineRegistry(t), name, version, nil, nil)
 	if err != nil {
 		t.Skipf("%s %s cannot be had from the registry: %v", name, version, err)
 	}

@@ -29,6 +29,9 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 	if kind == lock.KindOf(lock.Maven) {
 		hint = `write "protobuf-java" for a version that fits the plugins, "protobuf-java==4.36.2", or "GROUP:ARTIFACT" for any other library`
 	}
+	if kind == lock.KindOf(lock.NPM) {
+		hint = `write "@bufbuild/protobuf" for a version that fits the plugins, or "@bufbuild/protobuf==2.17.0"`
+	}
 	_, entry, _ := lock.RuntimeName(lock.RuntimeEntry(language, RuntimeSource(language, name).Name))
 	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil && syntax.CheckName(name) != nil || strings.Count(name, ":") > 1 || syntax.CheckName(entry) != nil {
 		return "", "", fault.Errorf(fault.Usage, hint, "%q is not the name of a library, or not only that", item)

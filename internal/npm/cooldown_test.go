@@ -45,7 +45,7 @@ func TestNPMCooldown(t *testing.T) {
 		{"strict", &cooldown.Rule{Before: cooldownNow}, "", time.Time{}},
 		{"strict", &cooldown.Rule{Before: young}, "1.2.0", young},
 	} {
-		l, err := n.Resolve(t.Context(), here, tt.name, "1.0.0", tt.rule)
+		l, err := n.Resolve(t.Context(), here, tt.name, "1.0.0", nil, tt.rule)
 		if tt.dep == "" {
 			if !errors.Is(err, fs.ErrNotExist) || fault.Of(err) != fault.Upstream {
 				t.Errorf("%s %+v: %v", tt.name, tt.rule, err)
@@ -62,10 +62,10 @@ func TestNPMCooldown(t *testing.T) {
 	}
 	// A registry without a clock: nothing passes, and nothing is said.
 	s.NoTimes(true)
-	if _, err := n.Resolve(t.Context(), here, "strict", "1.0.0", &cooldown.Rule{Before: young}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := n.Resolve(t.Context(), here, "strict", "1.0.0", nil, &cooldown.Rule{Before: young}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a clock: %v", err)
 	}
-	l, err := n.Resolve(t.Context(), here, "strict", "1.0.0", &cooldown.Rule{})
+	l, err := n.Resolve(t.Context(), here, "strict", "1.0.0", nil, &cooldown.Rule{})
 	if err != nil || !l.Packages[dep].Released.IsZero() {
 		t.Errorf("without a clock: %+v, %v", l, err)
 	}

@@ -172,7 +172,7 @@ func TestNothingOfTheUserRuns(t *testing.T) {
 	s.Package(fake.Package{Name: "gen", Version: "1.0.0", Manifest: map[string]any{"dependencies": map[string]any{"lib": "*"}, "scripts": map[string]any{"preinstall": h.touch}}})
 	t.Chdir(h.project)
 	for _, rule := range []*cooldown.Rule{nil, {}} {
-		if l, err := n.Resolve(t.Context(), registryAt(s.URL), "gen", "1.0.0", rule); err != nil || len(l.Packages) != 2 {
+		if l, err := n.Resolve(t.Context(), registryAt(s.URL), "gen", "1.0.0", nil, rule); err != nil || len(l.Packages) != 2 {
 			t.Errorf("%+v, %v", l, err)
 		}
 	}

@@ -132,7 +132,7 @@ func TestLockedNPM(t *testing.T) {
 	if err := os.WriteFile(old, []byte(`{"name":"npm","version":"10.9.2"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = n.Resolve(t.Context(), registryAt(""), "x", "1.0.0", nil)
+	_, err = n.Resolve(t.Context(), registryAt(""), "x", "1.0.0", nil, nil)
 	fake.WantFault(t, err, fault.Machine, "version 10.9.2; 11.10 or later is needed")
 }
 

@@ -34,7 +34,8 @@ type LockedPackage struct {
 	OS, CPU, Libc    []string // in node's terms, with ! for "not"; empty means all
 	Bin              map[string]string
 	Engines          map[string]string
-	Optional         bool // npm ignores it if it cannot be installed
+	Needs            []string // folders of the packages that it finds its dependencies and peers in, sorted
+	Optional         bool     // npm ignores it if it cannot be installed
 	HasInstallScript bool
 	Deprecated       string
 	Released         time.Time // by the registry's clock; zero if unknown or without a [cooldown.Rule]
@@ -78,9 +79,24 @@ type Dropped struct {
 	Spec   string
 }
 
+// Under returns the folders of a package and of everything that it needs, directly or
+// not.
+func (l *PackageLock) Under(folder string) map[string]bool {
+	under := map[string]bool{}
+	for next := []string{folder}; len(next) > 0; next = next[1:] {
+		if p, ok := l.Packages[next[0]]; ok && !under[next[0]] {
+			under[next[0]] = true
+			next = append(next, p.Needs...)
+		}
+	}
+	return under
+}
+
 // Resolve has npm find the closure of a package. Version is an exact version or
 // a range, of which npm takes the newest one. With a rule, which may be nil,
-// the closure only has versions that it allows, with their release times.
+// the closure only has versions that it allows, with their release times. Beside
+// are other packages that lie in the same folder, with their versions, nil for none:
+// the closure is that of all.
 //
 // npm runs without any of the user's settings and without network, except for
 // the registry, which answers through this program. It installs nothing and
@@ -90,8 +106,9 @@ type Dropped struct {
 // the error is of class [fault.Upstream] and matches [fs.ErrNotExist]. Other
 // errors of the registry are returned as they are. For a dependency from git, a
 // URL or a file, the error is of class [fault.Policy] and names the dependent
-// package; npm never sees that dependency.
-func (n *Client) Resolve(ctx context.Context, registry Registry, name, version string, rule *cooldown.Rule) (*PackageLock, error) {
+// package; npm never sees that dependency. Packages whose peers contradict each
+// other are refused with class [fault.Usage].
+func (n *Client) Resolve(ctx context.Context, registry Registry, name, version string, beside map[string]string, rule *cooldown.Rule) (*PackageLock, error) {
 	if err := n.Check(); err != nil {
 		return nil, err
 	}
@@ -103,9 +120,9 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 		return nil, err
 	}
 	defer os.RemoveAll(scratch)
-	project, err := json.Marshal(map[string]any{
-		"name": "tree", "version": "0.0.0", "private": true, "dependencies": map[string]string{name: version},
-	})
+	all := map[string]string{name: version}
+	maps.Copy(all, beside)
+	project, err := json.Marshal(map[string]any{"name": "tree", "version": "0.0.0", "private": true, "dependencies": all})
 	if err != nil {
 		return nil, err
 	}
@@ -216,11 +233,32 @@ func (u *upstream) explain(err error, out []byte, base, name, version string) er
 	case "ETARGET", "ENOVERSIONS":
 		return fault.Missingf(fault.Upstream, "use a version that the registry has",
 			"npm package %s@%s: %s", name, version, what)
+	case "ERESOLVE":
+		return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, "take versions that allow each other in this",
+			"npm package %s@%s: %s%s", name, version, what, peers(said.Error.Detail)))
 	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
 		return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
 			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what))
 	}
 	return fault.Errorf(fault.Upstream, "check the registry: npm config get registry", "npm package %s@%s: %s", name, version, what)
+}
+
+// peers is what npm says of peers that contradict each other, in one line.
+func peers(detail string) string {
+	var lines []string
+	for line := range strings.Lines(detail) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "Fix the upstream") || strings.HasPrefix(line, "this command with") {
+			break
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	return ": " + redact.Line(strings.Join(lines, "; "))
 }
 
 // parsePackageLock parses a package-lock.json of version 3. All its tarballs
@@ -234,6 +272,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		Bin                  table
 		Dependencies         table
 		OptionalDependencies table
+		PeerDependencies     table
 		Optional             bool
 		DevOptional          bool
 		HasInstallScript     bool
@@ -251,6 +290,25 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm has version %d, expected 3", file.LockfileVersion)
 	}
 	l := &PackageLock{Packages: map[string]LockedPackage{}}
+	there := func(folder string) bool { _, ok := file.Packages[folder]; return ok }
+	needs := func(folder string) []string {
+		needed := map[string]bool{}
+		for next := []string{folder}; len(next) > 0; next = next[1:] {
+			e := file.Packages[next[0]]
+			for _, deps := range []table{e.Dependencies, e.OptionalDependencies, e.PeerDependencies} {
+				for name := range deps {
+					found := find(next[0], name, there)
+					if found == "" || needed[found] {
+						continue
+					}
+					if needed[found] = true; file.Packages[found].InBundle { // part of a file that is listed
+						next = append(next, found)
+					}
+				}
+			}
+		}
+		return slices.Sorted(maps.Keys(needed))
+	}
 	for _, folder := range slices.Sorted(maps.Keys(file.Packages)) {
 		e := file.Packages[folder]
 		_, last := SplitPath(folder)
@@ -260,7 +318,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		label := e.Name + "@" + e.Version
 		for _, deps := range []table{e.Dependencies, e.OptionalDependencies} {
 			for _, name := range slices.Sorted(maps.Keys(deps)) {
-				found := find(folder, name, func(p string) bool { _, ok := file.Packages[p]; return ok }) != ""
+				found := find(folder, name, there) != ""
 				switch _, optional := e.OptionalDependencies[name]; {
 				case !fromRegistry(deps[name]) && !(found && e.InBundle): // for a bundled dependency npm only looks into the tarball
 					return nil, direct(label, name, deps[name])
@@ -284,7 +342,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved)))
 		}
 		l.Packages[folder] = LockedPackage{
-			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin,
+			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin, Needs: needs(folder),
 			Optional: e.Optional || e.DevOptional, HasInstallScript: e.HasInstallScript, Deprecated: e.Deprecated,
 		}
 	}

@@ -40,7 +40,7 @@ func TestResolve(t *testing.T) {
 	pkg("alien", "1.0.0", m{"os": []string{"plan9"}, "cpu": "mips", "engines": []string{"node >= 0.2"}})
 	here := registryAt(s.URL)
 
-	l, err := n.Resolve(t.Context(), here, "gen", "1.0.0", nil)
+	l, err := n.Resolve(t.Context(), here, "gen", "1.0.0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestResolve(t *testing.T) {
 	if s.Count("/gen/-/gen-1.0.0.tgz") != 0 {
 		t.Error("resolving downloaded a tarball")
 	}
-	l, err = n.Resolve(t.Context(), here, "gen", "^1.0.0", nil)
+	l, err = n.Resolve(t.Context(), here, "gen", "^1.0.0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,26 +74,26 @@ func TestResolve(t *testing.T) {
 		t.Errorf("gen@^1.0.0 is %s with %d packages", got, len(l.Packages))
 	}
 	// What a package demands of a machine is not held against this one.
-	if l, err = n.Resolve(t.Context(), here, "alien", "1.0.0", nil); err != nil || !slices.Equal(l.Packages["node_modules/alien"].CPU, []string{"mips"}) {
+	if l, err = n.Resolve(t.Context(), here, "alien", "1.0.0", nil, nil); err != nil || !slices.Equal(l.Packages["node_modules/alien"].CPU, []string{"mips"}) {
 		t.Errorf("alien: %+v, %v", l, err)
 	}
 
-	_, err = n.Resolve(t.Context(), here, "gen", "9.9.9", nil)
+	_, err = n.Resolve(t.Context(), here, "gen", "9.9.9", nil, nil)
 	fake.WantFault(t, err, fault.Upstream, "gen@9.9.9", "ETARGET")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing version is not fs.ErrNotExist: %v", err)
 	}
-	_, err = n.Resolve(t.Context(), here, "nothing", "1.0.0", nil)
+	_, err = n.Resolve(t.Context(), here, "nothing", "1.0.0", nil, nil)
 	fake.WantFault(t, err, fault.Upstream, "nothing@1.0.0", "404", s.URL)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing package is not fs.ErrNotExist: %v", err)
 	}
 	for _, version := range []string{"file:../x", "x.tgz", "some/repository", "../x", ""} {
-		_, err = n.Resolve(t.Context(), here, "gen", version, nil)
+		_, err = n.Resolve(t.Context(), here, "gen", version, nil, nil)
 		fake.WantFault(t, err, fault.Usage, version)
 	}
 	s.Fault("/@s/lib", fake.Status(403))
-	_, err = n.Resolve(t.Context(), here, "gen", "1.0.0", nil)
+	_, err = n.Resolve(t.Context(), here, "gen", "1.0.0", nil, nil)
 	fake.WantFault(t, err, fault.Upstream, "403", "@s/lib")
 	hostile.check(t)
 }
@@ -120,7 +120,7 @@ func TestResolveRefuses(t *testing.T) {
 	run := func(t *testing.T, name string, says ...string) {
 		t.Helper()
 		s.Forget()
-		_, err := n.Resolve(t.Context(), registryAt(s.URL), name, "1.0.0", nil)
+		_, err := n.Resolve(t.Context(), registryAt(s.URL), name, "1.0.0", nil, nil)
 		fake.WantFault(t, err, fault.Policy, append(says, name+"@1.0.0", "registry")...)
 		for _, r := range s.Requests("") {
 			if strings.Contains(r.Path, "bad") {
@@ -203,7 +203,7 @@ func TestResolveRefuses(t *testing.T) {
 	s.Package(fake.Package{Name: "free", Version: "1.0.0", Manifest: m{"dependencies": m{"lib": " ^1.0.0 || 9.x", "odd": "NPM:lib@latest", "in": "*"}, "bundleDependencies": []string{"in"}},
 		Files: map[string]string{"node_modules/in/package.json": `{"name":"in","version":"1.0.0"}`}})
 	s.Package(fake.Package{Name: "free", Version: "1.1.0", Manifest: m{"dependencies": m{"bad": "some/bad"}}})
-	l, err := n.Resolve(t.Context(), registryAt(s.URL), "free", "1.0.0", nil)
+	l, err := n.Resolve(t.Context(), registryAt(s.URL), "free", "1.0.0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
@@ -35,6 +36,7 @@ type npmSource struct {
 	*origin.NPM
 	tool     *npm.Client
 	listings once.Map[string, map[string]source.Record] // what the registry said of packages
+	together once.Map[string, *npm.PackageLock]         // what npm was asked for runtimes
 	cooldown func(w *plan.Want) *cooldown.Rule
 	ignores  func(name string) bool // whether a package may have install scripts: none is run
 }
@@ -63,16 +65,23 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		return nil, err
 	}
 	own, ok := closure.Packages[w.PackageDir()]
+	mine := closure.Under(w.PackageDir())
 	if !ok || own.Version != version {
 		return nil, fault.Errorf(fault.Upstream, "write the version as the registry has it", "npm resolved %s %s to version %q", w.From.Name, version, own.Version)
 	}
 	for _, d := range closure.Dropped {
+		if !mine[d.Parent] {
+			continue
+		}
 		return nil, fault.Errorf(fault.Upstream, "take another version, or ask the operator of the registry for the package",
 			"npm left out the optional package %s@%s of %s: the registry does not have it", d.Name, d.Spec, d.Parent)
 	}
 	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	for _, folder := range slices.Sorted(maps.Keys(closure.Packages)) {
 		p := closure.Packages[folder]
+		if w.Language != "" && !mine[folder] { // it is there for a runtime beside this one
+			continue
+		}
 		a, err := s.artifact(folder, p)
 		if err != nil {
 			return nil, err
@@ -100,16 +109,33 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 	return res, nil
 }
 
+// ask lets npm resolve w, once for all runtimes of a language: they lie in one folder.
+func (s *npmSource) ask(ctx context.Context, w *plan.Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
+	if len(w.Beside) == 0 {
+		return s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), nil, rule)
+	}
+	all := slices.Sorted(slices.Values(append([]string{manifest.RuntimeItem(w.From.Name, w.Version)}, w.Beside...)))
+	return s.together.Do(fmt.Sprintf("%q %+v", all, rule), func() (*npm.PackageLock, error) {
+		versions := map[string]string{}
+		for _, item := range all[1:] {
+			name, version, _ := strings.Cut(item, "==")
+			versions[name] = version
+		}
+		name, version, _ := strings.Cut(all[0], "==")
+		return s.tool.Resolve(ctx, s, name, version, versions, rule)
+	})
+}
+
 // closure lets npm resolve behind the cooldown. Where that leaves nothing, it is
 // resolved without, so that the driver can name what is too young.
 func (s *npmSource) closure(ctx context.Context, w *plan.Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
-	closure, err := s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), rule)
+	closure, err := s.ask(ctx, w, rule)
 	if rule == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
 		return closure, err
 	}
 	open := *rule
 	open.Before = time.Time{}
-	other, otherErr := s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), &open)
+	other, otherErr := s.ask(ctx, w, &open)
 	if otherErr == nil && (err != nil || len(other.Dropped) < len(closure.Dropped)) {
 		return other, nil
 	}
@@ -256,6 +282,9 @@ func checkPackageJSON(name, version string, ignored bool, c *source.Content) err
 }
 
 func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
+	if w.Language != "" {
+		return "", nil
+	}
 	for _, template := range w.Requires {
 		path := strings.ReplaceAll(template, "{napi}", catalog.NAPI(p))
 		if _, ok := tree[path]; !ok {

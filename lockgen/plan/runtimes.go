@@ -45,7 +45,7 @@ func (w *Want) runtime() (catalog.Runtime, bool) {
 
 // listed is the name of a runtime as a list of [runtimes] has it.
 func (w *Want) listed() string {
-	if r, _ := w.runtime(); r.Package != "" {
+	if r, _ := w.runtime(); r.Package != "" && lock.RuntimeEntry(w.Language, r.Package) != w.Name {
 		_, name, _ := lock.RuntimeName(w.Name)
 		return name
 	}
@@ -130,6 +130,9 @@ func (w *Want) Fit(others []*Want) error {
 			from, to, err := f.Bounds(o.Version)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", w.At, w.Name, err)
+			}
+			if from == "" { // its code does not use this library
+				continue
 			}
 			w.Fits = append(w.Fits, o.Name+"@"+o.Version)
 			if least.version == "" || CompareVersions(kind, from, least.version) > 0 {

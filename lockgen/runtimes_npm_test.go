@@ -1,0 +1,234 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// typeScript writes a manifest with plugins of TypeScript, which are files here, and a
+// list of runtimes.
+func (p *place) typeScript(plugins map[string]string, runtimes string) {
+	p.server.File("/node/24.19.0", []byte(linuxARM))
+	entries := `node = { version = "24.19.0", source = "` + p.server.URL + `/node/{version}", binary = "node" }` + "\n"
+	for _, name := range slices.Sorted(maps.Keys(plugins)) {
+		for version := range strings.SplitSeq(plugins[name], ", ") {
+			p.server.File("/"+name+"/"+strings.Trim(version, `"`), []byte(linuxARM+name+version))
+		}
+		entries += name + " = { versions = [" + plugins[name] + `], source = "` + p.server.URL + "/" + name + `/{version}", binary = "` + name + `" }` + "\n"
+	}
+	p.manifest(entries + "\n[runtimes]\ntypescript = [" + runtimes + "]\n")
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), `"linux-aarch64", "windows-x86_64"`, one, 1))
+}
+
+// publishTypeScript publishes what typeScript asks for.
+func (p *place) publishTypeScript() {
+	library := func(name, version string, more map[string]any) {
+		p.server.Package(fake.Package{Name: name, Version: version, Manifest: more, Files: map[string]string{"index.js": version}})
+	}
+	type table = map[string]any
+	for _, version := range []string{"1.9.0", "1.10.1", "2.2.0", "2.5.1", "2.6.0", "3.0.0"} {
+		library("@bufbuild/protobuf", version, nil)
+	}
+	library("@connectrpc/connect", "1.7.0", table{"peerDependencies": table{"@bufbuild/protobuf": "^1.10.0"}})
+	library("@connectrpc/connect", "2.0.0", table{"peerDependencies": table{"@bufbuild/protobuf": "^2.2.0"}, "dependencies": table{"shared": "^1.0.0"}})
+	library("@connectrpc/connect", "2.1.0", table{"peerDependencies": table{"@bufbuild/protobuf": "^2.6.0"}, "dependencies": table{"shared": "^2.0.0"}})
+	library("shared", "1.0.0", nil)
+	library("shared", "2.0.0", nil)
+	library("old-lib", "1.0.0", table{"dependencies": table{"shared": "^1.0.0"}})
+	library("protobufjs", "7.4.0", nil)
+	library("protobufjs", "8.0.0", nil)
+	library("left", "1.0.0", table{"deprecated": "use right"})
+	library("native", "1.0.0", table{"os": []string{"darwin"}})
+	library("script", "1.0.0", table{"scripts": table{"postinstall": "curl evil"}, "hasInstallScript": true})
+	library("from-git", "1.0.0", table{"dependencies": table{"shared": "git+https://example.com/shared.git"}})
+	library("holed", "1.0.0", table{"dependencies": table{"nowhere": "^1.0.0"}})
+	library("parts", "1.0.0", table{"optionalDependencies": table{"parts-arm": "1.0.0", "parts-win": "1.0.0"}})
+	library("parts-arm", "1.0.0", table{"os": []string{"linux"}, "cpu": []string{"arm64"}})
+	library("parts-win", "1.0.0", table{"os": []string{"win32"}})
+}
+
+// TestRuntimesNPM: runtimes of TypeScript lie in one folder, fit the plugins and each
+// other, and follow the plugins.
+func TestRuntimesNPM(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	p := newPlace(t)
+	p.publishTypeScript()
+	const prefix = "runtimes/typescript/"
+	locked := func(library, version string, fits ...string) *lock.Version {
+		t.Helper()
+		versions := p.locked().Plugins[lock.RuntimeEntry("typescript", library)]
+		v := versions[version]
+		if v == nil || v.Language != "typescript" || v.Source != lock.NPM || len(v.Python) > 0 || v.Runtime != "" || !v.Platforms["linux-aarch64"].Locked() || !slices.Equal(v.Fits, fits) {
+			t.Fatalf("%s %s fits %q is not locked, but %v:\n%s", library, version, fits, slices.Collect(maps.Keys(versions)), p.read("plugins.lock.toml"))
+		}
+		return v
+	}
+	// folder is where packages lie, with their versions, together.
+	folder := func() map[string]string {
+		t.Helper()
+		all := map[string]string{}
+		for name, versions := range p.locked().Plugins {
+			for _, v := range versions {
+				for key, f := range v.Files {
+					if _, _, ok := lock.RuntimeName(name); !ok {
+						continue
+					}
+					if other := all[key]; other != "" && other != f.Version {
+						t.Errorf("%s is %s and %s", key, other, f.Version)
+					}
+					all[key] = f.Version
+				}
+			}
+		}
+		return all
+	}
+	p.typeScript(map[string]string{"protoc-gen-es": `"2.2.0"`}, `"@bufbuild/protobuf", "@connectrpc/connect", "old-lib"`)
+	p.ok("update", "--no-smoke")
+	p.ok("check")
+	if v := locked("@bufbuild/protobuf", "2.6.0", "protoc-gen-es@2.2.0"); len(v.Files) != 1 {
+		t.Errorf("more than it needs: %v", v.FilesFor("linux-aarch64"))
+	}
+	connect, old := locked("@connectrpc/connect", "2.1.0", "protoc-gen-es@2.2.0"), locked("old-lib", "1.0.0")
+	if len(connect.Files) != 3 || len(old.Files) != 2 || len(folder()) != 5 {
+		t.Errorf("connect has %v, old-lib %v, together %v", connect.FilesFor("linux-aarch64"), old.FilesFor("linux-aarch64"), folder())
+	}
+	text := p.read("plugins.lock.toml")
+	if !strings.Contains(text, "\n[runtimes.typescript.bufbuild-protobuf.\"2.6.0\"]\n") {
+		t.Error(text)
+	}
+	// Nothing to do, and the same again.
+	p.server.Forget()
+	p.ok("update", "--offline")
+	if n := p.server.Count(""); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	for _, args := range [][]string{{"update", "--all", "--no-smoke"}, {"update", prefix + "connectrpc-connect@2.1.0", "--no-smoke"}} {
+		p.ok(args...)
+		if got := p.read("plugins.lock.toml"); got != text {
+			t.Errorf("%v: another lock:\n%s", args, got)
+		}
+	}
+	// Every reader knows it.
+	const spec = prefix + "connectrpc-connect@2.1.0"
+	for _, args := range [][]string{{"list"}, {"tree"}, {"tree", prefix + "connectrpc-connect"}, {"tree", spec}, {"explain", spec}, {"explain", prefix + "connectrpc-connect"}, {"explain", spec, "--why", "shared"}, {"why", "shared"}, {"sbom"}, {"outdated"}, {"textconv", p.path("plugins.lock.toml")}} {
+		out, talk := p.ok(args...)
+		if args[0] != "outdated" && !strings.Contains(out+talk, "connectrpc-connect") {
+			t.Errorf("%v says nothing of it:\n%s%s", args, out, talk)
+		}
+	}
+	p.ok("check", "--upstream")
+	// It follows the plugin, on the command line and off it.
+	p.server.File("/protoc-gen-es/2.5.0", []byte(linuxARM))
+	p.server.File("/protoc-gen-es/1.10.0", []byte(linuxARM))
+	p.ok("add", prefix+"@connectrpc/connect@2.0.0", "--no-smoke")
+	locked("@connectrpc/connect", "2.0.0", "protoc-gen-es@2.2.0")
+	if all := folder(); len(all) != 4 {
+		t.Errorf("shared is there more than once: %v", all)
+	}
+	p.ok("update", "protoc-gen-es@2.5.0", "--no-smoke")
+	locked("@bufbuild/protobuf", "2.6.0", "protoc-gen-es@2.5.0")
+	p.ok("add", prefix+"@connectrpc/connect", "--no-smoke")
+	locked("@connectrpc/connect", "2.1.0", "protoc-gen-es@2.5.0")
+	p.ok("update", "protoc-gen-es@1.10.0", "--no-smoke")
+	locked("@bufbuild/protobuf", "1.10.1", "protoc-gen-es@1.10.0")
+	locked("@connectrpc/connect", "1.7.0", "protoc-gen-es@1.10.0")
+	p.ok("remove", prefix+"old-lib")
+	p.ok("check")
+	if all := folder(); len(all) != 2 {
+		t.Errorf("left over: %v", all)
+	}
+	p.ok("remove", prefix+"connectrpc-connect", prefix+"bufbuild-protobuf")
+	if text := p.read("plugins.toml"); strings.Contains(text, "connectrpc") || strings.Contains(text, "bufbuild") {
+		t.Error(text)
+	}
+}
+
+// TestRuntimesNPMFit: which library of the wire format ts-proto wants depends on its
+// version.
+func TestRuntimesNPMFit(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	for _, tt := range []struct {
+		plugins  map[string]string
+		runtimes string
+		locked   map[string]string // NAME VERSION, with what it fits
+	}{
+		{map[string]string{"ts-proto": `"2.7.2"`}, `"@bufbuild/protobuf", "protobufjs"`, map[string]string{"@bufbuild/protobuf 2.6.0": "ts-proto@2.7.2", "protobufjs 8.0.0": ""}},
+		{map[string]string{"ts-proto": `"1.181.2"`}, `"@bufbuild/protobuf", "protobufjs"`, map[string]string{"@bufbuild/protobuf 3.0.0": "", "protobufjs 7.4.0": "ts-proto@1.181.2"}},
+		{map[string]string{"ts-proto": `"2.7.2"`, "protoc-gen-es": `"2.5.0"`}, `"@bufbuild/protobuf==2.5.1"`, map[string]string{"@bufbuild/protobuf 2.5.1": "protoc-gen-es@2.5.0 ts-proto@2.7.2"}},
+		{nil, `"parts"`, map[string]string{"parts 1.0.0": ""}},
+	} {
+		p := newPlace(t)
+		p.publishTypeScript()
+		p.typeScript(tt.plugins, tt.runtimes)
+		p.ok("update", "--no-smoke")
+		for want, fits := range tt.locked {
+			name, version, _ := strings.Cut(want, " ")
+			v := p.locked().Plugins[lock.RuntimeEntry("typescript", name)][version]
+			if v == nil || strings.Join(v.Fits, " ") != fits {
+				t.Errorf("%s, fits %q, is not locked:\n%s", want, fits, p.read("plugins.lock.toml"))
+			}
+		}
+		if text := p.read("plugins.lock.toml"); strings.Contains(text, "parts-win") {
+			t.Error("has a package for another platform")
+		}
+	}
+}
+
+// TestRuntimesNPMRefused: what does not fit or is not there is refused before anything
+// is written.
+func TestRuntimesNPMRefused(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	es := func(versions string) map[string]string { return map[string]string{"protoc-gen-es": versions} }
+	for _, tt := range []struct {
+		name     string
+		plugins  map[string]string
+		runtimes string
+		class    fault.Class
+		says     []string
+	}{
+		{"older than the code", es(`"2.5.0"`), `"@bufbuild/protobuf==2.2.0"`, fault.Usage, []string{"@bufbuild/protobuf 2.2.0 does not run the code of protoc-gen-es 2.5.0, which wants 2.5.0 or later, before 3", `"@bufbuild/protobuf==2.5.0"`}},
+		{"another major version", es(`"1.10.0"`), `"@bufbuild/protobuf==2.6.0"`, fault.Usage, []string{"does not run the code of protoc-gen-es 1.10.0", "before 2"}},
+		{"two plugins", es(`"1.10.0", "2.2.0"`), `"@bufbuild/protobuf"`, fault.Usage, []string{"no @bufbuild/protobuf runs the code of both protoc-gen-es 2.2.0, which wants 2.2.0 or later, and protoc-gen-es 1.10.0", "runtime = […]"}},
+		{"two kinds of plugins", map[string]string{"protoc-gen-es": `"1.10.0"`, "ts-proto": `"2.7.2"`}, `"@bufbuild/protobuf"`, fault.Usage, []string{"no @bufbuild/protobuf runs the code of both ts-proto 2.7.2"}},
+		{"there is none yet", es(`"2.9.0"`), `"@bufbuild/protobuf"`, fault.Upstream, []string{">=2.9.0 <3, which is what fits protoc-gen-es 2.9.0"}},
+		{"peers", es(`"2.2.0"`), `"@bufbuild/protobuf==2.2.0", "@connectrpc/connect==2.1.0"`, fault.Usage, []string{"@connectrpc/connect", "peer @bufbuild/protobuf@\"^2.6.0\"", "take versions that allow each other"}},
+		{"no such package", nil, `"nothing"`, fault.Upstream, []string{"nothing"}},
+		{"no such version", nil, `"shared==7.0.0"`, fault.Upstream, []string{"shared", "7.0.0"}},
+		{"a hole", nil, `"holed"`, fault.Upstream, []string{"nowhere"}},
+		{"another platform", nil, `"native"`, fault.Machine, []string{"npm package native 1.0.0 does not support linux arm64"}},
+		{"an install script", nil, `"script"`, fault.Policy, []string{"install script", "ignore-scripts"}},
+		{"from git", nil, `"from-git"`, fault.Policy, []string{"from-git", "git"}},
+		{"twice", nil, `"shared", "shared==1.0.0"`, fault.Usage, []string{"plugins.toml:", "names shared twice"}},
+		{"a range", nil, `"shared@^1"`, fault.Usage, []string{"plugins.toml:", `"@bufbuild/protobuf==2.17.0"`}},
+		{"an address", nil, `"https://example.com/x.tgz"`, fault.Usage, []string{"is not the name of a library"}},
+		{"no scope", nil, `"bufbuild/protobuf"`, fault.Usage, []string{"is not the name of a library"}},
+		{"capitals", nil, `"JSONStream"`, fault.Usage, []string{"is not the name of a library"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			p.publishTypeScript()
+			p.typeScript(tt.plugins, tt.runtimes)
+			p.fails(tt.class, tt.says, "update", "--no-smoke")
+			if p.read("plugins.lock.toml") != "" {
+				t.Error("wrote a lock")
+			}
+		})
+	}
+	// Deprecated, but written down by a person: it is locked, and told.
+	p := newPlace(t)
+	p.publishTypeScript()
+	p.typeScript(nil, `"left==1.0.0"`)
+	if _, talk := p.ok("update", "--no-smoke"); !strings.Contains(talk, "left@1.0.0 is deprecated: use right") {
+		t.Error(talk)
+	}
+}
