@@ -14,10 +14,11 @@ import (
 
 var bundleVerb = &cli.Verb[app]{
 	Name: "bundle", Args: "NAME", Short: "install the plugins of a bundle, print a PATH line for each",
-	Long: `A bundle is a list of plugins in [bundles] of plugins.toml. Each line puts the
-folder of one executable on PATH, for the eval of a shell. A bundle that is not
-there is looked for in the place of --from, to which lockgen mirror pushed it.
-Either way the lock says which bytes.`,
+	Long: `A bundle is a list of plugins in [bundles] of plugins.toml. Each line of the
+output puts the folder of one executable on PATH, for the eval of a shell. If
+plugins.toml does not have the bundle, fetch looks for it at the place of
+--from, to which lockgen mirror pushed it. In both cases, the lock decides which
+bytes are installed.`,
 	Example: `fetch bundle typescript
 eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"`,
 	JSON: true, Uses: installs, Run: runBundle,

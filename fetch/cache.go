@@ -17,8 +17,8 @@ import (
 
 var cacheVerifyVerb = &cli.Verb[app]{
 	Name: "cache verify", Short: "verify the whole cache and report damage",
-	Long: `Every file and every installed plugin is hashed. What is damaged is printed and
-ends with exit status 5; what --repair removed is fetched again when it is used.`,
+	Long: `Hashes every file and every installed plugin. Damaged ones are listed, and the
+exit status is 5. With --repair they are removed, and fetched again on next use.`,
 	Example: `fetch cache verify
 fetch cache verify --repair`,
 	JSON: true, Run: verifyCache,
@@ -29,13 +29,13 @@ fetch cache verify --repair`,
 
 var cacheClearVerb = &cli.Verb[app]{
 	Name: "cache clear", Short: "delete files and folders that were not used recently",
-	Long: `What is in use now is kept, and so is what was used within an hour. Bytes are
-counted as du counts them.`,
+	Long: `Keeps what is in use, and what was used within the last hour. Sizes are counted
+as by du.`,
 	Example: `fetch cache clear --older-than 30d
 fetch cache clear --older-than 2w --dry-run`,
 	JSON: true, Run: clearCache,
 	Flags: func(f *pflag.FlagSet, a *app) {
-		f.StringVar(&a.opts.olderThan, "older-than", "1h", "remove what was not used for that long; `AGE` is such as 12h, 30d or 2w (default: 1h)")
+		f.StringVar(&a.opts.olderThan, "older-than", "1h", "remove what was not used for that long; `AGE` is for example 12h, 30d or 2w (default: 1h)")
 		f.BoolVar(&a.opts.dryRun, "dry-run", false, "only print what would be removed")
 	},
 }

@@ -20,12 +20,13 @@ import (
 
 var envVerb = &cli.Verb[app]{
 	Name: "env", Args: "[NAME[@VERSION]…]", Short: "install plugins, print the line that puts them on PATH",
-	Long: `Without names it is the whole lock, but for plugins whose executables have one
-name. The folders of the executables come before everything else on PATH.
+	Long: `Without names, it sets PATH for the whole lock, except for plugins whose
+executables have the same name. The folders of the executables come before
+everything else on PATH.
 
-Where proto packages are among them, by the name protos/NAME or as the deps of a
-buf.yaml have it, the line also sets PROTO_PATH to their folders and those of
-what they import: protoc -I. -I"$PROTO_PATH" api.proto`,
+For proto packages, named protos/NAME or as in the deps of a buf.yaml, the line
+also sets PROTO_PATH to their folders and those of their imports: protoc -I.
+-I"$PROTO_PATH" api.proto`,
 	Example: `eval "$(fetch env)"
 eval "$(fetch env protoc ts-proto@2.7.2)"
 eval "$(fetch env protoc protos/googleapis)"

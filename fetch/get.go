@@ -20,9 +20,9 @@ import (
 
 var getVerb = &cli.Verb[app]{
 	Name: "get", Args: "NAME[@VERSION]", Short: "install a plugin if needed, print the path of its executable",
-	Long: `Without a version it is the only one that is locked, or the newest. What was
-installed before is found again without reading the lock. With --json the folder
-of the plugin, that of its .proto files and the version are told as well.`,
+	Long: `Without a version, it takes the only locked version, or the newest one. An
+installed plugin is found without reading the lock. With --json, the output also
+has the folder of the plugin, the folder of its .proto files, and its version.`,
 	Example: `fetch get ts-proto
 protoc --plugin=protoc-gen-ts_proto="$(fetch get ts-proto@2.7.2)" \
   --ts_proto_out=. api.proto`,

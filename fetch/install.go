@@ -23,9 +23,9 @@ import (
 
 var installVerb = &cli.Verb[app]{
 	Name: "install", Short: "install one lock entry into a new folder (for Buck2 actions)",
-	Long: `The folder holds exactly the locked tree: no launcher, no metadata. It is
-complete or absent. Neither lock nor manifest is read: what matters of them is
-in the files of --entry, --registries and --mirrors.`,
+	Long: `The folder contains exactly the locked tree, without launchers or metadata. It
+is complete or it does not exist. fetch install reads neither lock nor manifest:
+the files of --entry, --registries and --mirrors have all that it needs of them.`,
 	Example: `fetch install --entry entry.json --out plugin
 fetch install --entry entry.json --file protoc.zip=protoc.zip --out plugin`,
 	JSON: true, Uses: installs[2:], Run: runInstall,

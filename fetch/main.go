@@ -24,8 +24,8 @@ import (
 var table = cli.Program[app]{
 	Name:  "fetch",
 	Short: "install locked protoc plugins from verified files",
-	Long: `fetch installs locked protobuf plugins from verified bytes: exactly those that
-plugins.lock.toml says. It never picks a version.`,
+	Long: `fetch installs locked protobuf plugins from verified bytes: exactly those in
+plugins.lock.toml. It never chooses a version.`,
 	Example: `fetch get ts-proto             print the path of its executable
 fetch run protoc --version     run it
 fetch env                      print a line that puts plugins on PATH`,
@@ -81,7 +81,7 @@ func flags(f *pflag.FlagSet, a *app) {
 	f.StringVar(&o.wheelManager, "wheel-manager", a.env("BUCK2_PROTOBUF_WHEEL_MANAGER"), "what installs pip plugins; `TOOL` is pip, uv or none (default: none)")
 	f.BoolVar(&o.noManagers, "disable-package-managers", truth(a.env("BUCK2_PROTOBUF_DISABLE_PACKAGE_MANAGERS")), "run no package manager: fetch unpacks npm and pip plugins itself")
 	f.StringVar(&o.python, "python", a.env("BUCK2_PROTOBUF_PYTHON"), "what runs Python plugins; `PYTHON` is a path or a name on PATH (default: one on PATH whose version is locked)")
-	f.BoolVar(&o.offline, "offline", false, "make no connection")
+	f.BoolVar(&o.offline, "offline", false, "do not use the network")
 	for _, name := range installs {
 		f.Lookup(name).Hidden = true
 	}

@@ -21,17 +21,17 @@ import (
 
 var protosVerb = &cli.Verb[app]{
 	Name: "protos", Args: "[NAME…]", Short: "copy locked proto packages to a folder, for editors and protoc",
-	Long: `Without names it is every package of [protos]; with names, those and what they
-import. A name may also be that of a module, as the deps of a buf.yaml have it.
-The well-known types come from the locked protoc. A folder that this command
-made is replaced, unless something in it was changed since.`,
+	Long: `Without names, it installs every package of [protos]; with names, those packages
+and their imports. A name may also be that of a module, as in the deps of a
+buf.yaml. The well-known types come from the locked protoc. A folder that this
+command has created is replaced, unless it was changed since.`,
 	Example: `fetch protos
 fetch protos googleapis --out third_party/protos
 fetch protos buf.build/googleapis/googleapis
 protoc -I. -Iprotos --descriptor_set_out=api.binpb api.proto`,
 	JSON: true, Uses: installs, Run: runProtos,
 	Flags: func(f *pflag.FlagSet, a *app) {
-		f.StringVar(&a.opts.out, "out", "protos", "the `DIR` to make")
+		f.StringVar(&a.opts.out, "out", "protos", "the `DIR` to create")
 	},
 }
 

@@ -10,9 +10,10 @@ import (
 
 var runVerb = &cli.Verb[app]{
 	Name: "run", Args: "NAME[@VERSION] [ARG…]", Short: "install a plugin if needed, then run it",
-	Long: `Everything behind the name goes to the plugin, --help and --version too. Flags
-of fetch stand before the name, or between the name and a "--", which is left
-out. The plugin gets the standard streams, and its exit status is that of fetch.`,
+	Long: `Everything after the name is passed to the plugin, including --help and
+--version. Flags of fetch come before the name, or between the name and a "--",
+which is not passed. The plugin uses the standard streams of fetch, and fetch
+ends with its exit status.`,
 	Example: `fetch run protoc --version
 fetch run --offline protoc -I. --java_out=gen api.proto
 fetch run protoc -- --version`,

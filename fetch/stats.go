@@ -17,8 +17,8 @@ import (
 
 var statsVerb = &cli.Verb[app]{
 	Name: "stats", Short: "show where plugins came from, over all runs",
-	Long: `From the cache, a package manager, our own unpacker, an OCI registry or by HTTP:
-how often, how often that failed, how many bytes and how long it took.`,
+	Long: `For the cache, package managers, our own unpacker, OCI registries and HTTP: the
+number of uses and failures, the bytes, and the time.`,
 	Example: `fetch stats
 fetch stats --json --reset`,
 	JSON: true, Run: runStats,

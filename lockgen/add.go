@@ -16,32 +16,32 @@ import (
 
 var addVerb = &cli.Verb[program]{
 	Name: "add", Args: "NAME[@VERSION]…|PLACE[@VERSION]…", Short: "add plugins and lock them",
-	Long: `Writes the version into plugins.toml, beside versions that are there, keeping
-comments and order, then locks this plugin alone, with the first one also all
-else that plugins.toml asks for. Without a version it is the newest one that
-[policy] allows, written as an exact version; a range is written as it is. When
-the plugin cannot be locked, plugins.toml stays as it was.
+	Long: `Writes the version into plugins.toml, beside existing versions, and keeps
+comments and order. Then it locks this plugin only; the first lock gets
+everything that plugins.toml asks for. Without a version, it writes the newest
+version that [policy] allows, as an exact version; it writes a range as it is.
+If the plugin cannot be locked, plugins.toml stays unchanged.
 
 A PLACE is where a plugin is published: npm:NAME, @SCOPE/NAME, pip:NAME,
 cargo:NAME, go:PACKAGE, maven:GROUP:ARTIFACT, github:OWNER/REPO,
-oci://HOST/REPO:TAG or the URL of a file. One that the catalogue knows is the
-plugin of that name; of another one the source is asked for its executables, and
-the only one that is called protoc-gen-… becomes an entry of that name. --binary
-says which one it is otherwise.
+oci://HOST/REPO:TAG or the URL of a file. If the catalogue knows the place,
+lockgen adds its plugin. Otherwise it asks the source for executables. If
+exactly one is named protoc-gen-…, it becomes an entry with that name;
+otherwise, choose one with --binary.
 
 A URL is that of the file for one platform, as copied from a page, or a template
-with {version}, {os} and {arch}. The version in it counts, unless @VERSION is
-behind it. The files of the other platforms are looked for beside it, by the
-names that publishers usually give them.
+with {version}, {os} and {arch}. lockgen takes the version from the URL, unless
+@VERSION follows it. It looks for the files of the other platforms beside it,
+under the names that publishers usually give them.
 
-What runs or compiles the plugin (node, go) is added as well, where plugins.toml
-does not ask for it. Where there is no plugins.toml, here or above, one is made
-in the working directory, with protoc in it, for the platforms of --platform or
+If plugins.toml does not have what runs or compiles the plugin (node, go), that
+is added as well. If there is no plugins.toml, here or above, lockgen creates
+one in the working directory, with protoc, for the platforms of --platform or
 else those of lockgen init.
 
 A plugin must exist for all platforms of plugins.toml, unless its entry says
-optional = true. --optional writes that; so does --platform where it leaves one
-out, and then the plugin must exist for those that it names.`,
+optional = true. --optional writes that. So does --platform if it leaves out a
+platform; the plugin must then exist for those that it names.`,
 	Example: `lockgen add ts-proto
 lockgen add node@24.19.0 ts-proto@2.18.0
 lockgen add npm:protoc-gen-acme
@@ -51,7 +51,7 @@ lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.StringArrayVar(&p.platforms, "platform", nil, "a `PLATFORM` that the plugins must have; may be repeated")
 		f.BoolVar(&p.optional, "optional", false, "a platform that cannot have them becomes unavailable")
-		f.StringVar(&p.binary, "binary", "", "of a PLACE: the `NAME` of the executable")
+		f.StringVar(&p.binary, "binary", "", "for a PLACE: the `NAME` of the executable")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		scriptsFlag(f, p)
 		dryRunFlag(f, p)

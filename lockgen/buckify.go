@@ -28,21 +28,22 @@ import (
 var buckifyVerb = &cli.Verb[program]{
 	Name: "buckify", Args: "[DIR…]", Short: "write and update the BUCK files of .proto files",
 	Long: `Writes a proto_library for the .proto files of each directory, or for each file,
-with deps from their imports, and the libraries of the languages that [buckify]
-of plugins.toml asks for. It looks at the whole cell of Buck2 and edits the BUCK
-files of all folders, or those in DIR. No network is used.
+with deps from their imports, and the libraries of the languages in [buckify] of
+plugins.toml. It reads the whole Buck2 cell and edits the BUCK files of all
+folders, or of those in DIR. It uses no network.
 
 An import from a proto package (lockgen help docs/protos.md) becomes a dep on
-its target in //third-party/proto. If that has no BUCK file, one is written.
+its target in //third-party/proto. If there is no BUCK file for it, one is
+written.
 
-What people wrote into a BUCK file stays: their attributes, comments and order,
-and whatever they mark with the comment # keep. Targets and entries of files
-that are gone go. A second run changes nothing. An import that nothing serves, a
-circle of targets, a BUCK file that does not parse: each is told with file and
-line, and then nothing is written.
+It keeps what people wrote into a BUCK file: attributes, comments, order, and
+everything with the comment # keep. It removes targets and entries of files that
+no longer exist. A second run changes nothing. If there is an import without a
+target, a cycle of targets or a BUCK file that does not parse, it reports file
+and line, and writes nothing.
 
-With --check nothing is written either: where a BUCK file is not what a run
-would make of it, the difference is printed and the exit status is 3.
+With --check it also writes nothing: if a run would change a BUCK file, it
+prints the difference and the exit status is 3.
 
 The page of the manual: lockgen help docs/buckify.md`,
 	Example: `lockgen buckify
@@ -50,9 +51,9 @@ lockgen buckify services/shop
 lockgen buckify --check`,
 	JSON: true, Run: runBuckify,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.BoolVar(&p.check, "check", false, "write nothing; exit 3 and the differences where a run would")
+		f.BoolVar(&p.check, "check", false, "write nothing; if a run would, print the differences and exit 3")
 		dryRunFlag(f, p)
-		f.BoolVar(&p.regroup, "regroup", false, "divide files by granularity, also those that targets divide otherwise")
+		f.BoolVar(&p.regroup, "regroup", false, "group files by granularity, even if targets group them differently")
 	},
 }
 

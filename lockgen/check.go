@@ -20,19 +20,19 @@ import (
 
 var checkVerb = &cli.Verb[program]{
 	Name: "check", Short: "check that plugins.lock.toml matches plugins.toml",
-	Long: `Reads both files and nothing else: no network, no cache, nothing is written. The
-lock must be well formed, in canonical form, and hold exactly what the manifest
-asks for; otherwise each difference is printed and the exit status is 3. What
-allow and min-trust of [policy] do not let through ends with exit status 6.
-Whether a digest is that of the file beside it, only its source can tell: fetch
-asks it for every pair that it has not seen, and so does --upstream.
+	Long: `Reads only the two files: it uses no network and no cache, and writes nothing.
+The lock must be well formed, in canonical form, and match the manifest exactly.
+Otherwise every difference is printed and the exit status is 3. The exit status
+is 6 for plugins that allow or min-trust of [policy] reject. Only the source
+knows whether a digest belongs to the file beside it: fetch asks the source for
+every new pair, and --upstream asks too.
 
-With --upstream every source is asked as well for every locked file, without
-downloading: is it there, with the digest that was locked? Other bytes end with
-status 5, what was deleted or cannot be reached with 4; what is yanked,
-retracted or deprecated can still be had and is a warning, as is a file by URL,
-of which only presence and size can be asked. --verify downloads such files and
-compares.`,
+With --upstream, it also asks the sources whether every locked file still exists
+with the locked digest, without downloading it. The exit status is 5 for changed
+bytes, and 4 for files that were deleted or cannot be reached. Versions that are
+yanked, retracted or deprecated can still be downloaded and cause a warning. So
+do files by URL, whose existence and size are all that can be checked; --verify
+downloads and compares them.`,
 	Example: `lockgen check
 lockgen check --json
 lockgen check --upstream`,

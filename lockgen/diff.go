@@ -17,11 +17,11 @@ import (
 
 var diffVerb = &cli.Verb[program]{
 	Name: "diff", Args: "[REV|FILE]", Short: "show what changed in the lock",
-	Long: `Compares the lock of a git revision, HEAD unless given, or another file, with
-the lock here, and says it in words: versions, packages of a closure that came,
-moved and went, platforms, trust. Bytes that changed under one version are
-shouted. The exit status is 0 whether or not there is a difference. --markdown
-prints it as a comment on a pull request.`,
+	Long: `Compares the lock of a git revision, by default HEAD, or another file, with the
+current lock, and describes the differences: versions, new, changed and dropped
+packages of a closure, platforms, and trust. It highlights bytes that changed
+under the same version. The exit status does not depend on differences.
+--markdown prints a comment for a pull request.`,
 	Example: `lockgen diff                   since the last commit
 lockgen diff main
 lockgen diff --markdown origin/main

@@ -17,19 +17,19 @@ import (
 var doctorVerb = &cli.Verb[program]{
 	Name: "doctor", Short: "show which tools this machine has and lacks",
 	Long: `Finds package managers, compilers, Buck2 and git, compares their versions with
-the oldest that serve, and says which plugins of the lock need them; tries the
-cache; shows proxies (without passwords), the registries that clients are
-configured with, and the settings of Buck2 that our rules depend on. Nothing is
-changed. Registries are asked for their certificate alone, which finds a proxy
-that opens TLS, and with --offline not even for that. What the lock needs and
-the machine lacks ends with exit status 7 and the command that repairs it.`,
+the oldest ones that work, and lists the plugins that need them. It also checks
+the cache, and shows proxies (without passwords), the registries that clients
+are configured with, and the Buck2 settings that our rules depend on. It changes
+nothing. It asks registries only for their certificates, to detect proxies that
+intercept TLS; with --offline it does not ask them. If the machine lacks
+something that the lock needs, the exit status is 7, with a hint how to fix it.`,
 	Example: `lockgen doctor
 lockgen doctor --json
 lockgen doctor --manager cargo --min-version 1.70.0`,
 	JSON: true, Run: runDoctor,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.StringVar(&p.manager, "manager", "", "look at the tool `NAME` alone")
-		f.StringVar(&p.minVersion, "min-version", "", "with --manager: the oldest `VERSION` that will do")
+		f.StringVar(&p.manager, "manager", "", "check only the tool `NAME`")
+		f.StringVar(&p.minVersion, "min-version", "", "with --manager: the oldest `VERSION` to accept")
 	},
 }
 

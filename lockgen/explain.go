@@ -21,15 +21,15 @@ import (
 
 var explainVerb = &cli.Verb[program]{
 	Name: "explain", Args: "NAME[@VERSION]", Short: "show everything that is known about a plugin",
-	Long: `What the manifest asks for, which sources there are in which order, which one is
-locked and on what evidence, the state of each platform, every file with its
-size, and what runs on it. Reads manifest and lock only.
+	Long: `What the manifest asks for, the sources in their order, which one is locked and
+on what evidence, the state of each platform, every file with its size, and the
+plugins that run on it. It reads only the manifest and the lock.
 
-With --upstream every source is asked, to the last, whether it could serve all
-platforms today, and what it lacks is told; what they offer is downloaded into
-the cache. The lock stays as it is: it never moves to another source by itself.
-With --why the places of one package in the closure are told, as lockgen why
-does for all plugins.`,
+With --upstream, it asks every source whether it could provide all platforms
+today, and shows what it lacks; the files are downloaded into the cache. The
+lock does not change: it never switches to another source by itself. With --why,
+it shows where one package occurs in the closure, as lockgen why does for all
+plugins.`,
 	Example: `lockgen explain ts-proto
 lockgen explain ts-proto@2.7.2 --why @bufbuild/protobuf
 lockgen explain protoc --upstream`,

@@ -234,7 +234,7 @@ func TestFound(t *testing.T) {
 
 			r, asks = ring("protoc-gen-one", "protoc-gen-two")
 			asks("")
-			text := r.fails(fault.Usage, []string{"has several plugins: protoc-gen-one, protoc-gen-two", "say which: write into the entry " + f.choose}, "update", "--no-smoke")
+			text := r.fails(fault.Usage, []string{"has several plugins: protoc-gen-one, protoc-gen-two", "choose one: write into the entry " + f.choose}, "update", "--no-smoke")
 			if r.read("plugins.lock.toml") != "" {
 				t.Error("a lock was written")
 			}
@@ -245,7 +245,7 @@ func TestFound(t *testing.T) {
 
 			r, asks = ring()
 			asks("")
-			r.fails(fault.Usage, []string{"has no executable protoc-gen-…; it has helper", "if one of them is a plugin, say which: write into the entry binary = "}, "update", "--no-smoke")
+			r.fails(fault.Usage, []string{"has no executable protoc-gen-…; it has helper", "if one of them is a plugin, choose it: write into the entry binary = "}, "update", "--no-smoke")
 		})
 	}
 }

@@ -24,30 +24,29 @@ import (
 var initVerb = &cli.Verb[program]{
 	Name: "init", Short: "set up a repository: plugins.toml, Buck2, git",
 	Long: `Writes a starter plugins.toml into the working directory, or to --manifest, and
-looks at what the repository has:
+configures the repository:
 
-.gitattributes beside the lock gets a line that keeps git from changing the line
-ends of the lock (core.autocrlf), and that names the drivers for merges and
-diffs.
+.gitattributes beside the lock gets a line that keeps the line ends of the lock
+(core.autocrlf), and names the drivers for merges and diffs.
 
-In a project of Buck2 (a .buckconfig here or above), .buckconfig gets the cell
+In a Buck2 project (a .buckconfig here or above), .buckconfig gets the cell
 buck2-protobuf, from git at the commit that this lockgen was built from, and its
-target platform; the build file of the cell toolchains gets the target protobuf,
-which loads the lock; .gitignore gets buck-out. The differences are shown, and
-written after a yes on a terminal, or with --yes. Lines that are there stay: a
-value that is another one is told. A build file that does not parse is told and
-left alone. Without Buck2, that is said.
+target platform. The build file of the cell toolchains gets the target protobuf,
+which loads the lock. .gitignore gets buck-out. lockgen shows the differences,
+and writes them if you confirm on a terminal, or with --yes. It keeps existing
+lines, and reports values that differ. It reports a build file that does not
+parse, and does not change it. Without Buck2, it says so.
 
-At the end come the plugins for the languages of the repository, the first
-lines of a BUCK file, and the next command. Below a folder with a plugins.toml
-that one counts, and nothing is done without --here. In a repository that has
-all of that, nothing is written, and the exit status is 0.
+At the end, it prints the plugins for the languages of the repository, the first
+lines of a BUCK file, and the next command. Below a folder with a plugins.toml,
+that file applies, and init does nothing without --here. In a repository that is
+fully configured, it writes nothing, and the exit status is 0.
 
-With --from, plugins.toml asks for the plugins of a buf.gen.yaml (v1beta1, v1,
-v2), or of the programs in a folder, in the versions that these tell; then come
-the lines of a BUCK file that generate the same, and what has no equivalent,
-with the reason. The deps of a buf.yaml are proto packages. Programs are not run
-without --run: a program of Go says itself what it is.`,
+With --from, plugins.toml gets the plugins of a buf.gen.yaml (v1beta1, v1, v2),
+or of the programs in a folder, in their versions. lockgen then prints the lines
+of a BUCK file that generates the same code, and what has no equivalent, with
+the reason. The deps of a buf.yaml become proto packages. Programs run only with
+--run: Go programs contain their version.`,
 	Example: `lockgen init
 lockgen init --dry-run         show what would be written
 lockgen init --yes             for scripts
@@ -57,14 +56,14 @@ lockgen init --from tools/bin  protoc and protoc-gen-… that are checked in
 lockgen init --commit HEAD     take the newest commit of buck2-protobuf`,
 	JSON: true, Run: runInit,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.StringVar(&p.from, "from", "", "take the plugins of `FILE`, a buf.gen.yaml, the deps of a buf.yaml, or the programs in a folder")
-		f.BoolVar(&p.runs, "run", false, "with --from: run programs with --version, cut off from the network, where nothing else tells it")
+		f.StringVar(&p.from, "from", "", "take the plugins from `FILE`: a buf.gen.yaml, a buf.yaml, or a folder with programs")
+		f.BoolVar(&p.runs, "run", false, "with --from: run programs with --version, in a sandbox, if their version is unknown")
 		f.BoolVar(&p.yes, "yes", false, "write without asking")
 		dryRunFlag(f, p)
-		f.BoolVar(&p.here, "here", false, "make a plugins.toml here also below one that is there")
-		f.StringVar(&p.commit, "commit", "", "the `COMMIT` of buck2-protobuf for Buck2 to take: all of its digits, or a tag or branch")
+		f.BoolVar(&p.here, "here", false, "create a plugins.toml here, even below another one")
+		f.StringVar(&p.commit, "commit", "", "the `COMMIT` of buck2-protobuf for Buck2: a full hash, a tag or a branch")
 		f.StringVar(&p.origin, "origin", build.Home, "the `URL` of the git repository of buck2-protobuf")
-		f.BoolVar(&p.noBuck2, "no-buck2", false, "leave the files of Buck2 alone")
+		f.BoolVar(&p.noBuck2, "no-buck2", false, "do not change files of Buck2")
 	},
 }
 

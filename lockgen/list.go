@@ -13,8 +13,8 @@ import (
 
 var listVerb = &cli.Verb[program]{
 	Name: "list", Short: "list what is locked",
-	Long: `One line for each version of each plugin. With --json also the state of each
-platform and the trust that the digests rest on.`,
+	Long: `One line for each version of each plugin. --json adds the state of each platform
+and the trust in the digests.`,
 	Example: `lockgen list`,
 	JSON:    true, Run: runList,
 }

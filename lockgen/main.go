@@ -42,8 +42,8 @@ func main() {
 var table = cli.Program[program]{
 	Name:  "lockgen",
 	Short: "pin protoc plugins for every platform",
-	Long: `lockgen pins the protoc plugins that plugins.toml asks for in plugins.lock.toml:
-exact bytes, for every platform, down to the last transitive package.`,
+	Long: `lockgen pins the protoc plugins of plugins.toml in plugins.lock.toml: exact
+bytes, for every platform, including all transitive packages.`,
 	Example: `lockgen init                   make a repository ready
 lockgen add ts-proto@2.18.0    ask for a plugin and lock it
 lockgen check                  does the lock fit? (for CI; no network)
@@ -55,7 +55,7 @@ lockgen help policy            read a page of the manual`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.Var((*filePath)(&p.manifestGiven), "manifest", "read `FILE` instead of plugins.toml here or in a folder above")
 		f.Var((*filePath)(&p.lockGiven), "lock", "use `FILE` instead of plugins.lock.toml beside the manifest")
-		f.BoolVar(&p.offline, "offline", false, "refuse the network")
+		f.BoolVar(&p.offline, "offline", false, "do not use the network")
 	},
 	Notes: `environment:
   BUCK2_PROTOBUF_CACHE_DIR    where downloaded bytes are kept

@@ -15,11 +15,11 @@ import (
 
 var mergeDriverVerb = &cli.Verb[program]{
 	Name: "merge-driver", Args: "BASE OURS THEIRS", Short: "merge two locks, for git",
-	Long: `Two branches that bump different plugins merge without it. It settles what git
+	Long: `Branches that change different plugins merge without it. It resolves what git
 cannot: tables that were added or changed side by side. A plugin that both
-branches changed is a conflict; then both sides are in the file between git's
-markers, and the way out is to settle plugins.toml, to take either side of the
-lock whole, and to run lockgen update. Register it once for each clone:`,
+branches changed is a conflict, and the file then has both sides between git's
+markers. To resolve it, merge plugins.toml, take either side of the whole lock,
+and run lockgen update. Register the driver once for each clone:`,
 	Example: `git config merge.lockgen.name "lock of protoc plugins"
 git config merge.lockgen.driver "lockgen merge-driver %O %A %B"
 lockgen init                   adds merge=lockgen to .gitattributes`,

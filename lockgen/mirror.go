@@ -25,25 +25,25 @@ import (
 
 var mirrorVerb = &cli.Verb[program]{
 	Name: "mirror", Args: "[NAME[@VERSION]…]", Short: "push everything in the lock to a registry or a folder",
-	Long: `Every locked file goes there under its SHA-256, for all platforms: what is there
-already is not pushed again, what was pushed is read back, and a tag that names
-something else is never overwritten. Then, with the same lock, fetch needs no
-other server, once plugins.toml says
+	Long: `Pushes every locked file, for all platforms, under its SHA-256. It does not push
+what is there already, reads back what it pushed, and never overwrites a tag
+that names something else. Then fetch needs no other server for this lock, if
+plugins.toml says
 
   [[mirror]]
   from = "*"
   to = "oci://HOST/REPO"          # or "oci-layout:DIR"
 
 PLACE is a repository of any OCI registry, with docker's credentials, or a
-folder in the OCI image layout, which needs no server. For each plugin version
-there is a manifest with the tag NAME-VERSION, and for each bundle of
-plugins.toml an index with the tag bundle-NAME: fetch bundle NAME --from PLACE.
+folder in the OCI image layout, which needs no server. Each plugin version gets
+a manifest with the tag NAME-VERSION, and each bundle of plugins.toml an index
+with the tag bundle-NAME: fetch bundle NAME --from PLACE.
 
-With --trees the ready folders of plugins from npm, pip, cargo and go are pushed
-too, for machines that have no cargo or go or may run no package manager. Those
-of crates are compiled for this machine's platform only, and their digest enters
-the lock, so that everybody gets the same one.
-With names or --bundle only those plugins are pushed, and what runs them.`,
+--trees also pushes the finished folders of plugins from npm, pip, cargo and go,
+for machines that lack cargo or go or must not run package managers. Crates are
+compiled for this machine's platform only, and the digest of the result is
+written to the lock, so that everybody gets the same folder. With names or
+--bundle, it pushes only those plugins and what runs them.`,
 	Example: `lockgen mirror --to oci://registry.example.com/tools/plugins
 lockgen mirror --to oci-layout:vendor --platform linux-x86_64 --trees`,
 	JSON: true, Run: runMirror,
@@ -51,8 +51,8 @@ lockgen mirror --to oci-layout:vendor --platform linux-x86_64 --trees`,
 		f.StringArrayVar(&p.bundles, "bundle", nil, "only the bundle `NAME`; may be repeated")
 		f.StringArrayVar(&p.platforms, "platform", nil, "only what the platform `NAME` needs; may be repeated")
 		f.StringVar(&p.to, "to", "", "where to push; `PLACE` is oci://HOST/REPO or oci-layout:DIR")
-		f.BoolVar(&p.trees, "trees", false, "push ready folders as well")
-		f.BoolVar(&p.dryRun, "dry-run", false, "ask what is there, tell what would be pushed, and push nothing")
+		f.BoolVar(&p.trees, "trees", false, "also push finished folders")
+		f.BoolVar(&p.dryRun, "dry-run", false, "check what exists, print what would be pushed, and push nothing")
 	},
 }
 

@@ -21,17 +21,17 @@ import (
 
 var outdatedVerb = &cli.Verb[program]{
 	Name: "outdated", Short: "list newer versions",
-	Long: `One line for each entry of plugins.toml that is not at the newest version there
-is: what is locked, the newest version that the entry and [policy] allow, the
-newest of all, and why it is held back. Sources are asked, nothing is downloaded
-or written. RUN is the command that takes what is newer; where there is none, it
-is held back by [policy] or its publisher.
+	Long: `One line for each entry of plugins.toml that is not at the newest version: the
+locked version, the newest version that the entry and [policy] allow, the newest
+of all, and the reason why it is held back. It asks the sources, and downloads
+or writes nothing. RUN is the command that updates the entry; if there is none,
+[policy] or the publisher holds it back.
 
-With --catalogue it is one for each plugin that is known by name and that no
-source has a version of, or whose sources do not answer: for who keeps the
-catalogue. Registries and mirrors are those of plugins.toml, where there is one.`,
+--catalogue lists the plugins of the catalogue that no source has a version of,
+or whose sources do not answer, for maintainers of the catalogue. It uses the
+registries and mirrors of plugins.toml, if there is one.`,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.BoolVar(&p.catalogue, "catalogue", false, "ask for every plugin that is known by name")
+		f.BoolVar(&p.catalogue, "catalogue", false, "ask for every plugin of the catalogue")
 	},
 	Example: `lockgen outdated
 lockgen outdated --json`,

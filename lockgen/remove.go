@@ -9,13 +9,13 @@ import (
 
 var removeVerb = &cli.Verb[program]{
 	Name: "remove", Args: "NAME[@VERSION]…", Short: "remove plugins",
-	Long: `Takes the plugins, or single versions, out of plugins.toml and of the lock.
+	Long: `Removes plugins, or single versions, from plugins.toml and the lock.
 
-With its last version a plugin goes out of the bundles and the build-scripts of
-[policy] that name it, and out of allow go the packages and repositories that
-only it needed; scopes, owners and hosts stay there. What ran or compiled it
-(node, go) and is needed by no other plugin goes as well, unless a bundle names
-it. Each of these is said.`,
+With its last version, a plugin is also removed from the bundles and from
+build-scripts of [policy]. Packages and repositories that only it needed are
+removed from allow; scopes, owners and hosts stay. What ran or compiled it
+(node, go) is removed as well if no other plugin needs it and no bundle names
+it. lockgen reports each of these.`,
 	Example: `lockgen remove protoc-gen-ts
 lockgen remove ts-proto@2.7.2`,
 	JSON: true, Run: runRemove, Flags: dryRunFlag,

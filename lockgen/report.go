@@ -15,12 +15,12 @@ import (
 
 var reportVerb = &cli.Verb[program]{
 	Name: "report", Short: "write a page about what is locked",
-	Long: `One HTML file that needs nothing else and reaches nothing: the plugins by
-platforms, on what evidence they are locked, sizes, bundles, and the closures as
-trees; to be searched, also by keyboard, in dark and in light. With --outdated
-the sources are asked how old the locked versions are and which newer ones there
-are. With --since it has the difference to a git revision or another lock. The
-same files and answers make the same bytes.`,
+	Long: `One HTML file that loads nothing from elsewhere. It shows the plugins by
+platform, the evidence that they are locked on, sizes, bundles, and the closures
+as trees. It can be searched, also by keyboard, and has a dark and a light
+theme. With --outdated, it asks the sources how old the locked versions are, and
+for newer ones. With --since, it shows the difference to a git revision or
+another lock. The same files and answers give the same bytes.`,
 	Example: `lockgen report --html report.html
 lockgen report --html report.html --outdated --since main`,
 	Run: runReport,

@@ -21,11 +21,11 @@ import (
 
 var sbomVerb = &cli.Verb[program]{
 	Name: "sbom", Short: "write a software bill of materials",
-	Long: `Every plugin of the lock and every file that one is made of: its package URL
-(purl), SHA-256, the digest of its upstream, its platforms, and the plugins that
-it is locked for, as JSON of CycloneDX 1.6 or SPDX 2.3. Equal files make equal
-bytes: identifiers come from the digest of the lock. SPDX demands a time, which
-is that of SOURCE_DATE_EPOCH, or the beginning of 1970.`,
+	Long: `Lists every locked plugin and its files with their package URL (purl), SHA-256,
+upstream digest, platforms, and the plugins that they are locked for, as
+CycloneDX 1.6 or SPDX 2.3 in JSON. The same files give the same bytes:
+identifiers are derived from the digest of the lock. SPDX requires a time, which
+is SOURCE_DATE_EPOCH, or the beginning of 1970.`,
 	Example: `lockgen sbom --output plugins.cdx.json
 lockgen sbom --format spdx --output plugins.spdx.json`,
 	Run: runSBOM,
@@ -129,5 +129,5 @@ func (p *program) deliver(text []byte) error {
 // dryOutputFlag is --dry-run of a command whose result goes into a file: nobody reads
 // the differences of such.
 func dryOutputFlag(f *pflag.FlagSet, p *program) {
-	f.BoolVar(&p.dryRun, "dry-run", false, "tell whether the file would change, and write nothing")
+	f.BoolVar(&p.dryRun, "dry-run", false, "report whether the file would change, and write nothing")
 }

@@ -13,9 +13,10 @@ import (
 
 var searchVerb = &cli.Verb[program]{
 	Name: "search", Args: "[WORD…]", Short: "search the plugins and proto packages that are known by name",
-	Long: `Prints what lockgen add knows by name, plugins before proto packages, the best
-match first: that in whose name, language, packages or description all words are
-found. Without a word it prints everything. Nobody is asked.`,
+	Long: `Prints the plugins and proto packages of the catalogue that match all words in
+their name, language, packages or description. Plugins come before proto
+packages, the best match first. Without words, it prints everything. It uses no
+network.`,
 	Example: `lockgen search grpc python
 lockgen search connect
 lockgen search google/api/annotations.proto`,

@@ -14,12 +14,12 @@ import (
 
 var textconvVerb = &cli.Verb[program]{
 	Name: "textconv", Args: "FILE", Short: "print a lock in short lines, for git",
-	Long: `With it, git diff and git log show a lock with one value a line, below the name
-and version of the plugin, instead of lines of 400 characters. All that a lock
-holds is in the text, every digest too, so a difference of two locks is one of
-their texts. A file that is no lock, or not one as lockgen writes it, is printed
-as it is. lockgen init writes the line of .gitattributes; a clone learns of the
-command by:`,
+	Long: `With it, git diff and git log show a lock with one value per line, below the
+name and version of the plugin, instead of lines of 400 characters. The text has
+everything that is in the lock, including all digests, so two locks differ only
+if their texts differ. A file that is not a lock as lockgen writes it is printed
+unchanged. lockgen init writes the line of .gitattributes; to enable the command
+in a clone, run:`,
 	Example: `git config diff.lockgen.textconv "lockgen textconv"
 git diff --no-textconv    what the file has`,
 	Run: runTextconv,

@@ -11,10 +11,10 @@ import (
 
 var treeVerb = &cli.Verb[program]{
 	Name: "tree", Args: "[NAME[@VERSION]]", Short: "show the closures of locked plugins",
-	Long: `Every plugin of the lock, or one, with the packages that it is made of and with
-what runs or compiles it. The lock holds which packages a closure has, not which
-of them asks for which; so all are below the plugin, and only where npm puts a
-package into the folder of another it is below that one.`,
+	Long: `Every locked plugin, or one of them, with the packages that it consists of and
+what runs or compiles it. The lock does not record which package needs which, so
+all packages are below the plugin; only if npm puts a package into the folder of
+another, it is below that one.`,
 	Example: `lockgen tree ts-proto
 lockgen tree protoc-gen-es@1.10.0 --json`,
 	JSON: true, Run: runTree,

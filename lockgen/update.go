@@ -17,22 +17,22 @@ import (
 
 var updateVerb = &cli.Verb[program]{
 	Name: "update", Args: "[NAME[@VERSION]…]", Short: "make plugins.lock.toml match plugins.toml",
-	Long: `Locks what the manifest asks for and the lock lacks, and drops what it does not
-ask for. What is locked already is neither resolved nor downloaded again; with
-nothing to do the file stays as it is, byte for byte, and nobody is asked. So a
-range such as "^2.7" keeps the version that is locked for it as long as that
-fits. With names, those plugins are resolved again, ranges take the newest
-version that they and [policy] allow, and no other entry is touched; --all does
-so with every plugin. NAME@VERSION takes that version: out of a range, or in the
-place of the exact one in plugins.toml, where that asks for one alone. To have
-both side by side there is lockgen add.
+	Long: `Locks what the manifest asks for and the lock lacks, and drops what the manifest
+no longer asks for. What is locked already is neither resolved nor downloaded
+again; if there is nothing to do, the file stays unchanged, byte for byte, and
+no source is asked. So a range such as "^2.7" keeps its locked version as long
+as that matches. With names, those plugins are resolved again: ranges get the
+newest version that they and [policy] allow, and no other entry changes. --all
+does so for every plugin. NAME@VERSION locks that version: within a range, or
+instead of the exact version in plugins.toml, if that asks for only one. To lock
+both side by side, use lockgen add.
 
-All or nothing: when any plugin cannot be locked for any of the platforms, all
-of them are listed with the reason, and nothing is written. A version whose
-bytes differ from those that were locked under it is an alarm, never an update.
+All or nothing: if plugins cannot be locked for a platform, all of them are
+listed with the reasons, and nothing is written. Different bytes under a locked
+version are an error, never an update.
 
-What is new is tried before the lock is written, where it has a cell for this
-machine: protoc generates code of a small file with it, without a network.`,
+Before the lock is written, each new plugin with a cell for this machine is
+tested: protoc generates code for a small file with it, without a network.`,
 	Example: `lockgen update
 lockgen update ts-proto
 lockgen update ts-proto@2.7.2

@@ -10,20 +10,20 @@ import (
 
 var upgradeVerb = &cli.Verb[program]{
 	Name: "upgrade", Args: "[NAME[@VERSION]…]", Short: "move plugins.toml and the lock to newer versions",
-	Long: `Exact versions in plugins.toml move to the newest one that [policy] allows and
-that is compatible: below the next major version, or for 0.x below the next
-minor one. Ranges stay, and take the newest version in them. With --latest exact
-versions move to the newest of all, and ranges move with it where it is not in
-them. Nothing moves to an older version. Without names it is every plugin.
+	Long: `Changes exact versions in plugins.toml to the newest compatible one that
+[policy] allows: below the next major version, or for 0.x below the next minor
+version. Ranges stay, and get the newest version within them. With --latest,
+exact versions change to the newest of all, and so do ranges that do not include
+it. No version becomes older. Without names, it upgrades every plugin.
 
-A plugin of which plugins.toml asks for several versions stays, unless one of
-them is named: NAME@VERSION, as plugins.toml has it.`,
+A plugin with several versions in plugins.toml stays unchanged, unless one of
+them is named: NAME@VERSION, as in plugins.toml.`,
 	Example: `lockgen upgrade
 lockgen upgrade ts-proto
 lockgen upgrade ts-proto@2.7.2 --latest`,
 	JSON: true, Run: runUpgrade,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.BoolVar(&p.latest, "latest", false, "across major versions, and out of ranges")
+		f.BoolVar(&p.latest, "latest", false, "also across major versions, and beyond ranges")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		scriptsFlag(f, p)
 		dryRunFlag(f, p)

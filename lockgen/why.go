@@ -14,10 +14,10 @@ import (
 
 var whyVerb = &cli.Verb[program]{
 	Name: "why", Args: "PACKAGE[@VERSION]", Short: "show which plugins a package is locked for",
-	Long: `PACKAGE is the name of a package in any closure, of a file or folder of the
-lock, or of a plugin. Each place is told with the plugin and what the lock knows
-of the way to it: for npm the packages in whose folders it lies. For one plugin:
-lockgen explain NAME --why PACKAGE`,
+	Long: `PACKAGE is the name of a package in any closure, of a file or folder in the
+lock, or of a plugin. For each place, it shows the plugin and what the lock
+knows of the path to it: for npm, the packages whose folders contain it. For one
+plugin: lockgen explain NAME --why PACKAGE`,
 	Example: `lockgen why @bufbuild/protobuf
 lockgen why prost@0.14.1
 lockgen why node`,

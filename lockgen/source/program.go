@@ -48,7 +48,7 @@ func Choose(from manifest.Source, programs []Program, binary string, say func(p 
 	case len(names) == 0:
 		return Program{}, fault.Errorf(fault.Usage, "name the package that holds the plugin", "%s has no executable: it is a library", from)
 	case binary != "":
-		return Program{}, fault.Errorf(fault.Usage, "write one of them behind --binary", "%s has no executable %q; it has %s", from, binary, fault.List(names))
+		return Program{}, fault.Errorf(fault.Usage, "choose one of them with --binary", "%s has no executable %q; it has %s", from, binary, fault.List(names))
 	case len(plugins) == 1:
 		return plugins[0], nil
 	case len(plugins) > 1:
@@ -56,9 +56,9 @@ func Choose(from manifest.Source, programs []Program, binary string, say func(p 
 		for _, p := range plugins {
 			names = append(names, p.Name)
 		}
-		return Program{}, fault.Errorf(fault.Usage, "say which: "+say(plugins[0]), "%s has several plugins: %s", from, fault.List(names))
+		return Program{}, fault.Errorf(fault.Usage, "choose one: "+say(plugins[0]), "%s has several plugins: %s", from, fault.List(names))
 	}
-	return Program{}, fault.Errorf(fault.Usage, "if one of them is a plugin, say which: "+say(programs[0]), "%s has no executable protoc-gen-…; it has %s", from, fault.List(names))
+	return Program{}, fault.Errorf(fault.Usage, "if one of them is a plugin, choose it: "+say(programs[0]), "%s has no executable protoc-gen-…; it has %s", from, fault.List(names))
 }
 
 // A Tagger is a [Source] of releases with tags.
