@@ -268,7 +268,7 @@ func TestAddPlaceURL(t *testing.T) {
 		{"one platform alone", map[string][]byte{"protoc-gen-acme-1.2.3-linux-aarch64": []byte(linuxARM)},
 			"protoc-gen-acme-1.2.3-linux-aarch64", fault.Upstream, nil, "windows-x86_64"},
 		{"a known name", map[string][]byte{"protoc-gen-go-1.2.3-linux-aarch64": []byte(linuxARM)},
-			"protoc-gen-go-1.2.3-linux-aarch64", fault.Usage, nil, "has protoc-gen-go, and that name is taken"},
+			"protoc-gen-go-1.2.3-linux-aarch64", fault.Usage, nil, "has protoc-gen-go, but that name is taken"},
 		{"no version", map[string][]byte{"protoc-gen-acme-linux-aarch64": []byte(linuxARM)},
 			"protoc-gen-acme-linux-aarch64", fault.Usage, nil, "does not say of which version it is|write the version behind it, in quotes: lockgen add 'SERVER/protoc-gen-acme-linux-aarch64@1.2.3'"},
 		{"nothing there", nil, "protoc-gen-acme-1.2.3-linux-aarch64", fault.Upstream, nil, "SERVER/protoc-gen-acme-1.2.3-linux-aarch64"},

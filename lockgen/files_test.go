@@ -291,7 +291,7 @@ func TestCRLF(t *testing.T) {
 	if clone.read("plugins.lock.toml") != strings.ReplaceAll(lf, "\n", "\r\n") {
 		t.Fatal("git wrote LF")
 	}
-	told := "its lines end in CRLF, as git writes them where core.autocrlf is on"
+	told := "its lines end with CRLF, as git writes them if core.autocrlf is set"
 	clone.fails(fault.Lock, []string{told, "run: lockgen init", "then: lockgen update; then: git add --renormalize .gitattributes plugins.lock.toml"}, "check")
 	for _, args := range [][]string{{"list"}, {"diff"}} {
 		if _, stderr := clone.ok(args...); !strings.Contains(stderr, told) || !strings.Contains(stderr, "lockgen init") {
