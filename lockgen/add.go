@@ -76,7 +76,7 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 	return r.Add(ctx, args, change.Adding{Platforms: p.platforms, Optional: p.optional, Binary: p.binary, Fresh: edit.Head(platforms) + "[plugins]\n"})
 }
 
-// checkPlatforms refuses a name that is no platform.
+// checkPlatforms refuses names that are not platforms.
 func (p *program) checkPlatforms() error {
 	for _, name := range p.platforms {
 		if _, ok := lock.LookupPlatform(name); !ok {

@@ -57,8 +57,8 @@ lockgen buckify --check`,
 	},
 }
 
-// buckifyMemory is what the garbage collector aims to stay below for the trees
-// of tens of thousands of files that lockgen buckify reads.
+// buckifyMemory is the memory limit for the garbage collector, for trees with
+// tens of thousands of files.
 const buckifyMemory = 512 << 20
 
 // runBuckify edits the BUCK files of a cell.
@@ -91,7 +91,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 			p.ui.Warn("%s without a package, whose names may be those of others: %s", plain.Count(n, ".proto file"), fault.List(r.Unpackaged))
 		}
 		for _, root := range r.Roots {
-			p.ui.Detail("imports are counted from %s as well: %s", root.Folder, root.Why)
+			p.ui.Detail("imports are also relative to %s: %s", root.Folder, root.Why)
 		}
 	}
 	var writes []files.Write
@@ -109,10 +109,10 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	if p.check {
 		return p.buckifyCheck(writes, result)
 	}
-	if !p.dryRun { // the proto packages may be the first thing in their folder
+	if !p.dryRun { // the proto packages may be the first files in their folder
 		for _, w := range writes {
 			if err := os.MkdirAll(filepath.Dir(w.Name), 0o755); err != nil {
-				return fault.Errorf(fault.Machine, fault.MachineHint(err), "making the folder of %s: %w", w.Name, err)
+				return fault.Errorf(fault.Machine, fault.MachineHint(err), "creating the folder of %s: %w", w.Name, err)
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-// orNone is a list that JSON shows as [] where there is none.
+// orNone returns a list that JSON prints as [] if it is empty.
 func orNone[T any](list []T) []T {
 	if list == nil {
 		return []T{}
@@ -146,14 +146,14 @@ func orNone[T any](list []T) []T {
 	return list
 }
 
-// buckifyCheck fails where something would change, and shows it.
+// buckifyCheck prints what would change, and fails if anything would.
 func (p *program) buckifyCheck(writes []files.Write, result map[string]any) error {
 	result["ok"] = len(writes) == 0
 	if len(writes) == 0 {
 		if p.ui.JSON {
 			return p.ui.Data(result)
 		}
-		p.ui.Say("all BUCK files fit their .proto files")
+		p.ui.Say("all BUCK files match their .proto files")
 		return nil
 	}
 	if !p.ui.JSON {
@@ -161,10 +161,10 @@ func (p *program) buckifyCheck(writes []files.Write, result map[string]any) erro
 			p.ui.Result("%s", strings.TrimRight(files.Diff(w), "\n"))
 		}
 	}
-	return p.refuse(result, fault.About(fault.AboutBuckFiles, fault.Errorf(fault.Lock, "run: lockgen buckify", "%s not what lockgen buckify makes of the .proto files", are(len(writes), "BUCK file"))))
+	return p.refuse(result, fault.About(fault.AboutBuckFiles, fault.Errorf(fault.Lock, "run: lockgen buckify", "%s out of date", are(len(writes), "BUCK file"))))
 }
 
-// are is "1 BUCK file is" or "2 BUCK files are".
+// are returns "1 BUCK file is" or "2 BUCK files are".
 func are(n int, noun string) string {
 	if n == 1 {
 		return plain.Count(n, noun) + " is"
@@ -172,7 +172,7 @@ func are(n int, noun string) string {
 	return plain.Count(n, noun) + " are"
 }
 
-// buckifyOptions finds the cell, its settings and those of plugins.toml.
+// buckifyOptions finds the cell, its settings, and those of plugins.toml.
 func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 	at := "."
 	if len(args) > 0 {
@@ -187,7 +187,7 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 		info, err2 := os.Stat(abs)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), err == nil && err2 == nil && !info.IsDir():
-			return nil, fault.Errorf(fault.Usage, "give a folder, or none for the whole cell", "%s is no folder", dir)
+			return nil, fault.Errorf(fault.Usage, "give a folder, or none for the whole cell", "%s is not a folder", dir)
 		case err != nil:
 			return nil, fault.Errorf(fault.Machine, fault.MachineHint(err), "looking for %s: %w", dir, err)
 		}
@@ -198,7 +198,7 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 		return nil, err
 	}
 	if around == nil {
-		return nil, fault.Errorf(fault.Usage, "run: buck2 init", "no .buckconfig here or in any folder above, which says where the cell begins that labels and imports are counted from")
+		return nil, fault.Errorf(fault.Usage, "run: buck2 init", "no .buckconfig here or in a folder above, so the root of the cell is unknown")
 	}
 	c, err := around.CellOf(dirs[0])
 	if err != nil {
@@ -212,7 +212,7 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 		}
 		rel, err := filepath.Rel(c.Root, dir)
 		if err != nil || !filepath.IsLocal(rel) || of.Root != c.Root {
-			return nil, fault.Errorf(fault.Usage, "run it once for each cell", "%s is not in the cell of %s, which is %s", args[i], args[0], c.Root)
+			return nil, fault.Errorf(fault.Usage, "run the command once for each cell", "%s is not in the cell of %s, which is %s", args[i], args[0], c.Root)
 		}
 		if rel = filepath.ToSlash(rel); rel == "." {
 			rel = ""
@@ -230,7 +230,7 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 	}
 	m, err := p.readManifest()
 	if p.manifestGiven == "" && errors.Is(err, fs.ErrNotExist) {
-		return o, nil // the defaults need none
+		return o, nil // the defaults need no lock
 	} else if err != nil {
 		return nil, err
 	}
@@ -238,8 +238,8 @@ func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
 	return o, p.protoPackages(o, m, around)
 }
 
-// protoPackages finds the targets of the proto packages of plugins.toml: all of them
-// are to be locked, for what they have is in the lock.
+// protoPackages finds the targets of the proto packages in plugins.toml. All of
+// them must be locked, because the lock has their imports.
 func (p *program) protoPackages(o *buckify.Options, m *manifest.Manifest, around *project.Project) error {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(m.Plugins)), func(name string) bool { _, is := lock.ProtosName(name); return is }) {
 		return nil
@@ -285,15 +285,15 @@ func (p *program) protoPackages(o *buckify.Options, m *manifest.Manifest, around
 	return err
 }
 
-// nameable reports whether Buck2 takes a folder for the name of a sub-target.
+// nameable reports whether Buck2 accepts a folder as the name of a sub-target.
 func nameable(folder string) bool {
 	return !strings.ContainsFunc(folder, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("_/.=,+-", r)
 	})
 }
 
-// lockLabel is how a BUCK file of the cell loads the lock, "" where the lock lies in
-// no cell.
+// lockLabel returns the label with which a BUCK file of the cell loads the
+// lock, or "" if no cell contains the lock.
 func lockLabel(name string, o *buckify.Options, around *project.Project) (string, error) {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(files.Absolute(name)))
 	if err != nil {

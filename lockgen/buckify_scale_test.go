@@ -31,7 +31,7 @@ func TestBuckifyScale(t *testing.T) {
 	}{
 		{[]string{"."}, []string{fmt.Sprintf("wrote %d BUCK files: %d proto_library targets for %d .proto files", folders, folders, files)}, 5 * time.Second},
 		{[]string{"."}, []string{"nothing changed"}, time.Second},
-		{[]string{".", "--check"}, []string{"all BUCK files fit"}, time.Second},
+		{[]string{".", "--check"}, []string{"all BUCK files match"}, time.Second},
 	} {
 		start := time.Now()
 		p.says(0, tt.words, tt.args...)

@@ -112,7 +112,7 @@ func TestBuckify(t *testing.T) {
 	t.Parallel()
 	p := newProtoTree(t, twoFiles)
 	before := p.files()
-	stdout, _ := p.says(fault.Lock, []string{"2 BUCK files are not what lockgen buckify makes", "hint: run: lockgen buckify", "docs/troubleshooting.md#buck-files"}, ".", "--check")
+	stdout, _ := p.says(fault.Lock, []string{"2 BUCK files are out of date", "hint: run: lockgen buckify", "docs/troubleshooting.md#buck-files"}, ".", "--check")
 	preview, _ := p.says(0, []string{"2 BUCK files of 2 proto_library targets for 2 .proto files would change; nothing was written"}, ".", "--dry-run")
 	if stdout != preview || !strings.Contains(stdout, "+    deps = [\"//b:b_proto\"],\n") || !strings.Contains(stdout, "--- /dev/null\n+++ ") {
 		t.Errorf("--check shows\n%s\n--dry-run shows\n%s", stdout, preview)
@@ -126,7 +126,7 @@ func TestBuckify(t *testing.T) {
 	}
 	after := p.files()
 	p.says(0, []string{"nothing changed: 2 proto_library targets"}, ".")
-	p.says(0, []string{"all BUCK files fit"}, ".", "--check")
+	p.says(0, []string{"all BUCK files match"}, ".", "--check")
 	if !maps.Equal(after, p.files()) {
 		t.Error("a second run has written")
 	}
@@ -147,7 +147,7 @@ func TestBuckify(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("patch: %v\n%s", err, out)
 		}
-		other.says(0, []string{"all BUCK files fit"}, ".", "--check")
+		other.says(0, []string{"all BUCK files match"}, ".", "--check")
 	}
 	p.says(0, []string{"wrote 2 BUCK files: 1 proto_library target for 1 .proto file"}, ".")
 	if _, err := os.Lstat(filepath.Join(p.dir, "b", "BUCK")); !os.IsNotExist(err) {
@@ -236,8 +236,8 @@ func TestBuckifyCells(t *testing.T) {
 		t.Errorf("sub/other/BUCK:\n%s", got)
 	}
 	p.says(fault.Usage, []string{"is not in the cell of"}, "a", "sub/other")
-	p.says(fault.Usage, []string{"nowhere is no folder"}, "nowhere")
-	p.says(fault.Usage, []string{"a.proto is no folder"}, "a/a.proto")
+	p.says(fault.Usage, []string{"nowhere is not a folder"}, "nowhere")
+	p.says(fault.Usage, []string{"a.proto is not a folder"}, "a/a.proto")
 
 	p = newProtoTree(t, twoFiles)
 	p.says(0, []string{"wrote 1 BUCK file", "1 BUCK file outside of", "run: lockgen buckify"}, "a")

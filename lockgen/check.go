@@ -43,8 +43,8 @@ lockgen check --upstream`,
 	},
 }
 
-// runCheck reads two files and writes none; with --upstream it asks the sources
-// as well.
+// runCheck compares the lock with the manifest. With --upstream it also asks
+// the sources.
 func runCheck(ctx context.Context, p *program, _ []string) error {
 	if err := p.locate(); err != nil {
 		return err
@@ -56,7 +56,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := plan.Wants(m, nil); err != nil { // the manifest's faults before the lock's
+	if _, err := plan.Wants(m, nil); err != nil { // report errors of the manifest before those of the lock
 		return err
 	}
 	l, data, err := lock.Read(p.lock)
@@ -84,7 +84,7 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 			b.WriteString("\n" + d.String())
 		}
 		result["differences"] = diffs
-		return p.refuse(result, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not fit %s: %s%s", p.lock, p.manifest, plain.Count(len(diffs), "difference"), b.String()))
+		return p.refuse(result, fault.Errorf(fault.Lock, "run: lockgen update", "%s does not match %s: %s%s", p.lock, p.manifest, plain.Count(len(diffs), "difference"), b.String()))
 	}
 	if err := plan.CheckPolicy(m, l); err != nil {
 		return err
@@ -95,11 +95,11 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if p.ui.JSON {
 		return p.ui.Data(result)
 	}
-	p.ui.Say("%s fits %s (%s)", p.lock, p.manifest, plain.Count(change.Plugins(l), "plugin"))
+	p.ui.Say("%s matches %s (%s)", p.lock, p.manifest, plain.Count(change.Plugins(l), "plugin"))
 	return nil
 }
 
-// refuse ends a check with an error, with JSON as part of its result.
+// refuse ends a check with an error, which is part of the result in JSON.
 func (p *program) refuse(result map[string]any, err error) error {
 	if !p.ui.JSON {
 		return err
@@ -112,8 +112,8 @@ func (p *program) refuse(result map[string]any, err error) error {
 	return &toldError{err}
 }
 
-// checkUpstream asks every source for what is locked. The worst finding decides
-// the status: replaced bytes, then what cannot be had any more.
+// checkUpstream asks every source for what is locked. The worst finding
+// determines the status: changed bytes, then missing files.
 func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lock.Lock, result map[string]any) error {
 	o, err := p.options(l)
 	if err != nil {
@@ -143,15 +143,15 @@ func (p *program) checkUpstream(ctx context.Context, m *manifest.Manifest, l *lo
 	}
 	result["asked"], result["unable"], result["upstream"] = asked, []string{}, findings
 	if class != fault.OK {
-		hint := "a mirror may still have it; otherwise take another version: lockgen add NAME@VERSION"
+		hint := "a mirror may still have it; otherwise choose another version: lockgen add NAME@VERSION"
 		if class == fault.Integrity {
-			hint = "do not take other bytes before their publisher explains them; what is in caches and mirrors is still what was locked"
+			hint = "do not accept the new bytes before their publisher explains them; caches and mirrors still have the locked ones"
 		}
-		return p.refuse(result, fault.Errorf(class, hint, "upstream does not have what is locked any more: %s%s", plain.Count(bad, "finding"), b.String()))
+		return p.refuse(result, fault.Errorf(class, hint, "upstream no longer has what is locked: %s%s", plain.Count(bad, "finding"), b.String()))
 	}
 	if p.ui.JSON {
 		return p.ui.Data(result)
 	}
-	p.ui.Say("%s fits %s, and upstream still has it (%s asked)", p.lock, p.manifest, plain.Count(asked, "file"))
+	p.ui.Say("%s matches %s and upstream (%s checked)", p.lock, p.manifest, plain.Count(asked, "file"))
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 )
 
-// values are what completion offers. What cannot be read offers nothing: the
-// command itself will say why.
+// values returns the completions of an argument. For files that cannot be read,
+// it returns none; the command itself reports the error.
 func values(p *program, verb, flag, name string) []string {
 	switch {
 	case flag == "platform":

@@ -32,11 +32,11 @@ lockgen diff ../other/plugins.lock.toml`,
 	},
 }
 
-// runDiff says what changed between an older lock and the lock here. A
-// difference is a result, not a failure.
+// runDiff describes the changes between an older lock and the current one.
+// Differences are a result, not an error.
 func runDiff(ctx context.Context, p *program, args []string) error {
 	if len(args) > 1 {
-		return fault.Errorf(fault.Usage, "run: lockgen help diff", "lockgen diff takes one revision or file, got %q", args[1])
+		return fault.Errorf(fault.Usage, "run: lockgen help diff", "lockgen diff takes one revision or file; unexpected argument %q", args[1])
 	}
 	if p.markdown && p.ui.JSON {
 		return fault.Errorf(fault.Usage, "leave one of them out", "--markdown and --json are two forms of one result")
@@ -76,7 +76,7 @@ func runDiff(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-// oldVersion reads the lock of a file, or of a revision of git.
+// oldVersion reads the lock from a file, or from a revision of git.
 func (p *program) oldVersion(ctx context.Context, from string) (*lock.Lock, error) {
 	l, err := git.Lock(ctx, p.lock, from)
 	if err == nil && l == nil {

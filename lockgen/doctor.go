@@ -33,7 +33,7 @@ lockgen doctor --manager cargo --min-version 1.70.0`,
 	},
 }
 
-// runDoctor changes nothing.
+// runDoctor checks the machine.
 func runDoctor(ctx context.Context, p *program, _ []string) error {
 	if p.manager != "" {
 		return p.oneManager(ctx)
@@ -56,7 +56,7 @@ func runDoctor(ctx context.Context, p *program, _ []string) error {
 	return p.diagnosed(d, d.Err(), d.String)
 }
 
-// diagnosed prints what was found, and ends with what is bad of it.
+// diagnosed prints the diagnosis, and returns the error for bad findings.
 func (p *program) diagnosed(found any, bad error, text func() string) error {
 	if p.ui.JSON {
 		if err := p.ui.Data(found); err != nil || bad == nil {
@@ -70,7 +70,7 @@ func (p *program) diagnosed(found any, bad error, text func() string) error {
 	return bad
 }
 
-// oneManager answers for one tool alone.
+// oneManager checks only one tool.
 func (p *program) oneManager(ctx context.Context) error {
 	f, err := doctor.Tool(ctx, p.manager, p.minVersion)
 	if err != nil {
@@ -84,8 +84,8 @@ func (p *program) oneManager(ctx context.Context) error {
 	})
 }
 
-// whatIsAsked reads the lock and the manifest where they are; without them
-// nothing is needed. Name is that of the lock, "" for none.
+// whatIsAsked reads the lock and the manifest, if they exist; without them
+// nothing is needed. The name is that of the lock, "" for none.
 func (p *program) whatIsAsked() (l *lock.Lock, name string, m *manifest.Manifest, err error) {
 	m = &manifest.Manifest{}
 	switch err := p.locate(); {

@@ -173,7 +173,7 @@ func TestDryMirror(t *testing.T) {
 	if dry.Pushed != wet.Pushed || dry.Bytes != wet.Bytes || dry.Present != wet.Present || !slices.Equal(dry.Tags, wet.Tags) || dry.Pushed == 0 {
 		t.Errorf("dry %+v\nwet %+v", dry, wet)
 	}
-	says(t, talk, fmt.Sprintf("lacks %d (", dry.Pushed), "and has 0; nothing was pushed")
+	says(t, talk, fmt.Sprintf("has 0 and lacks %d (", dry.Pushed), "nothing was pushed")
 	if _, talk := p.ok("mirror", "--to", "oci-layout:"+to, "--dry-run"); !strings.Contains(talk, "lacks 0 ") {
 		t.Errorf("%s", talk)
 	}
@@ -203,11 +203,11 @@ func TestDryOutput(t *testing.T) {
 			}
 		}
 		os.Remove(out)
-		dry(0, "would write "+out+", which is new (")
+		dry(0, "would create "+out+" (")
 		p.ok(args...)
-		dry(0, out+" is that already; nothing was written")
+		dry(0, out+" is up to date; nothing was written")
 		p.write("result", "another")
-		dry(0, "would write "+out+", which is another one now (")
+		dry(0, "would replace "+out+" (")
 		if err := os.Chmod(out, 0o444); err != nil {
 			t.Fatal(err)
 		}

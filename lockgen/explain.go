@@ -40,7 +40,7 @@ lockgen explain protoc --upstream`,
 	},
 }
 
-// runExplain tells the whole story of one plugin.
+// runExplain prints everything about one plugin.
 func runExplain(ctx context.Context, p *program, args []string) error {
 	if len(args) != 1 {
 		return fault.Errorf(fault.Usage, "write: lockgen explain NAME[@VERSION]", "lockgen explain takes one plugin")
@@ -83,7 +83,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 			s.Why = append(s.Why, f.Line())
 		}
 		if len(s.Why) == 0 {
-			return fault.Errorf(fault.Usage, "its packages are told by: lockgen explain "+name+"@"+version, "%s %s has no package %s", name, version, p.why)
+			return fault.Errorf(fault.Usage, "to list its packages, run: lockgen explain "+name+"@"+version, "%s %s has no package %s", name, version, p.why)
 		}
 	}
 	if p.upstream && want != nil {
@@ -106,7 +106,8 @@ func (p *program) compete(ctx context.Context, m *manifest.Manifest, w *plan.Wan
 	return resolve.Compete(ctx, m, w, o)
 }
 
-// newest is the newest version of a plugin that is asked for, else locked.
+// newest returns the newest requested version of a plugin, or else the newest
+// locked one.
 func newest(wants []*plan.Want, l *lock.Lock, name string) string {
 	var versions []string
 	for _, w := range wants {

@@ -262,7 +262,7 @@ func TestAttributes(t *testing.T) {
 	// A repository that has a manifest gets the line alone.
 	p := newPlace(t)
 	p.write("plugins.toml", "platforms = [\"linux-x86_64\"]\n")
-	if _, stderr := p.ok("init"); !strings.Contains(stderr, "plugins.toml is there already; it was not touched") || !strings.Contains(p.read(".gitattributes"), line) {
+	if _, stderr := p.ok("init"); !strings.Contains(stderr, "plugins.toml exists already and was not changed") || !strings.Contains(p.read(".gitattributes"), line) {
 		t.Errorf("%s\n%s", stderr, p.read(".gitattributes"))
 	}
 	if text := p.read("plugins.toml"); text != "platforms = [\"linux-x86_64\"]\n" {

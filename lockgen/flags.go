@@ -6,16 +6,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// filePath is a flag whose value is a path.
+// filePath is a flag with a path as value.
 type filePath string
 
-// String is pflag.Value's.
+// String implements pflag.Value.
 func (f *filePath) String() string { return string(*f) }
 
-// Type is pflag.Value's.
+// Type implements pflag.Value.
 func (f *filePath) Type() string { return "string" }
 
-// Set is pflag.Value's.
+// Set implements pflag.Value.
 func (f *filePath) Set(value string) error {
 	if value == "" {
 		return errors.New("an empty path")
@@ -24,12 +24,12 @@ func (f *filePath) Set(value string) error {
 	return nil
 }
 
-// dryRunFlag is the flag of every command that writes.
+// dryRunFlag adds the flag of all commands that write files.
 func dryRunFlag(f *pflag.FlagSet, p *program) {
 	f.BoolVar(&p.dryRun, "dry-run", false, "show the differences and write nothing")
 }
 
-// scriptsFlag is the flag by which a person consents where nobody can be asked.
+// scriptsFlag adds the flag for consent, for use without a terminal.
 func scriptsFlag(f *pflag.FlagSet, p *program) {
 	f.BoolVar(&p.allowScripts, "allow-build-scripts", false, "let crates run code when they are compiled; written to [policy]")
 }

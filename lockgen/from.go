@@ -16,12 +16,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/migrate"
 )
 
-// adopt plans a plugins.toml that asks for what --from leads to. What is asked for
-// there already stays as it is.
+// adopt plans a plugins.toml with what --from finds. It keeps existing entries.
 func (i *initial) adopt(ctx context.Context) error {
 	l, _, err := lock.Read(i.lockName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		i.notes = append(i.notes, "no digest of the lock is compared: "+err.Error())
+		i.notes = append(i.notes, "cannot compare digests with the lock: "+err.Error())
 	}
 	if err != nil {
 		l = nil
@@ -61,13 +60,13 @@ func (i *initial) adopt(ctx context.Context) error {
 		if p := old.Plugins[name]; p != nil && !slices.Contains(p.Versions, version) {
 			if given {
 				i.notes = append(i.notes, old.At("plugins", name)+": it asks for "+name+" "+strings.Join(p.Versions, " and ")+", and "+i.from+" uses "+version+
-					"; that stays as it is. To have both: lockgen add "+spec)
+					"; left it unchanged. To lock both, run: lockgen add "+spec)
 			}
 			continue
 		}
 		wanted = append(wanted, spec)
 		if !given {
-			continue // lockgen add finds the newest
+			continue // lockgen add finds the newest version
 		}
 		if text, err = edit.AddVersion(i.name, text, name, version); err != nil {
 			return err
@@ -92,8 +91,8 @@ func (i *initial) adopt(ctx context.Context) error {
 	return nil
 }
 
-// nextOf is next after --from: what to lock, the lines of a BUCK file, and what
-// has no equivalent.
+// nextOf prints what follows after --from: what to lock, the lines of a BUCK
+// file, and what has no equivalent.
 func (i *initial) nextOf() {
 	if targets := i.migration.Targets(i.cell); targets != "" {
 		i.ui.Say("in a BUCK file, beside an api.proto:\n%s", targets)

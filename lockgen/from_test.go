@@ -49,7 +49,7 @@ func TestInitFromBuf(t *testing.T) {
 
 	// What a plugins.toml asks for stays.
 	p.write("plugins.toml", "platforms = [\"linux-x86_64\"]\n\n[plugins]\nprotoc = \"30.2\" # ours\n")
-	p.fails(fault.Usage, []string{"nobody can be asked", "lockgen init --yes --from " + p.path("proto")}, "init", "--from", p.path("proto"))
+	p.fails(fault.Usage, []string{"need confirmation", "lockgen init --yes --from " + p.path("proto")}, "init", "--from", p.path("proto"))
 	stdout, talk := p.ok("init", "--json", "--yes", "--from", p.path("proto"))
 	var said struct {
 		Wanted []string

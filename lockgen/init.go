@@ -72,14 +72,14 @@ type initial struct {
 	*program
 	name, lockName string // of manifest and lock
 	writes         []files.Write
-	created        bool             // the manifest is among them, and new
-	edits          bool             // the manifest is among them, and is there
-	asks           bool             // they change what somebody else wrote
-	notes          []string         // what was found and left as it is
-	buck2          *project.Project // nil where there is none
-	cell           string           // what to write between @ and // in a load
-	migration      *migrate.Result  // of --from, nil for none
-	wanted         []string         // likewise: NAME[@VERSION]
+	created        bool             // writes has a new manifest
+	edits          bool             // writes has a changed manifest
+	asks           bool             // writes changes files of others
+	notes          []string         // what was found and left unchanged
+	buck2          *project.Project // nil for none
+	cell           string           // what to write between @ and // the name for loads, between @ and //
+	migration      *migrate.Result  // for --from, nil for none
+	wanted         []string         // for --from: NAME[@VERSION]
 }
 
 func runInit(ctx context.Context, p *program, _ []string) error {
@@ -128,9 +128,9 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 		case i.migration != nil:
 			i.next()
 		case len(i.notes) > 0:
-			p.ui.Say("%s is there already; nothing was written", i.name)
+			p.ui.Say("%s exists already; nothing was written", i.name)
 		default:
-			p.ui.Say("%s is there already, and so is all else; nothing was written", i.name)
+			p.ui.Say("%s exists already, and everything is configured; nothing was written", i.name)
 		}
 		return nil
 	}
@@ -158,7 +158,7 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	return nil
 }
 
-// above refuses a folder below one with a plugins.toml, unless that is wanted.
+// above refuses a folder below one with a plugins.toml, except with --here.
 func (p *program) above() error {
 	found, err := manifest.Find(".")
 	if errors.Is(err, fs.ErrNotExist) || p.here {
@@ -170,11 +170,12 @@ func (p *program) above() error {
 	if found = files.Absolute(found); filepath.Dir(found) == files.Absolute(".") {
 		return nil
 	}
-	return fault.Errorf(fault.Usage, "run: lockgen add NAME, which edits that one; or, for a plugins.toml of this folder alone: lockgen init --here",
-		"%s counts in this folder; nothing was written", found)
+	return fault.Errorf(fault.Usage, "to edit that file, run: lockgen add NAME; to create one for this folder, run: lockgen init --here",
+		"%s applies to this folder; nothing was written", found)
 }
 
-// consent shows the differences, and asks where they are in files of others.
+// consent shows the differences, and asks for confirmation if files of others
+// would change.
 func (i *initial) consent(ctx context.Context) error {
 	if !i.asks && !i.dryRun {
 		return nil
@@ -187,19 +188,19 @@ func (i *initial) consent(ctx context.Context) error {
 	if i.yes || i.dryRun {
 		return nil
 	}
-	yes, asked, err := i.ui.Confirm(ctx, "write that?")
+	yes, asked, err := i.ui.Confirm(ctx, "write these changes?")
 	switch {
 	case err != nil:
 		return err
 	case yes:
 		return nil
 	case asked:
-		return fault.Errorf(fault.Usage, "run it again when you want that, or: lockgen init --no-buck2", "the answer was not yes; nothing was written")
+		return fault.Errorf(fault.Usage, "to write them, run it again; without the files of Buck2: lockgen init --no-buck2", "not confirmed; nothing was written")
 	}
-	return fault.Errorf(fault.Usage, "look at the differences, then run: "+i.again("--yes"), "nobody can be asked whether to write into files that are there; nothing was written")
+	return fault.Errorf(fault.Usage, "check the differences, then run: "+i.again("--yes"), "changes to existing files need confirmation, and there is no terminal; nothing was written")
 }
 
-// again is the command line of this run with one flag more.
+// again returns the command line of this run with one more flag.
 func (i *initial) again(flag string) string {
 	line := "lockgen init " + flag
 	for _, f := range [][3]string{{"--from", i.from}, {"--manifest", i.manifestGiven}, {"--lock", i.lockGiven}, {"--commit", i.commit}, {"--origin", i.origin, build.Home}} {
@@ -216,7 +217,7 @@ func (i *initial) again(flag string) string {
 	return line
 }
 
-// data prints what was done as JSON.
+// data prints the result as JSON.
 func (i *initial) data(attribute bool, attributes files.Write) error {
 	result := map[string]any{}
 	if i.migration != nil {
@@ -238,10 +239,10 @@ func (i *initial) data(attribute bool, attributes files.Write) error {
 	return i.ui.Data(result)
 }
 
-// tell says what was written, and what comes next.
+// tell prints what was written, and what comes next.
 func (i *initial) tell(attribute bool, attributes files.Write) {
 	if !i.created && !i.edits {
-		i.ui.Say("%s is there already; it was not touched", i.name)
+		i.ui.Say("%s exists already and was not changed", i.name)
 	}
 	var wrote []string
 	for _, w := range i.writes {
@@ -260,14 +261,14 @@ func (i *initial) tell(attribute bool, attributes files.Write) {
 		}
 	}
 	if attribute {
-		i.ui.Say("wrote %s: git keeps the line ends of %s; its drivers for merges and diffs are known to a clone after:\n%s",
+		i.ui.Say("wrote %s, so that git keeps the line ends of %s; to enable the drivers for merges and diffs in a clone, run:\n%s",
 			attributes.Name, filepath.Base(i.lockName), strings.Join(project.GitConfig, "\n"))
 	}
 	if !i.created && !i.asks {
 		return
 	}
 	if i.buck2 == nil {
-		i.ui.Say("there is no .buckconfig here or above, so nothing was written for Buck2")
+		i.ui.Say("no .buckconfig here or above, so nothing was written for Buck2")
 	}
 	i.next()
 }

@@ -57,7 +57,7 @@ func TestInitBuck2(t *testing.T) {
 			t.Error("something was written")
 		}
 	}
-	text := p.fails(fault.Usage, []string{"nobody can be asked", "nothing was written", "then run: lockgen init --yes --manifest"}, "init", "--commit", someCommit)
+	text := p.fails(fault.Usage, []string{"need confirmation", "nothing was written", "then run: lockgen init --yes --manifest"}, "init", "--commit", someCommit)
 	if !strings.Contains(text, "+  buck2-protobuf = git\n") {
 		t.Errorf("no difference in\n%s", text)
 	}
@@ -78,7 +78,7 @@ func TestInitBuck2(t *testing.T) {
 		q := tree(t, buckRepository)
 		q.answer = strings.NewReader(answer)
 		status, _, stderr := q.run("init", "--commit", someCommit)
-		if (status == 0) != want || !strings.Contains(stderr, "write that? [y/N]") || (q.read("plugins.toml") != "") != want {
+		if (status == 0) != want || !strings.Contains(stderr, "write these changes? [y/N]") || (q.read("plugins.toml") != "") != want {
 			t.Errorf("%q: status %d\n%s", answer, status, stderr)
 		}
 	}
@@ -97,7 +97,7 @@ func TestInitBuck2(t *testing.T) {
 	before := p.read("plugins.toml") + p.read(".buckconfig") + p.read(".gitattributes") + p.read(".gitignore") + p.read("toolchains/BUCK")
 	for _, again := range [][]string{{"--yes", "--commit", someCommit}, {"--yes"}, {}, {"--dry-run"}} {
 		_, talk = p.ok(append([]string{"init"}, again...)...)
-		says(t, talk, "plugins.toml is there already, and so is all else; nothing was written")
+		says(t, talk, "plugins.toml exists already, and everything is configured; nothing was written")
 	}
 	data, _ := p.ok("init", "--json")
 	if !strings.Contains(data, `"written": false`) || !strings.Contains(data, `"files": []`) {
@@ -113,12 +113,13 @@ func TestInitBuck2(t *testing.T) {
 	if text := p.read(".buckconfig"); !strings.Contains(text, "[buck2_protobuf]\n  runtimes = java\n") {
 		t.Error(text)
 	}
-	p.fails(fault.Usage, []string{"there already; it was not touched"}, "init", "--yes")
+	_, talk = p.ok("init", "--yes")
+	says(t, talk, "exists already, and everything is configured")
 
 	// What is another one is told.
 	p.write(".buckconfig", strings.Replace(p.read(".buckconfig"), someCommit, strings.Repeat("0", 40), 1))
 	_, talk = p.ok("init", "--yes", "--commit", someCommit)
-	says(t, talk, "unchanged at commit 0000000000000000000000000000000000000000; to use "+someCommit, "is there already; nothing was written")
+	says(t, talk, "unchanged at commit 0000000000000000000000000000000000000000; to use "+someCommit, "exists already; nothing was written")
 }
 
 // TestInitJSON: the result has each file with its difference.
@@ -176,7 +177,7 @@ func TestInitCommit(t *testing.T) {
 
 	p := tree(t, buckRepository)
 	p.fails(fault.Usage, []string{"this lockgen does not know which commit of buck2-protobuf it was built from", "lockgen init --commit HEAD", "--no-buck2"}, "init", "--yes")
-	p.fails(fault.Upstream, []string{"--offline was given"}, "init", "--yes", "--offline", "--commit", "main")
+	p.fails(fault.Upstream, []string{"--offline is set"}, "init", "--yes", "--offline", "--commit", "main")
 	p.fails(fault.Usage, []string{"has no tag, branch or head v9"}, "init", "--yes", "--commit", "v9", "--origin", url)
 	p.fails(fault.Upstream, []string{"asking file:///not/there for its commit HEAD"}, "init", "--yes", "--commit", "HEAD", "--origin", "file:///not/there")
 	for rev, want := range map[string]string{"HEAD": head, "main": head, "v1.2.3": first, head[:12]: head} {
@@ -195,7 +196,7 @@ func TestInitCommit(t *testing.T) {
 func TestInitPlain(t *testing.T) {
 	p := tree(t, map[string]string{"sub/deep/setup.py": "", "sub/node_modules/x/package.json": "{}"})
 	_, talk := p.ok("init")
-	says(t, talk, "wrote ", "there is no .buckconfig here or above", "the repository has Python (sub/deep/setup.py)", "next: lockgen update")
+	says(t, talk, "wrote ", "no .buckconfig here or above", "the repository has Python (sub/deep/setup.py)", "next: lockgen update")
 	if strings.Contains(talk, "BUCK") {
 		t.Errorf("%s", talk)
 	}
@@ -207,7 +208,7 @@ func TestInitPlain(t *testing.T) {
 		return status, out.String()
 	}
 	status, text := at("init")
-	if status != int(fault.Usage) || !strings.Contains(text, "plugins.toml counts in this folder; nothing was written") || !strings.Contains(text, "lockgen init --here") {
+	if status != int(fault.Usage) || !strings.Contains(text, "plugins.toml applies to this folder; nothing was written") || !strings.Contains(text, "lockgen init --here") {
 		t.Errorf("%d\n%s", status, text)
 	}
 	if _, err := os.Stat("plugins.toml"); err == nil {
@@ -219,7 +220,7 @@ func TestInitPlain(t *testing.T) {
 	if _, err := os.Stat("plugins.toml"); err != nil {
 		t.Error(err)
 	}
-	if status, text = at("init"); status != 0 || !strings.Contains(text, "is there already") {
+	if status, text = at("init"); status != 0 || !strings.Contains(text, "exists already") {
 		t.Errorf("%d\n%s", status, text)
 	}
 

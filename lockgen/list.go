@@ -19,7 +19,7 @@ and the trust in the digests.`,
 	JSON:    true, Run: runList,
 }
 
-// A locked is one line of lockgen list.
+// A locked is a line of lockgen list.
 type locked struct {
 	Name      string               `json:"name"`
 	Version   string               `json:"version"`
@@ -93,8 +93,8 @@ func runList(_ context.Context, p *program, _ []string) error {
 	return nil
 }
 
-// brief is a list of platforms in few words: where most are there, those that are
-// not.
+// brief shortens a list of platforms: if most are present, it names those that
+// are missing.
 func brief(have []string) string {
 	var not []string
 	all := "all"

@@ -1,6 +1,6 @@
-// Lockgen pins what plugins.toml asks for in plugins.lock.toml: every protoc
-// plugin, for every platform, down to the last transitive package. Run
-// "lockgen help" for its manual.
+// Lockgen pins the protoc plugins of plugins.toml in plugins.lock.toml, for
+// every platform and including all transitive packages. Run "lockgen help" for
+// the manual.
 package main
 
 import (
@@ -26,8 +26,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
-// memory is what the garbage collector aims to stay below, in bytes: lockgen
-// reads files of any size in small pieces, and its peak is to stay below 64 MiB.
+// memory is the limit for the garbage collector, in bytes. lockgen reads files
+// of any size in small pieces, and must stay below 64 MiB.
 const memory = 40 << 20
 
 func main() {
@@ -103,8 +103,8 @@ type program struct {
 	now         time.Time
 }
 
-// run is the whole program: arguments without its name, the environment, and
-// where results and talk go. It returns the exit status.
+// run runs the program with arguments, an environment, and writers for results
+// and messages. It returns the exit status.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
 	return newProgram(env, stdout, stderr).run(ctx, args)
 }
@@ -125,13 +125,13 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return p.ui.Fail(err)
 }
 
-// A toldError is an error that was already printed, as part of a result.
+// A toldError is an error that was already printed as part of a result.
 type toldError struct{ err error }
 
 func (e *toldError) Error() string { return e.err.Error() }
 
-// locate finds the manifest and the lock: the manifest here or above, the lock
-// beside it, unless given.
+// locate finds the manifest here or above, and the lock beside it, unless they
+// are given.
 func (p *program) locate() error {
 	p.manifest, p.lock = p.manifestGiven, p.lockGiven
 	if p.manifest == "" {
@@ -145,12 +145,12 @@ func (p *program) locate() error {
 		p.lock = filepath.Join(filepath.Dir(p.manifest), lock.FileName)
 	}
 	if filepath.Ext(p.lock) != ".toml" {
-		return fault.Errorf(fault.Usage, "name it "+lock.FileName, "lock %s does not end in .toml, which Buck2 demands", p.lock)
+		return fault.Errorf(fault.Usage, "name it "+lock.FileName, "the name of the lock %s must end with .toml, for Buck2", p.lock)
 	}
 	return nil
 }
 
-// readManifest is the manifest of this run.
+// readManifest reads the manifest.
 func (p *program) readManifest() (*manifest.Manifest, error) {
 	if err := p.locate(); err != nil {
 		return nil, err
@@ -159,8 +159,8 @@ func (p *program) readManifest() (*manifest.Manifest, error) {
 	return m, err
 }
 
-// locateOrNew is locate, where create for a manifest that is not there yet: that
-// will be in the working directory unless given.
+// locateOrNew is locate; with create set, the manifest may be missing, and is
+// then in the working directory unless it is given.
 func (p *program) locateOrNew(create bool) error {
 	err := p.locate()
 	if !create || p.manifestGiven != "" || !errors.Is(err, fs.ErrNotExist) {
@@ -170,7 +170,7 @@ func (p *program) locateOrNew(create bool) error {
 	return p.locate()
 }
 
-// locateLock finds the lock alone, for what needs no manifest.
+// locateLock finds only the lock, for commands that need no manifest.
 func (p *program) locateLock() error {
 	if p.lockGiven == "" && p.manifestGiven == "" {
 		name, err := lock.Find(".")
@@ -186,8 +186,8 @@ func (p *program) locateLock() error {
 	return nil
 }
 
-// readLock reads the lock of this run.
+// readLock reads the lock.
 func (p *program) readLock() (*lock.Lock, []byte, error) { return project.ReadLock(p.ui, p.lock) }
 
-// oldLock is readLock, nil where there is no lock.
+// oldLock reads the lock, or returns nil if there is none.
 func (p *program) oldLock() (*lock.Lock, []byte, error) { return project.OldLock(p.ui, p.lock) }

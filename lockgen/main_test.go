@@ -314,7 +314,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check", "--ofline"}, 2, "did you mean --offline?"},
 		{[]string{"check", "x"}, 2, "takes no argument"},
 		{[]string{"check", "--manifest", ""}, 2, "an empty path"},
-		{[]string{"check", "--lock", "plugins.lock"}, 2, "does not end in .toml"},
+		{[]string{"check", "--lock", "plugins.lock"}, 2, "must end with .toml"},
 		{[]string{"add"}, 2, "needs the name"},
 		{[]string{"remove"}, 2, "needs the name"},
 		{[]string{"check"}, 2, "lockgen init"},
@@ -343,7 +343,7 @@ func TestInit(t *testing.T) {
 	if _, stderr := p.ok("init"); !strings.Contains(stderr, "lockgen update") {
 		t.Errorf("no next command: %s", stderr)
 	}
-	if _, stderr := p.ok("init"); !strings.Contains(stderr, "there already") {
+	if _, stderr := p.ok("init"); !strings.Contains(stderr, "exists already") {
 		t.Errorf("again: %s", stderr)
 	}
 	// What it wrote is a manifest, also with the comments taken away.

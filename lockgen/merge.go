@@ -27,12 +27,12 @@ lockgen init                   adds merge=lockgen to .gitattributes`,
 }
 
 // runMergeDriver is what git runs for a lock that both branches changed
-// (gitattributes(5), "Defining a custom merge driver"): the files of the common
-// ancestor, of ours and of theirs; the result replaces that of ours. Any status
-// but 0 tells git of a conflict, and git refuses to go on above 128.
+// (gitattributes(5), "Defining a custom merge driver"), with the files of the
+// common ancestor, of ours and of theirs. The result replaces ours. A status
+// other than 0 means a conflict; above 128, git gives up.
 func runMergeDriver(_ context.Context, p *program, args []string) error {
 	if len(args) != 3 {
-		return fault.Errorf(fault.Usage, "it is run by git; see: lockgen help merge-driver", "lockgen merge-driver takes three files, got %d", len(args))
+		return fault.Errorf(fault.Usage, "git runs this command; see: lockgen help merge-driver", "lockgen merge-driver takes three files, got %d", len(args))
 	}
 	var locks [3]*lock.Lock
 	var before [3][]byte
@@ -42,12 +42,12 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 			return err
 		}
 		before[i] = data
-		if i == 0 && len(data) == 0 { // both sides added it
+		if i == 0 && len(data) == 0 { // added on both sides
 			locks[i] = &lock.Lock{Schema: lock.Schema}
 			continue
 		}
 		if locks[i], err = lock.Parse([]string{"the common ancestor", "our lock", "their lock"}[i], data); err != nil {
-			return fault.Errorf(fault.Lock, "take either side of the lock whole, then run: lockgen update", "%w", err)
+			return fault.Errorf(fault.Lock, "take either side of the whole lock, then run: lockgen update", "%w", err)
 		}
 	}
 	text, conflicts := diff.Merge(locks[0], locks[1], locks[2])
@@ -61,6 +61,6 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 	for _, c := range conflicts {
 		b.WriteString("\n" + c.String())
 	}
-	return fault.Errorf(fault.Lock, "settle plugins.toml, take either side of the lock whole, then run: lockgen update",
+	return fault.Errorf(fault.Lock, "merge plugins.toml, take either side of the whole lock, then run: lockgen update",
 		"%s in the lock:%s", plain.Count(len(conflicts), "conflict"), b.String())
 }

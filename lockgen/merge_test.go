@@ -281,10 +281,10 @@ func TestMergeProtos(t *testing.T) {
 			out, err := p.tryGit("merge", "--no-edit", order[1])
 			text := p.read("plugins.lock.toml")
 			if tt.conflict != "" {
-				if err == nil || !strings.Contains(out, tt.conflict) || !strings.Contains(text, "<<<<<<< ours") || !strings.Contains(out, "settle plugins.toml") {
+				if err == nil || !strings.Contains(out, tt.conflict) || !strings.Contains(text, "<<<<<<< ours") || !strings.Contains(out, "merge plugins.toml, take") {
 					t.Errorf("%s: no conflict: %v\n%s\n%s", tt.name, err, out, text)
 				}
-				// The hint: settle plugins.toml, take a side of the lock whole, update.
+				// The hint: merge plugins.toml, take a side of the whole lock, update.
 				p.git("checkout", order[0], "--", "plugins.toml")
 				p.fails(fault.Lock, []string{"unresolved merge"}, "check")
 				p.git("checkout", "--ours", "plugins.lock.toml")

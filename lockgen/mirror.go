@@ -56,7 +56,7 @@ lockgen mirror --to oci-layout:vendor --platform linux-x86_64 --trees`,
 	},
 }
 
-// runMirror pushes what is locked to a place of OCI.
+// runMirror pushes what is locked to a registry or a folder.
 func runMirror(ctx context.Context, p *program, args []string) error {
 	if p.to == "" {
 		return fault.Errorf(fault.Usage, "write: lockgen mirror --to oci://HOST/REPO, or --to oci-layout:DIR", "lockgen mirror needs --to")
@@ -75,7 +75,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	host, known := lock.Host()
-	if p.trees && known && !p.dryRun { // it may write the lock
+	if p.trees && known && !p.dryRun { // may write the lock
 		unlock, err := files.Exclusive(ctx, p.ui, p.lock)
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 	if err := push.Push(ctx, what, p.trees); err != nil && p.dryRun {
 		return fmt.Errorf("mirroring to %s: %w; nothing was pushed", place, err)
 	} else if err != nil {
-		return fmt.Errorf("mirroring to %s: %w; what was pushed stays, and running it again goes on from there", place, err)
+		return fmt.Errorf("mirroring to %s: %w; what was pushed stays; run it again to continue", place, err)
 	}
 	transfer.Done()
 	if compiled {
@@ -135,15 +135,15 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 			return err
 		}
 		if !p.dryRun {
-			p.ui.Say("wrote %s: the trees of what was compiled here", p.lock)
+			p.ui.Say("wrote %s with the trees of what was compiled here", p.lock)
 		}
 	}
 	return p.tellPushed(place, &push.Done)
 }
 
-// compile builds the crates among the entries for this machine, which have no
-// tree in the lock yet, and gives them the one that came out: it becomes the one
-// for everybody. It reports whether there were any.
+// compile builds the crates that have no tree in the lock for this machine, and
+// adds the trees to their entries, where they become the trees for everybody.
+// It reports whether there were any.
 func (p *program) compile(ctx context.Context, i *install.Installer, what *mirror.Selection) (compiled bool, err error) {
 	host := i.Host.Name
 	if !slices.Contains(what.Platforms, host) {
@@ -158,7 +158,7 @@ func (p *program) compile(ctx context.Context, i *install.Installer, what *mirro
 		if err != nil {
 			return false, fault.Errorf(fault.Of(err), "install cargo, or leave out --trees; "+fault.Hint(err), "%w", err)
 		}
-		cell.Tree = filepath.Base(dir) // a folder of the store is called by its digest
+		cell.Tree = filepath.Base(dir) // a folder of the store is named by its digest
 		e.Locked.Platforms[host] = cell
 		compiled = true
 	}
@@ -169,7 +169,7 @@ func (p *program) tellPushed(place oci.Place, done *mirror.Pushed) error {
 	if p.ui.JSON {
 		return p.ui.Data(struct {
 			To     string `json:"to"`
-			DryRun bool   `json:"dry_run,omitempty"` // nothing was pushed, but would be
+			DryRun bool   `json:"dry_run,omitempty"` // nothing was pushed
 			*mirror.Pushed
 		}{place.String(), p.dryRun, done})
 	}
@@ -177,10 +177,10 @@ func (p *program) tellPushed(place oci.Place, done *mirror.Pushed) error {
 		for _, name := range done.New {
 			p.ui.Result("%s", name)
 		}
-		p.ui.Say("%s lacks %d (%s) and has %d; nothing was pushed", place, done.Pushed, ui.Size(done.Bytes), done.Present)
+		p.ui.Say("%s has %d and lacks %d (%s); nothing was pushed", place, done.Present, done.Pushed, ui.Size(done.Bytes))
 		return nil
 	}
 	p.ui.Say("%s has everything: %d pushed (%s), %d were there", place, done.Pushed, ui.Size(done.Bytes), done.Present)
-	p.ui.Say("to take it from there, write into plugins.toml: [[mirror]] and below it from = \"*\" and to = %q", place.String())
+	p.ui.Say("to use it, add to plugins.toml: [[mirror]] with from = \"*\" and to = %q", place.String())
 	return nil
 }

@@ -355,7 +355,7 @@ func TestMirrorKilled(t *testing.T) {
 			n = -1
 			continue
 		}
-		if status, _, stderr := p.run(args...); status != 4 || !strings.Contains(stderr, "running it again goes on from there") {
+		if status, _, stderr := p.run(args...); status != 4 || !strings.Contains(stderr, "run it again to continue") {
 			t.Errorf("killed at request %d of %d: status %d\n%s", n, requests, status, stderr)
 		}
 		args[2] = "oci://" + real.Host + "/acme/plugins"
@@ -496,7 +496,7 @@ func TestMirrorCargo(t *testing.T) {
 }
 
 // TestMirrorGo: the folder of what Go compiles is pushed for every platform, and
-// a machine without a Go, or that may run none, takes it; Go itself is no folder.
+// a machine without a Go, or that may run none, takes it; Go itself is not a folder.
 func TestMirrorGo(t *testing.T) {
 	p, version := newGoPlace(t)
 	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))

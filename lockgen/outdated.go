@@ -38,10 +38,10 @@ lockgen outdated --json`,
 	JSON: true, Run: runOutdated,
 }
 
-// notAll is what an answer lacks.
+// notAll is the error if an answer is incomplete.
 const notAll = "not every source could be asked"
 
-// runOutdated writes nothing but to the store, where npm may come from.
+// runOutdated writes only to the store, which may get npm.
 func runOutdated(ctx context.Context, p *program, _ []string) error {
 	if p.catalogue {
 		return p.catalogued(ctx)
@@ -89,7 +89,7 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 	return err
 }
 
-// catalogued asks for the newest version of every plugin of the catalogue.
+// catalogued looks for the newest version of every plugin of the catalogue.
 func (p *program) catalogued(ctx context.Context) error {
 	m, err := p.readManifest()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -98,7 +98,7 @@ func (p *program) catalogued(ctx context.Context) error {
 	if m == nil {
 		m = &manifest.Manifest{Name: manifest.FileName, Platforms: lock.PlatformNames()}
 	}
-	m.Policy = manifest.Policy{} // what there is, not what may be locked
+	m.Policy = manifest.Policy{} // all versions, not only the allowed ones
 	o, err := p.options(&lock.Lock{})
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (p *program) catalogued(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		err = fault.Errorf(fault.Of(err), "see why in the rows; where a host is down, run it again later", "%s", notAll)
+		err = fault.Errorf(fault.Of(err), "see the rows for the reasons; if a host is down, run it again later", "%s", notAll)
 	}
 	w := ui.NewTable()
 	w.Line("NAME\tWHY")
@@ -116,7 +116,7 @@ func (p *program) catalogued(ctx context.Context) error {
 	for i := range ages {
 		a := &ages[i]
 		if a.Error == "" && a.Allowed == "" {
-			a.Error = "its sources have only pre-releases, or none that can be locked"
+			a.Error = "its sources have only pre-releases, or no version that can be locked"
 		}
 		if a.Error != "" || len(a.Unasked) > 0 {
 			lack = append(lack, *a)
@@ -129,12 +129,13 @@ func (p *program) catalogued(ctx context.Context) error {
 	if len(lack) > 0 {
 		p.ui.Result("%s", w.Fit(p.ui.Columns(), 1))
 	}
-	p.ui.Say("%d of the %d plugins of the catalogue have a version, and all their sources answer", len(ages)-len(lack), len(ages))
+	p.ui.Say("found a version of %d of the %d plugins of the catalogue, and all their sources answered", len(ages)-len(lack), len(ages))
 	return err
 }
 
-// catalogueAges compares every plugin of the catalogue with its sources. Python is asked
-// for alone: in a manifest that has it, plugins of Python need its exact version.
+// catalogueAges compares every plugin of the catalogue with its sources. It
+// asks for Python separately: in a manifest that has it, Python plugins need
+// its exact version.
 func catalogueAges(ctx context.Context, m *manifest.Manifest, o resolve.Options) ([]resolve.Age, error) {
 	others := slices.DeleteFunc(catalog.Builtin().Names(), func(name string) bool { return name == lock.PythonName })
 	var all []resolve.Age
@@ -154,7 +155,8 @@ func catalogueAges(ctx context.Context, m *manifest.Manifest, o resolve.Options)
 	return all, errors.Join(errs...)
 }
 
-// agesData is the result in JSON, with the error of sources that did not answer.
+// agesData returns the result for JSON, with the error of sources that did not
+// answer.
 func (p *program) agesData(ages []resolve.Age, err error) error {
 	data := map[string]any{"entries": ages}
 	if err == nil {
@@ -167,8 +169,8 @@ func (p *program) agesData(ages []resolve.Age, err error) error {
 	return &toldError{err}
 }
 
-// command is what takes a newer version, "" where nothing does. Several says that
-// the manifest asks for other versions of the plugin as well.
+// command returns the command that locks a newer version, or "". several is
+// true if the manifest asks for more than one version of the plugin.
 func command(a resolve.Age, several bool) string {
 	switch {
 	case a.Error != "":

@@ -34,7 +34,7 @@ lockgen report --html report.html --outdated --since main`,
 
 func runReport(ctx context.Context, p *program, _ []string) error {
 	if p.output == "" {
-		return fault.Errorf(fault.Usage, "write: lockgen report --html FILE", "lockgen report does not know where to write")
+		return fault.Errorf(fault.Usage, "write: lockgen report --html FILE", "lockgen report needs --html")
 	}
 	m, err := p.readManifest()
 	if err != nil {

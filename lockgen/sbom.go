@@ -64,7 +64,7 @@ func runSBOM(_ context.Context, p *program, _ []string) error {
 	return p.deliver(plain.JSON(text.Bytes()))
 }
 
-// sourceDate is the time that SOURCE_DATE_EPOCH says, or the beginning of 1970
+// sourceDate returns the time in SOURCE_DATE_EPOCH, or the beginning of 1970
 // (https://reproducible-builds.org/specs/source-date-epoch/).
 func sourceDate(env func(string) string) (time.Time, error) {
 	s := env("SOURCE_DATE_EPOCH")
@@ -73,7 +73,7 @@ func sourceDate(env func(string) string) (time.Time, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n > 1<<36 {
-		return time.Time{}, fault.Errorf(fault.Usage, "set it to the seconds since 1970, such as by: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct), or unset it",
+		return time.Time{}, fault.Errorf(fault.Usage, "set it to the seconds since 1970, for example: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct), or unset it",
 			"SOURCE_DATE_EPOCH is %q, expected a number of seconds", s)
 	}
 	return time.Unix(n, 0).UTC(), nil
@@ -98,7 +98,7 @@ func (p *program) deliver(text []byte) error {
 	for _, name := range []string{p.manifest, p.lock} {
 		if a, err := filepath.Abs(files.Followed(name)); err == nil && name != "" {
 			if b, err := filepath.Abs(files.Followed(p.output)); err == nil && a == b {
-				return fault.Errorf(fault.Usage, "name another file", "--output %s would replace %s", p.output, name)
+				return fault.Errorf(fault.Usage, "choose another file", "--output %s would replace %s", p.output, name)
 			}
 		}
 	}
@@ -110,13 +110,13 @@ func (p *program) deliver(text []byte) error {
 	}
 	switch {
 	case p.dryRun && !w.Changes():
-		p.ui.Say("%s is that already; nothing was written", p.output)
+		p.ui.Say("%s is up to date; nothing was written", p.output)
 		return nil
 	case p.dryRun && before == nil:
-		p.ui.Say("would write %s, which is new (%s); nothing was written", p.output, plain.Bytes(int64(len(text))))
+		p.ui.Say("would create %s (%s); nothing was written", p.output, plain.Bytes(int64(len(text))))
 		return nil
 	case p.dryRun:
-		p.ui.Say("would write %s, which is another one now (%s); nothing was written", p.output, plain.Bytes(int64(len(text))))
+		p.ui.Say("would replace %s (%s); nothing was written", p.output, plain.Bytes(int64(len(text))))
 		return nil
 	}
 	if err := files.Replace(w); err != nil {
@@ -126,8 +126,8 @@ func (p *program) deliver(text []byte) error {
 	return nil
 }
 
-// dryOutputFlag is --dry-run of a command whose result goes into a file: nobody reads
-// the differences of such.
+// dryOutputFlag adds --dry-run to commands that write a single result file,
+// whose differences nobody reads.
 func dryOutputFlag(f *pflag.FlagSet, p *program) {
 	f.BoolVar(&p.dryRun, "dry-run", false, "report whether the file would change, and write nothing")
 }

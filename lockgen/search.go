@@ -23,14 +23,14 @@ lockgen search google/api/annotations.proto`,
 	JSON: true, Run: runSearch,
 }
 
-// A knownPlugin is one plugin or proto package of lockgen search.
+// A knownPlugin is a plugin or proto package of the catalogue.
 type knownPlugin struct {
 	Name     string   `json:"name"`
 	About    string   `json:"about"`
-	Language string   `json:"language,omitempty"` // of the rule of Buck2 that is for it
+	Language string   `json:"language,omitempty"` // of the Buck2 rule for it
 	Runtime  string   `json:"runtime,omitempty"`  // the plugin that runs it
 	Sources  []string `json:"sources"`            // in the order in which they are tried
-	Serves   []string `json:"serves,omitempty"`   // of a proto package: patterns of import paths
+	Serves   []string `json:"serves,omitempty"`   // for a proto package: patterns of import paths
 }
 
 func runSearch(_ context.Context, p *program, args []string) error {
@@ -59,7 +59,7 @@ func runSearch(_ context.Context, p *program, args []string) error {
 		}
 	}
 	if len(rows) == 0 {
-		p.ui.Say("nothing that is known by name is about %s; any other plugin is added by its place, such as lockgen add npm:NAME, or by an entry [plugins.NAME] with version, source and binary", text)
+		p.ui.Say("the catalogue has nothing that matches %s; add any other plugin by its place, for example lockgen add npm:NAME, or by an entry [plugins.NAME] with version, source and binary", text)
 		return nil
 	}
 	w := ui.NewTable()

@@ -18,14 +18,14 @@ func TestSearch(t *testing.T) {
 		{"connect", "protoc-gen-connect-es           Connect services for what protoc-gen-es 1 makes\nprotoc-gen-connect-go ", ""},
 		{"grpc rust", "protoc-gen-tonic  gRPC in Rust", ""},
 		{"python", "python                     Python, the runtime of the plugins of Python", ""},
-		{"fortran", "", "nothing that is known by name is about fortran"},
+		{"fortran", "", "the catalogue has nothing that matches fortran"},
 		{"grpc-tools", "grpc_tools_node_protoc_ts ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use grpc-node"},
 		{"googleapis", "protos/googleapis  ", ""},
 		{"google/api/annotations.proto", "protos/googleapis  ", ""},
 		{"buf.build/bufbuild/protovalidate", "protos/protovalidate  ", ""},
 		{"cncf udpa", "protos/xds  ", ""},
 		{"health", "protos/grpc  ", ""},
-		{"nowhere/such.proto", "", "nothing that is known by name is about nowhere/such.proto"},
+		{"nowhere/such.proto", "", "the catalogue has nothing that matches nowhere/such.proto"},
 	} {
 		stdout, talk := p.ok(append([]string{"search"}, strings.Fields(tt.words)...)...)
 		if !strings.HasPrefix(stdout, tt.want) || (tt.want == "") != (stdout == "") || !strings.Contains(talk, tt.talk) {

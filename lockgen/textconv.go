@@ -25,12 +25,12 @@ git diff --no-textconv    what the file has`,
 	Run: runTextconv,
 }
 
-// runTextconv is what git runs for a lock that it shows (gitattributes(5),
-// "Performing text diffs of binary files"). A status but 0 would end git's own
+// runTextconv is what git runs to show a lock (gitattributes(5), "Performing
+// text diffs of binary files"). A status other than 0 would end git's own
 // command.
 func runTextconv(_ context.Context, p *program, args []string) error {
 	if len(args) != 1 {
-		return fault.Errorf(fault.Usage, "it is run by git; see: lockgen help textconv", "lockgen textconv takes one file, got %d", len(args))
+		return fault.Errorf(fault.Usage, "git runs this command; see: lockgen help textconv", "lockgen textconv takes one file, got %d", len(args))
 	}
 	data, err := os.ReadFile(args[0])
 	if err != nil {

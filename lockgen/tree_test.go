@@ -204,7 +204,7 @@ c 1.0.0
 d 1.0.0
   deep 2.0.0: node_modules/lost/node_modules/d: in its closure; the lock does not record which package needs it`},
 		{"node", `
-node 1.0.0 is a plugin of its own; who asks for it: lockgen explain node@1.0.0
+node 1.0.0 is a plugin itself; to see which plugins use it, run: lockgen explain node@1.0.0
 node 1.0.0
   deep 2.0.0: node: runs the plugin`},
 		{"SNAKE.plugin", `
@@ -223,7 +223,7 @@ windows-sys 0.5.0
 example.com/dep 0.1.0
   gopher 1.2.3: example.com/dep@v0.1.0.mod: in its closure, but only its go.mod is read`},
 		{"go@1.26.0", `
-go 1.26.0 is a plugin of its own; who asks for it: lockgen explain go@1.26.0
+go 1.26.0 is a plugin itself; to see which plugins use it, run: lockgen explain go@1.26.0
 go 1.26.0
   gopher 1.2.3: go: compiles the plugin`},
 		{"pulled-linux", `

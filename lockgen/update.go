@@ -59,8 +59,8 @@ func runUpdate(ctx context.Context, p *program, args []string) error {
 	return r.Update(ctx, args)
 }
 
-// options are those of every command that asks sources; old is the lock there
-// is, nil for none. The flags that a command does not have are zero.
+// options returns the options of every command that asks sources. old is the
+// current lock or nil. Flags that a command does not have are zero.
 func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	s, err := store.Open(p.env(store.EnvDir))
 	return resolve.Options{
@@ -69,8 +69,8 @@ func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	}, err
 }
 
-// changing is a change of the manifest and the lock. Without a manifest it is an
-// error, unless create says that it may be new.
+// changing returns a change of the manifest and the lock. Without a manifest it
+// is an error, unless create is set.
 func (p *program) changing(create bool) (*change.Run, error) {
 	if err := p.locateOrNew(create); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (p *program) changing(create bool) (*change.Run, error) {
 	return &change.Run{UI: p.ui, Manifest: p.manifest, Lock: p.lock, DryRun: p.dryRun, AllowScripts: p.allowScripts, Options: p.options}, nil
 }
 
-// list is a list that JSON prints as [] when it is empty.
+// list returns a list that JSON prints as [] if it is empty.
 func list(s []string) []string {
 	if s == nil {
 		return []string{}

@@ -23,7 +23,7 @@ func TestCheckUpstream(t *testing.T) {
 
 	p.server.Forget()
 	_, talk := p.ok("check", "--upstream")
-	if !strings.Contains(talk, "upstream still has it (9 files asked)") || !strings.Contains(talk, "tool 1.0: linux-arm64 is unverified") {
+	if !strings.Contains(talk, "and upstream (9 files checked)") || !strings.Contains(talk, "tool 1.0: linux-arm64 is unverified") {
 		t.Error(talk)
 	}
 	for _, r := range p.server.Requests("") {
@@ -65,7 +65,7 @@ func TestCheckUpstream(t *testing.T) {
 		{"the same, in HTML", func(s *fake.Server) { s.HTMLOnly(true) }, fault.OK, "is yanked: built wrongly", nil},
 		{"a package is deprecated", func(s *fake.Server) { s.Package(deprecated("use another")) }, fault.OK,
 			"ts-proto 2.7.2: @bufbuild/protobuf@2.17.0 is deprecated: use another", nil},
-		{"a package is not deprecated", func(s *fake.Server) { s.Package(deprecated(false)) }, fault.OK, "still has it", nil},
+		{"a package is not deprecated", func(s *fake.Server) { s.Package(deprecated(false)) }, fault.OK, "and upstream", nil},
 		{"a file has another size", func(s *fake.Server) { s.File("/tool/linux-arm64", []byte(linuxARM+"!")) }, fault.Integrity, "tool 1.0: linux-arm64 is replaced: ", nil},
 		{"a file has other bytes of the same size", func(s *fake.Server) {
 			s.File("/tool/linux-arm64", []byte(strings.Replace(linuxARM, "program", "malware", 1)))

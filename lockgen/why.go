@@ -37,7 +37,7 @@ func runWhy(_ context.Context, p *program, args []string) error {
 	}
 	word := args[0]
 	places := []closure.Found{}
-	var plugins []string // that are called so
+	var plugins []string // plugins with that name
 	for _, t := range closure.All(l) {
 		places = append(places, closure.Find(t, l.Plugins[t.Name][t.Version].Source, word)...)
 		if word == t.Name || word == t.Name+"@"+t.Version {
@@ -60,7 +60,7 @@ func runWhy(_ context.Context, p *program, args []string) error {
 		if strings.HasPrefix(spec, lock.ProtosPrefix) {
 			what = "proto package"
 		}
-		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a " + what + " of its own; who asks for it: lockgen explain " + spec + "\n")
+		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a " + what + " itself; to see which plugins use it, run: lockgen explain " + spec + "\n")
 	}
 	slices.SortStableFunc(places, func(x, y closure.Found) int {
 		if x.Name != y.Name {

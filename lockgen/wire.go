@@ -24,7 +24,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
-// wire finds the Buck2 project, and plans its files unless they are to be left alone.
+// wire finds the Buck2 project, and plans its files unless --no-buck2 is given.
 func (i *initial) wire(ctx context.Context) (err error) {
 	i.buck2, err = project.Find(filepath.Dir(files.Absolute(i.name)))
 	if i.buck2 == nil || i.noBuck2 {
@@ -45,7 +45,7 @@ func (i *initial) wire(ctx context.Context) (err error) {
 	if i.commit == "" {
 		built := cli.Built()
 		if wish.Commit = built.Commit; built.Dirty {
-			i.notes = append(i.notes, "this lockgen was built from changed files; Buck2 takes commit "+built.Commit+", which is without the changes")
+			i.notes = append(i.notes, "this lockgen was built from changed files; Buck2 will use commit "+built.Commit+" without the changes")
 		}
 	}
 	plan, err := i.buck2.Wire(wish)
@@ -64,7 +64,7 @@ func (i *initial) wire(ctx context.Context) (err error) {
 		i.asks = true
 	}
 	if _, err := os.Lstat(i.lockName); plan.Loads && errors.Is(err, fs.ErrNotExist) {
-		// A BUCK file that loads what is not there breaks every build.
+		// A BUCK file that loads a missing file breaks every build.
 		i.writes = append(i.writes, files.Write{Name: i.lockName, After: lock.Print(&lock.Lock{Schema: lock.Schema})})
 	}
 	if w, ok, err := project.Ignore(i.buck2.Root); err != nil {
@@ -78,17 +78,17 @@ func (i *initial) wire(ctx context.Context) (err error) {
 
 // orWithout adds to the hint of an error how to do without Buck2.
 func (i *initial) orWithout(err error) error {
-	return fault.Errorf(fault.Of(err), fault.Hint(err)+"; or, to leave the files of Buck2 alone: "+i.again("--no-buck2"), "%w", err)
+	return fault.Errorf(fault.Of(err), fault.Hint(err)+"; or, to leave the files of Buck2 unchanged: "+i.again("--no-buck2"), "%w", err)
 }
 
 // askCommit asks the repository of buck2-protobuf for the commit of a tag, a
-// branch, or the version that this program says it is.
+// branch, or the version of this program.
 func (i *initial) askCommit(ctx context.Context) (string, error) {
 	rev := i.commit
 	if rev == "" {
 		version := cli.Built().Version
 		if version == "devel" {
-			return "", fault.Errorf(fault.Usage, "say which commit Buck2 is to take; for the newest one run: lockgen init --commit HEAD",
+			return "", fault.Errorf(fault.Usage, "choose the commit for Buck2; for the newest one, run: lockgen init --commit HEAD",
 				"this lockgen does not know which commit of buck2-protobuf it was built from")
 		}
 		rev = version
@@ -97,23 +97,23 @@ func (i *initial) askCommit(ctx context.Context) (string, error) {
 		}
 	}
 	if i.offline {
-		return "", fault.Errorf(fault.Upstream, "run it without --offline, or give --commit all digits of a commit", "which commit %s is has to be asked of %s, and --offline was given", rev, i.origin)
+		return "", fault.Errorf(fault.Upstream, "run it without --offline, or give --commit a full hash", "finding the commit of %s needs %s, but --offline is set", rev, i.origin)
 	}
 	best, err := git.Commit(ctx, i.origin, rev)
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", err
 		}
-		return "", fault.Errorf(fault.Upstream, "give --commit all digits of a commit", "asking %s for its commit %s: %w", i.origin, rev, err)
+		return "", fault.Errorf(fault.Upstream, "give --commit a full hash", "asking %s for its commit %s: %w", i.origin, rev, err)
 	}
 	if best == "" {
-		return "", fault.Errorf(fault.Usage, "give --commit all digits of a commit, or HEAD for the newest", "%s has no tag, branch or head %s", i.origin, rev)
+		return "", fault.Errorf(fault.Usage, "give --commit a full hash, or HEAD for the newest", "%s has no tag, branch or head %s", i.origin, rev)
 	}
 	return best, nil
 }
 
-// next says which plugins fit the languages of the repository, what to write into
-// a BUCK file, and which command comes next.
+// next prints which plugins match the languages of the repository, what to
+// write into a BUCK file, and the next command.
 func (i *initial) next() {
 	if i.migration != nil {
 		i.nextOf()
@@ -158,9 +158,9 @@ func (i *initial) next() {
 		r = catalog.Recipe{Rule: l.Rule}
 	}
 	target, lines := change.BuckLines(l.Plugin, r)
-	i.ui.Say("then in a BUCK file, beside an api.proto:\n%s", strings.ReplaceAll(lines, "@"+project.Cell+"//", "@"+i.cell+"//"))
+	i.ui.Say("then, in a BUCK file beside an api.proto:\n%s", strings.ReplaceAll(lines, "@"+project.Cell+"//", "@"+i.cell+"//"))
 	i.ui.Say("and in its folder: buck2 build :%s", target)
 	if protos {
-		i.ui.Say("BUCK files for the .proto files that are here: lockgen buckify")
+		i.ui.Say("to write BUCK files for the existing .proto files, run: lockgen buckify")
 	}
 }

@@ -73,7 +73,7 @@ system_python_toolchain(name = "python", visibility = ["PUBLIC"])
 		}
 	}
 	buckify("wrote 5 BUCK files: 5 proto_library targets for 12 .proto files")
-	buckify("all BUCK files fit", "--check")
+	buckify("all BUCK files match", "--check")
 
 	// Every descriptor set, which protoc makes of exactly the declared deps.
 	p.Build("//money/...", "//product/...", "//shop/...", "//preview/...")
