@@ -151,7 +151,7 @@ func (p *program) compile(ctx context.Context, i *install.Installer, what *mirro
 	}
 	for _, e := range what.Entries {
 		cell := e.Locked.Platforms[host]
-		if !e.Locked.Kind().Compiled || cell.Binary == "" || cell.Tree != "" {
+		if !e.Locked.Compiles() || cell.Binary == "" || cell.Tree != "" {
 			continue
 		}
 		dir, _, err := i.Tree(ctx, e, host)

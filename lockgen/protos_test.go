@@ -319,6 +319,70 @@ func TestProtosKinds(t *testing.T) {
 	}
 }
 
+// TestProtosOfCrate: a crate may be a proto package; nothing of it is compiled, and
+// what it depends on is not downloaded.
+func TestProtosOfCrate(t *testing.T) {
+	needCargo(t)
+	fetch := fetchProgram(t)
+	p := newPlace(t)
+	files := map[string]string{"proto/acme/v1/a.proto": proto("google/protobuf/empty.proto"), "build.rs": mainFile, "src/main.rs": mainFile}
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		p.server.Crate(fake.Crate{Name: "acme-protos", Version: version, Files: files, Deps: []fake.CrateDep{{Name: "nowhere", Req: "^1"}}})
+	}
+	p.server.Crate(fake.Crate{Name: "acme-protos", Version: "1.2.0", Files: files, Yanked: true})
+	entry := func(version string) {
+		p.cargoManifest("[plugins]\n\n[protos.acme]\nversion = \"" + version + "\"\nsource = \"cargo:acme-protos\"\nroot = \"proto\"\n")
+	}
+	entry("1.0.0")
+	p.ok("update", "--no-smoke")
+	p.ok("check")
+	text := p.read("plugins.lock.toml")
+	v := p.locked().Plugins["protos/acme"]["1.0.0"]
+	if v == nil || v.Source != lock.Cargo || v.Trust != "registry" || len(v.Files) != 1 || folders(v) != `{"acme/v1":{"files":["a.proto"]}}` || v.Platforms["linux-x86_64"].Tree == "" {
+		t.Fatalf("%+v\n%s", v, text)
+	}
+	p.ok("update", "--verify", "--no-smoke")
+	if after := p.read("plugins.lock.toml"); after != text {
+		t.Error(after)
+	}
+	for _, args := range [][]string{{"check", "--upstream"}, {"tree", "protos/acme"}, {"list"}, {"explain", "protos/acme", "--upstream"}} {
+		if out, talk := p.ok(args...); strings.Contains(out, " cargo\n") || args[0] != "check" && !strings.Contains(out, "acme-protos") {
+			t.Errorf("%v:\n%s%s", args, out, talk)
+		}
+	}
+	if out, _ := p.ok("sbom"); !strings.Contains(out, "pkg:cargo/acme-protos@1.0.0") {
+		t.Errorf("sbom:\n%s", out)
+	}
+	if out, _ := p.ok("outdated"); !strings.Contains(out, "protos/acme  1.0.0   1.0.0    1.1.0") {
+		t.Errorf("outdated:\n%s", out)
+	}
+	entry("1.2.0")
+	p.fails(fault.Policy, []string{"yanked crate acme-protos 1.2.0"}, "update", "--no-smoke")
+	entry("1.9.0")
+	p.fails(fault.Upstream, []string{"1.9.0"}, "update", "--no-smoke")
+	entry(">=1")
+	p.remove("plugins.lock.toml")
+	p.ok("update", "--no-smoke")
+	if p.locked().Plugins["protos/acme"]["1.1.0"] == nil {
+		t.Error(p.read("plugins.lock.toml"))
+	}
+	p.ok("mirror", "--to", "oci-layout:"+p.path("mirror"), "--trees")
+	for _, args := range [][]string{{"protos"}, {"protos", "--out", "again", "--offline", "--from", "oci-layout:mirror"}, {"env", "protos/acme", "--offline", "--from", "oci-layout:mirror"}} {
+		cmd := exec.Command(fetch, args...)
+		cmd.Dir = p.dir
+		cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+		if slices.Contains(args, "--offline") {
+			cmd.Env = append(cmd.Env, "PATH=/none") // no cargo, and no need of one
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("fetch %v: %v\n%s", args, err, out)
+		}
+	}
+	if p.read("protos/acme/v1/a.proto") == "" || p.read("again/acme/v1/a.proto") != p.read("protos/acme/v1/a.proto") {
+		t.Error("fetch protos made no such file")
+	}
+}
+
 // TestProtosFetch: fetch protos makes a folder with what a package imports, also from
 // a mirror alone, and touches nothing that a person changed.
 func TestProtosFetch(t *testing.T) {

@@ -114,7 +114,7 @@ func (i *Installer) tree(ctx context.Context, e *lock.Entry, platform, served st
 	built, start := false, time.Now()
 	dir, err := i.Store.Tree(ctx, cell.Tree, func(ctx context.Context, dir string) error {
 		built = true
-		if e.Toolchain == nil && !e.Locked.Kind().Compiled { // compiling shows its own progress
+		if e.Toolchain == nil && !e.Locked.Compiles() { // compiling shows its own progress
 			defer i.Transfer.Step("installing %s for %s", e, platform)()
 		}
 		return i.build(ctx, e, served, dir)

@@ -76,7 +76,7 @@ func (i *Installer) putStamp(e *lock.Entry, served string, cell lock.Cell) {
 // check reads the files of an entry and compares the tree that they make with
 // the locked one.
 func (i *Installer) check(ctx context.Context, e *lock.Entry, served string, cell lock.Cell) error {
-	if e.Toolchain != nil || e.Locked.Kind().Compiled {
+	if e.Toolchain != nil || e.Locked.Compiles() {
 		return i.checkCompiled(ctx, e, served, cell)
 	}
 	parts, err := i.unpack(ctx, e, served, "", new(work))

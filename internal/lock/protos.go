@@ -52,6 +52,10 @@ type Folder struct {
 // IsProtos reports whether the version is of a proto package.
 func (v *Version) IsProtos() bool { return len(v.Folders) > 0 }
 
+// Compiles reports whether the version is a program that is compiled where it is used,
+// by the manager of its kind.
+func (v *Version) Compiles() bool { return v.Kind().Compiled && !v.IsProtos() }
+
 // CheckOnly checks a pattern of import paths: a path in which * stands for any
 // characters but a slash, and a part ** for any folders. A pattern after !
 // excludes files from those that earlier patterns include.

@@ -140,9 +140,6 @@ func CheckRoot(root string) error {
 // CheckProtos returns an error of class [fault.Usage] for a source that cannot
 // be a proto package, which is one archive, the same on every platform.
 func CheckProtos(s Source, n Naming) error {
-	if lock.KindOf(s.Kind).Compiled {
-		return fault.Errorf(fault.Usage, "use npm:, pip:, go:, maven:, oci:// or a URL", "proto packages of source %s cannot be locked", s.Kind)
-	}
 	if _, extras := s.Bare(); extras != nil {
 		return fault.Errorf(fault.Usage, "remove the brackets", "a proto package has no extras")
 	}

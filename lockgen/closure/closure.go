@@ -117,7 +117,7 @@ func Of(name, version string, v *lock.Version) *Branch {
 	if len(v.Python) > 0 && v.Runtime == "" {
 		top.Below = append(top.Below, &Branch{Kind: Machine, Name: "CPython", Version: strings.Join(v.Python, ", "), above: top})
 	}
-	if v.Kind().Compiled {
+	if v.Compiles() {
 		top.Below = append(top.Below, &Branch{Kind: Machine, Name: "cargo", above: top})
 	}
 	return top

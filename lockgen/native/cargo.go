@@ -46,7 +46,10 @@ func NewCargo(tool *cargo.Client, dir, registry string, origins *origin.Origins,
 	return &cargoSource{tool: tool, dir: dir, registry: registry, origins: origins, needed: needed}
 }
 
-var _ source.Describer = (*cargoSource)(nil)
+var (
+	_ source.Describer = (*cargoSource)(nil)
+	_ source.Packager  = (*cargoSource)(nil)
+)
 
 func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
@@ -62,7 +65,7 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		return nil, err
 	}
 	if own.Yanked {
-		return nil, fault.Errorf(fault.Policy, "take another version", "its publisher has yanked crate %s %s", own.Name, own.Version)
+		return nil, yanked(own)
 	}
 	if err := s.learn(index); err != nil {
 		return nil, err
@@ -99,6 +102,33 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		return nil, err
 	}
 	return s.resolution(w, platforms, closures, artifacts)
+}
+
+// Pack is the crate alone: nothing of it is compiled.
+func (s *cargoSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
+	index, err := s.tool.Index(s.dir, s.registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer index.Close()
+	own, err := s.crate(ctx, index, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	if own.Yanked {
+		return nil, nil, yanked(own)
+	}
+	if err := s.learn(index); err != nil {
+		return nil, nil, err
+	}
+	a := s.artifact(own)
+	a.Compiled = false
+	return a, nil, nil
+}
+
+// yanked refuses a crate.
+func yanked(c cargo.Crate) error {
+	return fault.Errorf(fault.Policy, "take another version", "its publisher has yanked crate %s %s", c.Name, c.Version)
 }
 
 // crate asks the index for the crate of an entry.
