@@ -74,8 +74,11 @@ func (rel release) has(platform string) bool { return slices.Contains(rel.platfo
 
 // program is the executable for a platform.
 func (rel release) program(platform string) string {
-	if platform == win {
+	switch platform {
+	case win:
 		return winX64 + rel.text()
+	case mac:
+		return macX64 + rel.text()
 	}
 	return linuxARM + rel.text()
 }
@@ -93,6 +96,7 @@ func (rel release) text() string {
 const (
 	arm = "linux-aarch64"
 	win = "windows-x86_64"
+	mac = "macos-x86_64"
 )
 
 // A ring is one case of one stand: a place with a server of its own, on which
@@ -179,7 +183,10 @@ func npmStand() *stand {
 			r.server.Package(fake.Package{Name: "tool-dep", Version: "1.0.0", Files: map[string]string{"index.js": "1\n"}})
 			p := fake.Package{Name: "tool", Version: rel.version, Released: rel.released, Files: map[string]string{"tool": "#!/usr/bin/env node\n// " + rel.text()},
 				Manifest: map[string]any{"bin": map[string]any{"tool": "tool"}, "dependencies": map[string]any{"tool-dep": "^1.0.0"}}}
-			if !rel.has(win) {
+			switch {
+			case rel.has(mac):
+				p.Manifest["os"], p.Manifest["cpu"] = []string{"darwin"}, []string{"x64"}
+			case !rel.has(win):
 				p.Manifest["os"] = []string{"linux"}
 			}
 			a := r.server.Package(p)
@@ -200,7 +207,7 @@ func pipStand() *stand {
 		entry: "source = \"pip:tool\"\nbinary = \"tool/bin/tool\"\n", label: "tool-1.2.0-py2.py3-none-manylinux2014_aarch64.whl",
 		publish: func(r *ring, rel release) (string, string) {
 			r.server.Wheel(fake.Wheel{Name: "tool-dep", Version: "1.0.0", Files: map[string]string{"tool_dep.py": "1\n"}})
-			tags := map[string]string{arm: "py2.py3-none-manylinux2014_aarch64", win: "py2.py3-none-win_amd64"}
+			tags := map[string]string{arm: "py2.py3-none-manylinux2014_aarch64", win: "py2.py3-none-win_amd64", mac: "py2.py3-none-macosx_11_0_x86_64"}
 			paths := map[string]string{}
 			yanked := ""
 			if rel.withdrawn {
@@ -245,7 +252,7 @@ func cargoStand() *stand {
 		withdraws: "yanked",
 		cannot: map[string]string{
 			"document redirected in clear": "cargo" + ownDocuments,
-			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms,
+			"a platform is missing":        noPlatforms, "a platform is missing, optional": noPlatforms, "a platform emulates": noPlatforms,
 		},
 		says: map[string][]string{
 			"document 404": {"the registry has no crate tool"}, "document 410": {"server answered 410 Gone", "/index/to/ol/tool"}, "document 451": {"server answered 451"},
@@ -352,7 +359,7 @@ func mavenStand() *stand {
 		publish: func(r *ring, rel release) (string, string) {
 			files := map[string][]byte{}
 			for _, platform := range rel.platforms {
-				files[map[string]string{arm: "-linux-aarch_64.exe", win: "-windows-x86_64.exe"}[platform]] = []byte(rel.program(platform))
+				files[map[string]string{arm: "-linux-aarch_64.exe", win: "-windows-x86_64.exe", mac: "-osx-x86_64.exe"}[platform]] = []byte(rel.program(platform))
 			}
 			dir := r.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "tool", Version: rel.version, Files: files})
 			return dir + "tool-" + rel.version + ".pom", dir + "tool-" + rel.version + "-linux-aarch_64.exe"
@@ -374,11 +381,15 @@ func ociStand() *stand {
 			var manifests []fake.Desc
 			path := ""
 			for _, platform := range rel.platforms {
-				if platform == arm {
+				switch platform {
+				case arm:
 					l := r.oci.Blob(fake.OCILayer, "", toolTar(rel.program(arm)))
 					path = "/v2/acme/tool/blobs/" + l["digest"].(string)
 					manifests = append(manifests, r.oci.Manifest("", l).For("linux", "arm64"))
-				} else {
+				case mac:
+					l := r.oci.Blob(fake.OCILayer, "", toolTar(rel.program(mac)))
+					manifests = append(manifests, r.oci.Manifest("", l).For("darwin", "amd64"))
+				default:
 					l := r.oci.Blob(fake.OCILayer, "", fake.Tarball("", map[string]string{"tool.exe": rel.program(win)}, "tool.exe"))
 					manifests = append(manifests, r.oci.Manifest("", l).For("windows", "amd64"))
 				}
@@ -458,6 +469,7 @@ func goStand(log *fake.Server) *stand {
 			"document redirected in clear": "go" + ownDocuments,
 			"artifact redirected in clear": "go follows the redirects of a module proxy by its own rules; the checksum database answers for the bytes",
 			"artifact slow":                "go has no floor of speed: its whole run has half an hour",
+			"a platform emulates":          "Go compiles for Apple silicon what it compiles for Intel",
 		},
 		says: map[string][]string{
 			"replaced bytes are an alarm": {"SECURITY ERROR", "checksum mismatch", "downloaded: h1:"},

@@ -268,6 +268,29 @@ func lockCases() []conformanceCase {
 				r.t.Errorf("locked %+v", v.Platforms)
 			}
 		}},
+		{name: "a platform emulates", run: func(r *ring, _ string) {
+			// What is published for Intel alone runs on Apple silicon, with consent.
+			const silicon = "macos-aarch64"
+			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{mac}})
+			r.asks("1.4.0", "", mac, silicon)
+			class := r.stand.missing
+			if own, ok := r.stand.class["a platform emulates"]; ok {
+				class = own
+			}
+			r.fails(class, []string{"tool 1.4.0 for " + silicon, `platforms.macos-aarch64 = { emulate = "macos-x86_64" }`, "optional = true"}, "update")
+			r.asks("1.4.0", "optional = true\n", mac, silicon)
+			r.ok("update")
+			if c := r.locked().Plugins["tool"]["1.4.0"].Platforms[silicon]; c.Unavailable == "" {
+				r.t.Errorf("optional: %+v", c)
+			}
+			r.asks("1.4.0", "platforms.macos-aarch64 = { emulate = \"macos-x86_64\" }\n", mac, silicon)
+			r.ok("update")
+			r.ok("check")
+			v := r.locked().Plugins["tool"]["1.4.0"]
+			if c := v.Platforms[silicon]; c != (lock.Cell{Emulate: mac}) || !v.Platforms[mac].Locked() {
+				r.t.Errorf("locked %+v", v.Platforms)
+			}
+		}},
 		{name: "offline", run: func(r *ring, _ string) {
 			r.server.Forget()
 			r.refuses("offline", fault.Upstream, []string{"offline"}, "--offline")

