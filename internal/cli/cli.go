@@ -175,8 +175,12 @@ func (p *Program[T]) parse(u *ui.UI, t *T, args []string) (call[T], error) {
 func (p *Program[T]) find(u *ui.UI, t *T, args []string) (c call[T], flags []string, err error) {
 	for len(args) > 0 && args[0] != "--" {
 		if strings.HasPrefix(args[0], "-") && args[0] != "-" {
-			known := p.union(t)
+			known, _ := p.flags(nil, t) // those of every verb; seldom others
 			n := leading(args, known)
+			if n == 0 {
+				known = p.union(t)
+				n = leading(args, known)
+			}
 			if n == 0 {
 				if err := known.Parse(args[:1]); err != nil {
 					return c, nil, p.badFlag(nil, known, t, err)

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/agext/levenshtein"
 )
@@ -9,8 +10,11 @@ import (
 // Nearest returns the candidate that a misspelt word most likely stands for, or
 // "".
 func Nearest(word string, candidates []string) string {
-	best, distance := "", 3
+	best, distance, length := "", 3, utf8.RuneCountInString(word)
 	for _, c := range candidates {
+		if longer := utf8.RuneCountInString(c) - length; longer >= distance || -longer >= distance { // no closer than that
+			continue
+		}
 		if d := levenshtein.Distance(word, c, nil); d < distance && d < len(word) {
 			best, distance = c, d
 		}

@@ -109,15 +109,39 @@ var templateVariables = []string{"version", "build", "os", "arch", "goos", "goar
 // macos windows, x86_64 aarch64), {goos} and {goarch} (as in Go), {exe} (".exe" on
 // Windows).
 func Expand(template, version string, p lock.Platform) string {
-	return strings.NewReplacer(
-		"{version}", version,
-		"{build}", build(version),
-		"{os}", p.OS,
-		"{arch}", p.Arch,
-		"{goos}", p.GOOS,
-		"{goarch}", p.GOARCH,
-		"{exe}", p.Exe(),
-	).Replace(template)
+	var b strings.Builder
+	for {
+		before, behind, ok := strings.Cut(template, "{")
+		name, after, closed := strings.Cut(behind, "}")
+		if b.WriteString(before); !ok {
+			return b.String()
+		}
+		value, known := "", closed
+		switch name {
+		case "version":
+			value = version
+		case "build":
+			value = build(version)
+		case "os":
+			value = p.OS
+		case "arch":
+			value = p.Arch
+		case "goos":
+			value = p.GOOS
+		case "goarch":
+			value = p.GOARCH
+		case "exe":
+			value = p.Exe()
+		default:
+			known = false
+		}
+		if known {
+			template = after
+		} else {
+			value, template = "{", behind
+		}
+		b.WriteString(value)
+	}
 }
 
 // build is what follows the + of a version, "" for none.

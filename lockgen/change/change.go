@@ -3,6 +3,7 @@
 package change
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -105,8 +106,10 @@ func (r *Run) changeOnce(ctx context.Context, c change) error {
 		if after, err = c.edit(ctx, &c, text, o); err != nil {
 			return err
 		}
-		if m, err = manifest.Parse(r.Manifest, after); err != nil {
-			return err
+		if !bytes.Equal(after, text) {
+			if m, err = manifest.Parse(r.Manifest, after); err != nil {
+				return err
+			}
 		}
 	}
 	warnings := plan.Unknown(m)
@@ -136,8 +139,10 @@ func (r *Run) changeOnce(ctx context.Context, c change) error {
 		}
 	}
 	text = lock.Print(out.Lock)
-	if _, err := lock.Parse(r.Lock, text); err != nil {
-		return fault.Errorf(fault.Internal, "", "made a lock that does not parse: %w", err)
+	if !bytes.Equal(text, oldText) {
+		if _, err := lock.Parse(r.Lock, text); err != nil {
+			return fault.Errorf(fault.Internal, "", "made a lock that does not parse: %w", err)
+		}
 	}
 	locked := files.Write{Name: r.Lock, Before: oldText, After: text}
 	writes := []files.Write{{Name: r.Manifest, Before: before, After: after}, locked}
