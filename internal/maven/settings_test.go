@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,6 +129,60 @@ func TestRepositoriesRefused(t *testing.T) {
 				t.Errorf("it tells the secret: %v", err)
 			}
 		})
+	}
+}
+
+// TestOwnVariables: what mvn documents for its own runs, and what a project has for
+// them, is not read and starts nothing: neither names a repository here.
+func TestOwnVariables(t *testing.T) {
+	project, home, mvn := t.TempDir(), t.TempDir(), t.TempDir()
+	installed := installedMaven(t, "")
+	canary := filepath.Join(project, "canary")
+	trap := filepath.Join(mvn, "bin", "mvn")
+	fake.Write(t, trap, "#!/bin/sh\ntouch "+canary+"\n")
+	if err := os.Chmod(trap, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(project, "other.xml")
+	fake.Write(t, other, "<settings><mirrors><mirror><id>evil</id><mirrorOf>*</mirrorOf><url>https://evil.example.com/m</url></mirror></mirrors></settings>")
+	for name, text := range map[string]string{
+		".mvn/maven.config": "-s\n" + other + "\n-gs\n" + other + "\n", ".mvn/jvm.config": "-Duser.home=" + project, ".mvn/extensions.xml": "<extensions><extension><groupId>evil</groupId></extension></extensions>",
+		".mvn/settings.xml": "<settings><mirrors>", ".mvn/maven-user.properties": "maven.user.settings=" + other + "\n", ".mvn/wrapper/maven-wrapper.properties": "distributionUrl=https://evil.example.com/x.zip\n",
+		".m2/settings.xml": "<settings>", "settings.xml": "<settings>", ".mavenrc": "touch " + canary + "\n", "pom.xml": "<project><repositories><repository><id>evil</id><url>https://evil.example.com/</url></repository></repositories></project>",
+	} {
+		fake.Write(t, filepath.Join(project, name), text)
+	}
+	fake.Write(t, filepath.Join(home, ".mavenrc"), "touch "+canary+"\n")
+	t.Chdir(project)
+	for _, name := range []string{"MAVEN_ARGS", "MAVEN_OPTS", "MAVEN_DEBUG_OPTS", "MAVEN_PROJECTBASEDIR", "MAVEN_BASEDIR", "MAVEN_CONFIG", "MAVEN_USER_HOME", "MAVEN_SKIP_RC", "MAVEN_CMD_LINE_ARGS", "M2_HOME", "M2", "MVNW_REPOURL", "MVNW_USERNAME", "MVNW_PASSWORD"} {
+		t.Setenv(name, project)
+	}
+	t.Setenv("MAVEN_ARGS", "-s "+other+" -gs "+other+" -Dmaven.repo.remote=https://evil.example.com/")
+	t.Setenv("MAVEN_OPTS", "-Duser.home="+project+" -javaagent:"+trap)
+	t.Setenv("JAVA_TOOL_OPTIONS", "-javaagent:"+trap)
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home)
+	t.Setenv("MAVEN_HOME", installed)
+	t.Setenv("PATH", t.TempDir())
+	for range 2 {
+		c, err := ReadConfig()
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := c.Repositories("")
+		if err != nil || len(list) != 1 || list[0].URL != "https://central.example.com/maven2" {
+			t.Errorf("%+v, %v", list, err)
+		}
+		// With an mvn on PATH, which is found and not run.
+		fake.Write(t, filepath.Join(installed, "bin", "mvn"), "#!/bin/sh\ntouch "+canary+"\n")
+		if err := os.Chmod(filepath.Join(installed, "bin", "mvn"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("MAVEN_HOME", project)
+		t.Setenv("PATH", filepath.Join(installed, "bin"))
+	}
+	if _, err := os.Stat(canary); err == nil {
+		t.Error("something was run")
 	}
 }
 
