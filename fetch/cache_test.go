@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -247,6 +249,41 @@ func TestChangedPlaces(t *testing.T) {
 	v.Files[key] = f
 	w.write()
 	w.fails(3, []string{"npm-a 1.0.0: its files are those of 2.0.0"}, "get", "npm-a")
+}
+
+// TestChangedPlacesWithin: so does a lock in which two files of one plugin changed
+// places, of whatever is installed from several files.
+func TestChangedPlacesWithin(t *testing.T) {
+	served := kindsServed()
+	for _, kind := range []string{lock.NPM, lock.Cargo, lock.Go} {
+		t.Run(kind, func(t *testing.T) {
+			w := served[kind](t)
+			path := w.must("get", w.plugin)
+			_, _, v, err := w.lock.Find(w.plugin)
+			keys := slices.Sorted(maps.Keys(v.Files))
+			if err != nil || len(keys) != 2 {
+				t.Fatal(keys, err)
+			}
+			a, b := v.Files[keys[0]], v.Files[keys[1]]
+			x, y := a, b
+			x.SHA256, x.Size, x.Integrity, x.GoMod = b.SHA256, b.Size, b.Integrity, b.GoMod
+			y.SHA256, y.Size, y.Integrity, y.GoMod = a.SHA256, a.Size, a.Integrity, a.GoMod
+			v.Files[keys[0]], v.Files[keys[1]] = x, y
+			w.write()
+			warm := w.cache
+			for _, w.cache = range []string{warm, warm, filepath.Join(t.TempDir(), "cold")} {
+				if status, stdout, stderr := w.fetch("get", w.plugin); status != 5 || stdout != "" {
+					t.Errorf("%s: %d %q\n%s", filepath.Base(w.cache), status, stdout, stderr)
+				}
+			}
+			v.Files[keys[0]], v.Files[keys[1]] = a, b
+			w.write()
+			w.cache = warm
+			if got := w.must("get", w.plugin); got != path {
+				t.Errorf("%s, before it was %s", got, path)
+			}
+		})
+	}
 }
 
 // TestRenamedVersion: what is locked as another version than its files tell is
